@@ -1,0 +1,209 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Apply takes the entry at index, the next one that holds a batch, and says in
+// eff what it did. eff.Primary has an event for each command.
+//
+// Errors leave the state as it was but for the index. ErrStaleEpoch: the batch
+// is not the next one of the open epoch. ErrMalformed, ErrNewerFormat: bytes
+// that no leader of these rules writes; eff has a BatchRefused event.
+// ErrRulesTooNew: nothing may be applied any more; the node must stop.
+func (s *State) Apply(index LogIndex, entry []byte, eff *Effects) error {
+	eff.reset()
+	s.index = index
+	eff.Index, eff.Time = index, s.now
+	header, err := check(entry)
+	if err != nil {
+		eff.Derived = append(eff.Derived, Event{Kind: BatchRefused, Command: -1})
+		eff.NextDue = s.NextDue()
+		return fmt.Errorf("log index %d: %w", index, err)
+	}
+	eff.Header = header
+	r := reader{buf: entry}
+	r.batchHeader()
+	var c Command
+	opens := header.Epoch == 0 && header.Commands > 0 && CommandKind(entry[r.pos]) == CmdOpenEpoch
+	if !opens && (header.Epoch == 0 || header.Epoch != s.epoch || header.Sequence != s.sequence+1) {
+		eff.NextDue = s.NextDue()
+		return fmt.Errorf("log index %d: batch %d of epoch %d, expected %d of %d: %w",
+			index, header.Sequence, header.Epoch, s.sequence+1, s.epoch, ErrStaleEpoch)
+	}
+	if !opens {
+		s.sequence = header.Sequence
+	}
+	s.now = max(s.now, header.Time)
+	eff.Time = s.now
+	s.eff = eff
+	s.dues = MaxDuesPerBatch
+	s.runDue()
+	for i := range header.Commands {
+		r.command(&c)
+		e := s.apply(&c)
+		e.Command = int32(i)
+		eff.Primary = append(eff.Primary, e)
+		if c.Kind == CmdRaiseRules && e.Kind == RulesRaised && s.rules > RulesVersion {
+			err = fmt.Errorf("log index %d: rules version %d, this build knows %d: %w", index, s.rules, RulesVersion, ErrRulesTooNew)
+		}
+	}
+	s.settleTouched()
+	eff.NextDue = s.NextDue()
+	s.eff = nil
+	return err
+}
+
+// check reads the whole entry once before anything of it is applied, so that a
+// malformed one changes nothing.
+func check(entry []byte) (BatchHeader, error) {
+	r := reader{buf: entry}
+	h := r.batchHeader()
+	var c Command
+	for i := 0; i < h.Commands && r.err == nil; i++ {
+		r.command(&c)
+	}
+	return h, r.done()
+}
+
+func (s *State) apply(c *Command) Event {
+	switch c.Kind {
+	case CmdPlaceHold:
+		return s.placeHold(c)
+	case CmdOpenEpoch:
+		return s.openEpoch(c)
+	case CmdCancelHold:
+		return s.cancelHold(c)
+	case CmdPayOrder:
+		return s.payOrder(c)
+	case CmdVoidOrder:
+		return s.voidOrder(c)
+	case CmdExtendHold:
+		return s.extendHold(c)
+	case CmdSetReceiver:
+		return s.setReceiver(c)
+	case CmdApplyPlan:
+		return s.applyPlan(c)
+	case CmdSteerSession:
+		return s.steerSession(c)
+	case CmdAddStock:
+		return s.addStock(c)
+	case CmdRaiseRules:
+		return s.raiseRules(c)
+	case cmdBreakListing:
+		return s.breakListing(c)
+	}
+	return refused(ReasonUnknown)
+}
+
+func refused(why Reason) Event { return Event{Kind: CommandRefused, Reason: why} }
+
+func (s *State) openEpoch(c *Command) Event {
+	s.epoch, s.sequence, s.epochNode = Epoch(s.index), 0, c.Node
+	if s.secret == [16]byte{} {
+		s.setSecret(c.Secret)
+	}
+	return Event{Kind: EpochOpened}
+}
+
+func (s *State) raiseRules(c *Command) Event {
+	if c.Rules <= s.rules {
+		return refused(ReasonConflict)
+	}
+	s.rules = c.Rules
+	return Event{Kind: RulesRaised}
+}
+
+// touch notes that a listing's figures or state may have changed.
+func (s *State) touch(h ListingHandle) {
+	m := &s.marks[h-1]
+	if m.touched != s.index {
+		m.touched = s.index
+		s.eff.Touched = append(s.eff.Touched, h)
+	}
+}
+
+func (s *State) derive(e Event) {
+	e.Command = -1
+	s.eff.Derived = append(s.eff.Derived, e)
+}
+
+// settleTouched checks the invariants of what the batch touched, and draws the
+// conclusions: sold out, gone, and a session of which everything is gone.
+func (s *State) settleTouched() {
+	for i := 0; i < len(s.eff.Touched); i++ { // ending a session touches more
+		l := s.listings[s.eff.Touched[i]-1]
+		if !l.Frozen && !s.conserved(l) {
+			l.Frozen = true
+			s.derive(Event{Kind: ListingFroze, Session: l.Session, Listing: l.Handle})
+		}
+		session := s.sessions[l.Session-1]
+		looks := session.StateOf(l)
+		m := &s.marks[l.Handle-1]
+		if looks == m.looks {
+			continue
+		}
+		m.looks = looks
+		switch looks {
+		case ListingSoldOut:
+			s.derive(Event{Kind: StockTaken, Session: l.Session, Listing: l.Handle})
+		case ListingGone:
+			s.derive(Event{Kind: StockGone, Session: l.Session, Listing: l.Handle})
+			if session.State == Open && s.allSold(session) {
+				s.endSession(session)
+			}
+		}
+	}
+}
+
+// conserved tells whether stock = available + held + paid, none negative.
+func (s *State) conserved(l *Listing) bool {
+	ok := l.Stock == l.Available+l.Held+l.Paid && l.Available >= 0 && l.Held >= 0 && l.Paid >= 0
+	if !ok && invariantsPanic {
+		panic(fmt.Sprintf("engine: listing %d at log index %d: stock %d, available %d, held %d, paid %d",
+			l.Handle, s.index, l.Stock, l.Available, l.Held, l.Paid))
+	}
+	if invariantsPanic {
+		s.recount(l)
+	}
+	return ok
+}
+
+// recount panics unless the orders of l add up to its counts. Only for builds
+// with the invariants tag: it reads every order.
+func (s *State) recount(l *Listing) {
+	var held, paid int64
+	live := map[ShopperNo]int64{}
+	session := s.sessions[l.Session-1]
+	for i := range session.orders.len() {
+		o := session.orders.at(i)
+		if o.Listing != l.Handle || !o.State.Live() {
+			continue
+		}
+		live[o.Shopper] += int64(o.Quantity)
+		if o.State == Held {
+			held += int64(o.Quantity)
+		} else {
+			paid += int64(o.Quantity)
+		}
+	}
+	if held != l.Held || paid != l.Paid || int64(len(live)) != l.Shoppers {
+		panic(fmt.Sprintf("engine: listing %d at log index %d: counts held %d paid %d shoppers %d, orders say %d, %d, %d",
+			l.Handle, s.index, l.Held, l.Paid, l.Shoppers, held, paid, len(live)))
+	}
+}
+
+func sorted[V any](m map[string]*V) []*V {
+	ids := make([]string, 0, len(m))
+	for id := range m {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, strings.Compare)
+	values := make([]*V, len(ids))
+	for i, id := range ids {
+		values[i] = m[id]
+	}
+	return values
+}

@@ -1,0 +1,62 @@
+package engine
+
+import "container/heap"
+
+// due is something that time will do to a hold or a session.
+type due struct {
+	at  Time
+	who uint32 // an ordinal or a session handle; breaks ties, so that every node agrees
+}
+
+// dueHeap is a min-heap by time, then by who.
+type dueHeap []due
+
+func (h dueHeap) Len() int { return len(h) }
+func (h dueHeap) Less(i, j int) bool {
+	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].who < h[j].who
+}
+func (h dueHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *dueHeap) Push(x any)   { *h = append(*h, x.(due)) }
+func (h *dueHeap) Pop() any {
+	last := len(*h) - 1
+	x := (*h)[last]
+	*h = (*h)[:last]
+	return x
+}
+
+func (h *dueHeap) add(d due) { heap.Push(h, d) }
+func (h *dueHeap) drop()     { heap.Pop(h) }
+
+// agenda knows which session time has something to do for first. It holds at
+// most one current entry a session; entries that a session's newer one has
+// overtaken are dropped when they come up.
+type agenda struct {
+	heap    dueHeap
+	current []Time // by session handle - 1; Never if nothing is due
+}
+
+// set tells when session has its next due.
+func (a *agenda) set(session SessionHandle, at Time) {
+	for len(a.current) < int(session) {
+		a.current = append(a.current, Never)
+	}
+	if a.current[session-1] == at {
+		return
+	}
+	a.current[session-1] = at
+	if at != Never {
+		a.heap.add(due{at, uint32(session)})
+	}
+}
+
+// next gives the session with the earliest due, and when; 0 and Never if none.
+func (a *agenda) next() (SessionHandle, Time) {
+	for len(a.heap) > 0 {
+		top := a.heap[0]
+		if a.current[top.who-1] == top.at {
+			return SessionHandle(top.who), top.at
+		}
+		a.heap.drop()
+	}
+	return 0, Never
+}

@@ -1,0 +1,41 @@
+package engine
+
+import "errors"
+
+// Errors that cross rooms.
+var (
+	// ErrNotLeader: this node does not lead, or has lost its epoch; the outcome
+	// of what was under way is unknown and may be asked for again.
+	ErrNotLeader = errors.New("this node does not lead")
+
+	// ErrOutcomeUnknown: the command may or may not have been committed; asking
+	// again, or looking, will tell.
+	ErrOutcomeUnknown = errors.New("the outcome is not known yet")
+
+	// ErrStaleEpoch: the batch belongs to another epoch or leaves a gap in its
+	// own; nothing of it was applied.
+	ErrStaleEpoch = errors.New("batch of another epoch")
+
+	// ErrRulesTooNew: the log asks for rules that this build does not know. The
+	// node must stop and be upgraded.
+	ErrRulesTooNew = errors.New("the log needs a newer build")
+
+	// ErrMalformed: bytes that are not what the format says.
+	ErrMalformed = errors.New("malformed")
+
+	// ErrNewerFormat: a format version that this build does not read.
+	ErrNewerFormat = errors.New("written by a newer build")
+)
+
+// Refusal is a command that the state machine said no to.
+type Refusal struct {
+	Reason Reason
+	State  OrderState // of the order concerned, where there is one
+}
+
+func (r *Refusal) Error() string {
+	if r.State != 0 {
+		return "refused: " + r.Reason.String() + " (the order is " + r.State.String() + ")"
+	}
+	return "refused: " + r.Reason.String()
+}

@@ -1,0 +1,103 @@
+package engine
+
+import "fmt"
+
+// EventKind says what happened.
+type EventKind uint8
+
+// Events. Past tense: they have been committed.
+const (
+	EventNone        EventKind = iota
+	EpochOpened                // a leader began
+	HoldPlaced                 // a grant; PayBy says until when it may be paid
+	HoldConfirmed              // the key was known: Order is what it got then
+	HoldRefused                // Reason says why
+	HoldReleased               // units and eligibility came back; Reason is expired, cancelled or voided
+	OrderPaid                  // Reason is paid_late where the hold had gone and a unit was free
+	RefundBecameDue            // money came for which there is no unit, or a paid order was voided
+	OrderUnchanged             // asked for what had been done before; nothing changed
+	HoldExtended               //
+	ReceiverSet                //
+	PlanApplied                // Changes lists what changed
+	PlanRefused                // Problems lists why
+	SessionPublished           //
+	SessionOpened              //
+	SessionPaused              //
+	SessionResumed             //
+	SessionEnded               //
+	StockAdded                 // Quantity units
+	StockTaken                 // nothing available, some unpaid
+	StockGone                  // nothing available, nothing unpaid
+	ListingFroze               // an invariant broke: an alarm
+	RulesRaised                //
+	CommandRefused             // any other command; Reason says why
+	BatchRefused               // malformed bytes in the log; an alarm
+)
+
+var eventKinds = [...]string{"None", "EpochOpened", "HoldPlaced", "HoldConfirmed", "HoldRefused", "HoldReleased", "OrderPaid",
+	"RefundBecameDue", "OrderUnchanged", "HoldExtended", "ReceiverSet", "PlanApplied", "PlanRefused", "SessionPublished", "SessionOpened",
+	"SessionPaused", "SessionResumed", "SessionEnded", "StockAdded", "StockTaken", "StockGone", "ListingFroze", "RulesRaised",
+	"CommandRefused", "BatchRefused"}
+
+func (k EventKind) String() string { return nameOf(eventKinds[:], int(k)) }
+
+// Event is what a command did, or what time did. Which fields count depends on Kind.
+type Event struct {
+	Kind    EventKind
+	Reason  Reason
+	State   OrderState // of the order, after the event
+	Command int32      // which command of the batch, from 0; -1 for what time did
+	Session SessionHandle
+	Listing ListingHandle
+	Order   OrderRef
+	Shopper ShopperNo
+	// Quantity is units: of the order, added, or (a refusal for a limit) live.
+	Quantity uint32
+	Limit    uint32 // a refusal for a limit: the limit
+	Amount   int64
+	PayBy    Time
+}
+
+// Effects is what one Apply did. It may be used again by the next Apply once its
+// owner is done with it.
+type Effects struct {
+	Index LogIndex
+	Time  Time
+	// Header of the batch.
+	Header BatchHeader
+	// Primary has one event for each command, in order.
+	Primary []Event
+	// Derived are the events that followed: releases by time, changes of state.
+	Derived []Event
+	// Touched are the listings whose figures or state may have changed, each once.
+	Touched []ListingHandle
+	// Catalogue tells that products, sales, sessions or listings were added or
+	// changed, or that a session changed its state.
+	Catalogue bool
+	// NextDue is when time has something to do next; Never if nothing.
+	NextDue Time
+	// Changes and Problems of an ApplyPlan.
+	Changes  []Change
+	Problems []Problem
+}
+
+func (e *Effects) reset() {
+	*e = Effects{Primary: e.Primary[:0], Derived: e.Derived[:0], Touched: e.Touched[:0]}
+}
+
+func (e Event) String() string {
+	s := e.Kind.String()
+	if e.Reason != ReasonNone {
+		s += " " + e.Reason.String()
+	}
+	if !e.Order.IsZero() {
+		s += fmt.Sprintf(" order %d/%d %s", e.Order.Session, e.Order.Ordinal, e.State)
+	}
+	if e.Listing != 0 {
+		s += fmt.Sprintf(" listing %d", e.Listing)
+	}
+	if e.Quantity != 0 {
+		s += fmt.Sprintf(" quantity %d", e.Quantity)
+	}
+	return s
+}

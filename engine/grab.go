@@ -1,0 +1,167 @@
+package engine
+
+// Grab is a shopper's request for units of a listing, as a front hands it on.
+// Its slices are the caller's; who keeps them beyond the call copies them.
+type Grab struct {
+	// Listing names it as in the path of a URL: "{session}/skus/{sku}".
+	Listing []byte
+	Shopper []byte // ValidShopper
+	// IdempotencyKey is ValidKey. The same shopper's same key gets the same order.
+	IdempotencyKey []byte
+	Quantity       uint32
+}
+
+// Code is what a shopper is told of a grab, in a word.
+type Code uint8
+
+// Codes. CodeRefused is for what is no business outcome: the answer's Reason
+// (quantity, key_reused, unknown) says what was wrong with the request.
+const (
+	CodeRefused Code = iota
+	CodeGranted
+	CodeWaitlisted
+	CodeEntered
+	CodeSoldOut
+	CodeLimitReached
+	CodeNotOpen
+	CodeEnded
+	CodeNotReserved
+	CodeTicketRequired
+	CodeMissed
+	CodeProcessing
+)
+
+var codes = [...]string{"refused", "granted", "waitlisted", "entered", "sold_out", "limit_reached", "not_open", "ended",
+	"not_reserved", "ticket_required", "missed", "processing"}
+
+func (c Code) String() string { return nameOf(codes[:], int(c)) }
+
+// Codes lists every code's name, for metrics with a fixed set of labels.
+func Codes() []string { return append([]string(nil), codes[:]...) }
+
+// CodeOf gives the outward code of a refusal.
+func CodeOf(why Reason) Code {
+	switch why {
+	case ReasonSoldOut, ReasonGone:
+		return CodeSoldOut
+	case ReasonLimitListing, ReasonLimitSession, ReasonReleases:
+		return CodeLimitReached
+	case ReasonNotOpen, ReasonPaused:
+		return CodeNotOpen
+	case ReasonEnded:
+		return CodeEnded
+	case ReasonUnknown, ReasonQuantity, ReasonKeyReused:
+		return CodeRefused
+	}
+	return CodeMissed
+}
+
+// Answer is what came of a grab.
+type Answer struct {
+	Code   Code
+	Reason Reason // the true one; not for the shopper's eyes
+	State  OrderState
+	// Order is the order granted, or (limit_reached) the live order that counts
+	// against the limit; zero if none.
+	Order    OrderRef
+	Session  SessionHandle // of the listing asked for
+	Listing  ListingHandle // of Order; 0 without one
+	Quantity uint32
+	Amount   int64
+	PayBy    Time
+	Count    uint32 // limit_reached: units live, or releases
+	Limit    uint32 // limit_reached, refused for quantity: the limit
+	Start    Time   // not_open: when it starts
+	Deadline Time   // processing: when the outcome is certain
+}
+
+// OrderView is an order as readers see it: a copy, theirs to keep.
+type OrderView struct {
+	Ref         OrderRef
+	OrderNo     string
+	Shopper     string
+	Session     string
+	SKU         string
+	Quantity    uint32
+	Amount      int64
+	Currency    string
+	State       OrderState
+	GrantedAt   Time
+	PayBy       Time
+	ChangedAt   Time
+	PaymentID   string
+	Receiver    Receiver
+	HasReceiver bool
+}
+
+// Counts are a listing's exact figures at a log index.
+type Counts struct {
+	Session, SKU                                     string
+	Stock, Available, Held, Paid, Released, Shoppers int64
+	State                                            ListingState
+	LogIndex                                         LogIndex
+}
+
+// ListingView is a listing as the display path shows it.
+type ListingView struct {
+	Session, SKU     string
+	Name             Text
+	Image            string
+	Price, ListPrice int64
+	Currency         string
+	Stock            int64 // shown; never goes up for those who look
+	State            ListingState
+	Start, End       Time
+	LimitPerShopper  uint32
+	SortOrder        int32
+	Place            *Place
+}
+
+// SessionView is a session with its listings.
+type SessionView struct {
+	ID, Sale          string
+	SaleName          Text
+	State             SessionState
+	Paused            bool
+	Start, End        Time
+	PayWithinMS       int64
+	PayGraceMS        int64
+	LimitPerShopper   uint32
+	AdmissionMultiple uint32
+	Listings          []ListingView
+}
+
+// OrderFilter says which orders an operator looks for. Zero fields don't filter.
+type OrderFilter struct {
+	OrderNo  string
+	Shopper  string
+	Session  string
+	SKU      string
+	State    OrderState
+	From, To Time   // granted in [From, To)
+	Cursor   string // where the page before ended
+	Limit    int    // 1 to 1000
+}
+
+// View copies the order at ref, or gives false.
+func (s *State) View(ref OrderRef) (OrderView, bool) {
+	o := s.Order(ref)
+	if o == nil {
+		return OrderView{}, false
+	}
+	l := s.listings[o.Listing-1]
+	v := OrderView{
+		Ref: ref, OrderNo: s.Numberer().String(ref), Shopper: s.ShopperID(o.Shopper),
+		Session: s.sessions[ref.Session-1].ID, SKU: l.SKU, Quantity: o.Quantity, Amount: o.Amount, Currency: l.Currency,
+		State: o.State, GrantedAt: o.Granted, PayBy: o.PayBy, ChangedAt: o.Changed, PaymentID: s.payments[ref],
+	}
+	v.Receiver, v.HasReceiver = s.receivers[ref]
+	return v, true
+}
+
+// CountsOf gives the exact figures of l.
+func (s *State) CountsOf(l *Listing) Counts {
+	x := s.sessions[l.Session-1]
+	return Counts{Session: x.ID, SKU: l.SKU, Stock: l.Stock, Available: l.Available, Held: l.Held, Paid: l.Paid,
+		Released: l.Released, Shoppers: l.Shoppers, State: x.StateOf(l), LogIndex: s.index}
+}

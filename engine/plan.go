@@ -1,0 +1,321 @@
+package engine
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Plan is what operators want to be there: a desired state of products, sales,
+// sessions and listings. Applying it creates what is missing and changes what
+// differs, whole or not at all; what it does not name stays as it is. Ids are
+// unique and times resolved before a plan gets here; Apply checks it all the same.
+type Plan struct {
+	Products []Product
+	Sales    []SalePlan
+}
+
+// SalePlan is a sale with its sessions.
+type SalePlan struct {
+	Sale
+	Sessions []SessionPlan
+}
+
+// SessionPlan is a session with its listings.
+type SessionPlan struct {
+	SessionSpec
+	Listings []ListingSpec
+}
+
+// Change is one difference that a plan makes.
+type Change struct {
+	Path   string // "sales[fans-day].sessions[fans-day-10].listings[mask-50].stock"
+	Before string // empty for what is new
+	After  string
+}
+
+// Problem is one reason why a plan can't be applied.
+type Problem struct {
+	Path    string
+	Message string // what is wrong, and what would be right
+}
+
+func (p Problem) String() string { return p.Path + ": " + p.Message }
+
+// ComparePlan tells what applying p at this moment would change, without
+// changing anything, or every problem that forbids it. It is what ApplyPlan
+// itself decides by.
+func (s *State) ComparePlan(p *Plan) ([]Change, []Problem) {
+	d := planDiff{state: s, products: make(map[string]bool, len(p.Products))}
+	d.plan(p)
+	if len(d.problems) > 0 {
+		return nil, d.problems
+	}
+	return d.changes, nil
+}
+
+type planDiff struct {
+	state    *State
+	products map[string]bool // those in the plan
+	changes  []Change
+	problems []Problem
+}
+
+func (d *planDiff) problem(path, format string, args ...any) {
+	d.problems = append(d.problems, Problem{path, fmt.Sprintf(format, args...)})
+}
+
+func (d *planDiff) change(path, before, after string) {
+	if before != after {
+		d.changes = append(d.changes, Change{path, before, after})
+	}
+}
+
+func (d *planDiff) number(path string, before, after int64) {
+	d.change(path, strconv.FormatInt(before, 10), strconv.FormatInt(after, 10))
+}
+
+func (d *planDiff) text(path string, before, after Text) {
+	for _, w := range after {
+		old := ""
+		for _, b := range before {
+			if b.Lang == w.Lang {
+				old = b.Text
+			}
+		}
+		d.change(path+"."+w.Lang, old, w.Text)
+	}
+	for _, b := range before {
+		kept := false
+		for _, w := range after {
+			kept = kept || w.Lang == b.Lang
+		}
+		if !kept {
+			d.changes = append(d.changes, Change{path + "." + b.Lang, b.Text, ""})
+		}
+	}
+}
+
+func (d *planDiff) plan(p *Plan) {
+	seen := map[string]bool{}
+	for i := range p.Products {
+		product := &p.Products[i]
+		path := "products[" + product.ID + "]"
+		if !ValidID(product.ID) {
+			d.problem(path, "the id is not 1 to %d letters, digits, dots, dashes or underscores", MaxIDBytes)
+		}
+		if seen[path] {
+			d.problem(path, "the id is there twice")
+		}
+		seen[path] = true
+		d.products[product.ID] = true
+		d.product(path, product)
+	}
+	for i := range p.Sales {
+		sale := &p.Sales[i]
+		path := "sales[" + sale.ID + "]"
+		if !ValidID(sale.ID) {
+			d.problem(path, "the id is not 1 to %d letters, digits, dots, dashes or underscores", MaxIDBytes)
+		}
+		if seen[path] {
+			d.problem(path, "the id is there twice")
+		}
+		seen[path] = true
+		d.sale(path, &sale.Sale)
+		for j := range sale.Sessions {
+			session := &sale.Sessions[j]
+			// A session's id is the shop's, not only its sale's: it stands alone in URLs.
+			key := "session " + session.ID
+			path := path + ".sessions[" + session.ID + "]"
+			if seen[key] {
+				d.problem(path, "the id is there twice; session ids are unique across sales")
+			}
+			seen[key] = true
+			d.session(path, sale.ID, session)
+		}
+	}
+}
+
+func (d *planDiff) product(path string, p *Product) {
+	if p.ListPrice < 0 || p.ListPrice > MaxPrice {
+		d.problem(path+".list_price", "%d is not between 0 and %d", p.ListPrice, int64(MaxPrice))
+	}
+	if len(p.Currency) != 3 {
+		d.problem(path+".currency", "%q is not an ISO 4217 code of three letters", p.Currency)
+	}
+	old, found := d.state.products[p.ID]
+	if !found {
+		d.change(path, "", "new")
+		return
+	}
+	d.text(path+".name", old.Name, p.Name)
+	d.change(path+".image", old.Image, p.Image)
+	d.change(path+".supplier", old.Supplier, p.Supplier)
+	d.number(path+".list_price", old.ListPrice, p.ListPrice)
+	if old.Currency != p.Currency {
+		if d.state.offered(p.ID) {
+			d.problem(path+".currency", "stays %s: the product is offered in a session already", old.Currency)
+		}
+		d.change(path+".currency", old.Currency, p.Currency)
+	}
+	d.change(path+".place", old.Place.String(), p.Place.String())
+}
+
+// String gives "latitude,longitude", or "none".
+func (p *Place) String() string {
+	if p == nil {
+		return "none"
+	}
+	return strconv.FormatFloat(p.Latitude, 'f', -1, 64) + "," + strconv.FormatFloat(p.Longitude, 'f', -1, 64)
+}
+
+func (d *planDiff) sale(path string, s *Sale) {
+	old, found := d.state.sales[s.ID]
+	if !found {
+		d.change(path, "", "new")
+		return
+	}
+	d.text(path+".name", old.Name, s.Name)
+	d.change(path+".timezone", old.Timezone, s.Timezone)
+}
+
+func (d *planDiff) session(path, sale string, p *SessionPlan) {
+	if !ValidID(p.ID) {
+		d.problem(path, "the id is not 1 to %d letters, digits, dots, dashes or underscores", MaxIDBytes)
+	}
+	old := d.state.sessionByID[p.ID]
+	start := p.Start
+	if old != nil && old.StartSpec == p.StartSpec {
+		start = old.Start // "now" and "+30s" are resolved once
+	}
+	end := start.Add(p.Length())
+	switch {
+	case p.End <= p.Start:
+		d.problem(path, "it ends before it starts; the duration must be over 0")
+	case p.Length() > MaxSessionLength:
+		d.problem(path+".duration", "%s is over %s", p.Length(), MaxSessionLength)
+	}
+	if p.PayWithin < time.Second || p.PayWithin > MaxPayWithin {
+		d.problem(path+".pay_within", "%s is not between 1s and %s", p.PayWithin, MaxPayWithin)
+	}
+	if p.PayGrace < 0 || p.PayGrace > 24*time.Hour {
+		d.problem(path+".pay_grace", "%s is not between 0s and 24h", p.PayGrace)
+	}
+	if p.LimitPerShopper > MaxQuantity {
+		d.problem(path+".limit_per_shopper", "%d is over %d", p.LimitPerShopper, MaxQuantity)
+	}
+	if p.AdmissionMultiple > MaxAdmission {
+		d.problem(path+".admission_multiple", "%d is over %d", p.AdmissionMultiple, MaxAdmission)
+	}
+	if len(p.Listings) > MaxSessionListings {
+		d.problem(path+".listings", "%d are over %d", len(p.Listings), MaxSessionListings)
+	}
+	if old == nil {
+		d.change(path, "", "new")
+		if end <= d.state.now {
+			d.problem(path, "it would end at %s, which is past", end.Wall().Format(time.RFC3339))
+		}
+	} else {
+		d.oldSession(path, sale, old, p, start, end)
+	}
+	seen := map[string]bool{}
+	for i := range p.Listings {
+		l := &p.Listings[i]
+		path := path + ".listings[" + l.SKU + "]"
+		if seen[l.SKU] {
+			d.problem(path, "the SKU is listed twice in this session")
+		}
+		seen[l.SKU] = true
+		d.listing(path, old, l)
+	}
+}
+
+// Length is how long the session is to be open.
+func (s *SessionSpec) Length() time.Duration { return s.End.Sub(s.Start) }
+
+func (d *planDiff) oldSession(path, sale string, old *Session, p *SessionPlan, start, end Time) {
+	before := len(d.changes)
+	if old.Sale != sale {
+		d.problem(path, "the session belongs to sale %q; take another id", old.Sale)
+	}
+	if old.Start != start {
+		if old.State >= Open {
+			d.problem(path+".start", "the session has started at %s; its start can't change", old.Start.Wall().Format(time.RFC3339))
+		}
+		d.change(path+".start", old.Start.Wall().Format(time.RFC3339Nano), start.Wall().Format(time.RFC3339Nano))
+	}
+	if old.End != end {
+		if end <= d.state.now {
+			d.problem(path+".duration", "it would end at %s, which is past; to end it now, end the session", end.Wall().Format(time.RFC3339))
+		}
+		d.change(path+".end", old.End.Wall().Format(time.RFC3339Nano), end.Wall().Format(time.RFC3339Nano))
+	}
+	d.change(path+".pay_within", old.PayWithin.String(), p.PayWithin.String())
+	d.change(path+".pay_grace", old.PayGrace.String(), p.PayGrace.String())
+	d.number(path+".limit_per_shopper", int64(old.LimitPerShopper), int64(p.LimitPerShopper))
+	d.number(path+".admission_multiple", int64(old.AdmissionMultiple), int64(p.AdmissionMultiple))
+	// publish: false says nothing of a session that operators have published since.
+	if p.Publish && old.State == Draft {
+		d.change(path+".state", Draft.String(), Published.String())
+	}
+	if old.State >= Ended && len(d.changes) > before {
+		d.problem(path, "the session has ended; plan another one under a new id")
+	}
+}
+
+func (d *planDiff) listing(path string, session *Session, l *ListingSpec) {
+	if !ValidID(l.SKU) {
+		d.problem(path+".sku", "the id is not 1 to %d letters, digits, dots, dashes or underscores", MaxIDBytes)
+	} else if !d.known(l.SKU) {
+		d.problem(path+".sku", "no product %q, in the plan or before it", l.SKU)
+	}
+	if l.Stock < 0 || l.Stock > MaxStock {
+		d.problem(path+".stock", "%d is not between 0 and %d", l.Stock, MaxStock)
+	}
+	if l.Shown < -1 || l.Shown > MaxStock {
+		d.problem(path+".shown", "%d is not between 0 and %d", l.Shown, MaxStock)
+	}
+	if l.Price < 0 || l.Price > MaxPrice {
+		d.problem(path+".price", "%d is not between 0 and %d", l.Price, int64(MaxPrice))
+	}
+	if l.LimitPerShopper > MaxQuantity {
+		d.problem(path+".limit_per_shopper", "%d is over %d", l.LimitPerShopper, MaxQuantity)
+	}
+	var old *Listing
+	if session != nil {
+		old = d.state.listingIn(session, l.SKU)
+	}
+	if old == nil {
+		if session != nil && session.State >= Ended {
+			d.problem(path, "the session has ended; nothing can be listed any more")
+		}
+		d.change(path, "", fmt.Sprintf("%d units at %d", l.Stock, l.Price))
+		return
+	}
+	before := len(d.changes)
+	d.number(path+".price", old.Price, l.Price)
+	// The plan's figure is compared with the plan's, not with the live one: units
+	// that operators added besides stay added.
+	if delta := l.Stock - old.ListingSpec.Stock; delta != 0 {
+		switch {
+		case delta < 0 && old.Available < -delta:
+			d.problem(path+".stock", "can't be lowered by %d: only %d units are neither held nor paid", -delta, old.Available)
+		case old.Stock+delta > MaxStock:
+			d.problem(path+".stock", "would be over %d", MaxStock)
+		case old.Frozen:
+			d.problem(path, "the listing is frozen after a broken invariant; nothing in it may change")
+		}
+		d.number(path+".stock", old.ListingSpec.Stock, l.Stock)
+	}
+	d.number(path+".shown", old.Shown, l.Shown)
+	d.number(path+".limit_per_shopper", int64(old.LimitPerShopper), int64(l.LimitPerShopper))
+	d.number(path+".sort_order", int64(old.SortOrder), int64(l.SortOrder))
+	if session.State >= Ended && len(d.changes) > before {
+		d.problem(path, "the session has ended; nothing in it may change")
+	}
+}
+
+func (d *planDiff) known(product string) bool {
+	_, there := d.state.products[product]
+	return there || d.products[product]
+}

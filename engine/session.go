@@ -1,0 +1,244 @@
+package engine
+
+// schedule tells the agenda when a session has something to do next.
+func (s *State) schedule(x *Session) { s.agenda.set(x.Handle, s.dueOf(x)) }
+
+func (s *State) dueOf(x *Session) Time {
+	at := Never
+	switch x.State {
+	case Published:
+		at = x.Start
+	case Open:
+		at = x.End
+	}
+	if ref := s.nextInLine(x); !ref.IsZero() {
+		at = min(at, s.Order(ref).Due())
+	}
+	if ref := s.nextExceptional(x); !ref.IsZero() {
+		at = min(at, s.Order(ref).Due())
+	}
+	return at
+}
+
+// nextInLine moves past holds that are over and gives the first that is not.
+func (s *State) nextInLine(x *Session) OrderRef {
+	for int(x.expired) < x.orders.len() {
+		if o := x.orders.at(int(x.expired)); o.State == Held && o.inLine && !s.listings[o.Listing-1].Frozen {
+			return OrderRef{x.Handle, x.expired + 1}
+		}
+		x.expired++
+	}
+	return OrderRef{}
+}
+
+func (s *State) nextExceptional(x *Session) OrderRef {
+	for len(x.exceptional) > 0 {
+		top := x.exceptional[0]
+		o := x.orders.at(int(top.who) - 1)
+		if o.State == Held && !o.inLine && o.Due() == top.at && !s.listings[o.Listing-1].Frozen {
+			return OrderRef{x.Handle, top.who}
+		}
+		x.exceptional.drop()
+	}
+	return OrderRef{}
+}
+
+// runDue does what is due at state time, up to the batch's share; the rest comes
+// with the next batch, and until then overdue holds are treated as expired
+// wherever somebody asks.
+func (s *State) runDue() {
+	for s.dues > 0 {
+		h, at := s.agenda.next()
+		if at > s.now {
+			return
+		}
+		s.dues--
+		s.runSession(s.sessions[h-1])
+	}
+}
+
+// runSession does one due thing in a session, the earliest.
+func (s *State) runSession(x *Session) {
+	defer s.schedule(x)
+	var ref OrderRef
+	at := Never
+	if first := s.nextInLine(x); !first.IsZero() {
+		ref, at = first, s.Order(first).Due()
+	}
+	if first := s.nextExceptional(x); !first.IsZero() && s.Order(first).Due() < at {
+		ref, at = first, s.Order(first).Due()
+	}
+	switch {
+	case x.State == Published && x.Start <= s.now && x.Start <= at:
+		s.openSession(x)
+	case x.State == Open && x.End <= s.now && x.End <= at:
+		s.endSession(x)
+	case at <= s.now:
+		s.release(ref, Expired, ReasonExpired)
+	}
+}
+
+func (s *State) openSession(x *Session) {
+	x.State, x.OpenedAt = Open, s.now
+	s.sessionChanged(x, SessionOpened)
+}
+
+func (s *State) endSession(x *Session) {
+	x.State, x.EndedAt = Ended, s.now
+	s.schedule(x)
+	s.sessionChanged(x, SessionEnded)
+}
+
+func (s *State) sessionChanged(x *Session, kind EventKind) {
+	s.derive(Event{Kind: kind, Session: x.Handle})
+	s.eff.Catalogue = true
+	for _, h := range x.Listings {
+		s.touch(h)
+	}
+}
+
+// allSold tells whether every listing of a session is paid for to the last unit.
+func (s *State) allSold(x *Session) bool {
+	for _, h := range x.Listings {
+		if l := s.listings[h-1]; l.Available > 0 || l.Held > 0 || l.Paid == 0 {
+			return false
+		}
+	}
+	return len(x.Listings) > 0
+}
+
+func (s *State) steerSession(c *Command) Event {
+	x := s.SessionOf(c.Session)
+	if x == nil {
+		return refused(ReasonUnknown)
+	}
+	unchanged := Event{Kind: OrderUnchanged, Session: x.Handle}
+	kind := SessionPublished
+	switch c.Action {
+	case SessionPublish:
+		if x.State != Draft {
+			return unchanged
+		}
+		if x.End <= s.now {
+			return Event{Kind: CommandRefused, Reason: ReasonEnded, Session: x.Handle}
+		}
+		x.State = Published
+	case SessionPause, SessionResume:
+		pause := c.Action == SessionPause
+		if x.State >= Ended {
+			return Event{Kind: CommandRefused, Reason: ReasonEnded, Session: x.Handle}
+		}
+		if x.Paused == pause {
+			return unchanged
+		}
+		if x.Paused = pause; pause {
+			kind = SessionPaused
+		} else {
+			kind = SessionResumed
+		}
+	case SessionEnd:
+		if x.State >= Ended {
+			return unchanged
+		}
+		s.endSession(x)
+		s.eff.Derived = s.eff.Derived[:len(s.eff.Derived)-1] // the command's own event says it
+		return Event{Kind: SessionEnded, Session: x.Handle}
+	default:
+		return refused(ReasonUnknown)
+	}
+	s.sessionChanged(x, kind)
+	s.eff.Derived = s.eff.Derived[:len(s.eff.Derived)-1]
+	s.schedule(x)
+	s.runDue()
+	return Event{Kind: kind, Session: x.Handle}
+}
+
+func (s *State) addStock(c *Command) Event {
+	l := s.Listing(c.Listing)
+	switch {
+	case l == nil:
+		return refused(ReasonUnknown)
+	case l.Frozen:
+		return refused(ReasonFrozen)
+	case s.sessions[l.Session-1].State >= Ended:
+		return refused(ReasonEnded)
+	case c.Amount == 0 || c.Amount > MaxStock || c.Amount < -MaxStock || l.Stock+c.Amount > MaxStock:
+		return refused(ReasonQuantity)
+	case c.Amount < 0 && l.Available < -c.Amount:
+		return refused(ReasonSoldOut)
+	}
+	l.Stock += c.Amount
+	l.Available += c.Amount
+	s.touch(l.Handle)
+	return Event{Kind: StockAdded, Session: l.Session, Listing: l.Handle, Amount: c.Amount}
+}
+
+// applyPlan makes the plan true, or refuses it whole.
+func (s *State) applyPlan(c *Command) Event {
+	changes, problems := s.ComparePlan(c.Plan)
+	if len(problems) > 0 {
+		s.eff.Problems = problems
+		return Event{Kind: PlanRefused, Reason: ReasonConflict}
+	}
+	s.eff.Changes = changes
+	if len(changes) == 0 {
+		return Event{Kind: PlanApplied}
+	}
+	for _, p := range c.Plan.Products {
+		s.products[p.ID] = &p
+	}
+	for i := range c.Plan.Sales {
+		sale := &c.Plan.Sales[i]
+		s.sales[sale.ID] = &Sale{ID: sale.ID, Name: sale.Name, Timezone: sale.Timezone}
+		for j := range sale.Sessions {
+			s.planSession(sale.ID, &sale.Sessions[j])
+		}
+	}
+	s.eff.Catalogue = true
+	s.runDue()
+	return Event{Kind: PlanApplied}
+}
+
+func (s *State) planSession(sale string, p *SessionPlan) {
+	x := s.sessionByID[p.ID]
+	if x == nil {
+		x = &Session{Handle: SessionHandle(len(s.sessions) + 1), SessionSpec: p.SessionSpec, Sale: sale}
+		s.sessions = append(s.sessions, x)
+		s.sessionByID[x.ID] = x
+	} else {
+		start := p.Start
+		if x.StartSpec == p.StartSpec {
+			start = x.Start
+		}
+		length := p.Length()
+		x.SessionSpec = p.SessionSpec
+		x.Start, x.End = start, start.Add(length)
+	}
+	if x.Publish && x.State == Draft {
+		x.State = Published
+	}
+	for _, spec := range p.Listings {
+		s.planListing(x, spec)
+	}
+	for _, h := range x.Listings {
+		s.touch(h)
+	}
+	s.schedule(x)
+}
+
+func (s *State) planListing(x *Session, spec ListingSpec) {
+	l := s.listingIn(x, spec.SKU)
+	if l == nil {
+		l = &Listing{Handle: ListingHandle(len(s.listings) + 1), Session: x.Handle, Stock: spec.Stock, Available: spec.Stock}
+		s.listings = append(s.listings, l)
+		s.marks = append(s.marks, mark{})
+		s.byName[listingName{x.Handle, spec.SKU}] = l
+		x.Listings = append(x.Listings, l.Handle)
+	} else {
+		delta := spec.Stock - l.ListingSpec.Stock
+		l.Stock += delta
+		l.Available += delta
+	}
+	l.ListingSpec = spec
+	l.Currency = s.products[spec.SKU].Currency
+}

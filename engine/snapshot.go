@@ -1,0 +1,471 @@
+package engine
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"slices"
+)
+
+// A snapshot file, version 1:
+//
+//	8 bytes  "DOORSNAP"
+//	uint32   version, little endian
+//	blocks:
+//	  byte    kind (1 head, 2 products, 3 sales, 4 sessions, 5 listings,
+//	          6 shoppers, 7 orders, 8 receivers, 9 payments, 255 end)
+//	  uint32  bytes of the body, at most 16 MiB
+//	  uint32  CRC-32C of kind and body
+//	  body    uvarint count of rows, rows
+//
+// Blocks of one kind follow each other in the order of the list, and their rows
+// are in a fixed order (by id, handle, number or reference), so that equal
+// states have equal bytes: their SHA-256 is the state's Hash. What can be derived
+// (indexes, the agenda, what is due) is not stored.
+const (
+	snapshotMagic   = "DOORSNAP"
+	snapshotVersion = 1
+	blockBytes      = 64 << 10 // a block is closed when it has grown to this
+	maxBlockBytes   = 16 << 20
+)
+
+const (
+	blockHead = iota + 1
+	blockProducts
+	blockSales
+	blockSessions
+	blockListings
+	blockShoppers
+	blockOrders
+	blockReceivers
+	blockPayments
+	blockEnd = 255
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Snapshot is a state frozen at a log index. It may be encoded while the state
+// it came from goes on, by one goroutine at a time.
+type Snapshot struct {
+	head      snapshotHead
+	products  []*Product // never changed in place
+	sales     []*Sale
+	sessions  []Session
+	listings  []Listing
+	shoppers  table[shopper]
+	receivers []receiverRow
+	payments  []paymentRow
+}
+
+type snapshotHead struct {
+	index     LogIndex
+	now       Time
+	rules     uint32
+	epoch     Epoch
+	sequence  uint64
+	epochNode string
+	secret    [16]byte
+}
+
+type receiverRow struct {
+	ref OrderRef
+	Receiver
+}
+
+type paymentRow struct {
+	ref OrderRef
+	id  string
+}
+
+// Snapshot freezes the state. It costs a few words for every 128 orders or
+// shoppers, and a copy of the catalogue's figures.
+func (s *State) Snapshot() *Snapshot {
+	snap := &Snapshot{
+		head:     snapshotHead{s.index, s.now, s.rules, s.epoch, s.sequence, s.epochNode, s.secret},
+		products: s.Products(),
+		sales:    s.Sales(),
+		sessions: make([]Session, len(s.sessions)),
+		listings: make([]Listing, len(s.listings)),
+		shoppers: s.shoppers.freeze(),
+	}
+	for i, x := range s.sessions {
+		snap.sessions[i] = *x
+		snap.sessions[i].orders = x.orders.freeze()
+		snap.sessions[i].Listings = slices.Clone(x.Listings)
+		snap.sessions[i].exceptional = nil
+	}
+	for i, l := range s.listings {
+		snap.listings[i] = *l
+	}
+	for ref, r := range s.receivers {
+		snap.receivers = append(snap.receivers, receiverRow{ref, r})
+	}
+	for ref, id := range s.payments {
+		snap.payments = append(snap.payments, paymentRow{ref, id})
+	}
+	return snap
+}
+
+func compareRefs(a, b OrderRef) int {
+	if a.Session != b.Session {
+		return int(a.Session) - int(b.Session)
+	}
+	return int(int64(a.Ordinal) - int64(b.Ordinal))
+}
+
+// LogIndex is the index of the last entry that the snapshot holds.
+func (s *Snapshot) LogIndex() LogIndex { return s.head.index }
+
+// Hash is the SHA-256 of the snapshot's bytes: equal states have equal hashes.
+func (s *State) Hash() [sha256.Size]byte { return s.Snapshot().Hash() }
+
+// Hash is the hash of the state that the snapshot holds.
+func (s *Snapshot) Hash() (sum [sha256.Size]byte) {
+	digest := sha256.New()
+	if _, err := s.WriteTo(digest); err != nil {
+		panic("engine: a hash does not fail: " + err.Error())
+	}
+	digest.Sum(sum[:0])
+	return sum
+}
+
+// blockWriter cuts rows into blocks.
+type blockWriter struct {
+	to      io.Writer
+	rows    writer
+	count   uint64
+	kind    byte
+	written int64
+	err     error
+}
+
+func (b *blockWriter) row(kind byte, write func(*writer)) {
+	if b.kind != kind || len(b.rows.buf) >= blockBytes {
+		b.flush()
+		b.kind = kind
+	}
+	b.count++
+	write(&b.rows)
+}
+
+func (b *blockWriter) flush() {
+	if b.kind != 0 {
+		body := append(binary.AppendUvarint(nil, b.count), b.rows.buf...)
+		b.block(b.kind, body)
+	}
+	b.rows.buf, b.count = b.rows.buf[:0], 0
+}
+
+func (b *blockWriter) block(kind byte, body []byte) {
+	var head [9]byte
+	head[0] = kind
+	binary.LittleEndian.PutUint32(head[1:], uint32(len(body)))
+	binary.LittleEndian.PutUint32(head[5:], blockCRC(kind, body))
+	b.write(head[:])
+	b.write(body)
+}
+
+func blockCRC(kind byte, body []byte) uint32 {
+	return crc32.Update(crc32.Checksum([]byte{kind}, castagnoli), castagnoli, body)
+}
+
+func (b *blockWriter) write(p []byte) {
+	if b.err == nil {
+		var n int
+		n, b.err = b.to.Write(p)
+		b.written += int64(n)
+	}
+}
+
+// WriteTo encodes the snapshot.
+func (s *Snapshot) WriteTo(to io.Writer) (int64, error) {
+	b := &blockWriter{to: to}
+	b.write(binary.LittleEndian.AppendUint32([]byte(snapshotMagic), snapshotVersion))
+	b.row(blockHead, s.head.write)
+	for _, p := range s.products {
+		b.row(blockProducts, func(w *writer) { w.product(p) })
+	}
+	for _, x := range s.sales {
+		b.row(blockSales, func(w *writer) { w.sale(x) })
+	}
+	for i := range s.sessions {
+		b.row(blockSessions, func(w *writer) { w.session(&s.sessions[i]) })
+	}
+	for i := range s.listings {
+		b.row(blockListings, func(w *writer) { w.listing(&s.listings[i]) })
+	}
+	for i := range s.shoppers.len() {
+		b.row(blockShoppers, func(w *writer) {
+			row := s.shoppers.at(i)
+			w.string(row.id)
+			w.ref(row.last)
+		})
+	}
+	for i := range s.sessions {
+		orders := &s.sessions[i].orders
+		for j := range orders.len() {
+			b.row(blockOrders, func(w *writer) {
+				w.uint(uint64(s.sessions[i].Handle))
+				w.order(orders.at(j))
+			})
+		}
+	}
+	slices.SortFunc(s.receivers, func(a, b receiverRow) int { return compareRefs(a.ref, b.ref) })
+	for _, row := range s.receivers {
+		b.row(blockReceivers, func(w *writer) {
+			w.ref(row.ref)
+			w.receiver(row.Receiver)
+		})
+	}
+	slices.SortFunc(s.payments, func(a, b paymentRow) int { return compareRefs(a.ref, b.ref) })
+	for _, row := range s.payments {
+		b.row(blockPayments, func(w *writer) {
+			w.ref(row.ref)
+			w.string(row.id)
+		})
+	}
+	b.flush()
+	b.block(blockEnd, nil)
+	return b.written, b.err
+}
+
+func (h *snapshotHead) write(w *writer) {
+	w.uint(uint64(h.index))
+	w.int(int64(h.now))
+	w.uint(uint64(h.rules))
+	w.uint(uint64(h.epoch))
+	w.uint(h.sequence)
+	w.string(h.epochNode)
+	w.fixed(h.secret[:])
+}
+
+func (w *writer) session(x *Session) {
+	w.sessionSpec(&x.SessionSpec)
+	w.string(x.Sale)
+	w.byte(byte(x.State))
+	w.bool(x.Paused)
+	w.int(int64(x.OpenedAt))
+	w.int(int64(x.EndedAt))
+	w.int(int64(x.lastDue))
+	w.uint(uint64(len(x.Listings)))
+	for _, h := range x.Listings {
+		w.uint(uint64(h))
+	}
+}
+
+func (w *writer) listing(l *Listing) {
+	w.uint(uint64(l.Session))
+	w.listingSpec(&l.ListingSpec)
+	w.string(l.Currency)
+	for _, v := range [...]int64{l.Stock, l.Available, l.Held, l.Paid, l.Released, l.Shoppers} {
+		w.int(v)
+	}
+	w.bool(l.Frozen)
+}
+
+func (w *writer) order(o *Order) {
+	w.fixed(o.Key[:])
+	w.int(o.Amount)
+	w.int(int64(o.Granted))
+	w.int(int64(o.PayBy - o.Granted))
+	w.int(int64(o.Changed - o.Granted))
+	w.ref(o.previous)
+	w.uint(uint64(o.Shopper))
+	w.uint(uint64(o.Listing))
+	w.uint(uint64(o.Quantity))
+	w.uint(uint64(o.graceMS))
+	w.byte(byte(o.State))
+	w.bool(o.inLine)
+}
+
+// ReadState decodes a snapshot. Errors: ErrMalformed with the place, ErrNewerFormat,
+// ErrRulesTooNew, or what from returns.
+func ReadState(from io.Reader) (*State, error) {
+	var head [len(snapshotMagic) + 4]byte
+	if _, err := io.ReadFull(from, head[:]); err != nil {
+		return nil, fmt.Errorf("snapshot header: %w", cutOff(err))
+	}
+	if string(head[:len(snapshotMagic)]) != snapshotMagic {
+		return nil, fmt.Errorf("%w: no snapshot: it does not begin with %q", ErrMalformed, snapshotMagic)
+	}
+	if v := binary.LittleEndian.Uint32(head[len(snapshotMagic):]); v != snapshotVersion {
+		return nil, fmt.Errorf("snapshot format %d, this build reads %d: %w", v, snapshotVersion, ErrNewerFormat)
+	}
+	s := NewState()
+	offset, last := int64(len(head)), byte(0)
+	var body bytes.Buffer
+	for {
+		kind, n, err := readBlock(from, &body)
+		if err == nil && kind < last {
+			err = fmt.Errorf("%w: block %d after block %d", ErrMalformed, kind, last)
+		}
+		if err == nil && kind == blockEnd {
+			if s.rules > RulesVersion {
+				return nil, fmt.Errorf("snapshot of rules version %d, this build knows %d: %w", s.rules, RulesVersion, ErrRulesTooNew)
+			}
+			return s, s.restore()
+		}
+		if err == nil {
+			err = s.readRows(kind, body.Bytes())
+		}
+		if err != nil {
+			return nil, fmt.Errorf("snapshot block at byte %d: %w", offset, err)
+		}
+		offset, last = offset+n, kind
+	}
+}
+
+func cutOff(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return fmt.Errorf("%w: cut off", ErrMalformed)
+	}
+	return err
+}
+
+func readBlock(from io.Reader, body *bytes.Buffer) (kind byte, n int64, err error) {
+	var head [9]byte
+	if _, err := io.ReadFull(from, head[:]); err != nil {
+		return 0, 0, cutOff(err)
+	}
+	size := binary.LittleEndian.Uint32(head[1:])
+	if size > maxBlockBytes {
+		return 0, 0, fmt.Errorf("%w: a block of %d bytes", ErrMalformed, size)
+	}
+	body.Reset()
+	if got, err := io.CopyN(body, from, int64(size)); err != nil {
+		return 0, 0, fmt.Errorf("after %d of %d bytes: %w", got, size, cutOff(err))
+	}
+	if blockCRC(head[0], body.Bytes()) != binary.LittleEndian.Uint32(head[5:]) {
+		return 0, 0, fmt.Errorf("%w: checksum differs", ErrMalformed)
+	}
+	return head[0], int64(len(head)) + int64(size), nil
+}
+
+func (s *State) readRows(kind byte, body []byte) error {
+	r := &reader{buf: body}
+	for range r.count() {
+		switch kind {
+		case blockHead:
+			s.index, s.now, s.rules = LogIndex(r.uint()), Time(r.int()), r.uint32()
+			s.epoch, s.sequence, s.epochNode = Epoch(r.uint()), r.uint(), r.string(MaxIDBytes)
+			var secret [16]byte
+			copy(secret[:], r.bytes(len(secret)))
+			s.setSecret(secret)
+		case blockProducts:
+			p := r.product()
+			s.products[p.ID] = &p
+		case blockSales:
+			x := r.sale()
+			s.sales[x.ID] = &x
+		case blockSessions:
+			s.readSession(r)
+		case blockListings:
+			s.readListing(r)
+		case blockShoppers:
+			row := shopper{id: r.string(MaxShopperBytes), last: r.ref()}
+			s.shoppers.add(row)
+			s.shopperNo[row.id] = ShopperNo(s.shoppers.len())
+		case blockOrders:
+			s.readOrder(r)
+		case blockReceivers:
+			s.receivers[r.ref()] = r.receiver()
+		case blockPayments:
+			s.payments[r.ref()] = r.string(MaxKeyBytes)
+		default:
+			r.fail(fmt.Sprintf("unknown block kind %d", kind))
+		}
+		if r.err != nil {
+			return r.err
+		}
+	}
+	return r.done()
+}
+
+func (s *State) readSession(r *reader) {
+	x := &Session{Handle: SessionHandle(len(s.sessions) + 1), SessionSpec: r.sessionSpec(), Sale: r.string(MaxIDBytes)}
+	x.State, x.Paused = SessionState(r.byte()), r.bool()
+	x.OpenedAt, x.EndedAt, x.lastDue = Time(r.int()), Time(r.int()), Time(r.int())
+	for range r.count() {
+		x.Listings = append(x.Listings, ListingHandle(r.uint32()))
+	}
+	if x.State > Settled {
+		r.fail("an unknown session state")
+	}
+	s.sessions = append(s.sessions, x)
+	s.sessionByID[x.ID] = x
+}
+
+func (s *State) readListing(r *reader) {
+	l := &Listing{Handle: ListingHandle(len(s.listings) + 1), Session: SessionHandle(r.uint32()), ListingSpec: r.listingSpec(), Currency: r.string(MaxIDBytes)}
+	for _, v := range [...]*int64{&l.Stock, &l.Available, &l.Held, &l.Paid, &l.Released, &l.Shoppers} {
+		*v = r.int()
+	}
+	l.Frozen = r.bool()
+	if s.SessionOf(l.Session) == nil {
+		r.fail("a listing of no session")
+		return
+	}
+	s.listings = append(s.listings, l)
+	s.byName[listingName{l.Session, l.SKU}] = l
+}
+
+func (s *State) readOrder(r *reader) {
+	x := s.SessionOf(SessionHandle(r.uint32()))
+	o := Order{Key: r.key(), Amount: r.int(), Granted: Time(r.int())}
+	o.PayBy, o.Changed = o.Granted+Time(r.int()), o.Granted+Time(r.int())
+	o.previous = r.ref()
+	o.Shopper, o.Listing = ShopperNo(r.uint32()), ListingHandle(r.uint32())
+	o.Quantity, o.graceMS = r.uint32(), r.uint32()
+	o.State, o.inLine = OrderState(r.byte()), r.bool()
+	switch {
+	case r.err != nil:
+	case x == nil || s.Listing(o.Listing) == nil || s.Listing(o.Listing).Session != x.Handle:
+		r.fail("an order of no listing")
+	case o.Shopper == 0 || int(o.Shopper) > s.shoppers.len():
+		r.fail("an order of no shopper")
+	case o.State == 0 || o.State >= orderStateEnd:
+		r.fail("an unknown order state")
+	default:
+		x.orders.add(o)
+	}
+}
+
+// restore derives what a snapshot does not hold, and checks what it refers to.
+func (s *State) restore() error {
+	s.marks = make([]mark, len(s.listings))
+	for _, x := range s.sessions {
+		for _, h := range x.Listings {
+			if l := s.Listing(h); l == nil || l.Session != x.Handle {
+				return fmt.Errorf("%w: session %q lists a listing that is not its own", ErrMalformed, x.ID)
+			}
+		}
+		for i := range x.orders.len() {
+			o := x.orders.at(i)
+			ref := OrderRef{x.Handle, uint32(i) + 1}
+			// A shopper's orders lead back in time, so that the walk ends.
+			if p := s.Order(o.previous); !o.previous.IsZero() && (p == nil || p.Shopper != o.Shopper || p.Granted > o.Granted || o.previous == ref) {
+				return fmt.Errorf("%w: order %d of session %q follows an order that is not before it", ErrMalformed, i+1, x.ID)
+			}
+			if o.State == Held && !o.inLine {
+				x.exceptional.add(due{o.Due(), ref.Ordinal})
+			}
+		}
+		s.schedule(x)
+	}
+	for i := range s.shoppers.len() {
+		row := s.shoppers.at(i)
+		if o := s.Order(row.last); !row.last.IsZero() && (o == nil || int(o.Shopper) != i+1) {
+			return fmt.Errorf("%w: the newest order of shopper %d is not his", ErrMalformed, i+1)
+		}
+	}
+	for _, l := range s.listings {
+		s.marks[l.Handle-1].looks = s.sessions[l.Session-1].StateOf(l)
+		if products := s.products[l.SKU]; products == nil {
+			return fmt.Errorf("%w: listing %d offers a product that is not there", ErrMalformed, l.Handle)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,233 @@
+package engine
+
+import (
+	"encoding/binary"
+
+	"github.com/dchest/siphash"
+)
+
+// RulesVersion is the newest version of Apply's behaviour that this build
+// knows. A group runs by the version in its state, raised by a command once
+// every node supports it, so that a rolling upgrade can't fork the state.
+const RulesVersion = 1
+
+// State is all that a Raft group knows at one log index.
+type State struct {
+	index     LogIndex
+	now       Time
+	rules     uint32
+	epoch     Epoch
+	sequence  uint64 // of the epoch's last batch
+	epochNode string
+	secret    [16]byte
+	k0, k1    uint64 // the secret, as siphash wants it
+
+	products    map[string]*Product
+	sales       map[string]*Sale
+	sessions    []*Session // by handle - 1
+	sessionByID map[string]*Session
+	listings    []*Listing // by handle - 1
+	byName      map[listingName]*Listing
+
+	shoppers  table[shopper] // by number - 1
+	shopperNo map[string]ShopperNo
+	receivers map[OrderRef]Receiver
+	payments  map[OrderRef]string // payment ids
+
+	agenda agenda
+
+	eff   *Effects // of the Apply under way
+	dues  int      // what time may still do in the batch under way
+	marks []mark   // by listing handle - 1
+}
+
+type listingName struct {
+	session SessionHandle
+	sku     string
+}
+
+// mark is what the batches so far have seen of a listing.
+type mark struct {
+	touched LogIndex
+	looks   ListingState
+}
+
+// NewState gives the state before the first log entry.
+func NewState() *State {
+	return &State{
+		rules:       1,
+		products:    map[string]*Product{},
+		sales:       map[string]*Sale{},
+		sessionByID: map[string]*Session{},
+		byName:      map[listingName]*Listing{},
+		shopperNo:   map[string]ShopperNo{},
+		receivers:   map[OrderRef]Receiver{},
+		payments:    map[OrderRef]string{},
+	}
+}
+
+// LogIndex is the index of the last entry applied.
+func (s *State) LogIndex() LogIndex { return s.index }
+
+// Now is state time.
+func (s *State) Now() Time { return s.now }
+
+// Epoch is the open epoch, its last batch's sequence number, and the node that
+// leads it.
+func (s *State) Epoch() (epoch Epoch, sequence uint64, node string) {
+	return s.epoch, s.sequence, s.epochNode
+}
+
+// Rules is the version of the rules that the group runs by.
+func (s *State) Rules() uint32 { return s.rules }
+
+// NextDue is when time has something to do next; Never if nothing.
+func (s *State) NextDue() Time {
+	_, at := s.agenda.next()
+	return at
+}
+
+// KeyOf hashes an idempotency key with the group's secret. Before the first
+// epoch there is no secret, and no order to look for.
+func (s *State) KeyOf(key []byte) (k Key) { return s.Keyed()(key) }
+
+// Keyed gives KeyOf as a function that needs no lock: the secret does not change
+// after the first epoch was opened.
+func (s *State) Keyed() func(key []byte) Key {
+	k0, k1 := s.k0, s.k1
+	return func(key []byte) (k Key) {
+		a, b := siphash.Hash128(k0, k1, key)
+		binary.LittleEndian.PutUint64(k[:8], a)
+		binary.LittleEndian.PutUint64(k[8:], b)
+		return k
+	}
+}
+
+func (s *State) setSecret(secret [16]byte) {
+	s.secret = secret
+	s.k0 = binary.LittleEndian.Uint64(secret[:8])
+	s.k1 = binary.LittleEndian.Uint64(secret[8:])
+}
+
+// Session gives a session by id, or nil. It is the state's own: read it under
+// the same lock as the state, and don't keep it.
+func (s *State) Session(id string) *Session { return s.sessionByID[id] }
+
+// SessionOf gives a session by handle, or nil.
+func (s *State) SessionOf(h SessionHandle) *Session {
+	if h == 0 || int(h) > len(s.sessions) {
+		return nil
+	}
+	return s.sessions[h-1]
+}
+
+// Sessions gives all sessions in the order of their creation.
+func (s *State) Sessions() []*Session { return s.sessions }
+
+// Listing gives a listing by handle, or nil.
+func (s *State) Listing(h ListingHandle) *Listing {
+	if h == 0 || int(h) > len(s.listings) {
+		return nil
+	}
+	return s.listings[h-1]
+}
+
+// ListingOf gives the listing of sku in session, or nil.
+func (s *State) ListingOf(session, sku string) *Listing {
+	if found := s.sessionByID[session]; found != nil {
+		return s.listingIn(found, sku)
+	}
+	return nil
+}
+
+func (s *State) listingIn(session *Session, sku string) *Listing {
+	return s.byName[listingName{session.Handle, sku}]
+}
+
+// Listings gives all listings in the order of their creation.
+func (s *State) Listings() []*Listing { return s.listings }
+
+// Product gives a product by id, or nil.
+func (s *State) Product(id string) *Product { return s.products[id] }
+
+// Products gives all products in the order of their ids.
+func (s *State) Products() []*Product { return sorted(s.products) }
+
+// Sale gives a sale by id, or nil.
+func (s *State) Sale(id string) *Sale { return s.sales[id] }
+
+// Sales gives all sales in the order of their ids.
+func (s *State) Sales() []*Sale { return sorted(s.sales) }
+
+// offered tells whether a product is listed anywhere.
+func (s *State) offered(product string) bool {
+	for _, l := range s.listings {
+		if l.SKU == product {
+			return true
+		}
+	}
+	return false
+}
+
+// Order gives an order, or nil. It is the state's own: read it under the same
+// lock as the state, and don't keep it.
+func (s *State) Order(ref OrderRef) *Order {
+	session := s.SessionOf(ref.Session)
+	if session == nil || ref.Ordinal == 0 || int(ref.Ordinal) > session.orders.len() {
+		return nil
+	}
+	return session.orders.at(int(ref.Ordinal) - 1)
+}
+
+func (s *State) mutOrder(ref OrderRef) *Order {
+	return s.sessions[ref.Session-1].orders.mut(int(ref.Ordinal) - 1)
+}
+
+// Orders tells how many orders a session has; their ordinals go from 1 to it.
+func (x *Session) Orders() int { return x.orders.len() }
+
+// Receiver gives where an order's goods go, if the shopper has said so.
+func (s *State) Receiver(ref OrderRef) (Receiver, bool) {
+	r, ok := s.receivers[ref]
+	return r, ok
+}
+
+// PaymentID gives the id of the payment that an order was paid by, or "".
+func (s *State) PaymentID(ref OrderRef) string { return s.payments[ref] }
+
+// ShopperID gives a shopper's id.
+func (s *State) ShopperID(no ShopperNo) string {
+	if no == 0 || int(no) > s.shoppers.len() {
+		return ""
+	}
+	return s.shoppers.at(int(no) - 1).id
+}
+
+// ShopperNo gives a shopper's number, or 0 for one who never changed anything.
+func (s *State) ShopperNo(id string) ShopperNo { return s.shopperNo[id] }
+
+// OrdersOf walks a shopper's orders, the newest first, until yield says stop.
+func (s *State) OrdersOf(no ShopperNo, yield func(OrderRef, *Order) bool) {
+	if no == 0 || int(no) > s.shoppers.len() {
+		return
+	}
+	for ref := s.shoppers.at(int(no) - 1).last; !ref.IsZero(); {
+		o := s.Order(ref)
+		if !yield(ref, o) {
+			return
+		}
+		ref = o.previous
+	}
+}
+
+// OrderByKey finds what a shopper's key led to.
+func (s *State) OrderByKey(no ShopperNo, key Key) (found OrderRef) {
+	s.OrdersOf(no, func(ref OrderRef, o *Order) bool {
+		if o.Key == key {
+			found = ref
+			return false
+		}
+		return true
+	})
+	return found
+}

@@ -1,0 +1,246 @@
+package engine
+
+import (
+	"math"
+	"time"
+)
+
+// LogIndex is the position of an entry in the Raft log. The first entry is 1.
+type LogIndex uint64
+
+// Term is a Raft term.
+type Term uint64
+
+// Epoch fences a leader's batches: it is the log index of the EpochOpened entry
+// that began them. 0 is no epoch.
+type Epoch LogIndex
+
+// Time is state time in milliseconds since the Unix epoch. It never runs back.
+type Time int64
+
+// TimeOf converts a wall clock reading, dropping what is below a millisecond.
+func TimeOf(t time.Time) Time { return Time(t.UnixMilli()) }
+
+// Wall gives t in UTC.
+func (t Time) Wall() time.Time { return time.UnixMilli(int64(t)).UTC() }
+
+// Add gives t later by d, which is cut to whole milliseconds.
+func (t Time) Add(d time.Duration) Time { return t + Time(d/time.Millisecond) }
+
+// Sub gives how long after u t is.
+func (t Time) Sub(u Time) time.Duration { return time.Duration(t-u) * time.Millisecond }
+
+// Never is a time that does not come.
+const Never Time = math.MaxInt64
+
+// SessionHandle and ListingHandle number sessions and listings in the order of
+// their creation, from 1, and are never used again. 0 is none.
+type (
+	SessionHandle uint32
+	ListingHandle uint32
+)
+
+// ShopperNo numbers shoppers in the order in which they first changed
+// something, from 1. 0 is none.
+type ShopperNo uint32
+
+// OrderRef is where an order lives: its session and its place in it. The zero
+// value is no order.
+type OrderRef struct {
+	Session SessionHandle
+	Ordinal uint32 // from 1
+}
+
+// IsZero tells whether r names no order.
+func (r OrderRef) IsZero() bool { return r.Session == 0 }
+
+// Key is the keyed 128-bit hash of a shopper's idempotency key (see KeyOf).
+type Key [16]byte
+
+// Bounds of what comes in from outside. They keep entries small and memory
+// bounded; the doors (HTTP, plan files) refuse what is beyond them with words.
+const (
+	MaxIDBytes         = 64            // product, sale, session and SKU ids
+	MaxShopperBytes    = 128           // shopper ids
+	MaxKeyBytes        = 255           // idempotency keys
+	MaxTextBytes       = 1024          // names, reasons, addresses
+	MaxURLBytes        = 2048          // images
+	MaxQuantity        = 1_000_000     // units in one grab, and a limit's highest value
+	MaxStock           = 1_000_000_000 // units of a listing
+	MaxPrice           = 1_000_000_000_000
+	MaxAdmission       = 100_000
+	MaxReleases        = 3 // releases of one shopper and listing, then no more grabs
+	MaxDuesPerBatch    = 4096
+	MaxEntryBytes      = 512 << 10
+	MaxPlanBytes       = 448 << 10 // a plan in its binary form, so that it fits one entry
+	MaxSessionListings = 10_000
+)
+
+// SessionState is where a session is in its life. Paused is apart from it.
+type SessionState uint8
+
+// The life of a session, in order.
+const (
+	Draft SessionState = iota
+	Published
+	Open
+	Ended
+	Settled
+)
+
+var sessionStates = [...]string{"draft", "published", "open", "ended", "settled"}
+
+func (s SessionState) String() string { return nameOf(sessionStates[:], int(s)) }
+
+// ListingState is what a listing looks like from outside.
+type ListingState uint8
+
+// States of a listing. SoldOut is nothing available for now; Gone is nothing
+// available and nothing held unpaid.
+const (
+	ListingDraft ListingState = iota
+	ListingPublished
+	ListingOpen
+	ListingPaused
+	ListingSoldOut
+	ListingGone
+	ListingEnded
+	ListingFrozen
+)
+
+var listingStates = [...]string{"draft", "published", "open", "paused", "sold_out", "gone", "ended", "frozen"}
+
+func (s ListingState) String() string { return nameOf(listingStates[:], int(s)) }
+
+// OrderState is where an order is in its life.
+type OrderState uint8
+
+// The life of an order. Only Held can expire, be cancelled or be paid in time.
+const (
+	Held OrderState = iota + 1
+	Paid
+	Expired
+	Cancelled
+	Voided
+	RefundDue
+	Refunded
+	Shipped
+	Received
+	Completed
+	orderStateEnd
+)
+
+var orderStates = [...]string{"", "held", "paid", "expired", "cancelled", "voided", "refund_due", "refunded", "shipped", "received", "completed"}
+
+func (s OrderState) String() string { return nameOf(orderStates[:], int(s)) }
+
+// ParseOrderState reads the name of an order's state.
+func ParseOrderState(name string) (OrderState, bool) {
+	for i, n := range orderStates {
+		if i > 0 && n == name {
+			return OrderState(i), true
+		}
+	}
+	return 0, false
+}
+
+// Live tells whether units are the shopper's: held or bought.
+func (s OrderState) Live() bool {
+	switch s {
+	case Held, Paid, Shipped, Received, Completed:
+		return true
+	}
+	return false
+}
+
+// Reason is the true reason of a decision: exact, for the audit trail and
+// metrics. What a shopper is told of it is the front door's business.
+type Reason uint8
+
+// Reasons. The first group grants, the second refuses, the third ends a hold.
+const (
+	ReasonNone Reason = iota
+
+	ReasonSoldOut      // nothing available, some unpaid
+	ReasonGone         // nothing available, nothing unpaid
+	ReasonLimitListing // the listing's limit of units
+	ReasonLimitSession // the session's limit of units across its listings
+	ReasonReleases     // let go MaxReleases times
+	ReasonNotOpen      // before the start
+	ReasonPaused
+	ReasonEnded
+	ReasonDeadline  // decided too late to be of use to who asked
+	ReasonKeyReused // the key with another request
+	ReasonQuantity  // a quantity that no state of things would allow
+	ReasonFrozen
+	ReasonUnknown // no such listing or order
+	ReasonQuota   // admission quota used up
+	ReasonDepth   // waiting room full
+	ReasonOverload
+	ReasonNotYours
+	ReasonNotHeld // the order is not in a state that allows it
+	ReasonAmount  // money differs from the order's
+	ReasonConflict
+	ReasonRefused
+
+	ReasonExpired
+	ReasonCancelled
+	ReasonVoided
+	ReasonPaidLate
+	reasonEnd
+)
+
+var reasons = [...]string{"none", "sold_out", "gone", "limit_listing", "limit_session", "releases", "not_open", "paused", "ended",
+	"deadline", "key_reused", "quantity", "frozen", "unknown", "quota", "depth", "overload", "not_yours", "not_held", "amount",
+	"conflict", "refused", "expired", "cancelled", "voided", "paid_late"}
+
+func (r Reason) String() string { return nameOf(reasons[:], int(r)) }
+
+// Reasons lists every reason's name, for metrics with a fixed set of labels.
+func Reasons() []string { return append([]string(nil), reasons[:]...) }
+
+func nameOf(names []string, i int) string {
+	if i < 0 || i >= len(names) {
+		return "unknown"
+	}
+	return names[i]
+}
+
+// ValidID tells whether id may name a product, sale, session or SKU: 1 to
+// MaxIDBytes of ASCII letters, digits, dot, dash and underscore, the first of
+// them a letter or digit. So an id needs no escaping in a path, a log or a page.
+func ValidID(id string) bool {
+	if len(id) == 0 || len(id) > MaxIDBytes {
+		return false
+	}
+	for i := 0; i < len(id); i++ {
+		c := id[i]
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case i > 0 && (c == '.' || c == '-' || c == '_'):
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// ValidShopper tells whether id may name a shopper: 1 to MaxShopperBytes of
+// printable ASCII without spaces.
+func ValidShopper[T string | []byte](id T) bool { return printable(id, MaxShopperBytes) }
+
+// ValidKey tells whether key may be an idempotency key: 1 to MaxKeyBytes of
+// printable ASCII without spaces.
+func ValidKey[T string | []byte](key T) bool { return printable(key, MaxKeyBytes) }
+
+func printable[T string | []byte](s T, most int) bool {
+	if len(s) == 0 || len(s) > most {
+		return false
+	}
+	for i := 0; i < len(s); i++ {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
