@@ -1,0 +1,128 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// counts is the shop's own account of a listing.
+type counts struct {
+	Stock      int64  `json:"stock"`
+	Available  int64  `json:"available"`
+	Held       int64  `json:"held"`
+	Paid       int64  `json:"paid"`
+	Waitlisted int64  `json:"waitlisted"`
+	Shoppers   int64  `json:"shoppers"`
+	State      string `json:"state"`
+	LogIndex   uint64 `json:"log_index"`
+}
+
+// still reports whether two accounts show the same units in the same places.
+func (c counts) still(d counts) bool {
+	return c.Stock == d.Stock && c.Available == d.Available && c.Held == d.Held && c.Paid == d.Paid &&
+		c.Waitlisted == d.Waitlisted
+}
+
+// admin asks the operations API. Safe for concurrent use.
+type admin struct {
+	client  *fasthttp.HostClient
+	token   string
+	timeout time.Duration
+}
+
+func newAdmin(addr, token string, timeout time.Duration) *admin {
+	return &admin{
+		client: &fasthttp.HostClient{
+			Addr: addr, MaxConns: 16,
+			ReadTimeout: timeout, WriteTimeout: timeout,
+			MaxResponseBodySize: maxAnswerBytes,
+		},
+		token: token, timeout: timeout,
+	}
+}
+
+// adminTries is how often a question is asked: a shop that just lost its
+// leader answers again within seconds.
+const adminTries = 20
+
+// get asks for path and decodes the answer into v.
+func (a *admin) get(ctx context.Context, path string, v any) error {
+	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(req)
+	defer fasthttp.ReleaseResponse(resp)
+	req.SetRequestURI("http://" + a.client.Addr + path)
+	if a.token != "" {
+		req.Header.Set("Authorization", "Bearer "+a.token)
+	}
+	var err error
+	for try := range adminTries {
+		if try > 0 {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(250 * time.Millisecond):
+			}
+		}
+		err = a.client.DoTimeout(req, resp, a.timeout)
+		switch {
+		case err != nil:
+			err = fmt.Errorf("GET %s: %w", path, err)
+			continue
+		case resp.StatusCode() >= 500:
+			err = fmt.Errorf("GET %s: status %d", path, resp.StatusCode())
+			continue
+		case resp.StatusCode() != 200:
+			return fmt.Errorf("GET %s: status %d: %.200s", path, resp.StatusCode(), resp.Body())
+		}
+		if err = json.Unmarshal(resp.Body(), v); err != nil {
+			return fmt.Errorf("GET %s: %w", path, err)
+		}
+		return nil
+	}
+	return err
+}
+
+// survey reads the counts of all listings, in their sequence.
+func (a *admin) survey(ctx context.Context, listings []Listing) ([]counts, error) {
+	all := make([]counts, len(listings))
+	for i, l := range listings {
+		if err := a.get(ctx, "/admin/v1/sessions/"+l.Session+"/skus/"+l.SKU, &all[i]); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// orders calls each for every order of a session.
+func (a *admin) orders(ctx context.Context, session string, each func(order)) error {
+	seen := make(map[string]bool)
+	for cursor := ""; ; {
+		var page struct {
+			Orders []order `json:"orders"`
+			Cursor string  `json:"cursor"`
+		}
+		path := "/admin/v1/orders?session=" + url.QueryEscape(session) + "&limit=1000"
+		if cursor != "" {
+			path += "&cursor=" + url.QueryEscape(cursor)
+		}
+		if err := a.get(ctx, path, &page); err != nil {
+			return err
+		}
+		for _, o := range page.Orders {
+			each(o)
+		}
+		if page.Cursor == "" {
+			return nil
+		}
+		if seen[page.Cursor] {
+			return fmt.Errorf("orders of session %s: cursor %q came twice", session, page.Cursor)
+		}
+		seen[page.Cursor] = true
+		cursor = page.Cursor
+	}
+}

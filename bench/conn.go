@@ -1,0 +1,214 @@
+package bench
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+)
+
+var (
+	// errNotSent wraps a failure to connect: no byte of the request left, so
+	// the shop can't have acted on it.
+	errNotSent = errors.New("not sent")
+	// errBadAnswer means that the answer could not be read as HTTP/1.1 with a
+	// Content-Length. The shop may have acted on the request.
+	errBadAnswer = errors.New("unreadable answer")
+)
+
+// Bounds of what a [conn] reads. The shop's answers are a few hundred bytes; a
+// page of orders is the largest.
+const (
+	firstReadBytes = 4 << 10
+	maxAnswerBytes = 16 << 20
+)
+
+// staleAfter is how long a connection may lie idle before it is opened anew:
+// servers close idle connections, and a request sent into one that is just
+// being closed would come back as "unknown" for no good reason.
+const staleAfter = 2 * time.Second
+
+// conn is one keep-alive HTTP/1.1 connection that sends ready-made bytes. It
+// exists because the generator shares its cores with the shop: a general HTTP
+// client costs more for each request than the shop does.
+//
+// It reads answers with a Content-Length only (no chunked transfer), no TLS.
+// Not for concurrent use.
+type conn struct {
+	addrs    []string // tried in turn, beginning with addrs[at]
+	at       int
+	timeout  time.Duration // for dialling, and for each round trip
+	c        net.Conn
+	in       []byte
+	lastUse  time.Time
+	deadline time.Time
+}
+
+// newConn returns a connection that is opened at first use. The n-th
+// connection starts at the n-th address, so that connections spread evenly.
+func newConn(addrs []string, n int, timeout time.Duration) *conn {
+	return &conn{addrs: addrs, at: n % len(addrs), timeout: timeout, in: make([]byte, firstReadBytes)}
+}
+
+// reply is the part of an HTTP answer that matters here. The body is valid
+// until the connection's next round trip.
+type reply struct {
+	status int
+	body   []byte
+}
+
+// roundTrip sends request, which must be one whole HTTP/1.1 request, and reads
+// its answer. It waits between timeout and timeout plus one second: the
+// deadline is renewed once a second only, because doing so costs a timer each
+// time. An error that is errNotSent means the request never left; after any
+// other its fate is open. The connection is opened anew after an error.
+func (c *conn) roundTrip(request []byte) (reply, error) {
+	now := time.Now()
+	if c.c != nil && now.Sub(c.lastUse) > staleAfter {
+		c.close()
+	}
+	if c.c == nil {
+		if err := c.dial(); err != nil {
+			return reply{}, fmt.Errorf("%w: %w", errNotSent, err)
+		}
+	}
+	if c.deadline.Sub(now) < c.timeout {
+		c.deadline = now.Add(c.timeout + time.Second)
+		if err := c.c.SetDeadline(c.deadline); err != nil {
+			c.close()
+			return reply{}, fmt.Errorf("%w: %w", errNotSent, err)
+		}
+	}
+	if _, err := c.c.Write(request); err != nil {
+		c.close()
+		return reply{}, fmt.Errorf("send: %w", err)
+	}
+	a, last, err := c.read()
+	if err != nil || last {
+		c.close()
+	}
+	c.lastUse = now
+	return a, err
+}
+
+func (c *conn) dial() error {
+	var first error
+	for range c.addrs {
+		addr := c.addrs[c.at]
+		nc, err := net.DialTimeout("tcp", addr, c.timeout)
+		if err == nil {
+			c.c = nc
+			c.deadline = time.Time{}
+			return nil
+		}
+		if first == nil {
+			first = err
+		}
+		c.at = (c.at + 1) % len(c.addrs)
+	}
+	return first
+}
+
+func (c *conn) close() {
+	if c.c != nil {
+		_ = c.c.Close()
+		c.c = nil
+	}
+}
+
+// read reads one answer; last says that the server will close the connection.
+func (c *conn) read() (a reply, last bool, err error) {
+	have := 0
+	for {
+		n, rerr := c.c.Read(c.in[have:])
+		have += n
+		total, head, perr := answerBounds(c.in[:have])
+		if perr != nil {
+			return reply{}, true, perr
+		}
+		if total > 0 && have >= total {
+			if have > total {
+				return reply{}, true, fmt.Errorf("%w: %d bytes after the answer", errBadAnswer, have-total)
+			}
+			h := c.in[:head]
+			return reply{status: statusOf(h), body: c.in[head:total]}, saysClose(h), nil
+		}
+		if rerr != nil {
+			if rerr == io.EOF {
+				rerr = io.ErrUnexpectedEOF
+			}
+			return reply{}, true, fmt.Errorf("receive: %w", rerr)
+		}
+		need := max(total, have+1)
+		if need > maxAnswerBytes {
+			return reply{}, true, fmt.Errorf("%w: over %d bytes", errBadAnswer, maxAnswerBytes)
+		}
+		if need > len(c.in) {
+			c.in = append(c.in, make([]byte, max(need-len(c.in), len(c.in)))...)
+		}
+	}
+}
+
+// answerBounds finds where the head of the answer in b ends and how long the
+// whole of it is; total 0 means that the head is not complete yet.
+func answerBounds(b []byte) (total, head int, err error) {
+	i := bytes.Index(b, []byte("\r\n\r\n"))
+	if i < 0 {
+		return 0, 0, nil
+	}
+	head = i + 4
+	if statusOf(b[:head]) == 0 {
+		return 0, 0, fmt.Errorf("%w: no status line", errBadAnswer)
+	}
+	n, ok := contentLength(b[:head])
+	if !ok {
+		if s := statusOf(b[:head]); s == 204 || s == 304 {
+			return head, head, nil
+		}
+		return 0, 0, fmt.Errorf("%w: no Content-Length", errBadAnswer)
+	}
+	return head + n, head, nil
+}
+
+// statusOf reads the status out of "HTTP/1.1 200 OK…"; 0 where there is none.
+func statusOf(head []byte) int {
+	if len(head) < 12 || string(head[:7]) != "HTTP/1." {
+		return 0
+	}
+	s := 0
+	for _, d := range head[9:12] {
+		if d < '0' || d > '9' {
+			return 0
+		}
+		s = s*10 + int(d-'0')
+	}
+	return s
+}
+
+// contentLength finds the Content-Length in an answer's head. The spelling
+// that nearly every server uses is looked for first.
+func contentLength(head []byte) (n int, ok bool) {
+	i := bytes.Index(head, []byte("\r\nContent-Length:"))
+	if i < 0 {
+		i = bytes.Index(bytes.ToLower(head), []byte("\r\ncontent-length:"))
+	}
+	if i < 0 {
+		return 0, false
+	}
+	for _, d := range head[i+len("\r\ncontent-length:"):] {
+		switch {
+		case d == ' ' && !ok:
+		case d >= '0' && d <= '9' && n < maxAnswerBytes:
+			n, ok = n*10+int(d-'0'), true
+		default:
+			return n, ok && d == '\r'
+		}
+	}
+	return 0, false
+}
+
+func saysClose(head []byte) bool {
+	return bytes.Contains(head, []byte("\r\nConnection: close"))
+}

@@ -1,0 +1,30 @@
+// Package bench sends crowds at a shop and judges what came of it.
+//
+// It holds three workloads:
+//
+//   - [Rush]: many distinct shoppers on one or several listings over HTTP, with
+//     double clicks, payments, cancellations and shoppers who come back. It ends
+//     with a verdict: what every shopper was told, held against the shop's own
+//     counts and orders. Speed without that verdict means nothing.
+//   - [Decide]: durable decisions a second in process, without HTTP.
+//   - [HTTPRatios]: the refused and the granted path against a bare handler,
+//     interleaved in one run. Absolute figures move with the machine; the ratios
+//     of one run can be compared.
+//
+// What keeps the figures honest:
+//
+//   - With an arrival rate (open loop) a latency counts from the moment the
+//     request was meant to be sent, so a stalled shop can't hide its stall by
+//     stalling the generator (coordinated omission). How late the generator
+//     itself was is reported beside it.
+//   - A request without an answer is not a no. Its key is asked after until the
+//     shop says what became of it; if it never does, the outcome is "unknown"
+//     and the verdict allows for both.
+//   - Everything random derives from a seed and the shopper's number, so that a
+//     run can be repeated. The interleaving on the wire can't be.
+//   - A report carries all the settings of its run.
+//
+// Start reading at [RushConfig] and [Rush]; witness.go keeps what shoppers were
+// told, verdict.go judges it. The package uses the shop through its outside
+// contract only and imports no other room.
+package bench

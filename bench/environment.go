@@ -1,0 +1,73 @@
+package bench
+
+import (
+	"bufio"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+)
+
+// Environment is where a report's figures come from; without it they mean
+// little.
+type Environment struct {
+	Time       time.Time `json:"time"`
+	GoVersion  string    `json:"go_version"`
+	OS         string    `json:"os"`
+	Arch       string    `json:"arch"`
+	Kernel     string    `json:"kernel,omitempty"`
+	CPU        string    `json:"cpu,omitempty"`
+	Cores      int       `json:"cores"`
+	GOMAXPROCS int       `json:"gomaxprocs"`
+	// Commit is what the binary was built from, where the build recorded it;
+	// Modified says that the tree had changes beyond it.
+	Commit   string `json:"commit,omitempty"`
+	Modified bool   `json:"modified,omitempty"`
+}
+
+func environment() Environment {
+	e := Environment{
+		Time:       time.Now().UTC().Truncate(time.Second),
+		GoVersion:  runtime.Version(),
+		OS:         runtime.GOOS,
+		Arch:       runtime.GOARCH,
+		Kernel:     firstLine("/proc/sys/kernel/osrelease", ""),
+		CPU:        firstLine("/proc/cpuinfo", "model name"),
+		Cores:      runtime.NumCPU(),
+		GOMAXPROCS: runtime.GOMAXPROCS(0),
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			switch s.Key {
+			case "vcs.revision":
+				e.Commit = s.Value
+			case "vcs.modified":
+				e.Modified = s.Value == "true"
+			}
+		}
+	}
+	return e
+}
+
+// firstLine reads the first line of a file that starts with name and returns
+// what follows its colon, or the whole line where name is empty; "" where
+// there is no such file, as off Linux.
+func firstLine(path, name string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		line := lines.Text()
+		if name == "" {
+			return line
+		}
+		if strings.HasPrefix(line, name) {
+			_, v, _ := strings.Cut(line, ":")
+			return strings.TrimSpace(v)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,106 @@
+package bench
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+)
+
+// lineEvery is how often a line of progress goes to what is no terminal;
+// barEvery how often the bar is drawn.
+const (
+	lineEvery = 2 * time.Second
+	barEvery  = 250 * time.Millisecond
+)
+
+// showProgress writes progress until done is closed.
+func (r *crowd) showProgress(done <-chan struct{}) {
+	out := r.cfg.Progress
+	if out == nil {
+		<-done
+		return
+	}
+	f, isFile := out.(*os.File)
+	var bar *progressbar.ProgressBar
+	every := lineEvery
+	if r.cfg.ForceBar || isFile && isTerminal(f) {
+		every = barEvery
+		bar = progressbar.NewOptions(r.cfg.Shoppers,
+			progressbar.OptionSetWriter(out),
+			progressbar.OptionSetWidth(16),
+			progressbar.OptionShowCount(),
+			progressbar.OptionSetPredictTime(false),
+			progressbar.OptionSetElapsedTime(false),
+			progressbar.OptionClearOnFinish(),
+			progressbar.OptionThrottle(0),
+		)
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	var asked int64
+	var at time.Duration
+	for {
+		stop := false
+		select {
+		case <-done:
+			stop = true
+		case <-tick.C:
+		}
+		now, n := r.now(), r.tally.asks.Load()
+		rate := float64(n-asked) / max(1e-3, (now-at).Seconds())
+		asked, at = n, now
+		line := r.progressLine(rate)
+		switch {
+		case bar != nil && stop:
+			_ = bar.Finish() // progress is a courtesy: it may fail
+		case bar != nil:
+			bar.Describe(line)
+			_ = bar.Set64(r.tally.shoppers.Load())
+		case stop:
+			fmt.Fprintf(out, "%7.1fs done: %d shoppers, %s\n", now.Seconds(), r.tally.shoppers.Load(), r.progressTotals())
+		default:
+			fmt.Fprintf(out, "%7.1fs %s\n", now.Seconds(), line)
+		}
+		if stop {
+			return
+		}
+	}
+}
+
+func (r *crowd) progressLine(rate float64) string {
+	p99 := time.Duration(r.tally.all.sum().ValueAtQuantile(99))
+	return fmt.Sprintf("sent %d, %s, %.0f/s, p99 %.1f ms", r.tally.asks.Load(), r.progressTotals(), rate, millis(p99))
+}
+
+func (r *crowd) progressTotals() string {
+	t := r.tally
+	return fmt.Sprintf("granted %d, paid %d, sold_out %d, missed %d, errors %d",
+		t.granted.Load(), t.paid.Load(), t.soldOut.Load(), t.missed.Load(), t.errors.Load())
+}
+
+// showLookups writes how far the verdict has come until done is closed.
+func (r *crowd) showLookups(total int, done <-chan struct{}) {
+	if r.cfg.Progress == nil {
+		return
+	}
+	tick := time.NewTicker(lineEvery)
+	defer tick.Stop()
+	began := r.tally.lookedUp.Load()
+	for {
+		select {
+		case <-done:
+			return
+		case <-tick.C:
+			fmt.Fprintf(r.cfg.Progress, "checking orders: %d of %d\n", r.tally.lookedUp.Load()-began, total)
+		}
+	}
+}
+
+// isTerminal reports whether f is a character device, which for a standard
+// stream means a terminal.
+func isTerminal(f *os.File) bool {
+	s, err := f.Stat()
+	return err == nil && s.Mode()&os.ModeCharDevice != 0 && f.Name() != os.DevNull
+}

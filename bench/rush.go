@@ -1,0 +1,345 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Rush sends the crowd and judges what came of it.
+//
+// Cancelling ctx stops the sending; what is under way is waited for, and the
+// report and its verdict still come. The error is for runs that could not be
+// done at all; a shop that sold wrongly is in the report: see
+// [RushReport.OK].
+func Rush(ctx context.Context, cfg RushConfig) (*RushReport, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Seed == 0 {
+		cfg.Seed = uint64(time.Now().UnixNano())
+	}
+	if cfg.ShopperPrefix == "" {
+		cfg.ShopperPrefix = "rush-" + strconv.FormatUint(cfg.Seed, 36) + "-"
+	}
+	inProcess := len(cfg.Addrs) == 0
+	if inProcess {
+		node, err := cfg.StartNode(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("start node: %w", err)
+		}
+		cfg.Addrs, cfg.Admin = []string{node.HTTPAddr}, node.AdminAddr
+		report, err := rush(ctx, cfg, inProcess)
+		if cerr := node.Close(); cerr != nil && err == nil {
+			err = fmt.Errorf("stop node: %w", cerr)
+		}
+		return report, err
+	}
+	return rush(ctx, cfg, inProcess)
+}
+
+func rush(ctx context.Context, cfg RushConfig, inProcess bool) (*RushReport, error) {
+	// The verdict is owed even when the sending was stopped.
+	lasting := context.WithoutCancel(ctx)
+	desk := newAdmin(cfg.Admin, cfg.AdminToken, cfg.Timeout)
+	before, err := desk.survey(lasting, cfg.Listings)
+	if err != nil {
+		return nil, fmt.Errorf("before the rush: %w", err)
+	}
+	r := &crowd{
+		cfg:      &cfg,
+		requests: newRequests(&cfg),
+		sins:     newSins(),
+		tally:    newTally(),
+		started:  time.Now(),
+		soldOut:  make([]atomic.Int64, len(cfg.Listings)),
+	}
+	r.witness = newWitness(&cfg, r.sins)
+	r.serverAhead = r.clockOffset()
+	r.started = time.Now()
+	r.agenda = newAgenda(r.now, pace{rate: cfg.Rate}, cfg.Shoppers)
+
+	report := newRushReport(&cfg, inProcess)
+	report.Started = r.started
+	r.send(ctx)
+	report.Interrupted = ctx.Err() != nil
+
+	r.fill(report)
+	v := &inquest{crowd: r, desk: desk, before: before}
+	report.Verdict = v.hold(lasting)
+	report.Listings = v.listings()
+	return report, nil
+}
+
+// crowd is one rush under way.
+type crowd struct {
+	cfg      *RushConfig
+	requests *requests
+	agenda   *agenda
+	witness  *witness
+	sins     *sins
+	tally    *tally
+
+	started     time.Time
+	ended       time.Duration
+	serverAhead time.Duration  // the shop's wall clock less ours
+	soldOut     []atomic.Int64 // by listing: when sold_out was first heard, in ns of the run
+}
+
+// now is the time of the run.
+func (r *crowd) now() time.Duration { return time.Since(r.started) }
+
+// send runs the workers until the agenda is empty.
+func (r *crowd) send(ctx context.Context) {
+	done := make(chan struct{})
+	var beside sync.WaitGroup
+	beside.Go(func() { r.agenda.keepTime(done) })
+	beside.Go(func() { r.showProgress(done) })
+	beside.Go(func() {
+		select {
+		case <-ctx.Done():
+			r.agenda.stop()
+		case <-done:
+		}
+	})
+	var workers sync.WaitGroup
+	for i := range r.cfg.Connections {
+		workers.Go(func() {
+			w := &worker{crowd: r, number: i, conn: newConn(r.cfg.Addrs, i, r.cfg.Timeout)}
+			defer w.conn.close()
+			for held := false; ; held = true {
+				t, ok := r.agenda.take(held)
+				if !ok {
+					return
+				}
+				w.do(t)
+			}
+		})
+	}
+	workers.Wait()
+	r.ended = r.now()
+	close(done)
+	beside.Wait()
+}
+
+// clockOffset measures how far the shop's clock is ahead of ours; pay_by is by
+// its clock. 0 if it does not say.
+func (r *crowd) clockOffset() time.Duration {
+	c := newConn(r.cfg.Addrs, 0, r.cfg.Timeout)
+	defer c.close()
+	var got struct {
+		UnixMS int64 `json:"unix_ms"`
+	}
+	asked := time.Now()
+	a, err := c.roundTrip(r.requests.appendGet(nil, "/v1/time", 0))
+	if err != nil || a.status != 200 || json.Unmarshal(a.body, &got) != nil || got.UnixMS == 0 {
+		return 0
+	}
+	half := time.Since(asked) / 2
+	return time.UnixMilli(got.UnixMS).Sub(asked.Add(half))
+}
+
+// clockError is how wrong clockOffset may be: milliseconds, and slewing.
+const clockError = 100 * time.Millisecond
+
+// runTime turns a wall time of the shop into time of the run, on the early
+// side.
+func (r *crowd) runTime(t time.Time) time.Duration {
+	return t.Sub(r.started) - r.serverAhead - clockError
+}
+
+// worker does tasks one by one over its own connection.
+type worker struct {
+	*crowd
+	number int
+	conn   *conn
+	buf    []byte
+}
+
+func (w *worker) do(t task) {
+	switch t.deed {
+	case deedGrab:
+		w.grab(t)
+	case deedPoll:
+		w.poll(t)
+	case deedPay:
+		w.pay(t)
+	case deedCancel:
+		w.cancel(t)
+	}
+}
+
+// reach is roundTrip, but keeps trying to connect for as long as the timeout:
+// a shopper whose request never left tries again.
+func (w *worker) reach(request []byte) (reply, error) {
+	for began := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		a, err := w.conn.roundTrip(request)
+		if err == nil || !errors.Is(err, errNotSent) || time.Since(began) > w.cfg.Timeout {
+			return a, err
+		}
+	}
+}
+
+func (w *worker) grab(t task) {
+	if t.first {
+		it := w.cfg.intentOf(t.shopper)
+		t.listing = it.listing
+		now := w.now()
+		follow := func(listing int, k click, after time.Duration) {
+			w.agenda.add(task{due: now + after, deed: deedGrab, shopper: t.shopper, listing: listing, click: k})
+		}
+		if it.again {
+			follow(it.listing, clickFirst, it.againAfter)
+		}
+		if it.anew {
+			follow(it.listing, clickAnew, it.againAfter)
+		}
+		if it.second >= 0 {
+			follow(it.second, clickSecond, 0)
+		}
+	}
+	w.buf = w.requests.appendGrab(w.buf[:0], t.shopper, t.listing, t.click)
+	sent := w.now()
+	got, err := w.reach(w.buf)
+	heard := w.now()
+
+	a := answer{code: outcomeUnknown}
+	switch {
+	case err == nil:
+		a = readAnswer(got)
+	case errors.Is(err, errNotSent):
+		a.code = outcomeNotSent
+	}
+	from := sent
+	if w.cfg.Rate > 0 {
+		from = t.due
+		w.tally.lag.record(w.number, sent-t.due)
+	}
+	w.tally.asked(w.number, a.code, heard-from)
+	if t.first {
+		w.tally.arrived(sent)
+	}
+	w.conclude(t, ask{t.shopper, t.listing, t.click, sent, heard}, a)
+}
+
+// conclude acts on the answer to an ask, final or not.
+func (w *worker) conclude(t task, q ask, a answer) {
+	if !a.final() {
+		if t.deed != deedPoll {
+			t.giveUp = q.heardAt + w.cfg.PollFor
+			t.sentAt = q.sentAt
+		}
+		t.deed = deedPoll
+		t.due = q.heardAt + w.cfg.PollEvery
+		if t.due <= t.giveUp && w.agenda.add(t) {
+			return
+		}
+		a.code = outcomeUnknown
+	}
+	w.tally.outcome(a.code)
+	if a.code == outcomeNotSent {
+		return
+	}
+	var payBy time.Duration
+	if a.order != nil {
+		payBy = w.runTime(a.order.PayBy)
+	}
+	news := w.witness.hear(q, a, payBy)
+	if news != nil {
+		w.tally.granted.Add(1)
+		it := w.cfg.intentOf(t.shopper)
+		switch {
+		case it.pays:
+			w.agenda.add(task{due: q.heardAt + it.decideAfter, deed: deedPay, shopper: t.shopper, order: news})
+		case it.cancels:
+			w.agenda.add(task{due: q.heardAt + it.decideAfter, deed: deedCancel, shopper: t.shopper, order: news})
+		}
+	}
+	if a.code == codeSoldOut {
+		w.soldOut[q.listing].CompareAndSwap(0, int64(q.heardAt))
+		again := t.first || t.click >= clickReturn
+		if !again {
+			return
+		}
+		if it := w.cfg.intentOf(t.shopper); t.tries < it.returns {
+			w.agenda.add(task{
+				due: q.heardAt + it.returnAfter, deed: deedGrab, shopper: t.shopper,
+				listing: t.listing, click: clickReturn + click(t.tries), tries: t.tries + 1,
+			})
+		}
+	}
+}
+
+// poll asks what became of a grab.
+func (w *worker) poll(t task) {
+	w.buf = w.requests.appendOutcome(w.buf[:0], t.shopper, t.click)
+	got, err := w.reach(w.buf)
+	a := answer{code: outcomeUnknown}
+	if err == nil && got.status != 404 {
+		// 404: no trace of it yet. The grab may still be on its way in.
+		a = readAnswer(got)
+	}
+	w.tally.polls.Add(1)
+	w.conclude(t, ask{t.shopper, t.listing, t.click, t.sentAt, w.now()}, a)
+}
+
+// triesFor bounds how often a callback or a cancellation is sent again while
+// the shop does not answer it. The cashier is not that easily put off, but a
+// run has to end.
+const triesFor = 5
+
+func (w *worker) pay(t task) {
+	w.buf = w.requests.appendCallback(w.buf[:0], t.order)
+	w.witness.change(t.order, func(o *told) {
+		if o.paySentAt == 0 {
+			o.paySentAt = w.now()
+		}
+	})
+	status := w.once(t)
+	news := false
+	if status == 200 {
+		w.witness.change(t.order, func(o *told) { news, o.payHeard = !o.payHeard, true })
+	}
+	w.tally.settled(&w.tally.paid, &w.tally.payRefused, status, news)
+	if status == 200 && t.tries < triesFor && w.cfg.intentOf(t.shopper).paysTwice {
+		t.tries = triesFor
+		t.due = w.now()
+		w.agenda.add(t)
+	}
+}
+
+func (w *worker) cancel(t task) {
+	w.buf = w.requests.appendCancel(w.buf[:0], t.shopper, t.order.orderNo)
+	w.witness.change(t.order, func(o *told) {
+		if o.cancelSentAt == 0 {
+			o.cancelSentAt = w.now()
+		}
+	})
+	status := w.once(t)
+	news := false
+	if status == 200 {
+		w.witness.change(t.order, func(o *told) { news, o.cancelHeard = !o.cancelHeard, true })
+	}
+	w.tally.settled(&w.tally.cancelled, &w.tally.cancelRefused, status, news)
+}
+
+// once sends what is in the worker's buffer and returns the status, 0 for
+// none. Without a clear answer the task goes back on the agenda.
+func (w *worker) once(t task) int {
+	got, err := w.reach(w.buf)
+	status := got.status
+	if err != nil {
+		status = 0
+	}
+	if (status == 0 || status == 202 || status >= 500) && t.tries < triesFor-1 {
+		t.tries++
+		t.due = w.now() + w.cfg.PollEvery<<t.tries
+		w.agenda.add(t)
+	}
+	return status
+}

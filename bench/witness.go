@@ -1,0 +1,254 @@
+package bench
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// told is an order as its shopper was told of it, and what he did about it.
+// Guarded by the witness's shard of that shopper.
+//
+// Times count from the start of the run. A unit was surely the shopper's from
+// heardAt on, and surely until freeFrom: the earliest moment at which the shop
+// may have given it to somebody else.
+type told struct {
+	shopper  int
+	listing  int
+	click    click
+	orderNo  string
+	quantity int
+	amount   int64
+	currency string
+	heardAt  time.Duration
+	payBy    time.Duration
+
+	paySentAt    time.Duration // first callback; 0 = none
+	payHeard     bool          // a callback was answered 200
+	cancelSentAt time.Duration // 0 = not cancelled by the shopper
+	cancelHeard  bool          // the cancellation was answered 200
+
+	// Set by the inquest only, after the rush.
+	state   string // as the shop says; "" = it does not know the order as told
+	accused bool   // every_order_known has named it
+}
+
+// surely is a time no run reaches.
+const surely = time.Duration(1<<63 - 1)
+
+// freeFrom is the earliest moment at which the unit may be another's.
+func (o *told) freeFrom() time.Duration {
+	at := o.payBy
+	if o.payHeard && o.paySentAt < o.payBy {
+		at = surely
+	}
+	if o.cancelSentAt > 0 {
+		at = min(at, o.cancelSentAt)
+	}
+	return at
+}
+
+// openAsk is a grab whose outcome may still change without a word to us: never
+// answered, or put on the waitlist.
+type openAsk struct {
+	shopper int
+	listing int
+	click   click
+	code    string // outcomeUnknown or codeWaitlisted
+}
+
+// ask is one request of a shopper for units.
+type ask struct {
+	shopper int
+	listing int
+	click   click
+	sentAt  time.Duration
+	heardAt time.Duration
+}
+
+// story is all that matters of one shopper. Shoppers who were only refused
+// have none.
+type story struct {
+	orders []*told
+	open   []openAsk
+}
+
+const witnessShards = 32
+
+// witness remembers what shoppers were told and speaks up at once where two
+// answers can't both be right. Safe for concurrent use.
+type witness struct {
+	cfg    *RushConfig
+	sins   *sins
+	shards [witnessShards]struct {
+		mu      sync.Mutex
+		stories map[int]*story
+	}
+}
+
+func newWitness(cfg *RushConfig, s *sins) *witness {
+	w := &witness{cfg: cfg, sins: s}
+	for i := range w.shards {
+		w.shards[i].stories = make(map[int]*story)
+	}
+	return w
+}
+
+// hear takes down the final answer to an ask. It returns the order if this is
+// the first that was heard of it. payBy is the order's, in time of the run.
+func (w *witness) hear(q ask, a answer, payBy time.Duration) (news *told) {
+	s := &w.shards[q.shopper%witnessShards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.stories[q.shopper]
+	if st == nil {
+		if a.order == nil && a.code != outcomeUnknown && a.code != codeWaitlisted {
+			return nil
+		}
+		st = new(story)
+		s.stories[q.shopper] = st
+	}
+	if a.code == outcomeUnknown || a.code == codeWaitlisted {
+		st.open = append(st.open, openAsk{shopper: q.shopper, listing: q.listing, click: q.click, code: a.code})
+		return nil
+	}
+	w.compare(st, q, a)
+	if a.order == nil || a.order.OrderNo == "" {
+		return nil
+	}
+	for _, o := range st.orders {
+		if o.orderNo == a.order.OrderNo {
+			return nil
+		}
+	}
+	o := &told{
+		shopper: q.shopper, listing: q.listing, click: q.click,
+		orderNo: a.order.OrderNo, quantity: a.order.Quantity,
+		amount: a.order.Amount, currency: a.order.Currency,
+		heardAt: q.heardAt, payBy: payBy,
+	}
+	if a.code != codeGranted {
+		// Told of an order in passing, before the grab's own answer came:
+		// whichever listing it says it is for.
+		o.listing = w.cfg.listingOf(a.order.Session, a.order.SKU, q.listing)
+		o.click = clickUntold
+	}
+	w.checkOffer(q, a)
+	st.orders = append(st.orders, o)
+	w.checkLimit(st, q, o)
+	return o
+}
+
+// clickUntold marks an order that was first heard of in the answer to another
+// click, so that its own key is not known.
+const clickUntold click = 255
+
+// checkOffer compares a granted order with what was asked for.
+func (w *witness) checkOffer(q ask, a answer) {
+	if a.code != codeGranted {
+		return
+	}
+	l := w.cfg.Listings[q.listing]
+	if a.order.Session != l.Session || a.order.SKU != l.SKU || a.order.Quantity != w.cfg.Quantity {
+		w.sins.add(checkOrdersKnown, fmt.Sprintf("%s asked for %d of %s and was granted %d of %s/%s (order %s)",
+			w.cfg.shopper(q.shopper), w.cfg.Quantity, l, a.order.Quantity, a.order.Session, a.order.SKU, a.order.OrderNo))
+	}
+}
+
+// compare holds a new answer against those the shopper has had. Only an ask
+// that was sent after a yes was heard, and answered before the unit may have
+// been released, can contradict it: asks that cross on the wire are decided in
+// an order nobody outside knows.
+func (w *witness) compare(st *story, q ask, a answer) {
+	for _, o := range st.orders {
+		sameKey := o.click == q.click
+		if sameKey && a.code == codeGranted && a.order.OrderNo != o.orderNo {
+			w.sins.add(checkOneAnswer, fmt.Sprintf("%s was told orders %s and %s for one key",
+				w.cfg.shopper(q.shopper), o.orderNo, a.order.OrderNo))
+		}
+		if q.sentAt <= o.heardAt || q.heardAt >= o.freeFrom() {
+			continue
+		}
+		if knownCode([]byte(a.code)) == "" {
+			continue // an error says nothing about the unit
+		}
+		names := a.order != nil && a.order.OrderNo == o.orderNo
+		switch {
+		case sameKey && !names && a.code != codeGranted:
+			w.sins.add(checkOneAnswer, fmt.Sprintf("%s heard %s for the key that had got him order %s",
+				w.cfg.shopper(q.shopper), a.code, o.orderNo))
+		case !sameKey && o.listing == q.listing && w.cfg.LimitPerSession > 0 &&
+			o.quantity+w.cfg.Quantity > w.cfg.LimitPerSession &&
+			(a.code == codeSoldOut || a.code == codeMissed):
+			w.sins.add(checkOneAnswer, fmt.Sprintf("%s heard %s while holding order %s",
+				w.cfg.shopper(q.shopper), a.code, o.orderNo))
+		}
+	}
+}
+
+// checkLimit looks for more live units than a session allows its shopper.
+func (w *witness) checkLimit(st *story, q ask, news *told) {
+	if w.cfg.LimitPerSession == 0 {
+		return
+	}
+	units, names := 0, ""
+	for _, o := range st.orders {
+		if w.cfg.Listings[o.listing].Session == w.cfg.Listings[news.listing].Session &&
+			o.freeFrom() > q.heardAt {
+			units += o.quantity
+			names += " " + o.orderNo
+		}
+	}
+	if units > w.cfg.LimitPerSession {
+		w.sins.add(checkNobodyTwice, fmt.Sprintf("%s was told %d live units in session %s: orders%s",
+			w.cfg.shopper(q.shopper), units, w.cfg.Listings[news.listing].Session, names))
+	}
+}
+
+// change lets f alter an order under its lock.
+func (w *witness) change(o *told, f func(*told)) {
+	s := &w.shards[o.shopper%witnessShards]
+	s.mu.Lock()
+	f(o)
+	s.mu.Unlock()
+}
+
+// takeOpen takes the open asks off the record, to be asked after once more.
+func (w *witness) takeOpen() []openAsk {
+	var open []openAsk
+	for i := range w.shards {
+		s := &w.shards[i]
+		s.mu.Lock()
+		for _, st := range s.stories {
+			open = append(open, st.open...)
+			st.open = nil
+		}
+		s.mu.Unlock()
+	}
+	return open
+}
+
+// orders lists all orders that anyone was told of, in no set sequence. The
+// orders themselves stay the witness's.
+func (w *witness) orders() []*told {
+	var all []*told
+	for i := range w.shards {
+		s := &w.shards[i]
+		s.mu.Lock()
+		for _, st := range s.stories {
+			all = append(all, st.orders...)
+		}
+		s.mu.Unlock()
+	}
+	return all
+}
+
+// owed reports whether a shopper has an ask whose outcome is open, so that an
+// order he was not told of is no surprise.
+func (w *witness) owed(shopper int) bool {
+	s := &w.shards[shopper%witnessShards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.stories[shopper]
+	return st != nil && len(st.open) > 0
+}
