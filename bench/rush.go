@@ -224,7 +224,7 @@ func (w *worker) grab(t task) {
 	if t.first {
 		w.tally.arrived(sent)
 	}
-	w.conclude(t, ask{t.shopper, t.listing, t.click, sent, heard}, a)
+	w.conclude(t, ask{t.shopper, t.listing, t.click, sent, heard, false}, a)
 }
 
 // conclude acts on the answer to an ask, final or not.
@@ -285,7 +285,7 @@ func (w *worker) poll(t task) {
 		a = readAnswer(got)
 	}
 	w.tally.polls.Add(1)
-	w.conclude(t, ask{t.shopper, t.listing, t.click, t.sentAt, w.now()}, a)
+	w.conclude(t, ask{t.shopper, t.listing, t.click, t.sentAt, w.now(), true}, a)
 }
 
 // triesFor bounds how often a callback or a cancellation is sent again while

@@ -230,7 +230,7 @@ func (v *inquest) askOpen() {
 		if a.order != nil {
 			payBy = r.runTime(a.order.PayBy)
 		}
-		r.witness.hear(ask{q.shopper, q.listing, q.click, sent, r.now()}, a, payBy)
+		r.witness.hear(ask{q.shopper, q.listing, q.click, sent, r.now(), true}, a, payBy)
 	})
 }
 
