@@ -1,0 +1,74 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors of calls on an open log that leave it as it was.
+var (
+	// ErrNotFound: no record has this index, or no longer has.
+	ErrNotFound = errors.New("wal: record not found")
+
+	// ErrOutOfOrder: the records of a batch do not follow one another or the
+	// end of the log, or a term is lower than the one before.
+	ErrOutOfOrder = errors.New("wal: records out of order")
+
+	// ErrTooLarge: a record's Meta, or a batch, is over its bound.
+	ErrTooLarge = errors.New("wal: too large")
+
+	// ErrClosed: the log has been closed.
+	ErrClosed = errors.New("wal: closed")
+)
+
+// Errors after which the log must be opened again.
+var (
+	// ErrPoisoned: a write, sync, truncate, rename or remove failed, now or
+	// earlier. The first cause is wrapped beside it.
+	ErrPoisoned = errors.New("wal: poisoned by a failed write")
+
+	// ErrDiskFull accompanies ErrPoisoned when the cause is a full disk.
+	// Nothing acknowledged is lost.
+	ErrDiskFull = errors.New("wal: disk full; free some space and start again")
+
+	// ErrStalled: a write or sync took longer than Config.StallTimeout. Only
+	// OnStall sees it.
+	ErrStalled = errors.New("wal: disk stalled")
+)
+
+// Errors of Open, Verify and Dump, and of Read for ErrDamaged.
+var (
+	// ErrDamaged is what every *DamageError is.
+	ErrDamaged = errors.New("wal: damaged")
+
+	// ErrNewerFormat: a file was written by a newer build.
+	ErrNewerFormat = errors.New("wal: written by a newer build")
+)
+
+// DamageError says where the log is damaged in a way that no crash explains.
+// errors.Is(err, ErrDamaged) holds.
+type DamageError struct {
+	Segment string // base name of the file
+	Offset  int64  // byte in the file where the damage begins
+	Index   uint64 // first record that can't be trusted; 0 when unknown
+	Reason  string
+}
+
+func (e *DamageError) Error() string {
+	record := ""
+	if e.Index > 0 {
+		record = fmt.Sprintf(" (record %d)", e.Index)
+	}
+	return fmt.Sprintf("wal: %s is damaged at byte %d%s: %s; this is not the trace of a crash, so nothing was changed. "+
+		"Have this node rejoin the cluster from scratch, with an empty data directory and a new id; "+
+		"if it is the only node, restore it from a backup",
+		e.Segment, e.Offset, record, e.Reason)
+}
+
+// Unwrap makes errors.Is(err, ErrDamaged) hold.
+func (e *DamageError) Unwrap() error { return ErrDamaged }
+
+func newerFormat(name string, version uint16) error {
+	return fmt.Errorf("%w: %s was written by format %d; this build reads up to %d",
+		ErrNewerFormat, name, version, FormatVersion)
+}

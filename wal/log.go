@@ -1,0 +1,526 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Log is an open log. All methods may be called concurrently; appends queue up
+// behind one another, and reads wait for nobody's disk but their own.
+type Log struct {
+	cfg      Config
+	recovery Recovery
+
+	// Locks are taken in this order. None but mu is held by a read, and mu is
+	// never held during I/O.
+	shapeMu  sync.Mutex   // which segments exist and where the floor is
+	appendMu sync.Mutex   // the tail, its file, batch
+	mu       sync.RWMutex // the fields in its group
+
+	batch []byte // encoded frames, reused
+
+	tail       *segment // the last of segments; nil when there is none
+	generation uint32   // of the tail
+
+	// Guarded by mu. Whoever changes segments replaces the slice or appends.
+	segments []*segment // by base; may be none when the log is empty
+	first    uint64     // the floor
+	last     uint64     // below first, or 0, when empty
+	closed   bool
+
+	cache    tailCache
+	poisoned atomic.Pointer[error]
+	damaged  sync.Once
+
+	// One for appends and what changes the tail, one for the rest: they may
+	// run at the same time.
+	appendWatch, shapeWatch *watchdog
+
+	batches, records, bytes, syncs atomic.Uint64
+}
+
+// keptBatchBytes bounds the encoding buffer that is kept between appends.
+const keptBatchBytes = 4 << 20
+
+// Open opens the log in cfg.Dir, or begins an empty one. It reads everything
+// once, decides, and only then repairs what a crash has left; see
+// [Log.Recovery]. A log that is damaged (*DamageError) or of a newer format
+// (ErrNewerFormat) stays as it was, to the byte.
+func Open(cfg Config) (*Log, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withFallbacks()
+	c, err := inspect(cfg.FS, cfg.Dir, nil)
+	if err == nil {
+		err = c.holds(cfg.CommittedIndex)
+	}
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	l := &Log{cfg: cfg, segments: c.segments, first: c.floor, last: c.last}
+	if n := len(c.segments); n > 0 {
+		l.tail = c.segments[n-1]
+		l.generation = l.tail.generation
+	}
+	l.cache.limit = cfg.TailCacheBytes
+	if err := l.repair(c); err != nil {
+		c.close()
+		return nil, err
+	}
+	l.appendWatch = newWatchdog(cfg.StallTimeout, l.stalled)
+	l.shapeWatch = newWatchdog(cfg.StallTimeout, l.stalled)
+	return l, nil
+}
+
+// holds returns a *DamageError when the log has lost records that are known to
+// be committed.
+func (c *contents) holds(committed uint64) error {
+	if committed <= c.last || committed < c.floor {
+		return nil
+	}
+	e := &DamageError{Segment: floorName, Index: max(c.last+1, c.floor)}
+	if n := len(c.segments); n > 0 {
+		e.Segment, e.Offset = c.segments[n-1].name, c.segments[n-1].end
+	}
+	e.Reason = fmt.Sprintf("the log ends here, but record %d is known to be committed", committed)
+	if c.torn != nil {
+		e.Reason += " (" + c.torn.Reason + ")"
+	}
+	return e
+}
+
+// repair removes leftovers, cuts off a torn tail and opens the tail for
+// writing. It may be cut short at any point and run again.
+func (l *Log) repair(c *contents) error {
+	fsys, dir := l.cfg.FS, l.cfg.Dir
+	if err := fsys.MkdirAll(dir); err != nil {
+		return fmt.Errorf("wal: make %s: %w", dir, err)
+	}
+	for _, name := range c.leftover {
+		if err := fsys.Remove(filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("wal: remove leftover %s: %w", name, err)
+		}
+	}
+	if len(c.leftover) > 0 {
+		if err := fsys.SyncDir(dir); err != nil {
+			return fmt.Errorf("wal: sync %s: %w", dir, err)
+		}
+		l.cfg.Logger.Info("removed what a crash had left over", "dir", dir, "files", c.leftover)
+	}
+	l.recovery = Recovery{Torn: c.torn, Removed: c.leftover}
+	if len(c.segments) == 0 {
+		return nil
+	}
+	tail := c.segments[len(c.segments)-1]
+	file, err := fsys.OpenWrite(filepath.Join(dir, tail.name))
+	if err != nil {
+		return fmt.Errorf("wal: open %s for writing: %w", tail.name, err)
+	}
+	tail.file.Close() // opened for reading: nothing is lost by a failure
+	tail.file = file
+	if c.torn == nil {
+		return nil
+	}
+	if err := file.Truncate(c.torn.Offset); err != nil {
+		return fmt.Errorf("wal: cut torn tail off %s: %w", tail.name, err)
+	}
+	if err := file.Sync(); err != nil {
+		return fmt.Errorf("wal: sync %s: %w", tail.name, err)
+	}
+	tail.allocated = c.torn.Offset
+	l.cfg.Logger.Warn("cut off a torn tail: a batch that never became whole and was never acknowledged",
+		"segment", c.torn.Segment, "offset", c.torn.Offset, "bytes", c.torn.Bytes,
+		"index", c.torn.Index, "records", c.torn.Records, "reason", c.torn.Reason)
+	return nil
+}
+
+// Recovery returns what Open found to tidy up.
+func (l *Log) Recovery() Recovery { return l.recovery }
+
+// FirstIndex returns the index of the first record, or 0 when there is none.
+func (l *Log) FirstIndex() uint64 {
+	first, _ := l.bounds()
+	return first
+}
+
+// LastIndex returns the index of the last record, or 0 when there is none.
+func (l *Log) LastIndex() uint64 {
+	_, last := l.bounds()
+	return last
+}
+
+// bounds returns first and last index, 0 and 0 when the log is empty.
+func (l *Log) bounds() (first, last uint64) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if l.last < l.first || l.last == 0 {
+		return 0, 0
+	}
+	return l.first, l.last
+}
+
+// Append adds the batch at the end and returns once it is on disk, or has left
+// the log without any of it. An empty batch does nothing.
+//
+// Indexes must be consecutive and follow LastIndex; an empty log takes any
+// index from 1. Terms must not decrease. Otherwise the error is ErrOutOfOrder.
+// A batch over MaxBatchBytes, or a Meta over MaxMetaBytes, is ErrTooLarge.
+// After either the log is as before. Any other error is ErrPoisoned or
+// ErrClosed: the batch is then not visible, but a part that reached the disk
+// can make it whole when the log is opened again.
+//
+// The log keeps Meta and Data, not copies, while they are among the newest
+// records: the caller must not change their bytes afterwards. It may reuse recs
+// itself.
+func (l *Log) Append(recs []Record) error {
+	if len(recs) == 0 {
+		return nil
+	}
+	if err := checkBatch(recs); err != nil {
+		return err
+	}
+	l.appendMu.Lock()
+	if l.mustRestart(&recs[0]) {
+		l.appendMu.Unlock()
+		l.shapeMu.Lock()
+		defer l.shapeMu.Unlock()
+		l.appendMu.Lock()
+		defer l.appendMu.Unlock()
+		if err := l.restart(&recs[0]); err != nil {
+			return err
+		}
+	} else {
+		defer l.appendMu.Unlock()
+	}
+	return l.appendLocked(recs)
+}
+
+func checkBatch(recs []Record) error {
+	size := int64(commitFrameBytes)
+	for i := range recs {
+		r := &recs[i]
+		if r.Index == 0 || r.Index != recs[0].Index+uint64(i) {
+			return fmt.Errorf("%w: index %d at place %d of a batch that begins with %d", ErrOutOfOrder, r.Index, i, recs[0].Index)
+		}
+		if i > 0 && r.Term < recs[i-1].Term {
+			return fmt.Errorf("%w: record %d has term %d after term %d", ErrOutOfOrder, r.Index, r.Term, recs[i-1].Term)
+		}
+		if len(r.Meta) > MaxMetaBytes {
+			return fmt.Errorf("%w: Meta of record %d has %d bytes, at most %d", ErrTooLarge, r.Index, len(r.Meta), MaxMetaBytes)
+		}
+		if size += r.frameBytes(); size > MaxBatchBytes {
+			return fmt.Errorf("%w: batch from %d has more than %d bytes", ErrTooLarge, recs[0].Index, MaxBatchBytes)
+		}
+	}
+	return nil
+}
+
+func (l *Log) appendLocked(recs []Record) error {
+	if err := l.usable(); err != nil {
+		return err
+	}
+	tail := l.tail
+	if first := recs[0].Index; first != tail.next() {
+		return fmt.Errorf("%w: record %d after record %d", ErrOutOfOrder, first, tail.next()-1)
+	}
+	if recs[0].Term < tail.lastTerm {
+		return fmt.Errorf("%w: record %d has term %d after term %d", ErrOutOfOrder, recs[0].Index, recs[0].Term, tail.lastTerm)
+	}
+	l.batch = appendBatch(l.batch[:0], recs)
+	tail, err := l.makeRoom(tail, int64(len(l.batch)))
+	if err != nil {
+		return l.poison(fmt.Errorf("append records %d to %d: %w", recs[0].Index, recs[len(recs)-1].Index, err))
+	}
+	if err := l.writeTail(tail); err != nil {
+		return l.poison(fmt.Errorf("append records %d to %d: %s: %w", recs[0].Index, recs[len(recs)-1].Index, tail.name, err))
+	}
+	l.publish(tail, recs)
+	return nil
+}
+
+func (l *Log) writeTail(tail *segment) error {
+	l.appendWatch.begin(taskWrite)
+	_, err := tail.file.WriteAt(l.batch, tail.end)
+	l.appendWatch.end()
+	if err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	var start time.Time
+	if l.cfg.ObserveSync != nil {
+		start = time.Now()
+	}
+	l.appendWatch.begin(taskSync)
+	err = tail.file.Sync()
+	l.appendWatch.end()
+	if err != nil {
+		return fmt.Errorf("sync: %w", err)
+	}
+	if l.cfg.ObserveSync != nil {
+		l.cfg.ObserveSync(time.Since(start))
+	}
+	return nil
+}
+
+func (l *Log) publish(tail *segment, recs []Record) {
+	l.cache.add(recs)
+	l.mu.Lock()
+	at := tail.end
+	for i := range recs {
+		tail.offsets = append(tail.offsets, uint32(at))
+		at += recs[i].frameBytes()
+	}
+	tail.end += int64(len(l.batch))
+	tail.lastTerm = recs[len(recs)-1].Term
+	l.last = recs[len(recs)-1].Index
+	l.mu.Unlock()
+
+	l.syncs.Add(1)
+	l.batches.Add(1)
+	l.records.Add(uint64(len(recs)))
+	l.bytes.Add(uint64(len(l.batch)))
+	if cap(l.batch) > keptBatchBytes {
+		l.batch = nil
+	}
+}
+
+// makeRoom returns the segment to write size bytes to: the tail, allocated
+// further if need be, or its successor.
+func (l *Log) makeRoom(tail *segment, size int64) (*segment, error) {
+	if tail.end+size <= tail.allocated {
+		return tail, nil
+	}
+	if tail.end+size > l.cfg.SegmentBytes && tail.end > segmentHeaderBytes {
+		return l.addSegment(tail.next(), size)
+	}
+	want := l.allocation(tail.end, size)
+	l.appendWatch.begin(taskAllocate)
+	defer l.appendWatch.end()
+	if err := tail.file.Preallocate(want); err != nil {
+		return nil, fmt.Errorf("%s: allocate up to byte %d: %w", tail.name, want, err)
+	}
+	tail.allocated = want
+	return tail, nil
+}
+
+// allocation returns how large to make a segment that ends at byte end so that
+// size more bytes fit.
+func (l *Log) allocation(end, size int64) int64 {
+	ahead := max(firstAllocation, 2*end, end+size)
+	return max(min(ahead, l.cfg.SegmentBytes), end+size)
+}
+
+// addSegment makes a new tail and trims the old one. The caller holds appendMu.
+func (l *Log) addSegment(base uint64, room int64) (*segment, error) {
+	l.appendWatch.begin(taskSegment)
+	defer l.appendWatch.end()
+	s, err := createSegment(l.cfg.FS, l.cfg.Dir, base, l.generation, l.allocation(segmentHeaderBytes, room))
+	if err != nil {
+		return nil, fmt.Errorf("begin %s: %w", segmentName(base), err)
+	}
+	if old := l.tail; old != nil {
+		s.lastTerm = old.lastTerm
+		// Gives back what was allocated ahead. Not synced: it does not matter
+		// which size a crash leaves.
+		if err := l.trim(old); err != nil {
+			return nil, errors.Join(err, s.file.Close())
+		}
+	}
+	l.mu.Lock()
+	l.segments = append(l.segments, s)
+	l.mu.Unlock()
+	l.tail = s
+	return s, nil
+}
+
+// trim drops the zeros after the segment's last batch. A segment whose last
+// records are void is left alone: its end is not the end of a batch.
+func (l *Log) trim(s *segment) error {
+	if s.allocated == s.end || s.voided {
+		return nil
+	}
+	if err := s.file.Truncate(s.end); err != nil {
+		return fmt.Errorf("trim %s: %w", s.name, err)
+	}
+	s.allocated = s.end
+	return nil
+}
+
+// usable returns ErrClosed or ErrPoisoned where no change is allowed any more.
+func (l *Log) usable() error {
+	if err := l.poisoned.Load(); err != nil {
+		return *err
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if l.closed {
+		return ErrClosed
+	}
+	return nil
+}
+
+// poison ends all writing and returns the error to give to the caller.
+func (l *Log) poison(cause error) error {
+	err := fmt.Errorf("%w: %w", ErrPoisoned, cause)
+	if errors.Is(cause, syscall.ENOSPC) {
+		err = fmt.Errorf("%w (%w): %w", ErrPoisoned, ErrDiskFull, cause)
+	}
+	if !l.poisoned.CompareAndSwap(nil, &err) {
+		return err
+	}
+	l.cfg.Logger.Error("the log will not write again; the process must be started anew", "error", cause)
+	if l.cfg.OnPoison != nil {
+		go l.cfg.OnPoison(err)
+	}
+	return err
+}
+
+func (l *Log) stalled(err error) {
+	l.cfg.Logger.Error("the disk hangs", "error", err)
+	if l.cfg.OnStall != nil {
+		l.cfg.OnStall(err)
+	}
+}
+
+// Read returns the record with that index. The caller owns nothing it could
+// damage: Meta and Data stay valid for ever, are shared with other readers, and
+// must not be changed.
+//
+// The error is ErrNotFound where there is no such record, a *DamageError where
+// its bytes are not what was appended, or ErrClosed.
+func (l *Log) Read(index uint64) (Record, error) {
+	if r, ok := l.cache.get(index); ok {
+		return r, nil
+	}
+	for {
+		s, from, to, err := l.locate(index)
+		if err != nil {
+			return Record{}, err
+		}
+		r, err := readRecord(s, index, from, to)
+		if err == nil {
+			return r, nil
+		}
+		// Whoever drops records closes the file under us.
+		if again, _, _, err := l.locate(index); err != nil {
+			return Record{}, err
+		} else if again != s {
+			continue
+		}
+		if errors.Is(err, ErrDamaged) {
+			l.damaged.Do(func() {
+				l.cfg.Logger.Error("a record can't be read", "error", err)
+				if l.cfg.OnDamage != nil {
+					go l.cfg.OnDamage(err)
+				}
+			})
+		}
+		return Record{}, err
+	}
+}
+
+// locate returns the segment that holds the record, and the bytes to read.
+func (l *Log) locate(index uint64) (_ *segment, from, to int64, _ error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if l.closed {
+		return nil, 0, 0, ErrClosed
+	}
+	if index < l.first || index > l.last || index == 0 {
+		return nil, 0, 0, ErrNotFound
+	}
+	after := sort.Search(len(l.segments), func(i int) bool { return l.segments[i].base > index })
+	s := l.segments[after-1]
+	from, to = s.extent(index)
+	return s, from, to, nil
+}
+
+func readRecord(s *segment, index uint64, from, to int64) (Record, error) {
+	b := make([]byte, to-from)
+	if n, err := s.file.ReadAt(b, from); n < len(b) {
+		return Record{}, fmt.Errorf("wal: read record %d from %s at byte %d: %w", index, s.name, from, err)
+	}
+	f, ok := decodeFrame(b)
+	if !ok || f.kind != kindRecord || f.index != index {
+		return Record{}, &DamageError{Segment: s.name, Offset: from, Index: index, Reason: "the record was whole when it was written or last checked"}
+	}
+	return f.record(), nil
+}
+
+// Stats is a snapshot of a log's size and work.
+type Stats struct {
+	Segments    int
+	Bytes       int64 // of segments, up to the last batch
+	Allocated   int64 // of segments, on disk
+	FirstIndex  uint64
+	LastIndex   uint64
+	CachedBytes int64
+
+	// Since Open.
+	Batches, Records, AppendedBytes, Syncs uint64
+}
+
+// Stats returns current figures; they need not all be of the same instant.
+func (l *Log) Stats() Stats {
+	st := Stats{
+		Batches: l.batches.Load(), Records: l.records.Load(),
+		AppendedBytes: l.bytes.Load(), Syncs: l.syncs.Load(),
+		CachedBytes: l.cache.size(),
+	}
+	st.FirstIndex, st.LastIndex = l.bounds()
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	st.Segments = len(l.segments)
+	for _, s := range l.segments {
+		st.Bytes += s.end
+		st.Allocated += s.allocated
+	}
+	return st
+}
+
+// Close trims the tail and closes all files. It waits for an append under way.
+// Calling it again does nothing.
+func (l *Log) Close() error {
+	l.shapeMu.Lock()
+	defer l.shapeMu.Unlock()
+	l.appendMu.Lock()
+	defer l.appendMu.Unlock()
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return nil
+	}
+	l.closed = true
+	segments := l.segments
+	l.mu.Unlock()
+	l.cache.clear()
+
+	var failures []error
+	if tail := l.tail; tail != nil && l.poisoned.Load() == nil {
+		l.appendWatch.begin(taskTrim)
+		if err := l.trim(tail); err != nil {
+			failures = append(failures, err)
+		} else if err := tail.file.Sync(); err != nil {
+			failures = append(failures, fmt.Errorf("sync %s: %w", tail.name, err))
+		}
+		l.appendWatch.end()
+	}
+	for _, s := range segments {
+		if err := s.file.Close(); err != nil {
+			failures = append(failures, fmt.Errorf("close %s: %w", s.name, err))
+		}
+	}
+	l.appendWatch.stop()
+	l.shapeWatch.stop()
+	if len(failures) > 0 {
+		return fmt.Errorf("wal: close: %w", errors.Join(failures...))
+	}
+	return nil
+}
