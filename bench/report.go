@@ -2,7 +2,6 @@ package bench
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -161,13 +160,7 @@ func (v *inquest) listings() []ListingReport {
 }
 
 // JSON returns the whole report, indented.
-func (r *RushReport) JSON() ([]byte, error) {
-	b, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return nil, err
-	}
-	return append(b, '\n'), nil
-}
+func (r *RushReport) JSON() ([]byte, error) { return indentedJSON(r) }
 
 // WriteTable writes the report for people.
 func (r *RushReport) WriteTable(out io.Writer) error {

@@ -51,18 +51,9 @@ func rush(ctx context.Context, cfg RushConfig, inProcess bool) (*RushReport, err
 	if err != nil {
 		return nil, fmt.Errorf("before the rush: %w", err)
 	}
-	r := &crowd{
-		cfg:      &cfg,
-		requests: newRequests(&cfg),
-		sins:     newSins(),
-		tally:    newTally(),
-		started:  time.Now(),
-		soldOut:  make([]atomic.Int64, len(cfg.Listings)),
-	}
-	r.witness = newWitness(&cfg, r.sins)
+	r := newCrowd(&cfg)
 	r.serverAhead = r.clockOffset()
 	r.started = time.Now()
-	r.agenda = newAgenda(r.now, pace{rate: cfg.Rate}, cfg.Shoppers)
 
 	report := newRushReport(&cfg, inProcess)
 	report.Started = r.started
@@ -89,6 +80,20 @@ type crowd struct {
 	ended       time.Duration
 	serverAhead time.Duration  // the shop's wall clock less ours
 	soldOut     []atomic.Int64 // by listing: when sold_out was first heard, in ns of the run
+}
+
+func newCrowd(cfg *RushConfig) *crowd {
+	r := &crowd{
+		cfg:      cfg,
+		requests: newRequests(cfg),
+		sins:     newSins(),
+		tally:    newTally(),
+		started:  time.Now(),
+		soldOut:  make([]atomic.Int64, len(cfg.Listings)),
+	}
+	r.witness = newWitness(cfg, r.sins)
+	r.agenda = newAgenda(r.now, pace{rate: cfg.Rate}, cfg.Shoppers)
+	return r
 }
 
 // now is the time of the run.

@@ -41,12 +41,14 @@ type fakeShop struct {
 	sin       sin
 	payWithin time.Duration
 	slow      bool // answers every fifth grab "processing"
+	quick     bool // every grab is a new shopper's: looks no one up
 
 	mu       sync.Mutex
 	listings map[string]*fakeListing
 	orders   map[string]*fakeOrder
 	byKey    map[string]*fakeOrder // shopper and key
 	sinned   int
+	granted  int
 	asks     atomic.Int64
 
 	shopAddr, adminAddr string
@@ -163,6 +165,9 @@ func (f *fakeShop) grab(l *fakeListing, shopper, key string, n int) (string, *fa
 		return "granted", o
 	}
 	for _, o := range f.orders {
+		if f.quick {
+			break
+		}
 		if o.Shopper == shopper && o.Session == l.session && !released(o.State) {
 			switch {
 			case f.sin == sinTwoTabs && o.listing != l:
@@ -219,15 +224,18 @@ func (f *fakeShop) sometimes() bool {
 }
 
 func (f *fakeShop) grant(l *fakeListing, shopper, key string, n int) *fakeOrder {
+	f.granted++
 	o := &fakeOrder{listing: l, order: order{
-		OrderNo: "o" + strconv.Itoa(len(f.orders)+len(f.byKey)*1_000_000), Shopper: shopper,
+		OrderNo: "o" + strconv.Itoa(f.granted), Shopper: shopper,
 		Session: l.session, SKU: l.sku, Quantity: n, Amount: int64(100 * n), Currency: "CNY",
 		State: "held", PayBy: time.Now().Add(f.payWithin),
 	}}
 	l.available -= n
 	l.held += n
 	f.orders[o.OrderNo] = o
-	f.byKey[shopper+" "+key] = o
+	if key != "" {
+		f.byKey[shopper+" "+key] = o
+	}
 	return o
 }
 

@@ -1,0 +1,39 @@
+package bench
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// fsyncsARound is how many syncs are timed before a round: enough for a p99.
+const fsyncsARound = 200
+
+// MeasureFsync times n small appends, each made durable, in a file of its own
+// in dir, which it removes. A granted grab waits for about one of these, so its
+// latency means little without them.
+func MeasureFsync(dir string, n int) (Percentiles, error) {
+	f, err := os.CreateTemp(dir, "fsync-*")
+	if err != nil {
+		return Percentiles{}, fmt.Errorf("measure fsync: %w", err)
+	}
+	defer func() {
+		_ = f.Close()
+		_ = os.Remove(f.Name())
+	}()
+	block := make([]byte, 4096)
+	h := hdrhistogram.New(latencyLow, latencyHigh, latencyDigits)
+	for range n {
+		began := time.Now()
+		if _, err := f.Write(block); err != nil {
+			return Percentiles{}, fmt.Errorf("measure fsync: %w", err)
+		}
+		if err := f.Sync(); err != nil {
+			return Percentiles{}, fmt.Errorf("measure fsync: %w", err)
+		}
+		_ = h.RecordValue(max(latencyLow, min(int64(time.Since(began)), latencyHigh)))
+	}
+	return percentilesOf(h), nil
+}

@@ -1,0 +1,298 @@
+package bench
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// What [HTTPRatios] measures.
+const (
+	// KindHello is the bare handler: see [ServeHello].
+	KindHello = "hello"
+	// KindRefused is a listing that is sold out, asked by shoppers who hold
+	// nothing.
+	KindRefused = "refused"
+	// KindGranted is a listing with more stock than requests.
+	KindGranted = "granted"
+)
+
+// HTTPServer is a server under test.
+type HTTPServer struct {
+	Addr  string       // HOST:PORT
+	Grab  Listing      // what to grab; for hello any will do
+	Close func() error // stops it
+}
+
+// HTTPConfig says what to measure. Start from [DefaultHTTPConfig].
+type HTTPConfig struct {
+	// StartServer starts the server of a kind. All kinds should run in the same
+	// sort of process (a child of this binary, say), or the comparison is
+	// between processes. The granted listing needs more stock than all rounds
+	// together ask for. All servers stay up, idle, through all rounds.
+	StartServer func(ctx context.Context, kind string) (HTTPServer, error) `json:"-"`
+	// Kinds are what to measure; the first is what the others are compared
+	// with. Default hello, refused, granted.
+	Kinds []string `json:"kinds"`
+	// Connections, each with one request under way. Default 256.
+	Connections int `json:"connections"`
+	// Rounds, each of which measures every kind once. At least 3, or there is
+	// no median worth the name. Default 3.
+	Rounds int `json:"rounds"`
+	// RoundTime is how long a kind is measured in a round, WarmUp how long it
+	// is loaded before that, unmeasured. Defaults 4 s and 1 s.
+	RoundTime time.Duration `json:"round_time_ns"`
+	WarmUp    time.Duration `json:"warm_up_ns"`
+	// DataDir is on the disk that holds the log; its fsync is timed before each
+	// round. Empty: not timed.
+	DataDir string `json:"data_dir"`
+	// ResultsDir is where [HTTPReport.Save] writes. Default bench/results.
+	ResultsDir string `json:"-"`
+	// ShopperPrefix begins every shopper's name. Default "bench-".
+	ShopperPrefix string `json:"shopper_prefix"`
+	// Progress is where a line a measurement goes; nil for none.
+	Progress io.Writer `json:"-"`
+}
+
+// DefaultHTTPConfig returns the defaults; StartServer is missing.
+func DefaultHTTPConfig() HTTPConfig {
+	return HTTPConfig{
+		Kinds:         []string{KindHello, KindRefused, KindGranted},
+		Connections:   256,
+		Rounds:        3,
+		RoundTime:     4 * time.Second,
+		WarmUp:        time.Second,
+		ResultsDir:    filepath.Join("bench", "results"),
+		ShopperPrefix: "bench-",
+	}
+}
+
+// Validate reports every problem at once, joined.
+func (c *HTTPConfig) Validate() error {
+	var all []error
+	no := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
+	if c.StartServer == nil {
+		no("no way to start a server")
+	}
+	if len(c.Kinds) < 1 {
+		no("kinds: at least one")
+	}
+	if c.Connections < 1 || c.Connections > maxConnections {
+		no("connections %d: want 1 to %d", c.Connections, maxConnections)
+	}
+	if c.Rounds < 3 || c.Rounds > 1000 {
+		no("rounds %d: want 3 to 1000", c.Rounds)
+	}
+	if c.RoundTime <= 0 || c.RoundTime > time.Hour {
+		no("round time %v: want above 0, to 1h", c.RoundTime)
+	}
+	if c.WarmUp < 0 || c.WarmUp > time.Hour {
+		no("warm-up %v: want 0 to 1h", c.WarmUp)
+	}
+	return errors.Join(all...)
+}
+
+// HTTPReport is what came of the rounds.
+type HTTPReport struct {
+	Config      HTTPConfig  `json:"config"`
+	Environment Environment `json:"environment"`
+	Rounds      []HTTPRound `json:"rounds"`
+	Kinds       []HTTPKind  `json:"kinds"`
+	FsyncP50MS  float64     `json:"fsync_p50_ms"` // median of the rounds'
+	FsyncP99MS  float64     `json:"fsync_p99_ms"`
+}
+
+// HTTPRound is one measurement of one kind.
+type HTTPRound struct {
+	Round             int     `json:"round"`
+	Kind              string  `json:"kind"`
+	Requests          int64   `json:"requests"`
+	RequestsPerSecond float64 `json:"requests_per_second"`
+	// Unexpected is how many answers were not what the kind answers.
+	Unexpected int64       `json:"unexpected"`
+	Latency    Percentiles `json:"latency"`
+	// ClientCPU is the generator's own CPU time a request, in microseconds: on
+	// shared cores it is taken from the server.
+	ClientCPUMicros float64 `json:"client_cpu_us"`
+	FsyncP50MS      float64 `json:"fsync_p50_ms"`
+	FsyncP99MS      float64 `json:"fsync_p99_ms"`
+}
+
+// HTTPKind sums up a kind: medians over the rounds.
+type HTTPKind struct {
+	Kind              string  `json:"kind"`
+	RequestsPerSecond float64 `json:"requests_per_second"`
+	// Ratio is the median of the rounds' own ratios to the first kind, with the
+	// least and the most.
+	Ratio      float64 `json:"ratio"`
+	RatioLeast float64 `json:"ratio_least"`
+	RatioMost  float64 `json:"ratio_most"`
+	P50        float64 `json:"p50_ms"`
+	P99        float64 `json:"p99_ms"`
+	Unexpected int64   `json:"unexpected"`
+}
+
+// HTTPRatios measures each kind once a round, rounds one after the other with
+// the sequence turned by one each time, so that neither the machine's mood nor
+// the place in the round favours one of them.
+func HTTPRatios(ctx context.Context, cfg HTTPConfig) (report *HTTPReport, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	servers := make(map[string]HTTPServer)
+	defer func() {
+		for kind, s := range servers {
+			if cerr := s.Close(); cerr != nil && err == nil {
+				err = fmt.Errorf("stop %s: %w", kind, cerr)
+			}
+		}
+	}()
+	for _, kind := range cfg.Kinds {
+		s, err := cfg.StartServer(ctx, kind)
+		if err != nil {
+			return nil, fmt.Errorf("start %s: %w", kind, err)
+		}
+		servers[kind] = s
+	}
+	report = &HTTPReport{Config: cfg, Environment: environment()}
+	crowds := make(map[string]*volley)
+	for kind, s := range servers {
+		v, err := newVolley(s, cfg.Connections, cfg.ShopperPrefix, expected(kind))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", kind, err)
+		}
+		crowds[kind] = v
+	}
+	for round := range cfg.Rounds {
+		var fsync Percentiles
+		if cfg.DataDir != "" {
+			if fsync, err = MeasureFsync(cfg.DataDir, fsyncsARound); err != nil {
+				return nil, err
+			}
+		}
+		for i := range cfg.Kinds {
+			kind := cfg.Kinds[(i+round)%len(cfg.Kinds)]
+			v := crowds[kind]
+			shot, err := v.fire(ctx, cfg.WarmUp, cfg.RoundTime)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", kind, err)
+			}
+			r := HTTPRound{
+				Round: round + 1, Kind: kind,
+				Requests: shot.requests, RequestsPerSecond: float64(shot.requests) / shot.took.Seconds(),
+				Unexpected: shot.unexpected, Latency: shot.latency,
+				ClientCPUMicros: float64(shot.cpu.Nanoseconds()) / 1e3 / float64(max(1, shot.requests)),
+				FsyncP50MS:      fsync.P50, FsyncP99MS: fsync.P99,
+			}
+			report.Rounds = append(report.Rounds, r)
+			if cfg.Progress != nil {
+				fmt.Fprintf(cfg.Progress, "round %d %-8s %8.0f/s, p99 %.2f ms\n", r.Round, r.Kind, r.RequestsPerSecond, r.Latency.P99)
+			}
+		}
+	}
+	report.sumUp()
+	return report, nil
+}
+
+// expected is the code that a kind answers.
+func expected(kind string) string {
+	if kind == KindGranted {
+		return codeGranted
+	}
+	return codeSoldOut
+}
+
+// OK reports whether nearly all answers were what their kind answers. A rush
+// of other answers means that something else was measured.
+func (r *HTTPReport) OK() bool {
+	for _, m := range r.Rounds {
+		if m.Unexpected*1000 > m.Requests {
+			return false
+		}
+	}
+	return len(r.Rounds) > 0
+}
+
+func (r *HTTPReport) sumUp() {
+	base := make(map[int]float64)
+	var f50, f99 []float64
+	for _, m := range r.Rounds {
+		if m.Kind == r.Config.Kinds[0] {
+			base[m.Round] = m.RequestsPerSecond
+			f50, f99 = append(f50, m.FsyncP50MS), append(f99, m.FsyncP99MS)
+		}
+	}
+	r.FsyncP50MS, r.FsyncP99MS = median(f50), median(f99)
+	for _, kind := range r.Config.Kinds {
+		var rates, ratios, p50, p99 []float64
+		k := HTTPKind{Kind: kind}
+		for _, m := range r.Rounds {
+			if m.Kind != kind {
+				continue
+			}
+			rates = append(rates, m.RequestsPerSecond)
+			ratios = append(ratios, m.RequestsPerSecond/base[m.Round])
+			p50, p99 = append(p50, m.Latency.P50), append(p99, m.Latency.P99)
+			k.Unexpected += m.Unexpected
+		}
+		k.RequestsPerSecond, k.Ratio = median(rates), median(ratios)
+		k.RatioLeast, k.RatioMost = slices.Min(ratios), slices.Max(ratios)
+		k.P50, k.P99 = median(p50), median(p99)
+		r.Kinds = append(r.Kinds, k)
+	}
+}
+
+// median of at least one value; the lower one of an even number's two.
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	s := slices.Sorted(slices.Values(v))
+	return s[(len(s)-1)/2]
+}
+
+// WriteTable writes the report for people.
+func (r *HTTPReport) WriteTable(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "HTTP\t%d connections, medians of %d rounds of %v, fsync p50 %.3f ms p99 %.3f ms\n\n",
+		r.Config.Connections, r.Config.Rounds, r.Config.RoundTime, r.FsyncP50MS, r.FsyncP99MS)
+	fmt.Fprintf(w, "KIND\tREQUESTS/S\tRATIO\t(LEAST, MOST)\tP50\tP99\tUNEXPECTED\n")
+	for _, k := range r.Kinds {
+		fmt.Fprintf(w, "%s\t%.0f\t%.3f\t(%.3f, %.3f)\t%s\t%s\t%d\n",
+			k.Kind, k.RequestsPerSecond, k.Ratio, k.RatioLeast, k.RatioMost, ms(k.P50), ms(k.P99), k.Unexpected)
+	}
+	return w.Flush()
+}
+
+// JSON returns the whole report, indented.
+func (r *HTTPReport) JSON() ([]byte, error) { return indentedJSON(r) }
+
+// WriteBenchfmt writes one line a measurement in the format that benchstat
+// reads.
+func (r *HTTPReport) WriteBenchfmt(out io.Writer) error {
+	rounds := slices.SortedStableFunc(slices.Values(r.Rounds), func(a, b HTTPRound) int {
+		return cmp.Compare(slices.Index(r.Config.Kinds, a.Kind), slices.Index(r.Config.Kinds, b.Kind))
+	})
+	var b strings.Builder
+	r.Environment.writeBenchfmt(&b)
+	for _, m := range rounds {
+		fmt.Fprintf(&b, "BenchmarkHTTP/%s/connections=%d-%d\t%d\t%.1f ns/op\t%.0f req/s\t%.3f p50-ms\t%.3f p99-ms\n",
+			m.Kind, r.Config.Connections, r.Environment.GOMAXPROCS, m.Requests,
+			1e9/max(1e-9, m.RequestsPerSecond), m.RequestsPerSecond, m.Latency.P50, m.Latency.P99)
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// Save writes the report as JSON and as text for benchstat into ResultsDir,
+// under names made of time and commit, and returns their paths.
+func (r *HTTPReport) Save() (paths []string, err error) {
+	return save(r.Config.ResultsDir, "http", r.Environment, r.JSON, r.WriteBenchfmt)
+}

@@ -1,0 +1,153 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// volley sends the same grab over and over as fast as the answers come, each
+// for another shopper: the cheapest load there is, for comparing servers on
+// the cores it shares with them. It looks at an answer's length and code only.
+// What it sends it can't judge; that is what the rush is for.
+type volley struct {
+	addr        string
+	connections int
+	template    []byte // a whole request; the shopper's number is patched in
+	numberAt    int    // where the number's digits begin
+	want        []byte // how the body of an expected answer begins
+
+	shopper atomic.Uint64 // the last number used; no two requests share one
+}
+
+// numberDigits is how many digits a shopper's number has, so that patching one
+// in never moves what follows.
+const numberDigits = 10
+
+// volleyTimeout is how long a volley waits for any answer at all before it
+// gives up on the server.
+const volleyTimeout = 10 * time.Second
+
+func newVolley(s HTTPServer, connections int, prefix, code string) (*volley, error) {
+	if err := s.Grab.check(); err != nil {
+		return nil, err
+	}
+	head := "POST " + s.Grab.path() + "/grab HTTP/1.1\r\nHost: " + s.Addr + "\r\nContent-Length: 0\r\nX-Shopper-Id: " + prefix
+	return &volley{
+		addr:        s.Addr,
+		connections: connections,
+		template:    append([]byte(head), "0000000000\r\n\r\n"...),
+		numberAt:    len(head),
+		want:        []byte(`{"code":"` + code + `"`),
+	}, nil
+}
+
+// patch writes the next shopper's number into a request.
+func (v *volley) patch(request []byte) {
+	n := v.shopper.Add(1)
+	for i := numberDigits - 1; i >= 0; i-- {
+		request[v.numberAt+i] = byte('0' + n%10)
+		n /= 10
+	}
+}
+
+// shot is what a volley measured.
+type shot struct {
+	requests   int64 // answered in the measured time
+	unexpected int64 // of these, with another code than wanted
+	took       time.Duration
+	cpu        time.Duration // the generator's own; 0 where it can't be told
+	latency    Percentiles
+}
+
+// gauge measures one sender's answers between two moments. Not for concurrent
+// use.
+type gauge struct {
+	from, until time.Time
+	shot
+	latencies *hdrhistogram.Histogram
+}
+
+func newGauge(from, until time.Time) *gauge {
+	return &gauge{from: from, until: until, latencies: hdrhistogram.New(latencyLow, latencyHigh, latencyDigits)}
+}
+
+// answered notes an answer with this body.
+func (g *gauge) answered(v *volley, status int, body []byte, sent, now time.Time) {
+	if now.Before(g.from) || now.After(g.until) {
+		return
+	}
+	g.requests++
+	if status != 200 || !bytes.HasPrefix(body, v.want) {
+		g.unexpected++
+	}
+	_ = g.latencies.RecordValue(min(max(int64(now.Sub(sent)), latencyLow), latencyHigh))
+}
+
+// sumShots adds up what several senders measured over the same time.
+func sumShots(gauges []*gauge) shot {
+	sum := shot{took: gauges[0].until.Sub(gauges[0].from)}
+	all := hdrhistogram.New(latencyLow, latencyHigh, latencyDigits)
+	for _, g := range gauges {
+		sum.requests += g.requests
+		sum.unexpected += g.unexpected
+		sum.cpu += g.cpu
+		all.Merge(g.latencies)
+	}
+	sum.latency = percentilesOf(all)
+	return sum
+}
+
+// fireByConns is the volley with a goroutine a connection: for systems
+// without a loop of their own.
+func (v *volley) fireByConns(ctx context.Context, warmUp, measured time.Duration) (shot, error) {
+	from := time.Now().Add(warmUp)
+	until := from.Add(measured)
+	gauges := make([]*gauge, latencyStripes)
+	for i := range gauges {
+		gauges[i] = newGauge(from, until)
+	}
+	var locks [latencyStripes]sync.Mutex
+	errs := make([]error, v.connections)
+	var all sync.WaitGroup
+	for i := range v.connections {
+		all.Go(func() {
+			c := newConn([]string{v.addr}, 0, volleyTimeout)
+			defer c.close()
+			request := bytes.Clone(v.template)
+			for now := time.Now(); now.Before(until) && ctx.Err() == nil; {
+				v.patch(request)
+				sent := now
+				a, err := c.roundTrip(request)
+				if err != nil {
+					errs[i] = err
+					return
+				}
+				now = time.Now()
+				locks[i%latencyStripes].Lock()
+				gauges[i%latencyStripes].answered(v, a.status, a.body, sent, now)
+				locks[i%latencyStripes].Unlock()
+			}
+		})
+	}
+	all.Wait()
+	if err := errors.Join(ctx.Err(), firstError(errs)); err != nil {
+		return shot{}, fmt.Errorf("volley: %w", err)
+	}
+	return sumShots(gauges), nil
+}
+
+func firstError(errs []error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

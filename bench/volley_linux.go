@@ -1,0 +1,208 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// socket is one connection of the loop. Invariant: once sent, exactly one
+// request is under way until the loop drains.
+type socket struct {
+	fd      int
+	request []byte
+	in      []byte
+	have    int
+	sent    time.Time
+	waiting bool
+}
+
+// socketReadBytes bounds an answer that the loop can read.
+const socketReadBytes = 8 << 10
+
+// fire sends for warmUp unmeasured and then for measured, on one thread with
+// epoll. The runtime's own poller would park and wake a goroutine for every
+// answer; that costs about as much as the answer itself, and here it would be
+// taken from the server.
+func (v *volley) fire(ctx context.Context, warmUp, measured time.Duration) (shot, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	l := &loop{volley: v}
+	defer l.close()
+	if err := l.open(); err != nil {
+		return shot{}, fmt.Errorf("volley: %w", err)
+	}
+	from := time.Now().Add(warmUp)
+	l.gauge = newGauge(from, from.Add(measured))
+	if err := l.run(ctx); err != nil {
+		return shot{}, fmt.Errorf("volley: %w", err)
+	}
+	return sumShots([]*gauge{l.gauge}), nil
+}
+
+// loop is one fire under way.
+type loop struct {
+	*volley
+	gauge   *gauge
+	epoll   int
+	sockets []*socket
+}
+
+func (l *loop) open() (err error) {
+	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return fmt.Errorf("epoll: %w", err)
+	}
+	addr, family, err := socketAddress(l.addr)
+	if err != nil {
+		return err
+	}
+	for i := range l.connections {
+		fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("socket: %w", err)
+		}
+		s := &socket{fd: fd, request: bytes.Clone(l.template), in: make([]byte, socketReadBytes)}
+		l.sockets = append(l.sockets, s)
+		if err := unix.Connect(fd, addr); err != nil {
+			return fmt.Errorf("connect to %s: %w", l.addr, err)
+		}
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+			return fmt.Errorf("no delay: %w", err)
+		}
+		if err := unix.SetNonblock(fd, true); err != nil {
+			return fmt.Errorf("non-blocking: %w", err)
+		}
+		event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(i)}
+		if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
+			return fmt.Errorf("epoll: %w", err)
+		}
+	}
+	return nil
+}
+
+func (l *loop) close() {
+	for _, s := range l.sockets {
+		_ = unix.Close(s.fd)
+	}
+	if l.epoll > 0 {
+		_ = unix.Close(l.epoll)
+	}
+}
+
+func (l *loop) run(ctx context.Context) error {
+	for _, s := range l.sockets {
+		if err := l.send(s, time.Now()); err != nil {
+			return err
+		}
+	}
+	var cpu time.Duration
+	measuring := false
+	heard := time.Now()
+	events := make([]unix.EpollEvent, len(l.sockets))
+	for under := len(l.sockets); under > 0; {
+		n, err := unix.EpollWait(l.epoll, events, 100)
+		if err != nil && err != unix.EINTR {
+			return fmt.Errorf("epoll: %w", err)
+		}
+		now := time.Now()
+		if n > 0 {
+			heard = now
+		} else if now.Sub(heard) > volleyTimeout {
+			return fmt.Errorf("no answer for %v", volleyTimeout)
+		}
+		if !measuring && !now.Before(l.gauge.from) {
+			measuring, cpu = true, threadCPU()
+		}
+		stop := now.After(l.gauge.until) || ctx.Err() != nil
+		if stop && l.gauge.cpu == 0 {
+			l.gauge.cpu = threadCPU() - cpu
+		}
+		for _, e := range events[:max(0, n)] {
+			s := l.sockets[e.Fd]
+			whole, err := l.receive(s)
+			if err != nil {
+				return err
+			}
+			switch {
+			case !whole:
+			case stop:
+				under--
+			default:
+				if err := l.send(s, time.Now()); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+func (l *loop) send(s *socket, now time.Time) error {
+	l.patch(s.request)
+	s.have, s.sent, s.waiting = 0, now, true
+	n, err := unix.Write(s.fd, s.request)
+	if err != nil {
+		return fmt.Errorf("send: %w", err)
+	}
+	if n < len(s.request) {
+		// A few hundred bytes into an empty socket buffer.
+		return fmt.Errorf("send: %d of %d bytes taken", n, len(s.request))
+	}
+	return nil
+}
+
+// receive reads what is there and reports whether the answer is whole.
+func (l *loop) receive(s *socket) (bool, error) {
+	n, err := unix.Read(s.fd, s.in[s.have:])
+	switch {
+	case err == unix.EAGAIN || err == unix.EINTR:
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("receive: %w", err)
+	case n == 0 && s.have == len(s.in):
+		return false, fmt.Errorf("%w: over %d bytes", errBadAnswer, len(s.in))
+	case n == 0 || !s.waiting:
+		return false, fmt.Errorf("receive: the server closed the connection")
+	}
+	s.have += n
+	total, head, err := answerBounds(s.in[:s.have])
+	if err != nil {
+		return false, err
+	}
+	if total == 0 || s.have < total {
+		return false, nil
+	}
+	s.waiting = false
+	l.gauge.answered(l.volley, statusOf(s.in[:head]), s.in[head:total], s.sent, time.Now())
+	return true, nil
+}
+
+// threadCPU is the processor time that the calling thread has used.
+func threadCPU() time.Duration {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_THREAD, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// socketAddress resolves HOST:PORT.
+func socketAddress(addr string) (unix.Sockaddr, int, error) {
+	a, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return nil, 0, err
+	}
+	if ip := a.IP.To4(); ip != nil {
+		return &unix.SockaddrInet4{Port: a.Port, Addr: [4]byte(ip)}, unix.AF_INET, nil
+	}
+	ip := a.IP.To16()
+	if ip == nil {
+		return nil, 0, fmt.Errorf("address %s: no host", addr)
+	}
+	return &unix.SockaddrInet6{Port: a.Port, Addr: [16]byte(ip)}, unix.AF_INET6, nil
+}
