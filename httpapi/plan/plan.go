@@ -1,0 +1,152 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	_ "time/tzdata" // time zones on machines that have none installed
+
+	"doorbuster/engine"
+)
+
+// MaxFileBytes is the longest plan file that is read.
+const MaxFileBytes = 4 << 20
+
+// Options of Parse.
+type Options struct {
+	// Now is what "now" and "+30s" start from, and what days of a daily session
+	// are past by. It is the clock of whoever applies the plan.
+	Now time.Time
+	// File is the name that problems carry; it is not opened.
+	File string
+}
+
+// Result is a plan that was read.
+type Result struct {
+	Plan *engine.Plan
+	// Notes are what an operator should know of a plan that is right all the same.
+	Notes []string
+
+	positions map[string]position
+	written   map[string]string // session ids by the ids of their days
+}
+
+type position struct{ line, column int }
+
+// Parse reads a plan file. It gives either a result or problems: the plan is
+// taken whole or not at all, and every problem is reported at once.
+func Parse(data []byte, opts Options) (*Result, Problems) {
+	r := reader{opts: opts, sessions: map[string]*node{}, result: &Result{written: map[string]string{}}}
+	root := r.parse(data)
+	if root != nil {
+		checkShape(&r, root)
+		r.plan(root)
+	}
+	r.checkSize()
+	if len(r.problems) > 0 {
+		return nil, r.problems.inOrder()
+	}
+	r.result.positions = map[string]position{}
+	root.eachNode(func(n *node) { r.result.positions[n.path] = position{n.Line, n.Column} })
+	return r.result, nil
+}
+
+// Locate gives the line and column of what an engine.Problem or engine.Change
+// calls path, or of the nearest thing around it that the file has. Both are 0
+// where it has nothing of the kind.
+func (r *Result) Locate(path string) (line, column int) {
+	const sessions = ".sessions["
+	if before, after, found := strings.Cut(path, sessions); found {
+		if id, rest, found := strings.Cut(after, "]"); found && r.written[id] != "" {
+			path = before + sessions + r.written[id] + "]" + rest
+		}
+	}
+	for path != "" {
+		if p, there := r.positions[path]; there {
+			return p.line, p.column
+		}
+		path = path[:max(strings.LastIndexByte(path, '.'), 0)]
+	}
+	return 0, 0
+}
+
+// Problems says engine problems of applying the plan in the words of its file.
+func (r *Result) Problems(file string, of []engine.Problem) Problems {
+	problems := make(Problems, len(of))
+	for i, p := range of {
+		problems[i] = Problem{File: file, Path: p.Path, Message: p.Message}
+		problems[i].Line, problems[i].Column = r.Locate(p.Path)
+	}
+	return problems.inOrder()
+}
+
+// reader holds one Parse.
+type reader struct {
+	opts     Options
+	problems Problems
+	result   *Result
+	sessions map[string]*node // those so far, by id; days each by their own
+	// bytes is what the sessions take in the log. Past engine.MaxPlanBytes no
+	// more of them are made, so that a short file can't ask for much memory.
+	bytes int
+}
+
+func (r *reader) problem(n *node, format string, args ...any) {
+	r.problemAt(n.path, n.Line, n.Column, format, args...)
+}
+
+func (r *reader) problemAt(path string, line, column int, format string, args ...any) {
+	if len(r.problems) >= enoughProblems {
+		return
+	}
+	r.problems = append(r.problems, Problem{File: r.opts.File, Path: path, Line: line, Column: column, Message: fmt.Sprintf(format, args...)})
+}
+
+func (r *reader) note(format string, args ...any) {
+	r.result.Notes = append(r.result.Notes, fmt.Sprintf(format, args...))
+}
+
+// plan reads the meaning of a file. What its shape makes unreadable is left out:
+// the problem is known already.
+func (r *reader) plan(root *node) {
+	p := &engine.Plan{}
+	r.result.Plan = p
+	products := map[string]*node{}
+	for _, n := range root.list("products") {
+		p.Products = append(p.Products, r.product(n, products))
+	}
+	sales := map[string]*node{}
+	for _, n := range root.list("sales") {
+		p.Sales = append(p.Sales, r.sale(n, sales))
+	}
+}
+
+// checkSize holds the plan against what fits an entry of the log.
+func (r *reader) checkSize() {
+	size := r.bytes
+	if len(r.problems) == 0 && size <= engine.MaxPlanBytes {
+		size = bytesOf(r.result.Plan)
+	}
+	if size > engine.MaxPlanBytes {
+		r.problemAt("", 1, 1, "the plan takes %d bytes in the log, which are over %d; split it into several files, by sale or by days", size, engine.MaxPlanBytes)
+	}
+}
+
+func bytesOf(p *engine.Plan) int {
+	return len(engine.EncodeBatch(engine.BatchHeader{}, engine.Command{Kind: engine.CmdApplyPlan, Plan: p}))
+}
+
+// id reads n's id under key and sees that seen has it not yet.
+func (r *reader) id(n *node, key, what string, seen map[string]*node) string {
+	at := n.get(key)
+	id := at.text()
+	if id == "" {
+		return ""
+	}
+	if first := seen[id]; first != nil {
+		r.problem(at, "%q is the %s of line %d already; it is there twice", id, what, first.Line)
+	} else {
+		seen[id] = at
+	}
+	return id
+}

@@ -1,0 +1,287 @@
+package plan
+
+import (
+	"bytes"
+	_ "embed" // plan.schema.json
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+	"go.yaml.in/yaml/v3"
+)
+
+//go:embed plan.schema.json
+var schemaText []byte
+
+// Schema gives the JSON Schema of plan files (draft 2020-12), for editors. Its
+// errorMessage keywords are what some of them, and Parse, say where a value does
+// not fit.
+func Schema() []byte { return bytes.Clone(schemaText) }
+
+const schemaURL = "mem:///plan.schema.json"
+
+// shape is the schema, compiled and as written.
+type shape struct {
+	compiled *jsonschema.Schema
+	written  map[string]any
+}
+
+func newShape() (shape, error) {
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(schemaText))
+	if err != nil {
+		return shape{}, fmt.Errorf("plan schema: %w", err)
+	}
+	compiler := jsonschema.NewCompiler()
+	compiler.DefaultDraft(jsonschema.Draft2020)
+	if err := compiler.AddResource(schemaURL, document); err != nil {
+		return shape{}, fmt.Errorf("plan schema: %w", err)
+	}
+	compiled, err := compiler.Compile(schemaURL)
+	if err != nil {
+		return shape{}, fmt.Errorf("plan schema: %w", err)
+	}
+	return shape{compiled, document.(map[string]any)}, nil
+}
+
+// checkShape reports where the file is not as the schema says, in words, and
+// marks the values that are not.
+func checkShape(r *reader, root *node) {
+	s, err := newShape()
+	if err != nil {
+		r.problemAt("", 0, 0, "%v", err)
+		return
+	}
+	var invalid *jsonschema.ValidationError
+	if err := s.compiled.Validate(root.value()); !errors.As(err, &invalid) {
+		return
+	}
+	c := shapeCheck{reader: r, shape: s, root: root}
+	c.explain(invalid)
+}
+
+type shapeCheck struct {
+	*reader
+	shape
+	root *node
+}
+
+// explain goes down to the errors that say something.
+func (c *shapeCheck) explain(e *jsonschema.ValidationError) {
+	switch e.ErrorKind.(type) {
+	case *kind.AnyOf, *kind.OneOf, *kind.Not: // their parts say less than they do
+	default:
+		if len(e.Causes) > 0 {
+			for _, cause := range e.Causes {
+				c.explain(cause)
+			}
+			return
+		}
+	}
+	n := c.root.at(e.InstanceLocation)
+	if n == nil || n.unread || len(c.problems) >= enoughProblems {
+		return
+	}
+	rule := c.rule(e.SchemaURL)
+	said, _ := rule["errorMessage"].(string)
+	switch k := e.ErrorKind.(type) {
+	case *kind.Required:
+		for _, name := range k.Missing {
+			c.problemAt(join(n.path, name), n.Line, n.Column, "missing: %s", c.describe(rule, name))
+		}
+	case *kind.AdditionalProperties:
+		unknown := make(map[string]bool, len(k.Properties))
+		for _, name := range k.Properties {
+			unknown[name] = true
+		}
+		for _, f := range n.fields {
+			if unknown[f.name] && len(c.problems) < enoughProblems {
+				c.problemAt(f.value.path, f.key.Line, f.key.Column, "%s", c.unknown(rule, f.name))
+			}
+		}
+	case *kind.AnyOf, *kind.Not, *kind.MinProperties:
+		c.problem(n, "%s", said)
+	case *kind.Type:
+		n.wrong = true
+		c.problem(n, "%s", wrongType(n, k, rule, said))
+	case *kind.Minimum, *kind.Maximum:
+		n.wrong = true
+		c.problem(n, "%s is not between %v and %v", clip(n.Value), rule["minimum"], rule["maximum"])
+	case *kind.Pattern:
+		n.wrong = true
+		c.problem(n, "%q %s", clip(n.Value), said)
+	case *kind.MinLength:
+		n.wrong = true
+		c.problem(n, "is empty")
+	case *kind.MaxLength:
+		n.wrong = true
+		c.problem(n, "%d characters are over %d", k.Got, k.Want)
+	case *kind.MaxItems:
+		n.wrong = true
+		c.problem(n, "%d are over %d", k.Got, k.Want)
+	default: // no other keyword is in the schema
+		n.wrong = true
+		c.problem(n, "does not fit the plan schema at %s", e.SchemaURL)
+	}
+}
+
+// at finds a value by the validator's location: keys and indexes.
+func (n *node) at(location []string) *node {
+	for _, step := range location {
+		if n.Kind == yaml.SequenceNode {
+			i, err := strconv.Atoi(step)
+			if err != nil || i < 0 || i >= len(n.items) {
+				return nil
+			}
+			n = n.items[i]
+		} else if n = n.get(step); n == nil {
+			return nil
+		}
+	}
+	return n
+}
+
+// rule gives the part of the schema that an error's URL points to.
+func (c *shapeCheck) rule(url string) map[string]any {
+	_, pointer, _ := strings.Cut(url, "#")
+	var here any = c.written
+	for step := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		switch in := here.(type) {
+		case map[string]any:
+			if step != "" {
+				here = in[step]
+			}
+		case []any:
+			if i, err := strconv.Atoi(step); err == nil && i >= 0 && i < len(in) {
+				here = in[i]
+			}
+		}
+	}
+	found, _ := here.(map[string]any)
+	return found
+}
+
+func (c *shapeCheck) describe(rule map[string]any, name string) string {
+	properties, _ := rule["properties"].(map[string]any)
+	property, _ := properties[name].(map[string]any)
+	description, _ := property["description"].(string)
+	return description
+}
+
+// unknown says what a key that is not in the rule may have been meant to be.
+func (c *shapeCheck) unknown(rule map[string]any, name string) string {
+	if _, languages := rule["patternProperties"]; languages {
+		return fmt.Sprintf("%q is not a language code such as en, zh or zh-Hant", clip(name))
+	}
+	properties, _ := rule["properties"].(map[string]any)
+	known := slices.Sorted(maps.Keys(properties))
+	if near := nearest(name, known); near != "" {
+		return fmt.Sprintf("unknown key %q; did you mean %q?", clip(name), near)
+	}
+	definitions, _ := c.written["$defs"].(map[string]any)
+	for _, owner := range []string{"product", "sale", "session", "listing", "daily"} {
+		definition, _ := definitions[owner].(map[string]any)
+		if elsewhere, _ := definition["properties"].(map[string]any); elsewhere[name] != nil {
+			return fmt.Sprintf("unknown key %q here; it belongs to a %s", name, owner)
+		}
+	}
+	return fmt.Sprintf("unknown key %q; known here are %s", clip(name), strings.Join(known, ", "))
+}
+
+// nearest gives the known word that name most likely stands for, or "".
+func nearest(name string, known []string) string {
+	plain := strings.NewReplacer("-", "", "_", "", " ", "")
+	simple := plain.Replace(strings.ToLower(clip(name)))
+	best, least := "", 1+len(simple)/3
+	for _, word := range known {
+		if d := distance(simple, plain.Replace(word)); d <= least && (best == "" || d < least) {
+			best, least = word, d
+		}
+	}
+	return best
+}
+
+// distance counts the letters to add, drop, replace or swap to turn a into b.
+func distance(a, b string) int {
+	before, above := make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range above {
+		above[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row := make([]int, len(b)+1)
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			change := 1
+			if a[i-1] == b[j-1] {
+				change = 0
+			}
+			row[j] = min(above[j]+1, row[j-1]+1, above[j-1]+change)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, above = above, row
+	}
+	return above[len(b)]
+}
+
+// wrongType says what a value is and what it should be.
+func wrongType(n *node, k *kind.Type, rule map[string]any, said string) string {
+	if n.path == "" {
+		return "this is not a plan, which has \"products\", \"sales\" or both"
+	}
+	if n.Kind == yaml.ScalarNode && k.Got != "null" && slices.Contains(k.Want, "string") && fits(n.Value, rule) {
+		return fmt.Sprintf("%s is %s here; put it in quotes: %q", clip(n.Value), typeName(k.Got), clip(n.Value))
+	}
+	got := typeName(k.Got)
+	if n.Kind == yaml.ScalarNode && k.Got != "null" {
+		got = clip(n.Value)
+		if k.Got == "string" {
+			got = strconv.Quote(got)
+		}
+	}
+	if said != "" {
+		return got + " " + said
+	}
+	want := make([]string, len(k.Want))
+	for i, w := range k.Want {
+		want[i] = typeName(w)
+	}
+	return got + " is not " + strings.Join(want, " or ")
+}
+
+// typeName says a JSON type in plain words.
+func typeName(t string) string {
+	switch t {
+	case "null":
+		return "an empty value"
+	case "array":
+		return "a list"
+	case "object":
+		return "a set of keys"
+	case "string":
+		return "a text"
+	case "integer":
+		return "a whole number"
+	case "number":
+		return "a number"
+	case "boolean":
+		return "a truth value (true or false)"
+	}
+	return t
+}
+
+// fits tells whether a text would be right by the rule, had it been written as one.
+func fits(text string, rule map[string]any) bool {
+	pattern, bound := rule["pattern"].(string)
+	if !bound {
+		return true
+	}
+	right, err := regexp.MatchString(pattern, text)
+	return err == nil && right
+}

@@ -1,0 +1,330 @@
+package plan
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+
+	"doorbuster/engine"
+)
+
+// maxDepth is how deep lists and keys may lie in each other: twice what a plan needs.
+const maxDepth = 16
+
+// node is a value in the file: where it stands and what it is called.
+type node struct {
+	*yaml.Node
+	path   string
+	fields []field // of a mapping, in the order of the file
+	items  []*node // of a list
+	// unread: it is no value that a plan can have, whatever the schema says.
+	unread bool
+	// wrong: a problem of it is known; nobody asks what it means any more.
+	wrong bool
+}
+
+type field struct {
+	name  string
+	key   *yaml.Node
+	value *node
+}
+
+// get gives the value of a key, or nil.
+func (n *node) get(name string) *node {
+	if n == nil {
+		return nil
+	}
+	for i := range n.fields {
+		if n.fields[i].name == name {
+			return n.fields[i].value
+		}
+	}
+	return nil
+}
+
+// list gives the mappings in the list of a key: all that a plan has in lists.
+func (n *node) list(name string) []*node {
+	l := n.get(name)
+	if l == nil {
+		return nil
+	}
+	mappings := make([]*node, 0, len(l.items))
+	for _, item := range l.items {
+		if item.Kind == yaml.MappingNode {
+			mappings = append(mappings, item)
+		}
+	}
+	return mappings
+}
+
+// text gives a scalar as it is written, or "" if there is none to rely on.
+func (n *node) text() string {
+	if !n.usable() {
+		return ""
+	}
+	return n.Value
+}
+
+func (n *node) usable() bool {
+	return n != nil && !n.wrong && !n.unread && n.Kind == yaml.ScalarNode
+}
+
+func (n *node) eachNode(do func(*node)) {
+	do(n)
+	for i := range n.fields {
+		n.fields[i].value.eachNode(do)
+	}
+	for _, item := range n.items {
+		item.eachNode(do)
+	}
+}
+
+// parse turns the file into nodes, or reports why it can't and gives nil.
+func (r *reader) parse(data []byte) *node {
+	if len(data) > MaxFileBytes {
+		r.problemAt("", 0, 0, "the file has %d bytes, which are over %d; split it into several, by sale", len(data), MaxFileBytes)
+		return nil
+	}
+	if at, what := unreadable(data); at >= 0 {
+		line := 1 + bytes.Count(data[:at], []byte("\n"))
+		column := 1 + utf8.RuneCount(data[bytes.LastIndexByte(data[:at], '\n')+1:at])
+		r.problemAt("", line, column, "%s", what)
+		return nil
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	var document yaml.Node
+	switch err := decoder.Decode(&document); {
+	case errors.Is(err, io.EOF):
+		r.problemAt("", 1, 1, "the file is empty; a plan has \"products\", \"sales\" or both")
+		return nil
+	case err != nil:
+		r.syntax(data, err)
+		return nil
+	}
+	var second yaml.Node
+	switch err := decoder.Decode(&second); {
+	case errors.Is(err, io.EOF):
+	case err != nil:
+		r.syntax(data, err)
+		return nil
+	default:
+		r.problemAt("", second.Line, second.Column, "a second document begins here; a plan file has one, so take out the ---")
+		return nil
+	}
+	return r.tree(document.Content[0], "", 1)
+}
+
+// unreadable gives the place of the first byte that is not text, or -1.
+func unreadable(data []byte) (at int, what string) {
+	for at < len(data) {
+		c, size := utf8.DecodeRune(data[at:])
+		switch {
+		case c == utf8.RuneError && size <= 1:
+			return at, "this is not UTF-8; save the file as UTF-8 text"
+		case c < ' ' && c != '\n' && c != '\r' && c != '\t', c == 0x7f:
+			return at, "a control character; a plan is plain text"
+		}
+		at += size
+	}
+	return -1, ""
+}
+
+// searchBytes bounds the files in which the line of a syntax error is searched for.
+const searchBytes = 256 << 10
+
+// syntax reports YAML that can't be parsed. The parser names the line where what
+// it could not finish begins, which may be far above the mistake; the mistake is
+// on the line without which the same complaint does not come.
+func (r *reader) syntax(data []byte, err error) {
+	message := strings.TrimPrefix(err.Error(), "yaml: ")
+	line := 1
+	if rest, found := strings.CutPrefix(message, "line "); found {
+		number, said, _ := strings.Cut(rest, ": ")
+		if n, err := strconv.Atoi(number); err == nil {
+			line, message = n, said
+		}
+	}
+	lines := bytes.SplitAfter(data, []byte("\n"))
+	if len(data) <= searchBytes {
+		low, high := 1, len(lines) // the first of these many lines that fail alike
+		for low < high {
+			middle := (low + high) / 2
+			if failsAlike(bytes.Join(lines[:middle], nil), err) {
+				high = middle
+			} else {
+				low = middle + 1
+			}
+		}
+		line = low
+	}
+	line = min(max(line, 1), len(lines))
+	text := lines[line-1]
+	indent := text[:len(text)-len(bytes.TrimLeft(text, " \t"))]
+	column := utf8.RuneCount(indent) + 1
+	if tab := bytes.IndexByte(indent, '\t'); tab >= 0 {
+		r.problemAt("", line, tab+1, "a tab; YAML is indented with spaces")
+		return
+	}
+	if strings.Contains(message, "unknown anchor") {
+		message = aliasRefused
+	}
+	r.problemAt("", line, column, "not YAML: %s", message)
+}
+
+func failsAlike(data []byte, as error) bool {
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var n yaml.Node
+		if err := decoder.Decode(&n); err != nil {
+			return err.Error() == as.Error()
+		}
+	}
+}
+
+const aliasRefused = "anchors and aliases (&name, *name, <<) are not read in a plan; write it out"
+
+// tree gives nodes their paths, and refuses what no plan has.
+func (r *reader) tree(y *yaml.Node, path string, depth int) *node {
+	n := &node{Node: y, path: path}
+	refuse := func(format string, args ...any) *node {
+		n.unread = true
+		r.problem(n, format, args...)
+		return n
+	}
+	if depth > maxDepth {
+		return refuse("lies deeper than %d levels; no plan is so deep", maxDepth)
+	}
+	switch y.Kind {
+	case yaml.AliasNode:
+		return refuse(aliasRefused)
+	case yaml.MappingNode:
+		if y.ShortTag() != "!!map" {
+			return refuse("the tag %s is not read in a plan; take it out", clip(y.Tag))
+		}
+		r.mapping(n, depth)
+	case yaml.SequenceNode:
+		if y.ShortTag() != "!!seq" {
+			return refuse("the tag %s is not read in a plan; take it out", clip(y.Tag))
+		}
+		for i, item := range y.Content {
+			n.items = append(n.items, r.tree(item, path+"["+nameOf(item, i)+"]", depth+1))
+		}
+	case yaml.ScalarNode:
+		switch y.ShortTag() {
+		case "!!str", "!!timestamp", "!!bool", "!!null":
+		case "!!int":
+			if !plainInteger.MatchString(y.Value) {
+				return refuse("%s: write the number in plain decimal digits, without a sign +, leading zeros, underscores or a prefix", clip(y.Value))
+			}
+		case "!!float":
+			if f, err := strconv.ParseFloat(y.Value, 64); err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+				return refuse("%s is not a number that a plan can have", clip(y.Value))
+			}
+		default:
+			return refuse("the tag %s is not read in a plan; take it out", clip(y.Tag))
+		}
+	}
+	return n
+}
+
+// plainInteger is what every reader of YAML takes for the same number: 010, for
+// one, is eight to some and ten to others.
+var plainInteger = regexp.MustCompile(`^(0|-?[1-9][0-9]{0,19})$`)
+
+func (r *reader) mapping(n *node, depth int) {
+	first := map[string]*yaml.Node{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		switch {
+		case key.Kind != yaml.ScalarNode:
+			r.problemAt(n.path, key.Line, key.Column, "a key is a single word here")
+			continue
+		case key.ShortTag() == "!!merge":
+			r.problemAt(n.path, key.Line, key.Column, aliasRefused)
+			continue
+		}
+		path := join(n.path, key.Value)
+		if before := first[key.Value]; before != nil {
+			r.problemAt(path, key.Line, key.Column, "the key is there twice; first in line %d", before.Line)
+			continue
+		}
+		first[key.Value] = key
+		n.fields = append(n.fields, field{key.Value, key, r.tree(value, path, depth+1)})
+	}
+}
+
+// nameOf names an item of a list by its id, as the engine does, else by its index.
+func nameOf(item *yaml.Node, index int) string {
+	if item.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(item.Content); i += 2 {
+			key, value := item.Content[i], item.Content[i+1]
+			if (key.Value == "id" || key.Value == "sku") && value.Kind == yaml.ScalarNode && engine.ValidID(value.Value) {
+				return value.Value
+			}
+		}
+	}
+	return strconv.Itoa(index)
+}
+
+func join(path, key string) string {
+	if !engine.ValidID(key) {
+		key = strconv.Quote(clip(key))
+	}
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// clip shortens what a file says for a message.
+func clip(s string) string {
+	const most = 60
+	if utf8.RuneCountInString(s) <= most {
+		return s
+	}
+	return string([]rune(s)[:most]) + "…"
+}
+
+// value gives n as the schema's validator wants it. What is unread is nil: its
+// problem is known.
+func (n *node) value() any {
+	switch {
+	case n.unread:
+		return nil
+	case n.Kind == yaml.MappingNode:
+		m := make(map[string]any, len(n.fields))
+		for _, f := range n.fields {
+			m[f.name] = f.value.value()
+		}
+		return m
+	case n.Kind == yaml.SequenceNode:
+		l := make([]any, len(n.items))
+		for i, item := range n.items {
+			l[i] = item.value()
+		}
+		return l
+	}
+	switch n.ShortTag() {
+	case "!!int":
+		return json.Number(n.Value)
+	case "!!float": // not as json.Number: the exponent could be any size
+		f, err := strconv.ParseFloat(n.Value, 64)
+		if err != nil {
+			return nil
+		}
+		return f
+	case "!!bool":
+		return strings.EqualFold(n.Value, "true")
+	case "!!null":
+		return nil
+	}
+	return n.Value
+}

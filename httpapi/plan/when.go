@@ -1,0 +1,235 @@
+package plan
+
+import (
+	"strings"
+	"time"
+
+	"doorbuster/engine"
+)
+
+// MaxDays bounds the days of a daily session: a year, leap day and all.
+const MaxDays = 366
+
+// opening is when one session opens and ends.
+type opening struct {
+	suffix     string // of the id; "" if it is not daily
+	spec       string
+	start, end engine.Time
+}
+
+// openings reads when a session, or each day of a daily one, is open.
+func (r *reader) openings(n *node, zone *time.Location, length time.Duration) []opening {
+	start, daily := n.get("start"), n.get("daily")
+	switch {
+	case start != nil && daily != nil: // the schema said so
+	case daily != nil:
+		return r.days(n, daily, zone, length)
+	case start.usable():
+		if o, ok := r.start(n, start, length); ok {
+			return []opening{o}
+		}
+	}
+	return nil
+}
+
+func (r *reader) start(n, start *node, length time.Duration) (opening, bool) {
+	var at time.Time
+	spec, end := start.Value, n.get("end")
+	if after, fromNow := strings.CutPrefix(spec, "+"); spec == "now" || fromNow {
+		var wait time.Duration
+		if fromNow {
+			var ok bool
+			if wait, ok = r.parseDuration(start, after, 0, maxWait); !ok {
+				return opening{}, false
+			}
+		}
+		if end != nil {
+			// The end would stay and the start move with each time the file is
+			// applied, and so would the length.
+			r.problem(end, "an end goes with a start that is a date and time; with %q, say a duration", spec)
+			return opening{}, false
+		}
+		at = r.opts.Now.Add(wait)
+	} else {
+		var ok bool
+		if at, ok = r.instant(start); !ok {
+			return opening{}, false
+		}
+		spec = at.Format(time.RFC3339Nano)
+	}
+	o := opening{spec: spec, start: engine.TimeOf(at)}
+	o.end = o.start.Add(length)
+	if end.usable() {
+		t, ok := r.instant(end)
+		if !ok {
+			return opening{}, false
+		}
+		o.end = engine.TimeOf(t)
+		switch length := o.end.Sub(o.start); {
+		case length <= 0:
+			r.problem(end, "%s is not after the start, %s", end.Value, start.Value)
+		case length > engine.MaxSessionLength:
+			r.problem(end, "%s is %s after the start, which is over %s", end.Value, length, engine.MaxSessionLength)
+		}
+	}
+	return o, true
+}
+
+// maxWait bounds a start from now.
+const maxWait = 366 * 24 * time.Hour
+
+// instant reads an RFC 3339 date and time, in UTC and whole milliseconds.
+func (r *reader) instant(n *node) (time.Time, bool) {
+	text := strings.Replace(strings.ToUpper(n.Value), " ", "T", 1)
+	t, err := time.Parse(time.RFC3339, text)
+	if err == nil {
+		return t.UTC().Truncate(time.Millisecond), true
+	}
+	if _, err := time.Parse(time.RFC3339, text+"Z"); err == nil {
+		r.problem(n, "%q has no offset from UTC; add Z or one such as +08:00", clip(n.Value))
+	} else {
+		r.problem(n, "%q is not a date and time of RFC 3339, such as 2026-09-20T10:00:00+08:00", clip(n.Value))
+	}
+	return time.Time{}, false
+}
+
+// days gives one opening a day, without those that are past.
+func (r *reader) days(n, daily *node, zone *time.Location, length time.Duration) []opening {
+	from, ok1 := r.date(daily.get("from"))
+	until, ok2 := r.date(daily.get("until"))
+	at, ok3 := r.timeOfDay(daily.get("at"))
+	if !ok1 || !ok2 || !ok3 {
+		return nil
+	}
+	count := int(until.Sub(from)/(24*time.Hour)) + 1
+	if count < 1 {
+		r.problem(daily.get("until"), "%s is before from, %s", daily.get("until").Value, daily.get("from").Value)
+		return nil
+	}
+	if count > MaxDays {
+		r.problem(daily.get("until"), "%d days are over %d", count, MaxDays)
+		return nil
+	}
+	const suffix = "-20060102"
+	if id := n.get("id"); id.usable() && len(id.Value)+len(suffix) > engine.MaxIDBytes {
+		r.problem(id, "%d characters are over %d: each day adds %d, as in %q", len(id.Value), engine.MaxIDBytes-len(suffix), len(suffix), from.Format(suffix))
+		return nil
+	}
+	now := engine.TimeOf(r.opts.Now)
+	openings := make([]opening, 0, count)
+	past := 0
+	for i := range count {
+		day := from.AddDate(0, 0, i)
+		local := day.Add(at)
+		instant := firstInstant(local, zone)
+		o := opening{
+			suffix: day.Format(suffix),
+			// The offset in digits even in UTC, so that all are equally long.
+			spec:  instant.Format("2006-01-02T15:04:05-07:00"),
+			start: engine.TimeOf(instant),
+		}
+		if o.end = o.start.Add(length); o.end <= now {
+			past++
+			continue
+		}
+		openings = append(openings, o)
+	}
+	switch {
+	case past == count:
+		r.note("%s: its last day, %s, is past; nothing of it is applied", n.path, daily.get("until").Value)
+	case past > 0:
+		r.note("%s: %d of %d days are past and left out; what was applied of them stays as it is", n.path, past, count)
+	}
+	return openings
+}
+
+// firstInstant gives when clocks in zone first show what local shows in UTC. If
+// they never do, because they were put forward past it, it is the moment they
+// were.
+func firstInstant(local time.Time, zone *time.Location) time.Time {
+	// No zone is, or was, a day off UTC: a day before, the clocks have yet to show it.
+	t := local.Add(-24 * time.Hour).In(zone)
+	for {
+		begin, end := t.ZoneBounds()
+		_, offset := t.Zone()
+		// When they would show it, did this offset hold for ever.
+		shown := local.Add(-time.Duration(offset) * time.Second).In(zone)
+		if end.IsZero() || shown.Before(end) {
+			if !begin.IsZero() && shown.Before(begin) {
+				return begin
+			}
+			return shown
+		}
+		t = end
+	}
+}
+
+// date gives midnight UTC of a day.
+func (r *reader) date(n *node) (time.Time, bool) {
+	if !n.usable() {
+		return time.Time{}, false
+	}
+	t, err := time.Parse(time.DateOnly, n.Value)
+	if err != nil {
+		r.problem(n, "%q is not a day of the calendar", clip(n.Value))
+		return time.Time{}, false
+	}
+	return t, true
+}
+
+func (r *reader) timeOfDay(n *node) (time.Duration, bool) {
+	if !n.usable() {
+		return 0, false
+	}
+	text := n.Value
+	if strings.Count(text, ":") == 1 {
+		text += ":00"
+	}
+	t, err := time.Parse(time.TimeOnly, text)
+	if err != nil {
+		r.problem(n, "%q is not a time of day", clip(n.Value))
+		return 0, false
+	}
+	return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute + time.Duration(t.Second())*time.Second, true
+}
+
+// duration reads a duration in whole milliseconds from least to most.
+func (r *reader) duration(n *node, unless, least, most time.Duration) time.Duration {
+	if !n.usable() {
+		return unless
+	}
+	d, ok := r.parseDuration(n, n.Value, least, most)
+	if !ok {
+		return unless
+	}
+	return d
+}
+
+func (r *reader) parseDuration(n *node, text string, least, most time.Duration) (time.Duration, bool) {
+	d, err := time.ParseDuration(text)
+	switch {
+	case err != nil:
+		r.problem(n, "%q is not a duration with its unit, such as \"1h\", \"15m\" or \"90s\"", clip(text))
+	case d%time.Millisecond != 0:
+		r.problem(n, "%s is finer than a millisecond", text)
+	case d < least || d > most:
+		r.problem(n, "%s is not between %s and %s", text, least, most)
+	default:
+		return d, true
+	}
+	return 0, false
+}
+
+// zone reads an IANA time zone. Its data are those of the machine, or else the
+// ones built in.
+func (r *reader) zone(n *node) (*time.Location, string) {
+	if !n.usable() {
+		return time.UTC, "UTC"
+	}
+	zone, err := time.LoadLocation(n.Value)
+	if err != nil || n.Value == "Local" { // which is another on each machine
+		r.problem(n, "%q is not an IANA time zone such as Asia/Shanghai or UTC", clip(n.Value))
+		return time.UTC, "UTC"
+	}
+	return zone, n.Value
+}
