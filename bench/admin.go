@@ -10,8 +10,9 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// counts is the shop's own account of a listing.
-type counts struct {
+// Counts is the shop's own account of a listing, in units; Waitlisted and
+// Shoppers count heads.
+type Counts struct {
 	Stock      int64  `json:"stock"`
 	Available  int64  `json:"available"`
 	Held       int64  `json:"held"`
@@ -23,7 +24,7 @@ type counts struct {
 }
 
 // still reports whether two accounts show the same units in the same places.
-func (c counts) still(d counts) bool {
+func (c Counts) still(d Counts) bool {
 	return c.Stock == d.Stock && c.Available == d.Available && c.Held == d.Held && c.Paid == d.Paid &&
 		c.Waitlisted == d.Waitlisted
 }
@@ -88,8 +89,8 @@ func (a *admin) get(ctx context.Context, path string, v any) error {
 }
 
 // survey reads the counts of all listings, in their sequence.
-func (a *admin) survey(ctx context.Context, listings []Listing) ([]counts, error) {
-	all := make([]counts, len(listings))
+func (a *admin) survey(ctx context.Context, listings []Listing) ([]Counts, error) {
+	all := make([]Counts, len(listings))
 	for i, l := range listings {
 		if err := a.get(ctx, "/admin/v1/sessions/"+l.Session+"/skus/"+l.SKU, &all[i]); err != nil {
 			return nil, err

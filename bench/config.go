@@ -97,6 +97,8 @@ type RushConfig struct {
 	Listings []Listing `json:"listings"`
 	// Quantity is how many units each asks for. Default 1.
 	Quantity int `json:"quantity"`
+	// Waitlist asks for a place in line when all is taken. Default false.
+	Waitlist bool `json:"waitlist"`
 	// LimitPerSession is how many units the shop lets one shopper have in a
 	// session, across its listings; what the verdict holds it to. 0 = no limit.
 	// Default 1.

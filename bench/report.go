@@ -76,8 +76,8 @@ type Lag struct {
 // ListingReport is a listing's part in a rush.
 type ListingReport struct {
 	Listing
-	Before counts `json:"before"`
-	After  counts `json:"after"`
+	Before Counts `json:"before"`
+	After  Counts `json:"after"`
 	// Granted is units told granted; Resold those beyond what was available at
 	// the start: units that were released and sold again.
 	Granted int64 `json:"granted"`

@@ -12,12 +12,15 @@ type requests struct {
 	cfg   *RushConfig
 	host  string
 	grabs [][]byte // a listing's grab up to the identity header
-	body  []byte   // of a grab; empty for a quantity of one
+	body  []byte   // of a grab; empty where it would say nothing but the defaults
 }
 
 func newRequests(cfg *RushConfig) *requests {
 	r := &requests{cfg: cfg, host: cfg.Addrs[0]}
-	if cfg.Quantity != 1 {
+	switch {
+	case cfg.Waitlist:
+		r.body = []byte(`{"quantity":` + strconv.Itoa(cfg.Quantity) + `,"waitlist":true}`)
+	case cfg.Quantity != 1:
 		r.body = []byte(`{"quantity":` + strconv.Itoa(cfg.Quantity) + `}`)
 	}
 	for _, l := range cfg.Listings {

@@ -22,7 +22,7 @@ func Rush(ctx context.Context, cfg RushConfig) (*RushReport, error) {
 		return nil, err
 	}
 	if cfg.Seed == 0 {
-		cfg.Seed = uint64(time.Now().UnixNano())
+		cfg.Seed = uint64(time.Now().UnixMicro()) // below 2^53: safe in anyone's JSON
 	}
 	if cfg.ShopperPrefix == "" {
 		cfg.ShopperPrefix = "rush-" + strconv.FormatUint(cfg.Seed, 36) + "-"

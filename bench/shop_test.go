@@ -306,7 +306,7 @@ func (f *fakeShop) serveAdmin(ctx *fasthttp.RequestCtx) {
 				who[o.Shopper] = true
 			}
 		}
-		c := counts{Stock: int64(l.stock), Available: int64(l.available), Shoppers: int64(len(who)), State: "open",
+		c := Counts{Stock: int64(l.stock), Available: int64(l.available), Shoppers: int64(len(who)), State: "open",
 			Held: int64(l.held - l.misplaced), Paid: int64(l.paid + l.misplaced)}
 		if f.sin == sinOversellQuietly && c.Available < 0 {
 			c.Held += c.Available

@@ -1,0 +1,295 @@
+package bench
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"text/tabwriter"
+	"time"
+)
+
+// Submitter decides grabs without HTTP. It returns once the decision may be
+// told: a yes is then durable. The code is one of the shop's; an error means
+// that the outcome is not known. Called concurrently.
+type Submitter interface {
+	Grab(ctx context.Context, session, sku, shopper, key string, quantity int) (code string, err error)
+}
+
+// DecideConfig says how to measure decisions. Start from
+// [DefaultDecideConfig].
+type DecideConfig struct {
+	// Submit is what decides.
+	Submit Submitter `json:"-"`
+	// Listings is what is grabbed, in turn. For durable yeses they need more
+	// stock than all rounds ask for.
+	Listings []Listing `json:"listings"`
+	// Submitters, each waiting for one decision at a time. More let more
+	// decisions share a sync. Default 4,096.
+	Submitters int `json:"submitters"`
+	// Rounds, of RoundTime each after one WarmUp. Defaults 3, 3 s and 1 s.
+	Rounds    int           `json:"rounds"`
+	RoundTime time.Duration `json:"round_time_ns"`
+	WarmUp    time.Duration `json:"warm_up_ns"`
+	// Want is the code that counts; another one is unexpected. Default granted.
+	Want string `json:"want"`
+	// Nodes is how many nodes share the machine, for the report only.
+	Nodes int `json:"nodes"`
+	// DataDir is on the disk that holds the log; its fsync is timed before each
+	// round. Empty: not timed.
+	DataDir string `json:"data_dir"`
+	// ResultsDir is where [DecideReport.Save] writes. Default bench/results.
+	ResultsDir string `json:"-"`
+	// ShopperPrefix begins every shopper's name. Default "decide-".
+	ShopperPrefix string `json:"shopper_prefix"`
+	// Progress is where a line a round goes; nil for none.
+	Progress io.Writer `json:"-"`
+}
+
+// DefaultDecideConfig returns the defaults; Submit and Listings are missing.
+func DefaultDecideConfig() DecideConfig {
+	return DecideConfig{
+		Submitters:    4096,
+		Rounds:        3,
+		RoundTime:     3 * time.Second,
+		WarmUp:        time.Second,
+		Want:          codeGranted,
+		Nodes:         1,
+		ResultsDir:    filepath.Join("bench", "results"),
+		ShopperPrefix: "decide-",
+	}
+}
+
+// Validate reports every problem at once, joined.
+func (c *DecideConfig) Validate() error {
+	var all []error
+	no := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
+	if c.Submit == nil {
+		no("nothing to submit to")
+	}
+	if len(c.Listings) == 0 {
+		no("listing: at least one SESSION/SKU")
+	}
+	if c.Submitters < 1 || c.Submitters > 1_000_000 {
+		no("submitters %d: want 1 to 1000000", c.Submitters)
+	}
+	if c.Rounds < 1 || c.Rounds > 1000 {
+		no("rounds %d: want 1 to 1000", c.Rounds)
+	}
+	if c.RoundTime <= 0 || c.RoundTime > time.Hour {
+		no("round time %v: want above 0, to 1h", c.RoundTime)
+	}
+	if c.WarmUp < 0 || c.WarmUp > time.Hour {
+		no("warm-up %v: want 0 to 1h", c.WarmUp)
+	}
+	if knownCode([]byte(c.Want)) == "" {
+		no("want %q: no code of the shop", c.Want)
+	}
+	return errors.Join(all...)
+}
+
+// DecideReport is what came of the rounds.
+type DecideReport struct {
+	Config      DecideConfig  `json:"config"`
+	Environment Environment   `json:"environment"`
+	Rounds      []DecideRound `json:"rounds"`
+	// PerSecond is the median of the rounds.
+	PerSecond float64 `json:"decisions_per_second"`
+	// Granted is how many yeses were heard in all, warm-up included: what the
+	// shop must have taken from stock, if nothing else sold and Unknown is 0.
+	Granted int64 `json:"granted"`
+	// Unknown is how many decisions came back as an error.
+	Unknown int64 `json:"unknown"`
+}
+
+// DecideRound is one round's figures.
+type DecideRound struct {
+	Decisions  int64            `json:"decisions"`
+	PerSecond  float64          `json:"decisions_per_second"`
+	Unexpected int64            `json:"unexpected"`
+	Outcomes   map[string]int64 `json:"outcomes"`
+	Latency    Percentiles      `json:"latency"`
+	FsyncP50MS float64          `json:"fsync_p50_ms"`
+	FsyncP99MS float64          `json:"fsync_p99_ms"`
+}
+
+// Decide measures decisions a second: each submitter grabs for one new shopper
+// after another and waits for each decision. Cancelling ctx ends it with
+// ctx's error.
+func Decide(ctx context.Context, cfg DecideConfig) (*DecideReport, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	report := &DecideReport{Config: cfg, Environment: environment()}
+	d := &decisions{cfg: &cfg}
+	if cfg.WarmUp > 0 {
+		d.round(ctx, cfg.WarmUp)
+	}
+	var rates []float64
+	for i := range cfg.Rounds {
+		var fsync Percentiles
+		if cfg.DataDir != "" {
+			var err error
+			if fsync, err = MeasureFsync(cfg.DataDir, fsyncsARound); err != nil {
+				return nil, err
+			}
+		}
+		r := d.round(ctx, cfg.RoundTime)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		r.FsyncP50MS, r.FsyncP99MS = fsync.P50, fsync.P99
+		report.Rounds = append(report.Rounds, r)
+		rates = append(rates, r.PerSecond)
+		if cfg.Progress != nil {
+			fmt.Fprintf(cfg.Progress, "round %d %9.0f decisions/s, p99 %.2f ms\n", i+1, r.PerSecond, r.Latency.P99)
+		}
+	}
+	report.PerSecond = median(rates)
+	report.Granted, report.Unknown = d.granted.Load(), d.unknown.Load()
+	return report, nil
+}
+
+// decisions is the state that lasts over the rounds.
+type decisions struct {
+	cfg     *DecideConfig
+	shopper atomic.Int64 // the last block of numbers given out; see blockOfShoppers
+	granted atomic.Int64
+	unknown atomic.Int64
+}
+
+// blockOfShoppers is how many shoppers' numbers a submitter takes at a time:
+// one shared counter for each decision would be felt.
+const blockOfShoppers = 64
+
+// latencyEvery is how many decisions of a submitter share one measured
+// latency: reading the clock twice and a histogram's lock cost a tenth of a
+// decision.
+const latencyEvery = 8
+
+func (d *decisions) round(ctx context.Context, length time.Duration) DecideRound {
+	r := DecideRound{Outcomes: make(map[string]int64)}
+	lat := newLatency()
+	var stop atomic.Bool
+	var mu sync.Mutex // guards r
+	var all sync.WaitGroup
+	began := time.Now()
+	for i := range d.cfg.Submitters {
+		all.Go(func() {
+			outcomes := make(map[string]int64, 2)
+			name := []byte(d.cfg.ShopperPrefix)
+			l := d.cfg.Listings[i%len(d.cfg.Listings)]
+			next, end := int64(0), int64(0)
+			for n := i; !stop.Load(); n++ {
+				if next == end {
+					end = d.shopper.Add(1) * blockOfShoppers
+					next = end - blockOfShoppers
+				}
+				name = strconv.AppendInt(name[:len(d.cfg.ShopperPrefix)], next, 10)
+				next++
+				shopper := string(name)
+				measured := n%latencyEvery == 0
+				var sent time.Time
+				if measured {
+					sent = time.Now()
+				}
+				code, err := d.cfg.Submit.Grab(ctx, l.Session, l.SKU, shopper, shopper, 1)
+				if err != nil {
+					code = outcomeUnknown
+				}
+				if measured {
+					lat.record(i, time.Since(sent))
+				}
+				outcomes[code]++
+			}
+			mu.Lock()
+			for code, n := range outcomes {
+				r.Outcomes[code] += n
+			}
+			mu.Unlock()
+		})
+	}
+	timer := time.NewTimer(length)
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		timer.Stop()
+	}
+	stop.Store(true)
+	all.Wait()
+	// Until the last decision came back, or a round would count decisions
+	// that were made after it.
+	took := time.Since(began)
+	for code, n := range r.Outcomes {
+		switch code {
+		case codeGranted:
+			d.granted.Add(n)
+		case outcomeUnknown:
+			d.unknown.Add(n)
+		}
+		if code != d.cfg.Want {
+			r.Unexpected += n
+		}
+		r.Decisions += n
+	}
+	r.PerSecond = float64(r.Decisions) / took.Seconds()
+	r.Latency = percentilesOf(lat.sum())
+	return r
+}
+
+// OK reports whether nearly all decisions were the ones wanted and none is
+// unknown.
+func (r *DecideReport) OK() bool {
+	for _, m := range r.Rounds {
+		if m.Unexpected*1000 > m.Decisions {
+			return false
+		}
+	}
+	return len(r.Rounds) > 0 && r.Unknown == 0
+}
+
+// WriteTable writes the report for people.
+func (r *DecideReport) WriteTable(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "DECIDE\t%d submitters, %d nodes, median %.0f decisions/s\n\n", r.Config.Submitters, r.Config.Nodes, r.PerSecond)
+	fmt.Fprintf(w, "ROUND\tDECISIONS/S\tP50\tP99\tFSYNC P50\tFSYNC P99\tOUTCOMES\n")
+	for i, m := range r.Rounds {
+		var parts []string
+		for code, n := range m.Outcomes {
+			parts = append(parts, fmt.Sprintf("%s %d", code, n))
+		}
+		slices.Sort(parts)
+		fmt.Fprintf(w, "%d\t%.0f\t%s\t%s\t%s\t%s\t%s\n", i+1, m.PerSecond, ms(m.Latency.P50), ms(m.Latency.P99),
+			ms(m.FsyncP50MS), ms(m.FsyncP99MS), strings.Join(parts, ", "))
+	}
+	return w.Flush()
+}
+
+// JSON returns the whole report, indented.
+func (r *DecideReport) JSON() ([]byte, error) { return indentedJSON(r) }
+
+// WriteBenchfmt writes one line a round in the format that benchstat reads.
+func (r *DecideReport) WriteBenchfmt(out io.Writer) error {
+	var b strings.Builder
+	r.Environment.writeBenchfmt(&b)
+	for _, m := range r.Rounds {
+		fmt.Fprintf(&b, "BenchmarkDecide/%s/nodes=%d/submitters=%d-%d\t%d\t%.1f ns/op\t%.0f decisions/s\t%.3f p50-ms\t%.3f p99-ms\n",
+			r.Config.Want, cmp.Or(r.Config.Nodes, 1), r.Config.Submitters, r.Environment.GOMAXPROCS, m.Decisions,
+			1e9/max(1e-9, m.PerSecond), m.PerSecond, m.Latency.P50, m.Latency.P99)
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// Save writes the report as JSON and as text for benchstat into ResultsDir,
+// under names made of time and commit, and returns their paths.
+func (r *DecideReport) Save() (paths []string, err error) {
+	return save(r.Config.ResultsDir, "decide", r.Environment, r.JSON, r.WriteBenchfmt)
+}
