@@ -1,0 +1,290 @@
+package actors
+
+import (
+	"sync"
+	"time"
+
+	"doorbuster/engine"
+)
+
+// Proposer appends entries to the replicated log. Met by the cluster's node.
+type Proposer interface {
+	// Propose hands over an entry, which the caller must not change afterwards.
+	// It may block while the log is busy. wait blocks until the entry is applied
+	// on this node and gives what it did, or an error: engine.ErrStaleEpoch if it
+	// was refused whole, else engine.ErrOutcomeUnknown.
+	Propose(entry []byte) (wait func() (*engine.Effects, error))
+	// EpochLost tells that a batch of epoch came to nothing or to nobody knows
+	// what, so that a new epoch is opened if this node still leads.
+	EpochLost(epoch engine.Epoch)
+}
+
+// The most that one entry takes. hashicorp/raft stalls on large ones (#612).
+const (
+	batchCommands = 8192
+	batchBytes    = engine.MaxEntryBytes - 4096
+)
+
+// pending is a command on its way: a grab's, or an ask's.
+type pending struct {
+	slot *slot
+	ask  *ask
+
+	// Of a grab, for its actor; the slot is not to be looked at once completed.
+	gate        *gate
+	fingerprint uint64
+	quantity    uint32
+	desk        *desk
+}
+
+// ask is a command other than a grab, and its result.
+type ask struct {
+	command  engine.Command
+	event    engine.Event
+	changes  []engine.Change
+	problems []engine.Problem
+	err      error
+	done     chan struct{}
+}
+
+// gathering is what will be the next entry: never more than one may hold.
+type gathering struct {
+	commands []byte
+	pending  []pending
+}
+
+// fits tells whether a command of size bytes may join.
+func (g *gathering) fits(size int) bool {
+	return len(g.pending) == 0 || len(g.pending) < batchCommands && len(g.commands)+size <= batchBytes
+}
+
+type flight struct {
+	epoch engine.Epoch
+	wait  func() (*engine.Effects, error)
+	gathering
+}
+
+// batcher turns commands into log entries: one goroutine proposes what has
+// gathered while earlier entries are on their way, one completes them in order.
+// So batches grow with the load, and no timer is needed.
+type batcher struct {
+	log      Proposer
+	clock    *stateClock
+	complete func(flight, *engine.Effects, error)
+
+	mu       sync.Mutex
+	room     sync.Cond // signalled when the gathering was taken
+	next     gathering
+	spare    []gathering  // emptied ones, to be used again
+	epoch    engine.Epoch // 0: closed
+	sequence uint64
+	due      engine.Time
+	tick     bool // propose even with no command, for time's sake
+
+	wake    chan struct{}
+	flights chan flight
+	tokens  chan struct{}
+	stop    chan struct{}
+	stopped sync.WaitGroup
+}
+
+func newBatcher(log Proposer, clock *stateClock, inFlight int, complete func(flight, *engine.Effects, error)) *batcher {
+	b := &batcher{
+		log: log, clock: clock, complete: complete, due: engine.Never,
+		wake: make(chan struct{}, 1), flights: make(chan flight, inFlight), tokens: make(chan struct{}, inFlight), stop: make(chan struct{}),
+	}
+	b.room.L = &b.mu
+	b.stopped.Add(2)
+	go b.run()
+	go b.land()
+	return b
+}
+
+// open begins an epoch; at is the time of its EpochOpened.
+func (b *batcher) open(epoch engine.Epoch, at engine.Time) {
+	b.clock.open(at)
+	b.mu.Lock()
+	b.epoch, b.sequence, b.tick = epoch, 0, true
+	b.mu.Unlock()
+	b.signal()
+}
+
+// close ends epoch, or whichever is open if 0, and gives back what had gathered:
+// its outcome is that it was never proposed, which asking again repairs.
+func (b *batcher) close(epoch engine.Epoch) []pending {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if epoch != 0 && epoch != b.epoch {
+		return nil
+	}
+	left := b.next.pending
+	b.next = gathering{}
+	b.epoch = 0
+	b.room.Broadcast()
+	return left
+}
+
+func (b *batcher) signal() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+// addGrab queues the command of a grab; false if no epoch is open. It waits
+// while the gathering is full.
+func (b *batcher) addGrab(s *slot, d *desk) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.ready(grabBytes) {
+		return false
+	}
+	b.next.commands = engine.AppendPlaceHold(b.next.commands, s.gate.handle, s.shopper, &s.key, s.quantity, s.deadline)
+	b.queue(pending{slot: s, gate: s.gate, fingerprint: s.fingerprint, quantity: s.quantity, desk: d})
+	return true
+}
+
+// addAsk queues another command; false if no epoch is open.
+func (b *batcher) addAsk(a *ask) bool {
+	command := engine.AppendCommand(nil, &a.command)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.ready(len(command)) {
+		return false
+	}
+	b.next.commands = append(b.next.commands, command...)
+	b.queue(pending{ask: a})
+	return true
+}
+
+// grabBytes bounds the command of a grab.
+const grabBytes = engine.MaxShopperBytes + 64
+
+// ready waits for room in the gathering; b.mu is held.
+func (b *batcher) ready(size int) bool {
+	for b.epoch != 0 && !b.next.fits(size) {
+		b.room.Wait()
+	}
+	return b.epoch != 0
+}
+
+func (b *batcher) queue(p pending) {
+	b.next.pending = append(b.next.pending, p)
+	if len(b.next.pending) == 1 {
+		b.signal()
+	}
+}
+
+// wakeAt tells when time has something to do next.
+func (b *batcher) wakeAt(due engine.Time) {
+	b.mu.Lock()
+	sooner := due < b.due
+	b.due = due
+	b.mu.Unlock()
+	if sooner {
+		b.signal()
+	}
+}
+
+// nudge proposes an empty batch, so that state time moves.
+func (b *batcher) nudge() {
+	b.mu.Lock()
+	b.tick = true
+	b.mu.Unlock()
+	b.signal()
+}
+
+func (b *batcher) run() {
+	defer b.stopped.Done()
+	defer close(b.flights)
+	timer := time.NewTimer(time.Hour)
+	for {
+		select {
+		case <-b.stop:
+			return
+		case b.tokens <- struct{}{}: // a place in flight first, so that the batch gathers until then
+		}
+		for !b.propose() {
+			timer.Reset(b.untilDue())
+			select {
+			case <-b.stop:
+				return
+			case <-b.wake:
+			case <-timer.C:
+			}
+		}
+	}
+}
+
+// untilDue is how long nothing will be due; at most a minute.
+func (b *batcher) untilDue() time.Duration {
+	b.mu.Lock()
+	due, open := b.due, b.epoch != 0
+	b.mu.Unlock()
+	if !open || due == engine.Never {
+		return time.Minute
+	}
+	return min(max(due.Sub(b.clock.read()), time.Millisecond), time.Minute)
+}
+
+// propose sends what has gathered, or an empty batch if something is due. It
+// gives false if there was nothing to send.
+func (b *batcher) propose() bool {
+	b.mu.Lock()
+	now := b.clock.read()
+	if b.epoch == 0 || len(b.next.pending) == 0 && !b.tick && b.due > now {
+		b.mu.Unlock()
+		return false
+	}
+	taken := b.next
+	b.next = gathering{}
+	if n := len(b.spare); n > 0 {
+		b.next, b.spare = b.spare[n-1], b.spare[:n-1]
+	}
+	b.tick = false
+	if b.due <= now {
+		b.due = engine.Never // until the batch tells
+	}
+	b.sequence++
+	header := engine.BatchHeader{Epoch: b.epoch, Sequence: b.sequence, Time: now}
+	b.room.Broadcast()
+	b.mu.Unlock()
+
+	header.Commands = len(taken.pending)
+	entry := make([]byte, 0, len(taken.commands)+32)
+	entry = engine.AppendBatchHeader(entry, header)
+	entry = append(entry, taken.commands...)
+	b.flights <- flight{epoch: header.Epoch, wait: b.log.Propose(entry), gathering: taken}
+	return true
+}
+
+// land completes flights in order.
+func (b *batcher) land() {
+	defer b.stopped.Done()
+	for f := range b.flights {
+		effects, err := f.wait()
+		<-b.tokens
+		if err == nil {
+			b.wakeAt(effects.NextDue)
+		}
+		b.complete(f, effects, err)
+		b.recycle(f.gathering)
+	}
+}
+
+// recycle keeps the memory of a gathering that is over.
+func (b *batcher) recycle(g gathering) {
+	clear(g.pending)
+	g.pending, g.commands = g.pending[:0], g.commands[:0]
+	b.mu.Lock()
+	if len(b.spare) < cap(b.flights)+1 {
+		b.spare = append(b.spare, g)
+	}
+	b.mu.Unlock()
+}
+
+// shutdown ends both goroutines; what is in flight is completed first.
+func (b *batcher) shutdown() {
+	close(b.stop)
+	b.stopped.Wait()
+}

@@ -1,0 +1,109 @@
+package actors
+
+import (
+	"sync/atomic"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"doorbuster/engine"
+)
+
+// gate stands before a listing on every node. Its figures are the committed
+// ones; the goroutine that applies writes them, anybody reads them.
+type gate struct {
+	handle  engine.ListingHandle
+	session engine.SessionHandle
+	name    string // "{session}/skus/{sku}"
+
+	looks     atomic.Uint32 // engine.ListingState
+	available atomic.Int64
+	stock     atomic.Int64
+	released  atomic.Int64
+	facts     atomic.Pointer[facts]
+
+	// engaged has everybody who holds, held or may be in flight.
+	engaged fingerprints
+	// admitted has everybody whom the admission quota let in; used only with one.
+	admitted fingerprints
+	// waiting counts the grabs inside, parked or in flight.
+	waiting atomic.Int32
+	// quarantined: the actor panicked too often in this epoch.
+	quarantined atomic.Bool
+
+	pid    atomic.Pointer[actor.PID] // nil until first needed
+	panics atomic.Int32              // of the actor, in this epoch
+	desk   *desk                     // the actor's own
+	// decided is what the actor is to be told of the flight being completed; the
+	// batcher's.
+	decided *decided
+}
+
+// facts are what a listing's plan says, as one immutable value.
+type facts struct {
+	session, sku string
+	mostAtOnce   uint32
+	multiple     uint32
+	start, end   engine.Time
+	view         engine.ListingView // without what changes with each grab
+}
+
+// update takes over the committed figures of l.
+func (g *gate) update(session *engine.Session, l *engine.Listing) {
+	g.stock.Store(l.Stock)
+	g.available.Store(l.Available)
+	g.released.Store(l.Released)
+	g.looks.Store(uint32(session.StateOf(l)))
+}
+
+// refusal gives the answer that the gate has for those it knows nothing of;
+// ReasonNone lets them in.
+func (g *gate) refusal(quantity uint32) engine.Reason {
+	switch engine.ListingState(g.looks.Load()) {
+	case engine.ListingOpen:
+		if quantity > g.facts.Load().mostAtOnce {
+			return engine.ReasonQuantity
+		}
+		if g.quarantined.Load() {
+			return engine.ReasonOverload
+		}
+		return engine.ReasonNone
+	case engine.ListingSoldOut:
+		return engine.ReasonSoldOut
+	case engine.ListingGone:
+		return engine.ReasonGone
+	case engine.ListingPublished:
+		return engine.ReasonNotOpen
+	case engine.ListingPaused:
+		return engine.ReasonPaused
+	case engine.ListingEnded:
+		return engine.ReasonEnded
+	case engine.ListingFrozen:
+		return engine.ReasonFrozen
+	}
+	return engine.ReasonUnknown // drafts are nobody's business
+}
+
+// refuse makes the answer of a reason.
+func (g *gate) refuse(why engine.Reason) engine.Answer {
+	a := engine.Answer{Code: engine.CodeOf(why), Reason: why, Session: g.session}
+	switch why {
+	case engine.ReasonNotOpen:
+		a.Start = g.facts.Load().start
+	case engine.ReasonQuantity:
+		a.Limit = g.facts.Load().mostAtOnce
+	}
+	return a
+}
+
+// admit counts a shopper against the admission quota, once; false if it is used up.
+func (g *gate) admit(fingerprint uint64) bool {
+	multiple := int64(g.facts.Load().multiple)
+	if multiple == 0 || g.admitted.has(fingerprint) {
+		return true
+	}
+	if g.admitted.len() >= multiple*(g.stock.Load()+g.released.Load()) {
+		return false
+	}
+	g.admitted.add(fingerprint)
+	return true
+}

@@ -1,0 +1,357 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"doorbuster/engine"
+)
+
+// View lets readers see the committed state.
+type View interface {
+	// View calls read with the state under a reader's lock. read must be short
+	// and must keep nothing of the state.
+	View(read func(*engine.State))
+}
+
+// Config of a Group. Start from DefaultConfig.
+type Config struct {
+	// WaitingDepth is how many grabs of one listing may wait inside; more are
+	// missed. Default 16,384. Higher holds more memory (about 1 KB each) and
+	// lets people wait longer; lower turns a burst away that could have been
+	// served.
+	WaitingDepth int
+	// GrabTimeout is after what time a grab whose outcome is not known is
+	// answered "processing". Default 2 s; longer keeps shoppers on the line
+	// through a change of leader, shorter makes them ask again.
+	GrabTimeout time.Duration
+	// CommandTimeout is the same for every other command. Default 5 s.
+	CommandTimeout time.Duration
+	// EntriesInFlight is how many log entries may be on their way at once.
+	// Default 2: one is written while the one before is applied. More makes
+	// batches smaller.
+	EntriesInFlight int
+	Logger          *slog.Logger
+	// Wall reads the wall clock. Default time.Now.
+	Wall func() time.Time
+}
+
+// DefaultConfig is what suits a node.
+func DefaultConfig() Config {
+	return Config{WaitingDepth: 16_384, GrabTimeout: 2 * time.Second, CommandTimeout: 5 * time.Second, EntriesInFlight: 2,
+		Logger: slog.Default(), Wall: time.Now}
+}
+
+// Validate tells every field that is out of bounds.
+func (c Config) Validate() error {
+	var bad []string
+	if c.WaitingDepth < 1 || c.WaitingDepth > 1<<20 {
+		bad = append(bad, fmt.Sprintf("waiting depth %d is not between 1 and %d", c.WaitingDepth, 1<<20))
+	}
+	if c.GrabTimeout < 10*time.Millisecond || c.GrabTimeout > time.Minute {
+		bad = append(bad, fmt.Sprintf("grab timeout %s is not between 10ms and 1m", c.GrabTimeout))
+	}
+	if c.CommandTimeout < 10*time.Millisecond || c.CommandTimeout > 10*time.Minute {
+		bad = append(bad, fmt.Sprintf("command timeout %s is not between 10ms and 10m", c.CommandTimeout))
+	}
+	if c.EntriesInFlight < 1 || c.EntriesInFlight > 64 {
+		bad = append(bad, fmt.Sprintf("entries in flight %d is not between 1 and 64", c.EntriesInFlight))
+	}
+	if len(bad) > 0 {
+		return fmt.Errorf("actors: %v", bad)
+	}
+	return nil
+}
+
+// Group is the gates and actors of one Raft group on one node. It is told of
+// every applied entry (Applied, Restored) and of this node's epochs (EpochOpened,
+// EpochClosed); shoppers and operators come in by the other methods, which are
+// safe for concurrent use.
+type Group struct {
+	cfg    Config
+	logger *slog.Logger
+	view   View
+
+	catalogue atomic.Pointer[catalogue]
+	clock     *stateClock
+	slots     *slotPool
+	batcher   *batcher
+	seed      maphash.Seed
+	keyed     atomic.Pointer[func([]byte) engine.Key]
+	numberer  atomic.Pointer[engine.Numberer]
+
+	leads  atomic.Bool
+	epoch  atomic.Uint64
+	opened atomic.Pointer[chan struct{}] // closed when an epoch opens
+
+	system     *actor.ActorSystem
+	supervisor *supervisor
+	spawning   sync.Mutex
+	byActor    sync.Map // actor id → *gate
+	decidedMsg sync.Pool
+	touched    []*gate // of the flight being completed
+
+	panics  atomic.Int64
+	frozen  atomic.Int64
+	reasons [64]atomic.Int64
+	codes   [16]atomic.Int64
+
+	// onGrab lets tests of this package make an actor fail.
+	onGrab func(*slot)
+}
+
+// catalogue is how gates are found: immutable, replaced whole.
+type catalogue struct {
+	byName   map[string]*gate
+	byHandle []*gate // by handle - 1
+	sessions []engine.SessionView
+}
+
+func (c *catalogue) gate(h engine.ListingHandle) *gate {
+	if h == 0 || int(h) > len(c.byHandle) {
+		return nil
+	}
+	return c.byHandle[h-1]
+}
+
+// New makes a group that knows of nothing yet. Connect it before anything else.
+func New(cfg Config) (*Group, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	g := &Group{cfg: cfg, logger: cfg.Logger, clock: newStateClock(cfg.Wall), slots: newSlotPool(), seed: maphash.MakeSeed()}
+	g.catalogue.Store(&catalogue{})
+	nothing := make(chan struct{})
+	g.opened.Store(&nothing)
+	g.supervisor = &supervisor{g}
+	g.decidedMsg.New = func() any { return &decided{} }
+	g.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return cfg.Logger }))
+	return g, nil
+}
+
+// Connect gives the group the log that it proposes to and the state that it
+// reads. Call it once, before grabs come in.
+func (g *Group) Connect(log Proposer, view View) {
+	g.view = view
+	g.batcher = newBatcher(log, g.clock, g.cfg.EntriesInFlight, g.landed)
+}
+
+// Close stops the group: what is in flight is completed, whoever comes later is
+// told that the outcome is unknown. Close it before the log that it proposes to.
+func (g *Group) Close() {
+	g.EpochClosed()
+	g.batcher.shutdown()
+	g.system.Shutdown()
+}
+
+// Applied takes in what one entry did. It is called by the goroutine that
+// applies, in order, while readers are locked out; it must not block.
+func (g *Group) Applied(s *engine.State, effects *engine.Effects) {
+	if effects.Catalogue {
+		g.rebuild(s)
+	}
+	c := g.catalogue.Load()
+	for _, h := range effects.Touched {
+		l := s.Listing(h)
+		c.gate(h).update(s.SessionOf(l.Session), l)
+	}
+	own := g.leads.Load() && uint64(effects.Header.Epoch) == g.epoch.Load()
+	if !own { // of its own epoch's holds the actor has told the gate already
+		for i := range effects.Primary {
+			if e := &effects.Primary[i]; e.Kind == engine.HoldPlaced {
+				c.gate(e.Listing).engaged.add(g.fingerprint([]byte(s.ShopperID(e.Shopper))))
+			}
+		}
+	}
+	for i := range effects.Derived {
+		if e := &effects.Derived[i]; e.Kind == engine.ListingFroze {
+			g.frozen.Add(1)
+			f := c.gate(e.Listing).facts.Load()
+			g.logger.Error("ALARM: listing frozen: its units no longer add up; it sells nothing until it was looked into",
+				"session", f.session, "sku", f.sku, "log_index", uint64(effects.Index))
+		}
+	}
+}
+
+// Restored takes in a state that replaces all before it. Called like Applied.
+func (g *Group) Restored(s *engine.State) {
+	for _, gate := range g.catalogue.Load().byHandle {
+		if pid := gate.pid.Load(); pid != nil {
+			g.byActor.Delete(pid.Id)
+			g.system.Root.Stop(pid)
+		}
+	}
+	g.catalogue.Store(&catalogue{})
+	g.rebuild(s)
+	c := g.catalogue.Load()
+	for _, x := range s.Sessions() {
+		for ordinal := 1; ordinal <= x.Orders(); ordinal++ {
+			o := s.Order(engine.OrderRef{Session: x.Handle, Ordinal: uint32(ordinal)})
+			c.gate(o.Listing).engaged.add(g.fingerprint([]byte(s.ShopperID(o.Shopper))))
+		}
+	}
+	g.learnSecret(s)
+}
+
+func (g *Group) learnSecret(s *engine.State) {
+	keyed, numberer := s.Keyed(), s.Numberer()
+	g.keyed.Store(&keyed)
+	g.numberer.Store(&numberer)
+}
+
+// EpochOpened tells that this node leads, from epoch on; at is state time then.
+// The committed state must be the one as of the epoch's first entry.
+func (g *Group) EpochOpened(epoch engine.Epoch, at engine.Time) {
+	g.EpochClosed()
+	g.view.View(g.learnSecret)
+	for _, gate := range g.catalogue.Load().byHandle {
+		gate.panics.Store(0)
+		gate.quarantined.Store(false)
+	}
+	g.epoch.Store(uint64(epoch))
+	g.batcher.open(epoch, at)
+	g.leads.Store(true)
+	close(*g.opened.Load())
+	g.logger.Info("epoch opened: this node leads and sells", "epoch", uint64(epoch))
+}
+
+// EpochClosed tells that this node no longer leads. The outcome of what is in
+// flight is unknown to everybody here.
+func (g *Group) EpochClosed() { g.closeEpoch(0) }
+
+func (g *Group) closeEpoch(epoch engine.Epoch) {
+	if epoch != 0 && uint64(epoch) != g.epoch.Load() || !g.leads.CompareAndSwap(true, false) {
+		return
+	}
+	next := make(chan struct{})
+	g.opened.Store(&next)
+	left := g.batcher.close(epoch)
+	g.failed(left, engine.ErrNotLeader)
+	for _, gate := range g.catalogue.Load().byHandle {
+		if pid := gate.pid.Load(); pid != nil {
+			g.system.Root.Send(pid, &closed{})
+		}
+	}
+}
+
+// awaitEpoch waits until this node leads.
+func (g *Group) awaitEpoch(ctx context.Context) error {
+	for !g.leads.Load() {
+		opened := *g.opened.Load()
+		if g.leads.Load() {
+			break
+		}
+		select {
+		case <-opened:
+		case <-ctx.Done():
+			return engine.ErrNotLeader
+		}
+	}
+	return nil
+}
+
+// landed completes what a flight brought back.
+func (g *Group) landed(f flight, effects *engine.Effects, err error) {
+	if err == nil && len(effects.Primary) != len(f.pending) {
+		err = engine.ErrOutcomeUnknown // a batch that was refused as malformed
+	}
+	if err != nil {
+		g.logger.Warn("an entry's outcome is unknown; the epoch ends", "epoch", uint64(f.epoch), "commands", len(f.pending), "error", err)
+		g.failed(f.pending, engine.ErrOutcomeUnknown)
+		g.closeEpoch(f.epoch)
+		g.batcher.log.EpochLost(f.epoch)
+		return
+	}
+	for i := range f.pending {
+		p, e := &f.pending[i], &effects.Primary[i]
+		if p.ask != nil {
+			p.ask.event, p.ask.changes, p.ask.problems = *e, effects.Changes, effects.Problems
+			close(p.ask.done)
+			continue
+		}
+		g.noteDecided(p)
+		g.slots.complete(p.slot, g.answerOf(p.gate, e))
+	}
+	g.tellDecided()
+}
+
+// failed completes commands of which nobody knows what became, or which were
+// never proposed.
+func (g *Group) failed(commands []pending, err error) {
+	for i := range commands {
+		if p := &commands[i]; p.ask != nil {
+			p.ask.err = err
+			close(p.ask.done)
+		} else {
+			g.slots.complete(p.slot, unknown)
+		}
+	}
+}
+
+// noteDecided gathers what the actor of p's listing is to be told.
+func (g *Group) noteDecided(p *pending) {
+	gate := p.gate
+	if m := gate.decided; m != nil && m.desk != p.desk {
+		g.send(gate, m)
+		gate.decided = nil
+	}
+	if gate.decided == nil {
+		gate.decided = g.decidedMsg.Get().(*decided)
+		gate.decided.desk = p.desk
+		g.touched = append(g.touched, gate)
+	}
+	gate.decided.items = append(gate.decided.items, decidedItem{p.fingerprint, p.quantity})
+}
+
+func (g *Group) tellDecided() {
+	for i, gate := range g.touched {
+		if m := gate.decided; m != nil {
+			gate.decided = nil
+			g.send(gate, m)
+		}
+		g.touched[i] = nil
+	}
+	g.touched = g.touched[:0]
+}
+
+func (g *Group) putDecided(m *decided) {
+	m.desk, m.items = nil, m.items[:0]
+	g.decidedMsg.Put(m)
+}
+
+func (g *Group) fingerprint(shopper []byte) uint64 {
+	return maphash.Bytes(g.seed, shopper) | 1 // never 0
+}
+
+// Stats are a group's counters since it started.
+type Stats struct {
+	Leads          bool
+	Epoch          engine.Epoch
+	Panics         int64 // of SKU actors
+	FrozenListings int64 // alarms
+	Quarantined    int64 // listings now
+	Waiting        int64 // grabs inside now
+	Reasons        map[string]int64
+}
+
+// Stats gives the counters.
+func (g *Group) Stats() Stats {
+	s := Stats{Leads: g.leads.Load(), Epoch: engine.Epoch(g.epoch.Load()), Panics: g.panics.Load(), FrozenListings: g.frozen.Load(), Reasons: map[string]int64{}}
+	for i, name := range engine.Reasons() {
+		s.Reasons[name] = g.reasons[i].Load()
+	}
+	for _, gate := range g.catalogue.Load().byHandle {
+		s.Waiting += int64(gate.waiting.Load())
+		if gate.quarantined.Load() {
+			s.Quarantined++
+		}
+	}
+	return s
+}

@@ -1,0 +1,335 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"doorbuster/engine"
+)
+
+func refusal(why engine.Reason) error { return &engine.Refusal{Reason: why} }
+
+// Order gives a shopper's own order. Another's is as unknown as none.
+func (g *Group) Order(shopper, orderNo string) (engine.OrderView, error) {
+	v, err := g.AnyOrder(orderNo)
+	if err == nil && v.Shopper != shopper {
+		return engine.OrderView{}, refusal(engine.ReasonUnknown)
+	}
+	return v, err
+}
+
+// AnyOrder gives an order by number.
+func (g *Group) AnyOrder(orderNo string) (v engine.OrderView, err error) {
+	ref, ok := g.parse(orderNo)
+	if ok {
+		g.view.View(func(s *engine.State) { v, ok = s.View(ref) })
+	}
+	if !ok {
+		return v, refusal(engine.ReasonUnknown)
+	}
+	return v, nil
+}
+
+// Orders gives a shopper's orders, the newest first, at most limit of them, and
+// the cursor of the next page, "" at the end.
+func (g *Group) Orders(shopper, session, cursor string, limit int) (orders []engine.OrderView, next string, err error) {
+	var after engine.OrderRef
+	if cursor != "" {
+		ref, ok := g.parse(cursor)
+		if !ok {
+			return nil, "", refusal(engine.ReasonConflict)
+		}
+		after = ref
+	}
+	g.view.View(func(s *engine.State) {
+		skip := !after.IsZero()
+		s.OrdersOf(s.ShopperNo(shopper), func(ref engine.OrderRef, _ *engine.Order) bool {
+			if skip {
+				skip = ref != after
+				return true
+			}
+			v, _ := s.View(ref)
+			if session != "" && v.Session != session {
+				return true
+			}
+			if len(orders) == limit {
+				next = orders[limit-1].OrderNo
+				return false
+			}
+			orders = append(orders, v)
+			return true
+		})
+	})
+	return orders, next, nil
+}
+
+// scanRows is how many orders an operator's search reads under one lock.
+const scanRows = 4096
+
+// FindOrders gives the orders that an operator looks for, the oldest first
+// within each session.
+func (g *Group) FindOrders(f engine.OrderFilter) (orders []engine.OrderView, next string, err error) {
+	limit := f.Limit
+	if limit <= 0 || limit > 1000 {
+		limit = 1000
+	}
+	keep := func(v *engine.OrderView) bool {
+		return (f.Shopper == "" || v.Shopper == f.Shopper) && (f.Session == "" || v.Session == f.Session) && (f.SKU == "" || v.SKU == f.SKU) &&
+			(f.State == 0 || v.State == f.State) && (f.From == 0 || v.GrantedAt >= f.From) && (f.To == 0 || v.GrantedAt < f.To)
+	}
+	if f.OrderNo != "" {
+		v, err := g.AnyOrder(f.OrderNo)
+		if err == nil && keep(&v) {
+			orders = append(orders, v)
+		}
+		return orders, "", nil
+	}
+	if f.Shopper != "" {
+		return g.findOf(f, limit, keep)
+	}
+	at := engine.OrderRef{Session: 1, Ordinal: 1}
+	if f.Cursor != "" {
+		if at, err = parseCursor(f.Cursor); err != nil {
+			return nil, "", err
+		}
+	}
+	for more := true; more && len(orders) < limit; {
+		g.view.View(func(s *engine.State) { more = scan(s, &f, &at, limit, keep, &orders) })
+		if !more {
+			return orders, "", nil
+		}
+	}
+	return orders, formatCursor(at), nil
+}
+
+// scan reads some rows from at on, and moves at; false at the end of all.
+func scan(s *engine.State, f *engine.OrderFilter, at *engine.OrderRef, limit int, keep func(*engine.OrderView) bool, orders *[]engine.OrderView) bool {
+	if f.Session != "" {
+		x := s.Session(f.Session)
+		if x == nil || at.Session > x.Handle {
+			return false
+		}
+		if at.Session < x.Handle {
+			*at = engine.OrderRef{Session: x.Handle, Ordinal: 1}
+		}
+	}
+	for range scanRows {
+		x := s.SessionOf(at.Session)
+		if x == nil {
+			return false
+		}
+		if int(at.Ordinal) > x.Orders() {
+			if f.Session != "" {
+				return false
+			}
+			*at = engine.OrderRef{Session: at.Session + 1, Ordinal: 1}
+			continue
+		}
+		if len(*orders) == limit {
+			return true
+		}
+		if v, ok := s.View(*at); ok && keep(&v) {
+			*orders = append(*orders, v)
+		}
+		at.Ordinal++
+	}
+	return true
+}
+
+// findOf looks through one shopper's orders.
+func (g *Group) findOf(f engine.OrderFilter, limit int, keep func(*engine.OrderView) bool) (orders []engine.OrderView, next string, err error) {
+	var before engine.OrderRef
+	if f.Cursor != "" {
+		if before, err = parseCursor(f.Cursor); err != nil {
+			return nil, "", err
+		}
+	}
+	g.view.View(func(s *engine.State) {
+		skip := !before.IsZero()
+		s.OrdersOf(s.ShopperNo(f.Shopper), func(ref engine.OrderRef, _ *engine.Order) bool {
+			if skip {
+				if ref == before {
+					skip = false
+				} else {
+					return true
+				}
+			}
+			if v, _ := s.View(ref); keep(&v) {
+				if len(orders) == limit {
+					next = formatCursor(ref)
+					return false
+				}
+				orders = append(orders, v)
+			}
+			return true
+		})
+	})
+	return orders, next, nil
+}
+
+func formatCursor(at engine.OrderRef) string {
+	return strconv.FormatUint(uint64(at.Session), 10) + "." + strconv.FormatUint(uint64(at.Ordinal), 10)
+}
+
+func parseCursor(cursor string) (at engine.OrderRef, err error) {
+	if n, err := fmt.Sscanf(cursor, "%d.%d", &at.Session, &at.Ordinal); n != 2 || err != nil || formatCursor(at) != cursor || at.Session == 0 || at.Ordinal == 0 {
+		return at, refusal(engine.ReasonConflict)
+	}
+	return at, nil
+}
+
+// Counts gives the exact figures of a listing.
+func (g *Group) Counts(session, sku string) (c engine.Counts, err error) {
+	err = refusal(engine.ReasonUnknown)
+	g.view.View(func(s *engine.State) {
+		if l := s.ListingOf(session, sku); l != nil {
+			c, err = s.CountsOf(l), nil
+		}
+	})
+	return c, err
+}
+
+// Products gives the catalogue.
+func (g *Group) Products() (products []engine.Product) {
+	g.view.View(func(s *engine.State) {
+		for _, p := range s.Products() {
+			products = append(products, *p)
+		}
+	})
+	return products
+}
+
+// Sales gives the campaigns.
+func (g *Group) Sales() (sales []engine.Sale) {
+	g.view.View(func(s *engine.State) {
+		for _, x := range s.Sales() {
+			sales = append(sales, *x)
+		}
+	})
+	return sales
+}
+
+// ask takes a command through the log.
+func (g *Group) ask(ctx context.Context, c engine.Command) (*ask, error) {
+	ctx, cancel := context.WithTimeout(ctx, g.cfg.CommandTimeout)
+	defer cancel()
+	a := &ask{command: c, done: make(chan struct{})}
+	for {
+		if err := g.awaitEpoch(ctx); err != nil {
+			return nil, err
+		}
+		if g.batcher.addAsk(a) {
+			break
+		}
+		if ctx.Err() != nil {
+			return nil, engine.ErrNotLeader
+		}
+	}
+	select {
+	case <-a.done:
+		if a.err != nil {
+			return nil, a.err
+		}
+		if a.event.Kind == engine.CommandRefused {
+			return nil, &engine.Refusal{Reason: a.event.Reason, State: a.event.State}
+		}
+		return a, nil
+	case <-ctx.Done():
+		return nil, engine.ErrOutcomeUnknown
+	}
+}
+
+// askOrder takes a command about an order through the log and gives the order
+// as it is afterwards.
+func (g *Group) askOrder(ctx context.Context, orderNo string, c engine.Command) (v engine.OrderView, err error) {
+	ref, ok := g.parse(orderNo)
+	if !ok {
+		return v, refusal(engine.ReasonUnknown)
+	}
+	c.Order = ref
+	if _, err = g.ask(ctx, c); err != nil {
+		return v, err
+	}
+	g.view.View(func(s *engine.State) { v, _ = s.View(ref) })
+	return v, nil
+}
+
+// Cancel releases a shopper's unpaid hold.
+func (g *Group) Cancel(ctx context.Context, shopper, orderNo string) (engine.OrderView, error) {
+	if _, err := g.Order(shopper, orderNo); err != nil { // no entry for what is not his
+		return engine.OrderView{}, err
+	}
+	return g.askOrder(ctx, orderNo, engine.Command{Kind: engine.CmdCancelHold, Shopper: []byte(shopper)})
+}
+
+// SetReceiver says where an order's goods go.
+func (g *Group) SetReceiver(ctx context.Context, shopper, orderNo string, to engine.Receiver) (engine.OrderView, error) {
+	if _, err := g.Order(shopper, orderNo); err != nil {
+		return engine.OrderView{}, err
+	}
+	return g.askOrder(ctx, orderNo, engine.Command{Kind: engine.CmdSetReceiver, Shopper: []byte(shopper), Receiver: to})
+}
+
+// Pay tells of money taken for an order, once for each payment id.
+func (g *Group) Pay(ctx context.Context, orderNo, paymentID string, amount int64, currency string) (engine.OrderView, error) {
+	if _, err := g.AnyOrder(orderNo); err != nil {
+		return engine.OrderView{}, err
+	}
+	return g.askOrder(ctx, orderNo, engine.Command{Kind: engine.CmdPayOrder, PaymentID: paymentID, Amount: amount, Currency: currency})
+}
+
+// Void takes an order back.
+func (g *Group) Void(ctx context.Context, operator, orderNo, note string) (engine.OrderView, error) {
+	return g.askOrder(ctx, orderNo, engine.Command{Kind: engine.CmdVoidOrder, Operator: operator, Note: note})
+}
+
+// Extend gives a hold until payBy to be paid.
+func (g *Group) Extend(ctx context.Context, operator, orderNo string, payBy engine.Time, note string) (engine.OrderView, error) {
+	return g.askOrder(ctx, orderNo, engine.Command{Kind: engine.CmdExtendHold, Deadline: payBy, Operator: operator, Note: note})
+}
+
+// ApplyPlan makes a plan true, whole or not at all. With dryRun it only tells.
+func (g *Group) ApplyPlan(ctx context.Context, operator string, plan *engine.Plan, dryRun bool) (changes []engine.Change, problems []engine.Problem, err error) {
+	g.view.View(func(s *engine.State) { changes, problems = s.ComparePlan(plan) })
+	if dryRun || len(problems) > 0 || len(changes) == 0 {
+		return changes, problems, nil
+	}
+	a, err := g.ask(ctx, engine.Command{Kind: engine.CmdApplyPlan, Operator: operator, Plan: plan})
+	if err != nil {
+		return nil, nil, err
+	}
+	return a.changes, a.problems, nil
+}
+
+// Steer publishes, pauses, resumes or ends a session.
+func (g *Group) Steer(ctx context.Context, operator, session string, action engine.SessionAction, note string) (v engine.SessionView, err error) {
+	var h engine.SessionHandle
+	g.view.View(func(s *engine.State) {
+		if x := s.Session(session); x != nil {
+			h = x.Handle
+		}
+	})
+	if h == 0 {
+		return v, refusal(engine.ReasonUnknown)
+	}
+	if _, err = g.ask(ctx, engine.Command{Kind: engine.CmdSteerSession, Session: h, Action: action, Operator: operator, Note: note}); err != nil {
+		return v, err
+	}
+	for _, x := range g.sessions(func(x *engine.SessionView) bool { return x.ID == session }) {
+		v = x
+	}
+	return v, nil
+}
+
+// AddStock puts more units up, or takes free ones away.
+func (g *Group) AddStock(ctx context.Context, operator, session, sku string, units int64, note string) (engine.Counts, error) {
+	gate := g.catalogue.Load().byName[session+"/skus/"+sku]
+	if gate == nil {
+		return engine.Counts{}, refusal(engine.ReasonUnknown)
+	}
+	if _, err := g.ask(ctx, engine.Command{Kind: engine.CmdAddStock, Listing: gate.handle, Amount: units, Operator: operator, Note: note}); err != nil {
+		return engine.Counts{}, err
+	}
+	return g.Counts(session, sku)
+}

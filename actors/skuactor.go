@@ -1,0 +1,239 @@
+package actors
+
+import (
+	"github.com/asynkron/protoactor-go/actor"
+
+	"doorbuster/engine"
+)
+
+// skuActor is the actor of one listing. It takes grabs one by one against its
+// speculative state (desk) and never says yes.
+type skuActor struct {
+	group *Group
+	gate  *gate
+}
+
+// desk is an actor's memory between messages. A restarted actor begins with a
+// new one: what was in flight at the old is decided by the log alone.
+type desk struct {
+	inFlight int64            // units proposed and not decided
+	shoppers map[uint64]int32 // fingerprints in flight
+	parked   []*slot          // waiting for units in flight to be decided, first come first
+	twins    []*slot          // waiting for what the same shopper has in flight
+	current  *slot            // being decided: lost if the actor panics now
+}
+
+func newDesk() *desk { return &desk{shoppers: map[uint64]int32{}} }
+
+// decided tells a desk what became of its proposals. Pooled by the group.
+type decided struct {
+	desk  *desk
+	items []decidedItem
+}
+
+type decidedItem struct {
+	fingerprint uint64
+	quantity    uint32
+}
+
+// closed tells an actor that its epoch has.
+type closed struct{}
+
+// Receive is proto.actor's.
+func (a *skuActor) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *slot:
+		a.decide(m)
+	case *decided:
+		a.settle(m)
+	case *closed:
+		a.letGo()
+	}
+}
+
+// decide answers a grab, parks it, or sends it on.
+func (a *skuActor) decide(s *slot) {
+	d := a.gate.desk
+	d.current = s
+	if a.group.onGrab != nil {
+		a.group.onGrab(s)
+	}
+	switch {
+	case s.abandoned():
+		a.answer(s, unknown)
+	case !a.group.leads.Load():
+		a.answer(s, unknown)
+	case d.shoppers[s.fingerprint] > 0:
+		d.current = nil
+		d.twins = append(d.twins, s)
+	case a.gate.engaged.has(s.fingerprint) && a.answerKnown(s):
+	default:
+		a.sell(s)
+	}
+}
+
+func (a *skuActor) answer(s *slot, with engine.Answer) {
+	a.gate.desk.current = nil
+	a.group.slots.complete(s, with)
+}
+
+// answerKnown answers a shopper who has or had something here, from committed
+// state, if that says all there is to say.
+func (a *skuActor) answerKnown(s *slot) bool {
+	answer, final := a.group.known(a.gate, s.shopper, s.key, s.quantity)
+	if final {
+		a.answer(s, answer)
+	}
+	return final
+}
+
+// sell proposes a hold if units are free, parks the grab if units in flight may
+// come back, else says no.
+func (a *skuActor) sell(s *slot) {
+	d := a.gate.desk
+	switch why := a.gate.refusal(s.quantity); why {
+	case engine.ReasonNone, engine.ReasonSoldOut, engine.ReasonGone:
+	case engine.ReasonOverload: // never a final no to somebody who may have a grab in flight
+		if a.gate.engaged.has(s.fingerprint) {
+			a.answer(s, unknown)
+			return
+		}
+		fallthrough
+	default:
+		a.answer(s, a.gate.refuse(why))
+		return
+	}
+	quantity := int64(s.quantity)
+	switch free := a.gate.available.Load() - d.inFlight; {
+	case free >= quantity:
+		a.gate.engaged.add(s.fingerprint)
+		d.inFlight += quantity
+		d.shoppers[s.fingerprint]++
+		fingerprint := s.fingerprint
+		d.current = nil
+		if !a.group.batcher.addGrab(s, d) {
+			d.inFlight -= quantity
+			d.over(fingerprint)
+			a.answer(s, unknown)
+		}
+	case d.inFlight > 0:
+		d.current = nil
+		d.parked = append(d.parked, s)
+	default:
+		why := engine.ReasonSoldOut
+		if engine.ListingState(a.gate.looks.Load()) == engine.ListingGone {
+			why = engine.ReasonGone
+		}
+		a.answer(s, a.gate.refuse(why))
+	}
+}
+
+func (d *desk) over(fingerprint uint64) {
+	if d.shoppers[fingerprint]--; d.shoppers[fingerprint] <= 0 {
+		delete(d.shoppers, fingerprint)
+	}
+}
+
+// settle takes in what the log decided, and lets those who waited for it go on.
+func (a *skuActor) settle(m *decided) {
+	d := a.gate.desk
+	if m.desk == d {
+		for _, item := range m.items {
+			d.inFlight -= int64(item.quantity)
+			d.over(item.fingerprint)
+		}
+	}
+	a.group.putDecided(m)
+	for n := len(d.twins); n > 0; n-- { // those that must wait on are appended behind
+		s := d.twins[0]
+		d.twins = d.twins[1:]
+		a.decide(s)
+	}
+	for len(d.parked) > 0 && (d.inFlight == 0 || a.gate.available.Load()-d.inFlight >= int64(d.parked[0].quantity)) {
+		s := d.parked[0]
+		d.parked[0] = nil
+		if d.parked = d.parked[1:]; len(d.parked) == 0 {
+			d.parked = nil // the room behind the queue's head is given back
+		}
+		a.decide(s)
+	}
+}
+
+// letGo gives everybody who waits here back to his front: the epoch is over.
+func (a *skuActor) letGo() {
+	a.group.lose(a.gate.desk)
+	a.gate.desk = newDesk()
+}
+
+// lose completes what a desk holds as unknown, so that the fronts ask again.
+func (g *Group) lose(d *desk) {
+	for _, s := range append(append(d.parked, d.twins...), d.current) {
+		if s != nil {
+			g.slots.complete(s, unknown)
+		}
+	}
+	d.parked, d.twins, d.current = nil, nil, nil
+}
+
+// unknown is the answer that makes a front ask again.
+var unknown = engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload}
+
+// supervisor restarts an actor that panicked from committed state; what it held
+// is unknown and asked again once. At the third panic of an epoch the listing is
+// quarantined, with an alarm. Other listings never notice.
+type supervisor struct{ group *Group }
+
+// panicsAllowed in an epoch, before quarantine.
+const panicsAllowed = 2
+
+// HandleFailure is proto.actor's. It runs on the failing actor's goroutine.
+func (v *supervisor) HandleFailure(_ *actor.ActorSystem, by actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
+	found, ok := v.group.byActor.Load(child.Id)
+	if !ok {
+		by.StopChildren(child)
+		return
+	}
+	g := found.(*gate)
+	panics := g.panics.Add(1)
+	v.group.panics.Add(1)
+	f := g.facts.Load()
+	v.group.logger.Error("a SKU actor panicked; it restarts from committed state",
+		"session", f.session, "sku", f.sku, "panics", panics, "reason", reason)
+	if int(panics) > panicsAllowed && g.quarantined.CompareAndSwap(false, true) {
+		v.group.logger.Error("ALARM: listing in quarantine: no new shopper is let in until the next epoch", "session", f.session, "sku", f.sku)
+	}
+	by.RestartChildren(child)
+}
+
+// produce makes the actor of a gate; also when proto.actor restarts it, with a
+// desk that knows nothing but what is committed.
+func (g *Group) produce(gate *gate) actor.Actor {
+	old, fresh := gate.desk, newDesk()
+	gate.desk = fresh
+	if old != nil {
+		g.lose(old)
+	}
+	return &skuActor{group: g, gate: gate}
+}
+
+// send gives a message to the listing's actor, which is started when first needed.
+func (g *Group) send(gate *gate, message any) {
+	pid := gate.pid.Load()
+	if pid == nil {
+		pid = g.spawn(gate)
+	}
+	g.system.Root.Send(pid, message)
+}
+
+func (g *Group) spawn(gate *gate) *actor.PID {
+	g.spawning.Lock()
+	defer g.spawning.Unlock()
+	if pid := gate.pid.Load(); pid != nil {
+		return pid
+	}
+	props := actor.PropsFromProducer(func() actor.Actor { return g.produce(gate) }, actor.WithGuardian(g.supervisor))
+	pid := g.system.Root.SpawnPrefix(props, "sku")
+	g.byActor.Store(pid.Id, gate)
+	gate.pid.Store(pid)
+	return pid
+}
