@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 
@@ -41,12 +42,15 @@ func (r *reader) name(n *node, id string) engine.Text {
 	return engine.Text{{Lang: "en", Text: r.words(n)}}
 }
 
-// words reads a text and holds it against the bound in bytes: the schema counts
-// characters.
+// words reads a text of one line and holds it against the bound in bytes: the
+// schema counts characters.
 func (r *reader) words(n *node) string {
 	text := n.text()
-	if len(text) > engine.MaxTextBytes {
+	switch {
+	case len(text) > engine.MaxTextBytes:
 		r.problem(n, "%d bytes are over %d", len(text), engine.MaxTextBytes)
+	case strings.ContainsFunc(text, unicode.IsControl):
+		r.problem(n, "has a line break or another control character; it is one line of text")
 	}
 	return text
 }

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -284,9 +285,16 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// clip shortens what a file says for a message.
+// clip shortens what a file says for a message, and takes out what would steer a
+// terminal.
 func clip(s string) string {
 	const most = 60
+	s = strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) {
+			return utf8.RuneError
+		}
+		return c
+	}, s)
 	if utf8.RuneCountInString(s) <= most {
 		return s
 	}
