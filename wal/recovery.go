@@ -321,7 +321,8 @@ func (r *segmentReader) judge(successor *segment) (*TornTail, error) {
 		if f.batchFirst() != index {
 			return nil, rotten("record %d of a later batch is intact at byte %d", f.index, off)
 		}
-		if !r.sectorLost(d.batchAt, gap, off) {
+		adjoins := off == gap && off > d.at // the frame before it is intact too
+		if !adjoins && !r.sectorLost(d.batchAt, gap, off) {
 			return nil, rotten("record %d of the same batch is intact at byte %d while no sector in between is missing", f.index, off)
 		}
 		off += len(f.bytes)
@@ -354,15 +355,12 @@ func (r *segmentReader) plausible(index uint64) bool {
 const sectorBytes = 512
 
 // sectorLost reports whether bytes from up to to, in the batch which begins at
-// byte batchAt, hold a sector that reads as if it had never been written. The
-// batch's first sector is special: the batch before it shares it.
+// byte batchAt, touch a sector that reads as if the batch had not been written
+// to it. The batch may share its first sector with the one before. A sector that
+// holds from may begin earlier, when an intact frame ends in zeros there.
 func (r *segmentReader) sectorLost(batchAt, from, to int) bool {
-	sector := (from + sectorBytes - 1) / sectorBytes * sectorBytes
-	if from == batchAt && sector > from && sector <= to && isZero(r.b[from:sector]) {
-		return true
-	}
-	for ; sector+sectorBytes <= to; sector += sectorBytes {
-		if isZero(r.b[sector : sector+sectorBytes]) {
+	for sector := from / sectorBytes * sectorBytes; sector+sectorBytes <= to; sector += sectorBytes {
+		if isZero(r.b[max(sector, batchAt) : sector+sectorBytes]) {
 			return true
 		}
 	}
