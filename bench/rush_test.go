@@ -61,9 +61,19 @@ func TestVerdictOnTheGoodShop(t *testing.T) {
 			c.ReturnShare, c.ReturnAfter = 1, 400*time.Millisecond
 			c.Settle = 5 * time.Second
 		},
-		"nobody pays":  func(_ *fakeShop, c *RushConfig) { c.PayShare, c.CancelShare = 0, 0 },
-		"all cancel":   func(_ *fakeShop, c *RushConfig) { c.PayShare, c.CancelShare = 0, 1 },
-		"stock enough": func(f *fakeShop, _ *RushConfig) { f.listings["s/a"].stock, f.listings["s/a"].available = 900, 900 },
+		"nobody pays":            func(_ *fakeShop, c *RushConfig) { c.PayShare, c.CancelShare = 0, 0 },
+		"all cancel":             func(_ *fakeShop, c *RushConfig) { c.PayShare, c.CancelShare = 0, 1 },
+		"stock enough":           func(f *fakeShop, _ *RushConfig) { f.listings["s/a"].stock, f.listings["s/a"].available = 900, 900 },
+		"connections that break": func(f *fakeShop, _ *RushConfig) { f.breaks = true },
+		"outcomes never told": func(f *fakeShop, c *RushConfig) {
+			// Asking is given up at once, and the inquest gets no word either.
+			f.breaks, f.mute = true, true
+			c.PollFor, c.Returns, c.AgainShare, c.AnewShare = 0, 0, 0, 0
+			c.Shoppers, c.SecondListingShare = 40, 0
+		},
+		"a waitlist": func(_ *fakeShop, c *RushConfig) {
+			c.Waitlist, c.CancelShare = true, 0.3
+		},
 		"two units each": func(_ *fakeShop, c *RushConfig) {
 			c.Quantity, c.LimitPerSession = 2, 2
 		},
@@ -78,7 +88,7 @@ func TestVerdictOnTheGoodShop(t *testing.T) {
 			if !r.OK() {
 				t.Errorf("verdict on the good shop:\n%s", table(t, r))
 			}
-			if r.Shoppers != 400 || r.Orders < 30 {
+			if r.Shoppers != int64(c.Shoppers) || r.Orders < 30 {
 				t.Errorf("shoppers %d, orders %d", r.Shoppers, r.Orders)
 			}
 			var sum int64

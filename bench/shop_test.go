@@ -3,6 +3,8 @@ package bench
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"slices"
 	"strconv"
@@ -41,6 +43,8 @@ type fakeShop struct {
 	sin       sin
 	payWithin time.Duration
 	slow      bool // answers every fifth grab "processing"
+	breaks    bool // decides every sixth grab, then drops the connection
+	mute      bool // never says what became of a grab
 	quick     bool // every grab is a new shopper's: looks no one up
 
 	mu       sync.Mutex
@@ -58,7 +62,14 @@ type fakeListing struct {
 	session, sku     string
 	stock, available int
 	held, paid       int
+	line             []inLine
 	misplaced        int
+}
+
+// inLine is a place on a listing's waitlist.
+type inLine struct {
+	shopper, key string
+	quantity     int
 }
 
 type fakeOrder struct {
@@ -90,7 +101,7 @@ func serve(t testing.TB, h fasthttp.RequestHandler) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &fasthttp.Server{Handler: h, NoDefaultServerHeader: true, CloseOnShutdown: true}
+	s := &fasthttp.Server{Handler: h, NoDefaultServerHeader: true, CloseOnShutdown: true, Logger: log.New(io.Discard, "", 0)}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Serve(ln) }()
 	t.Cleanup(func() { _ = ln.Close(); <-done })
@@ -113,19 +124,40 @@ func (f *fakeShop) serveShop(ctx *fasthttp.RequestCtx) {
 			problem(ctx, 404)
 			return
 		}
-		n := 1
+		n, waits := 1, false
 		if len(ctx.PostBody()) > 0 {
-			var b struct{ Quantity int }
+			var b struct {
+				Quantity int
+				Waitlist bool
+			}
 			_ = json.Unmarshal(ctx.PostBody(), &b)
-			n = b.Quantity
+			n, waits = b.Quantity, b.Waitlist
 		}
 		code, o := f.grab(l, shopper, key, n)
+		if waits && code == "sold_out" {
+			code = "waitlisted"
+			if !f.waiting(shopper, key) {
+				l.line = append(l.line, inLine{shopper, key, n})
+			}
+		}
+		if f.breaks && f.asks.Add(1)%6 == 0 {
+			_ = ctx.Conn().Close()
+			return
+		}
 		if f.slow && f.asks.Add(1)%5 == 0 {
 			tell(ctx, 202, map[string]any{"code": "processing", "message": "Hold on."})
 			return
 		}
 		tellGrab(ctx, code, o)
 	case len(path) == 3 && path[1] == "grabs":
+		if f.mute {
+			problem(ctx, 503)
+			return
+		}
+		if f.waiting(shopper, path[2]) {
+			tellGrab(ctx, "waitlisted", nil)
+			return
+		}
 		if o := f.byKey[shopper+" "+path[2]]; o != nil {
 			tellGrab(ctx, "granted", o)
 			return
@@ -198,7 +230,7 @@ func (f *fakeShop) grab(l *fakeListing, shopper, key string, n int) (string, *fa
 		l.available--
 	case f.sin == sinWrongCount && f.once():
 		l.misplaced++
-	case f.sin == sinWrongAmount && f.once():
+	case f.sin == sinWrongAmount && f.sometimes():
 		told := *o
 		o.Amount++
 		return "granted", &told
@@ -243,6 +275,33 @@ func (f *fakeShop) release(o *fakeOrder, state string) {
 	o.State = state
 	o.listing.held -= o.Quantity
 	o.listing.available += o.Quantity
+	for l := o.listing; len(l.line) > 0 && l.available >= l.line[0].quantity; {
+		next := l.line[0]
+		l.line = l.line[1:]
+		if !f.holds(next.shopper, l.session) {
+			f.grant(l, next.shopper, next.key, next.quantity)
+		}
+	}
+}
+
+func (f *fakeShop) waiting(shopper, key string) bool {
+	for _, l := range f.listings {
+		for _, p := range l.line {
+			if p.shopper == shopper && p.key == key {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (f *fakeShop) holds(shopper, session string) bool {
+	for _, o := range f.orders {
+		if o.Shopper == shopper && o.Session == session && !released(o.State) {
+			return true
+		}
+	}
+	return false
 }
 
 // expire releases what was not paid in time. It is called with mu held before

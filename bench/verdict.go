@@ -192,12 +192,14 @@ func each[T any](r *crowd, items []T, f func(c *conn, item T)) {
 	all.Wait()
 }
 
-// insist asks again while the shop gives no clear answer, some seconds at
-// most.
-func insist(c *conn, request []byte) (a reply, err error) {
-	for try := range adminTries {
-		if try > 0 {
-			time.Sleep(250 * time.Millisecond)
+// insist asks again while the shop gives no clear answer, for as long as a new
+// leader may take.
+func (v *inquest) insist(c *conn, request []byte) (a reply, err error) {
+	const every, longest = 250 * time.Millisecond, 5 * time.Second
+	began := time.Now()
+	for first := true; first || time.Since(began) < min(longest, v.crowd.cfg.Settle); first = false {
+		if !first {
+			time.Sleep(every)
 		}
 		if a, err = c.roundTrip(request); err == nil && a.status < 500 {
 			return a, nil
@@ -214,7 +216,7 @@ func (v *inquest) askOpen() {
 	r := v.crowd
 	each(r, r.witness.takeOpen(), func(c *conn, q openAsk) {
 		sent := r.now()
-		got, err := insist(c, r.requests.appendOutcome(nil, q.shopper, q.click))
+		got, err := v.insist(c, r.requests.appendOutcome(nil, q.shopper, q.click))
 		a := answer{code: q.code}
 		switch {
 		case err != nil:
@@ -269,7 +271,7 @@ var errOrderUnknown = errors.New("the shop does not know it")
 
 // lookUpOne reads an order and compares it with what was told.
 func (v *inquest) lookUpOne(c *conn, o *told) (state string, err error) {
-	got, err := insist(c, v.crowd.requests.appendOrder(nil, o.shopper, o.orderNo))
+	got, err := v.insist(c, v.crowd.requests.appendOrder(nil, o.shopper, o.orderNo))
 	if err != nil {
 		return "", err
 	}

@@ -119,6 +119,7 @@ func (w *witness) hear(q ask, a answer, payBy time.Duration) (news *told) {
 	}
 	for _, o := range st.orders {
 		if o.orderNo == a.order.OrderNo {
+			w.checkRetold(q, o, a.order)
 			return nil
 		}
 	}
@@ -143,6 +144,15 @@ func (w *witness) hear(q ask, a answer, payBy time.Duration) (news *told) {
 // clickUntold marks an order that was first heard of in the answer to another
 // click, so that its own key is not known.
 const clickUntold click = 255
+
+// checkRetold compares two tellings of one order.
+func (w *witness) checkRetold(q ask, o *told, again *order) {
+	if o.quantity != again.Quantity || o.amount != again.Amount || o.currency != again.Currency {
+		w.sins.add(checkOneAnswer, fmt.Sprintf("%s was told of order %s as %d units for %d %s, then as %d for %d %s",
+			w.cfg.shopper(q.shopper), o.orderNo, o.quantity, o.amount, o.currency,
+			again.Quantity, again.Amount, again.Currency))
+	}
+}
 
 // checkOffer compares a granted order with what was asked for.
 func (w *witness) checkOffer(q ask, a answer) {
