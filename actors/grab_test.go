@@ -1,0 +1,375 @@
+package actors
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"doorbuster/engine"
+)
+
+func TestGrabByHand(t *testing.T) {
+	s := openShop(t, nil)
+	s.plan("day", nil, units("mask", 1))
+	first := s.grab("day/skus/mask", "alice", "k1")
+	if first.Code != engine.CodeGranted || first.State != engine.Held {
+		t.Fatalf("first grab: %+v", first)
+	}
+	if again := s.grab("day/skus/mask", "alice", "k1"); again.Code != engine.CodeGranted || again.Order != first.Order {
+		t.Errorf("the same key: %+v", again)
+	}
+	if other := s.grab("day/skus/mask", "alice", "k2"); other.Code != engine.CodeLimitReached || other.Order != first.Order || other.Count != 1 || other.Amount != 100 {
+		t.Errorf("another key: %+v", other)
+	}
+	if a := s.Grab(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("alice"), IdempotencyKey: []byte("k1"), Quantity: 2}); a.Reason != engine.ReasonKeyReused {
+		t.Errorf("the key with another request: %+v", a)
+	}
+	if bob := s.grab("day/skus/mask", "bob", "k1"); bob.Code != engine.CodeSoldOut || bob.Reason != engine.ReasonSoldOut {
+		t.Errorf("a second shopper: %+v", bob)
+	}
+	if a := s.grab("day/skus/none", "bob", "k1"); a.Code != engine.CodeRefused || a.Reason != engine.ReasonUnknown {
+		t.Errorf("an unknown listing: %+v", a)
+	}
+	if a := s.Grab(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("carol"), IdempotencyKey: []byte("k"), Quantity: 2}); a.Code != engine.CodeSoldOut {
+		t.Errorf("too many of a sold-out listing: %+v", a)
+	}
+	v, err := s.Order("alice", string(s.OrderNo(nil, first.Order)))
+	if err != nil || v.SKU != "mask" || v.Shopper != "alice" {
+		t.Errorf("order: %+v, %v", v, err)
+	}
+	if _, err := s.Order("bob", v.OrderNo); isRefusal(err, engine.ReasonUnknown) != nil {
+		t.Error(isRefusal(err, engine.ReasonUnknown))
+	}
+	if _, err := s.Cancel(t.Context(), "alice", v.OrderNo); err != nil {
+		t.Fatal(err)
+	}
+	if bob := s.grab("day/skus/mask", "bob", "k2"); bob.Code != engine.CodeGranted {
+		t.Errorf("after the release: %+v", bob)
+	}
+}
+
+// TestCrowd sends many shoppers at once, each twice with one key, and checks
+// that exactly the stock was granted, nobody twice, nobody told two things.
+func TestCrowd(t *testing.T) {
+	const stock, shoppers = 200, 2000
+	s := openShop(t, nil)
+	s.plan("day", nil, units("mask", stock))
+	var granted, soldOut atomic.Int64
+	orders := sync.Map{}
+	var wait sync.WaitGroup
+	for i := range shoppers {
+		name := fmt.Sprintf("shopper-%d", i)
+		answers := make(chan engine.Answer, 2)
+		for range 2 {
+			wait.Go(func() { answers <- s.grab("day/skus/mask", name, "key") })
+		}
+		wait.Go(func() {
+			a, b := <-answers, <-answers
+			if a.Code != b.Code || a.Order != b.Order {
+				t.Errorf("%s was told %v %v and %v %v", name, a.Code, a.Order, b.Code, b.Order)
+			}
+			switch a.Code {
+			case engine.CodeGranted:
+				granted.Add(1)
+				if _, twice := orders.LoadOrStore(a.Order, name); twice {
+					t.Errorf("order %v went to two shoppers", a.Order)
+				}
+			case engine.CodeSoldOut:
+				soldOut.Add(1)
+			default:
+				t.Errorf("%s: %+v", name, a)
+			}
+		})
+	}
+	wait.Wait()
+	if granted.Load() != stock || soldOut.Load() != shoppers-stock {
+		t.Errorf("granted %d of %d, sold out %d", granted.Load(), stock, soldOut.Load())
+	}
+	if c := s.counts("day", "mask"); c.Held != stock || c.Available != 0 || c.Shoppers != stock {
+		t.Errorf("counts: %+v", c)
+	}
+}
+
+// TestParkedGrabGetsTheRefusedUnit: of two SKUs in a session with a limit of one
+// unit across both, the unit that the log refuses goes to who parked.
+func TestParkedGrabGetsTheRefusedUnit(t *testing.T) {
+	s := openShop(t, nil)
+	s.plan("day", nil, units("a", 1), units("b", 1))
+	if a := s.grab("day/skus/a", "alice", "k1"); a.Code != engine.CodeGranted {
+		t.Fatalf("alice: %+v", a)
+	}
+	release := s.log.holdEntries()
+	alice, bob := make(chan engine.Answer, 1), make(chan engine.Answer, 1)
+	go func() { alice <- s.grab("day/skus/b", "alice", "k2") }()
+	gate := s.catalogue.Load().byName["day/skus/b"]
+	await(t, "alice's grab in flight", func() bool { return gate.waiting.Load() == 1 && gate.engaged.len() == 1 })
+	go func() { bob <- s.grab("day/skus/b", "bob", "k1") }()
+	await(t, "bob inside", func() bool { return gate.waiting.Load() == 2 })
+	release()
+	if a := <-alice; a.Code != engine.CodeLimitReached || a.Reason != engine.ReasonLimitSession || a.Listing == 0 {
+		t.Errorf("alice: %+v", a)
+	}
+	if b := <-bob; b.Code != engine.CodeGranted {
+		t.Errorf("bob: %+v", b)
+	}
+}
+
+// TestEpochLost: what is in flight when an epoch ends is unknown, asked again
+// under the next, and answered once.
+func TestEpochLost(t *testing.T) {
+	s := openShop(t, nil)
+	s.plan("day", nil, units("mask", 3))
+	s.log.setFail(true)
+	answers := make(chan engine.Answer, 5)
+	for i := range 5 {
+		go func() { answers <- s.grab("day/skus/mask", fmt.Sprintf("s%d", i), "k") }()
+	}
+	<-s.log.lost
+	s.log.setFail(false)
+	s.log.openEpoch(t, 0)
+	granted := 0
+	for range 5 {
+		switch a := <-answers; a.Code {
+		case engine.CodeGranted:
+			granted++
+		case engine.CodeSoldOut:
+		default:
+			t.Errorf("%+v", a)
+		}
+	}
+	if granted != 3 {
+		t.Errorf("granted %d of 3", granted)
+	}
+}
+
+// TestProcessing: a grab whose deadline passes is told where to ask, and then
+// hears the truth: the order, or missed once it can't be any more.
+func TestProcessing(t *testing.T) {
+	s := openShop(t, func(c *Config) { c.GrabTimeout = 20 * time.Millisecond })
+	s.plan("day", nil, units("mask", 3))
+	release := s.log.holdEntries()
+	a := s.grab("day/skus/mask", "alice", "k")
+	if a.Code != engine.CodeProcessing || a.Deadline == 0 {
+		t.Fatalf("%+v", a)
+	}
+	if b, found, err := s.GrabByKey([]byte("alice"), []byte("k"), a.Deadline); err != nil || !found || b.Code != engine.CodeProcessing {
+		t.Errorf("while undecided: %+v %v %v", b, found, err)
+	}
+	if _, found, _ := s.GrabByKey([]byte("alice"), []byte("never"), 0); found {
+		t.Error("a key never seen was found")
+	}
+	release()
+	await(t, "an outcome", func() bool {
+		b, _, _ := s.GrabByKey([]byte("alice"), []byte("k"), a.Deadline)
+		return b.Code == engine.CodeGranted || b.Code == engine.CodeMissed
+	})
+	await(t, "missed for good", func() bool {
+		b, _, _ := s.GrabByKey([]byte("bob"), []byte("k"), a.Deadline)
+		return b.Code == engine.CodeMissed
+	})
+}
+
+// TestActorPanics: its listing recovers from committed state and nobody is told
+// two things; the third panic of an epoch puts the listing in quarantine; the
+// other listing never notices.
+func TestActorPanics(t *testing.T) {
+	s := openShop(t, nil)
+	var faults atomic.Int32
+	s.onGrab = func(x *slot) {
+		if x.gate.name == "day/skus/bad" && faults.Add(-1) >= 0 {
+			panic("made to")
+		}
+	}
+	s.plan("day", func(x *engine.SessionPlan) { x.LimitPerShopper = 0 }, units("bad", 4), units("good", 4))
+	faults.Store(1)
+	if a := s.grab("day/skus/bad", "alice", "k"); a.Code != engine.CodeGranted {
+		t.Errorf("asked again after a panic: %+v", a)
+	}
+	if n := s.Stats().Panics; n != 1 {
+		t.Errorf("%d panics, want 1", n)
+	}
+	faults.Store(2)
+	if a := s.grab("day/skus/bad", "bob", "k"); a.Code != engine.CodeProcessing {
+		t.Errorf("a grab that panics twice: %+v", a)
+	}
+	if st := s.Stats(); st.Panics != 3 || st.Quarantined != 1 {
+		t.Errorf("%+v", st)
+	}
+	if a := s.grab("day/skus/bad", "carol", "k"); a.Code != engine.CodeMissed {
+		t.Errorf("in quarantine: %+v", a)
+	}
+	if a := s.grab("day/skus/bad", "alice", "k"); a.Code != engine.CodeGranted {
+		t.Errorf("a holder in quarantine: %+v", a)
+	}
+	if a := s.grab("day/skus/good", "carol", "k"); a.Code != engine.CodeGranted {
+		t.Errorf("the other listing: %+v", a)
+	}
+	s.log.openEpoch(t, 0)
+	if a := s.grab("day/skus/bad", "dave", "k"); a.Code != engine.CodeGranted {
+		t.Errorf("in the next epoch: %+v", a)
+	}
+}
+
+// TestPanicWithGrabsInFlight: units in flight at an actor that panics are decided
+// by the log, once.
+func TestPanicWithGrabsInFlight(t *testing.T) {
+	s := openShop(t, nil)
+	s.plan("day", nil, units("mask", 2))
+	var fault atomic.Bool
+	s.onGrab = func(*slot) {
+		if fault.CompareAndSwap(true, false) {
+			panic("made to")
+		}
+	}
+	release := s.log.holdEntries()
+	answers := make(chan engine.Answer, 4)
+	gate := s.catalogue.Load().byName["day/skus/mask"]
+	for i := range 3 { // two in flight, one parked
+		go func() { answers <- s.grab("day/skus/mask", fmt.Sprintf("s%d", i), "k") }()
+		await(t, "a grab inside", func() bool { return int(gate.waiting.Load()) == i+1 })
+	}
+	fault.Store(true)
+	go func() { answers <- s.grab("day/skus/mask", "last", "k") }()
+	await(t, "the panic", func() bool { return s.Stats().Panics == 1 })
+	release()
+	granted := 0
+	for range 4 {
+		switch a := <-answers; a.Code {
+		case engine.CodeGranted:
+			granted++
+		case engine.CodeSoldOut:
+		default:
+			t.Errorf("%+v", a)
+		}
+	}
+	if granted != 2 {
+		t.Errorf("granted %d of 2", granted)
+	}
+}
+
+// TestSoldOutForAHolder: whoever holds hears of his order, whoever looks.
+func TestSoldOutForAHolder(t *testing.T) {
+	s := openShop(t, nil)
+	s.plan("day", nil, units("mask", 1))
+	first := s.grab("day/skus/mask", "alice", "k")
+	if a := s.grab("day/skus/mask", "alice", "k"); a.Code != engine.CodeGranted || a.Order != first.Order {
+		t.Errorf("sold out: %+v", a)
+	}
+	for _, action := range []engine.SessionAction{engine.SessionPause, engine.SessionEnd} {
+		if _, err := s.Steer(t.Context(), "ops", "day", action, ""); err != nil {
+			t.Fatal(err)
+		}
+		if a := s.grab("day/skus/mask", "alice", "k"); a.Code != engine.CodeGranted || a.Order != first.Order {
+			t.Errorf("after %s: %+v", action, a)
+		}
+	}
+	if a := s.grab("day/skus/mask", "bob", "k"); a.Code != engine.CodeEnded {
+		t.Errorf("another after the end: %+v", a)
+	}
+}
+
+// TestGrabAndCancelForEver: after the third release nothing changes any more, and
+// no entry is written.
+func TestGrabAndCancelForEver(t *testing.T) {
+	s := openShop(t, nil)
+	s.plan("day", nil, units("mask", 5))
+	releases := 0
+	for i := range 1_000_000 {
+		a := s.grab("day/skus/mask", "alice", fmt.Sprintf("k%d", i))
+		if a.Code == engine.CodeGranted {
+			if _, err := s.Cancel(t.Context(), "alice", string(s.OrderNo(nil, a.Order))); err != nil {
+				t.Fatal(err)
+			}
+			releases++
+			continue
+		}
+		if a.Code != engine.CodeLimitReached || a.Reason != engine.ReasonReleases {
+			t.Fatalf("%+v", a)
+		}
+		if i == 10 {
+			s.log.mu.Lock()
+			s.log.commands = 0
+			s.log.mu.Unlock()
+		}
+	}
+	if releases != engine.MaxReleases {
+		t.Errorf("%d releases", releases)
+	}
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	if s.log.commands != 0 {
+		t.Errorf("%d commands reached the log after the third release", s.log.commands)
+	}
+}
+
+func TestExpiryByTicks(t *testing.T) {
+	s := openShop(t, nil)
+	s.plan("day", func(x *engine.SessionPlan) { x.PayWithin = time.Second }, units("mask", 1))
+	s.grab("day/skus/mask", "alice", "k")
+	await(t, "the unit back", func() bool { return s.counts("day", "mask").Available == 1 })
+	if a := s.grab("day/skus/mask", "bob", "k"); a.Code != engine.CodeGranted {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestWaitingDepth(t *testing.T) {
+	s := openShop(t, func(c *Config) { c.WaitingDepth = 2 })
+	s.plan("day", nil, units("mask", 5))
+	release := s.log.holdEntries()
+	gate := s.catalogue.Load().byName["day/skus/mask"]
+	answers := make(chan engine.Answer, 2)
+	for i := range 2 {
+		go func() { answers <- s.grab("day/skus/mask", fmt.Sprintf("s%d", i), "k") }()
+		await(t, "a grab inside", func() bool { return int(gate.waiting.Load()) == i+1 })
+	}
+	if a := s.grab("day/skus/mask", "late", "k"); a.Code != engine.CodeMissed || a.Reason != engine.ReasonDepth {
+		t.Errorf("waiting room full: %+v", a)
+	}
+	release()
+	for range 2 {
+		if a := <-answers; a.Code != engine.CodeGranted {
+			t.Errorf("%+v", a)
+		}
+	}
+	if a := s.grab("day/skus/mask", "late", "k"); a.Code != engine.CodeGranted {
+		t.Errorf("with room again: %+v", a)
+	}
+}
+
+// TestAdmissionQuota: each shopper counts once, and who was let in stays so.
+func TestAdmissionQuota(t *testing.T) {
+	s := openShop(t, nil)
+	s.plan("day", func(x *engine.SessionPlan) { x.AdmissionMultiple = 1 }, units("other", 1), units("mask", 2))
+	s.grab("day/skus/other", "alice", "k0")
+	for range 3 { // let in, and refused for the session's limit
+		if a := s.grab("day/skus/mask", "alice", "k1"); a.Code != engine.CodeLimitReached {
+			t.Fatalf("%+v", a)
+		}
+	}
+	if a := s.grab("day/skus/mask", "bob", "k"); a.Code != engine.CodeGranted {
+		t.Errorf("%+v", a)
+	}
+	if a := s.grab("day/skus/mask", "carol", "k"); a.Code != engine.CodeMissed || a.Reason != engine.ReasonQuota {
+		t.Errorf("over the quota: %+v", a)
+	}
+	v, _, _ := s.Orders("bob", "", "", 1)
+	if _, err := s.Cancel(t.Context(), "bob", v[0].OrderNo); err != nil {
+		t.Fatal(err)
+	}
+	if a := s.grab("day/skus/mask", "carol", "k"); a.Code != engine.CodeGranted { // a released unit lets one more in
+		t.Errorf("after a release: %+v", a)
+	}
+}
+
+// TestRefusedAllocatesNothing is the budget of the refused path.
+func TestRefusedAllocatesNothing(t *testing.T) {
+	s := openShop(t, nil)
+	s.plan("day", nil, units("mask", 1))
+	s.grab("day/skus/mask", "alice", "k")
+	q := &engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("bob"), IdempotencyKey: []byte("k"), Quantity: 1}
+	if n := testing.AllocsPerRun(1000, func() { s.Grab(q) }); n != 0 {
+		t.Errorf("%v allocations a refused grab", n)
+	}
+}
