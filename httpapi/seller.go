@@ -14,9 +14,11 @@ type Seller interface {
 	// Grab decides a grab, or gives CodeProcessing when its deadline passed. It
 	// allocates nothing where the answer is no without asking anybody.
 	Grab(g *engine.Grab) engine.Answer
-	// GrabByKey tells what became of a grab. found is false where nothing is
-	// known; deadline is the one of a processing answer, or 0 if the shopper
-	// names none.
+	// GrabByKey tells what became of a grab. deadline is the one of a processing
+	// answer, or 0 if the shopper names none. Where the key led to nothing, the
+	// answer is CodeMissed once no grab with that deadline can come true any more,
+	// and CodeProcessing until then; found is false only where neither can be
+	// said, as without a deadline.
 	GrabByKey(shopper, key []byte, deadline engine.Time) (answer engine.Answer, found bool, err error)
 
 	// Order, Orders: the shopper's own. cursor is "" for the newest.

@@ -1,0 +1,120 @@
+package httpapi
+
+import (
+	"context"
+	"mime"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// Role is what an operator may do. Each includes those before it.
+type Role string
+
+// Roles. Viewers read; operators besides change plans, sessions, stock and
+// orders; admins may do everything.
+const (
+	nobody    Role = ""
+	Viewer    Role = "viewer"
+	Operators Role = "operator"
+	Admin     Role = "admin"
+)
+
+// rank orders roles; 0 is none.
+func (r Role) rank() int {
+	switch r {
+	case Viewer:
+		return 1
+	case Operators:
+		return 2
+	case Admin:
+		return 3
+	}
+	return 0
+}
+
+// operator is who asks; the name goes into the audit trail.
+type operator struct {
+	name string
+	role Role
+}
+
+type operatorKey struct{}
+
+func withOperator(ctx context.Context, who operator) context.Context {
+	return context.WithValue(ctx, operatorKey{}, who)
+}
+
+// operatorOf gives the name of who asks.
+func operatorOf(r *http.Request) string {
+	who, _ := r.Context().Value(operatorKey{}).(operator)
+	return who.name
+}
+
+// authorize tells who asks if he has the role that is needed, or answers 401 or
+// 403 itself and gives false.
+func (s *AdminServer) authorize(w http.ResponseWriter, r *http.Request, needs Role) (operator, bool) {
+	token, ok := bearerToken(r.Header.Get("Authorization"))
+	if !ok {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="doorbuster-ops"`)
+		s.problem(w, r, unauthorized, "Send Authorization: Bearer and an operator's token.")
+		return operator{}, false
+	}
+	b, err := s.tokens.check([]byte(token))
+	if err != nil || b.role.rank() == 0 {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="doorbuster-ops", error="invalid_token"`)
+		s.problem(w, r, unauthorized, "The token is not valid, or not any more. Get a new one.")
+		return operator{}, false
+	}
+	if b.role.rank() < needs.rank() {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="doorbuster-ops", error="insufficient_scope"`)
+		s.problem(w, r, forbidden, "This needs the role "+string(needs)+"; the token has "+string(b.role)+".")
+		return operator{}, false
+	}
+	return operator{name: string(b.subject), role: b.role}, true
+}
+
+// sameSite refuses what a page of another site may have sent in an operator's
+// name, and bodies of types that such a page can send unasked. Without tokens
+// (dev) that is all that stands between a page and the sale.
+func (s *AdminServer) sameSite(w http.ResponseWriter, r *http.Request) bool {
+	if s.dev && !loopbackHost(r.Host) {
+		s.problem(w, r, crossSite, "With --dev this answers only to localhost and loopback addresses.")
+		return false
+	}
+	if s.origins.Check(r) != nil {
+		s.problem(w, r, crossSite, "Changes are taken from the console's own pages and from programs, not from pages of other sites.")
+		return false
+	}
+	if r.Method != http.MethodPost || r.ContentLength == 0 {
+		return true
+	}
+	given := r.Header.Get("Content-Type")
+	kind, _, err := mime.ParseMediaType(given)
+	plan := r.URL.Path == "/admin/v1/plan"
+	switch {
+	case err == nil && kind == "application/json":
+		return true
+	case err == nil && plan && (kind == "application/yaml" || kind == "application/x-yaml" || kind == "text/yaml" || kind == "text/x-yaml"):
+		return true
+	case plan:
+		s.problem(w, r, wrongMediaType, "Send Content-Type: application/yaml or application/json with a plan.")
+	default:
+		s.problem(w, r, wrongMediaType, "Send Content-Type: application/json.")
+	}
+	return false
+}
+
+// loopbackHost tells whether a Host header names this machine itself.
+func loopbackHost(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}

@@ -1,0 +1,316 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"doorbuster/engine"
+)
+
+// Bounds of the operations API.
+const (
+	adminHeaderTimeout = 5 * time.Second
+	adminReadTimeout   = 30 * time.Second
+	adminWriteTimeout  = 60 * time.Second
+	adminIdleTimeout   = 75 * time.Second
+	adminHeaderBytes   = 16 << 10
+	adminBodyBytes     = 64 << 10
+	maxPlanTextBytes   = 4 << 20
+)
+
+// AdminConfig says how the operations API is served.
+type AdminConfig struct {
+	// Operator and Cluster answer; both required.
+	Operator Operator
+	Cluster  ClusterView
+	// ParsePlan reads the text of a plan, YAML or JSON, or tells all that is
+	// wrong with it; required. It must be safe for concurrent use.
+	ParsePlan func(text []byte) (*engine.Plan, []PlanProblem)
+
+	// Dev asks for no token, and answers only to loopback host names, so that a
+	// page elsewhere can't reach it by a name of its own that leads here. For
+	// loopback addresses only; whoever listens sees to that.
+	Dev bool
+	// Tokens are the keys that operators' tokens are checked with; required
+	// without Dev. They must not be the shoppers' keys.
+	Tokens TokenKeys
+	// OpenMetrics lets /metrics be read without a token, for a scraper that has
+	// none on a network that is trusted.
+	OpenMetrics bool
+
+	// RequestTimeout bounds what one request waits for. Default 10 s; plans have
+	// three times as long.
+	RequestTimeout time.Duration
+
+	// Logger hears of faults. Default: nowhere.
+	Logger *slog.Logger
+	// Registerer takes this API's metrics, Gatherer gives those of the process.
+	// Default: none.
+	Registerer prometheus.Registerer
+	Gatherer   prometheus.Gatherer
+}
+
+// AdminServer serves the operations API. Its methods are safe for concurrent use.
+type AdminServer struct {
+	operator  Operator
+	cluster   ClusterView
+	parsePlan func([]byte) (*engine.Plan, []PlanProblem)
+	dev       bool
+	timeout   time.Duration
+	log       *slog.Logger
+	tokens    *tokenChecker // nil with dev
+	exposed   http.Handler  // the metrics
+	origins   *http.CrossOriginProtection
+	metrics   *apiMetrics
+	openPages map[string]bool // patterns that need no role whatever the table says
+	mux       *http.ServeMux
+	http      *http.Server
+}
+
+// NewAdmin makes a server of the operations API, or reports everything that is
+// wrong with cfg.
+func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
+	var errs []error
+	if cfg.Operator == nil {
+		errs = append(errs, errors.New("Operator is missing"))
+	}
+	if cfg.Cluster == nil {
+		errs = append(errs, errors.New("Cluster is missing"))
+	}
+	if cfg.ParsePlan == nil {
+		errs = append(errs, errors.New("ParsePlan is missing"))
+	}
+	fill(&cfg.RequestTimeout, 10*time.Second)
+	if most := adminWriteTimeout / planPatience / 2; cfg.RequestTimeout < time.Millisecond || cfg.RequestTimeout > most {
+		errs = append(errs, fmt.Errorf("RequestTimeout is %s; it must be 1ms to %s", cfg.RequestTimeout, most))
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &AdminServer{
+		operator: cfg.Operator, cluster: cfg.Cluster, parsePlan: cfg.ParsePlan, dev: cfg.Dev, timeout: cfg.RequestTimeout,
+		log: cfg.Logger, origins: http.NewCrossOriginProtection(), metrics: newAPIMetrics("admin"), exposed: http.NotFoundHandler(),
+		openPages: map[string]bool{"/metrics": cfg.OpenMetrics},
+	}
+	if cfg.Gatherer != nil {
+		s.exposed = promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{
+			ErrorLog: slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelError), MaxRequestsInFlight: 4, Timeout: cfg.RequestTimeout,
+		})
+	}
+	if !cfg.Dev {
+		const remembered = 1024 // operators are few
+		tokens, err := newTokenChecker(OpsToken, cfg.Tokens, remembered)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("Tokens: %w", err))
+		}
+		s.tokens = tokens
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("operations API: %w", err)
+	}
+	if cfg.Registerer != nil {
+		if err := cfg.Registerer.Register(s.metrics); err != nil {
+			return nil, fmt.Errorf("operations API: register metrics: %w", err)
+		}
+	}
+	s.route()
+	s.http = &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: adminHeaderTimeout,
+		ReadTimeout:       adminReadTimeout,
+		WriteTimeout:      adminWriteTimeout,
+		IdleTimeout:       adminIdleTimeout,
+		MaxHeaderBytes:    adminHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
+	}
+	return s, nil
+}
+
+// Serve answers what comes in at ln until Shutdown, and then gives nil. It
+// closes ln.
+func (s *AdminServer) Serve(ln net.Listener) error {
+	if err := s.http.Serve(ln); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve operators at %s: %w", ln.Addr(), err)
+	}
+	return nil
+}
+
+// Shutdown takes no more connections and waits until the requests in flight
+// have been answered, or until ctx ends, whose error it then gives.
+func (s *AdminServer) Shutdown(ctx context.Context) error {
+	if err := s.http.Shutdown(ctx); err != nil {
+		return fmt.Errorf("shut down the operations API: %w", err)
+	}
+	return nil
+}
+
+// planPatience is how many times longer a plan may take than other requests.
+const planPatience = 3
+
+// adminRoute is one method of one path.
+type adminRoute struct {
+	method  string
+	pattern string // of http.ServeMux
+	needs   Role   // the least role; nobody is open to all
+	handle  func(*AdminServer, http.ResponseWriter, *http.Request)
+}
+
+// adminRoutes is every route of the operations API, with who may use it.
+var adminRoutes = []adminRoute{
+	{"GET", "/livez", nobody, (*AdminServer).live},
+	{"GET", "/readyz", nobody, (*AdminServer).ready},
+	{"GET", "/metrics", Viewer, (*AdminServer).exposeMetrics},
+	{"GET", "/openapi.json", nobody, (*AdminServer).openAPI},
+
+	{"POST", "/admin/v1/plan", Operators, (*AdminServer).applyPlan},
+	{"GET", "/admin/v1/products", Viewer, (*AdminServer).products},
+	{"GET", "/admin/v1/sales", Viewer, (*AdminServer).sales},
+	{"GET", "/admin/v1/sessions", Viewer, (*AdminServer).sessions},
+	{"GET", "/admin/v1/sessions/{session}", Viewer, (*AdminServer).session},
+	{"POST", "/admin/v1/sessions/{session}/publish", Operators, steer(engine.SessionPublish)},
+	{"POST", "/admin/v1/sessions/{session}/pause", Operators, steer(engine.SessionPause)},
+	{"POST", "/admin/v1/sessions/{session}/resume", Operators, steer(engine.SessionResume)},
+	{"POST", "/admin/v1/sessions/{session}/end", Operators, steer(engine.SessionEnd)},
+	{"GET", "/admin/v1/sessions/{session}/skus/{sku}", Viewer, (*AdminServer).counts},
+	{"POST", "/admin/v1/sessions/{session}/skus/{sku}/stock", Operators, (*AdminServer).addStock},
+	{"GET", "/admin/v1/orders", Viewer, (*AdminServer).orders},
+	{"GET", "/admin/v1/orders/{order_no}", Viewer, (*AdminServer).order},
+	{"POST", "/admin/v1/orders/{order_no}/void", Operators, (*AdminServer).void},
+	{"POST", "/admin/v1/orders/{order_no}/extend", Operators, (*AdminServer).extend},
+	{"GET", "/admin/v1/cluster", Viewer, (*AdminServer).clusterStatus},
+}
+
+// route builds the mux: one handler a path, which tells its methods apart, so
+// that a wrong one gets a problem document and an Allow header.
+func (s *AdminServer) route() {
+	s.mux = http.NewServeMux()
+	var patterns []string
+	byPattern := map[string][]*adminRoute{}
+	for i := range adminRoutes {
+		r := &adminRoutes[i]
+		if byPattern[r.pattern] == nil {
+			patterns = append(patterns, r.pattern)
+		}
+		byPattern[r.pattern] = append(byPattern[r.pattern], r)
+	}
+	for _, pattern := range patterns {
+		routes := byPattern[pattern]
+		var allow []string
+		for _, r := range routes {
+			allow = append(allow, r.method)
+			if r.method == http.MethodGet {
+				allow = append(allow, http.MethodHead)
+			}
+		}
+		allowed := strings.Join(allow, ", ")
+		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			method := r.Method
+			if method == http.MethodHead {
+				method = http.MethodGet
+			}
+			at := slices.IndexFunc(routes, func(c *adminRoute) bool { return c.method == method })
+			if at < 0 {
+				w.Header().Set("Allow", allowed)
+				s.problem(w, r, wrongMethod, "Use "+allowed+".")
+				return
+			}
+			s.serve(w, r, routes[at])
+		})
+	}
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.problem(w, r, notFound, "No route has this path. See /openapi.json.")
+	})
+}
+
+// serve checks who asks and hands the request to its route.
+func (s *AdminServer) serve(w http.ResponseWriter, r *http.Request, to *adminRoute) {
+	who := operator{name: "dev", role: Admin}
+	if !s.dev && to.needs != nobody && !s.openPages[to.pattern] {
+		var ok bool
+		if who, ok = s.authorize(w, r, to.needs); !ok {
+			return
+		}
+	}
+	limit, patience := int64(adminBodyBytes), s.timeout
+	if to.pattern == "/admin/v1/plan" {
+		limit, patience = maxPlanTextBytes, planPatience*s.timeout
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, limit)
+	ctx, stop := context.WithTimeout(withOperator(r.Context(), who), patience)
+	defer stop()
+	to.handle(s, w, r.WithContext(ctx))
+}
+
+// ServeHTTP implements http.Handler. A panic is answered and ends nothing else.
+func (s *AdminServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		if p == http.ErrAbortHandler {
+			panic(p)
+		}
+		s.metrics.panicked.Add(1)
+		s.log.Error("admin handler panicked", "path", r.URL.Path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		s.problem(w, r, internalFault, "It was noted. Asking again may help.")
+	}()
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store")
+	if s.sameSite(w, r) {
+		s.mux.ServeHTTP(w, r)
+	}
+}
+
+// reply answers with v as JSON.
+func (s *AdminServer) reply(w http.ResponseWriter, r *http.Request, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		s.failed(w, r, fmt.Errorf("encode the answer: %w", err))
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	// Whoever asked may have gone; there is nobody left to tell.
+	_, _ = w.Write(append(body, '\n'))
+}
+
+func (s *AdminServer) live(w http.ResponseWriter, r *http.Request) {
+	s.reply(w, r, http.StatusOK, map[string]bool{"live": true})
+}
+
+// ready says whether the node serves; what is missing helps an operator, and is
+// no secret.
+func (s *AdminServer) ready(w http.ResponseWriter, r *http.Request) {
+	if err := s.cluster.Ready(); err != nil {
+		s.problem(w, r, unavailable, "Not ready: "+err.Error()+".")
+		return
+	}
+	s.reply(w, r, http.StatusOK, map[string]bool{"ready": true})
+}
+
+func (s *AdminServer) exposeMetrics(w http.ResponseWriter, r *http.Request) {
+	s.exposed.ServeHTTP(w, r)
+}
+
+func (s *AdminServer) clusterStatus(w http.ResponseWriter, r *http.Request) {
+	status := s.cluster.Status()
+	if status.Nodes == nil {
+		status.Nodes = []NodeStatus{}
+	}
+	s.reply(w, r, http.StatusOK, status)
+}

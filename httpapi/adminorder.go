@@ -1,0 +1,157 @@
+package httpapi
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+
+	"doorbuster/engine"
+)
+
+// Pages of the orders that an operator looks for.
+const (
+	usualFound = 100
+	mostFound  = 1000
+)
+
+// orderJSON is an order as operators see it.
+type orderJSON struct {
+	OrderNo   string        `json:"order_no"`
+	Shopper   string        `json:"shopper"`
+	Session   string        `json:"session"`
+	SKU       string        `json:"sku"`
+	Quantity  uint32        `json:"quantity"`
+	Amount    int64         `json:"amount"`
+	Currency  string        `json:"currency"`
+	State     string        `json:"state"`
+	GrantedAt string        `json:"granted_at"`
+	PayBy     string        `json:"pay_by"`
+	ChangedAt string        `json:"changed_at"`
+	PaymentID string        `json:"payment_id,omitempty"`
+	Receiver  *receiverJSON `json:"receiver,omitempty"`
+}
+
+type receiverJSON struct {
+	Name    string `json:"name"`
+	Phone   string `json:"phone"`
+	Address string `json:"address"`
+}
+
+func orderOf(o *engine.OrderView) orderJSON {
+	j := orderJSON{OrderNo: o.OrderNo, Shopper: o.Shopper, Session: o.Session, SKU: o.SKU, Quantity: o.Quantity, Amount: o.Amount,
+		Currency: o.Currency, State: o.State.String(), GrantedAt: rfc3339(o.GrantedAt), PayBy: rfc3339(o.PayBy),
+		ChangedAt: rfc3339(o.ChangedAt), PaymentID: o.PaymentID}
+	if o.HasReceiver {
+		j.Receiver = &receiverJSON{o.Receiver.Name, o.Receiver.Phone, o.Receiver.Address}
+	}
+	return j
+}
+
+// parseFilter reads what an operator looks for. wrong says what is wrong with
+// it, "" if nothing.
+func parseFilter(q url.Values) (f engine.OrderFilter, wrong string) {
+	f = engine.OrderFilter{OrderNo: q.Get("order_no"), Shopper: q.Get("shopper"), Session: q.Get("session"), SKU: q.Get("sku"), Cursor: q.Get("cursor")}
+	if f.Limit, wrong = pageSize(q.Get("limit"), usualFound, mostFound); wrong != "" {
+		return f, wrong
+	}
+	switch {
+	case f.OrderNo != "" && !engine.ValidID(f.OrderNo):
+		return f, "The order_no is no order number."
+	case f.Shopper != "" && !engine.ValidShopper(f.Shopper):
+		return f, "The shopper is no valid id."
+	case f.Session != "" && !engine.ValidID(f.Session):
+		return f, "The session is no valid id."
+	case f.SKU != "" && !engine.ValidID(f.SKU):
+		return f, "The sku is no valid id."
+	case len(f.Cursor) > maxCursorBytes:
+		return f, "The cursor is none that was given out."
+	}
+	if given := q.Get("state"); given != "" {
+		var ok bool
+		if f.State, ok = engine.ParseOrderState(given); !ok {
+			return f, "There is no such state. Take one of held, paid, expired, cancelled, voided, refund_due, refunded, shipped, received, completed."
+		}
+	}
+	for _, bound := range [...]struct {
+		name string
+		to   *engine.Time
+	}{{"from", &f.From}, {"to", &f.To}} {
+		given := q.Get(bound.name)
+		if given == "" {
+			continue
+		}
+		t, err := time.Parse(time.RFC3339, given)
+		if err != nil || t.UnixMilli() <= 0 {
+			return f, bound.name + " must be a time such as 2026-09-20T02:15:00Z (RFC 3339)."
+		}
+		*bound.to = engine.TimeOf(t)
+	}
+	return f, ""
+}
+
+func (s *AdminServer) orders(w http.ResponseWriter, r *http.Request) {
+	filter, wrong := parseFilter(r.URL.Query())
+	if wrong != "" {
+		s.problem(w, r, malformed, wrong)
+		return
+	}
+	found, next, err := s.operator.FindOrders(filter)
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	list := make([]orderJSON, 0, len(found))
+	for i := range found {
+		list = append(list, orderOf(&found[i]))
+	}
+	s.reply(w, r, http.StatusOK, struct {
+		Orders []orderJSON `json:"orders"`
+		Cursor string      `json:"cursor,omitempty"`
+	}{list, next})
+}
+
+func (s *AdminServer) order(w http.ResponseWriter, r *http.Request) {
+	found, _, err := s.operator.FindOrders(engine.OrderFilter{OrderNo: r.PathValue("order_no"), Limit: 1})
+	if err == nil && len(found) == 0 {
+		err = &engine.Refusal{Reason: engine.ReasonUnknown}
+	}
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	s.reply(w, r, http.StatusOK, orderOf(&found[0]))
+}
+
+func (s *AdminServer) void(w http.ResponseWriter, r *http.Request) {
+	var request noted
+	if !s.decode(w, r, &request, func() string { return request.wrong() }) {
+		return
+	}
+	o, err := s.operator.Void(r.Context(), operatorOf(r), r.PathValue("order_no"), request.Note)
+	s.orderOrError(w, r, &o, err)
+}
+
+func (s *AdminServer) extend(w http.ResponseWriter, r *http.Request) {
+	var request struct {
+		noted
+		PayBy time.Time `json:"pay_by"`
+	}
+	if !s.decode(w, r, &request, func() string {
+		if request.PayBy.UnixMilli() <= 0 {
+			return "pay_by must be there: a time such as 2026-09-20T02:15:00Z (RFC 3339)."
+		}
+		return request.wrong()
+	}) {
+		return
+	}
+	o, err := s.operator.Extend(r.Context(), operatorOf(r), r.PathValue("order_no"), engine.TimeOf(request.PayBy), request.Note)
+	s.orderOrError(w, r, &o, err)
+}
+
+func (s *AdminServer) orderOrError(w http.ResponseWriter, r *http.Request, o *engine.OrderView, err error) {
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	s.reply(w, r, http.StatusOK, orderOf(o))
+}

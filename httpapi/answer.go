@@ -1,0 +1,188 @@
+package httpapi
+
+import (
+	"strconv"
+
+	"github.com/valyala/fasthttp"
+
+	"doorbuster/engine"
+)
+
+// prepareMessages takes the messages apart, and builds whole the bodies of
+// those that have nothing to fill in.
+func (s *ShopperServer) prepareMessages() {
+	for m := range messageTable {
+		for in, text := range messageTable[m] {
+			s.phrases[m][in] = parsePhrase(text)
+		}
+	}
+	for _, fixed := range []struct {
+		m    message
+		code engine.Code
+	}{
+		{msgSoldOut, engine.CodeSoldOut}, {msgGone, engine.CodeSoldOut}, {msgPaused, engine.CodeNotOpen}, {msgEnded, engine.CodeEnded},
+		{msgNotReserved, engine.CodeNotReserved}, {msgTicketRequired, engine.CodeTicketRequired}, {msgMissed, engine.CodeMissed},
+	} {
+		for in := range languages {
+			body := append(appendCode(nil, fixed.code), s.phrases[fixed.m][in][0].text...)
+			s.prebuilt[fixed.m][in] = append(body, `"}`...)
+		}
+	}
+}
+
+// appendCode begins an answer, up to the opening quote of its message.
+func appendCode(dst []byte, code engine.Code) []byte {
+	dst = append(dst, `{"code":"`...)
+	dst = append(dst, code.String()...)
+	return append(dst, `","message":"`...)
+}
+
+// answer writes call.answer to the response. Answers without anything to fill
+// in are whole already; the others are put together in call's own buffer. key
+// is the grab's, for where to ask again.
+func (s *ShopperServer) answer(ctx *fasthttp.RequestCtx, call *grabCall, key []byte) {
+	a := &call.answer
+	if a.Code == engine.CodeRefused {
+		s.refused(ctx, a)
+		return
+	}
+	ctx.Response.Header.SetContentTypeBytes(jsonType)
+	ctx.Response.Header.SetCanonical(headerCacheControl, noStore)
+	in := languageOf(ctx.Request.Header.PeekCanonical(headerLanguage))
+	now := engine.Time(0)
+	if a.Code == engine.CodeGranted {
+		now = s.seller.Now()
+	}
+	m := messageFor(a, now)
+	if body := s.prebuilt[m][in]; body != nil {
+		ctx.Response.SetBodyRaw(body)
+		return
+	}
+	b := s.appendPhrase(appendCode(call.body[:0], a.Code), m, in, a, now, key)
+	b = append(b, '"')
+	switch a.Code {
+	case engine.CodeProcessing:
+		b = append(b, `,"result_url":"`...)
+		from := len(b)
+		b = appendResultURL(b, key, a.Deadline)
+		ctx.Response.SetStatusCode(fasthttp.StatusAccepted)
+		ctx.Response.Header.SetBytesV("Location", b[from:])
+		ctx.Response.Header.Set("Retry-After", retrySeconds)
+		b = append(b, '"')
+	case engine.CodeNotOpen:
+		b = append(b, `,"start":`...)
+		b = appendTime(b, a.Start)
+	case engine.CodeGranted, engine.CodeLimitReached:
+		if !a.Order.IsZero() {
+			b = append(b, `,"order":`...)
+			b = s.appendAnswerOrder(b, a)
+		}
+	}
+	call.body = append(b, '}')
+	ctx.Response.SetBody(call.body) // copies: call is used again before this is sent
+}
+
+// refused answers a grab that no state of things would allow.
+func (s *ShopperServer) refused(ctx *fasthttp.RequestCtx, a *engine.Answer) {
+	switch a.Reason {
+	case engine.ReasonQuantity:
+		s.problem(ctx, badQuantity, "One grab of this listing may be for 1 to "+strconv.FormatUint(uint64(a.Limit), 10)+" units.")
+	case engine.ReasonKeyReused:
+		s.problem(ctx, keyReused, refusalTable[engine.ReasonKeyReused].detail)
+	default:
+		s.problem(ctx, unknownListing, "No session offers this SKU. The sessions are listed at /v1/sessions.")
+	}
+}
+
+// appendPhrase appends message m with its placeholders filled in from a, inside
+// a JSON string.
+func (s *ShopperServer) appendPhrase(b []byte, m message, in language, a *engine.Answer, now engine.Time, key []byte) []byte {
+	for i := range s.phrases[m][in] {
+		piece := &s.phrases[m][in][i]
+		b = append(b, piece.text...)
+		switch piece.then {
+		case blankPayWithin:
+			b = appendDuration(b, a.PayBy.Sub(now), in)
+		case blankPosition, blankCount:
+			b = strconv.AppendUint(b, uint64(a.Count), 10)
+		case blankScope:
+			scope := scopeListing
+			if a.Reason == engine.ReasonLimitSession {
+				scope = scopeSession
+			}
+			b = s.appendPhrase(b, scope, in, a, now, key)
+		case blankStart, blankDrawAt:
+			b = appendMoment(b, a.Start)
+		case blankResultURL:
+			b = appendResultURL(b, key, a.Deadline)
+		}
+	}
+	return b
+}
+
+// appendResultURL appends where to ask what became of a grab. Nothing in it
+// needs escaping in JSON.
+func appendResultURL(b, key []byte, deadline engine.Time) []byte {
+	b = append(b, "/v1/grabs/"...)
+	for _, c := range key {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '.', c == '_', c == '~':
+			b = append(b, c)
+		default:
+			b = append(b, '%', upperHex[c>>4], upperHex[c&15])
+		}
+	}
+	b = append(b, "?deadline="...)
+	return strconv.AppendInt(b, int64(deadline), 10)
+}
+
+const upperHex = "0123456789ABCDEF"
+
+// appendAnswerOrder appends the order that an answer carries.
+func (s *ShopperServer) appendAnswerOrder(b []byte, a *engine.Answer) []byte {
+	session, sku, currency := s.seller.ListingOf(a.Listing)
+	b = append(b, `{"order_no":"`...)
+	b = s.seller.OrderNo(b, a.Order)
+	b = append(b, '"')
+	b = appendOrderTerms(b, session, sku, a.Quantity, a.Amount, currency, a.State, a.PayBy)
+	return append(b, '}')
+}
+
+// appendOrderTerms appends what every order object has after its number.
+func appendOrderTerms(b []byte, session, sku string, quantity uint32, amount int64, currency string, state engine.OrderState, payBy engine.Time) []byte {
+	b = append(b, `,"session":`...)
+	b = appendString(b, session)
+	b = append(b, `,"sku":`...)
+	b = appendString(b, sku)
+	b = append(b, `,"quantity":`...)
+	b = strconv.AppendUint(b, uint64(quantity), 10)
+	b = append(b, `,"amount":`...)
+	b = strconv.AppendInt(b, amount, 10)
+	b = append(b, `,"currency":`...)
+	b = appendString(b, currency)
+	b = append(b, `,"state":"`...)
+	b = append(b, state.String()...)
+	b = append(b, `","pay_by":`...)
+	return appendTime(b, payBy)
+}
+
+// appendOrder appends an order as its shopper sees it.
+func appendOrder(b []byte, o *engine.OrderView) []byte {
+	b = append(b, `{"order_no":`...)
+	b = appendString(b, o.OrderNo)
+	b = appendOrderTerms(b, o.Session, o.SKU, o.Quantity, o.Amount, o.Currency, o.State, o.PayBy)
+	b = append(b, `,"granted_at":`...)
+	b = appendTime(b, o.GrantedAt)
+	b = append(b, `,"changed_at":`...)
+	b = appendTime(b, o.ChangedAt)
+	if o.HasReceiver {
+		b = append(b, `,"receiver":{"name":`...)
+		b = appendString(b, o.Receiver.Name)
+		b = append(b, `,"phone":`...)
+		b = appendString(b, o.Receiver.Phone)
+		b = append(b, `,"address":`...)
+		b = appendString(b, o.Receiver.Address)
+		b = append(b, '}')
+	}
+	return append(b, '}')
+}

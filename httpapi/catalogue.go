@@ -1,0 +1,297 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+
+	"doorbuster/engine"
+)
+
+// What operators see of the catalogue.
+type (
+	productJSON struct {
+		ID        string            `json:"id"`
+		Name      map[string]string `json:"name"`
+		Image     string            `json:"image,omitempty"`
+		Supplier  string            `json:"supplier,omitempty"`
+		ListPrice int64             `json:"list_price"`
+		Currency  string            `json:"currency"`
+		Place     *placeJSON        `json:"place,omitempty"`
+	}
+	placeJSON struct {
+		Latitude  float64 `json:"latitude"`
+		Longitude float64 `json:"longitude"`
+	}
+	saleJSON struct {
+		ID       string            `json:"id"`
+		Name     map[string]string `json:"name"`
+		Timezone string            `json:"timezone"`
+	}
+	sessionJSON struct {
+		ID                string            `json:"id"`
+		Sale              string            `json:"sale"`
+		SaleName          map[string]string `json:"sale_name"`
+		State             string            `json:"state"`
+		Paused            bool              `json:"paused"`
+		Start             string            `json:"start"`
+		End               string            `json:"end"`
+		PayWithinSeconds  float64           `json:"pay_within_seconds"`
+		PayGraceSeconds   float64           `json:"pay_grace_seconds"`
+		LimitPerShopper   uint32            `json:"limit_per_shopper"`
+		AdmissionMultiple uint32            `json:"admission_multiple"`
+		Listings          []listingJSON     `json:"listings"`
+	}
+	listingJSON struct {
+		SKU             string            `json:"sku"`
+		Name            map[string]string `json:"name"`
+		Price           int64             `json:"price"`
+		ListPrice       int64             `json:"list_price"`
+		Currency        string            `json:"currency"`
+		Shown           int64             `json:"shown"`
+		State           string            `json:"state"`
+		LimitPerShopper uint32            `json:"limit_per_shopper"`
+		SortOrder       int32             `json:"sort_order"`
+		Counts          *countsJSON       `json:"counts,omitempty"`
+	}
+	countsJSON struct {
+		Session    string `json:"session"`
+		SKU        string `json:"sku"`
+		Stock      int64  `json:"stock"`
+		Available  int64  `json:"available"`
+		Held       int64  `json:"held"`
+		Paid       int64  `json:"paid"`
+		Waitlisted int64  `json:"waitlisted"`
+		Shoppers   int64  `json:"shoppers"`
+		State      string `json:"state"`
+		LogIndex   uint64 `json:"log_index"`
+	}
+)
+
+func textJSON(t engine.Text) map[string]string {
+	m := make(map[string]string, len(t))
+	for _, w := range t {
+		m[w.Lang] = w.Text
+	}
+	return m
+}
+
+func countsOf(c *engine.Counts) *countsJSON {
+	return &countsJSON{Session: c.Session, SKU: c.SKU, Stock: c.Stock, Available: c.Available, Held: c.Held, Paid: c.Paid,
+		Shoppers: c.Shoppers, State: c.State.String(), LogIndex: uint64(c.LogIndex)}
+}
+
+func sessionOf(x *engine.SessionView) sessionJSON {
+	j := sessionJSON{
+		ID: x.ID, Sale: x.Sale, SaleName: textJSON(x.SaleName), State: x.State.String(), Paused: x.Paused,
+		Start: rfc3339(x.Start), End: rfc3339(x.End),
+		PayWithinSeconds: float64(x.PayWithinMS) / 1000, PayGraceSeconds: float64(x.PayGraceMS) / 1000,
+		LimitPerShopper: x.LimitPerShopper, AdmissionMultiple: x.AdmissionMultiple, Listings: make([]listingJSON, 0, len(x.Listings)),
+	}
+	for i := range x.Listings {
+		l := &x.Listings[i]
+		j.Listings = append(j.Listings, listingJSON{SKU: l.SKU, Name: textJSON(l.Name), Price: l.Price, ListPrice: l.ListPrice,
+			Currency: l.Currency, Shown: l.Stock, State: l.State.String(), LimitPerShopper: l.LimitPerShopper, SortOrder: l.SortOrder})
+	}
+	return j
+}
+
+func (s *AdminServer) products(w http.ResponseWriter, r *http.Request) {
+	products := s.operator.Products()
+	list := make([]productJSON, 0, len(products))
+	for i := range products {
+		p := &products[i]
+		j := productJSON{ID: p.ID, Name: textJSON(p.Name), Image: p.Image, Supplier: p.Supplier, ListPrice: p.ListPrice, Currency: p.Currency}
+		if p.Place != nil {
+			j.Place = &placeJSON{p.Place.Latitude, p.Place.Longitude}
+		}
+		list = append(list, j)
+	}
+	s.reply(w, r, http.StatusOK, map[string]any{"products": list})
+}
+
+func (s *AdminServer) sales(w http.ResponseWriter, r *http.Request) {
+	sales := s.operator.Sales()
+	list := make([]saleJSON, 0, len(sales))
+	for _, x := range sales {
+		list = append(list, saleJSON{x.ID, textJSON(x.Name), x.Timezone})
+	}
+	s.reply(w, r, http.StatusOK, map[string]any{"sales": list})
+}
+
+func (s *AdminServer) sessions(w http.ResponseWriter, r *http.Request) {
+	views := s.operator.AllSessions()
+	list := make([]sessionJSON, 0, len(views))
+	for i := range views {
+		list = append(list, sessionOf(&views[i]))
+	}
+	s.reply(w, r, http.StatusOK, map[string]any{"sessions": list})
+}
+
+// session shows one session, its listings with their exact counts. The counts
+// are each exact for their listing, but not all of one log index.
+func (s *AdminServer) session(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("session")
+	views := s.operator.AllSessions()
+	for i := range views {
+		if views[i].ID != id {
+			continue
+		}
+		j := sessionOf(&views[i])
+		for l := range j.Listings {
+			c, err := s.operator.Counts(id, j.Listings[l].SKU)
+			if err != nil {
+				s.failed(w, r, err)
+				return
+			}
+			j.Listings[l].Counts = countsOf(&c)
+		}
+		s.reply(w, r, http.StatusOK, j)
+		return
+	}
+	s.problem(w, r, notFound, "No session has this id. The sessions are listed at /admin/v1/sessions.")
+}
+
+// noted is what a change may say of why it is made.
+type noted struct {
+	Note string `json:"note"`
+}
+
+func (n noted) wrong() string {
+	if n.Note != "" && !validText(n.Note) {
+		return fmt.Sprintf("The note may have %d bytes of text without control characters.", engine.MaxTextBytes)
+	}
+	return ""
+}
+
+// steer makes the handler of one action on a session.
+func steer(action engine.SessionAction) func(*AdminServer, http.ResponseWriter, *http.Request) {
+	return func(s *AdminServer, w http.ResponseWriter, r *http.Request) {
+		var request noted
+		if !s.decode(w, r, &request, func() string { return request.wrong() }) {
+			return
+		}
+		x, err := s.operator.Steer(r.Context(), operatorOf(r), r.PathValue("session"), action, request.Note)
+		if err != nil {
+			s.failed(w, r, err)
+			return
+		}
+		s.reply(w, r, http.StatusOK, sessionOf(&x))
+	}
+}
+
+func (s *AdminServer) counts(w http.ResponseWriter, r *http.Request) {
+	c, err := s.operator.Counts(r.PathValue("session"), r.PathValue("sku"))
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	s.reply(w, r, http.StatusOK, countsOf(&c))
+}
+
+// addStock puts more units up, or with a negative number takes free ones away.
+func (s *AdminServer) addStock(w http.ResponseWriter, r *http.Request) {
+	var request struct {
+		noted
+		Units *int64 `json:"units"`
+	}
+	if !s.decode(w, r, &request, func() string {
+		if n := request.Units; n == nil || *n == 0 || *n > engine.MaxStock || *n < -engine.MaxStock {
+			return fmt.Sprintf("The units must be there: up to %d to add, or below 0 to take away free ones.", engine.MaxStock)
+		}
+		return request.wrong()
+	}) {
+		return
+	}
+	c, err := s.operator.AddStock(r.Context(), operatorOf(r), r.PathValue("session"), r.PathValue("sku"), *request.Units, request.Note)
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	s.reply(w, r, http.StatusOK, countsOf(&c))
+}
+
+// decode reads the body of a change into v, unless it is empty, and then asks
+// check what is wrong with it. It answers a problem itself and gives false.
+func (s *AdminServer) decode(w http.ResponseWriter, r *http.Request, v any, check func() string) bool {
+	body, ok := s.body(w, r)
+	if !ok {
+		return false
+	}
+	wrong := ""
+	if len(body) > 0 {
+		wrong = decodeStrictly(body, v)
+	}
+	if wrong == "" {
+		wrong = check()
+	}
+	if wrong != "" {
+		s.problem(w, r, malformed, wrong)
+		return false
+	}
+	return true
+}
+
+// body reads a body, or answers 413 or 400 itself and gives false.
+func (s *AdminServer) body(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
+	body, err := io.ReadAll(r.Body)
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		s.problem(w, r, tooLarge, "The body may have "+strconv.FormatInt(large.Limit, 10)+" bytes.")
+	case err != nil:
+		s.problem(w, r, malformed, "The body broke off before its end.")
+	}
+	return body, err == nil
+}
+
+// changeJSON is one difference that a plan makes.
+type changeJSON struct {
+	Path   string `json:"path"`
+	Before string `json:"before"`
+	After  string `json:"after"`
+}
+
+func (s *AdminServer) applyPlan(w http.ResponseWriter, r *http.Request) {
+	dry := false
+	switch given := r.URL.Query().Get("dry_run"); given {
+	case "", "false":
+	case "true":
+		dry = true
+	default:
+		s.problem(w, r, malformed, "dry_run must be true or false.")
+		return
+	}
+	text, ok := s.body(w, r)
+	if !ok {
+		return
+	}
+	plan, problems := s.parsePlan(text)
+	if len(problems) > 0 {
+		s.problem(w, r, badPlan, "Nothing was changed. Each problem is listed with its place.", problems...)
+		return
+	}
+	changes, conflicts, err := s.operator.ApplyPlan(r.Context(), operatorOf(r), plan, dry)
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	if len(conflicts) > 0 {
+		for _, c := range conflicts {
+			problems = append(problems, PlanProblem{Path: c.Path, Message: c.Message})
+		}
+		s.problem(w, r, badPlan, "Nothing was changed. Each problem is listed with its place.", problems...)
+		return
+	}
+	list := make([]changeJSON, 0, len(changes))
+	for _, c := range changes {
+		list = append(list, changeJSON(c))
+	}
+	s.reply(w, r, http.StatusOK, struct {
+		Applied bool         `json:"applied"`
+		DryRun  bool         `json:"dry_run"`
+		Changes []changeJSON `json:"changes"`
+	}{!dry, dry, list})
+}

@@ -1,0 +1,228 @@
+package httpapi
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"doorbuster/engine"
+)
+
+// fakeNow is the time that the fakes say it is.
+var fakeNow = engine.TimeOf(time.Date(2026, 9, 20, 2, 0, 0, 0, time.UTC))
+
+const fakeOrderNo = "0123456789ABC"
+
+var fakeRef = engine.OrderRef{Session: 1, Ordinal: 1}
+
+// fakeSeller answers what a test tells it to, and keeps what it was asked.
+type fakeSeller struct {
+	answer  engine.Answer
+	onGrab  func(*engine.Grab)
+	grabbed engine.Grab // copies
+
+	found bool
+	order engine.OrderView
+	err   error
+
+	shopper, key, orderNo, session, cursor, paymentID, currency string
+	deadline                                                    engine.Time
+	limit                                                       int
+	amount                                                      int64
+	receiver                                                    engine.Receiver
+	sessions                                                    []engine.SessionView
+}
+
+func (f *fakeSeller) Grab(g *engine.Grab) engine.Answer {
+	if f.onGrab != nil {
+		f.onGrab(g)
+	}
+	return f.answer
+}
+
+// keepGrabs makes f copy what it is asked.
+func (f *fakeSeller) keepGrabs() *fakeSeller {
+	f.onGrab = func(g *engine.Grab) {
+		f.grabbed = engine.Grab{Listing: []byte(string(g.Listing)), Shopper: []byte(string(g.Shopper)),
+			IdempotencyKey: []byte(string(g.IdempotencyKey)), Quantity: g.Quantity}
+	}
+	return f
+}
+
+func (f *fakeSeller) GrabByKey(shopper, key []byte, deadline engine.Time) (engine.Answer, bool, error) {
+	f.shopper, f.key, f.deadline = string(shopper), string(key), deadline
+	return f.answer, f.found, f.err
+}
+
+func (f *fakeSeller) Order(shopper, orderNo string) (engine.OrderView, error) {
+	f.shopper, f.orderNo = shopper, orderNo
+	return f.order, f.err
+}
+
+func (f *fakeSeller) Orders(shopper, session, cursor string, limit int) ([]engine.OrderView, string, error) {
+	f.shopper, f.session, f.cursor, f.limit = shopper, session, cursor, limit
+	return []engine.OrderView{f.order}, "next page", f.err
+}
+
+func (f *fakeSeller) Cancel(_ context.Context, shopper, orderNo string) (engine.OrderView, error) {
+	f.shopper, f.orderNo = shopper, orderNo
+	return f.order, f.err
+}
+
+func (f *fakeSeller) SetReceiver(_ context.Context, shopper, orderNo string, to engine.Receiver) (engine.OrderView, error) {
+	f.shopper, f.orderNo, f.receiver = shopper, orderNo, to
+	o := f.order
+	o.Receiver, o.HasReceiver = to, true
+	return o, f.err
+}
+
+func (f *fakeSeller) Pay(_ context.Context, orderNo, paymentID string, amount int64, currency string) (engine.OrderView, error) {
+	f.orderNo, f.paymentID, f.amount, f.currency = orderNo, paymentID, amount, currency
+	return f.order, f.err
+}
+
+func (f *fakeSeller) OrderNo(dst []byte, _ engine.OrderRef) []byte { return append(dst, fakeOrderNo...) }
+
+func (f *fakeSeller) Listing(session, sku string) (*engine.ListingView, bool) {
+	for i := range f.sessions {
+		for j := range f.sessions[i].Listings {
+			if l := &f.sessions[i].Listings[j]; f.sessions[i].ID == session && l.SKU == sku {
+				return l, true
+			}
+		}
+	}
+	return nil, false
+}
+
+func (f *fakeSeller) ListingOf(engine.ListingHandle) (session, sku, currency string) {
+	return "fans-day-10", "mask-50", "CNY"
+}
+
+func (f *fakeSeller) Sessions() []engine.SessionView { return f.sessions }
+func (f *fakeSeller) Now() engine.Time               { return fakeNow }
+
+// heldOrder is an order as the fakes give it.
+func heldOrder() engine.OrderView {
+	return engine.OrderView{Ref: fakeRef, OrderNo: fakeOrderNo, Shopper: "ada", Session: "fans-day-10", SKU: "mask-50", Quantity: 1,
+		Amount: 100, Currency: "CNY", State: engine.Held, GrantedAt: fakeNow, PayBy: fakeNow.Add(15 * time.Minute), ChangedAt: fakeNow}
+}
+
+// granted is the answer that goes with heldOrder.
+func granted() engine.Answer {
+	return engine.Answer{Code: engine.CodeGranted, State: engine.Held, Order: fakeRef, Session: 1, Listing: 1, Quantity: 1, Amount: 100,
+		PayBy: fakeNow.Add(15 * time.Minute)}
+}
+
+func fakeSessions() []engine.SessionView {
+	listing := func(sku string, at *engine.Place) engine.ListingView {
+		return engine.ListingView{Session: "fans-day-10", SKU: sku, Name: engine.Text{{Lang: "en", Text: `Masks "50"`}, {Lang: "zh", Text: "医用口罩"}},
+			Price: 100, ListPrice: 4900, Currency: "CNY", Stock: 1000, State: engine.ListingOpen, Start: fakeNow,
+			End: fakeNow.Add(time.Hour), LimitPerShopper: 1, Place: at}
+	}
+	return []engine.SessionView{
+		{ID: "nowhere", Sale: "fans-day", State: engine.Published, Start: fakeNow, End: fakeNow.Add(time.Hour)},
+		{ID: "fans-day-10", Sale: "fans-day", SaleName: engine.Text{{Lang: "en", Text: "Fans' Day"}, {Lang: "zh", Text: "粉丝节"}},
+			State: engine.Open, Start: fakeNow, End: fakeNow.Add(time.Hour), PayWithinMS: 900_000, PayGraceMS: 120_000, LimitPerShopper: 1,
+			AdmissionMultiple: 20, Listings: []engine.ListingView{
+				listing("no-place", nil), listing("beijing", &engine.Place{Latitude: 39.9, Longitude: 116.4}),
+				listing("mask-50", &engine.Place{Latitude: 31.2, Longitude: 121.5})}},
+	}
+}
+
+// newTestShopper makes a server in dev mode around f.
+func newTestShopper(t testing.TB, f *fakeSeller) *ShopperServer {
+	t.Helper()
+	s, err := NewShopper(ShopperConfig{Seller: f, Dev: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// fakeOperator answers what a test tells it to, and keeps what it was asked.
+type fakeOperator struct {
+	err      error
+	changes  []engine.Change
+	problems []engine.Problem
+	found    []engine.OrderView
+	panics   bool
+
+	operator, session, sku, orderNo, note string
+	action                                engine.SessionAction
+	units                                 int64
+	payBy                                 engine.Time
+	dryRun                                bool
+	plan                                  *engine.Plan
+	filter                                engine.OrderFilter
+}
+
+func (f *fakeOperator) ApplyPlan(_ context.Context, operator string, plan *engine.Plan, dryRun bool) ([]engine.Change, []engine.Problem, error) {
+	f.operator, f.plan, f.dryRun = operator, plan, dryRun
+	return f.changes, f.problems, f.err
+}
+
+func (f *fakeOperator) Steer(ctx context.Context, operator, session string, action engine.SessionAction, note string) (engine.SessionView, error) {
+	if _, bounded := ctx.Deadline(); !bounded {
+		panic("a command without a deadline")
+	}
+	f.operator, f.session, f.action, f.note = operator, session, action, note
+	return fakeSessions()[1], f.err
+}
+
+func (f *fakeOperator) AddStock(_ context.Context, operator, session, sku string, units int64, note string) (engine.Counts, error) {
+	f.operator, f.session, f.sku, f.units, f.note = operator, session, sku, units, note
+	return f.counts(session, sku), f.err
+}
+
+func (f *fakeOperator) Void(_ context.Context, operator, orderNo, note string) (engine.OrderView, error) {
+	f.operator, f.orderNo, f.note = operator, orderNo, note
+	o := heldOrder()
+	o.State = engine.Voided
+	return o, f.err
+}
+
+func (f *fakeOperator) Extend(_ context.Context, operator, orderNo string, payBy engine.Time, note string) (engine.OrderView, error) {
+	f.operator, f.orderNo, f.payBy, f.note = operator, orderNo, payBy, note
+	o := heldOrder()
+	o.PayBy = payBy
+	return o, f.err
+}
+
+func (f *fakeOperator) counts(session, sku string) engine.Counts {
+	return engine.Counts{Session: session, SKU: sku, Stock: 1000, Held: 990, Paid: 10, Shoppers: 1000, State: engine.ListingOpen, LogIndex: 4711}
+}
+
+func (f *fakeOperator) Counts(session, sku string) (engine.Counts, error) {
+	if session == "nowhere" || strings.HasPrefix(sku, "none") {
+		return engine.Counts{}, &engine.Refusal{Reason: engine.ReasonUnknown}
+	}
+	return f.counts(session, sku), f.err
+}
+
+func (f *fakeOperator) FindOrders(filter engine.OrderFilter) ([]engine.OrderView, string, error) {
+	f.filter = filter
+	return f.found, "more", f.err
+}
+
+func (f *fakeOperator) Products() []engine.Product {
+	if f.panics {
+		panic("a bug")
+	}
+	return []engine.Product{{ID: "mask-50", Name: engine.Text{{Lang: "en", Text: "Masks"}}, ListPrice: 4900, Currency: "CNY",
+		Place: &engine.Place{Latitude: 31.2, Longitude: 121.5}}}
+}
+
+func (f *fakeOperator) Sales() []engine.Sale {
+	return []engine.Sale{{ID: "fans-day", Name: engine.Text{{Lang: "en", Text: "Fans' Day"}}, Timezone: "Asia/Shanghai"}}
+}
+
+func (f *fakeOperator) AllSessions() []engine.SessionView { return fakeSessions() }
+
+// fakeCluster is one node that leads, ready unless notReady says why not.
+type fakeCluster struct{ notReady error }
+
+func (f *fakeCluster) Ready() error { return f.notReady }
+func (f *fakeCluster) Status() ClusterStatus {
+	return ClusterStatus{Leader: "a1", Term: 2, Epoch: 7, Nodes: []NodeStatus{{ID: "a1", Zone: "a", Role: "leader", Reachable: true, AppliedIndex: 9, LastIndex: 9}}}
+}

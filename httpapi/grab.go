@@ -1,0 +1,243 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"doorbuster/engine"
+)
+
+// Header names in the form in which fasthttp keeps them.
+var (
+	headerIdempotencyKey = []byte("Idempotency-Key")
+	headerShopperID      = []byte("X-Shopper-Id")
+	headerAuthorization  = []byte("Authorization")
+	headerLanguage       = []byte("Accept-Language")
+	headerCacheControl   = []byte("Cache-Control")
+	headerNoneMatch      = []byte("If-None-Match")
+
+	noStore  = []byte("no-store")
+	jsonType = []byte("application/json")
+)
+
+// mintedKeyBytes is the length of a key made here: 128 random bits in hex.
+const mintedKeyBytes = 32
+
+// grabCall is what one grab needs beyond its request, pooled: a grab passes
+// through an interface, which would put it on the heap each time.
+type grabCall struct {
+	grab   engine.Grab
+	answer engine.Answer
+	key    [mintedKeyBytes]byte
+	body   []byte // scratch for the answer
+}
+
+// grab is the hot path. The listing lies in the request, and so do the shopper
+// and the key: nobody keeps them beyond the call without copying.
+func (s *ShopperServer) grab(ctx *fasthttp.RequestCtx, listing []byte) {
+	shopper, ok := s.identify(ctx)
+	if !ok {
+		return
+	}
+	call := s.calls.Get().(*grabCall)
+	g := &call.grab
+	g.Listing, g.Shopper, g.Quantity = listing, shopper, 1
+	minted := false
+	if g.IdempotencyKey = ctx.Request.Header.PeekCanonical(headerIdempotencyKey); len(g.IdempotencyKey) == 0 {
+		g.IdempotencyKey, minted = call.mint(), true
+	} else if !engine.ValidKey(g.IdempotencyKey) {
+		s.problem(ctx, malformed, badKey)
+		s.done(call)
+		return
+	}
+	if body := ctx.Request.Body(); len(body) > 0 {
+		quantity, kind, wrong := quantityIn(body)
+		if wrong != "" {
+			s.problem(ctx, kind, wrong)
+			s.done(call)
+			return
+		}
+		g.Quantity = quantity
+	}
+	call.answer = s.seller.Grab(g)
+	if minted {
+		ctx.Response.Header.SetCanonical(headerIdempotencyKey, g.IdempotencyKey)
+	}
+	s.answer(ctx, call, g.IdempotencyKey)
+	s.grabs.answered(&call.answer, ctx.Time())
+	s.done(call)
+}
+
+// done gives call back; nothing may look at it any more. What it points to in
+// the request must not outlive the handler.
+func (s *ShopperServer) done(call *grabCall) {
+	call.grab = engine.Grab{}
+	s.calls.Put(call)
+}
+
+const badKey = "An Idempotency-Key has 1 to 255 printable ASCII characters and no space."
+
+// mint makes a key: random from a generator seeded by the operating system
+// (ChaCha8), so that nobody can guess it.
+func (c *grabCall) mint() []byte {
+	var b [mintedKeyBytes / 2]byte
+	binary.LittleEndian.PutUint64(b[:8], rand.Uint64())
+	binary.LittleEndian.PutUint64(b[8:], rand.Uint64())
+	hex.Encode(c.key[:], b[:])
+	return c.key[:]
+}
+
+// quantityIn reads the body of a grab. wrong says what is wrong with it, "" if nothing.
+func quantityIn(body []byte) (quantity uint32, kind problemKind, wrong string) {
+	if q, ok := plainQuantity(body); ok {
+		return checkQuantity(q)
+	}
+	var request struct {
+		Quantity *int64  `json:"quantity"`
+		Ticket   *string `json:"ticket"`
+		Waitlist *bool   `json:"waitlist"`
+	}
+	if wrong = decodeStrictly(body, &request); wrong != "" {
+		return 0, malformed, wrong
+	}
+	if request.Quantity == nil {
+		return 1, 0, ""
+	}
+	return checkQuantity(*request.Quantity)
+}
+
+func checkQuantity(q int64) (quantity uint32, kind problemKind, wrong string) {
+	if q < 1 || q > engine.MaxQuantity {
+		return 0, badQuantity, "The quantity is " + strconv.FormatInt(q, 10) + "; it must be 1 to " + strconv.Itoa(engine.MaxQuantity) + ", and within the listing's limit."
+	}
+	return uint32(q), 0, ""
+}
+
+// plainQuantity reads {"quantity":N} and nothing else, without allocating: it
+// is what most bodies are.
+func plainQuantity(body []byte) (q int64, ok bool) {
+	body = bytes.TrimSpace(body)
+	if body, ok = bytes.CutPrefix(body, []byte("{")); !ok {
+		return 0, false
+	}
+	if body, ok = bytes.CutPrefix(bytes.TrimSpace(body), []byte(`"quantity"`)); !ok {
+		return 0, false
+	}
+	if body, ok = bytes.CutPrefix(bytes.TrimSpace(body), []byte(":")); !ok {
+		return 0, false
+	}
+	if body, ok = bytes.CutSuffix(body, []byte("}")); !ok {
+		return 0, false
+	}
+	body = bytes.TrimSpace(body)
+	if len(body) == 0 || len(body) > 10 || body[0] == '0' && len(body) > 1 {
+		return 0, false
+	}
+	for _, c := range body {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		q = q*10 + int64(c-'0')
+	}
+	return q, true
+}
+
+// decodeStrictly reads one JSON object into v and refuses members that v lacks.
+// wrong says what is wrong where, in words for whoever sent it; "" if nothing.
+func decodeStrictly(body []byte, v any) (wrong string) {
+	if first := bytes.TrimLeft(body, " \t\r\n"); len(first) == 0 || first[0] != '{' {
+		return "The body must be a JSON object."
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		var syntax *json.SyntaxError
+		var kind *json.UnmarshalTypeError
+		switch {
+		case errors.As(err, &syntax):
+			return fmt.Sprintf("The body is not JSON: %s, at byte %d.", syntax, syntax.Offset)
+		case errors.As(err, &kind):
+			return fmt.Sprintf("The member %q can't be a %s, at byte %d.", kind.Field, kind.Value, kind.Offset)
+		case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+			return fmt.Sprintf("The body is not JSON: it ends too early, at byte %d.", len(body))
+		}
+		return fmt.Sprintf("The body does not fit: %s, at byte %d.", strings.TrimPrefix(err.Error(), "json: "), d.InputOffset())
+	}
+	end := d.InputOffset()
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return fmt.Sprintf("The body goes on after its object, at byte %d.", end)
+	}
+	return ""
+}
+
+// grabByKey tells what became of a grab.
+func (s *ShopperServer) grabByKey(ctx *fasthttp.RequestCtx, escaped []byte) {
+	shopper, ok := s.identify(ctx)
+	if !ok {
+		return
+	}
+	key, ok := unescape(escaped)
+	if !ok || !engine.ValidKey(key) {
+		s.problem(ctx, malformed, badKey)
+		return
+	}
+	var deadline engine.Time
+	if given := ctx.QueryArgs().Peek("deadline"); len(given) > 0 {
+		ms, err := strconv.ParseInt(string(given), 10, 64)
+		if err != nil || ms <= 0 {
+			s.problem(ctx, malformed, "The deadline must be the one of the processing answer: Unix milliseconds.")
+			return
+		}
+		deadline = engine.Time(ms)
+	}
+	answer, found, err := s.seller.GrabByKey(shopper, key, deadline)
+	switch unknown := errors.Is(err, engine.ErrNotLeader) || errors.Is(err, engine.ErrOutcomeUnknown); {
+	case unknown && deadline != 0, err == nil && !found && answer.Code == engine.CodeRefused && deadline != 0:
+		// Nobody could say that it did not happen: it may yet turn out a yes.
+		answer = engine.Answer{Code: engine.CodeProcessing, Deadline: deadline}
+	case err != nil:
+		s.failed(ctx, err)
+		return
+	case !found && answer.Code == engine.CodeRefused:
+		s.problem(ctx, unknownKey, "No grab of yours with this key is remembered. What was refused is not; ask again with a grab.")
+		return
+	}
+	call := s.calls.Get().(*grabCall)
+	call.answer = answer
+	s.answer(ctx, call, key)
+	s.done(call)
+}
+
+// unescape decodes %XX in a segment of a path. false: an escape is broken.
+func unescape(segment []byte) ([]byte, bool) {
+	if bytes.IndexByte(segment, '%') < 0 {
+		return segment, true
+	}
+	plain := make([]byte, 0, len(segment))
+	for i := 0; i < len(segment); i++ {
+		if segment[i] != '%' {
+			plain = append(plain, segment[i])
+			continue
+		}
+		if i+3 > len(segment) {
+			return nil, false
+		}
+		var b [1]byte
+		if _, err := hex.Decode(b[:], segment[i+1:i+3]); err != nil {
+			return nil, false
+		}
+		plain = append(plain, b[0])
+		i += 2
+	}
+	return plain, true
+}

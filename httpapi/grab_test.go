@@ -1,0 +1,68 @@
+package httpapi
+
+import (
+	"testing"
+
+	"github.com/valyala/fasthttp"
+
+	"doorbuster/engine"
+)
+
+const grabPath = "/v1/sessions/fans-day-10/skus/mask-50/grab"
+
+// newGrab makes a request context as fasthttp hands it to the handler.
+func newGrab(method, path string, headers map[string]string, body string) *fasthttp.RequestCtx {
+	ctx := &fasthttp.RequestCtx{}
+	var req fasthttp.Request
+	req.Header.SetMethod(method)
+	req.SetRequestURI(path)
+	req.Header.SetHost("shop.test")
+	for k, v := range headers {
+		req.Header.Set(k, v)
+	}
+	req.SetBodyString(body)
+	ctx.Init(&req, nil, nil)
+	ctx.Response.Header.SetNoDefaultContentType(true)
+	return ctx
+}
+
+func TestRefusedGrabAllocatesNothing(t *testing.T) {
+	answers := map[string]engine.Answer{
+		"sold out":      {Code: engine.CodeSoldOut, Reason: engine.ReasonSoldOut},
+		"gone":          {Code: engine.CodeSoldOut, Reason: engine.ReasonGone},
+		"missed":        {Code: engine.CodeMissed, Reason: engine.ReasonQuota},
+		"ended":         {Code: engine.CodeEnded, Reason: engine.ReasonEnded},
+		"not open":      {Code: engine.CodeNotOpen, Reason: engine.ReasonNotOpen, Start: fakeNow},
+		"limit reached": {Code: engine.CodeLimitReached, Reason: engine.ReasonLimitSession, Count: 1, Order: fakeRef, Listing: 1},
+		"granted":       granted(),
+	}
+	requests := map[string]func() *fasthttp.RequestCtx{
+		"with a key": func() *fasthttp.RequestCtx {
+			return newGrab("POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "Idempotency-Key": "k1", "Accept-Language": "zh-CN"}, "")
+		},
+		"without a key": func() *fasthttp.RequestCtx {
+			return newGrab("POST", grabPath, map[string]string{"X-Shopper-Id": "ada"}, "")
+		},
+		"with a quantity": func() *fasthttp.RequestCtx {
+			return newGrab("POST", grabPath, map[string]string{"X-Shopper-Id": "ada"}, `{"quantity": 2}`)
+		},
+	}
+	for what, answer := range answers {
+		for how, request := range requests {
+			t.Run(what+" "+how, func(t *testing.T) {
+				s := newTestShopper(t, &fakeSeller{answer: answer})
+				ctx := request()
+				allocations := testing.AllocsPerRun(200, func() {
+					ctx.Response.Reset()
+					s.handle(ctx)
+				})
+				if status := ctx.Response.StatusCode(); status != 200 {
+					t.Fatalf("status %d: %s", status, ctx.Response.Body())
+				}
+				if allocations != 0 {
+					t.Errorf("%v allocations", allocations)
+				}
+			})
+		}
+	}
+}

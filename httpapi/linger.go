@@ -1,0 +1,68 @@
+package httpapi
+
+import (
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+// How long and how much a refused sender may still send before the connection
+// is closed under him.
+const (
+	lingerTime  = 500 * time.Millisecond
+	lingerBytes = 256 << 10
+)
+
+// lingeringListener makes connections that can be closed gently. A connection
+// closed with unread bytes in it is reset, and a reset can overtake the answer:
+// whoever sends too large a body would see a broken connection and never the 413.
+type lingeringListener struct{ net.Listener }
+
+func (l lingeringListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &lingeringConn{Conn: c}, nil
+}
+
+type lingeringConn struct {
+	net.Conn
+	lingers atomic.Bool
+}
+
+// linger makes c, if it can, read on for a moment when it is closed.
+func linger(c net.Conn) {
+	if l, ok := c.(*lingeringConn); ok {
+		l.lingers.Store(true)
+	}
+}
+
+// Close closes the connection. One that lingers first says that nothing more
+// will come, then drops what still comes in, within bounds.
+func (c *lingeringConn) Close() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.lingers.Swap(false) {
+		if half.CloseWrite() == nil && c.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+			// The outcome is of no interest: the connection is closed in any case.
+			_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes)
+		}
+	}
+	return c.Conn.Close()
+}
+
+// The rest of *net.TCPConn that fasthttp looks for.
+
+func (c *lingeringConn) SetKeepAlive(keepalive bool) error {
+	if tcp, ok := c.Conn.(*net.TCPConn); ok {
+		return tcp.SetKeepAlive(keepalive)
+	}
+	return nil
+}
+
+func (c *lingeringConn) SetKeepAlivePeriod(d time.Duration) error {
+	if tcp, ok := c.Conn.(*net.TCPConn); ok {
+		return tcp.SetKeepAlivePeriod(d)
+	}
+	return nil
+}

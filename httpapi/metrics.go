@@ -1,0 +1,183 @@
+package httpapi
+
+import (
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"doorbuster/engine"
+)
+
+// problemStatuses are the labels of the problems counter: every status that
+// problemTable can give. A status outside them is counted as 500.
+var problemStatuses = func() (list []int) {
+	seen := map[int]bool{}
+	for _, p := range problemTable {
+		if !seen[p.status] {
+			seen[p.status] = true
+			list = append(list, p.status)
+		}
+	}
+	return list
+}()
+
+// apiMetrics counts what goes wrong at one of the APIs. Safe for concurrent use.
+type apiMetrics struct {
+	problems []atomic.Uint64 // by the index of their status in problemStatuses
+	panicked atomic.Uint64
+
+	problemDesc, panicDesc *prometheus.Desc
+}
+
+func newAPIMetrics(api string) *apiMetrics {
+	which := prometheus.Labels{"api": api}
+	return &apiMetrics{
+		problems: make([]atomic.Uint64, len(problemStatuses)),
+		problemDesc: prometheus.NewDesc("doorbuster_http_problems_total",
+			"Requests answered with a problem document, by status.", []string{"status"}, which),
+		panicDesc: prometheus.NewDesc("doorbuster_http_panics_total",
+			"Requests whose handler panicked: each is a bug.", nil, which),
+	}
+}
+
+func (m *apiMetrics) problem(status int) {
+	at := len(problemStatuses) - 1
+	for i, s := range problemStatuses {
+		if s == status {
+			at = i
+			break
+		}
+	}
+	m.problems[at].Add(1)
+}
+
+// Describe implements prometheus.Collector.
+func (m *apiMetrics) Describe(ch chan<- *prometheus.Desc) {
+	ch <- m.problemDesc
+	ch <- m.panicDesc
+}
+
+// Collect implements prometheus.Collector.
+func (m *apiMetrics) Collect(ch chan<- prometheus.Metric) {
+	for i, status := range problemStatuses {
+		ch <- prometheus.MustNewConstMetric(m.problemDesc, prometheus.CounterValue, float64(m.problems[i].Load()), strconv.Itoa(status))
+	}
+	ch <- prometheus.MustNewConstMetric(m.panicDesc, prometheus.CounterValue, float64(m.panicked.Load()))
+}
+
+// grabClass groups grabs by what they cost: a grant waits for a quorum, a
+// refusal for nothing.
+type grabClass uint8
+
+const (
+	classGranted grabClass = iota
+	classRefused
+	classProcessing
+	classProblem
+	grabClasses
+)
+
+var grabClassNames = [grabClasses]string{"granted", "refused", "processing", "problem"}
+
+func classOf(code engine.Code) grabClass {
+	switch code {
+	case engine.CodeGranted, engine.CodeWaitlisted, engine.CodeEntered:
+		return classGranted
+	case engine.CodeProcessing:
+		return classProcessing
+	case engine.CodeRefused:
+		return classProblem
+	}
+	return classRefused
+}
+
+// grabBuckets are the upper bounds of the durations' histogram: refusals take
+// microseconds, grants a disk's sync or two.
+var grabBuckets = [...]time.Duration{
+	20 * time.Microsecond, 50 * time.Microsecond, 100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond,
+	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond,
+	50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, time.Second,
+	2500 * time.Millisecond,
+}
+
+// grabMetrics counts grabs. It is written on the hot path: atomics only, no
+// look-up by label. Safe for concurrent use.
+type grabMetrics struct {
+	codes   []atomic.Uint64 // by engine.Code
+	reasons []atomic.Uint64 // by engine.Reason
+	took    [grabClasses]durations
+
+	codeNames, reasonNames         []string
+	codeDesc, reasonDesc, tookDesc *prometheus.Desc
+}
+
+type durations struct {
+	buckets [len(grabBuckets) + 1]atomic.Uint64 // each alone, not added up
+	sum     atomic.Int64                        // nanoseconds
+}
+
+func newGrabMetrics() *grabMetrics {
+	m := &grabMetrics{
+		codeNames: engine.Codes(), reasonNames: engine.Reasons(),
+		codeDesc: prometheus.NewDesc("doorbuster_grabs_total",
+			"Grabs answered, by the code that the shopper was told.", []string{"code"}, nil),
+		reasonDesc: prometheus.NewDesc("doorbuster_grab_reasons_total",
+			"Grabs answered, by the true reason.", []string{"reason"}, nil),
+		tookDesc: prometheus.NewDesc("doorbuster_grab_duration_seconds",
+			"From a grab read whole to its answer ready, by class of outcome.", []string{"class"}, nil),
+	}
+	m.codes = make([]atomic.Uint64, len(m.codeNames))
+	m.reasons = make([]atomic.Uint64, len(m.reasonNames))
+	return m
+}
+
+// answered counts one answer; began is when its request had been read.
+func (m *grabMetrics) answered(a *engine.Answer, began time.Time) {
+	if int(a.Code) < len(m.codes) {
+		m.codes[a.Code].Add(1)
+	}
+	if int(a.Reason) < len(m.reasons) {
+		m.reasons[a.Reason].Add(1)
+	}
+	if began.IsZero() {
+		return
+	}
+	took := time.Since(began)
+	d := &m.took[classOf(a.Code)]
+	i := 0
+	for i < len(grabBuckets) && took > grabBuckets[i] {
+		i++
+	}
+	d.buckets[i].Add(1)
+	d.sum.Add(int64(took))
+}
+
+// Describe implements prometheus.Collector.
+func (m *grabMetrics) Describe(ch chan<- *prometheus.Desc) {
+	ch <- m.codeDesc
+	ch <- m.reasonDesc
+	ch <- m.tookDesc
+}
+
+// Collect implements prometheus.Collector.
+func (m *grabMetrics) Collect(ch chan<- prometheus.Metric) {
+	for i, name := range m.codeNames {
+		ch <- prometheus.MustNewConstMetric(m.codeDesc, prometheus.CounterValue, float64(m.codes[i].Load()), name)
+	}
+	for i, name := range m.reasonNames {
+		ch <- prometheus.MustNewConstMetric(m.reasonDesc, prometheus.CounterValue, float64(m.reasons[i].Load()), name)
+	}
+	for class := range m.took {
+		d := &m.took[class]
+		below, total := make(map[float64]uint64, len(grabBuckets)), uint64(0)
+		for i, bound := range grabBuckets {
+			total += d.buckets[i].Load()
+			below[bound.Seconds()] = total
+		}
+		total += d.buckets[len(grabBuckets)].Load()
+		sum := time.Duration(d.sum.Load()).Seconds()
+		ch <- prometheus.MustNewConstHistogram(m.tookDesc, total, sum, below, grabClassNames[class])
+	}
+}

@@ -1,0 +1,207 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/valyala/fasthttp"
+
+	"doorbuster/engine"
+)
+
+// problemType is the media type of RFC 9457.
+const problemType = "application/problem+json"
+
+// problemURN leads the type of each problem document.
+const problemURN = "urn:doorbuster:problem:"
+
+// problemKind names one way in which a request can fail.
+type problemKind uint8
+
+const (
+	malformed problemKind = iota
+	badQuantity
+	unauthorized
+	forbidden
+	unsignedCallback
+	crossSite
+	notFound
+	unknownListing
+	unknownKey
+	wrongMethod
+	tooSlow
+	conflict
+	notHeld
+	tooLarge
+	wrongMediaType
+	keyReused
+	wrongAmount
+	badPlan
+	headersTooLarge
+	internalFault
+	unavailable
+	problemKinds
+)
+
+// problemTable turns each kind into a status and the words that never change.
+var problemTable = [problemKinds]struct {
+	status int
+	slug   string
+	title  string
+}{
+	malformed:        {http.StatusBadRequest, "malformed", "The request is malformed"},
+	badQuantity:      {http.StatusBadRequest, "quantity", "The quantity can't be sold"},
+	unauthorized:     {http.StatusUnauthorized, "unauthorized", "Say who you are"},
+	forbidden:        {http.StatusForbidden, "forbidden", "This needs another role"},
+	unsignedCallback: {http.StatusForbidden, "callback-not-configured", "Payment callbacks are not configured"},
+	crossSite:        {http.StatusForbidden, "cross-site", "The request comes from another site"},
+	notFound:         {http.StatusNotFound, "not-found", "There is nothing here"},
+	unknownListing:   {http.StatusNotFound, "unknown-listing", "There is no such listing"},
+	unknownKey:       {http.StatusNotFound, "unknown-key", "There is no such grab"},
+	wrongMethod:      {http.StatusMethodNotAllowed, "method", "The method is not allowed here"},
+	tooSlow:          {http.StatusRequestTimeout, "timeout", "The request took too long to arrive"},
+	conflict:         {http.StatusConflict, "conflict", "The state of things forbids it"},
+	notHeld:          {http.StatusConflict, "order-state", "The order's state forbids it"},
+	tooLarge:         {http.StatusRequestEntityTooLarge, "too-large", "The request body is too large"},
+	wrongMediaType:   {http.StatusUnsupportedMediaType, "media-type", "The body's type is not understood"},
+	keyReused:        {http.StatusUnprocessableEntity, "key-reused", "The idempotency key belongs to another request"},
+	wrongAmount:      {http.StatusUnprocessableEntity, "amount", "The money differs from the order's"},
+	badPlan:          {http.StatusUnprocessableEntity, "plan", "The plan can't be applied"},
+	headersTooLarge:  {http.StatusRequestHeaderFieldsTooLarge, "headers-too-large", "The request's headers are too large"},
+	internalFault:    {http.StatusInternalServerError, "internal", "Something went wrong here"},
+	unavailable:      {http.StatusServiceUnavailable, "unavailable", "Not to be had right now"},
+}
+
+// refusalTable turns the state machine's reasons, where they end a request
+// other than a grab, into problems with words that say what to do.
+var refusalTable = map[engine.Reason]struct {
+	kind   problemKind
+	detail string
+}{
+	engine.ReasonUnknown:  {notFound, "Nothing by this name is known. Check the id or the order number."},
+	engine.ReasonNotYours: {notFound, "Nothing by this name is known. Check the id or the order number."},
+	engine.ReasonNotHeld:  {notHeld, "The order's state does not allow it. Look at the order to see what became of it."},
+	engine.ReasonAmount:   {wrongAmount, "Amount and currency must be the order's own."},
+	engine.ReasonConflict: {conflict, "It contradicts what is there already. Look at it again, then ask for what is still possible."},
+	engine.ReasonFrozen:   {conflict, "The listing is frozen after a broken invariant; nothing in it changes until that is looked into."},
+	engine.ReasonEnded:    {conflict, "The session has ended."},
+	engine.ReasonNotOpen:  {conflict, "The session is not open."},
+	engine.ReasonPaused:   {conflict, "The session is paused already."},
+	engine.ReasonQuantity: {badQuantity, "The number of units is outside what is allowed."},
+	engine.ReasonKeyReused: {keyReused, "This Idempotency-Key was used with another listing or quantity. " +
+		"Repeat that request as it was, or take a new key."},
+	engine.ReasonRefused: {conflict, "The present state does not allow it. Look at it again before asking once more."},
+}
+
+// problemOf is the one place that turns an error of the rooms behind into a
+// problem. known is false for errors that nobody foresaw: a fault of ours.
+func problemOf(err error) (kind problemKind, detail string, known bool) {
+	var refusal *engine.Refusal
+	switch {
+	case errors.As(err, &refusal):
+		entry, ok := refusalTable[refusal.Reason]
+		if !ok {
+			entry = refusalTable[engine.ReasonRefused]
+		}
+		if refusal.State != 0 && entry.kind == notHeld {
+			return entry.kind, "The order is " + refusal.State.String() + "; that does not allow it.", true
+		}
+		return entry.kind, entry.detail, true
+	case errors.Is(err, engine.ErrNotLeader):
+		return unavailable, "No leader could take this just now. Nothing is known to have changed; ask again in a moment.", true
+	case errors.Is(err, engine.ErrOutcomeUnknown), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return unavailable, "It is not known yet whether this was done. Look, or ask again: doing it twice changes nothing more.", true
+	}
+	return internalFault, "It was noted. Asking again may help.", false
+}
+
+// retrySeconds is what Retry-After says where waiting helps.
+const retrySeconds = "1"
+
+// appendProblem appends the document up to its closing brace, so that members
+// of its own can follow.
+func appendProblem[I string | []byte](dst []byte, kind problemKind, detail string, instance I) []byte {
+	p := &problemTable[kind]
+	dst = append(dst, `{"type":"`+problemURN...)
+	dst = append(dst, p.slug...)
+	dst = append(dst, `","title":`...)
+	dst = appendString(dst, p.title)
+	dst = append(dst, `,"status":`...)
+	dst = strconv.AppendInt(dst, int64(p.status), 10)
+	dst = append(dst, `,"detail":`...)
+	dst = appendString(dst, detail)
+	if len(instance) > 0 {
+		dst = append(dst, `,"instance":`...)
+		dst = appendString(dst, instance[:min(len(instance), 512)])
+	}
+	return dst
+}
+
+// problem answers a shopper's request with a problem document.
+func (s *ShopperServer) problem(ctx *fasthttp.RequestCtx, kind problemKind, detail string) {
+	s.metrics.problem(problemTable[kind].status)
+	body := append(appendProblem(nil, kind, detail, ctx.URI().PathOriginal()), '}')
+	setProblem(&ctx.Response, kind, body)
+}
+
+func setProblem(r *fasthttp.Response, kind problemKind, body []byte) {
+	r.SetStatusCode(problemTable[kind].status)
+	r.Header.SetContentType(problemType)
+	r.Header.SetCanonical(headerCacheControl, noStore)
+	if kind == unavailable {
+		r.Header.Set("Retry-After", retrySeconds)
+	}
+	r.SetBodyRaw(body)
+}
+
+// failed answers a shopper's request that ended in err.
+func (s *ShopperServer) failed(ctx *fasthttp.RequestCtx, err error) {
+	kind, detail, known := problemOf(err)
+	if !known {
+		s.faults.Do(func() { s.log.Error("shopper request failed", "path", string(ctx.URI().PathOriginal()), "error", err) })
+	}
+	s.problem(ctx, kind, detail)
+}
+
+// PlanProblem is one reason why a plan can't be applied, and where in the text it is.
+type PlanProblem struct {
+	Path    string `json:"path"`
+	Message string `json:"message"`
+	Line    int    `json:"line,omitempty"`   // from 1; 0 is unknown
+	Column  int    `json:"column,omitempty"` // from 1; 0 is unknown
+}
+
+// problem answers an operator's request with a problem document.
+func (s *AdminServer) problem(w http.ResponseWriter, r *http.Request, kind problemKind, detail string, reasons ...PlanProblem) {
+	s.metrics.problem(problemTable[kind].status)
+	body := appendProblem(nil, kind, detail, r.URL.EscapedPath())
+	if len(reasons) > 0 {
+		list, err := json.Marshal(reasons)
+		if err != nil {
+			panic(fmt.Sprintf("strings and numbers did not encode: %v", err))
+		}
+		body = append(append(body, `,"problems":`...), list...)
+	}
+	h := w.Header()
+	h.Set("Content-Type", problemType)
+	h.Set("Cache-Control", "no-store")
+	if kind == unavailable {
+		h.Set("Retry-After", retrySeconds)
+	}
+	w.WriteHeader(problemTable[kind].status)
+	// Whoever asked may have gone; there is nobody left to tell.
+	_, _ = w.Write(append(body, '}', '\n'))
+}
+
+// failed answers an operator's request that ended in err.
+func (s *AdminServer) failed(w http.ResponseWriter, r *http.Request, err error) {
+	kind, detail, known := problemOf(err)
+	if !known {
+		s.log.Error("admin request failed", "path", r.URL.Path, "error", err)
+	}
+	s.problem(w, r, kind, detail)
+}

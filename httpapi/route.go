@@ -1,0 +1,151 @@
+package httpapi
+
+import (
+	"bytes"
+
+	"doorbuster/engine"
+)
+
+// route is one path of the shopper API.
+type route uint8
+
+const (
+	routeNone route = iota
+	routeTime
+	routeSessions
+	routeListing
+	routeGrab
+	routeGrabByKey
+	routeOrders
+	routeOrder
+	routeCancel
+	routeReceiver
+	routeCallback
+	routes
+)
+
+// shopperRoutes says what each path is for. The templates are those of
+// openapi.json; match finds them by hand.
+var shopperRoutes = [routes]shopperRoute{
+	routeTime:      {"GET", "GET, HEAD", "/v1/time"},
+	routeSessions:  {"GET", "GET, HEAD", "/v1/sessions"},
+	routeListing:   {"GET", "GET, HEAD", "/v1/sessions/{session}/skus/{sku}"},
+	routeGrab:      {"POST", "POST", "/v1/sessions/{session}/skus/{sku}/grab"},
+	routeGrabByKey: {"GET", "GET, HEAD", "/v1/grabs/{key}"},
+	routeOrders:    {"GET", "GET, HEAD", "/v1/orders"},
+	routeOrder:     {"GET", "GET, HEAD", "/v1/orders/{order_no}"},
+	routeCancel:    {"POST", "POST", "/v1/orders/{order_no}/cancel"},
+	routeReceiver:  {"PUT", "PUT", "/v1/orders/{order_no}/receiver"},
+	routeCallback:  {"POST", "POST", "/v1/payments/callback"},
+}
+
+type shopperRoute struct {
+	method   string
+	allow    string // as the Allow header says it
+	template string
+}
+
+func (r *shopperRoute) allows(method []byte) bool {
+	return string(method) == r.method || r.method == "GET" && string(method) == "HEAD"
+}
+
+// matched is what a path names. Its slices lie in the path.
+type matched struct {
+	listing      []byte // "{session}/skus/{sku}", as engine.Grab has it
+	session, sku []byte // of a listing
+	name         []byte // the order number, or the key, still percent-encoded
+}
+
+// match finds the route of a path as it was sent, undecoded: ids need no
+// escaping, so an escaped one names nothing. It allocates nothing.
+func match(path []byte) (route, matched) {
+	rest, ok := bytes.CutPrefix(path, prefixV1)
+	if !ok {
+		return routeNone, matched{}
+	}
+	if after, ok := bytes.CutPrefix(rest, prefixSessions); ok {
+		return matchListing(after)
+	}
+	switch string(rest) {
+	case "time":
+		return routeTime, matched{}
+	case "sessions":
+		return routeSessions, matched{}
+	case "orders":
+		return routeOrders, matched{}
+	case "payments/callback":
+		return routeCallback, matched{}
+	}
+	if key, ok := bytes.CutPrefix(rest, prefixGrabs); ok {
+		if len(key) == 0 || bytes.IndexByte(key, '/') >= 0 {
+			return routeNone, matched{}
+		}
+		return routeGrabByKey, matched{name: key}
+	}
+	if rest, ok = bytes.CutPrefix(rest, prefixOrders); !ok {
+		return routeNone, matched{}
+	}
+	no, action, deeper := bytes.Cut(rest, slash)
+	if !validID(no) {
+		return routeNone, matched{}
+	}
+	switch {
+	case !deeper:
+		return routeOrder, matched{name: no}
+	case string(action) == "cancel":
+		return routeCancel, matched{name: no}
+	case string(action) == "receiver":
+		return routeReceiver, matched{name: no}
+	}
+	return routeNone, matched{}
+}
+
+// matchListing reads "{session}/skus/{sku}" and "{session}/skus/{sku}/grab".
+func matchListing(path []byte) (route, matched) {
+	m := matched{listing: path}
+	var ok bool
+	if m.session, path, ok = bytes.Cut(path, slash); !ok {
+		return routeNone, matched{}
+	}
+	if path, ok = bytes.CutPrefix(path, prefixSKUs); !ok {
+		return routeNone, matched{}
+	}
+	var action []byte
+	m.sku, action, ok = bytes.Cut(path, slash)
+	if !validID(m.session) || !validID(m.sku) {
+		return routeNone, matched{}
+	}
+	m.listing = m.listing[:len(m.session)+len("/skus/")+len(m.sku)]
+	switch {
+	case !ok:
+		return routeListing, m
+	case string(action) == "grab":
+		return routeGrab, m
+	}
+	return routeNone, matched{}
+}
+
+var (
+	prefixV1       = []byte("/v1/")
+	prefixSessions = []byte("sessions/")
+	prefixSKUs     = []byte("skus/")
+	prefixGrabs    = []byte("grabs/")
+	prefixOrders   = []byte("orders/")
+	slash          = []byte("/")
+)
+
+// validID is engine.ValidID for bytes, without the copy that a string would be.
+func validID(id []byte) bool {
+	if len(id) == 0 || len(id) > engine.MaxIDBytes {
+		return false
+	}
+	for i, c := range id {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case i > 0 && (c == '.' || c == '-' || c == '_'):
+		default:
+			return false
+		}
+	}
+	return true
+}

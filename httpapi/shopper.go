@@ -1,0 +1,304 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+	"golang.org/x/time/rate"
+)
+
+// ShopperConfig says how the shopper API is served.
+type ShopperConfig struct {
+	// Seller answers; required.
+	Seller Seller
+
+	// Dev trusts the X-Shopper-Id header, and lets anybody say that an order was
+	// paid. For loopback addresses only; whoever listens sees to that.
+	Dev bool
+	// Tokens are the keys that shoppers' tokens are checked with; required
+	// without Dev, and of no use with it.
+	Tokens TokenKeys
+	// TokenCache bounds the checked tokens that are remembered until they
+	// expire. Default 100,000, some 300 bytes each. Fewer: more signatures to
+	// check in a rush.
+	TokenCache int
+
+	// Limits bound what a connection may cost. Zero fields take DefaultLimits.
+	Limits Limits
+
+	// Logger hears of faults, never of single requests. Default: nowhere.
+	Logger *slog.Logger
+	// Registerer takes the metrics. Default: nobody does.
+	Registerer prometheus.Registerer
+}
+
+// Limits bound what one connection or request of a shopper may cost.
+type Limits struct {
+	// ReadTimeout is for a whole request to arrive. Default 10 s. Longer: slow
+	// senders hold connections; shorter: bad mobile networks fail.
+	ReadTimeout time.Duration
+	// WriteTimeout is for a whole answer to leave. Default 10 s.
+	WriteTimeout time.Duration
+	// IdleTimeout is how long a connection may wait for its next request.
+	// Default 75 s. Longer saves handshakes, and costs memory.
+	IdleTimeout time.Duration
+	// CommandTimeout bounds cancelling, receivers and payments. Default 5 s.
+	CommandTimeout time.Duration
+	// Connections at most, in all. Default 100,000; each has a goroutine and
+	// about 16 KiB of buffers. One more is answered 503 and closed.
+	Connections int
+	// ConnectionsPerIP at most; 0 (the default) is no bound, since whole towns
+	// share an address behind some carriers.
+	ConnectionsPerIP int
+	// HeaderBytes at most of a request's headers. Default 8 KiB; beyond: 431.
+	HeaderBytes int
+	// BodyBytes at most of a request's body. Default 16 KiB; beyond: 413.
+	BodyBytes int
+}
+
+// DefaultLimits are the limits of a server of which nothing else is said.
+func DefaultLimits() Limits {
+	return Limits{
+		ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second,
+		CommandTimeout: 5 * time.Second, Connections: 100_000, HeaderBytes: 8 << 10, BodyBytes: 16 << 10,
+	}
+}
+
+// withDefaults fills in zero fields.
+func (l Limits) withDefaults() Limits {
+	d := DefaultLimits()
+	fill(&l.ReadTimeout, d.ReadTimeout)
+	fill(&l.WriteTimeout, d.WriteTimeout)
+	fill(&l.IdleTimeout, d.IdleTimeout)
+	fill(&l.CommandTimeout, d.CommandTimeout)
+	fill(&l.Connections, d.Connections)
+	fill(&l.HeaderBytes, d.HeaderBytes)
+	fill(&l.BodyBytes, d.BodyBytes)
+	return l
+}
+
+func fill[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Validate reports every field that is out of bounds. Zero fields are the defaults.
+func (l Limits) Validate() error {
+	var errs []error
+	l = l.withDefaults()
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{{"ReadTimeout", l.ReadTimeout}, {"WriteTimeout", l.WriteTimeout}, {"IdleTimeout", l.IdleTimeout}, {"CommandTimeout", l.CommandTimeout}} {
+		if d.value < time.Millisecond || d.value > time.Hour {
+			errs = append(errs, fmt.Errorf("%s is %s; it must be 1ms to 1h", d.name, d.value))
+		}
+	}
+	for _, n := range []struct {
+		name               string
+		value, least, most int
+	}{
+		{"Connections", l.Connections, 1, 10_000_000}, {"ConnectionsPerIP", l.ConnectionsPerIP, 0, 10_000_000},
+		{"HeaderBytes", l.HeaderBytes, 1 << 10, 1 << 20}, {"BodyBytes", l.BodyBytes, 1 << 10, 1 << 20},
+	} {
+		if n.value < n.least || n.value > n.most {
+			errs = append(errs, fmt.Errorf("%s is %d; it must be %d to %d", n.name, n.value, n.least, n.most))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ShopperServer serves the shopper API. Its methods are safe for concurrent use.
+type ShopperServer struct {
+	seller Seller
+	dev    bool
+	limits Limits
+	log    *slog.Logger
+	faults rate.Sometimes // the log of faults that shoppers may be able to repeat at will
+
+	tokens   *tokenChecker // nil with dev
+	phrases  [messages][languages]phrase
+	prebuilt [messages][languages][]byte // whole bodies, where a message has no placeholder
+
+	metrics *apiMetrics
+	grabs   *grabMetrics
+	calls   sync.Pool // of *grabCall
+
+	http *fasthttp.Server
+
+	mu        sync.Mutex
+	listeners []net.Listener // open until Shutdown
+	stopped   bool
+}
+
+// ErrServerStopped: Serve was called on a server that had been shut down.
+var ErrServerStopped = errors.New("the server has been shut down")
+
+// NewShopper makes a server of the shopper API, or reports everything that is
+// wrong with cfg.
+func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
+	var errs []error
+	if cfg.Seller == nil {
+		errs = append(errs, errors.New("Seller is missing"))
+	}
+	if err := cfg.Limits.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("Limits: %w", err))
+	}
+	fill(&cfg.TokenCache, 100_000)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &ShopperServer{
+		seller: cfg.Seller, dev: cfg.Dev, limits: cfg.Limits.withDefaults(), log: cfg.Logger,
+		faults:  rate.Sometimes{First: 10, Interval: time.Second},
+		metrics: newAPIMetrics("shopper"), grabs: newGrabMetrics(),
+		calls: sync.Pool{New: func() any { return new(grabCall) }},
+	}
+	if !cfg.Dev {
+		tokens, err := newTokenChecker(ShopperToken, cfg.Tokens, cfg.TokenCache)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("Tokens: %w", err))
+		}
+		s.tokens = tokens
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("shopper API: %w", err)
+	}
+	s.prepareMessages()
+	s.http = &fasthttp.Server{
+		Handler:            s.handle,
+		ErrorHandler:       s.unreadable,
+		Logger:             transportLog{cfg.Logger},
+		Concurrency:        s.limits.Connections,
+		MaxConnsPerIP:      s.limits.ConnectionsPerIP,
+		ReadTimeout:        s.limits.ReadTimeout,
+		WriteTimeout:       s.limits.WriteTimeout,
+		IdleTimeout:        s.limits.IdleTimeout,
+		ReadBufferSize:     s.limits.HeaderBytes,
+		MaxRequestBodySize: s.limits.BodyBytes,
+		TCPKeepalive:       true,
+		// Bodies are small and bounded: read whole before the handler, so that a
+		// slow sender waits in fasthttp and not in a grab.
+		StreamRequestBody:            false,
+		DisablePreParseMultipartForm: true,
+		NoDefaultServerHeader:        true,
+		NoDefaultContentType:         true,
+		CloseOnShutdown:              true,
+		SecureErrorLogMessage:        true,
+	}
+	if cfg.Registerer != nil {
+		connections := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "doorbuster_http_connections", Help: "Open connections.", ConstLabels: prometheus.Labels{"api": "shopper"},
+		}, func() float64 { return float64(s.http.GetOpenConnectionsCount()) })
+		for _, c := range []prometheus.Collector{s.metrics, s.grabs, connections} {
+			if err := cfg.Registerer.Register(c); err != nil {
+				return nil, fmt.Errorf("shopper API: register metrics: %w", err)
+			}
+		}
+	}
+	return s, nil
+}
+
+// Serve answers what comes in at ln until Shutdown, and then gives nil. It
+// closes ln. A listener that fails for good ends it with that error.
+func (s *ShopperServer) Serve(ln net.Listener) error {
+	s.mu.Lock()
+	if s.stopped {
+		s.mu.Unlock()
+		_ = ln.Close()
+		return ErrServerStopped
+	}
+	s.listeners = append(s.listeners, ln)
+	s.mu.Unlock()
+	if err := s.http.Serve(lingeringListener{ln}); err != nil {
+		return fmt.Errorf("serve shoppers at %s: %w", ln.Addr(), err)
+	}
+	return nil
+}
+
+// Shutdown takes no more connections and waits until the requests in flight
+// have been answered, or until ctx ends, whose error it then gives.
+func (s *ShopperServer) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.stopped = true
+	for _, ln := range s.listeners {
+		// A listener that Serve has not handed to fasthttp yet would stay open.
+		_ = ln.Close()
+	}
+	s.listeners = nil
+	s.mu.Unlock()
+	if err := s.http.ShutdownWithContext(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("shut down the shopper API: %w", err)
+	}
+	return nil
+}
+
+// handle answers one request. A panic is answered too, and ends nothing but it:
+// fasthttp itself would let it end the process.
+func (s *ShopperServer) handle(ctx *fasthttp.RequestCtx) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.panicked(ctx, p)
+		}
+	}()
+	path := ctx.URI().PathOriginal()
+	r, m := match(path)
+	switch {
+	case r == routeNone:
+		s.problem(ctx, notFound, "No route has this path.")
+	case !shopperRoutes[r].allows(ctx.Method()):
+		ctx.Response.Header.Set("Allow", shopperRoutes[r].allow)
+		s.problem(ctx, wrongMethod, "Use "+shopperRoutes[r].allow+".")
+	case r == routeGrab:
+		s.grab(ctx, m.listing)
+	default:
+		s.serve(ctx, r, m)
+	}
+}
+
+func (s *ShopperServer) panicked(ctx *fasthttp.RequestCtx, p any) {
+	s.metrics.panicked.Add(1)
+	s.faults.Do(func() {
+		s.log.Error("shopper handler panicked", "path", string(ctx.URI().PathOriginal()), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	})
+	ctx.Response.Reset()
+	s.problem(ctx, internalFault, "It was noted. Asking again may help.")
+}
+
+// unreadable answers what never became a request. fasthttp closes the connection.
+func (s *ShopperServer) unreadable(ctx *fasthttp.RequestCtx, err error) {
+	kind, detail := malformed, "This can't be read as an HTTP request."
+	var small *fasthttp.ErrSmallBuffer
+	var network net.Error
+	switch {
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		kind, detail = tooLarge, fmt.Sprintf("A body may have %d bytes.", s.limits.BodyBytes)
+	case errors.As(err, &small):
+		kind, detail = headersTooLarge, fmt.Sprintf("Headers may have %d bytes.", s.limits.HeaderBytes)
+	case errors.Is(err, fasthttp.ErrTimeout), errors.As(err, &network) && network.Timeout():
+		kind, detail = tooSlow, fmt.Sprintf("A request has %s to arrive.", s.limits.ReadTimeout)
+	}
+	linger(ctx.Conn())
+	s.metrics.problem(problemTable[kind].status)
+	ctx.Response.Reset()
+	// Of a request that could not be read not even the path is to be trusted.
+	setProblem(&ctx.Response, kind, append(appendProblem(nil, kind, detail, ""), '}'))
+}
+
+// transportLog takes what fasthttp has to say of single connections: whoever
+// connects can cause it, so it is for debugging only.
+type transportLog struct{ *slog.Logger }
+
+func (l transportLog) Printf(format string, args ...any) {
+	l.Debug("shopper connection", "event", fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,253 @@
+package httpapi
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"doorbuster/engine"
+)
+
+// TokenKind says which API a token opens: it is the token's audience.
+type TokenKind string
+
+// Kinds of tokens.
+const (
+	ShopperToken TokenKind = "doorbuster-shopper"
+	OpsToken     TokenKind = "doorbuster-ops"
+)
+
+// MinSecretBytes is the shortest HS256 secret that is taken: as long as the
+// hash, or the secret would be the weaker of the two (RFC 7518, 3.2).
+const MinSecretBytes = 32
+
+// maxTokenBytes bounds a token; headers are bounded besides.
+const maxTokenBytes = 4096
+
+// TokenKeys are what tokens of one kind are checked with. A token names its
+// algorithm, but only the one that belongs to a key given here counts: a public
+// key never serves as a secret, and "none" is no algorithm.
+type TokenKeys struct {
+	// Secret is for HS256: at least MinSecretBytes.
+	Secret []byte
+	// PublicKeyPEM is for EdDSA (Ed25519), RS256 (RSA of 2048 bits or more) or
+	// ES256 (P-256), whichever it is.
+	PublicKeyPEM []byte
+	// Issuer, where set, must be the token's.
+	Issuer string
+}
+
+// claims are what is read of a token.
+type claims struct {
+	jwt.RegisteredClaims
+	Role Role `json:"role,omitempty"`
+}
+
+// bearer is who a checked token says it is. It is shared: read only.
+type bearer struct {
+	subject []byte
+	role    Role
+	expires int64 // Unix seconds
+}
+
+// errBadToken is all that the outside learns of a token that does not do.
+var errBadToken = errors.New("the token is not valid")
+
+// tokenChecker checks tokens and remembers those that passed, so that a shopper
+// who asks again costs a hash and no signature. Safe for concurrent use.
+type tokenChecker struct {
+	kind   TokenKind
+	secret []byte
+	public any
+	method string // of public
+	parser *jwt.Parser
+	now    func() time.Time
+
+	perShard int
+	shards   [64]tokenShard
+}
+
+// tokenShard holds a part of what was checked, by the SHA-256 of the token.
+type tokenShard struct {
+	mu     sync.RWMutex
+	passed map[[sha256.Size]byte]*bearer
+}
+
+func newTokenChecker(kind TokenKind, keys TokenKeys, remember int) (*tokenChecker, error) {
+	c := &tokenChecker{kind: kind, now: time.Now}
+	if remember < 1 || remember > 10_000_000 {
+		return nil, fmt.Errorf("the token cache has %d places; it must have 1 to 10000000", remember)
+	}
+	c.perShard = (remember + len(c.shards) - 1) / len(c.shards)
+	var methods []string
+	if len(keys.Secret) > 0 {
+		if len(keys.Secret) < MinSecretBytes {
+			return nil, fmt.Errorf("the secret has %d bytes; it must have at least %d", len(keys.Secret), MinSecretBytes)
+		}
+		c.secret = append([]byte(nil), keys.Secret...)
+		methods = append(methods, jwt.SigningMethodHS256.Alg())
+	}
+	if len(keys.PublicKeyPEM) > 0 {
+		var err error
+		if c.public, c.method, err = parsePublicKey(keys.PublicKeyPEM); err != nil {
+			return nil, err
+		}
+		methods = append(methods, c.method)
+	}
+	if len(methods) == 0 {
+		return nil, errors.New("there is neither a secret nor a public key to check tokens with")
+	}
+	options := []jwt.ParserOption{jwt.WithValidMethods(methods), jwt.WithAudience(string(kind)), jwt.WithExpirationRequired(),
+		jwt.WithTimeFunc(func() time.Time { return c.now() })}
+	if keys.Issuer != "" {
+		options = append(options, jwt.WithIssuer(keys.Issuer))
+	}
+	c.parser = jwt.NewParser(options...)
+	return c, nil
+}
+
+// parsePublicKey reads a public key and tells which algorithm goes with it.
+func parsePublicKey(text []byte) (key any, method string, err error) {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, "", errors.New("the public key is not PEM")
+	}
+	if key, err = x509.ParsePKIXPublicKey(block.Bytes); err != nil {
+		return nil, "", fmt.Errorf("parse the public key: %w", err)
+	}
+	switch k := key.(type) {
+	case ed25519.PublicKey:
+		return key, jwt.SigningMethodEdDSA.Alg(), nil
+	case *rsa.PublicKey:
+		if k.N.BitLen() >= 2048 {
+			return key, jwt.SigningMethodRS256.Alg(), nil
+		}
+	case *ecdsa.PublicKey:
+		if k.Curve == elliptic.P256() {
+			return key, jwt.SigningMethodES256.Alg(), nil
+		}
+	}
+	return nil, "", errors.New("the public key must be Ed25519, RSA of 2048 bits or more, or ECDSA P-256")
+}
+
+// check tells whose token it is, or gives errBadToken. token is not kept.
+func (c *tokenChecker) check(token []byte) (*bearer, error) {
+	if len(token) == 0 || len(token) > maxTokenBytes {
+		return nil, errBadToken
+	}
+	hash := sha256.Sum256(token)
+	shard := &c.shards[hash[0]%uint8(len(c.shards))]
+	shard.mu.RLock()
+	b := shard.passed[hash]
+	shard.mu.RUnlock()
+	if b != nil {
+		if c.now().Unix() < b.expires {
+			return b, nil
+		}
+		shard.mu.Lock()
+		delete(shard.passed, hash)
+		shard.mu.Unlock()
+		return nil, errBadToken
+	}
+	b, err := c.verify(string(token))
+	if err != nil {
+		return nil, errBadToken
+	}
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if shard.passed == nil {
+		shard.passed = make(map[[sha256.Size]byte]*bearer)
+	}
+	if len(shard.passed) >= c.perShard {
+		c.makeRoom(shard)
+	}
+	shard.passed[hash] = b
+	return b, nil
+}
+
+// makeRoom forgets what has expired among a few of the remembered, and one more
+// if nothing has: a look at all of them would make a full cache slower than none.
+func (c *tokenChecker) makeRoom(shard *tokenShard) {
+	const looks = 8
+	now, looked := c.now().Unix(), 0
+	for hash, b := range shard.passed {
+		if looked++; b.expires <= now || looked == looks || looked == len(shard.passed) {
+			delete(shard.passed, hash)
+		}
+		if looked >= looks {
+			return
+		}
+	}
+}
+
+func (c *tokenChecker) verify(token string) (*bearer, error) {
+	var said claims
+	if _, err := c.parser.ParseWithClaims(token, &said, c.keyFor); err != nil {
+		return nil, err
+	}
+	if !engine.ValidShopper(said.Subject) {
+		return nil, errBadToken
+	}
+	return &bearer{subject: []byte(said.Subject), role: said.Role, expires: said.ExpiresAt.Unix()}, nil
+}
+
+// keyFor gives the key that belongs to a token's algorithm, and no other. The
+// HMAC is compared in constant time by the library.
+func (c *tokenChecker) keyFor(t *jwt.Token) (any, error) {
+	switch alg := t.Method.Alg(); {
+	case alg == jwt.SigningMethodHS256.Alg() && c.secret != nil:
+		return c.secret, nil
+	case c.public != nil && alg == c.method:
+		return c.public, nil
+	}
+	return nil, errBadToken
+}
+
+// MintToken makes a token signed with an HS256 secret, valid from now for ttl.
+// role is for OpsToken only. The subject must be engine.ValidShopper.
+func MintToken(kind TokenKind, subject string, role Role, ttl time.Duration, secret []byte, now time.Time) (string, error) {
+	var errs []error
+	if kind != ShopperToken && kind != OpsToken {
+		errs = append(errs, fmt.Errorf("there is no kind of token %q", string(kind)))
+	}
+	if !engine.ValidShopper(subject) {
+		errs = append(errs, fmt.Errorf("the subject must have 1 to %d printable ASCII characters and no space", engine.MaxShopperBytes))
+	}
+	if kind == OpsToken && role.rank() == 0 {
+		errs = append(errs, fmt.Errorf("there is no role %q; take viewer, operator or admin", string(role)))
+	}
+	if kind == ShopperToken && role != "" {
+		errs = append(errs, errors.New("a shopper has no role"))
+	}
+	if ttl < time.Second || ttl > 366*24*time.Hour {
+		errs = append(errs, fmt.Errorf("the token would be valid for %s; it must be 1s to 366 days", ttl))
+	}
+	if len(secret) < MinSecretBytes {
+		errs = append(errs, fmt.Errorf("the secret has %d bytes; it must have at least %d", len(secret), MinSecretBytes))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return "", fmt.Errorf("mint a token: %w", err)
+	}
+	token := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{
+		RegisteredClaims: jwt.RegisteredClaims{
+			Subject: subject, Audience: jwt.ClaimStrings{string(kind)},
+			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(ttl)),
+		},
+		Role: role,
+	})
+	signed, err := token.SignedString(secret)
+	if err != nil {
+		return "", fmt.Errorf("mint a token: %w", err)
+	}
+	return signed, nil
+}
