@@ -76,6 +76,7 @@ type RushConfig struct {
 	// Admin is the operators' address, for the verdict.
 	Admin string `json:"admin"`
 	// StartNode starts a node when Addrs is empty. Its listings must be open.
+	// The node runs until its Close; the context is not cancelled with Rush's.
 	StartNode func(context.Context) (Node, error) `json:"-"`
 
 	// TokenFor gives a shopper's bearer token. It is called for each request,

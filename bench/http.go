@@ -36,7 +36,9 @@ type HTTPConfig struct {
 	// StartServer starts the server of a kind. All kinds should run in the same
 	// sort of process (a child of this binary, say), or the comparison is
 	// between processes. The granted listing needs more stock than all rounds
-	// together ask for. All servers stay up, idle, through all rounds.
+	// together ask for; the refused one at most a thousand units, which are
+	// taken first. Neither may have an admission quota, or shoppers are told
+	// "missed". All servers stay up, idle, through all rounds.
 	StartServer func(ctx context.Context, kind string) (HTTPServer, error) `json:"-"`
 	// Kinds are what to measure; the first is what the others are compared
 	// with. Default hello, refused, granted.
@@ -163,9 +165,13 @@ func HTTPRatios(ctx context.Context, cfg HTTPConfig) (report *HTTPReport, err er
 	}
 	report = &HTTPReport{Config: cfg, Environment: environment()}
 	crowds := make(map[string]*volley)
-	for kind, s := range servers {
+	for _, kind := range cfg.Kinds {
+		s := servers[kind]
 		v, err := newVolley(s, cfg.Connections, cfg.ShopperPrefix, expected(kind))
 		if err != nil {
+			return nil, fmt.Errorf("%s: %w", kind, err)
+		}
+		if err := v.prime(ctx); err != nil {
 			return nil, fmt.Errorf("%s: %w", kind, err)
 		}
 		crowds[kind] = v

@@ -80,14 +80,23 @@ func TestHTTPRatios(t *testing.T) {
 	}
 }
 
-func TestHTTPRatiosSayWhenSomethingElseWasMeasured(t *testing.T) {
+func TestHTTPRatiosRefuseAServerSetUpOtherwise(t *testing.T) {
 	soldOut := newFakeShop(t, sinNone, map[string]int{"s/a": 0})
-	r, err := HTTPRatios(t.Context(), smallHTTP(t, soldOut, soldOut))
+	_, err := HTTPRatios(t.Context(), smallHTTP(t, soldOut, soldOut))
+	if err == nil || !strings.Contains(err.Error(), "sold_out") {
+		t.Errorf("a granted path that refuses: %v", err)
+	}
+}
+
+func TestHTTPRatiosSayWhenStockRanOut(t *testing.T) {
+	refused := newFakeShop(t, sinNone, map[string]int{"s/a": 5})
+	granted := newFakeShop(t, sinNone, map[string]int{"s/a": 10})
+	r, err := HTTPRatios(t.Context(), smallHTTP(t, refused, granted))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if r.OK() {
-		t.Error("a granted path that refuses passed for one")
+		t.Error("a granted path that sold out in the first round passed for one")
 	}
 }
 

@@ -29,8 +29,7 @@ func (r *crowd) showProgress(done <-chan struct{}) {
 		every = barEvery
 		bar = progressbar.NewOptions(r.cfg.Shoppers,
 			progressbar.OptionSetWriter(out),
-			progressbar.OptionSetWidth(16),
-			progressbar.OptionShowCount(),
+			progressbar.OptionSetWidth(8), // the figures need the line
 			progressbar.OptionSetPredictTime(false),
 			progressbar.OptionSetElapsedTime(false),
 			progressbar.OptionClearOnFinish(),
@@ -51,22 +50,29 @@ func (r *crowd) showProgress(done <-chan struct{}) {
 		now, n := r.now(), r.tally.asks.Load()
 		rate := float64(n-asked) / max(1e-3, (now-at).Seconds())
 		asked, at = n, now
-		line := r.progressLine(rate)
 		switch {
 		case bar != nil && stop:
 			_ = bar.Finish() // progress is a courtesy: it may fail
 		case bar != nil:
-			bar.Describe(line)
+			bar.Describe(r.progressTerse(rate))
 			_ = bar.Set64(r.tally.shoppers.Load())
 		case stop:
 			fmt.Fprintf(out, "%7.1fs done: %d shoppers, %s\n", now.Seconds(), r.tally.shoppers.Load(), r.progressTotals())
 		default:
-			fmt.Fprintf(out, "%7.1fs %s\n", now.Seconds(), line)
+			fmt.Fprintf(out, "%7.1fs %s\n", now.Seconds(), r.progressLine(rate))
 		}
 		if stop {
 			return
 		}
 	}
+}
+
+// progressTerse is progressLine for a terminal's single line.
+func (r *crowd) progressTerse(rate float64) string {
+	t := r.tally
+	p99 := time.Duration(t.all.sum().ValueAtQuantile(99))
+	return fmt.Sprintf("sent %d granted %d paid %d sold_out %d missed %d err %d %.0f/s p99 %.1fms",
+		t.asks.Load(), t.granted.Load(), t.paid.Load(), t.soldOut.Load(), t.missed.Load(), t.errors.Load(), rate, millis(p99))
 }
 
 func (r *crowd) progressLine(rate float64) string {

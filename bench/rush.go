@@ -29,7 +29,8 @@ func Rush(ctx context.Context, cfg RushConfig) (*RushReport, error) {
 	}
 	inProcess := len(cfg.Addrs) == 0
 	if inProcess {
-		node, err := cfg.StartNode(ctx)
+		// The node has to outlive a stop: it is still to be judged.
+		node, err := cfg.StartNode(context.WithoutCancel(ctx))
 		if err != nil {
 			return nil, fmt.Errorf("start node: %w", err)
 		}

@@ -131,7 +131,8 @@ func (v *inquest) hold(ctx context.Context) Verdict {
 		v.judge(figures)
 	}
 	verdict := Verdict{OK: true, Passes: passes, OrdersAsked: v.asked.Load()}
-	figures[checkStoodStill] = fmt.Sprintf("%d passes", passes)
+	figures[checkStoodStill] = fmt.Sprintf("gone through %d×", passes)
+	figures[checkOneAnswer] = fmt.Sprintf("%d answers", v.crowd.tally.asks.Load())
 	for _, c := range checkOrder() {
 		check := Check{
 			ID: c[0], Claim: c[1], OK: s.count[c[0]] == 0, Figures: figures[c[0]],

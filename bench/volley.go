@@ -48,6 +48,34 @@ func newVolley(s HTTPServer, connections int, prefix, code string) (*volley, err
 	}, nil
 }
 
+// primeTries bounds how many grabs it may take until the server answers as it
+// is meant to: a listing with a few units has to be sold out first.
+const primeTries = 2000
+
+// prime grabs until the first wanted answer, so that a server that was set up
+// otherwise is found out before anything is measured.
+func (v *volley) prime(ctx context.Context) error {
+	c := newConn([]string{v.addr}, 0, volleyTimeout)
+	defer c.close()
+	request := bytes.Clone(v.template)
+	var last reply
+	for range primeTries {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		v.patch(request)
+		a, err := c.roundTrip(request)
+		if err != nil {
+			return fmt.Errorf("volley: %w", err)
+		}
+		if last = a; a.status == 200 && bytes.HasPrefix(a.body, v.want) {
+			return nil
+		}
+	}
+	return fmt.Errorf("volley: %d grabs and no answer beginning with %s; the last was %d %.200s",
+		primeTries, v.want, last.status, last.body)
+}
+
 // patch writes the next shopper's number into a request.
 func (v *volley) patch(request []byte) {
 	n := v.shopper.Add(1)
