@@ -298,7 +298,13 @@ func (l *Log) makeRoom(tail *segment, size int64) (*segment, error) {
 		return tail, nil
 	}
 	if tail.end+size > l.cfg.SegmentBytes && tail.end > segmentHeaderBytes {
-		return l.addSegment(tail.next(), size)
+		next, err := l.addSegment(tail.next(), size)
+		if err != nil {
+			return nil, err
+		}
+		// Gives back what was allocated ahead. Not synced: it does not matter
+		// which size a crash leaves.
+		return next, l.trim(tail)
 	}
 	want := l.allocation(tail.end, size)
 	l.appendWatch.begin(taskAllocate)
@@ -306,7 +312,7 @@ func (l *Log) makeRoom(tail *segment, size int64) (*segment, error) {
 	if err := tail.file.Preallocate(want); err != nil {
 		return nil, fmt.Errorf("%s: allocate up to byte %d: %w", tail.name, want, err)
 	}
-	tail.allocated = want
+	l.setAllocated(tail, want)
 	return tail, nil
 }
 
@@ -317,7 +323,7 @@ func (l *Log) allocation(end, size int64) int64 {
 	return max(min(ahead, l.cfg.SegmentBytes), end+size)
 }
 
-// addSegment makes a new tail and trims the old one. The caller holds appendMu.
+// addSegment makes a new tail. The caller holds appendMu.
 func (l *Log) addSegment(base uint64, room int64) (*segment, error) {
 	l.appendWatch.begin(taskSegment)
 	defer l.appendWatch.end()
@@ -327,11 +333,6 @@ func (l *Log) addSegment(base uint64, room int64) (*segment, error) {
 	}
 	if old := l.tail; old != nil {
 		s.lastTerm = old.lastTerm
-		// Gives back what was allocated ahead. Not synced: it does not matter
-		// which size a crash leaves.
-		if err := l.trim(old); err != nil {
-			return nil, errors.Join(err, s.file.Close())
-		}
 	}
 	l.mu.Lock()
 	l.segments = append(l.segments, s)
@@ -340,17 +341,25 @@ func (l *Log) addSegment(base uint64, room int64) (*segment, error) {
 	return s, nil
 }
 
-// trim drops the zeros after the segment's last batch. A segment whose last
-// records are void is left alone: its end is not the end of a batch.
+// trim drops the zeros after the last batch of a segment that is, or just was,
+// the tail.
 func (l *Log) trim(s *segment) error {
-	if s.allocated == s.end || s.voided {
+	if s.allocated == s.end {
 		return nil
 	}
+	l.appendWatch.begin(taskTrim)
+	defer l.appendWatch.end()
 	if err := s.file.Truncate(s.end); err != nil {
 		return fmt.Errorf("trim %s: %w", s.name, err)
 	}
-	s.allocated = s.end
+	l.setAllocated(s, s.end)
 	return nil
+}
+
+func (l *Log) setAllocated(s *segment, size int64) {
+	l.mu.Lock()
+	s.allocated = size
+	l.mu.Unlock()
 }
 
 // usable returns ErrClosed or ErrPoisoned where no change is allowed any more.
@@ -504,13 +513,11 @@ func (l *Log) Close() error {
 
 	var failures []error
 	if tail := l.tail; tail != nil && l.poisoned.Load() == nil {
-		l.appendWatch.begin(taskTrim)
 		if err := l.trim(tail); err != nil {
 			failures = append(failures, err)
 		} else if err := tail.file.Sync(); err != nil {
 			failures = append(failures, fmt.Errorf("sync %s: %w", tail.name, err))
 		}
-		l.appendWatch.end()
 	}
 	for _, s := range segments {
 		if err := s.file.Close(); err != nil {

@@ -227,7 +227,7 @@ func (r *segmentReader) read() error {
 		for i, offset := range offsets {
 			index := first + uint64(i)
 			if index == r.limit {
-				s.end, s.voided = int64(offset), true
+				s.end = int64(offset)
 			}
 			if index >= r.limit {
 				break

@@ -65,7 +65,6 @@ type segment struct {
 	end       int64  // byte after the last batch, or where what a successor voids begins
 	lastTerm  uint64 // of the last record up to here, in this segment or before
 	allocated int64  // file size
-	voided    bool   // a successor voids its last records
 }
 
 func segmentName(base uint64) string {

@@ -122,7 +122,6 @@ func (l *Log) TruncateSuffix(from uint64) error {
 	if from < tail.next() {
 		tail.end = int64(tail.offsets[from-tail.base])
 		tail.offsets = tail.offsets[: from-tail.base : from-tail.base]
-		tail.voided = true
 	}
 	tail.lastTerm = kept.Term
 	l.mu.Unlock()

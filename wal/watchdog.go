@@ -37,7 +37,7 @@ var taskNames = [...]string{
 	taskSegment:  "begin a segment",
 	taskFloor:    "write the floor",
 	taskRemove:   "remove segments",
-	taskTrim:     "trim and sync the tail",
+	taskTrim:     "trim a segment",
 }
 
 // newWatchdog calls tell at most once, on its own goroutine.
