@@ -199,6 +199,9 @@ func nearest(name string, known []string) string {
 	simple := plain.Replace(strings.ToLower(clip(name)))
 	best, least := "", 1+len(simple)/3
 	for _, word := range known {
+		if len(simple) > 2 && strings.HasPrefix(plain.Replace(word), simple) {
+			return word
+		}
 		if d := distance(simple, plain.Replace(word)); d <= least && (best == "" || d < least) {
 			best, least = word, d
 		}

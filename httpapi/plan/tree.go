@@ -94,6 +94,10 @@ func (r *reader) parse(data []byte) *node {
 		r.problemAt("", 0, 0, "the file has %d bytes, which are over %d; split it into several, by sale", len(data), MaxFileBytes)
 		return nil
 	}
+	if count := separators(data); count > maxSeparators {
+		r.problemAt("", 0, 0, "the file has too many values; split it into several, by sale")
+		return nil
+	}
 	if at, what := unreadable(data); at >= 0 {
 		line := 1 + bytes.Count(data[:at], []byte("\n"))
 		column := 1 + utf8.RuneCount(data[bytes.LastIndexByte(data[:at], '\n')+1:at])
@@ -121,6 +125,21 @@ func (r *reader) parse(data []byte) *node {
 		return nil
 	}
 	return r.tree(document.Content[0], "", 1)
+}
+
+// maxSeparators bounds the values of a file, before any of them costs a hundred
+// times its length in memory. It is beyond what engine.MaxPlanBytes lets a plan
+// have: some 50,000 listings of six keys.
+const maxSeparators = 750_000
+
+// separators counts what has to stand between values, so there are no more values
+// than a few times as many.
+func separators(data []byte) int {
+	count := 0
+	for _, separator := range []string{",", ":", "[", "{", "- ", "-\n", "? "} {
+		count += bytes.Count(data, []byte(separator))
+	}
+	return count
 }
 
 // unreadable gives the place of the first byte that is not text, or -1.
@@ -174,10 +193,25 @@ func (r *reader) syntax(data []byte, err error) {
 		r.problemAt("", line, tab+1, "a tab; YAML is indented with spaces")
 		return
 	}
-	if strings.Contains(message, "unknown anchor") {
-		message = aliasRefused
+	r.problemAt("", line, column, "not YAML: %s", inPlainWords(message))
+}
+
+// inPlainWords says the parser's complaints about the commonest mistakes in terms
+// of the file; the others stay as they are.
+func inPlainWords(complaint string) string {
+	switch {
+	case strings.HasPrefix(complaint, "did not find expected key"), strings.HasPrefix(complaint, "did not find expected '-' indicator"):
+		return "the indentation does not fit the lines above"
+	case strings.HasPrefix(complaint, "did not find expected ',' or"):
+		return "a comma is missing, or a brace or bracket is not closed"
+	case strings.HasPrefix(complaint, "mapping values are not allowed"):
+		return "no \": \" is allowed here; put a text that has one in quotes, and look at the indentation"
+	case strings.HasPrefix(complaint, "found unexpected end of stream"):
+		return "a quote is not closed"
+	case strings.HasPrefix(complaint, "unknown anchor"):
+		return aliasRefused
 	}
-	r.problemAt("", line, column, "not YAML: %s", message)
+	return clip(complaint)
 }
 
 func failsAlike(data []byte, as error) bool {

@@ -69,7 +69,7 @@ func (r *reader) start(n, start *node, length time.Duration) (opening, bool) {
 		case length <= 0:
 			r.problem(end, "%s is not after the start, %s", end.Value, start.Value)
 		case length > engine.MaxSessionLength:
-			r.problem(end, "%s is %s after the start, which is over %s", end.Value, length, engine.MaxSessionLength)
+			r.problem(end, "%s is %s after the start, which is over %s", end.Value, length, short(engine.MaxSessionLength))
 		}
 	}
 	return o, true
@@ -114,6 +114,9 @@ func (r *reader) days(n, daily *node, zone *time.Location, length time.Duration)
 	if id := n.get("id"); id.usable() && len(id.Value)+len(suffix) > engine.MaxIDBytes {
 		r.problem(id, "%d characters are over %d: each day adds %d, as in %q", len(id.Value), engine.MaxIDBytes-len(suffix), len(suffix), from.Format(suffix))
 		return nil
+	}
+	if r.bytes > engine.MaxPlanBytes {
+		return nil // nobody makes sessions of them any more
 	}
 	now := engine.TimeOf(r.opts.Now)
 	openings := make([]opening, 0, count)
@@ -213,11 +216,23 @@ func (r *reader) parseDuration(n *node, text string, least, most time.Duration) 
 	case d%time.Millisecond != 0:
 		r.problem(n, "%s is finer than a millisecond", text)
 	case d < least || d > most:
-		r.problem(n, "%s is not between %s and %s", text, least, most)
+		r.problem(n, "%s is not between %s and %s", text, short(least), short(most))
 	default:
 		return d, true
 	}
 	return 0, false
+}
+
+// short gives a duration without the zeros that nobody writes: 744h.
+func short(d time.Duration) string {
+	text := d.String()
+	if whole, found := strings.CutSuffix(text, "m0s"); found {
+		text = whole + "m"
+	}
+	if whole, found := strings.CutSuffix(text, "h0m"); found {
+		text = whole + "h"
+	}
+	return text
 }
 
 // zone reads an IANA time zone. Its data are those of the machine, or else the
