@@ -24,7 +24,11 @@ type stateClock struct {
 	part time.Duration // below a millisecond, carried over
 }
 
-func newStateClock(wall func() time.Time) *stateClock { return &stateClock{wall: wall} }
+func newStateClock(wall func() time.Time) *stateClock {
+	c := &stateClock{wall: wall, last: wall()}
+	c.now = engine.TimeOf(c.last)
+	return c
+}
 
 // open begins an epoch at state time at, or at the wall clock's if that is later.
 func (c *stateClock) open(at engine.Time) {

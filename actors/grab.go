@@ -10,12 +10,6 @@ import (
 // the log. It answers CodeProcessing when the outcome is not known by the
 // deadline; nothing of q is kept. A no at the gate allocates nothing.
 func (g *Group) Grab(q *engine.Grab) engine.Answer {
-	a := g.grab(q)
-	g.reasons[a.Reason].Add(1)
-	return a
-}
-
-func (g *Group) grab(q *engine.Grab) engine.Answer {
 	gate := g.catalogue.Load().byName[string(q.Listing)]
 	if gate == nil {
 		return engine.Answer{Reason: engine.ReasonUnknown}

@@ -98,10 +98,8 @@ type Group struct {
 	decidedMsg sync.Pool
 	touched    []*gate // of the flight being completed
 
-	panics  atomic.Int64
-	frozen  atomic.Int64
-	reasons [64]atomic.Int64
-	codes   [16]atomic.Int64
+	panics atomic.Int64
+	frozen atomic.Int64
 
 	// onGrab lets tests of this package make an actor fail.
 	onGrab func(*slot)
@@ -338,15 +336,11 @@ type Stats struct {
 	FrozenListings int64 // alarms
 	Quarantined    int64 // listings now
 	Waiting        int64 // grabs inside now
-	Reasons        map[string]int64
 }
 
 // Stats gives the counters.
 func (g *Group) Stats() Stats {
-	s := Stats{Leads: g.leads.Load(), Epoch: engine.Epoch(g.epoch.Load()), Panics: g.panics.Load(), FrozenListings: g.frozen.Load(), Reasons: map[string]int64{}}
-	for i, name := range engine.Reasons() {
-		s.Reasons[name] = g.reasons[i].Load()
-	}
+	s := Stats{Leads: g.leads.Load(), Epoch: engine.Epoch(g.epoch.Load()), Panics: g.panics.Load(), FrozenListings: g.frozen.Load()}
 	for _, gate := range g.catalogue.Load().byHandle {
 		s.Waiting += int64(gate.waiting.Load())
 		if gate.quarantined.Load() {

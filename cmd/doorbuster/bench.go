@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func newBenchCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "bench",
+		Short: "Send a crowd, and check what it was told; measure",
+		Args:  noArguments,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(newRushCommand(), newBenchHTTPCommand(), newBenchDecideCommand(), newHelloCommand())
+	return c
+}
+
+// writeFile writes a report next to where it is wanted and moves it there, so
+// that a report is whole or not there.
+func writeFile(path string, b []byte) error {
+	if err := os.WriteFile(path+".new", b, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+// tokenOf reads the operators' token from a file, else from the environment:
+// never from a flag, where others could read it.
+func tokenOf(file string) (string, error) {
+	if file == "" {
+		return os.Getenv(envPrefix + "TOKEN"), nil
+	}
+	b, err := readKey(file)
+	if err != nil {
+		return "", fmt.Errorf("--token-file: %w", err)
+	}
+	return string(b), nil
+}
+
+// share declares a flag for a part of 1.
+func share(f *pflag.FlagSet, into *float64, name, help string) { f.Float64Var(into, name, *into, help) }

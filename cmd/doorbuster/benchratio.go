@@ -1,0 +1,272 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"doorbuster/bench"
+	"doorbuster/engine"
+)
+
+func newBenchHTTPCommand() *cobra.Command {
+	cfg := bench.DefaultHTTPConfig()
+	var dataDir string
+	c := &cobra.Command{
+		Use:   "http",
+		Short: "Measure refused and granted grabs against a bare fasthttp handler",
+		Long: `Measure three servers in one run, interleaved, each a process of this program
+under the same load: a bare fasthttp handler ("hello"), a sold-out listing
+("refused"), and one with stock ("granted", on disk before the answer). What
+counts are the ratios; the figures are the machine's.`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			dir, err := os.MkdirTemp(dataDir, "doorbuster-bench-")
+			if err != nil {
+				return err
+			}
+			defer os.RemoveAll(dir)
+			cfg.DataDir, cfg.Progress = dir, c.ErrOrStderr()
+			cfg.StartServer = func(ctx context.Context, kind string) (bench.HTTPServer, error) { return startKind(ctx, dir, kind) }
+			if err := cfg.Validate(); err != nil {
+				return usageError{err}
+			}
+			report, err := bench.HTTPRatios(c.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			report.WriteTable(c.OutOrStdout())
+			return saved(c, report)
+		},
+	}
+	f := c.Flags()
+	f.IntVar(&cfg.Connections, "connections", cfg.Connections, "connections, each with one request under way")
+	f.IntVar(&cfg.Rounds, "rounds", cfg.Rounds, "rounds; medians are taken over them")
+	f.DurationVar(&cfg.RoundTime, "round-time", cfg.RoundTime, "how long each server is measured in a round")
+	f.DurationVar(&cfg.WarmUp, "warm-up", cfg.WarmUp, "load before that")
+	f.StringVar(&dataDir, "data-dir", "", "`folder` on the disk to measure (default: the system's temporary one)")
+	f.StringVar(&cfg.ResultsDir, "results", cfg.ResultsDir, "`folder` to keep the results in; empty keeps none")
+	return c
+}
+
+func saved(c *cobra.Command, report interface {
+	Save() ([]string, error)
+	OK() bool
+}) error {
+	files, err := report.Save()
+	for _, file := range files {
+		fmt.Fprintln(c.OutOrStdout(), "kept in", file)
+	}
+	if err == nil && !report.OK() {
+		err = errors.New("some answers were not what was measured: the figures mean nothing")
+	}
+	return err
+}
+
+// startKind runs this program again as one of the servers to compare.
+func startKind(ctx context.Context, dir, kind string) (bench.HTTPServer, error) {
+	listing := bench.Listing{Session: "bench", SKU: "unit", Weight: 1}
+	if kind == bench.KindHello {
+		return startChild(listing, "bench", "hello")
+	}
+	stock := int64(engine.MaxStock)
+	if kind == bench.KindRefused {
+		stock = 100
+	}
+	data := filepath.Join(dir, kind)
+	planFile := filepath.Join(dir, kind+".yaml")
+	if err := os.WriteFile(planFile, []byte(rushPlan([]bench.Listing{listing}, stock, time.Hour, 1)), 0o600); err != nil {
+		return bench.HTTPServer{}, err
+	}
+	return startChild(listing, "bench", "hello", "--node", "--data", data, "--plan", planFile)
+}
+
+// startChild runs this program with args; it says where it listens on its first line.
+func startChild(listing bench.Listing, args ...string) (s bench.HTTPServer, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return s, err
+	}
+	cmd := exec.Command(self, args...)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe() // the child ends when this closes, also when we die
+	if err != nil {
+		return s, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return s, err
+	}
+	if err := cmd.Start(); err != nil {
+		return s, err
+	}
+	stop := func() error { return errors.Join(in.Close(), cmd.Wait()) }
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		return s, errors.Join(fmt.Errorf("the server did not start: %w", err), stop())
+	}
+	return bench.HTTPServer{Addr: strings.TrimSpace(line), Grab: listing, Close: stop}, nil
+}
+
+// newHelloCommand is a server under measurement, started by 'bench http'.
+func newHelloCommand() *cobra.Command {
+	var asNode bool
+	var data, planFile string
+	c := &cobra.Command{
+		Use:    "hello",
+		Short:  "A server to be measured, until its standard input ends",
+		Hidden: true,
+		Args:   noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				for b := make([]byte, 64); ; {
+					if _, err := c.InOrStdin().Read(b); err != nil {
+						return
+					}
+				}
+			}()
+			if !asNode {
+				ln, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					return err
+				}
+				fmt.Fprintln(c.OutOrStdout(), ln.Addr())
+				failed := make(chan error, 1)
+				go func() { failed <- bench.ServeHello(ln) }()
+				select {
+				case <-ended:
+					return ln.Close()
+				case err := <-failed:
+					return err
+				}
+			}
+			cfg := temporaryConfig(data)
+			n, err := openNode(cfg, cfg.newLogger(c.ErrOrStderr()))
+			if err != nil {
+				return err
+			}
+			if err := applyPlanFile(c.Context(), n, planFile); err != nil {
+				return errors.Join(err, n.close(context.Background()))
+			}
+			fmt.Fprintln(c.OutOrStdout(), n.shopperListener.Addr())
+			select {
+			case <-ended:
+				return n.close(context.Background())
+			case err := <-n.fatal:
+				return err
+			}
+		},
+	}
+	c.Flags().BoolVar(&asNode, "node", false, "a node instead of a bare handler")
+	c.Flags().StringVar(&data, "data", "", "data directory of the node")
+	c.Flags().StringVar(&planFile, "plan", "", "plan of the node")
+	return c
+}
+
+func applyPlanFile(ctx context.Context, n *node, planFile string) error {
+	if err := n.cluster.AwaitReady(ctx); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(planFile)
+	if err != nil {
+		return err
+	}
+	parsed, problems := parsePlan(text)
+	if len(problems) > 0 {
+		return fmt.Errorf("%s: %v", planFile, problems)
+	}
+	_, refused, err := n.group.ApplyPlan(ctx, "bench", parsed, false)
+	if len(refused) > 0 {
+		return fmt.Errorf("%s: %v", planFile, refused)
+	}
+	return err
+}
+
+func newBenchDecideCommand() *cobra.Command {
+	cfg := bench.DefaultDecideConfig()
+	var dataDir string
+	c := &cobra.Command{
+		Use:   "decide",
+		Short: "Measure durable decisions a second, without HTTP",
+		Args:  noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			dir, err := os.MkdirTemp(dataDir, "doorbuster-bench-")
+			if err != nil {
+				return err
+			}
+			defer os.RemoveAll(dir)
+			listing := bench.Listing{Session: "bench", SKU: "unit", Weight: 1}
+			planFile := filepath.Join(dir, "plan.yaml")
+			if err := os.WriteFile(planFile, []byte(rushPlan([]bench.Listing{listing}, engine.MaxStock, time.Hour, 1)), 0o600); err != nil {
+				return err
+			}
+			node := temporaryConfig(filepath.Join(dir, "data"))
+			n, err := openNode(node, node.newLogger(c.ErrOrStderr()))
+			if err != nil {
+				return err
+			}
+			defer n.close(context.Background())
+			if err := applyPlanFile(c.Context(), n, planFile); err != nil {
+				return err
+			}
+			cfg.Listings, cfg.DataDir, cfg.Progress, cfg.Nodes = []bench.Listing{listing}, dir, c.ErrOrStderr(), 1
+			cfg.Submit = submitter{n}
+			if err := cfg.Validate(); err != nil {
+				return usageError{err}
+			}
+			report, err := bench.Decide(c.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			report.WriteTable(c.OutOrStdout())
+			fmt.Fprintln(c.OutOrStdout(), "heap per order, bytes:", heapPerOrder(n))
+			return saved(c, report)
+		},
+	}
+	f := c.Flags()
+	f.IntVar(&cfg.Submitters, "submitters", cfg.Submitters, "callers, each waiting for one decision at a time")
+	f.IntVar(&cfg.Rounds, "rounds", cfg.Rounds, "rounds; medians are taken over them")
+	f.DurationVar(&cfg.RoundTime, "round-time", cfg.RoundTime, "how long a round is")
+	f.DurationVar(&cfg.WarmUp, "warm-up", cfg.WarmUp, "load before the first")
+	f.StringVar(&dataDir, "data-dir", "", "`folder` on the disk to measure (default: the system's temporary one)")
+	f.StringVar(&cfg.ResultsDir, "results", cfg.ResultsDir, "`folder` to keep the results in; empty keeps none")
+	return c
+}
+
+// heapPerOrder is the live heap of the process by the orders in it.
+func heapPerOrder(n *node) int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	orders := 0
+	n.cluster.View(func(s *engine.State) {
+		for _, x := range s.Sessions() {
+			orders += x.Orders()
+		}
+	})
+	return int64(m.HeapAlloc) / int64(max(orders, 1))
+}
+
+// submitter lets bench decide without HTTP.
+type submitter struct{ node *node }
+
+func (s submitter) Grab(_ context.Context, session, sku, shopper, key string, quantity int) (string, error) {
+	a := s.node.group.Grab(&engine.Grab{Listing: []byte(session + "/skus/" + sku), Shopper: []byte(shopper), IdempotencyKey: []byte(key), Quantity: uint32(quantity)})
+	if a.Code == engine.CodeProcessing {
+		return "", errors.New("processing until " + strconv.FormatInt(int64(a.Deadline), 10))
+	}
+	return a.Code.String(), nil
+}

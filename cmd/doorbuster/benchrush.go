@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"doorbuster/bench"
+	"doorbuster/httpapi"
+)
+
+func newRushCommand() *cobra.Command {
+	cfg := bench.DefaultRushConfig()
+	var listings []string
+	var jsonFile, progress, tokenFile, shopperKeyFile, planFile string
+	var stock int64
+	var payWithin time.Duration
+	c := &cobra.Command{
+		Use:   "rush --listing SESSION/SKU [--addr HOST:PORT --admin HOST:PORT]",
+		Short: "Send many shoppers at once, and check every answer",
+		Long: `Send many distinct shoppers for a listing over HTTP: some click twice, some pay,
+some never do. At the end: a table of outcomes, throughput and latency, and a
+verdict on exactness, checked against the admin API and against what each shopper
+was told. Exit status 1 if the verdict is bad. Ctrl-C stops sending and still
+gives the verdict.
+
+Without --addr a node is started in this process, in a temporary directory, with
+the listings given and --stock units of each (or a --plan of yours).`,
+		Example: `  doorbuster bench rush --shoppers 100000 --listing day/mask --stock 5000
+  doorbuster bench rush --addr 127.0.0.1:8080 --admin 127.0.0.1:8081 \
+    --listing fans-day-10/mask-50 --shoppers 200000 --rate 10000 --json rush.json`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) (err error) {
+			for _, text := range listings {
+				l, err := bench.ParseListing(text)
+				if err != nil {
+					return usageError{fmt.Errorf("--listing: %w", err)}
+				}
+				cfg.Listings = append(cfg.Listings, l)
+			}
+			if cfg.AdminToken, err = tokenOf(tokenFile); err != nil {
+				return err
+			}
+			if shopperKeyFile != "" {
+				if cfg.TokenFor, err = shopperTokens(shopperKeyFile); err != nil {
+					return err
+				}
+			}
+			switch progress {
+			case "auto":
+				cfg.Progress = c.ErrOrStderr()
+			case "bar":
+				cfg.Progress, cfg.ForceBar = c.ErrOrStderr(), true
+			case "none":
+			default:
+				return usageError{fmt.Errorf("--progress: %q is none of auto, bar, none", progress)}
+			}
+			cfg.StartNode = func(ctx context.Context) (bench.Node, error) {
+				text := []byte(rushPlan(cfg.Listings, stock, payWithin, cfg.LimitPerSession))
+				if planFile != "" {
+					if text, err = os.ReadFile(planFile); err != nil {
+						return bench.Node{}, err
+					}
+				}
+				return startTemporaryNode(ctx, text)
+			}
+			if err := cfg.Validate(); err != nil {
+				return usageError{err}
+			}
+			report, err := bench.Rush(c.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			if jsonFile != "" {
+				b, err := report.JSON()
+				if err == nil {
+					err = writeFile(jsonFile, b)
+				}
+				if err != nil {
+					return fmt.Errorf("--json: %w", err)
+				}
+			}
+			report.WriteTable(c.OutOrStdout())
+			if !report.OK() {
+				return errors.New("the verdict is bad: see the checks above")
+			}
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.StringArrayVar(&cfg.Addrs, "addr", nil, "shoppers' `address`; repeat it to spread connections; none starts a node in this process")
+	f.StringVar(&cfg.Admin, "admin", "", "operators' `address`, for the verdict (required with --addr)")
+	f.StringArrayVar(&listings, "listing", nil, "`SESSION/SKU`, or SESSION/SKU=WEIGHT; repeat it for several (required)")
+	f.IntVar(&cfg.Shoppers, "shoppers", cfg.Shoppers, "how many distinct shoppers come")
+	f.Float64Var(&cfg.Rate, "rate", cfg.Rate, "arrivals a second (open loop); 0 = as fast as the connections carry them")
+	f.IntVar(&cfg.Connections, "connections", cfg.Connections, "requests under way at most")
+	f.Uint64Var(&cfg.Seed, "seed", cfg.Seed, "what all choices derive from; 0 = from the clock, and reported")
+	f.StringVar(&cfg.ShopperPrefix, "shopper-prefix", cfg.ShopperPrefix, "begins every shopper's name; must be new to the shop (default rush-SEED-)")
+	f.IntVar(&cfg.Quantity, "quantity", cfg.Quantity, "units each asks for")
+	f.IntVar(&cfg.LimitPerSession, "limit-per-session", cfg.LimitPerSession, "units a shopper may have in the session, as planned; 0 = no limit")
+	share(f, &cfg.AgainShare, "again-share", "share of shoppers who click again with the same key")
+	share(f, &cfg.AnewShare, "anew-share", "share of shoppers who click again with another key")
+	f.DurationVar(&cfg.AgainWithin, "again-within", cfg.AgainWithin, "how soon they click again")
+	share(f, &cfg.SecondListingShare, "second-listing-share", "share who try another listing of the session at the same instant")
+	share(f, &cfg.PayShare, "pay-share", "share of those granted who pay (needs a node in --dev)")
+	share(f, &cfg.CancelShare, "cancel-share", "share of those granted who give their units back")
+	share(f, &cfg.PayTwiceShare, "pay-twice-share", "share of payments that are told twice")
+	f.DurationVar(&cfg.DecideWithin, "decide-within", cfg.DecideWithin, "longest that a shopper holds before paying or cancelling")
+	share(f, &cfg.ReturnShare, "return-share", "share of shoppers who come back after sold out")
+	f.IntVar(&cfg.Returns, "returns", cfg.Returns, "how often they come back at most")
+	f.DurationVar(&cfg.ReturnAfter, "return-after", cfg.ReturnAfter, "about how much later")
+	f.DurationVar(&cfg.Timeout, "timeout", cfg.Timeout, "wait for an answer, then ask what became of it")
+	f.DurationVar(&cfg.PollEvery, "poll-every", cfg.PollEvery, "how often to ask about a grab that is processing")
+	f.DurationVar(&cfg.PollFor, "poll-for", cfg.PollFor, "how long")
+	f.DurationVar(&cfg.Settle, "settle", cfg.Settle, "longest that the verdict waits for the shop to stand still")
+	f.StringVar(&jsonFile, "json", "", "write the whole report to `FILE`")
+	f.StringVar(&progress, "progress", "auto", "auto, bar or none")
+	f.StringVar(&tokenFile, "token-file", "", "`file` with the operators' token (or DOORBUSTER_TOKEN)")
+	f.StringVar(&shopperKeyFile, "shopper-key-file", "", "`file` with the secret to make shoppers' tokens with; none sends X-Shopper-Id")
+	f.StringVar(&planFile, "plan", "", "plan `file` for the node in this process")
+	f.Int64Var(&stock, "stock", 1000, "units of each listing, for the node in this process")
+	f.DurationVar(&payWithin, "pay-within", 15*time.Minute, "time to pay, for the node in this process")
+	return c
+}
+
+// shopperTokens makes each shopper's token once.
+func shopperTokens(keyFile string) (func(string) string, error) {
+	secret, err := readKey(keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("--shopper-key-file: %w", err)
+	}
+	if _, err := httpapi.MintToken(httpapi.ShopperToken, "probe", "", time.Hour, secret, time.Now()); err != nil {
+		return nil, fmt.Errorf("--shopper-key-file: %w", err)
+	}
+	var made sync.Map
+	return func(shopper string) string {
+		if t, ok := made.Load(shopper); ok {
+			return t.(string)
+		}
+		t, err := httpapi.MintToken(httpapi.ShopperToken, shopper, "", 12*time.Hour, secret, time.Now())
+		if err != nil {
+			return "" // the shop will say that it is not valid
+		}
+		made.Store(shopper, t)
+		return t
+	}, nil
+}
+
+// rushPlan lists what the rush comes for, in sessions that are open at once.
+func rushPlan(listings []bench.Listing, stock int64, payWithin time.Duration, limit int) string {
+	var products, sessions strings.Builder
+	seen := map[string]bool{}
+	bySession := map[string][]string{}
+	var order []string
+	for _, l := range listings {
+		if !seen[l.SKU] {
+			seen[l.SKU] = true
+			fmt.Fprintf(&products, "  - {id: %s, name: %s, list_price: 4900, currency: CNY}\n", l.SKU, l.SKU)
+		}
+		if bySession[l.Session] == nil {
+			order = append(order, l.Session)
+		}
+		bySession[l.Session] = append(bySession[l.Session], l.SKU)
+	}
+	for _, id := range order {
+		fmt.Fprintf(&sessions, "      - id: %s\n        start: now\n        pay_within: %s\n        pay_grace: 0s\n        limit_per_shopper: %d\n        admission_multiple: 0\n        listings:\n", id, payWithin, limit)
+		for _, sku := range bySession[id] {
+			fmt.Fprintf(&sessions, "          - {sku: %s, price: 100, stock: %d, limit_per_shopper: 0}\n", sku, stock)
+		}
+	}
+	return "products:\n" + products.String() + "sales:\n  - id: bench\n    name: bench\n    timezone: UTC\n    sessions:\n" + sessions.String()
+}
+
+// startTemporaryNode runs a node of this process on a directory that goes when
+// it does, with the plan applied.
+func startTemporaryNode(ctx context.Context, planText []byte) (_ bench.Node, err error) {
+	parsed, problems := parsePlan(planText)
+	if len(problems) > 0 {
+		var told strings.Builder
+		for _, p := range problems {
+			fmt.Fprintf(&told, "\n  line %d: %s: %s", p.Line, p.Path, p.Message)
+		}
+		return bench.Node{}, fmt.Errorf("the plan can't be applied:%s", told.String())
+	}
+	dir, err := os.MkdirTemp("", "doorbuster-bench-")
+	if err != nil {
+		return bench.Node{}, err
+	}
+	cfg := temporaryConfig(dir)
+	n, err := openNode(cfg, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
+		return bench.Node{}, errors.Join(err, os.RemoveAll(dir))
+	}
+	shut := func() error { return errors.Join(n.close(context.Background()), os.RemoveAll(dir)) }
+	if err := n.cluster.AwaitReady(ctx); err != nil {
+		return bench.Node{}, errors.Join(err, shut())
+	}
+	if _, refused, err := n.group.ApplyPlan(ctx, "bench", parsed, false); err != nil || len(refused) > 0 {
+		return bench.Node{}, errors.Join(fmt.Errorf("apply the plan: %v %w", refused, err), shut())
+	}
+	return bench.Node{HTTPAddr: n.shopperListener.Addr().String(), AdminAddr: n.adminListener.Addr().String(), Close: shut}, nil
+}
+
+// temporaryConfig is a development node's on ports of the system's choice.
+func temporaryConfig(dir string) Config {
+	return Config{Node: "n1", Zone: "z1", Data: dir, HTTP: "127.0.0.1:0", Admin: "127.0.0.1:0", Dev: true,
+		WaitingDepth: 16_384, GrabTimeout: 2 * time.Second, SnapshotBytes: 256 << 20, LogLevel: "warn", LogFormat: "text"}
+}

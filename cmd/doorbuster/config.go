@@ -1,0 +1,282 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+	yamlnode "go.yaml.in/yaml/v3"
+
+	"doorbuster/engine"
+	"doorbuster/httpapi"
+)
+
+// Config of a node, from the lowest to the highest: defaults, --config file
+// (YAML), environment (DOORBUSTER_HTTP for http), flags.
+type Config struct {
+	Node  string `koanf:"node"`
+	Zone  string `koanf:"zone"`
+	Data  string `koanf:"data"`
+	HTTP  string `koanf:"http"`
+	Admin string `koanf:"admin"`
+	Dev   bool   `koanf:"dev"`
+
+	ShopperKeyFile       string `koanf:"shopper_key_file"`
+	ShopperPublicKeyFile string `koanf:"shopper_public_key_file"`
+	OpsKeyFile           string `koanf:"ops_key_file"`
+	OpenMetrics          bool   `koanf:"open_metrics"`
+
+	WaitingDepth     int           `koanf:"waiting_depth"`
+	GrabTimeout      time.Duration `koanf:"grab_timeout"`
+	SnapshotBytes    int64         `koanf:"snapshot_bytes"`
+	ConnectionsPerIP int           `koanf:"connections_per_ip"`
+	LogLevel         string        `koanf:"log_level"`
+	LogFormat        string        `koanf:"log_format"`
+}
+
+const envPrefix = "DOORBUSTER_"
+
+// addConfigFlags declares every setting as a flag, with its default: the only
+// place where defaults stand.
+func addConfigFlags(f *pflag.FlagSet) {
+	f.String("config", "", "YAML `file` with the same settings as these flags (dashes become underscores)")
+	f.String("node", "n1", "this node's `id`; it stays with the data directory")
+	f.String("zone", "z1", "the machine room that this node stands in")
+	f.String("data", "", "data `directory`; made if missing (required)")
+	f.String("http", "127.0.0.1:8080", "`address` for shoppers")
+	f.String("admin", "127.0.0.1:8081", "`address` for operators")
+	f.Bool("dev", false, "for trying out: loopback only, a shopper is whoever X-Shopper-Id says, no token for operators")
+	f.String("shopper-key-file", "", "`file` with the HS256 secret that shoppers' tokens (JWT) are signed with, 32 bytes or more")
+	f.String("shopper-public-key-file", "", "PEM `file` with the public key for shoppers' tokens (Ed25519, RSA, P-256)")
+	f.String("ops-key-file", "", "`file` with the HS256 secret for operators' tokens, 32 bytes or more; another one than the shoppers'")
+	f.Bool("open-metrics", false, "answer /metrics without a token")
+	f.Int("waiting-depth", 16_384, "grabs of one listing that may wait inside; more are told that they missed it")
+	f.Duration("grab-timeout", 2*time.Second, "after this a grab that is not decided is answered \"processing\"")
+	f.Int64("snapshot-bytes", 256<<20, "bytes of log after which a snapshot is taken")
+	f.Int("connections-per-ip", 0, "shoppers' connections from one address at most; 0 = no bound")
+	f.String("log-level", "info", "debug, info, warn or error")
+	f.String("log-format", "text", "text or json")
+}
+
+func keyOf(flag string) string { return strings.ReplaceAll(flag, "-", "_") }
+
+// loadConfig puts the layers together and checks the whole: every problem at once.
+func loadConfig(flags *pflag.FlagSet) (cfg Config, err error) {
+	k := koanf.New(".")
+	known := map[string]bool{}
+	flags.VisitAll(func(f *pflag.Flag) { known[keyOf(f.Name)] = true })
+	for _, not := range []string{"config", "help"} {
+		delete(known, not)
+	}
+	path, _ := flags.GetString("config")
+	if path == "" {
+		path = os.Getenv(envPrefix + "CONFIG")
+	}
+	if path != "" {
+		if err := checkKeys(path, known); err != nil {
+			return cfg, err
+		}
+		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+			return cfg, fmt.Errorf("config %s: %w", path, err)
+		}
+	}
+	if err := k.Load(env.Provider(".", env.Opt{Prefix: envPrefix, TransformFunc: func(name, value string) (string, any) {
+		if key := strings.ToLower(strings.TrimPrefix(name, envPrefix)); known[key] {
+			return key, value
+		}
+		return "", nil // other programs' variables, and DOORBUSTER_TOKEN
+	}}), nil); err != nil {
+		return cfg, fmt.Errorf("environment: %w", err)
+	}
+	if err := k.Load(posflag.ProviderWithFlag(flags, ".", k, func(f *pflag.Flag) (string, any) {
+		if key := keyOf(f.Name); known[key] {
+			return key, posflag.FlagVal(flags, f)
+		}
+		return "", nil
+	}), nil); err != nil {
+		return cfg, fmt.Errorf("flags: %w", err)
+	}
+	if err := k.Unmarshal("", &cfg); err != nil {
+		return cfg, usageError{fmt.Errorf("config: %w", err)}
+	}
+	if err := cfg.Validate(); err != nil {
+		return cfg, usageError{err}
+	}
+	return cfg, nil
+}
+
+// checkKeys refuses keys that mean nothing, each with its line.
+func checkKeys(path string, known map[string]bool) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	var doc yamlnode.Node
+	if err := yamlnode.Unmarshal(text, &doc); err != nil {
+		return fmt.Errorf("config %s: %w", path, err)
+	}
+	if len(doc.Content) == 0 {
+		return nil
+	}
+	root := doc.Content[0]
+	if root.Kind != yamlnode.MappingNode {
+		return fmt.Errorf("config %s:%d: it must be a list of settings, \"key: value\"", path, root.Line)
+	}
+	var errs []error
+	seen := map[string]int{}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		key := root.Content[i]
+		if !known[key.Value] {
+			names := make([]string, 0, len(known))
+			for name := range known {
+				names = append(names, name)
+			}
+			slices.Sort(names)
+			errs = append(errs, fmt.Errorf("config %s:%d: unknown key %q; known are %s", path, key.Line, key.Value, strings.Join(names, ", ")))
+		}
+		if line, twice := seen[key.Value]; twice {
+			errs = append(errs, fmt.Errorf("config %s:%d: %q was set in line %d already", path, key.Line, key.Value, line))
+		}
+		seen[key.Value] = key.Line
+		if value := root.Content[i+1]; value.Kind != yamlnode.ScalarNode {
+			errs = append(errs, fmt.Errorf("config %s:%d: %q takes a single value", path, value.Line, key.Value))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Validate reports every setting that can't be.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Data == "" {
+		bad("no data directory: say where with --data DIR")
+	}
+	if !engine.ValidID(c.Node) {
+		bad("node: %q is not 1 to %d letters, digits, dots, dashes or underscores", c.Node, engine.MaxIDBytes)
+	}
+	if !engine.ValidID(c.Zone) {
+		bad("zone: %q is not 1 to %d letters, digits, dots, dashes or underscores", c.Zone, engine.MaxIDBytes)
+	}
+	for _, a := range []struct{ key, addr string }{{"http", c.HTTP}, {"admin", c.Admin}} {
+		host, _, err := net.SplitHostPort(a.addr)
+		if err != nil {
+			bad("%s: %q is not HOST:PORT", a.key, a.addr)
+		} else if c.Dev && !loopback(host) {
+			bad("%s: --dev trusts everybody, so it listens on loopback only (127.0.0.1:PORT), not on %q", a.key, a.addr)
+		}
+	}
+	if !c.Dev {
+		if c.ShopperKeyFile == "" && c.ShopperPublicKeyFile == "" {
+			bad("shoppers need tokens: give --shopper-key-file or --shopper-public-key-file (or --dev to try things out)")
+		}
+		if c.OpsKeyFile == "" {
+			bad("operators need tokens: give --ops-key-file (or --dev to try things out); 'doorbuster token' makes tokens")
+		}
+	}
+	if c.WaitingDepth < 1 || c.WaitingDepth > 1<<20 {
+		bad("waiting_depth: %d is not between 1 and %d", c.WaitingDepth, 1<<20)
+	}
+	if c.GrabTimeout < 10*time.Millisecond || c.GrabTimeout > time.Minute {
+		bad("grab_timeout: %s is not between 10ms and 1m", c.GrabTimeout)
+	}
+	if c.SnapshotBytes < 1<<20 {
+		bad("snapshot_bytes: %d is under 1048576", c.SnapshotBytes)
+	}
+	if c.ConnectionsPerIP < 0 {
+		bad("connections_per_ip: %d is negative", c.ConnectionsPerIP)
+	}
+	if _, err := c.level(); err != nil {
+		bad("log_level: %q is none of debug, info, warn, error", c.LogLevel)
+	}
+	if c.LogFormat != "text" && c.LogFormat != "json" {
+		bad("log_format: %q is neither text nor json", c.LogFormat)
+	}
+	return errors.Join(errs...)
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (c Config) level() (level slog.Level, err error) {
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, strings.ToLower(c.LogLevel)) {
+		return level, errors.New("no such level")
+	}
+	return level, level.UnmarshalText([]byte(c.LogLevel))
+}
+
+func (c Config) newLogger(to io.Writer) *slog.Logger {
+	level, _ := c.level() // checked by Validate
+	options := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(to, options))
+	}
+	return slog.New(slog.NewTextHandler(to, options))
+}
+
+func (c Config) limits() httpapi.Limits {
+	l := httpapi.DefaultLimits()
+	l.ConnectionsPerIP = c.ConnectionsPerIP
+	return l
+}
+
+// keys are what tokens are checked with.
+type keys struct{ shopper, ops httpapi.TokenKeys }
+
+func (c Config) readKeys() (k keys, err error) {
+	if c.Dev {
+		return k, nil
+	}
+	for _, want := range []struct {
+		path string
+		into *[]byte
+		what string
+	}{
+		{c.ShopperKeyFile, &k.shopper.Secret, "shoppers' secret"},
+		{c.ShopperPublicKeyFile, &k.shopper.PublicKeyPEM, "shoppers' public key"},
+		{c.OpsKeyFile, &k.ops.Secret, "operators' secret"},
+	} {
+		if want.path == "" {
+			continue
+		}
+		if *want.into, err = readKey(want.path); err != nil {
+			return k, fmt.Errorf("%s: %w", want.what, err)
+		}
+	}
+	if len(k.shopper.Secret) > 0 && string(k.shopper.Secret) == string(k.ops.Secret) {
+		return k, errors.New("shoppers and operators must not share a secret: make another with 'openssl rand -base64 48'")
+	}
+	return k, nil
+}
+
+// readKey reads a secret's file; an end of line at its end is not part of it.
+func readKey(path string) ([]byte, error) {
+	const most = 64 << 10
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode()&fs.ModeType == 0 && info.Size() > most {
+		return nil, fmt.Errorf("%s has %d bytes; a key has at most %d", path, info.Size(), most)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return []byte(strings.TrimRight(string(b), "\r\n")), nil
+}

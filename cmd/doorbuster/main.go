@@ -1,0 +1,87 @@
+// Command doorbuster runs a node that sells a fixed number of units to a crowd,
+// exactly, and the tools around it: plans, load, logs, tokens.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// usageError is a wrong use of the command line: exit status 2.
+type usageError struct{ error }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is the whole program but for the process: 0 only on success, 2 for wrong
+// usage, 1 for everything else. Diagnostics go to stderr.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	var usage usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "doorbuster: %v\nTry '%s --help'.\n", err, commandPath(root, args))
+		return 2
+	case errors.Is(err, errQuiet):
+		return 1
+	}
+	fmt.Fprintf(stderr, "doorbuster: %v\n", err)
+	return 1
+}
+
+// errQuiet ends the program with status 1 after everything has been said.
+var errQuiet = errors.New("failed")
+
+func commandPath(root *cobra.Command, args []string) string {
+	if found, _, err := root.Find(args); err == nil {
+		return found.CommandPath()
+	}
+	return root.CommandPath()
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "doorbuster",
+		Short: "Sell a fixed number of units to a crowd, exactly",
+		Long: `Doorbuster runs flash sales: each listing's stock is kept in memory by an actor,
+every yes is on disk before the shopper hears it, and a no costs next to nothing.
+
+Try it:
+  doorbuster serve --dev --data /tmp/shop &
+  doorbuster apply -f examples/fans-day.yaml --admin 127.0.0.1:8081
+  curl -X POST -H 'X-Shopper-Id: alice' \
+    http://127.0.0.1:8080/v1/sessions/fans-day-10/skus/mask-50/grab`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          noArguments,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newServeCommand(), newApplyCommand(), newBenchCommand(), newWALCommand(), newTokenCommand(), newVersionCommand())
+	return root
+}
+
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("unknown command or argument %q for %q", args[0], c.CommandPath())}
+	}
+	return nil
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"doorbuster/actors"
+	"doorbuster/cluster"
+	"doorbuster/httpapi"
+)
+
+// node is all rooms of one process, connected.
+type node struct {
+	cfg      Config
+	logger   *slog.Logger
+	group    *actors.Group
+	cluster  *cluster.Node
+	shoppers *httpapi.ShopperServer
+	admin    *httpapi.AdminServer
+	metrics  *prometheus.Registry
+
+	shopperListener, adminListener net.Listener
+	served                         chan error // one value for each server that ends
+	fatal                          chan error
+}
+
+// openNode opens the rooms in order: addresses first, for they cost nothing to
+// give back, then the log and the state, then the doors. ready is awaited by run.
+func openNode(cfg Config, logger *slog.Logger) (_ *node, err error) {
+	n := &node{cfg: cfg, logger: logger, metrics: prometheus.NewRegistry(), served: make(chan error, 2), fatal: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			n.close(context.Background())
+		}
+	}()
+	keys, err := cfg.readKeys()
+	if err != nil {
+		return nil, err
+	}
+	if n.shopperListener, err = net.Listen("tcp", cfg.HTTP); err != nil {
+		return nil, listenError("shoppers", "--http", cfg.HTTP, err)
+	}
+	if n.adminListener, err = net.Listen("tcp", cfg.Admin); err != nil {
+		return nil, listenError("operators", "--admin", cfg.Admin, err)
+	}
+	if err := n.openRooms(); err != nil {
+		return nil, err
+	}
+	return n, n.openDoors(keys)
+}
+
+func listenError(who, flag, addr string, err error) error {
+	return fmt.Errorf("can't listen for %s on %s (%s): %w", who, addr, flag, err)
+}
+
+func (n *node) openRooms() (err error) {
+	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	fsync := newFsyncHistogram(n.metrics)
+	ac := actors.DefaultConfig()
+	ac.Logger, ac.WaitingDepth, ac.GrabTimeout = n.logger, n.cfg.WaitingDepth, n.cfg.GrabTimeout
+	if n.group, err = actors.New(ac); err != nil {
+		return err
+	}
+	cc := cluster.DefaultConfig(n.cfg.Data)
+	cc.NodeID, cc.Zone, cc.SnapshotBytes, cc.Logger = n.cfg.Node, n.cfg.Zone, n.cfg.SnapshotBytes, n.logger
+	cc.ObserveSync = fsync
+	cc.OnFatal = func(err error) {
+		select {
+		case n.fatal <- err:
+		default:
+		}
+	}
+	// The cluster tells the group of epochs from the moment it is opened, and an
+	// epoch needs the log: the leader in between waits until both are connected.
+	gate := &connecting{group: n.group, connected: make(chan struct{})}
+	if n.cluster, err = cluster.Open(cc, n.group, gate); err != nil {
+		return err
+	}
+	n.group.Connect(n.cluster, n.cluster)
+	close(gate.connected)
+	registerGroup(n.metrics, n.group, n.cluster)
+	return nil
+}
+
+func (n *node) openDoors(keys keys) (err error) {
+	if n.shoppers, err = httpapi.NewShopper(httpapi.ShopperConfig{
+		Seller: n.group, Dev: n.cfg.Dev, Tokens: keys.shopper, Limits: n.cfg.limits(), Logger: n.logger, Registerer: n.metrics,
+	}); err != nil {
+		return err
+	}
+	if n.admin, err = newAdmin(n, keys); err != nil {
+		return err
+	}
+	go func() { n.served <- n.shoppers.Serve(n.shopperListener) }()
+	go func() { n.served <- n.admin.Serve(n.adminListener) }()
+	return nil
+}
+
+// close shuts the doors, then the rooms, in reverse. What is in flight is
+// answered first, within a few seconds.
+func (n *node) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var errs []error
+	if n.shoppers != nil {
+		errs = append(errs, n.shoppers.Shutdown(ctx))
+	} else if n.shopperListener != nil {
+		errs = append(errs, n.shopperListener.Close())
+	}
+	if n.admin != nil {
+		errs = append(errs, n.admin.Shutdown(ctx))
+	} else if n.adminListener != nil {
+		errs = append(errs, n.adminListener.Close())
+	}
+	if n.cluster != nil {
+		n.group.Close()
+		errs = append(errs, n.cluster.Close())
+	}
+	return errors.Join(errs...)
+}

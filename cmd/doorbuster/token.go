@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"doorbuster/engine"
+	"doorbuster/httpapi"
+)
+
+func newTokenCommand() *cobra.Command {
+	var sub, role, keyFile string
+	var ttl time.Duration
+	c := &cobra.Command{
+		Use:   "token --sub ID --key-file FILE",
+		Short: "Make a shopper's or an operator's token, for trying out",
+		Long: `Make a token (JWT, HS256) signed with the secret in --key-file. Without --role
+it is a shopper's, to be checked with --shopper-key-file; with a role it is an
+operator's, to be checked with --ops-key-file. In production your identity
+provider makes them.`,
+		Example: `  doorbuster token --sub alice --key-file shopper.key
+  doorbuster token --sub olga --role operator --ttl 8h --key-file ops.key`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if sub == "" || keyFile == "" {
+				return usageError{fmt.Errorf("--sub and --key-file are required")}
+			}
+			if !engine.ValidShopper(sub) {
+				return usageError{fmt.Errorf("--sub: %q is not 1 to %d printable characters without spaces", sub, engine.MaxShopperBytes)}
+			}
+			kind := httpapi.ShopperToken
+			if role != "" {
+				kind = httpapi.OpsToken
+			}
+			secret, err := readKey(keyFile)
+			if err != nil {
+				return err
+			}
+			token, err := httpapi.MintToken(kind, sub, httpapi.Role(role), ttl, secret, time.Now())
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(c.OutOrStdout(), token)
+			return nil
+		},
+	}
+	c.Flags().StringVar(&sub, "sub", "", "who it is for: a shopper's or an operator's `id`")
+	c.Flags().StringVar(&role, "role", "", "viewer, operator or admin; empty makes a shopper's token")
+	c.Flags().StringVar(&keyFile, "key-file", "", "`file` with the secret")
+	c.Flags().DurationVar(&ttl, "ttl", time.Hour, "how long it is good for")
+	return c
+}
