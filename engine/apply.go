@@ -12,15 +12,18 @@ import (
 // Errors leave the state as it was but for the index. ErrStaleEpoch: the batch
 // is not the next one of the open epoch. ErrMalformed, ErrNewerFormat: bytes
 // that no leader of these rules writes; eff has a BatchRefused event.
-// ErrRulesTooNew: nothing may be applied any more; the node must stop.
+// ErrRulesTooNew: the node must stop; not even the index counts as applied, so
+// that a newer build takes the entry up again, and every further Apply fails alike.
 func (s *State) Apply(index LogIndex, entry []byte, eff *Effects) error {
 	eff.reset()
-	s.index = index
-	eff.Index, eff.Time = index, s.now
-	header, err := check(entry)
+	eff.Index, eff.Time, eff.NextDue = index, s.now, s.NextDue()
+	if s.tooNew > 0 {
+		return s.rulesTooNew(index)
+	}
+	header, rules, err := check(entry)
 	if err != nil {
+		s.index = index
 		eff.Derived = append(eff.Derived, Event{Kind: BatchRefused, Command: -1})
-		eff.NextDue = s.NextDue()
 		return fmt.Errorf("log index %d: %w", index, err)
 	}
 	eff.Header = header
@@ -29,10 +32,15 @@ func (s *State) Apply(index LogIndex, entry []byte, eff *Effects) error {
 	var c Command
 	opens := header.Epoch == 0 && header.Commands > 0 && CommandKind(entry[r.pos]) == CmdOpenEpoch
 	if !opens && (header.Epoch == 0 || header.Epoch != s.epoch || header.Sequence != s.sequence+1) {
-		eff.NextDue = s.NextDue()
+		s.index = index
 		return fmt.Errorf("log index %d: batch %d of epoch %d, expected %d of %d: %w",
 			index, header.Sequence, header.Epoch, s.sequence+1, s.epoch, ErrStaleEpoch)
 	}
+	if rules > max(s.rules, RulesVersion) {
+		s.tooNew = rules
+		return s.rulesTooNew(index)
+	}
+	s.index = index
 	if !opens {
 		s.sequence = header.Sequence
 	}
@@ -46,26 +54,30 @@ func (s *State) Apply(index LogIndex, entry []byte, eff *Effects) error {
 		e := s.apply(&c)
 		e.Command = int32(i)
 		eff.Primary = append(eff.Primary, e)
-		if c.Kind == CmdRaiseRules && e.Kind == RulesRaised && s.rules > RulesVersion {
-			err = fmt.Errorf("log index %d: rules version %d, this build knows %d: %w", index, s.rules, RulesVersion, ErrRulesTooNew)
-		}
 	}
 	s.settleTouched()
 	eff.NextDue = s.NextDue()
 	s.eff = nil
-	return err
+	return nil
+}
+
+func (s *State) rulesTooNew(index LogIndex) error {
+	return fmt.Errorf("log index %d: rules version %d, this build knows %d: %w", index, s.tooNew, RulesVersion, ErrRulesTooNew)
 }
 
 // check reads the whole entry once before anything of it is applied, so that a
-// malformed one changes nothing.
-func check(entry []byte) (BatchHeader, error) {
+// malformed one changes nothing. rules is the highest version it asks for.
+func check(entry []byte) (h BatchHeader, rules uint32, err error) {
 	r := reader{buf: entry}
-	h := r.batchHeader()
+	h = r.batchHeader()
 	var c Command
 	for i := 0; i < h.Commands && r.err == nil; i++ {
 		r.command(&c)
+		if c.Kind == CmdRaiseRules {
+			rules = max(rules, c.Rules)
+		}
 	}
-	return h, r.done()
+	return h, rules, r.done()
 }
 
 func (s *State) apply(c *Command) Event {
@@ -101,10 +113,13 @@ func (s *State) apply(c *Command) Event {
 func refused(why Reason) Event { return Event{Kind: CommandRefused, Reason: why} }
 
 func (s *State) openEpoch(c *Command) Event {
-	s.epoch, s.sequence, s.epochNode = Epoch(s.index), 0, c.Node
-	if s.secret == [16]byte{} {
+	if s.eff.Header.Epoch != 0 {
+		return refused(ReasonConflict) // what is fenced by one epoch can't open another
+	}
+	if s.epoch == 0 {
 		s.setSecret(c.Secret)
 	}
+	s.epoch, s.sequence, s.epochNode = Epoch(s.index), 0, c.Node
 	return Event{Kind: EpochOpened}
 }
 
@@ -137,6 +152,7 @@ func (s *State) settleTouched() {
 		l := s.listings[s.eff.Touched[i]-1]
 		if !l.Frozen && !s.conserved(l) {
 			l.Frozen = true
+			s.schedule(s.sessions[l.Session-1]) // its holds are not due any more
 			s.derive(Event{Kind: ListingFroze, Session: l.Session, Listing: l.Handle})
 		}
 		session := s.sessions[l.Session-1]
@@ -152,7 +168,10 @@ func (s *State) settleTouched() {
 		case ListingGone:
 			s.derive(Event{Kind: StockGone, Session: l.Session, Listing: l.Handle})
 			if session.State == Open && s.allSold(session) {
-				s.endSession(session)
+				s.derive(s.endSession(session))
+				for _, h := range session.Listings {
+					s.marks[h-1].looks = session.StateOf(s.listings[h-1])
+				}
 			}
 		}
 	}

@@ -139,6 +139,7 @@ type Order struct {
 	Listing  ListingHandle
 	Quantity uint32
 	graceMS  uint32
+	details  uint32 // where State.details has more of it, from 1; 0 if nowhere
 	State    OrderState
 	inLine   bool // due in the order of grants; else in Session.exceptional
 }
@@ -149,7 +150,9 @@ func (o *Order) Due() Time { return o.PayBy + Time(o.graceMS) }
 // Receiver is where an order's goods go.
 type Receiver struct{ Name, Phone, Address string }
 
-type shopper struct {
-	id   string
-	last OrderRef // the newest order
+// details is what only some orders have.
+type details struct {
+	payment  string    // the id of the payment that it was paid by
+	settled  bool      // payment counts, even an empty one
+	receiver *Receiver // never changed in place
 }

@@ -127,6 +127,9 @@ func (r *reader) batchHeader() (h BatchHeader) {
 		return h
 	}
 	h.Epoch, h.Sequence, h.Time = Epoch(r.uint()), r.uint(), Time(r.int())
+	if h.Time > maxTime {
+		r.fail("a time beyond all use")
+	}
 	h.Commands = r.count()
 	if h.Commands > maxBatchCommands {
 		r.fail("too many commands")
@@ -135,8 +138,7 @@ func (r *reader) batchHeader() (h BatchHeader) {
 }
 
 // AppendPlaceHold appends the command of a grab to dst. It allocates only to
-// grow dst. T is the batch's time or one near it: the deadline is kept relative
-// to it. shopper is copied.
+// grow dst. shopper is copied.
 func AppendPlaceHold[S string | []byte](dst []byte, listing ListingHandle, shopper S, key *Key, quantity uint32, deadline Time) []byte {
 	w := writer{append(dst, byte(CmdPlaceHold))}
 	w.uint(uint64(listing))
@@ -338,8 +340,14 @@ func (r *reader) plan() *Plan {
 				}
 			}
 			sale.Sessions = append(sale.Sessions, session)
+			if r.err != nil {
+				return p
+			}
 		}
 		p.Sales = append(p.Sales, sale)
+		if r.err != nil {
+			return p
+		}
 	}
 	return p
 }
@@ -417,4 +425,5 @@ func (r *reader) listingSpec() ListingSpec {
 const (
 	MaxSessionLength = 31 * 24 * time.Hour
 	MaxPayWithin     = 7 * 24 * time.Hour
+	MaxPayGrace      = 24 * time.Hour
 )

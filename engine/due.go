@@ -47,6 +47,21 @@ func (a *agenda) set(session SessionHandle, at Time) {
 	if at != Never {
 		a.heap.add(due{at, uint32(session)})
 	}
+	if len(a.heap) > 2*len(a.current)+64 {
+		a.compact()
+	}
+}
+
+// compact drops what newer entries have overtaken: shoppers who grab and let go
+// would else leave an entry each until its time comes.
+func (a *agenda) compact() {
+	a.heap = a.heap[:0]
+	for i, at := range a.current {
+		if at != Never {
+			a.heap = append(a.heap, due{at, uint32(i) + 1})
+		}
+	}
+	heap.Init(&a.heap)
 }
 
 // next gives the session with the earliest due, and when; 0 and Never if none.

@@ -25,6 +25,7 @@ const (
 	SessionPaused              //
 	SessionResumed             //
 	SessionEnded               //
+	SessionUnchanged           // it was so before; nothing changed
 	StockAdded                 // Quantity units
 	StockTaken                 // nothing available, some unpaid
 	StockGone                  // nothing available, nothing unpaid
@@ -36,7 +37,7 @@ const (
 
 var eventKinds = [...]string{"None", "EpochOpened", "HoldPlaced", "HoldConfirmed", "HoldRefused", "HoldReleased", "OrderPaid",
 	"RefundBecameDue", "OrderUnchanged", "HoldExtended", "ReceiverSet", "PlanApplied", "PlanRefused", "SessionPublished", "SessionOpened",
-	"SessionPaused", "SessionResumed", "SessionEnded", "StockAdded", "StockTaken", "StockGone", "ListingFroze", "RulesRaised",
+	"SessionPaused", "SessionResumed", "SessionEnded", "SessionUnchanged", "StockAdded", "StockTaken", "StockGone", "ListingFroze", "RulesRaised",
 	"CommandRefused", "BatchRefused"}
 
 func (k EventKind) String() string { return nameOf(eventKinds[:], int(k)) }

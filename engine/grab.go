@@ -153,9 +153,9 @@ func (s *State) View(ref OrderRef) (OrderView, bool) {
 	v := OrderView{
 		Ref: ref, OrderNo: s.Numberer().String(ref), Shopper: s.ShopperID(o.Shopper),
 		Session: s.sessions[ref.Session-1].ID, SKU: l.SKU, Quantity: o.Quantity, Amount: o.Amount, Currency: l.Currency,
-		State: o.State, GrantedAt: o.Granted, PayBy: o.PayBy, ChangedAt: o.Changed, PaymentID: s.payments[ref],
+		State: o.State, GrantedAt: o.Granted, PayBy: o.PayBy, ChangedAt: o.Changed, PaymentID: s.PaymentID(ref),
 	}
-	v.Receiver, v.HasReceiver = s.receivers[ref]
+	v.Receiver, v.HasReceiver = s.Receiver(ref)
 	return v, true
 }
 

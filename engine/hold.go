@@ -46,7 +46,7 @@ func (s *State) lastOrder(no ShopperNo) OrderRef {
 	if no == 0 {
 		return OrderRef{}
 	}
-	return s.shoppers.at(int(no) - 1).last
+	return s.shoppers.rows.at(int(no) - 1).last
 }
 
 // MayHold decides whether a shopper in standing st may hold quantity units of
@@ -124,7 +124,7 @@ func (s *State) placeHold(c *Command) Event {
 	if l == nil {
 		return Event{Kind: HoldRefused, Reason: ReasonUnknown}
 	}
-	no := s.shopperNo[string(c.Shopper)]
+	no := s.shoppers.find(c.Shopper)
 	s.releaseOverdue(no, l.Session)
 	st := s.StandingOf(no, l, c.Key)
 	if !st.Known.IsZero() {
@@ -140,7 +140,7 @@ func (s *State) placeHold(c *Command) Event {
 		return Event{Kind: HoldRefused, Reason: l.SoldOutReason(), Session: l.Session, Listing: l.Handle}
 	}
 	if no == 0 {
-		no = s.addShopper(string(c.Shopper))
+		no = s.shoppers.add(c.Shopper, OrderRef{})
 	}
 	session := s.sessions[l.Session-1]
 	payBy := s.now.Add(session.PayWithin)
@@ -158,7 +158,7 @@ func (s *State) placeHold(c *Command) Event {
 		session.exceptional.add(dueEntry(due, ref))
 	}
 	session.orders.add(o)
-	s.shoppers.mut(int(no) - 1).last = ref
+	s.shoppers.rows.mut(int(no) - 1).last = ref
 	l.Available -= int64(c.Quantity)
 	l.Held += int64(c.Quantity)
 	if st.ListingUnits == 0 {
@@ -177,36 +177,38 @@ func (l *Listing) SoldOutReason() Reason {
 	return ReasonGone
 }
 
-func (s *State) addShopper(id string) ShopperNo {
-	s.shoppers.add(shopper{id: id})
-	no := ShopperNo(s.shoppers.len())
-	s.shopperNo[id] = no
-	return no
-}
-
 // releaseOverdue expires a shopper's overdue holds in a session that the batch's
 // share of dues has not reached yet, so that they bind nobody.
 func (s *State) releaseOverdue(no ShopperNo, session SessionHandle) {
 	for ref := s.lastOrder(no); !ref.IsZero(); {
-		o := s.Order(ref)
-		next := o.previous
-		if ref.Session == session && o.State == Held && o.Due() <= s.now && !s.Listing(o.Listing).Frozen {
-			s.release(ref, Expired, ReasonExpired)
+		next := s.Order(ref).previous
+		if ref.Session == session {
+			s.expireIfDue(ref)
 		}
 		ref = next
 	}
 }
 
+// expireIfDue treats an overdue hold as expired before anything else happens to
+// it. On a frozen listing nothing expires.
+func (s *State) expireIfDue(ref OrderRef) {
+	if o := s.Order(ref); o.State == Held && o.Due() <= s.now && !s.listings[o.Listing-1].Frozen {
+		s.derive(s.release(ref, Expired, ReasonExpired))
+	}
+}
+
 // release ends a hold and gives its units and the shopper's eligibility back.
-func (s *State) release(ref OrderRef, to OrderState, why Reason) {
+// The event is the caller's to tell: as its command's own, or as derived.
+func (s *State) release(ref OrderRef, to OrderState, why Reason) Event {
 	o := s.mutOrder(ref)
 	l := s.listings[o.Listing-1]
 	o.State, o.Changed = to, s.now
 	l.Held -= int64(o.Quantity)
 	s.giveBack(l, o)
+	s.schedule(s.sessions[ref.Session-1])
 	e := s.orderEvent(HoldReleased, ref, o)
 	e.Reason = why
-	s.derive(e)
+	return e
 }
 
 // giveBack makes the units of an order that is no longer live available.
@@ -225,48 +227,33 @@ func (s *State) holdsAny(no ShopperNo, l *Listing) bool {
 }
 
 func (s *State) cancelHold(c *Command) Event {
-	o, why := s.own(c.Order, c.Shopper)
-	if why != ReasonNone {
-		return refused(why)
+	if !s.owns(c.Shopper, c.Order) {
+		return refused(ReasonUnknown)
 	}
-	if o.State == Cancelled {
+	s.expireIfDue(c.Order)
+	switch o := s.Order(c.Order); {
+	case o.State == Cancelled:
 		return s.orderEvent(OrderUnchanged, c.Order, o)
+	case s.listings[o.Listing-1].Frozen:
+		return s.refusedOrder(c.Order, ReasonFrozen)
+	case o.State != Held:
+		return s.refusedOrder(c.Order, ReasonNotHeld)
 	}
-	if why := s.expireIfDue(c.Order, o); why != ReasonNone {
-		return refused(why)
-	}
-	if o = s.Order(c.Order); o.State != Held {
-		e := s.orderEvent(CommandRefused, c.Order, o)
-		e.Reason = ReasonNotHeld
-		return e
-	}
-	s.release(c.Order, Cancelled, ReasonCancelled)
-	e := s.orderEvent(HoldReleased, c.Order, s.Order(c.Order))
-	e.Reason = ReasonCancelled
-	s.eff.Derived = s.eff.Derived[:len(s.eff.Derived)-1] // the command's own event says it
-	return e
+	return s.release(c.Order, Cancelled, ReasonCancelled)
 }
 
-// own gives an order that belongs to the shopper. Another's order is as unknown
-// as one that is not there.
-func (s *State) own(ref OrderRef, id []byte) (*Order, Reason) {
+// owns tells whether there is such an order and it is the shopper's. To others
+// an order is as unknown as one that is not there.
+func (s *State) owns(id []byte, ref OrderRef) bool {
 	o := s.Order(ref)
-	if o == nil || s.ShopperID(o.Shopper) != string(id) {
-		return nil, ReasonUnknown
-	}
-	return o, ReasonNone
+	return o != nil && s.ShopperID(o.Shopper) == string(id)
 }
 
-// expireIfDue treats an overdue hold as expired before anything else happens to
-// it. It refuses for a frozen listing.
-func (s *State) expireIfDue(ref OrderRef, o *Order) Reason {
-	if s.Listing(o.Listing).Frozen {
-		return ReasonFrozen
-	}
-	if o.State == Held && o.Due() <= s.now {
-		s.release(ref, Expired, ReasonExpired)
-	}
-	return ReasonNone
+// refusedOrder refuses a command on an order.
+func (s *State) refusedOrder(ref OrderRef, why Reason) Event {
+	e := s.orderEvent(CommandRefused, ref, s.Order(ref))
+	e.Reason = why
+	return e
 }
 
 func (s *State) extendHold(c *Command) Event {
@@ -274,18 +261,15 @@ func (s *State) extendHold(c *Command) Event {
 	if o == nil {
 		return refused(ReasonUnknown)
 	}
-	if why := s.expireIfDue(c.Order, o); why != ReasonNone {
-		return refused(why)
-	}
-	if o = s.Order(c.Order); o.State != Held || c.Deadline < o.PayBy || c.Deadline > s.now.Add(MaxPayWithin) {
-		e := s.orderEvent(CommandRefused, c.Order, o)
-		e.Reason = ReasonNotHeld
-		if o.State == Held {
-			e.Reason = ReasonConflict
-		}
-		return e
-	}
-	if o.PayBy == c.Deadline {
+	s.expireIfDue(c.Order)
+	switch o = s.Order(c.Order); {
+	case s.listings[o.Listing-1].Frozen:
+		return s.refusedOrder(c.Order, ReasonFrozen)
+	case o.State != Held:
+		return s.refusedOrder(c.Order, ReasonNotHeld)
+	case c.Deadline < o.PayBy || c.Deadline > s.now.Add(MaxPayWithin):
+		return s.refusedOrder(c.Order, ReasonConflict)
+	case o.PayBy == c.Deadline:
 		return s.orderEvent(OrderUnchanged, c.Order, o)
 	}
 	o = s.mutOrder(c.Order)

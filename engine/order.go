@@ -8,48 +8,42 @@ func (s *State) payOrder(c *Command) Event {
 	if o == nil {
 		return refused(ReasonUnknown)
 	}
-	if paid, found := s.payments[c.Order]; found && paid == c.PaymentID {
+	l := s.listings[o.Listing-1]
+	switch paid := s.detailsOf(c.Order); {
+	case c.Amount != o.Amount || c.Currency != l.Currency:
+		return s.refusedOrder(c.Order, ReasonAmount)
+	case paid.settled && paid.payment == c.PaymentID:
 		return s.orderEvent(OrderUnchanged, c.Order, o)
+	case l.Frozen:
+		return s.refusedOrder(c.Order, ReasonFrozen)
 	}
-	l := s.Listing(o.Listing)
-	if c.Amount != o.Amount || c.Currency != l.Currency {
-		e := s.orderEvent(CommandRefused, c.Order, o)
-		e.Reason = ReasonAmount
-		return e
-	}
-	if why := s.expireIfDue(c.Order, o); why != ReasonNone {
-		return refused(why)
-	}
-	o = s.mutOrder(c.Order)
-	e := Event{Kind: OrderPaid}
-	switch o.State {
-	case Held:
+	s.releaseOverdue(o.Shopper, c.Order.Session) // they count against no limit
+	kind, why := OrderPaid, ReasonNone
+	switch o = s.Order(c.Order); {
+	case o.State == Held:
 		l.Held -= int64(o.Quantity)
-		l.Paid += int64(o.Quantity)
-		o.State = Paid
-	case Expired:
-		if s.mayPayLate(l, o) {
-			if !s.holdsAny(o.Shopper, l) {
-				l.Shoppers++
-			}
-			l.Available -= int64(o.Quantity)
-			l.Paid += int64(o.Quantity)
-			o.State, e.Reason = Paid, ReasonPaidLate
-			break
+	case o.State == Expired && s.mayPayLate(l, o):
+		if !s.holdsAny(o.Shopper, l) {
+			l.Shoppers++
 		}
-		fallthrough
-	case Cancelled, Voided:
-		o.State, e.Kind = RefundDue, RefundBecameDue
+		l.Available -= int64(o.Quantity)
+		why = ReasonPaidLate
+	case o.State == Expired, o.State == Cancelled, o.State == Voided:
+		kind = RefundBecameDue
 	default:
-		e := s.orderEvent(CommandRefused, c.Order, o)
-		e.Reason = ReasonNotHeld
-		return e
+		return s.refusedOrder(c.Order, ReasonNotHeld)
 	}
-	o.Changed = s.now
-	s.payments[c.Order] = c.PaymentID
+	d := s.mutDetails(c.Order)
+	d.payment, d.settled = c.PaymentID, true
+	o = s.mutOrder(c.Order)
+	o.State, o.Changed = RefundDue, s.now
+	if kind == OrderPaid {
+		o.State = Paid
+		l.Paid += int64(o.Quantity)
+	}
 	s.touch(l.Handle)
-	kind, why := e.Kind, e.Reason
-	e = s.orderEvent(kind, c.Order, o)
+	s.schedule(s.sessions[c.Order.Session-1])
+	e := s.orderEvent(kind, c.Order, o)
 	e.Reason = why
 	return e
 }
@@ -69,47 +63,44 @@ func (s *State) voidOrder(c *Command) Event {
 	if o == nil {
 		return refused(ReasonUnknown)
 	}
-	if why := s.expireIfDue(c.Order, o); why != ReasonNone {
-		return refused(why)
-	}
-	l := s.Listing(o.Listing)
-	switch o = s.mutOrder(c.Order); o.State {
-	case Held:
-		o.State, o.Changed = Voided, s.now
-		l.Held -= int64(o.Quantity)
-		s.giveBack(l, o)
-		e := s.orderEvent(HoldReleased, c.Order, o)
-		e.Reason = ReasonVoided
-		return e
-	case Paid:
-		o.State, o.Changed = RefundDue, s.now
-		l.Paid -= int64(o.Quantity)
-		s.giveBack(l, o)
-		e := s.orderEvent(RefundBecameDue, c.Order, o)
-		e.Reason = ReasonVoided
-		return e
-	case Voided:
+	s.expireIfDue(c.Order)
+	l := s.listings[o.Listing-1]
+	switch o = s.Order(c.Order); {
+	case o.State == Voided:
 		return s.orderEvent(OrderUnchanged, c.Order, o)
+	case l.Frozen:
+		return s.refusedOrder(c.Order, ReasonFrozen)
+	case o.State == Held:
+		return s.release(c.Order, Voided, ReasonVoided)
+	case o.State != Paid:
+		return s.refusedOrder(c.Order, ReasonNotHeld)
 	}
-	e := s.orderEvent(CommandRefused, c.Order, o)
-	e.Reason = ReasonNotHeld
+	o = s.mutOrder(c.Order)
+	o.State, o.Changed = RefundDue, s.now
+	l.Paid -= int64(o.Quantity)
+	s.giveBack(l, o)
+	e := s.orderEvent(RefundBecameDue, c.Order, o)
+	e.Reason = ReasonVoided
 	return e
 }
 
 // setReceiver says where the goods go, as long as they have not gone.
 func (s *State) setReceiver(c *Command) Event {
-	o, why := s.own(c.Order, c.Shopper)
-	if why != ReasonNone {
-		return refused(why)
+	if !s.owns(c.Shopper, c.Order) {
+		return refused(ReasonUnknown)
 	}
+	s.expireIfDue(c.Order)
+	o := s.Order(c.Order)
 	if o.State != Held && o.State != Paid {
-		e := s.orderEvent(CommandRefused, c.Order, o)
-		e.Reason = ReasonNotHeld
-		return e
+		return s.refusedOrder(c.Order, ReasonNotHeld)
 	}
-	if s.receivers[c.Order] == c.Receiver {
+	if known, _ := s.Receiver(c.Order); known == c.Receiver {
 		return s.orderEvent(OrderUnchanged, c.Order, o)
 	}
-	s.receivers[c.Order] = c.Receiver
-	return s.orderEvent(ReceiverSet, c.Order, o)
+	if s.listings[o.Listing-1].Frozen {
+		return s.refusedOrder(c.Order, ReasonFrozen)
+	}
+	to := c.Receiver
+	s.mutDetails(c.Order).receiver = &to
+	return s.orderEvent(ReceiverSet, c.Order, s.Order(c.Order))
 }

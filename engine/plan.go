@@ -96,7 +96,36 @@ func (d *planDiff) text(path string, before, after Text) {
 	}
 }
 
+// words checks a text, and compares it with what was there before if that makes sense.
+func (d *planDiff) words(path string, before, after Text) {
+	if len(after) > MaxLanguages {
+		d.problem(path, "%d languages are over %d", len(after), MaxLanguages)
+		return
+	}
+	seen := map[string]bool{}
+	for _, w := range after {
+		if seen[w.Lang] {
+			d.problem(path, "the language %q is there twice", w.Lang)
+		}
+		seen[w.Lang] = true
+		d.fits(path, w.Lang, MaxIDBytes)
+		d.fits(path+"."+w.Lang, w.Text, MaxTextBytes)
+	}
+	d.text(path, before, after)
+}
+
+// fits sees to it that a text gets through the binary form.
+func (d *planDiff) fits(path, text string, most int) {
+	if len(text) > most {
+		d.problem(path, "%d bytes are over %d", len(text), most)
+	}
+}
+
 func (d *planDiff) plan(p *Plan) {
+	var w writer
+	if w.plan(p); len(w.buf) > MaxPlanBytes {
+		d.problem("plan", "its %d bytes are over %d; split it", len(w.buf), MaxPlanBytes)
+	}
 	seen := map[string]bool{}
 	for i := range p.Products {
 		product := &p.Products[i]
@@ -143,12 +172,18 @@ func (d *planDiff) product(path string, p *Product) {
 	if len(p.Currency) != 3 {
 		d.problem(path+".currency", "%q is not an ISO 4217 code of three letters", p.Currency)
 	}
+	d.fits(path+".image", p.Image, MaxURLBytes)
+	d.fits(path+".supplier", p.Supplier, MaxTextBytes)
+	if at := p.Place; at != nil && !(at.Latitude >= -90 && at.Latitude <= 90 && at.Longitude >= -180 && at.Longitude <= 180) {
+		d.problem(path+".place", "%s is not between -90,-180 and 90,180", at)
+	}
 	old, found := d.state.products[p.ID]
 	if !found {
+		d.words(path+".name", p.Name, p.Name)
 		d.change(path, "", "new")
 		return
 	}
-	d.text(path+".name", old.Name, p.Name)
+	d.words(path+".name", old.Name, p.Name)
 	d.change(path+".image", old.Image, p.Image)
 	d.change(path+".supplier", old.Supplier, p.Supplier)
 	d.number(path+".list_price", old.ListPrice, p.ListPrice)
@@ -170,12 +205,14 @@ func (p *Place) String() string {
 }
 
 func (d *planDiff) sale(path string, s *Sale) {
+	d.fits(path+".timezone", s.Timezone, MaxIDBytes)
 	old, found := d.state.sales[s.ID]
 	if !found {
+		d.words(path+".name", s.Name, s.Name)
 		d.change(path, "", "new")
 		return
 	}
-	d.text(path+".name", old.Name, s.Name)
+	d.words(path+".name", old.Name, s.Name)
 	d.change(path+".timezone", old.Timezone, s.Timezone)
 }
 
@@ -189,17 +226,20 @@ func (d *planDiff) session(path, sale string, p *SessionPlan) {
 		start = old.Start // "now" and "+30s" are resolved once
 	}
 	end := start.Add(p.Length())
+	d.fits(path+".start", p.StartSpec, MaxIDBytes)
 	switch {
+	case p.Start < 0 || p.End < 0 || p.Start > maxTime || p.End > maxTime:
+		d.problem(path, "its times are not between 1970 and 9999")
 	case p.End <= p.Start:
 		d.problem(path, "it ends before it starts; the duration must be over 0")
-	case p.Length() > MaxSessionLength:
-		d.problem(path+".duration", "%s is over %s", p.Length(), MaxSessionLength)
+	case p.End-p.Start > Time(MaxSessionLength/time.Millisecond):
+		d.problem(path+".duration", "%d ms are over %s", p.End-p.Start, MaxSessionLength)
 	}
-	if p.PayWithin < time.Second || p.PayWithin > MaxPayWithin {
-		d.problem(path+".pay_within", "%s is not between 1s and %s", p.PayWithin, MaxPayWithin)
+	if p.PayWithin < time.Second || p.PayWithin > MaxPayWithin || p.PayWithin%time.Millisecond != 0 {
+		d.problem(path+".pay_within", "%s is not between 1s and %s, in whole milliseconds", p.PayWithin, MaxPayWithin)
 	}
-	if p.PayGrace < 0 || p.PayGrace > 24*time.Hour {
-		d.problem(path+".pay_grace", "%s is not between 0s and 24h", p.PayGrace)
+	if p.PayGrace < 0 || p.PayGrace > MaxPayGrace || p.PayGrace%time.Millisecond != 0 {
+		d.problem(path+".pay_grace", "%s is not between 0s and %s, in whole milliseconds", p.PayGrace, MaxPayGrace)
 	}
 	if p.LimitPerShopper > MaxQuantity {
 		d.problem(path+".limit_per_shopper", "%d is over %d", p.LimitPerShopper, MaxQuantity)
@@ -207,8 +247,8 @@ func (d *planDiff) session(path, sale string, p *SessionPlan) {
 	if p.AdmissionMultiple > MaxAdmission {
 		d.problem(path+".admission_multiple", "%d is over %d", p.AdmissionMultiple, MaxAdmission)
 	}
-	if len(p.Listings) > MaxSessionListings {
-		d.problem(path+".listings", "%d are over %d", len(p.Listings), MaxSessionListings)
+	if n := d.listings(old, p); n > MaxSessionListings {
+		d.problem(path+".listings", "%d are over %d", n, MaxSessionListings)
 	}
 	if old == nil {
 		d.change(path, "", "new")
@@ -228,6 +268,20 @@ func (d *planDiff) session(path, sale string, p *SessionPlan) {
 		seen[l.SKU] = true
 		d.listing(path, old, l)
 	}
+}
+
+// listings counts what a session would offer.
+func (d *planDiff) listings(old *Session, p *SessionPlan) int {
+	n := len(p.Listings)
+	if old != nil {
+		n = len(old.Listings)
+		for _, l := range p.Listings {
+			if d.state.listingIn(old, l.SKU) == nil {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // Length is how long the session is to be open.
@@ -256,6 +310,9 @@ func (d *planDiff) oldSession(path, sale string, old *Session, p *SessionPlan, s
 	d.number(path+".admission_multiple", int64(old.AdmissionMultiple), int64(p.AdmissionMultiple))
 	// publish: false says nothing of a session that operators have published since.
 	if p.Publish && old.State == Draft {
+		if end <= d.state.now && end == old.End {
+			d.problem(path, "it ended at %s; a session that is over can't be published", end.Wall().Format(time.RFC3339))
+		}
 		d.change(path+".state", Draft.String(), Published.String())
 	}
 	if old.State >= Ended && len(d.changes) > before {
@@ -302,16 +359,19 @@ func (d *planDiff) listing(path string, session *Session, l *ListingSpec) {
 			d.problem(path+".stock", "can't be lowered by %d: only %d units are neither held nor paid", -delta, old.Available)
 		case old.Stock+delta > MaxStock:
 			d.problem(path+".stock", "would be over %d", MaxStock)
-		case old.Frozen:
-			d.problem(path, "the listing is frozen after a broken invariant; nothing in it may change")
 		}
 		d.number(path+".stock", old.ListingSpec.Stock, l.Stock)
 	}
 	d.number(path+".shown", old.Shown, l.Shown)
 	d.number(path+".limit_per_shopper", int64(old.LimitPerShopper), int64(l.LimitPerShopper))
 	d.number(path+".sort_order", int64(old.SortOrder), int64(l.SortOrder))
-	if session.State >= Ended && len(d.changes) > before {
-		d.problem(path, "the session has ended; nothing in it may change")
+	if len(d.changes) > before {
+		switch {
+		case session.State >= Ended:
+			d.problem(path, "the session has ended; nothing in it may change")
+		case old.Frozen:
+			d.problem(path, "the listing is frozen after a broken invariant; nothing in it may change")
+		}
 	}
 }
 

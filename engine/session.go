@@ -1,6 +1,9 @@
 package engine
 
-// schedule tells the agenda when a session has something to do next.
+// schedule tells the agenda when a session has something to do next. Whatever
+// changes that calls it at once: the agenda's next time must be exact, because a
+// node restored from a snapshot builds it anew and must do the same things in the
+// same batch as the others.
 func (s *State) schedule(x *Session) { s.agenda.set(x.Handle, s.dueOf(x)) }
 
 func (s *State) dueOf(x *Session) Time {
@@ -49,7 +52,7 @@ func (s *State) nextExceptional(x *Session) OrderRef {
 func (s *State) runDue() {
 	for s.dues > 0 {
 		h, at := s.agenda.next()
-		if at > s.now {
+		if h == 0 || at > s.now {
 			return
 		}
 		s.dues--
@@ -59,7 +62,6 @@ func (s *State) runDue() {
 
 // runSession does one due thing in a session, the earliest.
 func (s *State) runSession(x *Session) {
-	defer s.schedule(x)
 	var ref OrderRef
 	at := Never
 	if first := s.nextInLine(x); !first.IsZero() {
@@ -70,31 +72,33 @@ func (s *State) runSession(x *Session) {
 	}
 	switch {
 	case x.State == Published && x.Start <= s.now && x.Start <= at:
-		s.openSession(x)
+		s.derive(s.openSession(x))
 	case x.State == Open && x.End <= s.now && x.End <= at:
-		s.endSession(x)
+		s.derive(s.endSession(x))
 	case at <= s.now:
-		s.release(ref, Expired, ReasonExpired)
+		s.derive(s.release(ref, Expired, ReasonExpired))
 	}
 }
 
-func (s *State) openSession(x *Session) {
+func (s *State) openSession(x *Session) Event {
 	x.State, x.OpenedAt = Open, s.now
-	s.sessionChanged(x, SessionOpened)
+	return s.sessionChanged(x, SessionOpened)
 }
 
-func (s *State) endSession(x *Session) {
+func (s *State) endSession(x *Session) Event {
 	x.State, x.EndedAt = Ended, s.now
-	s.schedule(x)
-	s.sessionChanged(x, SessionEnded)
+	return s.sessionChanged(x, SessionEnded)
 }
 
-func (s *State) sessionChanged(x *Session, kind EventKind) {
-	s.derive(Event{Kind: kind, Session: x.Handle})
+// sessionChanged follows every change of a session's state. The event is the
+// caller's to tell: as its command's own, or as derived.
+func (s *State) sessionChanged(x *Session, kind EventKind) Event {
 	s.eff.Catalogue = true
 	for _, h := range x.Listings {
 		s.touch(h)
 	}
+	s.schedule(x)
+	return Event{Kind: kind, Session: x.Handle}
 }
 
 // allSold tells whether every listing of a session is paid for to the last unit.
@@ -112,7 +116,7 @@ func (s *State) steerSession(c *Command) Event {
 	if x == nil {
 		return refused(ReasonUnknown)
 	}
-	unchanged := Event{Kind: OrderUnchanged, Session: x.Handle}
+	unchanged := Event{Kind: SessionUnchanged, Session: x.Handle}
 	kind := SessionPublished
 	switch c.Action {
 	case SessionPublish:
@@ -140,17 +144,13 @@ func (s *State) steerSession(c *Command) Event {
 		if x.State >= Ended {
 			return unchanged
 		}
-		s.endSession(x)
-		s.eff.Derived = s.eff.Derived[:len(s.eff.Derived)-1] // the command's own event says it
-		return Event{Kind: SessionEnded, Session: x.Handle}
+		return s.endSession(x)
 	default:
 		return refused(ReasonUnknown)
 	}
-	s.sessionChanged(x, kind)
-	s.eff.Derived = s.eff.Derived[:len(s.eff.Derived)-1]
-	s.schedule(x)
-	s.runDue()
-	return Event{Kind: kind, Session: x.Handle}
+	e := s.sessionChanged(x, kind)
+	s.runDue() // one published after its start opens
+	return e
 }
 
 func (s *State) addStock(c *Command) Event {

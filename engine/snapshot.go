@@ -50,14 +50,13 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // Snapshot is a state frozen at a log index. It may be encoded while the state
 // it came from goes on, by one goroutine at a time.
 type Snapshot struct {
-	head      snapshotHead
-	products  []*Product // never changed in place
-	sales     []*Sale
-	sessions  []Session
-	listings  []Listing
-	shoppers  table[shopper]
-	receivers []receiverRow
-	payments  []paymentRow
+	head     snapshotHead
+	products []*Product // never changed in place
+	sales    []*Sale
+	sessions []Session
+	listings []Listing
+	shoppers table[shopper]
+	details  table[details]
 }
 
 type snapshotHead struct {
@@ -70,16 +69,6 @@ type snapshotHead struct {
 	secret    [16]byte
 }
 
-type receiverRow struct {
-	ref OrderRef
-	Receiver
-}
-
-type paymentRow struct {
-	ref OrderRef
-	id  string
-}
-
 // Snapshot freezes the state. It costs a few words for every 128 orders or
 // shoppers, and a copy of the catalogue's figures.
 func (s *State) Snapshot() *Snapshot {
@@ -89,7 +78,8 @@ func (s *State) Snapshot() *Snapshot {
 		sales:    s.Sales(),
 		sessions: make([]Session, len(s.sessions)),
 		listings: make([]Listing, len(s.listings)),
-		shoppers: s.shoppers.freeze(),
+		shoppers: s.shoppers.rows.freeze(),
+		details:  s.details.freeze(),
 	}
 	for i, x := range s.sessions {
 		snap.sessions[i] = *x
@@ -100,20 +90,7 @@ func (s *State) Snapshot() *Snapshot {
 	for i, l := range s.listings {
 		snap.listings[i] = *l
 	}
-	for ref, r := range s.receivers {
-		snap.receivers = append(snap.receivers, receiverRow{ref, r})
-	}
-	for ref, id := range s.payments {
-		snap.payments = append(snap.payments, paymentRow{ref, id})
-	}
 	return snap
-}
-
-func compareRefs(a, b OrderRef) int {
-	if a.Session != b.Session {
-		return int(a.Session) - int(b.Session)
-	}
-	return int(int64(a.Ordinal) - int64(b.Ordinal))
 }
 
 // LogIndex is the index of the last entry that the snapshot holds.
@@ -213,23 +190,37 @@ func (s *Snapshot) WriteTo(to io.Writer) (int64, error) {
 			})
 		}
 	}
-	slices.SortFunc(s.receivers, func(a, b receiverRow) int { return compareRefs(a.ref, b.ref) })
-	for _, row := range s.receivers {
-		b.row(blockReceivers, func(w *writer) {
-			w.ref(row.ref)
-			w.receiver(row.Receiver)
-		})
-	}
-	slices.SortFunc(s.payments, func(a, b paymentRow) int { return compareRefs(a.ref, b.ref) })
-	for _, row := range s.payments {
-		b.row(blockPayments, func(w *writer) {
-			w.ref(row.ref)
-			w.string(row.id)
-		})
-	}
+	s.eachDetails(func(ref OrderRef, d *details) {
+		if d.receiver != nil {
+			b.row(blockReceivers, func(w *writer) {
+				w.ref(ref)
+				w.receiver(*d.receiver)
+			})
+		}
+	})
+	s.eachDetails(func(ref OrderRef, d *details) {
+		if d.settled {
+			b.row(blockPayments, func(w *writer) {
+				w.ref(ref)
+				w.string(d.payment)
+			})
+		}
+	})
 	b.flush()
 	b.block(blockEnd, nil)
 	return b.written, b.err
+}
+
+// eachDetails visits the orders that have details, in the order of their references.
+func (s *Snapshot) eachDetails(visit func(OrderRef, *details)) {
+	for i := range s.sessions {
+		orders := &s.sessions[i].orders
+		for j := range orders.len() {
+			if at := orders.at(j).details; at != 0 {
+				visit(OrderRef{s.sessions[i].Handle, uint32(j) + 1}, s.details.at(int(at)-1))
+			}
+		}
+	}
 }
 
 func (h *snapshotHead) write(w *writer) {
@@ -299,14 +290,20 @@ func ReadState(from io.Reader) (*State, error) {
 	var body bytes.Buffer
 	for {
 		kind, n, err := readBlock(from, &body)
-		if err == nil && kind < last {
+		if err == nil && (kind < last || kind == blockHead && last != 0 || kind != blockHead && last == 0) {
 			err = fmt.Errorf("%w: block %d after block %d", ErrMalformed, kind, last)
+		}
+		if err == nil && kind == blockEnd && body.Len() > 0 {
+			err = fmt.Errorf("%w: the end is not empty", ErrMalformed)
 		}
 		if err == nil && kind == blockEnd {
 			if s.rules > RulesVersion {
 				return nil, fmt.Errorf("snapshot of rules version %d, this build knows %d: %w", s.rules, RulesVersion, ErrRulesTooNew)
 			}
-			return s, s.restore()
+			if err := s.restore(); err != nil {
+				return nil, err
+			}
+			return s, nil
 		}
 		if err == nil {
 			err = s.readRows(kind, body.Bytes())
@@ -346,7 +343,11 @@ func readBlock(from io.Reader, body *bytes.Buffer) (kind byte, n int64, err erro
 
 func (s *State) readRows(kind byte, body []byte) error {
 	r := &reader{buf: body}
-	for range r.count() {
+	rows := r.count()
+	if kind == blockHead && rows != 1 {
+		r.fail("not one head")
+	}
+	for range rows {
 		switch kind {
 		case blockHead:
 			s.index, s.now, s.rules = LogIndex(r.uint()), Time(r.int()), r.uint32()
@@ -354,26 +355,51 @@ func (s *State) readRows(kind byte, body []byte) error {
 			var secret [16]byte
 			copy(secret[:], r.bytes(len(secret)))
 			s.setSecret(secret)
+			if s.rules == 0 {
+				r.fail("no version of rules")
+			}
+			if !sane(s.now) {
+				r.fail("a time beyond all use")
+			}
 		case blockProducts:
 			p := r.product()
+			if s.products[p.ID] != nil {
+				r.fail("a product is there twice")
+			}
 			s.products[p.ID] = &p
 		case blockSales:
 			x := r.sale()
+			if s.sales[x.ID] != nil {
+				r.fail("a sale is there twice")
+			}
 			s.sales[x.ID] = &x
 		case blockSessions:
 			s.readSession(r)
 		case blockListings:
 			s.readListing(r)
 		case blockShoppers:
-			row := shopper{id: r.string(MaxShopperBytes), last: r.ref()}
-			s.shoppers.add(row)
-			s.shopperNo[row.id] = ShopperNo(s.shoppers.len())
+			id, last := r.span(MaxShopperBytes), r.ref()
+			if s.shoppers.find(id) != 0 {
+				r.fail("a shopper is there twice")
+			}
+			s.shoppers.add(id, last)
 		case blockOrders:
 			s.readOrder(r)
 		case blockReceivers:
-			s.receivers[r.ref()] = r.receiver()
+			ref, to := r.ref(), r.receiver()
+			if s.Order(ref) == nil || s.detailsOf(ref).receiver != nil {
+				r.fail("a receiver of no order, or the second one")
+			} else {
+				s.mutDetails(ref).receiver = &to
+			}
 		case blockPayments:
-			s.payments[r.ref()] = r.string(MaxKeyBytes)
+			ref, id := r.ref(), r.string(MaxKeyBytes)
+			if s.Order(ref) == nil || s.detailsOf(ref).settled {
+				r.fail("a payment of no order, or the second one")
+			} else {
+				d := s.mutDetails(ref)
+				d.payment, d.settled = id, true
+			}
 		default:
 			r.fail(fmt.Sprintf("unknown block kind %d", kind))
 		}
@@ -391,8 +417,15 @@ func (s *State) readSession(r *reader) {
 	for range r.count() {
 		x.Listings = append(x.Listings, ListingHandle(r.uint32()))
 	}
-	if x.State > Settled {
+	switch {
+	case x.State > Settled:
 		r.fail("an unknown session state")
+	case s.sessionByID[x.ID] != nil:
+		r.fail("a session is there twice")
+	case s.sales[x.Sale] == nil:
+		r.fail("a session of no sale")
+	case !sane(x.Start) || !sane(x.End) || !sane(x.OpenedAt) || !sane(x.EndedAt) || !sane(x.lastDue):
+		r.fail("a time beyond all use")
 	}
 	s.sessions = append(s.sessions, x)
 	s.sessionByID[x.ID] = x
@@ -404,9 +437,14 @@ func (s *State) readListing(r *reader) {
 		*v = r.int()
 	}
 	l.Frozen = r.bool()
-	if s.SessionOf(l.Session) == nil {
+	switch x := s.SessionOf(l.Session); {
+	case x == nil:
 		r.fail("a listing of no session")
 		return
+	case s.listingIn(x, l.SKU) != nil:
+		r.fail("a listing is there twice")
+	case s.products[l.SKU] == nil:
+		r.fail("a listing of no product")
 	}
 	s.listings = append(s.listings, l)
 	s.byName[listingName{l.Session, l.SKU}] = l
@@ -424,48 +462,85 @@ func (s *State) readOrder(r *reader) {
 	case r.err != nil:
 	case x == nil || s.Listing(o.Listing) == nil || s.Listing(o.Listing).Session != x.Handle:
 		r.fail("an order of no listing")
-	case o.Shopper == 0 || int(o.Shopper) > s.shoppers.len():
+	case o.Shopper == 0 || int(o.Shopper) > s.shoppers.rows.len():
 		r.fail("an order of no shopper")
 	case o.State == 0 || o.State >= orderStateEnd:
 		r.fail("an unknown order state")
+	case o.Quantity == 0 || o.Quantity > MaxQuantity:
+		r.fail("a quantity out of bounds")
+	case !sane(o.Granted) || !sane(o.PayBy) || !sane(o.Due()) || !sane(o.Changed):
+		r.fail("a time beyond all use")
 	default:
 		x.orders.add(o)
 	}
 }
 
+// sane tells whether t is a time that a state can hold: sums of a plan's times
+// and durations may be over maxTime, but not twice that.
+func sane(t Time) bool { return t >= 0 && t <= 2*maxTime }
+
 // restore derives what a snapshot does not hold, and checks what it refers to.
 func (s *State) restore() error {
+	orders := 0
 	s.marks = make([]mark, len(s.listings))
+	listed := make([]bool, len(s.listings))
 	for _, x := range s.sessions {
 		for _, h := range x.Listings {
-			if l := s.Listing(h); l == nil || l.Session != x.Handle {
-				return fmt.Errorf("%w: session %q lists a listing that is not its own", ErrMalformed, x.ID)
+			if l := s.Listing(h); l == nil || l.Session != x.Handle || listed[h-1] {
+				return fmt.Errorf("%w: session %q lists a listing that is not its own, or twice", ErrMalformed, x.ID)
 			}
+			listed[h-1] = true
 		}
-		for i := range x.orders.len() {
-			o := x.orders.at(i)
-			ref := OrderRef{x.Handle, uint32(i) + 1}
-			// A shopper's orders lead back in time, so that the walk ends.
-			if p := s.Order(o.previous); !o.previous.IsZero() && (p == nil || p.Shopper != o.Shopper || p.Granted > o.Granted || o.previous == ref) {
-				return fmt.Errorf("%w: order %d of session %q follows an order that is not before it", ErrMalformed, i+1, x.ID)
-			}
-			if o.State == Held && !o.inLine {
-				x.exceptional.add(due{o.Due(), ref.Ordinal})
-			}
+		orders += x.orders.len()
+		if err := x.line(); err != nil {
+			return err
 		}
+	}
+	for i, l := range s.listings {
+		if !listed[i] {
+			return fmt.Errorf("%w: listing %d is not listed by its session", ErrMalformed, i+1)
+		}
+		s.marks[i].looks = s.sessions[l.Session-1].StateOf(l)
+	}
+	for _, x := range s.sessions {
 		s.schedule(x)
 	}
-	for i := range s.shoppers.len() {
-		row := s.shoppers.at(i)
-		if o := s.Order(row.last); !row.last.IsZero() && (o == nil || int(o.Shopper) != i+1) {
-			return fmt.Errorf("%w: the newest order of shopper %d is not his", ErrMalformed, i+1)
+	return s.followOrders(orders)
+}
+
+// line puts a session's holds where time finds them.
+func (x *Session) line() error {
+	var last Time
+	for i := range x.orders.len() {
+		o := x.orders.at(i)
+		switch {
+		case o.inLine && (o.Due() < last || o.Due() > x.lastDue):
+			return fmt.Errorf("%w: order %d of session %q is in line but out of order", ErrMalformed, i+1, x.ID)
+		case o.inLine:
+			last = o.Due()
+		case o.State == Held:
+			x.exceptional.add(due{o.Due(), uint32(i) + 1})
 		}
 	}
-	for _, l := range s.listings {
-		s.marks[l.Handle-1].looks = s.sessions[l.Session-1].StateOf(l)
-		if products := s.products[l.SKU]; products == nil {
-			return fmt.Errorf("%w: listing %d offers a product that is not there", ErrMalformed, l.Handle)
+	return nil
+}
+
+// followOrders checks that each of so many orders is on the way back from its
+// shopper's newest one, and that all ways end: who walks them later need not look.
+func (s *State) followOrders(orders int) error {
+	steps := 0
+	for i := range s.shoppers.rows.len() {
+		newer := Never
+		for ref := s.shoppers.rows.at(i).last; !ref.IsZero(); steps++ {
+			o := s.Order(ref)
+			if o == nil || int(o.Shopper) != i+1 || o.Granted > newer || steps == orders {
+				return fmt.Errorf("%w: the orders of shopper %d do not follow each other back in time", ErrMalformed, i+1)
+			}
+			newer, ref = o.Granted, o.previous
 		}
+	}
+	if steps != orders {
+		return fmt.Errorf("%w: no shopper's newest order leads to %d of the orders", ErrMalformed, orders-steps)
 	}
 	return nil
 }

@@ -29,12 +29,13 @@ type State struct {
 	listings    []*Listing // by handle - 1
 	byName      map[listingName]*Listing
 
-	shoppers  table[shopper] // by number - 1
-	shopperNo map[string]ShopperNo
-	receivers map[OrderRef]Receiver
-	payments  map[OrderRef]string // payment ids
+	shoppers directory
+	details  table[details] // by Order.details - 1
 
 	agenda agenda
+	// tooNew is the version of rules that the log has asked for and this build
+	// does not know; 0 while it knows them.
+	tooNew uint32
 
 	eff   *Effects // of the Apply under way
 	dues  int      // what time may still do in the batch under way
@@ -60,9 +61,6 @@ func NewState() *State {
 		sales:       map[string]*Sale{},
 		sessionByID: map[string]*Session{},
 		byName:      map[listingName]*Listing{},
-		shopperNo:   map[string]ShopperNo{},
-		receivers:   map[OrderRef]Receiver{},
-		payments:    map[OrderRef]string{},
 	}
 }
 
@@ -107,6 +105,7 @@ func (s *State) setSecret(secret [16]byte) {
 	s.secret = secret
 	s.k0 = binary.LittleEndian.Uint64(secret[:8])
 	s.k1 = binary.LittleEndian.Uint64(secret[8:])
+	s.shoppers.k0, s.shoppers.k1 = s.k0, s.k1
 }
 
 // Session gives a session by id, or nil. It is the state's own: read it under
@@ -188,30 +187,48 @@ func (x *Session) Orders() int { return x.orders.len() }
 
 // Receiver gives where an order's goods go, if the shopper has said so.
 func (s *State) Receiver(ref OrderRef) (Receiver, bool) {
-	r, ok := s.receivers[ref]
-	return r, ok
+	if d := s.detailsOf(ref); d.receiver != nil {
+		return *d.receiver, true
+	}
+	return Receiver{}, false
 }
 
 // PaymentID gives the id of the payment that an order was paid by, or "".
-func (s *State) PaymentID(ref OrderRef) string { return s.payments[ref] }
+func (s *State) PaymentID(ref OrderRef) string { return s.detailsOf(ref).payment }
+
+func (s *State) detailsOf(ref OrderRef) details {
+	if o := s.Order(ref); o != nil && o.details != 0 {
+		return *s.details.at(int(o.details) - 1)
+	}
+	return details{}
+}
+
+func (s *State) mutDetails(ref OrderRef) *details {
+	o := s.mutOrder(ref)
+	if o.details == 0 {
+		s.details.add(details{})
+		o.details = uint32(s.details.len())
+	}
+	return s.details.mut(int(o.details) - 1)
+}
 
 // ShopperID gives a shopper's id.
 func (s *State) ShopperID(no ShopperNo) string {
-	if no == 0 || int(no) > s.shoppers.len() {
+	if no == 0 || int(no) > s.shoppers.rows.len() {
 		return ""
 	}
-	return s.shoppers.at(int(no) - 1).id
+	return s.shoppers.rows.at(int(no) - 1).id
 }
 
 // ShopperNo gives a shopper's number, or 0 for one who never changed anything.
-func (s *State) ShopperNo(id string) ShopperNo { return s.shopperNo[id] }
+func (s *State) ShopperNo(id string) ShopperNo { return s.shoppers.find([]byte(id)) }
 
 // OrdersOf walks a shopper's orders, the newest first, until yield says stop.
 func (s *State) OrdersOf(no ShopperNo, yield func(OrderRef, *Order) bool) {
-	if no == 0 || int(no) > s.shoppers.len() {
+	if int(no) > s.shoppers.rows.len() {
 		return
 	}
-	for ref := s.shoppers.at(int(no) - 1).last; !ref.IsZero(); {
+	for ref := s.lastOrder(no); !ref.IsZero(); {
 		o := s.Order(ref)
 		if !yield(ref, o) {
 			return

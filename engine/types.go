@@ -33,6 +33,10 @@ func (t Time) Sub(u Time) time.Duration { return time.Duration(t-u) * time.Milli
 // Never is a time that does not come.
 const Never Time = math.MaxInt64
 
+// maxTime is the end of the year 9999. A batch or a plan with a later time is
+// refused: state time never runs back, and sums of times must not overflow.
+const maxTime Time = 253_402_300_799_999
+
 // SessionHandle and ListingHandle number sessions and listings in the order of
 // their creation, from 1, and are never used again. 0 is none.
 type (
@@ -65,6 +69,7 @@ const (
 	MaxKeyBytes        = 255           // idempotency keys
 	MaxTextBytes       = 1024          // names, reasons, addresses
 	MaxURLBytes        = 2048          // images
+	MaxLanguages       = 32            // of a text
 	MaxQuantity        = 1_000_000     // units in one grab, and a limit's highest value
 	MaxStock           = 1_000_000_000 // units of a listing
 	MaxPrice           = 1_000_000_000_000

@@ -1,0 +1,112 @@
+package engine
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A plan that ComparePlan lets pass must do what it says once it has gone
+// through its binary form.
+func TestPlansThatMustBeRefused(t *testing.T) {
+	long := strings.Repeat("x", MaxURLBytes+1)
+	cases := map[string]func(p *Plan){
+		"products[sku-1].name":       func(p *Plan) { p.Products[0].Name = Text{{"en", long}} },
+		"products[sku-1].name ":      func(p *Plan) { p.Products[0].Name = Text{{"en", "a"}, {"en", "b"}} },
+		"products[sku-1].name  ":     func(p *Plan) { p.Products[0].Name = make(Text, 10_000) },
+		"products[sku-1].image":      func(p *Plan) { p.Products[0].Image = long },
+		"products[sku-1].supplier":   func(p *Plan) { p.Products[0].Supplier = long },
+		"products[sku-1].place":      func(p *Plan) { p.Products[0].Place = &Place{math.NaN(), 0} },
+		"products[sku-1].place ":     func(p *Plan) { p.Products[0].Place = &Place{0, 181} },
+		"sales[sale].timezone":       func(p *Plan) { p.Sales[0].Timezone = long },
+		"sales[sale].name":           func(p *Plan) { p.Sales[0].Name = Text{{long, "x"}} },
+		"sales[sale].sessions[s]":    func(p *Plan) { p.Sales[0].Sessions[0].StartSpec = long },
+		"sales[sale].sessions[s] ":   func(p *Plan) { p.Sales[0].Sessions[0].End = p.Sales[0].Sessions[0].Start },
+		"sales[sale].sessions[s]  ":  func(p *Plan) { p.Sales[0].Sessions[0].End = math.MaxInt64 },
+		"sales[sale].sessions[s]   ": func(p *Plan) { x := &p.Sales[0].Sessions[0]; x.Start, x.End = math.MinInt64, math.MaxInt64 },
+		// In nanoseconds, this length is a second once more.
+		"sales[sale].sessions[s].duration": func(p *Plan) {
+			x := &p.Sales[0].Sessions[0]
+			x.End = x.Start + (math.MaxInt64/1_000_000)*2 + 1002
+		},
+		"sales[sale].sessions[s].pay_within": func(p *Plan) { p.Sales[0].Sessions[0].PayWithin = time.Minute + 1 },
+		"sales[sale].sessions[s].pay_grace":  func(p *Plan) { p.Sales[0].Sessions[0].PayGrace = 1 },
+		"sales[sale].sessions[s].listings":   func(p *Plan) { p.Sales[0].Sessions[0].Listings = make([]ListingSpec, MaxSessionListings+1) },
+	}
+	for path, change := range cases {
+		s := NewState()
+		p := &Plan{
+			Products: []Product{{ID: "sku-1", Currency: "CNY"}},
+			Sales: []SalePlan{{Sale: Sale{ID: "sale"}, Sessions: []SessionPlan{{
+				SessionSpec: SessionSpec{ID: "s", Start: clockStart, End: clockStart.Add(time.Hour), PayWithin: time.Minute},
+				Listings:    []ListingSpec{{SKU: "sku-1", Stock: 1}},
+			}}}},
+		}
+		if _, problems := s.ComparePlan(p); len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		change(p)
+		_, problems := s.ComparePlan(p)
+		found := false
+		for _, problem := range problems {
+			found = found || strings.HasPrefix(problem.Path, strings.TrimSpace(path))
+		}
+		if !found {
+			t.Errorf("%s: no problem there, but %d elsewhere", path, len(problems))
+		}
+	}
+}
+
+func TestPlanCannotPublishASessionThatIsOver(t *testing.T) {
+	g := newGroup(t)
+	draft := func(x *SessionPlan) { x.Publish = false }
+	x := g.session("s", draft, ListingSpec{Stock: 1})
+	g.after(2 * time.Hour)
+	p := &Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale", Timezone: "Asia/Shanghai"}, Sessions: []SessionPlan{{SessionSpec: x.SessionSpec}}}}}
+	p.Sales[0].Sessions[0].Publish = true
+	if _, problems := g.state.ComparePlan(p); len(problems) == 0 {
+		t.Error("no problem")
+	}
+}
+
+// Listings of several plans count together.
+func TestPlansCannotOutgrowASession(t *testing.T) {
+	g := newGroup(t)
+	x := g.session("s", nil, ListingSpec{Stock: 1})
+	p := &Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale", Timezone: "Asia/Shanghai"}, Sessions: []SessionPlan{{SessionSpec: x.SessionSpec}}}}}
+	for i := range MaxSessionListings {
+		id := "other-" + string(rune('a'+i/26/26%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i%26))
+		p.Products = append(p.Products, Product{ID: id, Currency: "CNY"})
+		p.Sales[0].Sessions[0].Listings = append(p.Sales[0].Sessions[0].Listings, ListingSpec{SKU: id, Stock: 1})
+	}
+	if _, problems := g.state.ComparePlan(p); len(problems) == 0 {
+		t.Error("no problem")
+	}
+}
+
+// A count that lies, in an entry of the largest size, must not cost more memory
+// than a few times that size.
+func TestMalformedPlanCostsLittleMemory(t *testing.T) {
+	w := writer{AppendBatchHeader(nil, BatchHeader{Epoch: 1, Sequence: 1, Commands: 1})}
+	w.byte(byte(CmdApplyPlan))
+	w.string("op")
+	w.uint(0) // products
+	w.uint(1) // sales
+	w.sale(&Sale{ID: "s"})
+	w.uint(MaxEntryBytes / 2) // sessions
+	entry := append(w.buf, make([]byte, MaxEntryBytes-len(w.buf))...)
+	for i := len(w.buf); i < len(entry); i++ {
+		entry[i] = 0xff
+	}
+	result := testing.Benchmark(func(b *testing.B) {
+		for b.Loop() {
+			if _, _, err := DecodeBatch(entry); err == nil {
+				b.Fatal("decoded")
+			}
+		}
+	})
+	if got := result.AllocedBytesPerOp(); got > 8*MaxEntryBytes {
+		t.Errorf("%d bytes allocated", got)
+	}
+}
