@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"time"
@@ -197,7 +198,7 @@ func applyPlanFile(ctx context.Context, n *node, planFile string) error {
 
 func newBenchDecideCommand() *cobra.Command {
 	cfg := bench.DefaultDecideConfig()
-	var dataDir string
+	var dataDir, profile string
 	c := &cobra.Command{
 		Use:   "decide",
 		Short: "Measure durable decisions a second, without HTTP",
@@ -227,6 +228,17 @@ func newBenchDecideCommand() *cobra.Command {
 			if err := cfg.Validate(); err != nil {
 				return usageError{err}
 			}
+			if profile != "" {
+				f, err := os.Create(profile)
+				if err != nil {
+					return err
+				}
+				defer f.Close()
+				if err := pprof.StartCPUProfile(f); err != nil {
+					return err
+				}
+				defer pprof.StopCPUProfile()
+			}
 			report, err := bench.Decide(c.Context(), cfg)
 			if err != nil {
 				return err
@@ -237,6 +249,7 @@ func newBenchDecideCommand() *cobra.Command {
 		},
 	}
 	f := c.Flags()
+	f.StringVar(&profile, "cpu-profile", "", "write a CPU profile to `FILE`")
 	f.IntVar(&cfg.Submitters, "submitters", cfg.Submitters, "callers, each waiting for one decision at a time")
 	f.IntVar(&cfg.Rounds, "rounds", cfg.Rounds, "rounds; medians are taken over them")
 	f.DurationVar(&cfg.RoundTime, "round-time", cfg.RoundTime, "how long a round is")

@@ -1,0 +1,57 @@
+# Doorbuster. `make` alone prints the targets.
+SHELL := /bin/bash
+GO ?= go
+BIN := bin/doorbuster
+RACE_TIMEOUT ?= 14m
+FUZZ_TIME ?= 30s
+ROUNDS ?= 50
+
+.DEFAULT_GOAL := help
+.PHONY: help build test race invariants lint fuzz sim crash bench demo clean FORCE
+
+help: ## print the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+build: $(BIN) ## build bin/doorbuster
+
+$(BIN): FORCE
+	$(GO) build -o $@ ./cmd/doorbuster
+
+test: lint build race invariants ## every check that needs no setup: lint, race, invariants (under 15 minutes)
+
+race: ## all tests, with the race detector
+	$(GO) test -race -timeout $(RACE_TIMEOUT) ./...
+
+invariants: ## the engine's tests in the builds that check at every step, and that can be made to fail
+	$(GO) test -tags invariants ./engine
+	$(GO) test -tags faults ./engine ./cmd/doorbuster -run 'Break|Froze|Frozen|Fault'
+
+lint: ## gofmt, go vet and staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags 'faults invariants' ./engine ./cmd/doorbuster
+	$(GO) tool staticcheck ./...
+
+fuzz: ## every fuzz target for FUZZ_TIME (30s)
+	@for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep ^Fuzz); do \
+			echo "$$package $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ_TIME) $$package || exit 1; \
+		done; \
+	done
+
+sim: ## the model-based and crashable-disk tests, for minutes instead of seconds
+	$(GO) test -count=1 -timeout 60m ./engine -rapid.checks=20000
+	$(GO) test -count=1 -timeout 60m ./wal -wal.rounds=2000
+
+crash: build ## ROUNDS (50) rounds of load, kill -9, restart, and a look at what was told
+	$(BIN) bench crash --rounds $(ROUNDS)
+
+bench: build ## the figures: HTTP against a bare handler, and decisions without HTTP; kept in bench/results
+	$(BIN) bench http --rounds 5
+	$(BIN) bench decide
+
+demo: build ## the fan day: 200,000 fans at 10,000 a second, and a verdict
+	examples/demo.sh
+
+clean: ## remove what was built
+	rm -rf bin
