@@ -84,17 +84,17 @@ type AdminServer struct {
 func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 	var errs []error
 	if cfg.Operator == nil {
-		errs = append(errs, errors.New("Operator is missing"))
+		errs = append(errs, errors.New("no Operator"))
 	}
 	if cfg.Cluster == nil {
-		errs = append(errs, errors.New("Cluster is missing"))
+		errs = append(errs, errors.New("no Cluster"))
 	}
 	if cfg.ParsePlan == nil {
-		errs = append(errs, errors.New("ParsePlan is missing"))
+		errs = append(errs, errors.New("no ParsePlan"))
 	}
 	fill(&cfg.RequestTimeout, 10*time.Second)
 	if most := adminWriteTimeout / planPatience / 2; cfg.RequestTimeout < time.Millisecond || cfg.RequestTimeout > most {
-		errs = append(errs, fmt.Errorf("RequestTimeout is %s; it must be 1ms to %s", cfg.RequestTimeout, most))
+		errs = append(errs, fmt.Errorf("a RequestTimeout of %s; it must be 1ms to %s", cfg.RequestTimeout, most))
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -113,7 +113,7 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 		const remembered = 1024 // operators are few
 		tokens, err := newTokenChecker(OpsToken, cfg.Tokens, remembered)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("Tokens: %w", err))
+			errs = append(errs, fmt.Errorf("tokens: %w", err))
 		}
 		s.tokens = tokens
 	}

@@ -82,7 +82,9 @@ func (f *fakeSeller) Pay(_ context.Context, orderNo, paymentID string, amount in
 	return f.order, f.err
 }
 
-func (f *fakeSeller) OrderNo(dst []byte, _ engine.OrderRef) []byte { return append(dst, fakeOrderNo...) }
+func (f *fakeSeller) OrderNo(dst []byte, _ engine.OrderRef) []byte {
+	return append(dst, fakeOrderNo...)
+}
 
 func (f *fakeSeller) Listing(session, sku string) (*engine.ListingView, bool) {
 	for i := range f.sessions {

@@ -218,9 +218,6 @@ func appendDuration(dst []byte, d time.Duration, in language) []byte {
 			dst = append(dst, 's')
 		}
 	}
-	if in == chinese {
-		dst = append(dst, ' ')
-	}
 	return dst
 }
 

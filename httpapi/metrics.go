@@ -10,22 +10,9 @@ import (
 	"doorbuster/engine"
 )
 
-// problemStatuses are the labels of the problems counter: every status that
-// problemTable can give. A status outside them is counted as 500.
-var problemStatuses = func() (list []int) {
-	seen := map[int]bool{}
-	for _, p := range problemTable {
-		if !seen[p.status] {
-			seen[p.status] = true
-			list = append(list, p.status)
-		}
-	}
-	return list
-}()
-
 // apiMetrics counts what goes wrong at one of the APIs. Safe for concurrent use.
 type apiMetrics struct {
-	problems []atomic.Uint64 // by the index of their status in problemStatuses
+	problems [problemKinds]atomic.Uint64
 	panicked atomic.Uint64
 
 	problemDesc, panicDesc *prometheus.Desc
@@ -34,24 +21,14 @@ type apiMetrics struct {
 func newAPIMetrics(api string) *apiMetrics {
 	which := prometheus.Labels{"api": api}
 	return &apiMetrics{
-		problems: make([]atomic.Uint64, len(problemStatuses)),
 		problemDesc: prometheus.NewDesc("doorbuster_http_problems_total",
-			"Requests answered with a problem document, by status.", []string{"status"}, which),
+			"Requests answered with a problem document, by its kind and status.", []string{"kind", "status"}, which),
 		panicDesc: prometheus.NewDesc("doorbuster_http_panics_total",
 			"Requests whose handler panicked: each is a bug.", nil, which),
 	}
 }
 
-func (m *apiMetrics) problem(status int) {
-	at := len(problemStatuses) - 1
-	for i, s := range problemStatuses {
-		if s == status {
-			at = i
-			break
-		}
-	}
-	m.problems[at].Add(1)
-}
+func (m *apiMetrics) problem(kind problemKind) { m.problems[kind].Add(1) }
 
 // Describe implements prometheus.Collector.
 func (m *apiMetrics) Describe(ch chan<- *prometheus.Desc) {
@@ -61,8 +38,9 @@ func (m *apiMetrics) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (m *apiMetrics) Collect(ch chan<- prometheus.Metric) {
-	for i, status := range problemStatuses {
-		ch <- prometheus.MustNewConstMetric(m.problemDesc, prometheus.CounterValue, float64(m.problems[i].Load()), strconv.Itoa(status))
+	for kind := range m.problems {
+		p := &problemTable[kind]
+		ch <- prometheus.MustNewConstMetric(m.problemDesc, prometheus.CounterValue, float64(m.problems[kind].Load()), p.slug, strconv.Itoa(p.status))
 	}
 	ch <- prometheus.MustNewConstMetric(m.panicDesc, prometheus.CounterValue, float64(m.panicked.Load()))
 }

@@ -143,7 +143,7 @@ func appendProblem[I string | []byte](dst []byte, kind problemKind, detail strin
 
 // problem answers a shopper's request with a problem document.
 func (s *ShopperServer) problem(ctx *fasthttp.RequestCtx, kind problemKind, detail string) {
-	s.metrics.problem(problemTable[kind].status)
+	s.metrics.problem(kind)
 	body := append(appendProblem(nil, kind, detail, ctx.URI().PathOriginal()), '}')
 	setProblem(&ctx.Response, kind, body)
 }
@@ -177,7 +177,7 @@ type PlanProblem struct {
 
 // problem answers an operator's request with a problem document.
 func (s *AdminServer) problem(w http.ResponseWriter, r *http.Request, kind problemKind, detail string, reasons ...PlanProblem) {
-	s.metrics.problem(problemTable[kind].status)
+	s.metrics.problem(kind)
 	body := appendProblem(nil, kind, detail, r.URL.EscapedPath())
 	if len(reasons) > 0 {
 		list, err := json.Marshal(reasons)

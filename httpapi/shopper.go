@@ -149,10 +149,10 @@ var ErrServerStopped = errors.New("the server has been shut down")
 func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 	var errs []error
 	if cfg.Seller == nil {
-		errs = append(errs, errors.New("Seller is missing"))
+		errs = append(errs, errors.New("no Seller"))
 	}
 	if err := cfg.Limits.Validate(); err != nil {
-		errs = append(errs, fmt.Errorf("Limits: %w", err))
+		errs = append(errs, fmt.Errorf("limits: %w", err))
 	}
 	fill(&cfg.TokenCache, 100_000)
 	if cfg.Logger == nil {
@@ -167,7 +167,7 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 	if !cfg.Dev {
 		tokens, err := newTokenChecker(ShopperToken, cfg.Tokens, cfg.TokenCache)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("Tokens: %w", err))
+			errs = append(errs, fmt.Errorf("tokens: %w", err))
 		}
 		s.tokens = tokens
 	}
@@ -289,7 +289,7 @@ func (s *ShopperServer) unreadable(ctx *fasthttp.RequestCtx, err error) {
 		kind, detail = tooSlow, fmt.Sprintf("A request has %s to arrive.", s.limits.ReadTimeout)
 	}
 	linger(ctx.Conn())
-	s.metrics.problem(problemTable[kind].status)
+	s.metrics.problem(kind)
 	ctx.Response.Reset()
 	// Of a request that could not be read not even the path is to be trusted.
 	setProblem(&ctx.Response, kind, append(appendProblem(nil, kind, detail, ""), '}'))
