@@ -71,7 +71,8 @@ func (s *smallLog) cut() []wal.Record {
 func contents(disk *waltest.Disk) string {
 	var b strings.Builder
 	for _, name := range disk.Files() {
-		fmt.Fprintf(&b, "%s %q\n", name, disk.Bytes(name))
+		b.WriteString(name)
+		b.Write(disk.Bytes(name))
 	}
 	return b.String()
 }

@@ -2,6 +2,7 @@ package wal
 
 import (
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
 )
 
@@ -145,6 +146,13 @@ func (f *frame) batchFirst() uint64 {
 		return f.index - uint64(f.position) + 1
 	}
 	return f.index - uint64(f.position)
+}
+
+func (f *frame) String() string {
+	if f.kind == kindCommit {
+		return fmt.Sprintf("the commit frame after record %d", f.index)
+	}
+	return fmt.Sprintf("record %d", f.index)
 }
 
 func (f *frame) record() Record {

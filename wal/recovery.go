@@ -262,7 +262,7 @@ func (r *segmentReader) batch(at int, first, term uint64) (offsets []uint32, end
 			}
 			return nil, 0, 0, d
 		case f.batchFirst() != first:
-			d.reason = fmt.Sprintf("a frame of record %d where record %d belongs", f.index, first+uint64(len(offsets)))
+			d.reason = fmt.Sprintf("%s where record %d belongs", &f, first+uint64(len(offsets)))
 			return nil, 0, 0, d
 		case f.term < term:
 			d.reason = fmt.Sprintf("term %d after term %d", f.term, term)
@@ -274,7 +274,7 @@ func (r *segmentReader) batch(at int, first, term uint64) (offsets []uint32, end
 			}
 			return offsets, off + len(f.bytes), f.term, nil
 		case int64(f.position) != int64(len(offsets)):
-			d.reason = fmt.Sprintf("a frame of record %d where record %d belongs", f.index, first+uint64(len(offsets)))
+			d.reason = fmt.Sprintf("%s where record %d belongs", &f, first+uint64(len(offsets)))
 			return nil, 0, 0, d
 		}
 		offsets = append(offsets, uint32(off))
@@ -319,11 +319,11 @@ func (r *segmentReader) judge(successor *segment) (*TornTail, error) {
 			continue
 		}
 		if f.batchFirst() != index {
-			return nil, rotten("record %d of a later batch is intact at byte %d", f.index, off)
+			return nil, rotten("%s, of a later batch, is intact at byte %d", &f, off)
 		}
 		adjoins := off == gap && off > d.at // the frame before it is intact too
 		if !adjoins && !r.sectorLost(d.batchAt, gap, off) {
-			return nil, rotten("record %d of the same batch is intact at byte %d while no sector in between is missing", f.index, off)
+			return nil, rotten("%s, of the same batch, is intact at byte %d while no sector in between is missing", &f, off)
 		}
 		off += len(f.bytes)
 		gap = off

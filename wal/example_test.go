@@ -1,0 +1,133 @@
+package wal_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"doorbuster/wal"
+	"doorbuster/wal/vfs"
+	"doorbuster/wal/waltest"
+)
+
+func Example() {
+	dir, err := os.MkdirTemp("", "wal")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+
+	l, err := wal.Open(wal.DefaultConfig(dir))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer l.Close()
+
+	// One batch: all of it is on disk when Append returns nil, or none is.
+	err = l.Append([]wal.Record{
+		{Index: 1, Term: 1, Data: []byte("one")},
+		{Index: 2, Term: 1, Data: []byte("two")},
+		{Index: 3, Term: 1, Data: []byte("three")},
+	})
+	fmt.Println("append:", err)
+	fmt.Println("drop the front:", l.TruncatePrefix(2))
+	fmt.Println("drop the back:", l.TruncateSuffix(3))
+	fmt.Println("holds", l.FirstIndex(), "to", l.LastIndex())
+
+	r, err := l.Read(2)
+	fmt.Printf("%d: %s, %v\n", r.Index, r.Data, err)
+	_, err = l.Read(3)
+	fmt.Println(err)
+	// Output:
+	// append: <nil>
+	// drop the front: <nil>
+	// drop the back: <nil>
+	// holds 2 to 2
+	// 2: two, <nil>
+	// wal: record not found
+}
+
+// A crash in the middle of an append leaves a torn tail, which Open cuts off
+// and reports.
+func ExampleLog_Recovery() {
+	disk := waltest.NewDisk(1)
+	cfg := wal.DefaultConfig("wal")
+	cfg.FS = disk
+	l, err := wal.Open(cfg)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for i := range uint64(2) {
+		if err := l.Append([]wal.Record{{Index: i + 1, Data: []byte("some bytes")}}); err != nil {
+			fmt.Println(err)
+		}
+	}
+	l.Close()
+	name := "wal/00000000000000000001.wal"
+	disk.SetBytes(name, disk.Bytes(name)[:140])
+
+	l, err = wal.Open(cfg)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer l.Close()
+	fmt.Println(l.Recovery().Torn)
+	fmt.Println("holds", l.FirstIndex(), "to", l.LastIndex())
+	// Output:
+	// 00000000000000000001.wal at byte 110: 30 bytes, 0 intact records from index 2: no intact frame
+	// holds 1 to 1
+}
+
+// Damage in the middle is no trace of a crash: the log is refused as it is.
+func ExampleVerify() {
+	disk := waltest.NewDisk(1)
+	cfg := wal.DefaultConfig("wal")
+	cfg.FS = disk
+	l, err := wal.Open(cfg)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for i := range uint64(2) {
+		if err := l.Append([]wal.Record{{Index: i + 1, Data: []byte("some bytes")}}); err != nil {
+			fmt.Println(err)
+		}
+	}
+	l.Close()
+
+	report, err := wal.Verify(disk, "wal")
+	fmt.Println(report.Batches, "batches,", report.Records, "records,", err)
+
+	name := "wal/00000000000000000001.wal"
+	b := disk.Bytes(name)
+	b[70] ^= 1
+	disk.SetBytes(name, b)
+	_, err = wal.Verify(disk, "wal")
+	var damage *wal.DamageError
+	if errors.As(err, &damage) {
+		fmt.Println(damage.Segment, damage.Offset, damage.Index)
+		fmt.Println(damage.Reason)
+	}
+	// Output:
+	// 2 batches, 2 records, <nil>
+	// 00000000000000000001.wal 32 1
+	// no intact frame, and the commit frame after record 1, of the same batch, is intact at byte 74 while no sector in between is missing
+}
+
+func ExampleDump() {
+	_, err := wal.Dump(vfs.OS(), "testdata/format1", func(e wal.Entry) error {
+		if e.Index%25 == 0 {
+			fmt.Println(e.Index, e.Term, e.Segment, e.Offset, len(e.Data))
+		}
+		return nil
+	})
+	fmt.Println(err)
+	// Output:
+	// 125 4 00000000000000000100.wal 2948 87
+	// 150 6 00000000000000000150.wal 32 112
+	// <nil>
+}

@@ -1,0 +1,127 @@
+package wal
+
+import (
+	"encoding/binary"
+	"path/filepath"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"doorbuster/wal/waltest"
+)
+
+// Frames whose checksums hold may still make no sense together. Whatever their
+// order, the log opens or is refused, and what it holds is consecutive, with
+// terms that do not decrease.
+func TestFramesInAnyOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := encodeHeader(segmentMagic, 5, 0)
+		index, term, position := uint64(5), uint64(1), uint32(0)
+		var sum uint32
+		for range rapid.IntRange(0, 12).Draw(t, "frames") {
+			if rapid.IntRange(0, 9).Draw(t, "odd") == 0 {
+				index += rapid.SampledFrom([]uint64{1, 2, ^uint64(0), 1 << 63}).Draw(t, "index")
+				term += rapid.SampledFrom([]uint64{0, 1, ^uint64(0)}).Draw(t, "term")
+				position += rapid.SampledFrom([]uint32{0, 1, ^uint32(0)}).Draw(t, "position")
+			}
+			at := len(b)
+			switch rapid.IntRange(0, 5).Draw(t, "kind") {
+			case 0:
+				b = append(b, make([]byte, rapid.IntRange(1, 700).Draw(t, "zeros"))...)
+			case 1, 2:
+				b = appendFrameHeader(b, kindCommit, 4, 0, position, index-1, term)
+				b = binary.LittleEndian.AppendUint32(b, sum)
+				sealFrame(b[at:], 0)
+				position, sum = 0, 0
+			default:
+				data := rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "data")
+				b = appendFrameHeader(b, kindRecord, len(data), len(data)/2, position, index, term)
+				b = append(b, data...)
+				sum = sealFrame(b[at:], sum)
+				index++
+				position++
+			}
+		}
+		disk := waltest.NewDisk(1)
+		disk.SetBytes(filepath.Join("wal", floorName), encodeHeader(floorMagic, 5, 0))
+		disk.SetBytes(filepath.Join("wal", segmentName(5)), b)
+		cfg := DefaultConfig("wal")
+		cfg.FS, cfg.StallTimeout = disk, 0
+		l, err := Open(cfg)
+		if err != nil {
+			return
+		}
+		defer l.Close()
+		var before Record
+		for i := l.FirstIndex(); i <= l.LastIndex() && i > 0; i++ {
+			r, err := l.Read(i)
+			if err != nil || r.Index != i || r.Term < before.Term {
+				t.Fatalf("record %d: index %d, term %d after %d, error %v", i, r.Index, r.Term, before.Term, err)
+			}
+			before = r
+		}
+		if err := l.Append([]Record{{Index: max(5, l.LastIndex()+1), Term: before.Term}}); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestSegmentNames(t *testing.T) {
+	for _, base := range []uint64{1, 42, 1<<64 - 1} {
+		if got, ok := parseSegmentName(segmentName(base)); !ok || got != base {
+			t.Errorf("%d became %d, %v", base, got, ok)
+		}
+	}
+	for _, name := range []string{"", "1.wal", segmentName(0), segmentName(1) + tempSuffix, "+0000000000000000001.wal", "99999999999999999999.wal"} {
+		if _, ok := parseSegmentName(name); ok {
+			t.Errorf("%q passes for a segment", name)
+		}
+	}
+}
+
+func TestTailCache(t *testing.T) {
+	c := tailCache{limit: 10 * (cachedOverhead + 10)}
+	add := func(from, to uint64) {
+		var recs []Record
+		for i := from; i <= to; i++ {
+			recs = append(recs, Record{Index: i, Data: make([]byte, 10)})
+		}
+		c.add(recs)
+	}
+	check := func(from, to uint64) {
+		t.Helper()
+		for i := range uint64(200) {
+			r, ok := c.get(i)
+			if want := i >= from && i <= to; ok != want || ok && r.Index != i {
+				t.Fatalf("record %d: %v, %v; want %d to %d", i, r.Index, ok, from, to)
+			}
+		}
+		if want := int64(to+1-from) * (cachedOverhead + 10); c.size() != want {
+			t.Fatalf("%d bytes, want %d", c.size(), want)
+		}
+	}
+	check(1, 0)
+	add(1, 5)
+	check(1, 5)
+	add(6, 100)
+	check(91, 100)
+	c.dropBefore(95)
+	check(95, 100)
+	c.dropFrom(99)
+	check(95, 98)
+	add(99, 99)
+	check(95, 99)
+	add(150, 152) // a gap: what was there is of no use
+	check(150, 152)
+	c.add([]Record{{Index: 153, Data: make([]byte, 5000)}}) // larger than the cache
+	check(1, 0)
+	add(154, 155)
+	check(154, 155)
+	c.dropBefore(180)
+	check(1, 0)
+	off := tailCache{}
+	off.add([]Record{{Index: 1}})
+	if _, ok := off.get(1); ok {
+		t.Fatal("a cache of no bytes holds something")
+	}
+}
