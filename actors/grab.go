@@ -46,15 +46,14 @@ func (g *Group) Grab(q *engine.Grab) engine.Answer {
 // enter sends the grab to the actor, again with the same key where the outcome
 // is unknown, until the deadline.
 func (g *Group) enter(gate *gate, q *engine.Grab, fingerprint uint64, key engine.Key) engine.Answer {
-	start := g.cfg.Wall()
 	deadline := g.clock.read().Add(g.cfg.GrabTimeout)
+	expires := g.slots.now() + g.cfg.GrabTimeout
 	epoch, tries := g.epoch.Load(), 0
 	for {
 		gate.waiting.Add(1)
-		s := g.slots.take(gate, q.Shopper, fingerprint, key, q.Quantity, deadline)
+		s := g.slots.take(gate, q.Shopper, fingerprint, key, q.Quantity, deadline, expires)
 		g.send(gate, s)
-		patience := g.cfg.GrabTimeout - g.cfg.Wall().Sub(start)
-		a, answered := g.slots.wait(s, patience)
+		a, answered := g.slots.wait(s)
 		if answered && a != unknown {
 			return a
 		}
@@ -63,20 +62,20 @@ func (g *Group) enter(gate *gate, q *engine.Grab, fingerprint uint64, key engine
 		if tries++; g.epoch.Load() != epoch {
 			epoch, tries = g.epoch.Load(), 0
 		}
-		if !answered || tries > 1 && g.leads.Load() || !g.leadsBefore(start.Add(g.cfg.GrabTimeout)) {
+		if !answered || tries > 1 && g.leads.Load() || !g.leadsBefore(expires) {
 			return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Session: gate.session, Deadline: deadline}
 		}
 	}
 }
 
-// leadsBefore waits for an epoch, at most until the wall clock says when.
-func (g *Group) leadsBefore(when time.Time) bool {
+// leadsBefore waits for an epoch, at most until the slots' clock says when.
+func (g *Group) leadsBefore(when time.Duration) bool {
 	for !g.leads.Load() {
 		opened := *g.opened.Load()
 		if g.leads.Load() {
 			break
 		}
-		patience := time.NewTimer(when.Sub(g.cfg.Wall()))
+		patience := time.NewTimer(when - g.slots.now())
 		select {
 		case <-opened:
 			patience.Stop()

@@ -147,6 +147,7 @@ func (g *Group) Close() {
 	g.EpochClosed()
 	g.batcher.shutdown()
 	g.system.Shutdown()
+	g.slots.close()
 }
 
 // Applied takes in what one entry did. It is called by the goroutine that

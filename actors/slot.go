@@ -13,10 +13,12 @@ import (
 // front gives up (its deadline), the slot is abandoned, and only its completer
 // returns it to the pool: otherwise answers would cross shoppers.
 type slot struct {
-	state  atomic.Uint32
-	done   chan struct{} // one place: the completer never blocks
-	answer engine.Answer
-	timer  *time.Timer
+	state atomic.Uint32
+	// wake says "look at the state", nothing more: a spurious one, even one
+	// meant for the slot's use before, does no harm.
+	wake    chan struct{} // one place; nobody blocks on sending
+	expires atomic.Int64  // when to wake the front if nobody has, in ns of the pool's clock
+	answer  engine.Answer
 
 	gate        *gate
 	shopper     []byte // in shopperRoom
@@ -28,33 +30,97 @@ type slot struct {
 }
 
 const (
-	slotPending uint32 = iota
+	slotFree uint32 = iota
+	slotPending
 	slotDone
 	slotAbandoned
 )
 
-type slotPool struct{ pool sync.Pool }
+// expiryTick is how exactly a front's patience is kept. One goroutine looks
+// after all slots: a timer for each would cost more than the grab itself.
+const expiryTick = 10 * time.Millisecond
 
-func newSlotPool() *slotPool {
-	return &slotPool{sync.Pool{New: func() any {
-		timer := time.NewTimer(time.Hour)
-		timer.Stop()
-		return &slot{done: make(chan struct{}, 1), timer: timer}
-	}}}
+// slotPool lends slots. Safe for concurrent use.
+type slotPool struct {
+	began time.Time
+	stop  chan struct{}
+	lent  atomic.Int64
+
+	mu   sync.Mutex
+	free []*slot
+	all  []*slot // append-only
 }
 
-// take gives a pending slot that holds a copy of what the grab says.
-func (p *slotPool) take(g *gate, shopper []byte, fingerprint uint64, key engine.Key, quantity uint32, deadline engine.Time) *slot {
-	s := p.pool.Get().(*slot)
-	s.state.Store(slotPending)
+func newSlotPool() *slotPool {
+	p := &slotPool{began: time.Now(), stop: make(chan struct{})}
+	go p.watch()
+	return p
+}
+
+func (p *slotPool) close() { close(p.stop) }
+
+// now is monotonic.
+func (p *slotPool) now() time.Duration { return time.Since(p.began) }
+
+// watch wakes fronts whose patience has run out.
+func (p *slotPool) watch() {
+	tick := time.NewTicker(expiryTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.stop:
+			return
+		case <-tick.C:
+		}
+		if p.lent.Load() == 0 {
+			continue
+		}
+		p.mu.Lock()
+		all := p.all
+		p.mu.Unlock()
+		now := int64(p.now())
+		for _, s := range all {
+			if s.state.Load() == slotPending && s.expires.Load() <= now {
+				s.signal()
+			}
+		}
+	}
+}
+
+func (s *slot) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // a token that is still there makes the front look as well
+	}
+}
+
+// take gives a pending slot that holds a copy of what the grab says, for a front
+// that waits until expires.
+func (p *slotPool) take(g *gate, shopper []byte, fingerprint uint64, key engine.Key, quantity uint32, deadline engine.Time, expires time.Duration) *slot {
+	p.mu.Lock()
+	var s *slot
+	if n := len(p.free); n > 0 {
+		s, p.free = p.free[n-1], p.free[:n-1]
+	} else {
+		s = &slot{wake: make(chan struct{}, 1)}
+		p.all = append(p.all, s)
+	}
+	p.mu.Unlock()
+	p.lent.Add(1)
 	s.gate, s.fingerprint, s.key, s.quantity, s.deadline = g, fingerprint, key, quantity, deadline
 	s.shopper = append(s.shopperRoom[:0], shopper...)
+	s.expires.Store(int64(expires))
+	s.state.Store(slotPending)
 	return s
 }
 
 func (p *slotPool) put(s *slot) {
 	s.gate = nil
-	p.pool.Put(s)
+	s.state.Store(slotFree)
+	p.lent.Add(-1)
+	p.mu.Lock()
+	p.free = append(p.free, s)
+	p.mu.Unlock()
 }
 
 // complete hands the answer to who waits. The caller must not touch s afterwards.
@@ -62,7 +128,7 @@ func (p *slotPool) complete(s *slot, a engine.Answer) {
 	s.answer = a
 	s.gate.waiting.Add(-1)
 	if s.state.CompareAndSwap(slotPending, slotDone) {
-		s.done <- struct{}{}
+		s.signal()
 		return
 	}
 	p.put(s)
@@ -73,28 +139,16 @@ func (s *slot) abandoned() bool { return s.state.Load() == slotAbandoned }
 
 // wait gives the answer, or false when patience ran out; then s is no longer the
 // caller's.
-func (p *slotPool) wait(s *slot, patience time.Duration) (engine.Answer, bool) {
-	select {
-	case <-s.done:
-		return p.finish(s), true
-	default:
-	}
-	s.timer.Reset(patience)
-	select {
-	case <-s.done:
-		s.timer.Stop()
-		return p.finish(s), true
-	case <-s.timer.C:
-		if s.state.CompareAndSwap(slotPending, slotAbandoned) {
-			return engine.Answer{}, false
+func (p *slotPool) wait(s *slot) (engine.Answer, bool) {
+	for range s.wake {
+		if s.state.Load() == slotDone {
+			a := s.answer
+			p.put(s)
+			return a, true
 		}
-		<-s.done // completed in the same instant
-		return p.finish(s), true
+		if int64(p.now()) >= s.expires.Load() && s.state.CompareAndSwap(slotPending, slotAbandoned) {
+			break
+		}
 	}
-}
-
-func (p *slotPool) finish(s *slot) engine.Answer {
-	a := s.answer
-	p.put(s)
-	return a
+	return engine.Answer{}, false
 }
