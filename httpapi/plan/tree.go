@@ -107,7 +107,7 @@ func (r *reader) parse(data []byte) *node {
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var document yaml.Node
 	switch err := decoder.Decode(&document); {
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF), err == nil && document.Content[0].ShortTag() == "!!null":
 		r.problemAt("", 1, 1, "the file is empty; a plan has \"products\", \"sales\" or both")
 		return nil
 	case err != nil:
