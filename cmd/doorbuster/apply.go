@@ -338,11 +338,11 @@ func (o *applyOptions) refusal(response *http.Response, body []byte) error {
 	case http.StatusServiceUnavailable:
 		hint = "; the node has no leader to ask just now, try again"
 	}
-	return fmt.Errorf("%s refused the plan (%d): %s%s", o.admin, response.StatusCode, said, hint)
+	return fmt.Errorf("%s refused the plan (%d): %s%s", o.admin, response.StatusCode, strings.TrimSuffix(said, "."), hint)
 }
 
-// print tells the changes in groups, one for each product, sale or session, and
-// what they come to.
+// print tells the changes in groups, one for the products and one for each sale
+// and session, and what they come to.
 func (a *applyAnswer) print(w io.Writer) error {
 	var b strings.Builder
 	paint := paintFor(w)
@@ -395,9 +395,13 @@ func (a *applyAnswer) print(w io.Writer) error {
 	return err
 }
 
-// groupOf gives the part of a path up to its session, or its product or sale.
+// groupOf gives the part of a path up to its session, or else its sale; products
+// are one group.
 func groupOf(path string) string {
-	for _, within := range []string{".sessions[", "products[", "sales["} {
+	if strings.HasPrefix(path, "products[") {
+		return "products"
+	}
+	for _, within := range []string{".sessions[", "sales["} {
 		if i := strings.Index(path, within); i >= 0 {
 			if end := strings.IndexByte(path[i:], ']'); end >= 0 {
 				return path[:i+end]

@@ -90,6 +90,7 @@ func runApply(t *testing.T, stdin string, args ...string) (stdout, stderr string
 
 const changesAnswer = `{"applied":true,"dry_run":false,"changes":[
  {"path":"products[mask-50]","before":"","after":"new"},
+ {"path":"products[mug].list_price","before":"0","after":"3900"},
  {"path":"sales[fans-day].name.zh","before":"旧","after":""},
  {"path":"sales[fans-day].sessions[fans-day-10]","before":"","after":"new"},
  {"path":"sales[fans-day].sessions[fans-day-10].listings[mask-50]","before":"","after":"1000 units at 100"},
@@ -104,6 +105,7 @@ func TestApplyTellsWhatChanged(t *testing.T) {
 		t.Fatalf("%v, %s", err, errs)
 	}
 	want := `+ products[mask-50]
+~ products[mug].list_price: 0 → 3900
 
 - sales[fans-day].name.zh: 旧
 
@@ -113,7 +115,7 @@ func TestApplyTellsWhatChanged(t *testing.T) {
 ~ sales[fans-day].sessions[fans-day-20].listings[mask-50].stock: 1000 → 1200
 "~ sales[fans-day].sessions[fans-day-20].listings[mask-50].price: 1 → 2\x1b[2J"
 
-3 created, 2 changed, 1 removed
+3 created, 3 changed, 1 removed
 `
 	if out != want {
 		t.Errorf("got:\n%s\nwant:\n%s", out, want)
@@ -204,7 +206,7 @@ func TestApplySaysWhatToDo(t *testing.T) {
 	t.Cleanup(slow.Close)
 	for name, c := range map[string]struct{ admin, want string }{
 		"nobody listens":  {free, "is the node running, and is --admin the address"},
-		"no token":        {answering(401, `{"title":"Unauthorized","detail":"no token"}`), "(401): no token; name an ops token with --token-file"},
+		"no token":        {answering(401, `{"title":"Unauthorized","detail":"No token."}`), "(401): No token; name an ops token with --token-file"},
 		"another role":    {answering(403, `{"title":"Forbidden"}`), "(403): Forbidden; the token's role"},
 		"shoppers' port":  {answering(404, `not found`), "(404): 404 Not Found; is --admin the admin address"},
 		"no leader":       {answering(503, `{"title":"no leader"}`), "(503): no leader; the node has no leader to ask just now"},
