@@ -109,12 +109,12 @@ func (b *batcher) open(epoch engine.Epoch, at engine.Time) {
 	b.signal()
 }
 
-// close ends epoch, or whichever is open if 0, and gives back what had gathered:
-// its outcome is that it was never proposed, which asking again repairs.
+// close ends epoch and gives back what had gathered: it was never proposed, so
+// asking again repairs it.
 func (b *batcher) close(epoch engine.Epoch) []pending {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if epoch != 0 && epoch != b.epoch {
+	if epoch != b.epoch {
 		return nil
 	}
 	left := b.next.pending

@@ -87,9 +87,10 @@ type Group struct {
 	keyed     atomic.Pointer[func([]byte) engine.Key]
 	numberer  atomic.Pointer[engine.Numberer]
 
-	leads  atomic.Bool
-	epoch  atomic.Uint64
-	opened atomic.Pointer[chan struct{}] // closed when an epoch opens
+	turning sync.Mutex // one change of epoch at a time
+	leads   atomic.Bool
+	epoch   atomic.Uint64
+	opened  atomic.Pointer[chan struct{}] // closed when an epoch opens
 
 	system     *actor.ActorSystem
 	supervisor *supervisor
@@ -208,7 +209,9 @@ func (g *Group) learnSecret(s *engine.State) {
 // EpochOpened tells that this node leads, from epoch on; at is state time then.
 // The committed state must be the one as of the epoch's first entry.
 func (g *Group) EpochOpened(epoch engine.Epoch, at engine.Time) {
-	g.EpochClosed()
+	g.turning.Lock()
+	defer g.turning.Unlock()
+	g.closeEpoch(engine.Epoch(g.epoch.Load()))
 	g.view.View(g.learnSecret)
 	for _, gate := range g.catalogue.Load().byHandle {
 		gate.panics.Store(0)
@@ -223,10 +226,15 @@ func (g *Group) EpochOpened(epoch engine.Epoch, at engine.Time) {
 
 // EpochClosed tells that this node no longer leads. The outcome of what is in
 // flight is unknown to everybody here.
-func (g *Group) EpochClosed() { g.closeEpoch(0) }
+func (g *Group) EpochClosed() {
+	g.turning.Lock()
+	defer g.turning.Unlock()
+	g.closeEpoch(engine.Epoch(g.epoch.Load()))
+}
 
+// closeEpoch ends epoch if it is the one that is open; g.turning is held.
 func (g *Group) closeEpoch(epoch engine.Epoch) {
-	if epoch != 0 && uint64(epoch) != g.epoch.Load() || !g.leads.CompareAndSwap(true, false) {
+	if uint64(epoch) != g.epoch.Load() || !g.leads.CompareAndSwap(true, false) {
 		return
 	}
 	next := make(chan struct{})
@@ -264,7 +272,9 @@ func (g *Group) landed(f flight, effects *engine.Effects, err error) {
 	if err != nil {
 		g.logger.Warn("an entry's outcome is unknown; the epoch ends", "epoch", uint64(f.epoch), "commands", len(f.pending), "error", err)
 		g.failed(f.pending, engine.ErrOutcomeUnknown)
+		g.turning.Lock()
 		g.closeEpoch(f.epoch)
+		g.turning.Unlock()
 		g.batcher.log.EpochLost(f.epoch)
 		return
 	}

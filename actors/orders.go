@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -210,33 +211,33 @@ func (g *Group) Sales() (sales []engine.Sale) {
 	return sales
 }
 
-// ask takes a command through the log.
+// ask takes a command through the log. One that was never proposed, because the
+// epoch ended first, waits for the next.
 func (g *Group) ask(ctx context.Context, c engine.Command) (*ask, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.CommandTimeout)
 	defer cancel()
-	a := &ask{command: c, done: make(chan struct{})}
 	for {
 		if err := g.awaitEpoch(ctx); err != nil {
 			return nil, err
 		}
-		if g.batcher.addAsk(a) {
-			break
+		a := &ask{command: c, done: make(chan struct{})}
+		if !g.batcher.addAsk(a) {
+			continue
 		}
-		if ctx.Err() != nil {
-			return nil, engine.ErrNotLeader
+		select {
+		case <-a.done:
+		case <-ctx.Done():
+			return nil, engine.ErrOutcomeUnknown
 		}
-	}
-	select {
-	case <-a.done:
-		if a.err != nil {
+		switch {
+		case errors.Is(a.err, engine.ErrNotLeader):
+		case a.err != nil:
 			return nil, a.err
-		}
-		if a.event.Kind == engine.CommandRefused {
+		case a.event.Kind == engine.CommandRefused:
 			return nil, &engine.Refusal{Reason: a.event.Reason, State: a.event.State}
+		default:
+			return a, nil
 		}
-		return a, nil
-	case <-ctx.Done():
-		return nil, engine.ErrOutcomeUnknown
 	}
 }
 
