@@ -78,7 +78,7 @@ func ExampleLog_Recovery() {
 	fmt.Println(l.Recovery().Torn)
 	fmt.Println("holds", l.FirstIndex(), "to", l.LastIndex())
 	// Output:
-	// 00000000000000000001.wal at byte 110: 30 bytes, 0 intact records from index 2: no intact frame
+	// 00000000000000000001.wal at byte 110: 17 bytes, 0 intact records from index 2: no intact frame
 	// holds 1 to 1
 }
 

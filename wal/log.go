@@ -298,13 +298,13 @@ func (l *Log) makeRoom(tail *segment, size int64) (*segment, error) {
 		return tail, nil
 	}
 	if tail.end+size > l.cfg.SegmentBytes && tail.end > segmentHeaderBytes {
-		next, err := l.addSegment(tail.next(), size)
-		if err != nil {
+		// Gives back what was allocated ahead. Not synced: it does not matter
+		// which size a crash leaves. Once it has a successor TruncatePrefix may
+		// close it at any time.
+		if err := l.trim(tail); err != nil {
 			return nil, err
 		}
-		// Gives back what was allocated ahead. Not synced: it does not matter
-		// which size a crash leaves.
-		return next, l.trim(tail)
+		return l.addSegment(tail.next(), size)
 	}
 	want := l.allocation(tail.end, size)
 	l.appendWatch.begin(taskAllocate)
@@ -341,8 +341,7 @@ func (l *Log) addSegment(base uint64, room int64) (*segment, error) {
 	return s, nil
 }
 
-// trim drops the zeros after the last batch of a segment that is, or just was,
-// the tail.
+// trim drops the zeros after the last batch of the tail.
 func (l *Log) trim(s *segment) error {
 	if s.allocated == s.end {
 		return nil
