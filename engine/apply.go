@@ -146,33 +146,36 @@ func (s *State) derive(e Event) {
 }
 
 // settleTouched checks the invariants of what the batch touched, and draws the
-// conclusions: sold out, gone, and a session of which everything is gone.
+// conclusions: sold out, gone, and then sessions of which everything is gone.
 func (s *State) settleTouched() {
-	for i := 0; i < len(s.eff.Touched); i++ { // ending a session touches more
-		l := s.listings[s.eff.Touched[i]-1]
+	for _, h := range s.eff.Touched {
+		l := s.listings[h-1]
+		session := s.sessions[l.Session-1]
 		if !l.Frozen && !s.conserved(l) {
 			l.Frozen = true
-			s.schedule(s.sessions[l.Session-1]) // its holds are not due any more
-			s.derive(Event{Kind: ListingFroze, Session: l.Session, Listing: l.Handle})
+			s.schedule(session) // its holds are not due any more
+			s.derive(Event{Kind: ListingFroze, Session: l.Session, Listing: h})
 		}
-		session := s.sessions[l.Session-1]
 		looks := session.StateOf(l)
-		m := &s.marks[l.Handle-1]
-		if looks == m.looks {
+		if looks == s.marks[h-1].looks {
 			continue
 		}
-		m.looks = looks
+		s.marks[h-1].looks = looks
 		switch looks {
 		case ListingSoldOut:
-			s.derive(Event{Kind: StockTaken, Session: l.Session, Listing: l.Handle})
+			s.derive(Event{Kind: StockTaken, Session: l.Session, Listing: h})
 		case ListingGone:
-			s.derive(Event{Kind: StockGone, Session: l.Session, Listing: l.Handle})
-			if session.State == Open && s.allSold(session) {
-				s.derive(s.endSession(session))
-				for _, h := range session.Listings {
-					s.marks[h-1].looks = session.StateOf(s.listings[h-1])
-				}
-			}
+			s.derive(Event{Kind: StockGone, Session: l.Session, Listing: h})
+		}
+	}
+	for _, h := range s.eff.Touched { // ending a session touches more, of the same session
+		session := s.sessions[s.listings[h-1].Session-1]
+		if s.marks[h-1].looks != ListingGone || !s.allSold(session) {
+			continue
+		}
+		s.derive(s.endSession(session))
+		for _, other := range session.Listings {
+			s.marks[other-1].looks = session.StateOf(s.listings[other-1])
 		}
 	}
 }

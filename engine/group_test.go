@@ -3,9 +3,9 @@ package engine
 import (
 	"bytes"
 	"errors"
-	"slices"
-	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 // clockStart is what the tests' clock says first.
@@ -14,7 +14,7 @@ const clockStart Time = 1_800_000_000_000
 // group stands for a leader and its log: it stamps batches with epoch, sequence
 // and time, and keeps the entries so that others can replay them.
 type group struct {
-	tb       testing.TB
+	tb       rapid.TB
 	state    *State
 	clock    Time
 	entries  [][]byte // by log index - 1
@@ -23,7 +23,7 @@ type group struct {
 	effects  Effects
 }
 
-func newGroup(tb testing.TB) *group {
+func newGroup(tb rapid.TB) *group {
 	tb.Helper()
 	g := &group{tb: tb, state: NewState(), clock: clockStart}
 	g.open()
@@ -133,7 +133,7 @@ func (g *group) plan(p *Plan) *Effects {
 }
 
 // copied gives a second state with the same contents, by way of a snapshot.
-func copied(tb testing.TB, s *State) *State {
+func copied(tb rapid.TB, s *State) *State {
 	tb.Helper()
 	twin, err := ReadState(bytes.NewReader(encoded(tb, s.Snapshot())))
 	if err != nil {
@@ -142,7 +142,7 @@ func copied(tb testing.TB, s *State) *State {
 	return twin
 }
 
-func encoded(tb testing.TB, snap *Snapshot) []byte {
+func encoded(tb rapid.TB, snap *Snapshot) []byte {
 	tb.Helper()
 	var b bytes.Buffer
 	if _, err := snap.WriteTo(&b); err != nil {
@@ -154,17 +154,13 @@ func encoded(tb testing.TB, snap *Snapshot) []byte {
 // keep copies effects, which the next Apply overwrites.
 func keep(e *Effects) Effects {
 	c := *e
-	c.Primary, c.Derived, c.Touched = slices.Clone(e.Primary), slices.Clone(e.Derived), slices.Clone(e.Touched)
+	c.Primary = append([]Event(nil), e.Primary...)
+	c.Derived = append([]Event(nil), e.Derived...)
+	c.Touched = append([]ListingHandle(nil), e.Touched...)
 	return c
 }
 
-func sortedHandles(h []ListingHandle) []ListingHandle {
-	h = slices.Clone(h)
-	slices.Sort(h)
-	return h
-}
-
-func mustFail(tb testing.TB, err, want error) {
+func mustFail(tb rapid.TB, err, want error) {
 	tb.Helper()
 	if !errors.Is(err, want) {
 		tb.Fatalf("got %v, want %v", err, want)

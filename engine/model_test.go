@@ -1,0 +1,623 @@
+package engine
+
+import "fmt"
+
+// model is what the rules of a sale say, as slowly and plainly as can be:
+// nothing is counted ahead, every figure is added up from the orders each time.
+type model struct {
+	now      Time
+	products map[string]bool
+	sessions []*modelSession
+	listings []*modelListing // by handle - 1
+	shoppers []string        // in the order of their first order
+	orders   []*modelOrder
+	derived  []Event
+}
+
+type modelSession struct {
+	SessionSpec
+	handle SessionHandle
+	state  SessionState
+	paused bool
+	orders uint32
+}
+
+type modelListing struct {
+	handle  ListingHandle
+	session *modelSession
+	spec    ListingSpec
+	stock   int64
+	looked  ListingState
+}
+
+type modelOrder struct {
+	ref      OrderRef
+	shopper  string
+	key      Key
+	listing  *modelListing
+	quantity uint32
+	amount   int64
+	payBy    Time
+	due      Time
+	state    OrderState
+	payments []string
+	receiver Receiver
+	released int64
+}
+
+func (m *model) session(id string) *modelSession {
+	for _, x := range m.sessions {
+		if x.ID == id {
+			return x
+		}
+	}
+	return nil
+}
+
+func (m *model) listing(h ListingHandle) *modelListing {
+	for _, l := range m.listings {
+		if l.handle == h {
+			return l
+		}
+	}
+	return nil
+}
+
+func (m *model) order(ref OrderRef) *modelOrder {
+	for _, o := range m.orders {
+		if o.ref == ref {
+			return o
+		}
+	}
+	return nil
+}
+
+func (m *model) shopper(id string) ShopperNo {
+	for i, s := range m.shoppers {
+		if s == id {
+			return ShopperNo(i + 1)
+		}
+	}
+	return 0
+}
+
+// counts adds up a listing from its orders.
+func (m *model) counts(l *modelListing) Counts {
+	c := Counts{Session: l.session.ID, SKU: l.spec.SKU, Stock: l.stock, Available: l.stock}
+	shoppers := map[string]bool{}
+	for _, o := range m.orders {
+		if o.listing != l {
+			continue
+		}
+		c.Released += o.released
+		switch o.state {
+		case Held:
+			c.Held += int64(o.quantity)
+		case Paid:
+			c.Paid += int64(o.quantity)
+		default:
+			continue
+		}
+		c.Available -= int64(o.quantity)
+		shoppers[o.shopper] = true
+	}
+	c.Shoppers = int64(len(shoppers))
+	c.State = m.looks(l, c)
+	return c
+}
+
+func (m *model) looks(l *modelListing, c Counts) ListingState {
+	switch l.session.state {
+	case Draft:
+		return ListingDraft
+	case Ended:
+		return ListingEnded
+	}
+	if l.session.paused {
+		return ListingPaused
+	}
+	if l.session.state == Published {
+		return ListingPublished
+	}
+	if c.Available > 0 {
+		return ListingOpen
+	}
+	if c.Held > 0 {
+		return ListingSoldOut
+	}
+	return ListingGone
+}
+
+// units adds up a shopper's live units in a listing or, with nil, in a session,
+// and finds the newest order among them.
+func (m *model) units(shopper string, x *modelSession, l *modelListing) (units uint32, newest OrderRef) {
+	for _, o := range m.orders {
+		if o.shopper == shopper && o.listing.session == x && (l == nil || o.listing == l) && (o.state == Held || o.state == Paid) {
+			units += o.quantity
+			newest = o.ref
+		}
+	}
+	return units, newest
+}
+
+func (m *model) releases(shopper string, l *modelListing) (n uint32) {
+	for _, o := range m.orders {
+		if o.shopper == shopper && o.listing == l && o.state != Held && o.state != Paid {
+			n++
+		}
+	}
+	return n
+}
+
+// pass lets time do what it must.
+func (m *model) pass() {
+	for _, x := range m.sessions {
+		if x.state == Published && x.Start <= m.now {
+			x.state = Open
+			m.derived = append(m.derived, Event{Kind: SessionOpened, Command: -1, Session: x.handle})
+		}
+		if x.state == Open && x.End <= m.now {
+			x.state = Ended
+			m.derived = append(m.derived, Event{Kind: SessionEnded, Command: -1, Session: x.handle})
+		}
+	}
+	for _, o := range m.orders {
+		if o.state == Held && o.due <= m.now {
+			e := m.release(o, Expired, ReasonExpired)
+			e.Command = -1
+			m.derived = append(m.derived, e)
+		}
+	}
+}
+
+func (m *model) release(o *modelOrder, to OrderState, why Reason) Event {
+	o.state = to
+	o.released += int64(o.quantity)
+	return m.told(HoldReleased, why, o)
+}
+
+// told is an event about an order.
+func (m *model) told(kind EventKind, why Reason, o *modelOrder) Event {
+	return Event{Kind: kind, Reason: why, State: o.state, Session: o.ref.Session, Listing: o.listing.handle, Order: o.ref,
+		Shopper: m.shopper(o.shopper), Quantity: o.quantity, Amount: o.amount, PayBy: o.payBy}
+}
+
+// batch does what an entry asks and gives the events it should cause.
+func (m *model) batch(at Time, commands []Command) (primary, derived []Event) {
+	m.now = max(m.now, at)
+	m.derived = nil
+	m.pass()
+	for i, c := range commands {
+		e := m.command(&c)
+		e.Command = int32(i)
+		primary = append(primary, e)
+	}
+	m.conclude()
+	return primary, m.derived
+}
+
+// conclude says what has sold out or is gone since the last batch, and ends
+// sessions of which every listing is paid for to the last unit. A listing that
+// has sold nothing has nothing to be gone, so that a session may open before its
+// stock is put up.
+func (m *model) conclude() {
+	for _, l := range m.listings {
+		looks := m.counts(l).State
+		if looks != l.looked {
+			switch looks {
+			case ListingSoldOut:
+				m.derived = append(m.derived, Event{Kind: StockTaken, Command: -1, Session: l.session.handle, Listing: l.handle})
+			case ListingGone:
+				m.derived = append(m.derived, Event{Kind: StockGone, Command: -1, Session: l.session.handle, Listing: l.handle})
+			}
+		}
+		l.looked = looks
+	}
+	for _, x := range m.sessions {
+		if x.state != Open || x.paused {
+			continue
+		}
+		listings, gone := 0, 0
+		for _, l := range m.listings {
+			if l.session == x {
+				listings++
+				if c := m.counts(l); c.Available == 0 && c.Held == 0 && c.Paid > 0 {
+					gone++
+				}
+			}
+		}
+		if listings > 0 && gone == listings {
+			x.state = Ended
+			m.derived = append(m.derived, Event{Kind: SessionEnded, Command: -1, Session: x.handle})
+			for _, l := range m.listings {
+				if l.session == x {
+					l.looked = ListingEnded
+				}
+			}
+		}
+	}
+}
+
+func (m *model) command(c *Command) Event {
+	switch c.Kind {
+	case CmdPlaceHold:
+		return m.placeHold(c)
+	case CmdApplyPlan:
+		return m.applyPlan(c.Plan)
+	case CmdSteerSession:
+		return m.steer(c)
+	case CmdAddStock:
+		return m.addStock(c)
+	}
+	o := m.order(c.Order)
+	if o == nil || (c.Kind == CmdCancelHold || c.Kind == CmdSetReceiver) && string(c.Shopper) != o.shopper {
+		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
+	}
+	switch c.Kind {
+	case CmdCancelHold:
+		switch o.state {
+		case Held:
+			return m.release(o, Cancelled, ReasonCancelled)
+		case Cancelled:
+			return m.told(OrderUnchanged, ReasonNone, o)
+		}
+	case CmdVoidOrder:
+		switch o.state {
+		case Held:
+			return m.release(o, Voided, ReasonVoided)
+		case Paid:
+			o.released += int64(o.quantity)
+			o.state = RefundDue
+			return m.told(RefundBecameDue, ReasonVoided, o)
+		case Voided:
+			return m.told(OrderUnchanged, ReasonNone, o)
+		}
+	case CmdExtendHold:
+		if o.state != Held {
+			break
+		}
+		if c.Deadline < o.payBy || c.Deadline > m.now.Add(MaxPayWithin) {
+			return m.told(CommandRefused, ReasonConflict, o)
+		}
+		if c.Deadline == o.payBy {
+			return m.told(OrderUnchanged, ReasonNone, o)
+		}
+		o.due += c.Deadline - o.payBy
+		o.payBy = c.Deadline
+		return m.told(HoldExtended, ReasonNone, o)
+	case CmdSetReceiver:
+		if o.state != Held && o.state != Paid {
+			break
+		}
+		if o.receiver == c.Receiver {
+			return m.told(OrderUnchanged, ReasonNone, o)
+		}
+		o.receiver = c.Receiver
+		return m.told(ReceiverSet, ReasonNone, o)
+	case CmdPayOrder:
+		return m.pay(c, o)
+	}
+	return m.told(CommandRefused, ReasonNotHeld, o)
+}
+
+func (m *model) pay(c *Command, o *modelOrder) Event {
+	if c.Amount != o.amount || c.Currency != "CNY" {
+		return m.told(CommandRefused, ReasonAmount, o)
+	}
+	for _, p := range o.payments {
+		if p == c.PaymentID {
+			return m.told(OrderUnchanged, ReasonNone, o)
+		}
+	}
+	if o.state == Paid || o.state == RefundDue {
+		return m.told(CommandRefused, ReasonNotHeld, o)
+	}
+	o.payments = append(o.payments, c.PaymentID)
+	if o.state == Held {
+		o.state = Paid
+		return m.told(OrderPaid, ReasonNone, o)
+	}
+	if o.state == Expired && m.counts(o.listing).Available >= int64(o.quantity) && m.limited(o.shopper, o.listing, o.quantity) == ReasonNone {
+		o.state = Paid
+		return m.told(OrderPaid, ReasonPaidLate, o)
+	}
+	o.state = RefundDue
+	return m.told(RefundBecameDue, ReasonNone, o)
+}
+
+func (m *model) limited(shopper string, l *modelListing, quantity uint32) Reason {
+	if units, _ := m.units(shopper, l.session, l); l.spec.LimitPerShopper > 0 && units+quantity > l.spec.LimitPerShopper {
+		return ReasonLimitListing
+	}
+	if units, _ := m.units(shopper, l.session, nil); l.session.LimitPerShopper > 0 && units+quantity > l.session.LimitPerShopper {
+		return ReasonLimitSession
+	}
+	return ReasonNone
+}
+
+func (m *model) placeHold(c *Command) Event {
+	l := m.listing(c.Listing)
+	if l == nil {
+		return Event{Kind: HoldRefused, Reason: ReasonUnknown}
+	}
+	shopper := string(c.Shopper)
+	for _, o := range m.orders {
+		if o.shopper == shopper && o.key == c.Key {
+			if o.listing != l || o.quantity != c.Quantity {
+				return m.told(HoldRefused, ReasonKeyReused, o)
+			}
+			return m.told(HoldConfirmed, ReasonNone, o)
+		}
+	}
+	x := l.session
+	no := Event{Kind: HoldRefused, Session: x.handle, Listing: l.handle}
+	if m.now > c.Deadline {
+		no.Reason = ReasonDeadline
+		return no
+	}
+	if x.state == Draft || x.state == Published {
+		no.Reason = ReasonNotOpen
+		return no
+	}
+	if x.state == Ended || m.now >= x.End {
+		no.Reason = ReasonEnded
+		return no
+	}
+	if x.paused {
+		no.Reason = ReasonPaused
+		return no
+	}
+	most := uint32(MaxQuantity)
+	if l.spec.LimitPerShopper > 0 {
+		most = l.spec.LimitPerShopper
+	}
+	if x.LimitPerShopper > 0 && x.LimitPerShopper < most {
+		most = x.LimitPerShopper
+	}
+	if c.Quantity == 0 || c.Quantity > most {
+		no.Reason, no.Limit = ReasonQuantity, most
+		return no
+	}
+	switch no.Reason = m.limited(shopper, l, c.Quantity); no.Reason {
+	case ReasonLimitListing:
+		no.Limit = l.spec.LimitPerShopper
+		no.Quantity, no.Order = m.units(shopper, x, l)
+		return no
+	case ReasonLimitSession:
+		no.Limit = x.LimitPerShopper
+		no.Quantity, no.Order = m.units(shopper, x, nil)
+		if _, here := m.units(shopper, x, l); !here.IsZero() {
+			no.Order = here // the one in the listing asked for says more
+		}
+		return no
+	}
+	if n := m.releases(shopper, l); n >= 3 {
+		no.Reason, no.Limit, no.Quantity = ReasonReleases, 3, n
+		return no
+	}
+	if counts := m.counts(l); counts.Available < int64(c.Quantity) {
+		no.Reason = ReasonGone
+		if counts.Held > 0 {
+			no.Reason = ReasonSoldOut
+		}
+		return no
+	}
+	if m.shopper(shopper) == 0 {
+		m.shoppers = append(m.shoppers, shopper)
+	}
+	x.orders++
+	payBy := m.now.Add(x.PayWithin)
+	o := &modelOrder{ref: OrderRef{x.handle, x.orders}, shopper: shopper, key: c.Key, listing: l, quantity: c.Quantity,
+		amount: l.spec.Price * int64(c.Quantity), payBy: payBy, due: payBy.Add(x.PayGrace), state: Held}
+	m.orders = append(m.orders, o)
+	return m.told(HoldPlaced, ReasonNone, o)
+}
+
+func (m *model) steer(c *Command) Event {
+	if int(c.Session) > len(m.sessions) || c.Session == 0 {
+		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
+	}
+	x := m.sessions[c.Session-1]
+	e := Event{Session: x.handle}
+	same := Event{Kind: SessionUnchanged, Session: x.handle}
+	late := Event{Kind: CommandRefused, Reason: ReasonEnded, Session: x.handle}
+	switch c.Action {
+	case SessionPublish:
+		if x.state != Draft {
+			return same
+		}
+		if x.End <= m.now {
+			return late
+		}
+		x.state, e.Kind = Published, SessionPublished
+		m.pass()
+	case SessionPause:
+		if x.state == Ended {
+			return late
+		}
+		if x.paused {
+			return same
+		}
+		x.paused, e.Kind = true, SessionPaused
+	case SessionResume:
+		if x.state == Ended {
+			return late
+		}
+		if !x.paused {
+			return same
+		}
+		x.paused, e.Kind = false, SessionResumed
+	case SessionEnd:
+		if x.state == Ended {
+			return same
+		}
+		x.state, e.Kind = Ended, SessionEnded
+	default:
+		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
+	}
+	return e
+}
+
+func (m *model) addStock(c *Command) Event {
+	l := m.listing(c.Listing)
+	if l == nil {
+		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
+	}
+	if l.session.state == Ended {
+		return Event{Kind: CommandRefused, Reason: ReasonEnded}
+	}
+	if c.Amount == 0 || c.Amount < -MaxStock || c.Amount > MaxStock || l.stock+c.Amount > MaxStock {
+		return Event{Kind: CommandRefused, Reason: ReasonQuantity}
+	}
+	if m.counts(l).Available+c.Amount < 0 {
+		return Event{Kind: CommandRefused, Reason: ReasonSoldOut}
+	}
+	l.stock += c.Amount
+	return Event{Kind: StockAdded, Session: l.session.handle, Listing: l.handle, Amount: c.Amount}
+}
+
+// applyPlan looks at everything that forbids the plan, then does it.
+func (m *model) applyPlan(p *Plan) Event {
+	for _, s := range p.Sales {
+		for _, x := range s.Sessions {
+			if !m.mayPlan(&x) {
+				return Event{Kind: PlanRefused, Reason: ReasonConflict}
+			}
+		}
+	}
+	for _, product := range p.Products {
+		m.products[product.ID] = true
+	}
+	for _, s := range p.Sales {
+		for _, x := range s.Sessions {
+			m.planSession(&x)
+		}
+	}
+	m.pass()
+	return Event{Kind: PlanApplied}
+}
+
+// mayPlan knows the plans that planned draws: well-formed, of products that are
+// there, and a known session keeps its start.
+func (m *model) mayPlan(p *SessionPlan) bool {
+	x := m.session(p.ID)
+	if x == nil {
+		return p.End > m.now
+	}
+	end := x.Start + p.End - p.Start
+	if end != x.End && end <= m.now {
+		return false
+	}
+	if p.Publish && x.state == Draft && end <= m.now {
+		return false
+	}
+	ended := x.state == Ended
+	if ended && (end != x.End || p.PayWithin != x.PayWithin || p.PayGrace != x.PayGrace || p.LimitPerShopper != x.LimitPerShopper) {
+		return false
+	}
+	for _, spec := range p.Listings {
+		l := m.listingIn(x, spec.SKU)
+		if ended && (l == nil || l.spec != spec) {
+			return false
+		}
+		if l == nil {
+			continue
+		}
+		if more := spec.Stock - l.spec.Stock; m.counts(l).Available+more < 0 || more > 0 && l.stock+more > MaxStock {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *model) listingIn(x *modelSession, sku string) *modelListing {
+	for _, l := range m.listings {
+		if l.session == x && l.spec.SKU == sku {
+			return l
+		}
+	}
+	return nil
+}
+
+func (m *model) planSession(p *SessionPlan) {
+	x := m.session(p.ID)
+	if x == nil {
+		x = &modelSession{SessionSpec: p.SessionSpec, handle: SessionHandle(len(m.sessions) + 1)}
+		m.sessions = append(m.sessions, x)
+	} else {
+		start := x.Start
+		x.SessionSpec = p.SessionSpec
+		x.Start, x.End = start, start+p.End-p.Start
+	}
+	if p.Publish && x.state == Draft {
+		x.state = Published
+	}
+	for _, spec := range p.Listings {
+		l := m.listingIn(x, spec.SKU)
+		if l == nil {
+			l = &modelListing{handle: ListingHandle(len(m.listings) + 1), session: x}
+			m.listings = append(m.listings, l)
+		}
+		l.stock += spec.Stock - l.spec.Stock
+		l.spec = spec
+	}
+}
+
+// differs says how a state is not what the model says; "" if it is.
+func (m *model) differs(s *State) string {
+	if s.Now() != m.now {
+		return fmt.Sprintf("state time %d, the model says %d", s.Now(), m.now)
+	}
+	if len(s.Sessions()) != len(m.sessions) || len(s.Listings()) != len(m.listings) {
+		return fmt.Sprintf("%d sessions and %d listings, the model has %d and %d", len(s.Sessions()), len(s.Listings()), len(m.sessions), len(m.listings))
+	}
+	orders := 0
+	for i, x := range m.sessions {
+		got, spec := s.Sessions()[i], x.SessionSpec
+		spec.Publish = got.Publish // a plan's wish, not a fact
+		if got.SessionSpec != spec || got.State != x.state || got.Paused != x.paused {
+			return fmt.Sprintf("session %+v %v paused %v, the model says %+v %v paused %v", got.SessionSpec, got.State, got.Paused, x.SessionSpec, x.state, x.paused)
+		}
+		orders += got.Orders()
+	}
+	for i, l := range m.listings {
+		want := m.counts(l)
+		want.LogIndex = s.LogIndex()
+		if got := s.CountsOf(s.Listings()[i]); got != want {
+			return fmt.Sprintf("counts %+v, the model says %+v", got, want)
+		}
+	}
+	if orders != len(m.orders) {
+		return fmt.Sprintf("%d orders, the model has %d", orders, len(m.orders))
+	}
+	due := Never
+	for _, o := range m.orders {
+		v, ok := s.View(o.ref)
+		payment := ""
+		if len(o.payments) > 0 {
+			payment = o.payments[0]
+		}
+		if !ok || v.State != o.state || v.Shopper != o.shopper || v.PayBy != o.payBy || v.Amount != o.amount || v.Quantity != o.quantity ||
+			v.PaymentID != payment || v.Receiver != o.receiver || v.SKU != o.listing.spec.SKU {
+			return fmt.Sprintf("order %+v, the model says %+v", v, *o)
+		}
+		if o.state == Held {
+			due = min(due, o.due)
+		}
+		if found := s.OrderByKey(s.ShopperNo(o.shopper), o.key); found != o.ref {
+			return fmt.Sprintf("the key of order %v leads to %v", o.ref, found)
+		}
+	}
+	for _, x := range m.sessions {
+		switch x.state {
+		case Published:
+			due = min(due, x.Start)
+		case Open:
+			due = min(due, x.End)
+		}
+	}
+	if s.NextDue() != due {
+		return fmt.Sprintf("next due %d, the model says %d", s.NextDue(), due)
+	}
+	return ""
+}
