@@ -196,6 +196,7 @@ func TestTornOrRotten(t *testing.T) {
 		{"older segment cut short", func(d *waltest.Disk) { b := d.Bytes(older); d.SetBytes(older, b[:len(b)-1]) }, "refused"},
 		{"older segment grown", func(d *waltest.Disk) { d.SetBytes(older, append(d.Bytes(older), 1)) }, "refused"},
 		{"older segment gone", func(d *waltest.Disk) { d.Remove(older) }, "refused"},
+		{"segment in the middle gone", func(d *waltest.Disk) { d.Remove(d.Files()[1]) }, "refused"},
 		{"floor gone", func(d *waltest.Disk) { d.Remove(path("FLOOR")) }, "refused"},
 		{"floor too long", func(d *waltest.Disk) { d.SetBytes(path("FLOOR"), append(d.Bytes(path("FLOOR")), 0)) }, "refused"},
 		{"segment under another name", func(d *waltest.Disk) { d.SetBytes(path("00000000000000000035.wal"), d.Bytes(older)) }, "refused"},

@@ -139,6 +139,9 @@ func decodeFrame(b []byte) (frame, bool) {
 	}, true
 }
 
+// frameTerm returns the term of an intact frame.
+func frameTerm(b []byte) uint64 { return binary.LittleEndian.Uint64(b[24:]) }
+
 // batchFirst returns the first index of the batch that the frame belongs to.
 // It wraps around on nonsense, which then matches no batch.
 func (f *frame) batchFirst() uint64 {

@@ -232,10 +232,10 @@ func (r *segmentReader) read() error {
 			if index >= r.limit {
 				break
 			}
-			f, _ := decodeFrame(r.b[offset:])
 			s.offsets = append(s.offsets, offset)
-			s.lastTerm = f.term
+			s.lastTerm = frameTerm(r.b[offset:])
 			if r.visit != nil && index >= r.floor {
+				f, _ := decodeFrame(r.b[offset:])
 				if err := r.visit(Entry{Record: f.record(), Segment: s.name, Offset: int64(offset)}); err != nil {
 					return err
 				}
