@@ -66,7 +66,6 @@ func (a *skuActor) decide(s *slot) {
 	case d.shoppers[s.fingerprint] > 0:
 		d.current = nil
 		d.twins = append(d.twins, s)
-	case a.gate.engaged.has(s.fingerprint) && a.answerKnown(s):
 	default:
 		a.sell(s)
 	}
@@ -88,34 +87,32 @@ func (a *skuActor) answerKnown(s *slot) bool {
 }
 
 // sell proposes a hold if units are free, parks the grab if units in flight may
-// come back, else says no.
+// come back, else says no. Whoever is engaged is answered from committed state
+// first.
 func (a *skuActor) sell(s *slot) {
 	d := a.gate.desk
-	switch why := a.gate.refusal(s.quantity); why {
-	case engine.ReasonNone, engine.ReasonSoldOut, engine.ReasonGone:
-	case engine.ReasonOverload: // never a final no to somebody who may have a grab in flight
-		if a.gate.engaged.has(s.fingerprint) {
-			a.answer(s, unknown)
-			return
-		}
-		fallthrough
-	default:
-		a.answer(s, a.gate.refuse(why))
-		return
-	}
 	quantity := int64(s.quantity)
-	switch free := a.gate.available.Load() - d.inFlight; {
+	free := a.gate.available.Load() - d.inFlight
+	closed := a.gate.refusal(s.quantity)
+	if closed == engine.ReasonSoldOut || closed == engine.ReasonGone {
+		closed = engine.ReasonNone // what is free says that better
+	}
+	// Where a unit is free, the look into the engaged set and the entry there are
+	// one.
+	engaged := false
+	if closed == engine.ReasonNone && free >= quantity {
+		engaged = !a.gate.engaged.add(s.fingerprint)
+	} else {
+		engaged = a.gate.engaged.has(s.fingerprint)
+	}
+	switch {
+	case engaged && a.answerKnown(s):
+	case closed == engine.ReasonOverload && engaged:
+		a.answer(s, unknown) // no final no to somebody who may have a grab in flight
+	case closed != engine.ReasonNone:
+		a.answer(s, a.gate.refuse(closed))
 	case free >= quantity:
-		a.gate.engaged.add(s.fingerprint)
-		d.inFlight += quantity
-		d.shoppers[s.fingerprint]++
-		fingerprint := s.fingerprint
-		d.current = nil
-		if !a.group.batcher.addGrab(s, d) {
-			d.inFlight -= quantity
-			d.over(fingerprint)
-			a.answer(s, unknown)
-		}
+		a.propose(s)
 	case d.inFlight > 0:
 		d.current = nil
 		d.parked = append(d.parked, s)
@@ -125,6 +122,20 @@ func (a *skuActor) sell(s *slot) {
 			why = engine.ReasonGone
 		}
 		a.answer(s, a.gate.refuse(why))
+	}
+}
+
+// propose hands a grab, whose shopper is engaged, to the batcher.
+func (a *skuActor) propose(s *slot) {
+	d := a.gate.desk
+	quantity, fingerprint := int64(s.quantity), s.fingerprint
+	d.inFlight += quantity
+	d.shoppers[fingerprint]++
+	d.current = nil
+	if !a.group.batcher.addGrab(s, d) {
+		d.inFlight -= quantity
+		d.over(fingerprint)
+		a.answer(s, unknown)
 	}
 }
 
