@@ -15,20 +15,20 @@ type Role string
 // Roles. Viewers read; operators besides change plans, sessions, stock and
 // orders; admins may do everything.
 const (
-	nobody    Role = ""
-	Viewer    Role = "viewer"
-	Operators Role = "operator"
-	Admin     Role = "admin"
+	nobody       Role = "" // open to all
+	RoleViewer   Role = "viewer"
+	RoleOperator Role = "operator"
+	RoleAdmin    Role = "admin"
 )
 
 // rank orders roles; 0 is none.
 func (r Role) rank() int {
 	switch r {
-	case Viewer:
+	case RoleViewer:
 		return 1
-	case Operators:
+	case RoleOperator:
 		return 2
-	case Admin:
+	case RoleAdmin:
 		return 3
 	}
 	return 0

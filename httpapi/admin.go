@@ -171,25 +171,27 @@ type adminRoute struct {
 var adminRoutes = []adminRoute{
 	{"GET", "/livez", nobody, (*AdminServer).live},
 	{"GET", "/readyz", nobody, (*AdminServer).ready},
-	{"GET", "/metrics", Viewer, (*AdminServer).exposeMetrics},
+	{"GET", "/metrics", RoleViewer, (*AdminServer).exposeMetrics},
 	{"GET", "/openapi.json", nobody, (*AdminServer).openAPI},
+	{"GET", "/{$}", nobody, (*AdminServer).consolePage},
+	{"GET", "/console/{file}", nobody, (*AdminServer).consoleAsset},
 
-	{"POST", "/admin/v1/plan", Operators, (*AdminServer).applyPlan},
-	{"GET", "/admin/v1/products", Viewer, (*AdminServer).products},
-	{"GET", "/admin/v1/sales", Viewer, (*AdminServer).sales},
-	{"GET", "/admin/v1/sessions", Viewer, (*AdminServer).sessions},
-	{"GET", "/admin/v1/sessions/{session}", Viewer, (*AdminServer).session},
-	{"POST", "/admin/v1/sessions/{session}/publish", Operators, steer(engine.SessionPublish)},
-	{"POST", "/admin/v1/sessions/{session}/pause", Operators, steer(engine.SessionPause)},
-	{"POST", "/admin/v1/sessions/{session}/resume", Operators, steer(engine.SessionResume)},
-	{"POST", "/admin/v1/sessions/{session}/end", Operators, steer(engine.SessionEnd)},
-	{"GET", "/admin/v1/sessions/{session}/skus/{sku}", Viewer, (*AdminServer).counts},
-	{"POST", "/admin/v1/sessions/{session}/skus/{sku}/stock", Operators, (*AdminServer).addStock},
-	{"GET", "/admin/v1/orders", Viewer, (*AdminServer).orders},
-	{"GET", "/admin/v1/orders/{order_no}", Viewer, (*AdminServer).order},
-	{"POST", "/admin/v1/orders/{order_no}/void", Operators, (*AdminServer).void},
-	{"POST", "/admin/v1/orders/{order_no}/extend", Operators, (*AdminServer).extend},
-	{"GET", "/admin/v1/cluster", Viewer, (*AdminServer).clusterStatus},
+	{"POST", "/admin/v1/plan", RoleOperator, (*AdminServer).applyPlan},
+	{"GET", "/admin/v1/products", RoleViewer, (*AdminServer).products},
+	{"GET", "/admin/v1/sales", RoleViewer, (*AdminServer).sales},
+	{"GET", "/admin/v1/sessions", RoleViewer, (*AdminServer).sessions},
+	{"GET", "/admin/v1/sessions/{session}", RoleViewer, (*AdminServer).session},
+	{"POST", "/admin/v1/sessions/{session}/publish", RoleOperator, steer(engine.SessionPublish)},
+	{"POST", "/admin/v1/sessions/{session}/pause", RoleOperator, steer(engine.SessionPause)},
+	{"POST", "/admin/v1/sessions/{session}/resume", RoleOperator, steer(engine.SessionResume)},
+	{"POST", "/admin/v1/sessions/{session}/end", RoleOperator, steer(engine.SessionEnd)},
+	{"GET", "/admin/v1/sessions/{session}/skus/{sku}", RoleViewer, (*AdminServer).counts},
+	{"POST", "/admin/v1/sessions/{session}/skus/{sku}/stock", RoleOperator, (*AdminServer).addStock},
+	{"GET", "/admin/v1/orders", RoleViewer, (*AdminServer).orders},
+	{"GET", "/admin/v1/orders/{order_no}", RoleViewer, (*AdminServer).order},
+	{"POST", "/admin/v1/orders/{order_no}/void", RoleOperator, (*AdminServer).void},
+	{"POST", "/admin/v1/orders/{order_no}/extend", RoleOperator, (*AdminServer).extend},
+	{"GET", "/admin/v1/cluster", RoleViewer, (*AdminServer).clusterStatus},
 }
 
 // route builds the mux: one handler a path, which tells its methods apart, so
@@ -236,7 +238,7 @@ func (s *AdminServer) route() {
 
 // serve checks who asks and hands the request to its route.
 func (s *AdminServer) serve(w http.ResponseWriter, r *http.Request, to *adminRoute) {
-	who := operator{name: "dev", role: Admin}
+	who := operator{name: "dev", role: RoleAdmin}
 	if !s.dev && to.needs != nobody && !s.openPages[to.pattern] {
 		var ok bool
 		if who, ok = s.authorize(w, r, to.needs); !ok {

@@ -32,7 +32,9 @@ type lingeringConn struct {
 	lingers atomic.Bool
 }
 
-// linger makes c, if it can, read on for a moment when it is closed.
+// linger makes c, if it can, read on for a moment when it is closed. With a
+// bound of connections per address fasthttp puts a wrapper of its own around
+// ours; such a connection is closed at once.
 func linger(c net.Conn) {
 	if l, ok := c.(*lingeringConn); ok {
 		l.lingers.Store(true)

@@ -91,6 +91,7 @@ var refusalTable = map[engine.Reason]struct {
 	engine.ReasonEnded:    {conflict, "The session has ended."},
 	engine.ReasonNotOpen:  {conflict, "The session is not open."},
 	engine.ReasonPaused:   {conflict, "The session is paused already."},
+	engine.ReasonSoldOut:  {conflict, "Fewer units are free than were to be taken away: the rest are held or paid."},
 	engine.ReasonQuantity: {badQuantity, "The number of units is outside what is allowed."},
 	engine.ReasonKeyReused: {keyReused, "This Idempotency-Key was used with another listing or quantity. " +
 		"Repeat that request as it was, or take a new key."},

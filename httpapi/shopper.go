@@ -288,7 +288,9 @@ func (s *ShopperServer) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	case errors.Is(err, fasthttp.ErrTimeout), errors.As(err, &network) && network.Timeout():
 		kind, detail = tooSlow, fmt.Sprintf("A request has %s to arrive.", s.limits.ReadTimeout)
 	}
-	linger(ctx.Conn())
+	if kind != tooSlow {
+		linger(ctx.Conn())
+	}
 	s.metrics.problem(kind)
 	ctx.Response.Reset()
 	// Of a request that could not be read not even the path is to be trusted.

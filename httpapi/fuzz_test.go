@@ -1,0 +1,66 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+
+	"github.com/valyala/fasthttp"
+
+	"doorbuster/engine"
+)
+
+// FuzzShopper sends whatever it likes: nothing panics, every status is one of
+// those the contract knows, and every body is JSON.
+func FuzzShopper(f *testing.F) {
+	f.Add("POST", grabPath, "ada", "k1", "zh-CN", []byte(`{"quantity":2}`), uint8(engine.CodeGranted), uint8(0))
+	f.Add("POST", grabPath, "ada", "", "", []byte(`{"quantity":1e9,"ticket":"x","waitlist":null}`), uint8(engine.CodeMissed), uint8(9))
+	f.Add("GET", "/v1/grabs/%41%zz?deadline=1", "ada", "k", "", []byte(nil), uint8(engine.CodeProcessing), uint8(0))
+	f.Add("GET", "/v1/sessions?near=1,2", "", "", "en", []byte(nil), uint8(0), uint8(0))
+	f.Add("PUT", "/v1/orders/ABC/receiver", "ada", "", "", []byte(`{"name":"a","phone":"1","address":"x"}`), uint8(0), uint8(0))
+	f.Add("POST", "/v1/payments/callback", "", "", "", []byte(`{"order_no":"A","payment_id":"p","amount":1,"currency":"CNY"}`), uint8(0), uint8(0))
+	f.Add("GET", "//v1/../v1/time#x", "\x00", "\xff", "\n", []byte("{"), uint8(200), uint8(200))
+	statuses := []int{200, 202, 400, 401, 404, 405, 422}
+	f.Fuzz(func(t *testing.T, method, path, shopper, key, language string, body []byte, code, reason uint8) {
+		var request fasthttp.Request
+		request.Header.SetMethod(method)
+		request.SetRequestURI(path)
+		request.Header.Set("X-Shopper-Id", shopper)
+		request.Header.Set("Idempotency-Key", key)
+		request.Header.Set("Accept-Language", language)
+		request.SetBody(body)
+		var ctx fasthttp.RequestCtx
+		ctx.Init(&request, nil, nil)
+		s := newTestShopper(t, &fakeSeller{sessions: fakeSessions(), order: heldOrder(), found: true, answer: engine.Answer{
+			Code: engine.Code(code), Reason: engine.Reason(reason), State: engine.OrderState(reason), Order: fakeRef, Listing: 1, Start: fakeNow, PayBy: fakeNow, Deadline: 1}})
+		s.handle(&ctx)
+		if s.metrics.panicked.Load() != 0 {
+			t.Fatalf("%s %q panicked", method, path)
+		}
+		if status := ctx.Response.StatusCode(); !slices.Contains(statuses, status) {
+			t.Fatalf("%s %q: status %d", method, path, status)
+		}
+		if !json.Valid(ctx.Response.Body()) {
+			t.Fatalf("%s %q: %q", method, path, ctx.Response.Body())
+		}
+	})
+}
+
+// FuzzQuantity: the short way of reading a body agrees with the long one.
+func FuzzQuantity(f *testing.F) {
+	for _, body := range []string{`{"quantity":1}`, `{ "quantity" : 0 }`, `{"quantity":01}`, `{"quantity":12345678901}`, `{"quantity":1}}`, `{"quantity":}`} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		short, ok := plainQuantity(body)
+		if !ok {
+			return
+		}
+		var long struct {
+			Quantity *int64 `json:"quantity"`
+		}
+		if wrong := decodeStrictly(body, &long); wrong != "" || long.Quantity == nil || *long.Quantity != short {
+			t.Fatalf("%q is %d, or %v: %s", body, short, long.Quantity, wrong)
+		}
+	})
+}
