@@ -23,7 +23,7 @@ import (
 
 func newBenchHTTPCommand() *cobra.Command {
 	cfg := bench.DefaultHTTPConfig()
-	var dataDir string
+	var dataDir, profile string
 	c := &cobra.Command{
 		Use:   "http",
 		Short: "Measure refused and granted grabs against a bare fasthttp handler",
@@ -39,7 +39,7 @@ counts are the ratios; the figures are the machine's.`,
 			}
 			defer os.RemoveAll(dir)
 			cfg.DataDir, cfg.Progress = dir, c.ErrOrStderr()
-			cfg.StartServer = func(ctx context.Context, kind string) (bench.HTTPServer, error) { return startKind(ctx, dir, kind) }
+			cfg.StartServer = func(_ context.Context, kind string) (bench.HTTPServer, error) { return startKind(dir, kind, profile) }
 			if err := cfg.Validate(); err != nil {
 				return usageError{err}
 			}
@@ -52,6 +52,7 @@ counts are the ratios; the figures are the machine's.`,
 		},
 	}
 	f := c.Flags()
+	f.StringVar(&profile, "cpu-profile", "", "write the nodes' CPU profiles to `FILE`.refused and FILE.granted")
 	f.IntVar(&cfg.Connections, "connections", cfg.Connections, "connections, each with one request under way")
 	f.IntVar(&cfg.Rounds, "rounds", cfg.Rounds, "rounds; medians are taken over them")
 	f.DurationVar(&cfg.RoundTime, "round-time", cfg.RoundTime, "how long each server is measured in a round")
@@ -76,7 +77,7 @@ func saved(c *cobra.Command, report interface {
 }
 
 // startKind runs this program again as one of the servers to compare.
-func startKind(ctx context.Context, dir, kind string) (bench.HTTPServer, error) {
+func startKind(dir, kind, profile string) (bench.HTTPServer, error) {
 	listing := bench.Listing{Session: "bench", SKU: "unit", Weight: 1}
 	if kind == bench.KindHello {
 		return startChild(listing, "bench", "hello")
@@ -90,7 +91,11 @@ func startKind(ctx context.Context, dir, kind string) (bench.HTTPServer, error) 
 	if err := os.WriteFile(planFile, []byte(rushPlan([]bench.Listing{listing}, stock, time.Hour, 1)), 0o600); err != nil {
 		return bench.HTTPServer{}, err
 	}
-	return startChild(listing, "bench", "hello", "--node", "--data", data, "--plan", planFile)
+	args := []string{"bench", "hello", "--node", "--data", data, "--plan", planFile}
+	if profile != "" {
+		args = append(args, "--cpu-profile", profile+"."+kind)
+	}
+	return startChild(listing, args...)
 }
 
 // startChild runs this program with args; it says where it listens on its first line.
@@ -123,7 +128,7 @@ func startChild(listing bench.Listing, args ...string) (s bench.HTTPServer, err 
 // newHelloCommand is a server under measurement, started by 'bench http'.
 func newHelloCommand() *cobra.Command {
 	var asNode bool
-	var data, planFile string
+	var data, planFile, profile string
 	c := &cobra.Command{
 		Use:    "hello",
 		Short:  "A server to be measured, until its standard input ends",
@@ -162,6 +167,11 @@ func newHelloCommand() *cobra.Command {
 			if err := applyPlanFile(c.Context(), n, planFile); err != nil {
 				return errors.Join(err, n.close(context.Background()))
 			}
+			stop, err := startProfile(profile)
+			if err != nil {
+				return errors.Join(err, n.close(context.Background()))
+			}
+			defer stop()
 			fmt.Fprintln(c.OutOrStdout(), n.shopperListener.Addr())
 			select {
 			case <-ended:
@@ -174,6 +184,7 @@ func newHelloCommand() *cobra.Command {
 	c.Flags().BoolVar(&asNode, "node", false, "a node instead of a bare handler")
 	c.Flags().StringVar(&data, "data", "", "data directory of the node")
 	c.Flags().StringVar(&planFile, "plan", "", "plan of the node")
+	c.Flags().StringVar(&profile, "cpu-profile", "", "write a CPU profile to `FILE`")
 	return c
 }
 
@@ -228,17 +239,11 @@ func newBenchDecideCommand() *cobra.Command {
 			if err := cfg.Validate(); err != nil {
 				return usageError{err}
 			}
-			if profile != "" {
-				f, err := os.Create(profile)
-				if err != nil {
-					return err
-				}
-				defer f.Close()
-				if err := pprof.StartCPUProfile(f); err != nil {
-					return err
-				}
-				defer pprof.StopCPUProfile()
+			stop, err := startProfile(profile)
+			if err != nil {
+				return err
 			}
+			defer stop()
 			report, err := bench.Decide(c.Context(), cfg)
 			if err != nil {
 				return err
@@ -257,6 +262,24 @@ func newBenchDecideCommand() *cobra.Command {
 	f.StringVar(&dataDir, "data-dir", "", "`folder` on the disk to measure (default: the system's temporary one)")
 	f.StringVar(&cfg.ResultsDir, "results", cfg.ResultsDir, "`folder` to keep the results in; empty keeps none")
 	return c
+}
+
+// startProfile writes a CPU profile to path, if one is named, until stop.
+func startProfile(path string) (stop func(), err error) {
+	if path == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		f.Close()
+	}, nil
 }
 
 // heapPerOrder is the live heap of the process by the orders in it.
