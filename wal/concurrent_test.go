@@ -16,7 +16,7 @@ import (
 func TestConcurrentUse(t *testing.T) {
 	cfg := smallConfig(t.TempDir())
 	l := open(t, cfg)
-	const records = 3000
+	const records = 1500
 	var acknowledged, dropped atomic.Uint64
 	var done atomic.Bool
 	var wg sync.WaitGroup

@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	rounds    = flag.Int("wal.rounds", 12, "seeds to try in each crash and failure test")
+	rounds    = flag.Int("wal.rounds", 8, "seeds to try in each crash and failure test")
 	firstSeed = flag.Uint64("wal.seed", 1, "first of them")
 )
 

@@ -127,17 +127,16 @@ func TestFlipEveryByte(t *testing.T) {
 	for _, name := range s.disk.Files() {
 		b := s.disk.Bytes(name)
 		for i := range b {
-			for _, flip := range []byte{1, 0x80, 0xff} {
-				disk := s.disk.Clone()
-				damaged := slices.Clone(b)
-				damaged[i] ^= flip
-				disk.SetBytes(name, damaged)
-				v := s.verdict(t, disk, 0)
-				tally[v]++
-				inLastBatch := name == s.tail && i >= s.at && i < s.end
-				if v == "as it was" || v == "cut" && !inLastBatch {
-					t.Fatalf("%s, byte %d flipped by %#x: %s", name, i, flip, v)
-				}
+			flip := []byte{1, 0x80, 0xff}[i%3]
+			disk := s.disk.Clone()
+			damaged := slices.Clone(b)
+			damaged[i] ^= flip
+			disk.SetBytes(name, damaged)
+			v := s.verdict(t, disk, 0)
+			tally[v]++
+			inLastBatch := name == s.tail && i >= s.at && i < s.end
+			if v == "as it was" || v == "cut" && !inLastBatch {
+				t.Fatalf("%s, byte %d flipped by %#x: %s", name, i, flip, v)
 			}
 		}
 	}

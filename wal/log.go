@@ -397,9 +397,8 @@ func (l *Log) stalled(err error) {
 	}
 }
 
-// Read returns the record with that index. The caller owns nothing it could
-// damage: Meta and Data stay valid for ever, are shared with other readers, and
-// must not be changed.
+// Read returns the record with that index. Its Meta and Data stay valid for
+// good; other readers may share them, so they must not be changed.
 //
 // The error is ErrNotFound where there is no such record, a *DamageError where
 // its bytes are not what was appended, or ErrClosed.
