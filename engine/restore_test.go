@@ -10,7 +10,7 @@ import (
 
 // crafted encodes what change makes of a state, as somebody might who can
 // compute checksums.
-func crafted(t *testing.T, change func(s *State)) []byte {
+func crafted(t testing.TB, change func(s *State)) []byte {
 	g := newGroup(t)
 	x := g.session("s", func(x *SessionPlan) { x.LimitPerShopper = 0 }, ListingSpec{Stock: 10}, ListingSpec{Stock: 10})
 	y := g.session("t", nil, ListingSpec{Stock: 10, SKU: "sku-1"})

@@ -1,0 +1,290 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// seedBatches are entries with every kind of command.
+func seedBatches(tb testing.TB) [][]byte {
+	g := newGroup(tb)
+	x := g.session("s", nil, ListingSpec{Stock: 3, LimitPerShopper: 2}, ListingSpec{Stock: 3})
+	g.plan(&Plan{Products: []Product{{ID: "p", Currency: "CNY", Name: Text{{"en", "A"}, {"zh", "B"}}, Image: "i", Supplier: "s", Place: &Place{31.2, 121.4}}}})
+	ref := g.grab(x.Listings[0], "ann", "k1", 1).Order
+	other := g.grab(x.Listings[1], "bob", "k1", 2).Order
+	g.one(Command{Kind: CmdExtendHold, Order: other, Deadline: g.clock.Add(time.Hour), Operator: "op", Note: "why"})
+	g.one(Command{Kind: CmdSetReceiver, Order: ref, Shopper: []byte("ann"), Receiver: Receiver{"Ann", "1", "Here"}})
+	g.pay(ref, "p1")
+	g.one(Command{Kind: CmdVoidOrder, Order: ref, Operator: "op", Note: "why"})
+	g.cancel(other)
+	g.one(Command{Kind: CmdAddStock, Listing: 1, Amount: 5, Operator: "op", Note: "why"})
+	g.one(Command{Kind: CmdRaiseRules, Rules: 1})
+	g.one(Command{Kind: cmdBreakListing, Listing: 2})
+	g.steer(x.Handle, SessionPause)
+	g.do(g.placeHold(1, "ann", "k2", 1), g.placeHold(1, "cai", "k2", 1))
+	return g.entries
+}
+
+func FuzzDecodeBatch(f *testing.F) {
+	for _, entry := range seedBatches(f) {
+		f.Add(entry)
+	}
+	f.Fuzz(func(t *testing.T, entry []byte) {
+		h, commands, err := DecodeBatch(entry)
+		if err != nil {
+			if !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrNewerFormat) {
+				t.Fatalf("not an error of its own: %v", err)
+			}
+			return
+		}
+		again := EncodeBatch(h, commands...)
+		h2, commands2, err := DecodeBatch(again)
+		if err != nil || h2 != h {
+			t.Fatalf("decoded %+v, encoded, decoded %+v, %v", h, h2, err)
+		}
+		if third := EncodeBatch(h2, commands2...); !bytes.Equal(third, again) {
+			t.Fatalf("encoded %x, then %x", again, third)
+		}
+	})
+}
+
+// What a decoded batch costs is bounded by the bytes it comes from.
+func TestDecodeBatchAllocatesInProportion(t *testing.T) {
+	var small []byte
+	for range maxBatchCommands {
+		small = AppendCommand(small, &Command{Kind: CmdRaiseRules})
+	}
+	entry := append(AppendBatchHeader(nil, BatchHeader{Epoch: 1, Sequence: 1, Commands: maxBatchCommands}), small...)
+	before := totalAlloc()
+	if _, _, err := DecodeBatch(entry); err != nil {
+		t.Fatal(err)
+	}
+	if got := totalAlloc() - before; got > 64<<20 {
+		t.Errorf("%d bytes of commands took %d", len(entry), got)
+	}
+	if _, _, err := DecodeBatch(AppendCommand(AppendBatchHeader(nil, BatchHeader{Commands: maxBatchCommands + 1}), &Command{Kind: CmdRaiseRules})); !errors.Is(err, ErrMalformed) {
+		t.Errorf("more commands than allowed: %v", err)
+	}
+}
+
+func totalAlloc() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
+}
+
+// FuzzApply puts arbitrary bytes behind a real log.
+func FuzzApply(f *testing.F) {
+	entries := seedBatches(f)
+	for _, entry := range entries {
+		f.Add(entry)
+	}
+	f.Fuzz(func(t *testing.T, entry []byte) {
+		s, twin := NewState(), NewState()
+		var eff, other Effects
+		for i, e := range entries[:4] {
+			for _, each := range []*State{s, twin} {
+				if err := each.Apply(LogIndex(i+1), e, &eff); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		// With the fence opened for it, more of it gets through.
+		fenced := entry
+		if h, commands, err := DecodeBatch(entry); err == nil && h.Epoch != 0 {
+			h.Epoch, h.Sequence = s.epoch, s.sequence+1
+			fenced = EncodeBatch(h, commands...)
+		}
+		before := hashBesideIndex(s)
+		err := s.Apply(5, fenced, &eff)
+		if err2 := twin.Apply(5, fenced, &other); fmt.Sprint(err) != fmt.Sprint(err2) || s.Hash() != twin.Hash() {
+			t.Fatalf("two nodes differ: %v and %v", err, err2)
+		}
+		if err != nil {
+			if hashBesideIndex(s) != before {
+				t.Fatalf("%v, and the state changed", err)
+			}
+			return
+		}
+		if len(eff.Primary) != eff.Header.Commands {
+			t.Fatalf("%d events for %d commands", len(eff.Primary), eff.Header.Commands)
+		}
+		checkInside(t, s)
+		if restored := copied(t, s); restored.Hash() != s.Hash() {
+			t.Fatal("a snapshot's reading has another hash")
+		}
+	})
+}
+
+// FuzzReadState reads arbitrary blocks with right checksums: only so does it get
+// anywhere. What it accepts must bear being used.
+func FuzzReadState(f *testing.F) {
+	s := NewState()
+	var eff Effects
+	for i, e := range seedBatches(f) {
+		if err := s.Apply(LogIndex(i+1), e, &eff); err != nil {
+			f.Fatal(err)
+		}
+	}
+	data := encoded(f, s.Snapshot())
+	head, blocks := blocksOf(data)
+	f.Add(data)
+	f.Add(data[:len(data)/2])
+	for i := range blocks {
+		f.Add(joined(head, blocks[:i]...))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		mended := bytes.Clone(data)
+		for at := len(head); at+9 <= len(mended); {
+			size := int(binary.LittleEndian.Uint32(mended[at+1:]))
+			if size > len(mended)-at-9 {
+				break
+			}
+			binary.LittleEndian.PutUint32(mended[at+5:], blockCRC(mended[at], mended[at+9:at+9+size]))
+			at += 9 + size
+		}
+		for _, data := range [][]byte{data, mended} {
+			s, err := ReadState(bytes.NewReader(data))
+			if err != nil {
+				if s != nil || !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrNewerFormat) && !errors.Is(err, ErrRulesTooNew) {
+					t.Fatalf("state %v with error %v", s != nil, err)
+				}
+				continue
+			}
+			if again := copied(t, s); again.Hash() != s.Hash() {
+				t.Fatal("read, written and read again it has another hash")
+			}
+			if invariantsPanic {
+				continue // made-up counts break invariants, as they should
+			}
+			use(t, s)
+		}
+	})
+}
+
+// use asks a state for a bit of everything.
+func use(t *testing.T, s *State) {
+	var eff Effects
+	open := EncodeBatch(BatchHeader{Time: s.now}, Command{Kind: CmdOpenEpoch, Node: "a"})
+	if err := s.Apply(s.index+1, open, &eff); err != nil {
+		t.Fatal(err)
+	}
+	var commands []Command
+	for _, l := range s.listings[:min(len(s.listings), 4)] {
+		commands = append(commands, Command{Kind: CmdPlaceHold, Listing: l.Handle, Shopper: []byte("zoe"), Key: Key{1}, Quantity: 1, Deadline: Never})
+	}
+	for _, x := range s.sessions[:min(len(s.sessions), 4)] {
+		for i := range min(x.Orders(), 4) {
+			ref := OrderRef{x.Handle, uint32(i) + 1}
+			commands = append(commands, Command{Kind: CmdVoidOrder, Order: ref})
+			s.View(ref)
+		}
+		commands = append(commands, Command{Kind: CmdSteerSession, Session: x.Handle, Action: SessionEnd})
+	}
+	for i := range s.shoppers.rows.len() {
+		s.OrdersOf(ShopperNo(i+1), func(OrderRef, *Order) bool { return true })
+	}
+	for n := range uint64(2) {
+		h := BatchHeader{Epoch: s.epoch, Sequence: n + 1, Time: s.now + Time(n)*Time(time.Hour/time.Millisecond)}
+		if h.Time > maxTime {
+			return
+		}
+		if err := s.Apply(s.index+1, EncodeBatch(h, commands...), &eff); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Hash()
+}
+
+// A snapshot with a byte changed or its end missing is refused, whichever byte.
+func TestCorruptedSnapshotIsRefused(t *testing.T) {
+	data := crafted(t, func(*State) {})
+	want := mustRead(t, data).Hash()
+	for i := range data {
+		for _, flip := range []byte{1, 0x80} {
+			bad := bytes.Clone(data)
+			bad[i] ^= flip
+			if s, err := ReadState(bytes.NewReader(bad)); err == nil && s.Hash() != want {
+				t.Fatalf("byte %d flipped: read as another state", i)
+			} else if err == nil {
+				t.Fatalf("byte %d flipped: not noticed", i)
+			}
+		}
+		_, err := ReadState(bytes.NewReader(data[:i]))
+		mustFail(t, err, ErrMalformed)
+	}
+}
+
+func mustRead(tb testing.TB, data []byte) *State {
+	tb.Helper()
+	s, err := ReadState(bytes.NewReader(data))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+// FuzzComparePlan decodes plans from arbitrary bytes and asks for them twice:
+// what ComparePlan lets pass must apply, and then be there.
+func FuzzComparePlan(f *testing.F) {
+	entries := seedBatches(f)
+	for _, entry := range entries {
+		if _, commands, err := DecodeBatch(entry); err == nil && commands[0].Kind == CmdApplyPlan {
+			var w writer
+			w.plan(commands[0].Plan)
+			f.Add(w.buf, int64(3600_000), false)
+			f.Add(w.buf, int64(math.MaxInt64), true)
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte, ms int64, ended bool) {
+		r := reader{buf: data}
+		p := r.plan()
+		if r.done() != nil {
+			return
+		}
+		for i := range p.Sales {
+			for j := range p.Sales[i].Sessions {
+				p.Sales[i].Sessions[j].End += Time(ms) // over the brink, now and then
+			}
+		}
+		g := newGroup(t)
+		x := g.session("s", nil, ListingSpec{Stock: 3, LimitPerShopper: 2})
+		g.grab(x.Listings[0], "ann", "k", 1)
+		if ended {
+			g.steer(x.Handle, SessionEnd)
+		}
+		before := hashBesideIndex(g.state)
+		changes, problems := g.state.ComparePlan(p)
+		if hashBesideIndex(g.state) != before {
+			t.Fatal("comparing changed the state")
+		}
+		eff := g.do(Command{Kind: CmdApplyPlan, Plan: p})
+		if !reflect.DeepEqual(eff.Changes, changes) || !reflect.DeepEqual(eff.Problems, problems) {
+			t.Fatalf("compared: %v %v\napplied: %v %v", changes, problems, eff.Changes, eff.Problems)
+		}
+		if (len(problems) == 0) != (eff.Primary[0].Kind == PlanApplied) {
+			t.Fatalf("problems %v, yet %v", problems, eff.Primary[0])
+		}
+		checkInside(t, g.state)
+		if restored := copied(t, g.state); restored.Hash() != g.state.Hash() {
+			t.Fatal("a snapshot's reading has another hash")
+		}
+		if len(problems) == 0 {
+			if more, problems := g.state.ComparePlan(p); len(more) > 0 || len(problems) > 0 {
+				for _, problem := range problems { // a plan may end what it plans
+					t.Logf("again: %v", problem)
+				}
+				if len(more) > 0 {
+					t.Fatalf("asked for again, it still changes %v", more)
+				}
+			}
+		}
+	})
+}
