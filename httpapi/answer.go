@@ -86,7 +86,7 @@ func (s *ShopperServer) answer(ctx *fasthttp.RequestCtx, call *grabCall, key []b
 func (s *ShopperServer) refused(ctx *fasthttp.RequestCtx, a *engine.Answer) {
 	switch a.Reason {
 	case engine.ReasonQuantity:
-		s.problem(ctx, badQuantity, "One grab of this listing may be for 1 to "+strconv.FormatUint(uint64(a.Limit), 10)+" units.")
+		s.problem(ctx, badQuantity, "The limit here is "+strconv.FormatUint(uint64(a.Limit), 10)+" for each shopper; ask for no more than that.")
 	case engine.ReasonKeyReused:
 		s.problem(ctx, keyReused, refusalTable[engine.ReasonKeyReused].detail)
 	default:

@@ -243,7 +243,7 @@ func TestSellerRefusals(t *testing.T) {
 		slug   string
 		says   string
 	}{
-		"over the limit":  {engine.Answer{Reason: engine.ReasonQuantity, Limit: 2}, 400, "quantity", "1 to 2 units"},
+		"over the limit":  {engine.Answer{Reason: engine.ReasonQuantity, Limit: 2}, 400, "quantity", "The limit here is 2 for each shopper"},
 		"unknown listing": {engine.Answer{Reason: engine.ReasonUnknown}, 404, "unknown-listing", "/v1/sessions"},
 		"key reused":      {engine.Answer{Reason: engine.ReasonKeyReused}, 422, "key-reused", "new key"},
 	} {
