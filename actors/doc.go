@@ -19,6 +19,9 @@
 //   - A shopper who holds, held or may yet hold a unit is never answered by the
 //     gate: the engaged set sends him the long way, where his key is looked at
 //     before every rule.
+//   - A node that has not caught up yet denies nothing: its state is older than
+//     what was told. Grabs, commands and displays wait for the first epoch,
+//     questions are answered "not now".
 //   - A slot is completed once; one that its shopper has left goes back to the
 //     pool by the hand of whoever completes it.
 //   - The outcome of what was under way when an epoch closed is unknown, not no:

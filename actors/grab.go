@@ -10,6 +10,9 @@ import (
 // the log. It answers CodeProcessing when the outcome is not known by the
 // deadline; nothing of q is kept. A no at the gate allocates nothing.
 func (g *Group) Grab(q *engine.Grab) engine.Answer {
+	if !g.caughtUp.Load() && !g.leadsBefore(g.slots.now()+g.cfg.GrabTimeout) {
+		return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Deadline: g.clock.read()}
+	}
 	gate := g.catalogue.Load().byName[string(q.Listing)]
 	if gate == nil {
 		return engine.Answer{Reason: engine.ReasonUnknown}
@@ -27,11 +30,7 @@ func (g *Group) Grab(q *engine.Grab) engine.Answer {
 			return gate.refuse(engine.ReasonQuota)
 		}
 	}
-	keyed := g.keyed.Load()
-	if keyed == nil { // before the first epoch there is no listing either
-		return engine.Answer{Reason: engine.ReasonUnknown}
-	}
-	key := (*keyed)(q.IdempotencyKey)
+	key := (*g.keyed.Load())(q.IdempotencyKey)
 	if engaged {
 		if a, found := g.byKey(gate, q.Shopper, key, q.Quantity); found {
 			return a
@@ -152,11 +151,10 @@ func answer(gate *gate, e *engine.Event) engine.Answer {
 // missed for good, if state time is past deadline; else processing. Without a
 // deadline (0) an unknown key is not found.
 func (g *Group) GrabByKey(shopper, key []byte, deadline engine.Time) (a engine.Answer, found bool, err error) {
-	keyed := g.keyed.Load()
-	if keyed == nil {
-		return a, false, engine.ErrNotLeader
+	if err := g.mayDeny(); err != nil {
+		return a, false, err
 	}
-	hash := (*keyed)(key)
+	hash := (*g.keyed.Load())(key)
 	look := func() (past bool) {
 		g.view.View(func(s *engine.State) {
 			ref := s.OrderByKey(s.ShopperNo(string(shopper)), hash)

@@ -91,6 +91,10 @@ type Group struct {
 	leads   atomic.Bool
 	epoch   atomic.Uint64
 	opened  atomic.Pointer[chan struct{}] // closed when an epoch opens
+	// caughtUp: this node has led, so that all it was ever told of has been
+	// applied. Before, what it does not know may well be there, and nothing is
+	// denied.
+	caughtUp atomic.Bool
 
 	system     *actor.ActorSystem
 	supervisor *supervisor
@@ -220,6 +224,7 @@ func (g *Group) EpochOpened(epoch engine.Epoch, at engine.Time) {
 	g.epoch.Store(uint64(epoch))
 	g.batcher.open(epoch, at)
 	g.leads.Store(true)
+	g.caughtUp.Store(true)
 	close(*g.opened.Load())
 	g.logger.Info("epoch opened: this node leads and sells", "epoch", uint64(epoch))
 }
@@ -260,6 +265,33 @@ func (g *Group) awaitEpoch(ctx context.Context) error {
 		case <-ctx.Done():
 			return engine.ErrNotLeader
 		}
+	}
+	return nil
+}
+
+// awaitCaughtUp waits until this node knows all that was ever told, at most for
+// the time that a command may take.
+func (g *Group) awaitCaughtUp(ctx context.Context) error {
+	if g.caughtUp.Load() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, g.cfg.CommandTimeout)
+	defer cancel()
+	return g.awaitEpoch(ctx)
+}
+
+// awaitShown waits for the same before something is put on display. Whoever
+// looks is not put off for longer than a grab.
+func (g *Group) awaitShown() {
+	if !g.caughtUp.Load() {
+		g.leadsBefore(g.slots.now() + g.cfg.GrabTimeout)
+	}
+}
+
+// mayDeny is nil once this node knows all that was ever told.
+func (g *Group) mayDeny() error {
+	if !g.caughtUp.Load() {
+		return engine.ErrNotLeader
 	}
 	return nil
 }

@@ -22,6 +22,9 @@ func (g *Group) Order(shopper, orderNo string) (engine.OrderView, error) {
 
 // AnyOrder gives an order by number.
 func (g *Group) AnyOrder(orderNo string) (v engine.OrderView, err error) {
+	if err := g.mayDeny(); err != nil {
+		return v, err
+	}
 	ref, ok := g.parse(orderNo)
 	if ok {
 		g.view.View(func(s *engine.State) { v, ok = s.View(ref) })
@@ -35,6 +38,9 @@ func (g *Group) AnyOrder(orderNo string) (v engine.OrderView, err error) {
 // Orders gives a shopper's orders, the newest first, at most limit of them, and
 // the cursor of the next page, "" at the end.
 func (g *Group) Orders(shopper, session, cursor string, limit int) (orders []engine.OrderView, next string, err error) {
+	if err := g.mayDeny(); err != nil {
+		return nil, "", err
+	}
 	var after engine.OrderRef
 	if cursor != "" {
 		ref, ok := g.parse(cursor)
@@ -71,6 +77,9 @@ const scanRows = 4096
 // FindOrders gives the orders that an operator looks for, the oldest first
 // within each session.
 func (g *Group) FindOrders(f engine.OrderFilter) (orders []engine.OrderView, next string, err error) {
+	if err := g.mayDeny(); err != nil {
+		return nil, "", err
+	}
 	limit := f.Limit
 	if limit <= 0 || limit > 1000 {
 		limit = 1000
@@ -182,6 +191,9 @@ func parseCursor(cursor string) (at engine.OrderRef, err error) {
 
 // Counts gives the exact figures of a listing.
 func (g *Group) Counts(session, sku string) (c engine.Counts, err error) {
+	if err := g.mayDeny(); err != nil {
+		return c, err
+	}
 	err = refusal(engine.ReasonUnknown)
 	g.view.View(func(s *engine.State) {
 		if l := s.ListingOf(session, sku); l != nil {
@@ -193,6 +205,7 @@ func (g *Group) Counts(session, sku string) (c engine.Counts, err error) {
 
 // Products gives the catalogue.
 func (g *Group) Products() (products []engine.Product) {
+	g.awaitShown()
 	g.view.View(func(s *engine.State) {
 		for _, p := range s.Products() {
 			products = append(products, *p)
@@ -203,6 +216,7 @@ func (g *Group) Products() (products []engine.Product) {
 
 // Sales gives the campaigns.
 func (g *Group) Sales() (sales []engine.Sale) {
+	g.awaitShown()
 	g.view.View(func(s *engine.State) {
 		for _, x := range s.Sales() {
 			sales = append(sales, *x)
@@ -244,6 +258,9 @@ func (g *Group) ask(ctx context.Context, c engine.Command) (*ask, error) {
 // askOrder takes a command about an order through the log and gives the order
 // as it is afterwards.
 func (g *Group) askOrder(ctx context.Context, orderNo string, c engine.Command) (v engine.OrderView, err error) {
+	if err := g.awaitCaughtUp(ctx); err != nil {
+		return v, err
+	}
 	ref, ok := g.parse(orderNo)
 	if !ok {
 		return v, refusal(engine.ReasonUnknown)
@@ -258,6 +275,9 @@ func (g *Group) askOrder(ctx context.Context, orderNo string, c engine.Command) 
 
 // Cancel releases a shopper's unpaid hold.
 func (g *Group) Cancel(ctx context.Context, shopper, orderNo string) (engine.OrderView, error) {
+	if err := g.awaitCaughtUp(ctx); err != nil {
+		return engine.OrderView{}, err
+	}
 	if _, err := g.Order(shopper, orderNo); err != nil { // no entry for what is not his
 		return engine.OrderView{}, err
 	}
@@ -266,6 +286,9 @@ func (g *Group) Cancel(ctx context.Context, shopper, orderNo string) (engine.Ord
 
 // SetReceiver says where an order's goods go.
 func (g *Group) SetReceiver(ctx context.Context, shopper, orderNo string, to engine.Receiver) (engine.OrderView, error) {
+	if err := g.awaitCaughtUp(ctx); err != nil {
+		return engine.OrderView{}, err
+	}
 	if _, err := g.Order(shopper, orderNo); err != nil {
 		return engine.OrderView{}, err
 	}
@@ -274,6 +297,9 @@ func (g *Group) SetReceiver(ctx context.Context, shopper, orderNo string, to eng
 
 // Pay tells of money taken for an order, once for each payment id.
 func (g *Group) Pay(ctx context.Context, orderNo, paymentID string, amount int64, currency string) (engine.OrderView, error) {
+	if err := g.awaitCaughtUp(ctx); err != nil {
+		return engine.OrderView{}, err
+	}
 	if _, err := g.AnyOrder(orderNo); err != nil {
 		return engine.OrderView{}, err
 	}
@@ -292,6 +318,9 @@ func (g *Group) Extend(ctx context.Context, operator, orderNo string, payBy engi
 
 // ApplyPlan makes a plan true, whole or not at all. With dryRun it only tells.
 func (g *Group) ApplyPlan(ctx context.Context, operator string, plan *engine.Plan, dryRun bool) (changes []engine.Change, problems []engine.Problem, err error) {
+	if err := g.awaitCaughtUp(ctx); err != nil {
+		return nil, nil, err
+	}
 	g.view.View(func(s *engine.State) { changes, problems = s.ComparePlan(plan) })
 	if dryRun || len(problems) > 0 || len(changes) == 0 {
 		return changes, problems, nil
@@ -305,6 +334,9 @@ func (g *Group) ApplyPlan(ctx context.Context, operator string, plan *engine.Pla
 
 // Steer publishes, pauses, resumes or ends a session.
 func (g *Group) Steer(ctx context.Context, operator, session string, action engine.SessionAction, note string) (v engine.SessionView, err error) {
+	if err := g.awaitCaughtUp(ctx); err != nil {
+		return v, err
+	}
 	var h engine.SessionHandle
 	g.view.View(func(s *engine.State) {
 		if x := s.Session(session); x != nil {
@@ -325,6 +357,9 @@ func (g *Group) Steer(ctx context.Context, operator, session string, action engi
 
 // AddStock puts more units up, or takes free ones away.
 func (g *Group) AddStock(ctx context.Context, operator, session, sku string, units int64, note string) (engine.Counts, error) {
+	if err := g.awaitCaughtUp(ctx); err != nil {
+		return engine.Counts{}, err
+	}
 	gate := g.catalogue.Load().byName[session+"/skus/"+sku]
 	if gate == nil {
 		return engine.Counts{}, refusal(engine.ReasonUnknown)

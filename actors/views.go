@@ -70,6 +70,7 @@ func (g *gate) look() engine.ListingView {
 
 // Listing gives a listing as it is shown to shoppers; drafts are not.
 func (g *Group) Listing(session, sku string) (*engine.ListingView, bool) {
+	g.awaitShown()
 	gate := g.catalogue.Load().byName[session+"/skus/"+sku]
 	if gate == nil || engine.ListingState(gate.looks.Load()) == engine.ListingDraft {
 		return nil, false
@@ -100,6 +101,7 @@ func (g *Group) AllSessions() []engine.SessionView {
 }
 
 func (g *Group) sessions(want func(*engine.SessionView) bool) []engine.SessionView {
+	g.awaitShown()
 	c := g.catalogue.Load()
 	views := make([]engine.SessionView, 0, len(c.sessions))
 	for i := range c.sessions {
