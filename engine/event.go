@@ -77,7 +77,16 @@ type Effects struct {
 	Catalogue bool
 	// NextDue is when time has something to do next; Never if nothing.
 	NextDue Time
-	// Changes and Problems of an ApplyPlan.
+	// Plans has an outcome for each ApplyPlan, in order.
+	Plans []PlanOutcome
+	// Changes and Problems are those of the last ApplyPlan.
+	Changes  []Change
+	Problems []Problem
+}
+
+// PlanOutcome is what an ApplyPlan changed, or why it was refused.
+type PlanOutcome struct {
+	Command  int32 // which command of the batch
 	Changes  []Change
 	Problems []Problem
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -169,8 +170,8 @@ func (d *planDiff) product(path string, p *Product) {
 	if p.ListPrice < 0 || p.ListPrice > MaxPrice {
 		d.problem(path+".list_price", "%d is not between 0 and %d", p.ListPrice, int64(MaxPrice))
 	}
-	if len(p.Currency) != 3 {
-		d.problem(path+".currency", "%q is not an ISO 4217 code of three letters", p.Currency)
+	if len(p.Currency) != 3 || strings.Trim(p.Currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+		d.problem(path+".currency", "%q is not an ISO 4217 code of three capital letters", p.Currency)
 	}
 	d.fits(path+".image", p.Image, MaxURLBytes)
 	d.fits(path+".supplier", p.Supplier, MaxTextBytes)

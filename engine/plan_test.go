@@ -15,6 +15,8 @@ func TestPlansThatMustBeRefused(t *testing.T) {
 		"products[sku-1].name":       func(p *Plan) { p.Products[0].Name = Text{{"en", long}} },
 		"products[sku-1].name ":      func(p *Plan) { p.Products[0].Name = Text{{"en", "a"}, {"en", "b"}} },
 		"products[sku-1].name  ":     func(p *Plan) { p.Products[0].Name = make(Text, 10_000) },
+		"products[sku-1].currency":   func(p *Plan) { p.Products[0].Currency = "cny" },
+		"products[sku-1].currency ":  func(p *Plan) { p.Products[0].Currency = "¥¥" },
 		"products[sku-1].image":      func(p *Plan) { p.Products[0].Image = long },
 		"products[sku-1].supplier":   func(p *Plan) { p.Products[0].Supplier = long },
 		"products[sku-1].place":      func(p *Plan) { p.Products[0].Place = &Place{math.NaN(), 0} },
@@ -67,6 +69,30 @@ func TestPlanCannotPublishASessionThatIsOver(t *testing.T) {
 	p.Sales[0].Sessions[0].Publish = true
 	if _, problems := g.state.ComparePlan(p); len(problems) == 0 {
 		t.Error("no problem")
+	}
+}
+
+// Two plans in one batch are two operators' business.
+func TestPlansOfOneBatchAreToldApart(t *testing.T) {
+	g := newGroup(t)
+	plan := func(id, currency string) Command {
+		return Command{Kind: CmdApplyPlan, Plan: &Plan{Products: []Product{{ID: id, Currency: currency}}}}
+	}
+	eff := g.do(plan("a", "CNY"), plan("b", "yuan"), Command{Kind: CmdRaiseRules, Rules: 1}, plan("c", "CNY"))
+	if len(eff.Plans) != 3 {
+		t.Fatalf("%d outcomes of 3 plans", len(eff.Plans))
+	}
+	for i, want := range []struct {
+		command           int32
+		changes, problems int
+	}{{0, 1, 0}, {1, 0, 1}, {3, 1, 0}} {
+		got := eff.Plans[i]
+		if got.Command != want.command || len(got.Changes) != want.changes || len(got.Problems) != want.problems {
+			t.Errorf("outcome %d: %+v", i, got)
+		}
+	}
+	if eff := g.do(); len(eff.Plans) != 0 {
+		t.Error("the next batch tells of them again")
 	}
 }
 

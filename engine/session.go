@@ -176,11 +176,11 @@ func (s *State) addStock(c *Command) Event {
 // applyPlan makes the plan true, or refuses it whole.
 func (s *State) applyPlan(c *Command) Event {
 	changes, problems := s.ComparePlan(c.Plan)
+	s.eff.Changes, s.eff.Problems = changes, problems
+	s.eff.Plans = append(s.eff.Plans, PlanOutcome{int32(len(s.eff.Primary)), changes, problems})
 	if len(problems) > 0 {
-		s.eff.Problems = problems
 		return Event{Kind: PlanRefused, Reason: ReasonConflict}
 	}
-	s.eff.Changes = changes
 	if len(changes) == 0 {
 		return Event{Kind: PlanApplied}
 	}
