@@ -103,21 +103,45 @@ func (n *node) openDoors(keys keys) (err error) {
 	return nil
 }
 
+// closePatience is how long what is in flight has to be answered. It is more than
+// a request has to arrive, and more than the five seconds after which both
+// servers count a connection that never sent a byte as idle.
+const closePatience = 12 * time.Second
+
 // close shuts the doors, then the rooms, in reverse. What is in flight is
-// answered first, within a few seconds.
+// answered first; whoever is slower than closePatience is cut off, for nobody
+// outside shall keep a node from stopping in good order.
 func (n *node) close(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, closePatience)
 	defer cancel()
+	doors := make(chan error, 2)
+	go func() {
+		switch {
+		case n.shoppers != nil:
+			doors <- n.shoppers.Shutdown(ctx)
+		case n.shopperListener != nil:
+			doors <- n.shopperListener.Close()
+		default:
+			doors <- nil
+		}
+	}()
+	go func() {
+		switch {
+		case n.admin != nil:
+			doors <- n.admin.Shutdown(ctx)
+		case n.adminListener != nil:
+			doors <- n.adminListener.Close()
+		default:
+			doors <- nil
+		}
+	}()
 	var errs []error
-	if n.shoppers != nil {
-		errs = append(errs, n.shoppers.Shutdown(ctx))
-	} else if n.shopperListener != nil {
-		errs = append(errs, n.shopperListener.Close())
-	}
-	if n.admin != nil {
-		errs = append(errs, n.admin.Shutdown(ctx))
-	} else if n.adminListener != nil {
-		errs = append(errs, n.adminListener.Close())
+	for range cap(doors) {
+		if err := <-doors; errors.Is(err, context.DeadlineExceeded) {
+			n.logger.Warn("connections were cut off that did not end in time", "door", err)
+		} else {
+			errs = append(errs, err)
+		}
 	}
 	if n.cluster != nil {
 		n.group.Close()
