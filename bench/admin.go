@@ -99,6 +99,29 @@ func (a *admin) survey(ctx context.Context, listings []Listing) ([]Counts, error
 	return all, nil
 }
 
+// addStock puts up more units, more than 0. It asks once: asking twice might put
+// them up twice.
+func (a *admin) addStock(l Listing, more int64) error {
+	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(req)
+	defer fasthttp.ReleaseResponse(resp)
+	path := "/admin/v1/sessions/" + l.Session + "/skus/" + l.SKU + "/stock"
+	req.SetRequestURI("http://" + a.client.Addr + path)
+	req.Header.SetMethod(fasthttp.MethodPost)
+	req.Header.SetContentType("application/json")
+	if a.token != "" {
+		req.Header.Set("Authorization", "Bearer "+a.token)
+	}
+	fmt.Fprintf(req.BodyWriter(), `{"units":%d}`, more)
+	if err := a.client.DoTimeout(req, resp, a.timeout); err != nil {
+		return fmt.Errorf("POST %s: %w", path, err)
+	}
+	if resp.StatusCode() != 200 {
+		return fmt.Errorf("POST %s: status %d: %.200s", path, resp.StatusCode(), resp.Body())
+	}
+	return nil
+}
+
 // orders calls each for every order of a session.
 func (a *admin) orders(ctx context.Context, session string, each func(order)) error {
 	seen := make(map[string]bool)

@@ -309,7 +309,11 @@ func (w *worker) pay(t task) {
 	status := w.once(t)
 	news := false
 	if status == 200 {
-		w.witness.change(t.order, func(o *told) { news, o.payHeard = !o.payHeard, true })
+		w.witness.change(t.order, func(o *told) {
+			if news = !o.payHeard; news {
+				o.payHeard, o.payHeardAt = true, w.now()
+			}
+		})
 	}
 	w.tally.settled(&w.tally.paid, &w.tally.payRefused, status, news)
 	if status == 200 && t.tries < triesFor && w.cfg.intentOf(t.shopper).paysTwice {
@@ -329,7 +333,11 @@ func (w *worker) cancel(t task) {
 	status := w.once(t)
 	news := false
 	if status == 200 {
-		w.witness.change(t.order, func(o *told) { news, o.cancelHeard = !o.cancelHeard, true })
+		w.witness.change(t.order, func(o *told) {
+			if news = !o.cancelHeard; news {
+				o.cancelHeard, o.cancelHeardAt = true, w.now()
+			}
+		})
 	}
 	w.tally.settled(&w.tally.cancelled, &w.tally.cancelRefused, status, news)
 }

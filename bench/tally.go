@@ -22,6 +22,7 @@ type tally struct {
 	soldOut, missed, errors  atomic.Int64 // running counts for the progress
 	paid, payRefused         atomic.Int64 // orders
 	cancelled, cancelRefused atomic.Int64
+	orderUnknown             atomic.Int64 // payments and cancellations answered 404
 	mu                       sync.Mutex
 	outcomes                 map[string]int64 // by final code
 }
@@ -76,6 +77,9 @@ func (t *tally) outcome(code string) {
 
 // settled notes the answer to a payment or a cancellation.
 func (t *tally) settled(done, refused *atomic.Int64, status int, news bool) {
+	if status == 404 {
+		t.orderUnknown.Add(1)
+	}
 	switch {
 	case status == 200 && news:
 		done.Add(1)

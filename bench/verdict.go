@@ -453,17 +453,17 @@ func (v *inquest) judgeStates(figures map[string]string, orders []*told) {
 // disagrees says why an order can't be in its state at time asked; "" if it
 // can.
 func disagrees(o *told, asked time.Duration) string {
-	inTime := o.paySentAt > 0 && o.paySentAt < o.payBy
+	inTime := o.payHeard && o.payHeardAt < o.payBy
 	switch {
 	case !unpaid(o.state) && !sold(o.state) && !released(o.state):
 		return "that is no state of an order"
-	case o.payHeard && inTime && !sold(o.state):
+	case inTime && !sold(o.state):
 		return "its payment was confirmed"
 	case o.payHeard && !sold(o.state) && o.state != "refund_due" && o.state != "refunded":
 		return "its late payment was confirmed"
 	case o.paySentAt == 0 && sold(o.state):
 		return "nobody paid"
-	case o.cancelHeard && o.cancelSentAt < o.payBy && o.state != "cancelled":
+	case o.cancelHeard && o.cancelHeardAt < o.payBy && o.state != "cancelled":
 		return "its cancellation was confirmed"
 	case o.cancelHeard && !released(o.state):
 		return "its cancellation was confirmed"

@@ -23,10 +23,14 @@ type told struct {
 	heardAt  time.Duration
 	payBy    time.Duration
 
-	paySentAt    time.Duration // first callback; 0 = none
-	payHeard     bool          // a callback was answered 200
-	cancelSentAt time.Duration // 0 = not cancelled by the shopper
-	cancelHeard  bool          // the cancellation was answered 200
+	// What was sent before payBy and confirmed after it may have been done by a
+	// repetition that came too late: only the confirmation's time is certain.
+	paySentAt     time.Duration // first callback; 0 = none
+	payHeard      bool          // a callback was answered 200
+	payHeardAt    time.Duration // when that was first so
+	cancelSentAt  time.Duration // 0 = not cancelled by the shopper
+	cancelHeard   bool          // the cancellation was answered 200
+	cancelHeardAt time.Duration // when that was first so
 
 	// Set by the inquest only, after the rush.
 	state   string // as the shop says; "" = it does not know the order as told
@@ -39,7 +43,7 @@ const surely = time.Duration(1<<63 - 1)
 // freeFrom is the earliest moment at which the unit may be another's.
 func (o *told) freeFrom() time.Duration {
 	at := o.payBy
-	if o.payHeard && o.paySentAt < o.payBy {
+	if o.payHeard && o.payHeardAt < o.payBy {
 		at = surely
 	}
 	if o.cancelSentAt > 0 {

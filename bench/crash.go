@@ -1,0 +1,251 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+)
+
+// CrashNode is a run of a node in a process of its own, which can be killed.
+type CrashNode struct {
+	// HTTPAddr and AdminAddr are where it listens, once it does; the same for
+	// all runs on a directory, as shoppers go on knocking through an outage.
+	HTTPAddr, AdminAddr string
+	// Kill ends the process at once (SIGKILL) and waits until it is gone. An
+	// error means that it had ended by itself before, and why.
+	Kill func() error
+	// Stop ends it in an orderly way and waits.
+	Stop func() error
+	// Ended is closed once the process is gone.
+	Ended <-chan struct{}
+}
+
+// LogReport is what an offline look at a stopped node's log found.
+type LogReport struct {
+	Bytes   int64  `json:"bytes"`
+	Records uint64 `json:"records"`
+	Torn    string `json:"torn,omitempty"` // what the next start will cut off; "" for a clean end
+}
+
+// CrashConfig says how a node is to be killed, how often and under which load.
+// Start from [DefaultCrashConfig]. All of it but the functions goes into the
+// report.
+type CrashConfig struct {
+	// StartNode starts a node on the directory under test and returns without
+	// waiting until it is ready. snapshotBytes is how many bytes of log it may
+	// write between snapshots; 0 is its default.
+	StartNode func(ctx context.Context, snapshotBytes int64) (CrashNode, error) `json:"-"`
+	// ApplyPlan applies a plan through the operators' address.
+	ApplyPlan func(ctx context.Context, admin string, plan []byte) error `json:"-"`
+	// VerifyLog reads the stopped node's log without changing it. An error is
+	// damage that a crash can't explain.
+	VerifyLog func() (LogReport, error) `json:"-"`
+
+	// Rounds of load, kill, restart and check. Default 50.
+	Rounds int `json:"rounds"`
+	// Seed is what kill instants and the shoppers' choices derive from. Default
+	// 0: one is made from the clock and reported. What the kill meets in the
+	// node can't be repeated.
+	Seed uint64 `json:"seed"`
+	// ListingStock is the units of the largest listing; another has a tenth of
+	// it. Two more are filled up before each round so far that they sell out in
+	// it. Default 30,000: enough for 50 rounds, nearly.
+	ListingStock int64 `json:"listing_stock"`
+	// Shoppers who are new each round, and Returning who come back from earlier
+	// rounds and ask again with the keys they had. Defaults 1,500 and 500.
+	Shoppers  int `json:"shoppers"`
+	Returning int `json:"returning"`
+	// Connections is how many requests are under way at most, so also how many
+	// answers a kill can swallow. Default 48.
+	Connections int `json:"connections"`
+	// LoadTime is how long a round's shoppers keep coming. Default 1.2 s.
+	LoadTime time.Duration `json:"load_time_ns"`
+	// KillAfter and KillBefore bound the first kill of a round, counted from the
+	// start of its load. Defaults 50 ms and 800 ms.
+	KillAfter  time.Duration `json:"kill_after_ns"`
+	KillBefore time.Duration `json:"kill_before_ns"`
+	// PayWithin is the time to pay of the listing whose units expire during the
+	// run and sell again, 1 s to 1 m. Default 1 s. The others' is an hour.
+	PayWithin time.Duration `json:"pay_within_ns"`
+	// SmallSnapshotBytes is what every other start gets as snapshotBytes. Default
+	// 1 MiB; 0 leaves all at the node's default.
+	SmallSnapshotBytes int64 `json:"small_snapshot_bytes"`
+	// KeysAgain is how many of the orders told so far are asked for again with
+	// their keys in each round's check. Default 500.
+	KeysAgain int `json:"keys_again"`
+	// ReadyWithin is how long a start may take until the node is ready. Default
+	// 10 s.
+	ReadyWithin time.Duration `json:"ready_within_ns"`
+	// Settle is how long a check waits at most for the shop to stand still.
+	// Default 30 s.
+	Settle time.Duration `json:"settle_ns"`
+
+	// Progress is where a line a round goes; nil for none.
+	Progress io.Writer `json:"-"`
+}
+
+// DefaultCrashConfig returns the defaults; the functions are missing.
+func DefaultCrashConfig() CrashConfig {
+	return CrashConfig{
+		Rounds:             50,
+		ListingStock:       30_000,
+		Shoppers:           1500,
+		Returning:          500,
+		Connections:        48,
+		LoadTime:           1200 * time.Millisecond,
+		KillAfter:          50 * time.Millisecond,
+		KillBefore:         800 * time.Millisecond,
+		PayWithin:          time.Second,
+		SmallSnapshotBytes: 1 << 20,
+		KeysAgain:          500,
+		ReadyWithin:        10 * time.Second,
+		Settle:             30 * time.Second,
+	}
+}
+
+// maxCrashRounds bounds a run: a shopper's number is his round's and his own.
+const maxCrashRounds = 10_000
+
+// Validate reports every problem at once, joined.
+func (c *CrashConfig) Validate() error {
+	var all []error
+	if c.StartNode == nil || c.ApplyPlan == nil || c.VerifyLog == nil {
+		all = append(all, errors.New("no way to start a node, to apply a plan or to verify a log"))
+	}
+	whole := func(name string, v, least, most int64) {
+		if v < least || v > most {
+			all = append(all, fmt.Errorf("%s %d: want %d to %d", name, v, least, most))
+		}
+	}
+	whole("rounds", int64(c.Rounds), 1, maxCrashRounds)
+	whole("listing stock", c.ListingStock, 1, 1_000_000_000)
+	whole("shoppers", int64(c.Shoppers), 1, maxShoppers/maxCrashRounds)
+	whole("returning", int64(c.Returning), 0, maxShoppers/maxCrashRounds)
+	whole("connections", int64(c.Connections), 1, maxConnections)
+	whole("keys again", int64(c.KeysAgain), 0, 1_000_000)
+	whole("small snapshot bytes", c.SmallSnapshotBytes, 0, 1<<50)
+	span := func(name string, v, least, most time.Duration) {
+		if v < least || v > most {
+			all = append(all, fmt.Errorf("%s %v: want %v to %v", name, v, least, most))
+		}
+	}
+	span("load time", c.LoadTime, 10*time.Millisecond, time.Minute)
+	span("kill after", c.KillAfter, 0, time.Minute)
+	span("kill before", c.KillBefore, c.KillAfter, time.Minute)
+	span("pay within", c.PayWithin, time.Second, time.Minute)
+	span("ready within", c.ReadyWithin, 100*time.Millisecond, time.Hour)
+	span("settle", c.Settle, 0, time.Hour)
+	return errors.Join(all...)
+}
+
+// offer is a listing of the run.
+type offer struct {
+	Listing
+	stock int64 // put up at first
+	// keep is how many units are made available again before each round, so that
+	// the listing sells out and sells what comes back in all of them; 0 is none.
+	keep      int64
+	payWithin time.Duration
+}
+
+// offers are what the crowd comes for: listings of one session, with one unit a
+// shopper across them, from one that lasts the run to one that is gone at once,
+// and one of another session where holds run out all the time.
+func (c *CrashConfig) offers() []offer {
+	day := "crash-" + strconv.FormatUint(c.Seed, 36)
+	all := []offer{
+		{Listing: Listing{Session: day, SKU: "plenty", Weight: 6}, stock: c.ListingStock, payWithin: time.Hour},
+		{Listing: Listing{Session: day, SKU: "some", Weight: 2}, stock: max(1, c.ListingStock/10), payWithin: time.Hour},
+		{Listing: Listing{Session: day, SKU: "scarce", Weight: 1}, keep: 1, payWithin: time.Hour},
+		{Listing: Listing{Session: day + "-brief", SKU: "fleeting", Weight: 3}, keep: 1, payWithin: c.PayWithin},
+	}
+	weight := 0.0
+	for _, o := range all {
+		weight += o.Weight
+	}
+	for i := range all {
+		if o := &all[i]; o.keep > 0 {
+			o.keep = max(1, int64(float64(c.Shoppers)*o.Weight/weight/3))
+			o.stock = o.keep
+		}
+	}
+	return all
+}
+
+// plan puts the offers up in sessions that are open throughout: each has a unit
+// that nobody comes for, as a session ends when it has sold everything.
+func (c *CrashConfig) plan() []byte {
+	products, sessions, session := "  - {id: unwanted, list_price: 4900, currency: CNY}\n", "", ""
+	for _, o := range c.offers() {
+		products += fmt.Sprintf("  - {id: %s, list_price: 4900, currency: CNY}\n", o.SKU)
+		if o.Session != session {
+			session = o.Session
+			sessions += fmt.Sprintf("      - id: %s\n        start: now\n        duration: 24h\n        pay_within: %s\n        pay_grace: 0s\n"+
+				"        limit_per_shopper: 1\n        admission_multiple: 0\n        listings:\n"+
+				"          - {sku: unwanted, price: 100, stock: 1}\n", session, o.payWithin)
+		}
+		sessions += fmt.Sprintf("          - {sku: %s, price: 100, stock: %d, limit_per_shopper: 1}\n", o.SKU, o.stock)
+	}
+	return []byte("products:\n" + products + "sales:\n  - id: crash\n    name: crash\n    timezone: UTC\n    sessions:\n" + sessions)
+}
+
+// rush is the crowd's side of the run.
+func (c *CrashConfig) rush() RushConfig {
+	r := DefaultRushConfig()
+	r.Seed = c.Seed
+	r.ShopperPrefix = "crash-" + strconv.FormatUint(c.Seed, 36) + "-"
+	r.Shoppers = c.Rounds * c.Shoppers
+	for _, o := range c.offers() {
+		r.Listings = append(r.Listings, o.Listing)
+	}
+	r.Connections = c.Connections
+	r.AgainShare, r.AnewShare, r.SecondListingShare = 0.15, 0.1, 0.1
+	r.AgainWithin = c.LoadTime / 3
+	r.PayShare, r.CancelShare, r.PayTwiceShare = 0.4, 0.2, 0.2
+	r.DecideWithin = c.LoadTime / 3
+	r.ReturnShare, r.Returns, r.ReturnAfter = 0.2, 2, c.LoadTime/4
+	r.PollEvery, r.PollFor = 50*time.Millisecond, 300*time.Millisecond
+	r.Settle = c.Settle
+	return r
+}
+
+// kill is one death of the node.
+type kill struct {
+	after         time.Duration // from the start of the load; after another kill, from the start of the process
+	down          time.Duration // before the next start
+	snapshotBytes int64         // of the next start
+}
+
+// killsOf derives a round's deaths from the seed: mostly one, under load;
+// sometimes another while the node recovers, or soon after.
+func (c *CrashConfig) killsOf(round int) []kill {
+	d := dice(c.Seed ^ 0x6b696c6c)
+	d = dice(d.next() ^ uint64(round)*0x9e3779b97f4a7c15)
+	after := c.KillAfter + d.upTo(c.KillBefore-c.KillAfter)
+	var all []kill
+	for {
+		k := kill{after: after}
+		if d.share() < 0.25 {
+			// Long enough for holds to run out meanwhile.
+			k.down = d.upTo(c.PayWithin * 3 / 2)
+		}
+		if d.share() < 0.5 {
+			k.snapshotBytes = c.SmallSnapshotBytes
+		}
+		all = append(all, k)
+		switch again := d.share(); {
+		case again < 0.25: // a process takes some 10 ms to start and 60 more to lead
+			after = d.upTo(100 * time.Millisecond)
+		case again < 0.45:
+			after = d.upTo(c.LoadTime)
+		default:
+			return all
+		}
+		if len(all) == 4 {
+			return all
+		}
+	}
+}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"doorbuster/bench"
+	"doorbuster/cluster"
+	"doorbuster/httpapi/plan"
+	"doorbuster/wal"
+	"doorbuster/wal/vfs"
+)
+
+func newCrashCommand() *cobra.Command {
+	cfg := bench.DefaultCrashConfig()
+	var data, jsonFile string
+	var keep bool
+	c := &cobra.Command{
+		Use:   "crash",
+		Short: "Kill a node under load, over and over, and check what it still knows",
+		Long: `Run a node of this program as a child process and kill it (SIGKILL) at a random
+instant under load, sometimes again while it recovers; restart it on the same
+directory; then hold everything that any shopper was ever told against what the
+node knows. Exit status 1 if a check fails. The first round that finds something
+wrong is the last, and the directory is kept. Ctrl-C ends after the round under
+way.
+
+The operating system survives a kill, and with it what the node had written: this
+tries the recovery, not the disk.
+
+Without --data the node's directory is a temporary one, which goes after a good
+run unless --keep. What the node logs goes to a file beside it, DIR.log.`,
+		Example: `  doorbuster bench crash --rounds 50
+  doorbuster bench crash --rounds 500 --seed 7 --data /mnt/disk/crash --json crash.json`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) (err error) {
+			cfg.Progress = c.ErrOrStderr()
+			v := victim{data: data}
+			cfg.StartNode, cfg.ApplyPlan, cfg.VerifyLog = v.start, applyPlanTo, v.verifyLog
+			if err := cfg.Validate(); err != nil {
+				return usageError{err}
+			}
+			if data == "" {
+				dir, err := os.MkdirTemp("", "doorbuster-crash-")
+				if err != nil {
+					return err
+				}
+				v.data = filepath.Join(dir, "data")
+				defer func() {
+					if keep || err != nil {
+						fmt.Fprintln(c.ErrOrStderr(), "kept:", v.data)
+						return
+					}
+					err = os.RemoveAll(dir)
+				}()
+			}
+			if err := v.prepare(); err != nil {
+				return err
+			}
+			report, err := bench.Crash(c.Context(), cfg)
+			if err != nil {
+				return fmt.Errorf("%w\nthe node's last words:\n%s", err, v.lastWords())
+			}
+			if jsonFile != "" {
+				b, err := report.JSON()
+				if err == nil {
+					err = writeFile(jsonFile, b)
+				}
+				if err != nil {
+					return fmt.Errorf("--json: %w", err)
+				}
+			}
+			if err := report.WriteTable(c.OutOrStdout()); err != nil {
+				return err
+			}
+			if !report.OK() {
+				return fmt.Errorf("the node broke its word: see the checks above; its directory is %s, its log %s", v.data, v.logFile())
+			}
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.IntVar(&cfg.Rounds, "rounds", cfg.Rounds, "rounds of load, kill, restart and check")
+	f.Uint64Var(&cfg.Seed, "seed", 0, "what kill instants and choices derive from; 0 makes one")
+	f.Int64Var(&cfg.ListingStock, "listing-stock", cfg.ListingStock, "units of the largest listing; the others have a tenth of it and less")
+	f.IntVar(&cfg.Shoppers, "shoppers", cfg.Shoppers, "new shoppers a round")
+	f.IntVar(&cfg.Returning, "returning", cfg.Returning, "shoppers of earlier rounds who come back in each")
+	f.IntVar(&cfg.Connections, "connections", cfg.Connections, "requests under way at most")
+	f.DurationVar(&cfg.LoadTime, "load-time", cfg.LoadTime, "how long a round's shoppers keep coming")
+	f.DurationVar(&cfg.KillAfter, "kill-after", cfg.KillAfter, "earliest instant of a round's first kill")
+	f.DurationVar(&cfg.KillBefore, "kill-before", cfg.KillBefore, "latest instant of it")
+	f.DurationVar(&cfg.PayWithin, "pay-within", cfg.PayWithin, "time to pay of the listing whose units expire and sell again")
+	f.Int64Var(&cfg.SmallSnapshotBytes, "small-snapshot-bytes", cfg.SmallSnapshotBytes, "--snapshot-bytes of every other start; 0 leaves them at the default")
+	f.DurationVar(&cfg.ReadyWithin, "ready-within", cfg.ReadyWithin, "longest that a start may take")
+	f.StringVar(&data, "data", "", "data `directory` for the node, kept; none makes a temporary one")
+	f.BoolVar(&keep, "keep", false, "keep the temporary directory after a good run too")
+	f.StringVar(&jsonFile, "json", "", "write the whole report to `FILE`")
+	return c
+}
+
+// applyPlanTo is 'apply' without a command line.
+func applyPlanTo(ctx context.Context, admin string, text []byte) error {
+	result, problems := plan.Parse(text, plan.Options{Now: time.Now()})
+	if len(problems) > 0 {
+		return problems
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	_, err := (&applyOptions{admin: admin}).send(ctx, text, "")
+	var refused *planProblems
+	if errors.As(err, &refused) {
+		return refused.in("", result)
+	}
+	return err
+}
+
+// victim is a node that runs as a child process on one directory and one pair
+// of addresses, one process after the other.
+type victim struct {
+	data        string
+	http, admin string
+}
+
+// logFile is where the processes' standard error goes.
+func (v *victim) logFile() string { return filepath.Clean(v.data) + ".log" }
+
+// prepare finds addresses and begins the log.
+func (v *victim) prepare() (err error) {
+	if v.http, err = quietAddr(); err != nil {
+		return err
+	}
+	for v.admin = v.http; v.admin == v.http; {
+		if v.admin, err = quietAddr(); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(v.logFile(), nil, 0o600)
+}
+
+// quietAddr is a loopback address that is free, with a port that systems do not
+// give to outgoing connections: one that nobody else takes while the node is
+// down.
+func quietAddr() (string, error) {
+	const first, last, tries = 10_000, 30_000, 100
+	var err error
+	for range tries {
+		var ln net.Listener
+		if ln, err = net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(first+rand.IntN(last-first))); err == nil {
+			return ln.Addr().String(), ln.Close()
+		}
+	}
+	return "", err
+}
+
+// start runs this program as a node. Errors are of the process; whether the
+// node comes up is for the caller to see.
+func (v *victim) start(_ context.Context, snapshotBytes int64) (n bench.CrashNode, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return n, err
+	}
+	args := []string{"serve", "--dev", "--data", v.data, "--http", v.http, "--admin", v.admin}
+	if snapshotBytes > 0 {
+		args = append(args, "--snapshot-bytes", strconv.FormatInt(snapshotBytes, 10))
+	}
+	cmd := exec.Command(self, args...)
+	for _, setting := range os.Environ() {
+		if !strings.HasPrefix(setting, envPrefix) { // the flags above are to be all
+			cmd.Env = append(cmd.Env, setting)
+		}
+	}
+	cmd.SysProcAttr = childAttributes()
+	log, err := os.OpenFile(v.logFile(), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return n, err
+	}
+	defer log.Close()
+	cmd.Stderr = log
+	if err := cmd.Start(); err != nil {
+		return n, err
+	}
+	ended := make(chan struct{})
+	var outcome error
+	go func() {
+		defer close(ended)
+		outcome = cmd.Wait()
+	}()
+	kill := func() error {
+		if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			return err
+		}
+		<-ended
+		if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || status.Signal() != syscall.SIGKILL {
+			return fmt.Errorf("the node had ended by itself (%v):\n%s", cmd.ProcessState, v.lastWords())
+		}
+		return nil
+	}
+	stop := func() error {
+		if err := cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			return err
+		}
+		const patience = 20 * time.Second
+		select {
+		case <-ended:
+			return outcome
+		case <-time.After(patience):
+			return errors.Join(fmt.Errorf("the node did not stop within %v", patience), kill())
+		}
+	}
+	return bench.CrashNode{HTTPAddr: v.http, AdminAddr: v.admin, Kill: kill, Stop: stop, Ended: ended}, nil
+}
+
+// lastWords are the last lines that the node logged.
+func (v *victim) lastWords() string {
+	const most = 4 << 10
+	f, err := os.Open(v.logFile())
+	if err != nil {
+		return err.Error()
+	}
+	defer f.Close()
+	if end, err := f.Seek(0, io.SeekEnd); err == nil {
+		_, _ = f.Seek(max(0, end-most), io.SeekStart)
+	}
+	b, _ := io.ReadAll(f)
+	return string(bytes.TrimSpace(b))
+}
+
+func (v *victim) verifyLog() (bench.LogReport, error) {
+	r, err := wal.Verify(vfs.OS(), cluster.WALDir(v.data))
+	report := bench.LogReport{Bytes: r.Bytes, Records: r.Records}
+	if r.Torn != nil {
+		report.Torn = r.Torn.String()
+	}
+	return report, err
+}
