@@ -110,6 +110,19 @@ type Group struct {
 	onGrab func(*slot)
 }
 
+// warnings lets proto.actor log only what is amiss: that actors come and go is
+// no news here.
+type warnings struct{ slog.Handler }
+
+func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
+}
+
+func (w warnings) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return warnings{w.Handler.WithAttrs(attrs)}
+}
+func (w warnings) WithGroup(name string) slog.Handler { return warnings{w.Handler.WithGroup(name)} }
+
 // catalogue is how gates are found: immutable, replaced whole.
 type catalogue struct {
 	byName   map[string]*gate
@@ -135,7 +148,7 @@ func New(cfg Config) (*Group, error) {
 	g.opened.Store(&nothing)
 	g.supervisor = &supervisor{g}
 	g.decidedMsg.New = func() any { return &decided{} }
-	g.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return cfg.Logger }))
+	g.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(warnings{cfg.Logger.Handler()}) }))
 	return g, nil
 }
 

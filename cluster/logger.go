@@ -13,17 +13,25 @@ import (
 type raftLogger struct {
 	to   *slog.Logger
 	name string
+	// alone makes Raft's warnings debug messages: they are about elections and
+	// peers, and a node without peers elects itself at every start.
+	alone bool
 }
 
 var _ hclog.Logger = (*raftLogger)(nil)
 
-func newRaftLogger(to *slog.Logger) hclog.Logger { return &raftLogger{to: to, name: "raft"} }
+func newRaftLogger(to *slog.Logger, alone bool) hclog.Logger {
+	return &raftLogger{to: to, name: "raft", alone: alone}
+}
 
-func levelOf(l hclog.Level) slog.Level {
-	switch l {
+func (l *raftLogger) levelOf(level hclog.Level) slog.Level {
+	switch level {
 	case hclog.Trace, hclog.Debug, hclog.NoLevel:
 		return slog.LevelDebug
 	case hclog.Warn:
+		if l.alone {
+			return slog.LevelDebug
+		}
 		return slog.LevelWarn
 	case hclog.Error:
 		return slog.LevelError
@@ -33,11 +41,11 @@ func levelOf(l hclog.Level) slog.Level {
 }
 
 func (l *raftLogger) Log(level hclog.Level, msg string, args ...any) {
-	l.to.Log(context.Background(), levelOf(level), l.name+": "+msg, args...)
+	l.to.Log(context.Background(), l.levelOf(level), l.name+": "+msg, args...)
 }
 
 func (l *raftLogger) on(level hclog.Level) bool {
-	return l.to.Enabled(context.Background(), levelOf(level))
+	return l.to.Enabled(context.Background(), l.levelOf(level))
 }
 
 func (l *raftLogger) Trace(msg string, args ...any) { l.Log(hclog.Trace, msg, args...) }
@@ -54,15 +62,17 @@ func (l *raftLogger) IsError() bool { return l.on(hclog.Error) }
 
 func (l *raftLogger) ImpliedArgs() []any { return nil }
 func (l *raftLogger) With(args ...any) hclog.Logger {
-	return &raftLogger{to: l.to.With(args...), name: l.name}
+	return &raftLogger{to: l.to.With(args...), name: l.name, alone: l.alone}
 }
 func (l *raftLogger) Name() string { return l.name }
 func (l *raftLogger) Named(name string) hclog.Logger {
-	return &raftLogger{to: l.to, name: l.name + "." + name}
+	return &raftLogger{to: l.to, name: l.name + "." + name, alone: l.alone}
 }
-func (l *raftLogger) ResetNamed(name string) hclog.Logger { return &raftLogger{to: l.to, name: name} }
-func (l *raftLogger) SetLevel(hclog.Level)                {}
-func (l *raftLogger) GetLevel() hclog.Level               { return hclog.Info }
+func (l *raftLogger) ResetNamed(name string) hclog.Logger {
+	return &raftLogger{to: l.to, name: name, alone: l.alone}
+}
+func (l *raftLogger) SetLevel(hclog.Level)  {}
+func (l *raftLogger) GetLevel() hclog.Level { return hclog.Info }
 
 func (l *raftLogger) StandardLogger(*hclog.StandardLoggerOptions) *log.Logger {
 	return slog.NewLogLogger(l.to.Handler(), slog.LevelDebug)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
@@ -62,6 +63,7 @@ func Open(cfg Config, observer Observer, leader Leader) (_ *Node, err error) {
 		cfg: cfg, logger: cfg.Logger, leader: leader, fatal: &fatal{tell: cfg.OnFatal},
 		changed: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
+	n.stream = newLoneStream()
 	n.fsm = &fsm{observer: observer, fatal: n.fatal, logger: cfg.Logger, state: engine.NewState()}
 	defer func() {
 		if err != nil {
@@ -93,7 +95,7 @@ func Open(cfg Config, observer Observer, leader Leader) (_ *Node, err error) {
 
 func (n *Node) openSnapshots() (*raft.FileSnapshotStore, error) {
 	// The store makes a "snapshots" folder of its own below the one it is given.
-	s, err := raft.NewFileSnapshotStoreWithLogger(n.cfg.Dir, 2, newRaftLogger(n.logger))
+	s, err := raft.NewFileSnapshotStoreWithLogger(n.cfg.Dir, 2, n.raftLogger())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", snapshotsDir, bare(err))
 	}
@@ -132,7 +134,7 @@ func (n *Node) raftConfig() *raft.Config {
 	c.CommitTimeout = 5 * time.Millisecond
 	c.MaxAppendEntries = 32
 	c.BatchApplyCh = false
-	c.Logger = newRaftLogger(n.logger)
+	c.Logger = n.raftLogger()
 	// Raft counts entries, and ours are batches: snapshots are taken by bytes,
 	// see keepSnapshots.
 	c.SnapshotThreshold = 1 << 62
@@ -140,8 +142,12 @@ func (n *Node) raftConfig() *raft.Config {
 	return c
 }
 
+func (n *Node) raftLogger() hclog.Logger {
+	_, alone := n.stream.(*loneStream)
+	return newRaftLogger(n.logger, alone)
+}
+
 func (n *Node) startRaft(store *LogStore, snapshots raft.SnapshotStore) error {
-	n.stream = newLoneStream()
 	config := n.raftConfig()
 	stable := &stableStore{n.stable, n.fatal}
 	hop := newTransport(n.stream, config.Logger)
