@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,10 +11,10 @@ import (
 // eff what it did. eff.Primary has an event for each command.
 //
 // Errors leave the state as it was but for the index. ErrStaleEpoch: the batch
-// is not the next one of the open epoch. ErrMalformed, ErrNewerFormat: bytes
-// that no leader of these rules writes; eff has a BatchRefused event.
-// ErrRulesTooNew: the node must stop; not even the index counts as applied, so
-// that a newer build takes the entry up again, and every further Apply fails alike.
+// is not the next one of the open epoch. ErrMalformed: bytes that no leader of
+// these rules writes; eff has a BatchRefused event. ErrNewerFormat, ErrRulesTooNew:
+// the node must stop; not even the index counts as applied, so that a newer build
+// takes the entry up again. After ErrRulesTooNew every further Apply fails alike.
 func (s *State) Apply(index LogIndex, entry []byte, eff *Effects) error {
 	eff.reset()
 	eff.Index, eff.Time, eff.NextDue = index, s.now, s.NextDue()
@@ -21,9 +22,11 @@ func (s *State) Apply(index LogIndex, entry []byte, eff *Effects) error {
 		return s.rulesTooNew(index)
 	}
 	header, rules, err := check(entry)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrNewerFormat) {
 		s.index = index
 		eff.Derived = append(eff.Derived, Event{Kind: BatchRefused, Command: -1})
+	}
+	if err != nil {
 		return fmt.Errorf("log index %d: %w", index, err)
 	}
 	eff.Header = header
