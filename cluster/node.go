@@ -6,7 +6,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -94,6 +96,20 @@ func Open(cfg Config, observer Observer, leader Leader) (_ *Node, err error) {
 }
 
 func (n *Node) openSnapshots() (*raft.FileSnapshotStore, error) {
+	// The store passes over what a crash left half written, and never removes it.
+	found, err := os.ReadDir(SnapshotsDir(n.cfg.Dir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", snapshotsDir, bare(err))
+	}
+	for _, entry := range found {
+		if filepath.Ext(entry.Name()) != ".tmp" {
+			continue
+		}
+		n.logger.Info("removing half a snapshot that a crash left", "name", entry.Name())
+		if err := os.RemoveAll(filepath.Join(SnapshotsDir(n.cfg.Dir), entry.Name())); err != nil {
+			return nil, fmt.Errorf("%s: %w", snapshotsDir, bare(err))
+		}
+	}
 	// The store makes a "snapshots" folder of its own below the one it is given.
 	s, err := raft.NewFileSnapshotStoreWithLogger(n.cfg.Dir, 2, n.raftLogger())
 	if err != nil {
@@ -256,8 +272,8 @@ func (n *Node) openEpoch() error {
 	}
 	epoch := engine.Epoch(effects.Index)
 	n.lost.Store(0)
-	n.epoch.Store(uint64(epoch))
 	n.leader.EpochOpened(epoch, effects.Time)
+	n.epoch.Store(uint64(epoch)) // ready, once the leader is
 	return nil
 }
 
