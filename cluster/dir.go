@@ -35,6 +35,10 @@ type dirVersion struct {
 // WALDir is where a data directory keeps its log.
 func WALDir(dir string) string { return filepath.Join(dir, walDir) }
 
+// SnapshotsDir is where a data directory keeps its snapshots. Those that are
+// being written end in ".tmp".
+func SnapshotsDir(dir string) string { return filepath.Join(dir, snapshotsDir) }
+
 // claimDir checks a data directory, makes it if missing, and locks it. It
 // changes nothing in a directory that it refuses.
 func claimDir(dir, node string) (*flock.Flock, error) {
