@@ -19,6 +19,7 @@ type gate struct {
 	available atomic.Int64
 	stock     atomic.Int64
 	released  atomic.Int64
+	lowest    atomic.Int64 // what is shown of it; see engine.Listing
 	facts     atomic.Pointer[facts]
 
 	// engaged has everybody who holds, held or may be in flight.
@@ -52,6 +53,7 @@ func (g *gate) update(session *engine.Session, l *engine.Listing) {
 	g.stock.Store(l.Stock)
 	g.available.Store(l.Available)
 	g.released.Store(l.Released)
+	g.lowest.Store(l.Lowest)
 	g.looks.Store(uint32(session.StateOf(l)))
 }
 

@@ -373,3 +373,66 @@ func TestRefusedAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations a refused grab", n)
 	}
 }
+
+// TestShownStockNeverRises: a released unit is for sale, but the figure that
+// shoppers see only goes down, until operators add stock.
+func TestShownStockNeverRises(t *testing.T) {
+	s := openShop(t, nil)
+	s.plan("day", nil, units("mask", 3))
+	shown := func() int64 {
+		v, ok := s.Listing("day", "mask")
+		if !ok {
+			t.Fatal("the listing is gone")
+		}
+		return v.Stock
+	}
+	a := s.grab("day/skus/mask", "alice", "k")
+	s.grab("day/skus/mask", "bob", "k")
+	if n := shown(); n != 1 {
+		t.Errorf("shown %d, want 1", n)
+	}
+	if _, err := s.Cancel(t.Context(), "alice", string(s.OrderNo(nil, a.Order))); err != nil {
+		t.Fatal(err)
+	}
+	if n, c := shown(), s.counts("day", "mask"); n != 1 || c.Available != 2 {
+		t.Errorf("after a release: shown %d, want 1; available %d, want 2", n, c.Available)
+	}
+	if _, err := s.AddStock(t.Context(), "ops", "day", "mask", 10, ""); err != nil {
+		t.Fatal(err)
+	}
+	if n := shown(); n != 11 {
+		t.Errorf("after 10 were added: shown %d, want 11", n)
+	}
+}
+
+// TestPlansInOneBatch: each hears of its own changes.
+func TestPlansInOneBatch(t *testing.T) {
+	s := openShop(t, nil)
+	s.plan("day", nil, units("mask", 3))
+	release := s.log.holdEntries()
+	blocked := make(chan error, 1)
+	go func() { // keeps an entry in flight while the plans gather
+		_, err := s.AddStock(t.Context(), "ops", "day", "mask", 1, "")
+		blocked <- err
+	}()
+	var wait sync.WaitGroup
+	for i := range 4 {
+		wait.Go(func() {
+			id := fmt.Sprintf("p%d", i)
+			changes, problems, err := s.ApplyPlan(t.Context(), "ops", &engine.Plan{Products: []engine.Product{{ID: id, Currency: "CNY"}}}, false)
+			if err != nil || len(problems) > 0 || len(changes) != 1 || changes[0].Path != "products["+id+"]" {
+				t.Errorf("%s: %v %v %v", id, changes, problems, err)
+			}
+		})
+	}
+	await(t, "the plans to gather", func() bool {
+		s.batcher.mu.Lock()
+		defer s.batcher.mu.Unlock()
+		return len(s.batcher.next.pending) >= 2
+	})
+	release()
+	wait.Wait()
+	if err := <-blocked; err != nil {
+		t.Error(err)
+	}
+}

@@ -326,7 +326,12 @@ func (g *Group) landed(f flight, effects *engine.Effects, err error) {
 	for i := range f.pending {
 		p, e := &f.pending[i], &effects.Primary[i]
 		if p.ask != nil {
-			p.ask.event, p.ask.changes, p.ask.problems = *e, effects.Changes, effects.Problems
+			p.ask.event = *e
+			for _, plan := range effects.Plans {
+				if plan.Command == e.Command {
+					p.ask.changes, p.ask.problems = plan.Changes, plan.Problems
+				}
+			}
 			close(p.ask.done)
 			continue
 		}

@@ -61,7 +61,7 @@ func sessionView(s *engine.State, x *engine.Session) engine.SessionView {
 func (g *gate) look() engine.ListingView {
 	v := g.facts.Load().view
 	v.State = engine.ListingState(g.looks.Load())
-	left := max(0, g.available.Load())
+	left := max(0, g.lowest.Load())
 	if v.Stock < 0 || left < v.Stock {
 		v.Stock = left
 	}

@@ -56,14 +56,17 @@ func (f *fsm) Apply(entry *raft.Log) any {
 	effects := new(engine.Effects)
 	f.mu.Lock()
 	err := f.state.Apply(engine.LogIndex(entry.Index), entry.Data, effects)
+	if errors.Is(err, engine.ErrRulesTooNew) || errors.Is(err, engine.ErrNewerFormat) {
+		f.mu.Unlock()
+		f.halted = err
+		f.fatal.fail(fmt.Errorf("%w; upgrade doorbuster on this node", err))
+		return applied{err: err}
+	}
 	f.observer.Applied(f.state, effects)
 	f.mu.Unlock()
 	f.written.Add(int64(len(entry.Data)))
 	f.entries.Add(1)
 	switch {
-	case errors.Is(err, engine.ErrRulesTooNew), errors.Is(err, engine.ErrNewerFormat):
-		f.halted = err
-		f.fatal.fail(fmt.Errorf("%w; upgrade doorbuster on this node", err))
 	case errors.Is(err, engine.ErrMalformed):
 		f.logger.Error("ALARM: an entry of the log is malformed; every node skips it", "error", err)
 	case err != nil:

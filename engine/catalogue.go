@@ -89,6 +89,9 @@ type Listing struct {
 	Stock, Available, Held, Paid int64
 	// Released counts every unit that came back, for the admission quota.
 	Released int64
+	// Lowest is the least that was ever available, plus what was added since: what
+	// shoppers are shown, so that nobody sees stock go up because of a release.
+	Lowest int64
 	// Shoppers counts the distinct shoppers with live units.
 	Shoppers int64
 	// Frozen: an invariant broke; nothing changes any more.

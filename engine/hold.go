@@ -160,6 +160,7 @@ func (s *State) placeHold(c *Command) Event {
 	session.orders.add(o)
 	s.shoppers.rows.mut(int(no) - 1).last = ref
 	l.Available -= int64(c.Quantity)
+	l.Lowest = min(l.Lowest, l.Available)
 	l.Held += int64(c.Quantity)
 	if st.ListingUnits == 0 {
 		l.Shoppers++

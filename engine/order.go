@@ -27,6 +27,7 @@ func (s *State) payOrder(c *Command) Event {
 			l.Shoppers++
 		}
 		l.Available -= int64(o.Quantity)
+		l.Lowest = min(l.Lowest, l.Available)
 		why = ReasonPaidLate
 	case o.State == Expired, o.State == Cancelled, o.State == Voided:
 		kind = RefundBecameDue

@@ -167,8 +167,7 @@ func (s *State) addStock(c *Command) Event {
 	case c.Amount < 0 && l.Available < -c.Amount:
 		return refused(ReasonSoldOut)
 	}
-	l.Stock += c.Amount
-	l.Available += c.Amount
+	l.adjust(c.Amount)
 	s.touch(l.Handle)
 	return Event{Kind: StockAdded, Session: l.Session, Listing: l.Handle, Amount: c.Amount}
 }
@@ -229,16 +228,22 @@ func (s *State) planSession(sale string, p *SessionPlan) {
 func (s *State) planListing(x *Session, spec ListingSpec) {
 	l := s.listingIn(x, spec.SKU)
 	if l == nil {
-		l = &Listing{Handle: ListingHandle(len(s.listings) + 1), Session: x.Handle, Stock: spec.Stock, Available: spec.Stock}
+		l = &Listing{Handle: ListingHandle(len(s.listings) + 1), Session: x.Handle, Stock: spec.Stock, Available: spec.Stock, Lowest: spec.Stock}
 		s.listings = append(s.listings, l)
 		s.marks = append(s.marks, mark{})
 		s.byName[listingName{x.Handle, spec.SKU}] = l
 		x.Listings = append(x.Listings, l.Handle)
 	} else {
 		delta := spec.Stock - l.ListingSpec.Stock
-		l.Stock += delta
-		l.Available += delta
+		l.adjust(delta)
 	}
 	l.ListingSpec = spec
 	l.Currency = s.products[spec.SKU].Currency
+}
+
+// adjust puts more units up, or takes free ones away.
+func (l *Listing) adjust(units int64) {
+	l.Stock += units
+	l.Available += units
+	l.Lowest = min(l.Lowest+max(units, 0), l.Available)
 }

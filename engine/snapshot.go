@@ -251,7 +251,7 @@ func (w *writer) listing(l *Listing) {
 	w.uint(uint64(l.Session))
 	w.listingSpec(&l.ListingSpec)
 	w.string(l.Currency)
-	for _, v := range [...]int64{l.Stock, l.Available, l.Held, l.Paid, l.Released, l.Shoppers} {
+	for _, v := range [...]int64{l.Stock, l.Available, l.Held, l.Paid, l.Released, l.Lowest, l.Shoppers} {
 		w.int(v)
 	}
 	w.bool(l.Frozen)
@@ -433,7 +433,7 @@ func (s *State) readSession(r *reader) {
 
 func (s *State) readListing(r *reader) {
 	l := &Listing{Handle: ListingHandle(len(s.listings) + 1), Session: SessionHandle(r.uint32()), ListingSpec: r.listingSpec(), Currency: r.string(MaxIDBytes)}
-	for _, v := range [...]*int64{&l.Stock, &l.Available, &l.Held, &l.Paid, &l.Released, &l.Shoppers} {
+	for _, v := range [...]*int64{&l.Stock, &l.Available, &l.Held, &l.Paid, &l.Released, &l.Lowest, &l.Shoppers} {
 		*v = r.int()
 	}
 	l.Frozen = r.bool()
