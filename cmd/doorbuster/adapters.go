@@ -28,13 +28,14 @@ func (c *connecting) EpochClosed() {
 	c.group.EpochClosed()
 }
 
-// clusterView shows the cluster's node to the operations API.
-type clusterView struct{ node *cluster.Node }
+// clusterView shows the cluster's node to the operations API, which is made
+// before it but asks only after.
+type clusterView struct{ *node }
 
-func (v clusterView) Ready() error { return v.node.Ready() }
+func (v clusterView) Ready() error { return v.cluster.Ready() }
 
 func (v clusterView) Status() httpapi.ClusterStatus {
-	s := v.node.Status()
+	s := v.cluster.Status()
 	return httpapi.ClusterStatus{Leader: s.Leader, Term: uint64(s.Term), Epoch: uint64(s.Epoch), Nodes: []httpapi.NodeStatus{{
 		ID: s.NodeID, Zone: s.Zone, Role: s.Role, Reachable: true, AppliedIndex: uint64(s.AppliedIndex), LastIndex: uint64(s.LastIndex),
 	}}}
@@ -42,7 +43,7 @@ func (v clusterView) Status() httpapi.ClusterStatus {
 
 func newAdmin(n *node, k keys) (*httpapi.AdminServer, error) {
 	return httpapi.NewAdmin(httpapi.AdminConfig{
-		Operator: n.group, Cluster: clusterView{n.cluster}, ParsePlan: parsePlan,
+		Operator: n.group, Cluster: clusterView{n}, ParsePlan: parsePlan,
 		Dev: n.cfg.Dev, Tokens: k.ops, OpenMetrics: n.cfg.OpenMetrics, Logger: n.logger, Registerer: n.metrics, Gatherer: n.metrics,
 	})
 }

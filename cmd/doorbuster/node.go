@@ -31,8 +31,9 @@ type node struct {
 	fatal                          chan error
 }
 
-// openNode opens the rooms in order: addresses first, for they cost nothing to
-// give back, then the log and the state, then the doors. ready is awaited by run.
+// openNode opens the rooms in order: addresses and doors first, for they cost
+// nothing to give back, then the log and the state; only then are the doors
+// opened. Whether the node is ready is for the caller to await.
 func openNode(cfg Config, logger *slog.Logger) (_ *node, err error) {
 	n := &node{cfg: cfg, logger: logger, metrics: prometheus.NewRegistry(), served: make(chan error, 2), fatal: make(chan error, 1)}
 	defer func() {
@@ -50,24 +51,46 @@ func openNode(cfg Config, logger *slog.Logger) (_ *node, err error) {
 	if n.adminListener, err = net.Listen("tcp", cfg.Admin); err != nil {
 		return nil, listenError("operators", "--admin", cfg.Admin, err)
 	}
+	if err := n.makeDoors(keys); err != nil {
+		return nil, err
+	}
 	if err := n.openRooms(); err != nil {
 		return nil, err
 	}
-	return n, n.openDoors(keys)
+	n.openDoors()
+	return n, nil
 }
 
 func listenError(who, flag, addr string, err error) error {
 	return fmt.Errorf("can't listen for %s on %s (%s): %w", who, addr, flag, err)
 }
 
-func (n *node) openRooms() (err error) {
-	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	fsync := newFsyncHistogram(n.metrics)
+// makeDoors makes all that a mistake in the configuration can spoil, before
+// anything is touched on disk.
+func (n *node) makeDoors(keys keys) (err error) {
 	ac := actors.DefaultConfig()
 	ac.Logger, ac.WaitingDepth, ac.GrabTimeout = n.logger, n.cfg.WaitingDepth, n.cfg.GrabTimeout
 	if n.group, err = actors.New(ac); err != nil {
 		return err
 	}
+	if n.shoppers, err = httpapi.NewShopper(httpapi.ShopperConfig{
+		Seller: n.group, Dev: n.cfg.Dev, Tokens: keys.shopper, Limits: n.cfg.limits(), Logger: n.logger, Registerer: n.metrics,
+	}); err != nil {
+		return err
+	}
+	n.admin, err = newAdmin(n, keys)
+	return err
+}
+
+// openDoors begins to answer.
+func (n *node) openDoors() {
+	go func() { n.served <- n.shoppers.Serve(n.shopperListener) }()
+	go func() { n.served <- n.admin.Serve(n.adminListener) }()
+}
+
+func (n *node) openRooms() (err error) {
+	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	fsync := newFsyncHistogram(n.metrics)
 	cc := cluster.DefaultConfig(n.cfg.Data)
 	cc.NodeID, cc.Zone, cc.SnapshotBytes, cc.Logger = n.cfg.Node, n.cfg.Zone, n.cfg.SnapshotBytes, n.logger
 	cc.ObserveSync = fsync
@@ -89,20 +112,6 @@ func (n *node) openRooms() (err error) {
 	return nil
 }
 
-func (n *node) openDoors(keys keys) (err error) {
-	if n.shoppers, err = httpapi.NewShopper(httpapi.ShopperConfig{
-		Seller: n.group, Dev: n.cfg.Dev, Tokens: keys.shopper, Limits: n.cfg.limits(), Logger: n.logger, Registerer: n.metrics,
-	}); err != nil {
-		return err
-	}
-	if n.admin, err = newAdmin(n, keys); err != nil {
-		return err
-	}
-	go func() { n.served <- n.shoppers.Serve(n.shopperListener) }()
-	go func() { n.served <- n.admin.Serve(n.adminListener) }()
-	return nil
-}
-
 // closePatience is how long what is in flight has to be answered. It is more than
 // a request has to arrive, and more than the five seconds after which both
 // servers count a connection that never sent a byte as idle.
@@ -115,26 +124,18 @@ func (n *node) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, closePatience)
 	defer cancel()
 	doors := make(chan error, 2)
-	go func() {
-		switch {
-		case n.shoppers != nil:
-			doors <- n.shoppers.Shutdown(ctx)
-		case n.shopperListener != nil:
-			doors <- n.shopperListener.Close()
-		default:
-			doors <- nil
+	shut := func(door interface{ Shutdown(context.Context) error }, made bool, ln net.Listener) {
+		var err error
+		if made {
+			err = door.Shutdown(ctx)
 		}
-	}()
-	go func() {
-		switch {
-		case n.admin != nil:
-			doors <- n.admin.Shutdown(ctx)
-		case n.adminListener != nil:
-			doors <- n.adminListener.Close()
-		default:
-			doors <- nil
+		if ln != nil {
+			_ = ln.Close() // closed already, unless nothing was served yet
 		}
-	}()
+		doors <- err
+	}
+	go shut(n.shoppers, n.shoppers != nil, n.shopperListener)
+	go shut(n.admin, n.admin != nil, n.adminListener)
 	var errs []error
 	for range cap(doors) {
 		if err := <-doors; errors.Is(err, context.DeadlineExceeded) {

@@ -483,32 +483,35 @@ func (l *logBook) String() string {
 	return l.text.String()
 }
 
-func (l *logBook) find(part string) (line string, next <-chan struct{}) {
+// find gives the first line that has one of parts in it.
+func (l *logBook) find(parts ...string) (line string, next <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, line := range strings.SplitAfter(l.text.String(), "\n") {
-		if strings.Contains(line, part) && strings.HasSuffix(line, "\n") {
-			return line, nil
+		for _, part := range parts {
+			if strings.Contains(line, part) && strings.HasSuffix(line, "\n") {
+				return line, nil
+			}
 		}
 	}
 	return "", l.wrote
 }
 
-// await gives the first line with part in it.
-func (l *logBook) await(t *testing.T, exit <-chan int, part string) string {
+// await waits for what find finds, unless the node ends before.
+func (l *logBook) await(t *testing.T, exit <-chan int, parts ...string) string {
 	t.Helper()
 	tooLate := time.After(patience)
 	for {
-		line, next := l.find(part)
+		line, next := l.find(parts...)
 		if line != "" {
 			return line
 		}
 		select {
 		case <-next:
 		case status := <-exit:
-			t.Fatalf("the node ended with status %d before it said %s:\n%s", status, part, l)
+			t.Fatalf("the node ended with status %d before it said %q:\n%s", status, parts, l)
 		case <-tooLate:
-			t.Fatalf("the node never said %s:\n%s", part, l)
+			t.Fatalf("the node never said %q:\n%s", parts, l)
 		}
 	}
 }

@@ -1,0 +1,289 @@
+package main
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"doorbuster/cluster"
+	"doorbuster/engine"
+)
+
+// refuses expects that dir is not served, with words that say why, and that
+// nothing in it changes.
+func refuses(t *testing.T, dir, why string, more ...string) {
+	t.Helper()
+	before := contentsOf(t, filepath.Dir(dir))
+	status, _, errs := runTool(t, "", serveArgs(dir, more...)...)
+	if status != 1 || !strings.Contains(errs, why) || !strings.Contains(errs, dir) {
+		t.Errorf("status %d, not %q: %s", status, why, errs)
+	}
+	unchanged(t, filepath.Dir(dir), before)
+}
+
+func TestDirectoryOfANewerBuild(t *testing.T) {
+	t.Parallel()
+	dir, _ := soldShop(t, 1)
+	edit(t, filepath.Join(dir, "VERSION"), func([]byte) []byte { return []byte(`{"format":99,"node":"n1","new":true}`) })
+	refuses(t, dir, "newer build (format 99, this build knows 1)")
+}
+
+// A log can be newer than its directory says, where a newer build was killed.
+func TestSegmentOfANewerBuild(t *testing.T) {
+	t.Parallel()
+	dir, _ := soldShop(t, 1)
+	segment := segmentOf(t, dir)
+	edit(t, segment, func(b []byte) []byte {
+		binary.LittleEndian.PutUint16(b[8:], 7)
+		binary.LittleEndian.PutUint32(b[28:], crc32.Checksum(b[:28], crc32.MakeTable(crc32.Castagnoli)))
+		return b
+	})
+	before := contentsOf(t, dir)
+	for _, args := range [][]string{serveArgs(dir), {"wal", "verify", dir}} {
+		status, _, errs := runTool(t, "", args...)
+		if status != 1 || !strings.Contains(errs, filepath.Base(segment)+" was written by format 7; this build reads up to 1") {
+			t.Errorf("%v: status %d: %s", args, status, errs)
+		}
+	}
+	unchanged(t, dir, before)
+}
+
+func TestDirectoryOfAnotherNode(t *testing.T) {
+	t.Parallel()
+	dir, _ := soldShop(t, 1)
+	refuses(t, dir, `it belongs to node "n1", this is node "n2"`, "--node", "n2")
+}
+
+func TestDirectoryOfSomethingElse(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	if err := os.WriteFile(filepath.Join(home, "thesis.txt"), []byte("chapter one"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refuses(t, home, "no data directory")
+	refuses(t, filepath.Join(home, "thesis.txt"), "not a directory")
+}
+
+func TestDamagedVersion(t *testing.T) {
+	t.Parallel()
+	dir, _ := soldShop(t, 1)
+	for _, text := range []string{"", "{", "1\n"} {
+		edit(t, filepath.Join(dir, "VERSION"), func([]byte) []byte { return []byte(text) })
+		refuses(t, dir, "VERSION")
+	}
+}
+
+func TestDirectoryInUse(t *testing.T) {
+	t.Parallel()
+	s := spawnShop(t, t.TempDir())
+	s.apply(masks(3))
+	alice := s.mustGrant("alice", "k", mask)
+	refuses(t, s.dir, "another process uses it (pid ")
+	if again := s.mustGrant("alice", "k", mask); again != alice {
+		t.Errorf("%+v, not %+v", again, alice)
+	}
+	s.stop()
+	s.reopen().stillThere(map[string]order{"alice": alice})
+}
+
+// The rights are another user's: the process is made that user, for root may
+// write anywhere.
+func TestDirectoryWithoutRights(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("only root can start a process as somebody else")
+	}
+	// Somewhere that everybody may go, with a copy of the program.
+	base, err := os.MkdirTemp("", "doorbuster")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(base); err != nil {
+			t.Error(err)
+		}
+	})
+	for path := base; path != "/"; path = filepath.Dir(path) {
+		if info, err := os.Stat(path); path != base && (err != nil || info.Mode()&0o001 == 0) {
+			t.Skipf("%s is closed to others", path)
+		}
+	}
+	program, dir := filepath.Join(base, "program"), filepath.Join(base, "data")
+	sold, _ := soldShop(t, 1)
+	self, err := os.Executable()
+	if err == nil {
+		err = errors.Join(os.Chmod(base, 0o755), copyFile(self, program), os.CopyFS(dir, os.DirFS(sold)))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, dir string
+		mode      os.FileMode
+	}{
+		{"another's", dir, 0o700},
+		{"another's to read", dir, 0o755},
+		{"can't be made here", filepath.Join(base, "new"), 0o755},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if err := os.Chmod(dir, c.mode); err != nil {
+				t.Fatal(err)
+			}
+			before := contentsOf(t, base)
+			s := &shop{t: t, logs: newLogBook()}
+			p := process(t, serveArgs(c.dir)...)
+			p.Path, p.Dir = program, "/"
+			p.SysProcAttr.Credential = &syscall.Credential{Uid: 65534, Gid: 65534, NoSetGroups: true}
+			s.start(p)
+			if status := s.wait(); status != 1 || !strings.Contains(s.logs.String(), "the data directory can't be used: "+c.dir) || !strings.Contains(s.logs.String(), "permission denied") {
+				t.Errorf("status %d: %s", status, s.logs)
+			}
+			unchanged(t, base, before)
+		})
+	}
+}
+
+func copyFile(from, to string) error {
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, b, 0o755)
+}
+
+// A disk that is full ends the node, in words; what was told is on the disk, and
+// the node goes on once there is room.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("only root can mount a small disk")
+	}
+	disk := t.TempDir()
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=3m"); err != nil {
+		t.Skipf("can't mount a small disk: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(disk, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	dir, ballast := filepath.Join(disk, "data"), filepath.Join(disk, "ballast")
+	s := spawnShop(t, dir)
+	s.apply(masks(1_000_000, "admission_multiple: 0"))
+	if err := fill(ballast); err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]order{}
+	for _, mine := range crowd(8, func(i int) map[string]order {
+		mine := map[string]order{}
+		for n := 0; ; n++ {
+			shopper := fmt.Sprintf("s%d-%d", i, n)
+			a, err := s.tryGrab(shopper, "k", mask)
+			if err != nil || a.Code != "granted" {
+				return mine
+			}
+			mine[shopper] = a.Order
+			// Long addresses fill the disk sooner.
+			a, err = s.request("PUT", s.http+"/v1/orders/"+a.Order.OrderNo+"/receiver",
+				fmt.Sprintf(`{"name":%[1]q,"phone":%[1]q,"address":%[1]q}`, strings.Repeat("x", engine.MaxTextBytes)), "X-Shopper-Id", shopper)
+			if err != nil || a.Status != 200 {
+				return mine
+			}
+		}
+	}) {
+		for shopper, o := range mine {
+			told[shopper] = o
+		}
+	}
+	if status := s.wait(); status != 1 || !strings.Contains(s.logs.String(), "disk full; free some space and start again") {
+		t.Errorf("status %d: %s", status, s.logs)
+	}
+	if len(told) == 0 {
+		t.Error("nothing was sold before the disk was full")
+	}
+
+	// Still full, but for what a small entry takes: it serves and ends in the
+	// same way, or says at once why it does not, and is none the worse for it.
+	again := &shop{t: t, dir: dir, logs: newLogBook()}
+	again.start(process(t, serveArgs(dir)...))
+	again.logs.await(t, nil, "no space left on device", `"msg":"serving"`)
+	again.child.Process.Kill()
+	again.wait()
+
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	s = openShop(t, dir)
+	s.stillThere(told)
+	if c := s.counts(mask); c.Held < int64(len(told)) {
+		t.Errorf("%d were told: %+v", len(told), c)
+	}
+	s.mustGrant("late", "", mask)
+	s.stop()
+	if status, out, errs := runTool(t, "", "wal", "verify", dir); status != 0 {
+		t.Errorf("%d %s%s", status, out, errs)
+	}
+}
+
+// fill takes all the room on a disk.
+func fill(path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for block := make([]byte, 4096); ; {
+		if _, err := f.Write(block); err != nil {
+			return nil
+		}
+	}
+}
+
+// A node that can't open its doors has touched nothing.
+func TestNothingIsMadeBeforeTheDoors(t *testing.T) {
+	t.Parallel()
+	s := openShop(t, t.TempDir())
+	dir := filepath.Join(t.TempDir(), "data")
+	for name, args := range map[string][]string{
+		"--http":  {"serve", "--dev", "--data", dir, "--http", strings.TrimPrefix(s.http, "http://"), "--admin", "127.0.0.1:0"},
+		"--admin": {"serve", "--dev", "--data", dir, "--http", "127.0.0.1:0", "--admin", s.admin},
+	} {
+		status, _, errs := runTool(t, "", args...)
+		if status != 1 || !strings.Contains(errs, name) || !strings.Contains(errs, "address already in use") {
+			t.Errorf("%s: status %d: %s", name, status, errs)
+		}
+	}
+	short, long, missing := planFile(t, "tiny"), planFile(t, strings.Repeat("k", 48)+"\n"), filepath.Join(t.TempDir(), "none")
+	for _, c := range []struct{ shopper, ops, want string }{
+		{short, long, "4 bytes; it must have at least 32"}, {long, short, "4 bytes; it must have at least 32"},
+		{long, long, "must not share a secret"}, {missing, long, "no such file"},
+	} {
+		status, _, errs := runTool(t, "", "serve", "--data", dir, "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--shopper-key-file", c.shopper, "--ops-key-file", c.ops)
+		if status != 1 || !strings.Contains(errs, c.want) || strings.Contains(errs, "tiny") || strings.Contains(errs, "kkkk") {
+			t.Errorf("status %d, not %q: %s", status, c.want, errs)
+		}
+	}
+	if _, err := os.Stat(cluster.WALDir(dir)); err == nil {
+		t.Error("a data directory was made")
+	}
+}
+
+// A hold on the directory ends with the process, however that ends.
+func TestLockEndsWithTheProcess(t *testing.T) {
+	t.Parallel()
+	s := spawnShop(t, t.TempDir())
+	s.child.Process.Kill()
+	s.wait()
+	start := time.Now()
+	s.reopen()
+	if took := time.Since(start); took > patience/2 {
+		t.Errorf("it took %s", took)
+	}
+}
