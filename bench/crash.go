@@ -28,6 +28,8 @@ type LogReport struct {
 	Bytes   int64  `json:"bytes"`
 	Records uint64 `json:"records"`
 	Torn    string `json:"torn,omitempty"` // what the next start will cut off; "" for a clean end
+	// HalfSnapshots is how many snapshots lie beside it that were being written.
+	HalfSnapshots int `json:"half_snapshots,omitempty"`
 }
 
 // CrashConfig says how a node is to be killed, how often and under which load.
@@ -43,6 +45,9 @@ type CrashConfig struct {
 	// VerifyLog reads the stopped node's log without changing it. An error is
 	// damage that a crash can't explain.
 	VerifyLog func() (LogReport, error) `json:"-"`
+	// AwaitSnapshot waits until the running node begins to write a snapshot, or
+	// ctx ends. nil: no kill is aimed at snapshots.
+	AwaitSnapshot func(ctx context.Context) `json:"-"`
 
 	// Rounds of load, kill, restart and check. Default 50.
 	Rounds int `json:"rounds"`
@@ -70,8 +75,9 @@ type CrashConfig struct {
 	// PayWithin is the time to pay of the listing whose units expire during the
 	// run and sell again, 1 s to 1 m. Default 1 s. The others' is an hour.
 	PayWithin time.Duration `json:"pay_within_ns"`
-	// SmallSnapshotBytes is what every other start gets as snapshotBytes. Default
-	// 1 MiB; 0 leaves all at the node's default.
+	// SmallSnapshotBytes is what one start in ten gets as snapshotBytes, and each
+	// whose snapshot a kill waits for. Default 1 MiB; 0 leaves all at the node's
+	// default.
 	SmallSnapshotBytes int64 `json:"small_snapshot_bytes"`
 	// KeysAgain is how many of the orders told so far are asked for again with
 	// their keys in each round's check. Default 500.
@@ -217,33 +223,38 @@ type kill struct {
 	after         time.Duration // from the start of the load; after another kill, from the start of the process
 	down          time.Duration // before the next start
 	snapshotBytes int64         // of the next start
+	atSnapshot    bool          // as soon as a snapshot has begun, if that is before after
 }
 
 // killsOf derives a round's deaths from the seed: mostly one, under load;
-// sometimes another while the node recovers, or soon after.
+// sometimes another while the node recovers, or writes a snapshot, or soon after.
 func (c *CrashConfig) killsOf(round int) []kill {
 	d := dice(c.Seed ^ 0x6b696c6c)
 	d = dice(d.next() ^ uint64(round)*0x9e3779b97f4a7c15)
-	after := c.KillAfter + d.upTo(c.KillBefore-c.KillAfter)
+	after, atSnapshot := c.KillAfter+d.upTo(c.KillBefore-c.KillAfter), false
 	var all []kill
 	for {
-		k := kill{after: after}
+		k := kill{after: after, atSnapshot: atSnapshot}
 		if d.share() < 0.25 {
 			// Long enough for holds to run out meanwhile.
 			k.down = d.upTo(c.PayWithin * 3 / 2)
 		}
-		if d.share() < 0.5 {
+		if d.share() < 0.1 { // seldom, or nothing is left to write when a kill waits for it
 			k.snapshotBytes = c.SmallSnapshotBytes
 		}
-		all = append(all, k)
-		switch again := d.share(); {
+		again := d.share()
+		switch atSnapshot = false; {
 		case again < 0.25: // a process takes some 10 ms to start and 60 more to lead
 			after = d.upTo(100 * time.Millisecond)
-		case again < 0.45:
+		case again < 0.4:
 			after = d.upTo(c.LoadTime)
+		case again < 0.6 && c.AwaitSnapshot != nil && c.SmallSnapshotBytes > 0:
+			// A node looks once a second whether a snapshot is due.
+			after, atSnapshot, k.snapshotBytes = 1500*time.Millisecond, true, c.SmallSnapshotBytes
 		default:
-			return all
+			return append(all, k)
 		}
+		all = append(all, k)
 		if len(all) == 4 {
 			return all
 		}

@@ -300,7 +300,8 @@ func TestCrashWithoutANode(t *testing.T) {
 func TestKillsFollowTheSeed(t *testing.T) {
 	c := DefaultCrashConfig()
 	c.Seed = 5
-	again, down, small := 0, 0, 0
+	c.AwaitSnapshot = func(context.Context) {}
+	again, down, small, aimed := 0, 0, 0, 0
 	for round := range 200 {
 		kills := c.killsOf(round)
 		if fmt.Sprint(kills) != fmt.Sprint(c.killsOf(round)) {
@@ -312,7 +313,13 @@ func TestKillsFollowTheSeed(t *testing.T) {
 		if len(kills) > 1 {
 			again++
 		}
-		for _, k := range kills {
+		for i, k := range kills {
+			if k.atSnapshot {
+				aimed++
+				if kills[i-1].snapshotBytes == 0 {
+					t.Errorf("round %d waits for a snapshot that won't come", round)
+				}
+			}
 			if k.down > 0 {
 				down++
 			}
@@ -321,7 +328,7 @@ func TestKillsFollowTheSeed(t *testing.T) {
 			}
 		}
 	}
-	if again < 40 || down < 20 || small < 60 {
-		t.Errorf("killed again %d, kept down %d, small snapshots %d", again, down, small)
+	if again < 40 || down < 20 || small < 40 || aimed < 20 {
+		t.Errorf("killed again %d, kept down %d, small snapshots %d, aimed at them %d", again, down, small, aimed)
 	}
 }

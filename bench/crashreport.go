@@ -19,6 +19,7 @@ type CrashReport struct {
 	Starts          int   `json:"starts"`
 	Kills           int   `json:"kills"`
 	KillsRecovering int   `json:"kills_recovering"` // of them, before the node was ready again
+	KillsSnapshot   int   `json:"kills_snapshot"`   // of them, in the middle of a snapshot
 	TornTails       int   `json:"torn_tails"`       // logs that ended in half a batch
 	Grabs           int64 `json:"grabs"`            // asks, those of shoppers who come again too
 	Orders          int64 `json:"orders"`           // distinct orders told
@@ -117,7 +118,8 @@ func (p *CrashReport) WriteTable(out io.Writer) error {
 	if p.Interrupted {
 		put("\tinterrupted\n")
 	}
-	put("KILLS\t%d, %d of them before the node was ready again; %d left a torn end\n", p.Kills, p.KillsRecovering, p.TornTails)
+	put("KILLS\t%d, %d of them before the node was ready again, %d in the middle of a snapshot; %d left a torn end\n",
+		p.Kills, p.KillsRecovering, p.KillsSnapshot, p.TornTails)
 	put("ORDERS\t%d told in %d grabs, %d paid, %d cancelled by the shopper\n", p.Orders, p.Grabs, p.Paid, p.Cancelled)
 	put("LOST\t%d answers to grabs, %d of them a yes\n", p.Lost, p.LostYes)
 	put("CHECKED\t%d orders looked up, %d keys asked again, %d orders asked for during kills\n\n", p.LookedUp, p.KeysAsked, p.Looks)

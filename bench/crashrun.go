@@ -229,12 +229,7 @@ func (t *crashTest) fillUp(ctx context.Context) error {
 func (t *crashTest) killAll(ctx context.Context, kills []kill, since time.Time) error {
 	sins := t.crowd.sins
 	for i, k := range kills {
-		at := time.NewTimer(time.Until(since.Add(k.after)))
-		select {
-		case <-at.C:
-		case <-t.node.Ended: // Kill will say why
-			at.Stop()
-		}
+		t.awaitInstant(ctx, k, since)
 		recovering := i > 0 && !t.isReady()
 		t.line.KilledMS = append(t.line.KilledMS, millis(time.Since(since)))
 		if t.killedAt.IsZero() {
@@ -255,6 +250,9 @@ func (t *crashTest) killAll(ctx context.Context, kills []kill, since time.Time) 
 			return err
 		}
 		t.line.LogBytes, t.line.LogRecords = log.Bytes, log.Records
+		if log.HalfSnapshots > 0 {
+			t.report.KillsSnapshot++
+		}
 		if log.Torn != "" {
 			t.line.Torn = append(t.line.Torn, log.Torn)
 			t.report.TornTails++
@@ -278,6 +276,25 @@ func (t *crashTest) killAll(ctx context.Context, kills []kill, since time.Time) 
 		}
 	}
 	return nil
+}
+
+// awaitInstant waits until a kill is due. If the node ends before, the kill will
+// say why.
+func (t *crashTest) awaitInstant(ctx context.Context, k kill, since time.Time) {
+	ctx, cancel := context.WithDeadline(ctx, since.Add(k.after))
+	defer cancel()
+	go func() {
+		select {
+		case <-t.node.Ended:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	if k.atSnapshot {
+		t.cfg.AwaitSnapshot(ctx)
+		return
+	}
+	<-ctx.Done()
 }
 
 // isReady asks once.

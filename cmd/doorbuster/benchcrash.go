@@ -51,6 +51,7 @@ run unless --keep. What the node logs goes to a file beside it, DIR.log.`,
 			cfg.Progress = c.ErrOrStderr()
 			v := victim{data: data}
 			cfg.StartNode, cfg.ApplyPlan, cfg.VerifyLog = v.start, applyPlanTo, v.verifyLog
+			cfg.AwaitSnapshot = v.awaitSnapshot
 			if err := cfg.Validate(); err != nil {
 				return usageError{err}
 			}
@@ -104,7 +105,7 @@ run unless --keep. What the node logs goes to a file beside it, DIR.log.`,
 	f.DurationVar(&cfg.KillAfter, "kill-after", cfg.KillAfter, "earliest instant of a round's first kill")
 	f.DurationVar(&cfg.KillBefore, "kill-before", cfg.KillBefore, "latest instant of it")
 	f.DurationVar(&cfg.PayWithin, "pay-within", cfg.PayWithin, "time to pay of the listing whose units expire and sell again")
-	f.Int64Var(&cfg.SmallSnapshotBytes, "small-snapshot-bytes", cfg.SmallSnapshotBytes, "--snapshot-bytes of every other start; 0 leaves them at the default")
+	f.Int64Var(&cfg.SmallSnapshotBytes, "small-snapshot-bytes", cfg.SmallSnapshotBytes, "--snapshot-bytes of some starts, whose snapshots are then aimed at; 0 leaves all at the default")
 	f.DurationVar(&cfg.ReadyWithin, "ready-within", cfg.ReadyWithin, "longest that a start may take")
 	f.StringVar(&data, "data", "", "data `directory` for the node, kept; none makes a temporary one")
 	f.BoolVar(&keep, "keep", false, "keep the temporary directory after a good run too")
@@ -241,9 +242,38 @@ func (v *victim) lastWords() string {
 
 func (v *victim) verifyLog() (bench.LogReport, error) {
 	r, err := wal.Verify(vfs.OS(), cluster.WALDir(v.data))
-	report := bench.LogReport{Bytes: r.Bytes, Records: r.Records}
+	report := bench.LogReport{Bytes: r.Bytes, Records: r.Records, HalfSnapshots: v.halfSnapshots()}
 	if r.Torn != nil {
 		report.Torn = r.Torn.String()
 	}
 	return report, err
+}
+
+// halfSnapshots counts the snapshots that are being written, or were when the
+// node was killed.
+func (v *victim) halfSnapshots() (n int) {
+	found, _ := os.ReadDir(cluster.SnapshotsDir(v.data)) // there is none before the first start
+	for _, entry := range found {
+		if filepath.Ext(entry.Name()) == ".tmp" {
+			n++
+		}
+	}
+	return n
+}
+
+// awaitSnapshot looks for one that has begun, often enough to see one that takes
+// some milliseconds.
+func (v *victim) awaitSnapshot(ctx context.Context) {
+	every := time.NewTicker(200 * time.Microsecond)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		}
+		if v.halfSnapshots() > 0 {
+			return
+		}
+	}
 }
