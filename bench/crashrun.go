@@ -283,9 +283,10 @@ func (t *crashTest) killAll(ctx context.Context, kills []kill, since time.Time) 
 func (t *crashTest) awaitInstant(ctx context.Context, k kill, since time.Time) {
 	ctx, cancel := context.WithDeadline(ctx, since.Add(k.after))
 	defer cancel()
+	ended := t.node.Ended
 	go func() {
 		select {
-		case <-t.node.Ended:
+		case <-ended:
 			cancel()
 		case <-ctx.Done():
 		}

@@ -1,11 +1,14 @@
 // Package bench sends crowds at a shop and judges what came of it.
 //
-// It holds three workloads:
+// It holds four workloads:
 //
 //   - [Rush]: many distinct shoppers on one or several listings over HTTP, with
 //     double clicks, payments, cancellations and shoppers who come back. It ends
 //     with a verdict: what every shopper was told, held against the shop's own
 //     counts and orders. Speed without that verdict means nothing.
+//   - [Crash]: rounds of the same load on a node in a process of its own that is
+//     killed and restarted; whatever anybody was ever told is held against what
+//     the node still knows.
 //   - [Decide]: durable decisions a second in process, without HTTP.
 //   - [HTTPRatios]: the refused and the granted path against a bare handler,
 //     interleaved in one run. Absolute figures move with the machine; the ratios
@@ -25,6 +28,6 @@
 //   - A report carries all the settings of its run.
 //
 // Start reading at [RushConfig] and [Rush]; witness.go keeps what shoppers were
-// told, verdict.go judges it. The package uses the shop through its outside
-// contract only and imports no other room.
+// told, verdict.go judges it; [Crash] kills the node in between. The package
+// uses the shop through its outside contract only and imports no other room.
 package bench
