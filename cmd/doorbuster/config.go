@@ -94,7 +94,9 @@ func loadConfig(flags *pflag.FlagSet) (cfg Config, err error) {
 		}
 	}
 	if err := k.Load(env.Provider(".", env.Opt{Prefix: envPrefix, TransformFunc: func(name, value string) (string, any) {
-		if key := strings.ToLower(strings.TrimPrefix(name, envPrefix)); known[key] {
+		// One that is empty is taken as not set: that is how compose files and
+		// the like leave out what they have a variable for.
+		if key := strings.ToLower(strings.TrimPrefix(name, envPrefix)); known[key] && value != "" {
 			return key, value
 		}
 		return "", nil // other programs' variables, and DOORBUSTER_TOKEN

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -75,6 +76,7 @@ Try it:
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetHelpCommand(newHelpCommand(root))
 	root.AddCommand(newServeCommand(), newApplyCommand(), newBenchCommand(), newWALCommand(), newTokenCommand(), newVersionCommand())
 	return root
 }
@@ -84,4 +86,19 @@ func noArguments(c *cobra.Command, args []string) error {
 		return usageError{fmt.Errorf("unknown command or argument %q for %q", args[0], c.CommandPath())}
 	}
 	return nil
+}
+
+// newHelpCommand replaces cobra's, to which an unknown topic is no error.
+func newHelpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [command]",
+		Short: "Help about any command",
+		RunE: func(_ *cobra.Command, args []string) error {
+			found, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return usageError{fmt.Errorf("there is no command %q", strings.Join(args, " "))}
+			}
+			return found.Help()
+		},
+	}
 }

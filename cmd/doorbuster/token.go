@@ -30,9 +30,16 @@ provider makes them.`,
 			if !engine.ValidShopper(sub) {
 				return usageError{fmt.Errorf("--sub: %q is not 1 to %d printable characters without spaces", sub, engine.MaxShopperBytes)}
 			}
+			if ttl < time.Second {
+				return usageError{fmt.Errorf("--ttl: %s is under 1s", ttl)}
+			}
 			kind := httpapi.ShopperToken
-			if role != "" {
+			switch role {
+			case "":
+			case "viewer", "operator", "admin":
 				kind = httpapi.OpsToken
+			default:
+				return usageError{fmt.Errorf("--role: there is no %q; take viewer, operator or admin", role)}
 			}
 			secret, err := readKey(keyFile)
 			if err != nil {

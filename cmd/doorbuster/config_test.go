@@ -1,0 +1,283 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+)
+
+// noEnvironment hides what the machine may have set. Tests that read the
+// environment don't run beside others.
+func noEnvironment(t *testing.T) {
+	t.Helper()
+	for _, pair := range os.Environ() {
+		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, envPrefix) {
+			t.Setenv(name, "") // so that it comes back afterwards
+			os.Unsetenv(name)
+		}
+	}
+}
+
+func load(t *testing.T, args ...string) (Config, error) {
+	t.Helper()
+	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	addConfigFlags(flags)
+	if err := flags.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return loadConfig(flags)
+}
+
+func TestFlagsBeforeEnvironmentBeforeFile(t *testing.T) {
+	noEnvironment(t)
+	file := planFile(t, "data: /from/file\nzone: file\nnode: file\nwaiting_depth: 5\ndev: true\ngrab_timeout: 3s\n")
+	t.Setenv("DOORBUSTER_ZONE", "environment")
+	t.Setenv("DOORBUSTER_NODE", "environment")
+	t.Setenv("DOORBUSTER_WAITING_DEPTH", "6")
+	t.Setenv("DOORBUSTER_TOKEN", "none of a node's settings")
+	cfg, err := load(t, "--config", file, "--node", "flag")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Node != "flag" || cfg.Zone != "environment" || cfg.WaitingDepth != 6 || cfg.Data != "/from/file" || !cfg.Dev ||
+		cfg.GrabTimeout.String() != "3s" || cfg.HTTP != "127.0.0.1:8080" {
+		t.Errorf("%+v", cfg)
+	}
+	t.Setenv("DOORBUSTER_CONFIG", file)
+	if cfg, err = load(t); err != nil || cfg.Data != "/from/file" || cfg.Zone != "environment" {
+		t.Errorf("%v %+v", err, cfg)
+	}
+	// A flag that says what is the default anyway is still said.
+	if cfg, err = load(t, "--zone", "z1"); err != nil || cfg.Zone != "z1" {
+		t.Errorf("%v %+v", err, cfg)
+	}
+}
+
+// samples has a value other than the default for every setting.
+var samples = map[string]string{
+	"node": "n9", "zone": "z9", "data": "/d", "http": "127.0.0.1:9", "admin": "127.0.0.1:8", "dev": "true",
+	"shopper-key-file": "/s", "shopper-public-key-file": "/p", "ops-key-file": "/o", "open-metrics": "true",
+	"waiting-depth": "9", "grab-timeout": "9s", "snapshot-bytes": "9999999", "connections-per-ip": "9", "log-level": "warn", "log-format": "json",
+}
+
+func TestEverySettingInThreePlaces(t *testing.T) {
+	noEnvironment(t)
+	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	addConfigFlags(flags)
+	basis, err := load(t, "--data", "/x", "--dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Name == "config" {
+			return
+		}
+		t.Run(f.Name, func(t *testing.T) {
+			value, ok := samples[f.Name]
+			if !ok {
+				t.Fatal("no sample of this setting")
+			}
+			fixed := []string{"--dev", "--data=/x"}
+			if f.Name == "dev" {
+				fixed = []string{"--data=/x"}
+			} else if f.Name == "data" {
+				fixed = []string{"--dev"}
+			}
+			byFlag, err := load(t, append(fixed, "--"+f.Name+"="+value)...)
+			if err != nil || byFlag == basis && f.Name != "dev" {
+				t.Errorf("flag: %v %+v", err, byFlag)
+			}
+			key := keyOf(f.Name)
+			byFile, err := load(t, append(fixed, "--config", planFile(t, key+": "+value+"\n"))...)
+			if err != nil || byFile != byFlag {
+				t.Errorf("file: %v %+v, not %+v", err, byFile, byFlag)
+			}
+			t.Setenv(envPrefix+strings.ToUpper(key), value)
+			byEnvironment, err := load(t, fixed...)
+			if err != nil || byEnvironment != byFlag {
+				t.Errorf("environment: %v %+v, not %+v", err, byEnvironment, byFlag)
+			}
+		})
+	})
+}
+
+func TestBadConfig(t *testing.T) {
+	noEnvironment(t)
+	for name, c := range map[string]struct {
+		file   string
+		args   []string
+		status int
+		want   []string
+	}{
+		"unknown key":        {"dev: true\n\nhtpp: x\nlog_levle: y\n", nil, 1, []string{`:3: unknown key "htpp"`, `:4: unknown key "log_levle"`, "known are admin,"}},
+		"key twice":          {"dev: true\ndev: false\n", nil, 1, []string{":2:", "in line 1 already"}},
+		"a list for a value": {"node: [a, b]\n", nil, 1, []string{`:1: "node" takes a single value`}},
+		"no settings":        {"- a\n", nil, 1, []string{":1:"}},
+		"no YAML":            {"a: [\n", nil, 1, []string{"line 1"}},
+		"a word for a number": {"dev: true\nwaiting_depth: many\n", []string{"--data", "/x"}, 2,
+			[]string{"waiting_depth"}},
+		"everything at once": {"", []string{"--http", "8080", "--node", "a b", "--waiting-depth", "0", "--grab-timeout", "1ns", "--snapshot-bytes", "1", "--log-level", "loud", "--log-format", "xml"}, 2,
+			[]string{"no data directory", "http:", "node:", "waiting_depth:", "grab_timeout:", "snapshot_bytes:", "log_level:", "log_format:", "--shopper-key-file", "--ops-key-file"}},
+		"dev for everybody":  {"", []string{"--dev", "--data", "/x", "--http", "0.0.0.0:8080"}, 2, []string{"loopback only", `"0.0.0.0:8080"`}},
+		"dev for everybody ": {"", []string{"--dev", "--data", "/x", "--admin", ":8081"}, 2, []string{"loopback only", `":8081"`}},
+		"dev by name":        {"", []string{"--dev", "--data", "/x", "--http", "example.com:8080"}, 2, []string{"loopback only"}},
+		"no keys":            {"", []string{"--data", "/x"}, 2, []string{"shoppers need tokens", "operators need tokens"}},
+		"an argument":        {"", []string{"--dev", "--data", "/x", "now"}, 2, []string{`"now"`}},
+		"unknown flag":       {"", []string{"--dve"}, 2, []string{"unknown flag: --dve", "doorbuster serve --help"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := append([]string{"serve"}, c.args...)
+			if c.file != "" {
+				args = append(args, "--config", planFile(t, c.file))
+			}
+			status, out, errs := runTool(t, "", args...)
+			if status != c.status || out != "" {
+				t.Errorf("status %d, %q", status, out)
+			}
+			for _, part := range c.want {
+				if !strings.Contains(errs, part) {
+					t.Errorf("no %q in:\n%s", part, errs)
+				}
+			}
+		})
+	}
+	if status, _, errs := runTool(t, "", "serve", "--config", filepath.Join(t.TempDir(), "none")); status != 1 || !strings.Contains(errs, "no such file") {
+		t.Errorf("status %d: %s", status, errs)
+	}
+}
+
+// An empty variable is one that is not set, as orchestrators leave them.
+func TestEmptyVariable(t *testing.T) {
+	noEnvironment(t)
+	t.Setenv("DOORBUSTER_WAITING_DEPTH", "")
+	t.Setenv("DOORBUSTER_ZONE", "")
+	t.Setenv("DOORBUSTER_DEV", "")
+	if cfg, err := load(t, "--data", "/x", "--dev"); err != nil || cfg.WaitingDepth != 16_384 || cfg.Zone != "z1" {
+		t.Errorf("%v %+v", err, cfg)
+	}
+}
+
+// Help is for whoever asks: on standard output, with status 0, also by default.
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{nil, {"--help"}, {"serve", "--help"}, {"apply", "-h"}, {"wal"}, {"wal", "verify", "--help"}, {"bench", "rush", "--help"}, {"token", "--help"}, {"help", "wal", "dump"}, {"version"}} {
+		status, out, errs := runTool(t, "", args...)
+		if status != 0 || out == "" || errs != "" {
+			t.Errorf("%v: status %d, %q", args, status, errs)
+		}
+	}
+	for _, args := range [][]string{{"sreve"}, {"wal", "fix"}, {"wal", "verify"}, {"wal", "verify", "a", "b"}, {"token"}, {"apply"}, {"version", "x"}, {"help", "nothing"}, {"serve", "--data"}} {
+		status, out, errs := runTool(t, "", args...)
+		if status != 2 || out != "" || !strings.Contains(errs, "--help") {
+			t.Errorf("%v: status %d, %q, %q", args, status, out, errs)
+		}
+	}
+}
+
+// With keys, shoppers and operators are who their tokens say; what opens doors
+// stays out of the log.
+func TestTokensEndToEnd(t *testing.T) {
+	t.Parallel()
+	shopperSecret, opsSecret := strings.Repeat("shopper-secret-", 4), strings.Repeat("operator-secret-", 4)
+	shopperKey, opsKey := planFile(t, shopperSecret+"\n"), planFile(t, opsSecret)
+	mint := func(args ...string) string {
+		t.Helper()
+		status, out, errs := runTool(t, "", append([]string{"token"}, args...)...)
+		if status != 0 || errs != "" {
+			t.Fatalf("token %v: status %d, %s", args, status, errs)
+		}
+		return strings.TrimSpace(out)
+	}
+	s := runShop(t, []string{"serve", "--data", t.TempDir(), "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json", "--log-level", "debug",
+		"--shopper-key-file", shopperKey, "--ops-key-file", opsKey})
+	s.awaitServing()
+	alice := mint("--sub", "alice", "--key-file", shopperKey)
+	forged := mint("--sub", "alice", "--key-file", opsKey)
+	tokens := map[string]string{"alice's": alice, "forged": forged}
+	for _, role := range []string{"viewer", "operator", "admin"} {
+		tokens[role] = mint("--sub", "olga", "--role", role, "--key-file", opsKey)
+	}
+
+	// Operators first: without a role that may, there is no plan.
+	tokenFile := planFile(t, tokens["operator"]+"\n")
+	status, out, errs := runTool(t, masks(5), "apply", "-f", "-", "--admin", s.admin)
+	if status != 1 || !strings.Contains(errs, "401") || !strings.Contains(errs, "--token-file") {
+		t.Errorf("without a token: status %d, %s%s", status, out, errs)
+	}
+	if status, out, errs = runTool(t, masks(5), "apply", "-f", "-", "--admin", s.admin, "--token-file", tokenFile); status != 0 {
+		t.Fatalf("status %d, %s%s", status, out, errs)
+	}
+	for _, c := range []struct {
+		who, method, path string
+		status            int
+	}{
+		{"", "GET", "/admin/v1/sessions", 401}, {"alice's", "GET", "/admin/v1/sessions", 401}, {"forged", "GET", "/admin/v1/sessions", 401},
+		{"viewer", "GET", "/admin/v1/sessions", 200}, {"viewer", "POST", "/admin/v1/sessions/day/pause", 403},
+		{"operator", "POST", "/admin/v1/sessions/day/pause", 200}, {"admin", "POST", "/admin/v1/sessions/day/resume", 200},
+		{"", "GET", "/metrics", 401}, {"viewer", "GET", "/metrics", 200}, {"", "GET", "/livez", 200}, {"", "GET", "/readyz", 200},
+	} {
+		if s.token = tokens[c.who]; s.ops(c.method, c.path, "").Status != c.status {
+			t.Errorf("%s %s by %q is not %d", c.method, c.path, c.who, c.status)
+		}
+	}
+	s.token = tokens["viewer"]
+
+	for who, c := range map[string]struct {
+		header []string
+		status int
+	}{
+		"a token":            {[]string{"Authorization", "Bearer " + alice}, 200},
+		"nothing":            {nil, 401},
+		"only a name":        {[]string{"X-Shopper-Id", "alice"}, 401},
+		"a forged one":       {[]string{"Authorization", "Bearer " + forged}, 401},
+		"an operator's":      {[]string{"Authorization", "Bearer " + tokens["admin"]}, 401},
+		"one cut short":      {[]string{"Authorization", "Bearer " + alice[:len(alice)-3]}, 401},
+		"another scheme":     {[]string{"Authorization", "Basic " + alice}, 401},
+		"one that is no JWT": {[]string{"Authorization", "Bearer x"}, 401},
+	} {
+		a := s.do("POST", s.listingURL(mask)+"/grab", "", c.header...)
+		if a.Status != c.status || c.status == 401 && (a.Header.Get("WWW-Authenticate") == "" || a.Header.Get("Content-Type") != "application/problem+json") {
+			t.Errorf("%s: %d %s", who, a.Status, a.Body)
+		}
+		if c.status == 200 && a.Code != "granted" {
+			t.Errorf("%s: %s", who, a.Body)
+		}
+	}
+	s.expect(mask, 4, 1, 0)
+	if a := s.do("POST", s.http+"/v1/payments/callback", `{"order_no":"X","payment_id":"p","amount":100,"currency":"CNY"}`); a.Status != 403 {
+		t.Errorf("anybody may say that an order is paid: %d %s", a.Status, a.Body)
+	}
+	s.stop()
+	for name, secret := range map[string]string{"shoppers' secret": shopperSecret, "operators' secret": opsSecret, "a token": alice, "an operator's token": tokens["operator"], "the sub": "alice"} {
+		if strings.Contains(s.logs.String(), secret) {
+			t.Errorf("%s is in the log:\n%s", name, s.logs)
+		}
+	}
+}
+
+func TestTokenUsage(t *testing.T) {
+	t.Parallel()
+	key := planFile(t, strings.Repeat("k", 40))
+	for _, c := range []struct {
+		args   []string
+		status int
+		want   string
+	}{
+		{[]string{"--key-file", key}, 2, "--sub"},
+		{[]string{"--sub", "a b", "--key-file", key}, 2, "--sub"},
+		{[]string{"--sub", "a", "--key-file", planFile(t, "short")}, 1, "32"},
+		{[]string{"--sub", "a", "--key-file", filepath.Join(t.TempDir(), "none")}, 1, "no such file"},
+		{[]string{"--sub", "a", "--key-file", key, "--role", "king"}, 2, "king"},
+		{[]string{"--sub", "a", "--key-file", key, "--ttl", "-1h"}, 2, "-1h"},
+		{[]string{"--sub", "a", "--key-file", key, "--ttl", "soon"}, 2, "soon"},
+	} {
+		status, out, errs := runTool(t, "", append([]string{"token"}, c.args...)...)
+		if status != c.status || out != "" || !strings.Contains(errs, c.want) {
+			t.Errorf("%v: status %d, %s%s", c.args, status, out, fmt.Sprintf("%q", errs))
+		}
+	}
+}
