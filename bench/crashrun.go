@@ -70,6 +70,7 @@ type crashTest struct {
 
 	startedAt time.Time // of the process
 	killedAt  time.Time // zero while no outage lasts
+	halves    int       // snapshots half written when the node was last killed
 	// settled is each order's state when it was last looked up.
 	settled map[*told]string
 	// ready counts from the start of a process, outage from the kill before.
@@ -250,9 +251,10 @@ func (t *crashTest) killAll(ctx context.Context, kills []kill, since time.Time) 
 			return err
 		}
 		t.line.LogBytes, t.line.LogRecords = log.Bytes, log.Records
-		if log.HalfSnapshots > 0 {
+		if log.HalfSnapshots > t.halves { // else they are of an earlier kill: it takes a start to remove them
 			t.report.KillsSnapshot++
 		}
+		t.halves = log.HalfSnapshots
 		if log.Torn != "" {
 			t.line.Torn = append(t.line.Torn, log.Torn)
 			t.report.TornTails++
