@@ -397,6 +397,7 @@ type Stats struct {
 	FrozenListings int64 // alarms
 	Quarantined    int64 // listings now
 	Waiting        int64 // grabs inside now
+	Actors         int64 // listings whose actor has been needed
 }
 
 // Stats gives the counters.
@@ -404,6 +405,9 @@ func (g *Group) Stats() Stats {
 	s := Stats{Leads: g.leads.Load(), Epoch: engine.Epoch(g.epoch.Load()), Panics: g.panics.Load(), FrozenListings: g.frozen.Load()}
 	for _, gate := range g.catalogue.Load().byHandle {
 		s.Waiting += int64(gate.waiting.Load())
+		if gate.pid.Load() != nil {
+			s.Actors++
+		}
 		if gate.quarantined.Load() {
 			s.Quarantined++
 		}

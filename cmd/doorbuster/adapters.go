@@ -90,6 +90,7 @@ func registerGroup(to prometheus.Registerer, g *actors.Group, n *cluster.Node) {
 	gauge("wal_bytes", "Bytes of log on disk.", func() float64 { return float64(n.Status().WALBytes) })
 	gauge("wal_segments", "Segments of log on disk.", func() float64 { return float64(n.Status().WALSegments) })
 	gauge("grabs_waiting", "Grabs inside, parked or in flight.", func() float64 { return float64(g.Stats().Waiting) })
+	gauge("actors", "Listings whose actor has been needed since the start.", func() float64 { return float64(g.Stats().Actors) })
 	gauge("listings_quarantined", "ALARM if over 0: listings whose actor panicked too often.", func() float64 { return float64(g.Stats().Quarantined) })
 	counter("listings_frozen_total", "ALARM if it grows: listings frozen because their units no longer add up.", func() float64 { return float64(g.Stats().FrozenListings) })
 	counter("actor_panics_total", "Panics of SKU actors.", func() float64 { return float64(g.Stats().Panics) })

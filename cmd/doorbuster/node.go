@@ -113,8 +113,8 @@ func (n *node) openRooms() (err error) {
 }
 
 // closePatience is how long what is in flight has to be answered. It is more than
-// a request has to arrive, and more than the five seconds after which both
-// servers count a connection that never sent a byte as idle.
+// a request has to arrive, and more than what both servers wait for the first
+// byte of a connection before they count it as idle.
 const closePatience = 12 * time.Second
 
 // close shuts the doors, then the rooms, in reverse. What is in flight is
