@@ -409,12 +409,22 @@ func TestShownStockNeverRises(t *testing.T) {
 func TestPlansInOneBatch(t *testing.T) {
 	s := openShop(t, nil)
 	s.plan("day", nil, units("mask", 3))
-	release := s.log.holdEntries()
-	blocked := make(chan error, 1)
-	go func() { // keeps an entry in flight while the plans gather
-		_, err := s.AddStock(t.Context(), "ops", "day", "mask", 1, "")
-		blocked <- err
-	}()
+	release := sync.OnceFunc(s.log.holdEntries())
+	t.Cleanup(release)
+	sequence := func() uint64 {
+		s.batcher.mu.Lock()
+		defer s.batcher.mu.Unlock()
+		return s.batcher.sequence
+	}
+	blocked := make(chan error)
+	for range s.cfg.EntriesInFlight { // each in an entry of its own, so that the plans must gather
+		before := sequence()
+		go func() {
+			_, err := s.AddStock(t.Context(), "ops", "day", "mask", 1, "")
+			blocked <- err
+		}()
+		await(t, "an entry in flight", func() bool { return sequence() > before })
+	}
 	var wait sync.WaitGroup
 	for i := range 4 {
 		wait.Go(func() {
@@ -428,11 +438,13 @@ func TestPlansInOneBatch(t *testing.T) {
 	await(t, "the plans to gather", func() bool {
 		s.batcher.mu.Lock()
 		defer s.batcher.mu.Unlock()
-		return len(s.batcher.next.pending) >= 2
+		return len(s.batcher.next.pending) == 4
 	})
 	release()
 	wait.Wait()
-	if err := <-blocked; err != nil {
-		t.Error(err)
+	for range s.cfg.EntriesInFlight {
+		if err := <-blocked; err != nil {
+			t.Error(err)
+		}
 	}
 }
