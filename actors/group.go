@@ -35,8 +35,8 @@ type Config struct {
 	// CommandTimeout is the same for every other command. Default 5 s.
 	CommandTimeout time.Duration
 	// EntriesInFlight is how many log entries may be on their way at once.
-	// Default 2: one is written while the one before is applied. More makes
-	// batches smaller.
+	// Default 1: what comes meanwhile makes the next one larger. More pays where
+	// the log is far away, and makes entries smaller.
 	EntriesInFlight int
 	Logger          *slog.Logger
 	// Wall reads the wall clock. Default time.Now.
@@ -45,7 +45,7 @@ type Config struct {
 
 // DefaultConfig is what suits a node.
 func DefaultConfig() Config {
-	return Config{WaitingDepth: 16_384, GrabTimeout: 2 * time.Second, CommandTimeout: 5 * time.Second, EntriesInFlight: 2,
+	return Config{WaitingDepth: 16_384, GrabTimeout: 2 * time.Second, CommandTimeout: 5 * time.Second, EntriesInFlight: 1,
 		Logger: slog.Default(), Wall: time.Now}
 }
 
@@ -190,11 +190,15 @@ func (g *Group) Applied(s *engine.State, effects *engine.Effects) {
 	for i := range effects.Derived {
 		if e := &effects.Derived[i]; e.Kind == engine.ListingFroze {
 			g.frozen.Add(1)
-			f := c.gate(e.Listing).facts.Load()
-			g.logger.Error("ALARM: listing frozen: its units no longer add up; it sells nothing until it was looked into",
-				"session", f.session, "sku", f.sku, "log_index", uint64(effects.Index))
+			g.alarmFrozen(c.gate(e.Listing), effects.Index)
 		}
 	}
+}
+
+func (g *Group) alarmFrozen(frozen *gate, at engine.LogIndex) {
+	f := frozen.facts.Load()
+	g.logger.Error("ALARM: listing frozen: its units no longer add up; it sells nothing until it was looked into",
+		"session", f.session, "sku", f.sku, "log_index", uint64(at))
 }
 
 // Restored takes in a state that replaces all before it. Called like Applied.
@@ -214,6 +218,15 @@ func (g *Group) Restored(s *engine.State) {
 			c.gate(o.Listing).engaged.add(g.fingerprint([]byte(s.ShopperID(o.Shopper))))
 		}
 	}
+	// What froze before the snapshot is as alarming as what froze after it.
+	frozen := int64(0)
+	for _, l := range s.Listings() {
+		if l.Frozen {
+			frozen++
+			g.alarmFrozen(c.gate(l.Handle), s.LogIndex())
+		}
+	}
+	g.frozen.Store(max(frozen, g.frozen.Load()))
 	g.learnSecret(s)
 }
 

@@ -159,6 +159,7 @@ func newHelloCommand() *cobra.Command {
 					return err
 				}
 			}
+			useProcessors()
 			cfg := temporaryConfig(data)
 			n, err := openNode(cfg, cfg.newLogger(c.ErrOrStderr()))
 			if err != nil {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,6 +38,7 @@ id in "sub"), and so do operators (audience "doorbuster-ops", role "viewer",
 			if err != nil {
 				return err
 			}
+			useProcessors()
 			return serve(c.Context(), cfg, cfg.newLogger(c.ErrOrStderr()))
 		},
 	}
@@ -78,5 +81,15 @@ func serve(ctx context.Context, cfg Config, logger *slog.Logger) error {
 		case err := <-n.served:
 			return errors.Join(fmt.Errorf("a door closed by itself: %w", err), n.close(context.Background()))
 		}
+	}
+}
+
+// useProcessors lets one more goroutine run than there are cores, unless the
+// environment says how many: one is always waiting for the log's fsync, a
+// blocking call that would keep a core from the others until the scheduler
+// notices.
+func useProcessors() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	}
 }
