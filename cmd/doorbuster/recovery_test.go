@@ -280,3 +280,30 @@ func TestVerifyOfWhatIsNoLog(t *testing.T) {
 		t.Errorf("status %d: %s", status, errs)
 	}
 }
+
+func TestDumpTellsWhatOperatorsDid(t *testing.T) {
+	t.Parallel()
+	s := openShop(t, t.TempDir())
+	s.apply(masks(3))
+	o := s.mustGrant("alice", "", mask)
+	s.ops("POST", "/admin/v1/sessions/day/pause", `{"note":"wrong \"picture\""}`)
+	s.ops("POST", "/admin/v1/sessions/day/skus/mask/stock", `{"units":-1}`)
+	s.ops("POST", "/admin/v1/orders/"+o.OrderNo+"/void", `{"note":"作弊"}`)
+	s.stop()
+	_, out, _ := runTool(t, "", "wal", "dump", s.dir)
+	_, asJSON, _ := runTool(t, "", "wal", "dump", "--json", s.dir)
+	for _, want := range []string{
+		`SteerSession session="1" action="pause" operator="dev" note="wrong \"picture\""`,
+		`AddStock listing="1" amount="-1" operator="dev"`,
+		`VoidOrder order="1/1" operator="dev" note="作弊"`,
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %s in\n%s", want, out)
+		}
+	}
+	for _, want := range []string{`"action":"pause","operator":"dev","note":"wrong \"picture\""`, `"amount":-1`} {
+		if !strings.Contains(asJSON, want) {
+			t.Errorf("no %s in\n%s", want, asJSON)
+		}
+	}
+}

@@ -324,6 +324,31 @@ func TestStopWithASlowSender(t *testing.T) {
 	s.stop()
 }
 
+// Who can't wait for slow shoppers says so again.
+func TestSecondInterruptEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := spawnShop(t, t.TempDir())
+	s.apply(masks(1))
+	alice := s.mustGrant("alice", "k", mask)
+	slow, err := net.Dial("tcp", strings.TrimPrefix(s.http, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	fmt.Fprint(slow, "POST /v1/sessions/day/skus/mask/grab HTTP/1.1\r\n")
+	s.child.Process.Signal(os.Interrupt)
+	s.logs.await(t, s.exit, "stopping")
+	start := time.Now()
+	s.eventually(func() bool {
+		s.child.Process.Signal(os.Interrupt) // one that comes too soon is still the first
+		return len(s.exit) > 0
+	}, s.logs.String)
+	if status := s.wait(); status == 0 || time.Since(start) > closePatience/2 {
+		t.Errorf("status %d after %s:\n%s", status, time.Since(start), s.logs)
+	}
+	s.reopen().stillThere(map[string]order{"alice": alice})
+}
+
 // Ready means ready; alive means alive.
 func TestReadiness(t *testing.T) {
 	t.Parallel()

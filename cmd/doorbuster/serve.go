@@ -68,7 +68,7 @@ func serve(ctx context.Context, cfg Config, logger *slog.Logger) error {
 					"operators", "http://"+n.adminListener.Addr().String(), "after", time.Since(start).Round(time.Millisecond))
 			}
 		case <-ctx.Done():
-			logger.Info("stopping: answering what is in flight")
+			logger.Info("stopping: answering what is in flight; a second signal ends it at once")
 			if err := n.close(context.Background()); err != nil {
 				return fmt.Errorf("stop: %w", err)
 			}

@@ -171,6 +171,9 @@ type dumpedCommand struct {
 	Session  uint32 `json:"session,omitempty"`
 	Order    string `json:"order,omitempty"` // session/ordinal
 	Amount   int64  `json:"amount,omitempty"`
+	Action   string `json:"action,omitempty"`
+	Operator string `json:"operator,omitempty"`
+	Note     string `json:"note,omitempty"`
 }
 
 func (p entryPrinter) print(e wal.Entry) error {
@@ -190,7 +193,10 @@ func (p entryPrinter) print(e wal.Entry) error {
 		for i := range commands {
 			c := &commands[i]
 			told := dumpedCommand{Kind: c.Kind.String(), Shopper: string(c.Shopper), Listing: uint32(c.Listing), Quantity: c.Quantity,
-				Session: uint32(c.Session), Amount: c.Amount}
+				Session: uint32(c.Session), Amount: c.Amount, Operator: c.Operator, Note: c.Note}
+			if c.Kind == engine.CmdSteerSession {
+				told.Action = c.Action.String()
+			}
 			if !c.Order.IsZero() {
 				told.Order = fmt.Sprintf("%d/%d", c.Order.Session, c.Order.Ordinal)
 			}
@@ -216,6 +222,7 @@ func (p entryPrinter) text(d dumpedEntry) error {
 		for _, field := range []struct{ name, value string }{
 			{"shopper", c.Shopper}, {"listing", unlessZero(int64(c.Listing))}, {"session", unlessZero(int64(c.Session))},
 			{"order", c.Order}, {"quantity", unlessZero(int64(c.Quantity))}, {"amount", unlessZero(c.Amount)},
+			{"action", c.Action}, {"operator", c.Operator}, {"note", c.Note},
 		} {
 			if field.value != "" {
 				_, err = fmt.Fprintf(p.out, " %s=%q", field.name, field.value)
