@@ -122,6 +122,7 @@ func TestRestartIsTheSameState(t *testing.T) {
 	before := s.orders()
 	closing()
 
+	var n *node
 	s, n, closing = openBare(t, s.dir, nil)
 	same("after a restart from the log")
 	s.stillThere(told)
@@ -136,6 +137,7 @@ func TestRestartIsTheSameState(t *testing.T) {
 	before = s.orders()
 	closing()
 
+	var n *node
 	s, n, closing = openBare(t, s.dir, nil)
 	same("after a restart from the snapshot and the log behind it")
 	s.stillThere(told)
@@ -143,6 +145,7 @@ func TestRestartIsTheSameState(t *testing.T) {
 		t.Fatal(err)
 	}
 	closing()
+	var n *node
 	s, n, closing = openBare(t, s.dir, nil)
 	same("after a restart from a snapshot of everything")
 	if after := s.orders(); fmt.Sprint(after) != fmt.Sprint(before) {
@@ -397,7 +400,7 @@ func TestManyListings(t *testing.T) {
 		}
 		fmt.Fprintf(&plan, "          - {sku: p%d, price: 1, stock: 10}\n", i)
 	}
-	s, n, closing := openBare(t, t.TempDir(), nil)
+	s, _, closing := openBare(t, t.TempDir(), nil)
 	s.apply(plan.String())
 	told := map[string]order{}
 	for i := 0; i < listings; i += 100 {
@@ -408,6 +411,7 @@ func TestManyListings(t *testing.T) {
 	}
 	closing()
 	start := time.Now()
+	var n *node
 	s, n, closing = openBare(t, s.dir, nil)
 	if took := time.Since(start); took > patience/3 {
 		t.Errorf("the restart took %s", took)

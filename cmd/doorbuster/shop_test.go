@@ -531,8 +531,3 @@ func crowd[T any](n int, do func(i int) T) []T {
 	done.Wait()
 	return told
 }
-
-var distinct atomic.Int64
-
-// newKey gives an idempotency key that was not used before.
-func newKey() string { return fmt.Sprintf("key-%d", distinct.Add(1)) }
