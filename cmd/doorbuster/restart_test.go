@@ -122,7 +122,6 @@ func TestRestartIsTheSameState(t *testing.T) {
 	before := s.orders()
 	closing()
 
-	var n *node
 	s, n, closing = openBare(t, s.dir, nil)
 	same("after a restart from the log")
 	s.stillThere(told)
@@ -137,7 +136,6 @@ func TestRestartIsTheSameState(t *testing.T) {
 	before = s.orders()
 	closing()
 
-	var n *node
 	s, n, closing = openBare(t, s.dir, nil)
 	same("after a restart from the snapshot and the log behind it")
 	s.stillThere(told)
@@ -145,7 +143,6 @@ func TestRestartIsTheSameState(t *testing.T) {
 		t.Fatal(err)
 	}
 	closing()
-	var n *node
 	s, n, closing = openBare(t, s.dir, nil)
 	same("after a restart from a snapshot of everything")
 	if after := s.orders(); fmt.Sprint(after) != fmt.Sprint(before) {
