@@ -3,7 +3,9 @@
 package main
 
 import (
+	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -63,3 +65,8 @@ func (s *shop) frozenButFor(t *testing.T, other string, held order, when string)
 		t.Errorf("%s: the other: from %+v to %+v", when, before, after)
 	}
 }
+
+var distinct atomic.Int64
+
+// newKey gives an idempotency key that was not used before.
+func newKey() string { return fmt.Sprintf("key-%d", distinct.Add(1)) }
