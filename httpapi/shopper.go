@@ -1,12 +1,14 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -254,6 +256,9 @@ func (s *ShopperServer) handle(ctx *fasthttp.RequestCtx) {
 	path := ctx.URI().PathOriginal()
 	r, m := match(path)
 	switch {
+	case lengthAndChunks(ctx.Request.Header.RawHeaders()):
+		ctx.Response.SetConnectionClose()
+		s.problem(ctx, malformed, "Both Content-Length and Transfer-Encoding: give one of them.")
 	case r == routeNone:
 		s.problem(ctx, notFound, "No route has this path.")
 	case !shopperRoutes[r].allows(ctx.Method()):
@@ -264,6 +269,33 @@ func (s *ShopperServer) handle(ctx *fasthttp.RequestCtx) {
 	default:
 		s.serve(ctx, r, m)
 	}
+}
+
+// lengthAndChunks tells whether raw headers have both a Content-Length and a
+// Transfer-Encoding. That is how requests are smuggled past a proxy (RFC 9112,
+// 6.1); fasthttp would take the chunks and go on.
+func lengthAndChunks(headers []byte) bool {
+	length, chunks := false, false
+	for len(headers) > 0 {
+		line := headers
+		if end := bytes.IndexByte(headers, '\n'); end >= 0 {
+			line, headers = headers[:end], headers[end+1:]
+		} else {
+			headers = nil
+		}
+		switch {
+		case named(line, "content-length"):
+			length = true
+		case named(line, "transfer-encoding"):
+			chunks = true
+		}
+	}
+	return length && chunks
+}
+
+// named tells whether a header line has this name, given in lower case.
+func named(line []byte, name string) bool {
+	return len(line) > len(name) && line[0]|0x20 == name[0] && line[len(name)] == ':' && strings.EqualFold(string(line[:len(name)]), name)
 }
 
 func (s *ShopperServer) panicked(ctx *fasthttp.RequestCtx, p any) {

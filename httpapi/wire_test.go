@@ -117,6 +117,8 @@ func TestRawRequests(t *testing.T) {
 		"wrong method":             {"PATCH " + grabPath + " HTTP/1.1\r\nHost: s\r\n\r\n", 405, "method"},
 		"no HTTP":                  {"hello there\r\n\r\n", 400, "malformed"},
 		"two lengths":              {rawGrab + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 400, "malformed"},
+		"a length and chunks":      {rawGrab + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "Transfer-Encoding"},
+		"chunks and a length":      {rawGrab + "Transfer-Encoding: chunked\r\ncontent-length: 3\r\n\r\n0\r\n\r\n", 400, "Transfer-Encoding"},
 		"length below 0":           {rawGrab + "Content-Length: -1\r\n\r\n", 400, "malformed"},
 		"chunks too large":         {rawGrab + "Transfer-Encoding: chunked\r\n\r\nffffffff\r\n" + strings.Repeat("x", 1000), 413, "too-large"},
 		"headers too large":        {rawGrab + "X: " + strings.Repeat("x", 20_000) + "\r\n\r\n", 431, "headers-too-large"},
