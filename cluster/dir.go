@@ -57,7 +57,8 @@ func claimDir(dir, node string) (*flock.Flock, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		for _, e := range entries {
-			if e.Name() != lockFile && e.Name() != "lost+found" {
+			// A first start that was cut short leaves the version half written.
+			if e.Name() != lockFile && e.Name() != versionFile+temporarySuffix && e.Name() != "lost+found" {
 				return nil, refuse("it has %q in it but no %s: it is no data directory of a node; name an empty or a new one", e.Name(), versionFile)
 			}
 		}
@@ -114,9 +115,12 @@ func bare(err error) error {
 	return err
 }
 
+// temporarySuffix ends the name of a file that is not whole yet.
+const temporarySuffix = ".new"
+
 // writeDurably writes a file whole or not at all.
 func writeDurably(path string, b []byte) (err error) {
-	temporary := path + ".new"
+	temporary := path + temporarySuffix
 	f, err := os.OpenFile(temporary, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err

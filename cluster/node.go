@@ -79,15 +79,15 @@ func Open(cfg Config, observer Observer, leader Leader) (_ *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := n.openLog(snapshots)
-	if err != nil {
-		return nil, err
-	}
 	if n.stable, err = raftboltdb.New(raftboltdb.Options{
 		Path:        filepath.Join(cfg.Dir, stableFile),
 		BoltOptions: &bbolt.Options{Timeout: time.Second},
 	}); err != nil {
 		return nil, fmt.Errorf("%s: %w", stableFile, bare(err))
+	}
+	store, err := n.openLog(snapshots)
+	if err != nil {
+		return nil, err
 	}
 	if err := n.startRaft(store, snapshots); err != nil {
 		return nil, err
@@ -134,8 +134,33 @@ func (n *Node) openLog(snapshots *raft.FileSnapshotStore) (*LogStore, error) {
 	if n.log, err = wal.Open(w); err != nil {
 		return nil, err
 	}
+	if n.log.LastIndex() == 0 {
+		if err := n.checkNeverUsed(); err != nil {
+			return nil, err
+		}
+	}
 	store := NewLogStore(n.log)
 	return store, store.DropIfBehind(newest)
+}
+
+// termKey is where Raft keeps its term.
+var termKey = []byte("CurrentTerm")
+
+// checkNeverUsed refuses a node whose log is empty although it has voted: the
+// log was taken away, and what was told with it. A term of 1 and no log is what
+// a crash in the middle of the bootstrap leaves; that is taken back, or Raft
+// would neither bootstrap nor elect anybody for ever.
+func (n *Node) checkNeverUsed() error {
+	term, err := n.stable.GetUint64(termKey)
+	switch {
+	case errors.Is(err, raftboltdb.ErrKeyNotFound), err == nil && term == 0:
+		return nil
+	case err != nil:
+		return fmt.Errorf("%s: %w", stableFile, bare(err))
+	case term == 1:
+		return n.stable.SetUint64(termKey, 0)
+	}
+	return fmt.Errorf("%s is empty, but this node has voted in term %d: its log is gone; restore a backup of the whole directory", WALDir(n.cfg.Dir), term)
 }
 
 // raftConfig: heartbeats queue behind a follower's writes (see transport), hence

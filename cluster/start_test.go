@@ -1,0 +1,97 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+
+	"doorbuster/engine"
+)
+
+// anyLeader takes epochs as they come.
+type anyLeader struct{}
+
+func (anyLeader) EpochOpened(engine.Epoch, engine.Time) {}
+func (anyLeader) EpochClosed()                          {}
+
+func quietConfig(dir string) Config {
+	cfg := DefaultConfig(dir)
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	return cfg
+}
+
+// openReady opens a node, waits until it is ready, and closes it. It gives the
+// index of the log's last entry.
+func openReady(t *testing.T, dir string) (last engine.LogIndex) {
+	t.Helper()
+	n, err := Open(quietConfig(dir), nobody{}, anyLeader{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := n.AwaitReady(ctx); err != nil {
+		t.Error(err)
+	}
+	last = n.Status().LastIndex
+	if err := n.Close(); err != nil {
+		t.Error(err)
+	}
+	return last
+}
+
+// TestFirstStartCutShort: a crash at any step of the very first start leaves a
+// directory that the next start takes up.
+func TestFirstStartCutShort(t *testing.T) {
+	for name, leave := range map[string]func(t *testing.T, dir string){
+		"before the version was in place": func(t *testing.T, dir string) {
+			if err := os.WriteFile(filepath.Join(dir, versionFile+temporarySuffix), []byte(`{"for`), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"between the term and the first entry": func(t *testing.T, dir string) {
+			lock, err := claimDir(dir, DefaultConfig(dir).NodeID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stable, err := raftboltdb.NewBoltStore(filepath.Join(dir, stableFile))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(stable.SetUint64(termKey, 1), stable.Close(), lock.Unlock()); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			leave(t, dir)
+			openReady(t, dir)
+			openReady(t, dir)
+		})
+	}
+}
+
+// TestLogGone: a node that has voted and whose log is not there would wait for
+// ever, or forget what it told. It must say so.
+func TestLogGone(t *testing.T) {
+	dir := t.TempDir()
+	openReady(t, dir)
+	if err := os.RemoveAll(WALDir(dir)); err != nil {
+		t.Fatal(err)
+	}
+	n, err := Open(quietConfig(dir), nobody{}, anyLeader{})
+	if err == nil {
+		_ = n.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "its log is gone") {
+		t.Errorf("got %v", err)
+	}
+}
