@@ -291,7 +291,7 @@ func (n *Node) openEpoch() error {
 	command.Nonce = binary.LittleEndian.Uint64(random[:])
 	var now engine.Time
 	n.View(func(s *engine.State) { now = max(s.Now(), engine.TimeOf(n.cfg.Wall())) })
-	effects, err := n.Propose(engine.EncodeBatch(engine.BatchHeader{Time: now}, command))()
+	effects, err := n.unlessStopped(n.Propose(engine.EncodeBatch(engine.BatchHeader{Time: now}, command)))
 	if err != nil {
 		return err
 	}
@@ -300,6 +300,22 @@ func (n *Node) openEpoch() error {
 	n.leader.EpochOpened(epoch, effects.Time)
 	n.epoch.Store(uint64(epoch)) // ready, once the leader is
 	return nil
+}
+
+// unlessStopped is wait, until the node is closing: Raft never answers for an
+// entry that it has queued for the state machine when it is shut down.
+func (n *Node) unlessStopped(wait func() (*engine.Effects, error)) (*engine.Effects, error) {
+	done := make(chan applied, 1)
+	go func() {
+		effects, err := wait()
+		done <- applied{effects, err}
+	}()
+	select {
+	case outcome := <-done:
+		return outcome.effects, outcome.err
+	case <-n.stop:
+		return nil, engine.ErrOutcomeUnknown
+	}
 }
 
 // Propose appends an entry; see the caller's interface. The entry must not be

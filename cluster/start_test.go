@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -93,5 +94,48 @@ func TestLogGone(t *testing.T) {
 	}
 	if err == nil || !strings.Contains(err.Error(), "its log is gone") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// stuck keeps the first entry from being applied until it is let go.
+type stuck struct {
+	nobody
+	once           sync.Once
+	reached, letGo chan struct{}
+}
+
+func (s *stuck) Applied(*engine.State, *engine.Effects) {
+	s.once.Do(func() { close(s.reached) })
+	<-s.letGo
+}
+
+// TestCloseWhileRecovering: a node can be stopped while it reads its log, with
+// the entry of its epoch waiting behind.
+func TestCloseWhileRecovering(t *testing.T) {
+	dir := t.TempDir()
+	last := openReady(t, dir)
+	for range 8 { // Raft may or may not apply what is left in its queue
+		observer := &stuck{reached: make(chan struct{}), letGo: make(chan struct{})}
+		n, err := Open(quietConfig(dir), observer, anyLeader{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-observer.reached
+		for last += 2; n.Status().LastIndex < last; { // an entry of Raft's own, and the epoch's
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(20 * time.Millisecond) // for Raft to hand it to the state machine
+		closed := make(chan error, 1)
+		go func() { closed <- n.Close() }()
+		time.Sleep(20 * time.Millisecond)
+		close(observer.letGo)
+		select {
+		case err := <-closed:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("Close never came back")
+		}
 	}
 }
