@@ -29,7 +29,8 @@ func (l lingeringListener) Accept() (net.Conn, error) {
 
 type lingeringConn struct {
 	net.Conn
-	lingers atomic.Bool
+	lingers          atomic.Bool
+	reading, writing lazyDeadline
 }
 
 // linger makes c, if it can, read on for a moment when it is closed. With a
