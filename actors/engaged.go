@@ -41,11 +41,31 @@ func (t *fingerprintTable) has(fp uint64) bool {
 func (f *fingerprints) add(fp uint64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	t := f.table.Load()
-	if t != nil && t.has(fp) {
+	if t := f.table.Load(); t != nil && t.has(fp) {
 		return false
 	}
-	n := int(f.count.Load())
+	f.put(fp)
+	return true
+}
+
+// addUpTo tells whether fp is in the set, and puts it there while that holds
+// fewer than most.
+func (f *fingerprints) addUpTo(most int64, fp uint64) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if t := f.table.Load(); t != nil && t.has(fp) {
+		return true
+	}
+	if f.count.Load() >= most {
+		return false
+	}
+	f.put(fp)
+	return true
+}
+
+// put takes in fp, which is not there; f.mu is held.
+func (f *fingerprints) put(fp uint64) {
+	t, n := f.table.Load(), int(f.count.Load())
 	if t == nil || 4*(n+1) > 3*len(t.slots) {
 		t = grown(t)
 		t.put(fp)
@@ -54,7 +74,6 @@ func (f *fingerprints) add(fp uint64) bool {
 		t.put(fp)
 	}
 	f.count.Add(1)
-	return true
 }
 
 // len is how many fingerprints there are.

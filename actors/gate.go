@@ -103,9 +103,9 @@ func (g *gate) admit(fingerprint uint64) bool {
 	if multiple == 0 || g.admitted.has(fingerprint) {
 		return true
 	}
-	if g.admitted.len() >= multiple*(g.stock.Load()+g.released.Load()) {
-		return false
+	most := multiple * (g.stock.Load() + g.released.Load())
+	if g.admitted.len() >= most {
+		return g.admitted.has(fingerprint) // his other click may have been the last
 	}
-	g.admitted.add(fingerprint)
-	return true
+	return g.admitted.addUpTo(most, fingerprint)
 }
