@@ -11,7 +11,8 @@ import (
 // deadline; nothing of q is kept. A no at the gate allocates nothing.
 func (g *Group) Grab(q *engine.Grab) engine.Answer {
 	if !g.caughtUp.Load() && !g.leadsBefore(g.slots.now()+g.cfg.GrabTimeout) {
-		return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Deadline: g.clock.read()}
+		// What came before this grab had the same patience, and the time of a grab after it.
+		return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Deadline: g.clock.read().Add(2 * g.cfg.GrabTimeout)}
 	}
 	gate := g.catalogue.Load().byName[string(q.Listing)]
 	if gate == nil {
@@ -24,6 +25,9 @@ func (g *Group) Grab(q *engine.Grab) engine.Answer {
 			return gate.refuse(why)
 		}
 		if int(gate.waiting.Load()) >= g.cfg.WaitingDepth {
+			if g.slots.inside.has(fingerprint) {
+				return g.crowded(gate)
+			}
 			return gate.refuse(engine.ReasonDepth)
 		}
 		if !gate.admit(fingerprint) {
@@ -36,10 +40,16 @@ func (g *Group) Grab(q *engine.Grab) engine.Answer {
 			return a
 		}
 		if int(gate.waiting.Load()) >= 2*g.cfg.WaitingDepth {
-			return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonDepth, Session: gate.session, Deadline: g.clock.read()}
+			return g.crowded(gate)
 		}
 	}
 	return g.enter(gate, q, fingerprint, key)
+}
+
+// crowded puts off a shopper for whom there is no room, but who may hold a unit
+// or have a grab inside: all that he sent before is certain by the deadline.
+func (g *Group) crowded(gate *gate) engine.Answer {
+	return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonDepth, Session: gate.session, Deadline: g.clock.read().Add(g.cfg.GrabTimeout)}
 }
 
 // enter sends the grab to the actor, again with the same key where the outcome
@@ -48,6 +58,8 @@ func (g *Group) enter(gate *gate, q *engine.Grab, fingerprint uint64, key engine
 	deadline := g.clock.read().Add(g.cfg.GrabTimeout)
 	expires := g.slots.now() + g.cfg.GrabTimeout
 	epoch, tries := g.epoch.Load(), 0
+	g.slots.inside.enter(fingerprint) // between tries, too
+	defer g.slots.inside.leave(fingerprint)
 	for {
 		gate.waiting.Add(1)
 		s := g.slots.take(gate, q.Shopper, fingerprint, key, q.Quantity, deadline, expires)

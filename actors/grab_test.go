@@ -449,6 +449,64 @@ func TestPlansInOneBatch(t *testing.T) {
 	}
 }
 
+// TestMissedOnlyOnceNothingIsUnderWay: a grab that is turned away because many
+// wait names a deadline at which his earlier one with the same key is certain.
+func TestMissedOnlyOnceNothingIsUnderWay(t *testing.T) {
+	s := openShop(t, func(c *Config) { c.WaitingDepth = 1 })
+	s.plan("day", nil, units("mask", 3))
+	s.log.setFail(true)
+	release := s.log.holdEntries()
+	answers := make(chan engine.Answer, 2)
+	go func() { answers <- s.grab("day/skus/mask", "alice", "k") }()
+	await(t, "the first inside", func() bool { return s.Stats().Waiting == 1 && s.engaged("day/skus/mask", "alice") })
+	go func() { answers <- s.grab("day/skus/mask", "alice", "other") }()
+	await(t, "the second inside", func() bool { return s.Stats().Waiting == 2 })
+	again := s.grab("day/skus/mask", "alice", "k")
+	if again.Code != engine.CodeProcessing {
+		t.Fatalf("the same key again: %+v", again)
+	}
+	release()
+	<-s.log.lost
+	s.log.setFail(false)
+	opened, err := s.log.apply(engine.EncodeBatch(engine.BatchHeader{Time: s.Now() + 5}, engine.Command{Kind: engine.CmdOpenEpoch, Node: "n1"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, _, err := s.GrabByKey([]byte("alice"), []byte("k"), again.Deadline); err != nil || a.Code != engine.CodeProcessing {
+		t.Errorf("asked while the first is under way: %+v, %v", a, err)
+	}
+	s.EpochOpened(engine.Epoch(opened.Index), opened.Time)
+	if a, b := <-answers, <-answers; a.Code != engine.CodeGranted && b.Code != engine.CodeGranted {
+		t.Errorf("none of the two was granted: %+v, %+v", a, b)
+	}
+}
+
+// TestNobodyInsideIsMissed: whoever has a grab inside that may yet be granted is
+// not told that he missed it because many wait.
+func TestNobodyInsideIsMissed(t *testing.T) {
+	s := openShop(t, func(c *Config) { c.WaitingDepth = 2 })
+	s.plan("day", nil, units("mask", 1))
+	release := s.log.holdEntries()
+	answers := make(chan engine.Answer, 2)
+	for i, who := range []string{"alice", "bob"} { // bob parks behind alice
+		go func() { answers <- s.grab("day/skus/mask", who, "k") }()
+		await(t, who+" inside", func() bool { return s.Stats().Waiting == int64(i)+1 && s.engaged("day/skus/mask", "alice") })
+	}
+	if a := s.grab("day/skus/mask", "bob", "k"); a.Code != engine.CodeProcessing {
+		t.Errorf("bob again: %+v", a)
+	}
+	if a := s.grab("day/skus/mask", "carol", "k"); a.Code != engine.CodeMissed {
+		t.Errorf("carol: %+v", a)
+	}
+	release()
+	<-answers
+	<-answers
+}
+
+func (s *shop) engaged(listing, shopper string) bool {
+	return s.catalogue.Load().byName[listing].engaged.has(s.fingerprint([]byte(shopper)))
+}
+
 // TestQuotaIsExact: however many come at once, no more are let in than the
 // quota, and nobody who was is told otherwise.
 func TestQuotaIsExact(t *testing.T) {

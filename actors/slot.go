@@ -42,9 +42,10 @@ const expiryTick = 10 * time.Millisecond
 
 // slotPool lends slots. Safe for concurrent use.
 type slotPool struct {
-	began time.Time
-	stop  chan struct{}
-	lent  atomic.Int64
+	began  time.Time
+	stop   chan struct{}
+	lent   atomic.Int64
+	inside inside // also those whose fronts have left
 
 	mu   sync.Mutex
 	free []*slot
@@ -110,6 +111,7 @@ func (p *slotPool) take(g *gate, shopper []byte, fingerprint uint64, key engine.
 	s.gate, s.fingerprint, s.key, s.quantity, s.deadline = g, fingerprint, key, quantity, deadline
 	s.shopper = append(s.shopperRoom[:0], shopper...)
 	s.expires.Store(int64(expires))
+	p.inside.enter(fingerprint)
 	s.state.Store(slotPending)
 	return s
 }
@@ -127,6 +129,7 @@ func (p *slotPool) put(s *slot) {
 func (p *slotPool) complete(s *slot, a engine.Answer) {
 	s.answer = a
 	s.gate.waiting.Add(-1)
+	p.inside.leave(s.fingerprint)
 	if s.state.CompareAndSwap(slotPending, slotDone) {
 		s.signal()
 		return
