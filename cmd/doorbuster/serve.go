@@ -69,19 +69,36 @@ func serve(ctx context.Context, cfg Config, logger *slog.Logger) error {
 			}
 		case <-ctx.Done():
 			logger.Info("stopping: answering what is in flight; a second signal ends it at once")
-			if err := n.close(context.Background()); err != nil {
+			if err := n.stop(); err != nil {
 				return fmt.Errorf("stop: %w", err)
 			}
 			logger.Info("stopped")
 			return nil
 		case err := <-n.fatal:
-			// The disk is not to be trusted with an orderly end: what was told
-			// is on it, the rest is unknown to everybody.
-			return fmt.Errorf("the node stops, nothing acknowledged is lost: %w", err)
+			return givenUp(err)
 		case err := <-n.served:
-			return errors.Join(fmt.Errorf("a door closed by itself: %w", err), n.close(context.Background()))
+			return errors.Join(fmt.Errorf("a door closed by itself: %w", err), n.stop())
 		}
 	}
+}
+
+// stop closes the node in good order, unless it finds meanwhile that it can't go
+// on: a disk that hangs would keep it for ever.
+func (n *node) stop() error {
+	closed := make(chan error, 1)
+	go func() { closed <- n.close(context.Background()) }()
+	select {
+	case err := <-closed:
+		return err
+	case err := <-n.fatal:
+		return givenUp(err)
+	}
+}
+
+// givenUp ends a node whose disk is not to be trusted with an orderly end: what
+// was told is on it, the rest is unknown to everybody.
+func givenUp(err error) error {
+	return fmt.Errorf("the node stops, nothing acknowledged is lost: %w", err)
 }
 
 // useProcessors lets one more goroutine run than there are cores, unless the
