@@ -319,7 +319,7 @@ func (l *Log) makeRoom(tail *segment, size int64) (*segment, error) {
 // allocation returns how large to make a segment that ends at byte end so that
 // size more bytes fit.
 func (l *Log) allocation(end, size int64) int64 {
-	ahead := max(firstAllocation, 2*end, end+size)
+	ahead := max(firstAllocation, min(2*end, end+mostAhead), end+size)
 	return max(min(ahead, l.cfg.SegmentBytes), end+size)
 }
 

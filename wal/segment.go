@@ -47,6 +47,8 @@ const (
 	// firstAllocation is how far a new segment is allocated ahead; it
 	// doubles from there to SegmentBytes, so that a small log stays small.
 	firstAllocation = 1 << 20
+	// mostAhead bounds a step: an append that needs one writes that many zeros.
+	mostAhead = 4 << 20
 )
 
 // segment is an open segment. base, generation, name and file do not change once

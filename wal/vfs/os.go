@@ -116,21 +116,38 @@ func (f *osFile) Sync() error {
 }
 
 func (f *osFile) Preallocate(size int64) error {
-	var failure error
-	if err := f.conn.Control(func(fd uintptr) { failure = allocate(fd, size) }); err != nil {
-		return fmt.Errorf("fallocate %s: %w", f.Name(), err)
-	}
-	if !errors.Is(failure, errors.ErrUnsupported) {
-		if failure != nil {
-			return &fs.PathError{Op: "fallocate", Path: f.Name(), Err: failure}
-		}
-		return nil
-	}
 	have, err := f.Size()
 	if err != nil || have >= size {
 		return err
 	}
-	return f.Truncate(size)
+	var failure error
+	if err := f.conn.Control(func(fd uintptr) { failure = allocate(fd, size) }); err != nil {
+		return fmt.Errorf("fallocate %s: %w", f.Name(), err)
+	}
+	switch {
+	case errors.Is(failure, errors.ErrUnsupported):
+		return f.Truncate(size)
+	case failure != nil:
+		return &fs.PathError{Op: "fallocate", Path: f.Name(), Err: failure}
+	}
+	return f.fill(have, size)
+}
+
+// zeros are what space is filled with: never written to.
+var zeros [256 << 10]byte
+
+// fill writes zeros over reserved space. Blocks that were reserved but never
+// written are marked so in the file system, and the first write to each has to
+// change the mark: a journal commit within the sync that follows.
+func (f *osFile) fill(from, to int64) error {
+	for at := from; at < to; {
+		n, err := f.WriteAt(zeros[:min(int64(len(zeros)), to-at)], at)
+		if err != nil {
+			return err
+		}
+		at += int64(n)
+	}
+	return nil
 }
 
 func (f *osFile) Size() (int64, error) {
