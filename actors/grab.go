@@ -179,11 +179,13 @@ func (g *Group) GrabByKey(shopper, key []byte, deadline engine.Time) (a engine.A
 		})
 		return past
 	}
+	// Looked at first: whoever is not inside now has been decided, and is seen.
+	inside := g.slots.inside.has(g.fingerprint(shopper))
 	past := look()
 	switch {
 	case found || deadline == 0:
 		return a, found, nil
-	case past:
+	case past && !inside: // else a later grab with the same key may still be granted
 		return engine.Answer{Code: engine.CodeMissed, Reason: engine.ReasonDeadline}, true, nil
 	case g.leads.Load() && g.clock.read() > deadline:
 		g.batcher.nudge() // state time is behind because nothing happens

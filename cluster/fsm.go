@@ -82,8 +82,6 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.written.Store(0)
-	f.entries.Store(0)
 	return fsmSnapshot{f.state.Snapshot()}, nil
 }
 

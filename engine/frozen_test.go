@@ -35,6 +35,7 @@ func TestBrokenListingFreezes(t *testing.T) {
 	}
 	before := g.state.CountsOf(g.state.Listing(bad))
 	check("grab", g.grab(bad, "dov", "k1", 1), HoldRefused, ReasonFrozen)
+	check("grab of a holder", g.grab(bad, "ann", "another", 2), HoldRefused, ReasonLimitListing)
 	check("cancel", g.cancel(held), CommandRefused, ReasonFrozen)
 	check("pay", g.pay(held, "p2"), CommandRefused, ReasonFrozen)
 	check("pay late", g.pay(gone, "p2"), CommandRefused, ReasonFrozen)

@@ -56,8 +56,6 @@ func (s *State) lastOrder(no ShopperNo) OrderRef {
 func (s *State) MayHold(l *Listing, st Standing, quantity uint32) (why Reason, limit uint32) {
 	session := s.sessions[l.Session-1]
 	switch {
-	case l.Frozen:
-		return ReasonFrozen, 0
 	case session.State < Open:
 		return ReasonNotOpen, 0
 	case session.State > Open || s.now >= session.End:
@@ -72,6 +70,8 @@ func (s *State) MayHold(l *Listing, st Standing, quantity uint32) (why Reason, l
 		return ReasonLimitSession, session.LimitPerShopper
 	case st.Releases >= MaxReleases:
 		return ReasonReleases, MaxReleases
+	case l.Frozen: // last, so that who holds a unit hears of it and not that he missed it
+		return ReasonFrozen, 0
 	}
 	return ReasonNone, 0
 }
