@@ -79,12 +79,6 @@ func Open(cfg Config, observer Observer, leader Leader) (_ *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.stable, err = raftboltdb.New(raftboltdb.Options{
-		Path:        filepath.Join(cfg.Dir, stableFile),
-		BoltOptions: &bbolt.Options{Timeout: time.Second},
-	}); err != nil {
-		return nil, fmt.Errorf("%s: %w", stableFile, bare(err))
-	}
 	store, err := n.openLog(snapshots)
 	if err != nil {
 		return nil, err
@@ -131,8 +125,16 @@ func (n *Node) openLog(snapshots *raft.FileSnapshotStore) (*LogStore, error) {
 	w.FS, w.Logger, w.ObserveSync = n.cfg.FS, n.logger, n.cfg.ObserveSync
 	w.SegmentBytes, w.StallTimeout = n.cfg.SegmentBytes, n.cfg.StallTimeout
 	w.OnPoison, w.OnStall, w.OnDamage = n.fatal.fail, n.fatal.fail, n.fatal.fail
+	// The log first: opening raft.db changes it, and a log that is refused must
+	// leave everything as it was.
 	if n.log, err = wal.Open(w); err != nil {
 		return nil, err
+	}
+	if n.stable, err = raftboltdb.New(raftboltdb.Options{
+		Path:        filepath.Join(n.cfg.Dir, stableFile),
+		BoltOptions: &bbolt.Options{Timeout: time.Second},
+	}); err != nil {
+		return nil, fmt.Errorf("%s: %w", stableFile, bare(err))
 	}
 	if n.log.LastIndex() == 0 {
 		if err := n.checkNeverUsed(); err != nil {
