@@ -15,7 +15,7 @@ help: ## print the targets
 build: $(BIN) ## build bin/doorbuster
 
 $(BIN): FORCE
-	$(GO) build -o $@ ./cmd/doorbuster
+	$(GO) build -buildvcs=auto -o $@ ./cmd/doorbuster
 
 test: lint build race invariants ## every check that needs no setup: lint, race, invariants (under 15 minutes)
 
