@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"time"
 	"unicode/utf8"
 
 	"doorbuster/engine"
@@ -68,9 +67,38 @@ const timeLayout = "2006-01-02T15:04:05.999Z07:00"
 
 // appendTime appends t as a JSON string, in UTC.
 func appendTime(dst []byte, t engine.Time) []byte {
+	w := t.Wall()
+	year, month, day := w.Date()
+	if year < 0 || year > 9999 {
+		return append(w.AppendFormat(append(dst, '"'), timeLayout), '"')
+	}
+	hour, minute, second := w.Clock()
 	dst = append(dst, '"')
-	dst = time.UnixMilli(int64(t)).UTC().AppendFormat(dst, timeLayout)
-	return append(dst, '"')
+	dst = appendDigits(dst, year, 4, '-')
+	dst = appendDigits(dst, int(month), 2, '-')
+	dst = appendDigits(dst, day, 2, 'T')
+	dst = appendDigits(dst, hour, 2, ':')
+	dst = appendDigits(dst, minute, 2, ':')
+	ms := w.Nanosecond() / 1e6
+	if ms == 0 {
+		return append(appendDigits(dst, second, 2, 'Z'), '"')
+	}
+	dst = appendDigits(dst, second, 2, '.')
+	places := 3
+	for ; ms%10 == 0; places-- {
+		ms /= 10
+	}
+	return append(appendDigits(dst, ms, places, 'Z'), '"')
+}
+
+// appendDigits appends n in so many digits, and what follows it. A time's layout
+// read anew for each grab would cost more than its digits.
+func appendDigits(dst []byte, n, digits int, then byte) []byte {
+	dst = append(dst, "0000"[:digits]...)
+	for i := len(dst) - 1; digits > 0; i, digits, n = i-1, digits-1, n/10 {
+		dst[i] = byte('0' + n%10)
+	}
+	return append(dst, then)
 }
 
 // rfc3339 is t as the operations API writes it.

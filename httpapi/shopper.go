@@ -253,8 +253,7 @@ func (s *ShopperServer) handle(ctx *fasthttp.RequestCtx) {
 			s.panicked(ctx, p)
 		}
 	}()
-	path := ctx.URI().PathOriginal()
-	r, m := match(path)
+	r, m := match(pathOf(ctx))
 	switch {
 	case lengthAndChunks(ctx.Request.Header.RawHeaders()):
 		ctx.Response.SetConnectionClose()
@@ -269,6 +268,22 @@ func (s *ShopperServer) handle(ctx *fasthttp.RequestCtx) {
 	default:
 		s.serve(ctx, r, m)
 	}
+}
+
+// pathOf gives the path as it was sent, without making fasthttp take the whole
+// URI apart for it.
+func pathOf(ctx *fasthttp.RequestCtx) []byte {
+	uri := ctx.Request.Header.RequestURI()
+	if len(uri) == 0 || uri[0] != '/' || len(uri) > 1 && uri[1] == '/' { // with a host in it
+		return ctx.URI().PathOriginal()
+	}
+	if i := bytes.IndexByte(uri, '#'); i >= 0 {
+		uri = uri[:i]
+	}
+	if i := bytes.IndexByte(uri, '?'); i >= 0 {
+		uri = uri[:i]
+	}
+	return uri
 }
 
 // lengthAndChunks tells whether raw headers have both a Content-Length and a
