@@ -4,6 +4,8 @@ GO ?= go
 BIN := bin/doorbuster
 RACE_TIMEOUT ?= 14m
 FUZZ_TIME ?= 30s
+# The commit is stamped into the build where git can tell it.
+STAMP := $(shell git status --porcelain >/dev/null 2>&1 && echo -buildvcs=auto)
 ROUNDS ?= 50
 
 .DEFAULT_GOAL := help
@@ -15,7 +17,7 @@ help: ## print the targets
 build: $(BIN) ## build bin/doorbuster
 
 $(BIN): FORCE
-	$(GO) build -buildvcs=auto -o $@ ./cmd/doorbuster
+	$(GO) build $(STAMP) -o $@ ./cmd/doorbuster
 
 test: lint build race invariants ## every check that needs no setup: lint, race, invariants (under 15 minutes)
 
