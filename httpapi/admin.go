@@ -35,6 +35,9 @@ type AdminConfig struct {
 	// Operator and Cluster answer; both required.
 	Operator Operator
 	Cluster  ClusterView
+	// Operations changes the cluster; nil for a node that is alone, whose routes
+	// for that then say so.
+	Operations ClusterOperator
 	// ParsePlan reads the text of a plan, YAML or JSON, or tells all that is
 	// wrong with it; required. It must be safe for concurrent use.
 	ParsePlan func(text []byte) (*engine.Plan, []PlanProblem)
@@ -313,6 +316,9 @@ func (s *AdminServer) clusterStatus(w http.ResponseWriter, r *http.Request) {
 	status := s.cluster.Status()
 	if status.Nodes == nil {
 		status.Nodes = []NodeStatus{}
+	}
+	if status.Alarms == nil {
+		status.Alarms = []string{}
 	}
 	s.reply(w, r, http.StatusOK, status)
 }

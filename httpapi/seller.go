@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"io"
 
 	"doorbuster/engine"
 )
@@ -61,24 +62,168 @@ type Operator interface {
 type ClusterView interface {
 	// Ready is nil once the node serves; else it says what is missing.
 	Ready() error
+	// Status must not wait for other nodes: it gives what is known of them.
 	Status() ClusterStatus
 }
 
-// ClusterStatus is the state of the group as this node sees it.
+// ClusterStatus is the state of the group as the node that answers sees it.
 type ClusterStatus struct {
-	Leader string       `json:"leader"`
-	Term   uint64       `json:"term"`
-	Epoch  uint64       `json:"epoch"`
-	Hash   string       `json:"hash,omitempty"`
-	Nodes  []NodeStatus `json:"nodes"`
+	Cluster      string        `json:"cluster,omitempty"` // id; "" for a lone node
+	Generation   uint64        `json:"generation"`        // raised by every promote
+	Leader       string        `json:"leader"`            // node id; "" where none is known
+	Term         uint64        `json:"term"`
+	Epoch        uint64        `json:"epoch"`
+	Hash         string        `json:"hash,omitempty"` // of the state at the answering node's applied index
+	RulesVersion uint32        `json:"rules_version"`  // that the state is under
+	ZoneAck      ZoneAckStatus `json:"zone_ack"`
+	// Alarms are what somebody must see to, a sentence each. The API puts those
+	// in front that the rest of the status tells; a view adds what only it knows.
+	Alarms   []string     `json:"alarms"`
+	Nodes    []NodeStatus `json:"nodes"`
+	Answered string       `json:"answered_by,omitempty"` // the node that answers
 }
 
-// NodeStatus is one node of the group.
+// Modes of zone ack.
+const (
+	ZoneAckOff     = "off"
+	ZoneAckPrefer  = "prefer"
+	ZoneAckRequire = "require"
+)
+
+// States of zone ack.
+const (
+	ZoneAckHolding    = "holding"     // another zone has all that was answered
+	ZoneAckDegraded   = "degraded"    // prefer: answered without another zone
+	ZoneAckBlocked    = "blocked"     // require: nothing is granted until another zone is back
+	ZoneAckUnknown    = "unknown"     // a new leader that has not heard of another zone yet
+	ZoneAckSingleZone = "single_zone" // there is no other zone
+)
+
+// ZoneAckStatus is whether another zone has on disk what shoppers are told.
+type ZoneAckStatus struct {
+	Mode  string `json:"mode"`  // off, prefer, require; "" for a lone node
+	State string `json:"state"` // off, or one of the states above; "" for a lone node
+	// ZoneIndex is the last log index that a voter of another zone has on disk.
+	ZoneIndex uint64 `json:"zone_index"`
+}
+
+// Kinds of nodes.
+const (
+	KindVoter   = "voter"
+	KindWitness = "witness" // votes, serves no shoppers
+	KindEdge    = "edge"    // serves shoppers, does not vote
+)
+
+// Roles of nodes.
+const (
+	NodeLeader    = "leader"
+	NodeFollower  = "follower"
+	NodeCandidate = "candidate"
+	NodeNonVoter  = "non_voter"
+	NodeStopped   = "stopped"
+	NodeUnknown   = "unknown"
+)
+
+// NodeStatus is one node of the group. What is not known of it is zero.
 type NodeStatus struct {
 	ID           string `json:"id"`
 	Zone         string `json:"zone"`
-	Role         string `json:"role"` // leader, follower, candidate
-	Reachable    bool   `json:"reachable"`
+	Kind         string `json:"kind,omitempty"` // voter, witness, edge
+	Role         string `json:"role"`           // one of the roles above
+	Reachable    bool   `json:"reachable"`      // from the node that answers, which reaches itself
 	AppliedIndex uint64 `json:"applied_index"`
 	LastIndex    uint64 `json:"last_index"`
+	FirstIndex   uint64 `json:"first_index"`
+	DurableIndex uint64 `json:"durable_index"` // the last that is known to be on its disk
+	Lag          uint64 `json:"lag"`           // entries that it applied fewer than the leader
+	Peer         string `json:"peer,omitempty"`
+	Version      string `json:"version,omitempty"` // of its build
+	RulesVersion uint32 `json:"rules_version"`     // the newest that its build knows
+	Generation   uint64 `json:"generation"`
+	Drained      bool   `json:"drained"`   // takes no new shoppers
+	Joining      bool   `json:"joining"`   // becomes a voter once it has caught up
+	Preferred    bool   `json:"preferred"` // of the zone that leadership is to be in
+	// ClockOffsetMS is how far its clock is ahead of the answering node's.
+	ClockOffsetMS float64 `json:"clock_offset_ms"`
+	WALBytes      int64   `json:"wal_bytes"`       // of log on its disk
+	Error         string  `json:"error,omitempty"` // why it can't be reached, or what ails it
+}
+
+// ClusterOperator is what operators do to the cluster. Each change takes who
+// asks, for the audit, and is made by whichever node may make it. All methods are
+// safe for concurrent use. Errors: *ClusterRefusal for a no, after which nothing
+// was changed; engine.ErrNotLeader and engine.ErrOutcomeUnknown where the outcome
+// can't be had in time.
+type ClusterOperator interface {
+	// Join lets a node in: as a non-voter at first, and where it is to vote, as a
+	// voter once it has caught up, which Join does not wait for.
+	Join(ctx context.Context, operator string, m Member) error
+	// Remove takes a node out for good; its id can't come back.
+	Remove(ctx context.Context, operator, node string) error
+	// Transfer hands leadership to a node, or with "" to the best one, and gives
+	// who leads then.
+	Transfer(ctx context.Context, operator, to string) (leader string, err error)
+	// Snapshot takes one on the node that answers and gives its log index.
+	Snapshot(ctx context.Context, operator string) (index uint64, err error)
+	// SetZoneAck changes the mode: ZoneAckOff, ZoneAckPrefer or ZoneAckRequire.
+	SetZoneAck(ctx context.Context, operator, mode, note string) error
+	// Prefer names the zone that leadership is to be in; "" for none.
+	Prefer(ctx context.Context, operator, zone string) error
+	// Drain keeps new shoppers away from nodes, or lets them come again.
+	Drain(ctx context.Context, operator string, d Drain) error
+	// PromotePlan says what Promote would do on the node that answers, and what it
+	// can't know. It changes nothing.
+	PromotePlan(ctx context.Context, zone string) (PromotePlan, error)
+	// Promote makes the surviving zone take over. token is that of the plan that
+	// was read; where things have changed since, Promote refuses. It gives the plan
+	// that it followed.
+	Promote(ctx context.Context, operator, zone, token string) (PromotePlan, error)
+	// Backup writes the whole state at one log index to w, with checksums. An error
+	// may come after parts were written: they are worth nothing then.
+	Backup(ctx context.Context, w io.Writer) error
+}
+
+// ClusterRefusal is an operation on the cluster that was refused; nothing was
+// changed.
+type ClusterRefusal struct {
+	// Invalid: it could never be done as it was asked (422). Else the present
+	// state forbids it (409).
+	Invalid bool `json:"invalid"`
+	// Message says in sentences what is in the way and what to do. Operators read it.
+	Message string `json:"message"`
+}
+
+func (r *ClusterRefusal) Error() string { return r.Message }
+
+// Member is a node that is to join.
+type Member struct {
+	ID   string `json:"id"`
+	Zone string `json:"zone"`
+	Kind string `json:"kind"` // voter, witness, edge
+	Peer string `json:"peer"` // host:port that the other nodes reach it at
+}
+
+// Drain names a node or a zone, exactly one of them.
+type Drain struct {
+	Node string `json:"node,omitempty"`
+	Zone string `json:"zone,omitempty"`
+	On   bool   `json:"drained"` // false lets shoppers come again
+}
+
+// PromotePlan is what a promote will do, made for an operator to read first.
+type PromotePlan struct {
+	Zone           string   `json:"zone"`
+	Node           string   `json:"node"` // that is promoted: the one that answers
+	Generation     uint64   `json:"generation"`
+	NextGeneration uint64   `json:"next_generation"`
+	LastIndex      uint64   `json:"last_index"`
+	AppliedIndex   uint64   `json:"applied_index"`
+	Term           uint64   `json:"term"`
+	ZoneAck        string   `json:"zone_ack"`         // the mode that the state was last under
+	LeaderHeardAgo string   `json:"leader_heard_ago"` // a duration, "" if never
+	Unreachable    []string `json:"unreachable"`      // node ids
+	Will           []string `json:"will"`             // sentences: what it will do
+	CannotKnow     []string `json:"cannot_know"`      // sentences: what may be lost, or sold twice
+	Refusal        string   `json:"refusal"`          // why it can't be done now; "" if it can
+	Token          string   `json:"token"`            // of this very plan
 }
