@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -53,8 +54,9 @@ type AdminConfig struct {
 	// none on a network that is trusted.
 	OpenMetrics bool
 
-	// RequestTimeout bounds what one request waits for. Default 10 s; plans have
-	// three times as long.
+	// RequestTimeout bounds what one request waits for. Default 10 s; plans and
+	// changes of the cluster have three times as long, a backup as long as parts of
+	// it are taken.
 	RequestTimeout time.Duration
 
 	// Logger hears of faults. Default: nowhere.
@@ -67,19 +69,21 @@ type AdminConfig struct {
 
 // AdminServer serves the operations API. Its methods are safe for concurrent use.
 type AdminServer struct {
-	operator  Operator
-	cluster   ClusterView
-	parsePlan func([]byte) (*engine.Plan, []PlanProblem)
-	dev       bool
-	timeout   time.Duration
-	log       *slog.Logger
-	tokens    *tokenChecker // nil with dev
-	exposed   http.Handler  // the metrics
-	origins   *http.CrossOriginProtection
-	metrics   *apiMetrics
-	openPages map[string]bool // patterns that need no role whatever the table says
-	mux       *http.ServeMux
-	http      *http.Server
+	operator   Operator
+	cluster    ClusterView
+	operations ClusterOperator // nil for a lone node
+	parsePlan  func([]byte) (*engine.Plan, []PlanProblem)
+	dev        bool
+	timeout    time.Duration
+	log        *slog.Logger
+	tokens     *tokenChecker // nil with dev
+	exposed    http.Handler  // the metrics
+	origins    *http.CrossOriginProtection
+	metrics    *apiMetrics
+	openPages  map[string]bool // patterns that need no role whatever the table says
+	mux        *http.ServeMux
+	http       *http.Server
+	backingUp  sync.Mutex // held while a backup is taken: one at a time
 }
 
 // NewAdmin makes a server of the operations API, or reports everything that is
@@ -103,8 +107,8 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &AdminServer{
-		operator: cfg.Operator, cluster: cfg.Cluster, parsePlan: cfg.ParsePlan, dev: cfg.Dev, timeout: cfg.RequestTimeout,
-		log: cfg.Logger, origins: http.NewCrossOriginProtection(), metrics: newAPIMetrics("admin"), exposed: http.NotFoundHandler(),
+		operator: cfg.Operator, cluster: cfg.Cluster, operations: cfg.Operations, parsePlan: cfg.ParsePlan, dev: cfg.Dev,
+		timeout: cfg.RequestTimeout, log: cfg.Logger, origins: http.NewCrossOriginProtection(), metrics: newAPIMetrics("admin"), exposed: http.NotFoundHandler(),
 		openPages: map[string]bool{"/metrics": cfg.OpenMetrics},
 	}
 	if cfg.Gatherer != nil {
@@ -159,8 +163,16 @@ func (s *AdminServer) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// planPatience is how many times longer a plan may take than other requests.
+// planPatience is how many times longer a plan, or a change of the cluster, may
+// take than other requests.
 const planPatience = 3
+
+// Patterns that are treated apart from others.
+const (
+	planPattern    = "/admin/v1/plan"
+	clusterPattern = "/admin/v1/cluster/"
+	backupPattern  = clusterPattern + "backup"
+)
 
 // adminRoute is one method of one path.
 type adminRoute struct {
@@ -179,7 +191,7 @@ var adminRoutes = []adminRoute{
 	{"GET", "/{$}", nobody, (*AdminServer).consolePage},
 	{"GET", "/console/{file}", nobody, (*AdminServer).consoleAsset},
 
-	{"POST", "/admin/v1/plan", RoleOperator, (*AdminServer).applyPlan},
+	{"POST", planPattern, RoleOperator, (*AdminServer).applyPlan},
 	{"GET", "/admin/v1/products", RoleViewer, (*AdminServer).products},
 	{"GET", "/admin/v1/sales", RoleViewer, (*AdminServer).sales},
 	{"GET", "/admin/v1/sessions", RoleViewer, (*AdminServer).sessions},
@@ -194,7 +206,18 @@ var adminRoutes = []adminRoute{
 	{"GET", "/admin/v1/orders/{order_no}", RoleViewer, (*AdminServer).order},
 	{"POST", "/admin/v1/orders/{order_no}/void", RoleOperator, (*AdminServer).void},
 	{"POST", "/admin/v1/orders/{order_no}/extend", RoleOperator, (*AdminServer).extend},
+
 	{"GET", "/admin/v1/cluster", RoleViewer, (*AdminServer).clusterStatus},
+	{"POST", "/admin/v1/cluster/join", RoleAdmin, (*AdminServer).join},
+	{"POST", "/admin/v1/cluster/remove", RoleAdmin, (*AdminServer).removeNode},
+	{"POST", "/admin/v1/cluster/transfer", RoleAdmin, (*AdminServer).transfer},
+	{"POST", "/admin/v1/cluster/snapshot", RoleAdmin, (*AdminServer).snapshot},
+	{"POST", "/admin/v1/cluster/zone-ack", RoleAdmin, (*AdminServer).setZoneAck},
+	{"POST", "/admin/v1/cluster/prefer", RoleAdmin, (*AdminServer).prefer},
+	{"POST", "/admin/v1/cluster/drain", RoleAdmin, drain("drain", true)},
+	{"POST", "/admin/v1/cluster/undrain", RoleAdmin, drain("undrain", false)},
+	{"POST", "/admin/v1/cluster/promote", RoleAdmin, (*AdminServer).promote},
+	{"GET", backupPattern, RoleAdmin, (*AdminServer).backup},
 }
 
 // route builds the mux: one handler a path, which tells its methods apart, so
@@ -249,12 +272,19 @@ func (s *AdminServer) serve(w http.ResponseWriter, r *http.Request, to *adminRou
 		}
 	}
 	limit, patience := int64(adminBodyBytes), s.timeout
-	if to.pattern == "/admin/v1/plan" {
+	switch {
+	case to.pattern == planPattern:
 		limit, patience = maxPlanTextBytes, planPatience*s.timeout
+	case strings.HasPrefix(to.pattern, clusterPattern):
+		patience = planPatience * s.timeout
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, limit)
-	ctx, stop := context.WithTimeout(withOperator(r.Context(), who), patience)
-	defer stop()
+	ctx := withOperator(r.Context(), who)
+	if to.pattern != backupPattern { // which ends when nobody takes it any more
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, patience)
+		defer stop()
+	}
 	to.handle(s, w, r.WithContext(ctx))
 }
 
@@ -310,15 +340,4 @@ func (s *AdminServer) ready(w http.ResponseWriter, r *http.Request) {
 
 func (s *AdminServer) exposeMetrics(w http.ResponseWriter, r *http.Request) {
 	s.exposed.ServeHTTP(w, r)
-}
-
-func (s *AdminServer) clusterStatus(w http.ResponseWriter, r *http.Request) {
-	status := s.cluster.Status()
-	if status.Nodes == nil {
-		status.Nodes = []NodeStatus{}
-	}
-	if status.Alarms == nil {
-		status.Alarms = []string{}
-	}
-	s.reply(w, r, http.StatusOK, status)
 }

@@ -96,11 +96,11 @@ func TestAdminRoutes(t *testing.T) {
 		"void":          {"POST", "/admin/v1/orders/" + fakeOrderNo + "/void", `{"note":"a mistake"}`, voided},
 		"void, no note": {"POST", "/admin/v1/orders/" + fakeOrderNo + "/void", "", voided},
 		"extend":        {"POST", "/admin/v1/orders/" + fakeOrderNo + "/extend", `{"pay_by":"2026-09-20T11:00:00+08:00"}`, extended},
-		"cluster":       {"GET", "/admin/v1/cluster", "", `{"generation":0,"leader":"a1","term":2,"epoch":7,"rules_version":0,"zone_ack":{"mode":"","state":"","zone_index":0},"alarms":[],` +
+		"cluster": {"GET", "/admin/v1/cluster", "", `{"generation":0,"leader":"a1","term":2,"epoch":7,"rules_version":0,"zone_ack":{"mode":"","state":"","zone_index":0},"alarms":[],` +
 			`"nodes":[{"id":"a1","zone":"a","role":"leader","reachable":true,"applied_index":9,"last_index":9,"first_index":0,"durable_index":0,"lag":0,` +
 			`"rules_version":0,"generation":0,"drained":false,"joining":false,"preferred":false,"clock_offset_ms":0,"wal_bytes":0}]}`},
-		"plan":          {"POST", "/admin/v1/plan", "{}", `{"applied":true,"dry_run":false,"changes":[{"path":"sales[a]","before":"","after":"new"}]}`},
-		"plan, dry":     {"POST", "/admin/v1/plan?dry_run=true", "{}", `{"applied":false,"dry_run":true,"changes":[{"path":"sales[a]","before":"","after":"new"}]}`},
+		"plan":      {"POST", "/admin/v1/plan", "{}", `{"applied":true,"dry_run":false,"changes":[{"path":"sales[a]","before":"","after":"new"}]}`},
+		"plan, dry": {"POST", "/admin/v1/plan?dry_run=true", "{}", `{"applied":false,"dry_run":true,"changes":[{"path":"sales[a]","before":"","after":"new"}]}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &fakeOperator{found: []engine.OrderView{heldOrder()}, changes: []engine.Change{{Path: "sales[a]", After: "new"}}}

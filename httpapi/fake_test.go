@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -221,10 +223,95 @@ func (f *fakeOperator) Sales() []engine.Sale {
 
 func (f *fakeOperator) AllSessions() []engine.SessionView { return fakeSessions() }
 
-// fakeCluster is one node that leads, ready unless notReady says why not.
-type fakeCluster struct{ notReady error }
+// fakeCluster is ready unless notReady says why not, and one node that leads
+// unless status says otherwise.
+type fakeCluster struct {
+	notReady error
+	status   *ClusterStatus
+}
 
 func (f *fakeCluster) Ready() error { return f.notReady }
 func (f *fakeCluster) Status() ClusterStatus {
+	if f.status != nil {
+		return *f.status
+	}
 	return ClusterStatus{Leader: "a1", Term: 2, Epoch: 7, Nodes: []NodeStatus{{ID: "a1", Zone: "a", Role: "leader", Reachable: true, AppliedIndex: 9, LastIndex: 9}}}
+}
+
+// fakeOperations answers what a test tells it to, and keeps what it was asked.
+type fakeOperations struct {
+	err     error
+	refusal string // of the plan to promote
+	text    string // of the backup, written before err is given
+	hold    func() // a backup waits in it
+
+	operator, asked string
+}
+
+func (f *fakeOperations) ask(operator, format string, args ...any) {
+	f.operator, f.asked = operator, fmt.Sprintf(format, args...)
+}
+
+func (f *fakeOperations) Join(ctx context.Context, operator string, m Member) error {
+	if _, bounded := ctx.Deadline(); !bounded {
+		panic("an operation without a deadline")
+	}
+	f.ask(operator, "join %+v", m)
+	return f.err
+}
+
+func (f *fakeOperations) Remove(_ context.Context, operator, node string) error {
+	f.ask(operator, "remove %s", node)
+	return f.err
+}
+
+func (f *fakeOperations) Transfer(_ context.Context, operator, to string) (string, error) {
+	f.ask(operator, "transfer %q", to)
+	return "b1", f.err
+}
+
+func (f *fakeOperations) Snapshot(_ context.Context, operator string) (uint64, error) {
+	f.ask(operator, "snapshot")
+	return 4711, f.err
+}
+
+func (f *fakeOperations) SetZoneAck(_ context.Context, operator, mode, note string) error {
+	f.ask(operator, "zone-ack %s because %q", mode, note)
+	return f.err
+}
+
+func (f *fakeOperations) Prefer(_ context.Context, operator, zone string) error {
+	f.ask(operator, "prefer %q", zone)
+	return f.err
+}
+
+func (f *fakeOperations) Drain(_ context.Context, operator string, d Drain) error {
+	f.ask(operator, "drain %+v", d)
+	return f.err
+}
+
+func (f *fakeOperations) PromotePlan(_ context.Context, zone string) (PromotePlan, error) {
+	return PromotePlan{Zone: zone, Node: "b1", Generation: 1, NextGeneration: 2, LastIndex: 9, AppliedIndex: 9, Term: 2, ZoneAck: ZoneAckPrefer,
+		LeaderHeardAgo: "12s", Unreachable: []string{"a1", "a2"}, Will: []string{"Raise the generation."}, Refusal: f.refusal, Token: "t-9"}, f.err
+}
+
+func (f *fakeOperations) Promote(ctx context.Context, operator, zone, token string) (PromotePlan, error) {
+	f.ask(operator, "promote %s as %s", zone, token)
+	return f.PromotePlan(ctx, zone)
+}
+
+func (f *fakeOperations) Backup(ctx context.Context, w io.Writer) error {
+	if _, bounded := ctx.Deadline(); bounded {
+		panic("a backup with a deadline")
+	}
+	f.ask("", "backup")
+	if f.text != "" {
+		if _, err := io.WriteString(w, f.text); err != nil {
+			return err
+		}
+	}
+	if f.hold != nil {
+		f.hold()
+	}
+	return f.err
 }

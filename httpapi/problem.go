@@ -41,6 +41,7 @@ const (
 	keyReused
 	wrongAmount
 	badPlan
+	badOperation
 	headersTooLarge
 	internalFault
 	unavailable
@@ -71,6 +72,7 @@ var problemTable = [problemKinds]struct {
 	keyReused:        {http.StatusUnprocessableEntity, "key-reused", "The idempotency key belongs to another request"},
 	wrongAmount:      {http.StatusUnprocessableEntity, "amount", "The money differs from the order's"},
 	badPlan:          {http.StatusUnprocessableEntity, "plan", "The plan can't be applied"},
+	badOperation:     {http.StatusUnprocessableEntity, "operation", "The cluster can't do that"},
 	headersTooLarge:  {http.StatusRequestHeaderFieldsTooLarge, "headers-too-large", "The request's headers are too large"},
 	internalFault:    {http.StatusInternalServerError, "internal", "Something went wrong here"},
 	unavailable:      {http.StatusServiceUnavailable, "unavailable", "Not to be had right now"},

@@ -1,0 +1,444 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"doorbuster/engine"
+)
+
+// clusterStatus shows the nodes, and in front of all what somebody must see to.
+func (s *AdminServer) clusterStatus(w http.ResponseWriter, r *http.Request) {
+	status := s.cluster.Status()
+	if status.Nodes == nil {
+		status.Nodes = []NodeStatus{}
+	}
+	status.Alarms = append(alarmsOf(&status), status.Alarms...)
+	s.reply(w, r, http.StatusOK, status)
+}
+
+// clockAlarmMS is how far a clock may be off before it is an alarm: such a node
+// neither takes nor keeps leadership.
+const clockAlarmMS = 200
+
+// alarmsOf tells in words what a status shows that somebody must see to. It
+// never gives nil.
+func alarmsOf(c *ClusterStatus) []string {
+	alarms := []string{}
+	alarm := func(format string, args ...any) { alarms = append(alarms, fmt.Sprintf(format, args...)) }
+	if c.Leader == "" {
+		alarm("No leader is known: nothing is granted until there is one.")
+	}
+	switch c.ZoneAck.State {
+	case ZoneAckDegraded:
+		alarm("Zone ack is degraded: what shoppers are told now is in one zone only, and lost if that zone is. Bring a voter of another zone back.")
+	case ZoneAckBlocked:
+		alarm("Zone ack is blocked: no voter of another zone answers, so nothing is granted. Bring one back, or set zone ack to prefer, which puts what is told from then on at risk.")
+	case ZoneAckSingleZone:
+		if c.ZoneAck.Mode == ZoneAckRequire {
+			alarm("Zone ack is require, but all voters are of one zone: there is no other zone to have anything.")
+		}
+	}
+	voters, reached, serving := 0, 0, 0
+	for i := range c.Nodes {
+		n := &c.Nodes[i]
+		if (n.Kind == KindVoter || n.Kind == KindWitness) && !n.Joining {
+			voters++
+			if n.Reachable {
+				reached++
+			}
+		}
+		if n.Reachable && !n.Drained && n.Kind != KindWitness {
+			serving++
+		}
+		why := ""
+		if n.Error != "" {
+			why = ": " + n.Error
+		}
+		switch {
+		case !n.Reachable:
+			alarm("Node %s of zone %s can't be reached%s.", n.ID, n.Zone, strings.TrimSuffix(why, "."))
+		case why != "":
+			alarm("Node %s%s.", n.ID, strings.TrimSuffix(why, "."))
+		}
+		if n.Reachable && n.Generation != 0 && n.Generation != c.Generation {
+			alarm("Node %s is of generation %d, the cluster of %d: take it out, and let it join from scratch under a new id.", n.ID, n.Generation, c.Generation)
+		}
+		if off := n.ClockOffsetMS; n.Reachable && (off > clockAlarmMS || off < -clockAlarmMS) {
+			alarm("The clock of node %s is %+.0f ms off: it can't lead until it is within %d ms.", n.ID, off, clockAlarmMS)
+		}
+	}
+	if quorum := voters/2 + 1; voters > 0 && reached < quorum {
+		alarm("Only %d of %d voters can be reached from here, and a quorum needs %d.", reached, voters, quorum)
+	}
+	if len(c.Nodes) > 0 && serving == 0 {
+		alarm("No node takes new shoppers: all are drained, witnesses, or out of reach.")
+	}
+	return alarms
+}
+
+// operation is what one request asks of the cluster.
+type operation struct {
+	name string
+	said []any // what goes into the log beside the name, as slog takes it
+	// do makes the change and gives what the answer says.
+	do func(ctx context.Context, who string) (any, error)
+}
+
+// operates tells whether there is a cluster to change, or answers that there is
+// none itself and gives false.
+func (s *AdminServer) operates(w http.ResponseWriter, r *http.Request) bool {
+	if s.operations != nil {
+		return true
+	}
+	s.problem(w, r, conflict, "This node is alone: it has no cluster to change. Name one under cluster in its config.")
+	return false
+}
+
+// operate does what was asked and audits it: before, because what is asked may
+// end this process, and after, with what became of it.
+func (s *AdminServer) operate(w http.ResponseWriter, r *http.Request, o operation) {
+	log := s.log.With("operation", o.name, "operator", operatorOf(r)).With(o.said...)
+	log.Info("cluster operation asked")
+	answer, err := o.do(r.Context(), operatorOf(r))
+	if err != nil {
+		log.Info("cluster operation failed", "error", err)
+		s.clusterFailed(w, r, err)
+		return
+	}
+	log.Info("cluster operation done")
+	s.reply(w, r, http.StatusOK, answer)
+}
+
+// clusterFailed answers an operation that ended in err.
+func (s *AdminServer) clusterFailed(w http.ResponseWriter, r *http.Request, err error) {
+	var refusal *ClusterRefusal
+	switch {
+	case errors.As(err, &refusal) && refusal.Invalid:
+		s.problem(w, r, badOperation, refusal.Message)
+	case errors.As(err, &refusal):
+		s.problem(w, r, conflict, refusal.Message)
+	case errors.Is(err, engine.ErrOutcomeUnknown), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		s.problem(w, r, unavailable, "It is not known yet whether this was done. Look at /admin/v1/cluster before asking again.")
+	default:
+		s.failed(w, r, err)
+	}
+}
+
+func (s *AdminServer) join(w http.ResponseWriter, r *http.Request) {
+	var request struct { // Member's, not embedded: a wrong member is told by its name
+		noted
+		ID   string `json:"id"`
+		Zone string `json:"zone"`
+		Kind string `json:"kind"`
+		Peer string `json:"peer"`
+	}
+	var m Member
+	if !s.operates(w, r) || !s.decode(w, r, &request, func() string {
+		m = Member{request.ID, request.Zone, request.Kind, request.Peer}
+		if m.Kind == "" {
+			m.Kind = KindVoter
+		}
+		if wrong := m.wrong(); wrong != "" {
+			return wrong
+		}
+		return request.wrong()
+	}) {
+		return
+	}
+	s.operate(w, r, operation{"join", []any{"node", m.ID, "zone", m.Zone, "kind", m.Kind, "peer", m.Peer, "note", request.Note},
+		func(ctx context.Context, who string) (any, error) { return m, s.operations.Join(ctx, who, m) }})
+}
+
+func (m *Member) wrong() string {
+	switch {
+	case !engine.ValidID(m.ID):
+		return needsID("id", "a node", "a3")
+	case !engine.ValidID(m.Zone):
+		return needsID("zone", "a zone", "a")
+	case m.Kind != KindVoter && m.Kind != KindWitness && m.Kind != KindEdge:
+		return "The kind must be voter, witness or edge; voter unless it is said."
+	}
+	return wrongPeer(m.Peer)
+}
+
+// wrongPeer says what is wrong with an address that other nodes are to reach a
+// node at, "" if nothing.
+func wrongPeer(peer string) string {
+	const wanted = "The peer must be there: host:port that the other nodes reach the node at, such as 10.0.1.3:8082"
+	const mostHostBytes = 253 // of a name in the DNS
+	host, port, err := net.SplitHostPort(peer)
+	if err != nil || host == "" || len(host) > mostHostBytes {
+		return wanted + "."
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return wanted + "; its port is a number of 1 to 65535."
+	}
+	addr, err := netip.ParseAddr(host)
+	if err == nil && (addr.IsUnspecified() || addr.IsMulticast()) {
+		return wanted + "; " + host + " leads to no one node."
+	}
+	if err != nil && strings.ContainsFunc(host, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '-' || c == '_')
+	}) {
+		return wanted + "; a host is an address or a name of letters, digits, dots and dashes."
+	}
+	return ""
+}
+
+func needsID(member, of, such string) string {
+	return fmt.Sprintf("The %s must be there: the id of %s, such as %q; up to %d letters, digits, dots, dashes and underscores.", member, of, such, engine.MaxIDBytes)
+}
+
+func (s *AdminServer) removeNode(w http.ResponseWriter, r *http.Request) {
+	var request struct {
+		noted
+		Node string `json:"node"`
+	}
+	if !s.operates(w, r) || !s.decode(w, r, &request, func() string {
+		if !engine.ValidID(request.Node) {
+			return needsID("node", "the node to take out", "a3")
+		}
+		return request.wrong()
+	}) {
+		return
+	}
+	s.operate(w, r, operation{"remove", []any{"node", request.Node, "note", request.Note}, func(ctx context.Context, who string) (any, error) {
+		return map[string]string{"removed": request.Node}, s.operations.Remove(ctx, who, request.Node)
+	}})
+}
+
+func (s *AdminServer) transfer(w http.ResponseWriter, r *http.Request) {
+	var request struct {
+		noted
+		To string `json:"to"`
+	}
+	if !s.operates(w, r) || !s.decode(w, r, &request, func() string {
+		if request.To != "" && !engine.ValidID(request.To) {
+			return needsID("to", "the node that is to lead", "a2") + ` Leave it away for the best one.`
+		}
+		return request.wrong()
+	}) {
+		return
+	}
+	s.operate(w, r, operation{"transfer", []any{"to", request.To, "note", request.Note}, func(ctx context.Context, who string) (any, error) {
+		leader, err := s.operations.Transfer(ctx, who, request.To)
+		return map[string]string{"leader": leader}, err
+	}})
+}
+
+func (s *AdminServer) snapshot(w http.ResponseWriter, r *http.Request) {
+	var request noted
+	if !s.operates(w, r) || !s.decode(w, r, &request, func() string { return request.wrong() }) {
+		return
+	}
+	s.operate(w, r, operation{"snapshot", []any{"note", request.Note}, func(ctx context.Context, who string) (any, error) {
+		index, err := s.operations.Snapshot(ctx, who)
+		return map[string]uint64{"log_index": index}, err
+	}})
+}
+
+func (s *AdminServer) setZoneAck(w http.ResponseWriter, r *http.Request) {
+	var request struct {
+		noted
+		Mode string `json:"mode"`
+	}
+	if !s.operates(w, r) || !s.decode(w, r, &request, func() string {
+		switch request.Mode {
+		case ZoneAckOff, ZoneAckPrefer, ZoneAckRequire:
+			return request.wrong()
+		}
+		return "The mode must be there: off, prefer or require."
+	}) {
+		return
+	}
+	s.operate(w, r, operation{"zone-ack", []any{"mode", request.Mode, "note", request.Note}, func(ctx context.Context, who string) (any, error) {
+		return map[string]string{"mode": request.Mode}, s.operations.SetZoneAck(ctx, who, request.Mode, request.Note)
+	}})
+}
+
+func (s *AdminServer) prefer(w http.ResponseWriter, r *http.Request) {
+	var request struct {
+		noted
+		Zone *string `json:"zone"`
+	}
+	if !s.operates(w, r) || !s.decode(w, r, &request, func() string {
+		if request.Zone == nil || *request.Zone != "" && !engine.ValidID(*request.Zone) {
+			return needsID("zone", "the zone that leadership is to be in", "a") + ` "" is for none.`
+		}
+		return request.wrong()
+	}) {
+		return
+	}
+	s.operate(w, r, operation{"prefer", []any{"zone", *request.Zone, "note", request.Note}, func(ctx context.Context, who string) (any, error) {
+		return map[string]string{"zone": *request.Zone}, s.operations.Prefer(ctx, who, *request.Zone)
+	}})
+}
+
+// drain makes the handler that keeps shoppers away, or lets them come again.
+func drain(name string, on bool) func(*AdminServer, http.ResponseWriter, *http.Request) {
+	return func(s *AdminServer, w http.ResponseWriter, r *http.Request) {
+		var request struct {
+			noted
+			Node string `json:"node"`
+			Zone string `json:"zone"`
+		}
+		if !s.operates(w, r) || !s.decode(w, r, &request, func() string {
+			switch {
+			case (request.Node == "") == (request.Zone == ""):
+				return `Name a node or a zone, one of them: {"node":"a1"} or {"zone":"a"}.`
+			case request.Node != "" && !engine.ValidID(request.Node):
+				return needsID("node", "a node", "a1")
+			case request.Zone != "" && !engine.ValidID(request.Zone):
+				return needsID("zone", "a zone", "a")
+			}
+			return request.wrong()
+		}) {
+			return
+		}
+		d := Drain{Node: request.Node, Zone: request.Zone, On: on}
+		s.operate(w, r, operation{name, []any{"node", d.Node, "zone", d.Zone, "note", request.Note},
+			func(ctx context.Context, who string) (any, error) { return d, s.operations.Drain(ctx, who, d) }})
+	}
+}
+
+// promotedJSON is a plan, and whether it was carried out.
+type promotedJSON struct {
+	Promoted bool `json:"promoted"`
+	PromotePlan
+}
+
+func promotedOf(plan *PromotePlan, done bool) promotedJSON {
+	j := promotedJSON{done, *plan}
+	for _, list := range []*[]string{&j.Unreachable, &j.Will, &j.CannotKnow} {
+		if *list == nil {
+			*list = []string{}
+		}
+	}
+	return j
+}
+
+// promote shows what a promote would do, or does what was shown. Who says
+// confirm has a plan made and carried out unread.
+func (s *AdminServer) promote(w http.ResponseWriter, r *http.Request) {
+	const maxTokenBytes = 512
+	var request struct {
+		noted
+		Zone    string `json:"zone"`
+		DryRun  bool   `json:"dry_run"`
+		Token   string `json:"token"`
+		Confirm bool   `json:"confirm"`
+	}
+	if !s.operates(w, r) || !s.decode(w, r, &request, func() string {
+		ways := 0
+		for _, said := range [...]bool{request.DryRun, request.Token != "", request.Confirm} {
+			if said {
+				ways++
+			}
+		}
+		switch {
+		case !engine.ValidID(request.Zone):
+			return needsID("zone", "the zone that is to take over", "b")
+		case ways != 1:
+			return `Say one of "dry_run":true for the plan, "token" of a plan to do what it says, or "confirm":true to do it unread.`
+		case len(request.Token) > maxTokenBytes:
+			return "The token is none that a plan gave."
+		}
+		return request.wrong()
+	}) {
+		return
+	}
+	if request.DryRun {
+		plan, err := s.operations.PromotePlan(r.Context(), request.Zone)
+		if err != nil {
+			s.clusterFailed(w, r, err)
+			return
+		}
+		s.reply(w, r, http.StatusOK, promotedOf(&plan, false))
+		return
+	}
+	s.operate(w, r, operation{"promote", []any{"zone", request.Zone, "confirmed_unread", request.Confirm, "note", request.Note},
+		func(ctx context.Context, who string) (any, error) {
+			token := request.Token
+			if request.Confirm {
+				plan, err := s.operations.PromotePlan(ctx, request.Zone)
+				if err != nil {
+					return nil, err
+				}
+				if plan.Refusal != "" {
+					return nil, &ClusterRefusal{Message: plan.Refusal}
+				}
+				token = plan.Token
+			}
+			plan, err := s.operations.Promote(ctx, who, request.Zone, token)
+			if err != nil {
+				return nil, err
+			}
+			return promotedOf(&plan, true), nil
+		}})
+}
+
+// backup streams the state. An answer that breaks off is one that failed: its
+// connection is cut, so that nobody takes it for whole.
+func (s *AdminServer) backup(w http.ResponseWriter, r *http.Request) {
+	if !s.operates(w, r) {
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/octet-stream")
+	if r.Method == http.MethodHead {
+		return
+	}
+	if !s.backingUp.TryLock() {
+		s.problem(w, r, conflict, "Another backup is being taken from this node. Wait for it, or ask another node.")
+		return
+	}
+	defer s.backingUp.Unlock()
+	h.Set("Content-Disposition", `attachment; filename="doorbuster.backup"`)
+	out := newStream(w)
+	log := s.log.With("operation", "backup", "operator", operatorOf(r))
+	log.Info("cluster operation asked")
+	err := s.operations.Backup(r.Context(), out)
+	switch {
+	case err == nil:
+		log.Info("cluster operation done", "bytes", out.written)
+	case out.written == 0:
+		log.Info("cluster operation failed", "error", err)
+		h.Del("Content-Disposition")
+		s.clusterFailed(w, r, err)
+	default:
+		log.Warn("cluster operation broke off", "bytes", out.written, "error", err)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// stream is an answer that may take long: what bounds it is not the whole time
+// but how long the other side may leave a part of it untaken.
+type stream struct {
+	to      io.Writer
+	control *http.ResponseController
+	written int64
+}
+
+func newStream(w http.ResponseWriter) *stream {
+	s := &stream{to: w, control: http.NewResponseController(w)}
+	// The deadline of reading the request would end its context when it passes.
+	// Where there are no deadlines, there is none to be in the way.
+	_ = s.control.SetReadDeadline(time.Time{})
+	return s
+}
+
+func (s *stream) Write(p []byte) (int, error) {
+	_ = s.control.SetWriteDeadline(time.Now().Add(adminWriteTimeout))
+	n, err := s.to.Write(p)
+	s.written += int64(n)
+	return n, err
+}
