@@ -403,7 +403,7 @@ func (s *AdminServer) backup(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.backingUp.Unlock()
 	h.Set("Content-Disposition", `attachment; filename="doorbuster.backup"`)
-	out := newStream(w)
+	out := &stream{to: w, control: http.NewResponseController(w)}
 	log := s.log.With("operation", "backup", "operator", operatorOf(r))
 	log.Info("cluster operation asked")
 	err := s.operations.Backup(r.Context(), out)
@@ -428,15 +428,8 @@ type stream struct {
 	written int64
 }
 
-func newStream(w http.ResponseWriter) *stream {
-	s := &stream{to: w, control: http.NewResponseController(w)}
-	// The deadline of reading the request would end its context when it passes.
-	// Where there are no deadlines, there is none to be in the way.
-	_ = s.control.SetReadDeadline(time.Time{})
-	return s
-}
-
 func (s *stream) Write(p []byte) (int, error) {
+	// Where there are no deadlines, there is none to be in the way.
 	_ = s.control.SetWriteDeadline(time.Now().Add(adminWriteTimeout))
 	n, err := s.to.Write(p)
 	s.written += int64(n)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"doorbuster/engine"
 )
@@ -207,6 +208,24 @@ func TestBackup(t *testing.T) {
 	f.err, f.asked = nil, ""
 	if r, err := http.Head(server.URL + operationsPath + "backup"); err != nil || r.StatusCode != 200 || f.asked != "" {
 		t.Errorf("HEAD: %v, asked %q", err, f.asked)
+	}
+}
+
+// TestBackupOutlivesTimeouts: those of other requests don't end one.
+func TestBackupOutlivesTimeouts(t *testing.T) {
+	const short = 50 * time.Millisecond
+	f := &fakeOperations{text: strings.Repeat("state", 100_000), hold: func() { time.Sleep(4 * short) }}
+	server := httptest.NewUnstartedServer(newTestAdmin(t, &fakeOperator{}, withOperations(f), func(c *AdminConfig) { c.RequestTimeout = short }))
+	server.Config.ReadTimeout, server.Config.WriteTimeout = short, short
+	server.Start()
+	defer server.Close()
+	r, err := http.Get(server.URL + operationsPath + "backup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if body, err := io.ReadAll(r.Body); err != nil || string(body) != f.text {
+		t.Errorf("%d bytes, %v", len(body), err)
 	}
 }
 

@@ -313,5 +313,8 @@ func (f *fakeOperations) Backup(ctx context.Context, w io.Writer) error {
 	if f.hold != nil {
 		f.hold()
 	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	return f.err
 }
