@@ -1,0 +1,74 @@
+package peer
+
+import (
+	"crypto/x509"
+	"fmt"
+	"net/url"
+)
+
+// NodeURI is the name that a node's certificate carries, as a URI among its
+// alternative names. Host names and addresses in certificates are not looked at:
+// a node is who its id says, wherever it runs.
+func NodeURI(cluster, node string) *url.URL {
+	return &url.URL{Scheme: "doorbuster", Host: "cluster", Path: "/" + cluster + "/node/" + node}
+}
+
+// proves tells whether certificate is the one of node in cluster.
+func proves(certificate *x509.Certificate, cluster, node string) bool {
+	want := NodeURI(cluster, node).String()
+	for _, u := range certificate.URIs {
+		if u.String() == want {
+			return true
+		}
+	}
+	return false
+}
+
+// names lists whom a certificate is for, in one short line.
+func names(certificate *x509.Certificate) string {
+	if len(certificate.URIs) == 0 {
+		return "no node at all (it was not made by 'doorbuster cluster certs', or without the URI that names the node)"
+	}
+	return oneLine(certificate.URIs[0].String(), 200)
+}
+
+// judge tells why peer is turned away, nil if it is not. certificate is what it
+// showed, nil without TLS. superseded is set besides when it is this node that is
+// the old one.
+func (p *Port) judge(own, peer Hello, certificate *x509.Certificate) (why, superseded *Refusal) {
+	refuse := func(code, format string, args ...any) *Refusal {
+		return &Refusal{Code: code, Detail: fmt.Sprintf(format, args...), Node: own.Node, Generation: own.Generation}
+	}
+	// Whose cluster it is comes first, because it explains the rest; nothing that
+	// stops a node is believed before the certificate is.
+	switch {
+	case peer.Cluster != own.Cluster:
+		return refuse(CodeCluster, "node %s is of cluster %s, and node %s of cluster %s: check the cluster ids and the peers' addresses in the configs",
+			peer.Node, peer.Cluster, own.Node, own.Cluster), nil
+	case certificate != nil && !proves(certificate, peer.Cluster, peer.Node):
+		return refuse(CodeIdentity, "node %s shows a certificate for %s, and not for %s: give each node its own certificate",
+			peer.Node, names(certificate), NodeURI(peer.Cluster, peer.Node)), nil
+	case peer.To != "" && peer.To != own.Node:
+		return refuse(CodeIdentity, "node %s wants node %s, and this is node %s: check the peers' addresses in the configs", peer.Node, peer.To, own.Node), nil
+	case peer.Node == own.Node && peer.Incarnation == own.Incarnation:
+		return refuse(CodeSelf, "node %s has reached itself: a peer's address in the config is its own", own.Node), nil
+	case peer.Node == own.Node:
+		return refuse(CodeSelf, "two nodes go by the same id %s: stop one of them, and join it from scratch under a new id with 'doorbuster cluster join'", own.Node), nil
+	case peer.Generation != 0 && own.Generation != 0 && peer.Generation < own.Generation:
+		return refuse(CodeGeneration, "%s", goneOn(peer, own)), nil
+	case peer.Generation != 0 && own.Generation != 0 && peer.Generation > own.Generation:
+		why := refuse(CodeSuperseded, "%s", goneOn(own, peer))
+		return why, &Refusal{Code: CodeSuperseded, Detail: why.Detail, Node: peer.Node, Generation: peer.Generation}
+	}
+	if p.cfg.Admit != nil {
+		if err := p.cfg.Admit(peer); err != nil {
+			return asRefusal(err, own), nil
+		}
+	}
+	return nil, nil
+}
+
+func goneOn(old, current Hello) string {
+	return fmt.Sprintf("node %s is of generation %d, the cluster went on as generation %d: stop it, move its data directory away, and join it from scratch under a new id with 'doorbuster cluster join'",
+		old.Node, old.Generation, current.Generation)
+}

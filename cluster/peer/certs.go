@@ -1,0 +1,148 @@
+package peer
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"net/url"
+	"time"
+
+	"doorbuster/engine"
+)
+
+// KeyPair is a certificate and its private key, both as PEM.
+type KeyPair struct{ Cert, Key []byte }
+
+// maxHosts bounds the host names and addresses of one certificate.
+const maxHosts = 64
+
+// MakeCA makes a CA (ECDSA P-256) whose certificates are for the nodes of cluster,
+// good from from to until. It can sign nodes, and no further CAs.
+func MakeCA(cluster string, from, until time.Time) (KeyPair, error) {
+	if !engine.ValidID(cluster) {
+		return KeyPair{}, fmt.Errorf("cluster id %q is not 1 to %d letters, digits, dots, dashes or underscores", cluster, engine.MaxIDBytes)
+	}
+	template := &x509.Certificate{
+		Subject:   pkix.Name{CommonName: "doorbuster CA of " + cluster},
+		NotBefore: from, NotAfter: until,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		IsCA:     true, BasicConstraintsValid: true, MaxPathLenZero: true,
+		URIs: []*url.URL{clusterURI(cluster)},
+	}
+	return issue(template, nil)
+}
+
+// clusterURI is the name in a CA of ours.
+func clusterURI(cluster string) *url.URL {
+	return &url.URL{Scheme: "doorbuster", Host: "cluster", Path: "/" + cluster}
+}
+
+// MakeNode makes the certificate of a node of cluster, signed by ca: for both ends
+// of a connection, with the node's URI (NodeURI) and hosts, which are names or IP
+// addresses and of use to other programs only. until must be within ca's.
+func MakeNode(ca KeyPair, cluster, node string, hosts []string, from, until time.Time) (KeyPair, error) {
+	for what, id := range map[string]string{"cluster id": cluster, "node id": node} {
+		if !engine.ValidID(id) {
+			return KeyPair{}, fmt.Errorf("%s %q is not 1 to %d letters, digits, dots, dashes or underscores", what, id, engine.MaxIDBytes)
+		}
+	}
+	signer, err := tls.X509KeyPair(ca.Cert, ca.Key)
+	if err != nil {
+		return KeyPair{}, fmt.Errorf("the CA and its key: %w", err)
+	}
+	if err := checkCA(signer.Leaf, cluster); err != nil {
+		return KeyPair{}, err
+	}
+	if until.After(signer.Leaf.NotAfter) {
+		return KeyPair{}, fmt.Errorf("the CA is good until %s only, and the certificate would be until %s", signer.Leaf.NotAfter.Format(time.DateTime), until.Format(time.DateTime))
+	}
+	template := &x509.Certificate{
+		Subject:   pkix.Name{CommonName: node},
+		NotBefore: from, NotAfter: until,
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		BasicConstraintsValid: true,
+		URIs:                  []*url.URL{NodeURI(cluster, node)},
+	}
+	if len(hosts) > maxHosts {
+		return KeyPair{}, fmt.Errorf("node %s has %d hosts; at most %d are taken", node, len(hosts), maxHosts)
+	}
+	for _, host := range hosts {
+		switch ip := net.ParseIP(host); {
+		case ip != nil:
+			template.IPAddresses = append(template.IPAddresses, ip)
+		case hostName(host):
+			template.DNSNames = append(template.DNSNames, host)
+		default:
+			return KeyPair{}, fmt.Errorf("node %s: %q is neither an IP address nor a host name", node, host)
+		}
+	}
+	return issue(template, &signer)
+}
+
+// checkCA tells why ca can't sign for cluster. One that was not made here names no
+// cluster, and may sign for any.
+func checkCA(ca *x509.Certificate, cluster string) error {
+	if !ca.IsCA || ca.KeyUsage&x509.KeyUsageCertSign == 0 {
+		return fmt.Errorf("the certificate of %s is no CA's", ca.Subject)
+	}
+	if len(ca.URIs) == 1 && ca.URIs[0].Scheme == "doorbuster" && ca.URIs[0].String() != clusterURI(cluster).String() {
+		return fmt.Errorf("the CA is for %s, and not for cluster %s", oneLine(ca.URIs[0].String(), 200), cluster)
+	}
+	return nil
+}
+
+// hostName tells whether s could be a DNS name.
+func hostName(s string) bool {
+	if len(s) == 0 || len(s) > 253 || s[0] == '.' || s[0] == '-' {
+		return false
+	}
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '.', c == '_':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// issue makes a key and has signer sign template for it; nil is the key itself.
+func issue(template *x509.Certificate, signer *tls.Certificate) (KeyPair, error) {
+	if !template.NotAfter.After(template.NotBefore) {
+		return KeyPair{}, errors.New("the certificate would end before it begins")
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return KeyPair{}, err
+	}
+	// A serial of 127 random bits, so that certificates made anywhere differ.
+	template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return KeyPair{}, err
+	}
+	parent, by := template, any(key)
+	if signer != nil {
+		parent, by = signer.Leaf, signer.PrivateKey
+	}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, by)
+	if err != nil {
+		return KeyPair{}, err
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return KeyPair{}, err
+	}
+	return KeyPair{
+		Cert: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}),
+		Key:  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
+	}, nil
+}

@@ -1,0 +1,71 @@
+package peer
+
+import (
+	"net"
+	"sync"
+)
+
+// conn is a connection that the port keeps an eye on, from the moment it exists:
+// so one whose handshake is still under way is dropped with the others.
+type conn struct {
+	net.Conn // encrypted, under TLS
+	raw      net.Conn
+	port     *Port
+	inbound  bool
+	kind     kind // 0 during the handshake
+	closed   sync.Once
+}
+
+// Close closes the connection at once. It does not stay to say so under TLS: that
+// could take seconds when a peer has stopped reading, and what is carried has an
+// end of its own.
+func (c *conn) Close() error {
+	c.closed.Do(func() { c.port.forget(c) })
+	return c.raw.Close()
+}
+
+// enter registers a connection that has just been made.
+func (p *Port) enter(raw net.Conn, inbound bool) (*conn, error) {
+	c := &conn{Conn: raw, raw: raw, port: p, inbound: inbound}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, net.ErrClosed
+	}
+	p.conns[c] = struct{}{}
+	if inbound {
+		p.inbound++
+	}
+	return c, nil
+}
+
+func (p *Port) forget(c *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.conns, c)
+	if c.inbound {
+		p.inbound--
+	}
+}
+
+// shake marks the end of c's handshake.
+func (p *Port) shake(c *conn, k kind) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.kind = k
+}
+
+// drop closes the connections that which picks. It does not wait for anybody.
+func (p *Port) drop(which func(*conn) bool) {
+	p.mu.Lock()
+	var dropped []*conn
+	for c := range p.conns {
+		if which(c) {
+			dropped = append(dropped, c)
+		}
+	}
+	p.mu.Unlock()
+	for _, c := range dropped {
+		c.Close()
+	}
+}

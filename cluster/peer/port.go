@@ -1,0 +1,509 @@
+package peer
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	// handshakePatience bounds a handshake, on both sides, TLS and all.
+	handshakePatience = 5 * time.Second
+	// maxHandshakes of peers that call go on at a time; more wait to be accepted.
+	// One host has at most half of them: the rest of its connections are closed.
+	maxHandshakes        = 64
+	maxHandshakesOfAHost = maxHandshakes / 2
+	// maxInbound connections of peers are open at a time. Each node needs about
+	// five.
+	maxInbound = 256
+	// silence after which a peer that acknowledges nothing is given up.
+	silence = 3 * time.Second
+	// lookAtFiles is how often certificate files are looked at, at most.
+	lookAtFiles = time.Second
+)
+
+// tuning is what only tests change.
+type tuning struct {
+	patience    time.Duration
+	lookAtFiles time.Duration
+	now         func() time.Time // for certificates
+}
+
+// Port is a node's place in the network of its cluster. Safe for concurrent use.
+type Port struct {
+	cfg         Config
+	tuning      tuning
+	listener    *net.TCPListener
+	credentials *credentials // nil without TLS
+	reports     *reports
+	slots       chan struct{} // of handshakes
+	ending      context.Context
+	end         context.CancelFunc
+	running     sync.WaitGroup
+
+	mu         sync.Mutex
+	conns      map[*conn]struct{}
+	inbound    int
+	handshakes map[string]int // by host
+	closed     bool
+	raft       *Stream
+	rpc        *inlet
+}
+
+// Listen opens the port. Peers are welcome from then on; they wait for Raft().Accept
+// and RPC().Accept. Errors: everything that is wrong with cfg, certificates that
+// are not good or not this node's, and what the network says.
+func Listen(cfg Config) (*Port, error) {
+	return listen(cfg, tuning{patience: handshakePatience, lookAtFiles: lookAtFiles, now: time.Now})
+}
+
+func listen(cfg Config, t tuning) (*Port, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("peer: %w", err)
+	}
+	p := &Port{
+		cfg: cfg, tuning: t, reports: newReports(cfg.Logger), slots: make(chan struct{}, maxHandshakes),
+		conns: map[*conn]struct{}{}, handshakes: map[string]int{},
+	}
+	if cfg.TLS != nil {
+		var err error
+		if p.credentials, err = newCredentials(*cfg.TLS, cfg.Identity, t.now, t.lookAtFiles, cfg.Logger); err != nil {
+			return nil, fmt.Errorf("peer: %w", err)
+		}
+	}
+	listener, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("peer: %w", err)
+	}
+	p.listener = listener.(*net.TCPListener)
+	if p.cfg.Advertise == "" {
+		p.cfg.Advertise = listener.Addr().String()
+		if err := checkAddress(p.cfg.Advertise, true); err != nil {
+			return nil, errors.Join(fmt.Errorf("peer: advertise: %w", err), listener.Close())
+		}
+	}
+	p.ending, p.end = context.WithCancel(context.Background())
+	p.raft, p.rpc = p.newStream(), newInlet(listener.Addr())
+	p.running.Add(1)
+	go p.accept()
+	return p, nil
+}
+
+func (p *Port) newStream() *Stream {
+	return &Stream{inlet: newInlet(address(p.cfg.Advertise)), port: p}
+}
+
+// Addr is where the port listens.
+func (p *Port) Addr() net.Addr { return p.listener.Addr() }
+
+// Raft gives Raft's connections: always the same stream, or a new one after that
+// was closed.
+func (p *Port) Raft() *Stream {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.raft.isClosed() && !p.closed {
+		p.raft = p.newStream()
+	}
+	return p.raft
+}
+
+// RPC gives the RPC connections of peers: always the same listener, or a new one
+// after that was closed.
+func (p *Port) RPC() net.Listener {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.rpc.isClosed() && !p.closed {
+		p.rpc = newInlet(p.listener.Addr())
+	}
+	return p.rpc
+}
+
+// inlet is where connections of kind k go now.
+func (p *Port) inlet(k kind) *inlet {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if k == kindRaft {
+		return p.raft.inlet
+	}
+	return p.rpc
+}
+
+// DialRPC connects to the RPC of the node at addr, until ctx ends, 5 s at most. A
+// peer that turns this node away, or is turned away, makes it a *Refusal (for
+// errors.As).
+func (p *Port) DialRPC(ctx context.Context, addr string) (net.Conn, error) {
+	return p.dial(ctx, addr, kindRPC)
+}
+
+// DropConnections closes every connection, both kinds, both ways, also those whose
+// handshake is under way. Those made afterwards say what Identity says by now.
+func (p *Port) DropConnections() { p.drop(func(*conn) bool { return true }) }
+
+// Close closes the port and everything on it, and waits until nothing of it runs.
+// It is not to be called from within Admit, Identity or Refused.
+func (p *Port) Close() error {
+	p.mu.Lock()
+	again := p.closed
+	p.closed = true
+	stream, rpc := p.raft, p.rpc
+	p.mu.Unlock()
+	if again {
+		p.running.Wait()
+		return nil
+	}
+	p.end()
+	err := p.listener.Close()
+	stream.inlet.Close()
+	rpc.Close()
+	p.DropConnections()
+	p.running.Wait()
+	return err
+}
+
+// accept takes connections until the port closes, whatever goes wrong with some.
+func (p *Port) accept() {
+	defer p.running.Done()
+	const longest = time.Second
+	pause := time.Duration(0)
+	for {
+		select {
+		case p.slots <- struct{}{}:
+		case <-p.ending.Done():
+			return
+		}
+		raw, err := p.listener.AcceptTCP()
+		if err == nil {
+			pause = 0
+			p.running.Add(1)
+			go func() {
+				defer p.running.Done()
+				defer func() { <-p.slots }()
+				p.receive(raw)
+			}()
+			continue
+		}
+		<-p.slots
+		if p.ending.Err() != nil {
+			return
+		}
+		if pause == 0 { // said once until it works again
+			p.cfg.Logger.Error("connections of peers can't be accepted; trying again", "error", err)
+		}
+		pause = min(max(2*pause, 5*time.Millisecond), longest)
+		select {
+		case <-time.After(pause):
+		case <-p.ending.Done():
+			return
+		}
+	}
+}
+
+// tune bounds how long a peer that is cut off goes unnoticed.
+func (p *Port) tune(raw *net.TCPConn) {
+	err := errors.Join(
+		raw.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 3}),
+		boundSilence(raw, silence))
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		p.reports.warn(hostOf(raw.RemoteAddr()), "tcp", "a connection's timeouts could not be set", "error", err)
+	}
+}
+
+// receive does the handshake with a peer that calls.
+func (p *Port) receive(raw *net.TCPConn) {
+	host := hostOf(raw.RemoteAddr())
+	if !p.begin(host) {
+		raw.Close()
+		p.reports.warn(host, "crowd", "a peer has too many connections, or too many of them in their handshake; the rest is closed")
+		return
+	}
+	defer p.done(host)
+	c, err := p.enter(raw, true)
+	if err != nil {
+		raw.Close()
+		return
+	}
+	p.tune(raw)
+	raw.SetDeadline(time.Now().Add(p.tuning.patience))
+	k, err := p.answer(c)
+	if err == nil {
+		raw.SetDeadline(time.Time{})
+		p.reports.good(host)
+		var ready net.Conn = c
+		if k == kindRaft {
+			ready = p.measured(c)
+		}
+		if p.inlet(k).offer(ready) {
+			return
+		}
+		c.Close()
+		p.reports.warn(host, "unwanted", "a peer's connections are not taken at the moment", "kind", k.String())
+		return
+	}
+	if p.ending.Err() == nil {
+		p.complain(host, err)
+	}
+	linger(raw)
+	c.Close()
+}
+
+// begin counts a handshake; false when host has too many of them, or all peers
+// too many connections.
+func (p *Port) begin(host string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.handshakes[host] >= maxHandshakesOfAHost || p.inbound >= maxInbound {
+		return false
+	}
+	p.handshakes[host]++
+	return true
+}
+
+func (p *Port) done(host string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.handshakes[host]--; p.handshakes[host] == 0 {
+		delete(p.handshakes, host)
+	}
+}
+
+// answer hears a peer out and answers. After an error the peer was told what it
+// can be told.
+func (p *Port) answer(c *conn) (kind, error) {
+	var certificate *x509.Certificate
+	if p.credentials != nil {
+		secure := tls.Server(c.raw, p.credentials.accepting())
+		if err := secure.Handshake(); err != nil {
+			return 0, err
+		}
+		c.Conn, certificate = secure, secure.ConnectionState().PeerCertificates[0]
+	}
+	own := p.cfg.Identity()
+	own.To = ""
+	k, peer, err := readPreamble(c.Conn)
+	if err != nil {
+		var why *Refusal
+		if errors.As(err, &why) {
+			p.tell(c, refused, asRefusal(why, own))
+		}
+		return 0, err
+	}
+	why, superseded := p.judge(own, peer, certificate)
+	if why == nil && p.inlet(k).isClosed() {
+		why = asRefusal(fmt.Errorf("node %s takes no %s connections at the moment: it is starting or stopping", own.Node, k), own)
+	}
+	if why != nil {
+		p.tell(c, refused, why.tidied())
+		if superseded != nil {
+			p.toldOff(c.RemoteAddr().String(), superseded)
+		}
+		return 0, &turnedAway{peer.Node, why}
+	}
+	p.shake(c, k)
+	return k, p.tell(c, welcome, own)
+}
+
+// turnedAway is a refusal of this node's.
+type turnedAway struct {
+	node string // who was turned away, by its own word
+	*Refusal
+}
+
+func (p *Port) tell(c *conn, status byte, what any) error {
+	frame, err := appendFrame(nil, status, what)
+	if err != nil {
+		return err
+	}
+	_, err = c.Conn.Write(frame)
+	return err
+}
+
+// linger lets the peer read why it was turned away: closing with something unread
+// would take back what was said.
+func linger(raw *net.TCPConn) {
+	raw.CloseWrite()
+	raw.SetReadDeadline(time.Now().Add(250 * time.Millisecond))
+	io.CopyN(io.Discard, raw, 4*maxHelloBytes)
+}
+
+// complain logs what was wrong with a peer that called.
+func (p *Port) complain(host string, err error) {
+	const message = "a peer was turned away"
+	var away *turnedAway
+	var why *Refusal
+	var record tls.RecordHeaderError
+	var unverified *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &away):
+		p.reports.warn(host, away.Code, message, "node", away.node, "detail", away.Detail)
+	case errors.As(err, &why):
+		p.reports.warn(host, why.Code, message, "detail", why.Detail)
+	case errors.As(err, &record) && string(record.RecordHeader[:len(magic)]) == magic:
+		p.reports.warn(host, "plain", message, "detail", "the peer speaks without TLS and this node with it: give both certificates, or neither")
+	case errors.As(err, &record):
+		p.reports.warn(host, CodeMalformed, message, "detail", "what it sends is not TLS: is it a node of this program that speaks?")
+	case errors.As(err, &unverified):
+		p.reports.warn(host, "certificate", message, "detail", "its certificate is not good: "+oneLine(unverified.Error(), maxDetailBytes))
+	case errors.Is(err, io.EOF):
+		// It said nothing at all: somebody looks whether the port is open.
+	case isTimeout(err):
+		p.reports.warn(host, "slow", message, "detail", "it did not finish the handshake within "+p.tuning.patience.String())
+	default:
+		p.reports.warn(host, "handshake", message, "detail", oneLine(err.Error(), maxDetailBytes))
+	}
+}
+
+func isTimeout(err error) bool {
+	var timed net.Error
+	return errors.As(err, &timed) && timed.Timeout()
+}
+
+// toldOff tells the owner that this node was turned away, or is the old one.
+func (p *Port) toldOff(addr string, why *Refusal) {
+	if p.cfg.Refused != nil {
+		p.cfg.Refused(addr, why)
+	}
+}
+
+// dial connects to the node at addr and does the handshake.
+func (p *Port) dial(ctx context.Context, addr string, k kind) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.tuning.patience)
+	defer cancel()
+	defer context.AfterFunc(p.ending, cancel)()
+	raw, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			p.reports.warn(addr, "unreachable", "a peer can't be reached", "error", err)
+		}
+		return nil, fmt.Errorf("peer %s: %w", addr, err)
+	}
+	c, err := p.enter(raw, false)
+	if err != nil {
+		raw.Close()
+		return nil, err
+	}
+	p.tune(raw.(*net.TCPConn))
+	deadline, _ := ctx.Deadline()
+	raw.SetDeadline(deadline)
+	// A deadline that has passed is what wakes the handshake when ctx ends early.
+	interrupted := context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })
+	err = p.call(ctx, c, addr, k)
+	if err == nil && !interrupted() {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		interrupted()
+		c.Close()
+		return nil, fmt.Errorf("peer %s: %w", addr, err)
+	}
+	raw.SetDeadline(time.Time{})
+	p.reports.good(addr)
+	return c, nil
+}
+
+// call does the caller's part of the handshake.
+func (p *Port) call(ctx context.Context, c *conn, addr string, k kind) error {
+	own := p.cfg.Identity()
+	own.To = ""
+	if p.cfg.Whom != nil {
+		own.To = p.cfg.Whom(addr)
+	}
+	peer, certificate, told, err := p.exchange(c, own, k)
+	switch {
+	case err != nil:
+		return p.failed(ctx, addr, err)
+	case told != nil:
+		p.reports.warn(addr, told.Code, "a peer turned this node away", "node", told.Node, "detail", told.Detail)
+		if p.credible(own, told, certificate) {
+			p.toldOff(addr, told)
+		}
+		return told
+	}
+	why, superseded := p.judge(own, peer, certificate)
+	if why == nil && own.To != "" && peer.Node != own.To {
+		why = &Refusal{Code: CodeIdentity, Detail: fmt.Sprintf("node %s was to be at %s, and node %s is: check the peers' addresses in the configs", own.To, addr, peer.Node), Node: own.Node, Generation: own.Generation}
+	}
+	if why == nil {
+		p.shake(c, k)
+		return nil
+	}
+	p.reports.warn(addr, why.Code, "a peer that was called is not one to talk to", "node", peer.Node, "detail", why.Detail)
+	if superseded != nil {
+		p.toldOff(addr, superseded)
+	}
+	return why
+}
+
+// exchange sends the preamble and reads the answer.
+func (p *Port) exchange(c *conn, own Hello, k kind) (peer Hello, certificate *x509.Certificate, told *Refusal, err error) {
+	if p.credentials != nil {
+		secure := tls.Client(c.raw, p.credentials.calling())
+		if err := secure.Handshake(); err != nil {
+			return Hello{}, nil, nil, err
+		}
+		c.Conn, certificate = secure, secure.ConnectionState().PeerCertificates[0]
+	}
+	if err := p.tell(c, byte(k), own); err != nil {
+		return Hello{}, certificate, nil, err
+	}
+	peer, told, err = readAnswer(c.Conn)
+	return peer, certificate, told, err
+}
+
+// credible tells whether a refusal is passed on to the owner. One that would stop
+// this node must come from a newer generation, and from who it says it does. That
+// a peer is the old one is the peer's affair.
+func (p *Port) credible(own Hello, told *Refusal, certificate *x509.Certificate) bool {
+	switch told.Code {
+	case CodeSuperseded:
+		return false
+	case CodeGeneration:
+		return told.Generation > own.Generation && (certificate == nil || proves(certificate, own.Cluster, told.Node))
+	}
+	return true
+}
+
+// failed explains a handshake that came to nothing.
+func (p *Port) failed(ctx context.Context, addr string, err error) error {
+	if p.ending.Err() != nil {
+		return net.ErrClosed
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return context.Canceled
+	}
+	code := "handshake"
+	var why *Refusal
+	var remote *net.OpError
+	var unverified *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &why):
+		code = why.Code
+	case errors.As(err, &unverified):
+		code = "certificate"
+	case errors.As(err, &remote) && remote.Op == "remote error":
+		code, err = "certificate", fmt.Errorf("it does not take this node's certificate %s: %w", p.cfg.TLS.Cert, err)
+	case isTimeout(err):
+		code, err = "slow", fmt.Errorf("the handshake was not finished in time: %w", err)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		err = fmt.Errorf("it hung up in the middle of the handshake: %w", err)
+	}
+	p.reports.warn(addr, code, "the handshake with a peer that was called failed", "error", err)
+	return err
+}
+
+// hostOf is the host of an address, without the port.
+func hostOf(a net.Addr) string {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return tcp.IP.String()
+	}
+	host, _, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	return host
+}

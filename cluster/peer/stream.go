@@ -1,0 +1,180 @@
+package peer
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// maxWaiting connections are welcome and not yet accepted, of each kind.
+const maxWaiting = 64
+
+// inlet is where the connections of one kind are accepted.
+type inlet struct {
+	addr   net.Addr
+	mu     sync.Mutex
+	queue  chan net.Conn // sent to under mu
+	closed chan struct{}
+}
+
+var _ net.Listener = (*inlet)(nil)
+
+func newInlet(addr net.Addr) *inlet {
+	return &inlet{addr: addr, queue: make(chan net.Conn, maxWaiting), closed: make(chan struct{})}
+}
+
+// offer hands a connection over, unless nobody takes any.
+func (l *inlet) offer(c net.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.isClosed() {
+		return false
+	}
+	select {
+	case l.queue <- c:
+		return true
+	default:
+		return false
+	}
+}
+
+func (l *inlet) isClosed() bool {
+	select {
+	case <-l.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Accept gives the next connection whose handshake succeeded; net.ErrClosed after
+// Close.
+func (l *inlet) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.queue:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close makes Accept return, and peers who call be refused. Connections that were
+// accepted are their owner's.
+func (l *inlet) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.isClosed() {
+		return nil
+	}
+	close(l.closed)
+	for {
+		select {
+		case c := <-l.queue:
+			c.Close()
+		default:
+			return nil
+		}
+	}
+}
+
+// Addr is where connections of this kind come in.
+func (l *inlet) Addr() net.Addr { return l.addr }
+
+// Stream carries Raft's connections; it is a raft.StreamLayer. Safe for
+// concurrent use.
+type Stream struct {
+	*inlet
+	port *Port
+}
+
+var _ raft.StreamLayer = (*Stream)(nil)
+
+// Dial connects to the node at address. The handshake is part of timeout; 0 is 5
+// s. A peer that turns this node away, or is turned away, makes it a *Refusal (for
+// errors.As).
+func (s *Stream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	if s.isClosed() {
+		return nil, net.ErrClosed
+	}
+	ctx := context.Background()
+	if timeout > 0 {
+		bounded, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		ctx = bounded
+	}
+	c, err := s.port.dial(ctx, string(address), kindRaft)
+	if err != nil {
+		return nil, err
+	}
+	if s.isClosed() { // and has dropped its connections without this one
+		c.Close()
+		return nil, net.ErrClosed
+	}
+	return s.port.measured(c), nil
+}
+
+// Close closes the stream and all of its connections, both ways: Raft's transport
+// leaves them behind when it is shut down.
+func (s *Stream) Close() error {
+	err := s.inlet.Close()
+	s.port.drop(func(c *conn) bool { return c.kind == kindRaft })
+	return err
+}
+
+// address is one as it is advertised.
+type address string
+
+func (address) Network() string  { return "tcp" }
+func (a address) String() string { return string(a) }
+
+// raftConn is one of Raft's connections, measured as it is read.
+type raftConn struct {
+	*conn
+	meter  meter // of the one who reads
+	failed error
+	// A snapshot is a connection's last request; Raft's own transport never sends
+	// another. Once it is answered there is no more to read.
+	snapshot, answered atomic.Bool
+}
+
+func (p *Port) measured(c *conn) *raftConn {
+	r := &raftConn{conn: c, meter: meter{bounds: answerBounds}}
+	if c.inbound {
+		r.meter = meter{bounds: requestBounds, requests: true}
+	}
+	return r
+}
+
+// Read gives nothing of what is out of bounds: the codec would make room for it.
+func (r *raftConn) Read(to []byte) (int, error) {
+	if r.failed != nil {
+		return 0, r.failed
+	}
+	if r.answered.Load() {
+		return 0, io.EOF
+	}
+	n, err := r.conn.Read(to)
+	if bad := r.meter.take(to[:n]); bad != nil {
+		r.failed = bad
+		host := hostOf(r.RemoteAddr())
+		r.port.reports.warn(host, "bounds", "a peer broke the bounds of Raft's messages; its connection is closed", "error", bad)
+		r.Close()
+		return 0, bad
+	}
+	if r.meter.snapshot {
+		r.snapshot.Store(true)
+	}
+	return n, err
+}
+
+func (r *raftConn) Write(from []byte) (int, error) {
+	if r.snapshot.Load() {
+		r.answered.Store(true)
+	}
+	return r.conn.Write(from)
+}
