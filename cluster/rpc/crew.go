@@ -1,0 +1,101 @@
+package rpc
+
+import (
+	"sync"
+	"time"
+)
+
+// crewIdle is how long a worker stays without work.
+const crewIdle = 10 * time.Second
+
+// crew lends goroutines whose stacks have grown already: a handler's call is
+// deep, and growing a fresh stack for each grab costs more than waking a worker.
+// As many as there are grabs at a time; whoever uses it bounds that.
+type crew struct {
+	mu   sync.Mutex
+	idle []*worker // the longest idle first
+	done chan struct{}
+}
+
+// job is one grab of a batch.
+type job struct {
+	stream *grabStream
+	grab   *forwarded
+}
+
+type worker struct {
+	jobs  chan job // one place; closed to end it
+	since time.Time
+}
+
+func newCrew() *crew {
+	c := &crew{done: make(chan struct{})}
+	go c.thin()
+	return c
+}
+
+// do hands every grab to a goroutine of its own and does not wait for any.
+func (c *crew) do(stream *grabStream, grabs []forwarded) {
+	var lent [64]*worker
+	for len(grabs) > 0 {
+		c.mu.Lock()
+		n := min(len(c.idle), len(grabs), len(lent))
+		at := len(c.idle) - n
+		copy(lent[:n], c.idle[at:])
+		clear(c.idle[at:])
+		c.idle = c.idle[:at]
+		c.mu.Unlock()
+		for i := range n {
+			lent[i].jobs <- job{stream, &grabs[i]}
+		}
+		grabs = grabs[n:]
+		if n > 0 {
+			continue
+		}
+		for i := range grabs {
+			w := &worker{jobs: make(chan job, 1)}
+			w.jobs <- job{stream, &grabs[i]}
+			go c.work(w)
+		}
+		return
+	}
+}
+
+func (c *crew) work(w *worker) {
+	for j := range w.jobs {
+		j.stream.decide(j.grab)
+		w.since = time.Now()
+		c.mu.Lock()
+		c.idle = append(c.idle, w)
+		c.mu.Unlock()
+	}
+}
+
+// thin ends workers that have been idle for long, and all once dismissed.
+func (c *crew) thin() {
+	tick := time.NewTicker(crewIdle / 2)
+	defer tick.Stop()
+	for dismissed := false; ; {
+		select {
+		case <-tick.C:
+		case <-c.done:
+			dismissed = true
+		}
+		c.mu.Lock()
+		n := 0
+		for n < len(c.idle) && (dismissed || time.Since(c.idle[n].since) > crewIdle) {
+			close(c.idle[n].jobs)
+			n++
+		}
+		kept := copy(c.idle, c.idle[n:])
+		clear(c.idle[kept:])
+		c.idle = c.idle[:kept]
+		c.mu.Unlock()
+		if dismissed {
+			return
+		}
+	}
+}
+
+// dismiss ends the workers that have nothing to do.
+func (c *crew) dismiss() { close(c.done) }

@@ -1,0 +1,187 @@
+package rpc
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"doorbuster/cluster/rpc/peerpb"
+	"doorbuster/engine"
+)
+
+// Grabs answers a peer's forwarded grabs, each from a goroutine of its own; the
+// answers gather while those before them are being sent.
+func (s *Server) Grabs(stream grpc.BidiStreamingServer[peerpb.GrabBatch, peerpb.AnswerBatch]) error {
+	if err := accept(stream); err != nil {
+		return err
+	}
+	g := &grabStream{server: s, wake: make(chan struct{}, 1)}
+	go g.receive(stream)
+	return g.send(stream)
+}
+
+// grabStream is the serving end of a stream of grabs.
+type grabStream struct {
+	server *Server
+	wake   chan struct{} // one place: look at the rest
+
+	mu        sync.Mutex
+	done      []decided
+	undecided int   // taken in and not yet in done
+	unsent    int   // taken in and not yet answered
+	probed    bool  // an answer is due even if there is nothing to tell
+	ended     error // nothing more comes in; io.EOF when the peer said so
+}
+
+// errCrowded answers a grab that was not even begun. The outcome is called
+// unknown all the same, so that whoever asked waits instead of coming back at once.
+var errCrowded = fmt.Errorf("%w: too many grabs at once", engine.ErrOutcomeUnknown)
+
+// errFailed answers a grab during which the handler panicked.
+var errFailed = fmt.Errorf("%w: the node failed while deciding", engine.ErrOutcomeUnknown)
+
+func (g *grabStream) receive(stream grpc.BidiStreamingServer[peerpb.GrabBatch, peerpb.AnswerBatch]) {
+	for {
+		// Grabs lie in the batch that they came in, so each batch is a new one.
+		m := new(peerpb.GrabBatch)
+		if err := stream.RecvMsg(m); err != nil {
+			g.end(err)
+			return
+		}
+		grabs, err := readGrabs(m)
+		if err != nil {
+			g.end(g.server.refuse("Grabs", err))
+			return
+		}
+		g.server.crew.do(g, grabs[:g.admit(grabs)])
+	}
+}
+
+// admit takes in as many as may be undecided at a time, and answers the rest.
+func (g *grabStream) admit(grabs []forwarded) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := min(len(grabs), max(0, g.server.most-g.undecided))
+	g.undecided += n
+	g.unsent += len(grabs)
+	for i := n; i < len(grabs); i++ {
+		g.done = append(g.done, decided{id: grabs[i].id, err: errCrowded})
+	}
+	g.probed = g.probed || len(grabs) == 0
+	if n < len(grabs) || g.probed {
+		g.signal()
+	}
+	return n
+}
+
+func (g *grabStream) signal() {
+	select {
+	case g.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (g *grabStream) end(err error) {
+	g.mu.Lock()
+	g.ended = err
+	g.mu.Unlock()
+	g.signal()
+}
+
+// decide runs on a worker of the crew.
+func (g *grabStream) decide(f *forwarded) {
+	d := decided{id: f.id, err: errFailed}
+	func() {
+		defer func() {
+			if r := recover(); r != nil {
+				g.server.logger.Error("deciding a forwarded grab panicked", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+				d.err = errFailed
+			}
+		}()
+		d.answer, d.err = g.server.handler.Grab(&f.Grab, f.deadline)
+	}()
+	g.mu.Lock()
+	g.undecided--
+	g.done = append(g.done, d)
+	first := len(g.done) == 1
+	g.mu.Unlock()
+	if first {
+		g.signal()
+	}
+}
+
+// send sends what has been decided until the stream ends; the error is the stream's.
+func (g *grabStream) send(stream grpc.BidiStreamingServer[peerpb.GrabBatch, peerpb.AnswerBatch]) error {
+	var batch []decided
+	m := new(peerpb.AnswerBatch)
+	closing := g.server.closing
+	for {
+		select {
+		case <-g.wake:
+		case <-closing:
+			closing = nil
+			if err := stream.Send(&peerpb.AnswerBatch{Closing: true}); err != nil {
+				return err
+			}
+		case <-stream.Context().Done():
+			return stream.Context().Err()
+		}
+		// Whoever else is ready to run has an answer more for this batch, likely.
+		runtime.Gosched()
+		g.mu.Lock()
+		batch, g.done = g.done, batch[:0]
+		probed, ended := g.probed, g.ended
+		g.probed = false
+		g.mu.Unlock()
+		if len(batch) > 0 || probed {
+			if err := g.answer(stream, m, batch); err != nil {
+				return err
+			}
+		}
+		if ended != nil && !errors.Is(ended, io.EOF) {
+			return ended
+		}
+		if g.settled(len(batch)) {
+			return nil
+		}
+		clear(batch)
+	}
+}
+
+// settled counts n as answered, and tells whether the peer has sent its last
+// grab and has been answered all.
+func (g *grabStream) settled(n int) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.unsent -= n
+	return g.ended != nil && g.unsent == 0
+}
+
+// answer sends a batch in as many messages as it takes; an empty one in one.
+func (g *grabStream) answer(stream grpc.BidiStreamingServer[peerpb.GrabBatch, peerpb.AnswerBatch], m *peerpb.AnswerBatch, batch []decided) error {
+	// Read after all of these were decided, so that it covers them.
+	applied := uint64(g.server.handler.Pulse().Applied)
+	for first := true; first || len(batch) > 0; first = false {
+		emptyAnswers(m)
+		m.Applied = applied
+		n := 0
+		for size := 0; n < len(batch) && n < maxBatch && size < maxMessageBytes/2; n++ {
+			failures := len(m.Failures)
+			addAnswer(m, &batch[n])
+			if len(m.Failures) > failures {
+				size += proto.Size(m.Failures[failures])
+			}
+		}
+		if err := stream.Send(m); err != nil {
+			return err
+		}
+		batch = batch[n:]
+	}
+	return nil
+}

@@ -1,0 +1,56 @@
+package rpc
+
+import (
+	"context"
+	"time"
+
+	"doorbuster/engine"
+)
+
+// Handler is what a node answers the others with. Safe for concurrent use. A
+// panic is answered as an outcome that nobody knows, and logged.
+type Handler interface {
+	// Grab decides a forwarded grab as the leader; it blocks until it is decided.
+	// engine.ErrNotLeader where this node does not lead. q and its slices are only
+	// valid during the call; they are well-formed, the listing need not exist.
+	Grab(q *engine.Grab, deadline engine.Time) (engine.Answer, error)
+	// Ask takes an encoded engine.Command, at most engine.MaxEntryBytes that have
+	// not been looked at, through the log.
+	Ask(ctx context.Context, command []byte) (Asked, error)
+	// Look tells what became of a grab, as the leader knows.
+	Look(shopper, key []byte, deadline engine.Time) (answer engine.Answer, found bool, err error)
+	// Barrier gives an index that has everything that any node has told anybody so far.
+	Barrier(ctx context.Context) (engine.LogIndex, error)
+	// Pulse tells what this node knows of itself, cheaply: it is asked with every
+	// batch of answers.
+	Pulse() Pulse
+	// Advanced returns a channel that is closed when this node's applied index
+	// passes beyond after; at once if it has.
+	Advanced(after engine.LogIndex) <-chan struct{}
+	// Operate carries an operator's request: a name and JSON in, JSON out, each
+	// at most MaxBodyBytes.
+	Operate(ctx context.Context, name string, body []byte) ([]byte, error)
+}
+
+// Asked is what a command did. Of more changes or problems than one message
+// takes, the last one says how many were left out.
+type Asked struct {
+	Index    engine.LogIndex
+	Event    engine.Event
+	Changes  []engine.Change
+	Problems []engine.Problem
+}
+
+// Pulse is what a node knows of itself.
+type Pulse struct {
+	Node, Zone, Role, Version    string // Role: leader, follower, candidate...
+	Leader                       string // whom it takes for the leader
+	Leads                        bool   // an epoch is open and its lease holds
+	Term                         engine.Term
+	Applied, Commit, Last, First engine.LogIndex
+	Wall                         time.Time // its wall clock when the pulse was made
+	Rules                        uint32    // newest rules version that its build knows
+	WALBytes                     int64
+	Generation                   uint64
+	Detail                       map[string]string // for status pages, small
+}

@@ -1,0 +1,62 @@
+package rpc
+
+import (
+	"time"
+
+	"google.golang.org/grpc"
+
+	"doorbuster/cluster/rpc/peerpb"
+)
+
+// Follow answers a peer's pings with this node's pulse, and tells it of its own
+// accord when the applied index has advanced.
+func (s *Server) Follow(stream grpc.BidiStreamingServer[peerpb.Ping, peerpb.Pulse]) error {
+	if err := accept(stream); err != nil {
+		return err
+	}
+	pings, ended := make(chan uint64, 1), make(chan error, 1)
+	go func() {
+		for {
+			ping, err := stream.Recv()
+			if err != nil {
+				ended <- err
+				return
+			}
+			// Only the newest is worth an answer.
+			select {
+			case <-pings:
+			default:
+			}
+			pings <- ping.GetSequence()
+		}
+	}()
+	p := s.handler.Pulse()
+	advanced := s.handler.Advanced(p.Applied)
+	spaced := time.NewTimer(pulseSpacing)
+	defer spaced.Stop()
+	var rested <-chan time.Time // while it is too soon for another unasked one
+	for {
+		answers := uint64(0)
+		select {
+		case <-ended:
+			return nil // the stream's context says why
+		case <-s.closing:
+			return nil
+		case answers = <-pings:
+		case <-rested:
+			rested, advanced = nil, s.handler.Advanced(p.Applied)
+			continue
+		case <-advanced:
+		}
+		p = s.handler.Pulse()
+		if answers == 0 {
+			spaced.Reset(pulseSpacing)
+			rested, advanced = spaced.C, nil
+		} else if advanced != nil {
+			advanced = s.handler.Advanced(p.Applied)
+		}
+		if err := stream.Send(pulseToWire(&p, answers)); err != nil {
+			return err
+		}
+	}
+}
