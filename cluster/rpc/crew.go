@@ -15,6 +15,7 @@ type crew struct {
 	mu   sync.Mutex
 	idle []*worker // the longest idle first
 	done chan struct{}
+	over sync.Once
 }
 
 // job is one grab of a batch.
@@ -98,4 +99,4 @@ func (c *crew) thin() {
 }
 
 // dismiss ends the workers that have nothing to do.
-func (c *crew) dismiss() { close(c.done) }
+func (c *crew) dismiss() { c.over.Do(func() { close(c.done) }) }

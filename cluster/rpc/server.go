@@ -72,7 +72,7 @@ func (s *Server) Serve(ln net.Listener) error {
 }
 
 // Stop takes no new work, lets what has come in be decided and answered, and
-// ends; what is not done when ctx ends is cut off.
+// ends; what is not done when ctx ends is cut off. It may be called again.
 func (s *Server) Stop(ctx context.Context) {
 	s.stop.Do(func() { close(s.closing) })
 	done := make(chan struct{})
