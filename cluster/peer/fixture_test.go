@@ -54,6 +54,10 @@ func (j *journal) String() string {
 	return j.text.String()
 }
 
+func slogTo(j *journal) *slog.Logger {
+	return slog.New(slog.NewTextHandler(j, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
 // told is a call of Refused.
 type told struct {
 	addr string
@@ -102,7 +106,7 @@ func openNode(t *testing.T, h Hello, files *Files, change func(*Config, *tuning)
 	n := &testNode{journal: &journal{}, hello: h}
 	cfg := Config{
 		Listen: "127.0.0.1:0", Identity: n.identity, TLS: files,
-		Logger: slog.New(slog.NewTextHandler(n.journal, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Logger: slogTo(n.journal),
 		Refused: func(addr string, why *Refusal) {
 			n.mu.Lock()
 			defer n.mu.Unlock()

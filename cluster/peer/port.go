@@ -279,6 +279,9 @@ func (p *Port) answer(c *conn) (kind, error) {
 	if p.credentials != nil {
 		secure := tls.Server(c.raw, p.credentials.accepting())
 		if err := secure.Handshake(); err != nil {
+			if withoutTLS(err) { // in words that it understands, and without a name
+				p.tell(c, refused, unencrypted)
+			}
 			return 0, err
 		}
 		c.Conn, certificate = secure, secure.ConnectionState().PeerCertificates[0]
@@ -307,6 +310,14 @@ func (p *Port) answer(c *conn) (kind, error) {
 	p.shake(c, k)
 	return k, p.tell(c, welcome, own)
 }
+
+// withoutTLS tells whether it was our own handshake that came instead of TLS.
+func withoutTLS(err error) bool {
+	var record tls.RecordHeaderError
+	return errors.As(err, &record) && string(record.RecordHeader[:len(magic)]) == magic
+}
+
+var unencrypted = &Refusal{Code: CodeMalformed, Detail: "the caller speaks without TLS and the one who is called with it: give both certificates, or neither"}
 
 // turnedAway is a refusal of this node's.
 type turnedAway struct {
@@ -343,8 +354,8 @@ func (p *Port) complain(host string, err error) {
 		p.reports.warn(host, away.Code, message, "node", away.node, "detail", away.Detail)
 	case errors.As(err, &why):
 		p.reports.warn(host, why.Code, message, "detail", why.Detail)
-	case errors.As(err, &record) && string(record.RecordHeader[:len(magic)]) == magic:
-		p.reports.warn(host, "plain", message, "detail", "the peer speaks without TLS and this node with it: give both certificates, or neither")
+	case withoutTLS(err):
+		p.reports.warn(host, "plain", message, "detail", unencrypted.Detail)
 	case errors.As(err, &record):
 		p.reports.warn(host, CodeMalformed, message, "detail", "what it sends is not TLS: is it a node of this program that speaks?")
 	case errors.As(err, &unverified):
