@@ -494,6 +494,8 @@ func (p *Port) failed(ctx context.Context, addr string, err error) error {
 	switch {
 	case errors.As(err, &why):
 		code = why.Code
+	case withoutTLS(err):
+		code, err = CodeMalformed, errors.New("it speaks without TLS and this node with it: give both certificates, or neither")
 	case errors.As(err, &unverified):
 		code = "certificate"
 	case errors.As(err, &remote) && remote.Op == "remote error":

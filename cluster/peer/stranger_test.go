@@ -274,7 +274,7 @@ func TestBelowTLS(t *testing.T) {
 	if _, err := a.dialRPC(t, b.addr()); err == nil || !strings.Contains(err.Error(), "the caller speaks without TLS") {
 		t.Errorf("%v", err)
 	}
-	if _, err := b.dialRPC(t, a.addr()); err == nil || !strings.Contains(err.Error(), "does not look like a TLS handshake") {
+	if _, err := b.dialRPC(t, a.addr()); err == nil || !strings.Contains(err.Error(), "it speaks without TLS") {
 		t.Errorf("%v", err)
 	}
 }
