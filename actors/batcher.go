@@ -40,6 +40,7 @@ type pending struct {
 // ask is a command other than a grab, and its result.
 type ask struct {
 	command  engine.Command
+	index    engine.LogIndex
 	event    engine.Event
 	changes  []engine.Change
 	problems []engine.Problem

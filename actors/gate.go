@@ -30,6 +30,8 @@ type gate struct {
 	waiting atomic.Int32
 	// quarantined: the actor panicked too often in this epoch.
 	quarantined atomic.Bool
+	// blocked: nothing that is proposed now would be acknowledged; the group's.
+	blocked *atomic.Bool
 
 	pid    atomic.Pointer[actor.PID] // nil until first needed
 	panics atomic.Int32              // of the actor, in this epoch
@@ -65,7 +67,7 @@ func (g *gate) refusal(quantity uint32) engine.Reason {
 		if quantity > g.facts.Load().mostAtOnce {
 			return engine.ReasonQuantity
 		}
-		if g.quarantined.Load() {
+		if g.quarantined.Load() || g.blocked.Load() {
 			return engine.ReasonOverload
 		}
 		return engine.ReasonNone

@@ -1,49 +1,68 @@
 package actors
 
 import (
+	"context"
 	"time"
 
 	"doorbuster/engine"
 )
 
 // Grab decides a grab: at the gate where that is possible, else by the actor and
-// the log. It answers CodeProcessing when the outcome is not known by the
-// deadline; nothing of q is kept. A no at the gate allocates nothing.
+// the log, on whichever node leads. It answers CodeProcessing when the outcome is
+// not known by the deadline; nothing of q is kept. A no at the gate allocates
+// nothing.
 func (g *Group) Grab(q *engine.Grab) engine.Answer {
-	if !g.caughtUp.Load() && !g.leadsBefore(g.slots.now()+g.cfg.GrabTimeout) {
-		// What came before this grab had the same patience, and the time of a grab after it.
-		return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Deadline: g.clock.read().Add(2 * g.cfg.GrabTimeout)}
+	if !g.fresh() {
+		if g.others != nil {
+			return g.route(q) // what the gates say is from the past
+		}
+		if !g.leadsBefore(g.slots.now() + g.cfg.GrabTimeout) {
+			// What came before this grab had the same patience, and the time of a grab after it.
+			return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Deadline: g.clock.read().Add(2 * g.cfg.GrabTimeout)}
+		}
 	}
 	gate := g.catalogue.Load().byName[string(q.Listing)]
 	if gate == nil {
+		if g.others != nil && !g.leads.Load() {
+			return g.route(q) // it may have been published just now
+		}
 		return engine.Answer{Reason: engine.ReasonUnknown}
 	}
 	fingerprint := g.fingerprint(q.Shopper)
-	engaged := gate.engaged.has(fingerprint)
-	if !engaged {
+	if a, decided := g.atGate(gate, q, fingerprint); decided {
+		return a
+	}
+	if g.others != nil && !g.leads.Load() {
+		return g.route(q)
+	}
+	return g.enter(gate, q, fingerprint, (*g.keyed.Load())(q.IdempotencyKey))
+}
+
+// atGate answers what can be answered without the actor.
+func (g *Group) atGate(gate *gate, q *engine.Grab, fingerprint uint64) (a engine.Answer, decided bool) {
+	if !gate.engaged.has(fingerprint) {
 		if why := gate.refusal(q.Quantity); why != engine.ReasonNone {
-			return gate.refuse(why)
+			return gate.refuse(why), true
 		}
 		if int(gate.waiting.Load()) >= g.cfg.WaitingDepth {
 			if g.slots.inside.has(fingerprint) {
-				return g.crowded(gate)
+				return g.crowded(gate), true
 			}
-			return gate.refuse(engine.ReasonDepth)
+			return gate.refuse(engine.ReasonDepth), true
 		}
-		if !gate.admit(fingerprint) {
-			return gate.refuse(engine.ReasonQuota)
+		// The leader counts who was let in, for all nodes.
+		if (g.others == nil || g.leads.Load()) && !gate.admit(fingerprint) {
+			return gate.refuse(engine.ReasonQuota), true
 		}
+		return a, false
 	}
-	key := (*g.keyed.Load())(q.IdempotencyKey)
-	if engaged {
-		if a, found := g.byKey(gate, q.Shopper, key, q.Quantity); found {
-			return a
-		}
-		if int(gate.waiting.Load()) >= 2*g.cfg.WaitingDepth {
-			return g.crowded(gate)
-		}
+	if a, found := g.byKey(gate, q.Shopper, (*g.keyed.Load())(q.IdempotencyKey), q.Quantity); found {
+		return a, true
 	}
-	return g.enter(gate, q, fingerprint, key)
+	if int(gate.waiting.Load()) >= 2*g.cfg.WaitingDepth {
+		return g.crowded(gate), true
+	}
+	return a, false
 }
 
 // crowded puts off a shopper for whom there is no room, but who may hold a unit
@@ -73,10 +92,29 @@ func (g *Group) enter(gate *gate, q *engine.Grab, fingerprint uint64, key engine
 		if tries++; g.epoch.Load() != epoch {
 			epoch, tries = g.epoch.Load(), 0
 		}
+		if g.others != nil && answered && !g.leads.Load() {
+			if a, decided := g.elsewhere(q, deadline, expires); decided {
+				return a
+			}
+		}
 		if !answered || tries > 1 && g.leads.Load() || !g.leadsBefore(expires) {
 			return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Session: gate.session, Deadline: deadline}
 		}
 	}
+}
+
+// elsewhere has a grab that began here decided by whoever leads now; false if
+// that is this node again, or nobody before the deadline.
+func (g *Group) elsewhere(q *engine.Grab, deadline engine.Time, expires time.Duration) (a engine.Answer, decided bool) {
+	for !g.leads.Load() && expires-g.slots.now() > retryPause {
+		a, index, err := g.others.Grab(q, deadline, expires-g.slots.now())
+		if err == nil {
+			g.learnOf(a.Listing, index)
+			return a, true
+		}
+		time.Sleep(retryPause)
+	}
+	return a, false
 }
 
 // leadsBefore waits for an epoch, at most until the slots' clock says when.
@@ -163,7 +201,10 @@ func answer(gate *gate, e *engine.Event) engine.Answer {
 // missed for good, if state time is past deadline; else processing. Without a
 // deadline (0) an unknown key is not found.
 func (g *Group) GrabByKey(shopper, key []byte, deadline engine.Time) (a engine.Answer, found bool, err error) {
-	if err := g.mayDeny(); err != nil {
+	if g.others != nil && !g.leads.Load() {
+		return g.lookElsewhere(shopper, key, deadline)
+	}
+	if err := g.current(); err != nil {
 		return a, false, err
 	}
 	hash := (*g.keyed.Load())(key)
@@ -191,4 +232,30 @@ func (g *Group) GrabByKey(shopper, key []byte, deadline engine.Time) (a engine.A
 		g.batcher.nudge() // state time is behind because nothing happens
 	}
 	return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Deadline: deadline}, true, nil
+}
+
+// lookElsewhere is GrabByKey of a node that does not lead. What is there is there;
+// what is not, the leader must say: a grab may be under way to it from any node.
+func (g *Group) lookElsewhere(shopper, key []byte, deadline engine.Time) (a engine.Answer, found bool, err error) {
+	inside := g.slots.inside.has(g.fingerprint(shopper))
+	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.GrabTimeout)
+	defer cancel()
+	for {
+		if g.leads.Load() {
+			return g.GrabByKey(shopper, key, deadline)
+		}
+		var index engine.LogIndex
+		if a, found, index, err = g.others.Look(ctx, shopper, key, deadline); err == nil {
+			g.learnOf(a.Listing, index)
+			if a.Code == engine.CodeMissed && inside { // one of his is on its way to the leader
+				a = engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Deadline: deadline}
+			}
+			return a, found, nil
+		}
+		select {
+		case <-time.After(retryPause):
+		case <-ctx.Done():
+			return a, false, engine.ErrNotLeader
+		}
+	}
 }

@@ -78,6 +78,7 @@ type Group struct {
 	cfg    Config
 	logger *slog.Logger
 	view   View
+	others Others // nil alone
 
 	catalogue atomic.Pointer[catalogue]
 	clock     *stateClock
@@ -103,8 +104,9 @@ type Group struct {
 	decidedMsg sync.Pool
 	touched    []*gate // of the flight being completed
 
-	panics atomic.Int64
-	frozen atomic.Int64
+	panics  atomic.Int64
+	frozen  atomic.Int64
+	blocked atomic.Bool // see Blocked
 
 	// onGrab lets tests of this package make an actor fail.
 	onGrab func(*slot)
@@ -174,6 +176,9 @@ func (g *Group) Applied(s *engine.State, effects *engine.Effects) {
 	if effects.Catalogue {
 		g.rebuild(s)
 	}
+	if g.keyed.Load() == nil {
+		g.learnSecret(s) // the first epoch brought it, whoever leads that
+	}
 	c := g.catalogue.Load()
 	for _, h := range effects.Touched {
 		l := s.Listing(h)
@@ -206,7 +211,9 @@ func (g *Group) Restored(s *engine.State) {
 	for _, gate := range g.catalogue.Load().byHandle {
 		if pid := gate.pid.Load(); pid != nil {
 			g.byActor.Delete(pid.Id)
-			g.system.Root.Stop(pid)
+			// What waits in its mailbox is given back first, and goes to the new one.
+			g.system.Root.Send(pid, &closed{})
+			g.system.Root.Poison(pid)
 		}
 	}
 	g.catalogue.Store(&catalogue{})
@@ -298,28 +305,27 @@ func (g *Group) awaitEpoch(ctx context.Context) error {
 // awaitCaughtUp waits until this node knows all that was ever told, at most for
 // the time that a command may take.
 func (g *Group) awaitCaughtUp(ctx context.Context) error {
-	if g.caughtUp.Load() {
+	if g.fresh() && (g.others == nil || g.leads.Load()) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.CommandTimeout)
 	defer cancel()
+	if g.others != nil {
+		return g.others.Sync(ctx)
+	}
 	return g.awaitEpoch(ctx)
 }
 
 // awaitShown waits for the same before something is put on display. Whoever
 // looks is not put off for longer than a grab.
 func (g *Group) awaitShown() {
-	if !g.caughtUp.Load() {
+	switch {
+	case g.fresh():
+	case g.others != nil:
+		_ = g.current() // what is shown then may be old; it decides nothing
+	default:
 		g.leadsBefore(g.slots.now() + g.cfg.GrabTimeout)
 	}
-}
-
-// mayDeny is nil once this node knows all that was ever told.
-func (g *Group) mayDeny() error {
-	if !g.caughtUp.Load() {
-		return engine.ErrNotLeader
-	}
-	return nil
 }
 
 // landed completes what a flight brought back.
@@ -339,7 +345,7 @@ func (g *Group) landed(f flight, effects *engine.Effects, err error) {
 	for i := range f.pending {
 		p, e := &f.pending[i], &effects.Primary[i]
 		if p.ask != nil {
-			p.ask.event = *e
+			p.ask.index, p.ask.event = effects.Index, *e
 			for _, plan := range effects.Plans {
 				if plan.Command == e.Command {
 					p.ask.changes, p.ask.problems = plan.Changes, plan.Problems

@@ -22,14 +22,20 @@ func (g *Group) Order(shopper, orderNo string) (engine.OrderView, error) {
 
 // AnyOrder gives an order by number.
 func (g *Group) AnyOrder(orderNo string) (v engine.OrderView, err error) {
-	if err := g.mayDeny(); err != nil {
+	look := func() bool {
+		ref, ok := g.parse(orderNo)
+		if ok {
+			g.view.View(func(s *engine.State) { v, ok = s.View(ref) })
+		}
+		return ok
+	}
+	if g.fresh() && look() {
+		return v, nil
+	}
+	if err := g.current(); err != nil {
 		return v, err
 	}
-	ref, ok := g.parse(orderNo)
-	if ok {
-		g.view.View(func(s *engine.State) { v, ok = s.View(ref) })
-	}
-	if !ok {
+	if !look() {
 		return v, refusal(engine.ReasonUnknown)
 	}
 	return v, nil
@@ -38,7 +44,7 @@ func (g *Group) AnyOrder(orderNo string) (v engine.OrderView, err error) {
 // Orders gives a shopper's orders, the newest first, at most limit of them, and
 // the cursor of the next page, "" at the end.
 func (g *Group) Orders(shopper, session, cursor string, limit int) (orders []engine.OrderView, next string, err error) {
-	if err := g.mayDeny(); err != nil {
+	if err := g.current(); err != nil {
 		return nil, "", err
 	}
 	var after engine.OrderRef
@@ -77,7 +83,7 @@ const scanRows = 4096
 // FindOrders gives the orders that an operator looks for, the oldest first
 // within each session.
 func (g *Group) FindOrders(f engine.OrderFilter) (orders []engine.OrderView, next string, err error) {
-	if err := g.mayDeny(); err != nil {
+	if err := g.current(); err != nil {
 		return nil, "", err
 	}
 	limit := f.Limit
@@ -191,7 +197,7 @@ func parseCursor(cursor string) (at engine.OrderRef, err error) {
 
 // Counts gives the exact figures of a listing.
 func (g *Group) Counts(session, sku string) (c engine.Counts, err error) {
-	if err := g.mayDeny(); err != nil {
+	if err := g.current(); err != nil {
 		return c, err
 	}
 	err = refusal(engine.ReasonUnknown)
@@ -225,34 +231,48 @@ func (g *Group) Sales() (sales []engine.Sale) {
 	return sales
 }
 
-// ask takes a command through the log. One that was never proposed, because the
-// epoch ended first, waits for the next.
-func (g *Group) ask(ctx context.Context, c engine.Command) (*ask, error) {
+// ask takes a command through the log, on whichever node leads; when it comes
+// back, this node has applied it. One that was never proposed, because the epoch
+// ended first, waits for the next.
+func (g *Group) ask(ctx context.Context, c engine.Command) (o Outcome, err error) {
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.CommandTimeout)
 	defer cancel()
 	for {
-		if err := g.awaitEpoch(ctx); err != nil {
-			return nil, err
-		}
-		a := &ask{command: c, done: make(chan struct{})}
-		if !g.batcher.addAsk(a) {
-			continue
-		}
-		select {
-		case <-a.done:
-		case <-ctx.Done():
-			return nil, engine.ErrOutcomeUnknown
+		switch {
+		case g.others == nil:
+			if err := g.awaitEpoch(ctx); err != nil {
+				return o, err
+			}
+			o, err = g.askHere(ctx, c)
+		case g.leads.Load():
+			o, err = g.askHere(ctx, c)
+		default:
+			o, err = g.askOthers(ctx, c)
 		}
 		switch {
-		case errors.Is(a.err, engine.ErrNotLeader):
-		case a.err != nil:
-			return nil, a.err
-		case a.event.Kind == engine.CommandRefused:
-			return nil, &engine.Refusal{Reason: a.event.Reason, State: a.event.State}
+		case errors.Is(err, engine.ErrNotLeader) && ctx.Err() == nil:
+		case err != nil:
+			return o, err
+		case o.Event.Kind == engine.CommandRefused:
+			return o, &engine.Refusal{Reason: o.Event.Reason, State: o.Event.State}
 		default:
-			return a, nil
+			return o, nil
 		}
 	}
+}
+
+// askHere takes a command through the log of this node, which leads.
+func (g *Group) askHere(ctx context.Context, c engine.Command) (o Outcome, err error) {
+	a := &ask{command: c, done: make(chan struct{})}
+	if !g.batcher.addAsk(a) {
+		return o, engine.ErrNotLeader
+	}
+	select {
+	case <-a.done:
+	case <-ctx.Done():
+		return o, engine.ErrOutcomeUnknown
+	}
+	return Outcome{Index: a.index, Event: a.event, Changes: a.changes, Problems: a.problems}, a.err
 }
 
 // askOrder takes a command about an order through the log and gives the order
@@ -329,7 +349,7 @@ func (g *Group) ApplyPlan(ctx context.Context, operator string, plan *engine.Pla
 	if err != nil {
 		return nil, nil, err
 	}
-	return a.changes, a.problems, nil
+	return a.Changes, a.Problems, nil
 }
 
 // Steer publishes, pauses, resumes or ends a session.
@@ -361,6 +381,9 @@ func (g *Group) AddStock(ctx context.Context, operator, session, sku string, uni
 		return engine.Counts{}, err
 	}
 	gate := g.catalogue.Load().byName[session+"/skus/"+sku]
+	if gate == nil && g.current() == nil {
+		gate = g.catalogue.Load().byName[session+"/skus/"+sku]
+	}
 	if gate == nil {
 		return engine.Counts{}, refusal(engine.ReasonUnknown)
 	}

@@ -14,7 +14,7 @@ func (g *Group) rebuild(s *engine.State) {
 		session := s.SessionOf(l.Session)
 		gate := old.gate(l.Handle)
 		if gate == nil {
-			gate = newGate(l.Handle, session, l)
+			gate = g.newGate(l.Handle, session, l)
 		}
 		gate.facts.Store(factsOf(s, session, l))
 		gate.update(session, l)
@@ -27,8 +27,8 @@ func (g *Group) rebuild(s *engine.State) {
 	g.catalogue.Store(c)
 }
 
-func newGate(h engine.ListingHandle, x *engine.Session, l *engine.Listing) *gate {
-	return &gate{handle: h, session: x.Handle, name: x.ID + "/skus/" + l.SKU}
+func (g *Group) newGate(h engine.ListingHandle, x *engine.Session, l *engine.Listing) *gate {
+	return &gate{handle: h, session: x.Handle, name: x.ID + "/skus/" + l.SKU, blocked: &g.blocked}
 }
 
 func factsOf(s *engine.State, x *engine.Session, l *engine.Listing) *facts {
@@ -72,6 +72,9 @@ func (g *gate) look() engine.ListingView {
 func (g *Group) Listing(session, sku string) (*engine.ListingView, bool) {
 	g.awaitShown()
 	gate := g.catalogue.Load().byName[session+"/skus/"+sku]
+	if gate == nil && g.others != nil && g.current() == nil { // published just now, perhaps
+		gate = g.catalogue.Load().byName[session+"/skus/"+sku]
+	}
 	if gate == nil || engine.ListingState(gate.looks.Load()) == engine.ListingDraft {
 		return nil, false
 	}

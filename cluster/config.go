@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"doorbuster/cluster/peer"
 	"doorbuster/engine"
 	"doorbuster/wal"
 	"doorbuster/wal/vfs"
@@ -17,6 +18,27 @@ type Config struct {
 	Dir string
 	// NodeID names the node in its cluster, for ever. Zone is its machine room.
 	NodeID, Zone string
+
+	// ClusterID is "" for a lone node; then the rest of this block counts for
+	// nothing.
+	ClusterID string
+	// Listen is the address of the peer port; Advertise is how others reach it.
+	Listen, Advertise string
+	// Members are those that a new cluster begins with, the same on all of them.
+	// A node that is not among them waits to be joined.
+	Members []Member
+	// ZoneAck of a new cluster; later it is changed by SetZoneAck. Default prefer.
+	ZoneAck ZoneAck
+	// ZoneTimeout is how long a zone may be silent, or an entry may wait for it,
+	// before prefer goes on without, and require tells the gates. Default 500 ms.
+	// Less degrades at a hiccup; more lets shoppers wait.
+	ZoneTimeout time.Duration
+	// TLS are the certificates between nodes; nil is plain, for trying out only.
+	TLS *peer.Files
+	// Desk decides what other nodes forward to this one; required in a cluster.
+	Desk Desk
+	// Version of the build, for people.
+	Version string
 
 	// SnapshotBytes of applied entries after which a snapshot is taken. Default
 	// 256 MiB. Less makes restarts quicker and the disk busier.
@@ -50,6 +72,7 @@ func DefaultConfig(dir string) Config {
 		Dir: dir, NodeID: "n1", Zone: "z1",
 		SnapshotBytes: 256 << 20, TrailingBytes: 32 << 20, SegmentBytes: wal.DefaultConfig(dir).SegmentBytes,
 		StallTimeout: 1500 * time.Millisecond, ProposeTimeout: 5 * time.Second,
+		ZoneAck: ZoneAckPrefer, ZoneTimeout: 500 * time.Millisecond,
 		Wall: time.Now, OnFatal: func(error) {}, Logger: slog.Default(),
 	}
 }
@@ -76,5 +99,64 @@ func (c Config) Validate() error {
 	if c.StallTimeout < 0 || c.ProposeTimeout <= 0 {
 		bad("timeouts must be over 0")
 	}
+	if c.ClusterID != "" {
+		errs = append(errs, c.validateCluster())
+	}
 	return errors.Join(errs...)
+}
+
+// maxMembers bounds a roster; Raft with more voters is slow, and edges are few.
+const maxMembers = 64
+
+func (c Config) validateCluster() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if !engine.ValidID(c.ClusterID) {
+		bad("cluster id %q is not 1 to %d letters, digits, dots, dashes or underscores", c.ClusterID, engine.MaxIDBytes)
+	}
+	if !c.ZoneAck.Valid() {
+		bad("zone ack %q is none of off, prefer, require", c.ZoneAck)
+	}
+	if c.ZoneTimeout < 10*time.Millisecond || c.ZoneTimeout > time.Minute {
+		bad("zone timeout %s is not between 10ms and 1m", c.ZoneTimeout)
+	}
+	if c.Desk == nil {
+		bad("no desk")
+	}
+	if n := len(c.Members); n == 0 || n > maxMembers {
+		bad("%d nodes; a cluster begins with 1 to %d", n, maxMembers)
+	}
+	ids, peers, voters := map[string]bool{}, map[string]bool{}, 0
+	for i, m := range c.Members {
+		if err := m.Validate(); err != nil {
+			bad("node %d: %w", i+1, err)
+		}
+		if ids[m.ID] {
+			bad("node %d: the id %q is there twice", i+1, m.ID)
+		}
+		if peers[m.Peer] {
+			bad("node %d: the peer address %q is there twice", i+1, m.Peer)
+		}
+		ids[m.ID], peers[m.Peer] = true, true
+		if m.Kind == KindVoter {
+			voters++
+		}
+		if m.ID == c.NodeID && m.Zone != c.Zone {
+			bad("node %q is of zone %q, but this node says that it stands in %q", m.ID, m.Zone, c.Zone)
+		}
+	}
+	if voters == 0 {
+		bad("no voter among the nodes that can serve")
+	}
+	return errors.Join(errs...)
+}
+
+// self gives this node among the members that the cluster begins with, or nil.
+func (c Config) self() *Member {
+	for i := range c.Members {
+		if c.Members[i].ID == c.NodeID {
+			return &c.Members[i]
+		}
+	}
+	return nil
 }

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/gofrs/flock"
 )
@@ -27,9 +29,27 @@ const (
 // ErrDirectory: the data directory can't be used; nothing in it was touched.
 var ErrDirectory = errors.New("the data directory can't be used")
 
+// dirVersion is what VERSION holds.
 type dirVersion struct {
 	Format int    `json:"format"`
 	Node   string `json:"node"`
+
+	// Of a node of a cluster; a lone node's are empty.
+	Cluster string `json:"cluster,omitempty"`
+	// Generation counts how often a surviving room was promoted. 0: not known
+	// yet, of a node that is to join.
+	Generation uint64 `json:"generation,omitempty"`
+	// Incarnation is random, made with the directory: the same id with another
+	// one is another node, that knows nothing of what this one acknowledged.
+	Incarnation string `json:"incarnation,omitempty"`
+	// Joins: it was not among the nodes that the cluster began with.
+	Joins bool `json:"joins,omitempty"`
+	// Peers are the incarnations of the nodes that this one has met.
+	Peers map[string]string `json:"peers,omitempty"`
+	// Superseded is the generation that went on without this node; 0: none.
+	Superseded uint64 `json:"superseded,omitempty"`
+	// Promoting: this node is about to take over alone, as Generation.
+	Promoting bool `json:"promoting,omitempty"`
 }
 
 // WALDir is where a data directory keeps its log.
@@ -39,12 +59,49 @@ func WALDir(dir string) string { return filepath.Join(dir, walDir) }
 // being written end in ".tmp".
 func SnapshotsDir(dir string) string { return filepath.Join(dir, snapshotsDir) }
 
+// directory is a claimed data directory. Safe for concurrent use.
+type directory struct {
+	path string
+	lock *flock.Flock
+
+	mu sync.Mutex
+	v  dirVersion
+}
+
+// version gives what VERSION holds; its map is shared and only read.
+func (d *directory) version() dirVersion {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.v
+}
+
+// update changes VERSION on disk, and then in memory.
+func (d *directory) update(change func(*dirVersion)) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	next := d.v
+	next.Peers = maps.Clone(next.Peers)
+	change(&next)
+	b, _ := json.Marshal(next)
+	if err := writeDurably(filepath.Join(d.path, versionFile), append(b, '\n')); err != nil {
+		return fmt.Errorf("%s: %w", versionFile, bare(err))
+	}
+	d.v = next
+	return nil
+}
+
+// release lets others claim the directory.
+func (d *directory) release() error { return d.lock.Unlock() }
+
 // claimDir checks a data directory, makes it if missing, and locks it. It
-// changes nothing in a directory that it refuses.
-func claimDir(dir, node string) (*flock.Flock, error) {
+// changes nothing in a directory that it refuses. first is what a new one
+// records; of one that is there, node and cluster must be the same.
+func claimDir(dir string, first dirVersion) (*directory, error) {
 	refuse := func(format string, args ...any) error {
 		return fmt.Errorf("%w: %s: %s", ErrDirectory, dir, fmt.Sprintf(format, args...))
 	}
+	first.Format = dirFormat
+	d := &directory{path: dir, v: first}
 	fresh := false
 	entries, err := os.ReadDir(dir)
 	switch {
@@ -66,44 +123,58 @@ func claimDir(dir, node string) (*flock.Flock, error) {
 	case err != nil:
 		return nil, refuse("%v", bare(err))
 	default:
-		var v dirVersion
-		if err := json.Unmarshal(version, &v); err != nil {
-			return nil, refuse("%s is damaged: %v", versionFile, err)
-		}
-		if v.Format > dirFormat {
-			return nil, refuse("it was written by a newer build (format %d, this build knows %d); upgrade doorbuster", v.Format, dirFormat)
-		}
-		if v.Node != node {
-			return nil, refuse("it belongs to node %q, this is node %q", v.Node, node)
+		if err := d.read(version, first); err != nil {
+			return nil, refuse("%v", err)
 		}
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, refuse("%v", bare(err))
 	}
-	lock := flock.New(filepath.Join(dir, lockFile), flock.SetPermissions(0o600))
-	held, err := lock.TryLock()
+	d.lock = flock.New(filepath.Join(dir, lockFile), flock.SetPermissions(0o600))
+	held, err := d.lock.TryLock()
 	if err != nil {
 		return nil, refuse("it can't be locked: %v", bare(err))
 	}
 	if !held {
 		pid := "unknown"
-		if b, err := os.ReadFile(lock.Path()); err == nil && len(b) > 0 {
+		if b, err := os.ReadFile(d.lock.Path()); err == nil && len(b) > 0 {
 			pid = strings.TrimSpace(string(b))
 		}
 		return nil, refuse("another process uses it (pid %s); stop that one first, or name another directory", pid)
 	}
-	if err := os.WriteFile(lock.Path(), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
-		lock.Unlock()
+	if err := os.WriteFile(d.lock.Path(), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
+		d.lock.Unlock()
 		return nil, refuse("%v", bare(err))
 	}
 	if fresh {
-		b, _ := json.Marshal(dirVersion{Format: dirFormat, Node: node})
-		if err := writeDurably(filepath.Join(dir, versionFile), append(b, '\n')); err != nil {
-			lock.Unlock()
-			return nil, refuse("%v", bare(err))
+		if err := d.update(func(*dirVersion) {}); err != nil {
+			d.lock.Unlock()
+			return nil, refuse("%v", err)
 		}
 	}
-	return lock, nil
+	return d, nil
+}
+
+// read takes in the VERSION of a directory that is there.
+func (d *directory) read(version []byte, want dirVersion) error {
+	var v dirVersion
+	if err := json.Unmarshal(version, &v); err != nil {
+		return fmt.Errorf("%s is damaged: %v", versionFile, err)
+	}
+	switch {
+	case v.Format > dirFormat:
+		return fmt.Errorf("it was written by a newer build (format %d, this build knows %d); upgrade doorbuster", v.Format, dirFormat)
+	case v.Node != want.Node:
+		return fmt.Errorf("it belongs to node %q, this is node %q", v.Node, want.Node)
+	case v.Cluster == "" && want.Cluster != "":
+		return fmt.Errorf("it belongs to a node without a cluster, this one is of cluster %q; start the cluster with new directories, and bring a backup of this one into it with 'doorbuster cluster restore'", want.Cluster)
+	case v.Cluster != want.Cluster:
+		return fmt.Errorf("it belongs to a node of cluster %q; this one's configuration says %q", v.Cluster, want.Cluster)
+	case v.Superseded > 0:
+		return fmt.Errorf("cluster %q went on without this node, as generation %d (this is generation %d): what it holds may never have been agreed on. Keep the directory for the books, and join the node from scratch: a new id, an empty directory, 'doorbuster cluster join'", v.Cluster, v.Superseded, v.Generation)
+	}
+	d.v = v
+	return nil
 }
 
 // bare drops the path from an error that will be told with one.

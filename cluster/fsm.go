@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -14,33 +15,77 @@ import (
 )
 
 // Observer is told of what was applied, on every node. Both methods are called
-// by the goroutine that applies, in log order, while readers of the state are
-// locked out; they must not block and must keep nothing of the state. Effects
-// may be kept only until the wait of their entry returned them.
+// in log order, one at a time, while readers of the state are locked out; they
+// must not block and must keep nothing of the state. Effects may be kept only
+// until the wait of their entry returned them.
 type Observer interface {
 	Applied(*engine.State, *engine.Effects)
 	Restored(*engine.State)
 }
 
 // fsm bridges committed entries into the engine.
+//
+// An entry is applied, and with that seen by any door of this node, only once it
+// is across: committed, and at or below the index that bound gives. Entries that
+// are committed and not yet across are held, in order. So the zone rule is kept
+// in this one place, whatever a door shows of the state.
 type fsm struct {
 	observer Observer
 	fatal    *fatal
 	logger   *slog.Logger
+	// bound gives the highest index that may be applied. Set before the first
+	// Apply; safe for concurrent use; never called with hold locked by others.
+	bound func() engine.LogIndex
+	// rostered is told of each new roster, when it is committed; reconfigured, that
+	// Raft's configuration has changed.
+	rostered     func(*Roster)
+	reconfigured func()
 
 	mu    sync.RWMutex
 	state *engine.State
 
+	hold    sync.Mutex // taken before mu
+	held    []*heldEntry
+	emptied sync.Cond // of hold: held has become empty
+	wake    chan struct{}
+	// passed is told, in order, how far the node has applied.
+	passed func(engine.LogIndex)
+
+	roster atomic.Pointer[Roster]
+	// reduceTo is the node that takes over alone, in a recovery.
+	reduceTo string
+
+	restored atomic.Int64 // how often a snapshot replaced the state
+
 	written atomic.Int64 // bytes of entries applied since the last snapshot
 	entries atomic.Int64
-	halted  error // a log that this build can't go on with; the applying goroutine's
+	halted  error // a log that this build can't go on with; under hold
 }
 
-// applied is what an entry's future gets.
+// heldEntry is committed and not yet across. It is what the entry's future gets.
+type heldEntry struct {
+	index engine.LogIndex
+	since time.Time
+	data  []byte
+	done  chan struct{} // closed once outcome is there
+	applied
+}
+
+// applied is what became of an entry.
 type applied struct {
 	effects *engine.Effects
 	err     error
 }
+
+func newFSM(observer Observer, fatal *fatal, logger *slog.Logger) *fsm {
+	f := &fsm{observer: observer, fatal: fatal, logger: logger, state: engine.NewState(), wake: make(chan struct{}, 1),
+		bound: unbounded, rostered: func(*Roster) {}, reconfigured: func() {}, passed: func(engine.LogIndex) {}}
+	f.emptied.L = &f.hold
+	return f
+}
+
+// unbounded lets everything that is committed be applied.
+func unbounded() engine.LogIndex { return ^engine.LogIndex(0) }
 
 func (f *fsm) view(read func(*engine.State)) {
 	f.mu.RLock()
@@ -48,14 +93,52 @@ func (f *fsm) view(read func(*engine.State)) {
 	read(f.state)
 }
 
-// Apply is Raft's.
+// Apply is Raft's. It gives an applied, or a *heldEntry whose outcome comes later.
 func (f *fsm) Apply(entry *raft.Log) any {
+	if isRoster(entry.Data) {
+		return f.applyRoster(entry)
+	}
+	f.hold.Lock()
+	defer f.hold.Unlock()
+	index := engine.LogIndex(entry.Index)
+	if len(f.held) == 0 && index <= f.bound() {
+		return f.apply(index, entry.Data)
+	}
+	h := &heldEntry{index: index, since: time.Now(), data: entry.Data, done: make(chan struct{})}
+	f.held = append(f.held, h)
+	f.look() // what bounds it may have moved meanwhile
+	return h
+}
+
+// applyRoster takes in a change of the cluster itself. It waits for no zone: it
+// is how operators change that rule when a zone is away.
+func (f *fsm) applyRoster(entry *raft.Log) any {
+	next, err := decodeRoster(entry.Data)
+	if err != nil {
+		f.logger.Error("ALARM: a roster in the log is malformed; every node skips it", "log_index", entry.Index, "error", err)
+		return applied{err: err}
+	}
+	version := uint64(0)
+	if now := f.roster.Load(); now != nil {
+		version = now.Version
+	}
+	if next.Version != version+1 {
+		return applied{err: fmt.Errorf("%w: the roster has changed meanwhile; look, and ask again", ErrRefused)}
+	}
+	f.roster.Store(next)
+	f.rostered(next)
+	f.look()
+	return applied{}
+}
+
+// apply takes one entry into the state; f.hold is held.
+func (f *fsm) apply(index engine.LogIndex, data []byte) applied {
 	if f.halted != nil {
 		return applied{err: f.halted}
 	}
 	effects := new(engine.Effects)
 	f.mu.Lock()
-	err := f.state.Apply(engine.LogIndex(entry.Index), entry.Data, effects)
+	err := f.state.Apply(index, data, effects)
 	if errors.Is(err, engine.ErrRulesTooNew) || errors.Is(err, engine.ErrNewerFormat) {
 		f.mu.Unlock()
 		f.halted = err
@@ -64,8 +147,9 @@ func (f *fsm) Apply(entry *raft.Log) any {
 	}
 	f.observer.Applied(f.state, effects)
 	f.mu.Unlock()
-	f.written.Add(int64(len(entry.Data)))
+	f.written.Add(int64(len(data)))
 	f.entries.Add(1)
+	f.passed(index)
 	switch {
 	case errors.Is(err, engine.ErrMalformed):
 		f.logger.Error("ALARM: an entry of the log is malformed; every node skips it", "error", err)
@@ -75,34 +159,151 @@ func (f *fsm) Apply(entry *raft.Log) any {
 	return applied{effects, err}
 }
 
+// look asks for held entries to be looked at: the bound may have moved.
+func (f *fsm) look() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// release applies held entries as far as they are across, until stop.
+func (f *fsm) release(stop <-chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		case <-f.wake:
+		}
+		f.hold.Lock()
+		n := 0
+		for bound := f.bound(); n < len(f.held) && f.held[n].index <= bound; n++ {
+			h := f.held[n]
+			h.finish(f.apply(h.index, h.data))
+		}
+		f.drop(n)
+		f.hold.Unlock()
+	}
+}
+
+// finish tells whoever waits; once only.
+func (h *heldEntry) finish(a applied) {
+	select {
+	case <-h.done: // its waiter was told before that nobody knows
+	default:
+		h.applied = a
+		close(h.done)
+	}
+}
+
+// drop forgets the first n held entries; f.hold is held.
+func (f *fsm) drop(n int) {
+	clear(f.held[:n])
+	if f.held = f.held[n:]; len(f.held) == 0 {
+		f.held = nil
+		f.emptied.Broadcast()
+	}
+}
+
+// abandon tells everybody who waits for a held entry that nobody knows what will
+// become of it: this node does not lead any more.
+func (f *fsm) abandon() {
+	f.hold.Lock()
+	defer f.hold.Unlock()
+	for _, h := range f.held {
+		h.finish(applied{err: engine.ErrOutcomeUnknown})
+	}
+}
+
+// holding tells since when the oldest committed entry is not yet across, if any.
+func (f *fsm) holding() (since time.Time, any bool) {
+	f.hold.Lock()
+	defer f.hold.Unlock()
+	if len(f.held) == 0 {
+		return since, false
+	}
+	return f.held[0].since, true
+}
+
+// errHolding: a snapshot must have all that Raft believes applied.
+var errHolding = errors.New("committed entries wait for another zone; the snapshot waits, too")
+
+// snapshotPatience is how long a snapshot waits for held entries to get across.
+// Entries queue up before the state machine meanwhile.
+const snapshotPatience = 500 * time.Millisecond
+
+// StoreConfiguration is Raft's: a change of who votes was committed.
+func (f *fsm) StoreConfiguration(uint64, raft.Configuration) { f.reconfigured() }
+
 // Snapshot is Raft's: it freezes the state; the copying happens in Persist.
 func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
+	since := time.Now()
+	patience := time.AfterFunc(snapshotPatience, func() {
+		f.hold.Lock() // so that the wait below has begun
+		defer f.hold.Unlock()
+		f.emptied.Broadcast()
+	})
+	defer patience.Stop()
+	f.hold.Lock()
+	defer f.hold.Unlock()
+	for ; len(f.held) > 0; f.emptied.Wait() {
+		if time.Since(since) >= snapshotPatience {
+			return nil, errHolding
+		}
+	}
 	if f.halted != nil {
 		return nil, f.halted
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return fsmSnapshot{f.state.Snapshot()}, nil
+	roster := f.roster.Load()
+	if f.reduceTo != "" {
+		roster = roster.reduced(f.reduceTo)
+	}
+	return fsmSnapshot{f.state.Snapshot(), roster}, nil
 }
 
 // Restore is Raft's.
 func (f *fsm) Restore(from io.ReadCloser) error {
 	defer from.Close()
-	state, err := engine.ReadState(from)
+	roster, rest, err := readRoster(from)
 	if err != nil {
 		return err
 	}
+	state, err := engine.ReadState(rest)
+	if err != nil {
+		return err
+	}
+	f.hold.Lock()
+	defer f.hold.Unlock()
+	for _, h := range f.held { // a snapshot has all that was committed before it
+		h.finish(applied{err: engine.ErrOutcomeUnknown})
+	}
+	f.drop(len(f.held))
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.state = state
 	f.observer.Restored(state)
+	f.mu.Unlock()
+	f.restored.Add(1)
+	f.passed(state.LogIndex())
+	if roster != nil {
+		f.roster.Store(roster)
+		f.rostered(roster)
+	}
 	return nil
 }
 
-type fsmSnapshot struct{ snapshot *engine.Snapshot }
+type fsmSnapshot struct {
+	snapshot *engine.Snapshot
+	roster   *Roster
+}
 
 func (s fsmSnapshot) Persist(sink raft.SnapshotSink) error {
-	if _, err := s.snapshot.WriteTo(sink); err != nil {
+	err := writeRoster(sink, s.roster)
+	if err == nil {
+		_, err = s.snapshot.WriteTo(sink)
+	}
+	if err != nil {
 		return errors.Join(err, sink.Cancel())
 	}
 	return sink.Close()

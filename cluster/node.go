@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"context"
 	crand "crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -14,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gofrs/flock"
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
@@ -31,6 +29,12 @@ type Leader interface {
 	EpochOpened(epoch engine.Epoch, at engine.Time)
 	// EpochClosed: it no longer does. Also called when it had not.
 	EpochClosed()
+	// Blocked tells whether what is proposed now would not be acknowledged,
+	// because the zone that must have it does not answer.
+	Blocked(bool)
+	// RaiseRules asks that the group go over to a version of the rules that every
+	// node knows. It must not block.
+	RaiseRules(version uint32)
 }
 
 // Node is one node's share in one Raft group: its log, its state, its votes.
@@ -42,21 +46,35 @@ type Node struct {
 	raft   *raft.Raft
 	log    *wal.Log
 	stable *raftboltdb.BoltStore
-	stream raft.StreamLayer
-	lock   *flock.Flock
+	dir    *directory
 	fatal  *fatal
+	store  *LogStore
 
 	gains   atomic.Int64 // how often leadership was gained
 	epoch   atomic.Uint64
 	changed chan struct{} // leadership, or the epoch, is to be looked at
 	lost    atomic.Uint64 // an epoch to be replaced
-	stop    chan struct{}
-	running sync.WaitGroup
+
+	tracker  *tracker
+	applied  progress              // how far this node has applied
+	known    progress              // how far any node is known to have applied: across for good
+	voters   atomic.Pointer[votes] // of Raft's configuration
+	across   across
+	fresh    freshness
+	lead     leadership
+	members  membership
+	net      *network // nil alone
+	stop     chan struct{}
+	began    time.Time
+	started  atomic.Bool // raft is there
+	stopping atomic.Bool
+	running  sync.WaitGroup
 }
 
 // Open claims the data directory, recovers what is in it and starts the node.
 // observer and leader are called from then on. Errors: ErrDirectory,
-// *wal.DamageError, and what the disk says; nothing was changed then.
+// *wal.DamageError, and what the disk and the network say; nothing was changed
+// then.
 func Open(cfg Config, observer Observer, leader Leader) (_ *Node, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -65,28 +83,50 @@ func Open(cfg Config, observer Observer, leader Leader) (_ *Node, err error) {
 		cfg: cfg, logger: cfg.Logger, leader: leader, fatal: &fatal{tell: cfg.OnFatal},
 		changed: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
-	n.stream = newLoneStream()
-	n.fsm = &fsm{observer: observer, fatal: n.fatal, logger: cfg.Logger, state: engine.NewState()}
+	n.fsm = newFSM(observer, n.fatal, cfg.Logger)
+	n.fsm.bound, n.fsm.rostered, n.fsm.reconfigured, n.fsm.passed = n.bound, n.rostered, n.learnVoters, n.passed
+	n.tracker = newTracker(n.heardFollower)
+	n.began = time.Now()
+	n.fresh.began = n.began
+	n.voters.Store(&votes{})
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.closeFiles())
 		}
 	}()
-	if n.lock, err = claimDir(cfg.Dir, cfg.NodeID); err != nil {
+	if n.dir, err = claimDir(cfg.Dir, n.firstVersion()); err != nil {
 		return nil, err
 	}
 	snapshots, err := n.openSnapshots()
 	if err != nil {
 		return nil, err
 	}
-	store, err := n.openLog(snapshots)
-	if err != nil {
+	if n.store, err = n.openLog(snapshots); err != nil {
 		return nil, err
 	}
-	if err := n.startRaft(store, snapshots); err != nil {
+	if !n.alone() {
+		if n.net, err = n.openNetwork(); err != nil {
+			return nil, err
+		}
+	}
+	if err := n.startRaft(snapshots); err != nil {
 		return nil, err
 	}
 	return n, nil
+}
+
+func (n *Node) alone() bool { return n.cfg.ClusterID == "" }
+
+// firstVersion is what a new data directory records.
+func (n *Node) firstVersion() dirVersion {
+	v := dirVersion{Node: n.cfg.NodeID}
+	if !n.alone() {
+		v.Cluster, v.Incarnation = n.cfg.ClusterID, crand.Text()
+		if v.Joins = n.cfg.self() == nil; !v.Joins {
+			v.Generation = 1
+		}
+	}
+	return v
 }
 
 func (n *Node) openSnapshots() (*raft.FileSnapshotStore, error) {
@@ -121,6 +161,7 @@ func (n *Node) openLog(snapshots *raft.FileSnapshotStore) (*LogStore, error) {
 	if len(found) > 0 {
 		newest = found[0].Index
 	}
+	_, missing := os.Stat(WALDir(n.cfg.Dir))
 	w := wal.DefaultConfig(WALDir(n.cfg.Dir))
 	w.FS, w.Logger, w.ObserveSync = n.cfg.FS, n.logger, n.cfg.ObserveSync
 	w.SegmentBytes, w.StallTimeout = n.cfg.SegmentBytes, n.cfg.StallTimeout
@@ -136,7 +177,9 @@ func (n *Node) openLog(snapshots *raft.FileSnapshotStore) (*LogStore, error) {
 	}); err != nil {
 		return nil, fmt.Errorf("%s: %w", stableFile, bare(err))
 	}
-	if n.log.LastIndex() == 0 {
+	// One that has only a snapshot, or was only just joined, may have an empty
+	// log; none at all it can't have.
+	if n.log.LastIndex() == 0 && (missing != nil || newest == 0 && !n.dir.version().Joins) {
 		if err := n.checkNeverUsed(); err != nil {
 			return nil, err
 		}
@@ -165,18 +208,22 @@ func (n *Node) checkNeverUsed() error {
 	return fmt.Errorf("%s is empty, but this node has voted in term %d: its log is gone; restore a backup of the whole directory", WALDir(n.cfg.Dir), term)
 }
 
+// heartbeatTimeout after which a follower gives a leader up.
+const heartbeatTimeout = 500 * time.Millisecond
+
 // raftConfig: heartbeats queue behind a follower's writes (see transport), hence
 // the patience; a lone node need not wait for anybody.
 func (n *Node) raftConfig() *raft.Config {
 	c := raft.DefaultConfig()
 	c.LocalID = raft.ServerID(n.cfg.NodeID)
-	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = 500*time.Millisecond, 500*time.Millisecond, 250*time.Millisecond
-	if _, alone := n.stream.(*loneStream); alone {
+	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = heartbeatTimeout, heartbeatTimeout, heartbeatTimeout/2
+	if n.alone() {
 		c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = 30*time.Millisecond, 30*time.Millisecond, 30*time.Millisecond
 	}
 	c.CommitTimeout = 5 * time.Millisecond
 	c.MaxAppendEntries = 32
 	c.BatchApplyCh = false
+	c.ShutdownOnRemove = false
 	c.Logger = n.raftLogger()
 	// Raft counts entries, and ours are batches: snapshots are taken by bytes,
 	// see keepSnapshots.
@@ -185,40 +232,67 @@ func (n *Node) raftConfig() *raft.Config {
 	return c
 }
 
-func (n *Node) raftLogger() hclog.Logger {
-	_, alone := n.stream.(*loneStream)
-	return newRaftLogger(n.logger, alone)
-}
+func (n *Node) raftLogger() hclog.Logger { return newRaftLogger(n.logger, n.alone()) }
 
-func (n *Node) startRaft(store *LogStore, snapshots raft.SnapshotStore) error {
+func (n *Node) startRaft(snapshots raft.SnapshotStore) error {
 	config := n.raftConfig()
 	stable := &stableStore{n.stable, n.fatal}
-	hop := newTransport(n.stream, config.Logger)
-	exists, err := raft.HasExistingState(store, stable, snapshots)
+	var stream raft.StreamLayer = newLoneStream()
+	if n.net != nil {
+		stream = n.net.port.Raft()
+	}
+	hop := newTransport(stream, config.Logger, n.tracker, n.maySolicit)
+	if err := n.finishPromotion(config, stable, snapshots, hop); err != nil {
+		return err
+	}
+	exists, err := raft.HasExistingState(n.store, stable, snapshots)
 	if err != nil {
 		return fmt.Errorf("look for earlier state: %w", err)
 	}
-	if !exists {
-		voters := raft.Configuration{Servers: []raft.Server{{Suffrage: raft.Voter, ID: config.LocalID, Address: hop.LocalAddr()}}}
-		if err := raft.BootstrapCluster(config, store, stable, snapshots, hop, voters); err != nil {
+	if !exists && !n.dir.version().Joins {
+		if err := raft.BootstrapCluster(config, n.store, stable, snapshots, hop, n.firstConfiguration(hop)); err != nil {
 			return fmt.Errorf("bootstrap: %w", err)
 		}
 	}
 	// Raft's main loop blocks on this channel: it is always read.
 	notify := make(chan bool, 8)
 	config.NotifyCh = notify
-	if n.raft, err = raft.NewRaft(config, n.fsm, store, stable, snapshots, hop); err != nil {
+	if n.raft, err = raft.NewRaft(config, n.fsm, n.store, stable, snapshots, hop); err != nil {
 		return fmt.Errorf("start raft: %w", err)
 	}
-	n.running.Add(3)
-	go n.watchLeadership(notify)
-	go n.keepEpoch()
-	go n.keepSnapshots()
+	n.started.Store(true)
+	n.learnVoters()
+	n.run(func() { n.watchLeadership(notify) })
+	n.run(n.keepEpoch)
+	n.run(n.keepSnapshots)
+	if n.net != nil {
+		n.run(func() { n.fsm.release(n.stop) })
+		n.startNetwork()
+	}
 	return nil
 }
 
+// run starts a goroutine that Close waits for.
+func (n *Node) run(loop func()) {
+	n.running.Add(1)
+	go func() {
+		defer n.running.Done()
+		loop()
+	}()
+}
+
+// firstConfiguration is what a new cluster, or a lone node, begins with.
+func (n *Node) firstConfiguration(hop raft.Transport) (c raft.Configuration) {
+	if n.alone() {
+		return raft.Configuration{Servers: []raft.Server{{Suffrage: raft.Voter, ID: raft.ServerID(n.cfg.NodeID), Address: hop.LocalAddr()}}}
+	}
+	for _, m := range n.cfg.Members {
+		c.Servers = append(c.Servers, m.server())
+	}
+	return c
+}
+
 func (n *Node) watchLeadership(notify <-chan bool) {
-	defer n.running.Done()
 	for {
 		select {
 		case leads := <-notify:
@@ -242,7 +316,6 @@ func (n *Node) look() {
 // keepEpoch opens an epoch whenever this node has gained leadership, or has lost
 // the epoch while leading.
 func (n *Node) keepEpoch() {
-	defer n.running.Done()
 	seen := int64(0)
 	for {
 		select {
@@ -253,7 +326,7 @@ func (n *Node) keepEpoch() {
 		for {
 			gains, epoch := n.gains.Load(), n.epoch.Load()
 			leads := n.raft.State() == raft.Leader
-			if leads && gains == seen && epoch != 0 && n.lost.Load() != epoch {
+			if leads && gains == seen && epoch != 0 && n.lost.Load() != epoch && n.mayLead() == nil {
 				break
 			}
 			if epoch != 0 {
@@ -261,9 +334,18 @@ func (n *Node) keepEpoch() {
 			}
 			n.leader.EpochClosed()
 			if !leads {
+				n.fsm.abandon()
 				break
 			}
-			if err := n.openEpoch(); err != nil {
+			if err := n.mayLead(); err != nil {
+				n.giveUpLeading(err)
+				break
+			}
+			err := n.firstRoster()
+			if err == nil {
+				err = n.openEpoch()
+			}
+			if err != nil {
 				n.logger.Warn("an epoch could not be opened", "error", err)
 				if !n.pause(20 * time.Millisecond) {
 					return
@@ -299,6 +381,7 @@ func (n *Node) openEpoch() error {
 	}
 	epoch := engine.Epoch(effects.Index)
 	n.lost.Store(0)
+	n.fresh.end() // what it knew as a follower says nothing about whether it leads
 	n.leader.EpochOpened(epoch, effects.Time)
 	n.epoch.Store(uint64(epoch)) // ready, once the leader is
 	return nil
@@ -329,8 +412,17 @@ func (n *Node) Propose(entry []byte) func() (*engine.Effects, error) {
 		if err := future.Error(); err != nil {
 			return nil, fmt.Errorf("%w: %w", engine.ErrOutcomeUnknown, err)
 		}
-		result := future.Response().(applied)
-		return result.effects, result.err
+		switch result := future.Response().(type) {
+		case applied:
+			return result.effects, result.err
+		case *heldEntry:
+			if n.raft.State() != raft.Leader {
+				n.look() // so that it is abandoned: leadership went before it was held
+			}
+			<-result.done
+			return result.effects, result.err
+		}
+		return nil, engine.ErrOutcomeUnknown
 	}
 }
 
@@ -345,7 +437,6 @@ func (n *Node) View(read func(*engine.State)) { n.fsm.view(read) }
 
 // keepSnapshots takes a snapshot whenever enough bytes were applied.
 func (n *Node) keepSnapshots() {
-	defer n.running.Done()
 	every := time.NewTicker(time.Second)
 	defer every.Stop()
 	for {
@@ -387,62 +478,19 @@ func (n *Node) Snapshot() error {
 	return nil
 }
 
-// Ready is nil once this node leads and its epoch is open.
-func (n *Node) Ready() error {
-	if n.epoch.Load() != 0 {
-		return nil
-	}
-	return errors.New("no epoch is open: recovering, or waiting for a leader")
-}
-
-// AwaitReady waits for Ready.
-func (n *Node) AwaitReady(ctx context.Context) error {
-	for {
-		err := n.Ready()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(2 * time.Millisecond):
-		}
-	}
-}
-
-// Status is what this node knows of its group.
-type Status struct {
-	NodeID, Zone            string
-	Leader                  string
-	Role                    string // leader, follower, candidate
-	Term                    engine.Term
-	Epoch                   engine.Epoch
-	LastIndex, AppliedIndex engine.LogIndex
-	FirstIndex              engine.LogIndex
-	WALBytes                int64
-	WALSegments             int
-}
-
-// Status tells how the node is.
-func (n *Node) Status() Status {
-	_, leader := n.raft.LeaderWithID()
-	stats := n.log.Stats()
-	roles := map[raft.RaftState]string{raft.Leader: "leader", raft.Follower: "follower", raft.Candidate: "candidate", raft.Shutdown: "stopped"}
-	return Status{
-		NodeID: n.cfg.NodeID, Zone: n.cfg.Zone, Leader: string(leader), Role: roles[n.raft.State()],
-		Term: engine.Term(n.raft.CurrentTerm()), Epoch: engine.Epoch(n.epoch.Load()),
-		LastIndex: engine.LogIndex(n.raft.LastIndex()), AppliedIndex: engine.LogIndex(n.raft.AppliedIndex()),
-		FirstIndex: engine.LogIndex(n.log.FirstIndex()), WALBytes: stats.Bytes, WALSegments: stats.Segments,
-	}
-}
-
 // Recovery tells what opening the log had to repair.
 func (n *Node) Recovery() wal.Recovery { return n.log.Recovery() }
 
 // Close stops the node: what was committed stays, what was not is unknown.
 func (n *Node) Close() error {
+	n.stopping.Store(true)
 	close(n.stop)
+	n.fsm.abandon()
 	err := n.raft.Shutdown().Error()
+	n.fsm.abandon()
+	if n.net != nil {
+		n.net.stop()
+	}
 	n.running.Wait()
 	n.leader.EpochClosed()
 	return errors.Join(err, n.closeFiles())
@@ -450,14 +498,17 @@ func (n *Node) Close() error {
 
 func (n *Node) closeFiles() error {
 	var errs []error
+	if n.net != nil {
+		errs = append(errs, n.net.port.Close())
+	}
 	if n.stable != nil {
 		errs = append(errs, n.stable.Close())
 	}
 	if n.log != nil {
 		errs = append(errs, n.log.Close())
 	}
-	if n.lock != nil {
-		errs = append(errs, n.lock.Unlock())
+	if n.dir != nil {
+		errs = append(errs, n.dir.release())
 	}
 	return errors.Join(errs...)
 }

@@ -17,7 +17,9 @@ func (l slowLeader) EpochOpened(engine.Epoch, engine.Time) {
 	<-l.open
 }
 
-func (slowLeader) EpochClosed() {}
+func (slowLeader) EpochClosed()      {}
+func (slowLeader) Blocked(bool)      {}
+func (slowLeader) RaiseRules(uint32) {}
 
 type nobody struct{}
 

@@ -21,6 +21,8 @@ type anyLeader struct{}
 
 func (anyLeader) EpochOpened(engine.Epoch, engine.Time) {}
 func (anyLeader) EpochClosed()                          {}
+func (anyLeader) Blocked(bool)                          {}
+func (anyLeader) RaiseRules(uint32)                     {}
 
 func quietConfig(dir string) Config {
 	cfg := DefaultConfig(dir)
@@ -58,7 +60,7 @@ func TestFirstStartCutShort(t *testing.T) {
 			}
 		},
 		"between the term and the first entry": func(t *testing.T, dir string) {
-			lock, err := claimDir(dir, DefaultConfig(dir).NodeID)
+			claimed, err := claimDir(dir, dirVersion{Node: DefaultConfig(dir).NodeID})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -66,7 +68,7 @@ func TestFirstStartCutShort(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := errors.Join(stable.SetUint64(termKey, 1), stable.Close(), lock.Unlock()); err != nil {
+			if err := errors.Join(stable.SetUint64(termKey, 1), stable.Close(), claimed.release()); err != nil {
 				t.Fatal(err)
 			}
 		},

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"io"
 	"net"
 	"time"
 
@@ -9,14 +10,69 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// transport is Raft's network transport without the fast path of heartbeats:
-// handled on the transport's goroutine they can overtake the log and break its
-// matching (hashicorp/raft #695). So heartbeats queue behind a follower's
-// writes, which the timeouts allow for.
-type transport struct{ *raft.NetworkTransport }
+// transport is Raft's network transport with three things of ours.
+//
+// It has no fast path for heartbeats: handled on the transport's goroutine they
+// can overtake the log and break its matching (hashicorp/raft #695). So
+// heartbeats queue behind a follower's writes, which the timeouts allow for.
+//
+// It sees what followers answer, and so knows what each has on disk and when the
+// quorum last said that this node leads (tracker).
+//
+// It asks for no votes while this node is not to lead (mayLead): a node whose
+// clock is off, that is drained, or a witness while others can.
+type transport struct {
+	*raft.NetworkTransport
+	tracker *tracker
+	mayLead func() error
+}
 
 // SetHeartbeatHandler does nothing: heartbeats go to the consumer channel.
 func (transport) SetHeartbeatHandler(func(raft.RPC)) {}
+
+// AppendEntries is Raft's.
+func (t transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	sent := time.Now()
+	err := t.NetworkTransport.AppendEntries(id, target, args, resp)
+	if err == nil && resp.Term <= args.Term {
+		durable := uint64(0)
+		// A heartbeat that matches nothing says nothing about the disk.
+		if resp.Success && (args.PrevLogEntry > 0 || len(args.Entries) > 0) {
+			durable = args.PrevLogEntry
+			if n := len(args.Entries); n > 0 {
+				durable = args.Entries[n-1].Index
+			}
+		}
+		t.tracker.answered(string(id), args.Term, durable, sent)
+	}
+	return err
+}
+
+// InstallSnapshot is Raft's.
+func (t transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
+	sent := time.Now()
+	err := t.NetworkTransport.InstallSnapshot(id, target, args, resp, data)
+	if err == nil && resp.Success && resp.Term <= args.Term {
+		t.tracker.answered(string(id), args.Term, args.LastLogIndex, sent)
+	}
+	return err
+}
+
+// RequestPreVote is Raft's.
+func (t transport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
+	if err := t.mayLead(); err != nil {
+		return err
+	}
+	return t.NetworkTransport.RequestPreVote(id, target, args, resp)
+}
+
+// RequestVote is Raft's.
+func (t transport) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
+	if err := t.mayLead(); err != nil {
+		return err
+	}
+	return t.NetworkTransport.RequestVote(id, target, args, resp)
+}
 
 var (
 	_ raft.Transport   = transport{}
@@ -24,7 +80,7 @@ var (
 	_ raft.WithClose   = transport{}
 )
 
-func newTransport(stream raft.StreamLayer, logger hclog.Logger) transport {
+func newTransport(stream raft.StreamLayer, logger hclog.Logger, tracker *tracker, mayLead func() error) transport {
 	return transport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:  stream,
 		MaxPool: 3,
@@ -32,7 +88,7 @@ func newTransport(stream raft.StreamLayer, logger hclog.Logger) transport {
 		// Pipelining can wedge a follower (hashicorp/raft #612).
 		MaxRPCsInFlight: 1,
 		Logger:          logger,
-	})}
+	}), tracker, mayLead}
 }
 
 // loneStream is the network of a node without peers: nobody calls, nobody can be

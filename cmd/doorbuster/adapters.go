@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"doorbuster/actors"
 	"doorbuster/cluster"
+	"doorbuster/cluster/rpc"
 	"doorbuster/engine"
 	"doorbuster/httpapi"
 	"doorbuster/httpapi/plan"
@@ -28,6 +30,66 @@ func (c *connecting) EpochClosed() {
 	c.group.EpochClosed()
 }
 
+func (c *connecting) Blocked(blocked bool) { c.group.Blocked(blocked) }
+
+func (c *connecting) RaiseRules(version uint32) {
+	<-c.connected
+	c.group.RaiseRules(version)
+}
+
+// desk lets other nodes have grabs and commands decided here.
+type desk struct{ connecting *connecting }
+
+func (d desk) group() (*actors.Group, error) {
+	select {
+	case <-d.connecting.connected:
+		return d.connecting.group, nil
+	default:
+		return nil, engine.ErrNotLeader
+	}
+}
+
+func (d desk) Grab(q *engine.Grab, deadline engine.Time) (engine.Answer, error) {
+	g, err := d.group()
+	if err != nil {
+		return engine.Answer{}, err
+	}
+	return g.GrabFor(q, deadline)
+}
+
+func (d desk) Ask(ctx context.Context, batch []byte) (rpc.Asked, error) {
+	g, err := d.group()
+	if err != nil {
+		return rpc.Asked{}, err
+	}
+	o, err := g.AskFor(ctx, batch)
+	return rpc.Asked(o), err
+}
+
+func (d desk) Look(shopper, key []byte, deadline engine.Time) (engine.Answer, bool, error) {
+	g, err := d.group()
+	if err != nil {
+		return engine.Answer{}, false, err
+	}
+	return g.LookFor(shopper, key, deadline)
+}
+
+// others is the group's way to the other nodes.
+type others struct{ *cluster.Node }
+
+func (o others) Grab(q *engine.Grab, deadline engine.Time, patience time.Duration) (engine.Answer, engine.LogIndex, error) {
+	return o.ForwardGrab(q, deadline, patience)
+}
+
+func (o others) Ask(ctx context.Context, batch []byte) (actors.Outcome, error) {
+	asked, err := o.ForwardAsk(ctx, batch)
+	return actors.Outcome(asked), err
+}
+
+func (o others) Look(ctx context.Context, shopper, key []byte, deadline engine.Time) (engine.Answer, bool, engine.LogIndex, error) {
+	return o.ForwardLook(ctx, shopper, key, deadline)
+}
+
 // clusterView shows the cluster's node to the operations API, which is made
 // before it but asks only after.
 type clusterView struct{ *node }
@@ -35,10 +97,25 @@ type clusterView struct{ *node }
 func (v clusterView) Ready() error { return v.cluster.Ready() }
 
 func (v clusterView) Status() httpapi.ClusterStatus {
-	s := v.cluster.Status()
-	return httpapi.ClusterStatus{Leader: s.Leader, Term: uint64(s.Term), Epoch: uint64(s.Epoch), Nodes: []httpapi.NodeStatus{{
-		ID: s.NodeID, Zone: s.Zone, Role: s.Role, Reachable: true, AppliedIndex: uint64(s.AppliedIndex), LastIndex: uint64(s.LastIndex),
-	}}}
+	s := v.cluster.ClusterStatus()
+	told := httpapi.ClusterStatus{
+		Cluster: s.Cluster, Generation: s.Generation, Leader: s.Leader, Term: uint64(s.Term), Epoch: uint64(s.Epoch), RulesVersion: s.Rules, Answered: s.NodeID,
+		ZoneAck: httpapi.ZoneAckStatus{Mode: string(s.ZoneAck), State: string(s.ZoneState), ZoneIndex: uint64(s.ZoneIndex)},
+	}
+	leading := engine.LogIndex(0)
+	for _, x := range s.Nodes {
+		leading = max(leading, x.Last)
+	}
+	for _, x := range s.Nodes {
+		told.Nodes = append(told.Nodes, httpapi.NodeStatus{
+			ID: x.ID, Zone: x.Zone, Kind: string(x.Kind), Role: x.Role, Reachable: x.Reachable,
+			AppliedIndex: uint64(x.Applied), LastIndex: uint64(x.Last), FirstIndex: uint64(x.First), DurableIndex: uint64(x.Durable),
+			Lag: uint64(leading - x.Last), Peer: x.Peer, Version: x.Version, RulesVersion: x.Rules, Generation: x.Generation,
+			Drained: x.Drained, Joining: x.Joining, Preferred: s.Preferred != "" && x.Zone == s.Preferred,
+			ClockOffsetMS: float64(x.ClockOffset) / float64(time.Millisecond), WALBytes: x.WALBytes, Error: x.Error,
+		})
+	}
+	return told
 }
 
 func newAdmin(n *node, k keys) (*httpapi.AdminServer, error) {

@@ -20,6 +20,8 @@ import (
 	"github.com/spf13/pflag"
 	yamlnode "go.yaml.in/yaml/v3"
 
+	"doorbuster/cluster"
+	"doorbuster/cluster/peer"
 	"doorbuster/engine"
 	"doorbuster/httpapi"
 )
@@ -32,7 +34,10 @@ type Config struct {
 	Data  string `koanf:"data"`
 	HTTP  string `koanf:"http"`
 	Admin string `koanf:"admin"`
+	Peer  string `koanf:"peer"`
 	Dev   bool   `koanf:"dev"`
+
+	Cluster ClusterConfig `koanf:"cluster"`
 
 	ShopperKeyFile       string `koanf:"shopper_key_file"`
 	ShopperPublicKeyFile string `koanf:"shopper_public_key_file"`
@@ -45,7 +50,36 @@ type Config struct {
 	ConnectionsPerIP int           `koanf:"connections_per_ip"`
 	LogLevel         string        `koanf:"log_level"`
 	LogFormat        string        `koanf:"log_format"`
+
+	wall func() time.Time // tests' clock; nil is the machine's
 }
+
+// ClusterConfig is the part of a node's configuration that stands in a file only.
+// Without an id the node is alone.
+type ClusterConfig struct {
+	ID          string        `koanf:"id"`
+	ZoneAck     string        `koanf:"zone_ack"`
+	ZoneTimeout time.Duration `koanf:"zone_timeout"`
+	CA          string        `koanf:"ca"`
+	Cert        string        `koanf:"cert"`
+	Key         string        `koanf:"key"`
+	Nodes       []NodeConfig  `koanf:"nodes"`
+}
+
+// NodeConfig is a node that a new cluster begins with.
+type NodeConfig struct {
+	ID   string `koanf:"id"`
+	Zone string `koanf:"zone"`
+	Kind string `koanf:"kind"`
+	Peer string `koanf:"peer"`
+}
+
+// clusterKeys and nodeKeys are the keys that may stand in a file's cluster
+// section, and in each of its nodes.
+var (
+	clusterKeys = []string{"ca", "cert", "id", "key", "nodes", "zone_ack", "zone_timeout"}
+	nodeKeys    = []string{"id", "kind", "peer", "zone"}
+)
 
 const envPrefix = "DOORBUSTER_"
 
@@ -58,6 +92,7 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.String("data", "", "data `directory`; made if missing (required)")
 	f.String("http", "127.0.0.1:8080", "`address` for shoppers")
 	f.String("admin", "127.0.0.1:8081", "`address` for operators")
+	f.String("peer", "", "`address` for the other nodes of a cluster (with a 'cluster' section in the --config file)")
 	f.Bool("dev", false, "for trying out: loopback only, a shopper is whoever X-Shopper-Id says, no token for operators")
 	f.String("shopper-key-file", "", "`file` with the HS256 secret that shoppers' tokens (JWT) are signed with, 32 bytes or more")
 	f.String("shopper-public-key-file", "", "PEM `file` with the public key for shoppers' tokens (Ed25519, RSA, P-256)")
@@ -114,6 +149,7 @@ func loadConfig(flags *pflag.FlagSet) (cfg Config, err error) {
 	if err := k.Unmarshal("", &cfg); err != nil {
 		return cfg, usageError{fmt.Errorf("config: %w", err)}
 	}
+	cfg.complete()
 	if err := cfg.Validate(); err != nil {
 		return cfg, usageError{err}
 	}
@@ -141,11 +177,17 @@ func checkKeys(path string, known map[string]bool) error {
 	seen := map[string]int{}
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key := root.Content[i]
+		if key.Value == "cluster" && seen[key.Value] == 0 {
+			errs = append(errs, checkCluster(path, root.Content[i+1]))
+			seen[key.Value] = key.Line
+			continue
+		}
 		if !known[key.Value] {
 			names := make([]string, 0, len(known))
 			for name := range known {
 				names = append(names, name)
 			}
+			names = append(names, "cluster")
 			slices.Sort(names)
 			errs = append(errs, fmt.Errorf("config %s:%d: unknown key %q; known are %s", path, key.Line, key.Value, strings.Join(names, ", ")))
 		}
@@ -158,6 +200,126 @@ func checkKeys(path string, known map[string]bool) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// checkCluster is checkKeys for the cluster section.
+func checkCluster(path string, section *yamlnode.Node) error {
+	if section.Kind != yamlnode.MappingNode {
+		return fmt.Errorf("config %s:%d: cluster must be a section with the keys %s", path, section.Line, strings.Join(clusterKeys, ", "))
+	}
+	errs := []error{checkMapping(path, "cluster.", section, clusterKeys, "nodes")}
+	for i := 0; i+1 < len(section.Content); i += 2 {
+		if section.Content[i].Value != "nodes" {
+			continue
+		}
+		nodes := section.Content[i+1]
+		if nodes.Kind != yamlnode.SequenceNode {
+			errs = append(errs, fmt.Errorf("config %s:%d: cluster.nodes must be a list, each like {id: a1, zone: a, peer: \"10.0.1.1:8082\"}", path, nodes.Line))
+			continue
+		}
+		for j, node := range nodes.Content {
+			if node.Kind != yamlnode.MappingNode {
+				errs = append(errs, fmt.Errorf("config %s:%d: cluster.nodes[%d] must be like {id: a1, zone: a, peer: \"10.0.1.1:8082\"}", path, node.Line, j))
+				continue
+			}
+			errs = append(errs, checkMapping(path, fmt.Sprintf("cluster.nodes[%d].", j), node, nodeKeys, ""))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkMapping refuses keys of a section that mean nothing or stand there twice,
+// and values, but that of list, that are more than one.
+func checkMapping(path, prefix string, section *yamlnode.Node, known []string, list string) error {
+	var errs []error
+	seen := map[string]int{}
+	for i := 0; i+1 < len(section.Content); i += 2 {
+		key, value := section.Content[i], section.Content[i+1]
+		if !slices.Contains(known, key.Value) {
+			errs = append(errs, fmt.Errorf("config %s:%d: unknown key %q; known are %s", path, key.Line, prefix+key.Value, strings.Join(known, ", ")))
+		} else if value.Kind != yamlnode.ScalarNode && key.Value != list {
+			errs = append(errs, fmt.Errorf("config %s:%d: %q takes a single value", path, value.Line, prefix+key.Value))
+		}
+		if line, twice := seen[key.Value]; twice {
+			errs = append(errs, fmt.Errorf("config %s:%d: %q was set in line %d already", path, key.Line, prefix+key.Value, line))
+		}
+		seen[key.Value] = key.Line
+	}
+	return errors.Join(errs...)
+}
+
+// complete fills in what a configuration may leave out.
+func (c *Config) complete() {
+	if c.Cluster.ID == "" {
+		return
+	}
+	if c.Cluster.ZoneAck == "" {
+		c.Cluster.ZoneAck = string(cluster.ZoneAckPrefer)
+	}
+	if c.Cluster.ZoneTimeout == 0 {
+		c.Cluster.ZoneTimeout = cluster.DefaultConfig("").ZoneTimeout
+	}
+	for i := range c.Cluster.Nodes {
+		if c.Cluster.Nodes[i].Kind == "" {
+			c.Cluster.Nodes[i].Kind = string(cluster.KindVoter)
+		}
+	}
+}
+
+// validateCluster reports everything that is wrong with the cluster section.
+func (c Config) validateCluster() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	given := c.Cluster.ZoneAck != "" || c.Cluster.CA != "" || c.Cluster.Cert != "" || c.Cluster.Key != "" || len(c.Cluster.Nodes) > 0 || c.Peer != ""
+	if c.Cluster.ID == "" {
+		if given {
+			bad("cluster.id: there are settings of a cluster, but it has no id; give it one, the same on all nodes")
+		}
+		return errors.Join(errs...)
+	}
+	host, _, err := net.SplitHostPort(c.Peer)
+	switch {
+	case c.Peer == "":
+		bad("peer: a node of a cluster needs an address for the others, HOST:PORT")
+	case err != nil:
+		bad("peer: %q is not HOST:PORT", c.Peer)
+	case c.Dev && !loopback(host):
+		bad("peer: --dev has no certificates, so it listens on loopback only (127.0.0.1:PORT), not on %q", c.Peer)
+	}
+	if files := []string{c.Cluster.CA, c.Cluster.Cert, c.Cluster.Key}; c.Dev {
+		if slices.ContainsFunc(files, func(f string) bool { return f != "" }) && slices.Contains(files, "") {
+			bad("cluster.ca, cluster.cert, cluster.key: all three or none")
+		}
+	} else if slices.Contains(files, "") {
+		bad("cluster.ca, cluster.cert, cluster.key: nodes talk to each other by certificates (mTLS); 'doorbuster cluster certs' makes some for trying out (or use --dev)")
+	}
+	cc := cluster.DefaultConfig("-")
+	c.clusterInto(&cc)
+	cc.Desk = desk{}
+	errs = append(errs, cc.Validate())
+	return errors.Join(errs...)
+}
+
+// clusterInto hands the cluster section on.
+func (c Config) clusterInto(cc *cluster.Config) {
+	cc.NodeID, cc.Zone, cc.ClusterID, cc.Listen = c.Node, c.Zone, c.Cluster.ID, c.Peer
+	cc.ZoneAck, cc.ZoneTimeout = cluster.ZoneAck(c.Cluster.ZoneAck), c.Cluster.ZoneTimeout
+	if c.Cluster.CA != "" {
+		cc.TLS = &peer.Files{CA: c.Cluster.CA, Cert: c.Cluster.Cert, Key: c.Cluster.Key}
+	}
+	for _, n := range c.Cluster.Nodes {
+		cc.Members = append(cc.Members, cluster.Member{ID: n.ID, Zone: n.Zone, Kind: cluster.Kind(n.Kind), Peer: n.Peer})
+	}
+}
+
+// kind is what this node is there for, as far as its configuration says.
+func (c Config) kind() cluster.Kind {
+	for _, n := range c.Cluster.Nodes {
+		if n.ID == c.Node {
+			return cluster.Kind(n.Kind)
+		}
+	}
+	return cluster.KindVoter
 }
 
 // Validate reports every setting that can't be.
@@ -189,6 +351,7 @@ func (c Config) Validate() error {
 			bad("operators need tokens: give --ops-key-file (or --dev to try things out); 'doorbuster token' makes tokens")
 		}
 	}
+	errs = append(errs, c.validateCluster())
 	if c.WaitingDepth < 1 || c.WaitingDepth > 1<<20 {
 		bad("waiting_depth: %d is not between 1 and %d", c.WaitingDepth, 1<<20)
 	}

@@ -69,6 +69,9 @@ func listenError(who, flag, addr string, err error) error {
 // anything is touched on disk.
 func (n *node) makeDoors(keys keys) (err error) {
 	ac := actors.DefaultConfig()
+	if n.cfg.wall != nil {
+		ac.Wall = n.cfg.wall
+	}
 	ac.Logger, ac.WaitingDepth, ac.GrabTimeout = n.logger, n.cfg.WaitingDepth, n.cfg.GrabTimeout
 	if n.group, err = actors.New(ac); err != nil {
 		return err
@@ -92,7 +95,11 @@ func (n *node) openRooms() (err error) {
 	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	fsync := newFsyncHistogram(n.metrics)
 	cc := cluster.DefaultConfig(n.cfg.Data)
-	cc.NodeID, cc.Zone, cc.SnapshotBytes, cc.Logger = n.cfg.Node, n.cfg.Zone, n.cfg.SnapshotBytes, n.logger
+	n.cfg.clusterInto(&cc)
+	cc.SnapshotBytes, cc.Logger, cc.Version = n.cfg.SnapshotBytes, n.logger, version
+	if n.cfg.wall != nil {
+		cc.Wall = n.cfg.wall
+	}
 	cc.ObserveSync = fsync
 	cc.OnFatal = func(err error) {
 		select {
@@ -103,10 +110,14 @@ func (n *node) openRooms() (err error) {
 	// The cluster tells the group of epochs from the moment it is opened, and an
 	// epoch needs the log: the leader in between waits until both are connected.
 	gate := &connecting{group: n.group, connected: make(chan struct{})}
+	cc.Desk = desk{gate}
 	if n.cluster, err = cluster.Open(cc, n.group, gate); err != nil {
 		return err
 	}
 	n.group.Connect(n.cluster, n.cluster)
+	if n.cfg.Cluster.ID != "" {
+		n.group.Join(others{n.cluster})
+	}
 	close(gate.connected)
 	registerGroup(n.metrics, n.group, n.cluster)
 	return nil

@@ -1,0 +1,211 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"doorbuster/engine"
+)
+
+// Others is the way to the rest of the Raft group, for a node that is not alone.
+// Met by the cluster's node. Safe for concurrent use.
+type Others interface {
+	// Fresh tells whether this node's state may be told as the group's: it has
+	// all that anybody was told until half a second ago. It must be cheap.
+	Fresh() bool
+	// Sync waits until this node's state has all that any node has told anybody
+	// before the call. Error: engine.ErrNotLeader, when ctx ends first.
+	Sync(ctx context.Context) error
+	// Await waits until this node has applied index.
+	Await(ctx context.Context, index engine.LogIndex) error
+	// Grab has the leader decide q. Error: engine.ErrNotLeader when it surely was
+	// not asked, engine.ErrOutcomeUnknown when nobody knows. index is how far the
+	// leader had applied.
+	Grab(q *engine.Grab, deadline engine.Time, patience time.Duration) (a engine.Answer, index engine.LogIndex, err error)
+	// Ask has the leader take a batch of one command through the log.
+	Ask(ctx context.Context, batch []byte) (Outcome, error)
+	// Look asks the leader what became of a grab.
+	Look(ctx context.Context, shopper, key []byte, deadline engine.Time) (a engine.Answer, found bool, index engine.LogIndex, err error)
+}
+
+// Outcome is what a command did.
+type Outcome struct {
+	Index    engine.LogIndex
+	Event    engine.Event
+	Changes  []engine.Change
+	Problems []engine.Problem
+}
+
+// Join gives the group the way to the other nodes. Call it before grabs come in.
+func (g *Group) Join(others Others) { g.others = others }
+
+// fresh tells whether what this node does not know is not there.
+func (g *Group) fresh() bool {
+	if g.others == nil {
+		return g.caughtUp.Load()
+	}
+	return g.others.Fresh()
+}
+
+// current waits until this node knows all that was ever told, as long as a grab
+// may take.
+func (g *Group) current() error {
+	if g.others == nil {
+		if !g.caughtUp.Load() {
+			return engine.ErrNotLeader
+		}
+		return nil
+	}
+	if g.leads.Load() && g.others.Fresh() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.GrabTimeout)
+	defer cancel()
+	return g.others.Sync(ctx)
+}
+
+// retryPause is how long a front waits before it asks again whoever leads then.
+const retryPause = 5 * time.Millisecond
+
+// route has a grab decided by whoever leads, again with the same key where the
+// outcome is unknown, until its deadline.
+func (g *Group) route(q *engine.Grab) engine.Answer {
+	deadline := g.clock.read().Add(g.cfg.GrabTimeout)
+	expires := g.slots.now() + g.cfg.GrabTimeout
+	fingerprint := g.fingerprint(q.Shopper)
+	g.slots.inside.enter(fingerprint) // between tries, too
+	defer g.slots.inside.leave(fingerprint)
+	for {
+		if g.leads.Load() {
+			if a := g.lead(q, deadline, expires); a != unknown {
+				return a
+			}
+		} else if a, index, err := g.others.Grab(q, deadline, expires-g.slots.now()); err == nil {
+			g.learnOf(a.Listing, index)
+			return a
+		}
+		if expires-g.slots.now() <= retryPause {
+			return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Deadline: deadline}
+		}
+		time.Sleep(retryPause)
+	}
+}
+
+// learnOf waits until this node knows of a listing that the leader told of.
+func (g *Group) learnOf(h engine.ListingHandle, index engine.LogIndex) {
+	if h == 0 || g.catalogue.Load().gate(h) != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.GrabTimeout)
+	defer cancel()
+	_ = g.others.Await(ctx, index) // without it the answer says less, and nothing wrong
+}
+
+// lead decides a grab as the leader, at the gate or by the actor; unknown if it
+// can't be decided here and now.
+func (g *Group) lead(q *engine.Grab, deadline engine.Time, expires time.Duration) engine.Answer {
+	if !g.fresh() {
+		return unknown
+	}
+	gate := g.catalogue.Load().byName[string(q.Listing)]
+	if gate == nil {
+		return engine.Answer{Reason: engine.ReasonUnknown}
+	}
+	fingerprint := g.fingerprint(q.Shopper)
+	a, decided := g.atGate(gate, q, fingerprint)
+	if decided {
+		return a
+	}
+	return g.submit(gate, q, fingerprint, deadline, expires)
+}
+
+// submit sends the grab to the actor once.
+func (g *Group) submit(gate *gate, q *engine.Grab, fingerprint uint64, deadline engine.Time, expires time.Duration) engine.Answer {
+	gate.waiting.Add(1)
+	s := g.slots.take(gate, q.Shopper, fingerprint, (*g.keyed.Load())(q.IdempotencyKey), q.Quantity, deadline, expires)
+	g.send(gate, s)
+	if a, answered := g.slots.wait(s); answered {
+		return a
+	}
+	return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Session: gate.session, Deadline: deadline}
+}
+
+// longest is how far ahead another node may set a deadline.
+const longest = time.Minute
+
+// GrabFor decides a grab that another node forwards, as the leader. Error:
+// engine.ErrNotLeader if this node does not lead, engine.ErrOutcomeUnknown.
+func (g *Group) GrabFor(q *engine.Grab, deadline engine.Time) (engine.Answer, error) {
+	if !g.leads.Load() || !g.fresh() {
+		return engine.Answer{}, engine.ErrNotLeader
+	}
+	deadline = min(deadline, g.clock.read().Add(longest))
+	fingerprint := g.fingerprint(q.Shopper)
+	g.slots.inside.enter(fingerprint)
+	defer g.slots.inside.leave(fingerprint)
+	a := g.lead(q, deadline, g.slots.now()+g.cfg.GrabTimeout)
+	if a == unknown {
+		return a, engine.ErrOutcomeUnknown
+	}
+	return a, nil
+}
+
+// forwarded tells whether a command may come from another node's front.
+func forwarded(kind engine.CommandKind) bool {
+	return kind != engine.CmdOpenEpoch && kind != engine.CmdPlaceHold
+}
+
+// AskFor takes a batch of one command, which another node forwards, through the
+// log. Errors: engine.ErrMalformed, engine.ErrNotLeader, engine.ErrOutcomeUnknown.
+func (g *Group) AskFor(ctx context.Context, batch []byte) (Outcome, error) {
+	_, commands, err := engine.DecodeBatch(batch)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if len(commands) != 1 || !forwarded(commands[0].Kind) {
+		return Outcome{}, engine.ErrMalformed
+	}
+	if !g.leads.Load() {
+		return Outcome{}, engine.ErrNotLeader
+	}
+	return g.askHere(ctx, commands[0])
+}
+
+// LookFor tells another node what became of a grab.
+func (g *Group) LookFor(shopper, key []byte, deadline engine.Time) (a engine.Answer, found bool, err error) {
+	if !g.leads.Load() || !g.fresh() {
+		return a, false, engine.ErrNotLeader
+	}
+	return g.GrabByKey(shopper, key, deadline)
+}
+
+// askOthers takes a command through the log by way of the leader, and waits until
+// this node has seen what it did.
+func (g *Group) askOthers(ctx context.Context, c engine.Command) (Outcome, error) {
+	o, err := g.others.Ask(ctx, engine.EncodeBatch(engine.BatchHeader{}, c))
+	if errors.Is(err, engine.ErrNotLeader) {
+		select {
+		case <-time.After(retryPause):
+		case <-ctx.Done():
+		}
+		return o, err
+	}
+	if err == nil {
+		err = g.others.Await(ctx, o.Index)
+	}
+	return o, err
+}
+
+// Blocked tells that what is proposed now would not be acknowledged, because a
+// zone that must have it does not answer: then nobody new is let in.
+func (g *Group) Blocked(blocked bool) { g.blocked.Store(blocked) }
+
+// RaiseRules has the group go over to newer rules. It does not wait.
+func (g *Group) RaiseRules(version uint32) {
+	go func() {
+		if _, err := g.ask(context.Background(), engine.Command{Kind: engine.CmdRaiseRules, Rules: version}); err != nil {
+			g.logger.Warn("the rules were not raised; it will be tried again", "to", version, "error", err)
+		}
+	}()
+}

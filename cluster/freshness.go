@@ -1,0 +1,172 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"doorbuster/engine"
+)
+
+// freshFor is how long a follower's state counts as fresh after it has caught up
+// with what the leader had at the beginning of it.
+const freshFor = 500 * time.Millisecond
+
+// freshness tells until when this node's state may be shown as that of the group:
+// the leader's by its lease, a follower's by the leader's pulses. It goes by the
+// monotonic clock, so that a process that was stopped notices.
+type freshness struct {
+	began time.Time
+	until atomic.Int64 // since began; 0 never
+
+	mu   sync.Mutex
+	want engine.LogIndex // to be reached for what was heard
+	sent time.Time       // when that was asked; zero: nothing is wanted
+}
+
+// extend moves the end on; it never moves back by this.
+func (f *freshness) extend(until time.Time) {
+	to := int64(until.Sub(f.began))
+	for {
+		at := f.until.Load()
+		if to <= at || f.until.CompareAndSwap(at, to) {
+			return
+		}
+	}
+}
+
+// end ends it now.
+func (f *freshness) end() {
+	f.mu.Lock()
+	f.sent = time.Time{}
+	f.mu.Unlock()
+	f.until.Store(0)
+}
+
+func (f *freshness) holds() bool { return int64(time.Since(f.began)) < f.until.Load() }
+
+// heard notes that the leader had applied index when it was asked, at sent; this
+// node has come to applied.
+func (f *freshness) heard(index engine.LogIndex, sent time.Time, applied engine.LogIndex) {
+	if applied >= index {
+		f.extend(sent.Add(freshFor))
+		return
+	}
+	f.mu.Lock()
+	if f.sent.IsZero() { // else what is wanted already comes first
+		f.want, f.sent = index, sent
+	}
+	f.mu.Unlock()
+}
+
+// reached notes how far this node has come.
+func (f *freshness) reached(index engine.LogIndex) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.sent.IsZero() && index >= f.want {
+		f.extend(f.sent.Add(freshFor))
+		f.sent = time.Time{}
+	}
+}
+
+// renewLease extends the leader's lease from what followers have answered.
+func (n *Node) renewLease() {
+	if n.epoch.Load() == 0 || n.lead.leaving.Load() {
+		return
+	}
+	term := n.raft.CurrentTerm()
+	if at := n.tracker.quorumAt(term, n.voters.Load().others); !at.IsZero() && n.raft.State() == raft.Leader {
+		n.fresh.extend(at.Add(lease))
+	}
+}
+
+// Fresh tells whether the state of this node may be told as the group's: it has
+// all that anybody was told half a second ago. Cheap.
+func (n *Node) Fresh() bool { return n.alone() || n.fresh.holds() }
+
+// leased tells whether this node leads, sells, and nobody else can.
+func (n *Node) leased() bool {
+	if n.epoch.Load() == 0 || n.raft.State() != raft.Leader {
+		return false
+	}
+	return n.alone() || n.fresh.holds() && !n.lead.leaving.Load()
+}
+
+// Sync waits until this node's state has all that any node has told anybody
+// before the call. Errors: engine.ErrNotLeader when ctx ends first.
+func (n *Node) Sync(ctx context.Context) error {
+	for {
+		if n.leased() {
+			return nil
+		}
+		if index, err := n.askBarrier(ctx); err == nil {
+			n.learnAcross(index)
+			if n.applied.await(ctx, index) == nil {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return engine.ErrNotLeader
+		case <-n.stop:
+			return engine.ErrNotLeader
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// Await waits until this node has applied index, which another node told of.
+func (n *Node) Await(ctx context.Context, index engine.LogIndex) error {
+	n.learnAcross(index)
+	if err := n.applied.await(ctx, index); err != nil {
+		return engine.ErrOutcomeUnknown
+	}
+	return nil
+}
+
+// learnAcross takes in that another node has applied up to index.
+func (n *Node) learnAcross(index engine.LogIndex) {
+	if n.known.raise(index) {
+		n.fsm.look()
+	}
+}
+
+// Ready is nil once this node serves: it leads and its epoch is open, or it
+// follows and is fresh.
+func (n *Node) Ready() error {
+	switch {
+	case n.Drained():
+		return errors.New("drained by an operator: it serves what comes, and wants nobody new")
+	case n.alone() && n.epoch.Load() != 0, !n.alone() && (n.leased() || n.fresh.holds()):
+		return nil
+	case n.alone():
+		return errors.New("no epoch is open: recovering, or waiting for a leader")
+	case len(n.voters.Load().configuration.Servers) == 0:
+		return errors.New("this node is not of the cluster yet: 'doorbuster cluster join' on one that is")
+	case n.across.blocked.Load():
+		return errors.New("zone ack is require, and no voter of another zone answers")
+	}
+	if _, leader := n.raft.LeaderWithID(); leader == "" {
+		return errors.New("no leader is known")
+	}
+	return errors.New("catching up with the leader")
+}
+
+// AwaitReady waits for Ready.
+func (n *Node) AwaitReady(ctx context.Context) error {
+	for {
+		err := n.Ready()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}

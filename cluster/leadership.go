@@ -1,0 +1,444 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"doorbuster/engine"
+)
+
+// ErrRefused: the cluster can't, or must not, do what an operator asked for, and
+// nothing was changed. The error says why, and what to do.
+var ErrRefused = errors.New("refused")
+
+// ErrRestart: the node must be closed and opened again; its directory is as it
+// should be. It comes by OnFatal.
+var ErrRestart = errors.New("the node restarts itself")
+
+func refuse(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrRefused}, args...)...)
+}
+
+// Bounds of leading.
+const (
+	// clockBound is how far a clock may be off those of the other nodes.
+	clockBound = 200 * time.Millisecond
+	// modesty is how long a witness or a drained node waits for another to lead.
+	modesty = 2 * time.Second
+	// transferPause lies between two attempts to hand leadership over.
+	transferPause = 3 * time.Second
+	// settled is how long a leader has led before it looks for a better one.
+	settled = 2 * time.Second
+)
+
+// leadership is whether this node is to lead.
+type leadership struct {
+	// leaving: leadership is being handed over; no epoch is opened meanwhile.
+	leaving atomic.Bool
+	// retired: the node is about to stop, and is not to lead again.
+	retired  atomic.Bool
+	clockOff atomic.Bool
+	orphaned atomic.Int64 // when no leader was known first, since the start; 0: one is
+
+	transferring sync.Mutex // one transfer at a time
+
+	mu        sync.Mutex
+	lastTry   time.Time // to hand leadership over
+	lastRules time.Time // to raise the rules
+	ledSince  time.Time
+}
+
+var (
+	errRetired  = errors.New("this node is stopping")
+	errLeaving  = errors.New("leadership is being handed over")
+	errClockOff = fmt.Errorf("this node's clock is more than %s off those of the others", clockBound)
+	errModest   = errors.New("this node leads only if no other can")
+)
+
+// mayLead tells whether this node may hold an epoch.
+func (n *Node) mayLead() error {
+	switch {
+	case n.lead.leaving.Load():
+		return errLeaving
+	case n.lead.clockOff.Load():
+		return errClockOff
+	}
+	return nil
+}
+
+// maySolicit tells whether this node may ask for votes.
+func (n *Node) maySolicit() error {
+	switch {
+	case n.lead.retired.Load() || n.stopping.Load():
+		return errRetired
+	case n.lead.clockOff.Load():
+		return errClockOff
+	case n.modest():
+		since := n.lead.orphaned.Load()
+		if since == 0 || time.Since(n.began)-time.Duration(since) < modesty {
+			return errModest
+		}
+	}
+	return nil
+}
+
+// modest tells whether another node should lead, if one can.
+func (n *Node) modest() bool {
+	m := n.Roster().member(n.cfg.NodeID)
+	return m != nil && (m.Drained || m.Kind == KindWitness)
+}
+
+// Drained tells whether an operator has taken this node out of service.
+func (n *Node) Drained() bool {
+	if n.alone() {
+		return false
+	}
+	m := n.Roster().member(n.cfg.NodeID)
+	return m != nil && m.Drained
+}
+
+// lookEvery is how often a node looks whether it should lead, and how its zones
+// fare.
+const lookEvery = 25 * time.Millisecond
+
+// keepLeadership looks after all that only time brings.
+func (n *Node) keepLeadership() {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for looks := 0; ; looks++ {
+		select {
+		case <-n.stop:
+			return
+		case <-tick.C:
+		}
+		now := time.Now()
+		n.watchZones(now)
+		n.watchOrphaned(now)
+		if looks%4 != 0 {
+			continue
+		}
+		n.watchClock()
+		n.watchLog()
+		n.learnVoters()
+		leads := n.raft.State() == raft.Leader
+		if leads && (n.epoch.Load() == 0 || n.mayLead() != nil) || !leads && n.epoch.Load() != 0 {
+			n.look()
+		}
+		if leads {
+			n.improve(now)
+			n.raiseRules(now)
+		} else {
+			n.lead.mu.Lock()
+			n.lead.ledSince = time.Time{}
+			n.lead.mu.Unlock()
+		}
+	}
+}
+
+func (n *Node) watchOrphaned(now time.Time) {
+	if _, leader := n.raft.LeaderWithID(); leader != "" {
+		n.lead.orphaned.Store(0)
+	} else {
+		n.lead.orphaned.CompareAndSwap(0, max(1, int64(now.Sub(n.began))))
+	}
+}
+
+// watchClock compares this node's clock with those of the other voters: it is
+// off if so many of them differ that they are a majority without it. Who was
+// heard last is remembered; clocks do not wander fast.
+func (n *Node) watchClock() {
+	v := n.voters.Load()
+	differ := 0
+	for _, id := range v.others {
+		if offset, known := n.clockOffset(id); known && offset.Abs() > clockBound {
+			differ++
+		}
+	}
+	off := differ > 0 && differ >= (len(v.others)+1)/2+1
+	if was := n.lead.clockOff.Swap(off); was == off {
+		return
+	}
+	if off {
+		n.logger.Error("ALARM: this node's clock is off those of the others; it does not lead until that is mended", "bound", clockBound)
+	} else {
+		n.logger.Info("this node's clock agrees with the others again")
+	}
+	n.look()
+}
+
+// watchLog restarts the node if Raft believes its log to be longer than it is:
+// after a snapshot replaced a log that reached further, Raft 1.7.3 goes on with
+// the last index of the one that is gone, and refuses every entry.
+func (n *Node) watchLog() {
+	n.net.mu.Lock()
+	defer n.net.mu.Unlock()
+	believed, snapshot := n.raft.LastIndex(), uint64(n.applied.load())
+	if last := n.log.LastIndex(); believed <= max(last, snapshot) || n.fsm.restored.Load() == 0 {
+		n.net.beyond = 0
+		return
+	}
+	// An entry is believed in only once it is on disk; but a look at both is two
+	// looks. It takes several of the same.
+	if n.net.beyond++; n.net.beyond == 20 {
+		n.fatal.fail(fmt.Errorf("%w: Raft expects log entries that a snapshot has replaced", ErrRestart))
+	}
+}
+
+// improve hands leadership over if another is to have it: the preferred zone's,
+// or anybody's if this node is a witness or drained.
+func (n *Node) improve(now time.Time) {
+	l := &n.lead
+	l.mu.Lock()
+	if l.ledSince.IsZero() {
+		l.ledSince = now
+	}
+	due := now.Sub(l.lastTry) > transferPause && now.Sub(l.ledSince) > settled
+	l.mu.Unlock()
+	roster := n.Roster()
+	wrongZone := roster.Preferred != "" && roster.Preferred != n.cfg.Zone
+	if !due || !n.modest() && !wrongZone && !l.clockOff.Load() {
+		return
+	}
+	target := n.successor()
+	if target == nil || wrongZone && !n.modest() && !l.clockOff.Load() && target.Zone != roster.Preferred {
+		return
+	}
+	go func() {
+		if err := n.transferTo(target); err != nil {
+			n.logger.Warn("leadership was not handed over", "to", target.ID, "error", err)
+		}
+	}()
+}
+
+// giveUpLeading is for a leader that may not be one.
+func (n *Node) giveUpLeading(why error) {
+	if errors.Is(why, errLeaving) {
+		return
+	}
+	n.lead.mu.Lock()
+	due := time.Since(n.lead.lastTry) > transferPause
+	n.lead.mu.Unlock()
+	if target := n.successor(); due && target != nil {
+		go func() {
+			if err := n.transferTo(target); err != nil {
+				n.logger.Warn("leadership was not handed over", "to", target.ID, "error", err)
+			}
+		}()
+	}
+}
+
+// behind is how many entries a successor may lack: it gets them in a moment.
+const behind = 256
+
+// successor gives the node that had best lead in this one's place, or nil.
+func (n *Node) successor() (best *Member) {
+	if n.alone() {
+		return nil
+	}
+	roster, v, term := n.Roster(), n.voters.Load(), n.raft.CurrentTerm()
+	last, rank := n.raft.LastIndex(), -1
+	for _, id := range v.others {
+		m := roster.member(id)
+		if m == nil || m.Drained || m.Kind == KindWitness || !n.healthy(term, id) {
+			continue
+		}
+		durable := n.tracker.durableOf(term, id)
+		if offset, known := n.clockOffset(id); uint64(durable)+behind < last || known && offset.Abs() > clockBound && !n.lead.clockOff.Load() {
+			continue
+		}
+		r := 0
+		if m.Zone == roster.Preferred {
+			r += 2
+		}
+		if m.Zone == n.cfg.Zone {
+			r++
+		}
+		if r > rank {
+			best, rank = m, r
+		}
+	}
+	return best
+}
+
+// healthy tells whether a voter has answered this leader just now.
+func (n *Node) healthy(term uint64, id string) bool {
+	return time.Since(n.tracker.latest(term, []string{id})) < freshFor
+}
+
+// Transfer hands leadership to the node with id to, or to the best if that is
+// empty, and gives who leads then. Errors: ErrRefused, engine.ErrNotLeader,
+// ErrRestart.
+func (n *Node) Transfer(ctx context.Context, to string) (leader string, err error) {
+	if n.raft.State() != raft.Leader {
+		return "", engine.ErrNotLeader
+	}
+	target := n.successor()
+	if to != "" {
+		m := n.Roster().member(to)
+		switch {
+		case to == n.cfg.NodeID:
+			return to, nil
+		case m == nil:
+			return "", refuse("no node %q; see 'doorbuster cluster status'", to)
+		case m.Kind == KindEdge:
+			return "", refuse("node %q is an edge node: it has no vote and can't lead", to)
+		case m.Drained:
+			return "", refuse("node %q is drained; 'doorbuster cluster undrain --node %s' first", to, to)
+		}
+		target = m
+	}
+	if target == nil {
+		return "", refuse("no other voter is healthy, caught up and allowed to lead")
+	}
+	if err := n.transferTo(target); err != nil {
+		return "", err
+	}
+	for {
+		if _, id := n.raft.LeaderWithID(); id != "" && (string(id) != n.cfg.NodeID || n.epoch.Load() != 0) {
+			return string(id), nil
+		}
+		select {
+		case <-ctx.Done():
+			return "", engine.ErrOutcomeUnknown
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// transferTo hands leadership over. It begins only with all voters healthy, and
+// restarts the node when it fails: Raft may refuse all writes afterwards
+// (hashicorp/raft #696).
+func (n *Node) transferTo(target *Member) error {
+	l := &n.lead
+	l.transferring.Lock()
+	defer l.transferring.Unlock()
+	l.mu.Lock()
+	l.lastTry = time.Now()
+	l.mu.Unlock()
+	term := n.raft.CurrentTerm()
+	if n.raft.State() != raft.Leader {
+		return engine.ErrNotLeader
+	}
+	for _, id := range n.voters.Load().others {
+		if !n.healthy(term, id) {
+			return refuse("voter %q does not answer; leadership is handed over only while all voters are healthy", id)
+		}
+	}
+	l.leaving.Store(true)
+	defer func() {
+		l.leaving.Store(false)
+		n.look()
+	}()
+	n.look()
+	for n.epoch.Load() != 0 { // what is in flight comes in before Raft refuses more
+		if !n.pause(time.Millisecond) {
+			return errRetired
+		}
+	}
+	n.fresh.end()
+	n.logger.Info("handing leadership over", "to", target.ID, "zone", target.Zone)
+	if err := n.raft.LeadershipTransferToServer(raft.ServerID(target.ID), raft.ServerAddress(target.Peer)).Error(); err != nil {
+		if n.raft.State() != raft.Leader || n.stopping.Load() {
+			return nil // somebody leads, or will: there is nothing left to hand over
+		}
+		err = fmt.Errorf("%w: leadership could not be handed to %q: %w", ErrRestart, target.ID, err)
+		n.fatal.fail(err)
+		return err
+	}
+	for wait := time.Now(); time.Since(wait) < time.Second; { // until it is known who leads
+		if _, id := n.raft.LeaderWithID(); n.raft.State() != raft.Leader && id != "" {
+			break
+		}
+		if !n.pause(time.Millisecond) {
+			break
+		}
+	}
+	return nil
+}
+
+// Bounds of an election that need not wait for the whole timeout.
+const (
+	probePatience = 200 * time.Millisecond
+	// hurried is the timeout then: the least that Raft takes beside its lease.
+	hurried = 250 * time.Millisecond
+	// hurryStep lies between those who are to vote and who is to lead, so that
+	// they do not all ask for votes at the same moment, and split them.
+	hurryStep = 30 * time.Millisecond
+)
+
+// hurry makes Raft give up a leader early whose process is gone: its connections
+// broke, and its machine refuses new ones. Raft itself would wait for one to
+// three times its timeout.
+func (n *Node) hurry(leader Member) {
+	if c, err := net.DialTimeout("tcp", leader.Peer, probePatience); err == nil {
+		_ = c.Close()
+		return
+	} else if !errors.Is(err, syscall.ECONNREFUSED) {
+		return
+	}
+	wait := hurried + hurryStep/2 - time.Since(n.raft.LastContact()) + time.Duration(n.rank(leader.ID))*hurryStep
+	if !n.pause(max(wait, 0)) {
+		return
+	}
+	if _, now := n.raft.LeaderWithID(); string(now) != leader.ID || n.maySolicit() != nil {
+		return
+	}
+	usual := n.raft.ReloadableConfig()
+	quick := usual
+	quick.HeartbeatTimeout, quick.ElectionTimeout = hurried, hurried
+	if err := n.raft.ReloadConfig(quick); err != nil { // which makes Raft look at once
+		n.logger.Warn("Raft does not take a shorter timeout", "error", err)
+		return
+	}
+	n.pause(4 * hurried)
+	usual.TrailingLogs = n.raft.ReloadableConfig().TrailingLogs // a snapshot sets it
+	usual.HeartbeatTimeout, usual.ElectionTimeout = heartbeatTimeout, heartbeatTimeout
+	if err := n.raft.ReloadConfig(usual); err != nil {
+		n.logger.Warn("Raft does not take its usual timeout", "error", err)
+	}
+}
+
+// rank orders the voters that are left: the higher, the rather it is to lead. Who
+// has given the old leader up votes; so the one that is to lead comes last.
+func (n *Node) rank(gone string) (rank int) {
+	roster := n.Roster()
+	worth := func(m *Member) (w int) {
+		if m.Kind == KindVoter && !m.Drained {
+			w += 2
+		}
+		if m.Zone == roster.Preferred {
+			w++
+		}
+		return w
+	}
+	self := roster.member(n.cfg.NodeID)
+	for i := range roster.Members {
+		m := &roster.Members[i]
+		if self == nil || m.ID == gone || m.ID == self.ID || !m.Kind.votes() {
+			continue
+		}
+		if w, own := worth(m), worth(self); w < own || w == own && m.ID > self.ID {
+			rank++
+		}
+	}
+	return rank
+}
+
+// HandOver makes a node that is about to stop give leadership away, if another
+// can take it, and never ask for it again. The node goes on as a follower.
+func (n *Node) HandOver(ctx context.Context) {
+	if n.alone() || !n.lead.retired.CompareAndSwap(false, true) || n.raft.State() != raft.Leader {
+		return
+	}
+	if _, err := n.Transfer(ctx, ""); err != nil && !errors.Is(err, engine.ErrNotLeader) {
+		n.logger.Warn("leadership is not handed over before the stop; the others elect a leader by themselves", "error", err)
+	}
+}

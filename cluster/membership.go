@@ -1,0 +1,323 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"doorbuster/engine"
+)
+
+// membership is who belongs to the cluster.
+type membership struct {
+	provisional atomic.Pointer[Roster] // from the configuration, until there is a committed one
+	changing    sync.Mutex             // one change at a time
+	promoting   sync.Map               // ids of nodes that become voters once caught up
+}
+
+// Roster gives what the cluster has agreed on about itself; before it has, what
+// this node's configuration says (Version 0). It is shared: read only.
+func (n *Node) Roster() *Roster {
+	if r := n.fsm.roster.Load(); r != nil {
+		return r
+	}
+	if r := n.members.provisional.Load(); r != nil {
+		return r
+	}
+	r := &Roster{ZoneAck: n.cfg.ZoneAck, Members: n.cfg.Members}
+	if n.alone() {
+		r = &Roster{ZoneAck: ZoneAckOff, Members: []Member{{ID: n.cfg.NodeID, Zone: n.cfg.Zone, Kind: KindVoter}}}
+	}
+	n.members.provisional.Store(r)
+	return r
+}
+
+// rostered is the fsm's: a new roster was committed.
+func (n *Node) rostered(r *Roster) {
+	n.learnVoters()
+	if n.net != nil {
+		n.net.relearn()
+	}
+	n.logger.Info("cluster changed", "roster", r.Version, "zone_ack", string(r.ZoneAck), "nodes", len(r.Members), "operator", r.Operator, "note", r.Note)
+}
+
+func (m Member) server() raft.Server {
+	s := raft.Server{Suffrage: raft.Voter, ID: raft.ServerID(m.ID), Address: raft.ServerAddress(m.Peer)}
+	if !m.Kind.votes() {
+		s.Suffrage = raft.Nonvoter
+	}
+	return s
+}
+
+// firstRoster makes what the configuration says binding, once.
+func (n *Node) firstRoster() error {
+	if n.alone() || n.fsm.roster.Load() != nil {
+		return nil
+	}
+	first := n.Roster().clone()
+	first.Note = "as configured"
+	err := n.proposeRoster(first)
+	if errors.Is(err, ErrRefused) {
+		return nil // it is there by now
+	}
+	return err
+}
+
+func (n *Node) proposeRoster(r *Roster) error {
+	_, err := n.unlessStopped(n.Propose(encodeRoster(r)))
+	return err
+}
+
+// changeRoster makes a new roster out of the present one.
+func (n *Node) changeRoster(operator, note string, change func(*Roster) error) error {
+	if n.raft.State() != raft.Leader {
+		return engine.ErrNotLeader
+	}
+	now := n.fsm.roster.Load()
+	if now == nil {
+		return engine.ErrNotLeader // a leader without one has only just begun
+	}
+	next := now.clone()
+	next.Operator, next.Note = operator, note
+	if err := change(next); err != nil {
+		return err
+	}
+	return n.proposeRoster(next)
+}
+
+// SetZoneAck changes what acknowledgements wait for. It takes effect at once, on
+// what waits, too.
+func (n *Node) SetZoneAck(operator string, mode ZoneAck, note string) error {
+	if !mode.Valid() {
+		return refuse("zone ack %q is none of off, prefer, require", mode)
+	}
+	if note == "" {
+		note = "zone ack " + string(mode)
+	}
+	return n.changeRoster(operator, note, func(r *Roster) error {
+		r.ZoneAck = mode
+		return nil
+	})
+}
+
+// Prefer says which zone is to lead; "" is none.
+func (n *Node) Prefer(operator, zone string) error {
+	return n.changeRoster(operator, "preferred zone "+zone, func(r *Roster) error {
+		if zone != "" && !slices.ContainsFunc(r.Members, func(m Member) bool { return m.Zone == zone && m.Kind == KindVoter }) {
+			return refuse("no voter stands in zone %q", zone)
+		}
+		r.Preferred = zone
+		return nil
+	})
+}
+
+// Drain takes a node, or a whole zone, out of service, or back in.
+func (n *Node) Drain(operator, node, zone string, on bool) error {
+	what, verb := "node "+node, "drain "
+	if node == "" {
+		what = "zone " + zone
+	}
+	if !on {
+		verb = "undrain "
+	}
+	return n.changeRoster(operator, verb+what, func(r *Roster) error {
+		found, serving := false, false
+		for i := range r.Members {
+			m := &r.Members[i]
+			if node != "" && m.ID == node || node == "" && m.Zone == zone {
+				found, m.Drained = true, on
+			}
+			serving = serving || !m.Drained && m.Kind != KindWitness
+		}
+		switch {
+		case !found:
+			return refuse("there is no %s; see 'doorbuster cluster status'", what)
+		case !serving:
+			return refuse("no node would be left to serve shoppers")
+		}
+		return nil
+	})
+}
+
+// joinPatience is how long a change of Raft's configuration may take.
+const joinPatience = 5 * time.Second
+
+// Join takes a node in: as a non-voter first; one that is to vote does so once it
+// has caught up.
+func (n *Node) Join(operator string, m Member) error {
+	if m.Kind == "" {
+		m.Kind = KindVoter
+	}
+	if err := m.Validate(); err != nil {
+		return refuse("%w", err)
+	}
+	n.members.changing.Lock()
+	defer n.members.changing.Unlock()
+	if err := n.changeRoster(operator, "join "+m.ID, func(r *Roster) error {
+		if len(r.Members) >= maxMembers {
+			return refuse("the cluster has %d nodes already, the most that it takes", len(r.Members))
+		}
+		for _, other := range r.Members {
+			if other.ID == m.ID {
+				return refuse("there is a node %q already (zone %s, at %s); a node that lost its data joins under a new id", m.ID, other.Zone, other.Peer)
+			}
+			if other.Peer == m.Peer {
+				return refuse("node %q is at %s already", other.ID, m.Peer)
+			}
+		}
+		r.Members = append(r.Members, m)
+		return nil
+	}); err != nil {
+		return err
+	}
+	s := m.server()
+	if err := n.raft.AddNonvoter(s.ID, s.Address, 0, joinPatience).Error(); err != nil {
+		return fmt.Errorf("%w: %w", engine.ErrOutcomeUnknown, err)
+	}
+	n.learnVoters()
+	return nil
+}
+
+// keepMembers makes Raft's configuration what the roster says, while this node
+// leads: it takes up what a leader before it left half done.
+func (n *Node) keepMembers() {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-n.stop:
+			return
+		case <-tick.C:
+		}
+		if n.epoch.Load() == 0 || n.raft.State() != raft.Leader || !n.members.changing.TryLock() {
+			continue
+		}
+		if err := n.alignMembers(); err != nil {
+			n.logger.Warn("a change of the cluster's nodes waits", "error", err)
+		}
+		n.members.changing.Unlock()
+	}
+}
+
+func (n *Node) alignMembers() error {
+	roster := n.fsm.roster.Load()
+	if roster == nil {
+		return nil
+	}
+	term := n.raft.CurrentTerm()
+	servers := n.raft.GetConfiguration().Configuration().Servers
+	for _, m := range roster.Members {
+		i := slices.IndexFunc(servers, func(s raft.Server) bool { return string(s.ID) == m.ID })
+		want := m.server()
+		switch {
+		case i < 0:
+			return n.raft.AddNonvoter(want.ID, want.Address, 0, joinPatience).Error()
+		case want.Suffrage == raft.Voter && servers[i].Suffrage != raft.Voter:
+			durable := n.tracker.durableOf(term, m.ID)
+			if uint64(durable)+behind < n.raft.LastIndex() || !n.healthy(term, m.ID) {
+				continue // not caught up
+			}
+			n.logger.Info("a node has caught up and votes from now on", "node", m.ID, "zone", m.Zone)
+			return n.raft.AddVoter(want.ID, want.Address, 0, joinPatience).Error()
+		}
+	}
+	for _, s := range servers {
+		if roster.member(string(s.ID)) == nil {
+			return n.raft.RemoveServer(s.ID, 0, joinPatience).Error()
+		}
+	}
+	return nil
+}
+
+// Remove takes a node out for good. It refuses what would cost the quorum, or
+// the zone rule.
+func (n *Node) Remove(ctx context.Context, operator, id string) error {
+	if n.raft.State() != raft.Leader {
+		return engine.ErrNotLeader
+	}
+	roster := n.Roster()
+	gone := roster.member(id)
+	if gone == nil {
+		return refuse("no node %q; see 'doorbuster cluster status'", id)
+	}
+	n.members.changing.Lock()
+	defer n.members.changing.Unlock()
+	term := n.raft.CurrentTerm()
+	voters, alive := 0, 0
+	zones := map[string]bool{}
+	for _, m := range roster.Members {
+		if m.ID == id || !m.Kind.votes() {
+			continue
+		}
+		voters++
+		zones[m.Zone] = true
+		if m.ID == n.cfg.NodeID || n.healthy(term, m.ID) {
+			alive++
+		}
+	}
+	switch {
+	case !gone.Kind.votes():
+	case voters == 0:
+		return refuse("%q is the last voter", id)
+	case alive < voters/2+1:
+		return refuse("of the %d voters that would be left only %d answer: there would be no quorum. Bring the others back first, or promote the room that survives", voters, alive)
+	case roster.ZoneAck == ZoneAckRequire && len(zones) < 2 && n.voters.Load().zones > 1:
+		return refuse("%q is the last voter of another zone, and zone ack is require; 'doorbuster cluster zone-ack prefer' first", id)
+	}
+	if id == n.cfg.NodeID {
+		return refuse("%q leads; 'doorbuster cluster transfer' first", id)
+	}
+	if err := n.changeRoster(operator, "remove "+id, func(r *Roster) error {
+		r.Members = slices.DeleteFunc(r.Members, func(m Member) bool { return m.ID == id })
+		return nil
+	}); err != nil {
+		return err
+	}
+	if err := n.raft.RemoveServer(raft.ServerID(id), 0, joinPatience).Error(); err != nil {
+		return fmt.Errorf("%w: %w", engine.ErrOutcomeUnknown, err)
+	}
+	n.tracker.reset(id)
+	n.learnVoters()
+	return nil
+}
+
+// rulesEvery is how often a leader looks whether all nodes know newer rules.
+const rulesEvery = 2 * time.Second
+
+// raiseRules raises the rules that the group runs by, once every node knows
+// newer ones.
+func (n *Node) raiseRules(now time.Time) {
+	l := &n.lead
+	l.mu.Lock()
+	due := now.Sub(l.lastRules) > rulesEvery
+	if due {
+		l.lastRules = now
+	}
+	l.mu.Unlock()
+	if !due || n.epoch.Load() == 0 {
+		return
+	}
+	present := uint32(0)
+	n.View(func(s *engine.State) { present = s.Rules() })
+	lowest := uint32(engine.RulesVersion)
+	for _, m := range n.Roster().Members {
+		if m.ID == n.cfg.NodeID {
+			continue
+		}
+		p, heard := n.pulseOf(m.ID)
+		if !heard { // not since this node started
+			return
+		}
+		lowest = min(lowest, p.Rules)
+	}
+	if lowest > present {
+		n.logger.Info("every node knows newer rules; the group goes over to them", "from", present, "to", lowest)
+		n.leader.RaiseRules(lowest)
+	}
+}

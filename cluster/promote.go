@@ -1,0 +1,178 @@
+package cluster
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"doorbuster/engine"
+)
+
+// PromotePlan is what promoting this node would do, and what it can't know.
+type PromotePlan struct {
+	Zone, Node                 string
+	Generation, NextGeneration uint64
+	Term                       engine.Term
+	LastIndex, AppliedIndex    engine.LogIndex
+	ZoneAck                    ZoneAck
+	LeaderHeard                time.Time // zero: not since this node started
+	Unreachable                []string
+	Will, CannotKnow           []string
+	Refusal                    string // why it can't be, "" if it can
+	Token                      string // names this very plan
+}
+
+// quietFor is how long no leader must have been heard of before a promotion:
+// longer than any election of those who are left.
+const quietFor = 3 * time.Second
+
+// PlanPromotion tells what Promote would do now. zone is whose room takes over:
+// this node's.
+func (n *Node) PlanPromotion(zone string) PromotePlan {
+	v := n.dir.version()
+	roster := n.Roster()
+	p := PromotePlan{
+		Zone: zone, Node: n.cfg.NodeID, Generation: v.Generation, NextGeneration: v.Generation + 1,
+		LastIndex: engine.LogIndex(n.log.LastIndex()), AppliedIndex: n.applied.load(), ZoneAck: roster.ZoneAck,
+	}
+	s := n.ClusterStatus()
+	p.Term = s.Term
+	self := roster.member(n.cfg.NodeID)
+	voters, reachable, further := 0, 0, ""
+	for _, x := range s.Nodes {
+		if x.ID != n.cfg.NodeID && !x.Reachable {
+			p.Unreachable = append(p.Unreachable, x.ID)
+		}
+		if !x.Kind.votes() {
+			continue
+		}
+		voters++
+		if x.Reachable {
+			reachable++
+			if x.ID != n.cfg.NodeID && x.Zone == zone && x.Last > s.LastIndex {
+				further = x.ID
+			}
+		}
+	}
+	contact := n.raft.LastContact()
+	if n.raft.State() == raft.Leader {
+		contact = time.Now()
+	}
+	p.LeaderHeard = contact
+	switch {
+	case n.alone():
+		p.Refusal = "this node is alone; there is nothing to take over"
+	case zone != n.cfg.Zone:
+		p.Refusal = fmt.Sprintf("node %s stands in zone %s; ask a node of zone %s", n.cfg.NodeID, n.cfg.Zone, zone)
+	case self == nil || self.Kind != KindVoter:
+		p.Refusal = fmt.Sprintf("node %s is no voter that serves; ask one of zone %s", n.cfg.NodeID, zone)
+	case reachable >= voters/2+1:
+		p.Refusal = fmt.Sprintf("%d of %d voters answer: there is a quorum, and the cluster elects a leader by itself. To move leadership use 'doorbuster cluster transfer', to take a room out of service 'drain'", reachable, voters)
+	case !contact.IsZero() && time.Since(contact) < quietFor:
+		p.Refusal = fmt.Sprintf("a leader was heard %s ago; wait until it is certain that the other room is gone", time.Since(contact).Round(10*time.Millisecond))
+	case further != "":
+		p.Refusal = fmt.Sprintf("node %s of the same zone has more of the log (this one ends at %d); promote there", further, s.LastIndex)
+	}
+	p.Will = []string{
+		fmt.Sprintf("Node %s becomes the only voter of cluster %s, as generation %d, with everything in its log up to index %d.", n.cfg.NodeID, n.cfg.ClusterID, p.NextGeneration, p.LastIndex),
+		fmt.Sprintf("It leads and sells within seconds. Nodes of generation %d are turned away for good when they come back: %s.", p.Generation, strings.Join(n.others(), ", ")),
+		"New nodes are taken in with 'doorbuster cluster join', under new ids and with empty directories.",
+	}
+	if roster.ZoneAck == ZoneAckRequire {
+		p.CannotKnow = []string{"Zone ack is require: everything that anybody was ever told is here. Nothing is lost, and the other room, should it live, can grant nothing."}
+	} else {
+		p.CannotKnow = []string{
+			fmt.Sprintf("Zone ack is %s: what the other room acknowledged while this node did not follow is not here. Those orders are lost, and their units will be sold again.", roster.ZoneAck),
+			"If the other room lives and is only cut off, it goes on selling the same units. Make sure that it is off before you go on.",
+		}
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %d %d %d %s %v", n.cfg.ClusterID, p.Node, p.Generation, p.LastIndex, p.Term, p.ZoneAck, p.Unreachable))
+	p.Token = hex.EncodeToString(sum[:8])
+	return p
+}
+
+func (n *Node) others() (ids []string) {
+	for _, m := range n.Roster().Members {
+		if m.ID != n.cfg.NodeID {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids
+}
+
+// Promote makes this node the cluster, as the next generation. It is fenced
+// first: from the moment that the new generation is on disk, no node of the old
+// one gets through to this one. Then the node must be closed and opened again
+// (ErrRestart, by OnFatal), and takes over while it opens; a crash at any step
+// leaves that to the next start. token is the plan's, so that what was read is
+// what is done; "" takes the present one. Errors: ErrRefused.
+func (n *Node) Promote(_ context.Context, operator, zone, token string) (PromotePlan, error) {
+	n.members.changing.Lock()
+	defer n.members.changing.Unlock()
+	p := n.PlanPromotion(zone)
+	if p.Refusal != "" {
+		return p, refuse("%s", p.Refusal)
+	}
+	if token != "" && token != p.Token {
+		return p, refuse("things have changed since the plan was made; read the new one")
+	}
+	if err := n.dir.update(func(v *dirVersion) {
+		v.Generation, v.Promoting, v.Peers = p.NextGeneration, true, nil
+	}); err != nil {
+		return p, err
+	}
+	n.net.port.DropConnections()
+	n.logger.Warn("ALARM: this room takes over", "operator", operator, "zone", zone, "generation", p.NextGeneration, "last_index", uint64(p.LastIndex), "zone_ack", string(p.ZoneAck))
+	n.fatal.fail(fmt.Errorf("%w: promoted to generation %d", ErrRestart, p.NextGeneration))
+	return p, nil
+}
+
+// finishPromotion makes this node the only voter, if that was begun. Raft's
+// recovery applies what was not committed, too, on a state that is thrown away,
+// and then cuts the whole log; it can be done again from the start.
+func (n *Node) finishPromotion(config *raft.Config, stable raft.StableStore, snapshots raft.SnapshotStore, hop raft.Transport) error {
+	if !n.dir.version().Promoting {
+		return nil
+	}
+	scratch := newFSM(noObserver{}, n.fatal, n.logger)
+	alone := raft.Configuration{Servers: []raft.Server{{Suffrage: raft.Voter, ID: config.LocalID, Address: hop.LocalAddr()}}}
+	scratch.reduceTo = n.cfg.NodeID
+	if err := raft.RecoverCluster(config, scratch, n.store, stable, snapshots, hop, alone); err != nil {
+		return fmt.Errorf("take over alone: %w", err)
+	}
+	if scratch.halted != nil {
+		return scratch.halted
+	}
+	return n.dir.update(func(v *dirVersion) { v.Promoting = false })
+}
+
+// noObserver watches a state that nobody sees.
+type noObserver struct{}
+
+func (noObserver) Applied(*engine.State, *engine.Effects) {}
+func (noObserver) Restored(*engine.State)                 {}
+
+// reduced is the roster with which a promoted node goes on: itself.
+func (r *Roster) reduced(to string) *Roster {
+	if r == nil {
+		return nil
+	}
+	next := r.clone()
+	next.Members = slices.DeleteFunc(next.Members, func(m Member) bool { return m.ID != to })
+	next.Preferred, next.Note = "", "promoted"
+	for i := range next.Members {
+		next.Members[i].Drained = false
+	}
+	return next
+}
+
+// refusalText is what a refusal says, without that it is one.
+func refusalText(err error) string {
+	return strings.TrimPrefix(err.Error(), ErrRefused.Error()+": ")
+}

@@ -1,0 +1,190 @@
+package cluster
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+
+	"doorbuster/engine"
+)
+
+// Kind is what a node is there for.
+type Kind string
+
+// Kinds of nodes. An edge node serves shoppers and has no vote; a witness votes
+// and serves none.
+const (
+	KindVoter   Kind = "voter"
+	KindWitness Kind = "witness"
+	KindEdge    Kind = "edge"
+)
+
+// votes tells whether a node of this kind counts for the quorum.
+func (k Kind) votes() bool { return k != KindEdge }
+
+// Member is a node of the cluster.
+type Member struct {
+	ID   string `json:"id"`
+	Zone string `json:"zone"`
+	Kind Kind   `json:"kind,omitempty"` // voter if empty
+	Peer string `json:"peer"`           // host:port where the others reach it
+	// Drained: an operator has taken it out of service; it neither leads nor
+	// wants new shoppers.
+	Drained bool `json:"drained,omitempty"`
+}
+
+// Validate tells everything that is wrong with m.
+func (m Member) Validate() error {
+	var errs []error
+	if !engine.ValidID(m.ID) {
+		errs = append(errs, fmt.Errorf("id %q is not 1 to %d letters, digits, dots, dashes or underscores", m.ID, engine.MaxIDBytes))
+	}
+	if !engine.ValidID(m.Zone) {
+		errs = append(errs, fmt.Errorf("zone %q is not 1 to %d letters, digits, dots, dashes or underscores", m.Zone, engine.MaxIDBytes))
+	}
+	if host, port, err := net.SplitHostPort(m.Peer); err != nil || host == "" || port == "" || len(m.Peer) > engine.MaxTextBytes {
+		errs = append(errs, fmt.Errorf("peer %q is not HOST:PORT", m.Peer))
+	}
+	if m.Kind != KindVoter && m.Kind != KindWitness && m.Kind != KindEdge {
+		errs = append(errs, fmt.Errorf("kind %q is none of voter, witness, edge", m.Kind))
+	}
+	return errors.Join(errs...)
+}
+
+// ZoneAck says what an acknowledgement waits for beyond Raft's quorum.
+type ZoneAck string
+
+// Zone acknowledgement: off is the quorum alone; prefer waits for a voter of
+// another zone while one answers; require waits for one always.
+const (
+	ZoneAckOff     ZoneAck = "off"
+	ZoneAckPrefer  ZoneAck = "prefer"
+	ZoneAckRequire ZoneAck = "require"
+)
+
+// Valid tells whether z is one of the three.
+func (z ZoneAck) Valid() bool {
+	return z == ZoneAckOff || z == ZoneAckPrefer || z == ZoneAckRequire
+}
+
+// Roster is what the cluster agrees on about itself. It is replicated, takes
+// effect when it is committed, and is immutable: a change makes a new one.
+type Roster struct {
+	// Version counts the changes. One that does not follow the present one is
+	// ignored: somebody else was faster.
+	Version   uint64   `json:"version"`
+	ZoneAck   ZoneAck  `json:"zone_ack"`
+	Preferred string   `json:"preferred,omitempty"` // zone that is to lead
+	Members   []Member `json:"members"`
+	// Operator and Note say who made it and why, for the audit.
+	Operator string `json:"operator,omitempty"`
+	Note     string `json:"note,omitempty"`
+}
+
+// member gives the one with this id, or nil.
+func (r *Roster) member(id string) *Member {
+	if i := slices.IndexFunc(r.Members, func(m Member) bool { return m.ID == id }); i >= 0 {
+		return &r.Members[i]
+	}
+	return nil
+}
+
+func (r *Roster) zoneOf(id string) string {
+	if m := r.member(id); m != nil {
+		return m.Zone
+	}
+	return ""
+}
+
+// clone is what a change begins with.
+func (r *Roster) clone() *Roster {
+	next := *r
+	next.Members = slices.Clone(r.Members)
+	next.Version++
+	return &next
+}
+
+// A roster's entry in the log begins with a byte that no batch of the engine
+// begins with, followed by JSON. maxRosterBytes bounds it.
+const (
+	rosterEntry    = 0xC1
+	maxRosterBytes = 256 << 10
+)
+
+func encodeRoster(r *Roster) []byte {
+	b, _ := json.Marshal(r) // strings and numbers: it can't fail
+	return append([]byte{rosterEntry}, b...)
+}
+
+func isRoster(entry []byte) bool { return len(entry) > 0 && entry[0] == rosterEntry }
+
+func decodeRoster(entry []byte) (*Roster, error) {
+	if !isRoster(entry) || len(entry) > maxRosterBytes {
+		return nil, engine.ErrMalformed
+	}
+	r := new(Roster)
+	if err := json.Unmarshal(entry[1:], r); err != nil {
+		return nil, fmt.Errorf("roster: %w: %w", engine.ErrMalformed, err)
+	}
+	if !r.ZoneAck.Valid() {
+		return nil, fmt.Errorf("roster: %w: zone ack %q", engine.ErrMalformed, r.ZoneAck)
+	}
+	return r, nil
+}
+
+// A snapshot is the roster, then the engine's state:
+//
+//	magic "DBCLUST1", u32 length (little-endian), roster as JSON, engine's snapshot
+//
+// Snapshots without the magic were taken by builds that knew no roster: they are
+// the engine's alone.
+var snapshotMagic = []byte("DBCLUST1")
+
+func writeRoster(w io.Writer, r *Roster) error {
+	var b []byte
+	if r != nil {
+		b = encodeRoster(r)[1:]
+	}
+	head := binary.LittleEndian.AppendUint32(bytes.Clone(snapshotMagic), uint32(len(b)))
+	if _, err := w.Write(head); err != nil {
+		return err
+	}
+	_, err := w.Write(b)
+	return err
+}
+
+// readRoster reads what writeRoster wrote, if it is there, and gives what the
+// engine's snapshot is to be read from.
+func readRoster(from io.Reader) (*Roster, io.Reader, error) {
+	head := make([]byte, len(snapshotMagic))
+	n, err := io.ReadFull(from, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, nil, err
+	}
+	if !bytes.Equal(head, snapshotMagic) {
+		return nil, io.MultiReader(bytes.NewReader(head[:n]), from), nil
+	}
+	var size [4]byte
+	if _, err := io.ReadFull(from, size[:]); err != nil {
+		return nil, nil, err
+	}
+	length := binary.LittleEndian.Uint32(size[:])
+	if length == 0 {
+		return nil, from, nil
+	}
+	if length > maxRosterBytes {
+		return nil, nil, fmt.Errorf("snapshot: a roster of %d bytes: %w", length, engine.ErrMalformed)
+	}
+	entry := make([]byte, 1+length)
+	entry[0] = rosterEntry
+	if _, err := io.ReadFull(from, entry[1:]); err != nil {
+		return nil, nil, err
+	}
+	r, err := decodeRoster(entry)
+	return r, from, err
+}

@@ -1,0 +1,153 @@
+package cluster
+
+import (
+	"slices"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"doorbuster/engine"
+)
+
+// Status is what this node knows of itself.
+type Status struct {
+	NodeID, Zone            string
+	Leader                  string
+	Role                    string // leader, follower, candidate, non_voter, stopped
+	Term                    engine.Term
+	Epoch                   engine.Epoch
+	LastIndex, AppliedIndex engine.LogIndex
+	FirstIndex              engine.LogIndex
+	WALBytes                int64
+	WALSegments             int
+}
+
+// Status tells how the node is.
+func (n *Node) Status() Status {
+	_, leader := n.raft.LeaderWithID()
+	stats := n.log.Stats()
+	return Status{
+		NodeID: n.cfg.NodeID, Zone: n.cfg.Zone, Leader: string(leader), Role: n.role(),
+		Term: engine.Term(n.raft.CurrentTerm()), Epoch: engine.Epoch(n.epoch.Load()),
+		LastIndex: engine.LogIndex(n.raft.LastIndex()), AppliedIndex: n.applied.load(),
+		FirstIndex: engine.LogIndex(n.log.FirstIndex()), WALBytes: stats.Bytes, WALSegments: stats.Segments,
+	}
+}
+
+func (n *Node) role() string {
+	switch n.raft.State() {
+	case raft.Leader:
+		return "leader"
+	case raft.Candidate:
+		return "candidate"
+	case raft.Shutdown:
+		return "stopped"
+	}
+	for _, s := range n.voters.Load().configuration.Servers {
+		if string(s.ID) == n.cfg.NodeID && s.Suffrage == raft.Voter {
+			return "follower"
+		}
+	}
+	if n.alone() {
+		return "follower"
+	}
+	return "non_voter"
+}
+
+// ClusterStatus is what this node knows of the group.
+type ClusterStatus struct {
+	Status
+	Cluster    string
+	Generation uint64
+	Rules      uint32
+	ZoneAck    ZoneAck
+	ZoneState  ZoneState
+	ZoneIndex  engine.LogIndex
+	Preferred  string
+	Nodes      []NodeStatus // by id; only this one, alone
+}
+
+// NodeStatus is what this node knows of one node.
+type NodeStatus struct {
+	Member
+	Role         string
+	Reachable    bool
+	Applied      engine.LogIndex
+	First, Last  engine.LogIndex
+	Durable      engine.LogIndex // on its disk, as the leader knows; 0 unless this node leads
+	Version      string
+	Rules        uint32
+	Generation   uint64
+	Joining      bool // it is to vote and does not yet
+	ClockOffset  time.Duration
+	WALBytes     int64
+	Error        string // why it can't be reached
+	LastHeard    time.Time
+	leads, voter bool
+}
+
+// reachableFor is how old the last answered ping of a node may be.
+const reachableFor = time.Second
+
+// ClusterStatus tells how the group is, as far as this node knows.
+func (n *Node) ClusterStatus() ClusterStatus {
+	s := ClusterStatus{Status: n.Status(), Cluster: n.cfg.ClusterID, Generation: n.dir.version().Generation}
+	n.View(func(state *engine.State) { s.Rules = state.Rules() })
+	roster := n.Roster()
+	s.ZoneAck, s.Preferred = roster.ZoneAck, roster.Preferred
+	s.ZoneState, s.ZoneIndex = n.zoneState()
+	configuration := n.voters.Load().configuration
+	for _, m := range roster.Members {
+		x := NodeStatus{Member: m}
+		for _, server := range configuration.Servers {
+			if string(server.ID) == m.ID {
+				x.voter = server.Suffrage == raft.Voter
+			}
+		}
+		x.Joining = m.Kind.votes() && !x.voter
+		if m.ID == n.cfg.NodeID {
+			x.Role, x.Reachable, x.Applied, x.First, x.Last = s.Role, true, s.AppliedIndex, s.FirstIndex, s.LastIndex
+			x.Version, x.Rules, x.Generation, x.WALBytes, x.LastHeard = n.cfg.Version, engine.RulesVersion, s.Generation, s.WALBytes, time.Now()
+			x.Durable = s.LastIndex
+		} else {
+			n.tellOf(&x)
+		}
+		s.Nodes = append(s.Nodes, x)
+	}
+	slices.SortFunc(s.Nodes, func(a, b NodeStatus) int {
+		if a.ID < b.ID {
+			return -1
+		}
+		return 1
+	})
+	return s
+}
+
+// tellOf fills in what is heard of another node.
+func (n *Node) tellOf(x *NodeStatus) {
+	x.Role = "unknown"
+	if n.raft.State() == raft.Leader {
+		x.Durable = n.tracker.durableOf(n.raft.CurrentTerm(), x.ID)
+	}
+	n.net.mu.Lock()
+	defer n.net.mu.Unlock()
+	f := n.net.follows[x.ID]
+	if f == nil {
+		return
+	}
+	if f.err != nil {
+		x.Error = f.err.Error()
+	}
+	if f.heard.IsZero() {
+		return
+	}
+	x.Reachable = time.Since(f.heard) < reachableFor
+	x.LastHeard = f.heard
+	p := f.pulse
+	x.Applied, x.First, x.Last, x.Version, x.Rules, x.Generation, x.WALBytes = p.Applied, p.First, p.Last, p.Version, p.Rules, p.Generation, p.WALBytes
+	x.ClockOffset = f.offset
+	if x.Reachable {
+		x.Role = p.Role
+		x.Error = ""
+	}
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+)
+
+func newClusterBackupCommand() *cobra.Command {
+	var o clusterOptions
+	var file string
+	c := o.command(&cobra.Command{
+		Use:   "backup --out FILE --admin ADDR",
+		Short: "Save the whole state at one log index, while selling",
+		Long: `Save the whole state at one log index into a file that only you may read, while
+the cluster sells on. FILE is there only once it is whole and on disk; until
+then it is FILE.part. It holds shoppers' names and addresses: keep it as safe as
+the nodes' own disks. --timeout is how long the node may be silent.`,
+		Example: `  doorbuster cluster backup --out shop-20260920.backup --admin 127.0.0.1:8081`,
+	}, func() error {
+		if file == "" {
+			return errors.New("no file: say where the backup goes with --out FILE")
+		}
+		return nil
+	}, func(c *cobra.Command) error {
+		size, err := o.saveBackup(c, file)
+		if err != nil {
+			return fmt.Errorf("backup to %s: %w", file, err)
+		}
+		if o.output == "json" {
+			return printJSON(c.OutOrStdout(), map[string]any{"file": file, "bytes": size})
+		}
+		_, err = fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", file, binaryBytes(size))
+		return err
+	})
+	c.Flags().StringVar(&file, "out", "", "the `file` to write; it must not exist yet")
+	return c
+}
+
+// saveBackup writes the node's state to file, or leaves nothing behind.
+func (o *clusterOptions) saveBackup(c *cobra.Command, file string) (size int64, err error) {
+	if _, err := os.Lstat(file); err == nil {
+		return 0, errors.New("the file is there already; name another, or move it away")
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return 0, err
+	}
+	ctx, cancel := context.WithCancelCause(c.Context())
+	defer cancel(nil)
+	silent := time.AfterFunc(o.timeout, func() { cancel(context.DeadlineExceeded) })
+	defer silent.Stop()
+	told := func(err error) error {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		return o.broken(err, false)
+	}
+	// The file before the request: a node should not do in vain what has no place.
+	part := file + ".part"
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return 0, fmt.Errorf("%s is there: another backup is being written, or one broke off and it can be deleted", part)
+	}
+	if err != nil {
+		return 0, err
+	}
+	whole := false
+	defer func() {
+		if !whole {
+			f.Close()
+			err = errors.Join(err, os.Remove(part))
+		}
+	}()
+	response, err := o.open(ctx, clusterPath+"/backup", nil)
+	if err != nil {
+		if context.Cause(ctx) != nil {
+			err = told(err)
+		}
+		return 0, err
+	}
+	defer response.Body.Close()
+	if kind := response.Header.Get("Content-Type"); kind != "application/octet-stream" {
+		return 0, fmt.Errorf("%s answered with %q, which is no backup; is --admin right?", o.admin, kind)
+	}
+	stderr := c.ErrOrStderr()
+	bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(stderr), progressbar.OptionShowBytes(true),
+		progressbar.OptionSetVisibility(isTerminal(stderr)), progressbar.OptionClearOnFinish())
+	from := &heard{response.Body, func() { silent.Reset(o.timeout) }, nil}
+	size, err = io.Copy(io.MultiWriter(f, bar), from)
+	_ = bar.Finish() // progress is a courtesy: it may fail
+	switch {
+	case from.failed != nil:
+		return 0, told(from.failed)
+	case err != nil:
+		return 0, err
+	case size == 0:
+		return 0, fmt.Errorf("%s sent nothing", o.admin)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return 0, err
+	}
+	if err := os.Rename(part, file); err != nil {
+		return 0, err
+	}
+	whole = true
+	return size, syncFolder(filepath.Dir(file))
+}
+
+// heard is a body that tells of each part that comes, and keeps the error that
+// it ended with, so that one of the network is told from one of the disk.
+type heard struct {
+	from   io.Reader
+	part   func()
+	failed error // nil at the end of a whole body
+}
+
+func (h *heard) Read(p []byte) (int, error) {
+	n, err := h.from.Read(p)
+	if n > 0 {
+		h.part()
+	}
+	if err != nil && err != io.EOF {
+		h.failed = err
+	}
+	return n, err
+}
+
+// syncFolder makes a rename in dir last.
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

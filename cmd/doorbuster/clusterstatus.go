@@ -1,0 +1,240 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"doorbuster/httpapi"
+)
+
+// watchEvery is how often status --watch looks.
+const watchEvery = time.Second
+
+func newClusterStatusCommand() *cobra.Command {
+	var o clusterOptions
+	var watch bool
+	c := o.command(&cobra.Command{
+		Use:   "status --admin ADDR",
+		Short: "Show the nodes of a cluster, and what needs seeing to",
+		Long: `Show the nodes of a cluster as the node that is asked sees them, and what needs
+seeing to. The leader is marked with a star. With --watch it looks every second
+until it is interrupted; --output json then gives one line each time.`,
+		Example: `  doorbuster cluster status --admin 127.0.0.1:8081
+  doorbuster cluster status --admin 127.0.0.1:8081 --output json | jq .leader`,
+	}, nil, func(c *cobra.Command) error {
+		if watch {
+			return o.watch(c)
+		}
+		var status httpapi.ClusterStatus
+		if err := o.call(c.Context(), clusterPath, nil, &status); err != nil {
+			return err
+		}
+		if o.output == "json" {
+			return printJSON(c.OutOrStdout(), &status)
+		}
+		return printStatus(c.OutOrStdout(), &status)
+	})
+	c.Flags().BoolVar(&watch, "watch", false, "look every second until interrupted")
+	return c
+}
+
+// watch shows the status again and again. A node that does not answer for a
+// while, as during a restart, is told of and asked again; one that refuses, or
+// never answered, ends it.
+func (o *clusterOptions) watch(c *cobra.Command) error {
+	out := c.OutOrStdout()
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for shownOnce := false; ; {
+		var status httpapi.ClusterStatus
+		err := o.call(c.Context(), clusterPath, nil, &status)
+		switch {
+		case c.Context().Err() != nil:
+			return nil
+		case err != nil && (!shownOnce || errors.Is(err, errRefused)):
+			return err
+		case err != nil:
+			fmt.Fprintf(c.ErrOrStderr(), "%s %v\n", time.Now().Format(time.TimeOnly), err)
+		default:
+			if err := o.show(out, &status, shownOnce); err != nil {
+				return err
+			}
+			shownOnce = true
+		}
+		select {
+		case <-c.Context().Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// show writes one look: over the one before on a terminal, else below it.
+func (o *clusterOptions) show(out io.Writer, status *httpapi.ClusterStatus, again bool) error {
+	const clear = "\x1b[H\x1b[2J"
+	switch {
+	case o.output == "json":
+		return json.NewEncoder(out).Encode(status)
+	case isTerminal(out):
+		fmt.Fprint(out, clear)
+	case again:
+		fmt.Fprintln(out)
+	}
+	return printStatus(out, status)
+}
+
+// isTerminal tells whether w is a character device, which for a standard stream
+// means a terminal.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && f.Name() != os.DevNull
+}
+
+// printStatus writes what a person reads: the group, the alarms, the nodes.
+func printStatus(w io.Writer, s *httpapi.ClusterStatus) error {
+	var b strings.Builder
+	head := func(name, text string) { fmt.Fprintf(&b, "%-9s %s\n", name, shown(text)) }
+	name := "this node is alone"
+	if s.Cluster != "" {
+		name = fmt.Sprintf("%s, generation %d", s.Cluster, s.Generation)
+	}
+	if s.Answered != "" {
+		name += ", as " + s.Answered + " sees it"
+	}
+	head("cluster", name)
+	head("leader", fmt.Sprintf("%s, term %d, epoch %d", cmp.Or(s.Leader, "none"), s.Term, s.Epoch))
+	state := fmt.Sprintf("rules %d", s.RulesVersion)
+	if s.Hash != "" {
+		state += ", hash " + s.Hash
+	}
+	head("state", state)
+	if s.ZoneAck.Mode != "" {
+		head("zone ack", zoneAckText(s.ZoneAck))
+	}
+	paint := paintFor(w)
+	for _, alarm := range s.Alarms {
+		b.WriteString(paint(red, fmt.Sprintf("%-9s %s", "ALARM", shown(alarm))) + "\n")
+	}
+	b.WriteByte('\n')
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "  NODE\tZONE\tKIND\tROLE\tAPPLIED\tLAST\tLAG\tDURABLE\tDISK\tGEN\tCLOCK\tNOTES")
+	nodes := slices.Clone(s.Nodes)
+	slices.SortStableFunc(nodes, func(a, b httpapi.NodeStatus) int { return cmp.Or(cmp.Compare(a.Zone, b.Zone), cmp.Compare(a.ID, b.ID)) })
+	versions := map[string]bool{}
+	for i := range nodes {
+		if nodes[i].Version != "" {
+			versions[nodes[i].Version] = true
+		}
+	}
+	for i := range nodes {
+		fmt.Fprintln(table, nodeRow(s, &nodes[i], len(versions) > 1))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	// The last column pads nothing; an empty one leaves blanks behind.
+	lines := strings.Split(b.String(), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	_, err := io.WriteString(w, strings.Join(lines, "\n"))
+	return err
+}
+
+func zoneAckText(z httpapi.ZoneAckStatus) string {
+	upTo := fmt.Sprintf("up to log index %d", z.ZoneIndex)
+	switch z.State {
+	case httpapi.ZoneAckOff:
+		return "off: a quorum is waited for, in whatever zones"
+	case httpapi.ZoneAckHolding:
+		return z.Mode + ", holding: another zone has everything " + upTo
+	case httpapi.ZoneAckDegraded:
+		return z.Mode + ", DEGRADED: another zone has things only " + upTo
+	case httpapi.ZoneAckBlocked:
+		return z.Mode + ", BLOCKED: another zone has things only " + upTo + "; nothing is granted"
+	case httpapi.ZoneAckUnknown:
+		return z.Mode + ": not known yet what another zone has"
+	case httpapi.ZoneAckSingleZone:
+		return z.Mode + ": all voters are of one zone"
+	}
+	return z.Mode + ", " + z.State
+}
+
+// nodeRow is one line of the table, its cells parted by tabs.
+func nodeRow(s *httpapi.ClusterStatus, n *httpapi.NodeStatus, versions bool) string {
+	count := func(n uint64) string {
+		if n == 0 {
+			return "-" // not known; log indices begin at 1
+		}
+		return strconv.FormatUint(n, 10)
+	}
+	mark := "  "
+	if n.ID == s.Leader {
+		mark = "* "
+	}
+	role, lag, clock := n.Role, strconv.FormatUint(n.Lag, 10), "-"
+	if !n.Reachable {
+		role = "unreachable"
+	}
+	if !n.Reachable && n.AppliedIndex == 0 {
+		lag = "-"
+	}
+	if n.Reachable && n.ID != s.Answered {
+		clock = fmt.Sprintf("%+.1fms", n.ClockOffsetMS)
+	}
+	disk := "-"
+	if n.WALBytes > 0 {
+		disk = binaryBytes(n.WALBytes)
+	}
+	var notes []string
+	if n.Joining {
+		notes = append(notes, "joining")
+	}
+	if n.Drained {
+		notes = append(notes, "drained")
+	}
+	if n.Preferred {
+		notes = append(notes, "preferred zone")
+	}
+	if versions && n.Version != "" {
+		notes = append(notes, n.Version)
+	}
+	if n.Error != "" {
+		notes = append(notes, n.Error)
+	}
+	cells := []string{mark + n.ID, n.Zone, cmp.Or(n.Kind, "-"), strings.ReplaceAll(role, "_", "-"), count(n.AppliedIndex), count(n.LastIndex), lag,
+		count(n.DurableIndex), disk, count(n.Generation), clock, strings.Join(notes, "; ")}
+	for i := range cells {
+		cells[i] = shown(cells[i])
+	}
+	return strings.Join(cells, "\t")
+}
+
+// binaryBytes gives n with a unit, such as 1.5 MiB.
+func binaryBytes(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	size, prefix := float64(n)/unit, 0
+	for size >= unit && prefix < len("KMGTP")-1 {
+		size /= unit
+		prefix++
+	}
+	return fmt.Sprintf("%.1f %ciB", size, "KMGTP"[prefix])
+}
