@@ -378,10 +378,7 @@ const (
 // broke, and its machine refuses new ones. Raft itself would wait for one to
 // three times its timeout.
 func (n *Node) hurry(leader Member) {
-	if c, err := net.DialTimeout("tcp", leader.Peer, probePatience); err == nil {
-		_ = c.Close()
-		return
-	} else if !errors.Is(err, syscall.ECONNREFUSED) {
+	if !n.refused(leader.Peer) {
 		return
 	}
 	wait := hurried + hurryStep/2 - time.Since(n.raft.LastContact()) + time.Duration(n.rank(leader.ID))*hurryStep
@@ -404,6 +401,24 @@ func (n *Node) hurry(leader Member) {
 	if err := n.raft.ReloadConfig(usual); err != nil {
 		n.logger.Warn("Raft does not take its usual timeout", "error", err)
 	}
+}
+
+// refused tells whether nobody listens at an address of a machine that answers.
+// It looks for a while: a process that ends closes its doors one by one.
+func (n *Node) refused(addr string) bool {
+	for began := time.Now(); time.Since(began) < probePatience; {
+		c, err := net.DialTimeout("tcp", addr, probePatience)
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			return true
+		}
+		if err == nil {
+			_ = c.Close()
+		}
+		if !n.pause(5 * time.Millisecond) {
+			return false
+		}
+	}
+	return false
 }
 
 // rank orders the voters that are left: the higher, the rather it is to lead. Who
