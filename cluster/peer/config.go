@@ -62,7 +62,8 @@ type Config struct {
 	// what is listened on.
 	Advertise string
 	// Identity tells who this node is. It is asked at each handshake, so that a
-	// new generation counts at once; follow a change with DropConnections.
+	// new generation counts at once; follow a change with DropConnections. It
+	// must not block, nor call the Port.
 	Identity func() Hello
 	// Admit is asked about a peer on both sides, after this package's own checks.
 	// A *Refusal is told to the peer as it is, any other error as code "other".

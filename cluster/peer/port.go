@@ -230,10 +230,22 @@ func (p *Port) receive(raw *net.TCPConn) {
 	}
 	p.tune(raw)
 	raw.SetDeadline(time.Now().Add(p.tuning.patience))
-	k, err := p.answer(c)
+	k, reply, err := p.hear(c)
+	// It is logged before the peer knows, so that what it does next comes after.
+	switch {
+	case err == nil:
+		p.reports.good(host)
+	case p.ending.Err() == nil:
+		p.complain(host, err)
+	}
+	if reply != nil {
+		if _, failed := c.Conn.Write(reply); failed != nil && err == nil {
+			p.complain(host, failed)
+			err = failed
+		}
+	}
 	if err == nil {
 		raw.SetDeadline(time.Time{})
-		p.reports.good(host)
 		var ready net.Conn = c
 		if k == kindRaft {
 			ready = p.measured(c)
@@ -244,9 +256,6 @@ func (p *Port) receive(raw *net.TCPConn) {
 		c.Close()
 		p.reports.warn(host, "unwanted", "a peer's connections are not taken at the moment", "kind", k.String())
 		return
-	}
-	if p.ending.Err() == nil {
-		p.complain(host, err)
 	}
 	linger(raw)
 	c.Close()
@@ -272,17 +281,17 @@ func (p *Port) done(host string) {
 	}
 }
 
-// answer hears a peer out and answers. After an error the peer was told what it
-// can be told.
-func (p *Port) answer(c *conn) (kind, error) {
+// hear does the handshake up to the answer, which is reply; nil if the peer is not
+// worth one. It is welcome if there is no error.
+func (p *Port) hear(c *conn) (k kind, reply []byte, err error) {
 	var certificate *x509.Certificate
 	if p.credentials != nil {
 		secure := tls.Server(c.raw, p.credentials.accepting())
 		if err := secure.Handshake(); err != nil {
-			if withoutTLS(err) { // in words that it understands, and without a name
-				p.tell(c, refused, unencrypted)
+			if withoutTLS(err) { // answered in words that it understands, and without a name
+				reply, _ = appendFrame(nil, refused, unencrypted)
 			}
-			return 0, err
+			return 0, reply, err
 		}
 		c.Conn, certificate = secure, secure.ConnectionState().PeerCertificates[0]
 	}
@@ -292,23 +301,26 @@ func (p *Port) answer(c *conn) (kind, error) {
 	if err != nil {
 		var why *Refusal
 		if errors.As(err, &why) {
-			p.tell(c, refused, asRefusal(why, own))
+			reply, _ = appendFrame(nil, refused, asRefusal(why, own))
 		}
-		return 0, err
+		return 0, reply, err
 	}
 	why, superseded := p.judge(own, peer, certificate)
 	if why == nil && p.inlet(k).isClosed() {
 		why = asRefusal(fmt.Errorf("node %s takes no %s connections at the moment: it is starting or stopping", own.Node, k), own)
 	}
+	if superseded != nil {
+		p.toldOff(c.RemoteAddr().String(), superseded)
+	}
 	if why != nil {
-		p.tell(c, refused, why.tidied())
-		if superseded != nil {
-			p.toldOff(c.RemoteAddr().String(), superseded)
+		if reply, err = appendFrame(nil, refused, why.tidied()); err != nil {
+			return 0, nil, err
 		}
-		return 0, &turnedAway{peer.Node, why}
+		return 0, reply, &turnedAway{peer.Node, why}
 	}
 	p.shake(c, k)
-	return k, p.tell(c, welcome, own)
+	reply, err = appendFrame(nil, welcome, own)
+	return k, reply, err
 }
 
 // withoutTLS tells whether it was our own handshake that came instead of TLS.
@@ -323,15 +335,6 @@ var unencrypted = &Refusal{Code: CodeMalformed, Detail: "the caller speaks witho
 type turnedAway struct {
 	node string // who was turned away, by its own word
 	*Refusal
-}
-
-func (p *Port) tell(c *conn, status byte, what any) error {
-	frame, err := appendFrame(nil, status, what)
-	if err != nil {
-		return err
-	}
-	_, err = c.Conn.Write(frame)
-	return err
 }
 
 // linger lets the peer read why it was turned away: closing with something unread
@@ -360,7 +363,7 @@ func (p *Port) complain(host string, err error) {
 		p.reports.warn(host, CodeMalformed, message, "detail", "what it sends is not TLS: is it a node of this program that speaks?")
 	case errors.As(err, &unverified):
 		p.reports.warn(host, "certificate", message, "detail", "its certificate is not good: "+oneLine(unverified.Error(), maxDetailBytes))
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
 		// It said nothing at all: somebody looks whether the port is open.
 	case isTimeout(err):
 		p.reports.warn(host, "slow", message, "detail", "it did not finish the handshake within "+p.tuning.patience.String())
@@ -459,7 +462,11 @@ func (p *Port) exchange(c *conn, own Hello, k kind) (peer Hello, certificate *x5
 		}
 		c.Conn, certificate = secure, secure.ConnectionState().PeerCertificates[0]
 	}
-	if err := p.tell(c, byte(k), own); err != nil {
+	preamble, err := appendFrame(nil, byte(k), own)
+	if err != nil {
+		return Hello{}, certificate, nil, err
+	}
+	if _, err := c.Conn.Write(preamble); err != nil {
 		return Hello{}, certificate, nil, err
 	}
 	peer, told, err = readAnswer(c.Conn)
@@ -486,6 +493,9 @@ func (p *Port) failed(ctx context.Context, addr string, err error) error {
 	}
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return context.Canceled
+	}
+	if errors.Is(err, net.ErrClosed) { // by DropConnections
+		return err
 	}
 	code := "handshake"
 	var why *Refusal

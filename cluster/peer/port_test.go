@@ -72,8 +72,12 @@ func TestBothKindsOfStream(t *testing.T) {
 		if text := a.journal.String() + b.journal.String(); text != "" {
 			t.Errorf("logged: %s", text)
 		}
-		if len(a.conns)+len(b.conns) != 0 || b.inbound != 0 || len(b.handshakes) != 0 {
-			t.Errorf("left: %d %d %d %d", len(a.conns), len(b.conns), b.inbound, len(b.handshakes))
+		for _, n := range []*testNode{a, b} {
+			eventually(t, "nothing is left of it", func() bool {
+				n.Port.mu.Lock()
+				defer n.Port.mu.Unlock()
+				return len(n.conns) == 0 && n.Port.inbound == 0 && len(n.handshakes) == 0
+			})
 		}
 	})
 }
@@ -428,7 +432,7 @@ func TestDialEnds(t *testing.T) {
 			if err := <-done; err == nil {
 				t.Error("welcome")
 			}
-			if name != "by its connections" && n.journal.String() != "" {
+			if n.journal.String() != "" {
 				t.Errorf("logged %s", n.journal)
 			}
 		})
@@ -652,5 +656,18 @@ func TestListenRefuses(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		})
+	}
+}
+
+// TestAcceptGoesOn: an error of accept is said once, and is no end.
+func TestAcceptGoesOn(t *testing.T) {
+	a, b := openNode(t, hello("a1"), nil, nil), openNode(t, hello("b1"), nil, nil)
+	b.listener.SetDeadline(time.Unix(1, 0))
+	eventually(t, "said", func() bool { return b.journal.count("can't be accepted") > 0 })
+	time.Sleep(50 * time.Millisecond) // for more errors to come
+	b.listener.SetDeadline(time.Time{})
+	connect(t, a, b, kindRPC)
+	if b.journal.count("can't be accepted") != 1 {
+		t.Errorf("%s", b.journal)
 	}
 }
