@@ -159,41 +159,47 @@ func TestZoneAckText(t *testing.T) {
 	}
 }
 
-// signalling tells of what is written, and of each look.
+// signalling keeps what is written, and tells of each piece.
 type signalling struct {
-	bytes.Buffer
-	looks chan struct{}
+	kept   bytes.Buffer
+	pieces chan struct{}
 }
 
 func (s *signalling) Write(p []byte) (int, error) {
-	n, err := s.Buffer.Write(p)
-	s.looks <- struct{}{}
+	n, err := s.kept.Write(p)
+	s.pieces <- struct{}{}
 	return n, err
+}
+
+// await waits until two pieces have been written, which must be before done.
+func (s *signalling) await(t *testing.T, done <-chan error) {
+	t.Helper()
+	for range 2 {
+		select {
+		case <-s.pieces:
+		case err := <-done:
+			t.Fatalf("it ended: %v", err)
+		case <-time.After(30 * time.Second):
+			t.Fatal("nothing is written")
+		}
+	}
 }
 
 func TestClusterStatusWatches(t *testing.T) {
 	node := newClusterNode(t, map[string]string{"GET /admin/v1/cluster": encoded(t, twoRooms())})
 	ctx, interrupt := context.WithCancel(t.Context())
-	out := &signalling{looks: make(chan struct{}, 100)}
+	out := &signalling{pieces: make(chan struct{}, 100)}
 	done := make(chan error, 1)
 	go func() {
 		_, err := runCluster(ctx, strings.NewReader(""), out, "status", "--watch", "--output", "json", "--admin", node.URL)
 		done <- err
 	}()
-	for range 2 {
-		select {
-		case <-out.looks:
-		case err := <-done:
-			t.Fatalf("it ended: %v", err)
-		case <-time.After(30 * time.Second):
-			t.Fatal("it does not look")
-		}
-	}
+	out.await(t, done)
 	interrupt()
 	if err := <-done; err != nil {
 		t.Errorf("interrupted: %v", err)
 	}
-	if lines := strings.Split(strings.TrimSpace(out.String()), "\n"); len(lines) < 2 || !json.Valid([]byte(lines[1])) {
+	if lines := strings.Split(strings.TrimSpace(out.kept.String()), "\n"); len(lines) < 2 || !json.Valid([]byte(lines[1])) {
 		t.Errorf("%q", lines)
 	}
 	// A first look that fails ends it.
@@ -375,7 +381,7 @@ It can't know:
 func TestClusterPromoteInterrupted(t *testing.T) {
 	node := newClusterNode(t, map[string]string{promoteAt: `{"promoted":false,` + fmt.Sprintf(planText, "")})
 	ctx, interrupt := context.WithCancel(t.Context())
-	out := &signalling{looks: make(chan struct{}, 100)}
+	out := &signalling{pieces: make(chan struct{}, 100)}
 	silent, w := io.Pipe()
 	defer w.Close()
 	done := make(chan error, 1)
@@ -383,8 +389,7 @@ func TestClusterPromoteInterrupted(t *testing.T) {
 		_, err := runCluster(ctx, silent, out, "promote", "--zone", "b", "--admin", node.URL)
 		done <- err
 	}()
-	<-out.looks // the plan
-	<-out.looks // the question
+	out.await(t, done) // the plan and the question
 	interrupt()
 	if err := <-done; err == nil || !strings.Contains(err.Error(), "nothing was changed") || len(node.requests()) != 1 {
 		t.Errorf("%v, asked %q", err, node.requests())
