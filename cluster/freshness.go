@@ -96,6 +96,9 @@ func (n *Node) leased() bool {
 	return n.alone() || n.fresh.holds() && !n.lead.leaving.Load()
 }
 
+// Leads tells whether this node leads and its epoch is open.
+func (n *Node) Leads() bool { return n.leased() }
+
 // Sync waits until this node's state has all that any node has told anybody
 // before the call. Errors: engine.ErrNotLeader when ctx ends first.
 func (n *Node) Sync(ctx context.Context) error {

@@ -96,6 +96,9 @@ func (n *Node) modest() bool {
 	return m != nil && (m.Drained || m.Kind == KindWitness)
 }
 
+// ClockOff tells whether this node's clock is off those of the others.
+func (n *Node) ClockOff() bool { return n.lead.clockOff.Load() }
+
 // Drained tells whether an operator has taken this node out of service.
 func (n *Node) Drained() bool {
 	if n.alone() {

@@ -40,8 +40,19 @@ func (l *raftLogger) levelOf(level hclog.Level) slog.Level {
 	return slog.LevelDebug
 }
 
+// repeated are Raft's words about a peer that can't be reached, told for every
+// attempt. The peer port says it once.
+var repeated = map[string]bool{
+	"failed to appendEntries to": true, "failed to heartbeat to": true, "failed to make requestVote RPC": true,
+	"failed to send snapshot to": true, "failed to contact": true, "failed to install snapshot": true,
+}
+
 func (l *raftLogger) Log(level hclog.Level, msg string, args ...any) {
-	l.to.Log(context.Background(), l.levelOf(level), l.name+": "+msg, args...)
+	at := l.levelOf(level)
+	if repeated[msg] {
+		at = slog.LevelDebug
+	}
+	l.to.Log(context.Background(), at, l.name+": "+msg, args...)
 }
 
 func (l *raftLogger) on(level hclog.Level) bool {

@@ -352,14 +352,14 @@ func (h handler) Operate(ctx context.Context, name string, body []byte) ([]byte,
 	return h.n.operate(ctx, name, body)
 }
 
-// Names of what operators ask of the leader, through any node.
+// Names of operations.
 const (
-	opJoin     = "join"
-	opRemove   = "remove"
-	opTransfer = "transfer"
-	opZoneAck  = "zone-ack"
-	opPrefer   = "prefer"
-	opDrain    = "drain"
+	OpJoin     = "join"
+	OpRemove   = "remove"
+	OpTransfer = "transfer"
+	OpZoneAck  = "zone-ack"
+	OpPrefer   = "prefer"
+	OpDrain    = "drain"
 )
 
 // Operation is what an operator asks of the cluster.
@@ -435,7 +435,7 @@ func (n *Node) operate(ctx context.Context, name string, body []byte) ([]byte, e
 	}
 	done := operated{Leader: leader}
 	if err != nil {
-		done.Refusal = refusalText(err)
+		done.Refusal = RefusalText(err)
 	}
 	return json.Marshal(done)
 }
@@ -443,17 +443,17 @@ func (n *Node) operate(ctx context.Context, name string, body []byte) ([]byte, e
 func (n *Node) operateHere(ctx context.Context, o Operation) (leader string, err error) {
 	n.logger.Info("operator", "asks", o.Name, "operator", o.Operator, "node", o.Node+o.Member.ID, "zone", o.Zone, "note", o.Note)
 	switch o.Name {
-	case opJoin:
+	case OpJoin:
 		return "", n.Join(o.Operator, o.Member)
-	case opRemove:
+	case OpRemove:
 		return "", n.Remove(ctx, o.Operator, o.Node)
-	case opTransfer:
+	case OpTransfer:
 		return n.Transfer(ctx, o.Node)
-	case opZoneAck:
+	case OpZoneAck:
 		return "", n.SetZoneAck(o.Operator, o.Mode, o.Note)
-	case opPrefer:
+	case OpPrefer:
 		return "", n.Prefer(o.Operator, o.Zone)
-	case opDrain:
+	case OpDrain:
 		return "", n.Drain(o.Operator, o.Node, o.Zone, o.On)
 	}
 	return "", refuse("nobody knows the operation %q; are all nodes of the same build?", o.Name)

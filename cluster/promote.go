@@ -172,7 +172,7 @@ func (r *Roster) reduced(to string) *Roster {
 	return next
 }
 
-// refusalText is what a refusal says, without that it is one.
-func refusalText(err error) string {
+// RefusalText is what a refusal says, without that it is one.
+func RefusalText(err error) string {
 	return strings.TrimPrefix(err.Error(), ErrRefused.Error()+": ")
 }

@@ -61,6 +61,11 @@ const (
 	ZoneStateOther ZoneState = "unknown"  // this node does not lead
 )
 
+// ZoneStates lists them, for metrics with a fixed set of labels.
+func ZoneStates() []ZoneState {
+	return []ZoneState{ZoneOff, ZoneSingle, ZoneHolding, ZoneDegraded, ZoneBlocked, ZoneStateOther}
+}
+
 // across keeps the zone rule: nothing derived from an entry leaves a node before
 // a voter of another zone than the leader's has it on disk.
 type across struct {

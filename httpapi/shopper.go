@@ -36,6 +36,11 @@ type ShopperConfig struct {
 	// Limits bound what a connection may cost. Zero fields take DefaultLimits.
 	Limits Limits
 
+	// Leaving tells whether shoppers had better go to another node: then their
+	// connections are closed after each answer, so that a load balancer may move
+	// them. It must be cheap. Default: never.
+	Leaving func() bool
+
 	// Logger hears of faults, never of single requests. Default: nowhere.
 	Logger *slog.Logger
 	// Registerer takes the metrics. Default: nobody does.
@@ -125,6 +130,7 @@ type ShopperServer struct {
 	seller Seller
 	dev    bool
 	limits Limits
+	leaves func() bool
 	log    *slog.Logger
 	faults rate.Sometimes // the log of faults that shoppers may be able to repeat at will
 
@@ -160,8 +166,11 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Leaving == nil {
+		cfg.Leaving = func() bool { return false }
+	}
 	s := &ShopperServer{
-		seller: cfg.Seller, dev: cfg.Dev, limits: cfg.Limits.withDefaults(), log: cfg.Logger,
+		seller: cfg.Seller, leaves: cfg.Leaving, dev: cfg.Dev, limits: cfg.Limits.withDefaults(), log: cfg.Logger,
 		faults:  rate.Sometimes{First: 10, Interval: time.Second},
 		metrics: newAPIMetrics("shopper"), grabs: newGrabMetrics(),
 		calls: sync.Pool{New: func() any { return new(grabCall) }},
@@ -253,6 +262,9 @@ func (s *ShopperServer) handle(ctx *fasthttp.RequestCtx) {
 			s.panicked(ctx, p)
 		}
 	}()
+	if s.leaves() {
+		ctx.Response.SetConnectionClose()
+	}
 	r, m := match(pathOf(ctx))
 	switch {
 	case lengthAndChunks(ctx.Request.Header.RawHeaders()):

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -94,7 +95,12 @@ func (o others) Look(ctx context.Context, shopper, key []byte, deadline engine.T
 // before it but asks only after.
 type clusterView struct{ *node }
 
-func (v clusterView) Ready() error { return v.cluster.Ready() }
+func (v clusterView) Ready() error {
+	if v.leaving.Load() {
+		return errors.New("the node is stopping")
+	}
+	return v.cluster.Ready()
+}
 
 func (v clusterView) Status() httpapi.ClusterStatus {
 	s := v.cluster.ClusterStatus()
@@ -120,7 +126,7 @@ func (v clusterView) Status() httpapi.ClusterStatus {
 
 func newAdmin(n *node, k keys) (*httpapi.AdminServer, error) {
 	return httpapi.NewAdmin(httpapi.AdminConfig{
-		Operator: n.group, Cluster: clusterView{n}, ParsePlan: parsePlan,
+		Operator: n.group, Cluster: clusterView{n}, Operations: operations{n}, ParsePlan: parsePlan,
 		Dev: n.cfg.Dev, Tokens: k.ops, OpenMetrics: n.cfg.OpenMetrics, Logger: n.logger, Registerer: n.metrics, Gatherer: n.metrics,
 	})
 }
@@ -155,12 +161,38 @@ func registerGroup(to prometheus.Registerer, g *actors.Group, n *cluster.Node) {
 	counter := func(name, help string, read func() float64) {
 		to.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "doorbuster_" + name, Help: help}, read))
 	}
-	gauge("leader", "1 while this node leads and its epoch is open.", func() float64 {
-		if n.Ready() == nil {
-			return 1
+	gauge("leader", "1 while this node leads and its epoch is open.", func() float64 { return oneIf(n.Leads()) })
+	zone := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "doorbuster_zone_ack_state", Help: "1 for the present state of the zone rule; ALARM if degraded or blocked."}, []string{"state"})
+	to.MustRegister(collectOnce{zone, func() {
+		now := n.ClusterStatus().ZoneState
+		for _, state := range cluster.ZoneStates() {
+			v := 0.0
+			if state == now {
+				v = 1
+			}
+			zone.WithLabelValues(string(state)).Set(v)
 		}
-		return 0
+	}})
+	gauge("zone_ack_degraded", "ALARM if 1: zone ack is prefer, and no voter of another zone answers; what is acknowledged is in one zone only.", func() float64 {
+		return oneIf(n.ClusterStatus().ZoneState == cluster.ZoneDegraded)
 	})
+	gauge("zone_ack_blocked", "ALARM if 1: zone ack is require, and no voter of another zone answers; nothing is granted.", func() float64 {
+		return oneIf(n.ClusterStatus().ZoneState == cluster.ZoneBlocked)
+	})
+	gauge("zone_index", "Log index up to which a voter of another zone has everything, as this node knows.", func() float64 { return float64(n.ClusterStatus().ZoneIndex) })
+	gauge("generation", "How often a surviving room was promoted, and 1.", func() float64 { return float64(n.ClusterStatus().Generation) })
+	gauge("nodes_unreachable", "ALARM if it stays over 0: nodes of the cluster that don't answer this one.", func() float64 {
+		unreachable := 0
+		for _, x := range n.ClusterStatus().Nodes {
+			if !x.Reachable {
+				unreachable++
+			}
+		}
+		return float64(unreachable)
+	})
+	gauge("fresh", "1 while this node's state may be told as the group's.", func() float64 { return oneIf(n.Ready() == nil) })
+	gauge("drained", "1 while an operator has this node out of service.", func() float64 { return oneIf(n.Drained()) })
+	gauge("clock_off", "ALARM if 1: this node's clock is off those of the others; it does not lead.", func() float64 { return oneIf(n.ClockOff()) })
 	gauge("term", "Raft term.", func() float64 { return float64(n.Status().Term) })
 	gauge("applied_index", "Log index of the last entry applied.", func() float64 { return float64(n.Status().AppliedIndex) })
 	gauge("last_index", "Log index of the last entry on this node's disk.", func() float64 { return float64(n.Status().LastIndex) })
@@ -171,4 +203,22 @@ func registerGroup(to prometheus.Registerer, g *actors.Group, n *cluster.Node) {
 	gauge("listings_quarantined", "ALARM if over 0: listings whose actor panicked too often.", func() float64 { return float64(g.Stats().Quarantined) })
 	counter("listings_frozen_total", "ALARM if it grows: listings frozen because their units no longer add up.", func() float64 { return float64(g.Stats().FrozenListings) })
 	counter("actor_panics_total", "Panics of SKU actors.", func() float64 { return float64(g.Stats().Panics) })
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+// collectOnce is a collector that is brought up to date when it is asked.
+type collectOnce struct {
+	prometheus.Collector
+	update func()
+}
+
+func (c collectOnce) Collect(to chan<- prometheus.Metric) {
+	c.update()
+	c.Collector.Collect(to)
 }

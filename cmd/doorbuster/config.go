@@ -48,6 +48,7 @@ type Config struct {
 	GrabTimeout      time.Duration `koanf:"grab_timeout"`
 	SnapshotBytes    int64         `koanf:"snapshot_bytes"`
 	ConnectionsPerIP int           `koanf:"connections_per_ip"`
+	StopDelay        time.Duration `koanf:"stop_delay"`
 	LogLevel         string        `koanf:"log_level"`
 	LogFormat        string        `koanf:"log_format"`
 
@@ -102,6 +103,7 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.Duration("grab-timeout", 2*time.Second, "after this a grab that is not decided is answered \"processing\"")
 	f.Int64("snapshot-bytes", 256<<20, "bytes of log after which a snapshot is taken")
 	f.Int("connections-per-ip", 0, "shoppers' connections from one address at most; 0 = no bound")
+	f.Duration("stop-delay", time.Second, "how long a node of a cluster that is told to stop goes on serving, not ready and without leadership, so that load balancers notice")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.String("log-format", "text", "text or json")
 }
@@ -113,7 +115,7 @@ func loadConfig(flags *pflag.FlagSet) (cfg Config, err error) {
 	k := koanf.New(".")
 	known := map[string]bool{}
 	flags.VisitAll(func(f *pflag.Flag) { known[keyOf(f.Name)] = true })
-	for _, not := range []string{"config", "help"} {
+	for _, not := range []string{"config", "help", "from"} {
 		delete(known, not)
 	}
 	path, _ := flags.GetString("config")
@@ -360,6 +362,9 @@ func (c Config) Validate() error {
 	}
 	if c.SnapshotBytes < 1<<20 {
 		bad("snapshot_bytes: %d is under 1048576", c.SnapshotBytes)
+	}
+	if c.StopDelay < 0 || c.StopDelay > 10*time.Minute {
+		bad("stop_delay: %s is not between 0s and 10m", c.StopDelay)
 	}
 	if c.ConnectionsPerIP < 0 {
 		bad("connections_per_ip: %d is negative", c.ConnectionsPerIP)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,6 +30,7 @@ type node struct {
 	shopperListener, adminListener net.Listener
 	served                         chan error // one value for each server that ends
 	fatal                          chan error
+	connected, leaving             atomic.Bool // the rooms are; about to stop
 }
 
 // openNode opens the rooms in order: addresses and doors first, for they cost
@@ -45,8 +47,10 @@ func openNode(cfg Config, logger *slog.Logger) (_ *node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.shopperListener, err = net.Listen("tcp", cfg.HTTP); err != nil {
-		return nil, listenError("shoppers", "--http", cfg.HTTP, err)
+	if cfg.kind() != cluster.KindWitness {
+		if n.shopperListener, err = net.Listen("tcp", cfg.HTTP); err != nil {
+			return nil, listenError("shoppers", "--http", cfg.HTTP, err)
+		}
 	}
 	if n.adminListener, err = net.Listen("tcp", cfg.Admin); err != nil {
 		return nil, listenError("operators", "--admin", cfg.Admin, err)
@@ -77,7 +81,7 @@ func (n *node) makeDoors(keys keys) (err error) {
 		return err
 	}
 	if n.shoppers, err = httpapi.NewShopper(httpapi.ShopperConfig{
-		Seller: n.group, Dev: n.cfg.Dev, Tokens: keys.shopper, Limits: n.cfg.limits(), Logger: n.logger, Registerer: n.metrics,
+		Seller: n.group, Leaving: n.turnsAway, Dev: n.cfg.Dev, Tokens: keys.shopper, Limits: n.cfg.limits(), Logger: n.logger, Registerer: n.metrics,
 	}); err != nil {
 		return err
 	}
@@ -85,9 +89,17 @@ func (n *node) makeDoors(keys keys) (err error) {
 	return err
 }
 
+// turnsAway tells whether shoppers had better come to another node: this one is
+// about to stop, or drained.
+func (n *node) turnsAway() bool {
+	return n.leaving.Load() || n.connected.Load() && n.cluster.Drained()
+}
+
 // openDoors begins to answer.
 func (n *node) openDoors() {
-	go func() { n.served <- n.shoppers.Serve(n.shopperListener) }()
+	if n.shopperListener != nil {
+		go func() { n.served <- n.shoppers.Serve(n.shopperListener) }()
+	}
 	go func() { n.served <- n.admin.Serve(n.adminListener) }()
 }
 
@@ -119,6 +131,7 @@ func (n *node) openRooms() (err error) {
 		n.group.Join(others{n.cluster})
 	}
 	close(gate.connected)
+	n.connected.Store(true)
 	registerGroup(n.metrics, n.group, n.cluster)
 	return nil
 }

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"doorbuster/cluster"
 )
 
 func newServeCommand() *cobra.Command {
@@ -46,8 +49,30 @@ id in "sub"), and so do operators (audience "doorbuster-ops", role "viewer",
 	return c
 }
 
-// serve runs a node until ctx ends or the node can't go on.
+// Restarts of a node by itself that are taken for a way out, not for a circle.
+const (
+	restartsAtMost = 5
+	restartsWithin = time.Minute
+)
+
+// serve runs a node until ctx ends or the node can't go on. One that must be
+// opened again is.
 func serve(ctx context.Context, cfg Config, logger *slog.Logger) error {
+	var restarts []time.Time
+	for {
+		err := serveOnce(ctx, cfg, logger)
+		if !errors.Is(err, cluster.ErrRestart) || ctx.Err() != nil {
+			return err
+		}
+		restarts = append(restarts, time.Now())
+		if n := len(restarts); n > restartsAtMost && time.Since(restarts[n-1-restartsAtMost]) < restartsWithin {
+			return fmt.Errorf("%d times within %s: %w", restartsAtMost, restartsWithin, err)
+		}
+		logger.Warn("opening the node again", "why", err)
+	}
+}
+
+func serveOnce(ctx context.Context, cfg Config, logger *slog.Logger) error {
 	start := time.Now()
 	n, err := openNode(cfg, logger)
 	if err != nil {
@@ -56,7 +81,7 @@ func serve(ctx context.Context, cfg Config, logger *slog.Logger) error {
 	if torn := n.cluster.Recovery().Torn; torn != nil {
 		logger.Warn("the end of the log was cut short; what was not acknowledged is dropped", "recovery", torn.String())
 	}
-	logger.Info("recovering", "data", cfg.Data, "shoppers", n.shopperListener.Addr().String(), "operators", n.adminListener.Addr().String())
+	logger.Info("recovering", "data", cfg.Data, "shoppers", address(n.shopperListener), "operators", address(n.adminListener))
 	ready := make(chan error, 1)
 	go func() { ready <- n.cluster.AwaitReady(ctx) }()
 	for {
@@ -64,17 +89,21 @@ func serve(ctx context.Context, cfg Config, logger *slog.Logger) error {
 		case err := <-ready:
 			ready = nil
 			if err == nil {
-				logger.Info("serving", "shoppers", "http://"+n.shopperListener.Addr().String(),
-					"operators", "http://"+n.adminListener.Addr().String(), "after", time.Since(start).Round(time.Millisecond))
+				logger.Info("serving", "shoppers", "http://"+address(n.shopperListener),
+					"operators", "http://"+address(n.adminListener), "after", time.Since(start).Round(time.Millisecond))
 			}
 		case <-ctx.Done():
 			logger.Info("stopping: answering what is in flight; a second signal ends it at once")
+			n.leave()
 			if err := n.stop(); err != nil {
 				return fmt.Errorf("stop: %w", err)
 			}
 			logger.Info("stopped")
 			return nil
 		case err := <-n.fatal:
+			if errors.Is(err, cluster.ErrRestart) {
+				return errors.Join(err, n.reopened())
+			}
 			return givenUp(err)
 		case err := <-n.served:
 			return errors.Join(fmt.Errorf("a door closed by itself: %w", err), n.stop())
@@ -82,16 +111,55 @@ func serve(ctx context.Context, cfg Config, logger *slog.Logger) error {
 	}
 }
 
+func address(ln net.Listener) string {
+	if ln == nil {
+		return "none"
+	}
+	return ln.Addr().String()
+}
+
+// leave lets others take over before the doors close: leadership goes first, and
+// whoever comes is asked to come to another node next time.
+func (n *node) leave() {
+	if n.cfg.Cluster.ID == "" {
+		return
+	}
+	n.leaving.Store(true)
+	since := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), closePatience)
+	defer cancel()
+	n.cluster.HandOver(ctx)
+	select {
+	case <-time.After(n.cfg.StopDelay - time.Since(since)):
+	case err := <-n.fatal:
+		n.fatal <- err // whoever stops the node looks at it
+	}
+}
+
+// reopened closes a node that is to be opened again at once.
+func (n *node) reopened() error {
+	ctx, cancel := context.WithTimeout(context.Background(), reopenPatience)
+	defer cancel()
+	return n.close(ctx)
+}
+
+// reopenPatience is how long what is in flight has when a node opens itself again.
+const reopenPatience = time.Second
+
 // stop closes the node in good order, unless it finds meanwhile that it can't go
 // on: a disk that hangs would keep it for ever.
 func (n *node) stop() error {
 	closed := make(chan error, 1)
 	go func() { closed <- n.close(context.Background()) }()
-	select {
-	case err := <-closed:
-		return err
-	case err := <-n.fatal:
-		return givenUp(err)
+	for {
+		select {
+		case err := <-closed:
+			return err
+		case err := <-n.fatal:
+			if !errors.Is(err, cluster.ErrRestart) {
+				return givenUp(err)
+			}
+		}
 	}
 }
 
