@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,7 +43,7 @@ Only snapshot, backup and promote are about the very node that is asked.`,
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	c.AddCommand(newClusterStatusCommand(), newClusterJoinCommand(), newClusterRemoveCommand(), newClusterTransferCommand(),
 		newClusterSnapshotCommand(), newClusterPromoteCommand(), newClusterZoneAckCommand(), newClusterPreferCommand(),
-		newClusterDrainCommand("drain", true), newClusterDrainCommand("undrain", false), newClusterBackupCommand())
+		newClusterDrainCommand("drain", true), newClusterDrainCommand("undrain", false), newClusterBackupCommand(), newCertsCommand())
 	return c
 }
 
@@ -251,10 +252,10 @@ whose disk was lost, comes back as another.`,
 		var joined httpapi.Member
 		return o.operate(c, clusterPath+"/join", map[string]any{"id": m.ID, "zone": m.Zone, "kind": m.Kind, "peer": m.Peer}, &joined,
 			func() string {
-				// Only to tell the id: without it the advice is less, not wrong.
+				// Only for the advice: without it there is less to copy.
 				var status httpapi.ClusterStatus
 				_ = o.call(c.Context(), clusterPath, nil, &status)
-				return joinAdvice(joined, status.Cluster)
+				return joinAdvice(joined, &status)
 			})
 	})
 	c.Flags().StringVar(&m.ID, "id", "", "`id` of the node, one that the cluster has not had before")
@@ -265,27 +266,40 @@ whose disk was lost, comes back as another.`,
 }
 
 // joinAdvice says that m is let in, and what is to be done on the node itself.
-func joinAdvice(m httpapi.Member, cluster string) string {
-	if cluster == "" {
-		cluster = "(the id of this cluster)"
-	}
+func joinAdvice(m httpapi.Member, s *httpapi.ClusterStatus) string {
 	does := map[string]string{
 		httpapi.KindVoter: "It votes once it has caught up.", httpapi.KindWitness: "It votes once it has caught up, and serves no shoppers.",
 		httpapi.KindEdge: "It serves shoppers once it has caught up, and has no vote.",
 	}[m.Kind]
-	return fmt.Sprintf(`%[1]s of zone %[2]s is let in as %[3]s. %[4]s
+	var b strings.Builder
+	fmt.Fprintf(&b, `%[1]s of zone %[2]s is let in as %[3]s. %[4]s
 
 Now on the node itself:
   1. Give it an empty data directory, and a certificate for %[1]s by the CA of this cluster.
-  2. Have this in its config:
+  2. Have this in its config; among the nodes are others, not itself:
        node: %[1]s
        zone: %[2]s
        peer: %[5]s
        cluster:
          id: %[6]s
-  3. Start it: doorbuster serve --config FILE
-It shows in 'doorbuster cluster status' with its lag.`,
-		shown(m.ID), shown(m.Zone), article(m.Kind), does, shown(m.Peer), shown(cluster))
+         ca: ca.crt
+         cert: %[1]s.crt
+         key: %[1]s.key
+         nodes:
+`, shown(m.ID), shown(m.Zone), article(m.Kind), does, shown(m.Peer), shown(cmp.Or(s.Cluster, "(the id of this cluster)")))
+	for _, n := range s.Nodes {
+		if n.ID == m.ID || n.Peer == "" {
+			continue
+		}
+		kind := ""
+		if n.Kind != "" && n.Kind != httpapi.KindVoter {
+			kind = ", kind: " + n.Kind
+		}
+		fmt.Fprintf(&b, "           - %s\n", shown(fmt.Sprintf("{id: %s, zone: %s%s, peer: %q}", n.ID, n.Zone, kind, n.Peer)))
+	}
+	b.WriteString(`  3. Start it: doorbuster serve --config FILE
+It shows in 'doorbuster cluster status' with its lag.`)
+	return b.String()
 }
 
 func article(kind string) string {
@@ -512,7 +526,7 @@ lives, there is nothing to promote, and it is refused; see 'cluster transfer'.`,
 		}
 		var done promoteAnswer
 		return o.operate(c, clusterPath+"/promote", map[string]any{"zone": zone, "token": plan.Token}, &done, func() string {
-			return fmt.Sprintf("\n%s of zone %s has taken over, in generation %d.", shown(done.Node), shown(done.Zone), done.NextGeneration)
+			return fmt.Sprintf("\n%s of zone %s takes over, in generation %d. Follow it with 'doorbuster cluster status'.", shown(done.Node), shown(done.Zone), done.NextGeneration)
 		})
 	})
 	c.Flags().StringVar(&zone, "zone", "", "the `zone` that is to take over")

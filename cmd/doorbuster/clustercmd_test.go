@@ -220,7 +220,14 @@ func TestClusterChanges(t *testing.T) {
 		"join": {[]string{"join", "--id", "a3", "--zone", "a", "--peer", "h:1"}, `{"id":"a3","zone":"a","kind":"voter","peer":"h:1"}`,
 			`join {"id":"a3","kind":"voter","peer":"h:1","zone":"a"}`, "a3 of zone a is let in as a voter. It votes once it has caught up."},
 		"join, advice": {[]string{"join", "--id", "e1", "--zone", "a", "--peer", "h:1", "--kind", "edge"}, `{"id":"e1","zone":"a","kind":"edge","peer":"h:1"}`,
-			`join {"id":"e1","kind":"edge","peer":"h:1","zone":"a"}`, "         id: shop\n"},
+			`join {"id":"e1","kind":"edge","peer":"h:1","zone":"a"}`, `         id: shop
+         ca: ca.crt
+         cert: e1.crt
+         key: e1.key
+         nodes:
+           - {id: a1, zone: a, peer: "h:2"}
+           - {id: c1, zone: c, kind: witness, peer: "h:3"}
+  3. Start it`},
 		"remove":         {[]string{"remove", "--node", "a3", "--note", "old iron"}, `{"removed":"a3"}`, `remove {"node":"a3","note":"old iron"}`, "a3 is out of the cluster."},
 		"transfer":       {[]string{"transfer", "--to", "b1"}, `{"leader":"b1"}`, `transfer {"to":"b1"}`, "b1 leads.\n"},
 		"to the best":    {[]string{"transfer"}, `{"leader":"a2"}`, `transfer {"to":""}`, "a2 leads.\n"},
@@ -235,7 +242,8 @@ func TestClusterChanges(t *testing.T) {
 		"steering codes": {[]string{"transfer"}, `{"leader":"\u001b[2J"}`, `transfer {"to":""}`, `"\x1b[2J" leads.`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			node := newClusterNode(t, map[string]string{at + c.args[0]: c.answer, "GET /admin/v1/cluster": `{"cluster":"shop"}`})
+			node := newClusterNode(t, map[string]string{at + c.args[0]: c.answer, "GET /admin/v1/cluster": `{"cluster":"shop","nodes":[` +
+				`{"id":"a1","zone":"a","kind":"voter","peer":"h:2"},{"id":"c1","zone":"c","kind":"witness","peer":"h:3"},{"id":"e1","zone":"a","kind":"edge","peer":"h:1"}]}`})
 			t.Setenv("DOORBUSTER_TOKEN", "s3cret")
 			out, err := clusterSays(t, "", append(c.args, "--admin", node.URL)...)
 			if err != nil || !strings.Contains(out, c.want) {
@@ -340,7 +348,7 @@ Promote will:
 It can't know:
   - Whether room a still sells.
 `
-	const question, done = "\nType the zone's name to go on, anything else to leave it: ", "\nb1 of zone b has taken over, in generation 2.\n"
+	const question, done = "\nType the zone's name to go on, anything else to leave it: ", "\nb1 of zone b takes over, in generation 2. Follow it with 'doorbuster cluster status'.\n"
 	for name, c := range map[string]struct {
 		stdin   string
 		args    []string
