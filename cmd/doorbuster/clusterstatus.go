@@ -195,7 +195,9 @@ func nodeRow(s *httpapi.ClusterStatus, n *httpapi.NodeStatus, versions bool) str
 		lag = "-"
 	}
 	if n.Reachable && n.ID != s.Answered {
-		clock = fmt.Sprintf("%+.1fms", n.ClockOffsetMS)
+		if clock = fmt.Sprintf("%+.1fms", n.ClockOffsetMS); strings.Trim(clock, "+-0.ms") == "" {
+			clock = "0ms"
+		}
 	}
 	disk := "-"
 	if n.WALBytes > 0 {

@@ -109,7 +109,9 @@ function failed(error) {
 
 // Changes are asked about first.
 
-function confirmChange({ title, text, yes, units }) {
+// confirmChange gives what is to be sent, or null. units asks for a number of
+// them; choice ({ name, label, options: [[value, text]], chosen }) for one of a list.
+function confirmChange({ title, text, yes, units, choice }) {
   const dialog = $("ask");
   setText($("ask-title"), title);
   setText($("ask-text"), text);
@@ -118,6 +120,12 @@ function confirmChange({ title, text, yes, units }) {
   $("ask-units").value = "";
   $("ask-units").required = Boolean(units);
   $("ask-units-line").hidden = !units;
+  $("ask-choice-line").hidden = !choice;
+  if (choice) {
+    setText($("ask-choice-label"), choice.label);
+    $("ask-choice").replaceChildren(...choice.options.map(([value, name]) => make("option", { value }, name)));
+    $("ask-choice").value = choice.chosen;
+  }
   dialog.returnValue = "no";
   dialog.showModal();
   return new Promise((resolve) => {
@@ -127,14 +135,17 @@ function confirmChange({ title, text, yes, units }) {
       const note = $("ask-note").value.trim();
       if (note) change.note = note;
       if (units) change.units = Number($("ask-units").value);
+      if (choice) change[choice.name] = $("ask-choice").value;
       resolve(change);
     }, { once: true });
   });
 }
 
-async function change(question, path, done) {
-  const body = await confirmChange(question);
-  if (body === null) return;
+// change asks first; also is what is sent beside what was answered.
+async function change(question, path, done, also = {}) {
+  const answered = await confirmChange(question);
+  if (answered === null) return;
+  const body = { ...answered, ...also };
   try {
     await ask(path, body);
     say(done);
@@ -253,31 +264,111 @@ function health(is, text) {
 }
 
 const nodes = new Map(); // by id
+let cluster = null; // the last look
+
+const zoneAckStates = {
+  off: "a quorum is waited for, in whatever zones",
+  holding: "another zone has all that shoppers were told",
+  degraded: "another zone lags: what is told now is in one zone only",
+  blocked: "no other zone answers: nothing is granted",
+  unknown: "not known yet what another zone has",
+  single_zone: "all voters are of one zone",
+};
+
+const zoneAckModes = [
+  ["require", "require: nothing is told that another zone does not have"],
+  ["prefer", "prefer: without another zone it goes on, with an alarm"],
+  ["off", "off: a quorum is enough"],
+];
+
+$("transfer").addEventListener("click", () => change(
+  { title: "Hand leadership over?", text: "Grabs wait for a moment, and none fails.", yes: "Hand over",
+    choice: { name: "to", label: "Who is to lead", chosen: "", options: [["", "the best one"],
+      ...cluster.nodes.filter((n) => n.kind === "voter" && n.reachable && n.id !== cluster.leader).map((n) => [n.id, `${n.id} (zone ${n.zone})`])] } },
+  at("cluster", "transfer"), "Leadership was handed over."));
+$("snapshot").addEventListener("click", () => change(
+  { title: `Take a snapshot on ${cluster.answered_by || "this node"}?`, text: "It sells on meanwhile.", yes: "Take it" },
+  at("cluster", "snapshot"), "The snapshot is taken."));
+$("set-zone-ack").addEventListener("click", () => change(
+  { title: "Change zone ack?", text: "It says what is waited for before a shopper hears anything. Less than require puts what is told at risk when a zone is lost.", yes: "Change",
+    choice: { name: "mode", label: "Mode", chosen: cluster.zone_ack.mode, options: zoneAckModes } },
+  at("cluster", "zone-ack"), "Zone ack is changed."));
+
+function newNodeRow(id) {
+  const cell = (className = "") => make("td", { className });
+  const row = { zone: cell(), kind: cell(), role: make("span", { className: "state" }), applied: cell("number"), behind: cell("number"),
+    durable: cell("number"), notes: cell("wrap"), button: make("button", { type: "button" }) };
+  row.button.addEventListener("click", () => {
+    const drained = row.drained;
+    change(drained
+      ? { title: `Let shoppers come to ${id} again?`, text: "Load balancers see it at /readyz.", yes: "Let them come" }
+      : { title: `Drain ${id}?`, text: "Load balancers send it nobody new, and leadership moves elsewhere. Who is inside is served.", yes: "Drain" },
+    at("cluster", drained ? "undrain" : "drain"), drained ? `${id} takes shoppers again.` : `${id} takes no new shoppers.`, { node: id });
+  });
+  row.root = make("tr", {}, row.zone, make("th", { scope: "row" }, id), row.kind, make("td", {}, row.role), row.applied, row.behind, row.durable,
+    row.notes, make("td", {}, row.button));
+  return row;
+}
+
+function notesOf(node) {
+  const notes = [];
+  if (node.joining) notes.push("joining");
+  if (node.drained) notes.push("drained");
+  if (node.preferred) notes.push("preferred zone");
+  if (node.generation && node.generation !== cluster.generation) notes.push(`generation ${node.generation}`);
+  if (node.reachable && Math.abs(node.clock_offset_ms) >= 50) notes.push(`clock ${node.clock_offset_ms > 0 ? "+" : ""}${Math.round(node.clock_offset_ms)} ms`);
+  if (node.error) notes.push(node.error);
+  return notes.join("; ");
+}
+
+function showAlarms(alarms) {
+  const list = $("alarms");
+  if (list.dataset.shown === JSON.stringify(alarms)) return; // said once, and not again each time
+  list.dataset.shown = JSON.stringify(alarms);
+  list.replaceChildren(...alarms.map((text) => make("li", {}, text)));
+  list.hidden = alarms.length === 0;
+}
 
 async function lookAtNodes() {
-  const group = await ask(at("cluster"));
-  const lost = group.nodes.filter((n) => !n.reachable).length;
-  if (!group.leader) health("bad", "No leader");
-  else if (lost) health("bad", `Leader ${group.leader}; ${lost} of ${group.nodes.length} nodes unreachable`);
-  else health("good", `Leader ${group.leader}`);
-  setText($("group"), `Term ${group.term}, epoch ${group.epoch}${group.hash ? `, state ${group.hash}` : ""}`);
-  const last = Math.max(0, ...group.nodes.map((n) => n.last_index));
-  for (const node of group.nodes) {
+  cluster = await ask(at("cluster"));
+  const several = cluster.nodes.length > 1;
+  const lost = cluster.nodes.filter((n) => !n.reachable).length;
+  if (!cluster.leader) health("bad", "No leader");
+  else if (lost) health("bad", `Leader ${cluster.leader}; ${lost} of ${cluster.nodes.length} nodes unreachable`);
+  else if (cluster.alarms.length) health("bad", `Leader ${cluster.leader}; see the alarms`);
+  else health("good", `Leader ${cluster.leader}`);
+  showAlarms(cluster.alarms);
+  setText($("group"), `Term ${cluster.term}, epoch ${cluster.epoch}${cluster.generation ? `, generation ${cluster.generation}` : ""}` +
+    `${cluster.hash ? `, state ${cluster.hash}` : ""}${several && cluster.answered_by ? `; as ${cluster.answered_by} sees it` : ""}`);
+  $("cluster").hidden = !several;
+  setText($("cluster-name"), `Cluster ${cluster.cluster || ""}`);
+  const { mode, state, zone_index: index } = cluster.zone_ack;
+  setText($("zone-ack"), mode === state ? `zone ack ${mode}` : `zone ack ${mode}: ${state.replaceAll("_", " ")}`);
+  $("zone-ack").dataset.is = state;
+  setText($("zone-ack-index"), (zoneAckStates[state] || "") + (index && state !== "off" ? `; up to log index ${number(index)}` : ""));
+  const sorted = [...cluster.nodes].sort((a, b) => a.zone.localeCompare(b.zone) || a.id.localeCompare(b.id));
+  const place = $("node-rows");
+  sorted.forEach((node, i) => {
     let row = nodes.get(node.id);
-    if (!row) {
-      row = { zone: make("td"), role: make("span", { className: "state" }), reachable: make("td"), applied: make("td", { className: "number" }), behind: make("td", { className: "number" }) };
-      row.root = make("tr", {}, make("th", { scope: "row" }, node.id), row.zone, make("td", {}, row.role), row.reachable, row.applied, row.behind);
-      $("node-rows").append(row.root);
-      nodes.set(node.id, row);
-    }
+    if (!row) nodes.set(node.id, row = newNodeRow(node.id));
+    if (place.children[i] !== row.root) place.insertBefore(row.root, place.children[i] || null);
+    const first = i === 0 || sorted[i - 1].zone !== node.zone;
+    row.root.className = first && i > 0 ? "zone-begins" : "";
     setText(row.zone, node.zone);
+    setText(row.kind, node.kind || "");
     setState(row.role, node.reachable ? node.role : "unreachable");
-    setText(row.reachable, node.reachable ? "yes" : "no");
-    setText(row.applied, number(node.applied_index));
-    setText(row.behind, number(Math.max(0, last - node.applied_index)));
-  }
+    const known = node.reachable || node.applied_index > 0;
+    setText(row.applied, known ? number(node.applied_index) : "");
+    setText(row.behind, known ? number(node.lag) : "");
+    setText(row.durable, node.durable_index ? number(node.durable_index) : "");
+    setText(row.notes, notesOf(node));
+    row.drained = node.drained;
+    row.button.hidden = !several || node.kind === "witness";
+    setText(row.button, node.drained ? "Undrain" : "Drain");
+    row.button.setAttribute("aria-label", `${row.button.textContent} ${node.id}`);
+  });
   for (const [id, row] of nodes) {
-    if (!group.nodes.some((n) => n.id === id)) {
+    if (!cluster.nodes.some((n) => n.id === id)) {
       row.root.remove();
       nodes.delete(id);
     }
