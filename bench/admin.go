@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -29,23 +31,33 @@ func (c Counts) still(d Counts) bool {
 		c.Waitlisted == d.Waitlisted
 }
 
-// admin asks the operations API. Safe for concurrent use.
+// admin asks the operations API of one node, and of the next one when that does
+// not answer. Safe for concurrent use.
 type admin struct {
-	client  *fasthttp.HostClient
+	client  *fasthttp.Client
+	addrs   []string
+	at      atomic.Uint32 // the address to ask is addrs[at % len(addrs)]
 	token   string
 	timeout time.Duration
 }
 
-func newAdmin(addr, token string, timeout time.Duration) *admin {
+// newAdmin takes addresses separated by commas, at least one.
+func newAdmin(addrs, token string, timeout time.Duration) *admin {
 	return &admin{
-		client: &fasthttp.HostClient{
-			Addr: addr, MaxConns: 16,
-			ReadTimeout: timeout, WriteTimeout: timeout,
+		client: &fasthttp.Client{
+			MaxConnsPerHost: 16,
+			ReadTimeout:     timeout, WriteTimeout: timeout,
 			MaxResponseBodySize: maxAnswerBytes,
 		},
+		addrs: strings.Split(addrs, ","),
 		token: token, timeout: timeout,
 	}
 }
+
+func (a *admin) addr() string { return a.addrs[a.at.Load()%uint32(len(a.addrs))] }
+
+// hop turns from an address that did not answer to the next one.
+func (a *admin) hop() { a.at.Add(1) }
 
 // adminTries is how often a question is asked: a shop that just lost its
 // leader answers again within seconds.
@@ -56,12 +68,12 @@ func (a *admin) get(ctx context.Context, path string, v any) error {
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
-	req.SetRequestURI("http://" + a.client.Addr + path)
 	if a.token != "" {
 		req.Header.Set("Authorization", "Bearer "+a.token)
 	}
 	var err error
 	for try := range adminTries {
+		req.SetRequestURI("http://" + a.addr() + path)
 		if try > 0 {
 			select {
 			case <-ctx.Done():
@@ -73,9 +85,11 @@ func (a *admin) get(ctx context.Context, path string, v any) error {
 		switch {
 		case err != nil:
 			err = fmt.Errorf("GET %s: %w", path, err)
+			a.hop()
 			continue
 		case resp.StatusCode() >= 500:
 			err = fmt.Errorf("GET %s: status %d", path, resp.StatusCode())
+			a.hop()
 			continue
 		case resp.StatusCode() != 200:
 			return fmt.Errorf("GET %s: status %d: %.200s", path, resp.StatusCode(), resp.Body())
@@ -86,6 +100,27 @@ func (a *admin) get(ctx context.Context, path string, v any) error {
 		return nil
 	}
 	return err
+}
+
+// once asks a single time, of the address that is next.
+func (a *admin) once(path string, v any) error {
+	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(req)
+	defer fasthttp.ReleaseResponse(resp)
+	req.SetRequestURI("http://" + a.addr() + path)
+	if a.token != "" {
+		req.Header.Set("Authorization", "Bearer "+a.token)
+	}
+	if err := a.client.DoTimeout(req, resp, a.timeout); err != nil {
+		return fmt.Errorf("GET %s: %w", path, err)
+	}
+	if resp.StatusCode() != 200 {
+		return fmt.Errorf("GET %s: status %d: %.200s", path, resp.StatusCode(), resp.Body())
+	}
+	if err := json.Unmarshal(resp.Body(), v); err != nil {
+		return fmt.Errorf("GET %s: %w", path, err)
+	}
+	return nil
 }
 
 // survey reads the counts of all listings, in their sequence.
@@ -106,7 +141,7 @@ func (a *admin) addStock(l Listing, more int64) error {
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
 	path := "/admin/v1/sessions/" + l.Session + "/skus/" + l.SKU + "/stock"
-	req.SetRequestURI("http://" + a.client.Addr + path)
+	req.SetRequestURI("http://" + a.addr() + path)
 	req.Header.SetMethod(fasthttp.MethodPost)
 	req.Header.SetContentType("application/json")
 	if a.token != "" {

@@ -24,6 +24,7 @@ type task struct {
 	listing int   // index into the run's listings
 	click   click // which of the shopper's keys
 	first   bool  // an arrival: the shopper's very first click
+	probe   bool  // the only click of a shopper who is no part of the crowd
 	tries   int   // grabs: how often he came back; pay, cancel: how often tried
 	order   *told // pay and cancel only
 	// polls only: the grab asked after

@@ -73,7 +73,8 @@ type RushConfig struct {
 	// Addrs are the shoppers' addresses, HOST:PORT, plain HTTP. Connections
 	// spread over them evenly; one that is down is passed over.
 	Addrs []string `json:"addrs"`
-	// Admin is the operators' address, for the verdict.
+	// Admin is the operators' address, for the verdict; of a cluster any node's,
+	// or several separated by commas, of which one that is down is passed over.
 	Admin string `json:"admin"`
 	// StartNode starts a node when Addrs is empty. Its listings must be open.
 	// The node runs until its Close; the context is not cancelled with Rush's.
@@ -205,8 +206,12 @@ func (c *RushConfig) Validate() error {
 			no("addr %q: want HOST:PORT", a)
 		}
 	}
-	if len(c.Addrs) > 0 && !strings.Contains(c.Admin, ":") {
-		no("admin %q: want HOST:PORT; without the shop's own counts there is no verdict", c.Admin)
+	if len(c.Addrs) > 0 {
+		for a := range strings.SplitSeq(c.Admin, ",") {
+			if !strings.Contains(a, ":") {
+				no("admin %q: want HOST:PORT; without the shop's own counts there is no verdict", a)
+			}
+		}
 	}
 	if len(c.Listings) == 0 {
 		no("listing: at least one SESSION/SKU")

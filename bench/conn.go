@@ -30,6 +30,11 @@ const (
 // being closed would come back as "unknown" for no good reason.
 const staleAfter = 2 * time.Second
 
+// homeAfter is how long a connection that has hopped stays away from its first
+// address: long enough for a node to come back, short enough that the crowd
+// spreads evenly again.
+const homeAfter = 5 * time.Second
+
 // conn is one keep-alive HTTP/1.1 connection that sends ready-made bytes. It
 // exists because the generator shares its cores with the shop: a general HTTP
 // client costs more for each request than the shop does.
@@ -39,6 +44,8 @@ const staleAfter = 2 * time.Second
 type conn struct {
 	addrs    []string // tried in turn, beginning with addrs[at]
 	at       int
+	home     int           // where it began
+	hopped   time.Time     // when it last left an address that was down
 	timeout  time.Duration // for dialling, and for each round trip
 	c        net.Conn
 	in       []byte
@@ -49,7 +56,7 @@ type conn struct {
 // newConn returns a connection that is opened at first use. The n-th
 // connection starts at the n-th address, so that connections spread evenly.
 func newConn(addrs []string, n int, timeout time.Duration) *conn {
-	return &conn{addrs: addrs, at: n % len(addrs), timeout: timeout, in: make([]byte, firstReadBytes)}
+	return &conn{addrs: addrs, at: n % len(addrs), home: n % len(addrs), timeout: timeout, in: make([]byte, firstReadBytes)}
 }
 
 // reply is the part of an HTTP answer that matters here. The body is valid
@@ -63,11 +70,16 @@ type reply struct {
 // its answer. It waits between timeout and timeout plus one second: the
 // deadline is renewed once a second only, because doing so costs a timer each
 // time. An error that is errNotSent means the request never left; after any
-// other its fate is open. The connection is opened anew after an error.
+// other its fate is open. The connection is opened anew after an error,
+// to the next address: what broke once may do so again.
 func (c *conn) roundTrip(request []byte) (reply, error) {
 	now := time.Now()
 	if c.c != nil && now.Sub(c.lastUse) > staleAfter {
 		c.close()
+	}
+	if c.at != c.home && now.Sub(c.hopped) > homeAfter {
+		c.close()
+		c.at = c.home
 	}
 	if c.c == nil {
 		if err := c.dial(); err != nil {
@@ -82,11 +94,14 @@ func (c *conn) roundTrip(request []byte) (reply, error) {
 		}
 	}
 	if _, err := c.c.Write(request); err != nil {
-		c.close()
+		c.hop()
 		return reply{}, fmt.Errorf("send: %w", err)
 	}
 	a, last, err := c.read()
-	if err != nil || last {
+	switch {
+	case err != nil:
+		c.hop()
+	case last:
 		c.close()
 	}
 	c.lastUse = now
@@ -106,9 +121,19 @@ func (c *conn) dial() error {
 		if first == nil {
 			first = err
 		}
-		c.at = (c.at + 1) % len(c.addrs)
+		c.hop()
 	}
 	return first
+}
+
+// addr is where the last request went, unless that failed.
+func (c *conn) addr() string { return c.addrs[c.at] }
+
+// hop closes the connection; the next one is to the next address.
+func (c *conn) hop() {
+	c.close()
+	c.at = (c.at + 1) % len(c.addrs)
+	c.hopped = time.Now()
 }
 
 func (c *conn) close() {

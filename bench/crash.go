@@ -19,6 +19,9 @@ type CrashNode struct {
 	Kill func() error
 	// Stop ends it in an orderly way and waits.
 	Stop func() error
+	// Pause stops the process where it stands (SIGSTOP) and Resume lets it go on;
+	// nil where that can't be done.
+	Pause, Resume func() error
 	// Ended is closed once the process is gone.
 	Ended <-chan struct{}
 }
@@ -181,11 +184,11 @@ func (c *CrashConfig) offers() []offer {
 	return all
 }
 
-// plan puts the offers up in sessions that are open throughout: each has a unit
-// that nobody comes for, as a session ends when it has sold everything.
-func (c *CrashConfig) plan() []byte {
+// planFor puts offers up in sessions of one sale that are open throughout: each
+// has a unit that nobody comes for, as a session ends when it has sold everything.
+func planFor(sale string, offers []offer) []byte {
 	products, sessions, session := "  - {id: unwanted, list_price: 4900, currency: CNY}\n", "", ""
-	for _, o := range c.offers() {
+	for _, o := range offers {
 		products += fmt.Sprintf("  - {id: %s, list_price: 4900, currency: CNY}\n", o.SKU)
 		if o.Session != session {
 			session = o.Session
@@ -195,7 +198,7 @@ func (c *CrashConfig) plan() []byte {
 		}
 		sessions += fmt.Sprintf("          - {sku: %s, price: 100, stock: %d, limit_per_shopper: 1}\n", o.SKU, o.stock)
 	}
-	return []byte("products:\n" + products + "sales:\n  - id: crash\n    name: crash\n    timezone: UTC\n    sessions:\n" + sessions)
+	return []byte("products:\n" + products + "sales:\n  - id: " + sale + "\n    name: " + sale + "\n    timezone: UTC\n    sessions:\n" + sessions)
 }
 
 // rush is the crowd's side of the run.

@@ -40,8 +40,8 @@ func crashChecks() [][2]string {
 // recoveries. No answer is fine then, and "later"; "there is no such order" is
 // not.
 type onlookers struct {
-	test   *crashTest
-	orders []*told
+	inquest *inquest
+	orders  []*told
 
 	asked, answered atomic.Int64
 }
@@ -52,7 +52,7 @@ const onlookerConnections = 2
 
 func (t *crashTest) newOnlookers(round int) *onlookers {
 	d := t.diceOf(round, "look")
-	return &onlookers{test: t, orders: t.someTold(&d, 1000)}
+	return &onlookers{inquest: t.inq, orders: t.crowd.witness.someTold(&d, 1000)}
 }
 
 // watch looks on until done is closed.
@@ -60,7 +60,7 @@ func (l *onlookers) watch(done <-chan struct{}) {
 	var all sync.WaitGroup
 	for i := range onlookerConnections {
 		all.Go(func() {
-			c := newConn(l.test.rush.Addrs, i, l.test.rush.Timeout)
+			c := newConn(l.inquest.crowd.cfg.Addrs, i, l.inquest.crowd.cfg.Timeout)
 			defer c.close()
 			for n := i; len(l.orders) > 0; n += onlookerConnections {
 				select {
@@ -73,13 +73,11 @@ func (l *onlookers) watch(done <-chan struct{}) {
 		})
 	}
 	all.Wait()
-	l.test.report.Looks += l.asked.Load()
-	l.test.report.LooksAnswered += l.answered.Load()
 }
 
 // look asks for an order, or after the grab that got it.
 func (l *onlookers) look(c *conn, o *told, byKey bool) {
-	r, v := l.test.crowd, l.test.inq
+	r, v := l.inquest.crowd, l.inquest
 	request := r.requests.appendOrder(nil, o.shopper, o.orderNo)
 	if byKey {
 		request = r.requests.appendOutcome(nil, o.shopper, o.click)
@@ -121,11 +119,12 @@ func (l *onlookers) look(c *conn, o *told, byKey bool) {
 
 // settleLost asks after each grab whose answer a kill has swallowed, sends it
 // again with its key, as its shopper would, and asks once more.
-func (t *crashTest) settleLost() {
-	r, v := t.crowd, t.inq
-	lost := r.witness.takeOpen()
-	var yes atomic.Int64
-	each(r, lost, func(c *conn, q openAsk) {
+// It gives how many there were, and how many of them had got an order.
+func (v *inquest) settleLost() (lost, yes int64) {
+	r := v.crowd
+	open := r.witness.takeOpen()
+	var gotOrder atomic.Int64
+	each(r, open, func(c *conn, q openAsk) {
 		who := r.cfg.shopper(q.shopper)
 		hear := func(request []byte, polled bool) (a answer, none bool) {
 			sent := r.now()
@@ -166,7 +165,7 @@ func (t *crashTest) settleLost() {
 		}
 		last := name(hear(r.requests.appendOutcome(nil, q.shopper, q.click), true))
 		if first != "no trace" {
-			yes.Add(1)
+			gotOrder.Add(1)
 		}
 		switch {
 		case first != "no trace" && (name(again, false) != first || last != first),
@@ -177,16 +176,14 @@ func (t *crashTest) settleLost() {
 				who, first, name(again, false), last))
 		}
 	})
-	t.line.Lost, t.line.LostYes = len(lost), int(yes.Load())
-	t.report.Lost += int64(len(lost))
-	t.report.LostYes += yes.Load()
+	return int64(len(open)), gotOrder.Load()
 }
 
 // askAgain sends grabs of earlier rounds again with their old keys.
 func (t *crashTest) askAgain(round int) {
 	r := t.crowd
 	d := t.diceOf(round, "again")
-	some := t.someTold(&d, t.cfg.KeysAgain)
+	some := r.witness.someTold(&d, t.cfg.KeysAgain)
 	each(r, some, func(c *conn, o *told) {
 		told := "no answer"
 		got, err := t.inq.insist(c, r.requests.appendGrab(nil, o.shopper, o.listing, o.click))
@@ -226,6 +223,12 @@ func (t *crashTest) check(ctx context.Context) {
 			r.sins.add(checkStockStays, fmt.Sprintf("%s has a stock of %d, %d were put up", l, has, t.stock[i]))
 		}
 	}
+	r.checkOutcomes()
+	t.line.Orders = len(orders)
+}
+
+// checkOutcomes looks for answers that can't be right whatever has crashed.
+func (r *crowd) checkOutcomes() {
 	for code, n := range r.tally.outcomes {
 		switch {
 		case code == codeNotOpen || code == codeEnded,
@@ -236,7 +239,6 @@ func (t *crashTest) check(ctx context.Context) {
 	if n := r.tally.orderUnknown.Load(); n > 0 {
 		r.sins.add(checkNoWrongNo, fmt.Sprintf("%d payments or cancellations were answered that there is no such order", n))
 	}
-	t.line.Orders = len(orders)
 }
 
 // mayFollow reports whether an order may be in state now that was in state was,
@@ -255,11 +257,7 @@ func mayFollow(was, now string) bool {
 // since, and the crash test's own.
 func (t *crashTest) judge() {
 	v := &t.report.Verdict
-	if len(v.Checks) == 0 {
-		for _, c := range checkOrder() {
-			v.Checks = append(v.Checks, Check{ID: c[0], Claim: c[1], Figures: "not checked: no round was finished"})
-		}
-	}
+	v.unchecked("no round was finished")
 	figures := map[string]string{
 		checkStockStays: fmt.Sprintf("%v units", t.stock),
 		checkOldKeys:    fmt.Sprintf("%d keys asked again", t.report.KeysAsked),
@@ -270,22 +268,7 @@ func (t *crashTest) judge() {
 		checkStateStays: fmt.Sprintf("%d orders", len(t.settled)),
 		checkStaysUp:    fmt.Sprintf("%d kills", t.report.Kills),
 	}
-	for _, c := range crashChecks() {
-		if i := indexOfCheck(v.Checks, c[0]); i < 0 {
-			v.Checks = append(v.Checks, Check{ID: c[0], Claim: c[1]})
-		}
-	}
-	s := t.crowd.sins
-	v.OK = true
-	for i := range v.Checks {
-		c := &v.Checks[i]
-		if f, ok := figures[c.ID]; ok {
-			c.Figures = f
-		}
-		c.Offences, c.Offenders = s.count[c.ID], s.named[c.ID]
-		c.OK = c.Offences == 0
-		v.OK = v.OK && c.OK
-	}
+	v.extend(crashChecks(), figures, t.crowd.sins)
 	t.fillReport()
 }
 

@@ -88,7 +88,7 @@ func (t *crashTest) open(ctx context.Context) error {
 	if err := t.awaitReady(ctx); err != nil {
 		return err
 	}
-	if err := t.cfg.ApplyPlan(ctx, t.node.AdminAddr, t.cfg.plan()); err != nil {
+	if err := t.cfg.ApplyPlan(ctx, t.node.AdminAddr, planFor("crash", t.cfg.offers())); err != nil {
 		return fmt.Errorf("apply the plan: %w", err)
 	}
 	desk := newAdmin(t.rush.Admin, "", t.rush.Timeout)
@@ -200,10 +200,15 @@ func (t *crashTest) round(ctx context.Context, round int) error {
 	}
 	<-loaded
 	<-looked
+	t.report.Looks += look.asked.Load()
+	t.report.LooksAnswered += look.answered.Load()
 	if err != nil {
 		return err
 	}
-	t.settleLost()
+	lost, yes := t.inq.settleLost()
+	t.line.Lost, t.line.LostYes = int(lost), int(yes)
+	t.report.Lost += lost
+	t.report.LostYes += yes
 	t.askAgain(round)
 	t.check(ctx)
 	return nil
@@ -321,7 +326,7 @@ func (t *crashTest) fillAgenda(round int) {
 	if round == 0 {
 		return
 	}
-	for i, o := range t.someTold(&d, t.cfg.Returning) {
+	for i, o := range r.witness.someTold(&d, t.cfg.Returning) {
 		back := task{due: start + d.upTo(t.cfg.LoadTime), deed: deedGrab, shopper: o.shopper, listing: o.listing, click: o.click}
 		if i%4 == 0 {
 			n := int(d.next() % uint64(round*t.cfg.Shoppers))
@@ -337,17 +342,4 @@ func (t *crashTest) diceOf(round int, what string) dice {
 		d = dice(d.next() ^ uint64(c))
 	}
 	return dice(d.next() ^ uint64(round)*0x9e3779b97f4a7c15)
-}
-
-// someTold draws orders whose keys are known, with repetition.
-func (t *crashTest) someTold(d *dice, n int) []*told {
-	all := slices.DeleteFunc(t.crowd.witness.orders(), func(o *told) bool { return o.click == clickUntold })
-	if len(all) == 0 {
-		return nil
-	}
-	some := make([]*told, n)
-	for i := range some {
-		some[i] = all[d.next()%uint64(len(all))]
-	}
-	return some
 }

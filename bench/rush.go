@@ -81,6 +81,12 @@ type crowd struct {
 	ended       time.Duration
 	serverAhead time.Duration  // the shop's wall clock less ours
 	soldOut     []atomic.Int64 // by listing: when sold_out was first heard, in ns of the run
+	// onGrant, if not nil, is told of each order first heard of: which node said
+	// so, and whether the shopper had asked for nothing before. Called concurrently.
+	onGrant func(addr string, q ask, fresh bool)
+	// resend: a shopper whose grab left no trace sends it again with its key,
+	// instead of asking on.
+	resend bool
 }
 
 func newCrowd(cfg *RushConfig) *crowd {
@@ -258,6 +264,9 @@ func (w *worker) conclude(t task, q ask, a answer) {
 	news := w.witness.hear(q, a, payBy)
 	if news != nil {
 		w.tally.granted.Add(1)
+		if w.onGrant != nil && a.code == codeGranted {
+			w.onGrant(w.conn.addr(), q, t.first || t.probe)
+		}
 		it := w.cfg.intentOf(t.shopper)
 		switch {
 		case it.pays:
@@ -291,6 +300,12 @@ func (w *worker) poll(t task) {
 		a = readAnswer(got)
 	}
 	w.tally.polls.Add(1)
+	if w.resend && err == nil && got.status == 404 {
+		again := task{due: w.now() + w.cfg.PollEvery, deed: deedGrab, shopper: t.shopper, listing: t.listing, click: t.click, tries: t.tries}
+		if w.agenda.add(again) {
+			return
+		}
+	}
 	w.conclude(t, ask{t.shopper, t.listing, t.click, t.sentAt, w.now(), true}, a)
 }
 

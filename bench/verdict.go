@@ -87,6 +87,45 @@ func (s *sins) add(check, what string) {
 	}
 }
 
+// any reports whether there is an offence.
+func (s *sins) any() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.count) > 0
+}
+
+// unchecked enters a rush's checks as not done, where they are missing.
+func (v *Verdict) unchecked(why string) {
+	if len(v.Checks) > 0 {
+		return
+	}
+	for _, c := range checkOrder() {
+		v.Checks = append(v.Checks, Check{ID: c[0], Claim: c[1], Figures: "not checked: " + why})
+	}
+}
+
+// extend adds checks that v lacks, and takes over figures and the offences found
+// so far.
+func (v *Verdict) extend(checks [][2]string, figures map[string]string, s *sins) {
+	for _, c := range checks {
+		if indexOfCheck(v.Checks, c[0]) < 0 {
+			v.Checks = append(v.Checks, Check{ID: c[0], Claim: c[1]})
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v.OK = true
+	for i := range v.Checks {
+		c := &v.Checks[i]
+		if f, ok := figures[c.ID]; ok {
+			c.Figures = f
+		}
+		c.Offences, c.Offenders = s.count[c.ID], s.named[c.ID]
+		c.OK = c.Offences == 0
+		v.OK = v.OK && c.OK
+	}
+}
+
 // inquest holds what shoppers were told against what the shop has.
 type inquest struct {
 	crowd  *crowd
@@ -174,12 +213,15 @@ func (v *inquest) pass(ctx context.Context) (still bool, err error) {
 }
 
 // each runs f over items with several connections at once.
-func each[T any](r *crowd, items []T, f func(c *conn, item T)) {
+func each[T any](r *crowd, items []T, f func(c *conn, item T)) { eachAt(r.cfg.Addrs, r, items, f) }
+
+// eachAt is each with connections to addrs only.
+func eachAt[T any](addrs []string, r *crowd, items []T, f func(c *conn, item T)) {
 	var next atomic.Int64
 	var all sync.WaitGroup
 	for i := range min(lookupConnections, len(items)) {
 		all.Go(func() {
-			c := newConn(r.cfg.Addrs, i, r.cfg.Timeout)
+			c := newConn(addrs, i, r.cfg.Timeout)
 			defer c.close()
 			for {
 				n := int(next.Add(1)) - 1
@@ -204,6 +246,9 @@ func (v *inquest) insist(c *conn, request []byte) (a reply, err error) {
 		}
 		if a, err = c.roundTrip(request); err == nil && a.status < 500 {
 			return a, nil
+		}
+		if err == nil {
+			c.hop() // another node may know better
 		}
 	}
 	if err == nil {

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -270,4 +271,17 @@ func (w *witness) owed(shopper int) bool {
 	defer s.mu.Unlock()
 	st := s.stories[shopper]
 	return st != nil && len(st.open) > 0
+}
+
+// someTold draws orders whose keys are known, with repetition.
+func (w *witness) someTold(d *dice, n int) []*told {
+	all := slices.DeleteFunc(w.orders(), func(o *told) bool { return o.click == clickUntold })
+	if len(all) == 0 {
+		return nil
+	}
+	some := make([]*told, n)
+	for i := range some {
+		some[i] = all[d.next()%uint64(len(all))]
+	}
+	return some
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -134,21 +135,19 @@ func applyPlanTo(ctx context.Context, admin string, text []byte) error {
 type victim struct {
 	data        string
 	http, admin string
+	config      string // a file that says the rest; "" for none
 }
 
 // logFile is where the processes' standard error goes.
 func (v *victim) logFile() string { return filepath.Clean(v.data) + ".log" }
 
 // prepare finds addresses and begins the log.
-func (v *victim) prepare() (err error) {
-	if v.http, err = quietAddr(); err != nil {
+func (v *victim) prepare() error {
+	addrs, err := quietAddrs(2)
+	if err != nil {
 		return err
 	}
-	for v.admin = v.http; v.admin == v.http; {
-		if v.admin, err = quietAddr(); err != nil {
-			return err
-		}
-	}
+	v.http, v.admin = addrs[0], addrs[1]
 	return os.WriteFile(v.logFile(), nil, 0o600)
 }
 
@@ -167,6 +166,20 @@ func quietAddr() (string, error) {
 	return "", err
 }
 
+// quietAddrs are n of them, all different.
+func quietAddrs(n int) (all []string, err error) {
+	for len(all) < n {
+		addr, err := quietAddr()
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(all, addr) {
+			all = append(all, addr)
+		}
+	}
+	return all, nil
+}
+
 // start runs this program as a node. Errors are of the process; whether the
 // node comes up is for the caller to see.
 func (v *victim) start(_ context.Context, snapshotBytes int64) (n bench.CrashNode, err error) {
@@ -175,6 +188,9 @@ func (v *victim) start(_ context.Context, snapshotBytes int64) (n bench.CrashNod
 		return n, err
 	}
 	args := []string{"serve", "--dev", "--data", v.data, "--http", v.http, "--admin", v.admin}
+	if v.config != "" {
+		args = append(args, "--config", v.config)
+	}
 	if snapshotBytes > 0 {
 		args = append(args, "--snapshot-bytes", strconv.FormatInt(snapshotBytes, 10))
 	}
@@ -222,7 +238,9 @@ func (v *victim) start(_ context.Context, snapshotBytes int64) (n bench.CrashNod
 			return errors.Join(fmt.Errorf("the node did not stop within %v", patience), kill())
 		}
 	}
-	return bench.CrashNode{HTTPAddr: v.http, AdminAddr: v.admin, Kill: kill, Stop: stop, Ended: ended}, nil
+	signal := func(s syscall.Signal) func() error { return func() error { return cmd.Process.Signal(s) } }
+	return bench.CrashNode{HTTPAddr: v.http, AdminAddr: v.admin, Kill: kill, Stop: stop,
+		Pause: signal(syscall.SIGSTOP), Resume: signal(syscall.SIGCONT), Ended: ended}, nil
 }
 
 // lastWords are the last lines that the node logged.

@@ -96,8 +96,8 @@ the listings given and --stock units of each (or a --plan of yours).`,
 		},
 	}
 	f := c.Flags()
-	f.StringArrayVar(&cfg.Addrs, "addr", nil, "shoppers' `address`; repeat it to spread connections; none starts a node in this process")
-	f.StringVar(&cfg.Admin, "admin", "", "operators' `address`, for the verdict (required with --addr)")
+	f.StringSliceVar(&cfg.Addrs, "addr", nil, "shoppers' `addresses`, separated by commas: connections spread over them; none starts a node in this process")
+	f.StringVar(&cfg.Admin, "admin", "", "operators' `addresses`, separated by commas, for the verdict; one that is down is passed over (required with --addr)")
 	f.StringArrayVar(&listings, "listing", nil, "`SESSION/SKU`, or SESSION/SKU=WEIGHT; repeat it for several (required)")
 	f.IntVar(&cfg.Shoppers, "shoppers", cfg.Shoppers, "how many distinct shoppers come")
 	f.Float64Var(&cfg.Rate, "rate", cfg.Rate, "arrivals a second (open loop); 0 = as fast as the connections carry them")

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"doorbuster/bench"
+)
+
+func newFailoverCommand() *cobra.Command {
+	cfg := bench.DefaultFailoverConfig()
+	nodes := len(cfg.Nodes)
+	snapshotBytes := int64(8 << 20)
+	var dir, jsonFile string
+	var keep bool
+	c := &cobra.Command{
+		Use:   "failover",
+		Short: "Kill the leader of a cluster under load, over and over, and time it",
+		Long: `Run a cluster of this program's nodes in two zones as child processes, send a
+crowd to all of them alike, and kill the leader (SIGKILL) again and again; every
+5th time a follower, every 7th time the leader that has only just taken over. It
+measures how long it takes from the kill until a unit is granted to a shopper who
+asked after it, restarts the node, and waits until it has caught up. At the end
+everything that any node told any shopper is held against what all nodes know.
+Exit status 1 if a check fails. The first kill that finds something wrong is the
+last, and the directory is kept. Ctrl-C ends after the kill under way.
+
+--how stop stops nodes in good order instead, --how stall makes them stand still
+(SIGSTOP) for --stall-for.
+
+Without --dir the nodes' directories are in a temporary one, which goes after a
+good run unless --keep. What a node logs goes to a file beside its directory.`,
+		Example: `  doorbuster bench failover --kills 100
+  doorbuster bench failover --kills 20 --how stall --zone-ack require --json failover.json`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) (err error) {
+			if nodes < 3 || nodes > 7 {
+				return usageError{fmt.Errorf("--nodes %d: want 3 to 7", nodes)}
+			}
+			cfg.Progress = c.ErrOrStderr()
+			cfg.Nodes, cfg.Zones = twoRooms(nodes)
+			f := fleet{ids: cfg.Nodes, zones: cfg.Zones, zoneAck: cfg.ZoneAck, snapshotBytes: snapshotBytes}
+			cfg.StartNode, cfg.ApplyPlan, cfg.VerifyLog = f.start, applyPlanTo, f.verifyLog
+			if err := cfg.Validate(); err != nil {
+				return usageError{err}
+			}
+			at := dir
+			if at == "" {
+				if at, err = os.MkdirTemp("", "doorbuster-failover-"); err != nil {
+					return err
+				}
+				defer func() {
+					if keep || err != nil {
+						fmt.Fprintln(c.ErrOrStderr(), "kept:", at)
+						return
+					}
+					err = os.RemoveAll(at)
+				}()
+			}
+			if err := f.prepare(at); err != nil {
+				return err
+			}
+			report, err := bench.Failover(c.Context(), cfg)
+			if err != nil {
+				return fmt.Errorf("%w\nthe nodes' last words:\n%s", err, f.lastWords())
+			}
+			if jsonFile != "" {
+				b, err := report.JSON()
+				if err == nil {
+					err = writeFile(jsonFile, b)
+				}
+				if err != nil {
+					return fmt.Errorf("--json: %w", err)
+				}
+			}
+			if err := report.WriteTable(c.OutOrStdout()); err != nil {
+				return err
+			}
+			if !report.OK() {
+				return fmt.Errorf("the cluster broke its word: see the checks above; its nodes' directories and logs are in %s", at)
+			}
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.IntVar(&cfg.Kills, "kills", cfg.Kills, "how often a node is killed")
+	f.StringVar(&cfg.How, "how", cfg.How, "kill, stop or stall")
+	f.DurationVar(&cfg.StallFor, "stall-for", cfg.StallFor, "how long a stalled node stands still")
+	f.IntVar(&nodes, "nodes", nodes, "how many nodes, 3 to 7; the larger half of them in zone a, the others in b")
+	f.StringVar(&cfg.ZoneAck, "zone-ack", cfg.ZoneAck, "off, prefer or require")
+	f.Float64Var(&cfg.Rate, "rate", cfg.Rate, "new shoppers a second")
+	f.IntVar(&cfg.Connections, "connections", cfg.Connections, "requests under way at most")
+	f.Uint64Var(&cfg.Seed, "seed", 0, "what kill instants and choices derive from; 0 makes one")
+	f.DurationVar(&cfg.PayWithin, "pay-within", cfg.PayWithin, "time to pay of the listing whose units expire and sell again")
+	f.DurationVar(&cfg.CalmLeast, "calm-least", cfg.CalmLeast, "least time that all nodes are well before a kill")
+	f.DurationVar(&cfg.CalmMost, "calm-most", cfg.CalmMost, "longest such time")
+	f.DurationVar(&cfg.DownMost, "down-most", cfg.DownMost, "longest that a node stays down once the sale goes on")
+	f.DurationVar(&cfg.GrantWithin, "grant-within", cfg.GrantWithin, "longest that it may take until a unit is granted again")
+	f.DurationVar(&cfg.BackWithin, "back-within", cfg.BackWithin, "longest that a node may take to catch up")
+	f.Int64Var(&snapshotBytes, "snapshot-bytes", snapshotBytes, "bytes of log after which the nodes take snapshots: few, so that nodes come back by way of one")
+	f.StringVar(&dir, "dir", "", "`directory` for the nodes', kept; it must be new or empty; none makes a temporary one")
+	f.BoolVar(&keep, "keep", false, "keep the temporary directory after a good run too")
+	f.StringVar(&jsonFile, "json", "", "write the whole report to `FILE`")
+	return c
+}
+
+// twoRooms names n nodes, the larger half of them in zone a: a1, a2, b1.
+func twoRooms(n int) (ids, zones []string) {
+	for i := range n {
+		zone, number := "a", i+1
+		if most := (n + 1) / 2; i >= most {
+			zone, number = "b", i-most+1
+		}
+		ids, zones = append(ids, zone+strconv.Itoa(number)), append(zones, zone)
+	}
+	return ids, zones
+}
+
+// fleet is a cluster of victims.
+type fleet struct {
+	ids, zones    []string
+	zoneAck       string
+	snapshotBytes int64
+	victims       []*victim
+}
+
+// prepare finds addresses, and writes the nodes' configurations into dir.
+func (f *fleet) prepare(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if found, err := os.ReadDir(dir); err != nil {
+		return err
+	} else if len(found) > 0 {
+		return usageError{fmt.Errorf("--dir %s: it is not empty: there is %s", dir, found[0].Name())}
+	}
+	n := len(f.ids)
+	addrs, err := quietAddrs(3 * n)
+	if err != nil {
+		return err
+	}
+	var members strings.Builder
+	for i, id := range f.ids {
+		fmt.Fprintf(&members, "    - {id: %s, zone: %s, peer: %q}\n", id, f.zones[i], addrs[i])
+	}
+	for i, id := range f.ids {
+		v := &victim{data: filepath.Join(dir, id), config: filepath.Join(dir, id+".yaml"), http: addrs[n+i], admin: addrs[2*n+i]}
+		text := fmt.Sprintf("node: %s\nzone: %s\npeer: %s\nsnapshot_bytes: %d\ncluster:\n  id: failover\n  zone_ack: %s\n  nodes:\n%s",
+			id, f.zones[i], addrs[i], f.snapshotBytes, f.zoneAck, members.String())
+		err := errors.Join(os.WriteFile(v.config, []byte(text), 0o600), os.WriteFile(v.logFile(), nil, 0o600))
+		if err != nil {
+			return err
+		}
+		f.victims = append(f.victims, v)
+	}
+	return nil
+}
+
+func (f *fleet) start(ctx context.Context, n int) (bench.CrashNode, error) {
+	return f.victims[n].start(ctx, 0)
+}
+
+func (f *fleet) verifyLog(n int) (bench.LogReport, error) { return f.victims[n].verifyLog() }
+
+func (f *fleet) lastWords() string {
+	var b strings.Builder
+	for i, v := range f.victims {
+		fmt.Fprintf(&b, "--- %s\n%s\n", f.ids[i], v.lastWords())
+	}
+	return b.String()
+}
