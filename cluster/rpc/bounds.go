@@ -1,24 +1,19 @@
 package rpc
 
-import (
-	"math"
-	"time"
-
-	"doorbuster/engine"
-)
+import "time"
 
 // Bounds of what crosses, kept by both ends.
 const (
-	MaxBodyBytes    = 3 << 20 // of an operator's request, and of its answer
-	MaxPending      = 65_536  // grabs that wait on one peer, and the default of what a stream may have undecided
-	maxBatch        = 1024    // grabs, or answers, in a message
+	MaxBodyBytes    = 3 << 20        // of an operator's request, and of its answer
+	MaxPending      = 65_536         // grabs that wait on one peer, and the default of what a stream may have undecided
+	maxUnsent       = 2 * MaxPending // answers on a stream; a Peer never gets near
+	maxBatch        = 1024           // grabs, or answers, in a message
 	maxListingBytes = 256
 	maxNameBytes    = 256
 	maxMessageBytes = 4 << 20
 	maxReportBytes  = 3 << 20 // of changes and problems in an AskReply
 	maxFaultBytes   = 4 << 10
 	maxDetails      = 64 // of a pulse
-	maxBatchText    = maxBatch * (maxListingBytes + engine.MaxShopperBytes + engine.MaxKeyBytes)
 )
 
 // How long is too long.
@@ -34,13 +29,12 @@ const (
 	pulseSpacing    = 5 * time.Millisecond // of pulses that nobody asked for
 )
 
-// Wire numbers that fit.
+// What gRPC is to keep to, and numbers on the wire.
 const (
 	windowBytes     = 1 << 20
 	connWindowBytes = 4 << 20
-	maxStreams      = 1024
+	maxStreams      = 256 // single calls at a time, mostly; more wait for their turn
 	maxHeaderBytes  = 16 << 10
 	lengthBits      = 10 // of one of the three lengths of a grab
 	lengthMask      = 1<<lengthBits - 1
-	maxCode         = math.MaxUint8
 )

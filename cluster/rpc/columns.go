@@ -128,16 +128,17 @@ func emptyAnswers(m *peerpb.AnswerBatch) {
 	m.WithMore, m.Counts, m.Limits, m.Starts, m.Deadlines = m.WithMore[:0], m.Counts[:0], m.Limits[:0], m.Starts[:0], m.Deadlines[:0]
 }
 
-// readAnswers calls take with each answer and failure of a batch; nothing is
-// taken of one that is malformed. It stops at take's first error.
+// readAnswers calls take with each answer and failure of a batch, which take does
+// not keep; nothing is taken of one that is malformed. It stops at take's first error.
 func readAnswers(m *peerpb.AnswerBatch, take func(*decided) error) error {
 	if err := checkAnswers(m); err != nil {
 		return err
 	}
 	order, more := 0, 0
+	var d decided // one for all, for it goes to the heap
 	for i, id := range m.Ids {
 		kind := m.Kinds[i]
-		d := decided{id: id}
+		d = decided{id: id}
 		a := &d.answer
 		a.Code, a.Reason, a.State = engine.Code(kind), engine.Reason(kind>>8), engine.OrderState(kind>>16)
 		a.Session = engine.SessionHandle(m.Sessions[i])
@@ -157,7 +158,7 @@ func readAnswers(m *peerpb.AnswerBatch, take func(*decided) error) error {
 		}
 	}
 	for _, f := range m.Failures {
-		d := decided{id: f.GetId(), err: errorOf(f.GetFault())}
+		d = decided{id: f.GetId(), err: errorOf(f.GetFault())}
 		if err := take(&d); err != nil {
 			return err
 		}

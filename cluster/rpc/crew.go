@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// crewIdle is how long a worker stays without work.
-const crewIdle = 10 * time.Second
+// crewTick is half of how long a worker stays without work, roughly.
+const crewTick = 5 * time.Second
 
 // crew lends goroutines whose stacks have grown already: a handler's call is
 // deep, and growing a fresh stack for each grab costs more than waking a worker.
@@ -14,6 +14,7 @@ const crewIdle = 10 * time.Second
 type crew struct {
 	mu   sync.Mutex
 	idle []*worker // the longest idle first
+	tick uint32    // counts; a clock that costs nothing to read
 	done chan struct{}
 	over sync.Once
 }
@@ -26,7 +27,7 @@ type job struct {
 
 type worker struct {
 	jobs  chan job // one place; closed to end it
-	since time.Time
+	since uint32   // the tick when it became idle
 }
 
 func newCrew() *crew {
@@ -65,8 +66,8 @@ func (c *crew) do(stream *grabStream, grabs []forwarded) {
 func (c *crew) work(w *worker) {
 	for j := range w.jobs {
 		j.stream.decide(j.grab)
-		w.since = time.Now()
 		c.mu.Lock()
+		w.since = c.tick
 		c.idle = append(c.idle, w)
 		c.mu.Unlock()
 	}
@@ -74,7 +75,7 @@ func (c *crew) work(w *worker) {
 
 // thin ends workers that have been idle for long, and all once dismissed.
 func (c *crew) thin() {
-	tick := time.NewTicker(crewIdle / 2)
+	tick := time.NewTicker(crewTick)
 	defer tick.Stop()
 	for dismissed := false; ; {
 		select {
@@ -83,8 +84,9 @@ func (c *crew) thin() {
 			dismissed = true
 		}
 		c.mu.Lock()
+		c.tick++
 		n := 0
-		for n < len(c.idle) && (dismissed || time.Since(c.idle[n].since) > crewIdle) {
+		for n < len(c.idle) && (dismissed || c.tick-c.idle[n].since > 2) {
 			close(c.idle[n].jobs)
 			n++
 		}

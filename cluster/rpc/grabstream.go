@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"doorbuster/cluster/rpc/peerpb"
@@ -22,8 +24,16 @@ func (s *Server) Grabs(stream grpc.BidiStreamingServer[peerpb.GrabBatch, peerpb.
 		return err
 	}
 	g := &grabStream{server: s, wake: make(chan struct{}, 1)}
-	go g.receive(stream)
-	return g.send(stream)
+	// Neither runs on this goroutine: each may be blocked while the other ends
+	// the stream, and returning is what frees it.
+	ended := make(chan error, 2)
+	go func() {
+		if err := g.receive(stream); err != nil {
+			ended <- err
+		}
+	}()
+	go func() { ended <- g.send(stream) }()
+	return <-ended
 }
 
 // grabStream is the serving end of a stream of grabs.
@@ -33,10 +43,10 @@ type grabStream struct {
 
 	mu        sync.Mutex
 	done      []decided
-	undecided int   // taken in and not yet in done
-	unsent    int   // taken in and not yet answered
-	probed    bool  // an answer is due even if there is nothing to tell
-	ended     error // nothing more comes in; io.EOF when the peer said so
+	undecided int  // taken in and not yet in done
+	unsent    int  // taken in and not yet answered
+	probed    bool // an answer is due even if there is nothing to tell
+	complete  bool // the peer has sent its last
 }
 
 // errCrowded answers a grab that was not even begun. The outcome is called
@@ -46,28 +56,44 @@ var errCrowded = fmt.Errorf("%w: too many grabs at once", engine.ErrOutcomeUnkno
 // errFailed answers a grab during which the handler panicked.
 var errFailed = fmt.Errorf("%w: the node failed while deciding", engine.ErrOutcomeUnknown)
 
-func (g *grabStream) receive(stream grpc.BidiStreamingServer[peerpb.GrabBatch, peerpb.AnswerBatch]) {
+// receive takes grabs in until the peer has sent its last (nil), or the stream breaks.
+func (g *grabStream) receive(stream grpc.BidiStreamingServer[peerpb.GrabBatch, peerpb.AnswerBatch]) error {
 	for {
 		// Grabs lie in the batch that they came in, so each batch is a new one.
 		m := new(peerpb.GrabBatch)
-		if err := stream.RecvMsg(m); err != nil {
-			g.end(err)
-			return
+		switch err := stream.RecvMsg(m); {
+		case errors.Is(err, io.EOF):
+			g.mu.Lock()
+			g.complete = true
+			g.mu.Unlock()
+			g.signal()
+			return nil
+		case status.Code(err) == codes.ResourceExhausted: // a message over the limit
+			return g.server.refuse("Grabs", err)
+		case err != nil:
+			return err
 		}
 		grabs, err := readGrabs(m)
-		if err != nil {
-			g.end(g.server.refuse("Grabs", err))
-			return
+		n := 0
+		if err == nil {
+			n, err = g.admit(grabs)
 		}
-		g.server.crew.do(g, grabs[:g.admit(grabs)])
+		if err != nil {
+			return g.server.refuse("Grabs", err)
+		}
+		g.server.crew.do(g, grabs[:n])
 	}
 }
 
-// admit takes in as many as may be undecided at a time, and answers the rest.
-func (g *grabStream) admit(grabs []forwarded) int {
+// admit takes in as many as may be undecided at a time, and answers the rest. An
+// error is for a peer that sends grabs and does not read the answers.
+func (g *grabStream) admit(grabs []forwarded) (n int, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	n := min(len(grabs), max(0, g.server.most-g.undecided))
+	if g.unsent > maxUnsent {
+		return 0, fmt.Errorf("more grabs, with %d answers not read; at most %d may wait", g.unsent, MaxPending)
+	}
+	n = min(len(grabs), max(0, g.server.most-g.undecided))
 	g.undecided += n
 	g.unsent += len(grabs)
 	for i := n; i < len(grabs); i++ {
@@ -77,7 +103,7 @@ func (g *grabStream) admit(grabs []forwarded) int {
 	if n < len(grabs) || g.probed {
 		g.signal()
 	}
-	return n
+	return n, nil
 }
 
 func (g *grabStream) signal() {
@@ -85,13 +111,6 @@ func (g *grabStream) signal() {
 	case g.wake <- struct{}{}:
 	default:
 	}
-}
-
-func (g *grabStream) end(err error) {
-	g.mu.Lock()
-	g.ended = err
-	g.mu.Unlock()
-	g.signal()
 }
 
 // decide runs on a worker of the crew.
@@ -116,8 +135,10 @@ func (g *grabStream) decide(f *forwarded) {
 	}
 }
 
-// send sends what has been decided until the stream ends; the error is the stream's.
-func (g *grabStream) send(stream grpc.BidiStreamingServer[peerpb.GrabBatch, peerpb.AnswerBatch]) error {
+// send sends what has been decided, until the peer has sent its last and has been
+// answered all (nil), or the stream breaks.
+func (g *grabStream) send(stream grpc.BidiStreamingServer[peerpb.GrabBatch, peerpb.AnswerBatch]) (err error) {
+	defer g.server.recovered("Grabs", &err)
 	var batch []decided
 	m := new(peerpb.AnswerBatch)
 	closing := g.server.closing
@@ -136,16 +157,13 @@ func (g *grabStream) send(stream grpc.BidiStreamingServer[peerpb.GrabBatch, peer
 		runtime.Gosched()
 		g.mu.Lock()
 		batch, g.done = g.done, batch[:0]
-		probed, ended := g.probed, g.ended
+		probed := g.probed
 		g.probed = false
 		g.mu.Unlock()
 		if len(batch) > 0 || probed {
 			if err := g.answer(stream, m, batch); err != nil {
 				return err
 			}
-		}
-		if ended != nil && !errors.Is(ended, io.EOF) {
-			return ended
 		}
 		if g.settled(len(batch)) {
 			return nil
@@ -160,7 +178,7 @@ func (g *grabStream) settled(n int) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.unsent -= n
-	return g.ended != nil && g.unsent == 0
+	return g.complete && g.unsent == 0
 }
 
 // answer sends a batch in as many messages as it takes; an empty one in one.

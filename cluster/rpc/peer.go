@@ -120,7 +120,11 @@ func (r *Peer) call(ctx context.Context, ask func(ctx context.Context, via grpc.
 	var via peer.Peer
 	fault, err := ask(ctx, grpc.Peer(&via))
 	if err == nil {
-		return errorOf(fault)
+		err := errorOf(fault)
+		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+			return errLost(err) // the handler gave up, who knows where
+		}
+		return err
 	}
 	s := status.Convert(err)
 	why := errors.New(s.Message())
