@@ -167,7 +167,7 @@ func (d *directory) read(version []byte, want dirVersion) error {
 	case v.Node != want.Node:
 		return fmt.Errorf("it belongs to node %q, this is node %q", v.Node, want.Node)
 	case v.Cluster == "" && want.Cluster != "":
-		return fmt.Errorf("it belongs to a node without a cluster, this one is of cluster %q; start the cluster with new directories, and bring a backup of this one into it with 'doorbuster cluster restore'", want.Cluster)
+		return fmt.Errorf("it belongs to a node without a cluster, this one is of cluster %q; start the cluster with new directories, and bring a backup of this one into it with 'doorbuster restore'", want.Cluster)
 	case v.Cluster != want.Cluster:
 		return fmt.Errorf("it belongs to a node of cluster %q; this one's configuration says %q", v.Cluster, want.Cluster)
 	case v.Superseded > 0:

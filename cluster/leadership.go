@@ -123,6 +123,7 @@ func (n *Node) keepLeadership() {
 		case <-tick.C:
 		}
 		now := time.Now()
+		n.renewLease() // the only voter hears from nobody
 		n.watchZones(now)
 		n.watchOrphaned(now)
 		if looks%4 != 0 {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -188,6 +189,9 @@ func (n *Node) clockOffset(id string) (offset time.Duration, known bool) {
 }
 
 func (n *Node) pulseOf(id string) (p rpc.Pulse, heard bool) {
+	if n.net == nil {
+		return p, false
+	}
 	n.net.mu.Lock()
 	defer n.net.mu.Unlock()
 	if f := n.net.follows[id]; f != nil && !f.heard.IsZero() {
@@ -208,7 +212,7 @@ func (n *Node) identity() peer.Hello {
 func (n *Node) admit(other peer.Hello) error {
 	roster := n.fsm.roster.Load()
 	if roster != nil && roster.member(other.Node) == nil {
-		return &peer.Refusal{Code: "other", Detail: fmt.Sprintf("node %q is not of this cluster; take it in with 'doorbuster cluster join --id %s …' on one that is", other.Node, other.Node)}
+		return &peer.Refusal{Code: "other", Detail: fmt.Sprintf("node %q is not of this cluster; take it in with 'doorbuster cluster join --id %s' on one that is", other.Node, other.Node)}
 	}
 	v := n.dir.version()
 	switch met := v.Peers[other.Node]; {
@@ -341,7 +345,12 @@ func (h handler) Advanced(after engine.LogIndex) <-chan struct{} { return h.n.ap
 func (h handler) Pulse() rpc.Pulse {
 	n := h.n
 	s := n.Status()
-	return rpc.Pulse{
+	var detail map[string]string
+	if s.Role == "leader" { // who asks another node for the state of things sees it, too
+		state, index := n.zoneState()
+		detail = map[string]string{detailZone: string(state), detailZoneIndex: strconv.FormatUint(uint64(index), 10)}
+	}
+	return rpc.Pulse{Detail: detail,
 		Node: s.NodeID, Zone: s.Zone, Role: s.Role, Version: n.cfg.Version, Leader: s.Leader, Leads: n.leased(), Term: s.Term,
 		Applied: s.AppliedIndex, Commit: engine.LogIndex(n.raft.CommitIndex()), Last: s.LastIndex, First: s.FirstIndex,
 		Wall: n.cfg.Wall(), Rules: engine.RulesVersion, WALBytes: s.WALBytes, Generation: n.dir.version().Generation,
@@ -351,6 +360,12 @@ func (h handler) Pulse() rpc.Pulse {
 func (h handler) Operate(ctx context.Context, name string, body []byte) ([]byte, error) {
 	return h.n.operate(ctx, name, body)
 }
+
+// What a leader tells in its pulse for status pages.
+const (
+	detailZone      = "zone_state"
+	detailZoneIndex = "zone_index"
+)
 
 // Names of operations.
 const (

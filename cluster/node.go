@@ -384,6 +384,7 @@ func (n *Node) openEpoch() error {
 	n.fresh.end() // what it knew as a follower says nothing about whether it leads
 	n.leader.EpochOpened(epoch, effects.Time)
 	n.epoch.Store(uint64(epoch)) // ready, once the leader is
+	n.renewLease()
 	return nil
 }
 

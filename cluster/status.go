@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -96,6 +97,16 @@ func (n *Node) ClusterStatus() ClusterStatus {
 	roster := n.Roster()
 	s.ZoneAck, s.Preferred = roster.ZoneAck, roster.Preferred
 	s.ZoneState, s.ZoneIndex = n.zoneState()
+	if p, heard := n.pulseOf(s.Leader); heard && s.ZoneState == ZoneStateOther {
+		if state := ZoneState(p.Detail[detailZone]); slices.Contains(ZoneStates(), state) {
+			s.ZoneState = state
+		}
+		if index, err := strconv.ParseUint(p.Detail[detailZoneIndex], 10, 64); err == nil {
+			s.ZoneIndex = engine.LogIndex(index)
+		}
+		s.Epoch = engine.Epoch(0)
+		n.View(func(state *engine.State) { s.Epoch, _, _ = state.Epoch() })
+	}
 	configuration := n.voters.Load().configuration
 	for _, m := range roster.Members {
 		x := NodeStatus{Member: m}

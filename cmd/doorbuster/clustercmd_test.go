@@ -88,8 +88,8 @@ func clusterSays(t *testing.T, stdin string, args ...string) (stdout string, err
 	return out.String(), err
 }
 
-// twoRooms is three nodes in two zones, with something to see to.
-func twoRooms() *httpapi.ClusterStatus {
+// twoRoomStatus is three nodes in two zones, with something to see to.
+func twoRoomStatus() *httpapi.ClusterStatus {
 	return &httpapi.ClusterStatus{Cluster: "shop", Generation: 2, Leader: "a1", Term: 7, Epoch: 41, Hash: "c0ffee", RulesVersion: 1,
 		ZoneAck: httpapi.ZoneAckStatus{Mode: httpapi.ZoneAckPrefer, State: httpapi.ZoneAckDegraded, ZoneIndex: 4700},
 		Alarms:  []string{"Zone ack is degraded.", "Node b1 can't be reached: \x1b[2J."},
@@ -112,7 +112,7 @@ func encoded(t *testing.T, v any) string {
 }
 
 func TestClusterStatus(t *testing.T) {
-	node := newClusterNode(t, map[string]string{"GET /admin/v1/cluster": encoded(t, twoRooms())})
+	node := newClusterNode(t, map[string]string{"GET /admin/v1/cluster": encoded(t, twoRoomStatus())})
 	out, err := clusterSays(t, "", "status", "--admin", node.URL)
 	if err != nil {
 		t.Fatal(err)
@@ -186,7 +186,7 @@ func (s *signalling) await(t *testing.T, done <-chan error) {
 }
 
 func TestClusterStatusWatches(t *testing.T) {
-	node := newClusterNode(t, map[string]string{"GET /admin/v1/cluster": encoded(t, twoRooms())})
+	node := newClusterNode(t, map[string]string{"GET /admin/v1/cluster": encoded(t, twoRoomStatus())})
 	ctx, interrupt := context.WithCancel(t.Context())
 	out := &signalling{pieces: make(chan struct{}, 100)}
 	done := make(chan error, 1)

@@ -14,15 +14,15 @@ func newRestoreCommand() *cobra.Command {
 		Use:   "restore",
 		Short: "Begin a node's new data directory with a backup",
 		Long: `Make the data directory of a node that is to begin with the state of a backup
-(see 'doorbuster cluster backup'). The node must be stopped, and its directory
+(see 'doorbuster backup'). The node must be stopped, and its directory
 new. A new cluster is restored on each of the nodes in its cluster.nodes, from
 the same file, before any of them is started; then they are started as ever.
 
 The backup may be of another cluster, or of a node that was alone. Orders,
 stock and limits are as they were at its log index; what was told after that is
 not in it.`,
-		Example: `  doorbuster cluster restore --from shop.backup --config a1.yaml
-  doorbuster cluster restore --from shop.backup --dev --data /tmp/shop`,
+		Example: `  doorbuster restore --from shop.backup --config a1.yaml
+  doorbuster restore --from shop.backup --dev --data /tmp/shop`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if from == "" {

@@ -78,7 +78,7 @@ Try it:
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpCommand(newHelpCommand(root))
-	root.AddCommand(newServeCommand(), newApplyCommand(), newWholeClusterCommand(), newBenchCommand(), newWALCommand(), newTokenCommand(), newVersionCommand())
+	root.AddCommand(newServeCommand(), newApplyCommand(), newWholeClusterCommand(), newBenchCommand(), newWALCommand(), newTokenCommand(), newClusterBackupCommand(), newRestoreCommand(), newVersionCommand())
 	return root
 }
 
@@ -107,10 +107,6 @@ func newHelpCommand(root *cobra.Command) *cobra.Command {
 // newWholeClusterCommand is what operators and installers do to a cluster.
 func newWholeClusterCommand() *cobra.Command {
 	c := newClusterCommand()
-	for _, more := range []*cobra.Command{newCertsCommand(), newRestoreCommand()} {
-		if found, _, err := c.Find([]string{more.Name()}); err != nil || found == c {
-			c.AddCommand(more)
-		}
-	}
+	c.AddCommand(newRestoreCommand())
 	return c
 }

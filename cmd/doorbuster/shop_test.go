@@ -87,7 +87,7 @@ func (s *shop) start(c *exec.Cmd) {
 		exit <- c.ProcessState.ExitCode()
 	}()
 	s.t.Cleanup(func() {
-		if s.exit != nil {
+		if s.exit != nil && s.child == c {
 			c.Process.Kill()
 			<-exit
 		}
