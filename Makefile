@@ -7,9 +7,10 @@ FUZZ_TIME ?= 30s
 # The commit is stamped into the build where git can tell it.
 STAMP := $(shell git status --porcelain >/dev/null 2>&1 && echo -buildvcs=auto)
 ROUNDS ?= 50
+KILLS ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race invariants lint fuzz sim crash bench demo clean FORCE
+.PHONY: help build test race invariants lint fuzz sim crash failover bench demo cluster-demo clean FORCE
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -48,12 +49,18 @@ sim: ## the model-based and crashable-disk tests, for minutes instead of seconds
 crash: build ## ROUNDS (50) rounds of load, kill -9, restart, and a look at what was told
 	$(BIN) bench crash --rounds $(ROUNDS)
 
+failover: build ## KILLS (100) times kill -9 of a leader of three nodes under load, and a look at what was told
+	$(BIN) bench failover --kills $(KILLS)
+
 bench: build ## the figures: HTTP against a bare handler, and decisions without HTTP; kept in bench/results
 	$(BIN) bench http --rounds 5
 	$(BIN) bench decide
 
 demo: build ## the fan day: 200,000 fans at 10,000 a second, and a verdict
 	examples/demo.sh
+
+cluster-demo: build ## three nodes in two zones: a rush against a follower, the leader killed in the middle, and a verdict
+	examples/cluster-demo.sh
 
 clean: ## remove what was built
 	rm -rf bin

@@ -154,6 +154,13 @@ type RushConfig struct {
 	// 30 s.
 	Settle time.Duration `json:"settle_ns"`
 
+	// Strike, if not nil, puts one of the nodes out of action, StrikeAfter the
+	// start of the rush; it returns once that is done. The report says how long it
+	// took until a unit was granted to a shopper who came after that. The node must
+	// not be the only one in Addrs, nor in Admin.
+	Strike      func() error  `json:"-"`
+	StrikeAfter time.Duration `json:"strike_after_ns"`
+
 	// Progress is where progress goes; nil for none. On a terminal it is a bar,
 	// else a line every two seconds.
 	Progress io.Writer `json:"-"`
@@ -272,6 +279,7 @@ func (c *RushConfig) Validate() error {
 	span("poll every", c.PollEvery, time.Millisecond)
 	span("poll for", c.PollFor, 0)
 	span("settle", c.Settle, 0)
+	span("strike after", c.StrikeAfter, 0)
 	return errors.Join(all...)
 }
 

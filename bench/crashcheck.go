@@ -144,7 +144,7 @@ func (v *inquest) settleLost() (lost, yes int64) {
 			if a.order != nil {
 				payBy = r.runTime(a.order.PayBy)
 			}
-			if r.witness.hear(ask{q.shopper, q.listing, q.click, sent, r.now(), polled}, a, payBy) != nil {
+			if r.witness.hear(ask{q.shopper, q.listing, q.click, sent, r.now(), polled, c.addr()}, a, payBy) != nil {
 				r.tally.granted.Add(1)
 			}
 			return a, false

@@ -79,6 +79,13 @@ func (w *grantWatch) urgent(addr string) bool {
 	return w.armed && !heard
 }
 
+// gap gives the window's longest gap between two grants, so far.
+func (w *grantWatch) gap() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.windowGap
+}
+
 // disarm ends the window and gives its longest gap between two grants.
 func (w *grantWatch) disarm() time.Duration {
 	w.mu.Lock()

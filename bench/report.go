@@ -51,6 +51,7 @@ type RushReport struct {
 	CancelRefused int64           `json:"cancel_refused"` // cancellations answered 4xx
 	PayUnanswered int64           `json:"pay_unanswered"` // payments never confirmed nor refused
 	Lag           Lag             `json:"generator_lag"`  // of the open loop
+	Strike        *StrikeReport   `json:"strike,omitempty"`
 	ClockAheadNS  int64           `json:"clock_ahead_ns"` // the shop's wall clock less ours
 	Listings      []ListingReport `json:"listings"`
 	Verdict       Verdict         `json:"verdict"`
@@ -198,6 +199,10 @@ func (r *RushReport) WriteTable(out io.Writer) error {
 	}
 	if r.Lag.Behind {
 		p("the generator fell behind: the rate was more than %d connections could carry; latencies contain the lag\n", r.Config.Connections)
+	}
+	if s := r.Strike; s != nil {
+		p("\n")
+		s.write(p)
 	}
 	p("\n")
 	p("THROUGHPUT\t%.0f arrivals/s for %.2f s; %.0f grabs/s over the whole %.2f s\n",

@@ -58,7 +58,9 @@ func rush(ctx context.Context, cfg RushConfig, inProcess bool) (*RushReport, err
 
 	report := newRushReport(&cfg, inProcess)
 	report.Started = r.started
+	struck := r.strikeInTime(ctx)
 	r.send(ctx)
+	report.Strike = struck()
 	report.Interrupted = ctx.Err() != nil
 
 	r.fill(report)
@@ -236,7 +238,7 @@ func (w *worker) grab(t task) {
 	if t.first {
 		w.tally.arrived(sent)
 	}
-	w.conclude(t, ask{t.shopper, t.listing, t.click, sent, heard, false}, a)
+	w.conclude(t, ask{t.shopper, t.listing, t.click, sent, heard, false, w.conn.addr()}, a)
 }
 
 // conclude acts on the answer to an ask, final or not.
@@ -306,7 +308,7 @@ func (w *worker) poll(t task) {
 			return
 		}
 	}
-	w.conclude(t, ask{t.shopper, t.listing, t.click, t.sentAt, w.now(), true}, a)
+	w.conclude(t, ask{t.shopper, t.listing, t.click, t.sentAt, w.now(), true, w.conn.addr()}, a)
 }
 
 // triesFor bounds how often a callback or a cancellation is sent again while

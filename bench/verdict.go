@@ -278,7 +278,7 @@ func (v *inquest) askOpen() {
 		if a.order != nil {
 			payBy = r.runTime(a.order.PayBy)
 		}
-		r.witness.hear(ask{q.shopper, q.listing, q.click, sent, r.now(), true}, a, payBy)
+		r.witness.hear(ask{q.shopper, q.listing, q.click, sent, r.now(), true, c.addr()}, a, payBy)
 	})
 }
 

@@ -22,6 +22,7 @@ type told struct {
 	amount   int64
 	currency string
 	heardAt  time.Duration
+	heardBy  string // the address that told of it first
 	payBy    time.Duration
 
 	// What was sent before payBy and confirmed after it may have been done by a
@@ -69,7 +70,8 @@ type ask struct {
 	click   click
 	sentAt  time.Duration
 	heardAt time.Duration
-	polled  bool // heard in answer to a question about the grab, not to the grab
+	polled  bool   // heard in answer to a question about the grab, not to the grab
+	by      string // the address that answered
 }
 
 // story is all that matters of one shopper. Shoppers who were only refused
@@ -132,7 +134,7 @@ func (w *witness) hear(q ask, a answer, payBy time.Duration) (news *told) {
 		shopper: q.shopper, listing: q.listing, click: q.click,
 		orderNo: a.order.OrderNo, quantity: a.order.Quantity,
 		amount: a.order.Amount, currency: a.order.Currency,
-		heardAt: q.heardAt, payBy: payBy,
+		heardAt: q.heardAt, heardBy: q.by, payBy: payBy,
 	}
 	if a.code != codeGranted {
 		// Told of an order in passing, before the grab's own answer came:
@@ -195,15 +197,26 @@ func (w *witness) compare(st *story, q ask, a answer) {
 		names := a.order != nil && a.order.OrderNo == o.orderNo
 		switch {
 		case sameKey && !names && a.code != codeGranted:
-			w.sins.add(checkOneAnswer, fmt.Sprintf("%s heard %s for the key that had got him order %s",
-				w.cfg.shopper(q.shopper), a.code, o.orderNo))
+			w.sins.add(checkOneAnswer, fmt.Sprintf("%s heard %s for the key that had got him order %s%s",
+				w.cfg.shopper(q.shopper), a.code, o.orderNo, circumstances(q, o)))
 		case !sameKey && !q.polled && o.listing == q.listing && w.cfg.LimitPerSession > 0 &&
 			o.quantity+w.cfg.Quantity > w.cfg.LimitPerSession &&
 			(a.code == codeSoldOut || a.code == codeMissed):
-			w.sins.add(checkOneAnswer, fmt.Sprintf("%s heard %s while holding order %s",
-				w.cfg.shopper(q.shopper), a.code, o.orderNo))
+			w.sins.add(checkOneAnswer, fmt.Sprintf("%s heard %s while holding order %s%s",
+				w.cfg.shopper(q.shopper), a.code, o.orderNo, circumstances(q, o)))
 		}
 	}
+}
+
+// circumstances say when and where the yes and the no were heard.
+func circumstances(q ask, o *told) string {
+	how := "asked"
+	if q.polled {
+		how = "first asked"
+	}
+	return fmt.Sprintf(" (the yes from %s at %v of the run; %s %v later, heard %v after that, from %s)",
+		o.heardBy, o.heardAt.Round(time.Microsecond), how, (q.sentAt - o.heardAt).Round(time.Microsecond),
+		(q.heardAt - q.sentAt).Round(time.Microsecond), q.by)
 }
 
 // checkLimit looks for more live units than a session allows its shopper.

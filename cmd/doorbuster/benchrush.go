@@ -23,6 +23,7 @@ func newRushCommand() *cobra.Command {
 	var jsonFile, progress, tokenFile, shopperKeyFile, planFile string
 	var stock int64
 	var payWithin time.Duration
+	var killPID int
 	c := &cobra.Command{
 		Use:   "rush --listing SESSION/SKU [--addr HOST:PORT --admin HOST:PORT]",
 		Short: "Send many shoppers at once, and check every answer",
@@ -71,6 +72,12 @@ the listings given and --stock units of each (or a --plan of yours).`,
 					}
 				}
 				return startTemporaryNode(ctx, text)
+			}
+			if killPID != 0 {
+				if killPID < 2 || len(cfg.Addrs) == 0 {
+					return usageError{fmt.Errorf("--kill-pid %d: want the process id of a node, and --addr of another one", killPID)}
+				}
+				cfg.Strike = func() error { return killProcess(killPID) }
 			}
 			if err := cfg.Validate(); err != nil {
 				return usageError{err}
@@ -121,6 +128,8 @@ the listings given and --stock units of each (or a --plan of yours).`,
 	f.DurationVar(&cfg.PollEvery, "poll-every", cfg.PollEvery, "how often to ask about a grab that is processing")
 	f.DurationVar(&cfg.PollFor, "poll-for", cfg.PollFor, "how long")
 	f.DurationVar(&cfg.Settle, "settle", cfg.Settle, "longest that the verdict waits for the shop to stand still")
+	f.IntVar(&killPID, "kill-pid", 0, "`process` of a node to kill (SIGKILL) in the middle of the rush, to time the next grant of the others")
+	f.DurationVar(&cfg.StrikeAfter, "kill-after", 5*time.Second, "when to kill it, from the start of the rush")
 	f.StringVar(&jsonFile, "json", "", "write the whole report to `FILE`")
 	f.StringVar(&progress, "progress", "auto", "auto, bar or none")
 	f.StringVar(&tokenFile, "token-file", "", "`file` with the operators' token (or DOORBUSTER_TOKEN)")
@@ -152,6 +161,15 @@ func shopperTokens(keyFile string) (func(string) string, error) {
 		made.Store(shopper, t)
 		return t
 	}, nil
+}
+
+// killProcess ends a process at once.
+func killProcess(pid int) error {
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return err
+	}
+	return p.Kill()
 }
 
 // rushPlan lists what the rush comes for, in sessions that are open at once.
