@@ -306,8 +306,10 @@ func (n *Node) Transfer(ctx context.Context, to string) (leader string, err erro
 		return "", err
 	}
 	for {
-		if _, id := n.raft.LeaderWithID(); id != "" && (string(id) != n.cfg.NodeID || n.epoch.Load() != 0) {
-			return string(id), nil
+		if _, id := n.raft.LeaderWithID(); id != "" {
+			if p, _ := n.pulseOf(string(id)); p.Leads || string(id) == n.cfg.NodeID && n.epoch.Load() != 0 {
+				return string(id), nil
+			}
 		}
 		select {
 		case <-ctx.Done():

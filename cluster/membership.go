@@ -268,7 +268,7 @@ func (n *Node) Remove(ctx context.Context, operator, id string) error {
 	case alive < voters/2+1:
 		return refuse("of the %d voters that would be left only %d answer: there would be no quorum. Bring the others back first, or promote the room that survives", voters, alive)
 	case roster.ZoneAck == ZoneAckRequire && len(zones) < 2 && n.voters.Load().zones > 1:
-		return refuse("%q is the last voter of another zone, and zone ack is require; 'doorbuster cluster zone-ack prefer' first", id)
+		return refuse("%q is the last voter of another zone, and zone ack is require; 'doorbuster cluster zone-ack --mode prefer' first", id)
 	}
 	if id == n.cfg.NodeID {
 		return refuse("%q leads; 'doorbuster cluster transfer' first", id)

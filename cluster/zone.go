@@ -165,7 +165,7 @@ func (n *Node) setZone(degraded, blocked bool) {
 	}
 	if was := a.blocked.Swap(blocked); was != blocked {
 		if blocked {
-			n.logger.Error("ALARM: no voter of another zone answers, and zone ack is require: nothing is granted until one does, or until 'doorbuster cluster zone-ack prefer'", "zone", n.cfg.Zone)
+			n.logger.Error("ALARM: no voter of another zone answers, and zone ack is require: nothing is granted until one does, or until 'doorbuster cluster zone-ack --mode prefer'", "zone", n.cfg.Zone)
 		} else {
 			n.logger.Warn("grants are acknowledged again")
 		}

@@ -195,6 +195,7 @@ func TestJoinAndRemove(t *testing.T) {
 	if status, out, errs := runTool(t, "", "cluster", "snapshot", "--admin", leader.admin); status != 0 {
 		t.Fatal(out, errs)
 	}
+	through := f.follower()
 	c1 := f.add("c1:c")
 	c1.launch()
 	for _, m := range []struct {
@@ -208,7 +209,7 @@ func TestJoinAndRemove(t *testing.T) {
 			t.Errorf("%v: %d %s%s", m.args, status, out, errs)
 		}
 	}
-	if status, out, errs := runTool(t, "", "cluster", "join", "--id", "c1", "--zone", "c", "--peer", c1.ports[2], "--admin", f.follower().admin); status != 0 {
+	if status, out, errs := runTool(t, "", "cluster", "join", "--id", "c1", "--zone", "c", "--peer", c1.ports[2], "--admin", through.admin); status != 0 {
 		t.Fatal(out, errs)
 	}
 	c1.awaitUp()
@@ -229,7 +230,7 @@ func TestJoinAndRemove(t *testing.T) {
 	if gone == c1 {
 		gone = f.others(leader)[1]
 	}
-	if status, out, errs := runTool(t, "", "cluster", "remove", "--node", gone.id, "--yes", "--admin", leader.admin); status != 0 {
+	if status, out, errs := runTool(t, "", "cluster", "remove", "--node", gone.id, "--admin", leader.admin); status != 0 {
 		t.Fatal(out, errs)
 	}
 	gone.kill()
@@ -250,7 +251,7 @@ func TestRemoveKeepsTheQuorum(t *testing.T) {
 	down, other := f.others(leader)[0], f.others(leader)[1]
 	down.kill()
 	f.eventually(func() bool {
-		status, out, errs := runTool(t, "", "cluster", "remove", "--node", other.id, "--yes", "--admin", leader.admin)
+		status, out, errs := runTool(t, "", "cluster", "remove", "--node", other.id, "--admin", leader.admin)
 		return status == 1 && strings.Contains(out+errs, "quorum")
 	}, "the last healthy voter may go")
 }
@@ -324,7 +325,7 @@ func TestRequireGrantsNothingAlone(t *testing.T) {
 	if v := leader.metric("doorbuster_zone_ack_blocked"); v != "1" {
 		t.Errorf("metric: %q", v)
 	}
-	if status, out, errs := runTool(t, "", "cluster", "zone-ack", "prefer", "--admin", leader.admin); status != 0 {
+	if status, out, errs := runTool(t, "", "cluster", "zone-ack", "--mode", "prefer", "--admin", leader.admin); status != 0 {
 		t.Fatal(out, errs)
 	}
 	leader.eventuallyGrants("bob", "day/sku-1")
