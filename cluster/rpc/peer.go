@@ -128,9 +128,12 @@ func (r *Peer) call(ctx context.Context, ask func(ctx context.Context, via grpc.
 	}
 	s := status.Convert(err)
 	why := errors.New(s.Message())
+	_, limited := ctx.Deadline()
 	switch {
 	case ctx.Err() != nil:
 		why = ctx.Err()
+	case limited && r.ctx.Err() == nil && (s.Code() == codes.Canceled || s.Code() == codes.DeadlineExceeded):
+		why = context.DeadlineExceeded // the other end keeps the same deadline, and was first to notice
 	case s.Code() == codes.InvalidArgument, s.Code() == codes.Unimplemented:
 		return fmt.Errorf("node %s refused the request: %s", r.addr, s.Message())
 	}
