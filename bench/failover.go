@@ -76,6 +76,10 @@ type FailoverConfig struct {
 	// and for the nodes to agree. Default 30 s.
 	Settle time.Duration `json:"settle_ns"`
 
+	// GoOn goes on after a kill that found something wrong, as long as the cluster
+	// does. Default false.
+	GoOn bool `json:"go_on"`
+
 	// Progress is where a line a kill goes; nil for none.
 	Progress io.Writer `json:"-"`
 }

@@ -38,6 +38,7 @@ func failoverChecks() [][2]string {
 func (t *failoverTest) check(ctx context.Context) {
 	t.tell("the crowd has gone; checking %d orders on %d nodes", t.crowd.tally.granted.Load(), len(t.nodes))
 	t.report.Lost, t.report.LostYes = t.inq.settleLost()
+	t.awaitReleases(ctx)
 	t.report.Verdict = t.inq.hold(ctx)
 	if t.inq.after == nil {
 		return // the shop did not answer: every check says so
@@ -53,6 +54,17 @@ func (t *failoverTest) check(ctx context.Context) {
 		t.checkNode(n, orders)
 	}
 	t.checkAgreement(ctx)
+}
+
+// awaitReleases waits until the brief holds have run out, or their states would
+// change from one node's look to the next.
+func (t *failoverTest) awaitReleases(ctx context.Context) {
+	brief := slices.IndexFunc(t.cfg.offers(), func(o offer) bool { return o.payWithin == t.cfg.PayWithin })
+	for until := time.Now().Add(t.cfg.PayWithin + t.cfg.Settle); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+		if counts, err := t.inq.desk.survey(ctx, t.rush.Listings); err == nil && counts[brief].Held == 0 {
+			return
+		}
+	}
 }
 
 // checkNode looks every order up on one node, as its shopper.

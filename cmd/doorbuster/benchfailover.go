@@ -104,6 +104,7 @@ good run unless --keep. What a node logs goes to a file beside its directory.`,
 	f.DurationVar(&cfg.DownMost, "down-most", cfg.DownMost, "longest that a node stays down once the sale goes on")
 	f.DurationVar(&cfg.GrantWithin, "grant-within", cfg.GrantWithin, "longest that it may take until a unit is granted again")
 	f.DurationVar(&cfg.BackWithin, "back-within", cfg.BackWithin, "longest that a node may take to catch up")
+	f.BoolVar(&cfg.GoOn, "go-on", false, "go on after a kill that found something wrong")
 	f.Int64Var(&snapshotBytes, "snapshot-bytes", snapshotBytes, "bytes of log after which the nodes take snapshots: few, so that nodes come back by way of one")
 	f.StringVar(&dir, "dir", "", "`directory` for the nodes', kept; it must be new or empty; none makes a temporary one")
 	f.BoolVar(&keep, "keep", false, "keep the temporary directory after a good run too")
