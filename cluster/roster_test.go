@@ -1,0 +1,197 @@
+package cluster
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"doorbuster/engine"
+)
+
+func TestRosterThereAndBack(t *testing.T) {
+	r := &Roster{Version: 7, ZoneAck: ZoneAckRequire, Preferred: "a", Operator: "ann", Note: "why",
+		Members: []Member{{ID: "a1", Zone: "a", Kind: KindVoter, Peer: "10.0.0.1:1", Drained: true}, {ID: "c1", Zone: "c", Kind: KindWitness, Peer: "h:2"}}}
+	got, err := decodeRoster(encodeRoster(r))
+	if err != nil || !reflect.DeepEqual(got, r) {
+		t.Errorf("%v %+v", err, got)
+	}
+	if _, _, err := engine.DecodeBatch(encodeRoster(r)); err == nil {
+		t.Error("the engine takes a roster for a batch")
+	}
+}
+
+// TestSnapshotWithoutRoster: snapshots of builds that knew no roster are read.
+func TestSnapshotWithoutRoster(t *testing.T) {
+	for name, before := range map[string][]byte{"the engine's": []byte("engine bytes"), "short": []byte("en"), "none": nil} {
+		r, rest, err := readRoster(bytes.NewReader(before))
+		if len(before) == 0 {
+			if err == nil {
+				t.Errorf("%s: no error", name)
+			}
+			continue
+		}
+		b, _ := io.ReadAll(rest)
+		if err != nil || r != nil || !bytes.Equal(b, before) {
+			t.Errorf("%s: %v %v %q", name, err, r, b)
+		}
+	}
+	var text bytes.Buffer
+	if err := writeRoster(&text, &Roster{Version: 1, ZoneAck: ZoneAckOff}); err != nil {
+		t.Fatal(err)
+	}
+	text.WriteString("engine bytes")
+	r, rest, err := readRoster(&text)
+	b, _ := io.ReadAll(rest)
+	if err != nil || r.Version != 1 || string(b) != "engine bytes" {
+		t.Errorf("%v %v %q", err, r, b)
+	}
+}
+
+func FuzzReadRoster(f *testing.F) {
+	var text bytes.Buffer
+	if err := writeRoster(&text, &Roster{Version: 1, ZoneAck: ZoneAckOff}); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text.Bytes())
+	f.Add([]byte("DBCLUST1\xff\xff\xff\xff"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, rest, err := readRoster(bytes.NewReader(b))
+		if err == nil && rest == nil {
+			t.Error("nothing to go on with")
+		}
+		if err == nil && r != nil && !r.ZoneAck.Valid() {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// TestTracker: what a leader may conclude from what followers answered.
+func TestTracker(t *testing.T) {
+	at := func(ms int) time.Time { return time.UnixMilli(1_000_000 + int64(ms)) }
+	moves := 0
+	k := newTracker(func(further bool) {
+		if further {
+			moves++
+		}
+	})
+	k.answered("a2", 5, 10, at(1))
+	k.answered("b1", 5, 8, at(2))
+	k.answered("b1", 5, 0, at(9)) // a heartbeat: it is there, and says nothing of its disk
+	k.answered("b1", 5, 7, at(3)) // an answer that was overtaken
+	if got := k.furthest(5, []string{"b1"}); got != 8 {
+		t.Errorf("b1 has %d", got)
+	}
+	if got := k.furthest(5, []string{"a2", "b1"}); got != 10 {
+		t.Errorf("the furthest has %d", got)
+	}
+	if got := k.furthest(6, []string{"a2", "b1"}); got != 0 {
+		t.Errorf("another term's leader knows %d", got)
+	}
+	if got := k.quorumAt(5, []string{"a2", "b1"}); !got.Equal(at(9)) {
+		t.Errorf("of three, one other makes a quorum: %v", got)
+	}
+	if got := k.quorumAt(5, []string{"a2", "b1", "c1", "c2"}); !got.Equal(at(1)) {
+		t.Errorf("of five, two others: %v", got)
+	}
+	if got := k.quorumAt(5, []string{"b1", "c1", "c2", "c3"}); !got.IsZero() {
+		t.Errorf("one of four: %v", got)
+	}
+	if moves != 2 {
+		t.Errorf("%d moves", moves)
+	}
+	k.answered("a2", 6, 3, at(20)) // a new term of this node: all is forgotten
+	if k.furthest(6, []string{"b1"}) != 0 || k.furthest(6, []string{"a2"}) != 3 || k.furthest(5, []string{"a2"}) != 0 {
+		t.Error("terms are mixed")
+	}
+	k.answered("b1", 5, 100, at(30))
+	if k.furthest(6, []string{"b1"}) != 0 {
+		t.Error("an answer of an older term counts")
+	}
+	k.reset("a2")
+	if k.furthest(6, []string{"a2"}) != 0 {
+		t.Error("a node that left is remembered")
+	}
+}
+
+// TestFreshness: a follower is fresh for half a second after the moment at which
+// it asked, once it has what the leader had then.
+func TestFreshness(t *testing.T) {
+	f := &freshness{began: time.Now().Add(-time.Hour)}
+	if f.holds() {
+		t.Error("fresh from the start")
+	}
+	now := time.Now()
+	f.heard(10, now, 9)
+	if f.holds() {
+		t.Error("fresh without entry 10")
+	}
+	f.heard(12, now.Add(50*time.Millisecond), 9) // comes after what is wanted already
+	f.reached(10)
+	if !f.holds() {
+		t.Error("not fresh with entry 10")
+	}
+	f.end()
+	f.heard(10, now.Add(-time.Second), 10) // an answer that was a second on its way
+	if f.holds() {
+		t.Error("fresh by an old answer")
+	}
+	f.heard(11, now, 11)
+	f.end()
+	if f.holds() {
+		t.Error("fresh after the end")
+	}
+}
+
+func TestMemberValidate(t *testing.T) {
+	good := Member{ID: "a1", Zone: "a", Kind: KindVoter, Peer: "h:1"}
+	if err := good.Validate(); err != nil {
+		t.Error(err)
+	}
+	for want, m := range map[string]Member{
+		"id":   {ID: "a 1", Zone: "a", Kind: KindVoter, Peer: "h:1"},
+		"zone": {ID: "a1", Zone: "", Kind: KindVoter, Peer: "h:1"},
+		"kind": {ID: "a1", Zone: "a", Kind: "king", Peer: "h:1"},
+		"peer": {ID: "a1", Zone: "a", Kind: KindVoter, Peer: "nowhere"},
+	} {
+		if err := m.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
+// TestDirectoryOf: whose directory it is, and what became of it.
+func TestDirectoryOf(t *testing.T) {
+	dir := t.TempDir()
+	d, err := claimDir(dir, dirVersion{Node: "a1", Cluster: "shop", Generation: 1, Incarnation: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(d.update(func(v *dirVersion) { v.Peers = map[string]string{"a2": "y"} }), d.release()); err != nil {
+		t.Fatal(err)
+	}
+	for want, first := range map[string]dirVersion{
+		`belongs to node "a1"`:          {Node: "a2", Cluster: "shop"},
+		`of cluster "shop"`:             {Node: "a1", Cluster: "other"},
+		`of cluster "shop"; this one's`: {Node: "a1"},
+	} {
+		if _, err := claimDir(dir, first); !errors.Is(err, ErrDirectory) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", want, err)
+		}
+	}
+	if d, err = claimDir(dir, dirVersion{Node: "a1", Cluster: "shop", Generation: 9, Incarnation: "z"}); err != nil {
+		t.Fatal(err)
+	}
+	if v := d.version(); v.Generation != 1 || v.Incarnation != "x" || v.Peers["a2"] != "y" {
+		t.Errorf("%+v", v)
+	}
+	if err := errors.Join(d.update(func(v *dirVersion) { v.Superseded = 2 }), d.release()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := claimDir(dir, dirVersion{Node: "a1", Cluster: "shop"}); !errors.Is(err, ErrDirectory) || !strings.Contains(err.Error(), "generation 2") {
+		t.Errorf("superseded: %v", err)
+	}
+}
