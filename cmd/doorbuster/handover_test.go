@@ -1,0 +1,55 @@
+package main
+
+import (
+	"testing"
+	"time"
+)
+
+// gapAtMost is what a hand-over may take on a machine that does other things,
+// too; unhurried, and without the race detector, it should be under 300 ms.
+const gapAtMost = 3 * time.Second
+
+// TestHandOver: leadership goes from node to node, and nodes stop, under load: no
+// request fails, and what was told is there.
+func TestHandOver(t *testing.T) {
+	f := newFleet(t, "prefer", rooms3...)
+	doors := make([]*door, len(f.nodes))
+	for i, m := range f.nodes {
+		m.launch("--stop-delay", "1s")
+		doors[i] = doorOf(m)
+	}
+	for _, m := range f.nodes {
+		m.awaitUp()
+	}
+	f.plan(dayPlan("", 1_000_000))
+	f.leader()
+	rate := rushRate()
+	r := startRush(t, "day/sku-1", rate, doors...)
+	for _, change := range []struct {
+		name string
+		do   func(leader *member)
+	}{
+		{"transfer", func(leader *member) {
+			if status, out, errs := runTool(t, "", "cluster", "transfer", "--admin", leader.admin); status != 0 {
+				t.Fatal(out, errs)
+			}
+		}},
+		{"graceful stop", (*member).halt},
+	} {
+		r.sell(rate)
+		leader, began := f.leader(), time.Now()
+		change.do(leader)
+		took := time.Since(began)
+		r.sell(rate)
+		gap := r.gap(began)
+		t.Logf("%s of %s at %d requests a second: %s without a grant, done after %s", change.name, leader.id, rate, gap.Round(time.Millisecond), took.Round(time.Millisecond))
+		if gap > gapAtMost {
+			t.Errorf("%s: %s without a grant", change.name, gap)
+		}
+		if next := f.leader(); next == leader {
+			t.Errorf("%s: %s still leads", change.name, next.id)
+		}
+	}
+	r.close()
+	r.check(f)
+}
