@@ -23,7 +23,7 @@ func BenchmarkGrab(b *testing.B) {
 		"waited":  newTurnstile().grab,
 	}
 	for _, name := range []string{"refused", "granted", "waited"} {
-		for _, callers := range []int{256, 4096} {
+		for _, callers := range []int{1, 256, 4096} {
 			b.Run(fmt.Sprintf("%s/%d", name, callers), func(b *testing.B) { benchmarkGrab(b, callers, answers[name]) })
 		}
 	}
