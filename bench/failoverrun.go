@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,7 +28,7 @@ func Failover(ctx context.Context, cfg FailoverConfig) (*FailoverReport, error) 
 	}
 	t := &failoverTest{cfg: &cfg, rush: cfg.rush(), report: newFailoverReport(cfg), watch: newGrantWatch(),
 		gaps: newLatency(), leaderKills: newLatency(), followerKills: newLatency(), everywhere: newLatency(), back: newLatency(),
-		nodes: make([]failoverNode, len(cfg.Nodes))}
+		nodes: make([]failoverNode, len(cfg.Nodes)), away: make([]atomic.Bool, len(cfg.Nodes))}
 	// The kill under way is finished, and the verdict owed, all the same.
 	lasting := context.WithoutCancel(ctx)
 	if err := t.open(lasting); err != nil {
@@ -64,7 +65,8 @@ type failoverTest struct {
 	crowd  *crowd
 	inq    *inquest
 	nodes  []failoverNode
-	stock  []int64 // of each listing, as put up
+	away   []atomic.Bool // nodes that were put down on purpose
+	stock  []int64       // of each listing, as put up
 	watch  *grantWatch
 	report *FailoverReport
 	line   *FailoverKill // of the kill under way
@@ -140,6 +142,7 @@ func (t *failoverTest) start(ctx context.Context, n int) error {
 		return errors.Join(fmt.Errorf("%s listens elsewhere than before", t.cfg.Nodes[n]), c.Kill())
 	}
 	node.CrashNode, node.up = c, true
+	t.away[n].Store(false)
 	return nil
 }
 
@@ -188,27 +191,6 @@ func (t *failoverTest) granted(addr string, q ask, fresh bool) {
 }
 
 const echoEvery = 4
-
-// probe asks one node for units, each as a shopper who is new, one grab at a
-// time: without it, nobody would know which nodes grant again.
-func (t *failoverTest) probe(n int, done <-chan struct{}) {
-	const urgently, calmly = time.Millisecond, 50 * time.Millisecond
-	addr := t.nodes[n].HTTPAddr
-	w := &worker{crowd: t.crowd, number: n, conn: newConn([]string{addr}, 0, t.rush.Timeout)}
-	defer w.conn.close()
-	for shopper := probesFrom + n; ; shopper += len(t.nodes) {
-		w.grab(task{due: t.crowd.now(), deed: deedGrab, shopper: shopper, listing: 0, probe: true})
-		every := calmly
-		if t.watch.urgent(addr) {
-			every = urgently
-		}
-		select {
-		case <-done:
-			return
-		case <-time.After(every):
-		}
-	}
-}
 
 // kill is one cycle: calm, a strike, the way back. An error ends the run; it has
 // been entered among the offences.
@@ -305,18 +287,23 @@ func (t *failoverTest) strike(victim int) error {
 	at := t.crowd.now()
 	t.line.AtSeconds = at.Seconds()
 	t.watch.arm(at)
-	// What is asked from here on was not decided by it; of one that stops in good
-	// order, that it has handed over is told by the gap.
-	defer func() { t.watch.countFrom(t.crowd.now()) }()
 	switch t.cfg.How {
 	case HowStall:
-		return node.Pause()
+		err := node.Pause()
+		t.watch.countFrom(t.crowd.now() + dyingTakes)
+		return err
 	case HowStop:
+		// It may grant on until it has handed over: here the gap says more.
+		t.watch.countFrom(at)
 		node.up = false
+		t.away[victim].Store(true)
 		return node.Stop()
 	}
 	node.up = false
-	return node.Kill()
+	t.away[victim].Store(true)
+	err := node.Kill()
+	t.watch.countFrom(t.crowd.now()) // what is asked from here on was not decided by it
+	return err
 }
 
 // awaitGrants waits until each node that is left has granted a unit to a shopper

@@ -22,7 +22,23 @@ const (
 	KindRefused = "refused"
 	// KindGranted is a listing with more stock than requests.
 	KindGranted = "granted"
+	// The same two on three nodes, asked through a follower.
+	KindRefusedFollower = "refused-follower"
+	KindGrantedFollower = "granted-follower"
 )
+
+// ClusterKinds is what to measure of three nodes.
+func ClusterKinds() []string {
+	return []string{KindHello, KindRefused, KindRefusedFollower, KindGranted, KindGrantedFollower}
+}
+
+// Grants tells whether a kind answers yes.
+func Grants(kind string) bool { return kind == KindGranted || kind == KindGrantedFollower }
+
+// ThroughFollower tells whether a kind asks a follower.
+func ThroughFollower(kind string) bool {
+	return kind == KindRefusedFollower || kind == KindGrantedFollower
+}
 
 // HTTPServer is a server under test.
 type HTTPServer struct {
@@ -199,7 +215,7 @@ func HTTPRatios(ctx context.Context, cfg HTTPConfig) (report *HTTPReport, err er
 			}
 			report.Rounds = append(report.Rounds, r)
 			if cfg.Progress != nil {
-				fmt.Fprintf(cfg.Progress, "round %d %-8s %8.0f/s, p99 %.2f ms\n", r.Round, r.Kind, r.RequestsPerSecond, r.Latency.P99)
+				fmt.Fprintf(cfg.Progress, "round %d %-16s %8.0f/s, p99 %.2f ms\n", r.Round, r.Kind, r.RequestsPerSecond, r.Latency.P99)
 			}
 		}
 	}
@@ -209,7 +225,7 @@ func HTTPRatios(ctx context.Context, cfg HTTPConfig) (report *HTTPReport, err er
 
 // expected is the code that a kind answers.
 func expected(kind string) string {
-	if kind == KindGranted {
+	if Grants(kind) {
 		return codeGranted
 	}
 	return codeSoldOut

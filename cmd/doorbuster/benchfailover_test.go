@@ -17,7 +17,7 @@ func TestFailover(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "failover.json")
 	var out, progress strings.Builder
 	args := []string{"bench", "failover", "--kills", "5", "--rate", "150", "--connections", "64", "--seed", "12", "--calm-most", "600ms",
-		"--grant-within", "30s", "--snapshot-bytes", "262144", "--dir", filepath.Join(t.TempDir(), "nodes"), "--json", file}
+		"--grant-within", "30s", "--snapshot-bytes", "1048576", "--dir", filepath.Join(t.TempDir(), "nodes"), "--json", file}
 	if status := run(t.Context(), args, nil, &out, &progress); status != 0 {
 		t.Fatalf("status %d\n%s\n%s", status, progress.String(), out.String())
 	}
