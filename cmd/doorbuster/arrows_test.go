@@ -52,7 +52,7 @@ var rooms = map[string]room{
 }
 
 // testOthers may be used by any room's tests.
-var testOthers = []string{"pgregory.net/rapid"}
+var testOthers = []string{"pgregory.net/rapid", "github.com/anishathalye/porcupine"}
 
 // TestArrows holds the import arrows of the rooms, as ARCHITECTURE.md draws them.
 func TestArrows(t *testing.T) {

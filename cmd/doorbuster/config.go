@@ -24,6 +24,7 @@ import (
 	"doorbuster/cluster/peer"
 	"doorbuster/engine"
 	"doorbuster/httpapi"
+	"doorbuster/wal/vfs"
 )
 
 // Config of a node, from the lowest to the highest: defaults, --config file
@@ -53,6 +54,7 @@ type Config struct {
 	LogFormat        string        `koanf:"log_format"`
 
 	wall func() time.Time // tests' clock; nil is the machine's
+	fs   vfs.FS           // tests' disk under the log; nil is the machine's
 }
 
 // ClusterConfig is the part of a node's configuration that stands in a file only.
