@@ -126,6 +126,7 @@ func (n *Node) keepLeadership() {
 		n.renewLease() // the only voter hears from nobody
 		n.watchZones(now)
 		n.watchOrphaned(now)
+		n.lookAtSelf()
 		if looks%4 != 0 {
 			continue
 		}
@@ -147,8 +148,16 @@ func (n *Node) keepLeadership() {
 	}
 }
 
+// watchOrphaned looks who leads. What was sent to one who does not any more is
+// given up at once, so that it goes to the next.
 func (n *Node) watchOrphaned(now time.Time) {
-	if _, leader := n.raft.LeaderWithID(); leader != "" {
+	addr, leader := n.raft.LeaderWithID()
+	if old := n.net.leader; addr != "" && addr != old {
+		if n.net.leader = addr; old != "" {
+			n.net.peers.Peer(string(old)).GiveUp()
+		}
+	}
+	if leader != "" {
 		n.lead.orphaned.Store(0)
 	} else {
 		n.lead.orphaned.CompareAndSwap(0, max(1, int64(now.Sub(n.began))))

@@ -6,8 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/hashicorp/raft"
+	"google.golang.org/grpc/status"
 
 	"doorbuster/cluster/peer"
 	"doorbuster/cluster/rpc"
@@ -32,6 +37,8 @@ type network struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	learn  chan struct{}
+	slow   atomic.Pointer[rpc.Pulse] // what changes slowly of this node's own
+	leader raft.ServerAddress        // at the last look; keepLeadership's
 
 	mu      sync.Mutex
 	beyond  int // see watchLog
@@ -160,12 +167,21 @@ func (net *network) heard(f *followed, p rpc.Pulse, sent time.Time) {
 
 func (net *network) gone(f *followed, err error) {
 	net.mu.Lock()
-	f.err = err
+	f.err = plainly(err)
 	member := f.member
 	net.mu.Unlock()
 	if _, leader := net.node.raft.LeaderWithID(); string(leader) == member.ID && net.ctx.Err() == nil {
 		go net.node.hurry(member)
 	}
+}
+
+// plainly drops what gRPC wraps around the reason why a node can't be reached.
+func plainly(err error) error {
+	text := status.Convert(err).Message()
+	if i := strings.LastIndex(text, "Error while dialing: "); i >= 0 {
+		text = strings.Trim(text[i+len("Error while dialing: "):], `"\`)
+	}
+	return errors.New(text)
 }
 
 // heardAt gives when a node last answered a ping, by its send time.
@@ -342,19 +358,30 @@ func (h handler) Barrier(context.Context) (engine.LogIndex, error) {
 
 func (h handler) Advanced(after engine.LogIndex) <-chan struct{} { return h.n.applied.beyond(after) }
 
+// Pulse is asked for often: what changes slowly is looked up by keepLeadership.
 func (h handler) Pulse() rpc.Pulse {
 	n := h.n
+	p := rpc.Pulse{Node: n.cfg.NodeID, Zone: n.cfg.Zone, Version: n.cfg.Version, Rules: engine.RulesVersion}
+	if slow := n.net.slow.Load(); slow != nil {
+		p = *slow
+	}
+	p.Term, p.Leads = engine.Term(n.raft.CurrentTerm()), n.leased()
+	p.Applied, p.Commit, p.Wall = n.applied.load(), engine.LogIndex(n.raft.CommitIndex()), n.cfg.Wall()
+	return p
+}
+
+// lookAtSelf renews what pulses tell and that changes slowly.
+func (n *Node) lookAtSelf() {
 	s := n.Status()
-	var detail map[string]string
+	p := &rpc.Pulse{
+		Node: s.NodeID, Zone: s.Zone, Role: s.Role, Version: n.cfg.Version, Leader: s.Leader, Last: s.LastIndex, First: s.FirstIndex,
+		Rules: engine.RulesVersion, WALBytes: s.WALBytes, Generation: n.dir.version().Generation,
+	}
 	if s.Role == "leader" { // who asks another node for the state of things sees it, too
 		state, index := n.zoneState()
-		detail = map[string]string{detailZone: string(state), detailZoneIndex: strconv.FormatUint(uint64(index), 10)}
+		p.Detail = map[string]string{detailZone: string(state), detailZoneIndex: strconv.FormatUint(uint64(index), 10)}
 	}
-	return rpc.Pulse{Detail: detail,
-		Node: s.NodeID, Zone: s.Zone, Role: s.Role, Version: n.cfg.Version, Leader: s.Leader, Leads: n.leased(), Term: s.Term,
-		Applied: s.AppliedIndex, Commit: engine.LogIndex(n.raft.CommitIndex()), Last: s.LastIndex, First: s.FirstIndex,
-		Wall: n.cfg.Wall(), Rules: engine.RulesVersion, WALBytes: s.WALBytes, Generation: n.dir.version().Generation,
-	}
+	n.net.slow.Store(p)
 }
 
 func (h handler) Operate(ctx context.Context, name string, body []byte) ([]byte, error) {
