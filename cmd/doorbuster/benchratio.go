@@ -24,13 +24,17 @@ import (
 func newBenchHTTPCommand() *cobra.Command {
 	cfg := bench.DefaultHTTPConfig()
 	var dataDir, profile string
+	cluster := false
 	c := &cobra.Command{
 		Use:   "http",
 		Short: "Measure refused and granted grabs against a bare fasthttp handler",
 		Long: `Measure three servers in one run, interleaved, each a process of this program
 under the same load: a bare fasthttp handler ("hello"), a sold-out listing
 ("refused"), and one with stock ("granted", on disk before the answer). What
-counts are the ratios; the figures are the machine's.`,
+counts are the ratios; the figures are the machine's.
+
+With --cluster, the last two are measured on three nodes that share the machine,
+through the leader and through a follower.`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			dir, err := os.MkdirTemp(dataDir, "doorbuster-bench-")
@@ -39,7 +43,16 @@ counts are the ratios; the figures are the machine's.`,
 			}
 			defer os.RemoveAll(dir)
 			cfg.DataDir, cfg.Progress = dir, c.ErrOrStderr()
-			cfg.StartServer = func(_ context.Context, kind string) (bench.HTTPServer, error) { return startKind(dir, kind, profile) }
+			trio := &benchTrio{dir: dir, profile: profile}
+			cfg.StartServer = func(ctx context.Context, kind string) (bench.HTTPServer, error) {
+				if cluster && kind != bench.KindHello {
+					return trio.server(ctx, kind)
+				}
+				return startKind(dir, kind, profile)
+			}
+			if cluster {
+				cfg.Kinds = bench.ClusterKinds()
+			}
 			if err := cfg.Validate(); err != nil {
 				return usageError{err}
 			}
@@ -52,6 +65,7 @@ counts are the ratios; the figures are the machine's.`,
 		},
 	}
 	f := c.Flags()
+	f.BoolVar(&cluster, "cluster", false, "measure three nodes instead of one")
 	f.StringVar(&profile, "cpu-profile", "", "write the nodes' CPU profiles to `FILE`.refused and FILE.granted")
 	f.IntVar(&cfg.Connections, "connections", cfg.Connections, "connections, each with one request under way")
 	f.IntVar(&cfg.Rounds, "rounds", cfg.Rounds, "rounds; medians are taken over them")
@@ -128,7 +142,7 @@ func startChild(listing bench.Listing, args ...string) (s bench.HTTPServer, err 
 // newHelloCommand is a server under measurement, started by 'bench http'.
 func newHelloCommand() *cobra.Command {
 	var asNode bool
-	var data, planFile, profile string
+	var data, planFile, profile, file, http, admin string
 	c := &cobra.Command{
 		Use:    "hello",
 		Short:  "A server to be measured, until its standard input ends",
@@ -161,11 +175,22 @@ func newHelloCommand() *cobra.Command {
 			}
 			useProcessors()
 			cfg := temporaryConfig(data)
+			if file != "" {
+				var err error
+				if cfg, err = fileConfig(file, data, http, admin); err != nil {
+					return err
+				}
+			}
 			n, err := openNode(cfg, cfg.newLogger(c.ErrOrStderr()))
 			if err != nil {
 				return err
 			}
-			if err := applyPlanFile(c.Context(), n, planFile); err != nil {
+			if file != "" {
+				err = n.cluster.AwaitReady(c.Context())
+			} else {
+				err = applyPlanFile(c.Context(), n, planFile)
+			}
+			if err != nil {
 				return errors.Join(err, n.close(context.Background()))
 			}
 			stop, err := startProfile(profile)
@@ -184,6 +209,9 @@ func newHelloCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&asNode, "node", false, "a node instead of a bare handler")
 	c.Flags().StringVar(&data, "data", "", "data directory of the node")
+	c.Flags().StringVar(&file, "config", "", "configuration `file` of a node of a cluster")
+	c.Flags().StringVar(&http, "http", "", "its address for shoppers")
+	c.Flags().StringVar(&admin, "admin", "", "its address for operators")
 	c.Flags().StringVar(&planFile, "plan", "", "plan of the node")
 	c.Flags().StringVar(&profile, "cpu-profile", "", "write a CPU profile to `FILE`")
 	return c
