@@ -56,6 +56,7 @@ type fsm struct {
 	reduceTo string
 
 	restored atomic.Int64 // how often a snapshot replaced the state
+	outdated error        // why this build can't read a snapshot; set by Restore
 
 	written atomic.Int64 // bytes of entries applied since the last snapshot
 	entries atomic.Int64
@@ -139,10 +140,10 @@ func (f *fsm) apply(index engine.LogIndex, data []byte) applied {
 	effects := new(engine.Effects)
 	f.mu.Lock()
 	err := f.state.Apply(index, data, effects)
-	if errors.Is(err, engine.ErrRulesTooNew) || errors.Is(err, engine.ErrNewerFormat) {
+	if tooOld(err) {
 		f.mu.Unlock()
 		f.halted = err
-		f.fatal.fail(fmt.Errorf("%w; upgrade doorbuster on this node", err))
+		f.fatal.fail(upgrade(err))
 		return applied{err: err}
 	}
 	f.observer.Applied(f.state, effects)
@@ -158,6 +159,13 @@ func (f *fsm) apply(index engine.LogIndex, data []byte) applied {
 	}
 	return applied{effects, err}
 }
+
+// tooOld tells whether this build is, for what it was given.
+func tooOld(err error) bool {
+	return errors.Is(err, engine.ErrRulesTooNew) || errors.Is(err, engine.ErrNewerFormat)
+}
+
+func upgrade(err error) error { return fmt.Errorf("%w; upgrade doorbuster on this node", err) }
 
 // look asks for held entries to be looked at: the bound may have moved.
 func (f *fsm) look() {
@@ -271,6 +279,10 @@ func (f *fsm) Restore(from io.ReadCloser) error {
 		return err
 	}
 	state, err := engine.ReadState(rest)
+	if tooOld(err) { // Raft would drop the reason at a start, and later try for ever
+		f.outdated = upgrade(err)
+		f.fatal.fail(f.outdated)
+	}
 	if err != nil {
 		return err
 	}

@@ -258,6 +258,9 @@ func (n *Node) startRaft(snapshots raft.SnapshotStore) error {
 	notify := make(chan bool, 8)
 	config.NotifyCh = notify
 	if n.raft, err = raft.NewRaft(config, n.fsm, n.store, stable, snapshots, hop); err != nil {
+		if n.fsm.outdated != nil {
+			return n.fsm.outdated
+		}
 		return fmt.Errorf("start raft: %w", err)
 	}
 	n.started.Store(true)

@@ -143,9 +143,8 @@ func (s *State) placeHold(c *Command) Event {
 		no = s.shoppers.add(c.Shopper, OrderRef{})
 	}
 	session := s.sessions[l.Session-1]
-	payBy := s.now.Add(session.PayWithin)
 	o := Order{
-		Key: c.Key, Amount: l.Price * int64(c.Quantity), Granted: s.now, PayBy: payBy, Changed: s.now,
+		Key: c.Key, Amount: l.Price * int64(c.Quantity), Granted: s.now, PayBy: s.payBy(session), Changed: s.now,
 		previous: s.lastOrder(no), Shopper: no, Listing: l.Handle, Quantity: c.Quantity,
 		graceMS: uint32(session.PayGrace.Milliseconds()), State: Held,
 	}

@@ -6,11 +6,6 @@ import (
 	"github.com/dchest/siphash"
 )
 
-// RulesVersion is the newest version of Apply's behaviour that this build
-// knows. A group runs by the version in its state, raised by a command once
-// every node supports it, so that a rolling upgrade can't fork the state.
-const RulesVersion = 1
-
 // State is all that a Raft group knows at one log index.
 type State struct {
 	index     LogIndex

@@ -31,6 +31,7 @@ type member struct {
 	up             bool
 	initial        bool     // among the nodes that the cluster begins with
 	environment    []string // of its process
+	executable     string   // another build of the program; "" for this one
 }
 
 // openFleet starts a cluster of nodes named "id:zone" or "id:zone:kind", and
@@ -101,7 +102,11 @@ func (m *member) config() string {
 // launch starts the node's process.
 func (m *member) launch(more ...string) {
 	m.t.Helper()
-	c := process(m.t, append([]string{"serve", "--dev", "--config", m.config()}, more...)...)
+	args := append([]string{"serve", "--dev", "--config", m.config()}, more...)
+	c := process(m.t, args...)
+	if m.executable != "" {
+		c.Path, c.Args = m.executable, append([]string{m.executable}, args...)
+	}
 	c.Env = append(c.Env, m.environment...)
 	m.logs = newLogBook()
 	m.start(c)

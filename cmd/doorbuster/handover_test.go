@@ -15,7 +15,7 @@ func TestHandOver(t *testing.T) {
 	f := newFleet(t, "prefer", rooms3...)
 	doors := make([]*door, len(f.nodes))
 	for i, m := range f.nodes {
-		m.launch("--stop-delay", "1s")
+		m.launch(unhurried...)
 		doors[i] = doorOf(m)
 	}
 	for _, m := range f.nodes {
@@ -24,7 +24,7 @@ func TestHandOver(t *testing.T) {
 	f.plan(dayPlan("", 1_000_000))
 	f.leader()
 	rate := rushRate()
-	r := startRush(t, "day/sku-1", rate, doors...)
+	r := startRush(t, "s", "day/sku-1", rate, doors...)
 	for _, change := range []struct {
 		name string
 		do   func(leader *member)
@@ -51,5 +51,5 @@ func TestHandOver(t *testing.T) {
 		}
 	}
 	r.close()
-	r.check(f)
+	checkRushes(f, r)
 }

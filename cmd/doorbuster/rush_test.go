@@ -21,6 +21,7 @@ import (
 // twice: what a connection or a node fails to do is a failure.
 type rush struct {
 	t       *testing.T
+	name    string // begins the names of its shoppers
 	listing string
 	doors   []*door
 	stop    chan struct{}
@@ -59,9 +60,9 @@ func doorOf(m *member) *door {
 }
 
 // startRush lets shoppers in until close.
-func startRush(t *testing.T, listing string, rate int, doors ...*door) *rush {
+func startRush(t *testing.T, name, listing string, rate int, doors ...*door) *rush {
 	t.Helper()
-	r := &rush{t: t, listing: listing, doors: doors, stop: make(chan struct{}), granted: map[string]string{}, byDoor: map[string][]time.Time{}}
+	r := &rush{t: t, name: name, listing: listing, doors: doors, stop: make(chan struct{}), granted: map[string]string{}, byDoor: map[string][]time.Time{}}
 	for _, d := range doors {
 		d.ready.Store(true)
 		if d.check != "" {
@@ -79,7 +80,7 @@ func startRush(t *testing.T, listing string, rate int, doors ...*door) *rush {
 					return
 				case <-time.After(time.Until(start.Add(time.Duration(n) * time.Second / time.Duration(rate)))):
 				}
-				r.buy(&line, i, fmt.Sprint("s", n))
+				r.buy(&line, i, fmt.Sprint(r.name, n))
 			}
 		})
 	}
@@ -210,19 +211,21 @@ func (r *rush) close() {
 
 func firstOf(list []string) []string { return list[:min(len(list), 10)] }
 
-// check compares what was told with what the cluster knows: all of it, and
-// nothing else.
-func (r *rush) check(f *testCluster) {
-	r.t.Helper()
-	c := f.settled()[r.listing]
-	if c.Held != int64(len(r.granted)) || c.Shoppers != c.Held {
-		r.t.Errorf("%d were granted: %+v", len(r.granted), c)
-	}
-	known := f.leader().orders()
-	for who, orderNo := range r.granted {
-		if o := known[orderNo]; o.Shopper != who {
-			r.t.Fatalf("%s was told %s, which is %+v", who, orderNo, o)
+// checkRushes compares what was told with what the cluster knows of the listing:
+// all of it, and nothing else.
+func checkRushes(f *testCluster, rushes ...*rush) {
+	f.t.Helper()
+	c, known, total := f.settled()[rushes[0].listing], f.leader().orders(), int64(0)
+	for _, r := range rushes {
+		total += int64(len(r.granted))
+		for who, orderNo := range r.granted {
+			if o := known[orderNo]; o.Shopper != who {
+				f.t.Fatalf("%s was told %s, which is %+v", who, orderNo, o)
+			}
 		}
+	}
+	if c.Held != total || c.Shoppers != total {
+		f.t.Errorf("%d were granted: %+v", total, c)
 	}
 }
 
