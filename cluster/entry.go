@@ -7,7 +7,8 @@ import (
 )
 
 // EntryType tells what Raft keeps in a record of the log: "command", whose Data
-// is the engine's; "noop", "barrier" and "configuration" are Raft's own.
+// is the engine's; "roster", see DecodeRoster; "noop", "barrier" and
+// "configuration" are Raft's own.
 func EntryType(r wal.Record) (string, error) {
 	var e raft.Log
 	if err := decodeEntry(&r, &e); err != nil {
@@ -15,6 +16,9 @@ func EntryType(r wal.Record) (string, error) {
 	}
 	switch e.Type {
 	case raft.LogCommand:
+		if isRoster(r.Data) {
+			return "roster", nil
+		}
 		return "command", nil
 	case raft.LogNoop:
 		return "noop", nil

@@ -114,7 +114,7 @@ func (f *fsm) Apply(entry *raft.Log) any {
 // applyRoster takes in a change of the cluster itself. It waits for no zone: it
 // is how operators change that rule when a zone is away.
 func (f *fsm) applyRoster(entry *raft.Log) any {
-	next, err := decodeRoster(entry.Data)
+	next, err := DecodeRoster(entry.Data)
 	if err != nil {
 		f.logger.Error("ALARM: a roster in the log is malformed; every node skips it", "log_index", entry.Index, "error", err)
 		return applied{err: err}

@@ -263,6 +263,7 @@ func (n *Node) startRaft(snapshots raft.SnapshotStore) error {
 		}
 		return fmt.Errorf("start raft: %w", err)
 	}
+	n.lookUpVoters() // before entries are bound by it
 	n.started.Store(true)
 	n.learnVoters()
 	n.run(func() { n.watchLeadership(notify) })

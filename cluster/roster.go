@@ -123,7 +123,8 @@ func encodeRoster(r *Roster) []byte {
 
 func isRoster(entry []byte) bool { return len(entry) > 0 && entry[0] == rosterEntry }
 
-func decodeRoster(entry []byte) (*Roster, error) {
+// DecodeRoster reads a roster's entry. Errors: engine.ErrMalformed.
+func DecodeRoster(entry []byte) (*Roster, error) {
 	if !isRoster(entry) || len(entry) > maxRosterBytes {
 		return nil, engine.ErrMalformed
 	}
@@ -185,6 +186,6 @@ func readRoster(from io.Reader) (*Roster, io.Reader, error) {
 	if _, err := io.ReadFull(from, entry[1:]); err != nil {
 		return nil, nil, err
 	}
-	r, err := decodeRoster(entry)
+	r, err := DecodeRoster(entry)
 	return r, from, err
 }

@@ -15,7 +15,7 @@ import (
 func TestRosterThereAndBack(t *testing.T) {
 	r := &Roster{Version: 7, ZoneAck: ZoneAckRequire, Preferred: "a", Operator: "ann", Note: "why",
 		Members: []Member{{ID: "a1", Zone: "a", Kind: KindVoter, Peer: "10.0.0.1:1", Drained: true}, {ID: "c1", Zone: "c", Kind: KindWitness, Peer: "h:2"}}}
-	got, err := decodeRoster(encodeRoster(r))
+	got, err := DecodeRoster(encodeRoster(r))
 	if err != nil || !reflect.DeepEqual(got, r) {
 		t.Errorf("%v %+v", err, got)
 	}

@@ -20,9 +20,12 @@ type votes struct {
 
 // learnVoters takes in Raft's configuration, and where its servers stand.
 func (n *Node) learnVoters() {
-	if !n.started.Load() {
-		return
+	if n.started.Load() {
+		n.lookUpVoters()
 	}
+}
+
+func (n *Node) lookUpVoters() {
 	v := &votes{configuration: n.raft.GetConfiguration().Configuration()}
 	roster, zones := n.Roster(), map[string]bool{}
 	for _, s := range v.configuration.Servers {
@@ -87,7 +90,8 @@ func (n *Node) bound() engine.LogIndex {
 		return unbounded()
 	}
 	v, mode := n.voters.Load(), n.Roster().ZoneAck
-	if mode == ZoneAckOff || n.started.Load() && v.zones <= 1 {
+	// A node that is to join has no configuration yet, and no say in this.
+	if mode == ZoneAckOff || len(v.configuration.Servers) > 0 && v.zones <= 1 {
 		return unbounded()
 	}
 	index := n.known.load()

@@ -160,6 +160,7 @@ type dumpedEntry struct {
 	Sequence uint64          `json:"sequence,omitempty"`
 	Time     string          `json:"time,omitempty"`
 	Commands []dumpedCommand `json:"commands,omitempty"`
+	Roster   *cluster.Roster `json:"roster,omitempty"`
 	Error    string          `json:"error,omitempty"`
 }
 
@@ -183,6 +184,10 @@ func (p entryPrinter) print(e wal.Entry) error {
 	switch {
 	case err != nil:
 		d.Error = err.Error()
+	case kind == "roster":
+		if d.Roster, err = cluster.DecodeRoster(e.Data); err != nil {
+			d.Error = err.Error()
+		}
 	case kind == "command":
 		header, commands, err := engine.DecodeBatch(e.Data)
 		if err != nil {
@@ -216,6 +221,12 @@ func (p entryPrinter) text(d dumpedEntry) error {
 	}
 	if d.Error != "" {
 		_, err = fmt.Fprintf(p.out, " ERROR %s", d.Error)
+	}
+	if r := d.Roster; r != nil {
+		_, err = fmt.Fprintf(p.out, " version %d zone_ack %s operator=%q note=%q", r.Version, r.ZoneAck, r.Operator, r.Note)
+		for _, m := range r.Members {
+			_, err = fmt.Fprintf(p.out, "\n  %s zone=%s kind=%s peer=%s drained=%t", m.ID, m.Zone, m.Kind, m.Peer, m.Drained)
+		}
 	}
 	for _, c := range d.Commands {
 		_, err = fmt.Fprintf(p.out, "\n  %s", c.Kind)
