@@ -1,0 +1,317 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// partitionRounds is how often the tests with cut networks are done; 0 is the
+// short version.
+var partitionRounds = flag.Int("partition.rounds", 0, "rounds of the tests that cut the network; 0 = few")
+
+func partitionTimes(short int) int {
+	if *partitionRounds > 0 {
+		return *partitionRounds
+	}
+	return short
+}
+
+// openLand is two rooms: two hosts and one, and shoppers in each.
+func openLand(t *testing.T) *land { return newLand(t, "a1", "a2", "b1", "a0", "b0") }
+
+// smallListings is a plan of n listings of so many units.
+func smallListings(n, stock int) string {
+	units := make([]int, n)
+	for i := range units {
+		units[i] = stock
+	}
+	return dayPlan("        limit_per_shopper: 1\n        admission_multiple: 0\n", units...)
+}
+
+// listingByListing has all workers come to one listing, then to the next: each
+// listing's history stays small enough to be checked.
+func listingByListing(workers, listings int) func(int) (string, string, bool) {
+	var visits atomic.Int64
+	return func(worker int) (shopper, listing string, ok bool) {
+		visit := int(visits.Add(1)) - 1
+		at := visit / workers
+		return fmt.Sprintf("w%d-%d", worker, visit), fmt.Sprintf("day/sku-%d", at+1), at < listings
+	}
+}
+
+// resolve asks what became of the grabs of which nobody knows.
+func (x *traffic) resolve() {
+	known, open := map[string]bool{}, map[string]event{}
+	for _, e := range x.history.all() {
+		switch name := e.shopper + " " + e.key; {
+		case e.outcome == "granted":
+			known[name] = true
+		case e.what == askGrab && e.outcome == outUnknown:
+			open[name] = e
+		}
+	}
+	b := &buyer{traffic: x, room: "b", rng: rand.New(rand.NewPCG(0, 0)), client: x.c.client("b0", shopperPatience)}
+	for name, e := range open {
+		if known[name] {
+			continue
+		}
+		x.c.eventually(func() bool { return b.byKey(e.shopper, e.key, e.listing).outcome != outUnknown }, "nobody tells what became of "+name)
+	}
+}
+
+// recount holds what all shoppers heard against what the nodes that are up have.
+func (x *traffic) recount(stock int64) {
+	t := x.c.t
+	t.Helper()
+	orders, wrong := x.history.told()
+	for _, w := range wrong {
+		t.Error(w)
+	}
+	for _, m := range x.c.nodes {
+		if !m.up {
+			continue
+		}
+		found := m.orders()
+		for no, o := range orders {
+			switch f, there := found[no]; {
+			case !there:
+				t.Errorf("node %s does not have order %s, which was told: %s", m.id, no, o.first)
+			case f.Shopper != o.shopper || f.Session+"/"+f.SKU != o.listing:
+				t.Errorf("node %s has order %s for %s, of %s: %s", m.id, no, f.Shopper, f.SKU, o.first)
+			case o.cancelled && f.State != "cancelled":
+				t.Errorf("node %s has order %s as %s, which was cancelled: %s", m.id, no, f.State, o.first)
+			}
+		}
+		held := map[string]int64{}
+		for _, f := range found {
+			if f.State == "held" {
+				held[f.Session+"/"+f.SKU]++
+			}
+		}
+		for name, n := range held {
+			if n > stock {
+				t.Errorf("node %s: %d are held of the %d units of %s", m.id, n, stock, name)
+			}
+		}
+	}
+}
+
+// goOn waits until so many more shoppers have got something.
+func (x *traffic) goOn(more int64, when string) {
+	x.c.t.Helper()
+	want := x.granted.Load() + more
+	x.c.eventually(func() bool { return x.granted.Load() >= want }, "nobody is granted anything "+when)
+}
+
+// TestPartitions cuts the network every way, under load. What shoppers are told
+// by whichever node must be as if they had come to one listing one by one.
+func TestPartitions(t *testing.T) {
+	l := openLand(t)
+	for round := range partitionTimes(1) {
+		partitions(t, l, []string{"prefer", "require"}[round%2])
+	}
+}
+
+func partitions(t *testing.T, l *land, zoneAck string) {
+	const listings, stock, workers = 800, 2, 6
+	c := openCountry(t, l, zoneAck, "a1", "a2", "b1")
+	c.plan(c.nodes[0], smallListings(listings, stock))
+	x := &traffic{c: c, history: newHistory(), next: listingByListing(workers, listings)}
+	x.start(1, workers, "a", "b")
+	for _, p := range []struct {
+		name  string
+		leads string // "": whoever does
+		cut   func(leader, other string)
+		sells bool // whether somebody goes on selling
+	}{
+		{"the leader is cut off", "", func(leader, _ string) { c.cutOff(leader, true, true) }, true},
+		{"the leader is heard, and hears nobody", "", func(leader, _ string) { c.cutOff(leader, false, true) }, true},
+		{"the leader hears, and is not heard", "", func(leader, _ string) { c.cutOff(leader, true, false) }, true},
+		{"the rooms are cut from each other", "a1", func(string, string) { c.cut("a", "b") }, zoneAck == "prefer"},
+		{"room b is not heard by room a", "a2", func(string, string) { c.lose("b", "a") }, zoneAck == "prefer"},
+		{"room a is not heard by room b", "a1", func(string, string) { c.lose("a", "b") }, zoneAck == "prefer"},
+		{"two of three do not hear each other", "", func(_, other string) {
+			for _, m := range c.nodes {
+				if m.id != other && m != c.node(other) {
+					c.cut(m.id, other)
+					break
+				}
+			}
+		}, false},
+	} {
+		leader := c.leader()
+		if p.leads != "" {
+			leader = c.lead(p.leads)
+		}
+		x.goOn(5, "before "+p.name)
+		since := time.Now()
+		p.cut(leader.id, c.others(leader)[0].id)
+		if p.sells {
+			time.Sleep(time.Second) // what was in flight has come to its end
+			x.goOn(5, "while "+p.name)
+		}
+		t.Logf("%s (%s): sells after %s", p.name, leader.id, time.Since(since).Round(time.Millisecond))
+		time.Sleep(time.Until(since.Add(2 * time.Second)))
+		c.heal()
+		c.leader()
+		x.goOn(5, "after "+p.name)
+	}
+	x.stop()
+	x.resolve()
+	c.settled()
+	x.recount(stock)
+	checkListings(t, x.history, stock)
+	for _, m := range c.nodes {
+		m.halt()
+	}
+}
+
+// cutOff loses what a node says to the other nodes, or what they say to it.
+func (c *country) cutOff(id string, says, hears bool) {
+	c.t.Helper()
+	for _, m := range c.nodes {
+		if m.id == id {
+			continue
+		}
+		if says {
+			c.lose(id, m.id)
+		}
+		if hears {
+			c.lose(m.id, id)
+		}
+	}
+}
+
+// everyoneOnce sends ever new shoppers to one listing.
+func everyoneOnce() func(int) (string, string, bool) {
+	var visits atomic.Int64
+	return func(int) (string, string, bool) { return fmt.Sprint("s", visits.Add(1)), "day/sku-1", true }
+}
+
+// takeOver promotes b1 as soon as that can be.
+func (c *country) takeOver() {
+	c.t.Helper()
+	b1 := c.node("b1")
+	said := ""
+	c.eventually(func() bool {
+		var status int
+		status, said = c.tool(b1, "cluster", "promote", "--zone", "b", "--yes")
+		return status == 0
+	}, "b1 can't be promoted: "+said)
+	c.eventually(func() bool {
+		s, ok := b1.status()
+		return ok && s.Generation == 2 && s.Leader == "b1"
+	}, "b1 does not lead")
+}
+
+// turnedAway expects a node to end by itself, because the others went on without it.
+func (c *country) turnedAway(m *member) {
+	c.t.Helper()
+	if status := m.wait(); status != 1 || !strings.Contains(m.logs.String(), "generation 2") || !strings.Contains(m.logs.String(), "cluster join") {
+		c.t.Errorf("%s of the old generation: %d\n%s", m.id, status, tailOf(m.logs.String(), 2000))
+	}
+	m.up = false
+}
+
+// TestRoomLost loses the room with the quorum and the leader, for good, at some
+// moment under load: with zone ack require, all that anybody was told by any door
+// of any node is in the other room.
+func TestRoomLost(t *testing.T) {
+	l := openLand(t)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	for round := range partitionTimes(2) {
+		roomLost(t, l, rng, round)
+	}
+}
+
+func roomLost(t *testing.T, l *land, rng *rand.Rand, round int) {
+	const stock = 300
+	c := openCountry(t, l, "require", "a1", "a2", "b1")
+	c.plan(c.nodes[0], smallListings(1, stock))
+	c.lead([]string{"a1", "a2"}[round/2%2])
+	x := &traffic{c: c, history: newHistory(), next: everyoneOnce()}
+	x.start(rng.Uint64(), 8, "a", "b")
+	x.goOn(20, "to begin with")
+	after, cut := time.Duration(rng.IntN(500_000))*time.Microsecond, round%2 == 1
+	time.Sleep(after)
+	if cut { // the network goes first, and what is in flight with it
+		c.cut("a", "b")
+		time.Sleep(time.Duration(rng.IntN(200)) * time.Millisecond)
+	}
+	var dead sync.WaitGroup
+	for _, id := range []string{"a1", "a2"} {
+		m := c.node(id)
+		_ = m.child.Process.Kill()
+		dead.Go(func() { <-m.exit })
+		m.up = false
+	}
+	dead.Wait()
+	lost := x.granted.Load()
+	c.node("a1").exit, c.node("a2").exit = nil, nil
+	c.heal()
+	c.takeOver()
+	x.goOn(10, "in the other room")
+	x.stop()
+	t.Logf("round %d: room a was lost after %s and %d grants (cut first: %t); %d in the end", round, after, lost, cut, x.granted.Load())
+	x.resolve()
+	x.recount(stock)
+	for _, id := range []string{"a1", "a2"} {
+		m := c.node(id)
+		c.launch(m)
+		c.turnedAway(m)
+	}
+	c.node("b1").halt()
+}
+
+// TestRoomCutOff is TestRoomLost with the room alive, and shoppers in it: it
+// promises nothing more that the other room does not have, and never do both sell
+// the same units.
+func TestRoomCutOff(t *testing.T) {
+	l := openLand(t)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	for round := range partitionTimes(1) {
+		roomCutOff(t, l, rng, round)
+	}
+}
+
+func roomCutOff(t *testing.T, l *land, rng *rand.Rand, round int) {
+	const stock = 150
+	c := openCountry(t, l, "require", "a1", "a2", "b1")
+	c.plan(c.nodes[0], smallListings(1, stock))
+	c.lead([]string{"a1", "a2"}[round%2])
+	x := &traffic{c: c, history: newHistory(), next: everyoneOnce()}
+	x.start(rng.Uint64(), 8, "a", "b")
+	x.goOn(20, "to begin with")
+	time.Sleep(time.Duration(rng.IntN(500_000)) * time.Microsecond)
+	c.cut("a", "b")
+	at := x.history.now()
+	c.takeOver()
+	x.goOn(10, "in the other room")
+	b1 := c.node("b1")
+	c.eventually(func() bool { return b1.counts("day/sku-1").Available == 0 }, "the other room does not sell out")
+	x.stop()
+	late := 0
+	for _, e := range x.history.all() {
+		if e.node != "b1" && e.call > at && (e.what == askGrab && e.outcome == "granted" || e.what == askCancel && e.outcome == "cancelled") {
+			late++
+		}
+	}
+	c.heal()
+	for _, id := range []string{"a1", "a2"} {
+		c.turnedAway(c.node(id))
+	}
+	t.Logf("round %d: cut off at %s; %d answers of grabs and cancels in room a came to what asked after that", round, at.Round(time.Millisecond), late)
+	x.resolve()
+	x.recount(stock)
+	b1.halt()
+}
