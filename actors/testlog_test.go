@@ -13,7 +13,8 @@ import (
 // memoryLog is a replicated log without the replication: entries are applied by
 // one goroutine, in order, when the test lets them.
 type memoryLog struct {
-	group *Group
+	group     *Group
+	followers []*Group // that apply the same, at once
 
 	mu    sync.RWMutex // the state's
 	state *engine.State
@@ -65,6 +66,9 @@ func (l *memoryLog) apply(entry []byte) (*engine.Effects, error) {
 	effects := new(engine.Effects)
 	err := l.state.Apply(l.index, entry, effects)
 	l.group.Applied(l.state, effects)
+	for _, follower := range l.followers {
+		follower.Applied(l.state, effects)
+	}
 	l.batches++
 	l.commands += effects.Header.Commands
 	return effects, err

@@ -18,7 +18,6 @@ import (
 type membership struct {
 	provisional atomic.Pointer[Roster] // from the configuration, until there is a committed one
 	changing    sync.Mutex             // one change at a time
-	promoting   sync.Map               // ids of nodes that become voters once caught up
 }
 
 // Roster gives what the cluster has agreed on about itself; before it has, what

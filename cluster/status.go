@@ -71,20 +71,20 @@ type ClusterStatus struct {
 // NodeStatus is what this node knows of one node.
 type NodeStatus struct {
 	Member
-	Role         string
-	Reachable    bool
-	Applied      engine.LogIndex
-	First, Last  engine.LogIndex
-	Durable      engine.LogIndex // on its disk, as the leader knows; 0 unless this node leads
-	Version      string
-	Rules        uint32
-	Generation   uint64
-	Joining      bool // it is to vote and does not yet
-	ClockOffset  time.Duration
-	WALBytes     int64
-	Error        string // why it can't be reached
-	LastHeard    time.Time
-	leads, voter bool
+	Role        string
+	Reachable   bool
+	Applied     engine.LogIndex
+	First, Last engine.LogIndex
+	Durable     engine.LogIndex // on its disk, as the leader knows; 0 unless this node leads
+	Version     string
+	Rules       uint32
+	Generation  uint64
+	Joining     bool // it is to vote and does not yet
+	ClockOffset time.Duration
+	WALBytes    int64
+	Error       string // why it can't be reached
+	LastHeard   time.Time
+	voter       bool
 }
 
 // reachableFor is how old the last answered ping of a node may be.

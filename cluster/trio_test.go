@@ -472,7 +472,7 @@ func TestHeartbeatsQueue(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		args := &raft.AppendEntriesRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, Addr: []byte("a2"), ID: []byte("a2")}, Term: 1, Leader: []byte("a2")}
+		args := &raft.AppendEntriesRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, Addr: []byte("a2"), ID: []byte("a2")}, Term: 1}
 		done <- from.AppendEntries("a1", raft.ServerAddress(configs[0].Listen), args, new(raft.AppendEntriesResponse))
 	}()
 	select {

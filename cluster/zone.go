@@ -77,7 +77,6 @@ type across struct {
 
 	mu     sync.Mutex
 	commit engine.LogIndex // at the last look
-	since  time.Time       // of the present degraded or blocked
 }
 
 // bound gives the highest index that this node may apply. It is the fsm's.

@@ -1,0 +1,251 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"doorbuster/engine"
+)
+
+// wire is a follower's way to a leader in the same process, with the faults that
+// a test asks for.
+type wire struct {
+	leader *Group
+	fresh  *atomic.Bool
+	syncs  atomic.Int64
+	grabs  atomic.Int64
+
+	mu        sync.Mutex
+	lose      int  // so many grabs come to nothing, and nobody knows
+	loseReply int  // so many are decided, and nobody hears
+	cut       bool // nobody can be asked
+	deadlines []engine.Time
+}
+
+func (w *wire) Fresh() bool { return w.fresh.Load() }
+
+func (w *wire) Sync(ctx context.Context) error {
+	w.syncs.Add(1)
+	w.mu.Lock()
+	cut := w.cut
+	w.mu.Unlock()
+	if cut {
+		<-ctx.Done()
+		return engine.ErrNotLeader
+	}
+	return nil
+}
+
+func (w *wire) Await(context.Context, engine.LogIndex) error { return nil }
+
+func (w *wire) Grab(q *engine.Grab, deadline engine.Time, _ time.Duration) (engine.Answer, engine.LogIndex, error) {
+	w.grabs.Add(1)
+	w.mu.Lock()
+	w.deadlines = append(w.deadlines, deadline)
+	cut, lose, loseReply := w.cut, w.lose > 0, w.loseReply > 0
+	if lose {
+		w.lose--
+	} else if loseReply {
+		w.loseReply--
+	}
+	w.mu.Unlock()
+	switch {
+	case cut:
+		return engine.Answer{}, 0, engine.ErrNotLeader
+	case lose:
+		return engine.Answer{}, 0, engine.ErrOutcomeUnknown
+	}
+	a, err := w.leader.GrabFor(q, deadline)
+	if loseReply {
+		return engine.Answer{}, 0, engine.ErrOutcomeUnknown
+	}
+	return a, 0, err
+}
+
+func (w *wire) Ask(ctx context.Context, batch []byte) (Outcome, error) {
+	return w.leader.AskFor(ctx, batch)
+}
+
+func (w *wire) Look(_ context.Context, shopper, key []byte, deadline engine.Time) (engine.Answer, bool, engine.LogIndex, error) {
+	a, found, err := w.leader.LookFor(shopper, key, deadline)
+	return a, found, 0, err
+}
+
+// openPair is a leader that sells and a follower of it.
+func openPair(t *testing.T, timeout time.Duration) (leader, follower *shop, w *wire) {
+	t.Helper()
+	leader = openShop(t, nil)
+	leader.Join(&wire{leader: leader.Group, fresh: alwaysTrue()})
+	cfg := DefaultConfig()
+	cfg.GrabTimeout = timeout
+	g, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Connect(leader.log, leader.log)
+	w = &wire{leader: leader.Group, fresh: alwaysTrue()}
+	g.Join(w)
+	t.Cleanup(g.Close)
+	leader.log.mu.Lock()
+	g.Restored(leader.log.state)
+	leader.log.followers = []*Group{g}
+	leader.log.mu.Unlock()
+	return leader, &shop{Group: g, log: leader.log, t: t}, w
+}
+
+func alwaysTrue() *atomic.Bool {
+	b := new(atomic.Bool)
+	b.Store(true)
+	return b
+}
+
+// TestFollowerSaysNoByItself: what is sold out, or unknown to nobody, costs the
+// leader nothing; the rest it decides, and its yes is the same everywhere.
+func TestFollowerSaysNoByItself(t *testing.T) {
+	leader, follower, w := openPair(t, 20*time.Second)
+	follower.plan("day", nil, units("mask", 1))
+	held := follower.grab("day/skus/mask", "ann", "k")
+	if held.Code != engine.CodeGranted || w.grabs.Load() != 1 {
+		t.Fatal(held, w.grabs.Load())
+	}
+	for range 3 {
+		if a := follower.grab("day/skus/mask", "bob", ""); a.Code != engine.CodeSoldOut {
+			t.Error(a)
+		}
+	}
+	if again := follower.grab("day/skus/mask", "ann", "k"); again.Order != held.Order || w.grabs.Load() != 1 {
+		t.Errorf("the same key: %+v after %d calls", again, w.grabs.Load())
+	}
+	if a := leader.grab("day/skus/mask", "ann", "other"); a.Code != engine.CodeLimitReached || a.Order != held.Order {
+		t.Error(a)
+	}
+	if _, err := follower.Cancel(t.Context(), "ann", string(follower.OrderNo(nil, held.Order))); err != nil {
+		t.Error(err)
+	}
+	if a := follower.grab("day/skus/mask", "bob", "k"); a.Code != engine.CodeGranted {
+		t.Error(a)
+	}
+	if a := follower.grab("day/skus/none", "bob", "k"); a.Reason != engine.ReasonUnknown {
+		t.Error(a)
+	}
+}
+
+// TestStaleFollowerSaysNothing: a follower that may be behind asks, whatever its
+// gates say.
+func TestStaleFollowerSaysNothing(t *testing.T) {
+	_, follower, w := openPair(t, 50*time.Millisecond)
+	follower.plan("day", nil, units("mask", 1))
+	held := follower.grab("day/skus/mask", "ann", "k")
+	w.fresh.Store(false)
+	before := w.grabs.Load()
+	if a := follower.grab("day/skus/mask", "bob", "k"); a.Code != engine.CodeSoldOut || w.grabs.Load() != before+1 {
+		t.Errorf("%+v, asked %d times", a, w.grabs.Load()-before)
+	}
+	w.cut = true
+	if a := follower.grab("day/skus/mask", "bob", "k"); a.Code != engine.CodeProcessing || a.Deadline == 0 {
+		t.Errorf("cut off: %+v", a)
+	}
+	for what, ask := range map[string]func() error{
+		"order":  func() error { _, err := follower.Order("ann", string(follower.OrderNo(nil, held.Order))); return err },
+		"orders": func() error { _, _, err := follower.Orders("ann", "", "", 10); return err },
+		"counts": func() error { _, err := follower.Counts("day", "mask"); return err },
+	} {
+		if err := ask(); !errors.Is(err, engine.ErrNotLeader) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// TestUnknownIsAskedAgain: with the same key and the same deadline, until it is
+// known; a yes that was lost on the way is found.
+func TestUnknownIsAskedAgain(t *testing.T) {
+	leader, follower, w := openPair(t, 20*time.Second)
+	follower.plan("day", nil, units("mask", 5))
+	w.lose, w.loseReply = 2, 1
+	a := follower.grab("day/skus/mask", "ann", "k")
+	if a.Code != engine.CodeGranted || w.grabs.Load() != 4 {
+		t.Fatalf("%+v after %d", a, w.grabs.Load())
+	}
+	for _, d := range w.deadlines {
+		if d != w.deadlines[0] {
+			t.Errorf("deadlines %v", w.deadlines)
+		}
+	}
+	if c := leader.counts("day", "mask"); c.Held != 1 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestNoFinalNoWhileInside: a key that led to nothing is not called missed while
+// a grab of the same shopper is on its way from this node.
+func TestNoFinalNoWhileInside(t *testing.T) {
+	leader, follower, _ := openPair(t, 20*time.Second)
+	follower.plan("day", nil, units("mask", 5))
+	past := leader.Now() - 1
+	await(t, "a final no", func() bool {
+		a, found, err := follower.GrabByKey([]byte("ann"), []byte("k"), past)
+		return err == nil && found && a.Code == engine.CodeMissed
+	})
+	fp := follower.fingerprint([]byte("ann"))
+	follower.slots.inside.enter(fp)
+	if a, found, err := follower.GrabByKey([]byte("ann"), []byte("k"), past); err != nil || !found || a.Code != engine.CodeProcessing {
+		t.Errorf("%+v %t %v", a, found, err)
+	}
+	follower.slots.inside.leave(fp)
+	if a, _, err := follower.GrabByKey([]byte("ann"), []byte("k"), past); err != nil || a.Code != engine.CodeMissed {
+		t.Errorf("%+v %v", a, err)
+	}
+}
+
+// TestForwardedCommands: what another node may have taken through the log.
+func TestForwardedCommands(t *testing.T) {
+	leader, follower, _ := openPair(t, time.Second)
+	good := engine.Command{Kind: engine.CmdRaiseRules, Rules: 1}
+	for name, batch := range map[string][]byte{
+		"garbage":      []byte("\x01\x02"),
+		"no command":   engine.EncodeBatch(engine.BatchHeader{}),
+		"two commands": engine.EncodeBatch(engine.BatchHeader{}, good, good),
+		"an epoch":     engine.EncodeBatch(engine.BatchHeader{}, engine.Command{Kind: engine.CmdOpenEpoch, Node: "x"}),
+		"a hold":       engine.EncodeBatch(engine.BatchHeader{}, engine.Command{Kind: engine.CmdPlaceHold, Shopper: []byte("ann"), Listing: 1, Quantity: 1}),
+	} {
+		if _, err := leader.AskFor(t.Context(), batch); !errors.Is(err, engine.ErrMalformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := follower.AskFor(t.Context(), engine.EncodeBatch(engine.BatchHeader{}, good)); !errors.Is(err, engine.ErrNotLeader) {
+		t.Errorf("a follower: %v", err)
+	}
+	if _, err := follower.GrabFor(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("ann"), IdempotencyKey: []byte("k"), Quantity: 1}, 0); !errors.Is(err, engine.ErrNotLeader) {
+		t.Errorf("a follower: %v", err)
+	}
+	if _, _, err := follower.LookFor([]byte("ann"), []byte("k"), 1); !errors.Is(err, engine.ErrNotLeader) {
+		t.Errorf("a follower: %v", err)
+	}
+}
+
+// TestBlocked: while nothing would be acknowledged, nobody new is let in, and
+// holders hear of their holds.
+func TestBlocked(t *testing.T) {
+	s := openShop(t, nil)
+	s.plan("day", nil, units("mask", 5))
+	held := s.grab("day/skus/mask", "ann", "k")
+	commands := s.log.commands
+	s.Blocked(true)
+	if a := s.grab("day/skus/mask", "bob", "k"); a.Code != engine.CodeMissed {
+		t.Error(a)
+	}
+	if a := s.grab("day/skus/mask", "ann", "k"); a.Order != held.Order {
+		t.Error(a)
+	}
+	if s.log.commands != commands {
+		t.Error("something was proposed")
+	}
+	s.Blocked(false)
+	if a := s.grab("day/skus/mask", "bob", "k"); a.Code != engine.CodeGranted {
+		t.Error(a)
+	}
+}
