@@ -47,6 +47,7 @@ func Failover(ctx context.Context, cfg FailoverConfig) (*FailoverReport, error) 
 			}
 		}
 	})
+	t.allBack(lasting)
 	t.check(lasting)
 	if err := t.close(); err != nil {
 		t.crowd.sins.add(checkStaysUp, "the last, orderly stop: "+err.Error())
@@ -80,8 +81,9 @@ type failoverTest struct {
 // failoverNode is a node of the cluster under test.
 type failoverNode struct {
 	CrashNode
-	up   bool
-	desk *admin // its own operators' address
+	up     bool
+	paused bool
+	desk   *admin // its own operators' address
 }
 
 // open starts all nodes and puts the listings up.
@@ -290,6 +292,7 @@ func (t *failoverTest) strike(victim int) error {
 	switch t.cfg.How {
 	case HowStall:
 		err := node.Pause()
+		node.paused = true
 		t.watch.countFrom(t.crowd.now() + dyingTakes)
 		return err
 	case HowStop:
@@ -357,6 +360,7 @@ func (t *failoverTest) bringBack(ctx context.Context, victim int) error {
 	node := &t.nodes[victim]
 	began := time.Now()
 	if t.cfg.How == HowStall {
+		node.paused = false
 		if err := node.Resume(); err != nil {
 			return err
 		}
@@ -372,6 +376,25 @@ func (t *failoverTest) bringBack(ctx context.Context, victim int) error {
 	t.line.BackMS = millis(time.Since(began))
 	t.back.record(0, time.Since(began))
 	return nil
+}
+
+// allBack brings back what a kill that went wrong has left away, for the verdict.
+func (t *failoverTest) allBack(ctx context.Context) {
+	for n := range t.nodes {
+		node := &t.nodes[n]
+		switch {
+		case node.paused:
+			node.paused = false
+			_ = node.Resume() // if it can't go on, it won't be well below
+		case !node.up:
+			if err := t.start(ctx, n); err != nil {
+				t.crowd.sins.add(checkBack, err.Error())
+			}
+		}
+	}
+	if err := t.awaitWell(ctx); err != nil {
+		t.crowd.sins.add(checkBack, "before the verdict: "+err.Error())
+	}
 }
 
 func (t *failoverTest) verifyLog(n int) {
