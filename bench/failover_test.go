@@ -123,7 +123,7 @@ func (f *fakeCluster) start(_ context.Context, n int) (CrashNode, error) {
 	}
 	return CrashNode{HTTPAddr: f.fronts[n].shop, AdminAddr: f.fronts[n].admin, Ended: ended,
 		Kill: func() error { return f.strike(n) }, Stop: func() error { return nil },
-		Pause: func() error { return f.strike(n) }, Resume: func() error { _, err := f.start(nil, n); return err }}, nil
+		Pause: func() error { return f.strike(n) }, Resume: func() error { _, err := f.start(context.Background(), n); return err }}, nil
 }
 
 func (f *fakeCluster) strike(n int) error {
