@@ -54,6 +54,7 @@ failover: build ## KILLS (100) times kill -9 of a leader of three nodes under lo
 
 bench: build ## the figures: HTTP against a bare handler, and decisions without HTTP; kept in bench/results
 	$(BIN) bench http --rounds 5
+	$(BIN) bench http --cluster --rounds 5
 	$(BIN) bench decide
 
 demo: build ## the fan day: 200,000 fans at 10,000 a second, and a verdict

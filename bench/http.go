@@ -33,7 +33,9 @@ func ClusterKinds() []string {
 }
 
 // Grants tells whether a kind answers yes.
-func Grants(kind string) bool { return kind == KindGranted || kind == KindGrantedFollower }
+func Grants(kind string) bool {
+	return kind == KindGranted || kind == KindGrantedFollower || kind == KindRedis
+}
 
 // ThroughFollower tells whether a kind asks a follower.
 func ThroughFollower(kind string) bool {

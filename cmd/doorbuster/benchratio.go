@@ -34,7 +34,8 @@ under the same load: a bare fasthttp handler ("hello"), a sold-out listing
 counts are the ratios; the figures are the machine's.
 
 With --cluster, the last two are measured on three nodes that share the machine,
-through the leader and through a follower.`,
+through the leader and through a follower; where a redis-server is installed,
+beside a Lua script on one with a replica ("redis-replica").`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			dir, err := os.MkdirTemp(dataDir, "doorbuster-bench-")
@@ -45,13 +46,19 @@ through the leader and through a follower.`,
 			cfg.DataDir, cfg.Progress = dir, c.ErrOrStderr()
 			trio := &benchTrio{dir: dir, profile: profile}
 			cfg.StartServer = func(ctx context.Context, kind string) (bench.HTTPServer, error) {
+				if kind == bench.KindRedis {
+					return startRedis(ctx, dir, cfg.Connections)
+				}
 				if cluster && kind != bench.KindHello {
 					return trio.server(ctx, kind)
 				}
 				return startKind(dir, kind, profile)
 			}
-			if cluster {
+			if cluster && !c.Flags().Changed("kinds") {
 				cfg.Kinds = bench.ClusterKinds()
+				if bench.RedisInstalled() {
+					cfg.Kinds = append(cfg.Kinds, bench.KindRedis)
+				}
 			}
 			if err := cfg.Validate(); err != nil {
 				return usageError{err}
@@ -65,6 +72,7 @@ through the leader and through a follower.`,
 		},
 	}
 	f := c.Flags()
+	f.StringSliceVar(&cfg.Kinds, "kinds", cfg.Kinds, "what to measure; the first is what the others are compared with")
 	f.BoolVar(&cluster, "cluster", false, "measure three nodes instead of one")
 	f.StringVar(&profile, "cpu-profile", "", "write the nodes' CPU profiles to `FILE`.refused and FILE.granted")
 	f.IntVar(&cfg.Connections, "connections", cfg.Connections, "connections, each with one request under way")
@@ -112,6 +120,21 @@ func startKind(dir, kind, profile string) (bench.HTTPServer, error) {
 	return startChild(listing, args...)
 }
 
+// startRedis starts a pair, and a server before it.
+func startRedis(ctx context.Context, dir string, connections int) (bench.HTTPServer, error) {
+	pair, err := bench.StartRedisPair(ctx, dir)
+	if err != nil {
+		return bench.HTTPServer{}, err
+	}
+	s, err := startChild(trioGranted, "bench", "hello", "--redis", pair.Addr, "--redis-connections", strconv.Itoa(connections))
+	if err != nil {
+		return s, errors.Join(err, pair.Close())
+	}
+	stop := s.Close
+	s.Close = func() error { return errors.Join(stop(), pair.Close()) }
+	return s, nil
+}
+
 // startChild runs this program with args; it says where it listens on its first line.
 func startChild(listing bench.Listing, args ...string) (s bench.HTTPServer, err error) {
 	self, err := os.Executable()
@@ -142,7 +165,8 @@ func startChild(listing bench.Listing, args ...string) (s bench.HTTPServer, err 
 // newHelloCommand is a server under measurement, started by 'bench http'.
 func newHelloCommand() *cobra.Command {
 	var asNode bool
-	var data, planFile, profile, file, http, admin string
+	var data, planFile, profile, file, http, admin, redis string
+	var connections int
 	c := &cobra.Command{
 		Use:    "hello",
 		Short:  "A server to be measured, until its standard input ends",
@@ -165,7 +189,13 @@ func newHelloCommand() *cobra.Command {
 				}
 				fmt.Fprintln(c.OutOrStdout(), ln.Addr())
 				failed := make(chan error, 1)
-				go func() { failed <- bench.ServeHello(ln) }()
+				go func() {
+					if redis != "" {
+						failed <- bench.ServeRedis(c.Context(), ln, redis, engine.MaxStock, connections)
+						return
+					}
+					failed <- bench.ServeHello(ln)
+				}()
 				select {
 				case <-ended:
 					return ln.Close()
@@ -209,6 +239,8 @@ func newHelloCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&asNode, "node", false, "a node instead of a bare handler")
 	c.Flags().StringVar(&data, "data", "", "data directory of the node")
+	c.Flags().StringVar(&redis, "redis", "", "`address` of a Redis to grab from")
+	c.Flags().IntVar(&connections, "redis-connections", 256, "connections to it")
 	c.Flags().StringVar(&file, "config", "", "configuration `file` of a node of a cluster")
 	c.Flags().StringVar(&http, "http", "", "its address for shoppers")
 	c.Flags().StringVar(&admin, "admin", "", "its address for operators")
