@@ -103,7 +103,7 @@ func newBatcher(log Proposer, clock *stateClock, inFlight int, complete func(fli
 
 // open begins an epoch; at is the time of its EpochOpened.
 func (b *batcher) open(epoch engine.Epoch, at engine.Time) {
-	b.clock.open(at)
+	b.clock.begin(at)
 	b.mu.Lock()
 	b.epoch, b.sequence, b.tick = epoch, 0, true
 	b.mu.Unlock()
@@ -121,6 +121,7 @@ func (b *batcher) close(epoch engine.Epoch) []pending {
 	left := b.next.pending
 	b.next = gathering{}
 	b.epoch = 0
+	b.clock.end()
 	b.room.Broadcast()
 	return left
 }

@@ -14,29 +14,43 @@ const slewPerMille = 100
 
 // stateClock tells the time that the leader stamps into batches: what the epoch
 // began with, plus the monotonic time since, bent slowly towards the wall clock.
-// It never runs back. Safe for concurrent use.
+// It does not run back within an epoch. Without an epoch it tells about what the
+// leader's says, since deadlines are set by it: the wall clock, and how far the
+// leader's is ahead of that. Safe for concurrent use.
 type stateClock struct {
 	wall func() time.Time // with a monotonic reading
 
-	mu   sync.Mutex
-	now  engine.Time
-	last time.Time
-	part time.Duration // below a millisecond, carried over
+	mu    sync.Mutex
+	open  bool
+	now   engine.Time
+	last  time.Time
+	part  time.Duration        // below a millisecond, carried over
+	ahead func() time.Duration // of the leader's wall clock; nil alone
 }
 
-func newStateClock(wall func() time.Time) *stateClock {
-	c := &stateClock{wall: wall, last: wall()}
-	c.now = engine.TimeOf(c.last)
-	return c
-}
+func newStateClock(wall func() time.Time) *stateClock { return &stateClock{wall: wall} }
 
-// open begins an epoch at state time at, or at the wall clock's if that is later.
-func (c *stateClock) open(at engine.Time) {
+// follow says how far the leader's wall clock is ahead.
+func (c *stateClock) follow(ahead func() time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.last = c.wall()
-	c.now = max(at, c.now, engine.TimeOf(c.last))
-	c.part = 0
+	c.ahead = ahead
+}
+
+// begin begins an epoch at state time at, or at the wall clock's if that is later.
+// What was told before the epoch binds nobody: this node's clock may have been off.
+func (c *stateClock) begin(at engine.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open, c.last, c.part = true, c.wall(), 0
+	c.now = max(at, engine.TimeOf(c.last))
+}
+
+// end ends the epoch.
+func (c *stateClock) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open = false
 }
 
 // read gives the time.
@@ -44,6 +58,12 @@ func (c *stateClock) read() engine.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	wall := c.wall()
+	if !c.open {
+		if c.ahead != nil {
+			wall = wall.Add(c.ahead())
+		}
+		return engine.TimeOf(wall)
+	}
 	elapsed := max(0, wall.Sub(c.last)) + c.part
 	c.last = wall
 	bend := elapsed * slewPerMille / 1000

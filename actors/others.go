@@ -14,6 +14,9 @@ type Others interface {
 	// Fresh tells whether this node's state may be told as the group's: it has
 	// all that anybody was told until half a second ago. It must be cheap.
 	Fresh() bool
+	// Ahead tells how far the leader's clock is ahead of this node's; 0 if that is
+	// not known. It must be cheap.
+	Ahead() time.Duration
 	// Sync waits until this node's state has all that any node has told anybody
 	// before the call. Error: engine.ErrNotLeader, when ctx ends first.
 	Sync(ctx context.Context) error
@@ -38,7 +41,10 @@ type Outcome struct {
 }
 
 // Join gives the group the way to the other nodes. Call it before grabs come in.
-func (g *Group) Join(others Others) { g.others = others }
+func (g *Group) Join(others Others) {
+	g.others = others
+	g.clock.follow(others.Ahead)
+}
 
 // fresh tells whether what this node does not know is not there.
 func (g *Group) fresh() bool {

@@ -28,6 +28,8 @@ type wire struct {
 
 func (w *wire) Fresh() bool { return w.fresh.Load() }
 
+func (w *wire) Ahead() time.Duration { return 0 }
+
 func (w *wire) Sync(ctx context.Context) error {
 	w.syncs.Add(1)
 	w.mu.Lock()

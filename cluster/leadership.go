@@ -35,6 +35,9 @@ const (
 	modesty = 2 * time.Second
 	// transferPause lies between two attempts to hand leadership over.
 	transferPause = 3 * time.Second
+	// clockPatience is how long, after its start, a node whose clock differs from
+	// another's waits for a third to say who is right.
+	clockPatience = 10 * time.Second
 	// settled is how long a leader has led before it looks for a better one.
 	settled = 2 * time.Second
 )
@@ -46,6 +49,8 @@ type leadership struct {
 	// retired: the node is about to stop, and is not to lead again.
 	retired  atomic.Bool
 	clockOff atomic.Bool
+	// compared: this node's clock was compared with enough others, since the start.
+	compared atomic.Bool
 	orphaned atomic.Int64 // when no leader was known first, since the start; 0: one is
 
 	transferring sync.Mutex // one transfer at a time
@@ -60,6 +65,7 @@ var (
 	errRetired  = errors.New("this node is stopping")
 	errLeaving  = errors.New("leadership is being handed over")
 	errClockOff = fmt.Errorf("this node's clock is more than %s off those of the others", clockBound)
+	errNotYet   = errors.New("this node has not compared its clock with the others yet")
 	errModest   = errors.New("this node leads only if no other can")
 )
 
@@ -81,6 +87,8 @@ func (n *Node) maySolicit() error {
 		return errRetired
 	case n.lead.clockOff.Load():
 		return errClockOff
+	case !n.alone() && !n.lead.compared.Load():
+		return errNotYet
 	case n.modest():
 		since := n.lead.orphaned.Load()
 		if since == 0 || time.Since(n.began)-time.Duration(since) < modesty {
@@ -169,11 +177,18 @@ func (n *Node) watchOrphaned(now time.Time) {
 // heard last is remembered; clocks do not wander fast.
 func (n *Node) watchClock() {
 	v := n.voters.Load()
-	differ := 0
+	known, differ := 0, 0
 	for _, id := range v.others {
-		if offset, known := n.clockOffset(id); known && offset.Abs() > clockBound {
+		offset, heard := n.clockOffset(id)
+		if heard {
+			known++
+		}
+		if heard && offset.Abs() > clockBound {
 			differ++
 		}
+	}
+	if known >= (len(v.others)+1)/2 && (differ == 0 || known == len(v.others) || time.Since(n.began) > clockPatience) {
+		n.lead.compared.Store(true)
 	}
 	off := differ > 0 && differ >= (len(v.others)+1)/2+1
 	if was := n.lead.clockOff.Swap(off); was == off {
@@ -305,6 +320,9 @@ func (n *Node) Transfer(ctx context.Context, to string) (leader string, err erro
 			return "", refuse("node %q is an edge node: it has no vote and can't lead", to)
 		case m.Drained:
 			return "", refuse("node %q is drained; 'doorbuster cluster undrain --node %s' first", to, to)
+		}
+		if offset, known := n.clockOffset(to); known && offset.Abs() > clockBound && !n.lead.clockOff.Load() {
+			return "", refuse("the clock of node %q is %s off this one's; mend that first", to, offset.Round(time.Millisecond))
 		}
 		target = m
 	}

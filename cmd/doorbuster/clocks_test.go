@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"doorbuster/engine"
+)
+
+// clocked is a node in this process, with a clock of its own.
+type clocked struct {
+	*member
+	n      *node
+	ahead  time.Duration // of the machine's clock, from the start
+	jumped atomic.Int64  // seconds, since
+	over   chan struct{}
+}
+
+func (c *clocked) wall() time.Time {
+	now := time.Now().Add(c.ahead)
+	// The first word of a Time that has a monotonic reading is its wall clock,
+	// with the seconds above 30 bits. Whoever sets a machine's clock moves that
+	// and not the monotonic one, for which package time has no words.
+	*(*uint64)(unsafe.Pointer(&now)) += uint64(c.jumped.Load()) << 30
+	return now
+}
+
+// openClocked opens a fleet's nodes, each with its clock so far ahead.
+func openClocked(f *testCluster, ahead ...time.Duration) []*clocked {
+	f.t.Helper()
+	nodes := make([]*clocked, len(f.nodes))
+	for i, m := range f.nodes {
+		nodes[i] = &clocked{member: m, ahead: ahead[i]}
+		nodes[i].open()
+		if i == 0 { // the first looks for votes before the others are there
+			nodes[i].logs.await(f.t, nil, "heartbeat timeout")
+		}
+	}
+	return nodes
+}
+
+// open opens the node until shut, or until the test ends.
+func (c *clocked) open() {
+	c.t.Helper()
+	cfg, err := load(c.t, "--dev", "--config", c.config())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	cfg.wall = c.wall
+	c.logs = newLogBook()
+	n, err := openNode(cfg, cfg.newLogger(c.logs))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	over := make(chan struct{})
+	c.n, c.up, c.over = n, true, over
+	c.t.Cleanup(func() {
+		if c.up && c.n == n {
+			c.shut()
+		}
+	})
+	go func() {
+		select {
+		case err := <-n.fatal:
+			c.t.Errorf("%s can't go on: %v", c.id, err)
+		case <-over:
+		}
+	}()
+}
+
+// shut ends the node without a word to the others.
+func (c *clocked) shut() {
+	c.t.Helper()
+	c.up = false
+	close(c.over)
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := c.n.close(now); err != nil && !errors.Is(err, context.Canceled) {
+		c.t.Errorf("%s: %v", c.id, err)
+	}
+}
+
+// leaderOf waits until nodes agree on one of them that sells.
+func leaderOf(f *testCluster, nodes []*clocked) (leader *clocked) {
+	f.t.Helper()
+	f.eventually(func() bool {
+		m := f.leader()
+		for _, c := range nodes {
+			if c.member == m {
+				leader = c
+			}
+		}
+		return leader.n.cluster.Leads()
+	}, "nobody sells")
+	return leader
+}
+
+// holds gives a copy of every order of the first session, by ordinal less one.
+func (c *clocked) holds() (orders []engine.Order) {
+	c.n.cluster.View(func(s *engine.State) {
+		x := s.Sessions()[0]
+		for i := range x.Orders() {
+			orders = append(orders, *s.Order(engine.OrderRef{Session: x.Handle, Ordinal: uint32(i + 1)}))
+		}
+	})
+	return orders
+}
+
+// TestPayByAfterFailover: holds end when their shoppers were told, to the second,
+// although another leads by then, and its clock is as far off as it may be.
+func TestPayByAfterFailover(t *testing.T) {
+	for _, ahead := range []time.Duration{-150 * time.Millisecond, 150 * time.Millisecond} {
+		t.Run(ahead.String(), func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t, "prefer", rooms3...)
+			nodes := openClocked(f, 0, ahead, ahead)
+			leader := leaderOf(f, nodes)
+			f.plan(dayPlan("        pay_within: 6s\n        pay_grace: 1s\n", 100))
+			if leader != nodes[0] {
+				if status, out, errs := runTool(t, "", "cluster", "transfer", "--to", nodes[0].id, "--admin", leader.admin); status != 0 {
+					t.Fatal(out, errs)
+				}
+				leader = nodes[0]
+			}
+			var told []order
+			for i := range 10 {
+				told = append(told, leader.mustGrant(fmt.Sprint("s", i), "k", "day/sku-1"))
+				time.Sleep(20 * time.Millisecond) // so that they do not end all at once
+			}
+			leader.shut()
+			next := leaderOf(f, nodes)
+			before := next.holds()
+			least := time.Hour // one look may be late for its own reasons
+			for i, o := range told {
+				var now reply
+				var seen time.Time
+				f.eventually(func() bool {
+					now, seen = next.order(fmt.Sprint("s", i), o.OrderNo), time.Now()
+					return now.Order.State != "held"
+				}, "a hold never ends")
+				if now.Order.State != "expired" || !now.Order.PayBy.Equal(o.PayBy) {
+					t.Errorf("told %+v, then %s", o, now.Body)
+				}
+				late := seen.Sub(before[i].Due().Wall())
+				least = min(least, late)
+				if late < -200*time.Millisecond { // which clocks may differ by
+					t.Errorf("hold %d ended %s early", i, -late)
+				}
+			}
+			t.Logf("holds end %s after they are due", least.Round(time.Millisecond))
+			if least >= time.Second {
+				t.Errorf("holds end %s late", least)
+			}
+			for i, o := range next.holds() {
+				if o.PayBy != before[i].PayBy || o.Changed < o.Due() {
+					t.Errorf("hold %d was %+v, ended as %+v", i, before[i], o)
+				}
+			}
+			f.settled()
+			f.sameHash()
+		})
+	}
+}
+
+// TestClockOff: a node that is two seconds off leads neither at the start nor
+// when only one other is left, and hands over when it leads and its clock jumps.
+func TestClockOff(t *testing.T) {
+	for _, seconds := range []int64{2, -2} {
+		t.Run(fmt.Sprint(seconds), func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t, "prefer", rooms3...)
+			nodes := openClocked(f, time.Duration(seconds)*time.Second, 0, 0)
+			off := nodes[0]
+			leader := leaderOf(f, nodes)
+			f.plan(dayPlan("", 100))
+			off.noticesClock()
+			leader.mustGrant("ann", "k", "day/sku-1")
+			off.mustGrant("abe", "k", "day/sku-1") // whatever its clock says of deadlines
+			if status, out, errs := runTool(t, "", "cluster", "transfer", "--to", off.id, "--admin", leader.admin); status != 1 || !strings.Contains(out+errs, "clock") {
+				t.Errorf("leadership may be handed to it: %d %s%s", status, out, errs)
+			}
+			leader.shut()
+			off.eventuallyGrants("bob", "day/sku-1")
+			if next := leaderOf(f, nodes); next == off {
+				t.Error("it leads")
+			}
+			if log := off.logs.String(); strings.Contains(log, "epoch opened") {
+				t.Errorf("it has led:\n%s", log)
+			}
+			leader.open()
+			off.jumped.Store(-seconds)
+			f.eventually(func() bool { return off.metric("doorbuster_clock_off") == "0" }, "a clock that was mended stays off")
+			off.logs.await(t, nil, "agrees with the others again")
+
+			jumps := leaderOf(f, nodes)
+			jumps.jumped.Add(seconds)
+			f.eventually(func() bool { return leaderOf(f, nodes) != jumps }, "a leader whose clock jumps leads on")
+			jumps.noticesClock()
+			jumps.eventuallyGrants("cid", "day/sku-1")
+			asked := time.Now()
+			leaderOf(f, nodes).n.cluster.View(func(s *engine.State) {
+				if apart := s.Now().Wall().Sub(asked); apart > time.Second {
+					t.Errorf("the jump moved state time by %s", apart)
+				}
+			})
+			if c := f.settled()["day/sku-1"]; c.Held != 4 {
+				t.Errorf("%+v", c)
+			}
+		})
+	}
+}
+
+// noticesClock waits until the node says that its clock is off.
+func (c *clocked) noticesClock() {
+	c.t.Helper()
+	c.f.eventually(func() bool { return c.metric("doorbuster_clock_off") == "1" }, c.id+" does not notice its clock")
+	c.logs.await(c.t, nil, "clock is off")
+}
