@@ -112,55 +112,52 @@ func (x *traffic) goOn(more int64, when string) {
 // TestPartitions cuts the network every way, under load. What shoppers are told
 // by whichever node must be as if they had come to one listing one by one.
 func TestPartitions(t *testing.T) {
-	l := openLand(t)
 	for round := range partitionTimes(1) {
-		partitions(t, l, []string{"prefer", "require"}[round%2])
+		t.Run(fmt.Sprint(round+1), func(t *testing.T) {
+			t.Parallel()
+			partitions(t, openLand(t), []string{"prefer", "require"}[round%2])
+		})
 	}
 }
 
 func partitions(t *testing.T, l *land, zoneAck string) {
-	const listings, stock, workers = 800, 2, 6
+	const listings, stock, workers = 800, 2, 12
 	c := openCountry(t, l, zoneAck, "a1", "a2", "b1")
 	c.plan(c.nodes[0], smallListings(listings, stock))
 	x := &traffic{c: c, history: newHistory(), next: listingByListing(workers, listings)}
 	x.start(1, workers, "a", "b")
 	for _, p := range []struct {
 		name  string
-		leads string // "": whoever does
-		cut   func(leader, other string)
+		roomA bool // the leader must be in room a
+		cut   func(leader string)
 		sells bool // whether somebody goes on selling
 	}{
-		{"the leader is cut off", "", func(leader, _ string) { c.cutOff(leader, true, true) }, true},
-		{"the leader is heard, and hears nobody", "", func(leader, _ string) { c.cutOff(leader, false, true) }, true},
-		{"the leader hears, and is not heard", "", func(leader, _ string) { c.cutOff(leader, true, false) }, true},
-		{"the rooms are cut from each other", "a1", func(string, string) { c.cut("a", "b") }, zoneAck == "prefer"},
-		{"room b is not heard by room a", "a2", func(string, string) { c.lose("b", "a") }, zoneAck == "prefer"},
-		{"room a is not heard by room b", "a1", func(string, string) { c.lose("a", "b") }, zoneAck == "prefer"},
-		{"two of three do not hear each other", "", func(_, other string) {
-			for _, m := range c.nodes {
-				if m.id != other && m != c.node(other) {
-					c.cut(m.id, other)
-					break
-				}
-			}
-		}, false},
+		{"the leader is cut off", false, func(leader string) { c.cutOff(leader, true, true) }, true},
+		{"the leader is heard, and hears nobody", false, func(leader string) { c.cutOff(leader, false, true) }, true},
+		{"the leader hears, and is not heard", false, func(leader string) { c.cutOff(leader, true, false) }, true},
+		{"the rooms are cut from each other", true, func(string) { c.cut("a", "b") }, zoneAck == "prefer"},
+		{"room b is not heard by room a", true, func(string) { c.lose("b", "a") }, zoneAck == "prefer"},
+		{"room a is not heard by room b", true, func(string) { c.lose("a", "b") }, zoneAck == "prefer"},
+		{"the leader and a follower are cut from each other", true, func(leader string) { c.cut(leader, "b1") }, zoneAck == "prefer"},
+		{"the followers are cut from each other", true, func(leader string) { c.cut(map[string]string{"a1": "a2", "a2": "a1"}[leader], "b1") }, true},
 	} {
 		leader := c.leader()
-		if p.leads != "" {
-			leader = c.lead(p.leads)
+		if p.roomA && leader.id == "b1" {
+			leader = c.lead("a1")
 		}
-		x.goOn(5, "before "+p.name)
-		since := time.Now()
-		p.cut(leader.id, c.others(leader)[0].id)
+		x.goOn(3, "before "+p.name)
+		since, at := time.Now(), x.history.now()
+		p.cut(leader.id)
 		if p.sells {
-			time.Sleep(time.Second) // what was in flight has come to its end
-			x.goOn(5, "while "+p.name)
+			time.Sleep(500 * time.Millisecond) // what was in flight has come to its end
+			x.goOn(3, "while "+p.name)
 		}
-		t.Logf("%s (%s): sells after %s", p.name, leader.id, time.Since(since).Round(time.Millisecond))
-		time.Sleep(time.Until(since.Add(2 * time.Second)))
+		time.Sleep(time.Until(since.Add(1500 * time.Millisecond)))
+		healed := x.history.now()
 		c.heal()
 		c.leader()
-		x.goOn(5, "after "+p.name)
+		x.goOn(3, "after "+p.name)
+		t.Logf("%s (%s): %s", p.name, leader.id, x.history.between(at, healed))
 	}
 	x.stop()
 	x.resolve()
@@ -186,6 +183,13 @@ func (c *country) cutOff(id string, says, hears bool) {
 			c.lose(m.id, id)
 		}
 	}
+}
+
+// chance is random numbers, other ones each time; the test says which.
+func chance(t *testing.T) *rand.Rand {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
 }
 
 // everyoneOnce sends ever new shoppers to one listing.
@@ -223,16 +227,16 @@ func (c *country) turnedAway(m *member) {
 // moment under load: with zone ack require, all that anybody was told by any door
 // of any node is in the other room.
 func TestRoomLost(t *testing.T) {
-	l := openLand(t)
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
 	for round := range partitionTimes(2) {
-		roomLost(t, l, rng, round)
+		t.Run(fmt.Sprint(round+1), func(t *testing.T) {
+			t.Parallel()
+			roomLost(t, openLand(t), round)
+		})
 	}
 }
 
-func roomLost(t *testing.T, l *land, rng *rand.Rand, round int) {
+func roomLost(t *testing.T, l *land, round int) {
+	rng := chance(t)
 	const stock = 300
 	c := openCountry(t, l, "require", "a1", "a2", "b1")
 	c.plan(c.nodes[0], smallListings(1, stock))
@@ -264,9 +268,10 @@ func roomLost(t *testing.T, l *land, rng *rand.Rand, round int) {
 	x.resolve()
 	x.recount(stock)
 	for _, id := range []string{"a1", "a2"} {
-		m := c.node(id)
-		c.launch(m)
-		c.turnedAway(m)
+		c.launch(c.node(id))
+	}
+	for _, id := range []string{"a1", "a2"} {
+		c.turnedAway(c.node(id))
 	}
 	c.node("b1").halt()
 }
@@ -275,17 +280,17 @@ func roomLost(t *testing.T, l *land, rng *rand.Rand, round int) {
 // promises nothing more that the other room does not have, and never do both sell
 // the same units.
 func TestRoomCutOff(t *testing.T) {
-	l := openLand(t)
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
 	for round := range partitionTimes(1) {
-		roomCutOff(t, l, rng, round)
+		t.Run(fmt.Sprint(round+1), func(t *testing.T) {
+			t.Parallel()
+			roomCutOff(t, openLand(t), round)
+		})
 	}
 }
 
-func roomCutOff(t *testing.T, l *land, rng *rand.Rand, round int) {
-	const stock = 150
+func roomCutOff(t *testing.T, l *land, round int) {
+	rng := chance(t)
+	const stock = 60
 	c := openCountry(t, l, "require", "a1", "a2", "b1")
 	c.plan(c.nodes[0], smallListings(1, stock))
 	c.lead([]string{"a1", "a2"}[round%2])

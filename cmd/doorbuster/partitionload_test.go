@@ -33,7 +33,8 @@ const shopperPatience = 3 * time.Second
 func (x *traffic) start(seed uint64, workers int, rooms ...string) {
 	for w := range workers {
 		b := &buyer{traffic: x, room: rooms[w%len(rooms)], rng: rand.New(rand.NewPCG(seed, uint64(w)))}
-		b.client = x.c.client(b.room+"0", shopperPatience)
+		// Some go away before a node says "processing".
+		b.client = x.c.client(b.room+"0", 300*time.Millisecond+time.Duration(b.rng.Int64N(int64(shopperPatience))))
 		x.done.Go(func() {
 			for !x.stopped.Load() {
 				shopper, listing, ok := x.next(w)
@@ -94,7 +95,7 @@ func (b *buyer) visit(shopper, listing string) {
 			}
 		}
 		b.think()
-		if b.rng.IntN(3) == 0 {
+		if b.rng.IntN(2) == 0 {
 			return
 		}
 		for try := 0; ; try++ {
@@ -115,7 +116,7 @@ func (b *buyer) think() { time.Sleep(time.Duration(5+b.rng.IntN(15)) * time.Mill
 func (b *buyer) door() *member {
 	for {
 		m := b.c.nodes[b.rng.IntN(len(b.c.nodes))]
-		if m.zone == b.room || b.rng.IntN(3) == 0 {
+		if m.zone == b.room || b.rng.IntN(10) == 0 {
 			return m
 		}
 	}

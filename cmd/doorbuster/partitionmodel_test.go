@@ -67,6 +67,21 @@ func (h *history) all() []event {
 	return slices.Clone(h.events)
 }
 
+// between tells in a line how those fared who asked in some span.
+func (h *history) between(from, to time.Duration) string {
+	first, outcomes := "nobody was granted anything", map[string]int{}
+	for _, e := range h.all() {
+		if e.what != askGrab || e.call < from || e.call > to {
+			continue
+		}
+		if e.outcome == "granted" && outcomes["granted"] == 0 {
+			first = fmt.Sprintf("the next grant after %s, by %s", (e.end - from).Round(time.Millisecond), e.node)
+		}
+		outcomes[e.outcome]++
+	}
+	return fmt.Sprint(first, "; grabs ", outcomes)
+}
+
 // heardOrder is an order that a shopper heard of, by its grab's key.
 type heardOrder struct {
 	listing, shopper, orderNo string
