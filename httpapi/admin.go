@@ -145,6 +145,15 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 	return s, nil
 }
 
+// SetTokens checks tokens with other keys from now on. After an error nothing has
+// changed. With Dev there are none.
+func (s *AdminServer) SetTokens(keys TokenKeys) error {
+	if s.tokens == nil {
+		return nil
+	}
+	return s.tokens.replace(keys)
+}
+
 // Serve answers what comes in at ln until Shutdown, and then gives nil. It
 // closes ln.
 func (s *AdminServer) Serve(ln net.Listener) error {

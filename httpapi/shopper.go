@@ -220,6 +220,15 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 	return s, nil
 }
 
+// SetTokens checks tokens with other keys from now on. After an error nothing has
+// changed. With Dev there are none.
+func (s *ShopperServer) SetTokens(keys TokenKeys) error {
+	if s.tokens == nil {
+		return nil
+	}
+	return s.tokens.replace(keys)
+}
+
 // Serve answers what comes in at ln until Shutdown, and then gives nil. It
 // closes ln. A listener that fails for good ends it with that error.
 func (s *ShopperServer) Serve(ln net.Listener) error {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -11,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -38,13 +40,28 @@ const maxTokenBytes = 4096
 // algorithm, but only the one that belongs to a key given here counts: a public
 // key never serves as a secret, and "none" is no algorithm.
 type TokenKeys struct {
-	// Secret is for HS256: at least MinSecretBytes.
+	// Secret is for HS256: at least MinSecretBytes. Several, one a line, all do
+	// (see Secrets), so that a new one can come before the old one goes.
 	Secret []byte
 	// PublicKeyPEM is for EdDSA (Ed25519), RS256 (RSA of 2048 bits or more) or
-	// ES256 (P-256), whichever it is.
+	// ES256 (P-256), whichever it is. Several blocks of one kind all do.
 	PublicKeyPEM []byte
 	// Issuer, where set, must be the token's.
 	Issuer string
+}
+
+// Secrets splits what a key file says into its secrets, one a line. Text of which
+// any line is too short for one is a single secret, whatever bytes it has.
+func Secrets(text []byte) [][]byte {
+	var all [][]byte
+	for line := range bytes.Lines(text) {
+		line = bytes.TrimRight(line, "\r\n")
+		if len(line) < MinSecretBytes {
+			return [][]byte{text}
+		}
+		all = append(all, line)
+	}
+	return all
 }
 
 // claims are what is read of a token.
@@ -66,15 +83,20 @@ var errBadToken = errors.New("the token is not valid")
 // tokenChecker checks tokens and remembers those that passed, so that a shopper
 // who asks again costs a hash and no signature. Safe for concurrent use.
 type tokenChecker struct {
-	kind   TokenKind
-	secret []byte
-	public any
-	method string // of public
-	parser *jwt.Parser
-	now    func() time.Time
+	kind TokenKind
+	keys atomic.Pointer[keyring]
+	now  func() time.Time
 
 	perShard int
 	shards   [64]tokenShard
+}
+
+// keyring is what tokens are checked with, until it is replaced whole.
+type keyring struct {
+	secrets jwt.VerificationKeySet
+	public  jwt.VerificationKeySet
+	method  string // of public
+	parser  *jwt.Parser
 }
 
 // tokenShard holds a part of what was checked, by the SHA-256 of the token.
@@ -89,39 +111,74 @@ func newTokenChecker(kind TokenKind, keys TokenKeys, remember int) (*tokenChecke
 		return nil, fmt.Errorf("the token cache has %d places; it must have 1 to 10000000", remember)
 	}
 	c.perShard = (remember + len(c.shards) - 1) / len(c.shards)
+	return c, c.replace(keys)
+}
+
+// replace checks tokens with other keys from now on. What was remembered of
+// tokens that passed with the old ones is forgotten. After an error nothing has
+// changed.
+func (c *tokenChecker) replace(keys TokenKeys) error {
+	r := &keyring{}
 	var methods []string
 	if len(keys.Secret) > 0 {
-		if len(keys.Secret) < MinSecretBytes {
-			return nil, fmt.Errorf("the secret has %d bytes; it must have at least %d", len(keys.Secret), MinSecretBytes)
+		for _, secret := range Secrets(append([]byte(nil), keys.Secret...)) {
+			if len(secret) < MinSecretBytes {
+				return fmt.Errorf("the secret has %d bytes; it must have at least %d", len(secret), MinSecretBytes)
+			}
+			r.secrets.Keys = append(r.secrets.Keys, secret)
 		}
-		c.secret = append([]byte(nil), keys.Secret...)
 		methods = append(methods, jwt.SigningMethodHS256.Alg())
 	}
 	if len(keys.PublicKeyPEM) > 0 {
 		var err error
-		if c.public, c.method, err = parsePublicKey(keys.PublicKeyPEM); err != nil {
-			return nil, err
+		if r.public.Keys, r.method, err = parsePublicKeys(keys.PublicKeyPEM); err != nil {
+			return err
 		}
-		methods = append(methods, c.method)
+		methods = append(methods, r.method)
 	}
 	if len(methods) == 0 {
-		return nil, errors.New("there is neither a secret nor a public key to check tokens with")
+		return errors.New("there is neither a secret nor a public key to check tokens with")
 	}
-	options := []jwt.ParserOption{jwt.WithValidMethods(methods), jwt.WithAudience(string(kind)), jwt.WithExpirationRequired(),
+	options := []jwt.ParserOption{jwt.WithValidMethods(methods), jwt.WithAudience(string(c.kind)), jwt.WithExpirationRequired(),
 		jwt.WithTimeFunc(func() time.Time { return c.now() })}
 	if keys.Issuer != "" {
 		options = append(options, jwt.WithIssuer(keys.Issuer))
 	}
-	c.parser = jwt.NewParser(options...)
-	return c, nil
+	r.parser = jwt.NewParser(options...)
+	c.keys.Store(r)
+	for i := range c.shards {
+		c.shards[i].mu.Lock()
+		c.shards[i].passed = nil
+		c.shards[i].mu.Unlock()
+	}
+	return nil
+}
+
+// parsePublicKeys reads public keys, all of one kind, and tells which algorithm
+// goes with them.
+func parsePublicKeys(text []byte) (keys []jwt.VerificationKey, method string, err error) {
+	for {
+		block, rest := pem.Decode(text)
+		if block == nil {
+			break
+		}
+		key, of, err := parsePublicKey(block)
+		if err != nil {
+			return nil, "", err
+		}
+		if method != "" && of != method {
+			return nil, "", fmt.Errorf("the public keys are of two kinds, %s and %s; all must be of one", method, of)
+		}
+		keys, method, text = append(keys, key), of, rest
+	}
+	if len(keys) == 0 {
+		return nil, "", errors.New("the public key is not PEM")
+	}
+	return keys, method, nil
 }
 
 // parsePublicKey reads a public key and tells which algorithm goes with it.
-func parsePublicKey(text []byte) (key any, method string, err error) {
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, "", errors.New("the public key is not PEM")
-	}
+func parsePublicKey(block *pem.Block) (key any, method string, err error) {
 	if key, err = x509.ParsePKIXPublicKey(block.Bytes); err != nil {
 		return nil, "", fmt.Errorf("parse the public key: %w", err)
 	}
@@ -159,12 +216,16 @@ func (c *tokenChecker) check(token []byte) (*bearer, error) {
 		shard.mu.Unlock()
 		return nil, errBadToken
 	}
-	b, err := c.verify(string(token))
+	keys := c.keys.Load()
+	b, err := c.verify(keys, string(token))
 	if err != nil {
 		return nil, errBadToken
 	}
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
+	if c.keys.Load() != keys { // replaced meanwhile: not to be remembered
+		return b, nil
+	}
 	if shard.passed == nil {
 		shard.passed = make(map[[sha256.Size]byte]*bearer)
 	}
@@ -190,9 +251,9 @@ func (c *tokenChecker) makeRoom(shard *tokenShard) {
 	}
 }
 
-func (c *tokenChecker) verify(token string) (*bearer, error) {
+func (c *tokenChecker) verify(keys *keyring, token string) (*bearer, error) {
 	var said claims
-	if _, err := c.parser.ParseWithClaims(token, &said, c.keyFor); err != nil {
+	if _, err := keys.parser.ParseWithClaims(token, &said, keys.keyFor); err != nil {
 		return nil, err
 	}
 	if !engine.ValidShopper(said.Subject) {
@@ -201,14 +262,14 @@ func (c *tokenChecker) verify(token string) (*bearer, error) {
 	return &bearer{subject: []byte(said.Subject), role: said.Role, expires: said.ExpiresAt.Unix()}, nil
 }
 
-// keyFor gives the key that belongs to a token's algorithm, and no other. The
+// keyFor gives the keys that belong to a token's algorithm, and no others. The
 // HMAC is compared in constant time by the library.
-func (c *tokenChecker) keyFor(t *jwt.Token) (any, error) {
+func (r *keyring) keyFor(t *jwt.Token) (any, error) {
 	switch alg := t.Method.Alg(); {
-	case alg == jwt.SigningMethodHS256.Alg() && c.secret != nil:
-		return c.secret, nil
-	case c.public != nil && alg == c.method:
-		return c.public, nil
+	case alg == jwt.SigningMethodHS256.Alg() && len(r.secrets.Keys) > 0:
+		return r.secrets, nil
+	case len(r.public.Keys) > 0 && alg == r.method:
+		return r.public, nil
 	}
 	return nil, errBadToken
 }

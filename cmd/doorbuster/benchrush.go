@@ -142,7 +142,7 @@ the listings given and --stock units of each (or a --plan of yours).`,
 
 // shopperTokens makes each shopper's token once.
 func shopperTokens(keyFile string) (func(string) string, error) {
-	secret, err := readKey(keyFile)
+	secret, err := readSigningKey(keyFile)
 	if err != nil {
 		return nil, fmt.Errorf("--shopper-key-file: %w", err)
 	}

@@ -97,9 +97,9 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.String("admin", "127.0.0.1:8081", "`address` for operators")
 	f.String("peer", "", "`address` for the other nodes of a cluster (with a 'cluster' section in the --config file)")
 	f.Bool("dev", false, "for trying out: loopback only, a shopper is whoever X-Shopper-Id says, no token for operators")
-	f.String("shopper-key-file", "", "`file` with the HS256 secret that shoppers' tokens (JWT) are signed with, 32 bytes or more")
-	f.String("shopper-public-key-file", "", "PEM `file` with the public key for shoppers' tokens (Ed25519, RSA, P-256)")
-	f.String("ops-key-file", "", "`file` with the HS256 secret for operators' tokens, 32 bytes or more; another one than the shoppers'")
+	f.String("shopper-key-file", "", "`file` with the HS256 secret that shoppers' tokens (JWT) are signed with, 32 bytes or more; several, one a line, all do; read again when it changes")
+	f.String("shopper-public-key-file", "", "PEM `file` with the public key for shoppers' tokens (Ed25519, RSA, P-256), or several of one kind; read again when it changes")
+	f.String("ops-key-file", "", "`file` with the HS256 secret for operators' tokens, 32 bytes or more; another one than the shoppers'; several, one a line, all do; read again when it changes")
 	f.Bool("open-metrics", false, "answer /metrics without a token")
 	f.Int("waiting-depth", 16_384, "grabs of one listing that may wait inside; more are told that they missed it")
 	f.Duration("grab-timeout", 2*time.Second, "after this a grab that is not decided is answered \"processing\"")
@@ -430,10 +430,23 @@ func (c Config) readKeys() (k keys, err error) {
 			return k, fmt.Errorf("%s: %w", want.what, err)
 		}
 	}
-	if len(k.shopper.Secret) > 0 && string(k.shopper.Secret) == string(k.ops.Secret) {
-		return k, errors.New("shoppers and operators must not share a secret: make another with 'openssl rand -base64 48'")
+	for _, shoppers := range httpapi.Secrets(k.shopper.Secret) {
+		for _, operators := range httpapi.Secrets(k.ops.Secret) {
+			if len(shoppers) > 0 && string(shoppers) == string(operators) {
+				return k, errors.New("shoppers and operators must not share a secret: make another with 'openssl rand -base64 48'")
+			}
+		}
 	}
 	return k, nil
+}
+
+// readSigningKey reads the secret that tokens are made with: a file's first.
+func readSigningKey(path string) ([]byte, error) {
+	b, err := readKey(path)
+	if err != nil {
+		return nil, err
+	}
+	return httpapi.Secrets(b)[0], nil
 }
 
 // readKey reads a secret's file; an end of line at its end is not part of it.

@@ -30,6 +30,7 @@ type node struct {
 	shopperListener, adminListener net.Listener
 	served                         chan error // one value for each server that ends
 	fatal                          chan error
+	closing                        chan struct{}
 	connected, leaving             atomic.Bool // the rooms are; about to stop
 }
 
@@ -37,7 +38,7 @@ type node struct {
 // nothing to give back, then the log and the state; only then are the doors
 // opened. Whether the node is ready is for the caller to await.
 func openNode(cfg Config, logger *slog.Logger) (_ *node, err error) {
-	n := &node{cfg: cfg, logger: logger, metrics: prometheus.NewRegistry(), served: make(chan error, 2), fatal: make(chan error, 1)}
+	n := &node{cfg: cfg, logger: logger, metrics: prometheus.NewRegistry(), served: make(chan error, 2), fatal: make(chan error, 1), closing: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			n.close(context.Background())
@@ -62,6 +63,7 @@ func openNode(cfg Config, logger *slog.Logger) (_ *node, err error) {
 		return nil, err
 	}
 	n.openDoors()
+	go n.watchKeys(keys)
 	return n, nil
 }
 
@@ -147,6 +149,9 @@ const closePatience = 12 * time.Second
 func (n *node) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, closePatience)
 	defer cancel()
+	if n.closing != nil {
+		close(n.closing)
+	}
 	doors := make(chan error, 2)
 	shut := func(door interface{ Shutdown(context.Context) error }, made bool, ln net.Listener) {
 		var err error

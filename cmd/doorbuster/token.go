@@ -41,7 +41,7 @@ provider makes them.`,
 			default:
 				return usageError{fmt.Errorf("--role: there is no %q; take viewer, operator or admin", role)}
 			}
-			secret, err := readKey(keyFile)
+			secret, err := readSigningKey(keyFile)
 			if err != nil {
 				return err
 			}
