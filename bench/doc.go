@@ -1,6 +1,6 @@
 // Package bench sends crowds at a shop and judges what came of it.
 //
-// It holds four workloads:
+// It holds five workloads:
 //
 //   - [Rush]: many distinct shoppers on one or several listings over HTTP, with
 //     double clicks, payments, cancellations and shoppers who come back. It ends
@@ -9,6 +9,9 @@
 //   - [Crash]: rounds of the same load on a node in a process of its own that is
 //     killed and restarted; whatever anybody was ever told is held against what
 //     the node still knows.
+//   - [Failover]: the same load on all nodes of a cluster, whose leader is killed
+//     over and over; how long nothing is granted, and whether all nodes know what
+//     any of them ever told.
 //   - [Decide]: durable decisions a second in process, without HTTP.
 //   - [HTTPRatios]: the refused and the granted path against a bare handler,
 //     interleaved in one run. Absolute figures move with the machine; the ratios
@@ -28,6 +31,7 @@
 //   - A report carries all the settings of its run.
 //
 // Start reading at [RushConfig] and [Rush]; witness.go keeps what shoppers were
-// told, verdict.go judges it; [Crash] kills the node in between. The package
+// told, verdict.go judges it; [Crash] kills the node in between,
+// [Failover] the leader. The package
 // uses the shop through its outside contract only and imports no other room.
 package bench
