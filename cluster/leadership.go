@@ -410,11 +410,11 @@ const (
 // hurry makes Raft give up a leader early whose process is gone: its connections
 // broke, and its machine refuses new ones. Raft itself would wait for one to
 // three times its timeout.
-func (n *Node) hurry(leader Member) {
-	if !n.refused(leader.Peer) {
-		return
-	}
-	wait := hurried + hurryStep/2 - time.Since(n.raft.LastContact()) + time.Duration(n.rank(leader.ID))*hurryStep
+//
+// The connections broke at the same moment for all who are left, so that this is
+// what they count from; each heard from the leader last at another.
+func (n *Node) hurry(leader Member, gone time.Time) {
+	wait := hurried + hurryStep/2 - time.Since(gone) + time.Duration(n.rank(leader.ID))*hurryStep
 	if !n.pause(max(wait, 0)) {
 		return
 	}

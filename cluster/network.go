@@ -54,6 +54,7 @@ type followed struct {
 	heard  time.Time // when the last ping that was answered was sent; zero: never
 	offset time.Duration
 	timed  bool
+	ended  bool // its process has, as far as this node knows
 	err    error
 }
 
@@ -153,7 +154,7 @@ func (net *network) heard(f *followed, p rpc.Pulse, sent time.Time) {
 	net.mu.Lock()
 	f.pulse, f.err = p, nil
 	if !sent.IsZero() {
-		f.heard = sent
+		f.heard, f.ended = sent, false
 		// The other's clock, read half way between the ping and its answer.
 		local := n.cfg.Wall().Add(-now.Sub(sent) / 2)
 		f.offset, f.timed = p.Wall.Sub(local), true
@@ -170,9 +171,31 @@ func (net *network) gone(f *followed, err error) {
 	f.err = plainly(err)
 	member := f.member
 	net.mu.Unlock()
-	if _, leader := net.node.raft.LeaderWithID(); string(leader) == member.ID && net.ctx.Err() == nil {
-		go net.node.hurry(member)
+	if net.ctx.Err() == nil {
+		go net.node.lookFor(f, member, time.Now())
 	}
+}
+
+// lookFor finds out whether the process of a node that is gone has ended: its
+// connections broke, and its machine refuses new ones.
+func (n *Node) lookFor(f *followed, m Member, gone time.Time) {
+	if !n.refused(m.Peer) {
+		return
+	}
+	n.net.mu.Lock()
+	f.ended = f.heard.Before(gone)
+	n.net.mu.Unlock()
+	if _, leader := n.raft.LeaderWithID(); string(leader) == m.ID {
+		n.hurry(m, gone)
+	}
+}
+
+// ended tells whether a node's process is known to have ended.
+func (n *Node) ended(id string) bool {
+	n.net.mu.Lock()
+	defer n.net.mu.Unlock()
+	f := n.net.follows[id]
+	return f != nil && f.ended
 }
 
 // plainly drops what gRPC wraps around the reason why a node can't be reached.

@@ -134,7 +134,11 @@ func (n *Node) watchZones(now time.Time) {
 	}
 	term, timeout := n.raft.CurrentTerm(), n.cfg.ZoneTimeout
 	heard := n.tracker.latest(term, v.elsewhere)
+	// With prefer there is no use in waiting for a process that has ended; with
+	// require shoppers rather wait a moment than hear that they missed it.
+	ended := mode == ZoneAckPrefer
 	for _, id := range v.elsewhere {
+		ended = ended && n.ended(id)
 		if at := n.heardAt(id); at.After(heard) {
 			heard = at
 		}
@@ -142,7 +146,7 @@ func (n *Node) watchZones(now time.Time) {
 	if assumed := n.began.Add(coldStart - timeout); assumed.After(heard) && now.Sub(n.began) < coldStart {
 		heard = assumed
 	}
-	silent := now.Sub(heard) > timeout
+	silent := now.Sub(heard) > timeout || ended
 	since, waiting := n.fsm.holding()
 	stuck := waiting && now.Sub(since) > timeout
 	away := silent || stuck
