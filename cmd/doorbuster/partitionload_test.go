@@ -77,6 +77,9 @@ func (b *buyer) visit(shopper, listing string) {
 			}
 			orderNo = e.orderNo
 			b.think()
+			if e.outcome == "sold_out" && try > 0 { // for a while, it seems
+				break
+			}
 		}
 		if orderNo == "" {
 			return
