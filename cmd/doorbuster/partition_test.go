@@ -112,6 +112,7 @@ func (x *traffic) goOn(more int64, when string) {
 // TestPartitions cuts the network every way, under load. What shoppers are told
 // by whichever node must be as if they had come to one listing one by one.
 func TestPartitions(t *testing.T) {
+	t.Parallel()
 	for round := range partitionTimes(1) {
 		t.Run(fmt.Sprint(round+1), func(t *testing.T) {
 			t.Parallel()
@@ -124,7 +125,7 @@ func partitions(t *testing.T, l *land, zoneAck string) {
 	const listings, stock, workers = 250, 3, 12
 	c := openCountry(t, l, zoneAck, "a1", "a2", "b1")
 	c.plan(c.nodes[0], smallListings(listings, stock))
-	x := &traffic{c: c, history: newHistory(), next: listingByListing(workers, listings)}
+	x := &traffic{c: c, history: newHistory(), next: listingByListing(workers, listings), pause: 12 * time.Millisecond}
 	x.start(1, workers, "a", "b")
 	for _, p := range []struct {
 		name  string
@@ -223,6 +224,7 @@ func (c *country) turnedAway(m *member) {
 // moment under load: with zone ack require, all that anybody was told by any door
 // of any node is in the other room.
 func TestRoomLost(t *testing.T) {
+	t.Parallel()
 	for round := range partitionTimes(2) {
 		t.Run(fmt.Sprint(round+1), func(t *testing.T) {
 			t.Parallel()
@@ -233,12 +235,12 @@ func TestRoomLost(t *testing.T) {
 
 func roomLost(t *testing.T, l *land, round int) {
 	rng := chance(t)
-	const stock = 300
+	const stock = 3000
 	c := openCountry(t, l, "require", "a1", "a2", "b1")
 	c.plan(c.nodes[0], smallListings(1, stock))
 	c.lead([]string{"a1", "a2"}[round/2%2])
-	x := &traffic{c: c, history: newHistory(), next: everyoneOnce()}
-	x.start(rng.Uint64(), 8, "a", "b")
+	x := &traffic{c: c, history: newHistory(), next: everyoneOnce(), pause: time.Millisecond}
+	x.start(rng.Uint64(), 12, "a", "b")
 	x.goOn(20, "to begin with")
 	after, cut := time.Duration(rng.IntN(500_000))*time.Microsecond, round%2 == 1
 	time.Sleep(after)
@@ -275,6 +277,7 @@ func roomLost(t *testing.T, l *land, round int) {
 // promises nothing more that the other room does not have, and never do both sell
 // the same units.
 func TestRoomCutOff(t *testing.T) {
+	t.Parallel()
 	for round := range partitionTimes(1) {
 		t.Run(fmt.Sprint(round+1), func(t *testing.T) {
 			t.Parallel()
@@ -285,18 +288,19 @@ func TestRoomCutOff(t *testing.T) {
 
 func roomCutOff(t *testing.T, l *land, round int) {
 	rng := chance(t)
-	const stock = 60
+	const stock = 200
 	c := openCountry(t, l, "require", "a1", "a2", "b1")
 	c.plan(c.nodes[0], smallListings(1, stock))
 	c.lead([]string{"a1", "a2"}[round%2])
-	x := &traffic{c: c, history: newHistory(), next: everyoneOnce()}
-	x.start(rng.Uint64(), 8, "a", "b")
+	x := &traffic{c: c, history: newHistory(), next: everyoneOnce(), pause: time.Millisecond}
+	x.start(rng.Uint64(), 12, "a", "b")
 	x.goOn(20, "to begin with")
 	time.Sleep(time.Duration(rng.IntN(500_000)) * time.Microsecond)
 	c.cut("a", "b")
 	at := x.history.now()
 	c.takeOver()
 	x.goOn(10, "in the other room")
+	x.apart.Store(true)
 	b1 := c.node("b1")
 	c.eventually(func() bool { return b1.counts("day/sku-1").Available == 0 }, "the other room does not sell out")
 	x.stop()

@@ -20,8 +20,11 @@ type traffic struct {
 	history *history
 	// next gives a shopper and a listing for one visit; ok is false at the end.
 	next func(worker int) (shopper, listing string, ok bool)
+	// pause is how long a shopper thinks, on average.
+	pause time.Duration
 
 	stopped atomic.Bool
+	apart   atomic.Bool // shoppers keep to the nodes of their room
 	done    sync.WaitGroup
 	granted atomic.Int64
 }
@@ -80,6 +83,9 @@ func (b *buyer) visit(shopper, listing string) {
 			if e.outcome == "sold_out" && try > 0 { // for a while, it seems
 				break
 			}
+			if e.outcome == "missed" {
+				time.Sleep(20 * time.Millisecond)
+			}
 		}
 		if orderNo == "" {
 			return
@@ -113,13 +119,14 @@ func (b *buyer) visit(shopper, listing string) {
 	}
 }
 
-func (b *buyer) think() { time.Sleep(time.Duration(5+b.rng.IntN(15)) * time.Millisecond) }
+// think is between two things that a shopper does.
+func (b *buyer) think() { time.Sleep(time.Duration(b.rng.Int64N(int64(2*b.pause + 1)))) }
 
 // door is a node to come to: mostly one of the same room.
 func (b *buyer) door() *member {
 	for {
 		m := b.c.nodes[b.rng.IntN(len(b.c.nodes))]
-		if m.zone == b.room || b.rng.IntN(10) == 0 {
+		if m.zone == b.room || !b.apart.Load() && b.rng.IntN(10) == 0 {
 			return m
 		}
 	}
