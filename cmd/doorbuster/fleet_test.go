@@ -32,6 +32,8 @@ type member struct {
 	initial        bool     // among the nodes that the cluster begins with
 	environment    []string // of its process
 	executable     string   // another build of the program; "" for this one
+	cluster        string   // what it takes for the cluster's id; "" for the right one
+	section        string   // further lines of its cluster section
 }
 
 // openFleet starts a cluster of nodes named "id:zone" or "id:zone:kind", and
@@ -86,7 +88,11 @@ func freePort(t *testing.T) string {
 func (m *member) config() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "node: %s\nzone: %s\ndata: %s\nhttp: %s\nadmin: %s\npeer: %s\nlog_format: json\nstop_delay: 100ms\n%s", m.id, m.zone, m.dir, m.ports[0], m.ports[1], m.ports[2], m.f.extra)
-	fmt.Fprintf(&b, "cluster:\n  id: shop\n  zone_ack: %s\n%s  nodes:\n", m.f.zoneAck, m.f.more)
+	id := "shop"
+	if m.cluster != "" {
+		id = m.cluster
+	}
+	fmt.Fprintf(&b, "cluster:\n  id: %s\n  zone_ack: %s\n%s%s  nodes:\n", id, m.f.zoneAck, m.f.more, m.section)
 	for _, other := range m.f.nodes {
 		if other.initial {
 			fmt.Fprintf(&b, "    - {id: %s, zone: %s, kind: %s, peer: %q}\n", other.id, other.zone, other.kind, other.ports[2])
