@@ -8,9 +8,10 @@ FUZZ_TIME ?= 30s
 STAMP := $(shell git status --porcelain >/dev/null 2>&1 && echo -buildvcs=auto)
 ROUNDS ?= 50
 KILLS ?= 100
+PARTITIONS ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race invariants lint fuzz sim crash failover bench demo cluster-demo clean FORCE
+.PHONY: help build test race invariants lint fuzz sim crash failover partitions bench demo cluster-demo clean FORCE
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -51,6 +52,9 @@ crash: build ## ROUNDS (50) rounds of load, kill -9, restart, and a look at what
 
 failover: build ## KILLS (100) times kill -9 of a leader of three nodes under load, and a look at what was told
 	$(BIN) bench failover --kills $(KILLS)
+
+partitions: ## PARTITIONS (20) rounds each: cut the network every way, lose a room, cut it off (takes root, for network namespaces)
+	$(GO) test -count=1 -timeout 60m -v ./cmd/doorbuster -run 'TestPartitions|TestRoomLost|TestRoomCutOff' -partition.rounds=$(PARTITIONS)
 
 bench: build ## the figures: HTTP against a bare handler, and decisions without HTTP; kept in bench/results
 	$(BIN) bench http --rounds 5
