@@ -40,11 +40,12 @@ func (l *raftLogger) levelOf(level hclog.Level) slog.Level {
 	return slog.LevelDebug
 }
 
-// repeated are Raft's words about a peer that can't be reached, told for every
-// attempt. The peer port says it once.
+// repeated are Raft's words about a peer that can't be reached and elections that
+// therefore come to nothing, told for every attempt. The peer port says it once.
 var repeated = map[string]bool{
 	"failed to appendEntries to": true, "failed to heartbeat to": true, "failed to make requestVote RPC": true,
 	"failed to send snapshot to": true, "failed to contact": true, "failed to install snapshot": true,
+	"Election timeout reached, restarting election": true,
 }
 
 func (l *raftLogger) Log(level hclog.Level, msg string, args ...any) {
