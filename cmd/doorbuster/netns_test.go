@@ -241,6 +241,13 @@ func openCountry(t *testing.T, l *land, zoneAck string, ids ...string) *country 
 		m.shop = &shop{t: t, dir: filepath.Join(c.dir, id), admin: m.ports[1], http: "http://" + m.ports[0], through: l.client(id, patience)}
 		c.nodes = append(c.nodes, m)
 	}
+	t.Cleanup(func() {
+		for _, m := range c.nodes {
+			if t.Failed() && m.logs != nil {
+				t.Logf("%s, at %s, said:\n%s", m.id, time.Now().UTC().Format(time.RFC3339Nano), tailOf(m.logs.String(), 8000))
+			}
+		}
+	})
 	for _, m := range c.nodes {
 		c.launch(m)
 	}
