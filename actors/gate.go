@@ -2,6 +2,7 @@ package actors
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -33,6 +34,12 @@ type gate struct {
 	// blocked: nothing that is proposed now would be acknowledged; the group's.
 	blocked *atomic.Bool
 
+	// reopened is the log index that opened it last; reopenedAt is when this node
+	// applied that, by the slots' clock.
+	reopened   atomic.Uint64
+	reopenedAt atomic.Int64
+	waking     atomic.Bool // see wakeWhenKnown
+
 	pid    atomic.Pointer[actor.PID] // nil until first needed
 	panics atomic.Int32              // of the actor, in this epoch
 	desk   *desk                     // the actor's own
@@ -57,6 +64,17 @@ func (g *gate) update(session *engine.Session, l *engine.Listing) {
 	g.released.Store(l.Released)
 	g.lowest.Store(l.Lowest)
 	g.looks.Store(uint32(session.StateOf(l)))
+}
+
+// opens notes that the listing has opened, or opened again, with an entry.
+func (g *gate) opens(index engine.LogIndex, at time.Duration) {
+	g.reopenedAt.Store(int64(at)) // first: who sees the index sees a time that is as late
+	g.reopened.Store(uint64(index))
+}
+
+// opened gives what opens noted last.
+func (g *gate) opened() (index uint64, at time.Duration) {
+	return g.reopened.Load(), time.Duration(g.reopenedAt.Load())
 }
 
 // refusal gives the answer that the gate has for those it knows nothing of;

@@ -91,6 +91,7 @@ type Group struct {
 	turning sync.Mutex // one change of epoch at a time
 	leads   atomic.Bool
 	epoch   atomic.Uint64
+	epochAt atomic.Int64                  // when it opened, by the slots' clock
 	opened  atomic.Pointer[chan struct{}] // closed when an epoch opens
 	// caughtUp: this node has led, so that all it was ever told of has been
 	// applied. Before, what it does not know may well be there, and nothing is
@@ -180,9 +181,17 @@ func (g *Group) Applied(s *engine.State, effects *engine.Effects) {
 		g.learnSecret(s) // the first epoch brought it, whoever leads that
 	}
 	c := g.catalogue.Load()
+	if effects.Catalogue { // what a listing allows may have changed
+		for _, gate := range c.byHandle {
+			gate.opens(effects.Index, g.slots.now())
+		}
+	}
 	for _, h := range effects.Touched {
-		l := s.Listing(h)
-		c.gate(h).update(s.SessionOf(l.Session), l)
+		l, gate := s.Listing(h), c.gate(h)
+		if engine.ListingState(gate.looks.Load()) != engine.ListingOpen {
+			gate.opens(effects.Index, g.slots.now())
+		}
+		gate.update(s.SessionOf(l.Session), l)
 	}
 	own := g.leads.Load() && uint64(effects.Header.Epoch) == g.epoch.Load()
 	if !own { // of its own epoch's holds the actor has told the gate already
@@ -254,6 +263,7 @@ func (g *Group) EpochOpened(epoch engine.Epoch, at engine.Time) {
 		gate.panics.Store(0)
 		gate.quarantined.Store(false)
 	}
+	g.epochAt.Store(int64(g.slots.now()))
 	g.epoch.Store(uint64(epoch))
 	g.batcher.open(epoch, at)
 	g.leads.Store(true)

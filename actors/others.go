@@ -17,6 +17,9 @@ type Others interface {
 	// Ahead tells how far the leader's clock is ahead of this node's; 0 if that is
 	// not known. It must be cheap.
 	Ahead() time.Duration
+	// Seen gives the index that every node which may be fresh has applied, as far
+	// as this node knows. It must be cheap.
+	Seen() engine.LogIndex
 	// Sync waits until this node's state has all that any node has told anybody
 	// before the call. Error: engine.ErrNotLeader, when ctx ends first.
 	Sync(ctx context.Context) error
@@ -71,6 +74,43 @@ func (g *Group) current() error {
 	return g.others.Sync(ctx)
 }
 
+// everybodyKnows tells whether all nodes know that a listing takes grabs again.
+//
+// A follower says "sold out" by itself, from state that may be half a second old.
+// If units came back meanwhile and were granted at once, a shopper could be told
+// yes through one node and then, asking again, no through another. So after a
+// listing has opened, or opened again, the leader grants nothing of it before
+// every node that may be fresh has seen that, or can't be fresh any more.
+func (g *Group) everybodyKnows(gate *gate) bool {
+	if g.others == nil {
+		return true
+	}
+	index, at := gate.opened()
+	if epoch := g.epoch.Load(); epoch > index {
+		index, at = epoch, time.Duration(g.epochAt.Load())
+	}
+	return index <= uint64(g.others.Seen()) || g.slots.now() >= at+knownAfter
+}
+
+// knownAfter is when no node can be fresh any more that has not seen what was
+// applied before: half a second, and a little for the moment of applying.
+const knownAfter = 550 * time.Millisecond
+
+// wakeWhenKnown has a listing's actor look at what it has parked once everybody
+// knows.
+func (g *Group) wakeWhenKnown(gate *gate) {
+	if !gate.waking.CompareAndSwap(false, true) {
+		return
+	}
+	go func() {
+		for g.leads.Load() && !g.everybodyKnows(gate) {
+			time.Sleep(time.Millisecond)
+		}
+		gate.waking.Store(false)
+		g.send(gate, g.decidedMsg.Get())
+	}()
+}
+
 // retryPause is how long a front waits before it asks again whoever leads then.
 const retryPause = 5 * time.Millisecond
 
@@ -89,6 +129,9 @@ func (g *Group) route(q *engine.Grab) engine.Answer {
 			}
 		} else if a, index, err := g.others.Grab(q, deadline, expires-g.slots.now()); err == nil {
 			g.learnOf(a.Listing, index)
+			if gate := g.catalogue.Load().byName[string(q.Listing)]; a.Code == engine.CodeGranted && gate != nil {
+				gate.engaged.add(fingerprint) // when he asks again he goes the long way, also before this node has seen his hold
+			}
 			return a
 		}
 		if expires-g.slots.now() <= retryPause {

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,6 +17,7 @@ import (
 type wire struct {
 	leader *Group
 	fresh  *atomic.Bool
+	seen   atomic.Uint64
 	syncs  atomic.Int64
 	grabs  atomic.Int64
 
@@ -27,6 +29,8 @@ type wire struct {
 }
 
 func (w *wire) Fresh() bool { return w.fresh.Load() }
+
+func (w *wire) Seen() engine.LogIndex { return engine.LogIndex(w.seen.Load()) }
 
 func (w *wire) Ahead() time.Duration { return 0 }
 
@@ -81,7 +85,9 @@ func (w *wire) Look(_ context.Context, shopper, key []byte, deadline engine.Time
 func openPair(t *testing.T, timeout time.Duration) (leader, follower *shop, w *wire) {
 	t.Helper()
 	leader = openShop(t, nil)
-	leader.Join(&wire{leader: leader.Group, fresh: alwaysTrue()})
+	own := &wire{leader: leader.Group, fresh: alwaysTrue()}
+	own.seen.Store(math.MaxUint64)
+	leader.Join(own)
 	cfg := DefaultConfig()
 	cfg.GrabTimeout = timeout
 	g, err := New(cfg)
@@ -249,5 +255,43 @@ func TestBlocked(t *testing.T) {
 	s.Blocked(false)
 	if a := s.grab("day/skus/mask", "bob", "k"); a.Code != engine.CodeGranted {
 		t.Error(a)
+	}
+}
+
+// TestReopenedIsKnownFirst: a unit that comes back is granted only once every node
+// that may be fresh knows that there is one, or can't be fresh any more.
+func TestReopenedIsKnownFirst(t *testing.T) {
+	for name, known := range map[string]bool{"the others tell": true, "the others are silent": false} {
+		t.Run(name, func(t *testing.T) {
+			s := openShop(t, nil)
+			w := &wire{leader: s.Group, fresh: alwaysTrue()}
+			w.seen.Store(math.MaxUint64)
+			s.Join(w)
+			s.plan("day", nil, units("mask", 1))
+			held := s.grab("day/skus/mask", "ann", "k")
+			sold := s.counts("day", "mask").LogIndex
+			w.seen.Store(uint64(sold))
+			since := s.slots.now()
+			if _, err := s.Cancel(t.Context(), "ann", string(s.OrderNo(nil, held.Order))); err != nil {
+				t.Fatal(err)
+			}
+			told := make(chan engine.Answer, 1)
+			go func() { told <- s.grab("day/skus/mask", "bob", "k") }()
+			if known {
+				await(t, "bob waits inside", func() bool { return s.Stats().Waiting == 1 })
+				select {
+				case a := <-told:
+					t.Fatalf("told before the others know: %+v", a)
+				case <-time.After(20 * time.Millisecond):
+				}
+				w.seen.Store(uint64(sold) + 1)
+			}
+			if a := <-told; a.Code != engine.CodeGranted {
+				t.Error(a)
+			}
+			if took := s.slots.now() - since; !known && took < knownAfter {
+				t.Errorf("granted after %s, when a node may still be fresh", took)
+			}
+		})
 	}
 }

@@ -111,8 +111,12 @@ func (a *skuActor) sell(s *slot) {
 		a.answer(s, unknown) // no final no to somebody who may have a grab in flight
 	case closed != engine.ReasonNone:
 		a.answer(s, a.gate.refuse(closed))
-	case free >= quantity:
+	case free >= quantity && a.group.everybodyKnows(a.gate):
 		a.propose(s)
+	case free >= quantity:
+		d.current = nil
+		d.parked = append(d.parked, s)
+		a.group.wakeWhenKnown(a.gate)
 	case d.inFlight > 0:
 		d.current = nil
 		d.parked = append(d.parked, s)
@@ -160,7 +164,8 @@ func (a *skuActor) settle(m *decided) {
 		d.twins = d.twins[1:]
 		a.decide(s)
 	}
-	for len(d.parked) > 0 && (d.inFlight == 0 || a.gate.available.Load()-d.inFlight >= int64(d.parked[0].quantity)) {
+	// Those that must wait on are parked again, behind.
+	for n := len(d.parked); n > 0 && (d.inFlight == 0 || a.gate.available.Load()-d.inFlight >= int64(d.parked[0].quantity)); n-- {
 		s := d.parked[0]
 		d.parked[0] = nil
 		if d.parked = d.parked[1:]; len(d.parked) == 0 {

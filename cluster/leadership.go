@@ -38,6 +38,9 @@ const (
 	// clockPatience is how long, after its start, a node whose clock differs from
 	// another's waits for a third to say who is right.
 	clockPatience = 10 * time.Second
+	// handOverPatience is how long a leader that is about to stop tries again to
+	// hand over: a voter that is only slow just now answers by then.
+	handOverPatience = 2 * time.Second
 	// settled is how long a leader has led before it looks for a better one.
 	settled = 2 * time.Second
 )
@@ -135,6 +138,9 @@ func (n *Node) keepLeadership() {
 		n.watchZones(now)
 		n.watchOrphaned(now)
 		n.lookAtSelf()
+		n.net.mu.Lock()
+		n.net.reckonSeen() // who is silent counts no more
+		n.net.mu.Unlock()
 		if looks%4 != 0 {
 			continue
 		}
@@ -486,7 +492,11 @@ func (n *Node) HandOver(ctx context.Context) {
 	if n.alone() || !n.lead.retired.CompareAndSwap(false, true) || n.raft.State() != raft.Leader {
 		return
 	}
-	if _, err := n.Transfer(ctx, ""); err != nil && !errors.Is(err, engine.ErrNotLeader) {
+	_, err := n.Transfer(ctx, "")
+	for began := time.Now(); errors.Is(err, ErrRefused) && time.Since(began) < handOverPatience && n.pause(20*time.Millisecond); {
+		_, err = n.Transfer(ctx, "")
+	}
+	if err != nil && !errors.Is(err, engine.ErrNotLeader) {
 		n.logger.Warn("leadership is not handed over before the stop; the others elect a leader by themselves", "error", err)
 	}
 }

@@ -37,6 +37,7 @@ type network struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	learn  chan struct{}
+	seen   atomic.Uint64             // see Seen
 	slow   atomic.Pointer[rpc.Pulse] // what changes slowly of this node's own
 	leader raft.ServerAddress        // at the last look; keepLeadership's
 
@@ -54,7 +55,8 @@ type followed struct {
 	heard  time.Time // when the last ping that was answered was sent; zero: never
 	offset time.Duration
 	timed  bool
-	ended  bool // its process has, as far as this node knows
+	came   time.Time // when it last came to this node
+	ended  bool      // its process has, as far as this node knows
 	err    error
 }
 
@@ -67,11 +69,13 @@ func (n *Node) openNetwork() (*network, error) {
 	if self := n.cfg.self(); self != nil {
 		advertise = self.Peer
 	}
+	n.net = net // whoever comes finds it
 	var err error
 	if net.port, err = peer.Listen(peer.Config{
 		Listen: n.cfg.Listen, Advertise: advertise, TLS: n.cfg.TLS, Logger: n.logger,
 		Identity: n.identity, Admit: n.admit, Refused: n.refusedBy,
 	}); err != nil {
+		n.net = nil
 		return nil, fmt.Errorf("listen for other nodes on %s: %w", n.cfg.Listen, err)
 	}
 	net.peers = rpc.NewPeers(net.port.DialRPC, n.logger)
@@ -159,10 +163,41 @@ func (net *network) heard(f *followed, p rpc.Pulse, sent time.Time) {
 		local := n.cfg.Wall().Add(-now.Sub(sent) / 2)
 		f.offset, f.timed = p.Wall.Sub(local), true
 	}
+	net.reckonSeen()
 	net.mu.Unlock()
 	n.learnAcross(p.Applied)
 	if p.Leads && !sent.IsZero() && p.Term >= engine.Term(n.raft.CurrentTerm()) {
 		n.fresh.heard(p.Applied, sent, n.applied.load())
+	}
+}
+
+// silentFor is after what time without an answer a node can't be fresh any more,
+// by a wide margin.
+const silentFor = 4 * freshFor
+
+// reckonSeen finds what every node that serves shoppers, and may be fresh, has
+// applied; net.mu is held.
+func (net *network) reckonSeen() {
+	now, seen := time.Now(), ^uint64(0)
+	for _, f := range net.follows {
+		if f.member.Kind == KindWitness || now.Sub(f.came) > silentFor && (f.ended || now.Sub(f.heard) > silentFor) {
+			continue
+		}
+		seen = min(seen, uint64(f.pulse.Applied))
+	}
+	net.seen.Store(seen)
+}
+
+// Seen gives the index that every node which may be fresh has applied. Cheap.
+func (n *Node) Seen() engine.LogIndex { return engine.LogIndex(n.net.seen.Load()) }
+
+// hears notes that a node has come to this one: it lives, whatever was believed.
+func (n *Node) hears(id string) {
+	n.net.mu.Lock()
+	defer n.net.mu.Unlock()
+	if f := n.net.follows[id]; f != nil {
+		f.came = time.Now()
+		n.net.reckonSeen()
 	}
 }
 
@@ -184,6 +219,7 @@ func (n *Node) lookFor(f *followed, m Member, gone time.Time) {
 	}
 	n.net.mu.Lock()
 	f.ended = f.heard.Before(gone)
+	n.net.reckonSeen()
 	n.net.mu.Unlock()
 	if _, leader := n.raft.LeaderWithID(); string(leader) == m.ID {
 		n.hurry(m, gone)
@@ -261,6 +297,7 @@ func (n *Node) admit(other peer.Hello) error {
 	if roster != nil && roster.member(other.Node) == nil {
 		return &peer.Refusal{Code: "other", Detail: fmt.Sprintf("node %q is not of this cluster; take it in with 'doorbuster cluster join --id %s' on one that is", other.Node, other.Node)}
 	}
+	n.hears(other.Node)
 	v := n.dir.version()
 	switch met := v.Peers[other.Node]; {
 	case met == "" || v.Generation == 0 && other.Generation > 0:

@@ -105,7 +105,7 @@ func Open(cfg Config, observer Observer, leader Leader) (_ *Node, err error) {
 		return nil, err
 	}
 	if !n.alone() {
-		if n.net, err = n.openNetwork(); err != nil {
+		if _, err = n.openNetwork(); err != nil {
 			return nil, err
 		}
 	}
