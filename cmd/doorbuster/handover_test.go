@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -52,4 +54,25 @@ func TestHandOver(t *testing.T) {
 	}
 	r.close()
 	checkRushes(f, r)
+}
+
+// TestHandOverToTheSlow: a leader that is to stop while another voter stands still
+// for a moment tries again, and leaves nobody without a leader.
+func TestHandOverToTheSlow(t *testing.T) {
+	f := openFleet(t, "prefer", rooms3...)
+	leader := f.leader()
+	slow := f.others(leader)[0]
+	slow.signal(syscall.SIGSTOP)
+	f.eventually(func() bool { return leader.metric("doorbuster_nodes_unreachable") == "1" }, "nobody notices that a voter stands still")
+	leader.signal(syscall.SIGTERM)
+	leader.logs.await(t, leader.exit, `"msg":"stopping`)
+	slow.signal(syscall.SIGCONT)
+	if status := leader.wait(); status != 0 {
+		t.Errorf("status %d", status)
+	}
+	leader.up = false
+	if log := leader.logs.String(); !strings.Contains(log, "handing leadership over") {
+		t.Errorf("leadership was not handed over:\n%s", log)
+	}
+	f.leader()
 }

@@ -30,7 +30,6 @@ type rush struct {
 	mu         sync.Mutex
 	granted    map[string]string // order numbers by shopper
 	grants     []time.Time
-	byDoor     map[string][]time.Time // answers
 	processing int
 	failures   []string
 }
@@ -62,7 +61,7 @@ func doorOf(m *member) *door {
 // startRush lets shoppers in until close.
 func startRush(t *testing.T, name, listing string, rate int, doors ...*door) *rush {
 	t.Helper()
-	r := &rush{t: t, name: name, listing: listing, doors: doors, stop: make(chan struct{}), granted: map[string]string{}, byDoor: map[string][]time.Time{}}
+	r := &rush{t: t, name: name, listing: listing, doors: doors, stop: make(chan struct{}), granted: map[string]string{}}
 	for _, d := range doors {
 		d.ready.Store(true)
 		if d.check != "" {
@@ -113,7 +112,6 @@ func (r *rush) buy(line *connection, home int, who string) {
 		}
 		status, answer, err := line.grab(d.addr, r.listing, who)
 		r.mu.Lock()
-		r.byDoor[d.addr] = append(r.byDoor[d.addr], time.Now())
 		switch {
 		case err != nil:
 			r.failures = append(r.failures, fmt.Sprintf("%s at %s: %v", who, d.addr, err))
@@ -172,18 +170,6 @@ func (r *rush) failed() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.failures)
-}
-
-// through is how many answers a door gave after since.
-func (r *rush) through(addr string, since time.Time) (n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, at := range r.byDoor[addr] {
-		if at.After(since) {
-			n++
-		}
-	}
-	return n
 }
 
 // gap is the longest time after since without a grant.
