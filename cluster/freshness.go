@@ -22,6 +22,7 @@ const freshFor = 500 * time.Millisecond
 type freshness struct {
 	began time.Time
 	until atomic.Int64 // since began; 0 never
+	last  atomic.Int64 // the highest that until ever was
 
 	mu   sync.Mutex
 	want engine.LogIndex // to be reached for what was heard
@@ -31,6 +32,8 @@ type freshness struct {
 // extend moves the end on; it never moves back by this.
 func (f *freshness) extend(until time.Time) {
 	to := int64(until.Sub(f.began))
+	for last := f.last.Load(); to > last && !f.last.CompareAndSwap(last, to); last = f.last.Load() {
+	}
 	for {
 		at := f.until.Load()
 		if to <= at || f.until.CompareAndSwap(at, to) {
@@ -48,6 +51,12 @@ func (f *freshness) end() {
 }
 
 func (f *freshness) holds() bool { return int64(time.Since(f.began)) < f.until.Load() }
+
+// lately tells whether it held at some time in the past d.
+func (f *freshness) lately(d time.Duration) bool {
+	last := f.last.Load()
+	return last > 0 && time.Since(f.began) < time.Duration(last)+d
+}
 
 // heard notes that the leader had applied index when it was asked, at sent; this
 // node has come to applied.
@@ -157,6 +166,22 @@ func (n *Node) Ready() error {
 		return errors.New("no leader is known")
 	}
 	return errors.New("catching up with the leader")
+}
+
+// readyFor is how long a node that has become stale may get it over with before
+// load balancers hear of it: a change of leader is done by then.
+const readyFor = 3 * time.Second
+
+// Inviting is nil while shoppers may be sent to this node: it is ready, or was
+// just now. Without that a change of leader, in which all nodes are stale for a
+// moment, would make a load balancer take out all of them, and answer everybody
+// itself; the nodes keep who comes until they can tell.
+func (n *Node) Inviting() error {
+	err := n.Ready()
+	if err != nil && !n.Drained() && n.fresh.lately(readyFor) {
+		return nil
+	}
+	return err
 }
 
 // AwaitReady waits for Ready.

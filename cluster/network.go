@@ -56,7 +56,7 @@ type followed struct {
 	offset time.Duration
 	timed  bool
 	came   time.Time // when it last came to this node
-	ended  bool      // its process has, as far as this node knows
+	ended  time.Time // when its process was found to have, last
 	err    error
 }
 
@@ -158,7 +158,7 @@ func (net *network) heard(f *followed, p rpc.Pulse, sent time.Time) {
 	net.mu.Lock()
 	f.pulse, f.err = p, nil
 	if !sent.IsZero() {
-		f.heard, f.ended = sent, false
+		f.heard = sent
 		// The other's clock, read half way between the ping and its answer.
 		local := n.cfg.Wall().Add(-now.Sub(sent) / 2)
 		f.offset, f.timed = p.Wall.Sub(local), true
@@ -171,6 +171,10 @@ func (net *network) heard(f *followed, p rpc.Pulse, sent time.Time) {
 	}
 }
 
+// hasEnded tells whether its process has ended, and it was not heard of since;
+// net.mu is held.
+func (f *followed) hasEnded() bool { return f.ended.After(f.heard) && f.ended.After(f.came) }
+
 // silentFor is after what time without an answer a node can't be fresh any more,
 // by a wide margin.
 const silentFor = 4 * freshFor
@@ -180,7 +184,7 @@ const silentFor = 4 * freshFor
 func (net *network) reckonSeen() {
 	now, seen := time.Now(), ^uint64(0)
 	for _, f := range net.follows {
-		if f.member.Kind == KindWitness || now.Sub(f.came) > silentFor && (f.ended || now.Sub(f.heard) > silentFor) {
+		if f.member.Kind == KindWitness || f.hasEnded() || now.Sub(f.came) > silentFor && now.Sub(f.heard) > silentFor {
 			continue
 		}
 		seen = min(seen, uint64(f.pulse.Applied))
@@ -218,7 +222,7 @@ func (n *Node) lookFor(f *followed, m Member, gone time.Time) {
 		return
 	}
 	n.net.mu.Lock()
-	f.ended = f.heard.Before(gone)
+	f.ended = gone
 	n.net.reckonSeen()
 	n.net.mu.Unlock()
 	if _, leader := n.raft.LeaderWithID(); string(leader) == m.ID {
@@ -231,7 +235,7 @@ func (n *Node) ended(id string) bool {
 	n.net.mu.Lock()
 	defer n.net.mu.Unlock()
 	f := n.net.follows[id]
-	return f != nil && f.ended
+	return f != nil && f.hasEnded()
 }
 
 // plainly drops what gRPC wraps around the reason why a node can't be reached.

@@ -310,12 +310,11 @@ func TestSwitchToPrefer(t *testing.T) {
 	if err := <-told; err != nil {
 		t.Errorf("got %v", err)
 	}
-	if state, _ := leader.zoneState(); state != ZoneDegraded {
-		t.Errorf("state %s", state)
-	}
-	if r := c.seat("a2").Roster(); r.ZoneAck != ZoneAckPrefer || r.Operator != "ops" {
-		t.Errorf("roster %+v", r)
-	}
+	c.eventually("the leader does not call it degraded", func() bool { state, _ := leader.zoneState(); return state == ZoneDegraded })
+	c.eventually("the other node does not hear of the change", func() bool {
+		r := c.seat("a2").Roster()
+		return r.ZoneAck == ZoneAckPrefer && r.Operator == "ops"
+	})
 }
 
 // TestLostDataDoesNotVote: a node that comes back under its id with an empty
