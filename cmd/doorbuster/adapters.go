@@ -99,7 +99,7 @@ func (v clusterView) Ready() error {
 	if v.leaving.Load() {
 		return errors.New("the node is stopping")
 	}
-	return v.cluster.Ready()
+	return v.cluster.Inviting()
 }
 
 func (v clusterView) Status() httpapi.ClusterStatus {

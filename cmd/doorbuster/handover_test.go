@@ -76,3 +76,33 @@ func TestHandOverToTheSlow(t *testing.T) {
 	}
 	f.leader()
 }
+
+// TestInvitingThroughAFailover: a change of leader does not make load balancers
+// take out the nodes that are left, or nobody would be there to keep shoppers
+// until it is over; a node that stays without a leader says so.
+func TestInvitingThroughAFailover(t *testing.T) {
+	f := openFleet(t, "prefer", rooms3...)
+	f.plan(dayPlan("", 100))
+	leader := f.leader()
+	leader.mustGrant("ann", "k", "day/sku-1")
+	ready := func(m *member) bool {
+		a, err := m.request("GET", "http://"+m.admin+"/readyz", "")
+		return err == nil && a.Status == 200
+	}
+	leader.kill()
+	since, refused := time.Now(), ""
+	f.eventually(func() bool {
+		for _, m := range f.others(nil) {
+			if !ready(m) {
+				refused = m.id
+			}
+		}
+		a, err := f.others(nil)[0].tryGrab("bob", "k", "day/sku-1")
+		return err == nil && a.Code == "granted"
+	}, "nobody sells")
+	if took := time.Since(since); refused != "" && took < 2*time.Second {
+		t.Errorf("%s was not ready within %s of failover", refused, took)
+	}
+	f.leader().kill()
+	f.eventually(func() bool { return !ready(f.others(nil)[0]) }, "a node without a leader invites shoppers for ever")
+}
