@@ -45,15 +45,21 @@ func listingByListing(workers, listings int) func(int) (string, string, bool) {
 	}
 }
 
-// resolve asks what became of the grabs of which nobody knows.
+// resolve asks what became of the grabs and cancels of which nobody knows.
 func (x *traffic) resolve() {
+	x.c.t.Helper()
 	known, open := map[string]bool{}, map[string]event{}
 	for _, e := range x.history.all() {
-		switch name := e.shopper + " " + e.key; {
+		switch {
 		case e.outcome == "granted":
-			known[name] = true
-		case e.what == askGrab && e.outcome == outUnknown:
-			open[name] = e
+			known[e.shopper+" "+e.key] = true
+		case e.outcome == "cancelled":
+			known[e.orderNo] = true
+		case e.outcome != outUnknown:
+		case e.what == askGrab:
+			open[e.shopper+" "+e.key] = e
+		case e.what == askCancel:
+			open[e.orderNo] = e
 		}
 	}
 	b := &buyer{traffic: x, room: "b", rng: rand.New(rand.NewPCG(0, 0)), client: x.c.client("b0", shopperPatience)}
@@ -61,7 +67,12 @@ func (x *traffic) resolve() {
 		if known[name] {
 			continue
 		}
-		x.c.eventually(func() bool { return b.byKey(e.shopper, e.key, e.listing).outcome != outUnknown }, "nobody tells what became of "+name)
+		x.c.eventually(func() bool {
+			if e.what == askCancel {
+				return b.order(e.shopper, e.key, e.listing, e.orderNo).outcome != outUnknown
+			}
+			return b.byKey(e.shopper, e.key, e.listing).outcome != outUnknown
+		}, "nobody tells what became of "+e.String())
 	}
 }
 
