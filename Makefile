@@ -11,7 +11,7 @@ KILLS ?= 100
 PARTITIONS ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race invariants lint fuzz sim crash failover partitions bench demo cluster-demo clean FORCE
+.PHONY: help build test tools race invariants lint fuzz sim crash failover partitions bench demo cluster-demo clean FORCE
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -21,7 +21,15 @@ build: $(BIN) ## build bin/doorbuster
 $(BIN): FORCE
 	$(GO) build $(STAMP) -o $@ ./cmd/doorbuster
 
-test: lint build race invariants ## every check that needs no setup: lint, race, invariants (under 15 minutes)
+test: tools lint build race invariants ## every check that needs no setup: lint, race, invariants (under 15 minutes)
+
+# Tests that need a load balancer or a network of their own are skipped, and say
+# so, where these can't be had.
+tools:
+	@for tool in haproxy:haproxy nft:nftables ip:iproute2; do \
+		PATH=$$PATH:/usr/sbin:/sbin command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool#*:}"; \
+	done; \
+	[ -z "$$missing" ] || { apt-get update -qq && apt-get install -y -qq $$missing; } >/dev/null 2>&1 || echo "not installed:$$missing; the tests that need it are skipped"
 
 race: ## all tests, with the race detector
 	$(GO) test -race -timeout $(RACE_TIMEOUT) ./...
@@ -34,6 +42,7 @@ lint: ## gofmt, go vet and staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags 'faults invariants' ./engine ./cmd/doorbuster
+	$(GO) vet -tags nextrules ./engine ./cmd/doorbuster
 	$(GO) tool staticcheck ./...
 
 fuzz: ## every fuzz target for FUZZ_TIME (30s)

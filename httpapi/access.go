@@ -79,6 +79,10 @@ func (s *AdminServer) authorize(w http.ResponseWriter, r *http.Request, needs Ro
 // name, and bodies of types that such a page can send unasked. Without tokens
 // (dev) that is all that stands between a page and the sale.
 func (s *AdminServer) sameSite(w http.ResponseWriter, r *http.Request) bool {
+	// What load balancers ask tells nobody anything, and they give any Host or none.
+	if r.URL.Path == "/livez" || r.URL.Path == "/readyz" {
+		return true
+	}
 	if s.dev && !loopbackHost(r.Host) {
 		s.problem(w, r, crossSite, "With --dev this answers only to localhost and loopback addresses.")
 		return false
