@@ -173,6 +173,9 @@ func partitions(t *testing.T, l *land, zoneAck string) {
 	}
 	x.stop()
 	x.resolve()
+	for _, m := range c.nodes {
+		c.eventually(func() bool { return m.ops("GET", "/readyz", "").Status == 200 }, m.id+" is not ready again")
+	}
 	c.settled()
 	x.recount(stock)
 	checkListings(t, x.history, stock)
