@@ -62,7 +62,7 @@ func TestFlagsBeforeEnvironmentBeforeFile(t *testing.T) {
 var samples = map[string]string{
 	"node": "n9", "zone": "z9", "data": "/d", "http": "127.0.0.1:9", "admin": "127.0.0.1:8", "dev": "true",
 	"shopper-key-file": "/s", "shopper-public-key-file": "/p", "ops-key-file": "/o", "open-metrics": "true",
-	"waiting-depth": "9", "grab-timeout": "9s", "snapshot-bytes": "9999999", "connections-per-ip": "9", "log-level": "warn", "log-format": "json",
+	"waiting-depth": "9", "grab-timeout": "9s", "stop-delay": "9s", "snapshot-bytes": "9999999", "connections-per-ip": "9", "log-level": "warn", "log-format": "json",
 }
 
 func TestEverySettingInThreePlaces(t *testing.T) {
