@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -73,15 +74,31 @@ func (f *testCluster) add(name string) *member {
 	return m
 }
 
-// freePort is an address that nobody listens on just now.
+// Ports of fleets: below those that systems give to whoever connects, or a node
+// that is down for a while finds its port taken by somebody's connection.
+var (
+	ports    sync.Mutex
+	nextPort = 18_000 + os.Getpid()*31%12_000
+)
+
+const lastPort = 32_000
+
+// freePort is an address that nobody listens on just now, another one each time.
 func freePort(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	ports.Lock()
+	defer ports.Unlock()
+	for range lastPort {
+		if nextPort++; nextPort > lastPort {
+			nextPort = 18_000
+		}
+		if ln, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", nextPort)); err == nil {
+			ln.Close()
+			return ln.Addr().String()
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	t.Fatal("no free port on loopback")
+	return ""
 }
 
 // config writes the node's configuration and gives its path.

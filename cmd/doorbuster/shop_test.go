@@ -87,6 +87,7 @@ func (s *shop) start(c *exec.Cmd) {
 	go func() {
 		c.Wait() // the status says all
 		exit <- c.ProcessState.ExitCode()
+		close(exit) // whoever waits when another has read the status does not wait for ever
 	}()
 	s.t.Cleanup(func() {
 		if s.exit != nil && s.child == c {
