@@ -29,7 +29,7 @@ func (g *Group) Grab(q *engine.Grab) engine.Answer {
 		return engine.Answer{Reason: engine.ReasonUnknown}
 	}
 	fingerprint := g.fingerprint(q.Shopper)
-	if a, decided := g.atGate(gate, q, fingerprint); decided {
+	if a, decided := g.atGate(gate, q, fingerprint, 0); decided {
 		return a
 	}
 	if g.others != nil && !g.leads.Load() {
@@ -38,14 +38,15 @@ func (g *Group) Grab(q *engine.Grab) engine.Answer {
 	return g.enter(gate, q, fingerprint, (*g.keyed.Load())(q.IdempotencyKey))
 }
 
-// atGate answers what can be answered without the actor.
-func (g *Group) atGate(gate *gate, q *engine.Grab, fingerprint uint64) (a engine.Answer, decided bool) {
+// atGate answers what can be answered without the actor. inside is how often this
+// very grab is counted as inside.
+func (g *Group) atGate(gate *gate, q *engine.Grab, fingerprint uint64, inside int32) (a engine.Answer, decided bool) {
 	if !gate.engaged.has(fingerprint) {
 		if why := gate.refusal(q.Quantity); why != engine.ReasonNone {
 			return gate.refuse(why), true
 		}
 		if int(gate.waiting.Load()) >= g.cfg.WaitingDepth {
-			if g.slots.inside.has(fingerprint) {
+			if g.slots.inside.count(fingerprint) > inside {
 				return g.crowded(gate), true
 			}
 			return gate.refuse(engine.ReasonDepth), true

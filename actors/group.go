@@ -181,11 +181,6 @@ func (g *Group) Applied(s *engine.State, effects *engine.Effects) {
 		g.learnSecret(s) // the first epoch brought it, whoever leads that
 	}
 	c := g.catalogue.Load()
-	if effects.Catalogue { // what a listing allows may have changed
-		for _, gate := range c.byHandle {
-			gate.opens(effects.Index, g.slots.now())
-		}
-	}
 	for _, h := range effects.Touched {
 		l, gate := s.Listing(h), c.gate(h)
 		if engine.ListingState(gate.looks.Load()) != engine.ListingOpen {
@@ -290,6 +285,7 @@ func (g *Group) closeEpoch(epoch engine.Epoch) {
 	left := g.batcher.close(epoch)
 	g.failed(left, engine.ErrNotLeader)
 	for _, gate := range g.catalogue.Load().byHandle {
+		gate.quarantined.Store(false) // another leads, and sells
 		if pid := gate.pid.Load(); pid != nil {
 			g.system.Root.Send(pid, &closed{})
 		}

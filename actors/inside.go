@@ -12,6 +12,7 @@ func (c *inside) place(fingerprint uint64) *atomic.Int32 {
 	return &c[fingerprint>>1%uint64(len(c))] // its lowest bit is always set
 }
 
-func (c *inside) enter(fingerprint uint64)    { c.place(fingerprint).Add(1) }
-func (c *inside) leave(fingerprint uint64)    { c.place(fingerprint).Add(-1) }
-func (c *inside) has(fingerprint uint64) bool { return c.place(fingerprint).Load() > 0 }
+func (c *inside) enter(fingerprint uint64)       { c.place(fingerprint).Add(1) }
+func (c *inside) leave(fingerprint uint64)       { c.place(fingerprint).Add(-1) }
+func (c *inside) count(fingerprint uint64) int32 { return c.place(fingerprint).Load() }
+func (c *inside) has(fingerprint uint64) bool    { return c.place(fingerprint).Load() > 0 }

@@ -162,7 +162,7 @@ func (g *Group) lead(q *engine.Grab, deadline engine.Time, expires time.Duration
 		return engine.Answer{Reason: engine.ReasonUnknown}
 	}
 	fingerprint := g.fingerprint(q.Shopper)
-	a, decided := g.atGate(gate, q, fingerprint)
+	a, decided := g.atGate(gate, q, fingerprint, 1)
 	if decided {
 		return a
 	}

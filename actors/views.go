@@ -16,6 +16,7 @@ func (g *Group) rebuild(s *engine.State) {
 		if gate == nil {
 			gate = g.newGate(l.Handle, session, l)
 		}
+		gate.opens(s.LogIndex(), g.slots.now()) // what it allows may have changed; noted first
 		gate.facts.Store(factsOf(s, session, l))
 		gate.update(session, l)
 		c.byName[gate.name] = gate

@@ -154,7 +154,7 @@ func checksum(f *os.File, n int64) (bool, error) {
 // a cluster, each node that it is to begin with is restored from the same file,
 // before its first start. Errors: ErrBackup, ErrDirectory.
 func Restore(cfg Config, path string) (info BackupInfo, err error) {
-	if !(cfg.ClusterID == "") {
+	if cfg.ClusterID != "" {
 		cfg.Desk = noDesk{}
 	}
 	if err := cfg.Validate(); err != nil {
@@ -171,7 +171,13 @@ func Restore(cfg Config, path string) (info BackupInfo, err error) {
 		return info, fmt.Errorf("%w: %s: it holds a node's data already; a backup is restored into a new directory", ErrDirectory, cfg.Dir)
 	}
 	n := &Node{cfg: cfg, logger: cfg.Logger}
-	if n.dir, err = claimDir(cfg.Dir, n.firstVersion()); err != nil {
+	first := n.firstVersion()
+	first.Restoring = true
+	if cfg.ClusterID != "" {
+		// Nodes of it that were forgotten, and start empty, are not let in.
+		first.Generation = max(info.Generation, 1) + 1
+	}
+	if n.dir, err = claimDir(cfg.Dir, first); err != nil {
 		return info, err
 	}
 	defer func() { err = errors.Join(err, n.dir.release()) }()
@@ -196,7 +202,10 @@ func Restore(cfg Config, path string) (info BackupInfo, err error) {
 	if err != nil {
 		return info, err
 	}
-	return info, fsmSnapshot{state.Snapshot(), nil}.Persist(sink)
+	if err := (fsmSnapshot{state.Snapshot(), nil}).Persist(sink); err != nil {
+		return info, err
+	}
+	return info, n.dir.update(func(v *dirVersion) { v.Restoring = false })
 }
 
 // noDesk is for a node that is not opened.

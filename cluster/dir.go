@@ -48,6 +48,8 @@ type dirVersion struct {
 	Peers map[string]string `json:"peers,omitempty"`
 	// Superseded is the generation that went on without this node; 0: none.
 	Superseded uint64 `json:"superseded,omitempty"`
+	// Restoring: a backup is being put into it, and is not whole yet.
+	Restoring bool `json:"restoring,omitempty"`
 	// Promoting: this node is about to take over alone, as Generation.
 	Promoting bool `json:"promoting,omitempty"`
 }
@@ -170,6 +172,8 @@ func (d *directory) read(version []byte, want dirVersion) error {
 		return fmt.Errorf("it belongs to a node without a cluster, this one is of cluster %q; start the cluster with new directories, and bring a backup of this one into it with 'doorbuster restore'", want.Cluster)
 	case v.Cluster != want.Cluster:
 		return fmt.Errorf("it belongs to a node of cluster %q; this one's configuration says %q", v.Cluster, want.Cluster)
+	case v.Restoring:
+		return errors.New("a backup was being put into it, and that was cut short; empty the directory and restore again")
 	case v.Superseded > 0:
 		return fmt.Errorf("cluster %q went on without this node, as generation %d (this is generation %d): what it holds may never have been agreed on. Keep the directory for the books, and join the node from scratch: a new id, an empty directory, 'doorbuster cluster join'", v.Cluster, v.Superseded, v.Generation)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -327,6 +328,13 @@ func (n *Node) Transfer(ctx context.Context, to string) (leader string, err erro
 		case m.Drained:
 			return "", refuse("node %q is drained; 'doorbuster cluster undrain --node %s' first", to, to)
 		}
+		if !slices.Contains(n.voters.Load().others, to) {
+			return "", refuse("node %q is still joining; wait until it votes", to)
+		}
+		term := n.raft.CurrentTerm()
+		if !n.healthy(term, to) || uint64(n.tracker.durableOf(term, to))+behind < n.raft.LastIndex() {
+			return "", refuse("node %q does not answer, or lacks too much of the log; see 'doorbuster cluster status'", to)
+		}
 		if offset, known := n.clockOffset(to); known && offset.Abs() > clockBound && !n.lead.clockOff.Load() {
 			return "", refuse("the clock of node %q is %s off this one's; mend that first", to, offset.Round(time.Millisecond))
 		}
@@ -427,15 +435,20 @@ func (n *Node) hurry(leader Member, gone time.Time) {
 	if _, now := n.raft.LeaderWithID(); string(now) != leader.ID || n.maySolicit() != nil {
 		return
 	}
+	n.reloading.Lock()
 	usual := n.raft.ReloadableConfig()
 	quick := usual
 	quick.HeartbeatTimeout, quick.ElectionTimeout = hurried, hurried
-	if err := n.raft.ReloadConfig(quick); err != nil { // which makes Raft look at once
+	err := n.raft.ReloadConfig(quick) // which makes Raft look at once
+	n.reloading.Unlock()
+	if err != nil {
 		n.logger.Warn("Raft does not take a shorter timeout", "error", err)
 		return
 	}
 	n.pause(4 * hurried)
-	usual.TrailingLogs = n.raft.ReloadableConfig().TrailingLogs // a snapshot sets it
+	n.reloading.Lock()
+	defer n.reloading.Unlock()
+	usual = n.raft.ReloadableConfig()
 	usual.HeartbeatTimeout, usual.ElectionTimeout = heartbeatTimeout, heartbeatTimeout
 	if err := n.raft.ReloadConfig(usual); err != nil {
 		n.logger.Warn("Raft does not take its usual timeout", "error", err)

@@ -42,7 +42,8 @@ type network struct {
 	leader raft.ServerAddress        // at the last look; keepLeadership's
 
 	mu      sync.Mutex
-	beyond  int // see watchLog
+	beyond  int       // see watchLog
+	parted  time.Time // when a member was removed last
 	follows map[string]*followed
 }
 
@@ -73,7 +74,7 @@ func (n *Node) openNetwork() (*network, error) {
 	var err error
 	if net.port, err = peer.Listen(peer.Config{
 		Listen: n.cfg.Listen, Advertise: advertise, TLS: n.cfg.TLS, Logger: n.logger,
-		Identity: n.identity, Admit: n.admit, Refused: n.refusedBy,
+		Identity: n.identity, Admit: n.admit, Refused: n.refusedBy, Whom: n.whoIsAt,
 	}); err != nil {
 		n.net = nil
 		return nil, fmt.Errorf("listen for other nodes on %s: %w", n.cfg.Listen, err)
@@ -123,13 +124,15 @@ func (net *network) keepFollowing() {
 			return
 		case <-net.learn:
 		}
-		roster := net.node.Roster()
+		roster, parted := net.node.Roster(), false
 		net.mu.Lock()
 		for id, f := range net.follows {
 			if m := roster.member(id); m == nil || *m != f.member && m.Peer != f.member.Peer {
 				f.cancel()
 				delete(net.follows, id)
 				net.peers.Forget(f.member.Peer)
+				net.parted = time.Now()
+				parted = m == nil
 			} else {
 				f.member = *m
 			}
@@ -148,6 +151,9 @@ func (net *network) keepFollowing() {
 			}()
 		}
 		net.mu.Unlock()
+		if parted {
+			net.port.DropConnections() // also its own to this node; the others come again
+		}
 		net.node.forgetStrangers(roster)
 	}
 }
@@ -183,8 +189,13 @@ const silentFor = 4 * freshFor
 // applied; net.mu is held.
 func (net *network) reckonSeen() {
 	now, seen := time.Now(), ^uint64(0)
+	// A node that this one does not hear may have been fresh by the leader before.
+	settled := now.Sub(time.Unix(0, net.node.epochAt.Load())) > 2*freshFor
+	if now.Sub(net.parted) < 2*freshFor { // so may one that has just been removed
+		seen = 0
+	}
 	for _, f := range net.follows {
-		if f.member.Kind == KindWitness || f.hasEnded() || now.Sub(f.came) > silentFor && now.Sub(f.heard) > silentFor {
+		if f.hasEnded() || settled && now.Sub(f.came) > silentFor && now.Sub(f.heard) > silentFor {
 			continue
 		}
 		seen = min(seen, uint64(f.pulse.Applied))
@@ -285,6 +296,17 @@ func (n *Node) pulseOf(id string) (p rpc.Pulse, heard bool) {
 		return f.pulse, true
 	}
 	return p, false
+}
+
+// whoIsAt gives the node that an address belongs to, "" if that is not known. What
+// one node acknowledges must not count as another's because a name leads astray.
+func (n *Node) whoIsAt(addr string) string {
+	for _, m := range n.Roster().Members {
+		if m.Peer == addr {
+			return m.ID
+		}
+	}
+	return ""
 }
 
 // identity is what this node says of itself in a handshake.

@@ -52,23 +52,27 @@ type Node struct {
 
 	gains   atomic.Int64 // how often leadership was gained
 	epoch   atomic.Uint64
+	epochAt atomic.Int64  // when it was opened, Unix nanoseconds
 	changed chan struct{} // leadership, or the epoch, is to be looked at
 	lost    atomic.Uint64 // an epoch to be replaced
 
-	tracker  *tracker
-	applied  progress              // how far this node has applied
-	known    progress              // how far any node is known to have applied: across for good
-	voters   atomic.Pointer[votes] // of Raft's configuration
-	across   across
-	fresh    freshness
-	lead     leadership
-	members  membership
-	net      *network // nil alone
-	stop     chan struct{}
-	began    time.Time
-	started  atomic.Bool // raft is there
-	stopping atomic.Bool
-	running  sync.WaitGroup
+	tracker   *tracker
+	applied   progress              // how far this node has applied
+	known     progress              // how far any node is known to have applied: across for good
+	voters    atomic.Pointer[votes] // of Raft's configuration
+	across    across
+	fresh     freshness
+	lead      leadership
+	members   membership
+	net       *network // nil alone
+	stop      chan struct{}
+	began     time.Time
+	started   atomic.Bool // raft is there
+	stopping  atomic.Bool
+	giveUp    sync.Once
+	reloading sync.Mutex    // Raft's configuration is read, changed and written
+	givingUp  chan struct{} // closed by GiveUp
+	running   sync.WaitGroup
 }
 
 // Open claims the data directory, recovers what is in it and starts the node.
@@ -81,7 +85,7 @@ func Open(cfg Config, observer Observer, leader Leader) (_ *Node, err error) {
 	}
 	n := &Node{
 		cfg: cfg, logger: cfg.Logger, leader: leader, fatal: &fatal{tell: cfg.OnFatal},
-		changed: make(chan struct{}, 1), stop: make(chan struct{}),
+		changed: make(chan struct{}, 1), stop: make(chan struct{}), givingUp: make(chan struct{}),
 	}
 	n.fsm = newFSM(observer, n.fatal, cfg.Logger)
 	n.fsm.bound, n.fsm.rostered, n.fsm.reconfigured, n.fsm.passed = n.bound, n.rostered, n.learnVoters, n.passed
@@ -302,6 +306,8 @@ func (n *Node) watchLeadership(notify <-chan bool) {
 		case leads := <-notify:
 			if leads {
 				n.gains.Add(1)
+			} else {
+				n.fsm.abandon() // also what keeps keepEpoch waiting
 			}
 			n.look()
 		case <-n.stop:
@@ -377,14 +383,19 @@ func (n *Node) openEpoch() error {
 	crand.Read(random[:])
 	crand.Read(command.Secret[:])
 	command.Nonce = binary.LittleEndian.Uint64(random[:])
+	term := n.raft.CurrentTerm()
 	var now engine.Time
 	n.View(func(s *engine.State) { now = max(s.Now(), engine.TimeOf(n.cfg.Wall())) })
 	effects, err := n.unlessStopped(n.Propose(engine.EncodeBatch(engine.BatchHeader{Time: now}, command)))
 	if err != nil {
 		return err
 	}
+	if n.raft.State() != raft.Leader || n.raft.CurrentTerm() != term {
+		return engine.ErrNotLeader // it was held for as long as that took
+	}
 	epoch := engine.Epoch(effects.Index)
 	n.lost.Store(0)
+	n.epochAt.Store(time.Now().UnixNano())
 	n.fresh.end() // what it knew as a follower says nothing about whether it leads
 	n.leader.EpochOpened(epoch, effects.Time)
 	n.epoch.Store(uint64(epoch)) // ready, once the leader is
@@ -424,8 +435,12 @@ func (n *Node) Propose(entry []byte) func() (*engine.Effects, error) {
 			if n.raft.State() != raft.Leader {
 				n.look() // so that it is abandoned: leadership went before it was held
 			}
-			<-result.done
-			return result.effects, result.err
+			select {
+			case <-result.done:
+				return result.effects, result.err
+			case <-n.givingUp:
+				return nil, engine.ErrOutcomeUnknown
+			}
 		}
 		return nil, engine.ErrOutcomeUnknown
 	}
@@ -463,9 +478,12 @@ func (n *Node) keepSnapshots() {
 func (n *Node) Snapshot() error {
 	written, entries := n.fsm.written.Load(), n.fsm.entries.Load()
 	if entries > 0 {
+		n.reloading.Lock()
 		reload := n.raft.ReloadableConfig()
 		reload.TrailingLogs = uint64(min(max(n.cfg.TrailingBytes*entries/max(written, 1), 64), 10_240))
-		if err := n.raft.ReloadConfig(reload); err != nil {
+		err := n.raft.ReloadConfig(reload)
+		n.reloading.Unlock()
+		if err != nil {
 			return err
 		}
 	}
@@ -486,9 +504,15 @@ func (n *Node) Snapshot() error {
 // Recovery tells what opening the log had to repair.
 func (n *Node) Recovery() wal.Recovery { return n.log.Recovery() }
 
+// GiveUp tells whoever waits for an entry that another zone must have that nobody
+// knows what will become of it. It is for a node that is about to close, and may
+// otherwise wait for as long as that zone is away.
+func (n *Node) GiveUp() { n.giveUp.Do(func() { close(n.givingUp) }) }
+
 // Close stops the node: what was committed stays, what was not is unknown.
 func (n *Node) Close() error {
 	n.stopping.Store(true)
+	n.GiveUp()
 	close(n.stop)
 	n.fsm.abandon()
 	err := n.raft.Shutdown().Error()

@@ -44,18 +44,25 @@ func (n *Node) PlanPromotion(zone string) PromotePlan {
 	s := n.ClusterStatus()
 	p.Term = s.Term
 	self := roster.member(n.cfg.NodeID)
-	voters, reachable, further := 0, 0, ""
+	voters, reachable, further, joining := 0, 0, "", false
+	var mayHaveMore []string // voters that can't be asked, outside of the one room that is lost
+	lost := map[string]bool{}
 	for _, x := range s.Nodes {
 		if x.ID != n.cfg.NodeID && !x.Reachable {
 			p.Unreachable = append(p.Unreachable, x.ID)
+			if x.Kind.votes() {
+				lost[x.Zone] = true
+				mayHaveMore = append(mayHaveMore, x.ID)
+			}
 		}
+		joining = joining || x.ID == n.cfg.NodeID && x.Joining
 		if !x.Kind.votes() {
 			continue
 		}
 		voters++
 		if x.Reachable {
 			reachable++
-			if x.ID != n.cfg.NodeID && x.Zone == zone && x.Last > s.LastIndex {
+			if x.ID != n.cfg.NodeID && x.Last > s.LastIndex {
 				further = x.ID
 			}
 		}
@@ -72,21 +79,34 @@ func (n *Node) PlanPromotion(zone string) PromotePlan {
 		p.Refusal = fmt.Sprintf("node %s stands in zone %s; ask a node of zone %s", n.cfg.NodeID, n.cfg.Zone, zone)
 	case self == nil || self.Kind != KindVoter:
 		p.Refusal = fmt.Sprintf("node %s is no voter that serves; ask one of zone %s", n.cfg.NodeID, zone)
+	case joining:
+		p.Refusal = fmt.Sprintf("node %s is still joining: it may lack what shoppers were told", n.cfg.NodeID)
 	case reachable >= voters/2+1:
 		p.Refusal = fmt.Sprintf("%d of %d voters answer: there is a quorum, and the cluster elects a leader by itself. To move leadership use 'doorbuster cluster transfer', to take a room out of service 'drain'", reachable, voters)
+	case time.Since(n.began) < quietFor:
+		p.Refusal = fmt.Sprintf("this node started %s ago; wait until it is certain who answers", time.Since(n.began).Round(10*time.Millisecond))
 	case !contact.IsZero() && time.Since(contact) < quietFor:
 		p.Refusal = fmt.Sprintf("a leader was heard %s ago; wait until it is certain that the other room is gone", time.Since(contact).Round(10*time.Millisecond))
 	case further != "":
-		p.Refusal = fmt.Sprintf("node %s of the same zone has more of the log (this one ends at %d); promote there", further, s.LastIndex)
+		p.Refusal = fmt.Sprintf("node %s has more of the log (this one ends at %d); promote there", further, s.LastIndex)
 	}
 	p.Will = []string{
 		fmt.Sprintf("Node %s becomes the only voter of cluster %s, as generation %d, with everything in its log up to index %d.", n.cfg.NodeID, n.cfg.ClusterID, p.NextGeneration, p.LastIndex),
 		fmt.Sprintf("It leads and sells within seconds. Nodes of generation %d are turned away for good when they come back: %s.", p.Generation, strings.Join(n.others(), ", ")),
 		"New nodes are taken in with 'doorbuster cluster join', under new ids and with empty directories.",
 	}
-	if roster.ZoneAck == ZoneAckRequire {
-		p.CannotKnow = []string{"Zone ack is require: everything that anybody was ever told is here. Nothing is lost, and the other room, should it live, can grant nothing."}
-	} else {
+	switch {
+	case roster.ZoneAck == ZoneAckRequire && (len(lost) == 0 || len(lost) == 1 && !lost[zone] && voters-len(mayHaveMore) == 1):
+		p.CannotKnow = []string{
+			"Zone ack is require: everything that anybody was told under it is here. Nothing of that is lost, and the other room, should it live, can grant nothing.",
+			"If zone ack was switched while this node could not hear of it, what was granted since is not here. Nobody may switch it in the other room now.",
+		}
+	case roster.ZoneAck == ZoneAckRequire:
+		p.CannotKnow = []string{
+			fmt.Sprintf("Zone ack is require, but voters are away that are not all of one other room (%s): what one of them and the lost leader had together may not be here. Bring them back first if you can.", strings.Join(mayHaveMore, ", ")),
+			"If the others live and are only cut off, they may go on selling. Make sure that they are off before you go on.",
+		}
+	default:
 		p.CannotKnow = []string{
 			fmt.Sprintf("Zone ack is %s: what the other room acknowledged while this node did not follow is not here. Those orders are lost, and their units will be sold again.", roster.ZoneAck),
 			"If the other room lives and is only cut off, it goes on selling the same units. Make sure that it is off before you go on.",

@@ -9,9 +9,9 @@ import (
 )
 
 // lease is how long after it was sent an answered heartbeat still says that this
-// node leads. Nobody votes for another within HeartbeatTimeout (500 ms) of
-// hearing from a leader, so no other leader can have told anybody anything yet.
-const lease = 400 * time.Millisecond
+// node leads. Nobody votes for another within 250 ms of hearing from a leader
+// (hurried; usually 500), so no other leader can have told anybody anything yet.
+const lease = 240 * time.Millisecond
 
 // tracker knows what the followers of this node, while it leads, have on disk
 // and when they answered. Raft keeps the same to itself. Safe for concurrent use.

@@ -393,3 +393,24 @@ func TestBackupIntoNewCluster(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 }
+
+// TestBlockedLeaderStops: a leader that may acknowledge nothing can be stopped,
+// with a grab waiting for the other room.
+func TestBlockedLeaderStops(t *testing.T) {
+	f := openFleet(t, "require", rooms3...)
+	f.plan(dayPlan("", 100))
+	if leader := f.leader(); leader.id == "b1" {
+		if status, out, errs := runTool(t, "", "cluster", "transfer", "--to", "a1", "--admin", leader.admin); status != 0 {
+			t.Fatal(out, errs)
+		}
+	}
+	leader := f.leader()
+	f.node("b1").kill()
+	asked := make(chan reply, 1)
+	go func() { a, _ := leader.tryGrab("ann", "k", "day/sku-1"); asked <- a }()
+	f.eventually(func() bool { s, ok := leader.status(); return ok && s.ZoneAck.State == "blocked" }, "the zone rule does not notice")
+	leader.halt()
+	if a := <-asked; a.Code == "granted" {
+		t.Errorf("told yes in one room: %s", a.Body)
+	}
+}

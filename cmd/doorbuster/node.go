@@ -174,7 +174,10 @@ func (n *node) close(ctx context.Context) error {
 		}
 	}
 	if n.cluster != nil {
+		// What waits for another zone may wait for ever.
+		impatience := time.AfterFunc(reopenPatience, n.cluster.GiveUp)
 		n.group.Close()
+		impatience.Stop()
 		errs = append(errs, n.cluster.Close())
 	}
 	return errors.Join(errs...)
