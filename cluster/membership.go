@@ -256,7 +256,7 @@ func (n *Node) Remove(ctx context.Context, operator, id string) error {
 		}
 		voters++
 		zones[m.Zone] = true
-		if m.ID == n.cfg.NodeID || n.healthy(term, m.ID) {
+		if m.ID == n.cfg.NodeID || n.healthy(term, m.ID) && !n.ended(m.ID) {
 			alive++
 		}
 	}

@@ -85,6 +85,7 @@ func TestBadGrabs(t *testing.T) {
 		header            []string // pairs, instead of the shopper's id
 		status            int
 	}{
+		"128 KB":               {body: `{"quantity":1,"ticket":"` + strings.Repeat("x", 128<<10) + `"}`, status: 413},
 		"10 MB":                {body: `{"quantity":1,"ticket":"` + strings.Repeat("x", 10<<20) + `"}`, status: 413},
 		"broken JSON":          {body: `{"quantity":1`, status: 400},
 		"no object":            {body: `[1]`, status: 400},
@@ -128,6 +129,9 @@ func TestBadGrabs(t *testing.T) {
 				header = []string{"X-Shopper-Id", "eve"}
 			}
 			a, err := s.request(method, to, c.body, header...)
+			if err != nil && len(c.body) > 1<<20 {
+				return // cut off before all was sent, which is as clear
+			}
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -254,6 +254,15 @@ func TestRemoveKeepsTheQuorum(t *testing.T) {
 	down, other := f.others(leader)[0], f.others(leader)[1]
 	down.kill()
 	f.eventually(func() bool {
+		s, _ := leader.status()
+		for _, n := range s.Nodes {
+			if n.ID == down.id {
+				return !n.Reachable
+			}
+		}
+		return false
+	}, "nobody misses the node that is down")
+	f.eventually(func() bool {
 		status, out, errs := runTool(t, "", "cluster", "remove", "--node", other.id, "--admin", leader.admin)
 		return status == 1 && strings.Contains(out+errs, "quorum")
 	}, "the last healthy voter may go")
