@@ -1,0 +1,223 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/status"
+
+	"doorbuster/cluster/rpc"
+	"doorbuster/engine"
+)
+
+// followed is what this node hears of another.
+type followed struct {
+	member Member
+	cancel context.CancelFunc
+
+	pulse  rpc.Pulse
+	heard  time.Time // when the last ping that was answered was sent; zero: never
+	offset time.Duration
+	timed  bool
+	came   time.Time // when it last came to this node
+	ended  time.Time // when its process was found to have, last
+	err    error
+}
+
+// followEvery is how often nodes ask each other how they are.
+const followEvery = 100 * time.Millisecond
+
+// relearn asks for the members to be looked at again.
+func (net *network) relearn() {
+	select {
+	case net.learn <- struct{}{}:
+	default:
+	}
+}
+
+// keepFollowing follows every other member's pulse.
+func (net *network) keepFollowing() {
+	var following sync.WaitGroup
+	defer following.Wait()
+	for {
+		select {
+		case <-net.ctx.Done():
+			return
+		case <-net.learn:
+		}
+		roster, parted := net.node.Roster(), false
+		net.mu.Lock()
+		for id, f := range net.follows {
+			if m := roster.member(id); m == nil || *m != f.member && m.Peer != f.member.Peer {
+				f.cancel()
+				delete(net.follows, id)
+				net.peers.Forget(f.member.Peer)
+				net.parted = time.Now()
+				parted = m == nil
+			} else {
+				f.member = *m
+			}
+		}
+		for _, m := range roster.Members {
+			if m.ID == net.node.cfg.NodeID || net.follows[m.ID] != nil {
+				continue
+			}
+			ctx, cancel := context.WithCancel(net.ctx)
+			f := &followed{member: m, cancel: cancel}
+			net.follows[m.ID] = f
+			following.Add(1)
+			go func() {
+				defer following.Done()
+				net.peers.Peer(m.Peer).Follow(ctx, followEvery, func(p rpc.Pulse, sent time.Time) { net.heard(f, p, sent) }, func(err error) { net.gone(f, err) })
+			}()
+		}
+		net.mu.Unlock()
+		if parted {
+			net.port.DropConnections() // also its own to this node; the others come again
+		}
+		net.node.forgetStrangers(roster)
+	}
+}
+
+// heard takes in another node's pulse.
+func (net *network) heard(f *followed, p rpc.Pulse, sent time.Time) {
+	n, now := net.node, time.Now()
+	net.mu.Lock()
+	f.pulse, f.err = p, nil
+	if !sent.IsZero() {
+		f.heard = sent
+		// The other's clock, read half way between the ping and its answer.
+		local := n.cfg.Wall().Add(-now.Sub(sent) / 2)
+		f.offset, f.timed = p.Wall.Sub(local), true
+	}
+	net.reckonSeen()
+	net.mu.Unlock()
+	n.learnAcross(p.Applied)
+	if p.Leads && !sent.IsZero() && p.Term >= engine.Term(n.raft.CurrentTerm()) {
+		n.fresh.heard(p.Applied, sent, n.applied.load())
+	}
+}
+
+// hasEnded tells whether its process has ended, and it was not heard of since;
+// net.mu is held.
+func (f *followed) hasEnded() bool { return f.ended.After(f.heard) && f.ended.After(f.came) }
+
+// silentFor is after what time without an answer a node can't be fresh any more,
+// by a wide margin.
+const silentFor = 4 * freshFor
+
+// reckonSeen finds what every node that serves shoppers, and may be fresh, has
+// applied; net.mu is held.
+func (net *network) reckonSeen() {
+	now, seen := time.Now(), ^uint64(0)
+	// A node that this one does not hear may have been fresh by the leader before.
+	settled := now.Sub(time.Unix(0, net.node.epochAt.Load())) > 2*freshFor
+	if now.Sub(net.parted) < 2*freshFor { // so may one that has just been removed
+		seen = 0
+	}
+	for _, f := range net.follows {
+		if f.hasEnded() || settled && now.Sub(f.came) > silentFor && now.Sub(f.heard) > silentFor {
+			continue
+		}
+		seen = min(seen, uint64(f.pulse.Applied))
+	}
+	net.seen.Store(seen)
+}
+
+// Seen gives the index that every node which may be fresh has applied. Cheap.
+func (n *Node) Seen() engine.LogIndex { return engine.LogIndex(n.net.seen.Load()) }
+
+// hears notes that a node has come to this one: it lives, whatever was believed.
+func (n *Node) hears(id string) {
+	n.net.mu.Lock()
+	defer n.net.mu.Unlock()
+	if f := n.net.follows[id]; f != nil {
+		f.came = time.Now()
+		n.net.reckonSeen()
+	}
+}
+
+func (net *network) gone(f *followed, err error) {
+	net.mu.Lock()
+	f.err = plainly(err)
+	member := f.member
+	net.mu.Unlock()
+	if net.ctx.Err() == nil {
+		go net.node.lookFor(f, member, time.Now())
+	}
+}
+
+// lookFor finds out whether the process of a node that is gone has ended: its
+// connections broke, and its machine refuses new ones.
+func (n *Node) lookFor(f *followed, m Member, gone time.Time) {
+	if !n.refused(m.Peer) {
+		return
+	}
+	n.net.mu.Lock()
+	f.ended = gone
+	n.net.reckonSeen()
+	n.net.mu.Unlock()
+	if _, leader := n.raft.LeaderWithID(); string(leader) == m.ID {
+		n.hurry(m, gone)
+	}
+}
+
+// ended tells whether a node's process is known to have ended.
+func (n *Node) ended(id string) bool {
+	n.net.mu.Lock()
+	defer n.net.mu.Unlock()
+	f := n.net.follows[id]
+	return f != nil && f.hasEnded()
+}
+
+// plainly drops what gRPC wraps around the reason why a node can't be reached.
+func plainly(err error) error {
+	text := status.Convert(err).Message()
+	if i := strings.LastIndex(text, "Error while dialing: "); i >= 0 {
+		text = strings.Trim(text[i+len("Error while dialing: "):], `"\`)
+	}
+	return errors.New(text)
+}
+
+// heardAt gives when a node last answered a ping, by its send time.
+func (n *Node) heardAt(id string) time.Time {
+	n.net.mu.Lock()
+	defer n.net.mu.Unlock()
+	if f := n.net.follows[id]; f != nil {
+		return f.heard
+	}
+	return time.Time{}
+}
+
+// clockOffset gives how far another node's clock is ahead of this one's.
+func (n *Node) clockOffset(id string) (offset time.Duration, known bool) {
+	n.net.mu.Lock()
+	defer n.net.mu.Unlock()
+	if f := n.net.follows[id]; f != nil {
+		return f.offset, f.timed
+	}
+	return 0, false
+}
+
+// Ahead tells how far the leader's clock is ahead of this node's; 0 if that is
+// not known. Cheap.
+func (n *Node) Ahead() time.Duration {
+	_, leader := n.raft.LeaderWithID()
+	offset, _ := n.clockOffset(string(leader))
+	return offset
+}
+
+func (n *Node) pulseOf(id string) (p rpc.Pulse, heard bool) {
+	if n.net == nil {
+		return p, false
+	}
+	n.net.mu.Lock()
+	defer n.net.mu.Unlock()
+	if f := n.net.follows[id]; f != nil && !f.heard.IsZero() {
+		return f.pulse, true
+	}
+	return p, false
+}

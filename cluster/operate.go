@@ -1,0 +1,118 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"doorbuster/engine"
+)
+
+// Names of operations.
+const (
+	OpJoin     = "join"
+	OpRemove   = "remove"
+	OpTransfer = "transfer"
+	OpZoneAck  = "zone-ack"
+	OpPrefer   = "prefer"
+	OpDrain    = "drain"
+)
+
+// Operation is what an operator asks of the cluster.
+type Operation struct {
+	Name     string  `json:"name"`
+	Operator string  `json:"operator"`
+	Member   Member  `json:"member,omitzero"`
+	Node     string  `json:"node,omitempty"`
+	Zone     string  `json:"zone,omitempty"`
+	On       bool    `json:"on,omitempty"`
+	Mode     ZoneAck `json:"mode,omitempty"`
+	Note     string  `json:"note,omitempty"`
+}
+
+// Operate does what an operator asks, on the leader, wherever it was asked. It
+// gives the node that leads afterwards, for a transfer. Errors: ErrRefused,
+// engine.ErrNotLeader, engine.ErrOutcomeUnknown.
+func (n *Node) Operate(ctx context.Context, o Operation) (leader string, err error) {
+	if n.alone() {
+		return "", refuse("this node is alone; a cluster begins with a 'cluster' section in its configuration")
+	}
+	for {
+		leader, err = n.operateOnce(ctx, o)
+		if !errors.Is(err, engine.ErrNotLeader) {
+			return leader, err
+		}
+		select {
+		case <-ctx.Done():
+			return "", engine.ErrNotLeader
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// operated is an operation's outcome, between nodes.
+type operated struct {
+	Leader  string `json:"leader,omitempty"`
+	Refusal string `json:"refusal,omitempty"`
+}
+
+func (n *Node) operateOnce(ctx context.Context, o Operation) (string, error) {
+	p := n.leaderPeer()
+	if p == nil {
+		return n.operateHere(ctx, o)
+	}
+	body, err := json.Marshal(o)
+	if err != nil {
+		return "", err
+	}
+	answer, err := p.Operate(ctx, o.Name, body)
+	if err != nil {
+		return "", err
+	}
+	var done operated
+	if err := json.Unmarshal(answer, &done); err != nil {
+		return "", fmt.Errorf("answer of the leader: %w", err)
+	}
+	if done.Refusal != "" {
+		return "", refuse("%s", done.Refusal)
+	}
+	return done.Leader, nil
+}
+
+// operate is for other nodes.
+func (n *Node) operate(ctx context.Context, name string, body []byte) ([]byte, error) {
+	var o Operation
+	if err := json.Unmarshal(body, &o); err != nil || o.Name != name {
+		return nil, fmt.Errorf("operation %q: %w", name, engine.ErrMalformed)
+	}
+	leader, err := n.operateHere(ctx, o)
+	if err != nil && !errors.Is(err, ErrRefused) {
+		return nil, err
+	}
+	done := operated{Leader: leader}
+	if err != nil {
+		done.Refusal = RefusalText(err)
+	}
+	return json.Marshal(done)
+}
+
+func (n *Node) operateHere(ctx context.Context, o Operation) (leader string, err error) {
+	n.logger.Info("operator", "asks", o.Name, "operator", o.Operator, "node", o.Node+o.Member.ID, "zone", o.Zone, "note", o.Note)
+	switch o.Name {
+	case OpJoin:
+		return "", n.Join(o.Operator, o.Member)
+	case OpRemove:
+		return "", n.Remove(ctx, o.Operator, o.Node)
+	case OpTransfer:
+		return n.Transfer(ctx, o.Node)
+	case OpZoneAck:
+		return "", n.SetZoneAck(o.Operator, o.Mode, o.Note)
+	case OpPrefer:
+		return "", n.Prefer(o.Operator, o.Zone)
+	case OpDrain:
+		return "", n.Drain(o.Operator, o.Node, o.Zone, o.On)
+	}
+	return "", refuse("nobody knows the operation %q; are all nodes of the same build?", o.Name)
+}
