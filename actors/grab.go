@@ -10,32 +10,42 @@ import (
 // Grab decides a grab: at the gate where that is possible, else by the actor and
 // the log, on whichever node leads. It answers CodeProcessing when the outcome is
 // not known by the deadline; nothing of q is kept. A no at the gate allocates
-// nothing.
+// nothing. A no of any kind is noted in this node's journal.
 func (g *Group) Grab(q *engine.Grab) engine.Answer {
+	fingerprint := g.fingerprint(q.Shopper)
+	a, gate := g.decide(q, fingerprint)
+	if refused(a.Code) {
+		g.noteRefusal(gate, q.Listing, fingerprint, a.Code, a.Reason)
+	}
+	return a
+}
+
+// decide is Grab without the journal. at is the listing's gate if it had to be
+// found here.
+func (g *Group) decide(q *engine.Grab, fingerprint uint64) (a engine.Answer, at *gate) {
 	if !g.fresh() {
 		if g.others != nil {
-			return g.route(q) // what the gates say is from the past
+			return g.route(q, fingerprint), nil // what the gates say is from the past
 		}
 		if !g.leadsBefore(g.slots.now() + g.cfg.GrabTimeout) {
 			// What came before this grab had the same patience, and the time of a grab after it.
-			return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Deadline: g.clock.read().Add(2 * g.cfg.GrabTimeout)}
+			return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Deadline: g.clock.read().Add(2 * g.cfg.GrabTimeout)}, nil
 		}
 	}
 	gate := g.catalogue.Load().byName[string(q.Listing)]
 	if gate == nil {
 		if g.others != nil && !g.leads.Load() {
-			return g.route(q) // it may have been published just now
+			return g.route(q, fingerprint), nil // it may have been published just now
 		}
-		return engine.Answer{Reason: engine.ReasonUnknown}
+		return engine.Answer{Reason: engine.ReasonUnknown}, nil
 	}
-	fingerprint := g.fingerprint(q.Shopper)
 	if a, decided := g.atGate(gate, q, fingerprint, 0); decided {
-		return a
+		return a, gate
 	}
 	if g.others != nil && !g.leads.Load() {
-		return g.route(q)
+		return g.route(q, fingerprint), gate
 	}
-	return g.enter(gate, q, fingerprint, (*g.keyed.Load())(q.IdempotencyKey))
+	return g.enter(gate, q, fingerprint, (*g.keyed.Load())(q.IdempotencyKey)), gate
 }
 
 // atGate answers what can be answered without the actor. inside is how often this

@@ -38,7 +38,11 @@ type Config struct {
 	// Default 1: what comes meanwhile makes the next one larger. More pays where
 	// the log is far away, and makes entries smaller.
 	EntriesInFlight int
-	Logger          *slog.Logger
+	// JournalEntries is how many reasons why shoppers were refused the journal
+	// keeps, at 32 bytes each; 0 is no journal. Default 262,144 (8 MiB). More looks
+	// further back in a rush, and takes its memory as it fills.
+	JournalEntries int
+	Logger         *slog.Logger
 	// Wall reads the wall clock. Default time.Now.
 	Wall func() time.Time
 }
@@ -46,7 +50,7 @@ type Config struct {
 // DefaultConfig is what suits a node.
 func DefaultConfig() Config {
 	return Config{WaitingDepth: 16_384, GrabTimeout: 2 * time.Second, CommandTimeout: 5 * time.Second, EntriesInFlight: 1,
-		Logger: slog.Default(), Wall: time.Now}
+		JournalEntries: 262_144, Logger: slog.Default(), Wall: time.Now}
 }
 
 // Validate tells every field that is out of bounds.
@@ -63,6 +67,9 @@ func (c Config) Validate() error {
 	}
 	if c.EntriesInFlight < 1 || c.EntriesInFlight > 64 {
 		bad = append(bad, fmt.Sprintf("entries in flight %d is not between 1 and 64", c.EntriesInFlight))
+	}
+	if c.JournalEntries < 0 || c.JournalEntries > MaxJournalEntries {
+		bad = append(bad, fmt.Sprintf("journal entries %d are not between 0 and %d", c.JournalEntries, MaxJournalEntries))
 	}
 	if len(bad) > 0 {
 		return fmt.Errorf("actors: %v", bad)
@@ -84,6 +91,7 @@ type Group struct {
 	clock     *stateClock
 	slots     *slotPool
 	batcher   *batcher
+	journal   *journal // nil: nothing is noted
 	seed      maphash.Seed
 	keyed     atomic.Pointer[func([]byte) engine.Key]
 	numberer  atomic.Pointer[engine.Numberer]
@@ -146,6 +154,9 @@ func New(cfg Config) (*Group, error) {
 		return nil, err
 	}
 	g := &Group{cfg: cfg, logger: cfg.Logger, clock: newStateClock(cfg.Wall), slots: newSlotPool(), seed: maphash.MakeSeed()}
+	if cfg.JournalEntries > 0 {
+		g.journal = newJournal(cfg.JournalEntries, g.clock.read)
+	}
 	g.catalogue.Store(&catalogue{})
 	nothing := make(chan struct{})
 	g.opened.Store(&nothing)
@@ -169,6 +180,9 @@ func (g *Group) Close() {
 	g.batcher.shutdown()
 	g.system.Shutdown()
 	g.slots.close()
+	if g.journal != nil {
+		g.journal.close()
+	}
 }
 
 // Applied takes in what one entry did. It is called by the goroutine that
@@ -423,11 +437,16 @@ type Stats struct {
 	Quarantined    int64 // listings now
 	Waiting        int64 // grabs inside now
 	Actors         int64 // listings whose actor has been needed
+	JournalEntries int64 // in use
+	JournalLost    uint64
 }
 
 // Stats gives the counters.
 func (g *Group) Stats() Stats {
 	s := Stats{Leads: g.leads.Load(), Epoch: engine.Epoch(g.epoch.Load()), Panics: g.panics.Load(), FrozenListings: g.frozen.Load()}
+	if j := g.journal; j != nil {
+		s.JournalEntries, s.JournalLost = j.used.Load(), j.lostSoFar()
+	}
 	for _, gate := range g.catalogue.Load().byHandle {
 		s.Waiting += int64(gate.waiting.Load())
 		if gate.pid.Load() != nil {

@@ -116,10 +116,9 @@ const retryPause = 5 * time.Millisecond
 
 // route has a grab decided by whoever leads, again with the same key where the
 // outcome is unknown, until its deadline.
-func (g *Group) route(q *engine.Grab) engine.Answer {
+func (g *Group) route(q *engine.Grab, fingerprint uint64) engine.Answer {
 	deadline := g.clock.read().Add(g.cfg.GrabTimeout)
 	expires := g.slots.now() + g.cfg.GrabTimeout
-	fingerprint := g.fingerprint(q.Shopper)
 	g.slots.inside.enter(fingerprint) // between tries, too
 	defer g.slots.inside.leave(fingerprint)
 	for {

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/pflag"
 	yamlnode "go.yaml.in/yaml/v3"
 
+	"doorbuster/actors"
 	"doorbuster/cluster"
 	"doorbuster/cluster/peer"
 	"doorbuster/engine"
@@ -47,6 +48,7 @@ type Config struct {
 
 	WaitingDepth     int           `koanf:"waiting_depth"`
 	GrabTimeout      time.Duration `koanf:"grab_timeout"`
+	JournalEntries   int           `koanf:"journal_entries"`
 	SnapshotBytes    int64         `koanf:"snapshot_bytes"`
 	ConnectionsPerIP int           `koanf:"connections_per_ip"`
 	StopDelay        time.Duration `koanf:"stop_delay"`
@@ -103,6 +105,7 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.Bool("open-metrics", false, "answer /metrics without a token")
 	f.Int("waiting-depth", 16_384, "grabs of one listing that may wait inside; more are told that they missed it")
 	f.Duration("grab-timeout", 2*time.Second, "after this a grab that is not decided is answered \"processing\"")
+	f.Int("journal-entries", 262_144, "reasons why shoppers were refused that this node remembers, 32 bytes each, the oldest overwritten first; 0 = none")
 	f.Int64("snapshot-bytes", 256<<20, "bytes of log after which a snapshot is taken")
 	f.Int("connections-per-ip", 0, "shoppers' connections from one address at most; 0 = no bound")
 	f.Duration("stop-delay", time.Second, "how long a node of a cluster that is told to stop goes on serving, not ready and without leadership, so that load balancers notice")
@@ -361,6 +364,9 @@ func (c Config) Validate() error {
 	}
 	if c.GrabTimeout < 10*time.Millisecond || c.GrabTimeout > time.Minute {
 		bad("grab_timeout: %s is not between 10ms and 1m", c.GrabTimeout)
+	}
+	if c.JournalEntries < 0 || c.JournalEntries > actors.MaxJournalEntries {
+		bad("journal_entries: %d is not between 0 and %d", c.JournalEntries, actors.MaxJournalEntries)
 	}
 	if c.SnapshotBytes < 1<<20 {
 		bad("snapshot_bytes: %d is under 1048576", c.SnapshotBytes)

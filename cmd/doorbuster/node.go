@@ -78,7 +78,7 @@ func (n *node) makeDoors(keys keys) (err error) {
 	if n.cfg.wall != nil {
 		ac.Wall = n.cfg.wall
 	}
-	ac.Logger, ac.WaitingDepth, ac.GrabTimeout = n.logger, n.cfg.WaitingDepth, n.cfg.GrabTimeout
+	ac.Logger, ac.WaitingDepth, ac.GrabTimeout, ac.JournalEntries = n.logger, n.cfg.WaitingDepth, n.cfg.GrabTimeout, n.cfg.JournalEntries
 	if n.group, err = actors.New(ac); err != nil {
 		return err
 	}

@@ -1,0 +1,81 @@
+package actors
+
+import (
+	"cmp"
+	"slices"
+
+	"doorbuster/engine"
+)
+
+// refused tells whether an answer to a grab is a no that a shopper may ask about
+// later: neither a yes, nor a place in a line, nor "not known yet".
+func refused(code engine.Code) bool {
+	switch code {
+	case engine.CodeGranted, engine.CodeWaitlisted, engine.CodeEntered, engine.CodeProcessing:
+		return false
+	}
+	return true
+}
+
+// noteRefusal notes a no on the node that the shopper came to. gate is the
+// listing's; nil where it has to be looked for, and may not be there.
+func (g *Group) noteRefusal(gate *gate, listing []byte, fingerprint uint64, code engine.Code, why engine.Reason) {
+	if g.journal == nil || !g.journal.on.Load() {
+		return
+	}
+	if gate == nil {
+		if gate = g.catalogue.Load().byName[string(listing)]; gate == nil {
+			return
+		}
+	}
+	g.journal.note(fingerprint, gate.handle, code, why, g.journal.now.Load())
+}
+
+// NoteRefusal notes a no that a front gave by itself, without asking Grab.
+// listing is named as in engine.Grab; one that is not known is not noted. It
+// costs as little as a no at the gate: no lock, no allocation, and nothing of
+// the slices is kept.
+func (g *Group) NoteRefusal(shopper, listing []byte, code engine.Code, why engine.Reason) {
+	g.noteRefusal(nil, listing, g.fingerprint(shopper), code, why)
+}
+
+// NoteRefusals turns this node's journal on, as it is from the start, or off.
+// What is in it stays. Without a journal it does nothing.
+func (g *Group) NoteRefusals(on bool) {
+	if g.journal != nil {
+		g.journal.turn(on)
+	}
+}
+
+// maxRefused bounds one report; a shopper who is refused all day by a thousand
+// listings is no shopper.
+const maxRefused = 1000
+
+// Refusals tells why this node refused a shopper, in one session or ("") in all
+// that are known. It reads a few words for each listing and asks nobody.
+func (g *Group) Refusals(shopper, session string) engine.RefusalReport {
+	j := g.journal
+	if j == nil {
+		return engine.RefusalReport{}
+	}
+	r := engine.RefusalReport{On: j.on.Load(), Since: engine.Time(j.since.Load()), Entries: j.used.Load(),
+		Capacity: j.capacity(), Lost: j.lostSoFar()}
+	fingerprint := g.fingerprint([]byte(shopper))
+	var found []noted
+	for _, gate := range g.catalogue.Load().byHandle {
+		f := gate.facts.Load()
+		if session != "" && f.session != session {
+			continue
+		}
+		found = j.read(found[:0], fingerprint, gate.handle)
+		for _, n := range found {
+			r.Refused = append(r.Refused, engine.Refused{Session: f.session, SKU: f.sku, Code: n.code, Reason: n.why,
+				First: timeOf(n.first), Last: timeOf(n.last), Count: n.count})
+		}
+	}
+	slices.SortStableFunc(r.Refused, func(a, b engine.Refused) int { return cmp.Compare(b.Last, a.Last) })
+	if n := len(r.Refused); n > maxRefused {
+		r.Refused, r.LeftOut = r.Refused[:maxRefused], n-maxRefused
+	}
+	return r
+}
