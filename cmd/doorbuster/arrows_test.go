@@ -42,7 +42,7 @@ var rooms = map[string]room{
 		rooms: []string{"engine"},
 		never: []string{"os", "syscall"},
 		others: []string{"github.com/valyala/fasthttp", "github.com/golang-jwt/jwt", "github.com/prometheus/client_golang", "github.com/google/uuid",
-			"golang.org/x/time", "go.yaml.in/yaml", "github.com/santhosh-tekuri/jsonschema", "golang.org/x/text"},
+			"golang.org/x/time", "github.com/hashicorp/golang-lru/v2", "go.yaml.in/yaml", "github.com/santhosh-tekuri/jsonschema", "golang.org/x/text"},
 	},
 	"bench": {
 		rooms: []string{"engine", "actors", "wal", "cluster", "httpapi"},

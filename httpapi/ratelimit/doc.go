@@ -1,0 +1,14 @@
+// Package ratelimit slows down who asks too often: by shopper, and by address.
+//
+// Each node counts for itself, so a limit holds for a node, not for the group.
+//
+// What holds here:
+//   - Memory is bounded: whoever has not asked for the longest time is forgotten
+//     first, and begins anew with a full burst.
+//   - An IPv6 address counts as its /64, which is what a single machine gets.
+//   - A proxy's header is believed only from a proxy that is trusted, and only
+//     as far as trusted proxies wrote it.
+//   - Who asks again costs no allocation.
+//
+// Start reading at Limiter, and at Trusted for whose address it is.
+package ratelimit
