@@ -163,7 +163,7 @@ func (g *Group) byKey(gate *gate, shopper []byte, key engine.Key, quantity uint3
 func (g *Group) known(gate *gate, shopper []byte, key engine.Key, quantity uint32) (a engine.Answer, final bool) {
 	g.view.View(func(s *engine.State) {
 		l := s.Listing(gate.handle)
-		st := s.StandingOf(s.ShopperNo(string(shopper)), l, key)
+		st := s.StandingOf(s.ShopperNo(string(shopper)), shopper, l, key)
 		var e engine.Event
 		if !st.Known.IsZero() {
 			e = s.Known(st.Known, l.Handle, quantity)

@@ -252,7 +252,7 @@ func (g *Group) Blocked(blocked bool) { g.blocked.Store(blocked) }
 // RaiseRules has the group go over to newer rules. It does not wait.
 func (g *Group) RaiseRules(version uint32) {
 	go func() {
-		if _, err := g.ask(context.Background(), engine.Command{Kind: engine.CmdRaiseRules, Rules: version}); err != nil {
+		if _, err := g.ask(context.Background(), engine.Command{Kind: engine.CmdRaiseRules, RulesVersion: version}); err != nil {
 			g.logger.Warn("the rules were not raised; it will be tried again", "to", version, "error", err)
 		}
 	}()

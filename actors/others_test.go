@@ -212,7 +212,7 @@ func TestNoFinalNoWhileInside(t *testing.T) {
 // TestForwardedCommands: what another node may have taken through the log.
 func TestForwardedCommands(t *testing.T) {
 	leader, follower, _ := openPair(t, time.Second)
-	good := engine.Command{Kind: engine.CmdRaiseRules, Rules: 1}
+	good := engine.Command{Kind: engine.CmdRaiseRules, RulesVersion: 1}
 	for name, batch := range map[string][]byte{
 		"garbage":      []byte("\x01\x02"),
 		"no command":   engine.EncodeBatch(engine.BatchHeader{}),

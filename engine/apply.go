@@ -77,13 +77,16 @@ func check(entry []byte) (h BatchHeader, rules uint32, err error) {
 	for i := 0; i < h.Commands && r.err == nil; i++ {
 		r.command(&c)
 		if c.Kind == CmdRaiseRules {
-			rules = max(rules, c.Rules)
+			rules = max(rules, c.RulesVersion)
 		}
 	}
 	return h, rules, r.done()
 }
 
 func (s *State) apply(c *Command) Event {
+	if c.Rules() > s.rules {
+		return refused(ReasonRules)
+	}
 	switch c.Kind {
 	case CmdPlaceHold:
 		return s.placeHold(c)
@@ -107,6 +110,16 @@ func (s *State) apply(c *Command) Event {
 		return s.addStock(c)
 	case CmdRaiseRules:
 		return s.raiseRules(c)
+	case CmdLeaveLine:
+		return s.leaveLine(c)
+	case CmdReserve:
+		return s.reserve(c)
+	case CmdEditRoster:
+		return s.editRoster(c)
+	case CmdSetSwitches:
+		return s.setSwitches(c)
+	case CmdSetProfile:
+		return s.setProfile(c)
 	case cmdBreakListing:
 		return s.breakListing(c)
 	}
@@ -127,10 +140,10 @@ func (s *State) openEpoch(c *Command) Event {
 }
 
 func (s *State) raiseRules(c *Command) Event {
-	if c.Rules <= s.rules {
+	if c.RulesVersion <= s.rules {
 		return refused(ReasonConflict)
 	}
-	s.rules = c.Rules
+	s.rules = c.RulesVersion
 	return Event{Kind: RulesRaised}
 }
 
@@ -151,6 +164,14 @@ func (s *State) derive(e Event) {
 // settleTouched checks the invariants of what the batch touched, and draws the
 // conclusions: sold out, gone, and then sessions of which everything is gone.
 func (s *State) settleTouched() {
+	for i := 0; i < len(s.eff.Touched); i++ { // lines may touch more, of the same session
+		l := s.listings[s.eff.Touched[i]-1]
+		if s.workLine(l) {
+			s.calm(l)
+		} else {
+			s.unrest(l)
+		}
+	}
 	for _, h := range s.eff.Touched {
 		l := s.listings[h-1]
 		session := s.sessions[l.Session-1]
@@ -183,6 +204,24 @@ func (s *State) settleTouched() {
 	}
 }
 
+// unrest notes that the line or the draw of l goes on with the next batch.
+func (s *State) unrest(l *Listing) {
+	x := s.sessions[l.Session-1]
+	if at, found := slices.BinarySearch(x.restless, l.Handle); !found {
+		x.restless = slices.Insert(x.restless, at, l.Handle)
+		s.schedule(x)
+	}
+}
+
+// calm notes that nothing is left to do for those in line or in the draw of l.
+func (s *State) calm(l *Listing) {
+	x := s.sessions[l.Session-1]
+	if at, found := slices.BinarySearch(x.restless, l.Handle); found {
+		x.restless = slices.Delete(x.restless, at, at+1)
+		s.schedule(x)
+	}
+}
+
 // conserved tells whether stock = available + held + paid, none negative.
 func (s *State) conserved(l *Listing) bool {
 	ok := l.Stock == l.Available+l.Held+l.Paid && l.Available >= 0 && l.Held >= 0 && l.Paid >= 0
@@ -193,17 +232,23 @@ func (s *State) conserved(l *Listing) bool {
 	if invariantsPanic {
 		s.recount(l)
 	}
-	return ok
+	return ok && l.Waiting >= 0 && l.Entrants >= 0
 }
 
 // recount panics unless the orders of l add up to its counts. Only for builds
 // with the invariants tag: it reads every order.
 func (s *State) recount(l *Listing) {
-	var held, paid int64
+	var held, paid, waiting, entrants int64
 	live := map[ShopperNo]int64{}
 	session := s.sessions[l.Session-1]
 	for i := range session.orders.len() {
 		o := session.orders.at(i)
+		if o.Listing == l.Handle && o.State == Waiting {
+			waiting += int64(o.Quantity)
+		}
+		if o.Listing == l.Handle && o.State == Entered {
+			entrants++
+		}
 		if o.Listing != l.Handle || !o.State.Live() {
 			continue
 		}
@@ -214,9 +259,9 @@ func (s *State) recount(l *Listing) {
 			paid += int64(o.Quantity)
 		}
 	}
-	if held != l.Held || paid != l.Paid || int64(len(live)) != l.Shoppers {
-		panic(fmt.Sprintf("engine: listing %d at log index %d: counts held %d paid %d shoppers %d, orders say %d, %d, %d",
-			l.Handle, s.index, l.Held, l.Paid, l.Shoppers, held, paid, len(live)))
+	if held != l.Held || paid != l.Paid || int64(len(live)) != l.Shoppers || waiting != l.Waiting || entrants != l.Entrants {
+		panic(fmt.Sprintf("engine: listing %d at log index %d: counts held %d paid %d shoppers %d waiting %d entrants %d, orders say %d, %d, %d, %d, %d",
+			l.Handle, s.index, l.Held, l.Paid, l.Shoppers, l.Waiting, l.Entrants, held, paid, len(live), waiting, entrants))
 	}
 }
 

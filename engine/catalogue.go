@@ -41,6 +41,18 @@ type Sale struct {
 	ID       string
 	Name     Text
 	Timezone string // IANA name
+	// Months are the first moments of calendar months in Timezone, ascending: the
+	// engine has no table of time zones, so the plan brings what it needs.
+	Months []Time
+	// Messages are words that shoppers are told in place of the shop's own, by the
+	// name of the message, sorted.
+	Messages []Message
+}
+
+// Message is one message of a sale in its own words.
+type Message struct {
+	Name string
+	Text Text
 }
 
 // Session is one timed opening of a sale. Its policy fields are what the plan
@@ -63,6 +75,11 @@ type Session struct {
 	// exceptional are the holds whose due time is not in the order of their
 	// grant: extended ones, and those after pay_within was shortened.
 	exceptional dueHeap
+	// draws are the listings whose draw has not closed, by when it does; since the
+	// opening.
+	draws []ListingHandle
+	// restless are the listings whose line or draw goes on with the next batch.
+	restless []ListingHandle
 }
 
 // SessionSpec is what a plan says of a session.
@@ -76,6 +93,7 @@ type SessionSpec struct {
 	LimitPerShopper   uint32 // units across the session's listings; 0 = none
 	AdmissionMultiple uint32 // 0 = no quota
 	Publish           bool
+	Profile           string // of switches, while the session is open; "" = none
 }
 
 // Listing is a product offered in a session.
@@ -96,6 +114,56 @@ type Listing struct {
 	Shoppers int64
 	// Frozen: an invariant broke; nothing changes any more.
 	Frozen bool
+
+	// Waiting are the units that shoppers in line ask for, at most Held when the
+	// last of them joined; Entrants those who are in the draw.
+	Waiting, Entrants int64
+	lastPlace         uint32 // in line, that was given out
+	// Seed decides the draw. Its SHA-256 is known before anybody enters, itself
+	// only after the draw.
+	Seed [32]byte
+	// Draw is how far it has come.
+	DrawState DrawState
+}
+
+// DrawState is how far a listing's draw has come.
+type DrawState uint8
+
+// A draw takes entrants until it closes, decides about them one after the other,
+// and is done; after that it is first come, first served. Without a draw it
+// stays at the first.
+const (
+	DrawOpen DrawState = iota
+	DrawClosed
+	DrawDone
+)
+
+var drawStates = [...]string{"open", "closed", "done"}
+
+func (s DrawState) String() string { return nameOf(drawStates[:], int(s)) }
+
+// Challenge is what a shopper must solve to get a ticket.
+type Challenge uint8
+
+// Challenges.
+const (
+	ChallengeNone  Challenge = iota
+	ChallengeWork            // proof of work, by his device
+	ChallengeImage           // digits in an image, by himself
+)
+
+var challenges = [...]string{"none", "work", "image"}
+
+func (c Challenge) String() string { return nameOf(challenges[:], int(c)) }
+
+// ParseChallenge reads the name of a challenge.
+func ParseChallenge(name string) (Challenge, bool) {
+	for i, n := range challenges {
+		if n == name {
+			return Challenge(i), true
+		}
+	}
+	return 0, false
 }
 
 // ListingSpec is what a plan says of a listing.
@@ -106,6 +174,19 @@ type ListingSpec struct {
 	Shown           int64 // stock shown at the start; -1 = the real one
 	LimitPerShopper uint32
 	SortOrder       int32
+
+	LimitPerMonth uint32        // units of the product a shopper, calendar month and sale's time zone; 0 = none
+	Reservation   bool          // only those who reserved may buy
+	AllowList     string        // only who is on it may buy; "" = everybody
+	Waitlist      bool          // released units go to those in line
+	Ticket        bool          // no grab without a ticket
+	Challenge     Challenge     // to be solved for a ticket; implies Ticket
+	Draw          time.Duration // who comes in this time after the opening is drawn; 0 = no draw
+}
+
+// rich tells whether what is asked for needs rules of version 2.
+func (l *ListingSpec) rich() bool {
+	return l.LimitPerMonth > 0 || l.Reservation || l.AllowList != "" || l.Waitlist || l.Ticket || l.Challenge != ChallengeNone || l.Draw > 0
 }
 
 // StateOf tells what the listing l looks like from outside.
@@ -129,14 +210,15 @@ func (s *Session) StateOf(l *Listing) ListingState {
 	return ListingGone
 }
 
-// Order is a hold and what becomes of it. 80 bytes, no pointers: there are
-// millions of them.
+// Order is a hold and what becomes of it, or a place in line or in a draw that
+// may become one. 88 bytes, no pointers: there are millions of them.
 type Order struct {
 	Key      Key
 	Amount   int64 // minor units
-	Granted  Time
+	Granted  Time  // of one Waiting or Entered: when it joined
 	PayBy    Time
 	Changed  Time     // when State was last set
+	ticket   uint64   // the id of the ticket that it took; 0 without
 	previous OrderRef // the same shopper's order before this one
 	Shopper  ShopperNo
 	Listing  ListingHandle
@@ -144,7 +226,25 @@ type Order struct {
 	graceMS  uint32
 	details  uint32 // where State.details has more of it, from 1; 0 if nowhere
 	State    OrderState
-	inLine   bool // due in the order of grants; else in Session.exceptional
+	inLine   bool   // due in the order of grants; else in Session.exceptional
+	traits   traits // how it came to be
+	Why      Reason // of one Left or Passed
+}
+
+// traits of an order are bits.
+type traits uint8
+
+const (
+	traitWaitlist traits = 1 << iota // would rather wait than be told that all is taken
+	traitDrawn                       // entered a draw
+	traitLate                        // entered it after it had closed, before it was done
+	traitsEnd
+)
+
+// Entrant tells whether the order came by a draw, and whether too late to be
+// drawn: then it was taken in the order of arrival, after all who were drawn.
+func (o *Order) Entrant() (entered, late bool) {
+	return o.traits&traitDrawn != 0, o.traits&traitLate != 0
 }
 
 // Due is when an unpaid hold is released: PayBy and the grace.
@@ -158,4 +258,5 @@ type details struct {
 	payment  string    // the id of the payment that it was paid by
 	settled  bool      // payment counts, even an empty one
 	receiver *Receiver // never changed in place
+	place    uint32    // in line, of one Waiting
 }

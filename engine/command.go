@@ -10,17 +10,26 @@ type CommandKind uint8
 
 // Commands. Their numbers are on disk: never reuse one.
 const (
-	CmdOpenEpoch     CommandKind = 1
-	CmdPlaceHold     CommandKind = 2
-	CmdCancelHold    CommandKind = 3
-	CmdPayOrder      CommandKind = 4
-	CmdVoidOrder     CommandKind = 5
-	CmdExtendHold    CommandKind = 6
-	CmdSetReceiver   CommandKind = 7
-	CmdApplyPlan     CommandKind = 8
-	CmdSteerSession  CommandKind = 9
-	CmdAddStock      CommandKind = 10
-	CmdRaiseRules    CommandKind = 11
+	CmdOpenEpoch    CommandKind = 1
+	CmdPlaceHold    CommandKind = 2
+	CmdCancelHold   CommandKind = 3
+	CmdPayOrder     CommandKind = 4
+	CmdVoidOrder    CommandKind = 5
+	CmdExtendHold   CommandKind = 6
+	CmdSetReceiver  CommandKind = 7
+	CmdApplyPlan    CommandKind = 8
+	CmdSteerSession CommandKind = 9
+	CmdAddStock     CommandKind = 10
+	CmdRaiseRules   CommandKind = 11
+
+	// From here on, of rules of version 2.
+	cmdApplyRichPlan CommandKind = 12 // CmdApplyPlan with what version 1 has no room for
+	cmdPlaceRichHold CommandKind = 13 // CmdPlaceHold, likewise
+	CmdLeaveLine     CommandKind = 14
+	CmdReserve       CommandKind = 15
+	CmdEditRoster    CommandKind = 16
+	CmdSetSwitches   CommandKind = 17
+	CmdSetProfile    CommandKind = 18
 	cmdBreakListing  CommandKind = 250 // takes effect only in builds with the faults tag
 	maxBatchCommands             = 16_384
 )
@@ -28,7 +37,8 @@ const (
 var commandKinds = map[CommandKind]string{
 	CmdOpenEpoch: "OpenEpoch", CmdPlaceHold: "PlaceHold", CmdCancelHold: "CancelHold", CmdPayOrder: "PayOrder",
 	CmdVoidOrder: "VoidOrder", CmdExtendHold: "ExtendHold", CmdSetReceiver: "SetReceiver", CmdApplyPlan: "ApplyPlan",
-	CmdSteerSession: "SteerSession", CmdAddStock: "AddStock", CmdRaiseRules: "RaiseRules", cmdBreakListing: "BreakListing",
+	CmdSteerSession: "SteerSession", CmdAddStock: "AddStock", CmdRaiseRules: "RaiseRules", cmdApplyRichPlan: "ApplyRichPlan", cmdPlaceRichHold: "PlaceRichHold", CmdLeaveLine: "LeaveLine", CmdReserve: "Reserve",
+	CmdEditRoster: "EditRoster", CmdSetSwitches: "SetSwitches", CmdSetProfile: "SetProfile", cmdBreakListing: "BreakListing",
 }
 
 func (k CommandKind) String() string {
@@ -42,13 +52,19 @@ func (k CommandKind) String() string {
 // Shopper and the slices of a decoded command lie in the entry they came from.
 type Command struct {
 	Kind     CommandKind
-	Shopper  []byte // PlaceHold, CancelHold, SetReceiver
+	Shopper  []byte // PlaceHold, CancelHold, SetReceiver, LeaveLine, Reserve
 	Key      Key    // PlaceHold
 	Listing  ListingHandle
 	Session  SessionHandle
 	Quantity uint32
 	Deadline Time // PlaceHold: past it, the hold is of no use; ExtendHold: the new PayBy
 	Order    OrderRef
+	Waitlist bool   // PlaceHold: would rather wait than be told that all is taken
+	Ticket   uint64 // PlaceHold: the id of the ticket shown; 0 without
+
+	Withdraw bool // Reserve: takes the reservation back
+	Edit     RosterEdit
+	Switches SwitchChange // SetSwitches, SetProfile
 
 	Amount    int64 // PayOrder: minor units; AddStock: units
 	Currency  string
@@ -59,12 +75,14 @@ type Command struct {
 	Action   SessionAction
 	Receiver Receiver
 	Plan     *Plan
+	// Entropy seeds the draws that a plan begins: random, and the leader's secret.
+	Entropy [32]byte
 
 	Node  string // OpenEpoch
 	Nonce uint64
 	// Secret becomes the group's at the first OpenEpoch, and is ignored later.
-	Secret [16]byte
-	Rules  uint32 // RaiseRules
+	Secret       [16]byte
+	RulesVersion uint32 // RaiseRules
 }
 
 // SessionAction is what an operator does to a session.
@@ -150,10 +168,35 @@ func AppendPlaceHold[S string | []byte](dst []byte, listing ListingHandle, shopp
 	return w.buf
 }
 
+// AppendRichHold is AppendPlaceHold for a grab with a ticket, or whose shopper
+// would rather wait. Only for groups that run by rules of version 2.
+func AppendRichHold[S string | []byte](dst []byte, listing ListingHandle, shopper S, key *Key, quantity uint32, deadline Time, waitlist bool, ticket uint64) []byte {
+	from := len(dst)
+	w := writer{AppendPlaceHold(dst, listing, shopper, key, quantity, deadline)}
+	w.buf[from] = byte(cmdPlaceRichHold)
+	w.bool(waitlist)
+	w.uint(ticket)
+	return w.buf
+}
+
+// Rules is the version of the rules from which on the group knows c.
+func (c *Command) Rules() uint32 {
+	switch {
+	case c.Kind == CmdPlaceHold && (c.Waitlist || c.Ticket != 0), c.Kind == CmdApplyPlan && c.Plan.rich(),
+		c.Kind > CmdRaiseRules && c.Kind != cmdBreakListing:
+		return 2
+	}
+	return 1
+}
+
 // AppendCommand appends c to dst.
 func AppendCommand(dst []byte, c *Command) []byte {
-	if c.Kind == CmdPlaceHold {
+	rich := c.Rules() > 1
+	if c.Kind == CmdPlaceHold && !rich {
 		return AppendPlaceHold(dst, c.Listing, c.Shopper, &c.Key, c.Quantity, c.Deadline)
+	}
+	if c.Kind == CmdPlaceHold {
+		return AppendRichHold(dst, c.Listing, c.Shopper, &c.Key, c.Quantity, c.Deadline, c.Waitlist, c.Ticket)
 	}
 	w := writer{append(dst, byte(c.Kind))}
 	switch c.Kind {
@@ -184,7 +227,11 @@ func AppendCommand(dst []byte, c *Command) []byte {
 		w.receiver(c.Receiver)
 	case CmdApplyPlan:
 		w.string(c.Operator)
-		w.plan(c.Plan)
+		if rich {
+			w.buf[len(dst)] = byte(cmdApplyRichPlan)
+			w.fixed(c.Entropy[:])
+		}
+		w.plan(c.Plan, rich)
 	case CmdSteerSession:
 		w.uint(uint64(c.Session))
 		w.byte(byte(c.Action))
@@ -196,7 +243,22 @@ func AppendCommand(dst []byte, c *Command) []byte {
 		w.string(c.Operator)
 		w.string(c.Note)
 	case CmdRaiseRules:
-		w.uint(uint64(c.Rules))
+		w.uint(uint64(c.RulesVersion))
+	case CmdLeaveLine:
+		w.ref(c.Order)
+		w.string(string(c.Shopper))
+	case CmdReserve:
+		w.uint(uint64(c.Listing))
+		w.string(string(c.Shopper))
+		w.bool(c.Withdraw)
+	case CmdEditRoster:
+		w.rosterEdit(&c.Edit)
+		w.string(c.Operator)
+		w.string(c.Note)
+	case CmdSetSwitches, CmdSetProfile:
+		w.switchChange(&c.Switches)
+		w.string(c.Operator)
+		w.string(c.Note)
 	case cmdBreakListing:
 		w.uint(uint64(c.Listing))
 	}
@@ -216,13 +278,17 @@ func (r *reader) receiver() Receiver {
 // command decodes the next command into c, whose old contents are lost.
 func (r *reader) command(c *Command) {
 	kind := CommandKind(r.byte())
-	if kind == CmdPlaceHold { // the hot one: nothing but its own fields is touched
-		c.Kind = kind
+	if kind == CmdPlaceHold || kind == cmdPlaceRichHold { // the hot one: nothing but its own fields is touched
+		c.Kind = CmdPlaceHold
 		c.Listing = ListingHandle(r.uint32())
 		c.Shopper = r.span(MaxShopperBytes)
 		c.Key = r.key()
 		c.Quantity = r.uint32()
 		c.Deadline = Time(r.int())
+		c.Waitlist, c.Ticket = false, 0
+		if kind == cmdPlaceRichHold {
+			c.Waitlist, c.Ticket = r.bool(), r.uint()
+		}
 		return
 	}
 	*c = Command{Kind: kind}
@@ -254,7 +320,12 @@ func (r *reader) command(c *Command) {
 		c.Receiver = r.receiver()
 	case CmdApplyPlan:
 		c.Operator = r.string(MaxShopperBytes)
-		c.Plan = r.plan()
+		c.Plan = r.plan(false)
+	case cmdApplyRichPlan:
+		c.Kind = CmdApplyPlan
+		c.Operator = r.string(MaxShopperBytes)
+		copy(c.Entropy[:], r.bytes(len(c.Entropy)))
+		c.Plan = r.plan(true)
 	case CmdSteerSession:
 		c.Session = SessionHandle(r.uint32())
 		c.Action = SessionAction(r.byte())
@@ -266,7 +337,22 @@ func (r *reader) command(c *Command) {
 		c.Operator = r.string(MaxShopperBytes)
 		c.Note = r.string(MaxTextBytes)
 	case CmdRaiseRules:
-		c.Rules = r.uint32()
+		c.RulesVersion = r.uint32()
+	case CmdLeaveLine:
+		c.Order = r.ref()
+		c.Shopper = r.span(MaxShopperBytes)
+	case CmdReserve:
+		c.Listing = ListingHandle(r.uint32())
+		c.Shopper = r.span(MaxShopperBytes)
+		c.Withdraw = r.bool()
+	case CmdEditRoster:
+		c.Edit = r.rosterEdit()
+		c.Operator = r.string(MaxShopperBytes)
+		c.Note = r.string(MaxTextBytes)
+	case CmdSetSwitches, CmdSetProfile:
+		c.Switches = r.switchChange()
+		c.Operator = r.string(MaxShopperBytes)
+		c.Note = r.string(MaxTextBytes)
 	case cmdBreakListing:
 		c.Listing = ListingHandle(r.uint32())
 	default:
@@ -301,7 +387,7 @@ func EncodeBatch(h BatchHeader, commands ...Command) []byte {
 	return entry
 }
 
-func (w *writer) plan(p *Plan) {
+func (w *writer) plan(p *Plan, rich bool) {
 	w.uint(uint64(len(p.Products)))
 	for i := range p.Products {
 		w.product(&p.Products[i])
@@ -309,19 +395,19 @@ func (w *writer) plan(p *Plan) {
 	w.uint(uint64(len(p.Sales)))
 	for i := range p.Sales {
 		s := &p.Sales[i]
-		w.sale(&s.Sale)
+		w.sale(&s.Sale, rich)
 		w.uint(uint64(len(s.Sessions)))
 		for j := range s.Sessions {
-			w.sessionSpec(&s.Sessions[j].SessionSpec)
+			w.sessionSpec(&s.Sessions[j].SessionSpec, rich)
 			w.uint(uint64(len(s.Sessions[j].Listings)))
 			for _, l := range s.Sessions[j].Listings {
-				w.listingSpec(&l)
+				w.listingSpec(&l, rich)
 			}
 		}
 	}
 }
 
-func (r *reader) plan() *Plan {
+func (r *reader) plan(rich bool) *Plan {
 	p := &Plan{}
 	for range r.count() {
 		p.Products = append(p.Products, r.product())
@@ -330,11 +416,11 @@ func (r *reader) plan() *Plan {
 		}
 	}
 	for range r.count() {
-		sale := SalePlan{Sale: r.sale()}
+		sale := SalePlan{Sale: r.sale(rich)}
 		for range r.count() {
-			session := SessionPlan{SessionSpec: r.sessionSpec()}
+			session := SessionPlan{SessionSpec: r.sessionSpec(rich)}
 			for range r.count() {
-				session.Listings = append(session.Listings, r.listingSpec())
+				session.Listings = append(session.Listings, r.listingSpec(rich))
 				if r.err != nil {
 					return p
 				}
@@ -375,17 +461,49 @@ func (r *reader) product() Product {
 	return p
 }
 
-func (w *writer) sale(s *Sale) {
+// What rules of version 2 have added to a plan, and to the snapshot's rows that
+// hold it, is written behind the rest where rich is asked for.
+
+func (w *writer) sale(s *Sale, rich bool) {
 	w.string(s.ID)
 	w.text(s.Name)
 	w.string(s.Timezone)
+	if !rich {
+		return
+	}
+	w.uint(uint64(len(s.Months)))
+	for _, at := range s.Months {
+		w.int(int64(at))
+	}
+	w.uint(uint64(len(s.Messages)))
+	for _, m := range s.Messages {
+		w.string(m.Name)
+		w.text(m.Text)
+	}
 }
 
-func (r *reader) sale() Sale {
-	return Sale{ID: r.string(MaxIDBytes), Name: r.text(), Timezone: r.string(MaxIDBytes)}
+func (r *reader) sale(rich bool) Sale {
+	s := Sale{ID: r.string(MaxIDBytes), Name: r.text(), Timezone: r.string(MaxIDBytes)}
+	if !rich {
+		return s
+	}
+	for range r.count() {
+		s.Months = append(s.Months, Time(r.int()))
+		if len(s.Months) > MaxMonths {
+			r.fail("too many months")
+			return s
+		}
+	}
+	for range r.count() {
+		s.Messages = append(s.Messages, Message{Name: r.string(MaxIDBytes), Text: r.text()})
+		if r.err != nil {
+			return s
+		}
+	}
+	return s
 }
 
-func (w *writer) sessionSpec(s *SessionSpec) {
+func (w *writer) sessionSpec(s *SessionSpec, rich bool) {
 	w.string(s.ID)
 	w.string(s.StartSpec)
 	w.int(int64(s.Start))
@@ -395,29 +513,54 @@ func (w *writer) sessionSpec(s *SessionSpec) {
 	w.uint(uint64(s.LimitPerShopper))
 	w.uint(uint64(s.AdmissionMultiple))
 	w.bool(s.Publish)
+	if rich {
+		w.string(s.Profile)
+	}
 }
 
-func (r *reader) sessionSpec() SessionSpec {
-	return SessionSpec{ID: r.string(MaxIDBytes), StartSpec: r.string(MaxIDBytes), Start: Time(r.int()), End: Time(r.int()),
+func (r *reader) sessionSpec(rich bool) SessionSpec {
+	s := SessionSpec{ID: r.string(MaxIDBytes), StartSpec: r.string(MaxIDBytes), Start: Time(r.int()), End: Time(r.int()),
 		PayWithin: r.duration(), PayGrace: r.duration(), LimitPerShopper: r.uint32(), AdmissionMultiple: r.uint32(), Publish: r.bool()}
+	if rich {
+		s.Profile = r.string(MaxIDBytes)
+	}
+	return s
 }
 
-func (w *writer) listingSpec(l *ListingSpec) {
+func (w *writer) listingSpec(l *ListingSpec, rich bool) {
 	w.string(l.SKU)
 	w.int(l.Price)
 	w.int(l.Stock)
 	w.int(l.Shown)
 	w.uint(uint64(l.LimitPerShopper))
 	w.int(int64(l.SortOrder))
+	if !rich {
+		return
+	}
+	w.uint(uint64(l.LimitPerMonth))
+	w.bool(l.Reservation)
+	w.string(l.AllowList)
+	w.bool(l.Waitlist)
+	w.bool(l.Ticket)
+	w.byte(byte(l.Challenge))
+	w.duration(l.Draw)
 }
 
-func (r *reader) listingSpec() ListingSpec {
+func (r *reader) listingSpec(rich bool) ListingSpec {
 	l := ListingSpec{SKU: r.string(MaxIDBytes), Price: r.int(), Stock: r.int(), Shown: r.int(), LimitPerShopper: r.uint32()}
 	order := r.int()
 	if order != int64(int32(order)) {
 		r.fail("a sort order is over 32 bits")
 	}
 	l.SortOrder = int32(order)
+	if !rich {
+		return l
+	}
+	l.LimitPerMonth, l.Reservation, l.AllowList = r.uint32(), r.bool(), r.string(MaxIDBytes)
+	l.Waitlist, l.Ticket, l.Challenge, l.Draw = r.bool(), r.bool(), Challenge(r.byte()), r.duration()
+	if int(l.Challenge) >= len(challenges) {
+		r.fail("an unknown challenge")
+	}
 	return l
 }
 
@@ -426,4 +569,5 @@ const (
 	MaxSessionLength = 31 * 24 * time.Hour
 	MaxPayWithin     = 7 * 24 * time.Hour
 	MaxPayGrace      = 24 * time.Hour
+	MaxDraw          = time.Hour
 )

@@ -33,12 +33,24 @@ const (
 	RulesRaised                //
 	CommandRefused             // any other command; Reason says why
 	BatchRefused               // malformed bytes in the log; an alarm
+
+	PlaceTaken           // a place in line
+	DrawEntered          // an entry in a draw
+	PlacePassed          // a place or an entry came to nothing; Reason says why
+	DrawWasClosed        // nobody enters any more, and the seed may be told
+	DrawWasDone          // from now on first come, first served
+	ShopperReserved      //
+	ReservationWithdrawn //
+	RosterEdited         // Quantity rows
+	SwitchesSet          //
+	ProfileSet           //
 )
 
 var eventKinds = [...]string{"None", "EpochOpened", "HoldPlaced", "HoldConfirmed", "HoldRefused", "HoldReleased", "OrderPaid",
 	"RefundBecameDue", "OrderUnchanged", "HoldExtended", "ReceiverSet", "PlanApplied", "PlanRefused", "SessionPublished", "SessionOpened",
 	"SessionPaused", "SessionResumed", "SessionEnded", "SessionUnchanged", "StockAdded", "StockTaken", "StockGone", "ListingFroze", "RulesRaised",
-	"CommandRefused", "BatchRefused"}
+	"CommandRefused", "BatchRefused", "PlaceTaken", "DrawEntered", "PlacePassed", "DrawWasClosed", "DrawWasDone", "ShopperReserved",
+	"ReservationWithdrawn", "RosterEdited", "SwitchesSet", "ProfileSet"}
 
 func (k EventKind) String() string { return nameOf(eventKinds[:], int(k)) }
 
@@ -75,6 +87,10 @@ type Effects struct {
 	// Catalogue tells that products, sales, sessions or listings were added or
 	// changed, or that a session changed its state.
 	Catalogue bool
+	// Switches tells that switches or profiles changed.
+	Switches bool
+	// Rosters are the reservations and lists that changed. Staging is no change.
+	Rosters []RosterID
 	// NextDue is when time has something to do next; Never if nothing.
 	NextDue Time
 	// Plans has an outcome for each ApplyPlan, in order.
@@ -92,7 +108,7 @@ type PlanOutcome struct {
 }
 
 func (e *Effects) reset() {
-	*e = Effects{Primary: e.Primary[:0], Derived: e.Derived[:0], Touched: e.Touched[:0]}
+	*e = Effects{Primary: e.Primary[:0], Derived: e.Derived[:0], Touched: e.Touched[:0], Rosters: e.Rosters[:0]}
 }
 
 func (e Event) String() string {

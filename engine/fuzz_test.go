@@ -26,7 +26,7 @@ func seedBatches(tb testing.TB) [][]byte {
 	g.one(Command{Kind: CmdVoidOrder, Order: ref, Operator: "op", Note: "why"})
 	g.cancel(other)
 	g.one(Command{Kind: CmdAddStock, Listing: 1, Amount: 5, Operator: "op", Note: "why"})
-	g.one(Command{Kind: CmdRaiseRules, Rules: 1})
+	g.one(Command{Kind: CmdRaiseRules, RulesVersion: 1})
 	g.steer(x.Handle, SessionPause)
 	g.do(g.placeHold(1, "ann", "k2", 1), g.placeHold(1, "cai", "k2", 1))
 	return append(g.entries, EncodeBatch(BatchHeader{Epoch: g.epoch, Sequence: g.sequence + 1, Time: g.clock}, Command{Kind: cmdBreakListing, Listing: 2}))
@@ -242,14 +242,14 @@ func FuzzComparePlan(f *testing.F) {
 	for _, entry := range entries {
 		if _, commands, err := DecodeBatch(entry); err == nil && commands[0].Kind == CmdApplyPlan {
 			var w writer
-			w.plan(commands[0].Plan)
+			w.plan(commands[0].Plan, true)
 			f.Add(w.buf, int64(3600_000), false)
 			f.Add(w.buf, int64(math.MaxInt64), true)
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte, ms int64, ended bool) {
 		r := reader{buf: data}
-		p := r.plan()
+		p := r.plan(true)
 		if r.done() != nil {
 			return
 		}

@@ -1,5 +1,7 @@
 package engine
 
+import "time"
+
 // Grab is a shopper's request for units of a listing, as a front hands it on.
 // Its slices are the caller's; who keeps them beyond the call copies them.
 type Grab struct {
@@ -9,6 +11,12 @@ type Grab struct {
 	// IdempotencyKey is ValidKey. The same shopper's same key gets the same order.
 	IdempotencyKey []byte
 	Quantity       uint32
+	// Waitlist: would rather wait in line than be told that all is taken.
+	Waitlist bool
+	// Ticket is the id of a ticket that the door has checked; 0 without.
+	Ticket uint64
+	// Door is the front's own, handed back to it when it is asked about the grab.
+	Door any
 }
 
 // Code is what a shopper is told of a grab, in a word.
@@ -44,8 +52,14 @@ func CodeOf(why Reason) Code {
 	switch why {
 	case ReasonSoldOut, ReasonGone:
 		return CodeSoldOut
-	case ReasonLimitListing, ReasonLimitSession, ReasonReleases:
+	case ReasonLimitListing, ReasonLimitSession, ReasonLimitMonth, ReasonReleases:
 		return CodeLimitReached
+	case ReasonLeft, ReasonDrawn:
+		return CodeSoldOut
+	case ReasonNotReserved, ReasonNotAllowed:
+		return CodeNotReserved
+	case ReasonTicketMissing, ReasonTicketUsed:
+		return CodeTicketRequired
 	case ReasonNotOpen, ReasonPaused:
 		return CodeNotOpen
 	case ReasonEnded:
@@ -69,9 +83,9 @@ type Answer struct {
 	Quantity uint32
 	Amount   int64
 	PayBy    Time
-	Count    uint32 // limit_reached: units live, or releases
+	Count    uint32 // limit_reached: units live, or releases; waitlisted: the position in line
 	Limit    uint32 // limit_reached, refused for quantity: the limit
-	Start    Time   // not_open: when it starts
+	Start    Time   // not_open: when it starts; entered: when it is drawn
 	Deadline Time   // processing: when the outcome is certain
 }
 
@@ -89,6 +103,8 @@ type OrderView struct {
 	GrantedAt   Time
 	PayBy       Time
 	ChangedAt   Time
+	Why         Reason // of one left or passed
+	Position    uint32 // of one waiting
 	PaymentID   string
 	Receiver    Receiver
 	HasReceiver bool
@@ -98,6 +114,8 @@ type OrderView struct {
 type Counts struct {
 	Session, SKU                                     string
 	Stock, Available, Held, Paid, Released, Shoppers int64
+	Waiting, Entrants                                int64 // units waited for in line; shoppers in the draw
+	Reserved                                         int64 // shoppers who have reserved
 	State                                            ListingState
 	LogIndex                                         LogIndex
 }
@@ -115,6 +133,18 @@ type ListingView struct {
 	LimitPerShopper  uint32
 	SortOrder        int32
 	Place            *Place
+
+	LimitPerMonth uint32
+	Reservation   bool
+	AllowList     bool // only who is on one may buy
+	Waitlist      bool
+	Ticket        bool
+	Challenge     Challenge
+	Draw          time.Duration // 0 = none
+	DrawAt        Time          // when it closes; 0 before the opening
+	DrawState     DrawState
+	Commitment    [32]byte // SHA-256 of Seed; of a listing with a draw
+	Seed          [32]byte // once the draw has closed
 }
 
 // SessionView is a session with its listings.
@@ -128,6 +158,7 @@ type SessionView struct {
 	PayGraceMS        int64
 	LimitPerShopper   uint32
 	AdmissionMultiple uint32
+	Profile           string
 	Listings          []ListingView
 }
 
@@ -153,7 +184,7 @@ func (s *State) View(ref OrderRef) (OrderView, bool) {
 	v := OrderView{
 		Ref: ref, OrderNo: s.Numberer().String(ref), Shopper: s.ShopperID(o.Shopper),
 		Session: s.sessions[ref.Session-1].ID, SKU: l.SKU, Quantity: o.Quantity, Amount: o.Amount, Currency: l.Currency,
-		State: o.State, GrantedAt: o.Granted, PayBy: o.PayBy, ChangedAt: o.Changed, PaymentID: s.PaymentID(ref),
+		State: o.State, GrantedAt: o.Granted, PayBy: o.PayBy, ChangedAt: o.Changed, Why: o.Why, Position: s.Position(ref), PaymentID: s.PaymentID(ref),
 	}
 	v.Receiver, v.HasReceiver = s.Receiver(ref)
 	return v, true
@@ -163,5 +194,6 @@ func (s *State) View(ref OrderRef) (OrderView, bool) {
 func (s *State) CountsOf(l *Listing) Counts {
 	x := s.sessions[l.Session-1]
 	return Counts{Session: x.ID, SKU: l.SKU, Stock: l.Stock, Available: l.Available, Held: l.Held, Paid: l.Paid,
-		Released: l.Released, Shoppers: l.Shoppers, State: x.StateOf(l), LogIndex: s.index}
+		Released: l.Released, Shoppers: l.Shoppers, Waiting: l.Waiting, Entrants: l.Entrants,
+		Reserved: s.RosterCount(RosterID{Kind: RosterReserved, Listing: l.Handle}), State: x.StateOf(l), LogIndex: s.index}
 }

@@ -6,19 +6,54 @@ type Standing struct {
 	Live         OrderRef // the newest live order in the listing, else in the session
 	ListingUnits uint32   // live
 	SessionUnits uint32   // live
+	MonthUnits   uint32   // live, of the product in this month; counted only where that is limited
 	Releases     uint32   // of the listing
+	Leaves       uint32   // of the listing's line or draw
+	Place        OrderRef // in line or in the draw of the listing
+
+	NotReserved, NotAllowed bool  // where the listing asks for it
+	Risk                    Level // by the list of shoppers
 }
 
-// StandingOf looks at a shopper's orders for a grab of l with key.
-func (s *State) StandingOf(no ShopperNo, l *Listing, key Key) (st Standing) {
+// StandingOf looks at what is known of a shopper for a grab of l with key. id is
+// his, also where he has no number yet.
+func (s *State) StandingOf(no ShopperNo, id []byte, l *Listing, key Key) (st Standing) {
+	s.unitsOf(no, l, key, &st)
+	if l.Reservation && s.board.now.On(SwitchReservations) {
+		st.NotReserved = s.LevelOf(RosterID{Kind: RosterReserved, Listing: l.Handle}, id) == LevelNone
+	}
+	if l.AllowList != "" && s.board.now.On(SwitchAllowLists) {
+		st.NotAllowed = s.LevelOf(RosterID{Kind: RosterAllowed, Name: l.AllowList}, id) == LevelNone
+	}
+	if len(s.rosters) > 0 && s.board.now.On(SwitchRiskLists) {
+		st.Risk = s.LevelOf(RosterID{Kind: RosterRiskShopper}, id)
+	}
+	return st
+}
+
+// unitsOf looks at a shopper's orders.
+func (s *State) unitsOf(no ShopperNo, l *Listing, key Key, st *Standing) {
 	var other OrderRef
+	month := Never
+	if l.LimitPerMonth > 0 {
+		month = s.month(l)
+	}
 	for ref := s.lastOrder(no); !ref.IsZero(); {
 		o := s.Order(ref)
 		if o.Key == key {
 			st.Known = ref
 		}
+		if o.State.Live() && o.Granted >= month && s.listings[o.Listing-1].SKU == l.SKU {
+			st.MonthUnits += o.Quantity
+		}
 		if ref.Session == l.Session {
 			switch live := o.State.Live(); {
+			case o.State >= Waiting && o.Listing != l.Handle:
+			case o.State == Waiting, o.State == Entered:
+				st.Place = ref
+			case o.State == Left:
+				st.Leaves++
+			case o.State == Passed:
 			case live && o.Listing == l.Handle:
 				st.ListingUnits += o.Quantity
 				st.SessionUnits += o.Quantity
@@ -39,14 +74,13 @@ func (s *State) StandingOf(no ShopperNo, l *Listing, key Key) (st Standing) {
 	if st.Live.IsZero() {
 		st.Live = other
 	}
-	return st
 }
 
 func (s *State) lastOrder(no ShopperNo) OrderRef {
 	if no == 0 {
 		return OrderRef{}
 	}
-	return s.shoppers.rows.at(int(no) - 1).last
+	return s.shoppers.rows.at(int(no) - 1).kept
 }
 
 // MayHold decides whether a shopper in standing st may hold quantity units of
@@ -64,12 +98,20 @@ func (s *State) MayHold(l *Listing, st Standing, quantity uint32) (why Reason, l
 		return ReasonPaused, 0
 	case quantity == 0 || quantity > s.MostAtOnce(l):
 		return ReasonQuantity, s.MostAtOnce(l)
+	case st.NotReserved:
+		return ReasonNotReserved, 0
+	case st.NotAllowed:
+		return ReasonNotAllowed, 0
 	case l.LimitPerShopper > 0 && uint64(st.ListingUnits)+uint64(quantity) > uint64(l.LimitPerShopper):
 		return ReasonLimitListing, l.LimitPerShopper
 	case session.LimitPerShopper > 0 && uint64(st.SessionUnits)+uint64(quantity) > uint64(session.LimitPerShopper):
 		return ReasonLimitSession, session.LimitPerShopper
+	case l.LimitPerMonth > 0 && uint64(st.MonthUnits)+uint64(quantity) > uint64(l.LimitPerMonth):
+		return ReasonLimitMonth, l.LimitPerMonth
 	case st.Releases >= MaxReleases:
 		return ReasonReleases, MaxReleases
+	case st.Risk >= LevelBlock:
+		return ReasonRisk, 0
 	case l.Frozen: // last, so that who holds a unit hears of it and not that he missed it
 		return ReasonFrozen, 0
 	}
@@ -79,7 +121,7 @@ func (s *State) MayHold(l *Listing, st Standing, quantity uint32) (why Reason, l
 // MostAtOnce is the largest quantity of one grab that the limits could ever allow.
 func (s *State) MostAtOnce(l *Listing) uint32 {
 	most := uint32(MaxQuantity)
-	for _, limit := range [...]uint32{l.LimitPerShopper, s.sessions[l.Session-1].LimitPerShopper} {
+	for _, limit := range [...]uint32{l.LimitPerShopper, s.sessions[l.Session-1].LimitPerShopper, l.LimitPerMonth} {
 		if limit > 0 {
 			most = min(most, limit)
 		}
@@ -111,10 +153,29 @@ func (s *State) RefusedFor(l *Listing, st Standing, why Reason, limit uint32) Ev
 		e.Order, e.Quantity = st.Live, st.ListingUnits
 	case ReasonLimitSession:
 		e.Order, e.Quantity = st.Live, st.SessionUnits
+	case ReasonLimitMonth:
+		e.Order, e.Quantity = st.Live, st.MonthUnits
 	case ReasonReleases:
 		e.Quantity = st.Releases
 	}
 	return e
+}
+
+// Taken answers a grab of a shopper who is in line or in the draw already, with
+// another key: that is his place, whatever key he asks with.
+func (s *State) Taken(ref OrderRef) Event { return s.orderEvent(HoldConfirmed, ref, s.Order(ref)) }
+
+// ticketUsed tells whether the shopper has got something for a ticket before.
+// Tickets are bound to who shows them, so that his own orders are all to look at.
+func (s *State) ticketUsed(no ShopperNo, ticket uint64) bool {
+	for ref := s.lastOrder(no); ticket != 0 && !ref.IsZero(); {
+		o := s.Order(ref)
+		if o.ticket == ticket {
+			return true
+		}
+		ref = o.previous
+	}
+	return false
 }
 
 // placeHold is the rule of a grab. Its order matters: a known key is answered
@@ -126,52 +187,93 @@ func (s *State) placeHold(c *Command) Event {
 	}
 	no := s.shoppers.find(c.Shopper)
 	s.releaseOverdue(no, l.Session)
-	st := s.StandingOf(no, l, c.Key)
+	st := s.StandingOf(no, c.Shopper, l, c.Key)
 	if !st.Known.IsZero() {
 		return s.Known(st.Known, l.Handle, c.Quantity)
 	}
+	refuse := func(why Reason) Event {
+		return Event{Kind: HoldRefused, Reason: why, Session: l.Session, Listing: l.Handle}
+	}
 	if s.now > c.Deadline {
-		return Event{Kind: HoldRefused, Reason: ReasonDeadline, Session: l.Session, Listing: l.Handle}
+		return refuse(ReasonDeadline)
+	}
+	if !st.Place.IsZero() {
+		return s.Taken(st.Place)
 	}
 	if why, limit := s.MayHold(l, st, c.Quantity); why != ReasonNone {
 		return s.RefusedFor(l, st, why, limit)
 	}
-	if l.Available < int64(c.Quantity) {
-		return Event{Kind: HoldRefused, Reason: l.SoldOutReason(), Session: l.Session, Listing: l.Handle}
+	if s.ticketUsed(no, c.Ticket) {
+		return refuse(ReasonTicketUsed)
 	}
+	drawing := s.Drawing(l)
+	free := l.Available >= int64(c.Quantity) && s.lines[l.Handle-1].count == 0
+	switch {
+	case drawing && l.Entrants >= MaxEntrants:
+		return refuse(ReasonTooMany)
+	case drawing && st.Leaves >= MaxLeaves:
+		return refuse(ReasonLeft)
+	case drawing || free:
+	case !c.Waitlist || !s.mayJoin(l, c.Quantity) || st.Leaves >= MaxLeaves:
+		return refuse(s.SoldOutReason(l))
+	}
+	ref := s.newOrder(c, l, no)
+	switch {
+	case drawing:
+		s.enter(l, ref)
+		return s.orderEvent(DrawEntered, ref, s.Order(ref))
+	case !free:
+		s.join(l, ref)
+		return s.orderEvent(PlaceTaken, ref, s.Order(ref))
+	}
+	s.hold(l, ref, st)
+	return s.orderEvent(HoldPlaced, ref, s.Order(ref))
+}
+
+// newOrder makes an order of what c asks for, that holds nothing yet.
+func (s *State) newOrder(c *Command, l *Listing, no ShopperNo) OrderRef {
 	if no == 0 {
 		no = s.shoppers.add(c.Shopper, OrderRef{})
 	}
 	session := s.sessions[l.Session-1]
-	o := Order{
-		Key: c.Key, Amount: l.Price * int64(c.Quantity), Granted: s.now, PayBy: s.payBy(session), Changed: s.now,
-		previous: s.lastOrder(no), Shopper: no, Listing: l.Handle, Quantity: c.Quantity,
-		graceMS: uint32(session.PayGrace.Milliseconds()), State: Held,
+	o := Order{Key: c.Key, Amount: l.Price * int64(c.Quantity), Granted: s.now, PayBy: s.now, Changed: s.now, ticket: c.Ticket,
+		previous: s.lastOrder(no), Shopper: no, Listing: l.Handle, Quantity: c.Quantity}
+	if c.Waitlist {
+		o.traits = traitWaitlist
 	}
-	ref := OrderRef{session.Handle, uint32(session.orders.len()) + 1}
-	due := o.Due()
-	if due >= session.lastDue {
+	session.orders.add(o)
+	ref := OrderRef{session.Handle, uint32(session.orders.len())}
+	s.shoppers.rows.mut(int(no) - 1).kept = ref
+	return ref
+}
+
+// hold makes a hold of the order at ref, whose shopper's standing is st: units
+// are free, and no rule forbids it.
+func (s *State) hold(l *Listing, ref OrderRef, st Standing) {
+	session := s.sessions[l.Session-1]
+	o := s.mutOrder(ref)
+	o.State, o.Granted, o.Changed, o.PayBy = Held, s.now, s.now, s.payBy(session)
+	o.graceMS = uint32(session.PayGrace.Milliseconds())
+	// One that waited is not in the order of the grants by its place.
+	if due := o.Due(); due >= session.lastDue && int(ref.Ordinal) == session.orders.len() {
 		session.lastDue = due
 		o.inLine = true
 	} else {
 		session.exceptional.add(dueEntry(due, ref))
 	}
-	session.orders.add(o)
-	s.shoppers.rows.mut(int(no) - 1).last = ref
-	l.Available -= int64(c.Quantity)
+	l.Available -= int64(o.Quantity)
 	l.Lowest = min(l.Lowest, l.Available)
-	l.Held += int64(c.Quantity)
+	l.Held += int64(o.Quantity)
 	if st.ListingUnits == 0 {
 		l.Shoppers++
 	}
 	s.touch(l.Handle)
 	s.schedule(session)
-	return s.orderEvent(HoldPlaced, ref, &o)
 }
 
-// SoldOutReason tells for now from for good, where nothing is available.
-func (l *Listing) SoldOutReason() Reason {
-	if l.Held > 0 {
+// SoldOutReason tells for now from for good, where nothing is to be had.
+func (s *State) SoldOutReason(l *Listing) Reason {
+	if l.Held > 0 || s.lines[l.Handle-1].count > 0 {
 		return ReasonSoldOut
 	}
 	return ReasonGone
@@ -223,7 +325,9 @@ func (s *State) giveBack(l *Listing, o *Order) {
 
 // holdsAny tells whether a shopper has live units of l.
 func (s *State) holdsAny(no ShopperNo, l *Listing) bool {
-	return s.StandingOf(no, l, Key{}).ListingUnits > 0
+	var st Standing
+	s.unitsOf(no, l, Key{}, &st)
+	return st.ListingUnits > 0
 }
 
 func (s *State) cancelHold(c *Command) Event {

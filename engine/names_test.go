@@ -142,6 +142,8 @@ func TestCodeOfReasons(t *testing.T) {
 		ReasonSoldOut: CodeSoldOut, ReasonGone: CodeSoldOut, ReasonLimitListing: CodeLimitReached, ReasonLimitSession: CodeLimitReached,
 		ReasonReleases: CodeLimitReached, ReasonNotOpen: CodeNotOpen, ReasonPaused: CodeNotOpen, ReasonEnded: CodeEnded,
 		ReasonUnknown: CodeRefused, ReasonQuantity: CodeRefused, ReasonKeyReused: CodeRefused,
+		ReasonLimitMonth: CodeLimitReached, ReasonNotReserved: CodeNotReserved, ReasonNotAllowed: CodeNotReserved,
+		ReasonTicketMissing: CodeTicketRequired, ReasonTicketUsed: CodeTicketRequired, ReasonLeft: CodeSoldOut, ReasonDrawn: CodeSoldOut,
 	}
 	for r := ReasonNone; r < reasonEnd; r++ {
 		code, found := want[r]

@@ -5,7 +5,7 @@ package engine
 // becomes a refund due: never both, never neither.
 func (s *State) payOrder(c *Command) Event {
 	o := s.Order(c.Order)
-	if o == nil {
+	if o == nil || !o.State.Granted() {
 		return refused(ReasonUnknown)
 	}
 	l := s.listings[o.Listing-1]
@@ -51,10 +51,15 @@ func (s *State) payOrder(c *Command) Event {
 
 // mayPayLate tells whether an expired hold's units can be had again.
 func (s *State) mayPayLate(l *Listing, o *Order) bool {
-	st := s.StandingOf(o.Shopper, l, Key{})
+	if s.lines[l.Handle-1].count > 0 || s.Drawing(l) {
+		return false // what is free is another's
+	}
+	var st Standing
+	s.unitsOf(o.Shopper, l, Key{}, &st)
 	session := s.sessions[l.Session-1]
 	within := func(units, limit uint32) bool { return limit == 0 || uint64(units)+uint64(o.Quantity) <= uint64(limit) }
-	return l.Available >= int64(o.Quantity) && within(st.ListingUnits, l.LimitPerShopper) && within(st.SessionUnits, session.LimitPerShopper)
+	return l.Available >= int64(o.Quantity) && within(st.ListingUnits, l.LimitPerShopper) && within(st.SessionUnits, session.LimitPerShopper) &&
+		within(st.MonthUnits, l.LimitPerMonth)
 }
 
 // voidOrder takes an order back on behalf of operators: a hold is released, a

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +15,31 @@ import (
 type Plan struct {
 	Products []Product
 	Sales    []SalePlan
+}
+
+// rich tells whether the plan asks for what rules of version 1 have no room for.
+func (p *Plan) rich() bool {
+	if p == nil {
+		return false
+	}
+	for i := range p.Sales {
+		sale := &p.Sales[i]
+		if len(sale.Messages) > 0 {
+			return true
+		}
+		for j := range sale.Sessions {
+			session := &sale.Sessions[j]
+			if session.Profile != "" {
+				return true
+			}
+			for k := range session.Listings {
+				if session.Listings[k].rich() {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // SalePlan is a sale with its sessions.
@@ -124,7 +150,7 @@ func (d *planDiff) fits(path, text string, most int) {
 
 func (d *planDiff) plan(p *Plan) {
 	var w writer
-	if w.plan(p); len(w.buf) > MaxPlanBytes {
+	if w.plan(p, true); len(w.buf) > MaxPlanBytes {
 		d.problem("plan", "its %d bytes are over %d; split it", len(w.buf), MaxPlanBytes)
 	}
 	seen := map[string]bool{}
@@ -207,14 +233,50 @@ func (p *Place) String() string {
 
 func (d *planDiff) sale(path string, s *Sale) {
 	d.fits(path+".timezone", s.Timezone, MaxIDBytes)
+	d.months(path, s)
 	old, found := d.state.sales[s.ID]
 	if !found {
 		d.words(path+".name", s.Name, s.Name)
+		d.messages(path+".messages", s.Messages, s.Messages)
 		d.change(path, "", "new")
 		return
 	}
 	d.words(path+".name", old.Name, s.Name)
 	d.change(path+".timezone", old.Timezone, s.Timezone)
+	d.messages(path+".messages", old.Messages, s.Messages)
+}
+
+// messages compares what a sale's shoppers are told in its own words.
+func (d *planDiff) messages(path string, before, after []Message) {
+	for i, m := range after {
+		at := path + "." + m.Name
+		if !ValidID(m.Name) || i > 0 && after[i-1].Name >= m.Name {
+			d.problem(at, "is no name of a message, or there twice")
+		}
+		var old Text
+		if j := slices.IndexFunc(before, func(b Message) bool { return b.Name == m.Name }); j >= 0 {
+			old = before[j].Text
+		}
+		d.words(at, old, m.Text)
+	}
+	for _, b := range before {
+		if !slices.ContainsFunc(after, func(m Message) bool { return m.Name == b.Name }) {
+			d.text(path+"."+b.Name, b.Text, nil)
+		}
+	}
+}
+
+// months checks the table of a sale's months.
+func (d *planDiff) months(path string, s *Sale) {
+	if len(s.Months) > MaxMonths {
+		d.problem(path, "%d months are over %d", len(s.Months), MaxMonths)
+	}
+	for i, at := range s.Months {
+		if at < 0 || at > maxTime || i > 0 && at <= s.Months[i-1] {
+			d.problem(path, "its months are not in order")
+			return
+		}
+	}
 }
 
 func (d *planDiff) session(path, sale string, p *SessionPlan) {
@@ -247,6 +309,9 @@ func (d *planDiff) session(path, sale string, p *SessionPlan) {
 	}
 	if p.AdmissionMultiple > MaxAdmission {
 		d.problem(path+".admission_multiple", "%d is over %d", p.AdmissionMultiple, MaxAdmission)
+	}
+	if p.Profile != "" && !ValidID(p.Profile) {
+		d.problem(path+".profile", "%q is not 1 to %d letters, digits, dots, dashes or underscores", clip(p.Profile), MaxIDBytes)
 	}
 	if n := d.listings(old, p); n > MaxSessionListings {
 		d.problem(path+".listings", "%d are over %d", n, MaxSessionListings)
@@ -309,6 +374,7 @@ func (d *planDiff) oldSession(path, sale string, old *Session, p *SessionPlan, s
 	d.change(path+".pay_grace", old.PayGrace.String(), p.PayGrace.String())
 	d.number(path+".limit_per_shopper", int64(old.LimitPerShopper), int64(p.LimitPerShopper))
 	d.number(path+".admission_multiple", int64(old.AdmissionMultiple), int64(p.AdmissionMultiple))
+	d.change(path+".profile", old.Profile, p.Profile)
 	// publish: false says nothing of a session that operators have published since.
 	if p.Publish && old.State == Draft {
 		if end <= d.state.now && end == old.End {
@@ -339,6 +405,18 @@ func (d *planDiff) listing(path string, session *Session, l *ListingSpec) {
 	if l.LimitPerShopper > MaxQuantity {
 		d.problem(path+".limit_per_shopper", "%d is over %d", l.LimitPerShopper, MaxQuantity)
 	}
+	if l.LimitPerMonth > MaxQuantity {
+		d.problem(path+".limit_per_month", "%d is over %d", l.LimitPerMonth, MaxQuantity)
+	}
+	if l.AllowList != "" && !ValidID(l.AllowList) {
+		d.problem(path+".allow_list", "%q is not 1 to %d letters, digits, dots, dashes or underscores", clip(l.AllowList), MaxIDBytes)
+	}
+	if l.Draw < 0 || l.Draw > MaxDraw || l.Draw%time.Millisecond != 0 {
+		d.problem(path+".draw", "%s is not between 0s and %s, in whole milliseconds", l.Draw, MaxDraw)
+	}
+	if l.rich() && d.state.rules < 2 {
+		d.problem(path, "asks for what the nodes' builds don't all know yet; upgrade every node first")
+	}
 	var old *Listing
 	if session != nil {
 		old = d.state.listingIn(session, l.SKU)
@@ -366,6 +444,16 @@ func (d *planDiff) listing(path string, session *Session, l *ListingSpec) {
 	d.number(path+".shown", old.Shown, l.Shown)
 	d.number(path+".limit_per_shopper", int64(old.LimitPerShopper), int64(l.LimitPerShopper))
 	d.number(path+".sort_order", int64(old.SortOrder), int64(l.SortOrder))
+	d.number(path+".limit_per_month", int64(old.LimitPerMonth), int64(l.LimitPerMonth))
+	d.change(path+".reservation", strconv.FormatBool(old.Reservation), strconv.FormatBool(l.Reservation))
+	d.change(path+".allow_list", old.AllowList, l.AllowList)
+	d.change(path+".waitlist", strconv.FormatBool(old.Waitlist), strconv.FormatBool(l.Waitlist))
+	d.change(path+".ticket", strconv.FormatBool(old.Ticket), strconv.FormatBool(l.Ticket))
+	d.change(path+".challenge", old.Challenge.String(), l.Challenge.String())
+	d.change(path+".draw", old.Draw.String(), l.Draw.String())
+	if old.Draw != l.Draw && session.State >= Open {
+		d.problem(path+".draw", "the session has opened; its draw can't change")
+	}
 	if len(d.changes) > before {
 		switch {
 		case session.State >= Ended:

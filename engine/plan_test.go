@@ -78,7 +78,7 @@ func TestPlansOfOneBatchAreToldApart(t *testing.T) {
 	plan := func(id, currency string) Command {
 		return Command{Kind: CmdApplyPlan, Plan: &Plan{Products: []Product{{ID: id, Currency: currency}}}}
 	}
-	eff := g.do(plan("a", "CNY"), plan("b", "yuan"), Command{Kind: CmdRaiseRules, Rules: 1}, plan("c", "CNY"))
+	eff := g.do(plan("a", "CNY"), plan("b", "yuan"), Command{Kind: CmdRaiseRules, RulesVersion: 1}, plan("c", "CNY"))
 	if len(eff.Plans) != 3 {
 		t.Fatalf("%d outcomes of 3 plans", len(eff.Plans))
 	}
@@ -119,7 +119,7 @@ func TestMalformedPlanCostsLittleMemory(t *testing.T) {
 	w.string("op")
 	w.uint(0) // products
 	w.uint(1) // sales
-	w.sale(&Sale{ID: "s"})
+	w.sale(&Sale{ID: "s"}, false)
 	w.uint(MaxEntryBytes / 2) // sessions
 	entry := append(w.buf, make([]byte, MaxEntryBytes-len(w.buf))...)
 	for i := len(w.buf); i < len(entry); i++ {

@@ -32,7 +32,7 @@ func TestCraftedSnapshotsAreRefused(t *testing.T) {
 	}{
 		{"two orders follow each other", func(s *State) { s.mutOrder(OrderRef{1, 1}).previous = OrderRef{1, 3} }, "follow"},
 		{"a cycle across sessions", func(s *State) { s.mutOrder(OrderRef{1, 1}).previous = OrderRef{2, 1} }, "follow"},
-		{"an order that nothing leads to", func(s *State) { s.shoppers.rows.mut(0).last = OrderRef{1, 3} }, "lead"},
+		{"an order that nothing leads to", func(s *State) { s.shoppers.rows.mut(0).kept = OrderRef{1, 3} }, "lead"},
 		{"an order of another shopper before it", func(s *State) { s.mutOrder(OrderRef{1, 3}).previous = OrderRef{1, 2} }, "follow"},
 		{"a session twice", func(s *State) { s.sessions[1].ID = "s" }, "twice"},
 		{"a session of no sale", func(s *State) { s.sessions[1].Sale = "none" }, "sale"},

@@ -11,7 +11,7 @@ func TestRulesTooNewChangesNothing(t *testing.T) {
 	before, index := g.state.Hash(), g.state.LogIndex()
 	g.sequence++
 	entry := EncodeBatch(BatchHeader{Epoch: g.epoch, Sequence: g.sequence, Time: g.clock.Add(1)},
-		Command{Kind: CmdRaiseRules, Rules: RulesVersion + 1}, g.placeHold(x.Listings[0], "ann", "k", 1))
+		Command{Kind: CmdRaiseRules, RulesVersion: RulesVersion + 1}, g.placeHold(x.Listings[0], "ann", "k", 1))
 	mustFail(t, g.try(entry), ErrRulesTooNew)
 	if g.state.LogIndex() != index || g.state.Hash() != before {
 		t.Error("the state changed")
@@ -27,8 +27,8 @@ func TestRulesTooNewChangesNothing(t *testing.T) {
 // A batch that its fence refuses raises no rules.
 func TestStaleRaiseIsStale(t *testing.T) {
 	g := newGroup(t)
-	mustFail(t, g.try(EncodeBatch(BatchHeader{Epoch: 99, Sequence: 1, Time: g.clock}, Command{Kind: CmdRaiseRules, Rules: RulesVersion + 1})), ErrStaleEpoch)
-	if e := g.one(Command{Kind: CmdRaiseRules, Rules: RulesVersion}); e.Kind != CommandRefused || e.Reason != ReasonConflict {
+	mustFail(t, g.try(EncodeBatch(BatchHeader{Epoch: 99, Sequence: 1, Time: g.clock}, Command{Kind: CmdRaiseRules, RulesVersion: RulesVersion + 1})), ErrStaleEpoch)
+	if e := g.one(Command{Kind: CmdRaiseRules, RulesVersion: 1}); e.Kind != CommandRefused || e.Reason != ReasonConflict {
 		t.Errorf("raising to the same: %v", e)
 	}
 }

@@ -76,7 +76,7 @@ func TestSampleBatchIsRead(t *testing.T) {
 		{Kind: CmdSetReceiver, Order: OrderRef{1, 6}, Shopper: []byte("cai"), Receiver: Receiver{"Cai", "1", "Here"}},
 		{Kind: CmdSteerSession, Session: 1, Action: SessionPause, Operator: "op", Note: "why"},
 		{Kind: CmdAddStock, Listing: 1, Amount: -5, Operator: "op", Note: "why"},
-		{Kind: CmdRaiseRules, Rules: 1},
+		{Kind: CmdRaiseRules, RulesVersion: 1},
 		{Kind: CmdApplyPlan, Operator: "op", Plan: &Plan{Sales: []SalePlan{{Sale: Sale{ID: "s", Timezone: "UTC"}}}}},
 		{Kind: CmdOpenEpoch, Node: "a1", Nonce: 7, Secret: [16]byte{9}},
 	}

@@ -1,5 +1,7 @@
 package engine
 
+import "crypto/sha256"
+
 // schedule tells the agenda when a session has something to do next. Whatever
 // changes that calls it at once: the agenda's next time must be exact, because a
 // node restored from a snapshot builds it anew and must do the same things in the
@@ -13,6 +15,12 @@ func (s *State) dueOf(x *Session) Time {
 		at = x.Start
 	case Open:
 		at = x.End
+		if len(x.draws) > 0 {
+			at = min(at, s.DrawAt(s.listings[x.draws[0]-1]))
+		}
+	}
+	if len(x.restless) > 0 {
+		at = 0 // at once, and before all else that is due
 	}
 	if ref := s.nextInLine(x); !ref.IsZero() {
 		at = min(at, s.Order(ref).Due())
@@ -70,6 +78,18 @@ func (s *State) runSession(x *Session) {
 	if first := s.nextExceptional(x); !first.IsZero() && s.Order(first).Due() < at {
 		ref, at = first, s.Order(first).Due()
 	}
+	if len(x.restless) > 0 { // left over from the batch before: before all that is new
+		if l := s.listings[x.restless[0]-1]; s.workLine(l) {
+			s.calm(l)
+		}
+		return
+	}
+	if x.State == Open && len(x.draws) > 0 {
+		if closes := s.DrawAt(s.listings[x.draws[0]-1]); closes <= s.now && closes <= at {
+			s.derive(s.closeDraw(x))
+			return
+		}
+	}
 	switch {
 	case x.State == Published && x.Start <= s.now && x.Start <= at:
 		s.derive(s.openSession(x))
@@ -82,11 +102,15 @@ func (s *State) runSession(x *Session) {
 
 func (s *State) openSession(x *Session) Event {
 	x.State, x.OpenedAt = Open, s.now
+	x.draws = s.drawsOf(x)
+	s.profileFor(x, true)
 	return s.sessionChanged(x, SessionOpened)
 }
 
 func (s *State) endSession(x *Session) Event {
 	x.State, x.EndedAt = Ended, s.now
+	x.draws = nil
+	s.profileFor(x, false)
 	return s.sessionChanged(x, SessionEnded)
 }
 
@@ -188,9 +212,13 @@ func (s *State) applyPlan(c *Command) Event {
 	}
 	for i := range c.Plan.Sales {
 		sale := &c.Plan.Sales[i]
-		s.sales[sale.ID] = &Sale{ID: sale.ID, Name: sale.Name, Timezone: sale.Timezone}
+		months := sale.Months
+		if old := s.sales[sale.ID]; old != nil && old.Timezone == sale.Timezone {
+			months = mergeMonths(old.Months, months)
+		}
+		s.sales[sale.ID] = &Sale{ID: sale.ID, Name: sale.Name, Timezone: sale.Timezone, Months: months, Messages: sale.Messages}
 		for j := range sale.Sessions {
-			s.planSession(sale.ID, &sale.Sessions[j])
+			s.planSession(sale.ID, &sale.Sessions[j], c.Entropy)
 		}
 	}
 	s.eff.Catalogue = true
@@ -198,7 +226,7 @@ func (s *State) applyPlan(c *Command) Event {
 	return Event{Kind: PlanApplied}
 }
 
-func (s *State) planSession(sale string, p *SessionPlan) {
+func (s *State) planSession(sale string, p *SessionPlan, entropy [32]byte) {
 	x := s.sessionByID[p.ID]
 	if x == nil {
 		x = &Session{Handle: SessionHandle(len(s.sessions) + 1), SessionSpec: p.SessionSpec, Sale: sale}
@@ -217,7 +245,7 @@ func (s *State) planSession(sale string, p *SessionPlan) {
 		x.State = Published
 	}
 	for _, spec := range p.Listings {
-		s.planListing(x, spec)
+		s.planListing(x, spec, entropy)
 	}
 	for _, h := range x.Listings {
 		s.touch(h)
@@ -225,12 +253,14 @@ func (s *State) planSession(sale string, p *SessionPlan) {
 	s.schedule(x)
 }
 
-func (s *State) planListing(x *Session, spec ListingSpec) {
+func (s *State) planListing(x *Session, spec ListingSpec, entropy [32]byte) {
 	l := s.listingIn(x, spec.SKU)
 	if l == nil {
 		l = &Listing{Handle: ListingHandle(len(s.listings) + 1), Session: x.Handle, Stock: spec.Stock, Available: spec.Stock, Lowest: spec.Stock}
 		s.listings = append(s.listings, l)
 		s.marks = append(s.marks, mark{})
+		s.lines = append(s.lines, line{})
+		s.draws = append(s.draws, pool{})
 		s.byName[listingName{x.Handle, spec.SKU}] = l
 		x.Listings = append(x.Listings, l.Handle)
 	} else {
@@ -239,6 +269,12 @@ func (s *State) planListing(x *Session, spec ListingSpec) {
 	}
 	l.ListingSpec = spec
 	l.Currency = s.products[spec.SKU].Currency
+	if l.Draw > 0 && l.Seed == [32]byte{} {
+		l.Seed = sha256.Sum256(append(entropy[:], x.ID+"/skus/"+l.SKU...))
+		if x.State == Open { // listed late: its draw begins, or is over, with the session's opening
+			x.draws = s.drawsOf(x)
+		}
+	}
 }
 
 // adjust puts more units up, or takes free ones away.

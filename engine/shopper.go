@@ -6,32 +6,36 @@ import (
 	"github.com/dchest/siphash"
 )
 
-type shopper struct {
+// shopper is one who changed something; what is kept of him is his newest order.
+type shopper = named[OrderRef]
+
+// named is a row of a directory.
+type named[T any] struct {
 	id   string
-	last OrderRef // the newest order
+	kept T
 }
 
-// directory numbers shoppers and finds them by id. There are millions of them,
-// so it keeps their ids one after another in blocks instead of apart, and finds
-// them through slots of 8 bytes instead of a map.
+// directory numbers ids (of shoppers, or of what is on a list) and finds them.
+// There are millions of them, so it keeps them one after another in blocks
+// instead of apart, and finds them through slots of 8 bytes instead of a map.
 //
 // The hash is keyed with the group's secret: nobody outside can choose ids that
 // collide. It decides nothing but where a search begins.
-type directory struct {
+type directory[T any] struct {
 	k0, k1 uint64
-	rows   table[shopper] // by number - 1
+	rows   table[named[T]] // by number - 1
 	shards [256]shard
 	ids    strings.Builder // the block that takes the next ids
 }
 
-// shard is an open hash table of the shoppers whose hashes share a byte. Each
+// shard is an open hash table of the rows whose hashes share a byte. Each
 // grows by itself, so that no single Apply moves them all.
 type shard struct {
 	slots []slot // a power of two of them; a search goes on to the next one
 	used  int
 }
 
-// slot is a piece of a hash above a shopper's number; 0 is free.
+// slot is a piece of a hash above a row's number; 0 is free.
 type slot uint64
 
 const (
@@ -43,13 +47,13 @@ const (
 func (s slot) no() ShopperNo { return ShopperNo(s) }
 func (s slot) tag() uint32   { return uint32(s >> 32) }
 
-func (d *directory) hash(id []byte) (at *shard, tag uint32) {
+func (d *directory[T]) hash(id []byte) (at *shard, tag uint32) {
 	h := siphash.Hash(d.k0, d.k1, id)
 	return &d.shards[h>>56], uint32(h)
 }
 
-// find gives the number of the shopper called id, or 0.
-func (d *directory) find(id []byte) ShopperNo {
+// find gives the number of id, or 0.
+func (d *directory[T]) find(id []byte) ShopperNo {
 	at, tag := d.hash(id)
 	if at.used == 0 {
 		return 0
@@ -63,9 +67,9 @@ func (d *directory) find(id []byte) ShopperNo {
 	return 0
 }
 
-// add numbers a shopper who is not there yet. The id is copied.
-func (d *directory) add(id []byte, last OrderRef) ShopperNo {
-	d.rows.add(shopper{id: d.keep(id), last: last})
+// add numbers an id that is not there yet. It is copied.
+func (d *directory[T]) add(id []byte, kept T) ShopperNo {
+	d.rows.add(named[T]{d.keep(id), kept})
 	no := ShopperNo(d.rows.len())
 	at, tag := d.hash(id)
 	if at.used+1 > len(at.slots)/8*7 {
@@ -97,7 +101,7 @@ func (t *shard) grow() {
 }
 
 // keep copies id to the end of the block under way.
-func (d *directory) keep(id []byte) string {
+func (d *directory[T]) keep(id []byte) string {
 	if d.ids.Cap()-d.ids.Len() < len(id) {
 		size := min(max(firstIDBytes, 2*d.ids.Cap()), mostIDBytes)
 		d.ids = strings.Builder{}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -10,13 +11,15 @@ import (
 	"slices"
 )
 
-// A snapshot file, version 1:
+// A snapshot file, version 2; of a group that runs by rules of version 1 it is
+// written as version 1, so that nodes which know no newer ones can read it:
 //
 //	8 bytes  "DOORSNAP"
 //	uint32   version, little endian
 //	blocks:
 //	  byte    kind (1 head, 2 products, 3 sales, 4 sessions, 5 listings,
-//	          6 shoppers, 7 orders, 8 receivers, 9 payments, 255 end)
+//	          6 shoppers, 7 orders, 8 receivers, 9 payments, from version 2 on
+//	          10 rosters, 11 their rows, 12 places in line, 13 switches, 255 end)
 //	  uint32  bytes of the body, at most 16 MiB
 //	  uint32  CRC-32C of kind and body
 //	  body    uvarint count of rows, rows
@@ -27,7 +30,7 @@ import (
 // (indexes, the agenda, what is due) is not stored.
 const (
 	snapshotMagic   = "DOORSNAP"
-	snapshotVersion = 1
+	snapshotVersion = 2
 	blockBytes      = 64 << 10 // a block is closed when it has grown to this
 	maxBlockBytes   = 16 << 20
 )
@@ -42,6 +45,10 @@ const (
 	blockOrders
 	blockReceivers
 	blockPayments
+	blockRosters
+	blockRosterRows
+	blockPlaces
+	blockSwitches
 	blockEnd = 255
 )
 
@@ -57,6 +64,16 @@ type Snapshot struct {
 	listings []Listing
 	shoppers table[shopper]
 	details  table[details]
+	rosters  []frozenRoster
+	board    switchboard // its slices are never changed in place
+}
+
+// frozenRoster is a roster and, right behind it, what is staged of it, if that is.
+type frozenRoster struct {
+	id     RosterID
+	stage  uint64 // of the staged one behind
+	staged bool
+	rows   table[named[rostered]]
 }
 
 type snapshotHead struct {
@@ -80,12 +97,20 @@ func (s *State) Snapshot() *Snapshot {
 		listings: make([]Listing, len(s.listings)),
 		shoppers: s.shoppers.rows.freeze(),
 		details:  s.details.freeze(),
+		board:    s.board,
+	}
+	for _, id := range s.Rosters() {
+		r := s.rosters[id]
+		snap.rosters = append(snap.rosters, frozenRoster{id: id, stage: r.stage, rows: r.rows.rows.freeze()})
+		if r.staged != nil {
+			snap.rosters = append(snap.rosters, frozenRoster{id: id, stage: r.stage, staged: true, rows: r.staged.rows.rows.freeze()})
+		}
 	}
 	for i, x := range s.sessions {
 		snap.sessions[i] = *x
 		snap.sessions[i].orders = x.orders.freeze()
 		snap.sessions[i].Listings = slices.Clone(x.Listings)
-		snap.sessions[i].exceptional = nil
+		snap.sessions[i].exceptional, snap.sessions[i].draws, snap.sessions[i].restless = nil, nil, nil
 	}
 	for i, l := range s.listings {
 		snap.listings[i] = *l
@@ -160,25 +185,26 @@ func (b *blockWriter) write(p []byte) {
 // WriteTo encodes the snapshot.
 func (s *Snapshot) WriteTo(to io.Writer) (int64, error) {
 	b := &blockWriter{to: to}
-	b.write(binary.LittleEndian.AppendUint32([]byte(snapshotMagic), snapshotVersion))
+	rich := s.head.rules > 1
+	b.write(binary.LittleEndian.AppendUint32([]byte(snapshotMagic), uint32(1+btoi(rich))))
 	b.row(blockHead, s.head.write)
 	for _, p := range s.products {
 		b.row(blockProducts, func(w *writer) { w.product(p) })
 	}
 	for _, x := range s.sales {
-		b.row(blockSales, func(w *writer) { w.sale(x) })
+		b.row(blockSales, func(w *writer) { w.sale(x, rich) })
 	}
 	for i := range s.sessions {
-		b.row(blockSessions, func(w *writer) { w.session(&s.sessions[i]) })
+		b.row(blockSessions, func(w *writer) { w.session(&s.sessions[i], rich) })
 	}
 	for i := range s.listings {
-		b.row(blockListings, func(w *writer) { w.listing(&s.listings[i]) })
+		b.row(blockListings, func(w *writer) { w.listing(&s.listings[i], rich) })
 	}
 	for i := range s.shoppers.len() {
 		b.row(blockShoppers, func(w *writer) {
 			row := s.shoppers.at(i)
 			w.string(row.id)
-			w.ref(row.last)
+			w.ref(row.kept)
 		})
 	}
 	for i := range s.sessions {
@@ -186,7 +212,7 @@ func (s *Snapshot) WriteTo(to io.Writer) (int64, error) {
 		for j := range orders.len() {
 			b.row(blockOrders, func(w *writer) {
 				w.uint(uint64(s.sessions[i].Handle))
-				w.order(orders.at(j))
+				w.order(orders.at(j), rich)
 			})
 		}
 	}
@@ -206,9 +232,45 @@ func (s *Snapshot) WriteTo(to io.Writer) (int64, error) {
 			})
 		}
 	})
+	if rich {
+		s.writeRich(b)
+	}
 	b.flush()
 	b.block(blockEnd, nil)
 	return b.written, b.err
+}
+
+// writeRich writes the blocks that rules of version 2 have added.
+func (s *Snapshot) writeRich(b *blockWriter) {
+	for i := range s.rosters {
+		r := &s.rosters[i]
+		b.row(blockRosters, func(w *writer) {
+			w.rosterID(r.id)
+			w.uint(r.stage)
+			w.bool(r.staged)
+		})
+	}
+	for i := range s.rosters {
+		rows := &s.rosters[i].rows
+		for j := range rows.len() {
+			b.row(blockRosterRows, func(w *writer) {
+				row := rows.at(j)
+				w.uint(uint64(i))
+				w.string(row.id)
+				w.byte(byte(row.kept.level))
+				w.int(int64(row.kept.since))
+			})
+		}
+	}
+	s.eachDetails(func(ref OrderRef, d *details) {
+		if d.place != 0 {
+			b.row(blockPlaces, func(w *writer) {
+				w.ref(ref)
+				w.uint(uint64(d.place))
+			})
+		}
+	})
+	b.row(blockSwitches, func(w *writer) { w.board(&s.board) })
 }
 
 // eachDetails visits the orders that have details, in the order of their references.
@@ -233,8 +295,8 @@ func (h *snapshotHead) write(w *writer) {
 	w.fixed(h.secret[:])
 }
 
-func (w *writer) session(x *Session) {
-	w.sessionSpec(&x.SessionSpec)
+func (w *writer) session(x *Session, rich bool) {
+	w.sessionSpec(&x.SessionSpec, rich)
 	w.string(x.Sale)
 	w.byte(byte(x.State))
 	w.bool(x.Paused)
@@ -247,17 +309,24 @@ func (w *writer) session(x *Session) {
 	}
 }
 
-func (w *writer) listing(l *Listing) {
+func (w *writer) listing(l *Listing, rich bool) {
 	w.uint(uint64(l.Session))
-	w.listingSpec(&l.ListingSpec)
+	w.listingSpec(&l.ListingSpec, rich)
 	w.string(l.Currency)
 	for _, v := range [...]int64{l.Stock, l.Available, l.Held, l.Paid, l.Released, l.Lowest, l.Shoppers} {
 		w.int(v)
 	}
 	w.bool(l.Frozen)
+	if rich {
+		w.int(l.Waiting)
+		w.int(l.Entrants)
+		w.uint(uint64(l.lastPlace))
+		w.fixed(l.Seed[:])
+		w.byte(byte(l.DrawState))
+	}
 }
 
-func (w *writer) order(o *Order) {
+func (w *writer) order(o *Order, rich bool) {
 	w.fixed(o.Key[:])
 	w.int(o.Amount)
 	w.int(int64(o.Granted))
@@ -270,6 +339,11 @@ func (w *writer) order(o *Order) {
 	w.uint(uint64(o.graceMS))
 	w.byte(byte(o.State))
 	w.bool(o.inLine)
+	if rich {
+		w.uint(o.ticket)
+		w.byte(byte(o.traits))
+		w.byte(byte(o.Why))
+	}
 }
 
 // ReadState decodes a snapshot. Errors: ErrMalformed with the place, ErrNewerFormat,
@@ -282,10 +356,12 @@ func ReadState(from io.Reader) (*State, error) {
 	if string(head[:len(snapshotMagic)]) != snapshotMagic {
 		return nil, fmt.Errorf("%w: no snapshot: it does not begin with %q", ErrMalformed, snapshotMagic)
 	}
-	if v := binary.LittleEndian.Uint32(head[len(snapshotMagic):]); v != snapshotVersion {
-		return nil, fmt.Errorf("snapshot format %d, this build reads %d: %w", v, snapshotVersion, ErrNewerFormat)
+	version := binary.LittleEndian.Uint32(head[len(snapshotMagic):])
+	if version == 0 || version > snapshotVersion {
+		return nil, fmt.Errorf("snapshot format %d, this build reads 1 to %d: %w", version, snapshotVersion, ErrNewerFormat)
 	}
 	s := NewState()
+	read := snapshotReader{State: s, rich: version > 1}
 	offset, last := int64(len(head)), byte(0)
 	var body bytes.Buffer
 	for {
@@ -300,13 +376,16 @@ func ReadState(from io.Reader) (*State, error) {
 			if s.rules > RulesVersion {
 				return nil, fmt.Errorf("snapshot of rules version %d, this build knows %d: %w", s.rules, RulesVersion, ErrRulesTooNew)
 			}
+			if read.rich != (s.rules > 1) {
+				return nil, fmt.Errorf("%w: snapshot format %d of rules version %d", ErrMalformed, version, s.rules)
+			}
 			if err := s.restore(); err != nil {
 				return nil, err
 			}
 			return s, nil
 		}
 		if err == nil {
-			err = s.readRows(kind, body.Bytes())
+			err = read.readRows(kind, body.Bytes())
 		}
 		if err != nil {
 			return nil, fmt.Errorf("snapshot block at byte %d: %w", offset, err)
@@ -341,7 +420,14 @@ func readBlock(from io.Reader, body *bytes.Buffer) (kind byte, n int64, err erro
 	return head[0], int64(len(head)) + int64(size), nil
 }
 
-func (s *State) readRows(kind byte, body []byte) error {
+// snapshotReader is a state in the making.
+type snapshotReader struct {
+	*State
+	rich    bool
+	rosters []*roster // in the order of their heads
+}
+
+func (s *snapshotReader) readRows(kind byte, body []byte) error {
 	r := &reader{buf: body}
 	rows := r.count()
 	if kind == blockHead && rows != 1 {
@@ -368,15 +454,15 @@ func (s *State) readRows(kind byte, body []byte) error {
 			}
 			s.products[p.ID] = &p
 		case blockSales:
-			x := r.sale()
+			x := r.sale(s.rich)
 			if s.sales[x.ID] != nil {
 				r.fail("a sale is there twice")
 			}
 			s.sales[x.ID] = &x
 		case blockSessions:
-			s.readSession(r)
+			s.readSession(r, s.rich)
 		case blockListings:
-			s.readListing(r)
+			s.readListing(r, s.rich)
 		case blockShoppers:
 			id, last := r.span(MaxShopperBytes), r.ref()
 			if s.shoppers.find(id) != 0 {
@@ -384,7 +470,7 @@ func (s *State) readRows(kind byte, body []byte) error {
 			}
 			s.shoppers.add(id, last)
 		case blockOrders:
-			s.readOrder(r)
+			s.readOrder(r, s.rich)
 		case blockReceivers:
 			ref, to := r.ref(), r.receiver()
 			if s.Order(ref) == nil || s.detailsOf(ref).receiver != nil {
@@ -400,8 +486,26 @@ func (s *State) readRows(kind byte, body []byte) error {
 				d := s.mutDetails(ref)
 				d.payment, d.settled = id, true
 			}
+		case blockRosters:
+			s.readRoster(r)
+		case blockRosterRows:
+			s.readRosterRow(r)
+		case blockPlaces:
+			ref, place := r.ref(), r.uint32()
+			if o := s.Order(ref); o == nil || o.State != Waiting || place == 0 || s.detailsOf(ref).place != 0 {
+				r.fail("a place in line of nobody who waits, or the second one")
+			} else {
+				s.mutDetails(ref).place = place
+			}
+		case blockSwitches:
+			if s.board = r.board(); rows != 1 {
+				r.fail("not one row of switches")
+			}
 		default:
 			r.fail(fmt.Sprintf("unknown block kind %d", kind))
+		}
+		if kind >= blockRosters && !s.rich {
+			r.fail("a block that version 1 does not have")
 		}
 		if r.err != nil {
 			return r.err
@@ -410,8 +514,47 @@ func (s *State) readRows(kind byte, body []byte) error {
 	return r.done()
 }
 
-func (s *State) readSession(r *reader) {
-	x := &Session{Handle: SessionHandle(len(s.sessions) + 1), SessionSpec: r.sessionSpec(), Sale: r.string(MaxIDBytes)}
+func (s *snapshotReader) readRoster(r *reader) {
+	id, stage, staged := r.rosterID(), r.uint(), r.bool()
+	old := s.State.rosters[id]
+	switch {
+	case r.err != nil:
+	case id.Kind == 0 || id.Kind >= rosterKindEnd || (id.Kind == RosterReserved) != (id.Listing != 0) || (id.Kind == RosterAllowed) != (id.Name != ""),
+		id.Kind == RosterReserved && s.Listing(id.Listing) == nil:
+		r.fail("a roster of nothing")
+	case staged && (old == nil || old.staged != nil || old.stage != stage || stage == 0), !staged && old != nil:
+		r.fail("a roster is there twice, or staged for none")
+	case len(s.State.rosters) >= MaxRosters && !staged:
+		r.fail("too many rosters")
+	default:
+		one := s.newRoster()
+		if staged {
+			old.staged = one
+		} else {
+			one.stage = stage
+			s.State.rosters[id] = one
+		}
+		s.rosters = append(s.rosters, one)
+	}
+}
+
+func (s *snapshotReader) readRosterRow(r *reader) {
+	n, id, level, since := r.uint(), r.span(2*MaxShopperBytes), Level(r.byte()), Time(r.int())
+	switch {
+	case r.err != nil:
+	case n >= uint64(len(s.rosters)) || level >= levelEnd || !sane(since):
+		r.fail("a row of no roster, or of no sense")
+	case s.rosters[n].rows.find(id) != 0:
+		r.fail("a row is there twice")
+	case level == LevelNone: // taken off, and remembered so that nothing grows
+		s.rosters[n].rows.add(id, rostered{level, since})
+	default:
+		s.rosters[n].put(id, level, since)
+	}
+}
+
+func (s *State) readSession(r *reader, rich bool) {
+	x := &Session{Handle: SessionHandle(len(s.sessions) + 1), SessionSpec: r.sessionSpec(rich), Sale: r.string(MaxIDBytes)}
 	x.State, x.Paused = SessionState(r.byte()), r.bool()
 	x.OpenedAt, x.EndedAt, x.lastDue = Time(r.int()), Time(r.int()), Time(r.int())
 	for range r.count() {
@@ -431,12 +574,19 @@ func (s *State) readSession(r *reader) {
 	s.sessionByID[x.ID] = x
 }
 
-func (s *State) readListing(r *reader) {
-	l := &Listing{Handle: ListingHandle(len(s.listings) + 1), Session: SessionHandle(r.uint32()), ListingSpec: r.listingSpec(), Currency: r.string(MaxIDBytes)}
+func (s *State) readListing(r *reader, rich bool) {
+	l := &Listing{Handle: ListingHandle(len(s.listings) + 1), Session: SessionHandle(r.uint32()), ListingSpec: r.listingSpec(rich), Currency: r.string(MaxIDBytes)}
 	for _, v := range [...]*int64{&l.Stock, &l.Available, &l.Held, &l.Paid, &l.Released, &l.Lowest, &l.Shoppers} {
 		*v = r.int()
 	}
 	l.Frozen = r.bool()
+	if rich {
+		l.Waiting, l.Entrants, l.lastPlace = r.int(), r.int(), r.uint32()
+		copy(l.Seed[:], r.bytes(len(l.Seed)))
+		if l.DrawState = DrawState(r.byte()); l.DrawState > DrawDone {
+			r.fail("an unknown state of a draw")
+		}
+	}
 	switch x := s.SessionOf(l.Session); {
 	case x == nil:
 		r.fail("a listing of no session")
@@ -447,10 +597,11 @@ func (s *State) readListing(r *reader) {
 		r.fail("a listing of no product")
 	}
 	s.listings = append(s.listings, l)
+	s.lines, s.draws = append(s.lines, line{}), append(s.draws, pool{})
 	s.byName[listingName{l.Session, l.SKU}] = l
 }
 
-func (s *State) readOrder(r *reader) {
+func (s *State) readOrder(r *reader, rich bool) {
 	x := s.SessionOf(SessionHandle(r.uint32()))
 	o := Order{Key: r.key(), Amount: r.int(), Granted: Time(r.int())}
 	o.PayBy, o.Changed = o.Granted+Time(r.int()), o.Granted+Time(r.int())
@@ -458,6 +609,9 @@ func (s *State) readOrder(r *reader) {
 	o.Shopper, o.Listing = ShopperNo(r.uint32()), ListingHandle(r.uint32())
 	o.Quantity, o.graceMS = r.uint32(), r.uint32()
 	o.State, o.inLine = OrderState(r.byte()), r.bool()
+	if rich {
+		o.ticket, o.traits, o.Why = r.uint(), traits(r.byte()), Reason(r.byte())
+	}
 	switch {
 	case r.err != nil:
 	case x == nil || s.Listing(o.Listing) == nil || s.Listing(o.Listing).Session != x.Handle:
@@ -466,6 +620,8 @@ func (s *State) readOrder(r *reader) {
 		r.fail("an order of no shopper")
 	case o.State == 0 || o.State >= orderStateEnd:
 		r.fail("an unknown order state")
+	case o.traits >= traitsEnd || o.Why >= reasonEnd || o.State.Granted() && o.Why != ReasonNone || o.inLine && !o.State.Granted():
+		r.fail("an order that can't have come to be so")
 	case o.Quantity == 0 || o.Quantity > MaxQuantity:
 		r.fail("a quantity out of bounds")
 	case !sane(o.Granted) || !sane(o.PayBy) || !sane(o.Due()) || !sane(o.Changed):
@@ -502,10 +658,59 @@ func (s *State) restore() error {
 		}
 		s.marks[i].looks = s.sessions[l.Session-1].StateOf(l)
 	}
+	if err := s.restoreLines(); err != nil {
+		return err
+	}
 	for _, x := range s.sessions {
 		s.schedule(x)
 	}
 	return s.followOrders(orders)
+}
+
+// restoreLines puts those who wait and those in draws where their turn finds
+// them, and finds what goes on with the next batch.
+func (s *State) restoreLines() error {
+	waiting := make([][]due, len(s.listings)) // by place
+	units := make([]int64, len(s.listings))
+	for _, x := range s.sessions {
+		for i := range x.orders.len() {
+			o, ref := x.orders.at(i), OrderRef{x.Handle, uint32(i) + 1}
+			l := s.listings[o.Listing-1]
+			switch o.State {
+			case Waiting:
+				place := s.detailsOf(ref).place
+				if place == 0 || place > l.lastPlace {
+					return fmt.Errorf("%w: order %d of session %q waits without a place in line", ErrMalformed, i+1, x.ID)
+				}
+				waiting[o.Listing-1] = append(waiting[o.Listing-1], due{Time(place), ref.Ordinal})
+				units[o.Listing-1] += int64(o.Quantity)
+			case Entered:
+				s.addEntrant(l, ref, o.traits&traitLate != 0)
+			}
+		}
+	}
+	for i, l := range s.listings {
+		slices.SortFunc(waiting[i], func(a, b due) int { return cmp.Compare(a.at, b.at) })
+		for j, d := range waiting[i] {
+			if j > 0 && waiting[i][j-1].at == d.at {
+				return fmt.Errorf("%w: two orders of listing %d have place %d in line", ErrMalformed, l.Handle, d.at)
+			}
+			s.lines[i].add(uint32(d.at), d.who)
+		}
+		if units[i] != l.Waiting || int64(s.draws[i].count) != l.Entrants {
+			return fmt.Errorf("%w: listing %d counts %d units waited for and %d entrants, its orders %d and %d", ErrMalformed,
+				l.Handle, l.Waiting, l.Entrants, units[i], s.draws[i].count)
+		}
+		if !s.nextUp(l).IsZero() || s.drawDone(l) {
+			s.unrest(l)
+		}
+	}
+	for _, x := range s.sessions {
+		if x.State == Open {
+			x.draws = s.drawsOf(x)
+		}
+	}
+	return nil
 }
 
 // line puts a session's holds where time finds them.
@@ -530,13 +735,12 @@ func (x *Session) line() error {
 func (s *State) followOrders(orders int) error {
 	steps := 0
 	for i := range s.shoppers.rows.len() {
-		newer := Never
-		for ref := s.shoppers.rows.at(i).last; !ref.IsZero(); steps++ {
+		for ref := s.shoppers.rows.at(i).kept; !ref.IsZero(); steps++ {
 			o := s.Order(ref)
-			if o == nil || int(o.Shopper) != i+1 || o.Granted > newer || steps == orders {
-				return fmt.Errorf("%w: the orders of shopper %d do not follow each other back in time", ErrMalformed, i+1)
+			if o == nil || int(o.Shopper) != i+1 || steps == orders {
+				return fmt.Errorf("%w: the orders of shopper %d do not follow each other", ErrMalformed, i+1)
 			}
-			newer, ref = o.Granted, o.previous
+			ref = o.previous
 		}
 	}
 	if steps != orders {

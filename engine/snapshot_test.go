@@ -133,7 +133,7 @@ func TestGrantsAllocateLittle(t *testing.T) {
 
 // The directory finds whom it knows and nobody else, however many there are.
 func TestDirectoryFindsShoppers(t *testing.T) {
-	var d directory
+	var d directory[OrderRef]
 	const n = 50_000
 	name := func(i int) []byte { return fmt.Appendf(nil, "shopper-%d", i*i) }
 	for i := range n {

@@ -24,8 +24,12 @@ type State struct {
 	listings    []*Listing // by handle - 1
 	byName      map[listingName]*Listing
 
-	shoppers directory
+	shoppers directory[OrderRef]
 	details  table[details] // by Order.details - 1
+	rosters  map[RosterID]*roster
+	board    switchboard
+	lines    []line // by listing handle - 1
+	draws    []pool // by listing handle - 1
 
 	agenda agenda
 	// tooNew is the version of rules that the log has asked for and this build
@@ -56,6 +60,8 @@ func NewState() *State {
 		sales:       map[string]*Sale{},
 		sessionByID: map[string]*Session{},
 		byName:      map[listingName]*Listing{},
+		rosters:     map[RosterID]*roster{},
+		board:       switchboard{now: NormalSwitches(), before: NormalSwitches()},
 	}
 }
 

@@ -79,6 +79,11 @@ const (
 	MaxEntryBytes      = 512 << 10
 	MaxPlanBytes       = 448 << 10 // a plan in its binary form, so that it fits one entry
 	MaxSessionListings = 10_000
+	MaxLeaves          = 3         // times a shopper may leave a listing's line, then no more places
+	MaxEntrants        = 5_000_000 // of a listing's draw
+	MaxRosterRows      = 5_000_000 // of a reservation, an allow list or a risk list
+	MaxRosters         = 20_000
+	MaxMonths          = 1200 // boundaries of months that a sale knows
 )
 
 // SessionState is where a session is in its life. Paused is apart from it.
@@ -132,10 +137,17 @@ const (
 	Shipped
 	Received
 	Completed
+	// The four below are no orders yet, or never became any: a place in line, an
+	// entry in a draw, and how either ended without a grant.
+	Waiting
+	Entered
+	Left   // the shopper left
+	Passed // the line or the draw came to its end, or a rule forbade it in the end
 	orderStateEnd
 )
 
-var orderStates = [...]string{"", "held", "paid", "expired", "cancelled", "voided", "refund_due", "refunded", "shipped", "received", "completed"}
+var orderStates = [...]string{"", "held", "paid", "expired", "cancelled", "voided", "refund_due", "refunded", "shipped", "received", "completed",
+	"waiting", "entered", "left", "passed"}
 
 func (s OrderState) String() string { return nameOf(orderStates[:], int(s)) }
 
@@ -157,6 +169,9 @@ func (s OrderState) Live() bool {
 	}
 	return false
 }
+
+// Granted tells whether there was a grant: only then is it an order to its shopper.
+func (s OrderState) Granted() bool { return s > 0 && s < Waiting }
 
 // Reason is the true reason of a decision: exact, for the audit trail and
 // metrics. What a shopper is told of it is the front door's business.
@@ -192,12 +207,28 @@ const (
 	ReasonCancelled
 	ReasonVoided
 	ReasonPaidLate
+
+	// Numbers cross between nodes of different builds: new ones go to the end.
+	ReasonLimitMonth    // the listing's limit of units of its product a month
+	ReasonNotReserved   // reservation is required and there is none
+	ReasonNotAllowed    // not on the listing's allow list
+	ReasonRisk          // a risk list or the risk service says no
+	ReasonRate          // too many requests
+	ReasonTicketMissing // a ticket is required and none was shown
+	ReasonTicket        // a forged, borrowed or expired ticket
+	ReasonTicketUsed    // a ticket that has brought something already
+	ReasonLeft          // the shopper left the line or the draw
+	ReasonDrawn         // not drawn: nothing was left
+	ReasonTooLate       // the session has started, or the listing is no longer open to it
+	ReasonTooMany       // a bound on what is remembered was reached
+	ReasonRules         // the group runs by rules that don't know this yet
 	reasonEnd
 )
 
 var reasons = [...]string{"none", "sold_out", "gone", "limit_listing", "limit_session", "releases", "not_open", "paused", "ended",
 	"deadline", "key_reused", "quantity", "frozen", "unknown", "quota", "depth", "overload", "not_yours", "not_held", "amount",
-	"conflict", "refused", "expired", "cancelled", "voided", "paid_late"}
+	"conflict", "refused", "expired", "cancelled", "voided", "paid_late", "limit_month", "not_reserved", "not_allowed", "risk", "rate",
+	"ticket_missing", "ticket", "ticket_used", "left", "drawn", "too_late", "too_many", "rules"}
 
 func (r Reason) String() string { return nameOf(reasons[:], int(r)) }
 

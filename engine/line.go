@@ -1,0 +1,213 @@
+package engine
+
+import "math/bits"
+
+// line is the waitlist of a listing: the orders that are Waiting, in the order of
+// their places. It is derived from them, and stored nowhere.
+type line struct {
+	base    uint32   // the place before the first one here
+	orders  []uint32 // ordinals, by place - base - 1
+	waiting []uint64 // bits, by the same: still waiting
+	head    int      // nobody waits before it
+	count   int      // of those who wait
+}
+
+func (n *line) add(place, ordinal uint32) {
+	if n.count == 0 {
+		*n = line{base: place - 1, orders: n.orders[:0], waiting: n.waiting[:0]}
+	}
+	at := int(place - n.base - 1)
+	for len(n.orders) <= at { // places of those who left before a restart are missing
+		if len(n.orders)%64 == 0 {
+			n.waiting = append(n.waiting, 0)
+		}
+		n.orders = append(n.orders, 0)
+	}
+	n.orders[at] = ordinal
+	n.waiting[at/64] |= 1 << (at % 64)
+	n.count++
+}
+
+func (n *line) remove(place uint32) {
+	at := int(place - n.base - 1)
+	n.waiting[at/64] &^= 1 << (at % 64)
+	n.count--
+	n.head = n.next(n.head)
+}
+
+// next gives the first position from at on where somebody waits, or the end.
+func (n *line) next(at int) int {
+	for at < len(n.orders) {
+		if rest := n.waiting[at/64] >> (at % 64); rest != 0 {
+			return at + bits.TrailingZeros64(rest)
+		}
+		at = (at/64 + 1) * 64
+	}
+	return len(n.orders)
+}
+
+// ahead counts who waits before place.
+func (n *line) ahead(place uint32) (count int) {
+	at := int(place - n.base - 1)
+	for w := n.head / 64; w < at/64; w++ {
+		count += bits.OnesCount64(n.waiting[w])
+	}
+	return count + bits.OnesCount64(n.waiting[at/64]&(1<<(at%64)-1))
+}
+
+// lookAhead is how far behind the head of a line a unit is offered that the head
+// has no use for, because it asks for more than is free: further looks would make
+// an entry cost as much as the line is long.
+const lookAhead = 64
+
+// mayJoin tells whether the line of l has room for so many units more: no more
+// may be waited for than may still come back.
+func (s *State) mayJoin(l *Listing, quantity uint32) bool {
+	return l.Waitlist && s.board.now.On(SwitchWaitlist) && l.Held-l.Waiting >= int64(quantity)
+}
+
+// join puts the order at ref, which is new or was Entered, in line.
+func (s *State) join(l *Listing, ref OrderRef) {
+	l.lastPlace++
+	o := s.mutOrder(ref)
+	o.State = Waiting
+	l.Waiting += int64(o.Quantity)
+	s.mutDetails(ref).place = l.lastPlace
+	s.lines[l.Handle-1].add(l.lastPlace, ref.Ordinal)
+	s.touch(l.Handle)
+}
+
+// leave takes a Waiting or Entered order out of its line or draw.
+func (s *State) leave(l *Listing, ref OrderRef, to OrderState, why Reason) {
+	o := s.mutOrder(ref)
+	if o.State == Waiting {
+		l.Waiting -= int64(o.Quantity)
+		s.lines[l.Handle-1].remove(s.detailsOf(ref).place)
+		s.mutDetails(ref).place = 0
+	} else {
+		s.withdraw(l)
+	}
+	o = s.mutOrder(ref)
+	o.State, o.Changed, o.Why = to, s.now, why
+	s.touch(l.Handle)
+}
+
+// Position tells how many are in line up to and with the order at ref; 0 if it
+// does not wait. It never goes up.
+func (s *State) Position(ref OrderRef) uint32 {
+	o := s.Order(ref)
+	if o == nil || o.State != Waiting {
+		return 0
+	}
+	return uint32(s.lines[o.Listing-1].ahead(s.detailsOf(ref).place)) + 1
+}
+
+// LineRoom tells how many more units may be waited for in l; 0 if nobody may join.
+func (s *State) LineRoom(l *Listing) int64 {
+	if !s.mayJoin(l, 1) {
+		return 0
+	}
+	return l.Held - l.Waiting
+}
+
+func (s *State) leaveLine(c *Command) Event {
+	if !s.owns(c.Shopper, c.Order) {
+		return refused(ReasonUnknown)
+	}
+	o := s.Order(c.Order)
+	l := s.listings[o.Listing-1]
+	switch {
+	case o.State == Left:
+		return s.orderEvent(OrderUnchanged, c.Order, o)
+	case o.State != Waiting && o.State != Entered:
+		return s.refusedOrder(c.Order, ReasonNotHeld)
+	case l.Frozen:
+		return s.refusedOrder(c.Order, ReasonFrozen)
+	}
+	s.leave(l, c.Order, Left, ReasonLeft)
+	e := s.orderEvent(PlacePassed, c.Order, s.Order(c.Order))
+	e.Reason = ReasonLeft
+	return e
+}
+
+// workLine does what is to be done for those in line and in the draw of a
+// listing, as far as the batch's share goes; false if that was not far enough.
+func (s *State) workLine(l *Listing) (done bool) {
+	for ref := s.nextUp(l); !ref.IsZero(); ref = s.nextUp(l) {
+		if s.dues <= 0 {
+			return false
+		}
+		s.dues--
+		s.takeUp(l, ref)
+	}
+	if s.drawDone(l) {
+		l.DrawState = DrawDone
+		s.derive(Event{Kind: DrawWasDone, Session: l.Session, Listing: l.Handle})
+		s.eff.Catalogue = true
+		s.touch(l.Handle)
+	}
+	return true
+}
+
+// drawDone tells whether a closed draw has decided about everybody.
+func (s *State) drawDone(l *Listing) bool {
+	return l.DrawState == DrawClosed && s.draws[l.Handle-1].count == 0 && s.movable(l)
+}
+
+// movable tells whether the line and the draw of l go on now, or are to end.
+func (s *State) movable(l *Listing) bool {
+	x := s.sessions[l.Session-1]
+	return !l.Frozen && (x.State >= Ended || x.State == Open && !x.Paused)
+}
+
+// nextUp gives the order whose turn it is: it gets a unit, or hears that there
+// will be none. Zero if everybody goes on waiting.
+func (s *State) nextUp(l *Listing) OrderRef {
+	n, d := &s.lines[l.Handle-1], &s.draws[l.Handle-1]
+	if n.count == 0 && d.count == 0 || !s.movable(l) {
+		return OrderRef{}
+	}
+	over := s.sessions[l.Session-1].State >= Ended
+	if n.count > 0 && (over || l.Available == 0 && l.Held == 0) {
+		return OrderRef{l.Session, n.orders[n.head]}
+	}
+	for at, looked := n.next(n.head), 0; l.Available > 0 && at < len(n.orders) && looked < lookAhead; at, looked = n.next(at+1), looked+1 {
+		if ref := (OrderRef{l.Session, n.orders[at]}); int64(s.Order(ref).Quantity) <= l.Available {
+			return ref
+		}
+	}
+	if d.count > 0 && (over || l.DrawState == DrawClosed) {
+		return s.firstEntrant(l)
+	}
+	return OrderRef{}
+}
+
+// takeUp decides about one whose turn it is: every rule is looked at again.
+func (s *State) takeUp(l *Listing, ref OrderRef) {
+	o := s.Order(ref)
+	no := o.Shopper
+	s.releaseOverdue(no, l.Session)
+	st := s.StandingOf(no, []byte(s.ShopperID(no)), l, Key{})
+	why, _ := s.MayHold(l, st, o.Quantity)
+	free := l.Available >= int64(o.Quantity)
+	switch {
+	case why == ReasonNone && free:
+		s.leave(l, ref, Held, ReasonNone)
+		s.hold(l, ref, st)
+		s.derive(s.orderEvent(HoldPlaced, ref, s.Order(ref)))
+		return
+	case why == ReasonNone && o.State == Entered && o.traits&traitWaitlist != 0 && s.mayJoin(l, o.Quantity):
+		s.withdraw(l)
+		s.join(l, ref)
+		s.derive(s.orderEvent(PlaceTaken, ref, s.Order(ref)))
+		return
+	case why == ReasonNone && o.State == Entered:
+		why = ReasonDrawn
+	case why == ReasonNone:
+		why = ReasonGone
+	}
+	s.leave(l, ref, Passed, why)
+	e := s.orderEvent(PlacePassed, ref, s.Order(ref))
+	e.Reason = why
+	s.derive(e)
+}

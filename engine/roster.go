@@ -1,0 +1,423 @@
+package engine
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// RosterKind says what a roster is for.
+type RosterKind uint8
+
+// Kinds of rosters. Their numbers are on disk.
+const (
+	RosterReserved    RosterKind = iota + 1 // who has reserved a listing
+	RosterAllowed                           // an allow list
+	RosterRiskShopper                       // risk lists, by what they know people
+	RosterRiskPhone
+	RosterRiskAddress
+	RosterRiskIP // addresses and prefixes
+	rosterKindEnd
+)
+
+var rosterKinds = [...]string{"", "reserved", "allowed", "risk_shopper", "risk_phone", "risk_address", "risk_ip"}
+
+func (k RosterKind) String() string { return nameOf(rosterKinds[:], int(k)) }
+
+// RosterID names a roster: of a listing, of a name, or (risk lists) by its kind
+// alone.
+type RosterID struct {
+	Kind    RosterKind
+	Listing ListingHandle // RosterReserved
+	Name    string        // RosterAllowed
+}
+
+func (id RosterID) String() string {
+	switch id.Kind {
+	case RosterReserved:
+		return fmt.Sprintf("%s %d", id.Kind, id.Listing)
+	case RosterAllowed:
+		return id.Kind.String() + " " + id.Name
+	}
+	return id.Kind.String()
+}
+
+func (id RosterID) compare(other RosterID) int {
+	return cmp.Or(cmp.Compare(id.Kind, other.Kind), cmp.Compare(id.Listing, other.Listing), cmp.Compare(id.Name, other.Name))
+}
+
+// Level is what a list says of somebody.
+type Level uint8
+
+// Levels. On reservations and allow lists LevelListed is all there is.
+const (
+	LevelNone      Level = iota // not on the list, or no longer
+	LevelListed                 // risk: watch, and let in
+	LevelChallenge              // risk: a challenge must be solved, also where the listing asks for none
+	LevelBlock                  // risk: missed
+	levelEnd
+)
+
+var levels = [...]string{"none", "watch", "challenge", "block"}
+
+func (l Level) String() string { return nameOf(levels[:], int(l)) }
+
+// ParseLevel reads the name of a risk level.
+func ParseLevel(name string) (Level, bool) {
+	i := slices.Index(levels[:], name)
+	return Level(max(i, 0)), i >= 0
+}
+
+// RosterRow is one that a roster names.
+type RosterRow struct {
+	ID    string
+	Level Level
+	Since Time // when it got this level
+}
+
+// RosterEdit changes a roster: rows are put, one by one over what was there
+// (LevelNone takes one off), or a whole new roster is staged piece by piece and
+// then takes the place of the old one in a single step.
+type RosterEdit struct {
+	Roster RosterID
+	Action RosterAction
+	Stage  uint64 // RosterStage, RosterCommit: whose staging it is, never 0
+	Count  uint32 // RosterCommit: the rows staged, in all
+	Rows   []RosterEntry
+}
+
+// RosterEntry is a row in an edit. ID lies in the entry that it came from.
+type RosterEntry struct {
+	ID    []byte
+	Level Level
+}
+
+// RosterAction is what an edit does.
+type RosterAction uint8
+
+// Actions on a roster. Their numbers are on disk.
+const (
+	RosterPut    RosterAction = iota + 1
+	RosterStage               // rows of what will be; one staging at a time, a newer one takes the place of an older
+	RosterCommit              // what was staged is the roster from now on
+	RosterDrop                // the whole roster goes, and what is staged of it
+	rosterActionEnd
+)
+
+// MaxRosterEntries bounds the rows of one edit; its bytes are bounded by the entry.
+const MaxRosterEntries = 8192
+
+// ValidRosterRow tells what is wrong with a row of a roster, or "". Phones are in
+// the form of E.164, addresses and prefixes in their shortest form, postal
+// addresses as the shop writes them.
+func ValidRosterRow(kind RosterKind, id string, level Level) string {
+	switch kind {
+	case RosterReserved, RosterAllowed, RosterRiskShopper:
+		if !ValidShopper(id) {
+			return fmt.Sprintf("%q is no shopper's id: 1 to %d printable ASCII characters without spaces", clip(id), MaxShopperBytes)
+		}
+	case RosterRiskPhone:
+		if len(id) < 4 || len(id) > 16 || id[0] != '+' || strings.Trim(id[1:], "0123456789") != "" {
+			return fmt.Sprintf("%q is no phone number like +8613800138000", clip(id))
+		}
+	case RosterRiskAddress:
+		if len(id) == 0 || len(id) > MaxShopperBytes*2 || strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }) {
+			return fmt.Sprintf("%q is no address: one line of 1 to %d bytes of UTF-8", clip(id), MaxShopperBytes*2)
+		}
+	case RosterRiskIP:
+		if want := CanonicalPrefix(id); want != id {
+			if want == "" {
+				return fmt.Sprintf("%q is neither an IP address nor a prefix like 203.0.113.0/24", clip(id))
+			}
+			return fmt.Sprintf("%q is to be written %q", clip(id), want)
+		}
+	default:
+		return "no such kind of list"
+	}
+	if level >= levelEnd {
+		return fmt.Sprintf("level %d is unknown", level)
+	}
+	if kind < RosterRiskShopper && level > LevelListed {
+		return fmt.Sprintf("level %q is for risk lists", level)
+	}
+	return ""
+}
+
+func clip(s string) string {
+	if len(s) > 64 {
+		return s[:64] + "…"
+	}
+	return s
+}
+
+// CanonicalPrefix gives the one way in which an IP address or prefix is written
+// here ("203.0.113.0/24"; a single address with /32 or /128), or "".
+func CanonicalPrefix(s string) string {
+	if addr, err := netip.ParseAddr(s); err == nil && addr.Zone() == "" {
+		addr = addr.Unmap()
+		return netip.PrefixFrom(addr, addr.BitLen()).String()
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return ""
+	}
+	return p.Masked().String()
+}
+
+// rostered is what a roster keeps of one it names.
+type rostered struct {
+	level Level
+	since Time
+}
+
+// roster names people, addresses and the like. Who is taken off stays as a row
+// of LevelNone, so that nobody can make it grow by coming and going.
+type roster struct {
+	rows   directory[rostered]
+	listed int64 // rows of another level than LevelNone
+
+	stage  uint64 // 0: nothing is staged
+	staged *roster
+}
+
+func (s *State) newRoster() *roster {
+	return &roster{rows: directory[rostered]{k0: s.k0, k1: s.k1}}
+}
+
+// level gives what the roster says of id.
+func (r *roster) level(id []byte) Level {
+	if r == nil {
+		return LevelNone
+	}
+	no := r.rows.find(id)
+	if no == 0 {
+		return LevelNone
+	}
+	return r.rows.rows.at(int(no) - 1).kept.level
+}
+
+// put sets the level of id; false if the roster is full.
+func (r *roster) put(id []byte, level Level, now Time) bool {
+	no := r.rows.find(id)
+	if no == 0 {
+		if level == LevelNone {
+			return true
+		}
+		if r.rows.rows.len() >= MaxRosterRows {
+			return false
+		}
+		r.rows.add(id, rostered{level, now})
+		r.listed++
+		return true
+	}
+	row := r.rows.rows.mut(int(no) - 1)
+	if (row.kept.level == LevelNone) != (level == LevelNone) {
+		r.listed += int64(1 - 2*btoi(level == LevelNone))
+	}
+	if row.kept.level != level {
+		row.kept = rostered{level, now}
+	}
+	return true
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// LevelOf tells what a roster says of id.
+func (s *State) LevelOf(roster RosterID, id []byte) Level { return s.rosters[roster].level(id) }
+
+// RosterCount tells how many a roster names.
+func (s *State) RosterCount(id RosterID) int64 {
+	if r := s.rosters[id]; r != nil {
+		return r.listed
+	}
+	return 0
+}
+
+// Rosters gives the ids of all rosters, sorted.
+func (s *State) Rosters() []RosterID {
+	ids := make([]RosterID, 0, len(s.rosters))
+	for id := range s.rosters {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, RosterID.compare)
+	return ids
+}
+
+// RosterRows reads up to most rows of a roster from a position on (0 first), and
+// gives the position after them; done at the end of all. Rows that were taken
+// off are passed over, so fewer may come back than were read.
+func (s *State) RosterRows(id RosterID, from, most int) (rows []RosterRow, next int, done bool) {
+	r := s.rosters[id]
+	if r == nil || from < 0 {
+		return nil, from, true
+	}
+	end := min(r.rows.rows.len(), from+most)
+	for i := from; i < end; i++ {
+		if row := r.rows.rows.at(i); row.kept.level != LevelNone {
+			rows = append(rows, RosterRow{row.id, row.kept.level, row.kept.since})
+		}
+	}
+	return rows, max(from, end), end == r.rows.rows.len()
+}
+
+// editRoster is an operator's edit, whole or not at all.
+func (s *State) editRoster(c *Command) Event {
+	e := &c.Edit
+	if why := s.wrongEdit(e); why != ReasonNone {
+		return refused(why)
+	}
+	r := s.rosters[e.Roster]
+	if r == nil && e.Action != RosterDrop {
+		if len(s.rosters) >= MaxRosters {
+			return refused(ReasonTooMany)
+		}
+		r = s.newRoster()
+		s.rosters[e.Roster] = r
+	}
+	done := Event{Kind: RosterEdited, Listing: e.Roster.Listing, Quantity: uint32(len(e.Rows))}
+	switch e.Action {
+	case RosterStage:
+		if r.stage != e.Stage {
+			r.stage, r.staged = e.Stage, s.newRoster()
+		}
+		return s.putRows(r.staged, e.Rows, done)
+	case RosterCommit:
+		if r.stage != e.Stage || r.staged.rows.rows.len() != int(e.Count) {
+			return refused(ReasonConflict)
+		}
+		done.Quantity = e.Count
+		r = r.staged
+		s.rosters[e.Roster] = r
+	case RosterDrop:
+		delete(s.rosters, e.Roster)
+	case RosterPut:
+		done = s.putRows(r, e.Rows, done)
+	}
+	s.rosterChanged(e.Roster)
+	return done
+}
+
+func (s *State) wrongEdit(e *RosterEdit) Reason {
+	id := e.Roster
+	switch {
+	case id.Kind == 0 || id.Kind >= rosterKindEnd || e.Action == 0 || e.Action >= rosterActionEnd,
+		(id.Kind == RosterReserved) != (id.Listing != 0), (id.Kind == RosterAllowed) != (id.Name != ""),
+		id.Kind == RosterReserved && s.Listing(id.Listing) == nil, id.Kind == RosterAllowed && !ValidID(id.Name):
+		return ReasonUnknown
+	case e.Stage == 0 && (e.Action == RosterStage || e.Action == RosterCommit):
+		return ReasonConflict
+	case e.Action == RosterCommit && s.rosters[id] == nil:
+		return ReasonConflict
+	case id.Kind == RosterReserved && !s.takesReservations(s.Listing(id.Listing)):
+		return ReasonTooLate
+	}
+	for i := range e.Rows {
+		if ValidRosterRow(id.Kind, string(e.Rows[i].ID), e.Rows[i].Level) != "" {
+			return ReasonRefused
+		}
+	}
+	return ReasonNone
+}
+
+func (s *State) putRows(r *roster, rows []RosterEntry, done Event) Event {
+	if r.rows.rows.len()+len(rows) > MaxRosterRows { // looked at first, so that it is whole or not at all
+		return refused(ReasonTooMany)
+	}
+	for i := range rows {
+		r.put(rows[i].ID, rows[i].Level, s.now)
+	}
+	return done
+}
+
+func (s *State) rosterChanged(id RosterID) {
+	if !slices.Contains(s.eff.Rosters, id) {
+		s.eff.Rosters = append(s.eff.Rosters, id)
+	}
+}
+
+// takesReservations tells whether a listing may still be reserved: before the
+// start, and where it asks for it.
+func (s *State) takesReservations(l *Listing) bool {
+	x := s.sessions[l.Session-1]
+	return l.Reservation && x.State <= Published && s.now < x.Start
+}
+
+// reserve is a shopper's registration before the start, or its withdrawal.
+func (s *State) reserve(c *Command) Event {
+	l := s.Listing(c.Listing)
+	if l == nil || s.sessions[l.Session-1].State == Draft || !l.Reservation {
+		return refused(ReasonUnknown)
+	}
+	id := RosterID{Kind: RosterReserved, Listing: l.Handle}
+	e := Event{Kind: ShopperReserved, Session: l.Session, Listing: l.Handle}
+	level := LevelListed
+	if c.Withdraw {
+		e.Kind, level = ReservationWithdrawn, LevelNone
+	}
+	r := s.rosters[id]
+	switch {
+	case !ValidShopper(c.Shopper):
+		return refused(ReasonRefused)
+	case r.level(c.Shopper) == level:
+		return e
+	case !s.takesReservations(l):
+		return Event{Kind: CommandRefused, Reason: ReasonTooLate, Session: l.Session, Listing: l.Handle}
+	case r == nil:
+		if len(s.rosters) >= MaxRosters {
+			return refused(ReasonTooMany)
+		}
+		r = s.newRoster()
+		s.rosters[id] = r
+	}
+	if !r.put(c.Shopper, level, s.now) {
+		return refused(ReasonTooMany)
+	}
+	s.rosterChanged(id)
+	return e
+}
+
+func (w *writer) rosterID(id RosterID) {
+	w.byte(byte(id.Kind))
+	w.uint(uint64(id.Listing))
+	w.string(id.Name)
+}
+
+func (r *reader) rosterID() RosterID {
+	return RosterID{Kind: RosterKind(r.byte()), Listing: ListingHandle(r.uint32()), Name: r.string(MaxIDBytes)}
+}
+
+func (w *writer) rosterEdit(e *RosterEdit) {
+	w.rosterID(e.Roster)
+	w.byte(byte(e.Action))
+	w.uint(e.Stage)
+	w.uint(uint64(e.Count))
+	w.uint(uint64(len(e.Rows)))
+	for i := range e.Rows {
+		w.string(string(e.Rows[i].ID))
+		w.byte(byte(e.Rows[i].Level))
+	}
+}
+
+func (r *reader) rosterEdit() RosterEdit {
+	e := RosterEdit{Roster: r.rosterID(), Action: RosterAction(r.byte()), Stage: r.uint(), Count: r.uint32()}
+	n := r.count()
+	if n > MaxRosterEntries {
+		r.fail("too many rows in one edit")
+		return e
+	}
+	e.Rows = make([]RosterEntry, 0, n)
+	for range n {
+		e.Rows = append(e.Rows, RosterEntry{ID: r.span(2 * MaxShopperBytes), Level: Level(r.byte())})
+		if r.err != nil {
+			return e
+		}
+	}
+	return e
+}

@@ -1,0 +1,412 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Switch is one of the things that operators turn off or tighten while a sale
+// runs, on all nodes at once.
+type Switch uint8
+
+// Switches. Their numbers are on disk.
+const (
+	SwitchAdmission     Switch = iota // the admission quota
+	SwitchDepth                       // waiting depth at most; 0 = as configured
+	SwitchRates                       // rate limits: percent of what is configured; 0 = none
+	SwitchTickets                     // 0 never, 1 as planned, 2 always
+	SwitchChallenge                   // 0 never, 1 as planned, 2 always work, 3 always an image
+	SwitchRiskLists                   //
+	SwitchRiskService                 //
+	SwitchReservations                // only those who reserved, where planned
+	SwitchAllowLists                  //
+	SwitchWaitlist                    // new places in line
+	SwitchPrecheck                    // actors refuse early by committed state
+	SwitchDisplayAge                  // ms that caches may keep what is on display
+	SwitchDisplaySync                 // what is shown never goes up from node to node
+	SwitchDisplayShared               // shoppers' and display listener stand in for each other
+	SwitchJournal                     // refusals are noted
+	SwitchCount         int    = iota
+)
+
+// switchSpec says what values a switch takes, and its value while nobody says
+// otherwise.
+type switchSpec struct {
+	name        string
+	normal, top int64
+	words       []string // of the values, where they have words
+	help        string
+}
+
+var onOff = []string{"off", "on"}
+
+var switchSpecs = [SwitchCount]switchSpec{
+	SwitchAdmission:     {"admission_quota", 1, 1, onOff, "the admission quota of a listing"},
+	SwitchDepth:         {"waiting_depth", 0, 1 << 20, nil, "grabs of a listing that may wait inside; 0 is what the node's configuration says"},
+	SwitchRates:         {"rate_limits", 100, 1000, nil, "percent of the configured rates that a shopper or an address may use; 0 is no limit"},
+	SwitchTickets:       {"tickets", 1, 2, []string{"off", "planned", "always"}, "grab tickets"},
+	SwitchChallenge:     {"challenge", 1, 3, []string{"off", "planned", "work", "image"}, "what is to be solved for a ticket"},
+	SwitchRiskLists:     {"risk_lists", 1, 1, onOff, "risk lists"},
+	SwitchRiskService:   {"risk_service", 1, 1, onOff, "the outside risk service, where one is configured"},
+	SwitchReservations:  {"reservations", 1, 1, onOff, "only those who reserved may buy, where the listing says so"},
+	SwitchAllowLists:    {"allow_lists", 1, 1, onOff, "only those on the allow list may buy, where the listing names one"},
+	SwitchWaitlist:      {"waitlist", 1, 1, onOff, "new places in line; who is in line stays there"},
+	SwitchPrecheck:      {"precheck", 1, 1, onOff, "refusing early by what is committed, before the log decides"},
+	SwitchDisplayAge:    {"display_age_ms", 1000, 60_000, nil, "milliseconds that caches may keep what is on display"},
+	SwitchDisplaySync:   {"display_sync", 1, 1, onOff, "stock on display never goes up from node to node; off takes load from the leader"},
+	SwitchDisplayShared: {"display_shared", 0, 1, onOff, "the shoppers' and the display listener stand in for each other"},
+	SwitchJournal:       {"refusal_journal", 1, 1, onOff, "noting why shoppers were refused"},
+}
+
+func (w Switch) String() string {
+	if int(w) >= SwitchCount {
+		return "unknown"
+	}
+	return switchSpecs[w].name
+}
+
+// Help says what the switch turns.
+func (w Switch) Help() string { return switchSpecs[w].help }
+
+// Normal is the switch's value while nobody says otherwise.
+func (w Switch) Normal() int64 { return switchSpecs[w].normal }
+
+// Word gives a value of the switch as people write it.
+func (w Switch) Word(v int64) string {
+	if words := switchSpecs[w].words; v >= 0 && int(v) < len(words) {
+		return words[v]
+	}
+	return fmt.Sprint(v)
+}
+
+// ParseSwitch reads the name of a switch.
+func ParseSwitch(name string) (Switch, bool) {
+	for i := range switchSpecs {
+		if switchSpecs[i].name == name {
+			return Switch(i), true
+		}
+	}
+	return 0, false
+}
+
+// ParseValue reads a value of the switch, a word or a whole number. The error
+// says what values there are.
+func (w Switch) ParseValue(text string) (int64, error) {
+	spec := &switchSpecs[w]
+	if i := slices.Index(spec.words, text); i >= 0 {
+		return int64(i), nil
+	}
+	var v int64
+	if spec.words != nil {
+		return 0, fmt.Errorf("%s is %q; it may be %s", spec.name, clip(text), strings.Join(spec.words, ", "))
+	}
+	if n, err := fmt.Sscanf(text, "%d", &v); n != 1 || err != nil || fmt.Sprint(v) != text || !w.Valid(v) {
+		return 0, fmt.Errorf("%s is %q; it may be a whole number from 0 to %d", spec.name, clip(text), spec.top)
+	}
+	return v, nil
+}
+
+// Valid tells whether the switch may have the value.
+func (w Switch) Valid(v int64) bool { return int(w) < SwitchCount && v >= 0 && v <= switchSpecs[w].top }
+
+// Switches are the values of all switches.
+type Switches [SwitchCount]int64
+
+// NormalSwitches are the values while nobody says otherwise.
+func NormalSwitches() (v Switches) {
+	for i := range v {
+		v[i] = switchSpecs[i].normal
+	}
+	return v
+}
+
+// On tells whether a switch is not off.
+func (v *Switches) On(w Switch) bool { return v[w] != 0 }
+
+// Setting is a switch with a value.
+type Setting struct {
+	Switch Switch
+	Value  int64
+}
+
+// Profile is a named set of settings, turned at once.
+type Profile struct {
+	Name     string
+	Settings []Setting // each switch at most once
+}
+
+// SwitchChange is what an operator does to switches (SetSwitches) or to a
+// profile (SetProfile).
+type SwitchChange struct {
+	Action   SwitchAction
+	Settings []Setting // SwitchSet; and of a profile that is defined
+	Profile  string    // SwitchProfile; and the name of one defined or forgotten
+}
+
+// SwitchAction is what a change does.
+type SwitchAction uint8
+
+// Actions. Their numbers are on disk.
+const (
+	SwitchSet     SwitchAction = iota + 1 // single switches
+	SwitchProfile                         // those of a profile; the others stay
+	SwitchBack                            // as it was before the last change
+	SwitchNormal                          // everything as if nobody had said anything
+	ProfileDefine
+	ProfileForget
+	switchActionEnd
+)
+
+var switchActions = [...]string{"", "set", "profile", "back", "normal", "define", "forget"}
+
+func (a SwitchAction) String() string { return nameOf(switchActions[:], int(a)) }
+
+// Bounds of profiles and of what is remembered of changes.
+const (
+	MaxProfiles   = 64
+	switchHistory = 64
+)
+
+// SwitchRecord is one change that was made.
+type SwitchRecord struct {
+	At       Time
+	Index    LogIndex
+	Operator string // "session ID" where a session's clock did it
+	Note     string
+	Action   SwitchAction
+	Profile  string
+	Before   Switches
+	After    Switches
+}
+
+// switchboard is the part of a state that operators turn.
+type switchboard struct {
+	now      Switches
+	before   Switches // one step back
+	profile  string   // turned on last, if nothing was changed since
+	session  SessionHandle
+	profiles []Profile // sorted by name
+	history  []SwitchRecord
+}
+
+// Switches gives the present values.
+func (s *State) Switches() *Switches { return &s.board.now }
+
+// ActiveProfile is the profile turned on last, "" if anything was changed since.
+func (s *State) ActiveProfile() string { return s.board.profile }
+
+// Profiles gives the profiles, sorted by name. Read only.
+func (s *State) Profiles() []Profile { return s.board.profiles }
+
+// SwitchHistory gives the last changes, the oldest first. Read only.
+func (s *State) SwitchHistory() []SwitchRecord { return s.board.history }
+
+func (s *State) profileNamed(name string) (int, bool) {
+	return slices.BinarySearchFunc(s.board.profiles, name, func(p Profile, name string) int { return strings.Compare(p.Name, name) })
+}
+
+func validSettings(settings []Setting) bool {
+	seen := [SwitchCount]bool{}
+	for _, v := range settings {
+		if !v.Switch.Valid(v.Value) || seen[v.Switch] {
+			return false
+		}
+		seen[v.Switch] = true
+	}
+	return true
+}
+
+func (v Switches) with(settings []Setting) Switches {
+	for _, each := range settings {
+		v[each.Switch] = each.Value
+	}
+	return v
+}
+
+func (s *State) setSwitches(c *Command) Event {
+	change, b := &c.Switches, &s.board
+	after, profile := b.now, ""
+	switch change.Action {
+	case SwitchSet:
+		if len(change.Settings) == 0 || !validSettings(change.Settings) {
+			return refused(ReasonRefused)
+		}
+		after = after.with(change.Settings)
+	case SwitchProfile:
+		i, found := s.profileNamed(change.Profile)
+		if !found {
+			return refused(ReasonUnknown)
+		}
+		after, profile = after.with(b.profiles[i].Settings), change.Profile
+	case SwitchBack:
+		after = b.before
+	case SwitchNormal:
+		after = NormalSwitches()
+	default:
+		return refused(ReasonUnknown)
+	}
+	s.turn(after, change.Action, profile, 0, c.Operator, c.Note)
+	return Event{Kind: SwitchesSet}
+}
+
+// turn makes after the values, and remembers how it was.
+func (s *State) turn(after Switches, action SwitchAction, profile string, session SessionHandle, operator, note string) {
+	b := &s.board
+	record := SwitchRecord{At: s.now, Index: s.index, Operator: operator, Note: note, Action: action, Profile: profile, Before: b.now, After: after}
+	if len(b.history) >= switchHistory {
+		b.history = slices.Clone(b.history[1:]) // a snapshot may hold the old one
+	}
+	b.history = append(b.history[:len(b.history):len(b.history)], record)
+	if action != SwitchProfile || after != b.now {
+		b.before = b.now
+	}
+	b.now, b.profile, b.session = after, profile, session
+	s.eff.Switches = true
+	for _, l := range s.listings { // the line may go on, or what is looked at first may change
+		s.touch(l.Handle)
+	}
+}
+
+// profileFor turns a session's profile on with its opening, and back with its
+// end, if nobody has turned anything since.
+func (s *State) profileFor(x *Session, opens bool) {
+	b := &s.board
+	switch {
+	case x.Profile == "":
+	case opens:
+		if i, found := s.profileNamed(x.Profile); found {
+			s.turn(b.now.with(b.profiles[i].Settings), SwitchProfile, x.Profile, x.Handle, "session "+x.ID, "opened")
+			s.derive(Event{Kind: SwitchesSet, Session: x.Handle})
+		}
+	case b.session == x.Handle && b.profile == x.Profile:
+		s.turn(b.before, SwitchBack, "", 0, "session "+x.ID, "ended")
+		s.derive(Event{Kind: SwitchesSet, Session: x.Handle})
+	}
+}
+
+func (s *State) setProfile(c *Command) Event {
+	change, b := &c.Switches, &s.board
+	i, found := s.profileNamed(change.Profile)
+	switch {
+	case !ValidID(change.Profile):
+		return refused(ReasonRefused)
+	case change.Action == ProfileForget && !found:
+		return refused(ReasonUnknown)
+	case change.Action == ProfileForget:
+		b.profiles = slices.Delete(slices.Clone(b.profiles), i, i+1)
+	case change.Action != ProfileDefine || len(change.Settings) == 0 || !validSettings(change.Settings):
+		return refused(ReasonRefused)
+	case found:
+		b.profiles = slices.Clone(b.profiles)
+		b.profiles[i].Settings = change.Settings
+	case len(b.profiles) >= MaxProfiles:
+		return refused(ReasonTooMany)
+	default:
+		b.profiles = slices.Insert(slices.Clone(b.profiles), i, Profile{change.Profile, change.Settings})
+	}
+	s.eff.Switches = true
+	return Event{Kind: ProfileSet}
+}
+
+func (w *writer) settings(settings []Setting) {
+	w.uint(uint64(len(settings)))
+	for _, v := range settings {
+		w.byte(byte(v.Switch))
+		w.int(v.Value)
+	}
+}
+
+func (r *reader) settings() (settings []Setting) {
+	n := r.count()
+	if n > SwitchCount {
+		r.fail("more settings than there are switches")
+		return nil
+	}
+	for range n {
+		settings = append(settings, Setting{Switch(r.byte()), r.int()})
+	}
+	return settings
+}
+
+func (w *writer) switchChange(c *SwitchChange) {
+	w.byte(byte(c.Action))
+	w.settings(c.Settings)
+	w.string(c.Profile)
+}
+
+func (r *reader) switchChange() SwitchChange {
+	return SwitchChange{Action: SwitchAction(r.byte()), Settings: r.settings(), Profile: r.string(MaxIDBytes)}
+}
+
+// switches are written with their number, so that a build with more of them reads
+// what one with fewer has written.
+func (w *writer) switches(v *Switches) {
+	w.uint(uint64(len(v)))
+	for _, each := range v {
+		w.int(each)
+	}
+}
+
+func (r *reader) switches() Switches {
+	v := NormalSwitches()
+	n := r.count()
+	if n > len(v) {
+		r.fail("more switches than this build knows")
+		return v
+	}
+	for i := range n {
+		if v[i] = r.int(); !Switch(i).Valid(v[i]) {
+			r.fail("a switch with a value that it can't have")
+		}
+	}
+	return v
+}
+
+func (w *writer) board(b *switchboard) {
+	w.switches(&b.now)
+	w.switches(&b.before)
+	w.string(b.profile)
+	w.uint(uint64(b.session))
+	w.uint(uint64(len(b.profiles)))
+	for _, p := range b.profiles {
+		w.string(p.Name)
+		w.settings(p.Settings)
+	}
+	w.uint(uint64(len(b.history)))
+	for i := range b.history {
+		h := &b.history[i]
+		w.int(int64(h.At))
+		w.uint(uint64(h.Index))
+		w.string(h.Operator)
+		w.string(h.Note)
+		w.byte(byte(h.Action))
+		w.string(h.Profile)
+		w.switches(&h.Before)
+		w.switches(&h.After)
+	}
+}
+
+func (r *reader) board() (b switchboard) {
+	b.now, b.before, b.profile, b.session = r.switches(), r.switches(), r.string(MaxIDBytes), SessionHandle(r.uint32())
+	n := r.count()
+	if n > MaxProfiles {
+		r.fail("too many profiles")
+	}
+	for i := 0; i < n && r.err == nil; i++ {
+		p := Profile{r.string(MaxIDBytes), r.settings()}
+		if !ValidID(p.Name) || !validSettings(p.Settings) || i > 0 && b.profiles[i-1].Name >= p.Name {
+			r.fail("a profile that can't be")
+		}
+		b.profiles = append(b.profiles, p)
+	}
+	n = r.count()
+	if n > switchHistory {
+		r.fail("too long a history of switches")
+	}
+	for i := 0; i < n && r.err == nil; i++ {
+		b.history = append(b.history, SwitchRecord{At: Time(r.int()), Index: LogIndex(r.uint()), Operator: r.string(MaxShopperBytes),
+			Note: r.string(MaxTextBytes), Action: SwitchAction(r.byte()), Profile: r.string(MaxIDBytes), Before: r.switches(), After: r.switches()})
+	}
+	return b
+}
