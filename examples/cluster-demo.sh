@@ -63,7 +63,7 @@ await_leader() {
   for _ in $(seq 300); do
     for id in "$@"; do
       leader=$("$doorbuster" cluster status --admin "${admin[$id]}" --output json 2>/dev/null |
-        sed -nE 's/^ *"leader": "([^"]+)".*/\1/p' | head -1)
+        sed -nE 's/^ *"leader": "([^"]+)".*/\1/p' | head -1) || leader= # a node that is not up yet is asked again
       [ -z "$leader" ] || return 0
     done
     sleep 0.1
