@@ -380,9 +380,9 @@ func TestShownStockNeverRises(t *testing.T) {
 	s := openShop(t, nil)
 	s.plan("day", nil, units("mask", 3))
 	shown := func() int64 {
-		v, ok := s.Listing("day", "mask")
-		if !ok {
-			t.Fatal("the listing is gone")
+		v, ok, err := s.Listing("day", "mask")
+		if !ok || err != nil {
+			t.Fatal("the listing is gone:", err)
 		}
 		return v.Stock
 	}

@@ -86,15 +86,19 @@ type Group struct {
 	logger *slog.Logger
 	view   View
 	others Others // nil alone
+	rounds rounds // of Sync, for the display
 
 	catalogue atomic.Pointer[catalogue]
-	clock     *stateClock
-	slots     *slotPool
-	batcher   *batcher
-	journal   *journal // nil: nothing is noted
-	seed      maphash.Seed
-	keyed     atomic.Pointer[func([]byte) engine.Key]
-	numberer  atomic.Pointer[engine.Numberer]
+	// figures counts the changes of what is on display: odd while one is being
+	// made, so that nobody keeps what he saw half of.
+	figures  atomic.Uint64
+	clock    *stateClock
+	slots    *slotPool
+	batcher  *batcher
+	journal  *journal // nil: nothing is noted
+	seed     maphash.Seed
+	keyed    atomic.Pointer[func([]byte) engine.Key]
+	numberer atomic.Pointer[engine.Numberer]
 
 	turning sync.Mutex // one change of epoch at a time
 	leads   atomic.Bool
@@ -138,7 +142,7 @@ func (w warnings) WithGroup(name string) slog.Handler { return warnings{w.Handle
 type catalogue struct {
 	byName   map[string]*gate
 	byHandle []*gate // by handle - 1
-	sessions []engine.SessionView
+	sessions []shownSession
 }
 
 func (c *catalogue) gate(h engine.ListingHandle) *gate {
@@ -188,8 +192,12 @@ func (g *Group) Close() {
 // Applied takes in what one entry did. It is called by the goroutine that
 // applies, in order, while readers are locked out; it must not block.
 func (g *Group) Applied(s *engine.State, effects *engine.Effects) {
+	changes := effects.Catalogue || len(effects.Touched) > 0
+	if changes {
+		g.figures.Add(1)
+	}
 	if effects.Catalogue {
-		g.rebuild(s)
+		g.catalogue.Store(g.rebuilt(s, g.catalogue.Load()))
 	}
 	if g.keyed.Load() == nil {
 		g.learnSecret(s) // the first epoch brought it, whoever leads that
@@ -201,6 +209,9 @@ func (g *Group) Applied(s *engine.State, effects *engine.Effects) {
 			gate.opens(effects.Index, g.slots.now())
 		}
 		gate.update(s.SessionOf(l.Session), l)
+	}
+	if changes {
+		g.figures.Add(1)
 	}
 	own := g.leads.Load() && uint64(effects.Header.Epoch) == g.epoch.Load()
 	if !own { // of its own epoch's holds the actor has told the gate already
@@ -234,15 +245,16 @@ func (g *Group) Restored(s *engine.State) {
 			g.system.Root.Poison(pid)
 		}
 	}
-	g.catalogue.Store(&catalogue{})
-	g.rebuild(s)
-	c := g.catalogue.Load()
+	c := g.rebuilt(s, &catalogue{})
 	for _, x := range s.Sessions() {
 		for ordinal := 1; ordinal <= x.Orders(); ordinal++ {
 			o := s.Order(engine.OrderRef{Session: x.Handle, Ordinal: uint32(ordinal)})
 			c.gate(o.Listing).engaged.add(g.fingerprint([]byte(s.ShopperID(o.Shopper))))
 		}
 	}
+	g.figures.Add(1)
+	g.catalogue.Store(c) // whole: who looks meanwhile sees what was there before
+	g.figures.Add(1)
 	// What froze before the snapshot is as alarming as what froze after it.
 	frozen := int64(0)
 	for _, l := range s.Listings() {
@@ -334,18 +346,6 @@ func (g *Group) awaitCaughtUp(ctx context.Context) error {
 		return g.others.Sync(ctx)
 	}
 	return g.awaitEpoch(ctx)
-}
-
-// awaitShown waits for the same before something is put on display. Whoever
-// looks is not put off for longer than a grab.
-func (g *Group) awaitShown() {
-	switch {
-	case g.fresh():
-	case g.others != nil:
-		_ = g.current() // what is shown then may be old; it decides nothing
-	default:
-		g.leadsBefore(g.slots.now() + g.cfg.GrabTimeout)
-	}
 }
 
 // landed completes what a flight brought back.

@@ -211,7 +211,7 @@ func (g *Group) Counts(session, sku string) (c engine.Counts, err error) {
 
 // Products gives the catalogue.
 func (g *Group) Products() (products []engine.Product) {
-	g.awaitShown()
+	g.awaitKnown()
 	g.view.View(func(s *engine.State) {
 		for _, p := range s.Products() {
 			products = append(products, *p)
@@ -222,7 +222,7 @@ func (g *Group) Products() (products []engine.Product) {
 
 // Sales gives the campaigns.
 func (g *Group) Sales() (sales []engine.Sale) {
-	g.awaitShown()
+	g.awaitKnown()
 	g.view.View(func(s *engine.State) {
 		for _, x := range s.Sales() {
 			sales = append(sales, *x)

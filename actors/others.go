@@ -14,6 +14,9 @@ type Others interface {
 	// Fresh tells whether this node's state may be told as the group's: it has
 	// all that anybody was told until half a second ago. It must be cheap.
 	Fresh() bool
+	// Current tells whether this node leads, and its state has all that any node
+	// has told anybody so far. It must be cheap.
+	Current() bool
 	// Ahead tells how far the leader's clock is ahead of this node's; 0 if that is
 	// not known. It must be cheap.
 	Ahead() time.Duration

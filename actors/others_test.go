@@ -15,11 +15,12 @@ import (
 // wire is a follower's way to a leader in the same process, with the faults that
 // a test asks for.
 type wire struct {
-	leader *Group
-	fresh  *atomic.Bool
-	seen   atomic.Uint64
-	syncs  atomic.Int64
-	grabs  atomic.Int64
+	leader  *Group
+	fresh   *atomic.Bool
+	current bool // this node leads, and is certain
+	seen    atomic.Uint64
+	syncs   atomic.Int64
+	grabs   atomic.Int64
 
 	mu        sync.Mutex
 	lose      int  // so many grabs come to nothing, and nobody knows
@@ -31,6 +32,8 @@ type wire struct {
 func (w *wire) Fresh() bool { return w.fresh.Load() }
 
 func (w *wire) Seen() engine.LogIndex { return engine.LogIndex(w.seen.Load()) }
+
+func (w *wire) Current() bool { return w.current }
 
 func (w *wire) Ahead() time.Duration { return 0 }
 
@@ -85,7 +88,7 @@ func (w *wire) Look(_ context.Context, shopper, key []byte, deadline engine.Time
 func openPair(t *testing.T, timeout time.Duration) (leader, follower *shop, w *wire) {
 	t.Helper()
 	leader = openShop(t, nil)
-	own := &wire{leader: leader.Group, fresh: alwaysTrue()}
+	own := &wire{leader: leader.Group, fresh: alwaysTrue(), current: true}
 	own.seen.Store(math.MaxUint64)
 	leader.Join(own)
 	cfg := DefaultConfig()

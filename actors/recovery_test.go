@@ -58,6 +58,8 @@ func TestNothingIsDeniedWhileRecovering(t *testing.T) {
 				"any order":   func() error { _, err := s.AnyOrder(orderNo); return err },
 				"orders":      func() error { _, _, err := s.Orders("alice", "", "", 10); return err },
 				"find orders": func() error { _, _, err := s.FindOrders(engine.OrderFilter{Session: "day"}); return err },
+				"listing":     func() error { _, _, err := s.Listing("day", "mask"); return err },
+				"sessions":    func() error { _, _, err := s.Sessions(0); return err },
 				"counts":      func() error { _, err := s.Counts("day", "mask"); return err },
 				"cancel":      func() error { _, err := s.Cancel(t.Context(), "alice", orderNo); return err },
 				"pay":         func() error { _, err := s.Pay(t.Context(), orderNo, "p", 100, "CNY"); return err },
@@ -91,7 +93,7 @@ func TestRecoveryIsWaitedFor(t *testing.T) {
 	for _, who := range []string{"alice", "bob"} {
 		go func() { grabs <- s.grab("day/skus/mask", who, "k") }()
 	}
-	go func() { _, ok := s.Listing("day", "mask"); listed <- ok }()
+	go func() { _, ok, err := s.Listing("day", "mask"); listed <- ok && err == nil }()
 	go func() { _, err := s.Pay(t.Context(), orderNo, "p", 100, "CNY"); paid <- err }()
 	s.log.openEpoch(t, s.Now())
 	one, other := <-grabs, <-grabs

@@ -6,9 +6,14 @@ import (
 	"doorbuster/engine"
 )
 
-// rebuild makes the catalogue anew from s. Gates of known listings stay.
-func (g *Group) rebuild(s *engine.State) {
-	old := g.catalogue.Load()
+// shownSession is a session with the gates of its listings, in their sequence.
+type shownSession struct {
+	view  engine.SessionView // without listings
+	gates []*gate
+}
+
+// rebuilt makes a catalogue from s. Gates of listings that old knows stay.
+func (g *Group) rebuilt(s *engine.State, old *catalogue) *catalogue {
 	c := &catalogue{byName: make(map[string]*gate, len(s.Listings())), byHandle: make([]*gate, 0, len(s.Listings()))}
 	for _, l := range s.Listings() {
 		session := s.SessionOf(l.Session)
@@ -23,9 +28,13 @@ func (g *Group) rebuild(s *engine.State) {
 		c.byHandle = append(c.byHandle, gate)
 	}
 	for _, x := range s.Sessions() {
-		c.sessions = append(c.sessions, sessionView(s, x))
+		shown := shownSession{view: sessionView(s, x), gates: make([]*gate, 0, len(x.Listings))}
+		for _, h := range x.Listings {
+			shown.gates = append(shown.gates, c.gate(h))
+		}
+		c.sessions = append(c.sessions, shown)
 	}
-	g.catalogue.Store(c)
+	return c
 }
 
 func (g *Group) newGate(h engine.ListingHandle, x *engine.Session, l *engine.Listing) *gate {
@@ -51,10 +60,6 @@ func sessionView(s *engine.State, x *engine.Session) engine.SessionView {
 	if sale := s.Sale(x.Sale); sale != nil {
 		v.SaleName = sale.Name
 	}
-	for _, h := range x.Listings {
-		l := s.Listing(h)
-		v.Listings = append(v.Listings, engine.ListingView{SKU: l.SKU, Session: x.ID})
-	}
 	return v
 }
 
@@ -69,18 +74,18 @@ func (g *gate) look() engine.ListingView {
 	return v
 }
 
-// Listing gives a listing as it is shown to shoppers; drafts are not.
-func (g *Group) Listing(session, sku string) (*engine.ListingView, bool) {
-	g.awaitShown()
-	gate := g.catalogue.Load().byName[session+"/skus/"+sku]
-	if gate == nil && g.others != nil && g.current() == nil { // published just now, perhaps
-		gate = g.catalogue.Load().byName[session+"/skus/"+sku]
+// Listing gives a listing as it is shown to shoppers; drafts are not. Error:
+// engine.ErrNotLeader where it can't be had that nobody has seen less of it.
+func (g *Group) Listing(session, sku string) (*engine.ListingView, bool, error) {
+	if err := g.awaitShown(); err != nil {
+		return nil, false, err
 	}
+	gate := g.catalogue.Load().byName[session+"/skus/"+sku]
 	if gate == nil || engine.ListingState(gate.looks.Load()) == engine.ListingDraft {
-		return nil, false
+		return nil, false, nil
 	}
 	v := gate.look()
-	return &v, true
+	return &v, true, nil
 }
 
 // ListingOf gives the session id, SKU and currency of a listing, or "".
@@ -92,30 +97,54 @@ func (g *Group) ListingOf(h engine.ListingHandle) (session, sku, currency string
 	return "", "", ""
 }
 
-// Sessions gives the sessions open or to come, with their listings as shown.
-func (g *Group) Sessions() []engine.SessionView {
-	return g.sessions(func(x *engine.SessionView) bool {
+// Sessions gives the sessions open or to come, with their listings as shown, and
+// the version of all that; no sessions if that is the one in known. Version 0 is
+// none: something is being changed, and what is given may be half of it. Errors as
+// of Listing.
+func (g *Group) Sessions(known uint64) (sessions []engine.SessionView, version uint64, err error) {
+	if err := g.awaitShown(); err != nil {
+		return nil, 0, err
+	}
+	version = g.settledFigures()
+	if version != 0 && version == known {
+		return nil, version, nil
+	}
+	sessions = g.sessions(func(x *engine.SessionView) bool {
 		return x.State == engine.Published || x.State == engine.Open
 	})
+	if g.settledFigures() != version {
+		version = 0
+	}
+	return sessions, version, nil
 }
 
-// AllSessions gives every session.
+// settledFigures gives the version of what is on display, 0 while it changes.
+func (g *Group) settledFigures() uint64 {
+	if at := g.figures.Load(); at%2 == 0 {
+		return at + 2
+	}
+	return 0
+}
+
+// AllSessions gives every session. It is for operators: what they see may be old
+// where no leader answers.
 func (g *Group) AllSessions() []engine.SessionView {
+	g.awaitKnown()
 	return g.sessions(func(*engine.SessionView) bool { return true })
 }
 
 func (g *Group) sessions(want func(*engine.SessionView) bool) []engine.SessionView {
-	g.awaitShown()
 	c := g.catalogue.Load()
 	views := make([]engine.SessionView, 0, len(c.sessions))
 	for i := range c.sessions {
-		if !want(&c.sessions[i]) {
+		x := &c.sessions[i]
+		if !want(&x.view) {
 			continue
 		}
-		v := c.sessions[i]
-		v.Listings = make([]engine.ListingView, len(v.Listings))
-		for j, l := range c.sessions[i].Listings {
-			v.Listings[j] = c.byName[l.Session+"/skus/"+l.SKU].look()
+		v := x.view
+		v.Listings = make([]engine.ListingView, len(x.gates))
+		for j, gate := range x.gates {
+			v.Listings[j] = gate.look()
 		}
 		views = append(views, v)
 	}

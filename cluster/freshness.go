@@ -108,11 +108,30 @@ func (n *Node) leased() bool {
 // Leads tells whether this node leads and its epoch is open.
 func (n *Node) Leads() bool { return n.leased() }
 
+// told gives an index, of this leader's log, that has all that any node has told
+// anybody so far.
+//
+// Under the zone rule nobody applies what the leader has not. Without it a
+// follower applies what the leader says is committed, and may do so before the
+// leader's own state machine has come round to it. What is committed and is no
+// command changes no state; the state machine may never pass its index.
+func (n *Node) told() engine.LogIndex {
+	applied := n.applied.load()
+	if n.zoned() {
+		return applied
+	}
+	return max(applied, engine.LogIndex(min(n.raft.CommitIndex(), n.store.lastCommand.Load())))
+}
+
+// Current tells whether this node's state has all that any node has told anybody
+// so far, because it leads. Cheap.
+func (n *Node) Current() bool { return n.alone() || n.leased() && n.applied.load() >= n.told() }
+
 // Sync waits until this node's state has all that any node has told anybody
 // before the call. Errors: engine.ErrNotLeader when ctx ends first.
 func (n *Node) Sync(ctx context.Context) error {
 	for {
-		if n.leased() {
+		if n.leased() && n.applied.await(ctx, n.told()) == nil {
 			return nil
 		}
 		if index, err := n.askBarrier(ctx); err == nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -41,6 +42,9 @@ var ErrDeleteInside = errors.New("cluster: can't delete entries from the middle 
 // What GetLog gives out stays valid for good, and must not be changed either.
 type LogStore struct {
 	log *wal.Log
+	// lastCommand is the index of the command stored last: entries of Raft's own,
+	// and rosters, change nothing that a door shows. 0 before the first.
+	lastCommand atomic.Uint64
 
 	mu      sync.Mutex
 	records []wal.Record // reused between calls
@@ -116,6 +120,12 @@ func (s *LogStore) StoreLogs(entries []*raft.Log) error {
 	clear(s.records)
 	if err != nil {
 		return fmt.Errorf("cluster: store entries: %w", err)
+	}
+	for i := len(entries) - 1; i >= 0; i-- {
+		if e := entries[i]; e.Type == raft.LogCommand && !isRoster(e.Data) {
+			s.lastCommand.Store(e.Index)
+			break
+		}
 	}
 	return nil
 }

@@ -154,8 +154,12 @@ func (h handler) Look(shopper, key []byte, deadline engine.Time) (engine.Answer,
 	return h.n.cfg.Desk.Look(shopper, key, deadline)
 }
 
-func (h handler) Barrier(context.Context) (engine.LogIndex, error) {
+// Barrier names what this node has applied, and never more: others take it as across.
+func (h handler) Barrier(ctx context.Context) (engine.LogIndex, error) {
 	if !h.n.leased() {
+		return 0, engine.ErrNotLeader
+	}
+	if h.n.applied.await(ctx, h.n.told()) != nil {
 		return 0, engine.ErrNotLeader
 	}
 	return h.n.applied.load(), nil

@@ -79,20 +79,27 @@ type across struct {
 	commit engine.LogIndex // at the last look
 }
 
+// zoned tells whether the zone rule holds nodes back: there are voters in several
+// zones, and it is not off. A node that is to join has no configuration yet, and
+// no say in this.
+func (n *Node) zoned() bool {
+	if n.alone() || n.Roster().ZoneAck == ZoneAckOff {
+		return false
+	}
+	v := n.voters.Load()
+	return len(v.configuration.Servers) == 0 || v.zones > 1
+}
+
 // bound gives the highest index that this node may apply. It is the fsm's.
 //
 // The leader knows what the voters elsewhere have on disk. What any node has
 // applied was across when it did, and stays so: so followers go by what others
 // say that they have applied, and nobody's word is ever taken back.
 func (n *Node) bound() engine.LogIndex {
-	if n.alone() {
+	if !n.zoned() {
 		return unbounded()
 	}
 	v, mode := n.voters.Load(), n.Roster().ZoneAck
-	// A node that is to join has no configuration yet, and no say in this.
-	if mode == ZoneAckOff || len(v.configuration.Servers) > 0 && v.zones <= 1 {
-		return unbounded()
-	}
 	index := n.known.load()
 	// Raft is asked last: while it leads in the tracker's term, all that was
 	// committed is of this node's own log, which is what the tracker speaks of.

@@ -1,20 +1,35 @@
 package httpapi
 
 import (
-	"bytes"
-	"math"
-	"slices"
 	"strconv"
-	"strings"
+	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/valyala/fasthttp"
 
 	"doorbuster/engine"
 )
 
-// displayAge is how long what is on display may be shown without asking again:
-// a second, so that a storm of looks can be taken by caches.
-const displayAge = "public, max-age=1"
+// How long what is on display may be shown without asking again: a second, so
+// that a storm of looks can be taken by caches.
+const (
+	defaultDisplayAge = time.Second
+	mostDisplayAge    = time.Minute
+)
+
+// page is what is on display, as it is sent but for its last member, the server's
+// time: that alone does not make it new. Immutable.
+type page struct {
+	version uint64 // of the figures in it; 0 if they may not be kept
+	body    []byte // up to the last member
+	tag     []byte
+}
+
+// newPage takes body over.
+func newPage(version uint64, body []byte) *page {
+	tag := strconv.AppendUint([]byte(`W/"`), xxhash.Sum64(body), 16) // the same on every node
+	return &page{version, body, append(tag, '"')}
+}
 
 // time answers what a countdown runs on.
 func (s *ShopperServer) time(ctx *fasthttp.RequestCtx) {
@@ -22,49 +37,113 @@ func (s *ShopperServer) time(ctx *fasthttp.RequestCtx) {
 	uncached(ctx, append(b, '}'))
 }
 
-// display answers 200 with body, whose last member is to be the server's time,
-// or 304 if the asker has it already. The time is no part of the tag: it alone
-// does not make a page new.
-func (s *ShopperServer) display(ctx *fasthttp.RequestCtx, body []byte) {
-	var buf [24]byte
-	tag := append(buf[:0], `W/"`...)
-	tag = strconv.AppendUint(tag, fnv1a(body), 16)
-	tag = append(tag, '"')
+// display answers 200 with p, or 304 if the asker has it already. A page of one
+// shopper's own asking is for his cache alone.
+func (s *ShopperServer) display(ctx *fasthttp.RequestCtx, p *page, own bool) {
 	h := &ctx.Response.Header
 	h.SetContentTypeBytes(jsonType)
-	h.Set("Cache-Control", displayAge)
+	h.SetCanonical(headerCacheControl, appendCacheControl(nil, s.displayAge(), own))
 	h.Set("Vary", "Accept-Language")
-	h.SetBytesV("ETag", tag)
-	if given := ctx.Request.Header.PeekCanonical(headerNoneMatch); len(given) > 0 && bytes.Contains(given, tag[2:]) {
+	h.SetBytesV("ETag", p.tag)
+	if hasTag(&ctx.Request.Header, p.tag) {
 		ctx.Response.SetStatusCode(fasthttp.StatusNotModified)
 		return
 	}
-	body = append(body, `,"server_time":`...)
-	body = appendTime(body, s.seller.Now())
-	ctx.Response.SetBodyRaw(append(body, '}'))
+	ctx.Response.AppendBody(p.body)
+	var room [64]byte
+	last := appendTime(append(room[:0], `,"server_time":`...), s.seller.Now())
+	ctx.Response.AppendBody(append(last, '}'))
 }
 
-// fnv1a is the 64-bit FNV-1a hash: the same on every node.
-func fnv1a(b []byte) uint64 {
-	h := uint64(14695981039346656037)
-	for _, c := range b {
-		h = (h ^ uint64(c)) * 1099511628211
+// appendCacheControl appends for how many whole seconds an answer may be kept;
+// under one it is not to be kept at all.
+func appendCacheControl(b []byte, age time.Duration, own bool) []byte {
+	if age < time.Second {
+		return append(b, noStore...)
 	}
-	return h
+	scope := "public, max-age="
+	if own {
+		scope = "private, max-age="
+	}
+	return strconv.AppendInt(append(b, scope...), int64(min(age, mostDisplayAge)/time.Second), 10)
+}
+
+// unsure answers a look that came while nobody could say what others were shown.
+func (s *ShopperServer) unsure(ctx *fasthttp.RequestCtx) {
+	s.problem(ctx, unavailable, "It can't be told just now how much is left. Look again in a moment.")
 }
 
 func (s *ShopperServer) listing(ctx *fasthttp.RequestCtx, session, sku string) {
-	v, ok := s.seller.Listing(session, sku)
-	if !ok {
+	v, ok, err := s.seller.Listing(session, sku)
+	switch {
+	case err != nil:
+		s.unsure(ctx)
+	case !ok:
 		s.problem(ctx, unknownListing, "No session offers this SKU. The sessions are listed at /v1/sessions.")
-		return
+	default:
+		in := languageOf(ctx.Request.Header.PeekCanonical(headerLanguage))
+		s.display(ctx, newPage(0, appendListing(nil, v, in, nowhere)), false)
 	}
-	in := languageOf(ctx.Request.Header.PeekCanonical(headerLanguage))
-	s.display(ctx, appendListing(nil, v, in, nil))
 }
 
-// appendListing appends a listing up to its closing brace.
-func appendListing(b []byte, v *engine.ListingView, in language, near *engine.Place) []byte {
+// sessions shows everything. The page is kept, and built anew when a figure in it
+// has changed: before a sale opens, and after it has sold out, all ask for the
+// same.
+func (s *ShopperServer) sessions(ctx *fasthttp.RequestCtx) {
+	in := languageOf(ctx.Request.Header.PeekCanonical(headerLanguage))
+	if args := ctx.QueryArgs(); args.Has("near") {
+		near, ok := askedPlace(args)
+		if !ok {
+			s.problem(ctx, malformed, "near must be given once, as a latitude (-90 to 90), a comma and a longitude (-180 to 180), both in degrees: near=31.2,121.5.")
+			return
+		}
+		sessions, _, err := s.seller.Sessions(0)
+		if err != nil {
+			s.unsure(ctx)
+			return
+		}
+		sessions, metres := nearFirst(sessions, near)
+		s.display(ctx, newPage(0, appendSessions(nil, sessions, in, metres)), true)
+		return
+	}
+	kept, known := s.pages[in].Load(), uint64(0)
+	if kept != nil {
+		known = kept.version
+	}
+	sessions, version, err := s.seller.Sessions(known)
+	if err != nil {
+		s.unsure(ctx)
+		return
+	}
+	if known == 0 || version != known {
+		kept = newPage(version, appendSessions(nil, sessions, in, nil))
+		if version != 0 {
+			s.pages[in].Store(kept)
+		}
+	}
+	s.display(ctx, kept, false)
+}
+
+// appendSessions appends the whole, up to its closing brace. metres are how far
+// away each session's listings are; nil where nobody asked.
+func appendSessions(b []byte, sessions []engine.SessionView, in language, metres [][]float64) []byte {
+	b = append(b, `{"sessions":[`...)
+	for i := range sessions {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		var far []float64
+		if metres != nil {
+			far = metres[i]
+		}
+		b = appendSession(b, &sessions[i], in, far)
+	}
+	return append(b, ']')
+}
+
+// appendListing appends a listing up to its closing brace; metres is how far away
+// it is, or nowhere.
+func appendListing(b []byte, v *engine.ListingView, in language, metres float64) []byte {
 	b = append(b, `{"session":`...)
 	b = appendString(b, v.Session)
 	b = append(b, `,"sku":`...)
@@ -97,40 +176,15 @@ func appendListing(b []byte, v *engine.ListingView, in language, near *engine.Pl
 		b = append(b, `,"longitude":`...)
 		b = strconv.AppendFloat(b, v.Place.Longitude, 'f', -1, 64)
 		b = append(b, '}')
-		if near != nil {
+		if metres != nowhere {
 			b = append(b, `,"distance_m":`...)
-			b = strconv.AppendInt(b, int64(distance(near, v.Place)), 10)
+			b = strconv.AppendInt(b, int64(metres), 10)
 		}
 	}
 	return b
 }
 
-func (s *ShopperServer) sessions(ctx *fasthttp.RequestCtx) {
-	var near *engine.Place
-	if given := ctx.QueryArgs().Peek("near"); len(given) > 0 {
-		place, ok := parsePlace(string(given))
-		if !ok {
-			s.problem(ctx, malformed, "near must be a latitude (-90 to 90), a comma and a longitude (-180 to 180).")
-			return
-		}
-		near = &place
-	}
-	sessions := s.seller.Sessions()
-	if near != nil {
-		sessions = nearFirst(sessions, near)
-	}
-	in := languageOf(ctx.Request.Header.PeekCanonical(headerLanguage))
-	b := []byte(`{"sessions":[`)
-	for i := range sessions {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendSession(b, &sessions[i], in, near)
-	}
-	s.display(ctx, append(b, ']'))
-}
-
-func appendSession(b []byte, x *engine.SessionView, in language, near *engine.Place) []byte {
+func appendSession(b []byte, x *engine.SessionView, in language, metres []float64) []byte {
 	b = append(b, `{"id":`...)
 	b = appendString(b, x.ID)
 	b = append(b, `,"sale":`...)
@@ -156,64 +210,11 @@ func appendSession(b []byte, x *engine.SessionView, in language, near *engine.Pl
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(appendListing(b, &x.Listings[i], in, near), '}')
+		far := nowhere
+		if metres != nil {
+			far = metres[i]
+		}
+		b = append(appendListing(b, &x.Listings[i], in, far), '}')
 	}
 	return append(b, `]}`...)
-}
-
-// parsePlace reads "latitude,longitude" in degrees.
-func parsePlace(text string) (p engine.Place, ok bool) {
-	lat, lng, ok := strings.Cut(text, ",")
-	if !ok {
-		return p, false
-	}
-	var err1, err2 error
-	p.Latitude, err1 = strconv.ParseFloat(strings.TrimSpace(lat), 64)
-	p.Longitude, err2 = strconv.ParseFloat(strings.TrimSpace(lng), 64)
-	// Comparisons that NaN fails.
-	return p, err1 == nil && err2 == nil && math.Abs(p.Latitude) <= 90 && math.Abs(p.Longitude) <= 180
-}
-
-// nearFirst gives copies sorted by distance: listings within their session, and
-// sessions by their nearest listing. What has no place comes last; what is
-// equally far stays in its sequence. The views themselves are not touched.
-func nearFirst(sessions []engine.SessionView, near *engine.Place) []engine.SessionView {
-	sorted := slices.Clone(sessions)
-	nearest := make(map[string]float64, len(sorted))
-	for i := range sorted {
-		x := &sorted[i]
-		x.Listings = slices.Clone(x.Listings)
-		slices.SortStableFunc(x.Listings, func(a, b engine.ListingView) int {
-			return compareDistance(distance(near, a.Place), distance(near, b.Place))
-		})
-		nearest[x.ID] = math.Inf(1)
-		if len(x.Listings) > 0 {
-			nearest[x.ID] = distance(near, x.Listings[0].Place)
-		}
-	}
-	slices.SortStableFunc(sorted, func(a, b engine.SessionView) int { return compareDistance(nearest[a.ID], nearest[b.ID]) })
-	return sorted
-}
-
-func compareDistance(a, b float64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
-
-// distance is the way between two places on the earth's surface in metres, by
-// the haversine formula; without end to where there is no place.
-func distance(from, to *engine.Place) float64 {
-	if to == nil {
-		return math.Inf(1)
-	}
-	const earthRadius, degree = 6_371_000, math.Pi / 180
-	dLat := (to.Latitude - from.Latitude) * degree / 2
-	dLng := (to.Longitude - from.Longitude) * degree / 2
-	h := math.Pow(math.Sin(dLat), 2) + math.Cos(from.Latitude*degree)*math.Cos(to.Latitude*degree)*math.Pow(math.Sin(dLng), 2)
-	return 2 * earthRadius * math.Asin(math.Min(1, math.Sqrt(h)))
 }

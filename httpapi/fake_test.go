@@ -34,6 +34,7 @@ type fakeSeller struct {
 	amount                                                      int64
 	receiver                                                    engine.Receiver
 	sessions                                                    []engine.SessionView
+	version                                                     uint64 // of sessions; 0: not to be kept
 }
 
 func (f *fakeSeller) Grab(g *engine.Grab) engine.Answer {
@@ -88,23 +89,35 @@ func (f *fakeSeller) OrderNo(dst []byte, _ engine.OrderRef) []byte {
 	return append(dst, fakeOrderNo...)
 }
 
-func (f *fakeSeller) Listing(session, sku string) (*engine.ListingView, bool) {
+func (f *fakeSeller) Listing(session, sku string) (*engine.ListingView, bool, error) {
+	if f.err != nil {
+		return nil, false, f.err
+	}
 	for i := range f.sessions {
 		for j := range f.sessions[i].Listings {
 			if l := &f.sessions[i].Listings[j]; f.sessions[i].ID == session && l.SKU == sku {
-				return l, true
+				return l, true, nil
 			}
 		}
 	}
-	return nil, false
+	return nil, false, nil
 }
 
 func (f *fakeSeller) ListingOf(engine.ListingHandle) (session, sku, currency string) {
 	return "fans-day-10", "mask-50", "CNY"
 }
 
-func (f *fakeSeller) Sessions() []engine.SessionView { return f.sessions }
-func (f *fakeSeller) Now() engine.Time               { return fakeNow }
+func (f *fakeSeller) Sessions(known uint64) ([]engine.SessionView, uint64, error) {
+	if f.err != nil {
+		return nil, 0, f.err
+	}
+	if known != 0 && known == f.version {
+		return nil, known, nil
+	}
+	return f.sessions, f.version, nil
+}
+
+func (f *fakeSeller) Now() engine.Time { return fakeNow }
 
 // heldOrder is an order as the fakes give it.
 func heldOrder() engine.OrderView {

@@ -32,11 +32,14 @@ type Seller interface {
 
 	// OrderNo appends the number of the order at ref to dst.
 	OrderNo(dst []byte, ref engine.OrderRef) []byte
-	// Listing, Sessions: the display path. Views are shared: read only.
-	Listing(session, sku string) (*engine.ListingView, bool)
+	// Listing, Sessions: the display path. Stock never goes up from one look to
+	// the next, on whichever node; engine.ErrNotLeader where that can't be promised.
+	// Views are shared: read only. Sessions gives a version of what it gives, and
+	// nothing but that if it is the one in known. Version 0 is not to be kept.
+	Listing(session, sku string) (*engine.ListingView, bool, error)
 	// ListingOf gives the session id, SKU and currency of a listing.
 	ListingOf(h engine.ListingHandle) (session, sku, currency string)
-	Sessions() []engine.SessionView
+	Sessions(known uint64) (sessions []engine.SessionView, version uint64, err error)
 	// Now is the time that sales open and end by.
 	Now() engine.Time
 }

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -40,6 +41,12 @@ type ShopperConfig struct {
 	// connections are closed after each answer, so that a load balancer may move
 	// them. It must be cheap. Default: never.
 	Leaving func() bool
+
+	// DisplayAge is how long caches may keep what is on display: whole seconds up
+	// to a minute, under one not at all. A cache shows what was; longer takes more
+	// looks off this node, and lets a shopper see older stock. It must be cheap.
+	// Default: a second.
+	DisplayAge func() time.Duration
 
 	// Logger hears of faults, never of single requests. Default: nowhere.
 	Logger *slog.Logger
@@ -138,6 +145,9 @@ type ShopperServer struct {
 	phrases  [messages][languages]phrase
 	prebuilt [messages][languages][]byte // whole bodies, where a message has no placeholder
 
+	displayAge func() time.Duration
+	pages      [languages]atomic.Pointer[page] // of all sessions, as last built
+
 	metrics *apiMetrics
 	grabs   *grabMetrics
 	calls   sync.Pool // of *grabCall
@@ -169,8 +179,12 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 	if cfg.Leaving == nil {
 		cfg.Leaving = func() bool { return false }
 	}
+	if cfg.DisplayAge == nil {
+		cfg.DisplayAge = func() time.Duration { return defaultDisplayAge }
+	}
 	s := &ShopperServer{
-		seller: cfg.Seller, leaves: cfg.Leaving, dev: cfg.Dev, limits: cfg.Limits.withDefaults(), log: cfg.Logger,
+		displayAge: cfg.DisplayAge,
+		seller:     cfg.Seller, leaves: cfg.Leaving, dev: cfg.Dev, limits: cfg.Limits.withDefaults(), log: cfg.Logger,
 		faults:  rate.Sometimes{First: 10, Interval: time.Second},
 		metrics: newAPIMetrics("shopper"), grabs: newGrabMetrics(),
 		calls: sync.Pool{New: func() any { return new(grabCall) }},

@@ -144,6 +144,16 @@ func TestShopperProblems(t *testing.T) {
 		"near nowhere":              {"GET", "/v1/sessions?near=here", ada, "", 400, "malformed"},
 		"near beyond the pole":      {"GET", "/v1/sessions?near=91,0", ada, "", 400, "malformed"},
 		"near NaN":                  {"GET", "/v1/sessions?near=NaN,0", ada, "", 400, "malformed"},
+		"near without end":          {"GET", "/v1/sessions?near=0,-Inf", ada, "", 400, "malformed"},
+		"near latitude 400":         {"GET", "/v1/sessions?near=400,0", ada, "", 400, "malformed"},
+		"near longitude 181":        {"GET", "/v1/sessions?near=0,181", ada, "", 400, "malformed"},
+		"near in hexadecimal":       {"GET", "/v1/sessions?near=0x1p3,0", ada, "", 400, "malformed"},
+		"near nothing":              {"GET", "/v1/sessions?near=", ada, "", 400, "malformed"},
+		"near without a value":      {"GET", "/v1/sessions?near", ada, "", 400, "malformed"},
+		"near half a place":         {"GET", "/v1/sessions?near=31.2,", ada, "", 400, "malformed"},
+		"near one number":           {"GET", "/v1/sessions?near=31.2", ada, "", 400, "malformed"},
+		"near three numbers":        {"GET", "/v1/sessions?near=1,2,3", ada, "", 400, "malformed"},
+		"near two places":           {"GET", "/v1/sessions?near=1,2&near=3,4", ada, "", 400, "malformed"},
 		"orders: limit 0":           {"GET", "/v1/orders?limit=0", ada, "", 400, "malformed"},
 		"orders: limit 101":         {"GET", "/v1/orders?limit=101", ada, "", 400, "malformed"},
 		"orders: session no id":     {"GET", "/v1/orders?session=a%20b", ada, "", 400, "malformed"},
@@ -369,76 +379,6 @@ func TestCallbackNeedsDev(t *testing.T) {
 	wantProblem(t, r, 403, "callback-not-configured")
 	if f.orderNo != "" {
 		t.Error("it got to the seller")
-	}
-}
-
-func TestSessionsNearFirst(t *testing.T) {
-	f := &fakeSeller{sessions: fakeSessions()}
-	s := newTestShopper(t, f)
-	order := func(path string) (got []string) {
-		t.Helper()
-		r := ask(s, "GET", path, map[string]string{"Accept-Language": "zh-TW,en"}, "")
-		var page struct {
-			Sessions []struct {
-				ID, Name string
-				Listings []struct{ SKU, Name string }
-			}
-			ServerTime string `json:"server_time"`
-		}
-		if err := json.Unmarshal(r.Body(), &page); err != nil || r.StatusCode() != 200 || page.ServerTime == "" {
-			t.Fatalf("status %d: %v: %s", r.StatusCode(), err, r.Body())
-		}
-		for _, x := range page.Sessions {
-			got = append(got, x.ID)
-			for _, l := range x.Listings {
-				if l.Name != "医用口罩" {
-					t.Errorf("name %q", l.Name)
-				}
-				got = append(got, l.SKU)
-			}
-		}
-		return got
-	}
-	for path, want := range map[string]string{
-		"/v1/sessions":                     "nowhere fans-day-10 no-place beijing mask-50",
-		"/v1/sessions?near=31.0,121.0":     "fans-day-10 mask-50 beijing no-place nowhere",
-		"/v1/sessions?near=40,%20116":      "fans-day-10 beijing mask-50 no-place nowhere",
-		"/v1/sessions?near=-90.0,180.0":    "fans-day-10 mask-50 beijing no-place nowhere",
-		"/v1/sessions?near=39.9,116.4&x=1": "fans-day-10 beijing mask-50 no-place nowhere",
-	} {
-		if got := strings.Join(order(path), " "); got != want {
-			t.Errorf("%s: %s; want %s", path, got, want)
-		}
-	}
-	if f.sessions[0].ID != "nowhere" || f.sessions[1].Listings[0].SKU != "no-place" {
-		t.Error("the seller's own views were sorted")
-	}
-}
-
-// TestDisplayIsCached: what is on display may be kept for a second and is not
-// sent twice; what is a shopper's own is never kept.
-func TestDisplayIsCached(t *testing.T) {
-	f := &fakeSeller{sessions: fakeSessions(), order: heldOrder(), answer: granted()}
-	s := newTestShopper(t, f)
-	for _, path := range []string{"/v1/sessions", "/v1/sessions/fans-day-10/skus/mask-50"} {
-		r := ask(s, "GET", path, nil, "")
-		tag := string(r.Header.Peek("ETag"))
-		if tag == "" || string(r.Header.Peek("Cache-Control")) != displayAge || string(r.Header.Peek("Vary")) != "Accept-Language" {
-			t.Errorf("%s: ETag %q, Cache-Control %q, Vary %q", path, tag, r.Header.Peek("Cache-Control"), r.Header.Peek("Vary"))
-		}
-		if r = ask(s, "GET", path, map[string]string{"If-None-Match": `"x", ` + tag}, ""); r.StatusCode() != 304 || len(r.Body()) != 0 {
-			t.Errorf("%s again: status %d, %d bytes", path, r.StatusCode(), len(r.Body()))
-		}
-	}
-	tag := string(ask(s, "GET", "/v1/sessions", nil, "").Header.Peek("ETag"))
-	f.sessions[1].Listings[2].Stock--
-	if r := ask(s, "GET", "/v1/sessions", map[string]string{"If-None-Match": tag}, ""); r.StatusCode() != 200 {
-		t.Errorf("changed stock: status %d", r.StatusCode())
-	}
-	for _, request := range [][2]string{{"GET", "/v1/orders"}, {"GET", "/v1/orders/" + fakeOrderNo}, {"POST", grabPath}, {"GET", "/v1/time"}, {"GET", "/v1/nothing"}} {
-		if r := ask(s, request[0], request[1], ada, ""); string(r.Header.Peek("Cache-Control")) != "no-store" {
-			t.Errorf("%s: Cache-Control %q", request[1], r.Header.Peek("Cache-Control"))
-		}
 	}
 }
 

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestStockNeverRisesForAHopper: a shopper who looks at one node after the other
+// while others grab and give back, as fast as they can, never sees more than he
+// has seen. Without the zone rule followers may be ahead of the leader, with it
+// they are behind; a listing alone and the list of all agree.
+func TestStockNeverRisesForAHopper(t *testing.T) {
+	const units, grabbers, hoppers = 1_000_000, 12, 4
+	for _, zoneAck := range []string{"off", "prefer"} {
+		t.Run(zoneAck, func(t *testing.T) {
+			f := openFleet(t, zoneAck, rooms3...)
+			f.plan(dayPlan("        admission_multiple: 0\n", units))
+			f.settled()
+			keep := &http.Transport{MaxIdleConnsPerHost: grabbers + hoppers}
+			defer keep.CloseIdleConnections()
+			for _, m := range f.nodes {
+				m.through = &http.Client{Timeout: patience, Transport: keep}
+			}
+			var done atomic.Bool
+			var granted, cancelled, shown, unsure atomic.Int64
+			var busy sync.WaitGroup
+			for w := range grabbers {
+				busy.Go(func() {
+					for i := 0; !done.Load(); i++ {
+						m, who := f.nodes[(w+i)%len(f.nodes)], fmt.Sprintf("s%d-%d", w, i)
+						a, err := m.tryGrab(who, "k", "day/sku-1")
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						if a.Code != "granted" {
+							continue
+						}
+						if granted.Add(1); i%3 == 0 {
+							if a, err := m.request("POST", m.http+"/v1/orders/"+a.Order.OrderNo+"/cancel", "", "X-Shopper-Id", who); err == nil && a.Status == 200 {
+								cancelled.Add(1)
+							}
+						}
+					}
+				})
+			}
+			for h := range hoppers {
+				busy.Go(func() {
+					for last, i := int64(units), h; !done.Load(); i++ {
+						m, path := f.nodes[i%len(f.nodes)], "/v1/sessions/day/skus/sku-1"
+						if i%5 == 0 {
+							path = "/v1/sessions"
+						}
+						a, err := m.request("GET", m.http+path, "")
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						if a.Status == 503 {
+							unsure.Add(1)
+							continue
+						}
+						var seen struct {
+							Stock    int64
+							Sessions []struct{ Listings []struct{ Stock int64 } }
+						}
+						if err := json.Unmarshal([]byte(a.Body), &seen); err != nil || a.Status != 200 {
+							t.Errorf("%d: %v: %s", a.Status, err, a.Body)
+							return
+						}
+						if i%5 == 0 {
+							seen.Stock = seen.Sessions[0].Listings[0].Stock
+						}
+						if seen.Stock > last {
+							t.Errorf("%s shows %d units to a shopper who has seen %d", m.id, seen.Stock, last)
+							done.Store(true)
+						}
+						last = seen.Stock
+						shown.Add(1)
+					}
+				})
+			}
+			for end := time.Now().Add(2 * time.Second); time.Now().Before(end) && !done.Load(); {
+				time.Sleep(10 * time.Millisecond)
+			}
+			done.Store(true)
+			busy.Wait()
+			t.Logf("%d granted, %d cancelled; %d looks, %d more could not be answered", granted.Load(), cancelled.Load(), shown.Load(), unsure.Load())
+			if granted.Load() < 100 || cancelled.Load() < 20 || shown.Load() < 50 {
+				t.Error("too little happened to show anything")
+			}
+		})
+	}
+}
+
+// TestNobodyIsShownWhatMayBeOld: a node that hears of no leader shows no stock,
+// and says so soon; the time it knows.
+func TestNobodyIsShownWhatMayBeOld(t *testing.T) {
+	f := openFleet(t, "prefer", rooms3...)
+	f.plan(dayPlan("", 10))
+	left := f.nodes[0]
+	for _, m := range f.others(left) {
+		m.kill()
+	}
+	f.eventually(func() bool { return left.do("GET", left.http+"/v1/sessions", "").Status == 503 }, "it goes on showing stock")
+	a := left.do("GET", left.http+"/v1/sessions/day/skus/sku-1", "")
+	if a.Status != 503 || a.Header.Get("Retry-After") == "" {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	if a := left.do("GET", left.http+"/v1/time", ""); a.Status != 200 {
+		t.Errorf("the time: %d %s", a.Status, a.Body)
+	}
+}
