@@ -34,7 +34,7 @@ func FuzzShopper(f *testing.F) {
 		s := newTestShopper(t, &fakeSeller{sessions: fakeSessions(), order: heldOrder(), found: true, answer: engine.Answer{
 			Code: engine.Code(code), Reason: engine.Reason(reason), State: engine.OrderState(reason), Order: fakeRef, Listing: 1, Start: fakeNow, PayBy: fakeNow, Deadline: 1}})
 		s.handle(&ctx)
-		if s.metrics.panicked.Load() != 0 {
+		if s.front.metrics.panicked.Load() != 0 {
 			t.Fatalf("%s %q panicked", method, path)
 		}
 		if status := ctx.Response.StatusCode(); !slices.Contains(statuses, status) {

@@ -17,25 +17,33 @@ const (
 // lingeringListener makes connections that can be closed gently. A connection
 // closed with unread bytes in it is reset, and a reset can overtake the answer:
 // whoever sends too large a body would see a broken connection and never the 413.
-type lingeringListener struct{ net.Listener }
+// And it turns away who has too many open already.
+type lingeringListener struct {
+	net.Listener
+	door *door
+}
 
 func (l lingeringListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if leave, ok := l.door.from.enter(c); ok {
+			return &lingeringConn{Conn: c, left: leave}, nil
+		}
+		l.door.turnAway(c)
 	}
-	return &lingeringConn{Conn: c}, nil
 }
 
 type lingeringConn struct {
 	net.Conn
+	left             func() // told, once or more, when it is closed
 	lingers          atomic.Bool
 	reading, writing lazyDeadline
 }
 
-// linger makes c, if it can, read on for a moment when it is closed. With a
-// bound of connections per address fasthttp puts a wrapper of its own around
-// ours; such a connection is closed at once.
+// linger makes c, if it can, read on for a moment when it is closed.
 func linger(c net.Conn) {
 	if l, ok := c.(*lingeringConn); ok {
 		l.lingers.Store(true)
@@ -45,6 +53,7 @@ func linger(c net.Conn) {
 // Close closes the connection. One that lingers first says that nothing more
 // will come, then drops what still comes in, within bounds.
 func (c *lingeringConn) Close() error {
+	defer c.left()
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.lingers.Swap(false) {
 		if half.CloseWrite() == nil && c.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
 			// The outcome is of no interest: the connection is closed in any case.

@@ -30,6 +30,7 @@ const (
 	unsignedCallback
 	crossSite
 	notFound
+	wrongDoor
 	unknownListing
 	unknownKey
 	wrongMethod
@@ -42,6 +43,7 @@ const (
 	wrongAmount
 	badPlan
 	badOperation
+	tooManyConnections
 	headersTooLarge
 	internalFault
 	unavailable
@@ -54,28 +56,30 @@ var problemTable = [problemKinds]struct {
 	slug   string
 	title  string
 }{
-	malformed:        {http.StatusBadRequest, "malformed", "The request is malformed"},
-	badQuantity:      {http.StatusBadRequest, "quantity", "The quantity can't be sold"},
-	unauthorized:     {http.StatusUnauthorized, "unauthorized", "Say who you are"},
-	forbidden:        {http.StatusForbidden, "forbidden", "This needs another role"},
-	unsignedCallback: {http.StatusForbidden, "callback-not-configured", "Payment callbacks are not configured"},
-	crossSite:        {http.StatusForbidden, "cross-site", "The request comes from another site"},
-	notFound:         {http.StatusNotFound, "not-found", "There is nothing here"},
-	unknownListing:   {http.StatusNotFound, "unknown-listing", "There is no such listing"},
-	unknownKey:       {http.StatusNotFound, "unknown-key", "There is no such grab"},
-	wrongMethod:      {http.StatusMethodNotAllowed, "method", "The method is not allowed here"},
-	tooSlow:          {http.StatusRequestTimeout, "timeout", "The request took too long to arrive"},
-	conflict:         {http.StatusConflict, "conflict", "The state of things forbids it"},
-	notHeld:          {http.StatusConflict, "order-state", "The order's state forbids it"},
-	tooLarge:         {http.StatusRequestEntityTooLarge, "too-large", "The request body is too large"},
-	wrongMediaType:   {http.StatusUnsupportedMediaType, "media-type", "The body's type is not understood"},
-	keyReused:        {http.StatusUnprocessableEntity, "key-reused", "The idempotency key belongs to another request"},
-	wrongAmount:      {http.StatusUnprocessableEntity, "amount", "The money differs from the order's"},
-	badPlan:          {http.StatusUnprocessableEntity, "plan", "The plan can't be applied"},
-	badOperation:     {http.StatusUnprocessableEntity, "operation", "The cluster can't do that"},
-	headersTooLarge:  {http.StatusRequestHeaderFieldsTooLarge, "headers-too-large", "The request's headers are too large"},
-	internalFault:    {http.StatusInternalServerError, "internal", "Something went wrong here"},
-	unavailable:      {http.StatusServiceUnavailable, "unavailable", "Not to be had right now"},
+	malformed:          {http.StatusBadRequest, "malformed", "The request is malformed"},
+	badQuantity:        {http.StatusBadRequest, "quantity", "The quantity can't be sold"},
+	unauthorized:       {http.StatusUnauthorized, "unauthorized", "Say who you are"},
+	forbidden:          {http.StatusForbidden, "forbidden", "This needs another role"},
+	unsignedCallback:   {http.StatusForbidden, "callback-not-configured", "Payment callbacks are not configured"},
+	crossSite:          {http.StatusForbidden, "cross-site", "The request comes from another site"},
+	notFound:           {http.StatusNotFound, "not-found", "There is nothing here"},
+	wrongDoor:          {http.StatusNotFound, "elsewhere", "It is served at another address"},
+	unknownListing:     {http.StatusNotFound, "unknown-listing", "There is no such listing"},
+	unknownKey:         {http.StatusNotFound, "unknown-key", "There is no such grab"},
+	wrongMethod:        {http.StatusMethodNotAllowed, "method", "The method is not allowed here"},
+	tooSlow:            {http.StatusRequestTimeout, "timeout", "The request took too long to arrive"},
+	conflict:           {http.StatusConflict, "conflict", "The state of things forbids it"},
+	notHeld:            {http.StatusConflict, "order-state", "The order's state forbids it"},
+	tooLarge:           {http.StatusRequestEntityTooLarge, "too-large", "The request body is too large"},
+	wrongMediaType:     {http.StatusUnsupportedMediaType, "media-type", "The body's type is not understood"},
+	keyReused:          {http.StatusUnprocessableEntity, "key-reused", "The idempotency key belongs to another request"},
+	wrongAmount:        {http.StatusUnprocessableEntity, "amount", "The money differs from the order's"},
+	badPlan:            {http.StatusUnprocessableEntity, "plan", "The plan can't be applied"},
+	badOperation:       {http.StatusUnprocessableEntity, "operation", "The cluster can't do that"},
+	tooManyConnections: {http.StatusTooManyRequests, "connections", "Too many connections from one address"},
+	headersTooLarge:    {http.StatusRequestHeaderFieldsTooLarge, "headers-too-large", "The request's headers are too large"},
+	internalFault:      {http.StatusInternalServerError, "internal", "Something went wrong here"},
+	unavailable:        {http.StatusServiceUnavailable, "unavailable", "Not to be had right now"},
 }
 
 // refusalTable turns the state machine's reasons, where they end a request
@@ -146,7 +150,7 @@ func appendProblem[I string | []byte](dst []byte, kind problemKind, detail strin
 
 // problem answers a shopper's request with a problem document.
 func (s *ShopperServer) problem(ctx *fasthttp.RequestCtx, kind problemKind, detail string) {
-	s.metrics.problem(kind)
+	s.metricsOf(ctx).problem(kind)
 	body := append(appendProblem(nil, kind, detail, ctx.URI().PathOriginal()), '}')
 	setProblem(&ctx.Response, kind, body)
 }

@@ -42,6 +42,14 @@ type ShopperConfig struct {
 	// them. It must be cheap. Default: never.
 	Leaving func() bool
 
+	// Display gives whoever looks a listener of his own (ServeDisplay) with these
+	// limits: a storm of looks takes no connection from those who buy. Each
+	// listener then answers only what it is there for. nil (the default): one
+	// listener serves all. Zero fields take DefaultLimits.
+	Display *Limits
+	// DisplayShared tells whether for now both listeners serve everything. It must
+	// be cheap. Default: never.
+	DisplayShared func() bool
 	// DisplayAge is how long caches may keep what is on display: whole seconds up
 	// to a minute, under one not at all. A cache shows what was; longer takes more
 	// looks off this node, and lets a shopper see older stock. It must be cheap.
@@ -70,7 +78,8 @@ type Limits struct {
 	// about 16 KiB of buffers. One more is answered 503 and closed.
 	Connections int
 	// ConnectionsPerIP at most; 0 (the default) is no bound, since whole towns
-	// share an address behind some carriers.
+	// share an address behind some carriers. An IPv6 network of 64 bits counts as
+	// one address. One more is answered 429 and closed.
 	ConnectionsPerIP int
 	// HeaderBytes at most of a request's headers. Default 8 KiB; beyond: 431.
 	HeaderBytes int
@@ -148,15 +157,11 @@ type ShopperServer struct {
 	displayAge func() time.Duration
 	pages      [languages]atomic.Pointer[page] // of all sessions, as last built
 
-	metrics *apiMetrics
-	grabs   *grabMetrics
-	calls   sync.Pool // of *grabCall
+	grabs *grabMetrics
+	calls sync.Pool // of *grabCall
 
-	http *fasthttp.Server
-
-	mu        sync.Mutex
-	listeners []net.Listener // open until Shutdown
-	stopped   bool
+	front, show *door // show is nil where the display is not apart
+	shared      func() bool
 }
 
 // ErrServerStopped: Serve was called on a server that had been shut down.
@@ -179,14 +184,22 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 	if cfg.Leaving == nil {
 		cfg.Leaving = func() bool { return false }
 	}
+	if cfg.Display != nil {
+		if err := cfg.Display.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("limits of the display: %w", err))
+		}
+	}
+	if cfg.DisplayShared == nil {
+		cfg.DisplayShared = func() bool { return false }
+	}
 	if cfg.DisplayAge == nil {
 		cfg.DisplayAge = func() time.Duration { return defaultDisplayAge }
 	}
 	s := &ShopperServer{
 		displayAge: cfg.DisplayAge,
 		seller:     cfg.Seller, leaves: cfg.Leaving, dev: cfg.Dev, limits: cfg.Limits.withDefaults(), log: cfg.Logger,
-		faults:  rate.Sometimes{First: 10, Interval: time.Second},
-		metrics: newAPIMetrics("shopper"), grabs: newGrabMetrics(),
+		faults: rate.Sometimes{First: 10, Interval: time.Second},
+		grabs:  newGrabMetrics(), shared: cfg.DisplayShared,
 		calls: sync.Pool{New: func() any { return new(grabCall) }},
 	}
 	if !cfg.Dev {
@@ -200,32 +213,16 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 		return nil, fmt.Errorf("shopper API: %w", err)
 	}
 	s.prepareMessages()
-	s.http = &fasthttp.Server{
-		Handler:            s.handle,
-		ErrorHandler:       s.unreadable,
-		Logger:             transportLog{cfg.Logger},
-		Concurrency:        s.limits.Connections,
-		MaxConnsPerIP:      s.limits.ConnectionsPerIP,
-		ReadTimeout:        s.limits.ReadTimeout,
-		WriteTimeout:       s.limits.WriteTimeout,
-		IdleTimeout:        s.limits.IdleTimeout,
-		ReadBufferSize:     s.limits.HeaderBytes,
-		MaxRequestBodySize: s.limits.BodyBytes,
-		TCPKeepalive:       true,
-		// Bodies are small and bounded: read whole before the handler, so that a
-		// slow sender waits in fasthttp and not in a grab.
-		StreamRequestBody:            false,
-		DisablePreParseMultipartForm: true,
-		NoDefaultServerHeader:        true,
-		NoDefaultContentType:         true,
-		CloseOnShutdown:              true,
-		SecureErrorLogMessage:        true,
+	s.front = s.newDoor("shopper", s.limits, s.handle)
+	if cfg.Display != nil {
+		s.show = s.newDoor("display", cfg.Display.withDefaults(), s.handleAtDisplay)
 	}
 	if cfg.Registerer != nil {
-		connections := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "doorbuster_http_connections", Help: "Open connections.", ConstLabels: prometheus.Labels{"api": "shopper"},
-		}, func() float64 { return float64(s.http.GetOpenConnectionsCount()) })
-		for _, c := range []prometheus.Collector{s.metrics, s.grabs, connections} {
+		collectors := append(s.front.collectors(), s.grabs)
+		if s.show != nil {
+			collectors = append(collectors, s.show.collectors()...)
+		}
+		for _, c := range collectors {
 			if err := cfg.Registerer.Register(c); err != nil {
 				return nil, fmt.Errorf("shopper API: register metrics: %w", err)
 			}
@@ -245,41 +242,33 @@ func (s *ShopperServer) SetTokens(keys TokenKeys) error {
 
 // Serve answers what comes in at ln until Shutdown, and then gives nil. It
 // closes ln. A listener that fails for good ends it with that error.
-func (s *ShopperServer) Serve(ln net.Listener) error {
-	s.mu.Lock()
-	if s.stopped {
-		s.mu.Unlock()
+func (s *ShopperServer) Serve(ln net.Listener) error { return s.front.serve(ln) }
+
+// ServeDisplay is Serve for whoever looks; with ShopperConfig.Display only.
+func (s *ShopperServer) ServeDisplay(ln net.Listener) error {
+	if s.show == nil {
 		_ = ln.Close()
-		return ErrServerStopped
+		return errors.New("the display is not apart: ShopperConfig.Display is nil")
 	}
-	s.listeners = append(s.listeners, ln)
-	s.mu.Unlock()
-	if err := s.http.Serve(lingeringListener{ln}); err != nil {
-		return fmt.Errorf("serve shoppers at %s: %w", ln.Addr(), err)
-	}
-	return nil
+	return s.show.serve(ln)
 }
 
 // Shutdown takes no more connections and waits until the requests in flight
 // have been answered, or until ctx ends, whose error it then gives.
 func (s *ShopperServer) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	s.stopped = true
-	for _, ln := range s.listeners {
-		// A listener that Serve has not handed to fasthttp yet would stay open.
-		_ = ln.Close()
+	if s.show == nil {
+		return s.front.shutdown(ctx)
 	}
-	s.listeners = nil
-	s.mu.Unlock()
-	if err := s.http.ShutdownWithContext(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
-		return fmt.Errorf("shut down the shopper API: %w", err)
-	}
-	return nil
+	shown := make(chan error, 1)
+	go func() { shown <- s.show.shutdown(ctx) }()
+	return errors.Join(s.front.shutdown(ctx), <-shown)
 }
 
 // handle answers one request. A panic is answered too, and ends nothing but it:
 // fasthttp itself would let it end the process.
-func (s *ShopperServer) handle(ctx *fasthttp.RequestCtx) {
+func (s *ShopperServer) handle(ctx *fasthttp.RequestCtx) { s.answerAt(s.front, ctx) }
+
+func (s *ShopperServer) answerAt(d *door, ctx *fasthttp.RequestCtx) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.panicked(ctx, p)
@@ -295,6 +284,8 @@ func (s *ShopperServer) handle(ctx *fasthttp.RequestCtx) {
 		s.problem(ctx, malformed, "Both Content-Length and Transfer-Encoding: give one of them.")
 	case r == routeNone:
 		s.problem(ctx, notFound, "No route has this path.")
+	case s.show != nil && s.servedElsewhere(d, r):
+		s.elsewhere(ctx, r)
 	case !shopperRoutes[r].allows(ctx.Method()):
 		ctx.Response.Header.Set("Allow", shopperRoutes[r].allow)
 		s.problem(ctx, wrongMethod, "Use "+shopperRoutes[r].allow+".")
@@ -349,34 +340,12 @@ func named(line []byte, name string) bool {
 }
 
 func (s *ShopperServer) panicked(ctx *fasthttp.RequestCtx, p any) {
-	s.metrics.panicked.Add(1)
+	s.metricsOf(ctx).panicked.Add(1)
 	s.faults.Do(func() {
 		s.log.Error("shopper handler panicked", "path", string(ctx.URI().PathOriginal()), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 	})
 	ctx.Response.Reset()
 	s.problem(ctx, internalFault, "It was noted. Asking again may help.")
-}
-
-// unreadable answers what never became a request. fasthttp closes the connection.
-func (s *ShopperServer) unreadable(ctx *fasthttp.RequestCtx, err error) {
-	kind, detail := malformed, "This can't be read as an HTTP request."
-	var small *fasthttp.ErrSmallBuffer
-	var network net.Error
-	switch {
-	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		kind, detail = tooLarge, fmt.Sprintf("A body may have %d bytes.", s.limits.BodyBytes)
-	case errors.As(err, &small):
-		kind, detail = headersTooLarge, fmt.Sprintf("Headers may have %d bytes.", s.limits.HeaderBytes)
-	case errors.Is(err, fasthttp.ErrTimeout), errors.As(err, &network) && network.Timeout():
-		kind, detail = tooSlow, fmt.Sprintf("A request has %s to arrive.", s.limits.ReadTimeout)
-	}
-	if kind != tooSlow {
-		linger(ctx.Conn())
-	}
-	s.metrics.problem(kind)
-	ctx.Response.Reset()
-	// Of a request that could not be read not even the path is to be trusted.
-	setProblem(&ctx.Response, kind, append(appendProblem(nil, kind, detail, ""), '}'))
 }
 
 // transportLog takes what fasthttp has to say of single connections: whoever

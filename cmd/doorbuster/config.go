@@ -31,13 +31,15 @@ import (
 // Config of a node, from the lowest to the highest: defaults, --config file
 // (YAML), environment (DOORBUSTER_HTTP for http), flags.
 type Config struct {
-	Node  string `koanf:"node"`
-	Zone  string `koanf:"zone"`
-	Data  string `koanf:"data"`
-	HTTP  string `koanf:"http"`
-	Admin string `koanf:"admin"`
-	Peer  string `koanf:"peer"`
-	Dev   bool   `koanf:"dev"`
+	Node string `koanf:"node"`
+	Zone string `koanf:"zone"`
+	Data string `koanf:"data"`
+	HTTP string `koanf:"http"`
+	// Display is for whoever looks; "" where shoppers' own address serves them.
+	Display string `koanf:"display"`
+	Admin   string `koanf:"admin"`
+	Peer    string `koanf:"peer"`
+	Dev     bool   `koanf:"dev"`
 
 	Cluster ClusterConfig `koanf:"cluster"`
 
@@ -50,10 +52,15 @@ type Config struct {
 	GrabTimeout      time.Duration `koanf:"grab_timeout"`
 	JournalEntries   int           `koanf:"journal_entries"`
 	SnapshotBytes    int64         `koanf:"snapshot_bytes"`
+	Connections      int           `koanf:"connections"`
 	ConnectionsPerIP int           `koanf:"connections_per_ip"`
-	StopDelay        time.Duration `koanf:"stop_delay"`
-	LogLevel         string        `koanf:"log_level"`
-	LogFormat        string        `koanf:"log_format"`
+
+	DisplayConnections      int `koanf:"display_connections"`
+	DisplayConnectionsPerIP int `koanf:"display_connections_per_ip"`
+
+	StopDelay time.Duration `koanf:"stop_delay"`
+	LogLevel  string        `koanf:"log_level"`
+	LogFormat string        `koanf:"log_format"`
 
 	wall func() time.Time // tests' clock; nil is the machine's
 	fs   vfs.FS           // tests' disk under the log; nil is the machine's
@@ -96,6 +103,7 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.String("zone", "z1", "the machine room that this node stands in")
 	f.String("data", "", "data `directory`; made if missing (required)")
 	f.String("http", "127.0.0.1:8080", "`address` for shoppers")
+	f.String("display", "", "`address` for whoever looks, with connections of its own; without it --http serves them")
 	f.String("admin", "127.0.0.1:8081", "`address` for operators")
 	f.String("peer", "", "`address` for the other nodes of a cluster (with a 'cluster' section in the --config file)")
 	f.Bool("dev", false, "for trying out: loopback only, a shopper is whoever X-Shopper-Id says, no token for operators")
@@ -107,7 +115,10 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.Duration("grab-timeout", 2*time.Second, "after this a grab that is not decided is answered \"processing\"")
 	f.Int("journal-entries", 262_144, "reasons why shoppers were refused that this node remembers, 32 bytes each, the oldest overwritten first; 0 = none")
 	f.Int64("snapshot-bytes", 256<<20, "bytes of log after which a snapshot is taken")
+	f.Int("connections", httpapi.DefaultLimits().Connections, "connections at --http at most; each takes some 16 KiB")
 	f.Int("connections-per-ip", 0, "shoppers' connections from one address at most; 0 = no bound")
+	f.Int("display-connections", httpapi.DefaultLimits().Connections, "connections at --display at most")
+	f.Int("display-connections-per-ip", 0, "connections at --display from one address at most; 0 = no bound")
 	f.Duration("stop-delay", time.Second, "how long a node of a cluster that is told to stop goes on serving, not ready and without leadership, so that load balancers notice")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.String("log-format", "text", "text or json")
@@ -342,7 +353,10 @@ func (c Config) Validate() error {
 	if !engine.ValidID(c.Zone) {
 		bad("zone: %q is not 1 to %d letters, digits, dots, dashes or underscores", c.Zone, engine.MaxIDBytes)
 	}
-	for _, a := range []struct{ key, addr string }{{"http", c.HTTP}, {"admin", c.Admin}} {
+	for _, a := range []struct{ key, addr string }{{"http", c.HTTP}, {"display", c.Display}, {"admin", c.Admin}} {
+		if a.key == "display" && a.addr == "" {
+			continue
+		}
 		host, _, err := net.SplitHostPort(a.addr)
 		if err != nil {
 			bad("%s: %q is not HOST:PORT", a.key, a.addr)
@@ -374,8 +388,16 @@ func (c Config) Validate() error {
 	if c.StopDelay < 0 || c.StopDelay > 10*time.Minute {
 		bad("stop_delay: %s is not between 0s and 10m", c.StopDelay)
 	}
-	if c.ConnectionsPerIP < 0 {
-		bad("connections_per_ip: %d is negative", c.ConnectionsPerIP)
+	for _, n := range []struct {
+		key          string
+		value, least int
+	}{
+		{"connections", c.Connections, 1}, {"connections_per_ip", c.ConnectionsPerIP, 0},
+		{"display_connections", c.DisplayConnections, 1}, {"display_connections_per_ip", c.DisplayConnectionsPerIP, 0},
+	} {
+		if n.value < n.least || n.value > mostConnections {
+			bad("%s: %d is not between %d and %d", n.key, n.value, n.least, mostConnections)
+		}
 	}
 	if _, err := c.level(); err != nil {
 		bad("log_level: %q is none of debug, info, warn, error", c.LogLevel)
@@ -385,6 +407,9 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+// mostConnections is httpapi's own bound.
+const mostConnections = 10_000_000
 
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
@@ -409,8 +434,18 @@ func (c Config) newLogger(to io.Writer) *slog.Logger {
 
 func (c Config) limits() httpapi.Limits {
 	l := httpapi.DefaultLimits()
-	l.ConnectionsPerIP = c.ConnectionsPerIP
+	l.Connections, l.ConnectionsPerIP = c.Connections, c.ConnectionsPerIP
 	return l
+}
+
+// displayLimits are the limits of the display's own address; nil without one.
+func (c Config) displayLimits() *httpapi.Limits {
+	if c.Display == "" {
+		return nil
+	}
+	l := httpapi.DefaultLimits()
+	l.Connections, l.ConnectionsPerIP = c.DisplayConnections, c.DisplayConnectionsPerIP
+	return &l
 }
 
 // keys are what tokens are checked with.

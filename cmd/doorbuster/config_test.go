@@ -62,7 +62,8 @@ func TestFlagsBeforeEnvironmentBeforeFile(t *testing.T) {
 var samples = map[string]string{
 	"node": "n9", "zone": "z9", "data": "/d", "http": "127.0.0.1:9", "admin": "127.0.0.1:8", "dev": "true",
 	"shopper-key-file": "/s", "shopper-public-key-file": "/p", "ops-key-file": "/o", "open-metrics": "true",
-	"waiting-depth": "9", "grab-timeout": "9s", "stop-delay": "9s", "snapshot-bytes": "9999999", "connections-per-ip": "9", "log-level": "warn", "log-format": "json",
+	"waiting-depth": "9", "grab-timeout": "9s", "stop-delay": "9s", "snapshot-bytes": "9999999", "journal-entries": "9", "connections": "9", "connections-per-ip": "9",
+	"display": "127.0.0.1:7", "display-connections": "9", "display-connections-per-ip": "9", "log-level": "warn", "log-format": "json",
 }
 
 func TestEverySettingInThreePlaces(t *testing.T) {
@@ -124,10 +125,11 @@ func TestBadConfig(t *testing.T) {
 		"no YAML":            {"a: [\n", nil, 1, []string{"line 1"}},
 		"a word for a number": {"dev: true\nwaiting_depth: many\n", []string{"--data", "/x"}, 2,
 			[]string{"waiting_depth"}},
-		"everything at once": {"", []string{"--http", "8080", "--node", "a b", "--waiting-depth", "0", "--grab-timeout", "1ns", "--journal-entries", "-1", "--snapshot-bytes", "1", "--log-level", "loud", "--log-format", "xml"}, 2,
-			[]string{"no data directory", "http:", "node:", "waiting_depth:", "grab_timeout:", "journal_entries:", "snapshot_bytes:", "log_level:", "log_format:", "--shopper-key-file", "--ops-key-file"}},
+		"everything at once": {"", []string{"--http", "8080", "--node", "a b", "--waiting-depth", "0", "--grab-timeout", "1ns", "--journal-entries", "-1", "--display", "8083", "--connections", "0", "--connections-per-ip", "-1", "--display-connections", "10000001", "--display-connections-per-ip", "-1", "--snapshot-bytes", "1", "--log-level", "loud", "--log-format", "xml"}, 2,
+			[]string{"no data directory", "http:", "node:", "waiting_depth:", "grab_timeout:", "journal_entries:", "display:", "connections: 0", "connections_per_ip: -1", "display_connections: 10000001", "display_connections_per_ip: -1", "snapshot_bytes:", "log_level:", "log_format:", "--shopper-key-file", "--ops-key-file"}},
 		"dev for everybody":  {"", []string{"--dev", "--data", "/x", "--http", "0.0.0.0:8080"}, 2, []string{"loopback only", `"0.0.0.0:8080"`}},
 		"dev for everybody ": {"", []string{"--dev", "--data", "/x", "--admin", ":8081"}, 2, []string{"loopback only", `":8081"`}},
+		"dev for all eyes":   {"", []string{"--dev", "--data", "/x", "--display", "0.0.0.0:8083"}, 2, []string{"display: --dev", "loopback only", `"0.0.0.0:8083"`}},
 		"dev by name":        {"", []string{"--dev", "--data", "/x", "--http", "example.com:8080"}, 2, []string{"loopback only"}},
 		"no keys":            {"", []string{"--data", "/x"}, 2, []string{"shoppers need tokens", "operators need tokens"}},
 		"an argument":        {"", []string{"--dev", "--data", "/x", "now"}, 2, []string{`"now"`}},

@@ -3,7 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -114,5 +116,69 @@ func TestNobodyIsShownWhatMayBeOld(t *testing.T) {
 	}
 	if a := left.do("GET", left.http+"/v1/time", ""); a.Status != 200 {
 		t.Errorf("the time: %d %s", a.Status, a.Body)
+	}
+}
+
+// TestDisplayApart: with an address of its own the display answers there, within
+// limits of its own, and shoppers' address sends whoever looks there.
+func TestDisplayApart(t *testing.T) {
+	s := openShop(t, t.TempDir(), "--display", "127.0.0.1:0", "--display-connections", "2")
+	s.apply(dayPlan("", 3))
+	if s.shown == s.http {
+		t.Fatal("no address of its own")
+	}
+	look := "/v1/sessions/day/skus/sku-1"
+	for _, path := range []string{"/v1/time", "/v1/sessions", look} {
+		if a := s.do("GET", s.shown+path, ""); a.Status != 200 {
+			t.Errorf("%s at the display: %d %s", path, a.Status, a.Body)
+		}
+	}
+	if a := s.do("GET", s.http+"/v1/time", ""); a.Status != 200 {
+		t.Errorf("the time at the shoppers': %d %s", a.Status, a.Body)
+	}
+	for _, path := range []string{"/v1/sessions", look} {
+		if a := s.do("GET", s.http+path, ""); a.Status != 404 || !strings.Contains(a.Body, "another address") {
+			t.Errorf("%s at the shoppers': %d %s", path, a.Status, a.Body)
+		}
+	}
+	if a := s.do("POST", s.shown+look+"/grab", "", "X-Shopper-Id", "ann"); a.Status != 404 || !strings.Contains(a.Body, "another address") {
+		t.Errorf("a grab at the display: %d %s", a.Status, a.Body)
+	}
+	// A storm of looks that takes all connections of the display takes none of the
+	// shoppers'.
+	addr := strings.TrimPrefix(s.shown, "http://")
+	for range 2 {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.Write([]byte("GET /v1/time HTTP/1.1\r\nHost: shop.test\r\n")); err != nil { // and never its end
+			t.Fatal(err)
+		}
+	}
+	s.eventually(func() bool {
+		a, err := s.request("GET", s.shown+"/v1/time", "")
+		return err != nil || a.Status == 503
+	}, func() string { return "a third connection is served at the display" })
+	s.mustGrant("ann", "k", "day/sku-1")
+	if n := s.metric(`doorbuster_http_problems_total{api="display",kind="elsewhere",status="404"}`); n != "1" {
+		t.Errorf("%s problems counted at the display", n)
+	}
+	if n := s.metric(`doorbuster_http_problems_total{api="shopper",kind="elsewhere",status="404"}`); n != "2" {
+		t.Errorf("%s problems counted at the shoppers'", n)
+	}
+}
+
+// TestDisplayAddressTaken: it is said which one, and why, and nothing is begun.
+func TestDisplayAddressTaken(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	status, _, errs := runTool(t, "", serveArgs(t.TempDir(), "--display", ln.Addr().String())...)
+	if status != 1 || !strings.Contains(errs, "--display") || !strings.Contains(errs, ln.Addr().String()) {
+		t.Errorf("status %d: %s", status, errs)
 	}
 }

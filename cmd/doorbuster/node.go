@@ -28,7 +28,8 @@ type node struct {
 	metrics  *prometheus.Registry
 
 	shopperListener, adminListener net.Listener
-	served                         chan error // one value for each server that ends
+	displayListener                net.Listener // nil where shoppers' own serves who looks
+	served                         chan error   // one value for each server that ends
 	fatal                          chan error
 	closing                        chan struct{}
 	connected, leaving             atomic.Bool // the rooms are; about to stop
@@ -38,7 +39,7 @@ type node struct {
 // nothing to give back, then the log and the state; only then are the doors
 // opened. Whether the node is ready is for the caller to await.
 func openNode(cfg Config, logger *slog.Logger) (_ *node, err error) {
-	n := &node{cfg: cfg, logger: logger, metrics: prometheus.NewRegistry(), served: make(chan error, 2), fatal: make(chan error, 1), closing: make(chan struct{})}
+	n := &node{cfg: cfg, logger: logger, metrics: prometheus.NewRegistry(), served: make(chan error, 3), fatal: make(chan error, 1), closing: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			n.close(context.Background())
@@ -51,6 +52,11 @@ func openNode(cfg Config, logger *slog.Logger) (_ *node, err error) {
 	if cfg.kind() != cluster.KindWitness {
 		if n.shopperListener, err = net.Listen("tcp", cfg.HTTP); err != nil {
 			return nil, listenError("shoppers", "--http", cfg.HTTP, err)
+		}
+		if cfg.Display != "" {
+			if n.displayListener, err = net.Listen("tcp", cfg.Display); err != nil {
+				return nil, listenError("whoever looks", "--display", cfg.Display, err)
+			}
 		}
 	}
 	if n.adminListener, err = net.Listen("tcp", cfg.Admin); err != nil {
@@ -83,7 +89,7 @@ func (n *node) makeDoors(keys keys) (err error) {
 		return err
 	}
 	if n.shoppers, err = httpapi.NewShopper(httpapi.ShopperConfig{
-		Seller: n.group, Leaving: n.turnsAway, Dev: n.cfg.Dev, Tokens: keys.shopper, Limits: n.cfg.limits(), Logger: n.logger, Registerer: n.metrics,
+		Seller: n.group, Leaving: n.turnsAway, Dev: n.cfg.Dev, Tokens: keys.shopper, Limits: n.cfg.limits(), Display: n.cfg.displayLimits(), Logger: n.logger, Registerer: n.metrics,
 	}); err != nil {
 		return err
 	}
@@ -101,6 +107,9 @@ func (n *node) turnsAway() bool {
 func (n *node) openDoors() {
 	if n.shopperListener != nil {
 		go func() { n.served <- n.shoppers.Serve(n.shopperListener) }()
+	}
+	if n.displayListener != nil {
+		go func() { n.served <- n.shoppers.ServeDisplay(n.displayListener) }()
 	}
 	go func() { n.served <- n.admin.Serve(n.adminListener) }()
 }
@@ -153,17 +162,19 @@ func (n *node) close(ctx context.Context) error {
 		close(n.closing)
 	}
 	doors := make(chan error, 2)
-	shut := func(door interface{ Shutdown(context.Context) error }, made bool, ln net.Listener) {
+	shut := func(door interface{ Shutdown(context.Context) error }, made bool, listeners ...net.Listener) {
 		var err error
 		if made {
 			err = door.Shutdown(ctx)
 		}
-		if ln != nil {
-			_ = ln.Close() // closed already, unless nothing was served yet
+		for _, ln := range listeners {
+			if ln != nil {
+				_ = ln.Close() // closed already, unless nothing was served yet
+			}
 		}
 		doors <- err
 	}
-	go shut(n.shoppers, n.shoppers != nil, n.shopperListener)
+	go shut(n.shoppers, n.shoppers != nil, n.shopperListener, n.displayListener)
 	go shut(n.admin, n.admin != nil, n.adminListener)
 	var errs []error
 	for range cap(doors) {

@@ -81,7 +81,7 @@ func serveOnce(ctx context.Context, cfg Config, logger *slog.Logger) error {
 	if torn := n.cluster.Recovery().Torn; torn != nil {
 		logger.Warn("the end of the log was cut short; what was not acknowledged is dropped", "recovery", torn.String())
 	}
-	logger.Info("recovering", "data", cfg.Data, "shoppers", address(n.shopperListener), "operators", address(n.adminListener))
+	logger.Info("recovering", "data", cfg.Data, "shoppers", address(n.shopperListener), "display", n.displayAddress(), "operators", address(n.adminListener))
 	ready := make(chan error, 1)
 	go func() { ready <- n.cluster.AwaitReady(ctx) }()
 	for {
@@ -89,7 +89,7 @@ func serveOnce(ctx context.Context, cfg Config, logger *slog.Logger) error {
 		case err := <-ready:
 			ready = nil
 			if err == nil {
-				logger.Info("serving", "shoppers", "http://"+address(n.shopperListener),
+				logger.Info("serving", "shoppers", "http://"+address(n.shopperListener), "display", "http://"+n.displayAddress(),
 					"operators", "http://"+address(n.adminListener), "after", time.Since(start).Round(time.Millisecond))
 			}
 		case <-ctx.Done():
@@ -116,6 +116,14 @@ func address(ln net.Listener) string {
 		return "none"
 	}
 	return ln.Addr().String()
+}
+
+// displayAddress is where whoever looks is served.
+func (n *node) displayAddress() string {
+	if n.displayListener == nil {
+		return address(n.shopperListener)
+	}
+	return address(n.displayListener)
 }
 
 // leave lets others take over before the doors close: leadership goes first, and

@@ -27,6 +27,7 @@ type shop struct {
 	t     *testing.T
 	dir   string
 	http  string // URL of the shoppers' door
+	shown string // URL of the display's door; the shoppers' where it has none
 	admin string // host and port of the operators' door
 	token string // of an operator, if one is needed
 	// through is how requests get there; nil is by loopback.
@@ -125,11 +126,11 @@ func process(t *testing.T, args ...string) *exec.Cmd {
 func (s *shop) awaitServing() {
 	s.t.Helper()
 	line := s.logs.await(s.t, s.exit, `"msg":"serving"`)
-	var told struct{ Shoppers, Operators string }
+	var told struct{ Shoppers, Display, Operators string }
 	if err := json.Unmarshal([]byte(line), &told); err != nil {
 		s.t.Fatalf("%v: %s", err, line)
 	}
-	s.http, s.admin = told.Shoppers, strings.TrimPrefix(told.Operators, "http://")
+	s.http, s.shown, s.admin = told.Shoppers, told.Display, strings.TrimPrefix(told.Operators, "http://")
 }
 
 // wait gives the exit status once the node has ended by itself.
