@@ -31,10 +31,9 @@ type pending struct {
 	ask  *ask
 
 	// Of a grab, for its actor; the slot is not to be looked at once completed.
-	gate        *gate
-	fingerprint uint64
-	quantity    uint32
-	desk        *desk
+	gate *gate
+	item decidedItem
+	desk *desk
 }
 
 // ask is a command other than a grab, and its result.
@@ -135,14 +134,18 @@ func (b *batcher) signal() {
 
 // addGrab queues the command of a grab; false if no epoch is open. It waits
 // while the gathering is full.
-func (b *batcher) addGrab(s *slot, d *desk) bool {
+func (b *batcher) addGrab(s *slot, d *desk, item decidedItem) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.ready(grabBytes) {
 		return false
 	}
-	b.next.commands = engine.AppendPlaceHold(b.next.commands, s.gate.handle, s.shopper, &s.key, s.quantity, s.deadline)
-	b.queue(pending{slot: s, gate: s.gate, fingerprint: s.fingerprint, quantity: s.quantity, desk: d})
+	if waitlist := s.waitlist && s.gate.facts.Load().waitlist; waitlist || s.ticket != 0 {
+		b.next.commands = engine.AppendRichHold(b.next.commands, s.gate.handle, s.shopper, &s.key, s.quantity, s.deadline, waitlist, s.ticket)
+	} else {
+		b.next.commands = engine.AppendPlaceHold(b.next.commands, s.gate.handle, s.shopper, &s.key, s.quantity, s.deadline)
+	}
+	b.queue(pending{slot: s, gate: s.gate, desk: d, item: item})
 	return true
 }
 

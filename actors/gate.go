@@ -21,6 +21,9 @@ type gate struct {
 	stock     atomic.Int64
 	released  atomic.Int64
 	lowest    atomic.Int64 // what is shown of it; see engine.Listing
+	inLine    atomic.Int64 // units waited for
+	lineRoom  atomic.Int64 // units that may be waited for besides
+	drawState atomic.Uint32
 	facts     atomic.Pointer[facts]
 
 	// engaged has everybody who holds, held or may be in flight.
@@ -33,6 +36,11 @@ type gate struct {
 	quarantined atomic.Bool
 	// blocked: nothing that is proposed now would be acknowledged; the group's.
 	blocked *atomic.Bool
+	// switches are the group's.
+	switches *atomic.Pointer[engine.Switches]
+	// spentUntil is until when, by the slots' clock, a node that does not lead
+	// takes the leader's word that the admission quota is used up.
+	spentUntil atomic.Int64
 
 	// reopened is the log index that opened it last; reopenedAt is when this node
 	// applied that, by the slots' clock.
@@ -55,14 +63,48 @@ type facts struct {
 	multiple     uint32
 	start, end   engine.Time
 	view         engine.ListingView // without what changes with each grab
+	waitlist     bool
+	ticket       bool
+	challenge    engine.Challenge
+	draws        bool
+}
+
+// drawing tells whether a grab enters a draw now.
+func (g *gate) drawing() bool {
+	return g.facts.Load().draws && engine.DrawState(g.drawState.Load()) != engine.DrawDone
+}
+
+// doorRules gives what the door must know of the listing.
+func (g *gate) doorRules() engine.DoorRules {
+	f, w := g.facts.Load(), g.switches.Load()
+	r := engine.DoorRules{Session: g.session, Listing: g.handle, State: engine.ListingState(g.looks.Load()), Ticket: f.ticket, Challenge: f.challenge}
+	switch w[engine.SwitchChallenge] {
+	case 0:
+		r.Challenge = engine.ChallengeNone
+	case 2:
+		r.Challenge = engine.ChallengeWork
+	case 3:
+		r.Challenge = engine.ChallengeImage
+	}
+	switch w[engine.SwitchTickets] {
+	case 0:
+		r.Ticket, r.Challenge = false, engine.ChallengeNone
+	case 2:
+		r.Ticket = true
+	}
+	r.Ticket = r.Ticket || r.Challenge != engine.ChallengeNone
+	return r
 }
 
 // update takes over the committed figures of l.
-func (g *gate) update(session *engine.Session, l *engine.Listing) {
+func (g *gate) update(s *engine.State, session *engine.Session, l *engine.Listing) {
 	g.stock.Store(l.Stock)
 	g.available.Store(l.Available)
 	g.released.Store(l.Released)
 	g.lowest.Store(l.Lowest)
+	g.inLine.Store(l.Waiting)
+	g.lineRoom.Store(s.LineRoom(l))
+	g.drawState.Store(uint32(l.DrawState))
 	g.looks.Store(uint32(session.StateOf(l)))
 }
 
@@ -78,8 +120,8 @@ func (g *gate) opened() (index uint64, at time.Duration) {
 }
 
 // refusal gives the answer that the gate has for those it knows nothing of;
-// ReasonNone lets them in.
-func (g *gate) refusal(quantity uint32) engine.Reason {
+// ReasonNone lets them in. waitlist: they would rather wait in line.
+func (g *gate) refusal(quantity uint32, waitlist bool) engine.Reason {
 	switch engine.ListingState(g.looks.Load()) {
 	case engine.ListingOpen:
 		if quantity > g.facts.Load().mostAtOnce {
@@ -90,6 +132,9 @@ func (g *gate) refusal(quantity uint32) engine.Reason {
 		}
 		return engine.ReasonNone
 	case engine.ListingSoldOut:
+		if waitlist && g.lineRoom.Load() >= int64(quantity) && !g.quarantined.Load() && !g.blocked.Load() {
+			return engine.ReasonNone
+		}
 		return engine.ReasonSoldOut
 	case engine.ListingGone:
 		return engine.ReasonGone
@@ -120,7 +165,7 @@ func (g *gate) refuse(why engine.Reason) engine.Answer {
 // admit counts a shopper against the admission quota, once; false if it is used up.
 func (g *gate) admit(fingerprint uint64) bool {
 	multiple := int64(g.facts.Load().multiple)
-	if multiple == 0 || g.admitted.has(fingerprint) {
+	if multiple == 0 || g.admitted.has(fingerprint) || g.drawing() || !g.switches.Load().On(engine.SwitchAdmission) {
 		return true
 	}
 	most := multiple * (g.stock.Load() + g.released.Load())

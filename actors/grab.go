@@ -24,8 +24,11 @@ func (g *Group) Grab(q *engine.Grab) engine.Answer {
 // found here.
 func (g *Group) decide(q *engine.Grab, fingerprint uint64) (a engine.Answer, at *gate) {
 	if !g.fresh() {
-		if g.others != nil {
-			return g.route(q, fingerprint), nil // what the gates say is from the past
+		if g.others != nil { // what the gates say is from the past
+			if g.barred(nil, q) != engine.ReasonNone { // and so is who holds a unit: nobody is told that he missed it
+				return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Deadline: g.clock.read().Add(g.cfg.GrabTimeout)}, nil
+			}
+			return g.route(q, fingerprint), nil
 		}
 		if !g.leadsBefore(g.slots.now() + g.cfg.GrabTimeout) {
 			// What came before this grab had the same patience, and the time of a grab after it.
@@ -34,46 +37,115 @@ func (g *Group) decide(q *engine.Grab, fingerprint uint64) (a engine.Answer, at 
 	}
 	gate := g.catalogue.Load().byName[string(q.Listing)]
 	if gate == nil {
-		if g.others != nil && !g.leads.Load() {
-			return g.route(q, fingerprint), nil // it may have been published just now
+		if g.others != nil && !g.leads.Load() { // it may have been published just now
+			if why := g.barred(nil, q); why != engine.ReasonNone {
+				return engine.Answer{Code: engine.CodeOf(why), Reason: why}, nil
+			}
+			return g.route(q, fingerprint), nil
 		}
 		return engine.Answer{Reason: engine.ReasonUnknown}, nil
 	}
-	if a, decided := g.atGate(gate, q, fingerprint, 0); decided {
+	if a, decided := g.atGate(gate, q, fingerprint, 0, true); decided {
 		return a, gate
 	}
 	if g.others != nil && !g.leads.Load() {
-		return g.route(q, fingerprint), gate
+		a := g.route(q, fingerprint)
+		if a.Reason == engine.ReasonQuota {
+			gate.spentUntil.Store(int64(g.slots.now() + quotaWord))
+		}
+		return a, gate
 	}
 	return g.enter(gate, q, fingerprint, (*g.keyed.Load())(q.IdempotencyKey)), gate
 }
 
+// Guard is the door's say on a grab: tickets, rates, risk. Met by the front.
+// Safe for concurrent use.
+type Guard interface {
+	// Bar tells why a grab that the gate would let in is not let in, or ReasonNone.
+	// It is asked once for a grab, on the node that the shopper came to, and never
+	// about a key that is known. It may set the grab's Ticket. rules are those of
+	// the listing; of one that this node does not know yet they are zero.
+	Bar(q *engine.Grab, rules engine.DoorRules) engine.Reason
+}
+
+// SetGuard has the guard asked from now on. Call it before grabs come in.
+func (g *Group) SetGuard(guard Guard) { g.guard = guard }
+
+// barred asks the guard. at is nil for a listing that this node does not know.
+func (g *Group) barred(at *gate, q *engine.Grab) engine.Reason {
+	switch {
+	case g.guard == nil:
+		return engine.ReasonNone
+	case at == nil:
+		return g.guard.Bar(q, engine.DoorRules{})
+	}
+	return g.guard.Bar(q, at.doorRules())
+}
+
+// quotaWord is how long a node that does not lead goes by the leader's word that
+// the admission quota is used up. Longer saves the leader work; but released
+// units make the quota larger.
+const quotaWord = 100 * time.Millisecond
+
+// depth is how many grabs of one listing may wait inside.
+func (g *Group) depth() int32 {
+	if depth := g.switches.Load()[engine.SwitchDepth]; depth > 0 {
+		return int32(depth)
+	}
+	return int32(g.cfg.WaitingDepth)
+}
+
 // atGate answers what can be answered without the actor. inside is how often this
-// very grab is counted as inside.
-func (g *Group) atGate(gate *gate, q *engine.Grab, fingerprint uint64, inside int32) (a engine.Answer, decided bool) {
-	if !gate.engaged.has(fingerprint) {
-		if why := gate.refusal(q.Quantity); why != engine.ReasonNone {
-			return gate.refuse(why), true
-		}
-		if int(gate.waiting.Load()) >= g.cfg.WaitingDepth {
-			if g.slots.inside.count(fingerprint) > inside {
-				return g.crowded(gate), true
-			}
-			return gate.refuse(engine.ReasonDepth), true
-		}
-		// The leader counts who was let in, for all nodes.
-		if (g.others == nil || g.leads.Load()) && !gate.admit(fingerprint) {
-			return gate.refuse(engine.ReasonQuota), true
-		}
+// very grab is counted as inside; front: the shopper came to this node.
+func (g *Group) atGate(gate *gate, q *engine.Grab, fingerprint uint64, inside int32, front bool) (a engine.Answer, decided bool) {
+	if gate.engaged.has(fingerprint) {
+		return g.atGateEngaged(gate, q, front)
+	}
+	if why := gate.refusal(q.Quantity, q.Waitlist); why != engine.ReasonNone {
+		return gate.refuse(why), true
+	}
+	why := engine.ReasonNone
+	leads := g.others == nil || g.leads.Load()
+	if gate.waiting.Load() >= g.depth() {
+		why = engine.ReasonDepth
+	} else if !leads && gate.spentUntil.Load() > int64(g.slots.now()) {
+		why = engine.ReasonQuota
+	} else if front {
+		why = g.barred(gate, q)
+	}
+	switch {
+	case why == engine.ReasonNone && leads && !gate.admit(fingerprint): // the leader counts who was let in, for all nodes
+		why = engine.ReasonQuota
+	case why == engine.ReasonNone:
 		return a, false
 	}
+	if engine.CodeOf(why) == engine.CodeMissed && g.slots.inside.count(fingerprint) > inside {
+		return g.crowded(gate), true
+	}
+	return gate.refuse(why), true
+}
+
+// atGateEngaged is atGate for one who holds, held or may yet hold a unit. What he
+// asks with a known key comes before every rule, and he is not told that he
+// missed anything.
+func (g *Group) atGateEngaged(gate *gate, q *engine.Grab, front bool) (a engine.Answer, decided bool) {
 	if a, found := g.byKey(gate, q.Shopper, (*g.keyed.Load())(q.IdempotencyKey), q.Quantity); found {
 		return a, true
 	}
-	if int(gate.waiting.Load()) >= 2*g.cfg.WaitingDepth {
+	if gate.waiting.Load() >= 2*g.depth() {
 		return g.crowded(gate), true
 	}
-	return a, false
+	if !front {
+		return a, false
+	}
+	switch why := g.barred(gate, q); {
+	case why == engine.ReasonNone:
+		return a, false
+	case engine.CodeOf(why) == engine.CodeMissed:
+		return g.crowded(gate), true
+	default:
+		return gate.refuse(why), true
+	}
 }
 
 // crowded puts off a shopper for whom there is no room, but who may hold a unit
@@ -92,7 +164,7 @@ func (g *Group) enter(gate *gate, q *engine.Grab, fingerprint uint64, key engine
 	defer g.slots.inside.leave(fingerprint)
 	for {
 		gate.waiting.Add(1)
-		s := g.slots.take(gate, q.Shopper, fingerprint, key, q.Quantity, deadline, expires)
+		s := g.slots.take(gate, q, fingerprint, key, deadline, expires)
 		g.send(gate, s)
 		a, answered := g.slots.wait(s)
 		if answered && a != unknown {
@@ -152,7 +224,7 @@ func (g *Group) byKey(gate *gate, shopper []byte, key engine.Key, quantity uint3
 		ref := s.OrderByKey(s.ShopperNo(string(shopper)), key)
 		if found = !ref.IsZero(); found {
 			e := s.Known(ref, gate.handle, quantity)
-			a = answer(gate, &e)
+			a = answerIn(s, gate, &e)
 		}
 	})
 	return a, found
@@ -167,6 +239,10 @@ func (g *Group) known(gate *gate, shopper []byte, key engine.Key, quantity uint3
 		var e engine.Event
 		if !st.Known.IsZero() {
 			e = s.Known(st.Known, l.Handle, quantity)
+		} else if !st.Place.IsZero() {
+			e = s.Taken(st.Place)
+		} else if !s.Switches().On(engine.SwitchPrecheck) {
+			return
 		} else if why, limit := s.MayHold(l, st, quantity); why != engine.ReasonNone {
 			e = s.RefusedFor(l, st, why, limit)
 		} else {
@@ -179,7 +255,7 @@ func (g *Group) known(gate *gate, shopper []byte, key engine.Key, quantity uint3
 
 // answerOf turns what the log said of a grab into the answer.
 func (g *Group) answerOf(gate *gate, e *engine.Event) engine.Answer {
-	if e.Kind != engine.HoldRefused || e.Order.IsZero() {
+	if e.Kind != engine.HoldRefused && e.State.Granted() || e.Order.IsZero() {
 		return answer(gate, e)
 	}
 	var a engine.Answer
@@ -187,8 +263,12 @@ func (g *Group) answerOf(gate *gate, e *engine.Event) engine.Answer {
 	return a
 }
 
-// answerIn is answer, with the live order that a limit counts.
+// answerIn is answer, with the live order that a limit counts, or with what is to
+// be said of a place in line or in a draw.
 func answerIn(s *engine.State, gate *gate, e *engine.Event) engine.Answer {
+	if e.Kind != engine.HoldRefused && !e.State.Granted() {
+		return answerOrder(s, e.Order)
+	}
 	a := answer(gate, e)
 	if o := s.Order(e.Order); a.Code == engine.CodeLimitReached && o != nil {
 		a.Order, a.State, a.Listing, a.Quantity, a.Amount, a.PayBy = e.Order, o.State, o.Listing, o.Quantity, o.Amount, o.PayBy
@@ -208,6 +288,23 @@ func answer(gate *gate, e *engine.Event) engine.Answer {
 		Quantity: e.Quantity, Amount: e.Amount, PayBy: e.PayBy}
 }
 
+// answerOrder tells a shopper of what a key of his led to.
+func answerOrder(s *engine.State, ref engine.OrderRef) engine.Answer {
+	o := s.Order(ref)
+	a := engine.Answer{State: o.State, Order: ref, Session: ref.Session, Listing: o.Listing, Quantity: o.Quantity, Amount: o.Amount}
+	switch o.State {
+	case engine.Waiting:
+		a.Code, a.Count = engine.CodeWaitlisted, s.Position(ref)
+	case engine.Entered:
+		a.Code, a.Start = engine.CodeEntered, s.DrawAt(s.Listing(o.Listing))
+	case engine.Left, engine.Passed:
+		return engine.Answer{Code: engine.CodeOf(o.Why), Reason: o.Why, State: o.State, Session: ref.Session}
+	default:
+		a.Code, a.PayBy = engine.CodeGranted, o.PayBy
+	}
+	return a
+}
+
 // GrabByKey tells what became of a grab: the order that the key led to; else
 // missed for good, if state time is past deadline; else processing. Without a
 // deadline (0) an unknown key is not found.
@@ -223,9 +320,7 @@ func (g *Group) GrabByKey(shopper, key []byte, deadline engine.Time) (a engine.A
 		g.view.View(func(s *engine.State) {
 			ref := s.OrderByKey(s.ShopperNo(string(shopper)), hash)
 			if found = !ref.IsZero(); found {
-				o := s.Order(ref)
-				a = engine.Answer{Code: engine.CodeGranted, State: o.State, Order: ref, Session: ref.Session, Listing: o.Listing,
-					Quantity: o.Quantity, Amount: o.Amount, PayBy: o.PayBy}
+				a = answerOrder(s, ref)
 			}
 			past = s.Now() > deadline
 		})

@@ -511,7 +511,10 @@ func (s *shop) engaged(listing, shopper string) bool {
 // quota, and nobody who was is told otherwise.
 func TestQuotaIsExact(t *testing.T) {
 	for range 2000 {
-		g := &gate{}
+		var switches atomic.Pointer[engine.Switches]
+		normal := engine.NormalSwitches()
+		switches.Store(&normal)
+		g := &gate{switches: &switches}
 		g.facts.Store(&facts{multiple: 1})
 		g.stock.Store(1)
 		var in [6]atomic.Bool // each shopper clicks twice

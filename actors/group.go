@@ -87,6 +87,14 @@ type Group struct {
 	view   View
 	others Others // nil alone
 	rounds rounds // of Sync, for the display
+	guard  Guard  // nil without
+	// tickets is the secret of grab tickets.
+	tickets atomic.Pointer[[32]byte]
+
+	switches atomic.Pointer[engine.Switches]
+	watchers watchers
+	risky    atomic.Bool // anybody is on a risk list
+	prefixes atomic.Pointer[prefixes]
 
 	catalogue atomic.Pointer[catalogue]
 	// figures counts the changes of what is on display: odd while one is being
@@ -162,6 +170,8 @@ func New(cfg Config) (*Group, error) {
 		g.journal = newJournal(cfg.JournalEntries, g.clock.read)
 	}
 	g.catalogue.Store(&catalogue{})
+	normal := engine.NormalSwitches()
+	g.switches.Store(&normal)
 	nothing := make(chan struct{})
 	g.opened.Store(&nothing)
 	g.supervisor = &supervisor{g}
@@ -208,15 +218,22 @@ func (g *Group) Applied(s *engine.State, effects *engine.Effects) {
 		if engine.ListingState(gate.looks.Load()) != engine.ListingOpen {
 			gate.opens(effects.Index, g.slots.now())
 		}
-		gate.update(s.SessionOf(l.Session), l)
+		gate.update(s, s.SessionOf(l.Session), l)
 	}
 	if changes {
 		g.figures.Add(1)
 	}
+	if effects.Switches {
+		g.learnSwitches(s)
+	}
+	for _, id := range effects.Rosters {
+		g.learnRoster(s, id)
+	}
+	g.watchers.tell(s, effects)
 	own := g.leads.Load() && uint64(effects.Header.Epoch) == g.epoch.Load()
 	if !own { // of its own epoch's holds the actor has told the gate already
 		for i := range effects.Primary {
-			if e := &effects.Primary[i]; e.Kind == engine.HoldPlaced {
+			if e := &effects.Primary[i]; e.Kind == engine.HoldPlaced || e.Kind == engine.PlaceTaken || e.Kind == engine.DrawEntered {
 				c.gate(e.Listing).engaged.add(g.fingerprint([]byte(s.ShopperID(e.Shopper))))
 			}
 		}
@@ -265,12 +282,20 @@ func (g *Group) Restored(s *engine.State) {
 	}
 	g.frozen.Store(max(frozen, g.frozen.Load()))
 	g.learnSecret(s)
+	g.learnSwitches(s)
+	for _, id := range s.Rosters() {
+		g.learnRoster(s, id)
+	}
+	g.watchers.tellAll()
 }
 
 func (g *Group) learnSecret(s *engine.State) {
 	keyed, numberer := s.Keyed(), s.Numberer()
 	g.keyed.Store(&keyed)
 	g.numberer.Store(&numberer)
+	if secret, known := s.Derive("tickets"); known {
+		g.tickets.Store(&secret)
+	}
 }
 
 // EpochOpened tells that this node leads, from epoch on; at is state time then.
@@ -405,7 +430,7 @@ func (g *Group) noteDecided(p *pending) {
 		gate.decided.desk = p.desk
 		g.touched = append(g.touched, gate)
 	}
-	gate.decided.items = append(gate.decided.items, decidedItem{p.fingerprint, p.quantity})
+	gate.decided.items = append(gate.decided.items, p.item)
 }
 
 func (g *Group) tellDecided() {

@@ -63,7 +63,7 @@ func (g *Group) Orders(shopper, session, cursor string, limit int) (orders []eng
 				return true
 			}
 			v, _ := s.View(ref)
-			if session != "" && v.Session != session {
+			if session != "" && v.Session != session || !v.State.Granted() {
 				return true
 			}
 			if len(orders) == limit {
@@ -92,7 +92,7 @@ func (g *Group) FindOrders(f engine.OrderFilter) (orders []engine.OrderView, nex
 	}
 	keep := func(v *engine.OrderView) bool {
 		return (f.Shopper == "" || v.Shopper == f.Shopper) && (f.Session == "" || v.Session == f.Session) && (f.SKU == "" || v.SKU == f.SKU) &&
-			(f.State == 0 || v.State == f.State) && (f.From == 0 || v.GrantedAt >= f.From) && (f.To == 0 || v.GrantedAt < f.To)
+			(f.State == 0 && v.State.Granted() || v.State == f.State) && (f.From == 0 || v.GrantedAt >= f.From) && (f.To == 0 || v.GrantedAt < f.To)
 	}
 	if f.OrderNo != "" {
 		v, err := g.AnyOrder(f.OrderNo)

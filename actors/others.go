@@ -131,7 +131,7 @@ func (g *Group) route(q *engine.Grab, fingerprint uint64) engine.Answer {
 			}
 		} else if a, index, err := g.others.Grab(q, deadline, expires-g.slots.now()); err == nil {
 			g.learnOf(a.Listing, index)
-			if gate := g.catalogue.Load().byName[string(q.Listing)]; a.Code == engine.CodeGranted && gate != nil {
+			if gate := g.catalogue.Load().byName[string(q.Listing)]; gate != nil && (a.Code == engine.CodeGranted || a.Code == engine.CodeWaitlisted || a.Code == engine.CodeEntered) {
 				gate.engaged.add(fingerprint) // when he asks again he goes the long way, also before this node has seen his hold
 			}
 			return a
@@ -164,7 +164,7 @@ func (g *Group) lead(q *engine.Grab, deadline engine.Time, expires time.Duration
 		return engine.Answer{Reason: engine.ReasonUnknown}
 	}
 	fingerprint := g.fingerprint(q.Shopper)
-	a, decided := g.atGate(gate, q, fingerprint, 1)
+	a, decided := g.atGate(gate, q, fingerprint, 1, false)
 	if decided {
 		return a
 	}
@@ -174,7 +174,7 @@ func (g *Group) lead(q *engine.Grab, deadline engine.Time, expires time.Duration
 // submit sends the grab to the actor once.
 func (g *Group) submit(gate *gate, q *engine.Grab, fingerprint uint64, deadline engine.Time, expires time.Duration) engine.Answer {
 	gate.waiting.Add(1)
-	s := g.slots.take(gate, q.Shopper, fingerprint, (*g.keyed.Load())(q.IdempotencyKey), q.Quantity, deadline, expires)
+	s := g.slots.take(gate, q, fingerprint, (*g.keyed.Load())(q.IdempotencyKey), deadline, expires)
 	g.send(gate, s)
 	if a, answered := g.slots.wait(s); answered {
 		return a

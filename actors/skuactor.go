@@ -17,6 +17,7 @@ type skuActor struct {
 // new one: what was in flight at the old is decided by the log alone.
 type desk struct {
 	inFlight int64            // units proposed and not decided
+	joining  int64            // units that are to be waited for, likewise
 	shoppers map[uint64]int32 // fingerprints in flight
 	parked   []*slot          // waiting for units in flight to be decided, first come first
 	twins    []*slot          // waiting for what the same shopper has in flight
@@ -33,7 +34,8 @@ type decided struct {
 
 type decidedItem struct {
 	fingerprint uint64
-	quantity    uint32
+	units       uint32 // as counted in the desk
+	joining     bool   // in desk.joining, else in desk.inFlight
 }
 
 // closed tells an actor that its epoch has.
@@ -93,14 +95,19 @@ func (a *skuActor) sell(s *slot) {
 	d := a.gate.desk
 	quantity := int64(s.quantity)
 	free := a.gate.available.Load() - d.inFlight
-	closed := a.gate.refusal(s.quantity)
+	if a.gate.inLine.Load() > 0 {
+		free = 0 // it is theirs
+	}
+	drawing := a.gate.drawing()
+	closed := a.gate.refusal(s.quantity, s.waitlist)
 	if closed == engine.ReasonSoldOut || closed == engine.ReasonGone {
 		closed = engine.ReasonNone // what is free says that better
 	}
 	// Where a unit is free, the look into the engaged set and the entry there are
 	// one.
 	engaged := false
-	if closed == engine.ReasonNone && free >= quantity {
+	joins := !drawing && free < quantity && s.waitlist && a.gate.facts.Load().waitlist && a.gate.lineRoom.Load()-d.joining >= quantity
+	if closed == engine.ReasonNone && (drawing || joins || free >= quantity) {
 		engaged = !a.gate.engaged.add(s.fingerprint)
 	} else {
 		engaged = a.gate.engaged.has(s.fingerprint)
@@ -111,12 +118,16 @@ func (a *skuActor) sell(s *slot) {
 		a.answer(s, unknown) // no final no to somebody who may have a grab in flight
 	case closed != engine.ReasonNone:
 		a.answer(s, a.gate.refuse(closed))
+	case drawing:
+		a.propose(s, 0, false)
 	case free >= quantity && a.group.everybodyKnows(a.gate):
-		a.propose(s)
+		a.propose(s, s.quantity, false)
 	case free >= quantity:
 		d.current = nil
 		d.parked = append(d.parked, s)
 		a.group.wakeWhenKnown(a.gate)
+	case joins:
+		a.propose(s, s.quantity, true)
 	case d.inFlight > 0:
 		d.current = nil
 		d.parked = append(d.parked, s)
@@ -129,21 +140,32 @@ func (a *skuActor) sell(s *slot) {
 	}
 }
 
-// propose hands a grab, whose shopper is engaged, to the batcher.
-func (a *skuActor) propose(s *slot) {
+// propose hands a grab, whose shopper is engaged, to the batcher. units of it are
+// counted as in flight or, joining, as waited for.
+func (a *skuActor) propose(s *slot, units uint32, joining bool) {
 	d := a.gate.desk
-	quantity, fingerprint := int64(s.quantity), s.fingerprint
-	d.inFlight += quantity
-	d.shoppers[fingerprint]++
+	item := decidedItem{s.fingerprint, units, joining}
+	d.count(item, 1)
+	d.shoppers[item.fingerprint]++
 	d.current = nil
-	if !a.group.batcher.addGrab(s, d) {
-		d.inFlight -= quantity
-		d.over(fingerprint)
+	if !a.group.batcher.addGrab(s, d, item) {
+		d.over(item)
 		a.answer(s, unknown)
 	}
 }
 
-func (d *desk) over(fingerprint uint64) {
+func (d *desk) count(item decidedItem, sign int64) {
+	if item.joining {
+		d.joining += sign * int64(item.units)
+	} else {
+		d.inFlight += sign * int64(item.units)
+	}
+}
+
+// over takes what is decided, or was never proposed, off the desk.
+func (d *desk) over(item decidedItem) {
+	d.count(item, -1)
+	fingerprint := item.fingerprint
 	if d.shoppers[fingerprint]--; d.shoppers[fingerprint] <= 0 {
 		delete(d.shoppers, fingerprint)
 	}
@@ -154,8 +176,7 @@ func (a *skuActor) settle(m *decided) {
 	d := a.gate.desk
 	if m.desk == d {
 		for _, item := range m.items {
-			d.inFlight -= int64(item.quantity)
-			d.over(item.fingerprint)
+			d.over(item)
 		}
 	}
 	a.group.putDecided(m)

@@ -24,6 +24,8 @@ type slot struct {
 	shopper     []byte // in shopperRoom
 	key         engine.Key
 	quantity    uint32
+	waitlist    bool   // would rather wait in line
+	ticket      uint64 // 0 without
 	deadline    engine.Time
 	fingerprint uint64
 	shopperRoom [engine.MaxShopperBytes]byte
@@ -97,7 +99,7 @@ func (s *slot) signal() {
 
 // take gives a pending slot that holds a copy of what the grab says, for a front
 // that waits until expires.
-func (p *slotPool) take(g *gate, shopper []byte, fingerprint uint64, key engine.Key, quantity uint32, deadline engine.Time, expires time.Duration) *slot {
+func (p *slotPool) take(g *gate, q *engine.Grab, fingerprint uint64, key engine.Key, deadline engine.Time, expires time.Duration) *slot {
 	p.mu.Lock()
 	var s *slot
 	if n := len(p.free); n > 0 {
@@ -108,8 +110,9 @@ func (p *slotPool) take(g *gate, shopper []byte, fingerprint uint64, key engine.
 	}
 	p.mu.Unlock()
 	p.lent.Add(1)
-	s.gate, s.fingerprint, s.key, s.quantity, s.deadline = g, fingerprint, key, quantity, deadline
-	s.shopper = append(s.shopperRoom[:0], shopper...)
+	s.gate, s.fingerprint, s.key, s.quantity, s.deadline = g, fingerprint, key, q.Quantity, deadline
+	s.waitlist, s.ticket = q.Waitlist, q.Ticket
+	s.shopper = append(s.shopperRoom[:0], q.Shopper...)
 	s.expires.Store(int64(expires))
 	p.inside.enter(fingerprint)
 	s.state.Store(slotPending)

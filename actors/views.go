@@ -23,7 +23,7 @@ func (g *Group) rebuilt(s *engine.State, old *catalogue) *catalogue {
 		}
 		gate.opens(s.LogIndex(), g.slots.now()) // what it allows may have changed; noted first
 		gate.facts.Store(factsOf(s, session, l))
-		gate.update(session, l)
+		gate.update(s, session, l)
 		c.byName[gate.name] = gate
 		c.byHandle = append(c.byHandle, gate)
 	}
@@ -38,25 +38,33 @@ func (g *Group) rebuilt(s *engine.State, old *catalogue) *catalogue {
 }
 
 func (g *Group) newGate(h engine.ListingHandle, x *engine.Session, l *engine.Listing) *gate {
-	return &gate{handle: h, session: x.Handle, name: x.ID + "/skus/" + l.SKU, blocked: &g.blocked}
+	return &gate{handle: h, session: x.Handle, name: x.ID + "/skus/" + l.SKU, blocked: &g.blocked, switches: &g.switches}
 }
 
 func factsOf(s *engine.State, x *engine.Session, l *engine.Listing) *facts {
 	product := s.Product(l.SKU)
+	var commitment, seed [32]byte
+	if l.Draw > 0 {
+		commitment, seed, _ = s.SeedOf(l)
+	}
 	return &facts{
 		session: x.ID, sku: l.SKU, mostAtOnce: s.MostAtOnce(l), multiple: x.AdmissionMultiple, start: x.Start, end: x.End,
 		view: engine.ListingView{
 			Session: x.ID, SKU: l.SKU, Name: product.Name, Image: product.Image, Price: l.Price, ListPrice: product.ListPrice,
 			Currency: l.Currency, Stock: l.Shown, Start: x.Start, End: x.End, LimitPerShopper: l.LimitPerShopper,
 			SortOrder: l.SortOrder, Place: product.Place,
+			LimitPerMonth: l.LimitPerMonth, Reservation: l.Reservation, AllowList: l.AllowList != "", Waitlist: l.Waitlist,
+			Ticket: l.Ticket || l.Challenge != engine.ChallengeNone, Challenge: l.Challenge,
+			Draw: l.Draw, DrawAt: s.DrawAt(l), DrawState: l.DrawState, Commitment: commitment, Seed: seed,
 		},
+		waitlist: l.Waitlist, ticket: l.Ticket, challenge: l.Challenge, draws: l.Draw > 0,
 	}
 }
 
 func sessionView(s *engine.State, x *engine.Session) engine.SessionView {
 	v := engine.SessionView{ID: x.ID, Sale: x.Sale, State: x.State, Paused: x.Paused, Start: x.Start, End: x.End,
 		PayWithinMS: x.PayWithin.Milliseconds(), PayGraceMS: x.PayGrace.Milliseconds(),
-		LimitPerShopper: x.LimitPerShopper, AdmissionMultiple: x.AdmissionMultiple}
+		LimitPerShopper: x.LimitPerShopper, AdmissionMultiple: x.AdmissionMultiple, Profile: x.Profile}
 	if sale := s.Sale(x.Sale); sale != nil {
 		v.SaleName = sale.Name
 	}

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/binary"
 
 	"github.com/dchest/siphash"
@@ -100,6 +102,15 @@ func (s *State) Keyed() func(key []byte) Key {
 		binary.LittleEndian.PutUint64(k[8:], b)
 		return k
 	}
+}
+
+// Derive gives a secret for one purpose that every node of the group can make and
+// nobody else; false before the first epoch.
+func (s *State) Derive(purpose string) (secret [32]byte, known bool) {
+	mac := hmac.New(sha256.New, s.secret[:])
+	mac.Write([]byte(purpose))
+	mac.Sum(secret[:0])
+	return secret, s.epoch != 0
 }
 
 func (s *State) setSecret(secret [16]byte) {

@@ -34,7 +34,8 @@ type fakeSeller struct {
 	amount                                                      int64
 	receiver                                                    engine.Receiver
 	sessions                                                    []engine.SessionView
-	version                                                     uint64 // of sessions; 0: not to be kept
+	version                                                     uint64   // of sessions; 0: not to be kept
+	called                                                      []string // what else it was asked
 }
 
 func (f *fakeSeller) Grab(g *engine.Grab) engine.Answer {
@@ -118,6 +119,33 @@ func (f *fakeSeller) Sessions(known uint64) ([]engine.SessionView, uint64, error
 }
 
 func (f *fakeSeller) Now() engine.Time { return fakeNow }
+func (f *fakeSeller) Reserve(_ context.Context, shopper, session, sku string, withdraw bool) error {
+	f.called = append(f.called, fmt.Sprint("reserve ", shopper, " ", session, " ", sku, " ", withdraw))
+	return f.err
+}
+
+func (f *fakeSeller) LeaveLine(_ context.Context, shopper, key []byte) (engine.OrderView, error) {
+	f.called = append(f.called, fmt.Sprintf("leave %s %s", shopper, key))
+	return f.order, f.err
+}
+
+func (f *fakeSeller) Watch(string) (<-chan struct{}, func()) { return make(chan struct{}), func() {} }
+func (f *fakeSeller) Own(context.Context, string, int) ([]engine.OrderView, error) {
+	return []engine.OrderView{f.order}, f.err
+}
+func (f *fakeSeller) Estimate(string, string, uint32) (int64, bool) { return 0, false }
+func (f *fakeSeller) Draw(session, sku, _ string, _ int) (engine.DrawView, error) {
+	return engine.DrawView{Session: session, SKU: sku}, f.err
+}
+func (f *fakeSeller) DoorRules([]byte) engine.DoorRules {
+	return engine.DoorRules{Session: 1, Listing: 1}
+}
+func (f *fakeSeller) Risk(*engine.Visitor) engine.Level { return engine.LevelNone }
+func (f *fakeSeller) Switches() *engine.Switches {
+	normal := engine.NormalSwitches()
+	return &normal
+}
+func (f *fakeSeller) TicketSecret() ([32]byte, bool) { return [32]byte{1}, true }
 
 // heldOrder is an order as the fakes give it.
 func heldOrder() engine.OrderView {

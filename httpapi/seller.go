@@ -30,6 +30,35 @@ type Seller interface {
 	// Pay tells of money taken for an order, once for each payment id.
 	Pay(ctx context.Context, orderNo, paymentID string, amount int64, currency string) (engine.OrderView, error)
 
+	// Reserve registers a shopper for a listing before its start, or takes the
+	// registration back. Doing it twice changes nothing.
+	Reserve(ctx context.Context, shopper, session, sku string, withdraw bool) error
+	// LeaveLine gives up the place in line or in a draw that the key led to. The
+	// error for a key that led to none is a refusal as unknown.
+	LeaveLine(ctx context.Context, shopper, key []byte) (engine.OrderView, error)
+	// Watch signals on changed whenever something of the shopper's has changed on
+	// this node, at most one signal ahead, until stop is called. It may signal
+	// without a change. nil, nil if too many watch already.
+	Watch(shopper string) (changed <-chan struct{}, stop func())
+	// Own gives the shopper's newest orders and places in line or draws, at most
+	// so many, up to date with all that he was told by any node.
+	Own(ctx context.Context, shopper string, most int) ([]engine.OrderView, error)
+	// Estimate tells in about how many seconds the line will have come to position;
+	// false while nothing is known of its pace.
+	Estimate(session, sku string, position uint32) (seconds int64, known bool)
+	// Draw gives a page of a listing's draw.
+	Draw(session, sku, cursor string, most int) (engine.DrawView, error)
+
+	// DoorRules gives what the door must know of a listing, named as in a Grab.
+	DoorRules(listing []byte) engine.DoorRules
+	// Risk gives what the risk lists say of a visitor: the worst.
+	Risk(v *engine.Visitor) engine.Level
+	// Switches gives the present values; read only.
+	Switches() *engine.Switches
+	// TicketSecret gives the secret that every node of the group knows and nobody
+	// else; false before this node does.
+	TicketSecret() (secret [32]byte, known bool)
+
 	// OrderNo appends the number of the order at ref to dst.
 	OrderNo(dst []byte, ref engine.OrderRef) []byte
 	// Listing, Sessions: the display path. Stock never goes up from one look to

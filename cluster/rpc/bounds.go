@@ -37,4 +37,6 @@ const (
 	maxHeaderBytes  = 16 << 10
 	lengthBits      = 10 // of one of the three lengths of a grab
 	lengthMask      = 1<<lengthBits - 1
+	waitlistBit     = 1 << (3 * lengthBits)
+	ticketBit       = waitlistBit << 1
 )

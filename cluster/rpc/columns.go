@@ -11,7 +11,15 @@ import (
 // addGrab appends a grab that checkGrab has passed.
 func addGrab(m *peerpb.GrabBatch, id uint64, q *engine.Grab, deadline engine.Time) {
 	m.Ids = append(m.Ids, id)
-	m.Lengths = append(m.Lengths, uint32(len(q.Listing)|len(q.Shopper)<<lengthBits|len(q.IdempotencyKey)<<(2*lengthBits)))
+	lengths := uint32(len(q.Listing) | len(q.Shopper)<<lengthBits | len(q.IdempotencyKey)<<(2*lengthBits))
+	if q.Waitlist {
+		lengths |= waitlistBit
+	}
+	if q.Ticket != 0 {
+		lengths |= ticketBit
+		m.Tickets = append(m.Tickets, q.Ticket)
+	}
+	m.Lengths = append(m.Lengths, lengths)
 	m.Quantities = append(m.Quantities, q.Quantity)
 	m.Deadlines = append(m.Deadlines, uint64(deadline))
 	m.Text = append(m.Text, q.Listing...)
@@ -22,6 +30,7 @@ func addGrab(m *peerpb.GrabBatch, id uint64, q *engine.Grab, deadline engine.Tim
 // emptyGrabs makes m ready to gather again in the same memory.
 func emptyGrabs(m *peerpb.GrabBatch) {
 	m.Ids, m.Lengths, m.Quantities, m.Deadlines, m.Text = m.Ids[:0], m.Lengths[:0], m.Quantities[:0], m.Deadlines[:0], m.Text[:0]
+	m.Tickets = m.Tickets[:0]
 }
 
 // checkGrab tells what is wrong with a grab's form.
@@ -56,7 +65,7 @@ func readGrabs(m *peerpb.GrabBatch) ([]forwarded, error) {
 		return nil, fmt.Errorf("a batch whose columns differ: %d ids, %d lengths, %d quantities, %d deadlines", n, len(m.Lengths), len(m.Quantities), len(m.Deadlines))
 	}
 	grabs := make([]forwarded, n)
-	text := m.Text
+	text, tickets := m.Text, m.Tickets
 	cut := func(length uint32) (part []byte, ok bool) {
 		if uint64(length) > uint64(len(text)) {
 			return nil, false
@@ -69,14 +78,24 @@ func readGrabs(m *peerpb.GrabBatch) ([]forwarded, error) {
 		var ok1, ok2, ok3 bool
 		g.Listing, ok1 = cut(lengths & lengthMask)
 		g.Shopper, ok2 = cut(lengths >> lengthBits & lengthMask)
-		g.IdempotencyKey, ok3 = cut(lengths >> (2 * lengthBits))
+		g.IdempotencyKey, ok3 = cut(lengths >> (2 * lengthBits) & lengthMask)
 		if !ok1 || !ok2 || !ok3 {
 			return nil, fmt.Errorf("grab %d of %d: its lengths go beyond the %d bytes of text", i, n, len(m.Text))
+		}
+		g.Waitlist = lengths&waitlistBit != 0
+		if lengths&ticketBit != 0 {
+			if len(tickets) == 0 || tickets[0] == 0 {
+				return nil, fmt.Errorf("grab %d of %d: its ticket is missing", i, n)
+			}
+			g.Ticket, tickets = tickets[0], tickets[1:]
 		}
 		g.id, g.Quantity, g.deadline = m.Ids[i], m.Quantities[i], engine.Time(m.Deadlines[i])
 		if err := checkGrab(&g.Grab); err != nil {
 			return nil, fmt.Errorf("grab %d of %d: %w", i, n, err)
 		}
+	}
+	if len(tickets) > 0 {
+		return nil, fmt.Errorf("a batch with %d tickets that belong to no grab", len(tickets))
 	}
 	if len(text) > 0 {
 		return nil, fmt.Errorf("a batch with %d bytes of text that belong to no grab", len(text))

@@ -85,6 +85,8 @@ func TestMalformedRequests(t *testing.T) {
 		if err := c.send(); status.Code(err) != codes.InvalidArgument && status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
 		}
+		// The answer may be here before the line is.
+		await(t, c.name+" is logged", func() bool { return s.log.count("malformed") > before })
 		if n := s.log.count("malformed") - before; n != 1 {
 			t.Errorf("%s: logged %d times", c.name, n)
 		}

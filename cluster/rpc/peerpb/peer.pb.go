@@ -88,10 +88,11 @@ func (Fault_Kind) EnumDescriptor() ([]byte, []int) {
 type GrabBatch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ids           []uint64               `protobuf:"fixed64,1,rep,packed,name=ids,proto3" json:"ids,omitempty"`        // chosen by the sender, none twice while unanswered
-	Lengths       []uint32               `protobuf:"varint,2,rep,packed,name=lengths,proto3" json:"lengths,omitempty"` // listing | shopper << 10 | key << 20, in bytes
+	Lengths       []uint32               `protobuf:"varint,2,rep,packed,name=lengths,proto3" json:"lengths,omitempty"` // listing | shopper << 10 | key << 20, in bytes | waitlist << 30 | ticket << 31
 	Quantities    []uint32               `protobuf:"varint,3,rep,packed,name=quantities,proto3" json:"quantities,omitempty"`
 	Deadlines     []uint64               `protobuf:"fixed64,4,rep,packed,name=deadlines,proto3" json:"deadlines,omitempty"` // state time, in milliseconds
 	Text          []byte                 `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`                    // listing, shopper and key of each, end to end
+	Tickets       []uint64               `protobuf:"fixed64,6,rep,packed,name=tickets,proto3" json:"tickets,omitempty"`     // only of those that have one
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -157,6 +158,13 @@ func (x *GrabBatch) GetDeadlines() []uint64 {
 func (x *GrabBatch) GetText() []byte {
 	if x != nil {
 		return x.Text
+	}
+	return nil
+}
+
+func (x *GrabBatch) GetTickets() []uint64 {
+	if x != nil {
+		return x.Tickets
 	}
 	return nil
 }
@@ -1526,7 +1534,7 @@ var File_peer_proto protoreflect.FileDescriptor
 const file_peer_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"peer.proto\x12\x12doorbuster.peer.v1\"\x89\x01\n" +
+	"peer.proto\x12\x12doorbuster.peer.v1\"\xa3\x01\n" +
 	"\tGrabBatch\x12\x10\n" +
 	"\x03ids\x18\x01 \x03(\x06R\x03ids\x12\x18\n" +
 	"\alengths\x18\x02 \x03(\rR\alengths\x12\x1e\n" +
@@ -1534,7 +1542,8 @@ const file_peer_proto_rawDesc = "" +
 	"quantities\x18\x03 \x03(\rR\n" +
 	"quantities\x12\x1c\n" +
 	"\tdeadlines\x18\x04 \x03(\x06R\tdeadlines\x12\x12\n" +
-	"\x04text\x18\x05 \x01(\fR\x04text\"\x9d\x04\n" +
+	"\x04text\x18\x05 \x01(\fR\x04text\x12\x18\n" +
+	"\atickets\x18\x06 \x03(\x06R\atickets\"\x9d\x04\n" +
 	"\vAnswerBatch\x12\x18\n" +
 	"\aapplied\x18\x01 \x01(\x04R\aapplied\x12\x18\n" +
 	"\aclosing\x18\x02 \x01(\bR\aclosing\x12\x10\n" +

@@ -1,0 +1,126 @@
+package actors
+
+import (
+	"context"
+	"strconv"
+
+	"doorbuster/engine"
+)
+
+// Reserve registers a shopper for a listing before its start, or takes the
+// registration back.
+func (g *Group) Reserve(ctx context.Context, shopper, session, sku string, withdraw bool) error {
+	gate, err := g.gateOf(ctx, session, sku)
+	if err != nil {
+		return err
+	}
+	_, err = g.ask(ctx, engine.Command{Kind: engine.CmdReserve, Listing: gate.handle, Shopper: []byte(shopper), Withdraw: withdraw})
+	return err
+}
+
+// gateOf gives the gate of a listing, after this node knows all that was told.
+func (g *Group) gateOf(ctx context.Context, session, sku string) (*gate, error) {
+	if err := g.awaitCaughtUp(ctx); err != nil {
+		return nil, err
+	}
+	gate := g.catalogue.Load().byName[session+"/skus/"+sku]
+	if gate == nil {
+		return nil, refusal(engine.ReasonUnknown)
+	}
+	return gate, nil
+}
+
+// LeaveLine gives up the place in line or in a draw that a shopper's key led to.
+func (g *Group) LeaveLine(ctx context.Context, shopper, key []byte) (v engine.OrderView, err error) {
+	if err := g.awaitCaughtUp(ctx); err != nil {
+		return v, err
+	}
+	hash := (*g.keyed.Load())(key)
+	var ref engine.OrderRef
+	g.view.View(func(s *engine.State) { ref = s.OrderByKey(s.ShopperNo(string(shopper)), hash) })
+	if ref.IsZero() {
+		return v, refusal(engine.ReasonUnknown)
+	}
+	if _, err := g.ask(ctx, engine.Command{Kind: engine.CmdLeaveLine, Order: ref, Shopper: shopper}); err != nil {
+		return v, err
+	}
+	g.view.View(func(s *engine.State) { v, _ = s.View(ref) })
+	return v, nil
+}
+
+// Own gives a shopper's newest orders and places in line or draws.
+func (g *Group) Own(ctx context.Context, shopper string, most int) (orders []engine.OrderView, err error) {
+	if err := g.awaitCaughtUp(ctx); err != nil {
+		return nil, err
+	}
+	g.view.View(func(s *engine.State) {
+		s.OrdersOf(s.ShopperNo(shopper), func(ref engine.OrderRef, _ *engine.Order) bool {
+			if len(orders) < most {
+				v, _ := s.View(ref)
+				orders = append(orders, v)
+			}
+			return len(orders) < most
+		})
+	})
+	return orders, nil
+}
+
+// Estimate tells in about how many seconds a listing's line will have come to
+// position, by the pace of releases since the session opened.
+func (g *Group) Estimate(session, sku string, position uint32) (seconds int64, known bool) {
+	g.view.View(func(s *engine.State) {
+		l := s.ListingOf(session, sku)
+		if l == nil || l.Released == 0 {
+			return
+		}
+		open := s.Now() - s.SessionOf(l.Session).OpenedAt
+		seconds, known = int64(open)*int64(position)/l.Released/1000, true
+	})
+	return seconds, known
+}
+
+// Draw gives a page of a listing's draw. Entries are told only once the draw has
+// closed.
+func (g *Group) Draw(session, sku, cursor string, most int) (v engine.DrawView, err error) {
+	if err := g.current(); err != nil {
+		return v, err
+	}
+	from := uint64(1)
+	if cursor != "" {
+		if from, err = strconv.ParseUint(cursor, 10, 32); err != nil || from == 0 {
+			return v, refusal(engine.ReasonConflict)
+		}
+	}
+	var l engine.ListingHandle
+	orders := 0
+	err = refusal(engine.ReasonUnknown)
+	g.view.View(func(s *engine.State) {
+		listing := s.ListingOf(session, sku)
+		if listing == nil || listing.Draw == 0 || s.SessionOf(listing.Session).State == engine.Draft {
+			return
+		}
+		l, orders, err = listing.Handle, s.SessionOf(listing.Session).Orders(), nil
+		v = engine.DrawView{Session: session, SKU: sku, State: listing.DrawState, DrawAt: s.DrawAt(listing), Stock: listing.Stock, Entrants: listing.Entrants}
+		v.Commitment, v.Seed, v.Revealed = s.SeedOf(listing)
+	})
+	for v.Revealed && len(v.Entries) < most && int(from) <= orders {
+		g.view.View(func(s *engine.State) { // a little at a time: readers hold up what is applied
+			session := s.Listing(l).Session
+			for range scanRows {
+				ref := engine.OrderRef{Session: session, Ordinal: uint32(from)}
+				o := s.Order(ref)
+				if o == nil || len(v.Entries) == most {
+					return
+				}
+				if entered, late := o.Entrant(); entered && o.Listing == l {
+					v.Entries = append(v.Entries, engine.DrawEntry{OrderNo: s.Numberer().String(ref), Late: late, State: o.State, Why: o.Why})
+				}
+				from++
+			}
+		})
+	}
+	if v.Revealed && int(from) <= orders {
+		v.Next = strconv.FormatUint(from, 10)
+	}
+	return v, err
+}

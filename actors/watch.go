@@ -1,0 +1,83 @@
+package actors
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"doorbuster/engine"
+)
+
+// maxWatchers bounds those who watch on one node, about 500 bytes each here and
+// more at the front.
+const maxWatchers = 100_000
+
+// watchers are the fronts that wait for something of a shopper's to change.
+type watchers struct {
+	count atomic.Int64
+	mu    sync.Mutex
+	by    map[string]map[chan struct{}]struct{} // by shopper
+}
+
+// Watch signals on changed when something of the shopper's has changed on this
+// node, until stop is called; nil, nil if too many watch already. A signal that
+// nobody has taken yet stands for all that came after it.
+func (g *Group) Watch(shopper string) (changed <-chan struct{}, stop func()) {
+	w := &g.watchers
+	if w.count.Add(1) > maxWatchers {
+		w.count.Add(-1)
+		return nil, nil
+	}
+	c := make(chan struct{}, 1)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.by == nil {
+		w.by = map[string]map[chan struct{}]struct{}{}
+	}
+	if w.by[shopper] == nil {
+		w.by[shopper] = map[chan struct{}]struct{}{}
+	}
+	w.by[shopper][c] = struct{}{}
+	return c, sync.OnceFunc(func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if delete(w.by[shopper], c); len(w.by[shopper]) == 0 {
+			delete(w.by, shopper)
+		}
+		w.count.Add(-1)
+	})
+}
+
+// tell wakes those whose shoppers the effects are about. It costs a look where
+// nobody watches.
+func (w *watchers) tell(s *engine.State, effects *engine.Effects) {
+	if w.count.Load() == 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, events := range [...][]engine.Event{effects.Primary, effects.Derived} {
+		for i := range events {
+			if e := &events[i]; e.Shopper != 0 && e.Kind != engine.HoldRefused && e.Kind != engine.HoldConfirmed {
+				wake(w.by[s.ShopperID(e.Shopper)])
+			}
+		}
+	}
+}
+
+// tellAll wakes everybody: the state was replaced.
+func (w *watchers) tellAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, all := range w.by {
+		wake(all)
+	}
+}
+
+func wake(all map[chan struct{}]struct{}) {
+	for c := range all {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+}

@@ -1,0 +1,45 @@
+package engine
+
+import "net/netip"
+
+// DoorRules is what the door must know of a listing before it lets a grab in,
+// switches taken into account.
+type DoorRules struct {
+	Session   SessionHandle // 0: there is no such listing
+	Listing   ListingHandle
+	State     ListingState
+	Ticket    bool      // no grab without a ticket
+	Challenge Challenge // to be solved for one
+}
+
+// Visitor is who stands before the door, as far as risk lists care.
+type Visitor struct {
+	Shopper []byte
+	Addr    netip.Addr // zero if not known
+	Phone   string     // as E.164 writes it; "" if not known
+	Address string     // postal; "" if not known
+}
+
+// DrawView is a listing's draw as anybody may see it.
+type DrawView struct {
+	Session, SKU string
+	Commitment   [32]byte
+	Seed         [32]byte // once Revealed
+	Revealed     bool
+	State        DrawState
+	DrawAt       Time  // 0 before the opening
+	Stock        int64 // put up
+	Entrants     int64 // still undecided
+	// Entries are those of this page: order numbers, in the order of their arrival,
+	// told only once Revealed.
+	Entries []DrawEntry
+	Next    string // cursor of the next page; "" at the end
+}
+
+// DrawEntry is one entrant and what became of him.
+type DrawEntry struct {
+	OrderNo string
+	Late    bool // came when the draw had closed: taken after all who were drawn, by arrival
+	State   OrderState
+	Why     Reason // of one passed
+}
