@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"doorbuster/cluster"
+	"doorbuster/engine"
 )
 
 // TestRollingUpgrade: one node after the other goes over to a build with newer
@@ -63,15 +65,15 @@ func TestRollingUpgrade(t *testing.T) {
 	rest := f.others(first)
 	during("second", func() { replace(rest[0]) })
 	for _, m := range f.nodes {
-		if s, _ := m.status(); s.Rules != 1 {
-			t.Errorf("%s goes by rules %d while %s knows no others than 1", m.id, s.Rules, rest[1].id)
+		if s, _ := m.status(); s.Rules != engine.RulesVersion {
+			t.Errorf("%s goes by rules %d while %s knows no others than %d", m.id, s.Rules, rest[1].id, engine.RulesVersion)
 		}
 	}
 	during("third", func() {
 		replace(rest[1])
 		f.eventually(func() bool {
 			for _, m := range f.nodes {
-				if s, ok := m.status(); !ok || s.Rules != 2 {
+				if s, ok := m.status(); !ok || s.Rules != engine.RulesVersion+1 {
 					return false
 				}
 			}
@@ -91,7 +93,7 @@ func TestRollingUpgrade(t *testing.T) {
 		old.halt()
 		old.executable = ""
 		old.launch(unhurried...)
-		if status := old.wait(); status != 1 || !strings.Contains(old.logs.String(), "rules version 2, this build knows 1") || !strings.Contains(old.logs.String(), "upgrade doorbuster") {
+		if status := old.wait(); status != 1 || !strings.Contains(old.logs.String(), fmt.Sprintf("rules version %d, this build knows %d", engine.RulesVersion+1, engine.RulesVersion)) || !strings.Contains(old.logs.String(), "upgrade doorbuster") {
 			t.Errorf("an older build, snapshot %t: %d\n%s", snapshot, status, old.logs)
 		}
 		old.executable = next

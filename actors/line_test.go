@@ -1,0 +1,329 @@
+package actors
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"doorbuster/engine"
+)
+
+// openNewest opens a shop that runs by the newest rules.
+func openNewest(t testing.TB, change func(*Config)) *shop {
+	t.Helper()
+	s := openShop(t, change)
+	if _, err := s.ask(t.Context(), engine.Command{Kind: engine.CmdRaiseRules, RulesVersion: engine.RulesVersion}); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// queue grabs a unit, or a place in line where there is none.
+func (s *shop) queue(listing, shopper, key string) engine.Answer {
+	return s.Grab(&engine.Grab{Listing: []byte(listing), Shopper: []byte(shopper), IdempotencyKey: []byte(key), Quantity: 1, Waitlist: true})
+}
+
+func TestLineByHand(t *testing.T) {
+	s := openNewest(t, nil)
+	mask := units("mask", 2)
+	mask.Waitlist = true
+	s.plan("day", nil, mask)
+	ann := s.grab("day/skus/mask", "ann", "k")
+	s.grab("day/skus/mask", "bob", "k")
+	first := s.queue("day/skus/mask", "cai", "k1")
+	if first.Code != engine.CodeWaitlisted || first.Count != 1 {
+		t.Fatalf("first in line: %+v", first)
+	}
+	if again := s.queue("day/skus/mask", "cai", "k2"); again.Code != engine.CodeWaitlisted || again.Order != first.Order {
+		t.Errorf("with another key: %+v", again)
+	}
+	if a := s.queue("day/skus/mask", "dan", "k"); a.Code != engine.CodeWaitlisted || a.Count != 2 {
+		t.Errorf("second in line: %+v", a)
+	}
+	if a := s.queue("day/skus/mask", "eve", "k"); a.Code != engine.CodeSoldOut {
+		t.Errorf("the line is as long as it may be: %+v", a)
+	}
+	if a := s.grab("day/skus/mask", "fay", "k"); a.Code != engine.CodeSoldOut {
+		t.Errorf("one who would not wait: %+v", a)
+	}
+	changed, stop := s.Watch("cai")
+	defer stop()
+	if _, err := s.Cancel(t.Context(), "ann", string(s.OrderNo(nil, ann.Order))); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-changed:
+	default:
+		t.Error("who watches was not told")
+	}
+	if a, found, err := s.GrabByKey([]byte("cai"), []byte("k1"), 0); err != nil || !found || a.Code != engine.CodeGranted || a.State != engine.Held || a.Order != first.Order {
+		t.Errorf("the head of the line: %+v, %v, %v", a, found, err)
+	}
+	if a, _, _ := s.GrabByKey([]byte("dan"), []byte("k"), 0); a.Code != engine.CodeWaitlisted || a.Count != 1 {
+		t.Errorf("the next: %+v", a)
+	}
+	if v, err := s.LeaveLine(t.Context(), []byte("dan"), []byte("k")); err != nil || v.State != engine.Left {
+		t.Errorf("leaving: %+v, %v", v, err)
+	}
+	if a, _, _ := s.GrabByKey([]byte("dan"), []byte("k"), 0); a.Code != engine.CodeSoldOut || a.Reason != engine.ReasonLeft {
+		t.Errorf("after leaving: %+v", a)
+	}
+	if _, err := s.LeaveLine(t.Context(), []byte("cai"), []byte("k1")); isRefusal(err, engine.ReasonNotHeld) != nil {
+		t.Errorf("leaving with a grant: %v", err)
+	}
+	if orders, _, _ := s.Orders("dan", "", "", 10); len(orders) != 0 {
+		t.Errorf("a place that was left is no order: %+v", orders)
+	}
+	if c := s.counts("day", "mask"); c.Waiting != 0 || c.Held != 2 {
+		t.Errorf("counts: %+v", c)
+	}
+}
+
+// TestLineCrowd lets a crowd that would wait meet others who let go: units only
+// ever go to who is next.
+func TestLineCrowd(t *testing.T) {
+	const stock, shoppers = 50, 600
+	s := openNewest(t, nil)
+	mask := units("mask", stock)
+	mask.Waitlist = true
+	s.plan("day", nil, mask)
+	var wait sync.WaitGroup
+	var granted, waiting atomic.Int64
+	for i := range shoppers {
+		wait.Go(func() {
+			name := fmt.Sprint("s", i)
+			a := s.queue("day/skus/mask", name, "k")
+			switch a.Code {
+			case engine.CodeGranted:
+				granted.Add(1)
+				if i%2 == 0 {
+					if _, err := s.Cancel(t.Context(), name, string(s.OrderNo(nil, a.Order))); err != nil {
+						t.Error(err)
+					}
+				}
+			case engine.CodeWaitlisted:
+				waiting.Add(1)
+			case engine.CodeSoldOut:
+			default:
+				t.Errorf("%s: %+v", name, a)
+			}
+		})
+	}
+	wait.Wait()
+	c := s.counts("day", "mask")
+	if c.Available > 0 && c.Waiting > 0 {
+		t.Errorf("units lie about while people wait: %+v", c)
+	}
+	if c.Held+c.Available != stock || granted.Load() < stock {
+		t.Errorf("%+v, granted at once %d, waited %d", c, granted.Load(), waiting.Load())
+	}
+	// Who went first in line has not been passed by who came later.
+	s.log.View(func(state *engine.State) {
+		last := uint32(0)
+		x := state.SessionOf(1)
+		for i := range x.Orders() {
+			o := state.Order(engine.OrderRef{Session: 1, Ordinal: uint32(i) + 1})
+			if o.State != engine.Waiting {
+				continue
+			}
+			if ref := (engine.OrderRef{Session: 1, Ordinal: uint32(i) + 1}); state.Position(ref) != last+1 {
+				t.Errorf("%v is at %d, after %d", ref, state.Position(ref), last)
+			}
+			last++
+		}
+	})
+}
+
+func TestDrawThroughTheGroup(t *testing.T) {
+	s := openNewest(t, nil)
+	mask := units("mask", 5)
+	mask.Draw = 2 * time.Second
+	s.plan("day", nil, mask)
+	var wait sync.WaitGroup
+	for i := range 40 {
+		wait.Go(func() {
+			if a := s.grab("day/skus/mask", fmt.Sprint("s", i), "k"); a.Code != engine.CodeEntered || a.Start == 0 {
+				t.Errorf("%d: %+v", i, a)
+			}
+		})
+	}
+	wait.Wait()
+	if v, err := s.Draw("day", "mask", "", 100); err != nil || v.Revealed || v.Entrants != 40 || len(v.Entries) != 0 {
+		t.Errorf("while it is open: %+v, %v", v, err)
+	}
+	await(t, "the draw is done", func() bool {
+		s.batcher.nudge()
+		v, _ := s.Draw("day", "mask", "", 1)
+		return v.State == engine.DrawDone
+	})
+	v, err := s.Draw("day", "mask", "", 100)
+	if err != nil || !v.Revealed || engine.Commitment(v.Seed) != v.Commitment || len(v.Entries) != 40 {
+		t.Fatalf("done: %+v, %v", v, err)
+	}
+	slices.SortFunc(v.Entries, func(a, b engine.DrawEntry) int {
+		if engine.Rank(v.Seed, a.OrderNo) < engine.Rank(v.Seed, b.OrderNo) {
+			return -1
+		}
+		return 1
+	})
+	for i, e := range v.Entries {
+		if got, want := e.State == engine.Held, i < 5; got != want {
+			t.Errorf("rank %d: %v", i, e.State)
+		}
+	}
+	if a, _, _ := s.GrabByKey([]byte("s0"), []byte("k"), 0); a.Code != engine.CodeGranted && (a.Code != engine.CodeSoldOut || a.Reason != engine.ReasonDrawn) {
+		t.Errorf("afterwards: %+v", a)
+	}
+}
+
+// strict bars who has no ticket, and blocks some.
+type strict struct{ asked atomic.Int64 }
+
+func (g *strict) Bar(q *engine.Grab, rules engine.DoorRules) engine.Reason {
+	g.asked.Add(1)
+	switch door, _ := q.Door.(string); {
+	case string(q.Shopper) == "bot":
+		return engine.ReasonRisk
+	case rules.Ticket && door == "":
+		return engine.ReasonTicketMissing
+	case rules.Ticket:
+		q.Ticket = uint64(len(door))
+	}
+	return engine.ReasonNone
+}
+
+func TestGuardIsAskedAfterWhatIsKnown(t *testing.T) {
+	s := openNewest(t, nil)
+	guard := &strict{}
+	s.SetGuard(guard)
+	mask := units("mask", 2)
+	mask.LimitPerShopper, mask.Ticket = 2, true
+	s.plan("day", func(x *engine.SessionPlan) { x.LimitPerShopper = 2 }, mask)
+	grab := func(shopper, key, ticket string) engine.Answer {
+		q := &engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte(shopper), IdempotencyKey: []byte(key), Quantity: 1}
+		if ticket != "" {
+			q.Door = ticket
+		}
+		return s.Grab(q)
+	}
+	for _, c := range []struct {
+		shopper, key, ticket string
+		code                 engine.Code
+		why                  engine.Reason
+		asked                int64
+	}{
+		{"bot", "k1", "t", engine.CodeMissed, engine.ReasonRisk, 1},
+		{"ann", "k1", "", engine.CodeTicketRequired, engine.ReasonTicketMissing, 1},
+		{"ann", "k1", "t", engine.CodeGranted, 0, 1},
+		{"ann", "k1", "", engine.CodeGranted, 0, 0},                                   // known
+		{"ann", "k2", "t", engine.CodeTicketRequired, engine.ReasonTicketUsed, 1},     // once is all
+		{"ann", "k2", "", engine.CodeTicketRequired, engine.ReasonTicketMissing, 1},   //
+		{"ann", "k2", "another", engine.CodeGranted, 0, 1},                            //
+		{"cai", "k1", "t", engine.CodeSoldOut, engine.ReasonSoldOut, 0},               // what the gate says comes first
+		{"bot", "k1", "", engine.CodeSoldOut, engine.ReasonSoldOut, 0},                //
+		{"ann", "k3", "third", engine.CodeLimitReached, engine.ReasonLimitListing, 1}, //
+	} {
+		before := guard.asked.Load()
+		a := grab(c.shopper, c.key, c.ticket)
+		if a.Code != c.code || a.Reason != c.why || guard.asked.Load()-before != c.asked {
+			t.Errorf("%s with key %s and ticket %q: %v %v, asked %d times; want %v %v, %d", c.shopper, c.key, c.ticket, a.Code, a.Reason,
+				guard.asked.Load()-before, c.code, c.why, c.asked)
+		}
+	}
+}
+
+// A shopper who holds a unit is never told that he missed it, whatever the door
+// thinks of him.
+func TestBarredHolderIsNotToldHeMissed(t *testing.T) {
+	s := openNewest(t, nil)
+	mask := units("mask", 2)
+	mask.LimitPerShopper = 2
+	s.plan("day", func(x *engine.SessionPlan) { x.LimitPerShopper = 2 }, mask)
+	held := s.grab("day/skus/mask", "bot", "k1")
+	s.SetGuard(&strict{})
+	if a := s.grab("day/skus/mask", "bot", "k1"); a.Code != engine.CodeGranted || a.Order != held.Order {
+		t.Errorf("his own key: %+v", a)
+	}
+	if a := s.grab("day/skus/mask", "bot", "k2"); a.Code != engine.CodeProcessing {
+		t.Errorf("another key: %+v", a)
+	}
+}
+
+func TestRiskLists(t *testing.T) {
+	s := openNewest(t, nil)
+	put := func(kind engine.RosterKind, id string, level engine.Level) {
+		t.Helper()
+		_, err := s.ask(t.Context(), engine.Command{Kind: engine.CmdEditRoster, Edit: engine.RosterEdit{Roster: engine.RosterID{Kind: kind},
+			Action: engine.RosterPut, Rows: []engine.RosterEntry{{ID: []byte(id), Level: level}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := func(shopper, addr, phone string) engine.Level {
+		v := engine.Visitor{Shopper: []byte(shopper), Phone: phone}
+		if addr != "" {
+			v.Addr = netip.MustParseAddr(addr)
+		}
+		return s.Risk(&v)
+	}
+	put(engine.RosterRiskShopper, "bot", engine.LevelBlock)
+	put(engine.RosterRiskIP, "203.0.113.0/24", engine.LevelChallenge)
+	put(engine.RosterRiskIP, "203.0.113.7/32", engine.LevelBlock)
+	put(engine.RosterRiskIP, "2001:db8::/32", engine.LevelListed)
+	put(engine.RosterRiskPhone, "+8613800138000", engine.LevelChallenge)
+	for _, c := range []struct {
+		shopper, addr, phone string
+		want                 engine.Level
+	}{
+		{"ann", "198.51.100.1", "", engine.LevelNone}, {"bot", "", "", engine.LevelBlock}, {"ann", "203.0.113.8", "", engine.LevelChallenge},
+		{"ann", "203.0.113.7", "", engine.LevelBlock}, {"ann", "::ffff:203.0.113.7", "", engine.LevelBlock}, {"ann", "2001:db8::1", "", engine.LevelListed},
+		{"ann", "", "+8613800138000", engine.LevelChallenge},
+	} {
+		if got := at(c.shopper, c.addr, c.phone); got != c.want {
+			t.Errorf("%s from %s, phone %s: %v, want %v", c.shopper, c.addr, c.phone, got, c.want)
+		}
+	}
+	put(engine.RosterRiskShopper, "bot", engine.LevelNone)
+	if got := at("bot", "", ""); got != engine.LevelNone {
+		t.Errorf("taken off: %v", got)
+	}
+	if _, err := s.ask(t.Context(), engine.Command{Kind: engine.CmdSetSwitches, Switches: engine.SwitchChange{Action: engine.SwitchSet,
+		Settings: []engine.Setting{{Switch: engine.SwitchRiskLists}}}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := at("ann", "203.0.113.7", ""); got != engine.LevelNone {
+		t.Errorf("switched off: %v", got)
+	}
+}
+
+func TestReservationOpensTheDoor(t *testing.T) {
+	s := openNewest(t, nil)
+	mask := units("mask", 5)
+	mask.Reservation = true
+	s.plan("day", func(x *engine.SessionPlan) { x.StartSpec, x.Start = "soon", x.Start.Add(2*time.Second) }, mask)
+	for _, who := range []string{"ann", "bob"} {
+		if err := s.Reserve(t.Context(), who, "day", "mask", false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Reserve(t.Context(), "bob", "day", "mask", true); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reserve(t.Context(), "ann", "day", "none", false); isRefusal(err, engine.ReasonUnknown) != nil {
+		t.Error(err)
+	}
+	await(t, "the opening", func() bool { v, _, _ := s.Listing("day", "mask"); return v != nil && v.State == engine.ListingOpen })
+	if a := s.grab("day/skus/mask", "ann", "k"); a.Code != engine.CodeGranted {
+		t.Errorf("who reserved: %+v", a)
+	}
+	if a := s.grab("day/skus/mask", "bob", "k"); a.Code != engine.CodeNotReserved {
+		t.Errorf("who took it back: %+v", a)
+	}
+	if err := s.Reserve(t.Context(), "cai", "day", "mask", false); isRefusal(err, engine.ReasonTooLate) != nil {
+		t.Error(err)
+	}
+}
