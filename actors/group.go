@@ -124,6 +124,7 @@ type Group struct {
 	byActor    sync.Map // actor id → *gate
 	decidedMsg sync.Pool
 	touched    []*gate // of the flight being completed
+	wordings   uint64  // versions of sales' words given out; of the goroutine that applies
 
 	panics  atomic.Int64
 	frozen  atomic.Int64
@@ -151,6 +152,7 @@ type catalogue struct {
 	byName   map[string]*gate
 	byHandle []*gate // by handle - 1
 	sessions []shownSession
+	words    words
 }
 
 func (c *catalogue) gate(h engine.ListingHandle) *gate {

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strconv"
@@ -336,16 +337,23 @@ func (g *Group) Extend(ctx context.Context, operator, orderNo string, payBy engi
 	return g.askOrder(ctx, orderNo, engine.Command{Kind: engine.CmdExtendHold, Deadline: payBy, Operator: operator, Note: note})
 }
 
-// ApplyPlan makes a plan true, whole or not at all. With dryRun it only tells.
+// ApplyPlan makes a plan true, whole or not at all. With dryRun it only tells. A
+// plan that asks for newer rules than the group runs by waits for them, as long as
+// a command may take.
 func (g *Group) ApplyPlan(ctx context.Context, operator string, plan *engine.Plan, dryRun bool) (changes []engine.Change, problems []engine.Problem, err error) {
 	if err := g.awaitCaughtUp(ctx); err != nil {
 		return nil, nil, err
+	}
+	c := engine.Command{Kind: engine.CmdApplyPlan, Operator: operator, Plan: plan}
+	if problems := g.awaitRules(ctx, c.Rules()); len(problems) > 0 {
+		return nil, problems, nil
 	}
 	g.view.View(func(s *engine.State) { changes, problems = s.ComparePlan(plan) })
 	if dryRun || len(problems) > 0 || len(changes) == 0 {
 		return changes, problems, nil
 	}
-	a, err := g.ask(ctx, engine.Command{Kind: engine.CmdApplyPlan, Operator: operator, Plan: plan})
+	rand.Read(c.Entropy[:]) // never fails
+	a, err := g.ask(ctx, c)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -17,7 +17,8 @@ import (
 type wire struct {
 	leader  *Group
 	fresh   *atomic.Bool
-	current bool // this node leads, and is certain
+	old     []string // nodes
+	current bool     // this node leads, and is certain
 	seen    atomic.Uint64
 	syncs   atomic.Int64
 	grabs   atomic.Int64
@@ -36,6 +37,8 @@ func (w *wire) Seen() engine.LogIndex { return engine.LogIndex(w.seen.Load()) }
 func (w *wire) Current() bool { return w.current }
 
 func (w *wire) Ahead() time.Duration { return 0 }
+
+func (w *wire) WithoutRules(uint32) []string { return w.old }
 
 func (w *wire) Sync(ctx context.Context) error {
 	w.syncs.Add(1)

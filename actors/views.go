@@ -34,6 +34,7 @@ func (g *Group) rebuilt(s *engine.State, old *catalogue) *catalogue {
 		}
 		c.sessions = append(c.sessions, shown)
 	}
+	c.words = g.wordsOf(s, old.words)
 	return c
 }
 

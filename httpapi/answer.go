@@ -6,29 +6,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/words"
 )
-
-// prepareMessages takes the messages apart, and builds whole the bodies of
-// those that have nothing to fill in.
-func (s *ShopperServer) prepareMessages() {
-	for m := range messageTable {
-		for in, text := range messageTable[m] {
-			s.phrases[m][in] = parsePhrase(text)
-		}
-	}
-	for _, fixed := range []struct {
-		m    message
-		code engine.Code
-	}{
-		{msgSoldOut, engine.CodeSoldOut}, {msgGone, engine.CodeSoldOut}, {msgPaused, engine.CodeNotOpen}, {msgEnded, engine.CodeEnded},
-		{msgNotReserved, engine.CodeNotReserved}, {msgTicketRequired, engine.CodeTicketRequired}, {msgMissed, engine.CodeMissed},
-	} {
-		for in := range languages {
-			body := append(appendCode(nil, fixed.code), s.phrases[fixed.m][in][0].text...)
-			s.prebuilt[fixed.m][in] = append(body, `"}`...)
-		}
-	}
-}
 
 // appendCode begins an answer, up to the opening quote of its message.
 func appendCode(dst []byte, code engine.Code) []byte {
@@ -48,17 +27,17 @@ func (s *ShopperServer) answer(ctx *fasthttp.RequestCtx, call *grabCall, key []b
 	}
 	ctx.Response.Header.SetContentTypeBytes(jsonType)
 	ctx.Response.Header.SetCanonical(headerCacheControl, noStore)
-	in := languageOf(ctx.Request.Header.PeekCanonical(headerLanguage))
+	in := words.LanguageOf(ctx.Request.Header.PeekCanonical(headerLanguage))
 	now := engine.Time(0)
 	if a.Code == engine.CodeGranted {
 		now = s.seller.Now()
 	}
-	m := messageFor(a, now)
-	if body := s.prebuilt[m][in]; body != nil {
+	m, said := messageFor(a, now), s.wordingOf(call.grab.Listing, a.Listing)
+	if body := said.whole[m][in]; body != nil {
 		ctx.Response.SetBodyRaw(body)
 		return
 	}
-	b := s.appendPhrase(appendCode(call.body[:0], a.Code), m, in, a, now, key)
+	b := said.append(appendCode(call.body[:0], a.Code), m, in, a, now, key)
 	b = append(b, '"')
 	switch a.Code {
 	case engine.CodeProcessing:
@@ -92,32 +71,6 @@ func (s *ShopperServer) refused(ctx *fasthttp.RequestCtx, a *engine.Answer) {
 	default:
 		s.problem(ctx, unknownListing, "No session offers this SKU. The sessions are listed at /v1/sessions.")
 	}
-}
-
-// appendPhrase appends message m with its placeholders filled in from a, inside
-// a JSON string.
-func (s *ShopperServer) appendPhrase(b []byte, m message, in language, a *engine.Answer, now engine.Time, key []byte) []byte {
-	for i := range s.phrases[m][in] {
-		piece := &s.phrases[m][in][i]
-		b = append(b, piece.text...)
-		switch piece.then {
-		case blankPayWithin:
-			b = appendDuration(b, a.PayBy.Sub(now), in)
-		case blankPosition, blankCount:
-			b = strconv.AppendUint(b, uint64(a.Count), 10)
-		case blankScope:
-			scope := scopeListing
-			if a.Reason == engine.ReasonLimitSession {
-				scope = scopeSession
-			}
-			b = s.appendPhrase(b, scope, in, a, now, key)
-		case blankStart, blankDrawAt:
-			b = appendMoment(b, a.Start)
-		case blankResultURL:
-			b = appendResultURL(b, key, a.Deadline)
-		}
-	}
-	return b
 }
 
 // appendResultURL appends where to ask what became of a grab. Nothing in it

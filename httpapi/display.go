@@ -8,6 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/words"
 )
 
 // How long what is on display may be shown without asking again: a second, so
@@ -81,7 +82,7 @@ func (s *ShopperServer) listing(ctx *fasthttp.RequestCtx, session, sku string) {
 	case !ok:
 		s.problem(ctx, unknownListing, "No session offers this SKU. The sessions are listed at /v1/sessions.")
 	default:
-		in := languageOf(ctx.Request.Header.PeekCanonical(headerLanguage))
+		in := words.LanguageOf(ctx.Request.Header.PeekCanonical(headerLanguage))
 		s.display(ctx, newPage(0, appendListing(nil, v, in, nowhere)), false)
 	}
 }
@@ -90,7 +91,7 @@ func (s *ShopperServer) listing(ctx *fasthttp.RequestCtx, session, sku string) {
 // has changed: before a sale opens, and after it has sold out, all ask for the
 // same.
 func (s *ShopperServer) sessions(ctx *fasthttp.RequestCtx) {
-	in := languageOf(ctx.Request.Header.PeekCanonical(headerLanguage))
+	in := words.LanguageOf(ctx.Request.Header.PeekCanonical(headerLanguage))
 	if args := ctx.QueryArgs(); args.Has("near") {
 		near, ok := askedPlace(args)
 		if !ok {
@@ -149,7 +150,7 @@ func appendListing(b []byte, v *engine.ListingView, in language, metres float64)
 	b = append(b, `,"sku":`...)
 	b = appendString(b, v.SKU)
 	b = append(b, `,"name":`...)
-	b = appendString(b, v.Name.In(in.tag()))
+	b = appendString(b, v.Name.In(in.Tag()))
 	if v.Image != "" {
 		b = append(b, `,"image":`...)
 		b = appendString(b, v.Image)
@@ -190,7 +191,7 @@ func appendSession(b []byte, x *engine.SessionView, in language, metres []float6
 	b = append(b, `,"sale":`...)
 	b = appendString(b, x.Sale)
 	b = append(b, `,"name":`...)
-	b = appendString(b, x.SaleName.In(in.tag()))
+	b = appendString(b, x.SaleName.In(in.Tag()))
 	b = append(b, `,"state":"`...)
 	if x.Paused {
 		b = append(b, "paused"...)

@@ -36,6 +36,8 @@ type fakeSeller struct {
 	sessions                                                    []engine.SessionView
 	version                                                     uint64   // of sessions; 0: not to be kept
 	called                                                      []string // what else it was asked
+	wording                                                     uint64   // version of messages
+	messages                                                    []engine.Message
 }
 
 func (f *fakeSeller) Grab(g *engine.Grab) engine.Answer {
@@ -116,6 +118,13 @@ func (f *fakeSeller) Sessions(known uint64) ([]engine.SessionView, uint64, error
 		return nil, known, nil
 	}
 	return f.sessions, f.version, nil
+}
+
+func (f *fakeSeller) Messages(listing []byte, h engine.ListingHandle) (uint64, []engine.Message) {
+	if string(listing) != "fans-day-10/skus/mask-50" && h != 1 {
+		return 0, nil
+	}
+	return f.wording, f.messages
 }
 
 func (f *fakeSeller) Now() engine.Time { return fakeNow }

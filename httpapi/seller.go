@@ -69,6 +69,11 @@ type Seller interface {
 	// ListingOf gives the session id, SKU and currency of a listing.
 	ListingOf(h engine.ListingHandle) (session, sku, currency string)
 	Sessions(known uint64) (sessions []engine.SessionView, version uint64, err error)
+	// Messages gives what the sale of a listing tells in its own words, shared: read
+	// only. The listing is named as in a Grab; one without a name is found by its
+	// handle. version is 0 where there are none, and never the same of other words.
+	// It must be cheap, and allocates nothing.
+	Messages(listing []byte, h engine.ListingHandle) (version uint64, own []engine.Message)
 	// Now is the time that sales open and end by.
 	Now() engine.Time
 }

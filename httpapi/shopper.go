@@ -150,9 +150,9 @@ type ShopperServer struct {
 	log    *slog.Logger
 	faults rate.Sometimes // the log of faults that shoppers may be able to repeat at will
 
-	tokens   *tokenChecker // nil with dev
-	phrases  [messages][languages]phrase
-	prebuilt [messages][languages][]byte // whole bodies, where a message has no placeholder
+	tokens *tokenChecker // nil with dev
+	shop   *wording
+	own    ownWordings
 
 	displayAge func() time.Duration
 	pages      [languages]atomic.Pointer[page] // of all sessions, as last built
@@ -209,10 +209,14 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 		}
 		s.tokens = tokens
 	}
+	shop, err := shopWording()
+	if err != nil {
+		errs = append(errs, err)
+	}
+	s.shop = shop
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("shopper API: %w", err)
 	}
-	s.prepareMessages()
 	s.front = s.newDoor("shopper", s.limits, s.handle)
 	if cfg.Display != nil {
 		s.show = s.newDoor("display", cfg.Display.withDefaults(), s.handleAtDisplay)

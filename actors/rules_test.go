@@ -1,0 +1,90 @@
+package actors
+
+import (
+	"testing"
+	"time"
+
+	"doorbuster/engine"
+)
+
+// richPlan asks for rules of version 2.
+func richPlan(now engine.Time) *engine.Plan {
+	drawn := units("mask", 1)
+	drawn.Draw = time.Second
+	return &engine.Plan{
+		Products: []engine.Product{{ID: "mask", Currency: "CNY"}},
+		Sales: []engine.SalePlan{{Sale: engine.Sale{ID: "sale", Timezone: "UTC"}, Sessions: []engine.SessionPlan{{
+			SessionSpec: engine.SessionSpec{ID: "day", StartSpec: "later", Start: now.Add(time.Hour), End: now.Add(2 * time.Hour), PayWithin: time.Minute, Publish: true},
+			Listings:    []engine.ListingSpec{drawn}}}}},
+	}
+}
+
+// TestPlanWaitsForItsRules: a plan that comes before a fresh group has raised its
+// rules is applied once it has.
+func TestPlanWaitsForItsRules(t *testing.T) {
+	s := openShop(t, func(c *Config) { c.CommandTimeout = time.Minute })
+	release := s.log.holdEntries()
+	s.RaiseRules(2)
+	applied := make(chan error, 1)
+	go func() {
+		_, problems, err := s.ApplyPlan(t.Context(), "ops", richPlan(s.Now()), false)
+		if len(problems) > 0 {
+			t.Error(problems)
+		}
+		applied <- err
+	}()
+	release()
+	if err := <-applied; err != nil {
+		t.Fatal(err)
+	}
+	s.log.View(func(state *engine.State) {
+		l := state.Listings()[0]
+		if l.Draw != time.Second || l.Seed == [32]byte{} {
+			t.Errorf("draw of %s, seed %x", l.Draw, l.Seed)
+		}
+	})
+}
+
+// TestPlansSeedsDiffer: each plan brings its own randomness to its draws.
+func TestPlansSeedsDiffer(t *testing.T) {
+	var seeds [2][32]byte
+	for i := range seeds {
+		s := openShop(t, nil)
+		s.raise()
+		if _, problems, err := s.ApplyPlan(t.Context(), "ops", richPlan(s.Now()), false); err != nil || len(problems) > 0 {
+			t.Fatal(err, problems)
+		}
+		s.log.View(func(state *engine.State) { seeds[i] = state.Listings()[0].Seed })
+	}
+	if seeds[0] == seeds[1] {
+		t.Error("two shops draw alike")
+	}
+}
+
+// TestPlanSaysWhoIsTooOld: with a node that knows no newer rules nothing changes,
+// and a plan that needs none goes through.
+func TestPlanSaysWhoIsTooOld(t *testing.T) {
+	s := openShop(t, func(c *Config) { c.CommandTimeout = 50 * time.Millisecond })
+	for _, c := range []struct {
+		old  []string
+		want string
+	}{
+		{nil, "asks for rules of version 2, and the group runs by version 1, which its leader raises within moments once every node knows them; try again"},
+		{[]string{"a2", "b1"}, "asks for rules of version 2, and the group runs by version 1: upgrade every node first; as far as is known, these are too old: a2, b1"},
+	} {
+		if c.old != nil {
+			s.Join(&wire{leader: s.Group, fresh: alwaysTrue(), current: true, old: c.old})
+		}
+		for _, dry := range []bool{true, false} {
+			changes, problems, err := s.ApplyPlan(t.Context(), "ops", richPlan(s.Now()), dry)
+			if err != nil || len(changes) > 0 || len(problems) != 1 || problems[0].Message != c.want {
+				t.Errorf("%v, %v, %v", changes, problems, err)
+			}
+		}
+	}
+	plain := richPlan(s.Now())
+	plain.Sales[0].Sessions[0].Listings[0].Draw = 0
+	if _, problems, err := s.ApplyPlan(t.Context(), "ops", plain, true); err != nil || len(problems) > 0 {
+		t.Errorf("%v, %v", problems, err)
+	}
+}

@@ -1,0 +1,103 @@
+package actors
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"doorbuster/engine"
+)
+
+// saleWords are what one sale tells in its own words. They do not change.
+type saleWords struct {
+	version uint64 // never 0, never the same of other words in this process
+	own     []engine.Message
+}
+
+// words finds each session's sale's own words, by handle - 1; empty where no sale
+// has any.
+type words []*saleWords
+
+func (w words) of(x engine.SessionHandle) *saleWords {
+	if x == 0 || int(x) > len(w) {
+		return nil
+	}
+	return w[x-1]
+}
+
+// wordsOf gathers what the sales tell in their own words. Those that are as in old
+// keep their version.
+func (g *Group) wordsOf(s *engine.State, old words) words {
+	bySale := map[string]*saleWords{}
+	var found words
+	for i, x := range s.Sessions() {
+		sale := s.Sale(x.Sale)
+		if sale == nil || len(sale.Messages) == 0 {
+			continue
+		}
+		own := bySale[sale.ID]
+		if own == nil {
+			if own = old.of(x.Handle); own == nil || !sameWords(own.own, sale.Messages) {
+				g.wordings++
+				own = &saleWords{g.wordings, sale.Messages}
+			}
+			bySale[sale.ID] = own
+		}
+		if found == nil {
+			found = make(words, len(s.Sessions()))
+		}
+		found[i] = own
+	}
+	return found
+}
+
+func sameWords(a, b []engine.Message) bool {
+	return slices.EqualFunc(a, b, func(a, b engine.Message) bool { return a.Name == b.Name && slices.Equal(a.Text, b.Text) })
+}
+
+// Messages gives what the sale of a listing tells in its own words, and their
+// version, 0 where it has none. The listing is named as in a Grab, or else by its
+// handle. It allocates nothing.
+func (g *Group) Messages(listing []byte, h engine.ListingHandle) (version uint64, own []engine.Message) {
+	c := g.catalogue.Load()
+	if len(c.words) == 0 {
+		return 0, nil
+	}
+	gate := c.byName[string(listing)]
+	if gate == nil {
+		gate = c.gate(h)
+	}
+	if gate == nil {
+		return 0, nil
+	}
+	if w := c.words.of(gate.session); w != nil {
+		return w.version, w.own
+	}
+	return 0, nil
+}
+
+// SetMessage gives a sale's message these words, or with none takes its own away.
+// What else the sale has stays as it is. Problems are why it can't be. Error: a
+// refusal as unknown where there is no such sale.
+func (g *Group) SetMessage(ctx context.Context, operator, sale string, m engine.Message) ([]engine.Change, []engine.Problem, error) {
+	if err := g.awaitCaughtUp(ctx); err != nil {
+		return nil, nil, err
+	}
+	var present *engine.Sale
+	g.view.View(func(s *engine.State) {
+		if x := s.Sale(sale); x != nil {
+			copied := *x
+			present = &copied
+		}
+	})
+	if present == nil {
+		return nil, nil, refusal(engine.ReasonUnknown)
+	}
+	present.Months = nil // those that the sale has stay
+	present.Messages = slices.DeleteFunc(slices.Clone(present.Messages), func(other engine.Message) bool { return other.Name == m.Name })
+	if len(m.Text) > 0 {
+		present.Messages = append(present.Messages, m)
+		slices.SortFunc(present.Messages, func(a, b engine.Message) int { return strings.Compare(a.Name, b.Name) })
+	}
+	return g.ApplyPlan(ctx, operator, &engine.Plan{Sales: []engine.SalePlan{{Sale: *present}}}, false)
+}
