@@ -84,8 +84,8 @@ func check(entry []byte) (h BatchHeader, rules uint32, err error) {
 }
 
 func (s *State) apply(c *Command) Event {
-	if c.Rules() > s.rules {
-		return refused(ReasonRules)
+	if s.rules < RulesVersion && c.Rules() > s.rules && c.Kind != CmdApplyPlan { // of a plan, ComparePlan says where
+		return s.refusedByRules(c)
 	}
 	switch c.Kind {
 	case CmdPlaceHold:
@@ -124,6 +124,18 @@ func (s *State) apply(c *Command) Event {
 		return s.breakListing(c)
 	}
 	return refused(ReasonUnknown)
+}
+
+// refusedByRules refuses a command that the group's rules don't know yet.
+func (s *State) refusedByRules(c *Command) Event {
+	e := refused(ReasonRules)
+	if c.Kind == CmdPlaceHold {
+		e.Kind = HoldRefused
+		if l := s.Listing(c.Listing); l != nil {
+			e.Session, e.Listing = l.Session, l.Handle
+		}
+	}
+	return e
 }
 
 func refused(why Reason) Event { return Event{Kind: CommandRefused, Reason: why} }
@@ -177,6 +189,7 @@ func (s *State) settleTouched() {
 		session := s.sessions[l.Session-1]
 		if !l.Frozen && !s.conserved(l) {
 			l.Frozen = true
+			s.calm(l)
 			s.schedule(session) // its holds are not due any more
 			s.derive(Event{Kind: ListingFroze, Session: l.Session, Listing: h})
 		}

@@ -27,25 +27,28 @@ func Commitment(seed [32]byte) [32]byte { return sha256.Sum256(seed[:]) }
 
 // drawn is an entrant in the order in which a draw takes them.
 type drawn struct {
-	late    bool // all of these after all others, by ordinal
 	rank    uint64
-	no      string // breaks ties; only of equal ranks
 	ordinal uint32
+	late    bool // all of these after all others, by ordinal
 }
 
 // pool is the entrants of a listing's draw that it has not decided about: a heap
 // by rank. It is derived from the orders that are Entered. Who leaves stays in
 // it until his turn would come.
 type pool struct {
-	heap  drawnHeap
+	drawnHeap
 	count int // of those who are still Entered
 }
 
-type drawnHeap []drawn
+type drawnHeap struct {
+	rows    []drawn
+	session SessionHandle
+	numbers Numberer // of order numbers, which break ties
+}
 
-func (h drawnHeap) Len() int { return len(h) }
-func (h drawnHeap) Less(i, j int) bool {
-	a, b := &h[i], &h[j]
+func (h *drawnHeap) Len() int { return len(h.rows) }
+func (h *drawnHeap) Less(i, j int) bool {
+	a, b := &h.rows[i], &h.rows[j]
 	switch {
 	case a.late != b.late:
 		return b.late
@@ -54,26 +57,26 @@ func (h drawnHeap) Less(i, j int) bool {
 	case a.late:
 		return a.ordinal < b.ordinal
 	}
-	return a.no < b.no
+	return h.numbers.String(OrderRef{h.session, a.ordinal}) < h.numbers.String(OrderRef{h.session, b.ordinal})
 }
-func (h drawnHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *drawnHeap) Push(x any)   { *h = append(*h, x.(drawn)) }
+func (h *drawnHeap) Swap(i, j int) { h.rows[i], h.rows[j] = h.rows[j], h.rows[i] }
+func (h *drawnHeap) Push(x any)    { h.rows = append(h.rows, x.(drawn)) }
 func (h *drawnHeap) Pop() any {
-	last := len(*h) - 1
-	x := (*h)[last]
-	*h = (*h)[:last]
+	last := len(h.rows) - 1
+	x := h.rows[last]
+	h.rows = h.rows[:last]
 	return x
 }
 
 // add takes in the entrant at ref.
 func (s *State) addEntrant(l *Listing, ref OrderRef, late bool) {
+	p := &s.draws[l.Handle-1]
+	p.session, p.numbers = ref.Session, s.Numberer()
 	d := drawn{late: late, ordinal: ref.Ordinal}
 	if !late {
-		d.no = s.Numberer().String(ref)
-		d.rank = Rank(l.Seed, d.no)
+		d.rank = Rank(l.Seed, p.numbers.String(ref))
 	}
-	p := &s.draws[l.Handle-1]
-	heap.Push(&p.heap, d)
+	heap.Push(p, d)
 	p.count++
 }
 
@@ -87,11 +90,11 @@ func (s *State) withdraw(l *Listing) {
 func (s *State) firstEntrant(l *Listing) OrderRef {
 	p := &s.draws[l.Handle-1]
 	for {
-		ref := OrderRef{l.Session, p.heap[0].ordinal}
+		ref := OrderRef{l.Session, p.rows[0].ordinal}
 		if s.Order(ref).State == Entered {
 			return ref
 		}
-		heap.Pop(&p.heap)
+		heap.Pop(p)
 	}
 }
 
@@ -149,8 +152,10 @@ func (s *State) drawsOf(x *Session) (draws []ListingHandle) {
 			draws = append(draws, h)
 		}
 	}
+	// Not by DrawAt, which a plan changes with the session's end: the order must be
+	// the same whenever it is made.
 	slices.SortStableFunc(draws, func(a, b ListingHandle) int {
-		return cmp.Compare(s.DrawAt(s.listings[a-1]), s.DrawAt(s.listings[b-1]))
+		return cmp.Compare(s.listings[a-1].Draw, s.listings[b-1].Draw)
 	})
 	return draws
 }

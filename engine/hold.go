@@ -186,7 +186,7 @@ func (s *State) placeHold(c *Command) Event {
 		return Event{Kind: HoldRefused, Reason: ReasonUnknown}
 	}
 	no := s.shoppers.find(c.Shopper)
-	s.releaseOverdue(no, l.Session)
+	s.releaseOverdue(no, l)
 	st := s.StandingOf(no, c.Shopper, l, c.Key)
 	if !st.Known.IsZero() {
 		return s.Known(st.Known, l.Handle, c.Quantity)
@@ -214,8 +214,10 @@ func (s *State) placeHold(c *Command) Event {
 	case drawing && st.Leaves >= MaxLeaves:
 		return refuse(ReasonLeft)
 	case drawing || free:
-	case !c.Waitlist || !s.mayJoin(l, c.Quantity) || st.Leaves >= MaxLeaves:
+	case !c.Waitlist || !s.mayJoin(l, c.Quantity):
 		return refuse(s.SoldOutReason(l))
+	case st.Leaves >= MaxLeaves:
+		return refuse(ReasonLeft)
 	}
 	ref := s.newOrder(c, l, no)
 	switch {
@@ -252,10 +254,11 @@ func (s *State) newOrder(c *Command, l *Listing, no ShopperNo) OrderRef {
 func (s *State) hold(l *Listing, ref OrderRef, st Standing) {
 	session := s.sessions[l.Session-1]
 	o := s.mutOrder(ref)
+	// Time may have looked past one that waited, even if it is the newest.
+	waited := o.State != 0
 	o.State, o.Granted, o.Changed, o.PayBy = Held, s.now, s.now, s.payBy(session)
 	o.graceMS = uint32(session.PayGrace.Milliseconds())
-	// One that waited is not in the order of the grants by its place.
-	if due := o.Due(); due >= session.lastDue && int(ref.Ordinal) == session.orders.len() {
+	if due := o.Due(); due >= session.lastDue && !waited {
 		session.lastDue = due
 		o.inLine = true
 	} else {
@@ -279,12 +282,13 @@ func (s *State) SoldOutReason(l *Listing) Reason {
 	return ReasonGone
 }
 
-// releaseOverdue expires a shopper's overdue holds in a session that the batch's
-// share of dues has not reached yet, so that they bind nobody.
-func (s *State) releaseOverdue(no ShopperNo, session SessionHandle) {
+// releaseOverdue expires a shopper's overdue holds that the batch's share of dues
+// has not reached yet, so that they bind nobody: those in the session of l, and
+// in all sessions where a month counts.
+func (s *State) releaseOverdue(no ShopperNo, l *Listing) {
 	for ref := s.lastOrder(no); !ref.IsZero(); {
 		next := s.Order(ref).previous
-		if ref.Session == session {
+		if ref.Session == l.Session || l.LimitPerMonth > 0 {
 			s.expireIfDue(ref)
 		}
 		ref = next

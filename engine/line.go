@@ -142,6 +142,7 @@ func (s *State) workLine(l *Listing) (done bool) {
 	}
 	if s.drawDone(l) {
 		l.DrawState = DrawDone
+		s.draws[l.Handle-1] = pool{}
 		s.derive(Event{Kind: DrawWasDone, Session: l.Session, Listing: l.Handle})
 		s.eff.Catalogue = true
 		s.touch(l.Handle)
@@ -168,8 +169,12 @@ func (s *State) nextUp(l *Listing) OrderRef {
 		return OrderRef{}
 	}
 	over := s.sessions[l.Session-1].State >= Ended
-	if n.count > 0 && (over || l.Available == 0 && l.Held == 0) {
-		return OrderRef{l.Session, n.orders[n.head]}
+	if n.count > 0 {
+		// One who asks for more than can come back would keep the rest from everybody.
+		head := OrderRef{l.Session, n.orders[n.head]}
+		if over || int64(s.Order(head).Quantity) > l.Available+l.Held {
+			return head
+		}
 	}
 	for at, looked := n.next(n.head), 0; l.Available > 0 && at < len(n.orders) && looked < lookAhead; at, looked = n.next(at+1), looked+1 {
 		if ref := (OrderRef{l.Session, n.orders[at]}); int64(s.Order(ref).Quantity) <= l.Available {
@@ -186,7 +191,7 @@ func (s *State) nextUp(l *Listing) OrderRef {
 func (s *State) takeUp(l *Listing, ref OrderRef) {
 	o := s.Order(ref)
 	no := o.Shopper
-	s.releaseOverdue(no, l.Session)
+	s.releaseOverdue(no, l)
 	st := s.StandingOf(no, []byte(s.ShopperID(no)), l, Key{})
 	why, _ := s.MayHold(l, st, o.Quantity)
 	free := l.Available >= int64(o.Quantity)

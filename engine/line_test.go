@@ -98,3 +98,91 @@ func TestDrawIgnoresWhoCameFirst(t *testing.T) {
 		t.Errorf("after the draw: %v", e)
 	}
 }
+
+// follow has a twin, restored from a snapshot, do what the group has done since.
+func (g *group) follow(twin *State) {
+	g.tb.Helper()
+	var eff Effects
+	for i := int(twin.LogIndex()); i < len(g.entries); i++ {
+		if err := twin.Apply(LogIndex(i+1), g.entries[i], &eff); err != nil {
+			g.tb.Fatal(err)
+		}
+	}
+	if twin.Hash() != g.state.Hash() {
+		g.tb.Errorf("a twin restored from a snapshot went another way; next due %d and %d", twin.NextDue(), g.state.NextDue())
+	}
+}
+
+// One in line who has the session's newest order is not in the order of the
+// grants either: time has looked past his place.
+func TestHoldOfTheLastInLineExpires(t *testing.T) {
+	g := newest(t)
+	x := g.session("s", nil, ListingSpec{Stock: 1, LimitPerShopper: 1, Waitlist: true})
+	first := g.grab(x.Listings[0], "ann", "k", 1).Order
+	waiting := g.queue(x.Listings[0], "bob").Order
+	g.cancel(first)
+	if o := g.state.Order(waiting); o.State != Held {
+		t.Fatalf("he got none: %v", o.State)
+	}
+	if next, want := g.state.NextDue(), g.clock.Add(17*time.Minute); next != want {
+		t.Errorf("next due %d, want %d, when the hold expires", next, want)
+	}
+	twin := copied(t, g.state)
+	g.after(18 * time.Minute)
+	if o := g.state.Order(waiting); o.State != Expired {
+		t.Errorf("not paid in time, and %v", o.State)
+	}
+	g.follow(twin)
+}
+
+// Who waits for more than can come back must not keep the rest from everybody.
+func TestHeadThatAsksForTooMuchStallsNothing(t *testing.T) {
+	g := newest(t)
+	x := g.session("s", nil, ListingSpec{Stock: 3, LimitPerShopper: 3, Waitlist: true})
+	l := g.state.Listing(x.Listings[0])
+	ann := g.grab(l.Handle, "ann", "k", 2).Order
+	bob := g.grab(l.Handle, "bob", "k", 1).Order
+	c := g.placeHold(l.Handle, "cai", "k", 3)
+	c.Waitlist = true
+	cai := g.one(c)
+	if cai.Kind != PlaceTaken {
+		t.Fatal(cai)
+	}
+	g.pay(ann, "p")
+	if o := g.state.Order(cai.Order); o.State != Passed || o.Why != ReasonGone {
+		t.Errorf("three can't come back any more, and he is %v (%v)", o.State, o.Why)
+	}
+	g.cancel(bob)
+	if e := g.grab(l.Handle, "dov", "k", 1); e.Kind != HoldPlaced {
+		t.Errorf("the last unit is free, and nobody gets it: %v", e)
+	}
+}
+
+// Who has left a line too often gets no place in it any more, and leaves no trace.
+func TestLeftTooOftenIsSaidSo(t *testing.T) {
+	g := newest(t)
+	x := g.session("s", nil, ListingSpec{Stock: 1, LimitPerShopper: 1, Waitlist: true})
+	l := x.Listings[0]
+	g.grab(l, "ann", "k", 1)
+	join := func(i int) Event {
+		c := g.placeHold(l, "bob", fmt.Sprint("k", i), 1)
+		c.Waitlist = true
+		return g.one(c)
+	}
+	for i := range MaxLeaves {
+		e := join(i)
+		if left := g.one(Command{Kind: CmdLeaveLine, Order: e.Order, Shopper: []byte("bob")}); left.Kind != PlacePassed || left.Reason != ReasonLeft {
+			t.Fatalf("%v, %v", e, left)
+		}
+	}
+	orders := x.Orders()
+	if e := join(MaxLeaves); e.Kind != HoldRefused || e.Reason != ReasonLeft || x.Orders() != orders {
+		t.Errorf("again: %v", e)
+	}
+	if e := g.one(Command{Kind: CmdLeaveLine, Order: OrderRef{1, 2}, Shopper: []byte("bob")}); e.Kind != OrderUnchanged {
+		t.Errorf("leaving twice: %v", e)
+	}
+	if e := g.one(Command{Kind: CmdLeaveLine, Order: OrderRef{1, 2}, Shopper: []byte("ann")}); e.Kind != CommandRefused || e.Reason != ReasonUnknown {
+		t.Errorf("somebody else's place: %v", e)
+	}
+}

@@ -17,7 +17,7 @@ func (s *State) payOrder(c *Command) Event {
 	case l.Frozen:
 		return s.refusedOrder(c.Order, ReasonFrozen)
 	}
-	s.releaseOverdue(o.Shopper, c.Order.Session) // they count against no limit
+	s.releaseOverdue(o.Shopper, l) // they count against no limit
 	kind, why := OrderPaid, ReasonNone
 	switch o = s.Order(c.Order); {
 	case o.State == Held:

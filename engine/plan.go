@@ -141,6 +141,13 @@ func (d *planDiff) words(path string, before, after Text) {
 	d.text(path, before, after)
 }
 
+// needs sees to it that the group runs by rules that know what path asks for.
+func (d *planDiff) needs(rules uint32, path string) {
+	if d.state.rules < rules {
+		d.problem(path, "asks for what the nodes' builds don't all know yet; upgrade every node first")
+	}
+}
+
 // fits sees to it that a text gets through the binary form.
 func (d *planDiff) fits(path, text string, most int) {
 	if len(text) > most {
@@ -150,7 +157,7 @@ func (d *planDiff) fits(path, text string, most int) {
 
 func (d *planDiff) plan(p *Plan) {
 	var w writer
-	if w.plan(p, true); len(w.buf) > MaxPlanBytes {
+	if w.plan(p, p.rich()); len(w.buf) > MaxPlanBytes {
 		d.problem("plan", "its %d bytes are over %d; split it", len(w.buf), MaxPlanBytes)
 	}
 	seen := map[string]bool{}
@@ -234,6 +241,9 @@ func (p *Place) String() string {
 func (d *planDiff) sale(path string, s *Sale) {
 	d.fits(path+".timezone", s.Timezone, MaxIDBytes)
 	d.months(path, s)
+	if len(s.Messages) > 0 {
+		d.needs(2, path+".messages")
+	}
 	old, found := d.state.sales[s.ID]
 	if !found {
 		d.words(path+".name", s.Name, s.Name)
@@ -312,6 +322,9 @@ func (d *planDiff) session(path, sale string, p *SessionPlan) {
 	}
 	if p.Profile != "" && !ValidID(p.Profile) {
 		d.problem(path+".profile", "%q is not 1 to %d letters, digits, dots, dashes or underscores", clip(p.Profile), MaxIDBytes)
+	}
+	if p.Profile != "" {
+		d.needs(2, path+".profile")
 	}
 	if n := d.listings(old, p); n > MaxSessionListings {
 		d.problem(path+".listings", "%d are over %d", n, MaxSessionListings)
@@ -414,8 +427,8 @@ func (d *planDiff) listing(path string, session *Session, l *ListingSpec) {
 	if l.Draw < 0 || l.Draw > MaxDraw || l.Draw%time.Millisecond != 0 {
 		d.problem(path+".draw", "%s is not between 0s and %s, in whole milliseconds", l.Draw, MaxDraw)
 	}
-	if l.rich() && d.state.rules < 2 {
-		d.problem(path, "asks for what the nodes' builds don't all know yet; upgrade every node first")
+	if l.rich() {
+		d.needs(2, path)
 	}
 	var old *Listing
 	if session != nil {

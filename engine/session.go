@@ -205,6 +205,9 @@ func (s *State) applyPlan(c *Command) Event {
 		return Event{Kind: PlanRefused, Reason: ReasonConflict}
 	}
 	if len(changes) == 0 {
+		for i := range c.Plan.Sales {
+			s.learnMonths(&c.Plan.Sales[i].Sale)
+		}
 		return Event{Kind: PlanApplied}
 	}
 	for _, p := range c.Plan.Products {
@@ -212,11 +215,9 @@ func (s *State) applyPlan(c *Command) Event {
 	}
 	for i := range c.Plan.Sales {
 		sale := &c.Plan.Sales[i]
-		months := sale.Months
-		if old := s.sales[sale.ID]; old != nil && old.Timezone == sale.Timezone {
-			months = mergeMonths(old.Months, months)
-		}
-		s.sales[sale.ID] = &Sale{ID: sale.ID, Name: sale.Name, Timezone: sale.Timezone, Months: months, Messages: sale.Messages}
+		s.learnMonths(&sale.Sale)
+		kept := sale.Sale // a pointer to it would keep the whole plan
+		s.sales[kept.ID] = &kept
 		for j := range sale.Sessions {
 			s.planSession(sale.ID, &sale.Sessions[j], c.Entropy)
 		}

@@ -501,6 +501,11 @@ func (s *snapshotReader) readRows(kind byte, body []byte) error {
 			if s.board = r.board(); rows != 1 {
 				r.fail("not one row of switches")
 			}
+			for _, c := range s.board.clocked {
+				if s.SessionOf(c.session) == nil {
+					r.fail("a profile of no session")
+				}
+			}
 		default:
 			r.fail(fmt.Sprintf("unknown block kind %d", kind))
 		}
@@ -546,6 +551,8 @@ func (s *snapshotReader) readRosterRow(r *reader) {
 		r.fail("a row of no roster, or of no sense")
 	case s.rosters[n].rows.find(id) != 0:
 		r.fail("a row is there twice")
+	case s.rosters[n].rows.rows.len() >= MaxRosterRows:
+		r.fail("more rows than a roster may have")
 	case level == LevelNone: // taken off, and remembered so that nothing grows
 		s.rosters[n].rows.add(id, rostered{level, since})
 	default:
@@ -618,7 +625,7 @@ func (s *State) readOrder(r *reader, rich bool) {
 		r.fail("an order of no listing")
 	case o.Shopper == 0 || int(o.Shopper) > s.shoppers.rows.len():
 		r.fail("an order of no shopper")
-	case o.State == 0 || o.State >= orderStateEnd:
+	case o.State == 0 || o.State >= orderStateEnd || !rich && !o.State.Granted():
 		r.fail("an unknown order state")
 	case o.traits >= traitsEnd || o.Why >= reasonEnd || o.State.Granted() && o.Why != ReasonNone || o.inLine && !o.State.Granted():
 		r.fail("an order that can't have come to be so")
@@ -658,6 +665,11 @@ func (s *State) restore() error {
 		}
 		s.marks[i].looks = s.sessions[l.Session-1].StateOf(l)
 	}
+	for _, id := range s.Rosters() {
+		if r := s.rosters[id]; (r.stage != 0) != (r.staged != nil) {
+			return fmt.Errorf("%w: of roster %s a staging is named and not there", ErrMalformed, id)
+		}
+	}
 	if err := s.restoreLines(); err != nil {
 		return err
 	}
@@ -685,11 +697,18 @@ func (s *State) restoreLines() error {
 				waiting[o.Listing-1] = append(waiting[o.Listing-1], due{Time(place), ref.Ordinal})
 				units[o.Listing-1] += int64(o.Quantity)
 			case Entered:
+				if l.Draw == 0 || l.DrawState == DrawDone {
+					return fmt.Errorf("%w: order %d of session %q is in a draw that there is not", ErrMalformed, i+1, x.ID)
+				}
 				s.addEntrant(l, ref, o.traits&traitLate != 0)
 			}
 		}
 	}
 	for i, l := range s.listings {
+		// Nobody takes two places with one order: this bounds what a line needs.
+		if int(l.lastPlace) > s.sessions[l.Session-1].orders.len() {
+			return fmt.Errorf("%w: listing %d has given out %d places in line, more than there are orders", ErrMalformed, l.Handle, l.lastPlace)
+		}
 		slices.SortFunc(waiting[i], func(a, b due) int { return cmp.Compare(a.at, b.at) })
 		for j, d := range waiting[i] {
 			if j > 0 && waiting[i][j-1].at == d.at {

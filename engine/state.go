@@ -63,7 +63,7 @@ func NewState() *State {
 		sessionByID: map[string]*Session{},
 		byName:      map[listingName]*Listing{},
 		rosters:     map[RosterID]*roster{},
-		board:       switchboard{now: NormalSwitches(), before: NormalSwitches()},
+		board:       switchboard{now: NormalSwitches(), before: NormalSwitches(), base: NormalSwitches()},
 	}
 }
 

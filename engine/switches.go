@@ -182,12 +182,23 @@ type SwitchRecord struct {
 
 // switchboard is the part of a state that operators turn.
 type switchboard struct {
-	now      Switches
-	before   Switches // one step back
-	profile  string   // turned on last, if nothing was changed since
-	session  SessionHandle
+	now     Switches
+	before  Switches // one step back
+	profile string   // turned on last, if nothing was changed since
+	// clocked are the profiles that open sessions have turned on, in the order of
+	// their opening, and base the values before the first of them: until somebody
+	// else turns anything. A session that ends takes its own away, whichever others
+	// still overlap it.
+	clocked  []clocked
+	base     Switches
 	profiles []Profile // sorted by name
 	history  []SwitchRecord
+}
+
+// clocked is a profile that a session's clock has turned on.
+type clocked struct {
+	session SessionHandle
+	profile string
 }
 
 // Switches gives the present values.
@@ -246,12 +257,13 @@ func (s *State) setSwitches(c *Command) Event {
 	default:
 		return refused(ReasonUnknown)
 	}
-	s.turn(after, change.Action, profile, 0, c.Operator, c.Note)
+	s.turn(after, change.Action, profile, nil, c.Operator, c.Note)
 	return Event{Kind: SwitchesSet}
 }
 
-// turn makes after the values, and remembers how it was.
-func (s *State) turn(after Switches, action SwitchAction, profile string, session SessionHandle, operator, note string) {
+// turn makes after the values, and remembers how it was. on is what sessions'
+// clocks have turned on then.
+func (s *State) turn(after Switches, action SwitchAction, profile string, on []clocked, operator, note string) {
 	b := &s.board
 	record := SwitchRecord{At: s.now, Index: s.index, Operator: operator, Note: note, Action: action, Profile: profile, Before: b.now, After: after}
 	if len(b.history) >= switchHistory {
@@ -261,28 +273,41 @@ func (s *State) turn(after Switches, action SwitchAction, profile string, sessio
 	if action != SwitchProfile || after != b.now {
 		b.before = b.now
 	}
-	b.now, b.profile, b.session = after, profile, session
+	b.now, b.profile, b.clocked = after, profile, on
+	if len(on) == 0 {
+		b.base = after
+	}
 	s.eff.Switches = true
 	for _, l := range s.listings { // the line may go on, or what is looked at first may change
 		s.touch(l.Handle)
 	}
 }
 
-// profileFor turns a session's profile on with its opening, and back with its
-// end, if nobody has turned anything since.
+// profileFor turns a session's profile on with its opening, and takes it back with
+// its end, if nobody has turned anything since.
 func (s *State) profileFor(x *Session, opens bool) {
 	b := &s.board
-	switch {
-	case x.Profile == "":
-	case opens:
-		if i, found := s.profileNamed(x.Profile); found {
-			s.turn(b.now.with(b.profiles[i].Settings), SwitchProfile, x.Profile, x.Handle, "session "+x.ID, "opened")
-			s.derive(Event{Kind: SwitchesSet, Session: x.Handle})
+	after, action, profile, on, note := b.now, SwitchProfile, x.Profile, slices.Clone(b.clocked), "opened"
+	if opens {
+		i, found := s.profileNamed(x.Profile)
+		if !found {
+			return
 		}
-	case b.session == x.Handle && b.profile == x.Profile:
-		s.turn(b.before, SwitchBack, "", 0, "session "+x.ID, "ended")
-		s.derive(Event{Kind: SwitchesSet, Session: x.Handle})
+		after, on = after.with(b.profiles[i].Settings), append(on, clocked{x.Handle, x.Profile})
+	} else {
+		at := slices.IndexFunc(on, func(c clocked) bool { return c.session == x.Handle })
+		if at < 0 {
+			return
+		}
+		after, action, profile, on, note = b.base, SwitchBack, "", slices.Delete(on, at, at+1), "ended"
+		for _, c := range on {
+			if i, found := s.profileNamed(c.profile); found {
+				after, profile = after.with(b.profiles[i].Settings), c.profile
+			}
+		}
 	}
+	s.turn(after, action, profile, on, "session "+x.ID, note)
+	s.derive(Event{Kind: SwitchesSet, Session: x.Handle})
 }
 
 func (s *State) setProfile(c *Command) Event {
@@ -367,7 +392,12 @@ func (w *writer) board(b *switchboard) {
 	w.switches(&b.now)
 	w.switches(&b.before)
 	w.string(b.profile)
-	w.uint(uint64(b.session))
+	w.uint(uint64(len(b.clocked)))
+	for _, c := range b.clocked {
+		w.uint(uint64(c.session))
+		w.string(c.profile)
+	}
+	w.switches(&b.base)
 	w.uint(uint64(len(b.profiles)))
 	for _, p := range b.profiles {
 		w.string(p.Name)
@@ -388,8 +418,13 @@ func (w *writer) board(b *switchboard) {
 }
 
 func (r *reader) board() (b switchboard) {
-	b.now, b.before, b.profile, b.session = r.switches(), r.switches(), r.string(MaxIDBytes), SessionHandle(r.uint32())
+	b.now, b.before, b.profile = r.switches(), r.switches(), r.string(MaxIDBytes)
 	n := r.count()
+	for i := 0; i < n && r.err == nil; i++ {
+		b.clocked = append(b.clocked, clocked{SessionHandle(r.uint32()), r.string(MaxIDBytes)})
+	}
+	b.base = r.switches()
+	n = r.count()
 	if n > MaxProfiles {
 		r.fail("too many profiles")
 	}
@@ -407,6 +442,9 @@ func (r *reader) board() (b switchboard) {
 	for i := 0; i < n && r.err == nil; i++ {
 		b.history = append(b.history, SwitchRecord{At: Time(r.int()), Index: LogIndex(r.uint()), Operator: r.string(MaxShopperBytes),
 			Note: r.string(MaxTextBytes), Action: SwitchAction(r.byte()), Profile: r.string(MaxIDBytes), Before: r.switches(), After: r.switches()})
+		if last := &b.history[i]; last.Action == 0 || last.Action >= switchActionEnd || !sane(last.At) {
+			r.fail("a change of switches that can't have been")
+		}
 	}
 	return b
 }
