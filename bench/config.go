@@ -127,6 +127,10 @@ type RushConfig struct {
 	// SecondListingShare try another listing of the session at the same
 	// instant. Default 0.05.
 	SecondListingShare float64 `json:"second_listing_share"`
+	// TwoNodes sends both of these at once, each over a connection of its own,
+	// the second to the next one of Addrs. Default false: the second goes out
+	// with whichever connection is free.
+	TwoNodes bool `json:"two_nodes"`
 	// PayShare of those granted pay, CancelShare give their units back, the
 	// rest do neither. Together at most 1. Defaults 0.7 and 0.1.
 	PayShare    float64 `json:"pay_share"`

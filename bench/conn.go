@@ -73,6 +73,14 @@ type reply struct {
 // other its fate is open. The connection is opened anew after an error,
 // to the next address: what broke once may do so again.
 func (c *conn) roundTrip(request []byte) (reply, error) {
+	if err := c.send(request); err != nil {
+		return reply{}, err
+	}
+	return c.receive()
+}
+
+// send is the first half of roundTrip: receive must follow it, unless it fails.
+func (c *conn) send(request []byte) error {
 	now := time.Now()
 	if c.c != nil && now.Sub(c.lastUse) > staleAfter {
 		c.close()
@@ -83,20 +91,26 @@ func (c *conn) roundTrip(request []byte) (reply, error) {
 	}
 	if c.c == nil {
 		if err := c.dial(); err != nil {
-			return reply{}, fmt.Errorf("%w: %w", errNotSent, err)
+			return fmt.Errorf("%w: %w", errNotSent, err)
 		}
 	}
 	if c.deadline.Sub(now) < c.timeout {
 		c.deadline = now.Add(c.timeout + time.Second)
 		if err := c.c.SetDeadline(c.deadline); err != nil {
 			c.close()
-			return reply{}, fmt.Errorf("%w: %w", errNotSent, err)
+			return fmt.Errorf("%w: %w", errNotSent, err)
 		}
 	}
+	c.lastUse = now
 	if _, err := c.c.Write(request); err != nil {
 		c.hop()
-		return reply{}, fmt.Errorf("send: %w", err)
+		return fmt.Errorf("send: %w", err)
 	}
+	return nil
+}
+
+// receive is the second half of roundTrip.
+func (c *conn) receive() (reply, error) {
 	a, last, err := c.read()
 	switch {
 	case err != nil:
@@ -104,7 +118,6 @@ func (c *conn) roundTrip(request []byte) (reply, error) {
 	case last:
 		c.close()
 	}
-	c.lastUse = now
 	return a, err
 }
 

@@ -1,6 +1,6 @@
 // Package bench sends crowds at a shop and judges what came of it.
 //
-// It holds five workloads:
+// It holds these workloads:
 //
 //   - [Rush]: many distinct shoppers on one or several listings over HTTP, with
 //     double clicks, payments, cancellations and shoppers who come back. It ends
@@ -12,6 +12,8 @@
 //   - [Failover]: the same load on all nodes of a cluster, whose leader is killed
 //     over and over; how long nothing is granted, and whether all nodes know what
 //     any of them ever told.
+//   - [TwoTabs]: everybody asks for two listings at once through two nodes, and may
+//     have one unit.
 //   - [Decide]: durable decisions a second in process, without HTTP.
 //   - [HTTPRatios]: the refused and the granted path against a bare handler,
 //     interleaved in one run. Absolute figures move with the machine; the ratios

@@ -124,8 +124,9 @@ func (r *crowd) send(ctx context.Context) {
 	var workers sync.WaitGroup
 	for i := range r.cfg.Connections {
 		workers.Go(func() {
-			w := &worker{crowd: r, number: i, conn: newConn(r.cfg.Addrs, i, r.cfg.Timeout)}
+			w := &worker{crowd: r, number: i, conn: newConn(r.cfg.Addrs, i, r.cfg.Timeout), twin: newConn(r.cfg.Addrs, i+1, r.cfg.Timeout)}
 			defer w.conn.close()
+			defer w.twin.close()
 			for held := false; ; held = true {
 				t, ok := r.agenda.take(held)
 				if !ok {
@@ -172,6 +173,7 @@ type worker struct {
 	*crowd
 	number int
 	conn   *conn
+	twin   *conn // for the other tab; see RushConfig.TwoNodes
 	buf    []byte
 }
 
@@ -213,7 +215,11 @@ func (w *worker) grab(t task) {
 		if it.anew {
 			follow(it.listing, clickAnew, it.againAfter)
 		}
-		if it.second >= 0 {
+		switch {
+		case it.second >= 0 && w.cfg.TwoNodes:
+			w.grabBoth(t, it.second)
+			return
+		case it.second >= 0:
 			follow(it.second, clickSecond, 0)
 		}
 	}
@@ -222,6 +228,33 @@ func (w *worker) grab(t task) {
 	got, err := w.reach(w.buf)
 	heard := w.now()
 
+	w.answered(t, ask{t.shopper, t.listing, t.click, sent, heard, false, w.conn.addr()}, got, err)
+}
+
+// grabBoth sends the grabs of two tabs, each over a connection of its own, before
+// it waits for either's answer.
+func (w *worker) grabBoth(t task, second int) {
+	other := t
+	other.listing, other.click, other.first = second, clickSecond, false
+	w.buf = w.requests.appendGrab(w.buf[:0], t.shopper, t.listing, t.click)
+	one := len(w.buf)
+	w.buf = w.requests.appendGrab(w.buf, other.shopper, other.listing, other.click)
+	sent := w.now()
+	errOne, errTwo := w.conn.send(w.buf[:one]), w.twin.send(w.buf[one:])
+	tell := func(t task, c *conn, err error) {
+		var got reply
+		addr := c.addr()
+		if err == nil {
+			got, err = c.receive()
+		}
+		w.answered(t, ask{t.shopper, t.listing, t.click, sent, w.now(), false, addr}, got, err)
+	}
+	tell(t, w.conn, errOne)
+	tell(other, w.twin, errTwo)
+}
+
+// answered takes the first answer to a grab, or that there was none.
+func (w *worker) answered(t task, q ask, got reply, err error) {
 	a := answer{code: outcomeUnknown}
 	switch {
 	case err == nil:
@@ -229,16 +262,16 @@ func (w *worker) grab(t task) {
 	case errors.Is(err, errNotSent):
 		a.code = outcomeNotSent
 	}
-	from := sent
+	from := q.sentAt
 	if w.cfg.Rate > 0 {
 		from = t.due
-		w.tally.lag.record(w.number, sent-t.due)
+		w.tally.lag.record(w.number, q.sentAt-t.due)
 	}
-	w.tally.asked(w.number, a.code, heard-from)
+	w.tally.asked(w.number, a.code, q.heardAt-from)
 	if t.first {
-		w.tally.arrived(sent)
+		w.tally.arrived(q.sentAt)
 	}
-	w.conclude(t, ask{t.shopper, t.listing, t.click, sent, heard, false, w.conn.addr()}, a)
+	w.conclude(t, q, a)
 }
 
 // conclude acts on the answer to an ask, final or not.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -241,6 +242,34 @@ func (v *victim) start(_ context.Context, snapshotBytes int64) (n bench.CrashNod
 	signal := func(s syscall.Signal) func() error { return func() error { return cmd.Process.Signal(s) } }
 	return bench.CrashNode{HTTPAddr: v.http, AdminAddr: v.admin, Kill: kill, Stop: stop,
 		Pause: signal(syscall.SIGSTOP), Resume: signal(syscall.SIGCONT), Ended: ended}, nil
+}
+
+// startPatience is how long a node may take until it serves.
+const startPatience = 30 * time.Second
+
+// awaitReady waits until the node serves.
+func (v *victim) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	every := time.NewTicker(20 * time.Millisecond)
+	defer every.Stop()
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+v.admin+"/readyz", nil)
+		if err != nil {
+			return err
+		}
+		if answer, err := http.DefaultClient.Do(request); err == nil {
+			answer.Body.Close()
+			if answer.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the node at %s is not ready: %w", v.admin, context.Cause(ctx))
+		case <-every.C:
+		}
+	}
 }
 
 // lastWords are the last lines that the node logged.

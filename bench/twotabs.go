@@ -1,0 +1,183 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// TwoTabsConfig says how to try the trap of two tabs: everybody asks for both
+// listings of a session at the same instant, through two nodes, and the session
+// lets nobody have more than one unit. Start from [DefaultTwoTabsConfig].
+type TwoTabsConfig struct {
+	// Addrs are the nodes' addresses for shoppers, Admin theirs for operators,
+	// separated by commas.
+	Addrs []string `json:"addrs"`
+	Admin string   `json:"admin"`
+	// ApplyPlan opens a session with these listings, Stock units each, with a
+	// limit of one unit across them and no admission quota.
+	ApplyPlan func(ctx context.Context, listings []Listing, stock int64) error `json:"-"`
+
+	// Rounds, each a session of its own. Default 20.
+	Rounds int `json:"rounds"`
+	// Shoppers a round, each asking once for each listing. Default 10,000.
+	Shoppers int `json:"shoppers"`
+	// Stock of each of the two listings, in units. Together less than Shoppers,
+	// or not all of it could sell. Default 4,000.
+	Stock int64 `json:"stock"`
+	// Connections is how many shoppers are under way at once; each has two
+	// connections. Default 2,000.
+	Connections int `json:"connections"`
+	// Seed is what all choices derive from. Default 0: made from the clock.
+	Seed uint64 `json:"seed"`
+	// Progress is where a line a round goes; nil for none.
+	Progress io.Writer `json:"-"`
+}
+
+// DefaultTwoTabsConfig returns the defaults; nodes and plan are missing.
+func DefaultTwoTabsConfig() TwoTabsConfig {
+	return TwoTabsConfig{Rounds: 20, Shoppers: 10_000, Stock: 4_000, Connections: 2_000}
+}
+
+// Validate reports every problem at once, joined. It does not look at the nodes.
+func (c *TwoTabsConfig) Validate() error {
+	var all []error
+	no := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
+	if c.Rounds < 1 || c.Rounds > 1000 {
+		no("rounds %d: want 1 to 1000", c.Rounds)
+	}
+	if c.Shoppers < 3 || c.Shoppers > 1_000_000 {
+		no("shoppers %d: want 3 to 1000000", c.Shoppers)
+	}
+	if c.Stock < 1 || 2*c.Stock >= int64(c.Shoppers) {
+		no("stock %d: want 1 to less than half of the %d shoppers, or nobody would go without", c.Stock, c.Shoppers)
+	}
+	if c.Connections < 1 || c.Connections > maxConnections/2 {
+		no("connections %d: want 1 to %d", c.Connections, maxConnections/2)
+	}
+	return errors.Join(all...)
+}
+
+// TwoTabsReport is what came of the rounds.
+type TwoTabsReport struct {
+	Config      TwoTabsConfig  `json:"config"`
+	Environment Environment    `json:"environment"`
+	Rounds      []TwoTabsRound `json:"rounds"`
+}
+
+// TwoTabsRound is what came of one.
+type TwoTabsRound struct {
+	Session string `json:"session"`
+	Granted int64  `json:"granted"` // units, as told
+	Unsold  int64  `json:"unsold"`  // units
+	// Lost is how many grabs were told that they missed it, or were never answered.
+	Lost     int64     `json:"lost"`
+	Outcomes []Outcome `json:"outcomes"`
+	Seconds  float64   `json:"seconds"`
+	Verdict  Verdict   `json:"verdict"`
+}
+
+// OK reports whether every unit went to another shopper.
+func (r *TwoTabsRound) OK() bool { return r.Verdict.OK && r.Unsold == 0 && r.Lost == 0 }
+
+// OK reports whether all rounds were run and good.
+func (r *TwoTabsReport) OK() bool {
+	for i := range r.Rounds {
+		if !r.Rounds[i].OK() {
+			return false
+		}
+	}
+	return len(r.Rounds) == r.Config.Rounds
+}
+
+// TwoTabs runs the rounds. Cancelling ctx ends it after the round under way.
+func TwoTabs(ctx context.Context, cfg TwoTabsConfig) (*TwoTabsReport, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Seed == 0 {
+		cfg.Seed = uint64(time.Now().UnixMicro())
+	}
+	report := &TwoTabsReport{Config: cfg, Environment: environment()}
+	for round := 1; round <= cfg.Rounds && ctx.Err() == nil; round++ {
+		session := "tabs-" + strconv.Itoa(round)
+		listings := []Listing{{Session: session, SKU: "left"}, {Session: session, SKU: "right"}}
+		if err := cfg.ApplyPlan(ctx, listings, cfg.Stock); err != nil {
+			return nil, fmt.Errorf("round %d: %w", round, err)
+		}
+		rush := DefaultRushConfig()
+		rush.Addrs, rush.Admin, rush.Listings = cfg.Addrs, cfg.Admin, listings
+		rush.Shoppers, rush.Connections, rush.Seed = cfg.Shoppers, cfg.Connections, cfg.Seed+uint64(round)
+		rush.ShopperPrefix = session + "-" + strconv.FormatUint(cfg.Seed, 36) + "-"
+		rush.SecondListingShare, rush.TwoNodes = 1, true
+		rush.AgainShare, rush.AnewShare, rush.ReturnShare, rush.PayShare, rush.CancelShare = 0, 0, 0, 0, 0
+		r, err := Rush(ctx, rush)
+		if err != nil {
+			return nil, fmt.Errorf("round %d: %w", round, err)
+		}
+		done := TwoTabsRound{Session: session, Outcomes: r.Outcomes, Seconds: r.Seconds, Verdict: r.Verdict}
+		for _, l := range r.Listings {
+			done.Granted += l.Granted
+			done.Unsold += l.After.Available
+		}
+		for _, o := range r.Outcomes {
+			if o.Code != codeGranted && o.Code != codeLimit && o.Code != codeSoldOut {
+				done.Lost += o.Count
+			}
+		}
+		report.Rounds = append(report.Rounds, done)
+		if cfg.Progress != nil {
+			fmt.Fprintf(cfg.Progress, "%s round %d: %s\n", mark(done.OK()), round, done.summary())
+		}
+	}
+	return report, nil
+}
+
+// mark is how a check is shown.
+func mark(ok bool) string {
+	if ok {
+		return "✓"
+	}
+	return "✗"
+}
+
+func (r *TwoTabsRound) summary() string {
+	var parts []string
+	for _, o := range r.Outcomes {
+		parts = append(parts, fmt.Sprintf("%s %d", o.Code, o.Count))
+	}
+	return fmt.Sprintf("%d units told, %d unsold, %.2f s; grabs: %s", r.Granted, r.Unsold, r.Seconds, strings.Join(parts, ", "))
+}
+
+// JSON returns the whole report, indented.
+func (r *TwoTabsReport) JSON() ([]byte, error) { return indentedJSON(r) }
+
+// WriteTable writes the report for people.
+func (r *TwoTabsReport) WriteTable(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	p := func(format string, args ...any) { fmt.Fprintf(w, format, args...) }
+	p("TWO TABS\t%d shoppers, two listings of %d units, limit 1 across both, %d nodes, seed %d\n\n",
+		r.Config.Shoppers, r.Config.Stock, len(r.Config.Addrs), r.Config.Seed)
+	p("ROUND\tUNITS TOLD\tUNSOLD\tLOST\tSECONDS\tVERDICT\n")
+	for i := range r.Rounds {
+		x := &r.Rounds[i]
+		word := "exact"
+		if !x.OK() {
+			word = "NOT EXACT"
+		}
+		p("%d\t%d\t%d\t%d\t%.2f\t%s\n", i+1, x.Granted, x.Unsold, x.Lost, x.Seconds, word)
+	}
+	for i := range r.Rounds {
+		if x := &r.Rounds[i]; !x.OK() {
+			p("\nround %d: %s\n", i+1, x.summary())
+			x.Verdict.write(p)
+			break // the others are in the JSON
+		}
+	}
+	return w.Flush()
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"doorbuster/bench"
+)
+
+func newTwoTabsCommand() *cobra.Command {
+	cfg := bench.DefaultTwoTabsConfig()
+	nodes := 3
+	var jsonFile string
+	c := &cobra.Command{
+		Use:   "twotabs",
+		Short: "Everybody asks for two listings at once through two nodes; each may have one unit",
+		Long: `Run a cluster of this program's nodes as child processes and send everybody for
+both listings of a session at the same instant, one grab through one node and one
+through another, with a limit of one unit across the session. Every unit must go
+to a shopper of his own: a unit that a refused second grab frees goes to one who
+waits. Exit status 1 if one is sold twice to the same shopper, or is left.`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) (err error) {
+			if nodes < 3 || nodes > 7 {
+				return usageError{fmt.Errorf("--nodes %d: want 3 to 7", nodes)}
+			}
+			cfg.Progress = c.ErrOrStderr()
+			if err := cfg.Validate(); err != nil {
+				return usageError{err}
+			}
+			f := fleet{zoneAck: "prefer", snapshotBytes: 256 << 20}
+			f.ids, f.zones = twoRooms(nodes)
+			dir, err := os.MkdirTemp("", "doorbuster-twotabs-")
+			if err != nil {
+				return err
+			}
+			defer os.RemoveAll(dir)
+			if err := f.prepare(filepath.Join(dir, "nodes")); err != nil {
+				return err
+			}
+			stop, err := f.startAll(c.Context())
+			defer func() { err = errors.Join(err, stop()) }()
+			if err != nil {
+				return fmt.Errorf("%w\nthe nodes' last words:\n%s", err, f.lastWords())
+			}
+			cfg.Addrs, cfg.Admin = f.addrs()
+			cfg.ApplyPlan = func(ctx context.Context, listings []bench.Listing, stock int64) error {
+				return applyPlanTo(ctx, f.victims[0].admin, []byte(rushPlan(listings, stock, 15*time.Minute, 1)))
+			}
+			report, err := bench.TwoTabs(c.Context(), cfg)
+			if err != nil {
+				return fmt.Errorf("%w\nthe nodes' last words:\n%s", err, f.lastWords())
+			}
+			if jsonFile != "" {
+				b, err := report.JSON()
+				if err == nil {
+					err = writeFile(jsonFile, b)
+				}
+				if err != nil {
+					return fmt.Errorf("--json: %w", err)
+				}
+			}
+			if err := report.WriteTable(c.OutOrStdout()); err != nil {
+				return err
+			}
+			if !report.OK() {
+				return errors.New("not every unit went to a shopper of his own: see above")
+			}
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.IntVar(&cfg.Rounds, "rounds", cfg.Rounds, "rounds, each a session of its own")
+	f.IntVar(&cfg.Shoppers, "shoppers", cfg.Shoppers, "shoppers a round")
+	f.Int64Var(&cfg.Stock, "stock", cfg.Stock, "units of each of the two listings")
+	f.IntVar(&cfg.Connections, "connections", cfg.Connections, "shoppers under way at once, each with two connections")
+	f.IntVar(&nodes, "nodes", nodes, "how many nodes, 3 to 7")
+	f.Uint64Var(&cfg.Seed, "seed", 0, "what all choices derive from; 0 makes one")
+	f.StringVar(&jsonFile, "json", "", "write the whole report to `FILE`")
+	return c
+}
+
+// startAll starts all nodes and waits until they serve. stop is to be called
+// after an error, too.
+func (f *fleet) startAll(ctx context.Context) (stop func() error, err error) {
+	var stops []func() error
+	stop = func() error {
+		var errs []error
+		for _, stop := range stops {
+			errs = append(errs, stop())
+		}
+		return errors.Join(errs...)
+	}
+	for n := range f.victims {
+		node, err := f.start(ctx, n)
+		if err != nil {
+			return stop, err
+		}
+		stops = append(stops, node.Stop)
+	}
+	for _, v := range f.victims {
+		if err := v.awaitReady(ctx); err != nil {
+			return stop, err
+		}
+	}
+	return stop, nil
+}
+
+// addrs gives where shoppers find the nodes, and operators, the latter separated
+// by commas.
+func (f *fleet) addrs() (http []string, admin string) {
+	var admins []string
+	for _, v := range f.victims {
+		http, admins = append(http, v.http), append(admins, v.admin)
+	}
+	return http, strings.Join(admins, ",")
+}
