@@ -11,7 +11,8 @@ import (
 // A journal notes why shoppers were refused: a table of fixed size, in sets of
 // four entries. The shopper and the listing choose the set; the same reason
 // again is counted in its entry, another one takes the entry that was not
-// touched for longest, and what stood there is lost.
+// touched for longest, and what stood there is lost. Sets fill unevenly: by the
+// time the table is half full, one entry in 25 has been overwritten.
 //
 // It is written for every no, so nothing waits in it: who finds an entry in
 // another's hands lets it be. An entry changes hands by its tally:

@@ -31,14 +31,6 @@ func (g *Group) noteRefusal(gate *gate, listing []byte, fingerprint uint64, code
 	g.journal.note(fingerprint, gate.handle, code, why, g.journal.now.Load())
 }
 
-// NoteRefusal notes a no that a front gave by itself, without asking Grab.
-// listing is named as in engine.Grab; one that is not known is not noted. It
-// costs as little as a no at the gate: no lock, no allocation, and nothing of
-// the slices is kept.
-func (g *Group) NoteRefusal(shopper, listing []byte, code engine.Code, why engine.Reason) {
-	g.noteRefusal(nil, listing, g.fingerprint(shopper), code, why)
-}
-
 // NoteRefusals turns this node's journal on, as it is from the start, or off.
 // What is in it stays. Without a journal it does nothing.
 func (g *Group) NoteRefusals(on bool) {
@@ -75,7 +67,7 @@ func (g *Group) Refusals(shopper, session string) engine.RefusalReport {
 	}
 	slices.SortStableFunc(r.Refused, func(a, b engine.Refused) int { return cmp.Compare(b.Last, a.Last) })
 	if n := len(r.Refused); n > maxRefused {
-		r.Refused, r.LeftOut = r.Refused[:maxRefused], n-maxRefused
+		r.Refused, r.LeftOut = r.Refused[:maxRefused], int64(n-maxRefused)
 	}
 	return r
 }

@@ -62,17 +62,20 @@ func TestRefusalsAreNoted(t *testing.T) {
 	}
 }
 
-// TestRefusalsOfFronts: what a front refuses by itself is noted beside the rest.
-func TestRefusalsOfFronts(t *testing.T) {
+// barAll is a guard that lets nobody in.
+type barAll struct{}
+
+func (barAll) Bar(*engine.Grab, engine.DoorRules) engine.Reason { return engine.ReasonTicketMissing }
+
+// TestRefusalsOfTheGuard are noted like the rest.
+func TestRefusalsOfTheGuard(t *testing.T) {
 	s := openShop(t, nil)
 	s.plan("day", nil, units("mask", 1))
-	s.NoteRefusal([]byte("ann"), []byte("day/skus/mask"), engine.CodeMissed, engine.ReasonOverload)
-	s.NoteRefusal([]byte("ann"), []byte("day/skus/none"), engine.CodeMissed, engine.ReasonOverload)
-	wantReasons(t, s.reasonsOf("ann", "day"), map[string]uint32{"day/mask overload": 1})
-	listing, shopper := []byte("day/skus/mask"), []byte("ann")
-	if n := testing.AllocsPerRun(100, func() { s.NoteRefusal(shopper, listing, engine.CodeMissed, engine.ReasonOverload) }); n != 0 {
-		t.Errorf("%v allocations", n)
+	s.SetGuard(barAll{})
+	if a := s.grab("day/skus/mask", "ann", "k"); a.Code != engine.CodeTicketRequired {
+		t.Fatal(a)
 	}
+	wantReasons(t, s.reasonsOf("ann", "day"), map[string]uint32{"day/mask ticket_missing": 1})
 }
 
 // TestRefusalsAreNotedWhereTheShopperCame: a grab that the leader refuses for a

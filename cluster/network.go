@@ -15,12 +15,14 @@ import (
 	"doorbuster/engine"
 )
 
-// Desk decides, on the leader, what other nodes forward to it. Met by the
-// command's adapter over the actors. Safe for concurrent use.
+// Desk decides, on the leader, what other nodes forward to it, and tells on any
+// node what they ask it. Met by the command's adapter over the actors. Safe for
+// concurrent use.
 type Desk interface {
 	Grab(q *engine.Grab, deadline engine.Time) (engine.Answer, error)
 	Ask(ctx context.Context, command []byte) (rpc.Asked, error)
 	Look(shopper, key []byte, deadline engine.Time) (answer engine.Answer, found bool, err error)
+	Refusals(shopper, session string) engine.RefusalReport
 }
 
 // network is this node's way to the others.
@@ -152,6 +154,10 @@ func (h handler) Ask(ctx context.Context, command []byte) (rpc.Asked, error) {
 
 func (h handler) Look(shopper, key []byte, deadline engine.Time) (engine.Answer, bool, error) {
 	return h.n.cfg.Desk.Look(shopper, key, deadline)
+}
+
+func (h handler) Refusals(shopper, session string) engine.RefusalReport {
+	return h.n.cfg.Desk.Refusals(shopper, session)
 }
 
 // Barrier names what this node has applied, and never more: others take it as across.

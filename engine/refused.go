@@ -17,7 +17,7 @@ const MaxRefusedCount = 1<<16 - 1
 // worth: a journal is bounded, and forgets the oldest first.
 type RefusalReport struct {
 	Refused []Refused // newest first
-	LeftOut int       // older ones that one report has no room for
+	LeftOut int64     // older ones that one report has no room for
 
 	On       bool   // the node notes refusals
 	Since    Time   // it has noted them without a break; 0 if it never did

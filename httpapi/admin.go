@@ -215,6 +215,7 @@ var adminRoutes = []adminRoute{
 	{"GET", "/admin/v1/orders/{order_no}", RoleViewer, (*AdminServer).order},
 	{"POST", "/admin/v1/orders/{order_no}/void", RoleOperator, (*AdminServer).void},
 	{"POST", "/admin/v1/orders/{order_no}/extend", RoleOperator, (*AdminServer).extend},
+	{"GET", "/admin/v1/refusals", RoleViewer, (*AdminServer).refusals},
 
 	{"GET", "/admin/v1/cluster", RoleViewer, (*AdminServer).clusterStatus},
 	{"POST", "/admin/v1/cluster/join", RoleAdmin, (*AdminServer).join},

@@ -66,8 +66,8 @@ func ExampleNewShopper() {
 	// <nil> <nil>
 }
 
-// node is a group of one that leads.
-type node struct{}
+// node is a group of one that leads. Only what the example uses is there.
+type node struct{ httpapi.ClusterView }
 
 func (node) Ready() error                  { return nil }
 func (node) Status() httpapi.ClusterStatus { return httpapi.ClusterStatus{Leader: "a1"} }

@@ -278,9 +278,20 @@ func (f *fakeOperator) AllSessions() []engine.SessionView { return fakeSessions(
 type fakeCluster struct {
 	notReady error
 	status   *ClusterStatus
+
+	refused          []NodeRefusals
+	shopper, session string // whose refusals were asked for
 }
 
 func (f *fakeCluster) Ready() error { return f.notReady }
+func (f *fakeCluster) Refusals(ctx context.Context, shopper, session string) []NodeRefusals {
+	if _, bounded := ctx.Deadline(); !bounded {
+		panic("a question without a deadline")
+	}
+	f.shopper, f.session = shopper, session
+	return f.refused
+}
+
 func (f *fakeCluster) Status() ClusterStatus {
 	if f.status != nil {
 		return *f.status

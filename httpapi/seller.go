@@ -101,6 +101,10 @@ type ClusterView interface {
 	Ready() error
 	// Status must not wait for other nodes: it gives what is known of them.
 	Status() ClusterStatus
+	// Refusals asks every node that serves shoppers why it refused one
+	// (engine.ValidShopper), in one session or ("") in all. It waits about a
+	// second for those that don't answer, and names them. Safe for concurrent use.
+	Refusals(ctx context.Context, shopper, session string) []NodeRefusals
 }
 
 // ClusterStatus is the state of the group as the node that answers sees it.

@@ -13,7 +13,8 @@ const (
 	maxMessageBytes = 4 << 20
 	maxReportBytes  = 3 << 20 // of changes and problems in an AskReply
 	maxFaultBytes   = 4 << 10
-	maxDetails      = 64 // of a pulse
+	maxDetails      = 64   // of a pulse
+	maxRefused      = 4096 // in a report of refusals
 )
 
 // How long is too long.

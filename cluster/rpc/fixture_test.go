@@ -24,6 +24,7 @@ type fake struct {
 	look    func(shopper, key []byte, deadline engine.Time) (engine.Answer, bool, error)
 	barrier func(ctx context.Context) (engine.LogIndex, error)
 	operate func(ctx context.Context, name string, body []byte) ([]byte, error)
+	refused func(shopper, session string) engine.RefusalReport
 
 	mu       sync.Mutex
 	pulse    Pulse
@@ -50,6 +51,9 @@ func (f *fake) Look(shopper, key []byte, deadline engine.Time) (engine.Answer, b
 func (f *fake) Barrier(ctx context.Context) (engine.LogIndex, error) { return f.barrier(ctx) }
 func (f *fake) Operate(ctx context.Context, name string, body []byte) ([]byte, error) {
 	return f.operate(ctx, name, body)
+}
+func (f *fake) Refusals(shopper, session string) engine.RefusalReport {
+	return f.refused(shopper, session)
 }
 
 func (f *fake) Pulse() Pulse {

@@ -30,6 +30,9 @@ type Handler interface {
 	// Operate carries an operator's request: a name and JSON in, JSON out, each
 	// at most MaxBodyBytes.
 	Operate(ctx context.Context, name string, body []byte) ([]byte, error)
+	// Refusals tells why this node refused a shopper, in one session or ("") in
+	// all. Of more than one message takes, the oldest are left out and counted.
+	Refusals(shopper, session string) engine.RefusalReport
 }
 
 // Asked is what a command did. Of more changes or problems than one message

@@ -79,6 +79,11 @@ func TestMalformedRequests(t *testing.T) {
 			_, err := r.client.Look(ctx, &peerpb.LookRequest{Shopper: []byte("s")})
 			return err
 		}, "a key of 0"},
+		{"nobody refused", func() error { _, err := r.client.Refusals(ctx, &peerpb.RefusalsRequest{}); return err }, "a shopper's id of 0"},
+		{"a session that is none", func() error {
+			_, err := r.client.Refusals(ctx, &peerpb.RefusalsRequest{Shopper: []byte("s"), Session: "a/b"})
+			return err
+		}, "a session that is no id"},
 		{"no operation", func() error { _, err := r.client.Operate(ctx, &peerpb.OperateRequest{}); return err }, "an operation's name"},
 	} {
 		before := s.log.count("malformed")

@@ -81,6 +81,13 @@ func TestEveryFieldCrosses(t *testing.T) {
 	f.operate = func(_ context.Context, name string, body []byte) ([]byte, error) {
 		return append([]byte(name+"="), body...), nil
 	}
+	report := filled[engine.RefusalReport]()
+	f.refused = func(shopper, session string) engine.RefusalReport {
+		if shopper != "someone" || session != "day" {
+			t.Errorf("asked for %s in %s", shopper, session)
+		}
+		return report
+	}
 	f.onGrab(func(*engine.Grab, engine.Time) (engine.Answer, error) { return answer, nil })
 	_, r := pair(t, f)
 	ctx := t.Context()
@@ -99,6 +106,9 @@ func TestEveryFieldCrosses(t *testing.T) {
 	}
 	if got, err := r.Operate(ctx, "remove", []byte(`{"node":"a2"}`)); err != nil || string(got) != `remove={"node":"a2"}` {
 		t.Errorf("Operate: got %s, %v", got, err)
+	}
+	if got, err := r.Refusals(ctx, "someone", "day"); err != nil || !reflect.DeepEqual(got, report) {
+		t.Errorf("Refusals: got %+v, %v; want %+v", got, err, report)
 	}
 	if got, applied, err := r.Grab(grabOf("l", "s", "k"), 0, patience); err != nil || got != answer || applied != pulse.Applied {
 		t.Errorf("Grab: got %+v at %d, %v; want %+v", got, applied, err, answer)
@@ -153,11 +163,13 @@ func TestBounds(t *testing.T) {
 			_, err := r.Ask(ctx, make([]byte, engine.MaxEntryBytes+1))
 			return err
 		},
-		"no shopper":   func() error { _, _, _, err := r.Look(ctx, nil, []byte("k"), 0); return err },
-		"long key":     func() error { _, _, _, err := r.Look(ctx, []byte("s"), make([]byte, 300), 0); return err },
-		"no name":      func() error { _, err := r.Operate(ctx, "", nil); return err },
-		"garbled name": func() error { _, err := r.Operate(ctx, "\xff", nil); return err },
-		"long body":    func() error { _, err := r.Operate(ctx, "x", make([]byte, MaxBodyBytes+1)); return err },
+		"no shopper":      func() error { _, _, _, err := r.Look(ctx, nil, []byte("k"), 0); return err },
+		"long key":        func() error { _, _, _, err := r.Look(ctx, []byte("s"), make([]byte, 300), 0); return err },
+		"no name":         func() error { _, err := r.Operate(ctx, "", nil); return err },
+		"garbled name":    func() error { _, err := r.Operate(ctx, "\xff", nil); return err },
+		"nobody refused":  func() error { _, err := r.Refusals(ctx, "", ""); return err },
+		"garbled session": func() error { _, err := r.Refusals(ctx, "s", "\xff"); return err },
+		"long body":       func() error { _, err := r.Operate(ctx, "x", make([]byte, MaxBodyBytes+1)); return err },
 	} {
 		if err := ask(); err == nil || errors.Is(err, engine.ErrNotLeader) || errors.Is(err, engine.ErrOutcomeUnknown) {
 			t.Errorf("%s: got %v, want words", name, err)
@@ -177,5 +189,25 @@ func TestLongAnswers(t *testing.T) {
 	}
 	if _, err := r.Operate(t.Context(), "long", nil); err == nil || !strings.Contains(err.Error(), "ask for less") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestLongRefusals: of more than a message takes the newest cross, and how many
+// others there are.
+func TestLongRefusals(t *testing.T) {
+	report := engine.RefusalReport{LeftOut: 3, On: true}
+	for i := range maxRefused + 2 {
+		report.Refused = append(report.Refused, engine.Refused{Session: strings.Repeat("s", engine.MaxIDBytes), SKU: strings.Repeat("k", engine.MaxIDBytes),
+			Code: engine.CodeMissed, Reason: engine.ReasonQuota, First: engine.TimeOf(time.Now()), Last: engine.Never - engine.Time(i), Count: engine.MaxRefusedCount})
+	}
+	f := newFake()
+	f.refused = func(string, string) engine.RefusalReport { return report }
+	_, r := pair(t, f)
+	got, err := r.Refusals(t.Context(), "someone", "")
+	if err != nil || len(got.Refused) != maxRefused || got.LeftOut != 5 || !reflect.DeepEqual(got.Refused, report.Refused[:maxRefused]) {
+		t.Errorf("%d refusals, %d left out, %v", len(got.Refused), got.LeftOut, err)
+	}
+	if _, err := reportFromWire(&peerpb.RefusalsReply{Refused: []*peerpb.Refused{{Reason: 256}}}); !errors.Is(err, errBeyond) {
+		t.Errorf("a reason that is none: %v", err)
 	}
 }

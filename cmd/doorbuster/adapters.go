@@ -75,6 +75,10 @@ func (d desk) Look(shopper, key []byte, deadline engine.Time) (engine.Answer, bo
 	return g.LookFor(shopper, key, deadline)
 }
 
+func (d desk) Refusals(shopper, session string) engine.RefusalReport {
+	return d.connecting.group.Refusals(shopper, session) // which needs no log
+}
+
 // others is the group's way to the other nodes.
 type others struct{ *cluster.Node }
 

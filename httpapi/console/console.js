@@ -429,6 +429,33 @@ $("order-form").addEventListener("submit", (event) => {
 });
 $("more-orders").addEventListener("click", () => findOrders(true));
 
+// Refusals.
+
+const countsTo = 65535; // a journal counts no further
+
+function refusalRow(refusal) {
+  const told = make("span", { className: "state" });
+  setState(told, refusal.code);
+  return make("tr", {}, ...[moment(refusal.last), moment(refusal.first)].map((text) => make("td", {}, text)),
+    make("td", { className: "number" }, number(refusal.count) + (refusal.count >= countsTo ? "+" : "")),
+    ...[refusal.session, refusal.sku].map((text) => make("td", {}, text)), make("td", {}, told),
+    ...[refusal.reason.replaceAll("_", " "), refusal.node].map((text) => make("td", {}, text)));
+}
+
+$("refusal-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const query = new URLSearchParams([...new FormData(event.target)].map(([name, value]) => [name, value.trim()]).filter(([, value]) => value));
+  try {
+    const found = await ask(`${at("refusals")}?${query}`);
+    $("refusal-rows").replaceChildren(...found.refusals.map(refusalRow));
+    $("refusal-table").hidden = found.refusals.length === 0;
+    const since = found.nodes.filter((n) => n.since).map((n) => `${n.node} since ${moment(n.since)}`).join(", ");
+    setText($("refusal-summary"), `${found.refusals.length === 0 ? `No refusal of ${found.shopper} is remembered. ` : ""}${found.note}${since ? ` Noted: ${since}.` : ""}`);
+  } catch (error) {
+    failed(error);
+  }
+});
+
 // Looking.
 
 let looking = false;

@@ -1313,6 +1313,251 @@ func (x *OperateReply) GetBody() []byte {
 	return nil
 }
 
+type RefusalsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Shopper       []byte                 `protobuf:"bytes,1,opt,name=shopper,proto3" json:"shopper,omitempty"`
+	Session       string                 `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"` // "": all
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefusalsRequest) Reset() {
+	*x = RefusalsRequest{}
+	mi := &file_peer_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefusalsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefusalsRequest) ProtoMessage() {}
+
+func (x *RefusalsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefusalsRequest.ProtoReflect.Descriptor instead.
+func (*RefusalsRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *RefusalsRequest) GetShopper() []byte {
+	if x != nil {
+		return x.Shopper
+	}
+	return nil
+}
+
+func (x *RefusalsRequest) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+// RefusalsReply is a journal's report; all times in state time, in milliseconds.
+type RefusalsReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Fault         *Fault                 `protobuf:"bytes,1,opt,name=fault,proto3" json:"fault,omitempty"`
+	Refused       []*Refused             `protobuf:"bytes,2,rep,name=refused,proto3" json:"refused,omitempty"`
+	LeftOut       int64                  `protobuf:"varint,3,opt,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`
+	On            bool                   `protobuf:"varint,4,opt,name=on,proto3" json:"on,omitempty"`
+	Since         int64                  `protobuf:"varint,5,opt,name=since,proto3" json:"since,omitempty"` // 0: never
+	Entries       int64                  `protobuf:"varint,6,opt,name=entries,proto3" json:"entries,omitempty"`
+	Capacity      int64                  `protobuf:"varint,7,opt,name=capacity,proto3" json:"capacity,omitempty"`
+	Lost          uint64                 `protobuf:"varint,8,opt,name=lost,proto3" json:"lost,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefusalsReply) Reset() {
+	*x = RefusalsReply{}
+	mi := &file_peer_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefusalsReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefusalsReply) ProtoMessage() {}
+
+func (x *RefusalsReply) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefusalsReply.ProtoReflect.Descriptor instead.
+func (*RefusalsReply) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *RefusalsReply) GetFault() *Fault {
+	if x != nil {
+		return x.Fault
+	}
+	return nil
+}
+
+func (x *RefusalsReply) GetRefused() []*Refused {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+func (x *RefusalsReply) GetLeftOut() int64 {
+	if x != nil {
+		return x.LeftOut
+	}
+	return 0
+}
+
+func (x *RefusalsReply) GetOn() bool {
+	if x != nil {
+		return x.On
+	}
+	return false
+}
+
+func (x *RefusalsReply) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *RefusalsReply) GetEntries() int64 {
+	if x != nil {
+		return x.Entries
+	}
+	return 0
+}
+
+func (x *RefusalsReply) GetCapacity() int64 {
+	if x != nil {
+		return x.Capacity
+	}
+	return 0
+}
+
+func (x *RefusalsReply) GetLost() uint64 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
+}
+
+type Refused struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	Sku           string                 `protobuf:"bytes,2,opt,name=sku,proto3" json:"sku,omitempty"`
+	Code          uint32                 `protobuf:"varint,3,opt,name=code,proto3" json:"code,omitempty"`
+	Reason        uint32                 `protobuf:"varint,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	First         int64                  `protobuf:"varint,5,opt,name=first,proto3" json:"first,omitempty"`
+	Last          int64                  `protobuf:"varint,6,opt,name=last,proto3" json:"last,omitempty"`
+	Count         uint32                 `protobuf:"varint,7,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Refused) Reset() {
+	*x = Refused{}
+	mi := &file_peer_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Refused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Refused) ProtoMessage() {}
+
+func (x *Refused) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Refused.ProtoReflect.Descriptor instead.
+func (*Refused) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Refused) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *Refused) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *Refused) GetCode() uint32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *Refused) GetReason() uint32 {
+	if x != nil {
+		return x.Reason
+	}
+	return 0
+}
+
+func (x *Refused) GetFirst() int64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *Refused) GetLast() int64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *Refused) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
 type Ping struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sequence      uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"` // from 1
@@ -1322,7 +1567,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_peer_proto_msgTypes[16]
+	mi := &file_peer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1334,7 +1579,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[16]
+	mi := &file_peer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1347,7 +1592,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{16}
+	return file_peer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Ping) GetSequence() uint64 {
@@ -1382,7 +1627,7 @@ type Pulse struct {
 
 func (x *Pulse) Reset() {
 	*x = Pulse{}
-	mi := &file_peer_proto_msgTypes[17]
+	mi := &file_peer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1394,7 +1639,7 @@ func (x *Pulse) String() string {
 func (*Pulse) ProtoMessage() {}
 
 func (x *Pulse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[17]
+	mi := &file_peer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1407,7 +1652,7 @@ func (x *Pulse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pulse.ProtoReflect.Descriptor instead.
 func (*Pulse) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{17}
+	return file_peer_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Pulse) GetAnswers() uint64 {
@@ -1648,7 +1893,27 @@ const file_peer_proto_rawDesc = "" +
 	"\x04body\x18\x02 \x01(\fR\x04body\"S\n" +
 	"\fOperateReply\x12/\n" +
 	"\x05fault\x18\x01 \x01(\v2\x19.doorbuster.peer.v1.FaultR\x05fault\x12\x12\n" +
-	"\x04body\x18\x02 \x01(\fR\x04body\"\"\n" +
+	"\x04body\x18\x02 \x01(\fR\x04body\"E\n" +
+	"\x0fRefusalsRequest\x12\x18\n" +
+	"\ashopper\x18\x01 \x01(\fR\ashopper\x12\x18\n" +
+	"\asession\x18\x02 \x01(\tR\asession\"\x82\x02\n" +
+	"\rRefusalsReply\x12/\n" +
+	"\x05fault\x18\x01 \x01(\v2\x19.doorbuster.peer.v1.FaultR\x05fault\x125\n" +
+	"\arefused\x18\x02 \x03(\v2\x1b.doorbuster.peer.v1.RefusedR\arefused\x12\x19\n" +
+	"\bleft_out\x18\x03 \x01(\x03R\aleftOut\x12\x0e\n" +
+	"\x02on\x18\x04 \x01(\bR\x02on\x12\x14\n" +
+	"\x05since\x18\x05 \x01(\x03R\x05since\x12\x18\n" +
+	"\aentries\x18\x06 \x01(\x03R\aentries\x12\x1a\n" +
+	"\bcapacity\x18\a \x01(\x03R\bcapacity\x12\x12\n" +
+	"\x04lost\x18\b \x01(\x04R\x04lost\"\xa1\x01\n" +
+	"\aRefused\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12\x10\n" +
+	"\x03sku\x18\x02 \x01(\tR\x03sku\x12\x12\n" +
+	"\x04code\x18\x03 \x01(\rR\x04code\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\rR\x06reason\x12\x14\n" +
+	"\x05first\x18\x05 \x01(\x03R\x05first\x12\x12\n" +
+	"\x04last\x18\x06 \x01(\x03R\x04last\x12\x14\n" +
+	"\x05count\x18\a \x01(\rR\x05count\"\"\n" +
 	"\x04Ping\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\"\xfb\x03\n" +
 	"\x05Pulse\x12\x18\n" +
@@ -1674,13 +1939,14 @@ const file_peer_proto_rawDesc = "" +
 	"\x06detail\x18\x11 \x03(\v2%.doorbuster.peer.v1.Pulse.DetailEntryR\x06detail\x1a9\n" +
 	"\vDetailEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\xc5\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\x99\x04\n" +
 	"\x04Peer\x12K\n" +
 	"\x05Grabs\x12\x1d.doorbuster.peer.v1.GrabBatch\x1a\x1f.doorbuster.peer.v1.AnswerBatch(\x010\x01\x12C\n" +
 	"\x03Ask\x12\x1e.doorbuster.peer.v1.AskRequest\x1a\x1c.doorbuster.peer.v1.AskReply\x12F\n" +
 	"\x04Look\x12\x1f.doorbuster.peer.v1.LookRequest\x1a\x1d.doorbuster.peer.v1.LookReply\x12O\n" +
 	"\aBarrier\x12\".doorbuster.peer.v1.BarrierRequest\x1a .doorbuster.peer.v1.BarrierReply\x12O\n" +
-	"\aOperate\x12\".doorbuster.peer.v1.OperateRequest\x1a .doorbuster.peer.v1.OperateReply\x12A\n" +
+	"\aOperate\x12\".doorbuster.peer.v1.OperateRequest\x1a .doorbuster.peer.v1.OperateReply\x12R\n" +
+	"\bRefusals\x12#.doorbuster.peer.v1.RefusalsRequest\x1a!.doorbuster.peer.v1.RefusalsReply\x12A\n" +
 	"\x06Follow\x12\x18.doorbuster.peer.v1.Ping\x1a\x19.doorbuster.peer.v1.Pulse(\x010\x01B\x1fZ\x1ddoorbuster/cluster/rpc/peerpbb\x06proto3"
 
 var (
@@ -1696,28 +1962,31 @@ func file_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_peer_proto_goTypes = []any{
-	(Fault_Kind)(0),        // 0: doorbuster.peer.v1.Fault.Kind
-	(*GrabBatch)(nil),      // 1: doorbuster.peer.v1.GrabBatch
-	(*AnswerBatch)(nil),    // 2: doorbuster.peer.v1.AnswerBatch
-	(*Failure)(nil),        // 3: doorbuster.peer.v1.Failure
-	(*Fault)(nil),          // 4: doorbuster.peer.v1.Fault
-	(*Answer)(nil),         // 5: doorbuster.peer.v1.Answer
-	(*AskRequest)(nil),     // 6: doorbuster.peer.v1.AskRequest
-	(*AskReply)(nil),       // 7: doorbuster.peer.v1.AskReply
-	(*Event)(nil),          // 8: doorbuster.peer.v1.Event
-	(*Change)(nil),         // 9: doorbuster.peer.v1.Change
-	(*Problem)(nil),        // 10: doorbuster.peer.v1.Problem
-	(*LookRequest)(nil),    // 11: doorbuster.peer.v1.LookRequest
-	(*LookReply)(nil),      // 12: doorbuster.peer.v1.LookReply
-	(*BarrierRequest)(nil), // 13: doorbuster.peer.v1.BarrierRequest
-	(*BarrierReply)(nil),   // 14: doorbuster.peer.v1.BarrierReply
-	(*OperateRequest)(nil), // 15: doorbuster.peer.v1.OperateRequest
-	(*OperateReply)(nil),   // 16: doorbuster.peer.v1.OperateReply
-	(*Ping)(nil),           // 17: doorbuster.peer.v1.Ping
-	(*Pulse)(nil),          // 18: doorbuster.peer.v1.Pulse
-	nil,                    // 19: doorbuster.peer.v1.Pulse.DetailEntry
+	(Fault_Kind)(0),         // 0: doorbuster.peer.v1.Fault.Kind
+	(*GrabBatch)(nil),       // 1: doorbuster.peer.v1.GrabBatch
+	(*AnswerBatch)(nil),     // 2: doorbuster.peer.v1.AnswerBatch
+	(*Failure)(nil),         // 3: doorbuster.peer.v1.Failure
+	(*Fault)(nil),           // 4: doorbuster.peer.v1.Fault
+	(*Answer)(nil),          // 5: doorbuster.peer.v1.Answer
+	(*AskRequest)(nil),      // 6: doorbuster.peer.v1.AskRequest
+	(*AskReply)(nil),        // 7: doorbuster.peer.v1.AskReply
+	(*Event)(nil),           // 8: doorbuster.peer.v1.Event
+	(*Change)(nil),          // 9: doorbuster.peer.v1.Change
+	(*Problem)(nil),         // 10: doorbuster.peer.v1.Problem
+	(*LookRequest)(nil),     // 11: doorbuster.peer.v1.LookRequest
+	(*LookReply)(nil),       // 12: doorbuster.peer.v1.LookReply
+	(*BarrierRequest)(nil),  // 13: doorbuster.peer.v1.BarrierRequest
+	(*BarrierReply)(nil),    // 14: doorbuster.peer.v1.BarrierReply
+	(*OperateRequest)(nil),  // 15: doorbuster.peer.v1.OperateRequest
+	(*OperateReply)(nil),    // 16: doorbuster.peer.v1.OperateReply
+	(*RefusalsRequest)(nil), // 17: doorbuster.peer.v1.RefusalsRequest
+	(*RefusalsReply)(nil),   // 18: doorbuster.peer.v1.RefusalsReply
+	(*Refused)(nil),         // 19: doorbuster.peer.v1.Refused
+	(*Ping)(nil),            // 20: doorbuster.peer.v1.Ping
+	(*Pulse)(nil),           // 21: doorbuster.peer.v1.Pulse
+	nil,                     // 22: doorbuster.peer.v1.Pulse.DetailEntry
 }
 var file_peer_proto_depIdxs = []int32{
 	3,  // 0: doorbuster.peer.v1.AnswerBatch.failures:type_name -> doorbuster.peer.v1.Failure
@@ -1731,24 +2000,28 @@ var file_peer_proto_depIdxs = []int32{
 	5,  // 8: doorbuster.peer.v1.LookReply.answer:type_name -> doorbuster.peer.v1.Answer
 	4,  // 9: doorbuster.peer.v1.BarrierReply.fault:type_name -> doorbuster.peer.v1.Fault
 	4,  // 10: doorbuster.peer.v1.OperateReply.fault:type_name -> doorbuster.peer.v1.Fault
-	19, // 11: doorbuster.peer.v1.Pulse.detail:type_name -> doorbuster.peer.v1.Pulse.DetailEntry
-	1,  // 12: doorbuster.peer.v1.Peer.Grabs:input_type -> doorbuster.peer.v1.GrabBatch
-	6,  // 13: doorbuster.peer.v1.Peer.Ask:input_type -> doorbuster.peer.v1.AskRequest
-	11, // 14: doorbuster.peer.v1.Peer.Look:input_type -> doorbuster.peer.v1.LookRequest
-	13, // 15: doorbuster.peer.v1.Peer.Barrier:input_type -> doorbuster.peer.v1.BarrierRequest
-	15, // 16: doorbuster.peer.v1.Peer.Operate:input_type -> doorbuster.peer.v1.OperateRequest
-	17, // 17: doorbuster.peer.v1.Peer.Follow:input_type -> doorbuster.peer.v1.Ping
-	2,  // 18: doorbuster.peer.v1.Peer.Grabs:output_type -> doorbuster.peer.v1.AnswerBatch
-	7,  // 19: doorbuster.peer.v1.Peer.Ask:output_type -> doorbuster.peer.v1.AskReply
-	12, // 20: doorbuster.peer.v1.Peer.Look:output_type -> doorbuster.peer.v1.LookReply
-	14, // 21: doorbuster.peer.v1.Peer.Barrier:output_type -> doorbuster.peer.v1.BarrierReply
-	16, // 22: doorbuster.peer.v1.Peer.Operate:output_type -> doorbuster.peer.v1.OperateReply
-	18, // 23: doorbuster.peer.v1.Peer.Follow:output_type -> doorbuster.peer.v1.Pulse
-	18, // [18:24] is the sub-list for method output_type
-	12, // [12:18] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	4,  // 11: doorbuster.peer.v1.RefusalsReply.fault:type_name -> doorbuster.peer.v1.Fault
+	19, // 12: doorbuster.peer.v1.RefusalsReply.refused:type_name -> doorbuster.peer.v1.Refused
+	22, // 13: doorbuster.peer.v1.Pulse.detail:type_name -> doorbuster.peer.v1.Pulse.DetailEntry
+	1,  // 14: doorbuster.peer.v1.Peer.Grabs:input_type -> doorbuster.peer.v1.GrabBatch
+	6,  // 15: doorbuster.peer.v1.Peer.Ask:input_type -> doorbuster.peer.v1.AskRequest
+	11, // 16: doorbuster.peer.v1.Peer.Look:input_type -> doorbuster.peer.v1.LookRequest
+	13, // 17: doorbuster.peer.v1.Peer.Barrier:input_type -> doorbuster.peer.v1.BarrierRequest
+	15, // 18: doorbuster.peer.v1.Peer.Operate:input_type -> doorbuster.peer.v1.OperateRequest
+	17, // 19: doorbuster.peer.v1.Peer.Refusals:input_type -> doorbuster.peer.v1.RefusalsRequest
+	20, // 20: doorbuster.peer.v1.Peer.Follow:input_type -> doorbuster.peer.v1.Ping
+	2,  // 21: doorbuster.peer.v1.Peer.Grabs:output_type -> doorbuster.peer.v1.AnswerBatch
+	7,  // 22: doorbuster.peer.v1.Peer.Ask:output_type -> doorbuster.peer.v1.AskReply
+	12, // 23: doorbuster.peer.v1.Peer.Look:output_type -> doorbuster.peer.v1.LookReply
+	14, // 24: doorbuster.peer.v1.Peer.Barrier:output_type -> doorbuster.peer.v1.BarrierReply
+	16, // 25: doorbuster.peer.v1.Peer.Operate:output_type -> doorbuster.peer.v1.OperateReply
+	18, // 26: doorbuster.peer.v1.Peer.Refusals:output_type -> doorbuster.peer.v1.RefusalsReply
+	21, // 27: doorbuster.peer.v1.Peer.Follow:output_type -> doorbuster.peer.v1.Pulse
+	21, // [21:28] is the sub-list for method output_type
+	14, // [14:21] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }
@@ -1762,7 +2035,7 @@ func file_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   19,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,12 +22,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Peer_Grabs_FullMethodName   = "/doorbuster.peer.v1.Peer/Grabs"
-	Peer_Ask_FullMethodName     = "/doorbuster.peer.v1.Peer/Ask"
-	Peer_Look_FullMethodName    = "/doorbuster.peer.v1.Peer/Look"
-	Peer_Barrier_FullMethodName = "/doorbuster.peer.v1.Peer/Barrier"
-	Peer_Operate_FullMethodName = "/doorbuster.peer.v1.Peer/Operate"
-	Peer_Follow_FullMethodName  = "/doorbuster.peer.v1.Peer/Follow"
+	Peer_Grabs_FullMethodName    = "/doorbuster.peer.v1.Peer/Grabs"
+	Peer_Ask_FullMethodName      = "/doorbuster.peer.v1.Peer/Ask"
+	Peer_Look_FullMethodName     = "/doorbuster.peer.v1.Peer/Look"
+	Peer_Barrier_FullMethodName  = "/doorbuster.peer.v1.Peer/Barrier"
+	Peer_Operate_FullMethodName  = "/doorbuster.peer.v1.Peer/Operate"
+	Peer_Refusals_FullMethodName = "/doorbuster.peer.v1.Peer/Refusals"
+	Peer_Follow_FullMethodName   = "/doorbuster.peer.v1.Peer/Follow"
 )
 
 // PeerClient is the client API for Peer service.
@@ -41,6 +42,8 @@ type PeerClient interface {
 	Look(ctx context.Context, in *LookRequest, opts ...grpc.CallOption) (*LookReply, error)
 	Barrier(ctx context.Context, in *BarrierRequest, opts ...grpc.CallOption) (*BarrierReply, error)
 	Operate(ctx context.Context, in *OperateRequest, opts ...grpc.CallOption) (*OperateReply, error)
+	// Refusals tells why the node that is asked refused a shopper.
+	Refusals(ctx context.Context, in *RefusalsRequest, opts ...grpc.CallOption) (*RefusalsReply, error)
 	// Follow answers each ping with a pulse, and sends one without a ping when
 	// the applied index has advanced.
 	Follow(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Ping, Pulse], error)
@@ -107,6 +110,16 @@ func (c *peerClient) Operate(ctx context.Context, in *OperateRequest, opts ...gr
 	return out, nil
 }
 
+func (c *peerClient) Refusals(ctx context.Context, in *RefusalsRequest, opts ...grpc.CallOption) (*RefusalsReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RefusalsReply)
+	err := c.cc.Invoke(ctx, Peer_Refusals_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *peerClient) Follow(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Ping, Pulse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &Peer_ServiceDesc.Streams[1], Peer_Follow_FullMethodName, cOpts...)
@@ -131,6 +144,8 @@ type PeerServer interface {
 	Look(context.Context, *LookRequest) (*LookReply, error)
 	Barrier(context.Context, *BarrierRequest) (*BarrierReply, error)
 	Operate(context.Context, *OperateRequest) (*OperateReply, error)
+	// Refusals tells why the node that is asked refused a shopper.
+	Refusals(context.Context, *RefusalsRequest) (*RefusalsReply, error)
 	// Follow answers each ping with a pulse, and sends one without a ping when
 	// the applied index has advanced.
 	Follow(grpc.BidiStreamingServer[Ping, Pulse]) error
@@ -158,6 +173,9 @@ func (UnimplementedPeerServer) Barrier(context.Context, *BarrierRequest) (*Barri
 }
 func (UnimplementedPeerServer) Operate(context.Context, *OperateRequest) (*OperateReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Operate not implemented")
+}
+func (UnimplementedPeerServer) Refusals(context.Context, *RefusalsRequest) (*RefusalsReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Refusals not implemented")
 }
 func (UnimplementedPeerServer) Follow(grpc.BidiStreamingServer[Ping, Pulse]) error {
 	return status.Error(codes.Unimplemented, "method Follow not implemented")
@@ -262,6 +280,24 @@ func _Peer_Operate_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Peer_Refusals_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RefusalsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).Refusals(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_Refusals_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).Refusals(ctx, req.(*RefusalsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Peer_Follow_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(PeerServer).Follow(&grpc.GenericServerStream[Ping, Pulse]{ServerStream: stream})
 }
@@ -291,6 +327,10 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Operate",
 			Handler:    _Peer_Operate_Handler,
+		},
+		{
+			MethodName: "Refusals",
+			Handler:    _Peer_Refusals_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"doorbuster/engine"
+	"doorbuster/httpapi"
+)
+
+// refusalsPath is where the admin API tells why a shopper was refused.
+const refusalsPath = "/admin/v1/refusals"
+
+// Refusals asks every node why it refused a shopper; this one first.
+func (v clusterView) Refusals(ctx context.Context, shopper, session string) []httpapi.NodeRefusals {
+	told := []httpapi.NodeRefusals{{Node: v.cfg.Node, Report: v.group.Refusals(shopper, session)}}
+	for _, other := range v.cluster.AskRefusals(ctx, shopper, session) {
+		n := httpapi.NodeRefusals{Node: other.Node, Report: other.Report}
+		if other.Err != nil {
+			n.Error = other.Err.Error()
+		}
+		told = append(told, n)
+	}
+	return told
+}
+
+func newRefusalsCommand() *cobra.Command {
+	var o clusterOptions
+	var shopper, session string
+	var asJSON bool
+	c := o.command(&cobra.Command{
+		Use:   "refusals --shopper ID --admin ADDR",
+		Short: "Tell why a shopper was refused",
+		Long: `Tell why a shopper was refused: what he was told, the true reason, when and how
+often. Any node can be asked; it asks the others. Each node remembers in memory
+what it refused itself, the oldest overwritten first, so that the answer ends
+with what it is worth.`,
+		Example: `  doorbuster refusals --shopper alice --admin 127.0.0.1:8081
+  doorbuster refusals --shopper alice --session fans-day-10 --admin 127.0.0.1:8081 --json | jq .complete`,
+	}, func() error {
+		var errs []error
+		if !engine.ValidShopper(shopper) {
+			errs = append(errs, fmt.Errorf("--shopper %q: say whose, in 1 to %d printable ASCII characters and no space", shopper, engine.MaxShopperBytes))
+		}
+		if session != "" && !engine.ValidID(session) {
+			errs = append(errs, fmt.Errorf("--session %q is no session's id", session))
+		}
+		return errors.Join(errs...)
+	}, func(c *cobra.Command) error {
+		query := url.Values{"shopper": {shopper}}
+		if session != "" {
+			query.Set("session", session)
+		}
+		var told httpapi.Refusals
+		if err := o.call(c.Context(), refusalsPath+"?"+query.Encode(), nil, &told); err != nil {
+			return err
+		}
+		if asJSON || o.output == "json" {
+			return printJSON(c.OutOrStdout(), &told)
+		}
+		return printRefusals(c.OutOrStdout(), &told)
+	})
+	flags := c.Flags()
+	flags.StringVar(&shopper, "shopper", "", "`id` of the shopper")
+	flags.StringVar(&session, "session", "", "`id` of a session; all if not given")
+	flags.BoolVar(&asJSON, "json", false, "the same as --output json")
+	return c
+}
+
+// printRefusals writes what customer service reads out, and below it what that
+// is worth.
+func printRefusals(w io.Writer, told *httpapi.Refusals) error {
+	var b strings.Builder
+	row := func(table io.Writer, cells ...string) {
+		for i := range cells {
+			cells[i] = shown(cmp.Or(cells[i], "-"))
+		}
+		fmt.Fprintln(table, strings.Join(cells, "\t"))
+	}
+	if len(told.Refusals) == 0 {
+		fmt.Fprintf(&b, "No refusal of %s is remembered.\n", shown(told.Shopper))
+	} else {
+		table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+		row(table, "LAST", "FIRST", "TIMES", "SESSION", "SKU", "TOLD", "REASON", "NODE")
+		for _, x := range told.Refusals {
+			times := strconv.FormatUint(uint64(x.Count), 10)
+			if x.Count >= engine.MaxRefusedCount {
+				times += "+"
+			}
+			row(table, x.Last, x.First, times, x.Session, x.SKU, x.Code, x.Reason, x.Node)
+		}
+		if err := table.Flush(); err != nil {
+			return err
+		}
+	}
+	b.WriteByte('\n')
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	row(table, "NODE", "SINCE", "ENTRIES", "LOST", "NOTES")
+	for _, n := range told.Nodes {
+		switch {
+		case !n.Answered:
+			row(table, n.Node, "", "", "", "no answer: "+n.Error)
+			continue
+		case n.Capacity == 0:
+			row(table, n.Node, "", "", "", "no journal")
+			continue
+		}
+		notes := ""
+		if !n.Noting {
+			notes = "turned off"
+		}
+		row(table, n.Node, n.Since, fmt.Sprintf("%d of %d", n.Entries, n.Capacity), strconv.FormatUint(n.Lost, 10), notes)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(&b, "\n%s\n", shown(told.Note))
+	_, err := io.WriteString(w, b.String())
+	return err
+}

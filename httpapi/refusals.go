@@ -1,0 +1,121 @@
+package httpapi
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"doorbuster/engine"
+)
+
+// NodeRefusals is what one node's journal has of a shopper. Error says why it
+// could not be asked; the report is empty then.
+type NodeRefusals struct {
+	Node   string
+	Report engine.RefusalReport
+	Error  string
+}
+
+// Refusals is what is known of why a shopper was refused.
+type Refusals struct {
+	Shopper  string        `json:"shopper"`
+	Session  string        `json:"session,omitempty"` // asked for; all without
+	Refusals []Refused     `json:"refusals"`          // newest first
+	Nodes    []NodeJournal `json:"nodes"`
+	// Complete: every node answered and has forgotten nothing since its Since.
+	Complete bool   `json:"complete"`
+	Note     string `json:"note"` // sentences: what this is worth
+}
+
+// Refused is one reason for which one node refused the shopper a listing.
+type Refused struct {
+	Node    string `json:"node"`
+	Session string `json:"session"`
+	SKU     string `json:"sku"`
+	Code    string `json:"code"`   // what he was told
+	Reason  string `json:"reason"` // the true one
+	First   string `json:"first"`  // RFC 3339, to the second
+	Last    string `json:"last"`
+	Count   uint32 `json:"count"` // engine.MaxRefusedCount stands for more, too
+}
+
+// NodeJournal is how far one node's answer can be relied on.
+type NodeJournal struct {
+	Node     string `json:"node"`
+	Answered bool   `json:"answered"`
+	Noting   bool   `json:"noting"`          // it notes refusals now
+	Since    string `json:"since,omitempty"` // it has noted them without a break, RFC 3339
+	Entries  int64  `json:"entries"`         // in use, of all shoppers
+	Capacity int64  `json:"capacity"`
+	Lost     uint64 `json:"lost"`               // of all shoppers, overwritten or not noted
+	LeftOut  int64  `json:"left_out,omitempty"` // of this shopper's, for want of room in the answer
+	Error    string `json:"error,omitempty"`
+}
+
+// refusals tells customer service why a shopper was refused.
+func (s *AdminServer) refusals(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	shopper, session := q.Get("shopper"), q.Get("session")
+	switch {
+	case shopper == "":
+		s.problem(w, r, malformed, "Say whose: ?shopper=ID.")
+		return
+	case !engine.ValidShopper(shopper):
+		s.problem(w, r, malformed, "The shopper is no valid id.")
+		return
+	case session != "" && !engine.ValidID(session):
+		s.problem(w, r, malformed, "The session is no valid id.")
+		return
+	}
+	s.reply(w, r, http.StatusOK, refusalsOf(shopper, session, s.cluster.Refusals(r.Context(), shopper, session)))
+}
+
+// refusalsOf puts together what the nodes told.
+func refusalsOf(shopper, session string, told []NodeRefusals) *Refusals {
+	all := &Refusals{Shopper: shopper, Session: session, Refusals: []Refused{}, Nodes: []NodeJournal{}, Complete: true}
+	for i := range told {
+		n, report := &told[i], &told[i].Report
+		j := NodeJournal{Node: n.Node, Answered: n.Error == "", Noting: report.On, Entries: report.Entries, Capacity: report.Capacity,
+			Lost: report.Lost, LeftOut: report.LeftOut, Error: n.Error}
+		if report.Since != 0 {
+			j.Since = rfc3339(report.Since)
+		}
+		all.Nodes = append(all.Nodes, j)
+		for _, x := range report.Refused {
+			all.Refusals = append(all.Refusals, Refused{Node: n.Node, Session: x.Session, SKU: x.SKU, Code: x.Code.String(),
+				Reason: x.Reason.String(), First: rfc3339(x.First), Last: rfc3339(x.Last), Count: x.Count})
+		}
+	}
+	slices.SortStableFunc(all.Refusals, func(a, b Refused) int { return cmp.Compare(b.Last, a.Last) })
+	caveats := caveatsOf(all.Nodes)
+	all.Complete = len(caveats) == 0
+	all.Note = strings.Join(append([]string{"Each node remembers what it refused itself, in memory, since the time given for it."}, caveats...), " ")
+	return all
+}
+
+// caveatsOf says in words what may be missing.
+func caveatsOf(nodes []NodeJournal) (caveats []string) {
+	for i := range nodes {
+		n := &nodes[i]
+		say := func(format string, args ...any) { caveats = append(caveats, n.Node+" "+fmt.Sprintf(format, args...)) }
+		switch {
+		case !n.Answered:
+			say("did not answer: what it refused is not here.")
+			continue
+		case n.Capacity == 0:
+			say("has no journal (journal_entries: 0).")
+			continue
+		case !n.Noting:
+			say("notes nothing: its journal is turned off.")
+		}
+		if n.Lost > 0 {
+			say("has lost %d entries to newer ones, of all shoppers: there may have been more.", n.Lost)
+		}
+		if n.LeftOut > 0 {
+			say("has %d older ones of this shopper for which there was no room.", n.LeftOut)
+		}
+	}
+	return caveats
+}
