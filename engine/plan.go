@@ -247,8 +247,8 @@ func (d *planDiff) sale(path string, s *Sale) {
 	old, found := d.state.sales[s.ID]
 	if !found {
 		d.words(path+".name", s.Name, s.Name)
-		d.messages(path+".messages", s.Messages, s.Messages)
 		d.change(path, "", "new")
+		d.messages(path+".messages", nil, s.Messages)
 		return
 	}
 	d.words(path+".name", old.Name, s.Name)
@@ -330,7 +330,11 @@ func (d *planDiff) session(path, sale string, p *SessionPlan) {
 		d.problem(path+".listings", "%d are over %d", n, MaxSessionListings)
 	}
 	if old == nil {
-		d.change(path, "", "new")
+		said := "new"
+		if p.Profile != "" {
+			said += ", profile " + p.Profile
+		}
+		d.change(path, "", said)
 		if end <= d.state.now {
 			d.problem(path, "it would end at %s, which is past", end.Wall().Format(time.RFC3339))
 		}
@@ -438,7 +442,7 @@ func (d *planDiff) listing(path string, session *Session, l *ListingSpec) {
 		if session != nil && session.State >= Ended {
 			d.problem(path, "the session has ended; nothing can be listed any more")
 		}
-		d.change(path, "", fmt.Sprintf("%d units at %d", l.Stock, l.Price))
+		d.change(path, "", fmt.Sprintf("%d units at %d%s", l.Stock, l.Price, l.told()))
 		return
 	}
 	before := len(d.changes)
@@ -475,6 +479,24 @@ func (d *planDiff) listing(path string, session *Session, l *ListingSpec) {
 			d.problem(path, "the listing is frozen after a broken invariant; nothing in it may change")
 		}
 	}
+}
+
+// told gives the rules that the listing asks for beyond its limits, each after a comma.
+func (l *ListingSpec) told() string {
+	var b strings.Builder
+	for _, rule := range [...]struct {
+		asked bool
+		said  string
+	}{
+		{l.LimitPerMonth > 0, fmt.Sprintf("limit_per_month %d", l.LimitPerMonth)}, {l.Reservation, "reservation"},
+		{l.AllowList != "", "allow_list " + l.AllowList}, {l.Waitlist, "waitlist"}, {l.Ticket, "ticket"},
+		{l.Challenge != ChallengeNone, "challenge " + l.Challenge.String()}, {l.Draw > 0, "draw " + l.Draw.String()},
+	} {
+		if rule.asked {
+			b.WriteString(", " + rule.said)
+		}
+	}
+	return b.String()
 }
 
 func (d *planDiff) known(product string) bool {

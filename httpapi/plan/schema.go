@@ -112,7 +112,7 @@ func (c *shapeCheck) explain(e *jsonschema.ValidationError) {
 	case *kind.Minimum, *kind.Maximum:
 		n.wrong = true
 		c.problem(n, "%s is not between %v and %v", clip(n.Value), rule["minimum"], rule["maximum"])
-	case *kind.Pattern:
+	case *kind.Pattern, *kind.Enum:
 		n.wrong = true
 		c.problem(n, "%q %s", clip(n.Value), said)
 	case *kind.MinLength:
@@ -180,9 +180,6 @@ func (c *shapeCheck) unknown(rule map[string]any, name string) string {
 	}
 	properties, _ := rule["properties"].(map[string]any)
 	known := slices.Sorted(maps.Keys(properties))
-	if near := nearest(name, known); near != "" {
-		return fmt.Sprintf("unknown key %q; did you mean %q?", clip(name), near)
-	}
 	definitions, _ := c.written["$defs"].(map[string]any)
 	for _, owner := range []string{"product", "sale", "session", "listing", "daily"} {
 		definition, _ := definitions[owner].(map[string]any)
@@ -190,23 +187,30 @@ func (c *shapeCheck) unknown(rule map[string]any, name string) string {
 			return fmt.Sprintf("unknown key %q here; it belongs to a %s", name, owner)
 		}
 	}
+	if near := nearest(name, known); len(near) > 0 {
+		return fmt.Sprintf("unknown key %q; did you mean %s?", clip(name), strings.Join(near, " or "))
+	}
 	return fmt.Sprintf("unknown key %q; known here are %s", clip(name), strings.Join(known, ", "))
 }
 
-// nearest gives the known word that name most likely stands for, or "".
-func nearest(name string, known []string) string {
+// nearest gives the known words, in quotes, that name most likely stands for: all
+// that begin with it, else at most one.
+func nearest(name string, known []string) (near []string) {
 	plain := strings.NewReplacer("-", "", "_", "", " ", "")
 	simple := plain.Replace(strings.ToLower(clip(name)))
 	best, least := "", 1+len(simple)/3
 	for _, word := range known {
 		if len(simple) > 2 && strings.HasPrefix(plain.Replace(word), simple) {
-			return word
+			near = append(near, strconv.Quote(word))
 		}
 		if d := distance(simple, plain.Replace(word)); d <= least && (best == "" || d < least) {
 			best, least = word, d
 		}
 	}
-	return best
+	if len(near) == 0 && best != "" {
+		near = []string{strconv.Quote(best)}
+	}
+	return near
 }
 
 // distance counts the letters to add, drop, replace or swap to turn a into b.
@@ -281,6 +285,9 @@ func typeName(t string) string {
 
 // fits tells whether a text would be right by the rule, had it been written as one.
 func fits(text string, rule map[string]any) bool {
+	if words, bound := rule["enum"].([]any); bound {
+		return slices.Contains(words, any(text))
+	}
 	pattern, bound := rule["pattern"].(string)
 	if !bound {
 		return true

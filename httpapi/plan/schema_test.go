@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/words"
 )
 
 // schemaParts calls do with every schema within the schema, and its place.
@@ -45,7 +46,7 @@ func TestSchemaIsWhatParseReads(t *testing.T) {
 	}
 
 	// Keywords beyond these would be reported without words of ours.
-	translated := strings.Fields(`$schema $defs $ref title description default errorMessage type properties patternProperties additionalProperties
+	translated := strings.Fields(`$schema $defs $ref title description default errorMessage type properties patternProperties additionalProperties examples enum
 		required items allOf anyOf not minimum maximum pattern minLength maxLength maxItems minProperties`)
 	keys := map[string]bool{}
 	schemaParts(s.written, "", func(place string, part map[string]any) {
@@ -55,7 +56,7 @@ func TestSchemaIsWhatParseReads(t *testing.T) {
 			}
 		}
 		said := part["errorMessage"] != nil
-		for _, keyword := range []string{"pattern", "anyOf", "not", "minProperties"} {
+		for _, keyword := range []string{"pattern", "enum", "anyOf", "not", "minProperties"} {
 			if part[keyword] != nil && !said {
 				t.Errorf("%s: %s without an errorMessage", place, keyword)
 			}
@@ -94,6 +95,12 @@ func TestSchemaIsWhatParseReads(t *testing.T) {
 			asked[match[1]+match[2]] = true
 		}
 	}
+	for m := range words.Messages {
+		asked[m.String()] = true
+	}
+	for in := range words.Languages {
+		asked[in.Tag()] = true
+	}
 	if in, by := slices.Sorted(maps.Keys(keys)), slices.Sorted(maps.Keys(asked)); !slices.Equal(in, by) {
 		t.Errorf("keys in the schema: %v\nread by the code:   %v", in, by)
 	}
@@ -119,6 +126,10 @@ func TestSchemaBoundsAreTheEngines(t *testing.T) {
 		{"#/$defs/listing/properties/stock", "maximum", engine.MaxStock},
 		{"#/$defs/listing/properties/shown", "maximum", engine.MaxStock},
 		{"#/$defs/listing/properties/limit_per_shopper", "maximum", engine.MaxQuantity},
+		{"#/$defs/listing/properties/limit_per_month", "maximum", engine.MaxQuantity},
+		{"#/$defs/session/properties/limit_per_month", "maximum", engine.MaxQuantity},
+		{"#/$defs/words/properties/en", "maxLength", engine.MaxTextBytes},
+		{"#/$defs/words/properties/zh", "maxLength", engine.MaxTextBytes},
 	} {
 		c2 := shapeCheck{shape: s}
 		got, _ := c2.rule(c.place)[c.keyword].(json.Number)

@@ -11,9 +11,11 @@ func (r *reader) sale(n *node, seen map[string]*node) engine.SalePlan {
 	id := r.id(n, "id", "sale", seen)
 	zone, name := r.zone(n.get("timezone"))
 	sale := engine.SalePlan{Sale: engine.Sale{ID: id, Name: r.name(n.get("name"), id), Timezone: name}}
+	sale.Messages = r.messages(n.get("messages"))
 	for _, s := range n.list("sessions") {
 		sale.Sessions = append(sale.Sessions, r.session(s, zone)...)
 	}
+	sale.Months = r.months(n, &sale, zone)
 	return sale
 }
 
@@ -26,10 +28,12 @@ func (r *reader) session(n *node, zone *time.Location) []engine.SessionPlan {
 		LimitPerShopper:   uint32(r.integer(n.get("limit_per_shopper"), 1)),
 		AdmissionMultiple: uint32(r.integer(n.get("admission_multiple"), 20)),
 		Publish:           truth(n.get("publish"), true),
+		Profile:           n.get("profile").text(),
 	}}
+	usual := r.rules(n, engine.ListingSpec{})
 	skus := map[string]*node{}
 	for i, l := range n.list("listings") {
-		session.Listings = append(session.Listings, r.listing(l, i+1, skus))
+		session.Listings = append(session.Listings, r.listing(l, i+1, usual, skus))
 	}
 	length := r.duration(n.get("duration"), time.Hour, time.Millisecond, engine.MaxSessionLength)
 	openings := r.openings(n, zone, length)
@@ -39,6 +43,7 @@ func (r *reader) session(n *node, zone *time.Location) []engine.SessionPlan {
 	if id == "" || len(openings) == 0 {
 		return nil
 	}
+	r.fitting(n, session.Listings, openings[0])
 	// An id of some day is as long as of any other, and so is its start: all
 	// take the same room in the log.
 	one := session
@@ -78,13 +83,15 @@ func (r *reader) unique(at *node, id string) {
 	r.problem(at, "%q is a session of line %d already; session ids are unique across sales", id, first.Line)
 }
 
-func (r *reader) listing(n *node, position int, skus map[string]*node) engine.ListingSpec {
-	return engine.ListingSpec{
-		SKU:             r.id(n, "sku", "SKU", skus),
-		Price:           r.integer(n.get("price"), 0),
-		Stock:           r.integer(n.get("stock"), 0),
-		Shown:           r.integer(n.get("shown"), -1),
-		LimitPerShopper: uint32(r.integer(n.get("limit_per_shopper"), 1)),
-		SortOrder:       int32(r.integer(n.get("sort_order"), int64(position))),
-	}
+// listing reads one; usual are the rules that the session sets for its listings.
+func (r *reader) listing(n *node, position int, usual engine.ListingSpec, skus map[string]*node) engine.ListingSpec {
+	l := r.rules(n, usual)
+	l.SKU = r.id(n, "sku", "SKU", skus)
+	l.Price = r.integer(n.get("price"), 0)
+	l.Stock = r.integer(n.get("stock"), 0)
+	l.Shown = r.integer(n.get("shown"), -1)
+	l.LimitPerShopper = uint32(r.integer(n.get("limit_per_shopper"), 1))
+	l.SortOrder = int32(r.integer(n.get("sort_order"), int64(position)))
+	l.Ticket = l.Ticket || l.Challenge != engine.ChallengeNone
+	return l
 }
