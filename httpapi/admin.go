@@ -201,6 +201,9 @@ var adminRoutes = []adminRoute{
 	{"GET", "/console/{file}", nobody, (*AdminServer).consoleAsset},
 
 	{"POST", planPattern, RoleOperator, (*AdminServer).applyPlan},
+	{"GET", "/admin/v1/messages", RoleViewer, (*AdminServer).messages},
+	{"PUT", "/admin/v1/messages/{sale}/{name}", RoleOperator, (*AdminServer).setMessage},
+	{"DELETE", "/admin/v1/messages/{sale}/{name}", RoleOperator, (*AdminServer).resetMessage},
 	{"GET", "/admin/v1/products", RoleViewer, (*AdminServer).products},
 	{"GET", "/admin/v1/sales", RoleViewer, (*AdminServer).sales},
 	{"GET", "/admin/v1/sessions", RoleViewer, (*AdminServer).sessions},

@@ -278,7 +278,13 @@ func (s *AdminServer) applyPlan(w http.ResponseWriter, r *http.Request) {
 		s.failed(w, r, err)
 		return
 	}
+	s.planned(w, r, dry, changes, conflicts)
+}
+
+// planned answers with what a plan changed, or would, or why it could not be.
+func (s *AdminServer) planned(w http.ResponseWriter, r *http.Request, dry bool, changes []engine.Change, conflicts []engine.Problem) {
 	if len(conflicts) > 0 {
+		problems := make([]PlanProblem, 0, len(conflicts))
 		for _, c := range conflicts {
 			problems = append(problems, PlanProblem{Path: c.Path, Message: c.Message})
 		}

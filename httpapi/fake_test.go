@@ -208,11 +208,24 @@ type fakeOperator struct {
 	payBy                                 engine.Time
 	dryRun                                bool
 	plan                                  *engine.Plan
+	sale                                  string
+	message                               engine.Message
 	filter                                engine.OrderFilter
 }
 
 func (f *fakeOperator) ApplyPlan(_ context.Context, operator string, plan *engine.Plan, dryRun bool) ([]engine.Change, []engine.Problem, error) {
 	f.operator, f.plan, f.dryRun = operator, plan, dryRun
+	return f.changes, f.problems, f.err
+}
+
+func (f *fakeOperator) SetMessage(ctx context.Context, operator, sale string, own engine.Message) ([]engine.Change, []engine.Problem, error) {
+	if _, bounded := ctx.Deadline(); !bounded {
+		panic("a command without a deadline")
+	}
+	if sale == "none" {
+		return nil, nil, &engine.Refusal{Reason: engine.ReasonUnknown}
+	}
+	f.operator, f.sale, f.message = operator, sale, own
 	return f.changes, f.problems, f.err
 }
 
@@ -268,7 +281,8 @@ func (f *fakeOperator) Products() []engine.Product {
 }
 
 func (f *fakeOperator) Sales() []engine.Sale {
-	return []engine.Sale{{ID: "fans-day", Name: engine.Text{{Lang: "en", Text: "Fans' Day"}}, Timezone: "Asia/Shanghai"}}
+	return []engine.Sale{{ID: "fans-day", Name: engine.Text{{Lang: "en", Text: "Fans' Day"}}, Timezone: "Asia/Shanghai",
+		Messages: []engine.Message{{Name: "missed", Text: engine.Text{{Lang: "en", Text: "Not today."}}}, {Name: "of_another_build"}}}}
 }
 
 func (f *fakeOperator) AllSessions() []engine.SessionView { return fakeSessions() }

@@ -83,6 +83,10 @@ type Operator interface {
 	// ApplyPlan makes the plan true, whole or not at all; with dryRun it only
 	// tells what would change. Problems are why it can't be.
 	ApplyPlan(ctx context.Context, operator string, plan *engine.Plan, dryRun bool) ([]engine.Change, []engine.Problem, error)
+	// SetMessage gives a sale its own words for one message, or with none the
+	// shop's, and leaves all else of the sale as it is. Changes and problems as of
+	// ApplyPlan; a sale that is not there is refused as unknown.
+	SetMessage(ctx context.Context, operator, sale string, own engine.Message) ([]engine.Change, []engine.Problem, error)
 	Steer(ctx context.Context, operator, session string, action engine.SessionAction, note string) (engine.SessionView, error)
 	AddStock(ctx context.Context, operator, session, sku string, units int64, note string) (engine.Counts, error)
 	Void(ctx context.Context, operator, orderNo, note string) (engine.OrderView, error)
