@@ -16,6 +16,9 @@ func (g *Group) Switches() *engine.Switches { return g.switches.Load() }
 func (g *Group) learnSwitches(s *engine.State) {
 	now := *s.Switches()
 	g.switches.Store(&now)
+	if g.journal != nil {
+		g.journal.turn(now.On(engine.SwitchJournal))
+	}
 }
 
 // TicketSecret gives a secret that only the group's nodes know, for tickets and

@@ -97,9 +97,9 @@ func (j *journal) keepTime() {
 	}
 }
 
-// turn lets the journal note, or not. What it has stays.
+// turn lets the journal note, or not. What it has stays. One goroutine at a time.
 func (j *journal) turn(on bool) {
-	if on != j.on.Load() && on {
+	if on && !j.on.Load() {
 		j.since.Store(int64(j.clock()))
 	}
 	j.on.Store(on)

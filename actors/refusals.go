@@ -31,14 +31,6 @@ func (g *Group) noteRefusal(gate *gate, listing []byte, fingerprint uint64, code
 	g.journal.note(fingerprint, gate.handle, code, why, g.journal.now.Load())
 }
 
-// NoteRefusals turns this node's journal on, as it is from the start, or off.
-// What is in it stays. Without a journal it does nothing.
-func (g *Group) NoteRefusals(on bool) {
-	if g.journal != nil {
-		g.journal.turn(on)
-	}
-}
-
 // maxRefused bounds one report; a shopper who is refused all day by a thousand
 // listings is no shopper.
 const maxRefused = 1000

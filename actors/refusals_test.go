@@ -97,22 +97,29 @@ func TestRefusalsAreNotedWhereTheShopperCame(t *testing.T) {
 	wantReasons(t, leader.reasonsOf("ann", ""), nil)
 }
 
-// TestRefusalsTurnedOff: nothing is noted while the journal is off, what it had
+// TestRefusalsTurnedOff by the group's switch: nothing is noted while it is off, what it had
 // stays, and it says since when it has noted again.
 func TestRefusalsTurnedOff(t *testing.T) {
-	s := openShop(t, nil)
+	s := openNewest(t, nil)
 	s.plan("day", nil, units("mask", 1))
 	s.grab("day/skus/mask", "ann", "k")
 	s.grab("day/skus/mask", "bob", "")
 	began := s.Refusals("bob", "").Since
-	s.NoteRefusals(false)
+	turn := func(to int64) {
+		t.Helper()
+		if _, err := s.ask(t.Context(), engine.Command{Kind: engine.CmdSetSwitches, Switches: engine.SwitchChange{Action: engine.SwitchSet,
+			Settings: []engine.Setting{{Switch: engine.SwitchJournal, Value: to}}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	turn(0)
 	s.grab("day/skus/mask", "bob", "")
 	if r := s.Refusals("bob", ""); r.On || r.Since != began || len(r.Refused) != 1 || r.Refused[0].Count != 1 {
 		t.Errorf("off: %+v", r)
 	}
 	await(t, "a later moment", func() bool { return s.Now() > began })
-	s.NoteRefusals(true)
-	s.NoteRefusals(true)
+	turn(1)
+	turn(1)
 	s.grab("day/skus/mask", "bob", "")
 	if r := s.Refusals("bob", ""); !r.On || r.Since <= began || len(r.Refused) != 1 || r.Refused[0].Count != 2 {
 		t.Errorf("on again: %+v", r)
@@ -124,7 +131,6 @@ func TestNoJournal(t *testing.T) {
 	s.plan("day", nil, units("mask", 1))
 	s.grab("day/skus/mask", "ann", "k")
 	s.grab("day/skus/mask", "bob", "")
-	s.NoteRefusals(true)
 	if r := s.Refusals("bob", ""); r.On || r.Since != 0 || r.Capacity != 0 || len(r.Refused) != 0 {
 		t.Errorf("%+v", r)
 	}
