@@ -1,0 +1,120 @@
+package engine
+
+import "github.com/dchest/siphash"
+
+// RefundNo numbers refunds in the order in which they became due, from 1. It is
+// what the cashier is told, so that asking twice pays back once. 0 is none.
+type RefundNo uint32
+
+// Refund is money that came in and has to go back: for a hold that was gone, for
+// an order paid twice, for one that operators took back, for one whose session
+// has been settled.
+type Refund struct {
+	No        RefundNo
+	Order     OrderRef
+	PaymentID string
+	Amount    int64 // minor units
+	Currency  string
+	Why       Reason
+	Due       Time
+	Made      Time   // 0 while it is due
+	Reference string // the cashier's, once it was made
+}
+
+// Refunds tells how many refunds there have been; their numbers go from 1 to it.
+func (s *State) Refunds() int { return s.refunds.len() }
+
+// Refund gives a refund, or nil. It is the state's own: read only, and not kept.
+func (s *State) Refund(no RefundNo) *Refund {
+	if no == 0 || int(no) > s.refunds.len() {
+		return nil
+	}
+	return s.refunds.at(int(no) - 1)
+}
+
+// RefundsDue gives up to most refunds that are due, of those with a number over
+// after, by number.
+func (s *State) RefundsDue(after RefundNo, most int) (due []Refund) {
+	for no := max(after+1, s.madeUpTo+1); int(no) <= s.refunds.len() && len(due) < most; no++ {
+		if r := s.refunds.at(int(no) - 1); r.Made == 0 {
+			due = append(due, *r)
+		}
+	}
+	return due
+}
+
+// RefundsOf gives the refunds of an order, the oldest first.
+func (s *State) RefundsOf(ref OrderRef) (of []Refund) {
+	for _, no := range s.refundsOf[ref] {
+		of = append(of, *s.Refund(no))
+	}
+	return of
+}
+
+// paymentKey finds a payment by its id without keeping the id again.
+func (s *State) paymentKey(id string) (k Key) {
+	a, b := siphash.Hash128(s.k1, s.k0, []byte(id)) // the secret's halves the other way round than for KeyOf
+	return keyOf(a, b)
+}
+
+// PaymentOf gives the order that a payment came for; zero if it never came.
+func (s *State) PaymentOf(id string) OrderRef { return s.payments[s.paymentKey(id)] }
+
+func (s *State) notePayment(id string, ref OrderRef) { s.payments[s.paymentKey(id)] = ref }
+
+// oweRefund makes money that came for ref due to go back, once for each payment.
+func (s *State) oweRefund(ref OrderRef, paymentID string, amount int64, currency string, why Reason) RefundNo {
+	no := RefundNo(s.refunds.len() + 1)
+	s.refunds.add(Refund{No: no, Order: ref, PaymentID: paymentID, Amount: amount, Currency: currency, Why: why, Due: s.now})
+	s.refundsOf[ref] = append(s.refundsOf[ref], no)
+	return no
+}
+
+// refundEvent tells of a refund that became due.
+func (s *State) refundEvent(ref OrderRef, amount int64, why Reason) Event {
+	e := Event{Kind: RefundBecameDue, Session: ref.Session, Order: ref, Amount: amount, Reason: why}
+	if o := s.Order(ref); o != nil {
+		e = s.orderEvent(RefundBecameDue, ref, o)
+		e.Amount, e.Reason = amount, why
+	}
+	return e
+}
+
+// confirmRefund notes that the cashier has paid back.
+func (s *State) confirmRefund(c *Command) Event {
+	r := s.Refund(c.Refund)
+	if r == nil {
+		return refused(ReasonUnknown)
+	}
+	e := Event{Kind: RefundMade, Session: r.Order.Session, Order: r.Order, Amount: r.Amount}
+	if r.Made != 0 {
+		e.Kind = OrderUnchanged
+		return e
+	}
+	m := s.refunds.mut(int(c.Refund) - 1)
+	m.Made, m.Reference = s.now, c.Note
+	for int(s.madeUpTo) < s.refunds.len() && s.refunds.at(int(s.madeUpTo)).Made != 0 {
+		s.madeUpTo++
+	}
+	o := s.Order(r.Order)
+	if o == nil {
+		return e
+	}
+	if o.State == RefundDue && s.allMade(r.Order) {
+		o = s.mutOrder(r.Order)
+		o.State, o.Changed = Refunded, s.now
+		s.touch(o.Listing)
+	}
+	told := s.orderEvent(RefundMade, r.Order, o)
+	told.Amount = e.Amount
+	return told
+}
+
+func (s *State) allMade(ref OrderRef) bool {
+	for _, no := range s.refundsOf[ref] {
+		if s.Refund(no).Made == 0 {
+			return false
+		}
+	}
+	return true
+}
