@@ -120,6 +120,12 @@ func (s *State) apply(c *Command) Event {
 		return s.setSwitches(c)
 	case CmdSetProfile:
 		return s.setProfile(c)
+	case CmdConfirmRefund:
+		return s.confirmRefund(c)
+	case CmdCloseHold:
+		return s.closeHold(c)
+	case CmdSettleSession:
+		return s.settleSession(c)
 	case cmdBreakListing:
 		return s.breakListing(c)
 	}
@@ -155,7 +161,11 @@ func (s *State) raiseRules(c *Command) Event {
 	if c.RulesVersion <= s.rules {
 		return refused(ReasonConflict)
 	}
+	old := s.rules
 	s.rules = c.RulesVersion
+	if old < 3 && s.rules >= 3 {
+		s.adoptMoney()
+	}
 	return Event{Kind: RulesRaised}
 }
 

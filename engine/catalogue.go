@@ -67,7 +67,11 @@ type Session struct {
 	EndedAt  Time
 	Listings []ListingHandle // in the order of the plan
 
-	orders table[Order]
+	orders  table[Order]
+	details table[details] // by Order.details - 1
+	// settledOrders is how many orders there were when the session was settled;
+	// none of them is here any more.
+	settledOrders uint32
 	// expired is the ordinal before which no order is due by its place in line:
 	// holds are due in the order of their grant, unless exceptional.
 	expired uint32
@@ -211,25 +215,31 @@ func (s *Session) StateOf(l *Listing) ListingState {
 }
 
 // Order is a hold and what becomes of it, or a place in line or in a draw that
-// may become one. 88 bytes, no pointers: there are millions of them.
+// may become one. 104 bytes, no pointers: there are millions of them.
 type Order struct {
-	Key      Key
-	Amount   int64 // minor units
-	Granted  Time  // of one Waiting or Entered: when it joined
-	PayBy    Time
-	Changed  Time     // when State was last set
-	ticket   uint64   // the id of the ticket that it took; 0 without
-	previous OrderRef // the same shopper's order before this one
-	Shopper  ShopperNo
-	Listing  ListingHandle
-	Quantity uint32
-	graceMS  uint32
-	details  uint32 // where State.details has more of it, from 1; 0 if nowhere
-	State    OrderState
-	inLine   bool   // due in the order of grants; else in Session.exceptional
-	traits   traits // how it came to be
-	Why      Reason // of one Left or Passed
+	Key     Key
+	Amount  int64 // minor units
+	Granted Time  // of one Waiting or Entered: when it joined
+	PayBy   Time
+	Changed Time // when State was last set
+	// Transaction ties together all that was asked, said and paid about it.
+	Transaction Transaction
+	ticket      uint64   // the id of the ticket that it took; 0 without
+	previous    OrderRef // the same shopper's order before this one
+	Shopper     ShopperNo
+	Listing     ListingHandle
+	Quantity    uint32
+	graceMS     uint32
+	details     uint32 // where Session.details has more of it, from 1; 0 if nowhere
+	State       OrderState
+	inLine      bool   // due in the order of grants; else in Session.exceptional
+	traits      traits // how it came to be
+	Why         Reason // of one Left or Passed
 }
+
+// Transaction is an id that goes from a shopper's first look to his payment: a
+// UUID. Zero is none.
+type Transaction [16]byte
 
 // traits of an order are bits.
 type traits uint8

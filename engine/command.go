@@ -30,15 +30,23 @@ const (
 	CmdEditRoster    CommandKind = 16
 	CmdSetSwitches   CommandKind = 17
 	CmdSetProfile    CommandKind = 18
-	cmdBreakListing  CommandKind = 250 // takes effect only in builds with the faults tag
-	maxBatchCommands             = 16_384
+
+	// From here on, of rules of version 3.
+	cmdPlaceTracedHold CommandKind = 19 // CmdPlaceHold with a transaction
+	cmdPayTimedOrder   CommandKind = 20 // CmdPayOrder with the cashier's time
+	CmdConfirmRefund   CommandKind = 21
+	CmdCloseHold       CommandKind = 22
+	CmdSettleSession   CommandKind = 23
+	cmdBreakListing    CommandKind = 250 // takes effect only in builds with the faults tag
+	maxBatchCommands               = 16_384
 )
 
 var commandKinds = map[CommandKind]string{
 	CmdOpenEpoch: "OpenEpoch", CmdPlaceHold: "PlaceHold", CmdCancelHold: "CancelHold", CmdPayOrder: "PayOrder",
 	CmdVoidOrder: "VoidOrder", CmdExtendHold: "ExtendHold", CmdSetReceiver: "SetReceiver", CmdApplyPlan: "ApplyPlan",
 	CmdSteerSession: "SteerSession", CmdAddStock: "AddStock", CmdRaiseRules: "RaiseRules", cmdApplyRichPlan: "ApplyRichPlan", cmdPlaceRichHold: "PlaceRichHold", CmdLeaveLine: "LeaveLine", CmdReserve: "Reserve",
-	CmdEditRoster: "EditRoster", CmdSetSwitches: "SetSwitches", CmdSetProfile: "SetProfile", cmdBreakListing: "BreakListing",
+	CmdEditRoster: "EditRoster", CmdSetSwitches: "SetSwitches", CmdSetProfile: "SetProfile", cmdPlaceTracedHold: "PlaceTracedHold", cmdPayTimedOrder: "PayTimedOrder",
+	CmdConfirmRefund: "ConfirmRefund", CmdCloseHold: "CloseHold", CmdSettleSession: "SettleSession", cmdBreakListing: "BreakListing",
 }
 
 func (k CommandKind) String() string {
@@ -69,6 +77,10 @@ type Command struct {
 	Amount    int64 // PayOrder: minor units; AddStock: units
 	Currency  string
 	PaymentID string
+	PaidAt    Time     // PayOrder: by the cashier's clock; 0 if it does not say
+	Refund    RefundNo // ConfirmRefund; Note is the cashier's reference
+	// Transaction of a PlaceHold.
+	Transaction Transaction
 
 	Operator string // who of the operators asked, for the audit trail
 	Note     string // why
@@ -179,9 +191,21 @@ func AppendRichHold[S string | []byte](dst []byte, listing ListingHandle, shoppe
 	return w.buf
 }
 
+// AppendTracedHold is AppendRichHold with a transaction. Only for groups that run
+// by rules of version 3.
+func AppendTracedHold[S string | []byte](dst []byte, listing ListingHandle, shopper S, key *Key, quantity uint32, deadline Time, waitlist bool, ticket uint64, transaction *Transaction) []byte {
+	from := len(dst)
+	dst = AppendRichHold(dst, listing, shopper, key, quantity, deadline, waitlist, ticket)
+	dst[from] = byte(cmdPlaceTracedHold)
+	return append(dst, transaction[:]...)
+}
+
 // Rules is the version of the rules from which on the group knows c.
 func (c *Command) Rules() uint32 {
 	switch {
+	case c.Kind >= cmdPlaceTracedHold && c.Kind != cmdBreakListing, c.Kind == CmdPlaceHold && c.Transaction != Transaction{},
+		c.Kind == CmdPayOrder && c.PaidAt != 0:
+		return 3
 	case c.Kind == CmdPlaceHold && (c.Waitlist || c.Ticket != 0), c.Kind == CmdApplyPlan && c.Plan.rich(),
 		c.Kind > CmdRaiseRules && c.Kind != cmdBreakListing:
 		return 2
@@ -191,7 +215,11 @@ func (c *Command) Rules() uint32 {
 
 // AppendCommand appends c to dst.
 func AppendCommand(dst []byte, c *Command) []byte {
-	rich := c.Rules() > 1
+	rules := c.Rules()
+	rich := rules > 1
+	if c.Kind == CmdPlaceHold && rules > 2 {
+		return AppendTracedHold(dst, c.Listing, c.Shopper, &c.Key, c.Quantity, c.Deadline, c.Waitlist, c.Ticket, &c.Transaction)
+	}
 	if c.Kind == CmdPlaceHold && !rich {
 		return AppendPlaceHold(dst, c.Listing, c.Shopper, &c.Key, c.Quantity, c.Deadline)
 	}
@@ -212,6 +240,19 @@ func AppendCommand(dst []byte, c *Command) []byte {
 		w.int(c.Amount)
 		w.string(c.Currency)
 		w.string(c.PaymentID)
+		if rich {
+			w.buf[len(dst)] = byte(cmdPayTimedOrder)
+			w.int(int64(c.PaidAt))
+		}
+	case CmdConfirmRefund:
+		w.uint(uint64(c.Refund))
+		w.string(c.Note)
+	case CmdCloseHold:
+		w.ref(c.Order)
+	case CmdSettleSession:
+		w.uint(uint64(c.Session))
+		w.string(c.Operator)
+		w.string(c.Note)
 	case CmdVoidOrder:
 		w.ref(c.Order)
 		w.string(c.Operator)
@@ -278,16 +319,19 @@ func (r *reader) receiver() Receiver {
 // command decodes the next command into c, whose old contents are lost.
 func (r *reader) command(c *Command) {
 	kind := CommandKind(r.byte())
-	if kind == CmdPlaceHold || kind == cmdPlaceRichHold { // the hot one: nothing but its own fields is touched
+	if kind == CmdPlaceHold || kind == cmdPlaceRichHold || kind == cmdPlaceTracedHold { // the hot one: nothing but its own fields is touched
 		c.Kind = CmdPlaceHold
 		c.Listing = ListingHandle(r.uint32())
 		c.Shopper = r.span(MaxShopperBytes)
 		c.Key = r.key()
 		c.Quantity = r.uint32()
 		c.Deadline = Time(r.int())
-		c.Waitlist, c.Ticket = false, 0
-		if kind == cmdPlaceRichHold {
+		c.Waitlist, c.Ticket, c.Transaction = false, 0, Transaction{}
+		if kind != CmdPlaceHold {
 			c.Waitlist, c.Ticket = r.bool(), r.uint()
+		}
+		if kind == cmdPlaceTracedHold {
+			c.Transaction = Transaction(r.key())
 		}
 		return
 	}
@@ -300,11 +344,24 @@ func (r *reader) command(c *Command) {
 	case CmdCancelHold:
 		c.Order = r.ref()
 		c.Shopper = r.span(MaxShopperBytes)
-	case CmdPayOrder:
+	case CmdPayOrder, cmdPayTimedOrder:
+		c.Kind = CmdPayOrder
 		c.Order = r.ref()
 		c.Amount = r.int()
 		c.Currency = r.string(MaxIDBytes)
 		c.PaymentID = r.string(MaxKeyBytes)
+		if kind == cmdPayTimedOrder {
+			c.PaidAt = Time(r.int())
+		}
+	case CmdConfirmRefund:
+		c.Refund = RefundNo(r.uint32())
+		c.Note = r.string(MaxTextBytes)
+	case CmdCloseHold:
+		c.Order = r.ref()
+	case CmdSettleSession:
+		c.Session = SessionHandle(r.uint32())
+		c.Operator = r.string(MaxShopperBytes)
+		c.Note = r.string(MaxTextBytes)
 	case CmdVoidOrder:
 		c.Order = r.ref()
 		c.Operator = r.string(MaxShopperBytes)

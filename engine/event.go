@@ -44,13 +44,15 @@ const (
 	RosterEdited         // Quantity rows
 	SwitchesSet          //
 	ProfileSet           //
+	RefundMade           // the cashier has paid back Amount
+	SessionSettled       // its orders have left the state
 )
 
 var eventKinds = [...]string{"None", "EpochOpened", "HoldPlaced", "HoldConfirmed", "HoldRefused", "HoldReleased", "OrderPaid",
 	"RefundBecameDue", "OrderUnchanged", "HoldExtended", "ReceiverSet", "PlanApplied", "PlanRefused", "SessionPublished", "SessionOpened",
 	"SessionPaused", "SessionResumed", "SessionEnded", "SessionUnchanged", "StockAdded", "StockTaken", "StockGone", "ListingFroze", "RulesRaised",
 	"CommandRefused", "BatchRefused", "PlaceTaken", "DrawEntered", "PlacePassed", "DrawWasClosed", "DrawWasDone", "ShopperReserved",
-	"ReservationWithdrawn", "RosterEdited", "SwitchesSet", "ProfileSet"}
+	"ReservationWithdrawn", "RosterEdited", "SwitchesSet", "ProfileSet", "RefundMade", "SessionSettled"}
 
 func (k EventKind) String() string { return nameOf(eventKinds[:], int(k)) }
 

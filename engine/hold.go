@@ -74,6 +74,13 @@ func (s *State) unitsOf(no ShopperNo, l *Listing, key Key, st *Standing) {
 	if st.Live.IsZero() {
 		st.Live = other
 	}
+	if l.LimitPerMonth > 0 {
+		for _, b := range s.bought[no] {
+			if b.sku == l.SKU && b.month >= month {
+				st.MonthUnits += b.units
+			}
+		}
+	}
 }
 
 func (s *State) lastOrder(no ShopperNo) OrderRef {
@@ -238,7 +245,7 @@ func (s *State) newOrder(c *Command, l *Listing, no ShopperNo) OrderRef {
 		no = s.shoppers.add(c.Shopper, OrderRef{})
 	}
 	session := s.sessions[l.Session-1]
-	o := Order{Key: c.Key, Amount: l.Price * int64(c.Quantity), Granted: s.now, PayBy: s.now, Changed: s.now, ticket: c.Ticket,
+	o := Order{Key: c.Key, Amount: l.Price * int64(c.Quantity), Granted: s.now, PayBy: s.now, Changed: s.now, ticket: c.Ticket, Transaction: c.Transaction,
 		previous: s.lastOrder(no), Shopper: no, Listing: l.Handle, Quantity: c.Quantity}
 	if c.Waitlist {
 		o.traits = traitWaitlist

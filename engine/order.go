@@ -1,9 +1,128 @@
 package engine
 
-// payOrder takes money for an order. Money in time makes it Paid. Money for a
+// payOrder takes money for an order, once for each payment. Money in time makes
+// it Paid. Money for a hold that has gone gets a unit if one is free and the
+// limits allow it, else it is to go back: never both, never neither. The cashier's
+// own time of payment says what was late.
+func (s *State) payOrder(c *Command) Event {
+	if s.rules < 3 {
+		return s.payOrderByOldRules(c)
+	}
+	x := s.SessionOf(c.Order.Session)
+	if x == nil || c.Order.Ordinal == 0 || int(c.Order.Ordinal) > x.Orders() {
+		return refused(ReasonUnknown)
+	}
+	if known := s.PaymentOf(c.PaymentID); !known.IsZero() {
+		return s.paidBefore(c, known)
+	}
+	if x.State == Settled { // the order is in the ledgers alone; whoever asked has looked it up there
+		s.notePayment(c.PaymentID, c.Order)
+		s.oweRefund(c.Order, c.PaymentID, c.Amount, c.Currency, ReasonSettled)
+		return s.refundEvent(c.Order, c.Amount, ReasonSettled)
+	}
+	o := s.Order(c.Order)
+	l := s.listings[o.Listing-1]
+	switch {
+	case !o.State.Granted():
+		return refused(ReasonUnknown)
+	case c.Amount != o.Amount || c.Currency != l.Currency:
+		return s.refusedOrder(c.Order, ReasonAmount)
+	case l.Frozen:
+		return s.refusedOrder(c.Order, ReasonFrozen)
+	}
+	s.releaseOverdue(o.Shopper, l) // they count against no limit
+	s.notePayment(c.PaymentID, c.Order)
+	o = s.Order(c.Order)
+	why := ReasonNone
+	if c.PaidAt > o.PayBy || o.State != Held {
+		why = ReasonPaidLate
+	}
+	switch {
+	case o.State == Held:
+		l.Held -= int64(o.Quantity)
+	case o.State == Expired && s.mayPayLate(l, o):
+		if !s.holdsAny(o.Shopper, l) {
+			l.Shoppers++
+		}
+		l.Available -= int64(o.Quantity)
+		l.Lowest = min(l.Lowest, l.Available)
+	case o.State == Expired, o.State == Cancelled, o.State == Voided:
+		return s.moneyBack(c, o, why)
+	default: // paid already, or its money is on its way back
+		return s.moneyBack(c, o, ReasonPaidTwice)
+	}
+	d := s.mutDetails(c.Order)
+	d.payment, d.settled = c.PaymentID, true
+	o = s.mutOrder(c.Order)
+	o.State, o.Changed = Paid, s.now
+	l.Paid += int64(o.Quantity)
+	s.touch(l.Handle)
+	s.schedule(x)
+	e := s.orderEvent(OrderPaid, c.Order, o)
+	e.Reason = why
+	return e
+}
+
+// paidBefore answers a payment that is known: it says what was said, or refuses
+// it where it came for something else.
+func (s *State) paidBefore(c *Command, ref OrderRef) Event {
+	o := s.Order(ref)
+	switch {
+	case ref != c.Order:
+		return s.refusedOrderOrNone(c.Order, ReasonConflict)
+	case o == nil:
+		return Event{Kind: OrderUnchanged, Session: ref.Session, Order: ref, Amount: c.Amount, Reason: ReasonSettled}
+	case c.Amount != o.Amount || c.Currency != s.listings[o.Listing-1].Currency:
+		return s.refusedOrder(ref, ReasonAmount)
+	}
+	return s.orderEvent(OrderUnchanged, ref, o)
+}
+
+func (s *State) refusedOrderOrNone(ref OrderRef, why Reason) Event {
+	if s.Order(ref) == nil {
+		return refused(why)
+	}
+	return s.refusedOrder(ref, why)
+}
+
+// moneyBack owes a refund of what c pays for o. An order that was never paid for
+// is RefundDue until it is made; others stay what they are.
+func (s *State) moneyBack(c *Command, o *Order, why Reason) Event {
+	switch o.State {
+	case Expired, Cancelled, Voided, Refunded:
+		m := s.mutOrder(c.Order)
+		m.State, m.Changed = RefundDue, s.now
+		if d := s.mutDetails(c.Order); !d.settled {
+			d.payment, d.settled = c.PaymentID, true
+		}
+	}
+	s.oweRefund(c.Order, c.PaymentID, c.Amount, c.Currency, why)
+	return s.refundEvent(c.Order, c.Amount, why)
+}
+
+// closeHold releases a hold whose time to pay is over before its grace is: the
+// cashier takes no money for it any more.
+func (s *State) closeHold(c *Command) Event {
+	o := s.Order(c.Order)
+	if o == nil {
+		return refused(ReasonUnknown)
+	}
+	s.expireIfDue(c.Order)
+	switch o = s.Order(c.Order); {
+	case o.State == Expired:
+		return s.orderEvent(OrderUnchanged, c.Order, o)
+	case s.listings[o.Listing-1].Frozen:
+		return s.refusedOrder(c.Order, ReasonFrozen)
+	case o.State != Held || s.now < o.PayBy:
+		return s.refusedOrder(c.Order, ReasonNotHeld)
+	}
+	return s.release(c.Order, Expired, ReasonExpired)
+}
+
+// payOrderByOldRules is payOrder before rules of version 3. Money in time makes it Paid. Money for a
 // hold that has gone gets a unit if one is free and the limits allow it, else
 // becomes a refund due: never both, never neither.
-func (s *State) payOrder(c *Command) Event {
+func (s *State) payOrderByOldRules(c *Command) Event {
 	o := s.Order(c.Order)
 	if o == nil || !o.State.Granted() {
 		return refused(ReasonUnknown)
@@ -85,6 +204,9 @@ func (s *State) voidOrder(c *Command) Event {
 	o.State, o.Changed = RefundDue, s.now
 	l.Paid -= int64(o.Quantity)
 	s.giveBack(l, o)
+	if s.rules >= 3 {
+		s.oweRefund(c.Order, s.detailsOf(c.Order).payment, o.Amount, l.Currency, ReasonVoided)
+	}
 	e := s.orderEvent(RefundBecameDue, c.Order, o)
 	e.Reason = ReasonVoided
 	return e

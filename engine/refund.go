@@ -118,3 +118,75 @@ func (s *State) allMade(ref OrderRef) bool {
 	}
 	return true
 }
+
+func (w *writer) refund(f *Refund) {
+	w.ref(f.Order)
+	w.string(f.PaymentID)
+	w.int(f.Amount)
+	w.string(f.Currency)
+	w.byte(byte(f.Why))
+	w.int(int64(f.Due))
+	w.int(int64(f.Made))
+	w.string(f.Reference)
+}
+
+func (s *snapshotReader) readRefund(r *reader) {
+	f := Refund{No: RefundNo(s.refunds.len() + 1), Order: r.ref(), PaymentID: r.string(MaxKeyBytes), Amount: r.int(), Currency: r.string(MaxIDBytes),
+		Why: Reason(r.byte()), Due: Time(r.int()), Made: Time(r.int()), Reference: r.string(MaxTextBytes)}
+	switch x := s.SessionOf(f.Order.Session); {
+	case r.err != nil:
+	case x == nil || f.Order.Ordinal == 0 || int(f.Order.Ordinal) > x.Orders():
+		r.fail("a refund of no order")
+	case f.Why >= reasonEnd || !sane(f.Due) || !sane(f.Made):
+		r.fail("a refund that can't be")
+	default:
+		s.refunds.add(f)
+	}
+}
+
+// restoreMoney derives what finds refunds and payments.
+func (s *State) restoreMoney() {
+	for i := range s.refunds.len() {
+		r := s.refunds.at(i)
+		s.refundsOf[r.Order] = append(s.refundsOf[r.Order], r.No)
+	}
+	for int(s.madeUpTo) < s.refunds.len() && s.refunds.at(int(s.madeUpTo)).Made != 0 {
+		s.madeUpTo++
+	}
+	s.findPayments()
+}
+
+// findPayments finds the orders that payments came for; of two orders with one
+// payment, which only older rules let pass, the first.
+func (s *State) findPayments() {
+	clear(s.payments)
+	find := func(id string, ref OrderRef) {
+		if k := s.paymentKey(id); s.payments[k].IsZero() {
+			s.payments[k] = ref
+		}
+	}
+	for _, x := range s.sessions {
+		for i := range x.orders.len() {
+			ref := OrderRef{x.Handle, uint32(i) + 1}
+			if d := s.detailsOf(ref); d.settled {
+				find(d.payment, ref)
+			}
+		}
+	}
+	for i := range s.refunds.len() {
+		find(s.refunds.at(i).PaymentID, s.refunds.at(i).Order)
+	}
+}
+
+// adoptMoney takes over, with rules of version 3, the refunds that older rules
+// left to the orders' states.
+func (s *State) adoptMoney() {
+	for _, x := range s.sessions {
+		for i := range x.orders.len() {
+			if o, ref := x.orders.at(i), (OrderRef{x.Handle, uint32(i) + 1}); o.State == RefundDue {
+				s.oweRefund(ref, s.detailsOf(ref).payment, o.Amount, s.listings[o.Listing-1].Currency, ReasonNone)
+			}
+		}
+	}
+	s.findPayments()
+}

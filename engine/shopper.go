@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"container/heap"
+	"slices"
 	"strings"
 
 	"github.com/dchest/siphash"
@@ -26,6 +28,22 @@ type directory[T any] struct {
 	rows   table[named[T]] // by number - 1
 	shards [256]shard
 	ids    strings.Builder // the block that takes the next ids
+	free   freeNos
+}
+
+// freeNos are the numbers of rows that were removed, the lowest first: which one
+// is given out next does not depend on the order in which they became free.
+type freeNos []uint32
+
+func (h freeNos) Len() int           { return len(h) }
+func (h freeNos) Less(i, j int) bool { return h[i] < h[j] }
+func (h freeNos) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *freeNos) Push(x any)        { *h = append(*h, x.(uint32)) }
+func (h *freeNos) Pop() any {
+	last := len(*h) - 1
+	x := (*h)[last]
+	*h = (*h)[:last]
+	return x
 }
 
 // shard is an open hash table of the rows whose hashes share a byte. Each
@@ -69,15 +87,114 @@ func (d *directory[T]) find(id []byte) ShopperNo {
 
 // add numbers an id that is not there yet. It is copied.
 func (d *directory[T]) add(id []byte, kept T) ShopperNo {
+	no := ShopperNo(d.rows.len() + 1)
+	if len(d.free) > 0 {
+		no = ShopperNo(heap.Pop(&d.free).(uint32))
+		*d.rows.mut(int(no) - 1) = named[T]{d.keep(id), kept}
+	} else {
+		d.rows.add(named[T]{d.keep(id), kept})
+	}
+	d.index(id, no)
+	return no
+}
+
+// append is add at the end, whatever numbers are free: for reading a snapshot.
+func (d *directory[T]) append(id []byte, kept T) {
 	d.rows.add(named[T]{d.keep(id), kept})
-	no := ShopperNo(d.rows.len())
+	d.index(id, ShopperNo(d.rows.len()))
+}
+
+// addFree adds a number that nobody has.
+func (d *directory[T]) addFree() {
+	d.rows.add(named[T]{})
+	heap.Push(&d.free, uint32(d.rows.len()))
+}
+
+// index has id found from now on.
+func (d *directory[T]) index(id []byte, no ShopperNo) {
 	at, tag := d.hash(id)
-	if at.used+1 > len(at.slots)/8*7 {
+	if len(at.slots) == 0 || at.used+1 > len(at.slots)/8*7 {
 		at.grow()
 	}
 	at.put(slot(tag)<<32 | slot(no))
 	at.used++
-	return no
+}
+
+// remove forgets the id with a number, which is given out again later.
+func (d *directory[T]) remove(no ShopperNo) {
+	row := d.rows.mut(int(no) - 1)
+	at, tag := d.hash([]byte(row.id))
+	at.take(slot(tag)<<32 | slot(no))
+	*row = named[T]{}
+	heap.Push(&d.free, uint32(no))
+}
+
+// shrink gives the room behind the last row back, and what the shards have too
+// much.
+func (d *directory[T]) shrink() {
+	rows := d.rows.len()
+	for rows > 0 && d.rows.at(rows-1).id == "" {
+		rows--
+	}
+	if rows == d.rows.len() {
+		return
+	}
+	d.rows.cut(rows)
+	d.free = slices.DeleteFunc(d.free, func(no uint32) bool { return int(no) > rows })
+	heap.Init(&d.free)
+	for i := range d.shards {
+		d.shards[i].shrink()
+	}
+	if rows == 0 {
+		d.ids = strings.Builder{}
+	}
+}
+
+// take removes a slot that is there, and moves those behind it that would not be
+// found any more.
+func (t *shard) take(s slot) {
+	mask := uint32(len(t.slots) - 1)
+	i := s.tag() & mask
+	for t.slots[i] != s {
+		i = (i + 1) & mask
+	}
+	t.used--
+	for {
+		t.slots[i] = 0
+		next := i
+		for {
+			next = (next + 1) & mask
+			moved := t.slots[next]
+			if moved == 0 {
+				return
+			}
+			// It may move to i unless its search begins behind i.
+			if begins := moved.tag() & mask; (next-begins)&mask >= (next-i)&mask {
+				t.slots[i] = moved
+				break
+			}
+		}
+		i = next
+	}
+}
+
+func (t *shard) shrink() {
+	size := len(t.slots)
+	for size > firstSlots && t.used+1 <= size/2/8*7 {
+		size /= 2
+	}
+	switch {
+	case t.used == 0:
+		t.slots = nil
+	case size < len(t.slots):
+		old := t.slots
+		t.slots = make([]slot, size)
+		for _, s := range old {
+			if s != 0 {
+				t.put(s)
+			}
+		}
+	}
 }
 
 // put needs a free slot.

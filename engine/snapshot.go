@@ -11,15 +11,16 @@ import (
 	"slices"
 )
 
-// A snapshot file, version 2; of a group that runs by rules of version 1 it is
-// written as version 1, so that nodes which know no newer ones can read it:
+// A snapshot file, version 3; of a group that runs by rules of an older version it
+// is written as that version, so that nodes which know no newer ones can read it:
 //
 //	8 bytes  "DOORSNAP"
 //	uint32   version, little endian
 //	blocks:
 //	  byte    kind (1 head, 2 products, 3 sales, 4 sessions, 5 listings,
 //	          6 shoppers, 7 orders, 8 receivers, 9 payments, from version 2 on
-//	          10 rosters, 11 their rows, 12 places in line, 13 switches, 255 end)
+//	          10 rosters, 11 their rows, 12 places in line, 13 switches, from
+//	          version 3 on 14 refunds, 15 units bought in settled sessions, 255 end)
 //	  uint32  bytes of the body, at most 16 MiB
 //	  uint32  CRC-32C of kind and body
 //	  body    uvarint count of rows, rows
@@ -30,7 +31,7 @@ import (
 // (indexes, the agenda, what is due) is not stored.
 const (
 	snapshotMagic   = "DOORSNAP"
-	snapshotVersion = 2
+	snapshotVersion = 3
 	blockBytes      = 64 << 10 // a block is closed when it has grown to this
 	maxBlockBytes   = 16 << 20
 )
@@ -49,6 +50,8 @@ const (
 	blockRosterRows
 	blockPlaces
 	blockSwitches
+	blockRefunds
+	blockBought
 	blockEnd = 255
 )
 
@@ -63,7 +66,8 @@ type Snapshot struct {
 	sessions []Session
 	listings []Listing
 	shoppers table[shopper]
-	details  table[details]
+	refunds  table[Refund]
+	bought   []boughtRow
 	rosters  []frozenRoster
 	board    switchboard // its slices are never changed in place
 }
@@ -96,7 +100,8 @@ func (s *State) Snapshot() *Snapshot {
 		sessions: make([]Session, len(s.sessions)),
 		listings: make([]Listing, len(s.listings)),
 		shoppers: s.shoppers.rows.freeze(),
-		details:  s.details.freeze(),
+		refunds:  s.refunds.freeze(),
+		bought:   s.boughtRows(),
 		board:    s.board,
 	}
 	for _, id := range s.Rosters() {
@@ -109,6 +114,7 @@ func (s *State) Snapshot() *Snapshot {
 	for i, x := range s.sessions {
 		snap.sessions[i] = *x
 		snap.sessions[i].orders = x.orders.freeze()
+		snap.sessions[i].details = x.details.freeze()
 		snap.sessions[i].Listings = slices.Clone(x.Listings)
 		snap.sessions[i].exceptional, snap.sessions[i].draws, snap.sessions[i].restless = nil, nil, nil
 	}
@@ -185,8 +191,9 @@ func (b *blockWriter) write(p []byte) {
 // WriteTo encodes the snapshot.
 func (s *Snapshot) WriteTo(to io.Writer) (int64, error) {
 	b := &blockWriter{to: to}
-	rich := s.head.rules > 1
-	b.write(binary.LittleEndian.AppendUint32([]byte(snapshotMagic), uint32(1+btoi(rich))))
+	version := min(max(s.head.rules, 1), snapshotVersion)
+	rich := version > 1
+	b.write(binary.LittleEndian.AppendUint32([]byte(snapshotMagic), version))
 	b.row(blockHead, s.head.write)
 	for _, p := range s.products {
 		b.row(blockProducts, func(w *writer) { w.product(p) })
@@ -195,7 +202,7 @@ func (s *Snapshot) WriteTo(to io.Writer) (int64, error) {
 		b.row(blockSales, func(w *writer) { w.sale(x, rich) })
 	}
 	for i := range s.sessions {
-		b.row(blockSessions, func(w *writer) { w.session(&s.sessions[i], rich) })
+		b.row(blockSessions, func(w *writer) { w.session(&s.sessions[i], version) })
 	}
 	for i := range s.listings {
 		b.row(blockListings, func(w *writer) { w.listing(&s.listings[i], rich) })
@@ -212,7 +219,7 @@ func (s *Snapshot) WriteTo(to io.Writer) (int64, error) {
 		for j := range orders.len() {
 			b.row(blockOrders, func(w *writer) {
 				w.uint(uint64(s.sessions[i].Handle))
-				w.order(orders.at(j), rich)
+				w.order(orders.at(j), version)
 			})
 		}
 	}
@@ -234,6 +241,9 @@ func (s *Snapshot) WriteTo(to io.Writer) (int64, error) {
 	})
 	if rich {
 		s.writeRich(b)
+	}
+	if version > 2 {
+		s.writeMoney(b)
 	}
 	b.flush()
 	b.block(blockEnd, nil)
@@ -273,13 +283,28 @@ func (s *Snapshot) writeRich(b *blockWriter) {
 	b.row(blockSwitches, func(w *writer) { w.board(&s.board) })
 }
 
+// writeMoney writes the blocks that rules of version 3 have added.
+func (s *Snapshot) writeMoney(b *blockWriter) {
+	for i := range s.refunds.len() {
+		b.row(blockRefunds, func(w *writer) { w.refund(s.refunds.at(i)) })
+	}
+	for _, each := range s.bought {
+		b.row(blockBought, func(w *writer) {
+			w.uint(uint64(each.shopper))
+			w.string(each.sku)
+			w.int(int64(each.month))
+			w.uint(uint64(each.units))
+		})
+	}
+}
+
 // eachDetails visits the orders that have details, in the order of their references.
 func (s *Snapshot) eachDetails(visit func(OrderRef, *details)) {
 	for i := range s.sessions {
 		orders := &s.sessions[i].orders
 		for j := range orders.len() {
 			if at := orders.at(j).details; at != 0 {
-				visit(OrderRef{s.sessions[i].Handle, uint32(j) + 1}, s.details.at(int(at)-1))
+				visit(OrderRef{s.sessions[i].Handle, uint32(j) + 1}, s.sessions[i].details.at(int(at)-1))
 			}
 		}
 	}
@@ -295,8 +320,8 @@ func (h *snapshotHead) write(w *writer) {
 	w.fixed(h.secret[:])
 }
 
-func (w *writer) session(x *Session, rich bool) {
-	w.sessionSpec(&x.SessionSpec, rich)
+func (w *writer) session(x *Session, version uint32) {
+	w.sessionSpec(&x.SessionSpec, version > 1)
 	w.string(x.Sale)
 	w.byte(byte(x.State))
 	w.bool(x.Paused)
@@ -306,6 +331,9 @@ func (w *writer) session(x *Session, rich bool) {
 	w.uint(uint64(len(x.Listings)))
 	for _, h := range x.Listings {
 		w.uint(uint64(h))
+	}
+	if version > 2 {
+		w.uint(uint64(x.settledOrders))
 	}
 }
 
@@ -326,7 +354,7 @@ func (w *writer) listing(l *Listing, rich bool) {
 	}
 }
 
-func (w *writer) order(o *Order, rich bool) {
+func (w *writer) order(o *Order, version uint32) {
 	w.fixed(o.Key[:])
 	w.int(o.Amount)
 	w.int(int64(o.Granted))
@@ -339,10 +367,13 @@ func (w *writer) order(o *Order, rich bool) {
 	w.uint(uint64(o.graceMS))
 	w.byte(byte(o.State))
 	w.bool(o.inLine)
-	if rich {
+	if version > 1 {
 		w.uint(o.ticket)
 		w.byte(byte(o.traits))
 		w.byte(byte(o.Why))
+	}
+	if version > 2 {
+		w.fixed(o.Transaction[:])
 	}
 }
 
@@ -361,7 +392,7 @@ func ReadState(from io.Reader) (*State, error) {
 		return nil, fmt.Errorf("snapshot format %d, this build reads 1 to %d: %w", version, snapshotVersion, ErrNewerFormat)
 	}
 	s := NewState()
-	read := snapshotReader{State: s, rich: version > 1}
+	read := snapshotReader{State: s, version: version, rich: version > 1}
 	offset, last := int64(len(head)), byte(0)
 	var body bytes.Buffer
 	for {
@@ -376,7 +407,7 @@ func ReadState(from io.Reader) (*State, error) {
 			if s.rules > RulesVersion {
 				return nil, fmt.Errorf("snapshot of rules version %d, this build knows %d: %w", s.rules, RulesVersion, ErrRulesTooNew)
 			}
-			if read.rich != (s.rules > 1) {
+			if version != min(s.rules, snapshotVersion) {
 				return nil, fmt.Errorf("%w: snapshot format %d of rules version %d", ErrMalformed, version, s.rules)
 			}
 			if err := s.restore(); err != nil {
@@ -423,7 +454,8 @@ func readBlock(from io.Reader, body *bytes.Buffer) (kind byte, n int64, err erro
 // snapshotReader is a state in the making.
 type snapshotReader struct {
 	*State
-	rich    bool
+	version uint32
+	rich    bool      // version is over 1
 	rosters []*roster // in the order of their heads
 }
 
@@ -460,17 +492,21 @@ func (s *snapshotReader) readRows(kind byte, body []byte) error {
 			}
 			s.sales[x.ID] = &x
 		case blockSessions:
-			s.readSession(r, s.rich)
+			s.readSession(r, s.version)
 		case blockListings:
 			s.readListing(r, s.rich)
 		case blockShoppers:
 			id, last := r.span(MaxShopperBytes), r.ref()
-			if s.shoppers.find(id) != 0 {
+			switch {
+			case len(id) == 0 && s.version > 2 && last.IsZero(): // a number to be given out again
+				s.shoppers.addFree()
+			case s.shoppers.find(id) != 0:
 				r.fail("a shopper is there twice")
+			default:
+				s.shoppers.append(id, last)
 			}
-			s.shoppers.add(id, last)
 		case blockOrders:
-			s.readOrder(r, s.rich)
+			s.readOrder(r, s.version)
 		case blockReceivers:
 			ref, to := r.ref(), r.receiver()
 			if s.Order(ref) == nil || s.detailsOf(ref).receiver != nil {
@@ -506,11 +542,15 @@ func (s *snapshotReader) readRows(kind byte, body []byte) error {
 					r.fail("a profile of no session")
 				}
 			}
+		case blockRefunds:
+			s.readRefund(r)
+		case blockBought:
+			s.readBought(r)
 		default:
 			r.fail(fmt.Sprintf("unknown block kind %d", kind))
 		}
-		if kind >= blockRosters && !s.rich {
-			r.fail("a block that version 1 does not have")
+		if kind >= blockRosters && !s.rich || kind >= blockRefunds && s.version < 3 {
+			r.fail(fmt.Sprintf("a block that version %d does not have", s.version))
 		}
 		if r.err != nil {
 			return r.err
@@ -560,14 +600,19 @@ func (s *snapshotReader) readRosterRow(r *reader) {
 	}
 }
 
-func (s *State) readSession(r *reader, rich bool) {
-	x := &Session{Handle: SessionHandle(len(s.sessions) + 1), SessionSpec: r.sessionSpec(rich), Sale: r.string(MaxIDBytes)}
+func (s *State) readSession(r *reader, version uint32) {
+	x := &Session{Handle: SessionHandle(len(s.sessions) + 1), SessionSpec: r.sessionSpec(version > 1), Sale: r.string(MaxIDBytes)}
 	x.State, x.Paused = SessionState(r.byte()), r.bool()
 	x.OpenedAt, x.EndedAt, x.lastDue = Time(r.int()), Time(r.int()), Time(r.int())
 	for range r.count() {
 		x.Listings = append(x.Listings, ListingHandle(r.uint32()))
 	}
+	if version > 2 {
+		x.settledOrders = r.uint32()
+	}
 	switch {
+	case x.settledOrders > 0 && x.State != Settled:
+		r.fail("a session without its orders that is not settled")
 	case x.State > Settled:
 		r.fail("an unknown session state")
 	case s.sessionByID[x.ID] != nil:
@@ -608,7 +653,8 @@ func (s *State) readListing(r *reader, rich bool) {
 	s.byName[listingName{l.Session, l.SKU}] = l
 }
 
-func (s *State) readOrder(r *reader, rich bool) {
+func (s *State) readOrder(r *reader, version uint32) {
+	rich := version > 1
 	x := s.SessionOf(SessionHandle(r.uint32()))
 	o := Order{Key: r.key(), Amount: r.int(), Granted: Time(r.int())}
 	o.PayBy, o.Changed = o.Granted+Time(r.int()), o.Granted+Time(r.int())
@@ -619,12 +665,17 @@ func (s *State) readOrder(r *reader, rich bool) {
 	if rich {
 		o.ticket, o.traits, o.Why = r.uint(), traits(r.byte()), Reason(r.byte())
 	}
+	if version > 2 {
+		o.Transaction = Transaction(r.key())
+	}
 	switch {
 	case r.err != nil:
 	case x == nil || s.Listing(o.Listing) == nil || s.Listing(o.Listing).Session != x.Handle:
 		r.fail("an order of no listing")
 	case o.Shopper == 0 || int(o.Shopper) > s.shoppers.rows.len():
 		r.fail("an order of no shopper")
+	case x.State == Settled && version > 2:
+		r.fail("an order of a settled session")
 	case o.State == 0 || o.State >= orderStateEnd || !rich && !o.State.Granted():
 		r.fail("an unknown order state")
 	case o.traits >= traitsEnd || o.Why >= reasonEnd || o.State.Granted() && o.Why != ReasonNone || o.inLine && !o.State.Granted():
@@ -673,6 +724,7 @@ func (s *State) restore() error {
 	if err := s.restoreLines(); err != nil {
 		return err
 	}
+	s.restoreMoney()
 	for _, x := range s.sessions {
 		s.schedule(x)
 	}

@@ -27,11 +27,16 @@ type State struct {
 	byName      map[listingName]*Listing
 
 	shoppers directory[OrderRef]
-	details  table[details] // by Order.details - 1
 	rosters  map[RosterID]*roster
 	board    switchboard
 	lines    []line // by listing handle - 1
 	draws    []pool // by listing handle - 1
+
+	refunds   table[Refund] // by number - 1
+	madeUpTo  RefundNo      // every refund up to it has been made
+	refundsOf map[OrderRef][]RefundNo
+	payments  map[Key]OrderRef // by paymentKey
+	bought    map[ShopperNo][]monthUnits
 
 	agenda agenda
 	// tooNew is the version of rules that the log has asked for and this build
@@ -63,6 +68,9 @@ func NewState() *State {
 		sessionByID: map[string]*Session{},
 		byName:      map[listingName]*Listing{},
 		rosters:     map[RosterID]*roster{},
+		refundsOf:   map[OrderRef][]RefundNo{},
+		payments:    map[Key]OrderRef{},
+		bought:      map[ShopperNo][]monthUnits{},
 		board:       switchboard{now: NormalSwitches(), before: NormalSwitches(), base: NormalSwitches()},
 	}
 }
@@ -98,10 +106,14 @@ func (s *State) Keyed() func(key []byte) Key {
 	k0, k1 := s.k0, s.k1
 	return func(key []byte) (k Key) {
 		a, b := siphash.Hash128(k0, k1, key)
-		binary.LittleEndian.PutUint64(k[:8], a)
-		binary.LittleEndian.PutUint64(k[8:], b)
-		return k
+		return keyOf(a, b)
 	}
+}
+
+func keyOf(a, b uint64) (k Key) {
+	binary.LittleEndian.PutUint64(k[:8], a)
+	binary.LittleEndian.PutUint64(k[8:], b)
+	return k
 }
 
 // Derive gives a secret for one purpose that every node of the group can make and
@@ -194,8 +206,9 @@ func (s *State) mutOrder(ref OrderRef) *Order {
 	return s.sessions[ref.Session-1].orders.mut(int(ref.Ordinal) - 1)
 }
 
-// Orders tells how many orders a session has; their ordinals go from 1 to it.
-func (x *Session) Orders() int { return x.orders.len() }
+// Orders tells how many orders a session has, or had when it was settled; their
+// ordinals go from 1 to it.
+func (x *Session) Orders() int { return x.orders.len() + int(x.settledOrders) }
 
 // Receiver gives where an order's goods go, if the shopper has said so.
 func (s *State) Receiver(ref OrderRef) (Receiver, bool) {
@@ -210,18 +223,18 @@ func (s *State) PaymentID(ref OrderRef) string { return s.detailsOf(ref).payment
 
 func (s *State) detailsOf(ref OrderRef) details {
 	if o := s.Order(ref); o != nil && o.details != 0 {
-		return *s.details.at(int(o.details) - 1)
+		return *s.sessions[ref.Session-1].details.at(int(o.details) - 1)
 	}
 	return details{}
 }
 
 func (s *State) mutDetails(ref OrderRef) *details {
-	o := s.mutOrder(ref)
+	o, x := s.mutOrder(ref), s.sessions[ref.Session-1]
 	if o.details == 0 {
-		s.details.add(details{})
-		o.details = uint32(s.details.len())
+		x.details.add(details{})
+		o.details = uint32(x.details.len())
 	}
-	return s.details.mut(int(o.details) - 1)
+	return x.details.mut(int(o.details) - 1)
 }
 
 // ShopperID gives a shopper's id.

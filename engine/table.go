@@ -64,3 +64,16 @@ func (t *table[T]) freeze() table[T] {
 	t.gen++
 	return frozen
 }
+
+// cut drops the rows from n on.
+func (t *table[T]) cut(n int) {
+	chunks := (n + chunkRows - 1) / chunkRows
+	clear(t.chunks[chunks:])
+	t.chunks = append([]*chunk[T](nil), t.chunks[:chunks]...)
+	t.rows = n
+	if n%chunkRows != 0 {
+		c := t.own(chunks - 1)
+		clear(c.rows[n%chunkRows:])
+		c.rows = c.rows[:n%chunkRows]
+	}
+}

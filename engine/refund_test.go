@@ -1,0 +1,179 @@
+package engine
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+func (g *group) payAt(ref OrderRef, payment string, amount int64, at Time) Event {
+	g.tb.Helper()
+	return g.one(Command{Kind: CmdPayOrder, Order: ref, Amount: amount, Currency: "CNY", PaymentID: payment, PaidAt: at})
+}
+
+// Money that comes late is given a unit if one is free, else it goes back: one
+// verdict for each payment, however often it is told.
+func TestLateMoneyHasOneVerdict(t *testing.T) {
+	g := newest(t)
+	x := g.session("s", func(x *SessionPlan) { x.PayWithin, x.PayGrace = time.Minute, time.Second }, ListingSpec{Stock: 2, LimitPerShopper: 1})
+	ann := g.grab(x.Listings[0], "ann", "k", 1).Order
+	bob := g.grab(x.Listings[0], "bob", "k", 1).Order
+	paidAt := g.clock.Add(59 * time.Second)
+	g.after(2 * time.Minute)
+	g.grab(x.Listings[0], "cai", "k", 1)
+	if e := g.payAt(ann, "p1", 100, paidAt); e.Kind != OrderPaid || e.Reason != ReasonPaidLate || e.State != Paid {
+		t.Errorf("a unit is free: %v", e)
+	}
+	if e := g.payAt(bob, "p2", 100, paidAt); e.Kind != RefundBecameDue || e.State != RefundDue {
+		t.Errorf("none is free: %v", e)
+	}
+	before := g.state.Refunds()
+	for _, again := range []struct {
+		ref OrderRef
+		id  string
+	}{{ann, "p1"}, {bob, "p2"}} {
+		if e := g.payAt(again.ref, again.id, 100, paidAt); e.Kind != OrderUnchanged {
+			t.Errorf("%s again: %v", again.id, e)
+		}
+	}
+	if e := g.payAt(bob, "p1", 100, paidAt); e.Kind != CommandRefused || e.Reason != ReasonConflict {
+		t.Errorf("a payment for another order: %v", e)
+	}
+	if g.state.Refunds() != before || before != 1 {
+		t.Errorf("%d refunds, then %d", before, g.state.Refunds())
+	}
+	if e := g.payAt(ann, "p3", 100, paidAt); e.Kind != RefundBecameDue || e.State != Paid || e.Reason != ReasonPaidTwice {
+		t.Errorf("paid twice: %v", e)
+	}
+	due := g.state.RefundsDue(0, 10)
+	if len(due) != 2 || due[0].PaymentID != "p2" || due[1].PaymentID != "p3" {
+		t.Fatalf("due: %+v", due)
+	}
+	for range 2 {
+		for _, r := range due {
+			g.one(Command{Kind: CmdConfirmRefund, Refund: r.No, Note: "ref"})
+		}
+	}
+	if len(g.state.RefundsDue(0, 10)) != 0 || g.state.Order(bob).State != Refunded || g.state.Order(ann).State != Paid {
+		t.Errorf("after the refunds: %v, %v", g.state.Order(ann).State, g.state.Order(bob).State)
+	}
+	if copied(t, g.state).Hash() != g.state.Hash() {
+		t.Error("a snapshot's reading differs")
+	}
+}
+
+func TestClosedAtTheCashierNeedsNoGrace(t *testing.T) {
+	g := newest(t)
+	x := g.session("s", func(x *SessionPlan) { x.PayWithin, x.PayGrace = time.Minute, time.Hour }, ListingSpec{Stock: 1})
+	ann := g.grab(x.Listings[0], "ann", "k", 1).Order
+	if e := g.one(Command{Kind: CmdCloseHold, Order: ann}); e.Kind != CommandRefused {
+		t.Errorf("before pay_by: %v", e)
+	}
+	g.after(time.Minute)
+	if e := g.one(Command{Kind: CmdCloseHold, Order: ann}); e.Kind != HoldReleased || e.Reason != ReasonExpired {
+		t.Errorf("after pay_by: %v", e)
+	}
+	if e := g.grab(x.Listings[0], "bob", "k", 1); e.Kind != HoldPlaced {
+		t.Errorf("the next: %v", e)
+	}
+}
+
+// What is settled leaves the state, and is given back to whoever comes next in
+// the same way on every node.
+func TestSettledSessionsLeave(t *testing.T) {
+	g := newest(t)
+	month := clockStart - 1000
+	session := func(id string, change func(*ListingSpec)) *Session {
+		spec := ListingSpec{Stock: 300, LimitPerShopper: 1}
+		if change != nil {
+			change(&spec)
+		}
+		x := g.session(id, nil, spec)
+		g.plan(&Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale", Timezone: "Asia/Shanghai", Months: []Time{month, month + 31*86_400_000}},
+			Sessions: []SessionPlan{{SessionSpec: x.SessionSpec, Listings: []ListingSpec{g.state.Listing(x.Listings[0]).ListingSpec}}}}}})
+		return x
+	}
+	stays := session("stays", nil)
+	limited := session("limited", func(l *ListingSpec) { l.LimitPerMonth = 2 })
+	goes := session("goes", func(l *ListingSpec) { l.SKU = "other" })
+	var paid OrderRef
+	for i := range 200 {
+		name := fmt.Sprint("s", i)
+		for _, x := range []*Session{goes, stays, limited} {
+			if x == stays && i%3 != 0 || x == limited && i%4 != 0 {
+				continue
+			}
+			ref := g.grab(x.Listings[0], name, "k-"+x.ID, 1).Order
+			if i%2 == 0 {
+				g.pay(ref, fmt.Sprint(x.ID, i))
+				paid = ref
+			}
+		}
+	}
+	if e := g.one(Command{Kind: CmdSettleSession, Session: goes.Handle}); e.Kind != CommandRefused {
+		t.Errorf("while it is open: %v", e)
+	}
+	g.after(90 * time.Minute)
+	for _, x := range []*Session{goes, limited} {
+		if e := g.one(Command{Kind: CmdSettleSession, Session: x.Handle}); e.Kind != SessionSettled {
+			t.Fatalf("%s: %v", x.ID, e)
+		}
+	}
+	if goes.Orders() != 200 || g.state.Order(OrderRef{goes.Handle, 1}) != nil {
+		t.Error("its orders are still there")
+	}
+	if g.state.ShopperNo("s1") != 0 || g.state.ShopperNo("s3") == 0 || g.state.ShopperNo("s4") == 0 {
+		t.Errorf("kept s1 %d, s3 %d, s4 %d: those with orders, or with units of the month, and no others",
+			g.state.ShopperNo("s1"), g.state.ShopperNo("s3"), g.state.ShopperNo("s4"))
+	}
+	for i := range 200 {
+		name := fmt.Sprint("s", i)
+		g.state.OrdersOf(g.state.ShopperNo(name), func(ref OrderRef, _ *Order) bool {
+			if ref.Session != stays.Handle {
+				t.Errorf("%s has an order of session %d", name, ref.Session)
+			}
+			return true
+		})
+	}
+	twin := copied(t, g.state)
+	if twin.Hash() != g.state.Hash() {
+		t.Fatal("a snapshot's reading differs")
+	}
+	// Late money for what is settled goes back, once.
+	for range 2 {
+		if e := g.payAt(OrderRef{goes.Handle, 2}, "late", 100, g.clock); e.Kind != RefundBecameDue && e.Kind != OrderUnchanged {
+			t.Errorf("late money: %v", e)
+		}
+	}
+	if due := g.state.RefundsDue(0, 10); len(due) != 1 || due[0].Why != ReasonSettled {
+		t.Errorf("due: %+v", due)
+	}
+	if g.state.PaymentOf("limited0").IsZero() == false || paid.IsZero() {
+		t.Error("a payment of a settled order is still looked for")
+	}
+	// The month's limit still counts what was bought there.
+	y := g.session("later", nil, ListingSpec{Stock: 300, LimitPerMonth: 2, LimitPerShopper: 2})
+	if e := g.grab(y.Listings[0], "s0", "k1", 2); e.Kind != HoldRefused || e.Reason != ReasonLimitMonth {
+		t.Errorf("one more than the month allows: %v", e)
+	}
+	// New shoppers take the numbers that became free, on a restored node too.
+	for i := range 300 {
+		c := g.placeHold(y.Listings[0], fmt.Sprint("new", i), "k", 1)
+		g.one(c)
+	}
+	replay := NewState()
+	var eff Effects
+	for i, entry := range g.entries {
+		if err := replay.Apply(LogIndex(i+1), entry, &eff); err != nil {
+			t.Fatal(err)
+		}
+		if int(twin.LogIndex()) < i+1 {
+			if err := twin.Apply(LogIndex(i+1), entry, &eff); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if g.state.Hash() != replay.Hash() || g.state.Hash() != twin.Hash() {
+		t.Error("nodes differ")
+	}
+}
