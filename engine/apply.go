@@ -264,6 +264,9 @@ func (s *State) recount(l *Listing) {
 	var held, paid, waiting, entrants int64
 	live := map[ShopperNo]int64{}
 	session := s.sessions[l.Session-1]
+	if session.State == Settled {
+		return // its orders are in the ledgers
+	}
 	for i := range session.orders.len() {
 		o := session.orders.at(i)
 		if o.Listing == l.Handle && o.State == Waiting {
