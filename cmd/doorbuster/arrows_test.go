@@ -56,7 +56,7 @@ var rooms = map[string]room{
 }
 
 // testOthers may be used by any room's tests.
-var testOthers = []string{"pgregory.net/rapid", "github.com/anishathalye/porcupine"}
+var testOthers = []string{"pgregory.net/rapid", "github.com/anishathalye/porcupine", "gonum.org/v1/gonum/stat"}
 
 // TestArrows holds the import arrows of the rooms, as ARCHITECTURE.md draws them.
 func TestArrows(t *testing.T) {
