@@ -154,7 +154,7 @@ func (n *Node) keepLeadership() {
 		}
 		if leads {
 			n.improve(now)
-			n.raiseRules(now)
+			n.watchRules(now)
 		} else {
 			n.lead.mu.Lock()
 			n.lead.ledSince = time.Time{}

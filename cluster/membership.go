@@ -304,9 +304,9 @@ func (n *Node) WithoutRules(version uint32) (nodes []string) {
 // rulesEvery is how often a leader looks whether all nodes know newer rules.
 const rulesEvery = 2 * time.Second
 
-// raiseRules raises the rules that the group runs by, once every node knows
-// newer ones.
-func (n *Node) raiseRules(now time.Time) {
+// watchRules raises the rules of the group every now and then. A lone node, which
+// has nobody to wait for, does so with each epoch.
+func (n *Node) watchRules(now time.Time) {
 	l := &n.lead
 	l.mu.Lock()
 	due := now.Sub(l.lastRules) > rulesEvery
@@ -314,9 +314,14 @@ func (n *Node) raiseRules(now time.Time) {
 		l.lastRules = now
 	}
 	l.mu.Unlock()
-	if !due || n.epoch.Load() == 0 {
-		return
+	if due && n.epoch.Load() != 0 {
+		n.raiseRules()
 	}
+}
+
+// raiseRules raises the rules that the group runs by, if every node knows newer
+// ones.
+func (n *Node) raiseRules() {
 	present := uint32(0)
 	n.View(func(s *engine.State) { present = s.Rules() })
 	lowest := uint32(engine.RulesVersion)

@@ -400,6 +400,9 @@ func (n *Node) openEpoch() error {
 	n.leader.EpochOpened(epoch, effects.Time)
 	n.epoch.Store(uint64(epoch)) // ready, once the leader is
 	n.renewLease()
+	if n.alone() {
+		n.raiseRules()
+	}
 	return nil
 }
 
