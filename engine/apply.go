@@ -50,7 +50,7 @@ func (s *State) Apply(index LogIndex, entry []byte, eff *Effects) error {
 	s.now = max(s.now, header.Time)
 	eff.Time = s.now
 	s.eff = eff
-	s.dues = MaxDuesPerBatch
+	s.dues = s.share
 	s.runDue()
 	for i := range header.Commands {
 		r.command(&c)

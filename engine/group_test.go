@@ -157,6 +157,7 @@ func keep(e *Effects) Effects {
 	c.Primary = append([]Event(nil), e.Primary...)
 	c.Derived = append([]Event(nil), e.Derived...)
 	c.Touched = append([]ListingHandle(nil), e.Touched...)
+	c.Rosters = append([]RosterID(nil), e.Rosters...)
 	return c
 }
 

@@ -186,3 +186,101 @@ func TestLeftTooOftenIsSaidSo(t *testing.T) {
 		t.Errorf("somebody else's place: %v", e)
 	}
 }
+
+// Who is next is looked at as if nothing were overdue: a hold that this batch's
+// share has not reached yet must not cost him his place.
+func TestOverdueHoldCostsNoPlaceInLine(t *testing.T) {
+	g := newest(t)
+	g.state.share = 2
+	x := g.session("s", func(x *SessionPlan) { x.LimitPerShopper, x.End = 1, x.End.Add(24*time.Hour) },
+		ListingSpec{Stock: 3, Waitlist: true}, ListingSpec{Stock: 9, Waitlist: true})
+	a, b := x.Listings[0], x.Listings[1]
+	held := []OrderRef{g.grab(a, "h1", "k", 1).Order, g.grab(a, "h2", "k", 1).Order, g.grab(a, "h3", "k", 1).Order}
+	for _, shopper := range []string{"w1", "w2", "ann"} {
+		g.queue(a, shopper)
+	}
+	for i := range 4 {
+		g.grab(b, fmt.Sprint("o", i), "k", 1)
+	}
+	overdue := g.grab(b, "ann", "k", 1).Order
+	for _, ref := range held {
+		g.one(Command{Kind: CmdExtendHold, Order: ref, Deadline: g.clock.Add(time.Hour)})
+	}
+	g.clock = g.clock.Add(20 * time.Minute)
+	var commands []Command
+	for i, ref := range held {
+		commands = append(commands, Command{Kind: CmdCancelHold, Order: ref, Shopper: fmt.Append(nil, "h", i+1)})
+	}
+	g.do(commands...)
+	twin := copied(t, g.state)
+	twin.share = 2
+	for g.state.NextDue() <= g.clock {
+		g.do()
+	}
+	place := g.state.OrderByKey(g.state.ShopperNo("ann"), g.state.KeyOf([]byte("k-ann")))
+	if o := g.state.Order(place); o.State != Held {
+		t.Errorf("next in line with nothing but an overdue hold, and %v (%v)", o.State, o.Why)
+	}
+	if o := g.state.Order(overdue); o.State != Expired {
+		t.Errorf("the overdue hold is %v", o.State)
+	}
+	g.follow(twin)
+}
+
+// A long line is joined, left and looked at without walking it each time.
+func TestLongLine(t *testing.T) {
+	if invariantsPanic {
+		t.Skip("this build counts every order of each batch")
+	}
+	const long = 50_000
+	g := newest(t)
+	x := g.session("s", nil, ListingSpec{Stock: long, LimitPerShopper: 1, Waitlist: true})
+	l := x.Listings[0]
+	crowd := func(who string) (orders []OrderRef) {
+		for first := 0; first < long; first += 5000 {
+			var commands []Command
+			for i := range 5000 {
+				c := g.placeHold(l, fmt.Sprint(who, first+i), "k", 1)
+				c.Waitlist = true
+				commands = append(commands, c)
+			}
+			for _, e := range g.do(commands...).Primary {
+				orders = append(orders, e.Order)
+			}
+		}
+		return orders
+	}
+	held, line := crowd("h"), crowd("w")
+	// Every second one leaves, from the back; those who stay are where they should be.
+	for last := long - 1; last > 0; {
+		var commands []Command
+		for ; last > 0 && len(commands) < 5000; last -= 2 {
+			commands = append(commands, Command{Kind: CmdLeaveLine, Order: line[last], Shopper: fmt.Append(nil, "w", last)})
+		}
+		g.do(commands...)
+	}
+	for i, ref := range line {
+		want := uint32(0)
+		if i%2 == 0 {
+			want = uint32(i/2) + 1
+		}
+		if got := g.state.Position(ref); got != want {
+			t.Fatalf("number %d is at %d, want %d", i, got, want)
+		}
+	}
+	twin := copied(t, g.state)
+	for i := range 100 {
+		g.do(Command{Kind: CmdCancelHold, Order: held[i], Shopper: fmt.Append(nil, "h", i)})
+		if o := g.state.Order(line[2*i]); o.State != Held || g.state.Position(line[2*i+2]) != 1 {
+			t.Fatalf("number %d is %v, the next one at %d", 2*i, o.State, g.state.Position(line[2*i+2]))
+		}
+	}
+	g.follow(twin)
+	g.after(time.Hour) // the end, for all of them
+	for g.state.NextDue() <= g.clock {
+		g.do()
+	}
+	if c := g.state.CountsOf(g.state.Listing(l)); c.Waiting != 0 || c.Held != 0 {
+		t.Errorf("after the end: %+v", c)
+	}
+}

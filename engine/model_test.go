@@ -1,12 +1,21 @@
 package engine
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // model is what the rules of a sale say, as slowly and plainly as can be:
 // nothing is counted ahead, every figure is added up from the orders each time.
 type model struct {
 	now      Time
+	rules    uint32
 	products map[string]bool
+	months   []Time // of the one sale
+	rosters  map[RosterID]*modelRoster
+	board    modelBoard
+	rank     func(*modelOrder) (uint64, string) // by the state's seed and order numbers
+	touched  []ListingHandle                    // in which order lines are worked, where that decides
 	sessions []*modelSession
 	listings []*modelListing // by handle - 1
 	shoppers []string        // in the order of their first order
@@ -19,6 +28,7 @@ type modelSession struct {
 	handle SessionHandle
 	state  SessionState
 	paused bool
+	opened Time
 	orders uint32
 }
 
@@ -28,6 +38,8 @@ type modelListing struct {
 	spec    ListingSpec
 	stock   int64
 	looked  ListingState
+	places  int // in line, given out so far
+	draw    DrawState
 }
 
 type modelOrder struct {
@@ -43,6 +55,14 @@ type modelOrder struct {
 	payments []string
 	receiver Receiver
 	released int64
+	granted  Time
+	changed  Time
+	why      Reason
+	waitlist bool
+	ticket   uint64
+	place    int
+	drawn    bool
+	late     bool
 }
 
 func (m *model) session(id string) *modelSession {
@@ -95,6 +115,12 @@ func (m *model) counts(l *modelListing) Counts {
 			c.Held += int64(o.quantity)
 		case Paid:
 			c.Paid += int64(o.quantity)
+		case Waiting:
+			c.Waiting += int64(o.quantity)
+			continue
+		case Entered:
+			c.Entrants++
+			continue
 		default:
 			continue
 		}
@@ -102,6 +128,7 @@ func (m *model) counts(l *modelListing) Counts {
 		shoppers[o.shopper] = true
 	}
 	c.Shoppers = int64(len(shoppers))
+	c.Reserved = m.roster(RosterID{Kind: RosterReserved, Listing: l.handle}).listed()
 	c.State = m.looks(l, c)
 	return c
 }
@@ -142,23 +169,31 @@ func (m *model) units(shopper string, x *modelSession, l *modelListing) (units u
 
 func (m *model) releases(shopper string, l *modelListing) (n uint32) {
 	for _, o := range m.orders {
-		if o.shopper == shopper && o.listing == l && o.state != Held && o.state != Paid {
+		if o.shopper == shopper && o.listing == l && o.state != Held && o.state.Granted() && o.state != Paid {
 			n++
 		}
 	}
 	return n
 }
 
-// pass lets time do what it must.
+// pass lets time do what it must. Sessions open and end in the order of their
+// times: the later one's profile lies over the earlier one's.
 func (m *model) pass() {
-	for _, x := range m.sessions {
-		if x.state == Published && x.Start <= m.now {
-			x.state = Open
-			m.derived = append(m.derived, Event{Kind: SessionOpened, Command: -1, Session: x.handle})
+	for {
+		var next *modelSession
+		for _, x := range m.sessions {
+			if at := x.turns(); at <= m.now && (next == nil || at < next.turns()) {
+				next = x
+			}
 		}
-		if x.state == Open && x.End <= m.now {
-			x.state = Ended
-			m.derived = append(m.derived, Event{Kind: SessionEnded, Command: -1, Session: x.handle})
+		m.closeDraws()
+		if next == nil {
+			break
+		}
+		if next.state == Published {
+			m.openSession(next)
+		} else {
+			m.derived = append(m.derived, m.endSession(next))
 		}
 	}
 	for _, o := range m.orders {
@@ -170,8 +205,31 @@ func (m *model) pass() {
 	}
 }
 
+// turns is when a session opens or ends by the clock.
+func (x *modelSession) turns() Time {
+	switch x.state {
+	case Published:
+		return x.Start
+	case Open:
+		return x.End
+	}
+	return Never
+}
+
+func (m *model) openSession(x *modelSession) {
+	x.state, x.opened = Open, m.now
+	m.derived = append(m.derived, Event{Kind: SessionOpened, Command: -1, Session: x.handle})
+	m.profile(x, true)
+}
+
+func (m *model) endSession(x *modelSession) Event {
+	x.state = Ended
+	m.profile(x, false)
+	return Event{Kind: SessionEnded, Command: -1, Session: x.handle}
+}
+
 func (m *model) release(o *modelOrder, to OrderState, why Reason) Event {
-	o.state = to
+	o.state, o.changed = to, m.now
 	o.released += int64(o.quantity)
 	return m.told(HoldReleased, why, o)
 }
@@ -182,16 +240,18 @@ func (m *model) told(kind EventKind, why Reason, o *modelOrder) Event {
 		Shopper: m.shopper(o.shopper), Quantity: o.quantity, Amount: o.amount, PayBy: o.payBy}
 }
 
-// batch does what an entry asks and gives the events it should cause.
-func (m *model) batch(at Time, commands []Command) (primary, derived []Event) {
+// batch does what an entry asks and gives the events it should cause. touched is
+// in which order lines are worked, where several are.
+func (m *model) batch(at Time, commands []Command, touched []ListingHandle) (primary, derived []Event) {
 	m.now = max(m.now, at)
-	m.derived = nil
+	m.derived, m.touched = nil, touched
 	m.pass()
 	for i, c := range commands {
 		e := m.command(&c)
 		e.Command = int32(i)
 		primary = append(primary, e)
 	}
+	m.workLines()
 	m.conclude()
 	return primary, m.derived
 }
@@ -227,8 +287,7 @@ func (m *model) conclude() {
 			}
 		}
 		if listings > 0 && gone == listings {
-			x.state = Ended
-			m.derived = append(m.derived, Event{Kind: SessionEnded, Command: -1, Session: x.handle})
+			m.derived = append(m.derived, m.endSession(x))
 			for _, l := range m.listings {
 				if l.session == x {
 					l.looked = ListingEnded
@@ -239,7 +298,32 @@ func (m *model) conclude() {
 }
 
 func (m *model) command(c *Command) Event {
+	if c.Rules() > m.rules {
+		switch l := m.listing(c.Listing); {
+		case c.Kind == CmdApplyPlan:
+			return Event{Kind: PlanRefused, Reason: ReasonConflict}
+		case c.Kind == CmdPlaceHold && l != nil:
+			return Event{Kind: HoldRefused, Reason: ReasonRules, Session: l.session.handle, Listing: l.handle}
+		case c.Kind == CmdPlaceHold:
+			return Event{Kind: HoldRefused, Reason: ReasonRules}
+		}
+		return Event{Kind: CommandRefused, Reason: ReasonRules}
+	}
 	switch c.Kind {
+	case CmdRaiseRules:
+		if c.RulesVersion <= m.rules {
+			return Event{Kind: CommandRefused, Reason: ReasonConflict}
+		}
+		m.rules = c.RulesVersion
+		return Event{Kind: RulesRaised}
+	case CmdReserve:
+		return m.reserve(c)
+	case CmdEditRoster:
+		return m.editRoster(&c.Edit)
+	case CmdSetSwitches:
+		return m.setSwitches(&c.Switches)
+	case CmdSetProfile:
+		return m.setProfile(&c.Switches)
 	case CmdPlaceHold:
 		return m.placeHold(c)
 	case CmdApplyPlan:
@@ -250,10 +334,17 @@ func (m *model) command(c *Command) Event {
 		return m.addStock(c)
 	}
 	o := m.order(c.Order)
-	if o == nil || (c.Kind == CmdCancelHold || c.Kind == CmdSetReceiver) && string(c.Shopper) != o.shopper {
+	if o == nil || (c.Kind == CmdCancelHold || c.Kind == CmdSetReceiver || c.Kind == CmdLeaveLine) && string(c.Shopper) != o.shopper {
 		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
 	}
 	switch c.Kind {
+	case CmdLeaveLine:
+		switch o.state {
+		case Waiting, Entered:
+			return m.passOver(o, Left, ReasonLeft)
+		case Left:
+			return m.told(OrderUnchanged, ReasonNone, o)
+		}
 	case CmdCancelHold:
 		switch o.state {
 		case Held:
@@ -267,7 +358,7 @@ func (m *model) command(c *Command) Event {
 			return m.release(o, Voided, ReasonVoided)
 		case Paid:
 			o.released += int64(o.quantity)
-			o.state = RefundDue
+			o.state, o.changed = RefundDue, m.now
 			return m.told(RefundBecameDue, ReasonVoided, o)
 		case Voided:
 			return m.told(OrderUnchanged, ReasonNone, o)
@@ -301,6 +392,9 @@ func (m *model) command(c *Command) Event {
 }
 
 func (m *model) pay(c *Command, o *modelOrder) Event {
+	if !o.state.Granted() {
+		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
+	}
 	if c.Amount != o.amount || c.Currency != "CNY" {
 		return m.told(CommandRefused, ReasonAmount, o)
 	}
@@ -313,11 +407,13 @@ func (m *model) pay(c *Command, o *modelOrder) Event {
 		return m.told(CommandRefused, ReasonNotHeld, o)
 	}
 	o.payments = append(o.payments, c.PaymentID)
+	o.changed = m.now
 	if o.state == Held {
 		o.state = Paid
 		return m.told(OrderPaid, ReasonNone, o)
 	}
-	if o.state == Expired && m.counts(o.listing).Available >= int64(o.quantity) && m.limited(o.shopper, o.listing, o.quantity) == ReasonNone {
+	if o.state == Expired && m.counts(o.listing).Available >= int64(o.quantity) && m.limited(o.shopper, o.listing, o.quantity) == ReasonNone &&
+		len(m.line(o.listing)) == 0 && !o.listing.drawing() {
 		o.state = Paid
 		return m.told(OrderPaid, ReasonPaidLate, o)
 	}
@@ -332,7 +428,26 @@ func (m *model) limited(shopper string, l *modelListing, quantity uint32) Reason
 	if units, _ := m.units(shopper, l.session, nil); l.session.LimitPerShopper > 0 && units+quantity > l.session.LimitPerShopper {
 		return ReasonLimitSession
 	}
+	if units := m.month(shopper, l); l.spec.LimitPerMonth > 0 && units+quantity > l.spec.LimitPerMonth {
+		return ReasonLimitMonth
+	}
 	return ReasonNone
+}
+
+// month adds up a shopper's live units of a listing's product since the month began.
+func (m *model) month(shopper string, l *modelListing) (units uint32) {
+	began := Time(0)
+	for _, at := range m.months {
+		if at <= m.now {
+			began = at
+		}
+	}
+	for _, o := range m.orders {
+		if o.shopper == shopper && o.listing.spec.SKU == l.spec.SKU && (o.state == Held || o.state == Paid) && o.granted >= began {
+			units += o.quantity
+		}
+	}
+	return units
 }
 
 func (m *model) placeHold(c *Command) Event {
@@ -349,68 +464,130 @@ func (m *model) placeHold(c *Command) Event {
 			return m.told(HoldConfirmed, ReasonNone, o)
 		}
 	}
-	x := l.session
-	no := Event{Kind: HoldRefused, Session: x.handle, Listing: l.handle}
+	no := Event{Kind: HoldRefused, Session: l.session.handle, Listing: l.handle}
 	if m.now > c.Deadline {
 		no.Reason = ReasonDeadline
 		return no
 	}
+	for _, o := range m.orders {
+		if o.shopper == shopper && o.listing == l && (o.state == Waiting || o.state == Entered) {
+			return m.told(HoldConfirmed, ReasonNone, o)
+		}
+	}
+	if m.forbids(shopper, l, c.Quantity, &no); no.Reason != ReasonNone {
+		return no
+	}
+	for _, o := range m.orders {
+		if c.Ticket != 0 && o.shopper == shopper && o.ticket == c.Ticket {
+			no.Reason = ReasonTicketUsed
+			return no
+		}
+	}
+	counts, left := m.counts(l), m.left(shopper, l)
+	if !l.drawing() && (counts.Available < int64(c.Quantity) || len(m.line(l)) > 0) {
+		switch {
+		case c.Waitlist && m.room(l, c.Quantity) && left >= MaxLeaves:
+			no.Reason = ReasonLeft
+			return no
+		case c.Waitlist && m.room(l, c.Quantity):
+			return m.told(PlaceTaken, ReasonNone, m.join(m.newOrder(c, l)))
+		case counts.Held > 0 || len(m.line(l)) > 0:
+			no.Reason = ReasonSoldOut
+		default:
+			no.Reason = ReasonGone
+		}
+		return no
+	}
+	if l.drawing() && left >= MaxLeaves {
+		no.Reason = ReasonLeft
+		return no
+	}
+	o := m.newOrder(c, l)
+	if l.drawing() {
+		o.state, o.drawn, o.late = Entered, true, l.draw == DrawClosed
+		return m.told(DrawEntered, ReasonNone, o)
+	}
+	m.grant(o)
+	return m.told(HoldPlaced, ReasonNone, o)
+}
+
+// forbids says in no which rule of who may buy forbids it, if one does.
+func (m *model) forbids(shopper string, l *modelListing, quantity uint32, no *Event) {
+	x := l.session
 	if x.state == Draft || x.state == Published {
 		no.Reason = ReasonNotOpen
-		return no
+		return
 	}
 	if x.state == Ended || m.now >= x.End {
 		no.Reason = ReasonEnded
-		return no
+		return
 	}
 	if x.paused {
 		no.Reason = ReasonPaused
-		return no
+		return
 	}
 	most := uint32(MaxQuantity)
-	if l.spec.LimitPerShopper > 0 {
-		most = l.spec.LimitPerShopper
+	for _, limit := range []uint32{l.spec.LimitPerShopper, x.LimitPerShopper, l.spec.LimitPerMonth} {
+		if limit > 0 {
+			most = min(most, limit)
+		}
 	}
-	if x.LimitPerShopper > 0 && x.LimitPerShopper < most {
-		most = x.LimitPerShopper
-	}
-	if c.Quantity == 0 || c.Quantity > most {
+	if quantity == 0 || quantity > most {
 		no.Reason, no.Limit = ReasonQuantity, most
-		return no
+		return
 	}
-	switch no.Reason = m.limited(shopper, l, c.Quantity); no.Reason {
+	switch {
+	case l.spec.Reservation && m.board.now.On(SwitchReservations) && m.level(RosterID{Kind: RosterReserved, Listing: l.handle}, shopper) == LevelNone:
+		no.Reason = ReasonNotReserved
+		return
+	case l.spec.AllowList != "" && m.board.now.On(SwitchAllowLists) && m.level(RosterID{Kind: RosterAllowed, Name: l.spec.AllowList}, shopper) == LevelNone:
+		no.Reason = ReasonNotAllowed
+		return
+	}
+	switch no.Reason = m.limited(shopper, l, quantity); no.Reason {
 	case ReasonLimitListing:
 		no.Limit = l.spec.LimitPerShopper
 		no.Quantity, no.Order = m.units(shopper, x, l)
-		return no
+		return
 	case ReasonLimitSession:
 		no.Limit = x.LimitPerShopper
 		no.Quantity, no.Order = m.units(shopper, x, nil)
+	case ReasonLimitMonth:
+		no.Limit = l.spec.LimitPerMonth
+		_, no.Order = m.units(shopper, x, nil)
+		no.Quantity = m.month(shopper, l)
+	}
+	if no.Reason != ReasonNone {
 		if _, here := m.units(shopper, x, l); !here.IsZero() {
 			no.Order = here // the one in the listing asked for says more
 		}
-		return no
+		return
 	}
 	if n := m.releases(shopper, l); n >= 3 {
 		no.Reason, no.Limit, no.Quantity = ReasonReleases, 3, n
-		return no
+		return
 	}
-	if counts := m.counts(l); counts.Available < int64(c.Quantity) {
-		no.Reason = ReasonGone
-		if counts.Held > 0 {
-			no.Reason = ReasonSoldOut
-		}
-		return no
+	if m.board.now.On(SwitchRiskLists) && m.level(RosterID{Kind: RosterRiskShopper}, shopper) == LevelBlock {
+		no.Reason = ReasonRisk
 	}
-	if m.shopper(shopper) == 0 {
-		m.shoppers = append(m.shoppers, shopper)
+}
+
+// newOrder notes what c asks for; it holds nothing yet.
+func (m *model) newOrder(c *Command, l *modelListing) *modelOrder {
+	if m.shopper(string(c.Shopper)) == 0 {
+		m.shoppers = append(m.shoppers, string(c.Shopper))
 	}
-	x.orders++
-	payBy := m.now.Add(x.PayWithin)
-	o := &modelOrder{ref: OrderRef{x.handle, x.orders}, shopper: shopper, key: c.Key, listing: l, quantity: c.Quantity,
-		amount: l.spec.Price * int64(c.Quantity), payBy: payBy, due: payBy.Add(x.PayGrace), state: Held}
+	l.session.orders++
+	o := &modelOrder{ref: OrderRef{l.session.handle, l.session.orders}, shopper: string(c.Shopper), key: c.Key, listing: l, quantity: c.Quantity,
+		amount: l.spec.Price * int64(c.Quantity), granted: m.now, changed: m.now, payBy: m.now, waitlist: c.Waitlist, ticket: c.Ticket}
 	m.orders = append(m.orders, o)
-	return m.told(HoldPlaced, ReasonNone, o)
+	return o
+}
+
+func (m *model) grant(o *modelOrder) {
+	o.state, o.granted, o.changed = Held, m.now, m.now
+	o.payBy = m.now.Add(o.listing.session.PayWithin)
+	o.due = o.payBy.Add(o.listing.session.PayGrace)
 }
 
 func (m *model) steer(c *Command) Event {
@@ -451,7 +628,8 @@ func (m *model) steer(c *Command) Event {
 		if x.state == Ended {
 			return same
 		}
-		x.state, e.Kind = Ended, SessionEnded
+		e = m.endSession(x)
+		e.Command = 0
 	default:
 		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
 	}
@@ -489,6 +667,12 @@ func (m *model) applyPlan(p *Plan) Event {
 		m.products[product.ID] = true
 	}
 	for _, s := range p.Sales {
+		for _, at := range s.Months {
+			if !slices.Contains(m.months, at) {
+				m.months = append(m.months, at)
+			}
+		}
+		slices.Sort(m.months)
 		for _, x := range s.Sessions {
 			m.planSession(&x)
 		}
@@ -512,7 +696,7 @@ func (m *model) mayPlan(p *SessionPlan) bool {
 		return false
 	}
 	ended := x.state == Ended
-	if ended && (end != x.End || p.PayWithin != x.PayWithin || p.PayGrace != x.PayGrace || p.LimitPerShopper != x.LimitPerShopper) {
+	if ended && (end != x.End || p.PayWithin != x.PayWithin || p.PayGrace != x.PayGrace || p.LimitPerShopper != x.LimitPerShopper || p.Profile != x.Profile) {
 		return false
 	}
 	for _, spec := range p.Listings {
@@ -522,6 +706,9 @@ func (m *model) mayPlan(p *SessionPlan) bool {
 		}
 		if l == nil {
 			continue
+		}
+		if l.spec.Draw != spec.Draw && (x.state == Open || ended) {
+			return false
 		}
 		if more := spec.Stock - l.spec.Stock; m.counts(l).Available+more < 0 || more > 0 && l.stock+more > MaxStock {
 			return false
@@ -598,7 +785,8 @@ func (m *model) differs(s *State) string {
 			payment = o.payments[0]
 		}
 		if !ok || v.State != o.state || v.Shopper != o.shopper || v.PayBy != o.payBy || v.Amount != o.amount || v.Quantity != o.quantity ||
-			v.PaymentID != payment || v.Receiver != o.receiver || v.SKU != o.listing.spec.SKU {
+			v.PaymentID != payment || v.Receiver != o.receiver || v.SKU != o.listing.spec.SKU || v.Why != o.why || v.Position != m.position(o) ||
+			v.GrantedAt != o.granted || v.ChangedAt != o.changed {
 			return fmt.Sprintf("order %+v, the model says %+v", v, *o)
 		}
 		if o.state == Held {
@@ -609,12 +797,18 @@ func (m *model) differs(s *State) string {
 		}
 	}
 	for _, x := range m.sessions {
-		switch x.state {
-		case Published:
-			due = min(due, x.Start)
-		case Open:
-			due = min(due, x.End)
+		due = min(due, x.turns())
+	}
+	for i, l := range m.listings {
+		if l.drawing() && l.draw == DrawOpen && l.session.state == Open {
+			due = min(due, l.drawAt())
 		}
+		if got := s.Listings()[i].DrawState; got != l.draw {
+			return fmt.Sprintf("the draw of listing %d is %v, the model says %v", l.handle, got, l.draw)
+		}
+	}
+	if why := m.listsDiffer(s); why != "" {
+		return why
 	}
 	if s.NextDue() != due {
 		return fmt.Sprintf("next due %d, the model says %d", s.NextDue(), due)

@@ -19,8 +19,11 @@ import (
 type simulation struct {
 	t       *rapid.T
 	group   *group
-	model   model
-	effects []Effects // by log index - 1
+	model   *model // nil where what a batch gets done depends on its share
+	share   int    // of dues a batch
+	stages  uint64
+	places  map[OrderRef]uint32 // in line, as last seen
+	effects []Effects           // by log index - 1
 	failed  []error
 	twin    *State
 	frozen  *Snapshot
@@ -29,6 +32,9 @@ type simulation struct {
 
 // modelTick is what durations are multiples of, so that ends, dues and jumps meet.
 const modelTick = 5 * time.Second
+
+// modelRules is the newest version of the rules that the model knows.
+const modelRules = 2
 
 var (
 	simShoppers = []string{"ann", "bob", "cai", "dov"}
@@ -39,24 +45,82 @@ var (
 // go test ./engine -run StateAgainstModel -rapid.checks=10000 -rapid.steps=100
 func TestStateAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		g := &group{tb: t, state: NewState(), clock: clockStart}
-		sim := &simulation{t: t, group: g, model: model{products: map[string]bool{}}}
-		g.open()
-		sim.model.now = g.clock
-		sim.effects = append(sim.effects, keep(&g.effects))
-		sim.failed = append(sim.failed, nil)
-		sim.play(Command{Kind: CmdApplyPlan, Plan: sim.plan("s0")})
-		t.Repeat(map[string]func(*rapid.T){
-			"batch":    func(t *rapid.T) { sim.t = t; sim.batch() },
-			"grabs":    func(t *rapid.T) { sim.t = t; sim.grabs() },
-			"time":     func(t *rapid.T) { sim.t = t; sim.jump(); sim.play() },
-			"unfenced": func(t *rapid.T) { sim.t = t; sim.unfenced() },
-			"epoch":    func(t *rapid.T) { sim.t = t; sim.epoch() },
-			"twin":     func(t *rapid.T) { sim.t = t; sim.twin = copied(t, g.state) },
-			"freeze":   func(t *rapid.T) { sim.t = t; sim.freeze() },
-		})
-		sim.replay()
+		sim := newSimulation(t, MaxDuesPerBatch)
+		sim.model = &model{now: sim.group.clock, rules: 1, products: map[string]bool{}, rosters: map[RosterID]*modelRoster{},
+			board: modelBoard{now: NormalSwitches(), before: NormalSwitches(), profiles: map[string][]Setting{}}}
+		sim.model.rank = func(o *modelOrder) (uint64, string) {
+			no := sim.group.state.Numberer().String(o.ref)
+			return Rank(sim.group.state.Listing(o.listing.handle).Seed, no), no
+		}
+		sim.run()
 	})
+}
+
+// TestSmallSharesOfDues plays the same with batches that get only a few things
+// done: what is left over must be the same on every node, and come to its end.
+func TestSmallSharesOfDues(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		newSimulation(t, rapid.IntRange(2, 5).Draw(t, "share")).run()
+	})
+}
+
+func newSimulation(t *rapid.T, share int) *simulation {
+	s := &simulation{t: t, share: share, places: map[OrderRef]uint32{}}
+	s.group = &group{tb: t, state: s.limited(NewState()), clock: clockStart}
+	s.group.open()
+	s.effects = append(s.effects, keep(&s.group.effects))
+	s.failed = append(s.failed, nil)
+	return s
+}
+
+// limited gives a state whose batches have the simulation's share.
+func (s *simulation) limited(state *State) *State {
+	state.share = s.share
+	return state
+}
+
+func (s *simulation) run() {
+	if rapid.IntRange(0, 9).Draw(s.t, "rules") > 0 {
+		s.play(Command{Kind: CmdRaiseRules, RulesVersion: modelRules})
+	}
+	s.play(Command{Kind: CmdApplyPlan, Plan: s.plan("s0"), Entropy: [32]byte{1}})
+	s.t.Repeat(map[string]func(*rapid.T){
+		"batch":    func(t *rapid.T) { s.t = t; s.batch() },
+		"grabs":    func(t *rapid.T) { s.t = t; s.grabs() },
+		"queue":    func(t *rapid.T) { s.t = t; s.queue() },
+		"time":     func(t *rapid.T) { s.t = t; s.jump(); s.play() },
+		"unfenced": func(t *rapid.T) { s.t = t; s.unfenced() },
+		"epoch":    func(t *rapid.T) { s.t = t; s.epoch() },
+		"twin":     func(t *rapid.T) { s.t = t; s.twin = s.limited(copied(t, s.group.state)) },
+		"freeze":   func(t *rapid.T) { s.t = t; s.freeze() },
+	})
+	s.replay()
+	s.finish()
+}
+
+// finish lets all time pass: nobody may wait or hold then.
+func (s *simulation) finish() {
+	g := s.group
+	for _, x := range g.state.Sessions() {
+		s.play(Command{Kind: CmdSteerSession, Session: x.Handle, Action: SessionResume})
+	}
+	g.clock = g.clock.Add(MaxPayWithin + 48*time.Hour)
+	for n := 0; g.state.NextDue() <= g.clock; n++ {
+		if n > 2000 {
+			s.t.Fatal("time has always something left to do")
+		}
+		s.play()
+	}
+	for _, x := range g.state.Sessions() {
+		if x.State != Draft && x.State < Ended {
+			s.t.Fatalf("session %q is %v for ever", x.ID, x.State)
+		}
+		for i := range x.Orders() {
+			if o := g.state.Order(OrderRef{x.Handle, uint32(i) + 1}); o.State == Held || o.State == Waiting || o.State == Entered {
+				s.t.Fatalf("order %d of session %q is %v for ever", i+1, x.ID, o.State)
+			}
+		}
+	}
 }
 
 // batch plays up to six commands at once, perhaps after some time.
@@ -73,6 +137,25 @@ func (s *simulation) grabs() {
 	var commands []Command
 	for range rapid.IntRange(1, 4).Draw(s.t, "grabs") {
 		commands = append(commands, s.grab())
+	}
+	s.play(commands...)
+}
+
+// queue has everybody ask for something of one listing, and perhaps somebody let
+// go of something: so lines and draws come about.
+func (s *simulation) queue() {
+	l := s.listing()
+	var commands []Command
+	for i := range simShoppers {
+		c := s.grab()
+		c.Listing, c.Shopper, c.Waitlist, c.Deadline = l, []byte(simShoppers[i]), true, Never
+		commands = append(commands, c)
+	}
+	if rapid.Bool().Draw(s.t, "one lets go") {
+		ref := s.order()
+		if o := s.group.state.Order(ref); o != nil {
+			commands = append(commands, Command{Kind: CmdCancelHold, Order: ref, Shopper: []byte(s.group.state.ShopperID(o.Shopper))})
+		}
 	}
 	s.play(commands...)
 }
@@ -104,7 +187,17 @@ func (s *simulation) jump() {
 }
 
 func (s *simulation) command() Command {
-	switch n := rapid.IntRange(0, 19).Draw(s.t, "command"); {
+	switch n := rapid.IntRange(0, 27).Draw(s.t, "command"); {
+	case n >= 26:
+		return Command{Kind: CmdLeaveLine, Order: s.order(), Shopper: s.shopper()}
+	case n >= 25:
+		return Command{Kind: CmdReserve, Listing: s.listing(), Shopper: s.shopper(), Withdraw: rapid.IntRange(0, 3).Draw(s.t, "withdraw") == 0}
+	case n >= 23:
+		return s.edit()
+	case n >= 21:
+		return s.turn()
+	case n >= 20:
+		return Command{Kind: CmdRaiseRules, RulesVersion: uint32(rapid.IntRange(1, modelRules).Draw(s.t, "version"))}
 	case n < 5:
 		return s.grab()
 	case n < 8:
@@ -123,13 +216,58 @@ func (s *simulation) command() Command {
 		return Command{Kind: CmdSetReceiver, Order: s.order(), Shopper: s.shopper(), Receiver: Receiver{Name: rapid.SampledFrom([]string{"", "A", "B"}).Draw(s.t, "name")}}
 	case n < 17:
 		action := SessionAction(rapid.SampledFrom([]int{1, 1, 2, 2, 3, 3, 3, 4, 0, 9}).Draw(s.t, "action"))
-		return Command{Kind: CmdSteerSession, Session: SessionHandle(rapid.IntRange(0, len(s.model.sessions)+1).Draw(s.t, "session")), Action: action}
+		return Command{Kind: CmdSteerSession, Session: SessionHandle(rapid.IntRange(0, len(s.group.state.Sessions())+1).Draw(s.t, "session")), Action: action}
 	case n < 18:
 		amount := rapid.SampledFrom([]int64{-3, -1, 0, 1, 2, MaxStock, -MaxStock, 1 << 62, -1 << 63}).Draw(s.t, "stock")
 		return Command{Kind: CmdAddStock, Listing: s.listing(), Amount: amount}
 	}
 	id := fmt.Sprint("s", rapid.IntRange(0, 3).Draw(s.t, "id"))
-	return Command{Kind: CmdApplyPlan, Plan: s.plan(id)}
+	return Command{Kind: CmdApplyPlan, Plan: s.plan(id), Entropy: [32]byte{byte(len(s.group.entries))}}
+}
+
+// edit changes a roster, or stages and commits one.
+func (s *simulation) edit() Command {
+	e := RosterEdit{Action: RosterAction(rapid.SampledFrom([]int{1, 1, 1, 2, 2, 3, 3, 4}).Draw(s.t, "edit"))}
+	switch rapid.IntRange(0, 2).Draw(s.t, "roster") {
+	case 0:
+		e.Roster = RosterID{Kind: RosterReserved, Listing: max(1, s.listing())}
+	case 1:
+		e.Roster = RosterID{Kind: RosterAllowed, Name: "vip"}
+	case 2:
+		e.Roster = RosterID{Kind: RosterRiskShopper}
+	}
+	if e.Action != RosterCommit {
+		for range rapid.IntRange(0, 3).Draw(s.t, "rows") {
+			e.Rows = append(e.Rows, RosterEntry{ID: s.shopper(), Level: Level(rapid.SampledFrom([]int{0, 1, 1, 1, 3}).Draw(s.t, "level"))})
+		}
+	}
+	if e.Action == RosterStage || e.Action == RosterCommit {
+		s.stages += uint64(rapid.IntRange(0, 3).Draw(s.t, "stage") / 3)
+		e.Stage, e.Count = s.stages+1, uint32(rapid.IntRange(0, 3).Draw(s.t, "count"))
+	}
+	return Command{Kind: CmdEditRoster, Edit: e, Operator: "op", Note: "why"}
+}
+
+// turn changes switches that Apply looks at, or a profile of them.
+func (s *simulation) turn() Command {
+	c := Command{Kind: CmdSetSwitches, Operator: "op", Note: "why"}
+	w := rapid.SampledFrom([]Switch{SwitchWaitlist, SwitchReservations, SwitchAllowLists, SwitchRiskLists}).Draw(s.t, "switch")
+	c.Switches.Settings = []Setting{{w, int64(rapid.IntRange(0, 1).Draw(s.t, "value"))}}
+	switch n := rapid.IntRange(0, 9).Draw(s.t, "turn"); {
+	case n < 3:
+		c.Switches.Action = SwitchSet
+	case n < 4:
+		c.Switches = SwitchChange{Action: SwitchProfile, Profile: "rush"}
+	case n < 5:
+		c.Switches = SwitchChange{Action: SwitchBack}
+	case n < 6:
+		c.Switches = SwitchChange{Action: SwitchNormal}
+	case n < 7:
+		c.Kind, c.Switches = CmdSetProfile, SwitchChange{Action: ProfileForget, Profile: "calm"}
+	default:
+		c.Kind, c.Switches.Action, c.Switches.Profile = CmdSetProfile, ProfileDefine, rapid.SampledFrom([]string{"rush", "calm"}).Draw(s.t, "profile")
+	}
+	return c
 }
 
 func (s *simulation) grab() Command {
@@ -137,13 +275,14 @@ func (s *simulation) grab() Command {
 	deadline := g.clock.Add(time.Duration(rapid.SampledFrom([]int{0, 1000, 1000, -1}).Draw(s.t, "deadline")) * time.Millisecond)
 	return Command{Kind: CmdPlaceHold, Listing: s.listing(), Shopper: s.shopper(), Deadline: deadline,
 		Key:      g.state.KeyOf([]byte(rapid.SampledFrom(simKeys).Draw(s.t, "key"))),
-		Quantity: rapid.SampledFrom([]uint32{1, 1, 1, 1, 2, 3, 0, 1 << 31}).Draw(s.t, "quantity")}
+		Quantity: rapid.SampledFrom([]uint32{1, 1, 1, 1, 2, 3, 0, 1 << 31}).Draw(s.t, "quantity"),
+		Waitlist: rapid.Bool().Draw(s.t, "waitlist"), Ticket: rapid.SampledFrom([]uint64{0, 0, 0, 7}).Draw(s.t, "ticket")}
 }
 
 func (s *simulation) payment() Command {
 	c := Command{Kind: CmdPayOrder, Order: s.order(), Currency: "CNY", PaymentID: rapid.SampledFrom([]string{"p1", "p1", "p2", ""}).Draw(s.t, "payment")}
-	if o := s.model.order(c.Order); o != nil {
-		c.Amount = o.amount
+	if o := s.group.state.Order(c.Order); o != nil {
+		c.Amount = o.Amount
 	}
 	switch rapid.IntRange(0, 9).Draw(s.t, "wrong") {
 	case 0:
@@ -159,20 +298,21 @@ func (s *simulation) shopper() []byte {
 }
 
 func (s *simulation) listing() ListingHandle {
-	return ListingHandle(rapid.IntRange(0, len(s.model.listings)+1).Draw(s.t, "listing"))
+	return ListingHandle(rapid.IntRange(0, len(s.group.state.Listings())+1).Draw(s.t, "listing"))
 }
 
 func (s *simulation) order() OrderRef {
-	if n := len(s.model.orders); n > 0 {
-		return s.model.orders[rapid.IntRange(max(0, n-8), n-1).Draw(s.t, "order")].ref
+	x := SessionHandle(rapid.IntRange(1, max(1, len(s.group.state.Sessions()))).Draw(s.t, "of session"))
+	if session := s.group.state.SessionOf(x); session != nil && session.Orders() > 0 {
+		return OrderRef{x, uint32(rapid.IntRange(max(1, session.Orders()-8), session.Orders()).Draw(s.t, "order"))}
 	}
-	return OrderRef{1, uint32(rapid.IntRange(0, 2).Draw(s.t, "ordinal"))}
+	return OrderRef{x, uint32(rapid.IntRange(0, 2).Draw(s.t, "ordinal"))}
 }
 
 // plan draws a session that is new, or another idea of one that is there.
 func (s *simulation) plan(id string) *Plan {
 	start := s.group.clock.Add(time.Duration(rapid.IntRange(-2, 3).Draw(s.t, "start")) * modelTick)
-	if x := s.model.session(id); x != nil {
+	if x := s.group.state.Session(id); x != nil {
 		start = x.Start
 	}
 	x := SessionPlan{SessionSpec: SessionSpec{
@@ -183,6 +323,10 @@ func (s *simulation) plan(id string) *Plan {
 		LimitPerShopper: uint32(rapid.SampledFrom([]int{0, 0, 2, 3}).Draw(s.t, "session limit")),
 		Publish:         rapid.IntRange(0, 4).Draw(s.t, "publish") > 0,
 	}}
+	rich := s.group.state.Rules() > 1 && rapid.IntRange(0, 5).Draw(s.t, "rich") > 0 || rapid.IntRange(0, 19).Draw(s.t, "rich before") == 0
+	if rich {
+		x.Profile = rapid.SampledFrom([]string{"", "rush", "calm"}).Draw(s.t, "session profile")
+	}
 	p := &Plan{}
 	for i := range rapid.IntRange(1, 3).Draw(s.t, "listings") {
 		sku := fmt.Sprint("sku-", i)
@@ -190,17 +334,48 @@ func (s *simulation) plan(id string) *Plan {
 		x.Listings = append(x.Listings, ListingSpec{SKU: sku, Price: int64(100 * (i + 1)),
 			Stock:           int64(rapid.IntRange(0, 4).Draw(s.t, "stock")),
 			LimitPerShopper: uint32(rapid.SampledFrom([]int{0, 1, 2}).Draw(s.t, "limit"))})
+		if rich {
+			s.enrich(&x.Listings[i])
+			if l := s.group.state.ListingOf(id, sku); l != nil && rapid.IntRange(0, 9).Draw(s.t, "same draw") > 0 {
+				x.Listings[i].Draw = l.Draw // of an open session it can't change
+			}
+		}
 	}
 	p.Sales = []SalePlan{{Sale: Sale{ID: "sale"}, Sessions: []SessionPlan{x}}}
+	if p.rich() {
+		// Months of six ticks, so that they turn now and then.
+		from := rapid.IntRange(-2, 2).Draw(s.t, "months from")
+		for i := range 4 {
+			p.Sales[0].Months = append(p.Sales[0].Months, clockStart.Add(time.Duration(6*(from+i))*modelTick))
+		}
+	}
 	return p
+}
+
+// enrich adds rules of version 2.
+func (s *simulation) enrich(l *ListingSpec) {
+	l.Waitlist = rapid.IntRange(0, 3).Draw(s.t, "has a line") > 0
+	l.LimitPerMonth = uint32(rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(s.t, "month limit"))
+	l.Reservation = rapid.IntRange(0, 5).Draw(s.t, "reservation") == 0
+	if rapid.IntRange(0, 5).Draw(s.t, "allow list") == 0 {
+		l.AllowList = "vip"
+	}
+	if rapid.IntRange(0, 2).Draw(s.t, "drawn") == 0 {
+		l.Draw = time.Duration(rapid.IntRange(1, 5).Draw(s.t, "draw")) * modelTick
+	}
 }
 
 // play applies a batch and compares.
 func (s *simulation) play(commands ...Command) {
 	g := s.group
-	primary, derived := s.model.batch(g.clock, commands)
 	eff := g.do(commands...)
 	s.record(nil)
+	checkInside(s.t, g.state)
+	s.checkPlaces()
+	if s.model == nil {
+		return
+	}
+	primary, derived := s.model.batch(g.clock, commands, eff.Touched)
 	if !slices.Equal(eff.Primary, primary) {
 		s.t.Fatalf("commands %v\nprimary  %#v\nexpected %#v", kinds(commands), eff.Primary, primary)
 	}
@@ -210,7 +385,24 @@ func (s *simulation) play(commands ...Command) {
 	if why := s.model.differs(g.state); why != "" {
 		s.t.Fatal(why)
 	}
-	checkInside(s.t, g.state)
+}
+
+// checkPlaces sees to it that nobody in line is ever further back than before.
+func (s *simulation) checkPlaces() {
+	state := s.group.state
+	now := map[OrderRef]uint32{}
+	for _, x := range state.Sessions() {
+		for i := range x.Orders() {
+			ref := OrderRef{x.Handle, uint32(i) + 1}
+			if place := state.Position(ref); place > 0 {
+				if before := s.places[ref]; before > 0 && place > before {
+					s.t.Fatalf("order %v has moved from place %d to %d", ref, before, place)
+				}
+				now[ref] = place
+			}
+		}
+	}
+	s.places = now
 }
 
 func kinds(commands []Command) (names []string) {
@@ -296,17 +488,19 @@ func (s *simulation) unfenced() {
 
 func (s *simulation) epoch() {
 	g := s.group
-	s.model.batch(g.clock, nil)
 	g.open()
 	s.record(nil)
-	if why := s.model.differs(g.state); why != "" {
-		s.t.Fatal(why)
+	if s.model != nil {
+		s.model.batch(g.clock, nil, g.effects.Touched)
+		if why := s.model.differs(g.state); why != "" {
+			s.t.Fatal(why)
+		}
 	}
 }
 
 // replay applies the whole log to a fresh state.
 func (s *simulation) replay() {
-	other := NewState()
+	other := s.limited(NewState())
 	for i := range s.group.entries {
 		s.follow(other, i)
 	}
@@ -334,6 +528,13 @@ func checkInside(tb rapid.TB, s *State) {
 		}
 		if !l.Frozen {
 			s.recount(l)
+		}
+		x := s.sessions[l.Session-1]
+		if goesOn := !s.nextUp(l).IsZero() || s.drawDone(l); goesOn != slices.Contains(x.restless, l.Handle) {
+			tb.Fatalf("listing %d goes on: %v; of its session these do: %v", l.Handle, goesOn, x.restless)
+		}
+		if x.State == Open && !slices.Equal(x.draws, s.drawsOf(x)) {
+			tb.Fatalf("session %q is to close the draws of %v, not of %v", x.ID, s.drawsOf(x), x.draws)
 		}
 	}
 }

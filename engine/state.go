@@ -44,7 +44,8 @@ type State struct {
 	tooNew uint32
 
 	eff   *Effects // of the Apply under way
-	dues  int      // what time may still do in the batch under way
+	share int      // what time may do in one batch
+	dues  int      // what is left of that in the batch under way
 	marks []mark   // by listing handle - 1
 }
 
@@ -63,6 +64,7 @@ type mark struct {
 func NewState() *State {
 	return &State{
 		rules:       1,
+		share:       MaxDuesPerBatch,
 		products:    map[string]*Product{},
 		sales:       map[string]*Sale{},
 		sessionByID: map[string]*Session{},
