@@ -53,7 +53,7 @@ var switchSpecs = [SwitchCount]switchSpec{
 	SwitchAllowLists:    {"allow_lists", 1, 1, onOff, "only those on the allow list may buy, where the listing names one"},
 	SwitchWaitlist:      {"waitlist", 1, 1, onOff, "new places in line; who is in line stays there"},
 	SwitchPrecheck:      {"precheck", 1, 1, onOff, "refusing early by what is committed, before the log decides"},
-	SwitchDisplayAge:    {"display_age_ms", 1000, 60_000, nil, "milliseconds that caches may keep what is on display"},
+	SwitchDisplayAge:    {"display_age_ms", 1000, 60_000, nil, "milliseconds that caches may keep what is on display, as whole seconds; under 1000 they keep nothing"},
 	SwitchDisplaySync:   {"display_sync", 1, 1, onOff, "stock on display never goes up from node to node; off takes load from the leader"},
 	SwitchDisplayShared: {"display_shared", 0, 1, onOff, "the shoppers' and the display listener stand in for each other"},
 	SwitchJournal:       {"refusal_journal", 1, 1, onOff, "noting why shoppers were refused"},

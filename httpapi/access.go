@@ -91,7 +91,12 @@ func (s *AdminServer) sameSite(w http.ResponseWriter, r *http.Request) bool {
 		s.problem(w, r, crossSite, "Changes are taken from the console's own pages and from programs, not from pages of other sites.")
 		return false
 	}
-	if r.Method != http.MethodPost || r.ContentLength == 0 {
+	switch r.Method {
+	case http.MethodPost, http.MethodPut, http.MethodPatch:
+	default:
+		return true
+	}
+	if r.ContentLength == 0 {
 		return true
 	}
 	given := r.Header.Get("Content-Type")

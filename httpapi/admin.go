@@ -220,6 +220,16 @@ var adminRoutes = []adminRoute{
 	{"POST", "/admin/v1/orders/{order_no}/extend", RoleOperator, (*AdminServer).extend},
 	{"GET", "/admin/v1/refusals", RoleViewer, (*AdminServer).refusals},
 
+	{"GET", "/admin/v1/switches", RoleViewer, (*AdminServer).switches},
+	{"PATCH", "/admin/v1/switches", RoleOperator, (*AdminServer).setSwitches},
+	{"POST", "/admin/v1/switches/back", RoleOperator, turnAll(engine.SwitchBack)},
+	{"POST", "/admin/v1/switches/normal", RoleOperator, turnAll(engine.SwitchNormal)},
+	{"GET", "/admin/v1/profiles", RoleViewer, (*AdminServer).profiles},
+	{"GET", "/admin/v1/profiles/{profile}", RoleViewer, (*AdminServer).profile},
+	{"PUT", "/admin/v1/profiles/{profile}", RoleOperator, (*AdminServer).defineProfile},
+	{"DELETE", "/admin/v1/profiles/{profile}", RoleOperator, turnAll(engine.ProfileForget)},
+	{"POST", "/admin/v1/profiles/{profile}/apply", RoleOperator, turnAll(engine.SwitchProfile)},
+
 	{"GET", "/admin/v1/cluster", RoleViewer, (*AdminServer).clusterStatus},
 	{"POST", "/admin/v1/cluster/join", RoleAdmin, (*AdminServer).join},
 	{"POST", "/admin/v1/cluster/remove", RoleAdmin, (*AdminServer).removeNode},

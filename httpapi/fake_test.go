@@ -211,6 +211,7 @@ type fakeOperator struct {
 	sale                                  string
 	message                               engine.Message
 	filter                                engine.OrderFilter
+	switched                              engine.SwitchChange
 }
 
 func (f *fakeOperator) ApplyPlan(_ context.Context, operator string, plan *engine.Plan, dryRun bool) ([]engine.Change, []engine.Problem, error) {
@@ -270,6 +271,26 @@ func (f *fakeOperator) Counts(session, sku string) (engine.Counts, error) {
 func (f *fakeOperator) FindOrders(filter engine.OrderFilter) ([]engine.OrderView, string, error) {
 	f.filter = filter
 	return f.found, "more", f.err
+}
+
+func (f *fakeOperator) Switchboard() (engine.SwitchboardView, error) {
+	v := engine.SwitchboardView{LogIndex: 4711, Now: engine.NormalSwitches(), Profile: "rush",
+		Profiles: []engine.Profile{{Name: "rush", Settings: []engine.Setting{{Switch: engine.SwitchTickets, Value: 2}, {Switch: engine.SwitchRates, Value: 50}}}}}
+	before := v.Now
+	v.Now[engine.SwitchTickets], v.Now[engine.SwitchRates] = 2, 50
+	v.History = []engine.SwitchRecord{
+		{At: fakeNow, Index: 9, Operator: "grace", Action: engine.SwitchNormal, Before: before, After: before},
+		{At: fakeNow, Index: 4711, Operator: "ada", Note: "bots", Action: engine.SwitchProfile, Profile: "rush", Before: before, After: v.Now},
+	}
+	return v, f.err
+}
+
+func (f *fakeOperator) ChangeSwitches(ctx context.Context, operator string, change engine.SwitchChange, note string) (engine.SwitchboardView, error) {
+	if _, bounded := ctx.Deadline(); !bounded {
+		panic("a command without a deadline")
+	}
+	f.operator, f.switched, f.note = operator, change, note
+	return f.Switchboard()
 }
 
 func (f *fakeOperator) Products() []engine.Product {

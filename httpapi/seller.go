@@ -92,6 +92,11 @@ type Operator interface {
 	Void(ctx context.Context, operator, orderNo, note string) (engine.OrderView, error)
 	Extend(ctx context.Context, operator, orderNo string, payBy engine.Time, note string) (engine.OrderView, error)
 
+	// Switchboard, ChangeSwitches: what operators turn while a sale runs. A change
+	// gives how it is afterwards.
+	Switchboard() (engine.SwitchboardView, error)
+	ChangeSwitches(ctx context.Context, operator string, change engine.SwitchChange, note string) (engine.SwitchboardView, error)
+
 	Counts(session, sku string) (engine.Counts, error)
 	FindOrders(filter engine.OrderFilter) (orders []engine.OrderView, next string, err error)
 	Products() []engine.Product

@@ -77,7 +77,7 @@ func (o *clusterOptions) saveBackup(c *cobra.Command, file string) (size int64, 
 			err = errors.Join(err, os.Remove(part))
 		}
 	}()
-	response, err := o.open(ctx, clusterPath+"/backup", nil)
+	response, err := o.open(ctx, clusterPath+"/backup")
 	if err != nil {
 		if context.Cause(ctx) != nil {
 			err = told(err)

@@ -51,7 +51,9 @@ Only snapshot, backup and promote are about the very node that is asked.`,
 // as they are about the node and not about a plan.
 type clusterOptions struct {
 	applyOptions
-	note string
+	note   string
+	asJSON bool   // --json, the same as --output json
+	look   string // the command that tells whether a change was made; "" is cluster status
 }
 
 // command fills in what the cluster commands have in common. check tells what is
@@ -60,6 +62,9 @@ func (o *clusterOptions) command(c *cobra.Command, check func() error, run func(
 	c.Args = noArguments
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		o.file = "-" // for apply's own check; nothing reads it
+		if o.asJSON {
+			o.output = "json"
+		}
 		err := o.validate()
 		if check != nil {
 			err = errors.Join(err, check())
@@ -74,6 +79,7 @@ func (o *clusterOptions) command(c *cobra.Command, check func() error, run func(
 	flags.StringVar(&o.admin, "admin", "", "`address` of a node's admin API, such as 127.0.0.1:8081")
 	flags.StringVar(&o.tokenFile, "token-file", "", "`file` with the ops token (else $DOORBUSTER_TOKEN; a node in --dev needs none)")
 	flags.StringVar(&o.output, "output", "text", "text or json")
+	flags.BoolVar(&o.asJSON, "json", false, "the same as --output json")
 	// Over what a node takes for a change of the cluster, so that its word comes first.
 	flags.DurationVar(&o.timeout, "timeout", 40*time.Second, "how long to wait for the node")
 	return c
@@ -89,16 +95,25 @@ func (o *clusterOptions) change(c *cobra.Command, check func() error, run func(*
 // call asks the node for path and reads its answer into answer. body is nil for a
 // GET. Errors say what went wrong and what to do.
 func (o *clusterOptions) call(ctx context.Context, path string, body, answer any) error {
+	method := http.MethodGet
+	if body != nil {
+		method = http.MethodPost
+	}
+	return o.callAs(ctx, method, path, body, answer)
+}
+
+// callAs is call with a method of its own; body is nil for none.
+func (o *clusterOptions) callAs(ctx context.Context, method, path string, body, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	response, err := o.open(ctx, path, body)
+	response, err := o.openAs(ctx, method, path, body)
 	if err != nil {
 		return err
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxClusterAnswerBytes))
 	if err != nil {
-		return o.broken(err, body != nil)
+		return o.broken(err, method != http.MethodGet)
 	}
 	if err := json.Unmarshal(text, answer); err != nil {
 		return fmt.Errorf("the answer of %s is not one of a node's admin API; is --admin right? (%w)", o.admin, err)
@@ -106,9 +121,26 @@ func (o *clusterOptions) call(ctx context.Context, path string, body, answer any
 	return nil
 }
 
-// open asks the node for path and gives its answer if that is a 200; the caller
-// closes its body.
-func (o *clusterOptions) open(ctx context.Context, path string, body any) (*http.Response, error) {
+// open asks the node for path with GET and gives its answer if that is a 200; the
+// caller closes its body.
+func (o *clusterOptions) open(ctx context.Context, path string) (*http.Response, error) {
+	return o.openAs(ctx, http.MethodGet, path, nil)
+}
+
+// openAs is open with another method, and body as JSON unless it is nil.
+func (o *clusterOptions) openAs(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	if body == nil {
+		return o.request(ctx, method, path, "", nil)
+	}
+	content, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("encode what is asked: %w", err)
+	}
+	return o.request(ctx, method, path, "application/json", bytes.NewReader(content))
+}
+
+// request is openAs with a body of any kind; nil for none.
+func (o *clusterOptions) request(ctx context.Context, method, path, kind string, body io.Reader) (*http.Response, error) {
 	endpoint, err := o.endpoint()
 	if err != nil {
 		return nil, err
@@ -117,20 +149,14 @@ func (o *clusterOptions) open(ctx context.Context, path string, body any) (*http
 	if err != nil {
 		return nil, err
 	}
-	method, content := http.MethodGet, []byte(nil)
-	if body != nil {
-		method = http.MethodPost
-		if content, err = json.Marshal(body); err != nil {
-			return nil, fmt.Errorf("encode what is asked: %w", err)
-		}
-	}
+	changing := method != http.MethodGet
 	at := strings.TrimSuffix(endpoint, "/admin/v1/plan") + path
-	request, err := http.NewRequestWithContext(ctx, method, at, bytes.NewReader(content))
+	request, err := http.NewRequestWithContext(ctx, method, at, body)
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", o.admin, err)
 	}
-	if body != nil {
-		request.Header.Set("Content-Type", "application/json")
+	if kind != "" {
+		request.Header.Set("Content-Type", kind)
 	}
 	request.Header.Set("Accept", "application/json, application/problem+json")
 	if token != "" {
@@ -143,7 +169,7 @@ func (o *clusterOptions) open(ctx context.Context, path string, body any) (*http
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return nil, o.broken(err, body != nil)
+		return nil, o.broken(err, changing)
 	}
 	if response.StatusCode == http.StatusOK {
 		return response, nil
@@ -151,7 +177,7 @@ func (o *clusterOptions) open(ctx context.Context, path string, body any) (*http
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxClusterAnswerBytes))
 	if err != nil {
-		return nil, o.broken(err, body != nil)
+		return nil, o.broken(err, changing)
 	}
 	return nil, o.refused(response, text)
 }
@@ -161,7 +187,7 @@ func (o *clusterOptions) open(ctx context.Context, path string, body any) (*http
 func (o *clusterOptions) broken(err error, changing bool) error {
 	unknown := ""
 	if changing {
-		unknown = "; it may be done or not: look with 'doorbuster cluster status' before asking again"
+		unknown = "; it may be done or not: look with 'doorbuster " + cmp.Or(o.look, "cluster status") + "' before asking again"
 	}
 	var dial *net.OpError
 	switch {

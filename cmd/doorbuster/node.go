@@ -14,6 +14,7 @@ import (
 
 	"doorbuster/actors"
 	"doorbuster/cluster"
+	"doorbuster/engine"
 	"doorbuster/httpapi"
 )
 
@@ -89,7 +90,7 @@ func (n *node) makeDoors(keys keys) (err error) {
 		return err
 	}
 	if n.shoppers, err = httpapi.NewShopper(httpapi.ShopperConfig{
-		Seller: n.group, Leaving: n.turnsAway, Dev: n.cfg.Dev, Tokens: keys.shopper, Limits: n.cfg.limits(), Display: n.cfg.displayLimits(), Logger: n.logger, Registerer: n.metrics,
+		Seller: n.group, Leaving: n.turnsAway, DisplayAge: n.displayAge, DisplayShared: n.displayShared, Dev: n.cfg.Dev, Tokens: keys.shopper, Limits: n.cfg.limits(), Display: n.cfg.displayLimits(), Logger: n.logger, Registerer: n.metrics,
 	}); err != nil {
 		return err
 	}
@@ -102,6 +103,14 @@ func (n *node) makeDoors(keys keys) (err error) {
 func (n *node) turnsAway() bool {
 	return n.leaving.Load() || n.connected.Load() && n.cluster.Drained()
 }
+
+// displayAge is how long caches may keep what is on display, as operators have it.
+func (n *node) displayAge() time.Duration {
+	return time.Duration(n.group.Switches()[engine.SwitchDisplayAge]) * time.Millisecond
+}
+
+// displayShared tells whether operators have both listeners serve everything.
+func (n *node) displayShared() bool { return n.group.Switches().On(engine.SwitchDisplayShared) }
 
 // openDoors begins to answer.
 func (n *node) openDoors() {

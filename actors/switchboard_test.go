@@ -1,0 +1,80 @@
+package actors
+
+import (
+	"testing"
+
+	"doorbuster/engine"
+)
+
+func turned(w engine.Switch, v int64) engine.SwitchChange {
+	return engine.SwitchChange{Action: engine.SwitchSet, Settings: []engine.Setting{{Switch: w, Value: v}}}
+}
+
+func TestSwitchesByHand(t *testing.T) {
+	s := openNewest(t, nil)
+	v, err := s.ChangeSwitches(t.Context(), "olga", turned(engine.SwitchRates, 50), "bots")
+	if err != nil || v.Now[engine.SwitchRates] != 50 || len(v.History) != 1 || v.History[0].Operator != "olga" || v.History[0].Note != "bots" {
+		t.Fatalf("%+v, %v", v, err)
+	}
+	if s.Switches()[engine.SwitchRates] != 50 {
+		t.Error("the door goes by another value")
+	}
+	rush := engine.SwitchChange{Action: engine.ProfileDefine, Profile: "rush", Settings: []engine.Setting{{Switch: engine.SwitchTickets, Value: 2}}}
+	if v, err = s.ChangeSwitches(t.Context(), "olga", rush, ""); err != nil || len(v.Profiles) != 1 || v.Now[engine.SwitchTickets] != 1 {
+		t.Fatalf("%+v, %v", v, err)
+	}
+	if v, err = s.ChangeSwitches(t.Context(), "olga", engine.SwitchChange{Action: engine.SwitchProfile, Profile: "rush"}, ""); err != nil || v.Profile != "rush" || v.Now[engine.SwitchTickets] != 2 {
+		t.Fatalf("%+v, %v", v, err)
+	}
+	if v, err = s.ChangeSwitches(t.Context(), "olga", engine.SwitchChange{Action: engine.SwitchBack}, ""); err != nil || v.Profile != "" || v.Now[engine.SwitchTickets] != 1 || v.Now[engine.SwitchRates] != 50 {
+		t.Fatalf("%+v, %v", v, err)
+	}
+	if _, err = s.ChangeSwitches(t.Context(), "olga", engine.SwitchChange{Action: engine.SwitchProfile, Profile: "calm"}, ""); isRefusal(err, engine.ReasonUnknown) != nil {
+		t.Error(err)
+	}
+	if now, err := s.Switchboard(); err != nil || now.Now != v.Now || len(now.History) != 3 {
+		t.Errorf("%+v, %v", now, err)
+	}
+}
+
+// TestJournalIsTurned: with the journal off no refusal is noted; back on, the next is.
+func TestJournalIsTurned(t *testing.T) {
+	s := openNewest(t, nil)
+	s.plan("day", nil, units("mask", 1))
+	s.grab("day/skus/mask", "ann", "k")
+	turn := func(v int64) {
+		if _, err := s.ChangeSwitches(t.Context(), "olga", turned(engine.SwitchJournal, v), ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	turn(0)
+	s.grab("day/skus/mask", "bob", "k")
+	if r := s.Refusals("bob", ""); r.On || len(r.Refused) != 0 {
+		t.Errorf("off, and it says %+v", r)
+	}
+	turn(1)
+	s.grab("day/skus/mask", "bob", "k")
+	if r := s.Refusals("bob", ""); !r.On || len(r.Refused) != 1 {
+		t.Errorf("on, and it says %+v", r)
+	}
+}
+
+// TestRulesOfTheGateAreTurned: quota and depth can be turned off and tightened
+// while a listing sells.
+func TestRulesOfTheGateAreTurned(t *testing.T) {
+	s := openNewest(t, nil)
+	s.plan("day", func(x *engine.SessionPlan) { x.AdmissionMultiple = 1 }, units("mask", 1))
+	gate := s.catalogue.Load().byName["day/skus/mask"]
+	if !gate.admit(s.fingerprint([]byte("ann"))) || gate.admit(s.fingerprint([]byte("bob"))) {
+		t.Fatal("a quota of one lets in another number than one")
+	}
+	if _, err := s.ChangeSwitches(t.Context(), "olga", turned(engine.SwitchAdmission, 0), ""); err != nil {
+		t.Fatal(err)
+	}
+	if !gate.admit(s.fingerprint([]byte("bob"))) {
+		t.Error("the quota is off, and bob is over it")
+	}
+	if _, err := s.ChangeSwitches(t.Context(), "olga", turned(engine.SwitchDepth, 7), ""); err != nil || s.depth() != 7 {
+		t.Errorf("waiting depth %d, %v", s.depth(), err)
+	}
+}
