@@ -36,7 +36,6 @@ func (v clusterView) Refusals(ctx context.Context, shopper, session string) []ht
 func newRefusalsCommand() *cobra.Command {
 	var o clusterOptions
 	var shopper, session string
-	var asJSON bool
 	c := o.command(&cobra.Command{
 		Use:   "refusals --shopper ID --admin ADDR",
 		Short: "Tell why a shopper was refused",
@@ -64,7 +63,7 @@ with what it is worth.`,
 		if err := o.call(c.Context(), refusalsPath+"?"+query.Encode(), nil, &told); err != nil {
 			return err
 		}
-		if asJSON || o.output == "json" {
+		if o.output == "json" {
 			return printJSON(c.OutOrStdout(), &told)
 		}
 		return printRefusals(c.OutOrStdout(), &told)
@@ -72,7 +71,6 @@ with what it is worth.`,
 	flags := c.Flags()
 	flags.StringVar(&shopper, "shopper", "", "`id` of the shopper")
 	flags.StringVar(&session, "session", "", "`id` of a session; all if not given")
-	flags.BoolVar(&asJSON, "json", false, "the same as --output json")
 	return c
 }
 
