@@ -159,7 +159,7 @@ func (s *State) restoreMoney() {
 // findPayments finds the orders that payments came for; of two orders with one
 // payment, which only older rules let pass, the first.
 func (s *State) findPayments() {
-	clear(s.payments)
+	s.payments = map[Key]OrderRef{} // what a map has grown to it would keep
 	find := func(id string, ref OrderRef) {
 		if k := s.paymentKey(id); s.payments[k].IsZero() {
 			s.payments[k] = ref

@@ -177,3 +177,24 @@ func TestSettledSessionsLeave(t *testing.T) {
 		t.Error("nodes differ")
 	}
 }
+
+// Of a settled order's payments a node knows as much as one that comes from a
+// snapshot: those that refunds tell of.
+func TestSettledPaymentsAreForgottenAlike(t *testing.T) {
+	g := newest(t)
+	x := g.session("s", nil, ListingSpec{Stock: 5})
+	ref := g.grab(x.Listings[0], "ann", "k", 1).Order
+	g.pay(ref, "p1")
+	if e := g.pay(ref, "p2"); e.Kind != RefundBecameDue {
+		t.Fatal(e)
+	}
+	g.steer(x.Handle, SessionEnd)
+	if e := g.one(Command{Kind: CmdSettleSession, Session: x.Handle}); e.Kind != SessionSettled {
+		t.Fatal(e)
+	}
+	twin := copied(t, g.state)
+	for _, payment := range []string{"p1", "p2", "p3"} {
+		g.one(Command{Kind: CmdPayOrder, Order: ref, Amount: 100, Currency: "CNY", PaymentID: payment})
+	}
+	g.follow(twin)
+}

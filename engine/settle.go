@@ -2,7 +2,6 @@ package engine
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 )
 
@@ -56,9 +55,6 @@ func (s *State) settleSession(c *Command) Event {
 	var gone []ShopperNo
 	for i := range x.orders.len() {
 		o := x.orders.at(i)
-		if ref := (OrderRef{x.Handle, uint32(i) + 1}); len(s.refundsOf[ref]) == 0 && s.detailsOf(ref).settled {
-			delete(s.payments, s.paymentKey(s.detailsOf(ref).payment))
-		}
 		if o.State.Live() && limited[s.listings[o.Listing-1].SKU] {
 			s.keepMonth(o, x)
 		}
@@ -75,7 +71,7 @@ func (s *State) settleSession(c *Command) Event {
 	s.shoppers.shrink()
 	x.settledOrders = uint32(x.orders.len())
 	x.orders, x.details = table[Order]{gen: x.orders.gen}, table[details]{gen: x.details.gen}
-	s.payments = maps.Collect(maps.All(s.payments)) // what a map has grown to it keeps
+	s.findPayments() // as a node that comes from a snapshot does: no more of the settled ones than refunds tell
 	x.expired, x.exceptional, x.lastDue = 0, nil, 0
 	x.State = Settled
 	for _, h := range x.Listings {

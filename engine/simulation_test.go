@@ -81,7 +81,7 @@ func (s *simulation) limited(state *State) *State {
 
 func (s *simulation) run() {
 	if rapid.IntRange(0, 9).Draw(s.t, "rules") > 0 {
-		s.play(Command{Kind: CmdRaiseRules, RulesVersion: modelRules})
+		s.play(Command{Kind: CmdRaiseRules, RulesVersion: s.rules()})
 	}
 	s.play(Command{Kind: CmdApplyPlan, Plan: s.plan("s0"), Entropy: [32]byte{1}})
 	s.t.Repeat(map[string]func(*rapid.T){
@@ -96,6 +96,14 @@ func (s *simulation) run() {
 	})
 	s.replay()
 	s.finish()
+}
+
+// rules is the newest version that may be raised to.
+func (s *simulation) rules() uint32 {
+	if s.model != nil {
+		return modelRules
+	}
+	return RulesVersion
 }
 
 // finish lets all time pass: nobody may wait or hold then.
@@ -116,7 +124,7 @@ func (s *simulation) finish() {
 			s.t.Fatalf("session %q is %v for ever", x.ID, x.State)
 		}
 		for i := range x.Orders() {
-			if o := g.state.Order(OrderRef{x.Handle, uint32(i) + 1}); o.State == Held || o.State == Waiting || o.State == Entered {
+			if o := g.state.Order(OrderRef{x.Handle, uint32(i) + 1}); o != nil && (o.State == Held || o.State == Waiting || o.State == Entered) {
 				s.t.Fatalf("order %d of session %q is %v for ever", i+1, x.ID, o.State)
 			}
 		}
@@ -187,7 +195,17 @@ func (s *simulation) jump() {
 }
 
 func (s *simulation) command() Command {
-	switch n := rapid.IntRange(0, 27).Draw(s.t, "command"); {
+	last := 27
+	if s.rules() > 2 {
+		last = 31
+	}
+	switch n := rapid.IntRange(0, last).Draw(s.t, "command"); {
+	case n >= 31:
+		return Command{Kind: CmdConfirmRefund, Refund: RefundNo(rapid.IntRange(0, 4).Draw(s.t, "refund")), Note: "ref"}
+	case n >= 30:
+		return Command{Kind: CmdCloseHold, Order: s.order()}
+	case n >= 28:
+		return Command{Kind: CmdSettleSession, Session: SessionHandle(rapid.IntRange(0, len(s.group.state.Sessions())+1).Draw(s.t, "settled"))}
 	case n >= 26:
 		return Command{Kind: CmdLeaveLine, Order: s.order(), Shopper: s.shopper()}
 	case n >= 25:
@@ -197,7 +215,7 @@ func (s *simulation) command() Command {
 	case n >= 21:
 		return s.turn()
 	case n >= 20:
-		return Command{Kind: CmdRaiseRules, RulesVersion: uint32(rapid.IntRange(1, modelRules).Draw(s.t, "version"))}
+		return Command{Kind: CmdRaiseRules, RulesVersion: uint32(rapid.IntRange(1, int(s.rules())).Draw(s.t, "version"))}
 	case n < 5:
 		return s.grab()
 	case n < 8:
@@ -303,7 +321,7 @@ func (s *simulation) listing() ListingHandle {
 
 func (s *simulation) order() OrderRef {
 	x := SessionHandle(rapid.IntRange(1, max(1, len(s.group.state.Sessions()))).Draw(s.t, "of session"))
-	if session := s.group.state.SessionOf(x); session != nil && session.Orders() > 0 {
+	if session := s.group.state.SessionOf(x); session != nil && session.Orders() > 0 && session.State != Settled {
 		return OrderRef{x, uint32(rapid.IntRange(max(1, session.Orders()-8), session.Orders()).Draw(s.t, "order"))}
 	}
 	return OrderRef{x, uint32(rapid.IntRange(0, 2).Draw(s.t, "ordinal"))}

@@ -758,7 +758,7 @@ func (s *State) restoreLines() error {
 	}
 	for i, l := range s.listings {
 		// Nobody takes two places with one order: this bounds what a line needs.
-		if int(l.lastPlace) > s.sessions[l.Session-1].orders.len() {
+		if int(l.lastPlace) > s.sessions[l.Session-1].Orders() {
 			return fmt.Errorf("%w: listing %d has given out %d places in line, more than there are orders", ErrMalformed, l.Handle, l.lastPlace)
 		}
 		slices.SortFunc(waiting[i], func(a, b due) int { return cmp.Compare(a.at, b.at) })
