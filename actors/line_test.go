@@ -31,7 +31,7 @@ func TestLineByHand(t *testing.T) {
 	s := openNewest(t, nil)
 	mask := units("mask", 2)
 	mask.Waitlist = true
-	s.plan("day", nil, mask)
+	s.plan("day", func(x *engine.SessionPlan) { x.PayWithin = 2 * time.Hour }, mask) // so that each unit comes back once at most
 	ann := s.grab("day/skus/mask", "ann", "k")
 	s.grab("day/skus/mask", "bob", "k")
 	first := s.queue("day/skus/mask", "cai", "k1")

@@ -42,7 +42,7 @@ func TestCrowdIsDrawnInBoundedBatches(t *testing.T) {
 	}
 	const crowd, stock = 100_000, 500
 	g := newest(t)
-	x := g.session("s", nil, ListingSpec{Stock: stock, LimitPerShopper: 1, Waitlist: true, Draw: time.Minute})
+	x := g.session("s", func(x *SessionPlan) { x.PayGrace = time.Hour }, ListingSpec{Stock: stock, LimitPerShopper: 1, Waitlist: true, Draw: time.Minute})
 	l := g.state.Listing(x.Listings[0])
 	for first := 0; first < crowd; first += 5000 {
 		var commands []Command

@@ -1,6 +1,9 @@
 package engine
 
-import "math/bits"
+import (
+	"math/bits"
+	"time"
+)
 
 // line is the waitlist of a listing: the orders that are Waiting, in the order of
 // their places. It is derived from them, and stored nowhere.
@@ -60,10 +63,22 @@ func (n *line) ahead(place uint32) (count int) {
 // an entry cost as much as the line is long.
 const lookAhead = 64
 
+// mostRounds bounds how often one unit is counted on to come back.
+const mostRounds = 10
+
+// mayComeBack is how many units may still come back before the session ends: each
+// that is held as often as it can be held and let go until then.
+func (s *State) mayComeBack(l *Listing) int64 {
+	x := s.sessions[l.Session-1]
+	each := max(1, Time((x.PayWithin+x.PayGrace)/time.Millisecond))
+	rounds := 1 + max(0, x.End-s.now)/each
+	return l.Held * int64(min(rounds, mostRounds))
+}
+
 // mayJoin tells whether the line of l has room for so many units more: no more
 // may be waited for than may still come back.
 func (s *State) mayJoin(l *Listing, quantity uint32) bool {
-	return l.Waitlist && s.board.now.On(SwitchWaitlist) && l.Held-l.Waiting >= int64(quantity)
+	return l.Waitlist && s.board.now.On(SwitchWaitlist) && s.mayComeBack(l)-l.Waiting >= int64(quantity)
 }
 
 // join puts the order at ref, which is new or was Entered, in line.
@@ -102,12 +117,13 @@ func (s *State) Position(ref OrderRef) uint32 {
 	return uint32(s.lines[o.Listing-1].ahead(s.detailsOf(ref).place)) + 1
 }
 
-// LineRoom tells how many more units may be waited for in l; 0 if nobody may join.
+// LineRoom tells how many more units may be waited for in l now; 0 if nobody may
+// join. As time goes on it shrinks by itself.
 func (s *State) LineRoom(l *Listing) int64 {
 	if !s.mayJoin(l, 1) {
 		return 0
 	}
-	return l.Held - l.Waiting
+	return s.mayComeBack(l) - l.Waiting
 }
 
 func (s *State) leaveLine(c *Command) Event {

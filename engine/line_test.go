@@ -23,7 +23,7 @@ func (g *group) queue(l ListingHandle, shopper string) Event {
 
 func TestReleasedUnitsGoDownTheLine(t *testing.T) {
 	g := newest(t)
-	x := g.session("s", nil, ListingSpec{Stock: 3, LimitPerShopper: 1, Waitlist: true})
+	x := g.session("s", func(x *SessionPlan) { x.PayGrace = time.Hour }, ListingSpec{Stock: 3, LimitPerShopper: 1, Waitlist: true})
 	l := x.Listings[0]
 	var holds []OrderRef
 	for i := range 3 {
@@ -51,7 +51,7 @@ func TestReleasedUnitsGoDownTheLine(t *testing.T) {
 		t.Errorf("the next one is at %d", g.state.Position(got))
 	}
 	// Nobody pays: the line moves on, and who never shows up does not stall it.
-	g.after(time.Hour)
+	g.after(3 * time.Hour)
 	if c := g.state.CountsOf(g.state.Listing(l)); c.Waiting != 0 || c.Held != 0 {
 		t.Errorf("after the end: %+v", c)
 	}
@@ -62,7 +62,7 @@ func TestReleasedUnitsGoDownTheLine(t *testing.T) {
 
 func TestDrawIgnoresWhoCameFirst(t *testing.T) {
 	g := newest(t)
-	x := g.session("s", nil, ListingSpec{Stock: 2, LimitPerShopper: 1, Waitlist: true, Draw: 3 * time.Second})
+	x := g.session("s", func(x *SessionPlan) { x.PayGrace = time.Hour }, ListingSpec{Stock: 2, LimitPerShopper: 1, Waitlist: true, Draw: 3 * time.Second})
 	l := g.state.Listing(x.Listings[0])
 	commitment, _, revealed := g.state.SeedOf(l)
 	if revealed || commitment != Commitment(l.Seed) {

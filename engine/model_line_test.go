@@ -69,7 +69,14 @@ func (m *model) left(shopper string, l *modelListing) (n int) {
 // room tells whether so many units more may be waited for.
 func (m *model) room(l *modelListing, quantity uint32) bool {
 	c := m.counts(l)
-	return l.spec.Waitlist && m.board.now.On(SwitchWaitlist) && c.Waiting+int64(quantity) <= c.Held
+	comes := c.Held                                  // each held unit may come back once now,
+	for at, times := m.now, 1; times < 10; times++ { // and again after each time to pay that fits in the session
+		if at = at.Add(l.session.PayWithin + l.session.PayGrace); at > l.session.End {
+			break
+		}
+		comes += c.Held
+	}
+	return l.spec.Waitlist && m.board.now.On(SwitchWaitlist) && c.Waiting+int64(quantity) <= comes
 }
 
 func (m *model) join(o *modelOrder) *modelOrder {
