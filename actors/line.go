@@ -8,14 +8,18 @@ import (
 )
 
 // Reserve registers a shopper for a listing before its start, or takes the
-// registration back.
-func (g *Group) Reserve(ctx context.Context, shopper, session, sku string, withdraw bool) error {
+// registration back. changed is false where it was so already.
+func (g *Group) Reserve(ctx context.Context, shopper, session, sku string, withdraw bool) (changed bool, err error) {
 	gate, err := g.gateOf(ctx, session, sku)
 	if err != nil {
-		return err
+		return false, err
 	}
+	g.view.View(func(s *engine.State) {
+		reserved := s.LevelOf(engine.RosterID{Kind: engine.RosterReserved, Listing: gate.handle}, []byte(shopper)) != engine.LevelNone
+		changed = reserved == withdraw
+	})
 	_, err = g.ask(ctx, engine.Command{Kind: engine.CmdReserve, Listing: gate.handle, Shopper: []byte(shopper), Withdraw: withdraw})
-	return err
+	return changed && err == nil, err
 }
 
 // gateOf gives the gate of a listing, after this node knows all that was told.

@@ -306,14 +306,14 @@ func TestReservationOpensTheDoor(t *testing.T) {
 	mask.Reservation = true
 	s.plan("day", func(x *engine.SessionPlan) { x.StartSpec, x.Start = "soon", x.Start.Add(2*time.Second) }, mask)
 	for _, who := range []string{"ann", "bob"} {
-		if err := s.Reserve(t.Context(), who, "day", "mask", false); err != nil {
+		if changed, err := s.Reserve(t.Context(), who, "day", "mask", false); err != nil || !changed {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Reserve(t.Context(), "bob", "day", "mask", true); err != nil {
+	if _, err := s.Reserve(t.Context(), "bob", "day", "mask", true); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Reserve(t.Context(), "ann", "day", "none", false); isRefusal(err, engine.ReasonUnknown) != nil {
+	if _, err := s.Reserve(t.Context(), "ann", "day", "none", false); isRefusal(err, engine.ReasonUnknown) != nil {
 		t.Error(err)
 	}
 	await(t, "the opening", func() bool { v, _, _ := s.Listing("day", "mask"); return v != nil && v.State == engine.ListingOpen })
@@ -323,7 +323,7 @@ func TestReservationOpensTheDoor(t *testing.T) {
 	if a := s.grab("day/skus/mask", "bob", "k"); a.Code != engine.CodeNotReserved {
 		t.Errorf("who took it back: %+v", a)
 	}
-	if err := s.Reserve(t.Context(), "cai", "day", "mask", false); isRefusal(err, engine.ReasonTooLate) != nil {
+	if _, err := s.Reserve(t.Context(), "cai", "day", "mask", false); isRefusal(err, engine.ReasonTooLate) != nil {
 		t.Error(err)
 	}
 }

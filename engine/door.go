@@ -10,6 +10,10 @@ type DoorRules struct {
 	State     ListingState
 	Ticket    bool      // no grab without a ticket
 	Challenge Challenge // to be solved for one
+	// Reservation: only who has reserved, before Start, may buy.
+	Reservation bool
+	Start       Time
+	LineOpen    bool // there is room in line
 }
 
 // Visitor is who stands before the door, as far as risk lists care.

@@ -39,24 +39,7 @@ func (s *ShopperServer) answer(ctx *fasthttp.RequestCtx, call *grabCall, key []b
 	}
 	b := said.append(appendCode(call.body[:0], a.Code), m, in, a, now, key)
 	b = append(b, '"')
-	switch a.Code {
-	case engine.CodeProcessing:
-		b = append(b, `,"result_url":"`...)
-		from := len(b)
-		b = appendResultURL(b, key, a.Deadline)
-		ctx.Response.SetStatusCode(fasthttp.StatusAccepted)
-		ctx.Response.Header.SetBytesV("Location", b[from:])
-		ctx.Response.Header.Set("Retry-After", retrySeconds)
-		b = append(b, '"')
-	case engine.CodeNotOpen:
-		b = append(b, `,"start":`...)
-		b = appendTime(b, a.Start)
-	case engine.CodeGranted, engine.CodeLimitReached:
-		if !a.Order.IsZero() {
-			b = append(b, `,"order":`...)
-			b = s.appendAnswerOrder(b, a)
-		}
-	}
+	b = s.appendOutcome(b, ctx, call, key)
 	call.body = append(b, '}')
 	ctx.Response.SetBody(call.body) // copies: call is used again before this is sent
 }
@@ -76,6 +59,12 @@ func (s *ShopperServer) refused(ctx *fasthttp.RequestCtx, a *engine.Answer) {
 // appendResultURL appends where to ask what became of a grab. Nothing in it
 // needs escaping in JSON.
 func appendResultURL(b, key []byte, deadline engine.Time) []byte {
+	b = append(appendGrabURL(b, key), "?deadline="...)
+	return strconv.AppendInt(b, int64(deadline), 10)
+}
+
+// appendGrabURL appends where the grab with a key is to be found.
+func appendGrabURL(b, key []byte) []byte {
 	b = append(b, "/v1/grabs/"...)
 	for _, c := range key {
 		switch {
@@ -85,8 +74,7 @@ func appendResultURL(b, key []byte, deadline engine.Time) []byte {
 			b = append(b, '%', upperHex[c>>4], upperHex[c&15])
 		}
 	}
-	b = append(b, "?deadline="...)
-	return strconv.AppendInt(b, int64(deadline), 10)
+	return b
 }
 
 const upperHex = "0123456789ABCDEF"
@@ -115,17 +103,33 @@ func appendOrderTerms(b []byte, session, sku string, quantity uint32, amount int
 	b = appendString(b, currency)
 	b = append(b, `,"state":"`...)
 	b = append(b, state.String()...)
-	b = append(b, `","pay_by":`...)
+	b = append(b, '"')
+	if !state.Granted() { // nothing to pay yet, or ever
+		return b
+	}
+	b = append(b, `,"pay_by":`...)
 	return appendTime(b, payBy)
 }
 
-// appendOrder appends an order as its shopper sees it.
-func appendOrder(b []byte, o *engine.OrderView) []byte {
+// appendOrder appends an order, or a place in line or in a draw, as its shopper
+// sees it.
+func (s *ShopperServer) appendOrder(b []byte, o *engine.OrderView) []byte {
 	b = append(b, `{"order_no":`...)
 	b = appendString(b, o.OrderNo)
 	b = appendOrderTerms(b, o.Session, o.SKU, o.Quantity, o.Amount, o.Currency, o.State, o.PayBy)
-	b = append(b, `,"granted_at":`...)
-	b = appendTime(b, o.GrantedAt)
+	switch {
+	case o.State.Granted():
+		b = append(b, `,"granted_at":`...)
+		b = appendTime(b, o.GrantedAt)
+	case o.State == engine.Waiting:
+		b = append(b, `,"position":`...)
+		b = strconv.AppendUint(b, uint64(o.Position), 10)
+		b = s.appendEstimate(b, o.Session, o.SKU, o.Position)
+	case o.State == engine.Left, o.State == engine.Passed: // the true reason is not for everybody's eyes
+		b = append(b, `,"outcome":"`...)
+		b = append(b, engine.CodeOf(o.Why).String()...)
+		b = append(b, '"')
+	}
 	b = append(b, `,"changed_at":`...)
 	b = appendTime(b, o.ChangedAt)
 	if o.HasReceiver {

@@ -171,6 +171,7 @@ func appendListing(b []byte, v *engine.ListingView, in language, metres float64)
 	b = appendTime(b, v.End)
 	b = append(b, `,"limit_per_shopper":`...)
 	b = strconv.AppendUint(b, uint64(v.LimitPerShopper), 10)
+	b = appendRules(b, v)
 	if v.Place != nil {
 		b = append(b, `,"place":{"latitude":`...)
 		b = strconv.AppendFloat(b, v.Place.Latitude, 'f', -1, 64)

@@ -132,7 +132,7 @@ func (s *ShopperServer) servedElsewhere(d *door, r route) bool {
 	switch r {
 	case routeTime:
 		return false
-	case routeSessions, routeListing:
+	case routeSessions, routeListing, routeDraw:
 		return d != s.show && !s.shared()
 	}
 	return d == s.show && !s.shared()
@@ -140,7 +140,7 @@ func (s *ShopperServer) servedElsewhere(d *door, r route) bool {
 
 // elsewhere answers a request that came in at the wrong door.
 func (s *ShopperServer) elsewhere(ctx *fasthttp.RequestCtx, r route) {
-	if r == routeSessions || r == routeListing {
+	if r == routeSessions || r == routeListing || r == routeDraw {
 		s.problem(ctx, wrongDoor, "The display is served at another address. This one takes grabs, orders and payments.")
 		return
 	}

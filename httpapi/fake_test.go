@@ -128,9 +128,9 @@ func (f *fakeSeller) Messages(listing []byte, h engine.ListingHandle) (uint64, [
 }
 
 func (f *fakeSeller) Now() engine.Time { return fakeNow }
-func (f *fakeSeller) Reserve(_ context.Context, shopper, session, sku string, withdraw bool) error {
+func (f *fakeSeller) Reserve(_ context.Context, shopper, session, sku string, withdraw bool) (bool, error) {
 	f.called = append(f.called, fmt.Sprint("reserve ", shopper, " ", session, " ", sku, " ", withdraw))
-	return f.err
+	return len(f.called) == 1, f.err
 }
 
 func (f *fakeSeller) LeaveLine(_ context.Context, shopper, key []byte) (engine.OrderView, error) {

@@ -21,6 +21,7 @@ import (
 var (
 	headerIdempotencyKey = []byte("Idempotency-Key")
 	headerShopperID      = []byte("X-Shopper-Id")
+	headerShopperPhone   = []byte("X-Shopper-Phone")
 	headerAuthorization  = []byte("Authorization")
 	headerLanguage       = []byte("Accept-Language")
 	headerCacheControl   = []byte("Cache-Control")
@@ -36,22 +37,25 @@ const mintedKeyBytes = 32
 // grabCall is what one grab needs beyond its request, pooled: a grab passes
 // through an interface, which would put it on the heap each time.
 type grabCall struct {
-	grab   engine.Grab
-	answer engine.Answer
-	key    [mintedKeyBytes]byte
-	body   []byte // scratch for the answer
+	grab    engine.Grab
+	answer  engine.Answer
+	visitor engine.Visitor // who asks, for the guard; lies in the request
+	ticket  []byte         // as it was sent; lies in the request
+	asks    engine.Challenge
+	key     [mintedKeyBytes]byte
+	body    []byte // scratch for the answer
 }
 
 // grab is the hot path. The listing lies in the request, and so do the shopper
 // and the key: nobody keeps them beyond the call without copying.
 func (s *ShopperServer) grab(ctx *fasthttp.RequestCtx, listing []byte) {
-	shopper, ok := s.identify(ctx)
+	who, ok := s.whoAsks(ctx)
 	if !ok {
 		return
 	}
-	call := s.calls.Get().(*grabCall)
+	call := s.callFor(ctx, &who, listing)
 	g := &call.grab
-	g.Listing, g.Shopper, g.Quantity = listing, shopper, 1
+	g.Quantity = 1
 	minted := false
 	if g.IdempotencyKey = ctx.Request.Header.PeekCanonical(headerIdempotencyKey); len(g.IdempotencyKey) == 0 {
 		g.IdempotencyKey, minted = call.mint(), true
@@ -61,13 +65,11 @@ func (s *ShopperServer) grab(ctx *fasthttp.RequestCtx, listing []byte) {
 		return
 	}
 	if body := ctx.Request.Body(); len(body) > 0 {
-		quantity, kind, wrong := quantityIn(body)
-		if wrong != "" {
+		if kind, wrong := call.read(body); wrong != "" {
 			s.problem(ctx, kind, wrong)
 			s.done(call)
 			return
 		}
-		g.Quantity = quantity
 	}
 	call.answer = s.seller.Grab(g)
 	if minted {
@@ -78,10 +80,18 @@ func (s *ShopperServer) grab(ctx *fasthttp.RequestCtx, listing []byte) {
 	s.done(call)
 }
 
+// callFor takes a call for what who asks of a listing.
+func (s *ShopperServer) callFor(ctx *fasthttp.RequestCtx, who *bearer, listing []byte) *grabCall {
+	call := s.calls.Get().(*grabCall)
+	call.grab.Listing, call.grab.Shopper, call.grab.Door = listing, who.subject, call
+	s.guard.visitorOf(&call.visitor, ctx, who)
+	return call
+}
+
 // done gives call back; nothing may look at it any more. What it points to in
 // the request must not outlive the handler.
 func (s *ShopperServer) done(call *grabCall) {
-	call.grab = engine.Grab{}
+	call.grab, call.visitor, call.ticket, call.asks = engine.Grab{}, engine.Visitor{}, nil, engine.ChallengeNone
 	s.calls.Put(call)
 }
 
@@ -95,61 +105,6 @@ func (c *grabCall) mint() []byte {
 	binary.LittleEndian.PutUint64(b[8:], rand.Uint64())
 	hex.Encode(c.key[:], b[:])
 	return c.key[:]
-}
-
-// quantityIn reads the body of a grab. wrong says what is wrong with it, "" if nothing.
-func quantityIn(body []byte) (quantity uint32, kind problemKind, wrong string) {
-	if q, ok := plainQuantity(body); ok {
-		return checkQuantity(q)
-	}
-	var request struct {
-		Quantity *int64  `json:"quantity"`
-		Ticket   *string `json:"ticket"`
-		Waitlist *bool   `json:"waitlist"`
-	}
-	if wrong = decodeStrictly(body, &request); wrong != "" {
-		return 0, malformed, wrong
-	}
-	if request.Quantity == nil {
-		return 1, 0, ""
-	}
-	return checkQuantity(*request.Quantity)
-}
-
-func checkQuantity(q int64) (quantity uint32, kind problemKind, wrong string) {
-	if q < 1 || q > engine.MaxQuantity {
-		return 0, badQuantity, "The quantity is " + strconv.FormatInt(q, 10) + "; it must be 1 to " + strconv.Itoa(engine.MaxQuantity) + ", and within the listing's limit."
-	}
-	return uint32(q), 0, ""
-}
-
-// plainQuantity reads {"quantity":N} and nothing else, without allocating: it
-// is what most bodies are.
-func plainQuantity(body []byte) (q int64, ok bool) {
-	body = bytes.TrimSpace(body)
-	if body, ok = bytes.CutPrefix(body, []byte("{")); !ok {
-		return 0, false
-	}
-	if body, ok = bytes.CutPrefix(bytes.TrimSpace(body), []byte(`"quantity"`)); !ok {
-		return 0, false
-	}
-	if body, ok = bytes.CutPrefix(bytes.TrimSpace(body), []byte(":")); !ok {
-		return 0, false
-	}
-	if body, ok = bytes.CutSuffix(body, []byte("}")); !ok {
-		return 0, false
-	}
-	body = bytes.TrimSpace(body)
-	if len(body) == 0 || len(body) > 10 || body[0] == '0' && len(body) > 1 {
-		return 0, false
-	}
-	for _, c := range body {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		q = q*10 + int64(c-'0')
-	}
-	return q, true
 }
 
 // decodeStrictly reads one JSON object into v and refuses members that v lacks.

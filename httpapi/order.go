@@ -37,6 +37,15 @@ func (s *ShopperServer) serve(ctx *fasthttp.RequestCtx, r route, m matched) {
 	case routeCallback:
 		s.callback(ctx)
 		return
+	case routeDraw:
+		s.draw(ctx, string(m.session), string(m.sku))
+		return
+	case routeChallenge:
+		s.giveChallenge(ctx, m.listing)
+		return
+	case routeTicket:
+		s.giveTicket(ctx, m.listing)
+		return
 	}
 	id, ok := s.identify(ctx)
 	if !ok {
@@ -56,6 +65,12 @@ func (s *ShopperServer) serve(ctx *fasthttp.RequestCtx, r route, m matched) {
 		s.orderOrError(ctx, &o, err)
 	case routeReceiver:
 		s.receiver(ctx, shopper, orderNo)
+	case routeReserve, routeWithdraw:
+		s.reserve(ctx, shopper, string(m.session), string(m.sku), r == routeWithdraw)
+	case routeLeave:
+		s.leaveLine(ctx, id, m.name)
+	case routeEvents:
+		s.events(ctx, shopper)
 	}
 }
 
@@ -77,7 +92,7 @@ func (s *ShopperServer) orderOrError(ctx *fasthttp.RequestCtx, o *engine.OrderVi
 		s.failed(ctx, err)
 		return
 	}
-	uncached(ctx, appendOrder(nil, o))
+	uncached(ctx, s.appendOrder(nil, o))
 }
 
 func (s *ShopperServer) orders(ctx *fasthttp.RequestCtx, shopper string) {
@@ -104,7 +119,7 @@ func (s *ShopperServer) orders(ctx *fasthttp.RequestCtx, shopper string) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendOrder(b, &orders[i])
+		b = s.appendOrder(b, &orders[i])
 	}
 	b = append(b, ']')
 	if next != "" {

@@ -43,7 +43,10 @@ const (
 	wrongAmount
 	badPlan
 	badOperation
+	badSolution
 	tooManyConnections
+	tooOften
+	tooManyStreams
 	headersTooLarge
 	internalFault
 	unavailable
@@ -76,6 +79,9 @@ var problemTable = [problemKinds]struct {
 	wrongAmount:        {http.StatusUnprocessableEntity, "amount", "The money differs from the order's"},
 	badPlan:            {http.StatusUnprocessableEntity, "plan", "The plan can't be applied"},
 	badOperation:       {http.StatusUnprocessableEntity, "operation", "The cluster can't do that"},
+	badSolution:        {http.StatusUnprocessableEntity, "solution", "The challenge is not solved"},
+	tooOften:           {http.StatusTooManyRequests, "rate", "You ask too often"},
+	tooManyStreams:     {http.StatusTooManyRequests, "streams", "Too many streams of events"},
 	tooManyConnections: {http.StatusTooManyRequests, "connections", "Too many connections from one address"},
 	headersTooLarge:    {http.StatusRequestHeaderFieldsTooLarge, "headers-too-large", "The request's headers are too large"},
 	internalFault:      {http.StatusInternalServerError, "internal", "Something went wrong here"},
@@ -163,7 +169,7 @@ func setProblem(r *fasthttp.Response, kind problemKind, body []byte) {
 	r.SetStatusCode(problemTable[kind].status)
 	r.Header.SetContentType(problemType)
 	r.Header.SetCanonical(headerCacheControl, noStore)
-	if kind == unavailable {
+	if kind == unavailable || kind == tooOften {
 		r.Header.Set("Retry-After", retrySeconds)
 	}
 	r.SetBodyRaw(body)

@@ -21,6 +21,13 @@ const (
 	routeCancel
 	routeReceiver
 	routeCallback
+	routeChallenge
+	routeTicket
+	routeReserve
+	routeWithdraw
+	routeDraw
+	routeLeave
+	routeEvents
 	routes
 )
 
@@ -31,12 +38,30 @@ var shopperRoutes = [routes]shopperRoute{
 	routeSessions:  {"GET", "GET, HEAD", "/v1/sessions"},
 	routeListing:   {"GET", "GET, HEAD", "/v1/sessions/{session}/skus/{sku}"},
 	routeGrab:      {"POST", "POST", "/v1/sessions/{session}/skus/{sku}/grab"},
-	routeGrabByKey: {"GET", "GET, HEAD", "/v1/grabs/{key}"},
+	routeGrabByKey: {"GET", "GET, HEAD, DELETE", "/v1/grabs/{key}"},
 	routeOrders:    {"GET", "GET, HEAD", "/v1/orders"},
 	routeOrder:     {"GET", "GET, HEAD", "/v1/orders/{order_no}"},
 	routeCancel:    {"POST", "POST", "/v1/orders/{order_no}/cancel"},
 	routeReceiver:  {"PUT", "PUT", "/v1/orders/{order_no}/receiver"},
 	routeCallback:  {"POST", "POST", "/v1/payments/callback"},
+	routeChallenge: {"POST", "POST", "/v1/sessions/{session}/skus/{sku}/challenge"},
+	routeTicket:    {"POST", "POST", "/v1/sessions/{session}/skus/{sku}/ticket"},
+	routeReserve:   {"POST", "POST, DELETE", "/v1/sessions/{session}/skus/{sku}/reservation"},
+	routeWithdraw:  {"DELETE", "POST, DELETE", "/v1/sessions/{session}/skus/{sku}/reservation"},
+	routeDraw:      {"GET", "GET, HEAD", "/v1/sessions/{session}/skus/{sku}/draw"},
+	routeLeave:     {"DELETE", "GET, HEAD, DELETE", "/v1/grabs/{key}"},
+	routeEvents:    {"GET", "GET, HEAD", "/v1/events"},
+}
+
+// deletes gives the route that has the same path and takes DELETE, or r.
+func (r route) deletes() route {
+	switch r {
+	case routeReserve:
+		return routeWithdraw
+	case routeGrabByKey:
+		return routeLeave
+	}
+	return r
 }
 
 type shopperRoute struct {
@@ -75,6 +100,8 @@ func match(path []byte) (route, matched) {
 		return routeOrders, matched{}
 	case "payments/callback":
 		return routeCallback, matched{}
+	case "events":
+		return routeEvents, matched{}
 	}
 	if key, ok := bytes.CutPrefix(rest, prefixGrabs); ok {
 		if len(key) == 0 || bytes.IndexByte(key, '/') >= 0 {
@@ -100,7 +127,7 @@ func match(path []byte) (route, matched) {
 	return routeNone, matched{}
 }
 
-// matchListing reads "{session}/skus/{sku}" and "{session}/skus/{sku}/grab".
+// matchListing reads "{session}/skus/{sku}" and what may follow it.
 func matchListing(path []byte) (route, matched) {
 	m := matched{listing: path}
 	var ok bool
@@ -121,6 +148,14 @@ func matchListing(path []byte) (route, matched) {
 		return routeListing, m
 	case string(action) == "grab":
 		return routeGrab, m
+	case string(action) == "challenge":
+		return routeChallenge, m
+	case string(action) == "ticket":
+		return routeTicket, m
+	case string(action) == "reservation":
+		return routeReserve, m
+	case string(action) == "draw":
+		return routeDraw, m
 	}
 	return routeNone, matched{}
 }

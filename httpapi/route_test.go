@@ -15,6 +15,9 @@ func TestMatchKnowsEveryRoute(t *testing.T) {
 	for r := routeNone + 1; r < routes; r++ {
 		path := fill.Replace(shopperRoutes[r].template)
 		got, m := match([]byte(path))
+		if shopperRoutes[r].method == "DELETE" {
+			got = got.deletes()
+		}
 		if got != r {
 			t.Errorf("%s is route %d; want %d", path, got, r)
 		}

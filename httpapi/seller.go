@@ -31,8 +31,8 @@ type Seller interface {
 	Pay(ctx context.Context, orderNo, paymentID string, amount int64, currency string) (engine.OrderView, error)
 
 	// Reserve registers a shopper for a listing before its start, or takes the
-	// registration back. Doing it twice changes nothing.
-	Reserve(ctx context.Context, shopper, session, sku string, withdraw bool) error
+	// registration back. Doing it twice changes nothing; changed says so.
+	Reserve(ctx context.Context, shopper, session, sku string, withdraw bool) (changed bool, err error)
 	// LeaveLine gives up the place in line or in a draw that the key led to. The
 	// error for a key that led to none is a refusal as unknown.
 	LeaveLine(ctx context.Context, shopper, key []byte) (engine.OrderView, error)

@@ -56,6 +56,12 @@ type ShopperConfig struct {
 	// Default: a second.
 	DisplayAge func() time.Duration
 
+	// Guard says how the crowd is held back.
+	Guard GuardConfig
+	// Streams bounds the streams of events. Default 10,000, 1 to 1,000,000; some
+	// 60 KB each.
+	Streams int
+
 	// Logger hears of faults, never of single requests. Default: nowhere.
 	Logger *slog.Logger
 	// Registerer takes the metrics. Default: nobody does.
@@ -157,8 +163,10 @@ type ShopperServer struct {
 	displayAge func() time.Duration
 	pages      [languages]atomic.Pointer[page] // of all sessions, as last built
 
-	grabs *grabMetrics
-	calls sync.Pool // of *grabCall
+	grabs   *grabMetrics
+	calls   sync.Pool // of *grabCall
+	guard   *Guard
+	streams *streams
 
 	front, show *door // show is nil where the display is not apart
 	shared      func() bool
@@ -178,6 +186,14 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 		errs = append(errs, fmt.Errorf("limits: %w", err))
 	}
 	fill(&cfg.TokenCache, 100_000)
+	fill(&cfg.Streams, defaultStreams)
+	if cfg.Streams < 1 || cfg.Streams > maxStreams {
+		errs = append(errs, fmt.Errorf("Streams is %d; it must be 1 to %d", cfg.Streams, maxStreams))
+	}
+	guard, err := newGuard(cfg.Guard, cfg.Seller)
+	if err != nil {
+		errs = append(errs, err)
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -200,7 +216,7 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 		seller:     cfg.Seller, leaves: cfg.Leaving, dev: cfg.Dev, limits: cfg.Limits.withDefaults(), log: cfg.Logger,
 		faults: rate.Sometimes{First: 10, Interval: time.Second},
 		grabs:  newGrabMetrics(), shared: cfg.DisplayShared,
-		calls: sync.Pool{New: func() any { return new(grabCall) }},
+		calls: sync.Pool{New: func() any { return new(grabCall) }}, guard: guard, streams: newStreams(cfg.Streams, cfg.Leaving),
 	}
 	if !cfg.Dev {
 		tokens, err := newTokenChecker(ShopperToken, cfg.Tokens, cfg.TokenCache)
@@ -222,7 +238,7 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 		s.show = s.newDoor("display", cfg.Display.withDefaults(), s.handleAtDisplay)
 	}
 	if cfg.Registerer != nil {
-		collectors := append(s.front.collectors(), s.grabs)
+		collectors := append(s.front.collectors(), s.grabs, s.guard.counts, s.streams)
 		if s.show != nil {
 			collectors = append(collectors, s.show.collectors()...)
 		}
@@ -244,6 +260,10 @@ func (s *ShopperServer) SetTokens(keys TokenKeys) error {
 	return s.tokens.replace(keys)
 }
 
+// Guard is to be asked about every grab that the gate would let in; the grabs'
+// Door is the server's own.
+func (s *ShopperServer) Guard() *Guard { return s.guard }
+
 // Serve answers what comes in at ln until Shutdown, and then gives nil. It
 // closes ln. A listener that fails for good ends it with that error.
 func (s *ShopperServer) Serve(ln net.Listener) error { return s.front.serve(ln) }
@@ -257,9 +277,10 @@ func (s *ShopperServer) ServeDisplay(ln net.Listener) error {
 	return s.show.serve(ln)
 }
 
-// Shutdown takes no more connections and waits until the requests in flight
+// Shutdown takes no more connections, ends the streams of events, and waits until the requests in flight
 // have been answered, or until ctx ends, whose error it then gives.
 func (s *ShopperServer) Shutdown(ctx context.Context) error {
+	s.streams.close()
 	if s.show == nil {
 		return s.front.shutdown(ctx)
 	}
@@ -282,6 +303,9 @@ func (s *ShopperServer) answerAt(d *door, ctx *fasthttp.RequestCtx) {
 		ctx.Response.SetConnectionClose()
 	}
 	r, m := match(pathOf(ctx))
+	if ctx.IsDelete() {
+		r = r.deletes()
+	}
 	switch {
 	case lengthAndChunks(ctx.Request.Header.RawHeaders()):
 		ctx.Response.SetConnectionClose()

@@ -68,12 +68,20 @@ func Secrets(text []byte) [][]byte {
 type claims struct {
 	jwt.RegisteredClaims
 	Role Role `json:"role,omitempty"`
+	// Phone and Address are what OpenID Connect calls them; risk lists know
+	// shoppers by them.
+	Phone   string `json:"phone_number,omitempty"`
+	Address struct {
+		Formatted string `json:"formatted,omitempty"`
+	} `json:"address,omitzero"`
 }
 
 // bearer is who a checked token says it is. It is shared: read only.
 type bearer struct {
 	subject []byte
 	role    Role
+	phone   string // "" where the token does not say
+	address string
 	expires int64 // Unix seconds
 }
 
@@ -259,7 +267,7 @@ func (c *tokenChecker) verify(keys *keyring, token string) (*bearer, error) {
 	if !engine.ValidShopper(said.Subject) {
 		return nil, errBadToken
 	}
-	return &bearer{subject: []byte(said.Subject), role: said.Role, expires: said.ExpiresAt.Unix()}, nil
+	return &bearer{subject: []byte(said.Subject), role: said.Role, phone: said.Phone, address: said.Address.Formatted, expires: said.ExpiresAt.Unix()}, nil
 }
 
 // keyFor gives the keys that belong to a token's algorithm, and no others. The

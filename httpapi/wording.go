@@ -30,8 +30,7 @@ type wording struct {
 // wholeAnswers are the messages that say all there is to say, with their codes.
 var wholeAnswers = map[words.Message]engine.Code{
 	words.SoldOut: engine.CodeSoldOut, words.Gone: engine.CodeSoldOut, words.Left: engine.CodeSoldOut, words.NotDrawn: engine.CodeSoldOut,
-	words.Paused: engine.CodeNotOpen, words.Ended: engine.CodeEnded, words.NotReserved: engine.CodeNotReserved,
-	words.TicketRequired: engine.CodeTicketRequired, words.Missed: engine.CodeMissed,
+	words.Paused: engine.CodeNotOpen, words.Ended: engine.CodeEnded, words.Missed: engine.CodeMissed,
 }
 
 // shopWording is the shop's own. An error is a mistake in its table.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/providers/env/v2"
 	"github.com/knadh/koanf/providers/file"
 	"github.com/knadh/koanf/providers/posflag"
@@ -57,6 +58,23 @@ type Config struct {
 
 	DisplayConnections      int `koanf:"display_connections"`
 	DisplayConnectionsPerIP int `koanf:"display_connections_per_ip"`
+
+	EventStreams int `koanf:"event_streams"`
+
+	TrustedProxies            []string      `koanf:"trusted_proxies"`
+	RateLimitShopperPerSecond float64       `koanf:"rate_limit_shopper_per_second"`
+	RateLimitShopperBurst     int           `koanf:"rate_limit_shopper_burst"`
+	RateLimitAddressPerSecond float64       `koanf:"rate_limit_address_per_second"`
+	RateLimitAddressBurst     int           `koanf:"rate_limit_address_burst"`
+	TicketTTL                 time.Duration `koanf:"ticket_ttl"`
+	ChallengeMaxNumber        int64         `koanf:"challenge_max_number"`
+	ChallengeLifetime         time.Duration `koanf:"challenge_lifetime"`
+
+	RiskURL       string        `koanf:"risk_url"`
+	RiskTimeout   time.Duration `koanf:"risk_timeout"`
+	RiskCacheTTL  time.Duration `koanf:"risk_cache_ttl"`
+	RiskWhenDown  string        `koanf:"risk_when_down"`
+	RiskTokenFile string        `koanf:"risk_token_file"`
 
 	StopDelay time.Duration `koanf:"stop_delay"`
 	LogLevel  string        `koanf:"log_level"`
@@ -119,6 +137,8 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.Int("connections-per-ip", 0, "shoppers' connections from one address at most; 0 = no bound")
 	f.Int("display-connections", httpapi.DefaultLimits().Connections, "connections at --display at most")
 	f.Int("display-connections-per-ip", 0, "connections at --display from one address at most; 0 = no bound")
+	f.Int("event-streams", 10_000, "streams of events (GET /v1/events) open at once at most; four of one shopper")
+	addGuardFlags(f)
 	f.Duration("stop-delay", time.Second, "how long a node of a cluster that is told to stop goes on serving, not ready and without leadership, so that load balancers notice")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.String("log-format", "text", "text or json")
@@ -143,6 +163,9 @@ func loadConfig(flags *pflag.FlagSet) (cfg Config, err error) {
 			return cfg, err
 		}
 		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+			return cfg, fmt.Errorf("config %s: %w", path, err)
+		}
+		if err := k.Load(confmap.Provider(flattened(k.All()), "."), nil); err != nil {
 			return cfg, fmt.Errorf("config %s: %w", path, err)
 		}
 	}
@@ -195,6 +218,11 @@ func checkKeys(path string, known map[string]bool) error {
 	seen := map[string]int{}
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key := root.Content[i]
+		if slices.Contains(sections, key.Value) && seen[key.Value] == 0 {
+			errs = append(errs, checkSection(path, key.Value, root.Content[i+1], known))
+			seen[key.Value] = key.Line
+			continue
+		}
 		if key.Value == "cluster" && seen[key.Value] == 0 {
 			errs = append(errs, checkCluster(path, root.Content[i+1]))
 			seen[key.Value] = key.Line
@@ -205,7 +233,7 @@ func checkKeys(path string, known map[string]bool) error {
 			for name := range known {
 				names = append(names, name)
 			}
-			names = append(names, "cluster")
+			names = append(append(names, "cluster"), sections...)
 			slices.Sort(names)
 			errs = append(errs, fmt.Errorf("config %s:%d: unknown key %q; known are %s", path, key.Line, key.Value, strings.Join(names, ", ")))
 		}
@@ -213,7 +241,9 @@ func checkKeys(path string, known map[string]bool) error {
 			errs = append(errs, fmt.Errorf("config %s:%d: %q was set in line %d already", path, key.Line, key.Value, line))
 		}
 		seen[key.Value] = key.Line
-		if value := root.Content[i+1]; value.Kind != yamlnode.ScalarNode {
+		if value := root.Content[i+1]; key.Value == "trusted_proxies" && value.Kind == yamlnode.SequenceNode {
+			continue
+		} else if value.Kind != yamlnode.ScalarNode {
 			errs = append(errs, fmt.Errorf("config %s:%d: %q takes a single value", path, value.Line, key.Value))
 		}
 	}
@@ -372,7 +402,7 @@ func (c Config) Validate() error {
 			bad("operators need tokens: give --ops-key-file (or --dev to try things out); 'doorbuster token' makes tokens")
 		}
 	}
-	errs = append(errs, c.validateCluster())
+	errs = append(errs, c.validateCluster(), c.validateGuard())
 	if c.WaitingDepth < 1 || c.WaitingDepth > 1<<20 {
 		bad("waiting_depth: %d is not between 1 and %d", c.WaitingDepth, 1<<20)
 	}

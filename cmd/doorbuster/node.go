@@ -89,11 +89,16 @@ func (n *node) makeDoors(keys keys) (err error) {
 	if n.group, err = actors.New(ac); err != nil {
 		return err
 	}
+	guard, err := n.cfg.guard(n.logger)
+	if err != nil {
+		return err
+	}
 	if n.shoppers, err = httpapi.NewShopper(httpapi.ShopperConfig{
-		Seller: n.group, Leaving: n.turnsAway, DisplayAge: n.displayAge, DisplayShared: n.displayShared, Dev: n.cfg.Dev, Tokens: keys.shopper, Limits: n.cfg.limits(), Display: n.cfg.displayLimits(), Logger: n.logger, Registerer: n.metrics,
+		Seller: n.group, Guard: guard, Streams: n.cfg.EventStreams, Leaving: n.turnsAway, DisplayAge: n.displayAge, DisplayShared: n.displayShared, Dev: n.cfg.Dev, Tokens: keys.shopper, Limits: n.cfg.limits(), Display: n.cfg.displayLimits(), Logger: n.logger, Registerer: n.metrics,
 	}); err != nil {
 		return err
 	}
+	n.group.SetGuard(n.shoppers.Guard())
 	n.admin, err = newAdmin(n, keys)
 	return err
 }

@@ -32,9 +32,10 @@ func DefaultConfig() Config { return Config{Keys: 262_144} }
 
 // Bounds of a Config.
 const (
-	minPerSecond, maxPerSecond = 0.001, 1_000_000
-	maxBurst                   = 1_000_000
-	minKeys, maxKeys           = 1 << 10, 1 << 24
+	MinPerSecond, MaxPerSecond = 0.001, 1_000_000
+	MaxBurst                   = 1_000_000
+
+	minKeys, maxKeys = 1 << 10, 1 << 24
 )
 
 // Validate reports every value that is out of its bounds.
@@ -58,10 +59,10 @@ func validateLimit(perSecond float64, burst int) error {
 		return nil
 	}
 	var err error
-	if !(perSecond >= minPerSecond && perSecond <= maxPerSecond) { // what is not a number, too
-		err = fmt.Errorf("%s is %v; it must be 0 (no limit) or %v to %d", "PerSecond", perSecond, minPerSecond, maxPerSecond)
+	if !(perSecond >= MinPerSecond && perSecond <= MaxPerSecond) { // what is not a number, too
+		err = fmt.Errorf("%s is %v; it must be 0 (no limit) or %v to %d", "PerSecond", perSecond, MinPerSecond, MaxPerSecond)
 	}
-	return errors.Join(err, within("Burst", burst, 1, maxBurst))
+	return errors.Join(err, within("Burst", burst, 1, MaxBurst))
 }
 
 // Limiter gives each key a bucket of tokens. Its methods are safe for concurrent

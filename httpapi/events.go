@@ -1,0 +1,328 @@
+package httpapi
+
+import (
+	"bufio"
+	"context"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+
+	"doorbuster/engine"
+)
+
+// Bounds of streams of events.
+const (
+	defaultStreams    = 10_000
+	maxStreams        = 1_000_000
+	streamsPerShopper = 4
+	streamOrders      = 50 // of a shopper, the newest
+	streamLife        = 30 * time.Minute
+	heartbeat         = 15 * time.Second
+	linePoll          = 2 * time.Second // how often the position of who waits is looked at
+	leavePoll         = 100 * time.Millisecond
+	comeBack          = 3 * time.Second // after which a client is to connect again, and up to twice that
+)
+
+// streams are the streams of events that are open. Its methods are safe for
+// concurrent use.
+type streams struct {
+	most   int
+	leaves func() bool
+
+	mu     sync.Mutex
+	by     map[string]int // by shopper
+	open   int
+	ended  chan struct{} // closed when those that are open shall end
+	watchs bool          // somebody watches whether shoppers shall leave
+	closed bool
+
+	opened, turnedAway atomic.Uint64
+	openDesc           *prometheus.Desc
+	openedDesc         *prometheus.Desc
+	awayDesc           *prometheus.Desc
+}
+
+func newStreams(most int, leaves func() bool) *streams {
+	return &streams{most: most, leaves: leaves, by: map[string]int{}, ended: make(chan struct{}),
+		openDesc:   prometheus.NewDesc("doorbuster_event_streams", "Streams of events that are open.", nil, nil),
+		openedDesc: prometheus.NewDesc("doorbuster_event_streams_opened_total", "Streams of events opened.", nil, nil),
+		awayDesc:   prometheus.NewDesc("doorbuster_event_streams_refused_total", "Streams of events that were one too many.", nil, nil)}
+}
+
+// enter takes a place for a stream; ended tells it to end, and leave gives the
+// place back. own: the shopper has too many already; neither: nobody has room.
+func (x *streams) enter(shopper string) (ended <-chan struct{}, leave func(), own bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	own = x.by[shopper] >= streamsPerShopper
+	if own || x.open >= x.most || x.closed || x.leaves() {
+		x.turnedAway.Add(1)
+		return nil, nil, own
+	}
+	x.by[shopper]++
+	x.open++
+	x.opened.Add(1)
+	if !x.watchs {
+		x.watchs = true
+		go x.watch()
+	}
+	return x.ended, sync.OnceFunc(func() {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.open--
+		if x.by[shopper]--; x.by[shopper] == 0 {
+			delete(x.by, shopper)
+		}
+	}), false
+}
+
+// watch ends all streams once shoppers had better go to another node. It ends
+// with the last of them.
+func (x *streams) watch() {
+	for tick := time.NewTicker(leavePoll); ; <-tick.C {
+		x.mu.Lock()
+		if x.leaves() && !x.closed {
+			close(x.ended)
+			x.ended = make(chan struct{})
+		}
+		if x.open == 0 || x.closed {
+			x.watchs = false
+			tick.Stop()
+			x.mu.Unlock()
+			return
+		}
+		x.mu.Unlock()
+	}
+}
+
+// close ends all streams, and lets nobody open another.
+func (x *streams) close() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.closed {
+		x.closed = true
+		close(x.ended)
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (x *streams) Describe(ch chan<- *prometheus.Desc) {
+	ch <- x.openDesc
+	ch <- x.openedDesc
+	ch <- x.awayDesc
+}
+
+// Collect implements prometheus.Collector.
+func (x *streams) Collect(ch chan<- prometheus.Metric) {
+	x.mu.Lock()
+	open := x.open
+	x.mu.Unlock()
+	ch <- prometheus.MustNewConstMetric(x.openDesc, prometheus.GaugeValue, float64(open))
+	ch <- prometheus.MustNewConstMetric(x.openedDesc, prometheus.CounterValue, float64(x.opened.Load()))
+	ch <- prometheus.MustNewConstMetric(x.awayDesc, prometheus.CounterValue, float64(x.turnedAway.Load()))
+}
+
+// events streams what becomes of a shopper's orders and places: first all of
+// them, then each as it changes. A Last-Event-ID is of no need: what comes first
+// is always the present.
+func (s *ShopperServer) events(ctx *fasthttp.RequestCtx, shopper string) {
+	ended, leave, own := s.streams.enter(shopper)
+	switch {
+	case own:
+		s.problem(ctx, tooManyStreams, "You have "+strconv.Itoa(streamsPerShopper)+" streams open, as many as one may. Close one.")
+		return
+	case leave == nil:
+		s.problem(ctx, unavailable, "There is no room for another stream here. Ask again in a moment, or ask for the orders themselves.")
+		return
+	}
+	changed, stop := s.seller.Watch(shopper) // first: what changes from now on is not missed
+	if stop == nil {
+		leave()
+		s.problem(ctx, unavailable, "There is no room for another stream here. Ask again in a moment, or ask for the orders themselves.")
+		return
+	}
+	wait, done := s.commandContext()
+	orders, err := s.seller.Own(wait, shopper, streamOrders)
+	done()
+	if err != nil || ctx.IsHead() {
+		stop()
+		leave()
+	}
+	if err != nil {
+		s.failed(ctx, err)
+		return
+	}
+	ctx.Response.Header.SetContentType("text/event-stream")
+	ctx.Response.Header.SetCanonical(headerCacheControl, noStore)
+	ctx.Response.Header.Set("X-Accel-Buffering", "no") // proxies that gather what they pass on
+	if ctx.IsHead() {
+		return
+	}
+	ctx.Response.SetConnectionClose()
+	conn, _ := ctx.Conn().(*lingeringConn)
+	x := &eventStream{server: s, shopper: shopper, changed: changed, ended: ended, conn: conn, timeout: s.limits.WriteTimeout}
+	ctx.SetBodyStreamWriter(func(w *bufio.Writer) {
+		defer leave()
+		defer stop()
+		x.run(w, orders)
+	})
+}
+
+// eventStream is one open stream of events.
+type eventStream struct {
+	server  *ShopperServer
+	shopper string
+	changed <-chan struct{}
+	ended   <-chan struct{}
+	conn    *lingeringConn // nil: it came in by no door of ours
+	timeout time.Duration
+
+	count int
+	told  []toldOrder
+	b     []byte
+}
+
+// toldOrder is what a stream has told of an order.
+type toldOrder struct {
+	ref      engine.OrderRef
+	state    engine.OrderState
+	position uint32
+	payBy    engine.Time
+	changed  engine.Time
+	receiver bool
+}
+
+func toldOf(o *engine.OrderView) toldOrder {
+	return toldOrder{o.Ref, o.State, o.Position, o.PayBy, o.ChangedAt, o.HasReceiver}
+}
+
+// run writes until the stream shall end, or its reader has gone.
+func (x *eventStream) run(w *bufio.Writer, orders []engine.OrderView) {
+	life, beat, poll := time.NewTimer(streamLife), time.NewTicker(heartbeat), time.NewTicker(linePoll)
+	defer life.Stop()
+	defer beat.Stop()
+	defer poll.Stop()
+	if x.snapshot(orders); !x.flush(w) {
+		return
+	}
+	for {
+		select {
+		case <-x.changed:
+		case <-poll.C:
+			if !x.waits() {
+				continue
+			}
+		case <-beat.C:
+			x.b = append(x.b[:0], ":\n\n"...)
+			if !x.flush(w) {
+				return
+			}
+			continue
+		case <-life.C:
+			x.goodbye(w)
+			return
+		case <-x.ended:
+			x.goodbye(w)
+			return
+		}
+		// Where nobody can say just now, the next look will tell.
+		ctx, done := context.WithTimeout(context.Background(), linePoll)
+		orders, err := x.server.seller.Own(ctx, x.shopper, streamOrders)
+		done()
+		if err != nil {
+			continue
+		}
+		if x.changes(orders); !x.flush(w) {
+			return
+		}
+	}
+}
+
+// waits tells whether the shopper is in line, where things move without him.
+func (x *eventStream) waits() bool {
+	for i := range x.told {
+		if x.told[i].state == engine.Waiting {
+			return true
+		}
+	}
+	return false
+}
+
+// snapshot says all there is.
+func (x *eventStream) snapshot(orders []engine.OrderView) {
+	x.begin("snapshot")
+	x.b = append(x.b, `{"orders":[`...)
+	for i := range orders {
+		if i > 0 {
+			x.b = append(x.b, ',')
+		}
+		x.b = x.server.appendOrder(x.b, &orders[i])
+		x.told = append(x.told, toldOf(&orders[i]))
+	}
+	x.b = append(x.b, "]}\n\n"...)
+}
+
+// changes says what differs from what was told, the oldest first. A position that
+// was told never goes up.
+func (x *eventStream) changes(orders []engine.OrderView) {
+	x.b = x.b[:0]
+	now := make([]toldOrder, 0, len(orders))
+	for i := len(orders) - 1; i >= 0; i-- {
+		o := &orders[i]
+		var before toldOrder
+		for j := range x.told {
+			if x.told[j].ref == o.Ref {
+				before = x.told[j]
+			}
+		}
+		if before.state == engine.Waiting && o.State == engine.Waiting {
+			o.Position = min(o.Position, before.position)
+		}
+		is := toldOf(o)
+		now = append(now, is)
+		if is != before {
+			x.begin("order")
+			x.b = x.server.appendOrder(x.b, o)
+			x.b = append(x.b, "\n\n"...)
+		}
+	}
+	x.told = now
+}
+
+// begin begins an event, up to its data, which is one line of JSON.
+func (x *eventStream) begin(event string) {
+	x.count++
+	x.b = append(x.b, "event: "...)
+	x.b = append(x.b, event...)
+	x.b = append(x.b, "\nid: "...)
+	x.b = strconv.AppendInt(x.b, int64(x.count), 10)
+	x.b = append(x.b, "\ndata: "...)
+}
+
+// goodbye tells the client when to come back, not all at once.
+func (x *eventStream) goodbye(w *bufio.Writer) {
+	x.b = append(x.b[:0], "retry: "...)
+	x.b = strconv.AppendInt(x.b, (comeBack + rand.N(comeBack)).Milliseconds(), 10)
+	x.b = append(x.b, "\n\n"...)
+	x.flush(w)
+}
+
+// flush sends what is to be sent; false if the reader has gone, or is too slow.
+func (x *eventStream) flush(w *bufio.Writer) bool {
+	if len(x.b) == 0 {
+		return true
+	}
+	// The deadline of an answer is for one that is whole at once.
+	if x.conn != nil && x.conn.SetWriteDeadline(time.Now().Add(x.timeout)) != nil {
+		return false
+	}
+	if _, err := w.Write(x.b); err != nil {
+		return false
+	}
+	return w.Flush() == nil
+}

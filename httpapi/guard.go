@@ -1,0 +1,292 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"doorbuster/engine"
+	"doorbuster/httpapi/challenge"
+	"doorbuster/httpapi/ratelimit"
+	"doorbuster/httpapi/risk"
+	"doorbuster/httpapi/ticket"
+)
+
+// GuardConfig says how the crowd is held back at the door. The zero value limits
+// no rates, trusts no proxy and asks no risk service.
+type GuardConfig struct {
+	// ShopperRate and AddressRate are how often one shopper, and one address, may
+	// grab, or ask for challenges and tickets. What the gate answers without
+	// asking the guard (sold out, not open) does not count.
+	ShopperRate, AddressRate ratelimit.Config
+	// Proxies are believed in X-Forwarded-For.
+	Proxies ratelimit.Trusted
+	// Challenges says how hard they are. Zero fields take its defaults.
+	Challenges challenge.Config
+	// TicketTTL is how long a ticket is good. Default 2 min, 1 s to 1 h. Longer
+	// lets tickets be gathered; shorter fails slow connections.
+	TicketTTL time.Duration
+	// Risk is the outside risk service; nil is none.
+	Risk *risk.Client
+}
+
+const (
+	defaultTicketTTL           = 2 * time.Minute
+	minTicketTTL, maxTicketTTL = time.Second, time.Hour
+)
+
+// Guard stands behind the gate of a listing: who the gate would let in must pass
+// it, too. It looks at rates, tickets and risk, in this order, and asks nobody
+// but the outside risk service. Its methods are safe for concurrent use.
+type Guard struct {
+	seller     Seller
+	proxies    ratelimit.Trusted
+	address    limiter
+	shopper    limiter
+	tickets    *ticket.Keys
+	challenges *challenge.Challenges
+	ttl        time.Duration
+	risk       *risk.Client
+	images     chan struct{} // one for each that is being drawn
+	counts     *guardMetrics
+
+	secret   atomic.Pointer[[32]byte] // that tickets and challenges are made with
+	learning sync.Mutex
+}
+
+// imagesAtOnce bounds the images that are drawn at a time, some milliseconds each.
+const imagesAtOnce = 4
+
+func newGuard(cfg GuardConfig, seller Seller) (*Guard, error) {
+	fill(&cfg.TicketTTL, defaultTicketTTL)
+	var errs []error
+	if cfg.TicketTTL < minTicketTTL || cfg.TicketTTL > maxTicketTTL {
+		errs = append(errs, fmt.Errorf("TicketTTL is %s; it must be %s to %s", cfg.TicketTTL, minTicketTTL, maxTicketTTL))
+	}
+	g := &Guard{seller: seller, proxies: cfg.Proxies, ttl: cfg.TicketTTL, risk: cfg.Risk, images: make(chan struct{}, imagesAtOnce), counts: newGuardMetrics(cfg.Risk)}
+	for _, rate := range [...]struct {
+		of   string
+		is   *limiter
+		from ratelimit.Config
+	}{{"address", &g.address, cfg.AddressRate}, {"shopper", &g.shopper, cfg.ShopperRate}} {
+		if err := rate.is.init(rate.from); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", rate.of, err))
+		}
+	}
+	var err error
+	if g.tickets, err = ticket.New(nil); err != nil {
+		errs = append(errs, err)
+	}
+	if g.challenges, err = challenge.New(cfg.Challenges, nil); err != nil {
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("guard: %w", err)
+	}
+	return g, nil
+}
+
+// limiter is a rate limit that a switch turns, in percent of what is configured.
+type limiter struct {
+	*ratelimit.Limiter
+	cfg     ratelimit.Config
+	percent atomic.Int64 // that it is set to
+	setting sync.Mutex
+}
+
+func (l *limiter) init(cfg ratelimit.Config) (err error) {
+	l.cfg = cfg
+	l.percent.Store(100)
+	l.Limiter, err = ratelimit.New(cfg)
+	return err
+}
+
+// over tells whether key has asked too often.
+func (l *limiter) over(key uint64, percent int64, now time.Time) bool {
+	if l.cfg.PerSecond == 0 {
+		return false
+	}
+	if l.percent.Load() != percent {
+		l.set(percent)
+	}
+	return !l.Allow(key, now)
+}
+
+func (l *limiter) set(percent int64) {
+	l.setting.Lock()
+	defer l.setting.Unlock()
+	perSecond, burst := l.cfg.PerSecond*float64(percent)/100, int(int64(l.cfg.Burst)*percent/100)
+	if percent > 0 {
+		perSecond, burst = min(max(perSecond, ratelimit.MinPerSecond), ratelimit.MaxPerSecond), min(max(burst, 1), ratelimit.MaxBurst)
+	}
+	// Within its bounds, so nothing can be wrong with it.
+	if err := l.SetLimit(perSecond, burst); err == nil {
+		l.percent.Store(percent)
+	}
+}
+
+// Bar tells why a grab that the gate would let in is not let in, or ReasonNone.
+// With a ticket that does, its id is put into the grab. It allocates nothing
+// unless a risk service is asked.
+func (g *Guard) Bar(q *engine.Grab, rules engine.DoorRules) engine.Reason {
+	call, ok := q.Door.(*grabCall)
+	if !ok { // from no front of ours
+		return engine.ReasonNone
+	}
+	if rules.Session == 0 { // a node that is behind knows best what it last knew
+		rules = g.seller.DoorRules(q.Listing)
+	}
+	now := time.Now()
+	if g.overRate(call, now) {
+		return engine.ReasonRate
+	}
+	switches := g.seller.Switches()
+	level := g.listed(call)
+	asks := toSolve(rules, switches, level)
+	if rules.Ticket || asks != engine.ChallengeNone {
+		if why := g.checkTicket(q, call, asks, now); why != engine.ReasonNone {
+			return why
+		}
+	}
+	if level == engine.LevelBlock {
+		g.counts.risk(byList, level)
+		return engine.ReasonRisk
+	}
+	if g.risk == nil || !switches.On(engine.SwitchRiskService) {
+		return engine.ReasonNone
+	}
+	switch level = g.judge(call, rules); level {
+	case engine.LevelBlock:
+		return engine.ReasonRisk
+	case engine.LevelChallenge:
+		if asks == engine.ChallengeNone {
+			if asks = toSolve(rules, switches, level); asks != engine.ChallengeNone {
+				return g.checkTicket(q, call, asks, now)
+			}
+		}
+	}
+	return engine.ReasonNone
+}
+
+// toSolve tells which challenge must have been solved by who is at a risk level.
+func toSolve(rules engine.DoorRules, switches *engine.Switches, level engine.Level) engine.Challenge {
+	if rules.Challenge == engine.ChallengeNone && level >= engine.LevelChallenge &&
+		switches.On(engine.SwitchChallenge) && switches.On(engine.SwitchTickets) {
+		return engine.ChallengeWork
+	}
+	return rules.Challenge
+}
+
+// overRate counts what is asked against the limits of the address and the
+// shopper.
+func (g *Guard) overRate(call *grabCall, now time.Time) bool {
+	percent := g.seller.Switches()[engine.SwitchRates]
+	switch {
+	case percent == 0:
+		return false
+	case call.visitor.Addr.IsValid() && g.address.cfg.PerSecond > 0 && g.address.over(g.address.AddressKey(call.visitor.Addr), percent, now):
+		g.counts.limited[limitedAddress].Add(1)
+		return true
+	case g.shopper.cfg.PerSecond > 0 && g.shopper.over(g.shopper.ShopperKey(call.visitor.Shopper), percent, now):
+		g.counts.limited[limitedShopper].Add(1)
+		return true
+	}
+	return false
+}
+
+// solved is the bit of a ticket's id that says that a challenge was solved for it.
+const solved = 1
+
+// checkTicket lets a grab pass with a ticket that does, and for which a challenge
+// was solved if one is asked for.
+func (g *Guard) checkTicket(q *engine.Grab, call *grabCall, asks engine.Challenge, now time.Time) engine.Reason {
+	call.asks = asks
+	if len(call.ticket) == 0 {
+		g.counts.refused[ticketMissing].Add(1)
+		return engine.ReasonTicketMissing
+	}
+	if !g.knowsSecret() {
+		return engine.ReasonOverload
+	}
+	id, err := g.tickets.Check(call.ticket, q.Shopper, q.Listing, now)
+	if err != nil {
+		g.counts.refused[ticketKindOf(err)].Add(1)
+		return engine.ReasonTicket
+	}
+	if asks != engine.ChallengeNone && id&solved == 0 {
+		g.counts.refused[ticketUnsolved].Add(1)
+		return engine.ReasonTicketMissing
+	}
+	q.Ticket = id
+	return engine.ReasonNone
+}
+
+// listed gives what the risk lists say of who asks.
+func (g *Guard) listed(call *grabCall) engine.Level {
+	level := g.seller.Risk(&call.visitor)
+	if level == engine.LevelListed || level == engine.LevelChallenge {
+		g.counts.risk(byList, level)
+	}
+	return level
+}
+
+// judge asks the outside risk service.
+func (g *Guard) judge(call *grabCall, rules engine.DoorRules) engine.Level {
+	addr := call.visitor.Addr
+	if !addr.IsValid() {
+		addr = netip.IPv4Unspecified()
+	}
+	session, sku, _ := g.seller.ListingOf(rules.Listing)
+	verdict := g.risk.Judge(context.Background(), risk.Question{Shopper: string(call.visitor.Shopper), Address: addr, Session: session, SKU: sku, Phone: call.visitor.Phone})
+	level := engine.Level(verdict.Level) // both rise in the same steps
+	if level != engine.LevelNone {
+		g.counts.risk(byService, level)
+	}
+	return level
+}
+
+// knowsSecret makes sure that tickets are checked with the group's secret; false
+// as long as this node does not know it.
+func (g *Guard) knowsSecret() bool {
+	secret, known := g.seller.TicketSecret()
+	if !known {
+		return false
+	}
+	if now := g.secret.Load(); now != nil && *now == secret {
+		return true
+	}
+	return g.learnSecret(secret) == nil
+}
+
+func (g *Guard) learnSecret(secret [32]byte) error {
+	g.learning.Lock()
+	defer g.learning.Unlock()
+	if now := g.secret.Load(); now != nil && *now == secret {
+		return nil
+	}
+	if err := errors.Join(g.tickets.Replace(secret[:]), g.challenges.SetSecret(secret[:])); err != nil {
+		return err
+	}
+	g.secret.Store(&secret)
+	return nil
+}
+
+// visitorOf fills in who stands at the door. It lies in the request.
+func (g *Guard) visitorOf(v *engine.Visitor, ctx *fasthttp.RequestCtx, b *bearer) {
+	*v = engine.Visitor{Shopper: b.subject, Phone: b.phone, Address: b.address}
+	tcp, ok := ctx.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return
+	}
+	v.Addr = tcp.AddrPort().Addr().Unmap().WithZone("")
+	if g.proxies.Contains(v.Addr) {
+		v.Addr = g.proxies.ClientAddr(v.Addr, ctx.Request.Header.PeekAll(fasthttp.HeaderXForwardedFor)...)
+	}
+}
