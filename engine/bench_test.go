@@ -110,3 +110,70 @@ func heapBytes() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
+
+// BenchmarkMillionRows reports how long a roster of a million takes to be staged and
+// committed, and to freeze, and how many bytes a row takes in heap.
+func BenchmarkMillionRows(b *testing.B) {
+	const million = 1_000_000
+	for b.Loop() {
+		g := newest(b)
+		id := RosterID{Kind: RosterAllowed, Name: "vip"}
+		var entries [][]byte
+		for first := 0; first < million; first += MaxRosterEntries {
+			e := RosterEdit{Roster: id, Action: RosterStage, Stage: 1}
+			for i := first; i < min(first+MaxRosterEntries, million); i++ {
+				e.Rows = append(e.Rows, RosterEntry{strconv.AppendInt([]byte("u-"), int64(1_000_000_000+i), 10), LevelListed})
+			}
+			g.sequence++
+			entries = append(entries, EncodeBatch(BatchHeader{Epoch: g.epoch, Sequence: g.sequence, Time: g.clock}, Command{Kind: CmdEditRoster, Edit: e}))
+		}
+		before, start := heapBytes(), time.Now()
+		for _, entry := range entries {
+			if err := g.state.Apply(g.state.LogIndex()+1, entry, &g.effects); err != nil {
+				b.Fatal(err)
+			}
+		}
+		g.entries = make([][]byte, g.state.LogIndex())
+		if e := g.one(Command{Kind: CmdEditRoster, Edit: RosterEdit{Roster: id, Action: RosterCommit, Stage: 1, Count: million}}); e.Kind != RosterEdited {
+			b.Fatal(e)
+		}
+		b.ReportMetric(float64(time.Since(start).Milliseconds()), "import-ms")
+		b.ReportMetric(float64(heapBytes()-before)/million, "B/row")
+		runtime.KeepAlive(entries)
+		start = time.Now()
+		snap := g.state.Snapshot()
+		b.ReportMetric(float64(time.Since(start).Microseconds()), "freeze-µs")
+		runtime.KeepAlive(snap)
+	}
+}
+
+// BenchmarkLongLine joins a line of 50,000 and looks at every position.
+func BenchmarkLongLine(b *testing.B) {
+	const long = 50_000
+	for b.Loop() {
+		g := newest(b)
+		x := g.session("s", nil, ListingSpec{Stock: long, Waitlist: true, LimitPerShopper: 1})
+		l := x.Listings[0]
+		for _, entry := range grabEntries(g, l, 0, long) {
+			g.apply(entry)
+		}
+		var commands []Command
+		for i := range long {
+			c := g.placeHold(l, "w"+strconv.Itoa(i), "k", 1)
+			c.Waitlist = true
+			commands = append(commands, c)
+		}
+		start := time.Now()
+		for first := 0; first < long; first += 5000 {
+			g.do(commands[first : first+5000]...)
+		}
+		b.ReportMetric(float64(time.Since(start).Nanoseconds())/long, "join-ns")
+		start = time.Now()
+		for i := range long {
+			if g.state.Position(OrderRef{x.Handle, uint32(long + i + 1)}) != uint32(i+1) {
+				b.Fatal("not where he joined")
+			}
+		}
+		b.ReportMetric(float64(time.Since(start).Nanoseconds())/long, "position-ns")
+	}
+}

@@ -32,8 +32,24 @@ func seedBatches(tb testing.TB) [][]byte {
 	return append(g.entries, EncodeBatch(BatchHeader{Epoch: g.epoch, Sequence: g.sequence + 1, Time: g.clock}, Command{Kind: cmdBreakListing, Listing: 2}))
 }
 
+// richBatches are entries with every kind of command of rules of version 2, behind
+// those that make something to use them on.
+func richBatches(tb testing.TB) [][]byte {
+	g := sampleGroupV2(tb)
+	g.one(Command{Kind: CmdEditRoster, Edit: RosterEdit{Roster: sampleEdits[1].Roster, Action: RosterCommit, Stage: 9, Count: 2}})
+	g.one(Command{Kind: CmdEditRoster, Edit: RosterEdit{Roster: sampleEdits[2].Roster, Action: RosterDrop}, Operator: "op", Note: "why"})
+	g.cancel(OrderRef{1, 2})
+	for _, action := range []SwitchAction{SwitchProfile, SwitchBack, SwitchNormal, ProfileForget} {
+		g.turn(action, "rush")
+	}
+	g.turn(SwitchSet, "", Setting{SwitchWaitlist, 0}, Setting{SwitchRiskLists, 0})
+	g.after(30 * time.Second)
+	g.after(2 * time.Hour)
+	return g.entries
+}
+
 func FuzzDecodeBatch(f *testing.F) {
-	for _, entry := range seedBatches(f) {
+	for _, entry := range append(seedBatches(f), richBatches(f)...) {
 		f.Add(entry)
 	}
 	f.Fuzz(func(t *testing.T, entry []byte) {
@@ -80,50 +96,73 @@ func totalAlloc() uint64 {
 	return m.TotalAlloc
 }
 
-// FuzzApply puts arbitrary bytes behind a real log.
+// FuzzApply puts arbitrary bytes behind a real log: one of rules of version 1, and
+// one that goes on to version 2.
 func FuzzApply(f *testing.F) {
-	entries := seedBatches(f)
-	for _, entry := range entries {
+	entries, rich := seedBatches(f), richBatches(f)
+	for _, entry := range append(entries, rich...) {
 		f.Add(entry)
 	}
+	logs := [][][]byte{entries[:4], rich[:len(sampleGroupV2(f).entries)]}
 	f.Fuzz(func(t *testing.T, entry []byte) {
-		s, twin := NewState(), NewState()
-		var eff, other Effects
-		for i, e := range entries[:4] {
-			for _, each := range []*State{s, twin} {
-				if err := each.Apply(LogIndex(i+1), e, &eff); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		// With the fence opened for it, more of it gets through.
-		fenced := entry
-		if h, commands, err := DecodeBatch(entry); err == nil && h.Epoch != 0 {
-			if invariantsPanic && slices.ContainsFunc(commands, func(c Command) bool { return c.Kind == cmdBreakListing }) {
-				return // as it should
-			}
-			h.Epoch, h.Sequence = s.epoch, s.sequence+1
-			fenced = EncodeBatch(h, commands...)
-		}
-		before := hashBesideIndex(s)
-		err := s.Apply(5, fenced, &eff)
-		if err2 := twin.Apply(5, fenced, &other); fmt.Sprint(err) != fmt.Sprint(err2) || s.Hash() != twin.Hash() {
-			t.Fatalf("two nodes differ: %v and %v", err, err2)
-		}
-		if err != nil {
-			if hashBesideIndex(s) != before {
-				t.Fatalf("%v, and the state changed", err)
-			}
-			return
-		}
-		if len(eff.Primary) != eff.Header.Commands {
-			t.Fatalf("%d events for %d commands", len(eff.Primary), eff.Header.Commands)
-		}
-		checkInside(t, s)
-		if restored := copied(t, s); restored.Hash() != s.Hash() {
-			t.Fatal("a snapshot's reading has another hash")
+		for _, log := range logs {
+			fuzzApply(t, log, entry)
 		}
 	})
+}
+
+func fuzzApply(t *testing.T, log [][]byte, entry []byte) {
+	s, twin := NewState(), NewState()
+	var eff, other Effects
+	for i, e := range log {
+		for _, each := range []*State{s, twin} {
+			if err := each.Apply(LogIndex(i+1), e, &eff); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	// With the fence opened for it, more of it gets through.
+	fenced := entry
+	if h, commands, err := DecodeBatch(entry); err == nil && h.Epoch != 0 {
+		if invariantsPanic && slices.ContainsFunc(commands, func(c Command) bool { return c.Kind == cmdBreakListing }) {
+			return // as it should
+		}
+		h.Epoch, h.Sequence = s.epoch, s.sequence+1
+		fenced = EncodeBatch(h, commands...)
+	}
+	before := hashBesideIndex(s)
+	index := LogIndex(len(log) + 1)
+	err := s.Apply(index, fenced, &eff)
+	if err2 := twin.Apply(index, fenced, &other); fmt.Sprint(err) != fmt.Sprint(err2) || s.Hash() != twin.Hash() {
+		t.Fatalf("two nodes differ: %v and %v", err, err2)
+	}
+	if err != nil {
+		if hashBesideIndex(s) != before {
+			t.Fatalf("%v, and the state changed", err)
+		}
+		return
+	}
+	if len(eff.Primary) != eff.Header.Commands {
+		t.Fatalf("%d events for %d commands", len(eff.Primary), eff.Header.Commands)
+	}
+	checkInside(t, s)
+	restored := copied(t, s)
+	if restored.Hash() != s.Hash() {
+		t.Fatal("a snapshot's reading has another hash")
+	}
+	// What is derived on reading leads to the same future.
+	for n := range Time(3) {
+		index++
+		h := BatchHeader{Epoch: s.epoch, Sequence: s.sequence + 1, Time: min(s.now+n*3_600_000, maxTime)}
+		for _, each := range []*State{s, restored} {
+			if err := each.Apply(index, EncodeBatch(h), &eff); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if restored.Hash() != s.Hash() {
+			t.Fatal("a node from a snapshot went another way")
+		}
+	}
 }
 
 // FuzzReadState reads arbitrary blocks with right checksums: only so does it get
@@ -137,16 +176,19 @@ func FuzzReadState(f *testing.F) {
 			f.Fatal(err)
 		}
 	}
-	data := encoded(f, s.Snapshot())
-	head, blocks := blocksOf(data)
-	f.Add(data)
-	f.Add(data[:len(data)/2])
-	for i := range blocks {
-		f.Add(joined(head, blocks[:i]...))
+	for _, s := range []*State{s, sampleGroupV2(f).state} {
+		data := encoded(f, s.Snapshot())
+		head, blocks := blocksOf(data)
+		f.Add(data)
+		f.Add(data[:len(data)/2])
+		for i := range blocks {
+			f.Add(joined(head, blocks[:i]...))
+		}
 	}
+	const snapshotHeadBytes = len(snapshotMagic) + 4
 	f.Fuzz(func(t *testing.T, data []byte) {
 		mended := bytes.Clone(data)
-		for at := len(head); at+9 <= len(mended); {
+		for at := snapshotHeadBytes; at+9 <= len(mended); {
 			size := int(binary.LittleEndian.Uint32(mended[at+1:]))
 			if size > len(mended)-at-9 {
 				break
@@ -182,12 +224,25 @@ func use(t *testing.T, s *State) {
 	}
 	var commands []Command
 	for _, l := range s.listings[:min(len(s.listings), 4)] {
-		commands = append(commands, Command{Kind: CmdPlaceHold, Listing: l.Handle, Shopper: []byte("zoe"), Key: Key{1}, Quantity: 1, Deadline: Never})
+		commands = append(commands, Command{Kind: CmdPlaceHold, Listing: l.Handle, Shopper: []byte("zoe"), Key: Key{1}, Quantity: 1, Deadline: Never, Waitlist: s.rules > 1})
+		commands = append(commands, Command{Kind: CmdReserve, Listing: l.Handle, Shopper: []byte("zoe")})
+	}
+	for _, id := range s.Rosters()[:min(len(s.rosters), 4)] {
+		for _, action := range []RosterAction{RosterStage, RosterCommit, RosterPut} {
+			commands = append(commands, Command{Kind: CmdEditRoster, Edit: RosterEdit{Roster: id, Action: action, Stage: max(1, s.rosters[id].stage)}})
+		}
+		s.RosterRows(id, 0, 10)
+	}
+	for _, action := range []SwitchAction{SwitchBack, SwitchNormal} {
+		commands = append(commands, Command{Kind: CmdSetSwitches, Switches: SwitchChange{Action: action}})
 	}
 	for _, x := range s.sessions[:min(len(s.sessions), 4)] {
 		for i := range min(x.Orders(), 4) {
 			ref := OrderRef{x.Handle, uint32(i) + 1}
 			commands = append(commands, Command{Kind: CmdVoidOrder, Order: ref})
+			if o := s.Order(ref); o != nil {
+				commands = append(commands, Command{Kind: CmdLeaveLine, Order: ref, Shopper: []byte(s.ShopperID(o.Shopper))})
+			}
 			s.View(ref)
 		}
 		commands = append(commands, Command{Kind: CmdSteerSession, Session: x.Handle, Action: SessionEnd})
@@ -238,9 +293,8 @@ func mustRead(tb testing.TB, data []byte) *State {
 // FuzzComparePlan decodes plans from arbitrary bytes and asks for them twice:
 // what ComparePlan lets pass must apply, and then be there.
 func FuzzComparePlan(f *testing.F) {
-	entries := seedBatches(f)
-	for _, entry := range entries {
-		if _, commands, err := DecodeBatch(entry); err == nil && commands[0].Kind == CmdApplyPlan {
+	for _, entry := range append(seedBatches(f), richBatches(f)...) {
+		if _, commands, err := DecodeBatch(entry); err == nil && len(commands) > 0 && commands[0].Kind == CmdApplyPlan {
 			var w writer
 			w.plan(commands[0].Plan, true)
 			f.Add(w.buf, int64(3600_000), false)
@@ -258,7 +312,7 @@ func FuzzComparePlan(f *testing.F) {
 				p.Sales[i].Sessions[j].End += Time(ms) // over the brink, now and then
 			}
 		}
-		g := newGroup(t)
+		g := newest(t)
 		x := g.session("s", nil, ListingSpec{Stock: 3, LimitPerShopper: 2})
 		g.grab(x.Listings[0], "ann", "k", 1)
 		if ended {

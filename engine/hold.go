@@ -7,6 +7,7 @@ type Standing struct {
 	ListingUnits uint32   // live
 	SessionUnits uint32   // live
 	MonthUnits   uint32   // live, of the product in this month; counted only where that is limited
+	MonthLive    OrderRef // the newest order that MonthUnits counts
 	Releases     uint32   // of the listing
 	Leaves       uint32   // of the listing's line or draw
 	Place        OrderRef // in line or in the draw of the listing
@@ -45,6 +46,9 @@ func (s *State) unitsOf(no ShopperNo, l *Listing, key Key, st *Standing) {
 		}
 		if o.State.Live() && o.Granted >= month && s.listings[o.Listing-1].SKU == l.SKU {
 			st.MonthUnits += o.Quantity
+			if st.MonthLive.IsZero() {
+				st.MonthLive = ref
+			}
 		}
 		if ref.Session == l.Session {
 			switch live := o.State.Live(); {
@@ -161,7 +165,7 @@ func (s *State) RefusedFor(l *Listing, st Standing, why Reason, limit uint32) Ev
 	case ReasonLimitSession:
 		e.Order, e.Quantity = st.Live, st.SessionUnits
 	case ReasonLimitMonth:
-		e.Order, e.Quantity = st.Live, st.MonthUnits
+		e.Order, e.Quantity = st.MonthLive, st.MonthUnits
 	case ReasonReleases:
 		e.Quantity = st.Releases
 	}

@@ -428,14 +428,14 @@ func (m *model) limited(shopper string, l *modelListing, quantity uint32) Reason
 	if units, _ := m.units(shopper, l.session, nil); l.session.LimitPerShopper > 0 && units+quantity > l.session.LimitPerShopper {
 		return ReasonLimitSession
 	}
-	if units := m.month(shopper, l); l.spec.LimitPerMonth > 0 && units+quantity > l.spec.LimitPerMonth {
+	if units, _ := m.month(shopper, l); l.spec.LimitPerMonth > 0 && units+quantity > l.spec.LimitPerMonth {
 		return ReasonLimitMonth
 	}
 	return ReasonNone
 }
 
 // month adds up a shopper's live units of a listing's product since the month began.
-func (m *model) month(shopper string, l *modelListing) (units uint32) {
+func (m *model) month(shopper string, l *modelListing) (units uint32, newest OrderRef) {
 	began := Time(0)
 	for _, at := range m.months {
 		if at <= m.now {
@@ -445,9 +445,10 @@ func (m *model) month(shopper string, l *modelListing) (units uint32) {
 	for _, o := range m.orders {
 		if o.shopper == shopper && o.listing.spec.SKU == l.spec.SKU && (o.state == Held || o.state == Paid) && o.granted >= began {
 			units += o.quantity
+			newest = o.ref
 		}
 	}
-	return units
+	return units, newest
 }
 
 func (m *model) placeHold(c *Command) Event {
@@ -554,8 +555,8 @@ func (m *model) forbids(shopper string, l *modelListing, quantity uint32, no *Ev
 		no.Quantity, no.Order = m.units(shopper, x, nil)
 	case ReasonLimitMonth:
 		no.Limit = l.spec.LimitPerMonth
-		_, no.Order = m.units(shopper, x, nil)
-		no.Quantity = m.month(shopper, l)
+		no.Quantity, no.Order = m.month(shopper, l)
+		return
 	}
 	if no.Reason != ReasonNone {
 		if _, here := m.units(shopper, x, l); !here.IsZero() {

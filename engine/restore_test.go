@@ -74,6 +74,61 @@ func TestCraftedSnapshotsAreRefused(t *testing.T) {
 	}
 }
 
+// Of what rules of version 2 have added, too, nothing is taken for what can't be.
+func TestCraftedSnapshotsOfRules2AreRefused(t *testing.T) {
+	vip, tea := sampleEdits[0].Roster, RosterID{Kind: RosterReserved, Listing: 3}
+	waiting, entered, left := OrderRef{1, 4}, OrderRef{1, 5}, OrderRef{1, 3}
+	cases := []struct {
+		name   string
+		change func(s *State)
+		says   string
+	}{
+		{"no place in line", func(s *State) { s.mutDetails(waiting).place = 0 }, "without a place"},
+		{"a place that was not given out", func(s *State) { s.mutDetails(waiting).place = 3 }, "without a place"},
+		{"a place in line of one who left", func(s *State) { s.mutDetails(left).place = 1 }, "place"},
+		{"more places than orders", func(s *State) { s.listings[0].lastPlace = 1 << 31 }, "more than there are orders"},
+		{"two at one place", func(s *State) {
+			s.mutOrder(left).State, s.listings[0].Waiting = Waiting, 2
+			s.mutDetails(left).place = s.detailsOf(waiting).place
+		}, "two orders"},
+		{"fewer waiting than counted", func(s *State) { s.listings[0].Waiting++ }, "counts"},
+		{"fewer entrants than counted", func(s *State) { s.listings[1].Entrants++ }, "counts"},
+		{"an entrant of no draw", func(s *State) { s.mutOrder(entered).Listing = 1 }, "a draw that there is not"},
+		{"an entrant of a draw that is done", func(s *State) { s.listings[1].DrawState = DrawDone }, "a draw that there is not"},
+		{"an unknown state of a draw", func(s *State) { s.listings[1].DrawState = 9 }, "draw"},
+		{"one who waits in the line of dues", func(s *State) { s.mutOrder(waiting).inLine = true }, "can't have come"},
+		{"a grant with a reason to pass", func(s *State) { s.mutOrder(OrderRef{1, 2}).Why = ReasonGone }, "can't have come"},
+		{"unknown traits", func(s *State) { s.mutOrder(waiting).traits = traitsEnd }, "can't have come"},
+		{"a roster of no listing", func(s *State) { s.rosters[RosterID{Kind: RosterReserved, Listing: 99}] = s.newRoster() }, "roster of nothing"},
+		{"a roster without a name", func(s *State) { s.rosters[RosterID{Kind: RosterAllowed}] = s.newRoster() }, "roster of nothing"},
+		{"a roster of no kind", func(s *State) { s.rosters[RosterID{Kind: rosterKindEnd}] = s.newRoster() }, "roster of nothing"},
+		{"a staging that is not there", func(s *State) { s.rosters[tea].stage = 5 }, "staging"},
+		{"a staging of nobody", func(s *State) { s.rosters[vip].stage = 0 }, "staged for none"},
+		{"a row of an unknown level", func(s *State) { s.rosters[vip].rows.rows.mut(0).kept.level = levelEnd }, "row"},
+		{"a row from beyond all time", func(s *State) { s.rosters[vip].rows.rows.mut(0).kept.since = Never }, "row"},
+		{"a switch that can't be so", func(s *State) { s.board.now[SwitchTickets] = 9 }, "switch"},
+		{"profiles out of order", func(s *State) { s.board.profiles = append(s.board.profiles, s.board.profiles[0]) }, "profile"},
+		{"a profile of no session", func(s *State) { s.board.clocked[0].session = 99 }, "profile of no session"},
+		{"a change that can't have been", func(s *State) { s.board.history[0].Action = 0 }, "change of switches"},
+		{"an unknown challenge", func(s *State) { s.listings[0].Challenge = 9 }, "challenge"},
+		{"rules of version 1", func(s *State) { s.rules = 1 }, ""},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s := sampleGroupV2(t).state
+			c.change(s)
+			_, err := ReadState(bytes.NewReader(encoded(t, s.Snapshot())))
+			mustFail(t, err, ErrMalformed)
+			if !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%q does not say %q", err, c.says)
+			}
+		})
+	}
+	if _, err := ReadState(bytes.NewReader(encoded(t, sampleGroupV2(t).state.Snapshot()))); err != nil {
+		t.Errorf("the untouched one: %v", err)
+	}
+}
+
 // blocksOf cuts a snapshot into its header and its blocks.
 func blocksOf(data []byte) (head []byte, blocks [][]byte) {
 	head, data = data[:12], data[12:]

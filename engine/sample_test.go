@@ -5,15 +5,32 @@ import (
 	"encoding/hex"
 	"os"
 	"testing"
+	"time"
 )
 
 // What earlier builds have written must be read for ever: these files were
-// written once by version 1 of the formats. -update makes missing ones, and
-// rewrites none.
+// written once, by groups that ran by the rules of that version. -update makes
+// missing ones, and rewrites none.
 const (
-	sampleSnapshot = "testdata/sample-v1.snapshot"
-	sampleBatch    = "testdata/sample-v1.batch"
+	sampleSnapshot   = "testdata/sample-v1.snapshot"
+	sampleBatch      = "testdata/sample-v1.batch"
+	sampleSnapshotV2 = "testdata/sample-v2.snapshot"
+	sampleBatchV2    = "testdata/sample-v2.batch"
 )
+
+// sample reads a sample, or writes it where it is missing and is to be made.
+func sample(t *testing.T, file string, write func() []byte) []byte {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if *update && os.IsNotExist(err) {
+		data = write()
+		err = os.WriteFile(file, data, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
 
 func sampleState(t *testing.T) *State {
 	g := newGroup(t)
@@ -31,14 +48,7 @@ func sampleState(t *testing.T) *State {
 }
 
 func TestSampleSnapshotIsRead(t *testing.T) {
-	data, err := os.ReadFile(sampleSnapshot)
-	if *update && os.IsNotExist(err) {
-		data = encoded(t, sampleState(t).Snapshot())
-		err = os.WriteFile(sampleSnapshot, data, 0o644)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := sample(t, sampleSnapshot, func() []byte { return encoded(t, sampleState(t).Snapshot()) })
 	s := mustRead(t, data)
 	v, ok := s.View(OrderRef{1, 1})
 	want := OrderView{Ref: OrderRef{1, 1}, OrderNo: s.Numberer().String(OrderRef{1, 1}), Shopper: "ann", Session: "ten", SKU: "sku-1", Quantity: 2,
@@ -57,13 +67,145 @@ func TestSampleSnapshotIsRead(t *testing.T) {
 	if got := s.NextDue(); got != clockStart+1_320_000 {
 		t.Errorf("next due %d: the extended hold", got)
 	}
-	if snapshotVersion == 1 && !bytes.Equal(encoded(t, s.Snapshot()), data) {
-		t.Error("written again it has other bytes")
+	if !bytes.Equal(encoded(t, s.Snapshot()), data) {
+		t.Error("written again it has other bytes: nodes of older builds could not read them")
 	}
 	newer := bytes.Clone(data)
 	newer[8] = snapshotVersion + 1
-	_, err = ReadState(bytes.NewReader(newer))
+	_, err := ReadState(bytes.NewReader(newer))
 	mustFail(t, err, ErrNewerFormat)
+}
+
+// sampleGroupV2 has a line, an open draw, rosters of every kind, one of them
+// staged, and a profile that a session has turned on.
+func sampleGroupV2(t testing.TB) *group {
+	g := newGroup(t)
+	g.one(Command{Kind: CmdRaiseRules, RulesVersion: 2})
+	g.turn(ProfileDefine, "rush", Setting{SwitchRates, 50}, Setting{SwitchTickets, 2})
+	g.plan(&Plan{Products: []Product{{ID: "mask", Currency: "CNY"}, {ID: "tea", Currency: "CNY"}, {ID: "fan", Currency: "CNY"}},
+		Sales: []SalePlan{{Sale: Sale{ID: "sale", Name: Text{{"en", "Fans' Day"}}, Timezone: "Asia/Shanghai", Months: []Time{clockStart - 1000, clockStart + 1_000_000},
+			Messages: []Message{{"sold_out", Text{{"en", "Gone."}, {"zh", "没了"}}}}},
+			Sessions: []SessionPlan{
+				{SessionSpec: SessionSpec{ID: "ten", StartSpec: "now", Start: clockStart, End: clockStart + 3_600_000, PayWithin: 15 * time.Minute,
+					PayGrace: 2 * time.Minute, Publish: true, Profile: "rush"},
+					Listings: []ListingSpec{
+						{SKU: "mask", Price: 100, Stock: 2, LimitPerShopper: 1, Waitlist: true, LimitPerMonth: 2, Ticket: true, Challenge: ChallengeImage},
+						{SKU: "fan", Price: 300, Stock: 1, Draw: 30 * time.Second, Waitlist: true}}},
+				{SessionSpec: SessionSpec{ID: "eleven", StartSpec: "later", Start: clockStart + 3_600_000, End: clockStart + 7_200_000, PayWithin: time.Minute, Publish: true},
+					Listings: []ListingSpec{{SKU: "tea", Price: 200, Stock: 5, Reservation: true, AllowList: "vip"}}},
+			}}}})
+	mask, fan, tea := ListingHandle(1), ListingHandle(2), ListingHandle(3)
+	grab := func(l ListingHandle, shopper string, ticket uint64) OrderRef {
+		c := g.placeHold(l, shopper, "k", 1)
+		c.Waitlist, c.Ticket = true, ticket
+		return g.one(c).Order
+	}
+	g.pay(grab(mask, "ann", 7), "p1")
+	grab(mask, "bob", 8)
+	left := grab(mask, "cai", 0)
+	g.one(Command{Kind: CmdLeaveLine, Order: left, Shopper: []byte("cai")})
+	grab(mask, "dov", 0)
+	for _, shopper := range []string{"eva", "fay"} {
+		c := g.placeHold(fan, shopper, "k", 1)
+		c.Waitlist = shopper == "eva"
+		g.one(c)
+	}
+	g.one(Command{Kind: CmdReserve, Listing: tea, Shopper: []byte("ann")})
+	g.one(Command{Kind: CmdReserve, Listing: tea, Shopper: []byte("bob")})
+	g.one(Command{Kind: CmdReserve, Listing: tea, Shopper: []byte("bob"), Withdraw: true})
+	for _, e := range sampleEdits {
+		if done := g.one(Command{Kind: CmdEditRoster, Edit: e}); done.Kind != RosterEdited {
+			t.Fatal(e, done)
+		}
+	}
+	return g
+}
+
+var sampleEdits = []RosterEdit{
+	{Roster: RosterID{Kind: RosterAllowed, Name: "vip"}, Action: RosterPut, Rows: []RosterEntry{{[]byte("ann"), LevelListed}}},
+	{Roster: RosterID{Kind: RosterAllowed, Name: "vip"}, Action: RosterStage, Stage: 9, Rows: []RosterEntry{{[]byte("bob"), LevelListed}, {[]byte("cai"), LevelListed}}},
+	{Roster: RosterID{Kind: RosterRiskShopper}, Action: RosterPut, Rows: []RosterEntry{{[]byte("zed"), LevelBlock}, {[]byte("yan"), LevelChallenge}}},
+	{Roster: RosterID{Kind: RosterRiskPhone}, Action: RosterPut, Rows: []RosterEntry{{[]byte("+8613800138000"), LevelBlock}}},
+	{Roster: RosterID{Kind: RosterRiskAddress}, Action: RosterPut, Rows: []RosterEntry{{[]byte("南京路 1"), LevelListed}}},
+	{Roster: RosterID{Kind: RosterRiskIP}, Action: RosterPut, Rows: []RosterEntry{{[]byte("203.0.113.0/24"), LevelBlock}}},
+}
+
+func TestSampleSnapshotOfRules2IsRead(t *testing.T) {
+	data := sample(t, sampleSnapshotV2, func() []byte { return encoded(t, sampleGroupV2(t).state.Snapshot()) })
+	s := mustRead(t, data)
+	if !bytes.Equal(encoded(t, s.Snapshot()), data) {
+		t.Error("written again it has other bytes: nodes of older builds could not read them")
+	}
+	if mask, want := s.CountsOf(s.Listing(1)), (Counts{Session: "ten", SKU: "mask", Stock: 2, Held: 1, Paid: 1, Shoppers: 2, Waiting: 1, State: ListingSoldOut, LogIndex: s.LogIndex()}); mask != want {
+		t.Errorf("counts %+v, want %+v", mask, want)
+	}
+	if fan, tea := s.CountsOf(s.Listing(2)), s.CountsOf(s.Listing(3)); fan.Entrants != 2 || fan.Available != 1 || tea.Reserved != 1 {
+		t.Errorf("counts %+v and %+v", fan, tea)
+	}
+	for order, want := range map[OrderRef]OrderView{
+		{1, 3}: {State: Left, Why: ReasonLeft, Shopper: "cai"},
+		{1, 4}: {State: Waiting, Position: 1, Shopper: "dov"},
+		{1, 5}: {State: Entered, Shopper: "eva"},
+	} {
+		if v, _ := s.View(order); v.State != want.State || v.Why != want.Why || v.Position != want.Position || v.Shopper != want.Shopper {
+			t.Errorf("order %v: %+v", order, v)
+		}
+	}
+	if !s.ticketUsed(s.ShopperNo("ann"), 7) || s.ticketUsed(s.ShopperNo("ann"), 8) {
+		t.Error("not the tickets that were used")
+	}
+	if l := s.Listing(2); l.Seed == [32]byte{} || l.Draw != 30*time.Second || s.NextDue() != clockStart+30_000 {
+		t.Errorf("a draw of %v, next due %d", l.Draw, s.NextDue())
+	}
+	if sale := s.Sale("sale"); len(sale.Months) != 2 || sale.Messages[0].Text.In("zh") != "没了" {
+		t.Errorf("sale %+v", sale)
+	}
+	if s.ActiveProfile() != "rush" || s.Switches()[SwitchRates] != 50 || len(s.board.clocked) != 1 || s.board.base != NormalSwitches() || len(s.SwitchHistory()) != 1 {
+		t.Errorf("switches %+v", s.board)
+	}
+	for _, e := range sampleEdits {
+		row := e.Rows[0]
+		want := row.Level
+		if e.Action == RosterStage {
+			want = LevelNone
+		}
+		if got := s.LevelOf(e.Roster, row.ID); got != want {
+			t.Errorf("%v of %s: level %d", e.Roster, row.ID, got)
+		}
+	}
+	if vip := s.rosters[sampleEdits[0].Roster]; vip.stage != 9 || vip.staged.rows.rows.len() != 2 {
+		t.Errorf("staged: %d", vip.stage)
+	}
+}
+
+func TestSampleBatchOfRules2IsRead(t *testing.T) {
+	commands := []Command{
+		{Kind: CmdPlaceHold, Listing: 1, Shopper: []byte("ann"), Key: Key{1, 2, 3}, Quantity: 2, Deadline: clockStart + 1000, Waitlist: true, Ticket: 1 << 40},
+		{Kind: CmdApplyPlan, Operator: "op", Entropy: [32]byte{7}, Plan: &Plan{Sales: []SalePlan{{
+			Sale: Sale{ID: "s", Timezone: "UTC", Months: []Time{1, 2}, Messages: []Message{{"sold_out", Text{{"en", "Gone."}}}}},
+			Sessions: []SessionPlan{{SessionSpec: SessionSpec{ID: "x", Profile: "rush", PayWithin: time.Minute}, Listings: []ListingSpec{
+				{SKU: "p", LimitPerMonth: 2, Reservation: true, AllowList: "vip", Waitlist: true, Ticket: true, Challenge: ChallengeWork, Draw: 3 * time.Second}}}}}}}},
+		{Kind: CmdLeaveLine, Order: OrderRef{1, 2}, Shopper: []byte("bob")},
+		{Kind: CmdReserve, Listing: 3, Shopper: []byte("cai"), Withdraw: true},
+		{Kind: CmdEditRoster, Edit: sampleEdits[2], Operator: "op", Note: "why"},
+		{Kind: CmdEditRoster, Edit: RosterEdit{Roster: RosterID{Kind: RosterReserved, Listing: 3}, Action: RosterCommit, Stage: 5, Count: 1_000_000}, Operator: "op"},
+		{Kind: CmdSetSwitches, Switches: SwitchChange{Action: SwitchSet, Settings: []Setting{{SwitchRates, 50}, {SwitchDepth, 4096}}}, Operator: "op", Note: "why"},
+		{Kind: CmdSetProfile, Switches: SwitchChange{Action: ProfileDefine, Profile: "rush", Settings: []Setting{{SwitchTickets, 2}}}, Operator: "op"},
+	}
+	header := BatchHeader{Epoch: 3, Sequence: 5, Time: clockStart, Commands: len(commands)}
+	data := sample(t, sampleBatchV2, func() []byte { return EncodeBatch(header, commands...) })
+	h, got, err := DecodeBatch(data)
+	if err != nil || h != header {
+		t.Fatalf("header %+v, %v", h, err)
+	}
+	if a, b := EncodeBatch(h, got...), EncodeBatch(header, commands...); !bytes.Equal(a, b) || !bytes.Equal(a, data) {
+		t.Errorf("read   %s\nwant   %s\nstored %s", hex.EncodeToString(a), hex.EncodeToString(b), hex.EncodeToString(data))
+	}
+	for i := range got {
+		if got[i].Rules() != 2 {
+			t.Errorf("%v is of rules of version %d", got[i].Kind, got[i].Rules())
+		}
+	}
 }
 
 func TestSampleBatchIsRead(t *testing.T) {
@@ -81,14 +223,7 @@ func TestSampleBatchIsRead(t *testing.T) {
 		{Kind: CmdOpenEpoch, Node: "a1", Nonce: 7, Secret: [16]byte{9}},
 	}
 	header := BatchHeader{Epoch: 3, Sequence: 5, Time: clockStart, Commands: len(commands)}
-	data, err := os.ReadFile(sampleBatch)
-	if *update && os.IsNotExist(err) {
-		data = EncodeBatch(header, commands...)
-		err = os.WriteFile(sampleBatch, data, 0o644)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := sample(t, sampleBatch, func() []byte { return EncodeBatch(header, commands...) })
 	h, got, err := DecodeBatch(data)
 	if err != nil || h != header {
 		t.Fatalf("header %+v, %v", h, err)

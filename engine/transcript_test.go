@@ -16,9 +16,16 @@ var update = flag.Bool("update", false, "rewrite testdata/*.txt and the samples 
 // TestTranscripts plays the stories in testdata. Each paragraph begins with
 // commands, one batch a line, and after "----" has what the engine said:
 //
-//	session ID [start=0s] [end=1h] [pay_within=15m] [pay_grace=2m] [limit=N] [draft] SKU:stock=N[,limit=N] ...
+//	rules N              the group's rules are raised to version N
+//	session ID [start=0s] [end=1h] [pay_within=15m] [pay_grace=2m] [limit=N] [months=DAY,DAY,...] [draft]
+//	        SKU:stock=N[,limit=N][,month=N][,line][,draw=3s][,reserved][,allow=LIST] ...
 //	time +17m            a tick
-//	grab SHOPPER SKU [key=K] [quantity=N] [session=ID]
+//	at TIME              the same, at a time as RFC 3339 writes it
+//	grab SHOPPER SKU [key=K] [quantity=N] [session=ID] [ticket=N]
+//	queue                like grab, by one who would rather wait
+//	leave S/N            his place in line, or in the draw
+//	reserve | withdraw SHOPPER SKU
+//	list NAME SHOPPER ...  puts shoppers on an allow list
 //	pay | cancel | void | extend | receiver  S/N [...]    an order by session handle and ordinal
 //	publish | pause | resume | end  ID
 //	stock SKU N [session=ID]
@@ -113,12 +120,32 @@ func (x *transcript) line(line string) string {
 	case "down":
 		g.clock = g.clock.Add(x.duration(args[0]))
 		return ""
-	case "grab":
+	case "rules":
+		c = Command{Kind: CmdRaiseRules, RulesVersion: uint32(x.number(args[0], 0))}
+	case "at":
+		at, err := time.Parse(time.RFC3339, args[0])
+		if err != nil {
+			g.tb.Fatal(err)
+		}
+		g.clock = TimeOf(at)
+		return x.told(g.do(), short)
+	case "leave":
+		ref := x.order(args[0])
+		c = Command{Kind: CmdLeaveLine, Order: ref, Shopper: []byte(g.state.ShopperID(g.state.Order(ref).Shopper))}
+	case "reserve", "withdraw":
+		c = Command{Kind: CmdReserve, Listing: x.listing(args[1], options), Shopper: []byte(args[0]), Withdraw: verb == "withdraw"}
+	case "list":
+		c = Command{Kind: CmdEditRoster, Edit: RosterEdit{Roster: RosterID{Kind: RosterAllowed, Name: args[0]}, Action: RosterPut}}
+		for _, shopper := range args[1:] {
+			c.Edit.Rows = append(c.Edit.Rows, RosterEntry{[]byte(shopper), LevelListed})
+		}
+	case "grab", "queue":
 		key := options["key"]
 		if key == "" {
 			key = "k"
 		}
 		c = g.placeHold(x.listing(args[1], options), args[0], key, uint32(x.number(options["quantity"], 1)))
+		c.Waitlist, c.Ticket = verb == "queue", uint64(x.number(options["ticket"], 0))
 	case "crowd":
 		var grabs []Command
 		for range x.number(args[0], 0) {
@@ -228,6 +255,16 @@ func (x *transcript) plan(args []string, options map[string]string) *Plan {
 				l.Stock = x.number(value, 0)
 			case "limit":
 				l.LimitPerShopper = uint32(x.number(value, 0))
+			case "month":
+				l.LimitPerMonth = uint32(x.number(value, 0))
+			case "line":
+				l.Waitlist = true
+			case "draw":
+				l.Draw = x.duration(value)
+			case "reserved":
+				l.Reservation = true
+			case "allow":
+				l.AllowList = value
 			default:
 				g.tb.Fatalf("no such word of a listing: %q", pair)
 			}
@@ -236,6 +273,15 @@ func (x *transcript) plan(args []string, options map[string]string) *Plan {
 		plan.Products = append(plan.Products, Product{ID: sku, Currency: "CNY"})
 	}
 	plan.Sales = []SalePlan{{Sale: Sale{ID: "sale"}, Sessions: []SessionPlan{p}}}
+	if days := options["months"]; days != "" {
+		for _, day := range strings.Split(days, ",") {
+			began, err := time.ParseInLocation(time.DateOnly, day, time.FixedZone("Asia/Shanghai", 8*3600))
+			if err != nil {
+				g.tb.Fatal(err)
+			}
+			plan.Sales[0].Months = append(plan.Sales[0].Months, TimeOf(began))
+		}
+	}
 	return plan
 }
 
@@ -307,6 +353,9 @@ func (x *transcript) event(e Event) string {
 	if e.Kind == HoldPlaced || e.Kind == HoldExtended {
 		fmt.Fprintf(&b, ", %d to pay within %s", e.Amount, e.PayBy.Sub(s.Now()))
 	}
+	if place := s.Position(e.Order); place > 0 {
+		fmt.Fprintf(&b, ", number %d in line", place)
+	}
 	if e.Kind == StockAdded {
 		fmt.Fprintf(&b, " %+d", e.Amount)
 	}
@@ -318,8 +367,17 @@ func (x *transcript) counts() string {
 	var b strings.Builder
 	for _, l := range s.Listings() {
 		c := s.CountsOf(l)
-		fmt.Fprintf(&b, "  %s %s: %v, stock %d = available %d + held %d + paid %d; released %d, shoppers %d\n",
+		fmt.Fprintf(&b, "  %s %s: %v, stock %d = available %d + held %d + paid %d; released %d, shoppers %d",
 			c.Session, c.SKU, c.State, c.Stock, c.Available, c.Held, c.Paid, c.Released, c.Shoppers)
+		for _, more := range []struct {
+			what string
+			n    int64
+		}{{"waiting", c.Waiting}, {"in the draw", c.Entrants}, {"reserved", c.Reserved}} {
+			if more.n != 0 {
+				fmt.Fprintf(&b, ", %s %d", more.what, more.n)
+			}
+		}
+		b.WriteByte('\n')
 	}
 	return b.String()
 }
@@ -334,6 +392,12 @@ func (x *transcript) orders() string {
 			fmt.Fprintf(&b, "  %d/%d %s of %s: %v", ref.Session, ref.Ordinal, v.SKU, v.Shopper, v.State)
 			if v.PaymentID != "" {
 				fmt.Fprintf(&b, " by %s", v.PaymentID)
+			}
+			if v.Why != ReasonNone {
+				fmt.Fprintf(&b, " (%v)", v.Why)
+			}
+			if v.Position > 0 {
+				fmt.Fprintf(&b, " at %d", v.Position)
 			}
 			if v.HasReceiver {
 				fmt.Fprintf(&b, " to %s", v.Receiver.Name)
