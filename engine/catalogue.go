@@ -267,6 +267,7 @@ type Receiver struct{ Name, Phone, Address string }
 type details struct {
 	payment  string    // the id of the payment that it was paid by
 	settled  bool      // payment counts, even an empty one
+	paidAt   Time      // when it was made, by the cashier's clock; 0 if rules before version 3 took it
 	receiver *Receiver // never changed in place
 	place    uint32    // in line, of one Waiting
 }

@@ -106,6 +106,7 @@ type OrderView struct {
 	Why         Reason // of one left or passed
 	Position    uint32 // of one waiting
 	PaymentID   string
+	PaidAt      Time // by the cashier's clock; 0 where nobody paid, or nobody knows when
 	Receiver    Receiver
 	HasReceiver bool
 }
@@ -184,7 +185,7 @@ func (s *State) View(ref OrderRef) (OrderView, bool) {
 	v := OrderView{
 		Ref: ref, OrderNo: s.Numberer().String(ref), Shopper: s.ShopperID(o.Shopper),
 		Session: s.sessions[ref.Session-1].ID, SKU: l.SKU, Quantity: o.Quantity, Amount: o.Amount, Currency: l.Currency,
-		State: o.State, GrantedAt: o.Granted, PayBy: o.PayBy, ChangedAt: o.Changed, Why: o.Why, Position: s.Position(ref), PaymentID: s.PaymentID(ref),
+		State: o.State, GrantedAt: o.Granted, PayBy: o.PayBy, ChangedAt: o.Changed, Why: o.Why, Position: s.Position(ref), PaymentID: s.PaymentID(ref), PaidAt: s.detailsOf(ref).paidAt,
 	}
 	v.Receiver, v.HasReceiver = s.Receiver(ref)
 	return v, true

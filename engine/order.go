@@ -17,7 +17,7 @@ func (s *State) payOrder(c *Command) Event {
 	}
 	if x.State == Settled { // the order is in the ledgers alone; whoever asked has looked it up there
 		s.notePayment(c.PaymentID, c.Order)
-		s.oweRefund(c.Order, c.PaymentID, c.Amount, c.Currency, ReasonSettled)
+		s.oweRefund(c.Order, c.PaymentID, c.Amount, c.Currency, s.paidAt(c), ReasonSettled)
 		return s.refundEvent(c.Order, c.Amount, ReasonSettled)
 	}
 	o := s.Order(c.Order)
@@ -52,7 +52,7 @@ func (s *State) payOrder(c *Command) Event {
 		return s.moneyBack(c, o, ReasonPaidTwice)
 	}
 	d := s.mutDetails(c.Order)
-	d.payment, d.settled = c.PaymentID, true
+	d.payment, d.settled, d.paidAt = c.PaymentID, true, s.paidAt(c)
 	o = s.mutOrder(c.Order)
 	o.State, o.Changed = Paid, s.now
 	l.Paid += int64(o.Quantity)
@@ -61,6 +61,14 @@ func (s *State) payOrder(c *Command) Event {
 	e := s.orderEvent(OrderPaid, c.Order, o)
 	e.Reason = why
 	return e
+}
+
+// paidAt is when the money of c came: the cashier says so, or it is now.
+func (s *State) paidAt(c *Command) Time {
+	if c.PaidAt > 0 && c.PaidAt <= maxTime {
+		return c.PaidAt
+	}
+	return s.now
 }
 
 // paidBefore answers a payment that is known: it says what was said, or refuses
@@ -93,10 +101,10 @@ func (s *State) moneyBack(c *Command, o *Order, why Reason) Event {
 		m := s.mutOrder(c.Order)
 		m.State, m.Changed = RefundDue, s.now
 		if d := s.mutDetails(c.Order); !d.settled {
-			d.payment, d.settled = c.PaymentID, true
+			d.payment, d.settled, d.paidAt = c.PaymentID, true, s.paidAt(c)
 		}
 	}
-	s.oweRefund(c.Order, c.PaymentID, c.Amount, c.Currency, why)
+	s.oweRefund(c.Order, c.PaymentID, c.Amount, c.Currency, s.paidAt(c), why)
 	return s.refundEvent(c.Order, c.Amount, why)
 }
 
@@ -205,7 +213,7 @@ func (s *State) voidOrder(c *Command) Event {
 	l.Paid -= int64(o.Quantity)
 	s.giveBack(l, o)
 	if s.rules >= 3 {
-		s.oweRefund(c.Order, s.detailsOf(c.Order).payment, o.Amount, l.Currency, ReasonVoided)
+		s.oweRefund(c.Order, s.detailsOf(c.Order).payment, o.Amount, l.Currency, s.detailsOf(c.Order).paidAt, ReasonVoided)
 	}
 	e := s.orderEvent(RefundBecameDue, c.Order, o)
 	e.Reason = ReasonVoided

@@ -16,6 +16,7 @@ type Refund struct {
 	Amount    int64 // minor units
 	Currency  string
 	Why       Reason
+	PaidAt    Time // when the money came, by the cashier's clock; 0 if rules before version 3 took it
 	Due       Time
 	Made      Time   // 0 while it is due
 	Reference string // the cashier's, once it was made
@@ -63,9 +64,9 @@ func (s *State) PaymentOf(id string) OrderRef { return s.payments[s.paymentKey(i
 func (s *State) notePayment(id string, ref OrderRef) { s.payments[s.paymentKey(id)] = ref }
 
 // oweRefund makes money that came for ref due to go back, once for each payment.
-func (s *State) oweRefund(ref OrderRef, paymentID string, amount int64, currency string, why Reason) RefundNo {
+func (s *State) oweRefund(ref OrderRef, paymentID string, amount int64, currency string, paidAt Time, why Reason) RefundNo {
 	no := RefundNo(s.refunds.len() + 1)
-	s.refunds.add(Refund{No: no, Order: ref, PaymentID: paymentID, Amount: amount, Currency: currency, Why: why, Due: s.now})
+	s.refunds.add(Refund{No: no, Order: ref, PaymentID: paymentID, Amount: amount, Currency: currency, Why: why, PaidAt: paidAt, Due: s.now})
 	s.refundsOf[ref] = append(s.refundsOf[ref], no)
 	return no
 }
@@ -125,6 +126,7 @@ func (w *writer) refund(f *Refund) {
 	w.int(f.Amount)
 	w.string(f.Currency)
 	w.byte(byte(f.Why))
+	w.int(int64(f.PaidAt))
 	w.int(int64(f.Due))
 	w.int(int64(f.Made))
 	w.string(f.Reference)
@@ -132,12 +134,12 @@ func (w *writer) refund(f *Refund) {
 
 func (s *snapshotReader) readRefund(r *reader) {
 	f := Refund{No: RefundNo(s.refunds.len() + 1), Order: r.ref(), PaymentID: r.string(MaxKeyBytes), Amount: r.int(), Currency: r.string(MaxIDBytes),
-		Why: Reason(r.byte()), Due: Time(r.int()), Made: Time(r.int()), Reference: r.string(MaxTextBytes)}
+		Why: Reason(r.byte()), PaidAt: Time(r.int()), Due: Time(r.int()), Made: Time(r.int()), Reference: r.string(MaxTextBytes)}
 	switch x := s.SessionOf(f.Order.Session); {
 	case r.err != nil:
 	case x == nil || f.Order.Ordinal == 0 || int(f.Order.Ordinal) > x.Orders():
 		r.fail("a refund of no order")
-	case f.Why >= reasonEnd || !sane(f.Due) || !sane(f.Made):
+	case f.Why >= reasonEnd || !sane(f.PaidAt) || !sane(f.Due) || !sane(f.Made):
 		r.fail("a refund that can't be")
 	default:
 		s.refunds.add(f)
@@ -184,7 +186,7 @@ func (s *State) adoptMoney() {
 	for _, x := range s.sessions {
 		for i := range x.orders.len() {
 			if o, ref := x.orders.at(i), (OrderRef{x.Handle, uint32(i) + 1}); o.State == RefundDue {
-				s.oweRefund(ref, s.detailsOf(ref).payment, o.Amount, s.listings[o.Listing-1].Currency, ReasonNone)
+				s.oweRefund(ref, s.detailsOf(ref).payment, o.Amount, s.listings[o.Listing-1].Currency, 0, ReasonNone)
 			}
 		}
 	}

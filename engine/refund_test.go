@@ -45,7 +45,13 @@ func TestLateMoneyHasOneVerdict(t *testing.T) {
 	if e := g.payAt(ann, "p3", 100, paidAt); e.Kind != RefundBecameDue || e.State != Paid || e.Reason != ReasonPaidTwice {
 		t.Errorf("paid twice: %v", e)
 	}
+	if v, _ := g.state.View(ann); v.PaidAt != paidAt {
+		t.Errorf("paid at %d, the cashier said %d", v.PaidAt, paidAt)
+	}
 	due := g.state.RefundsDue(0, 10)
+	if len(due) == 2 && (due[0].PaidAt != paidAt || due[1].PaidAt != paidAt) {
+		t.Errorf("money to go back came at %d and %d, not %d", due[0].PaidAt, due[1].PaidAt, paidAt)
+	}
 	if len(due) != 2 || due[0].PaymentID != "p2" || due[1].PaymentID != "p3" {
 		t.Fatalf("due: %+v", due)
 	}
@@ -197,4 +203,20 @@ func TestSettledPaymentsAreForgottenAlike(t *testing.T) {
 		g.one(Command{Kind: CmdPayOrder, Order: ref, Amount: 100, Currency: "CNY", PaymentID: payment})
 	}
 	g.follow(twin)
+}
+
+// A time that can't be must not get into a snapshot, which would refuse it.
+func TestPaymentAtNoTime(t *testing.T) {
+	g := newest(t)
+	x := g.session("s", nil, ListingSpec{Stock: 3})
+	for i, at := range []Time{0, -1, maxTime + 1} {
+		ref := g.grab(x.Listings[0], fmt.Sprint("ann", i), "k", 1).Order
+		g.payAt(ref, fmt.Sprint("p", i), 100, at)
+		if v, _ := g.state.View(ref); v.PaidAt != g.state.Now() {
+			t.Errorf("paid at %d: kept as %d, not as now, %d", at, v.PaidAt, g.state.Now())
+		}
+	}
+	if copied(t, g.state).Hash() != g.state.Hash() {
+		t.Error("a snapshot's reading differs")
+	}
 }

@@ -236,6 +236,9 @@ func (s *Snapshot) WriteTo(to io.Writer) (int64, error) {
 			b.row(blockPayments, func(w *writer) {
 				w.ref(ref)
 				w.string(d.payment)
+				if version > 2 {
+					w.int(int64(d.paidAt))
+				}
 			})
 		}
 	})
@@ -515,12 +518,18 @@ func (s *snapshotReader) readRows(kind byte, body []byte) error {
 				s.mutDetails(ref).receiver = &to
 			}
 		case blockPayments:
-			ref, id := r.ref(), r.string(MaxKeyBytes)
-			if s.Order(ref) == nil || s.detailsOf(ref).settled {
+			ref, id, at := r.ref(), r.string(MaxKeyBytes), Time(0)
+			if s.version > 2 {
+				at = Time(r.int())
+			}
+			switch {
+			case s.Order(ref) == nil || s.detailsOf(ref).settled:
 				r.fail("a payment of no order, or the second one")
-			} else {
+			case !sane(at):
+				r.fail("a time beyond all use")
+			default:
 				d := s.mutDetails(ref)
-				d.payment, d.settled = id, true
+				d.payment, d.settled, d.paidAt = id, true, at
 			}
 		case blockRosters:
 			s.readRoster(r)
