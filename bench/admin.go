@@ -137,22 +137,30 @@ func (a *admin) survey(ctx context.Context, listings []Listing) ([]Counts, error
 // addStock puts up more units, more than 0. It asks once: asking twice might put
 // them up twice.
 func (a *admin) addStock(l Listing, more int64) error {
+	return a.send(context.Background(), fasthttp.MethodPost, "/admin/v1/sessions/"+l.Session+"/skus/"+l.SKU+"/stock",
+		"application/json", fmt.Appendf(nil, `{"units":%d}`, more))
+}
+
+// send changes something, with one request.
+func (a *admin) send(ctx context.Context, method, path, contentType string, body []byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
-	path := "/admin/v1/sessions/" + l.Session + "/skus/" + l.SKU + "/stock"
 	req.SetRequestURI("http://" + a.addr() + path)
-	req.Header.SetMethod(fasthttp.MethodPost)
-	req.Header.SetContentType("application/json")
+	req.Header.SetMethod(method)
+	req.Header.SetContentType(contentType)
 	if a.token != "" {
 		req.Header.Set("Authorization", "Bearer "+a.token)
 	}
-	fmt.Fprintf(req.BodyWriter(), `{"units":%d}`, more)
+	req.SetBody(body)
 	if err := a.client.DoTimeout(req, resp, a.timeout); err != nil {
-		return fmt.Errorf("POST %s: %w", path, err)
+		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	if resp.StatusCode() != 200 {
-		return fmt.Errorf("POST %s: status %d: %.200s", path, resp.StatusCode(), resp.Body())
+	if resp.StatusCode() >= 300 {
+		return fmt.Errorf("%s %s: status %d: %.200s", method, path, resp.StatusCode(), resp.Body())
 	}
 	return nil
 }

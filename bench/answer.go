@@ -21,11 +21,14 @@ const (
 const (
 	codeGranted    = "granted"
 	codeWaitlisted = "waitlisted"
+	codeEntered    = "entered"
 	codeSoldOut    = "sold_out"
 	codeLimit      = "limit_reached"
 	codeNotOpen    = "not_open"
 	codeEnded      = "ended"
 	codeMissed     = "missed"
+	codeReserved   = "not_reserved"
+	codeTicket     = "ticket_required"
 	codeProcessing = "processing"
 )
 
@@ -37,8 +40,8 @@ func knownCode(b []byte) string {
 		return codeGranted
 	case codeWaitlisted:
 		return codeWaitlisted
-	case "entered":
-		return "entered"
+	case codeEntered:
+		return codeEntered
 	case codeSoldOut:
 		return codeSoldOut
 	case codeLimit:
@@ -47,10 +50,10 @@ func knownCode(b []byte) string {
 		return codeNotOpen
 	case codeEnded:
 		return codeEnded
-	case "not_reserved":
-		return "not_reserved"
-	case "ticket_required":
-		return "ticket_required"
+	case codeReserved:
+		return codeReserved
+	case codeTicket:
+		return codeTicket
 	case codeMissed:
 		return codeMissed
 	case codeProcessing:
@@ -90,6 +93,16 @@ func sold(state string) bool {
 func released(state string) bool {
 	switch state {
 	case "expired", "cancelled", "voided", "refund_due", "refunded":
+		return true
+	}
+	return false
+}
+
+// noUnits reports whether the order is a place in line or in a draw, that is or was
+// somebody's: no units are set aside for it.
+func noUnits(state string) bool {
+	switch state {
+	case "waiting", "entered", "left", "passed":
 		return true
 	}
 	return false

@@ -121,6 +121,63 @@ func (c *conn) receive() (reply, error) {
 	return a, err
 }
 
+// exchange sends count requests, one behind the other, before it reads the
+// answers, which come in the same sequence. each is told of them as they come; the
+// reply is valid until it returns. It gives how many were answered: of the others
+// nothing is known, unless the error is errNotSent.
+func (c *conn) exchange(requests []byte, count int, each func(n int, a reply)) (answered int, err error) {
+	if err := c.send(requests); err != nil {
+		return 0, err
+	}
+	have := 0
+	for last := false; answered < count && !last; {
+		total, head, perr := answerBounds(c.in[:have])
+		if perr == nil && (total == 0 || have < total) {
+			var more int
+			if more, perr = c.more(have, total); perr == nil {
+				have += more
+				continue
+			}
+		}
+		if perr != nil {
+			c.hop()
+			return answered, perr
+		}
+		last = saysClose(c.in[:head])
+		each(answered, reply{status: statusOf(c.in[:head]), body: c.in[head:total]})
+		answered++
+		have = copy(c.in, c.in[total:have])
+	}
+	switch {
+	case answered < count:
+		c.close()
+		return answered, fmt.Errorf("receive: %w", io.ErrUnexpectedEOF)
+	case have > 0:
+		c.hop()
+		return answered, fmt.Errorf("%w: %d bytes after the last answer", errBadAnswer, have)
+	}
+	return answered, nil
+}
+
+// more reads behind the have bytes that were read of an answer of total bytes, 0
+// for one whose head is not complete.
+func (c *conn) more(have, total int) (n int, err error) {
+	need := max(total, have+1)
+	if need > maxAnswerBytes {
+		return 0, fmt.Errorf("%w: over %d bytes", errBadAnswer, maxAnswerBytes)
+	}
+	if need > len(c.in) {
+		c.in = append(c.in, make([]byte, max(need-len(c.in), len(c.in)))...)
+	}
+	if n, err = c.c.Read(c.in[have:]); n > 0 {
+		return n, nil
+	}
+	if err == nil || err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return 0, fmt.Errorf("receive: %w", err)
+}
+
 func (c *conn) dial() error {
 	var first error
 	for range c.addrs {

@@ -42,7 +42,7 @@ func (t *tally) asked(worker int, code string, took time.Duration) {
 		return // nothing was answered, so nothing was measured
 	case codeProcessing:
 		t.processing.Add(1)
-	case codeGranted, codeWaitlisted:
+	case codeGranted, codeWaitlisted, codeEntered:
 		t.yes.record(worker, took)
 	default:
 		t.no.record(worker, took)

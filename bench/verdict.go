@@ -201,7 +201,11 @@ func (v *inquest) pass(ctx context.Context) (still bool, err error) {
 			continue
 		}
 		sessions[l.Session] = true
-		err = v.desk.orders(ctx, l.Session, func(o order) { v.listed[o.OrderNo] = o })
+		err = v.desk.orders(ctx, l.Session, func(o order) {
+			if !noUnits(o.State) {
+				v.listed[o.OrderNo] = o
+			}
+		})
 		if err != nil {
 			return false, err
 		}

@@ -55,12 +55,12 @@ func (o *told) freeFrom() time.Duration {
 }
 
 // openAsk is a grab whose outcome may still change without a word to us: never
-// answered, or put on the waitlist.
+// answered, put on the waitlist, or in a draw.
 type openAsk struct {
 	shopper int
 	listing int
 	click   click
-	code    string // outcomeUnknown or codeWaitlisted
+	code    string // outcomeUnknown, codeWaitlisted or codeEntered
 }
 
 // ask is one request of a shopper for units.
@@ -110,13 +110,13 @@ func (w *witness) hear(q ask, a answer, payBy time.Duration) (news *told) {
 	defer s.mu.Unlock()
 	st := s.stories[q.shopper]
 	if st == nil {
-		if a.order == nil && a.code != outcomeUnknown && a.code != codeWaitlisted {
+		if a.order == nil && !mayChange(a.code) {
 			return nil
 		}
 		st = new(story)
 		s.stories[q.shopper] = st
 	}
-	if a.code == outcomeUnknown || a.code == codeWaitlisted {
+	if mayChange(a.code) {
 		st.open = append(st.open, openAsk{shopper: q.shopper, listing: q.listing, click: q.click, code: a.code})
 		return nil
 	}
@@ -146,6 +146,11 @@ func (w *witness) hear(q ask, a answer, payBy time.Duration) (news *told) {
 	st.orders = append(st.orders, o)
 	w.checkLimit(st, q, o)
 	return o
+}
+
+// mayChange reports whether a grab so answered may still come to something.
+func mayChange(code string) bool {
+	return code == outcomeUnknown || code == codeWaitlisted || code == codeEntered
 }
 
 // clickUntold marks an order that was first heard of in the answer to another

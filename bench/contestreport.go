@@ -1,0 +1,189 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"text/tabwriter"
+)
+
+// ContestReport is what came of the contests.
+type ContestReport struct {
+	Config      ContestConfig `json:"config"`
+	Environment Environment   `json:"environment"`
+	Rows        []ContestRow  `json:"rows"`
+	// Goals are what the defences are to bring about.
+	Goals []ContestGoal `json:"goals"`
+}
+
+// ContestRow is a defence against bots from a network.
+type ContestRow struct {
+	Defence Defence        `json:"defence"`
+	Network string         `json:"network"`
+	Rounds  []ContestRound `json:"rounds"`
+	// PeopleShare is people's part of the units of all rounds.
+	PeopleShare float64 `json:"people_share"`
+}
+
+// ContestRound is one contest.
+type ContestRound struct {
+	Requests int64   `json:"requests"` // the bots'
+	Seconds  float64 `json:"seconds"`  // until the last one was answered
+	// Units that people and bots have in the end, by the shop's own account.
+	PeopleUnits int64   `json:"people_units"`
+	BotUnits    int64   `json:"bot_units"`
+	PeopleShare float64 `json:"people_share"`
+	// PeopleTold counts people by the last they were told; BotsTold all answers to
+	// bots.
+	PeopleTold map[string]int64 `json:"people_told"`
+	BotsTold   map[string]int64 `json:"bots_told"`
+	// Missed is how many people were ever told that they missed it.
+	Missed     int64       `json:"missed"`
+	PeopleWork WorkReport  `json:"people_work"`
+	BotWork    WorkReport  `json:"bot_work"`
+	Wait       Percentiles `json:"wait"` // people's, for the answer to a grab
+	Verdict    Verdict     `json:"verdict"`
+}
+
+// ContestGoal is what a defence is to bring about.
+type ContestGoal struct {
+	Claim   string `json:"claim"`
+	OK      bool   `json:"ok"`
+	Figures string `json:"figures"`
+}
+
+// What the defences are to bring about.
+const (
+	drawTolerance   = 0.03 // of the fair share, either way
+	reservedAndRisk = 0.80
+)
+
+func (r *ContestRow) sumUp() {
+	var people, all int64
+	for _, x := range r.Rounds {
+		people, all = people+x.PeopleUnits, all+x.PeopleUnits+x.BotUnits
+	}
+	if all > 0 {
+		r.PeopleShare = float64(people) / float64(all)
+	}
+}
+
+// judge holds the rows against the goals. A draw of few units is not judged: it
+// would miss its goal by chance.
+func (r *ContestReport) judge() {
+	cfg := &r.Config
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		claim, least, most := "", 0.0, 1.0
+		switch row.Defence.Name {
+		case "draw":
+			fair := cfg.fairShare()
+			claim, least, most = fmt.Sprintf("the draw alone gives people their %.1f%% ± %.0f points", 100*fair, 100*drawTolerance), fair-drawTolerance, fair+drawTolerance
+			spread := drawSpread(cfg.Units, cfg.People, cfg.People+cfg.Bots) / float64(cfg.Units) / math.Sqrt(float64(len(row.Rounds)))
+			if 3*spread > drawTolerance {
+				continue
+			}
+		case "draw+reservation+risk", "reservation+risk", "all":
+			claim, least = fmt.Sprintf("%s gives people %.0f%% or more", row.Defence.Name, 100*reservedAndRisk), reservedAndRisk
+		default:
+			continue
+		}
+		r.Goals = append(r.Goals, ContestGoal{
+			Claim: claim + ", " + row.Network + " addresses", OK: row.PeopleShare >= least && row.PeopleShare <= most,
+			Figures: fmt.Sprintf("%.1f%%", 100*row.PeopleShare),
+		})
+	}
+}
+
+// OK reports whether every contest was sold exactly, with every no in words that
+// its rules allow. Goals are apart: see [ContestReport.Reached].
+func (r *ContestReport) OK() bool {
+	for _, row := range r.Rows {
+		for _, x := range row.Rounds {
+			if !x.Verdict.OK {
+				return false
+			}
+		}
+	}
+	return len(r.Rows) == len(r.Config.Defences)*len(r.Config.Networks)
+}
+
+// Reached reports whether the goals were.
+func (r *ContestReport) Reached() bool {
+	for _, g := range r.Goals {
+		if !g.OK {
+			return false
+		}
+	}
+	return true
+}
+
+// JSON returns the whole report, indented.
+func (r *ContestReport) JSON() ([]byte, error) { return indentedJSON(r) }
+
+// WriteTable writes the report for people.
+func (r *ContestReport) WriteTable(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	p := func(format string, args ...any) { fmt.Fprintf(w, format, args...) }
+	c := &r.Config
+	p("CROWD\t%d bot accounts, %d requests; %d people within %v; %d units; seed %d\n", c.Bots, c.Requests, c.People, c.PeopleWithin, c.Units, c.Seed)
+	p("\trisk lists know %.0f%% of the bots, %.0f%% of the bots reserved; people are %.1f%% of the accounts\n\n",
+		100*c.KnownShare, 100*c.ReservedShare, 100*c.fairShare())
+	p("DEFENCE\tADDRESSES\tPEOPLE'S SHARE\tUNITS PEOPLE/BOTS\tPEOPLE MISSED\tPEOPLE'S WAIT P50/P99\tBOTS' REQUESTS/S\tBOTS' WORK\tVERDICT\n")
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		for n := range row.Rounds {
+			x := &row.Rounds[n]
+			name, word, work := row.Defence.Name, "exact", "-"
+			if len(row.Rounds) > 1 {
+				name += fmt.Sprintf(" %d/%d", n+1, len(row.Rounds))
+			}
+			if !x.Verdict.OK {
+				word = "NOT EXACT"
+			}
+			if x.BotWork.Solved > 0 {
+				work = fmt.Sprintf("%d × %.2f ms", x.BotWork.Solved, x.BotWork.MeanMS)
+			}
+			p("%s\t%s\t%.1f%%\t%d/%d\t%d\t%s/%s\t%.0f\t%s\t%s\n", name, row.Network, 100*x.PeopleShare, x.PeopleUnits, x.BotUnits,
+				x.Missed, ms(x.Wait.P50), ms(x.Wait.P99), float64(x.Requests)/max(1e-3, x.Seconds), work, word)
+		}
+		if len(row.Rounds) > 1 {
+			p("%s\t%s\t%.1f%%\tin all\n", row.Defence.Name, row.Network, 100*row.PeopleShare)
+		}
+	}
+	p("\n")
+	for _, g := range r.Goals {
+		p("%s %s\t%s\n", mark(g.OK), g.Claim, g.Figures)
+	}
+	for i := range r.Rows {
+		for n := range r.Rows[i].Rounds {
+			if v := &r.Rows[i].Rounds[n].Verdict; !v.OK {
+				p("\n%s, %s addresses:\n", r.Rows[i].Defence.Name, r.Rows[i].Network)
+				v.write(p)
+			}
+		}
+	}
+	return w.Flush()
+}
+
+// WriteBenchfmt writes one line a contest in the format that benchstat reads.
+func (r *ContestReport) WriteBenchfmt(out io.Writer) error {
+	var b strings.Builder
+	r.Environment.writeBenchfmt(&b)
+	for _, row := range r.Rows {
+		for _, x := range row.Rounds {
+			fmt.Fprintf(&b, "BenchmarkCrowd/defence=%s/addresses=%s-%d\t%d\t%.1f ns/op\t%.2f people-%%\t%.0f req/s\t%.3f p99-ms\n",
+				row.Defence.Name, row.Network, r.Environment.GOMAXPROCS, x.Requests, 1e9*x.Seconds/float64(max(1, x.Requests)),
+				100*x.PeopleShare, float64(x.Requests)/max(1e-3, x.Seconds), x.Wait.P99)
+		}
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// Save writes the report as JSON and as text for benchstat into ResultsDir,
+// under names made of time and commit, and returns their paths.
+func (r *ContestReport) Save() (paths []string, err error) {
+	return save(r.Config.ResultsDir, "crowd", r.Environment, r.JSON, r.WriteBenchfmt)
+}
