@@ -136,6 +136,7 @@ func (b *botConn) request(x *bot) {
 func (b *botConn) exchange() {
 	sent := b.now()
 	answered, err := b.conn.exchange(b.buf, len(b.sent), func(n int, a reply) { b.answered(b.sent[n], a, sent) })
+	b.botsUntil.Store(int64(b.now())) // of connections that end together; the last one's stays
 	if err == nil {
 		return
 	}

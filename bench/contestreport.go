@@ -28,8 +28,9 @@ type ContestRow struct {
 
 // ContestRound is one contest.
 type ContestRound struct {
-	Requests int64   `json:"requests"` // the bots'
-	Seconds  float64 `json:"seconds"`  // until the last one was answered
+	Requests   int64   `json:"requests"`    // the bots'
+	BotSeconds float64 `json:"bot_seconds"` // from the opening until the last of them was answered
+	Seconds    float64 `json:"seconds"`     // until the last person had gone, too
 	// Units that people and bots have in the end, by the shop's own account.
 	PeopleUnits int64   `json:"people_units"`
 	BotUnits    int64   `json:"bot_units"`
@@ -146,7 +147,7 @@ func (r *ContestReport) WriteTable(out io.Writer) error {
 				work = fmt.Sprintf("%d × %.2f ms", x.BotWork.Solved, x.BotWork.MeanMS)
 			}
 			p("%s\t%s\t%.1f%%\t%d/%d\t%d\t%s/%s\t%.0f\t%s\t%s\n", name, row.Network, 100*x.PeopleShare, x.PeopleUnits, x.BotUnits,
-				x.Missed, ms(x.Wait.P50), ms(x.Wait.P99), float64(x.Requests)/max(1e-3, x.Seconds), work, word)
+				x.Missed, ms(x.Wait.P50), ms(x.Wait.P99), float64(x.Requests)/max(1e-3, x.BotSeconds), work, word)
 		}
 		if len(row.Rounds) > 1 {
 			p("%s\t%s\t%.1f%%\tin all\n", row.Defence.Name, row.Network, 100*row.PeopleShare)
@@ -174,8 +175,8 @@ func (r *ContestReport) WriteBenchfmt(out io.Writer) error {
 	for _, row := range r.Rows {
 		for _, x := range row.Rounds {
 			fmt.Fprintf(&b, "BenchmarkCrowd/defence=%s/addresses=%s-%d\t%d\t%.1f ns/op\t%.2f people-%%\t%.0f req/s\t%.3f p99-ms\n",
-				row.Defence.Name, row.Network, r.Environment.GOMAXPROCS, x.Requests, 1e9*x.Seconds/float64(max(1, x.Requests)),
-				100*x.PeopleShare, float64(x.Requests)/max(1e-3, x.Seconds), x.Wait.P99)
+				row.Defence.Name, row.Network, r.Environment.GOMAXPROCS, x.Requests, 1e9*x.BotSeconds/float64(max(1, x.Requests)),
+				100*x.PeopleShare, float64(x.Requests)/max(1e-3, x.BotSeconds), x.Wait.P99)
 		}
 	}
 	_, err := io.WriteString(out, b.String())

@@ -38,6 +38,7 @@ type contest struct {
 	host    string
 
 	left       atomic.Int64 // requests that bots have yet to send
+	botsUntil  atomic.Int64 // when they were last answered, in ns of the run
 	peopleGone chan struct{}
 	botWork    *solvers
 	peopleWork *solvers
@@ -94,7 +95,8 @@ func holdContest(ctx context.Context, cfg *ContestConfig, d Defence, network str
 	}
 	c.fight(ctx)
 	round = &ContestRound{
-		Requests: cfg.Requests - max(0, c.left.Load()), Seconds: c.ended.Seconds(), PeopleTold: c.people, BotsTold: c.botsTold,
+		Requests: cfg.Requests - max(0, c.left.Load()), Seconds: c.ended.Seconds(), BotSeconds: time.Duration(c.botsUntil.Load()).Seconds(),
+		PeopleTold: c.people, BotsTold: c.botsTold,
 		Missed: c.missed, PeopleWork: c.peopleWork.report(), BotWork: c.botWork.report(), Wait: percentilesOf(c.wait),
 	}
 	v := &inquest{crowd: c.crowd, desk: desk, before: before}

@@ -14,6 +14,8 @@
 //     any of them ever told.
 //   - [TwoTabs]: everybody asks for two listings at once through two nodes, and may
 //     have one unit.
+//   - [Contest]: bots from the first millisecond against people, for a few units,
+//     with each defence alone and with all: who gets how many.
 //   - [Decide]: durable decisions a second in process, without HTTP.
 //   - [HTTPRatios]: the refused and the granted path against a bare handler,
 //     interleaved in one run. Absolute figures move with the machine; the ratios

@@ -24,7 +24,7 @@ type workText struct {
 
 // solve does the work and gives the solution as ALTCHA's widget writes it. It is
 // this package's own loop, and not the library's, because a bot farm would not use
-// that either: it takes four times as long.
+// that either: it takes over three times as long.
 func (w *workText) solve() (solution string, err error) {
 	want, err := hex.DecodeString(w.Challenge)
 	if err != nil || len(want) != sha256.Size || w.Algorithm != "SHA-256" {

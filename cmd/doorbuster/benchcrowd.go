@@ -141,8 +141,10 @@ func startContestShop(ctx context.Context, dataDir string, cfg *bench.ContestCon
 	if err := v.awaitReady(ctx); err != nil {
 		return s, errors.Join(fmt.Errorf("%w\nthe node's last words:\n%s", err, v.lastWords()), s.Close())
 	}
-	// Time to reserve and to bring in lists: some thousands a second.
-	lead := 2*time.Second + time.Duration(cfg.People+cfg.Bots)*500*time.Microsecond
+	lead := 1500 * time.Millisecond
+	if d.Reservation || d.Risk { // they are brought in first, some thousands a second
+		lead += time.Duration(cfg.People+cfg.Bots) * 500 * time.Microsecond
+	}
 	if err := applyPlanTo(ctx, v.admin, []byte(contestPlan(d, cfg.Units, lead))); err != nil {
 		return s, errors.Join(err, s.Close())
 	}
@@ -152,8 +154,9 @@ func startContestShop(ctx context.Context, dataDir string, cfg *bench.ContestCon
 // contestConfig is the configuration of a contest's node.
 func contestConfig(d bench.Defence) string {
 	var b strings.Builder
-	b.WriteString("log_level: warn\ntrusted_proxies: [127.0.0.1/32]\n")
-	if d.Rates {
+	b.WriteString("log_level: warn\n")
+	if d.Rates { // the only defence that looks at addresses
+		b.WriteString("trusted_proxies: [127.0.0.1/32]\n")
 		limit := fmt.Sprintf("{per_second: %d, burst: %d}", contestPerSecond, contestBurst)
 		fmt.Fprintf(&b, "rate_limit:\n  shopper: %s\n  address: %s\n", limit, limit)
 	}

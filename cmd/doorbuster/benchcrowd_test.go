@@ -1,0 +1,66 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"doorbuster/bench"
+)
+
+// TestCrowd holds small contests: each must be sold exactly, with every no in
+// words that its rules allow. How they end is up to chance, but for what is certain.
+func TestCrowd(t *testing.T) {
+	t.Setenv(asProgram, "1")
+	file := filepath.Join(t.TempDir(), "crowd.json")
+	var out, progress strings.Builder
+	args := []string{"bench", "crowd", "--defences", "none,quota,draw", "--networks", "rented", "--bots", "200", "--people", "80",
+		"--units", "20", "--requests", "20000", "--people-within", "500ms", "--tries", "2", "--draw-rounds", "1", "--results", "", "--json", file}
+	if status := run(t.Context(), args, nil, &out, &progress); status != 0 {
+		t.Fatalf("status %d\n%s\n%s", status, progress.String(), out.String())
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r bench.ContestReport
+	if err := json.Unmarshal(b, &r); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range r.Rows {
+		x := row.Rounds[0]
+		if x.PeopleUnits+x.BotUnits == 0 || x.Requests == 0 || x.Wait.Count < 80 {
+			t.Errorf("%s: %+v", row.Defence.Name, x)
+		}
+		told := int64(0)
+		for _, n := range x.PeopleTold {
+			told += n
+		}
+		if told != 80 {
+			t.Errorf("%s: %d people were told something: %v", row.Defence.Name, told, x.PeopleTold)
+		}
+		if row.Defence.Draw != (x.BotsTold["entered"] > 0) {
+			t.Errorf("%s: bots were told %v", row.Defence.Name, x.BotsTold)
+		}
+	}
+	if len(r.Rows) != 3 || !strings.Contains(out.String(), "PEOPLE'S SHARE") {
+		t.Errorf("it says:\n%s", out.String())
+	}
+}
+
+func TestCrowdRefusesNonsense(t *testing.T) {
+	for _, c := range []struct{ args, want string }{
+		{"--defences moat", `"moat" is none of rates, ticket`},
+		{"--networks moon", `network "moon": want shared or rented`},
+		{"--units 0", "units 0: want 1"},
+		{"--known-share 2", "known share 2: want 0 to 1"},
+	} {
+		var out, diagnostics strings.Builder
+		status := run(t.Context(), append([]string{"bench", "crowd"}, strings.Fields(c.args)...), nil, &out, &diagnostics)
+		if status != 2 || !strings.Contains(diagnostics.String(), c.want) {
+			t.Errorf("%s: status %d, no %q in %s", c.args, status, c.want, diagnostics.String())
+		}
+	}
+}
