@@ -155,13 +155,14 @@ func startContestShop(ctx context.Context, dataDir string, cfg *bench.ContestCon
 func contestConfig(d bench.Defence) string {
 	var b strings.Builder
 	b.WriteString("log_level: warn\n")
-	if d.Rates { // the only defence that looks at addresses
-		b.WriteString("trusted_proxies: [127.0.0.1/32]\n")
-		limit := fmt.Sprintf("{per_second: %d, burst: %d}", contestPerSecond, contestBurst)
-		fmt.Fprintf(&b, "rate_limit:\n  shopper: %s\n  address: %s\n", limit, limit)
+	b.WriteString("trusted_proxies: [127.0.0.1/32]\n") // the bench, which tells whom it asks for
+	if d.Rates {
+		for _, of := range []string{"shopper", "address"} {
+			fmt.Fprintf(&b, "rate_limit_%s_per_second: %d\nrate_limit_%s_burst: %d\n", of, contestPerSecond, of, contestBurst)
+		}
 	}
 	if d.Ticket {
-		fmt.Fprintf(&b, "challenge: {max_number: %d}\n", contestMaxNumber)
+		fmt.Fprintf(&b, "challenge_max_number: %d\n", contestMaxNumber)
 	}
 	return b.String()
 }
