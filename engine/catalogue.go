@@ -119,8 +119,8 @@ type Listing struct {
 	// Frozen: an invariant broke; nothing changes any more.
 	Frozen bool
 
-	// Waiting are the units that shoppers in line ask for, at most Held when the
-	// last of them joined; Entrants those who are in the draw.
+	// Waiting are the units that shoppers in line ask for, at most what might still
+	// come back when the last of them joined; Entrants those who are in the draw.
 	Waiting, Entrants int64
 	lastPlace         uint32 // in line, that was given out
 	// Seed decides the draw. Its SHA-256 is known before anybody enters, itself

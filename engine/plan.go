@@ -24,7 +24,7 @@ func (p *Plan) rich() bool {
 	}
 	for i := range p.Sales {
 		sale := &p.Sales[i]
-		if len(sale.Messages) > 0 {
+		if len(sale.Messages) > 0 || len(sale.Months) > 0 {
 			return true
 		}
 		for j := range sale.Sessions {
@@ -241,6 +241,9 @@ func (p *Place) String() string {
 func (d *planDiff) sale(path string, s *Sale) {
 	d.fits(path+".timezone", s.Timezone, MaxIDBytes)
 	d.months(path, s)
+	if len(s.Months) > 0 {
+		d.needs(2, path+".months")
+	}
 	if len(s.Messages) > 0 {
 		d.needs(2, path+".messages")
 	}
