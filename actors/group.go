@@ -94,7 +94,6 @@ type Group struct {
 	switches atomic.Pointer[engine.Switches]
 	watchers watchers
 	risky    atomic.Bool // anybody is on a risk list
-	prefixes atomic.Pointer[prefixes]
 
 	catalogue atomic.Pointer[catalogue]
 	// figures counts the changes of what is on display: odd while one is being

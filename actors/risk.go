@@ -1,10 +1,6 @@
 package actors
 
-import (
-	"net/netip"
-
-	"doorbuster/engine"
-)
+import "doorbuster/engine"
 
 // riskOf looks a visitor up in the lists of the committed state.
 func (g *Group) riskOf(v *engine.Visitor) (worst engine.Level) {
@@ -16,6 +12,8 @@ func (g *Group) riskOf(v *engine.Visitor) (worst engine.Level) {
 			worst = max(worst, s.LevelOf(engine.RosterID{Kind: kind}, id))
 		}
 		look(engine.RosterRiskShopper, v.Shopper)
+		listed, _ := s.PrefixLevel(v.Addr)
+		worst = max(worst, listed)
 		if v.Phone != "" {
 			look(engine.RosterRiskPhone, []byte(v.Phone))
 		}
@@ -23,26 +21,6 @@ func (g *Group) riskOf(v *engine.Visitor) (worst engine.Level) {
 			look(engine.RosterRiskAddress, []byte(v.Address))
 		}
 	})
-	if prefixes := g.prefixes.Load(); prefixes != nil && v.Addr.IsValid() {
-		worst = max(worst, prefixes.level(v.Addr))
-	}
-	return worst
-}
-
-// prefixes are the addresses of the risk list, for looking up without a lock.
-// One map for each length of prefix: an address is in at most one of each.
-type prefixes struct {
-	lengths []int // of those there are
-	by      map[netip.Prefix]engine.Level
-}
-
-func (p *prefixes) level(addr netip.Addr) (worst engine.Level) {
-	addr = addr.Unmap()
-	for _, bits := range p.lengths {
-		if prefix, err := addr.Prefix(bits); err == nil {
-			worst = max(worst, p.by[prefix])
-		}
-	}
 	return worst
 }
 
@@ -57,22 +35,4 @@ func (g *Group) learnRoster(s *engine.State, id engine.RosterID) {
 		risky = risky || s.RosterCount(engine.RosterID{Kind: kind}) > 0
 	}
 	g.risky.Store(risky)
-	if id.Kind != engine.RosterRiskIP {
-		return
-	}
-	table := &prefixes{by: make(map[netip.Prefix]engine.Level, s.RosterCount(id))}
-	seen := [129]bool{}
-	rows, _, _ := s.RosterRows(id, 0, engine.MaxRosterRows)
-	for _, row := range rows {
-		prefix, err := netip.ParsePrefix(row.ID)
-		if err != nil {
-			continue // the engine takes none such
-		}
-		table.by[prefix] = row.Level
-		if !seen[prefix.Bits()] {
-			seen[prefix.Bits()] = true
-			table.lengths = append(table.lengths, prefix.Bits())
-		}
-	}
-	g.prefixes.Store(table)
 }

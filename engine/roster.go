@@ -133,6 +133,9 @@ func ValidRosterRow(kind RosterKind, id string, level Level) string {
 			}
 			return fmt.Sprintf("%q is to be written %q", clip(id), want)
 		}
+		if p, err := netip.ParsePrefix(id); err == nil && p.Addr().Is4In6() {
+			return fmt.Sprintf("%q is to be written as a prefix of IPv4 addresses", clip(id))
+		}
 	default:
 		return "no such kind of list"
 	}
@@ -175,8 +178,9 @@ type rostered struct {
 // roster names people, addresses and the like. Who is taken off stays as a row
 // of LevelNone, so that nobody can make it grow by coming and going.
 type roster struct {
-	rows   directory[rostered]
-	listed int64 // rows of another level than LevelNone
+	rows    directory[rostered]
+	listed  int64         // rows of another level than LevelNone
+	lengths prefixLengths // of the rows that are prefixes
 
 	stage  uint64 // 0: nothing is staged
 	staged *roster
@@ -201,6 +205,9 @@ func (r *roster) level(id []byte) Level {
 // put sets the level of id; false if the roster is full.
 func (r *roster) put(id []byte, level Level, now Time) bool {
 	no := r.rows.find(id)
+	if level != LevelNone {
+		r.lengths.note(id)
+	}
 	if no == 0 {
 		if level == LevelNone {
 			return true
@@ -265,6 +272,29 @@ func (s *State) RosterRows(id RosterID, from, most int) (rows []RosterRow, next 
 		}
 	}
 	return rows, max(from, end), end == r.rows.rows.len()
+}
+
+// RosterMark tells two rosters of one id apart: positions in RosterRows hold only
+// as long as the mark is the same. nil is no roster.
+func (s *State) RosterMark(id RosterID) any {
+	if r := s.rosters[id]; r != nil {
+		return r
+	}
+	return nil
+}
+
+// RowOf gives what a roster says of id, and since when.
+func (s *State) RowOf(roster RosterID, id []byte) (row RosterRow, found bool) {
+	r := s.rosters[roster]
+	if r == nil {
+		return row, false
+	}
+	no := r.rows.find(id)
+	if no == 0 {
+		return row, false
+	}
+	kept := r.rows.rows.at(int(no) - 1)
+	return RosterRow{kept.id, kept.kept.level, kept.kept.since}, kept.kept.level != LevelNone
 }
 
 // editRoster is an operator's edit, whole or not at all.

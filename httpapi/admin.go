@@ -84,6 +84,7 @@ type AdminServer struct {
 	mux        *http.ServeMux
 	http       *http.Server
 	backingUp  sync.Mutex // held while a backup is taken: one at a time
+	importing  sync.Mutex // held while a list is imported: each may take much memory
 }
 
 // NewAdmin makes a server of the operations API, or reports everything that is
@@ -230,6 +231,25 @@ var adminRoutes = []adminRoute{
 	{"DELETE", "/admin/v1/profiles/{profile}", RoleOperator, turnAll(engine.ProfileForget)},
 	{"POST", "/admin/v1/profiles/{profile}/apply", RoleOperator, turnAll(engine.SwitchProfile)},
 
+	{"GET", "/admin/v1/risk", RoleViewer, listOfLists("risk", func(k engine.RosterKind) bool { return k >= engine.RosterRiskShopper })},
+	{"GET", "/admin/v1/risk/{kind}", RoleViewer, (*AdminServer).list},
+	{"PUT", "/admin/v1/risk/{kind}", RoleOperator, importList(true)},
+	{"PATCH", "/admin/v1/risk/{kind}", RoleOperator, importList(false)},
+	{"GET", "/admin/v1/risk/{kind}/{id}", RoleViewer, (*AdminServer).listRow},
+	{"DELETE", "/admin/v1/risk/{kind}/{id}", RoleOperator, (*AdminServer).dropRow},
+	{"GET", "/admin/v1/allowlists", RoleViewer, listOfLists("allowlists", func(k engine.RosterKind) bool { return k == engine.RosterAllowed })},
+	{"GET", "/admin/v1/allowlists/{name}", RoleViewer, (*AdminServer).list},
+	{"PUT", "/admin/v1/allowlists/{name}", RoleOperator, importList(true)},
+	{"PATCH", "/admin/v1/allowlists/{name}", RoleOperator, importList(false)},
+	{"DELETE", "/admin/v1/allowlists/{name}", RoleOperator, (*AdminServer).dropList},
+	{"GET", "/admin/v1/allowlists/{name}/{id}", RoleViewer, (*AdminServer).listRow},
+	{"DELETE", "/admin/v1/allowlists/{name}/{id}", RoleOperator, (*AdminServer).dropRow},
+	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/reservations", RoleViewer, (*AdminServer).list},
+	{"PUT", "/admin/v1/sessions/{session}/skus/{sku}/reservations", RoleOperator, importList(true)},
+	{"PATCH", "/admin/v1/sessions/{session}/skus/{sku}/reservations", RoleOperator, importList(false)},
+	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/reservations/{id}", RoleViewer, (*AdminServer).listRow},
+	{"DELETE", "/admin/v1/sessions/{session}/skus/{sku}/reservations/{id}", RoleOperator, (*AdminServer).dropRow},
+
 	{"GET", "/admin/v1/cluster", RoleViewer, (*AdminServer).clusterStatus},
 	{"POST", "/admin/v1/cluster/join", RoleAdmin, (*AdminServer).join},
 	{"POST", "/admin/v1/cluster/remove", RoleAdmin, (*AdminServer).removeNode},
@@ -300,6 +320,8 @@ func (s *AdminServer) serve(w http.ResponseWriter, r *http.Request, to *adminRou
 		limit, patience = maxPlanTextBytes, planPatience*s.timeout
 	case strings.HasPrefix(to.pattern, clusterPattern):
 		patience = planPatience * s.timeout
+	case takesList(to.method, to.pattern):
+		limit, patience = MaxListBytes, listPatience
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, limit)
 	ctx := withOperator(r.Context(), who)

@@ -212,6 +212,10 @@ type fakeOperator struct {
 	message                               engine.Message
 	filter                                engine.OrderFilter
 	switched                              engine.SwitchChange
+	rows                                  []engine.RosterRow
+	roster                                engine.RosterName
+	imported                              string
+	replaced                              bool
 }
 
 func (f *fakeOperator) ApplyPlan(_ context.Context, operator string, plan *engine.Plan, dryRun bool) ([]engine.Change, []engine.Problem, error) {
@@ -291,6 +295,59 @@ func (f *fakeOperator) ChangeSwitches(ctx context.Context, operator string, chan
 	}
 	f.operator, f.switched, f.note = operator, change, note
 	return f.Switchboard()
+}
+
+func (f *fakeOperator) Rosters() ([]engine.RosterInfo, error) {
+	infos := []engine.RosterInfo{}
+	for _, k := range riskKinds {
+		infos = append(infos, engine.RosterInfo{RosterName: engine.RosterName{Kind: k.kind}, Count: int64(len(f.rows))})
+	}
+	return append(infos, engine.RosterInfo{RosterName: engine.RosterName{Kind: engine.RosterAllowed, Name: "vips"}, Count: 3}), f.err
+}
+
+func (f *fakeOperator) RosterPage(name engine.RosterName, from, most int) ([]engine.RosterRow, int, int64, bool, error) {
+	f.roster = name
+	end := min(from+most, len(f.rows))
+	return f.rows[min(from, end):end], end, int64(len(f.rows)), end == len(f.rows), f.err
+}
+
+func (f *fakeOperator) ExportRoster(name engine.RosterName, each func([]engine.RosterRow) error) error {
+	f.roster = name
+	for i := range f.rows {
+		if err := each(f.rows[i : i+1]); err != nil {
+			return err
+		}
+	}
+	return f.err
+}
+
+func (f *fakeOperator) RosterRow(name engine.RosterName, id string) (engine.RosterRow, bool, error) {
+	f.roster = name
+	for _, row := range f.rows {
+		if row.ID == id {
+			return row, true, f.err
+		}
+	}
+	return engine.RosterRow{}, false, f.err
+}
+
+func (f *fakeOperator) ImportRoster(ctx context.Context, name engine.RosterName, rows engine.RosterImport) (int64, error) {
+	if _, bounded := ctx.Deadline(); !bounded {
+		panic("a command without a deadline")
+	}
+	f.roster, f.imported, f.operator, f.note, f.replaced = name, "", rows.Operator, rows.Note, rows.Replace
+	for row := range rows.Rows {
+		f.imported += fmt.Sprintf("%s=%s ", row.ID, row.Level)
+	}
+	if rows.Committed != nil {
+		rows.Committed(rows.Count)
+	}
+	return int64(rows.Count), f.err
+}
+
+func (f *fakeOperator) DropRoster(_ context.Context, operator string, name engine.RosterName, note string) error {
+	f.operator, f.roster, f.note = operator, name, note
+	return f.err
 }
 
 func (f *fakeOperator) Products() []engine.Product {

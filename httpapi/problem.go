@@ -44,6 +44,7 @@ const (
 	badPlan
 	badOperation
 	badSolution
+	badList
 	tooManyConnections
 	tooOften
 	tooManyStreams
@@ -82,6 +83,7 @@ var problemTable = [problemKinds]struct {
 	badSolution:        {http.StatusUnprocessableEntity, "solution", "The challenge is not solved"},
 	tooOften:           {http.StatusTooManyRequests, "rate", "You ask too often"},
 	tooManyStreams:     {http.StatusTooManyRequests, "streams", "Too many streams of events"},
+	badList:            {http.StatusUnprocessableEntity, "list", "The list can't be taken"},
 	tooManyConnections: {http.StatusTooManyRequests, "connections", "Too many connections from one address"},
 	headersTooLarge:    {http.StatusRequestHeaderFieldsTooLarge, "headers-too-large", "The request's headers are too large"},
 	internalFault:      {http.StatusInternalServerError, "internal", "Something went wrong here"},
@@ -184,7 +186,8 @@ func (s *ShopperServer) failed(ctx *fasthttp.RequestCtx, err error) {
 	s.problem(ctx, kind, detail)
 }
 
-// PlanProblem is one reason why a plan can't be applied, and where in the text it is.
+// PlanProblem is one reason why a plan, or a list, can't be taken, and where in the
+// text it is.
 type PlanProblem struct {
 	Path    string `json:"path"`
 	Message string `json:"message"`

@@ -97,6 +97,18 @@ type Operator interface {
 	Switchboard() (engine.SwitchboardView, error)
 	ChangeSwitches(ctx context.Context, operator string, change engine.SwitchChange, note string) (engine.SwitchboardView, error)
 
+	// Rosters and the methods below: reservations, allow lists, risk lists.
+	Rosters() ([]engine.RosterInfo, error)
+	// RosterPage reads up to most rows from a position on, and gives the position
+	// after them. Fewer may come although done is false.
+	RosterPage(name engine.RosterName, from, most int) (rows []engine.RosterRow, next int, count int64, done bool, err error)
+	ExportRoster(name engine.RosterName, each func([]engine.RosterRow) error) error
+	RosterRow(name engine.RosterName, id string) (row engine.RosterRow, found bool, err error)
+	// ImportRoster takes rows in, which were checked, and gives how many are on the
+	// list then.
+	ImportRoster(ctx context.Context, name engine.RosterName, rows engine.RosterImport) (count int64, err error)
+	DropRoster(ctx context.Context, operator string, name engine.RosterName, note string) error
+
 	Counts(session, sku string) (engine.Counts, error)
 	FindOrders(filter engine.OrderFilter) (orders []engine.OrderView, next string, err error)
 	Products() []engine.Product

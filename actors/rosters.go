@@ -1,0 +1,245 @@
+package actors
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"time"
+
+	"doorbuster/engine"
+)
+
+// A step of an import is one command. Small ones let grabs pass between them:
+// taking in a row costs Apply about a microsecond.
+const (
+	importRows  = 2048
+	importBytes = 256 << 10
+)
+
+// stepPatience is how long one step may look for a leader.
+const stepPatience = time.Minute
+
+// Rosters gives the risk lists, and the allow lists that there are, with how many
+// each names.
+func (g *Group) Rosters() (infos []engine.RosterInfo, err error) {
+	if err := g.current(); err != nil {
+		return nil, err
+	}
+	g.view.View(func(s *engine.State) {
+		for kind := engine.RosterRiskShopper; kind <= engine.RosterRiskIP; kind++ {
+			infos = append(infos, engine.RosterInfo{RosterName: engine.RosterName{Kind: kind}, Count: s.RosterCount(engine.RosterID{Kind: kind})})
+		}
+		for _, id := range s.Rosters() {
+			if id.Kind == engine.RosterAllowed {
+				infos = append(infos, engine.RosterInfo{RosterName: engine.RosterName{Kind: id.Kind, Name: id.Name}, Count: s.RosterCount(id)})
+			}
+		}
+	})
+	return infos, nil
+}
+
+// rosterOf gives the id of a roster, after this node knows all that was told.
+func (g *Group) rosterOf(name engine.RosterName) (id engine.RosterID, err error) {
+	if err := g.current(); err != nil {
+		return id, err
+	}
+	id = engine.RosterID{Kind: name.Kind, Name: name.Name}
+	if name.Kind == engine.RosterReserved {
+		gate := g.catalogue.Load().byName[name.Session+"/skus/"+name.SKU]
+		if gate == nil {
+			return id, refusal(engine.ReasonUnknown)
+		}
+		id.Listing = gate.handle
+	}
+	return id, nil
+}
+
+// RosterPage reads up to most rows of a roster from a position on (0 first), and
+// gives the position after them, how many the roster names, and whether that was
+// all. Fewer rows may come although there are more.
+func (g *Group) RosterPage(name engine.RosterName, from, most int) (rows []engine.RosterRow, next int, count int64, done bool, err error) {
+	id, err := g.rosterOf(name)
+	if err != nil {
+		return nil, 0, 0, false, err
+	}
+	g.view.View(func(s *engine.State) {
+		rows, next, done = s.RosterRows(id, from, min(most, scanRows))
+		count = s.RosterCount(id)
+	})
+	return rows, next, count, done, nil
+}
+
+// ExportRoster gives all rows of a roster, some at a time. Rows that change
+// meanwhile may be given as they were or as they are. Errors: each's, which ends
+// it; a refusal as in conflict if the roster was replaced meanwhile.
+func (g *Group) ExportRoster(name engine.RosterName, each func([]engine.RosterRow) error) error {
+	id, err := g.rosterOf(name)
+	if err != nil {
+		return err
+	}
+	var mark any
+	for at, done := 0, false; !done; {
+		var rows []engine.RosterRow
+		first := at == 0
+		g.view.View(func(s *engine.State) {
+			if first {
+				mark = s.RosterMark(id)
+			} else if mark != s.RosterMark(id) {
+				err = refusal(engine.ReasonConflict)
+				return
+			}
+			rows, at, done = s.RosterRows(id, at, scanRows)
+		})
+		if err == nil && len(rows) > 0 {
+			err = each(rows)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RosterRow gives what a roster says of id. Of an address that the risk list does
+// not name itself it gives the prefix that says the worst.
+func (g *Group) RosterRow(name engine.RosterName, id string) (row engine.RosterRow, found bool, err error) {
+	roster, err := g.rosterOf(name)
+	if err != nil {
+		return row, false, err
+	}
+	g.view.View(func(s *engine.State) {
+		if row, found = s.RowOf(roster, []byte(id)); found || name.Kind != engine.RosterRiskIP {
+			return
+		}
+		if prefix, err := netip.ParsePrefix(id); err == nil && prefix.IsSingleIP() {
+			if _, by := s.PrefixLevel(prefix.Addr()); by.IsValid() {
+				row, found = s.RowOf(roster, []byte(by.String()))
+			}
+		}
+	})
+	return row, found, nil
+}
+
+// DropRoster forgets a roster and all that it names.
+func (g *Group) DropRoster(ctx context.Context, operator string, name engine.RosterName, note string) error {
+	id, err := g.rosterOf(name)
+	if err != nil {
+		return err
+	}
+	known := false
+	g.view.View(func(s *engine.State) { known = s.RosterMark(id) != nil })
+	if !known {
+		return refusal(engine.ReasonUnknown)
+	}
+	return g.askNewer(ctx, engine.Command{Kind: engine.CmdEditRoster, Operator: operator, Note: note, Edit: engine.RosterEdit{Roster: id, Action: engine.RosterDrop}})
+}
+
+// ImportRoster puts rows into a roster, or has them take the place of all there
+// were, and gives how many it names then. Rows that take the place are staged
+// first and count in one step; others are put step by step, and an error may come
+// after some of them: putting all of them once more is right then. A change of the
+// leader is waited for. Error: a refusal as in conflict if another import came in
+// between; the roster is as it was, or as that other one has it.
+func (g *Group) ImportRoster(ctx context.Context, name engine.RosterName, in engine.RosterImport) (count int64, err error) {
+	id, err := g.rosterOf(name)
+	if err != nil {
+		return 0, err
+	}
+	c := engine.Command{Kind: engine.CmdEditRoster, Operator: in.Operator, Note: in.Note, Edit: engine.RosterEdit{Roster: id, Action: engine.RosterPut}}
+	if len(g.awaitRules(ctx, c.Rules())) > 0 {
+		return 0, refusal(engine.ReasonRules)
+	}
+	if in.Replace {
+		c.Edit.Action, c.Edit.Stage = engine.RosterStage, newStage()
+	}
+	committed, steps, size := 0, 0, 0
+	step := func() error {
+		if err := g.persist(ctx, c); err != nil {
+			return err
+		}
+		committed += len(c.Edit.Rows)
+		steps++
+		c.Edit.Rows, size = make([]engine.RosterEntry, 0, importRows), 0 // the old ones may still be read
+		if in.Committed != nil {
+			in.Committed(committed)
+		}
+		return nil
+	}
+	for row := range in.Rows {
+		if len(c.Edit.Rows) == importRows || size+len(row.ID) > importBytes {
+			if err := step(); err != nil {
+				return 0, err
+			}
+		}
+		c.Edit.Rows = append(c.Edit.Rows, row)
+		size += len(row.ID)
+	}
+	if len(c.Edit.Rows) > 0 || in.Replace && steps == 0 {
+		if err := step(); err != nil {
+			return 0, err
+		}
+	}
+	if in.Replace {
+		c.Edit.Action, c.Edit.Count, c.Edit.Rows = engine.RosterCommit, uint32(in.Count), nil
+		if err := g.persist(ctx, c); err != nil {
+			// One that was asked twice, and was done the first time, is refused.
+			var refused *engine.Refusal
+			if !errors.As(err, &refused) || refused.Reason != engine.ReasonConflict || !g.names(id, &in) {
+				return 0, err
+			}
+		}
+	}
+	g.view.View(func(s *engine.State) { count = s.RosterCount(id) })
+	return count, nil
+}
+
+// newStage is a number that no other staging has. It is never 0.
+func newStage() uint64 {
+	var b [8]byte
+	rand.Read(b[:]) // never fails
+	return binary.LittleEndian.Uint64(b[:]) | 1
+}
+
+// persist asks for a step of an import until its outcome is known: doing it twice
+// is as good as once.
+func (g *Group) persist(ctx context.Context, c engine.Command) error {
+	ctx, cancel := context.WithTimeout(ctx, stepPatience)
+	defer cancel()
+	for {
+		_, err := g.ask(ctx, c)
+		if err == nil || !errors.Is(err, engine.ErrNotLeader) && !errors.Is(err, engine.ErrOutcomeUnknown) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(retryPause):
+		}
+	}
+}
+
+// names tells whether a roster names exactly what was to be imported.
+func (g *Group) names(id engine.RosterID, in *engine.RosterImport) bool {
+	if g.current() != nil {
+		return false
+	}
+	rows, same := make([]engine.RosterEntry, 0, importRows), true
+	compare := func() {
+		g.view.View(func(s *engine.State) {
+			same = same && s.RosterCount(id) == int64(in.Count)
+			for _, row := range rows {
+				same = same && s.LevelOf(id, row.ID) == row.Level
+			}
+		})
+		rows = rows[:0]
+	}
+	for row := range in.Rows {
+		if rows = append(rows, row); len(rows) == cap(rows) {
+			compare()
+		}
+	}
+	compare()
+	return same
+}

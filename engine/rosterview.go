@@ -1,0 +1,30 @@
+package engine
+
+import "iter"
+
+// RosterName is a roster as operators name it. It has a session and SKU if Kind is
+// RosterReserved, and a name of its own if it is RosterAllowed.
+type RosterName struct {
+	Kind         RosterKind
+	Name         string
+	Session, SKU string
+}
+
+// RosterInfo is a roster and how many it names.
+type RosterInfo struct {
+	RosterName
+	Count int64
+}
+
+// RosterImport is what an operator puts into a roster. Rows were found valid
+// (ValidRosterRow), and no id is in two of them.
+type RosterImport struct {
+	Replace bool // the rows take the place of all there were, in one step
+	Count   int  // of Rows
+	Rows    iter.Seq[RosterEntry]
+
+	Operator, Note string
+	// Committed is told how many rows are on their way for good, from time to time;
+	// nil to be told nothing.
+	Committed func(rows int)
+}
