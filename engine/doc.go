@@ -15,13 +15,18 @@
 //     of the session.
 //   - A key of a shopper leads to one order for ever.
 //   - An order leaves the state Held once.
+//   - A shopper has one place at most in a listing's line or draw, and in line
+//     only ever comes nearer to its head. Who comes later is given nothing that
+//     one in line could have.
+//   - Lines, draws and the agenda, which no snapshot stores, are at each index
+//     what a node that comes from a snapshot derives from the orders.
 //
 // A listing that breaks the first is frozen, with an event that raises an
 // alarm; the others go on selling. Under the build tag "invariants" it panics
 // instead, and costlier checks run.
 //
 // Start reading at State and Apply, then PlaceHold in hold.go, where the rules
-// of a grab stand once. Plan (plan.go) is what operators ask for; codec.go and
+// of a grab stand once, and line.go for what becomes of those who wait. Plan (plan.go) is what operators ask for; codec.go and
 // snapshot.go draw the formats.
 //
 // A State is not safe for concurrent use: its owner serialises Apply with
