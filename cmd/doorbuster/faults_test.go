@@ -3,9 +3,7 @@
 package main
 
 import (
-	"fmt"
 	"strings"
-	"sync/atomic"
 	"testing"
 )
 
@@ -66,7 +64,12 @@ func (s *shop) frozenButFor(t *testing.T, other string, held order, when string)
 	}
 }
 
-var distinct atomic.Int64
-
-// newKey gives an idempotency key that was not used before.
-func newKey() string { return fmt.Sprintf("key-%d", distinct.Add(1)) }
+// A frozen listing is missed like all else that is missed.
+func TestFrozenListingTellsNothing(t *testing.T) {
+	t.Parallel()
+	missedForAll(t, func(n *node) {
+		if err := n.group.BreakListing(t.Context(), "day", "frozen"); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"doorbuster/engine"
+)
+
+// raw sends a request as bytes and gives the answer as bytes, but for the Date,
+// which is the clock's.
+func (s *shop) raw(method, path, shopper, key, from, language, body string) string {
+	s.t.Helper()
+	c, err := net.Dial("tcp", strings.TrimPrefix(s.http, "http://"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		s.t.Fatal(err)
+	}
+	fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\nX-Shopper-Id: %s\r\nIdempotency-Key: %s\r\nX-Forwarded-For: %s\r\nAccept-Language: %s\r\nContent-Length: %d\r\n\r\n%s",
+		method, path, shopper, key, from, language, len(body), body)
+	answer, err := io.ReadAll(c)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return dateLine.ReplaceAllString(string(answer), "")
+}
+
+var distinct atomic.Int64
+
+// newKey gives an idempotency key that was not used before.
+func newKey() string { return fmt.Sprintf("key-%d", distinct.Add(1)) }
+
+var dateLine = regexp.MustCompile(`(?m)^Date: .*\r\n`)
+
+// reasons gives how many grabs were answered for a reason.
+func (s *shop) reasons(why engine.Reason) string {
+	return s.metric(fmt.Sprintf("doorbuster_grab_reasons_total{reason=%q}", why))
+}
+
+func TestMissedTellsNothing(t *testing.T) {
+	t.Parallel()
+	missedForAll(t, nil)
+}
+
+// missedForAll produces every reason behind missed for real, in both languages,
+// and compares the answers byte for byte. freeze breaks the listing "frozen";
+// nil where this build can't.
+func missedForAll(t *testing.T, freeze func(*node)) {
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var q struct{ Shopper string }
+		if json.NewDecoder(r.Body).Decode(&q) == nil && strings.HasPrefix(q.Shopper, "suspect") {
+			io.WriteString(w, `{"level":"block"}`)
+			return
+		}
+		io.WriteString(w, `{"level":"allow"}`)
+	}))
+	t.Cleanup(service.Close)
+	s, n, closing := openBare(t, t.TempDir(), func(c *Config) {
+		c.TrustedProxies, c.RiskURL = []string{"127.0.0.1"}, service.URL
+		c.RiskTimeout, c.TicketTTL = 5*time.Second, time.Second
+		c.RateLimitShopperPerSecond, c.RateLimitShopperBurst = 0.001, 3
+		c.RateLimitAddressPerSecond, c.RateLimitAddressBurst = 0.001, 2
+	})
+	defer closing()
+	s.apply(planOf([]string{"{sku: mask, price: 100, stock: 100000}", "{sku: few, price: 100, stock: 1, reservation: true}",
+		"{sku: ticket, price: 100, stock: 9, ticket: true}", "{sku: frozen, price: 100, stock: 9}"}, "admission_multiple: 1"))
+	for _, listed := range []string{"listed-en", "listed-zh"} {
+		edit := engine.Command{Kind: engine.CmdEditRoster, Operator: "test", Edit: engine.RosterEdit{
+			Roster: engine.RosterID{Kind: engine.RosterRiskShopper}, Action: engine.RosterPut, Rows: []engine.RosterEntry{{ID: []byte(listed), Level: engine.LevelBlock}}}}
+		if _, err := n.group.AskFor(t.Context(), engine.EncodeBatch(engine.BatchHeader{}, edit)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	addresses := 0
+	elsewhere := func() string { addresses++; return fmt.Sprintf("198.51.%d.%d", 100+addresses/250, 1+addresses%250) }
+	grab := func(shopper, sku, language, body string) string {
+		return s.raw("POST", "/v1/sessions/day/skus/"+sku+"/grab", shopper, newKey(), elsewhere(), language, body)
+	}
+	ticket := func(shopper, sku string) string {
+		_, after, _ := strings.Cut(s.raw("POST", "/v1/sessions/day/skus/"+sku+"/ticket", shopper, newKey(), elsewhere(), "en", ""), `{"ticket":"`)
+		ticket, _, _ := strings.Cut(after, `"`)
+		return ticket
+	}
+	if freeze != nil {
+		freeze(n)
+	}
+	causes := []struct {
+		name string
+		why  engine.Reason // ReasonNone: it is no grab
+		miss func(language string) string
+	}{
+		{"risk list", engine.ReasonRisk, func(in string) string { return grab("listed-"+in, "mask", in, "") }},
+		{"risk service", engine.ReasonRisk, func(in string) string { return grab("suspect-"+in, "mask", in, "") }},
+		{"rate of the shopper", engine.ReasonRate, func(in string) string {
+			for range 3 {
+				ticket("hasty-"+in, "mask") // counts, and brings nothing
+			}
+			return grab("hasty-"+in, "mask", in, "")
+		}},
+		{"rate of the address", engine.ReasonRate, func(in string) string {
+			from := elsewhere()
+			for i := range 2 {
+				s.raw("POST", "/v1/sessions/day/skus/mask/grab", fmt.Sprint("office", i, in), newKey(), from, in, "")
+			}
+			return s.raw("POST", "/v1/sessions/day/skus/mask/grab", "office"+in, newKey(), from, in, "")
+		}},
+		{"admission quota", engine.ReasonQuota, func(in string) string {
+			grab("first", "few", in, "") // is let in, and has not reserved
+			return grab("second-"+in, "few", in, "")
+		}},
+		{"forged ticket", engine.ReasonTicket, func(in string) string { return grab("forger-"+in, "ticket", in, with(strings.Repeat("x", 44))) }},
+		{"borrowed ticket", engine.ReasonTicket, func(in string) string {
+			return grab("borrower-"+in, "ticket", in, with(ticket("lender-"+in, "ticket")))
+		}},
+		{"expired ticket", engine.ReasonTicket, func(in string) string {
+			late := ticket("late-"+in, "ticket")
+			over := time.Now().Add(time.Second)
+			s.eventually(func() bool { return time.Now().After(over) }, func() string { return "time stands still" })
+			return grab("late-"+in, "ticket", in, with(late))
+		}},
+		{"overload", engine.ReasonOverload, func(in string) string {
+			n.group.Blocked(true)
+			defer n.group.Blocked(false)
+			return grab("crowd-"+in, "mask", in, "")
+		}},
+		{"waiting room", engine.ReasonDepth, func(in string) (missed string) {
+			if a := s.ops("PATCH", "/admin/v1/switches", `{"switches":{"waiting_depth":1,"rate_limits":0,"risk_service":false}}`); a.Status != 200 {
+				t.Fatalf("%d %s", a.Status, a.Body)
+			}
+			defer s.ops("POST", "/admin/v1/switches/normal", "")
+			s.eventually(func() bool {
+				for _, answer := range crowd(32, func(i int) string {
+					return s.raw("POST", "/v1/sessions/day/skus/mask/grab", newKey(), newKey(), "198.51.99.1", in, "")
+				}) {
+					if strings.Contains(answer, `"missed"`) {
+						missed = answer
+					}
+				}
+				return missed != ""
+			}, func() string { return "nobody finds the waiting room full" })
+			return missed
+		}},
+		{"deadline", engine.ReasonNone, func(in string) string {
+			return s.raw("GET", "/v1/grabs/"+newKey()+"?deadline=1", "patient", "k", elsewhere(), in, "")
+		}},
+	}
+	if freeze != nil {
+		causes = append(causes, causes[0])
+		causes[len(causes)-1].name, causes[len(causes)-1].why = "frozen listing", engine.ReasonFrozen
+		causes[len(causes)-1].miss = func(in string) string { return grab("cold-"+in, "frozen", in, "") }
+	}
+	for _, in := range []string{"en", "zh"} {
+		want, first := "", ""
+		for _, c := range causes {
+			before := s.reasons(c.why)
+			got := c.miss(in)
+			if c.why != engine.ReasonNone && s.reasons(c.why) == before {
+				t.Errorf("%s: no grab was answered for %s: %s", c.name, c.why, got)
+			}
+			if want == "" {
+				want, first = got, c.name
+			}
+			if got != want || !strings.Contains(got, `{"code":"missed",`) {
+				t.Errorf("%s, in %s:\n%s\n%s:\n%s", c.name, in, got, first, want)
+			}
+		}
+	}
+}

@@ -1,0 +1,242 @@
+package httpapi
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"doorbuster/engine"
+	"doorbuster/httpapi/ratelimit"
+	"doorbuster/httpapi/risk"
+)
+
+// guarded is a seller whose gate lets everybody in, so that the guard decides.
+type guarded struct {
+	fakeSeller
+	guard    *Guard
+	rules    engine.DoorRules
+	level    engine.Level
+	visited  engine.Visitor
+	switches engine.Switches
+	secret   [32]byte
+	ticket   uint64 // of the last grab
+}
+
+func newGuarded(t testing.TB, cfg GuardConfig) (*guarded, *ShopperServer) {
+	t.Helper()
+	g := &guarded{rules: engine.DoorRules{Session: 1, Listing: 1, State: engine.ListingOpen}, switches: engine.NormalSwitches(), secret: [32]byte{1}}
+	s, err := NewShopper(ShopperConfig{Seller: g, Dev: true, Guard: cfg})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.guard = s.Guard()
+	return g, s
+}
+
+func (g *guarded) Grab(q *engine.Grab) engine.Answer {
+	if why := g.guard.Bar(q, g.rules); why != engine.ReasonNone {
+		return engine.Answer{Code: engine.CodeOf(why), Reason: why}
+	}
+	g.ticket = q.Ticket
+	return engine.Answer{Code: engine.CodeSoldOut, Reason: engine.ReasonSoldOut} // let in
+}
+
+func (g *guarded) DoorRules([]byte) engine.DoorRules        { return g.rules }
+func (g *guarded) Risk(v *engine.Visitor) engine.Level      { g.visited = *v; return g.level }
+func (g *guarded) Switches() *engine.Switches               { return &g.switches }
+func (g *guarded) TicketSecret() (secret [32]byte, ok bool) { return g.secret, true }
+
+// come makes a request of a shopper at an address.
+func come(shopper, from, body string, headers ...string) *fasthttp.RequestCtx {
+	var req fasthttp.Request
+	req.Header.SetMethod("POST")
+	req.SetRequestURI(grabPath)
+	req.Header.SetHost("shop.test")
+	req.Header.Set("X-Shopper-Id", shopper)
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Add(headers[i], headers[i+1])
+	}
+	req.SetBodyString(body)
+	ctx := &fasthttp.RequestCtx{}
+	ctx.Init(&req, &net.TCPAddr{IP: net.ParseIP(from), Port: 1}, nil)
+	ctx.Response.Header.SetNoDefaultContentType(true)
+	return ctx
+}
+
+// codeOf gives the code of an answer.
+func codeIn(ctx *fasthttp.RequestCtx) string {
+	_, rest, _ := strings.Cut(string(ctx.Response.Body()), `{"code":"`)
+	code, _, _ := strings.Cut(rest, `"`)
+	return code
+}
+
+// ticketFor gets a ticket in the way that a shopper does.
+func ticketFor(t testing.TB, s *ShopperServer, shopper string) string {
+	t.Helper()
+	r := ask(s, "POST", strings.TrimSuffix(grabPath, "grab")+"ticket", map[string]string{"X-Shopper-Id": shopper}, "")
+	_, rest, ok := strings.Cut(string(r.Body()), `{"ticket":"`)
+	if !ok {
+		t.Fatalf("no ticket: %s", r.Body())
+	}
+	ticket, _, _ := strings.Cut(rest, `"`)
+	return ticket
+}
+
+// What the risk lists say, by level, and what turns it off.
+func TestGuardGoesByRiskLists(t *testing.T) {
+	for name, c := range map[string]struct {
+		level  engine.Level
+		ticket bool
+		turn   engine.Switch
+		to     int64
+		want   string
+	}{
+		"nobody knows him":          {engine.LevelNone, false, 0, 1, "sold_out"},
+		"watched":                   {engine.LevelListed, false, 0, 1, "sold_out"},
+		"blocked":                   {engine.LevelBlock, false, 0, 1, "missed"},
+		"to solve something":        {engine.LevelChallenge, false, 0, 1, "ticket_required"},
+		"has solved nothing":        {engine.LevelChallenge, true, 0, 1, "ticket_required"},
+		"challenges are turned off": {engine.LevelChallenge, false, engine.SwitchChallenge, 0, "sold_out"},
+		"tickets are turned off":    {engine.LevelChallenge, false, engine.SwitchTickets, 0, "sold_out"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, s := newGuarded(t, GuardConfig{})
+			body := ""
+			if c.ticket {
+				body = `{"ticket":"` + ticketFor(t, s, "ada") + `"}`
+			}
+			g.level, g.switches[c.turn] = c.level, c.to
+			ctx := come("ada", "198.51.100.7", body, "X-Shopper-Phone", "+8613800138000", "X-Forwarded-For", "203.0.113.9")
+			s.handle(ctx)
+			if got := codeIn(ctx); got != c.want {
+				t.Errorf("%s; want %s", ctx.Response.Body(), c.want)
+			}
+			if g.visited.Addr != netip.MustParseAddr("198.51.100.7") || g.visited.Phone != "+8613800138000" {
+				t.Errorf("the lists were asked about %+v", g.visited)
+			}
+		})
+	}
+}
+
+// With everything on, a no allocates nothing, and neither does letting in.
+func TestGuardAllocatesNothing(t *testing.T) {
+	if raceDetector {
+		t.Skip("with the race detector pools forget")
+	}
+	proxies, err := ratelimit.ParseTrusted([]string{"10.0.0.0/8"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rate := ratelimit.Config{PerSecond: 1e6, Burst: 1e6}
+	g, s := newGuarded(t, GuardConfig{ShopperRate: rate, AddressRate: rate, Proxies: proxies})
+	ticket := ticketFor(t, s, "ada")
+	g.rules.Ticket = true
+	for name, body := range map[string]string{
+		"good ticket": `{"quantity": 1, "ticket": "` + ticket + `", "waitlist": true}`, "bad ticket": `{"ticket": "` + strings.Repeat("x", len(ticket)) + `"}`, "no ticket": "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := come("ada", "10.0.0.1", body, "X-Forwarded-For", "198.51.100.7, 10.0.0.2")
+			if n := testing.AllocsPerRun(200, func() {
+				ctx.Response.Reset()
+				s.handle(ctx)
+			}); n != 0 {
+				t.Errorf("%v allocations: %s", n, ctx.Response.Body())
+			}
+		})
+	}
+	if g.ticket == 0 {
+		t.Error("the good ticket's id was not handed on")
+	}
+}
+
+// A new secret, as a node that comes by a state has it, is taken up at once: what
+// another group gave out is forged here.
+func TestGuardTakesUpTheSecret(t *testing.T) {
+	g, s := newGuarded(t, GuardConfig{})
+	g.rules.Ticket = true
+	old := ticketFor(t, s, "ada")
+	g.secret = [32]byte{2}
+	for want, ticket := range map[string]string{"missed": old, "sold_out": ticketFor(t, s, "ada")} {
+		ctx := come("ada", "198.51.100.7", `{"ticket":"`+ticket+`"}`)
+		if s.handle(ctx); codeIn(ctx) != want {
+			t.Errorf("%s; want %s", ctx.Response.Body(), want)
+		}
+	}
+}
+
+// A switch turns the rates, in percent, at once.
+func TestGuardRatesTurn(t *testing.T) {
+	rate := ratelimit.Config{PerSecond: 0.001, Burst: 10}
+	g, s := newGuarded(t, GuardConfig{ShopperRate: rate})
+	passed := func(shopper string) (n int) {
+		for range 30 {
+			ctx := come(shopper, "198.51.100.7", "")
+			if s.handle(ctx); codeIn(ctx) == "sold_out" {
+				n++
+			}
+		}
+		return n
+	}
+	for percent, want := range map[int64]int{100: 10, 50: 5, 0: 30, 200: 20, 1: 1} {
+		g.switches[engine.SwitchRates] = percent
+		if n := passed(fmt.Sprint("shopper", percent)); n != want {
+			t.Errorf("at %d percent %d passed, want %d", percent, n, want)
+		}
+	}
+}
+
+// A crowd without end from one address is turned away, and what is remembered of
+// it stays within bounds.
+func TestGuardForgetsACrowd(t *testing.T) {
+	crowd := 1_000_000
+	if testing.Short() || raceDetector {
+		crowd = 100_000
+	}
+	const keys = 1 << 14
+	_, s := newGuarded(t, GuardConfig{ShopperRate: ratelimit.Config{PerSecond: 1, Burst: 1, Keys: keys}, AddressRate: ratelimit.Config{PerSecond: 0.001, Burst: 100_000_0, Keys: keys}})
+	ctx := come("ada", "198.51.100.7", "")
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range crowd {
+		ctx.Request.Header.Set("X-Shopper-Id", fmt.Sprint("s", i))
+		ctx.Response.Reset()
+		s.handle(ctx)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if n := s.guard.shopper.Len(); n > keys {
+		t.Errorf("%d shoppers are remembered, at most %d may be", n, keys)
+	}
+	if n := s.guard.address.Len(); n != 1 {
+		t.Errorf("%d addresses are remembered", n)
+	}
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > keys*512 {
+		t.Errorf("the heap has grown by %d bytes", grown)
+	}
+}
+
+// The levels of the service are those of the lists.
+func TestRiskLevelsAreTheSame(t *testing.T) {
+	for level := risk.Watch; level <= risk.Block; level++ {
+		if engine.Level(level).String() != level.String() {
+			t.Errorf("%s is %s in lists", level, engine.Level(level))
+		}
+	}
+}
+
+func TestGuardConfigIsChecked(t *testing.T) {
+	_, err := NewShopper(ShopperConfig{Seller: &fakeSeller{}, Dev: true, Streams: -1, Guard: GuardConfig{
+		TicketTTL: time.Millisecond, ShopperRate: ratelimit.Config{PerSecond: 1}, AddressRate: ratelimit.Config{PerSecond: -1, Burst: 1}}})
+	for _, want := range []string{"TicketTTL is 1ms", "shopper: rate limit: Burst is 0", "address: rate limit: PerSecond is -1", "Streams is -1"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v; want %s", err, want)
+		}
+	}
+}
