@@ -93,7 +93,9 @@ func TestTicketsAtTheDoor(t *testing.T) {
 	}
 	good := s.ticket("ann", mask, "")
 	forged := []byte(good)
-	forged[len(forged)-1] ^= 1
+	if forged[20]++; strings.IndexByte("Zz9_-", forged[20]-1) >= 0 { // still one that a ticket may have
+		forged[20] = 'A'
+	}
 	for what, try := range map[string]struct{ shopper, listing, ticket string }{
 		"forged": {"ann", mask, string(forged)}, "borrowed": {"bob", mask, good}, "for another listing": {"ann", "day/mug", good}, "no ticket": {"ann", mask, "x"},
 	} {
