@@ -76,9 +76,11 @@ func (s *State) mayComeBack(l *Listing) int64 {
 }
 
 // mayJoin tells whether the line of l has room for so many units more: no more
-// may be waited for than may still come back.
+// may be waited for than may still come back, nor by one shopper than may be free
+// at once. He would pass at once, and could leave traces without end.
 func (s *State) mayJoin(l *Listing, quantity uint32) bool {
-	return l.Waitlist && s.board.now.On(SwitchWaitlist) && s.mayComeBack(l)-l.Waiting >= int64(quantity)
+	return l.Waitlist && s.board.now.On(SwitchWaitlist) && s.mayComeBack(l)-l.Waiting >= int64(quantity) &&
+		l.Available+l.Held >= int64(quantity)
 }
 
 // join puts the order at ref, which is new or was Entered, in line.

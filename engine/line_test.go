@@ -284,3 +284,18 @@ func TestLongLine(t *testing.T) {
 		t.Errorf("after the end: %+v", c)
 	}
 }
+
+// One who asks for more than can ever be had at once gets no place: he would pass
+// in the same step, and leave a trace each time he asks.
+func TestNoPlaceForMoreThanCanBeHad(t *testing.T) {
+	g := newest(t)
+	x := g.session("s", nil, ListingSpec{Stock: 2, LimitPerShopper: 3, Waitlist: true})
+	g.grab(x.Listings[0], "ann", "k", 2)
+	for i := range 3 {
+		c := g.placeHold(x.Listings[0], "bob", fmt.Sprint("k", i), 3)
+		c.Waitlist = true
+		if e := g.one(c); e.Kind != HoldRefused || e.Reason != ReasonSoldOut || x.Orders() != 1 {
+			t.Fatalf("%v, and %d orders", e, x.Orders())
+		}
+	}
+}

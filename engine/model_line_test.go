@@ -76,7 +76,7 @@ func (m *model) room(l *modelListing, quantity uint32) bool {
 		}
 		comes += c.Held
 	}
-	return l.spec.Waitlist && m.board.now.On(SwitchWaitlist) && c.Waiting+int64(quantity) <= comes
+	return l.spec.Waitlist && m.board.now.On(SwitchWaitlist) && c.Waiting+int64(quantity) <= comes && int64(quantity) <= c.Available+c.Held
 }
 
 func (m *model) join(o *modelOrder) *modelOrder {
