@@ -64,6 +64,9 @@ var samples = map[string]string{
 	"shopper-key-file": "/s", "shopper-public-key-file": "/p", "ops-key-file": "/o", "open-metrics": "true",
 	"waiting-depth": "9", "grab-timeout": "9s", "stop-delay": "9s", "snapshot-bytes": "9999999", "journal-entries": "9", "connections": "9", "connections-per-ip": "9",
 	"display": "127.0.0.1:7", "display-connections": "9", "display-connections-per-ip": "9", "log-level": "warn", "log-format": "json",
+	"event-streams": "9", "trusted-proxies": "10.0.0.9", "rate-limit-shopper-per-second": "9", "rate-limit-shopper-burst": "9",
+	"rate-limit-address-per-second": "9", "rate-limit-address-burst": "9", "ticket-ttl": "9s", "challenge-max-number": "9999", "challenge-lifetime": "99s",
+	"risk-url": "http://127.0.0.1:9/", "risk-timeout": "99ms", "risk-cache-ttl": "9s", "risk-when-down": "block",
 }
 
 func TestEverySettingInThreePlaces(t *testing.T) {
@@ -79,8 +82,8 @@ func TestEverySettingInThreePlaces(t *testing.T) {
 			return
 		}
 		t.Run(f.Name, func(t *testing.T) {
-			if f.Name == "peer" {
-				return // means nothing without the cluster section of a file
+			if f.Name == "peer" || f.Name == "risk-token-file" {
+				return // mean nothing without the cluster section of a file, or a service
 			}
 			value, ok := samples[f.Name]
 			if !ok {
@@ -110,6 +113,20 @@ func TestEverySettingInThreePlaces(t *testing.T) {
 	})
 }
 
+// What holds the crowd back may stand in sections.
+func TestSections(t *testing.T) {
+	noEnvironment(t)
+	cfg, err := load(t, "--dev", "--data", "/x", "--config", planFile(t, "rate_limit:\n  shopper: {per_second: 2.5, burst: 7}\n  address:\n    per_second: 20\n"+
+		"trusted_proxies: [10.1.0.0/16, 192.0.2.1]\nrisk: {url: \"http://127.0.0.1:1/judge\", timeout: 50ms, when_down: challenge}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.RateLimitShopperPerSecond != 2.5 || cfg.RateLimitShopperBurst != 7 || cfg.RateLimitAddressPerSecond != 20 || cfg.RateLimitAddressBurst != 20 ||
+		len(cfg.TrustedProxies) != 2 || cfg.RiskTimeout.String() != "50ms" || cfg.RiskWhenDown != "challenge" {
+		t.Errorf("%+v", cfg)
+	}
+}
+
 func TestBadConfig(t *testing.T) {
 	noEnvironment(t)
 	for name, c := range map[string]struct {
@@ -127,13 +144,21 @@ func TestBadConfig(t *testing.T) {
 			[]string{"waiting_depth"}},
 		"everything at once": {"", []string{"--http", "8080", "--node", "a b", "--waiting-depth", "0", "--grab-timeout", "1ns", "--journal-entries", "-1", "--display", "8083", "--connections", "0", "--connections-per-ip", "-1", "--display-connections", "10000001", "--display-connections-per-ip", "-1", "--snapshot-bytes", "1", "--log-level", "loud", "--log-format", "xml"}, 2,
 			[]string{"no data directory", "http:", "node:", "waiting_depth:", "grab_timeout:", "journal_entries:", "display:", "connections: 0", "connections_per_ip: -1", "display_connections: 10000001", "display_connections_per_ip: -1", "snapshot_bytes:", "log_level:", "log_format:", "--shopper-key-file", "--ops-key-file"}},
-		"dev for everybody":  {"", []string{"--dev", "--data", "/x", "--http", "0.0.0.0:8080"}, 2, []string{"loopback only", `"0.0.0.0:8080"`}},
-		"dev for everybody ": {"", []string{"--dev", "--data", "/x", "--admin", ":8081"}, 2, []string{"loopback only", `":8081"`}},
-		"dev for all eyes":   {"", []string{"--dev", "--data", "/x", "--display", "0.0.0.0:8083"}, 2, []string{"display: --dev", "loopback only", `"0.0.0.0:8083"`}},
-		"dev by name":        {"", []string{"--dev", "--data", "/x", "--http", "example.com:8080"}, 2, []string{"loopback only"}},
-		"no keys":            {"", []string{"--data", "/x"}, 2, []string{"shoppers need tokens", "operators need tokens"}},
-		"an argument":        {"", []string{"--dev", "--data", "/x", "now"}, 2, []string{`"now"`}},
-		"unknown flag":       {"", []string{"--dve"}, 2, []string{"unknown flag: --dve", "doorbuster serve --help"}},
+		"the guard at once": {"", []string{"--trusted-proxies", "0.0.0.0/0", "--rate-limit-shopper-per-second", "-1", "--rate-limit-address-per-second", "1", "--rate-limit-address-burst", "0",
+			"--ticket-ttl", "1ns", "--challenge-max-number", "1", "--risk-url", "ftp://x", "--risk-timeout", "1ns", "--event-streams", "0"}, 2,
+			[]string{"trusted_proxies: trusted proxy", "rate_limit.shopper: PerSecond", "rate_limit.address: Burst", "ticket_ttl: 1ns", "challenge: MaxNumber", "risk: URL", "risk: Timeout", "event_streams: 0"}},
+		"a level that is none":  {"", []string{"--risk-url", "http://x/", "--risk-when-down", "perhaps"}, 2, []string{`risk.when_down: there is no risk level "perhaps"`}},
+		"a token for nobody":    {"", []string{"--risk-token-file", "x"}, 2, []string{"risk.token_file: there is no risk.url"}},
+		"unknown in a section":  {"rate_limit:\n  shopper: {per_minute: 1}\nrisk:\n  uri: x\n", nil, 1, []string{`:2: unknown key "rate_limit.shopper.per_minute"`, `:4: unknown key "risk.uri"`}},
+		"no section":            {"rate_limit: 5\n", nil, 1, []string{":1: rate_limit must be a section"}},
+		"a section for a value": {"risk:\n  url: {a: b}\n", nil, 1, []string{`:2: "risk.url" takes a single value`}},
+		"dev for everybody":     {"", []string{"--dev", "--data", "/x", "--http", "0.0.0.0:8080"}, 2, []string{"loopback only", `"0.0.0.0:8080"`}},
+		"dev for everybody ":    {"", []string{"--dev", "--data", "/x", "--admin", ":8081"}, 2, []string{"loopback only", `":8081"`}},
+		"dev for all eyes":      {"", []string{"--dev", "--data", "/x", "--display", "0.0.0.0:8083"}, 2, []string{"display: --dev", "loopback only", `"0.0.0.0:8083"`}},
+		"dev by name":           {"", []string{"--dev", "--data", "/x", "--http", "example.com:8080"}, 2, []string{"loopback only"}},
+		"no keys":               {"", []string{"--data", "/x"}, 2, []string{"shoppers need tokens", "operators need tokens"}},
+		"an argument":           {"", []string{"--dev", "--data", "/x", "now"}, 2, []string{`"now"`}},
+		"unknown flag":          {"", []string{"--dve"}, 2, []string{"unknown flag: --dve", "doorbuster serve --help"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			args := append([]string{"serve"}, c.args...)
