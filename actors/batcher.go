@@ -2,6 +2,7 @@ package actors
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"doorbuster/engine"
@@ -70,6 +71,7 @@ type flight struct {
 type batcher struct {
 	log      Proposer
 	clock    *stateClock
+	rules    *atomic.Uint32 // that the group runs by, as far as this node has applied
 	complete func(flight, *engine.Effects, error)
 
 	mu       sync.Mutex
@@ -88,9 +90,9 @@ type batcher struct {
 	stopped sync.WaitGroup
 }
 
-func newBatcher(log Proposer, clock *stateClock, inFlight int, complete func(flight, *engine.Effects, error)) *batcher {
+func newBatcher(log Proposer, clock *stateClock, rules *atomic.Uint32, inFlight int, complete func(flight, *engine.Effects, error)) *batcher {
 	b := &batcher{
-		log: log, clock: clock, complete: complete, due: engine.Never,
+		log: log, clock: clock, rules: rules, complete: complete, due: engine.Never,
 		wake: make(chan struct{}, 1), flights: make(chan flight, inFlight), tokens: make(chan struct{}, inFlight), stop: make(chan struct{}),
 	}
 	b.room.L = &b.mu
@@ -140,7 +142,9 @@ func (b *batcher) addGrab(s *slot, d *desk, item decidedItem) bool {
 	if !b.ready(grabBytes) {
 		return false
 	}
-	if waitlist := s.waitlist && s.gate.facts.Load().waitlist; waitlist || s.ticket != 0 {
+	if waitlist := s.waitlist && s.gate.facts.Load().waitlist; s.transaction != (engine.Transaction{}) && b.rules.Load() >= 3 {
+		b.next.commands = engine.AppendTracedHold(b.next.commands, s.gate.handle, s.shopper, &s.key, s.quantity, s.deadline, waitlist, s.ticket, &s.transaction)
+	} else if waitlist || s.ticket != 0 {
 		b.next.commands = engine.AppendRichHold(b.next.commands, s.gate.handle, s.shopper, &s.key, s.quantity, s.deadline, waitlist, s.ticket)
 	} else {
 		b.next.commands = engine.AppendPlaceHold(b.next.commands, s.gate.handle, s.shopper, &s.key, s.quantity, s.deadline)
@@ -163,7 +167,7 @@ func (b *batcher) addAsk(a *ask) bool {
 }
 
 // grabBytes bounds the command of a grab.
-const grabBytes = engine.MaxShopperBytes + 64
+const grabBytes = engine.MaxShopperBytes + 80
 
 // ready waits for room in the gathering; b.mu is held.
 func (b *batcher) ready(size int) bool {

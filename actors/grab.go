@@ -271,7 +271,7 @@ func answerIn(s *engine.State, gate *gate, e *engine.Event) engine.Answer {
 	}
 	a := answer(gate, e)
 	if o := s.Order(e.Order); a.Code == engine.CodeLimitReached && o != nil {
-		a.Order, a.State, a.Listing, a.Quantity, a.Amount, a.PayBy = e.Order, o.State, o.Listing, o.Quantity, o.Amount, o.PayBy
+		a.Order, a.State, a.Listing, a.Quantity, a.Amount, a.PayBy, a.Transaction = e.Order, o.State, o.Listing, o.Quantity, o.Amount, o.PayBy, o.Transaction
 	}
 	return a
 }
@@ -285,13 +285,13 @@ func answer(gate *gate, e *engine.Event) engine.Answer {
 		return a
 	}
 	return engine.Answer{Code: engine.CodeGranted, State: e.State, Order: e.Order, Session: gate.session, Listing: e.Listing,
-		Quantity: e.Quantity, Amount: e.Amount, PayBy: e.PayBy}
+		Quantity: e.Quantity, Amount: e.Amount, PayBy: e.PayBy, Transaction: e.Transaction}
 }
 
 // answerOrder tells a shopper of what a key of his led to.
 func answerOrder(s *engine.State, ref engine.OrderRef) engine.Answer {
 	o := s.Order(ref)
-	a := engine.Answer{State: o.State, Order: ref, Session: ref.Session, Listing: o.Listing, Quantity: o.Quantity, Amount: o.Amount}
+	a := engine.Answer{State: o.State, Order: ref, Session: ref.Session, Listing: o.Listing, Quantity: o.Quantity, Amount: o.Amount, Transaction: o.Transaction}
 	switch o.State {
 	case engine.Waiting:
 		a.Code, a.Count = engine.CodeWaitlisted, s.Position(ref)

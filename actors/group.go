@@ -92,6 +92,7 @@ type Group struct {
 	tickets atomic.Pointer[[32]byte]
 
 	switches atomic.Pointer[engine.Switches]
+	rules    atomic.Uint32
 	watchers watchers
 	risky    atomic.Bool // anybody is on a risk list
 
@@ -185,7 +186,7 @@ func New(cfg Config) (*Group, error) {
 // reads. Call it once, before grabs come in.
 func (g *Group) Connect(log Proposer, view View) {
 	g.view = view
-	g.batcher = newBatcher(log, g.clock, g.cfg.EntriesInFlight, g.landed)
+	g.batcher = newBatcher(log, g.clock, &g.rules, g.cfg.EntriesInFlight, g.landed)
 }
 
 // Close stops the group: what is in flight is completed, whoever comes later is
@@ -209,6 +210,9 @@ func (g *Group) Applied(s *engine.State, effects *engine.Effects) {
 	}
 	if effects.Catalogue {
 		g.catalogue.Store(g.rebuilt(s, g.catalogue.Load()))
+	}
+	if g.rules.Load() < engine.RulesVersion {
+		g.rules.Store(s.Rules())
 	}
 	if g.keyed.Load() == nil {
 		g.learnSecret(s) // the first epoch brought it, whoever leads that
@@ -291,6 +295,7 @@ func (g *Group) Restored(s *engine.State) {
 }
 
 func (g *Group) learnSecret(s *engine.State) {
+	g.rules.Store(s.Rules())
 	keyed, numberer := s.Keyed(), s.Numberer()
 	g.keyed.Store(&keyed)
 	g.numberer.Store(&numberer)

@@ -316,17 +316,6 @@ func (g *Group) SetReceiver(ctx context.Context, shopper, orderNo string, to eng
 	return g.askOrder(ctx, orderNo, engine.Command{Kind: engine.CmdSetReceiver, Shopper: []byte(shopper), Receiver: to})
 }
 
-// Pay tells of money taken for an order, once for each payment id.
-func (g *Group) Pay(ctx context.Context, orderNo, paymentID string, amount int64, currency string) (engine.OrderView, error) {
-	if err := g.awaitCaughtUp(ctx); err != nil {
-		return engine.OrderView{}, err
-	}
-	if _, err := g.AnyOrder(orderNo); err != nil {
-		return engine.OrderView{}, err
-	}
-	return g.askOrder(ctx, orderNo, engine.Command{Kind: engine.CmdPayOrder, PaymentID: paymentID, Amount: amount, Currency: currency})
-}
-
 // Void takes an order back.
 func (g *Group) Void(ctx context.Context, operator, orderNo, note string) (engine.OrderView, error) {
 	return g.askOrder(ctx, orderNo, engine.Command{Kind: engine.CmdVoidOrder, Operator: operator, Note: note})

@@ -62,9 +62,12 @@ func TestNothingIsDeniedWhileRecovering(t *testing.T) {
 				"sessions":    func() error { _, _, err := s.Sessions(0); return err },
 				"counts":      func() error { _, err := s.Counts("day", "mask"); return err },
 				"cancel":      func() error { _, err := s.Cancel(t.Context(), "alice", orderNo); return err },
-				"pay":         func() error { _, err := s.Pay(t.Context(), orderNo, "p", 100, "CNY"); return err },
-				"void":        func() error { _, err := s.Void(t.Context(), "ops", orderNo, ""); return err },
-				"add stock":   func() error { _, err := s.AddStock(t.Context(), "ops", "day", "mask", 1, ""); return err },
+				"pay": func() error {
+					_, err := s.Pay(t.Context(), engine.Payment{OrderNo: orderNo, ID: "p", Amount: 100, Currency: "CNY"})
+					return err
+				},
+				"void":      func() error { _, err := s.Void(t.Context(), "ops", orderNo, ""); return err },
+				"add stock": func() error { _, err := s.AddStock(t.Context(), "ops", "day", "mask", 1, ""); return err },
 				"steer": func() error {
 					_, err := s.Steer(t.Context(), "ops", "day", engine.SessionPause, "")
 					return err
@@ -94,7 +97,10 @@ func TestRecoveryIsWaitedFor(t *testing.T) {
 		go func() { grabs <- s.grab("day/skus/mask", who, "k") }()
 	}
 	go func() { _, ok, err := s.Listing("day", "mask"); listed <- ok && err == nil }()
-	go func() { _, err := s.Pay(t.Context(), orderNo, "p", 100, "CNY"); paid <- err }()
+	go func() {
+		_, err := s.Pay(t.Context(), engine.Payment{OrderNo: orderNo, ID: "p", Amount: 100, Currency: "CNY"})
+		paid <- err
+	}()
 	s.log.openEpoch(t, s.Now())
 	one, other := <-grabs, <-grabs
 	if one.Code != engine.CodeGranted || other.Code != engine.CodeGranted || (one.Order == held.Order) == (other.Order == held.Order) {

@@ -26,6 +26,7 @@ type slot struct {
 	quantity    uint32
 	waitlist    bool   // would rather wait in line
 	ticket      uint64 // 0 without
+	transaction engine.Transaction
 	deadline    engine.Time
 	fingerprint uint64
 	shopperRoom [engine.MaxShopperBytes]byte
@@ -111,7 +112,7 @@ func (p *slotPool) take(g *gate, q *engine.Grab, fingerprint uint64, key engine.
 	p.mu.Unlock()
 	p.lent.Add(1)
 	s.gate, s.fingerprint, s.key, s.quantity, s.deadline = g, fingerprint, key, q.Quantity, deadline
-	s.waitlist, s.ticket = q.Waitlist, q.Ticket
+	s.waitlist, s.ticket, s.transaction = q.Waitlist, q.Ticket, q.Transaction
 	s.shopper = append(s.shopperRoom[:0], q.Shopper...)
 	s.expires.Store(int64(expires))
 	p.inside.enter(fingerprint)

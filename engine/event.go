@@ -71,6 +71,8 @@ type Event struct {
 	Limit    uint32 // a refusal for a limit: the limit
 	Amount   int64
 	PayBy    Time
+	// Transaction of the order.
+	Transaction Transaction
 }
 
 // Effects is what one Apply did. It may be used again by the next Apply once its

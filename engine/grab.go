@@ -15,6 +15,8 @@ type Grab struct {
 	Waitlist bool
 	// Ticket is the id of a ticket that the door has checked; 0 without.
 	Ticket uint64
+	// Transaction is what the shopper's looks and questions were about; zero for none.
+	Transaction Transaction
 	// Door is the front's own, handed back to it when it is asked about the grab.
 	Door any
 }
@@ -87,6 +89,8 @@ type Answer struct {
 	Limit    uint32 // limit_reached, refused for quantity: the limit
 	Start    Time   // not_open: when it starts; entered: when it is drawn
 	Deadline Time   // processing: when the outcome is certain
+	// Transaction of Order.
+	Transaction Transaction
 }
 
 // OrderView is an order as readers see it: a copy, theirs to keep.
@@ -107,6 +111,7 @@ type OrderView struct {
 	Position    uint32 // of one waiting
 	PaymentID   string
 	PaidAt      Time // by the cashier's clock; 0 where nobody paid, or nobody knows when
+	Transaction Transaction
 	Receiver    Receiver
 	HasReceiver bool
 }
@@ -186,6 +191,7 @@ func (s *State) View(ref OrderRef) (OrderView, bool) {
 		Ref: ref, OrderNo: s.Numberer().String(ref), Shopper: s.ShopperID(o.Shopper),
 		Session: s.sessions[ref.Session-1].ID, SKU: l.SKU, Quantity: o.Quantity, Amount: o.Amount, Currency: l.Currency,
 		State: o.State, GrantedAt: o.Granted, PayBy: o.PayBy, ChangedAt: o.Changed, Why: o.Why, Position: s.Position(ref), PaymentID: s.PaymentID(ref), PaidAt: s.detailsOf(ref).paidAt,
+		Transaction: o.Transaction,
 	}
 	v.Receiver, v.HasReceiver = s.Receiver(ref)
 	return v, true

@@ -153,7 +153,7 @@ func (s *State) Known(ref OrderRef, listing ListingHandle, quantity uint32) Even
 
 func (s *State) orderEvent(kind EventKind, ref OrderRef, o *Order) Event {
 	return Event{Kind: kind, State: o.State, Session: ref.Session, Listing: o.Listing, Order: ref, Shopper: o.Shopper,
-		Quantity: o.Quantity, Amount: o.Amount, PayBy: o.PayBy}
+		Quantity: o.Quantity, Amount: o.Amount, PayBy: o.PayBy, Transaction: o.Transaction}
 }
 
 // RefusedFor answers a grab that MayHold refused.

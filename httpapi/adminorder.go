@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/payment"
 )
 
 // Pages of the orders that an operator looks for.
@@ -16,19 +17,20 @@ const (
 
 // orderJSON is an order as operators see it.
 type orderJSON struct {
-	OrderNo   string        `json:"order_no"`
-	Shopper   string        `json:"shopper"`
-	Session   string        `json:"session"`
-	SKU       string        `json:"sku"`
-	Quantity  uint32        `json:"quantity"`
-	Amount    int64         `json:"amount"`
-	Currency  string        `json:"currency"`
-	State     string        `json:"state"`
-	GrantedAt string        `json:"granted_at"`
-	PayBy     string        `json:"pay_by"`
-	ChangedAt string        `json:"changed_at"`
-	PaymentID string        `json:"payment_id,omitempty"`
-	Receiver  *receiverJSON `json:"receiver,omitempty"`
+	OrderNo     string        `json:"order_no"`
+	Shopper     string        `json:"shopper"`
+	Session     string        `json:"session"`
+	SKU         string        `json:"sku"`
+	Quantity    uint32        `json:"quantity"`
+	Amount      int64         `json:"amount"`
+	Currency    string        `json:"currency"`
+	State       string        `json:"state"`
+	GrantedAt   string        `json:"granted_at"`
+	PayBy       string        `json:"pay_by"`
+	ChangedAt   string        `json:"changed_at"`
+	PaymentID   string        `json:"payment_id,omitempty"`
+	Transaction string        `json:"transaction_id,omitempty"`
+	Receiver    *receiverJSON `json:"receiver,omitempty"`
 }
 
 type receiverJSON struct {
@@ -40,7 +42,7 @@ type receiverJSON struct {
 func orderOf(o *engine.OrderView) orderJSON {
 	j := orderJSON{OrderNo: o.OrderNo, Shopper: o.Shopper, Session: o.Session, SKU: o.SKU, Quantity: o.Quantity, Amount: o.Amount,
 		Currency: o.Currency, State: o.State.String(), GrantedAt: rfc3339(o.GrantedAt), PayBy: rfc3339(o.PayBy),
-		ChangedAt: rfc3339(o.ChangedAt), PaymentID: o.PaymentID}
+		ChangedAt: rfc3339(o.ChangedAt), PaymentID: o.PaymentID, Transaction: payment.TransactionText(o.Transaction)}
 	if o.HasReceiver {
 		j.Receiver = &receiverJSON{o.Receiver.Name, o.Receiver.Phone, o.Receiver.Address}
 	}

@@ -83,9 +83,12 @@ const upperHex = "0123456789ABCDEF"
 func (s *ShopperServer) appendAnswerOrder(b []byte, a *engine.Answer) []byte {
 	session, sku, currency := s.seller.ListingOf(a.Listing)
 	b = append(b, `{"order_no":"`...)
+	from := len(b)
 	b = s.seller.OrderNo(b, a.Order)
+	no := b[from:]
 	b = append(b, '"')
 	b = appendOrderTerms(b, session, sku, a.Quantity, a.Amount, currency, a.State, a.PayBy)
+	b = s.appendPayment(b, no, a.Amount, currency, a.State, a.PayBy, a.Transaction)
 	return append(b, '}')
 }
 
@@ -117,6 +120,7 @@ func (s *ShopperServer) appendOrder(b []byte, o *engine.OrderView) []byte {
 	b = append(b, `{"order_no":`...)
 	b = appendString(b, o.OrderNo)
 	b = appendOrderTerms(b, o.Session, o.SKU, o.Quantity, o.Amount, o.Currency, o.State, o.PayBy)
+	b = s.appendPayment(b, []byte(o.OrderNo), o.Amount, o.Currency, o.State, o.PayBy, o.Transaction)
 	switch {
 	case o.State.Granted():
 		b = append(b, `,"granted_at":`...)

@@ -12,7 +12,7 @@ import (
 
 // TestWhatTheShopperIsTold is the table of outcomes and words.
 func TestWhatTheShopperIsTold(t *testing.T) {
-	const order = `"order":{"order_no":"0123456789ABC","session":"fans-day-10","sku":"mask-50","quantity":1,"amount":100,"currency":"CNY","state":"held","pay_by":"2026-09-20T02:15:00Z"}`
+	const order = `"order":{"order_no":"0123456789ABC","session":"fans-day-10","sku":"mask-50","quantity":1,"amount":100,"currency":"CNY","state":"held","pay_by":"2026-09-20T02:15:00Z","pay_token":"`
 	since := func(state engine.OrderState) engine.Answer {
 		a := granted()
 		a.State = state

@@ -35,6 +35,7 @@ func newPage(version uint64, body []byte) *page {
 // time answers what a countdown runs on.
 func (s *ShopperServer) time(ctx *fasthttp.RequestCtx) {
 	b := strconv.AppendInt([]byte(`{"unix_ms":`), int64(s.seller.Now()), 10)
+	beginTransaction(ctx)
 	uncached(ctx, append(b, '}'))
 }
 
@@ -46,6 +47,9 @@ func (s *ShopperServer) display(ctx *fasthttp.RequestCtx, p *page, own bool) {
 	h.SetCanonical(headerCacheControl, appendCacheControl(nil, s.displayAge(), own))
 	h.Set("Vary", "Accept-Language")
 	h.SetBytesV("ETag", p.tag)
+	if own {
+		beginTransaction(ctx)
+	}
 	if hasTag(&ctx.Request.Header, p.tag) {
 		ctx.Response.SetStatusCode(fasthttp.StatusNotModified)
 		return

@@ -31,6 +31,8 @@ func (shop) ListingOf(engine.ListingHandle) (session, sku, currency string) {
 	return "fans-day-10", "mask-50", "CNY"
 }
 
+func (shop) TicketSecret() (secret [32]byte, known bool) { return secret, false }
+
 func (shop) Messages([]byte, engine.ListingHandle) (uint64, []engine.Message) { return 0, nil }
 
 func ExampleNewShopper() {

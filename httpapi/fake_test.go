@@ -28,16 +28,16 @@ type fakeSeller struct {
 	order engine.OrderView
 	err   error
 
-	shopper, key, orderNo, session, cursor, paymentID, currency string
-	deadline                                                    engine.Time
-	limit                                                       int
-	amount                                                      int64
-	receiver                                                    engine.Receiver
-	sessions                                                    []engine.SessionView
-	version                                                     uint64   // of sessions; 0: not to be kept
-	called                                                      []string // what else it was asked
-	wording                                                     uint64   // version of messages
-	messages                                                    []engine.Message
+	shopper, key, orderNo, session, cursor string
+	deadline                               engine.Time
+	limit                                  int
+	payment                                engine.Payment
+	receiver                               engine.Receiver
+	sessions                               []engine.SessionView
+	version                                uint64   // of sessions; 0: not to be kept
+	called                                 []string // what else it was asked
+	wording                                uint64   // version of messages
+	messages                               []engine.Message
 }
 
 func (f *fakeSeller) Grab(g *engine.Grab) engine.Answer {
@@ -83,8 +83,13 @@ func (f *fakeSeller) SetReceiver(_ context.Context, shopper, orderNo string, to 
 	return o, f.err
 }
 
-func (f *fakeSeller) Pay(_ context.Context, orderNo, paymentID string, amount int64, currency string) (engine.OrderView, error) {
-	f.orderNo, f.paymentID, f.amount, f.currency = orderNo, paymentID, amount, currency
+func (f *fakeSeller) Pay(_ context.Context, p engine.Payment) (engine.Receipt, error) {
+	f.orderNo, f.payment = p.OrderNo, p
+	return engine.Receipt{Outcome: engine.PaymentTaken, Order: f.order}, f.err
+}
+
+func (f *fakeSeller) AnyOrder(orderNo string) (engine.OrderView, error) {
+	f.orderNo = orderNo
 	return f.order, f.err
 }
 

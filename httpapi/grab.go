@@ -71,6 +71,11 @@ func (s *ShopperServer) grab(ctx *fasthttp.RequestCtx, listing []byte) {
 			return
 		}
 	}
+	if g.Transaction, ok = transactionOf(ctx); !ok {
+		s.problem(ctx, malformed, badTransaction)
+		s.done(call)
+		return
+	}
 	call.answer = s.seller.Grab(g)
 	if minted {
 		ctx.Response.Header.SetCanonical(headerIdempotencyKey, g.IdempotencyKey)

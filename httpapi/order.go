@@ -46,6 +46,12 @@ func (s *ShopperServer) serve(ctx *fasthttp.RequestCtx, r route, m matched) {
 	case routeTicket:
 		s.giveTicket(ctx, m.listing)
 		return
+	case routeVerify:
+		s.verifyPayToken(ctx)
+		return
+	case routePayKeys:
+		s.payKeys(ctx)
+		return
 	}
 	id, ok := s.identify(ctx)
 	if !ok {
@@ -92,6 +98,7 @@ func (s *ShopperServer) orderOrError(ctx *fasthttp.RequestCtx, o *engine.OrderVi
 		s.failed(ctx, err)
 		return
 	}
+	tellTransaction(ctx, o.Transaction)
 	uncached(ctx, s.appendOrder(nil, o))
 }
 
@@ -174,41 +181,4 @@ func validText(text string) bool {
 		}
 	}
 	return true
-}
-
-// callback takes the cashier's word that an order was paid.
-func (s *ShopperServer) callback(ctx *fasthttp.RequestCtx) {
-	if !s.dev {
-		s.problem(ctx, unsignedCallback, "Without --dev a callback must be signed by the cashier, and no cashier's key is configured.")
-		return
-	}
-	var paid struct {
-		OrderNo   string `json:"order_no"`
-		PaymentID string `json:"payment_id"`
-		Amount    *int64 `json:"amount"`
-		Currency  string `json:"currency"`
-	}
-	if wrong := decodeStrictly(ctx.Request.Body(), &paid); wrong != "" {
-		s.problem(ctx, malformed, wrong)
-		return
-	}
-	wrong := ""
-	switch {
-	case !engine.ValidID(paid.OrderNo):
-		wrong = "The order_no is no order number."
-	case !engine.ValidKey(paid.PaymentID):
-		wrong = fmt.Sprintf("The payment_id must have 1 to %d printable ASCII characters and no space.", engine.MaxKeyBytes)
-	case paid.Amount == nil || *paid.Amount < 0:
-		wrong = "The amount must be there, in minor units, and not below 0."
-	case len(paid.Currency) != 3:
-		wrong = "The currency must be an ISO 4217 code of three letters."
-	}
-	if wrong != "" {
-		s.problem(ctx, malformed, wrong)
-		return
-	}
-	wait, stop := s.commandContext()
-	defer stop()
-	o, err := s.seller.Pay(wait, paid.OrderNo, paid.PaymentID, *paid.Amount, paid.Currency)
-	s.orderOrError(ctx, &o, err)
 }

@@ -40,6 +40,7 @@ func (s *ShopperServer) appendOutcome(b []byte, ctx *fasthttp.RequestCtx, call *
 		b = appendTime(b, a.Start)
 		b = s.appendPlace(b, a, key)
 	case engine.CodeGranted, engine.CodeLimitReached:
+		tellTransaction(ctx, a.Transaction)
 		if !a.Order.IsZero() {
 			b = append(b, `,"order":`...)
 			b = s.appendAnswerOrder(b, a)

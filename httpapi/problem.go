@@ -26,6 +26,10 @@ const (
 	malformed problemKind = iota
 	badQuantity
 	unauthorized
+	unsigned
+	wrongSignature
+	staleRequest
+	nonceReused
 	forbidden
 	unsignedCallback
 	crossSite
@@ -41,6 +45,8 @@ const (
 	wrongMediaType
 	keyReused
 	wrongAmount
+	wrongCurrency
+	badPayToken
 	badPlan
 	badOperation
 	badSolution
@@ -63,6 +69,10 @@ var problemTable = [problemKinds]struct {
 	malformed:          {http.StatusBadRequest, "malformed", "The request is malformed"},
 	badQuantity:        {http.StatusBadRequest, "quantity", "The quantity can't be sold"},
 	unauthorized:       {http.StatusUnauthorized, "unauthorized", "Say who you are"},
+	unsigned:           {http.StatusUnauthorized, "unsigned", "The cashier's signature is missing"},
+	wrongSignature:     {http.StatusUnauthorized, "signature", "The cashier's signature is wrong"},
+	staleRequest:       {http.StatusUnauthorized, "stale", "The request is too old, or from the future"},
+	nonceReused:        {http.StatusUnauthorized, "nonce", "The nonce belongs to another request"},
 	forbidden:          {http.StatusForbidden, "forbidden", "This needs another role"},
 	unsignedCallback:   {http.StatusForbidden, "callback-not-configured", "Payment callbacks are not configured"},
 	crossSite:          {http.StatusForbidden, "cross-site", "The request comes from another site"},
@@ -78,6 +88,8 @@ var problemTable = [problemKinds]struct {
 	wrongMediaType:     {http.StatusUnsupportedMediaType, "media-type", "The body's type is not understood"},
 	keyReused:          {http.StatusUnprocessableEntity, "key-reused", "The idempotency key belongs to another request"},
 	wrongAmount:        {http.StatusUnprocessableEntity, "amount", "The money differs from the order's"},
+	wrongCurrency:      {http.StatusUnprocessableEntity, "currency", "The currency differs from the order's"},
+	badPayToken:        {http.StatusUnprocessableEntity, "pay-token", "The payment token does not do"},
 	badPlan:            {http.StatusUnprocessableEntity, "plan", "The plan can't be applied"},
 	badOperation:       {http.StatusUnprocessableEntity, "operation", "The cluster can't do that"},
 	badSolution:        {http.StatusUnprocessableEntity, "solution", "The challenge is not solved"},
@@ -100,6 +112,7 @@ var refusalTable = map[engine.Reason]struct {
 	engine.ReasonNotYours: {notFound, "Nothing by this name is known. Check the id or the order number."},
 	engine.ReasonNotHeld:  {notHeld, "The order's state does not allow it. Look at the order to see what became of it."},
 	engine.ReasonAmount:   {wrongAmount, "Amount and currency must be the order's own."},
+	engine.ReasonCurrency: {wrongCurrency, "The currency must be the order's own."},
 	engine.ReasonConflict: {conflict, "It contradicts what is there already. Look at it again, then ask for what is still possible."},
 	engine.ReasonFrozen:   {conflict, "The listing is frozen after a broken invariant; nothing in it changes until that is looked into."},
 	engine.ReasonEnded:    {conflict, "The session has ended."},

@@ -28,6 +28,8 @@ const (
 	routeDraw
 	routeLeave
 	routeEvents
+	routeVerify
+	routePayKeys
 	routes
 )
 
@@ -51,6 +53,8 @@ var shopperRoutes = [routes]shopperRoute{
 	routeDraw:      {"GET", "GET, HEAD", "/v1/sessions/{session}/skus/{sku}/draw"},
 	routeLeave:     {"DELETE", "GET, HEAD, DELETE", "/v1/grabs/{key}"},
 	routeEvents:    {"GET", "GET, HEAD", "/v1/events"},
+	routeVerify:    {"POST", "POST", "/v1/payments/verify"},
+	routePayKeys:   {"GET", "GET, HEAD", "/v1/payments/keys"},
 }
 
 // deletes gives the route that has the same path and takes DELETE, or r.
@@ -102,6 +106,10 @@ func match(path []byte) (route, matched) {
 		return routeCallback, matched{}
 	case "events":
 		return routeEvents, matched{}
+	case "payments/verify":
+		return routeVerify, matched{}
+	case "payments/keys":
+		return routePayKeys, matched{}
 	}
 	if key, ok := bytes.CutPrefix(rest, prefixGrabs); ok {
 		if len(key) == 0 || bytes.IndexByte(key, '/') >= 0 {

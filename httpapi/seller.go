@@ -27,8 +27,11 @@ type Seller interface {
 	Orders(shopper, session, cursor string, limit int) (orders []engine.OrderView, next string, err error)
 	Cancel(ctx context.Context, shopper, orderNo string) (engine.OrderView, error)
 	SetReceiver(ctx context.Context, shopper, orderNo string, to engine.Receiver) (engine.OrderView, error)
-	// Pay tells of money taken for an order, once for each payment id.
-	Pay(ctx context.Context, orderNo, paymentID string, amount int64, currency string) (engine.OrderView, error)
+	// Pay takes the cashier's word of a payment, once for each payment id, and comes
+	// back once that is committed.
+	Pay(ctx context.Context, p engine.Payment) (engine.Receipt, error)
+	// AnyOrder gives an order, whosever it is.
+	AnyOrder(orderNo string) (engine.OrderView, error)
 
 	// Reserve registers a shopper for a listing before its start, or takes the
 	// registration back. Doing it twice changes nothing; changed says so.

@@ -16,6 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 	"golang.org/x/time/rate"
+
+	"doorbuster/httpapi/payment"
 )
 
 // ShopperConfig says how the shopper API is served.
@@ -61,6 +63,12 @@ type ShopperConfig struct {
 	// Streams bounds the streams of events. Default 10,000, 1 to 1,000,000; some
 	// 60 KB each.
 	Streams int
+
+	// PayKeys sign what shoppers carry to the cashier. Without them a held order has
+	// no pay_token; but with Dev it has one by a key of the group's own secret.
+	PayKeys *payment.Keys
+	// Cashier is who calls back. Without one nobody may; but with Dev everybody.
+	Cashier *payment.Secrets
 
 	// Logger hears of faults, never of single requests. Default: nowhere.
 	Logger *slog.Logger
@@ -167,6 +175,7 @@ type ShopperServer struct {
 	calls   sync.Pool // of *grabCall
 	guard   *Guard
 	streams *streams
+	pay     *payDesk
 
 	front, show *door // show is nil where the display is not apart
 	shared      func() bool
@@ -225,6 +234,11 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 		}
 		s.tokens = tokens
 	}
+	pay, err := newPayDesk(&cfg)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	s.pay = pay
 	shop, err := shopWording()
 	if err != nil {
 		errs = append(errs, err)
@@ -238,7 +252,7 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 		s.show = s.newDoor("display", cfg.Display.withDefaults(), s.handleAtDisplay)
 	}
 	if cfg.Registerer != nil {
-		collectors := append(s.front.collectors(), s.grabs, s.guard.counts, s.streams)
+		collectors := append(s.front.collectors(), s.grabs, s.guard.counts, s.streams, &s.pay.counts)
 		if s.show != nil {
 			collectors = append(collectors, s.show.collectors()...)
 		}

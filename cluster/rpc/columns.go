@@ -25,12 +25,39 @@ func addGrab(m *peerpb.GrabBatch, id uint64, q *engine.Grab, deadline engine.Tim
 	m.Text = append(m.Text, q.Listing...)
 	m.Text = append(m.Text, q.Shopper...)
 	m.Text = append(m.Text, q.IdempotencyKey...)
+	m.Transactions = addTransaction(m.Transactions, len(m.Ids)-1, &q.Transaction)
+}
+
+const transactionBytes = len(engine.Transaction{})
+
+// addTransaction appends that of the entry at place to a column which begins with
+// the first entry that has one.
+func addTransaction(column []byte, place int, t *engine.Transaction) []byte {
+	if len(column) == 0 && *t == (engine.Transaction{}) {
+		return column
+	}
+	for len(column) < place*transactionBytes {
+		column = append(column, 0)
+	}
+	return append(column, t[:]...)
+}
+
+// transactionsFit tells whether a column has one for each of n entries, or none.
+func transactionsFit(column []byte, n int) bool {
+	return len(column) == 0 || len(column) == n*transactionBytes
+}
+
+func transactionAt(column []byte, place int) (t engine.Transaction) {
+	if len(column) > 0 {
+		copy(t[:], column[place*transactionBytes:])
+	}
+	return t
 }
 
 // emptyGrabs makes m ready to gather again in the same memory.
 func emptyGrabs(m *peerpb.GrabBatch) {
 	m.Ids, m.Lengths, m.Quantities, m.Deadlines, m.Text = m.Ids[:0], m.Lengths[:0], m.Quantities[:0], m.Deadlines[:0], m.Text[:0]
-	m.Tickets = m.Tickets[:0]
+	m.Tickets, m.Transactions = m.Tickets[:0], m.Transactions[:0]
 }
 
 // checkGrab tells what is wrong with a grab's form.
@@ -64,6 +91,9 @@ func readGrabs(m *peerpb.GrabBatch) ([]forwarded, error) {
 	case len(m.Lengths) != n || len(m.Quantities) != n || len(m.Deadlines) != n:
 		return nil, fmt.Errorf("a batch whose columns differ: %d ids, %d lengths, %d quantities, %d deadlines", n, len(m.Lengths), len(m.Quantities), len(m.Deadlines))
 	}
+	if !transactionsFit(m.Transactions, n) {
+		return nil, fmt.Errorf("a batch of %d grabs with %d bytes of transactions, not %d of each", n, len(m.Transactions), transactionBytes)
+	}
 	grabs := make([]forwarded, n)
 	text, tickets := m.Text, m.Tickets
 	cut := func(length uint32) (part []byte, ok bool) {
@@ -89,6 +119,7 @@ func readGrabs(m *peerpb.GrabBatch) ([]forwarded, error) {
 			}
 			g.Ticket, tickets = tickets[0], tickets[1:]
 		}
+		g.Transaction = transactionAt(m.Transactions, i)
 		g.id, g.Quantity, g.deadline = m.Ids[i], m.Quantities[i], engine.Time(m.Deadlines[i])
 		if err := checkGrab(&g.Grab); err != nil {
 			return nil, fmt.Errorf("grab %d of %d: %w", i, n, err)
@@ -127,6 +158,7 @@ func addAnswer(m *peerpb.AnswerBatch, d *decided) {
 		m.Quantities = append(m.Quantities, a.Quantity)
 		m.Amounts = append(m.Amounts, a.Amount)
 		m.PayBys = append(m.PayBys, uint64(a.PayBy))
+		m.Transactions = addTransaction(m.Transactions, len(m.WithOrder)-1, &a.Transaction)
 	}
 	if a.Count != 0 || a.Limit != 0 || a.Start != 0 || a.Deadline != 0 {
 		m.WithMore = append(m.WithMore, place)
@@ -143,7 +175,7 @@ func emptyAnswers(m *peerpb.AnswerBatch) {
 	clear(m.Failures)
 	m.Ids, m.Kinds, m.Sessions, m.Failures = m.Ids[:0], m.Kinds[:0], m.Sessions[:0], m.Failures[:0]
 	m.WithOrder, m.OrderSessions, m.OrderOrdinals, m.Listings = m.WithOrder[:0], m.OrderSessions[:0], m.OrderOrdinals[:0], m.Listings[:0]
-	m.Quantities, m.Amounts, m.PayBys = m.Quantities[:0], m.Amounts[:0], m.PayBys[:0]
+	m.Quantities, m.Amounts, m.PayBys, m.Transactions = m.Quantities[:0], m.Amounts[:0], m.PayBys[:0], m.Transactions[:0]
 	m.WithMore, m.Counts, m.Limits, m.Starts, m.Deadlines = m.WithMore[:0], m.Counts[:0], m.Limits[:0], m.Starts[:0], m.Deadlines[:0]
 }
 
@@ -165,6 +197,7 @@ func readAnswers(m *peerpb.AnswerBatch, take func(*decided) error) error {
 			a.Order = engine.OrderRef{Session: engine.SessionHandle(m.OrderSessions[order]), Ordinal: m.OrderOrdinals[order]}
 			a.Listing, a.Quantity = engine.ListingHandle(m.Listings[order]), m.Quantities[order]
 			a.Amount, a.PayBy = m.Amounts[order], engine.Time(m.PayBys[order])
+			a.Transaction = transactionAt(m.Transactions, order)
 			order++
 		}
 		if more < len(m.WithMore) && m.WithMore[more] == uint32(i) {
@@ -200,6 +233,9 @@ func checkAnswers(m *peerpb.AnswerBatch) error {
 		if column != orders {
 			return errors.New("a batch of answers whose columns of orders differ")
 		}
+	}
+	if !transactionsFit(m.Transactions, orders) {
+		return errors.New("a batch of answers whose column of transactions differs")
 	}
 	mores := len(m.WithMore)
 	for _, column := range []int{len(m.Counts), len(m.Limits), len(m.Starts), len(m.Deadlines)} {

@@ -44,6 +44,8 @@ func TestMalformedGrabs(t *testing.T) {
 		{"no key", batchOf(grabOf("l", "s", "")), nil, "an idempotency key of 0 bytes"},
 		{"long key", batchOf(grabOf("l", "s", strings.Repeat("k", 256))), nil, "an idempotency key of 256 bytes"},
 		{"quantity", batchOf(&engine.Grab{Listing: fine.Listing, Shopper: fine.Shopper, IdempotencyKey: fine.IdempotencyKey, Quantity: math.MaxUint32}), nil, "a quantity of 4294967295"},
+		{"transactions cut", batchOf(&engine.Grab{Listing: fine.Listing, Shopper: fine.Shopper, IdempotencyKey: fine.IdempotencyKey, Transaction: engine.Transaction{1}}),
+			func(m *peerpb.GrabBatch) { m.Transactions = m.Transactions[1:] }, "15 bytes of transactions"},
 		{"too many", &peerpb.GrabBatch{Ids: make([]uint64, 1025)}, nil, "a batch of 1025 grabs, over 1024"},
 	} {
 		if c.spoil != nil {
@@ -75,6 +77,7 @@ func TestMalformedAnswers(t *testing.T) {
 		"orders not in order":   func(m *peerpb.AnswerBatch) { m.WithOrder[0], m.WithOrder[1] = 1, 0 },
 		"limits of one twice":   func(m *peerpb.AnswerBatch) { m.WithMore[1] = 0 },
 		"kind out of range":     func(m *peerpb.AnswerBatch) { m.Kinds[0] = 1 << 24 },
+		"transaction cut":       func(m *peerpb.AnswerBatch) { m.Transactions = m.Transactions[1:] },
 		"failure without fault": func(m *peerpb.AnswerBatch) { m.Failures[0].Fault = nil },
 	} {
 		m := fine()
@@ -110,6 +113,9 @@ func TestAnswersRoundTrip(t *testing.T) {
 					Session: engine.SessionHandle(i), Listing: engine.ListingHandle(small.Draw(t, "listing")), Quantity: small.Draw(t, "quantity"),
 					Amount: rapid.Int64().Draw(t, "amount"), PayBy: engine.Time(small.Draw(t, "pay by")), Count: small.Draw(t, "count"),
 					Limit: small.Draw(t, "limit"), Start: engine.Time(rapid.Int64().Draw(t, "start")), Deadline: engine.Time(small.Draw(t, "deadline")),
+				}
+				if !d.answer.Order.IsZero() {
+					d.answer.Transaction[15] = byte(small.Draw(t, "transaction"))
 				}
 			}
 			want = append(want, d)

@@ -32,6 +32,7 @@ func answerToWire(a *engine.Answer) *peerpb.Answer {
 		OrderSession: uint32(a.Order.Session), OrderOrdinal: a.Order.Ordinal,
 		Session: uint32(a.Session), Listing: uint32(a.Listing), Quantity: a.Quantity, Amount: a.Amount,
 		PayBy: int64(a.PayBy), Count: a.Count, Limit: a.Limit, Start: int64(a.Start), Deadline: int64(a.Deadline),
+		Transaction: addTransaction(nil, 0, &a.Transaction),
 	}
 }
 
@@ -39,12 +40,16 @@ func answerFromWire(m *peerpb.Answer) (engine.Answer, error) {
 	if !fits8(m.GetCode(), m.GetReason(), m.GetState()) {
 		return engine.Answer{}, fmt.Errorf("an answer: %w", errBeyond)
 	}
+	if !transactionsFit(m.GetTransaction(), 1) {
+		return engine.Answer{}, fmt.Errorf("an answer with %d bytes of transaction, not %d", len(m.GetTransaction()), transactionBytes)
+	}
 	return engine.Answer{
 		Code: engine.Code(m.GetCode()), Reason: engine.Reason(m.GetReason()), State: engine.OrderState(m.GetState()),
 		Order:   engine.OrderRef{Session: engine.SessionHandle(m.GetOrderSession()), Ordinal: m.GetOrderOrdinal()},
 		Session: engine.SessionHandle(m.GetSession()), Listing: engine.ListingHandle(m.GetListing()),
 		Quantity: m.GetQuantity(), Amount: m.GetAmount(), PayBy: engine.Time(m.GetPayBy()), Count: m.GetCount(),
 		Limit: m.GetLimit(), Start: engine.Time(m.GetStart()), Deadline: engine.Time(m.GetDeadline()),
+		Transaction: transactionAt(m.GetTransaction(), 0),
 	}, nil
 }
 
@@ -54,6 +59,7 @@ func askedToWire(a *Asked) *peerpb.AskReply {
 		Kind: uint32(e.Kind), Reason: uint32(e.Reason), State: uint32(e.State), Command: e.Command,
 		Session: uint32(e.Session), Listing: uint32(e.Listing), OrderSession: uint32(e.Order.Session), OrderOrdinal: e.Order.Ordinal,
 		Shopper: uint32(e.Shopper), Quantity: e.Quantity, Limit: e.Limit, Amount: e.Amount, PayBy: int64(e.PayBy),
+		Transaction: addTransaction(nil, 0, &e.Transaction),
 	}}
 	room := maxReportBytes
 	for i, c := range a.Changes {
@@ -83,11 +89,15 @@ func askedFromWire(m *peerpb.AskReply) (Asked, error) {
 	if !fits8(e.GetKind(), e.GetReason(), e.GetState()) {
 		return Asked{}, fmt.Errorf("an event: %w", errBeyond)
 	}
+	if !transactionsFit(e.GetTransaction(), 1) {
+		return Asked{}, fmt.Errorf("an event with %d bytes of transaction, not %d", len(e.GetTransaction()), transactionBytes)
+	}
 	a := Asked{Index: engine.LogIndex(m.GetIndex()), Event: engine.Event{
 		Kind: engine.EventKind(e.GetKind()), Reason: engine.Reason(e.GetReason()), State: engine.OrderState(e.GetState()), Command: e.GetCommand(),
 		Session: engine.SessionHandle(e.GetSession()), Listing: engine.ListingHandle(e.GetListing()),
 		Order:   engine.OrderRef{Session: engine.SessionHandle(e.GetOrderSession()), Ordinal: e.GetOrderOrdinal()},
 		Shopper: engine.ShopperNo(e.GetShopper()), Quantity: e.GetQuantity(), Limit: e.GetLimit(), Amount: e.GetAmount(), PayBy: engine.Time(e.GetPayBy()),
+		Transaction: transactionAt(e.GetTransaction(), 0),
 	}}
 	for _, c := range m.GetChanges() {
 		a.Changes = append(a.Changes, engine.Change{Path: c.GetPath(), Before: c.GetBefore(), After: c.GetAfter()})

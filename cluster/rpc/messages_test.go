@@ -48,6 +48,10 @@ func fill(v reflect.Value, n *uint64) {
 		v.SetUint(1<<32 - *n)
 	case reflect.Uint64:
 		v.SetUint(-*n)
+	case reflect.Array:
+		for i := range v.Len() {
+			v.Index(i).SetUint(*n + uint64(i))
+		}
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 3, 3))
 		for i := range 3 {

@@ -76,6 +76,11 @@ type Config struct {
 	RiskWhenDown  string        `koanf:"risk_when_down"`
 	RiskTokenFile string        `koanf:"risk_token_file"`
 
+	PayKeys        string        `koanf:"pay_keys"`
+	CashierURL     string        `koanf:"cashier_url"`
+	CashierKeyFile string        `koanf:"cashier_key_file"`
+	CashierTimeout time.Duration `koanf:"cashier_timeout"`
+
 	StopDelay time.Duration `koanf:"stop_delay"`
 	LogLevel  string        `koanf:"log_level"`
 	LogFormat string        `koanf:"log_format"`
@@ -139,6 +144,7 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.Int("display-connections-per-ip", 0, "connections at --display from one address at most; 0 = no bound")
 	f.Int("event-streams", 10_000, "streams of events (GET /v1/events) open at once at most; four of one shopper")
 	addGuardFlags(f)
+	addCashierFlags(f)
 	f.Duration("stop-delay", time.Second, "how long a node of a cluster that is told to stop goes on serving, not ready and without leadership, so that load balancers notice")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.String("log-format", "text", "text or json")
@@ -402,7 +408,7 @@ func (c Config) Validate() error {
 			bad("operators need tokens: give --ops-key-file (or --dev to try things out); 'doorbuster token' makes tokens")
 		}
 	}
-	errs = append(errs, c.validateCluster(), c.validateGuard())
+	errs = append(errs, c.validateCluster(), c.validateGuard(), c.validateCashier())
 	if c.WaitingDepth < 1 || c.WaitingDepth > 1<<20 {
 		bad("waiting_depth: %d is not between 1 and %d", c.WaitingDepth, 1<<20)
 	}
@@ -479,11 +485,14 @@ func (c Config) displayLimits() *httpapi.Limits {
 }
 
 // keys are what tokens are checked with.
-type keys struct{ shopper, ops httpapi.TokenKeys }
+type keys struct {
+	shopper, ops httpapi.TokenKeys
+	cashierKeys
+}
 
 func (c Config) readKeys() (k keys, err error) {
-	if c.Dev {
-		return k, nil
+	if k.cashierKeys, err = c.readCashierKeys(); err != nil || c.Dev {
+		return k, err
 	}
 	for _, want := range []struct {
 		path string

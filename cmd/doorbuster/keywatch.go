@@ -11,7 +11,7 @@ const keysEvery = time.Second
 // watchKeys takes new keys from their files while the node runs. A file that does
 // not do keeps the old ones, and says so once for each change.
 func (n *node) watchKeys(now keys) {
-	if n.cfg.Dev {
+	if n.cfg.Dev && n.pay == nil && n.cashier == nil {
 		return
 	}
 	tick := time.NewTicker(keysEvery)
@@ -43,14 +43,28 @@ func (n *node) watchKeys(now keys) {
 	}
 }
 
-// takeKeys has both doors check tokens with next, or neither.
+// takeKeys has all that goes by keys go by next, or nothing.
 func (n *node) takeKeys(next, now keys) error {
-	if err := n.shoppers.SetTokens(next.shopper); err != nil {
-		return err
-	}
-	if err := n.admin.SetTokens(next.ops); err != nil {
-		_ = n.shoppers.SetTokens(now.shopper) // they did a moment ago
-		return err
+	var undo []func()
+	for _, of := range []struct {
+		there bool
+		take  func(keys) error
+	}{
+		{true, func(k keys) error { return n.shoppers.SetTokens(k.shopper) }},
+		{true, func(k keys) error { return n.admin.SetTokens(k.ops) }},
+		{n.pay != nil, func(k keys) error { return n.pay.Replace(k.pay) }},
+		{n.cashier != nil, func(k keys) error { return n.cashier.Replace(k.cashier) }},
+	} {
+		if !of.there {
+			continue
+		}
+		if err := of.take(next); err != nil {
+			for _, back := range undo {
+				back()
+			}
+			return err
+		}
+		undo = append(undo, func() { _ = of.take(now) }) // it did a moment ago
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"doorbuster/cluster"
 	"doorbuster/engine"
 	"doorbuster/httpapi"
+	"doorbuster/httpapi/payment"
 )
 
 // node is all rooms of one process, connected.
@@ -27,6 +28,9 @@ type node struct {
 	shoppers *httpapi.ShopperServer
 	admin    *httpapi.AdminServer
 	metrics  *prometheus.Registry
+	pay      *payment.Keys    // of payment tokens; nil without
+	cashier  *payment.Secrets // shared with the cashier; nil without
+	errands  *errands         // nil without a cashier to ask
 
 	shopperListener, adminListener net.Listener
 	displayListener                net.Listener // nil where shoppers' own serves who looks
@@ -70,6 +74,7 @@ func openNode(cfg Config, logger *slog.Logger) (_ *node, err error) {
 		return nil, err
 	}
 	n.openDoors()
+	n.errands.begin()
 	go n.watchKeys(keys)
 	return n, nil
 }
@@ -89,12 +94,15 @@ func (n *node) makeDoors(keys keys) (err error) {
 	if n.group, err = actors.New(ac); err != nil {
 		return err
 	}
+	if err := n.meetCashier(keys.cashierKeys); err != nil {
+		return err
+	}
 	guard, err := n.cfg.guard(n.logger)
 	if err != nil {
 		return err
 	}
 	if n.shoppers, err = httpapi.NewShopper(httpapi.ShopperConfig{
-		Seller: n.group, Guard: guard, Streams: n.cfg.EventStreams, Leaving: n.turnsAway, DisplayAge: n.displayAge, DisplayShared: n.displayShared, Dev: n.cfg.Dev, Tokens: keys.shopper, Limits: n.cfg.limits(), Display: n.cfg.displayLimits(), Logger: n.logger, Registerer: n.metrics,
+		Seller: n.group, Guard: guard, Streams: n.cfg.EventStreams, Leaving: n.turnsAway, DisplayAge: n.displayAge, DisplayShared: n.displayShared, Dev: n.cfg.Dev, Tokens: keys.shopper, PayKeys: n.pay, Cashier: n.cashier, Limits: n.cfg.limits(), Display: n.cfg.displayLimits(), Logger: n.logger, Registerer: n.metrics,
 	}); err != nil {
 		return err
 	}
@@ -175,6 +183,7 @@ func (n *node) close(ctx context.Context) error {
 	if n.closing != nil {
 		close(n.closing)
 	}
+	n.errands.end()
 	doors := make(chan error, 2)
 	shut := func(door interface{ Shutdown(context.Context) error }, made bool, listeners ...net.Listener) {
 		var err error

@@ -93,6 +93,7 @@ type GrabBatch struct {
 	Deadlines     []uint64               `protobuf:"fixed64,4,rep,packed,name=deadlines,proto3" json:"deadlines,omitempty"` // state time, in milliseconds
 	Text          []byte                 `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`                    // listing, shopper and key of each, end to end
 	Tickets       []uint64               `protobuf:"fixed64,6,rep,packed,name=tickets,proto3" json:"tickets,omitempty"`     // only of those that have one
+	Transactions  []byte                 `protobuf:"bytes,7,opt,name=transactions,proto3" json:"transactions,omitempty"`    // 16 of each grab, or none at all
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -169,6 +170,13 @@ func (x *GrabBatch) GetTickets() []uint64 {
 	return nil
 }
 
+func (x *GrabBatch) GetTransactions() []byte {
+	if x != nil {
+		return x.Transactions
+	}
+	return nil
+}
+
 // AnswerBatch is 0 to 1024 answers in columns, and the failures among them.
 type AnswerBatch struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -191,6 +199,7 @@ type AnswerBatch struct {
 	Limits        []uint32   `protobuf:"varint,16,rep,packed,name=limits,proto3" json:"limits,omitempty"`
 	Starts        []uint64   `protobuf:"fixed64,17,rep,packed,name=starts,proto3" json:"starts,omitempty"`
 	Deadlines     []uint64   `protobuf:"fixed64,18,rep,packed,name=deadlines,proto3" json:"deadlines,omitempty"`
+	Transactions  []byte     `protobuf:"bytes,19,opt,name=transactions,proto3" json:"transactions,omitempty"` // 16 of each in with_order, or none at all
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -351,6 +360,13 @@ func (x *AnswerBatch) GetDeadlines() []uint64 {
 	return nil
 }
 
+func (x *AnswerBatch) GetTransactions() []byte {
+	if x != nil {
+		return x.Transactions
+	}
+	return nil
+}
+
 type Failure struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            uint64                 `protobuf:"fixed64,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -489,6 +505,7 @@ type Answer struct {
 	Limit         uint32                 `protobuf:"varint,12,opt,name=limit,proto3" json:"limit,omitempty"`
 	Start         int64                  `protobuf:"varint,13,opt,name=start,proto3" json:"start,omitempty"`
 	Deadline      int64                  `protobuf:"varint,14,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	Transaction   []byte                 `protobuf:"bytes,15,opt,name=transaction,proto3" json:"transaction,omitempty"` // 16, or none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -619,6 +636,13 @@ func (x *Answer) GetDeadline() int64 {
 		return x.Deadline
 	}
 	return 0
+}
+
+func (x *Answer) GetTransaction() []byte {
+	if x != nil {
+		return x.Transaction
+	}
+	return nil
 }
 
 type AskRequest struct {
@@ -756,6 +780,7 @@ type Event struct {
 	Limit         uint32                 `protobuf:"varint,11,opt,name=limit,proto3" json:"limit,omitempty"`
 	Amount        int64                  `protobuf:"varint,12,opt,name=amount,proto3" json:"amount,omitempty"`
 	PayBy         int64                  `protobuf:"varint,13,opt,name=pay_by,json=payBy,proto3" json:"pay_by,omitempty"`
+	Transaction   []byte                 `protobuf:"bytes,14,opt,name=transaction,proto3" json:"transaction,omitempty"` // 16, or none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -879,6 +904,13 @@ func (x *Event) GetPayBy() int64 {
 		return x.PayBy
 	}
 	return 0
+}
+
+func (x *Event) GetTransaction() []byte {
+	if x != nil {
+		return x.Transaction
+	}
+	return nil
 }
 
 type Change struct {
@@ -1779,7 +1811,7 @@ var File_peer_proto protoreflect.FileDescriptor
 const file_peer_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"peer.proto\x12\x12doorbuster.peer.v1\"\xa3\x01\n" +
+	"peer.proto\x12\x12doorbuster.peer.v1\"\xc7\x01\n" +
 	"\tGrabBatch\x12\x10\n" +
 	"\x03ids\x18\x01 \x03(\x06R\x03ids\x12\x18\n" +
 	"\alengths\x18\x02 \x03(\rR\alengths\x12\x1e\n" +
@@ -1788,7 +1820,8 @@ const file_peer_proto_rawDesc = "" +
 	"quantities\x12\x1c\n" +
 	"\tdeadlines\x18\x04 \x03(\x06R\tdeadlines\x12\x12\n" +
 	"\x04text\x18\x05 \x01(\fR\x04text\x12\x18\n" +
-	"\atickets\x18\x06 \x03(\x06R\atickets\"\x9d\x04\n" +
+	"\atickets\x18\x06 \x03(\x06R\atickets\x12\"\n" +
+	"\ftransactions\x18\a \x01(\fR\ftransactions\"\xc1\x04\n" +
 	"\vAnswerBatch\x12\x18\n" +
 	"\aapplied\x18\x01 \x01(\x04R\aapplied\x12\x18\n" +
 	"\aclosing\x18\x02 \x01(\bR\aclosing\x12\x10\n" +
@@ -1811,7 +1844,8 @@ const file_peer_proto_rawDesc = "" +
 	"\x06counts\x18\x0f \x03(\rR\x06counts\x12\x16\n" +
 	"\x06limits\x18\x10 \x03(\rR\x06limits\x12\x16\n" +
 	"\x06starts\x18\x11 \x03(\x06R\x06starts\x12\x1c\n" +
-	"\tdeadlines\x18\x12 \x03(\x06R\tdeadlines\"J\n" +
+	"\tdeadlines\x18\x12 \x03(\x06R\tdeadlines\x12\"\n" +
+	"\ftransactions\x18\x13 \x01(\fR\ftransactions\"J\n" +
 	"\aFailure\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x06R\x02id\x12/\n" +
 	"\x05fault\x18\x02 \x01(\v2\x19.doorbuster.peer.v1.FaultR\x05fault\"\xe4\x01\n" +
@@ -1827,7 +1861,7 @@ const file_peer_proto_rawDesc = "" +
 	"\x0fOUTCOME_UNKNOWN\x10\x02\x12\v\n" +
 	"\aREFUSAL\x10\x03\x12\f\n" +
 	"\bCANCELED\x10\x04\x12\f\n" +
-	"\bDEADLINE\x10\x05\"\xf1\x02\n" +
+	"\bDEADLINE\x10\x05\"\x93\x03\n" +
 	"\x06Answer\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\rR\x06reason\x12\x14\n" +
@@ -1843,7 +1877,8 @@ const file_peer_proto_rawDesc = "" +
 	"\x05count\x18\v \x01(\rR\x05count\x12\x14\n" +
 	"\x05limit\x18\f \x01(\rR\x05limit\x12\x14\n" +
 	"\x05start\x18\r \x01(\x03R\x05start\x12\x1a\n" +
-	"\bdeadline\x18\x0e \x01(\x03R\bdeadline\"&\n" +
+	"\bdeadline\x18\x0e \x01(\x03R\bdeadline\x12 \n" +
+	"\vtransaction\x18\x0f \x01(\fR\vtransaction\"&\n" +
 	"\n" +
 	"AskRequest\x12\x18\n" +
 	"\acommand\x18\x01 \x01(\fR\acommand\"\xf1\x01\n" +
@@ -1852,7 +1887,7 @@ const file_peer_proto_rawDesc = "" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12/\n" +
 	"\x05event\x18\x03 \x01(\v2\x19.doorbuster.peer.v1.EventR\x05event\x124\n" +
 	"\achanges\x18\x04 \x03(\v2\x1a.doorbuster.peer.v1.ChangeR\achanges\x127\n" +
-	"\bproblems\x18\x05 \x03(\v2\x1b.doorbuster.peer.v1.ProblemR\bproblems\"\xdc\x02\n" +
+	"\bproblems\x18\x05 \x03(\v2\x1b.doorbuster.peer.v1.ProblemR\bproblems\"\xfe\x02\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\rR\x06reason\x12\x14\n" +
@@ -1867,7 +1902,8 @@ const file_peer_proto_rawDesc = "" +
 	" \x01(\rR\bquantity\x12\x14\n" +
 	"\x05limit\x18\v \x01(\rR\x05limit\x12\x16\n" +
 	"\x06amount\x18\f \x01(\x03R\x06amount\x12\x15\n" +
-	"\x06pay_by\x18\r \x01(\x03R\x05payBy\"J\n" +
+	"\x06pay_by\x18\r \x01(\x03R\x05payBy\x12 \n" +
+	"\vtransaction\x18\x0e \x01(\fR\vtransaction\"J\n" +
 	"\x06Change\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
 	"\x06before\x18\x02 \x01(\tR\x06before\x12\x14\n" +

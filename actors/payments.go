@@ -1,0 +1,84 @@
+package actors
+
+import (
+	"context"
+
+	"doorbuster/engine"
+)
+
+// Pay takes the cashier's word of a payment, once for each payment id. It comes
+// back once that is committed, wherever the leader is.
+func (g *Group) Pay(ctx context.Context, p engine.Payment) (r engine.Receipt, err error) {
+	if err := g.awaitCaughtUp(ctx); err != nil {
+		return r, err
+	}
+	known, err := g.AnyOrder(p.OrderNo) // no entry for what is nobody's
+	if err != nil {
+		return r, err
+	}
+	if p.Currency != known.Currency {
+		return r, refusal(engine.ReasonCurrency)
+	}
+	c := engine.Command{Kind: engine.CmdPayOrder, Order: known.Ref, PaymentID: p.ID, Amount: p.Amount, Currency: p.Currency}
+	if g.rules.Load() >= 3 {
+		c.PaidAt = p.PaidAt
+	}
+	o, err := g.ask(ctx, c)
+	if err != nil {
+		return r, err
+	}
+	r.Reason, r.Order = o.Event.Reason, known
+	switch o.Event.Kind {
+	case engine.OrderPaid:
+		r.Outcome = engine.PaymentTaken
+	case engine.RefundBecameDue:
+		r.Outcome = engine.PaymentToRefund
+	}
+	g.view.View(func(s *engine.State) {
+		if v, here := s.View(known.Ref); here {
+			r.Order = v
+		}
+	})
+	return r, nil
+}
+
+// Leads tells whether this node leads.
+func (g *Group) Leads() bool { return g.leads.Load() }
+
+// RefundsDue gives up to most refunds that are due, with a number over after, as
+// this node has applied them.
+func (g *Group) RefundsDue(after engine.RefundNo, most int) (due []engine.RefundView) {
+	g.view.View(func(s *engine.State) { due = s.ViewRefunds(after, most) })
+	return due
+}
+
+// ConfirmRefund notes that the cashier has paid back; reference is his.
+func (g *Group) ConfirmRefund(ctx context.Context, no engine.RefundNo, reference string) error {
+	_, err := g.ask(ctx, engine.Command{Kind: engine.CmdConfirmRefund, Refund: no, Note: reference})
+	return err
+}
+
+// InGrace gives holds whose time to pay is over and whose grace is not, at most
+// so many of each session.
+func (g *Group) InGrace(most int) (holds []engine.OrderView) {
+	g.view.View(func(s *engine.State) {
+		now := max(s.Now(), g.clock.read())
+		for _, x := range s.Sessions() {
+			if x.State == engine.Settled || x.PayGrace == 0 {
+				continue
+			}
+			for _, ref := range s.InGrace(x.Handle, now, 0, most) {
+				v, _ := s.View(ref)
+				holds = append(holds, v)
+			}
+		}
+	})
+	return holds
+}
+
+// CloseHold releases a hold that is past its time to pay: the cashier takes no
+// money for it any more. One that is over already is no error.
+func (g *Group) CloseHold(ctx context.Context, ref engine.OrderRef) error {
+	_, err := g.ask(ctx, engine.Command{Kind: engine.CmdCloseHold, Order: ref})
+	return err
+}

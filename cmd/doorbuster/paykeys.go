@@ -1,0 +1,50 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	yaml "go.yaml.in/yaml/v3"
+
+	"doorbuster/httpapi/payment"
+)
+
+// readPayKeys reads the list of keys of payment tokens, and their files, which lie
+// beside it unless they say where.
+func readPayKeys(path string) ([]payment.Key, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := readKey(path)
+	if err != nil {
+		return nil, fmt.Errorf("keys of payment tokens: %w", err)
+	}
+	var list []struct {
+		ID    string `yaml:"id"`
+		File  string `yaml:"file"`
+		Signs bool   `yaml:"signs"`
+	}
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	d.KnownFields(true)
+	if err := d.Decode(&list); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("keys of payment tokens: %s must be a list like \"- {id: k1, file: k1.key, signs: true}\": %w", path, err)
+	}
+	keys := make([]payment.Key, len(list))
+	for i, given := range list {
+		file := given.File
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(filepath.Dir(path), file)
+		}
+		keys[i] = payment.Key{ID: given.ID, Signs: given.Signs}
+		if keys[i].Text, err = readKey(file); err != nil {
+			return nil, fmt.Errorf("keys of payment tokens: key %q in %s: %w", given.ID, path, err)
+		}
+	}
+	if _, err := payment.NewKeys(keys); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return keys, nil
+}

@@ -1,0 +1,78 @@
+package engine
+
+// Payment is money that the cashier says he took.
+type Payment struct {
+	OrderNo  string
+	ID       string // the cashier's, ValidKey: the same one pays once
+	Amount   int64  // minor units
+	Currency string
+	PaidAt   Time // by the cashier's clock; 0 if he does not say
+}
+
+// PaymentOutcome is what became of a payment.
+type PaymentOutcome uint8
+
+// Outcomes of a payment.
+const (
+	PaymentUnchanged PaymentOutcome = iota // it was known before, and nothing has changed
+	PaymentTaken                           // the order is paid
+	PaymentToRefund                        // the money goes back
+)
+
+var paymentOutcomes = [...]string{"unchanged", "paid", "refund_due"}
+
+func (o PaymentOutcome) String() string { return nameOf(paymentOutcomes[:], int(o)) }
+
+// PaymentOutcomes lists every outcome's name, for metrics with a fixed set of labels.
+func PaymentOutcomes() []string { return append([]string(nil), paymentOutcomes[:]...) }
+
+// Receipt is what became of a payment, and the order as it is then.
+type Receipt struct {
+	Outcome PaymentOutcome
+	Reason  Reason // the true one: paid_late, paid_twice, settled
+	Order   OrderView
+}
+
+// RefundView is a refund as those see it who make it: a copy, theirs to keep.
+type RefundView struct {
+	Refund
+	OrderNo     string
+	Transaction Transaction
+}
+
+// ViewRefunds gives up to most refunds that are due, with a number over after.
+func (s *State) ViewRefunds(after RefundNo, most int) []RefundView {
+	due := s.RefundsDue(after, most)
+	views := make([]RefundView, len(due))
+	for i, r := range due {
+		views[i] = RefundView{Refund: r, OrderNo: s.Numberer().String(r.Order)}
+		if o := s.Order(r.Order); o != nil {
+			views[i].Transaction = o.Transaction
+		}
+	}
+	return views
+}
+
+// InGrace gives holds of a session that at now are past their PayBy and not
+// released yet, at most so many, those of orders after the one given, in the order of the
+// orders. Those that stand behind one with time left to pay may be missed: their
+// grace runs.
+func (s *State) InGrace(h SessionHandle, now Time, after uint32, most int) (refs []OrderRef) {
+	x := s.SessionOf(h)
+	if x == nil || s.rules < 3 {
+		return nil
+	}
+	for i := max(x.expired, after); int(i) < x.orders.len() && len(refs) < most; i++ {
+		o := x.orders.at(int(i))
+		if o.State != Held || s.listings[o.Listing-1].Frozen {
+			continue
+		}
+		if o.PayBy > now && o.inLine {
+			return refs
+		}
+		if o.PayBy <= now && o.graceMS > 0 {
+			refs = append(refs, OrderRef{h, i + 1})
+		}
+	}
+	return refs
+}

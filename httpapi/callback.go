@@ -1,0 +1,104 @@
+package httpapi
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"doorbuster/engine"
+	"doorbuster/httpapi/payment"
+)
+
+// fromCashier tells whether a request comes from the cashier, or answers that it
+// does not and gives false.
+func (s *ShopperServer) fromCashier(ctx *fasthttp.RequestCtx) bool {
+	if s.pay.cashier == nil {
+		if !s.dev {
+			s.problem(ctx, unsignedCallback, "Without --dev it must be signed by the cashier, and no cashier's key is configured (cashier_key_file).")
+		}
+		return s.dev
+	}
+	h := &ctx.Request.Header
+	err := s.pay.cashier.Check(&payment.Signed{
+		Method: string(ctx.Method()), Path: string(pathOf(ctx)), Timestamp: string(h.Peek(payment.HeaderTimestamp)), Nonce: string(h.Peek(payment.HeaderNonce)),
+		Signature: string(h.Peek(payment.HeaderSignature)), Body: ctx.Request.Body(),
+	})
+	if err == nil {
+		return true
+	}
+	kind, detail := unsigned, "Send "+payment.HeaderTimestamp+", "+payment.HeaderNonce+" and "+payment.HeaderSignature+", as docs/cashier.md says."
+	switch {
+	case errors.Is(err, payment.ErrSignature):
+		kind, detail = wrongSignature, "It is not what a secret known here gives for method, path, timestamp, nonce and body. Is it the right secret, and the body unchanged?"
+	case errors.Is(err, payment.ErrStale):
+		kind, detail = staleRequest, "The timestamp is over "+payment.Tolerance.String()+" off this clock, which says "+strconv.FormatInt(time.Now().Unix(), 10)+"."
+	case errors.Is(err, payment.ErrNonce):
+		kind, detail = nonceReused, "The nonce came with another request before. Take a new one for each."
+	}
+	ctx.Response.Header.Set("WWW-Authenticate", "Doorbuster-Cashier")
+	s.problem(ctx, kind, detail)
+	return false
+}
+
+// callback takes the cashier's word that money was taken for an order.
+func (s *ShopperServer) callback(ctx *fasthttp.RequestCtx) {
+	if !s.fromCashier(ctx) {
+		return
+	}
+	var taken payment.Taken
+	if wrong := decodeStrictly(ctx.Request.Body(), &taken); wrong != "" {
+		s.problem(ctx, malformed, wrong)
+		return
+	}
+	p, wrong := taken.Payment(time.Now())
+	if wrong != "" {
+		s.problem(ctx, malformed, wrong)
+		return
+	}
+	if taken.Token != "" {
+		if wrong := s.foreignToken(&taken); wrong != "" {
+			s.problem(ctx, badPayToken, wrong)
+			return
+		}
+	}
+	wait, stop := s.commandContext()
+	defer stop()
+	r, err := s.seller.Pay(wait, p)
+	if err != nil {
+		s.failed(ctx, err)
+		return
+	}
+	s.pay.counts.outcomes[r.Outcome].Add(1)
+	if r.Outcome == engine.PaymentToRefund || r.Reason == engine.ReasonPaidLate {
+		s.faults.Do(func() {
+			s.log.Info("a payment came late, or for nothing", "order_no", p.OrderNo, "payment_id", p.ID, "outcome", r.Outcome, "reason", r.Reason,
+				"transaction_id", payment.TransactionText(r.Order.Transaction))
+		})
+	}
+	r.Order.HasReceiver = false // where the goods go is not the cashier's business
+	tellTransaction(ctx, r.Order.Transaction)
+	b := append([]byte(`{"outcome":"`), r.Outcome.String()...)
+	b = append(b, `","order":`...)
+	uncached(ctx, append(s.appendOrder(b, &r.Order), '}'))
+}
+
+// foreignToken tells what is wrong with a callback's token. That its time is over
+// is no matter: the payment's own time says what was late.
+func (s *ShopperServer) foreignToken(t *payment.Taken) (wrong string) {
+	keys := s.pay.signing(s.seller)
+	if keys == nil {
+		return "A token can't be checked here: no keys of payment tokens are configured (pay_keys). Leave it out."
+	}
+	c, err := keys.Read(t.Token, time.Now())
+	switch {
+	case err != nil && !errors.Is(err, payment.ErrTokenExpired):
+		return "The token is not good: " + err.Error() + "."
+	case c.OrderNo != t.OrderNo:
+		return "The token is of another order, " + c.OrderNo + "."
+	case c.Amount != *t.Amount || c.Currency != t.Currency:
+		return "The token is for " + strconv.FormatInt(c.Amount, 10) + " " + c.Currency + ", another sum than was paid."
+	}
+	return ""
+}

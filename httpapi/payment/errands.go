@@ -1,0 +1,242 @@
+package payment
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"doorbuster/engine"
+)
+
+// Shop is what Errands need to know and to tell. All methods are safe for
+// concurrent use.
+type Shop interface {
+	// Leads tells whether this node leads: only then does it run errands.
+	Leads() bool
+	// RefundsDue gives refunds with a number over after, by number, at most so many.
+	RefundsDue(after engine.RefundNo, most int) []engine.RefundView
+	// ConfirmRefund notes, committed, that a refund was made.
+	ConfirmRefund(ctx context.Context, no engine.RefundNo, reference string) error
+	// InGrace gives holds past their time to pay that are not released yet.
+	InGrace(most int) []engine.OrderView
+	// CloseHold releases such a hold.
+	CloseHold(ctx context.Context, ref engine.OrderRef) error
+	// Pay takes a payment, committed.
+	Pay(ctx context.Context, p engine.Payment) (engine.Receipt, error)
+}
+
+// pageRows is how many refunds, or holds of a session, are looked at at once.
+const pageRows = 512
+
+// commandTimeout bounds what the shop is told.
+const commandTimeout = 10 * time.Second
+
+// Errands asks the cashier for every refund that is due until it is made, and for
+// the end of every hold whose time to pay is over. What there is to ask stands in
+// the shop's state alone: a new leader, or one started again, begins with what is
+// there.
+type Errands struct {
+	client *Client
+	shop   Shop
+	cfg    Config
+
+	refunds *retries[engine.RefundNo]
+	closes  *retries[engine.OrderRef]
+
+	due    atomic.Int64 // refunds, as last counted
+	oldest atomic.Int64 // engine.Time since when the oldest is due; 0 without
+
+	asked, confirmed, failed           atomic.Uint64 // refunds
+	closed, paidAlready, closeFailures atomic.Uint64
+}
+
+// NewErrands makes Errands that do nothing until Run.
+func NewErrands(client *Client, shop Shop) *Errands {
+	cfg := client.cfg
+	return &Errands{client: client, shop: shop, cfg: cfg, refunds: newRetries[engine.RefundNo](cfg.RetryFirst, cfg.RetryMost),
+		closes: newRetries[engine.OrderRef](cfg.RetryFirst, cfg.RetryMost)}
+}
+
+// Run runs errands until ctx ends, and then waits for those under way, whose
+// requests end with it.
+func (e *Errands) Run(ctx context.Context) {
+	var all sync.WaitGroup
+	all.Go(func() { run(ctx, e.cfg, e.lookForRefunds, e.refund) })
+	all.Go(func() { run(ctx, e.cfg, e.lookForHolds, e.close) })
+	all.Wait()
+}
+
+// run has look find work again and again, and does it, so many at once.
+func run[W any](ctx context.Context, cfg Config, look func(give func(W) bool), do func(context.Context, W)) {
+	work := make(chan W)
+	var hands sync.WaitGroup
+	for range cfg.InFlight {
+		hands.Go(func() {
+			for w := range work {
+				do(ctx, w)
+			}
+		})
+	}
+	defer hands.Wait()
+	defer close(work)
+	tick := time.NewTicker(cfg.Every)
+	defer tick.Stop()
+	for {
+		look(func(w W) bool {
+			select {
+			case work <- w:
+				return true
+			case <-ctx.Done():
+				return false
+			}
+		})
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// lookForRefunds gives out what is due, page by page.
+func (e *Errands) lookForRefunds(give func(engine.RefundView) bool) {
+	count, oldest := int64(0), engine.Time(0)
+	e.refunds.turn()
+	for after := engine.RefundNo(0); e.shop.Leads(); {
+		page := e.shop.RefundsDue(after, pageRows)
+		for _, r := range page {
+			after = r.No
+			if count++; oldest == 0 || r.Due < oldest {
+				oldest = r.Due
+			}
+			if e.refunds.begin(r.No, time.Now()) && !give(r) {
+				return
+			}
+		}
+		if len(page) < pageRows {
+			break
+		}
+	}
+	e.due.Store(count)
+	e.oldest.Store(int64(oldest))
+}
+
+// refund asks for one refund.
+func (e *Errands) refund(ctx context.Context, r engine.RefundView) {
+	if !e.shop.Leads() {
+		e.refunds.done(r.No)
+		return
+	}
+	reference, err := e.client.Refund(ctx, &r)
+	if !errors.Is(err, ErrLeftAlone) {
+		e.asked.Add(1)
+	}
+	if err == nil {
+		wait, stop := context.WithTimeout(ctx, commandTimeout)
+		err = e.shop.ConfirmRefund(wait, r.No, reference)
+		stop()
+	}
+	if err == nil {
+		e.confirmed.Add(1)
+		e.refunds.done(r.No)
+		e.cfg.Logger.Info("refund made", "refund_no", r.No, "order_no", r.OrderNo, "payment_id", r.PaymentID, "amount", r.Amount, "currency", r.Currency,
+			"reason", r.Why, "transaction_id", TransactionText(r.Transaction))
+		return
+	}
+	if e.refunds.failed(r.No, time.Now()); ctx.Err() == nil && !errors.Is(err, ErrLeftAlone) {
+		e.failed.Add(1)
+		e.cfg.Logger.Warn("a refund failed; it is asked for again", "refund_no", r.No, "order_no", r.OrderNo, "error", err)
+	}
+}
+
+// lookForHolds gives out the holds that may be closed.
+func (e *Errands) lookForHolds(give func(engine.OrderView) bool) {
+	e.closes.turn()
+	if !e.shop.Leads() {
+		return
+	}
+	for _, o := range e.shop.InGrace(pageRows) {
+		if e.closes.begin(o.Ref, time.Now()) && !give(o) {
+			return
+		}
+	}
+}
+
+// close asks for the end of one hold. Where the cashier does not answer, the
+// grace runs.
+func (e *Errands) close(ctx context.Context, o engine.OrderView) {
+	if !e.shop.Leads() {
+		e.closes.done(o.Ref)
+		return
+	}
+	closed, err := e.client.CloseOrder(ctx, o.OrderNo)
+	wait, stop := context.WithTimeout(ctx, commandTimeout)
+	defer stop()
+	switch {
+	case err != nil:
+	case closed.Closed:
+		err = e.shop.CloseHold(wait, o.Ref)
+	default:
+		err = e.takeLost(wait, o.OrderNo, closed.Payment)
+	}
+	switch {
+	case err == nil && closed.Closed:
+		e.closed.Add(1)
+	case err == nil:
+		e.paidAlready.Add(1)
+	default:
+		if e.closes.failed(o.Ref, time.Now()); ctx.Err() != nil || errors.Is(err, ErrLeftAlone) {
+			return
+		}
+		if no := (*engine.Refusal)(nil); closed.Payment != nil || !errors.As(err, &no) { // else it was paid, or released, meanwhile
+			e.closeFailures.Add(1)
+			e.cfg.Logger.Warn("an order could not be closed at the cashier; its grace runs", "order_no", o.OrderNo, "error", err)
+		}
+		return
+	}
+	e.closes.done(o.Ref)
+}
+
+// takeLost takes a payment whose callback has not come.
+func (e *Errands) takeLost(ctx context.Context, orderNo string, t *Taken) error {
+	p, wrong := t.Payment(time.Now())
+	if wrong == "" && p.OrderNo != orderNo {
+		wrong = "The payment is for another order."
+	}
+	if wrong != "" {
+		return errors.New("the payment in the cashier's answer: " + wrong)
+	}
+	r, err := e.shop.Pay(ctx, p)
+	if err == nil {
+		e.cfg.Logger.Info("a payment whose callback had not come was taken", "order_no", orderNo, "payment_id", p.ID, "outcome", r.Outcome)
+	}
+	return err
+}
+
+// Collectors give what is counted, for metrics.
+func (e *Errands) Collectors() []prometheus.Collector {
+	counter := func(name, help string, n *atomic.Uint64, labels prometheus.Labels) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "doorbuster_" + name, Help: help, ConstLabels: labels}, func() float64 { return float64(n.Load()) })
+	}
+	const refunds, refundsHelp = "refund_requests_total", "Refunds: asked of the cashier, confirmed by him, failed and to be asked for again."
+	const closes, closesHelp = "hold_closes_total", "Holds past their time to pay, by what the cashier said: closed, paid already, nothing."
+	as := func(result string) prometheus.Labels { return prometheus.Labels{"result": result} }
+	return []prometheus.Collector{
+		counter(refunds, refundsHelp, &e.asked, as("asked")), counter(refunds, refundsHelp, &e.confirmed, as("confirmed")), counter(refunds, refundsHelp, &e.failed, as("failed")),
+		counter(closes, closesHelp, &e.closed, as("closed")), counter(closes, closesHelp, &e.paidAlready, as("paid")), counter(closes, closesHelp, &e.closeFailures, as("failed")),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_refunds_due", Help: "Refunds that the cashier has not confirmed, on the leader; 0 elsewhere."},
+			func() float64 { return float64(e.due.Load()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_refunds_oldest_seconds", Help: "ALARM if it keeps growing: for how long the oldest refund has been due, on the leader; 0 without."},
+			func() float64 {
+				since := engine.Time(e.oldest.Load())
+				if since == 0 {
+					return 0
+				}
+				return max(0, time.Since(since.Wall()).Seconds())
+			}),
+	}
+}

@@ -1,0 +1,77 @@
+package payment
+
+import (
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// retries knows what is under way, and when what failed may be tried again. Safe
+// for concurrent use.
+type retries[K comparable] struct {
+	first, most time.Duration
+
+	mu    sync.Mutex
+	of    map[K]*attempt
+	round uint64
+}
+
+type attempt struct {
+	underWay bool
+	wait     time.Duration
+	next     time.Time
+	seen     uint64 // the round in which it was last there to do
+}
+
+func newRetries[K comparable](first, most time.Duration) *retries[K] {
+	return &retries[K]{first: first, most: most, of: map[K]*attempt{}}
+}
+
+// begin tells whether k may be tried now, and takes it to be under way if so.
+func (r *retries[K]) begin(k K, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a := r.of[k]
+	if a == nil {
+		a = &attempt{}
+		r.of[k] = a
+	}
+	a.seen = r.round
+	if a.underWay || now.Before(a.next) {
+		return false
+	}
+	a.underWay = true
+	return true
+}
+
+// done forgets k.
+func (r *retries[K]) done(k K) {
+	r.mu.Lock()
+	delete(r.of, k)
+	r.mu.Unlock()
+}
+
+// failed has k wait, each time twice as long, a fifth more or less.
+func (r *retries[K]) failed(k K, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a := r.of[k]
+	if a == nil { // forgotten meanwhile
+		return
+	}
+	a.underWay = false
+	a.wait = min(max(r.first, 2*a.wait), r.most)
+	a.next = now.Add(time.Duration(float64(a.wait) * (0.8 + 0.4*rand.Float64())))
+}
+
+// turn begins a round, and forgets what was not there to do in the last one.
+func (r *retries[K]) turn() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for k, a := range r.of {
+		if a.seen != r.round && !a.underWay {
+			delete(r.of, k)
+		}
+	}
+	r.round++
+}
