@@ -468,3 +468,33 @@ func TestDrawIsTold(t *testing.T) {
 		t.Errorf("on display: %s", a.Body)
 	}
 }
+
+// A stream on a node that does not lead tells the same, and so does the next one
+// on another node.
+func TestEventsOnAnyNode(t *testing.T) {
+	t.Parallel()
+	f := openFleet(t, "off", rooms3...)
+	leader, other := f.leader(), f.follower()
+	leader.apply(planOf([]string{"{sku: mask, price: 100, stock: 1, waitlist: true}"}))
+	other.eventually(func() bool { return other.grab("ann", "a", mask).Code == "granted" }, func() string { return "the listing does not open" })
+	next := other.events("bob")
+	if event, data := next(); event != "snapshot" || data != `{"orders":[]}` {
+		t.Fatalf("%s %s", event, data)
+	}
+	leader.expectWith("waitlisted", "bob", "b", mask, `{"waitlist":true}`)
+	for _, want := range []string{`"state":"waiting","position":1`, `"state":"held"`} {
+		if event, data := next(); event != "order" || !strings.Contains(data, want) {
+			t.Errorf("%s %s; want %s", event, data, want)
+		}
+		leader.cancelOrder("ann", leader.grab("ann", "a", mask).Order.OrderNo)
+	}
+	for _, m := range f.nodes {
+		if event, data := m.events("bob")(); event != "snapshot" || !strings.Contains(data, `"state":"held"`) {
+			t.Errorf("%s: %s %s", m.id, event, data)
+		}
+	}
+	other.ops("POST", "/admin/v1/cluster/drain", fmt.Sprintf(`{"node":%q}`, other.id))
+	if event, _ := next(); event != "retry" {
+		t.Errorf("a drained node goes on: %s", event)
+	}
+}
