@@ -96,7 +96,7 @@ func (l *loop) close() {
 
 func (l *loop) run(ctx context.Context) error {
 	for _, s := range l.sockets {
-		if _, err := l.send(s, time.Now()); err != nil {
+		if err := l.send(s, time.Now()); err != nil {
 			return err
 		}
 	}
@@ -133,12 +133,8 @@ func (l *loop) run(ctx context.Context) error {
 			case stop:
 				under--
 			default:
-				more, err := l.send(s, time.Now())
-				if err != nil {
+				if err := l.send(s, time.Now()); err != nil {
 					return err
-				}
-				if !more {
-					under--
 				}
 			}
 		}
@@ -146,28 +142,18 @@ func (l *loop) run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// send sends the next shopper's request; more is false if all have come, and the
-// measured time then ends.
-func (l *loop) send(s *socket, now time.Time) (more bool, err error) {
-	if !l.patch(s.request) {
-		if now.Before(l.gauge.from) {
-			return false, errAllCame
-		}
-		if now.Before(l.gauge.until) {
-			l.gauge.until = now
-		}
-		return false, nil
-	}
+func (l *loop) send(s *socket, now time.Time) error {
+	l.patch(s.request)
 	s.have, s.sent, s.waiting = 0, now, true
 	n, err := unix.Write(s.fd, s.request)
 	if err != nil {
-		return false, fmt.Errorf("send: %w", err)
+		return fmt.Errorf("send: %w", err)
 	}
 	if n < len(s.request) {
 		// A few hundred bytes into an empty socket buffer.
-		return false, fmt.Errorf("send: %d of %d bytes taken", n, len(s.request))
+		return fmt.Errorf("send: %d of %d bytes taken", n, len(s.request))
 	}
-	return true, nil
+	return nil
 }
 
 // receive reads what is there and reports whether the answer is whole.

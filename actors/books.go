@@ -1,0 +1,139 @@
+package actors
+
+import (
+	"context"
+	"errors"
+
+	"doorbuster/engine"
+)
+
+// How much of the state is read under one lock while books are compared.
+const (
+	bookRows    = 4096
+	bookLookups = 64
+)
+
+// longOver is how long after its end a session's money is still looked for once the
+// session was settled: nothing comes into it after that.
+const longOver engine.Time = 62 * 24 * 3600 * 1000
+
+// Accounts gives the account of each order, in the sequence of the numbers; that of
+// an unknown one is not Known. It reads a few at a time, so that nobody waits.
+func (g *Group) Accounts(ctx context.Context, orderNos []string) ([]engine.Account, error) {
+	if err := g.awaitCaughtUp(ctx); err != nil {
+		return nil, err
+	}
+	accounts := make([]engine.Account, len(orderNos))
+	refs := make([]engine.OrderRef, len(orderNos))
+	for i, no := range orderNos {
+		refs[i], _ = g.parse(no)
+	}
+	for from := 0; from < len(refs); from += bookLookups {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		to := min(from+bookLookups, len(refs))
+		var elsewhere []int // of settled sessions
+		g.view.View(func(s *engine.State) {
+			for i := from; i < to; i++ {
+				known := false
+				if accounts[i], known = s.Account(refs[i]); known {
+					continue
+				}
+				if x := s.SessionOf(refs[i].Session); x != nil && x.State == engine.Settled && int(refs[i].Ordinal) <= x.Orders() {
+					elsewhere = append(elsewhere, i)
+				}
+			}
+		})
+		for _, i := range elsewhere {
+			var err error
+			if accounts[i].Order, err = g.AnyOrder(orderNos[i]); err != nil && !isUnknown(err) {
+				return nil, err
+			}
+		}
+	}
+	return accounts, nil
+}
+
+func isUnknown(err error) bool {
+	var no *engine.Refusal
+	return errors.As(err, &no) && no.Reason == engine.ReasonUnknown
+}
+
+// Takings gives a page of the accounts whose orders' money came in [from, to), from
+// a place on, the zero one for the first; more is false at the end. A page may be
+// empty and not the last. Sessions that were settled, and ended two months before
+// from, are left out.
+func (g *Group) Takings(ctx context.Context, from, to engine.Time, at engine.TakingsPlace) (page []engine.Account, next engine.TakingsPlace, more bool, err error) {
+	if at == (engine.TakingsPlace{}) {
+		at.Session = 1
+		err = g.awaitCaughtUp(ctx)
+	}
+	if err := errors.Join(err, ctx.Err()); err != nil {
+		return nil, at, false, err
+	}
+	session, settled, over := "", false, true
+	g.view.View(func(s *engine.State) {
+		x := s.SessionOf(at.Session)
+		switch {
+		case x == nil:
+			return
+		case x.State != engine.Settled:
+			at.Ordinal, over = s.Takings(at.Session, at.Ordinal, from, to, bookRows, func(ref engine.OrderRef) {
+				a, _ := s.Account(ref)
+				page = append(page, a)
+			})
+		default:
+			settled = x.EndedAt+longOver >= from
+		}
+		session = x.ID
+	})
+	if settled {
+		if at.Cursor == "" { // it may have been settled while it was walked
+			at.Cursor = formatCursor(engine.OrderRef{Session: at.Session, Ordinal: at.Ordinal + 1})
+		}
+		if page, at.Cursor, err = g.settledTakings(session, at.Cursor, from, to); err != nil {
+			return nil, at, false, err
+		}
+		over = at.Cursor == ""
+	}
+	if over {
+		at = engine.TakingsPlace{Session: at.Session + 1}
+	}
+	return page, at, session != "", nil
+}
+
+// settledTakings gives a page of Takings of a session whose orders have left the
+// state.
+func (g *Group) settledTakings(session, cursor string, from, to engine.Time) (page []engine.Account, next string, err error) {
+	orders, next, err := g.FindOrders(engine.OrderFilter{Session: session, Cursor: cursor, Limit: bookRows})
+	if err != nil {
+		return nil, "", err
+	}
+	for i := range orders {
+		if v := &orders[i]; v.PaymentID != "" && v.TakenAt() >= from && v.TakenAt() < to {
+			page = append(page, engine.Account{Order: *v})
+		}
+	}
+	g.view.View(func(s *engine.State) {
+		for i := range page {
+			kept, _ := s.Account(page[i].Order.Ref)
+			page[i].Refunds, page[i].Timezone = kept.Refunds, kept.Timezone
+		}
+	})
+	return page, next, nil
+}
+
+// RefundsAfter gives a page of all refunds, made or due, with a number over after,
+// by number; none at the end.
+func (g *Group) RefundsAfter(ctx context.Context, after engine.RefundNo) (page []engine.RefundView, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	g.view.View(func(s *engine.State) {
+		for no := after + 1; int(no) <= s.Refunds() && len(page) < bookRows/8; no++ {
+			page = append(page, s.ViewRefund(no))
+		}
+	})
+	return page, nil
+}

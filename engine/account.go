@@ -1,0 +1,95 @@
+package engine
+
+// Account is what money an order has seen: a copy, whoever has it keeps it.
+type Account struct {
+	Order    OrderView
+	Refunds  []Refund // the oldest first
+	Timezone string   // of its sale
+}
+
+// Known tells whether there is such an order.
+func (a *Account) Known() bool { return a.Order.State.Granted() }
+
+// PaidBy tells what came with a payment: its amount, whether it is known at all,
+// and the refund that gives it back, or nil.
+func (a *Account) PaidBy(paymentID string) (amount int64, known bool, back *Refund) {
+	for i := range a.Refunds {
+		if r := &a.Refunds[i]; r.PaymentID == paymentID {
+			amount, known, back = r.Amount, true, r
+		}
+	}
+	if a.Order.PaymentID == paymentID {
+		amount, known = a.Order.Amount, true
+	}
+	return amount, known, back
+}
+
+// Account gives the account of an order; false where it is not in the state. What
+// the state still knows of an order that has left it, refunds and time zone, is
+// there all the same.
+func (s *State) Account(ref OrderRef) (a Account, known bool) {
+	a.Order, known = s.View(ref)
+	a.Refunds = s.RefundsOf(ref)
+	if x := s.SessionOf(ref.Session); x != nil {
+		if sale := s.Sale(x.Sale); sale != nil {
+			a.Timezone = sale.Timezone
+		}
+	}
+	return a, known
+}
+
+// TakenAt is when an order's money came. Of what rules before version 3 took it is
+// when the order has last changed.
+func (v *OrderView) TakenAt() Time {
+	if v.PaidAt != 0 {
+		return v.PaidAt
+	}
+	return v.ChangedAt
+}
+
+// TakingsPlace is how far a walk through all takings has come: into a session, to an
+// order of it, or, where they have left the state, to a page of them.
+type TakingsPlace struct {
+	Session SessionHandle
+	Ordinal uint32 // the last one read
+	Cursor  string
+}
+
+// Takings visits the orders of a session, from the one after the given ordinal on,
+// whose money came in [from, to), and reads at most so many rows for that. It gives
+// the last ordinal that it has read; at the end of the session, done.
+func (s *State) Takings(h SessionHandle, after uint32, from, to Time, rows int, visit func(OrderRef)) (last uint32, done bool) {
+	x := s.SessionOf(h)
+	if x == nil {
+		return after, true
+	}
+	for last = after; rows > 0 && int(last) < x.orders.len(); rows-- {
+		last++
+		ref := OrderRef{h, last}
+		d := s.detailsOf(ref)
+		if !d.settled {
+			continue
+		}
+		at := d.paidAt
+		if at == 0 {
+			at = x.orders.at(int(last) - 1).Changed
+		}
+		if at >= from && at < to {
+			visit(ref)
+		}
+	}
+	return last, int(last) >= x.orders.len()
+}
+
+// ViewRefund gives a refund, made or due, as those see it who make it.
+func (s *State) ViewRefund(no RefundNo) (v RefundView) {
+	r := s.Refund(no)
+	if r == nil {
+		return v
+	}
+	v.Refund, v.OrderNo = *r, s.Numberer().String(r.Order)
+	if o := s.Order(r.Order); o != nil {
+		v.Transaction = o.Transaction
+	}
+	return v
+}

@@ -1,0 +1,13 @@
+// Package statement reads the cashier's statements: what he took and paid back, a
+// line each, as CSV or NDJSON. They may be long, cut off or not be statements at
+// all, so they are read as streams in bounded memory.
+//
+// Check reads a statement whole and tells everything that is wrong with it, each
+// with its line; only then is it worth to Open it again and take row after row. A
+// file with one bad line is not taken at all: nobody knows what else is wrong with
+// it. A line that is there twice is no bad line; Check names it, and it counts once.
+//
+//	payment_id,order_no,amount,currency,kind,at,transaction_id
+//	p-1001,0123456789ABC,4900,CNY,payment,2026-09-20T02:14:59Z,
+//	p-1001,0123456789ABC,4900,CNY,refund,2026-09-20T02:20:00Z,
+package statement

@@ -1,0 +1,116 @@
+package statement
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"doorbuster/engine"
+)
+
+// Kind is what a row tells of.
+type Kind uint8
+
+// Kinds of rows.
+const (
+	Payment Kind = iota + 1 // money that the cashier took
+	Refund                  // money that he paid back; its payment id is that of the payment
+)
+
+func (k Kind) String() string {
+	switch k {
+	case Payment:
+		return "payment"
+	case Refund:
+		return "refund"
+	}
+	return "unknown"
+}
+
+// Row is one line of a statement: one payment taken, or paid back.
+type Row struct {
+	Line        int64 // from 1; in CSV the header is line 1
+	Kind        Kind
+	PaymentID   string // engine.ValidKey
+	OrderNo     string // 1 to engine.MaxIDBytes letters, digits, dots, dashes, underscores
+	Amount      int64  // minor units, 0 to maxAmount
+	Currency    string // three capital letters
+	At          engine.Time
+	Transaction string // "" where the cashier names none
+}
+
+// Columns of a statement, and the members of an NDJSON line. Others are ignored.
+const (
+	colPayment = iota
+	colOrder
+	colAmount
+	colCurrency
+	colKind
+	colAt
+	colTransaction // may be missing
+	columns
+)
+
+var columnNames = [columns]string{"payment_id", "order_no", "amount", "currency", "kind", "at", "transaction_id"}
+
+// maxAmount is what one order can come to at most.
+const maxAmount = engine.MaxPrice * engine.MaxQuantity
+
+// Times that a row may tell: no cashier has books from before, and a time far
+// ahead is garbled.
+var (
+	earliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	latest   = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+// maxShownBytes is how much of a garbled value is quoted.
+const maxShownBytes = 40
+
+func quoted(v string) string {
+	if len(v) > maxShownBytes {
+		return strconv.QuoteToASCII(v[:maxShownBytes]) + "…"
+	}
+	return strconv.QuoteToASCII(v)
+}
+
+// fill reads the columns of a row, or says what is wrong with the first bad one.
+func (r *Row) fill(v *[columns]string) (wrong string) {
+	switch {
+	case !engine.ValidKey(v[colPayment]):
+		return fmt.Sprintf("the payment_id %s has not 1 to %d printable ASCII characters without a space", quoted(v[colPayment]), engine.MaxKeyBytes)
+	case !engine.ValidID(v[colOrder]):
+		return fmt.Sprintf("the order_no %s is no order number", quoted(v[colOrder]))
+	case !currency(v[colCurrency]):
+		return fmt.Sprintf("the currency %s is no ISO 4217 code of three capital letters", quoted(v[colCurrency]))
+	case len(v[colTransaction]) > engine.MaxIDBytes || v[colTransaction] != "" && !engine.ValidKey(v[colTransaction]):
+		return fmt.Sprintf("the transaction_id %s has over %d bytes, or not only printable ASCII characters", quoted(v[colTransaction]), engine.MaxIDBytes)
+	}
+	switch v[colKind] {
+	case "payment":
+		r.Kind = Payment
+	case "refund":
+		r.Kind = Refund
+	default:
+		return fmt.Sprintf("the kind %s is neither payment nor refund", quoted(v[colKind]))
+	}
+	amount, err := strconv.ParseInt(v[colAmount], 10, 64)
+	switch {
+	case err == nil && amount < 0:
+		return fmt.Sprintf("the amount %d is negative; money paid back is a row of kind refund with its amount above 0", amount)
+	case err != nil || v[colAmount][0] == '+':
+		return fmt.Sprintf("the amount %s is no whole number of minor units, such as 4900 for 49.00", quoted(v[colAmount]))
+	case amount > maxAmount:
+		return fmt.Sprintf("the amount %d is over %d, more than any order comes to", amount, int64(maxAmount))
+	}
+	at, err := time.Parse(time.RFC3339, v[colAt])
+	if err != nil || at.Before(earliest) || !at.Before(latest) {
+		return fmt.Sprintf("the time %s is not one such as 2026-09-20T02:15:00Z (RFC 3339)", quoted(v[colAt]))
+	}
+	r.PaymentID, r.OrderNo, r.Currency, r.Transaction = v[colPayment], v[colOrder], v[colCurrency], v[colTransaction]
+	r.Amount, r.At = amount, engine.TimeOf(at)
+	return ""
+}
+
+func currency(code string) bool {
+	return len(code) == 3 && code[0] >= 'A' && code[0] <= 'Z' && code[1] >= 'A' && code[1] <= 'Z' && code[2] >= 'A' && code[2] <= 'Z'
+}
