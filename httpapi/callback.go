@@ -73,7 +73,7 @@ func (s *ShopperServer) callback(ctx *fasthttp.RequestCtx) {
 	s.pay.counts.outcomes[r.Outcome].Add(1)
 	if r.Outcome == engine.PaymentToRefund || r.Reason == engine.ReasonPaidLate {
 		s.faults.Do(func() {
-			s.log.Info("a payment came late, or for nothing", "order_no", p.OrderNo, "payment_id", p.ID, "outcome", r.Outcome, "reason", r.Reason,
+			s.log.Info("a payment came late, or for nothing", "order_no", p.OrderNo, "payment_id", p.ID, "outcome", r.Outcome.String(), "reason", r.Reason.String(),
 				"transaction_id", payment.TransactionText(r.Order.Transaction))
 		})
 	}

@@ -51,7 +51,7 @@ var rooms = map[string]room{
 	"bench": {
 		rooms: []string{"engine", "actors", "wal", "cluster", "httpapi"},
 		others: []string{"github.com/valyala/fasthttp", "github.com/HdrHistogram", "github.com/schollz/progressbar", "golang.org/x/",
-			"github.com/google/uuid", "github.com/mattn/go-isatty", "github.com/redis/go-redis",
+			"github.com/google/uuid", "github.com/mattn/go-isatty", "github.com/redis/go-redis", "go.etcd.io/bbolt", "github.com/cespare/xxhash",
 			"github.com/altcha-org/altcha-lib-go"},
 	},
 }

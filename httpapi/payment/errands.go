@@ -128,7 +128,7 @@ func (e *Errands) lookForRefunds(give func(engine.RefundView) bool) {
 // refund asks for one refund.
 func (e *Errands) refund(ctx context.Context, r engine.RefundView) {
 	if !e.shop.Leads() {
-		e.refunds.done(r.No)
+		e.refunds.drop(r.No)
 		return
 	}
 	reference, err := e.client.Refund(ctx, &r)
@@ -144,7 +144,7 @@ func (e *Errands) refund(ctx context.Context, r engine.RefundView) {
 		e.confirmed.Add(1)
 		e.refunds.done(r.No)
 		e.cfg.Logger.Info("refund made", "refund_no", r.No, "order_no", r.OrderNo, "payment_id", r.PaymentID, "amount", r.Amount, "currency", r.Currency,
-			"reason", r.Why, "transaction_id", TransactionText(r.Transaction))
+			"reason", r.Why.String(), "transaction_id", TransactionText(r.Transaction))
 		return
 	}
 	if e.refunds.failed(r.No, time.Now()); ctx.Err() == nil && !errors.Is(err, ErrLeftAlone) {
@@ -170,7 +170,7 @@ func (e *Errands) lookForHolds(give func(engine.OrderView) bool) {
 // grace runs.
 func (e *Errands) close(ctx context.Context, o engine.OrderView) {
 	if !e.shop.Leads() {
-		e.closes.done(o.Ref)
+		e.closes.drop(o.Ref)
 		return
 	}
 	closed, err := e.client.CloseOrder(ctx, o.OrderNo)
@@ -212,7 +212,7 @@ func (e *Errands) takeLost(ctx context.Context, orderNo string, t *Taken) error 
 	}
 	r, err := e.shop.Pay(ctx, p)
 	if err == nil {
-		e.cfg.Logger.Info("a payment whose callback had not come was taken", "order_no", orderNo, "payment_id", p.ID, "outcome", r.Outcome)
+		e.cfg.Logger.Info("a payment whose callback had not come was taken", "order_no", orderNo, "payment_id", p.ID, "outcome", r.Outcome.String())
 	}
 	return err
 }

@@ -18,6 +18,7 @@ type retries[K comparable] struct {
 
 type attempt struct {
 	underWay bool
+	finished bool // and may still stand on a page that was read before
 	wait     time.Duration
 	next     time.Time
 	seen     uint64 // the round in which it was last there to do
@@ -37,15 +38,24 @@ func (r *retries[K]) begin(k K, now time.Time) bool {
 		r.of[k] = a
 	}
 	a.seen = r.round
-	if a.underWay || now.Before(a.next) {
+	if a.underWay || a.finished || now.Before(a.next) {
 		return false
 	}
 	a.underWay = true
 	return true
 }
 
-// done forgets k.
+// done has k never tried again, as long as it is there to do.
 func (r *retries[K]) done(k K) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if a := r.of[k]; a != nil {
+		a.underWay, a.finished, a.seen = false, true, r.round
+	}
+}
+
+// drop forgets k, which was not tried.
+func (r *retries[K]) drop(k K) {
 	r.mu.Lock()
 	delete(r.of, k)
 	r.mu.Unlock()

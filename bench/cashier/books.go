@@ -1,0 +1,359 @@
+package cashier
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Payment is money that was taken.
+type Payment struct {
+	ID          string    `json:"payment_id"`
+	OrderNo     string    `json:"order_no"`
+	Amount      int64     `json:"amount"` // minor units
+	Currency    string    `json:"currency"`
+	At          time.Time `json:"at"`
+	Transaction string    `json:"transaction_id,omitempty"`
+	Token       string    `json:"token,omitempty"`
+	Late        bool      `json:"late,omitempty"` // taken after its time
+	Refund      string    `json:"refund,omitempty"`
+}
+
+// Refund is money that was paid back.
+type Refund struct {
+	Reference string    `json:"reference"`
+	No        uint32    `json:"refund_no"` // the shop's
+	PaymentID string    `json:"payment_id"`
+	OrderNo   string    `json:"order_no"`
+	Amount    int64     `json:"amount"`
+	Currency  string    `json:"currency"`
+	At        time.Time `json:"at"`
+	Asked     int       `json:"asked"` // how often
+}
+
+// call is a callback that has not been delivered.
+type call struct {
+	Seq       uint64    `json:"-"`
+	PaymentID string    `json:"payment_id"`
+	Due       time.Time `json:"due"`
+	tries     int
+}
+
+// Errors of the books.
+var (
+	ErrPaid     = errors.New("the order is paid already")
+	ErrClosed   = errors.New("the order is closed: no money is taken for it any more")
+	ErrUnknown  = errors.New("there is no such payment")
+	ErrDiffers  = errors.New("order, amount or currency are not the payment's own")
+	ErrRefunded = errors.New("the payment was paid back under another number")
+)
+
+var (
+	bucketPayments = []byte("payments") // by time and id, as statements list them
+	bucketByID     = []byte("by_id")    // payment id to its key in payments
+	bucketByOrder  = []byte("by_order") // order number to the payment's id
+	bucketRefunds  = []byte("refunds")  // by time and reference
+	bucketClosed   = []byte("closed")   // order number to the time
+	bucketCalls    = []byte("calls")    // by sequence: callbacks to deliver
+	buckets        = [][]byte{bucketPayments, bucketByID, bucketByOrder, bucketRefunds, bucketClosed, bucketCalls}
+)
+
+// Books are on disk before anybody is told of what is in them. Safe for concurrent
+// use.
+type Books struct{ db *bolt.DB }
+
+// OpenBooks opens the books in a file, which is made if it is missing. One process
+// may have them open; another waits for a moment, and gives up.
+func OpenBooks(path string) (*Books, error) {
+	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: 5 * time.Second})
+	if err != nil {
+		return nil, fmt.Errorf("open the cashier's books in %s: %w", path, err)
+	}
+	db.MaxBatchDelay = 2 * time.Millisecond
+	if err := db.Update(func(tx *bolt.Tx) error {
+		for _, name := range buckets {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		_ = db.Close()
+		return nil, fmt.Errorf("open the cashier's books in %s: %w", path, err)
+	}
+	return &Books{db}, nil
+}
+
+// Close closes the books.
+func (b *Books) Close() error { return b.db.Close() }
+
+// keyAt sorts by time, and is text.
+func keyAt(at time.Time, id string) []byte {
+	return fmt.Appendf(nil, "%016x %s", at.UnixMilli(), id)
+}
+
+func put(b *bolt.Bucket, key []byte, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return b.Put(key, text)
+}
+
+// update writes in a transaction that others may share. what is run again where one
+// of those fails, so it sets what it gives back anew each time.
+func (b *Books) update(what func(*bolt.Tx) error) error {
+	var refused error
+	err := b.db.Batch(func(tx *bolt.Tx) error {
+		refused = nil
+		err := what(tx)
+		if errors.Is(err, ErrPaid) || errors.Is(err, ErrClosed) || errors.Is(err, ErrUnknown) || errors.Is(err, ErrDiffers) || errors.Is(err, ErrRefunded) {
+			refused = err // a no has written nothing, and is no reason to roll others back
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return refused
+}
+
+func paymentByID(tx *bolt.Tx, id string) (p Payment, found bool, err error) {
+	key := tx.Bucket(bucketByID).Get([]byte(id))
+	if key == nil {
+		return p, false, nil
+	}
+	return p, true, json.Unmarshal(tx.Bucket(bucketPayments).Get(key), &p)
+}
+
+// paymentOf finds the payment of an order.
+func paymentOf(tx *bolt.Tx, orderNo string) (p Payment, found bool, err error) {
+	id := tx.Bucket(bucketByOrder).Get([]byte(orderNo))
+	if id == nil {
+		return p, false, nil
+	}
+	return paymentByID(tx, string(id))
+}
+
+// Take books a payment and the callbacks that are to tell of it. until is when its
+// token's time is over: an order that was closed may be paid again only if it was
+// given time since. Errors: ErrPaid with the payment that there is, ErrClosed.
+func (b *Books) Take(p Payment, until time.Time, calls []call) (booked Payment, queued []call, err error) {
+	err = b.update(func(tx *bolt.Tx) error {
+		booked, queued = p, nil
+		known, found, err := paymentOf(tx, p.OrderNo)
+		if err != nil {
+			return err
+		}
+		if found {
+			booked = known
+			return ErrPaid
+		}
+		if closed := tx.Bucket(bucketClosed).Get([]byte(p.OrderNo)); closed != nil && !until.After(time.UnixMilli(int64(binary.BigEndian.Uint64(closed)))) {
+			return ErrClosed
+		}
+		key := keyAt(p.At, p.ID)
+		if err := errors.Join(put(tx.Bucket(bucketPayments), key, &p), tx.Bucket(bucketByID).Put([]byte(p.ID), key),
+			tx.Bucket(bucketByOrder).Put([]byte(p.OrderNo), []byte(p.ID))); err != nil {
+			return err
+		}
+		for _, c := range calls {
+			if c.Seq, err = tx.Bucket(bucketCalls).NextSequence(); err != nil {
+				return err
+			}
+			if err := put(tx.Bucket(bucketCalls), binary.BigEndian.AppendUint64(nil, c.Seq), &c); err != nil {
+				return err
+			}
+			queued = append(queued, c)
+		}
+		return nil
+	})
+	return booked, queued, err
+}
+
+// Payment finds a payment.
+func (b *Books) Payment(id string) (p Payment, found bool, err error) {
+	err = b.db.View(func(tx *bolt.Tx) error {
+		p, found, err = paymentByID(tx, id)
+		return err
+	})
+	return p, found, err
+}
+
+// PayBack books a refund, once for each payment. Errors: ErrUnknown, ErrDiffers,
+// ErrRefunded.
+func (b *Books) PayBack(r Refund) (booked Refund, err error) {
+	err = b.update(func(tx *bolt.Tx) error {
+		booked = r
+		p, found, err := paymentByID(tx, r.PaymentID)
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			return ErrUnknown
+		case p.OrderNo != r.OrderNo || p.Amount != r.Amount || p.Currency != r.Currency:
+			return ErrDiffers
+		}
+		refunds := tx.Bucket(bucketRefunds)
+		if p.Refund != "" {
+			var known Refund
+			if err := json.Unmarshal(refunds.Get([]byte(p.Refund)), &known); err != nil {
+				return err
+			}
+			if known.No != r.No {
+				return ErrRefunded
+			}
+			known.Asked++
+			booked = known
+			return put(refunds, []byte(p.Refund), &known)
+		}
+		key := keyAt(r.At, r.Reference)
+		p.Refund, booked.Asked = string(key), 1
+		return errors.Join(put(refunds, key, &booked), put(tx.Bucket(bucketPayments), tx.Bucket(bucketByID).Get([]byte(p.ID)), &p))
+	})
+	return booked, err
+}
+
+// CloseOrder takes no money for an order any more whose time is over at, or gives
+// the payment that there is.
+func (b *Books) CloseOrder(orderNo string, at time.Time) (paid *Payment, err error) {
+	err = b.update(func(tx *bolt.Tx) error {
+		paid = nil
+		p, found, err := paymentOf(tx, orderNo)
+		if err != nil {
+			return err
+		}
+		if found {
+			paid = &p
+			return nil
+		}
+		return tx.Bucket(bucketClosed).Put([]byte(orderNo), binary.BigEndian.AppendUint64(nil, uint64(at.UnixMilli())))
+	})
+	return paid, err
+}
+
+// calls gives all callbacks that have not been delivered.
+func (b *Books) calls() (all []call, err error) {
+	err = b.db.View(func(tx *bolt.Tx) error {
+		return tx.Bucket(bucketCalls).ForEach(func(k, v []byte) error {
+			c := call{Seq: binary.BigEndian.Uint64(k)}
+			all = append(all, c)
+			return json.Unmarshal(v, &all[len(all)-1])
+		})
+	})
+	return all, err
+}
+
+// delivered forgets a callback.
+func (b *Books) delivered(seq uint64) error {
+	return b.update(func(tx *bolt.Tx) error { return tx.Bucket(bucketCalls).Delete(binary.BigEndian.AppendUint64(nil, seq)) })
+}
+
+// statementRows is how many rows are read in one transaction.
+const statementRows = 4096
+
+// Row is a line of a statement.
+type Row struct {
+	PaymentID   string    `json:"payment_id"`
+	OrderNo     string    `json:"order_no"`
+	Amount      int64     `json:"amount"`
+	Currency    string    `json:"currency"`
+	Kind        string    `json:"kind"` // payment or refund
+	At          time.Time `json:"at"`
+	Transaction string    `json:"transaction_id,omitempty"`
+}
+
+// Statement gives each with every payment, and then every refund, at [from, to),
+// in the order of their times.
+func (b *Books) Statement(from, to time.Time, each func(*Row) error) error {
+	if err := b.rows(bucketPayments, from, to, func(v []byte) error {
+		var p Payment
+		if err := json.Unmarshal(v, &p); err != nil {
+			return err
+		}
+		return each(&Row{p.ID, p.OrderNo, p.Amount, p.Currency, "payment", p.At, p.Transaction})
+	}); err != nil {
+		return err
+	}
+	return b.rows(bucketRefunds, from, to, func(v []byte) error {
+		var r Refund
+		if err := json.Unmarshal(v, &r); err != nil {
+			return err
+		}
+		return each(&Row{r.PaymentID, r.OrderNo, r.Amount, r.Currency, "refund", r.At, ""})
+	})
+}
+
+// rows reads a bucket in pieces: a transaction that stays open keeps the file from
+// using its pages again, and its reader may be slow.
+func (b *Books) rows(bucket []byte, from, to time.Time, each func([]byte) error) error {
+	next, end := keyAt(from, ""), keyAt(to, "")
+	for {
+		var page [][]byte
+		if err := b.db.View(func(tx *bolt.Tx) error {
+			c := tx.Bucket(bucket).Cursor()
+			k, v := c.Seek(next)
+			for ; k != nil && string(k) < string(end) && len(page) < statementRows; k, v = c.Next() {
+				page = append(page, append([]byte(nil), v...))
+				next = append(append(next[:0], k...), 0)
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		for _, v := range page {
+			if err := each(v); err != nil {
+				return err
+			}
+		}
+		if len(page) < statementRows {
+			return nil
+		}
+	}
+}
+
+// Totals are what the books add up to.
+type Totals struct {
+	Payments int64            `json:"payments"`
+	Taken    map[string]int64 `json:"taken"` // minor units by currency
+	Late     int64            `json:"late"`
+	Refunds  int64            `json:"refunds"`
+	PaidBack map[string]int64 `json:"paid_back"`
+	Asked    int64            `json:"refunds_asked"` // how often
+	Closed   int64            `json:"closed"`
+	Calls    int64            `json:"callbacks_waiting"`
+}
+
+// Add gives the totals.
+func (b *Books) Add() (t Totals, err error) {
+	t.Taken, t.PaidBack = map[string]int64{}, map[string]int64{}
+	err = b.db.View(func(tx *bolt.Tx) error {
+		t.Closed, t.Calls = int64(tx.Bucket(bucketClosed).Stats().KeyN), int64(tx.Bucket(bucketCalls).Stats().KeyN)
+		if err := tx.Bucket(bucketPayments).ForEach(func(_, v []byte) error {
+			var p Payment
+			err := json.Unmarshal(v, &p)
+			t.Payments++
+			t.Taken[p.Currency] += p.Amount
+			if p.Late {
+				t.Late++
+			}
+			return err
+		}); err != nil {
+			return err
+		}
+		return tx.Bucket(bucketRefunds).ForEach(func(_, v []byte) error {
+			var r Refund
+			err := json.Unmarshal(v, &r)
+			t.Refunds++
+			t.PaidBack[r.Currency] += r.Amount
+			t.Asked += int64(r.Asked)
+			return err
+		})
+	})
+	return t, err
+}

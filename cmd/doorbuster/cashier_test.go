@@ -1,0 +1,342 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/csv"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"doorbuster/bench/cashier"
+	"doorbuster/httpapi/payment"
+)
+
+// till is a cashier outside of a shop: this program as a process.
+type till struct {
+	t    *testing.T
+	dir  string
+	addr string
+	args []string
+	proc *shop // the process
+}
+
+// newTill configures a cashier for the doors of a shop.
+func newTill(t *testing.T, doors string, more ...string) *till {
+	t.Helper()
+	l := &till{t: t, dir: t.TempDir(), addr: freePort(t)}
+	l.args = append([]string{"cashier", "--data", l.dir, "--listen", l.addr, "--shop", doors}, more...)
+	return l
+}
+
+func (l *till) url() string { return "http://" + l.addr }
+
+func (l *till) start() *till {
+	l.t.Helper()
+	l.proc = &shop{t: l.t, logs: newLogBook()}
+	l.proc.start(process(l.t, l.args...))
+	l.proc.logs.await(l.t, l.proc.exit, "msg=cashier")
+	return l
+}
+
+// kill ends the process at once.
+func (l *till) kill() {
+	l.t.Helper()
+	if err := l.proc.child.Process.Kill(); err != nil {
+		l.t.Fatal(err)
+	}
+	<-l.proc.exit
+	l.proc.exit = nil
+}
+
+// pay brings a token, and gives the status and what was said.
+func (l *till) pay(token string) (status int, said string) {
+	l.t.Helper()
+	a, err := l.proc.request("POST", l.url()+"/pay", fmt.Sprintf(`{"token":%q}`, token))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return a.Status, a.Body
+}
+
+func (l *till) books() (sum cashier.Totals) {
+	l.t.Helper()
+	a := l.proc.do("GET", l.url()+"/books", "")
+	if err := json.Unmarshal([]byte(a.Body), &sum); err != nil || a.Status != 200 {
+		l.t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	return sum
+}
+
+// payTokenOf is the token of an order, as its shopper is given it.
+func payTokenOf(t *testing.T, a reply) string {
+	t.Helper()
+	var told struct {
+		PayToken string `json:"pay_token"`
+		Order    struct {
+			PayToken string `json:"pay_token"`
+		}
+	}
+	if err := json.Unmarshal([]byte(a.Body), &told); err != nil {
+		t.Fatal(err)
+	}
+	if told.PayToken+told.Order.PayToken == "" {
+		t.Fatalf("no token: %s", a.Body)
+	}
+	return told.PayToken + told.Order.PayToken
+}
+
+// cashierFiles are a shared secret and keys of tokens: the flags that name them.
+func cashierFiles(t *testing.T) (flags []string, keys *payment.Keys, secrets *payment.Secrets) {
+	t.Helper()
+	dir := t.TempDir()
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(ed25519.NewKeyFromSeed([]byte(strings.Repeat("s", 32))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := []byte(strings.Repeat("c", 40))
+	for name, text := range map[string][]byte{
+		"pay.pem": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), "old.key": []byte(strings.Repeat("o", 40)),
+		"keys.yaml": []byte("- {id: new, file: pay.pem, signs: true}\n- {id: old, file: old.key}\n"), "cashier.key": secret,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	given, err := readPayKeys(filepath.Join(dir, "keys.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if keys, err = payment.NewKeys(given); err != nil {
+		t.Fatal(err)
+	}
+	if secrets, err = payment.NewSecrets([][]byte{secret}); err != nil {
+		t.Fatal(err)
+	}
+	return []string{"--pay-keys", filepath.Join(dir, "keys.yaml"), "--cashier-key-file", filepath.Join(dir, "cashier.key")}, keys, secrets
+}
+
+// TestPaidThroughTheCashier: a grab's token is money's way to the order, signed on
+// both sides, and the transaction goes along to the statement.
+func TestPaidThroughTheCashier(t *testing.T) {
+	t.Parallel()
+	flags, _, _ := cashierFiles(t)
+	s := openShop(t, t.TempDir(), flags...)
+	s.apply(masks(3))
+	l := newTill(t, s.http, flags...).start()
+	const id = "018f3f2e-6c1a-4b62-9d4e-010203040506"
+	granted := s.do("POST", s.listingURL(mask)+"/grab", "", "X-Shopper-Id", "ada", "X-Transaction-Id", id)
+	token := payTokenOf(t, granted)
+	if again := payTokenOf(t, s.order("ada", granted.Order.OrderNo)); again != token {
+		t.Error("the same order has another token")
+	}
+	if status, said := l.pay(token); status != 200 {
+		t.Fatalf("%d %s", status, said)
+	}
+	s.expect(mask, 2, 0, 1)
+	for range 2 {
+		if status, said := l.pay(token); status != 409 || !strings.Contains(said, "paid already") {
+			t.Errorf("used twice: %d %s", status, said)
+		}
+	}
+	for name, bad := range map[string]string{"garbled": token[:len(token)-8], "of another": "a.b.c"} {
+		if status, said := l.pay(bad); status != 422 {
+			t.Errorf("%s: %d %s", name, status, said)
+		}
+	}
+	l.proc.eventually(func() bool { return l.books().Calls == 0 }, func() string { return "callbacks wait" })
+	rows, err := csv.NewReader(strings.NewReader(l.proc.do("GET", l.url()+"/statement?format=csv", "").Body)).ReadAll()
+	if err != nil || len(rows) != 2 || strings.Join(rows[0], ",") != "payment_id,order_no,amount,currency,kind,at,transaction_id" ||
+		rows[1][1] != granted.Order.OrderNo || rows[1][2] != "100" || rows[1][4] != "payment" || rows[1][6] != id {
+		t.Errorf("statement %v, %v", rows, err)
+	}
+	// The shop's own search knows the payment by the same names.
+	found := s.ops("GET", "/admin/v1/orders?order_no="+granted.Order.OrderNo, "")
+	if !strings.Contains(found.Body, `"payment_id":"`+rows[1][0]+`"`) || !strings.Contains(found.Body, id) {
+		t.Errorf("found %s", found.Body)
+	}
+}
+
+// TestTokenKeysRotate while the node runs: a new key signs, the old one's tokens
+// still do, until it is retired.
+func TestTokenKeysRotate(t *testing.T) {
+	t.Parallel()
+	flags, _, secrets := cashierFiles(t)
+	s := openShop(t, t.TempDir(), flags...)
+	s.apply(masks(3))
+	verify := func(token string) string {
+		body := fmt.Sprintf(`{"token":%q}`, token)
+		r, err := http.NewRequest("POST", s.http+"/v1/payments/verify", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets.Sign(r, []byte(body), time.Now())
+		answer, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	order := s.mustGrant("ada", "", mask)
+	first := payTokenOf(t, s.order("ada", order.OrderNo))
+	rewrite := func(list string) {
+		if err := os.WriteFile(flags[1], []byte(list), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rewrite("- {id: new, file: pay.pem}\n- {id: old, file: old.key, signs: true}\n")
+	s.eventually(func() bool { return payTokenOf(t, s.order("ada", order.OrderNo)) != first }, func() string { return "the new key does not sign" })
+	if said := verify(first); !strings.HasPrefix(said, `{"valid":true`) {
+		t.Errorf("by the key before: %s", said)
+	}
+	rewrite("- {id: old, file: old.key}\n") // nobody signs: refused
+	s.logs.await(t, s.exit, "new keys can't be used")
+	if said := verify(first); !strings.HasPrefix(said, `{"valid":true`) {
+		t.Errorf("after a change that can't be: %s", said)
+	}
+	rewrite("- {id: old, file: old.key, signs: true}\n")
+	s.eventually(func() bool { return strings.Contains(verify(first), `"why":"key"`) }, func() string { return "a retired key still does: " + verify(first) })
+	if said := verify(payTokenOf(t, s.order("ada", order.OrderNo))); !strings.HasPrefix(said, `{"valid":true`) {
+		t.Errorf("by the key that signs: %s", said)
+	}
+}
+
+// TestClosedBeforeTheGrace: once the cashier takes no more money for it, a hold is
+// released at the end of its time to pay; and money whose callback was lost is
+// found by the same question.
+func TestClosedBeforeTheGrace(t *testing.T) {
+	t.Parallel()
+	l := newTill(t, "http://127.0.0.1:1", "--drop", "1")
+	s := openShop(t, t.TempDir(), "--cashier-url", l.url())
+	l.args[6] = s.http
+	l.start()
+	s.apply(masks(2, "pay_within: 3s", "pay_grace: 1h"))
+	ada, bob := s.mustGrant("ada", "", mask), s.mustGrant("bob", "", mask)
+	if status, said := l.pay(payTokenOf(t, s.order("bob", bob.OrderNo))); status != 200 {
+		t.Fatalf("%d %s", status, said)
+	}
+	s.expect(mask, 1, 0, 1) // an hour before the grace is over, though no callback came
+	if o := s.order("ada", ada.OrderNo); o.Order.State != "expired" {
+		t.Errorf("ada's: %s", o.Body)
+	}
+	if o := s.order("bob", bob.OrderNo); o.Order.State != "paid" {
+		t.Errorf("bob's: %s", o.Body)
+	}
+	if sum := l.books(); sum.Closed != 1 || sum.Payments != 1 {
+		t.Errorf("%+v", sum)
+	}
+}
+
+// TestRefundsGetThrough a cashier who takes late money, fails under questions, is
+// killed, and a shop that is closed and opened again: each late payment has one
+// verdict, and is paid back once.
+func TestRefundsGetThrough(t *testing.T) {
+	t.Parallel()
+	flags, _, _ := cashierFiles(t)
+	l := newTill(t, "http://127.0.0.1:1", append(flags, "--late", "1", "--fail", "0.3", "--seed", "3", "--repeat", "1", "--delay", "200ms")...)
+	s := openShop(t, t.TempDir(), append(flags, "--cashier-url", "http://127.0.0.1:1")...)
+	l.args[6] = s.http
+	l.start()
+	const n = 8
+	s.apply(masks(n, "pay_within: 1s", "pay_grace: 0s", "limit_per_shopper: 0"))
+	var tokens []string
+	var orders []order
+	for i := range n {
+		o := s.mustGrant(fmt.Sprint("ada", i), "", mask)
+		orders = append(orders, o)
+		tokens = append(tokens, payTokenOf(t, s.order(fmt.Sprint("ada", i), o.OrderNo)))
+	}
+	s.expect(mask, n, 0, 0)
+	// Half of the units are taken again: for so many of the late ones there is none.
+	s.apply(masks(n, "pay_within: 10m", "pay_grace: 0s", "limit_per_shopper: 0"))
+	for i := range n / 2 {
+		s.mustGrant(fmt.Sprint("eve", i), "", mask)
+	}
+	for i, token := range tokens {
+		if status, said := l.pay(token); status != 200 {
+			t.Fatalf("late money is not taken: %d %s", status, said)
+		}
+		if i == 1 {
+			l.kill() // with callbacks on their way
+			l.start()
+		}
+	}
+	verdicts := func() (paid, back, made int) {
+		for i, o := range orders {
+			switch s.order(fmt.Sprint("ada", i), o.OrderNo).Order.State {
+			case "paid":
+				paid++
+			case "refund_due":
+				back++
+			case "refunded":
+				made++
+			}
+		}
+		return paid, back, made
+	}
+	s.eventually(func() bool { paid, back, made := verdicts(); return paid+back+made == n }, func() string { return "not every payment has a verdict" })
+	paid, back, _ := verdicts()
+	if paid != n/2 || back != n/2 {
+		t.Fatalf("%d paid, %d to go back, before the cashier could be asked", paid, back)
+	}
+	s.stop()
+	s = s.reopen(append(flags, "--cashier-url", l.url())...)
+	s.eventually(func() bool { _, _, made := verdicts(); return made == back }, func() string { return fmt.Sprintf("not all is paid back; the cashier has %+v; the shop says %s", l.books(), s.logs) })
+	if sum := l.books(); sum.Payments != n || sum.Refunds != int64(back) || sum.PaidBack["CNY"] != int64(100*back) || sum.Late != n {
+		t.Errorf("%d went back by the shop's books; the cashier's: %+v", back, sum)
+	}
+}
+
+// TestCashierIsUsedRightly: what can't be is refused with all that is wrong.
+func TestCashierIsUsedRightly(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		args   []string
+		status int
+		says   []string
+	}{
+		"nothing":   {nil, 2, []string{"--data and --shop"}},
+		"shares":    {[]string{"--data", "x", "--shop", "nowhere", "--drop", "2", "--repeat", "-1", "--delay", "9h"}, 2, []string{"nowhere", "drop", "repeat", "delay"}},
+		"no file":   {[]string{"--data", t.TempDir(), "--shop", "http://127.0.0.1:1", "--cashier-key-file", "/nonexistent"}, 1, []string{"shared secret"}},
+		"an extra":  {[]string{"pay"}, 2, []string{"pay"}},
+		"bad serve": {[]string{"serve"}, 2, []string{"cashier"}},
+	} {
+		args := append([]string{"cashier"}, c.args...)
+		if name == "bad serve" {
+			args = []string{"serve", "--data", t.TempDir(), "--cashier-url", "ftp://x", "--shopper-key-file", "x", "--ops-key-file", "y"}
+		}
+		status, _, errs := runTool(t, "", args...)
+		if status != c.status {
+			t.Errorf("%s: status %d: %s", name, status, errs)
+		}
+		for _, want := range c.says {
+			if !strings.Contains(errs, want) {
+				t.Errorf("%s: %q does not say %q", name, errs, want)
+			}
+		}
+	}
+	for name, list := range map[string]string{"no list": "id: x", "an unknown key": "- {id: x, fil: y}", "no file": "- {id: x, file: none.key, signs: true}", "no signer": "- {id: x, file: x.key}"} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "keys.yaml")
+		for file, text := range map[string]string{path: list, filepath.Join(dir, "x.key"): strings.Repeat("x", 40)} {
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := readPayKeys(path); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
