@@ -25,7 +25,26 @@ const (
 	// The same two on three nodes, asked through a follower.
 	KindRefusedFollower = "refused-follower"
 	KindGrantedFollower = "granted-follower"
+	// The first two again with every rule that leaves the answer the same, tokens
+	// (JWT) and a ticket with each grab.
+	KindRefusedRuled = "refused-ruled"
+	KindGrantedRuled = "granted-ruled"
 )
+
+// RuledKinds is what to measure of one node's rules: each path with all of them,
+// beside the same path with none.
+func RuledKinds() []string {
+	return []string{KindHello, KindRefused, KindRefusedRuled, KindGranted, KindGrantedRuled}
+}
+
+// Plain gives the kind that a ruled one is held against; "" for others.
+func Plain(kind string) string {
+	plain, _ := strings.CutSuffix(kind, "-ruled")
+	if plain == kind {
+		return ""
+	}
+	return plain
+}
 
 // ClusterKinds is what to measure of three nodes.
 func ClusterKinds() []string {
@@ -34,7 +53,7 @@ func ClusterKinds() []string {
 
 // Grants tells whether a kind answers yes.
 func Grants(kind string) bool {
-	return kind == KindGranted || kind == KindGrantedFollower || kind == KindRedis
+	return kind == KindGranted || kind == KindGrantedFollower || kind == KindGrantedRuled || kind == KindRedis
 }
 
 // ThroughFollower tells whether a kind asks a follower.
@@ -47,6 +66,13 @@ type HTTPServer struct {
 	Addr  string       // HOST:PORT
 	Grab  Listing      // what to grab; for hello any will do
 	Close func() error // stops it
+	// TokenFor, if not nil, makes a shopper's bearer token; all are of one length.
+	// He then shows it, a ticket for Grab, and an address of his own
+	// (X-Forwarded-For), instead of his name.
+	TokenFor func(shopper string) (string, error)
+	// Pool is how many shoppers with tokens come, again and again; 0: each request
+	// is another one's.
+	Pool int
 }
 
 // HTTPConfig says what to measure. Start from [DefaultHTTPConfig].
@@ -154,9 +180,14 @@ type HTTPKind struct {
 	Ratio      float64 `json:"ratio"`
 	RatioLeast float64 `json:"ratio_least"`
 	RatioMost  float64 `json:"ratio_most"`
-	P50        float64 `json:"p50_ms"`
-	P99        float64 `json:"p99_ms"`
-	Unexpected int64   `json:"unexpected"`
+	// OfPlain is the same for a ruled kind's ratio to the plain one of the same
+	// round; 0 for others.
+	OfPlain      float64 `json:"of_plain,omitempty"`
+	OfPlainLeast float64 `json:"of_plain_least,omitempty"`
+	OfPlainMost  float64 `json:"of_plain_most,omitempty"`
+	P50          float64 `json:"p50_ms"`
+	P99          float64 `json:"p99_ms"`
+	Unexpected   int64   `json:"unexpected"`
 }
 
 // HTTPRatios measures each kind once a round, rounds one after the other with
@@ -189,6 +220,9 @@ func HTTPRatios(ctx context.Context, cfg HTTPConfig) (report *HTTPReport, err er
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", kind, err)
 		}
+		if err := v.equip(ctx, max(primeTries, s.Pool)); err != nil {
+			return nil, fmt.Errorf("%s: %w", kind, err)
+		}
 		if err := v.prime(ctx); err != nil {
 			return nil, fmt.Errorf("%s: %w", kind, err)
 		}
@@ -204,7 +238,14 @@ func HTTPRatios(ctx context.Context, cfg HTTPConfig) (report *HTTPReport, err er
 		for i := range cfg.Kinds {
 			kind := cfg.Kinds[(i+round)%len(cfg.Kinds)]
 			v := crowds[kind]
-			shot, err := v.fire(ctx, cfg.WarmUp, cfg.RoundTime)
+			warmUp := cfg.WarmUp
+			if servers[kind].TokenFor != nil && v.pool == 0 {
+				if err := v.equip(ctx, Equipped(cfg.RoundTime)); err != nil {
+					return nil, fmt.Errorf("%s: %w", kind, err)
+				}
+				warmUp = 0 // the requests for tickets were one
+			}
+			shot, err := v.fire(ctx, warmUp, cfg.RoundTime)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", kind, err)
 			}
@@ -246,6 +287,13 @@ func (r *HTTPReport) OK() bool {
 
 func (r *HTTPReport) sumUp() {
 	base := make(map[int]float64)
+	rate := make(map[string]map[int]float64)
+	for _, m := range r.Rounds {
+		if rate[m.Kind] == nil {
+			rate[m.Kind] = make(map[int]float64)
+		}
+		rate[m.Kind][m.Round] = m.RequestsPerSecond
+	}
 	var f50, f99 []float64
 	for _, m := range r.Rounds {
 		if m.Kind == r.Config.Kinds[0] {
@@ -255,7 +303,7 @@ func (r *HTTPReport) sumUp() {
 	}
 	r.FsyncP50MS, r.FsyncP99MS = median(f50), median(f99)
 	for _, kind := range r.Config.Kinds {
-		var rates, ratios, p50, p99 []float64
+		var rates, ratios, ofPlain, p50, p99 []float64
 		k := HTTPKind{Kind: kind}
 		for _, m := range r.Rounds {
 			if m.Kind != kind {
@@ -263,11 +311,17 @@ func (r *HTTPReport) sumUp() {
 			}
 			rates = append(rates, m.RequestsPerSecond)
 			ratios = append(ratios, m.RequestsPerSecond/base[m.Round])
+			if plain := rate[Plain(kind)][m.Round]; plain > 0 {
+				ofPlain = append(ofPlain, m.RequestsPerSecond/plain)
+			}
 			p50, p99 = append(p50, m.Latency.P50), append(p99, m.Latency.P99)
 			k.Unexpected += m.Unexpected
 		}
 		k.RequestsPerSecond, k.Ratio = median(rates), median(ratios)
 		k.RatioLeast, k.RatioMost = slices.Min(ratios), slices.Max(ratios)
+		if len(ofPlain) > 0 {
+			k.OfPlain, k.OfPlainLeast, k.OfPlainMost = median(ofPlain), slices.Min(ofPlain), slices.Max(ofPlain)
+		}
 		k.P50, k.P99 = median(p50), median(p99)
 		r.Kinds = append(r.Kinds, k)
 	}
@@ -287,10 +341,14 @@ func (r *HTTPReport) WriteTable(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "HTTP\t%d connections, medians of %d rounds of %v, fsync p50 %.3f ms p99 %.3f ms\n\n",
 		r.Config.Connections, r.Config.Rounds, r.Config.RoundTime, r.FsyncP50MS, r.FsyncP99MS)
-	fmt.Fprintf(w, "KIND\tREQUESTS/S\tRATIO\t(LEAST, MOST)\tP50\tP99\tUNEXPECTED\n")
+	fmt.Fprintf(w, "KIND\tREQUESTS/S\tRATIO\t(LEAST, MOST)\tOF PLAIN\t(LEAST, MOST)\tP50\tP99\tUNEXPECTED\n")
 	for _, k := range r.Kinds {
-		fmt.Fprintf(w, "%s\t%.0f\t%.3f\t(%.3f, %.3f)\t%s\t%s\t%d\n",
-			k.Kind, k.RequestsPerSecond, k.Ratio, k.RatioLeast, k.RatioMost, ms(k.P50), ms(k.P99), k.Unexpected)
+		plain := "\t"
+		if k.OfPlain > 0 {
+			plain = fmt.Sprintf("%.3f\t(%.3f, %.3f)", k.OfPlain, k.OfPlainLeast, k.OfPlainMost)
+		}
+		fmt.Fprintf(w, "%s\t%.0f\t%.3f\t(%.3f, %.3f)\t%s\t%s\t%s\t%d\n",
+			k.Kind, k.RequestsPerSecond, k.Ratio, k.RatioLeast, k.RatioMost, plain, ms(k.P50), ms(k.P99), k.Unexpected)
 	}
 	return w.Flush()
 }

@@ -24,6 +24,14 @@ type volley struct {
 	want        []byte // how the body of an expected answer begins
 
 	shopper atomic.Uint64 // the last number used; no two requests share one
+
+	// Of shoppers with tokens; see equip.
+	server HTTPServer
+	prefix string
+	pool   int // 0: each comes once
+	served int // of the pool, who took what there was at first: they come no more
+	papers papers
+	slots  paperSlots // where they go in a request
 }
 
 // numberDigits is how many digits a shopper's number has, so that patching one
@@ -37,6 +45,9 @@ const volleyTimeout = 10 * time.Second
 func newVolley(s HTTPServer, connections int, prefix, code string) (*volley, error) {
 	if err := s.Grab.check(); err != nil {
 		return nil, err
+	}
+	if s.TokenFor != nil {
+		return newPaperedVolley(s, connections, prefix, code)
 	}
 	head := "POST " + s.Grab.path() + "/grab HTTP/1.1\r\nHost: " + s.Addr + "\r\nContent-Length: 0\r\nX-Shopper-Id: " + prefix
 	return &volley{
@@ -63,12 +74,15 @@ func (v *volley) prime(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		v.patch(request)
+		if !v.patch(request) {
+			break
+		}
 		a, err := c.roundTrip(request)
 		if err != nil {
 			return fmt.Errorf("volley: %w", err)
 		}
 		if last = a; a.status == 200 && bytes.HasPrefix(a.body, v.want) {
+			v.served = int(v.shopper.Load() - v.papers.first)
 			return nil
 		}
 	}
@@ -76,13 +90,18 @@ func (v *volley) prime(ctx context.Context) error {
 		primeTries, v.want, last.status, last.body)
 }
 
-// patch writes the next shopper's number into a request.
-func (v *volley) patch(request []byte) {
+// patch writes the next shopper's number, or what he shows instead, into a
+// request; false if all have come.
+func (v *volley) patch(request []byte) bool {
 	n := v.shopper.Add(1)
+	if v.server.TokenFor != nil {
+		return v.patchPapers(request, n)
+	}
 	for i := numberDigits - 1; i >= 0; i-- {
 		request[v.numberAt+i] = byte('0' + n%10)
 		n /= 10
 	}
+	return true
 }
 
 // shot is what a volley measured.
@@ -150,7 +169,10 @@ func (v *volley) fireByConns(ctx context.Context, warmUp, measured time.Duration
 			defer c.close()
 			request := bytes.Clone(v.template)
 			for now := time.Now(); now.Before(until) && ctx.Err() == nil; {
-				v.patch(request)
+				if !v.patch(request) {
+					errs[i] = errAllCame
+					return
+				}
 				sent := now
 				a, err := c.roundTrip(request)
 				if err != nil {

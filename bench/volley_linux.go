@@ -96,7 +96,7 @@ func (l *loop) close() {
 
 func (l *loop) run(ctx context.Context) error {
 	for _, s := range l.sockets {
-		if err := l.send(s, time.Now()); err != nil {
+		if _, err := l.send(s, time.Now()); err != nil {
 			return err
 		}
 	}
@@ -133,8 +133,12 @@ func (l *loop) run(ctx context.Context) error {
 			case stop:
 				under--
 			default:
-				if err := l.send(s, time.Now()); err != nil {
+				more, err := l.send(s, time.Now())
+				if err != nil {
 					return err
+				}
+				if !more {
+					under--
 				}
 			}
 		}
@@ -142,18 +146,28 @@ func (l *loop) run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (l *loop) send(s *socket, now time.Time) error {
-	l.patch(s.request)
+// send sends the next shopper's request; more is false if all have come, and the
+// measured time then ends.
+func (l *loop) send(s *socket, now time.Time) (more bool, err error) {
+	if !l.patch(s.request) {
+		if now.Before(l.gauge.from) {
+			return false, errAllCame
+		}
+		if now.Before(l.gauge.until) {
+			l.gauge.until = now
+		}
+		return false, nil
+	}
 	s.have, s.sent, s.waiting = 0, now, true
 	n, err := unix.Write(s.fd, s.request)
 	if err != nil {
-		return fmt.Errorf("send: %w", err)
+		return false, fmt.Errorf("send: %w", err)
 	}
 	if n < len(s.request) {
 		// A few hundred bytes into an empty socket buffer.
-		return fmt.Errorf("send: %d of %d bytes taken", n, len(s.request))
+		return false, fmt.Errorf("send: %d of %d bytes taken", n, len(s.request))
 	}
-	return nil
+	return true, nil
 }
 
 // receive reads what is there and reports whether the answer is whole.

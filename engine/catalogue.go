@@ -215,7 +215,7 @@ func (s *Session) StateOf(l *Listing) ListingState {
 }
 
 // Order is a hold and what becomes of it, or a place in line or in a draw that
-// may become one. 104 bytes, no pointers: there are millions of them.
+// may become one. 96 bytes, no pointers: there are millions of them.
 type Order struct {
 	Key     Key
 	Amount  int64 // minor units
@@ -224,7 +224,6 @@ type Order struct {
 	Changed Time // when State was last set
 	// Transaction ties together all that was asked, said and paid about it.
 	Transaction Transaction
-	ticket      uint64   // the id of the ticket that it took; 0 without
 	previous    OrderRef // the same shopper's order before this one
 	Shopper     ShopperNo
 	Listing     ListingHandle
@@ -270,4 +269,5 @@ type details struct {
 	paidAt   Time      // when it was made, by the cashier's clock; 0 if rules before version 3 took it
 	receiver *Receiver // never changed in place
 	place    uint32    // in line, of one Waiting
+	ticket   uint64    // the id of the ticket that it took
 }

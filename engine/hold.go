@@ -181,7 +181,7 @@ func (s *State) Taken(ref OrderRef) Event { return s.orderEvent(HoldConfirmed, r
 func (s *State) ticketUsed(no ShopperNo, ticket uint64) bool {
 	for ref := s.lastOrder(no); ticket != 0 && !ref.IsZero(); {
 		o := s.Order(ref)
-		if o.ticket == ticket {
+		if s.detailsOf(ref).ticket == ticket {
 			return true
 		}
 		ref = o.previous
@@ -249,7 +249,7 @@ func (s *State) newOrder(c *Command, l *Listing, no ShopperNo) OrderRef {
 		no = s.shoppers.add(c.Shopper, OrderRef{})
 	}
 	session := s.sessions[l.Session-1]
-	o := Order{Key: c.Key, Amount: l.Price * int64(c.Quantity), Granted: s.now, PayBy: s.now, Changed: s.now, ticket: c.Ticket, Transaction: c.Transaction,
+	o := Order{Key: c.Key, Amount: l.Price * int64(c.Quantity), Granted: s.now, PayBy: s.now, Changed: s.now, Transaction: c.Transaction,
 		previous: s.lastOrder(no), Shopper: no, Listing: l.Handle, Quantity: c.Quantity}
 	if c.Waitlist {
 		o.traits = traitWaitlist
@@ -257,6 +257,9 @@ func (s *State) newOrder(c *Command, l *Listing, no ShopperNo) OrderRef {
 	session.orders.add(o)
 	ref := OrderRef{session.Handle, uint32(session.orders.len())}
 	s.shoppers.rows.mut(int(no) - 1).kept = ref
+	if c.Ticket != 0 {
+		s.mutDetails(ref).ticket = c.Ticket
+	}
 	return ref
 }
 

@@ -219,7 +219,7 @@ func (s *Snapshot) WriteTo(to io.Writer) (int64, error) {
 		for j := range orders.len() {
 			b.row(blockOrders, func(w *writer) {
 				w.uint(uint64(s.sessions[i].Handle))
-				w.order(orders.at(j), version)
+				w.order(orders.at(j), s.sessions[i].ticketOf(orders.at(j)), version)
 			})
 		}
 	}
@@ -357,7 +357,7 @@ func (w *writer) listing(l *Listing, rich bool) {
 	}
 }
 
-func (w *writer) order(o *Order, version uint32) {
+func (w *writer) order(o *Order, ticket uint64, version uint32) {
 	w.fixed(o.Key[:])
 	w.int(o.Amount)
 	w.int(int64(o.Granted))
@@ -371,7 +371,7 @@ func (w *writer) order(o *Order, version uint32) {
 	w.byte(byte(o.State))
 	w.bool(o.inLine)
 	if version > 1 {
-		w.uint(o.ticket)
+		w.uint(ticket)
 		w.byte(byte(o.traits))
 		w.byte(byte(o.Why))
 	}
@@ -670,9 +670,10 @@ func (s *State) readOrder(r *reader, version uint32) {
 	o.previous = r.ref()
 	o.Shopper, o.Listing = ShopperNo(r.uint32()), ListingHandle(r.uint32())
 	o.Quantity, o.graceMS = r.uint32(), r.uint32()
+	ticket := uint64(0)
 	o.State, o.inLine = OrderState(r.byte()), r.bool()
 	if rich {
-		o.ticket, o.traits, o.Why = r.uint(), traits(r.byte()), Reason(r.byte())
+		ticket, o.traits, o.Why = r.uint(), traits(r.byte()), Reason(r.byte())
 	}
 	if version > 2 {
 		o.Transaction = Transaction(r.key())
@@ -695,6 +696,9 @@ func (s *State) readOrder(r *reader, version uint32) {
 		r.fail("a time beyond all use")
 	default:
 		x.orders.add(o)
+		if ticket != 0 {
+			s.mutDetails(OrderRef{x.Handle, uint32(x.orders.len())}).ticket = ticket
+		}
 	}
 }
 

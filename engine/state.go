@@ -230,6 +230,14 @@ func (s *State) detailsOf(ref OrderRef) details {
 	return details{}
 }
 
+// ticketOf gives the id of the ticket that an order of x took; 0 without.
+func (x *Session) ticketOf(o *Order) uint64 {
+	if o.details == 0 {
+		return 0
+	}
+	return x.details.at(int(o.details) - 1).ticket
+}
+
 func (s *State) mutDetails(ref OrderRef) *details {
 	o, x := s.mutOrder(ref), s.sessions[ref.Session-1]
 	if o.details == 0 {

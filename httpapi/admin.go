@@ -84,7 +84,7 @@ type AdminServer struct {
 	mux        *http.ServeMux
 	http       *http.Server
 	backingUp  sync.Mutex // held while a backup is taken: one at a time
-	importing  sync.Mutex // held while a list is imported: each may take much memory
+	importing  sync.Mutex // held while a large list is imported: one at a time
 }
 
 // NewAdmin makes a server of the operations API, or reports everything that is

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"doorbuster/engine"
@@ -18,14 +19,15 @@ import (
 
 // Bounds of lists.
 const (
-	// MaxListBytes bounds the body that brings a list. Room for it is taken while it
-	// is read, and a little more; one at a time.
-	MaxListBytes = 256 << 20
-	listPatience = 10 * time.Minute // for all of an import
-	listSilence  = 30 * time.Second // for the next part of its body
-	progressStep = 100 * time.Millisecond
-	usualRows    = 100 // of a page
-	mostRows     = 1000
+	// MaxListBytes bounds the body that brings a list. Room for it is taken until it
+	// has been taken in, and a little more; so one that is not small comes alone.
+	MaxListBytes   = 256 << 20
+	smallListBytes = 1 << 20
+	listPatience   = 10 * time.Minute // for all of an import
+	listSilence    = 30 * time.Second // for the next part of its body
+	progressStep   = 100 * time.Millisecond
+	usualRows      = 100 // of a page
+	mostRows       = 1000
 )
 
 // riskKinds are the risk lists as paths name them.
@@ -355,11 +357,15 @@ func importList(replace bool) func(*AdminServer, http.ResponseWriter, *http.Requ
 			s.problem(w, r, tooLarge, fmt.Sprintf("The list may have %d bytes.", int64(MaxListBytes)))
 			return
 		}
-		if !s.importing.TryLock() {
-			s.problem(w, r, conflict, "Another list is being imported through this node. Wait for it, or ask another node.")
-			return
+		release := func() {}
+		if r.ContentLength < 0 || r.ContentLength > smallListBytes {
+			if !s.importing.TryLock() {
+				s.problem(w, r, conflict, "Another large list is being imported through this node. Wait for it, or ask another node.")
+				return
+			}
+			release = sync.OnceFunc(s.importing.Unlock)
+			defer release()
 		}
-		defer s.importing.Unlock()
 		list, ok := s.readList(w, r, cfg)
 		if !ok {
 			return
@@ -374,6 +380,7 @@ func importList(replace bool) func(*AdminServer, http.ResponseWriter, *http.Requ
 		var err error
 		done.Count, err = s.operator.ImportRoster(r.Context(), name, engine.RosterImport{Replace: replace, Count: list.Len(), Rows: list.Rows(),
 			Operator: operatorOf(r), Note: note, Committed: told.committed})
+		release() // whoever hears of the end may send the next
 		if err != nil {
 			log.Info("list not imported", "committed", told.rows, "error", err)
 			s.listFailed(w, r, told, replace, err)

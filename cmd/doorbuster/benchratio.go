@@ -24,7 +24,7 @@ import (
 func newBenchHTTPCommand() *cobra.Command {
 	cfg := bench.DefaultHTTPConfig()
 	var dataDir, profile string
-	cluster := false
+	cluster, rules := false, false
 	c := &cobra.Command{
 		Use:   "http",
 		Short: "Measure refused and granted grabs against a bare fasthttp handler",
@@ -32,6 +32,11 @@ func newBenchHTTPCommand() *cobra.Command {
 under the same load: a bare fasthttp handler ("hello"), a sold-out listing
 ("refused"), and one with stock ("granted", on disk before the answer). What
 counts are the ratios; the figures are the machine's.
+
+With --rules, both paths once more with every rule that leaves the answer the same,
+signed tokens, a ticket with each grab, rate limits and risk lists, beside the same
+path with none ("refused-ruled", "granted-ruled"). Each grab of granted-ruled is
+another shopper's, who got his ticket some seconds before.
 
 With --cluster, the last two are measured on three nodes that share the machine,
 through the leader and through a follower; where a redis-server is installed,
@@ -52,7 +57,16 @@ beside a Lua script on one with a replica ("redis-replica").`,
 				if cluster && kind != bench.KindHello {
 					return trio.server(ctx, kind)
 				}
+				if bench.Plain(kind) != "" {
+					return startRuledKind(dir, kind, profile, bench.Equipped(cfg.RoundTime))
+				}
 				return startKind(dir, kind, profile)
+			}
+			if cluster && rules {
+				return usageError{errors.New("--rules and --cluster: one of them at a time")}
+			}
+			if rules && !c.Flags().Changed("kinds") {
+				cfg.Kinds = bench.RuledKinds()
 			}
 			if cluster && !c.Flags().Changed("kinds") {
 				cfg.Kinds = bench.ClusterKinds()
@@ -74,6 +88,7 @@ beside a Lua script on one with a replica ("redis-replica").`,
 	f := c.Flags()
 	f.StringSliceVar(&cfg.Kinds, "kinds", cfg.Kinds, "what to measure; the first is what the others are compared with")
 	f.BoolVar(&cluster, "cluster", false, "measure three nodes instead of one")
+	f.BoolVar(&rules, "rules", false, "measure each path with every rule on, too")
 	f.StringVar(&profile, "cpu-profile", "", "write the nodes' CPU profiles to `FILE`.refused and FILE.granted")
 	f.IntVar(&cfg.Connections, "connections", cfg.Connections, "connections, each with one request under way")
 	f.IntVar(&cfg.Rounds, "rounds", cfg.Rounds, "rounds; medians are taken over them")
@@ -164,7 +179,7 @@ func startChild(listing bench.Listing, args ...string) (s bench.HTTPServer, err 
 
 // newHelloCommand is a server under measurement, started by 'bench http'.
 func newHelloCommand() *cobra.Command {
-	var asNode bool
+	var asNode, guarded bool
 	var data, planFile, profile, file, http, admin, redis string
 	var connections int
 	c := &cobra.Command{
@@ -207,7 +222,7 @@ func newHelloCommand() *cobra.Command {
 			cfg := temporaryConfig(data)
 			if file != "" {
 				var err error
-				if cfg, err = fileConfig(file, data, http, admin); err != nil {
+				if cfg, err = fileConfig(file, data, http, admin, !guarded); err != nil {
 					return err
 				}
 			}
@@ -215,7 +230,7 @@ func newHelloCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if file != "" {
+			if planFile == "" {
 				err = n.cluster.AwaitReady(c.Context())
 			} else {
 				err = applyPlanFile(c.Context(), n, planFile)
@@ -238,10 +253,11 @@ func newHelloCommand() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&asNode, "node", false, "a node instead of a bare handler")
+	c.Flags().BoolVar(&guarded, "guarded", false, "without --dev: the node asks for tokens")
 	c.Flags().StringVar(&data, "data", "", "data directory of the node")
 	c.Flags().StringVar(&redis, "redis", "", "`address` of a Redis to grab from")
 	c.Flags().IntVar(&connections, "redis-connections", 256, "connections to it")
-	c.Flags().StringVar(&file, "config", "", "configuration `file` of a node of a cluster")
+	c.Flags().StringVar(&file, "config", "", "configuration `file` of the node")
 	c.Flags().StringVar(&http, "http", "", "its address for shoppers")
 	c.Flags().StringVar(&admin, "admin", "", "its address for operators")
 	c.Flags().StringVar(&planFile, "plan", "", "plan of the node")

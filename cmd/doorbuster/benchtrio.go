@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -144,11 +145,11 @@ func (b *benchTrio) run(ctx context.Context, args ...string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// fileConfig is the configuration of a measured node of a cluster.
-func fileConfig(file, data, http, admin string) (Config, error) {
+// fileConfig is the configuration of a measured node that has a file.
+func fileConfig(file, data, http, admin string, dev bool) (Config, error) {
 	flags := pflag.NewFlagSet("node", pflag.ContinueOnError)
 	addConfigFlags(flags)
-	if err := flags.Parse([]string{"--dev", "--config", file, "--data", data, "--http", http, "--admin", admin, "--log-level", "error"}); err != nil {
+	if err := flags.Parse([]string{"--dev=" + strconv.FormatBool(dev), "--config", file, "--data", data, "--http", http, "--admin", admin, "--log-level", "error"}); err != nil {
 		return Config{}, err
 	}
 	return loadConfig(flags)

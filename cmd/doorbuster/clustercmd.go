@@ -141,6 +141,15 @@ func (o *clusterOptions) openAs(ctx context.Context, method, path string, body a
 
 // request is openAs with a body of any kind; nil for none.
 func (o *clusterOptions) request(ctx context.Context, method, path, kind string, body io.Reader) (*http.Response, error) {
+	request, err := o.prepare(ctx, method, path, kind, body)
+	if err != nil {
+		return nil, err
+	}
+	return o.do(request)
+}
+
+// prepare makes a request with the operator's token; kind is the body's.
+func (o *clusterOptions) prepare(ctx context.Context, method, path, kind string, body io.Reader) (*http.Request, error) {
 	endpoint, err := o.endpoint()
 	if err != nil {
 		return nil, err
@@ -149,7 +158,6 @@ func (o *clusterOptions) request(ctx context.Context, method, path, kind string,
 	if err != nil {
 		return nil, err
 	}
-	changing := method != http.MethodGet
 	at := strings.TrimSuffix(endpoint, "/admin/v1/plan") + path
 	request, err := http.NewRequestWithContext(ctx, method, at, body)
 	if err != nil {
@@ -162,9 +170,15 @@ func (o *clusterOptions) request(ctx context.Context, method, path, kind string,
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
+	return request, nil
+}
+
+// do sends a request and gives the answer if that is a 200.
+func (o *clusterOptions) do(request *http.Request) (*http.Response, error) {
+	changing := request.Method != http.MethodGet
 	// As for apply, no proxies and no redirects: the token is for this node alone.
 	client := http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true},
+		Transport:     &http.Transport{DisableKeepAlives: true, ExpectContinueTimeout: time.Second},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	response, err := client.Do(request)
@@ -179,7 +193,7 @@ func (o *clusterOptions) request(ctx context.Context, method, path, kind string,
 	if err != nil {
 		return nil, o.broken(err, changing)
 	}
-	return nil, o.refused(response, text)
+	return nil, o.refused(response.StatusCode, response.Status, text)
 }
 
 // broken says what to do where no whole answer came. changing tells whether
@@ -205,9 +219,12 @@ func (o *clusterOptions) broken(err error, changing bool) error {
 var errRefused = errors.New("refused")
 
 // refused turns an answer that is no 200 into an error that says what to do.
-func (o *clusterOptions) refused(response *http.Response, body []byte) error {
-	var problem struct{ Title, Detail string } // RFC 9457
-	said := response.Status
+func (o *clusterOptions) refused(code int, status string, body []byte) error {
+	var problem struct { // RFC 9457, and what is wrong line by line
+		Title, Detail string
+		Problems      []struct{ Path, Message string }
+	}
+	said := status
 	if json.Unmarshal(body, &problem) == nil && problem.Title+problem.Detail != "" {
 		said = problem.Detail
 		if said == "" {
@@ -215,13 +232,18 @@ func (o *clusterOptions) refused(response *http.Response, body []byte) error {
 		}
 	}
 	hint := ""
-	switch response.StatusCode {
+	switch code {
 	case http.StatusUnauthorized:
 		hint = "; name an ops token with --token-file or $DOORBUSTER_TOKEN"
 	case http.StatusNotFound, http.StatusMethodNotAllowed:
-		hint = "; is --admin the admin address, not the shoppers' one, and the node's build new enough?"
+		if problem.Detail == "" || strings.HasPrefix(problem.Detail, "No route") {
+			hint = "; is --admin the admin address, not the shoppers' one, and the node's build new enough?"
+		}
 	}
-	return fmt.Errorf("%s %w this (%d): %s%s", o.admin, errRefused, response.StatusCode, shown(strings.TrimSuffix(said, ".")), hint)
+	for _, p := range problem.Problems {
+		hint += "\n  " + shown(p.Path+": "+p.Message)
+	}
+	return fmt.Errorf("%s %w this (%d): %s%s", o.admin, errRefused, code, shown(strings.TrimSuffix(said, ".")), hint)
 }
 
 // operate posts body and tells what came of it: as the node said it for

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// lists runs "doorbuster lists" on a node and expects it to say want.
+func (s *shop) lists(want string, args ...string) string {
+	s.t.Helper()
+	status, out, errs := runTool(s.t, "", append(append([]string{"lists"}, args...), "--admin", s.admin)...)
+	if status != 0 || !strings.Contains(out, want) {
+		s.t.Fatalf("lists %v: status %d: %s%s; want %q", args, status, out, errs, want)
+	}
+	return out
+}
+
+// listFile writes a file of a list.
+func listFile(t *testing.T, name string, lines ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestListsThroughTheProgram imports, shows, changes and exports lists as an
+// operator does, and the door goes by them.
+func TestListsThroughTheProgram(t *testing.T) {
+	s := openShop(t, t.TempDir())
+	s.apply(masks(5))
+	s.lists("risk/shoppers: replaced, 2 rows, 1 lines said the same as one before; it names 2 now", "import", "risk/shoppers", listFile(t, "bots.csv", "id,level", "bot-1,block", "bot-2,watch", "bot-1,block"), "--replace")
+	s.mustRefuse("missed", "bot-1", "", mask)
+	s.mustGrant("bot-2", "", mask)
+	s.lists("1 rows added or changed; it names 3 now", "add", "risk/shoppers", "bot-3", "--level", "challenge", "--note", "seen")
+	s.lists("block", "show", "risk/shoppers", "bot-1")
+	s.lists("risk/shoppers: 3", "show", "risk/shoppers")
+	s.lists("0 rows added or changed, 1 removed; it names 2 now", "remove", "risk/shoppers", "bot-1")
+	s.mustGrant("bot-1", "", mask)
+	s.lists("it names 2 now", "add", "risk/phones", "+86 138-0013-8000", "+8613800138001")
+	s.lists("it names 1 now", "add", "risk/ips", "203.0.113.0/24")
+	s.lists("203.0.113.0/24", "show", "risk/ips", "203.0.113.7")
+	s.lists("it names 2 now", "import", "allowlists/vips", listFile(t, "vips.txt", "ann", "bob"))
+	if out := s.lists("allowlists/vips", "show"); !strings.Contains(out, "risk/phones") {
+		t.Errorf("%s", out)
+	}
+	file := filepath.Join(t.TempDir(), "all.csv")
+	s.lists("", "export", "risk/shoppers", "--out", file)
+	text, err := os.ReadFile(file)
+	if err != nil || !strings.HasPrefix(string(text), "id,level,since\nbot-2,watch,") || !strings.Contains(string(text), "\nbot-3,challenge,") {
+		t.Fatalf("%s, %v", text, err)
+	}
+	s.lists("replaced, 2 rows", "import", "risk/shoppers", file, "--replace")
+	s.lists(`"id":"bot-2","level":"watch"`, "export", "risk/shoppers", "--format", "ndjson")
+	s.lists("names 0 now", "import", "risk/shoppers", listFile(t, "none.txt"), "--replace", "--empty")
+	s.lists("forgotten", "forget", "allowlists/vips")
+	if !strings.Contains(s.logs.String(), `"msg":"list imported"`) {
+		t.Error("the node's log does not tell of the imports")
+	}
+}
+
+func TestReservationsThroughTheProgram(t *testing.T) {
+	s := openShop(t, t.TempDir())
+	s.apply(`
+products: [{id: mask, list_price: 100, currency: CNY}]
+sales:
+  - id: sale
+    sessions:
+      - {id: day, start: "+1h", duration: 1h, listings: [{sku: mask, price: 100, stock: 1, reservation: true}]}
+      - {id: now, start: now, duration: 1h, listings: [{sku: mask, price: 100, stock: 1, reservation: true}]}
+`)
+	file := listFile(t, "reserved.txt", "ann", "bob")
+	status, out, errs := runTool(t, "", "reservations", "import", "day/mask", file, "--admin", s.admin)
+	if status != 0 || !strings.Contains(out, "reservations of day/mask: 2 rows added or changed; it names 2 now") {
+		t.Fatalf("status %d: %s%s", status, out, errs)
+	}
+	if a := s.ops("GET", "/admin/v1/sessions/day/skus/mask/reservations", ""); !strings.Contains(a.Body, `"count":2`) || !strings.Contains(a.Body, `"id":"ann"`) {
+		t.Errorf("%s", a.Body)
+	}
+	if status, _, errs = runTool(t, "", "reservations", "import", "now/mask", file, "--admin", s.admin); status != 1 || !strings.Contains(errs, "the session has started") {
+		t.Errorf("after the start: status %d: %s", status, errs)
+	}
+	if status, _, errs = runTool(t, "", "reservations", "import", "day", file, "--admin", s.admin); status != 2 || !strings.Contains(errs, "SESSION/SKU") {
+		t.Errorf("of no listing: status %d: %s", status, errs)
+	}
+}
+
+func TestBadListsThroughTheProgram(t *testing.T) {
+	s := openShop(t, t.TempDir())
+	s.lists("it names 1 now", "add", "risk/shoppers", "bot-1")
+	bad := listFile(t, "bad.txt", "bot-2", "bot 3", "bot-4")
+	large := filepath.Join(t.TempDir(), "large.txt")
+	if err := os.WriteFile(large, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(large, 2<<30); err != nil { // a hole: nothing of it is on disk
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		args   []string
+		status int
+		says   string
+	}{
+		"bad line":     {[]string{"import", "risk/shoppers", bad, "--replace"}, 1, `line 2: "bot 3" is no shopper's id`},
+		"no such list": {[]string{"import", "risk/cars", bad}, 2, "risk/shoppers, risk/phones, risk/addresses, risk/ips"},
+		"no file":      {[]string{"import", "risk/shoppers", filepath.Join(t.TempDir(), "none")}, 1, "no such file"},
+		"two GB":       {[]string{"import", "risk/shoppers", large}, 1, "a list may have"},
+		"empty":        {[]string{"import", "risk/shoppers", listFile(t, "e.txt"), "--replace"}, 1, "empty=true"},
+		"not there":    {[]string{"show", "risk/shoppers", "ann"}, 1, "names no ann"},
+		"level":        {[]string{"add", "risk/shoppers", "ann", "--level", "never"}, 1, "watch, challenge, block"},
+		"no id":        {[]string{"add", "risk/shoppers"}, 2, "the ids"},
+		"format":       {[]string{"export", "risk/shoppers", "--format", "xml"}, 2, "neither csv nor ndjson"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, out, errs := runTool(t, "", append(append([]string{"lists"}, c.args...), "--admin", s.admin)...)
+			if status != c.status || !strings.Contains(errs, c.says) || out != "" {
+				t.Errorf("status %d, %q, %q; want %d and %q", status, out, errs, c.status, c.says)
+			}
+		})
+	}
+	s.lists("risk/shoppers: 1", "show", "risk/shoppers")
+}
+
+// TestListIsWholeThroughALeadersDeath: a list that is on its way while the leader
+// dies is there in the end, whole and on every node, and the door goes by it within
+// a second.
+func TestListIsWholeThroughALeadersDeath(t *testing.T) {
+	f := openFleet(t, "prefer", rooms3...)
+	f.plan(dayPlan("", 10))
+	leader, through := f.leader(), f.follower()
+	const rows = 100_000
+	var text strings.Builder
+	for i := range rows {
+		fmt.Fprintf(&text, "bot-%d\n", i)
+	}
+	file := listFile(t, "bots.txt", text.String())
+	type outcome struct {
+		status    int
+		out, errs string
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		var o outcome
+		o.status, o.out, o.errs = runTool(t, "", "lists", "import", "risk/shoppers", file, "--replace", "--admin", through.admin)
+		done <- o
+	}()
+	f.eventually(func() bool { // some of it is staged
+		s, ok := leader.status()
+		for _, n := range s.Nodes {
+			if n.ID == leader.id && n.Last > 12 {
+				return ok
+			}
+		}
+		return false
+	}, "the import does not begin")
+	leader.kill()
+	o := <-done
+	if want := fmt.Sprintf("replaced, %d rows; it names %d now", rows, rows); o.status != 0 || !strings.Contains(o.out, want) {
+		t.Fatalf("status %d: %s%s", o.status, o.out, o.errs)
+	}
+	began := time.Now()
+	for _, m := range f.nodes {
+		if m.up {
+			m.lists(fmt.Sprintf("risk/shoppers: %d", rows), "show", "risk/shoppers")
+			m.mustRefuse("missed", fmt.Sprintf("bot-%d", rows-1), "", "day/sku-1")
+			m.mustGrant("ann-"+m.id, "", "day/sku-1")
+		}
+	}
+	t.Logf("all doors knew after %s", time.Since(began))
+}
