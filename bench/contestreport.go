@@ -58,6 +58,8 @@ type ContestGoal struct {
 const (
 	drawTolerance   = 0.03 // of the fair share, either way
 	reservedAndRisk = 0.80
+	// judgedUnits is how many units a contest must be about, or chance decides.
+	judgedUnits = 200
 )
 
 func (r *ContestRow) sumUp() {
@@ -70,10 +72,13 @@ func (r *ContestRow) sumUp() {
 	}
 }
 
-// judge holds the rows against the goals. A draw of few units is not judged: it
-// would miss its goal by chance.
+// judge holds the rows against the goals. What few units went to is not judged, nor
+// a draw that would miss its goal by chance.
 func (r *ContestReport) judge() {
 	cfg := &r.Config
+	if cfg.Units < judgedUnits {
+		return
+	}
 	for i := range r.Rows {
 		row := &r.Rows[i]
 		claim, least, most := "", 0.0, 1.0

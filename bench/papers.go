@@ -43,9 +43,10 @@ func newPaperedVolley(s HTTPServer, connections int, prefix, code string) (*voll
 	return &volley{addr: s.Addr, connections: connections, want: []byte(`{"code":"` + code + `"`), server: s, prefix: prefix, pool: s.Pool}, nil
 }
 
-// shopperName is the name of shopper number n, of one length for all.
-func (v *volley) shopperName(n uint64) string {
-	return fmt.Sprintf("%s%0*d", v.prefix, numberDigits, n)
+// VolleyShopper is the name of shopper number n of those who come with tokens, from
+// 1 on: of one length for all.
+func VolleyShopper(prefix string, n uint64) string {
+	return fmt.Sprintf("%s%0*d", prefix, numberDigits, n)
 }
 
 // paperAddress is the client address of shopper number n: a network of its own.
@@ -61,7 +62,7 @@ func (v *volley) equip(ctx context.Context, count int) error {
 	}
 	p := papers{first: v.shopper.Load() + 1, count: count}
 	for i := range count {
-		token, err := v.server.TokenFor(v.shopperName(p.first + uint64(i)))
+		token, err := v.server.TokenFor(VolleyShopper(v.prefix, p.first+uint64(i)))
 		if err != nil {
 			return err
 		}

@@ -16,7 +16,7 @@ func TestCrowd(t *testing.T) {
 	t.Setenv(asProgram, "1")
 	file := filepath.Join(t.TempDir(), "crowd.json")
 	var out, progress strings.Builder
-	args := []string{"bench", "crowd", "--defences", "none,quota,draw,rates+ticket+reservation+waitlist", "--networks", "rented", "--bots", "200", "--people", "80",
+	args := []string{"bench", "crowd", "--defences", "none,quota,draw,rates+ticket+reservation+waitlist,all", "--networks", "rented", "--bots", "200", "--people", "80",
 		"--units", "20", "--requests", "20000", "--people-within", "500ms", "--tries", "2", "--draw-rounds", "1", "--results", "", "--json", file}
 	if status := run(t.Context(), args, nil, &out, &progress); status != 0 {
 		t.Fatalf("status %d\n%s\n%s", status, progress.String(), out.String())
@@ -48,7 +48,7 @@ func TestCrowd(t *testing.T) {
 			t.Errorf("%s: bots solved %+v, people %+v", row.Defence.Name, x.BotWork, x.PeopleWork)
 		}
 	}
-	if len(r.Rows) != 4 || !strings.Contains(out.String(), "PEOPLE'S SHARE") {
+	if len(r.Rows) != 5 || !strings.Contains(out.String(), "PEOPLE'S SHARE") {
 		t.Errorf("it says:\n%s", out.String())
 	}
 }

@@ -34,7 +34,7 @@ under the same load: a bare fasthttp handler ("hello"), a sold-out listing
 counts are the ratios; the figures are the machine's.
 
 With --rules, both paths once more with every rule that leaves the answer the same,
-signed tokens, a ticket with each grab, rate limits and risk lists, beside the same
+signed tokens, a ticket with each grab, rate limits and lists, beside the same
 path with none ("refused-ruled", "granted-ruled"). Each grab of granted-ruled is
 another shopper's, who got his ticket some seconds before.
 
@@ -58,7 +58,7 @@ beside a Lua script on one with a replica ("redis-replica").`,
 					return trio.server(ctx, kind)
 				}
 				if bench.Plain(kind) != "" {
-					return startRuledKind(dir, kind, profile, bench.Equipped(cfg.RoundTime))
+					return startRuledKind(ctx, dir, kind, profile, cfg.ShopperPrefix, bench.Equipped(cfg.RoundTime), cfg.Rounds)
 				}
 				return startKind(dir, kind, profile)
 			}

@@ -1,11 +1,18 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"doorbuster/bench"
@@ -14,21 +21,24 @@ import (
 )
 
 // startRuledKind is startKind with every rule that leaves the kind's answer the same.
-// pool is how many shoppers ask, again and again, for what is sold out: fewer than a
-// node remembers tokens.
-func startRuledKind(dir, kind, profile string, pool int) (s bench.HTTPServer, err error) {
+// equipped is how many shoppers come in a round; the same ones, again and again, for
+// what is sold out: fewer than a node remembers tokens. In all, no more come than the
+// rounds and one more need: they have reserved, and are on the allow list.
+func startRuledKind(ctx context.Context, dir, kind, profile, prefix string, equipped, rounds int) (s bench.HTTPServer, err error) {
 	listing := bench.Listing{Session: "bench", SKU: "unit", Weight: 1}
-	stock := int64(100)
+	stock, pool := int64(100), equipped
 	if bench.Grants(kind) {
 		stock, pool = engine.MaxStock, 0
 	}
+	shoppers := equipped * (rounds + 1)
+	lead := 2*time.Second + time.Duration(shoppers)*20*time.Microsecond
 	at := func(name string) string { return filepath.Join(dir, kind+name) }
-	secret := make([]byte, 0, 2*httpapi.MinSecretBytes)
-	for _, name := range []string{".ops.key", ".shopper.key"} { // the last one is kept
+	var secrets [2][]byte
+	for i, name := range []string{".shopper.key", ".ops.key"} {
 		random := make([]byte, httpapi.MinSecretBytes)
 		rand.Read(random) // never fails
-		secret = hex.AppendEncode(secret[:0], random)
-		if err := os.WriteFile(at(name), secret, 0o600); err != nil {
+		secrets[i] = hex.AppendEncode(nil, random)
+		if err := os.WriteFile(at(name), secrets[i], 0o600); err != nil {
 			return s, err
 		}
 	}
@@ -36,7 +46,7 @@ func startRuledKind(dir, kind, profile string, pool int) (s bench.HTTPServer, er
 	if err != nil {
 		return s, err
 	}
-	for name, text := range map[string]string{".config.yaml": ruledConfig(at(".shopper.key"), at(".ops.key")), ".plan.yaml": ruledPlan(listing, stock)} {
+	for name, text := range map[string]string{".config.yaml": ruledConfig(at(".shopper.key"), at(".ops.key")), ".plan.yaml": ruledPlan(listing, stock, lead)} {
 		if err := os.WriteFile(at(name), []byte(text), 0o600); err != nil {
 			return s, err
 		}
@@ -48,12 +58,78 @@ func startRuledKind(dir, kind, profile string, pool int) (s bench.HTTPServer, er
 	if s, err = startChild(listing, args...); err != nil {
 		return s, err
 	}
+	if err := bringLists(ctx, s.Addr, addrs[1], secrets[1], listing, prefix, shoppers); err != nil {
+		return s, errors.Join(err, s.Close())
+	}
 	s.Pool = pool
 	minted := time.Now()
 	s.TokenFor = func(shopper string) (string, error) {
-		return httpapi.MintToken(httpapi.ShopperToken, shopper, "", 12*time.Hour, secret, minted)
+		return httpapi.MintToken(httpapi.ShopperToken, shopper, "", 12*time.Hour, secrets[0], minted)
 	}
 	return s, nil
+}
+
+// bringLists brings in who reserved, who is allowed and who is a risk, and waits
+// until the listing opens.
+func bringLists(ctx context.Context, shop, admin string, opsSecret []byte, l bench.Listing, prefix string, shoppers int) error {
+	token, err := httpapi.MintToken(httpapi.OpsToken, "bench", httpapi.RoleAdmin, time.Hour, opsSecret, time.Now())
+	if err != nil {
+		return err
+	}
+	var names, risks bytes.Buffer
+	for n := range shoppers {
+		names.WriteString(bench.VolleyShopper(prefix, uint64(n)) + "\n")
+		risks.WriteString("scalper-" + strconv.Itoa(n) + ",block\n")
+	}
+	put := func(path, media string, body []byte) error {
+		r, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://"+admin+"/admin/v1/"+path, bytes.NewReader(body))
+		if err != nil {
+			return err
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		r.Header.Set("Content-Type", media)
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			said, _ := io.ReadAll(io.LimitReader(answer.Body, 1000)) // more of the reason, if there is more
+			return fmt.Errorf("PUT %s: %s: %s", path, answer.Status, said)
+		}
+		return nil
+	}
+	err = errors.Join(
+		put("sessions/"+l.Session+"/skus/"+l.SKU+"/reservations", "text/plain", names.Bytes()),
+		put("allowlists/guests", "text/plain", names.Bytes()),
+		put("risk/shoppers", "text/csv", risks.Bytes()))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	every := time.NewTicker(50 * time.Millisecond)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not open: %w", l, context.Cause(ctx))
+		case <-every.C:
+		}
+		answer, err := http.Get("http://" + shop + "/v1/sessions/" + l.Session + "/skus/" + l.SKU)
+		if err != nil {
+			return err
+		}
+		var looks struct{ State string }
+		err = json.NewDecoder(answer.Body).Decode(&looks)
+		answer.Body.Close()
+		if err != nil {
+			return err
+		}
+		if looks.State == "open" {
+			return nil
+		}
+	}
 }
 
 // ruledConfig turns everything at the door on.
@@ -71,7 +147,7 @@ ticket_ttl: 1h
 }
 
 // ruledPlan has every rule of a listing that changes nothing for who keeps to it.
-func ruledPlan(l bench.Listing, stock int64) string {
+func ruledPlan(l bench.Listing, stock int64, lead time.Duration) string {
 	return fmt.Sprintf(`products:
   - {id: %[2]s, name: %[2]s, list_price: 4900, currency: CNY}
 sales:
@@ -80,11 +156,12 @@ sales:
     timezone: Asia/Shanghai
     sessions:
       - id: %[1]s
-        start: now
+        start: "+%[4]s"
         pay_within: 1h
         limit_per_shopper: 1
         admission_multiple: 20
         listings:
-          - {sku: %[2]s, price: 100, stock: %[3]d, limit_per_shopper: 1, limit_per_month: 2, ticket: true, waitlist: true}
-`, l.Session, l.SKU, stock)
+          - {sku: %[2]s, price: 100, stock: %[3]d, limit_per_shopper: 1, limit_per_month: 2,
+             reservation: true, allow_list: guests, ticket: true, waitlist: true}
+`, l.Session, l.SKU, stock, lead.Round(time.Millisecond))
 }
