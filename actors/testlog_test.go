@@ -18,6 +18,7 @@ type memoryLog struct {
 
 	mu    sync.RWMutex // the state's
 	state *engine.State
+	more  []*engine.State // of other nodes
 	index engine.LogIndex
 
 	proposing sync.Mutex
@@ -65,6 +66,11 @@ func (l *memoryLog) apply(entry []byte) (*engine.Effects, error) {
 	l.index++
 	effects := new(engine.Effects)
 	err := l.state.Apply(l.index, entry, effects)
+	for _, other := range l.more {
+		if also := other.Apply(l.index, entry, new(engine.Effects)); (also == nil) != (err == nil) {
+			err = errors.Join(err, also)
+		}
+	}
 	l.group.Applied(l.state, effects)
 	for _, follower := range l.followers {
 		follower.Applied(l.state, effects)

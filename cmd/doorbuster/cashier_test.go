@@ -293,7 +293,9 @@ func TestRefundsGetThrough(t *testing.T) {
 	}
 	s.stop()
 	s = s.reopen(append(flags, "--cashier-url", l.url())...)
-	s.eventually(func() bool { _, _, made := verdicts(); return made == back }, func() string { return fmt.Sprintf("not all is paid back; the cashier has %+v; the shop says %s", l.books(), s.logs) })
+	s.eventually(func() bool { _, _, made := verdicts(); return made == back }, func() string {
+		return fmt.Sprintf("not all is paid back; the cashier has %+v; the shop says %s", l.books(), s.logs)
+	})
 	if sum := l.books(); sum.Payments != n || sum.Refunds != int64(back) || sum.PaidBack["CNY"] != int64(100*back) || sum.Late != n {
 		t.Errorf("%d went back by the shop's books; the cashier's: %+v", back, sum)
 	}
