@@ -117,7 +117,7 @@ func (g *Group) Draw(session, sku, cursor string, most int) (v engine.DrawView, 
 					return
 				}
 				if entered, late := o.Entrant(); entered && o.Listing == l {
-					v.Entries = append(v.Entries, engine.DrawEntry{OrderNo: s.Numberer().String(ref), Late: late, State: o.State, Why: o.Why})
+					v.Entries = append(v.Entries, engine.DrawEntry{OrderNo: s.Numberer().String(ref), Late: late, State: o.State, Why: o.Why, Quantity: o.Quantity})
 				}
 				from++
 			}
@@ -127,4 +127,35 @@ func (g *Group) Draw(session, sku, cursor string, most int) (v engine.DrawView, 
 		v.Next = strconv.FormatUint(from, 10)
 	}
 	return v, err
+}
+
+// Waitlist gives a page of those who wait for a listing, the first in line first,
+// and the cursor of the next page, "" at the end.
+func (g *Group) Waitlist(session, sku, cursor string, most int) (waiting []engine.OrderView, next string, err error) {
+	if err := g.current(); err != nil {
+		return nil, "", err
+	}
+	behind := uint64(0)
+	if cursor != "" {
+		if behind, err = strconv.ParseUint(cursor, 10, 32); err != nil {
+			return nil, "", refusal(engine.ReasonConflict)
+		}
+	}
+	err = refusal(engine.ReasonUnknown)
+	g.view.View(func(s *engine.State) {
+		l := s.ListingOf(session, sku)
+		if l == nil {
+			return
+		}
+		err = nil
+		refs, last := s.InLine(l, uint32(behind), most)
+		for _, ref := range refs {
+			v, _ := s.View(ref)
+			waiting = append(waiting, v)
+		}
+		if more, _ := s.InLine(l, last, 1); last > 0 && len(more) > 0 {
+			next = strconv.FormatUint(uint64(last), 10)
+		}
+	})
+	return waiting, next, err
 }

@@ -45,5 +45,8 @@ type DrawEntry struct {
 	OrderNo string
 	Late    bool // came when the draw had closed: taken after all who were drawn, by arrival
 	State   OrderState
-	Why     Reason // of one passed
+	Why     Reason // of one left or passed
+	// Quantity is the units asked for: one who asks for more than is left does not
+	// bar one who asks for fewer.
+	Quantity uint32
 }

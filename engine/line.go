@@ -234,3 +234,18 @@ func (s *State) takeUp(l *Listing, ref OrderRef) {
 	e.Reason = why
 	s.derive(e)
 }
+
+// InLine gives up to most of those who wait for l behind a place, the first in line
+// first, and the place of the last one given; 0 is before everybody.
+func (s *State) InLine(l *Listing, behind uint32, most int) (refs []OrderRef, last uint32) {
+	n := &s.lines[l.Handle-1]
+	at := n.head
+	if behind > n.base {
+		at = max(at, int(behind-n.base))
+	}
+	for at = n.next(min(at, len(n.orders))); at < len(n.orders) && len(refs) < most; at = n.next(at + 1) {
+		refs = append(refs, OrderRef{l.Session, n.orders[at]})
+		last = n.base + uint32(at) + 1
+	}
+	return refs, last
+}

@@ -231,6 +231,9 @@ var adminRoutes = []adminRoute{
 	{"DELETE", "/admin/v1/profiles/{profile}", RoleOperator, turnAll(engine.ProfileForget)},
 	{"POST", "/admin/v1/profiles/{profile}/apply", RoleOperator, turnAll(engine.SwitchProfile)},
 
+	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/draw", RoleViewer, (*AdminServer).draw},
+	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/waitlist", RoleViewer, (*AdminServer).waitlist},
+
 	{"GET", "/admin/v1/risk", RoleViewer, listOfLists("risk", func(k engine.RosterKind) bool { return k >= engine.RosterRiskShopper })},
 	{"GET", "/admin/v1/risk/{kind}", RoleViewer, (*AdminServer).list},
 	{"PUT", "/admin/v1/risk/{kind}", RoleOperator, importList(true)},

@@ -26,7 +26,9 @@ type orderJSON struct {
 	Currency    string        `json:"currency"`
 	State       string        `json:"state"`
 	GrantedAt   string        `json:"granted_at"`
-	PayBy       string        `json:"pay_by"`
+	PayBy       string        `json:"pay_by,omitempty"`   // once granted
+	Position    uint32        `json:"position,omitempty"` // in line, of one waiting
+	Why         string        `json:"why,omitempty"`      // of one left or passed
 	ChangedAt   string        `json:"changed_at"`
 	PaymentID   string        `json:"payment_id,omitempty"`
 	Transaction string        `json:"transaction_id,omitempty"`
@@ -41,8 +43,14 @@ type receiverJSON struct {
 
 func orderOf(o *engine.OrderView) orderJSON {
 	j := orderJSON{OrderNo: o.OrderNo, Shopper: o.Shopper, Session: o.Session, SKU: o.SKU, Quantity: o.Quantity, Amount: o.Amount,
-		Currency: o.Currency, State: o.State.String(), GrantedAt: rfc3339(o.GrantedAt), PayBy: rfc3339(o.PayBy),
+		Currency: o.Currency, State: o.State.String(), GrantedAt: rfc3339(o.GrantedAt), Position: o.Position,
 		ChangedAt: rfc3339(o.ChangedAt), PaymentID: o.PaymentID, Transaction: payment.TransactionText(o.Transaction)}
+	if o.PayBy != 0 {
+		j.PayBy = rfc3339(o.PayBy)
+	}
+	if o.State == engine.Left || o.State == engine.Passed {
+		j.Why = o.Why.String()
+	}
 	if o.HasReceiver {
 		j.Receiver = &receiverJSON{o.Receiver.Name, o.Receiver.Phone, o.Receiver.Address}
 	}
@@ -71,7 +79,7 @@ func parseFilter(q url.Values) (f engine.OrderFilter, wrong string) {
 	if given := q.Get("state"); given != "" {
 		var ok bool
 		if f.State, ok = engine.ParseOrderState(given); !ok {
-			return f, "There is no such state. Take one of held, paid, expired, cancelled, voided, refund_due, refunded, shipped, received, completed."
+			return f, "There is no such state. Take one of held, paid, expired, cancelled, voided, refund_due, refunded, shipped, received, completed, waiting, entered, left, passed."
 		}
 	}
 	for _, bound := range [...]struct {

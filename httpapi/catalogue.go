@@ -63,7 +63,9 @@ type (
 		Available  int64  `json:"available"`
 		Held       int64  `json:"held"`
 		Paid       int64  `json:"paid"`
-		Waitlisted int64  `json:"waitlisted"`
+		Waitlisted int64  `json:"waitlisted"` // units waited for in line
+		Entrants   int64  `json:"entrants"`   // of a draw, undecided
+		Reserved   int64  `json:"reserved"`
 		Shoppers   int64  `json:"shoppers"`
 		State      string `json:"state"`
 		LogIndex   uint64 `json:"log_index"`
@@ -80,7 +82,7 @@ func textJSON(t engine.Text) map[string]string {
 
 func countsOf(c *engine.Counts) *countsJSON {
 	return &countsJSON{Session: c.Session, SKU: c.SKU, Stock: c.Stock, Available: c.Available, Held: c.Held, Paid: c.Paid,
-		Shoppers: c.Shoppers, State: c.State.String(), LogIndex: uint64(c.LogIndex)}
+		Waitlisted: c.Waiting, Entrants: c.Entrants, Reserved: c.Reserved, Shoppers: c.Shoppers, State: c.State.String(), LogIndex: uint64(c.LogIndex)}
 }
 
 func sessionOf(x *engine.SessionView) sessionJSON {

@@ -118,7 +118,7 @@ func ExampleNewAdmin() {
 	http.DefaultClient.CloseIdleConnections()
 	fmt.Println(server.Shutdown(context.Background()), <-served)
 	// Output:
-	// 200 {"session":"fans-day-10","sku":"mask-50","stock":1000,"available":0,"held":990,"paid":10,"waitlisted":0,"shoppers":1000,"state":"sold_out","log_index":4711}
+	// 200 {"session":"fans-day-10","sku":"mask-50","stock":1000,"available":0,"held":990,"paid":10,"waitlisted":0,"entrants":0,"reserved":0,"shoppers":1000,"state":"sold_out","log_index":4711}
 	// <nil> <nil>
 }
 

@@ -1,9 +1,11 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -221,6 +223,7 @@ type fakeOperator struct {
 	roster                                engine.RosterName
 	imported                              string
 	replaced                              bool
+	drawn                                 *engine.DrawView
 }
 
 func (f *fakeOperator) ApplyPlan(_ context.Context, operator string, plan *engine.Plan, dryRun bool) ([]engine.Change, []engine.Problem, error) {
@@ -267,7 +270,7 @@ func (f *fakeOperator) Extend(_ context.Context, operator, orderNo string, payBy
 }
 
 func (f *fakeOperator) counts(session, sku string) engine.Counts {
-	return engine.Counts{Session: session, SKU: sku, Stock: 1000, Held: 990, Paid: 10, Shoppers: 1000, State: engine.ListingOpen, LogIndex: 4711}
+	return engine.Counts{Session: session, SKU: sku, Stock: 1000, Held: 990, Paid: 10, Waiting: 4, Entrants: 5, Reserved: 6, Shoppers: 1000, State: engine.ListingOpen, LogIndex: 4711}
 }
 
 func (f *fakeOperator) Counts(session, sku string) (engine.Counts, error) {
@@ -300,6 +303,27 @@ func (f *fakeOperator) ChangeSwitches(ctx context.Context, operator string, chan
 	}
 	f.operator, f.switched, f.note = operator, change, note
 	return f.Switchboard()
+}
+
+func (f *fakeOperator) Draw(session, sku, cursor string, most int) (engine.DrawView, error) {
+	if f.drawn == nil {
+		return engine.DrawView{}, cmp.Or(f.err, error(&engine.Refusal{Reason: engine.ReasonUnknown}))
+	}
+	v, from := *f.drawn, 0
+	v.Session, v.SKU = session, sku
+	if cursor != "" {
+		from, _ = strconv.Atoi(cursor)
+	}
+	end := min(from+most, from+2, len(v.Entries)) // short pages, as when many orders are no entries
+	if v.Entries = v.Entries[from:end]; end < len(f.drawn.Entries) {
+		v.Next = strconv.Itoa(end)
+	}
+	return v, f.err
+}
+
+func (f *fakeOperator) Waitlist(session, sku, cursor string, most int) ([]engine.OrderView, string, error) {
+	f.session, f.sku = session, sku
+	return f.found, "9", f.err
 }
 
 func (f *fakeOperator) Rosters() ([]engine.RosterInfo, error) {

@@ -156,6 +156,8 @@ func appendDraw(b []byte, state engine.DrawState, at engine.Time, commitment, se
 func appendEntry(b []byte, e *engine.DrawEntry) []byte {
 	b = append(b, `{"order_no":`...)
 	b = appendString(b, e.OrderNo)
+	b = append(b, `,"quantity":`...)
+	b = strconv.AppendUint(b, uint64(e.Quantity), 10)
 	b = append(b, `,"late":`...)
 	b = strconv.AppendBool(b, e.Late)
 	b = append(b, `,"state":"`...)

@@ -112,6 +112,11 @@ type Operator interface {
 	ImportRoster(ctx context.Context, name engine.RosterName, rows engine.RosterImport) (count int64, err error)
 	DropRoster(ctx context.Context, operator string, name engine.RosterName, note string) error
 
+	// Draw and Waitlist give pages of a listing's draw, by arrival, and of its line,
+	// the first in line first.
+	Draw(session, sku, cursor string, most int) (engine.DrawView, error)
+	Waitlist(session, sku, cursor string, most int) (waiting []engine.OrderView, next string, err error)
+
 	Counts(session, sku string) (engine.Counts, error)
 	FindOrders(filter engine.OrderFilter) (orders []engine.OrderView, next string, err error)
 	Products() []engine.Product

@@ -1,0 +1,291 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"doorbuster/engine"
+	"doorbuster/httpapi/draw"
+)
+
+func newDrawCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "draw",
+		Short: "Download a listing's draw, and check it",
+		Long: `Download a listing's draw, and check it. The seed was committed to before anybody
+entered, and is told once the draw has closed; anybody can do the sum again.`,
+		Example: `  doorbuster draw show fans-day-10/mask-50 --addr https://shop.example.com --out draw.ndjson
+  doorbuster draw verify draw.ndjson --commitment HEX
+  doorbuster draw verify fans-day-10/mask-50 --addr https://shop.example.com --order 0123456789ABC`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	c.AddCommand(newDrawShowCommand(), newDrawVerifyCommand())
+	return c
+}
+
+// drawOptions say where a draw is to be had.
+type drawOptions struct {
+	clusterOptions
+	addr         string // of the shoppers' API; "" for the operators'
+	session, sku string
+}
+
+// flags adds those that say where a draw is.
+func (o *drawOptions) flags(c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringVar(&o.addr, "addr", "", "`address` of the shop, as shoppers have it: no token is needed")
+	flags.StringVar(&o.admin, "admin", "", "`address` of a node's admin API, with the true reasons")
+	flags.StringVar(&o.tokenFile, "token-file", "", "`file` with the ops token, with --admin (else $DOORBUSTER_TOKEN)")
+	flags.DurationVar(&o.timeout, "timeout", 40*time.Second, "how long to wait for each answer")
+}
+
+// source checks the flags that say where a draw is.
+func (o *drawOptions) source(listing string) (err error) {
+	var given bool
+	o.session, o.sku, given = strings.Cut(listing, "/")
+	if !given || !engine.ValidID(o.session) || !engine.ValidID(o.sku) {
+		err = fmt.Errorf("%q is no listing: name it as SESSION/SKU", listing)
+	}
+	if (o.addr == "") == (o.admin == "") {
+		return errors.Join(err, errors.New("say where the draw is, with --addr (as shoppers see it) or --admin"))
+	}
+	o.file, o.output = "-", "text" // for apply's own check; nothing reads the file
+	check := *o
+	if o.addr != "" {
+		check.admin = o.addr
+	}
+	if wrong := check.validate(); wrong != nil {
+		err = errors.Join(err, errors.New(strings.ReplaceAll(wrong.Error(), "--admin", map[bool]string{true: "--admin", false: "--addr"}[o.addr == ""])))
+	}
+	return err
+}
+
+// drawPage is a page of a draw, as either API tells it.
+type drawPage struct {
+	draw.Header
+	Entries []draw.Entry `json:"entries"`
+	Cursor  string       `json:"cursor"`
+}
+
+// pageEntries is how many entries are asked for at a time.
+const pageEntries = 5000
+
+// page fetches one.
+func (o *drawOptions) page(ctx context.Context, cursor string) (p drawPage, err error) {
+	path := "/sessions/" + o.session + "/skus/" + o.sku + "/draw?limit=" + strconv.Itoa(pageEntries)
+	if cursor != "" {
+		path += "&cursor=" + url.QueryEscape(cursor)
+	}
+	if o.addr == "" {
+		return p, o.call(ctx, "/admin/v1"+path, nil, &p)
+	}
+	shop := o.clusterOptions
+	shop.admin = o.addr
+	endpoint, err := shop.endpoint()
+	if err != nil {
+		return p, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(endpoint, "/admin/v1/plan")+"/v1"+path, nil)
+	if err != nil {
+		return p, err
+	}
+	response, err := shop.do(request) // without the operator's token
+	if err != nil {
+		return p, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxClusterAnswerBytes))
+	if err == nil {
+		err = json.Unmarshal(text, &p)
+	}
+	if err != nil {
+		return p, fmt.Errorf("the answer of %s is not one of a shop; is --addr right? (%w)", o.addr, err)
+	}
+	return p, nil
+}
+
+// fetch reads all of a draw, some entries at a time.
+func (o *drawOptions) fetch(ctx context.Context, begin func(draw.Header) error, each func(draw.Entry) error) error {
+	for cursor, first := "", true; first || cursor != ""; first = false {
+		p, err := o.page(ctx, cursor)
+		if err == nil && first {
+			if p.Seed == "" {
+				return fmt.Errorf("the draw of %s/%s has not closed: its seed and who entered are told once it has; it is committed to by %s", o.session, o.sku, shown(p.Commitment))
+			}
+			p.Version, p.Session, p.SKU = draw.Version, o.session, o.sku
+			err = begin(p.Header)
+		}
+		for i := 0; i < len(p.Entries) && err == nil; i++ {
+			err = each(p.Entries[i])
+		}
+		if err != nil {
+			return err
+		}
+		cursor = p.Cursor
+	}
+	return nil
+}
+
+func newDrawShowCommand() *cobra.Command {
+	var o drawOptions
+	file := ""
+	c := &cobra.Command{
+		Use:   "show SESSION/SKU (--addr URL | --admin ADDR)",
+		Short: "Download a draw into a file: commitment, seed, every entry",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usageError{errors.New("name one listing, as SESSION/SKU")}
+			}
+			if err := o.source(args[0]); err != nil {
+				return usageError{err}
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) (err error) {
+			c.SilenceUsage = true
+			to := c.OutOrStdout()
+			if file != "" {
+				f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+				if err != nil {
+					return fmt.Errorf("write the draw: %w", err)
+				}
+				to = f
+				defer func() {
+					if err = errors.Join(err, f.Close()); err != nil {
+						os.Remove(file)
+					}
+				}()
+			}
+			var w *draw.Writer
+			begin := func(h draw.Header) (err error) {
+				w, err = draw.NewWriter(to, h)
+				return err
+			}
+			if err := o.fetch(c.Context(), begin, func(e draw.Entry) error { return w.Add(e) }); err != nil {
+				return err
+			}
+			return w.Close()
+		},
+	}
+	o.flags(c)
+	c.Flags().StringVar(&file, "out", "", "the `file` to write; it must not exist yet (else standard output)")
+	return c
+}
+
+func newDrawVerifyCommand() *cobra.Command {
+	var o drawOptions
+	var file, commitment, order string
+	asJSON := false
+	c := &cobra.Command{
+		Use:   "verify (FILE | SESSION/SKU (--addr URL | --admin ADDR))",
+		Short: "Do the sum of a draw again: seed, ranks, order, outcomes",
+		Long: `Do the sum of a draw again: the seed's commitment, everybody's rank, the order,
+and that the units went in that order. Exit status 0 only if all of it holds.
+
+What a draw can't show of itself is that nobody who entered is missing: whoever
+entered finds himself in it with --order and the number that he was told. With
+--commitment the seed is held against what was told beforehand, and not against
+what the draw now says was told.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			switch {
+			case len(args) != 1:
+				return usageError{errors.New("name one file, or one listing as SESSION/SKU")}
+			case o.addr == "" && o.admin == "":
+				file = args[0]
+			default:
+				if err := o.source(args[0]); err != nil {
+					return usageError{err}
+				}
+			}
+			if raw, err := hex.DecodeString(commitment); err != nil || commitment != "" && len(raw) != 32 {
+				return usageError{fmt.Errorf("--commitment %q is not 32 bytes in hex", commitment)}
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error {
+			c.SilenceUsage = true
+			d, err := o.read(c, file)
+			if err != nil {
+				return err
+			}
+			r := draw.Verify(d, commitment)
+			if order != "" {
+				r.Find(d, order)
+			}
+			if asJSON {
+				err = printJSON(c.OutOrStdout(), map[string]any{"holds": r.Holds(), "checked": r.Checked, "problems": append([]string{}, r.Problems...), "entrants": r.Entrants, "got": r.Got})
+			} else {
+				err = printDrawReport(c.OutOrStdout(), d, r)
+			}
+			if err == nil && !r.Holds() {
+				err = errQuiet
+			}
+			return err
+		},
+	}
+	o.flags(c)
+	c.Flags().StringVar(&commitment, "commitment", "", "what was told of the seed beforehand, in `hex`")
+	c.Flags().StringVar(&order, "order", "", "the `number` of an entry that must be in it")
+	c.Flags().BoolVar(&asJSON, "json", false, "the report as JSON")
+	return c
+}
+
+// read reads a draw from a file, or from where the flags say.
+func (o *drawOptions) read(c *cobra.Command, file string) (*draw.Draw, error) {
+	if file == "" {
+		d := &draw.Draw{}
+		return d, o.fetch(c.Context(), func(h draw.Header) error { d.Header = h; return nil }, func(e draw.Entry) error {
+			if len(d.Entries) == engine.MaxEntrants {
+				return fmt.Errorf("the draw has more than %d entries", engine.MaxEntrants)
+			}
+			d.Entries = append(d.Entries, e)
+			return nil
+		})
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the draw: %w; a listing is read with --addr or --admin", err)
+	}
+	defer f.Close()
+	d, err := draw.Read(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return d, nil
+}
+
+// printDrawReport says what was checked, and the verdict.
+func printDrawReport(w io.Writer, d *draw.Draw, r *draw.Report) error {
+	var b strings.Builder
+	paint := paintFor(w)
+	fmt.Fprintf(&b, "Draw of %s/%s, %d units.\n", shown(d.Session), shown(d.SKU), d.Stock)
+	for _, line := range r.Checked {
+		fmt.Fprintf(&b, "  checked: %s\n", shown(line))
+	}
+	for _, line := range r.Problems {
+		b.WriteString(paint(red, "  WRONG: "+shown(line)) + "\n")
+	}
+	if r.Holds() {
+		b.WriteString(paint(green, "The draw holds: it went by the seed that was committed to.") + "\n")
+	} else {
+		b.WriteString(paint(red, "The draw does NOT hold.") + "\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

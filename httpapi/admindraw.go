@@ -1,0 +1,142 @@
+package httpapi
+
+import (
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"doorbuster/engine"
+	"doorbuster/httpapi/draw"
+)
+
+// drawJSON is a page of a draw as operators see it: reasons are the true ones.
+type drawJSON struct {
+	Session    string       `json:"session"`
+	SKU        string       `json:"sku"`
+	Stock      int64        `json:"stock"`
+	Undecided  int64        `json:"undecided"`
+	State      string       `json:"state"`
+	DrawAt     string       `json:"draw_at,omitempty"`
+	Commitment string       `json:"commitment"`
+	Seed       string       `json:"seed,omitempty"`
+	Entries    []draw.Entry `json:"entries"`
+	Cursor     string       `json:"cursor,omitempty"`
+}
+
+// exportEntries is how many entries of a draw are read at a time.
+const exportEntries = 5000
+
+// draw shows a page of a listing's draw, or all of it as a file that anybody can
+// check.
+func (s *AdminServer) draw(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	cursor := query.Get("cursor")
+	most, wrong := pageSize(query.Get("limit"), defaultEntries, maxEntries)
+	if _, err := strconv.ParseUint(cursor, 10, 32); wrong == "" && cursor != "" && err != nil {
+		wrong = "The cursor is none that was given out."
+	}
+	format := query.Get("format")
+	if wrong == "" && format != "" && format != "ndjson" {
+		wrong = "The format must be ndjson, or not there for a page as JSON."
+	}
+	if wrong != "" {
+		s.problem(w, r, malformed, wrong)
+		return
+	}
+	session, sku := r.PathValue("session"), r.PathValue("sku")
+	if format == "ndjson" {
+		most, cursor = exportEntries, ""
+	}
+	v, err := s.operator.Draw(session, sku, cursor, most)
+	var refusal *engine.Refusal
+	switch {
+	case errors.As(err, &refusal) && refusal.Reason == engine.ReasonUnknown:
+		s.problem(w, r, notFound, "No session offers this SKU by a draw.")
+		return
+	case err != nil:
+		s.failed(w, r, err)
+		return
+	case format == "ndjson":
+		s.exportDraw(w, r, &v)
+		return
+	}
+	j := drawJSON{Session: v.Session, SKU: v.SKU, Stock: v.Stock, Undecided: v.Entrants, State: v.State.String(), Commitment: hex.EncodeToString(v.Commitment[:]),
+		Entries: []draw.Entry{}, Cursor: v.Next}
+	if v.DrawAt != 0 {
+		j.DrawAt = rfc3339(v.DrawAt)
+	}
+	if v.Revealed {
+		j.Seed = hex.EncodeToString(v.Seed[:])
+	}
+	for i := range v.Entries {
+		j.Entries = append(j.Entries, draw.EntryOf(&v.Entries[i]))
+	}
+	s.reply(w, r, http.StatusOK, j)
+}
+
+// exportDraw writes the file of a draw; v is its first page.
+func (s *AdminServer) exportDraw(w http.ResponseWriter, r *http.Request, v *engine.DrawView) {
+	if !v.Revealed {
+		s.problem(w, r, conflict, "The draw has not closed: who entered, and the seed, are told once it has.")
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/x-ndjson")
+	h.Set("Content-Disposition", `attachment; filename="draw-`+v.Session+"-"+v.SKU+`.ndjson"`)
+	err := writeDraw(&stream{to: w, control: http.NewResponseController(w)}, v, func(cursor string) (engine.DrawView, error) {
+		if err := r.Context().Err(); err != nil {
+			return engine.DrawView{}, err
+		}
+		return s.operator.Draw(v.Session, v.SKU, cursor, exportEntries)
+	})
+	if err != nil { // the file lacks its last line, and says so itself
+		s.log.Warn("the export of a draw broke off", "session", v.Session, "sku", v.SKU, "error", err)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// writeDraw writes a draw from its first page on.
+func writeDraw(to *stream, v *engine.DrawView, next func(cursor string) (engine.DrawView, error)) error {
+	file, err := draw.NewWriter(to, draw.HeaderOf(v))
+	for page := *v; err == nil; {
+		for i := 0; i < len(page.Entries) && err == nil; i++ {
+			err = file.Add(draw.EntryOf(&page.Entries[i]))
+		}
+		if page.Next == "" || err != nil {
+			break
+		}
+		page, err = next(page.Next)
+	}
+	if err == nil {
+		err = file.Close()
+	}
+	return err
+}
+
+// waitlist shows who waits for a listing, the first in line first.
+func (s *AdminServer) waitlist(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	cursor := query.Get("cursor")
+	most, wrong := pageSize(query.Get("limit"), usualFound, mostFound)
+	if _, err := strconv.ParseUint(cursor, 10, 32); wrong == "" && cursor != "" && err != nil {
+		wrong = "The cursor is none that was given out."
+	}
+	if wrong != "" {
+		s.problem(w, r, malformed, wrong)
+		return
+	}
+	found, next, err := s.operator.Waitlist(r.PathValue("session"), r.PathValue("sku"), cursor, most)
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	list := make([]orderJSON, 0, len(found))
+	for i := range found {
+		list = append(list, orderOf(&found[i]))
+	}
+	s.reply(w, r, http.StatusOK, struct {
+		Waiting []orderJSON `json:"waiting"`
+		Cursor  string      `json:"cursor,omitempty"`
+	}{list, next})
+}
