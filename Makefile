@@ -9,9 +9,10 @@ STAMP := $(shell git status --porcelain >/dev/null 2>&1 && echo -buildvcs=auto)
 ROUNDS ?= 50
 KILLS ?= 100
 PARTITIONS ?= 20
+ORDERS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help build test tools race invariants lint fuzz sim crash failover partitions bench demo cluster-demo clean FORCE
+.PHONY: help build test tools race invariants lint fuzz sim crash failover partitions money bench demo cluster-demo clean FORCE
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -64,6 +65,10 @@ failover: build ## KILLS (100) times kill -9 of a leader of three nodes under lo
 
 partitions: ## PARTITIONS (20) rounds each: cut the network every way, lose a room, cut it off (takes root, for network namespaces)
 	$(GO) test -count=1 -timeout 60m -v ./cmd/doorbuster -run 'TestPartitions|TestRoomLost|TestRoomCutOff' -partition.rounds=$(PARTITIONS)
+
+money: ## ORDERS (10000) through a cashier who behaves badly while leaders are killed, and a race of 100,000 to the cent
+	$(GO) test -count=1 -timeout 60m -v ./actors -run TestPaidExpiredCancelledAtOnce -money.instants=100000
+	$(GO) test -count=1 -timeout 60m -v ./cmd/doorbuster -run TestMoneyAgrees -money.orders=$(ORDERS)
 
 bench: build ## the figures: HTTP against a bare handler, and decisions without HTTP; kept in bench/results
 	$(BIN) bench http --rounds 5

@@ -1,0 +1,308 @@
+package main
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"doorbuster/bench/cashier"
+	"doorbuster/httpapi/payment"
+)
+
+var moneyOrders = flag.Int("money.orders", 150, "shoppers of TestMoneyAgrees")
+
+// payer is a shopper who grabs until he has a unit, and pays as he is minded.
+type payer struct {
+	id   string
+	mind float64 // what he does about paying
+}
+
+// moneyTest is a cluster, a cashier who behaves badly, and buyers between them.
+type moneyTest struct {
+	t       *testing.T
+	f       *testCluster
+	l       *till
+	busy    chan struct{} // one for each request under way
+	wire    *shop         // that requests go by
+	refused atomic.Int64  // tokens
+}
+
+// ask sends a request to whichever node answers, the way a shopper's app would.
+func (m *moneyTest) ask(d *rand.Rand, method, path, body string, header ...string) reply {
+	m.busy <- struct{}{}
+	defer func() { <-m.busy }()
+	for {
+		n := m.f.nodes[d.IntN(len(m.f.nodes))]
+		if a, err := m.wire.request(method, n.http+path, body, header...); err == nil && a.Status < 500 && a.Status != 202 {
+			return a
+		}
+		if m.t.Failed() || m.t.Context().Err() != nil {
+			return reply{}
+		}
+		time.Sleep(50 * time.Millisecond) // a node that was killed takes its time
+	}
+}
+
+// buy has one buyer get a unit, and pay for it, in time, late or never.
+func (m *moneyTest) buy(b *payer, until time.Time) {
+	d := rand.New(rand.NewPCG(7, uint64(b.mind*1e9)))
+	var got reply
+	for {
+		got = m.ask(d, "POST", "/v1/sessions/day/skus/mask/grab", "", "X-Shopper-Id", b.id, "Idempotency-Key", "k")
+		if got.Code == "granted" {
+			break
+		}
+		if time.Now().After(until) || m.t.Failed() {
+			return
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	token, wait := "", time.Duration(0)
+	if got.Order.State == "held" {
+		token = payTokenOf(m.t, got)
+	}
+	switch {
+	case b.mind < 0.1 || token == "": // never pays
+		return
+	case b.mind < 0.3: // in the time in which the cashier's word decides, or after it
+		wait = time.Until(got.Order.PayBy) + time.Duration((b.mind-0.15)*float64(20*time.Second))
+	}
+	time.Sleep(wait)
+	m.busy <- struct{}{}
+	defer func() { <-m.busy }()
+	for {
+		a, err := m.wire.request("POST", m.l.url()+"/pay", fmt.Sprintf(`{"token":%q,"payment_id":"pay-%s"}`, token, b.id))
+		switch {
+		case err == nil && (a.Status == 200 || a.Status == 409):
+			return
+		case err == nil && a.Status == 422 && strings.Contains(a.Body, "over"):
+			m.refused.Add(1)
+			return
+		case err == nil && a.Status < 500:
+			m.t.Errorf("the cashier says %d %s", a.Status, a.Body)
+			return
+		case m.t.Failed():
+			return
+		}
+		time.Sleep(50 * time.Millisecond) // he was killed
+	}
+}
+
+// reconcile tells the shop of every payment in the cashier's statement.
+func (m *moneyTest) reconcile(secrets *payment.Secrets, rows []cashier.Row) {
+	node := m.f.leader()
+	var all sync.WaitGroup
+	defer all.Wait()
+	tell := func(r *cashier.Row) {
+		m.busy <- struct{}{}
+		defer func() { <-m.busy }()
+		body, err := json.Marshal(&payment.Taken{PaymentID: r.PaymentID, OrderNo: r.OrderNo, Amount: &r.Amount, Currency: r.Currency, PaidAt: r.At})
+		if err != nil {
+			m.t.Error(err)
+			return
+		}
+		q, err := http.NewRequest("POST", node.http+"/v1/payments/callback", nil)
+		if err != nil {
+			m.t.Error(err)
+			return
+		}
+		secrets.Sign(q, body, time.Now())
+		var header []string
+		for name := range q.Header {
+			header = append(header, name, q.Header.Get(name))
+		}
+		if a, err := node.request("POST", q.URL.String(), string(body), header...); err != nil || a.Status != 200 {
+			m.t.Errorf("payment %s: %d %s, %v", r.PaymentID, a.Status, a.Body, err)
+		}
+	}
+	for i := range rows {
+		if rows[i].Kind == "payment" {
+			all.Go(func() { tell(&rows[i]) })
+		}
+	}
+}
+
+func (m *moneyTest) statement() (rows []cashier.Row) {
+	m.t.Helper()
+	lines, err := csv.NewReader(strings.NewReader(m.l.proc.do("GET", m.l.url()+"/statement", "").Body)).ReadAll()
+	if err != nil || len(lines) == 0 {
+		m.t.Fatal(len(lines), err)
+	}
+	for _, line := range lines[1:] {
+		amount, err1 := strconv.ParseInt(line[2], 10, 64)
+		at, err2 := time.Parse(time.RFC3339, line[5])
+		if err := errors.Join(err1, err2); err != nil {
+			m.t.Fatal(err)
+		}
+		rows = append(rows, cashier.Row{PaymentID: line[0], OrderNo: line[1], Amount: amount, Currency: line[3], Kind: line[4], At: at, Transaction: line[6]})
+	}
+	return rows
+}
+
+// paidOrder is an order as operators see it.
+type paidOrder struct {
+	OrderNo     string `json:"order_no"`
+	State       string
+	Amount      int64
+	Currency    string
+	PaymentID   string `json:"payment_id"`
+	Transaction string `json:"transaction_id"`
+}
+
+// orders gives all that the shop knows, from one node.
+func (m *moneyTest) orders(node *member) (all map[string]paidOrder) {
+	m.t.Helper()
+	all = map[string]paidOrder{}
+	for cursor := ""; ; {
+		a := node.ops("GET", "/admin/v1/orders?session=day&limit=1000&cursor="+cursor, "")
+		var page struct {
+			Orders []paidOrder
+			Cursor string
+		}
+		if err := json.Unmarshal([]byte(a.Body), &page); err != nil || a.Status != 200 {
+			m.t.Fatalf("%d %s", a.Status, a.Body)
+		}
+		for _, o := range page.Orders {
+			all[o.OrderNo] = o
+		}
+		if cursor = page.Cursor; cursor == "" {
+			return all
+		}
+	}
+}
+
+// TestMoneyAgrees: buyers pay in time, late and never; the cashier delays, repeats,
+// drops and reorders his callbacks, fails under questions, and is killed; so is a
+// leader, again and again. After the statement was gone through, every order
+// agrees with his books to the cent, each late payment has one verdict, and every
+// refund was made once.
+func TestMoneyAgrees(t *testing.T) {
+	flags, _, secrets := cashierFiles(t)
+	f := newFleet(t, "prefer", rooms3...)
+	l := newTill(t, "-", append(flags, "--delay", "2s", "--repeat", "0.3", "--drop", "0.15", "--reorder", "0.3", "--late", "0.8", "--fail", "0.2", "--seed", "5")...)
+	f.extra = fmt.Sprintf("cashier: {url: %q, key_file: %q}\npay_keys: %q\n", l.url(), flags[3], flags[1])
+	var doors []string
+	for _, m := range f.nodes {
+		m.launch()
+		doors = append(doors, m.http)
+	}
+	for _, m := range f.nodes {
+		m.awaitUp()
+	}
+	l.args[6] = strings.Join(doors, ",")
+	l.start()
+	stock := *moneyOrders * 7 / 10
+	f.plan(masks(stock, "pay_within: 4s", "pay_grace: 0s", "admission_multiple: 0"))
+	m := &moneyTest{t: t, f: f, l: l, wire: &shop{t: t}, busy: make(chan struct{}, 32)}
+	until := time.Now().Add(15*time.Second + time.Duration(*moneyOrders)*10*time.Millisecond)
+	var buyers sync.WaitGroup
+	d := rand.New(rand.NewPCG(1, 2))
+	for i := range *moneyOrders {
+		b := &payer{fmt.Sprint("b", i), d.Float64()}
+		buyers.Go(func() { m.buy(b, until) })
+	}
+	bought := make(chan struct{})
+	go func() { buyers.Wait(); close(bought) }()
+	kills := 0
+	for done := false; !done; {
+		select {
+		case <-bought:
+			done = true
+		case <-time.After(3 * time.Second):
+			leader := f.leader()
+			leader.kill()
+			if kills++; kills == 2 {
+				l.kill()
+				l.start()
+			}
+			leader.relaunch()
+		}
+	}
+	if t.Failed() {
+		return
+	}
+	f.eventually(func() bool { return l.books().Calls == 0 }, "callbacks stay undelivered")
+	lost, known := 0, m.orders(f.leader())
+	for _, r := range m.statement() {
+		if known[r.OrderNo].PaymentID == "" {
+			lost++
+		}
+	}
+	m.reconcile(secrets, m.statement())
+	f.eventually(func() bool {
+		for _, o := range m.orders(f.leader()) {
+			if o.State == "refund_due" || o.State == "held" {
+				return false
+			}
+		}
+		return true
+	}, "refunds stay due")
+	f.settled()
+	sum := l.books()
+	var paid, refunded int
+	for _, node := range f.nodes {
+		paid, refunded = m.agree(node, m.statement())
+	}
+	if c := f.leader().counts(mask); c.Paid != int64(paid) || paid > stock {
+		t.Errorf("%d orders are paid; the listing says %+v", paid, c)
+	}
+	if sum.Payments != int64(paid+refunded) || sum.Taken["CNY"] != int64(100*(paid+refunded)) || sum.Refunds != int64(refunded) || sum.PaidBack["CNY"] != int64(100*refunded) {
+		t.Errorf("%d paid, %d paid back; the cashier's books say %+v", paid, refunded, sum)
+	}
+	if kills == 0 || lost == 0 || refunded == 0 || sum.Asked == sum.Refunds {
+		t.Errorf("nothing went wrong: %d kills, %d callbacks lost, %d refunds asked for %d times", kills, lost, refunded, sum.Asked)
+	}
+	t.Logf("%d paid, %d of the cashier's %d payments late, %d paid back, asked for %d times; %d leaders killed, %d payments found in the statement alone, %d late tokens refused",
+		paid, sum.Late, sum.Payments, sum.Refunds, sum.Asked, kills, lost, m.refused.Load())
+}
+
+// agree holds one node's orders against the statement.
+func (m *moneyTest) agree(node *member, rows []cashier.Row) (paid, refunded int) {
+	m.t.Helper()
+	orders := m.orders(node)
+	payments, refunds := map[string]cashier.Row{}, map[string]cashier.Row{}
+	for _, r := range rows {
+		of := payments
+		if r.Kind == "refund" {
+			of = refunds
+		}
+		if _, twice := of[r.OrderNo]; twice {
+			m.t.Errorf("order %s has two rows of %s", r.OrderNo, r.Kind)
+		}
+		of[r.OrderNo] = r
+		if o := orders[r.OrderNo]; o.PaymentID != r.PaymentID || o.Amount != r.Amount || o.Currency != r.Currency || r.Kind == "payment" && o.Transaction != r.Transaction {
+			m.t.Errorf("node %s: the cashier has %+v; the shop %+v", node.id, r, o)
+		}
+	}
+	for no, o := range orders {
+		_, taken := payments[no]
+		_, back := refunds[no]
+		switch o.State {
+		case "paid":
+			paid++
+			if !taken || back {
+				m.t.Errorf("node %s: %+v is paid; the cashier took money: %v, paid it back: %v", node.id, o, taken, back)
+			}
+		case "refunded":
+			refunded++
+			if !taken || !back {
+				m.t.Errorf("node %s: %+v is refunded; the cashier took money: %v, paid it back: %v", node.id, o, taken, back)
+			}
+		default:
+			if taken || back {
+				m.t.Errorf("node %s: %+v; the cashier took money: %v, paid it back: %v", node.id, o, taken, back)
+			}
+		}
+	}
+	return paid, refunded
+}
