@@ -39,7 +39,8 @@ const mintedKeyBytes = 32
 type grabCall struct {
 	grab    engine.Grab
 	answer  engine.Answer
-	visitor engine.Visitor // who asks, for the guard; lies in the request
+	ctx     *fasthttp.RequestCtx
+	visitor engine.Visitor // who asks, for the guard, which fills in the address; lies in the request
 	ticket  []byte         // as it was sent; lies in the request
 	asks    engine.Challenge
 	key     [mintedKeyBytes]byte
@@ -89,14 +90,14 @@ func (s *ShopperServer) grab(ctx *fasthttp.RequestCtx, listing []byte) {
 func (s *ShopperServer) callFor(ctx *fasthttp.RequestCtx, who *bearer, listing []byte) *grabCall {
 	call := s.calls.Get().(*grabCall)
 	call.grab.Listing, call.grab.Shopper, call.grab.Door = listing, who.subject, call
-	s.guard.visitorOf(&call.visitor, ctx, who)
+	call.ctx, call.visitor = ctx, engine.Visitor{Shopper: who.subject, Phone: who.phone, Address: who.address}
 	return call
 }
 
 // done gives call back; nothing may look at it any more. What it points to in
 // the request must not outlive the handler.
 func (s *ShopperServer) done(call *grabCall) {
-	call.grab, call.visitor, call.ticket, call.asks = engine.Grab{}, engine.Visitor{}, nil, engine.ChallengeNone
+	call.grab, call.ctx, call.visitor, call.ticket, call.asks = engine.Grab{}, nil, engine.Visitor{}, nil, engine.ChallengeNone
 	s.calls.Put(call)
 }
 

@@ -140,6 +140,7 @@ func (g *Guard) Bar(q *engine.Grab, rules engine.DoorRules) engine.Reason {
 	if !ok { // from no front of ours
 		return engine.ReasonNone
 	}
+	g.lookAt(call)
 	if rules.Session == 0 { // a node that is behind knows best what it last knew
 		rules = g.seller.DoorRules(q.Listing)
 	}
@@ -279,15 +280,19 @@ func (g *Guard) learnSecret(secret [32]byte) error {
 	return nil
 }
 
-// visitorOf fills in who stands at the door. It lies in the request.
-func (g *Guard) visitorOf(v *engine.Visitor, ctx *fasthttp.RequestCtx, b *bearer) {
-	*v = engine.Visitor{Shopper: b.subject, Phone: b.phone, Address: b.address}
-	tcp, ok := ctx.RemoteAddr().(*net.TCPAddr)
+// lookAt finds the address that a call came from. Most grabs that the gate refuses
+// come no further than the gate, so it is not looked at before.
+func (g *Guard) lookAt(call *grabCall) {
+	v := &call.visitor
+	if v.Addr.IsValid() {
+		return
+	}
+	tcp, ok := call.ctx.RemoteAddr().(*net.TCPAddr)
 	if !ok {
 		return
 	}
 	v.Addr = tcp.AddrPort().Addr().Unmap().WithZone("")
 	if g.proxies.Contains(v.Addr) {
-		v.Addr = g.proxies.ClientAddr(v.Addr, ctx.Request.Header.PeekAll(fasthttp.HeaderXForwardedFor)...)
+		v.Addr = g.proxies.ClientAddr(v.Addr, call.ctx.Request.Header.PeekAll(fasthttp.HeaderXForwardedFor)...)
 	}
 }

@@ -142,6 +142,7 @@ func (s *ShopperServer) beforeTickets(ctx *fasthttp.RequestCtx, listing []byte) 
 		return nil, rules, false
 	}
 	call, rules = s.callFor(ctx, &who, listing), s.seller.DoorRules(listing)
+	s.guard.lookAt(call)
 	if why := closed(rules); why != engine.ReasonNone {
 		call.answer = engine.Answer{Code: engine.CodeOf(why), Reason: why, Session: rules.Session}
 		if why == engine.ReasonNotOpen {

@@ -107,10 +107,53 @@ type keyring struct {
 	parser  *jwt.Parser
 }
 
-// tokenShard holds a part of what was checked, by the SHA-256 of the token.
+// tokenShard holds a part of what was checked, by the SHA-256 of the token. When it
+// is full, a hand goes around what is remembered and forgets the first that expired,
+// or whom nobody asked for since it came by last (CLOCK).
 type tokenShard struct {
 	mu     sync.RWMutex
-	passed map[[sha256.Size]byte]*bearer
+	passed map[[sha256.Size]byte]*remembered
+	ring   []*remembered // all of them
+	hand   int
+}
+
+// remembered is a token that passed.
+type remembered struct {
+	bearer
+	hash  [sha256.Size]byte
+	asked atomic.Bool // since the hand came by
+}
+
+// find gives what was remembered of a token; nil if nothing was.
+func (t *tokenShard) find(hash *[sha256.Size]byte) *remembered {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	r := t.passed[*hash]
+	if r != nil && !r.asked.Load() { // written once, not with every request
+		r.asked.Store(true)
+	}
+	return r
+}
+
+// keep remembers a token, among most at most. The shard is locked.
+func (t *tokenShard) keep(r *remembered, most int, now int64) {
+	if t.passed == nil {
+		t.passed = make(map[[sha256.Size]byte]*remembered)
+	}
+	if old := t.passed[r.hash]; old != nil { // another request brought it meanwhile
+		return
+	}
+	t.passed[r.hash] = r
+	if len(t.ring) < most {
+		t.ring = append(t.ring, r)
+		return
+	}
+	for t.ring[t.hand].expires > now && t.ring[t.hand].asked.Swap(false) { // once around at most
+		t.hand = (t.hand + 1) % len(t.ring)
+	}
+	delete(t.passed, t.ring[t.hand].hash)
+	t.ring[t.hand] = r
+	t.hand = (t.hand + 1) % len(t.ring)
 }
 
 func newTokenChecker(kind TokenKind, keys TokenKeys, remember int) (*tokenChecker, error) {
@@ -156,7 +199,7 @@ func (c *tokenChecker) replace(keys TokenKeys) error {
 	c.keys.Store(r)
 	for i := range c.shards {
 		c.shards[i].mu.Lock()
-		c.shards[i].passed = nil
+		c.shards[i].passed, c.shards[i].ring, c.shards[i].hand = nil, nil, 0
 		c.shards[i].mu.Unlock()
 	}
 	return nil
@@ -212,51 +255,25 @@ func (c *tokenChecker) check(token []byte) (*bearer, error) {
 	}
 	hash := sha256.Sum256(token)
 	shard := &c.shards[hash[0]%uint8(len(c.shards))]
-	shard.mu.RLock()
-	b := shard.passed[hash]
-	shard.mu.RUnlock()
-	if b != nil {
-		if c.now().Unix() < b.expires {
-			return b, nil
+	now := c.now().Unix()
+	if r := shard.find(&hash); r != nil {
+		if now < r.expires {
+			return &r.bearer, nil
 		}
-		shard.mu.Lock()
-		delete(shard.passed, hash)
-		shard.mu.Unlock()
-		return nil, errBadToken
+		return nil, errBadToken // the hand will come by
 	}
 	keys := c.keys.Load()
 	b, err := c.verify(keys, string(token))
 	if err != nil {
 		return nil, errBadToken
 	}
+	r := &remembered{bearer: *b, hash: hash}
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	if c.keys.Load() != keys { // replaced meanwhile: not to be remembered
-		return b, nil
+	if c.keys.Load() == keys { // else they were replaced meanwhile: not to be remembered
+		shard.keep(r, c.perShard, now)
 	}
-	if shard.passed == nil {
-		shard.passed = make(map[[sha256.Size]byte]*bearer)
-	}
-	if len(shard.passed) >= c.perShard {
-		c.makeRoom(shard)
-	}
-	shard.passed[hash] = b
-	return b, nil
-}
-
-// makeRoom forgets what has expired among a few of the remembered, and one more
-// if nothing has: a look at all of them would make a full cache slower than none.
-func (c *tokenChecker) makeRoom(shard *tokenShard) {
-	const looks = 8
-	now, looked := c.now().Unix(), 0
-	for hash, b := range shard.passed {
-		if looked++; b.expires <= now || looked == looks || looked == len(shard.passed) {
-			delete(shard.passed, hash)
-		}
-		if looked >= looks {
-			return
-		}
-	}
+	return &r.bearer, nil
 }
 
 func (c *tokenChecker) verify(keys *keyring, token string) (*bearer, error) {

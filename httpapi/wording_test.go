@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -90,6 +91,9 @@ func TestOwnWordsChange(t *testing.T) {
 	}
 }
 
+// dateLine is the header that tells the moment, and nothing else.
+var dateLine = regexp.MustCompile(`(?m)^Date: .*\n`)
+
 // TestMissedInOwnWordsIsOneAnswer: byte for byte, whatever is behind it and
 // whatever else the answer carries.
 func TestMissedInOwnWordsIsOneAnswer(t *testing.T) {
@@ -107,8 +111,7 @@ func TestMissedInOwnWordsIsOneAnswer(t *testing.T) {
 				s := newTestShopper(t, &fakeSeller{answer: a, wording: 7, messages: ownWords()})
 				r := ask(s, "POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "Idempotency-Key": "k1", "Accept-Language": language}, "")
 				r.Header.SetNoDefaultContentType(true)
-				r.Header.Set("Date", "(the moment's)")
-				if got := r.String(); want == "" {
+				if got := dateLine.ReplaceAllString(r.String(), ""); want == "" {
 					want = got
 				} else if got != want {
 					t.Errorf("%s:\n%s\nwant\n%s", why, got, want)
