@@ -2,6 +2,7 @@ package actors
 
 import (
 	"testing"
+	"time"
 
 	"doorbuster/engine"
 )
@@ -77,4 +78,27 @@ func TestRulesOfTheGateAreTurned(t *testing.T) {
 	if _, err := s.ChangeSwitches(t.Context(), "olga", turned(engine.SwitchDepth, 7), ""); err != nil || s.depth() != 7 {
 		t.Errorf("waiting depth %d, %v", s.depth(), err)
 	}
+}
+
+// TestDisplaySyncIsTurned: with it off, a follower that is fresh asks nobody for a
+// look; one that is not fresh still does.
+func TestDisplaySyncIsTurned(t *testing.T) {
+	_, follower, w := openPair(t, time.Second)
+	looks := func(want int64) {
+		t.Helper()
+		before := w.syncs.Load()
+		if err := follower.awaitShown(); err != nil {
+			t.Fatal(err)
+		}
+		if n := w.syncs.Load() - before; n != want {
+			t.Errorf("asked %d times for a look, want %d", n, want)
+		}
+	}
+	looks(1)
+	off := engine.NormalSwitches()
+	off[engine.SwitchDisplaySync] = 0
+	follower.switches.Store(&off)
+	looks(0)
+	w.fresh.Store(false)
+	looks(1)
 }

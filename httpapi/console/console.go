@@ -2,7 +2,7 @@ package console
 
 import "embed"
 
-//go:embed index.html console.css console.js
+//go:embed index.html console.css console.js rules.js
 var files embed.FS
 
 // Policy is the Content-Security-Policy that the files are to be served with.
@@ -13,6 +13,7 @@ var types = map[string]string{
 	"index.html":  "text/html; charset=utf-8",
 	"console.css": "text/css; charset=utf-8",
 	"console.js":  "text/javascript; charset=utf-8",
+	"rules.js":    "text/javascript; charset=utf-8",
 }
 
 // File gives a file of the console and its type; ok is false for a name that is none.

@@ -54,20 +54,22 @@ class Refused extends Error {
   }
 }
 
-async function ask(path, change) {
+// ask sends change, if there is one: as it is if it is text, else as JSON.
+async function ask(path, change, method = "POST", type = "application/json") {
   const headers = { Accept: "application/json" };
   const token = sessionStorage.getItem(tokenName);
   if (token) headers.Authorization = `Bearer ${token}`;
   const request = { headers, cache: "no-store", signal: AbortSignal.timeout(15000) };
   if (change !== undefined) {
-    request.method = "POST";
-    request.body = JSON.stringify(change);
-    headers["Content-Type"] = "application/json";
+    request.method = method;
+    request.body = typeof change === "string" ? change : JSON.stringify(change);
+    headers["Content-Type"] = type;
   }
   const response = await fetch(path, request);
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) {
-    throw new Refused(response.status, [answer.title, answer.detail].filter(Boolean).join(". ") || `Status ${response.status}`);
+    const lines = (answer.problems || []).map((p) => p.message).join("; ");
+    throw new Refused(response.status, [answer.title, answer.detail, lines].filter(Boolean).join(". ") || `Status ${response.status}`);
   }
   return answer;
 }
@@ -109,15 +111,21 @@ function failed(error) {
 
 // Changes are asked about first.
 
+const stockAmount = { label: "Units to add (below 0 takes free ones away)", min: -1000000000, max: 1000000000, value: "" };
+
 // confirmChange gives what is to be sent, or null. units asks for a number of
-// them; choice ({ name, label, options: [[value, text]], chosen }) for one of a list.
+// them, or of what its label says ({ label, min, max, value }); choice ({ name, label, options: [[value, text]], chosen }) for one of a list.
 function confirmChange({ title, text, yes, units, choice }) {
   const dialog = $("ask");
   setText($("ask-title"), title);
   setText($("ask-text"), text);
   setText($("ask-yes"), yes);
   $("ask-note").value = "";
-  $("ask-units").value = "";
+  const amount = typeof units === "object" ? units : stockAmount;
+  setText($("ask-units-label"), amount.label);
+  $("ask-units").min = amount.min;
+  $("ask-units").max = amount.max;
+  $("ask-units").value = amount.value;
   $("ask-units").required = Boolean(units);
   $("ask-units-line").hidden = !units;
   $("ask-choice-line").hidden = !choice;
@@ -385,7 +393,7 @@ function orderRow(order) {
   setState(state, order.state);
   const cells = [make("th", { scope: "row" }, make("code", {}, order.order_no)), ...[order.shopper, order.session, order.sku].map((text) => make("td", {}, text)),
     make("td", { className: "number" }, number(order.quantity)), make("td", { className: "number" }, money(order.amount, order.currency)),
-    make("td", {}, state), make("td", {}, moment(order.granted_at)), make("td", {}, moment(order.pay_by))];
+    make("td", {}, state), make("td", {}, moment(order.granted_at)), make("td", {}, order.pay_by ? moment(order.pay_by) : "")];
   const last = make("td");
   if (order.state === "held" || order.state === "paid") {
     const button = make("button", { type: "button", className: "grave" }, "Void");
@@ -490,3 +498,5 @@ document.addEventListener("visibilitychange", () => {
   if (!document.hidden) look();
 });
 look();
+
+export { $, ask, at, confirmChange, failed, make, moment, number, say, setState, setText };
