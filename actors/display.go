@@ -16,11 +16,12 @@ const displayPatience = 500 * time.Millisecond
 // anybody before the call: the stock on display only ever falls, so a shopper who
 // goes from node to node never sees it rise. A lone node is certain once it has
 // recovered; a leader, of what it has applied; any other asks the leader, once
-// for all who look meanwhile. Error: engine.ErrNotLeader.
+// for all who look meanwhile. With that switched off one that is fresh asks
+// nobody, and may show what is half a second old. Error: engine.ErrNotLeader.
 func (g *Group) awaitShown() error {
 	switch {
 	case g.others != nil:
-		if g.others.Current() {
+		if g.others.Current() || !g.switches.Load().On(engine.SwitchDisplaySync) && g.others.Fresh() {
 			return nil
 		}
 		return g.rounds.await(g.others.Sync)
