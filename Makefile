@@ -12,7 +12,7 @@ PARTITIONS ?= 20
 ORDERS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help build test tools race invariants lint fuzz sim crash failover partitions money bench demo cluster-demo clean FORCE
+.PHONY: help build test tools race invariants lint fuzz sim crash failover partitions money bench crowd demo cluster-demo clean FORCE
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -72,8 +72,13 @@ money: ## ORDERS (10000) through a cashier who behaves badly while leaders are k
 
 bench: build ## the figures: HTTP against a bare handler, and decisions without HTTP; kept in bench/results
 	$(BIN) bench http --rounds 5
+	$(BIN) bench http --rules --rounds 5
 	$(BIN) bench http --cluster --rounds 5
 	$(BIN) bench decide
+
+crowd: build ## bots against people with each defence alone and with all, some ten minutes; kept in bench/results; and two tabs through two nodes
+	$(BIN) bench crowd
+	$(BIN) bench twotabs
 
 demo: build ## the fan day: 200,000 fans at 10,000 a second, and a verdict
 	examples/demo.sh
