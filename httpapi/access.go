@@ -101,8 +101,12 @@ func (s *AdminServer) sameSite(w http.ResponseWriter, r *http.Request) bool {
 	}
 	given := r.Header.Get("Content-Type")
 	kind, _, err := mime.ParseMediaType(given)
-	plan := r.URL.Path == "/admin/v1/plan"
+	plan, statement := r.URL.Path == "/admin/v1/plan", takesStatement(r.Method, r.URL.Path)
 	switch {
+	case statement && err == nil && (kind == "text/csv" || kind == "application/x-ndjson" || kind == "application/octet-stream"):
+		return true // which of them, its first line tells
+	case statement:
+		s.problem(w, r, wrongMediaType, "Send Content-Type: text/csv or application/x-ndjson with a statement.")
 	case err == nil && kind == "application/json":
 		return true
 	case err == nil && plan && (kind == "application/yaml" || kind == "application/x-yaml" || kind == "text/yaml" || kind == "text/x-yaml"):

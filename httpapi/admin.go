@@ -39,6 +39,8 @@ type AdminConfig struct {
 	// Operations changes the cluster; nil for a node that is alone, whose routes
 	// for that then say so.
 	Operations ClusterOperator
+	// Reconciler takes statements; nil for a node that takes none.
+	Reconciler Reconciler
 	// ParsePlan reads the text of a plan, YAML or JSON, or tells all that is
 	// wrong with it; required. It must be safe for concurrent use.
 	ParsePlan func(text []byte) (*engine.Plan, []PlanProblem)
@@ -72,6 +74,7 @@ type AdminServer struct {
 	operator   Operator
 	cluster    ClusterView
 	operations ClusterOperator // nil for a lone node
+	reconciler Reconciler      // nil where no statements are taken
 	parsePlan  func([]byte) (*engine.Plan, []PlanProblem)
 	dev        bool
 	timeout    time.Duration
@@ -108,7 +111,7 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &AdminServer{
-		operator: cfg.Operator, cluster: cfg.Cluster, operations: cfg.Operations, parsePlan: cfg.ParsePlan, dev: cfg.Dev,
+		operator: cfg.Operator, cluster: cfg.Cluster, operations: cfg.Operations, reconciler: cfg.Reconciler, parsePlan: cfg.ParsePlan, dev: cfg.Dev,
 		timeout: cfg.RequestTimeout, log: cfg.Logger, origins: http.NewCrossOriginProtection(), metrics: newAPIMetrics("admin"), exposed: http.NotFoundHandler(),
 		openPages: map[string]bool{"/metrics": cfg.OpenMetrics},
 	}
@@ -219,6 +222,9 @@ var adminRoutes = []adminRoute{
 	{"GET", "/admin/v1/orders/{order_no}", RoleViewer, (*AdminServer).order},
 	{"POST", "/admin/v1/orders/{order_no}/void", RoleOperator, (*AdminServer).void},
 	{"POST", "/admin/v1/orders/{order_no}/extend", RoleOperator, (*AdminServer).extend},
+	{"POST", reconciliationsPattern, RoleOperator, (*AdminServer).reconcile},
+	{"GET", reconciliationsPattern, RoleViewer, (*AdminServer).reports},
+	{"GET", reconciliationsPattern + "/{id}", RoleViewer, (*AdminServer).report},
 	{"GET", "/admin/v1/refusals", RoleViewer, (*AdminServer).refusals},
 
 	{"GET", "/admin/v1/switches", RoleViewer, (*AdminServer).switches},
@@ -323,12 +329,14 @@ func (s *AdminServer) serve(w http.ResponseWriter, r *http.Request, to *adminRou
 		limit, patience = maxPlanTextBytes, planPatience*s.timeout
 	case strings.HasPrefix(to.pattern, clusterPattern):
 		patience = planPatience * s.timeout
+	case takesStatement(to.method, to.pattern):
+		limit = MaxStatementBytes
 	case takesList(to.method, to.pattern):
 		limit, patience = MaxListBytes, listPatience
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, limit)
 	ctx := withOperator(r.Context(), who)
-	if to.pattern != backupPattern { // which ends when nobody takes it any more
+	if to.pattern != backupPattern && !takesStatement(to.method, to.pattern) { // which end when nobody takes or sends any more
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, patience)
 		defer stop()

@@ -51,6 +51,7 @@ const (
 	badOperation
 	badSolution
 	badList
+	badStatement
 	tooManyConnections
 	tooOften
 	tooManyStreams
@@ -95,6 +96,7 @@ var problemTable = [problemKinds]struct {
 	badSolution:        {http.StatusUnprocessableEntity, "solution", "The challenge is not solved"},
 	tooOften:           {http.StatusTooManyRequests, "rate", "You ask too often"},
 	tooManyStreams:     {http.StatusTooManyRequests, "streams", "Too many streams of events"},
+	badStatement:       {http.StatusUnprocessableEntity, "statement", "The statement can't be taken"},
 	badList:            {http.StatusUnprocessableEntity, "list", "The list can't be taken"},
 	tooManyConnections: {http.StatusTooManyRequests, "connections", "Too many connections from one address"},
 	headersTooLarge:    {http.StatusRequestHeaderFieldsTooLarge, "headers-too-large", "The request's headers are too large"},

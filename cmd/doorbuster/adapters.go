@@ -130,7 +130,7 @@ func (v clusterView) Status() httpapi.ClusterStatus {
 
 func newAdmin(n *node, k keys) (*httpapi.AdminServer, error) {
 	return httpapi.NewAdmin(httpapi.AdminConfig{
-		Operator: n.group, Cluster: clusterView{n}, Operations: operations{n}, ParsePlan: parsePlan,
+		Operator: n.group, Cluster: clusterView{n}, Operations: operations{n}, Reconciler: n.desk, ParsePlan: parsePlan,
 		Dev: n.cfg.Dev, Tokens: k.ops, OpenMetrics: n.cfg.OpenMetrics, Logger: n.logger, Registerer: n.metrics, Gatherer: n.metrics,
 	})
 }

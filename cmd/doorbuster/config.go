@@ -81,6 +81,12 @@ type Config struct {
 	CashierKeyFile string        `koanf:"cashier_key_file"`
 	CashierTimeout time.Duration `koanf:"cashier_timeout"`
 
+	ReconcileFolder   string `koanf:"reconcile_folder"`
+	ReconcileURL      string `koanf:"reconcile_url"`
+	ReconcileAt       string `koanf:"reconcile_at"`
+	ReconcileTimezone string `koanf:"reconcile_timezone"`
+	ReconcileKeyFile  string `koanf:"reconcile_key_file"`
+
 	StopDelay time.Duration `koanf:"stop_delay"`
 	LogLevel  string        `koanf:"log_level"`
 	LogFormat string        `koanf:"log_format"`
@@ -145,6 +151,7 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.Int("event-streams", 10_000, "streams of events (GET /v1/events) open at once at most; four of one shopper")
 	addGuardFlags(f)
 	addCashierFlags(f)
+	addReconcileFlags(f)
 	f.Duration("stop-delay", time.Second, "how long a node of a cluster that is told to stop goes on serving, not ready and without leadership, so that load balancers notice")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.String("log-format", "text", "text or json")
@@ -408,7 +415,7 @@ func (c Config) Validate() error {
 			bad("operators need tokens: give --ops-key-file (or --dev to try things out); 'doorbuster token' makes tokens")
 		}
 	}
-	errs = append(errs, c.validateCluster(), c.validateGuard(), c.validateCashier())
+	errs = append(errs, c.validateCluster(), c.validateGuard(), c.validateCashier(), c.validateReconcile())
 	if c.WaitingDepth < 1 || c.WaitingDepth > 1<<20 {
 		bad("waiting_depth: %d is not between 1 and %d", c.WaitingDepth, 1<<20)
 	}

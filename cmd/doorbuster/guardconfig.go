@@ -38,7 +38,7 @@ func addGuardFlags(f *pflag.FlagSet) {
 
 // sections are the parts of a file that only gather keys: rate_limit: {shopper:
 // {burst: 5}} is rate_limit_shopper_burst.
-var sections = []string{"cashier", "rate_limit", "risk"}
+var sections = []string{"cashier", "rate_limit", "reconcile", "risk"}
 
 // flattened gives the keys that stand in sections, as they are without them.
 func flattened(all map[string]any) map[string]any {

@@ -31,6 +31,8 @@ type node struct {
 	pay      *payment.Keys    // of payment tokens; nil without
 	cashier  *payment.Secrets // shared with the cashier; nil without
 	errands  *errands         // nil without a cashier to ask
+	desk     *reconciler
+	daily    *daily // nil without statements to fetch
 
 	shopperListener, adminListener net.Listener
 	displayListener                net.Listener // nil where shoppers' own serves who looks
@@ -75,6 +77,7 @@ func openNode(cfg Config, logger *slog.Logger) (_ *node, err error) {
 	}
 	n.openDoors()
 	n.errands.begin()
+	n.daily.begin()
 	go n.watchKeys(keys)
 	return n, nil
 }
@@ -107,6 +110,12 @@ func (n *node) makeDoors(keys keys) (err error) {
 		return err
 	}
 	n.group.SetGuard(n.shoppers.Guard())
+	if n.desk, err = newReconciler(n.cfg, n.group, n.logger, n.metrics); err != nil {
+		return err
+	}
+	if n.daily, err = newDaily(n.cfg, n.desk, n.group.Leads, n.logger); err != nil {
+		return err
+	}
 	n.admin, err = newAdmin(n, keys)
 	return err
 }
@@ -184,6 +193,10 @@ func (n *node) close(ctx context.Context) error {
 		close(n.closing)
 	}
 	n.errands.end()
+	if n.desk != nil {
+		n.desk.stop()
+	}
+	n.daily.end()
 	doors := make(chan error, 2)
 	shut := func(door interface{ Shutdown(context.Context) error }, made bool, listeners ...net.Listener) {
 		var err error
@@ -206,6 +219,9 @@ func (n *node) close(ctx context.Context) error {
 		} else {
 			errs = append(errs, err)
 		}
+	}
+	if n.desk != nil {
+		n.desk.close()
 	}
 	if n.cluster != nil {
 		// What waits for another zone may wait for ever.

@@ -464,6 +464,54 @@ $("refusal-form").addEventListener("submit", async (event) => {
   }
 });
 
+// Statements.
+
+// download fetches with the token, which a plain link would not carry.
+async function download(path, name) {
+  const token = sessionStorage.getItem(tokenName);
+  const response = await fetch(path, { headers: token ? { Authorization: `Bearer ${token}` } : {}, cache: "no-store" });
+  if (!response.ok) {
+    const answer = await response.json().catch(() => ({}));
+    throw new Refused(response.status, answer.detail || `Status ${response.status}`);
+  }
+  const url = URL.createObjectURL(await response.blob());
+  make("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60000);
+}
+
+// booked is what one side's book comes to, in every currency.
+const booked = (report, side) => report.totals.map((t) => money(t[side].paid - t[side].refunded, t.currency)).join(", ");
+
+function statementRow(report) {
+  const open = make("td", { className: "number" });
+  const state = make("span", { className: "state" });
+  setState(state, number(report.open));
+  state.dataset.is = report.open > 0 ? "degraded" : "holding";
+  open.append(state);
+  const buttons = make("td", { className: "buttons" });
+  for (const format of ["csv", "json"]) {
+    const button = make("button", { type: "button" }, format.toUpperCase());
+    button.setAttribute("aria-label", `Download report ${report.id} as ${button.textContent}`);
+    button.addEventListener("click", () => download(`${at("reconciliations", report.id)}?format=${format}`, `${report.id}.${format}`).catch(failed));
+    buttons.append(button);
+  }
+  return make("tr", {}, make("td", {}, moment(report.ran_at) + (report.dry_run ? " (dry run)" : "")), make("th", { scope: "row" }, report.statement.name || report.statement.sha256.slice(0, 12)),
+    make("td", {}, report.verdict), ...[report.matched, report.settled].map((n) => make("td", { className: "number" }, number(n))), open,
+    make("td", {}, booked(report, "theirs")), make("td", {}, booked(report, "ours")), buttons);
+}
+
+$("statement-list").addEventListener("click", async () => {
+  try {
+    const { reconciliations } = await ask(at("reconciliations"));
+    $("statement-rows").replaceChildren(...reconciliations.map(statementRow));
+    $("statement-table").hidden = reconciliations.length === 0;
+    setText($("statement-summary"), reconciliations.length === 0 ? "This node has made none." : `${number(reconciliations.length)} kept, the newest first. Money is what was taken less what was paid back.`);
+    setText($("statement-list"), "Look again");
+  } catch (error) {
+    failed(error);
+  }
+});
+
 // Looking.
 
 let looking = false;

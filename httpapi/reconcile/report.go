@@ -7,8 +7,12 @@ import (
 	"doorbuster/httpapi/statement"
 )
 
+// ReportVersion is the format of reports, and of their findings, as they are kept.
+const ReportVersion = 1
+
 // Report is what came of one statement.
 type Report struct {
+	Version   int           `json:"version"`
 	ID        string        `json:"id"`
 	Statement StatementFile `json:"statement"`
 	RanAt     time.Time     `json:"ran_at"`

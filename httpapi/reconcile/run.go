@@ -139,7 +139,7 @@ func (r *run) run(ctx context.Context) (*Report, error) {
 		r.report.From, r.report.To = wall(from), wall(to)
 	}
 	report := &r.report
-	report.Statement = r.o.File
+	report.Version, report.Statement = ReportVersion, r.o.File
 	f := &report.Statement
 	f.Format, f.Payments, f.Refunds, f.Repeated = r.summary.Format, r.summary.Payments, r.summary.Refunds, int64(r.summary.Repeated())
 	report.RanAt, report.TookMS, report.DryRun = began.UTC(), r.o.Now().Sub(began).Milliseconds(), r.o.DryRun

@@ -1,0 +1,426 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"doorbuster/engine"
+	"doorbuster/httpapi"
+	"doorbuster/httpapi/reconcile"
+)
+
+const statementHeader = "payment_id,order_no,amount,currency,kind,at\n"
+
+// statementRow is a line of a statement that was taken, or paid back, now.
+func statementRow(id, orderNo string, amount int64, kind string, at time.Time) string {
+	return fmt.Sprintf("%s,%s,%d,CNY,%s,%s\n", id, orderNo, amount, kind, at.UTC().Format(time.RFC3339Nano))
+}
+
+// reconcileHere runs the command, and gives its report.
+func reconcileHere(t *testing.T, s *shop, text string, more ...string) (status int, report *reconcile.Report, errs string) {
+	t.Helper()
+	status, out, errs := runTool(t, text, append([]string{"reconcile", "-", "--json", "--admin", s.admin}, more...)...)
+	if out != "" {
+		report = new(reconcile.Report)
+		if err := json.Unmarshal([]byte(out), report); err != nil {
+			t.Fatal(err, out)
+		}
+	}
+	return status, report, errs
+}
+
+// TestReconcileThroughTheProgram: callbacks that never came are settled, once, and
+// the report can be had in every form, also after the node was started again.
+func TestReconcileThroughTheProgram(t *testing.T) {
+	s := openShop(t, t.TempDir())
+	s.apply(dayPlan("", 10))
+	order := func(shopper string) string {
+		a := s.grab(shopper, "", "day/sku-1")
+		var got struct {
+			Order struct {
+				OrderNo string `json:"order_no"`
+			}
+		}
+		if err := json.Unmarshal([]byte(a.Body), &got); err != nil || got.Order.OrderNo == "" {
+			t.Fatalf("%d %s", a.Status, a.Body)
+		}
+		return got.Order.OrderNo
+	}
+	agreed, lost, differs := order("ann"), order("bob"), order("cai")
+	now := time.Now()
+	if a := s.do("POST", s.http+"/v1/payments/callback", fmt.Sprintf(`{"order_no":%q,"payment_id":"p-agreed","amount":100,"currency":"CNY","paid_at":%q}`, agreed, now.Format(time.RFC3339Nano)), "Content-Type", "application/json"); a.Status != 200 {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	text := statementHeader + statementRow("p-agreed", agreed, 100, "payment", now) + statementRow("p-lost", lost, 100, "payment", now)
+	file := filepath.Join(t.TempDir(), "today.csv")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, out, errs := runTool(t, "", "reconcile", file, "--dry-run", "--admin", s.admin)
+	if status != 1 || !strings.Contains(out, "payment not settled") || !strings.Contains(errs, "the books differ") {
+		t.Fatalf("dry run: status %d\n%s%s", status, out, errs)
+	}
+	status, out, errs = runTool(t, "", "reconcile", file, "--note", "by hand", "--admin", s.admin)
+	for _, part := range []string{"today.csv: 2 payments, 0 refunds", "What was news to us is noted: 1 payment, 0 refunds.", "day/sku-1", "200 CNY"} {
+		if !strings.Contains(out, part) {
+			t.Errorf("it lacks %q:\n%s", part, out)
+		}
+	}
+	if status != 0 || errs != "" {
+		t.Errorf("status %d, %s", status, errs)
+	}
+	if status, report, errs := reconcileHere(t, s, text); status != 0 || report.Settled != 0 || report.Matched != 2 || report.Verdict != "The books agree. Nothing was changed." {
+		t.Errorf("a second time: status %d, %+v %s", status, report, errs)
+	}
+	text += statementRow("p-differs", differs, 99, "payment", now) + statementRow("=1+1", "0000000000000", 5, "payment", now)
+	status, report, errs := reconcileHere(t, s, text)
+	if status != 1 || report.Open != 2 || !strings.Contains(errs, "2 findings are open") {
+		t.Fatalf("status %d, %+v %s", status, report, errs)
+	}
+
+	s.stop()
+	s = openShop(t, s.dir)
+	var list struct{ Reconciliations []reconcile.Report }
+	if a := s.ops("GET", reconciliationsPath, ""); json.Unmarshal([]byte(a.Body), &list) != nil || len(list.Reconciliations) != 4 || list.Reconciliations[0].ID != report.ID ||
+		list.Reconciliations[2].Note != "by hand" || list.Reconciliations[2].Statement.Name != "today.csv" || list.Reconciliations[0].Statement.SHA256 == list.Reconciliations[1].Statement.SHA256 {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	var whole reconcile.Report
+	if a := s.ops("GET", reconciliationsPath+"/"+report.ID, ""); json.Unmarshal([]byte(a.Body), &whole) != nil || len(whole.Findings) != 2 || whole.Open != 2 || len(whole.Days) != 1 || whole.Operator != "dev" {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	for part, want := range map[string]string{"": "order_unknown,true,,'=1+1,0000000000000", "&part=totals": ",,,CNY,4,304,0,0,2,200,0,0", "&part=listings": ",day,sku-1,CNY,3,299,0,0,2,200,0,0", "&part=sessions": ",-,,CNY,1,5,", "&part=days": ",CNY,4,304,"} {
+		if a := s.ops("GET", reconciliationsPath+"/"+report.ID+"?format=csv"+part, ""); a.Status != 200 || !strings.Contains(a.Body, want) {
+			t.Errorf("%s: %d %s\nwant %s", part, a.Status, a.Body, want)
+		}
+	}
+	for path, want := range map[string]int{"/nobody": 404, "/" + report.ID + "?format=pdf": 400, "/" + report.ID + "?part=days": 400, "/" + report.ID + "?format=csv&part=months": 400, "/..%2fVERSION": 404} {
+		if a := s.ops("GET", reconciliationsPath+path, ""); a.Status != want {
+			t.Errorf("%s: %d %s", path, a.Status, a.Body)
+		}
+	}
+}
+
+// TestBadStatementsThroughTheProgram: each is refused by name, and nothing of it is
+// taken.
+func TestBadStatementsThroughTheProgram(t *testing.T) {
+	s := openShop(t, t.TempDir())
+	s.apply(dayPlan("", 10))
+	good := statementRow("p1", "0123456789ABC", 100, "payment", time.Now())
+	for name, c := range map[string]struct{ text, says string }{
+		"negative":         {statementHeader + good + statementRow("p2", "0123456789ABC", -1, "payment", time.Now()), "line 3: the amount -1 is negative"},
+		"garbled":          {statementHeader + "\"\"\"\n", "line 2"},
+		"wrong header":     {"id;sum\n" + good, "lacks payment_id"},
+		"another encoding": {"\xff\xfep\x00a\x00", "UTF-16"},
+		"cut off":          {statementHeader + good[:len(good)-9], "may have been cut off"},
+		"empty":            {"", "the file is empty"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, report, errs := reconcileHere(t, s, c.text)
+			if status != 1 || report != nil || !strings.Contains(errs, c.says) {
+				t.Errorf("status %d, %s; want %q", status, errs, c.says)
+			}
+		})
+	}
+	for name, c := range map[string]struct {
+		args   []string
+		status int
+		says   string
+	}{
+		"no file":       {[]string{"--admin", s.admin}, 2, "name one statement"},
+		"two":           {[]string{"a", "b", "--admin", s.admin}, 2, "name one statement"},
+		"no such file":  {[]string{filepath.Join(t.TempDir(), "nowhere.csv"), "--admin", s.admin}, 1, "no such file"},
+		"a directory":   {[]string{t.TempDir(), "--admin", s.admin}, 1, "directory"},
+		"bad time":      {[]string{"-", "--from", "yesterday", "--admin", s.admin}, 2, "--from"},
+		"wrong way":     {[]string{"-", "--from", "2026-09-21T00:00:00Z", "--to", "2026-09-20T00:00:00Z", "--admin", s.admin}, 1, "from is not before to"},
+		"nobody there":  {[]string{"-", "--admin", "127.0.0.1:1"}, 1, "127.0.0.1:1"},
+		"no node named": {[]string{"-"}, 2, "--admin"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if status, _, errs := runTool(t, "", append([]string{"reconcile"}, c.args...)...); status != c.status || !strings.Contains(errs, c.says) {
+				t.Errorf("status %d, %s; want %d and %q", status, errs, c.status, c.says)
+			}
+		})
+	}
+	left, err := filepath.Glob(filepath.Join(s.dir, reportsFolder, "*"))
+	if err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	if a := s.ops("GET", reconciliationsPath, ""); a.Body != "{\"reconciliations\":[]}\n" {
+		t.Errorf("reports: %s", a.Body)
+	}
+}
+
+// TestStatementThatBreaksOff: an upload that ends early, or that is larger than any
+// statement, changes nothing; and while one is under way another is turned away.
+func TestStatementThatBreaksOff(t *testing.T) {
+	s := openShop(t, t.TempDir())
+	dial := func(head string) net.Conn {
+		t.Helper()
+		c, err := net.Dial("tcp", s.admin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if _, err := fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/csv\r\n%s\r\n", reconciliationsPath, s.admin, head); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	answer := func(c net.Conn, want ...string) {
+		t.Helper()
+		c.SetReadDeadline(time.Now().Add(patience))
+		text, _ := io.ReadAll(c) // it may be reset behind the answer
+		for _, part := range want {
+			if !strings.Contains(string(text), part) {
+				t.Errorf("it lacks %q:\n%s", part, text)
+			}
+		}
+	}
+	answer(dial("Content-Length: 5000000000\r\n"), "413", "4294967296")
+	slow := dial("Content-Length: 1000\r\nConnection: close\r\n")
+	if _, err := io.WriteString(slow, statementHeader); err != nil {
+		t.Fatal(err)
+	}
+	s.eventually(func() bool {
+		coming, _ := filepath.Glob(filepath.Join(s.dir, reportsFolder, "statement-*"))
+		return len(coming) > 0
+	}, func() string { return "the statement is not being taken in" })
+	second := s.do("POST", "http://"+s.admin+reconciliationsPath, statementHeader, "Content-Type", "text/csv")
+	if second.Status != 409 {
+		t.Errorf("a second one: %d", second.Status)
+	}
+	if !strings.Contains(second.Body, "Another statement") {
+		t.Error(second.Body)
+	}
+	slow.(*net.TCPConn).CloseWrite()
+	answer(slow, "400", "broke off before its end")
+	if a := s.do("POST", "http://"+s.admin+reconciliationsPath, statementHeader, "Content-Type", "text/csv"); a.Status != 200 {
+		t.Errorf("the next one: %d %s", a.Status, a.Body)
+	}
+}
+
+// TestReconcileAtSpeed: 20,000 lines, half of which nobody has told of.
+func TestReconcileAtSpeed(t *testing.T) {
+	const orders = 20_000
+	cfg := testConfig(t)
+	n, err := openNode(cfg, cfg.newLogger(io.Discard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.close(context.Background())
+	if err := n.cluster.AwaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := &shop{t: t, admin: n.adminListener.Addr().String()}
+	s.apply(dayPlan("", orders))
+	var text strings.Builder
+	text.WriteString(statementHeader)
+	var mu sync.Mutex
+	began := time.Now()
+	var crowd sync.WaitGroup
+	for worker := range 100 {
+		crowd.Go(func() {
+			for i := worker; i < orders; i += 100 {
+				a := n.group.Grab(&engine.Grab{Listing: []byte("day/skus/sku-1"), Shopper: []byte("s" + strconv.Itoa(i)), IdempotencyKey: []byte("k"), Quantity: 1})
+				if a.Code != engine.CodeGranted {
+					t.Error(a.Code)
+					return
+				}
+				no, id := string(n.group.OrderNo(nil, a.Order)), "p"+strconv.Itoa(i)
+				if i%2 == 0 {
+					if _, err := n.group.Pay(t.Context(), engine.Payment{OrderNo: no, ID: id, Amount: 100, Currency: "CNY", PaidAt: engine.TimeOf(began)}); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+				mu.Lock()
+				text.WriteString(statementRow(id, no, 100, "payment", began))
+				mu.Unlock()
+			}
+		})
+	}
+	crowd.Wait()
+	if t.Failed() {
+		return
+	}
+	status, report, errs := reconcileHere(t, s, text.String())
+	if status != 0 || report.Settled != orders/2 || report.Matched != orders/2 || report.Open != 0 {
+		t.Fatalf("status %d, %+v %s", status, report, errs)
+	}
+	t.Logf("%d lines, %d of them lost callbacks: %d ms", orders, report.Settled, report.TookMS)
+	status, again, errs := reconcileHere(t, s, text.String())
+	if status != 0 || again.Settled != 0 || again.Matched != orders {
+		t.Fatalf("a second time: status %d, %+v %s", status, again, errs)
+	}
+	t.Logf("a second time: %d ms", again.TookMS)
+	if c, err := n.group.Counts("day", "sku-1"); err != nil || c.Paid != orders {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// testConfig is that of a lone node on loopback.
+func testConfig(t *testing.T) Config {
+	t.Helper()
+	cfg, err := load(t, serveArgs(t.TempDir())[1:]...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// fakeDesk notes what it is to reconcile.
+type fakeDesk struct {
+	httpapi.Reconciler
+	taken []httpapi.StatementRequest
+	texts []string
+	err   error
+}
+
+func (d *fakeDesk) Reconcile(_ context.Context, from io.Reader, q httpapi.StatementRequest) (*reconcile.Report, error) {
+	text, err := io.ReadAll(from)
+	if err = errors.Join(err, d.err); err != nil {
+		return nil, err
+	}
+	d.taken, d.texts = append(d.taken, q), append(d.texts, string(text))
+	return new(reconcile.Report), nil
+}
+
+// TestDailyFolder: only the leader looks, only at its hour, and takes what is not
+// being written any more; what is no statement is put aside with the reason.
+func TestDailyFolder(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.ReconcileFolder, cfg.ReconcileTimezone = t.TempDir(), "Asia/Shanghai"
+	now := time.Date(2026, 9, 20, 20, 29, 0, 0, time.UTC) // 04:29 in Shanghai
+	cfg.wall = func() time.Time { return now }
+	desk, leads := &fakeDesk{}, true
+	d, err := newDaily(cfg, desk, func() bool { return leads }, cfg.newLogger(io.Discard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(cfg.ReconcileFolder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look := func(want int) {
+		t.Helper()
+		d.look(t.Context())
+		if len(desk.taken) != want {
+			t.Errorf("at %s: %d taken, want %d", now.Format(time.TimeOnly), len(desk.taken), want)
+		}
+	}
+	for _, name := range []string{"b.csv", "a.csv", ".hidden.csv", "c.csv.part", "d.tmp"} {
+		put(name, "half")
+	}
+	look(0)
+	look(0) // not yet
+	now = now.Add(time.Minute)
+	leads = false
+	look(0)
+	look(0)
+	leads = true
+	look(0) // the first look
+	put("b.csv", "the whole")
+	look(1)
+	look(2)
+	if desk.taken[0].Name != "a.csv" || desk.texts[1] != "the whole" || desk.taken[0].Operator != dailyOperator {
+		t.Errorf("%+v %q", desk.taken, desk.texts)
+	}
+	look(2)
+	if _, err := os.Stat(filepath.Join(cfg.ReconcileFolder, doneFolder, "b.csv")); err != nil {
+		t.Error(err)
+	}
+	put("a.csv", "another of that name")
+	look(2)
+	desk.err = engine.ErrNotLeader
+	look(2) // it is tried again
+	desk.err = nil
+	look(3)
+	if done, _ := os.ReadDir(filepath.Join(cfg.ReconcileFolder, doneFolder)); len(done) != 3 {
+		t.Errorf("done: %v", done)
+	}
+	desk.err = &http.MaxBytesError{Limit: 1}
+	put("bad.csv", "x")
+	look(3)
+	look(3)
+	if _, err := os.Stat(filepath.Join(cfg.ReconcileFolder, failedFolder, "bad.csv"+problemSuffix)); err != nil {
+		t.Error(err)
+	}
+	desk.err = nil
+	now = now.Add(dailyWindow)
+	put("late.csv", "x")
+	look(3)
+	look(3)
+	now = now.Add(24*time.Hour - dailyWindow)
+	look(3)
+	look(4)
+}
+
+// TestDailyURL: yesterday's statement is fetched once, by the days of the time zone,
+// and tried again as long as it can't be had.
+func TestDailyURL(t *testing.T) {
+	asked := []string{}
+	status := http.StatusServiceUnavailable
+	from := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.Query().Get("from")+" "+r.Header.Get("X-Cashier-Signature")[:3])
+		w.WriteHeader(status)
+		io.WriteString(w, statementHeader)
+	}))
+	defer from.Close()
+	cfg := testConfig(t)
+	cfg.ReconcileURL, cfg.ReconcileTimezone = from.URL+"/statement?from={from}&to={to}&day={date}", "Asia/Shanghai"
+	cfg.ReconcileKeyFile = filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(cfg.ReconcileKeyFile, []byte(strings.Repeat("k", 32)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := cfg.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 9, 20, 20, 31, 0, 0, time.UTC)
+	cfg.wall = func() time.Time { return now }
+	desk := &fakeDesk{}
+	d, err := newDaily(cfg, desk, func() bool { return true }, cfg.newLogger(io.Discard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.look(t.Context())
+	status = http.StatusOK
+	d.look(t.Context())
+	d.look(t.Context())
+	if len(desk.taken) != 1 || desk.texts[0] != statementHeader || len(asked) != 2 || asked[1] != "2026-09-20T00:00:00+08:00 v1=" {
+		t.Fatalf("%+v, asked %q", desk.taken, asked)
+	}
+	if q := desk.taken[0]; q.To-q.From != 24*3600*1000 || q.Name != "statement of 2026-09-20" {
+		t.Errorf("%+v", q)
+	}
+	now = now.Add(24 * time.Hour)
+	d.look(t.Context())
+	if len(desk.taken) != 2 || asked[2] != "2026-09-21T00:00:00+08:00 v1=" {
+		t.Errorf("the day after: %q", asked)
+	}
+}
+
+func TestBadReconcileSettings(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.ReconcileAt, cfg.ReconcileTimezone, cfg.ReconcileURL, cfg.ReconcileFolder = "4 o'clock", "Moon/Base", "ftp://x", filepath.Join(cfg.Data, reportsFolder)
+	err := cfg.Validate()
+	for _, want := range []string{"reconcile.at", "reconcile.timezone", "reconcile.url", "reconcile.folder"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: lacks %s", err, want)
+		}
+	}
+}

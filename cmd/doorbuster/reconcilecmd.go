@@ -1,0 +1,324 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"doorbuster/httpapi"
+	"doorbuster/httpapi/reconcile"
+)
+
+const reconciliationsPath = "/admin/v1/reconciliations"
+
+// What is shown of a report.
+const (
+	mostShownFindings = 20
+	mostShownTotals   = 31 // a month of days
+	maxReportLine     = 64 << 20
+)
+
+// reconcileOptions are the flags of reconcile.
+type reconcileOptions struct {
+	clusterOptions
+	statement string
+	from, to  string
+	dryRun    bool
+}
+
+func newReconcileCommand() *cobra.Command {
+	o := reconcileOptions{clusterOptions: clusterOptions{look: "reconcile FILE"}}
+	c := o.change(&cobra.Command{
+		Use:   "reconcile FILE --admin ADDR",
+		Short: "Hold the cashier's statement against the orders, and settle what got lost",
+		Long: `Hold the cashier's statement against the orders. What he took and nobody told us
+of is settled as a payment, as late as he says it was; a refund that he made is
+noted; every other difference is told, with its line. The report is kept on the
+node that is asked, see GET /admin/v1/reconciliations.
+
+FILE is CSV with a header, or NDJSON, in UTF-8; - is standard input:
+
+  payment_id,order_no,amount,currency,kind,at,transaction_id
+  p-1001,0123456789ABC,4900,CNY,payment,2026-09-20T02:14:59Z,
+  p-1001,0123456789ABC,4900,CNY,refund,2026-09-20T02:20:00Z,
+
+A file with a bad line is not taken at all. The same statement again changes
+nothing. The exit status is 0 only if the books agree.`,
+		Example: `  doorbuster reconcile statement.csv --dry-run --admin 127.0.0.1:8081
+  doorbuster reconcile statement.csv --admin 127.0.0.1:8081
+  doorbuster reconcile day.csv --from 2026-09-20T00:00:00+08:00 --to 2026-09-21T00:00:00+08:00 --admin 127.0.0.1:8081`,
+	}, func() error {
+		_, wrong := o.query()
+		return wrong
+	}, func(c *cobra.Command) error { return o.run(c) })
+	flags := c.Flags()
+	flags.BoolVar(&o.dryRun, "dry-run", false, "only tell what would be settled")
+	flags.StringVar(&o.from, "from", "", "begin of the statement's period (RFC 3339): all payments from then on should be in it (default: its first line's)")
+	flags.StringVar(&o.to, "to", "", "end of the period, not in it (default: just after the last line's)")
+	return withArguments(c, func(args []string) error {
+		if len(args) != 1 {
+			return errors.New("name one statement, or - for standard input")
+		}
+		o.statement = args[0]
+		return nil
+	})
+}
+
+// query is how the statement is to be run, or what is wrong with that.
+func (o *reconcileOptions) query() (url.Values, error) {
+	q := url.Values{}
+	var errs []error
+	for _, bound := range [...]struct{ name, given string }{{"from", o.from}, {"to", o.to}} {
+		if bound.given == "" {
+			continue
+		}
+		if _, err := time.Parse(time.RFC3339, bound.given); err != nil {
+			errs = append(errs, fmt.Errorf("--%s %q is no time such as 2026-09-20T00:00:00Z", bound.name, bound.given))
+		}
+		q.Set(bound.name, bound.given)
+	}
+	if o.dryRun {
+		q.Set("dry_run", "true")
+	}
+	if o.note != "" {
+		q.Set("note", o.note)
+	}
+	if o.statement != "" && o.statement != "-" {
+		q.Set("name", filepath.Base(o.statement))
+	}
+	return q, errors.Join(errs...)
+}
+
+func (o *reconcileOptions) run(c *cobra.Command) error {
+	report, err := o.send(c)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.statement, err)
+	}
+	out := c.OutOrStdout()
+	if o.output == "json" {
+		err = printJSON(out, report)
+	} else {
+		_, err = io.WriteString(out, reportText(report, o.admin))
+	}
+	if err == nil && report.Open > 0 {
+		err = fmt.Errorf("the books differ: %d findings are open", report.Open)
+	}
+	return err
+}
+
+// reconcileLine is one line of what a node answers.
+type reconcileLine struct {
+	Progress *reconcile.Progress `json:"progress"`
+	Report   *reconcile.Report   `json:"report"`
+	Problem  json.RawMessage     `json:"problem"`
+}
+
+// send uploads the statement and follows its run.
+func (o *reconcileOptions) send(c *cobra.Command) (*reconcile.Report, error) {
+	from, size := c.InOrStdin(), int64(-1)
+	if o.statement != "-" {
+		f, err := os.Open(o.statement)
+		if err != nil {
+			return nil, errors.Unwrap(err) // the name is told already
+		}
+		defer f.Close()
+		info, err := f.Stat()
+		switch {
+		case err != nil:
+			return nil, err
+		case info.IsDir():
+			return nil, errors.New("it is a directory")
+		case info.Mode().IsRegular() && info.Size() > httpapi.MaxStatementBytes:
+			return nil, fmt.Errorf("it has %d bytes, and a statement at most %d; split it, by day for instance", info.Size(), int64(httpapi.MaxStatementBytes))
+		case info.Mode().IsRegular():
+			size = info.Size()
+		}
+		from = f
+	}
+	ctx, cancel := context.WithCancelCause(c.Context())
+	defer cancel(nil)
+	silent := time.AfterFunc(o.timeout, func() { cancel(context.DeadlineExceeded) })
+	defer silent.Stop()
+	bars := newReconcileBars(c.ErrOrStderr(), size)
+	defer bars.end()
+	body := &heard{from, func() { silent.Reset(o.timeout) }, nil}
+	q, _ := o.query()
+	request, err := o.prepare(ctx, http.MethodPost, reconciliationsPath+"?"+q.Encode(), "application/octet-stream", io.TeeReader(body, bars))
+	if err != nil {
+		return nil, err
+	}
+	request.ContentLength = size
+	request.Header.Set("Expect", "100-continue") // a node that will not take it says so first
+	request.Header.Set("Accept", "application/x-ndjson, application/problem+json")
+	response, err := o.do(request)
+	switch {
+	case body.failed != nil:
+		return nil, fmt.Errorf("read the statement: %w", body.failed)
+	case err != nil && context.Cause(ctx) != nil:
+		return nil, o.broken(context.Cause(ctx), true)
+	case err != nil:
+		return nil, err
+	}
+	defer response.Body.Close()
+	lines := bufio.NewScanner(response.Body)
+	lines.Buffer(nil, maxReportLine)
+	for lines.Scan() {
+		silent.Reset(o.timeout)
+		var line reconcileLine
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+			return nil, fmt.Errorf("the answer of %s is not one of a node's admin API; is --admin right? (%w)", o.admin, err)
+		}
+		switch {
+		case line.Progress != nil:
+			bars.told(line.Progress)
+		case line.Report != nil:
+			return line.Report, nil
+		case line.Problem != nil:
+			var status struct{ Status int }
+			_ = json.Unmarshal(line.Problem, &status) // refused reads the rest of it
+			return nil, o.refused(status.Status, http.StatusText(status.Status), line.Problem)
+		}
+	}
+	err = lines.Err()
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	if err == nil {
+		err = io.ErrUnexpectedEOF
+	}
+	return nil, o.broken(err, true)
+}
+
+// reconcileBars show how far an upload and a run are, where somebody looks.
+type reconcileBars struct {
+	to    io.Writer
+	shown bool
+	size  int64
+	bar   *progressbar.ProgressBar
+	phase string
+}
+
+func newReconcileBars(to io.Writer, size int64) *reconcileBars {
+	b := &reconcileBars{to: to, shown: isTerminal(to), size: size}
+	b.next("sending", size, progressbar.OptionShowBytes(true))
+	return b
+}
+
+func (b *reconcileBars) next(phase string, of int64, more ...progressbar.Option) {
+	if b.bar != nil {
+		_ = b.bar.Finish() // progress is a courtesy: it may fail
+	}
+	b.phase = phase
+	options := append([]progressbar.Option{progressbar.OptionSetWriter(b.to), progressbar.OptionSetVisibility(b.shown), progressbar.OptionSetDescription(phase),
+		progressbar.OptionThrottle(100 * time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionSetElapsedTime(true)}, more...)
+	b.bar = progressbar.NewOptions64(of, options...)
+}
+
+// Write counts what is sent.
+func (b *reconcileBars) Write(p []byte) (int, error) {
+	_ = b.bar.Add(len(p))
+	return len(p), nil
+}
+
+func (b *reconcileBars) told(p *reconcile.Progress) {
+	if p.Phase != b.phase {
+		of := p.Of
+		if of == 0 {
+			of = -1
+		}
+		b.next(p.Phase, of, progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("rows"))
+	}
+	_ = b.bar.Set64(p.Rows)
+}
+
+func (b *reconcileBars) end() { _ = b.bar.Finish() }
+
+// reportText is a report as a person reads it.
+func reportText(r *reconcile.Report, admin string) string {
+	var b bytes.Buffer
+	s := &r.Statement
+	fmt.Fprintf(&b, "Statement %s: %d payments, %d refunds, %s as %s, sha256 %.12s\n", shown(s.Name), s.Payments, s.Refunds, binaryBytes(s.Bytes), strings.ToUpper(string(s.Format)), s.SHA256)
+	if !r.To.IsZero() {
+		fmt.Fprintf(&b, "Period    %s to %s\n", r.From.Format(time.RFC3339), r.To.Format(time.RFC3339))
+	}
+	if len(r.Totals) > 0 {
+		b.WriteString("\n")
+		table := tabwriter.NewWriter(&b, 0, 8, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintln(table, "\tTHEY TOOK\tCOMING TO\tPAID BACK\tCOMING TO\tWE HAVE\tCOMING TO\tPAID BACK\tCOMING TO\t")
+		printTotals(table, r.Totals, func(t *reconcile.Total) string { return "all" })
+		printTotals(table, r.Days, func(t *reconcile.Total) string { return t.Day })
+		printTotals(table, r.Sessions, func(t *reconcile.Total) string { return t.Session })
+		printTotals(table, r.Listings, func(t *reconcile.Total) string { return t.Session + "/" + t.SKU })
+		_ = table.Flush() // into memory
+		b.WriteString("Amounts are in minor units; - is what belongs to no order of ours.\n")
+	}
+	if len(r.Counts) > 0 {
+		b.WriteString("\nFindings:\n")
+		table := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
+		for _, n := range r.Counts {
+			mark := "done"
+			if n.Kind.Open() {
+				mark = "OPEN"
+			} else if n.Kind == reconcile.RefundPending {
+				mark = "due"
+			}
+			fmt.Fprintf(table, "  %s\t%d\t%s\n", mark, n.Count, strings.ReplaceAll(string(n.Kind), "_", " "))
+		}
+		_ = table.Flush()
+	}
+	printed := 0
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		if !f.Open || printed == mostShownFindings {
+			continue
+		}
+		printed++
+		if printed == 1 {
+			b.WriteString("\nOpen:\n")
+		}
+		where := "not in the statement"
+		if f.Line > 0 {
+			where = fmt.Sprintf("line %d", f.Line)
+		}
+		fmt.Fprintf(&b, "  %s\n", shown(fmt.Sprintf("%s: payment %s, order %s: %s", where, f.PaymentID, f.OrderNo, f.Says)))
+	}
+	if r.Open > int64(printed) {
+		fmt.Fprintf(&b, "  and %d more\n", r.Open-int64(printed))
+	}
+	if !strings.Contains(admin, "://") {
+		admin = "http://" + admin
+	}
+	fmt.Fprintf(&b, "\n%s\nReport %s: %s%s/%s (or ?format=csv)\n", shown(r.Verdict), shown(r.ID), shown(admin), reconciliationsPath, shown(r.ID))
+	return b.String()
+}
+
+// printTotals writes the lines of one kind; what there is no room for is in the
+// report.
+func printTotals(w io.Writer, list []reconcile.Total, name func(*reconcile.Total) string) {
+	for i := range list {
+		if i == mostShownTotals {
+			fmt.Fprintf(w, "and %d more\t\t\t\t\t\t\t\t\t\n", len(list)-i)
+			return
+		}
+		t := &list[i]
+		fmt.Fprintf(w, "%s\t", shown(name(t)))
+		for _, book := range [...]reconcile.Book{t.Theirs, t.Ours} {
+			fmt.Fprintf(w, "%d\t%d %s\t%d\t%d %s\t", book.Payments, book.Paid, t.Currency, book.Refunds, book.Refunded, t.Currency)
+		}
+		fmt.Fprintln(w)
+	}
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"doorbuster/httpapi"
+	"doorbuster/httpapi/reconcile"
+	"doorbuster/httpapi/statement"
+)
+
+// reportsFolder is where a node keeps its reports, below its data directory.
+const reportsFolder = "reconciliations"
+
+// reconciler takes statements in and runs them, one at a time.
+type reconciler struct {
+	books   reconcile.Books
+	reports reports
+	node    string
+	zone    *time.Location
+	logger  *slog.Logger
+
+	running  sync.Mutex
+	ctx      context.Context // ends with the node
+	stop     context.CancelFunc
+	under    sync.WaitGroup // what is under way
+	prepared bool           // under running
+
+	open, settled, ranAt prometheus.Gauge // of the last run that was no dry one
+	failed               prometheus.Counter
+}
+
+var _ httpapi.Reconciler = (*reconciler)(nil)
+
+func newReconciler(cfg Config, books reconcile.Books, logger *slog.Logger, metrics prometheus.Registerer) (*reconciler, error) {
+	zone, err := time.LoadLocation(cfg.ReconcileTimezone)
+	if err != nil {
+		return nil, fmt.Errorf("reconcile.timezone: %w", err)
+	}
+	r := &reconciler{books: books, reports: reports{dir: filepath.Join(cfg.Data, reportsFolder)}, node: cfg.Node, zone: zone, logger: logger}
+	r.ctx, r.stop = context.WithCancel(context.Background())
+	gauge := func(name, help string) prometheus.Gauge {
+		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: "doorbuster_reconciliation_" + name, Help: help})
+		metrics.MustRegister(g)
+		return g
+	}
+	r.open = gauge("open", "ALARM if over 0: differences between the cashier's books and ours that the last statement run here has left open.")
+	r.settled = gauge("settled", "Payments and refunds that nobody had told us of before the last statement run here did.")
+	r.ranAt = gauge("last_run_seconds", "When the last statement was run here, in seconds since 1970.")
+	r.failed = prometheus.NewCounter(prometheus.CounterOpts{Name: "doorbuster_reconciliation_failed_total",
+		Help: "ALARM if it grows: statements that could not be taken, or whose run did not come to its end."})
+	metrics.MustRegister(r.failed)
+	return r, nil
+}
+
+// close ends what is under way and waits for it.
+func (r *reconciler) close() {
+	r.stop()
+	r.under.Wait()
+}
+
+func (r *reconciler) Reports() ([]reconcile.Report, error) { return r.reports.list() }
+
+func (r *reconciler) Report(id string) (*reconcile.Report, io.ReadCloser, error) {
+	return r.reports.open(id)
+}
+
+// Reconcile keeps the statement in a file of its own while it is run: it is read
+// more than once.
+func (r *reconciler) Reconcile(_ context.Context, from io.Reader, q httpapi.StatementRequest) (report *reconcile.Report, err error) {
+	if !r.running.TryLock() {
+		return nil, httpapi.ErrReconciling
+	}
+	defer r.running.Unlock()
+	r.under.Add(1)
+	defer r.under.Done()
+	defer func() {
+		if err != nil {
+			r.failed.Inc()
+		}
+	}()
+	if err := r.prepare(); err != nil {
+		return nil, fmt.Errorf("prepare %s: %w", r.reports.dir, err)
+	}
+	f, err := os.CreateTemp(r.reports.dir, "statement-*"+partSuffix)
+	if err != nil {
+		return nil, fmt.Errorf("keep the statement: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
+	hash := sha256.New()
+	in := &takenIn{from: from}
+	size, err := io.Copy(io.MultiWriter(f, hash), in)
+	switch {
+	case in.failed != nil && !isTooLarge(in.failed):
+		return nil, fmt.Errorf("%w: %w", httpapi.ErrCutOff, in.failed)
+	case in.failed != nil:
+		return nil, in.failed
+	case err != nil:
+		return nil, fmt.Errorf("keep the statement: %w", err)
+	}
+	sum := hex.EncodeToString(hash.Sum(nil))
+	return r.run(f, q, reconcile.StatementFile{Name: q.Name, SHA256: sum, Bytes: size})
+}
+
+func (r *reconciler) prepare() error {
+	if r.prepared {
+		return nil
+	}
+	err := r.reports.prepare()
+	r.prepared = err == nil
+	return err
+}
+
+// takenIn keeps apart what went wrong with who sends from what went wrong here.
+type takenIn struct {
+	from   io.Reader
+	failed error
+}
+
+func (t *takenIn) Read(p []byte) (int, error) {
+	n, err := t.from.Read(p)
+	if err != nil && err != io.EOF {
+		t.failed = err
+	}
+	return n, err
+}
+
+// run reconciles what is in f, whether or not anybody waits for it.
+func (r *reconciler) run(f *os.File, q httpapi.StatementRequest, file reconcile.StatementFile) (*reconcile.Report, error) {
+	began := time.Now()
+	const hashShown = 12
+	id := began.UTC().Format("20060102T150405.000Z") + "-" + file.SHA256[:hashShown]
+	keep, err := r.reports.begin(id)
+	if err != nil {
+		return nil, fmt.Errorf("begin the report: %w", err)
+	}
+	o := reconcile.DefaultOptions()
+	o.Open = func() (io.ReadCloser, error) {
+		return io.NopCloser(io.NewSectionReader(f, 0, file.Bytes)), nil
+	}
+	o.File, o.From, o.To, o.Zone, o.DryRun, o.Progress, o.Finding = file, q.From, q.To, r.zone, q.DryRun, q.Progress, keep.finding
+	report, err := reconcile.Run(r.ctx, r.books, o)
+	if err != nil {
+		keep.drop()
+		return nil, err
+	}
+	report.ID, report.Node, report.Operator, report.Note = id, r.node, q.Operator, q.Note
+	if err := keep.keep(report); err != nil {
+		return nil, fmt.Errorf("keep the report: %w", err)
+	}
+	if !q.DryRun {
+		r.open.Set(float64(report.Open))
+		r.settled.Set(float64(report.Settled))
+		r.ranAt.Set(float64(began.UnixMilli()) / 1000)
+	}
+	return report, nil
+}
+
+// isMalformed tells whether a file is no statement, so that trying again is of no
+// use.
+func isMalformed(err error) bool {
+	var bad *statement.Malformed
+	return errors.As(err, &bad) || isTooLarge(err)
+}
+
+func isTooLarge(err error) bool {
+	var large *http.MaxBytesError
+	return errors.As(err, &large)
+}

@@ -1,0 +1,394 @@
+package httpapi
+
+import (
+	"bufio"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"doorbuster/engine"
+	"doorbuster/httpapi/reconcile"
+	"doorbuster/httpapi/statement"
+)
+
+// MaxStatementBytes bounds a statement: some forty million lines.
+const MaxStatementBytes = 4 << 30
+
+// maxNameBytes bounds the name of a statement.
+const maxNameBytes = 255
+
+// Errors of a Reconciler, besides a *statement.Malformed.
+var (
+	// ErrReconciling: one run at a time; another is under way on this node.
+	ErrReconciling = errors.New("another statement is being reconciled")
+	// ErrNoReport: there is none by this id on this node.
+	ErrNoReport = errors.New("no such report")
+	// ErrCutOff: the statement broke off before it had come in whole.
+	ErrCutOff = errors.New("the statement broke off before its end")
+)
+
+// Reconciler holds statements against the orders, and keeps the reports. All
+// methods are safe for concurrent use.
+type Reconciler interface {
+	// Reconcile takes a statement in and runs it. Once it is in, the run goes on
+	// whether or not ctx does, until the node ends. Errors as above; others may come after payments were
+	// settled, each of them for good.
+	Reconcile(ctx context.Context, from io.Reader, q StatementRequest) (*reconcile.Report, error)
+	// Reports gives what is kept on this node, the newest first, without their
+	// findings, days and listings.
+	Reports() ([]reconcile.Report, error)
+	// Report gives a whole report but for its findings, and those as JSON, a line
+	// each, for the caller to close.
+	Report(id string) (*reconcile.Report, io.ReadCloser, error)
+}
+
+// StatementRequest says how a statement is to be run.
+type StatementRequest struct {
+	Name     string // of the file; "" if it has none
+	Operator string
+	Note     string
+	From, To engine.Time // the period, where it is known
+	DryRun   bool
+	Progress func(reconcile.Progress) // may be nil
+}
+
+const reconciliationsPattern = "/admin/v1/reconciliations"
+
+// takesStatement tells whether a route's body is a statement, which may be long.
+func takesStatement(method, pattern string) bool {
+	return method == http.MethodPost && pattern == reconciliationsPattern
+}
+
+// statementRequest reads how a statement is to be run, or says what is wrong.
+func statementRequest(q url.Values) (r StatementRequest, wrong string) {
+	r.Name, r.Note = q.Get("name"), q.Get("note")
+	if wrong := (noted{r.Note}).wrong(); wrong != "" {
+		return r, wrong
+	}
+	if r.Name != "" && (!validText(r.Name) || len(r.Name) > maxNameBytes) {
+		return r, fmt.Sprintf("The name may have %d bytes of text without control characters.", maxNameBytes)
+	}
+	switch q.Get("dry_run") {
+	case "", "false":
+	case "true":
+		r.DryRun = true
+	default:
+		return r, "dry_run must be true or false."
+	}
+	for name, to := range map[string]*engine.Time{"from": &r.From, "to": &r.To} {
+		given := q.Get(name)
+		if given == "" {
+			continue
+		}
+		at, err := time.Parse(time.RFC3339, given)
+		if err != nil || at.UnixMilli() <= 0 {
+			return r, name + " must be a time such as 2026-09-20T00:00:00Z (RFC 3339)."
+		}
+		*to = engine.TimeOf(at)
+	}
+	if r.From != 0 && r.To != 0 && r.From >= r.To {
+		return r, "The period must begin before it ends: from is not before to."
+	}
+	return r, ""
+}
+
+// reconcile takes a statement in, and answers with its report. A client that asks
+// for NDJSON hears how far it is, a line each time, and the report or the problem
+// in the last one.
+func (s *AdminServer) reconcile(w http.ResponseWriter, r *http.Request) {
+	q, wrong := statementRequest(r.URL.Query())
+	switch {
+	case s.reconciler == nil:
+		s.problem(w, r, conflict, "This node reconciles no statements.")
+		return
+	case wrong != "":
+		s.problem(w, r, malformed, wrong)
+		return
+	case r.ContentLength > MaxStatementBytes:
+		w.Header().Set("Connection", "close") // nobody reads the rest
+		s.problem(w, r, tooLarge, statementTooLarge)
+		return
+	}
+	q.Operator = operatorOf(r)
+	told := newReconcileProgress(w, r)
+	q.Progress = told.heard
+	log := s.log.With("operator", q.Operator, "statement", q.Name, "dry_run", q.DryRun, "note", q.Note)
+	body := &patientBody{r.Body, r.Context().Err, told.control}
+	report, err := s.reconciler.Reconcile(r.Context(), body, q)
+	// What was set for the body is over, and whoever waited for a long run waits on.
+	_ = told.control.SetReadDeadline(time.Time{})
+	_ = told.control.SetWriteDeadline(time.Now().Add(adminWriteTimeout))
+	if err != nil {
+		log.Info("statement not reconciled", "error", err)
+		s.notReconciled(w, r, told, err)
+		return
+	}
+	log.Info("statement reconciled", "report", report.ID, "open", report.Open, "settled", report.Settled, "matched", report.Matched, "took_ms", report.TookMS)
+	if told.streams {
+		told.line(struct {
+			Report *reconcile.Report `json:"report"`
+		}{report})
+		return
+	}
+	s.reply(w, r, http.StatusOK, report)
+}
+
+var statementTooLarge = fmt.Sprintf("A statement may have %d bytes. Split it, by day for instance.", int64(MaxStatementBytes))
+
+func (s *AdminServer) notReconciled(w http.ResponseWriter, r *http.Request, told *reconcileProgress, err error) {
+	var bad *statement.Malformed
+	var large *http.MaxBytesError
+	var reasons []PlanProblem
+	kind, detail, known := problemOf(err)
+	switch {
+	case errors.As(err, &bad):
+		for _, p := range bad.Problems {
+			where := "file"
+			if p.Line > 0 {
+				where = fmt.Sprintf("line %d", p.Line)
+			}
+			reasons = append(reasons, PlanProblem{Path: where, Line: int(p.Line), Message: p.Message})
+		}
+		kind, detail = badStatement, "Nothing of it was taken. Each problem is listed with its line."
+		if bad.More > 0 {
+			detail = fmt.Sprintf("Nothing of it was taken. The first %d of %d problems are listed, each with its line.", len(reasons), int64(len(reasons))+bad.More)
+		}
+	case errors.As(err, &large):
+		kind, detail = tooLarge, statementTooLarge
+	case errors.Is(err, ErrCutOff):
+		kind, detail = malformed, "The statement broke off before its end. Nothing of it was taken."
+	case errors.Is(err, ErrReconciling):
+		kind, detail = conflict, "Another statement is being reconciled on this node. Wait for its report, or ask another node."
+	case kind == unavailable:
+		detail = "The run did not come to its end. What it has settled is settled for good; send the statement again for the rest: doing it twice changes nothing more."
+	case !known:
+		s.log.Error("admin request failed", "path", r.URL.Path, "error", err)
+		detail = "The run did not come to its end; it was noted why. What it has settled is settled for good. Send the statement again: doing it twice changes nothing more."
+	}
+	if !told.streams || told.written == 0 {
+		s.problem(w, r, kind, detail, reasons...)
+		return
+	}
+	s.metrics.problem(kind)
+	body := appendProblem(nil, kind, detail, r.URL.EscapedPath())
+	if len(reasons) > 0 {
+		list, err := json.Marshal(reasons)
+		if err != nil {
+			panic(fmt.Sprintf("strings and numbers did not encode: %v", err))
+		}
+		body = append(append(body, `,"problems":`...), list...)
+	}
+	told.line(map[string]json.RawMessage{"problem": append(body, '}')})
+}
+
+// reconcileProgress tells a client that asked for it how far a run is.
+type reconcileProgress struct {
+	streams bool
+	stream
+	last   time.Time
+	header http.Header
+}
+
+func newReconcileProgress(w http.ResponseWriter, r *http.Request) *reconcileProgress {
+	return &reconcileProgress{streams: strings.Contains(r.Header.Get("Accept"), "application/x-ndjson"), header: w.Header(),
+		stream: stream{to: w, control: http.NewResponseController(w)}}
+}
+
+func (p *reconcileProgress) heard(how reconcile.Progress) {
+	if p.streams && time.Since(p.last) >= progressStep {
+		p.last = time.Now()
+		p.line(struct {
+			Progress reconcile.Progress `json:"progress"`
+		}{how})
+	}
+}
+
+func (p *reconcileProgress) line(v any) {
+	if p.written == 0 {
+		p.header.Set("Content-Type", "application/x-ndjson")
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("strings, numbers and times did not encode: %v", err))
+	}
+	// Whoever asked may have gone; the run goes on.
+	_, _ = p.Write(append(text, '\n'))
+	_ = p.control.Flush()
+}
+
+// reports lists what is kept on this node.
+func (s *AdminServer) reports(w http.ResponseWriter, r *http.Request) {
+	list := []reconcile.Report{}
+	if s.reconciler != nil {
+		kept, err := s.reconciler.Reports()
+		if err != nil {
+			s.failed(w, r, err)
+			return
+		}
+		list = append(list, kept...)
+	}
+	s.reply(w, r, http.StatusOK, map[string]any{"reconciliations": list})
+}
+
+// report gives a whole report: as JSON with all findings, or one part as CSV.
+func (s *AdminServer) report(w http.ResponseWriter, r *http.Request) {
+	format, part := r.URL.Query().Get("format"), r.URL.Query().Get("part")
+	var of map[string]func(*csv.Writer, *reconcile.Report, io.Reader) error
+	switch {
+	case format == "" || format == "json":
+		if part != "" {
+			s.problem(w, r, malformed, "Parts are for CSV: ?format=csv&part=findings.")
+			return
+		}
+	case format == "csv":
+		of = reportParts
+		if part == "" {
+			part = "findings"
+		}
+		if of[part] == nil {
+			s.problem(w, r, malformed, "The part must be findings, totals, days, sessions or listings.")
+			return
+		}
+	default:
+		s.problem(w, r, malformed, "The format must be json or csv.")
+		return
+	}
+	id := r.PathValue("id")
+	if s.reconciler == nil || !engine.ValidID(id) {
+		s.problem(w, r, notFound, noReport)
+		return
+	}
+	report, findings, err := s.reconciler.Report(id)
+	switch {
+	case errors.Is(err, ErrNoReport):
+		s.problem(w, r, notFound, noReport)
+		return
+	case err != nil:
+		s.failed(w, r, err)
+		return
+	}
+	defer findings.Close()
+	out := &stream{to: w, control: http.NewResponseController(w)}
+	h := w.Header()
+	if of == nil {
+		h.Set("Content-Type", "application/json")
+		err = writeReport(out, report, findings)
+	} else {
+		h.Set("Content-Type", "text/csv; charset=utf-8")
+		h.Set("Content-Disposition", `attachment; filename="`+id+"-"+part+`.csv"`)
+		to := csv.NewWriter(out)
+		if err = of[part](to, report, findings); err == nil {
+			to.Flush()
+			err = to.Error()
+		}
+	}
+	if err != nil { // half a report must not look like a whole one
+		s.log.Warn("report broke off", "report", id, "bytes", out.written, "error", err)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+const noReport = "No report has this id on this node. A report is kept by the node that ran it; they are listed at /admin/v1/reconciliations."
+
+// writeReport writes a report with all of its findings, which may be many.
+func writeReport(w io.Writer, report *reconcile.Report, findings io.Reader) error {
+	whole := *report
+	whole.Findings = []reconcile.Finding{} // the last member
+	text, err := json.Marshal(&whole)
+	if err != nil {
+		return err
+	}
+	to := bufio.NewWriterSize(w, 64<<10)
+	begun := strings.TrimSuffix(string(text), "]}")
+	if _, err := to.WriteString(begun); err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(findings)
+	for i := 0; lines.Scan(); i++ {
+		if i > 0 {
+			if err := to.WriteByte(','); err != nil {
+				return err
+			}
+		}
+		if _, err := to.Write(lines.Bytes()); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	if _, err := to.WriteString("]}\n"); err != nil {
+		return err
+	}
+	return to.Flush()
+}
+
+// reportParts write one part of a report each.
+var reportParts = map[string]func(*csv.Writer, *reconcile.Report, io.Reader) error{
+	"findings": writeFindings,
+	"totals":   totalsOf(func(r *reconcile.Report) []reconcile.Total { return r.Totals }),
+	"days":     totalsOf(func(r *reconcile.Report) []reconcile.Total { return r.Days }),
+	"sessions": totalsOf(func(r *reconcile.Report) []reconcile.Total { return r.Sessions }),
+	"listings": totalsOf(func(r *reconcile.Report) []reconcile.Total { return r.Listings }),
+}
+
+// cell keeps a spreadsheet from taking what a stranger wrote for a formula.
+func cell(text string) string {
+	if text != "" && strings.ContainsRune("=+-@", rune(text[0])) {
+		return "'" + text
+	}
+	return text
+}
+
+func writeFindings(to *csv.Writer, _ *reconcile.Report, findings io.Reader) error {
+	if err := to.Write([]string{"line", "kind", "open", "outcome", "payment_id", "order_no", "session", "sku", "state", "currency", "theirs", "ours", "at", "says"}); err != nil {
+		return err
+	}
+	amount := func(v *int64) string {
+		if v == nil {
+			return ""
+		}
+		return strconv.FormatInt(*v, 10)
+	}
+	lines := bufio.NewScanner(findings)
+	for lines.Scan() {
+		var f reconcile.Finding
+		if err := json.Unmarshal(lines.Bytes(), &f); err != nil {
+			return fmt.Errorf("a finding: %w", err)
+		}
+		if err := to.Write([]string{strconv.FormatInt(f.Line, 10), string(f.Kind), strconv.FormatBool(f.Open), f.Outcome, cell(f.PaymentID), cell(f.OrderNo), cell(f.Session),
+			cell(f.SKU), f.State, f.Currency, amount(f.Theirs), amount(f.Ours), f.At.Format(time.RFC3339Nano), f.Says}); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
+}
+
+func totalsOf(list func(*reconcile.Report) []reconcile.Total) func(*csv.Writer, *reconcile.Report, io.Reader) error {
+	return func(to *csv.Writer, r *reconcile.Report, _ io.Reader) error {
+		if err := to.Write([]string{"day", "session", "sku", "currency", "their_payments", "their_paid", "their_refunds", "their_refunded",
+			"our_payments", "our_paid", "our_refunds", "our_refunded"}); err != nil {
+			return err
+		}
+		for _, t := range list(r) {
+			row := []string{t.Day, t.Session, t.SKU, t.Currency}
+			for _, b := range [...]reconcile.Book{t.Theirs, t.Ours} {
+				for _, n := range [...]int64{b.Payments, b.Paid, b.Refunds, b.Refunded} {
+					row = append(row, strconv.FormatInt(n, 10))
+				}
+			}
+			if err := to.Write(row); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
