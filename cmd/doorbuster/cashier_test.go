@@ -342,3 +342,111 @@ func TestCashierIsUsedRightly(t *testing.T) {
 		}
 	}
 }
+
+// TestBadCallbacksOnThreeNodes: forged, stale, wrong, for others, and the same one
+// on all nodes at once. Each is named, and nothing is half done.
+func TestBadCallbacksOnThreeNodes(t *testing.T) {
+	flags, keys, secrets := cashierFiles(t)
+	f := newFleet(t, "prefer", rooms3...)
+	f.extra = fmt.Sprintf("cashier: {key_file: %q}\npay_keys: %q\n", flags[3], flags[1])
+	for _, m := range f.nodes {
+		m.launch()
+	}
+	for _, m := range f.nodes {
+		m.awaitUp()
+	}
+	f.plan(masks(4, "limit_per_shopper: 0"))
+	node := f.follower()
+	ann, bob, cai := node.mustGrant("ann", "", mask), node.mustGrant("bob", "", mask), node.mustGrant("cai", "", mask)
+	if a := node.cancelOrder("cai", cai.OrderNo); a.Status != 200 {
+		t.Fatal(a.Body)
+	}
+	callback := func(m *member, by *payment.Secrets, at time.Time, o order, id string, more string) reply {
+		t.Helper()
+		body := fmt.Sprintf(`{"payment_id":%q,"order_no":%q,"amount":%d,"currency":%q%s}`, id, o.OrderNo, o.Amount, o.Currency, more)
+		r, err := http.NewRequest("POST", m.http+"/v1/payments/callback", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if by != nil {
+			by.Sign(r, []byte(body), at)
+		}
+		var header []string
+		for name := range r.Header {
+			header = append(header, name, r.Header.Get(name))
+		}
+		a, err := m.request("POST", r.URL.String(), body, header...)
+		if err != nil {
+			t.Error(err)
+		}
+		return a
+	}
+	other, err := payment.NewSecrets([][]byte{[]byte(strings.Repeat("x", 40))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	with := func(change func(*order)) order {
+		o := ann
+		change(&o)
+		return o
+	}
+	bobs := payTokenOf(t, node.order("bob", bob.OrderNo))
+	if _, err := keys.Read(bobs, now); err != nil {
+		t.Error(err)
+	}
+	for name, c := range map[string]struct {
+		a      reply
+		status int
+		slug   string
+	}{
+		"unsigned":                 {callback(node, nil, now, ann, "p", ""), 401, "unsigned"},
+		"by another":               {callback(node, other, now, ann, "p", ""), 401, "signature"},
+		"old":                      {callback(node, secrets, now.Add(-time.Hour), ann, "p", ""), 401, "stale"},
+		"too little":               {callback(node, secrets, now, with(func(o *order) { o.Amount-- }), "p", ""), 422, "amount"},
+		"another currency":         {callback(node, secrets, now, with(func(o *order) { o.Currency = "EUR" }), "p", ""), 422, "currency"},
+		"no such order":            {callback(node, secrets, now, with(func(o *order) { o.OrderNo = "0000000000000" }), "p", ""), 404, "not-found"},
+		"a token of another":       {callback(node, secrets, now, ann, "p", fmt.Sprintf(`,"token":%q`, bobs)), 422, "pay-token"},
+		"with a member too many":   {callback(node, secrets, now, ann, "p", `,"tip":1`), 400, "malformed"},
+		"paid at no time at all":   {callback(node, secrets, now, ann, "p", `,"paid_at":"soon"`), 400, "malformed"},
+		"paid in the far future":   {callback(node, secrets, now, ann, "p", `,"paid_at":"2999-01-01T00:00:00Z"`), 400, "malformed"},
+		"paid with negative money": {callback(node, secrets, now, with(func(o *order) { o.Amount = -100 }), "p", ""), 400, "malformed"},
+	} {
+		if c.a.Status != c.status || !strings.HasSuffix(c.a.Type, ":"+c.slug) {
+			t.Errorf("%s: %d %s; want %d %s", name, c.a.Status, c.a.Body, c.status, c.slug)
+		}
+	}
+	if o := node.order("ann", ann.OrderNo); o.Order.State != "held" {
+		t.Errorf("something was half done: %s", o.Body)
+	}
+	// The same one on all nodes, many times at once: one of them counts.
+	paid := 0
+	for _, a := range crowd(12, func(i int) reply { return callback(f.nodes[i%3], secrets, now, ann, "p", "") }) {
+		switch {
+		case a.Status != 200 || a.Order.State != "paid":
+			t.Errorf("%d %s", a.Status, a.Body)
+		case strings.HasPrefix(a.Body, `{"outcome":"paid"`):
+			paid++
+		case !strings.HasPrefix(a.Body, `{"outcome":"unchanged"`):
+			t.Error(a.Body)
+		}
+	}
+	if paid != 1 {
+		t.Errorf("paid %d times", paid)
+	}
+	if a := callback(node, secrets, now, bob, "p", ""); a.Status != 409 {
+		t.Errorf("ann's payment for bob's order: %d %s", a.Status, a.Body)
+	}
+	for _, m := range f.nodes {
+		want := "unchanged"
+		if m == f.nodes[0] {
+			want = "refund_due"
+		}
+		if a := callback(m, secrets, now, cai, "p-cai", ""); a.Status != 200 || !strings.HasPrefix(a.Body, `{"outcome":"`+want+`"`) || a.Order.State != "refund_due" {
+			t.Errorf("a cancelled order: %d %s; not %s", a.Status, a.Body, want)
+		}
+	}
+	if c := f.settled()[mask]; c.Paid != 1 || c.Held != 1 {
+		t.Errorf("%+v", c)
+	}
+}

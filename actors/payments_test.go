@@ -1,0 +1,132 @@
+package actors
+
+import (
+	"testing"
+	"time"
+
+	"doorbuster/engine"
+)
+
+// TestTransactionsNeedTheirRules: a group that runs by older rules takes grabs and
+// payments as before, and forgets what those have no room for.
+func TestTransactionsNeedTheirRules(t *testing.T) {
+	for name, open := range map[string]func(testing.TB, func(*Config)) *shop{"old": openShop, "new": openNewest} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, nil)
+			s.plan("day", nil, units("mask", 2))
+			id := engine.Transaction{1, 2, 3}
+			a := s.Grab(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("ann"), IdempotencyKey: []byte("k"), Quantity: 1, Transaction: id})
+			want := id
+			if name == "old" {
+				want = engine.Transaction{}
+			}
+			if a.Code != engine.CodeGranted || a.Transaction != want {
+				t.Fatalf("granted %+v", a)
+			}
+			again := s.Grab(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("ann"), IdempotencyKey: []byte("k"), Quantity: 1, Transaction: engine.Transaction{9}})
+			if again.Order != a.Order || again.Transaction != want {
+				t.Errorf("asked again: %+v", again)
+			}
+			no := string(s.OrderNo(nil, a.Order))
+			paidAt := s.Now().Add(-time.Second)
+			r, err := s.Pay(t.Context(), engine.Payment{OrderNo: no, ID: "p", Amount: 100, Currency: "CNY", PaidAt: paidAt})
+			if err != nil || r.Outcome != engine.PaymentTaken || r.Order.State != engine.Paid || r.Order.Transaction != want || r.Order.PaymentID != "p" {
+				t.Errorf("paid: %+v, %v", r, err)
+			}
+		})
+	}
+}
+
+// TestPaymentsThatDiffer are refused, each for its own reason, and change nothing.
+func TestPaymentsThatDiffer(t *testing.T) {
+	s := openNewest(t, nil)
+	s.plan("day", nil, units("mask", 2))
+	no := string(s.OrderNo(nil, s.grab("day/skus/mask", "ann", "k").Order))
+	other := string(s.OrderNo(nil, s.grab("day/skus/mask", "bob", "k").Order))
+	good := engine.Payment{OrderNo: no, ID: "p", Amount: 100, Currency: "CNY"}
+	for why, change := range map[engine.Reason]func(*engine.Payment){
+		engine.ReasonAmount:   func(p *engine.Payment) { p.Amount = 99 },
+		engine.ReasonCurrency: func(p *engine.Payment) { p.Currency = "EUR" },
+		engine.ReasonUnknown:  func(p *engine.Payment) { p.OrderNo = "0000000000000" },
+	} {
+		p := good
+		change(&p)
+		_, err := s.Pay(t.Context(), p)
+		if err := isRefusal(err, why); err != nil {
+			t.Error(err)
+		}
+	}
+	if v, err := s.AnyOrder(no); err != nil || v.State != engine.Held || v.PaymentID != "" {
+		t.Errorf("something has changed: %+v, %v", v, err)
+	}
+	if _, err := s.Pay(t.Context(), good); err != nil {
+		t.Fatal(err)
+	}
+	p := good
+	p.OrderNo = other
+	_, err := s.Pay(t.Context(), p)
+	if err := isRefusal(err, engine.ReasonConflict); err != nil {
+		t.Error("the payment of another order: ", err)
+	}
+	if r, err := s.Pay(t.Context(), good); err != nil || r.Outcome != engine.PaymentUnchanged {
+		t.Errorf("again: %+v, %v", r, err)
+	}
+}
+
+// TestGraceEndsWhereTheCashierCloses: what is past its time to pay is found without
+// anything else happening, and released at once.
+func TestGraceEndsWhereTheCashierCloses(t *testing.T) {
+	s := openNewest(t, nil)
+	s.plan("day", func(x *engine.SessionPlan) { x.PayWithin, x.PayGrace = time.Second, time.Hour }, units("mask", 2))
+	a := s.grab("day/skus/mask", "ann", "k")
+	s.grab("day/skus/mask", "bob", "k")
+	if err := isRefusal(s.CloseHold(t.Context(), a.Order), engine.ReasonNotHeld); err != nil {
+		t.Error("before its time: ", err)
+	}
+	await(t, "the grace", func() bool { return len(s.InGrace(10)) == 2 })
+	if holds := s.InGrace(1); len(holds) != 1 || holds[0].Ref != a.Order || holds[0].OrderNo == "" {
+		t.Errorf("in grace: %+v", holds)
+	}
+	for range 2 {
+		if err := s.CloseHold(t.Context(), a.Order); err != nil {
+			t.Error(err)
+		}
+	}
+	if v, _ := s.AnyOrder(string(s.OrderNo(nil, a.Order))); v.State != engine.Expired {
+		t.Errorf("closed: %+v", v)
+	}
+	if c := s.counts("day", "mask"); c.Available != 1 || c.Held != 1 {
+		t.Errorf("%+v", c)
+	}
+	if holds := s.InGrace(10); len(holds) != 1 || holds[0].Shopper != "bob" {
+		t.Errorf("in grace still: %+v", holds)
+	}
+}
+
+// TestRefundsAreConfirmedOnce, and forgotten by those who ask for what is due.
+func TestRefundsAreConfirmedOnce(t *testing.T) {
+	s := openNewest(t, nil)
+	s.plan("day", nil, units("mask", 2))
+	a := s.grab("day/skus/mask", "ann", "k")
+	no := string(s.OrderNo(nil, a.Order))
+	for _, id := range []string{"p1", "p2", "p3", "p2"} {
+		if _, err := s.Pay(t.Context(), engine.Payment{OrderNo: no, ID: id, Amount: 100, Currency: "CNY"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	due := s.RefundsDue(0, 10)
+	if len(due) != 2 || due[0].OrderNo != no || due[0].PaymentID != "p2" || due[1].Why != engine.ReasonPaidTwice || s.RefundsDue(due[0].No, 10)[0].No != due[1].No {
+		t.Fatalf("due: %+v", due)
+	}
+	for range 2 {
+		if err := s.ConfirmRefund(t.Context(), due[0].No, "ref"); err != nil {
+			t.Error(err)
+		}
+	}
+	if left := s.RefundsDue(0, 10); len(left) != 1 || left[0].PaymentID != "p3" {
+		t.Errorf("due still: %+v", left)
+	}
+	if err := isRefusal(s.ConfirmRefund(t.Context(), 99, "ref"), engine.ReasonUnknown); err != nil {
+		t.Error(err)
+	}
+}
