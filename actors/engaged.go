@@ -76,6 +76,14 @@ func (f *fingerprints) put(fp uint64) {
 	f.count.Add(1)
 }
 
+// clear empties the set.
+func (f *fingerprints) clear() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.table.Store(nil)
+	f.count.Store(0)
+}
+
 // len is how many fingerprints there are.
 func (f *fingerprints) len() int64 { return f.count.Load() }
 

@@ -329,6 +329,11 @@ func (g *Group) GrabByKey(shopper, key []byte, deadline engine.Time) (a engine.A
 	// Looked at first: whoever is not inside now has been decided, and is seen.
 	inside := g.slots.inside.has(g.fingerprint(shopper))
 	past := look()
+	if !found && g.settledAt.Load() > 0 {
+		if a, found, err = g.settledByKey(string(shopper), hash); err != nil {
+			return a, false, err
+		}
+	}
 	switch {
 	case found || deadline == 0:
 		return a, found, nil

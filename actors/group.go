@@ -91,6 +91,10 @@ type Group struct {
 	// tickets is the secret of grab tickets.
 	tickets atomic.Pointer[[32]byte]
 
+	ledger    Ledger         // nil: nothing that has left the state is found
+	settledAt atomic.Uint64 // the last index with which orders left the state; 0: none have
+	settling  settling
+
 	switches atomic.Pointer[engine.Switches]
 	rules    atomic.Uint32
 	watchers watchers
@@ -192,6 +196,7 @@ func (g *Group) Connect(log Proposer, view View) {
 // Close stops the group: what is in flight is completed, whoever comes later is
 // told that the outcome is unknown. Close it before the log that it proposes to.
 func (g *Group) Close() {
+	g.settling.end()
 	g.EpochClosed()
 	g.batcher.shutdown()
 	g.system.Shutdown()
@@ -234,6 +239,9 @@ func (g *Group) Applied(s *engine.State, effects *engine.Effects) {
 	for _, id := range effects.Rosters {
 		g.learnRoster(s, id)
 	}
+	for _, gone := range effects.Leaving {
+		g.retire(c, gone, effects.Index)
+	}
 	g.watchers.tell(s, effects)
 	own := g.leads.Load() && uint64(effects.Header.Epoch) == g.epoch.Load()
 	if !own { // of its own epoch's holds the actor has told the gate already
@@ -271,6 +279,10 @@ func (g *Group) Restored(s *engine.State) {
 	for _, x := range s.Sessions() {
 		for ordinal := 1; ordinal <= x.Orders(); ordinal++ {
 			o := s.Order(engine.OrderRef{Session: x.Handle, Ordinal: uint32(ordinal)})
+			if o == nil { // its session has been settled
+				g.settledAt.Store(uint64(s.LogIndex()))
+				break
+			}
 			c.gate(o.Listing).engaged.add(g.fingerprint([]byte(s.ShopperID(o.Shopper))))
 		}
 	}

@@ -108,11 +108,15 @@ func (g *Group) Draw(session, sku, cursor string, most int) (v engine.DrawView, 
 		v.Commitment, v.Seed, v.Revealed = s.SeedOf(listing)
 	})
 	for v.Revealed && len(v.Entries) < most && int(from) <= orders {
+		gone := engine.OrderRef{}
 		g.view.View(func(s *engine.State) { // a little at a time: readers hold up what is applied
 			session := s.Listing(l).Session
 			for range scanRows {
 				ref := engine.OrderRef{Session: session, Ordinal: uint32(from)}
 				o := s.Order(ref)
+				if o == nil && int(from) <= orders {
+					gone = ref
+				}
 				if o == nil || len(v.Entries) == most {
 					return
 				}
@@ -122,6 +126,11 @@ func (g *Group) Draw(session, sku, cursor string, most int) (v engine.DrawView, 
 				from++
 			}
 		})
+		if !gone.IsZero() {
+			if from, err = g.settledEntries(gone, l, most, &v); err != nil {
+				return v, err
+			}
+		}
 	}
 	if v.Revealed && int(from) <= orders {
 		v.Next = strconv.FormatUint(from, 10)

@@ -21,25 +21,37 @@ func (g *Group) Order(shopper, orderNo string) (engine.OrderView, error) {
 	return v, err
 }
 
-// AnyOrder gives an order by number.
+// AnyOrder gives an order by number, also one that has left the state.
 func (g *Group) AnyOrder(orderNo string) (v engine.OrderView, err error) {
-	look := func() bool {
-		ref, ok := g.parse(orderNo)
-		if ok {
-			g.view.View(func(s *engine.State) { v, ok = s.View(ref) })
+	ref, ok := g.parse(orderNo)
+	gone := false
+	look := func() (found bool) {
+		if !ok { // the secret may have come only now
+			ref, ok = g.parse(orderNo)
 		}
-		return ok
+		if ok {
+			g.view.View(func(s *engine.State) {
+				v, found = s.View(ref)
+				gone = !found && hasLeft(s, ref)
+			})
+		}
+		return found
 	}
 	if g.fresh() && look() {
 		return v, nil
 	}
-	if err := g.current(); err != nil {
-		return v, err
+	if !gone {
+		if err := g.current(); err != nil {
+			return v, err
+		}
+		if look() {
+			return v, nil
+		}
 	}
-	if !look() {
-		return v, refusal(engine.ReasonUnknown)
+	if gone {
+		return g.settledOrder(ref)
 	}
-	return v, nil
+	return v, refusal(engine.ReasonUnknown)
 }
 
 // Orders gives a shopper's orders, the newest first, at most limit of them, and
@@ -56,30 +68,21 @@ func (g *Group) Orders(shopper, session, cursor string, limit int) (orders []eng
 		}
 		after = ref
 	}
-	g.view.View(func(s *engine.State) {
-		skip := !after.IsZero()
-		s.OrdersOf(s.ShopperNo(shopper), func(ref engine.OrderRef, _ *engine.Order) bool {
-			if skip {
-				skip = ref != after
-				return true
-			}
-			v, _ := s.View(ref)
-			if session != "" && v.Session != session || !v.State.Granted() {
-				return true
-			}
-			if len(orders) == limit {
-				next = orders[limit-1].OrderNo
-				return false
-			}
-			orders = append(orders, v)
-			return true
-		})
+	orders, err = g.ordersOf(shopper, after, limit+1, func(v *engine.OrderView) bool {
+		return (session == "" || v.Session == session) && v.State.Granted()
 	})
-	return orders, next, nil
+	if err == nil && len(orders) > limit {
+		orders = orders[:limit]
+		next = orders[limit-1].OrderNo
+	}
+	return orders, next, err
 }
 
-// scanRows is how many orders an operator's search reads under one lock.
+// scanRows is how many orders an operator's search reads at once.
 const scanRows = 4096
+
+// mostScanned is about how many it reads in all; the next page goes on from there.
+const mostScanned = 200_000
 
 // FindOrders gives the orders that an operator looks for, the oldest first
 // within each session.
@@ -111,8 +114,15 @@ func (g *Group) FindOrders(f engine.OrderFilter) (orders []engine.OrderView, nex
 			return nil, "", err
 		}
 	}
-	for more := true; more && len(orders) < limit; {
-		g.view.View(func(s *engine.State) { more = scan(s, &f, &at, limit, keep, &orders) })
+	for looked := 0; len(orders) < limit && looked < mostScanned; looked += scanRows {
+		more, gone := false, false
+		g.view.View(func(s *engine.State) { more, gone = scan(s, &f, &at, limit, keep, &orders) })
+		if gone {
+			if err := g.scanSettled(&at, limit, keep, &orders); err != nil {
+				return nil, "", err
+			}
+			more = true
+		}
 		if !more {
 			return orders, "", nil
 		}
@@ -120,12 +130,13 @@ func (g *Group) FindOrders(f engine.OrderFilter) (orders []engine.OrderView, nex
 	return orders, formatCursor(at), nil
 }
 
-// scan reads some rows from at on, and moves at; false at the end of all.
-func scan(s *engine.State, f *engine.OrderFilter, at *engine.OrderRef, limit int, keep func(*engine.OrderView) bool, orders *[]engine.OrderView) bool {
+// scan reads some rows from at on, and moves at; more is false at the end of all.
+// gone: what comes next has left the state.
+func scan(s *engine.State, f *engine.OrderFilter, at *engine.OrderRef, limit int, keep func(*engine.OrderView) bool, orders *[]engine.OrderView) (more, gone bool) {
 	if f.Session != "" {
 		x := s.Session(f.Session)
 		if x == nil || at.Session > x.Handle {
-			return false
+			return false, false
 		}
 		if at.Session < x.Handle {
 			*at = engine.OrderRef{Session: x.Handle, Ordinal: 1}
@@ -134,24 +145,27 @@ func scan(s *engine.State, f *engine.OrderFilter, at *engine.OrderRef, limit int
 	for range scanRows {
 		x := s.SessionOf(at.Session)
 		if x == nil {
-			return false
+			return false, false
 		}
 		if int(at.Ordinal) > x.Orders() {
 			if f.Session != "" {
-				return false
+				return false, false
 			}
 			*at = engine.OrderRef{Session: at.Session + 1, Ordinal: 1}
 			continue
 		}
 		if len(*orders) == limit {
-			return true
+			return true, false
+		}
+		if x.State == engine.Settled {
+			return true, true
 		}
 		if v, ok := s.View(*at); ok && keep(&v) {
 			*orders = append(*orders, v)
 		}
 		at.Ordinal++
 	}
-	return true
+	return true, false
 }
 
 // findOf looks through one shopper's orders.
@@ -162,27 +176,12 @@ func (g *Group) findOf(f engine.OrderFilter, limit int, keep func(*engine.OrderV
 			return nil, "", err
 		}
 	}
-	g.view.View(func(s *engine.State) {
-		skip := !before.IsZero()
-		s.OrdersOf(s.ShopperNo(f.Shopper), func(ref engine.OrderRef, _ *engine.Order) bool {
-			if skip {
-				if ref == before {
-					skip = false
-				} else {
-					return true
-				}
-			}
-			if v, _ := s.View(ref); keep(&v) {
-				if len(orders) == limit {
-					next = formatCursor(ref)
-					return false
-				}
-				orders = append(orders, v)
-			}
-			return true
-		})
-	})
-	return orders, next, nil
+	orders, err = g.ordersOf(f.Shopper, before, limit+1, keep)
+	if err == nil && len(orders) > limit {
+		orders = orders[:limit]
+		next = formatCursor(orders[limit-1].Ref)
+	}
+	return orders, next, err
 }
 
 func formatCursor(at engine.OrderRef) string {
@@ -287,10 +286,20 @@ func (g *Group) askOrder(ctx context.Context, orderNo string, c engine.Command) 
 		return v, refusal(engine.ReasonUnknown)
 	}
 	c.Order = ref
-	if _, err = g.ask(ctx, c); err != nil {
+	if v, err := g.settledUnlessPaid(ref, &c); err != nil {
 		return v, err
 	}
-	g.view.View(func(s *engine.State) { v, _ = s.View(ref) })
+	o, err := g.ask(ctx, c)
+	if err != nil {
+		return v, err
+	}
+	g.view.View(func(s *engine.State) { v, ok = s.View(ref) })
+	if !ok {
+		if err := g.recorded(o.Index); err != nil {
+			return v, err
+		}
+		return g.settledOrder(ref)
+	}
 	return v, nil
 }
 

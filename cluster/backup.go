@@ -202,7 +202,7 @@ func Restore(cfg Config, path string) (info BackupInfo, err error) {
 	if err != nil {
 		return info, err
 	}
-	if err := (fsmSnapshot{state.Snapshot(), nil}).Persist(sink); err != nil {
+	if err := (fsmSnapshot{state.Snapshot(), nil, func(engine.LogIndex) error { return nil }}).Persist(sink); err != nil {
 		return info, err
 	}
 	return info, n.dir.update(func(v *dirVersion) { v.Restoring = false })

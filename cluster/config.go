@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"doorbuster/cluster/ledger"
 	"doorbuster/cluster/peer"
 	"doorbuster/engine"
 	"doorbuster/wal"
@@ -35,6 +36,8 @@ type Config struct {
 	ZoneTimeout time.Duration
 	// TLS are the certificates between nodes; nil is plain, for trying out only.
 	TLS *peer.Files
+	// Ledger says how the ledger is kept; its directory and logger are the node's.
+	Ledger ledger.Config
 	// Desk decides what other nodes forward to this one; required in a cluster.
 	Desk Desk
 	// Version of the build, for people.
@@ -73,7 +76,8 @@ func DefaultConfig(dir string) Config {
 		SnapshotBytes: 256 << 20, TrailingBytes: 32 << 20, SegmentBytes: wal.DefaultConfig(dir).SegmentBytes,
 		StallTimeout: 1500 * time.Millisecond, ProposeTimeout: 5 * time.Second,
 		ZoneAck: ZoneAckPrefer, ZoneTimeout: 500 * time.Millisecond,
-		Wall: time.Now, OnFatal: func(error) {}, Logger: slog.Default(),
+		Ledger: ledger.DefaultConfig(LedgerDir(dir)),
+		Wall:   time.Now, OnFatal: func(error) {}, Logger: slog.Default(),
 	}
 }
 
@@ -99,6 +103,7 @@ func (c Config) Validate() error {
 	if c.StallTimeout < 0 || c.ProposeTimeout <= 0 {
 		bad("timeouts must be over 0")
 	}
+	errs = append(errs, c.Ledger.Validate())
 	if c.ClusterID != "" {
 		errs = append(errs, c.validateCluster())
 	}

@@ -24,6 +24,7 @@ const (
 	walDir       = "wal"
 	stableFile   = "raft.db"
 	snapshotsDir = "snapshots"
+	ledgerDir    = "ledger"
 )
 
 // ErrDirectory: the data directory can't be used; nothing in it was touched.
@@ -60,6 +61,9 @@ func WALDir(dir string) string { return filepath.Join(dir, walDir) }
 // SnapshotsDir is where a data directory keeps its snapshots. Those that are
 // being written end in ".tmp".
 func SnapshotsDir(dir string) string { return filepath.Join(dir, snapshotsDir) }
+
+// LedgerDir is where a data directory keeps its ledger.
+func LedgerDir(dir string) string { return filepath.Join(dir, ledgerDir) }
 
 // directory is a claimed data directory. Safe for concurrent use.
 type directory struct {

@@ -17,6 +17,7 @@
 //	wal/        the log's segments
 //	raft.db     term and vote
 //	snapshots/  at most two, each with its checksum
+//	ledger/     every order and event, outside of the state (see package ledger)
 //
 // hashicorp/raft has defects that are worked around here, each where it is
 // dealt with: transport.go (#695, #612), node.go (NotifyCh, snapshot policy),

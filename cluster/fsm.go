@@ -16,8 +16,8 @@ import (
 
 // Observer is told of what was applied, on every node. Both methods are called
 // in log order, one at a time, while readers of the state are locked out; they
-// must not block and must keep nothing of the state. Effects may be kept only
-// until the wait of their entry returned them.
+// must not block and must keep nothing of the state. Effects may be kept, and are
+// not changed any more.
 type Observer interface {
 	Applied(*engine.State, *engine.Effects)
 	Restored(*engine.State)
@@ -50,6 +50,9 @@ type fsm struct {
 	wake    chan struct{}
 	// passed is told, in order, how far the node has applied.
 	passed func(engine.LogIndex)
+	// recorded waits until what has been applied up to an index is kept outside of
+	// the state, too. A snapshot is not finished before.
+	recorded func(engine.LogIndex) error
 
 	roster atomic.Pointer[Roster]
 	// reduceTo is the node that takes over alone, in a recovery.
@@ -80,7 +83,7 @@ type applied struct {
 
 func newFSM(observer Observer, fatal *fatal, logger *slog.Logger) *fsm {
 	f := &fsm{observer: observer, fatal: fatal, logger: logger, state: engine.NewState(), wake: make(chan struct{}, 1),
-		bound: unbounded, rostered: func(*Roster) {}, reconfigured: func() {}, passed: func(engine.LogIndex) {}}
+		bound: unbounded, rostered: func(*Roster) {}, reconfigured: func() {}, passed: func(engine.LogIndex) {}, recorded: func(engine.LogIndex) error { return nil }}
 	f.emptied.L = &f.hold
 	return f
 }
@@ -268,7 +271,7 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	if f.reduceTo != "" {
 		roster = roster.reduced(f.reduceTo)
 	}
-	return fsmSnapshot{f.state.Snapshot(), roster}, nil
+	return fsmSnapshot{f.state.Snapshot(), roster, f.recorded}, nil
 }
 
 // Restore is Raft's.
@@ -308,12 +311,16 @@ func (f *fsm) Restore(from io.ReadCloser) error {
 type fsmSnapshot struct {
 	snapshot *engine.Snapshot
 	roster   *Roster
+	recorded func(engine.LogIndex) error
 }
 
 func (s fsmSnapshot) Persist(sink raft.SnapshotSink) error {
 	err := writeRoster(sink, s.roster)
 	if err == nil {
 		_, err = s.snapshot.WriteTo(sink)
+	}
+	if err == nil {
+		err = s.recorded(s.snapshot.LogIndex())
 	}
 	if err != nil {
 		return errors.Join(err, sink.Cancel())

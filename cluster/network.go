@@ -181,6 +181,7 @@ func (h handler) Pulse() rpc.Pulse {
 		p = *slow
 	}
 	p.Term, p.Leads = engine.Term(n.raft.CurrentTerm()), n.leased()
+	p.Ledger = n.ledger.Index()
 	p.Applied, p.Commit, p.Wall = n.applied.load(), engine.LogIndex(n.raft.CommitIndex()), n.cfg.Wall()
 	return p
 }

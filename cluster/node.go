@@ -18,6 +18,7 @@ import (
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
 
+	"doorbuster/cluster/ledger"
 	"doorbuster/engine"
 	"doorbuster/wal"
 )
@@ -49,6 +50,7 @@ type Node struct {
 	dir    *directory
 	fatal  *fatal
 	store  *LogStore
+	ledger *ledger.Ledger
 
 	gains   atomic.Int64 // how often leadership was gained
 	epoch   atomic.Uint64
@@ -99,6 +101,9 @@ func Open(cfg Config, observer Observer, leader Leader) (_ *Node, err error) {
 		}
 	}()
 	if n.dir, err = claimDir(cfg.Dir, n.firstVersion()); err != nil {
+		return nil, err
+	}
+	if err = n.openLedger(); err != nil {
 		return nil, err
 	}
 	snapshots, err := n.openSnapshots()
@@ -270,6 +275,7 @@ func (n *Node) startRaft(snapshots raft.SnapshotStore) error {
 	n.lookUpVoters() // before entries are bound by it
 	n.started.Store(true)
 	n.learnVoters()
+	n.startLedger()
 	n.run(func() { n.watchLeadership(notify) })
 	n.run(n.keepEpoch)
 	n.run(n.keepSnapshots)
@@ -538,6 +544,9 @@ func (n *Node) closeFiles() error {
 	}
 	if n.log != nil {
 		errs = append(errs, n.log.Close())
+	}
+	if n.ledger != nil {
+		errs = append(errs, n.ledger.Close())
 	}
 	if n.dir != nil {
 		errs = append(errs, n.dir.release())

@@ -160,7 +160,9 @@ func (n *Node) finishPromotion(config *raft.Config, stable raft.StableStore, sna
 	if !n.dir.version().Promoting {
 		return nil
 	}
-	scratch := newFSM(noObserver{}, n.fatal, n.logger)
+	// What this brings into the log counts: the ledger takes it, as it will not come
+	// again. The ledger reads nothing yet.
+	scratch := newFSM(n.ledger, n.fatal, n.logger)
 	alone := raft.Configuration{Servers: []raft.Server{{Suffrage: raft.Voter, ID: config.LocalID, Address: hop.LocalAddr()}}}
 	scratch.reduceTo = n.cfg.NodeID
 	if err := raft.RecoverCluster(config, scratch, n.store, stable, snapshots, hop, alone); err != nil {
@@ -171,12 +173,6 @@ func (n *Node) finishPromotion(config *raft.Config, stable raft.StableStore, sna
 	}
 	return n.dir.update(func(v *dirVersion) { v.Promoting = false })
 }
-
-// noObserver watches a state that nobody sees.
-type noObserver struct{}
-
-func (noObserver) Applied(*engine.State, *engine.Effects) {}
-func (noObserver) Restored(*engine.State)                 {}
 
 // reduced is the roster with which a promoted node goes on: itself.
 func (r *Roster) reduced(to string) *Roster {

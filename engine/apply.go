@@ -56,6 +56,9 @@ func (s *State) Apply(index LogIndex, entry []byte, eff *Effects) error {
 		r.command(&c)
 		e := s.apply(&c)
 		e.Command = int32(i)
+		if c.Kind != CmdPlaceHold || e.Kind == HoldRefused {
+			s.remark(&c, &e)
+		}
 		eff.Primary = append(eff.Primary, e)
 	}
 	s.settleTouched()
@@ -179,7 +182,7 @@ func (s *State) touch(h ListingHandle) {
 }
 
 func (s *State) derive(e Event) {
-	e.Command = -1
+	e.Command, e.After = -1, int32(len(s.eff.Primary))
 	s.eff.Derived = append(s.eff.Derived, e)
 }
 

@@ -31,6 +31,7 @@ var (
 type Refusal struct {
 	Reason Reason
 	State  OrderState // of the order concerned, where there is one
+	Detail string     // sentences for operators, where the reason is not all; may be ""
 }
 
 func (r *Refusal) Error() string {

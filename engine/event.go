@@ -69,8 +69,11 @@ type Event struct {
 	// Quantity is units: of the order, added, or (a refusal for a limit) live.
 	Quantity uint32
 	Limit    uint32 // a refusal for a limit: the limit
-	Amount   int64
-	PayBy    Time
+	// After is, of one that time did or that followed, how many commands of the
+	// batch had been done before it.
+	After  int32
+	Amount int64
+	PayBy  Time
 	// Transaction of the order.
 	Transaction Transaction
 }
@@ -99,6 +102,10 @@ type Effects struct {
 	NextDue Time
 	// Plans has an outcome for each ApplyPlan, in order.
 	Plans []PlanOutcome
+	// Remarks are of commands whose events don't say all, in order.
+	Remarks []Remark
+	// Leaving are the orders of the sessions that were settled.
+	Leaving []*Leaving
 	// Changes and Problems are those of the last ApplyPlan.
 	Changes  []Change
 	Problems []Problem
@@ -111,8 +118,35 @@ type PlanOutcome struct {
 	Problems []Problem
 }
 
+// InOrder walks the events in the order in which things happened, with the remark
+// of each, nil where there is none.
+func (e *Effects) InOrder(yield func(*Event, *Remark) bool) {
+	remarks, derived := e.Remarks, e.Derived
+	for i := 0; i <= len(e.Primary); i++ {
+		for len(derived) > 0 && (int(derived[0].After) <= i || i == len(e.Primary)) {
+			if !yield(&derived[0], nil) {
+				return
+			}
+			derived = derived[1:]
+		}
+		if i == len(e.Primary) {
+			return
+		}
+		var remark *Remark
+		for len(remarks) > 0 && int(remarks[0].Command) <= i {
+			if int(remarks[0].Command) == i {
+				remark = &remarks[0]
+			}
+			remarks = remarks[1:]
+		}
+		if !yield(&e.Primary[i], remark) {
+			return
+		}
+	}
+}
+
 func (e *Effects) reset() {
-	*e = Effects{Primary: e.Primary[:0], Derived: e.Derived[:0], Touched: e.Touched[:0], Rosters: e.Rosters[:0]}
+	*e = Effects{Primary: e.Primary[:0], Derived: e.Derived[:0], Touched: e.Touched[:0], Rosters: e.Rosters[:0], Remarks: e.Remarks[:0]}
 }
 
 func (e Event) String() string {

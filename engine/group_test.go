@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"time"
 
 	"pgregory.net/rapid"
@@ -158,6 +159,21 @@ func keep(e *Effects) Effects {
 	c.Derived = append([]Event(nil), e.Derived...)
 	c.Touched = append([]ListingHandle(nil), e.Touched...)
 	c.Rosters = append([]RosterID(nil), e.Rosters...)
+	c.Remarks = append([]Remark(nil), e.Remarks...)
+	c.Leaving = nil
+	for _, l := range e.Leaving { // in words: where tables keep things is their own business
+		kept := &Leaving{Session: l.Session}
+		for i := range l.Orders() {
+			r, _ := l.Record(uint32(i + 1))
+			to := fmt.Sprint(r.Receiver == nil)
+			if r.Receiver != nil {
+				to = fmt.Sprint(*r.Receiver)
+			}
+			r.Receiver = nil
+			kept.shoppers = append(kept.shoppers, fmt.Sprintf("%+v %s", r, to))
+		}
+		c.Leaving = append(c.Leaving, kept)
+	}
 	return c
 }
 

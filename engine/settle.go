@@ -50,6 +50,7 @@ func (s *State) settleSession(c *Command) Event {
 	if why := s.maySettle(x); why != ReasonNone {
 		return Event{Kind: CommandRefused, Reason: why, Session: x.Handle}
 	}
+	s.eff.Leaving = append(s.eff.Leaving, s.leaving(x))
 	s.forgetMonths()
 	limited := s.limitedByMonth()
 	var gone []ShopperNo

@@ -138,6 +138,9 @@ func problemOf(err error) (kind problemKind, detail string, known bool) {
 	switch {
 	case errors.As(err, &refusal):
 		entry, ok := refusalTable[refusal.Reason]
+		if ok && refusal.Detail != "" {
+			return entry.kind, refusal.Detail, true
+		}
 		if !ok {
 			entry = refusalTable[engine.ReasonRefused]
 		}

@@ -56,6 +56,14 @@ func (f *fake) Refusals(shopper, session string) engine.RefusalReport {
 	return f.refused(shopper, session)
 }
 
+func (f *fake) Records(q RecordsRequest) (RecordsPage, error) {
+	if q.From.Index == 404 {
+		return RecordsPage{}, engine.ErrOutcomeUnknown
+	}
+	return RecordsPage{Group: [16]byte{1, 2}, Index: q.From.Index, First: q.From, More: q.After > 0,
+		Rows: []Record{{Bucket: 'o', Key: []byte{byte(q.Session)}, Value: []byte("row")}}}, nil
+}
+
 func (f *fake) Pulse() Pulse {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -33,6 +33,8 @@ type Handler interface {
 	// Refusals tells why this node refused a shopper, in one session or ("") in
 	// all. Of more than one message takes, the oldest are left out and counted.
 	Refusals(shopper, session string) engine.RefusalReport
+	// Records gives a page of this node's ledger, a MiB and a row at most.
+	Records(r RecordsRequest) (RecordsPage, error)
 }
 
 // Asked is what a command did. Of more changes or problems than one message
@@ -55,5 +57,6 @@ type Pulse struct {
 	Rules                        uint32    // newest rules version that its build knows
 	WALBytes                     int64
 	Generation                   uint64
+	Ledger                       engine.LogIndex   // up to which its ledger is on disk
 	Detail                       map[string]string // for status pages, small
 }

@@ -58,7 +58,7 @@ func askedToWire(a *Asked) *peerpb.AskReply {
 	m := &peerpb.AskReply{Index: uint64(a.Index), Event: &peerpb.Event{
 		Kind: uint32(e.Kind), Reason: uint32(e.Reason), State: uint32(e.State), Command: e.Command,
 		Session: uint32(e.Session), Listing: uint32(e.Listing), OrderSession: uint32(e.Order.Session), OrderOrdinal: e.Order.Ordinal,
-		Shopper: uint32(e.Shopper), Quantity: e.Quantity, Limit: e.Limit, Amount: e.Amount, PayBy: int64(e.PayBy),
+		Shopper: uint32(e.Shopper), Quantity: e.Quantity, Limit: e.Limit, Amount: e.Amount, PayBy: int64(e.PayBy), After: e.After,
 		Transaction: addTransaction(nil, 0, &e.Transaction),
 	}}
 	room := maxReportBytes
@@ -96,7 +96,7 @@ func askedFromWire(m *peerpb.AskReply) (Asked, error) {
 		Kind: engine.EventKind(e.GetKind()), Reason: engine.Reason(e.GetReason()), State: engine.OrderState(e.GetState()), Command: e.GetCommand(),
 		Session: engine.SessionHandle(e.GetSession()), Listing: engine.ListingHandle(e.GetListing()),
 		Order:   engine.OrderRef{Session: engine.SessionHandle(e.GetOrderSession()), Ordinal: e.GetOrderOrdinal()},
-		Shopper: engine.ShopperNo(e.GetShopper()), Quantity: e.GetQuantity(), Limit: e.GetLimit(), Amount: e.GetAmount(), PayBy: engine.Time(e.GetPayBy()),
+		Shopper: engine.ShopperNo(e.GetShopper()), Quantity: e.GetQuantity(), Limit: e.GetLimit(), Amount: e.GetAmount(), PayBy: engine.Time(e.GetPayBy()), After: e.GetAfter(),
 		Transaction: transactionAt(e.GetTransaction(), 0),
 	}}
 	for _, c := range m.GetChanges() {
@@ -113,7 +113,7 @@ func pulseToWire(p *Pulse, answers uint64) *peerpb.Pulse {
 		Answers: answers, Node: words(p.Node, maxFaultBytes), Zone: words(p.Zone, maxFaultBytes), Role: words(p.Role, maxFaultBytes),
 		Version: words(p.Version, maxFaultBytes), Leader: words(p.Leader, maxFaultBytes), Leads: p.Leads, Term: uint64(p.Term),
 		Applied: uint64(p.Applied), Commit: uint64(p.Commit), Last: uint64(p.Last), First: uint64(p.First),
-		Rules: p.Rules, WalBytes: p.WALBytes, Generation: p.Generation,
+		Rules: p.Rules, WalBytes: p.WALBytes, Generation: p.Generation, Ledger: uint64(p.Ledger),
 	}
 	if !p.Wall.IsZero() {
 		m.WallNs = p.Wall.UnixNano()
@@ -135,7 +135,7 @@ func pulseFromWire(m *peerpb.Pulse) Pulse {
 		Node: m.GetNode(), Zone: m.GetZone(), Role: m.GetRole(), Version: m.GetVersion(), Leader: m.GetLeader(), Leads: m.GetLeads(),
 		Term: engine.Term(m.GetTerm()), Applied: engine.LogIndex(m.GetApplied()), Commit: engine.LogIndex(m.GetCommit()),
 		Last: engine.LogIndex(m.GetLast()), First: engine.LogIndex(m.GetFirst()),
-		Rules: m.GetRules(), WALBytes: m.GetWalBytes(), Generation: m.GetGeneration(), Detail: m.GetDetail(),
+		Rules: m.GetRules(), WALBytes: m.GetWalBytes(), Generation: m.GetGeneration(), Detail: m.GetDetail(), Ledger: engine.LogIndex(m.GetLedger()),
 	}
 	if ns := m.GetWallNs(); ns != 0 {
 		p.Wall = time.Unix(0, ns)

@@ -53,6 +53,9 @@ type Config struct {
 	GrabTimeout      time.Duration `koanf:"grab_timeout"`
 	JournalEntries   int           `koanf:"journal_entries"`
 	SnapshotBytes    int64         `koanf:"snapshot_bytes"`
+	SettleAfter      time.Duration `koanf:"settle_after"`
+	KeepEvents       time.Duration `koanf:"keep_events"`
+	KeepEventBytes   int64         `koanf:"keep_event_bytes"`
 	Connections      int           `koanf:"connections"`
 	ConnectionsPerIP int           `koanf:"connections_per_ip"`
 
@@ -144,6 +147,9 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.Duration("grab-timeout", 2*time.Second, "after this a grab that is not decided is answered \"processing\"")
 	f.Int("journal-entries", 262_144, "reasons why shoppers were refused that this node remembers, 32 bytes each, the oldest overwritten first; 0 = none")
 	f.Int64("snapshot-bytes", 256<<20, "bytes of log after which a snapshot is taken")
+	f.Duration("settle-after", 24*time.Hour, "how long after its end a session's orders leave memory for the ledger, once nothing of it is undecided")
+	f.Duration("keep-events", 90*24*time.Hour, "how long the ledger keeps events")
+	f.Int64("keep-event-bytes", 4<<30, "bytes of events that the ledger keeps, about; the oldest are dropped first")
 	f.Int("connections", httpapi.DefaultLimits().Connections, "connections at --http at most; each takes some 16 KiB")
 	f.Int("connections-per-ip", 0, "shoppers' connections from one address at most; 0 = no bound")
 	f.Int("display-connections", httpapi.DefaultLimits().Connections, "connections at --display at most")
@@ -424,6 +430,15 @@ func (c Config) Validate() error {
 	}
 	if c.JournalEntries < 0 || c.JournalEntries > actors.MaxJournalEntries {
 		bad("journal_entries: %d is not between 0 and %d", c.JournalEntries, actors.MaxJournalEntries)
+	}
+	if c.SettleAfter < 0 || c.SettleAfter > 10*365*24*time.Hour {
+		bad("settle_after: %s is not between 0s and 10 years", c.SettleAfter)
+	}
+	if c.KeepEvents < time.Minute || c.KeepEvents > 20*365*24*time.Hour {
+		bad("keep_events: %s is not between 1m and 20 years", c.KeepEvents)
+	}
+	if c.KeepEventBytes < 1<<20 {
+		bad("keep_event_bytes: %d is under 1048576", c.KeepEventBytes)
 	}
 	if c.SnapshotBytes < 1<<20 {
 		bad("snapshot_bytes: %d is under 1048576", c.SnapshotBytes)

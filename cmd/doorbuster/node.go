@@ -154,6 +154,7 @@ func (n *node) openRooms() (err error) {
 	if n.cfg.wall != nil {
 		cc.Wall = n.cfg.wall
 	}
+	cc.Ledger.KeepEvents, cc.Ledger.KeepEventBytes = n.cfg.KeepEvents, n.cfg.KeepEventBytes
 	cc.ObserveSync = fsync
 	cc.OnFatal = func(err error) {
 		select {
@@ -169,10 +170,12 @@ func (n *node) openRooms() (err error) {
 		return err
 	}
 	n.group.Connect(n.cluster, n.cluster)
+	n.group.SetLedger(ledgers{n.cluster.Ledger(), n.cluster})
 	if n.cfg.Cluster.ID != "" {
 		n.group.Join(others{n.cluster})
 	}
 	close(gate.connected)
+	n.group.KeepSettling(n.cfg.SettleAfter)
 	n.connected.Store(true)
 	registerGroup(n.metrics, n.group, n.cluster)
 	return nil

@@ -781,6 +781,7 @@ type Event struct {
 	Amount        int64                  `protobuf:"varint,12,opt,name=amount,proto3" json:"amount,omitempty"`
 	PayBy         int64                  `protobuf:"varint,13,opt,name=pay_by,json=payBy,proto3" json:"pay_by,omitempty"`
 	Transaction   []byte                 `protobuf:"bytes,14,opt,name=transaction,proto3" json:"transaction,omitempty"` // 16, or none
+	After         int32                  `protobuf:"varint,15,opt,name=after,proto3" json:"after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -911,6 +912,13 @@ func (x *Event) GetTransaction() []byte {
 		return x.Transaction
 	}
 	return nil
+}
+
+func (x *Event) GetAfter() int32 {
+	if x != nil {
+		return x.After
+	}
+	return 0
 }
 
 type Change struct {
@@ -1590,6 +1598,229 @@ func (x *Refused) GetCount() uint32 {
 	return 0
 }
 
+// RecordsRequest asks for events from a position on, or for the rows of a settled
+// session behind an order.
+type RecordsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       uint32                 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"` // 0: events
+	FromIndex     uint64                 `protobuf:"varint,2,opt,name=from_index,json=fromIndex,proto3" json:"from_index,omitempty"`
+	FromN         uint32                 `protobuf:"varint,3,opt,name=from_n,json=fromN,proto3" json:"from_n,omitempty"`
+	After         uint32                 `protobuf:"varint,4,opt,name=after,proto3" json:"after,omitempty"` // ordinal
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordsRequest) Reset() {
+	*x = RecordsRequest{}
+	mi := &file_peer_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordsRequest) ProtoMessage() {}
+
+func (x *RecordsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordsRequest.ProtoReflect.Descriptor instead.
+func (*RecordsRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *RecordsRequest) GetSession() uint32 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *RecordsRequest) GetFromIndex() uint64 {
+	if x != nil {
+		return x.FromIndex
+	}
+	return 0
+}
+
+func (x *RecordsRequest) GetFromN() uint32 {
+	if x != nil {
+		return x.FromN
+	}
+	return 0
+}
+
+func (x *RecordsRequest) GetAfter() uint32 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+type RecordsReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Fault         *Fault                 `protobuf:"bytes,1,opt,name=fault,proto3" json:"fault,omitempty"`
+	Group         []byte                 `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`                              // 16 bytes
+	Index         uint64                 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`                             // up to which that ledger is on disk
+	FirstIndex    uint64                 `protobuf:"varint,4,opt,name=first_index,json=firstIndex,proto3" json:"first_index,omitempty"` // of the events that it keeps
+	FirstN        uint32                 `protobuf:"varint,5,opt,name=first_n,json=firstN,proto3" json:"first_n,omitempty"`
+	More          bool                   `protobuf:"varint,6,opt,name=more,proto3" json:"more,omitempty"`
+	Rows          []*Record              `protobuf:"bytes,7,rep,name=rows,proto3" json:"rows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordsReply) Reset() {
+	*x = RecordsReply{}
+	mi := &file_peer_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordsReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordsReply) ProtoMessage() {}
+
+func (x *RecordsReply) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordsReply.ProtoReflect.Descriptor instead.
+func (*RecordsReply) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *RecordsReply) GetFault() *Fault {
+	if x != nil {
+		return x.Fault
+	}
+	return nil
+}
+
+func (x *RecordsReply) GetGroup() []byte {
+	if x != nil {
+		return x.Group
+	}
+	return nil
+}
+
+func (x *RecordsReply) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *RecordsReply) GetFirstIndex() uint64 {
+	if x != nil {
+		return x.FirstIndex
+	}
+	return 0
+}
+
+func (x *RecordsReply) GetFirstN() uint32 {
+	if x != nil {
+		return x.FirstN
+	}
+	return 0
+}
+
+func (x *RecordsReply) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+func (x *RecordsReply) GetRows() []*Record {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+// Record is a row of a ledger's file, with its checksum.
+type Record struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Bucket        uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key           []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	Value         []byte                 `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Record) Reset() {
+	*x = Record{}
+	mi := &file_peer_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Record) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Record) ProtoMessage() {}
+
+func (x *Record) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Record.ProtoReflect.Descriptor instead.
+func (*Record) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Record) GetBucket() uint32 {
+	if x != nil {
+		return x.Bucket
+	}
+	return 0
+}
+
+func (x *Record) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Record) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
 type Ping struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sequence      uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"` // from 1
@@ -1599,7 +1830,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_peer_proto_msgTypes[19]
+	mi := &file_peer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1611,7 +1842,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[19]
+	mi := &file_peer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1624,7 +1855,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{19}
+	return file_peer_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Ping) GetSequence() uint64 {
@@ -1653,13 +1884,14 @@ type Pulse struct {
 	WalBytes      int64                  `protobuf:"varint,15,opt,name=wal_bytes,json=walBytes,proto3" json:"wal_bytes,omitempty"`
 	Generation    uint64                 `protobuf:"varint,16,opt,name=generation,proto3" json:"generation,omitempty"`
 	Detail        map[string]string      `protobuf:"bytes,17,rep,name=detail,proto3" json:"detail,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Ledger        uint64                 `protobuf:"varint,18,opt,name=ledger,proto3" json:"ledger,omitempty"` // up to which its ledger is on disk
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Pulse) Reset() {
 	*x = Pulse{}
-	mi := &file_peer_proto_msgTypes[20]
+	mi := &file_peer_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1671,7 +1903,7 @@ func (x *Pulse) String() string {
 func (*Pulse) ProtoMessage() {}
 
 func (x *Pulse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[20]
+	mi := &file_peer_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1684,7 +1916,7 @@ func (x *Pulse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pulse.ProtoReflect.Descriptor instead.
 func (*Pulse) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{20}
+	return file_peer_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Pulse) GetAnswers() uint64 {
@@ -1806,6 +2038,13 @@ func (x *Pulse) GetDetail() map[string]string {
 	return nil
 }
 
+func (x *Pulse) GetLedger() uint64 {
+	if x != nil {
+		return x.Ledger
+	}
+	return 0
+}
+
 var File_peer_proto protoreflect.FileDescriptor
 
 const file_peer_proto_rawDesc = "" +
@@ -1887,7 +2126,7 @@ const file_peer_proto_rawDesc = "" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12/\n" +
 	"\x05event\x18\x03 \x01(\v2\x19.doorbuster.peer.v1.EventR\x05event\x124\n" +
 	"\achanges\x18\x04 \x03(\v2\x1a.doorbuster.peer.v1.ChangeR\achanges\x127\n" +
-	"\bproblems\x18\x05 \x03(\v2\x1b.doorbuster.peer.v1.ProblemR\bproblems\"\xfe\x02\n" +
+	"\bproblems\x18\x05 \x03(\v2\x1b.doorbuster.peer.v1.ProblemR\bproblems\"\x94\x03\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\rR\x06reason\x12\x14\n" +
@@ -1903,7 +2142,8 @@ const file_peer_proto_rawDesc = "" +
 	"\x05limit\x18\v \x01(\rR\x05limit\x12\x16\n" +
 	"\x06amount\x18\f \x01(\x03R\x06amount\x12\x15\n" +
 	"\x06pay_by\x18\r \x01(\x03R\x05payBy\x12 \n" +
-	"\vtransaction\x18\x0e \x01(\fR\vtransaction\"J\n" +
+	"\vtransaction\x18\x0e \x01(\fR\vtransaction\x12\x14\n" +
+	"\x05after\x18\x0f \x01(\x05R\x05after\"J\n" +
 	"\x06Change\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
 	"\x06before\x18\x02 \x01(\tR\x06before\x12\x14\n" +
@@ -1949,9 +2189,28 @@ const file_peer_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\rR\x06reason\x12\x14\n" +
 	"\x05first\x18\x05 \x01(\x03R\x05first\x12\x12\n" +
 	"\x04last\x18\x06 \x01(\x03R\x04last\x12\x14\n" +
-	"\x05count\x18\a \x01(\rR\x05count\"\"\n" +
+	"\x05count\x18\a \x01(\rR\x05count\"v\n" +
+	"\x0eRecordsRequest\x12\x18\n" +
+	"\asession\x18\x01 \x01(\rR\asession\x12\x1d\n" +
+	"\n" +
+	"from_index\x18\x02 \x01(\x04R\tfromIndex\x12\x15\n" +
+	"\x06from_n\x18\x03 \x01(\rR\x05fromN\x12\x14\n" +
+	"\x05after\x18\x04 \x01(\rR\x05after\"\xe9\x01\n" +
+	"\fRecordsReply\x12/\n" +
+	"\x05fault\x18\x01 \x01(\v2\x19.doorbuster.peer.v1.FaultR\x05fault\x12\x14\n" +
+	"\x05group\x18\x02 \x01(\fR\x05group\x12\x14\n" +
+	"\x05index\x18\x03 \x01(\x04R\x05index\x12\x1f\n" +
+	"\vfirst_index\x18\x04 \x01(\x04R\n" +
+	"firstIndex\x12\x17\n" +
+	"\afirst_n\x18\x05 \x01(\rR\x06firstN\x12\x12\n" +
+	"\x04more\x18\x06 \x01(\bR\x04more\x12.\n" +
+	"\x04rows\x18\a \x03(\v2\x1a.doorbuster.peer.v1.RecordR\x04rows\"H\n" +
+	"\x06Record\x12\x16\n" +
+	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\fR\x05value\"\"\n" +
 	"\x04Ping\x12\x1a\n" +
-	"\bsequence\x18\x01 \x01(\x04R\bsequence\"\xfb\x03\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence\"\x93\x04\n" +
 	"\x05Pulse\x12\x18\n" +
 	"\aanswers\x18\x01 \x01(\x04R\aanswers\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x12\x12\n" +
@@ -1972,17 +2231,19 @@ const file_peer_proto_rawDesc = "" +
 	"\n" +
 	"generation\x18\x10 \x01(\x04R\n" +
 	"generation\x12=\n" +
-	"\x06detail\x18\x11 \x03(\v2%.doorbuster.peer.v1.Pulse.DetailEntryR\x06detail\x1a9\n" +
+	"\x06detail\x18\x11 \x03(\v2%.doorbuster.peer.v1.Pulse.DetailEntryR\x06detail\x12\x16\n" +
+	"\x06ledger\x18\x12 \x01(\x04R\x06ledger\x1a9\n" +
 	"\vDetailEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\x99\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\xea\x04\n" +
 	"\x04Peer\x12K\n" +
 	"\x05Grabs\x12\x1d.doorbuster.peer.v1.GrabBatch\x1a\x1f.doorbuster.peer.v1.AnswerBatch(\x010\x01\x12C\n" +
 	"\x03Ask\x12\x1e.doorbuster.peer.v1.AskRequest\x1a\x1c.doorbuster.peer.v1.AskReply\x12F\n" +
 	"\x04Look\x12\x1f.doorbuster.peer.v1.LookRequest\x1a\x1d.doorbuster.peer.v1.LookReply\x12O\n" +
 	"\aBarrier\x12\".doorbuster.peer.v1.BarrierRequest\x1a .doorbuster.peer.v1.BarrierReply\x12O\n" +
 	"\aOperate\x12\".doorbuster.peer.v1.OperateRequest\x1a .doorbuster.peer.v1.OperateReply\x12R\n" +
-	"\bRefusals\x12#.doorbuster.peer.v1.RefusalsRequest\x1a!.doorbuster.peer.v1.RefusalsReply\x12A\n" +
+	"\bRefusals\x12#.doorbuster.peer.v1.RefusalsRequest\x1a!.doorbuster.peer.v1.RefusalsReply\x12O\n" +
+	"\aRecords\x12\".doorbuster.peer.v1.RecordsRequest\x1a .doorbuster.peer.v1.RecordsReply\x12A\n" +
 	"\x06Follow\x12\x18.doorbuster.peer.v1.Ping\x1a\x19.doorbuster.peer.v1.Pulse(\x010\x01B\x1fZ\x1ddoorbuster/cluster/rpc/peerpbb\x06proto3"
 
 var (
@@ -1998,7 +2259,7 @@ func file_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_peer_proto_goTypes = []any{
 	(Fault_Kind)(0),         // 0: doorbuster.peer.v1.Fault.Kind
 	(*GrabBatch)(nil),       // 1: doorbuster.peer.v1.GrabBatch
@@ -2020,9 +2281,12 @@ var file_peer_proto_goTypes = []any{
 	(*RefusalsRequest)(nil), // 17: doorbuster.peer.v1.RefusalsRequest
 	(*RefusalsReply)(nil),   // 18: doorbuster.peer.v1.RefusalsReply
 	(*Refused)(nil),         // 19: doorbuster.peer.v1.Refused
-	(*Ping)(nil),            // 20: doorbuster.peer.v1.Ping
-	(*Pulse)(nil),           // 21: doorbuster.peer.v1.Pulse
-	nil,                     // 22: doorbuster.peer.v1.Pulse.DetailEntry
+	(*RecordsRequest)(nil),  // 20: doorbuster.peer.v1.RecordsRequest
+	(*RecordsReply)(nil),    // 21: doorbuster.peer.v1.RecordsReply
+	(*Record)(nil),          // 22: doorbuster.peer.v1.Record
+	(*Ping)(nil),            // 23: doorbuster.peer.v1.Ping
+	(*Pulse)(nil),           // 24: doorbuster.peer.v1.Pulse
+	nil,                     // 25: doorbuster.peer.v1.Pulse.DetailEntry
 }
 var file_peer_proto_depIdxs = []int32{
 	3,  // 0: doorbuster.peer.v1.AnswerBatch.failures:type_name -> doorbuster.peer.v1.Failure
@@ -2038,26 +2302,30 @@ var file_peer_proto_depIdxs = []int32{
 	4,  // 10: doorbuster.peer.v1.OperateReply.fault:type_name -> doorbuster.peer.v1.Fault
 	4,  // 11: doorbuster.peer.v1.RefusalsReply.fault:type_name -> doorbuster.peer.v1.Fault
 	19, // 12: doorbuster.peer.v1.RefusalsReply.refused:type_name -> doorbuster.peer.v1.Refused
-	22, // 13: doorbuster.peer.v1.Pulse.detail:type_name -> doorbuster.peer.v1.Pulse.DetailEntry
-	1,  // 14: doorbuster.peer.v1.Peer.Grabs:input_type -> doorbuster.peer.v1.GrabBatch
-	6,  // 15: doorbuster.peer.v1.Peer.Ask:input_type -> doorbuster.peer.v1.AskRequest
-	11, // 16: doorbuster.peer.v1.Peer.Look:input_type -> doorbuster.peer.v1.LookRequest
-	13, // 17: doorbuster.peer.v1.Peer.Barrier:input_type -> doorbuster.peer.v1.BarrierRequest
-	15, // 18: doorbuster.peer.v1.Peer.Operate:input_type -> doorbuster.peer.v1.OperateRequest
-	17, // 19: doorbuster.peer.v1.Peer.Refusals:input_type -> doorbuster.peer.v1.RefusalsRequest
-	20, // 20: doorbuster.peer.v1.Peer.Follow:input_type -> doorbuster.peer.v1.Ping
-	2,  // 21: doorbuster.peer.v1.Peer.Grabs:output_type -> doorbuster.peer.v1.AnswerBatch
-	7,  // 22: doorbuster.peer.v1.Peer.Ask:output_type -> doorbuster.peer.v1.AskReply
-	12, // 23: doorbuster.peer.v1.Peer.Look:output_type -> doorbuster.peer.v1.LookReply
-	14, // 24: doorbuster.peer.v1.Peer.Barrier:output_type -> doorbuster.peer.v1.BarrierReply
-	16, // 25: doorbuster.peer.v1.Peer.Operate:output_type -> doorbuster.peer.v1.OperateReply
-	18, // 26: doorbuster.peer.v1.Peer.Refusals:output_type -> doorbuster.peer.v1.RefusalsReply
-	21, // 27: doorbuster.peer.v1.Peer.Follow:output_type -> doorbuster.peer.v1.Pulse
-	21, // [21:28] is the sub-list for method output_type
-	14, // [14:21] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	4,  // 13: doorbuster.peer.v1.RecordsReply.fault:type_name -> doorbuster.peer.v1.Fault
+	22, // 14: doorbuster.peer.v1.RecordsReply.rows:type_name -> doorbuster.peer.v1.Record
+	25, // 15: doorbuster.peer.v1.Pulse.detail:type_name -> doorbuster.peer.v1.Pulse.DetailEntry
+	1,  // 16: doorbuster.peer.v1.Peer.Grabs:input_type -> doorbuster.peer.v1.GrabBatch
+	6,  // 17: doorbuster.peer.v1.Peer.Ask:input_type -> doorbuster.peer.v1.AskRequest
+	11, // 18: doorbuster.peer.v1.Peer.Look:input_type -> doorbuster.peer.v1.LookRequest
+	13, // 19: doorbuster.peer.v1.Peer.Barrier:input_type -> doorbuster.peer.v1.BarrierRequest
+	15, // 20: doorbuster.peer.v1.Peer.Operate:input_type -> doorbuster.peer.v1.OperateRequest
+	17, // 21: doorbuster.peer.v1.Peer.Refusals:input_type -> doorbuster.peer.v1.RefusalsRequest
+	20, // 22: doorbuster.peer.v1.Peer.Records:input_type -> doorbuster.peer.v1.RecordsRequest
+	23, // 23: doorbuster.peer.v1.Peer.Follow:input_type -> doorbuster.peer.v1.Ping
+	2,  // 24: doorbuster.peer.v1.Peer.Grabs:output_type -> doorbuster.peer.v1.AnswerBatch
+	7,  // 25: doorbuster.peer.v1.Peer.Ask:output_type -> doorbuster.peer.v1.AskReply
+	12, // 26: doorbuster.peer.v1.Peer.Look:output_type -> doorbuster.peer.v1.LookReply
+	14, // 27: doorbuster.peer.v1.Peer.Barrier:output_type -> doorbuster.peer.v1.BarrierReply
+	16, // 28: doorbuster.peer.v1.Peer.Operate:output_type -> doorbuster.peer.v1.OperateReply
+	18, // 29: doorbuster.peer.v1.Peer.Refusals:output_type -> doorbuster.peer.v1.RefusalsReply
+	21, // 30: doorbuster.peer.v1.Peer.Records:output_type -> doorbuster.peer.v1.RecordsReply
+	24, // 31: doorbuster.peer.v1.Peer.Follow:output_type -> doorbuster.peer.v1.Pulse
+	24, // [24:32] is the sub-list for method output_type
+	16, // [16:24] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }
@@ -2071,7 +2339,7 @@ func file_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   22,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -28,6 +28,7 @@ const (
 	Peer_Barrier_FullMethodName  = "/doorbuster.peer.v1.Peer/Barrier"
 	Peer_Operate_FullMethodName  = "/doorbuster.peer.v1.Peer/Operate"
 	Peer_Refusals_FullMethodName = "/doorbuster.peer.v1.Peer/Refusals"
+	Peer_Records_FullMethodName  = "/doorbuster.peer.v1.Peer/Records"
 	Peer_Follow_FullMethodName   = "/doorbuster.peer.v1.Peer/Follow"
 )
 
@@ -44,6 +45,8 @@ type PeerClient interface {
 	Operate(ctx context.Context, in *OperateRequest, opts ...grpc.CallOption) (*OperateReply, error)
 	// Refusals tells why the node that is asked refused a shopper.
 	Refusals(ctx context.Context, in *RefusalsRequest, opts ...grpc.CallOption) (*RefusalsReply, error)
+	// Records gives a page of the ledger of the node that is asked.
+	Records(ctx context.Context, in *RecordsRequest, opts ...grpc.CallOption) (*RecordsReply, error)
 	// Follow answers each ping with a pulse, and sends one without a ping when
 	// the applied index has advanced.
 	Follow(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Ping, Pulse], error)
@@ -120,6 +123,16 @@ func (c *peerClient) Refusals(ctx context.Context, in *RefusalsRequest, opts ...
 	return out, nil
 }
 
+func (c *peerClient) Records(ctx context.Context, in *RecordsRequest, opts ...grpc.CallOption) (*RecordsReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RecordsReply)
+	err := c.cc.Invoke(ctx, Peer_Records_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *peerClient) Follow(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Ping, Pulse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &Peer_ServiceDesc.Streams[1], Peer_Follow_FullMethodName, cOpts...)
@@ -146,6 +159,8 @@ type PeerServer interface {
 	Operate(context.Context, *OperateRequest) (*OperateReply, error)
 	// Refusals tells why the node that is asked refused a shopper.
 	Refusals(context.Context, *RefusalsRequest) (*RefusalsReply, error)
+	// Records gives a page of the ledger of the node that is asked.
+	Records(context.Context, *RecordsRequest) (*RecordsReply, error)
 	// Follow answers each ping with a pulse, and sends one without a ping when
 	// the applied index has advanced.
 	Follow(grpc.BidiStreamingServer[Ping, Pulse]) error
@@ -176,6 +191,9 @@ func (UnimplementedPeerServer) Operate(context.Context, *OperateRequest) (*Opera
 }
 func (UnimplementedPeerServer) Refusals(context.Context, *RefusalsRequest) (*RefusalsReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Refusals not implemented")
+}
+func (UnimplementedPeerServer) Records(context.Context, *RecordsRequest) (*RecordsReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Records not implemented")
 }
 func (UnimplementedPeerServer) Follow(grpc.BidiStreamingServer[Ping, Pulse]) error {
 	return status.Error(codes.Unimplemented, "method Follow not implemented")
@@ -298,6 +316,24 @@ func _Peer_Refusals_Handler(srv interface{}, ctx context.Context, dec func(inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Peer_Records_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RecordsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).Records(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_Records_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).Records(ctx, req.(*RecordsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Peer_Follow_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(PeerServer).Follow(&grpc.GenericServerStream[Ping, Pulse]{ServerStream: stream})
 }
@@ -331,6 +367,10 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Refusals",
 			Handler:    _Peer_Refusals_Handler,
+		},
+		{
+			MethodName: "Records",
+			Handler:    _Peer_Records_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

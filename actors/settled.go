@@ -1,0 +1,268 @@
+package actors
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"doorbuster/engine"
+)
+
+// Ledger keeps the orders that have left the state. Met by the ledger. Safe for
+// concurrent use.
+type Ledger interface {
+	// Order gives an order as it is on disk, or false.
+	Order(ref engine.OrderRef) (o engine.OrderRecord, found bool, err error)
+	// OrdersOf walks a shopper's orders, the newest grant first, from behind the
+	// one given on (the zero value: from the first), until yield says stop.
+	OrdersOf(shopper string, after engine.OrderRef, granted engine.Time, yield func(*engine.OrderRecord) bool) error
+	// Scan walks a session's orders from an ordinal on, until yield says stop.
+	Scan(from engine.OrderRef, yield func(*engine.OrderRecord) bool) error
+	// View gives an order as readers see it.
+	View(o *engine.OrderRecord) engine.OrderView
+	// Await waits until everything up to index is on disk.
+	Await(ctx context.Context, index engine.LogIndex) error
+	// Recorded gives the index up to which the ledgers of all voters have everything
+	// on disk, and the voters of which that is not known now.
+	Recorded() (index engine.LogIndex, unknown []string)
+}
+
+// SetLedger gives the group what has left the state. Call it before grabs come in.
+func (g *Group) SetLedger(ledger Ledger) { g.ledger = ledger }
+
+// hasLeft tells whether there was such an order, and it is in the ledger alone.
+func hasLeft(s *engine.State, ref engine.OrderRef) bool {
+	x := s.SessionOf(ref.Session)
+	return x != nil && x.State == engine.Settled && ref.Ordinal > 0 && int(ref.Ordinal) <= x.Orders()
+}
+
+// retire frees what the gates of a session hold: its orders have left the state,
+// and nobody gets anything of it any more.
+func (g *Group) retire(c *catalogue, gone *engine.Leaving, index engine.LogIndex) {
+	g.settledAt.Store(uint64(index))
+	for i := range gone.Listings {
+		gate := c.gate(gone.Listings[i].Handle)
+		gate.engaged.clear()
+		gate.admitted.clear()
+		if pid := gate.pid.Swap(nil); pid != nil {
+			g.byActor.Delete(pid.Id)
+			g.system.Root.Send(pid, &closed{})
+			g.system.Root.Poison(pid)
+		}
+	}
+}
+
+// recorded waits until this node's ledger has everything up to index, as long as a
+// grab may take. Error: engine.ErrNotLeader, by which the doors say "not now".
+func (g *Group) recorded(index engine.LogIndex) error {
+	if g.ledger == nil || index == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.GrabTimeout)
+	defer cancel()
+	return unreadable(g.ledger.Await(ctx, index))
+}
+
+// unreadable says in the group's words that the ledger can't be read now.
+func unreadable(err error) error {
+	if err == nil || errors.Is(err, engine.ErrNotLeader) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", engine.ErrNotLeader, err)
+}
+
+// settledOrder gives an order that has left the state.
+func (g *Group) settledOrder(ref engine.OrderRef) (v engine.OrderView, err error) {
+	o, found, err := g.settledRecord(ref)
+	if err != nil {
+		return v, err
+	}
+	if !found {
+		return v, refusal(engine.ReasonUnknown)
+	}
+	return g.ledger.View(&o), nil
+}
+
+func (g *Group) settledRecord(ref engine.OrderRef) (o engine.OrderRecord, found bool, err error) {
+	if g.ledger == nil {
+		return o, false, nil
+	}
+	if o, found, err = g.ledger.Order(ref); err == nil && !found {
+		if err = g.recorded(engine.LogIndex(g.settledAt.Load())); err == nil {
+			o, found, err = g.ledger.Order(ref)
+		}
+	}
+	return o, found, unreadable(err)
+}
+
+// settledByKey answers who asks by a key that led to an order that has left.
+func (g *Group) settledByKey(shopper string, key engine.Key) (a engine.Answer, found bool, err error) {
+	if g.ledger == nil {
+		return a, false, nil
+	}
+	if err := g.recorded(engine.LogIndex(g.settledAt.Load())); err != nil {
+		return a, false, err
+	}
+	err = g.ledger.OrdersOf(shopper, engine.OrderRef{}, 0, func(o *engine.OrderRecord) bool {
+		if o.Key != key {
+			return true
+		}
+		found = true
+		a = engine.Answer{Code: engine.CodeGranted, State: o.State, Order: o.Ref, Session: o.Ref.Session, Listing: o.Listing, Quantity: o.Quantity,
+			Amount: o.Amount, PayBy: o.PayBy}
+		if !o.State.Granted() {
+			a = engine.Answer{Code: engine.CodeOf(o.Why), Reason: o.Why, State: o.State, Session: o.Ref.Session}
+		}
+		return false
+	})
+	return a, found && err == nil, unreadable(err)
+}
+
+// newer sorts orders, the newest grant first.
+func newer(a, b *engine.OrderView) int {
+	return cmp.Or(cmp.Compare(b.GrantedAt, a.GrantedAt), cmp.Compare(b.Ref.Session, a.Ref.Session), cmp.Compare(b.Ref.Ordinal, a.Ref.Ordinal))
+}
+
+// ordersOf gives a shopper's orders that keep wants, the newest grant first, from
+// behind after on, at most so many: those in the state and those that have left it.
+func (g *Group) ordersOf(shopper string, after engine.OrderRef, most int, keep func(*engine.OrderView) bool) (orders []engine.OrderView, err error) {
+	var last engine.OrderView // of the page before
+	known := after.IsZero()
+	g.view.View(func(s *engine.State) {
+		if !known {
+			last, known = s.View(after)
+		}
+		s.OrdersOf(s.ShopperNo(shopper), func(ref engine.OrderRef, _ *engine.Order) bool {
+			v, _ := s.View(ref)
+			orders = append(orders, v)
+			return true
+		})
+	})
+	if g.ledger != nil && g.settledAt.Load() > 0 {
+		if !known {
+			o, found, err := g.settledRecord(after)
+			if err != nil {
+				return nil, err
+			}
+			if known = found; found {
+				last = g.ledger.View(&o)
+			}
+		}
+		if known {
+			if orders, err = g.addSettled(orders, shopper, after, last.GrantedAt, most, keep); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if !known {
+		return nil, nil
+	}
+	orders = slices.DeleteFunc(orders, func(v engine.OrderView) bool {
+		return !keep(&v) || !after.IsZero() && newer(&last, &v) >= 0
+	})
+	slices.SortFunc(orders, func(a, b engine.OrderView) int { return newer(&a, &b) })
+	return orders[:min(len(orders), most)], nil
+}
+
+// addSettled adds a shopper's orders that have left the state to those that have not.
+func (g *Group) addSettled(orders []engine.OrderView, shopper string, after engine.OrderRef, granted engine.Time, most int, keep func(*engine.OrderView) bool) ([]engine.OrderView, error) {
+	if err := g.recorded(engine.LogIndex(g.settledAt.Load())); err != nil {
+		return nil, err
+	}
+	here := make(map[engine.OrderRef]bool, len(orders))
+	for i := range orders {
+		here[orders[i].Ref] = true
+	}
+	added := 0
+	err := g.ledger.OrdersOf(shopper, after, granted, func(o *engine.OrderRecord) bool {
+		if here[o.Ref] {
+			return true
+		}
+		left := false
+		g.view.View(func(s *engine.State) { left = hasLeft(s, o.Ref) })
+		if v := g.ledger.View(o); left && keep(&v) {
+			orders = append(orders, v)
+			added++
+		}
+		return added < most
+	})
+	return orders, unreadable(err)
+}
+
+// scanSettled is scan for a session that has left the state.
+func (g *Group) scanSettled(at *engine.OrderRef, limit int, keep func(*engine.OrderView) bool, orders *[]engine.OrderView) error {
+	if g.ledger == nil {
+		*at = engine.OrderRef{Session: at.Session + 1, Ordinal: 1}
+		return nil
+	}
+	if err := g.recorded(engine.LogIndex(g.settledAt.Load())); err != nil {
+		return err
+	}
+	looked, session := 0, at.Session
+	err := g.ledger.Scan(*at, func(o *engine.OrderRecord) bool {
+		if looked++; looked > scanRows || len(*orders) == limit {
+			return false
+		}
+		if v := g.ledger.View(o); keep(&v) {
+			*orders = append(*orders, v)
+		}
+		at.Ordinal = o.Ref.Ordinal + 1
+		return true
+	})
+	if err == nil && looked == 0 { // nothing is left of it
+		*at = engine.OrderRef{Session: session, Ordinal: 0}
+		g.view.View(func(s *engine.State) { at.Ordinal = uint32(s.SessionOf(session).Orders()) + 1 })
+	}
+	return unreadable(err)
+}
+
+// settledUnlessPaid refuses what can't be done any more to an order that has left
+// the state. Money is still taken for it, to go back; it must be the order's.
+func (g *Group) settledUnlessPaid(ref engine.OrderRef, c *engine.Command) (v engine.OrderView, err error) {
+	gone := false
+	g.view.View(func(s *engine.State) { gone = hasLeft(s, ref) })
+	if !gone {
+		return v, nil
+	}
+	if v, err = g.settledOrder(ref); err != nil {
+		return v, err
+	}
+	switch {
+	case c.Kind != engine.CmdPayOrder:
+		return v, &engine.Refusal{Reason: engine.ReasonNotHeld, State: v.State}
+	case !v.State.Granted():
+		return v, refusal(engine.ReasonUnknown)
+	case c.Amount != v.Amount || c.Currency != v.Currency:
+		return v, &engine.Refusal{Reason: engine.ReasonAmount, State: v.State}
+	}
+	return v, nil
+}
+
+// settledEntries adds the entries of a draw whose session has left the state, and
+// gives the ordinal to go on from.
+func (g *Group) settledEntries(at engine.OrderRef, l engine.ListingHandle, most int, v *engine.DrawView) (next uint64, err error) {
+	next = uint64(at.Ordinal)
+	if g.ledger == nil {
+		return next, refusal(engine.ReasonUnknown)
+	}
+	if err := g.recorded(engine.LogIndex(g.settledAt.Load())); err != nil {
+		return next, err
+	}
+	looked := 0
+	err = g.ledger.Scan(at, func(o *engine.OrderRecord) bool {
+		if looked++; looked > scanRows || len(v.Entries) == most {
+			return false
+		}
+		if o.Drawn && o.Listing == l {
+			v.Entries = append(v.Entries, engine.DrawEntry{OrderNo: string(g.OrderNo(nil, o.Ref)), Late: o.Late, State: o.State, Why: o.Why})
+		}
+		next = uint64(o.Ref.Ordinal) + 1
+		return true
+	})
+	if err == nil && looked == 0 {
+		err = engine.ErrNotLeader // its orders are not there yet
+	}
+	return next, unreadable(err)
+}

@@ -1,0 +1,345 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"doorbuster/engine"
+)
+
+// Config of a Ledger. Start from DefaultConfig.
+type Config struct {
+	// Dir is the ledger's own directory. It is made if missing.
+	Dir string
+	// QueueEvents is how many events may wait to be written. Default 1,048,576, some
+	// 60 MiB. What does not fit is made up for from the state, and its events from
+	// another node.
+	QueueEvents int
+	// CommitEvery is how long events gather before they are written. Default 50 ms,
+	// ten times as long while they come by the thousands. Less keeps readers of
+	// events closer, and the disk busier.
+	CommitEvery time.Duration
+	// KeepEvents is how long events are kept, in state time. Default 90 days.
+	KeepEvents time.Duration
+	// KeepEventBytes bounds the events on disk, about 200 bytes each with what finds
+	// them. Default 4 GiB. The oldest are dropped first.
+	KeepEventBytes int64
+	// Archive has the orders of settled sessions written to files of their own,
+	// too: for a node that is alone, which has nobody to copy them from.
+	Archive bool
+	Logger  *slog.Logger
+
+	trimEvery time.Duration // tests'; 0 is the usual
+}
+
+// DefaultConfig is what suits a node.
+func DefaultConfig(dir string) Config {
+	return Config{Dir: dir, QueueEvents: 1 << 20, CommitEvery: 50 * time.Millisecond, KeepEvents: 90 * 24 * time.Hour, KeepEventBytes: 4 << 30, Logger: slog.Default()}
+}
+
+// Validate tells every field that is out of bounds.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Dir == "" {
+		bad("no directory for the ledger")
+	}
+	if c.QueueEvents < 1024 || c.QueueEvents > 1<<26 {
+		bad("queue of %d events; it must be 1024 to %d", c.QueueEvents, 1<<26)
+	}
+	if c.CommitEvery < time.Millisecond || c.CommitEvery > 10*time.Second {
+		bad("events gather for %s; it must be 1ms to 10s", c.CommitEvery)
+	}
+	if c.KeepEvents < time.Minute || c.KeepEvents > 20*365*24*time.Hour {
+		bad("events are kept for %s; it must be 1m to 20 years", c.KeepEvents)
+	}
+	if c.KeepEventBytes < 1<<20 {
+		bad("%d bytes of events are under 1 MiB", c.KeepEventBytes)
+	}
+	return errors.Join(errs...)
+}
+
+// Source is the committed state.
+type Source interface {
+	// View calls read with the state under a reader's lock.
+	View(read func(*engine.State))
+}
+
+// Others copies from other nodes' ledgers. Met by the cluster's node; nil alone.
+type Others interface {
+	// Copy asks a node whose ledger reaches to least, or further, for a page.
+	// An error means that nobody could be asked now.
+	Copy(ctx context.Context, least engine.LogIndex, r CopyRequest) (CopyPage, error)
+}
+
+// Ledger is one node's. It is told of every applied entry (Applied, Restored) from
+// the moment that it is open; the other methods are safe for concurrent use.
+type Ledger struct {
+	cfg    Config
+	logger *slog.Logger
+	feed   *feed
+	source Source
+	others Others
+
+	mu    sync.RWMutex // of store: taken to write it by the one who puts a file aside
+	store *store       // nil while there is none
+	head  head         // as on disk; of the goroutine that writes
+
+	index    atomic.Uint64 // durable
+	names    atomic.Pointer[names]
+	numberer atomic.Pointer[engine.Numberer]
+
+	waiting  sync.Mutex
+	advanced chan struct{} // closed and replaced when index moves
+	wanted   atomic.Uint64 // somebody waits for it
+	poke     chan struct{}
+
+	suspect  atomic.Bool // a reader has come upon damage
+	checked  atomic.Bool // the file was walked after it was opened
+	whole    atomic.Bool // and nothing is known to be missing
+	missing  atomic.Int64
+	rebuilds atomic.Int64
+	gaps     atomic.Int64
+	trouble  atomic.Pointer[string]
+	keptFrom atomic.Uint64 // the first index of events that are kept
+	at       atomic.Int64  // state time of index
+
+	trimmed   time.Time // old events, last; of the goroutine that writes
+	verified  bool      // the file is this group's; of the same
+	refetched time.Time // settled sessions that are missing, last; of the same
+
+	opened  atomic.Pointer[head] // as it was found; nil once that is gone
+	foreign atomic.Bool          // the log goes on otherwise than the ledger knows
+
+	stop    context.CancelFunc
+	ctx     context.Context
+	started bool
+	running sync.WaitGroup
+}
+
+// Open opens the ledger in a directory, or begins one. A damaged file is put aside;
+// what it held comes from elsewhere once Start was called. Errors:
+// engine.ErrNewerFormat, and what the disk says.
+func Open(cfg Config) (*Ledger, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	l := &Ledger{cfg: cfg, logger: cfg.Logger, feed: newFeed(cfg.QueueEvents), advanced: make(chan struct{}), poke: make(chan struct{}, 1)}
+	l.ctx, l.stop = context.WithCancel(context.Background())
+	l.names.Store(newNames())
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	if err := l.openFile(); err != nil {
+		return nil, err
+	}
+	found := l.head
+	l.opened.Store(&found)
+	return l, nil
+}
+
+func (l *Ledger) path() string { return filepath.Join(l.cfg.Dir, "ledger.db") }
+
+// openFile opens the database; one that is damaged is put aside for a new one.
+func (l *Ledger) openFile() error {
+	for first := true; ; first = false {
+		s, h, fresh, err := openStore(l.path())
+		if err == nil {
+			l.adopt(s, h)
+			if fresh && first {
+				l.whole.Store(true) // until something turns out to have been before it
+			}
+			return nil
+		}
+		if !first || !errors.Is(err, errDamaged) {
+			return fmt.Errorf("ledger: %w", err)
+		}
+		if err := l.putAside(err); err != nil {
+			return err
+		}
+	}
+}
+
+// adopt goes on with an open database.
+func (l *Ledger) adopt(s *store, h head) {
+	l.mu.Lock()
+	l.store = s
+	l.mu.Unlock()
+	l.head = h
+	l.index.Store(uint64(h.index))
+	l.at.Store(int64(h.time))
+	if h.lacking {
+		l.feed.miss()
+	}
+}
+
+// asideKept is how many damaged files are kept for whoever wants to look into them.
+const asideKept = 2
+
+// putAside moves the file out of the way.
+func (l *Ledger) putAside(why error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.store != nil {
+		l.store.close() // what it says of a damaged file helps nobody
+		l.store = nil
+	}
+	l.whole.Store(false)
+	l.rebuilds.Add(1)
+	for i := asideKept; i >= 1; i-- {
+		older := fmt.Sprintf("%s.damaged-%d", l.path(), i)
+		if i == asideKept {
+			os.Remove(older)
+		} else {
+			os.Rename(older, fmt.Sprintf("%s.damaged-%d", l.path(), i+1))
+		}
+	}
+	aside := l.path() + ".damaged-1"
+	if err := os.Rename(l.path(), aside); err != nil {
+		return fmt.Errorf("ledger: put a damaged file aside: %w", err)
+	}
+	l.logger.Error("ALARM: the ledger was damaged; it is put aside and made anew", "file", filepath.Base(aside), "error", why)
+	l.names.Store(newNames())
+	l.verified = false
+	l.opened.Store(nil)
+	l.feed.miss()
+	return nil
+}
+
+// Start begins to write. Call it once, when the state can be read; others is nil
+// for a node that is alone.
+func (l *Ledger) Start(source Source, others Others) {
+	l.source, l.others, l.started = source, others, true
+	l.running.Add(1)
+	go func() {
+		defer l.running.Done()
+		l.run()
+	}()
+}
+
+// Close writes what waits, as far as that takes no longer than a moment, and ends.
+// No entry must be applied any more.
+func (l *Ledger) Close() error {
+	l.stop()
+	l.running.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.store == nil {
+		return nil
+	}
+	err := l.store.close()
+	l.store = nil
+	return err
+}
+
+// Applied takes in what one entry did. It is called by the goroutine that applies,
+// in order, and neither waits nor looks at the disk. The effects are kept, and read
+// later: nobody must change them.
+func (l *Ledger) Applied(_ *engine.State, e *engine.Effects) {
+	if uint64(e.Index) > l.index.Load() {
+		l.feed.add(e)
+		return
+	}
+	if o := l.opened.Load(); o != nil && o.epoch != 0 && e.Index == o.index && (e.Header.Epoch != o.epoch || e.Header.Sequence != o.number || e.Time != o.time) {
+		l.foreign.Store(true)
+		l.feed.signal()
+	}
+}
+
+// Restored takes in that a snapshot has replaced the state. What lies between it
+// and the ledger has to come from elsewhere.
+func (l *Ledger) Restored(s *engine.State) {
+	if index := s.LogIndex(); uint64(index) > l.index.Load() && !l.feed.reached(index) {
+		l.whole.Store(false)
+		l.feed.miss()
+	}
+}
+
+// Index is the log index up to which everything is on disk; 0 until that has been
+// checked.
+func (l *Ledger) Index() engine.LogIndex {
+	if !l.checked.Load() {
+		return 0
+	}
+	return engine.LogIndex(l.index.Load())
+}
+
+// moved tells everybody who waits that the ledger is on disk up to h.
+func (l *Ledger) moved(h *head) {
+	l.head = *h
+	l.index.Store(uint64(h.index))
+	l.at.Store(int64(h.time))
+	l.tell()
+}
+
+func (l *Ledger) tell() {
+	l.waiting.Lock()
+	close(l.advanced)
+	l.advanced = make(chan struct{})
+	l.waiting.Unlock()
+}
+
+// Await waits until everything up to index is on disk.
+func (l *Ledger) Await(ctx context.Context, index engine.LogIndex) error {
+	for {
+		l.waiting.Lock()
+		advanced := l.advanced
+		l.waiting.Unlock()
+		if l.Index() >= index {
+			return nil
+		}
+		for at := l.wanted.Load(); uint64(index) > at && !l.wanted.CompareAndSwap(at, uint64(index)); at = l.wanted.Load() {
+		}
+		select {
+		case l.poke <- struct{}{}:
+		default:
+		}
+		select {
+		case <-advanced:
+		case <-ctx.Done():
+			return fmt.Errorf("the ledger is on disk up to %d and not to %d: %w", l.Index(), index, ctx.Err())
+		case <-l.ctx.Done():
+			return fmt.Errorf("the ledger is closed: %w", context.Canceled)
+		}
+	}
+}
+
+// Stats are what a ledger tells of itself.
+type Stats struct {
+	Index       engine.LogIndex
+	Waiting     int           // events that are not on disk yet
+	Behind      time.Duration // between the state's time and that of what is on disk; 0 if nothing waits
+	Bytes       int64         // of the file
+	Rebuilds    int64         // files put aside since the start
+	Gaps        int64         // holes in the trail noted since the start
+	Missing     int64         // settled sessions whose orders could not be had yet
+	FirstEvent  engine.LogIndex
+	Whole       bool   // the file was checked, and nothing is known to be missing
+	Trouble     string // why nothing can be written just now, "" if it can
+	QueueEvents int
+}
+
+// Stats gives the figures.
+func (l *Ledger) Stats() Stats {
+	s := Stats{Index: l.Index(), Rebuilds: l.rebuilds.Load(), Gaps: l.gaps.Load(), Missing: l.missing.Load(), Whole: l.whole.Load(),
+		FirstEvent: engine.LogIndex(l.keptFrom.Load()), QueueEvents: l.cfg.QueueEvents}
+	if t := l.trouble.Load(); t != nil {
+		s.Trouble = *t
+	}
+	var since engine.Time
+	s.Waiting, since = l.feed.waiting()
+	if at := engine.Time(l.at.Load()); s.Waiting > 0 && since > at && at > 0 {
+		s.Behind = since.Sub(at)
+	}
+	if info, err := os.Stat(l.path()); err == nil {
+		s.Bytes = info.Size()
+	}
+	return s
+}

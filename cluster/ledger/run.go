@@ -1,0 +1,239 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"doorbuster/engine"
+)
+
+// Bounds of one transaction, and of waits.
+const (
+	batchEvents   = 16_384
+	viewOrders    = 256                    // copied from the state under one lock
+	busyEvents    = 2048                   // of a transaction: then more gather before the next
+	idleCommit    = 5 * time.Second        // for an index with which nothing happened
+	pauseAfter    = 500 * time.Millisecond // a failed write
+	closePatience = 2 * time.Second
+)
+
+// run is the goroutine that writes.
+func (l *Ledger) run() {
+	l.check()
+	pause, quiet := l.cfg.CommitEvery, time.Time{}
+	for l.ctx.Err() == nil {
+		if l.suspect.Swap(false) {
+			l.recheck()
+		}
+		if l.foreign.Swap(false) {
+			l.renew(fmt.Errorf("%w: this node's log goes on otherwise", errDamaged))
+		}
+		entries, lost := l.feed.take(batchEvents)
+		if lost {
+			l.resync()
+			continue
+		}
+		if len(entries) > 0 || l.missing.Load() > 0 {
+			l.refetch()
+		}
+		if len(entries) == 0 {
+			l.trim()
+			if !l.sleep(idleCommit, true) {
+				break
+			}
+			continue
+		}
+		// Entries with which nothing happened only move the index: they can wait for
+		// something that does, unless somebody waits for them.
+		if events := countEvents(entries); events == 0 && l.wanted.Load() <= l.index.Load() && l.idle() {
+			if quiet.IsZero() {
+				quiet = time.Now()
+			}
+			if time.Since(quiet) < idleCommit && l.sleep(pause, false) {
+				l.giveBack(entries)
+				continue
+			}
+		}
+		quiet = time.Time{}
+		if err := l.write(entries); err != nil {
+			l.failed(err, entries)
+			continue
+		}
+		pause = l.cfg.CommitEvery
+		if countEvents(entries) > busyEvents {
+			pause *= 10
+		}
+		l.trim()
+		l.sleep(pause, false)
+	}
+	for began := time.Now(); time.Since(began) < closePatience; {
+		entries, lost := l.feed.take(batchEvents)
+		if lost || len(entries) == 0 || l.write(entries) != nil {
+			return
+		}
+	}
+}
+
+func countEvents(entries []*engine.Effects) (n int) {
+	for _, e := range entries {
+		n += len(e.Primary) + len(e.Derived)
+	}
+	return n
+}
+
+// idle tells whether nothing more waits.
+func (l *Ledger) idle() bool {
+	events, _ := l.feed.waiting()
+	return events == 0
+}
+
+// giveBack puts entries in front of the queue again.
+func (l *Ledger) giveBack(entries []*engine.Effects) {
+	l.feed.mu.Lock()
+	defer l.feed.mu.Unlock()
+	if l.feed.lost {
+		return
+	}
+	l.feed.entries = append(entries, l.feed.entries...)
+	l.feed.events += countEvents(entries) + len(entries)
+}
+
+// sleep waits for d; with early, until something is to be done. false: closing.
+func (l *Ledger) sleep(d time.Duration, early bool) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	wake := l.feed.wake
+	if !early {
+		wake = nil
+	}
+	for {
+		select {
+		case <-timer.C:
+			return true
+		case <-wake:
+			return true
+		case <-l.poke:
+			return true
+		case <-l.ctx.Done():
+			return false
+		}
+	}
+}
+
+// failed puts up with a write that failed: a damaged file is made anew, a full disk
+// waited for.
+func (l *Ledger) failed(err error, entries []*engine.Effects) {
+	if errors.Is(err, errDamaged) {
+		l.renew(err)
+		return
+	}
+	text := err.Error()
+	if l.trouble.Swap(&text) == nil {
+		l.logger.Error("ALARM: the ledger can't be written; it is tried again", "error", err)
+	}
+	l.giveBack(entries)
+	l.sleep(pauseAfter, false)
+}
+
+// renew puts a damaged file aside and begins another.
+func (l *Ledger) renew(why error) {
+	err := l.putAside(why)
+	if err == nil {
+		err = l.openFile()
+	}
+	if err != nil {
+		text := err.Error()
+		l.trouble.Store(&text)
+		l.logger.Error("ALARM: no new ledger can be begun; it is tried again", "error", err)
+		l.sleep(pauseAfter, false)
+	}
+}
+
+// check walks the whole file once, before anything is written to it.
+func (l *Ledger) check() {
+	defer l.tell()
+	defer l.checked.Store(true) // what was damaged begins at index 0
+	if l.whole.Load() {         // it was only just made
+		l.readNames()
+		return
+	}
+	began := time.Now()
+	err := scrub(l.path(), func() bool { return l.ctx.Err() != nil })
+	switch {
+	case errors.Is(err, errStopped):
+	case err != nil:
+		l.renew(err)
+	default:
+		l.logger.Info("the ledger was checked", "took", time.Since(began), "log_index", l.head.index)
+		l.whole.Store(!l.head.lacking)
+		l.readNames()
+	}
+}
+
+// recheck looks into what a reader has come upon.
+func (l *Ledger) recheck() {
+	if err := scrub(l.path(), func() bool { return l.ctx.Err() != nil }); err != nil && !errors.Is(err, errStopped) {
+		l.renew(err)
+	}
+}
+
+// write takes entries into the file, in one transaction.
+func (l *Ledger) write(entries []*engine.Effects) error {
+	l.mu.RLock()
+	s := l.store
+	l.mu.RUnlock()
+	if s == nil {
+		if err := l.openFile(); err != nil {
+			return err
+		}
+		return errors.New("the ledger was opened only now")
+	}
+	b := newBatch(l, entries)
+	if err := b.gather(); err != nil {
+		return err
+	}
+	h := l.head
+	last := entries[len(entries)-1]
+	h.index, h.time, h.epoch, h.number = last.Index, last.Time, last.Header.Epoch, last.Header.Sequence
+	if !l.verified {
+		group := l.group()
+		if h.group != ([16]byte{}) && h.group != group && group != ([16]byte{}) {
+			return fmt.Errorf("%w: it belongs to another group", errDamaged)
+		}
+		h.group, l.verified = group, group != ([16]byte{})
+	}
+	if l.cfg.Archive {
+		for _, e := range entries {
+			if err := l.archive(e, b); err != nil {
+				return err
+			}
+		}
+	}
+	if err := s.update(func(w *writing) error {
+		if err := b.write(w); err != nil {
+			return err
+		}
+		return w.putHead(&h)
+	}); err != nil {
+		return err
+	}
+	if l.trouble.Swap(nil) != nil {
+		l.logger.Info("the ledger can be written again")
+	}
+	for _, e := range entries {
+		l.feed.kept(e.Leaving)
+	}
+	l.moved(&h)
+	return nil
+}
+
+// group identifies whose ledger this is; zero before the first epoch.
+func (l *Ledger) group() (id [16]byte) {
+	l.source.View(func(s *engine.State) {
+		if secret, known := s.Derive("ledger"); known {
+			copy(id[:], secret[:])
+		}
+	})
+	return id
+}

@@ -1,0 +1,217 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"doorbuster/engine"
+)
+
+// mostEvents is how many events one call gives, and mostLooked how many it looks
+// at to find them.
+const (
+	mostEvents = 1000
+	mostLooked = 100_000
+)
+
+// Events gives up to most events from a position on, and the position to go on
+// from, which is behind all that there is if there were fewer. Error:
+// *engine.TrailGone.
+func (l *Ledger) Events(from engine.TrailPosition, most int) (events []engine.TrailEvent, next engine.TrailPosition, err error) {
+	most = min(max(most, 1), mostEvents)
+	next = from
+	err = l.view(func(v *viewing) error {
+		first, err := v.first()
+		if err != nil {
+			return err
+		}
+		if from.Before(first) {
+			return &engine.TrailGone{First: first}
+		}
+		h, err := v.head()
+		if err != nil {
+			return err
+		}
+		if reached := (engine.TrailPosition{Index: h.index + 1}); from.Before(reached) {
+			next = reached
+		}
+		return v.walk(bucketEvents, nil, positionKey(from), func(key, body []byte) (bool, error) {
+			e, err := eventOf(key, body)
+			if err != nil {
+				return false, err
+			}
+			if len(events) == most {
+				next = e.at
+				return false, nil
+			}
+			events = append(events, l.shown(&e))
+			if !e.at.Before(next) {
+				next = e.at.Next()
+			}
+			return true, nil
+		})
+	})
+	return events, next, err
+}
+
+// first gives the position of the first event that is kept, or may be: everything
+// before it has been dropped. Zero if nothing was.
+func (v *viewing) first() (p engine.TrailPosition, err error) {
+	body, err := v.get(bucketMeta, keyDropped)
+	if err != nil || body == nil {
+		return p, err
+	}
+	r := reader{buf: body}
+	p.Index, p.N = engine.LogIndex(r.uint()), r.uint32()
+	return p, r.done()
+}
+
+// AwaitEvents waits until there is something from a position on, or ctx ends, and
+// gives up to which index the trail reaches.
+func (l *Ledger) AwaitEvents(ctx context.Context, from engine.TrailPosition) engine.LogIndex {
+	for {
+		l.waiting.Lock()
+		advanced := l.advanced
+		l.waiting.Unlock()
+		if at := l.Index(); at >= from.Index {
+			return at
+		}
+		select {
+		case <-advanced:
+		case <-ctx.Done():
+			return l.Index()
+		case <-l.ctx.Done():
+			return l.Index()
+		}
+	}
+}
+
+// Audit gives the part of the trail that a filter asks for, the oldest first, and
+// where to go on; more is false at the end. A page may have fewer events than
+// asked for, and more may follow: what there is to look at is bounded.
+func (l *Ledger) Audit(f engine.TrailFilter) (events []engine.TrailEvent, next engine.TrailPosition, more bool, err error) {
+	most := min(max(f.Limit, 1), mostEvents)
+	looked := 0
+	add := func(e *event) (goOn bool) {
+		if looked++; len(events) == most || looked > mostLooked {
+			next, more = e.at, true
+			return false
+		}
+		if f.Session == "" || l.names.Load().sessions[e.session] == f.Session {
+			events = append(events, l.shown(e))
+		}
+		return true
+	}
+	var prefix []byte
+	bucket := byte(bucketTrail)
+	switch {
+	case f.OrderNo != "":
+		numberer := l.numberer.Load()
+		if numberer == nil {
+			return nil, next, false, nil
+		}
+		ref, ok := numberer.Parse(f.OrderNo)
+		if !ok {
+			return nil, next, false, nil
+		}
+		prefix = refKey(ref)
+	case f.Operator != "":
+		bucket, prefix = bucketOperators, operatorPrefix(f.Operator)
+	}
+	err = l.view(func(v *viewing) error {
+		if prefix == nil {
+			return v.walk(bucketEvents, nil, positionKey(f.From), func(key, body []byte) (bool, error) {
+				e, err := eventOf(key, body)
+				return err == nil && add(&e), err
+			})
+		}
+		return v.walk(bucket, prefix, append(prefix[:len(prefix):len(prefix)], positionKey(f.From)...), func(key, _ []byte) (bool, error) {
+			at := key[len(prefix):]
+			body, err := v.get(bucketEvents, at)
+			if err != nil || body == nil {
+				return err == nil, err
+			}
+			e, err := eventOf(at, body)
+			return err == nil && add(&e), err
+		})
+	})
+	return events, next, more, err
+}
+
+// shown gives an event as readers see it.
+func (l *Ledger) shown(e *event) engine.TrailEvent {
+	n := l.names.Load()
+	listing := n.listings[e.listing]
+	t := engine.TrailEvent{TrailPosition: e.at, Time: e.time, Kind: e.kind, Reason: e.reason, State: e.state, Session: n.sessions[e.session], SKU: listing.id,
+		Shopper: e.shopper, Quantity: e.quantity, Limit: e.limit, Amount: e.amount, Currency: listing.currency, PayBy: e.payBy,
+		Operator: e.operator, Note: e.note, Detail: e.detail, Transaction: e.transaction, Missing: e.missing}
+	if numberer := l.numberer.Load(); numberer != nil && !e.order.IsZero() {
+		t.OrderNo = numberer.String(e.order)
+	}
+	return t
+}
+
+// Dropping old events.
+const (
+	trimEvery  = 10 * time.Second
+	trimEvents = 20_000 // of a transaction
+	eventBytes = 200    // about, with what leads to it
+)
+
+var (
+	keyDropped = []byte("dropped")
+	errNothing = errors.New("nothing to drop")
+)
+
+// trim drops events that are too old, or too many, some at a time.
+func (l *Ledger) trim() {
+	if time.Since(l.trimmed) < cmp.Or(l.cfg.trimEvery, trimEvery) {
+		return
+	}
+	l.trimmed = time.Now()
+	s := l.open()
+	if s == nil {
+		return
+	}
+	until := engine.Time(l.at.Load()).Add(-l.cfg.KeepEvents)
+	var first engine.TrailPosition
+	err := s.update(func(w *writing) error {
+		over := int64(w.tallies[bucketEvents].rows) - l.cfg.KeepEventBytes/eventBytes
+		var old []event
+		if err := w.walk(bucketEvents, nil, nil, func(key, body []byte) (bool, error) {
+			e, err := eventOf(key, body)
+			if err != nil {
+				return false, err
+			}
+			if len(old) == trimEvents || e.time >= until && int64(len(old)) >= over {
+				return false, nil
+			}
+			old = append(old, e)
+			return true, nil
+		}); err != nil {
+			return err
+		}
+		if len(old) == 0 {
+			return errNothing
+		}
+		for i := range old {
+			if err := w.dropEvent(&old[i]); err != nil {
+				return err
+			}
+		}
+		first = old[len(old)-1].at.Next()
+		body := writer{}
+		body.uint(uint64(first.Index))
+		body.uint(uint64(first.N))
+		return w.bucket(bucketMeta).Put(keyDropped, seal(bucketMeta, keyDropped, body.buf))
+	})
+	switch {
+	case err == nil:
+		l.keptFrom.Store(uint64(first.Index))
+		l.trimmed = time.Time{} // there may be more
+	case err != errNothing:
+		l.failed(err, nil)
+	}
+}
