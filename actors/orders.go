@@ -289,15 +289,11 @@ func (g *Group) askOrder(ctx context.Context, orderNo string, c engine.Command) 
 	if v, err := g.settledUnlessPaid(ref, &c); err != nil {
 		return v, err
 	}
-	o, err := g.ask(ctx, c)
-	if err != nil {
+	if _, err = g.ask(ctx, c); err != nil {
 		return v, err
 	}
 	g.view.View(func(s *engine.State) { v, ok = s.View(ref) })
 	if !ok {
-		if err := g.recorded(o.Index); err != nil {
-			return v, err
-		}
 		return g.settledOrder(ref)
 	}
 	return v, nil

@@ -19,26 +19,40 @@ func (g *Group) Pay(ctx context.Context, p engine.Payment) (r engine.Receipt, er
 	if p.Currency != known.Currency {
 		return r, refusal(engine.ReasonCurrency)
 	}
+	r.Order = known
+	if known.PaymentID == p.ID && known.Amount == p.Amount {
+		return r, nil // also where the state has forgotten it with a settled session
+	}
 	c := engine.Command{Kind: engine.CmdPayOrder, Order: known.Ref, PaymentID: p.ID, Amount: p.Amount, Currency: p.Currency}
 	if g.rules.Load() >= 3 {
 		c.PaidAt = p.PaidAt
+	}
+	if _, err := g.settledUnlessPaid(known.Ref, &c); err != nil {
+		return r, err
 	}
 	o, err := g.ask(ctx, c)
 	if err != nil {
 		return r, err
 	}
-	r.Reason, r.Order = o.Event.Reason, known
+	r.Reason = o.Event.Reason
 	switch o.Event.Kind {
 	case engine.OrderPaid:
 		r.Outcome = engine.PaymentTaken
 	case engine.RefundBecameDue:
 		r.Outcome = engine.PaymentToRefund
 	}
+	gone := false
 	g.view.View(func(s *engine.State) {
 		if v, here := s.View(known.Ref); here {
 			r.Order = v
 		}
+		gone = hasLeft(s, known.Ref)
 	})
+	if gone && g.recorded(o.Index) == nil { // else it is told as it was: the money is taken in any case
+		if v, err := g.settledOrder(known.Ref); err == nil {
+			r.Order = v
+		}
+	}
 	return r, nil
 }
 

@@ -75,6 +75,7 @@ type NodeStatus struct {
 	Reachable   bool
 	Applied     engine.LogIndex
 	First, Last engine.LogIndex
+	Ledger      engine.LogIndex // up to which its ledger is on its disk
 	Durable     engine.LogIndex // on its disk, as the leader knows; 0 unless this node leads
 	Version     string
 	Rules       uint32
@@ -119,7 +120,7 @@ func (n *Node) ClusterStatus() ClusterStatus {
 		if m.ID == n.cfg.NodeID {
 			x.Role, x.Reachable, x.Applied, x.First, x.Last = s.Role, true, s.AppliedIndex, s.FirstIndex, s.LastIndex
 			x.Version, x.Rules, x.Generation, x.WALBytes, x.LastHeard = n.cfg.Version, engine.RulesVersion, s.Generation, s.WALBytes, time.Now()
-			x.Durable = s.LastIndex
+			x.Durable, x.Ledger = s.LastIndex, n.ledger.Index()
 		} else {
 			n.tellOf(&x)
 		}
@@ -156,6 +157,7 @@ func (n *Node) tellOf(x *NodeStatus) {
 	x.LastHeard = f.heard
 	p := f.pulse
 	x.Applied, x.First, x.Last, x.Version, x.Rules, x.Generation, x.WALBytes = p.Applied, p.First, p.Last, p.Version, p.Rules, p.Generation, p.WALBytes
+	x.Ledger = p.Ledger
 	x.ClockOffset = f.offset
 	if x.Reachable {
 		x.Role = p.Role

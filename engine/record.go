@@ -20,6 +20,7 @@ type OrderRecord struct {
 	Granted, PayBy, Changed Time
 	Transaction             Transaction
 	PaymentID               string
+	PaidAt                  Time      // by the cashier's clock; 0 if it did not say
 	Receiver                *Receiver // nil: the shopper has not said
 	Drawn, Late             bool      // as of Order.Entrant
 	Refunds                 []Refund  // the oldest first
@@ -38,7 +39,7 @@ func (s *State) Record(ref OrderRef) (OrderRecord, bool) {
 
 func recordOf(ref OrderRef, o *Order, d details, shopper string) OrderRecord {
 	r := OrderRecord{Ref: ref, Listing: o.Listing, Shopper: shopper, Key: o.Key, Quantity: o.Quantity, Amount: o.Amount, State: o.State, Why: o.Why,
-		Granted: o.Granted, PayBy: o.PayBy, Changed: o.Changed, Transaction: o.Transaction, PaymentID: d.payment}
+		Granted: o.Granted, PayBy: o.PayBy, Changed: o.Changed, Transaction: o.Transaction, PaymentID: d.payment, PaidAt: d.paidAt}
 	if d.receiver != nil {
 		to := *d.receiver
 		r.Receiver = &to

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,9 +34,10 @@ const (
 
 // AdminConfig says how the operations API is served.
 type AdminConfig struct {
-	// Operator and Cluster answer; both required.
+	// Operator, Cluster and Trail answer; all required.
 	Operator Operator
 	Cluster  ClusterView
+	Trail    Trail
 	// Operations changes the cluster; nil for a node that is alone, whose routes
 	// for that then say so.
 	Operations ClusterOperator
@@ -73,6 +75,7 @@ type AdminConfig struct {
 type AdminServer struct {
 	operator   Operator
 	cluster    ClusterView
+	trail      Trail
 	operations ClusterOperator // nil for a lone node
 	reconciler Reconciler      // nil where no statements are taken
 	parsePlan  func([]byte) (*engine.Plan, []PlanProblem)
@@ -86,8 +89,10 @@ type AdminServer struct {
 	openPages  map[string]bool // patterns that need no role whatever the table says
 	mux        *http.ServeMux
 	http       *http.Server
-	backingUp  sync.Mutex // held while a backup is taken: one at a time
-	importing  sync.Mutex // held while a large list is imported: one at a time
+	backingUp  sync.Mutex      // held while a backup is taken: one at a time
+	reading    atomic.Int32    // who follows events
+	ending     context.Context // ends when a shutdown begins
+	importing  sync.Mutex      // held while a large list is imported: one at a time
 }
 
 // NewAdmin makes a server of the operations API, or reports everything that is
@@ -100,6 +105,9 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 	if cfg.Cluster == nil {
 		errs = append(errs, errors.New("no Cluster"))
 	}
+	if cfg.Trail == nil {
+		errs = append(errs, errors.New("no Trail"))
+	}
 	if cfg.ParsePlan == nil {
 		errs = append(errs, errors.New("no ParsePlan"))
 	}
@@ -111,7 +119,7 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &AdminServer{
-		operator: cfg.Operator, cluster: cfg.Cluster, operations: cfg.Operations, reconciler: cfg.Reconciler, parsePlan: cfg.ParsePlan, dev: cfg.Dev,
+		operator: cfg.Operator, cluster: cfg.Cluster, trail: cfg.Trail, operations: cfg.Operations, reconciler: cfg.Reconciler, parsePlan: cfg.ParsePlan, dev: cfg.Dev,
 		timeout: cfg.RequestTimeout, log: cfg.Logger, origins: http.NewCrossOriginProtection(), metrics: newAPIMetrics("admin"), exposed: http.NotFoundHandler(),
 		openPages: map[string]bool{"/metrics": cfg.OpenMetrics},
 	}
@@ -146,6 +154,9 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 		MaxHeaderBytes:    adminHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
 	}
+	var end context.CancelFunc
+	s.ending, end = context.WithCancel(context.Background())
+	s.http.RegisterOnShutdown(end)
 	return s, nil
 }
 
@@ -216,6 +227,7 @@ var adminRoutes = []adminRoute{
 	{"POST", "/admin/v1/sessions/{session}/pause", RoleOperator, steer(engine.SessionPause)},
 	{"POST", "/admin/v1/sessions/{session}/resume", RoleOperator, steer(engine.SessionResume)},
 	{"POST", "/admin/v1/sessions/{session}/end", RoleOperator, steer(engine.SessionEnd)},
+	{"POST", "/admin/v1/sessions/{session}/settle", RoleOperator, (*AdminServer).settle},
 	{"GET", "/admin/v1/sessions/{session}/skus/{sku}", RoleViewer, (*AdminServer).counts},
 	{"POST", "/admin/v1/sessions/{session}/skus/{sku}/stock", RoleOperator, (*AdminServer).addStock},
 	{"GET", "/admin/v1/orders", RoleViewer, (*AdminServer).orders},
@@ -226,6 +238,8 @@ var adminRoutes = []adminRoute{
 	{"GET", reconciliationsPattern, RoleViewer, (*AdminServer).reports},
 	{"GET", reconciliationsPattern + "/{id}", RoleViewer, (*AdminServer).report},
 	{"GET", "/admin/v1/refusals", RoleViewer, (*AdminServer).refusals},
+	{"GET", eventsPattern, RoleViewer, (*AdminServer).events},
+	{"GET", "/admin/v1/audit", RoleViewer, (*AdminServer).audit},
 
 	{"GET", "/admin/v1/switches", RoleViewer, (*AdminServer).switches},
 	{"PATCH", "/admin/v1/switches", RoleOperator, (*AdminServer).setSwitches},
@@ -336,7 +350,7 @@ func (s *AdminServer) serve(w http.ResponseWriter, r *http.Request, to *adminRou
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, limit)
 	ctx := withOperator(r.Context(), who)
-	if to.pattern != backupPattern && !takesStatement(to.method, to.pattern) { // which end when nobody takes or sends any more
+	if to.pattern != backupPattern && to.pattern != eventsPattern && !takesStatement(to.method, to.pattern) { // which end when nobody takes or sends any more
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, patience)
 		defer stop()

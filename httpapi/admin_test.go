@@ -28,7 +28,7 @@ func fakeParsePlan(text []byte) (*engine.Plan, []PlanProblem) {
 
 func newTestAdmin(t testing.TB, f *fakeOperator, change ...func(*AdminConfig)) *AdminServer {
 	t.Helper()
-	cfg := AdminConfig{Operator: f, Cluster: &fakeCluster{}, ParsePlan: fakeParsePlan, Dev: true}
+	cfg := AdminConfig{Operator: f, Cluster: &fakeCluster{}, Trail: &fakeTrail{}, ParsePlan: fakeParsePlan, Dev: true}
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -97,7 +97,7 @@ func TestAdminRoutes(t *testing.T) {
 		"void, no note": {"POST", "/admin/v1/orders/" + fakeOrderNo + "/void", "", voided},
 		"extend":        {"POST", "/admin/v1/orders/" + fakeOrderNo + "/extend", `{"pay_by":"2026-09-20T11:00:00+08:00"}`, extended},
 		"cluster": {"GET", "/admin/v1/cluster", "", `{"generation":0,"leader":"a1","term":2,"epoch":7,"rules_version":0,"zone_ack":{"mode":"","state":"","zone_index":0},"alarms":[],` +
-			`"nodes":[{"id":"a1","zone":"a","role":"leader","reachable":true,"applied_index":9,"last_index":9,"first_index":0,"durable_index":0,"lag":0,` +
+			`"nodes":[{"id":"a1","zone":"a","role":"leader","reachable":true,"applied_index":9,"last_index":9,"first_index":0,"durable_index":0,"ledger_index":0,"lag":0,` +
 			`"rules_version":0,"generation":0,"drained":false,"joining":false,"preferred":false,"clock_offset_ms":0,"wal_bytes":0}]}`},
 		"plan":      {"POST", "/admin/v1/plan", "{}", `{"applied":true,"dry_run":false,"changes":[{"path":"sales[a]","before":"","after":"new"}]}`},
 		"plan, dry": {"POST", "/admin/v1/plan?dry_run=true", "{}", `{"applied":false,"dry_run":true,"changes":[{"path":"sales[a]","before":"","after":"new"}]}`},
@@ -298,7 +298,11 @@ func TestRoles(t *testing.T) {
 			if role != nobody {
 				headers = []string{"Authorization", "Bearer " + tokens[role]}
 			}
-			w := askAdmin(s, r.method, path.Replace(r.pattern), "", headers...)
+			target := path.Replace(r.pattern)
+			if r.pattern == eventsPattern {
+				target += "?follow=false"
+			}
+			w := askAdmin(s, r.method, target, "", headers...)
 			barred := w.Code == 401 || w.Code == 403
 			if want := role.rank() < r.needs.rank(); barred != want || barred && (w.Code == 401) != (role == nobody) {
 				t.Errorf("%s %s as %q: status %d", r.method, r.pattern, role, w.Code)

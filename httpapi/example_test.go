@@ -81,10 +81,13 @@ func (desk) Counts(session, sku string) (engine.Counts, error) {
 	return engine.Counts{Session: session, SKU: sku, Stock: 1000, Held: 990, Paid: 10, Shoppers: 1000, State: engine.ListingSoldOut, LogIndex: 4711}, nil
 }
 
+// trail is what has happened. The example does not ask.
+type trail struct{ httpapi.Trail }
+
 func ExampleNewAdmin() {
 	secret := []byte(strings.Repeat("s", httpapi.MinSecretBytes))
 	server, err := httpapi.NewAdmin(httpapi.AdminConfig{
-		Operator: desk{}, Cluster: node{}, Tokens: httpapi.TokenKeys{Secret: secret},
+		Operator: desk{}, Cluster: node{}, Trail: trail{}, Tokens: httpapi.TokenKeys{Secret: secret},
 		ParsePlan: func([]byte) (*engine.Plan, []httpapi.PlanProblem) { return &engine.Plan{}, nil },
 	})
 	if err != nil {

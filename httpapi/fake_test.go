@@ -250,6 +250,11 @@ func (f *fakeOperator) Steer(ctx context.Context, operator, session string, acti
 	return fakeSessions()[1], f.err
 }
 
+func (f *fakeOperator) Settle(_ context.Context, operator, session, note string) (engine.SessionView, error) {
+	f.operator, f.session, f.note = operator, session, note
+	return engine.SessionView{ID: session, State: engine.Settled}, f.err
+}
+
 func (f *fakeOperator) AddStock(_ context.Context, operator, session, sku string, units int64, note string) (engine.Counts, error) {
 	f.operator, f.session, f.sku, f.units, f.note = operator, session, sku, units, note
 	return f.counts(session, sku), f.err

@@ -38,6 +38,7 @@ const (
 	unknownListing
 	unknownKey
 	wrongMethod
+	gone
 	tooSlow
 	conflict
 	notHeld
@@ -82,6 +83,7 @@ var problemTable = [problemKinds]struct {
 	unknownListing:     {http.StatusNotFound, "unknown-listing", "There is no such listing"},
 	unknownKey:         {http.StatusNotFound, "unknown-key", "There is no such grab"},
 	wrongMethod:        {http.StatusMethodNotAllowed, "method", "The method is not allowed here"},
+	gone:               {http.StatusGone, "gone", "It has been dropped"},
 	tooSlow:            {http.StatusRequestTimeout, "timeout", "The request took too long to arrive"},
 	conflict:           {http.StatusConflict, "conflict", "The state of things forbids it"},
 	notHeld:            {http.StatusConflict, "order-state", "The order's state forbids it"},

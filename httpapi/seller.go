@@ -92,6 +92,9 @@ type Operator interface {
 	SetMessage(ctx context.Context, operator, sale string, own engine.Message) ([]engine.Change, []engine.Problem, error)
 	Steer(ctx context.Context, operator, session string, action engine.SessionAction, note string) (engine.SessionView, error)
 	AddStock(ctx context.Context, operator, session, sku string, units int64, note string) (engine.Counts, error)
+	// Settle has a session's orders leave memory for the ledgers, whether or not it is
+	// time for that. The refusal says in sentences what is in the way.
+	Settle(ctx context.Context, operator, session, note string) (engine.SessionView, error)
 	Void(ctx context.Context, operator, orderNo, note string) (engine.OrderView, error)
 	Extend(ctx context.Context, operator, orderNo string, payBy engine.Time, note string) (engine.OrderView, error)
 
@@ -205,6 +208,7 @@ type NodeStatus struct {
 	LastIndex    uint64 `json:"last_index"`
 	FirstIndex   uint64 `json:"first_index"`
 	DurableIndex uint64 `json:"durable_index"` // the last that is known to be on its disk
+	LedgerIndex  uint64 `json:"ledger_index"`  // up to which its ledger is on its disk
 	Lag          uint64 `json:"lag"`           // entries that it applied fewer than the leader
 	Peer         string `json:"peer,omitempty"`
 	Version      string `json:"version,omitempty"` // of its build

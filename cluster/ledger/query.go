@@ -102,7 +102,7 @@ func (l *Ledger) View(o *engine.OrderRecord) engine.OrderView {
 	n := l.names.Load()
 	listing := n.listings[o.Listing]
 	v := engine.OrderView{Ref: o.Ref, Shopper: o.Shopper, Session: n.sessions[o.Ref.Session], SKU: listing.id, Quantity: o.Quantity, Amount: o.Amount,
-		Currency: listing.currency, State: o.State, GrantedAt: o.Granted, PayBy: o.PayBy, ChangedAt: o.Changed, Why: o.Why, PaymentID: o.PaymentID}
+		Currency: listing.currency, State: o.State, GrantedAt: o.Granted, PayBy: o.PayBy, ChangedAt: o.Changed, Why: o.Why, PaymentID: o.PaymentID, PaidAt: o.PaidAt, Transaction: o.Transaction}
 	if numberer := l.numberer.Load(); numberer != nil {
 		v.OrderNo = numberer.String(o.Ref)
 	}

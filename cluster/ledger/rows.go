@@ -45,6 +45,7 @@ func orderBody(o *engine.OrderRecord) []byte {
 	w.int(int64(o.Changed - o.Granted))
 	w.buf = append(w.buf, o.Transaction[:]...)
 	w.string(o.PaymentID)
+	w.int(int64(o.PaidAt))
 	if o.Receiver != nil {
 		w.string(o.Receiver.Name)
 		w.string(o.Receiver.Phone)
@@ -81,7 +82,7 @@ func orderOf(key, body []byte) (o engine.OrderRecord, err error) {
 	o.Quantity, o.Amount, o.Granted = r.uint32(), r.int(), engine.Time(r.int())
 	o.PayBy, o.Changed = o.Granted+engine.Time(r.int()), o.Granted+engine.Time(r.int())
 	copy(o.Transaction[:], r.bytes(len(o.Transaction)))
-	o.PaymentID = r.string()
+	o.PaymentID, o.PaidAt = r.string(), engine.Time(r.int())
 	if flags&orderReceiver != 0 {
 		o.Receiver = &engine.Receiver{Name: r.string(), Phone: r.string(), Address: r.string()}
 	}

@@ -56,6 +56,26 @@ func (l *Ledger) Events(from engine.TrailPosition, most int) (events []engine.Tr
 	return events, next, err
 }
 
+// Last gives the position of the event behind which so many stand, it among them;
+// of the first that is kept if there are fewer.
+func (l *Ledger) Last(events int) (p engine.TrailPosition, err error) {
+	err = l.view(func(v *viewing) error {
+		c := v.bucket(bucketEvents).Cursor()
+		key, _ := c.Last()
+		for ; len(key) == 12 && events > 0; key, _ = c.Prev() {
+			p = positionOf(key)
+			events--
+		}
+		if p != (engine.TrailPosition{}) {
+			return nil
+		}
+		h, err := v.head()
+		p.Index = h.index + 1
+		return err
+	})
+	return p, err
+}
+
 // first gives the position of the first event that is kept, or may be: everything
 // before it has been dropped. Zero if nothing was.
 func (v *viewing) first() (p engine.TrailPosition, err error) {

@@ -119,18 +119,19 @@ func (v clusterView) Status() httpapi.ClusterStatus {
 	for _, x := range s.Nodes {
 		told.Nodes = append(told.Nodes, httpapi.NodeStatus{
 			ID: x.ID, Zone: x.Zone, Kind: string(x.Kind), Role: x.Role, Reachable: x.Reachable,
-			AppliedIndex: uint64(x.Applied), LastIndex: uint64(x.Last), FirstIndex: uint64(x.First), DurableIndex: uint64(x.Durable),
+			AppliedIndex: uint64(x.Applied), LastIndex: uint64(x.Last), FirstIndex: uint64(x.First), DurableIndex: uint64(x.Durable), LedgerIndex: uint64(x.Ledger),
 			Lag: uint64(leading - x.Last), Peer: x.Peer, Version: x.Version, RulesVersion: x.Rules, Generation: x.Generation,
 			Drained: x.Drained, Joining: x.Joining, Preferred: s.Preferred != "" && x.Zone == s.Preferred,
 			ClockOffsetMS: float64(x.ClockOffset) / float64(time.Millisecond), WALBytes: x.WALBytes, Error: x.Error,
 		})
 	}
+	told.Alarms = ledgerAlarms(v.cluster.Ledger().Stats())
 	return told
 }
 
 func newAdmin(n *node, k keys) (*httpapi.AdminServer, error) {
 	return httpapi.NewAdmin(httpapi.AdminConfig{
-		Operator: n.group, Cluster: clusterView{n}, Operations: operations{n}, Reconciler: n.desk, ParsePlan: parsePlan,
+		Operator: n.group, Cluster: clusterView{n}, Trail: trail{n}, Operations: operations{n}, Reconciler: n.desk, ParsePlan: parsePlan,
 		Dev: n.cfg.Dev, Tokens: k.ops, OpenMetrics: n.cfg.OpenMetrics, Logger: n.logger, Registerer: n.metrics, Gatherer: n.metrics,
 	})
 }
@@ -208,6 +209,7 @@ func registerGroup(to prometheus.Registerer, g *actors.Group, n *cluster.Node) {
 	counter("listings_frozen_total", "ALARM if it grows: listings frozen because their units no longer add up.", func() float64 { return float64(g.Stats().FrozenListings) })
 	gauge("journal_entries", "Reasons why shoppers were refused that this node remembers.", func() float64 { return float64(g.Stats().JournalEntries) })
 	counter("journal_lost_total", "Reasons that were overwritten by newer ones, and refusals that could not be noted.", func() float64 { return float64(g.Stats().JournalLost) })
+	registerLedger(gauge, counter, n.Ledger())
 	counter("actor_panics_total", "Panics of SKU actors.", func() float64 { return float64(g.Stats().Panics) })
 }
 

@@ -188,6 +188,7 @@ type clusterStatus struct {
 		Applied              uint64  `json:"applied_index"`
 		Last                 uint64  `json:"last_index"`
 		First                uint64  `json:"first_index"`
+		Ledger               uint64  `json:"ledger_index"`
 		Clock                float64 `json:"clock_offset_ms"`
 	}
 }

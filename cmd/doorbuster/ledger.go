@@ -1,6 +1,11 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
 	"doorbuster/cluster"
 	"doorbuster/cluster/ledger"
 	"doorbuster/engine"
@@ -13,3 +18,65 @@ type ledgers struct {
 }
 
 func (b ledgers) Recorded() (engine.LogIndex, []string) { return b.node.Recorded() }
+
+// trail shows the ledger's events to the operations API, which is made before it
+// but asks only after.
+type trail struct{ *node }
+
+func (t trail) Events(from engine.TrailPosition, most int) ([]engine.TrailEvent, engine.TrailPosition, error) {
+	events, next, err := t.cluster.Ledger().Events(from, most)
+	return events, next, notNow(err)
+}
+
+func (t trail) AwaitEvents(ctx context.Context, from engine.TrailPosition) engine.LogIndex {
+	return t.cluster.Ledger().AwaitEvents(ctx, from)
+}
+
+func (t trail) Last(events int) (engine.TrailPosition, error) {
+	p, err := t.cluster.Ledger().Last(events)
+	return p, notNow(err)
+}
+
+func (t trail) Audit(f engine.TrailFilter) ([]engine.TrailEvent, engine.TrailPosition, bool, error) {
+	events, next, more, err := t.cluster.Ledger().Audit(f)
+	return events, next, more, notNow(err)
+}
+
+// notNow says in the words that the doors know that the ledger can't be read now.
+func notNow(err error) error {
+	if errors.Is(err, ledger.ErrClosed) {
+		return fmt.Errorf("%w: %w", engine.ErrNotLeader, err)
+	}
+	return err
+}
+
+// ledgerBehind is how far behind the state a ledger may be before it is an alarm.
+const ledgerBehind = time.Minute
+
+// ledgerAlarms tells in sentences what of this node's ledger somebody must see to.
+func ledgerAlarms(s ledger.Stats) (alarms []string) {
+	alarm := func(format string, args ...any) { alarms = append(alarms, fmt.Sprintf(format, args...)) }
+	if s.Trouble != "" {
+		alarm("This node's ledger can't be written: %s.", s.Trouble)
+	}
+	if s.Missing > 0 {
+		alarm("This node's ledger lacks the orders of %d settled sessions: neither another node nor an archive has had them yet.", s.Missing)
+	}
+	if s.Behind > ledgerBehind {
+		alarm("This node's ledger is %s behind, with %d events to write.", s.Behind.Round(time.Second), s.Waiting)
+	}
+	return alarms
+}
+
+// registerLedger exposes what the ledger counts.
+func registerLedger(gauge, counter func(name, help string, read func() float64), l *ledger.Ledger) {
+	gauge("ledger_index", "Log index up to which this node's ledger is on disk; 0 until its file has been checked.", func() float64 { return float64(l.Stats().Index) })
+	gauge("ledger_lag_events", "Events that wait to be written to the ledger.", func() float64 { return float64(l.Stats().Waiting) })
+	gauge("ledger_lag_seconds", "ALARM if it stays over 60: state time between what is applied and what the ledger has on disk.", func() float64 { return l.Stats().Behind.Seconds() })
+	gauge("ledger_bytes", "Bytes of the ledger's file.", func() float64 { return float64(l.Stats().Bytes) })
+	gauge("ledger_whole", "1 while the ledger was checked and has caught up; 0 while it is checked or made anew.", func() float64 { return oneIf(l.Stats().Whole) })
+	gauge("ledger_missing_sessions", "ALARM if over 0: settled sessions whose orders this node's ledger could not get from anybody.", func() float64 { return float64(l.Stats().Missing) })
+	gauge("ledger_blocked", "ALARM if 1: the ledger can't be written; nothing is settled and no snapshot taken meanwhile.", func() float64 { return oneIf(l.Stats().Trouble != "") })
+	counter("ledger_rebuilds_total", "ALARM if it grows: damaged ledger files that were put aside and made anew.", func() float64 { return float64(l.Stats().Rebuilds) })
+	counter("ledger_gaps_total", "ALARM if it grows: holes in this node's trail of events.", func() float64 { return float64(l.Stats().Gaps) })
+}

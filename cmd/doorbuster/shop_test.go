@@ -222,7 +222,7 @@ func (s *shop) request(method, url, body string, header ...string) (reply, error
 		return reply{}, err
 	}
 	a := reply{Status: response.StatusCode, Header: response.Header, Body: string(text)}
-	if strings.Contains(response.Header.Get("Content-Type"), "json") {
+	if kind := response.Header.Get("Content-Type"); strings.Contains(kind, "json") && !strings.Contains(kind, "ndjson") {
 		if err = json.Unmarshal(text, &a); err == nil && a.Order.OrderNo == "" {
 			err = json.Unmarshal(text, &a.Order) // an order by itself
 		}

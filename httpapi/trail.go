@@ -1,0 +1,367 @@
+package httpapi
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"doorbuster/engine"
+)
+
+// Trail is what the admin API needs of the ledger: the committed events, the same
+// on every node. Safe for concurrent use. Errors: *engine.TrailGone for a position
+// whose events have been dropped; engine.ErrNotLeader where it can't be read now.
+type Trail interface {
+	// Events gives up to most events from a position on, and where to go on.
+	Events(from engine.TrailPosition, most int) (events []engine.TrailEvent, next engine.TrailPosition, err error)
+	// AwaitEvents waits until the trail reaches to a position, or ctx ends, and gives
+	// up to which index it does.
+	AwaitEvents(ctx context.Context, from engine.TrailPosition) engine.LogIndex
+	// Last gives the position of the event before which so many stand.
+	Last(events int) (engine.TrailPosition, error)
+	// Audit gives a page of what the filter asks for, and where to go on. A page may
+	// have fewer than asked for, and more may follow.
+	Audit(f engine.TrailFilter) (events []engine.TrailEvent, next engine.TrailPosition, more bool, err error)
+}
+
+// TrailJSON is an event as the admin API tells it, or a heartbeat.
+type TrailJSON struct {
+	Index       uint64 `json:"index"`
+	N           uint32 `json:"n"`
+	Time        string `json:"time"`
+	Kind        string `json:"kind"`
+	Reason      string `json:"reason,omitempty"`
+	Session     string `json:"session,omitempty"`
+	SKU         string `json:"sku,omitempty"`
+	OrderNo     string `json:"order_no,omitempty"`
+	Shopper     string `json:"shopper,omitempty"`
+	State       string `json:"state,omitempty"`
+	Quantity    uint32 `json:"quantity,omitempty"`
+	Limit       uint32 `json:"limit,omitempty"`
+	Units       int64  `json:"units,omitempty"` // of stock added
+	Amount      *int64 `json:"amount,omitempty"`
+	Currency    string `json:"currency,omitempty"`
+	PayBy       string `json:"pay_by,omitempty"`
+	Operator    string `json:"operator,omitempty"`
+	Note        string `json:"note,omitempty"`
+	Detail      string `json:"detail,omitempty"`
+	Transaction string `json:"transaction,omitempty"`
+	// MissingFrom: the events from this index to Index are lost to the node that answers.
+	MissingFrom uint64 `json:"missing_from,omitempty"`
+}
+
+// TrailHeartbeat is told while nothing happens: all up to Index has been told.
+type TrailHeartbeat struct {
+	Heartbeat bool   `json:"heartbeat"`
+	Index     uint64 `json:"index"`
+}
+
+func trailOf(e *engine.TrailEvent) TrailJSON {
+	j := TrailJSON{Index: uint64(e.Index), N: e.N, Time: milliseconds(e.Time), Kind: snake(e.Kind.String()), Session: e.Session, SKU: e.SKU, OrderNo: e.OrderNo,
+		Shopper: e.Shopper, Quantity: e.Quantity, Limit: e.Limit, Operator: e.Operator, Note: e.Note, Detail: e.Detail, MissingFrom: uint64(e.Missing),
+		Transaction: e.Transaction.String()}
+	if e.Reason != engine.ReasonNone {
+		j.Reason = e.Reason.String()
+	}
+	if e.State != 0 {
+		j.State = e.State.String()
+	}
+	if e.Kind == engine.StockAdded {
+		j.Units = e.Amount
+	} else if e.OrderNo != "" {
+		amount := e.Amount
+		j.Amount, j.Currency = &amount, e.Currency
+	}
+	if e.PayBy != 0 {
+		j.PayBy = rfc3339(e.PayBy)
+	}
+	if e.Missing != 0 {
+		j.Kind = "missing"
+	}
+	return j
+}
+
+// milliseconds is rfc3339 to the millisecond.
+func milliseconds(t engine.Time) string { return t.Wall().Format("2006-01-02T15:04:05.000Z07:00") }
+
+// snake turns HoldPlaced into hold_placed.
+func snake(name string) string {
+	var b strings.Builder
+	for i, r := range name {
+		if unicode.IsUpper(r) && i > 0 {
+			b.WriteByte('_')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}
+
+// parsePosition reads "INDEX" or "INDEX.N".
+func parsePosition(given string) (p engine.TrailPosition, ok bool) {
+	index, n, found := strings.Cut(given, ".")
+	i, err := strconv.ParseUint(index, 10, 64)
+	if err != nil {
+		return p, false
+	}
+	p.Index = engine.LogIndex(i)
+	if found {
+		n, err := strconv.ParseUint(n, 10, 32)
+		if err != nil {
+			return p, false
+		}
+		p.N = uint32(n)
+	}
+	return p, true
+}
+
+const badPosition = "from must be a position of the trail: INDEX or INDEX.N, as events tell it."
+
+// Bounds of a stream of events.
+const (
+	eventsPattern   = "/admin/v1/events"
+	eventPage       = 500
+	eventReaders    = 64               // of one node
+	eventHeartbeat  = 10 * time.Second // without an event
+	eventPatience   = 10 * time.Second // for a reader to take a part
+	eventBufferSize = 64 << 10
+	mostLast        = 10_000
+)
+
+// eventQuery is what a reader of events asks for.
+type eventQuery struct {
+	from    engine.TrailPosition
+	now     bool // from what comes next
+	last    int
+	session string
+	follow  bool
+}
+
+func parseEventQuery(q url.Values) (e eventQuery, wrong string) {
+	e = eventQuery{session: q.Get("session"), follow: true}
+	ok := true
+	switch given := q.Get("from"); {
+	case given == "":
+		e.now = true
+	default:
+		if e.from, ok = parsePosition(given); !ok {
+			return e, badPosition
+		}
+	}
+	if given := q.Get("last"); given != "" {
+		var err error
+		if e.last, err = strconv.Atoi(given); err != nil || e.last < 1 || e.last > mostLast || !e.now {
+			return e, fmt.Sprintf("last must be 1 to %d, and goes without from.", mostLast)
+		}
+	}
+	if e.session != "" && !engine.ValidID(e.session) {
+		return e, "The session is no valid id."
+	}
+	switch q.Get("follow") {
+	case "", "true":
+	case "false":
+		e.follow = false
+	default:
+		return e, "follow must be true or false."
+	}
+	return e, ""
+}
+
+// events streams the trail, one JSON object a line, and goes on as it grows.
+func (s *AdminServer) events(w http.ResponseWriter, r *http.Request) {
+	q, wrong := parseEventQuery(r.URL.Query())
+	if wrong != "" {
+		s.problem(w, r, malformed, wrong)
+		return
+	}
+	if s.reading.Add(1) > eventReaders {
+		s.reading.Add(-1)
+		s.problem(w, r, unavailable, fmt.Sprintf("%d readers follow this node's events already. Ask another node.", eventReaders))
+		return
+	}
+	defer s.reading.Add(-1)
+	var err error
+	if q.last > 0 {
+		q.from, err = s.trail.Last(q.last)
+	} else if q.now {
+		q.from.Index = s.trail.AwaitEvents(r.Context(), engine.TrailPosition{}) + 1
+	}
+	var page []engine.TrailEvent
+	next := q.from
+	if err == nil {
+		page, next, err = s.trail.Events(q.from, eventPage) // before anything is answered: it may be gone
+	}
+	var gone *engine.TrailGone
+	if errors.As(err, &gone) && q.from == (engine.TrailPosition{}) {
+		page, next, err = s.trail.Events(gone.First, eventPage)
+	}
+	if err != nil {
+		s.trailFailed(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	w.Header().Set("X-Accel-Buffering", "no")
+	if r.Method == http.MethodHead {
+		return
+	}
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Time{}) // nothing more is read; where there are no deadlines, there is none
+	out := &trailStream{control: control, buffer: bufio.NewWriterSize(w, eventBufferSize)}
+	if err := s.follow(r.Context(), out, q, page, next); err != nil {
+		s.log.Info("a reader of events was cut off", "at", next.String(), "operator", operatorOf(r), "error", err)
+		panic(http.ErrAbortHandler) // an end in good order would say that this is all
+	}
+}
+
+// follow writes pages until the reader goes, the server stops, or (without
+// q.follow) there is no more.
+func (s *AdminServer) follow(ctx context.Context, out *trailStream, q eventQuery, page []engine.TrailEvent, next engine.TrailPosition) (err error) {
+	out.flush() // the head
+	for told := time.Now(); ; {
+		for i := range page {
+			if q.session == "" || page[i].Session == q.session {
+				out.write(trailOf(&page[i]))
+				told = time.Now()
+			}
+		}
+		if out.flush(); out.err != nil {
+			return out.err
+		}
+		if len(page) < eventPage {
+			if !q.follow {
+				return nil
+			}
+			wait, cancel := context.WithDeadline(ctx, told.Add(eventHeartbeat))
+			stop := context.AfterFunc(s.ending, cancel)
+			s.trail.AwaitEvents(wait, next)
+			stop()
+			cancel()
+			if ctx.Err() != nil || s.ending.Err() != nil {
+				return nil
+			}
+		}
+		if time.Since(told) >= eventHeartbeat && next.Index > 0 {
+			out.write(TrailHeartbeat{true, uint64(next.Index - 1)})
+			told = time.Now()
+		}
+		if page, next, err = s.trail.Events(next, eventPage); err != nil {
+			return err // a reader that was slower than what is dropped
+		}
+	}
+}
+
+// trailStream writes to a reader, who has a bounded time to take each part.
+type trailStream struct {
+	control *http.ResponseController
+	buffer  *bufio.Writer
+	err     error
+}
+
+func (o *trailStream) write(v any) {
+	if o.err != nil {
+		return
+	}
+	line, err := json.Marshal(v)
+	if err == nil {
+		if o.buffer.Available() <= len(line) {
+			o.flush()
+		}
+		_, err = o.buffer.Write(append(line, '\n'))
+	}
+	o.err = errors.Join(o.err, err)
+}
+
+func (o *trailStream) flush() {
+	if o.err != nil {
+		return
+	}
+	_ = o.control.SetWriteDeadline(time.Now().Add(eventPatience))
+	o.err = o.buffer.Flush()
+	if err := o.control.Flush(); o.err == nil && err != nil && !errors.Is(err, http.ErrNotSupported) {
+		o.err = err
+	}
+}
+
+// trailFailed answers for a trail that can't be read, or no longer from there.
+func (s *AdminServer) trailFailed(w http.ResponseWriter, r *http.Request, err error) {
+	var dropped *engine.TrailGone
+	if errors.As(err, &dropped) {
+		w.Header().Set("Doorbuster-First-Event", dropped.First.String())
+		s.problem(w, r, gone, "Events before "+dropped.First.String()+" have been dropped. Begin with from="+dropped.First.String()+".")
+		return
+	}
+	s.failed(w, r, err)
+}
+
+// audit gives a page of the trail: of an order, a session, an operator, or all.
+func (s *AdminServer) audit(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	f := engine.TrailFilter{OrderNo: q.Get("order"), Session: q.Get("session"), Operator: q.Get("operator")}
+	wrong := ""
+	if f.Limit, wrong = pageSize(q.Get("limit"), usualFound, mostFound); wrong == "" {
+		named := 0
+		for _, name := range []string{f.OrderNo, f.Session, f.Operator} {
+			if name != "" {
+				named++
+			}
+		}
+		ok := true
+		if given := q.Get("from"); given != "" {
+			f.From, ok = parsePosition(given)
+		}
+		switch {
+		case named > 1:
+			wrong = "Ask for one of order, session and operator."
+		case f.OrderNo != "" && !engine.ValidID(f.OrderNo):
+			wrong = "The order is no order number."
+		case f.Session != "" && !engine.ValidID(f.Session):
+			wrong = "The session is no valid id."
+		case len(f.Operator) > engine.MaxShopperBytes:
+			wrong = "The operator is no valid name."
+		case !ok:
+			wrong = badPosition
+		}
+	}
+	if wrong != "" {
+		s.problem(w, r, malformed, wrong)
+		return
+	}
+	f.OrderNo = strings.ToUpper(f.OrderNo)
+	found, next, more, err := s.trail.Audit(f)
+	if err != nil {
+		s.trailFailed(w, r, err)
+		return
+	}
+	page := struct {
+		Events []TrailJSON `json:"events"`
+		Next   string      `json:"next,omitempty"`
+	}{Events: make([]TrailJSON, 0, len(found))}
+	for i := range found {
+		page.Events = append(page.Events, trailOf(&found[i]))
+	}
+	if more {
+		page.Next = next.String()
+	}
+	s.reply(w, r, http.StatusOK, page)
+}
+
+// settle has a session's orders leave memory for the ledger.
+func (s *AdminServer) settle(w http.ResponseWriter, r *http.Request) {
+	var request noted
+	if !s.decode(w, r, &request, func() string { return request.wrong() }) {
+		return
+	}
+	x, err := s.operator.Settle(r.Context(), operatorOf(r), r.PathValue("session"), request.Note)
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	s.reply(w, r, http.StatusOK, sessionOf(&x))
+}
