@@ -91,7 +91,7 @@ type Group struct {
 	// tickets is the secret of grab tickets.
 	tickets atomic.Pointer[[32]byte]
 
-	ledger    Ledger         // nil: nothing that has left the state is found
+	ledger    Ledger        // nil: nothing that has left the state is found
 	settledAt atomic.Uint64 // the last index with which orders left the state; 0: none have
 	settling  settling
 
