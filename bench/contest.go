@@ -142,7 +142,8 @@ type ContestConfig struct {
 	Patience time.Duration `json:"patience_ns"`
 
 	// CancelShare of those who get a unit, bots or people, give it back a second
-	// later. Default 0.05.
+	// later; but not where there is a draw and no line, for what comes back after a
+	// draw says nothing about the draw. Default 0.05.
 	CancelShare float64 `json:"cancel_share"`
 	// DrawRounds is how often the draw alone is held in each network: one is won by
 	// chance. Default 4.

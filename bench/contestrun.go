@@ -153,7 +153,7 @@ func (c *contest) contestant(n int) contestant {
 	who := contestant{arrives: d.upTo(c.cfg.PeopleWithin)}
 	who.known = d.share() < c.cfg.KnownShare
 	who.reserved = d.share() < c.cfg.ReservedShare
-	who.cancels = d.share() < c.cfg.CancelShare
+	who.cancels = d.share() < c.cfg.CancelShare && (!c.d.Draw || c.d.Waitlist)
 	if n < c.cfg.People {
 		who.known, who.reserved = false, true
 	}

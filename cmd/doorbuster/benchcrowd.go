@@ -102,7 +102,7 @@ Bots really solve the challenges of tickets, on --bot-cores of this machine.`,
 	f.DurationVar(&cfg.PeopleWithin, "people-within", cfg.PeopleWithin, "how long after the opening the last one comes")
 	f.IntVar(&cfg.Tries, "tries", cfg.Tries, "how often a person asks at most")
 	f.DurationVar(&cfg.Patience, "patience", cfg.Patience, "how long a person waits in line or for a draw")
-	share(f, &cfg.CancelShare, "cancel-share", "share of those granted who give the unit back")
+	share(f, &cfg.CancelShare, "cancel-share", "share of those granted who give the unit back, but after a draw without a line")
 	f.IntVar(&cfg.DrawRounds, "draw-rounds", cfg.DrawRounds, "how often the draw alone is held in each network")
 	f.Uint64Var(&cfg.Seed, "seed", 0, "what all choices derive from; 0 makes one")
 	f.DurationVar(&cfg.Timeout, "timeout", cfg.Timeout, "longest to wait for an answer")
