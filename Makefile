@@ -66,9 +66,10 @@ failover: build ## KILLS (100) times kill -9 of a leader of three nodes under lo
 partitions: ## PARTITIONS (20) rounds each: cut the network every way, lose a room, cut it off (takes root, for network namespaces)
 	$(GO) test -count=1 -timeout 60m -v ./cmd/doorbuster -run 'TestPartitions|TestRoomLost|TestRoomCutOff' -partition.rounds=$(PARTITIONS)
 
-money: ## ORDERS (10000) through a cashier who behaves badly while leaders are killed, and a race of 100,000 to the cent
+money: build ## ORDERS (10000) through a cashier who behaves badly while leaders are killed, a race of 100,000 to the cent, and a statement of a million lines twice
 	$(GO) test -count=1 -timeout 60m -v ./actors -run TestPaidExpiredCancelledAtOnce -money.instants=100000
 	$(GO) test -count=1 -timeout 60m -v ./cmd/doorbuster -run TestMoneyAgrees -money.orders=$(ORDERS)
+	$(BIN) bench reconcile
 
 bench: build ## the figures: HTTP against a bare handler, and decisions without HTTP; kept in bench/results
 	$(BIN) bench http --rounds 5

@@ -15,7 +15,7 @@ func newBenchCommand() *cobra.Command {
 		Args:  noArguments,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newRushCommand(), newBenchHTTPCommand(), newBenchDecideCommand(), newCrashCommand(), newFailoverCommand(), newTwoTabsCommand(), newCrowdCommand(), newHelloCommand())
+	c.AddCommand(newRushCommand(), newBenchHTTPCommand(), newBenchDecideCommand(), newCrashCommand(), newFailoverCommand(), newTwoTabsCommand(), newCrowdCommand(), newReconcileBenchCommand(), newHelloCommand())
 	return c
 }
 

@@ -47,18 +47,7 @@ func reconcileHere(t *testing.T, s *shop, text string, more ...string) (status i
 func TestReconcileThroughTheProgram(t *testing.T) {
 	s := openShop(t, t.TempDir())
 	s.apply(dayPlan("", 10))
-	order := func(shopper string) string {
-		a := s.grab(shopper, "", "day/sku-1")
-		var got struct {
-			Order struct {
-				OrderNo string `json:"order_no"`
-			}
-		}
-		if err := json.Unmarshal([]byte(a.Body), &got); err != nil || got.Order.OrderNo == "" {
-			t.Fatalf("%d %s", a.Status, a.Body)
-		}
-		return got.Order.OrderNo
-	}
+	order := func(shopper string) string { return orderOfShopper(t, s, shopper) }
 	agreed, lost, differs := order("ann"), order("bob"), order("cai")
 	now := time.Now()
 	if a := s.do("POST", s.http+"/v1/payments/callback", fmt.Sprintf(`{"order_no":%q,"payment_id":"p-agreed","amount":100,"currency":"CNY","paid_at":%q}`, agreed, now.Format(time.RFC3339Nano)), "Content-Type", "application/json"); a.Status != 200 {
@@ -112,6 +101,53 @@ func TestReconcileThroughTheProgram(t *testing.T) {
 			t.Errorf("%s: %d %s", path, a.Status, a.Body)
 		}
 	}
+}
+
+// TestReconcileSettledSession: orders that have left the state are found, money that
+// comes for them goes back, and what the statement lacks of them is told.
+func TestReconcileSettledSession(t *testing.T) {
+	s := openShop(t, t.TempDir())
+	s.apply(dayPlan("        pay_within: 1s\n        pay_grace: 0s\n", 10))
+	began := time.Now()
+	numbers := map[string]string{}
+	for _, shopper := range []string{"ann", "bob", "cai"} {
+		numbers[shopper] = orderOfShopper(t, s, shopper)
+	}
+	for _, shopper := range []string{"ann", "cai"} {
+		if a := s.do("POST", s.http+"/v1/payments/callback", fmt.Sprintf(`{"order_no":%q,"payment_id":"p-%s","amount":100,"currency":"CNY","paid_at":%q}`, numbers[shopper], shopper, began.Format(time.RFC3339Nano)), "Content-Type", "application/json"); a.Status != 200 {
+			t.Fatalf("%d %s", a.Status, a.Body)
+		}
+	}
+	if a := s.ops("POST", "/admin/v1/sessions/day/end", ""); a.Status != 200 {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	var settled reply
+	s.eventually(func() bool {
+		settled = s.ops("POST", "/admin/v1/sessions/day/settle", "")
+		return settled.Status == 200
+	}, func() string { return fmt.Sprint("not settled: ", settled.Status, " ", settled.Body) })
+	text := statementHeader + statementRow("p-ann", numbers["ann"], 100, "payment", began) + statementRow("p-bob", numbers["bob"], 100, "payment", began.Add(time.Second))
+	for round, want := range []struct{ settled, matched int64 }{{1, 1}, {0, 2}} {
+		status, report, errs := reconcileHere(t, s, text)
+		if status != 1 || report.Settled != want.settled || report.Matched != want.matched || report.Open != 1 || report.Pending.Count != 1 {
+			t.Fatalf("round %d: status %d, %+v %s", round, status, report, errs)
+		}
+		for _, f := range report.Findings {
+			if f.Kind == reconcile.LostPayment && (f.Outcome != "refund_due" || f.PaymentID != "p-bob") || f.Kind == reconcile.MissingPayment && f.PaymentID != "p-cai" {
+				t.Errorf("round %d: %+v", round, f)
+			}
+		}
+	}
+}
+
+// orderOfShopper grabs a unit and gives the order's number.
+func orderOfShopper(t *testing.T, s *shop, shopper string) string {
+	t.Helper()
+	a := s.grab(shopper, "", "day/sku-1")
+	if a.Order.OrderNo == "" {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	return a.Order.OrderNo
 }
 
 // TestBadStatementsThroughTheProgram: each is refused by name, and nothing of it is

@@ -22,6 +22,9 @@ import (
 const (
 	mostReports     = 400
 	mostReportBytes = 2 << 30
+	// mostFindingBytes bounds one report's findings: some four million. More say the
+	// same.
+	mostFindingBytes = 1 << 30
 )
 
 // Names of a report's files: what it says as a whole, and its findings, a line
@@ -151,6 +154,8 @@ type reportWriter struct {
 	id       string
 	file     *os.File
 	findings *bufio.Writer
+	kept     int64
+	bytes    int64
 }
 
 // begin opens the findings of a report to come.
@@ -159,14 +164,20 @@ func (s *reports) begin(id string) (*reportWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &reportWriter{s, id, f, bufio.NewWriterSize(f, 64<<10)}, nil
+	return &reportWriter{reports: s, id: id, file: f, findings: bufio.NewWriterSize(f, 64<<10)}, nil
 }
 
+// finding keeps a finding, unless there is no more room for any.
 func (w *reportWriter) finding(f *reconcile.Finding) error {
+	if w.bytes >= mostFindingBytes {
+		return nil
+	}
 	text, err := json.Marshal(f)
 	if err != nil {
 		return err
 	}
+	w.kept++
+	w.bytes += int64(len(text)) + 1
 	_, err = w.findings.Write(append(text, '\n'))
 	return err
 }
@@ -183,6 +194,7 @@ func (w *reportWriter) keep(r *reconcile.Report) error {
 	if err := errors.Join(w.findings.Flush(), w.file.Sync(), w.file.Close()); err != nil {
 		return errors.Join(err, os.Remove(w.file.Name()))
 	}
+	r.Kept = w.kept
 	text, err := json.Marshal(r)
 	if err != nil {
 		return err

@@ -38,8 +38,10 @@ type Report struct {
 	Sessions []Total `json:"sessions"` // "" for rows of no known order
 	Listings []Total `json:"listings"`
 
-	// Findings are the first of them; Found is how many there are.
+	// Findings are the first of them; Found is how many there are, Kept how many the
+	// report has on disk.
 	Found    int64     `json:"findings_found"`
+	Kept     int64     `json:"findings_kept"`
 	Findings []Finding `json:"findings"`
 }
 

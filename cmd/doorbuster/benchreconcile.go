@@ -1,0 +1,220 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"doorbuster/engine"
+	"doorbuster/httpapi/reconcile"
+)
+
+// reconcileBench is a statement of many lines, some of which nobody has told of.
+type reconcileBench struct {
+	orders, lost int
+	jsonFile     string
+}
+
+// reconcileFigures are what came of it. Times are of the whole command, with its
+// upload.
+type reconcileFigures struct {
+	Lines          int     `json:"lines"`
+	Lost           int     `json:"lost"`
+	StatementBytes int64   `json:"statement_bytes"`
+	FirstSeconds   float64 `json:"first_seconds"`
+	AgainSeconds   float64 `json:"again_seconds"`
+	Settled        int64   `json:"settled"`
+	SettledAgain   int64   `json:"settled_again"`
+	OpenFirst      int64   `json:"open"`
+	OpenAgain      int64   `json:"open_again"`
+	// PeakBytes is the memory of the whole process while statements are run: the
+	// node with all orders and the command. 0 where it can't be measured.
+	PeakBytes int64 `json:"peak_bytes"`
+}
+
+func newReconcileBenchCommand() *cobra.Command {
+	b := reconcileBench{orders: 1_000_000, lost: 10_000}
+	c := &cobra.Command{
+		Use:   "reconcile",
+		Short: "Reconcile a statement of a million lines, twice",
+		Long: `Run a node in this process, sell and pay as many orders as are asked for, and
+reconcile a statement of them twice with 'doorbuster reconcile': some of the lines
+are payments that nobody has told of. Exit status 1 if not each of those is settled
+once, or anything is left open.`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if b.orders < 1 || b.orders > 10_000_000 || b.lost < 0 || b.lost > b.orders {
+				return usageError{fmt.Errorf("--orders %d, --lost %d: want 1 to 10000000 orders, and at most as many lost", b.orders, b.lost)}
+			}
+			return b.run(c)
+		},
+	}
+	f := c.Flags()
+	f.IntVar(&b.orders, "orders", b.orders, "orders, each a line of the statement")
+	f.IntVar(&b.lost, "lost", b.lost, "of them, orders whose callback never came")
+	f.StringVar(&b.jsonFile, "json", "", "write the figures to `FILE`")
+	return c
+}
+
+func (b *reconcileBench) run(c *cobra.Command) (err error) {
+	dir, err := os.MkdirTemp("", "doorbuster-reconcile-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	n, err := openNode(temporaryConfig(filepath.Join(dir, "node")), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.close(context.Background())) }()
+	if err := n.cluster.AwaitReady(c.Context()); err != nil {
+		return err
+	}
+	file := filepath.Join(dir, "statement.csv")
+	out, said := c.OutOrStdout(), c.ErrOrStderr()
+	fmt.Fprintf(said, "selling %d units and paying for %d of them\n", b.orders, b.orders-b.lost)
+	if err := b.sell(c.Context(), n, file); err != nil {
+		return err
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	figures := reconcileFigures{Lines: b.orders, Lost: b.lost, StatementBytes: info.Size()}
+	debug.FreeOSMemory() // what selling took is not of interest
+	peak := watchMemory()
+	admin := n.adminListener.Addr().String()
+	first, took, err := reconcileOnce(c.Context(), file, admin, said)
+	if err != nil {
+		return err
+	}
+	figures.FirstSeconds, figures.Settled, figures.OpenFirst = took.Seconds(), first.Settled, first.Open
+	again, took, err := reconcileOnce(c.Context(), file, admin, said)
+	if err != nil {
+		return err
+	}
+	figures.AgainSeconds, figures.SettledAgain, figures.OpenAgain = took.Seconds(), again.Settled, again.Open
+	figures.PeakBytes = peak()
+	fmt.Fprintf(out, "statement      %d lines, %s\nfirst          %.1f s, %d lost payments settled, %d open\na second time  %.1f s, %d settled, %d open\nmemory         %s at most, node and command together\n",
+		b.orders, binaryBytes(figures.StatementBytes), figures.FirstSeconds, figures.Settled, figures.OpenFirst, figures.AgainSeconds, figures.SettledAgain, figures.OpenAgain, binaryBytes(figures.PeakBytes))
+	if b.jsonFile != "" {
+		text, err := json.MarshalIndent(&figures, "", "  ")
+		if err == nil {
+			err = writeFile(b.jsonFile, append(text, '\n'))
+		}
+		if err != nil {
+			return fmt.Errorf("--json: %w", err)
+		}
+	}
+	if figures.Settled != int64(b.lost) || figures.SettledAgain != 0 || figures.OpenFirst+figures.OpenAgain != 0 {
+		return errors.New("the books don't agree: see above")
+	}
+	return nil
+}
+
+// sell has every unit granted, all but the lost ones paid, and writes the cashier's
+// statement of them.
+func (b *reconcileBench) sell(ctx context.Context, n *node, file string) (err error) {
+	plan := fmt.Sprintf("products: [{id: unit, list_price: 100, currency: CNY}]\nsales: [{id: bench, timezone: UTC, sessions: [{id: day, start: now, duration: 2h, pay_within: 2h, admission_multiple: 0, listings: [{sku: unit, price: 100, stock: %d}]}]}]\n", b.orders)
+	parsed, problems := parsePlan([]byte(plan))
+	if len(problems) > 0 {
+		return fmt.Errorf("the plan can't be applied: %v", problems)
+	}
+	if _, refused, err := n.group.ApplyPlan(ctx, "bench", parsed, false); err != nil || len(refused) > 0 {
+		return fmt.Errorf("apply the plan: %v %w", refused, err)
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	to := bufio.NewWriterSize(f, 1<<20)
+	defer func() { err = errors.Join(err, to.Flush(), f.Close()) }()
+	if _, err := to.WriteString("payment_id,order_no,amount,currency,kind,at\n"); err != nil {
+		return err
+	}
+	at := n.group.Now()
+	text := at.Wall().Format("2006-01-02T15:04:05.000Z07:00")
+	const buyers = 1024
+	var mu sync.Mutex
+	var next atomic.Int64
+	crowd, ctx := errgroup.WithContext(ctx)
+	for range buyers {
+		crowd.Go(func() error {
+			for i := int(next.Add(1)); i <= b.orders; i = int(next.Add(1)) {
+				a := n.group.Grab(&engine.Grab{Listing: []byte("day/skus/unit"), Shopper: strconv.AppendInt(nil, int64(i), 10), IdempotencyKey: []byte("k"), Quantity: 1})
+				if a.Code != engine.CodeGranted {
+					return fmt.Errorf("a grab was answered %s", a.Code)
+				}
+				no, id := string(n.group.OrderNo(nil, a.Order)), "payment-"+strconv.Itoa(i)
+				if i > b.lost {
+					if _, err := n.group.Pay(ctx, engine.Payment{OrderNo: no, ID: id, Amount: 100, Currency: "CNY", PaidAt: at}); err != nil {
+						return fmt.Errorf("pay: %w", err)
+					}
+				}
+				mu.Lock()
+				_, err := fmt.Fprintf(to, "%s,%s,100,CNY,payment,%s\n", id, no, text)
+				mu.Unlock()
+				if err != nil {
+					return err
+				}
+			}
+			return ctx.Err()
+		})
+	}
+	return crowd.Wait()
+}
+
+// reconcileOnce runs the command, its progress to where people look.
+func reconcileOnce(ctx context.Context, file, admin string, said io.Writer) (*reconcile.Report, time.Duration, error) {
+	var out bytes.Buffer
+	began := time.Now()
+	status := run(ctx, []string{"reconcile", file, "--json", "--admin", admin}, nil, &out, said)
+	took := time.Since(began)
+	r := new(reconcile.Report)
+	if err := json.Unmarshal(out.Bytes(), r); err != nil {
+		return nil, took, fmt.Errorf("reconcile ended with status %d: %w", status, err)
+	}
+	return r, took, nil
+}
+
+// watchMemory follows the memory of this process until its most is asked for. It is
+// measured on Linux alone.
+func watchMemory() (most func() int64) {
+	const every = 20 * time.Millisecond
+	stop, peak := make(chan struct{}), make(chan int64)
+	go func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		pages := int64(0)
+		for {
+			var size, resident int64
+			if text, err := os.ReadFile("/proc/self/statm"); err == nil {
+				if n, _ := fmt.Sscan(string(text), &size, &resident); n == 2 {
+					pages = max(pages, resident)
+				}
+			}
+			select {
+			case <-stop:
+				peak <- pages * int64(os.Getpagesize())
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() int64 { close(stop); return <-peak }
+}
