@@ -197,7 +197,7 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 	fill(&cfg.TokenCache, 100_000)
 	fill(&cfg.Streams, defaultStreams)
 	if cfg.Streams < 1 || cfg.Streams > maxStreams {
-		errs = append(errs, fmt.Errorf("Streams is %d; it must be 1 to %d", cfg.Streams, maxStreams))
+		errs = append(errs, fmt.Errorf("%d event streams are not between 1 and %d", cfg.Streams, maxStreams))
 	}
 	guard, err := newGuard(cfg.Guard, cfg.Seller)
 	if err != nil {

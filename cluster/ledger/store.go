@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 
 	"doorbuster/engine"
 )
@@ -155,7 +156,7 @@ func openStore(path string) (s *store, h head, fresh bool, err error) {
 	})
 	if err != nil {
 		s.close()
-		if !errors.Is(err, engine.ErrNewerFormat) && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, bbolt.ErrTimeout) {
+		if !errors.Is(err, engine.ErrNewerFormat) && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, bbolterrors.ErrTimeout) {
 			err = fmt.Errorf("%w: %w", errDamaged, err)
 		}
 		return nil, h, false, err

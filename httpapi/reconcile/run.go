@@ -65,10 +65,10 @@ func (o *Options) Validate() error {
 		errs = append(errs, errors.New("no Open"))
 	}
 	if o.InFlight < 1 || o.InFlight > 1024 {
-		errs = append(errs, fmt.Errorf("InFlight %d is not between 1 and 1024", o.InFlight))
+		errs = append(errs, fmt.Errorf("%d payments in flight are not between 1 and 1024", o.InFlight))
 	}
 	if o.Patience < 0 || o.Patience > time.Hour {
-		errs = append(errs, fmt.Errorf("Patience %s is not between 0s and 1h", o.Patience))
+		errs = append(errs, fmt.Errorf("the patience of %s is not between 0s and 1h", o.Patience))
 	}
 	if o.Zone == nil || o.Now == nil {
 		errs = append(errs, errors.New("no Zone, or no Now"))

@@ -22,13 +22,12 @@ const opened engine.Time = 1_789_870_500_000
 type shop struct {
 	t testing.TB
 
-	mu       sync.Mutex
-	state    *engine.State
-	index    engine.LogIndex
-	sequence uint64
-	now      engine.Time
-	asked    int
-	failing  int // so many payments come to nothing that anybody knows
+	mu      sync.Mutex
+	state   *engine.State
+	index   engine.LogIndex
+	now     engine.Time
+	asked   int
+	failing int // so many payments come to nothing that anybody knows
 }
 
 func openShop(t testing.TB, listings ...engine.ListingSpec) *shop {
