@@ -234,7 +234,7 @@ func TestRiskLevelsAreTheSame(t *testing.T) {
 func TestGuardConfigIsChecked(t *testing.T) {
 	_, err := NewShopper(ShopperConfig{Seller: &fakeSeller{}, Dev: true, Streams: -1, Guard: GuardConfig{
 		TicketTTL: time.Millisecond, ShopperRate: ratelimit.Config{PerSecond: 1}, AddressRate: ratelimit.Config{PerSecond: -1, Burst: 1}}})
-	for _, want := range []string{"TicketTTL is 1ms", "shopper: rate limit: Burst is 0", "address: rate limit: PerSecond is -1", "Streams is -1"} {
+	for _, want := range []string{"TicketTTL is 1ms", "shopper: rate limit: Burst is 0", "address: rate limit: PerSecond is -1", "-1 event streams"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v; want %s", err, want)
 		}

@@ -290,7 +290,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	o := reconcile.DefaultOptions()
 	o.InFlight, o.Patience, o.From, o.To, o.Zone = 0, -1, 2, 1, nil
 	_, err := reconcile.Run(context.Background(), nil, o)
-	for _, want := range []string{"no Open", "InFlight 0", "Patience", "the period begins", "no Zone"} {
+	for _, want := range []string{"no Open", "0 payments in flight", "patience", "the period begins", "no Zone"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: lacks %s", err, want)
 		}
