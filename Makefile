@@ -71,6 +71,11 @@ money: build ## ORDERS (10000) through a cashier who behaves badly while leaders
 	$(GO) test -count=1 -timeout 60m -v ./cmd/doorbuster -run TestMoneyAgrees -money.orders=$(ORDERS)
 	$(BIN) bench reconcile
 
+LEDGER_ORDERS ?= 5000000
+
+ledger: ## LEDGER_ORDERS (5,000,000) settled orders in a ledger: looked up while 10,000 a second are granted, and what memory is left
+	$(GO) test -count=1 -timeout 60m -v ./cluster/ledger -run 'TestLookUpsUnderARush|TestMemoryComesBack' -ledger.orders=$(LEDGER_ORDERS)
+
 bench: build ## the figures: HTTP against a bare handler, and decisions without HTTP; kept in bench/results
 	$(BIN) bench http --rounds 5
 	$(BIN) bench http --rules --rounds 5

@@ -95,12 +95,12 @@ func (s *shop) pay(ref engine.OrderRef, id string) engine.Command {
 func (s *shop) day(id string, shoppers int, settle bool) *engine.Session {
 	s.t.Helper()
 	x := s.sell(id, int64(shoppers))
-	var holds []engine.Command
-	for i := range shoppers {
-		holds = append(holds, s.hold(x, fmt.Sprint("s", i)))
-	}
-	for at := 0; at < len(holds); at += 100 {
-		eff := s.do(holds[at:min(at+100, len(holds))]...)
+	for at := 0; at < shoppers; at += 100 {
+		var holds []engine.Command
+		for i := at; i < min(at+100, shoppers); i++ {
+			holds = append(holds, s.hold(x, fmt.Sprint("s", i)))
+		}
+		eff := s.do(holds...)
 		var next []engine.Command
 		for i := range eff.Primary {
 			switch e := &eff.Primary[i]; {

@@ -230,3 +230,33 @@ func TestReaderOfEvents(t *testing.T) {
 		m.mustHaveTold(read)
 	}
 }
+
+// TestEventsTail: the command tells what has happened, in words and as it came.
+func TestEventsTail(t *testing.T) {
+	f := openFleet(t, "prefer", rooms3...)
+	f.plan(dayPlan("", 10))
+	m := f.follower()
+	o := m.mustGrant("ann", "k", "day/sku-1")
+	f.awaitLedgers()
+	status, out, diagnostics := runProgram(t, "events", "tail", "--admin", m.admin, "--last", "1")
+	if status != 0 || !strings.Contains(out, " hold_placed session=day sku=sku-1 order="+o.OrderNo+" state=held shopper=ann") {
+		t.Errorf("status %d: %s%s", status, out, diagnostics)
+	}
+	status, out, diagnostics = runProgram(t, "events", "tail", "--admin", m.admin, "--from", "0", "--session", "day", "--json")
+	if lines := strings.Split(strings.TrimSpace(out), "\n"); status != 0 || len(lines) < 2 || !strings.HasPrefix(lines[0], `{"index":`) {
+		t.Errorf("status %d: %s%s", status, out, diagnostics)
+	}
+	for _, wrong := range [][]string{{"--from", "x"}, {"--last", "0"}, {"--session", "a/b"}} {
+		if status, _, _ := runProgram(t, append([]string{"events", "tail", "--admin", m.admin}, wrong...)...); status != 2 {
+			t.Errorf("%v: status %d", wrong, status)
+		}
+	}
+}
+
+// runProgram runs the program in this process.
+func runProgram(t *testing.T, args ...string) (status int, out, diagnostics string) {
+	t.Helper()
+	var o, d strings.Builder
+	status = run(t.Context(), args, nil, &o, &d)
+	return status, o.String(), d.String()
+}

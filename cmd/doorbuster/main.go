@@ -78,7 +78,7 @@ Try it:
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpCommand(newHelpCommand(root))
-	root.AddCommand(newServeCommand(), newApplyCommand(), newWholeClusterCommand(), newBenchCommand(), newWALCommand(), newTokenCommand(), newCashierCommand(), newClusterBackupCommand(), newRestoreCommand(), newRefusalsCommand(), newSwitchesCommand(), newListsCommand(), newReservationsCommand(), newReconcileCommand(), newDrawCommand(), newVersionCommand())
+	root.AddCommand(newServeCommand(), newApplyCommand(), newWholeClusterCommand(), newBenchCommand(), newWALCommand(), newTokenCommand(), newCashierCommand(), newClusterBackupCommand(), newRestoreCommand(), newRefusalsCommand(), newSwitchesCommand(), newListsCommand(), newReservationsCommand(), newReconcileCommand(), newDrawCommand(), newEventsCommand(), newVersionCommand())
 	return root
 }
 

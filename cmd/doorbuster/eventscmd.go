@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"doorbuster/engine"
+	"doorbuster/httpapi"
+)
+
+// eventsPath is where the admin API tells the trail of events.
+const eventsPath = "/admin/v1/events"
+
+// eventsPause is how long a reader that was cut off waits before it goes on, and
+// eventsSilence after what time without an event or a heartbeat it takes a node for
+// gone.
+const (
+	eventsPause   = time.Second
+	eventsSilence = 25 * time.Second
+)
+
+var trailPosition = regexp.MustCompile(`^[0-9]{1,20}(\.[0-9]{1,10})?$`)
+
+func newEventsCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "events",
+		Short: "Read the trail of committed events",
+		Args:  noArguments,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(newEventsTailCommand())
+	return c
+}
+
+// eventsOptions are those of events tail.
+type eventsOptions struct {
+	clusterOptions
+	from, session string
+	last          int
+	follow        bool
+}
+
+func newEventsTailCommand() *cobra.Command {
+	o := &eventsOptions{}
+	c := o.command(&cobra.Command{
+		Use:   "tail --admin ADDR [--from INDEX[.N] | --last N] [--follow] [--session ID]",
+		Short: "Tell what has happened, and with --follow what happens",
+		Long: `Tell what has happened: every committed event with its true reason, the same
+on every node. --from begins at a position ("0" is the first that is kept),
+--last so many events before the end; --follow goes on as they come, and comes
+again where it was when the node breaks off.`,
+		Example: `  doorbuster events tail --admin 127.0.0.1:8081 --follow
+  doorbuster events tail --admin 127.0.0.1:8081 --from 0 --session fans-day-10 --json > events.ndjson`,
+	}, func() error {
+		var errs []error
+		if o.from != "" && !trailPosition.MatchString(o.from) {
+			errs = append(errs, fmt.Errorf("--from %q is no position of an event, INDEX or INDEX.N", o.from))
+		}
+		if o.last < 1 || o.last > 10_000 {
+			errs = append(errs, fmt.Errorf("--last %d is not between 1 and 10000", o.last))
+		}
+		if o.session != "" && !engine.ValidID(o.session) {
+			errs = append(errs, fmt.Errorf("--session %q is no session's id", o.session))
+		}
+		return errors.Join(errs...)
+	}, func(c *cobra.Command) error { return o.tail(c.Context(), c.OutOrStdout(), c.ErrOrStderr()) })
+	flags := c.Flags()
+	flags.StringVar(&o.from, "from", "", "`position` to begin with: INDEX or INDEX.N; 0 is the first that is kept")
+	flags.IntVar(&o.last, "last", 10, "without --from: so many `events` before the end")
+	flags.BoolVar(&o.follow, "follow", false, "go on as events come")
+	flags.StringVar(&o.session, "session", "", "only events of the session with this `id`")
+	return c
+}
+
+// tail writes events until the end, or with --follow until ctx ends.
+func (o *eventsOptions) tail(ctx context.Context, out, diagnostics io.Writer) error {
+	at := o.from
+	for began := false; ; began = true {
+		next, err := o.tailOnce(ctx, at, out)
+		if next != "" {
+			at = next
+		}
+		var refused statusError
+		switch {
+		case ctx.Err() != nil:
+			return nil // as was asked for
+		case err == nil && !o.follow:
+			return nil
+		case errors.As(err, &refused):
+			return refused.error
+		case !o.follow, !began && err != nil && next == "":
+			return err
+		}
+		if err != nil {
+			fmt.Fprintf(diagnostics, "doorbuster: %v; going on\n", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(eventsPause):
+		}
+	}
+}
+
+// statusError is an answer that trying again does not change.
+type statusError struct{ error }
+
+// tailOnce writes what one stream gives, and gives where to go on.
+func (o *eventsOptions) tailOnce(ctx context.Context, from string, out io.Writer) (next string, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	q := url.Values{"follow": {strconv.FormatBool(o.follow)}}
+	if from != "" {
+		q.Set("from", from)
+	} else {
+		q.Set("last", strconv.Itoa(o.last))
+	}
+	if o.session != "" {
+		q.Set("session", o.session)
+	}
+	request, err := o.prepare(ctx, http.MethodGet, eventsPath+"?"+q.Encode(), "", nil)
+	if err != nil {
+		return "", err
+	}
+	request.Header.Set("Accept", "application/x-ndjson, application/problem+json")
+	response, err := o.do(request)
+	var lost *url.Error
+	switch {
+	case err != nil && !errors.As(err, &lost) && !strings.Contains(err.Error(), strconv.Itoa(http.StatusServiceUnavailable)):
+		return "", statusError{err}
+	case err != nil:
+		return "", err
+	}
+	defer response.Body.Close()
+	silence := time.AfterFunc(eventsSilence, cancel)
+	defer silence.Stop()
+	in := bufio.NewScanner(response.Body)
+	in.Buffer(make([]byte, 64<<10), 1<<20)
+	for in.Scan() {
+		silence.Reset(eventsSilence)
+		var line struct {
+			httpapi.TrailJSON
+			Heartbeat bool `json:"heartbeat"`
+		}
+		if err := json.Unmarshal(in.Bytes(), &line); err != nil {
+			return next, fmt.Errorf("the answer of %s is not one of a node's admin API; is --admin right? (%w)", o.admin, err)
+		}
+		if line.Heartbeat {
+			next = strconv.FormatUint(line.Index+1, 10)
+			continue
+		}
+		if err := o.print(out, in.Bytes(), &line.TrailJSON); err != nil {
+			return next, statusError{err}
+		}
+		next = strconv.FormatUint(line.Index, 10) + "." + strconv.FormatUint(uint64(line.N)+1, 10)
+	}
+	if err := in.Err(); err != nil {
+		return next, fmt.Errorf("%s broke off: %w", o.admin, err)
+	}
+	return next, nil
+}
+
+// print writes an event: as it came, or a line for people.
+func (o *eventsOptions) print(out io.Writer, line []byte, e *httpapi.TrailJSON) error {
+	if o.output == "json" {
+		_, err := out.Write(append(line[:len(line):len(line)], '\n'))
+		return err
+	}
+	words := []string{fmt.Sprintf("%d.%d", e.Index, e.N), e.Time, e.Kind}
+	add := func(name, value string) {
+		if value != "" {
+			words = append(words, name+"="+shown(value))
+		}
+	}
+	add("reason", e.Reason)
+	add("session", e.Session)
+	add("sku", e.SKU)
+	add("order", e.OrderNo)
+	add("state", e.State)
+	add("shopper", e.Shopper)
+	if e.Amount != nil {
+		add("amount", fmt.Sprintf("%d %s", *e.Amount, e.Currency))
+	}
+	if e.Units != 0 {
+		add("units", strconv.FormatInt(e.Units, 10))
+	}
+	add("operator", e.Operator)
+	add("note", e.Note)
+	add("detail", e.Detail)
+	if e.MissingFrom != 0 {
+		add("missing_from", strconv.FormatUint(e.MissingFrom, 10))
+	}
+	_, err := fmt.Fprintln(out, strings.Join(words, " "))
+	return err
+}
