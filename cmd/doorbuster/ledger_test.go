@@ -260,3 +260,45 @@ func runProgram(t *testing.T, args ...string) (status int, out, diagnostics stri
 	status = run(t.Context(), args, nil, &o, &d)
 	return status, o.String(), d.String()
 }
+
+// TestSettledOrdersReachNewcomers: a node that joins after a session was settled,
+// and a witness that was there, have its orders and the whole trail.
+func TestSettledOrdersReachNewcomers(t *testing.T) {
+	f := openFleet(t, "prefer", "a1:a", "b1:b", "c1:c:witness")
+	f.plan(dayPlan("", 100))
+	front := f.nodes[0]
+	var granted []order
+	for i := range 60 { // more entries than stay behind a snapshot
+		o := front.mustGrant(fmt.Sprint("s", i), "k", "day/sku-1")
+		if a := front.pay(o, fmt.Sprint("p", i)); a.Status != 200 {
+			t.Fatal(a.Body)
+		}
+		granted = append(granted, o)
+	}
+	if a := front.ops("POST", "/admin/v1/sessions/day/end", `{}`); a.Status != 200 {
+		t.Fatal(a.Body)
+	}
+	front.settle("day")
+	f.awaitLedgers()
+	want := front.told("0")
+	f.nodes[2].mustHaveTold(want)
+	// With a snapshot in place of the log the newcomer can have it from nowhere else.
+	for _, m := range f.nodes {
+		if a := m.ops("POST", "/admin/v1/cluster/snapshot", ""); a.Status != 200 {
+			t.Fatal(a.Body)
+		}
+	}
+	late := f.add("a2:a")
+	late.launch()
+	if a := front.ops("POST", "/admin/v1/cluster/join", fmt.Sprintf(`{"id":"a2","zone":"a","kind":"voter","peer":%q}`, late.ports[2])); a.Status != 200 {
+		t.Fatal(a.Body)
+	}
+	late.awaitUp()
+	f.eventually(func() bool { return len(late.told("0")) >= len(want) }, "the newcomer's trail stays short")
+	late.mustHaveTold(want)
+	for i, o := range granted {
+		if a := late.order(fmt.Sprint("s", i), o.OrderNo); a.Status != 200 || a.Order.State != "paid" {
+			t.Errorf("%d %s", a.Status, a.Body)
+		}
+	}
+}
