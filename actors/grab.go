@@ -133,7 +133,7 @@ func (g *Group) atGateEngaged(gate *gate, q *engine.Grab, front bool) (a engine.
 		return a, true
 	}
 	if gate.waiting.Load() >= 2*g.depth() {
-		return g.crowded(gate), true
+		return g.putOff(gate, q), true
 	}
 	if !front {
 		return a, false
@@ -142,10 +142,20 @@ func (g *Group) atGateEngaged(gate *gate, q *engine.Grab, front bool) (a engine.
 	case why == engine.ReasonNone:
 		return a, false
 	case engine.CodeOf(why) == engine.CodeMissed:
-		return g.crowded(gate), true
+		return g.putOff(gate, q), true
 	default:
 		return gate.refuse(why), true
 	}
+}
+
+// putOff answers one who is engaged and not let in: with what he has, where that
+// is a place or all that he may have, so that he is not sent to ask for what would
+// turn out as missed.
+func (g *Group) putOff(gate *gate, q *engine.Grab) engine.Answer {
+	if a, final := g.known(gate, q.Shopper, (*g.keyed.Load())(q.IdempotencyKey), q.Quantity); final && a.Code != engine.CodeMissed {
+		return a
+	}
+	return g.crowded(gate)
 }
 
 // crowded puts off a shopper for whom there is no room, but who may hold a unit
@@ -298,9 +308,39 @@ func answerOrder(s *engine.State, ref engine.OrderRef) engine.Answer {
 	case engine.Entered:
 		a.Code, a.Start = engine.CodeEntered, s.DrawAt(s.Listing(o.Listing))
 	case engine.Left, engine.Passed:
-		return engine.Answer{Code: engine.CodeOf(o.Why), Reason: o.Why, State: o.State, Session: ref.Session}
+		return answerPassed(s, ref)
 	default:
 		a.Code, a.PayBy = engine.CodeGranted, o.PayBy
+	}
+	return a
+}
+
+// answerPassed tells a shopper why his place at ref came to nothing. Where that was
+// a limit, he hears at least how many units must have counted against it then: by
+// now he may have let them go.
+func answerPassed(s *engine.State, ref engine.OrderRef) engine.Answer {
+	o := s.Order(ref)
+	l := s.Listing(o.Listing)
+	a := engine.Answer{Code: engine.CodeOfPlace(o.Why), Reason: o.Why, State: o.State, Session: ref.Session}
+	if a.Code != engine.CodeLimitReached {
+		return a
+	}
+	st := s.StandingOf(o.Shopper, []byte(s.ShopperID(o.Shopper)), l, engine.Key{})
+	switch o.Why {
+	case engine.ReasonLimitListing:
+		a.Count, a.Limit, a.Order = st.ListingUnits, l.LimitPerShopper, st.Live
+	case engine.ReasonLimitSession:
+		a.Count, a.Limit, a.Order = st.SessionUnits, s.SessionOf(ref.Session).LimitPerShopper, st.Live
+	case engine.ReasonLimitMonth:
+		a.Count, a.Limit, a.Order = st.MonthUnits, l.LimitPerMonth, st.MonthLive
+	case engine.ReasonReleases:
+		a.Count, a.Limit = st.Releases, engine.MaxReleases
+		return a
+	}
+	a.Count = max(a.Count, a.Limit-min(a.Limit, o.Quantity-1), 1)
+	a.State = 0
+	if live := s.Order(a.Order); live != nil {
+		a.State, a.Listing, a.Quantity, a.Amount, a.PayBy, a.Transaction = live.State, live.Listing, live.Quantity, live.Amount, live.PayBy, live.Transaction
 	}
 	return a
 }

@@ -253,6 +253,91 @@ func TestBarredHolderIsNotToldHeMissed(t *testing.T) {
 	}
 }
 
+// Nor is one who is in line sent to ask for what would turn out as missed, nor one
+// who has all that he may have.
+func TestBarredIsToldOfWhatHeHas(t *testing.T) {
+	s := openNewest(t, nil)
+	mask := units("mask", 1)
+	mask.Waitlist = true
+	s.plan("day", func(x *engine.SessionPlan) { x.LimitPerShopper = 0 }, mask, units("lamp", 2))
+	s.grab("day/skus/mask", "ann", "k")
+	held, place := s.grab("day/skus/lamp", "bot", "lamp"), s.queue("day/skus/mask", "bot", "mask")
+	if held.Code != engine.CodeGranted || place.Code != engine.CodeWaitlisted {
+		t.Fatalf("%+v, %+v", held, place)
+	}
+	s.SetGuard(&strict{})
+	if a := s.queue("day/skus/mask", "bot", "k2"); a != place {
+		t.Errorf("in line, with another key: %+v, want %+v", a, place)
+	}
+	if a := s.grab("day/skus/lamp", "bot", "k3"); a.Code != engine.CodeLimitReached || a.Order != held.Order {
+		t.Errorf("with all that he may have, and another key: %+v", a)
+	}
+}
+
+// A place that came to nothing by a limit says which, also after the shopper has
+// let go of what counted against it.
+func TestPassedByALimit(t *testing.T) {
+	s := openNewest(t, nil)
+	a, b := units("mask", 1), units("lamp", 1)
+	a.Waitlist, b.Waitlist = true, true
+	s.plan("day", func(x *engine.SessionPlan) { x.LimitPerShopper, x.PayWithin = 1, 2*time.Hour }, a, b)
+	mask, lamp := s.grab("day/skus/mask", "ann", "k"), s.grab("day/skus/lamp", "bob", "k")
+	s.queue("day/skus/mask", "cai", "mask")
+	s.queue("day/skus/lamp", "cai", "lamp")
+	for who, order := range map[string]engine.OrderRef{"ann": mask.Order, "bob": lamp.Order} {
+		if _, err := s.Cancel(t.Context(), who, string(s.OrderNo(nil, order))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, missed := "mask", "lamp"
+	held, _, _ := s.GrabByKey([]byte("cai"), []byte(got), 0)
+	if held.Code != engine.CodeGranted {
+		got, missed = missed, got
+		held, _, _ = s.GrabByKey([]byte("cai"), []byte(got), 0)
+	}
+	want := engine.Answer{Code: engine.CodeLimitReached, Reason: engine.ReasonLimitSession, Count: 1, Limit: 1, State: engine.Held, Session: held.Session,
+		Order: held.Order, Listing: held.Listing, Quantity: 1, Amount: held.Amount, PayBy: held.PayBy, Transaction: held.Transaction}
+	if a, _, err := s.GrabByKey([]byte("cai"), []byte(missed), 0); err != nil || a != want {
+		t.Errorf("the second place: %+v, %v; want %+v", a, err, want)
+	}
+	if _, err := s.Cancel(t.Context(), "cai", string(s.OrderNo(nil, held.Order))); err != nil {
+		t.Fatal(err)
+	}
+	want = engine.Answer{Code: engine.CodeLimitReached, Reason: engine.ReasonLimitSession, Count: 1, Limit: 1, Session: held.Session}
+	if a, _, err := s.GrabByKey([]byte("cai"), []byte(missed), 0); err != nil || a != want {
+		t.Errorf("after letting go: %+v, %v; want %+v", a, err, want)
+	}
+}
+
+// A place for more units than a limit has come to allow was asked for rightly:
+// nothing of that sort is left, and nobody hears that his request was wrong.
+func TestPassedByALoweredLimit(t *testing.T) {
+	s := openNewest(t, nil)
+	mask := units("mask", 2)
+	mask.Waitlist, mask.LimitPerShopper = true, 2
+	wide := func(x *engine.SessionPlan) { x.LimitPerShopper = 2 }
+	s.plan("day", wide, mask)
+	two := func(shopper string) engine.Answer {
+		return s.Grab(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte(shopper), IdempotencyKey: []byte("k"), Quantity: 2, Waitlist: true})
+	}
+	held, place := two("ann"), two("bob")
+	if held.Code != engine.CodeGranted || place.Code != engine.CodeWaitlisted {
+		t.Fatalf("%+v, %+v", held, place)
+	}
+	mask.LimitPerShopper = 1
+	s.plan("day", wide, mask)
+	if _, err := s.Cancel(t.Context(), "ann", string(s.OrderNo(nil, held.Order))); err != nil {
+		t.Fatal(err)
+	}
+	if a, _, err := s.GrabByKey([]byte("bob"), []byte("k"), 0); err != nil || a.Code != engine.CodeSoldOut || a.Reason != engine.ReasonQuantity {
+		t.Errorf("the place: %+v, %v", a, err)
+	}
+	no := string(s.OrderNo(nil, place.Order))
+	if found, _, err := s.FindOrders(engine.OrderFilter{OrderNo: no}); err != nil || len(found) != 1 || found[0].Why != engine.ReasonQuantity {
+		t.Errorf("the place by its number: %+v, %v", found, err)
+	}
+}
+
 func TestRiskLists(t *testing.T) {
 	s := openNewest(t, nil)
 	put := func(kind engine.RosterKind, id string, level engine.Level) {

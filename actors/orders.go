@@ -96,7 +96,7 @@ func (g *Group) FindOrders(f engine.OrderFilter) (orders []engine.OrderView, nex
 	}
 	keep := func(v *engine.OrderView) bool {
 		return (f.Shopper == "" || v.Shopper == f.Shopper) && (f.Session == "" || v.Session == f.Session) && (f.SKU == "" || v.SKU == f.SKU) &&
-			(f.State == 0 && v.State.Granted() || v.State == f.State) && (f.From == 0 || v.GrantedAt >= f.From) && (f.To == 0 || v.GrantedAt < f.To)
+			(f.State == 0 && (v.State.Granted() || f.OrderNo != "") || v.State == f.State) && (f.From == 0 || v.GrantedAt >= f.From) && (f.To == 0 || v.GrantedAt < f.To)
 	}
 	if f.OrderNo != "" {
 		v, err := g.AnyOrder(f.OrderNo)

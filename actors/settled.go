@@ -113,7 +113,7 @@ func (g *Group) settledByKey(shopper string, key engine.Key) (a engine.Answer, f
 		a = engine.Answer{Code: engine.CodeGranted, State: o.State, Order: o.Ref, Session: o.Ref.Session, Listing: o.Listing, Quantity: o.Quantity,
 			Amount: o.Amount, PayBy: o.PayBy}
 		if !o.State.Granted() {
-			a = engine.Answer{Code: engine.CodeOf(o.Why), Reason: o.Why, State: o.State, Session: o.Ref.Session}
+			a = engine.Answer{Code: engine.CodeOfPlace(o.Why), Reason: o.Why, State: o.State, Session: o.Ref.Session}
 		}
 		return false
 	})

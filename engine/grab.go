@@ -72,6 +72,15 @@ func CodeOf(why Reason) Code {
 	return CodeMissed
 }
 
+// CodeOfPlace gives the outward code of why a place in line or in a draw came to
+// nothing. A quantity that a limit has come to forbid since was no wrong request.
+func CodeOfPlace(why Reason) Code {
+	if why == ReasonQuantity {
+		return CodeSoldOut
+	}
+	return CodeOf(why)
+}
+
 // Answer is what came of a grab.
 type Answer struct {
 	Code   Code

@@ -131,7 +131,7 @@ func (s *ShopperServer) appendOrder(b []byte, o *engine.OrderView) []byte {
 		b = s.appendEstimate(b, o.Session, o.SKU, o.Position)
 	case o.State == engine.Left, o.State == engine.Passed: // the true reason is not for everybody's eyes
 		b = append(b, `,"outcome":"`...)
-		b = append(b, engine.CodeOf(o.Why).String()...)
+		b = append(b, engine.CodeOfPlace(o.Why).String()...)
 		b = append(b, '"')
 	}
 	b = append(b, `,"changed_at":`...)

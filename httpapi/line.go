@@ -165,7 +165,7 @@ func appendEntry(b []byte, e *engine.DrawEntry) []byte {
 	b = append(b, '"')
 	if e.State == engine.Left || e.State == engine.Passed {
 		b = append(b, `,"why":"`...)
-		b = append(b, engine.CodeOf(e.Why).String()...)
+		b = append(b, engine.CodeOfPlace(e.Why).String()...)
 		b = append(b, '"')
 	}
 	return append(b, '}')

@@ -39,7 +39,7 @@ func messageFor(a *engine.Answer, now engine.Time) words.Message {
 		return words.Entered
 	case engine.CodeSoldOut:
 		switch a.Reason {
-		case engine.ReasonGone:
+		case engine.ReasonGone, engine.ReasonQuantity:
 			return words.Gone
 		case engine.ReasonLeft:
 			return words.Left
