@@ -345,7 +345,8 @@ func answerPassed(s *engine.State, ref engine.OrderRef) engine.Answer {
 	return a
 }
 
-// GrabByKey tells what became of a grab: the order that the key led to; else
+// GrabByKey tells what became of a grab: the order that the key led to, or that has
+// the number given instead; else
 // missed for good, if state time is past deadline; else processing. Without a
 // deadline (0) an unknown key is not found.
 func (g *Group) GrabByKey(shopper, key []byte, deadline engine.Time) (a engine.Answer, found bool, err error) {
@@ -358,7 +359,7 @@ func (g *Group) GrabByKey(shopper, key []byte, deadline engine.Time) (a engine.A
 	hash := (*g.keyed.Load())(key)
 	look := func() (past bool) {
 		g.view.View(func(s *engine.State) {
-			ref := s.OrderByKey(s.ShopperNo(string(shopper)), hash)
+			ref := g.ledTo(s, shopper, key, hash)
 			if found = !ref.IsZero(); found {
 				a = answerOrder(s, ref)
 			}

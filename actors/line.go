@@ -34,14 +34,15 @@ func (g *Group) gateOf(ctx context.Context, session, sku string) (*gate, error) 
 	return gate, nil
 }
 
-// LeaveLine gives up the place in line or in a draw that a shopper's key led to.
+// LeaveLine gives up the place in line or in a draw that a shopper's key led to, or
+// that has the number given instead.
 func (g *Group) LeaveLine(ctx context.Context, shopper, key []byte) (v engine.OrderView, err error) {
 	if err := g.awaitCaughtUp(ctx); err != nil {
 		return v, err
 	}
 	hash := (*g.keyed.Load())(key)
 	var ref engine.OrderRef
-	g.view.View(func(s *engine.State) { ref = s.OrderByKey(s.ShopperNo(string(shopper)), hash) })
+	g.view.View(func(s *engine.State) { ref = g.ledTo(s, shopper, key, hash) })
 	if ref.IsZero() {
 		return v, refusal(engine.ReasonUnknown)
 	}
@@ -50,6 +51,22 @@ func (g *Group) LeaveLine(ctx context.Context, shopper, key []byte) (v engine.Or
 	}
 	g.view.View(func(s *engine.State) { v, _ = s.View(ref) })
 	return v, nil
+}
+
+// ledTo gives the order of a shopper's that a key led to, else the one that has the
+// key for its number: who is in line is told of his place whatever key he asks with,
+// and may have no other name for it. hash is the key's.
+func (g *Group) ledTo(s *engine.State, shopper, key []byte, hash engine.Key) engine.OrderRef {
+	no := s.ShopperNo(string(shopper))
+	if ref := s.OrderByKey(no, hash); !ref.IsZero() {
+		return ref
+	}
+	if ref, ok := g.parse(string(key)); ok && no != 0 {
+		if o := s.Order(ref); o != nil && o.Shopper == no {
+			return ref
+		}
+	}
+	return engine.OrderRef{}
 }
 
 // Own gives a shopper's newest orders and places in line or draws.

@@ -41,6 +41,16 @@ func TestLineByHand(t *testing.T) {
 	if again := s.queue("day/skus/mask", "cai", "k2"); again.Code != engine.CodeWaitlisted || again.Order != first.Order {
 		t.Errorf("with another key: %+v", again)
 	}
+	place := s.OrderNo(nil, first.Order)
+	if a, found, err := s.GrabByKey([]byte("cai"), place, 0); err != nil || !found || a != first {
+		t.Errorf("by the number of the place: %+v, %v, %v", a, found, err)
+	}
+	if a, found, err := s.GrabByKey([]byte("dan"), place, 0); err != nil || found {
+		t.Errorf("by the number of another's place: %+v, %v", a, err)
+	}
+	if _, err := s.LeaveLine(t.Context(), []byte("dan"), place); isRefusal(err, engine.ReasonUnknown) != nil {
+		t.Errorf("leaving another's place: %v", err)
+	}
 	if a := s.queue("day/skus/mask", "dan", "k"); a.Code != engine.CodeWaitlisted || a.Count != 2 {
 		t.Errorf("second in line: %+v", a)
 	}
@@ -66,7 +76,8 @@ func TestLineByHand(t *testing.T) {
 	if a, _, _ := s.GrabByKey([]byte("dan"), []byte("k"), 0); a.Code != engine.CodeWaitlisted || a.Count != 1 {
 		t.Errorf("the next: %+v", a)
 	}
-	if v, err := s.LeaveLine(t.Context(), []byte("dan"), []byte("k")); err != nil || v.State != engine.Left {
+	dan, _, _ := s.GrabByKey([]byte("dan"), []byte("k"), 0)
+	if v, err := s.LeaveLine(t.Context(), []byte("dan"), s.OrderNo(nil, dan.Order)); err != nil || v.State != engine.Left {
 		t.Errorf("leaving: %+v, %v", v, err)
 	}
 	if a, _, _ := s.GrabByKey([]byte("dan"), []byte("k"), 0); a.Code != engine.CodeSoldOut || a.Reason != engine.ReasonLeft {

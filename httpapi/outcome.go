@@ -34,11 +34,11 @@ func (s *ShopperServer) appendOutcome(b []byte, ctx *fasthttp.RequestCtx, call *
 		b = strconv.AppendUint(b, uint64(a.Count), 10)
 		session, sku, _ := s.seller.ListingOf(a.Listing)
 		b = s.appendEstimate(b, session, sku, a.Count)
-		b = s.appendPlace(b, a, key)
+		b = s.appendPlace(b, a)
 	case engine.CodeEntered:
 		b = append(b, `,"draw_at":`...)
 		b = appendTime(b, a.Start)
-		b = s.appendPlace(b, a, key)
+		b = s.appendPlace(b, a)
 	case engine.CodeGranted, engine.CodeLimitReached:
 		tellTransaction(ctx, a.Transaction)
 		if !a.Order.IsZero() {
@@ -50,12 +50,15 @@ func (s *ShopperServer) appendOutcome(b []byte, ctx *fasthttp.RequestCtx, call *
 }
 
 // appendPlace appends by which number a place in line or in a draw is known, and
-// where to ask what became of it.
-func (s *ShopperServer) appendPlace(b []byte, a *engine.Answer, key []byte) []byte {
+// where to ask what became of it: by that number, since it may have been taken with
+// another key than the one that he asks with.
+func (s *ShopperServer) appendPlace(b []byte, a *engine.Answer) []byte {
 	b = append(b, `,"entry":"`...)
+	from := len(b)
 	b = s.seller.OrderNo(b, a.Order)
+	no := b[from:]
 	b = append(b, `","result_url":"`...)
-	b = appendGrabURL(b, key)
+	b = appendGrabURL(b, no)
 	return append(b, '"')
 }
 
