@@ -66,6 +66,9 @@ var samples = map[string]string{
 	"display": "127.0.0.1:7", "display-connections": "9", "display-connections-per-ip": "9", "log-level": "warn", "log-format": "json",
 	"event-streams": "9", "trusted-proxies": "10.0.0.9", "rate-limit-shopper-per-second": "9", "rate-limit-shopper-burst": "9",
 	"rate-limit-address-per-second": "9", "rate-limit-address-burst": "9", "ticket-ttl": "9s", "challenge-max-number": "9999", "challenge-lifetime": "99s",
+	"pay-keys": "/k", "cashier-url": "http://127.0.0.1:9/", "cashier-key-file": "/c", "cashier-timeout": "999ms",
+	"settle-after": "9h", "keep-events": "9h", "keep-event-bytes": "9999999",
+	"reconcile-folder": "/r", "reconcile-url": "http://127.0.0.1:9/", "reconcile-at": "05:15", "reconcile-timezone": "Asia/Shanghai", "reconcile-key-file": "/r",
 	"risk-url": "http://127.0.0.1:9/", "risk-timeout": "99ms", "risk-cache-ttl": "9s", "risk-when-down": "block",
 }
 
@@ -82,7 +85,7 @@ func TestEverySettingInThreePlaces(t *testing.T) {
 			return
 		}
 		t.Run(f.Name, func(t *testing.T) {
-			if f.Name == "peer" || f.Name == "risk-token-file" {
+			if f.Name == "peer" || f.Name == "risk-token-file" || f.Name == "reconcile-key-file" {
 				return // mean nothing without the cluster section of a file, or a service
 			}
 			value, ok := samples[f.Name]
