@@ -86,7 +86,7 @@ crowd: build ## bots against people with each defence alone and with all, some t
 	$(BIN) bench crowd
 	$(BIN) bench twotabs
 
-demo: build ## the fan day: 200,000 fans at 10,000 a second, and a verdict
+demo: build ## the fan day: 200,000 fans at 10,000 a second who pay at a cashier, a verdict, and a reconciliation
 	examples/demo.sh
 
 cluster-demo: build ## three nodes in two zones: a rush against a follower, the leader killed in the middle, and a verdict

@@ -73,6 +73,7 @@ type order struct {
 	Currency string    `json:"currency"`
 	State    string    `json:"state"`
 	PayBy    time.Time `json:"pay_by"`
+	PayToken string    `json:"pay_token,omitempty"` // of held ones, for their shoppers
 }
 
 // An order's states, as far as units are concerned.

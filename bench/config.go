@@ -90,6 +90,11 @@ type RushConfig struct {
 	// none. Called concurrently.
 	SignCallback func(body []byte) (name, value string) `json:"-"`
 
+	// Cashier is the address of a "doorbuster cashier", HOST:PORT, that those who
+	// pay carry their tokens to; it has to call back to the same shop. Its clock
+	// counts as ours. Empty: the cashier's callbacks are sent from here.
+	Cashier string `json:"cashier,omitempty"`
+
 	// Shoppers is how many come, each a distinct one. Default 10,000.
 	Shoppers int `json:"shoppers"`
 	// ShopperPrefix begins every shopper's name; his number follows. It must be
@@ -223,6 +228,12 @@ func (c *RushConfig) Validate() error {
 				no("admin %q: want HOST:PORT; without the shop's own counts there is no verdict", a)
 			}
 		}
+	}
+	if c.Cashier != "" && !strings.Contains(c.Cashier, ":") {
+		no("cashier %q: want HOST:PORT", c.Cashier)
+	}
+	if c.Cashier != "" && len(c.Addrs) == 0 {
+		no("cashier %q: it calls back to a shop that runs already; give addr too", c.Cashier)
 	}
 	if len(c.Listings) == 0 {
 		no("listing: at least one SESSION/SKU")

@@ -45,7 +45,7 @@ type RushReport struct {
 	} `json:"latency"`
 
 	Orders        int64           `json:"orders"`         // distinct orders told
-	Paid          int64           `json:"paid"`           // payments confirmed
+	Paid          int64           `json:"paid"`           // payments confirmed, or taken by the cashier
 	PayRefused    int64           `json:"pay_refused"`    // payments answered 4xx
 	Cancelled     int64           `json:"cancelled"`      // cancellations confirmed
 	CancelRefused int64           `json:"cancel_refused"` // cancellations answered 4xx
@@ -53,6 +53,7 @@ type RushReport struct {
 	Lag           Lag             `json:"generator_lag"`  // of the open loop
 	Strike        *StrikeReport   `json:"strike,omitempty"`
 	ClockAheadNS  int64           `json:"clock_ahead_ns"` // the shop's wall clock less ours
+	Cashier       *CashierReport  `json:"cashier,omitempty"`
 	Listings      []ListingReport `json:"listings"`
 	Verdict       Verdict         `json:"verdict"`
 }
@@ -123,7 +124,7 @@ func (r *crowd) fill(p *RushReport) {
 	p.Orders, p.Paid, p.PayRefused = t.granted.Load(), t.paid.Load(), t.payRefused.Load()
 	p.Cancelled, p.CancelRefused = t.cancelled.Load(), t.cancelRefused.Load()
 	for _, o := range r.witness.orders() {
-		if o.paySentAt > 0 && !o.payHeard {
+		if o.paySentAt > 0 && !o.payTaken {
 			p.PayUnanswered++
 		}
 	}
@@ -211,7 +212,11 @@ func (r *RushReport) WriteTable(out io.Writer) error {
 	if n := r.PayRefused + r.PayUnanswered; n > 0 {
 		p(", %d payments not taken", n)
 	}
-	p("\n\n")
+	p("\n")
+	if c := r.Cashier; c != nil {
+		c.write(p)
+	}
+	p("\n")
 	p("LISTING\tSTOCK\tGRANTED\tRESOLD\tAVAILABLE\tHELD\tPAID\tSTATE\tSOLD OUT AFTER\n")
 	for _, l := range r.Listings {
 		after := "-"

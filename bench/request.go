@@ -85,13 +85,26 @@ func (r *requests) appendCancel(b []byte, shopper int, orderNo string) []byte {
 	return append(b, "\r\n"...)
 }
 
-// appendCallback is the cashier's word that an order was paid. The payment id
-// derives from the order, so that a second callback is the same payment.
+// paymentID derives from the order, so that paying again is the same payment.
+func paymentID(o *told) string { return "pay-" + o.orderNo }
+
+// appendPay carries an order's token to the cashier.
+func (r *requests) appendPay(b []byte, o *told) []byte {
+	body := []byte(`{"token":` + strconv.Quote(o.payToken) + `,"payment_id":` + strconv.Quote(paymentID(o)) + `}`)
+	b = append(b, "POST /pay HTTP/1.1\r\nHost: "...)
+	b = append(b, r.cfg.Cashier...)
+	b = append(b, "\r\nContent-Type: application/json\r\nContent-Length: "...)
+	b = strconv.AppendInt(b, int64(len(body)), 10)
+	b = append(b, "\r\n\r\n"...)
+	return append(b, body...)
+}
+
+// appendCallback is the cashier's word that an order was paid.
 func (r *requests) appendCallback(b []byte, o *told) []byte {
 	body := []byte(`{"order_no":` + strconv.Quote(o.orderNo) +
 		`,"amount":` + strconv.FormatInt(o.amount, 10) +
 		`,"currency":` + strconv.Quote(o.currency) +
-		`,"payment_id":` + strconv.Quote("pay-"+o.orderNo) + `}`)
+		`,"payment_id":` + strconv.Quote(paymentID(o)) + `}`)
 	b = append(b, "POST /v1/payments/callback HTTP/1.1\r\nHost: "...)
 	b = append(b, r.host...)
 	b = append(b, "\r\nContent-Type: application/json\r\nContent-Length: "...)

@@ -67,6 +67,7 @@ func rush(ctx context.Context, cfg RushConfig, inProcess bool) (*RushReport, err
 	v := &inquest{crowd: r, desk: desk, before: before}
 	report.Verdict = v.hold(lasting)
 	report.Listings = v.listings()
+	report.Cashier = v.till
 	return report, nil
 }
 
@@ -127,6 +128,10 @@ func (r *crowd) send(ctx context.Context) {
 			w := &worker{crowd: r, number: i, conn: newConn(r.cfg.Addrs, i, r.cfg.Timeout), twin: newConn(r.cfg.Addrs, i+1, r.cfg.Timeout)}
 			defer w.conn.close()
 			defer w.twin.close()
+			if r.cfg.Cashier != "" {
+				w.till = newConn([]string{r.cfg.Cashier}, 0, r.cfg.Timeout)
+				defer w.till.close()
+			}
 			for held := false; ; held = true {
 				t, ok := r.agenda.take(held)
 				if !ok {
@@ -174,6 +179,7 @@ type worker struct {
 	number int
 	conn   *conn
 	twin   *conn // for the other tab; see RushConfig.TwoNodes
+	till   *conn // to the cashier, if there is one
 	buf    []byte
 }
 
@@ -192,9 +198,9 @@ func (w *worker) do(t task) {
 
 // reach is roundTrip, but keeps trying to connect for as long as the timeout:
 // a shopper whose request never left tries again.
-func (w *worker) reach(request []byte) (reply, error) {
+func (w *worker) reach(c *conn, request []byte) (reply, error) {
 	for began := time.Now(); ; time.Sleep(50 * time.Millisecond) {
-		a, err := w.conn.roundTrip(request)
+		a, err := c.roundTrip(request)
 		if err == nil || !errors.Is(err, errNotSent) || time.Since(began) > w.cfg.Timeout {
 			return a, err
 		}
@@ -225,7 +231,7 @@ func (w *worker) grab(t task) {
 	}
 	w.buf = w.requests.appendGrab(w.buf[:0], t.shopper, t.listing, t.click)
 	sent := w.now()
-	got, err := w.reach(w.buf)
+	got, err := w.reach(w.conn, w.buf)
 	heard := w.now()
 
 	w.answered(t, ask{t.shopper, t.listing, t.click, sent, heard, false, w.conn.addr()}, got, err)
@@ -328,7 +334,7 @@ func (w *worker) conclude(t task, q ask, a answer) {
 // poll asks what became of a grab.
 func (w *worker) poll(t task) {
 	w.buf = w.requests.appendOutcome(w.buf[:0], t.shopper, t.click)
-	got, err := w.reach(w.buf)
+	got, err := w.reach(w.conn, w.buf)
 	a := answer{code: outcomeUnknown}
 	if err == nil && got.status != 404 {
 		// 404: no trace of it yet. The grab may still be on its way in.
@@ -350,18 +356,22 @@ func (w *worker) poll(t task) {
 const triesFor = 5
 
 func (w *worker) pay(t task) {
+	if w.cfg.Cashier != "" {
+		w.payCashier(t)
+		return
+	}
 	w.buf = w.requests.appendCallback(w.buf[:0], t.order)
 	w.witness.change(t.order, func(o *told) {
 		if o.paySentAt == 0 {
 			o.paySentAt = w.now()
 		}
 	})
-	status := w.once(t)
+	status := w.once(w.conn, t).status
 	news := false
 	if status == 200 {
 		w.witness.change(t.order, func(o *told) {
 			if news = !o.payHeard; news {
-				o.payHeard, o.payHeardAt = true, w.now()
+				o.payTaken, o.payHeard, o.payHeardAt = true, true, w.now()
 			}
 		})
 	}
@@ -380,7 +390,7 @@ func (w *worker) cancel(t task) {
 			o.cancelSentAt = w.now()
 		}
 	})
-	status := w.once(t)
+	status := w.once(w.conn, t).status
 	news := false
 	if status == 200 {
 		w.witness.change(t.order, func(o *told) {
@@ -392,18 +402,17 @@ func (w *worker) cancel(t task) {
 	w.tally.settled(&w.tally.cancelled, &w.tally.cancelRefused, status, news)
 }
 
-// once sends what is in the worker's buffer and returns the status, 0 for
-// none. Without a clear answer the task goes back on the agenda.
-func (w *worker) once(t task) int {
-	got, err := w.reach(w.buf)
-	status := got.status
+// once sends what is in the worker's buffer and returns the answer, with status 0
+// for none. Without a clear answer the task goes back on the agenda.
+func (w *worker) once(c *conn, t task) reply {
+	got, err := w.reach(c, w.buf)
 	if err != nil {
-		status = 0
+		got = reply{}
 	}
-	if (status == 0 || status == 202 || status >= 500) && t.tries < triesFor-1 {
+	if (got.status == 0 || got.status == 202 || got.status >= 500) && t.tries < triesFor-1 {
 		t.tries++
 		t.due = w.now() + w.cfg.PollEvery<<t.tries
 		w.agenda.add(t)
 	}
-	return status
+	return got
 }

@@ -15,6 +15,9 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"doorbuster/engine"
+	"doorbuster/httpapi/payment"
 )
 
 // sin is a way in which the fake shop misbehaves.
@@ -42,10 +45,11 @@ const (
 type fakeShop struct {
 	sin       sin
 	payWithin time.Duration
-	slow      bool // answers every fifth grab "processing"
-	breaks    bool // decides every sixth grab, then drops the connection
-	mute      bool // never says what became of a grab
-	quick     bool // every grab is a new shopper's: looks no one up
+	slow      bool          // answers every fifth grab "processing"
+	breaks    bool          // decides every sixth grab, then drops the connection
+	mute      bool          // never says what became of a grab
+	quick     bool          // every grab is a new shopper's: looks no one up
+	pay       *payment.Keys // signs the tokens of orders; nil gives none
 
 	mu       sync.Mutex
 	listings map[string]*fakeListing
@@ -180,7 +184,7 @@ func (f *fakeShop) serveShop(ctx *fasthttp.RequestCtx) {
 		}
 		tell(ctx, 200, o.order)
 	case len(path) == 3 && path[1] == "payments":
-		f.pay(ctx)
+		f.callback(ctx)
 	default:
 		problem(ctx, 404)
 	}
@@ -262,6 +266,10 @@ func (f *fakeShop) grant(l *fakeListing, shopper, key string, n int) *fakeOrder 
 		Session: l.session, SKU: l.sku, Quantity: n, Amount: int64(100 * n), Currency: "CNY",
 		State: "held", PayBy: time.Now().Add(f.payWithin),
 	}}
+	if f.pay != nil {
+		token, _ := f.pay.Append(nil, []byte(o.OrderNo), &payment.Claims{Amount: o.Amount, Currency: o.Currency, PayBy: engine.TimeOf(o.PayBy)})
+		o.PayToken = string(token)
+	}
 	l.available -= n
 	l.held += n
 	f.orders[o.OrderNo] = o
@@ -317,7 +325,7 @@ func (f *fakeShop) expire() {
 	}
 }
 
-func (f *fakeShop) pay(ctx *fasthttp.RequestCtx) {
+func (f *fakeShop) callback(ctx *fasthttp.RequestCtx) {
 	var b struct {
 		OrderNo   string `json:"order_no"`
 		Amount    int64  `json:"amount"`
@@ -337,7 +345,11 @@ func (f *fakeShop) pay(ctx *fasthttp.RequestCtx) {
 		problem(ctx, 422)
 		return
 	case o.payID == b.PaymentID:
+		tell(ctx, 200, map[string]any{"outcome": "unchanged"})
+		return
 	case f.sin == sinDropPaid && f.once():
+		tell(ctx, 200, map[string]any{"outcome": "paid"})
+		return
 	case o.State == "held":
 		o.payID, o.State = b.PaymentID, "paid"
 		o.listing.held -= o.Quantity
@@ -345,7 +357,7 @@ func (f *fakeShop) pay(ctx *fasthttp.RequestCtx) {
 	default:
 		o.payID, o.State = b.PaymentID, "refund_due"
 	}
-	tell(ctx, 200, map[string]any{"state": o.State})
+	tell(ctx, 200, map[string]any{"outcome": o.State})
 }
 
 func (f *fakeShop) serveAdmin(ctx *fasthttp.RequestCtx) {

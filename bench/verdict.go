@@ -134,6 +134,7 @@ type inquest struct {
 
 	after  []Counts
 	listed map[string]order // the shop's orders by number
+	till   *CashierReport   // nil without a cashier
 	asked  atomic.Int64
 }
 
@@ -146,7 +147,11 @@ func (v *inquest) hold(ctx context.Context) Verdict {
 	until := time.Now().Add(v.crowd.cfg.Settle)
 	passes, still := 0, false
 	var trouble error
-	for !still {
+	waiting := int64(0) // callbacks
+	if v.crowd.cfg.Cashier != "" {
+		waiting, trouble = v.awaitCallbacks(ctx, until)
+	}
+	for !still && trouble == nil {
 		passes++
 		still, trouble = v.pass(ctx)
 		if trouble != nil || time.Now().After(until) {
@@ -155,6 +160,9 @@ func (v *inquest) hold(ctx context.Context) Verdict {
 		if !still {
 			time.Sleep(min(250*time.Millisecond, v.crowd.cfg.Settle))
 		}
+	}
+	if v.crowd.cfg.Cashier != "" && trouble == nil {
+		trouble = v.hearCashier(ctx)
 	}
 	figures := make(map[string]string)
 	switch {
@@ -166,6 +174,9 @@ func (v *inquest) hold(ctx context.Context) Verdict {
 	default:
 		if !still {
 			s.add(checkStoodStill, fmt.Sprintf("counts still changed after %v; something else sells here, or holds go on expiring", v.crowd.cfg.Settle))
+		}
+		if waiting > 0 {
+			s.add(checkStoodStill, fmt.Sprintf("%d callbacks still waited at the cashier after %v", waiting, v.crowd.cfg.Settle))
 		}
 		v.judge(figures)
 	}
@@ -506,6 +517,10 @@ func disagrees(o *told, asked time.Duration) string {
 	switch {
 	case !unpaid(o.state) && !sold(o.state) && !released(o.state):
 		return "that is no state of an order"
+	case o.payOutcome == outcomePaid && !sold(o.state):
+		return "the shop told the cashier that it is paid"
+	case o.payOutcome == outcomeRefundDue && o.state != "refund_due" && o.state != "refunded":
+		return "the shop told the cashier that its money goes back"
 	case inTime && !sold(o.state):
 		return "its payment was confirmed"
 	case o.payHeard && !sold(o.state) && o.state != "refund_due" && o.state != "refunded":

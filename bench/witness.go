@@ -21,15 +21,18 @@ type told struct {
 	quantity int
 	amount   int64
 	currency string
+	payToken string // kept only where a cashier takes it
 	heardAt  time.Duration
 	heardBy  string // the address that told of it first
 	payBy    time.Duration
 
 	// What was sent before payBy and confirmed after it may have been done by a
 	// repetition that came too late: only the confirmation's time is certain.
-	paySentAt     time.Duration // first callback; 0 = none
+	paySentAt     time.Duration // first callback, or first way to the cashier; 0 = none
+	payTaken      bool          // the callback was answered 200, or the cashier took the money
 	payHeard      bool          // a callback was answered 200
 	payHeardAt    time.Duration // when that was first so
+	payOutcome    string        // what the shop told the cashier, as his books say; "" without
 	cancelSentAt  time.Duration // 0 = not cancelled by the shopper
 	cancelHeard   bool          // the cancellation was answered 200
 	cancelHeardAt time.Duration // when that was first so
@@ -142,6 +145,9 @@ func (w *witness) hear(q ask, a answer, payBy time.Duration) (news *told) {
 		o.listing = w.cfg.listingOf(a.order.Session, a.order.SKU, q.listing)
 		o.click = clickUntold
 	}
+	if w.cfg.Cashier != "" {
+		o.payToken = a.order.PayToken
+	}
 	w.checkOffer(q, a)
 	st.orders = append(st.orders, o)
 	w.checkLimit(st, q, o)
@@ -172,6 +178,10 @@ func (w *witness) checkOffer(q ask, a answer) {
 		return
 	}
 	l := w.cfg.Listings[q.listing]
+	if w.cfg.Cashier != "" && unpaid(a.order.State) && a.order.PayToken == "" {
+		w.sins.add(checkOrdersKnown, fmt.Sprintf("order %s of %s was granted without a token to pay with",
+			a.order.OrderNo, w.cfg.shopper(q.shopper)))
+	}
 	if a.order.PayBy.IsZero() {
 		w.sins.add(checkOrdersKnown, fmt.Sprintf("order %s of %s was granted without a time to pay by",
 			a.order.OrderNo, w.cfg.shopper(q.shopper)))

@@ -21,6 +21,10 @@ type Payment struct {
 	Token       string    `json:"token,omitempty"`
 	Late        bool      `json:"late,omitempty"` // taken after its time
 	Refund      string    `json:"refund,omitempty"`
+	// Told is what the shop answered to the callback at ToldAt: paid, refund_due,
+	// unchanged, or refused_STATUS. "" while it has answered nothing.
+	Told   string    `json:"told,omitempty"`
+	ToldAt time.Time `json:"told_at,omitzero"`
 }
 
 // Refund is money that was paid back.
@@ -249,9 +253,36 @@ func (b *Books) calls() (all []call, err error) {
 	return all, err
 }
 
-// delivered forgets a callback.
-func (b *Books) delivered(seq uint64) error {
-	return b.update(func(tx *bolt.Tx) error { return tx.Bucket(bucketCalls).Delete(binary.BigEndian.AppendUint64(nil, seq)) })
+// unchanged is the shop's answer to what it has heard before.
+const unchanged = "unchanged"
+
+// delivered forgets a callback, and notes what the shop answered. Of several answers
+// for a payment the first stays that decided anything.
+func (b *Books) delivered(c call, told string, at time.Time) error {
+	return b.update(func(tx *bolt.Tx) error {
+		if err := tx.Bucket(bucketCalls).Delete(binary.BigEndian.AppendUint64(nil, c.Seq)); err != nil {
+			return err
+		}
+		p, found, err := paymentByID(tx, c.PaymentID)
+		if err != nil || !found || p.Told != "" && (p.Told != unchanged || told == unchanged) {
+			return err
+		}
+		p.Told, p.ToldAt = told, at
+		return put(tx.Bucket(bucketPayments), tx.Bucket(bucketByID).Get([]byte(p.ID)), &p)
+	})
+}
+
+// Payments gives each with every payment, without its token, in the order of their
+// times.
+func (b *Books) Payments(each func(*Payment) error) error {
+	return b.rows(bucketPayments, time.UnixMilli(0), time.Now().Add(time.Hour), func(v []byte) error {
+		var p Payment
+		if err := json.Unmarshal(v, &p); err != nil {
+			return err
+		}
+		p.Token = ""
+		return each(&p)
+	})
 }
 
 // statementRows is how many rows are read in one transaction.

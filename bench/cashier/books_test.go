@@ -92,8 +92,20 @@ func TestBooksOnce(t *testing.T) {
 	if err != nil || len(calls) != 5 {
 		t.Fatalf("%d callbacks wait, %v", len(calls), err)
 	}
-	if err := b.delivered(calls[0].Seq); err != nil {
-		t.Fatal(err)
+	for _, said := range []string{unchanged, "paid", unchanged} { // repeated callbacks, heard in another order
+		if err := b.delivered(calls[0], said, day); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told := 0
+	if err := b.Payments(func(p *Payment) error {
+		if want := p.ID == calls[0].PaymentID; want != (p.Told == "paid" && p.ToldAt.Equal(day)) || !want && p.Told != "" {
+			t.Errorf("%+v", p)
+		}
+		told++
+		return nil
+	}); err != nil || told != 5 {
+		t.Errorf("%d payments are listed, %v", told, err)
 	}
 	sum, err := b.Add()
 	if err != nil || sum.Payments != 5 || sum.Taken["CNY"] != 0+1+2+3+4 || sum.Refunds != 1 || sum.PaidBack["CNY"] != 1 || sum.Asked != 3 || sum.Calls != 4 {

@@ -235,10 +235,12 @@ func (c *Cashier) deliver(ctx context.Context, x call) {
 			status, err := c.post(ctx, door, "/v1/payments/callback", &payment.Taken{PaymentID: p.ID, OrderNo: p.OrderNo, Amount: &p.Amount, Currency: p.Currency, PaidAt: p.At, Token: p.Token}, &said)
 			refused := status >= 400 && status < 500 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests
 			if err == nil && (status == http.StatusOK || refused) {
+				told := said.Outcome
 				if refused {
+					told = fmt.Sprint("refused_", status)
 					c.cfg.Logger.Warn("the shop refused a callback", "payment_id", p.ID, "order_no", p.OrderNo, "status", status, "problem", said.Type, "detail", said.Detail)
 				}
-				if err := c.books.delivered(x.Seq); err != nil {
+				if err := c.books.delivered(x, told, time.Now().Truncate(time.Millisecond).UTC()); err != nil {
 					c.cfg.Logger.Error("a delivered callback stays in the books, and comes again", "error", err)
 				}
 				return

@@ -20,13 +20,14 @@ const maxBodyBytes = 16 << 10
 
 // Handler serves shoppers (POST /pay), the shop (POST /refunds, POST
 // /orders/{order_no}/close), and whoever looks into the books (GET /statement, GET
-// /books).
+// /payments, GET /books).
 func (c *Cashier) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /pay", c.pay)
 	mux.HandleFunc("POST /refunds", c.fromShop(c.refund))
 	mux.HandleFunc("POST /orders/{order_no}/close", c.fromShop(c.closeOrder))
 	mux.HandleFunc("GET /statement", c.statement)
+	mux.HandleFunc("GET /payments", c.payments)
 	mux.HandleFunc("GET /books", c.totals)
 	return mux
 }
@@ -201,6 +202,15 @@ func (c *Cashier) statement(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		panic(http.ErrAbortHandler) // half a statement must not look like a whole one
+	}
+}
+
+// payments lists every payment as NDJSON, with what the shop said to it.
+func (c *Cashier) payments(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	to := json.NewEncoder(w)
+	if err := c.books.Payments(func(p *Payment) error { return to.Encode(p) }); err != nil {
+		panic(http.ErrAbortHandler) // as with a statement
 	}
 }
 

@@ -37,7 +37,9 @@ Without --addr a node is started in this process, in a temporary directory, with
 the listings given and --stock units of each (or a --plan of yours).`,
 		Example: `  doorbuster bench rush --shoppers 100000 --listing day/mask --stock 5000
   doorbuster bench rush --addr 127.0.0.1:8080 --admin 127.0.0.1:8081 \
-    --listing fans-day-10/mask-50 --shoppers 200000 --rate 10000 --json rush.json`,
+    --listing fans-day-10/mask-50 --shoppers 200000 --rate 10000 --json rush.json
+  doorbuster bench rush --addr 127.0.0.1:8080 --admin 127.0.0.1:8081 \
+    --cashier 127.0.0.1:8090 --listing fans-day-10/mask-50`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			for _, text := range listings {
@@ -105,6 +107,7 @@ the listings given and --stock units of each (or a --plan of yours).`,
 	f := c.Flags()
 	f.StringSliceVar(&cfg.Addrs, "addr", nil, "shoppers' `addresses`, separated by commas: connections spread over them; none starts a node in this process")
 	f.StringVar(&cfg.Admin, "admin", "", "operators' `addresses`, separated by commas, for the verdict; one that is down is passed over (required with --addr)")
+	f.StringVar(&cfg.Cashier, "cashier", "", "`address` of a \"doorbuster cashier\" that calls back to the same shop: who pays carries his token there")
 	f.StringArrayVar(&listings, "listing", nil, "`SESSION/SKU`, or SESSION/SKU=WEIGHT; repeat it for several (required)")
 	f.IntVar(&cfg.Shoppers, "shoppers", cfg.Shoppers, "how many distinct shoppers come")
 	f.Float64Var(&cfg.Rate, "rate", cfg.Rate, "arrivals a second (open loop); 0 = as fast as the connections carry them")
@@ -117,7 +120,7 @@ the listings given and --stock units of each (or a --plan of yours).`,
 	share(f, &cfg.AnewShare, "anew-share", "share of shoppers who click again with another key")
 	f.DurationVar(&cfg.AgainWithin, "again-within", cfg.AgainWithin, "how soon they click again")
 	share(f, &cfg.SecondListingShare, "second-listing-share", "share who try another listing of the session at the same instant")
-	share(f, &cfg.PayShare, "pay-share", "share of those granted who pay (needs a node in --dev)")
+	share(f, &cfg.PayShare, "pay-share", "share of those granted who pay (without --cashier by an unsigned callback, which only a node in --dev takes)")
 	share(f, &cfg.CancelShare, "cancel-share", "share of those granted who give their units back")
 	share(f, &cfg.PayTwiceShare, "pay-twice-share", "share of payments that are told twice")
 	f.DurationVar(&cfg.DecideWithin, "decide-within", cfg.DecideWithin, "longest that a shopper holds before paying or cancelling")

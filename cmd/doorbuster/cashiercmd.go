@@ -33,6 +33,7 @@ payment system: whoever brings a token has paid.
   POST /refunds                   the shop's: pay a payment back, once
   POST /orders/{order_no}/close   the shop's: take no more money for an order
   GET  /statement                 ?format=csv or ndjson, &from= and &to= (RFC 3339)
+  GET  /payments                  NDJSON, with what the shop answered to each
   GET  /books                     what it all adds up to
 
 It tells the shop of each payment by a signed callback, again and again until the
