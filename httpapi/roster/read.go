@@ -136,7 +136,7 @@ func (r *reading) lines(in *bufio.Reader) error {
 		case r.Format == NDJSON:
 			r.object(no, text)
 		default:
-			id, level := splitLevel(text)
+			id, level := splitLevel(r.Kind, text)
 			r.row(no, id, level)
 		}
 		if last {
@@ -145,11 +145,13 @@ func (r *reading) lines(in *bufio.Reader) error {
 	}
 }
 
-// splitLevel takes a level off the end of a line; a postal address may have commas
-// of its own.
-func splitLevel(line string) (id, level string) {
+// splitLevel takes a level off the end of a line. A postal address may have commas
+// of its own; of all else on a risk list, what follows a comma is meant as a level,
+// so that a mistyped one is seen.
+func splitLevel(kind engine.RosterKind, line string) (id, level string) {
 	if at := strings.LastIndexByte(line, ','); at >= 0 {
-		if word := strings.TrimSpace(line[at+1:]); word == "" || knownLevel(word) {
+		word := strings.TrimSpace(line[at+1:])
+		if word == "" || knownLevel(word) || kind >= engine.RosterRiskShopper && kind != engine.RosterRiskAddress {
 			return line[:at], word
 		}
 	}

@@ -69,6 +69,7 @@ func TestBadLists(t *testing.T) {
 	}{
 		"shopper":            {engine.RosterRiskShopper, Lines, "ann\nb ob\n", 2, 1, "no shopper's id"},
 		"level":              {engine.RosterRiskShopper, CSV, "ann,never\n", 1, 1, "none of watch, challenge, block, none"},
+		"a level in a line":  {engine.RosterRiskShopper, Lines, "ann,nope\n", 1, 1, "none of watch, challenge, block, none"},
 		"two levels":         {engine.RosterRiskShopper, Lines, "ann,block\nbob\nann,watch", 3, 1, `"ann" is watch here and block on line 1`},
 		"level on allowed":   {engine.RosterAllowed, Lines, "ann,block", 1, 1, "for risk lists"},
 		"none in a whole":    {engine.RosterRiskShopper, Lines, "ann,none", 1, 1, "leave the row out"},
