@@ -333,7 +333,8 @@ func (g *Group) Extend(ctx context.Context, operator, orderNo string, payBy engi
 
 // ApplyPlan makes a plan true, whole or not at all. With dryRun it only tells. A
 // plan that asks for newer rules than the group runs by waits for them, as long as
-// a command may take.
+// a command may take; the first one of a group of nodes waits a moment for the
+// newest in any case.
 func (g *Group) ApplyPlan(ctx context.Context, operator string, plan *engine.Plan, dryRun bool) (changes []engine.Change, problems []engine.Problem, err error) {
 	if err := g.awaitCaughtUp(ctx); err != nil {
 		return nil, nil, err
@@ -341,6 +342,9 @@ func (g *Group) ApplyPlan(ctx context.Context, operator string, plan *engine.Pla
 	c := engine.Command{Kind: engine.CmdApplyPlan, Operator: operator, Plan: plan}
 	if problems := g.awaitRules(ctx, c.Rules()); len(problems) > 0 {
 		return nil, problems, nil
+	}
+	if !dryRun {
+		g.awaitNewestRules(ctx)
 	}
 	g.view.View(func(s *engine.State) { changes, problems = s.ComparePlan(plan) })
 	if dryRun || len(problems) > 0 || len(changes) == 0 {

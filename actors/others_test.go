@@ -108,6 +108,7 @@ func openPair(t *testing.T, timeout time.Duration) (leader, follower *shop, w *w
 	g.Restored(leader.log.state)
 	leader.log.followers = []*Group{g}
 	leader.log.mu.Unlock()
+	leader.raise()
 	return leader, &shop{Group: g, log: leader.log, t: t}, w
 }
 

@@ -34,6 +34,21 @@ func (g *Group) awaitRules(ctx context.Context, version uint32) []engine.Problem
 	}
 }
 
+// awaitNewestRules waits, in a group of several nodes that has nothing to sell yet,
+// for the newest rules: a sale should not begin by rules that change under it. After
+// half the time that a command may take it goes on without them, for it may be that
+// a node is away or too old.
+func (g *Group) awaitNewestRules(ctx context.Context) {
+	empty := false
+	g.view.View(func(s *engine.State) { empty = len(s.Sessions()) == 0 })
+	if g.others == nil || !empty {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, g.cfg.CommandTimeout/2)
+	defer cancel()
+	g.awaitRules(ctx, engine.RulesVersion)
+}
+
 func (g *Group) rulesMissing(present, asked uint32) string {
 	said := fmt.Sprintf("asks for rules of version %d, and the group runs by version %d", asked, present)
 	if g.others != nil {

@@ -45,6 +45,38 @@ func TestPlanWaitsForItsRules(t *testing.T) {
 	})
 }
 
+// TestFirstPlanWaitsForTheNewestRules: in a group of several nodes nothing is sold by
+// rules that its nodes are about to leave behind; where they stay, it is sold by
+// these in the end.
+func TestFirstPlanWaitsForTheNewestRules(t *testing.T) {
+	plain := func(s *shop) *engine.Plan {
+		p := richPlan(s.Now())
+		p.Sales[0].Sessions[0].Listings[0].Draw = 0
+		return p
+	}
+	apply := func(s *shop, p *engine.Plan) {
+		t.Helper()
+		if changes, problems, err := s.ApplyPlan(t.Context(), "ops", p, false); err != nil || len(problems) > 0 || len(changes) == 0 {
+			t.Error(changes, problems, err)
+		}
+	}
+	raised := openShop(t, func(c *Config) { c.CommandTimeout = time.Minute })
+	raised.Join(&wire{leader: raised.Group, fresh: alwaysTrue(), current: true})
+	raised.RaiseRules(engine.RulesVersion)
+	apply(raised, plain(raised))
+	if rules := raised.rules.Load(); rules != engine.RulesVersion {
+		t.Errorf("the first plan was applied by rules %d", rules)
+	}
+	const half = 100 * time.Millisecond
+	old := openShop(t, func(c *Config) { c.CommandTimeout = 2 * half })
+	old.Join(&wire{leader: old.Group, fresh: alwaysTrue(), current: true, old: []string{"a2"}})
+	began := time.Now()
+	apply(old, plain(old))
+	if waited := time.Since(began); waited < half {
+		t.Errorf("the first plan waited for %s", waited)
+	}
+}
+
 // TestPlansSeedsDiffer: each plan brings its own randomness to its draws.
 func TestPlansSeedsDiffer(t *testing.T) {
 	var seeds [2][32]byte

@@ -301,27 +301,27 @@ func (n *Node) WithoutRules(version uint32) (nodes []string) {
 	return nodes
 }
 
-// rulesEvery is how often a leader looks whether all nodes know newer rules.
+// rulesEvery is how long a leader waits for rules that it has asked for before it
+// asks again.
 const rulesEvery = 2 * time.Second
 
-// watchRules raises the rules of the group every now and then. A lone node, which
-// has nobody to wait for, does so with each epoch.
+// watchRules raises the rules of the group once every node knows newer ones. A lone
+// node, which has nobody to wait for, does so with each epoch.
 func (n *Node) watchRules(now time.Time) {
 	l := &n.lead
 	l.mu.Lock()
 	due := now.Sub(l.lastRules) > rulesEvery
-	if due {
-		l.lastRules = now
-	}
 	l.mu.Unlock()
-	if due && n.epoch.Load() != 0 {
-		n.raiseRules()
+	if due && n.epoch.Load() != 0 && n.raiseRules() {
+		l.mu.Lock()
+		l.lastRules = now
+		l.mu.Unlock()
 	}
 }
 
 // raiseRules raises the rules that the group runs by, if every node knows newer
-// ones.
-func (n *Node) raiseRules() {
+// ones; it tells whether it asked for them.
+func (n *Node) raiseRules() bool {
 	present := uint32(0)
 	n.View(func(s *engine.State) { present = s.Rules() })
 	lowest := uint32(engine.RulesVersion)
@@ -331,12 +331,14 @@ func (n *Node) raiseRules() {
 		}
 		p, heard := n.pulseOf(m.ID)
 		if !heard { // not since this node started
-			return
+			return false
 		}
 		lowest = min(lowest, p.Rules)
 	}
-	if lowest > present {
-		n.logger.Info("every node knows newer rules; the group goes over to them", "from", present, "to", lowest)
-		n.leader.RaiseRules(lowest)
+	if lowest <= present {
+		return false
 	}
+	n.logger.Info("every node knows newer rules; the group goes over to them", "from", present, "to", lowest)
+	n.leader.RaiseRules(lowest)
+	return true
 }

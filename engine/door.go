@@ -13,7 +13,9 @@ type DoorRules struct {
 	// Reservation: only who has reserved, before Start, may buy.
 	Reservation bool
 	Start       Time
-	LineOpen    bool // there is room in line
+	// Closed tells why the gate would let nobody new in, who asks for one unit and
+	// would rather wait in line; ReasonNone if it would.
+	Closed Reason
 }
 
 // Visitor is who stands before the door, as far as risk lists care.

@@ -141,6 +141,9 @@ func (d *directory[T]) shrink() {
 	}
 	d.rows.cut(rows)
 	d.free = slices.DeleteFunc(d.free, func(no uint32) bool { return int(no) > rows })
+	if cap(d.free) > 2*len(d.free) { // what a slice has grown to it would keep
+		d.free = append(freeNos(nil), d.free...)
+	}
 	heap.Init(&d.free)
 	for i := range d.shards {
 		d.shards[i].shrink()

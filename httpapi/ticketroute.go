@@ -160,23 +160,14 @@ func (s *ShopperServer) beforeTickets(ctx *fasthttp.RequestCtx, listing []byte) 
 	return nil, rules, false
 }
 
-// closed tells why a listing has no use for tickets.
+// closed tells why a listing has no use for tickets. What would be told as missed
+// is not told here: the grab that comes of the ticket hears of it.
 func closed(rules engine.DoorRules) engine.Reason {
-	switch rules.State {
-	case engine.ListingPublished:
-		return engine.ReasonNotOpen
-	case engine.ListingPaused:
-		return engine.ReasonPaused
-	case engine.ListingEnded:
-		return engine.ReasonEnded
-	case engine.ListingGone:
-		return engine.ReasonGone
-	case engine.ListingSoldOut:
-		if !rules.LineOpen {
-			return engine.ReasonSoldOut
-		}
-	case engine.ListingDraft:
+	switch {
+	case rules.Session == 0:
 		return engine.ReasonUnknown
+	case engine.CodeOf(rules.Closed) == engine.CodeMissed:
+		return engine.ReasonNone
 	}
-	return engine.ReasonNone
+	return rules.Closed
 }
