@@ -234,6 +234,7 @@ var adminRoutes = []adminRoute{
 	{"GET", "/admin/v1/orders/{order_no}", RoleViewer, (*AdminServer).order},
 	{"POST", "/admin/v1/orders/{order_no}/void", RoleOperator, (*AdminServer).void},
 	{"POST", "/admin/v1/orders/{order_no}/extend", RoleOperator, (*AdminServer).extend},
+	{"GET", "/admin/v1/refunds", RoleViewer, (*AdminServer).refunds},
 	{"POST", reconciliationsPattern, RoleOperator, (*AdminServer).reconcile},
 	{"GET", reconciliationsPattern, RoleViewer, (*AdminServer).reports},
 	{"GET", reconciliationsPattern + "/{id}", RoleViewer, (*AdminServer).report},

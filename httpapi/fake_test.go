@@ -203,6 +203,7 @@ func newTestShopper(t testing.TB, f *fakeSeller) *ShopperServer {
 
 // fakeOperator answers what a test tells it to, and keeps what it was asked.
 type fakeOperator struct {
+	due      []engine.RefundView // by number
 	err      error
 	changes  []engine.Change
 	problems []engine.Problem
@@ -288,6 +289,14 @@ func (f *fakeOperator) Counts(session, sku string) (engine.Counts, error) {
 func (f *fakeOperator) FindOrders(filter engine.OrderFilter) ([]engine.OrderView, string, error) {
 	f.filter = filter
 	return f.found, "more", f.err
+}
+
+func (f *fakeOperator) RefundsDue(after engine.RefundNo, most int) []engine.RefundView {
+	due := f.due
+	for len(due) > 0 && due[0].No <= after {
+		due = due[1:]
+	}
+	return due[:min(len(due), most)]
 }
 
 func (f *fakeOperator) Switchboard() (engine.SwitchboardView, error) {

@@ -2,12 +2,14 @@ package httpapi
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -238,11 +240,39 @@ func (s *AdminServer) reports(w http.ResponseWriter, r *http.Request) {
 	s.reply(w, r, http.StatusOK, map[string]any{"reconciliations": list})
 }
 
-// report gives a whole report: as JSON with all findings, or one part as CSV.
+// shownFindings says which findings of a report somebody wants as JSON.
+type shownFindings struct {
+	most int64 // of them
+	open bool  // only those
+}
+
+func parseShownFindings(q url.Values) (shown shownFindings, wrong string) {
+	shown.most = math.MaxInt64
+	if given := q.Get("findings"); given != "" {
+		var err error
+		if shown.most, err = strconv.ParseInt(given, 10, 64); err != nil || shown.most < 0 {
+			return shown, "findings must be how many to give at most."
+		}
+	}
+	switch q.Get("open") {
+	case "", "false":
+	case "true":
+		shown.open = true
+	default:
+		return shown, "open must be true or false."
+	}
+	return shown, ""
+}
+
+// report gives a whole report: as JSON with its findings, or one part as CSV.
 func (s *AdminServer) report(w http.ResponseWriter, r *http.Request) {
 	format, part := r.URL.Query().Get("format"), r.URL.Query().Get("part")
 	var of map[string]func(*csv.Writer, *reconcile.Report, io.Reader) error
+	shown, wrong := parseShownFindings(r.URL.Query())
 	switch {
+	case wrong != "":
+		s.problem(w, r, malformed, wrong)
+		return
 	case format == "" || format == "json":
 		if part != "" {
 			s.problem(w, r, malformed, "Parts are for CSV: ?format=csv&part=findings.")
@@ -280,7 +310,7 @@ func (s *AdminServer) report(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	if of == nil {
 		h.Set("Content-Type", "application/json")
-		err = writeReport(out, report, findings)
+		err = writeReport(out, report, findings, shown)
 	} else {
 		h.Set("Content-Type", "text/csv; charset=utf-8")
 		h.Set("Content-Disposition", `attachment; filename="`+id+"-"+part+`.csv"`)
@@ -298,8 +328,13 @@ func (s *AdminServer) report(w http.ResponseWriter, r *http.Request) {
 
 const noReport = "No report has this id on this node. A report is kept by the node that ran it; they are listed at /admin/v1/reconciliations."
 
-// writeReport writes a report with all of its findings, which may be many.
-func writeReport(w io.Writer, report *reconcile.Report, findings io.Reader) error {
+// openFinding is in the line of a finding that is open, and in no other: within a
+// text the quotes are escaped.
+var openFinding = []byte(`"open":true`)
+
+// writeReport writes a report with those of its findings that are to be shown,
+// which may be many.
+func writeReport(w io.Writer, report *reconcile.Report, findings io.Reader, shown shownFindings) error {
 	whole := *report
 	whole.Findings = []reconcile.Finding{} // the last member
 	text, err := json.Marshal(&whole)
@@ -312,12 +347,16 @@ func writeReport(w io.Writer, report *reconcile.Report, findings io.Reader) erro
 		return err
 	}
 	lines := bufio.NewScanner(findings)
-	for i := 0; lines.Scan(); i++ {
+	for i := int64(0); i < shown.most && lines.Scan(); {
+		if shown.open && !bytes.Contains(lines.Bytes(), openFinding) {
+			continue
+		}
 		if i > 0 {
 			if err := to.WriteByte(','); err != nil {
 				return err
 			}
 		}
+		i++
 		if _, err := to.Write(lines.Bytes()); err != nil {
 			return err
 		}

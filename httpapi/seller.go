@@ -122,6 +122,9 @@ type Operator interface {
 
 	Counts(session, sku string) (engine.Counts, error)
 	FindOrders(filter engine.OrderFilter) (orders []engine.OrderView, next string, err error)
+	// RefundsDue gives refunds that the cashier has not confirmed, with a number over
+	// after, by number, at most so many.
+	RefundsDue(after engine.RefundNo, most int) []engine.RefundView
 	Products() []engine.Product
 	Sales() []engine.Sale
 	AllSessions() []engine.SessionView // drafts and ended ones too

@@ -96,7 +96,17 @@ func TestReconcileThroughTheProgram(t *testing.T) {
 			t.Errorf("%s: %d %s\nwant %s", part, a.Status, a.Body, want)
 		}
 	}
-	for path, want := range map[string]int{"/nobody": 404, "/" + report.ID + "?format=pdf": 400, "/" + report.ID + "?part=days": 400, "/" + report.ID + "?format=csv&part=months": 400, "/..%2fVERSION": 404} {
+	for query, want := range map[string]int{"": 1, "?open=true": 0, "?findings=0": 0, "?findings=5&open=false": 1} { // of the one that was settled
+		var brief reconcile.Report
+		if a := s.ops("GET", reconciliationsPath+"/"+list.Reconciliations[2].ID+query, ""); json.Unmarshal([]byte(a.Body), &brief) != nil || len(brief.Findings) != want || brief.Found != 1 {
+			t.Errorf("%q: %d %s", query, a.Status, a.Body)
+		}
+	}
+	var brief reconcile.Report
+	if a := s.ops("GET", reconciliationsPath+"/"+report.ID+"?findings=1&open=true", ""); json.Unmarshal([]byte(a.Body), &brief) != nil || len(brief.Findings) != 1 || brief.Open != 2 {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	for path, want := range map[string]int{"/nobody": 404, "/" + report.ID + "?findings=-1": 400, "/" + report.ID + "?open=maybe": 400, "/" + report.ID + "?format=pdf": 400, "/" + report.ID + "?part=days": 400, "/" + report.ID + "?format=csv&part=months": 400, "/..%2fVERSION": 404} {
 		if a := s.ops("GET", reconciliationsPath+path, ""); a.Status != want {
 			t.Errorf("%s: %d %s", path, a.Status, a.Body)
 		}

@@ -2,7 +2,7 @@ package console
 
 import "embed"
 
-//go:embed index.html console.css console.js rules.js
+//go:embed index.html console.css *.js
 var files embed.FS
 
 // Policy is the Content-Security-Policy that the files are to be served with.
@@ -10,10 +10,12 @@ const Policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 var types = map[string]string{
-	"index.html":  "text/html; charset=utf-8",
-	"console.css": "text/css; charset=utf-8",
-	"console.js":  "text/javascript; charset=utf-8",
-	"rules.js":    "text/javascript; charset=utf-8",
+	"index.html":    "text/html; charset=utf-8",
+	"console.css":   "text/css; charset=utf-8",
+	"console.js":    "text/javascript; charset=utf-8",
+	"orders.js":     "text/javascript; charset=utf-8",
+	"rules.js":      "text/javascript; charset=utf-8",
+	"statements.js": "text/javascript; charset=utf-8",
 }
 
 // File gives a file of the console and its type; ok is false for a name that is none.

@@ -40,10 +40,16 @@ function money(amount, currency) {
 
 function say(text, bad = false) {
   const notice = $("notice");
+  delete notice.dataset.lost;
   notice.hidden = text === "";
   notice.dataset.is = bad ? "bad" : "good";
   setText(notice, text);
 }
+
+// What was said belongs to what was done before.
+document.addEventListener("click", (event) => {
+  if (event.target.closest("button")) say("");
+}, true);
 
 // The API.
 
@@ -54,24 +60,37 @@ class Refused extends Error {
   }
 }
 
+// request fetches with the operator's token, which a plain link would not carry,
+// and gives an answer that is one of success, for the caller to read.
+async function request(path, how = {}) {
+  const token = sessionStorage.getItem(tokenName);
+  const response = await fetch(path, { cache: "no-store", ...how, headers: { ...how.headers, ...(token && { Authorization: `Bearer ${token}` }) } })
+    .catch((error) => Promise.reject(new Error(error.name === "TimeoutError" ? "This node did not answer in time." : "This node does not answer.")));
+  if (!response.ok) throw refusedBy(await response.json().catch(() => ({})), response.status);
+  return response;
+}
+
+const mostProblems = 10; // that are told of one request
+
+// refusedBy makes an error of a problem document, with each thing that is wrong.
+function refusedBy(problem, status = problem.status) {
+  const wrong = problem.problems || [];
+  const lines = wrong.slice(0, mostProblems).map((p) => [p.path, p.message].filter(Boolean).join(": "));
+  if (wrong.length > mostProblems) lines.push(`and ${number(wrong.length - mostProblems)} more`);
+  const told = [problem.title, problem.detail].filter(Boolean).join(". ") || `Status ${status}`;
+  return new Refused(status, [told, ...lines].join("\n"));
+}
+
 // ask sends change, if there is one: as it is if it is text, else as JSON.
 async function ask(path, change, method = "POST", type = "application/json") {
-  const headers = { Accept: "application/json" };
-  const token = sessionStorage.getItem(tokenName);
-  if (token) headers.Authorization = `Bearer ${token}`;
-  const request = { headers, cache: "no-store", signal: AbortSignal.timeout(15000) };
+  const how = { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(15000) };
   if (change !== undefined) {
-    request.method = method;
-    request.body = typeof change === "string" ? change : JSON.stringify(change);
-    headers["Content-Type"] = type;
+    how.method = method;
+    how.body = typeof change === "string" ? change : JSON.stringify(change);
+    how.headers["Content-Type"] = type;
   }
-  const response = await fetch(path, request);
-  const answer = await response.json().catch(() => ({}));
-  if (!response.ok) {
-    const lines = (answer.problems || []).map((p) => p.message).join("; ");
-    throw new Refused(response.status, [answer.title, answer.detail, lines].filter(Boolean).join(". ") || `Status ${response.status}`);
-  }
-  return answer;
+  const response = await request(path, how);
+  return response.json().catch(() => ({}));
 }
 
 const at = (...parts) => "/admin/v1/" + parts.map(encodeURIComponent).join("/");
@@ -135,7 +154,7 @@ function confirmChange({ title, text, yes, units, choice }) {
     $("ask-choice").value = choice.chosen;
   }
   dialog.returnValue = "no";
-  dialog.showModal();
+  dialog.showModal(); // Escape, or Leave it, is a no; Enter a yes
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => {
       if (dialog.returnValue !== "yes") return resolve(null);
@@ -148,6 +167,12 @@ function confirmChange({ title, text, yes, units, choice }) {
     }, { once: true });
   });
 }
+
+$("ask-no").addEventListener("click", () => $("ask").close("no"));
+// The Enter that opened the question must not answer it, however long it is held down.
+$("ask").addEventListener("keydown", (event) => {
+  if (event.repeat && event.key === "Enter") event.preventDefault();
+});
 
 // change asks first; also is what is sent beside what was answered.
 async function change(question, path, done, also = {}) {
@@ -170,7 +195,10 @@ const actions = {
   pause: { when: (s) => !s.paused && (s.state === "published" || s.state === "open"), text: "Grabs are told that it is not on sale just now. What is held may still be paid." },
   resume: { when: (s) => s.paused && (s.state === "published" || s.state === "open"), text: "Grabs are taken again." },
   end: { when: (s) => s.state !== "ended" && s.state !== "settled", text: "This can't be undone. What is held may still be paid.", grave: true },
+  settle: { when: (s) => s.state === "ended", text: "Its orders leave memory for the ledger, where they are found as before. From then on they don't change; money that still comes for one goes back.", grave: true },
 };
+
+const sessionStates = new Map(); // by session id
 
 const cards = new Map(); // by session id
 
@@ -208,7 +236,7 @@ function newRow(session, sku) {
     { title: `Add stock to ${sku}?`, text: `In session ${session}.`, yes: "Add", units: true },
     at("sessions", session, "skus", sku, "stock"), `Stock of ${sku} changed.`));
   row.button = button;
-  row.name = make("th", { scope: "row" }, sku);
+  row.name = make("th", { scope: "row", className: "long" }, sku);
   row.root = make("tr", {}, row.name, make("td", {}, row.state), row.price, make("td", {}, row.sold));
   for (const name of ["stock", "available", "held", "paid", "waitlisted", "shoppers"]) {
     row.counts[name] = cell("number");
@@ -221,6 +249,7 @@ function newRow(session, sku) {
 function showSession(session) {
   let card = cards.get(session.id);
   if (!card) cards.set(session.id, card = newCard(session.id));
+  sessionStates.set(session.id, session.state);
   const over = session.state === "ended" || session.state === "settled";
   const place = over ? $("ended") : $("sessions");
   if (card.root.parentNode !== place) place.append(card.root);
@@ -383,60 +412,6 @@ async function lookAtNodes() {
   }
 }
 
-// Orders.
-
-let shownFilter = new URLSearchParams();
-let cursor = "";
-
-function orderRow(order) {
-  const state = make("span", { className: "state" });
-  setState(state, order.state);
-  const cells = [make("th", { scope: "row" }, make("code", {}, order.order_no)), ...[order.shopper, order.session, order.sku].map((text) => make("td", {}, text)),
-    make("td", { className: "number" }, number(order.quantity)), make("td", { className: "number" }, money(order.amount, order.currency)),
-    make("td", {}, state), make("td", {}, moment(order.granted_at)), make("td", {}, order.pay_by ? moment(order.pay_by) : "")];
-  const last = make("td");
-  if (order.state === "held" || order.state === "paid") {
-    const button = make("button", { type: "button", className: "grave" }, "Void");
-    button.setAttribute("aria-label", `Void order ${order.order_no}`);
-    button.addEventListener("click", async () => {
-      const text = order.state === "paid" ? "It is paid: the money becomes due back, and the units are on sale again." : "The units are on sale again.";
-      await change({ title: `Void order ${order.order_no}?`, text, yes: "Void" }, at("orders", order.order_no, "void"), `Order ${order.order_no} is voided.`);
-      try {
-        row.replaceWith(orderRow(await ask(at("orders", order.order_no))));
-      } catch (error) {
-        failed(error);
-      }
-    });
-    last.append(button);
-  }
-  const row = make("tr", {}, ...cells, last);
-  return row;
-}
-
-async function findOrders(more) {
-  const query = new URLSearchParams(shownFilter);
-  if (more) query.set("cursor", cursor);
-  try {
-    const page = await ask(`${at("orders")}?${query}`);
-    if (!more) $("order-rows").replaceChildren();
-    $("order-rows").append(...page.orders.map(orderRow));
-    cursor = page.cursor || "";
-    const found = $("order-rows").children.length;
-    setText($("order-summary"), found === 0 ? "No order fits." : `${number(found)} shown${cursor ? ", there are more" : ""}.`);
-    $("order-table").hidden = found === 0;
-    $("more-orders").hidden = !cursor;
-  } catch (error) {
-    failed(error);
-  }
-}
-
-$("order-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  shownFilter = new URLSearchParams([...new FormData(event.target)].map(([name, value]) => [name, value.trim()]).filter(([, value]) => value));
-  findOrders(false);
-});
-$("more-orders").addEventListener("click", () => findOrders(true));
-
 // Refusals.
 
 const countsTo = 65535; // a journal counts no further
@@ -464,57 +439,13 @@ $("refusal-form").addEventListener("submit", async (event) => {
   }
 });
 
-// Statements.
-
-// download fetches with the token, which a plain link would not carry.
-async function download(path, name) {
-  const token = sessionStorage.getItem(tokenName);
-  const response = await fetch(path, { headers: token ? { Authorization: `Bearer ${token}` } : {}, cache: "no-store" });
-  if (!response.ok) {
-    const answer = await response.json().catch(() => ({}));
-    throw new Refused(response.status, answer.detail || `Status ${response.status}`);
-  }
-  const url = URL.createObjectURL(await response.blob());
-  make("a", { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 60000);
-}
-
-// booked is what one side's book comes to, in every currency.
-const booked = (report, side) => report.totals.map((t) => money(t[side].paid - t[side].refunded, t.currency)).join(", ");
-
-function statementRow(report) {
-  const open = make("td", { className: "number" });
-  const state = make("span", { className: "state" });
-  setState(state, number(report.open));
-  state.dataset.is = report.open > 0 ? "degraded" : "holding";
-  open.append(state);
-  const buttons = make("td", { className: "buttons" });
-  for (const format of ["csv", "json"]) {
-    const button = make("button", { type: "button" }, format.toUpperCase());
-    button.setAttribute("aria-label", `Download report ${report.id} as ${button.textContent}`);
-    button.addEventListener("click", () => download(`${at("reconciliations", report.id)}?format=${format}`, `${report.id}.${format}`).catch(failed));
-    buttons.append(button);
-  }
-  return make("tr", {}, make("td", {}, moment(report.ran_at) + (report.dry_run ? " (dry run)" : "")), make("th", { scope: "row" }, report.statement.name || report.statement.sha256.slice(0, 12)),
-    make("td", {}, report.verdict), ...[report.matched, report.settled].map((n) => make("td", { className: "number" }, number(n))), open,
-    make("td", {}, booked(report, "theirs")), make("td", {}, booked(report, "ours")), buttons);
-}
-
-$("statement-list").addEventListener("click", async () => {
-  try {
-    const { reconciliations } = await ask(at("reconciliations"));
-    $("statement-rows").replaceChildren(...reconciliations.map(statementRow));
-    $("statement-table").hidden = reconciliations.length === 0;
-    setText($("statement-summary"), reconciliations.length === 0 ? "This node has made none." : `${number(reconciliations.length)} kept, the newest first. Money is what was taken less what was paid back.`);
-    setText($("statement-list"), "Look again");
-  } catch (error) {
-    failed(error);
-  }
-});
-
 // Looking.
 
 let looking = false;
+let looked = false; // once, with success
+
+// whenIn has look called once the operations API has answered.
+const whenIn = (look) => (looked ? look() : document.addEventListener("in", () => look(), { once: true }));
 
 async function look() {
   if (looking || !$("sign-in").hidden) return;
@@ -522,9 +453,10 @@ async function look() {
   try {
     await Promise.all([lookAtNodes(), lookAtSessions()]);
     $("sign-out").hidden = !sessionStorage.getItem(tokenName);
-    if ($("notice").dataset.lost) {
-      delete $("notice").dataset.lost;
-      say("");
+    if ($("notice").dataset.lost) say("");
+    if (!looked) {
+      looked = true;
+      document.dispatchEvent(new Event("in"));
     }
   } catch (error) {
     if (error instanceof Refused) {
@@ -539,6 +471,7 @@ async function look() {
   }
 }
 
+setText($("zone-hint"), `Times are those of ${Intl.DateTimeFormat().resolvedOptions().timeZone || "this browser"}.`);
 setInterval(() => {
   if (!document.hidden) look();
 }, everyMS);
@@ -547,4 +480,4 @@ document.addEventListener("visibilitychange", () => {
 });
 look();
 
-export { $, ask, at, confirmChange, failed, make, moment, number, say, setState, setText };
+export { $, ask, at, confirmChange, failed, make, moment, money, number, refusedBy, request, say, sessionStates, setState, setText, whenIn };

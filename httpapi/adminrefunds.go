@@ -1,0 +1,60 @@
+package httpapi
+
+import (
+	"net/http"
+	"strconv"
+
+	"doorbuster/engine"
+	"doorbuster/httpapi/payment"
+)
+
+// refundJSON is a refund that is due, as operators see it.
+type refundJSON struct {
+	RefundNo    uint32 `json:"refund_no"`
+	OrderNo     string `json:"order_no"`
+	PaymentID   string `json:"payment_id"`
+	Amount      int64  `json:"amount"`
+	Currency    string `json:"currency"`
+	Reason      string `json:"reason"`
+	PaidAt      string `json:"paid_at,omitempty"` // by the cashier's clock, where it is known
+	DueAt       string `json:"due_at"`
+	Transaction string `json:"transaction_id,omitempty"`
+}
+
+func refundOf(r *engine.RefundView) refundJSON {
+	j := refundJSON{RefundNo: uint32(r.No), OrderNo: r.OrderNo, PaymentID: r.PaymentID, Amount: r.Amount, Currency: r.Currency, Reason: r.Why.String(),
+		DueAt: rfc3339(r.Due), Transaction: payment.TransactionText(r.Transaction)}
+	if r.PaidAt != 0 {
+		j.PaidAt = rfc3339(r.PaidAt)
+	}
+	return j
+}
+
+// refunds gives a page of the refunds that are due, the oldest first.
+func (s *AdminServer) refunds(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	most, wrong := pageSize(q.Get("limit"), usualFound, mostFound)
+	after := uint64(0)
+	if given := q.Get("cursor"); given != "" && wrong == "" {
+		var err error
+		if after, err = strconv.ParseUint(given, 10, 32); err != nil {
+			wrong = "The cursor is none that was given out."
+		}
+	}
+	if wrong != "" {
+		s.problem(w, r, malformed, wrong)
+		return
+	}
+	due := s.operator.RefundsDue(engine.RefundNo(after), most+1)
+	page := struct {
+		Refunds []refundJSON `json:"refunds"`
+		Cursor  string       `json:"cursor,omitempty"`
+	}{Refunds: make([]refundJSON, 0, min(len(due), most))}
+	for i := range due[:min(len(due), most)] {
+		page.Refunds = append(page.Refunds, refundOf(&due[i]))
+	}
+	if len(due) > most {
+		page.Cursor = strconv.FormatUint(uint64(due[most-1].No), 10)
+	}
+	s.reply(w, r, http.StatusOK, page)
+}
