@@ -221,11 +221,33 @@ func (l *Ledger) write(entries []*engine.Effects) error {
 	if l.trouble.Swap(nil) != nil {
 		l.logger.Info("the ledger can be written again")
 	}
+	settled := false
 	for _, e := range entries {
 		l.feed.kept(e.Leaving)
+		settled = settled || len(e.Leaving) > 0
 	}
 	l.moved(&h)
+	if settled {
+		l.reopen()
+	}
 	return nil
+}
+
+// reopen closes the file and opens it again, within milliseconds and while nobody
+// reads: bbolt remembers, for as long as it is open, of every page in use which
+// transaction wrote it (the allocs of its freelist), and what is settled has to
+// leave memory.
+func (l *Ledger) reopen() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	err := l.store.close()
+	l.store = nil
+	if err == nil {
+		l.store, _, _, err = openStore(l.path())
+	}
+	if err != nil { // the next write opens it, or puts it aside
+		l.logger.Warn("the ledger could not be opened again at once", "error", err)
+	}
 }
 
 // group identifies whose ledger this is; zero before the first epoch.

@@ -42,7 +42,7 @@ func TestMemoryComesBack(t *testing.T) {
 	}
 	after := heap()
 	t.Logf("%d orders each: %d KiB before, %d KiB after", each, before>>10, after>>10)
-	if after > before+before/10+int64(1<<20) {
+	if after > before+before/10+int64(256<<10) {
 		t.Errorf("%d bytes before, %d after ten sessions of %d were settled", before, after, each)
 	}
 	for _, x := range []*engine.Session{first, last} {
