@@ -124,6 +124,9 @@ func Open(cfg Config, observer Observer, leader Leader) (_ *Node, err error) {
 	return n, nil
 }
 
+// loneTailBytes is how much of its newest log a node that is alone keeps in memory.
+const loneTailBytes = 1 << 20
+
 func (n *Node) alone() bool { return n.cfg.ClusterID == "" }
 
 // firstVersion is what a new data directory records.
@@ -174,6 +177,9 @@ func (n *Node) openLog(snapshots *raft.FileSnapshotStore) (*LogStore, error) {
 	w := wal.DefaultConfig(WALDir(n.cfg.Dir))
 	w.FS, w.Logger, w.ObserveSync = n.cfg.FS, n.logger, n.cfg.ObserveSync
 	w.SegmentBytes, w.StallTimeout = n.cfg.SegmentBytes, n.cfg.StallTimeout
+	if n.alone() { // no follower asks for what is behind the newest entries
+		w.TailCacheBytes = loneTailBytes
+	}
 	w.OnPoison, w.OnStall, w.OnDamage = n.fatal.fail, n.fatal.fail, n.fatal.fail
 	// The log first: opening raft.db changes it, and a log that is refused must
 	// leave everything as it was.

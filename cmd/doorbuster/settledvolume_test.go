@@ -1,0 +1,181 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"doorbuster/bench"
+)
+
+// "make ledger" asks for sessions of 50,000 units, and for millions of orders.
+var (
+	settledUnits    = flag.Int("settled.units", 1000, "units of a session that is settled")
+	settledSessions = flag.Int("settled.sessions", 3, "sessions that a rush finds settled")
+)
+
+// daysPlan is the plan of one open session for each number of units.
+func daysPlan(units ...int) string {
+	var b strings.Builder
+	b.WriteString("products: [{id: mask, list_price: 100, currency: CNY}]\nsales:\n  - id: sale\n    sessions:\n")
+	for i, n := range units {
+		fmt.Fprintf(&b, "      - {id: day%d, start: now, duration: 24h, listings: [{sku: mask, price: 100, stock: %d}]}\n", i, n)
+	}
+	return b.String()
+}
+
+// sellOff sells a session to so many shoppers, through their door; half pay, half
+// cancel.
+func (s *shop) sellOff(session string, shoppers int, change func(*bench.RushConfig)) *bench.RushReport {
+	s.t.Helper()
+	c := bench.DefaultRushConfig()
+	c.Addrs, c.Admin, c.Shoppers = []string{strings.TrimPrefix(s.http, "http://")}, s.admin, shoppers
+	c.ShopperPrefix, c.Listings = "s", []bench.Listing{{Session: session, SKU: "mask"}}
+	c.AgainShare, c.AnewShare, c.SecondListingShare, c.ReturnShare = 0, 0, 0, 0
+	c.PayShare, c.CancelShare, c.DecideWithin, c.Connections = 0.5, 0.5, 100*time.Millisecond, 64
+	change(&c)
+	report, err := bench.Rush(s.t.Context(), c)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if report.Orders != int64(shoppers) || !report.OK() {
+		s.t.Errorf("%s: %d orders of %d; %+v", session, report.Orders, shoppers, report.Verdict)
+	}
+	return report
+}
+
+// sellAndSettle sells a session and has its orders leave memory.
+func (s *shop) sellAndSettle(session string, shoppers int) {
+	s.t.Helper()
+	s.sellOff(session, shoppers, func(*bench.RushConfig) {})
+	if a := s.ops("POST", "/admin/v1/sessions/"+session+"/end", `{}`); a.Status != 200 {
+		s.t.Fatal(a.Body)
+	}
+	var a reply
+	s.eventually(func() bool {
+		a = s.ops("POST", "/admin/v1/sessions/"+session+"/settle", `{"note":"books"}`)
+		return a.Status == 200
+	}, func() string { return session + " is not settled: " + a.Body })
+}
+
+// TestHeapComesBack: ten sessions that were sold through the door and settled leave
+// the heap of a whole node as it was, and their orders are found.
+func TestHeapComesBack(t *testing.T) {
+	s := openShop(t, t.TempDir())
+	const sessions = 11
+	s.apply(daysPlan(slices.Repeat([]int{*settledUnits}, sessions)...))
+	heap := func() int64 {
+		var m runtime.MemStats
+		http.DefaultClient.CloseIdleConnections()
+		runtime.GC()
+		runtime.GC() // what finalizers held goes with the second
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	s.sellAndSettle("day0", *settledUnits) // pools and tables have grown once
+	before := heap()
+	for i := 1; i < sessions; i++ {
+		s.sellAndSettle(fmt.Sprint("day", i), *settledUnits)
+	}
+	after := heap()
+	t.Logf("sessions of %d: %d KiB before, %d KiB after ten of them, %+.1f%%", *settledUnits, before>>10, after>>10, 100*float64(after-before)/float64(before))
+	const newest = 1 << 20 // of the log, which small sessions do not fill at once
+	if after > before+before/10+newest {
+		t.Errorf("%d bytes of heap before, %d after ten sessions of %d were settled", before, after, *settledUnits)
+	}
+	for _, i := range []int{0, *settledUnits / 2, *settledUnits - 1} {
+		shopper := fmt.Sprint("s", i)
+		a := s.do("GET", s.http+"/v1/orders?limit=50", "", "X-Shopper-Id", shopper)
+		if n := strings.Count(a.Body, `"order_no"`); a.Status != 200 || n != sessions {
+			t.Errorf("%s finds %d orders: %d %s", shopper, n, a.Status, a.Body)
+		}
+	}
+}
+
+// TestRushBesideTheLedger: while a thousand grants a second (without the race
+// detector ten thousand) go through the door, settled orders are looked up, one
+// after another. How quick all of it is, beside the same rush before anything was
+// settled, it tells; that everything is found and the ledger keeps up, it demands.
+func TestRushBesideTheLedger(t *testing.T) {
+	s := spawnShop(t, t.TempDir())
+	rate, grants := rushRate(), 2000
+	if *settledUnits > 10_000 {
+		rate, grants = 10_000, 300_000
+	}
+	rush := func(session string) *bench.RushReport {
+		return s.sellOff(session, grants, func(c *bench.RushConfig) {
+			c.ShopperPrefix, c.Rate, c.PayShare, c.CancelShare = session+"-", float64(rate), 0, 0
+		})
+	}
+	n := *settledSessions
+	s.apply(daysPlan(grants))
+	alone := rush("day0")
+	s.apply(daysPlan(slices.Concat([]int{grants}, slices.Repeat([]int{*settledUnits}, n), []int{grants})...))
+	began := time.Now()
+	for i := range n {
+		s.sellAndSettle(fmt.Sprint("day", i+1), *settledUnits)
+	}
+	t.Logf("%d orders are settled after %s, the ledger is %s bytes", n**settledUnits, time.Since(began).Round(time.Second), s.metric("doorbuster_ledger_bytes"))
+
+	stop, looked := make(chan struct{}), make(chan [2][]time.Duration)
+	behind := 0.0
+	go func() {
+		var took [2][]time.Duration
+		random := rand.New(rand.NewPCG(1, 2))
+		for {
+			select {
+			case <-stop:
+				looked <- took
+				return
+			default:
+			}
+			shopper := fmt.Sprint("s", random.IntN(*settledUnits))
+			at := time.Now()
+			a := s.do("GET", s.http+"/v1/orders?limit=20", "", "X-Shopper-Id", shopper)
+			took[0] = append(took[0], time.Since(at))
+			_, after, found := strings.Cut(a.Body, `"order_no":"`)
+			if !found {
+				t.Errorf("%s finds nothing: %d %s", shopper, a.Status, a.Body)
+				continue
+			}
+			no, _, _ := strings.Cut(after, `"`)
+			at = time.Now()
+			if a := s.ops("GET", "/admin/v1/orders/"+no, ""); a.Status != 200 {
+				t.Errorf("%s: %d %s", no, a.Status, a.Body)
+			}
+			took[1] = append(took[1], time.Since(at))
+			if lag, err := strconv.ParseFloat(s.metric("doorbuster_ledger_lag_seconds"), 64); err != nil {
+				t.Error(err)
+			} else {
+				behind = max(behind, lag)
+			}
+		}
+	}()
+	beside := rush(fmt.Sprint("day", n+1))
+	close(stop)
+	took := <-looked
+	for i, what := range []string{"by shopper", "by number"} {
+		slices.Sort(took[i])
+		if len(took[i]) == 0 {
+			t.Fatal("nothing was looked up")
+		}
+		t.Logf("%s: %d look-ups, p50 %s, p99 %s", what, len(took[i]), took[i][len(took[i])/2], took[i][len(took[i])*99/100])
+	}
+	t.Logf("granted at %d a second: p50 %.2f ms, p99 %.2f ms before, p50 %.2f ms, p99 %.2f ms beside the look-ups", rate,
+		alone.Latency.Granted.P50, alone.Latency.Granted.P99, beside.Latency.Granted.P50, beside.Latency.Granted.P99)
+	at := time.Now()
+	s.eventually(func() bool { return s.metric("doorbuster_ledger_lag_events") == "0" }, func() string { return "the ledger does not catch up" })
+	t.Logf("the ledger was at most %.2f s behind, and had all %s after the end", behind, time.Since(at).Round(time.Millisecond))
+	for metric, want := range map[string]string{"doorbuster_ledger_gaps_total": "0", "doorbuster_ledger_rebuilds_total": "0", "doorbuster_ledger_whole": "1"} {
+		if got := s.metric(metric); got != want {
+			t.Errorf("%s is %s", metric, got)
+		}
+	}
+}
