@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -62,6 +61,13 @@ type AdminConfig struct {
 	// changes of the cluster have three times as long, a backup as long as parts of
 	// it are taken.
 	RequestTimeout time.Duration
+	// EventHeartbeat is after what time without an event a reader of events hears
+	// that there is none. Default 10 s. Less finds dead connections sooner.
+	EventHeartbeat time.Duration
+	// EventPatience is how long a reader of events may take nothing of what is sent
+	// before it is cut off. Default 10 s. More keeps buffers and one of the readers'
+	// places for longer.
+	EventPatience time.Duration
 
 	// Logger hears of faults. Default: nowhere.
 	Logger *slog.Logger
@@ -82,17 +88,19 @@ type AdminServer struct {
 	dev        bool
 	timeout    time.Duration
 	log        *slog.Logger
-	tokens     *tokenChecker // nil with dev
-	exposed    http.Handler  // the metrics
-	origins    *http.CrossOriginProtection
-	metrics    *apiMetrics
-	openPages  map[string]bool // patterns that need no role whatever the table says
-	mux        *http.ServeMux
-	http       *http.Server
-	backingUp  sync.Mutex      // held while a backup is taken: one at a time
-	reading    atomic.Int32    // who follows events
-	ending     context.Context // ends when a shutdown begins
-	importing  sync.Mutex      // held while a large list is imported: one at a time
+
+	eventHeartbeat, eventPatience time.Duration
+
+	tokens    *tokenChecker // nil with dev
+	exposed   http.Handler  // the metrics
+	origins   *http.CrossOriginProtection
+	metrics   *adminMetrics
+	openPages map[string]bool // patterns that need no role whatever the table says
+	mux       *http.ServeMux
+	http      *http.Server
+	backingUp sync.Mutex      // held while a backup is taken: one at a time
+	ending    context.Context // ends when a shutdown begins
+	importing sync.Mutex      // held while a large list is imported: one at a time
 }
 
 // NewAdmin makes a server of the operations API, or reports everything that is
@@ -115,12 +123,17 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 	if most := adminWriteTimeout / planPatience / 2; cfg.RequestTimeout < time.Millisecond || cfg.RequestTimeout > most {
 		errs = append(errs, fmt.Errorf("a RequestTimeout of %s; it must be 1ms to %s", cfg.RequestTimeout, most))
 	}
+	fill(&cfg.EventHeartbeat, 10*time.Second)
+	fill(&cfg.EventPatience, 10*time.Second)
+	if cfg.EventHeartbeat < time.Millisecond || cfg.EventPatience < time.Millisecond {
+		errs = append(errs, fmt.Errorf("an EventHeartbeat of %s and an EventPatience of %s; they must be 1ms or more", cfg.EventHeartbeat, cfg.EventPatience))
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &AdminServer{
 		operator: cfg.Operator, cluster: cfg.Cluster, trail: cfg.Trail, operations: cfg.Operations, reconciler: cfg.Reconciler, parsePlan: cfg.ParsePlan, dev: cfg.Dev,
-		timeout: cfg.RequestTimeout, log: cfg.Logger, origins: http.NewCrossOriginProtection(), metrics: newAPIMetrics("admin"), exposed: http.NotFoundHandler(),
+		timeout: cfg.RequestTimeout, eventHeartbeat: cfg.EventHeartbeat, eventPatience: cfg.EventPatience, log: cfg.Logger, origins: http.NewCrossOriginProtection(), metrics: newAdminMetrics(), exposed: http.NotFoundHandler(),
 		openPages: map[string]bool{"/metrics": cfg.OpenMetrics},
 	}
 	if cfg.Gatherer != nil {

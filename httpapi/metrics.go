@@ -45,6 +45,38 @@ func (m *apiMetrics) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(m.panicDesc, prometheus.CounterValue, float64(m.panicked.Load()))
 }
 
+// adminMetrics are apiMetrics and what is counted of those who read events.
+type adminMetrics struct {
+	*apiMetrics
+	readers       atomic.Int64
+	readersCutOff atomic.Uint64
+
+	readersDesc, cutOffDesc *prometheus.Desc
+}
+
+func newAdminMetrics() *adminMetrics {
+	return &adminMetrics{
+		apiMetrics:  newAPIMetrics("admin"),
+		readersDesc: prometheus.NewDesc("doorbuster_event_readers", "Who follows this node's events just now.", nil, nil),
+		cutOffDesc: prometheus.NewDesc("doorbuster_event_readers_cut_off_total",
+			"Readers of events that were cut off: they took nothing for too long, or were slower than old events are dropped.", nil, nil),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (m *adminMetrics) Describe(ch chan<- *prometheus.Desc) {
+	m.apiMetrics.Describe(ch)
+	ch <- m.readersDesc
+	ch <- m.cutOffDesc
+}
+
+// Collect implements prometheus.Collector.
+func (m *adminMetrics) Collect(ch chan<- prometheus.Metric) {
+	m.apiMetrics.Collect(ch)
+	ch <- prometheus.MustNewConstMetric(m.readersDesc, prometheus.GaugeValue, float64(m.readers.Load()))
+	ch <- prometheus.MustNewConstMetric(m.cutOffDesc, prometheus.CounterValue, float64(m.readersCutOff.Load()))
+}
+
 // grabClass groups grabs by what they cost: a grant waits for a quorum, a
 // refusal for nothing.
 type grabClass uint8

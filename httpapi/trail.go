@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -25,7 +26,8 @@ type Trail interface {
 	// AwaitEvents waits until the trail reaches to a position, or ctx ends, and gives
 	// up to which index it does.
 	AwaitEvents(ctx context.Context, from engine.TrailPosition) engine.LogIndex
-	// Last gives the position of the event before which so many stand.
+	// Last gives the position of the event behind which so many stand, it among them;
+	// with 0, the one behind all that there is.
 	Last(events int) (engine.TrailPosition, error)
 	// Audit gives a page of what the filter asks for, and where to go on. A page may
 	// have fewer than asked for, and more may follow.
@@ -128,12 +130,14 @@ const badPosition = "from must be a position of the trail: INDEX or INDEX.N, as 
 const (
 	eventsPattern   = "/admin/v1/events"
 	eventPage       = 500
-	eventReaders    = 64               // of one node
-	eventHeartbeat  = 10 * time.Second // without an event
-	eventPatience   = 10 * time.Second // for a reader to take a part
+	eventReaders    = 64 // of one node
 	eventBufferSize = 64 << 10
 	mostLast        = 10_000
 )
+
+// fromEvent is the header that names the position a stream begins with: a reader
+// who is cut off before the first event comes again there.
+const fromEvent = "Doorbuster-From-Event"
 
 // eventQuery is what a reader of events asks for.
 type eventQuery struct {
@@ -181,17 +185,15 @@ func (s *AdminServer) events(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, malformed, wrong)
 		return
 	}
-	if s.reading.Add(1) > eventReaders {
-		s.reading.Add(-1)
+	if s.metrics.readers.Add(1) > eventReaders {
+		s.metrics.readers.Add(-1)
 		s.problem(w, r, unavailable, fmt.Sprintf("%d readers follow this node's events already. Ask another node.", eventReaders))
 		return
 	}
-	defer s.reading.Add(-1)
+	defer s.metrics.readers.Add(-1)
 	var err error
-	if q.last > 0 {
-		q.from, err = s.trail.Last(q.last)
-	} else if q.now {
-		q.from.Index = s.trail.AwaitEvents(r.Context(), engine.TrailPosition{}) + 1
+	if q.now {
+		q.from, err = s.fromTheEnd(r.Context(), q.last)
 	}
 	var page []engine.TrailEvent
 	next := q.from
@@ -200,7 +202,8 @@ func (s *AdminServer) events(w http.ResponseWriter, r *http.Request) {
 	}
 	var gone *engine.TrailGone
 	if errors.As(err, &gone) && q.from == (engine.TrailPosition{}) {
-		page, next, err = s.trail.Events(gone.First, eventPage)
+		q.from = gone.First
+		page, next, err = s.trail.Events(q.from, eventPage)
 	}
 	if err != nil {
 		s.trailFailed(w, r, err)
@@ -208,21 +211,45 @@ func (s *AdminServer) events(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set("X-Accel-Buffering", "no")
+	w.Header().Set(fromEvent, q.from.String())
 	if r.Method == http.MethodHead {
 		return
 	}
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Time{}) // nothing more is read; where there are no deadlines, there is none
-	out := &trailStream{control: control, buffer: bufio.NewWriterSize(w, eventBufferSize)}
-	if err := s.follow(r.Context(), out, q, page, next); err != nil {
-		s.log.Info("a reader of events was cut off", "at", next.String(), "operator", operatorOf(r), "error", err)
+	out := &trailStream{control: control, buffer: bufio.NewWriterSize(w, eventBufferSize), patience: s.eventPatience}
+	if at, err := s.follow(r.Context(), out, q, page, next); err != nil {
+		var late net.Error
+		slow := errors.As(err, &late) && late.Timeout()
+		if slow || errors.As(err, &gone) {
+			s.metrics.readersCutOff.Add(1)
+		}
+		switch {
+		case slow:
+			s.log.Warn("a reader of events was cut off: it took nothing", "for", s.eventPatience, "at", at.String(), "operator", operatorOf(r), "address", r.RemoteAddr)
+		case out.err == nil:
+			s.log.Warn("a reader of events was cut off", "at", at.String(), "operator", operatorOf(r), "address", r.RemoteAddr, "error", err)
+		} // else it left by itself
 		panic(http.ErrAbortHandler) // an end in good order would say that this is all
 	}
 }
 
+// fromTheEnd gives the position behind which so many events stand now. A ledger
+// that is still being checked, or made anew, does not know its end yet: it is
+// waited for.
+func (s *AdminServer) fromTheEnd(ctx context.Context, events int) (p engine.TrailPosition, err error) {
+	wait, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	if s.trail.AwaitEvents(wait, engine.TrailPosition{Index: 1}) == 0 {
+		return p, fmt.Errorf("%w: the ledger can't tell its end yet", engine.ErrNotLeader)
+	}
+	return s.trail.Last(events)
+}
+
 // follow writes pages until the reader goes, the server stops, or (without
-// q.follow) there is no more.
-func (s *AdminServer) follow(ctx context.Context, out *trailStream, q eventQuery, page []engine.TrailEvent, next engine.TrailPosition) (err error) {
+// q.follow) there is no more. It gives the position behind what it has read for
+// the reader, who may have taken less.
+func (s *AdminServer) follow(ctx context.Context, out *trailStream, q eventQuery, page []engine.TrailEvent, next engine.TrailPosition) (_ engine.TrailPosition, err error) {
 	out.flush() // the head
 	for told := time.Now(); ; {
 		for i := range page {
@@ -232,36 +259,37 @@ func (s *AdminServer) follow(ctx context.Context, out *trailStream, q eventQuery
 			}
 		}
 		if out.flush(); out.err != nil {
-			return out.err
+			return next, out.err
 		}
 		if len(page) < eventPage {
 			if !q.follow {
-				return nil
+				return next, nil
 			}
-			wait, cancel := context.WithDeadline(ctx, told.Add(eventHeartbeat))
+			wait, cancel := context.WithDeadline(ctx, told.Add(s.eventHeartbeat))
 			stop := context.AfterFunc(s.ending, cancel)
 			s.trail.AwaitEvents(wait, next)
 			stop()
 			cancel()
 			if ctx.Err() != nil || s.ending.Err() != nil {
-				return nil
+				return next, nil
 			}
 		}
-		if time.Since(told) >= eventHeartbeat && next.Index > 0 {
+		if time.Since(told) >= s.eventHeartbeat && next.Index > 0 {
 			out.write(TrailHeartbeat{true, uint64(next.Index - 1)})
 			told = time.Now()
 		}
 		if page, next, err = s.trail.Events(next, eventPage); err != nil {
-			return err // a reader that was slower than what is dropped
+			return next, err // a reader that was slower than what is dropped
 		}
 	}
 }
 
 // trailStream writes to a reader, who has a bounded time to take each part.
 type trailStream struct {
-	control *http.ResponseController
-	buffer  *bufio.Writer
-	err     error
+	control  *http.ResponseController
+	buffer   *bufio.Writer
+	patience time.Duration
+	err      error
 }
 
 func (o *trailStream) write(v any) {
@@ -282,7 +310,7 @@ func (o *trailStream) flush() {
 	if o.err != nil {
 		return
 	}
-	_ = o.control.SetWriteDeadline(time.Now().Add(eventPatience))
+	_ = o.control.SetWriteDeadline(time.Now().Add(o.patience))
 	o.err = o.buffer.Flush()
 	if err := o.control.Flush(); o.err == nil && err != nil && !errors.Is(err, http.ErrNotSupported) {
 		o.err = err

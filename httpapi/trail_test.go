@@ -5,11 +5,16 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"doorbuster/engine"
@@ -131,22 +136,179 @@ func TestAuditByPages(t *testing.T) {
 	}
 }
 
-// streamed opens a stream of events over a connection.
-func streamed(t *testing.T, trail *fakeTrail, query string) (*AdminServer, *bufio.Reader, *http.Response) {
+// TestEventsFromNow: who asks a node whose ledger does not know its end yet waits,
+// and is not told the past.
+func TestEventsFromNow(t *testing.T) {
+	trail := &fakeTrail{}
+	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) { c.Trail, c.RequestTimeout = trail, 50*time.Millisecond })
+	wantAdminProblem(t, askAdmin(s, "GET", "/admin/v1/events", ""), 503, "unavailable")
+	wantAdminProblem(t, askAdmin(s, "GET", "/admin/v1/events?last=3&follow=false", ""), 503, "unavailable")
+	trail.grow(40)
+	if w := askAdmin(s, "GET", "/admin/v1/events?follow=false", ""); w.Code != 200 || w.Body.Len() > 0 || w.Header().Get(fromEvent) != "41.0" {
+		t.Errorf("%d from %q: %s", w.Code, w.Header().Get(fromEvent), w.Body)
+	}
+	if w := askAdmin(s, "GET", "/admin/v1/events?last=2&follow=false&session=nobody", ""); w.Header().Get(fromEvent) != "39.0" {
+		t.Errorf("the last two are from %q", w.Header().Get(fromEvent))
+	}
+}
+
+// TestHeartbeats: where nothing happens, a line comes every 10 s, as is written, and
+// carries the index behind which to go on.
+func TestHeartbeats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trail := &fakeTrail{reached: 7}
+		s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) { c.Trail = trail })
+		ctx, leave := context.WithCancel(t.Context())
+		out := &timedWriter{header: http.Header{}, began: time.Now()}
+		left := make(chan struct{})
+		go func() {
+			defer close(left)
+			r := httptest.NewRequestWithContext(ctx, "GET", "/admin/v1/events?from=7&session=night", nil)
+			r.Host = "127.0.0.1:8081"
+			s.ServeHTTP(out, r)
+		}()
+		time.Sleep(25 * time.Second)
+		trail.grow(2) // 8 is of the other session
+		time.Sleep(25 * time.Second)
+		synctest.Wait()
+		leave()
+		<-left
+		want := []string{
+			`0s {"index":7,`, `10s {"heartbeat":true,"index":7}`, `20s {"heartbeat":true,"index":7}`,
+			`25s {"index":9,`, `35s {"heartbeat":true,"index":9}`, `45s {"heartbeat":true,"index":9}`,
+		}
+		if len(out.lines) != len(want) {
+			t.Fatalf("%q", out.lines)
+		}
+		for i, w := range want {
+			if !strings.HasPrefix(out.lines[i], w) {
+				t.Errorf("%q; want %q", out.lines[i], w)
+			}
+		}
+	})
+	if text := string(openAPIDocument); !strings.Contains(text, "with a heartbeat every 10 s without one") || !strings.Contains(text, "from the heartbeat's index + 1") {
+		t.Error("the description of the API says something else")
+	}
+}
+
+// timedWriter notes what is written to a reader, and when.
+type timedWriter struct {
+	header http.Header
+	began  time.Time
+	lines  []string
+}
+
+func (w *timedWriter) Header() http.Header { return w.header }
+func (w *timedWriter) WriteHeader(int)     {}
+func (w *timedWriter) Flush()              {}
+
+func (w *timedWriter) Write(p []byte) (int, error) {
+	for line := range strings.Lines(string(p)) {
+		w.lines = append(w.lines, fmt.Sprint(time.Since(w.began), " ", strings.TrimSuffix(line, "\n")))
+	}
+	return len(p), nil
+}
+
+// TestReaderThatStops: it is cut off, which is said once; the node has kept no more
+// for it than a page and a buffer, another reader is told everything meanwhile, and
+// it goes on where it was.
+func TestReaderThatStops(t *testing.T) {
+	trail := &farTrail{fakeTrail: fakeTrail{reached: 1 << 40}}
+	log := &safeText{}
+	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) {
+		c.Trail, c.EventPatience, c.Logger = trail, 2*time.Second, slog.New(slog.NewTextHandler(log, nil))
+	})
+	at := serveAdmin(t, s)
+	stopped := readEvents(t, at, "1")
+	first, err := stopped.ReadString('\n')
+	if err != nil || !strings.HasPrefix(first, `{"index":1,`) {
+		t.Fatalf("%q, %v", first, err)
+	}
+	// Another one reads for as long as it takes.
+	other := readEvents(t, at, "5000000000")
+	for next := uint64(5_000_000_000); s.metrics.readersCutOff.Load() == 0; next++ {
+		if line, err := other.ReadString('\n'); err != nil || !strings.HasPrefix(line, fmt.Sprintf(`{"index":%d,`, next)) {
+			t.Fatalf("the other reader is told %q instead of %d, %v", line, next, err)
+		}
+	}
+	told := uint64(1)
+	for {
+		line, err := stopped.ReadString('\n')
+		if err != nil {
+			if err == io.EOF {
+				t.Error("it ended as if that were all")
+			}
+			break
+		}
+		if told++; !strings.HasPrefix(line, fmt.Sprintf(`{"index":%d,`, told)) {
+			t.Fatalf("after %d comes %q", told-1, line)
+		}
+	}
+	if kept, most := trail.read.Load()-told, uint64(eventPage+eventBufferSize/len(first)+1); kept > most {
+		t.Errorf("%d events were read for it beyond those that it was sent; %d have room", kept, most)
+	}
+	again := readEvents(t, at, fmt.Sprint(told+1))
+	if line, err := again.ReadString('\n'); err != nil || !strings.HasPrefix(line, fmt.Sprintf(`{"index":%d,`, told+1)) {
+		t.Errorf("after %d it goes on with %q, %v", told, line, err)
+	}
+	if said := log.String(); strings.Count(said, "was cut off") != 1 || s.metrics.readersCutOff.Load() != 1 {
+		t.Errorf("%d cut off, and said:\n%s", s.metrics.readersCutOff.Load(), said)
+	}
+}
+
+// farTrail notes up to where the first of its readers has had it.
+type farTrail struct {
+	fakeTrail
+	read atomic.Uint64
+}
+
+func (f *farTrail) Events(from engine.TrailPosition, most int) ([]engine.TrailEvent, engine.TrailPosition, error) {
+	events, next, err := f.fakeTrail.Events(from, most)
+	if from.N == 0 && next.Index < 5_000_000_000 {
+		f.read.Store(uint64(next.Index) - 1)
+	}
+	return events, next, err
+}
+
+// safeText is written by several goroutines.
+type safeText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *safeText) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *safeText) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+// readEvents follows the events from a position on until the test ends.
+func readEvents(t *testing.T, at, from string) *bufio.Reader {
 	t.Helper()
-	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) { c.Trail = trail })
+	answer, err := http.Get("http://" + at + "/admin/v1/events?from=" + from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { answer.Body.Close() })
+	return bufio.NewReader(answer.Body)
+}
+
+// serveAdmin serves on loopback until the test ends, and gives the address.
+func serveAdmin(t *testing.T, s *AdminServer) string {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ln) }()
-	answer, err := http.Get("http://" + ln.Addr().String() + "/admin/v1/events" + query)
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
-		answer.Body.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		if err := s.Shutdown(ctx); err != nil {
@@ -154,6 +316,18 @@ func streamed(t *testing.T, trail *fakeTrail, query string) (*AdminServer, *bufi
 		}
 		<-served
 	})
+	return ln.Addr().String()
+}
+
+// streamed opens a stream of events over a connection.
+func streamed(t *testing.T, trail *fakeTrail, query string) (*AdminServer, *bufio.Reader, *http.Response) {
+	t.Helper()
+	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) { c.Trail = trail })
+	answer, err := http.Get("http://" + serveAdmin(t, s) + "/admin/v1/events" + query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { answer.Body.Close() })
 	return s, bufio.NewReader(answer.Body), answer
 }
 
@@ -181,10 +355,10 @@ func TestEventsAsTheyCome(t *testing.T) {
 
 // TestManyReaders: more than a node has room for are sent elsewhere.
 func TestManyReaders(t *testing.T) {
-	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) { c.Trail = &fakeTrail{} })
-	s.reading.Store(eventReaders)
+	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) { c.Trail = &fakeTrail{reached: 1} })
+	s.metrics.readers.Store(eventReaders)
 	wantAdminProblem(t, askAdmin(s, "GET", "/admin/v1/events", ""), 503, "unavailable")
-	if s.reading.Load() != eventReaders {
+	if s.metrics.readers.Load() != eventReaders {
 		t.Error("one that was sent away is counted")
 	}
 }

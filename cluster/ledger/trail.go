@@ -57,7 +57,8 @@ func (l *Ledger) Events(from engine.TrailPosition, most int) (events []engine.Tr
 }
 
 // Last gives the position of the event behind which so many stand, it among them;
-// of the first that is kept if there are fewer.
+// of the first that is kept if there are fewer. With 0, the one behind all that
+// there is.
 func (l *Ledger) Last(events int) (p engine.TrailPosition, err error) {
 	err = l.view(func(v *viewing) error {
 		c := v.bucket(bucketEvents).Cursor()

@@ -218,6 +218,24 @@ func (o *clusterOptions) broken(err error, changing bool) error {
 // errRefused marks what a node said no to.
 var errRefused = errors.New("refused")
 
+// refusal is an answer that is no 200.
+type refusal struct {
+	status int
+	error
+}
+
+func (r refusal) Unwrap() error { return r.error }
+
+// passes tells whether the same may be answered otherwise a little later: the node
+// is not ready, or asked too often, or only what stands before it answered.
+func (r refusal) passes() bool {
+	switch r.status {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
 // refused turns an answer that is no 200 into an error that says what to do.
 func (o *clusterOptions) refused(code int, status string, body []byte) error {
 	var problem struct { // RFC 9457, and what is wrong line by line
@@ -243,7 +261,7 @@ func (o *clusterOptions) refused(code int, status string, body []byte) error {
 	for _, p := range problem.Problems {
 		hint += "\n  " + shown(p.Path+": "+p.Message)
 	}
-	return fmt.Errorf("%s %w this (%d): %s%s", o.admin, errRefused, code, shown(strings.TrimSuffix(said, ".")), hint)
+	return refusal{code, fmt.Errorf("%s %w this (%d): %s%s", o.admin, errRefused, code, shown(strings.TrimSuffix(said, ".")), hint)}
 }
 
 // operate posts body and tells what came of it: as the node said it for

@@ -94,6 +94,9 @@ type Config struct {
 	LogLevel  string        `koanf:"log_level"`
 	LogFormat string        `koanf:"log_format"`
 
+	// Tests' bounds of streams of events; 0 is what the operations API begins with.
+	eventHeartbeat, eventPatience time.Duration
+
 	wall func() time.Time // tests' clock; nil is the machine's
 	fs   vfs.FS           // tests' disk under the log; nil is the machine's
 }

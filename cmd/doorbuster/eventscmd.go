@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,6 +24,9 @@ import (
 
 // eventsPath is where the admin API tells the trail of events.
 const eventsPath = "/admin/v1/events"
+
+// fromEventHeader names the position that a stream of events begins with.
+const fromEventHeader = "Doorbuster-From-Event"
 
 // eventsPause is how long a reader that was cut off waits before it goes on, and
 // eventsSilence after what time without an event or a heartbeat it takes a node for
@@ -60,7 +65,8 @@ func newEventsTailCommand() *cobra.Command {
 		Long: `Tell what has happened: every committed event with its true reason, the same
 on every node. --from begins at a position ("0" is the first that is kept),
 --last so many events before the end; --follow goes on as they come, and comes
-again where it was when the node breaks off.`,
+again where it was when the node breaks off, which it says on standard error.
+Ctrl-C ends it, and tells where to go on: with --from, at any node.`,
 		Example: `  doorbuster events tail --admin 127.0.0.1:8081 --follow
   doorbuster events tail --admin 127.0.0.1:8081 --from 0 --session fans-day-10 --json > events.ndjson`,
 	}, func() error {
@@ -84,43 +90,61 @@ again where it was when the node breaks off.`,
 	return c
 }
 
-// tail writes events until the end, or with --follow until ctx ends.
+// tail writes events until the end, or with --follow until ctx ends. What breaks
+// off is gone on with where it was; diagnostics say so once, and once when it goes on.
 func (o *eventsOptions) tail(ctx context.Context, out, diagnostics io.Writer) error {
-	at := o.from
-	for began := false; ; began = true {
-		next, err := o.tailOnce(ctx, at, out)
-		if next != "" {
-			at = next
-		}
-		var refused statusError
+	at, broken := o.from, false
+	for began := false; ; {
+		next, err := o.tailOnce(ctx, at, out, func(from string) {
+			began, at = true, from
+			if broken {
+				fmt.Fprintf(diagnostics, "doorbuster: going on at %s\n", from)
+			}
+			broken = false
+		})
+		at = cmp.Or(next, at)
+		var refused refusal
 		switch {
-		case ctx.Err() != nil:
-			return nil // as was asked for
 		case err == nil && !o.follow:
 			return nil
-		case errors.As(err, &refused):
-			return refused.error
-		case !o.follow, !began && err != nil && next == "":
+		case ctx.Err() != nil && !o.follow:
+			return fmt.Errorf("interrupted; go on with --from %s", cmp.Or(at, "0"))
+		case ctx.Err() != nil: // as was asked for
+			if at != "" {
+				fmt.Fprintf(diagnostics, "doorbuster: stopped; go on with --from %s\n", at)
+			}
+			return nil
+		case !began:
 			return err
+		case !o.follow, errors.As(err, new(lastingError)), errors.As(err, &refused) && !refused.passes():
+			return fmt.Errorf("%w; it was at %s", err, at)
 		}
-		if err != nil {
-			fmt.Fprintf(diagnostics, "doorbuster: %v; going on\n", err)
+		if !broken {
+			if err == nil {
+				err = fmt.Errorf("%s ended the stream", o.admin)
+			}
+			fmt.Fprintf(diagnostics, "doorbuster: %v; coming again at %s\n", err, at)
 		}
+		broken = true
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-time.After(eventsPause):
 		}
 	}
 }
 
-// statusError is an answer that trying again does not change.
-type statusError struct{ error }
+// lastingError is what trying again does not change.
+type lastingError struct{ error }
 
-// tailOnce writes what one stream gives, and gives where to go on.
-func (o *eventsOptions) tailOnce(ctx context.Context, from string, out io.Writer) (next string, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+func (e lastingError) Unwrap() error { return e.error }
+
+var errSilent = fmt.Errorf("told nothing for %s", eventsSilence)
+
+// tailOnce writes what one stream gives, and gives where to go on; "" if nothing
+// came. begins is told the position that the stream begins with.
+func (o *eventsOptions) tailOnce(ctx context.Context, from string, out io.Writer, begins func(at string)) (next string, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	q := url.Values{"follow": {strconv.FormatBool(o.follow)}}
 	if from != "" {
 		q.Set("from", from)
@@ -132,22 +156,23 @@ func (o *eventsOptions) tailOnce(ctx context.Context, from string, out io.Writer
 	}
 	request, err := o.prepare(ctx, http.MethodGet, eventsPath+"?"+q.Encode(), "", nil)
 	if err != nil {
-		return "", err
+		return "", lastingError{err}
 	}
 	request.Header.Set("Accept", "application/x-ndjson, application/problem+json")
+	silence := time.AfterFunc(eventsSilence, func() { cancel(errSilent) })
+	defer silence.Stop()
 	response, err := o.do(request)
-	var lost *url.Error
-	switch {
-	case err != nil && !errors.As(err, &lost) && !strings.Contains(err.Error(), strconv.Itoa(http.StatusServiceUnavailable)):
-		return "", statusError{err}
-	case err != nil:
+	if err != nil {
+		if context.Cause(ctx) == errSilent {
+			err = fmt.Errorf("%s %w", o.admin, errSilent)
+		}
 		return "", err
 	}
 	defer response.Body.Close()
-	silence := time.AfterFunc(eventsSilence, cancel)
-	defer silence.Stop()
+	begins(cmp.Or(response.Header.Get(fromEventHeader), from))
 	in := bufio.NewScanner(response.Body)
 	in.Buffer(make([]byte, 64<<10), 1<<20)
+	in.Split(wholeLines)
 	for in.Scan() {
 		silence.Reset(eventsSilence)
 		var line struct {
@@ -155,21 +180,32 @@ func (o *eventsOptions) tailOnce(ctx context.Context, from string, out io.Writer
 			Heartbeat bool `json:"heartbeat"`
 		}
 		if err := json.Unmarshal(in.Bytes(), &line); err != nil {
-			return next, fmt.Errorf("the answer of %s is not one of a node's admin API; is --admin right? (%w)", o.admin, err)
+			return next, lastingError{fmt.Errorf("the answer of %s is not one of a node's admin API; is --admin right? (%w)", o.admin, err)}
 		}
 		if line.Heartbeat {
 			next = strconv.FormatUint(line.Index+1, 10)
 			continue
 		}
 		if err := o.print(out, in.Bytes(), &line.TrailJSON); err != nil {
-			return next, statusError{err}
+			return next, lastingError{err}
 		}
 		next = strconv.FormatUint(line.Index, 10) + "." + strconv.FormatUint(uint64(line.N)+1, 10)
 	}
-	if err := in.Err(); err != nil {
+	if err = in.Err(); context.Cause(ctx) == errSilent {
+		err = errSilent
+	}
+	if err != nil {
 		return next, fmt.Errorf("%s broke off: %w", o.admin, err)
 	}
 	return next, nil
+}
+
+// wholeLines has a scanner leave out what a stream that broke off has half told.
+func wholeLines(data []byte, _ bool) (advance int, line []byte, err error) {
+	if i := bytes.IndexByte(data, '\n'); i >= 0 {
+		return i + 1, data[:i], nil
+	}
+	return 0, nil, nil
 }
 
 // print writes an event: as it came, or a line for people.

@@ -1,0 +1,294 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"doorbuster/engine"
+)
+
+// tailing is a doorbuster events tail in a process of its own.
+type tailing struct {
+	process *exec.Cmd
+	out     *logBook
+	errs    *logBook
+}
+
+func startTail(t *testing.T, args ...string) *tailing {
+	t.Helper()
+	w := &tailing{process: process(t, append([]string{"events", "tail"}, args...)...), out: newLogBook(), errs: newLogBook()}
+	w.process.Stdout, w.process.Stderr = w.out, w.errs
+	if err := w.process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if w.process.ProcessState == nil {
+			w.process.Process.Kill()
+			w.process.Wait()
+		}
+	})
+	return w
+}
+
+// await waits until one of the tail's streams says something.
+func (w *tailing) await(t *testing.T, from *logBook, says string) {
+	t.Helper()
+	from.await(t, nil, says)
+}
+
+// TestTailOverARestart: the node that is read from is killed and comes back; every
+// event is told once and in order, the break is told once, and Ctrl-C is an end in
+// good order, which says where to go on, also at another node.
+func TestTailOverARestart(t *testing.T) {
+	f := openFleet(t, "prefer", rooms3...)
+	f.plan(dayPlan("", 1000))
+	read, other := f.follower(), f.leader()
+	tail := startTail(t, "--admin", read.admin, "--from", "0", "--follow", "--json")
+	last := ""
+	grant := func(m *member, from, to int) {
+		t.Helper()
+		for i := from; i < to; i++ {
+			last = m.mustGrant(fmt.Sprint("s", i), "k", "day/sku-1").OrderNo
+		}
+	}
+	grant(read, 0, 30)
+	tail.await(t, tail.out, last)
+	selling := make(chan struct{})
+	go func() { // the sale does not wait for the reader's node
+		defer close(selling)
+		for i := 30; i < 60; i++ {
+			other.mustGrant(fmt.Sprint("s", i), "k", "day/sku-1")
+		}
+	}()
+	read.kill()
+	tail.await(t, tail.errs, "coming again at ")
+	<-selling
+	if t.Failed() {
+		return
+	}
+	read.relaunch()
+	grant(other, 60, 90)
+	tail.await(t, tail.out, last)
+	f.awaitLedgers()
+	told := strings.Join(other.told("0"), "")
+	f.eventually(func() bool { return len(tail.out.String()) >= len(told) }, "the tail stays short")
+	if err := tail.process.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := tail.process.Wait(); err != nil {
+		t.Errorf("Ctrl-C: %v: %s", err, tail.errs)
+	}
+	if got := tail.out.String(); got != told {
+		t.Errorf("%d lines were read, %d told", strings.Count(got, "\n"), strings.Count(told, "\n"))
+	}
+	said := tail.errs.String()
+	for _, once := range []string{"coming again at ", "going on at ", "stopped; go on with --from "} {
+		if strings.Count(said, once) != 1 {
+			t.Errorf("%q is not said once:\n%s", once, said)
+		}
+	}
+	_, at, _ := strings.Cut(said, "stopped; go on with --from ")
+	grant(other, 90, 93)
+	f.awaitLedgers()
+	status, out, errs := runProgram(t, "events", "tail", "--admin", other.admin, "--from", strings.TrimSpace(at), "--json")
+	if whole := strings.Join(other.told("0"), ""); status != 0 || told+out != whole {
+		t.Errorf("status %d, from %s at another node: %s%s", status, at, out, errs)
+	}
+}
+
+// TestTailComesAgain: after a break it asks behind what it has told whole, or where
+// the stream began; what will not pass ends it, with its place.
+func TestTailComesAgain(t *testing.T) {
+	const event = `{"index":%d,"n":0,"kind":"hold_placed"}` + "\n"
+	var mu sync.Mutex
+	var asked []string
+	answers := []func(w http.ResponseWriter){
+		func(w http.ResponseWriter) { panic(http.ErrAbortHandler) }, // before anything was told
+		func(w http.ResponseWriter) { w.WriteHeader(503) },
+		func(w http.ResponseWriter) { fmt.Fprintf(w, event+event+`{"index":9,"n":0,"ki`, 7, 8); panicFlushed(w) },
+		func(w http.ResponseWriter) {},
+		func(w http.ResponseWriter) { fmt.Fprintln(w, `{"heartbeat":true,"index":11}`) },
+		func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(410)
+			io.WriteString(w, `{"detail":"Events before 503.0 have been dropped. Begin with from=503.0."}`)
+		},
+	}
+	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		n := len(asked)
+		asked = append(asked, r.URL.Query().Get("last")+" "+r.URL.Query().Get("from"))
+		mu.Unlock()
+		w.Header().Set(fromEventHeader, "5.0")
+		if n == 0 { // the head has come, and nothing else
+			w.(http.Flusher).Flush()
+		}
+		answers[n](w)
+	}))
+	defer node.Close()
+	status, out, errs := runProgram(t, "events", "tail", "--admin", node.URL, "--follow", "--session", "day", "--json")
+	if want := fmt.Sprintf(event+event, 7, 8); status != 1 || out != want {
+		t.Errorf("status %d: %s", status, out)
+	}
+	if got, want := strings.Join(asked, ","), "10 , 5.0, 5.0, 8.1, 5.0, 12"; got != want {
+		t.Errorf("asked %s; want %s", got, want)
+	}
+	if !strings.Contains(errs, "Begin with from=503.0; it was at 12") || strings.Count(errs, "coming again") != 4 {
+		t.Errorf("%s", errs)
+	}
+}
+
+// panicFlushed breaks an answer off behind what was written.
+func panicFlushed(w http.ResponseWriter) {
+	w.(http.Flusher).Flush()
+	panic(http.ErrAbortHandler)
+}
+
+// TestReaderThatStopsReading: the sale and other readers go on, the node says once
+// that it has cut the reader off, and the reader goes on where it was.
+func TestReaderThatStopsReading(t *testing.T) {
+	const orders = 20_000 // more of events than sockets keep
+	cfg := testConfig(t)
+	cfg.eventPatience, cfg.eventHeartbeat = 500*time.Millisecond, 50*time.Millisecond
+	log := newLogBook()
+	n, err := openNode(cfg, cfg.newLogger(log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.close(context.Background())
+	if err := n.cluster.AwaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := &shop{t: t, admin: n.adminListener.Addr().String(), http: "http://" + n.shopperListener.Addr().String()}
+	s.apply(dayPlan("", orders+100))
+	var crowd sync.WaitGroup
+	for worker := range 100 {
+		crowd.Go(func() {
+			for i := worker; i < orders; i += 100 {
+				if a := n.group.Grab(&engine.Grab{Listing: []byte("day/skus/sku-1"), Shopper: []byte("s" + strconv.Itoa(i)), IdempotencyKey: []byte("k"), Quantity: 1}); a.Code != engine.CodeGranted {
+					t.Error(a.Code)
+					return
+				}
+			}
+		})
+	}
+	crowd.Wait()
+	if t.Failed() {
+		return
+	}
+	// What is sent and not read stays with the node, and not in this process.
+	small := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, address)
+		if err == nil {
+			err = c.(*net.TCPConn).SetReadBuffer(64 << 10)
+		}
+		return c, err
+	}}}
+	open := func(from string) *bufio.Reader {
+		t.Helper()
+		answer, err := small.Get("http://" + s.admin + eventsPath + "?from=" + from)
+		if err != nil || answer.StatusCode != 200 {
+			t.Fatal(answer, err)
+		}
+		t.Cleanup(func() { answer.Body.Close() })
+		return bufio.NewReader(answer.Body)
+	}
+	stopped, other := open("0"), open("0")
+	type heard struct {
+		events []byte
+		beat   uint64
+		err    error
+	}
+	others := make(chan heard, 1)
+	go func() { // reads up to the last shopper, and three heartbeats
+		var h heard
+		h.events, h.err = eventsUntil(other, `"shopper":"last"`)
+		for beats := 0; h.err == nil && beats < 3; beats++ {
+			var line []byte
+			var beat trailLine
+			if line, h.err = other.ReadBytes('\n'); h.err != nil {
+				break
+			}
+			if h.err = json.Unmarshal(line, &beat); h.err == nil && !beat.Heartbeat {
+				h.err = fmt.Errorf("instead of a heartbeat: %s", line)
+			}
+			h.beat = beat.Index
+		}
+		others <- h
+	}()
+	bought := 0
+	s.eventually(func() bool {
+		if bought < 100 {
+			s.mustGrant(fmt.Sprint("late", bought), "k", "day/sku-1")
+			bought++
+		}
+		return s.metric("doorbuster_event_readers_cut_off_total") == "1"
+	}, func() string { return "the reader is not cut off" })
+	s.mustGrant("last", "k", "day/sku-1")
+	told, err := eventsUntil(stopped, "nobody")
+	if err != io.ErrUnexpectedEOF && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("it ended as if that were all: %v", err)
+	}
+	told = told[:bytes.LastIndexByte(told, '\n')+1]
+	rest, err := eventsUntil(open(behind(t, told)), `"shopper":"last"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := <-others
+	if whole.err != nil {
+		t.Fatal(whole.err)
+	}
+	if got := append(told, rest...); !bytes.Equal(got, whole.events) || bytes.Count(got, []byte("hold_placed")) != orders+bought+1 {
+		t.Errorf("%d bytes, another reader was told %d; %d holds of %d", len(got), len(whole.events), bytes.Count(got, []byte("hold_placed")), orders+bought+1)
+	}
+	if said := strings.Count(log.String(), "a reader of events was cut off"); said != 1 {
+		t.Errorf("said %d times", said)
+	}
+	// A heartbeat tells from where on whatever comes next will be.
+	s.mustGrant("next", "k", "day/sku-1")
+	next, err := eventsUntil(open(strconv.FormatUint(whole.beat+1, 10)), `"shopper":"next"`)
+	if err != nil || bytes.Count(next, []byte("\n")) != 1 {
+		t.Errorf("behind heartbeat %d comes %s, %v", whole.beat, next, err)
+	}
+}
+
+// eventsUntil reads events, without heartbeats, up to one that has marker in it, or
+// to the end.
+func eventsUntil(from *bufio.Reader, marker string) (events []byte, err error) {
+	for {
+		line, err := from.ReadBytes('\n')
+		if !bytes.HasPrefix(line, []byte(`{"heartbeat"`)) {
+			events = append(events, line...)
+		}
+		if err != nil || bytes.Contains(line, []byte(marker)) {
+			return events, err
+		}
+	}
+}
+
+// behind gives the position behind the last of events.
+func behind(t *testing.T, events []byte) string {
+	t.Helper()
+	last := bytes.TrimSuffix(events, []byte("\n"))
+	var e trailLine
+	if err := json.Unmarshal(last[bytes.LastIndexByte(last, '\n')+1:], &e); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%d.%d", e.Index, e.N+1)
+}
