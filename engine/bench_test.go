@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"io"
 	"runtime"
 	"strconv"
@@ -100,6 +101,36 @@ func BenchmarkMillionHolds(b *testing.B) {
 		copied(b, g.state)
 		b.ReportMetric(float64(time.Since(start).Milliseconds()), "copy-ms")
 		runtime.KeepAlive(data)
+	}
+}
+
+// BenchmarkSettle reports how long it takes to settle a session of 50,000 paid
+// orders beside another with a million: nobody grabs anything meanwhile.
+func BenchmarkSettle(b *testing.B) {
+	const others, own = 1_000_000, 50_000
+	for b.Loop() {
+		g := newest(b)
+		sell := func(id string, units int) *Session {
+			x := g.session(id, nil, ListingSpec{Stock: int64(units), LimitPerMonth: 5})
+			for i := 0; i < units; i += 1000 {
+				var holds, pays []Command
+				for n := i; n < i+1000; n++ {
+					holds = append(holds, g.placeHold(x.Listings[0], fmt.Sprint("s", n), id+strconv.Itoa(n), 1))
+					pays = append(pays, Command{Kind: CmdPayOrder, Order: OrderRef{x.Handle, uint32(n + 1)}, Amount: 100, Currency: "CNY", PaymentID: fmt.Sprint(id, "-", n)})
+				}
+				g.do(holds...)
+				g.do(pays...)
+			}
+			return x
+		}
+		sell("others", others)
+		x := sell("own", own)
+		g.steer(x.Handle, SessionEnd)
+		start := time.Now()
+		if e := g.one(Command{Kind: CmdSettleSession, Session: x.Handle}); e.Kind != SessionSettled {
+			b.Fatal(e)
+		}
+		b.ReportMetric(float64(time.Since(start).Microseconds())/1000, "settle-ms")
 	}
 }
 

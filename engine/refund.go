@@ -1,6 +1,11 @@
 package engine
 
-import "github.com/dchest/siphash"
+import (
+	"maps"
+	"slices"
+
+	"github.com/dchest/siphash"
+)
 
 // RefundNo numbers refunds in the order in which they became due, from 1. It is
 // what the cashier is told, so that asking twice pays back once. 0 is none.
@@ -61,7 +66,29 @@ func (s *State) paymentKey(id string) (k Key) {
 // PaymentOf gives the order that a payment came for; zero if it never came.
 func (s *State) PaymentOf(id string) OrderRef { return s.payments[s.paymentKey(id)] }
 
-func (s *State) notePayment(id string, ref OrderRef) { s.payments[s.paymentKey(id)] = ref }
+func (s *State) notePayment(id string, ref OrderRef) {
+	s.payments[s.paymentKey(id)] = ref
+	s.mostPayments = max(s.mostPayments, len(s.payments))
+}
+
+// forgetPayments forgets what came for the orders of a session that is settled. As
+// on a node that comes from a snapshot, what refunds tell is still known.
+func (s *State) forgetPayments(x *Session) {
+	for i := range x.orders.len() {
+		ref := OrderRef{x.Handle, uint32(i) + 1}
+		d := s.detailsOf(ref)
+		if !d.settled || slices.ContainsFunc(s.refundsOf[ref], func(no RefundNo) bool { return s.Refund(no).PaymentID == d.payment }) {
+			continue
+		}
+		if k := s.paymentKey(d.payment); s.payments[k] == ref {
+			delete(s.payments, k)
+		}
+	}
+	if len(s.payments) < s.mostPayments/2 { // what a map has grown to it would keep
+		s.payments = maps.Collect(maps.All(s.payments))
+		s.mostPayments = len(s.payments)
+	}
+}
 
 // oweRefund makes money that came for ref due to go back, once for each payment.
 func (s *State) oweRefund(ref OrderRef, paymentID string, amount int64, currency string, paidAt Time, why Reason) RefundNo {
@@ -159,12 +186,16 @@ func (s *State) restoreMoney() {
 }
 
 // findPayments finds the orders that payments came for; of two orders with one
-// payment, which only older rules let pass, the first.
+// payment, which only older rules let pass, the first. Where there are such, it has
+// to look again once a session is settled.
 func (s *State) findPayments() {
-	s.payments = map[Key]OrderRef{} // what a map has grown to it would keep
+	s.payments, s.mostPayments, s.doublePayments = map[Key]OrderRef{}, 0, false
 	find := func(id string, ref OrderRef) {
-		if k := s.paymentKey(id); s.payments[k].IsZero() {
-			s.payments[k] = ref
+		switch known := s.PaymentOf(id); {
+		case known.IsZero():
+			s.notePayment(id, ref)
+		case known != ref:
+			s.doublePayments = true
 		}
 	}
 	for _, x := range s.sessions {

@@ -205,6 +205,31 @@ func TestSettledPaymentsAreForgottenAlike(t *testing.T) {
 	g.follow(twin)
 }
 
+// Older rules let one payment pay for two orders: when the first is settled, the
+// second is known by it, here and on a node that comes from a snapshot.
+func TestPaymentOfTwoOrdersOutlivesTheFirst(t *testing.T) {
+	g := newGroup(t)
+	x, y := g.session("first", nil, ListingSpec{Stock: 5}), g.session("second", nil, ListingSpec{Stock: 5})
+	for _, s := range []*Session{x, y} {
+		if e := g.pay(g.grab(s.Listings[0], "ann", "k-"+s.ID, 1).Order, "p"); e.Kind != OrderPaid {
+			t.Fatal(e)
+		}
+	}
+	g.one(Command{Kind: CmdRaiseRules, RulesVersion: RulesVersion})
+	g.steer(x.Handle, SessionEnd)
+	before := copied(t, g.state)
+	if e := g.one(Command{Kind: CmdSettleSession, Session: x.Handle}); e.Kind != SessionSettled {
+		t.Fatal(e)
+	}
+	g.follow(before)
+	want := OrderRef{y.Handle, 1}
+	for _, s := range []*State{g.state, before, copied(t, g.state)} {
+		if got := s.PaymentOf("p"); got != want {
+			t.Errorf("the payment came for %v, not %v", got, want)
+		}
+	}
+}
+
 // A time that can't be must not get into a snapshot, which would refuse it.
 func TestPaymentAtNoTime(t *testing.T) {
 	g := newest(t)

@@ -52,6 +52,7 @@ func (s *State) settleSession(c *Command) Event {
 	}
 	s.eff.Leaving = append(s.eff.Leaving, s.leaving(x))
 	s.forgetMonths()
+	s.forgetPayments(x)
 	limited := s.limitedByMonth()
 	var gone []ShopperNo
 	for i := range x.orders.len() {
@@ -72,7 +73,9 @@ func (s *State) settleSession(c *Command) Event {
 	s.shoppers.shrink()
 	x.settledOrders = uint32(x.orders.len())
 	x.orders, x.details = table[Order]{gen: x.orders.gen}, table[details]{gen: x.details.gen}
-	s.findPayments() // as a node that comes from a snapshot does: no more of the settled ones than refunds tell
+	if s.doublePayments {
+		s.findPayments()
+	}
 	x.expired, x.exceptional, x.lastDue = 0, nil, 0
 	x.State = Settled
 	for _, h := range x.Listings {
@@ -108,23 +111,36 @@ func (s *State) keepMonth(o *Order, x *Session) {
 			return
 		}
 	}
-	s.bought[o.Shopper] = append(kept, monthUnits{sku, month, o.Quantity})
+	s.keepBought(o.Shopper, monthUnits{sku, month, o.Quantity})
+}
+
+func (s *State) keepBought(no ShopperNo, b monthUnits) {
+	s.bought[no] = append(s.bought[no], b)
+	s.oldestMonth = min(s.oldestMonth, b.month)
 }
 
 // forgetMonths drops the counts of months that no limit looks at any more.
 func (s *State) forgetMonths() {
-	old := make([]ShopperNo, 0, len(s.bought))
-	for no := range s.bought {
-		old = append(old, no)
+	old := func(b monthUnits) bool { return b.month+monthKept < s.now }
+	if s.oldestMonth == Never || !old(monthUnits{month: s.oldestMonth}) {
+		return
 	}
-	slices.Sort(old) // numbers that become free are given out again in order
-	for _, no := range old {
-		left := slices.DeleteFunc(s.bought[no], func(b monthUnits) bool { return b.month+monthKept < s.now })
+	before := s.bought
+	s.bought, s.oldestMonth = map[ShopperNo][]monthUnits{}, Never // what a map has grown to it would keep
+	var none []ShopperNo
+	for no, all := range before {
+		left := slices.DeleteFunc(all, old)
+		for _, b := range left {
+			s.oldestMonth = min(s.oldestMonth, b.month)
+		}
 		if len(left) > 0 {
 			s.bought[no] = left
-			continue
+		} else {
+			none = append(none, no)
 		}
-		delete(s.bought, no)
+	}
+	slices.Sort(none) // maps are walked in no order, and every node must do the same
+	for _, no := range none {
 		if s.lastOrder(no).IsZero() {
 			s.shoppers.remove(no)
 		}
@@ -181,6 +197,6 @@ func (s *snapshotReader) readBought(r *reader) {
 	case slices.ContainsFunc(s.bought[no], func(o monthUnits) bool { return o.sku == b.sku && o.month == b.month }):
 		r.fail("units bought are there twice")
 	default:
-		s.bought[no] = append(s.bought[no], b)
+		s.keepBought(no, b)
 	}
 }

@@ -37,6 +37,11 @@ type State struct {
 	refundsOf map[OrderRef][]RefundNo
 	payments  map[Key]OrderRef // by paymentKey
 	bought    map[ShopperNo][]monthUnits
+	// mostPayments is how many payments there have been since the map of them was
+	// made; doublePayments tells that one came for two orders, by older rules.
+	mostPayments   int
+	doublePayments bool
+	oldestMonth    Time // that bought tells of; Never if none
 
 	agenda agenda
 	// tooNew is the version of rules that the log has asked for and this build
@@ -73,6 +78,7 @@ func NewState() *State {
 		refundsOf:   map[OrderRef][]RefundNo{},
 		payments:    map[Key]OrderRef{},
 		bought:      map[ShopperNo][]monthUnits{},
+		oldestMonth: Never,
 		board:       switchboard{now: NormalSwitches(), before: NormalSwitches(), base: NormalSwitches()},
 	}
 }
