@@ -102,6 +102,7 @@ function askWho(message) {
   $("sign-out").hidden = true;
   health("bad", "Not signed in");
   if (message) say(message, true);
+  $("token").focus();
 }
 
 $("sign-in-form").addEventListener("submit", (event) => {
