@@ -247,13 +247,21 @@ func (b *reconcileBars) told(p *reconcile.Progress) {
 
 func (b *reconcileBars) end() { _ = b.bar.Finish() }
 
+// counted is a number of things, in words of English: 1 payment, 2 payments.
+func counted(n int64, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
+
 // reportText is a report as a person reads it.
 func reportText(r *reconcile.Report, admin string) string {
 	var b bytes.Buffer
 	s := &r.Statement
-	fmt.Fprintf(&b, "Statement %s: %d payments, %d refunds, %s as %s, sha256 %.12s\n", shown(s.Name), s.Payments, s.Refunds, binaryBytes(s.Bytes), strings.ToUpper(string(s.Format)), s.SHA256)
+	fmt.Fprintf(&b, "Statement %s: %s, %s, %s as %s, sha256 %.12s\n", shown(s.Name), counted(s.Payments, "payment"), counted(s.Refunds, "refund"), binaryBytes(s.Bytes), strings.ToUpper(string(s.Format)), s.SHA256)
 	if !r.To.IsZero() {
-		fmt.Fprintf(&b, "Period    %s to %s\n", r.From.Format(time.RFC3339), r.To.Format(time.RFC3339))
+		fmt.Fprintf(&b, "Period    %s to %s\n", r.From.Format(time.RFC3339Nano), r.To.Format(time.RFC3339Nano))
 	}
 	if len(r.Totals) > 0 {
 		b.WriteString("\n")
