@@ -231,7 +231,8 @@ func (g *Group) settledUnlessPaid(ref engine.OrderRef, c *engine.Command) (v eng
 	}
 	switch {
 	case c.Kind != engine.CmdPayOrder:
-		return v, &engine.Refusal{Reason: engine.ReasonNotHeld, State: v.State}
+		return v, &engine.Refusal{Reason: engine.ReasonNotHeld, State: v.State,
+			Detail: "The order is " + v.State.String() + " and its session is settled: nothing about it changes here any more. Money that is to go back goes back at the cashier."}
 	case !v.State.Granted():
 		return v, refusal(engine.ReasonUnknown)
 	case c.Amount != v.Amount || c.Currency != v.Currency:

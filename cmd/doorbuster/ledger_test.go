@@ -161,6 +161,9 @@ func TestSettledOrdersAreFound(t *testing.T) {
 	if due != 1 {
 		t.Errorf("%d refunds", due)
 	}
+	if a := front.ops("POST", "/admin/v1/orders/"+paid[0].OrderNo+"/void", `{"note":"too late"}`); a.Status != 409 || !strings.Contains(a.Body, "its session is settled") {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
 	if a := front.order("s1", paid[1].OrderNo); a.Order.State != "refund_due" {
 		t.Errorf("%s", a.Body)
 	}
