@@ -99,7 +99,7 @@ func (m *model) workLines() {
 	}
 	for _, h := range order {
 		l := m.listing(h)
-		if x := l.session; x.state != Ended && (x.state != Open || x.paused) {
+		if x := l.session; x.state < Ended && (x.state != Open || x.paused) {
 			continue
 		}
 		for o := m.nextUp(l); o != nil; o = m.nextUp(l) {
@@ -115,7 +115,7 @@ func (m *model) workLines() {
 }
 
 func (m *model) nextUp(l *modelListing) *modelOrder {
-	c, over := m.counts(l), l.session.state == Ended
+	c, over := m.counts(l), l.session.state >= Ended
 	for i, o := range m.line(l) {
 		switch {
 		case i == 0 && (over || int64(o.quantity) > c.Available+c.Held): // nothing can come of it

@@ -191,6 +191,11 @@ func (m *model) listsDiffer(s *State) string {
 	if len(s.Profiles()) != len(m.board.profiles) {
 		return fmt.Sprintf("%d profiles, the model has %d", len(s.Profiles()), len(m.board.profiles))
 	}
+	for _, id := range s.Rosters() {
+		if m.rosters[id] == nil {
+			return fmt.Sprintf("roster %v is there, the model has none", id)
+		}
+	}
 	for id, r := range m.rosters {
 		rows, _, done := s.RosterRows(id, 0, MaxRosterRows)
 		if int64(len(rows)) != r.listed() || s.RosterCount(id) != r.listed() || !done {

@@ -18,8 +18,10 @@ type model struct {
 	touched  []ListingHandle                    // in which order lines are worked, where that decides
 	sessions []*modelSession
 	listings []*modelListing // by handle - 1
-	shoppers []string        // in the order of their first order
+	shoppers []string        // by number - 1; "" is free again
 	orders   []*modelOrder
+	refunds  []Refund
+	asked    map[string]bool // ids of the payments that anybody ever told of
 	derived  []Event
 }
 
@@ -52,7 +54,7 @@ type modelOrder struct {
 	payBy    Time
 	due      Time
 	state    OrderState
-	payments []string
+	payment  *modelPayment // what paid for it, or would have if a unit had been free
 	receiver Receiver
 	released int64
 	granted  Time
@@ -63,6 +65,8 @@ type modelOrder struct {
 	place    int
 	drawn    bool
 	late     bool
+	trace    Transaction
+	month    Time // of one that is settled: the month in which it counts, or Never
 }
 
 func (m *model) session(id string) *modelSession {
@@ -85,7 +89,7 @@ func (m *model) listing(h ListingHandle) *modelListing {
 
 func (m *model) order(ref OrderRef) *modelOrder {
 	for _, o := range m.orders {
-		if o.ref == ref {
+		if o.ref == ref && !o.settled() {
 			return o
 		}
 	}
@@ -137,7 +141,7 @@ func (m *model) looks(l *modelListing, c Counts) ListingState {
 	switch l.session.state {
 	case Draft:
 		return ListingDraft
-	case Ended:
+	case Ended, Settled:
 		return ListingEnded
 	}
 	if l.session.paused {
@@ -237,7 +241,7 @@ func (m *model) release(o *modelOrder, to OrderState, why Reason) Event {
 // told is an event about an order.
 func (m *model) told(kind EventKind, why Reason, o *modelOrder) Event {
 	return Event{Kind: kind, Reason: why, State: o.state, Session: o.ref.Session, Listing: o.listing.handle, Order: o.ref,
-		Shopper: m.shopper(o.shopper), Quantity: o.quantity, Amount: o.amount, PayBy: o.payBy}
+		Shopper: m.shopper(o.shopper), Quantity: o.quantity, Amount: o.amount, PayBy: o.payBy, Transaction: o.trace}
 }
 
 // batch does what an entry asks and gives the events it should cause. touched is
@@ -314,6 +318,9 @@ func (m *model) command(c *Command) Event {
 		if c.RulesVersion <= m.rules {
 			return Event{Kind: CommandRefused, Reason: ReasonConflict}
 		}
+		if m.rules < 3 && c.RulesVersion >= 3 {
+			m.adoptRefunds()
+		}
 		m.rules = c.RulesVersion
 		return Event{Kind: RulesRaised}
 	case CmdReserve:
@@ -332,6 +339,15 @@ func (m *model) command(c *Command) Event {
 		return m.steer(c)
 	case CmdAddStock:
 		return m.addStock(c)
+	case CmdConfirmRefund:
+		return m.confirmRefund(c)
+	case CmdSettleSession:
+		return m.settle(c)
+	case CmdPayOrder:
+		m.asked[c.PaymentID] = true
+		if m.rules >= 3 {
+			return m.pay(c)
+		}
 	}
 	o := m.order(c.Order)
 	if o == nil || (c.Kind == CmdCancelHold || c.Kind == CmdSetReceiver || c.Kind == CmdLeaveLine) && string(c.Shopper) != o.shopper {
@@ -359,6 +375,9 @@ func (m *model) command(c *Command) Event {
 		case Paid:
 			o.released += int64(o.quantity)
 			o.state, o.changed = RefundDue, m.now
+			if m.rules >= 3 {
+				m.payBack(o.ref, *o.payment, ReasonVoided)
+			}
 			return m.told(RefundBecameDue, ReasonVoided, o)
 		case Voided:
 			return m.told(OrderUnchanged, ReasonNone, o)
@@ -385,40 +404,17 @@ func (m *model) command(c *Command) Event {
 		}
 		o.receiver = c.Receiver
 		return m.told(ReceiverSet, ReasonNone, o)
+	case CmdCloseHold:
+		switch {
+		case o.state == Expired:
+			return m.told(OrderUnchanged, ReasonNone, o)
+		case o.state == Held && m.now >= o.payBy:
+			return m.release(o, Expired, ReasonExpired)
+		}
 	case CmdPayOrder:
-		return m.pay(c, o)
+		return m.payByOldRules(c, o)
 	}
 	return m.told(CommandRefused, ReasonNotHeld, o)
-}
-
-func (m *model) pay(c *Command, o *modelOrder) Event {
-	if !o.state.Granted() {
-		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
-	}
-	if c.Amount != o.amount || c.Currency != "CNY" {
-		return m.told(CommandRefused, ReasonAmount, o)
-	}
-	for _, p := range o.payments {
-		if p == c.PaymentID {
-			return m.told(OrderUnchanged, ReasonNone, o)
-		}
-	}
-	if o.state == Paid || o.state == RefundDue {
-		return m.told(CommandRefused, ReasonNotHeld, o)
-	}
-	o.payments = append(o.payments, c.PaymentID)
-	o.changed = m.now
-	if o.state == Held {
-		o.state = Paid
-		return m.told(OrderPaid, ReasonNone, o)
-	}
-	if o.state == Expired && m.counts(o.listing).Available >= int64(o.quantity) && m.limited(o.shopper, o.listing, o.quantity) == ReasonNone &&
-		len(m.line(o.listing)) == 0 && !o.listing.drawing() {
-		o.state = Paid
-		return m.told(OrderPaid, ReasonPaidLate, o)
-	}
-	o.state = RefundDue
-	return m.told(RefundBecameDue, ReasonNone, o)
 }
 
 func (m *model) limited(shopper string, l *modelListing, quantity uint32) Reason {
@@ -434,16 +430,27 @@ func (m *model) limited(shopper string, l *modelListing, quantity uint32) Reason
 	return ReasonNone
 }
 
-// month adds up a shopper's live units of a listing's product since the month began.
-func (m *model) month(shopper string, l *modelListing) (units uint32, newest OrderRef) {
-	began := Time(0)
-	for _, at := range m.months {
-		if at <= m.now {
-			began = at
+// began gives when the month of a time began; 0 where no plan has said.
+func (m *model) began(at Time) (month Time) {
+	for _, x := range m.months {
+		if x <= at {
+			month = x
 		}
 	}
+	return month
+}
+
+// month adds up a shopper's live units of a listing's product since the month began.
+func (m *model) month(shopper string, l *modelListing) (units uint32, newest OrderRef) {
+	began := m.began(m.now)
 	for _, o := range m.orders {
-		if o.shopper == shopper && o.listing.spec.SKU == l.spec.SKU && (o.state == Held || o.state == Paid) && o.granted >= began {
+		if o.shopper != shopper || o.listing.spec.SKU != l.spec.SKU || o.state != Held && o.state != Paid {
+			continue
+		}
+		switch {
+		case o.settled() && o.month != Never && o.month >= began:
+			units += o.quantity
+		case !o.settled() && o.granted >= began:
 			units += o.quantity
 			newest = o.ref
 		}
@@ -458,7 +465,7 @@ func (m *model) placeHold(c *Command) Event {
 	}
 	shopper := string(c.Shopper)
 	for _, o := range m.orders {
-		if o.shopper == shopper && o.key == c.Key {
+		if o.shopper == shopper && o.key == c.Key && !o.settled() {
 			if o.listing != l || o.quantity != c.Quantity {
 				return m.told(HoldRefused, ReasonKeyReused, o)
 			}
@@ -479,7 +486,7 @@ func (m *model) placeHold(c *Command) Event {
 		return no
 	}
 	for _, o := range m.orders {
-		if c.Ticket != 0 && o.shopper == shopper && o.ticket == c.Ticket {
+		if c.Ticket != 0 && o.shopper == shopper && o.ticket == c.Ticket && !o.settled() {
 			no.Reason = ReasonTicketUsed
 			return no
 		}
@@ -519,7 +526,7 @@ func (m *model) forbids(shopper string, l *modelListing, quantity uint32, no *Ev
 		no.Reason = ReasonNotOpen
 		return
 	}
-	if x.state == Ended || m.now >= x.End {
+	if x.state >= Ended || m.now >= x.End {
 		no.Reason = ReasonEnded
 		return
 	}
@@ -575,12 +582,17 @@ func (m *model) forbids(shopper string, l *modelListing, quantity uint32, no *Ev
 
 // newOrder notes what c asks for; it holds nothing yet.
 func (m *model) newOrder(c *Command, l *modelListing) *modelOrder {
-	if m.shopper(string(c.Shopper)) == 0 {
-		m.shoppers = append(m.shoppers, string(c.Shopper))
+	if who := string(c.Shopper); m.shopper(who) == 0 {
+		if free := slices.Index(m.shoppers, ""); free >= 0 {
+			m.shoppers[free] = who
+		} else {
+			m.shoppers = append(m.shoppers, who)
+		}
 	}
 	l.session.orders++
 	o := &modelOrder{ref: OrderRef{l.session.handle, l.session.orders}, shopper: string(c.Shopper), key: c.Key, listing: l, quantity: c.Quantity,
-		amount: l.spec.Price * int64(c.Quantity), granted: m.now, changed: m.now, payBy: m.now, waitlist: c.Waitlist, ticket: c.Ticket}
+		amount: l.spec.Price * int64(c.Quantity), granted: m.now, changed: m.now, payBy: m.now, waitlist: c.Waitlist, ticket: c.Ticket,
+		trace: c.Transaction}
 	m.orders = append(m.orders, o)
 	return o
 }
@@ -610,7 +622,7 @@ func (m *model) steer(c *Command) Event {
 		x.state, e.Kind = Published, SessionPublished
 		m.pass()
 	case SessionPause:
-		if x.state == Ended {
+		if x.state >= Ended {
 			return late
 		}
 		if x.paused {
@@ -618,7 +630,7 @@ func (m *model) steer(c *Command) Event {
 		}
 		x.paused, e.Kind = true, SessionPaused
 	case SessionResume:
-		if x.state == Ended {
+		if x.state >= Ended {
 			return late
 		}
 		if !x.paused {
@@ -626,7 +638,7 @@ func (m *model) steer(c *Command) Event {
 		}
 		x.paused, e.Kind = false, SessionResumed
 	case SessionEnd:
-		if x.state == Ended {
+		if x.state >= Ended {
 			return same
 		}
 		e = m.endSession(x)
@@ -642,7 +654,7 @@ func (m *model) addStock(c *Command) Event {
 	if l == nil {
 		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
 	}
-	if l.session.state == Ended {
+	if l.session.state >= Ended {
 		return Event{Kind: CommandRefused, Reason: ReasonEnded}
 	}
 	if c.Amount == 0 || c.Amount < -MaxStock || c.Amount > MaxStock || l.stock+c.Amount > MaxStock {
@@ -696,7 +708,7 @@ func (m *model) mayPlan(p *SessionPlan) bool {
 	if p.Publish && x.state == Draft && end <= m.now {
 		return false
 	}
-	ended := x.state == Ended
+	ended := x.state >= Ended
 	if ended && (end != x.End || p.PayWithin != x.PayWithin || p.PayGrace != x.PayGrace || p.LimitPerShopper != x.LimitPerShopper || p.Profile != x.Profile) {
 		return false
 	}
@@ -781,12 +793,18 @@ func (m *model) differs(s *State) string {
 	due := Never
 	for _, o := range m.orders {
 		v, ok := s.View(o.ref)
-		payment := ""
-		if len(o.payments) > 0 {
-			payment = o.payments[0]
+		if o.settled() {
+			if ok {
+				return fmt.Sprintf("order %+v is settled and still there", v)
+			}
+			continue
+		}
+		var by modelPayment
+		if o.payment != nil {
+			by = *o.payment
 		}
 		if !ok || v.State != o.state || v.Shopper != o.shopper || v.PayBy != o.payBy || v.Amount != o.amount || v.Quantity != o.quantity ||
-			v.PaymentID != payment || v.Receiver != o.receiver || v.SKU != o.listing.spec.SKU || v.Why != o.why || v.Position != m.position(o) ||
+			v.PaymentID != by.id || v.PaidAt != by.at || v.Transaction != o.trace || v.Receiver != o.receiver || v.SKU != o.listing.spec.SKU || v.Why != o.why || v.Position != m.position(o) ||
 			v.GrantedAt != o.granted || v.ChangedAt != o.changed {
 			return fmt.Sprintf("order %+v, the model says %+v", v, *o)
 		}
@@ -809,6 +827,9 @@ func (m *model) differs(s *State) string {
 		}
 	}
 	if why := m.listsDiffer(s); why != "" {
+		return why
+	}
+	if why := m.moneyDiffers(s); why != "" {
 		return why
 	}
 	if s.NextDue() != due {

@@ -34,7 +34,7 @@ func (s *State) payOrder(c *Command) Event {
 	s.notePayment(c.PaymentID, c.Order)
 	o = s.Order(c.Order)
 	why := ReasonNone
-	if c.PaidAt > o.PayBy || o.State != Held {
+	if o.State != Held || c.PaidAt > o.PayBy && c.PaidAt <= maxTime { // a time that can't be says nothing
 		why = ReasonPaidLate
 	}
 	switch {

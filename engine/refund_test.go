@@ -236,7 +236,9 @@ func TestPaymentAtNoTime(t *testing.T) {
 	x := g.session("s", nil, ListingSpec{Stock: 3})
 	for i, at := range []Time{0, -1, maxTime + 1} {
 		ref := g.grab(x.Listings[0], fmt.Sprint("ann", i), "k", 1).Order
-		g.payAt(ref, fmt.Sprint("p", i), 100, at)
+		if e := g.payAt(ref, fmt.Sprint("p", i), 100, at); e.Kind != OrderPaid || e.Reason != ReasonNone {
+			t.Errorf("paid in time, at %d by the cashier's clock: %v", at, e)
+		}
 		if v, _ := g.state.View(ref); v.PaidAt != g.state.Now() {
 			t.Errorf("paid at %d: kept as %d, not as now, %d", at, v.PaidAt, g.state.Now())
 		}

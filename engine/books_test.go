@@ -1,0 +1,132 @@
+package engine
+
+import "pgregory.net/rapid"
+
+// books are what money has come in, by the verdicts that were told: kept apart
+// from the state and the model, so that the state is held against them too where
+// there is no model.
+type books struct {
+	rules   uint32
+	in      int64               // minor units that were taken
+	settled int64               // of these, paid for orders that have left the state
+	verdict map[string]OrderRef // by payment id, of those that the state has to know
+	older   map[string]bool     // ids that rules before version 3 took, by which an id could pay for two orders
+}
+
+// note follows a batch.
+func (b *books) note(tb rapid.TB, s *State, commands []Command, eff *Effects) {
+	if b.verdict == nil {
+		b.rules, b.verdict, b.older = 1, map[string]OrderRef{}, map[string]bool{}
+	}
+	for i, e := range eff.Primary {
+		switch c := &commands[i]; {
+		case e.Kind == RulesRaised:
+			b.rules = c.RulesVersion
+		case e.Kind == SessionSettled:
+			b.leave(tb, eff, c.Session)
+		case c.Kind == CmdPayOrder:
+			b.pay(tb, c, e)
+		}
+	}
+	b.check(tb, s)
+}
+
+func (b *books) pay(tb rapid.TB, c *Command, e Event) {
+	before, known := b.verdict[c.PaymentID]
+	if b.rules < 3 {
+		b.older[c.PaymentID] = true
+	}
+	older := b.older[c.PaymentID]
+	switch e.Kind {
+	case OrderPaid, RefundBecameDue:
+		if known && !older {
+			tb.Fatalf("payment %q has a second verdict, after that for order %v: %v", c.PaymentID, before, e)
+		}
+		if e.Amount != c.Amount || e.Order != c.Order {
+			tb.Fatalf("%d came for order %v: %v of %d", c.Amount, c.Order, e, e.Amount)
+		}
+		b.in += c.Amount
+		b.verdict[c.PaymentID] = c.Order
+	case OrderUnchanged:
+		if !older && (!known || before != c.Order) {
+			tb.Fatalf("payment %q came for order %v, known: %v; asked again: %v", c.PaymentID, before, known, e)
+		}
+	case CommandRefused:
+		if known && !older && before != c.Order && e.Reason != ReasonConflict && e.Reason != ReasonUnknown {
+			tb.Fatalf("payment %q came for order %v: %v", c.PaymentID, before, e)
+		}
+	default:
+		tb.Fatalf("no answer to a payment: %v", e)
+	}
+}
+
+// leave follows the orders of a session out of the state: it forgets payments that
+// no refund tells of.
+func (b *books) leave(tb rapid.TB, eff *Effects, session SessionHandle) {
+	for _, l := range eff.Leaving {
+		for i := range l.Orders() {
+			r, _ := l.Record(uint32(i) + 1)
+			switch {
+			case l.Session != session:
+			case r.State == Paid:
+				b.settled += r.Amount
+				if b.verdict[r.PaymentID] == r.Ref {
+					delete(b.verdict, r.PaymentID)
+				}
+			case r.State == RefundDue || r.State == Held || r.State == Waiting || r.State == Entered:
+				tb.Fatalf("order %v has left while it was %v", r.Ref, r.State)
+			}
+		}
+	}
+}
+
+// check adds up a state: what came in is what orders were paid with and what goes
+// or has gone back, and each payment is one of both.
+func (b *books) check(tb rapid.TB, s *State) {
+	var paid, back int64
+	homes, refunded := map[string]int{}, map[string]bool{}
+	for i := range s.Refunds() {
+		r := s.Refund(RefundNo(i + 1))
+		back += r.Amount
+		homes[r.PaymentID]++
+		refunded[r.PaymentID] = true
+	}
+	for _, x := range s.Sessions() {
+		for i := range x.orders.len() {
+			ref := OrderRef{x.Handle, uint32(i) + 1}
+			o, d := s.Order(ref), s.detailsOf(ref)
+			mustHavePaid := o.State == Paid || o.State == RefundDue || o.State == Refunded
+			if d.settled != mustHavePaid {
+				tb.Fatalf("order %v is %v, a payment settled it: %v", ref, o.State, d.settled)
+			}
+			switch {
+			case o.State == Paid:
+				paid += o.Amount
+				homes[d.payment]++
+			case !mustHavePaid:
+			case b.rules < 3:
+				back += o.Amount
+			case !refunded[d.payment]:
+				tb.Fatalf("order %v is %v, and no refund tells of its payment %q", ref, o.State, d.payment)
+			case (o.State == Refunded) != s.allMade(ref):
+				tb.Fatalf("order %v is %v; its refunds %+v", ref, o.State, s.RefundsOf(ref))
+			}
+		}
+	}
+	if b.in != b.settled+paid+back {
+		tb.Fatalf("%d came in; settled orders were paid with %d, others with %d, and %d is going back", b.in, b.settled, paid, back)
+	}
+	if b.rules < 3 {
+		return
+	}
+	for id, n := range homes {
+		if n > 1 && !b.older[id] {
+			tb.Fatalf("payment %q is counted %d times", id, n)
+		}
+	}
+	for id, ref := range b.verdict {
+		if !b.older[id] && (homes[id] != 1 || s.PaymentOf(id) != ref) {
+			tb.Fatalf("payment %q came for order %v: counted %d times, the state says for %v", id, ref, homes[id], s.PaymentOf(id))
+		}
+	}
+}

@@ -1,0 +1,310 @@
+package engine
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// modelPayment is money that came.
+type modelPayment struct {
+	id     string
+	amount int64
+	at     Time // by the cashier's clock; 0 if rules before version 3 took it
+}
+
+// settled tells whether the state has let go of an order with its session.
+func (o *modelOrder) settled() bool { return o.listing.session.state == Settled }
+
+// inState gives the orders that the state still has, by session and ordinal.
+func (m *model) inState() (orders []*modelOrder) {
+	for _, o := range m.orders {
+		if !o.settled() {
+			orders = append(orders, o)
+		}
+	}
+	slices.SortFunc(orders, func(a, b *modelOrder) int {
+		return cmp.Or(cmp.Compare(a.ref.Session, b.ref.Session), cmp.Compare(a.ref.Ordinal, b.ref.Ordinal))
+	})
+	return orders
+}
+
+// payments gives the orders that payments came for, by id, of those that anything
+// is still known of: the orders in the state, and the refunds. Of two orders with
+// one payment, which only older rules let pass, it is the first.
+func (m *model) payments() map[string]OrderRef {
+	came := map[string]OrderRef{}
+	first := func(id string, ref OrderRef) {
+		if _, known := came[id]; !known {
+			came[id] = ref
+		}
+	}
+	for _, o := range m.inState() {
+		if o.payment != nil {
+			first(o.payment.id, o.ref)
+		}
+	}
+	for _, r := range m.refunds {
+		first(r.PaymentID, r.Order)
+	}
+	return came
+}
+
+func (m *model) refundsOf(ref OrderRef) (of []Refund) {
+	for _, r := range m.refunds {
+		if r.Order == ref {
+			of = append(of, r)
+		}
+	}
+	return of
+}
+
+// pay takes money: each payment has one verdict, given when it comes first.
+func (m *model) pay(c *Command) Event {
+	if c.Order.Session == 0 || int(c.Order.Session) > len(m.sessions) {
+		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
+	}
+	x, o := m.sessions[c.Order.Session-1], m.order(c.Order)
+	if c.Order.Ordinal == 0 || c.Order.Ordinal > x.orders {
+		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
+	}
+	matches := o == nil || c.Amount == o.amount && c.Currency == "CNY"
+	if ref, known := m.payments()[c.PaymentID]; known {
+		switch {
+		case ref != c.Order && o == nil:
+			return Event{Kind: CommandRefused, Reason: ReasonConflict}
+		case ref != c.Order:
+			return m.told(CommandRefused, ReasonConflict, o)
+		case o == nil:
+			return Event{Kind: OrderUnchanged, Reason: ReasonSettled, Session: ref.Session, Order: ref, Amount: c.Amount}
+		case !matches:
+			return m.told(CommandRefused, ReasonAmount, o)
+		}
+		return m.told(OrderUnchanged, ReasonNone, o)
+	}
+	p, said := modelPayment{c.PaymentID, c.Amount, m.now}, c.PaidAt > 0 && c.PaidAt <= maxTime
+	if said {
+		p.at = c.PaidAt
+	}
+	switch {
+	case o == nil:
+		m.payBack(c.Order, p, ReasonSettled)
+		m.refunds[len(m.refunds)-1].Currency = c.Currency // of the order's own the state knows nothing any more
+		return Event{Kind: RefundBecameDue, Reason: ReasonSettled, Session: c.Order.Session, Order: c.Order, Amount: c.Amount}
+	case !o.state.Granted():
+		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
+	case !matches:
+		return m.told(CommandRefused, ReasonAmount, o)
+	}
+	late := ReasonNone
+	if o.state != Held || said && p.at > o.payBy {
+		late = ReasonPaidLate
+	}
+	switch o.state {
+	case Held:
+		o.state, o.changed, o.payment = Paid, m.now, &p
+		return m.told(OrderPaid, late, o)
+	case Expired:
+		if m.spare(o) {
+			o.state, o.changed, o.payment = Paid, m.now, &p
+			return m.told(OrderPaid, late, o)
+		}
+	case Paid, RefundDue, Refunded:
+		late = ReasonPaidTwice
+	}
+	if o.payment == nil {
+		o.payment = &p
+	}
+	if o.state != Paid && o.state != RefundDue {
+		o.state, o.changed = RefundDue, m.now
+	}
+	m.payBack(o.ref, p, late)
+	return m.told(RefundBecameDue, late, o)
+}
+
+// spare tells whether the units of a hold that has gone may be had again: they
+// are free, nobody waits for them, and no limit forbids it.
+func (m *model) spare(o *modelOrder) bool {
+	return m.counts(o.listing).Available >= int64(o.quantity) && len(m.line(o.listing)) == 0 && !o.listing.drawing() &&
+		m.limited(o.shopper, o.listing, o.quantity) == ReasonNone
+}
+
+func (m *model) payBack(ref OrderRef, p modelPayment, why Reason) {
+	m.refunds = append(m.refunds, Refund{No: RefundNo(len(m.refunds) + 1), Order: ref, PaymentID: p.id, Amount: p.amount, Currency: "CNY", Why: why,
+		PaidAt: p.at, Due: m.now})
+}
+
+// adoptRefunds makes refunds of what older rules said of orders alone.
+func (m *model) adoptRefunds() {
+	for _, o := range m.inState() {
+		if o.state == RefundDue {
+			m.payBack(o.ref, *o.payment, ReasonNone)
+		}
+	}
+}
+
+func (m *model) payByOldRules(c *Command, o *modelOrder) Event {
+	if !o.state.Granted() {
+		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
+	}
+	if c.Amount != o.amount || c.Currency != "CNY" {
+		return m.told(CommandRefused, ReasonAmount, o)
+	}
+	if o.payment != nil {
+		if o.payment.id == c.PaymentID {
+			return m.told(OrderUnchanged, ReasonNone, o)
+		}
+		return m.told(CommandRefused, ReasonNotHeld, o)
+	}
+	o.payment = &modelPayment{id: c.PaymentID, amount: c.Amount}
+	o.changed = m.now
+	switch {
+	case o.state == Held:
+		o.state = Paid
+		return m.told(OrderPaid, ReasonNone, o)
+	case o.state == Expired && m.spare(o):
+		o.state = Paid
+		return m.told(OrderPaid, ReasonPaidLate, o)
+	}
+	o.state = RefundDue
+	return m.told(RefundBecameDue, ReasonNone, o)
+}
+
+func (m *model) confirmRefund(c *Command) Event {
+	if c.Refund == 0 || int(c.Refund) > len(m.refunds) {
+		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
+	}
+	r := &m.refunds[c.Refund-1]
+	if r.Made != 0 {
+		return Event{Kind: OrderUnchanged, Session: r.Order.Session, Order: r.Order, Amount: r.Amount}
+	}
+	r.Made, r.Reference = m.now, c.Note
+	o := m.order(r.Order)
+	if o == nil {
+		return Event{Kind: RefundMade, Session: r.Order.Session, Order: r.Order, Amount: r.Amount}
+	}
+	due := slices.ContainsFunc(m.refundsOf(r.Order), func(r Refund) bool { return r.Made == 0 })
+	if o.state == RefundDue && !due {
+		o.state, o.changed = Refunded, m.now
+	}
+	e := m.told(RefundMade, ReasonNone, o)
+	e.Amount = r.Amount
+	return e
+}
+
+// settle has the orders of a session leave the state: what it keeps of them is
+// what limits by the month look at, and the numbers of those whom that concerns.
+func (m *model) settle(c *Command) Event {
+	if c.Session == 0 || int(c.Session) > len(m.sessions) {
+		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
+	}
+	x := m.sessions[c.Session-1]
+	switch {
+	case x.state == Settled:
+		return Event{Kind: SessionUnchanged, Session: x.handle}
+	case x.state != Ended:
+		return Event{Kind: CommandRefused, Reason: ReasonNotOpen, Session: x.handle}
+	}
+	for _, o := range m.orders {
+		if o.listing.session == x && (o.state == Held || o.state == Waiting || o.state == Entered || o.state == RefundDue) {
+			return Event{Kind: CommandRefused, Reason: ReasonNotHeld, Session: x.handle}
+		}
+	}
+	x.state = Settled
+	const month62 = 62 * 24 * 3600 * 1000 // longer than any month
+	for _, o := range m.orders {
+		if o.listing.session == x {
+			o.month = Never
+			if month := m.began(o.granted); o.state == Paid && m.countedByMonth(o.listing.spec.SKU) {
+				o.month = month
+			}
+		}
+		if o.settled() && o.month != Never && o.month+month62 < m.now {
+			o.month = Never
+		}
+	}
+	for i, who := range m.shoppers {
+		if !slices.ContainsFunc(m.orders, func(o *modelOrder) bool { return o.shopper == who && (!o.settled() || o.month != Never) }) {
+			m.shoppers[i] = ""
+		}
+	}
+	for _, l := range m.listings {
+		if l.session == x {
+			delete(m.rosters, RosterID{Kind: RosterReserved, Listing: l.handle})
+		}
+	}
+	return Event{Kind: SessionSettled, Session: x.handle, Quantity: x.orders}
+}
+
+func (m *model) countedByMonth(sku string) bool {
+	return slices.ContainsFunc(m.listings, func(l *modelListing) bool { return l.spec.SKU == sku && l.spec.LimitPerMonth > 0 })
+}
+
+// moneyDiffers says how a state's payments and refunds are not what the model says.
+func (m *model) moneyDiffers(s *State) string {
+	if s.Refunds() != len(m.refunds) {
+		return fmt.Sprintf("%d refunds, the model has %d", s.Refunds(), len(m.refunds))
+	}
+	var due []Refund
+	for i, want := range m.refunds {
+		if got := s.Refund(RefundNo(i + 1)); *got != want {
+			return fmt.Sprintf("refund %+v, the model says %+v", *got, want)
+		}
+		if want.Made == 0 {
+			due = append(due, want)
+		}
+		if got := s.RefundsOf(want.Order); m.order(want.Order) == nil && !slices.Equal(got, m.refundsOf(want.Order)) {
+			return fmt.Sprintf("refunds of order %v: %+v, the model says %+v", want.Order, got, m.refundsOf(want.Order))
+		}
+	}
+	for after := range RefundNo(len(m.refunds) + 2) {
+		want := slices.DeleteFunc(slices.Clone(due), func(r Refund) bool { return r.No <= after })
+		want = want[:min(3, len(want))]
+		if got := s.RefundsDue(after, 3); !slices.Equal(got, want) {
+			return fmt.Sprintf("due after %d: %+v, the model says %+v", after, got, want)
+		}
+	}
+	if m.rules >= 3 { // older rules don't ask
+		came := m.payments()
+		for id := range m.asked {
+			if got := s.PaymentOf(id); got != came[id] {
+				return fmt.Sprintf("payment %q came for %v, the model says %v", id, got, came[id])
+			}
+		}
+		if len(s.payments) != len(came) {
+			return fmt.Sprintf("%d payments are known, the model has %d", len(s.payments), len(came))
+		}
+	}
+	for _, o := range m.inState() {
+		if why := m.accountDiffers(s, o); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// accountDiffers looks at what those are told of an order who go through the books.
+func (m *model) accountDiffers(s *State, o *modelOrder) string {
+	account, _ := s.Account(o.ref)
+	if !slices.Equal(account.Refunds, m.refundsOf(o.ref)) {
+		return fmt.Sprintf("account %+v, the model has refunds %+v", account, m.refundsOf(o.ref))
+	}
+	if r, _ := s.Record(o.ref); r.State != o.state || r.Shopper != o.shopper || !slices.Equal(r.Refunds, account.Refunds) {
+		return fmt.Sprintf("record %+v, the model says %+v", r, *o)
+	}
+	told := []string{"never heard of"}
+	if o.payment != nil {
+		told = append(told, o.payment.id)
+	}
+	for _, r := range account.Refunds {
+		told = append(told, r.PaymentID)
+	}
+	for i, id := range told {
+		back := slices.ContainsFunc(account.Refunds, func(r Refund) bool { return r.PaymentID == id })
+		amount, known, refund := account.PaidBy(id)
+		if known != (i > 0) || (refund != nil) != back || known && amount != o.amount {
+			return fmt.Sprintf("payment %q of order %+v: %d, known %v, refund %+v", id, *o, amount, known, refund)
+		}
+	}
+	return ""
+}
