@@ -38,7 +38,7 @@ func TestDecide(t *testing.T) {
 	s := &countingSubmitter{seen: make(map[string]bool)}
 	c := DefaultDecideConfig()
 	c.Submit, c.Listings = s, []Listing{{Session: "s", SKU: "a"}}
-	c.Submitters, c.RoundTime, c.WarmUp = 32, 20*time.Millisecond, 5*time.Millisecond
+	c.Submitters, c.RoundTime, c.WarmUp = 32, 200*time.Millisecond, 5*time.Millisecond
 	c.DataDir, c.ResultsDir = t.TempDir(), t.TempDir()
 	r, err := Decide(t.Context(), c)
 	if err != nil {

@@ -25,7 +25,7 @@ func startHello(t testing.TB) string {
 
 func smallHTTP(t *testing.T, refused, granted *fakeShop) HTTPConfig {
 	c := DefaultHTTPConfig()
-	c.Connections, c.RoundTime, c.WarmUp = 8, 40*time.Millisecond, 10*time.Millisecond
+	c.Connections, c.RoundTime, c.WarmUp = 8, 300*time.Millisecond, 10*time.Millisecond
 	c.DataDir, c.ResultsDir = t.TempDir(), t.TempDir()
 	hello := startHello(t)
 	c.StartServer = func(_ context.Context, kind string) (HTTPServer, error) {
@@ -102,9 +102,10 @@ func TestHTTPRatiosSayWhenStockRanOut(t *testing.T) {
 
 func TestVolleyShoppersAreDistinct(t *testing.T) {
 	f := newFakeShop(t, sinNone, map[string]int{"s/a": 10_000_000})
+	const round = 500 * time.Millisecond // on a busy machine nobody may come through in less
 	for name, fire := range map[string]func(*volley) (shot, error){
-		"loop":  func(v *volley) (shot, error) { return v.fire(t.Context(), 0, 20*time.Millisecond) },
-		"conns": func(v *volley) (shot, error) { return v.fireByConns(t.Context(), 0, 20*time.Millisecond) },
+		"loop":  func(v *volley) (shot, error) { return v.fire(t.Context(), 0, round) },
+		"conns": func(v *volley) (shot, error) { return v.fireByConns(t.Context(), 0, round) },
 	} {
 		f.mu.Lock()
 		clear(f.orders)
