@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -17,19 +18,28 @@ import (
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 
+	"doorbuster/cluster/ledger"
 	"doorbuster/engine"
 )
 
-// A backup is the state at one log index:
+// A backup is the state at one log index, and of the ledger what the state does not
+// have: settled orders and the trail.
 //
-//	magic "DBBACKUP", u32 version 1, u32 length, BackupInfo as JSON,
-//	the engine's snapshot, SHA-256 of all before it
+//	magic "DBBACKUP", u32 version 2, u32 bytes of the info, u64 of the snapshot,
+//	BackupInfo as JSON, the engine's snapshot, SHA-256 of all before,
+//	the ledger's part (cluster/ledger, part.go), which has a checksum of its own
 //
+// Version 1 is without the ledger's part and without the snapshot's bytes: builds
+// before there was one have written it, and the state alone is written as it still.
 // Numbers are little-endian. Who belonged to the cluster is told in the info, and
 // not restored: a restored cluster has its own nodes.
 var backupMagic = []byte("DBBACKUP")
 
-const backupVersion = 1
+const (
+	backupVersion = 2
+	stateVersion  = 1 // of the state alone
+	backupHead    = 8 + 4 + 4
+)
 
 // BackupInfo says what a backup is of.
 type BackupInfo struct {
@@ -42,96 +52,205 @@ type BackupInfo struct {
 	Taken      time.Time       `json:"taken"`
 	Version    string          `json:"version"` // of the build
 	Roster     *Roster         `json:"roster,omitempty"`
+
+	// Ledger is what the ledger's part was found to hold; nil: the backup has none.
+	Ledger *ledger.Part `json:"-"`
 }
 
-// Backup writes the state as of now to w; the node sells on meanwhile. An error
-// may come after parts were written.
-func (n *Node) Backup(w io.Writer) error {
+// wholePatience is how long a backup waits for the ledger to reach the state.
+const wholePatience = 15 * time.Second
+
+// Backup writes the state as of now to w, and, unless it is to be the state alone,
+// what the ledger has of before; the node sells on meanwhile. An error may come
+// after parts were written. ErrRefused: the ledger is not whole; nothing was
+// written then.
+func (n *Node) Backup(ctx context.Context, w io.Writer, stateOnly bool) error {
 	n.fsm.mu.Lock() // freezing is a writer's business
 	snapshot := n.fsm.state.Snapshot()
 	index := n.fsm.state.LogIndex()
+	var settled []engine.SessionHandle
+	for _, x := range n.fsm.state.Sessions() {
+		if x.State == engine.Settled {
+			settled = append(settled, x.Handle)
+		}
+	}
 	n.fsm.mu.Unlock()
-	sum := snapshot.Hash()
+	if !stateOnly {
+		if err := n.awaitLedger(ctx, index); err != nil {
+			return err
+		}
+	}
+	digest := sha256.New()
+	size, err := snapshot.WriteTo(digest)
+	if err != nil {
+		return err
+	}
 	info, err := json.Marshal(BackupInfo{
 		Cluster: n.cfg.ClusterID, Node: n.cfg.NodeID, Generation: n.dir.version().Generation, Term: engine.Term(n.raft.CurrentTerm()),
-		LogIndex: index, Hash: hex.EncodeToString(sum[:]), Taken: n.cfg.Wall().UTC(), Version: n.cfg.Version, Roster: n.fsm.roster.Load(),
+		LogIndex: index, Hash: hex.EncodeToString(digest.Sum(nil)), Taken: n.cfg.Wall().UTC(), Version: n.cfg.Version, Roster: n.fsm.roster.Load(),
 	})
 	if err != nil {
 		return err
 	}
 	check := sha256.New()
 	to := io.MultiWriter(w, check)
-	head := binary.LittleEndian.AppendUint32(append([]byte(nil), backupMagic...), backupVersion)
+	version := uint32(backupVersion)
+	if stateOnly {
+		version = stateVersion
+	}
+	head := binary.LittleEndian.AppendUint32(append([]byte(nil), backupMagic...), version)
 	head = binary.LittleEndian.AppendUint32(head, uint32(len(info)))
+	if !stateOnly {
+		head = binary.LittleEndian.AppendUint64(head, uint64(size))
+	}
 	if _, err := to.Write(append(head, info...)); err != nil {
 		return err
 	}
 	if _, err := snapshot.WriteTo(to); err != nil {
 		return err
 	}
-	_, err = w.Write(check.Sum(nil))
+	if _, err := w.Write(check.Sum(nil)); err != nil || stateOnly {
+		return err
+	}
+	return n.ledger.WritePart(ctx, w, index, settled)
+}
+
+// awaitLedger waits until the ledger can give its part of a backup at index.
+func (n *Node) awaitLedger(ctx context.Context, index engine.LogIndex) error {
+	patient, cancel := context.WithTimeout(ctx, wholePatience)
+	defer cancel()
+	err := n.ledger.AwaitWhole(patient, index)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if errors.Is(err, ledger.ErrNotWhole) {
+		return refuse("the backup would lack settled orders: %w. Try again in a while, ask another node, or save the state alone", err)
+	}
 	return err
 }
 
 // ErrBackup: the file is no backup, or a damaged one.
 var ErrBackup = errors.New("no usable backup")
 
-// readBackup reads a backup whole: nothing of a damaged one is used.
-func readBackup(path string) (info BackupInfo, state *engine.State, err error) {
+// backupFile is an open backup whose state fits its checksum.
+type backupFile struct {
+	path  string
+	f     *os.File
+	info  BackupInfo
+	state *io.SectionReader
+	part  *io.SectionReader // the ledger's; nil: it has none
+}
+
+func (b *backupFile) bad(format string, args ...any) error {
+	return fmt.Errorf("%w: %s: %w", ErrBackup, b.path, fmt.Errorf(format, args...))
+}
+
+var errBackupDamaged = errors.New("its checksum does not fit: it is damaged or cut short; take another one")
+
+// openBackup opens a backup and checks it up to the ledger's part.
+func openBackup(path string) (b *backupFile, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return info, nil, err
+		return nil, err
 	}
-	defer f.Close()
-	bad := func(format string, args ...any) (BackupInfo, *engine.State, error) {
-		return info, nil, fmt.Errorf("%w: %s: %w", ErrBackup, path, fmt.Errorf(format, args...))
-	}
-	size, err := f.Seek(0, io.SeekEnd)
+	defer func() {
+		if err != nil {
+			f.Close() // nothing was written
+		}
+	}()
+	b = &backupFile{path: path, f: f}
+	size, err := b.f.Seek(0, io.SeekEnd)
 	if err != nil {
-		return bad("%w", err)
+		return nil, b.bad("%w", err)
 	}
-	if size < int64(len(backupMagic)+8+sha256.Size) {
-		return bad("it has %d bytes, too few for one", size)
+	if size < backupHead+sha256.Size {
+		return nil, b.bad("it has %d bytes, too few for one", size)
 	}
-	sum, err := checksum(f, size-sha256.Size)
-	if err != nil {
-		return bad("%w", err)
-	}
-	if _, err = f.Seek(0, io.SeekStart); err != nil {
-		return bad("%w", err)
-	}
-	r := bufio.NewReader(io.LimitReader(f, size-sha256.Size))
-	head := make([]byte, len(backupMagic)+8)
-	if _, err := io.ReadFull(r, head); err != nil {
-		return bad("%w", err)
+	head := make([]byte, backupHead+8)
+	if _, err := b.f.ReadAt(head, 0); err != nil {
+		return nil, b.bad("%w", err)
 	}
 	if string(head[:len(backupMagic)]) != string(backupMagic) {
-		return bad("it does not begin with %q; 'doorbuster cluster backup' writes such files", backupMagic)
+		return nil, b.bad("it does not begin with %q; 'doorbuster cluster backup' writes such files", backupMagic)
 	}
-	if v := binary.LittleEndian.Uint32(head[len(backupMagic):]); v > backupVersion {
-		return bad("it was written by a newer build (format %d, this build reads %d); upgrade doorbuster", v, backupVersion)
+	version, infoBytes := binary.LittleEndian.Uint32(head[8:]), int64(binary.LittleEndian.Uint32(head[12:]))
+	begin, end := int64(backupHead)+infoBytes, size-sha256.Size
+	if version > backupVersion {
+		return nil, b.bad("it was written by a newer build (format %d, this build reads %d); upgrade doorbuster", version, backupVersion)
 	}
-	if !sum {
-		return bad("its checksum does not fit: it is damaged or cut short; take another one")
+	if version > stateVersion {
+		begin += 8
+		stateBytes := binary.LittleEndian.Uint64(head[backupHead:])
+		if stateBytes > uint64(end) || begin+int64(stateBytes) > end {
+			return nil, b.bad("%w", errBackupDamaged)
+		}
+		end = begin + int64(stateBytes)
+		b.part = io.NewSectionReader(b.f, end+sha256.Size, size-end-sha256.Size)
 	}
-	length := binary.LittleEndian.Uint32(head[len(backupMagic)+4:])
-	if length > maxRosterBytes {
-		return bad("its head claims %d bytes", length)
+	fits, err := checksum(b.f, end)
+	switch {
+	case err != nil:
+		return nil, b.bad("%w", err)
+	case !fits:
+		return nil, b.bad("%w", errBackupDamaged)
+	case infoBytes > maxRosterBytes || begin > end:
+		return nil, b.bad("its head claims %d bytes", infoBytes)
 	}
-	text := make([]byte, length)
-	if _, err := io.ReadFull(r, text); err != nil {
-		return bad("%w", err)
+	text := make([]byte, infoBytes)
+	if _, err := b.f.ReadAt(text, begin-infoBytes); err != nil {
+		return nil, b.bad("%w", err)
 	}
-	if err := json.Unmarshal(text, &info); err != nil {
-		return bad("its head: %w", err)
+	if err := json.Unmarshal(text, &b.info); err != nil {
+		return nil, b.bad("its head: %w", err)
 	}
-	if state, err = engine.ReadState(r); err != nil {
-		return bad("%w", err)
+	b.state = io.NewSectionReader(b.f, begin, end-begin)
+	return b, nil
+}
+
+// checkPart reads the ledger's part, if there is one, to its end.
+func (b *backupFile) checkPart() error {
+	if b.part == nil {
+		return nil
 	}
-	if got := state.Hash(); hex.EncodeToString(got[:]) != info.Hash || state.LogIndex() != info.LogIndex {
-		return bad("its state is at log index %d with hash %x, not at %d with %s", state.LogIndex(), got, info.LogIndex, info.Hash)
+	p, err := ledger.ReadPart(b.part, func(ledger.CopyRow) error { return nil })
+	if err != nil {
+		return b.bad("%w", err)
 	}
-	return info, state, nil
+	if p.Index != b.info.LogIndex {
+		return b.bad("the ledger's part is of log index %d, the backup of %d", p.Index, b.info.LogIndex)
+	}
+	b.info.Ledger = &p
+	_, err = b.part.Seek(0, io.SeekStart)
+	return err
+}
+
+// readState decodes the state.
+func (b *backupFile) readState() (*engine.State, error) {
+	state, err := engine.ReadState(bufio.NewReader(b.state))
+	if err != nil {
+		return nil, b.bad("%w", err)
+	}
+	if got := state.Hash(); hex.EncodeToString(got[:]) != b.info.Hash || state.LogIndex() != b.info.LogIndex {
+		return nil, b.bad("its state is at log index %d with hash %x, not at %d with %s", state.LogIndex(), got, b.info.LogIndex, b.info.Hash)
+	}
+	if b.info.Ledger != nil {
+		if err := b.info.Ledger.Fits(state); err != nil {
+			return nil, b.bad("%w", err)
+		}
+	}
+	return state, nil
+}
+
+// CheckBackup tells what a backup is of, and whether it is as it was written, in
+// memory that does not grow with it. Error: ErrBackup.
+func CheckBackup(path string) (BackupInfo, error) {
+	b, err := openBackup(path)
+	if err != nil {
+		return BackupInfo{}, err
+	}
+	defer b.f.Close()
+	err = b.checkPart()
+	return b.info, err
 }
 
 // checksum tells whether the first n bytes of f have the SHA-256 that follows them.
@@ -150,9 +269,10 @@ func checksum(f *os.File, n int64) (bool, error) {
 	return string(h.Sum(nil)) == string(want), nil
 }
 
-// Restore makes a new data directory that begins with the state of a backup. For
-// a cluster, each node that it is to begin with is restored from the same file,
-// before its first start. Errors: ErrBackup, ErrDirectory.
+// Restore makes a new data directory that begins with the state of a backup, and
+// with a ledger that reaches to it, if the backup has its part. For a cluster, each
+// node that it is to begin with is restored from the same file, before its first
+// start. Errors: ErrBackup, ErrDirectory.
 func Restore(cfg Config, path string) (info BackupInfo, err error) {
 	if cfg.ClusterID != "" {
 		cfg.Desk = noDesk{}
@@ -163,10 +283,20 @@ func Restore(cfg Config, path string) (info BackupInfo, err error) {
 	if cfg.ClusterID != "" && cfg.self() == nil {
 		return info, fmt.Errorf("node %q is not among the nodes that the cluster begins with; it joins later, with an empty directory", cfg.NodeID)
 	}
-	info, state, err := readBackup(path)
+	// All of it is read before anything is written: nothing of a damaged one is used.
+	b, err := openBackup(path)
 	if err != nil {
 		return info, err
 	}
+	defer b.f.Close()
+	if err := b.checkPart(); err != nil {
+		return info, err
+	}
+	state, err := b.readState()
+	if err != nil {
+		return info, err
+	}
+	info = b.info
 	if _, err := os.Stat(filepath.Join(cfg.Dir, versionFile)); err == nil {
 		return info, fmt.Errorf("%w: %s: it holds a node's data already; a backup is restored into a new directory", ErrDirectory, cfg.Dir)
 	}
@@ -205,7 +335,21 @@ func Restore(cfg Config, path string) (info BackupInfo, err error) {
 	if err := (fsmSnapshot{state.Snapshot(), nil, func(engine.LogIndex) error { return nil }}).Persist(sink); err != nil {
 		return info, err
 	}
+	if b.part != nil {
+		if err := n.restoreLedger(state, b.part); err != nil {
+			return info, err
+		}
+	}
 	return info, n.dir.update(func(v *dirVersion) { v.Restoring = false })
+}
+
+// restoreLedger makes the ledger of a new data directory.
+func (n *Node) restoreLedger(state *engine.State, part io.Reader) error {
+	c := n.ledgerConfig()
+	if _, err := ledger.Restore(c, state, part); err != nil {
+		return fmt.Errorf("restore the ledger: %w", err)
+	}
+	return syncDir(c.Dir)
 }
 
 // noDesk is for a node that is not opened.

@@ -15,10 +15,14 @@ import (
 // waits longer is put off: without it there would be a hole after a restart.
 const recordPatience = 30 * time.Second
 
-func (n *Node) openLedger() (err error) {
+func (n *Node) ledgerConfig() ledger.Config {
 	c := n.cfg.Ledger
 	c.Dir, c.Logger, c.Archive = LedgerDir(n.cfg.Dir), n.logger, n.alone()
-	if n.ledger, err = ledger.Open(c); err != nil {
+	return c
+}
+
+func (n *Node) openLedger() (err error) {
+	if n.ledger, err = ledger.Open(n.ledgerConfig()); err != nil {
 		return err
 	}
 	n.fsm.observer = observers{n.fsm.observer, n.ledger}

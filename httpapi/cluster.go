@@ -386,7 +386,7 @@ func (s *AdminServer) promote(w http.ResponseWriter, r *http.Request) {
 		}})
 }
 
-// backup streams the state. An answer that breaks off is one that failed: its
+// backup streams the state, and the ledger's part. An answer that breaks off is one that failed: its
 // connection is cut, so that nobody takes it for whole.
 func (s *AdminServer) backup(w http.ResponseWriter, r *http.Request) {
 	if !s.operates(w, r) {
@@ -397,6 +397,15 @@ func (s *AdminServer) backup(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
+	stateOnly := false
+	switch r.URL.Query().Get("state_only") {
+	case "", "false":
+	case "true":
+		stateOnly = true
+	default:
+		s.problem(w, r, malformed, "state_only must be true or false.")
+		return
+	}
 	if !s.backingUp.TryLock() {
 		s.problem(w, r, conflict, "Another backup is being taken from this node. Wait for it, or ask another node.")
 		return
@@ -404,9 +413,9 @@ func (s *AdminServer) backup(w http.ResponseWriter, r *http.Request) {
 	defer s.backingUp.Unlock()
 	h.Set("Content-Disposition", `attachment; filename="doorbuster.backup"`)
 	out := &stream{to: w, control: http.NewResponseController(w)}
-	log := s.log.With("operation", "backup", "operator", operatorOf(r))
+	log := s.log.With("operation", "backup", "operator", operatorOf(r), "state_only", stateOnly)
 	log.Info("cluster operation asked")
-	err := s.operations.Backup(r.Context(), out)
+	err := s.operations.Backup(r.Context(), out, stateOnly)
 	switch {
 	case err == nil:
 		log.Info("cluster operation done", "bytes", out.written)

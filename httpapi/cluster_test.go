@@ -206,6 +206,16 @@ func TestBackup(t *testing.T) {
 		t.Errorf("a backup that broke off looks whole, with %d bytes", len(body))
 	}
 	f.err, f.asked = nil, ""
+	for query, want := range map[string]struct {
+		status int
+		asked  string
+	}{"?state_only=true": {200, "state only"}, "?state_only=false": {200, "backup"}, "?state_only=perhaps": {400, ""}} {
+		f.asked = ""
+		if w := askAdmin(newTestAdmin(t, &fakeOperator{}, withOperations(f)), "GET", operationsPath+"backup"+query, ""); w.Code != want.status || !strings.Contains(f.asked, want.asked) || want.asked == "" && f.asked != "" {
+			t.Errorf("%s: status %d, asked %q", query, w.Code, f.asked)
+		}
+	}
+	f.asked = ""
 	if r, err := http.Head(server.URL + operationsPath + "backup"); err != nil || r.StatusCode != 200 || f.asked != "" {
 		t.Errorf("HEAD: %v, asked %q", err, f.asked)
 	}

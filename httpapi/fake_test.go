@@ -496,11 +496,14 @@ func (f *fakeOperations) Promote(ctx context.Context, operator, zone, token stri
 	return f.PromotePlan(ctx, zone)
 }
 
-func (f *fakeOperations) Backup(ctx context.Context, w io.Writer) error {
+func (f *fakeOperations) Backup(ctx context.Context, w io.Writer, stateOnly bool) error {
 	if _, bounded := ctx.Deadline(); bounded {
 		panic("a backup with a deadline")
 	}
 	f.ask("", "backup")
+	if stateOnly {
+		f.ask("", "backup of the state only")
+	}
 	if f.text != "" {
 		if _, err := io.WriteString(w, f.text); err != nil {
 			return err

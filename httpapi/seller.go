@@ -255,9 +255,11 @@ type ClusterOperator interface {
 	// was read; where things have changed since, Promote refuses. It gives the plan
 	// that it followed.
 	Promote(ctx context.Context, operator, zone, token string) (PromotePlan, error)
-	// Backup writes the whole state at one log index to w, with checksums. An error
-	// may come after parts were written: they are worth nothing then.
-	Backup(ctx context.Context, w io.Writer) error
+	// Backup writes the whole state at one log index to w, and unless it is to be the
+	// state only, what the ledger has kept of before: settled orders and the trail;
+	// with checksums. An error may come after parts were written: they are worth
+	// nothing then. *ClusterRefusal where the ledger can't give its part now.
+	Backup(ctx context.Context, w io.Writer, stateOnly bool) error
 }
 
 // ClusterRefusal is an operation on the cluster that was refused; nothing was

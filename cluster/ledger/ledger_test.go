@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -205,17 +206,18 @@ func TestRebuiltFromArchives(t *testing.T) {
 	}
 }
 
-func orders(t *testing.T, l *Ledger) (all string) {
+func orders(t *testing.T, l *Ledger) string {
 	t.Helper()
+	var all strings.Builder
 	for h := engine.SessionHandle(1); h < 5; h++ {
 		if err := l.Scan(engine.OrderRef{Session: h}, func(o *engine.OrderRecord) bool {
-			all += fmt.Sprintf("%x\n", orderBody(o))
+			fmt.Fprintf(&all, "%x\n", orderBody(o))
 			return true
 		}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return all
+	return all.String()
 }
 
 // flip changes a byte of a row.

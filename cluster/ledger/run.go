@@ -252,10 +252,13 @@ func (l *Ledger) reopen() {
 
 // group identifies whose ledger this is; zero before the first epoch.
 func (l *Ledger) group() (id [16]byte) {
-	l.source.View(func(s *engine.State) {
-		if secret, known := s.Derive("ledger"); known {
-			copy(id[:], secret[:])
-		}
-	})
+	l.source.View(func(s *engine.State) { id = groupOf(s) })
+	return id
+}
+
+func groupOf(s *engine.State) (id [16]byte) {
+	if secret, known := s.Derive("ledger"); known {
+		copy(id[:], secret[:])
+	}
 	return id
 }

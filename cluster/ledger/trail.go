@@ -84,6 +84,17 @@ func (v *viewing) first() (p engine.TrailPosition, err error) {
 	if err != nil || body == nil {
 		return p, err
 	}
+	return positionFrom(body)
+}
+
+func positionBody(p engine.TrailPosition) []byte {
+	w := writer{}
+	w.uint(uint64(p.Index))
+	w.uint(uint64(p.N))
+	return w.buf
+}
+
+func positionFrom(body []byte) (p engine.TrailPosition, err error) {
 	r := reader{buf: body}
 	p.Index, p.N = engine.LogIndex(r.uint()), r.uint32()
 	return p, r.done()
@@ -223,10 +234,7 @@ func (l *Ledger) trim() {
 			}
 		}
 		first = old[len(old)-1].at.Next()
-		body := writer{}
-		body.uint(uint64(first.Index))
-		body.uint(uint64(first.N))
-		return w.bucket(bucketMeta).Put(keyDropped, seal(bucketMeta, keyDropped, body.buf))
+		return w.bucket(bucketMeta).Put(keyDropped, seal(bucketMeta, keyDropped, positionBody(first)))
 	})
 	switch {
 	case err == nil:

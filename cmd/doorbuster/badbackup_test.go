@@ -43,31 +43,56 @@ func TestBadBackups(t *testing.T) {
 		sum := sha256.Sum256(b[:len(b)-sha256.Size])
 		return append(b[:len(b)-sha256.Size], sum[:]...)
 	}
-	head := 16 + int(binary.LittleEndian.Uint32(whole[12:]))
+	// Where its parts begin: the engine's snapshot, its checksum, the ledger's part.
+	state := 24 + int(binary.LittleEndian.Uint32(whole[12:]))
+	check := state + int(binary.LittleEndian.Uint64(whole[16:]))
+	part := check + sha256.Size
+	resigned := func(b []byte) []byte { return append(signed(b[:part:part]), b[part:]...) }
+	older := filepath.Join(t.TempDir(), "state.backup")
+	if status, out, errs := runTool(t, "", "backup", "--state-only", "--out", older, "--admin", s.admin); status != 0 || !strings.Contains(out, "without settled orders") {
+		t.Fatal(status, out, errs)
+	}
+	alone, err := os.ReadFile(older) // as builds wrote it that saved no ledger
+	if err != nil || binary.LittleEndian.Uint32(alone[8:]) != 1 {
+		t.Fatal(err)
+	}
+	const damagedPart = "the ledger's part is damaged or cut short"
 	refused := map[string]struct {
 		text []byte
 		want string
 	}{
 		"empty":                              {nil, "it has 0 bytes, too few"},
 		"not a backup":                       {bytes.Repeat([]byte("all work and no play\n"), 50), `it does not begin with "DBBACKUP"`},
-		"newer format":                       {spoilt(8, 2), "it was written by a newer build (format 2, this build reads 1)"},
-		"cut short":                          {whole[:len(whole)/2], "damaged or cut short"},
-		"the last byte":                      {whole[:len(whole)-1], "damaged or cut short"},
-		"two after all":                      {append(bytes.Clone(whole), whole...), "damaged or cut short"},
+		"newer format":                       {spoilt(8, 3), "it was written by a newer build (format 3, this build reads 2)"},
+		"cut short":                          {whole[:check/2], "damaged or cut short"},
 		"a huge head":                        {spoilt(12, binary.LittleEndian.AppendUint32(nil, 1<<30)...), "damaged or cut short"},
-		"a huge head that fits the checksum": {signed(spoilt(12, binary.LittleEndian.AppendUint32(nil, 1<<30)...)), "its head claims 1073741824 bytes"},
-		"a head that is no JSON":             {signed(spoilt(16, 'x')), "its head: invalid character 'x'"},
-		"a state that is damaged":            {signed(spoilt(len(whole)-sha256.Size-20, whole[len(whole)-sha256.Size-20]^1)), "snapshot"},
-		"a state of newer format":            {signed(spoilt(head+8, 9)), "snapshot"},
-		"a state that is cut short":          {signed(whole[: len(whole)-100 : len(whole)-100]), "snapshot"},
+		"a huge state":                       {spoilt(16, binary.LittleEndian.AppendUint64(nil, 1<<63)...), "damaged or cut short"},
+		"a head that is no JSON":             {resigned(spoilt(24, 'x')), "its head: invalid character 'x'"},
+		"a state that is damaged":            {resigned(spoilt(check-20, whole[check-20]^1)), "snapshot"},
+		"a state of newer format":            {resigned(spoilt(state+8, 9)), "snapshot"},
 		"a flipped magic":                    {spoilt(0, 'd'), `it does not begin with "DBBACKUP"`},
+		"two after all":                      {append(bytes.Clone(whole), whole...), damagedPart + ": something follows its end"},
+		"the last byte":                      {whole[:len(whole)-1], damagedPart + ": it is cut off"},
+		"half of the ledger's part":          {whole[:(part+len(whole))/2], damagedPart + ": it is cut off"},
+		"all of the ledger's part":           {whole[:part], damagedPart + ": it is cut off"},
+		"a ledger's part of newer format":    {spoilt(part+8, 9), "the ledger's part: format 9, this build reads 1"},
+		"no ledger's part":                   {spoilt(part, 'd'), damagedPart + ": it does not begin with"},
+		"an old one, cut short":              {alone[:len(alone)/2], "damaged or cut short"},
+		"an old one, damaged":                {alone[: len(alone)-1 : len(alone)-1], "damaged or cut short"},
+		"a huge head that fits the checksum": {signed(append(append(bytes.Clone(alone[:12]), 0, 0, 0, 64), alone[16:]...)), "its head claims 1073741824 bytes"},
+		"a state that is cut short":          {signed(alone[: len(alone)-100 : len(alone)-100]), "snapshot"},
 	}
-	for _, part := range []int{1, 2, 3, 4, 5, 6, 7} { // a byte here and there
-		at := len(whole) * part / 8
-		refused["flipped byte "+string(rune('0'+part))] = struct {
-			text []byte
-			want string
-		}{spoilt(at, whole[at]^0x10), "damaged or cut short"}
+	for _, eighth := range []int{1, 2, 3, 4, 5, 6, 7} { // a byte here and there
+		for where, at := range map[string]int{"state": check * eighth / 8, "ledger": part + (len(whole)-part)*eighth/8} {
+			want := "its checksum does not fit: it is damaged or cut short"
+			if where == "ledger" {
+				want = damagedPart
+			}
+			refused[where+", flipped byte "+string(rune('0'+eighth))] = struct {
+				text []byte
+				want string
+			}{spoilt(at, whole[at]^0x10), want}
+		}
 	}
 	for name, c := range refused {
 		t.Run(name, func(t *testing.T) {

@@ -11,18 +11,26 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
+
+	"doorbuster/cluster"
 )
 
 func newClusterBackupCommand() *cobra.Command {
 	var o clusterOptions
 	var file string
+	var stateOnly bool
 	c := o.command(&cobra.Command{
 		Use:   "backup --out FILE --admin ADDR",
-		Short: "Save the whole state at one log index, while selling",
-		Long: `Save the whole state at one log index into a file that only you may read, while
-the cluster sells on. FILE is there only once it is whole and on disk; until
-then it is FILE.part. It holds shoppers' names and addresses: keep it as safe as
-the nodes' own disks. --timeout is how long the node may be silent.`,
+		Short: "Save the whole shop at one log index, while selling",
+		Long: `Save the whole shop at one log index into a file that only you may read, while
+the cluster sells on: the state, the orders of settled sessions, and the trail of
+events as far as it is kept. FILE is there only once it has been checked and is on
+disk; until then it is FILE.part. It holds shoppers' names and addresses: keep it
+as safe as the nodes' own disks. --timeout is how long the node may be silent.
+
+A node whose ledger is being checked or made anew, or lacks orders, refuses: try
+again in a while, or ask another node. --state-only saves the state alone, without
+settled orders. Reports of reconciliations are not in a backup.`,
 		Example: `  doorbuster cluster backup --out shop-20260920.backup --admin 127.0.0.1:8081`,
 	}, func() error {
 		if file == "" {
@@ -30,26 +38,39 @@ the nodes' own disks. --timeout is how long the node may be silent.`,
 		}
 		return nil
 	}, func(c *cobra.Command) error {
-		size, err := o.saveBackup(c, file)
+		size, info, err := o.saveBackup(c, file, stateOnly)
 		if err != nil {
 			return fmt.Errorf("backup to %s: %w", file, err)
 		}
 		if o.output == "json" {
-			return printJSON(c.OutOrStdout(), map[string]any{"file": file, "bytes": size})
+			saved := map[string]any{"file": file, "bytes": size, "log_index": info.LogIndex, "ledger": info.Ledger != nil}
+			if p := info.Ledger; p != nil {
+				saved["settled_orders"], saved["trail_entries"] = p.Orders, p.Events
+			}
+			return printJSON(c.OutOrStdout(), saved)
 		}
-		_, err = fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", file, binaryBytes(size))
+		_, err = fmt.Fprintf(c.OutOrStdout(), "%s: %s, log index %d, %s\n", file, binaryBytes(size), info.LogIndex, ledgerText(info))
 		return err
 	})
 	c.Flags().StringVar(&file, "out", "", "the `file` to write; it must not exist yet")
+	c.Flags().BoolVar(&stateOnly, "state-only", false, "without settled orders and the trail")
 	return c
 }
 
-// saveBackup writes the node's state to file, or leaves nothing behind.
-func (o *clusterOptions) saveBackup(c *cobra.Command, file string) (size int64, err error) {
+// ledgerText says what a backup has of the ledger.
+func ledgerText(info cluster.BackupInfo) string {
+	if info.Ledger == nil {
+		return "without settled orders"
+	}
+	return fmt.Sprintf("with settled orders (%d) and the trail (%d entries)", info.Ledger.Orders, info.Ledger.Events)
+}
+
+// saveBackup writes a backup from the node to file, or leaves nothing behind.
+func (o *clusterOptions) saveBackup(c *cobra.Command, file string, stateOnly bool) (size int64, info cluster.BackupInfo, err error) {
 	if _, err := os.Lstat(file); err == nil {
-		return 0, errors.New("the file is there already; name another, or move it away")
+		return 0, info, errors.New("the file is there already; name another, or move it away")
 	} else if !errors.Is(err, os.ErrNotExist) {
-		return 0, err
+		return 0, info, err
 	}
 	ctx, cancel := context.WithCancelCause(c.Context())
 	defer cancel(nil)
@@ -65,10 +86,10 @@ func (o *clusterOptions) saveBackup(c *cobra.Command, file string) (size int64, 
 	part := file + ".part"
 	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
-		return 0, fmt.Errorf("%s is there: another backup is being written, or one broke off and it can be deleted", part)
+		return 0, info, fmt.Errorf("%s is there: another backup is being written, or one broke off and it can be deleted", part)
 	}
 	if err != nil {
-		return 0, err
+		return 0, info, err
 	}
 	whole := false
 	defer func() {
@@ -77,16 +98,20 @@ func (o *clusterOptions) saveBackup(c *cobra.Command, file string) (size int64, 
 			err = errors.Join(err, os.Remove(part))
 		}
 	}()
-	response, err := o.open(ctx, clusterPath+"/backup")
+	path := clusterPath + "/backup"
+	if stateOnly {
+		path += "?state_only=true"
+	}
+	response, err := o.open(ctx, path)
 	if err != nil {
 		if context.Cause(ctx) != nil {
 			err = told(err)
 		}
-		return 0, err
+		return 0, info, err
 	}
 	defer response.Body.Close()
 	if kind := response.Header.Get("Content-Type"); kind != "application/octet-stream" {
-		return 0, fmt.Errorf("%s answered with %q, which is no backup; is --admin right?", o.admin, kind)
+		return 0, info, fmt.Errorf("%s answered with %q, which is no backup; is --admin right?", o.admin, kind)
 	}
 	stderr := c.ErrOrStderr()
 	bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(stderr), progressbar.OptionShowBytes(true),
@@ -96,20 +121,26 @@ func (o *clusterOptions) saveBackup(c *cobra.Command, file string) (size int64, 
 	_ = bar.Finish() // progress is a courtesy: it may fail
 	switch {
 	case from.failed != nil:
-		return 0, told(from.failed)
+		return 0, info, told(from.failed)
 	case err != nil:
-		return 0, err
+		return 0, info, err
 	case size == 0:
-		return 0, fmt.Errorf("%s sent nothing", o.admin)
+		return 0, info, fmt.Errorf("%s sent nothing", o.admin)
 	}
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return 0, err
+		return 0, info, err
+	}
+	if info, err = cluster.CheckBackup(part); err != nil {
+		return 0, info, fmt.Errorf("what %s sent: %w", o.admin, err)
+	}
+	if info.Ledger == nil && !stateOnly {
+		fmt.Fprintf(stderr, "%s runs an older build, which does not save settled orders\n", o.admin)
 	}
 	if err := os.Rename(part, file); err != nil {
-		return 0, err
+		return 0, info, err
 	}
 	whole = true
-	return size, syncFolder(filepath.Dir(file))
+	return size, info, syncFolder(filepath.Dir(file))
 }
 
 // heard is a body that tells of each part that comes, and keeps the error that

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"doorbuster/engine"
 	"doorbuster/httpapi"
 )
 
@@ -406,11 +409,11 @@ func TestClusterPromoteInterrupted(t *testing.T) {
 
 func TestClusterBackup(t *testing.T) {
 	const at = "GET /admin/v1/cluster/backup"
-	node := newClusterNode(t, map[string]string{at: strings.Repeat("state", 1000)})
+	node := newClusterNode(t, map[string]string{at: stateBackup(t)})
 	dir := t.TempDir()
 	file := filepath.Join(dir, "shop.backup")
 	out, err := clusterSays(t, "", "backup", "--out", file, "--admin", node.URL)
-	if err != nil || out != file+": 4.9 KiB\n" {
+	if err != nil || !strings.HasPrefix(out, file+": ") || !strings.HasSuffix(out, " B, log index 0, without settled orders\n") {
 		t.Fatalf("%v: %s", err, out)
 	}
 	text, err := os.ReadFile(file)
@@ -431,6 +434,21 @@ func TestClusterBackup(t *testing.T) {
 	if _, err := clusterSays(t, "", "backup", "--out", other, "--admin", node.URL); err == nil || !strings.Contains(err.Error(), "another backup is being written") {
 		t.Errorf("beside another: %v", err)
 	}
+}
+
+// stateBackup is a backup as builds without a ledger wrote it, of an empty state.
+func stateBackup(t *testing.T) string {
+	t.Helper()
+	const info = `{"cluster":"shop","log_index":0}`
+	var b bytes.Buffer
+	b.WriteString("DBBACKUP")
+	b.Write(binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, 1), uint32(len(info))))
+	b.WriteString(info)
+	if _, err := engine.NewState().Snapshot().WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(b.Bytes())
+	return b.String() + string(sum[:])
 }
 
 // TestClusterBackupLeavesNothingBehind where it fails.
@@ -457,7 +475,15 @@ func TestClusterBackupLeavesNothingBehind(t *testing.T) {
 		"broken off":  {func(w http.ResponseWriter, _ *http.Request) { begin(w); panic(http.ErrAbortHandler) }, "broke off"},
 		"falls still": {func(w http.ResponseWriter, r *http.Request) { begin(w); <-r.Context().Done() }, "--timeout waits longer"},
 		"never comes": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "--timeout waits longer"},
-		"a page":      {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") }, "which is no backup"},
+		"spoilt": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/octet-stream")
+			io.WriteString(w, strings.Replace(stateBackup(t), "shop", "show", 1))
+		}, "its checksum does not fit"},
+		"its ledger is not whole": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(409)
+			io.WriteString(w, `{"detail":"the backup would lack settled orders: try again"}`)
+		}, "would lack settled orders"},
+		"a page": {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") }, "which is no backup"},
 		"nothing": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/octet-stream")
 		}, "sent nothing"},

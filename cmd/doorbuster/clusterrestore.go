@@ -19,8 +19,10 @@ new. A new cluster is restored on each of the nodes in its cluster.nodes, from
 the same file, before any of them is started; then they are started as ever.
 
 The backup may be of another cluster, or of a node that was alone. Orders,
-stock and limits are as they were at its log index; what was told after that is
-not in it.`,
+stock and limits are as they were at its log index, settled orders and the trail
+of events among them; what was told after that is not in it. All of the file is
+checked before anything is written. One of an older build, or of the state only,
+is restored without settled orders.`,
 		Example: `  doorbuster restore --from shop.backup --config a1.yaml
   doorbuster restore --from shop.backup --dev --data /tmp/shop`,
 		Args: noArguments,
@@ -39,8 +41,8 @@ not in it.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(c.OutOrStdout(), "restored %s for node %s: state of cluster %q at log index %d, taken %s\nhash %s\n",
-				cfg.Data, cfg.Node, info.Cluster, info.LogIndex, info.Taken.Format("2006-01-02 15:04:05 MST"), info.Hash)
+			fmt.Fprintf(c.OutOrStdout(), "restored %s for node %s: state of cluster %q at log index %d, taken %s, %s\nhash %s\n",
+				cfg.Data, cfg.Node, info.Cluster, info.LogIndex, info.Taken.Format("2006-01-02 15:04:05 MST"), ledgerText(info), info.Hash)
 			return nil
 		},
 	}

@@ -88,4 +88,6 @@ func shownPlan(p cluster.PromotePlan) httpapi.PromotePlan {
 	}
 }
 
-func (o operations) Backup(_ context.Context, w io.Writer) error { return o.cluster.Backup(w) }
+func (o operations) Backup(ctx context.Context, w io.Writer, stateOnly bool) error {
+	return told(o.cluster.Backup(ctx, w, stateOnly))
+}
