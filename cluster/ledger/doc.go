@@ -19,5 +19,8 @@
 //	ledger.db.damaged-N   files put aside, the newest two
 //	archive/SESSION.gz    the orders of settled sessions; of nodes that are alone
 //
+// A backup carries what of it the state has let go of, and Restore makes a whole
+// ledger of that and the state; see part.go.
+//
 // Start reading at Open, then run.
 package ledger
