@@ -48,8 +48,46 @@ func richBatches(tb testing.TB) [][]byte {
 	return g.entries
 }
 
+// moneyBatches are entries with every kind of command of rules of version 3, and
+// how many of them make a group of a session that is settled, one that is over with
+// a refund due, and one that is open.
+func moneyBatches(tb testing.TB) (entries [][]byte, made int) {
+	g := newGroup(tb)
+	g.one(Command{Kind: CmdRaiseRules, RulesVersion: 3})
+	short := func(x *SessionPlan) { x.PayWithin, x.PayGrace = time.Minute, time.Minute }
+	var refs []OrderRef
+	for _, id := range []string{"goes", "ends", "stays"} {
+		x := g.session(id, short, ListingSpec{Stock: 2, Waitlist: true, LimitPerMonth: 9})
+		for _, who := range []string{"ann", "bob"} {
+			c := g.placeHold(x.Listings[0], who, id, 1)
+			c.Transaction = Transaction{1, byte(len(refs))}
+			refs = append(refs, g.one(c).Order)
+		}
+	}
+	for i, ref := range refs[:4] {
+		g.payAt(ref, fmt.Sprint("p", i), 100, g.clock)
+	}
+	g.payAt(refs[2], "again", 100, g.clock+1)
+	g.after(90 * time.Second)
+	g.payAt(refs[4], "p4", 100, g.clock)
+	g.steer(1, SessionEnd)
+	g.steer(2, SessionEnd)
+	g.one(Command{Kind: CmdSettleSession, Session: 1, Operator: "op", Note: "why"})
+	g.payAt(refs[0], "late", 100, g.clock)
+	made = len(g.entries)
+	g.one(Command{Kind: CmdCloseHold, Order: refs[5]})
+	g.one(Command{Kind: CmdVoidOrder, Order: refs[3], Operator: "op", Note: "why"})
+	for no := range RefundNo(4) {
+		g.one(Command{Kind: CmdConfirmRefund, Refund: no, Note: "ref"})
+	}
+	g.payAt(refs[5], "p5", 100, g.clock)
+	g.one(Command{Kind: CmdSettleSession, Session: 2})
+	return g.entries, made
+}
+
 func FuzzDecodeBatch(f *testing.F) {
-	for _, entry := range append(seedBatches(f), richBatches(f)...) {
+	money, _ := moneyBatches(f)
+	for _, entry := range slices.Concat(seedBatches(f), richBatches(f), money) {
 		f.Add(entry)
 	}
 	f.Fuzz(func(t *testing.T, entry []byte) {
@@ -96,14 +134,14 @@ func totalAlloc() uint64 {
 	return m.TotalAlloc
 }
 
-// FuzzApply puts arbitrary bytes behind a real log: one of rules of version 1, and
-// one that goes on to version 2.
+// FuzzApply puts arbitrary bytes behind a real log: one of rules of each version.
 func FuzzApply(f *testing.F) {
 	entries, rich := seedBatches(f), richBatches(f)
-	for _, entry := range append(entries, rich...) {
+	money, made := moneyBatches(f)
+	for _, entry := range slices.Concat(entries, rich, money) {
 		f.Add(entry)
 	}
-	logs := [][][]byte{entries[:4], rich[:len(sampleGroupV2(f).entries)]}
+	logs := [][][]byte{entries[:4], rich[:len(sampleGroupV2(f).entries)], money[:made]}
 	f.Fuzz(func(t *testing.T, entry []byte) {
 		for _, log := range logs {
 			fuzzApply(t, log, entry)
@@ -176,7 +214,14 @@ func FuzzReadState(f *testing.F) {
 			f.Fatal(err)
 		}
 	}
-	for _, s := range []*State{s, sampleGroupV2(f).state} {
+	settled := NewState()
+	money, _ := moneyBatches(f)
+	for i, e := range money {
+		if err := settled.Apply(LogIndex(i+1), e, &eff); err != nil {
+			f.Fatal(err)
+		}
+	}
+	for _, s := range []*State{s, sampleGroupV2(f).state, settled} {
 		data := encoded(f, s.Snapshot())
 		head, blocks := blocksOf(data)
 		f.Add(data)
@@ -239,13 +284,23 @@ func use(t *testing.T, s *State) {
 	for _, x := range s.sessions[:min(len(s.sessions), 4)] {
 		for i := range min(x.Orders(), 4) {
 			ref := OrderRef{x.Handle, uint32(i) + 1}
-			commands = append(commands, Command{Kind: CmdVoidOrder, Order: ref})
+			commands = append(commands, Command{Kind: CmdPayOrder, Order: ref, PaymentID: "of use", Amount: 100, Currency: "CNY"},
+				Command{Kind: CmdVoidOrder, Order: ref})
+			if s.rules >= 3 {
+				commands = append(commands, Command{Kind: CmdCloseHold, Order: ref})
+			}
 			if o := s.Order(ref); o != nil {
 				commands = append(commands, Command{Kind: CmdLeaveLine, Order: ref, Shopper: []byte(s.ShopperID(o.Shopper))})
 			}
 			s.View(ref)
 		}
 		commands = append(commands, Command{Kind: CmdSteerSession, Session: x.Handle, Action: SessionEnd})
+		if s.rules >= 3 {
+			commands = append(commands, Command{Kind: CmdSettleSession, Session: x.Handle})
+		}
+	}
+	for no := range RefundNo(min(s.Refunds(), 4) + 1) {
+		commands = append(commands, Command{Kind: CmdConfirmRefund, Refund: no})
 	}
 	for i := range s.shoppers.rows.len() {
 		s.OrdersOf(ShopperNo(i+1), func(OrderRef, *Order) bool { return true })

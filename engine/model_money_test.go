@@ -280,6 +280,46 @@ func (m *model) moneyDiffers(s *State) string {
 			return why
 		}
 	}
+	for _, x := range m.sessions {
+		if why := m.booksDiffer(s, x); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// booksDiffer looks at the lists of a session that others go through: the orders
+// whose money came up to now, a few rows at a time, and the holds to be closed at
+// the cashier.
+func (m *model) booksDiffer(s *State, x *modelSession) string {
+	var paid, got []OrderRef
+	var closable []OrderRef
+	for _, o := range m.inState() {
+		if o.listing.session != x {
+			continue
+		}
+		at := o.changed
+		if o.payment != nil && o.payment.at != 0 {
+			at = o.payment.at
+		}
+		if o.payment != nil && at <= m.now {
+			paid = append(paid, o.ref)
+		}
+		if o.state == Held && o.payBy <= m.now && o.due > o.payBy {
+			closable = append(closable, o.ref)
+		}
+	}
+	for last, done := uint32(0), false; !done; {
+		last, done = s.Takings(x.handle, last, 0, m.now+1, 3, func(ref OrderRef) { got = append(got, ref) })
+	}
+	if !slices.Equal(got, paid) {
+		return fmt.Sprintf("takings of %q: %v, the model says %v", x.ID, got, paid)
+	}
+	for _, ref := range s.InGrace(x.handle, m.now, 0, 10) { // it may miss some
+		if !slices.Contains(closable, ref) {
+			return fmt.Sprintf("order %v is in its grace, the model has %v", ref, closable)
+		}
+	}
 	return ""
 }
 
