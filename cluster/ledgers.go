@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hashicorp/raft"
+
 	"doorbuster/cluster/ledger"
 	"doorbuster/cluster/rpc"
 	"doorbuster/engine"
@@ -38,6 +40,23 @@ func (n *Node) openLedger() (err error) {
 		}()
 		return n.ledger.Await(ctx, index)
 	}
+	return nil
+}
+
+// boundLedger tells the ledger where the log ends: what it has was in there first.
+func (n *Node) boundLedger(snapshots raft.SnapshotStore) error {
+	last, err := n.store.LastIndex()
+	if err != nil {
+		return err
+	}
+	found, err := snapshots.List()
+	if err != nil {
+		return fmt.Errorf("%s: %w", snapshotsDir, err)
+	}
+	if len(found) > 0 {
+		last = max(last, found[0].Index)
+	}
+	n.ledger.Bound(engine.LogIndex(last))
 	return nil
 }
 

@@ -257,6 +257,9 @@ func (n *Node) startRaft(snapshots raft.SnapshotStore) error {
 		stream = n.net.port.Raft()
 	}
 	hop := newTransport(stream, config.Logger, n.tracker, n.maySolicit)
+	if err := n.boundLedger(snapshots); err != nil {
+		return err
+	}
 	if err := n.finishPromotion(config, stable, snapshots, hop); err != nil {
 		return err
 	}

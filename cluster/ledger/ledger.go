@@ -112,11 +112,11 @@ type Ledger struct {
 	at       atomic.Int64  // state time of index
 
 	trimmed   time.Time // old events, last; of the goroutine that writes
-	verified  bool      // the file is this group's; of the same
 	refetched time.Time // settled sessions that are missing, last; of the same
 
 	opened  atomic.Pointer[head] // as it was found; nil once that is gone
-	foreign atomic.Bool          // the log goes on otherwise than the ledger knows
+	known   atomic.Bool          // the file is this group's, or empty: before that, nothing of it is told
+	foreign atomic.Pointer[disowned]
 
 	stop    context.CancelFunc
 	ctx     context.Context
@@ -140,8 +140,6 @@ func Open(cfg Config) (*Ledger, error) {
 	if err := l.openFile(); err != nil {
 		return nil, err
 	}
-	found := l.head
-	l.opened.Store(&found)
 	return l, nil
 }
 
@@ -173,8 +171,10 @@ func (l *Ledger) adopt(s *store, h head) {
 	l.store = s
 	l.mu.Unlock()
 	l.head = h
+	l.opened.Store(&h)
 	l.index.Store(uint64(h.index))
 	l.at.Store(int64(h.time))
+	l.known.Store(h.group == [16]byte{}) // last: from here on it is told
 	if h.lacking {
 		l.feed.miss()
 	}
@@ -207,7 +207,7 @@ func (l *Ledger) putAside(why error) error {
 	}
 	l.logger.Error("ALARM: the ledger was damaged; it is put aside and made anew", "file", filepath.Base(aside), "error", why)
 	l.names.Store(newNames())
-	l.verified = false
+	l.known.Store(false)
 	l.opened.Store(nil)
 	l.feed.miss()
 	return nil
@@ -242,20 +242,72 @@ func (l *Ledger) Close() error {
 // Applied takes in what one entry did. It is called by the goroutine that applies,
 // in order, and neither waits nor looks at the disk. The effects are kept, and read
 // later: nobody must change them.
-func (l *Ledger) Applied(_ *engine.State, e *engine.Effects) {
+func (l *Ledger) Applied(s *engine.State, e *engine.Effects) {
+	l.recognise(s)
 	if uint64(e.Index) > l.index.Load() {
 		l.feed.add(e)
 		return
 	}
-	if o := l.opened.Load(); o != nil && o.epoch != 0 && e.Index == o.index && (e.Header.Epoch != o.epoch || e.Header.Sequence != o.number || e.Time != o.time) {
-		l.foreign.Store(true)
-		l.feed.signal()
+	if o := l.opened.Load(); o != nil && e.Index == o.index && (e.Time != o.time || o.epoch != 0 && (e.Header.Epoch != o.epoch || e.Header.Sequence != o.number)) {
+		l.disown(o, errOtherLog)
+	}
+}
+
+// recognise finds out whose the file is, as soon as the state tells whose that is:
+// a file from elsewhere must be put aside before anybody is told of what is in it.
+func (l *Ledger) recognise(s *engine.State) {
+	if l.known.Load() {
+		return
+	}
+	o := l.opened.Load()
+	group := groupOf(s)
+	switch {
+	case o == nil || group == [16]byte{}:
+	case o.group != group:
+		l.disown(o, errOtherGroup)
+	default:
+		l.learnNumberer(s)
+		l.known.Store(true)
+		l.tell()
+	}
+}
+
+// disowned says of the file that was opened with a head why it is not of this log.
+type disowned struct {
+	opened *head
+	why    error
+}
+
+// disown has the file that was opened with o put aside.
+func (l *Ledger) disown(o *head, why error) {
+	l.foreign.Store(&disowned{o, why})
+	l.feed.signal()
+}
+
+// notOurs says why the file must be put aside, nil if nothing speaks against it.
+func (l *Ledger) notOurs() error {
+	if d := l.foreign.Load(); d != nil && d.opened == l.opened.Load() {
+		return d.why
+	}
+	return nil
+}
+
+// Bound tells the ledger, before Start, where the node's log ends: a file that
+// reaches further was not written from it, but by another node, or before another
+// generation took over without what this one knows.
+func (l *Ledger) Bound(last engine.LogIndex) {
+	if o := l.opened.Load(); o != nil && o.index > last {
+		l.disown(o, fmt.Errorf("%w: it reaches to %d, and this node's log to %d", errDamaged, o.index, last))
 	}
 }
 
 // Restored takes in that a snapshot has replaced the state. What lies between it
 // and the ledger has to come from elsewhere.
 func (l *Ledger) Restored(s *engine.State) {
+	l.recognise(s)
+	if o := l.opened.Load(); o != nil && o.index != 0 && o.index == s.LogIndex() && o.time != s.Now() {
+		l.disown(o, errOtherLog)
+	}
 	if index := s.LogIndex(); uint64(index) > l.index.Load() && !l.feed.reached(index) {
 		l.whole.Store(false)
 		l.feed.miss()
@@ -263,9 +315,9 @@ func (l *Ledger) Restored(s *engine.State) {
 }
 
 // Index is the log index up to which everything is on disk; 0 until that has been
-// checked.
+// checked, and the file is known to be this group's.
 func (l *Ledger) Index() engine.LogIndex {
-	if !l.checked.Load() {
+	if !l.checked.Load() || !l.mayTell() {
 		return 0
 	}
 	return engine.LogIndex(l.index.Load())
@@ -278,6 +330,9 @@ func (l *Ledger) moved(h *head) {
 	l.at.Store(int64(h.time))
 	l.tell()
 }
+
+// mayTell is false while the file may be from elsewhere.
+func (l *Ledger) mayTell() bool { return l.known.Load() && l.notOurs() == nil }
 
 func (l *Ledger) tell() {
 	l.waiting.Lock()

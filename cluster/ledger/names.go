@@ -61,7 +61,7 @@ func (w *writing) putNames(n, next *names) error {
 // readNames reads all names from the file, and from where on events are kept.
 func (l *Ledger) readNames() {
 	n := newNames()
-	err := l.view(func(v *viewing) error {
+	err := l.look(func(v *viewing) error {
 		if first, err := v.first(); err == nil {
 			l.keptFrom.Store(uint64(first.Index))
 		}

@@ -12,8 +12,17 @@ import (
 // ErrClosed: the ledger can't be read now: it is being closed, or made anew.
 var ErrClosed = errors.New("the ledger can't be read just now")
 
-// view reads the file. Damage that a reader comes upon is looked into.
+// view reads the file, if it is known to be this group's. Damage that a reader
+// comes upon is looked into.
 func (l *Ledger) view(read func(*viewing) error) error {
+	if !l.mayTell() {
+		return ErrClosed
+	}
+	return l.look(read)
+}
+
+// look is view of a file that may be anybody's.
+func (l *Ledger) look(read func(*viewing) error) error {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	if l.store == nil {

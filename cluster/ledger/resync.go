@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -59,7 +60,7 @@ func (l *Ledger) resyncOnce() error {
 	})
 	base.group = l.group()
 	if old := l.head; old.group != ([16]byte{}) && base.group != ([16]byte{}) && old.group != base.group {
-		return fmt.Errorf("%w: it belongs to another group", errDamaged)
+		return errOtherGroup
 	}
 	lacking := l.head
 	lacking.lacking, lacking.group = true, base.group
@@ -305,13 +306,20 @@ func (l *Ledger) ask(least engine.LogIndex, r CopyRequest, patience time.Duratio
 // can't be had.
 func (l *Ledger) fetchEvents(s *store, base head) error {
 	var from engine.TrailPosition
+	var last CopyRow // of those that are here
 	if err := s.view(func(v *viewing) error {
-		if key, _ := v.bucket(bucketEvents).Cursor().Last(); len(key) == 12 {
+		key, value := v.bucket(bucketEvents).Cursor().Last()
+		if len(key) == 12 {
 			from = positionOf(key).Next()
+			last = CopyRow{bucketEvents, bytes.Clone(key), bytes.Clone(value)}
 		}
 		return nil
 	}); err != nil {
 		return err
+	}
+	asked := from
+	if last.Key != nil {
+		asked = positionOf(last.Key)
 	}
 	// Entries without events leave no trace: what counts as here is all up to the head.
 	if reached := (engine.TrailPosition{Index: l.head.index + 1}); from.Before(reached) {
@@ -322,10 +330,16 @@ func (l *Ledger) fetchEvents(s *store, base head) error {
 		if from.Index > base.index {
 			return nil
 		}
-		p, err := l.ask(base.index, CopyRequest{From: from}, copyPatience)
+		p, err := l.ask(base.index, CopyRequest{From: asked}, copyPatience)
 		if err != nil {
 			hole = from.Index
 			break
+		}
+		if last.Key != nil {
+			if err := sameTrail(last, &p); err != nil {
+				return err
+			}
+			last.Key = nil
 		}
 		if p.First.Index > base.index { // it has dropped all that was asked for
 			hole = from.Index
@@ -343,6 +357,9 @@ func (l *Ledger) fetchEvents(s *store, base head) error {
 					return errors.New("another node gave something else than events")
 				}
 				at := positionOf(row.Key)
+				if at.Before(from) {
+					continue
+				}
 				if past = at.Index > base.index; past {
 					return nil // the queue brings them
 				}
@@ -361,6 +378,7 @@ func (l *Ledger) fetchEvents(s *store, base head) error {
 		if len(p.Rows) == 0 {
 			return errors.New("the other node's page is empty, and not the last")
 		}
+		asked = from
 	}
 	if l.others == nil {
 		hole = from.Index
@@ -369,6 +387,36 @@ func (l *Ledger) fetchEvents(s *store, base head) error {
 		return nil
 	}
 	return l.noteHole(s, hole, base.index, base.time)
+}
+
+// sameTrail compares the last event that is here with what another node has there:
+// a file that was written while another generation went on without it must not be
+// gone on with. What the other node has no longer tells nothing.
+func sameTrail(last CopyRow, p *CopyPage) error {
+	at := positionOf(last.Key)
+	if at.Before(p.First) {
+		return nil
+	}
+	body, err := unseal(bucketEvents, last.Key, last.Value)
+	if err != nil {
+		return err
+	}
+	ours, err := eventOf(last.Key, body)
+	if err != nil || ours.missing != 0 {
+		return err
+	}
+	if len(p.Rows) > 0 {
+		theirs := &p.Rows[0]
+		if bytes.Equal(theirs.Key, last.Key) && bytes.Equal(theirs.Value, last.Value) {
+			return nil
+		}
+		if body, err := unseal(bucketEvents, theirs.Key, theirs.Value); err == nil {
+			if e, err := eventOf(theirs.Key, body); err == nil && e.missing != 0 && e.missing <= at.Index {
+				return nil // it lacks what we have
+			}
+		}
+	}
+	return fmt.Errorf("%w: another node has something else at %s: it is of a generation that others went on without", errDamaged, at)
 }
 
 // noteHole notes that the events from from to to are lost. It stands behind all

@@ -26,8 +26,21 @@ func (l *Ledger) run() {
 		if l.suspect.Swap(false) {
 			l.recheck()
 		}
-		if l.foreign.Swap(false) {
-			l.renew(fmt.Errorf("%w: this node's log goes on otherwise", errDamaged))
+		if why := l.notOurs(); why != nil {
+			l.renew(why)
+			continue
+		}
+		if !l.known.Load() {
+			if l.open() == nil { // a new one could not be begun
+				if err := l.openFile(); err != nil {
+					l.sleep(pauseAfter, false)
+					continue
+				}
+			}
+			if l.source.View(l.recognise); !l.mayTell() {
+				l.sleep(idleCommit, true)
+				continue
+			}
 		}
 		entries, lost := l.feed.take(batchEvents)
 		if lost {
@@ -67,7 +80,7 @@ func (l *Ledger) run() {
 		l.trim()
 		l.sleep(pause, false)
 	}
-	for began := time.Now(); time.Since(began) < closePatience; {
+	for began := time.Now(); l.mayTell() && time.Since(began) < closePatience; {
 		entries, lost := l.feed.take(batchEvents)
 		if lost || len(entries) == 0 || l.write(entries) != nil {
 			return
@@ -154,7 +167,10 @@ func (l *Ledger) renew(why error) {
 func (l *Ledger) check() {
 	defer l.tell()
 	defer l.checked.Store(true) // what was damaged begins at index 0
-	if l.whole.Load() {         // it was only just made
+	if l.notOurs() != nil {
+		return
+	}
+	if l.whole.Load() { // it was only just made
 		l.readNames()
 		return
 	}
@@ -196,12 +212,8 @@ func (l *Ledger) write(entries []*engine.Effects) error {
 	h := l.head
 	last := entries[len(entries)-1]
 	h.index, h.time, h.epoch, h.number = last.Index, last.Time, last.Header.Epoch, last.Header.Sequence
-	if !l.verified {
-		group := l.group()
-		if h.group != ([16]byte{}) && h.group != group && group != ([16]byte{}) {
-			return fmt.Errorf("%w: it belongs to another group", errDamaged)
-		}
-		h.group, l.verified = group, group != ([16]byte{})
+	if h.group == ([16]byte{}) {
+		h.group = l.group()
 	}
 	if l.cfg.Archive {
 		for _, e := range entries {
@@ -262,3 +274,9 @@ func groupOf(s *engine.State) (id [16]byte) {
 	}
 	return id
 }
+
+// What makes a file another's.
+var (
+	errOtherLog   = fmt.Errorf("%w: this node's log goes on otherwise", errDamaged)
+	errOtherGroup = fmt.Errorf("%w: it belongs to another cluster", errDamaged)
+)

@@ -23,11 +23,12 @@ type shop struct {
 	index    engine.LogIndex
 	epoch    engine.Epoch
 	sequence uint64
+	secret   [16]byte
 	ledgers  []*Ledger
 }
 
 func newShop(t testing.TB) *shop {
-	s := &shop{t: t, state: engine.NewState(), clock: 1_800_000_000_000}
+	s := &shop{t: t, state: engine.NewState(), clock: 1_800_000_000_000, secret: [16]byte{1, 2, 3}}
 	return s
 }
 
@@ -39,7 +40,7 @@ func (s *shop) View(read func(*engine.State)) {
 
 // open makes the shop's epoch and rules.
 func (s *shop) open() *shop {
-	s.apply(engine.BatchHeader{Time: s.clock}, engine.Command{Kind: engine.CmdOpenEpoch, Node: "n1", Secret: [16]byte{1, 2, 3}})
+	s.apply(engine.BatchHeader{Time: s.clock}, engine.Command{Kind: engine.CmdOpenEpoch, Node: "n1", Secret: s.secret})
 	s.epoch, s.sequence = engine.Epoch(s.index), 0
 	s.do(engine.Command{Kind: engine.CmdRaiseRules, RulesVersion: engine.RulesVersion})
 	return s
