@@ -18,7 +18,8 @@ type monthUnits struct {
 const monthKept Time = 62 * 24 * 3600 * 1000
 
 // maySettle tells why a session can't be settled yet, or ReasonNone: it is over,
-// nobody holds or waits, and no money of its orders is on its way back.
+// nobody holds or waits, and no order is refund_due. Of money that came twice for a
+// paid order the refund may still be due: it outlives its order.
 func (s *State) maySettle(x *Session) Reason {
 	if x.State != Ended {
 		return ReasonNotOpen

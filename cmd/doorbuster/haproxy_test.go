@@ -104,9 +104,10 @@ func openHAProxy(t *testing.T, binary string, f *testCluster) string {
 		t.Fatal(err)
 	}
 	front := freePort(t)
-	// Fewer connections: a test's process may not open as many files. And with
-	// --dev, operators are answered only under a loopback name.
-	config := strings.NewReplacer("bind :8000", "bind "+front, "maxconn 100000", "maxconn 1000",
+	// Fewer connections: a test's process may not open as many files. With --dev,
+	// operators are answered only under a loopback name. And a machine that runs
+	// tests may be busy for long.
+	config := strings.NewReplacer("bind :8000", "bind "+front, "maxconn 100000", "maxconn 1000", "timeout check 1s", "timeout check 10s", "timeout connect 500ms", "timeout connect 5s",
 		"uri /readyz", "uri /readyz ver HTTP/1.1 hdr Host localhost").Replace(string(text))
 	config = serverLine.ReplaceAllStringFunc(config, func(line string) string {
 		part := serverLine.FindStringSubmatch(line)
