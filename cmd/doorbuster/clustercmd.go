@@ -54,6 +54,7 @@ type clusterOptions struct {
 	note   string
 	asJSON bool   // --json, the same as --output json
 	look   string // the command that tells whether a change was made; "" is cluster status
+	breaks string // what it means that no whole answer came; "" is that look tells
 }
 
 // command fills in what the cluster commands have in common. check tells what is
@@ -200,7 +201,10 @@ func (o *clusterOptions) do(request *http.Request) (*http.Response, error) {
 // something was to be changed.
 func (o *clusterOptions) broken(err error, changing bool) error {
 	unknown := ""
-	if changing {
+	switch {
+	case o.breaks != "":
+		unknown = "; " + o.breaks
+	case changing:
 		unknown = "; it may be done or not: look with 'doorbuster " + cmp.Or(o.look, "cluster status") + "' before asking again"
 	}
 	var dial *net.OpError

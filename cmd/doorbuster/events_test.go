@@ -23,7 +23,7 @@ import (
 	"doorbuster/engine"
 )
 
-// tailing is a doorbuster events tail in a process of its own.
+// tailing is a command of the program in a process of its own.
 type tailing struct {
 	process *exec.Cmd
 	out     *logBook
@@ -32,7 +32,12 @@ type tailing struct {
 
 func startTail(t *testing.T, args ...string) *tailing {
 	t.Helper()
-	w := &tailing{process: process(t, append([]string{"events", "tail"}, args...)...), out: newLogBook(), errs: newLogBook()}
+	return startTool(t, append([]string{"events", "tail"}, args...)...)
+}
+
+func startTool(t *testing.T, args ...string) *tailing {
+	t.Helper()
+	w := &tailing{process: process(t, args...), out: newLogBook(), errs: newLogBook()}
 	w.process.Stdout, w.process.Stderr = w.out, w.errs
 	if err := w.process.Start(); err != nil {
 		t.Fatal(err)

@@ -41,7 +41,7 @@ type reconcileOptions struct {
 }
 
 func newReconcileCommand() *cobra.Command {
-	o := reconcileOptions{clusterOptions: clusterOptions{look: "reconcile FILE"}}
+	o := reconcileOptions{}
 	c := o.change(&cobra.Command{
 		Use:   "reconcile FILE --admin ADDR",
 		Short: "Hold the cashier's statement against the orders, and settle what got lost",
@@ -57,7 +57,7 @@ FILE is CSV with a header, or NDJSON, in UTF-8; - is standard input:
   p-1001,0123456789ABC,4900,CNY,refund,2026-09-20T02:20:00Z,
 
 A file with a bad line is not taken at all. The same statement again changes
-nothing. The exit status is 0 only if the books agree.`,
+nothing, and is what to do when a run broke off: each line counts once. The exit status is 0 only if the books agree.`,
 		Example: `  doorbuster reconcile statement.csv --dry-run --admin 127.0.0.1:8081
   doorbuster reconcile statement.csv --admin 127.0.0.1:8081
   doorbuster reconcile day.csv --from 2026-09-20T00:00:00+08:00 --to 2026-09-21T00:00:00+08:00 --admin 127.0.0.1:8081`,
@@ -104,6 +104,10 @@ func (o *reconcileOptions) query() (url.Values, error) {
 }
 
 func (o *reconcileOptions) run(c *cobra.Command) error {
+	o.breaks = "what was settled is settled for good, and a node that has the whole statement goes on with it by itself: run it again, at any node, for the report; doing it twice changes nothing more"
+	if o.dryRun {
+		o.breaks = "it was a dry run, so nothing is settled: run it again"
+	}
 	report, err := o.send(c)
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.statement, err)
