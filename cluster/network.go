@@ -23,6 +23,7 @@ type Desk interface {
 	Ask(ctx context.Context, command []byte) (rpc.Asked, error)
 	Look(shopper, key []byte, deadline engine.Time) (answer engine.Answer, found bool, err error)
 	Refusals(shopper, session string) engine.RefusalReport
+	Reports(q rpc.ReportsRequest) (rpc.ReportsPage, error)
 }
 
 // network is this node's way to the others.

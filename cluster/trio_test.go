@@ -30,7 +30,8 @@ func (quietDesk) Ask(context.Context, []byte) (rpc.Asked, error) {
 	return rpc.Asked{}, engine.ErrNotLeader
 }
 
-func (quietDesk) Refusals(string, string) engine.RefusalReport { return engine.RefusalReport{} }
+func (quietDesk) Refusals(string, string) engine.RefusalReport        { return engine.RefusalReport{} }
+func (quietDesk) Reports(rpc.ReportsRequest) (rpc.ReportsPage, error) { return rpc.ReportsPage{}, nil }
 
 func (quietDesk) Look(_, _ []byte, _ engine.Time) (engine.Answer, bool, error) {
 	return engine.Answer{}, false, engine.ErrNotLeader

@@ -31,7 +31,7 @@ const maxNameBytes = 255
 var (
 	// ErrReconciling: one run at a time; another is under way on this node.
 	ErrReconciling = errors.New("another statement is being reconciled")
-	// ErrNoReport: there is none by this id on this node.
+	// ErrNoReport: there is none by this id, as far as nodes could be asked.
 	ErrNoReport = errors.New("no such report")
 	// ErrCutOff: the statement broke off before it had come in whole.
 	ErrCutOff = errors.New("the statement broke off before its end")
@@ -44,13 +44,38 @@ type Reconciler interface {
 	// whether or not ctx does, until the node ends. Errors as above; others may come after payments were
 	// settled, each of them for good.
 	Reconcile(ctx context.Context, from io.Reader, q StatementRequest) (*reconcile.Report, error)
-	// Reports gives what is kept on this node, the newest first, without their
-	// findings, days and listings.
-	Reports() ([]reconcile.Report, error)
+	// Reports gives what the nodes keep, the newest first, without their findings,
+	// days and listings, and which nodes could not be asked.
+	Reports(ctx context.Context) ([]reconcile.Report, []SilentNode, error)
 	// Report gives a whole report but for its findings, and those as JSON, a line
-	// each, for the caller to close.
-	Report(id string) (*reconcile.Report, io.ReadCloser, error)
+	// each, for the caller to close; ctx is needed until then. Error: ErrNoReport, a
+	// *NoReportError where nodes could not be asked.
+	Report(ctx context.Context, id string) (*reconcile.Report, io.ReadCloser, error)
 }
+
+// SilentNode is a node that could not be asked for its reports, and why.
+type SilentNode struct {
+	Node  string `json:"node"`
+	Error string `json:"error"`
+}
+
+// NoReportError is an ErrNoReport that nodes which could not be asked may refute.
+type NoReportError struct{ Silent []SilentNode }
+
+func (e *NoReportError) Error() string {
+	return ErrNoReport.Error() + "; could not be asked: " + e.nodes()
+}
+
+// nodes says which could not be asked, and why.
+func (e *NoReportError) nodes() string {
+	said := make([]string, len(e.Silent))
+	for i, n := range e.Silent {
+		said[i] = n.Node + " (" + n.Error + ")"
+	}
+	return strings.Join(said, ", ")
+}
+
+func (e *NoReportError) Unwrap() error { return ErrNoReport }
 
 // StatementRequest says how a statement is to be run.
 type StatementRequest struct {
@@ -226,18 +251,24 @@ func (p *reconcileProgress) line(v any) {
 	_ = p.control.Flush()
 }
 
-// reports lists what is kept on this node.
+// reportList is the answer with what is kept, on whichever node.
+type reportList struct {
+	Reconciliations []reconcile.Report `json:"reconciliations"`
+	Unanswered      []SilentNode       `json:"unanswered,omitempty"`
+}
+
+// reports lists what is kept on the nodes.
 func (s *AdminServer) reports(w http.ResponseWriter, r *http.Request) {
-	list := []reconcile.Report{}
+	list := reportList{Reconciliations: []reconcile.Report{}}
 	if s.reconciler != nil {
-		kept, err := s.reconciler.Reports()
+		kept, silent, err := s.reconciler.Reports(r.Context())
 		if err != nil {
 			s.failed(w, r, err)
 			return
 		}
-		list = append(list, kept...)
+		list.Reconciliations, list.Unanswered = append(list.Reconciliations, kept...), silent
 	}
-	s.reply(w, r, http.StatusOK, map[string]any{"reconciliations": list})
+	s.reply(w, r, http.StatusOK, list)
 }
 
 // shownFindings says which findings of a report somebody wants as JSON.
@@ -296,8 +327,12 @@ func (s *AdminServer) report(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, notFound, noReport)
 		return
 	}
-	report, findings, err := s.reconciler.Report(id)
+	report, findings, err := s.reconciler.Report(r.Context(), id)
+	var unsure *NoReportError
 	switch {
+	case errors.As(err, &unsure):
+		s.problem(w, r, notFound, noReport+" But not all nodes could be asked: "+unsure.nodes()+".")
+		return
 	case errors.Is(err, ErrNoReport):
 		s.problem(w, r, notFound, noReport)
 		return
@@ -326,7 +361,7 @@ func (s *AdminServer) report(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-const noReport = "No report has this id on this node. A report is kept by the node that ran it; they are listed at /admin/v1/reconciliations."
+const noReport = "No report has this id. Reports are listed at /admin/v1/reconciliations; the oldest are dropped."
 
 // openFinding is in the line of a finding that is open, and in no other: within a
 // text the quotes are escaped.

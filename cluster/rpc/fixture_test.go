@@ -25,6 +25,7 @@ type fake struct {
 	barrier func(ctx context.Context) (engine.LogIndex, error)
 	operate func(ctx context.Context, name string, body []byte) ([]byte, error)
 	refused func(shopper, session string) engine.RefusalReport
+	reports func(q ReportsRequest) (ReportsPage, error)
 
 	mu       sync.Mutex
 	pulse    Pulse
@@ -63,6 +64,8 @@ func (f *fake) Records(q RecordsRequest) (RecordsPage, error) {
 	return RecordsPage{Group: [16]byte{1, 2}, Index: q.From.Index, First: q.From, More: q.After > 0,
 		Rows: []Record{{Bucket: 'o', Key: []byte{byte(q.Session)}, Value: []byte("row")}}}, nil
 }
+
+func (f *fake) Reports(q ReportsRequest) (ReportsPage, error) { return f.reports(q) }
 
 func (f *fake) Pulse() Pulse {
 	f.mu.Lock()

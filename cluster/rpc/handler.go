@@ -35,6 +35,9 @@ type Handler interface {
 	Refusals(shopper, session string) engine.RefusalReport
 	// Records gives a page of this node's ledger, a MiB and a row at most.
 	Records(r RecordsRequest) (RecordsPage, error)
+	// Reports lists the reports of reconciliations that this node keeps, or gives a
+	// piece of one, of MaxPieceBytes and less only at the end.
+	Reports(r ReportsRequest) (ReportsPage, error)
 }
 
 // Asked is what a command did. Of more changes or problems than one message

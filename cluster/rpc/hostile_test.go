@@ -84,6 +84,10 @@ func TestMalformedRequests(t *testing.T) {
 			_, err := r.client.Refusals(ctx, &peerpb.RefusalsRequest{Shopper: []byte("s"), Session: "a/b"})
 			return err
 		}, "a session that is no id"},
+		{"a report that is none", func() error {
+			_, err := r.client.Reports(ctx, &peerpb.ReportsRequest{Id: "../VERSION"})
+			return err
+		}, "a report that is no id"},
 		{"no operation", func() error { _, err := r.client.Operate(ctx, &peerpb.OperateRequest{}); return err }, "an operation's name"},
 	} {
 		before := s.log.count("malformed")

@@ -98,6 +98,9 @@ func (c *quietConn) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
+// ErrOlderBuild: the other node's build does not know what it was asked.
+var ErrOlderBuild = errors.New("its build does not know it")
+
 // errNotReached is of what never left.
 func errNotReached(why string) error {
 	return fmt.Errorf("%w: not reached: %s", engine.ErrNotLeader, why)
@@ -134,7 +137,9 @@ func (r *Peer) call(ctx context.Context, ask func(ctx context.Context, via grpc.
 		why = ctx.Err()
 	case limited && r.ctx.Err() == nil && (s.Code() == codes.Canceled || s.Code() == codes.DeadlineExceeded):
 		why = context.DeadlineExceeded // the other end keeps the same deadline, and was first to notice
-	case s.Code() == codes.InvalidArgument, s.Code() == codes.Unimplemented:
+	case s.Code() == codes.Unimplemented:
+		return fmt.Errorf("node %s refused the request: %w: %s", r.addr, ErrOlderBuild, s.Message())
+	case s.Code() == codes.InvalidArgument:
 		return fmt.Errorf("node %s refused the request: %s", r.addr, s.Message())
 	}
 	// gRPC fills in who answers once it has a connection to send on.

@@ -39,7 +39,10 @@ func (c *connecting) RaiseRules(version uint32) {
 }
 
 // desk lets other nodes have grabs and commands decided here.
-type desk struct{ connecting *connecting }
+type desk struct {
+	connecting *connecting
+	reports    *reports
+}
 
 func (d desk) group() (*actors.Group, error) {
 	select {
@@ -78,6 +81,8 @@ func (d desk) Look(shopper, key []byte, deadline engine.Time) (engine.Answer, bo
 func (d desk) Refusals(shopper, session string) engine.RefusalReport {
 	return d.connecting.group.Refusals(shopper, session) // which needs no log
 }
+
+func (d desk) Reports(q rpc.ReportsRequest) (rpc.ReportsPage, error) { return d.reports.answer(q) }
 
 // others is the group's way to the other nodes.
 type others struct{ *cluster.Node }

@@ -165,7 +165,7 @@ func (n *node) openRooms() (err error) {
 	// The cluster tells the group of epochs from the moment it is opened, and an
 	// epoch needs the log: the leader in between waits until both are connected.
 	gate := &connecting{group: n.group, connected: make(chan struct{})}
-	cc.Desk = desk{gate}
+	cc.Desk = desk{gate, &n.desk.reports}
 	if n.cluster, err = cluster.Open(cc, n.group, gate); err != nil {
 		return err
 	}
@@ -173,6 +173,7 @@ func (n *node) openRooms() (err error) {
 	n.group.SetLedger(ledgers{n.cluster.Ledger(), n.cluster})
 	if n.cfg.Cluster.ID != "" {
 		n.group.Join(others{n.cluster})
+		n.desk.beginCopying(n.cluster)
 	}
 	close(gate.connected)
 	n.group.KeepSettling(n.cfg.SettleAfter)

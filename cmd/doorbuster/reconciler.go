@@ -32,13 +32,16 @@ type reconciler struct {
 	zone    *time.Location
 	logger  *slog.Logger
 
-	running  sync.Mutex
-	ctx      context.Context // ends with the node
-	stop     context.CancelFunc
-	under    sync.WaitGroup // what is under way
-	prepared bool           // under running
+	others   otherReports               // nil on a lone node
+	uncopied map[string]*uncopiedReport // by id; of the goroutine that copies
+
+	running sync.Mutex
+	ctx     context.Context // ends with the node
+	stop    context.CancelFunc
+	under   sync.WaitGroup // what is under way
 
 	open, settled, ranAt prometheus.Gauge // of the last run that was no dry one
+	notCopied            prometheus.Gauge
 	failed               prometheus.Counter
 }
 
@@ -62,6 +65,7 @@ func newReconciler(cfg Config, books reconcile.Books, logger *slog.Logger, metri
 	r.failed = prometheus.NewCounter(prometheus.CounterOpts{Name: "doorbuster_reconciliation_failed_total",
 		Help: "ALARM if it grows: statements that could not be taken, or whose run did not come to its end."})
 	metrics.MustRegister(r.failed)
+	r.notCopied = gauge("reports_not_copied", "ALARM if it stays over 0: reports of other nodes that this node could not copy.")
 	return r, nil
 }
 
@@ -69,12 +73,6 @@ func newReconciler(cfg Config, books reconcile.Books, logger *slog.Logger, metri
 func (r *reconciler) close() {
 	r.stop()
 	r.under.Wait()
-}
-
-func (r *reconciler) Reports() ([]reconcile.Report, error) { return r.reports.list() }
-
-func (r *reconciler) Report(id string) (*reconcile.Report, io.ReadCloser, error) {
-	return r.reports.open(id)
 }
 
 // Reconcile keeps the statement in a file of its own while it is run: it is read
@@ -91,7 +89,7 @@ func (r *reconciler) Reconcile(_ context.Context, from io.Reader, q httpapi.Stat
 			r.failed.Inc()
 		}
 	}()
-	if err := r.prepare(); err != nil {
+	if err := r.reports.prepare(); err != nil {
 		return nil, fmt.Errorf("prepare %s: %w", r.reports.dir, err)
 	}
 	f, err := os.CreateTemp(r.reports.dir, "statement-*"+partSuffix)
@@ -114,15 +112,6 @@ func (r *reconciler) Reconcile(_ context.Context, from io.Reader, q httpapi.Stat
 	return r.run(f, q, reconcile.StatementFile{Name: q.Name, SHA256: sum, Bytes: size})
 }
 
-func (r *reconciler) prepare() error {
-	if r.prepared {
-		return nil
-	}
-	err := r.reports.prepare()
-	r.prepared = err == nil
-	return err
-}
-
 // takenIn keeps apart what went wrong with who sends from what went wrong here.
 type takenIn struct {
 	from   io.Reader
@@ -140,8 +129,10 @@ func (t *takenIn) Read(p []byte) (int, error) {
 // run reconciles what is in f, whether or not anybody waits for it.
 func (r *reconciler) run(f *os.File, q httpapi.StatementRequest, file reconcile.StatementFile) (*reconcile.Report, error) {
 	began := time.Now()
-	const hashShown = 12
-	id := began.UTC().Format("20060102T150405.000Z") + "-" + file.SHA256[:hashShown]
+	// Two nodes may be given the same statement in the same millisecond.
+	const hashShown = 6
+	hash := sha256.Sum256([]byte(r.node + " " + file.SHA256))
+	id := began.UTC().Format("20060102T150405.000Z") + "-" + hex.EncodeToString(hash[:hashShown])
 	keep, err := r.reports.begin(id)
 	if err != nil {
 		return nil, fmt.Errorf("begin the report: %w", err)

@@ -2,9 +2,12 @@ package main
 
 import (
 	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -13,6 +16,7 @@ import (
 	"strings"
 	"sync"
 
+	"doorbuster/cluster/rpc"
 	"doorbuster/engine"
 	"doorbuster/httpapi"
 	"doorbuster/httpapi/reconcile"
@@ -39,15 +43,16 @@ const (
 type reports struct {
 	dir string
 
-	mu    sync.Mutex
-	read  bool
-	known []keptReport // the newest first
+	mu       sync.Mutex
+	prepared bool
+	read     bool
+	known    []keptReport // the newest first
 }
 
 // keptReport is a report as it is listed.
 type keptReport struct {
-	brief reconcile.Report
-	bytes int64
+	brief           reconcile.Report
+	whole, findings int64 // bytes of its files
 }
 
 // brief leaves out what is long.
@@ -56,8 +61,14 @@ func brief(r reconcile.Report) reconcile.Report {
 	return r
 }
 
-// prepare makes the directory, and drops what a run has left that did not end.
+// prepare makes the directory, and drops what a run or a copy has left that did not
+// end. It does so once.
 func (s *reports) prepare() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.prepared {
+		return nil
+	}
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err
 	}
@@ -65,6 +76,7 @@ func (s *reports) prepare() error {
 	for _, path := range left {
 		err = errors.Join(err, os.Remove(path))
 	}
+	s.prepared = err == nil
 	return err
 }
 
@@ -84,23 +96,28 @@ func (s *reports) load() error {
 			continue
 		}
 		if r, err := s.readReport(id); err == nil {
-			s.known = append(s.known, keptReport{brief(*r), s.size(id)})
+			s.known = append(s.known, s.keptAs(r))
 		}
 	}
-	slices.SortFunc(s.known, func(a, b keptReport) int { return strings.Compare(b.brief.ID, a.brief.ID) })
+	slices.SortFunc(s.known, func(a, b keptReport) int { return newerFirst(a.brief.ID, b.brief.ID) })
 	s.read = true
 	return nil
 }
 
 func (s *reports) path(id, suffix string) string { return filepath.Join(s.dir, id+suffix) }
 
-func (s *reports) size(id string) (bytes int64) {
-	for _, suffix := range [...]string{reportSuffix, findingsSuffix} {
-		if info, err := os.Stat(s.path(id, suffix)); err == nil {
-			bytes += info.Size()
+// newerFirst compares ids, which begin with when their report was made.
+func newerFirst(a, b string) int { return strings.Compare(b, a) }
+
+// keptAs looks at a report's files.
+func (s *reports) keptAs(r *reconcile.Report) keptReport {
+	size := func(suffix string) int64 {
+		if info, err := os.Stat(s.path(r.ID, suffix)); err == nil {
+			return info.Size()
 		}
+		return 0
 	}
-	return bytes
+	return keptReport{brief(*r), size(reportSuffix), size(findingsSuffix)}
 }
 
 func (s *reports) readReport(id string) (*reconcile.Report, error) {
@@ -108,9 +125,17 @@ func (s *reports) readReport(id string) (*reconcile.Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseReport(id, text)
+}
+
+// parseReport reads what a report says as a whole.
+func parseReport(id string, text []byte) (*reconcile.Report, error) {
 	r := new(reconcile.Report)
 	if err := json.Unmarshal(text, r); err != nil {
 		return nil, fmt.Errorf("report %s: %w", id, err)
+	}
+	if r.ID != id {
+		return nil, fmt.Errorf("report %s says that it is %q", id, r.ID)
 	}
 	if r.Version > reconcile.ReportVersion {
 		return nil, fmt.Errorf("report %s has format %d, this build reads up to %d: %w", id, r.Version, reconcile.ReportVersion, engine.ErrNewerFormat)
@@ -154,6 +179,7 @@ type reportWriter struct {
 	id       string
 	file     *os.File
 	findings *bufio.Writer
+	sum      hash.Hash // of the findings
 	kept     int64
 	bytes    int64
 }
@@ -164,7 +190,7 @@ func (s *reports) begin(id string) (*reportWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &reportWriter{reports: s, id: id, file: f, findings: bufio.NewWriterSize(f, 64<<10)}, nil
+	return &reportWriter{reports: s, id: id, file: f, findings: bufio.NewWriterSize(f, 64<<10), sum: sha256.New()}, nil
 }
 
 // finding keeps a finding, unless there is no more room for any.
@@ -178,9 +204,18 @@ func (w *reportWriter) finding(f *reconcile.Finding) error {
 	}
 	w.kept++
 	w.bytes += int64(len(text)) + 1
-	_, err = w.findings.Write(append(text, '\n'))
+	_, err = w.Write(append(text, '\n'))
 	return err
 }
+
+// Write appends findings that are lines already.
+func (w *reportWriter) Write(lines []byte) (int, error) {
+	w.sum.Write(lines)
+	return w.findings.Write(lines)
+}
+
+// sumText is the checksum of the findings, as reports tell it.
+func (w *reportWriter) sumText() string { return hex.EncodeToString(w.sum.Sum(nil)) }
 
 // drop leaves nothing behind.
 func (w *reportWriter) drop() {
@@ -188,30 +223,42 @@ func (w *reportWriter) drop() {
 	_ = os.Remove(w.file.Name())
 }
 
-// keep makes the report last: its findings first, so that where it is, they are.
+// keep makes the report of a run last.
 func (w *reportWriter) keep(r *reconcile.Report) error {
+	r.Kept, r.FindingsSHA256 = w.kept, w.sumText()
+	text, err := json.Marshal(r)
+	if err != nil {
+		w.drop()
+		return err
+	}
+	return w.keepAs(r, text)
+}
+
+// keepAs makes a report last that is written as text: its findings first, so that
+// where it is, they are.
+func (w *reportWriter) keepAs(r *reconcile.Report, text []byte) error {
 	s := w.reports
 	if err := errors.Join(w.findings.Flush(), w.file.Sync(), w.file.Close()); err != nil {
 		return errors.Join(err, os.Remove(w.file.Name()))
 	}
-	r.Kept = w.kept
-	text, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
 	part := s.path(w.id, reportSuffix) + partSuffix
-	if err := writeWhole(part, text); err != nil {
-		return err
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.load(); err != nil {
+	err := errors.Join(writeWhole(part, text), s.load())
+	if err == nil {
+		err = errors.Join(os.Rename(w.file.Name(), s.path(w.id, findingsSuffix)), os.Rename(part, s.path(w.id, reportSuffix)), syncFolder(s.dir))
+	}
+	if err != nil {
+		_ = os.Remove(w.file.Name()) // what is left of it
+		_ = os.Remove(part)
 		return err
 	}
-	if err := errors.Join(os.Rename(w.file.Name(), s.path(w.id, findingsSuffix)), os.Rename(part, s.path(w.id, reportSuffix)), syncFolder(s.dir)); err != nil {
-		return err
+	at, there := slices.BinarySearchFunc(s.known, w.id, func(k keptReport, id string) int { return newerFirst(k.brief.ID, id) })
+	if there {
+		s.known[at] = s.keptAs(r)
+	} else {
+		s.known = slices.Insert(s.known, at, s.keptAs(r))
 	}
-	s.known = slices.Insert(s.known, 0, keptReport{brief(*r), s.size(w.id)})
 	return s.prune()
 }
 
@@ -225,13 +272,65 @@ func writeWhole(path string, text []byte) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
+// roomFor tells whether a report is kept that has so many newer ones, and so many
+// bytes together with them.
+func roomFor(newer int, bytes int64) bool {
+	return newer == 0 || newer < mostReports && bytes <= mostReportBytes
+}
+
+// offered lists what is kept for other nodes, the newest first.
+func (s *reports) offered() (list []rpc.KeptReport, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.load(); err != nil {
+		return nil, err
+	}
+	for i := range s.known {
+		k := &s.known[i]
+		list = append(list, rpc.KeptReport{ID: k.brief.ID, Whole: k.whole, Findings: k.findings})
+	}
+	return list, nil
+}
+
+// piece reads a piece of a report for another node.
+func (s *reports) piece(q rpc.ReportsRequest) ([]byte, error) {
+	suffix := reportSuffix
+	if q.Findings {
+		suffix = findingsSuffix
+	}
+	f, err := os.Open(s.path(q.ID, suffix))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, httpapi.ErrNoReport
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	piece := make([]byte, rpc.MaxPieceBytes)
+	n, err := f.ReadAt(piece, q.From)
+	if err == io.EOF {
+		err = nil
+	}
+	return piece[:n], err
+}
+
+// answer gives another node what it asks for.
+func (s *reports) answer(q rpc.ReportsRequest) (p rpc.ReportsPage, err error) {
+	if q.ID == "" {
+		p.Kept, err = s.offered()
+	} else {
+		p.Piece, err = s.piece(q)
+	}
+	return p, err
+}
+
 // prune drops the oldest reports that there is no room for; never the newest. s.mu
 // is held.
 func (s *reports) prune() (err error) {
 	bytes := int64(0)
 	for i, k := range s.known {
-		bytes += k.bytes
-		if i == 0 || i < mostReports && bytes <= mostReportBytes {
+		bytes += k.whole + k.findings
+		if roomFor(i, bytes) {
 			continue
 		}
 		for _, old := range s.known[i:] {

@@ -103,10 +103,11 @@ function statementRow(report) {
 }
 
 async function lookAtReports() {
-  const { reconciliations } = await ask(at("reconciliations"));
+  const { reconciliations, unanswered = [] } = await ask(at("reconciliations"));
   $("statement-rows").replaceChildren(...reconciliations.map(statementRow));
   $("statement-table").hidden = reconciliations.length === 0;
-  setText($("statement-summary"), reconciliations.length === 0 ? "This node has made none." : `${number(reconciliations.length)} kept, the newest first. Money is what was taken less what was paid back.`);
+  setText($("statement-summary"), (reconciliations.length === 0 ? "There are none." : `${number(reconciliations.length)} kept, the newest first. Money is what was taken less what was paid back.`) +
+    unanswered.map(({ node, error }) => ` Node ${node} could not be asked: ${error}.`).join(""));
 }
 
 $("statement-list").addEventListener("click", () => lookAtReports().catch(failed));

@@ -39,10 +39,11 @@ type Report struct {
 	Listings []Total `json:"listings"`
 
 	// Findings are the first of them; Found is how many there are, Kept how many the
-	// report has on disk.
-	Found    int64     `json:"findings_found"`
-	Kept     int64     `json:"findings_kept"`
-	Findings []Finding `json:"findings"`
+	// report has on disk. Their file has FindingsSHA256; "" in older reports.
+	Found          int64     `json:"findings_found"`
+	Kept           int64     `json:"findings_kept"`
+	FindingsSHA256 string    `json:"findings_sha256,omitempty"`
+	Findings       []Finding `json:"findings"`
 }
 
 // StatementFile says which statement it was.

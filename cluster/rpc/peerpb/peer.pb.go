@@ -1821,6 +1821,196 @@ func (x *Record) GetValue() []byte {
 	return nil
 }
 
+type ReportsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`              // "": the list
+	Findings      bool                   `protobuf:"varint,2,opt,name=findings,proto3" json:"findings,omitempty"` // of these; else of what it says as a whole
+	From          uint64                 `protobuf:"varint,3,opt,name=from,proto3" json:"from,omitempty"`         // byte
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportsRequest) Reset() {
+	*x = ReportsRequest{}
+	mi := &file_peer_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportsRequest) ProtoMessage() {}
+
+func (x *ReportsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportsRequest.ProtoReflect.Descriptor instead.
+func (*ReportsRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ReportsRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ReportsRequest) GetFindings() bool {
+	if x != nil {
+		return x.Findings
+	}
+	return false
+}
+
+func (x *ReportsRequest) GetFrom() uint64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+// ReportsReply has the list, or a piece.
+type ReportsReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Fault         *Fault                 `protobuf:"bytes,1,opt,name=fault,proto3" json:"fault,omitempty"`
+	Kept          []*KeptReport          `protobuf:"bytes,2,rep,name=kept,proto3" json:"kept,omitempty"`
+	Piece         []byte                 `protobuf:"bytes,3,opt,name=piece,proto3" json:"piece,omitempty"`   // at most 512 KiB; less only at the end
+	Sha256        []byte                 `protobuf:"bytes,4,opt,name=sha256,proto3" json:"sha256,omitempty"` // of the piece
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportsReply) Reset() {
+	*x = ReportsReply{}
+	mi := &file_peer_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportsReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportsReply) ProtoMessage() {}
+
+func (x *ReportsReply) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportsReply.ProtoReflect.Descriptor instead.
+func (*ReportsReply) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ReportsReply) GetFault() *Fault {
+	if x != nil {
+		return x.Fault
+	}
+	return nil
+}
+
+func (x *ReportsReply) GetKept() []*KeptReport {
+	if x != nil {
+		return x.Kept
+	}
+	return nil
+}
+
+func (x *ReportsReply) GetPiece() []byte {
+	if x != nil {
+		return x.Piece
+	}
+	return nil
+}
+
+func (x *ReportsReply) GetSha256() []byte {
+	if x != nil {
+		return x.Sha256
+	}
+	return nil
+}
+
+// KeptReport is a report, and the length of its two parts in bytes.
+type KeptReport struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Whole         uint64                 `protobuf:"varint,2,opt,name=whole,proto3" json:"whole,omitempty"`
+	Findings      uint64                 `protobuf:"varint,3,opt,name=findings,proto3" json:"findings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeptReport) Reset() {
+	*x = KeptReport{}
+	mi := &file_peer_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeptReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeptReport) ProtoMessage() {}
+
+func (x *KeptReport) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeptReport.ProtoReflect.Descriptor instead.
+func (*KeptReport) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *KeptReport) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *KeptReport) GetWhole() uint64 {
+	if x != nil {
+		return x.Whole
+	}
+	return 0
+}
+
+func (x *KeptReport) GetFindings() uint64 {
+	if x != nil {
+		return x.Findings
+	}
+	return 0
+}
+
 type Ping struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sequence      uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"` // from 1
@@ -1830,7 +2020,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_peer_proto_msgTypes[22]
+	mi := &file_peer_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1842,7 +2032,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[22]
+	mi := &file_peer_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1855,7 +2045,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{22}
+	return file_peer_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Ping) GetSequence() uint64 {
@@ -1891,7 +2081,7 @@ type Pulse struct {
 
 func (x *Pulse) Reset() {
 	*x = Pulse{}
-	mi := &file_peer_proto_msgTypes[23]
+	mi := &file_peer_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1903,7 +2093,7 @@ func (x *Pulse) String() string {
 func (*Pulse) ProtoMessage() {}
 
 func (x *Pulse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[23]
+	mi := &file_peer_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1916,7 +2106,7 @@ func (x *Pulse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pulse.ProtoReflect.Descriptor instead.
 func (*Pulse) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{23}
+	return file_peer_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Pulse) GetAnswers() uint64 {
@@ -2208,7 +2398,21 @@ const file_peer_proto_rawDesc = "" +
 	"\x06Record\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x14\n" +
-	"\x05value\x18\x03 \x01(\fR\x05value\"\"\n" +
+	"\x05value\x18\x03 \x01(\fR\x05value\"P\n" +
+	"\x0eReportsRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
+	"\bfindings\x18\x02 \x01(\bR\bfindings\x12\x12\n" +
+	"\x04from\x18\x03 \x01(\x04R\x04from\"\xa1\x01\n" +
+	"\fReportsReply\x12/\n" +
+	"\x05fault\x18\x01 \x01(\v2\x19.doorbuster.peer.v1.FaultR\x05fault\x122\n" +
+	"\x04kept\x18\x02 \x03(\v2\x1e.doorbuster.peer.v1.KeptReportR\x04kept\x12\x14\n" +
+	"\x05piece\x18\x03 \x01(\fR\x05piece\x12\x16\n" +
+	"\x06sha256\x18\x04 \x01(\fR\x06sha256\"N\n" +
+	"\n" +
+	"KeptReport\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05whole\x18\x02 \x01(\x04R\x05whole\x12\x1a\n" +
+	"\bfindings\x18\x03 \x01(\x04R\bfindings\"\"\n" +
 	"\x04Ping\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\"\x93\x04\n" +
 	"\x05Pulse\x12\x18\n" +
@@ -2235,7 +2439,7 @@ const file_peer_proto_rawDesc = "" +
 	"\x06ledger\x18\x12 \x01(\x04R\x06ledger\x1a9\n" +
 	"\vDetailEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\xea\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\xbb\x05\n" +
 	"\x04Peer\x12K\n" +
 	"\x05Grabs\x12\x1d.doorbuster.peer.v1.GrabBatch\x1a\x1f.doorbuster.peer.v1.AnswerBatch(\x010\x01\x12C\n" +
 	"\x03Ask\x12\x1e.doorbuster.peer.v1.AskRequest\x1a\x1c.doorbuster.peer.v1.AskReply\x12F\n" +
@@ -2243,7 +2447,8 @@ const file_peer_proto_rawDesc = "" +
 	"\aBarrier\x12\".doorbuster.peer.v1.BarrierRequest\x1a .doorbuster.peer.v1.BarrierReply\x12O\n" +
 	"\aOperate\x12\".doorbuster.peer.v1.OperateRequest\x1a .doorbuster.peer.v1.OperateReply\x12R\n" +
 	"\bRefusals\x12#.doorbuster.peer.v1.RefusalsRequest\x1a!.doorbuster.peer.v1.RefusalsReply\x12O\n" +
-	"\aRecords\x12\".doorbuster.peer.v1.RecordsRequest\x1a .doorbuster.peer.v1.RecordsReply\x12A\n" +
+	"\aRecords\x12\".doorbuster.peer.v1.RecordsRequest\x1a .doorbuster.peer.v1.RecordsReply\x12O\n" +
+	"\aReports\x12\".doorbuster.peer.v1.ReportsRequest\x1a .doorbuster.peer.v1.ReportsReply\x12A\n" +
 	"\x06Follow\x12\x18.doorbuster.peer.v1.Ping\x1a\x19.doorbuster.peer.v1.Pulse(\x010\x01B\x1fZ\x1ddoorbuster/cluster/rpc/peerpbb\x06proto3"
 
 var (
@@ -2259,7 +2464,7 @@ func file_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_peer_proto_goTypes = []any{
 	(Fault_Kind)(0),         // 0: doorbuster.peer.v1.Fault.Kind
 	(*GrabBatch)(nil),       // 1: doorbuster.peer.v1.GrabBatch
@@ -2284,9 +2489,12 @@ var file_peer_proto_goTypes = []any{
 	(*RecordsRequest)(nil),  // 20: doorbuster.peer.v1.RecordsRequest
 	(*RecordsReply)(nil),    // 21: doorbuster.peer.v1.RecordsReply
 	(*Record)(nil),          // 22: doorbuster.peer.v1.Record
-	(*Ping)(nil),            // 23: doorbuster.peer.v1.Ping
-	(*Pulse)(nil),           // 24: doorbuster.peer.v1.Pulse
-	nil,                     // 25: doorbuster.peer.v1.Pulse.DetailEntry
+	(*ReportsRequest)(nil),  // 23: doorbuster.peer.v1.ReportsRequest
+	(*ReportsReply)(nil),    // 24: doorbuster.peer.v1.ReportsReply
+	(*KeptReport)(nil),      // 25: doorbuster.peer.v1.KeptReport
+	(*Ping)(nil),            // 26: doorbuster.peer.v1.Ping
+	(*Pulse)(nil),           // 27: doorbuster.peer.v1.Pulse
+	nil,                     // 28: doorbuster.peer.v1.Pulse.DetailEntry
 }
 var file_peer_proto_depIdxs = []int32{
 	3,  // 0: doorbuster.peer.v1.AnswerBatch.failures:type_name -> doorbuster.peer.v1.Failure
@@ -2304,28 +2512,32 @@ var file_peer_proto_depIdxs = []int32{
 	19, // 12: doorbuster.peer.v1.RefusalsReply.refused:type_name -> doorbuster.peer.v1.Refused
 	4,  // 13: doorbuster.peer.v1.RecordsReply.fault:type_name -> doorbuster.peer.v1.Fault
 	22, // 14: doorbuster.peer.v1.RecordsReply.rows:type_name -> doorbuster.peer.v1.Record
-	25, // 15: doorbuster.peer.v1.Pulse.detail:type_name -> doorbuster.peer.v1.Pulse.DetailEntry
-	1,  // 16: doorbuster.peer.v1.Peer.Grabs:input_type -> doorbuster.peer.v1.GrabBatch
-	6,  // 17: doorbuster.peer.v1.Peer.Ask:input_type -> doorbuster.peer.v1.AskRequest
-	11, // 18: doorbuster.peer.v1.Peer.Look:input_type -> doorbuster.peer.v1.LookRequest
-	13, // 19: doorbuster.peer.v1.Peer.Barrier:input_type -> doorbuster.peer.v1.BarrierRequest
-	15, // 20: doorbuster.peer.v1.Peer.Operate:input_type -> doorbuster.peer.v1.OperateRequest
-	17, // 21: doorbuster.peer.v1.Peer.Refusals:input_type -> doorbuster.peer.v1.RefusalsRequest
-	20, // 22: doorbuster.peer.v1.Peer.Records:input_type -> doorbuster.peer.v1.RecordsRequest
-	23, // 23: doorbuster.peer.v1.Peer.Follow:input_type -> doorbuster.peer.v1.Ping
-	2,  // 24: doorbuster.peer.v1.Peer.Grabs:output_type -> doorbuster.peer.v1.AnswerBatch
-	7,  // 25: doorbuster.peer.v1.Peer.Ask:output_type -> doorbuster.peer.v1.AskReply
-	12, // 26: doorbuster.peer.v1.Peer.Look:output_type -> doorbuster.peer.v1.LookReply
-	14, // 27: doorbuster.peer.v1.Peer.Barrier:output_type -> doorbuster.peer.v1.BarrierReply
-	16, // 28: doorbuster.peer.v1.Peer.Operate:output_type -> doorbuster.peer.v1.OperateReply
-	18, // 29: doorbuster.peer.v1.Peer.Refusals:output_type -> doorbuster.peer.v1.RefusalsReply
-	21, // 30: doorbuster.peer.v1.Peer.Records:output_type -> doorbuster.peer.v1.RecordsReply
-	24, // 31: doorbuster.peer.v1.Peer.Follow:output_type -> doorbuster.peer.v1.Pulse
-	24, // [24:32] is the sub-list for method output_type
-	16, // [16:24] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	4,  // 15: doorbuster.peer.v1.ReportsReply.fault:type_name -> doorbuster.peer.v1.Fault
+	25, // 16: doorbuster.peer.v1.ReportsReply.kept:type_name -> doorbuster.peer.v1.KeptReport
+	28, // 17: doorbuster.peer.v1.Pulse.detail:type_name -> doorbuster.peer.v1.Pulse.DetailEntry
+	1,  // 18: doorbuster.peer.v1.Peer.Grabs:input_type -> doorbuster.peer.v1.GrabBatch
+	6,  // 19: doorbuster.peer.v1.Peer.Ask:input_type -> doorbuster.peer.v1.AskRequest
+	11, // 20: doorbuster.peer.v1.Peer.Look:input_type -> doorbuster.peer.v1.LookRequest
+	13, // 21: doorbuster.peer.v1.Peer.Barrier:input_type -> doorbuster.peer.v1.BarrierRequest
+	15, // 22: doorbuster.peer.v1.Peer.Operate:input_type -> doorbuster.peer.v1.OperateRequest
+	17, // 23: doorbuster.peer.v1.Peer.Refusals:input_type -> doorbuster.peer.v1.RefusalsRequest
+	20, // 24: doorbuster.peer.v1.Peer.Records:input_type -> doorbuster.peer.v1.RecordsRequest
+	23, // 25: doorbuster.peer.v1.Peer.Reports:input_type -> doorbuster.peer.v1.ReportsRequest
+	26, // 26: doorbuster.peer.v1.Peer.Follow:input_type -> doorbuster.peer.v1.Ping
+	2,  // 27: doorbuster.peer.v1.Peer.Grabs:output_type -> doorbuster.peer.v1.AnswerBatch
+	7,  // 28: doorbuster.peer.v1.Peer.Ask:output_type -> doorbuster.peer.v1.AskReply
+	12, // 29: doorbuster.peer.v1.Peer.Look:output_type -> doorbuster.peer.v1.LookReply
+	14, // 30: doorbuster.peer.v1.Peer.Barrier:output_type -> doorbuster.peer.v1.BarrierReply
+	16, // 31: doorbuster.peer.v1.Peer.Operate:output_type -> doorbuster.peer.v1.OperateReply
+	18, // 32: doorbuster.peer.v1.Peer.Refusals:output_type -> doorbuster.peer.v1.RefusalsReply
+	21, // 33: doorbuster.peer.v1.Peer.Records:output_type -> doorbuster.peer.v1.RecordsReply
+	24, // 34: doorbuster.peer.v1.Peer.Reports:output_type -> doorbuster.peer.v1.ReportsReply
+	27, // 35: doorbuster.peer.v1.Peer.Follow:output_type -> doorbuster.peer.v1.Pulse
+	27, // [27:36] is the sub-list for method output_type
+	18, // [18:27] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }
@@ -2339,7 +2551,7 @@ func file_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   25,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -29,6 +29,7 @@ const (
 	Peer_Operate_FullMethodName  = "/doorbuster.peer.v1.Peer/Operate"
 	Peer_Refusals_FullMethodName = "/doorbuster.peer.v1.Peer/Refusals"
 	Peer_Records_FullMethodName  = "/doorbuster.peer.v1.Peer/Records"
+	Peer_Reports_FullMethodName  = "/doorbuster.peer.v1.Peer/Reports"
 	Peer_Follow_FullMethodName   = "/doorbuster.peer.v1.Peer/Follow"
 )
 
@@ -47,6 +48,9 @@ type PeerClient interface {
 	Refusals(ctx context.Context, in *RefusalsRequest, opts ...grpc.CallOption) (*RefusalsReply, error)
 	// Records gives a page of the ledger of the node that is asked.
 	Records(ctx context.Context, in *RecordsRequest, opts ...grpc.CallOption) (*RecordsReply, error)
+	// Reports lists the reports that the node that is asked keeps, or gives a piece
+	// of one.
+	Reports(ctx context.Context, in *ReportsRequest, opts ...grpc.CallOption) (*ReportsReply, error)
 	// Follow answers each ping with a pulse, and sends one without a ping when
 	// the applied index has advanced.
 	Follow(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Ping, Pulse], error)
@@ -133,6 +137,16 @@ func (c *peerClient) Records(ctx context.Context, in *RecordsRequest, opts ...gr
 	return out, nil
 }
 
+func (c *peerClient) Reports(ctx context.Context, in *ReportsRequest, opts ...grpc.CallOption) (*ReportsReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReportsReply)
+	err := c.cc.Invoke(ctx, Peer_Reports_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *peerClient) Follow(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Ping, Pulse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &Peer_ServiceDesc.Streams[1], Peer_Follow_FullMethodName, cOpts...)
@@ -161,6 +175,9 @@ type PeerServer interface {
 	Refusals(context.Context, *RefusalsRequest) (*RefusalsReply, error)
 	// Records gives a page of the ledger of the node that is asked.
 	Records(context.Context, *RecordsRequest) (*RecordsReply, error)
+	// Reports lists the reports that the node that is asked keeps, or gives a piece
+	// of one.
+	Reports(context.Context, *ReportsRequest) (*ReportsReply, error)
 	// Follow answers each ping with a pulse, and sends one without a ping when
 	// the applied index has advanced.
 	Follow(grpc.BidiStreamingServer[Ping, Pulse]) error
@@ -194,6 +211,9 @@ func (UnimplementedPeerServer) Refusals(context.Context, *RefusalsRequest) (*Ref
 }
 func (UnimplementedPeerServer) Records(context.Context, *RecordsRequest) (*RecordsReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Records not implemented")
+}
+func (UnimplementedPeerServer) Reports(context.Context, *ReportsRequest) (*ReportsReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Reports not implemented")
 }
 func (UnimplementedPeerServer) Follow(grpc.BidiStreamingServer[Ping, Pulse]) error {
 	return status.Error(codes.Unimplemented, "method Follow not implemented")
@@ -334,6 +354,24 @@ func _Peer_Records_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Peer_Reports_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReportsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).Reports(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_Reports_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).Reports(ctx, req.(*ReportsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Peer_Follow_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(PeerServer).Follow(&grpc.GenericServerStream[Ping, Pulse]{ServerStream: stream})
 }
@@ -371,6 +409,10 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Records",
 			Handler:    _Peer_Records_Handler,
+		},
+		{
+			MethodName: "Reports",
+			Handler:    _Peer_Reports_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
