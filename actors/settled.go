@@ -73,18 +73,27 @@ func unreadable(err error) error {
 	return fmt.Errorf("%w: %w", engine.ErrNotLeader, err)
 }
 
-// settledOrder gives an order that has left the state.
+// errLacking is of an order that there is, and that this node's ledger lacks.
+var errLacking = fmt.Errorf("%w: this node's ledger lacks the orders of the settled session", engine.ErrNotLeader)
+
+// settledOrder gives an order that has left the state (hasLeft). Error:
+// engine.ErrNotLeader where the ledger can't be read, or lacks it: nobody may be
+// told that there is no such order.
 func (g *Group) settledOrder(ref engine.OrderRef) (v engine.OrderView, err error) {
 	o, found, err := g.settledRecord(ref)
-	if err != nil {
+	switch {
+	case err != nil:
 		return v, err
-	}
-	if !found {
+	case g.ledger == nil:
 		return v, refusal(engine.ReasonUnknown)
+	case !found:
+		return v, errLacking
 	}
 	return g.ledger.View(&o), nil
 }
 
+// settledRecord gives what the ledger has of an order, if it has it once it is as
+// far as the last session that was settled.
 func (g *Group) settledRecord(ref engine.OrderRef) (o engine.OrderRecord, found bool, err error) {
 	if g.ledger == nil {
 		return o, false, nil
