@@ -61,7 +61,23 @@ func (b *batch) gather() error {
 	return nil
 }
 
-// write takes the batch into the file.
+// commit takes the batch into the file, with the head that it leads to. New names are
+// known before readers can come upon rows that need them, and are forgotten again
+// where nothing was written: the next batch brings them.
+func (b *batch) commit(s *store, h *head) error {
+	known := b.ledger.names.Load()
+	err := s.update(func(w *writing) error {
+		if err := b.write(w); err != nil {
+			return err
+		}
+		return w.putHead(h)
+	})
+	if err != nil {
+		b.ledger.names.Store(known)
+	}
+	return err
+}
+
 func (b *batch) write(w *writing) error {
 	if b.names != nil {
 		if err := w.putNames(b.ledger.names.Load(), b.names); err != nil {

@@ -343,3 +343,35 @@ func TestOldEventsAreDropped(t *testing.T) {
 		t.Error("an order went with its events")
 	}
 }
+
+// TestNamesOfAWriteThatFailed are written with the next one: a full disk takes
+// nothing away that the ledger takes to be there.
+func TestNamesOfAWriteThatFailed(t *testing.T) {
+	s := newShop(t).open()
+	l, err := Open(quiet(t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.source = s
+	defer func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	s.ledgers = append(s.ledgers, l)
+	s.day("day", 2000, false) // more than the file has room for
+	entries, _ := l.feed.take(batchEvents)
+	l.open().db.MaxSize = 1 // as a full disk
+	if err := l.write(entries); err == nil {
+		t.Fatal("written on a full disk")
+	}
+	l.open().db.MaxSize = 0
+	if err := l.write(entries); err != nil {
+		t.Fatal(err)
+	}
+	l.names.Store(newNames())
+	l.readNames()
+	if n := l.names.Load(); n.sessions[1] != "day" || n.listings[1].id != "mask" {
+		t.Errorf("in the file: %+v", n)
+	}
+}

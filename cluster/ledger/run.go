@@ -222,12 +222,7 @@ func (l *Ledger) write(entries []*engine.Effects) error {
 			}
 		}
 	}
-	if err := s.update(func(w *writing) error {
-		if err := b.write(w); err != nil {
-			return err
-		}
-		return w.putHead(&h)
-	}); err != nil {
+	if err := b.commit(s, &h); err != nil {
 		return err
 	}
 	if l.trouble.Swap(nil) != nil {
