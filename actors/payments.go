@@ -81,7 +81,7 @@ func (g *Group) InGrace(most int) (holds []engine.OrderView) {
 			if x.State == engine.Settled || x.PayGrace == 0 {
 				continue
 			}
-			for _, ref := range s.InGrace(x.Handle, now, 0, most) {
+			for _, ref := range s.InGrace(x.Handle, now, most) {
 				v, _ := s.View(ref)
 				holds = append(holds, v)
 			}

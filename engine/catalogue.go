@@ -236,10 +236,6 @@ type Order struct {
 	Why         Reason // of one Left or Passed
 }
 
-// Transaction is an id that goes from a shopper's first look to his payment: a
-// UUID. Zero is none.
-type Transaction [16]byte
-
 // traits of an order are bits.
 type traits uint8
 

@@ -53,16 +53,15 @@ func (s *State) ViewRefunds(after RefundNo, most int) []RefundView {
 	return views
 }
 
-// InGrace gives holds of a session that at now are past their PayBy and not
-// released yet, at most so many, those of orders after the one given, in the order of the
-// orders. Those that stand behind one with time left to pay may be missed: their
-// grace runs.
-func (s *State) InGrace(h SessionHandle, now Time, after uint32, most int) (refs []OrderRef) {
+// InGrace gives the first holds of a session that at now are past their PayBy and
+// not released yet, at most so many, in the order of the orders. Those that stand
+// behind one with time left to pay may be missed: their grace runs.
+func (s *State) InGrace(h SessionHandle, now Time, most int) (refs []OrderRef) {
 	x := s.SessionOf(h)
 	if x == nil || s.rules < 3 {
 		return nil
 	}
-	for i := max(x.expired, after); int(i) < x.orders.len() && len(refs) < most; i++ {
+	for i := x.expired; int(i) < x.orders.len() && len(refs) < most; i++ {
 		o := x.orders.at(int(i))
 		if o.State != Held || s.listings[o.Listing-1].Frozen {
 			continue

@@ -17,11 +17,16 @@ type monthUnits struct {
 // any month, and than money may be late.
 const monthKept Time = 62 * 24 * 3600 * 1000
 
-// maySettle tells why a session can't be settled yet, or ReasonNone: it is over,
-// nobody holds or waits, and no order is refund_due. Of money that came twice for a
-// paid order the refund may still be due: it outlives its order.
-func (s *State) maySettle(x *Session) Reason {
-	if x.State != Ended {
+// MaySettle tells why a session's orders can't leave the state, or ReasonNone: it is
+// over, nobody holds or waits, and no money of its orders is on its way back. It
+// reads every order of the session. Reasons: ReasonSettled, ReasonNotOpen before its
+// end, ReasonNotHeld.
+func (s *State) MaySettle(x *Session) Reason {
+	switch x.State {
+	case Ended:
+	case Settled:
+		return ReasonSettled
+	default:
 		return ReasonNotOpen
 	}
 	for _, h := range x.Listings {
@@ -48,7 +53,7 @@ func (s *State) settleSession(c *Command) Event {
 	if x.State == Settled {
 		return Event{Kind: SessionUnchanged, Session: x.Handle}
 	}
-	if why := s.maySettle(x); why != ReasonNone {
+	if why := s.MaySettle(x); why != ReasonNone {
 		return Event{Kind: CommandRefused, Reason: why, Session: x.Handle}
 	}
 	s.eff.Leaving = append(s.eff.Leaving, s.leaving(x))

@@ -61,11 +61,3 @@ type TrailGone struct{ First TrailPosition } // the first that is kept
 func (e *TrailGone) Error() string {
 	return "events before " + e.First.String() + " have been dropped"
 }
-
-// String gives the transaction as a UUID, "" for none.
-func (t Transaction) String() string {
-	if t == (Transaction{}) {
-		return ""
-	}
-	return fmt.Sprintf("%x-%x-%x-%x-%x", t[:4], t[4:6], t[6:8], t[8:10], t[10:])
-}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"doorbuster/engine"
-	"doorbuster/httpapi/payment"
 )
 
 // Pages of the orders that an operator looks for.
@@ -44,7 +43,7 @@ type receiverJSON struct {
 func orderOf(o *engine.OrderView) orderJSON {
 	j := orderJSON{OrderNo: o.OrderNo, Shopper: o.Shopper, Session: o.Session, SKU: o.SKU, Quantity: o.Quantity, Amount: o.Amount,
 		Currency: o.Currency, State: o.State.String(), GrantedAt: rfc3339(o.GrantedAt), Position: o.Position,
-		ChangedAt: rfc3339(o.ChangedAt), PaymentID: o.PaymentID, Transaction: payment.TransactionText(o.Transaction)}
+		ChangedAt: rfc3339(o.ChangedAt), PaymentID: o.PaymentID, Transaction: o.Transaction.String()}
 	if o.PayBy != 0 {
 		j.PayBy = rfc3339(o.PayBy)
 	}

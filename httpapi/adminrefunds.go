@@ -5,7 +5,6 @@ import (
 	"strconv"
 
 	"doorbuster/engine"
-	"doorbuster/httpapi/payment"
 )
 
 // refundJSON is a refund that is due, as operators see it.
@@ -23,7 +22,7 @@ type refundJSON struct {
 
 func refundOf(r *engine.RefundView) refundJSON {
 	j := refundJSON{RefundNo: uint32(r.No), OrderNo: r.OrderNo, PaymentID: r.PaymentID, Amount: r.Amount, Currency: r.Currency, Reason: r.Why.String(),
-		DueAt: rfc3339(r.Due), Transaction: payment.TransactionText(r.Transaction)}
+		DueAt: rfc3339(r.Due), Transaction: r.Transaction.String()}
 	if r.PaidAt != 0 {
 		j.PaidAt = rfc3339(r.PaidAt)
 	}

@@ -74,7 +74,7 @@ func (s *ShopperServer) callback(ctx *fasthttp.RequestCtx) {
 	if r.Outcome == engine.PaymentToRefund || r.Reason == engine.ReasonPaidLate {
 		s.faults.Do(func() {
 			s.log.Info("a payment came late, or for nothing", "order_no", p.OrderNo, "payment_id", p.ID, "outcome", r.Outcome.String(), "reason", r.Reason.String(),
-				"transaction_id", payment.TransactionText(r.Order.Transaction))
+				"transaction_id", r.Order.Transaction.String())
 		})
 	}
 	r.Order.HasReceiver = false // where the goods go is not the cashier's business

@@ -239,16 +239,16 @@ func TestTransactions(t *testing.T) {
 	f.onGrab = func(g *engine.Grab) { got = g.Transaction; f.answer.Transaction = g.Transaction }
 	s := newTestShopper(t, f)
 	r := ask(s, "POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "X-Transaction-Id": id}, "")
-	if payment.TransactionText(got) != id || string(r.Header.Peek("X-Transaction-Id")) != id || !strings.Contains(string(r.Body()), `"transaction_id":"`+id+`"`) {
-		t.Errorf("asked with %s: %s", payment.TransactionText(got), r.String())
+	if got.String() != id || string(r.Header.Peek("X-Transaction-Id")) != id || !strings.Contains(string(r.Body()), `"transaction_id":"`+id+`"`) {
+		t.Errorf("asked with %s: %s", got.String(), r.String())
 	}
 	first := got
 	r = ask(s, "POST", grabPath, ada, "")
-	if got == first || got == (engine.Transaction{}) || string(r.Header.Peek("X-Transaction-Id")) != payment.TransactionText(got) {
-		t.Errorf("minted %s: %s", payment.TransactionText(got), r.String())
+	if got == first || got == (engine.Transaction{}) || string(r.Header.Peek("X-Transaction-Id")) != got.String() {
+		t.Errorf("minted %s: %s", got.String(), r.String())
 	}
-	if parsed, err := payment.ParseTransaction(payment.TransactionText(got)); err != nil || parsed != got || got[6]>>4 != 4 || got[8]>>6 != 2 {
-		t.Errorf("%s is no UUID of version 4", payment.TransactionText(got))
+	if parsed, err := payment.ParseTransaction(got.String()); err != nil || parsed != got || got[6]>>4 != 4 || got[8]>>6 != 2 {
+		t.Errorf("%s is no UUID of version 4", got.String())
 	}
 	for _, bad := range []string{"x", strings.Repeat("0", 36), "00000000-0000-0000-0000-000000000000", "{" + id + "}"} {
 		wantProblem(t, ask(s, "POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "X-Transaction-Id": bad}, ""), 400, "malformed")

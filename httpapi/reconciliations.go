@@ -21,7 +21,7 @@ import (
 	"doorbuster/httpapi/statement"
 )
 
-// MaxStatementBytes bounds a statement: some forty million lines.
+// MaxStatementBytes bounds a statement: 214 bytes for each of statement.MaxLines.
 const MaxStatementBytes = 4 << 30
 
 // maxNameBytes bounds the name of a statement.
@@ -41,8 +41,8 @@ var (
 // methods are safe for concurrent use.
 type Reconciler interface {
 	// Reconcile takes a statement in and runs it. Once it is in, the run goes on
-	// whether or not ctx does, until the node ends. Errors as above; others may come after payments were
-	// settled, each of them for good.
+	// whether or not ctx does, until the node ends. Errors as above; others may come
+	// after payments were settled, each of them for good.
 	Reconcile(ctx context.Context, from io.Reader, q StatementRequest) (*reconcile.Report, error)
 	// Reports gives what the nodes keep, the newest first, without their findings,
 	// days and listings, and which nodes could not be asked.

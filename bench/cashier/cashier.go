@@ -97,7 +97,7 @@ func (c *Cashier) Take(ctx context.Context, token, id string) (Payment, error) {
 		id = "pay-" + uuid.NewString()
 	}
 	p := Payment{ID: id, OrderNo: claims.OrderNo, Amount: claims.Amount, Currency: claims.Currency, At: now,
-		Transaction: payment.TransactionText(claims.Transaction), Token: token, Late: late}
+		Transaction: claims.Transaction.String(), Token: token, Late: late}
 	var calls []call
 	for _, at := range c.cfg.Faults.callbacks(p.OrderNo, now) {
 		calls = append(calls, call{PaymentID: id, Due: at})

@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/sony/gobreaker/v2"
 
 	"doorbuster/engine"
@@ -100,8 +99,8 @@ type RefundMade struct {
 	Reference string `json:"reference"` // the cashier's own name for it
 }
 
-// Close is the answer to the question for an end: either he takes no money for
-// the order any more, or he took it already.
+// Closed is the answer to CloseOrder: either he takes no money for the order any
+// more, or he took it already.
 type Closed struct {
 	Closed  bool   `json:"closed"`
 	Payment *Taken `json:"payment,omitempty"`
@@ -150,10 +149,8 @@ func (e refusedError) Error() string {
 
 // Refund asks for a refund and gives the cashier's reference once it is made.
 func (c *Client) Refund(ctx context.Context, r *engine.RefundView) (reference string, err error) {
-	q := RefundRequest{No: r.No, PaymentID: r.PaymentID, OrderNo: r.OrderNo, Amount: r.Amount, Currency: r.Currency, Why: r.Why.String()}
-	if r.Transaction != (engine.Transaction{}) {
-		q.Transaction = uuid.UUID(r.Transaction).String()
-	}
+	q := RefundRequest{No: r.No, PaymentID: r.PaymentID, OrderNo: r.OrderNo, Amount: r.Amount, Currency: r.Currency, Why: r.Why.String(),
+		Transaction: r.Transaction.String()}
 	var made RefundMade
 	if err := c.ask(ctx, "/refunds", &q, &made); err != nil {
 		return "", err

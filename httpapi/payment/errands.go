@@ -144,7 +144,7 @@ func (e *Errands) refund(ctx context.Context, r engine.RefundView) {
 		e.confirmed.Add(1)
 		e.refunds.done(r.No)
 		e.cfg.Logger.Info("refund made", "refund_no", r.No, "order_no", r.OrderNo, "payment_id", r.PaymentID, "amount", r.Amount, "currency", r.Currency,
-			"reason", r.Why.String(), "transaction_id", TransactionText(r.Transaction))
+			"reason", r.Why.String(), "transaction_id", r.Transaction.String())
 		return
 	}
 	if e.refunds.failed(r.No, time.Now()); ctx.Err() == nil && !errors.Is(err, ErrLeftAlone) {

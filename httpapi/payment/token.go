@@ -168,14 +168,6 @@ func ParseTransaction[T string | []byte](text T) (t engine.Transaction, err erro
 	return engine.Transaction(id), nil
 }
 
-// TransactionText is the UUID of a transaction, "" of none.
-func TransactionText(t engine.Transaction) string {
-	if t == (engine.Transaction{}) {
-		return ""
-	}
-	return uuid.UUID(t).String()
-}
-
 // AppendTransaction appends the UUID of a transaction. It allocates only to grow b.
 func AppendTransaction(b []byte, t engine.Transaction) []byte {
 	for i, part := range [...][]byte{t[:4], t[4:6], t[6:8], t[8:10], t[10:]} {

@@ -45,8 +45,8 @@ type Options struct {
 	Patience time.Duration
 	// Now reads the clock. Default time.Now.
 	Now func() time.Time
-	// Progress, if not nil, hears how far the run is, a few times a second at most
-	// for each 10,000 rows, from the goroutine that called Run.
+	// Progress, if not nil, hears how far the run is, after every 4,096 rows of the
+	// check and every few hundred of what follows, from the goroutine that called Run.
 	Progress func(Progress)
 	// Finding takes each finding, in the sequence of the lines, those of what the
 	// statement lacks last. An error ends the run. Default: nobody.
