@@ -184,6 +184,20 @@ func steer(action engine.SessionAction) func(*AdminServer, http.ResponseWriter, 
 	}
 }
 
+// settle has a session's orders leave memory for the ledger.
+func (s *AdminServer) settle(w http.ResponseWriter, r *http.Request) {
+	var request noted
+	if !s.decode(w, r, &request, func() string { return request.wrong() }) {
+		return
+	}
+	x, err := s.operator.Settle(r.Context(), operatorOf(r), r.PathValue("session"), request.Note)
+	if err != nil {
+		s.failed(w, r, err)
+		return
+	}
+	s.reply(w, r, http.StatusOK, sessionOf(&x))
+}
+
 func (s *AdminServer) counts(w http.ResponseWriter, r *http.Request) {
 	c, err := s.operator.Counts(r.PathValue("session"), r.PathValue("sku"))
 	if err != nil {

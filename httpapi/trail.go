@@ -55,7 +55,7 @@ type TrailJSON struct {
 	Operator    string `json:"operator,omitempty"`
 	Note        string `json:"note,omitempty"`
 	Detail      string `json:"detail,omitempty"`
-	Transaction string `json:"transaction,omitempty"`
+	Transaction string `json:"transaction_id,omitempty"`
 	// MissingFrom: the events from this index to Index are lost to the node that answers.
 	MissingFrom uint64 `json:"missing_from,omitempty"`
 }
@@ -132,12 +132,13 @@ const (
 	eventPage       = 500
 	eventReaders    = 64 // of one node
 	eventBufferSize = 64 << 10
-	mostLast        = 10_000
+	// MostLastEvents is how far before the end a stream may begin.
+	MostLastEvents = 10_000
 )
 
-// fromEvent is the header that names the position a stream begins with: a reader
-// who is cut off before the first event comes again there.
-const fromEvent = "Doorbuster-From-Event"
+// HeaderFromEvent is the header that names the position a stream begins with: a
+// reader who is cut off before the first event comes again there.
+const HeaderFromEvent = "Doorbuster-From-Event"
 
 // eventQuery is what a reader of events asks for.
 type eventQuery struct {
@@ -161,8 +162,8 @@ func parseEventQuery(q url.Values) (e eventQuery, wrong string) {
 	}
 	if given := q.Get("last"); given != "" {
 		var err error
-		if e.last, err = strconv.Atoi(given); err != nil || e.last < 1 || e.last > mostLast || !e.now {
-			return e, fmt.Sprintf("last must be 1 to %d, and goes without from.", mostLast)
+		if e.last, err = strconv.Atoi(given); err != nil || e.last < 1 || e.last > MostLastEvents || !e.now {
+			return e, fmt.Sprintf("last must be 1 to %d, and goes without from.", MostLastEvents)
 		}
 	}
 	if e.session != "" && !engine.ValidID(e.session) {
@@ -211,7 +212,7 @@ func (s *AdminServer) events(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set("X-Accel-Buffering", "no")
-	w.Header().Set(fromEvent, q.from.String())
+	w.Header().Set(HeaderFromEvent, q.from.String())
 	if r.Method == http.MethodHead {
 		return
 	}
@@ -378,18 +379,4 @@ func (s *AdminServer) audit(w http.ResponseWriter, r *http.Request) {
 		page.Next = next.String()
 	}
 	s.reply(w, r, http.StatusOK, page)
-}
-
-// settle has a session's orders leave memory for the ledger.
-func (s *AdminServer) settle(w http.ResponseWriter, r *http.Request) {
-	var request noted
-	if !s.decode(w, r, &request, func() string { return request.wrong() }) {
-		return
-	}
-	x, err := s.operator.Settle(r.Context(), operatorOf(r), r.PathValue("session"), request.Note)
-	if err != nil {
-		s.failed(w, r, err)
-		return
-	}
-	s.reply(w, r, http.StatusOK, sessionOf(&x))
 }

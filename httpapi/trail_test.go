@@ -144,11 +144,11 @@ func TestEventsFromNow(t *testing.T) {
 	wantAdminProblem(t, askAdmin(s, "GET", "/admin/v1/events", ""), 503, "unavailable")
 	wantAdminProblem(t, askAdmin(s, "GET", "/admin/v1/events?last=3&follow=false", ""), 503, "unavailable")
 	trail.grow(40)
-	if w := askAdmin(s, "GET", "/admin/v1/events?follow=false", ""); w.Code != 200 || w.Body.Len() > 0 || w.Header().Get(fromEvent) != "41.0" {
-		t.Errorf("%d from %q: %s", w.Code, w.Header().Get(fromEvent), w.Body)
+	if w := askAdmin(s, "GET", "/admin/v1/events?follow=false", ""); w.Code != 200 || w.Body.Len() > 0 || w.Header().Get(HeaderFromEvent) != "41.0" {
+		t.Errorf("%d from %q: %s", w.Code, w.Header().Get(HeaderFromEvent), w.Body)
 	}
-	if w := askAdmin(s, "GET", "/admin/v1/events?last=2&follow=false&session=nobody", ""); w.Header().Get(fromEvent) != "39.0" {
-		t.Errorf("the last two are from %q", w.Header().Get(fromEvent))
+	if w := askAdmin(s, "GET", "/admin/v1/events?last=2&follow=false&session=nobody", ""); w.Header().Get(HeaderFromEvent) != "39.0" {
+		t.Errorf("the last two are from %q", w.Header().Get(HeaderFromEvent))
 	}
 }
 

@@ -19,22 +19,24 @@ type Config struct {
 	// Dir is the ledger's own directory. It is made if missing.
 	Dir string
 	// QueueEvents is how many events may wait to be written. Default 1,048,576, some
-	// 60 MiB. What does not fit is made up for from the state, and its events from
+	// 60 MiB; 1,024 to 67,108,864. What does not fit is made up for from the state, and its events from
 	// another node.
 	QueueEvents int
 	// CommitEvery is how long events gather before they are written. Default 50 ms,
-	// ten times as long while they come by the thousands. Less keeps readers of
+	// 1 ms to 10 s; ten times as long while they come by the thousands. Less keeps readers of
 	// events closer, and the disk busier.
 	CommitEvery time.Duration
-	// KeepEvents is how long events are kept, in state time. Default 90 days.
+	// KeepEvents is how long events are kept, in state time. Default 90 days, 1 min to
+	// 20 years.
 	KeepEvents time.Duration
 	// KeepEventBytes bounds the events on disk, about 200 bytes each with what finds
-	// them. Default 4 GiB. The oldest are dropped first.
+	// them. Default 4 GiB, 1 MiB at least. The oldest are dropped first.
 	KeepEventBytes int64
 	// Archive has the orders of settled sessions written to files of their own,
 	// too: for a node that is alone, which has nobody to copy them from.
 	Archive bool
-	Logger  *slog.Logger
+	// Logger hears of damage, holes and what is made anew; required.
+	Logger *slog.Logger
 
 	trimEvery time.Duration // tests'; 0 is the usual
 }
@@ -341,7 +343,8 @@ func (l *Ledger) tell() {
 	l.waiting.Unlock()
 }
 
-// Await waits until everything up to index is on disk.
+// Await waits until everything up to index is on disk. The error is ctx's end, or
+// that the ledger was closed.
 func (l *Ledger) Await(ctx context.Context, index engine.LogIndex) error {
 	for {
 		l.waiting.Lock()

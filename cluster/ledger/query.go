@@ -37,7 +37,8 @@ func (l *Ledger) look(read func(*viewing) error) error {
 	return err
 }
 
-// Order gives an order, or false.
+// Order gives an order as it is on disk, or false. Error of this and all that follow:
+// ErrClosed.
 func (l *Ledger) Order(ref engine.OrderRef) (o engine.OrderRecord, found bool, err error) {
 	err = l.view(func(v *viewing) error {
 		key := refKey(ref)

@@ -28,6 +28,21 @@ func writeFile(path string, b []byte) error {
 	return os.Rename(path+".new", path)
 }
 
+// keepJSON writes a report as JSON where --json asks for it; nowhere for "".
+func keepJSON(path string, report interface{ JSON() ([]byte, error) }) error {
+	if path == "" {
+		return nil
+	}
+	b, err := report.JSON()
+	if err == nil {
+		err = writeFile(path, b)
+	}
+	if err != nil {
+		return fmt.Errorf("--json: %w", err)
+	}
+	return nil
+}
+
 // tokenOf reads the operators' token from a file, else from the environment:
 // never from a flag, where others could read it.
 func tokenOf(file string) (string, error) {

@@ -78,14 +78,8 @@ run unless --keep. What the node logs goes to a file beside it, DIR.log.`,
 			if err != nil {
 				return fmt.Errorf("%w\nthe node's last words:\n%s", err, v.lastWords())
 			}
-			if jsonFile != "" {
-				b, err := report.JSON()
-				if err == nil {
-					err = writeFile(jsonFile, b)
-				}
-				if err != nil {
-					return fmt.Errorf("--json: %w", err)
-				}
+			if err := keepJSON(jsonFile, report); err != nil {
+				return err
 			}
 			if err := report.WriteTable(c.OutOrStdout()); err != nil {
 				return err

@@ -56,14 +56,8 @@ Bots really solve the challenges of tickets, on --bot-cores of this machine.`,
 			if err != nil {
 				return err
 			}
-			if jsonFile != "" {
-				b, err := report.JSON()
-				if err == nil {
-					err = writeFile(jsonFile, b)
-				}
-				if err != nil {
-					return fmt.Errorf("--json: %w", err)
-				}
+			if err := keepJSON(jsonFile, report); err != nil {
+				return err
 			}
 			if err := report.WriteTable(c.OutOrStdout()); err != nil {
 				return err

@@ -71,14 +71,8 @@ good run unless --keep. What a node logs goes to a file beside its directory.`,
 			if err != nil {
 				return fmt.Errorf("%w\nthe nodes' last words:\n%s", err, f.lastWords())
 			}
-			if jsonFile != "" {
-				b, err := report.JSON()
-				if err == nil {
-					err = writeFile(jsonFile, b)
-				}
-				if err != nil {
-					return fmt.Errorf("--json: %w", err)
-				}
+			if err := keepJSON(jsonFile, report); err != nil {
+				return err
 			}
 			if err := report.WriteTable(c.OutOrStdout()); err != nil {
 				return err

@@ -88,14 +88,8 @@ the listings given and --stock units of each (or a --plan of yours).`,
 			if err != nil {
 				return err
 			}
-			if jsonFile != "" {
-				b, err := report.JSON()
-				if err == nil {
-					err = writeFile(jsonFile, b)
-				}
-				if err != nil {
-					return fmt.Errorf("--json: %w", err)
-				}
+			if err := keepJSON(jsonFile, report); err != nil {
+				return err
 			}
 			report.WriteTable(c.OutOrStdout())
 			if !report.OK() {

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi"
 )
 
 // tailing is a command of the program in a process of its own.
@@ -140,7 +141,7 @@ func TestTailComesAgain(t *testing.T) {
 		n := len(asked)
 		asked = append(asked, r.URL.Query().Get("last")+" "+r.URL.Query().Get("from"))
 		mu.Unlock()
-		w.Header().Set(fromEventHeader, "5.0")
+		w.Header().Set(httpapi.HeaderFromEvent, "5.0")
 		if n == 0 { // the head has come, and nothing else
 			w.(http.Flusher).Flush()
 		}

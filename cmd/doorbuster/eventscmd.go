@@ -25,9 +25,6 @@ import (
 // eventsPath is where the admin API tells the trail of events.
 const eventsPath = "/admin/v1/events"
 
-// fromEventHeader names the position that a stream of events begins with.
-const fromEventHeader = "Doorbuster-From-Event"
-
 // eventsPause is how long a reader that was cut off waits before it goes on, and
 // eventsSilence after what time without an event or a heartbeat it takes a node for
 // gone.
@@ -74,8 +71,8 @@ Ctrl-C ends it, and tells where to go on: with --from, at any node.`,
 		if o.from != "" && !trailPosition.MatchString(o.from) {
 			errs = append(errs, fmt.Errorf("--from %q is no position of an event, INDEX or INDEX.N", o.from))
 		}
-		if o.last < 1 || o.last > 10_000 {
-			errs = append(errs, fmt.Errorf("--last %d is not between 1 and 10000", o.last))
+		if o.last < 1 || o.last > httpapi.MostLastEvents {
+			errs = append(errs, fmt.Errorf("--last %d is not between 1 and %d", o.last, httpapi.MostLastEvents))
 		}
 		if o.session != "" && !engine.ValidID(o.session) {
 			errs = append(errs, fmt.Errorf("--session %q is no session's id", o.session))
@@ -169,7 +166,7 @@ func (o *eventsOptions) tailOnce(ctx context.Context, from string, out io.Writer
 		return "", err
 	}
 	defer response.Body.Close()
-	begins(cmp.Or(response.Header.Get(fromEventHeader), from))
+	begins(cmp.Or(response.Header.Get(httpapi.HeaderFromEvent), from))
 	in := bufio.NewScanner(response.Body)
 	in.Buffer(make([]byte, 64<<10), 1<<20)
 	in.Split(wholeLines)
