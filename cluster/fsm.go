@@ -63,7 +63,7 @@ type fsm struct {
 
 	written atomic.Int64 // bytes of entries applied since the last snapshot
 	entries atomic.Int64
-	halted  error // a log that this build can't go on with; under hold
+	halted  error // why nothing more is applied; under hold
 }
 
 // heldEntry is committed and not yet across. It is what the entry's future gets.
@@ -274,7 +274,9 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	return fsmSnapshot{f.state.Snapshot(), roster, f.recorded}, nil
 }
 
-// Restore is Raft's.
+// Restore is Raft's. A state never goes back while somebody may look at it: a
+// leader whose appends were answered too late may send a snapshot once more, and
+// then the node opens itself again from that snapshot.
 func (f *fsm) Restore(from io.ReadCloser) error {
 	defer from.Close()
 	roster, rest, err := readRoster(from)
@@ -296,6 +298,12 @@ func (f *fsm) Restore(from io.ReadCloser) error {
 	}
 	f.drop(len(f.held))
 	f.mu.Lock()
+	if have, index := f.state.LogIndex(), state.LogIndex(); index < have {
+		f.mu.Unlock()
+		f.halted = fmt.Errorf("%w: a snapshot of log index %d came while %d was applied", ErrRestart, index, have)
+		f.fatal.fail(f.halted)
+		return nil
+	}
 	f.state = state
 	f.observer.Restored(state)
 	f.mu.Unlock()

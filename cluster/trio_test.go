@@ -346,6 +346,83 @@ func TestLostDataDoesNotVote(t *testing.T) {
 	}
 }
 
+// pretender is a node that is played by a test, as far as Raft goes.
+type pretender struct {
+	t      *testing.T
+	hop    *raft.NetworkTransport
+	header raft.RPCHeader
+	to     Config
+}
+
+// pretend plays the node of from towards the one of to.
+func pretend(t *testing.T, from, to Config) *pretender {
+	t.Helper()
+	n := &Node{cfg: from, logger: from.Logger}
+	var err error
+	if n.dir, err = claimDir(from.Dir, n.firstVersion()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = n.dir.release() })
+	n.fsm = newFSM(nobody{}, nil, from.Logger)
+	network, err := n.openNetwork()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		network.stop()
+		_ = network.port.Close()
+	})
+	hop := raft.NewNetworkTransportWithLogger(network.port.Raft(), 1, patience, n.raftLogger())
+	t.Cleanup(func() { _ = hop.Close() })
+	return &pretender{t, hop, raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(from.NodeID), Addr: []byte(from.Listen)}, to}
+}
+
+// try sends entries that follow the one at after; what they hold is for entry to
+// say.
+func (p *pretender) try(term, after, afterTerm, committed uint64, entries int, entry func(*raft.Log)) (bool, error) {
+	args := &raft.AppendEntriesRequest{RPCHeader: p.header, Term: term, PrevLogEntry: after, PrevLogTerm: afterTerm, LeaderCommitIndex: committed}
+	for i := range entries {
+		e := &raft.Log{Index: after + 1 + uint64(i), Term: term, Type: raft.LogNoop}
+		entry(e)
+		args.Entries = append(args.Entries, e)
+	}
+	var resp raft.AppendEntriesResponse
+	err := p.hop.AppendEntries(raft.ServerID(p.to.NodeID), raft.ServerAddress(p.to.Listen), args, &resp)
+	return resp.Success, err
+}
+
+func noop(*raft.Log) {}
+
+// install sends a snapshot of an empty state.
+func (p *pretender) install(term, index uint64, configuration raft.Configuration) {
+	p.t.Helper()
+	var text snapshotText
+	if err := errors.Join(writeRoster(&text, nil), func() error { _, err := engine.NewState().Snapshot().WriteTo(&text); return err }()); err != nil {
+		p.t.Fatal(err)
+	}
+	args := &raft.InstallSnapshotRequest{RPCHeader: p.header, SnapshotVersion: raft.SnapshotVersionMax, Term: term, LastLogIndex: index, LastLogTerm: term,
+		Configuration: raft.EncodeConfiguration(configuration), ConfigurationIndex: 1, Size: int64(len(text))}
+	var installed raft.InstallSnapshotResponse
+	if err := p.hop.InstallSnapshot(raft.ServerID(p.to.NodeID), raft.ServerAddress(p.to.Listen), args, &installed, &text); err != nil || !installed.Success {
+		p.t.Fatal(err, installed)
+	}
+}
+
+// restarts waits until a node asks to be opened again, and opens it.
+func (s *seat) restarts(t *testing.T) {
+	t.Helper()
+	select {
+	case err := <-s.fatal:
+		if !errors.Is(err, ErrRestart) {
+			t.Fatal(err)
+		}
+	case <-time.After(patience):
+		t.Fatal("it never notices")
+	}
+	s.leave(t)
+	openSeat(t, s.cfg)
+}
+
 // TestLogBeyondSnapshot: a follower whose log reaches further than a snapshot
 // that replaces it goes on believing in the log that is gone (hashicorp/raft
 // 1.7.3, installSnapshot) and refuses what follows; it asks to be opened again,
@@ -353,70 +430,54 @@ func TestLostDataDoesNotVote(t *testing.T) {
 func TestLogBeyondSnapshot(t *testing.T) {
 	configs := seating(t, ZoneAckOff)
 	follower := openSeat(t, configs[2])
-	fake := configs[0] // the test is this node, as far as Raft goes
-	fakeNode := &Node{cfg: fake, logger: fake.Logger}
-	var err error
-	if fakeNode.dir, err = claimDir(fake.Dir, fakeNode.firstVersion()); err != nil {
+	p := pretend(t, configs[0], configs[2])
+	if ok, err := p.try(5, 1, 1, 0, 9, noop); !ok || err != nil { // up to index 10, never committed
+		t.Fatal("entries refused", err)
+	}
+	p.install(6, 5, follower.firstConfiguration(nil))
+	if ok, err := p.try(6, 5, 6, 0, 1, noop); err != nil {
 		t.Fatal(err)
-	}
-	defer func() { _ = fakeNode.dir.release() }()
-	fakeNode.fsm = newFSM(nobody{}, nil, fake.Logger)
-	network, err := fakeNode.openNetwork()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		network.stop()
-		_ = network.port.Close()
-	}()
-	hop := raft.NewNetworkTransportWithLogger(network.port.Raft(), 1, patience, fakeNode.raftLogger())
-	defer hop.Close()
-	to := raft.ServerAddress(configs[2].Listen)
-	header := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte("a1"), Addr: []byte(fake.Listen)}
-	try := func(term, after, afterTerm uint64, entries int) (bool, error) {
-		args := &raft.AppendEntriesRequest{RPCHeader: header, Term: term, PrevLogEntry: after, PrevLogTerm: afterTerm}
-		for i := range entries {
-			args.Entries = append(args.Entries, &raft.Log{Index: after + 1 + uint64(i), Term: term, Type: raft.LogNoop})
-		}
-		var resp raft.AppendEntriesResponse
-		err := hop.AppendEntries("b1", to, args, &resp)
-		return resp.Success, err
-	}
-	send := func(term, after, afterTerm uint64, entries int) bool {
-		t.Helper()
-		ok, err := try(term, after, afterTerm, entries)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return ok
-	}
-	if !send(5, 1, 1, 9) { // up to index 10, never committed
-		t.Fatal("entries refused")
-	}
-	var text snapshotText
-	if err := errors.Join(writeRoster(&text, nil), func() error { _, err := engine.NewState().Snapshot().WriteTo(&text); return err }()); err != nil {
-		t.Fatal(err)
-	}
-	args := &raft.InstallSnapshotRequest{RPCHeader: header, SnapshotVersion: raft.SnapshotVersionMax, Term: 6, LastLogIndex: 5, LastLogTerm: 6,
-		Configuration: raft.EncodeConfiguration(follower.firstConfiguration(nil)), ConfigurationIndex: 1, Size: int64(len(text))}
-	var installed raft.InstallSnapshotResponse
-	if err := hop.InstallSnapshot("b1", to, args, &installed, &text); err != nil || !installed.Success {
-		t.Fatal(err, installed)
-	}
-	if send(6, 5, 6, 1) {
+	} else if ok {
 		t.Skip("this version of Raft has mended it")
 	}
-	select {
-	case err := <-follower.fatal:
-		if !errors.Is(err, ErrRestart) {
-			t.Fatal(err)
-		}
-	case <-time.After(patience):
-		t.Fatal("it never notices")
+	follower.restarts(t)
+	eventually(t, "what follows the snapshot is refused for ever", func() bool { ok, err := p.try(6, 5, 6, 0, 1, noop); return ok && err == nil })
+}
+
+// TestSnapshotOfThePast: a leader whose appends were answered too late begins again
+// with the entry before them, which a follower that began with a snapshot has not,
+// and so sends that snapshot again. The follower's state does not go back while
+// somebody may look at it; the node opens itself again, and then takes what follows.
+func TestSnapshotOfThePast(t *testing.T) {
+	configs := seating(t, ZoneAckOff)
+	follower := openSeat(t, configs[2])
+	p := pretend(t, configs[0], configs[2])
+	configuration := follower.firstConfiguration(nil)
+	p.install(6, 5, configuration)
+	command := func(e *raft.Log) {
+		e.Type, e.Data = raft.LogCommand, engine.EncodeBatch(engine.BatchHeader{Epoch: 1, Sequence: e.Index, Time: 1}, engine.Command{Kind: engine.CmdRaiseRules, RulesVersion: 2})
 	}
-	follower.leave(t)
-	openSeat(t, configs[2])
-	eventually(t, "what follows the snapshot is refused for ever", func() bool { ok, err := try(6, 5, 6, 1); return ok && err == nil })
+	const last = 10
+	append5 := func() (bool, error) { return p.try(6, 5, 6, last, last-5, command) }
+	if ok, err := append5(); !ok || err != nil {
+		t.Fatal("entries refused", err)
+	}
+	reached := func() (index engine.LogIndex) {
+		follower.View(func(s *engine.State) { index = s.LogIndex() })
+		return index
+	}
+	eventually(t, "what is committed is not applied", func() bool { return reached() == last })
+	if ok, err := append5(); err != nil {
+		t.Fatal(err)
+	} else if ok {
+		t.Skip("this version of Raft has mended it")
+	}
+	p.install(6, 5, configuration)
+	if at := reached(); at != last {
+		t.Errorf("the state went back from %d to %d", last, at)
+	}
+	follower.restarts(t)
+	eventually(t, "what follows the snapshot is refused for ever", func() bool { ok, err := append5(); return ok && err == nil })
 }
 
 // snapshotText is a snapshot on its way.
