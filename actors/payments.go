@@ -2,6 +2,8 @@ package actors
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"doorbuster/engine"
 )
@@ -17,7 +19,7 @@ func (g *Group) Pay(ctx context.Context, p engine.Payment) (r engine.Receipt, er
 		return r, err
 	}
 	if p.Currency != known.Currency {
-		return r, refusal(engine.ReasonCurrency)
+		return r, differs(engine.ReasonCurrency, &known, &p)
 	}
 	r.Order = known
 	if known.PaymentID == p.ID && known.Amount == p.Amount {
@@ -28,11 +30,11 @@ func (g *Group) Pay(ctx context.Context, p engine.Payment) (r engine.Receipt, er
 		c.PaidAt = p.PaidAt
 	}
 	if _, err := g.settledUnlessPaid(known.Ref, &c); err != nil {
-		return r, err
+		return r, sayingWhat(err, &known, &p)
 	}
 	o, err := g.ask(ctx, c)
 	if err != nil {
-		return r, err
+		return r, sayingWhat(err, &known, &p)
 	}
 	r.Reason = o.Event.Reason
 	switch o.Event.Kind {
@@ -54,6 +56,26 @@ func (g *Group) Pay(ctx context.Context, p engine.Payment) (r engine.Receipt, er
 		}
 	}
 	return r, nil
+}
+
+// differs refuses money that is not the order's, and says what would be.
+func differs(why engine.Reason, o *engine.OrderView, p *engine.Payment) error {
+	return &engine.Refusal{Reason: why, State: o.State, Detail: fmt.Sprintf("The order comes to %d %s, and %d %s were paid.", o.Amount, o.Currency, p.Amount, p.Currency)}
+}
+
+// sayingWhat adds to a payment's refusal what contradicts it.
+func sayingWhat(err error, o *engine.OrderView, p *engine.Payment) error {
+	var refused *engine.Refusal
+	if !errors.As(err, &refused) || refused.Detail != "" {
+		return err
+	}
+	switch refused.Reason {
+	case engine.ReasonAmount, engine.ReasonCurrency:
+		return differs(refused.Reason, o, p)
+	case engine.ReasonConflict:
+		return &engine.Refusal{Reason: refused.Reason, State: refused.State, Detail: "The payment " + p.ID + " came for another order before. Each payment has an id of its own."}
+	}
+	return err
 }
 
 // Leads tells whether this node leads.

@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,16 +46,20 @@ func TestPaymentsThatDiffer(t *testing.T) {
 	no := string(s.OrderNo(nil, s.grab("day/skus/mask", "ann", "k").Order))
 	other := string(s.OrderNo(nil, s.grab("day/skus/mask", "bob", "k").Order))
 	good := engine.Payment{OrderNo: no, ID: "p", Amount: 100, Currency: "CNY"}
-	for why, change := range map[engine.Reason]func(*engine.Payment){
-		engine.ReasonAmount:   func(p *engine.Payment) { p.Amount = 99 },
-		engine.ReasonCurrency: func(p *engine.Payment) { p.Currency = "EUR" },
-		engine.ReasonUnknown:  func(p *engine.Payment) { p.OrderNo = "0000000000000" },
+	for why, bad := range map[engine.Reason]struct {
+		change func(*engine.Payment)
+		says   string
+	}{
+		engine.ReasonAmount:   {func(p *engine.Payment) { p.Amount = 99 }, "The order comes to 100 CNY, and 99 CNY were paid."},
+		engine.ReasonCurrency: {func(p *engine.Payment) { p.Currency = "EUR" }, "The order comes to 100 CNY, and 100 EUR were paid."},
+		engine.ReasonUnknown:  {func(p *engine.Payment) { p.OrderNo = "0000000000000" }, ""},
 	} {
 		p := good
-		change(&p)
+		bad.change(&p)
 		_, err := s.Pay(t.Context(), p)
-		if err := isRefusal(err, why); err != nil {
-			t.Error(err)
+		var refused *engine.Refusal
+		if !errors.As(err, &refused) || refused.Reason != why || refused.Detail != bad.says {
+			t.Errorf("%s: %v, %+v", why, err, refused)
 		}
 	}
 	if v, err := s.AnyOrder(no); err != nil || v.State != engine.Held || v.PaymentID != "" {
@@ -65,8 +71,9 @@ func TestPaymentsThatDiffer(t *testing.T) {
 	p := good
 	p.OrderNo = other
 	_, err := s.Pay(t.Context(), p)
-	if err := isRefusal(err, engine.ReasonConflict); err != nil {
-		t.Error("the payment of another order: ", err)
+	var refused *engine.Refusal
+	if !errors.As(err, &refused) || refused.Reason != engine.ReasonConflict || !strings.Contains(refused.Detail, "another order") {
+		t.Errorf("the payment of another order: %v, %+v", err, refused)
 	}
 	if r, err := s.Pay(t.Context(), good); err != nil || r.Outcome != engine.PaymentUnchanged {
 		t.Errorf("again: %+v, %v", r, err)

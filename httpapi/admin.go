@@ -351,6 +351,10 @@ func (s *AdminServer) serve(w http.ResponseWriter, r *http.Request, to *adminRou
 			return
 		}
 	}
+	if wrong := wrongQuery(to, r); wrong != "" {
+		s.problem(w, r, malformed, wrong)
+		return
+	}
 	limit, patience := int64(adminBodyBytes), s.timeout
 	switch {
 	case to.pattern == planPattern:

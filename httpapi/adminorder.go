@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -105,7 +106,12 @@ func (s *AdminServer) orders(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	found, next, err := s.operator.FindOrders(filter)
-	if err != nil {
+	var refusal *engine.Refusal
+	switch {
+	case errors.As(err, &refusal) && refusal.Reason == engine.ReasonConflict: // nothing else of a filter can contradict what is there
+		s.problem(w, r, malformed, "The cursor is none that was given out.")
+		return
+	case err != nil:
 		s.failed(w, r, err)
 		return
 	}

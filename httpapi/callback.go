@@ -30,6 +30,9 @@ func (s *ShopperServer) fromCashier(ctx *fasthttp.RequestCtx) bool {
 	}
 	kind, detail := unsigned, "Send "+payment.HeaderTimestamp+", "+payment.HeaderNonce+" and "+payment.HeaderSignature+", as docs/cashier.md says."
 	switch {
+	case len(h.Peek(payment.HeaderTimestamp)) > 0 && len(h.Peek(payment.HeaderNonce)) > 0 && len(h.Peek(payment.HeaderSignature)) > 0 && errors.Is(err, payment.ErrUnsigned):
+		detail = payment.HeaderTimestamp + " must be Unix seconds, " + payment.HeaderNonce + " must be 16 to 64 letters, digits, dashes or underscores, and " +
+			payment.HeaderSignature + ` must be "v1=" and 64 hex digits.`
 	case errors.Is(err, payment.ErrSignature):
 		kind, detail = wrongSignature, "It is not what a secret known here gives for method, path, timestamp, nonce and body. Is it the right secret, and the body unchanged?"
 	case errors.Is(err, payment.ErrStale):
@@ -73,7 +76,7 @@ func (s *ShopperServer) callback(ctx *fasthttp.RequestCtx) {
 	s.pay.counts.outcomes[r.Outcome].Add(1)
 	if r.Outcome == engine.PaymentToRefund || r.Reason == engine.ReasonPaidLate {
 		s.faults.Do(func() {
-			s.log.Info("a payment came late, or for nothing", "order_no", p.OrderNo, "payment_id", p.ID, "outcome", r.Outcome.String(), "reason", r.Reason.String(),
+			s.log.Info("a payment came late, or for nothing", "order_no", r.Order.OrderNo, "payment_id", p.ID, "outcome", r.Outcome.String(), "reason", r.Reason.String(),
 				"transaction_id", r.Order.Transaction.String())
 		})
 	}

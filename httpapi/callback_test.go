@@ -179,6 +179,21 @@ func TestRefusedCallbacks(t *testing.T) {
 	}
 }
 
+// TestGarbledSignature: headers that are there and not in their form are named.
+func TestGarbledSignature(t *testing.T) {
+	const path = "/v1/payments/callback"
+	s, ours, _ := newSignedShopper(t, &fakeSeller{order: heldOrder()})
+	for header, bad := range map[string]string{"X-Cashier-Timestamp": "noon", "X-Cashier-Nonce": "short", "X-Cashier-Signature": "v1=abc"} {
+		headers := signedHeaders(t, ours, path, goodCallback, time.Now())
+		headers[header] = bad
+		r := ask(s, "POST", path, headers, goodCallback)
+		wantProblem(t, r, 401, "unsigned")
+		if body := string(r.Body()); !strings.Contains(body, header+" must be") || strings.Contains(body, "Send ") {
+			t.Errorf("%s: %s", header, body)
+		}
+	}
+}
+
 // TestVerifyPayToken: a cashier who checks no signatures hears whether a token is good.
 func TestVerifyPayToken(t *testing.T) {
 	const path = "/v1/payments/verify"

@@ -71,7 +71,7 @@ var problemTable = [problemKinds]struct {
 	malformed:          {http.StatusBadRequest, "malformed", "The request is malformed"},
 	badQuantity:        {http.StatusBadRequest, "quantity", "The quantity can't be sold"},
 	unauthorized:       {http.StatusUnauthorized, "unauthorized", "Say who you are"},
-	unsigned:           {http.StatusUnauthorized, "unsigned", "The cashier's signature is missing"},
+	unsigned:           {http.StatusUnauthorized, "unsigned", "The cashier's signature is missing, or not in its form"},
 	wrongSignature:     {http.StatusUnauthorized, "signature", "The cashier's signature is wrong"},
 	staleRequest:       {http.StatusUnauthorized, "stale", "The request is too old, or from the future"},
 	nonceReused:        {http.StatusUnauthorized, "nonce", "The nonce belongs to another request"},

@@ -74,6 +74,7 @@ func TestReconcileThroughTheProgram(t *testing.T) {
 	if status, report, errs := reconcileHere(t, s, text); status != 0 || report.Settled != 0 || report.Matched != 2 || report.Verdict != "The books agree. Nothing was changed." {
 		t.Errorf("a second time: status %d, %+v %s", status, report, errs)
 	}
+	one := text + statementRow("p-differs", differs, 99, "payment", now)
 	text += statementRow("p-differs", differs, 99, "payment", now) + statementRow("=1+1", "0000000000000", 5, "payment", now)
 	status, report, errs := reconcileHere(t, s, text)
 	if status != 1 || report.Open != 2 || !strings.Contains(errs, "2 findings are open") {
@@ -110,6 +111,9 @@ func TestReconcileThroughTheProgram(t *testing.T) {
 		if a := s.ops("GET", reconciliationsPath+path, ""); a.Status != want {
 			t.Errorf("%s: %d %s", path, a.Status, a.Body)
 		}
+	}
+	if status, report, errs := reconcileHere(t, s, one); status != 1 || report.Open != 1 || !strings.Contains(errs, "1 finding is open") {
+		t.Errorf("one that differs: status %d, %+v %s", status, report, errs)
 	}
 }
 

@@ -118,7 +118,10 @@ func (o *reconcileOptions) run(c *cobra.Command) error {
 	} else {
 		_, err = io.WriteString(out, reportText(report, o.admin))
 	}
-	if err == nil && report.Open > 0 {
+	switch {
+	case err == nil && report.Open == 1:
+		err = errors.New("the books differ: 1 finding is open")
+	case err == nil && report.Open > 0:
 		err = fmt.Errorf("the books differ: %d findings are open", report.Open)
 	}
 	return err
