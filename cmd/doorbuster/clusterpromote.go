@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"doorbuster/httpapi"
+)
+
+// maxTypedBytes bounds what is read from whoever is asked to confirm.
+const maxTypedBytes = 1 << 10
+
+// promoteAnswer is a plan, and whether it was carried out.
+type promoteAnswer struct {
+	Promoted bool `json:"promoted"`
+	httpapi.PromotePlan
+}
+
+func newClusterPromoteCommand() *cobra.Command {
+	var o clusterOptions
+	var zone string
+	var yes, dryRun bool
+	c := o.change(&cobra.Command{
+		Use:   "promote --zone ZONE --admin ADDR",
+		Short: "Make the surviving zone take over after a quorum was lost",
+		Long: `Make the surviving zone take over, for good, after the zone with the majority was
+lost. Ask the node that is to take over, by its own admin API. It says what it
+will do and what it can't know, and asks. What was read is what is done: where
+things have changed in the meantime, it is refused.
+
+The cluster's generation is raised, and the nodes of the lost zone are refused
+when they come back: they join from scratch, under new ids. While a quorum
+lives, there is nothing to promote, and it is refused; see 'cluster transfer'.`,
+		Example: `  doorbuster cluster promote --zone b --admin 127.0.0.1:8081 --dry-run
+  doorbuster cluster promote --zone b --admin 127.0.0.1:8081 --note "room a burns"
+  doorbuster cluster promote --zone b --admin 127.0.0.1:8081 --yes   # asks nothing`,
+	}, func() error {
+		switch {
+		case zone == "":
+			return errors.New("no zone: name the one that is to take over with --zone, such as b")
+		case yes && dryRun:
+			return errors.New("--yes and --dry-run contradict each other")
+		case o.output == "json" && !yes && !dryRun:
+			return errors.New("--output json asks nothing: say --yes or --dry-run with it")
+		}
+		return nil
+	}, func(c *cobra.Command) error {
+		var plan promoteAnswer
+		if err := o.call(c.Context(), clusterPath+"/promote", map[string]any{"zone": zone, "dry_run": true}, &plan); err != nil {
+			return err
+		}
+		out := c.OutOrStdout()
+		if o.output == "json" && (dryRun || plan.Refusal != "") {
+			if err := printJSON(out, plan); err != nil {
+				return err
+			}
+		} else if o.output != "json" {
+			if _, err := io.WriteString(out, promoteText(&plan.PromotePlan)); err != nil {
+				return err
+			}
+		}
+		switch {
+		case plan.Refusal != "":
+			return fmt.Errorf("it can't be done now; nothing was changed: %s", shown(plan.Refusal))
+		case dryRun:
+			return nil
+		case !yes:
+			typed, err := ask(c, "\nType the zone's name to go on, anything else to leave it: ")
+			if err != nil {
+				return err
+			}
+			if typed != zone {
+				return fmt.Errorf("%q is not %s; nothing was changed", typed, zone)
+			}
+		}
+		var done promoteAnswer
+		return o.operate(c, clusterPath+"/promote", map[string]any{"zone": zone, "token": plan.Token}, &done, func() string {
+			return fmt.Sprintf("\n%s of zone %s takes over, in generation %d. Follow it with 'doorbuster cluster status'.", shown(done.Node), shown(done.Zone), done.NextGeneration)
+		})
+	})
+	c.Flags().StringVar(&zone, "zone", "", "the `zone` that is to take over")
+	c.Flags().BoolVar(&yes, "yes", false, "go on without asking")
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "only tell what it would do")
+	return c
+}
+
+// promoteText is a plan as an operator reads it.
+func promoteText(p *httpapi.PromotePlan) string {
+	var b strings.Builder
+	heard := "never heard since the start"
+	if p.LeaderHeardAgo != "" {
+		heard = "last heard " + p.LeaderHeardAgo + " ago"
+	}
+	fmt.Fprintf(&b, "Node %s of zone %s, generation %d, term %d, zone ack %s.\nIts log ends at index %d, of which %d is applied. The leader was %s.\n",
+		shown(p.Node), shown(p.Zone), p.Generation, p.Term, shown(p.ZoneAck), p.LastIndex, p.AppliedIndex, shown(heard))
+	if len(p.Unreachable) > 0 {
+		fmt.Fprintf(&b, "Out of reach: %s.\n", shown(strings.Join(p.Unreachable, ", ")))
+	}
+	for _, part := range [...]struct {
+		head  string
+		lines []string
+	}{{"Promote will", p.Will}, {"It can't know", p.CannotKnow}} {
+		if len(part.lines) == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, "\n%s:\n", part.head)
+		for _, line := range part.lines {
+			fmt.Fprintf(&b, "  - %s\n", shown(line))
+		}
+	}
+	return b.String()
+}
+
+// ask reads a line from standard input. Nothing there is an answer of "".
+func ask(c *cobra.Command, question string) (string, error) {
+	if _, err := io.WriteString(c.OutOrStdout(), question); err != nil {
+		return "", err
+	}
+	type line struct {
+		text string
+		err  error
+	}
+	read := make(chan line, 1)
+	go func() { // an interrupt must not wait for a line that never comes
+		text, err := bufio.NewReader(io.LimitReader(c.InOrStdin(), maxTypedBytes)).ReadString('\n')
+		read <- line{text, err}
+	}()
+	select {
+	case <-c.Context().Done():
+		return "", errors.New("interrupted; nothing was changed")
+	case typed := <-read:
+		if typed.err != nil && !errors.Is(typed.err, io.EOF) {
+			return "", fmt.Errorf("read the answer: %w", typed.err)
+		}
+		return strings.TrimSpace(typed.text), nil
+	}
+}
