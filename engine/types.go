@@ -86,6 +86,14 @@ const (
 	MaxMonths          = 1200 // boundaries of months that a sale knows
 )
 
+// Bounds of durations in a plan.
+const (
+	MaxSessionLength = 31 * 24 * time.Hour
+	MaxPayWithin     = 7 * 24 * time.Hour
+	MaxPayGrace      = 24 * time.Hour
+	MaxDraw          = time.Hour
+)
+
 // SessionState is where a session is in its life. Paused is apart from it.
 type SessionState uint8
 

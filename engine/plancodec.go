@@ -1,0 +1,178 @@
+package engine
+
+func (w *writer) plan(p *Plan, rich bool) {
+	w.uint(uint64(len(p.Products)))
+	for i := range p.Products {
+		w.product(&p.Products[i])
+	}
+	w.uint(uint64(len(p.Sales)))
+	for i := range p.Sales {
+		s := &p.Sales[i]
+		w.sale(&s.Sale, rich)
+		w.uint(uint64(len(s.Sessions)))
+		for j := range s.Sessions {
+			w.sessionSpec(&s.Sessions[j].SessionSpec, rich)
+			w.uint(uint64(len(s.Sessions[j].Listings)))
+			for _, l := range s.Sessions[j].Listings {
+				w.listingSpec(&l, rich)
+			}
+		}
+	}
+}
+
+func (r *reader) plan(rich bool) *Plan {
+	p := &Plan{}
+	for range r.count() {
+		p.Products = append(p.Products, r.product())
+		if r.err != nil {
+			return p
+		}
+	}
+	for range r.count() {
+		sale := SalePlan{Sale: r.sale(rich)}
+		for range r.count() {
+			session := SessionPlan{SessionSpec: r.sessionSpec(rich)}
+			for range r.count() {
+				session.Listings = append(session.Listings, r.listingSpec(rich))
+				if r.err != nil {
+					return p
+				}
+			}
+			sale.Sessions = append(sale.Sessions, session)
+			if r.err != nil {
+				return p
+			}
+		}
+		p.Sales = append(p.Sales, sale)
+		if r.err != nil {
+			return p
+		}
+	}
+	return p
+}
+
+func (w *writer) product(p *Product) {
+	w.string(p.ID)
+	w.text(p.Name)
+	w.string(p.Image)
+	w.string(p.Supplier)
+	w.int(p.ListPrice)
+	w.string(p.Currency)
+	w.bool(p.Place != nil)
+	if p.Place != nil {
+		w.float(p.Place.Latitude)
+		w.float(p.Place.Longitude)
+	}
+}
+
+func (r *reader) product() Product {
+	p := Product{ID: r.string(MaxIDBytes), Name: r.text(), Image: r.string(MaxURLBytes), Supplier: r.string(MaxTextBytes),
+		ListPrice: r.int(), Currency: r.string(MaxIDBytes)}
+	if r.bool() {
+		p.Place = &Place{Latitude: r.float(), Longitude: r.float()}
+	}
+	return p
+}
+
+// What rules of version 2 have added to a plan, and to the snapshot's rows that
+// hold it, is written behind the rest where rich is asked for.
+
+func (w *writer) sale(s *Sale, rich bool) {
+	w.string(s.ID)
+	w.text(s.Name)
+	w.string(s.Timezone)
+	if !rich {
+		return
+	}
+	w.uint(uint64(len(s.Months)))
+	for _, at := range s.Months {
+		w.int(int64(at))
+	}
+	w.uint(uint64(len(s.Messages)))
+	for _, m := range s.Messages {
+		w.string(m.Name)
+		w.text(m.Text)
+	}
+}
+
+func (r *reader) sale(rich bool) Sale {
+	s := Sale{ID: r.string(MaxIDBytes), Name: r.text(), Timezone: r.string(MaxIDBytes)}
+	if !rich {
+		return s
+	}
+	for range r.count() {
+		s.Months = append(s.Months, Time(r.int()))
+		if len(s.Months) > MaxMonths {
+			r.fail("too many months")
+			return s
+		}
+	}
+	for range r.count() {
+		s.Messages = append(s.Messages, Message{Name: r.string(MaxIDBytes), Text: r.text()})
+		if r.err != nil {
+			return s
+		}
+	}
+	return s
+}
+
+func (w *writer) sessionSpec(s *SessionSpec, rich bool) {
+	w.string(s.ID)
+	w.string(s.StartSpec)
+	w.int(int64(s.Start))
+	w.int(int64(s.End))
+	w.duration(s.PayWithin)
+	w.duration(s.PayGrace)
+	w.uint(uint64(s.LimitPerShopper))
+	w.uint(uint64(s.AdmissionMultiple))
+	w.bool(s.Publish)
+	if rich {
+		w.string(s.Profile)
+	}
+}
+
+func (r *reader) sessionSpec(rich bool) SessionSpec {
+	s := SessionSpec{ID: r.string(MaxIDBytes), StartSpec: r.string(MaxIDBytes), Start: Time(r.int()), End: Time(r.int()),
+		PayWithin: r.duration(), PayGrace: r.duration(), LimitPerShopper: r.uint32(), AdmissionMultiple: r.uint32(), Publish: r.bool()}
+	if rich {
+		s.Profile = r.string(MaxIDBytes)
+	}
+	return s
+}
+
+func (w *writer) listingSpec(l *ListingSpec, rich bool) {
+	w.string(l.SKU)
+	w.int(l.Price)
+	w.int(l.Stock)
+	w.int(l.Shown)
+	w.uint(uint64(l.LimitPerShopper))
+	w.int(int64(l.SortOrder))
+	if !rich {
+		return
+	}
+	w.uint(uint64(l.LimitPerMonth))
+	w.bool(l.Reservation)
+	w.string(l.AllowList)
+	w.bool(l.Waitlist)
+	w.bool(l.Ticket)
+	w.byte(byte(l.Challenge))
+	w.duration(l.Draw)
+}
+
+func (r *reader) listingSpec(rich bool) ListingSpec {
+	l := ListingSpec{SKU: r.string(MaxIDBytes), Price: r.int(), Stock: r.int(), Shown: r.int(), LimitPerShopper: r.uint32()}
+	order := r.int()
+	if order != int64(int32(order)) {
+		r.fail("a sort order is over 32 bits")
+	}
+	l.SortOrder = int32(order)
+	if !rich {
+		return l
+	}
+	l.LimitPerMonth, l.Reservation, l.AllowList = r.uint32(), r.bool(), r.string(MaxIDBytes)
+	l.Waitlist, l.Ticket, l.Challenge, l.Draw = r.bool(), r.bool(), Challenge(r.byte()), r.duration()
+	if int(l.Challenge) >= len(challenges) {
+		r.fail("an unknown challenge")
+	}
+	return l
+}
