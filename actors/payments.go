@@ -32,6 +32,13 @@ func (g *Group) Pay(ctx context.Context, p engine.Payment) (r engine.Receipt, er
 	if _, err := g.settledUnlessPaid(known.Ref, &c); err != nil {
 		return r, sayingWhat(err, &known, &p)
 	}
+	other, err := g.paidOther(p.ID, known.Ref)
+	if err != nil {
+		return r, err
+	}
+	if other {
+		return r, sayingWhat(&engine.Refusal{Reason: engine.ReasonConflict, State: known.State}, &known, &p)
+	}
 	o, err := g.ask(ctx, c)
 	if err != nil {
 		return r, sayingWhat(err, &known, &p)

@@ -15,6 +15,8 @@ import (
 type Ledger interface {
 	// Order gives an order as it is on disk, or false.
 	Order(ref engine.OrderRef) (o engine.OrderRecord, found bool, err error)
+	// PaidBy gives the order that a payment paid for, or false.
+	PaidBy(paymentID string) (ref engine.OrderRef, found bool, err error)
 	// OrdersOf walks a shopper's orders, the newest grant first, from behind the
 	// one given on (the zero value: from the first), until yield says stop.
 	OrdersOf(shopper string, after engine.OrderRef, granted engine.Time, yield func(*engine.OrderRecord) bool) error
@@ -104,6 +106,20 @@ func (g *Group) settledRecord(ref engine.OrderRef) (o engine.OrderRecord, found 
 		}
 	}
 	return o, found, unreadable(err)
+}
+
+// paidOther tells whether a payment paid for another order that has left the state.
+// Error: engine.ErrNotLeader.
+func (g *Group) paidOther(paymentID string, ref engine.OrderRef) (bool, error) {
+	settled := engine.LogIndex(g.settledAt.Load())
+	if g.ledger == nil || settled == 0 {
+		return false, nil
+	}
+	if err := g.recorded(settled); err != nil {
+		return false, err
+	}
+	paid, found, err := g.ledger.PaidBy(paymentID)
+	return found && paid != ref, unreadable(err)
 }
 
 // settledByKey answers who asks by a key that led to an order that has left.

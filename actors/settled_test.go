@@ -15,6 +15,7 @@ type lostLedger struct{}
 func (lostLedger) Order(engine.OrderRef) (engine.OrderRecord, bool, error) {
 	return engine.OrderRecord{}, false, nil
 }
+func (lostLedger) PaidBy(string) (engine.OrderRef, bool, error) { return engine.OrderRef{}, false, nil }
 func (lostLedger) OrdersOf(string, engine.OrderRef, engine.Time, func(*engine.OrderRecord) bool) error {
 	return nil
 }

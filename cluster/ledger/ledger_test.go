@@ -34,6 +34,15 @@ func TestOrdersAreKept(t *testing.T) {
 			if err != nil || !found || l.View(&o) != v {
 				t.Fatalf("%s: %+v, %v, %v; the state said %+v", when, l.View(&o), found, err, v)
 			}
+			if v.PaymentID == "" {
+				continue
+			}
+			if paid, found, err := l.PaidBy(v.PaymentID); err != nil || !found || paid != ref {
+				t.Fatalf("%s: %s paid for %v, %v, %v; not for %v", when, v.PaymentID, paid, found, err, ref)
+			}
+		}
+		if _, found, err := l.PaidBy("nobody's"); err != nil || found {
+			t.Fatalf("%s: a payment that never came: %v, %v", when, found, err)
 		}
 		own := 0
 		if err := l.OrdersOf("s7", engine.OrderRef{}, 0, func(o *engine.OrderRecord) bool { own++; return o.Shopper == "s7" }); err != nil || own != 1 {

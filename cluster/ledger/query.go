@@ -53,6 +53,21 @@ func (l *Ledger) Order(ref engine.OrderRef) (o engine.OrderRecord, found bool, e
 	return o, found && err == nil, err
 }
 
+// PaidBy gives the order that a payment paid for, or false.
+func (l *Ledger) PaidBy(paymentID string) (ref engine.OrderRef, found bool, err error) {
+	err = l.view(func(v *viewing) error {
+		prefix := paymentPrefix(paymentID)
+		return v.walk(bucketPayments, prefix, prefix, func(key, _ []byte) (bool, error) {
+			if len(key) != len(prefix)+8 {
+				return false, errDamaged
+			}
+			ref, found = refOf(key[len(prefix):]), true
+			return false, nil
+		})
+	})
+	return ref, found && err == nil, err
+}
+
 // OrdersOf walks a shopper's orders, the newest grant first, from behind the one
 // given on (the zero value: from the first), until yield says stop.
 func (l *Ledger) OrdersOf(shopper string, after engine.OrderRef, granted engine.Time, yield func(*engine.OrderRecord) bool) error {
@@ -145,7 +160,7 @@ func (l *Ledger) Digest(from engine.LogIndex) (sum [sha256.Size]byte, index engi
 		for _, part := range []struct {
 			bucket byte
 			from   []byte
-		}{{bucketOrders, nil}, {bucketShoppers, nil}, {bucketNames, nil}, {bucketSettled, nil}, {bucketEvents, positionKey(engine.TrailPosition{Index: from})}} {
+		}{{bucketOrders, nil}, {bucketShoppers, nil}, {bucketPayments, nil}, {bucketNames, nil}, {bucketSettled, nil}, {bucketEvents, positionKey(engine.TrailPosition{Index: from})}} {
 			if err := v.walk(part.bucket, nil, part.from, func(key, body []byte) (bool, error) {
 				digest.Write(binary.AppendUvarint([]byte{part.bucket}, uint64(len(key))))
 				digest.Write(key)

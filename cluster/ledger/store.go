@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -24,10 +25,11 @@ const (
 	bucketTrail     = 't' // order's place, event's place → nothing
 	bucketOperators = 'p' // operator, event's place → nothing
 	bucketNames     = 'n' // session's or listing's handle → what it is called
+	bucketPayments  = 'y' // payment's id, order's place that it paid for → nothing
 	bucketSettled   = 'x' // session's handle → what it was when it was settled
 )
 
-var buckets = []byte{bucketMeta, bucketOrders, bucketShoppers, bucketEvents, bucketTrail, bucketOperators, bucketNames, bucketSettled}
+var buckets = []byte{bucketMeta, bucketOrders, bucketShoppers, bucketEvents, bucketTrail, bucketOperators, bucketNames, bucketSettled, bucketPayments}
 
 // fileFormat is the version of the database's layout.
 const fileFormat = 1
@@ -308,30 +310,45 @@ func (w *writing) putHead(h *head) error {
 // pointerBody is the value of a row that says all by its key.
 func pointerBody() []byte { return []byte{pointerVersion} }
 
-// putOrder writes an order, and has it found by its shopper.
+// putOrder writes an order, and has it found by its shopper and its payment.
 func (w *writing) putOrder(o *engine.OrderRecord) error {
 	key := refKey(o.Ref)
 	old, err := w.get(bucketOrders, key)
 	if err != nil {
 		return err
 	}
-	known := false
+	pointers := orderPointers(o)
 	if old != nil {
 		was, err := orderOf(key, old)
 		if err != nil {
 			return err
 		}
-		if known = was.Shopper == o.Shopper && was.Granted == o.Granted; !known {
-			if err := w.drop(bucketShoppers, shopperKey(was.Shopper, was.Granted, was.Ref)); err != nil {
+		for _, p := range orderPointers(&was) {
+			if at := slices.IndexFunc(pointers, p.same); at >= 0 {
+				pointers = slices.Delete(pointers, at, at+1)
+			} else if err := w.drop(p.bucket, p.key); err != nil {
 				return err
 			}
 		}
 	}
-	if _, err := w.put(bucketOrders, key, orderBody(o)); err != nil || known {
+	if _, err := w.put(bucketOrders, key, orderBody(o)); err != nil {
 		return err
 	}
-	_, err = w.put(bucketShoppers, shopperKey(o.Shopper, o.Granted, o.Ref), pointerBody())
-	return err
+	for _, p := range pointers {
+		if _, err := w.put(p.bucket, p.key, pointerBody()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// orderPointers are what finds an order.
+func orderPointers(o *engine.OrderRecord) []pointer {
+	p := []pointer{{bucketShoppers, shopperKey(o.Shopper, o.Granted, o.Ref)}}
+	if o.PaymentID != "" {
+		p = append(p, pointer{bucketPayments, append(paymentPrefix(o.PaymentID), refKey(o.Ref)...)})
+	}
+	return p
 }
 
 // putEvent writes an event, and has it found by its order and its operator.
@@ -364,6 +381,8 @@ type pointer struct {
 	key    []byte
 }
 
+func (p pointer) same(q pointer) bool { return p.bucket == q.bucket && string(p.key) == string(q.key) }
+
 func (e *event) pointers(at []byte) (p []pointer) {
 	if !e.order.IsZero() {
 		p = append(p, pointer{bucketTrail, append(refKey(e.order), at...)})
@@ -373,5 +392,7 @@ func (e *event) pointers(at []byte) (p []pointer) {
 	}
 	return p
 }
+
+func paymentPrefix(id string) []byte { return append([]byte(id), 0) }
 
 func operatorPrefix(operator string) []byte { return append([]byte(operator), 0) }

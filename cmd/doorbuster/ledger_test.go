@@ -151,6 +151,17 @@ func TestSettledOrdersAreFound(t *testing.T) {
 	if a := front.pay(paid[0], "p0"); a.Status != 200 {
 		t.Errorf("the payment that was taken, again: %d %s", a.Status, a.Body)
 	}
+	// And what paid for an order of it pays for no other, on any node.
+	f.plan(strings.Replace(dayPlan("", 10), "id: day", "id: next", 1))
+	next := front.mustGrant("s3", "k-next", "next/sku-1")
+	for _, m := range f.nodes {
+		if a := m.pay(next, "p0"); a.Status != 409 || !strings.Contains(a.Body, "The payment p0 came for another order before") {
+			t.Errorf("%s: a settled order's payment for another: %d %s", m.id, a.Status, a.Body)
+		}
+	}
+	if a := front.order("s3", next.OrderNo); a.Order.State != "held" {
+		t.Errorf("%s", a.Body)
+	}
 	f.awaitLedgers()
 	due := 0
 	for _, line := range f.follower().told("0") {
