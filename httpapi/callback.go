@@ -3,6 +3,7 @@ package httpapi
 import (
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -98,7 +99,7 @@ func (s *ShopperServer) foreignToken(t *payment.Taken) (wrong string) {
 	switch {
 	case err != nil && !errors.Is(err, payment.ErrTokenExpired):
 		return "The token is not good: " + err.Error() + "."
-	case c.OrderNo != t.OrderNo:
+	case !strings.EqualFold(c.OrderNo, t.OrderNo): // as orders are found
 		return "The token is of another order, " + c.OrderNo + "."
 	case c.Amount != *t.Amount || c.Currency != t.Currency:
 		return "The token is for " + strconv.FormatInt(c.Amount, 10) + " " + c.Currency + ", another sum than was paid."

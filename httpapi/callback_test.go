@@ -160,6 +160,10 @@ func TestSignedCallback(t *testing.T) {
 	if f.payment != want {
 		t.Errorf("the seller was told %+v", f.payment)
 	}
+	small := strings.Replace(body, fakeOrderNo, strings.ToLower(fakeOrderNo), 1)
+	if r := ask(s, "POST", path, signedHeaders(t, ours, path, small, time.Now()), small); r.StatusCode() != 200 {
+		t.Errorf("its number in small letters: %d %s", r.StatusCode(), r.Body())
+	}
 	changed := maps.Clone(headers)
 	changed["X-Cashier-Timestamp"] = "1789869600"
 	wantProblem(t, ask(s, "POST", path, changed, body), 401, "signature")

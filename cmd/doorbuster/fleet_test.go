@@ -152,12 +152,29 @@ func (m *member) kill() {
 	m.exit, m.up = nil, false
 }
 
-// signal is for SIGSTOP and its like.
+// signal is for SIGSTOP and its like. A process that is to stop has stopped, with
+// all of its threads, when it returns.
 func (m *member) signal(s syscall.Signal) {
 	m.t.Helper()
 	if err := m.child.Process.Signal(s); err != nil {
 		m.t.Fatal(err)
 	}
+	if s != syscall.SIGSTOP {
+		return
+	}
+	m.eventually(func() bool {
+		stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", m.child.Process.Pid))
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		for _, path := range stats {
+			text, err := os.ReadFile(path)
+			if _, state, ok := strings.Cut(string(text), ") "); err == nil && ok && !strings.HasPrefix(state, "T") {
+				return false
+			}
+		}
+		return true
+	}, func() string { return m.id + " does not stop" })
 }
 
 // halt stops the node as an operator does.
