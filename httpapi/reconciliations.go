@@ -30,11 +30,13 @@ const maxNameBytes = 255
 // Errors of a Reconciler, besides a *statement.Malformed.
 var (
 	// ErrReconciling: one run at a time; another is under way on this node.
-	ErrReconciling = errors.New("another statement is being reconciled")
+	ErrReconciling = errors.New("another statement is being taken in or reconciled")
 	// ErrNoReport: there is none by this id, as far as nodes could be asked.
 	ErrNoReport = errors.New("no such report")
 	// ErrCutOff: the statement broke off before it had come in whole.
 	ErrCutOff = errors.New("the statement broke off before its end")
+	// ErrTooSlow: the statement took too long to come in; another may wait for it.
+	ErrTooSlow = errors.New("the statement took too long to come in")
 )
 
 // Reconciler holds statements against the orders, and keeps the reports. All
@@ -192,8 +194,10 @@ func (s *AdminServer) notReconciled(w http.ResponseWriter, r *http.Request, told
 		kind, detail = tooLarge, statementTooLarge
 	case errors.Is(err, ErrCutOff):
 		kind, detail = malformed, "The statement broke off before its end. Nothing of it was taken."
+	case errors.Is(err, ErrTooSlow):
+		kind, detail = tooSlow, "The statement was not in after the hour that it may take. Nothing of it was taken. Send it over a faster connection, or split it, by day for instance."
 	case errors.Is(err, ErrReconciling):
-		kind, detail = conflict, "Another statement is being reconciled on this node. Wait for its report, or ask another node."
+		kind, detail = conflict, "Another statement is being taken in or reconciled on this node. Wait for its report, or ask another node."
 	case kind == unavailable:
 		detail = "The run did not come to its end. What it has settled is settled for good; send the statement again for the rest: doing it twice changes nothing more."
 	case !known:

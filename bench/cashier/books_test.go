@@ -3,6 +3,9 @@ package cashier
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -171,6 +174,32 @@ func TestStatement(t *testing.T) {
 	}
 	if rows := count(2*time.Second, 4*time.Second); len(rows) != 3 || rows[0] != (Row{"p2", "O2", 2, "CNY", "payment", day.Add(2 * time.Second), "t"}) || rows[2] != (Row{"p2", "O2", 2, "CNY", "refund", day.Add(3 * time.Second), ""}) {
 		t.Errorf("%+v", rows)
+	}
+}
+
+// broken is a connection on which nothing arrives.
+type broken struct{ http.ResponseWriter }
+
+func (broken) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// TestBrokenStatement: a statement that can't be written is aborted and never ends
+// as a whole one does, also if all of it fits the writer's buffer.
+func TestBrokenStatement(t *testing.T) {
+	b := openBooks(t, filepath.Join(t.TempDir(), "books.db"))
+	defer b.Close()
+	if _, _, err := b.Take(paymentAt(1), day, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []string{"csv", "ndjson"} {
+		t.Run(format, func(t *testing.T) {
+			defer func() {
+				if got := recover(); got != http.ErrAbortHandler {
+					t.Errorf("it ended with %v", got)
+				}
+			}()
+			r := httptest.NewRequest("GET", "/statement?from=2026-09-20T00:00:00Z&to=2026-09-21T00:00:00Z&format="+format, nil)
+			(&Cashier{books: b}).statement(broken{httptest.NewRecorder()}, r)
+		})
 	}
 }
 

@@ -193,6 +193,9 @@ func (c *Cashier) statement(w http.ResponseWriter, r *http.Request) {
 			})
 		}
 		to.Flush()
+		if err == nil {
+			err = to.Error()
+		}
 	case "ndjson":
 		w.Header().Set("Content-Type", "application/x-ndjson")
 		to := json.NewEncoder(w)

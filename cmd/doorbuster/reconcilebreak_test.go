@@ -63,7 +63,7 @@ func (f *testCluster) mustAgree(m *member, file string, orders int64) {
 	var report *reconcile.Report
 	f.eventually(func() bool {
 		status, told, errs := reconcileHere(f.t, m.shop, string(text))
-		if told == nil && !strings.Contains(errs, "Another statement is being reconciled") && !strings.Contains(errs, "(503)") {
+		if told == nil && !strings.Contains(errs, "Another statement is being taken in or reconciled") && !strings.Contains(errs, "(503)") {
 			f.t.Fatalf("again: status %d, %s", status, errs)
 		}
 		report = told

@@ -24,6 +24,11 @@ import (
 // reportsFolder is where a node keeps its reports, below its data directory.
 const reportsFolder = "reconciliations"
 
+// statementPatience is how long a statement may take to come in: the largest one
+// needs 1.2 MB a second. Only then can the next one be taken, and it would wait for
+// as long as somebody sends a byte now and then.
+const statementPatience = time.Hour
+
 // reconciler takes statements in and runs them, one at a time.
 type reconciler struct {
 	books   reconcile.Books
@@ -35,10 +40,12 @@ type reconciler struct {
 	others   otherReports               // nil on a lone node
 	uncopied map[string]*uncopiedReport // by id; of the goroutine that copies
 
-	running sync.Mutex
+	patience time.Duration // for a statement to come in
+
+	running sync.Mutex      // held while a statement is taken in and run
 	ctx     context.Context // ends with the node
 	stop    context.CancelFunc
-	under   sync.WaitGroup // what is under way
+	under   sync.WaitGroup // the copying of reports
 
 	open, settled, ranAt prometheus.Gauge // of the last run that was no dry one
 	notCopied            prometheus.Gauge
@@ -52,7 +59,7 @@ func newReconciler(cfg Config, books reconcile.Books, logger *slog.Logger, metri
 	if err != nil {
 		return nil, fmt.Errorf("reconcile.timezone: %w", err)
 	}
-	r := &reconciler{books: books, reports: reports{dir: filepath.Join(cfg.Data, reportsFolder)}, node: cfg.Node, zone: zone, logger: logger}
+	r := &reconciler{books: books, reports: reports{dir: filepath.Join(cfg.Data, reportsFolder)}, node: cfg.Node, zone: zone, logger: logger, patience: statementPatience}
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	gauge := func(name, help string) prometheus.Gauge {
 		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: "doorbuster_reconciliation_" + name, Help: help})
@@ -69,9 +76,12 @@ func newReconciler(cfg Config, books reconcile.Books, logger *slog.Logger, metri
 	return r, nil
 }
 
-// close ends what is under way and waits for it.
+// close ends what is under way and waits for it: a run that begins meanwhile sees
+// that the node ends, and a statement that comes in is given up with its next part.
 func (r *reconciler) close() {
 	r.stop()
+	r.running.Lock()
+	defer r.running.Unlock()
 	r.under.Wait()
 }
 
@@ -82,8 +92,9 @@ func (r *reconciler) Reconcile(_ context.Context, from io.Reader, q httpapi.Stat
 		return nil, httpapi.ErrReconciling
 	}
 	defer r.running.Unlock()
-	r.under.Add(1)
-	defer r.under.Done()
+	if err := r.ctx.Err(); err != nil {
+		return nil, fmt.Errorf("the node is closing: %w", err)
+	}
 	defer func() {
 		if err != nil {
 			r.failed.Inc()
@@ -98,9 +109,13 @@ func (r *reconciler) Reconcile(_ context.Context, from io.Reader, q httpapi.Stat
 	}
 	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
 	hash := sha256.New()
-	in := &takenIn{from: from}
+	in := &takenIn{from: from, until: time.Now().Add(r.patience), ended: r.ctx.Err}
 	size, err := io.Copy(io.MultiWriter(f, hash), in)
 	switch {
+	case r.ctx.Err() != nil:
+		return nil, fmt.Errorf("the node is closing: %w", r.ctx.Err())
+	case in.late:
+		return nil, fmt.Errorf("%w: %d bytes were there after %s", httpapi.ErrTooSlow, size, r.patience)
 	case in.failed != nil && !isTooLarge(in.failed):
 		return nil, fmt.Errorf("%w: %w", httpapi.ErrCutOff, in.failed)
 	case in.failed != nil:
@@ -115,11 +130,19 @@ func (r *reconciler) Reconcile(_ context.Context, from io.Reader, q httpapi.Stat
 // takenIn keeps apart what went wrong with who sends from what went wrong here.
 type takenIn struct {
 	from   io.Reader
+	until  time.Time
+	ended  func() error // why the node ends; nil while it goes on
 	failed error
+	late   bool // it was not whole at until
 }
 
 func (t *takenIn) Read(p []byte) (int, error) {
 	n, err := t.from.Read(p)
+	if err == nil {
+		if err = t.ended(); err == nil && time.Now().After(t.until) {
+			err, t.late = httpapi.ErrTooSlow, true
+		}
+	}
 	if err != nil && err != io.EOF {
 		t.failed = err
 	}

@@ -28,7 +28,9 @@ func (b *Book) add(kind statement.Kind, amount int64) {
 	b.Paid = plus(b.Paid, amount)
 }
 
-// totals gathers both books by currency, day, session and listing.
+// totals gathers both books by currency, day, session and listing. Sessions and
+// listings are those of our orders; of currencies and days a statement has at most
+// statement.MaxCurrencies and statement.MaxDays.
 type totals struct {
 	all   map[Total]*Total // a Total without its books to the one with them
 	zone  *time.Location

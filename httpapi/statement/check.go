@@ -55,10 +55,11 @@ func Check(ctx context.Context, from io.Reader, heard func(rows int64)) (*Summar
 	}
 	s := &Summary{Format: r.format}
 	var (
-		row   Row
-		bad   Malformed
-		seen  = newSightings()
-		total int64
+		row    Row
+		bad    Malformed
+		seen   = newSightings()
+		varied = newVariety()
+		total  int64
 	)
 	for {
 		err := r.Next(&row)
@@ -89,6 +90,10 @@ func Check(ctx context.Context, from io.Reader, heard func(rows int64)) (*Summar
 			return nil, &bad
 		}
 		total += row.Amount
+		if wrong := varied.add(&row); wrong != "" {
+			bad.add(Problem{row.Line, wrong})
+			return nil, &bad
+		}
 		if s.First == 0 || row.At < s.First {
 			s.First = row.At
 		}

@@ -16,7 +16,11 @@ import (
 const (
 	MaxLineBytes = 8 << 10
 	MaxLines     = 20_000_000
-	maxColumns   = 64
+	// MaxCurrencies and MaxDays are how many different ones the lines have: whoever
+	// totals a statement keeps sums for each currency and day. Days are those of UTC.
+	MaxCurrencies = 64
+	MaxDays       = 1_000
+	maxColumns    = 64
 )
 
 // Format is how a statement is written.

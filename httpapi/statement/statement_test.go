@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf16"
 
 	"doorbuster/engine"
@@ -122,6 +123,40 @@ func TestAllProblemsAreTold(t *testing.T) {
 	}
 	if m.Problems[0].Line != 2 || m.Problems[1].Line != 4 {
 		t.Errorf("lines %d, %d", m.Problems[0].Line, m.Problems[1].Line)
+	}
+}
+
+// Sums are kept for each currency and day, so there is an end to both: the line that
+// is one too many is named, and as many as may be are taken.
+func TestCurrenciesAndDaysAreBounded(t *testing.T) {
+	row := func(i int, currency string, day int) string {
+		return fmt.Sprintf("p-%d,0123456789ABC,4900,%s,payment,%s\n", i, currency, time.Date(2020, 1, 1+day, 23, 59, 59, 0, time.UTC).Format(time.RFC3339))
+	}
+	for _, c := range []struct {
+		name, want string
+		most       int
+		row        func(i int) string
+	}{
+		{"currencies", "line 66: with the currency AME the lines have more than 64 currencies", statement.MaxCurrencies,
+			func(i int) string { return row(i, fmt.Sprintf("A%c%c", 'A'+i/5, 'A'+i%5), 0) }},
+		{"days", "line 1002: with 2022-09-27 the lines are of more than 1000 days", statement.MaxDays,
+			func(i int) string { return row(i, "CNY", i) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var text strings.Builder
+			text.WriteString(header)
+			for i := range c.most {
+				text.WriteString(c.row(i))
+			}
+			if s, err := check(text.String() + c.row(0)); err != nil || s.Payments != int64(c.most) {
+				t.Fatalf("%d of them: %v", c.most, err)
+			}
+			_, err := check(text.String() + c.row(c.most) + c.row(c.most+1))
+			var bad *statement.Malformed
+			if !errors.As(err, &bad) || len(bad.Problems) != 1 || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v\nwant %s", err, c.want)
+			}
+		})
 	}
 }
 
