@@ -95,28 +95,36 @@ func (g *Group) RefundsDue(after engine.RefundNo, most int) (due []engine.Refund
 	return due
 }
 
+// RefundsOwed tells how many refunds are due, and since when the oldest is.
+func (g *Group) RefundsOwed() (refunds int, since engine.Time) {
+	g.view.View(func(s *engine.State) { refunds, since = s.Owed() })
+	return refunds, since
+}
+
+// LookForRefunds gives numbers of up to most refunds that are due, of those behind
+// after, and where to look next: 0 is from the first on.
+func (g *Group) LookForRefunds(after engine.RefundNo, most int) (due []engine.RefundNo, last engine.RefundNo) {
+	g.view.View(func(s *engine.State) { due, last = s.LookForRefunds(after, most) })
+	return due, last
+}
+
+// RefundDue gives a refund, and whether it is due still.
+func (g *Group) RefundDue(no engine.RefundNo) (v engine.RefundView, due bool) {
+	g.view.View(func(s *engine.State) { v = s.ViewRefund(no) })
+	return v, v.No != 0 && v.Made == 0
+}
+
 // ConfirmRefund notes that the cashier has paid back; reference is his.
 func (g *Group) ConfirmRefund(ctx context.Context, no engine.RefundNo, reference string) error {
 	_, err := g.ask(ctx, engine.Command{Kind: engine.CmdConfirmRefund, Refund: no, Note: reference})
 	return err
 }
 
-// InGrace gives holds whose time to pay is over and whose grace is not, at most
-// so many of each session.
-func (g *Group) InGrace(most int) (holds []engine.OrderView) {
-	g.view.View(func(s *engine.State) {
-		now := max(s.Now(), g.clock.read())
-		for _, x := range s.Sessions() {
-			if x.State == engine.Settled || x.PayGrace == 0 {
-				continue
-			}
-			for _, ref := range s.InGrace(x.Handle, now, most) {
-				v, _ := s.View(ref)
-				holds = append(holds, v)
-			}
-		}
-	})
-	return holds
+// InGrace gives up to most holds whose time to pay is over and whose grace is not,
+// of those behind after, and where to look next: the zero value is from the first on.
+func (g *Group) InGrace(after engine.OrderRef, most int) (holds []engine.OrderRef, last engine.OrderRef) {
+	g.view.View(func(s *engine.State) { holds, last = s.InGrace(after, max(s.Now(), g.clock.read()), most) })
+	return holds, last
 }
 
 // CloseHold releases a hold that is past its time to pay: the cashier takes no

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -86,13 +87,18 @@ func TestGraceEndsWhereTheCashierCloses(t *testing.T) {
 	s := openNewest(t, nil)
 	s.plan("day", func(x *engine.SessionPlan) { x.PayWithin, x.PayGrace = time.Second, time.Hour }, units("mask", 2))
 	a := s.grab("day/skus/mask", "ann", "k")
-	s.grab("day/skus/mask", "bob", "k")
+	bob := s.grab("day/skus/mask", "bob", "k")
 	if err := isRefusal(s.CloseHold(t.Context(), a.Order), engine.ReasonNotHeld); err != nil {
 		t.Error("before its time: ", err)
 	}
-	await(t, "the grace", func() bool { return len(s.InGrace(10)) == 2 })
-	if holds := s.InGrace(1); len(holds) != 1 || holds[0].Ref != a.Order || holds[0].OrderNo == "" {
-		t.Errorf("in grace: %+v", holds)
+	await(t, "the grace", func() bool {
+		holds, _ := s.InGrace(engine.OrderRef{}, 10)
+		return len(holds) == 2
+	})
+	first, last := s.InGrace(engine.OrderRef{}, 1)
+	second, end := s.InGrace(last, 1)
+	if len(first) != 1 || first[0] != a.Order || len(second) != 1 || second[0] != bob.Order || !end.IsZero() {
+		t.Errorf("in grace: %v, then %v up to %v", first, second, end)
 	}
 	for range 2 {
 		if err := s.CloseHold(t.Context(), a.Order); err != nil {
@@ -105,8 +111,8 @@ func TestGraceEndsWhereTheCashierCloses(t *testing.T) {
 	if c := s.counts("day", "mask"); c.Available != 1 || c.Held != 1 {
 		t.Errorf("%+v", c)
 	}
-	if holds := s.InGrace(10); len(holds) != 1 || holds[0].Shopper != "bob" {
-		t.Errorf("in grace still: %+v", holds)
+	if holds, _ := s.InGrace(engine.OrderRef{}, 10); len(holds) != 1 || holds[0] != bob.Order {
+		t.Errorf("in grace still: %v", holds)
 	}
 }
 
@@ -122,12 +128,23 @@ func TestRefundsAreConfirmedOnce(t *testing.T) {
 		}
 	}
 	due := s.RefundsDue(0, 10)
+	if nos, last := s.LookForRefunds(0, 10); !slices.Equal(nos, []engine.RefundNo{1, 2}) || last != 0 {
+		t.Errorf("looked for: %v, up to %d", nos, last)
+	}
+	if n, since := s.RefundsOwed(); n != 2 || since != due[0].Due {
+		t.Errorf("%d refunds are owed since %d", n, since)
+	}
 	if len(due) != 2 || due[0].OrderNo != no || due[0].PaymentID != "p2" || due[1].Why != engine.ReasonPaidTwice || s.RefundsDue(due[0].No, 10)[0].No != due[1].No {
 		t.Fatalf("due: %+v", due)
 	}
 	for range 2 {
 		if err := s.ConfirmRefund(t.Context(), due[0].No, "ref"); err != nil {
 			t.Error(err)
+		}
+	}
+	for no, want := range []bool{1: false, 2: true, 3: false} {
+		if v, still := s.RefundDue(engine.RefundNo(no)); still != want || still && v.PaymentID != "p3" {
+			t.Errorf("refund %d: %+v, due %v", no, v, still)
 		}
 	}
 	if left := s.RefundsDue(0, 10); len(left) != 1 || left[0].PaymentID != "p3" {

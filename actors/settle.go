@@ -11,14 +11,33 @@ import (
 	"doorbuster/engine"
 )
 
-// settleEvery is how often the leader looks for sessions to settle.
-const settleEvery = time.Second
+// settleEvery is how often the leader looks for sessions to settle, and
+// settleSeldom how long it leaves one alone, at most, that could not be: each try
+// reads all of its orders.
+const (
+	settleEvery  = time.Second
+	settleSeldom = time.Minute
+)
 
 // settling is the goroutine that settles sessions, on whichever node leads.
 type settling struct {
 	mu      sync.Mutex
 	stop    context.CancelFunc
 	running sync.WaitGroup
+
+	inVain map[string]vainTry // by session; settleDue's own
+}
+
+// vainTry is how long a session that could not be settled is left alone.
+type vainTry struct {
+	wait  time.Duration
+	until engine.Time
+}
+
+// again is the next one after a further try at now: twice as long.
+func (v vainTry) again(now engine.Time) vainTry {
+	wait := min(max(settleEvery, 2*v.wait), settleSeldom)
+	return vainTry{wait, now.Add(wait)}
 }
 
 func (w *settling) end() {
@@ -47,26 +66,33 @@ func (g *Group) KeepSettling(after time.Duration) {
 			case <-tick.C:
 			}
 			if g.leads.Load() {
-				g.settleDue(ctx, after)
+				g.settleDue(ctx, g.clock.read(), after)
+			} else {
+				g.settling.inVain = nil
 			}
 		}
 	})
 }
 
-// settleDue settles sessions that are due and may be.
-func (g *Group) settleDue(ctx context.Context, after time.Duration) {
-	now := g.clock.read()
+// settleDue settles sessions that at now are due and may be.
+func (g *Group) settleDue(ctx context.Context, now engine.Time, after time.Duration) {
 	var due []string
+	left := map[string]vainTry{}
 	g.view.View(func(s *engine.State) {
 		if s.Rules() < 3 {
 			return
 		}
 		for _, x := range s.Sessions() {
-			if x.State == engine.Ended && x.EndedAt.Add(after) <= now {
+			if x.State != engine.Ended || x.EndedAt.Add(after) > now {
+				continue
+			}
+			v := g.settling.inVain[x.ID]
+			if left[x.ID] = v; v.until <= now {
 				due = append(due, x.ID)
 			}
 		}
 	})
+	g.settling.inVain = left
 	for _, id := range due {
 		err := g.settle(ctx, "", id, "ended "+after.String()+" ago")
 		var refused *engine.Refusal
@@ -75,9 +101,11 @@ func (g *Group) settleDue(ctx context.Context, after time.Duration) {
 			return
 		case err == nil:
 			g.logger.Info("session settled: its orders have left the state", "session", id)
+			continue
 		case !errors.As(err, &refused): // else something is in the way that may well go on
 			g.logger.Warn("a session could not be settled; it is tried again", "session", id, "error", err)
 		}
+		left[id] = left[id].again(now)
 	}
 }
 

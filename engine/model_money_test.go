@@ -264,6 +264,22 @@ func (m *model) moneyDiffers(s *State) string {
 			return fmt.Sprintf("due after %d: %+v, the model says %+v", after, got, want)
 		}
 	}
+	if n, since := s.Owed(); n != len(due) || n > 0 && since != due[0].Due {
+		return fmt.Sprintf("%d refunds are owed since %d, the model has %v", n, since, due)
+	}
+	for looked, after, done := 0, RefundNo(0), false; !done; done = after == 0 {
+		var nos []RefundNo
+		nos, after = s.LookForRefunds(after, 2)
+		for _, no := range nos {
+			if looked == len(due) || due[looked].No != no {
+				return fmt.Sprintf("refund %d is looked at as due at place %d, the model has %v", no, looked, due)
+			}
+			looked++
+		}
+		if after == 0 && looked != len(due) {
+			return fmt.Sprintf("%d refunds were found due, the model has %v", looked, due)
+		}
+	}
 	if m.rules >= 3 { // older rules don't ask
 		came := m.payments()
 		for id := range m.asked {
@@ -315,9 +331,15 @@ func (m *model) booksDiffer(s *State, x *modelSession) string {
 	if !slices.Equal(got, paid) {
 		return fmt.Sprintf("takings of %q: %v, the model says %v", x.ID, got, paid)
 	}
-	for _, ref := range s.InGrace(x.handle, m.now, 10) { // it may miss some
-		if !slices.Contains(closable, ref) {
-			return fmt.Sprintf("order %v is in its grace, the model has %v", ref, closable)
+	seen, after := map[OrderRef]bool{}, OrderRef{}
+	for done := false; !done; done = after.IsZero() {
+		var refs []OrderRef
+		refs, after = s.InGrace(after, m.now, 2)
+		for _, ref := range refs { // it may miss some
+			if ref.Session == x.handle && (seen[ref] || !slices.Contains(closable, ref)) {
+				return fmt.Sprintf("order %v is in its grace, seen before: %v; the model has %v", ref, seen[ref], closable)
+			}
+			seen[ref] = true
 		}
 	}
 	return ""

@@ -53,25 +53,40 @@ func (s *State) ViewRefunds(after RefundNo, most int) []RefundView {
 	return views
 }
 
-// InGrace gives the first holds of a session that at now are past their PayBy and
-// not released yet, at most so many, in the order of the orders. Those that stand
-// behind one with time left to pay may be missed: their grace runs.
-func (s *State) InGrace(h SessionHandle, now Time, most int) (refs []OrderRef) {
-	x := s.SessionOf(h)
-	if x == nil || s.rules < 3 {
-		return nil
+// InGrace gives up to most holds that at now are past their PayBy and not released
+// yet, session by session in the order of the orders, of those behind after; and the
+// last order it looked at, for the next look: the zero value once there is nothing
+// behind. It may give few, or none, and still have more. Holds that stand behind one
+// with time left to pay may be missed: their grace runs.
+func (s *State) InGrace(after OrderRef, now Time, most int) (refs []OrderRef, last OrderRef) {
+	if s.rules < 3 {
+		return nil, OrderRef{}
 	}
-	for i := x.expired; int(i) < x.orders.len() && len(refs) < most; i++ {
-		o := x.orders.at(int(i))
-		if o.State != Held || s.listings[o.Listing-1].Frozen {
+	looked := 0
+	for _, x := range s.sessions[min(max(int(after.Session)-1, 0), len(s.sessions)):] {
+		if x.State == Settled || x.PayGrace == 0 {
 			continue
 		}
-		if o.PayBy > now && o.inLine {
-			return refs
+		i := x.expired
+		if x.Handle == after.Session {
+			i = max(i, after.Ordinal)
 		}
-		if o.PayBy <= now && o.graceMS > 0 {
-			refs = append(refs, OrderRef{h, i + 1})
+		for ; int(i) < x.orders.len(); i++ {
+			if len(refs) == most || looked == most*lookedAt {
+				return refs, OrderRef{x.Handle, i}
+			}
+			looked++
+			o := x.orders.at(int(i))
+			if o.State != Held || s.listings[o.Listing-1].Frozen {
+				continue
+			}
+			if o.PayBy > now && o.inLine {
+				break
+			}
+			if o.PayBy <= now && o.graceMS > 0 {
+				refs = append(refs, OrderRef{x.Handle, i + 1})
+			}
 		}
 	}
-	return refs
+	return refs, OrderRef{}
 }

@@ -38,6 +38,34 @@ func (s *State) Refund(no RefundNo) *Refund {
 	return s.refunds.at(int(no) - 1)
 }
 
+// Owed tells how many refunds are due, and since when the oldest is; 0 without.
+func (s *State) Owed() (refunds int, since Time) {
+	if s.owed == 0 {
+		return 0, 0
+	}
+	return s.owed, s.refunds.at(int(s.madeUpTo)).Due
+}
+
+// lookedAt is how many rows, at most, are looked at for each that is asked for:
+// those who look hold up what is applied meanwhile.
+const lookedAt = 16
+
+// LookForRefunds gives the numbers of up to most refunds that are due, of those
+// over after, and the last number it looked at, for the next look; 0 once there
+// is nothing behind. It may give few, or none, and still have more.
+func (s *State) LookForRefunds(after RefundNo, most int) (due []RefundNo, last RefundNo) {
+	from := max(after, s.madeUpTo)
+	for no := from + 1; int(no) <= s.refunds.len(); no++ {
+		if len(due) == most || int(no-from) > most*lookedAt {
+			return due, no - 1
+		}
+		if s.refunds.at(int(no)-1).Made == 0 {
+			due = append(due, no)
+		}
+	}
+	return due, 0
+}
+
 // RefundsDue gives up to most refunds that are due, of those with a number over
 // after, by number.
 func (s *State) RefundsDue(after RefundNo, most int) (due []Refund) {
@@ -95,6 +123,7 @@ func (s *State) oweRefund(ref OrderRef, paymentID string, amount int64, currency
 	no := RefundNo(s.refunds.len() + 1)
 	s.refunds.add(Refund{No: no, Order: ref, PaymentID: paymentID, Amount: amount, Currency: currency, Why: why, PaidAt: paidAt, Due: s.now})
 	s.refundsOf[ref] = append(s.refundsOf[ref], no)
+	s.owed++
 	return no
 }
 
@@ -121,6 +150,7 @@ func (s *State) confirmRefund(c *Command) Event {
 	}
 	m := s.refunds.mut(int(c.Refund) - 1)
 	m.Made, m.Reference = s.now, c.Note
+	s.owed--
 	for int(s.madeUpTo) < s.refunds.len() && s.refunds.at(int(s.madeUpTo)).Made != 0 {
 		s.madeUpTo++
 	}
@@ -178,6 +208,9 @@ func (s *State) restoreMoney() {
 	for i := range s.refunds.len() {
 		r := s.refunds.at(i)
 		s.refundsOf[r.Order] = append(s.refundsOf[r.Order], r.No)
+		if r.Made == 0 {
+			s.owed++
+		}
 	}
 	for int(s.madeUpTo) < s.refunds.len() && s.refunds.at(int(s.madeUpTo)).Made != 0 {
 		s.madeUpTo++

@@ -68,6 +68,53 @@ func TestLateMoneyHasOneVerdict(t *testing.T) {
 	}
 }
 
+// However many refunds were made behind one that is stuck, a look reads a bounded
+// number of them, and the next goes on where it ended.
+func TestLooksAreBounded(t *testing.T) {
+	g := newest(t)
+	const orders = 3*lookedAt + 2
+	x := g.session("s", func(x *SessionPlan) { x.PayWithin, x.PayGrace = time.Minute, time.Hour }, ListingSpec{Stock: orders, LimitPerShopper: 1})
+	var refs []OrderRef
+	for i := range orders {
+		refs = append(refs, g.grab(x.Listings[0], fmt.Sprint("s", i), "k", 1).Order)
+	}
+	for i, ref := range refs {
+		if i > 0 && i < orders-1 {
+			g.pay(ref, fmt.Sprint("p", i))
+			g.pay(ref, fmt.Sprint("twice", i))
+			if i > 1 {
+				g.one(Command{Kind: CmdConfirmRefund, Refund: RefundNo(i), Note: "ref"})
+			}
+		}
+	}
+	g.pay(refs[1], "thrice")
+	last := RefundNo(g.state.Refunds())
+	var due []RefundNo
+	looks := 0
+	for after, done := RefundNo(0), false; !done; looks++ {
+		var found []RefundNo
+		found, after = g.state.LookForRefunds(after, 1)
+		due, done = append(due, found...), after == 0
+	}
+	if len(due) != 2 || due[0] != 1 || due[1] != last || looks < 4 {
+		t.Errorf("%v found in %d looks; want 1 and %d in at least 4", due, looks, last)
+	}
+	if n, since := g.state.Owed(); n != 2 || since != g.state.Refund(1).Due {
+		t.Errorf("%d owed since %d", n, since)
+	}
+	g.after(2 * time.Minute)
+	var holds []OrderRef
+	looks = 0
+	for after, done := (OrderRef{}), false; !done; looks++ {
+		var found []OrderRef
+		found, after = g.state.InGrace(after, g.state.Now(), 1)
+		holds, done = append(holds, found...), after.IsZero()
+	}
+	if len(holds) != 2 || holds[0] != refs[0] || holds[1] != refs[orders-1] || looks < 4 {
+		t.Errorf("%v found in %d looks; want %v and %v in at least 4", holds, looks, refs[0], refs[orders-1])
+	}
+}
+
 func TestClosedAtTheCashierNeedsNoGrace(t *testing.T) {
 	g := newest(t)
 	x := g.session("s", func(x *SessionPlan) { x.PayWithin, x.PayGrace = time.Minute, time.Hour }, ListingSpec{Stock: 1})

@@ -34,6 +34,7 @@ type State struct {
 
 	refunds   table[Refund] // by number - 1
 	madeUpTo  RefundNo      // every refund up to it has been made
+	owed      int           // refunds that are due
 	refundsOf map[OrderRef][]RefundNo
 	payments  map[Key]OrderRef // by paymentKey
 	bought    map[ShopperNo][]monthUnits

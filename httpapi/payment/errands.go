@@ -17,20 +17,34 @@ import (
 type Shop interface {
 	// Leads tells whether this node leads: only then does it run errands.
 	Leads() bool
-	// RefundsDue gives refunds with a number over after, by number, at most so many.
-	RefundsDue(after engine.RefundNo, most int) []engine.RefundView
+	// RefundsOwed tells how many refunds are due, and since when the oldest is.
+	RefundsOwed() (refunds int, since engine.Time)
+	// LookForRefunds gives numbers of refunds that are due, at most so many, of those
+	// behind after, and where to look next: 0 is from the first on.
+	LookForRefunds(after engine.RefundNo, most int) (due []engine.RefundNo, last engine.RefundNo)
+	// RefundDue gives a refund, and whether it is due still.
+	RefundDue(no engine.RefundNo) (engine.RefundView, bool)
 	// ConfirmRefund notes, committed, that a refund was made.
 	ConfirmRefund(ctx context.Context, no engine.RefundNo, reference string) error
-	// InGrace gives holds past their time to pay that are not released yet.
-	InGrace(most int) []engine.OrderView
+	// InGrace gives holds past their time to pay that are not released yet, at most
+	// so many, of those behind after, and where to look next: the zero value is from
+	// the first on.
+	InGrace(after engine.OrderRef, most int) (holds []engine.OrderRef, last engine.OrderRef)
+	// OrderNo appends an order's number to dst.
+	OrderNo(dst []byte, ref engine.OrderRef) []byte
 	// CloseHold releases such a hold.
 	CloseHold(ctx context.Context, ref engine.OrderRef) error
 	// Pay takes a payment, committed.
 	Pay(ctx context.Context, p engine.Payment) (engine.Receipt, error)
 }
 
-// pageRows is how many refunds, or holds of a session, are looked at at once.
-const pageRows = 512
+// pageRows is how many refunds or holds, at most, are given at once, and pagesATime
+// how many such pages each time they are looked for. The next time goes on behind
+// the last: however many fail, those behind them get their turn.
+const (
+	pageRows   = 512
+	pagesATime = 8
+)
 
 // commandTimeout bounds what the shop is told.
 const commandTimeout = 10 * time.Second
@@ -47,8 +61,8 @@ type Errands struct {
 	refunds *retries[engine.RefundNo]
 	closes  *retries[engine.OrderRef]
 
-	due    atomic.Int64 // refunds, as last counted
-	oldest atomic.Int64 // engine.Time since when the oldest is due; 0 without
+	lastRefund engine.RefundNo // where the last look ended; lookForRefunds's own
+	lastHold   engine.OrderRef // lookForHolds's own
 
 	asked, confirmed, failed           atomic.Uint64 // refunds
 	closed, paidAlready, closeFailures atomic.Uint64
@@ -104,25 +118,33 @@ func run[W any](ctx context.Context, cfg Config, look func(give func(W) bool), d
 
 // lookForRefunds gives out what is due, page by page.
 func (e *Errands) lookForRefunds(give func(engine.RefundView) bool) {
-	count, oldest := int64(0), engine.Time(0)
-	e.refunds.turn()
-	for after := engine.RefundNo(0); e.shop.Leads(); {
-		page := e.shop.RefundsDue(after, pageRows)
-		for _, r := range page {
-			after = r.No
-			if count++; oldest == 0 || r.Due < oldest {
-				oldest = r.Due
+	for range pagesATime {
+		leads := e.shop.Leads()
+		if !leads {
+			e.lastRefund = 0
+		}
+		if e.lastRefund == 0 {
+			e.refunds.turn()
+		}
+		if !leads {
+			return
+		}
+		due, last := e.shop.LookForRefunds(e.lastRefund, pageRows)
+		e.lastRefund = last
+		for _, no := range due {
+			if !e.refunds.begin(no, time.Now()) {
+				continue
 			}
-			if e.refunds.begin(r.No, time.Now()) && !give(r) {
+			if r, still := e.shop.RefundDue(no); !still {
+				e.refunds.drop(no)
+			} else if !give(r) {
 				return
 			}
 		}
-		if len(page) < pageRows {
-			break
+		if last == 0 {
+			return
 		}
 	}
-	e.due.Store(count)
-	e.oldest.Store(int64(oldest))
 }
 
 // refund asks for one refund.
@@ -154,13 +176,26 @@ func (e *Errands) refund(ctx context.Context, r engine.RefundView) {
 }
 
 // lookForHolds gives out the holds that may be closed.
-func (e *Errands) lookForHolds(give func(engine.OrderView) bool) {
-	e.closes.turn()
-	if !e.shop.Leads() {
-		return
-	}
-	for _, o := range e.shop.InGrace(pageRows) {
-		if e.closes.begin(o.Ref, time.Now()) && !give(o) {
+func (e *Errands) lookForHolds(give func(engine.OrderRef) bool) {
+	for range pagesATime {
+		leads := e.shop.Leads()
+		if !leads {
+			e.lastHold = engine.OrderRef{}
+		}
+		if e.lastHold.IsZero() {
+			e.closes.turn()
+		}
+		if !leads {
+			return
+		}
+		holds, last := e.shop.InGrace(e.lastHold, pageRows)
+		e.lastHold = last
+		for _, ref := range holds {
+			if e.closes.begin(ref, time.Now()) && !give(ref) {
+				return
+			}
+		}
+		if last.IsZero() {
 			return
 		}
 	}
@@ -168,20 +203,21 @@ func (e *Errands) lookForHolds(give func(engine.OrderView) bool) {
 
 // close asks for the end of one hold. Where the cashier does not answer, the
 // grace runs.
-func (e *Errands) close(ctx context.Context, o engine.OrderView) {
+func (e *Errands) close(ctx context.Context, ref engine.OrderRef) {
 	if !e.shop.Leads() {
-		e.closes.drop(o.Ref)
+		e.closes.drop(ref)
 		return
 	}
-	closed, err := e.client.CloseOrder(ctx, o.OrderNo)
+	orderNo := string(e.shop.OrderNo(nil, ref))
+	closed, err := e.client.CloseOrder(ctx, orderNo)
 	wait, stop := context.WithTimeout(ctx, commandTimeout)
 	defer stop()
 	switch {
 	case err != nil:
 	case closed.Closed:
-		err = e.shop.CloseHold(wait, o.Ref)
+		err = e.shop.CloseHold(wait, ref)
 	default:
-		err = e.takeLost(wait, o.OrderNo, closed.Payment)
+		err = e.takeLost(wait, orderNo, closed.Payment)
 	}
 	switch {
 	case err == nil && closed.Closed:
@@ -189,16 +225,16 @@ func (e *Errands) close(ctx context.Context, o engine.OrderView) {
 	case err == nil:
 		e.paidAlready.Add(1)
 	default:
-		if e.closes.failed(o.Ref, time.Now()); ctx.Err() != nil || errors.Is(err, ErrLeftAlone) {
+		if e.closes.failed(ref, time.Now()); ctx.Err() != nil || errors.Is(err, ErrLeftAlone) {
 			return
 		}
 		if no := (*engine.Refusal)(nil); closed.Payment != nil || !errors.As(err, &no) { // else it was paid, or released, meanwhile
 			e.closeFailures.Add(1)
-			e.cfg.Logger.Warn("an order could not be closed at the cashier; its grace runs", "order_no", o.OrderNo, "error", err)
+			e.cfg.Logger.Warn("an order could not be closed at the cashier; its grace runs", "order_no", orderNo, "error", err)
 		}
 		return
 	}
-	e.closes.done(o.Ref)
+	e.closes.done(ref)
 }
 
 // takeLost takes a payment whose callback has not come.
@@ -217,6 +253,14 @@ func (e *Errands) takeLost(ctx context.Context, orderNo string, t *Taken) error 
 	return err
 }
 
+// owed tells of the refunds that are due, to metrics: none where another leads.
+func (e *Errands) owed() (refunds int, since engine.Time) {
+	if !e.shop.Leads() {
+		return 0, 0
+	}
+	return e.shop.RefundsOwed()
+}
+
 // Collectors give what is counted, for metrics.
 func (e *Errands) Collectors() []prometheus.Collector {
 	counter := func(name, help string, n *atomic.Uint64, labels prometheus.Labels) prometheus.Collector {
@@ -229,11 +273,14 @@ func (e *Errands) Collectors() []prometheus.Collector {
 		counter(refunds, refundsHelp, &e.asked, as("asked")), counter(refunds, refundsHelp, &e.confirmed, as("confirmed")), counter(refunds, refundsHelp, &e.failed, as("failed")),
 		counter(closes, closesHelp, &e.closed, as("closed")), counter(closes, closesHelp, &e.paidAlready, as("paid")), counter(closes, closesHelp, &e.closeFailures, as("failed")),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_refunds_due", Help: "Refunds that the cashier has not confirmed, on the leader; 0 elsewhere."},
-			func() float64 { return float64(e.due.Load()) }),
+			func() float64 {
+				n, _ := e.owed()
+				return float64(n)
+			}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_refunds_oldest_seconds", Help: "ALARM if it keeps growing: for how long the oldest refund has been due, on the leader; 0 without."},
 			func() float64 {
-				since := engine.Time(e.oldest.Load())
-				if since == 0 {
+				n, since := e.owed()
+				if n == 0 {
 					return 0
 				}
 				return max(0, time.Since(since.Wall()).Seconds())

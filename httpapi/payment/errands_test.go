@@ -23,14 +23,17 @@ type fakeShop struct {
 	due    map[engine.RefundNo]engine.RefundView
 	made   map[engine.RefundNo]string
 	twice  []engine.RefundNo // confirmed again
+	viewed int               // refunds
 	holds  map[engine.OrderRef]engine.OrderView
 	closed []engine.OrderRef
 	paid   []engine.Payment
 	fails  int // confirmations that find no leader
+
+	heldOnce int // holds that there were at first
 }
 
 func newFakeShop(refunds, holds int) *fakeShop {
-	s := &fakeShop{due: map[engine.RefundNo]engine.RefundView{}, made: map[engine.RefundNo]string{}, holds: map[engine.OrderRef]engine.OrderView{}}
+	s := &fakeShop{due: map[engine.RefundNo]engine.RefundView{}, made: map[engine.RefundNo]string{}, holds: map[engine.OrderRef]engine.OrderView{}, heldOnce: holds}
 	s.leads.Store(true)
 	for i := 1; i <= refunds; i++ {
 		no := engine.RefundNo(i)
@@ -45,15 +48,32 @@ func newFakeShop(refunds, holds int) *fakeShop {
 
 func (s *fakeShop) Leads() bool { return s.leads.Load() }
 
-func (s *fakeShop) RefundsDue(after engine.RefundNo, most int) (due []engine.RefundView) {
+func (s *fakeShop) RefundsOwed() (refunds int, since engine.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for no := after + 1; int(no) <= len(s.due)+len(s.made) && len(due) < most; no++ {
-		if r, ok := s.due[no]; ok {
-			due = append(due, r)
+	return len(s.due), 1
+}
+
+func (s *fakeShop) LookForRefunds(after engine.RefundNo, most int) (due []engine.RefundNo, last engine.RefundNo) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for no := after + 1; int(no) <= len(s.due)+len(s.made); no++ {
+		if len(due) == most {
+			return due, no - 1
+		}
+		if _, ok := s.due[no]; ok {
+			due = append(due, no)
 		}
 	}
-	return due
+	return due, 0
+}
+
+func (s *fakeShop) RefundDue(no engine.RefundNo) (engine.RefundView, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.viewed++
+	r, due := s.due[no]
+	return r, due
 }
 
 func (s *fakeShop) ConfirmRefund(_ context.Context, no engine.RefundNo, reference string) error {
@@ -71,13 +91,23 @@ func (s *fakeShop) ConfirmRefund(_ context.Context, no engine.RefundNo, referenc
 	return nil
 }
 
-func (s *fakeShop) InGrace(int) (holds []engine.OrderView) {
+func (s *fakeShop) InGrace(after engine.OrderRef, most int) (holds []engine.OrderRef, last engine.OrderRef) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, o := range s.holds {
-		holds = append(holds, o)
+	for ordinal := after.Ordinal + 1; int(ordinal) <= s.heldOnce; ordinal++ {
+		if len(holds) == most {
+			return holds, engine.OrderRef{Session: 1, Ordinal: ordinal - 1}
+		}
+		ref := engine.OrderRef{Session: 1, Ordinal: ordinal}
+		if _, ok := s.holds[ref]; ok {
+			holds = append(holds, ref)
+		}
 	}
-	return holds
+	return holds, engine.OrderRef{}
+}
+
+func (s *fakeShop) OrderNo(dst []byte, ref engine.OrderRef) []byte {
+	return fmt.Appendf(dst, "H%d", ref.Ordinal)
 }
 
 func (s *fakeShop) CloseHold(_ context.Context, ref engine.OrderRef) error {
@@ -240,6 +270,48 @@ func TestOnlyALeaderRunsErrands(t *testing.T) {
 	}
 	shop.leads.Store(true)
 	eventually(t, "the end of all errands", shop.over)
+}
+
+// TestThoseWhoFailStarveNobody: there are more of them than are looked at each time,
+// and what stands behind them is done; nothing is built for those that wait.
+func TestThoseWhoFailStarveNobody(t *testing.T) {
+	const stuck = pageRows * pagesATime
+	shop := newFakeShop(stuck+1, stuck+1)
+	client, err := NewClient(Config{URL: "http://cashier.test", RetryFirst: time.Hour, RetryMost: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	e := NewErrands(client, shop)
+	var refunds []engine.RefundNo
+	var holds []engine.OrderRef
+	for range 4 { // two times round
+		e.lookForRefunds(func(r engine.RefundView) bool {
+			refunds = append(refunds, r.No)
+			e.refunds.failed(r.No, time.Now())
+			return true
+		})
+		e.lookForHolds(func(ref engine.OrderRef) bool {
+			holds = append(holds, ref)
+			e.closes.failed(ref, time.Now())
+			return true
+		})
+	}
+	if len(refunds) != stuck+1 || refunds[stuck] != stuck+1 || shop.viewed != stuck+1 {
+		t.Errorf("%d refunds were given out, and %d built", len(refunds), shop.viewed)
+	}
+	if len(holds) != stuck+1 || holds[stuck].Ordinal != stuck+1 {
+		t.Errorf("%d holds were given out", len(holds))
+	}
+	if n, _ := e.owed(); n != stuck+1 {
+		t.Errorf("%d refunds are owed", n)
+	}
+	shop.leads.Store(false)
+	e.lookForRefunds(nil)
+	e.lookForRefunds(nil)
+	if n, since := e.owed(); n != 0 || since != 0 || len(e.refunds.of) != 0 {
+		t.Errorf("where another leads, %d refunds are owed since %d, %d remembered", n, since, len(e.refunds.of))
+	}
 }
 
 // TestALyingCashier: a payment for another order, or another sum, is not believed.
