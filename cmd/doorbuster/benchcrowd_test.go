@@ -41,7 +41,8 @@ func TestCrowd(t *testing.T) {
 		if told != 80 {
 			t.Errorf("%s: %d people were told something: %v", row.Defence.Name, told, x.PeopleTold)
 		}
-		if row.Defence.Draw != (x.BotsTold["entered"] > 0) {
+		// With a ticket asked for, bots on a busy machine may not get as far as the draw.
+		if entered := x.BotsTold["entered"] > 0; entered != row.Defence.Draw && (entered || !row.Defence.Ticket) {
 			t.Errorf("%s: bots were told %v", row.Defence.Name, x.BotsTold)
 		}
 		if row.Defence.Ticket != (x.BotWork.Solved > 0) || x.BotWork.Failed+x.PeopleWork.Failed > 0 {

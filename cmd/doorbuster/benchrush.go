@@ -227,6 +227,6 @@ func startTemporaryNode(ctx context.Context, planText []byte) (_ bench.Node, err
 // temporaryConfig is a development node's on ports of the system's choice.
 func temporaryConfig(dir string) Config {
 	return Config{Node: "n1", Zone: "z1", Data: dir, HTTP: "127.0.0.1:0", Admin: "127.0.0.1:0", Dev: true,
-		WaitingDepth: 16_384, GrabTimeout: 2 * time.Second, SnapshotBytes: 256 << 20, LogLevel: "warn", LogFormat: "text",
+		WaitingDepth: 16_384, GrabTimeout: 2 * time.Second, SnapshotBytes: 256 << 20, StallTimeout: 1500 * time.Millisecond, LogLevel: "warn", LogFormat: "text",
 		SettleAfter: 24 * time.Hour, KeepEvents: 24 * time.Hour, KeepEventBytes: 4 << 30}
 }

@@ -90,9 +90,10 @@ type Config struct {
 	ReconcileTimezone string `koanf:"reconcile_timezone"`
 	ReconcileKeyFile  string `koanf:"reconcile_key_file"`
 
-	StopDelay time.Duration `koanf:"stop_delay"`
-	LogLevel  string        `koanf:"log_level"`
-	LogFormat string        `koanf:"log_format"`
+	StopDelay    time.Duration `koanf:"stop_delay"`
+	StallTimeout time.Duration `koanf:"stall_timeout"`
+	LogLevel     string        `koanf:"log_level"`
+	LogFormat    string        `koanf:"log_format"`
 
 	// Tests' bounds of streams of events; 0 is what the operations API begins with.
 	eventHeartbeat, eventPatience time.Duration
@@ -162,6 +163,7 @@ func addConfigFlags(f *pflag.FlagSet) {
 	addCashierFlags(f)
 	addReconcileFlags(f)
 	f.Duration("stop-delay", time.Second, "how long a node of a cluster that is told to stop goes on serving, not ready and without leadership, so that load balancers notice")
+	f.Duration("stall-timeout", 1500*time.Millisecond, "how long one write or fsync of the log may take before the node stops, so that another leads; more for a disk that pauses when it is busy")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.String("log-format", "text", "text or json")
 }
@@ -448,6 +450,9 @@ func (c Config) Validate() error {
 	}
 	if c.StopDelay < 0 || c.StopDelay > 10*time.Minute {
 		bad("stop_delay: %s is not between 0s and 10m", c.StopDelay)
+	}
+	if c.StallTimeout < 100*time.Millisecond || c.StallTimeout > 10*time.Minute {
+		bad("stall_timeout: %s is not between 100ms and 10m", c.StallTimeout)
 	}
 	for _, n := range []struct {
 		key          string

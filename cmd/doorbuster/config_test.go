@@ -62,7 +62,7 @@ func TestFlagsBeforeEnvironmentBeforeFile(t *testing.T) {
 var samples = map[string]string{
 	"node": "n9", "zone": "z9", "data": "/d", "http": "127.0.0.1:9", "admin": "127.0.0.1:8", "dev": "true",
 	"shopper-key-file": "/s", "shopper-public-key-file": "/p", "ops-key-file": "/o", "open-metrics": "true",
-	"waiting-depth": "9", "grab-timeout": "9s", "stop-delay": "9s", "snapshot-bytes": "9999999", "journal-entries": "9", "connections": "9", "connections-per-ip": "9",
+	"waiting-depth": "9", "grab-timeout": "9s", "stop-delay": "9s", "stall-timeout": "9s", "snapshot-bytes": "9999999", "journal-entries": "9", "connections": "9", "connections-per-ip": "9",
 	"display": "127.0.0.1:7", "display-connections": "9", "display-connections-per-ip": "9", "log-level": "warn", "log-format": "json",
 	"event-streams": "9", "trusted-proxies": "10.0.0.9", "rate-limit-shopper-per-second": "9", "rate-limit-shopper-burst": "9",
 	"rate-limit-address-per-second": "9", "rate-limit-address-burst": "9", "ticket-ttl": "9s", "challenge-max-number": "9999", "challenge-lifetime": "99s",

@@ -18,8 +18,9 @@ type testCluster struct {
 	t       *testing.T
 	dir     string
 	zoneAck string
-	more    string // further lines of the cluster section
-	extra   string // further lines of every node's configuration
+	stall   time.Duration // after which a hanging disk stops a node: not soon, a test's disk may be busy
+	more    string        // further lines of the cluster section
+	extra   string        // further lines of every node's configuration
 	nodes   []*member
 }
 
@@ -54,7 +55,7 @@ func openFleet(t *testing.T, zoneAck string, names ...string) *testCluster {
 // newFleet configures one without starting it.
 func newFleet(t *testing.T, zoneAck string, names ...string) *testCluster {
 	t.Helper()
-	f := &testCluster{t: t, dir: t.TempDir(), zoneAck: zoneAck}
+	f := &testCluster{t: t, dir: t.TempDir(), zoneAck: zoneAck, stall: patience}
 	for _, name := range names {
 		f.add(name).initial = true
 	}
@@ -104,7 +105,7 @@ func freePort(t *testing.T) string {
 // config writes the node's configuration and gives its path.
 func (m *member) config() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "node: %s\nzone: %s\ndata: %s\nhttp: %s\nadmin: %s\npeer: %s\nlog_format: json\nstop_delay: 100ms\n%s", m.id, m.zone, m.dir, m.ports[0], m.ports[1], m.ports[2], m.f.extra)
+	fmt.Fprintf(&b, "node: %s\nzone: %s\ndata: %s\nhttp: %s\nadmin: %s\npeer: %s\nlog_format: json\nstop_delay: 100ms\nstall_timeout: %s\n%s", m.id, m.zone, m.dir, m.ports[0], m.ports[1], m.ports[2], m.f.stall, m.f.extra)
 	id := "shop"
 	if m.cluster != "" {
 		id = m.cluster

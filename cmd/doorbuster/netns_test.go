@@ -222,7 +222,7 @@ type country struct {
 // openCountry starts nodes such as "a1" in room a, and waits until they serve.
 func openCountry(t *testing.T, l *land, zoneAck string, ids ...string) *country {
 	t.Helper()
-	c := &country{testCluster: &testCluster{t: t, dir: t.TempDir(), zoneAck: zoneAck}, land: l, t: t}
+	c := &country{testCluster: &testCluster{t: t, dir: t.TempDir(), zoneAck: zoneAck, stall: patience}, land: l, t: t}
 	if status, out, errs := runTool(t, "", append([]string{"cluster", "certs", "--dir", c.dir, "--cluster", "shop"}, ids...)...); status != 0 {
 		t.Fatal(out, errs)
 	}

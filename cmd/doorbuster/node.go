@@ -150,7 +150,8 @@ func (n *node) openRooms() (err error) {
 	fsync := newFsyncHistogram(n.metrics)
 	cc := cluster.DefaultConfig(n.cfg.Data)
 	n.cfg.clusterInto(&cc)
-	cc.SnapshotBytes, cc.Logger, cc.Version, cc.FS = n.cfg.SnapshotBytes, n.logger, version, n.cfg.fs
+	cc.SnapshotBytes, cc.StallTimeout = n.cfg.SnapshotBytes, n.cfg.StallTimeout
+	cc.Logger, cc.Version, cc.FS = n.logger, version, n.cfg.fs
 	if n.cfg.wall != nil {
 		cc.Wall = n.cfg.wall
 	}

@@ -41,7 +41,7 @@ type shop struct {
 
 // serveArgs is how a test serves dir: on ports that the system chooses.
 func serveArgs(dir string, more ...string) []string {
-	return append([]string{"serve", "--dev", "--data", dir, "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"}, more...)
+	return append([]string{"serve", "--dev", "--data", dir, "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--stall-timeout", patience.String(), "--log-format", "json"}, more...)
 }
 
 // openShop serves dir in this process until the test ends.

@@ -160,6 +160,7 @@ func TestLeadersDiskHangs(t *testing.T) {
 		t.Run(call, func(t *testing.T) {
 			t.Parallel()
 			f := newFleet(t, "prefer", rooms3...)
+			f.stall = 1500 * time.Millisecond // the usual
 			for _, m := range f.nodes {
 				m.launchHanging()
 			}
