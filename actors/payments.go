@@ -92,7 +92,21 @@ func (g *Group) Leads() bool { return g.leads.Load() }
 // this node has applied them.
 func (g *Group) RefundsDue(after engine.RefundNo, most int) (due []engine.RefundView) {
 	g.view.View(func(s *engine.State) { due = s.ViewRefunds(after, most) })
+	for i := range due {
+		g.nameTransaction(&due[i])
+	}
 	return due
+}
+
+// nameTransaction adds the transaction of an order that has left the state, as far
+// as the ledger can say now.
+func (g *Group) nameTransaction(v *engine.RefundView) {
+	if v.Transaction != (engine.Transaction{}) {
+		return
+	}
+	if o, found, err := g.settledRecord(v.Order); err == nil && found {
+		v.Transaction = o.Transaction
+	}
 }
 
 // RefundsOwed tells how many refunds are due, and since when the oldest is.
@@ -111,7 +125,10 @@ func (g *Group) LookForRefunds(after engine.RefundNo, most int) (due []engine.Re
 // RefundDue gives a refund, and whether it is due still.
 func (g *Group) RefundDue(no engine.RefundNo) (v engine.RefundView, due bool) {
 	g.view.View(func(s *engine.State) { v = s.ViewRefund(no) })
-	return v, v.No != 0 && v.Made == 0
+	if due = v.No != 0 && v.Made == 0; due {
+		g.nameTransaction(&v)
+	}
+	return v, due
 }
 
 // ConfirmRefund notes that the cashier has paid back; reference is his.

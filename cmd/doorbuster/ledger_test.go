@@ -151,6 +151,15 @@ func TestSettledOrdersAreFound(t *testing.T) {
 	if a := front.pay(paid[0], "p0"); a.Status != 200 {
 		t.Errorf("the payment that was taken, again: %d %s", a.Status, a.Body)
 	}
+	var late order
+	if err := json.Unmarshal([]byte(front.order("s1", paid[1].OrderNo).Body), &late); err != nil || late.TransactionID == "" {
+		t.Errorf("%+v: %v", late, err)
+	}
+	for _, m := range f.nodes {
+		if a := m.ops("GET", "/admin/v1/refunds", ""); !strings.Contains(a.Body, `"transaction_id":"`+late.TransactionID+`"`) {
+			t.Errorf("%s tells of a refund for transaction %s: %s", m.id, late.TransactionID, a.Body)
+		}
+	}
 	// And what paid for an order of it pays for no other, on any node.
 	f.plan(strings.Replace(dayPlan("", 10), "id: day", "id: next", 1))
 	next := front.mustGrant("s3", "k-next", "next/sku-1")

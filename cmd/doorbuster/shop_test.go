@@ -193,6 +193,8 @@ type order struct {
 	Currency string    `json:"currency"`
 	State    string    `json:"state"`
 	PayBy    time.Time `json:"pay_by"`
+
+	TransactionID string `json:"transaction_id"`
 }
 
 // A connection for each request: a pool dials some that it then leaves unused,
