@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bufio"
+	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -235,6 +239,59 @@ func (c *country) turnedAway(m *member) {
 	m.up = false
 }
 
+// listen follows the events of a node. heard ends that, and gives the orders that
+// were told as granted.
+func (m *member) listen() (heard func() []string) {
+	m.t.Helper()
+	ctx, cancel := context.WithCancel(m.t.Context())
+	r, err := http.NewRequestWithContext(ctx, "GET", "http://"+m.admin+"/admin/v1/events?from=0", nil)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if m.token != "" {
+		r.Header.Set("Authorization", "Bearer "+m.token)
+	}
+	answer, err := m.through.Do(r)
+	if err != nil || answer.StatusCode != 200 {
+		m.t.Fatalf("%s: %v, %v", m.id, answer, err)
+	}
+	var orders []string
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer answer.Body.Close()
+		for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
+			var told trailLine
+			if json.Unmarshal(lines.Bytes(), &told) == nil && told.Kind == "hold_placed" {
+				orders = append(orders, told.OrderNo)
+			}
+		}
+	}()
+	return func() []string {
+		cancel()
+		<-ended
+		return orders
+	}
+}
+
+// keepsWhatWasHeard: every order that events of the room that was lost have told of
+// is in the other one.
+func (m *member) keepsWhatWasHeard(heard ...func() []string) {
+	m.t.Helper()
+	found, told := m.orders(), 0
+	for _, h := range heard {
+		for _, no := range h() {
+			if _, there := found[no]; !there {
+				m.t.Errorf("node %s does not have order %s, of which an event told", m.id, no)
+			}
+			told++
+		}
+	}
+	if m.t.Logf("%d orders were told by events of the room that was lost", told); told == 0 {
+		m.t.Error("no event told of an order")
+	}
+}
+
 // TestRoomLost loses the room with the quorum and the leader, for good, at some
 // moment under load: with zone ack require, all that anybody was told by any door
 // of any node is in the other room.
@@ -255,6 +312,7 @@ func roomLost(t *testing.T, l *land, round int) {
 	c.plan(c.nodes[0], smallListings(1, stock))
 	c.lead([]string{"a1", "a2"}[round/2%2])
 	x := &traffic{c: c, history: newHistory(), next: everyoneOnce(), pause: time.Millisecond}
+	a1, a2 := c.node("a1").listen(), c.node("a2").listen()
 	x.start(rng.Uint64(), 12, "a", "b")
 	x.goOn(20, "to begin with")
 	after, cut := time.Duration(rng.IntN(500_000))*time.Microsecond, round%2 == 1
@@ -280,6 +338,7 @@ func roomLost(t *testing.T, l *land, round int) {
 	t.Logf("round %d: room a was lost after %s and %d grants (cut first: %t); %d in the end", round, after, lost, cut, x.granted.Load())
 	x.resolve()
 	x.recount(stock)
+	c.node("b1").keepsWhatWasHeard(a1, a2)
 	for _, id := range []string{"a1", "a2"} {
 		c.launch(c.node(id))
 	}
@@ -308,6 +367,7 @@ func roomCutOff(t *testing.T, l *land, round int) {
 	c.plan(c.nodes[0], smallListings(1, stock))
 	c.lead([]string{"a1", "a2"}[round%2])
 	x := &traffic{c: c, history: newHistory(), next: everyoneOnce(), pause: time.Millisecond}
+	a1, a2 := c.node("a1").listen(), c.node("a2").listen()
 	x.start(rng.Uint64(), 12, "a", "b")
 	x.goOn(20, "to begin with")
 	time.Sleep(time.Duration(rng.IntN(500_000)) * time.Microsecond)
@@ -332,4 +392,5 @@ func roomCutOff(t *testing.T, l *land, round int) {
 	t.Logf("round %d: cut off at %s; %d answers of grabs and cancels in room a came to what asked after that", round, at.Round(time.Millisecond), late)
 	x.resolve()
 	x.recount(stock)
+	b1.keepsWhatWasHeard(a1, a2)
 }
