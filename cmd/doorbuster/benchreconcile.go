@@ -99,6 +99,11 @@ func (b *reconcileBench) run(c *cobra.Command) (err error) {
 		return err
 	}
 	figures := reconcileFigures{Lines: b.orders, Lost: b.lost, StatementBytes: info.Size()}
+	var sold engine.LogIndex
+	n.cluster.View(func(s *engine.State) { sold = s.LogIndex() })
+	if err := n.cluster.Ledger().Await(c.Context(), sold); err != nil {
+		return err
+	}
 	debug.FreeOSMemory() // what selling took is not of interest
 	peak := watchMemory()
 	admin := n.adminListener.Addr().String()
