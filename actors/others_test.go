@@ -90,12 +90,21 @@ func (w *wire) Look(_ context.Context, shopper, key []byte, deadline engine.Time
 // openPair is a leader that sells and a follower of it.
 func openPair(t *testing.T, timeout time.Duration) (leader, follower *shop, w *wire) {
 	t.Helper()
+	leader, follower, w = openBlank(t, timeout)
+	follower.awake()
+	leader.raise()
+	return leader, follower, w
+}
+
+// openBlank is a leader that sells and a node that has applied nothing yet.
+func openBlank(t *testing.T, timeout time.Duration) (leader, blank *shop, w *wire) {
+	t.Helper()
 	leader = openShop(t, nil)
 	own := &wire{leader: leader.Group, fresh: alwaysTrue(), current: true}
 	own.seen.Store(math.MaxUint64)
 	leader.Join(own)
 	cfg := DefaultConfig()
-	cfg.GrabTimeout = timeout
+	cfg.GrabTimeout, cfg.CommandTimeout = timeout, timeout
 	g, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -104,12 +113,15 @@ func openPair(t *testing.T, timeout time.Duration) (leader, follower *shop, w *w
 	w = &wire{leader: leader.Group, fresh: alwaysTrue()}
 	g.Join(w)
 	t.Cleanup(g.Close)
-	leader.log.mu.Lock()
-	g.Restored(leader.log.state)
-	leader.log.followers = []*Group{g}
-	leader.log.mu.Unlock()
-	leader.raise()
 	return leader, &shop{Group: g, log: leader.log, t: t}, w
+}
+
+// awake has a blank node take over the state, and apply what comes.
+func (s *shop) awake() {
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	s.Restored(s.log.state)
+	s.log.followers = append(s.log.followers, s.Group)
 }
 
 func alwaysTrue() *atomic.Bool {
@@ -172,6 +184,44 @@ func TestStaleFollowerSaysNothing(t *testing.T) {
 		if err := ask(); !errors.Is(err, engine.ErrNotLeader) {
 			t.Errorf("%s: %v", what, err)
 		}
+	}
+}
+
+// TestWithoutStateNothingIsTold: a node that has applied nothing yet does not know
+// the group's secret. It could not tell what it has decided elsewhere, so it has
+// nothing decided, until it has a state.
+func TestWithoutStateNothingIsTold(t *testing.T) {
+	leader, blank, w := openBlank(t, 50*time.Millisecond)
+	leader.plan("day", nil, units("mask", 5))
+	granted := leader.grab("day/skus/mask", "bob", "k")
+	number := string(leader.OrderNo(nil, granted.Order))
+	for _, fresh := range []bool{false, true} { // what the cluster says of freshness is not about the state
+		w.fresh = new(atomic.Bool)
+		w.fresh.Store(fresh)
+		if a := blank.grab("day/skus/mask", "ann", "k"); a.Code != engine.CodeProcessing || a.Deadline == 0 || w.grabs.Load() != 0 {
+			t.Errorf("a grab: %+v, asked elsewhere %d times", a, w.grabs.Load())
+		}
+		for what, ask := range map[string]func() error{
+			"by key": func() error { _, _, err := blank.GrabByKey([]byte("bob"), []byte("k"), blank.Now()+1); return err },
+			"leave":  func() error { _, err := blank.LeaveLine(t.Context(), []byte("bob"), []byte("k")); return err },
+			"order":  func() error { _, err := blank.Order("bob", number); return err },
+			"orders": func() error { _, _, err := blank.Orders("bob", "", "", 10); return err },
+			"own":    func() error { _, err := blank.Own(t.Context(), "bob", 10); return err },
+			"cancel": func() error { _, err := blank.Cancel(t.Context(), "bob", number); return err },
+			"looks":  func() error { _, _, err := blank.Listing("day", "mask"); return err },
+			"counts": func() error { _, err := blank.Counts("day", "mask"); return err },
+		} {
+			if err := ask(); !errors.Is(err, engine.ErrNotLeader) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+	}
+	if c := leader.counts("day", "mask"); c.Held != 1 {
+		t.Errorf("%+v", c)
+	}
+	blank.awake()
+	if a := blank.grab("day/skus/mask", "ann", "k"); a.Code != engine.CodeGranted || len(blank.OrderNo(nil, a.Order)) == 0 {
+		t.Errorf("with a state: %+v", a)
 	}
 }
 
