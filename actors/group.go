@@ -219,7 +219,7 @@ func (g *Group) Applied(s *engine.State, effects *engine.Effects) {
 	if g.rules.Load() < engine.RulesVersion {
 		g.rules.Store(s.Rules())
 	}
-	if g.keyed.Load() == nil {
+	if !g.hasState() {
 		g.learnSecret(s) // the first epoch brought it, whoever leads that
 	}
 	c := g.catalogue.Load()
@@ -286,6 +286,7 @@ func (g *Group) Restored(s *engine.State) {
 			c.gate(o.Listing).engaged.add(g.fingerprint([]byte(s.ShopperID(o.Shopper))))
 		}
 	}
+	g.learnSecret(s)
 	g.figures.Add(1)
 	g.catalogue.Store(c) // whole: who looks meanwhile sees what was there before
 	g.figures.Add(1)
@@ -298,7 +299,6 @@ func (g *Group) Restored(s *engine.State) {
 		}
 	}
 	g.frozen.Store(max(frozen, g.frozen.Load()))
-	g.learnSecret(s)
 	g.learnSwitches(s)
 	for _, id := range s.Rosters() {
 		g.learnRoster(s, id)
@@ -306,15 +306,23 @@ func (g *Group) Restored(s *engine.State) {
 	g.watchers.tellAll()
 }
 
+// learnSecret takes over what does not change after the first epoch. A state before
+// that is none.
 func (g *Group) learnSecret(s *engine.State) {
 	g.rules.Store(s.Rules())
-	keyed, numberer := s.Keyed(), s.Numberer()
-	g.keyed.Store(&keyed)
-	g.numberer.Store(&numberer)
-	if secret, known := s.Derive("tickets"); known {
-		g.tickets.Store(&secret)
+	secret, known := s.Derive("tickets")
+	if !known {
+		return
 	}
+	keyed, numberer := s.Keyed(), s.Numberer()
+	g.tickets.Store(&secret)
+	g.numberer.Store(&numberer)
+	g.keyed.Store(&keyed) // last: it is what hasState goes by
 }
+
+// hasState tells whether this node has a state of the group's. Whatever needs the
+// group's secret is asked for only then; see inService.
+func (g *Group) hasState() bool { return g.keyed.Load() != nil }
 
 // EpochOpened tells that this node leads, from epoch on; at is state time then.
 // The committed state must be the one as of the epoch's first entry.

@@ -51,8 +51,55 @@ type Outcome struct {
 
 // Join gives the group the way to the other nodes. Call it before grabs come in.
 func (g *Group) Join(others Others) {
-	g.others = others
+	g.others = inService{others, g}
 	g.clock.follow(others.Ahead)
+}
+
+// inService is the way to the others for a node that may have no state yet: it has
+// applied nothing since it started or joined, and does not know the group's secret.
+// Such a node tells nobody anything, and has nothing decided elsewhere that it could
+// not tell: it is neither fresh nor current, and finds no leader to ask.
+type inService struct {
+	Others
+	group *Group
+}
+
+func (o inService) Fresh() bool   { return o.group.hasState() && o.Others.Fresh() }
+func (o inService) Current() bool { return o.group.hasState() && o.Others.Current() }
+
+func (o inService) Sync(ctx context.Context) error {
+	if err := o.Others.Sync(ctx); err != nil {
+		return err
+	}
+	return o.needState()
+}
+
+func (o inService) Grab(q *engine.Grab, deadline engine.Time, patience time.Duration) (a engine.Answer, index engine.LogIndex, err error) {
+	if err := o.needState(); err != nil {
+		return a, 0, err
+	}
+	return o.Others.Grab(q, deadline, patience)
+}
+
+func (o inService) Ask(ctx context.Context, batch []byte) (Outcome, error) {
+	if err := o.needState(); err != nil {
+		return Outcome{}, err
+	}
+	return o.Others.Ask(ctx, batch)
+}
+
+func (o inService) Look(ctx context.Context, shopper, key []byte, deadline engine.Time) (a engine.Answer, found bool, index engine.LogIndex, err error) {
+	if err := o.needState(); err != nil {
+		return a, false, 0, err
+	}
+	return o.Others.Look(ctx, shopper, key, deadline)
+}
+
+func (o inService) needState() error {
+	if !o.group.hasState() {
+		return engine.ErrNotLeader
+	}
+	return nil
 }
 
 // fresh tells whether what this node does not know is not there.
