@@ -1,0 +1,90 @@
+package cluster
+
+import (
+	"net"
+	"slices"
+	"testing"
+
+	"github.com/hashicorp/raft"
+)
+
+// joins makes one more node, which stands in zone a, and takes it in.
+func (c *trio) joins(id string) *seat {
+	c.t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	cfg := c.seats[0].cfg
+	cfg.NodeID, cfg.Zone, cfg.Dir, cfg.Listen = id, "a", c.t.TempDir(), ln.Addr().String()
+	cfg.Advertise = cfg.Listen
+	if err := ln.Close(); err != nil {
+		c.t.Fatal(err)
+	}
+	s := openSeat(c.t, cfg)
+	m := Member{ID: id, Zone: cfg.Zone, Kind: KindVoter, Peer: cfg.Listen}
+	if _, err := c.leader().Operate(c.t.Context(), Operation{Name: OpJoin, Member: m, Operator: "ops"}); err != nil {
+		c.t.Fatal(err)
+	}
+	c.seats = append(c.seats, s)
+	c.eventually(id+" does not vote", func() bool {
+		return slices.ContainsFunc(c.leader().ClusterStatus().Nodes, func(x NodeStatus) bool { return x.ID == id && x.voter })
+	})
+	return s
+}
+
+// ticks proposes empty batches on whoever leads, until n were taken.
+func (c *trio) ticks(n int) {
+	c.t.Helper()
+	for n > 0 {
+		leader := c.leader()
+		for n > 0 {
+			if _, err := leader.tick(); err != nil {
+				break
+			}
+			n--
+		}
+	}
+}
+
+// TestBehindFollowsLaterLeader: a node that was away while another joined, and
+// came to lead, knows nothing of that one until it has caught up; so it must not
+// turn it away.
+func TestBehindFollowsLaterLeader(t *testing.T) {
+	c := openTrio(t, ZoneAckOff)
+	c.leads("a1")
+	b1 := c.seat("b1")
+	c.ticks(3)
+	if err := b1.Snapshot(); err != nil { // with the roster as of now: what it starts with
+		t.Fatal(err)
+	}
+	b1.leave(t)
+	c.joins("a3")
+	c.leads("a3")
+	c.ticks(100) // more than one message holds
+	b1 = c.reopen(b1)
+	c.eventually("b1 does not catch up", func() bool { return b1.Ready() == nil && b1.Roster().member("a3") != nil })
+	leader := c.leads("a3")
+	if _, err := leader.tick(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestJoinUnderLaterLeader: a node that joins reads the log from its beginning,
+// where a leader that joined later is not named. It takes the rest all the same,
+// over connections that are made anew in between.
+func TestJoinUnderLaterLeader(t *testing.T) {
+	configs := seating(t, ZoneAckOff)
+	later := configs[0]
+	later.NodeID, later.Members = "a3", configs[0].Members[1:]
+	joining := openSeat(t, configs[2])
+	p := pretend(t, later, configs[2])
+	roster := &Roster{Version: 1, ZoneAck: ZoneAckOff, Members: joining.cfg.Members}
+	named := func(e *raft.Log) { e.Type, e.Data = raft.LogCommand, encodeRoster(roster) }
+	if ok, err := p.try(5, 1, 1, 2, 1, named); !ok || err != nil {
+		t.Fatal("entries refused", err)
+	}
+	eventually(t, "the roster is not applied", func() bool { return joining.Roster().Version == 1 })
+	joining.net.port.DropConnections()
+	eventually(t, "what follows is refused for ever", func() bool { ok, err := p.try(5, 2, 5, 2, 1, noop); return ok && err == nil })
+}
