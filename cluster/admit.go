@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"time"
 
 	"doorbuster/cluster/peer"
 )
@@ -26,10 +27,26 @@ func (n *Node) identity() peer.Hello {
 // admit tells whether another node may talk to this one. It remembers with which
 // directory a node was met first: one that comes with another has forgotten what
 // it acknowledged, and its vote would count twice.
+//
+// A node that has not caught up knows an old roster only, in which the present
+// leader may be missing. It turns away whom it knows to have been removed, and
+// nobody for being unknown: certificate, cluster and generation have been checked.
 func (n *Node) admit(other peer.Hello) error {
+	err := n.weigh(other)
+	if err != nil {
+		n.turned.Store(&turnedAway{time.Now(), err.Error()})
+	}
+	return err
+}
+
+func (n *Node) weigh(other peer.Hello) error {
 	roster := n.fsm.roster.Load()
-	if roster != nil && roster.member(other.Node) == nil {
-		return &peer.Refusal{Code: "other", Detail: fmt.Sprintf("node %q is not of this cluster; take it in with 'doorbuster cluster join --id %s' on one that is", other.Node, other.Node)}
+	switch {
+	case roster == nil:
+	case roster.removed(other.Node, other.Incarnation):
+		return &peer.Refusal{Code: peer.CodeRemoved, Detail: fmt.Sprintf("node %q was removed from this cluster; to take it in again, empty its directory and use 'doorbuster cluster join'", other.Node)}
+	case roster.member(other.Node) == nil && n.fresh.holds():
+		return &peer.Refusal{Code: peer.CodeOther, Detail: fmt.Sprintf("node %q is not of this cluster; take it in with 'doorbuster cluster join --id %s' on one that is", other.Node, other.Node)}
 	}
 	n.hears(other.Node)
 	v := n.dir.version()
@@ -68,6 +85,7 @@ func (n *Node) forgetStrangers(r *Roster) {
 
 // refusedBy hears that another node turned this one away.
 func (n *Node) refusedBy(addr string, why *peer.Refusal) {
+	n.turned.Store(&turnedAway{time.Now(), why.Error()})
 	mine := n.dir.version()
 	if why.Generation <= mine.Generation || mine.Generation == 0 {
 		return

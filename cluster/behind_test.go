@@ -3,6 +3,7 @@ package cluster
 import (
 	"net"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/raft"
@@ -87,4 +88,71 @@ func TestJoinUnderLaterLeader(t *testing.T) {
 	eventually(t, "the roster is not applied", func() bool { return joining.Roster().Version == 1 })
 	joining.net.port.DropConnections()
 	eventually(t, "what follows is refused for ever", func() bool { ok, err := p.try(5, 2, 5, 2, 1, noop); return ok && err == nil })
+}
+
+// TestStuckIsAnAlarm: a node that stands still behind a cluster that goes on says
+// so, with what to do, until it has caught up.
+func TestStuckIsAnAlarm(t *testing.T) {
+	c := openTrio(t, ZoneAckOff)
+	c.leads("a1")
+	b1 := c.seat("b1")
+	if got := b1.ClusterStatus().Alarms; len(got) != 0 {
+		t.Fatalf("alarms of a node that is well: %q", got)
+	}
+	b1.leave(t)
+	cfg := b1.cfg
+	cfg.Dir = t.TempDir() // what it had is gone: nobody lets it in
+	lost := openSeat(t, cfg)
+	c.eventually("no alarm", func() bool {
+		text := strings.Join(lost.ClusterStatus().Alarms, " ")
+		return strings.Contains(text, "does not catch up") && strings.Contains(text, "another data directory") && strings.Contains(text, "cluster remove --node b1")
+	})
+}
+
+// TestRemovedStaysOut: a node that was removed is known to have been, and turned
+// away whoever hears it, also after a start from a snapshot; under its id another
+// directory may join.
+func TestRemovedStaysOut(t *testing.T) {
+	c := openTrio(t, ZoneAckOff)
+	leader := c.leads("a1")
+	a2 := c.seat("a2")
+	if _, err := leader.Operate(t.Context(), Operation{Name: OpRemove, Node: "a2", Operator: "ops"}); err != nil {
+		t.Fatal(err)
+	}
+	a2.leave(t)
+	c.seats = slices.DeleteFunc(c.seats, func(s *seat) bool { return s == a2 })
+	c.ticks(3)
+	removed := leader.Roster().Removed
+	if len(removed) != 1 || removed[0].ID != "a2" || removed[0].Incarnation == "" {
+		t.Fatalf("removed: %+v", removed)
+	}
+	b1 := c.seat("b1")
+	if err := b1.Snapshot(); err != nil {
+		t.Fatal(err)
+	}
+	b1.leave(t)
+	c.reopen(b1)
+	a2 = openSeat(t, a2.cfg)
+	c.eventually("nobody says that it was removed", func() bool {
+		for _, x := range a2.ClusterStatus().Nodes {
+			if x.ID == "b1" {
+				return !x.Reachable && x.Error != ""
+			}
+		}
+		return false
+	})
+	a2.leave(t)
+	c.joins("a3")
+	c.leads("a1")
+}
+
+// TestRemovedIsBounded: the roster remembers so many removed nodes and no more.
+func TestRemovedIsBounded(t *testing.T) {
+	r := &Roster{}
+	for i := range 2 * maxRemoved {
+		r.remove(Removed{ID: "n" + string(rune('a'+i%26)), Incarnation: string(rune('a' + i))})
+	}
+	if len(r.Removed) != maxRemoved {
+		t.Errorf("%d", len(r.Removed))
+	}
 }

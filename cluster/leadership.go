@@ -147,6 +147,7 @@ func (n *Node) keepLeadership() {
 		}
 		n.watchClock()
 		n.watchLog()
+		n.watchStuck(now)
 		n.learnVoters()
 		leads := n.raft.State() == raft.Leader
 		if leads && (n.epoch.Load() == 0 || n.mayLead() != nil) || !leads && n.epoch.Load() != 0 {

@@ -273,7 +273,7 @@ func (n *Node) Remove(ctx context.Context, operator, id string) error {
 		return refuse("%q leads; 'doorbuster cluster transfer' first", id)
 	}
 	if err := n.changeRoster(operator, "remove "+id, func(r *Roster) error {
-		r.Members = slices.DeleteFunc(r.Members, func(m Member) bool { return m.ID == id })
+		r.remove(Removed{id, n.dir.version().Peers[id]})
 		return nil
 	}); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -198,6 +199,12 @@ func (n *Node) lookAtSelf() {
 		state, index := n.zoneState()
 		p.Detail = map[string]string{detailZone: string(state), detailZoneIndex: strconv.FormatUint(uint64(index), 10)}
 	}
+	if alarms := n.alarms.all(); len(alarms) > 0 {
+		if p.Detail == nil {
+			p.Detail = map[string]string{}
+		}
+		p.Detail[detailAlarms] = strings.Join(alarms, " ")
+	}
 	n.net.slow.Store(p)
 }
 
@@ -205,8 +212,9 @@ func (h handler) Operate(ctx context.Context, name string, body []byte) ([]byte,
 	return h.n.operate(ctx, name, body)
 }
 
-// What a leader tells in its pulse for status pages.
+// What a node tells in its pulse for status pages; of the zone, a leader only.
 const (
+	detailAlarms    = "alarms"
 	detailZone      = "zone_state"
 	detailZoneIndex = "zone_index"
 )

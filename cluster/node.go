@@ -66,6 +66,9 @@ type Node struct {
 	fresh     freshness
 	lead      leadership
 	members   membership
+	alarms    alarms
+	turned    atomic.Pointer[turnedAway]
+	standing  standing // keepLeadership's
 	net       *network // nil alone
 	stop      chan struct{}
 	began     time.Time

@@ -81,6 +81,10 @@ type Roster struct {
 	ZoneAck   ZoneAck  `json:"zone_ack"`
 	Preferred string   `json:"preferred,omitempty"` // zone that is to lead
 	Members   []Member `json:"members"`
+	// Removed are the nodes that were taken out, the latest last, maxRemoved at
+	// most: what a node finds here it knows. A node that is neither here nor among
+	// the members may have joined since.
+	Removed []Removed `json:"removed,omitempty"`
 	// Operator and Note say who made it and why, for the audit.
 	Operator string `json:"operator,omitempty"`
 	Note     string `json:"note,omitempty"`
@@ -92,6 +96,30 @@ func (r *Roster) member(id string) *Member {
 		return &r.Members[i]
 	}
 	return nil
+}
+
+// Removed is a node that was taken out for good, with its data directory. Under its
+// id another directory may join.
+type Removed struct {
+	ID          string `json:"id"`
+	Incarnation string `json:"incarnation,omitempty"` // "" if the leader never met it
+}
+
+// maxRemoved bounds how many removed nodes a roster names.
+const maxRemoved = 64
+
+// remove takes a member out and remembers that.
+func (r *Roster) remove(gone Removed) {
+	r.Members = slices.DeleteFunc(r.Members, func(m Member) bool { return m.ID == gone.ID })
+	r.Removed = append(slices.Clone(r.Removed), gone)
+	r.Removed = r.Removed[max(0, len(r.Removed)-maxRemoved):]
+}
+
+// removed tells whether a node is known to have been taken out.
+func (r *Roster) removed(id, incarnation string) bool {
+	return slices.ContainsFunc(r.Removed, func(gone Removed) bool {
+		return gone.ID == id && (gone.Incarnation == incarnation || gone.Incarnation == "" && r.member(id) == nil)
+	})
 }
 
 func (r *Roster) zoneOf(id string) string {

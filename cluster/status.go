@@ -3,6 +3,7 @@ package cluster
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -66,6 +67,7 @@ type ClusterStatus struct {
 	ZoneIndex  engine.LogIndex
 	Preferred  string
 	Nodes      []NodeStatus // by id; only this one, alone
+	Alarms     []string     // of this node's own, a sentence each
 }
 
 // NodeStatus is what this node knows of one node.
@@ -83,7 +85,7 @@ type NodeStatus struct {
 	Joining     bool // it is to vote and does not yet
 	ClockOffset time.Duration
 	WALBytes    int64
-	Error       string // why it can't be reached
+	Error       string // why it can't be reached, or what ails it
 	LastHeard   time.Time
 	voter       bool
 }
@@ -93,7 +95,7 @@ const reachableFor = time.Second
 
 // ClusterStatus tells how the group is, as far as this node knows.
 func (n *Node) ClusterStatus() ClusterStatus {
-	s := ClusterStatus{Status: n.Status(), Cluster: n.cfg.ClusterID, Generation: n.dir.version().Generation}
+	s := ClusterStatus{Status: n.Status(), Cluster: n.cfg.ClusterID, Generation: n.dir.version().Generation, Alarms: n.alarms.all()}
 	n.View(func(state *engine.State) { s.Rules = state.Rules() })
 	roster := n.Roster()
 	s.ZoneAck, s.Preferred = roster.ZoneAck, roster.Preferred
@@ -161,6 +163,6 @@ func (n *Node) tellOf(x *NodeStatus) {
 	x.ClockOffset = f.offset
 	if x.Reachable {
 		x.Role = p.Role
-		x.Error = ""
+		x.Error = strings.Replace(p.Detail[detailAlarms], "Node "+x.ID, "it", 1)
 	}
 }

@@ -12,6 +12,7 @@ const (
 	CodeGeneration  = "generation"  // the peer is of an older generation
 	CodeSuperseded  = "superseded"  // the peer is of a newer generation: the refusing node is the old one
 	CodeIncarnation = "incarnation" // the id is known with another data directory
+	CodeRemoved     = "removed"     // the peer was taken out of the cluster
 	CodeIdentity    = "identity"    // not who the certificate, or the caller, says
 	CodeVersion     = "version"     // speaks a newer handshake
 	CodeSelf        = "self"        // has the refusing node's own id
@@ -44,7 +45,7 @@ const maxDetailBytes = 512
 func (r *Refusal) tidied() *Refusal {
 	t := *r
 	switch t.Code {
-	case CodeCluster, CodeGeneration, CodeSuperseded, CodeIncarnation, CodeIdentity, CodeVersion, CodeSelf, CodeMalformed:
+	case CodeCluster, CodeGeneration, CodeSuperseded, CodeIncarnation, CodeRemoved, CodeIdentity, CodeVersion, CodeSelf, CodeMalformed:
 	default:
 		t.Code = CodeOther
 	}
