@@ -86,6 +86,13 @@ func (n *Node) forgetStrangers(r *Roster) {
 // refusedBy hears that another node turned this one away.
 func (n *Node) refusedBy(addr string, why *peer.Refusal) {
 	n.turned.Store(&turnedAway{time.Now(), why.Error()})
+	if why.Code == peer.CodeRemoved {
+		now := time.Now()
+		if was := n.members.toldOut.Swap(&now); was == nil && !n.members.out.Load() {
+			n.logger.Warn("another node says that this one was removed from the cluster: it serves nobody any more; stop it", "node", why.Node)
+		}
+		return
+	}
 	mine := n.dir.version()
 	if why.Generation <= mine.Generation || mine.Generation == 0 {
 		return

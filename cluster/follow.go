@@ -48,7 +48,8 @@ func (net *network) keepFollowing() {
 			return
 		case <-net.learn:
 		}
-		roster, parted := net.node.Roster(), false
+		roster := net.node.Roster()
+		var gone []string
 		net.mu.Lock()
 		for id, f := range net.follows {
 			if m := roster.member(id); m == nil || *m != f.member && m.Peer != f.member.Peer {
@@ -56,7 +57,9 @@ func (net *network) keepFollowing() {
 				delete(net.follows, id)
 				net.peers.Forget(f.member.Peer)
 				net.parted = time.Now()
-				parted = m == nil
+				if m == nil {
+					gone = append(gone, id)
+				}
 			} else {
 				f.member = *m
 			}
@@ -75,8 +78,8 @@ func (net *network) keepFollowing() {
 			}()
 		}
 		net.mu.Unlock()
-		if parted {
-			net.port.DropConnections() // also its own to this node; the others come again
+		for _, id := range gone {
+			net.port.DropNode(id) // also its own to this node
 		}
 		net.node.forgetStrangers(roster)
 	}
@@ -96,6 +99,9 @@ func (net *network) heard(f *followed, p rpc.Pulse, sent time.Time) {
 	net.reckonSeen()
 	net.mu.Unlock()
 	n.learnAcross(p.Applied)
+	if told := n.members.toldOut.Load(); told != nil && p.Leads && sent.After(*told) {
+		n.members.toldOut.Store(nil) // who turned this node away knew an old roster
+	}
 	if p.Leads && !sent.IsZero() && p.Term >= engine.Term(n.raft.CurrentTerm()) {
 		n.fresh.heard(p.Applied, sent, n.applied.load())
 	}

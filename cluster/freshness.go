@@ -170,6 +170,8 @@ func (n *Node) learnAcross(index engine.LogIndex) {
 // follows and is fresh.
 func (n *Node) Ready() error {
 	switch {
+	case n.Removed():
+		return errRemoved
 	case n.Drained():
 		return errors.New("drained by an operator: it serves what comes, and wants nobody new")
 	case n.alone() && n.epoch.Load() != 0, !n.alone() && (n.leased() || n.fresh.holds()):
@@ -197,7 +199,7 @@ const readyFor = 3 * time.Second
 // itself; the nodes keep who comes until they can tell.
 func (n *Node) Inviting() error {
 	err := n.Ready()
-	if err != nil && !n.Drained() && n.fresh.lately(readyFor) {
+	if err != nil && !n.Drained() && !n.Removed() && n.fresh.lately(readyFor) {
 		return nil
 	}
 	return err

@@ -114,6 +114,9 @@ func (f *fsm) Apply(entry *raft.Log) any {
 	return h
 }
 
+// errRosterMoved: a roster was made out of one that is not the present one.
+var errRosterMoved = errors.New("the roster has changed meanwhile")
+
 // applyRoster takes in a change of the cluster itself. It waits for no zone: it
 // is how operators change that rule when a zone is away.
 func (f *fsm) applyRoster(entry *raft.Log) any {
@@ -127,7 +130,7 @@ func (f *fsm) applyRoster(entry *raft.Log) any {
 		version = now.Version
 	}
 	if next.Version != version+1 {
-		return applied{err: fmt.Errorf("%w: the roster has changed meanwhile; look, and ask again", ErrRefused)}
+		return applied{err: errRosterMoved}
 	}
 	f.roster.Store(next)
 	f.rostered(next)

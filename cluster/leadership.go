@@ -89,6 +89,8 @@ func (n *Node) maySolicit() error {
 	switch {
 	case n.lead.retired.Load() || n.stopping.Load():
 		return errRetired
+	case n.Removed():
+		return errRemoved
 	case n.lead.clockOff.Load():
 		return errClockOff
 	case !n.alone() && !n.lead.compared.Load():

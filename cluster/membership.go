@@ -1,9 +1,7 @@
 package cluster
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -18,7 +16,17 @@ import (
 type membership struct {
 	provisional atomic.Pointer[Roster] // from the configuration, until there is a committed one
 	changing    sync.Mutex             // one change at a time
+	out         atomic.Bool            // the committed roster says that this node was removed
+	// toldOut is when another node said so; nil if nobody did since a leader was heard.
+	toldOut atomic.Pointer[time.Time]
 }
+
+// Removed tells whether this node was taken out of the cluster, as it has read in
+// the log, or was told by a node that turned it away. Cheap.
+func (n *Node) Removed() bool { return n.members.out.Load() || n.members.toldOut.Load() != nil }
+
+// errRemoved is what a node that was removed says of itself.
+var errRemoved = errors.New("this node was removed from the cluster; ask one that is of it")
 
 // Roster gives what the cluster has agreed on about itself; before it has, what
 // this node's configuration says (Version 0). It is shared: read only.
@@ -40,6 +48,11 @@ func (n *Node) Roster() *Roster {
 // rostered is the fsm's: a new roster was committed.
 func (n *Node) rostered(r *Roster) {
 	n.learnVoters()
+	v := n.dir.version()
+	out := r.removed(v.Node, v.Incarnation)
+	if was := n.members.out.Swap(out); out && !was {
+		n.logger.Warn("this node was removed from the cluster: it serves nobody any more; stop it", "operator", r.Operator)
+	}
 	if n.net != nil {
 		n.net.relearn()
 	}
@@ -62,7 +75,7 @@ func (n *Node) firstRoster() error {
 	first := n.Roster().clone()
 	first.Note = "as configured"
 	err := n.proposeRoster(first)
-	if errors.Is(err, ErrRefused) {
+	if errors.Is(err, errRosterMoved) {
 		return nil // it is there by now
 	}
 	return err
@@ -73,21 +86,24 @@ func (n *Node) proposeRoster(r *Roster) error {
 	return err
 }
 
-// changeRoster makes a new roster out of the present one.
+// changeRoster makes a new roster out of the present one, and again if that has
+// changed meanwhile.
 func (n *Node) changeRoster(operator, note string, change func(*Roster) error) error {
-	if n.raft.State() != raft.Leader {
-		return engine.ErrNotLeader
+	for {
+		// Before its epoch is open a leader may not know what the last one changed.
+		now := n.fsm.roster.Load()
+		if n.raft.State() != raft.Leader || n.epoch.Load() == 0 || now == nil {
+			return engine.ErrNotLeader
+		}
+		next := now.clone()
+		next.Operator, next.Note = operator, note
+		if err := change(next); err != nil {
+			return err
+		}
+		if err := n.proposeRoster(next); !errors.Is(err, errRosterMoved) {
+			return err
+		}
 	}
-	now := n.fsm.roster.Load()
-	if now == nil {
-		return engine.ErrNotLeader // a leader without one has only just begun
-	}
-	next := now.clone()
-	next.Operator, next.Note = operator, note
-	if err := change(next); err != nil {
-		return err
-	}
-	return n.proposeRoster(next)
 }
 
 // SetZoneAck changes what acknowledgements wait for. It takes effect at once, on
@@ -148,8 +164,8 @@ func (n *Node) Drain(operator, node, zone string, on bool) error {
 const joinPatience = 5 * time.Second
 
 // Join takes a node in: as a non-voter first; one that is to vote does so once it
-// has caught up.
-func (n *Node) Join(operator string, m Member) error {
+// has caught up. again: it was asked for before, and may have been done.
+func (n *Node) Join(operator string, m Member, again bool) error {
 	if m.Kind == "" {
 		m.Kind = KindVoter
 	}
@@ -163,6 +179,9 @@ func (n *Node) Join(operator string, m Member) error {
 			return refuse("the cluster has %d nodes already, the most that it takes", len(r.Members))
 		}
 		for _, other := range r.Members {
+			if again && other == m {
+				return errDone
+			}
 			if other.ID == m.ID {
 				return refuse("there is a node %q already (zone %s, at %s); a node that lost its data joins under a new id", m.ID, other.Zone, other.Peer)
 			}
@@ -172,15 +191,25 @@ func (n *Node) Join(operator string, m Member) error {
 		}
 		r.Members = append(r.Members, m)
 		return nil
-	}); err != nil {
+	}); err != nil && !errors.Is(err, errDone) {
 		return err
 	}
 	s := m.server()
-	if err := n.raft.AddNonvoter(s.ID, s.Address, 0, joinPatience).Error(); err != nil {
-		return fmt.Errorf("%w: %w", engine.ErrOutcomeUnknown, err)
+	n.follows(n.raft.AddNonvoter(s.ID, s.Address, 0, joinPatience).Error())
+	return nil
+}
+
+// errDone: what is asked for again has been done.
+var errDone = errors.New("done before")
+
+// follows takes in what became of a change of Raft's configuration. The committed
+// roster has decided; if Raft does not follow now, keepMembers of whoever leads sees
+// to it.
+func (n *Node) follows(err error) {
+	if err != nil {
+		n.logger.Warn("Raft's configuration follows the cluster's later", "error", err)
 	}
 	n.learnVoters()
-	return nil
 }
 
 // keepMembers makes Raft's configuration what the roster says, while this node
@@ -235,14 +264,17 @@ func (n *Node) alignMembers() error {
 }
 
 // Remove takes a node out for good. It refuses what would cost the quorum, or
-// the zone rule.
-func (n *Node) Remove(ctx context.Context, operator, id string) error {
-	if n.raft.State() != raft.Leader {
+// the zone rule. again: it was asked for before, and may have been done.
+func (n *Node) Remove(operator, id string, again bool) error {
+	if n.raft.State() != raft.Leader || n.epoch.Load() == 0 {
 		return engine.ErrNotLeader
 	}
 	roster := n.Roster()
 	gone := roster.member(id)
-	if gone == nil {
+	switch {
+	case gone == nil && again:
+		return nil
+	case gone == nil:
 		return refuse("no node %q; see 'doorbuster cluster status'", id)
 	}
 	n.members.changing.Lock()
@@ -278,11 +310,9 @@ func (n *Node) Remove(ctx context.Context, operator, id string) error {
 	}); err != nil {
 		return err
 	}
-	if err := n.raft.RemoveServer(raft.ServerID(id), 0, joinPatience).Error(); err != nil {
-		return fmt.Errorf("%w: %w", engine.ErrOutcomeUnknown, err)
-	}
+	err := n.raft.RemoveServer(raft.ServerID(id), 0, joinPatience).Error()
 	n.tracker.reset(id)
-	n.learnVoters()
+	n.follows(err)
 	return nil
 }
 

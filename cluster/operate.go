@@ -30,22 +30,41 @@ type Operation struct {
 	On       bool    `json:"on,omitempty"`
 	Mode     ZoneAck `json:"mode,omitempty"`
 	Note     string  `json:"note,omitempty"`
+	// Again: it was asked for before, and nobody knows whether it was done.
+	Again bool `json:"again,omitempty"`
 }
 
 // Operate does what an operator asks, on the leader, wherever it was asked. It
-// gives the node that leads afterwards, for a transfer. Errors: ErrRefused,
-// engine.ErrNotLeader, engine.ErrOutcomeUnknown.
+// gives the node that leads afterwards, for a transfer. Where an answer was lost it
+// asks again, so that what came of it is known unless ctx ends first. Errors:
+// ErrRefused, engine.ErrNotLeader, engine.ErrOutcomeUnknown.
 func (n *Node) Operate(ctx context.Context, o Operation) (leader string, err error) {
 	if n.alone() {
 		return "", refuse("this node is alone; a cluster begins with a 'cluster' section in its configuration")
 	}
+	_, first := n.raft.LeaderWithID()
 	for {
+		switch {
+		case n.Removed() && o.Name == OpRemove && o.Node == n.cfg.NodeID:
+			return "", nil
+		case n.Removed():
+			return "", refuse("%w", errRemoved)
+		}
+		if _, leads := n.raft.LeaderWithID(); o.Again && o.Name == OpTransfer && o.Node == "" && leads != "" && leads != first {
+			return string(leads), nil
+		}
 		leader, err = n.operateOnce(ctx, o)
-		if !errors.Is(err, engine.ErrNotLeader) {
+		switch {
+		case errors.Is(err, engine.ErrOutcomeUnknown):
+			o.Again = true
+		case !errors.Is(err, engine.ErrNotLeader):
 			return leader, err
 		}
 		select {
 		case <-ctx.Done():
+			if o.Again {
+				return "", engine.ErrOutcomeUnknown
+			}
 			return "", engine.ErrNotLeader
 		case <-time.After(20 * time.Millisecond):
 		}
@@ -102,9 +121,9 @@ func (n *Node) operateHere(ctx context.Context, o Operation) (leader string, err
 	n.logger.Info("operator", "asks", o.Name, "operator", o.Operator, "node", o.Node+o.Member.ID, "zone", o.Zone, "note", o.Note)
 	switch o.Name {
 	case OpJoin:
-		return "", n.Join(o.Operator, o.Member)
+		return "", n.Join(o.Operator, o.Member, o.Again)
 	case OpRemove:
-		return "", n.Remove(ctx, o.Operator, o.Node)
+		return "", n.Remove(o.Operator, o.Node, o.Again)
 	case OpTransfer:
 		return n.Transfer(ctx, o.Node)
 	case OpZoneAck:

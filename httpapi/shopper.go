@@ -43,6 +43,10 @@ type ShopperConfig struct {
 	// connections are closed after each answer, so that a load balancer may move
 	// them. It must be cheap. Default: never.
 	Leaving func() bool
+	// Removed tells whether this node is not of its cluster any more: then it knows
+	// nothing that it may tell, answers everything with a 503 that says so, and
+	// closes the connection. It must be cheap. Default: never.
+	Removed func() bool
 
 	// Display gives whoever looks a listener of his own (ServeDisplay) with these
 	// limits: a storm of looks takes no connection from those who buy. Each
@@ -157,12 +161,13 @@ func (l Limits) Validate() error {
 
 // ShopperServer serves the shopper API. Its methods are safe for concurrent use.
 type ShopperServer struct {
-	seller Seller
-	dev    bool
-	limits Limits
-	leaves func() bool
-	log    *slog.Logger
-	faults rate.Sometimes // the log of faults that shoppers may be able to repeat at will
+	seller  Seller
+	dev     bool
+	limits  Limits
+	leaves  func() bool
+	removed func() bool
+	log     *slog.Logger
+	faults  rate.Sometimes // the log of faults that shoppers may be able to repeat at will
 
 	tokens *tokenChecker // nil with dev
 	shop   *wording
@@ -209,6 +214,9 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 	if cfg.Leaving == nil {
 		cfg.Leaving = func() bool { return false }
 	}
+	if cfg.Removed == nil {
+		cfg.Removed = func() bool { return false }
+	}
 	if cfg.Display != nil {
 		if err := cfg.Display.Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("limits of the display: %w", err))
@@ -222,7 +230,7 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 	}
 	s := &ShopperServer{
 		displayAge: cfg.DisplayAge,
-		seller:     cfg.Seller, leaves: cfg.Leaving, dev: cfg.Dev, limits: cfg.Limits.withDefaults(), log: cfg.Logger,
+		seller:     cfg.Seller, leaves: cfg.Leaving, removed: cfg.Removed, dev: cfg.Dev, limits: cfg.Limits.withDefaults(), log: cfg.Logger,
 		faults: rate.Sometimes{First: 10, Interval: time.Second},
 		grabs:  newGrabMetrics(), shared: cfg.DisplayShared,
 		calls: sync.Pool{New: func() any { return new(grabCall) }}, guard: guard, streams: newStreams(cfg.Streams, cfg.Leaving),
@@ -315,6 +323,11 @@ func (s *ShopperServer) answerAt(d *door, ctx *fasthttp.RequestCtx) {
 	}()
 	if s.leaves() {
 		ctx.Response.SetConnectionClose()
+	}
+	if s.removed() {
+		ctx.Response.SetConnectionClose()
+		s.problem(ctx, unavailable, "This node was removed from its cluster. Ask again: another node will answer.")
+		return
 	}
 	r, m := match(pathOf(ctx))
 	if ctx.IsDelete() {

@@ -12,7 +12,8 @@ type conn struct {
 	raw      net.Conn
 	port     *Port
 	inbound  bool
-	kind     kind // 0 during the handshake
+	kind     kind   // 0 during the handshake
+	node     string // at the other end, as it says itself; "" before it did
 	closed   sync.Once
 }
 
@@ -46,6 +47,13 @@ func (p *Port) forget(c *conn) {
 	if c.inbound {
 		p.inbound--
 	}
+}
+
+// meet notes who is at the other end of c, before that is judged.
+func (p *Port) meet(c *conn, node string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.node = node
 }
 
 // shake marks the end of c's handshake.

@@ -145,6 +145,10 @@ func (p *Port) DialRPC(ctx context.Context, addr string) (net.Conn, error) {
 // handshake is under way. Those made afterwards say what Identity says by now.
 func (p *Port) DropConnections() { p.drop(func(*conn) bool { return true }) }
 
+// DropNode closes every connection with one node, both kinds, both ways. A
+// handshake with it that is under way meets what Admit says by now.
+func (p *Port) DropNode(id string) { p.drop(func(c *conn) bool { return c.node == id }) }
+
 // Close closes the port and everything on it, and waits until nothing of it runs.
 // It is not to be called from within Admit, Identity or Refused.
 func (p *Port) Close() error {
@@ -305,6 +309,7 @@ func (p *Port) hear(c *conn) (k kind, reply []byte, err error) {
 		}
 		return 0, reply, err
 	}
+	p.meet(c, peer.Node)
 	why, superseded := p.judge(own, peer, certificate)
 	if why == nil && p.inlet(k).isClosed() {
 		why = asRefusal(fmt.Errorf("node %s takes no %s connections at the moment: it is starting or stopping", own.Node, k), own)
@@ -438,6 +443,7 @@ func (p *Port) call(ctx context.Context, c *conn, addr string, k kind) error {
 		}
 		return told
 	}
+	p.meet(c, peer.Node)
 	why, superseded := p.judge(own, peer, certificate)
 	if why == nil && own.To != "" && peer.Node != own.To {
 		why = &Refusal{Code: CodeIdentity, Detail: fmt.Sprintf("node %s was to be at %s, and node %s is: check the peers' addresses in the configs", own.To, addr, peer.Node), Node: own.Node, Generation: own.Generation}
@@ -474,14 +480,16 @@ func (p *Port) exchange(c *conn, own Hello, k kind) (peer Hello, certificate *x5
 }
 
 // credible tells whether a refusal is passed on to the owner. One that would stop
-// this node must come from a newer generation, and from who it says it does. That
-// a peer is the old one is the peer's affair.
+// this node must come from a newer generation, or say that it was removed, and be
+// from who it says it is. That a peer is the old one is the peer's affair.
 func (p *Port) credible(own Hello, told *Refusal, certificate *x509.Certificate) bool {
 	switch told.Code {
 	case CodeSuperseded:
 		return false
 	case CodeGeneration:
 		return told.Generation > own.Generation && (certificate == nil || proves(certificate, own.Cluster, told.Node))
+	case CodeRemoved:
+		return certificate == nil || proves(certificate, own.Cluster, told.Node)
 	}
 	return true
 }

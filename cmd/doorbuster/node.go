@@ -105,7 +105,7 @@ func (n *node) makeDoors(keys keys) (err error) {
 		return err
 	}
 	if n.shoppers, err = httpapi.NewShopper(httpapi.ShopperConfig{
-		Seller: n.group, Guard: guard, Streams: n.cfg.EventStreams, Leaving: n.turnsAway, DisplayAge: n.displayAge, DisplayShared: n.displayShared, Dev: n.cfg.Dev, Tokens: keys.shopper, PayKeys: n.pay, Cashier: n.cashier, Limits: n.cfg.limits(), Display: n.cfg.displayLimits(), Logger: n.logger, Registerer: n.metrics,
+		Seller: n.group, Guard: guard, Streams: n.cfg.EventStreams, Leaving: n.turnsAway, Removed: n.removed, DisplayAge: n.displayAge, DisplayShared: n.displayShared, Dev: n.cfg.Dev, Tokens: keys.shopper, PayKeys: n.pay, Cashier: n.cashier, Limits: n.cfg.limits(), Display: n.cfg.displayLimits(), Logger: n.logger, Registerer: n.metrics,
 	}); err != nil {
 		return err
 	}
@@ -121,10 +121,13 @@ func (n *node) makeDoors(keys keys) (err error) {
 }
 
 // turnsAway tells whether shoppers had better come to another node: this one is
-// about to stop, or drained.
+// about to stop, drained, or removed.
 func (n *node) turnsAway() bool {
-	return n.leaving.Load() || n.connected.Load() && n.cluster.Drained()
+	return n.leaving.Load() || n.connected.Load() && (n.cluster.Drained() || n.cluster.Removed())
 }
+
+// removed tells whether this node was taken out of its cluster.
+func (n *node) removed() bool { return n.connected.Load() && n.cluster.Removed() }
 
 // displayAge is how long caches may keep what is on display, as operators have it.
 func (n *node) displayAge() time.Duration {
