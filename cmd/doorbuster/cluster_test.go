@@ -304,6 +304,9 @@ func TestPromote(t *testing.T) {
 		if status := old.wait(); status != 1 || !strings.Contains(old.logs.String(), "generation 2") || !strings.Contains(old.logs.String(), "cluster join") {
 			t.Errorf("%s of the old generation: %d\n%s", id, status, old.logs)
 		}
+		if said := old.logs.String(); !strings.Contains(said, "their units may have been sold again") || strings.Contains(said, "is lost") {
+			t.Errorf("%s does not know whether something is lost, and says:\n%s", id, said)
+		}
 		old.launch() // and never again
 		if status := old.wait(); status != 1 || !strings.Contains(old.logs.String(), "generation 2") {
 			t.Errorf("%s again: %d\n%s", id, status, old.logs)

@@ -175,7 +175,7 @@ func TestLeadersDiskHangs(t *testing.T) {
 				t.Fatal(err)
 			}
 			since := time.Now()
-			if status := leader.wait(); status != 1 || !strings.Contains(leader.logs.String(), "disk stalled") || !strings.Contains(leader.logs.String(), "nothing acknowledged is lost") {
+			if status := leader.wait(); status != 1 || !strings.Contains(leader.logs.String(), "disk stalled") || !strings.Contains(leader.logs.String(), "the disk has confirmed everything up to index ") {
 				t.Errorf("status %d: %s", status, leader.logs)
 			}
 			leader.up = false
