@@ -78,7 +78,7 @@ func (n *Node) forgetStrangers(r *Roster) {
 			continue
 		}
 		if err := n.dir.update(func(v *dirVersion) { delete(v.Peers, id) }); err != nil {
-			n.fatal.fail(err)
+			n.fatal.fail(CauseDisk, err)
 		}
 	}
 }
@@ -100,9 +100,9 @@ func (n *Node) refusedBy(addr string, why *peer.Refusal) {
 	// The cluster went on without this node. What it has may never have been
 	// agreed on; it must tell nobody anything any more, now or after a restart.
 	if err := n.dir.update(func(v *dirVersion) { v.Superseded = why.Generation }); err != nil {
-		n.fatal.fail(err)
+		n.fatal.fail(CauseDisk, err)
 		return
 	}
-	n.fatal.fail(fmt.Errorf("cluster %q went on without this node, as generation %d (this node is of generation %d; says %s): keep its directory for the books, and join it from scratch under a new id with 'doorbuster cluster join'",
+	n.fatal.fail(CauseSuperseded, fmt.Errorf("cluster %q went on without this node, as generation %d (this node is of generation %d; says %s)",
 		mine.Cluster, why.Generation, mine.Generation, addr))
 }

@@ -61,8 +61,8 @@ type Config struct {
 	FS vfs.FS
 	// Wall reads the wall clock. Default time.Now.
 	Wall func() time.Time
-	// OnFatal is called, once, when the node can't go on: a disk that fails or
-	// hangs, a log that needs a newer build. The process should say so and exit.
+	// OnFatal is called, once, with a *Fatal when the node can't go on. The process
+	// should say so and exit, or open the node again (CauseRestart).
 	OnFatal func(error)
 	// ObserveSync is given the duration of each fsync of the log.
 	ObserveSync func(time.Duration)

@@ -149,7 +149,7 @@ func (f *fsm) apply(index engine.LogIndex, data []byte) applied {
 	if tooOld(err) {
 		f.mu.Unlock()
 		f.halted = err
-		f.fatal.fail(upgrade(err))
+		f.fatal.fail(CauseOutdated, err)
 		return applied{err: err}
 	}
 	f.observer.Applied(f.state, effects)
@@ -289,7 +289,7 @@ func (f *fsm) Restore(from io.ReadCloser) error {
 	state, err := engine.ReadState(rest)
 	if tooOld(err) { // Raft would drop the reason at a start, and later try for ever
 		f.outdated = upgrade(err)
-		f.fatal.fail(f.outdated)
+		f.fatal.fail(CauseOutdated, err)
 	}
 	if err != nil {
 		return err
@@ -304,7 +304,7 @@ func (f *fsm) Restore(from io.ReadCloser) error {
 	if have, index := f.state.LogIndex(), state.LogIndex(); index < have {
 		f.mu.Unlock()
 		f.halted = fmt.Errorf("%w: a snapshot of log index %d came while %d was applied", ErrRestart, index, have)
-		f.fatal.fail(f.halted)
+		f.fatal.fail(CauseRestart, f.halted)
 		return nil
 	}
 	f.state = state

@@ -226,7 +226,7 @@ func (n *Node) watchLog() {
 	// An entry is believed in only once it is on disk; but a look at both is two
 	// looks. It takes several of the same.
 	if n.net.beyond++; n.net.beyond == 20 {
-		n.fatal.fail(fmt.Errorf("%w: Raft expects log entries that a snapshot has replaced", ErrRestart))
+		n.fatal.fail(CauseRestart, fmt.Errorf("%w: Raft expects log entries that a snapshot has replaced", ErrRestart))
 	}
 }
 
@@ -400,7 +400,7 @@ func (n *Node) transferTo(target *Member) error {
 			return nil // somebody leads, or will: there is nothing left to hand over
 		}
 		err = fmt.Errorf("%w: leadership could not be handed to %q: %w", ErrRestart, target.ID, err)
-		n.fatal.fail(err)
+		n.fatal.fail(CauseRestart, err)
 		return err
 	}
 	for wait := time.Now(); time.Since(wait) < time.Second; { // until it is known who leads

@@ -72,7 +72,7 @@ func (n *Node) openNetwork() (*network, error) {
 func (n *Node) startNetwork() {
 	n.run(func() {
 		if err := n.net.server.Serve(n.net.port.RPC()); err != nil && !n.stopping.Load() {
-			n.fatal.fail(fmt.Errorf("serve other nodes: %w", err))
+			n.fatal.fail(CauseNetwork, fmt.Errorf("serve other nodes: %w", err))
 		}
 	})
 	n.run(n.net.keepFollowing)

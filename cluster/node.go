@@ -89,7 +89,7 @@ func Open(cfg Config, observer Observer, leader Leader) (_ *Node, err error) {
 		return nil, err
 	}
 	n := &Node{
-		cfg: cfg, logger: cfg.Logger, leader: leader, fatal: &fatal{tell: cfg.OnFatal},
+		cfg: cfg, logger: cfg.Logger, leader: leader, fatal: &fatal{tell: cfg.OnFatal, alone: cfg.ClusterID == ""},
 		changed: make(chan struct{}, 1), stop: make(chan struct{}), givingUp: make(chan struct{}),
 	}
 	n.fsm = newFSM(observer, n.fatal, cfg.Logger)
@@ -183,12 +183,15 @@ func (n *Node) openLog(snapshots *raft.FileSnapshotStore) (*LogStore, error) {
 	if n.alone() { // no follower asks for what is behind the newest entries
 		w.TailCacheBytes = loneTailBytes
 	}
-	w.OnPoison, w.OnStall, w.OnDamage = n.fatal.fail, n.fatal.fail, n.fatal.fail
+	w.OnPoison, w.OnStall, w.OnDamage = n.fatal.as(CauseDisk), n.fatal.as(CauseStall), n.fatal.as(CauseDamage)
 	// The log first: opening raft.db changes it, and a log that is refused must
 	// leave everything as it was.
 	if n.log, err = wal.Open(w); err != nil {
 		return nil, err
 	}
+	log := n.log
+	confirmed := func() engine.LogIndex { return max(engine.LogIndex(log.LastIndex()), n.applied.load()) }
+	n.fatal.confirmed.Store(&confirmed)
 	if n.stable, err = raftboltdb.New(raftboltdb.Options{
 		Path:        filepath.Join(n.cfg.Dir, stableFile),
 		BoltOptions: &bbolt.Options{Timeout: time.Second},

@@ -149,7 +149,7 @@ func (n *Node) Promote(_ context.Context, operator, zone, token string) (Promote
 	}
 	n.net.port.DropConnections()
 	n.logger.Warn("ALARM: this room takes over", "operator", operator, "zone", zone, "generation", p.NextGeneration, "last_index", uint64(p.LastIndex), "zone_ack", string(p.ZoneAck))
-	n.fatal.fail(fmt.Errorf("%w: promoted to generation %d", ErrRestart, p.NextGeneration))
+	n.fatal.fail(CauseRestart, fmt.Errorf("%w: promoted to generation %d", ErrRestart, p.NextGeneration))
 	return p, nil
 }
 

@@ -28,7 +28,7 @@ var (
 	ErrPoisoned = errors.New("wal: poisoned by a failed write")
 
 	// ErrDiskFull accompanies ErrPoisoned when the cause is a full disk.
-	// Nothing acknowledged is lost.
+	// What was appended before is on disk.
 	ErrDiskFull = errors.New("wal: disk full; free some space and start again")
 
 	// ErrStalled: a write or sync took longer than Config.StallTimeout. Only

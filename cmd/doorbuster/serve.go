@@ -66,9 +66,13 @@ func serve(ctx context.Context, cfg Config, logger *slog.Logger) error {
 		}
 		restarts = append(restarts, time.Now())
 		if n := len(restarts); n > restartsAtMost && time.Since(restarts[n-1-restartsAtMost]) < restartsWithin {
-			return fmt.Errorf("%d times within %s: %w", restartsAtMost, restartsWithin, err)
+			return givenUp(fmt.Errorf("it opened itself again %d times within %s: %w", restartsAtMost, restartsWithin, err))
 		}
-		logger.Warn("opening the node again", "why", err)
+		why := err
+		if end := (*cluster.Fatal)(nil); errors.As(err, &end) {
+			why = end.Err
+		}
+		logger.Warn("opening the node again", "why", why)
 	}
 }
 
@@ -171,11 +175,9 @@ func (n *node) stop() error {
 	}
 }
 
-// givenUp ends a node whose disk is not to be trusted with an orderly end: what
-// was told is on it, the rest is unknown to everybody.
-func givenUp(err error) error {
-	return fmt.Errorf("the node stops, nothing acknowledged is lost: %w", err)
-}
+// givenUp ends a node without an orderly end, which its disk is not to be trusted
+// with. err says what is known of what the node told.
+func givenUp(err error) error { return fmt.Errorf("the node stops: %w", err) }
 
 // useProcessors lets one more goroutine run than there are cores, unless the
 // environment says how many: one is always waiting for the log's fsync, a
