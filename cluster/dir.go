@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/gofrs/flock"
 )
@@ -171,7 +172,7 @@ func (d *directory) read(version []byte, want dirVersion) error {
 	case v.Format > dirFormat:
 		return fmt.Errorf("it was written by a newer build (format %d, this build knows %d); upgrade doorbuster", v.Format, dirFormat)
 	case v.Node != want.Node:
-		return fmt.Errorf("it belongs to node %q, this is node %q", v.Node, want.Node)
+		return fmt.Errorf("it belongs to node %q, this is node %q; name this node's own directory", v.Node, want.Node)
 	case v.Cluster == "" && want.Cluster != "":
 		return fmt.Errorf("it belongs to a node without a cluster, this one is of cluster %q; start the cluster with new directories, and bring a backup of this one into it with 'doorbuster restore'", want.Cluster)
 	case v.Cluster != want.Cluster:
@@ -185,11 +186,18 @@ func (d *directory) read(version []byte, want dirVersion) error {
 	return nil
 }
 
-// bare drops the path from an error that will be told with one.
+// bare drops the path from an error that will be told with one, and says what
+// helps where that is known.
 func bare(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {
-		return fmt.Errorf("%s %s: %w", path.Op, filepath.Base(path.Path), path.Err)
+		err = fmt.Errorf("%s %s: %w", path.Op, filepath.Base(path.Path), path.Err)
+	}
+	switch {
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w; mount it for writing and start again", err)
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("%w; free some space and start again", err)
 	}
 	return err
 }

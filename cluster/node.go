@@ -51,6 +51,7 @@ type Node struct {
 	fatal  *fatal
 	store  *LogStore
 	ledger *ledger.Ledger
+	asOf   AsOf
 
 	gains   atomic.Int64 // how often leadership was gained
 	epoch   atomic.Uint64
@@ -278,6 +279,7 @@ func (n *Node) startRaft(snapshots raft.SnapshotStore) error {
 			return fmt.Errorf("bootstrap: %w", err)
 		}
 	}
+	n.asOf = n.lastStored() // before Raft stores more
 	// Raft's main loop blocks on this channel: it is always read.
 	notify := make(chan bool, 8)
 	config.NotifyCh = notify
@@ -286,6 +288,9 @@ func (n *Node) startRaft(snapshots raft.SnapshotStore) error {
 			return n.fsm.outdated
 		}
 		return fmt.Errorf("start raft: %w", err)
+	}
+	if n.asOf.LogIndex == 0 { // it begins with a snapshot, or with nothing
+		n.View(func(s *engine.State) { n.asOf = AsOf{s.LogIndex(), s.Now().Wall()} })
 	}
 	n.lookUpVoters() // before entries are bound by it
 	n.started.Store(true)

@@ -212,10 +212,6 @@ func (s *AdminServer) turn(w http.ResponseWriter, r *http.Request, change engine
 			s.problem(w, r, notFound, fmt.Sprintf("No profile has the name %q. The profiles are listed at /admin/v1/profiles.", clipped(change.Profile)))
 			return
 		}
-		if change.Action == engine.SwitchBack { // twice is two steps
-			s.failedToAdd(w, r, err)
-			return
-		}
 		s.failed(w, r, err)
 		return
 	}

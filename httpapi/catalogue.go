@@ -223,7 +223,7 @@ func (s *AdminServer) addStock(w http.ResponseWriter, r *http.Request) {
 	}
 	c, err := s.operator.AddStock(r.Context(), operatorOf(r), r.PathValue("session"), r.PathValue("sku"), *request.Units, request.Note)
 	if err != nil {
-		s.failedToAdd(w, r, err)
+		s.failed(w, r, err)
 		return
 	}
 	s.reply(w, r, http.StatusOK, countsOf(&c))

@@ -126,7 +126,7 @@ func (s *AdminServer) clusterFailed(w http.ResponseWriter, r *http.Request, err 
 		s.problem(w, r, badOperation, refusal.Message)
 	case errors.As(err, &refusal):
 		s.problem(w, r, conflict, refusal.Message)
-	case unknownOutcome(err):
+	case errors.Is(err, engine.ErrOutcomeUnknown), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		s.problem(w, r, unavailable, "It is not known yet whether this was done. Look at /admin/v1/cluster before asking again.")
 	default:
 		s.failed(w, r, err)

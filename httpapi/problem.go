@@ -133,11 +133,6 @@ var refusalTable = map[engine.Reason]struct {
 	engine.ReasonRefused: {conflict, "The present state does not allow it. Look at it again before asking once more."},
 }
 
-// unknownOutcome tells whether err leaves open what became of a request.
-func unknownOutcome(err error) bool {
-	return errors.Is(err, engine.ErrOutcomeUnknown) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
-}
-
 // problemOf is the one place that turns an error of the rooms behind into a
 // problem. known is false for errors that nobody foresaw: a fault of ours.
 func problemOf(err error) (kind problemKind, detail string, known bool) {
@@ -157,7 +152,7 @@ func problemOf(err error) (kind problemKind, detail string, known bool) {
 		return entry.kind, entry.detail, true
 	case errors.Is(err, engine.ErrNotLeader):
 		return unavailable, "No leader could take this just now. Nothing is known to have changed; ask again in a moment.", true
-	case unknownOutcome(err):
+	case errors.Is(err, engine.ErrOutcomeUnknown), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return unavailable, "It is not known yet whether this was done. Look, or ask again: doing it twice changes nothing more.", true
 	}
 	return internalFault, "It was noted. Asking again may help.", false
@@ -240,15 +235,6 @@ func (s *AdminServer) problem(w http.ResponseWriter, r *http.Request, kind probl
 	w.WriteHeader(problemTable[kind].status)
 	// Whoever asked may have gone; there is nobody left to tell.
 	_, _ = w.Write(append(body, '}', '\n'))
-}
-
-// failedToAdd is failed for what counts twice when it is done twice.
-func (s *AdminServer) failedToAdd(w http.ResponseWriter, r *http.Request, err error) {
-	if unknownOutcome(err) {
-		s.problem(w, r, unavailable, "It is not known yet whether this was done. Look before you ask again: done twice, it counts twice.")
-		return
-	}
-	s.failed(w, r, err)
 }
 
 // failed answers an operator's request that ended in err.

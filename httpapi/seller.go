@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"io"
+	"time"
 
 	"doorbuster/engine"
 )
@@ -152,11 +153,20 @@ type ClusterStatus struct {
 	Hash         string        `json:"hash,omitempty"` // of the state at the answering node's applied index
 	RulesVersion uint32        `json:"rules_version"`  // that the state is under
 	ZoneAck      ZoneAckStatus `json:"zone_ack"`
+	// AsOf is how far the answering node's directory reached when the node was
+	// started; nil: the directory was new.
+	AsOf *AsOfStatus `json:"as_of,omitempty"`
 	// Alarms are what somebody must see to, a sentence each. The API puts those
 	// in front that the rest of the status tells; a view adds what only it knows.
 	Alarms   []string     `json:"alarms"`
 	Nodes    []NodeStatus `json:"nodes"`
 	Answered string       `json:"answered_by,omitempty"` // the node that answers
+}
+
+// AsOfStatus is the last entry that a data directory had.
+type AsOfStatus struct {
+	LogIndex uint64    `json:"log_index"`
+	Time     time.Time `json:"time"` // by the clock of the leader of then
 }
 
 // Modes of zone ack.

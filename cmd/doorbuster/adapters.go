@@ -117,6 +117,9 @@ func (v clusterView) Status() httpapi.ClusterStatus {
 		Cluster: s.Cluster, Generation: s.Generation, Leader: s.Leader, Term: uint64(s.Term), Epoch: uint64(s.Epoch), RulesVersion: s.Rules, Answered: s.NodeID,
 		ZoneAck: httpapi.ZoneAckStatus{Mode: string(s.ZoneAck), State: string(s.ZoneState), ZoneIndex: uint64(s.ZoneIndex)},
 	}
+	if found := v.cluster.AsOf(); found.LogIndex != 0 {
+		told.AsOf = &httpapi.AsOfStatus{LogIndex: uint64(found.LogIndex), Time: found.Time}
+	}
 	leading := engine.LogIndex(0)
 	for _, x := range s.Nodes {
 		leading = max(leading, x.Last)

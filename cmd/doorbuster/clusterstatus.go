@@ -123,6 +123,9 @@ func printStatus(w io.Writer, s *httpapi.ClusterStatus) error {
 		state += ", hash " + s.Hash
 	}
 	head("state", state)
+	if s.AsOf != nil {
+		head("began", fmt.Sprintf("with the state as of log index %d, %s", s.AsOf.LogIndex, s.AsOf.Time.Format(time.RFC3339)))
+	}
 	if s.ZoneAck.Mode != "" {
 		head("zone ack", zoneAckText(s.ZoneAck))
 	}

@@ -93,6 +93,9 @@ func serveOnce(ctx context.Context, cfg Config, logger *slog.Logger) error {
 		case err := <-ready:
 			ready = nil
 			if err == nil {
+				if found := n.cluster.AsOf(); found.LogIndex != 0 {
+					logger.Info(fmt.Sprintf("the state is as of log index %d, %s", found.LogIndex, found.Time.Format(time.RFC3339Nano)))
+				}
 				logger.Info("serving", "shoppers", "http://"+address(n.shopperListener), "display", "http://"+n.displayAddress(),
 					"operators", "http://"+address(n.adminListener), "after", time.Since(start).Round(time.Millisecond))
 			}
