@@ -12,7 +12,7 @@ PARTITIONS ?= 20
 ORDERS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help build test tools race invariants lint fuzz sim crash failover partitions money ledger bench crowd demo cluster-demo clean FORCE
+.PHONY: help build test tools race invariants lint fuzz sim crash recovery failover partitions money ledger bench crowd demo cluster-demo clean FORCE
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -59,6 +59,9 @@ sim: ## the model-based and crashable-disk tests, for minutes instead of seconds
 
 crash: build ## ROUNDS (50) rounds of load, kill -9, restart, and a look at what was told
 	$(BIN) bench crash --rounds $(ROUNDS)
+
+recovery: ## every kind of damage to a node's disk, alone and in a cluster, and what the node makes of it (takes root, for small disks)
+	$(GO) test -count=1 -timeout 60m -parallel 2 ./cmd/doorbuster -run TestRecoveryMatrix -recovery.all
 
 failover: build ## KILLS (100) times kill -9 of a leader of three nodes under load, and a look at what was told
 	$(BIN) bench failover --kills $(KILLS)

@@ -22,6 +22,7 @@ type testCluster struct {
 	more    string        // further lines of the cluster section
 	extra   string        // further lines of every node's configuration
 	nodes   []*member
+	alone   bool // it is no cluster, but a node by itself
 }
 
 // member is a node of a fleet, running or not.
@@ -105,22 +106,31 @@ func freePort(t *testing.T) string {
 // config writes the node's configuration and gives its path.
 func (m *member) config() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "node: %s\nzone: %s\ndata: %s\nhttp: %s\nadmin: %s\npeer: %s\nlog_format: json\nstop_delay: 100ms\nstall_timeout: %s\n%s", m.id, m.zone, m.dir, m.ports[0], m.ports[1], m.ports[2], m.f.stall, m.f.extra)
-	id := "shop"
-	if m.cluster != "" {
-		id = m.cluster
-	}
-	fmt.Fprintf(&b, "cluster:\n  id: %s\n  zone_ack: %s\n%s%s  nodes:\n", id, m.f.zoneAck, m.f.more, m.section)
-	for _, other := range m.f.nodes {
-		if other.initial {
-			fmt.Fprintf(&b, "    - {id: %s, zone: %s, kind: %s, peer: %q}\n", other.id, other.zone, other.kind, other.ports[2])
-		}
+	fmt.Fprintf(&b, "node: %s\ndata: %s\nhttp: %s\nadmin: %s\nlog_format: json\nstop_delay: 100ms\nstall_timeout: %s\n%s", m.id, m.dir, m.ports[0], m.ports[1], m.f.stall, m.f.extra)
+	if !m.f.alone {
+		b.WriteString(m.clusterSection())
 	}
 	path := filepath.Join(m.f.dir, m.id+".yaml")
 	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
 		m.t.Fatal(err)
 	}
 	return path
+}
+
+// clusterSection is what its configuration says of the cluster.
+func (m *member) clusterSection() string {
+	id := "shop"
+	if m.cluster != "" {
+		id = m.cluster
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "zone: %s\npeer: %s\ncluster:\n  id: %s\n  zone_ack: %s\n%s%s  nodes:\n", m.zone, m.ports[2], id, m.f.zoneAck, m.f.more, m.section)
+	for _, other := range m.f.nodes {
+		if other.initial {
+			fmt.Fprintf(&b, "    - {id: %s, zone: %s, kind: %s, peer: %q}\n", other.id, other.zone, other.kind, other.ports[2])
+		}
+	}
+	return b.String()
 }
 
 // launch starts the node's process.
@@ -199,16 +209,18 @@ type clusterStatus struct {
 	Term       uint64
 	ZoneAck    struct{ Mode, State string } `json:"zone_ack"`
 	Rules      uint32                       `json:"rules_version"`
-	Nodes      []struct {
-		ID, Zone, Kind, Role string
-		Reachable            bool
-		Joining, Drained     bool
-		Applied              uint64  `json:"applied_index"`
-		Last                 uint64  `json:"last_index"`
-		First                uint64  `json:"first_index"`
-		Ledger               uint64  `json:"ledger_index"`
-		Clock                float64 `json:"clock_offset_ms"`
-	}
+	Nodes      []clusterStatusNode
+}
+
+type clusterStatusNode struct {
+	ID, Zone, Kind, Role string
+	Reachable            bool
+	Joining, Drained     bool
+	Applied              uint64  `json:"applied_index"`
+	Last                 uint64  `json:"last_index"`
+	First                uint64  `json:"first_index"`
+	Ledger               uint64  `json:"ledger_index"`
+	Clock                float64 `json:"clock_offset_ms"`
 }
 
 // status asks a node; ok is false if it does not answer.

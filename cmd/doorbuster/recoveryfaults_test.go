@@ -1,0 +1,261 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// damage is a row of the recovery matrix: what becomes of a node's disk, and what
+// the node must do then.
+type damage struct {
+	name   string
+	disk   string       // what of the node's directory is a small disk of its own: "" for nothing, or a path in it
+	backed bool         // the shop begins with a backup, so its log does not reach back to the beginning
+	leads  bool         // the node leads
+	while  func(*scene) // in the middle of what the node sells
+	last   func(*scene) // before the node ends
+	after  func(*scene) // once it has ended
+
+	alone, among fate
+	short        []string // the columns that are tried in every run of the tests
+}
+
+func recoveryDamages() []damage {
+	return []damage{
+		{name: "log: last byte but one flipped", after: inLog(func(b []byte, end int) []byte { b[end-2] ^= 0x10; return b }), alone: restores, among: rejoins},
+		{name: "log: a byte in the middle flipped", after: inLog(func(b []byte, end int) []byte { b[end/2] ^= 0x10; return b }), alone: restores, among: rejoins},
+		{name: "log: segment gone", after: removed("wal/*.wal"), alone: restores, among: rejoins},
+		{name: "log: last batch torn", after: inLog(func(b []byte, end int) []byte { return b[:end-7] }), alone: restores, among: rejoins},
+		{name: "log: last batches cut off", after: (*scene).cutBatches, alone: restores, among: rejoins},
+		{name: "stable store (`raft.db`): gone", after: removed("raft.db"), alone: restores, among: rejoins},
+		{name: "stable store (`raft.db`): a byte flipped", after: (*scene).flipTerm, alone: restores, among: rejoins},
+		{name: "snapshots: gone", backed: true, after: removed("snapshots/*"), alone: restores, among: rejoins},
+		{name: "snapshots: a byte of the newest flipped", backed: true, while: (*scene).snapshot, after: flippedSnapshots(1), alone: goesOn, among: goesOn, short: []string{"one node kill"}},
+		{name: "snapshots: a byte of each flipped", backed: true, while: (*scene).snapshot, after: flippedSnapshots(99), alone: restores, among: rejoins},
+		{name: "ledger: gone", after: removed("ledger/*"), alone: goesOn, among: goesOn, short: []string{"three, `require` kill"}},
+		{name: "ledger: a byte flipped", after: (*scene).flipLedger, alone: goesOn, among: goesOn, short: []string{"one node stop"}},
+		{name: "directory: an older copy", while: (*scene).copyStopped, after: (*scene).putCopy, alone: saysAsOf, among: rejoins},
+		{name: "directory: another node's copy", after: (*scene).putOthers, alone: wantsItsOwn, among: wantsItsOwn, short: []string{"one node kill"}},
+		{name: "directory: cloned while running", while: (*scene).copyRunning, after: (*scene).putCopy, alone: saysAsOf, among: rejoins},
+		{name: "disk: full, of the log", disk: ".", leads: true, last: (*scene).fillDisk, alone: wantsSpace, among: wantsSpace, short: []string{"one node stop"}},
+		{name: "disk: full, of the ledger", disk: "ledger", while: (*scene).fillDisk, alone: goesOn, among: goesOn, short: []string{"three, `prefer` stop"}},
+		{name: "disk: read-only", disk: ".", after: (*scene).makeReadOnly, alone: wantsWriting, among: wantsWriting, short: []string{"one node kill"}},
+	}
+}
+
+// inLog changes the bytes of the newest segment; end is where what was written ends.
+func inLog(how func(b []byte, end int) []byte) func(*scene) {
+	return func(s *scene) {
+		segments := s.files("wal/*.wal")
+		edit(s.t, segments[len(segments)-1], func(b []byte) []byte { return how(b, len(bytes.TrimRight(b, "\x00"))) })
+	}
+}
+
+// cutBatches leaves a log that looks whole, without the last of what was told.
+func (s *scene) cutBatches() {
+	entries, _ := entriesOf(s.t, s.hit.dir)
+	segments := s.files("wal/*.wal")
+	if err := os.Truncate(segments[len(segments)-1], entries[len(entries)-4].Offset); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// flipTerm changes the term in which the node has voted, wherever it stands.
+func (s *scene) flipTerm() {
+	edit(s.t, filepath.Join(s.hit.dir, "raft.db"), func(b []byte) []byte {
+		key, found := []byte("CurrentTerm"), false
+		for at := 0; ; found = true {
+			i := bytes.Index(b[at:], key)
+			if i < 0 {
+				break
+			}
+			at += i + len(key)
+			b[at+7] ^= 0x40
+		}
+		if !found {
+			s.t.Fatal("raft.db holds no term")
+		}
+		return b
+	})
+}
+
+func flippedSnapshots(most int) func(*scene) {
+	return func(s *scene) {
+		states := s.files("snapshots/*/state.bin")
+		slices.SortFunc(states, func(a, b string) int { return strings.Compare(s.written(b), s.written(a)) })
+		for _, state := range states[:min(most, len(states))] {
+			edit(s.t, state, func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
+		}
+	}
+}
+
+// written tells when, so that it can be compared as text.
+func (s *scene) written(path string) string {
+	info, err := os.Stat(path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return info.ModTime().UTC().Format("20060102150405.000000000")
+}
+
+func (s *scene) flipLedger() {
+	if err := flipByte(s.hit.ledgerFile()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func removed(pattern string) func(*scene) {
+	return func(s *scene) {
+		for _, path := range s.files(pattern) {
+			if err := os.RemoveAll(path); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// files gives what the directory of the node holds under a pattern: something.
+func (s *scene) files(pattern string) []string {
+	s.t.Helper()
+	found, err := filepath.Glob(filepath.Join(s.hit.dir, pattern))
+	if err != nil || len(found) == 0 {
+		s.t.Fatalf("%s: %v %v", pattern, found, err)
+	}
+	return found
+}
+
+func (s *scene) copyStopped() {
+	s.hit.halt()
+	s.takeCopy()
+	s.hit.relaunch()
+}
+
+// copyRunning copies the directory while what is in it changes.
+func (s *scene) copyRunning() {
+	copied := make(chan struct{})
+	go func() {
+		defer close(copied)
+		s.takeCopy()
+	}()
+	s.sell(8)
+	<-copied
+}
+
+// takeCopy takes a copy; what has been told when it begins is in it.
+func (s *scene) takeCopy() {
+	s.copied = filepath.Join(s.t.TempDir(), "copy")
+	s.keepsUpToNow()
+	for { // a file may go while it is copied
+		err := os.CopyFS(s.copied, os.DirFS(s.hit.dir))
+		if err == nil {
+			return
+		}
+		if err := os.RemoveAll(s.copied); err != nil {
+			s.t.Error(err)
+			return
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			s.t.Error(err)
+			return
+		}
+	}
+}
+
+func (s *scene) putCopy() { s.replaceDir(s.copied) }
+
+// replaceDir has the node's directory hold what another does.
+func (s *scene) replaceDir(with string) {
+	s.t.Helper()
+	if err := errors.Join(os.RemoveAll(s.hit.dir), os.CopyFS(s.hit.dir, os.DirFS(with))); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// putOthers puts a directory in the place of the node's own, which is kept.
+func (s *scene) putOthers() {
+	s.copied = s.hit.dir + "-own"
+	other := s.other()
+	if err := errors.Join(os.Rename(s.hit.dir, s.copied), os.CopyFS(s.hit.dir, os.DirFS(other))); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// other gives a directory of another node: of the cluster, or of another shop.
+func (s *scene) other() string {
+	if !s.f.alone {
+		return s.f.node("a2").dir
+	}
+	f := newFleet(s.t, "", "n2:a")
+	f.alone = true
+	m := f.nodes[0]
+	m.launch()
+	m.awaitUp()
+	m.halt()
+	return m.dir
+}
+
+// smallDisk is how large a small disk is, in bytes.
+const smallDisk = 64 << 20
+
+// mount gives a part of the node's directory a small disk, of which a file that
+// has nothing to do with the node takes what is asked for later.
+func (s *scene) mount() {
+	s.disk = filepath.Join(s.hit.dir, s.damage.disk)
+	aside := s.disk + "-aside"
+	if s.damage.disk != "." { // it is there only once the node has made it
+		s.hit.launch()
+		s.hit.awaitUp()
+		s.hit.halt()
+		if err := os.Rename(s.disk, aside); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	if err := os.MkdirAll(s.disk, 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", s.disk, "tmpfs", 0, fmt.Sprint("size=", smallDisk)); err != nil {
+		s.t.Skipf("can't mount a small disk: %v", err)
+	}
+	s.t.Cleanup(func() {
+		if err := syscall.Unmount(s.disk, 0); err != nil {
+			s.t.Error(err)
+		}
+	})
+	if s.damage.disk != "." {
+		if err := os.CopyFS(s.disk, os.DirFS(aside)); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// lostAndFound is a name that every file system has at its top.
+const lostAndFound = "lost+found"
+
+func (s *scene) ballast() string { return filepath.Join(s.disk, lostAndFound) }
+
+func (s *scene) fillDisk() {
+	if err := fill(s.ballast()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *scene) freeDisk() {
+	if err := os.Remove(s.ballast()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *scene) remount(flags uintptr) {
+	if err := syscall.Mount("", s.disk, "", syscall.MS_REMOUNT|flags, fmt.Sprint("size=", smallDisk)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *scene) makeReadOnly() { s.remount(syscall.MS_RDONLY) }
