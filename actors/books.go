@@ -24,23 +24,17 @@ func (g *Group) Accounts(ctx context.Context, orderNos []string) ([]engine.Accou
 		return nil, err
 	}
 	accounts := make([]engine.Account, len(orderNos))
-	refs := make([]engine.OrderRef, len(orderNos))
-	for i, no := range orderNos {
-		refs[i], _ = g.parse(no)
-	}
-	for from := 0; from < len(refs); from += bookLookups {
+	for from := 0; from < len(orderNos); from += bookLookups {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		to := min(from+bookLookups, len(refs))
+		to := min(from+bookLookups, len(orderNos))
 		var elsewhere []int // of settled sessions
 		g.view.View(func(s *engine.State) {
 			for i := from; i < to; i++ {
 				known := false
-				if accounts[i], known = s.Account(refs[i]); known {
-					continue
-				}
-				if x := s.SessionOf(refs[i].Session); x != nil && x.State == engine.Settled && int(refs[i].Ordinal) <= x.Orders() {
+				ref, _ := find(s, orderNos[i])
+				if accounts[i], known = s.Account(ref); !known && hasLeft(s, ref) {
 					elsewhere = append(elsewhere, i)
 				}
 			}

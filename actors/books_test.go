@@ -22,7 +22,7 @@ func TestBooks(t *testing.T) {
 	var numbers []string
 	for i := range 20 {
 		listing := []string{"ten", "eleven"}[i%2] + "/skus/mask"
-		no := string(s.OrderNo(nil, s.grab(listing, fmt.Sprint("ann", i), "k").Order))
+		no := s.grab(listing, fmt.Sprint("ann", i), "k").No.String()
 		numbers = append(numbers, no)
 		if _, err := s.Pay(ctx, engine.Payment{OrderNo: no, ID: fmt.Sprint("p", i), Amount: 100, Currency: "CNY", PaidAt: began + engine.Time(i)}); err != nil {
 			t.Fatal(err)
@@ -33,7 +33,7 @@ func TestBooks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	accounts, err := s.Accounts(ctx, append(numbers, "0000000000000", ""))
+	accounts, err := s.Accounts(ctx, append(numbers, "000000000000000000000000", ""))
 	if err != nil || len(accounts) != 22 {
 		t.Fatal(len(accounts), err)
 	}

@@ -165,7 +165,7 @@ func TestKeptPagesNeverRise(t *testing.T) {
 	for i := range 300 {
 		a := s.grab("day/skus/mask", fmt.Sprint("s", i), "k")
 		if a.Code == engine.CodeGranted && i%3 == 0 {
-			if _, err := s.Cancel(t.Context(), fmt.Sprint("s", i), string(s.OrderNo(nil, a.Order))); err != nil {
+			if _, err := s.Cancel(t.Context(), fmt.Sprint("s", i), a.No.String()); err != nil {
 				t.Fatal(err)
 			}
 		}

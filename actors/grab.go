@@ -14,10 +14,19 @@ import (
 func (g *Group) Grab(q *engine.Grab) engine.Answer {
 	fingerprint := g.fingerprint(q.Shopper)
 	a, gate := g.decide(q, fingerprint)
+	g.number(&a)
 	if refused(a.Code) {
 		g.noteRefusal(gate, q.Listing, fingerprint, a.Code, a.Reason)
 	}
 	return a
+}
+
+// number names the order of an answer that was decided here. Orders have lives only
+// in a state with a secret, so the numberer is there; no lock is taken.
+func (g *Group) number(a *engine.Answer) {
+	if a.Life != 0 {
+		a.No, a.Life = g.numberer.Load().Number(a.Order, a.Life), 0
+	}
 }
 
 // decide is Grab without the journal. at is the listing's gate if it had to be
@@ -283,6 +292,7 @@ func answerIn(s *engine.State, gate *gate, e *engine.Event) engine.Answer {
 	if o := s.Order(e.Order); a.Code == engine.CodeLimitReached && o != nil {
 		a.Order, a.State, a.Listing, a.Quantity, a.Amount, a.PayBy, a.Transaction = e.Order, o.State, o.Listing, o.Quantity, o.Amount, o.PayBy, o.Transaction
 	}
+	a.Life = s.Life(a.Order)
 	return a
 }
 
@@ -294,14 +304,14 @@ func answer(gate *gate, e *engine.Event) engine.Answer {
 		}
 		return a
 	}
-	return engine.Answer{Code: engine.CodeGranted, State: e.State, Order: e.Order, Session: gate.session, Listing: e.Listing,
+	return engine.Answer{Code: engine.CodeGranted, State: e.State, Order: e.Order, Life: e.Life, Session: gate.session, Listing: e.Listing,
 		Quantity: e.Quantity, Amount: e.Amount, PayBy: e.PayBy, Transaction: e.Transaction}
 }
 
 // answerOrder tells a shopper of what a key of his led to.
 func answerOrder(s *engine.State, ref engine.OrderRef) engine.Answer {
 	o := s.Order(ref)
-	a := engine.Answer{State: o.State, Order: ref, Session: ref.Session, Listing: o.Listing, Quantity: o.Quantity, Amount: o.Amount, Transaction: o.Transaction}
+	a := engine.Answer{State: o.State, Order: ref, Life: s.Life(ref), Session: ref.Session, Listing: o.Listing, Quantity: o.Quantity, Amount: o.Amount, Transaction: o.Transaction}
 	switch o.State {
 	case engine.Waiting:
 		a.Code, a.Count = engine.CodeWaitlisted, s.Position(ref)
@@ -338,7 +348,7 @@ func answerPassed(s *engine.State, ref engine.OrderRef) engine.Answer {
 		return a
 	}
 	a.Count = max(a.Count, a.Limit-min(a.Limit, o.Quantity-1), 1)
-	a.State = 0
+	a.State, a.Life = 0, s.Life(a.Order)
 	if live := s.Order(a.Order); live != nil {
 		a.State, a.Listing, a.Quantity, a.Amount, a.PayBy, a.Transaction = live.State, live.Listing, live.Quantity, live.Amount, live.PayBy, live.Transaction
 	}
@@ -377,6 +387,7 @@ func (g *Group) GrabByKey(shopper, key []byte, deadline engine.Time) (a engine.A
 	}
 	switch {
 	case found || deadline == 0:
+		g.number(&a)
 		return a, found, nil
 	case past && !inside: // else a later grab with the same key may still be granted
 		return engine.Answer{Code: engine.CodeMissed, Reason: engine.ReasonDeadline}, true, nil

@@ -35,7 +35,7 @@ func TestGrabByHand(t *testing.T) {
 	if a := s.Grab(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("carol"), IdempotencyKey: []byte("k"), Quantity: 2}); a.Code != engine.CodeSoldOut {
 		t.Errorf("too many of a sold-out listing: %+v", a)
 	}
-	v, err := s.Order("alice", string(s.OrderNo(nil, first.Order)))
+	v, err := s.Order("alice", first.No.String())
 	if err != nil || v.SKU != "mask" || v.Shopper != "alice" {
 		t.Errorf("order: %+v, %v", v, err)
 	}
@@ -279,7 +279,7 @@ func TestGrabAndCancelForEver(t *testing.T) {
 	for i := range 1_000_000 {
 		a := s.grab("day/skus/mask", "alice", fmt.Sprintf("k%d", i))
 		if a.Code == engine.CodeGranted {
-			if _, err := s.Cancel(t.Context(), "alice", string(s.OrderNo(nil, a.Order))); err != nil {
+			if _, err := s.Cancel(t.Context(), "alice", a.No.String()); err != nil {
 				t.Fatal(err)
 			}
 			releases++
@@ -391,7 +391,7 @@ func TestShownStockNeverRises(t *testing.T) {
 	if n := shown(); n != 1 {
 		t.Errorf("shown %d, want 1", n)
 	}
-	if _, err := s.Cancel(t.Context(), "alice", string(s.OrderNo(nil, a.Order))); err != nil {
+	if _, err := s.Cancel(t.Context(), "alice", a.No.String()); err != nil {
 		t.Fatal(err)
 	}
 	if n, c := shown(), s.counts("day", "mask"); n != 1 || c.Available != 2 {

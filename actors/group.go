@@ -110,7 +110,7 @@ type Group struct {
 	journal  *journal // nil: nothing is noted
 	seed     maphash.Seed
 	keyed    atomic.Pointer[func([]byte) engine.Key]
-	numberer atomic.Pointer[engine.Numberer]
+	numberer atomic.Pointer[engine.Numberer] // never nil; before there is a state, of no group
 
 	turning sync.Mutex // one change of epoch at a time
 	leads   atomic.Bool
@@ -176,6 +176,7 @@ func New(cfg Config) (*Group, error) {
 		g.journal = newJournal(cfg.JournalEntries, g.clock.read)
 	}
 	g.catalogue.Store(&catalogue{})
+	g.numberer.Store(&engine.Numberer{})
 	normal := engine.NormalSwitches()
 	g.switches.Store(&normal)
 	nothing := make(chan struct{})

@@ -34,7 +34,7 @@ func TestPaidExpiredCancelledAtOnce(t *testing.T) {
 		if a.Code != engine.CodeGranted {
 			return fmt.Errorf("grab: %v %v", a.Code, a.Reason)
 		}
-		no := string(s.OrderNo(nil, a.Order))
+		no := a.No.String()
 		// The instant is its PayBy, a little more or less; for some at once, or well
 		// after it, so that each of the three comes first however busy the machine is.
 		wait := time.Until(a.PayBy.Wall()) + time.Duration(d.IntN(60_000)-50_000)*time.Microsecond

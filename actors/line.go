@@ -61,7 +61,7 @@ func (g *Group) ledTo(s *engine.State, shopper, key []byte, hash engine.Key) eng
 	if ref := s.OrderByKey(no, hash); !ref.IsZero() {
 		return ref
 	}
-	if ref, ok := g.parse(string(key)); ok && no != 0 {
+	if ref, ok := find(s, string(key)); ok && no != 0 {
 		if o := s.Order(ref); o != nil && o.Shopper == no {
 			return ref
 		}
@@ -138,7 +138,7 @@ func (g *Group) Draw(session, sku, cursor string, most int) (v engine.DrawView, 
 					return
 				}
 				if entered, late := o.Entrant(); entered && o.Listing == l {
-					v.Entries = append(v.Entries, engine.DrawEntry{OrderNo: s.Numberer().String(ref), Late: late, State: o.State, Why: o.Why, Quantity: o.Quantity})
+					v.Entries = append(v.Entries, engine.DrawEntry{OrderNo: s.OrderNo(ref), Late: late, State: o.State, Why: o.Why, Quantity: o.Quantity})
 				}
 				from++
 			}

@@ -41,7 +41,7 @@ func TestLineByHand(t *testing.T) {
 	if again := s.queue("day/skus/mask", "cai", "k2"); again.Code != engine.CodeWaitlisted || again.Order != first.Order {
 		t.Errorf("with another key: %+v", again)
 	}
-	place := s.OrderNo(nil, first.Order)
+	place := first.No[:]
 	if a, found, err := s.GrabByKey([]byte("cai"), place, 0); err != nil || !found || a != first {
 		t.Errorf("by the number of the place: %+v, %v, %v", a, found, err)
 	}
@@ -62,7 +62,7 @@ func TestLineByHand(t *testing.T) {
 	}
 	changed, stop := s.Watch("cai")
 	defer stop()
-	if _, err := s.Cancel(t.Context(), "ann", string(s.OrderNo(nil, ann.Order))); err != nil {
+	if _, err := s.Cancel(t.Context(), "ann", ann.No.String()); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -77,7 +77,7 @@ func TestLineByHand(t *testing.T) {
 		t.Errorf("the next: %+v", a)
 	}
 	dan, _, _ := s.GrabByKey([]byte("dan"), []byte("k"), 0)
-	if v, err := s.LeaveLine(t.Context(), []byte("dan"), s.OrderNo(nil, dan.Order)); err != nil || v.State != engine.Left {
+	if v, err := s.LeaveLine(t.Context(), []byte("dan"), dan.No[:]); err != nil || v.State != engine.Left {
 		t.Errorf("leaving: %+v, %v", v, err)
 	}
 	if a, _, _ := s.GrabByKey([]byte("dan"), []byte("k"), 0); a.Code != engine.CodeSoldOut || a.Reason != engine.ReasonLeft {
@@ -112,7 +112,7 @@ func TestLineCrowd(t *testing.T) {
 			case engine.CodeGranted:
 				granted.Add(1)
 				if i%2 == 0 {
-					if _, err := s.Cancel(t.Context(), name, string(s.OrderNo(nil, a.Order))); err != nil {
+					if _, err := s.Cancel(t.Context(), name, a.No.String()); err != nil {
 						t.Error(err)
 					}
 				}
@@ -296,7 +296,7 @@ func TestPassedByALimit(t *testing.T) {
 	s.queue("day/skus/mask", "cai", "mask")
 	s.queue("day/skus/lamp", "cai", "lamp")
 	for who, order := range map[string]engine.OrderRef{"ann": mask.Order, "bob": lamp.Order} {
-		if _, err := s.Cancel(t.Context(), who, string(s.OrderNo(nil, order))); err != nil {
+		if _, err := s.Cancel(t.Context(), who, s.OrderNo(order)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -307,11 +307,11 @@ func TestPassedByALimit(t *testing.T) {
 		held, _, _ = s.GrabByKey([]byte("cai"), []byte(got), 0)
 	}
 	want := engine.Answer{Code: engine.CodeLimitReached, Reason: engine.ReasonLimitSession, Count: 1, Limit: 1, State: engine.Held, Session: held.Session,
-		Order: held.Order, Listing: held.Listing, Quantity: 1, Amount: held.Amount, PayBy: held.PayBy, Transaction: held.Transaction}
+		Order: held.Order, No: held.No, Listing: held.Listing, Quantity: 1, Amount: held.Amount, PayBy: held.PayBy, Transaction: held.Transaction}
 	if a, _, err := s.GrabByKey([]byte("cai"), []byte(missed), 0); err != nil || a != want {
 		t.Errorf("the second place: %+v, %v; want %+v", a, err, want)
 	}
-	if _, err := s.Cancel(t.Context(), "cai", string(s.OrderNo(nil, held.Order))); err != nil {
+	if _, err := s.Cancel(t.Context(), "cai", held.No.String()); err != nil {
 		t.Fatal(err)
 	}
 	want = engine.Answer{Code: engine.CodeLimitReached, Reason: engine.ReasonLimitSession, Count: 1, Limit: 1, Session: held.Session}
@@ -337,13 +337,13 @@ func TestPassedByALoweredLimit(t *testing.T) {
 	}
 	mask.LimitPerShopper = 1
 	s.plan("day", wide, mask)
-	if _, err := s.Cancel(t.Context(), "ann", string(s.OrderNo(nil, held.Order))); err != nil {
+	if _, err := s.Cancel(t.Context(), "ann", held.No.String()); err != nil {
 		t.Fatal(err)
 	}
 	if a, _, err := s.GrabByKey([]byte("bob"), []byte("k"), 0); err != nil || a.Code != engine.CodeSoldOut || a.Reason != engine.ReasonQuantity {
 		t.Errorf("the place: %+v, %v", a, err)
 	}
-	no := string(s.OrderNo(nil, place.Order))
+	no := place.No.String()
 	if found, _, err := s.FindOrders(engine.OrderFilter{OrderNo: no}); err != nil || len(found) != 1 || found[0].Why != engine.ReasonQuantity {
 		t.Errorf("the place by its number: %+v, %v", found, err)
 	}

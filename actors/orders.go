@@ -23,18 +23,14 @@ func (g *Group) Order(shopper, orderNo string) (engine.OrderView, error) {
 
 // AnyOrder gives an order by number, also one that has left the state.
 func (g *Group) AnyOrder(orderNo string) (v engine.OrderView, err error) {
-	ref, ok := g.parse(orderNo)
+	var ref engine.OrderRef
 	gone := false
 	look := func() (found bool) {
-		if !ok { // the secret may have come only now
-			ref, ok = g.parse(orderNo)
-		}
-		if ok {
-			g.view.View(func(s *engine.State) {
-				v, found = s.View(ref)
-				gone = !found && hasLeft(s, ref)
-			})
-		}
+		g.view.View(func(s *engine.State) {
+			ref, _ = find(s, orderNo)
+			v, found = s.View(ref)
+			gone = !found && hasLeft(s, ref)
+		})
 		return found
 	}
 	if g.fresh() && look() {
@@ -62,11 +58,10 @@ func (g *Group) Orders(shopper, session, cursor string, limit int) (orders []eng
 	}
 	var after engine.OrderRef
 	if cursor != "" {
-		ref, ok := g.parse(cursor)
-		if !ok {
+		known := false
+		if g.view.View(func(s *engine.State) { after, known = find(s, cursor) }); !known {
 			return nil, "", refusal(engine.ReasonConflict)
 		}
-		after = ref
 	}
 	orders, err = g.ordersOf(shopper, after, limit+1, func(v *engine.OrderView) bool {
 		return (session == "" || v.Session == session) && v.State.Granted()
@@ -281,8 +276,9 @@ func (g *Group) askOrder(ctx context.Context, orderNo string, c engine.Command) 
 	if err := g.awaitCaughtUp(ctx); err != nil {
 		return v, err
 	}
-	ref, ok := g.parse(orderNo)
-	if !ok {
+	var ref engine.OrderRef
+	ok := false
+	if g.view.View(func(s *engine.State) { ref, ok = find(s, orderNo) }); !ok {
 		return v, refusal(engine.ReasonUnknown)
 	}
 	c.Order = ref

@@ -249,6 +249,7 @@ func (g *Group) GrabFor(q *engine.Grab, deadline engine.Time) (engine.Answer, er
 	if a == unknown {
 		return a, engine.ErrOutcomeUnknown
 	}
+	g.number(&a)
 	return a, nil
 }
 

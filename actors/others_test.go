@@ -150,7 +150,7 @@ func TestFollowerSaysNoByItself(t *testing.T) {
 	if a := leader.grab("day/skus/mask", "ann", "other"); a.Code != engine.CodeLimitReached || a.Order != held.Order {
 		t.Error(a)
 	}
-	if _, err := follower.Cancel(t.Context(), "ann", string(follower.OrderNo(nil, held.Order))); err != nil {
+	if _, err := follower.Cancel(t.Context(), "ann", held.No.String()); err != nil {
 		t.Error(err)
 	}
 	if a := follower.grab("day/skus/mask", "bob", "k"); a.Code != engine.CodeGranted {
@@ -177,7 +177,7 @@ func TestStaleFollowerSaysNothing(t *testing.T) {
 		t.Errorf("cut off: %+v", a)
 	}
 	for what, ask := range map[string]func() error{
-		"order":  func() error { _, err := follower.Order("ann", string(follower.OrderNo(nil, held.Order))); return err },
+		"order":  func() error { _, err := follower.Order("ann", held.No.String()); return err },
 		"orders": func() error { _, _, err := follower.Orders("ann", "", "", 10); return err },
 		"counts": func() error { _, err := follower.Counts("day", "mask"); return err },
 	} {
@@ -194,7 +194,7 @@ func TestWithoutStateNothingIsTold(t *testing.T) {
 	leader, blank, w := openBlank(t, 50*time.Millisecond)
 	leader.plan("day", nil, units("mask", 5))
 	granted := leader.grab("day/skus/mask", "bob", "k")
-	number := string(leader.OrderNo(nil, granted.Order))
+	number := granted.No.String()
 	for _, fresh := range []bool{false, true} { // what the cluster says of freshness is not about the state
 		w.fresh = new(atomic.Bool)
 		w.fresh.Store(fresh)
@@ -220,7 +220,7 @@ func TestWithoutStateNothingIsTold(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	blank.awake()
-	if a := blank.grab("day/skus/mask", "ann", "k"); a.Code != engine.CodeGranted || len(blank.OrderNo(nil, a.Order)) == 0 {
+	if a := blank.grab("day/skus/mask", "ann", "k"); a.Code != engine.CodeGranted || a.No == (engine.OrderNo{}) {
 		t.Errorf("with a state: %+v", a)
 	}
 }
@@ -329,7 +329,7 @@ func TestReopenedIsKnownFirst(t *testing.T) {
 			sold := s.counts("day", "mask").LogIndex
 			w.seen.Store(uint64(sold))
 			since := s.slots.now()
-			if _, err := s.Cancel(t.Context(), "ann", string(s.OrderNo(nil, held.Order))); err != nil {
+			if _, err := s.Cancel(t.Context(), "ann", held.No.String()); err != nil {
 				t.Fatal(err)
 			}
 			told := make(chan engine.Answer, 1)

@@ -30,7 +30,7 @@ func TestTransactionsNeedTheirRules(t *testing.T) {
 			if again.Order != a.Order || again.Transaction != want {
 				t.Errorf("asked again: %+v", again)
 			}
-			no := string(s.OrderNo(nil, a.Order))
+			no := a.No.String()
 			paidAt := s.Now().Add(-time.Second)
 			r, err := s.Pay(t.Context(), engine.Payment{OrderNo: no, ID: "p", Amount: 100, Currency: "CNY", PaidAt: paidAt})
 			if err != nil || r.Outcome != engine.PaymentTaken || r.Order.State != engine.Paid || r.Order.Transaction != want || r.Order.PaymentID != "p" {
@@ -44,8 +44,8 @@ func TestTransactionsNeedTheirRules(t *testing.T) {
 func TestPaymentsThatDiffer(t *testing.T) {
 	s := openNewest(t, nil)
 	s.plan("day", nil, units("mask", 2))
-	no := string(s.OrderNo(nil, s.grab("day/skus/mask", "ann", "k").Order))
-	other := string(s.OrderNo(nil, s.grab("day/skus/mask", "bob", "k").Order))
+	no := s.grab("day/skus/mask", "ann", "k").No.String()
+	other := s.grab("day/skus/mask", "bob", "k").No.String()
 	good := engine.Payment{OrderNo: no, ID: "p", Amount: 100, Currency: "CNY"}
 	for why, bad := range map[engine.Reason]struct {
 		change func(*engine.Payment)
@@ -53,7 +53,7 @@ func TestPaymentsThatDiffer(t *testing.T) {
 	}{
 		engine.ReasonAmount:   {func(p *engine.Payment) { p.Amount = 99 }, "The order comes to 100 CNY, and 99 CNY were paid."},
 		engine.ReasonCurrency: {func(p *engine.Payment) { p.Currency = "EUR" }, "The order comes to 100 CNY, and 100 EUR were paid."},
-		engine.ReasonUnknown:  {func(p *engine.Payment) { p.OrderNo = "0000000000000" }, ""},
+		engine.ReasonUnknown:  {func(p *engine.Payment) { p.OrderNo = "000000000000000000000000" }, ""},
 	} {
 		p := good
 		bad.change(&p)
@@ -105,7 +105,7 @@ func TestGraceEndsWhereTheCashierCloses(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if v, _ := s.AnyOrder(string(s.OrderNo(nil, a.Order))); v.State != engine.Expired {
+	if v, _ := s.AnyOrder(a.No.String()); v.State != engine.Expired {
 		t.Errorf("closed: %+v", v)
 	}
 	if c := s.counts("day", "mask"); c.Available != 1 || c.Held != 1 {
@@ -121,7 +121,7 @@ func TestRefundsAreConfirmedOnce(t *testing.T) {
 	s := openNewest(t, nil)
 	s.plan("day", nil, units("mask", 2))
 	a := s.grab("day/skus/mask", "ann", "k")
-	no := string(s.OrderNo(nil, a.Order))
+	no := a.No.String()
 	for _, id := range []string{"p1", "p2", "p3", "p2"} {
 		if _, err := s.Pay(t.Context(), engine.Payment{OrderNo: no, ID: id, Amount: 100, Currency: "CNY"}); err != nil {
 			t.Fatal(err)

@@ -41,7 +41,7 @@ func TestNothingIsDeniedWhileRecovering(t *testing.T) {
 	if held.Code != engine.CodeGranted {
 		t.Fatal(held)
 	}
-	orderNo := string(before.OrderNo(nil, held.Order))
+	orderNo := held.No.String()
 	for name, from := range map[string]*shop{"no state yet": nil, "an older state": before} {
 		t.Run(name, func(t *testing.T) {
 			s := recovering(t, from, 10*time.Millisecond)
@@ -90,7 +90,7 @@ func TestRecoveryIsWaitedFor(t *testing.T) {
 	before := openShop(t, nil)
 	before.plan("day", nil, units("mask", 2))
 	held := before.grab("day/skus/mask", "alice", "k")
-	orderNo := string(before.OrderNo(nil, held.Order))
+	orderNo := held.No.String()
 	s := recovering(t, before, 20*time.Second)
 	grabs, listed, paid := make(chan engine.Answer, 2), make(chan bool, 1), make(chan error, 1)
 	for _, who := range []string{"alice", "bob"} {

@@ -15,7 +15,7 @@ func TestSettlingWaitsLonger(t *testing.T) {
 	for _, id := range []string{"stuck", "free"} {
 		s.plan(id, nil, units("mask", 2))
 	}
-	no := string(s.OrderNo(nil, s.grab("stuck/skus/mask", "ann", "k").Order))
+	no := s.grab("stuck/skus/mask", "ann", "k").No.String()
 	if _, err := s.Pay(t.Context(), engine.Payment{OrderNo: no, ID: "p", Amount: 100, Currency: "CNY"}); err != nil {
 		t.Fatal(err)
 	}

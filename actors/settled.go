@@ -135,7 +135,7 @@ func (g *Group) settledByKey(shopper string, key engine.Key) (a engine.Answer, f
 			return true
 		}
 		found = true
-		a = engine.Answer{Code: engine.CodeGranted, State: o.State, Order: o.Ref, Session: o.Ref.Session, Listing: o.Listing, Quantity: o.Quantity,
+		a = engine.Answer{Code: engine.CodeGranted, State: o.State, Order: o.Ref, Life: o.Life, Session: o.Ref.Session, Listing: o.Listing, Quantity: o.Quantity,
 			Amount: o.Amount, PayBy: o.PayBy}
 		if !o.State.Granted() {
 			a = engine.Answer{Code: engine.CodeOfPlace(o.Why), Reason: o.Why, State: o.State, Session: o.Ref.Session}
@@ -282,7 +282,7 @@ func (g *Group) settledEntries(at engine.OrderRef, l engine.ListingHandle, most 
 			return false
 		}
 		if o.Drawn && o.Listing == l {
-			v.Entries = append(v.Entries, engine.DrawEntry{OrderNo: string(g.OrderNo(nil, o.Ref)), Late: o.Late, State: o.State, Why: o.Why})
+			v.Entries = append(v.Entries, engine.DrawEntry{OrderNo: g.ledger.View(o).OrderNo, Late: o.Late, State: o.State, Why: o.Why})
 		}
 		next = uint64(o.Ref.Ordinal) + 1
 		return true

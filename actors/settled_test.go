@@ -30,7 +30,7 @@ func TestSettledOrdersThatTheLedgerLacks(t *testing.T) {
 	s := openNewest(t, nil)
 	s.SetLedger(lostLedger{})
 	s.plan("day", nil, units("mask", 2))
-	no := string(s.OrderNo(nil, s.grab("day/skus/mask", "ann", "k").Order))
+	no := s.grab("day/skus/mask", "ann", "k").No.String()
 	p := engine.Payment{OrderNo: no, ID: "p", Amount: 100, Currency: "CNY"}
 	if _, err := s.Pay(t.Context(), p); err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func TestSettledOrdersThatTheLedgerLacks(t *testing.T) {
 			t.Errorf("%s: %v; want that it can't be said now", what, err)
 		}
 	}
-	_, err := s.AnyOrder("0000000000000")
+	_, err := s.AnyOrder("000000000000000000000000")
 	if err := isRefusal(err, engine.ReasonUnknown); err != nil {
 		t.Error("nobody's order: ", err)
 	}

@@ -163,16 +163,14 @@ func (g *Group) sessions(want func(*engine.SessionView) bool) []engine.SessionVi
 // Now is state time as the leader stamps it.
 func (g *Group) Now() engine.Time { return g.clock.read() }
 
-// OrderNo appends the number of the order at ref to dst.
-func (g *Group) OrderNo(dst []byte, ref engine.OrderRef) []byte {
-	return g.numberer.Load().Append(dst, ref)
+// OrderNo gives the number of an order that this node knows of, also of a settled
+// session; "" of another.
+func (g *Group) OrderNo(ref engine.OrderRef) (no string) {
+	g.view.View(func(s *engine.State) { no = s.OrderNo(ref) })
+	return no
 }
 
-// parse gives the order behind a number; "" or another's scribble is no order.
-func (g *Group) parse(orderNo string) (engine.OrderRef, bool) {
-	numberer := g.numberer.Load()
-	if numberer == nil {
-		return engine.OrderRef{}, false
-	}
-	return numberer.Parse(strings.ToUpper(orderNo))
+// find gives the order with a number that s knows of, as it may be typed.
+func find(s *engine.State, orderNo string) (engine.OrderRef, bool) {
+	return s.FindOrder(strings.ToUpper(orderNo))
 }

@@ -87,7 +87,7 @@ func (s *State) ViewRefund(no RefundNo) (v RefundView) {
 	if r == nil {
 		return v
 	}
-	v.Refund, v.OrderNo = *r, s.Numberer().String(r.Order)
+	v.Refund, v.OrderNo = *r, s.OrderNo(r.Order)
 	if o := s.Order(r.Order); o != nil {
 		v.Transaction = o.Transaction
 	}

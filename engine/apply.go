@@ -55,7 +55,7 @@ func (s *State) Apply(index LogIndex, entry []byte, eff *Effects) error {
 	for i := range header.Commands {
 		r.command(&c)
 		e := s.apply(&c)
-		e.Command = int32(i)
+		e.Command, e.Life = int32(i), s.Life(e.Order)
 		if c.Kind != CmdPlaceHold || e.Kind == HoldRefused {
 			s.remark(&c, &e)
 		}
@@ -156,7 +156,7 @@ func (s *State) openEpoch(c *Command) Event {
 	if s.epoch == 0 {
 		s.setSecret(c.Secret)
 	}
-	s.epoch, s.sequence, s.epochNode = Epoch(s.index), 0, c.Node
+	s.epoch, s.sequence, s.epochNode, s.life = Epoch(s.index), 0, c.Node, s.newLife(c.Nonce)
 	return Event{Kind: EpochOpened}
 }
 
@@ -182,7 +182,7 @@ func (s *State) touch(h ListingHandle) {
 }
 
 func (s *State) derive(e Event) {
-	e.Command, e.After = -1, int32(len(s.eff.Primary))
+	e.Command, e.After, e.Life = -1, int32(len(s.eff.Primary)), s.Life(e.Order)
 	s.eff.Derived = append(s.eff.Derived, e)
 }
 

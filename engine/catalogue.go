@@ -72,6 +72,9 @@ type Session struct {
 	// settledOrders is how many orders there were when the session was settled;
 	// none of them is here any more.
 	settledOrders uint32
+	// lives are those that the orders came in, by the first of each. Only an epoch's
+	// first order in the session adds one.
+	lives []granting
 	// expired is the ordinal before which no order is due by its place in line:
 	// holds are due in the order of their grant, unless exceptional.
 	expired uint32

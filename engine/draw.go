@@ -43,7 +43,7 @@ type pool struct {
 type drawnHeap struct {
 	rows    []drawn
 	session SessionHandle
-	numbers Numberer // of order numbers, which break ties
+	state   *State // for order numbers, which break ties
 }
 
 func (h *drawnHeap) Len() int { return len(h.rows) }
@@ -57,7 +57,7 @@ func (h *drawnHeap) Less(i, j int) bool {
 	case a.late:
 		return a.ordinal < b.ordinal
 	}
-	return h.numbers.String(OrderRef{h.session, a.ordinal}) < h.numbers.String(OrderRef{h.session, b.ordinal})
+	return h.state.OrderNo(OrderRef{h.session, a.ordinal}) < h.state.OrderNo(OrderRef{h.session, b.ordinal})
 }
 func (h *drawnHeap) Swap(i, j int) { h.rows[i], h.rows[j] = h.rows[j], h.rows[i] }
 func (h *drawnHeap) Push(x any)    { h.rows = append(h.rows, x.(drawn)) }
@@ -71,10 +71,10 @@ func (h *drawnHeap) Pop() any {
 // add takes in the entrant at ref.
 func (s *State) addEntrant(l *Listing, ref OrderRef, late bool) {
 	p := &s.draws[l.Handle-1]
-	p.session, p.numbers = ref.Session, s.Numberer()
+	p.session, p.state = ref.Session, s
 	d := drawn{late: late, ordinal: ref.Ordinal}
 	if !late {
-		d.rank = Rank(l.Seed, p.numbers.String(ref))
+		d.rank = Rank(l.Seed, s.OrderNo(ref))
 	}
 	heap.Push(p, d)
 	p.count++

@@ -71,7 +71,7 @@ func TestCrowdIsDrawnInBoundedBatches(t *testing.T) {
 			}
 			decided++
 			o := g.state.Order(e.Order)
-			rank := Rank(l.Seed, g.state.Numberer().String(e.Order))
+			rank := Rank(l.Seed, g.state.OrderNo(e.Order))
 			if _, came := o.Entrant(); came {
 				last = ^uint64(0) // all others have been decided about
 			} else if rank < last {
@@ -98,8 +98,13 @@ func TestCrowdIsDrawnInBoundedBatches(t *testing.T) {
 
 // Equal ranks go by order number.
 func TestEqualRanksGoByOrderNumber(t *testing.T) {
-	h := drawnHeap{session: 1, numbers: Numberer{1, 2}, rows: []drawn{{rank: 5, ordinal: 1}, {rank: 5, ordinal: 2}, {rank: 4, ordinal: 3}, {ordinal: 4, late: true}, {ordinal: 5, late: true}}}
-	byNo := h.numbers.String(OrderRef{1, 1}) < h.numbers.String(OrderRef{1, 2})
+	g := newGroup(t)
+	l := g.session("ten", nil, ListingSpec{Stock: 5}).Listings[0]
+	for i := range 5 {
+		g.grab(l, fmt.Sprint("s", i), "k", 1)
+	}
+	h := drawnHeap{session: 1, state: g.state, rows: []drawn{{rank: 5, ordinal: 1}, {rank: 5, ordinal: 2}, {rank: 4, ordinal: 3}, {ordinal: 4, late: true}, {ordinal: 5, late: true}}}
+	byNo := g.state.OrderNo(OrderRef{1, 1}) < g.state.OrderNo(OrderRef{1, 2})
 	if h.Less(0, 1) != byNo || h.Less(1, 0) == byNo || !h.Less(2, 0) || !h.Less(0, 3) || h.Less(3, 0) || !h.Less(3, 4) || h.Less(4, 3) {
 		t.Error("out of order")
 	}

@@ -65,6 +65,7 @@ type Event struct {
 	Session SessionHandle
 	Listing ListingHandle
 	Order   OrderRef
+	Life    Life // that the order was granted in
 	Shopper ShopperNo
 	// Quantity is units: of the order, added, or (a refusal for a limit) live.
 	Quantity uint32

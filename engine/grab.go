@@ -89,6 +89,8 @@ type Answer struct {
 	// Order is the order granted, or (limit_reached) the live order that counts
 	// against the limit; zero if none.
 	Order    OrderRef
+	Life     Life          // of Order, until the answer leaves the group that decided: then No is made of it
+	No       OrderNo       // of Order
 	Session  SessionHandle // of the listing asked for
 	Listing  ListingHandle // of Order; 0 without one
 	Quantity uint32
@@ -197,7 +199,7 @@ func (s *State) View(ref OrderRef) (OrderView, bool) {
 	}
 	l := s.listings[o.Listing-1]
 	v := OrderView{
-		Ref: ref, OrderNo: s.Numberer().String(ref), Shopper: s.ShopperID(o.Shopper),
+		Ref: ref, OrderNo: s.OrderNo(ref), Shopper: s.ShopperID(o.Shopper),
 		Session: s.sessions[ref.Session-1].ID, SKU: l.SKU, Quantity: o.Quantity, Amount: o.Amount, Currency: l.Currency,
 		State: o.State, GrantedAt: o.Granted, PayBy: o.PayBy, ChangedAt: o.Changed, Why: o.Why, Position: s.Position(ref), PaymentID: s.PaymentID(ref), PaidAt: s.detailsOf(ref).paidAt,
 		Transaction: o.Transaction,

@@ -255,6 +255,7 @@ func (s *State) newOrder(c *Command, l *Listing, no ShopperNo) OrderRef {
 		o.traits = traitWaitlist
 	}
 	session.orders.add(o)
+	session.grantedIn(s.life)
 	ref := OrderRef{session.Handle, uint32(session.orders.len())}
 	s.shoppers.rows.mut(int(no) - 1).kept = ref
 	if c.Ticket != 0 {

@@ -88,7 +88,7 @@ func TestDrawIgnoresWhoCameFirst(t *testing.T) {
 		if e.Order.IsZero() {
 			continue
 		}
-		rank := Rank(l.Seed, g.state.Numberer().String(e.Order))
+		rank := Rank(l.Seed, g.state.OrderNo(e.Order))
 		if rank < last {
 			t.Errorf("%v out of rank", e)
 		}

@@ -45,7 +45,7 @@ func (s *State) ViewRefunds(after RefundNo, most int) []RefundView {
 	due := s.RefundsDue(after, most)
 	views := make([]RefundView, len(due))
 	for i, r := range due {
-		views[i] = RefundView{Refund: r, OrderNo: s.Numberer().String(r.Order)}
+		views[i] = RefundView{Refund: r, OrderNo: s.OrderNo(r.Order)}
 		if o := s.Order(r.Order); o != nil {
 			views[i].Transaction = o.Transaction
 		}

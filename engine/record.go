@@ -4,6 +4,7 @@ package engine
 // left the state: a copy, theirs to keep.
 type OrderRecord struct {
 	Ref                     OrderRef
+	Life                    Life // that it was granted in
 	Listing                 ListingHandle
 	Shopper                 string
 	Key                     Key
@@ -27,6 +28,7 @@ func (s *State) Record(ref OrderRef) (OrderRecord, bool) {
 		return OrderRecord{}, false
 	}
 	r := recordOf(ref, o, s.detailsOf(ref), s.ShopperID(o.Shopper))
+	r.Life = s.Life(ref)
 	r.Refunds = s.RefundsOf(ref)
 	return r, true
 }
@@ -50,11 +52,12 @@ type Leaving struct {
 	orders   table[Order]
 	details  table[details]
 	shoppers []string // by ordinal - 1
+	lives    []granting
 }
 
 // leaving takes hold of the orders of x.
 func (s *State) leaving(x *Session) *Leaving {
-	l := &Leaving{Session: x.Handle, orders: x.orders, details: x.details, shoppers: make([]string, x.orders.len())}
+	l := &Leaving{Session: x.Handle, orders: x.orders, details: x.details, lives: x.lives, shoppers: make([]string, x.orders.len())}
 	for i := range l.shoppers {
 		l.shoppers[i] = s.ShopperID(x.orders.at(i).Shopper)
 	}
@@ -77,5 +80,7 @@ func (l *Leaving) Record(ordinal uint32) (OrderRecord, bool) {
 	if o.details != 0 {
 		d = *l.details.at(int(o.details) - 1)
 	}
-	return recordOf(OrderRef{l.Session, ordinal}, o, d, l.shoppers[ordinal-1]), true
+	r := recordOf(OrderRef{l.Session, ordinal}, o, d, l.shoppers[ordinal-1])
+	r.Life = lifeIn(l.lives, ordinal)
+	return r, true
 }

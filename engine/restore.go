@@ -102,6 +102,7 @@ func (s *snapshotReader) readRows(kind byte, body []byte) error {
 		case blockHead:
 			s.index, s.now, s.rules = LogIndex(r.uint()), Time(r.int()), r.uint32()
 			s.epoch, s.sequence, s.epochNode = Epoch(r.uint()), r.uint(), r.string(MaxIDBytes)
+			s.life = r.life()
 			var secret [16]byte
 			copy(secret[:], r.bytes(len(secret)))
 			s.setSecret(secret)
@@ -248,6 +249,9 @@ func (s *State) readSession(r *reader, version uint32) {
 	if version > 2 {
 		x.settledOrders = r.uint32()
 	}
+	for range r.count() {
+		x.lives = append(x.lives, granting{r.uint32(), r.life()})
+	}
 	switch {
 	case x.settledOrders > 0 && x.State != Settled:
 		r.fail("a session without its orders that is not settled")
@@ -331,6 +335,29 @@ func (s *State) readOrder(r *reader, version uint32) {
 	}
 }
 
+func (r *reader) life() Life {
+	life := Life(r.uint())
+	if life>>lifeBits != 0 {
+		r.fail("a life beyond its bits")
+	}
+	return life
+}
+
+// checkLives checks that each order of x came in one life.
+func (x *Session) checkLives() error {
+	last := uint32(0)
+	for i, g := range x.lives {
+		if g.first <= last || i == 0 && g.first != 1 || int(g.first) > x.Orders() || g.life == 0 || i > 0 && g.life == x.lives[i-1].life {
+			return fmt.Errorf("%w: life %d of session %q can't be", ErrMalformed, i+1, x.ID)
+		}
+		last = g.first
+	}
+	if (len(x.lives) == 0) != (x.Orders() == 0) {
+		return fmt.Errorf("%w: the orders of session %q came in no life", ErrMalformed, x.ID)
+	}
+	return nil
+}
+
 // sane tells whether t is a time that a state can hold: sums of a plan's times
 // and durations may be over maxTime, but not twice that.
 func sane(t Time) bool { return t >= 0 && t <= 2*maxTime }
@@ -348,6 +375,9 @@ func (s *State) restore() error {
 			listed[h-1] = true
 		}
 		orders += x.orders.len()
+		if err := x.checkLives(); err != nil {
+			return err
+		}
 		if err := x.line(); err != nil {
 			return err
 		}

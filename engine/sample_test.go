@@ -51,7 +51,7 @@ func TestSampleSnapshotIsRead(t *testing.T) {
 	data := sample(t, sampleSnapshot, func() []byte { return encoded(t, sampleState(t).Snapshot()) })
 	s := mustRead(t, data)
 	v, ok := s.View(OrderRef{1, 1})
-	want := OrderView{Ref: OrderRef{1, 1}, OrderNo: s.Numberer().String(OrderRef{1, 1}), Shopper: "ann", Session: "ten", SKU: "sku-1", Quantity: 2,
+	want := OrderView{Ref: OrderRef{1, 1}, OrderNo: s.OrderNo(OrderRef{1, 1}), Shopper: "ann", Session: "ten", SKU: "sku-1", Quantity: 2,
 		Amount: 200, Currency: "CNY", State: Paid, GrantedAt: clockStart, PayBy: clockStart + 900_000, ChangedAt: clockStart, PaymentID: "p1",
 		Receiver: Receiver{"Ann", "123", "Here"}, HasReceiver: true}
 	if !ok || v != want {

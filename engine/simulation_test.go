@@ -58,7 +58,7 @@ func newModelled(t *rapid.T) *simulation {
 	sim.model = &model{now: sim.group.clock, rules: 1, products: map[string]bool{}, rosters: map[RosterID]*modelRoster{},
 		asked: map[string]bool{}, board: modelBoard{now: NormalSwitches(), before: NormalSwitches(), profiles: map[string][]Setting{}}}
 	sim.model.rank = func(o *modelOrder) (uint64, string) {
-		no := sim.group.state.Numberer().String(o.ref)
+		no := sim.group.state.OrderNo(o.ref)
 		return Rank(sim.group.state.Listing(o.listing.handle).Seed, no), no
 	}
 	return sim
@@ -416,6 +416,11 @@ func (s *simulation) play(commands ...Command) {
 		return
 	}
 	primary, derived := s.model.batch(g.clock, commands, eff.Touched)
+	for _, events := range [][]Event{primary, derived} {
+		for i := range events { // the model has no numbers
+			events[i].Life = g.state.Life(events[i].Order)
+		}
+	}
 	if !slices.Equal(eff.Primary, primary) {
 		s.t.Fatalf("commands %v\nprimary  %#v\nexpected %#v", kinds(commands), eff.Primary, primary)
 	}

@@ -84,6 +84,7 @@ type snapshotHead struct {
 	epoch     Epoch
 	sequence  uint64
 	epochNode string
+	life      Life
 	secret    [16]byte
 }
 
@@ -91,7 +92,7 @@ type snapshotHead struct {
 // shoppers, and a copy of the catalogue's figures.
 func (s *State) Snapshot() *Snapshot {
 	snap := &Snapshot{
-		head:     snapshotHead{s.index, s.now, s.rules, s.epoch, s.sequence, s.epochNode, s.secret},
+		head:     snapshotHead{s.index, s.now, s.rules, s.epoch, s.sequence, s.epochNode, s.life, s.secret},
 		products: s.Products(),
 		sales:    s.Sales(),
 		sessions: make([]Session, len(s.sessions)),
@@ -317,6 +318,7 @@ func (h *snapshotHead) write(w *writer) {
 	w.uint(uint64(h.epoch))
 	w.uint(h.sequence)
 	w.string(h.epochNode)
+	w.uint(uint64(h.life))
 	w.fixed(h.secret[:])
 }
 
@@ -334,6 +336,11 @@ func (w *writer) session(x *Session, version uint32) {
 	}
 	if version > 2 {
 		w.uint(uint64(x.settledOrders))
+	}
+	w.uint(uint64(len(x.lives)))
+	for _, g := range x.lives {
+		w.uint(uint64(g.first))
+		w.uint(uint64(g.life))
 	}
 }
 

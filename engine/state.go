@@ -16,6 +16,7 @@ type State struct {
 	epoch     Epoch
 	sequence  uint64 // of the epoch's last batch
 	epochNode string
+	life      Life // of the orders granted in the epoch
 	secret    [16]byte
 	k0, k1    uint64 // the secret, as siphash wants it
 

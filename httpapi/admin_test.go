@@ -77,7 +77,7 @@ func wantAdminProblem(t *testing.T, w *httptest.ResponseRecorder, status int, sl
 
 func TestAdminRoutes(t *testing.T) {
 	const counts = `{"session":"fans-day-10","sku":"mask-50","stock":1000,"available":0,"held":990,"paid":10,"waitlisted":4,"entrants":5,"reserved":6,"shoppers":1000,"state":"open","log_index":4711}`
-	const order = `{"order_no":"0123456789ABC","shopper":"ada","session":"fans-day-10","sku":"mask-50","quantity":1,"amount":100,"currency":"CNY",` +
+	const order = `{"order_no":"0123456789ABCDEFGHJKMNPQ","shopper":"ada","session":"fans-day-10","sku":"mask-50","quantity":1,"amount":100,"currency":"CNY",` +
 		`"state":"%s","granted_at":"2026-09-20T02:00:00Z","pay_by":"%s","changed_at":"2026-09-20T02:00:00Z"}`
 	held, voided := fmt.Sprintf(order, "held", "2026-09-20T02:15:00Z"), fmt.Sprintf(order, "voided", "2026-09-20T02:15:00Z")
 	extended := fmt.Sprintf(order, "held", "2026-09-20T03:00:00Z")

@@ -83,12 +83,10 @@ const upperHex = "0123456789ABCDEF"
 func (s *ShopperServer) appendAnswerOrder(b []byte, a *engine.Answer) []byte {
 	session, sku, currency := s.seller.ListingOf(a.Listing)
 	b = append(b, `{"order_no":"`...)
-	from := len(b)
-	b = s.seller.OrderNo(b, a.Order)
-	no := b[from:]
+	b = append(b, a.No[:]...)
 	b = append(b, '"')
 	b = appendOrderTerms(b, session, sku, a.Quantity, a.Amount, currency, a.State, a.PayBy)
-	b = s.appendPayment(b, no, a.Amount, currency, a.State, a.PayBy, a.Transaction)
+	b = s.appendPayment(b, a.No[:], a.Amount, currency, a.State, a.PayBy, a.Transaction)
 	return append(b, '}')
 }
 

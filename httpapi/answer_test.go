@@ -12,7 +12,7 @@ import (
 
 // TestWhatTheShopperIsTold is the table of outcomes and words.
 func TestWhatTheShopperIsTold(t *testing.T) {
-	const order = `"order":{"order_no":"0123456789ABC","session":"fans-day-10","sku":"mask-50","quantity":1,"amount":100,"currency":"CNY","state":"held","pay_by":"2026-09-20T02:15:00Z","pay_token":"`
+	const order = `"order":{"order_no":"0123456789ABCDEFGHJKMNPQ","session":"fans-day-10","sku":"mask-50","quantity":1,"amount":100,"currency":"CNY","state":"held","pay_by":"2026-09-20T02:15:00Z","pay_token":"`
 	since := func(state engine.OrderState) engine.Answer {
 		a := granted()
 		a.State = state
@@ -55,11 +55,11 @@ func TestWhatTheShopperIsTold(t *testing.T) {
 		"not reserved": {engine.Answer{Code: engine.CodeNotReserved}, 200, "This one is for those who reserved.", "仅限预约用户购买。", ""},
 		"ticket needed": {engine.Answer{Code: engine.CodeTicketRequired}, 200, "Get a ticket for this listing first, then ask again.", "请先领取抢购资格，再来抢购。",
 			`"challenge":"none","ticket_url":"/v1/sessions/fans-day-10/skus/mask-50/ticket"}`},
-		"waitlisted": {engine.Answer{Code: engine.CodeWaitlisted, Count: 7}, 200, "All taken for now. You are number 7 in line.", "暂时抢完了，您在候补队列第 7 位。",
-			`"position":7,"entry":"0123456789ABC","result_url":"/v1/grabs/0123456789ABC"}`},
-		"entered": {engine.Answer{Code: engine.CodeEntered, Start: fakeNow}, 200,
+		"waitlisted": {engine.Answer{Code: engine.CodeWaitlisted, Count: 7, No: fakeNo}, 200, "All taken for now. You are number 7 in line.", "暂时抢完了，您在候补队列第 7 位。",
+			`"position":7,"entry":"0123456789ABCDEFGHJKMNPQ","result_url":"/v1/grabs/0123456789ABCDEFGHJKMNPQ"}`},
+		"entered": {engine.Answer{Code: engine.CodeEntered, Start: fakeNow, No: fakeNo}, 200,
 			"You are in the draw. Results at 2026-09-20 02:00:00 UTC.", "已参与抽签，2026-09-20 02:00:00 UTC 公布结果。",
-			`"draw_at":"2026-09-20T02:00:00Z","entry":"0123456789ABC","result_url":"/v1/grabs/0123456789ABC"}`},
+			`"draw_at":"2026-09-20T02:00:00Z","entry":"0123456789ABCDEFGHJKMNPQ","result_url":"/v1/grabs/0123456789ABCDEFGHJKMNPQ"}`},
 		"missed": {engine.Answer{Code: engine.CodeMissed, Reason: engine.ReasonQuota}, 200,
 			"Sorry, you missed it this time. Better luck next time.", "很遗憾，这次没抢到，下次好运！", ""},
 		"processing": {engine.Answer{Code: engine.CodeProcessing, Deadline: 1789869603000}, 202,

@@ -49,7 +49,7 @@ func signedHeaders(t *testing.T, secrets *payment.Secrets, path, body string, at
 	return h
 }
 
-const goodCallback = `{"order_no":"0123456789ABC","payment_id":"p1","amount":100,"currency":"CNY","paid_at":"2026-09-20T02:03:04.5Z"}`
+const goodCallback = `{"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p1","amount":100,"currency":"CNY","paid_at":"2026-09-20T02:03:04.5Z"}`
 
 // TestBadCallbacks: each has its name, and nothing of it gets to the seller.
 func TestBadCallbacks(t *testing.T) {

@@ -17,15 +17,14 @@ import (
 type shop struct{ httpapi.Seller }
 
 func (shop) Grab(*engine.Grab) engine.Answer {
-	return engine.Answer{Code: engine.CodeGranted, State: engine.Held, Order: engine.OrderRef{Session: 1, Ordinal: 1}, Listing: 1, Quantity: 1,
+	return engine.Answer{Code: engine.CodeGranted, State: engine.Held, Order: engine.OrderRef{Session: 1, Ordinal: 1},
+		No: engine.OrderNo([]byte("0123456789ABCDEFGHJKMNPQ")), Listing: 1, Quantity: 1,
 		Amount: 100, PayBy: engine.TimeOf(time.Date(2026, 9, 20, 2, 15, 0, 0, time.UTC))}
 }
 
 func (shop) Now() engine.Time {
 	return engine.TimeOf(time.Date(2026, 9, 20, 2, 0, 0, 0, time.UTC))
 }
-
-func (shop) OrderNo(dst []byte, _ engine.OrderRef) []byte { return append(dst, "0123456789ABC"...) }
 
 func (shop) ListingOf(engine.ListingHandle) (session, sku, currency string) {
 	return "fans-day-10", "mask-50", "CNY"
@@ -64,7 +63,7 @@ func ExampleNewShopper() {
 	http.DefaultClient.CloseIdleConnections()
 	fmt.Println(server.Shutdown(context.Background()), <-served)
 	// Output:
-	// 200 {"code":"granted","message":"You got it. Pay within 15 minutes.","order":{"order_no":"0123456789ABC","session":"fans-day-10","sku":"mask-50","quantity":1,"amount":100,"currency":"CNY","state":"held","pay_by":"2026-09-20T02:15:00Z"}}
+	// 200 {"code":"granted","message":"You got it. Pay within 15 minutes.","order":{"order_no":"0123456789ABCDEFGHJKMNPQ","session":"fans-day-10","sku":"mask-50","quantity":1,"amount":100,"currency":"CNY","state":"held","pay_by":"2026-09-20T02:15:00Z"}}
 	// <nil> <nil>
 }
 

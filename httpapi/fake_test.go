@@ -16,7 +16,9 @@ import (
 // fakeNow is the time that the fakes say it is.
 var fakeNow = engine.TimeOf(time.Date(2026, 9, 20, 2, 0, 0, 0, time.UTC))
 
-const fakeOrderNo = "0123456789ABC"
+const fakeOrderNo = "0123456789ABCDEFGHJKMNPQ"
+
+var fakeNo = engine.OrderNo([]byte(fakeOrderNo))
 
 var fakeRef = engine.OrderRef{Session: 1, Ordinal: 1}
 
@@ -95,10 +97,6 @@ func (f *fakeSeller) AnyOrder(orderNo string) (engine.OrderView, error) {
 	return f.order, f.err
 }
 
-func (f *fakeSeller) OrderNo(dst []byte, _ engine.OrderRef) []byte {
-	return append(dst, fakeOrderNo...)
-}
-
 func (f *fakeSeller) Listing(session, sku string) (*engine.ListingView, bool, error) {
 	if f.err != nil {
 		return nil, false, f.err
@@ -171,7 +169,7 @@ func heldOrder() engine.OrderView {
 
 // granted is the answer that goes with heldOrder.
 func granted() engine.Answer {
-	return engine.Answer{Code: engine.CodeGranted, State: engine.Held, Order: fakeRef, Session: 1, Listing: 1, Quantity: 1, Amount: 100,
+	return engine.Answer{Code: engine.CodeGranted, State: engine.Held, Order: fakeRef, No: fakeNo, Session: 1, Listing: 1, Quantity: 1, Amount: 100,
 		PayBy: fakeNow.Add(15 * time.Minute)}
 }
 

@@ -37,7 +37,7 @@ func TestRefusedGrabAllocatesNothing(t *testing.T) {
 		"missed":        {Code: engine.CodeMissed, Reason: engine.ReasonQuota},
 		"ended":         {Code: engine.CodeEnded, Reason: engine.ReasonEnded},
 		"not open":      {Code: engine.CodeNotOpen, Reason: engine.ReasonNotOpen, Start: fakeNow},
-		"limit reached": {Code: engine.CodeLimitReached, Reason: engine.ReasonLimitSession, Count: 1, Order: fakeRef, Listing: 1},
+		"limit reached": {Code: engine.CodeLimitReached, Reason: engine.ReasonLimitSession, Count: 1, Order: fakeRef, No: fakeNo, Listing: 1},
 		"granted":       granted(),
 	}
 	requests := map[string]func() *fasthttp.RequestCtx{

@@ -54,11 +54,9 @@ func (s *ShopperServer) appendOutcome(b []byte, ctx *fasthttp.RequestCtx, call *
 // another key than the one that he asks with.
 func (s *ShopperServer) appendPlace(b []byte, a *engine.Answer) []byte {
 	b = append(b, `,"entry":"`...)
-	from := len(b)
-	b = s.seller.OrderNo(b, a.Order)
-	no := b[from:]
+	b = append(b, a.No[:]...)
 	b = append(b, `","result_url":"`...)
-	b = appendGrabURL(b, no)
+	b = appendGrabURL(b, a.No[:])
 	return append(b, '"')
 }
 

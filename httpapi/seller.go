@@ -63,8 +63,6 @@ type Seller interface {
 	// else; false before this node does.
 	TicketSecret() (secret [32]byte, known bool)
 
-	// OrderNo appends the number of the order at ref to dst.
-	OrderNo(dst []byte, ref engine.OrderRef) []byte
 	// Listing, Sessions: the display path. Stock never goes up from one look to
 	// the next, on whichever node; engine.ErrNotLeader where that can't be promised.
 	// Views are shared: read only. Sessions gives a version of what it gives, and

@@ -45,7 +45,7 @@ func wantProblem(t *testing.T, r *fasthttp.Response, status int, slug string) {
 var payToken = regexp.MustCompile(`,"pay_token":"[\w.-]+"`)
 
 func TestShopperRoutes(t *testing.T) {
-	const order = `{"order_no":"0123456789ABC","session":"fans-day-10","sku":"mask-50","quantity":1,"amount":100,"currency":"CNY",` +
+	const order = `{"order_no":"0123456789ABCDEFGHJKMNPQ","session":"fans-day-10","sku":"mask-50","quantity":1,"amount":100,"currency":"CNY",` +
 		`"state":"held","pay_by":"2026-09-20T02:15:00Z","granted_at":"2026-09-20T02:00:00Z","changed_at":"2026-09-20T02:00:00Z"`
 	const listing = `{"session":"fans-day-10","sku":"mask-50","name":"Masks \"50\"","price":100,"list_price":4900,"currency":"CNY",` +
 		`"stock":1000,"state":"open","start":"2026-09-20T02:00:00Z","end":"2026-09-20T03:00:00Z","limit_per_shopper":1,` +
@@ -60,7 +60,7 @@ func TestShopperRoutes(t *testing.T) {
 		"order":        {"GET", "/v1/orders/" + fakeOrderNo, "", order + "}"},
 		"cancel":       {"POST", "/v1/orders/" + fakeOrderNo + "/cancel", "", order + "}"},
 		"receiver":     {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", `{"name":"Ada","phone":"1","address":"北京 1"}`, order + `,"receiver":{"name":"Ada","phone":"1","address":"北京 1"}}`},
-		"callback":     {"POST", "/v1/payments/callback", `{"order_no":"0123456789ABC","payment_id":"p1","amount":100,"currency":"CNY"}`, `{"outcome":"paid","order":` + order + "}}"},
+		"callback":     {"POST", "/v1/payments/callback", `{"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p1","amount":100,"currency":"CNY"}`, `{"outcome":"paid","order":` + order + "}}"},
 		"grab by key":  {"GET", "/v1/grabs/k%201", "", ""},
 		"absolute URI": {"GET", "http://shop.test/v1/time", "", `{"unix_ms":1789869600000}`},
 	} {
@@ -162,10 +162,10 @@ func TestShopperProblems(t *testing.T) {
 		"receiver: no phone":        {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", ada, `{"name":"Ada","address":"x"}`, 400, "malformed"},
 		"receiver: control":         {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", ada, `{"name":"A\u0000","phone":"1","address":"x"}`, 400, "malformed"},
 		"receiver: too long":        {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", ada, `{"name":"` + strings.Repeat("x", 1025) + `","phone":"1","address":"x"}`, 400, "malformed"},
-		"callback: no amount":       {"POST", "/v1/payments/callback", nil, `{"order_no":"0123456789ABC","payment_id":"p1","currency":"CNY"}`, 400, "malformed"},
-		"callback: bad currency":    {"POST", "/v1/payments/callback", nil, `{"order_no":"0123456789ABC","payment_id":"p1","amount":1,"currency":"RMBS"}`, 400, "malformed"},
-		"callback: no payment id":   {"POST", "/v1/payments/callback", nil, `{"order_no":"0123456789ABC","amount":1,"currency":"CNY"}`, 400, "malformed"},
-		"callback: below 0":         {"POST", "/v1/payments/callback", nil, `{"order_no":"0123456789ABC","payment_id":"p","amount":-1,"currency":"CNY"}`, 400, "malformed"},
+		"callback: no amount":       {"POST", "/v1/payments/callback", nil, `{"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p1","currency":"CNY"}`, 400, "malformed"},
+		"callback: bad currency":    {"POST", "/v1/payments/callback", nil, `{"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p1","amount":1,"currency":"RMBS"}`, 400, "malformed"},
+		"callback: no payment id":   {"POST", "/v1/payments/callback", nil, `{"order_no":"0123456789ABCDEFGHJKMNPQ","amount":1,"currency":"CNY"}`, 400, "malformed"},
+		"callback: below 0":         {"POST", "/v1/payments/callback", nil, `{"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p","amount":-1,"currency":"CNY"}`, 400, "malformed"},
 		"callback: no order number": {"POST", "/v1/payments/callback", nil, `{"order_no":"","payment_id":"p","amount":1,"currency":"CNY"}`, 400, "malformed"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -283,7 +283,7 @@ func TestSellerRefusals(t *testing.T) {
 		for _, request := range [][3]string{
 			{"GET", "/v1/orders/" + fakeOrderNo, ""}, {"GET", "/v1/orders", ""}, {"POST", "/v1/orders/" + fakeOrderNo + "/cancel", ""},
 			{"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", `{"name":"a","phone":"1","address":"x"}`},
-			{"POST", "/v1/payments/callback", `{"order_no":"0123456789ABC","payment_id":"p1","amount":100,"currency":"CNY"}`},
+			{"POST", "/v1/payments/callback", `{"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p1","amount":100,"currency":"CNY"}`},
 			{"GET", "/v1/grabs/k1", ""},
 		} {
 			t.Run(request[0]+" "+request[1]+": "+name, func(t *testing.T) {
@@ -375,7 +375,7 @@ func TestCallbackNeedsDev(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := ask(s, "POST", "/v1/payments/callback", ada, `{"order_no":"0123456789ABC","payment_id":"p1","amount":100,"currency":"CNY"}`)
+	r := ask(s, "POST", "/v1/payments/callback", ada, `{"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p1","amount":100,"currency":"CNY"}`)
 	wantProblem(t, r, 403, "callback-not-configured")
 	if f.orderNo != "" {
 		t.Error("it got to the seller")

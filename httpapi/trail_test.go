@@ -123,7 +123,7 @@ func TestEventsOfThePast(t *testing.T) {
 func TestAuditByPages(t *testing.T) {
 	trail := &fakeTrail{reached: 10}
 	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) { c.Trail = trail })
-	w := askAdmin(s, "GET", "/admin/v1/audit?order=0123456789abc&from=4.1&limit=3", "")
+	w := askAdmin(s, "GET", "/admin/v1/audit?order=0123456789abcdefghjkmnpq&from=4.1&limit=3", "")
 	var page struct {
 		Events []TrailJSON
 		Next   string

@@ -33,7 +33,7 @@ func (b *batch) gather() error {
 		}
 	}
 	l := b.ledger
-	if named || l.numberer.Load() == nil {
+	if named || *l.numberer.Load() == (engine.Numberer{}) {
 		l.source.View(func(s *engine.State) {
 			b.names = l.names.Load().learnNames(s)
 			l.learnNumberer(s)
@@ -130,7 +130,7 @@ func (b *batch) writeEvents(w *writing, e *engine.Effects) error {
 	n := uint32(0)
 	for ev, remark := range e.InOrder {
 		row := event{at: engine.TrailPosition{Index: e.Index, N: n}, time: e.Time, kind: ev.Kind, reason: ev.Reason, state: ev.State,
-			session: ev.Session, listing: ev.Listing, order: ev.Order, quantity: ev.Quantity, limit: ev.Limit, amount: ev.Amount, payBy: ev.PayBy}
+			session: ev.Session, listing: ev.Listing, order: ev.Order, life: ev.Life, quantity: ev.Quantity, limit: ev.Limit, amount: ev.Amount, payBy: ev.PayBy}
 		if r := b.orders[ev.Order]; r != nil {
 			row.shopper, row.transaction = r.Shopper, r.Transaction
 			if row.listing == 0 {

@@ -96,7 +96,7 @@ type Ledger struct {
 
 	index    atomic.Uint64 // durable
 	names    atomic.Pointer[names]
-	numberer atomic.Pointer[engine.Numberer]
+	numberer atomic.Pointer[engine.Numberer] // learned before there is a row that may be told; never nil
 
 	waiting  sync.Mutex
 	advanced chan struct{} // closed and replaced when index moves
@@ -136,6 +136,7 @@ func Open(cfg Config) (*Ledger, error) {
 	l := &Ledger{cfg: cfg, logger: cfg.Logger, feed: newFeed(cfg.QueueEvents), advanced: make(chan struct{}), poke: make(chan struct{}, 1)}
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	l.names.Store(newNames())
+	l.numberer.Store(&engine.Numberer{})
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}

@@ -85,10 +85,7 @@ func (l *Ledger) readNames() {
 }
 
 func (l *Ledger) learnNumberer(s *engine.State) {
-	if l.numberer.Load() == nil {
-		if epoch, _, _ := s.Epoch(); epoch != 0 {
-			n := s.Numberer()
-			l.numberer.Store(&n)
-		}
+	if n := s.Numberer(); *l.numberer.Load() != n {
+		l.numberer.Store(&n)
 	}
 }

@@ -126,11 +126,8 @@ func (l *Ledger) SessionOf(h engine.SessionHandle) (x Settled, found bool, err e
 func (l *Ledger) View(o *engine.OrderRecord) engine.OrderView {
 	n := l.names.Load()
 	listing := n.listings[o.Listing]
-	v := engine.OrderView{Ref: o.Ref, Shopper: o.Shopper, Session: n.sessions[o.Ref.Session], SKU: listing.id, Quantity: o.Quantity, Amount: o.Amount,
+	v := engine.OrderView{Ref: o.Ref, OrderNo: l.numberer.Load().Number(o.Ref, o.Life).String(), Shopper: o.Shopper, Session: n.sessions[o.Ref.Session], SKU: listing.id, Quantity: o.Quantity, Amount: o.Amount,
 		Currency: listing.currency, State: o.State, GrantedAt: o.Granted, PayBy: o.PayBy, ChangedAt: o.Changed, Why: o.Why, PaymentID: o.PaymentID, PaidAt: o.PaidAt, Transaction: o.Transaction}
-	if numberer := l.numberer.Load(); numberer != nil {
-		v.OrderNo = numberer.String(o.Ref)
-	}
 	switch o.State {
 	case engine.Expired, engine.Cancelled, engine.Voided, engine.Refunded:
 		for i := range o.Refunds { // of money that came when it had left the state

@@ -35,6 +35,7 @@ func orderBody(o *engine.OrderRecord) []byte {
 	w.byte(flags)
 	w.byte(byte(o.State))
 	w.byte(byte(o.Why))
+	w.uint(uint64(o.Life))
 	w.uint(uint64(o.Listing))
 	w.string(o.Shopper)
 	w.buf = append(w.buf, o.Key[:]...)
@@ -76,6 +77,7 @@ func orderOf(key, body []byte) (o engine.OrderRecord, err error) {
 	flags := r.byte()
 	o.Drawn, o.Late = flags&orderDrawn != 0, flags&orderLate != 0
 	o.State, o.Why = engine.OrderState(r.byte()), engine.Reason(r.byte())
+	o.Life = engine.Life(r.uint())
 	o.Listing = engine.ListingHandle(r.uint32())
 	o.Shopper = r.string()
 	copy(o.Key[:], r.bytes(len(o.Key)))
@@ -106,6 +108,7 @@ type event struct {
 	session     engine.SessionHandle
 	listing     engine.ListingHandle
 	order       engine.OrderRef
+	life        engine.Life // of the order
 	shopper     string
 	quantity    uint32
 	limit       uint32
@@ -130,6 +133,7 @@ func (e *event) body() []byte {
 	w.uint(uint64(e.listing))
 	w.uint(uint64(e.order.Session))
 	w.uint(uint64(e.order.Ordinal))
+	w.uint(uint64(e.life))
 	w.string(e.shopper)
 	w.uint(uint64(e.quantity))
 	w.uint(uint64(e.limit))
@@ -153,6 +157,7 @@ func eventOf(key, body []byte) (e event, err error) {
 	e.kind, e.reason, e.state = engine.EventKind(r.byte()), engine.Reason(r.byte()), engine.OrderState(r.byte())
 	e.session, e.listing = engine.SessionHandle(r.uint32()), engine.ListingHandle(r.uint32())
 	e.order = engine.OrderRef{Session: engine.SessionHandle(r.uint32()), Ordinal: r.uint32()}
+	e.life = engine.Life(r.uint())
 	e.shopper, e.quantity, e.limit = r.string(), r.uint32(), r.uint32()
 	e.amount, e.payBy = r.int(), engine.Time(r.int())
 	e.operator, e.note, e.detail = r.string(), r.string(), r.string()

@@ -125,11 +125,14 @@ func (l *Ledger) AwaitEvents(ctx context.Context, from engine.TrailPosition) eng
 // asked for, and more may follow: what there is to look at is bounded.
 func (l *Ledger) Audit(f engine.TrailFilter) (events []engine.TrailEvent, next engine.TrailPosition, more bool, err error) {
 	most := min(max(f.Limit, 1), mostEvents)
-	looked := 0
+	looked, of := 0, engine.Life(0)
 	add := func(e *event) (goOn bool) {
 		if looked++; len(events) == most || looked > mostLooked {
 			next, more = e.at, true
 			return false
+		}
+		if of != 0 && e.life != of { // another order's, of this life
+			return true
 		}
 		if f.Session == "" || l.names.Load().sessions[e.session] == f.Session {
 			events = append(events, l.shown(e))
@@ -140,15 +143,11 @@ func (l *Ledger) Audit(f engine.TrailFilter) (events []engine.TrailEvent, next e
 	bucket := byte(bucketTrail)
 	switch {
 	case f.OrderNo != "":
-		numberer := l.numberer.Load()
-		if numberer == nil {
-			return nil, next, false, nil
-		}
-		ref, ok := numberer.Parse(f.OrderNo)
+		ref, life, ok := l.numberer.Load().Parse(f.OrderNo)
 		if !ok {
 			return nil, next, false, nil
 		}
-		prefix = refKey(ref)
+		prefix, of = refKey(ref), life
 	case f.Operator != "":
 		bucket, prefix = bucketOperators, operatorPrefix(f.Operator)
 	}
@@ -179,8 +178,8 @@ func (l *Ledger) shown(e *event) engine.TrailEvent {
 	t := engine.TrailEvent{TrailPosition: e.at, Time: e.time, Kind: e.kind, Reason: e.reason, State: e.state, Session: n.sessions[e.session], SKU: listing.id,
 		Shopper: e.shopper, Quantity: e.quantity, Limit: e.limit, Amount: e.amount, Currency: listing.currency, PayBy: e.payBy,
 		Operator: e.operator, Note: e.note, Detail: e.detail, Transaction: e.transaction, Missing: e.missing}
-	if numberer := l.numberer.Load(); numberer != nil && !e.order.IsZero() {
-		t.OrderNo = numberer.String(e.order)
+	if e.life != 0 {
+		t.OrderNo = l.numberer.Load().Number(e.order, e.life).String()
 	}
 	return t
 }

@@ -47,6 +47,19 @@ func transactionsFit(column []byte, n int) bool {
 	return len(column) == 0 || len(column) == n*transactionBytes
 }
 
+// orderNosFit tells whether a column has a number, or zeros, for each of n entries.
+func orderNosFit(column []byte, n int) bool {
+	if len(column) != n*engine.OrderNoBytes {
+		return false
+	}
+	for ; len(column) > 0; column = column[engine.OrderNoBytes:] {
+		if no := engine.OrderNo(column[:engine.OrderNoBytes]); no != (engine.OrderNo{}) && !engine.ValidOrderNo(no[:]) {
+			return false
+		}
+	}
+	return true
+}
+
 func transactionAt(column []byte, place int) (t engine.Transaction) {
 	if len(column) > 0 {
 		copy(t[:], column[place*transactionBytes:])
@@ -159,6 +172,7 @@ func addAnswer(m *peerpb.AnswerBatch, d *decided) {
 		m.Amounts = append(m.Amounts, a.Amount)
 		m.PayBys = append(m.PayBys, uint64(a.PayBy))
 		m.Transactions = addTransaction(m.Transactions, len(m.WithOrder)-1, &a.Transaction)
+		m.OrderNos = append(m.OrderNos, a.No[:]...)
 	}
 	if a.Count != 0 || a.Limit != 0 || a.Start != 0 || a.Deadline != 0 {
 		m.WithMore = append(m.WithMore, place)
@@ -175,7 +189,7 @@ func emptyAnswers(m *peerpb.AnswerBatch) {
 	clear(m.Failures)
 	m.Ids, m.Kinds, m.Sessions, m.Failures = m.Ids[:0], m.Kinds[:0], m.Sessions[:0], m.Failures[:0]
 	m.WithOrder, m.OrderSessions, m.OrderOrdinals, m.Listings = m.WithOrder[:0], m.OrderSessions[:0], m.OrderOrdinals[:0], m.Listings[:0]
-	m.Quantities, m.Amounts, m.PayBys, m.Transactions = m.Quantities[:0], m.Amounts[:0], m.PayBys[:0], m.Transactions[:0]
+	m.Quantities, m.Amounts, m.PayBys, m.Transactions, m.OrderNos = m.Quantities[:0], m.Amounts[:0], m.PayBys[:0], m.Transactions[:0], m.OrderNos[:0]
 	m.WithMore, m.Counts, m.Limits, m.Starts, m.Deadlines = m.WithMore[:0], m.Counts[:0], m.Limits[:0], m.Starts[:0], m.Deadlines[:0]
 }
 
@@ -198,6 +212,7 @@ func readAnswers(m *peerpb.AnswerBatch, take func(*decided) error) error {
 			a.Listing, a.Quantity = engine.ListingHandle(m.Listings[order]), m.Quantities[order]
 			a.Amount, a.PayBy = m.Amounts[order], engine.Time(m.PayBys[order])
 			a.Transaction = transactionAt(m.Transactions, order)
+			copy(a.No[:], m.OrderNos[order*engine.OrderNoBytes:])
 			order++
 		}
 		if more < len(m.WithMore) && m.WithMore[more] == uint32(i) {
@@ -236,6 +251,9 @@ func checkAnswers(m *peerpb.AnswerBatch) error {
 	}
 	if !transactionsFit(m.Transactions, orders) {
 		return errors.New("a batch of answers whose column of transactions differs")
+	}
+	if !orderNosFit(m.OrderNos, orders) {
+		return errors.New("a batch of answers whose column of order numbers differs")
 	}
 	mores := len(m.WithMore)
 	for _, column := range []int{len(m.Counts), len(m.Limits), len(m.Starts), len(m.Deadlines)} {

@@ -61,7 +61,7 @@ func TestMalformedAnswers(t *testing.T) {
 	fine := func() *peerpb.AnswerBatch {
 		m := new(peerpb.AnswerBatch)
 		for i := range 3 {
-			a := filled[engine.Answer]()
+			a := filledAnswer()
 			addAnswer(m, &decided{id: uint64(i), answer: a})
 		}
 		addAnswer(m, &decided{id: 3, err: engine.ErrNotLeader})
@@ -77,6 +77,8 @@ func TestMalformedAnswers(t *testing.T) {
 		"orders not in order":   func(m *peerpb.AnswerBatch) { m.WithOrder[0], m.WithOrder[1] = 1, 0 },
 		"limits of one twice":   func(m *peerpb.AnswerBatch) { m.WithMore[1] = 0 },
 		"kind out of range":     func(m *peerpb.AnswerBatch) { m.Kinds[0] = 1 << 24 },
+		"number cut":            func(m *peerpb.AnswerBatch) { m.OrderNos = m.OrderNos[1:] },
+		"number that is none":   func(m *peerpb.AnswerBatch) { m.OrderNos[7] = '"' },
 		"transaction cut":       func(m *peerpb.AnswerBatch) { m.Transactions = m.Transactions[1:] },
 		"failure without fault": func(m *peerpb.AnswerBatch) { m.Failures[0].Fault = nil },
 	} {
@@ -176,7 +178,7 @@ func FuzzReadGrabs(f *testing.F) {
 // FuzzReadAnswers: nothing that comes back harms.
 func FuzzReadAnswers(f *testing.F) {
 	m := new(peerpb.AnswerBatch)
-	a := filled[engine.Answer]()
+	a := filledAnswer()
 	addAnswer(m, &decided{id: 1, answer: a})
 	addAnswer(m, &decided{id: 2, err: errors.New("words")})
 	b, err := proto.Marshal(m)

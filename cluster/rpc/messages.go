@@ -32,7 +32,7 @@ func answerToWire(a *engine.Answer) *peerpb.Answer {
 		OrderSession: uint32(a.Order.Session), OrderOrdinal: a.Order.Ordinal,
 		Session: uint32(a.Session), Listing: uint32(a.Listing), Quantity: a.Quantity, Amount: a.Amount,
 		PayBy: int64(a.PayBy), Count: a.Count, Limit: a.Limit, Start: int64(a.Start), Deadline: int64(a.Deadline),
-		Transaction: addTransaction(nil, 0, &a.Transaction),
+		Transaction: addTransaction(nil, 0, &a.Transaction), OrderNo: a.No[:],
 	}
 }
 
@@ -43,13 +43,16 @@ func answerFromWire(m *peerpb.Answer) (engine.Answer, error) {
 	if !transactionsFit(m.GetTransaction(), 1) {
 		return engine.Answer{}, fmt.Errorf("an answer with %d bytes of transaction, not %d", len(m.GetTransaction()), transactionBytes)
 	}
+	if !orderNosFit(m.GetOrderNo(), 1) {
+		return engine.Answer{}, errors.New("an answer whose order number is none")
+	}
 	return engine.Answer{
 		Code: engine.Code(m.GetCode()), Reason: engine.Reason(m.GetReason()), State: engine.OrderState(m.GetState()),
 		Order:   engine.OrderRef{Session: engine.SessionHandle(m.GetOrderSession()), Ordinal: m.GetOrderOrdinal()},
 		Session: engine.SessionHandle(m.GetSession()), Listing: engine.ListingHandle(m.GetListing()),
 		Quantity: m.GetQuantity(), Amount: m.GetAmount(), PayBy: engine.Time(m.GetPayBy()), Count: m.GetCount(),
 		Limit: m.GetLimit(), Start: engine.Time(m.GetStart()), Deadline: engine.Time(m.GetDeadline()),
-		Transaction: transactionAt(m.GetTransaction(), 0),
+		Transaction: transactionAt(m.GetTransaction(), 0), No: engine.OrderNo(m.GetOrderNo()),
 	}, nil
 }
 
@@ -58,7 +61,7 @@ func askedToWire(a *Asked) *peerpb.AskReply {
 	m := &peerpb.AskReply{Index: uint64(a.Index), Event: &peerpb.Event{
 		Kind: uint32(e.Kind), Reason: uint32(e.Reason), State: uint32(e.State), Command: e.Command,
 		Session: uint32(e.Session), Listing: uint32(e.Listing), OrderSession: uint32(e.Order.Session), OrderOrdinal: e.Order.Ordinal,
-		Shopper: uint32(e.Shopper), Quantity: e.Quantity, Limit: e.Limit, Amount: e.Amount, PayBy: int64(e.PayBy), After: e.After,
+		Life: uint64(e.Life), Shopper: uint32(e.Shopper), Quantity: e.Quantity, Limit: e.Limit, Amount: e.Amount, PayBy: int64(e.PayBy), After: e.After,
 		Transaction: addTransaction(nil, 0, &e.Transaction),
 	}}
 	room := maxReportBytes
@@ -96,6 +99,7 @@ func askedFromWire(m *peerpb.AskReply) (Asked, error) {
 		Kind: engine.EventKind(e.GetKind()), Reason: engine.Reason(e.GetReason()), State: engine.OrderState(e.GetState()), Command: e.GetCommand(),
 		Session: engine.SessionHandle(e.GetSession()), Listing: engine.ListingHandle(e.GetListing()),
 		Order:   engine.OrderRef{Session: engine.SessionHandle(e.GetOrderSession()), Ordinal: e.GetOrderOrdinal()},
+		Life:    engine.Life(e.GetLife()),
 		Shopper: engine.ShopperNo(e.GetShopper()), Quantity: e.GetQuantity(), Limit: e.GetLimit(), Amount: e.GetAmount(), PayBy: engine.Time(e.GetPayBy()), After: e.GetAfter(),
 		Transaction: transactionAt(e.GetTransaction(), 0),
 	}}

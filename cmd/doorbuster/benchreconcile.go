@@ -168,7 +168,7 @@ func (b *reconcileBench) sell(ctx context.Context, n *node, file string) (err er
 				if a.Code != engine.CodeGranted {
 					return fmt.Errorf("a grab was answered %s", a.Code)
 				}
-				no, id := string(n.group.OrderNo(nil, a.Order)), "payment-"+strconv.Itoa(i)
+				no, id := a.No.String(), "payment-"+strconv.Itoa(i)
 				if i > b.lost {
 					if _, err := n.group.Pay(ctx, engine.Payment{OrderNo: no, ID: id, Amount: 100, Currency: "CNY", PaidAt: at}); err != nil {
 						return fmt.Errorf("pay: %w", err)

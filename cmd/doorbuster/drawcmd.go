@@ -28,7 +28,7 @@ func newDrawCommand() *cobra.Command {
 entered, and is told once the draw has closed; anybody can do the sum again.`,
 		Example: `  doorbuster draw show fans-day-10/mask-50 --addr https://shop.example.com --out draw.ndjson
   doorbuster draw verify draw.ndjson --commitment HEX
-  doorbuster draw verify fans-day-10/mask-50 --addr https://shop.example.com --order 0123456789ABC`,
+  doorbuster draw verify fans-day-10/mask-50 --addr https://shop.example.com --order 0123456789ABCDEFGHJKMNPQ`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}

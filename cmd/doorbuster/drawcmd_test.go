@@ -56,7 +56,7 @@ func TestDrawIsVerified(t *testing.T) {
 	verify(0, "The draw holds", mask, "--addr", s.http, "--commitment", before.Commitment)
 	verify(0, "5 got units", mask, "--admin", s.admin)
 	verify(0, entries[3]+" is in the draw: number ", mask, "--addr", s.http, "--order", entries[3])
-	verify(1, "is not in the draw", mask, "--addr", s.http, "--order", "0123456789ABC")
+	verify(1, "is not in the draw", mask, "--addr", s.http, "--order", "0123456789ABCDEFGHJKMNPQ")
 	verify(1, "NOT hold", mask, "--addr", s.http, "--commitment", strings.Repeat("ab", 32))
 	verify(2, "in hex", mask, "--addr", s.http, "--commitment", "xyz")
 	verify(2, "SESSION/SKU", "day", "--addr", s.http)

@@ -53,8 +53,8 @@ node that is asked, see GET /admin/v1/reconciliations.
 FILE is CSV with a header, or NDJSON, in UTF-8; - is standard input:
 
   payment_id,order_no,amount,currency,kind,at,transaction_id
-  p-1001,0123456789ABC,4900,CNY,payment,2026-09-20T02:14:59Z,
-  p-1001,0123456789ABC,4900,CNY,refund,2026-09-20T02:20:00Z,
+  p-1001,0123456789ABCDEFGHJKMNPQ,4900,CNY,payment,2026-09-20T02:14:59Z,
+  p-1001,0123456789ABCDEFGHJKMNPQ,4900,CNY,refund,2026-09-20T02:20:00Z,
 
 A file with a bad line is not taken at all. The same statement again changes
 nothing, and is what to do when a run broke off: each line counts once. The exit status is 0 only if the books agree.`,

@@ -73,7 +73,7 @@ func TestReportsOnEveryNode(t *testing.T) {
 	now := time.Now()
 	text := statementHeader + statementRow("p-lost", numbers[0], 100, "payment", now) + statementRow("p-differs", numbers[1], 99, "payment", now)
 	for i := range 9_000 { // findings of several pieces
-		text += statementRow(fmt.Sprint("p-unknown-", i), "0000000000000", 5, "payment", now)
+		text += statementRow(fmt.Sprint("p-unknown-", i), "000000000000000000000000", 5, "payment", now)
 	}
 	_, report, errs := reconcileHere(t, ran.shop, text)
 	if report == nil || report.Node != ran.id || report.Open != 9_001 || report.Settled != 1 {

@@ -30,8 +30,8 @@ type Shop interface {
 	// so many, of those behind after, and where to look next: the zero value is from
 	// the first on.
 	InGrace(after engine.OrderRef, most int) (holds []engine.OrderRef, last engine.OrderRef)
-	// OrderNo appends an order's number to dst.
-	OrderNo(dst []byte, ref engine.OrderRef) []byte
+	// OrderNo gives an order's number.
+	OrderNo(ref engine.OrderRef) string
 	// CloseHold releases such a hold.
 	CloseHold(ctx context.Context, ref engine.OrderRef) error
 	// Pay takes a payment, committed.
@@ -208,7 +208,7 @@ func (e *Errands) close(ctx context.Context, ref engine.OrderRef) {
 		e.closes.drop(ref)
 		return
 	}
-	orderNo := string(e.shop.OrderNo(nil, ref))
+	orderNo := e.shop.OrderNo(ref)
 	closed, err := e.client.CloseOrder(ctx, orderNo)
 	wait, stop := context.WithTimeout(ctx, commandTimeout)
 	defer stop()

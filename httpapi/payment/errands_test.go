@@ -106,9 +106,7 @@ func (s *fakeShop) InGrace(after engine.OrderRef, most int) (holds []engine.Orde
 	return holds, engine.OrderRef{}
 }
 
-func (s *fakeShop) OrderNo(dst []byte, ref engine.OrderRef) []byte {
-	return fmt.Appendf(dst, "H%d", ref.Ordinal)
-}
+func (s *fakeShop) OrderNo(ref engine.OrderRef) string { return fmt.Sprint("H", ref.Ordinal) }
 
 func (s *fakeShop) CloseHold(_ context.Context, ref engine.OrderRef) error {
 	s.mu.Lock()

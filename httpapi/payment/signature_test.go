@@ -100,8 +100,8 @@ func hexOf(b []byte) string { return hex.EncodeToString(b) }
 
 // TestDocumentedSignature holds docs/cashier.md to its example.
 func TestDocumentedSignature(t *testing.T) {
-	const want = "db29a25234917b88a7f11f61545bd679c31be766292ff03de00ea926a6029370"
-	body := `{"payment_id":"p-1","order_no":"0123456789ABC","amount":100,"currency":"CNY","paid_at":"2026-09-20T02:03:04Z"}`
+	const want = "71942394f955319a19275dd630595a495fec9d5a427f39143adea1918538f8e5"
+	body := `{"payment_id":"p-1","order_no":"0123456789ABCDEFGHJKMNPQ","amount":100,"currency":"CNY","paid_at":"2026-09-20T02:03:04Z"}`
 	got := hexOf(sum([]byte("0123456789abcdef0123456789abcdef"), "POST", "/v1/payments/callback", "1789869784", "n-0123456789abcdef", []byte(body)))
 	if got != want {
 		t.Errorf("%s; docs/cashier.md says %s", got, want)

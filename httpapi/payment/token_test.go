@@ -20,7 +20,7 @@ var (
 	moment   = time.Date(2026, 9, 20, 2, 0, 0, 0, time.UTC)
 	someone  = engine.Transaction{0x01, 0x8f, 0x3f, 0x2e, 0x6c, 0x1a, 0x4b, 0x62, 0x9d, 0x4e, 1, 2, 3, 4, 5, 6}
 	someText = "018f3f2e-6c1a-4b62-9d4e-010203040506"
-	claimed  = Claims{OrderNo: "0123456789ABC", Amount: 100, Currency: "CNY", PayBy: engine.TimeOf(moment.Add(15 * time.Minute)), Transaction: someone}
+	claimed  = Claims{OrderNo: "0123456789ABCDEFGHJKMNPQ", Amount: 100, Currency: "CNY", PayBy: engine.TimeOf(moment.Add(15 * time.Minute)), Transaction: someone}
 )
 
 func secret(c byte) []byte { return []byte(strings.Repeat(string(c), MinSecretBytes)) }

@@ -235,7 +235,7 @@ func TestRandomBooks(t *testing.T) {
 			}
 		}
 		for _, r := range b.rows {
-			if ref, _ := s.state.Numberer().Parse(r.OrderNo); strings.HasPrefix(r.PaymentID, "p") && s.state.PaymentOf(r.PaymentID) != ref {
+			if ref, _ := s.state.FindOrder(r.OrderNo); strings.HasPrefix(r.PaymentID, "p") && s.state.PaymentOf(r.PaymentID) != ref {
 				t.Fatalf("seed %d: payment %s is not known", seed, r.PaymentID)
 			}
 		}

@@ -77,7 +77,7 @@ func (s *shop) grab(sku, shopper string) string {
 	if e.Kind != engine.HoldPlaced {
 		s.t.Fatalf("%s got no %s: %v", shopper, sku, e)
 	}
-	return s.state.Numberer().String(e.Order)
+	return s.state.OrderNo(e.Order)
 }
 
 // paid has an order paid, as a callback would.
@@ -90,7 +90,7 @@ func (s *shop) paid(orderNo, id string, at engine.Time) {
 }
 
 func (s *shop) order(orderNo string) engine.OrderView {
-	ref, _ := s.state.Numberer().Parse(orderNo)
+	ref, _ := s.state.FindOrder(orderNo)
 	v, _ := s.state.View(ref)
 	return v
 }
@@ -100,7 +100,7 @@ func (s *shop) Accounts(_ context.Context, orderNos []string) ([]engine.Account,
 	defer s.mu.Unlock()
 	accounts := make([]engine.Account, len(orderNos))
 	for i, no := range orderNos {
-		if ref, ok := s.state.Numberer().Parse(no); ok {
+		if ref, ok := s.state.FindOrder(no); ok {
 			accounts[i], _ = s.state.Account(ref)
 		}
 	}
@@ -134,7 +134,7 @@ func (s *shop) Pay(_ context.Context, p engine.Payment) (r engine.Receipt, err e
 		s.failing--
 		return r, engine.ErrOutcomeUnknown
 	}
-	ref, _ := s.state.Numberer().Parse(p.OrderNo)
+	ref, _ := s.state.FindOrder(p.OrderNo)
 	e := s.do(engine.Command{Kind: engine.CmdPayOrder, Order: ref, Amount: p.Amount, Currency: p.Currency, PaymentID: p.ID, PaidAt: p.PaidAt})
 	switch e.Kind {
 	case engine.CommandRefused:

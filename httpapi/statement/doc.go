@@ -8,6 +8,6 @@
 // it. A line that is there twice is no bad line; Check names it, and it counts once.
 //
 //	payment_id,order_no,amount,currency,kind,at,transaction_id
-//	p-1001,0123456789ABC,4900,CNY,payment,2026-09-20T02:14:59Z,
-//	p-1001,0123456789ABC,4900,CNY,refund,2026-09-20T02:20:00Z,
+//	p-1001,0123456789ABCDEFGHJKMNPQ,4900,CNY,payment,2026-09-20T02:14:59Z,
+//	p-1001,0123456789ABCDEFGHJKMNPQ,4900,CNY,refund,2026-09-20T02:20:00Z,
 package statement

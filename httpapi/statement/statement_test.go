@@ -18,12 +18,12 @@ import (
 
 const (
 	header = "payment_id,order_no,amount,currency,kind,at\n"
-	good   = "p-1,0123456789ABC,4900,CNY,payment,2026-09-20T02:15:00Z\n"
+	good   = "p-1,0123456789ABCDEFGHJKMNPQ,4900,CNY,payment,2026-09-20T02:15:00Z\n"
 	good2  = "p-2,0123456789ABD,100,CNY,payment,2026-09-20T02:15:01Z\n"
 )
 
 func ExampleCheck() {
-	text := header + good + good + "p-1,0123456789ABC,4900,CNY,refund,2026-09-20T10:20:00+08:00\n"
+	text := header + good + good + "p-1,0123456789ABCDEFGHJKMNPQ,4900,CNY,refund,2026-09-20T10:20:00+08:00\n"
 	summary, err := statement.Check(context.Background(), strings.NewReader(text), nil)
 	if err != nil {
 		fmt.Println(err)
@@ -38,7 +38,7 @@ func ExampleCheck() {
 }
 
 func ExampleReader() {
-	r, err := statement.Open(strings.NewReader(`{"payment_id":"p-1","order_no":"0123456789ABC","amount":4900,"currency":"CNY","kind":"payment","at":"2026-09-20T02:15:00Z"}` + "\n"))
+	r, err := statement.Open(strings.NewReader(`{"payment_id":"p-1","order_no":"0123456789ABCDEFGHJKMNPQ","amount":4900,"currency":"CNY","kind":"payment","at":"2026-09-20T02:15:00Z"}` + "\n"))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -52,7 +52,7 @@ func ExampleReader() {
 		fmt.Println(row.Line, row.Kind, row.PaymentID, row.OrderNo, row.Amount, row.Currency)
 	}
 	// Output:
-	// 1 payment p-1 0123456789ABC 4900 CNY
+	// 1 payment p-1 0123456789ABCDEFGHJKMNPQ 4900 CNY
 	// EOF
 }
 
@@ -80,28 +80,28 @@ func TestMalformedIsNamed(t *testing.T) {
 		{"UTF-32", "\xff\xfe\x00\x00p\x00\x00\x00", "UTF-32"},
 		{"gzip", "\x1f\x8b\x08\x00aaaaaaaaaa", "gzip"},
 		{"a workbook", "PK\x03\x04aaaaaaaaaa", "workbook"},
-		{"another encoding", "payment_id,order_no,amount,currency,kind,at,name\np-1,0123456789ABC,1,CNY,payment,2026-09-20T02:15:00Z,\xcd\xf5\n", "line 2: byte 54 (0xcd) is not UTF-8"},
-		{"negative", header + "p-1,0123456789ABC,-4900,CNY,payment,2026-09-20T02:15:00Z\n", "line 2: the amount -4900 is negative"},
-		{"a decimal amount", header + "p-1,0123456789ABC,49.00,CNY,payment,2026-09-20T02:15:00Z\n", "line 2: the amount \"49.00\" is no whole number of minor units"},
-		{"an amount over all bounds", header + "p-1,0123456789ABC,9999999999999999999999,CNY,payment,2026-09-20T02:15:00Z\n", "line 2: the amount"},
-		{"no amount", header + "p-1,0123456789ABC,,CNY,payment,2026-09-20T02:15:00Z\n", "line 2: the amount \"\""},
+		{"another encoding", "payment_id,order_no,amount,currency,kind,at,name\np-1,0123456789ABCDEFGHJKMNPQ,1,CNY,payment,2026-09-20T02:15:00Z,\xcd\xf5\n", "line 2: byte 65 (0xcd) is not UTF-8"},
+		{"negative", header + "p-1,0123456789ABCDEFGHJKMNPQ,-4900,CNY,payment,2026-09-20T02:15:00Z\n", "line 2: the amount -4900 is negative"},
+		{"a decimal amount", header + "p-1,0123456789ABCDEFGHJKMNPQ,49.00,CNY,payment,2026-09-20T02:15:00Z\n", "line 2: the amount \"49.00\" is no whole number of minor units"},
+		{"an amount over all bounds", header + "p-1,0123456789ABCDEFGHJKMNPQ,9999999999999999999999,CNY,payment,2026-09-20T02:15:00Z\n", "line 2: the amount"},
+		{"no amount", header + "p-1,0123456789ABCDEFGHJKMNPQ,,CNY,payment,2026-09-20T02:15:00Z\n", "line 2: the amount \"\""},
 		{"a garbled line", header + good + "@@@@\n", "line 3: it has 1 columns, the header has 6"},
-		{"a garbled id", header + "p 1,0123456789ABC,1,CNY,payment,2026-09-20T02:15:00Z\n", "line 2: the payment_id \"p 1\""},
+		{"a garbled id", header + "p 1,0123456789ABCDEFGHJKMNPQ,1,CNY,payment,2026-09-20T02:15:00Z\n", "line 2: the payment_id \"p 1\""},
 		{"no order", header + "p-1,,1,CNY,payment,2026-09-20T02:15:00Z\n", "line 2: the order_no \"\""},
-		{"another kind", header + "p-1,0123456789ABC,1,CNY,chargeback,2026-09-20T02:15:00Z\n", "line 2: the kind \"chargeback\" is neither"},
-		{"a currency by its sign", header + "p-1,0123456789ABC,1,¥,payment,2026-09-20T02:15:00Z\n", "line 2: the currency"},
-		{"a time without a zone", header + "p-1,0123456789ABC,1,CNY,payment,2026-09-20 02:15:00\n", "line 2: the time \"2026-09-20 02:15:00\""},
-		{"a time that can't be", header + "p-1,0123456789ABC,1,CNY,payment,1026-09-20T02:15:00Z\n", "line 2: the time"},
-		{"a quote left open", header + "\"p-1,0123456789ABC,1,CNY,payment,2026-09-20T02:15:00Z\n", "line 2: a quote is not closed"},
-		{"zero bytes within", header + "p\x00-1,0123456789ABC,1,CNY,payment,2026-09-20T02:15:00Z\n", "line 2: byte 2 is a control character"},
+		{"another kind", header + "p-1,0123456789ABCDEFGHJKMNPQ,1,CNY,chargeback,2026-09-20T02:15:00Z\n", "line 2: the kind \"chargeback\" is neither"},
+		{"a currency by its sign", header + "p-1,0123456789ABCDEFGHJKMNPQ,1,¥,payment,2026-09-20T02:15:00Z\n", "line 2: the currency"},
+		{"a time without a zone", header + "p-1,0123456789ABCDEFGHJKMNPQ,1,CNY,payment,2026-09-20 02:15:00\n", "line 2: the time \"2026-09-20 02:15:00\""},
+		{"a time that can't be", header + "p-1,0123456789ABCDEFGHJKMNPQ,1,CNY,payment,1026-09-20T02:15:00Z\n", "line 2: the time"},
+		{"a quote left open", header + "\"p-1,0123456789ABCDEFGHJKMNPQ,1,CNY,payment,2026-09-20T02:15:00Z\n", "line 2: a quote is not closed"},
+		{"zero bytes within", header + "p\x00-1,0123456789ABCDEFGHJKMNPQ,1,CNY,payment,2026-09-20T02:15:00Z\n", "line 2: byte 2 is a control character"},
 		{"cut off", header + good + good2[:30], "line 3: it has no end: the file may have been cut off"},
 		{"cut off behind a column", header + good + strings.TrimSuffix(good2, "\n"), "line 3: it has no end"},
 		{"cut off in the header", "payment_id,order_", "line 1: it has no end"},
 		{"a line without end", header + strings.Repeat("x", 100_000) + "\n", "line 2: it has over 8192 bytes"},
-		{"says two things", header + good + "p-1,0123456789ABC,4901,CNY,payment,2026-09-20T02:15:00Z\n", "line 3: it says of its payment_id something else than line 2"},
-		{"NDJSON cut off", `{"payment_id":"p-1","order_no":"0123456789ABC","amount":1`, "line 1: it has no end"},
+		{"says two things", header + good + "p-1,0123456789ABCDEFGHJKMNPQ,4901,CNY,payment,2026-09-20T02:15:00Z\n", "line 3: it says of its payment_id something else than line 2"},
+		{"NDJSON cut off", `{"payment_id":"p-1","order_no":"0123456789ABCDEFGHJKMNPQ","amount":1`, "line 1: it has no end"},
 		{"NDJSON garbled", "{\"payment_id\":1}\n", "line 1: it is no JSON object of a row"},
-		{"NDJSON with half a unit", `{"payment_id":"p-1","order_no":"0123456789ABC","amount":0.5,"currency":"CNY","kind":"payment","at":"2026-09-20T02:15:00Z"}` + "\n", "line 1: the amount \"0.5\""},
+		{"NDJSON with half a unit", `{"payment_id":"p-1","order_no":"0123456789ABCDEFGHJKMNPQ","amount":0.5,"currency":"CNY","kind":"payment","at":"2026-09-20T02:15:00Z"}` + "\n", "line 1: the amount \"0.5\""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := check(c.text)
@@ -115,7 +115,7 @@ func TestMalformedIsNamed(t *testing.T) {
 
 // Every bad line is told, not the first alone, and a flood of them is cut.
 func TestAllProblemsAreTold(t *testing.T) {
-	bad := "p-1,0123456789ABC,-1,CNY,payment,2026-09-20T02:15:00Z\n"
+	bad := "p-1,0123456789ABCDEFGHJKMNPQ,-1,CNY,payment,2026-09-20T02:15:00Z\n"
 	_, err := check(header + bad + good + strings.Repeat(bad, 100))
 	var m *statement.Malformed
 	if !errors.As(err, &m) || len(m.Problems) != statement.MostProblems || m.More != 101-statement.MostProblems {
@@ -130,7 +130,7 @@ func TestAllProblemsAreTold(t *testing.T) {
 // is one too many is named, and as many as may be are taken.
 func TestCurrenciesAndDaysAreBounded(t *testing.T) {
 	row := func(i int, currency string, day int) string {
-		return fmt.Sprintf("p-%d,0123456789ABC,4900,%s,payment,%s\n", i, currency, time.Date(2020, 1, 1+day, 23, 59, 59, 0, time.UTC).Format(time.RFC3339))
+		return fmt.Sprintf("p-%d,0123456789ABCDEFGHJKMNPQ,4900,%s,payment,%s\n", i, currency, time.Date(2020, 1, 1+day, 23, 59, 59, 0, time.UTC).Format(time.RFC3339))
 	}
 	for _, c := range []struct {
 		name, want string
@@ -161,15 +161,15 @@ func TestCurrenciesAndDaysAreBounded(t *testing.T) {
 }
 
 func TestWhatIsRead(t *testing.T) {
-	want := statement.Row{Line: 2, Kind: statement.Refund, PaymentID: "p-1", OrderNo: "0123456789ABC", Amount: 4900, Currency: "CNY", At: 1789870500000, Transaction: "t-1"}
-	object := `{"at":"2026-09-20T02:15:00Z","kind":"refund","payment_id":"p-1","order_no":"0123456789ABC","amount":4900,"currency":"CNY","transaction_id":"t-1","note":{"a":[1]}}`
+	want := statement.Row{Line: 2, Kind: statement.Refund, PaymentID: "p-1", OrderNo: "0123456789ABCDEFGHJKMNPQ", Amount: 4900, Currency: "CNY", At: 1789870500000, Transaction: "t-1"}
+	object := `{"at":"2026-09-20T02:15:00Z","kind":"refund","payment_id":"p-1","order_no":"0123456789ABCDEFGHJKMNPQ","amount":4900,"currency":"CNY","transaction_id":"t-1","note":{"a":[1]}}`
 	for name, text := range map[string]string{
-		"plain":           "payment_id,order_no,amount,currency,kind,at,transaction_id\np-1,0123456789ABC,4900,CNY,refund,2026-09-20T02:15:00Z,t-1\n",
-		"with a mark":     "\xef\xbb\xbfpayment_id,order_no,amount,currency,kind,at,transaction_id\np-1,0123456789ABC,4900,CNY,refund,2026-09-20T02:15:00Z,t-1\n",
-		"from Windows":    "payment_id,order_no,amount,currency,kind,at,transaction_id\r\np-1,0123456789ABC,4900,CNY,refund,2026-09-20T02:15:00Z,t-1\r\n",
-		"quoted":          "\"payment_id\",order_no,amount,currency,kind,at,transaction_id\n\"p-1\",\"0123456789ABC\",\"4900\",CNY,refund,2026-09-20T02:15:00Z,\"t-1\"\n",
-		"others between":  "at,note,kind,transaction_id,payment_id,order_no,amount,currency\n2026-09-20T02:15:00Z,\"a \"\"b\"\", 王\",refund,t-1,p-1,0123456789ABC,4900,CNY\n",
-		"another zone":    "payment_id,order_no,amount,currency,kind,at,transaction_id\np-1,0123456789ABC,4900,CNY,refund,2026-09-20T10:15:00+08:00,t-1\n",
+		"plain":           "payment_id,order_no,amount,currency,kind,at,transaction_id\np-1,0123456789ABCDEFGHJKMNPQ,4900,CNY,refund,2026-09-20T02:15:00Z,t-1\n",
+		"with a mark":     "\xef\xbb\xbfpayment_id,order_no,amount,currency,kind,at,transaction_id\np-1,0123456789ABCDEFGHJKMNPQ,4900,CNY,refund,2026-09-20T02:15:00Z,t-1\n",
+		"from Windows":    "payment_id,order_no,amount,currency,kind,at,transaction_id\r\np-1,0123456789ABCDEFGHJKMNPQ,4900,CNY,refund,2026-09-20T02:15:00Z,t-1\r\n",
+		"quoted":          "\"payment_id\",order_no,amount,currency,kind,at,transaction_id\n\"p-1\",\"0123456789ABCDEFGHJKMNPQ\",\"4900\",CNY,refund,2026-09-20T02:15:00Z,\"t-1\"\n",
+		"others between":  "at,note,kind,transaction_id,payment_id,order_no,amount,currency\n2026-09-20T02:15:00Z,\"a \"\"b\"\", 王\",refund,t-1,p-1,0123456789ABCDEFGHJKMNPQ,4900,CNY\n",
+		"another zone":    "payment_id,order_no,amount,currency,kind,at,transaction_id\np-1,0123456789ABCDEFGHJKMNPQ,4900,CNY,refund,2026-09-20T10:15:00+08:00,t-1\n",
 		"NDJSON":          "\n" + object + "\n",
 		"NDJSON with BOM": "\xef\xbb\xbf\r\n" + object + "\r\n",
 	} {
@@ -207,7 +207,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		return grown, err
 	}
 	grown, err := peak(io.MultiReader(strings.NewReader(header), &endless{row: func(i int) string {
-		return fmt.Sprintf("p-%d,0123456789ABC,4900,CNY,payment,2026-09-20T02:15:00Z\n", i)
+		return fmt.Sprintf("p-%d,0123456789ABCDEFGHJKMNPQ,4900,CNY,payment,2026-09-20T02:15:00Z\n", i)
 	}, left: rows}))
 	if most := int64(rows*36 + 4<<20); err != nil || grown > most || grown == 0 {
 		t.Errorf("%d rows took %d bytes, over %d; %v", rows, grown, most, err)
@@ -310,7 +310,7 @@ func BenchmarkCheck(b *testing.B) {
 	b.SetBytes(rows)
 	for b.Loop() {
 		_, err := statement.Check(context.Background(), io.MultiReader(strings.NewReader(header), &endless{row: func(i int) string {
-			return fmt.Sprintf("p-%d,0123456789ABC,4900,CNY,payment,2026-09-20T02:15:00Z\n", i)
+			return fmt.Sprintf("p-%d,0123456789ABCDEFGHJKMNPQ,4900,CNY,payment,2026-09-20T02:15:00Z\n", i)
 		}, left: rows}), nil)
 		if err != nil {
 			b.Fatal(err)

@@ -199,7 +199,8 @@ type AnswerBatch struct {
 	Limits        []uint32   `protobuf:"varint,16,rep,packed,name=limits,proto3" json:"limits,omitempty"`
 	Starts        []uint64   `protobuf:"fixed64,17,rep,packed,name=starts,proto3" json:"starts,omitempty"`
 	Deadlines     []uint64   `protobuf:"fixed64,18,rep,packed,name=deadlines,proto3" json:"deadlines,omitempty"`
-	Transactions  []byte     `protobuf:"bytes,19,opt,name=transactions,proto3" json:"transactions,omitempty"` // 16 of each in with_order, or none at all
+	Transactions  []byte     `protobuf:"bytes,19,opt,name=transactions,proto3" json:"transactions,omitempty"`         // 16 of each in with_order, or none at all
+	OrderNos      []byte     `protobuf:"bytes,20,opt,name=order_nos,json=orderNos,proto3" json:"order_nos,omitempty"` // 24 of each in with_order; zeros where there is no order
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -367,6 +368,13 @@ func (x *AnswerBatch) GetTransactions() []byte {
 	return nil
 }
 
+func (x *AnswerBatch) GetOrderNos() []byte {
+	if x != nil {
+		return x.OrderNos
+	}
+	return nil
+}
+
 type Failure struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            uint64                 `protobuf:"fixed64,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -505,7 +513,8 @@ type Answer struct {
 	Limit         uint32                 `protobuf:"varint,12,opt,name=limit,proto3" json:"limit,omitempty"`
 	Start         int64                  `protobuf:"varint,13,opt,name=start,proto3" json:"start,omitempty"`
 	Deadline      int64                  `protobuf:"varint,14,opt,name=deadline,proto3" json:"deadline,omitempty"`
-	Transaction   []byte                 `protobuf:"bytes,15,opt,name=transaction,proto3" json:"transaction,omitempty"` // 16, or none
+	Transaction   []byte                 `protobuf:"bytes,15,opt,name=transaction,proto3" json:"transaction,omitempty"`        // 16, or none
+	OrderNo       []byte                 `protobuf:"bytes,16,opt,name=order_no,json=orderNo,proto3" json:"order_no,omitempty"` // 24; zeros where there is no order
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -641,6 +650,13 @@ func (x *Answer) GetDeadline() int64 {
 func (x *Answer) GetTransaction() []byte {
 	if x != nil {
 		return x.Transaction
+	}
+	return nil
+}
+
+func (x *Answer) GetOrderNo() []byte {
+	if x != nil {
+		return x.OrderNo
 	}
 	return nil
 }
@@ -782,6 +798,7 @@ type Event struct {
 	PayBy         int64                  `protobuf:"varint,13,opt,name=pay_by,json=payBy,proto3" json:"pay_by,omitempty"`
 	Transaction   []byte                 `protobuf:"bytes,14,opt,name=transaction,proto3" json:"transaction,omitempty"` // 16, or none
 	After         int32                  `protobuf:"varint,15,opt,name=after,proto3" json:"after,omitempty"`
+	Life          uint64                 `protobuf:"varint,16,opt,name=life,proto3" json:"life,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -917,6 +934,13 @@ func (x *Event) GetTransaction() []byte {
 func (x *Event) GetAfter() int32 {
 	if x != nil {
 		return x.After
+	}
+	return 0
+}
+
+func (x *Event) GetLife() uint64 {
+	if x != nil {
+		return x.Life
 	}
 	return 0
 }
@@ -2250,7 +2274,7 @@ const file_peer_proto_rawDesc = "" +
 	"\tdeadlines\x18\x04 \x03(\x06R\tdeadlines\x12\x12\n" +
 	"\x04text\x18\x05 \x01(\fR\x04text\x12\x18\n" +
 	"\atickets\x18\x06 \x03(\x06R\atickets\x12\"\n" +
-	"\ftransactions\x18\a \x01(\fR\ftransactions\"\xc1\x04\n" +
+	"\ftransactions\x18\a \x01(\fR\ftransactions\"\xde\x04\n" +
 	"\vAnswerBatch\x12\x18\n" +
 	"\aapplied\x18\x01 \x01(\x04R\aapplied\x12\x18\n" +
 	"\aclosing\x18\x02 \x01(\bR\aclosing\x12\x10\n" +
@@ -2274,7 +2298,8 @@ const file_peer_proto_rawDesc = "" +
 	"\x06limits\x18\x10 \x03(\rR\x06limits\x12\x16\n" +
 	"\x06starts\x18\x11 \x03(\x06R\x06starts\x12\x1c\n" +
 	"\tdeadlines\x18\x12 \x03(\x06R\tdeadlines\x12\"\n" +
-	"\ftransactions\x18\x13 \x01(\fR\ftransactions\"J\n" +
+	"\ftransactions\x18\x13 \x01(\fR\ftransactions\x12\x1b\n" +
+	"\torder_nos\x18\x14 \x01(\fR\borderNos\"J\n" +
 	"\aFailure\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x06R\x02id\x12/\n" +
 	"\x05fault\x18\x02 \x01(\v2\x19.doorbuster.peer.v1.FaultR\x05fault\"\xe4\x01\n" +
@@ -2290,7 +2315,7 @@ const file_peer_proto_rawDesc = "" +
 	"\x0fOUTCOME_UNKNOWN\x10\x02\x12\v\n" +
 	"\aREFUSAL\x10\x03\x12\f\n" +
 	"\bCANCELED\x10\x04\x12\f\n" +
-	"\bDEADLINE\x10\x05\"\x93\x03\n" +
+	"\bDEADLINE\x10\x05\"\xae\x03\n" +
 	"\x06Answer\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\rR\x06reason\x12\x14\n" +
@@ -2307,7 +2332,8 @@ const file_peer_proto_rawDesc = "" +
 	"\x05limit\x18\f \x01(\rR\x05limit\x12\x14\n" +
 	"\x05start\x18\r \x01(\x03R\x05start\x12\x1a\n" +
 	"\bdeadline\x18\x0e \x01(\x03R\bdeadline\x12 \n" +
-	"\vtransaction\x18\x0f \x01(\fR\vtransaction\"&\n" +
+	"\vtransaction\x18\x0f \x01(\fR\vtransaction\x12\x19\n" +
+	"\border_no\x18\x10 \x01(\fR\aorderNo\"&\n" +
 	"\n" +
 	"AskRequest\x12\x18\n" +
 	"\acommand\x18\x01 \x01(\fR\acommand\"\xf1\x01\n" +
@@ -2316,7 +2342,7 @@ const file_peer_proto_rawDesc = "" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12/\n" +
 	"\x05event\x18\x03 \x01(\v2\x19.doorbuster.peer.v1.EventR\x05event\x124\n" +
 	"\achanges\x18\x04 \x03(\v2\x1a.doorbuster.peer.v1.ChangeR\achanges\x127\n" +
-	"\bproblems\x18\x05 \x03(\v2\x1b.doorbuster.peer.v1.ProblemR\bproblems\"\x94\x03\n" +
+	"\bproblems\x18\x05 \x03(\v2\x1b.doorbuster.peer.v1.ProblemR\bproblems\"\xa8\x03\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\rR\x06reason\x12\x14\n" +
@@ -2333,7 +2359,8 @@ const file_peer_proto_rawDesc = "" +
 	"\x06amount\x18\f \x01(\x03R\x06amount\x12\x15\n" +
 	"\x06pay_by\x18\r \x01(\x03R\x05payBy\x12 \n" +
 	"\vtransaction\x18\x0e \x01(\fR\vtransaction\x12\x14\n" +
-	"\x05after\x18\x0f \x01(\x05R\x05after\"J\n" +
+	"\x05after\x18\x0f \x01(\x05R\x05after\x12\x12\n" +
+	"\x04life\x18\x10 \x01(\x04R\x04life\"J\n" +
 	"\x06Change\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
 	"\x06before\x18\x02 \x01(\tR\x06before\x12\x14\n" +
