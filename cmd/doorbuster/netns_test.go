@@ -223,7 +223,13 @@ type country struct {
 func openCountry(t *testing.T, l *land, zoneAck string, ids ...string) *country {
 	t.Helper()
 	c := &country{testCluster: &testCluster{t: t, dir: t.TempDir(), zoneAck: zoneAck, stall: patience}, land: l, t: t}
-	if status, out, errs := runTool(t, "", append([]string{"cluster", "certs", "--dir", c.dir, "--cluster", "shop"}, ids...)...); status != 0 {
+	var hosts []string // of nodes that join later, too
+	for name := range l.hosts {
+		if name[1] != '0' {
+			hosts = append(hosts, name)
+		}
+	}
+	if status, out, errs := runTool(t, "", append([]string{"cluster", "certs", "--dir", c.dir, "--cluster", "shop"}, hosts...)...); status != 0 {
 		t.Fatal(out, errs)
 	}
 	for name, secret := range testKeys() {
@@ -236,10 +242,7 @@ func openCountry(t *testing.T, l *land, zoneAck string, ids ...string) *country 
 		t.Fatal(err)
 	}
 	for _, id := range ids {
-		addr := l.addrs[id]
-		m := &member{f: c.testCluster, id: id, zone: id[:1], kind: "voter", initial: true, ports: [3]string{addr + ":8080", addr + ":8081", addr + ":8082"}}
-		m.shop = &shop{t: t, dir: filepath.Join(c.dir, id), admin: m.ports[1], http: "http://" + m.ports[0], through: l.client(id, patience)}
-		c.nodes = append(c.nodes, m)
+		c.place(id).initial = true
 	}
 	t.Cleanup(func() {
 		for _, m := range c.nodes {
@@ -255,6 +258,15 @@ func openCountry(t *testing.T, l *land, zoneAck string, ids ...string) *country 
 		m.awaitUp()
 	}
 	return c
+}
+
+// place configures a node on the host of its name.
+func (c *country) place(id string) *member {
+	addr := c.addrs[id]
+	m := &member{f: c.testCluster, id: id, zone: id[:1], kind: "voter", ports: [3]string{addr + ":8080", addr + ":8081", addr + ":8082"}}
+	m.shop = &shop{t: c.t, dir: filepath.Join(c.dir, id), admin: m.ports[1], http: "http://" + m.ports[0], through: c.client(id, patience)}
+	c.nodes = append(c.nodes, m)
+	return m
 }
 
 // launch starts a node's process on its host.

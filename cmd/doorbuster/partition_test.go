@@ -176,13 +176,7 @@ func partitions(t *testing.T, l *land, zoneAck string) {
 		t.Logf("%s (%s): %s; healed %s", p.name, leader.id, x.history.between(at, healed), (x.history.now() - healed).Round(time.Millisecond))
 	}
 	x.stop()
-	x.resolve()
-	for _, m := range c.nodes {
-		c.eventually(func() bool { return m.ops("GET", "/readyz", "").Status == 200 }, m.id+" is not ready again")
-	}
-	c.settled()
-	x.recount(stock)
-	checkListings(t, x.history, stock)
+	x.judge(stock)
 }
 
 // cutOff loses what a node says to the other nodes, or what they say to it.

@@ -23,6 +23,7 @@ type traffic struct {
 	// pause is how long a shopper thinks, on average.
 	pause time.Duration
 
+	doors   atomic.Pointer[[]*member] // where shoppers come to; nil: all nodes
 	stopped atomic.Bool
 	apart   atomic.Bool // shoppers keep to the nodes of their room
 	done    sync.WaitGroup
@@ -124,8 +125,12 @@ func (b *buyer) think() { time.Sleep(time.Duration(b.rng.Int64N(int64(2*b.pause 
 
 // door is a node to come to: mostly one of the same room.
 func (b *buyer) door() *member {
+	doors := b.doors.Load()
+	if doors == nil {
+		doors = &b.c.nodes
+	}
 	for {
-		m := b.c.nodes[b.rng.IntN(len(b.c.nodes))]
+		m := (*doors)[b.rng.IntN(len(*doors))]
 		if m.zone == b.room || !b.apart.Load() && b.rng.IntN(10) == 0 {
 			return m
 		}
