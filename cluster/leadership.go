@@ -238,22 +238,30 @@ func (n *Node) improve(now time.Time) {
 	if l.ledSince.IsZero() {
 		l.ledSince = now
 	}
-	due := now.Sub(l.lastTry) > transferPause && now.Sub(l.ledSince) > settled
+	due, long := now.Sub(l.lastTry) > transferPause, now.Sub(l.ledSince) > settled
 	l.mu.Unlock()
+	if target := n.bridge(now); due && target != nil {
+		n.logger.Warn("this leader hears no voter of another zone, and another voter does: it is to lead", "node", target.ID)
+		go n.handTo(target, false)
+		return
+	}
 	roster := n.Roster()
 	wrongZone := roster.Preferred != "" && roster.Preferred != n.cfg.Zone
-	if !due || !n.modest() && !wrongZone && !l.clockOff.Load() {
+	if !due || !long || !n.modest() && !wrongZone && !l.clockOff.Load() {
 		return
 	}
 	target := n.successor()
 	if target == nil || wrongZone && !n.modest() && !l.clockOff.Load() && target.Zone != roster.Preferred {
 		return
 	}
-	go func() {
-		if err := n.transferTo(target); err != nil {
-			n.logger.Warn("leadership was not handed over", "to", target.ID, "error", err)
-		}
-	}()
+	go n.handTo(target, true)
+}
+
+// handTo is transferTo for whom nobody asked.
+func (n *Node) handTo(target *Member, whole bool) {
+	if err := n.transferTo(target, whole); err != nil {
+		n.logger.Warn("leadership was not handed over", "to", target.ID, "error", err)
+	}
 }
 
 // giveUpLeading is for a leader that may not be one.
@@ -265,11 +273,7 @@ func (n *Node) giveUpLeading(why error) {
 	due := time.Since(n.lead.lastTry) > transferPause
 	n.lead.mu.Unlock()
 	if target := n.successor(); due && target != nil {
-		go func() {
-			if err := n.transferTo(target); err != nil {
-				n.logger.Warn("leadership was not handed over", "to", target.ID, "error", err)
-			}
-		}()
+		go n.handTo(target, true)
 	}
 }
 
@@ -346,7 +350,7 @@ func (n *Node) Transfer(ctx context.Context, to string) (leader string, err erro
 	if target == nil {
 		return "", refuse("no other voter is healthy, caught up and allowed to lead")
 	}
-	if err := n.transferTo(target); err != nil {
+	if err := n.transferTo(target, true); err != nil {
 		return "", err
 	}
 	for {
@@ -363,10 +367,11 @@ func (n *Node) Transfer(ctx context.Context, to string) (leader string, err erro
 	}
 }
 
-// transferTo hands leadership over. It begins only with all voters healthy, and
-// restarts the node when it fails: Raft may refuse all writes afterwards
+// transferTo hands leadership over. With whole it begins only if all voters are
+// healthy; without, the leader is of little use as it is. When it fails, the node
+// restarts: Raft may refuse all writes afterwards
 // (hashicorp/raft #696).
-func (n *Node) transferTo(target *Member) error {
+func (n *Node) transferTo(target *Member, whole bool) error {
 	l := &n.lead
 	l.transferring.Lock()
 	defer l.transferring.Unlock()
@@ -378,7 +383,7 @@ func (n *Node) transferTo(target *Member) error {
 		return engine.ErrNotLeader
 	}
 	for _, id := range n.voters.Load().others {
-		if !n.healthy(term, id) {
+		if whole && !n.healthy(term, id) {
 			return refuse("voter %q does not answer; leadership is handed over only while all voters are healthy", id)
 		}
 	}

@@ -195,14 +195,12 @@ func (n *Node) lookAtSelf() {
 		Node: s.NodeID, Zone: s.Zone, Role: s.Role, Version: n.cfg.Version, Leader: s.Leader, Last: s.LastIndex, First: s.FirstIndex,
 		Rules: engine.RulesVersion, WALBytes: s.WALBytes, Generation: n.dir.version().Generation,
 	}
+	p.Detail = map[string]string{detailHears: n.whomItHears(time.Now())}
 	if s.Role == "leader" { // who asks another node for the state of things sees it, too
 		state, index := n.zoneState()
-		p.Detail = map[string]string{detailZone: string(state), detailZoneIndex: strconv.FormatUint(uint64(index), 10)}
+		p.Detail[detailZone], p.Detail[detailZoneIndex] = string(state), strconv.FormatUint(uint64(index), 10)
 	}
 	if alarms := n.alarms.all(); len(alarms) > 0 {
-		if p.Detail == nil {
-			p.Detail = map[string]string{}
-		}
 		p.Detail[detailAlarms] = strings.Join(alarms, " ")
 	}
 	n.net.slow.Store(p)

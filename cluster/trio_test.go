@@ -214,7 +214,7 @@ func TestFailedTransferRestarts(t *testing.T) {
 	c := openTrio(t, ZoneAckOff)
 	leader := c.leader()
 	other := leader.voters.Load().others[0]
-	err := leader.transferTo(&Member{ID: other, Zone: "a", Kind: KindVoter, Peer: "127.0.0.1:1"})
+	err := leader.transferTo(&Member{ID: other, Zone: "a", Kind: KindVoter, Peer: "127.0.0.1:1"}, true)
 	if !errors.Is(err, ErrRestart) {
 		t.Fatalf("got %v", err)
 	}
