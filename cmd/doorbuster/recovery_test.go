@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -181,30 +182,99 @@ func TestRotIsRefused(t *testing.T) {
 	unchanged(t, dir, before)
 }
 
+// The end of the log is no different: what it held was told, and a node that went
+// on without would sell it again, under the same number.
+func TestRotAtTheEndIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*shop){
+		"stopped": (*shop).stop,
+		"killed": func(s *shop) {
+			s.child.Process.Kill()
+			s.wait()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := spawnShop(t, t.TempDir())
+			s.apply(masks(20))
+			told := map[string]order{}
+			for i := range 20 {
+				shopper := fmt.Sprintf("s%d", i)
+				told[shopper] = s.mustGrant(shopper, "k", mask)
+			}
+			end(s)
+			segment := segmentOf(t, s.dir)
+			entries, report := entriesOf(t, s.dir)
+			last := entries[len(entries)-1]
+			whole := contentsOf(t, s.dir)
+			refused := func(how string, damage func([]byte) []byte) {
+				t.Helper()
+				intact, err := os.ReadFile(segment)
+				if err != nil {
+					t.Fatal(err)
+				}
+				edit(t, segment, damage)
+				before := contentsOf(t, s.dir)
+				status, _, errs := runTool(t, "", serveArgs(s.dir)...)
+				for _, part := range []string{filepath.Base(segment) + " is damaged at byte ", fmt.Sprintf("(record %d", last.Index), "'doorbuster restore'", "new id"} {
+					if status != 1 || !strings.Contains(errs, part) {
+						t.Fatalf("%s: status %d, not %q: %s", how, status, part, errs)
+					}
+				}
+				if status, out, errs := runTool(t, "", "wal", "verify", s.dir); status != 1 || !strings.Contains(errs, filepath.Base(segment)+" is damaged at byte ") {
+					t.Errorf("%s: verify: status %d, %s%s", how, status, out, errs)
+				}
+				unchanged(t, s.dir, before)
+				edit(t, segment, func([]byte) []byte { return intact })
+			}
+			// Of a log that was trimmed, or not, the last record ends at the same byte.
+			commit := report.Bytes - 36
+			refused("a bit of the commit frame", func(b []byte) []byte { b[report.Bytes-2] ^= 1; return b })
+			refused("a bit of the last record", func(b []byte) []byte { b[commit-2] ^= 1; return b })
+			refused("a sector like a torn one", func(b []byte) []byte { clear(b[last.Offset:]); return b })
+			refused("cut short", func(b []byte) []byte { return b[:report.Bytes-7] })
+			refused("the last batch cut off", func(b []byte) []byte { return b[:last.Offset] })
+			unchanged(t, s.dir, whole)
+			s.reopen().stillThere(told)
+		})
+	}
+}
+
 // An append that a crash cut short was told to nobody: it is dropped, with a
 // word, and everything before it is there.
 func TestTornTailIsDropped(t *testing.T) {
 	t.Parallel()
 	dir, told := soldShop(t, 10)
 	segment := segmentOf(t, dir)
-	entries, report := entriesOf(t, dir)
+	// What the append of one more grab writes, all but its end.
+	elsewhere := filepath.Join(t.TempDir(), "data")
+	if err := os.CopyFS(elsewhere, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	s := openShop(t, elsewhere)
+	const lost = "lost"
+	s.mustGrant(lost, "k", mask)
+	s.stop()
+	entries, report := entriesOf(t, elsewhere)
 	last := entries[len(entries)-1]
-	lost := fmt.Sprintf("s%d", len(told)-1)
 	if !bytes.Contains(last.Data, []byte(lost)) {
 		t.Fatalf("the last entry is not %s's grab: %q", lost, last.Data)
 	}
-	edit(t, segment, func(b []byte) []byte { return b[:report.Bytes-7] })
+	more, err := os.ReadFile(segmentOf(t, elsewhere))
+	if err != nil {
+		t.Fatal(err)
+	}
+	edit(t, segment, func([]byte) []byte { return more[:report.Bytes-7] })
 
 	status, out, errs := runTool(t, "", "wal", "verify", dir)
 	drops := fmt.Sprintf("%s at byte %d", filepath.Base(segment), last.Offset)
 	if status != 0 || !strings.Contains(out, "its end is torn") || !strings.Contains(out, drops) {
 		t.Errorf("verify: status %d, %s%s", status, out, errs)
 	}
-	s := openShop(t, dir)
-	if line, _ := s.logs.find("the end of the log was cut short"); !strings.Contains(line, drops) || !strings.Contains(line, `"level":"WARN"`) {
+	s = openShop(t, dir)
+	if line, _ := s.logs.find("cut off a torn tail"); !strings.Contains(line, strconv.FormatInt(last.Offset, 10)) || !strings.Contains(line, `"level":"WARN"`) {
 		t.Errorf("serve said %q, not what it drops: %s", line, drops)
 	}
-	delete(told, lost)
 	s.stillThere(told)
 	if n := int64(len(told)); s.counts(mask).Held != n {
 		t.Errorf("%d hold: %+v", n, s.counts(mask))

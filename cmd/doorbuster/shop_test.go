@@ -428,7 +428,13 @@ func (s *shop) metric(name string) string {
 func runTool(t *testing.T, stdin string, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	status = run(t.Context(), args, strings.NewReader(stdin), &out, &errs)
+	ctx := t.Context()
+	if len(args) > 0 && args[0] == "serve" { // it should refuse; one that does not is stopped
+		var cancel func()
+		ctx, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
+	}
+	status = run(ctx, args, strings.NewReader(stdin), &out, &errs)
 	return status, out.String(), errs.String()
 }
 
