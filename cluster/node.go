@@ -530,9 +530,6 @@ func (n *Node) Snapshot() error {
 	return nil
 }
 
-// Recovery tells what opening the log had to repair.
-func (n *Node) Recovery() wal.Recovery { return n.log.Recovery() }
-
 // GiveUp tells whoever waits for an entry that another zone must have that nobody
 // knows what will become of it. It is for a node that is about to close, and may
 // otherwise wait for as long as that zone is away.

@@ -43,12 +43,14 @@ type Config struct {
 	// waiting.
 	StallTimeout time.Duration
 
-	// CommittedIndex is the highest index known to be committed among the
-	// records that this log has held and that no snapshot replaces; 0 means
-	// unknown. A log that ends below it is refused instead of repaired. An
-	// index known only from a snapshot does not belong here: a log may
-	// lawfully end before a snapshot that came from elsewhere.
-	CommittedIndex uint64
+	// MarkAfter is how long after the last append what that proves of the log's
+	// end is made to outlast a loss of power, too. Default 250 ms; 0 leaves it to
+	// Close.
+	MarkAfter time.Duration
+
+	// Known is what the caller knows this log to have held. A log that ends below
+	// it is refused instead of repaired.
+	Known Known
 
 	// OnStall is called once, on its own goroutine and while the call still
 	// hangs, with an error that wraps ErrStalled. The process should exit.
@@ -71,6 +73,15 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+// Known is a proof, from outside of the log, that it held a record.
+type Known struct {
+	// Index of the record, which no snapshot replaces: a log may lawfully end
+	// before a snapshot that came from elsewhere. 0: nothing is known.
+	Index uint64
+	// By says what proves it, for the error: "the ledger".
+	By string
+}
+
 // DefaultConfig returns the defaults for a log in dir.
 func DefaultConfig(dir string) Config {
 	return Config{
@@ -78,6 +89,7 @@ func DefaultConfig(dir string) Config {
 		SegmentBytes:   64 << 20,
 		TailCacheBytes: 16 << 20,
 		StallTimeout:   1500 * time.Millisecond,
+		MarkAfter:      250 * time.Millisecond,
 	}
 }
 
@@ -97,6 +109,9 @@ func (c Config) Validate() error {
 	}
 	if c.StallTimeout < 0 {
 		problems = append(problems, fmt.Errorf("wal: StallTimeout is %v, must be 0 or more", c.StallTimeout))
+	}
+	if c.MarkAfter < 0 {
+		problems = append(problems, fmt.Errorf("wal: MarkAfter is %v, must be 0 or more", c.MarkAfter))
 	}
 	return errors.Join(problems...)
 }

@@ -36,7 +36,7 @@ type story struct {
 func crashConfig(disk *waltest.Disk) wal.Config {
 	cfg := smallConfig("data/wal")
 	cfg.FS = disk
-	cfg.StallTimeout = 0
+	cfg.StallTimeout, cfg.MarkAfter = 0, 0
 	return cfg
 }
 
@@ -87,6 +87,8 @@ func (s *story) step() error {
 			}
 			return s.open()
 		})
+	case n == 8: // a quiet moment
+		return s.change(held, s.log.SyncMark)
 	case n == 1 && len(held) > 0:
 		s.next = uint64(1 + s.rng.IntN(200))
 		return s.change(nil, s.log.Reset)
@@ -122,7 +124,7 @@ func (s *story) makeBatch() []wal.Record {
 // goes on working.
 func (s *story) survives(disk *waltest.Disk) error {
 	before := disk.Ops()
-	if _, err := wal.Verify(disk, "data/wal"); err != nil {
+	if _, err := wal.Verify(disk, "data/wal", wal.Known{}); err != nil {
 		return fmt.Errorf("verify: %w", err)
 	}
 	if disk.Ops() != before {

@@ -57,10 +57,17 @@ func makeSmallLog(t testing.TB, lastBatch []wal.Record) smallLog {
 		t.Fatal(err)
 	}
 	files := s.disk.Files()
-	s.tail = files[len(files)-2] // FLOOR sorts behind digits
+	s.tail = files[len(files)-3] // FLOOR and MARK sort behind digits
 	s.end = len(s.disk.Bytes(s.tail))
 	s.at = s.end - size
 	return s
+}
+
+// unmarked has the log prove nothing of its end, as after a loss of power.
+func (s *smallLog) unmarked() *waltest.Disk {
+	disk := s.disk.Clone()
+	disk.SetBytes(path("MARK"), make([]byte, len(disk.Bytes(path("MARK")))))
+	return disk
 }
 
 func (s *smallLog) cut() []wal.Record {
@@ -82,9 +89,9 @@ func contents(disk *waltest.Disk) string {
 func (s *smallLog) verdict(t testing.TB, disk *waltest.Disk, committed uint64) string {
 	t.Helper()
 	before := contents(disk)
-	report, verifyErr := wal.Verify(disk, "data/wal")
+	report, verifyErr := wal.Verify(disk, "data/wal", wal.Known{})
 	cfg := crashConfig(disk)
-	cfg.CommittedIndex = committed
+	cfg.Known = wal.Known{Index: committed, By: "the test"}
 	l, err := wal.Open(cfg)
 	if committed == 0 && (err == nil) != (verifyErr == nil) {
 		t.Fatalf("verify says %v, open says %v", verifyErr, err)
@@ -119,29 +126,50 @@ func (s *smallLog) verdict(t testing.TB, disk *waltest.Disk, committed uint64) s
 	return "cut"
 }
 
-// No byte of the log can change without notice, and none but those of the last
-// batch can cost a record.
+// No byte of the log can change without being refused: not in the last batch
+// either, whether or not the log has its mark. A mark with a bad byte says less, and
+// nothing wrong.
 func TestFlipEveryByte(t *testing.T) {
 	s := makeSmallLog(t, nil)
-	tally := map[string]int{}
-	for _, name := range s.disk.Files() {
-		b := s.disk.Bytes(name)
-		for i := range b {
-			flip := []byte{1, 0x80, 0xff}[i%3]
-			disk := s.disk.Clone()
-			damaged := slices.Clone(b)
-			damaged[i] ^= flip
-			disk.SetBytes(name, damaged)
-			v := s.verdict(t, disk, 0)
-			tally[v]++
-			inLastBatch := name == s.tail && i >= s.at && i < s.end
-			if v == "as it was" || v == "cut" && !inLastBatch {
-				t.Fatalf("%s, byte %d flipped by %#x: %s", name, i, flip, v)
+	for mark, whole := range map[string]*waltest.Disk{"marked": s.disk, "unmarked": s.unmarked()} {
+		for _, name := range whole.Files() {
+			want := "refused"
+			if name == path("MARK") {
+				want = "as it was"
+			}
+			b := whole.Bytes(name)
+			for i := range b {
+				for _, flip := range []byte{1, 0x80, 0xff} {
+					if want != "refused" && i >= 64 && i < 4096 {
+						continue // between the slots
+					}
+					disk := whole.Clone()
+					damaged := slices.Clone(b)
+					damaged[i] ^= flip
+					disk.SetBytes(name, damaged)
+					// The end of the last batch, turned into a zero, looks like an end of writing.
+					if v := s.verdict(t, disk, 0); v != want && (v != "cut" || mark != "unmarked" || damaged[i] != 0 || i != s.end-1) {
+						t.Fatalf("%s, %s, byte %d flipped by %#x: %s", mark, name, i, flip, v)
+					}
+				}
 			}
 		}
 	}
-	if tally["cut"] == 0 || tally["refused"] == 0 {
-		t.Fatalf("%v", tally)
+}
+
+// One slot of the mark is enough, whichever it is: what is cut off behind it is
+// refused.
+func TestOneSlotOfTheMarkIsEnough(t *testing.T) {
+	s := makeSmallLog(t, nil)
+	for _, slot := range []int{0, 4096} {
+		disk := s.disk.Clone()
+		b := disk.Bytes(path("MARK"))
+		b[slot+17] ^= 4
+		disk.SetBytes(path("MARK"), b)
+		disk.SetBytes(s.tail, disk.Bytes(s.tail)[:s.at])
+		if v := s.verdict(t, disk, 0); v != "refused" {
+			t.Errorf("slot at byte %d damaged: %s", slot, v)
+		}
 	}
 }
 
@@ -150,6 +178,8 @@ func TestTornOrRotten(t *testing.T) {
 	long := makeBatch(28, 30, 9)
 	long[7].Data, long[20].Data = make([]byte, 900), make([]byte, 3)
 	last := makeSmallLog(t, long)
+	marked := last.disk
+	last.disk = last.unmarked()
 	set := func(f func(b []byte) []byte) func(*waltest.Disk) {
 		return func(d *waltest.Disk) { d.SetBytes(last.tail, f(d.Bytes(last.tail))) }
 	}
@@ -179,7 +209,19 @@ func TestTornOrRotten(t *testing.T) {
 		{"last batch without its commit frame", set(func(b []byte) []byte { return b[:last.end-36] }), "cut"},
 		{"nothing of the last batch", set(func(b []byte) []byte { return b[:last.at] }), "cut cleanly"},
 		{"half of the last batch zero", set(func(b []byte) []byte { clear(b[(last.at+last.end)/2:]); return b }), "cut"},
-		{"last batch all garbage", set(func(b []byte) []byte { copy(b[last.at:], bytes.Repeat([]byte{0xa5}, last.end-last.at)); return b }), "cut"},
+		{"last batch all garbage", set(func(b []byte) []byte { copy(b[last.at:], bytes.Repeat([]byte{0xa5}, last.end-last.at)); return b }), "refused"},
+		{"a byte flipped in the commit frame", set(func(b []byte) []byte { b[last.end-10] ^= 1; return b }), "refused"},
+		{"a byte flipped in the commit frame's length", set(func(b []byte) []byte { b[last.end-32] ^= 0x40; return b }), "refused"},
+		{"a byte flipped in the last record's end", set(func(b []byte) []byte { b[last.end-38] ^= 1; return b }), "refused"},
+		{"a byte flipped in the commit frame, zeros behind", set(func(b []byte) []byte {
+			b[last.end-2] ^= 1
+			return append(b, make([]byte, 5000)...)
+		}), "refused"},
+		{"a byte flipped in the commit frame, a sector in front lost", func(d *waltest.Disk) {
+			lose(3)(d)
+			set(func(b []byte) []byte { b[last.end-10] ^= 1; return b })(d)
+		}, "cut"},
+		{"a byte flipped in the last record, no commit frame", set(func(b []byte) []byte { b[last.end-38] ^= 1; return b[:last.end-36] }), "refused"},
 		{"first sector lost", lose(0), "cut"},
 		{"second sector lost", lose(1), "cut"},
 		{"several sectors lost", lose(0, 2, 3, 5), "cut"},
@@ -210,6 +252,8 @@ func TestTornOrRotten(t *testing.T) {
 			disk := last.disk.Clone()
 			tc.damage(disk)
 			known := disk.Clone()
+			proved := disk.Clone()
+			proved.SetBytes(path("MARK"), marked.Bytes(path("MARK")))
 			switch tc.want {
 			case "cut nothing", "cut cleanly":
 				l, err := wal.Open(crashConfig(disk))
@@ -232,18 +276,21 @@ func TestTornOrRotten(t *testing.T) {
 					t.Fatalf("%s, want %s", v, tc.want)
 				}
 			}
-			// What is known to be committed is never cut off.
+			// What is known to have been there is never cut off.
 			if tc.want == "as it was" || tc.want == "cut nothing" {
 				return
 			}
 			if v := last.verdict(t, known, last.first); v != "refused" {
 				t.Fatalf("record %d is committed: %s", last.first, v)
 			}
+			if v := last.verdict(t, proved, 0); v != "refused" {
+				t.Fatalf("the mark is there: %s", v)
+			}
 		})
 	}
 }
 
-func TestCommittedIndex(t *testing.T) {
+func TestKnownIndex(t *testing.T) {
 	s := makeSmallLog(t, nil)
 	last := s.records[len(s.records)-1].Index
 	for committed, want := range map[uint64]string{0: "as it was", 1: "as it was", last: "as it was", last + 1: "refused"} {
@@ -253,8 +300,8 @@ func TestCommittedIndex(t *testing.T) {
 	}
 	// All files lost: an empty log is as valid as can be, but for this.
 	cfg := crashConfig(waltest.NewDisk(1))
-	cfg.CommittedIndex = 1
-	if _, err := wal.Open(cfg); !errors.Is(err, wal.ErrDamaged) {
+	cfg.Known = wal.Known{Index: 1, By: "the test"}
+	if _, err := wal.Open(cfg); !errors.Is(err, wal.ErrDamaged) || !strings.Contains(err.Error(), "the test proves that it held record 1") {
 		t.Error(err)
 	}
 	// A log that was dropped as a whole has lost nothing.
@@ -265,7 +312,7 @@ func TestCommittedIndex(t *testing.T) {
 	}
 	l.Close()
 	cfg = crashConfig(disk)
-	cfg.CommittedIndex = last
+	cfg.Known = wal.Known{Index: last, By: "the test"}
 	open(t, cfg)
 }
 
@@ -283,7 +330,7 @@ func TestDamageErrorSaysWhereAndWhatToDo(t *testing.T) {
 	if damage.Segment != filepath.Base(first) || damage.Offset > 100 || damage.Offset < 32 || damage.Index == 0 {
 		t.Fatalf("%+v", damage)
 	}
-	for _, word := range []string{damage.Segment, fmt.Sprintf("byte %d", damage.Offset), "new id", "backup", "nothing was changed"} {
+	for _, word := range []string{damage.Segment, fmt.Sprintf("byte %d", damage.Offset), "nothing was changed"} {
 		if !strings.Contains(err.Error(), word) {
 			t.Errorf("%q does not say %q", err, word)
 		}
@@ -313,7 +360,7 @@ func TestNewerFormatIsNamed(t *testing.T) {
 		if !errors.Is(err, wal.ErrNewerFormat) || !strings.Contains(err.Error(), "format 3; this build reads up to 1") {
 			t.Errorf("%s: %v", file, err)
 		}
-		if _, err := wal.Verify(s.disk, "data/wal"); !errors.Is(err, wal.ErrNewerFormat) {
+		if _, err := wal.Verify(s.disk, "data/wal", wal.Known{}); !errors.Is(err, wal.ErrNewerFormat) {
 			t.Errorf("verify %s: %v", file, err)
 		}
 		if contents(s.disk) != before {
@@ -378,11 +425,11 @@ func FuzzOpen(f *testing.F) {
 	f.Add([]byte{}, uint64(1))
 	tail := s.disk.Bytes(s.tail)
 	f.Fuzz(func(t *testing.T, b []byte, committed uint64) {
-		disk := s.disk.Clone()
+		disk := s.unmarked()
 		disk.SetBytes(s.tail, append(slices.Clone(tail[:32]), b...))
-		_, verifyErr := wal.Verify(disk, "data/wal")
+		_, verifyErr := wal.Verify(disk, "data/wal", wal.Known{})
 		cfg := crashConfig(disk)
-		cfg.CommittedIndex = committed
+		cfg.Known.Index = committed
 		l, err := wal.Open(cfg)
 		if err != nil {
 			if committed == 0 && verifyErr == nil {

@@ -12,9 +12,9 @@
 //     a batch is there whole or not at all, and everything acknowledged is.
 //   - Records come back with the bytes that were appended, or as an error.
 //     Every read checks a checksum over length, index, term and bytes.
-//   - Open repairs only what a crash can explain: a last batch that never
-//     became whole. Any other damage is a *[DamageError], and then nothing on
-//     disk is changed.
+//   - Open repairs only what a crash can explain: a last batch that is not
+//     whole, and that nothing proves to have been. Any other damage is a
+//     *[DamageError], and then nothing on disk is changed.
 //   - After a failed write, sync, truncate or rename the log never writes
 //     again ([ErrPoisoned]): the system may have dropped the pages, and a
 //     second try would report success for bytes that are gone.
@@ -31,10 +31,12 @@
 //     older generations. Dropping from the back therefore overwrites nothing,
 //     and takes effect with the appearance of one name.
 //  4. Records below the floor, which has a file of its own, do not exist.
-//  5. Bytes past the last batch are zeros. File sizes mean nothing else: the
+//  5. The mark never says more than what was synced: it is written after the
+//     sync, and lowered, durably, before records are taken back.
+//  6. Bytes past the last batch are zeros. File sizes mean nothing else: the
 //     tail is allocated ahead, and trimmed when it has a successor or is closed.
 //
 // Start reading at [Log.Append] in log.go, then recovery.go, which decides
-// between torn and rotten. frame.go, segment.go and floor.go draw the formats.
+// between torn and rotten. frame.go, segment.go, floor.go and mark.go draw the formats.
 // DESIGN.md gives reasons and lists what is assumed of disks.
 package wal

@@ -45,6 +45,12 @@ var (
 	ErrNewerFormat = errors.New("wal: written by a newer build")
 )
 
+// Advice is what to do about a log that is refused. It must not come back as an
+// older copy of itself: what it voted for and acknowledged since is not in there.
+const Advice = "Keep the directory as it is. A node of a cluster rejoins from scratch: a new id, an empty directory, " +
+	"'doorbuster cluster join'; it must never come back with a copy of its own directory. For a node that is alone, " +
+	"put the undamaged disk back, or restore the newest backup into a new directory with 'doorbuster restore'"
+
 // DamageError says where the log is damaged in a way that no crash explains.
 // errors.Is(err, ErrDamaged) holds.
 type DamageError struct {
@@ -59,9 +65,7 @@ func (e *DamageError) Error() string {
 	if e.Index > 0 {
 		record = fmt.Sprintf(" (record %d)", e.Index)
 	}
-	return fmt.Sprintf("wal: %s is damaged at byte %d%s: %s; this is not the trace of a crash, so nothing was changed. "+
-		"Have this node rejoin the cluster from scratch, with an empty data directory and a new id; "+
-		"if it is the only node, restore it from a backup",
+	return fmt.Sprintf("wal: %s is damaged at byte %d%s: %s; this is not the trace of a crash, so nothing was changed. "+Advice,
 		e.Segment, e.Offset, record, e.Reason)
 }
 

@@ -37,7 +37,7 @@ func TestPoisonIsToldOnce(t *testing.T) {
 }
 
 func TestDiskFull(t *testing.T) {
-	for capacity := int64(1000); capacity < 20_000; capacity += 700 {
+	for capacity := int64(5000); capacity < 20_000; capacity += 700 {
 		disk := waltest.NewDisk(1)
 		disk.SetCapacity(capacity)
 		l, err := wal.Open(crashConfig(disk))

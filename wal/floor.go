@@ -55,7 +55,7 @@ func readFloor(fsys vfs.FS, dir string) (uint64, error) {
 // writeFloor makes the floor durable.
 func writeFloor(fsys vfs.FS, dir string, floor uint64) error {
 	path := filepath.Join(dir, floorName)
-	if err := writeNew(fsys, path+tempSuffix, encodeHeader(floorMagic, floor, 0)); err != nil {
+	if err := writeNew(fsys, path+tempSuffix, appendHeader(nil, floorMagic, floor, 0)); err != nil {
 		return err
 	}
 	if err := fsys.Rename(path+tempSuffix, path); err != nil {

@@ -112,24 +112,17 @@ func decodeFrame(b []byte) (frame, bool) {
 		return frame{}, false
 	}
 	le := binary.LittleEndian
-	kind, zero := b[8], b[9]
-	if kind != kindRecord && kind != kindCommit || zero != 0 {
+	length, ok := frameLength(b)
+	if !ok || length > len(b) {
 		return frame{}, false
 	}
-	length, meta := int64(le.Uint32(b[4:])), int64(le.Uint16(b[10:]))
-	if length > int64(len(b)-frameHeaderBytes) || meta > length {
-		return frame{}, false
-	}
-	if kind == kindCommit && length != commitFrameBytes-frameHeaderBytes {
-		return frame{}, false
-	}
-	b = b[:frameHeaderBytes+length]
+	b = b[:length]
 	if crc32.Checksum(b[4:], castagnoli) != le.Uint32(b) {
 		return frame{}, false
 	}
-	payload := b[frameHeaderBytes:]
+	payload, meta := b[frameHeaderBytes:], le.Uint16(b[10:])
 	return frame{
-		kind:     kind,
+		kind:     b[8],
 		position: le.Uint32(b[12:]),
 		index:    le.Uint64(b[16:]),
 		term:     le.Uint64(b[24:]),
@@ -137,6 +130,20 @@ func decodeFrame(b []byte) (frame, bool) {
 		meta:     payload[:meta:meta],
 		data:     payload[meta:len(payload):len(payload)],
 	}, true
+}
+
+// frameLength returns how many bytes the frame has whose header is at the start of
+// b, or reports false where no frame has such a header.
+func frameLength(b []byte) (int, bool) {
+	le := binary.LittleEndian
+	kind, zero, length, meta := b[8], b[9], int64(le.Uint32(b[4:])), int64(le.Uint16(b[10:]))
+	switch {
+	case kind == kindCommit:
+		return commitFrameBytes, zero == 0 && length == commitFrameBytes-frameHeaderBytes && meta <= length
+	case kind == kindRecord:
+		return int(frameHeaderBytes + length), zero == 0 && meta <= length && length <= MaxBatchBytes
+	}
+	return 0, false
 }
 
 // frameTerm returns the term of an intact frame.

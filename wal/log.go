@@ -27,6 +27,9 @@ type Log struct {
 
 	tail       *segment // the last of segments; nil when there is none
 	generation uint32   // of the tail
+	mark       *marker
+
+	closing, markKept chan struct{} // closed when Close begins, and when keepMark has ended
 
 	// Guarded by mu. Whoever changes segments replaces the slice or appends.
 	segments []*segment // by base; may be none when the log is empty
@@ -57,15 +60,12 @@ func Open(cfg Config) (*Log, error) {
 		return nil, err
 	}
 	cfg = cfg.withFallbacks()
-	c, err := inspect(cfg.FS, cfg.Dir, nil)
-	if err == nil {
-		err = c.holds(cfg.CommittedIndex)
-	}
+	c, err := inspect(cfg.FS, cfg.Dir, cfg.Known, nil)
 	if err != nil {
 		c.close()
 		return nil, err
 	}
-	l := &Log{cfg: cfg, segments: c.segments, first: c.floor, last: c.last}
+	l := &Log{cfg: cfg, segments: c.segments, first: c.floor, last: c.last, closing: make(chan struct{}), markKept: make(chan struct{})}
 	if n := len(c.segments); n > 0 {
 		l.tail = c.segments[n-1]
 		l.generation = l.tail.generation
@@ -77,24 +77,12 @@ func Open(cfg Config) (*Log, error) {
 	}
 	l.appendWatch = newWatchdog(cfg.StallTimeout, l.stalled)
 	l.shapeWatch = newWatchdog(cfg.StallTimeout, l.stalled)
+	if cfg.MarkAfter > 0 {
+		go l.keepMark()
+	} else {
+		close(l.markKept)
+	}
 	return l, nil
-}
-
-// holds returns a *DamageError when the log has lost records that are known to
-// be committed.
-func (c *contents) holds(committed uint64) error {
-	if committed <= c.last || committed < c.floor {
-		return nil
-	}
-	e := &DamageError{Segment: floorName, Index: max(c.last+1, c.floor)}
-	if n := len(c.segments); n > 0 {
-		e.Segment, e.Offset = c.segments[n-1].name, c.segments[n-1].end
-	}
-	e.Reason = fmt.Sprintf("the log ends here, but record %d is known to be committed", committed)
-	if c.torn != nil {
-		e.Reason += " (" + c.torn.Reason + ")"
-	}
-	return e
 }
 
 // repair removes leftovers, cuts off a torn tail and opens the tail for
@@ -116,9 +104,23 @@ func (l *Log) repair(c *contents) error {
 		l.cfg.Logger.Info("removed what a crash had left over", "dir", dir, "files", c.leftover)
 	}
 	l.recovery = Recovery{Torn: c.torn, Removed: c.leftover}
-	if len(c.segments) == 0 {
-		return nil
+	if len(c.segments) > 0 {
+		if err := l.repairTail(c); err != nil {
+			return err
+		}
 	}
+	// Last: what is marked is on disk. With no segment there is none to be proved.
+	var err error
+	if l.mark, err = openMarker(fsys, dir, c.last); err != nil {
+		return fmt.Errorf("wal: %s: %w", markName, err)
+	}
+	return nil
+}
+
+// repairTail opens the tail for writing, cuts off what is torn, and makes the rest
+// durable: a process that was killed may have left a batch that is not.
+func (l *Log) repairTail(c *contents) error {
+	fsys, dir := l.cfg.FS, l.cfg.Dir
 	tail := c.segments[len(c.segments)-1]
 	file, err := fsys.OpenWrite(filepath.Join(dir, tail.name))
 	if err != nil {
@@ -126,18 +128,20 @@ func (l *Log) repair(c *contents) error {
 	}
 	tail.file.Close() // opened for reading: nothing is lost by a failure
 	tail.file = file
-	if c.torn == nil {
-		return nil
-	}
-	if err := file.Truncate(c.torn.Offset); err != nil {
-		return fmt.Errorf("wal: cut torn tail off %s: %w", tail.name, err)
+	if c.torn != nil {
+		if err := file.Truncate(c.torn.Offset); err != nil {
+			return fmt.Errorf("wal: cut torn tail off %s: %w", tail.name, err)
+		}
+		tail.allocated = c.torn.Offset
 	}
 	if err := file.Sync(); err != nil {
 		return fmt.Errorf("wal: sync %s: %w", tail.name, err)
 	}
-	tail.allocated = c.torn.Offset
-	l.cfg.Logger.Warn("cut off a torn tail: a batch that never became whole and was never acknowledged",
-		"segment", c.torn.Segment, "offset", c.torn.Offset, "bytes", c.torn.Bytes,
+	if c.torn == nil {
+		return nil
+	}
+	l.cfg.Logger.Warn("cut off a torn tail: a last batch that is not whole, as a crash in the middle of an append leaves it; nothing shows that it ever was",
+		"known_to_have_been_on_disk", c.known.Index, "segment", c.torn.Segment, "offset", c.torn.Offset, "bytes", c.torn.Bytes,
 		"index", c.torn.Index, "records", c.torn.Records, "reason", c.torn.Reason)
 	return nil
 }
@@ -241,6 +245,9 @@ func (l *Log) appendLocked(recs []Record) error {
 	}
 	if err := l.writeTail(tail); err != nil {
 		return l.poison(fmt.Errorf("append records %d to %d: %s: %w", recs[0].Index, recs[len(recs)-1].Index, tail.name, err))
+	}
+	if err := l.raiseMark(recs[len(recs)-1].Index); err != nil {
+		return l.poison(fmt.Errorf("append records %d to %d: %w", recs[0].Index, recs[len(recs)-1].Index, err))
 	}
 	l.publish(tail, recs)
 	return nil
@@ -492,7 +499,7 @@ func (l *Log) Stats() Stats {
 	return st
 }
 
-// Close trims the tail and closes all files. It waits for an append under way.
+// Close trims the tail, makes the mark durable and closes all files. It waits for an append under way.
 // Calling it again does nothing.
 func (l *Log) Close() error {
 	l.shapeMu.Lock()
@@ -507,6 +514,8 @@ func (l *Log) Close() error {
 	l.closed = true
 	segments := l.segments
 	l.mu.Unlock()
+	close(l.closing)
+	<-l.markKept
 	l.cache.clear()
 
 	var failures []error
@@ -516,6 +525,14 @@ func (l *Log) Close() error {
 		} else if err := tail.file.Sync(); err != nil {
 			failures = append(failures, fmt.Errorf("sync %s: %w", tail.name, err))
 		}
+	}
+	if l.poisoned.Load() == nil {
+		if err := l.mark.set(l.mark.index.Load()); err != nil {
+			failures = append(failures, fmt.Errorf("%s: %w", markName, err))
+		}
+	}
+	if err := l.mark.file.Close(); err != nil {
+		failures = append(failures, fmt.Errorf("close %s: %w", markName, err))
 	}
 	for _, s := range segments {
 		if err := s.file.Close(); err != nil {

@@ -12,7 +12,9 @@ import (
 )
 
 // TornTail is a last batch that never became whole: what a crash in the middle
-// of an append leaves behind. Nobody was told that the batch was kept.
+// of an append leaves behind. Nothing shows that it was whole once, and Open looks
+// at all that could: but damage that looks just like it, to a batch that only a
+// mark would know which a loss of power took along, is taken for one.
 type TornTail struct {
 	Segment string // base name of the file
 	Offset  int64  // byte at which the batch begins; everything from here goes
@@ -43,6 +45,7 @@ type contents struct {
 	batches  uint64
 	bytes    int64
 	torn     *TornTail
+	known    Known // of records that the log has held
 }
 
 func (c *contents) close() {
@@ -51,14 +54,14 @@ func (c *contents) close() {
 	}
 }
 
-// inspect reads the whole log and judges it. visit, when not nil, is given each
+// inspect reads the whole log and judges it, by what is known of it. visit, when not nil, is given each
 // live record in order; its slices are valid during the call only. On an error
 // of any kind the returned contents say how far it got.
-func inspect(fsys vfs.FS, dir string, visit func(Entry) error) (*contents, error) {
-	c := &contents{}
+func inspect(fsys vfs.FS, dir string, known Known, visit func(Entry) error) (*contents, error) {
+	c := &contents{known: known}
 	names, err := fsys.List(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return c, nil
+		return c, c.holdsKnown()
 	}
 	if err != nil {
 		return c, fmt.Errorf("wal: list %s: %w", dir, err)
@@ -78,6 +81,13 @@ func inspect(fsys vfs.FS, dir string, visit func(Entry) error) (*contents, error
 	}
 	if c.floor == 0 && len(bases) > 0 {
 		return c, &DamageError{Segment: floorName, Reason: "it is missing although there are segments"}
+	}
+	mark, err := readMark(fsys, dir)
+	if err != nil {
+		return c, err
+	}
+	if mark > c.known.Index {
+		c.known = Known{mark, "the log's own " + markName}
 	}
 	// All headers come before any content, so that a newer format anywhere is
 	// named as such instead of as damage.
@@ -102,7 +112,7 @@ func inspect(fsys vfs.FS, dir string, visit func(Entry) error) (*contents, error
 		if buf, err = readWhole(s.file, s.name, buf); err != nil {
 			return c, err
 		}
-		r := segmentReader{b: buf, segment: s, floor: c.floor, term: term, visit: visit, limit: ^uint64(0)}
+		r := segmentReader{b: buf, segment: s, floor: c.floor, term: term, known: c.known, visit: visit, limit: ^uint64(0)}
 		if successor != nil {
 			r.limit = successor.base
 		}
@@ -126,7 +136,21 @@ func inspect(fsys vfs.FS, dir string, visit func(Entry) error) (*contents, error
 		}
 		term = s.lastTerm
 	}
-	return c, nil
+	return c, c.holdsKnown()
+}
+
+// holdsKnown returns a *DamageError when the log ends before a record that it is
+// known to have held.
+func (c *contents) holdsKnown() error {
+	if c.known.Index <= c.last || c.known.Index < c.floor {
+		return nil
+	}
+	e := &DamageError{Segment: floorName, Index: max(c.last+1, c.floor, 1),
+		Reason: fmt.Sprintf("the log ends here, but %s proves that it held record %d", c.known.By, c.known.Index)}
+	if n := len(c.segments); n > 0 {
+		e.Segment, e.Offset = c.segments[n-1].name, c.segments[n-1].end
+	}
+	return e
 }
 
 // dropVoid leaves out the segments that are void as a whole because one with a
@@ -194,6 +218,7 @@ type segmentReader struct {
 	floor   uint64
 	limit   uint64 // records at or above it are void (invariant 3)
 	term    uint64 // of the record before the segment
+	known   Known
 	visit   func(Entry) error
 
 	batches uint64
@@ -289,20 +314,25 @@ func (r *segmentReader) batch(at int, first, term uint64) (offsets []uint32, end
 // A crash in the middle of an append can leave any of the batch's sectors as
 // they were before, which is zero, and the others as they should be. It can't
 // leave anything of a later batch: that is only begun once this one is on disk.
-// So damage is torn if nothing intact follows it, or if all that follows
-// belongs to the same batch and a sector of zeros explains each gap.
+// So damage is torn if a sector of zeros, or an end of all writing, explains the
+// first frame that fails, nothing intact follows but frames of the same batch, and
+// a sector of zeros explains each gap; and if nothing proves that the batch was
+// whole once.
 //
 // What remains undecidable is damage that looks exactly like this in a last
-// batch that was acknowledged; Config.CommittedIndex is there for that.
+// batch that was acknowledged, and that no proof is left of.
 func (r *segmentReader) judge(successor *segment) (*TornTail, error) {
 	d, s := r.damage, r.segment
 	index := s.next()
 	rotten := func(format string, args ...any) error {
-		return &DamageError{Segment: s.name, Offset: int64(d.at), Index: index + uint64(d.records),
+		return &DamageError{Segment: s.name, Offset: int64(d.at), Index: index,
 			Reason: d.reason + ", and " + fmt.Sprintf(format, args...)}
 	}
 	if successor != nil {
 		return nil, rotten("segment %s follows", successor.name)
+	}
+	if !r.unwritten(d) {
+		return nil, rotten("every sector that it lies in was written")
 	}
 	records := d.records
 	gap := d.at
@@ -337,12 +367,42 @@ func (r *segmentReader) judge(successor *segment) (*TornTail, error) {
 	if committed && !isZero(r.b[gap:]) {
 		return nil, rotten("its commit frame is intact and more was written after it, at byte %d", gap)
 	}
+	if r.known.Index >= index {
+		return nil, rotten("%s proves that the log held record %d", r.known.By, r.known.Index)
+	}
 	end := len(r.b)
 	for end > d.batchAt && r.b[end-1] == 0 {
 		end--
 	}
 	return &TornTail{Segment: s.name, Offset: int64(d.batchAt), Bytes: int64(end - d.batchAt),
 		Index: index, Records: records, Reason: d.reason}, nil
+}
+
+// unwritten reports whether a crash explains that no good frame is where the
+// damage is: a sector that it touches reads as if the batch had not been written to
+// it, or the writing ended within it. Where its head was written, that says how long
+// it is.
+func (r *segmentReader) unwritten(d *damage) bool {
+	written := len(r.b) // up to the last byte that is not zero
+	for written > d.at && r.b[written-1] == 0 {
+		written--
+	}
+	touches := func(from, to int) bool {
+		if written < to {
+			return true
+		}
+		for sector := from / sectorBytes * sectorBytes; sector < to; sector += sectorBytes {
+			if isZero(r.b[max(sector, d.batchAt):min(sector+sectorBytes, len(r.b))]) {
+				return true
+			}
+		}
+		return false
+	}
+	if touches(d.at, d.at+frameHeaderBytes) {
+		return true
+	}
+	length, ok := frameLength(r.b[d.at:])
+	return ok && touches(d.at, d.at+length)
 }
 
 // plausible reports whether the segment could hold a record of that index.

@@ -14,7 +14,7 @@ import (
 )
 
 // FormatVersion is the newest version of the files that this build writes and
-// reads. It covers segments, frames and the floor.
+// reads. It covers segments, frames, the floor and the mark.
 const FormatVersion = 1
 
 // A segment is a file of batches. Its name is the index of its first record,
@@ -97,10 +97,10 @@ func (s *segment) extent(index uint64) (from, to int64) {
 	return from, to
 }
 
-// encodeHeader makes the header that segments and the floor share.
-func encodeHeader(magic string, value uint64, generation uint32) []byte {
+// appendHeader appends to an empty b the header that segments, floor and mark
+// share.
+func appendHeader(b []byte, magic string, value uint64, generation uint32) []byte {
 	le := binary.LittleEndian
-	b := make([]byte, 0, segmentHeaderBytes)
 	b = append(b, magic...)
 	b = le.AppendUint16(b, FormatVersion)
 	b = append(b, 0, 0, 0, 0, 0, 0)
@@ -109,7 +109,7 @@ func encodeHeader(magic string, value uint64, generation uint32) []byte {
 	return le.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-// decodeHeader returns what encodeHeader was given. name is for errors:
+// decodeHeader returns what appendHeader was given. name is for errors:
 // ErrNewerFormat or a *DamageError.
 func decodeHeader(b []byte, magic, name string) (value uint64, generation uint32, _ error) {
 	le := binary.LittleEndian
@@ -147,7 +147,7 @@ func createSegment(fsys vfs.FS, dir string, base uint64, generation uint32, allo
 	if err := file.Preallocate(allocate); err != nil {
 		return nil, fmt.Errorf("allocate %d bytes: %w", allocate, err)
 	}
-	if _, err := file.WriteAt(encodeHeader(segmentMagic, base, generation), 0); err != nil {
+	if _, err := file.WriteAt(appendHeader(nil, segmentMagic, base, generation), 0); err != nil {
 		return nil, fmt.Errorf("write header: %w", err)
 	}
 	if err := file.Sync(); err != nil {

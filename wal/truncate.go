@@ -107,6 +107,9 @@ func (l *Log) TruncateSuffix(from uint64) error {
 	if err != nil {
 		return fmt.Errorf("wal: truncate from %d: %w", from, err)
 	}
+	if err := l.lowerMark(from - 1); err != nil {
+		return l.poison(fmt.Errorf("truncate from %d: %w", from, err))
+	}
 	l.cache.dropFrom(from)
 
 	l.mu.Lock()
@@ -203,7 +206,8 @@ func (l *Log) mustRestart(r *Record) bool {
 }
 
 // restart begins an empty log at record r. The old segments go before the floor
-// moves: lowered first, it would bring their records back. The caller holds
+// moves: lowered first, it would bring their records back. So does the mark: what
+// it says of records below the floor means nothing. The caller holds
 // shapeMu and appendMu; in between another append may have come first.
 func (l *Log) restart(r *Record) error {
 	if err := l.usable(); err != nil {
@@ -214,6 +218,9 @@ func (l *Log) restart(r *Record) error {
 	}
 	if err := l.removeAll(); err != nil {
 		return err
+	}
+	if err := l.lowerMark(r.Index - 1); err != nil {
+		return l.poison(fmt.Errorf("begin at %d: %w", r.Index, err))
 	}
 	if l.first != r.Index {
 		if err := l.setFloor(r.Index); err != nil {

@@ -21,6 +21,10 @@ type Report struct {
 	FirstIndex uint64 // 0 when there are no records
 	LastIndex  uint64
 
+	// Known is the highest index that is known to have been on disk, by the log's
+	// own mark or what the caller knew; 0: none.
+	Known uint64
+
 	// Torn, when not nil, is what Open would cut off, with a warning.
 	Torn *TornTail
 
@@ -34,17 +38,17 @@ type Report struct {
 // *DamageError, a newer format ErrNewerFormat; the report then covers what
 // comes before. A dir that is missing or empty is an empty log.
 //
-// A log that is open elsewhere may look torn.
-func Verify(fsys vfs.FS, dir string) (Report, error) {
-	return Dump(fsys, dir, func(Entry) error { return nil })
+// A log that is open elsewhere may look torn. known is as in Config.
+func Verify(fsys vfs.FS, dir string, known Known) (Report, error) {
+	return Dump(fsys, dir, known, func(Entry) error { return nil })
 }
 
 // Dump is Verify, and gives each live record to visit, in order. It stops at
 // the first error of visit's and returns it. Records of a batch are shown once
 // the batch has been found whole; those before damage are shown too.
-func Dump(fsys vfs.FS, dir string, visit func(Entry) error) (Report, error) {
+func Dump(fsys vfs.FS, dir string, known Known, visit func(Entry) error) (Report, error) {
 	var r Report
-	c, err := inspect(fsys, dir, func(e Entry) error {
+	c, err := inspect(fsys, dir, known, func(e Entry) error {
 		if r.FirstIndex == 0 {
 			r.FirstIndex = e.Index
 		}
@@ -54,6 +58,6 @@ func Dump(fsys vfs.FS, dir string, visit func(Entry) error) (Report, error) {
 	})
 	c.close()
 	r.Segments, r.Batches, r.Bytes = len(c.segments), c.batches, c.bytes
-	r.Torn, r.Leftover = c.torn, c.leftover
+	r.Torn, r.Leftover, r.Known = c.torn, c.leftover, c.known.Index
 	return r, err
 }

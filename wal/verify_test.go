@@ -15,8 +15,12 @@ import (
 
 func TestVerify(t *testing.T) {
 	s := makeSmallLog(t, nil)
+	if r, err := wal.Verify(s.disk, "data/wal", wal.Known{}); err != nil || r.Known != 34 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	s.disk = s.unmarked()
 	before := contents(s.disk)
-	r, err := wal.Verify(s.disk, "data/wal")
+	r, err := wal.Verify(s.disk, "data/wal", wal.Known{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +29,7 @@ func TestVerify(t *testing.T) {
 	}
 	b := s.disk.Bytes(s.tail)
 	s.disk.SetBytes(s.tail, b[:len(b)-1])
-	r, err = wal.Verify(s.disk, "data/wal")
+	r, err = wal.Verify(s.disk, "data/wal", wal.Known{})
 	if err != nil || r.Torn == nil || r.LastIndex != 30 || r.Torn.Records != 4 {
 		t.Fatalf("%+v, %v", r, err)
 	}
@@ -36,7 +40,7 @@ func TestVerify(t *testing.T) {
 	b = s.disk.Bytes(first)
 	b[len(b)-1] ^= 1
 	s.disk.SetBytes(first, b)
-	r, err = wal.Verify(s.disk, "data/wal")
+	r, err = wal.Verify(s.disk, "data/wal", wal.Known{})
 	if !errors.Is(err, wal.ErrDamaged) || r.FirstIndex != 3 || r.LastIndex < 10 || r.LastIndex > 28 {
 		t.Fatalf("%+v, %v", r, err)
 	}
@@ -47,7 +51,7 @@ func TestVerify(t *testing.T) {
 	}
 
 	for _, dir := range []string{"data/wal", "data", "nowhere"} {
-		r, err := wal.Verify(waltest.NewDisk(1), dir)
+		r, err := wal.Verify(waltest.NewDisk(1), dir, wal.Known{})
 		if err != nil || r.Records != 0 || r.FirstIndex != 0 || r.LastIndex != 0 {
 			t.Fatalf("an empty log in %s: %+v, %v", dir, r, err)
 		}
@@ -57,7 +61,7 @@ func TestVerify(t *testing.T) {
 func TestDump(t *testing.T) {
 	s := makeSmallLog(t, nil)
 	var got []wal.Record
-	if _, err := wal.Dump(s.disk, "data/wal", func(e wal.Entry) error {
+	if _, err := wal.Dump(s.disk, "data/wal", wal.Known{}, func(e wal.Entry) error {
 		want := s.records[len(got)]
 		if !same(e.Record, want) {
 			return fmt.Errorf("record %d is wrong", e.Index)
@@ -72,7 +76,7 @@ func TestDump(t *testing.T) {
 	}
 	stop := errors.New("enough")
 	n := 0
-	r, err := wal.Dump(s.disk, "data/wal", func(wal.Entry) error {
+	r, err := wal.Dump(s.disk, "data/wal", wal.Known{}, func(wal.Entry) error {
 		if n++; n == 5 {
 			return stop
 		}
@@ -129,7 +133,7 @@ func TestStoredSamples(t *testing.T) {
 	}
 	for _, stored := range dirs {
 		t.Run(filepath.Base(stored), func(t *testing.T) {
-			r, err := wal.Verify(vfs.OS(), stored)
+			r, err := wal.Verify(vfs.OS(), stored, wal.Known{})
 			if err != nil || r.Segments < 2 || r.Torn != nil {
 				t.Fatalf("%+v, %v", r, err)
 			}

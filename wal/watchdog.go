@@ -9,7 +9,7 @@ import (
 
 // watchdog tells about a call that does not come back. A goroutine stuck in
 // the kernel can't be interrupted; all that can be done is to say so from
-// another one, while it hangs. This is the only use of time in the package.
+// another one, while it hangs.
 //
 // A process that was stopped, or whose machine was, finds every call overdue
 // when it goes on. So a call is told of only if it still hangs a while after it
@@ -38,6 +38,7 @@ const (
 	taskFloor
 	taskRemove
 	taskTrim
+	taskMark
 )
 
 var taskNames = [...]string{
@@ -48,6 +49,7 @@ var taskNames = [...]string{
 	taskFloor:    "write the floor",
 	taskRemove:   "remove segments",
 	taskTrim:     "trim a segment",
+	taskMark:     "write the mark",
 }
 
 // secondLook is the part of the timeout after which an overdue call is looked at

@@ -282,7 +282,7 @@ func (v *victim) lastWords() string {
 }
 
 func (v *victim) verifyLog() (bench.LogReport, error) {
-	r, err := wal.Verify(vfs.OS(), cluster.WALDir(v.data))
+	r, err := wal.Verify(vfs.OS(), cluster.WALDir(v.data), wal.Known{})
 	report := bench.LogReport{Bytes: r.Bytes, Records: r.Records, HalfSnapshots: v.halfSnapshots()}
 	if r.Torn != nil {
 		report.Torn = r.Torn.String()

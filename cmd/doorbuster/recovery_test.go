@@ -94,7 +94,7 @@ func segmentOf(t *testing.T, dir string) string {
 // entriesOf gives every entry of a log, and the report on it.
 func entriesOf(t *testing.T, dir string) (entries []wal.Entry, report wal.Report) {
 	t.Helper()
-	report, err := wal.Dump(vfs.OS(), cluster.WALDir(dir), func(e wal.Entry) error {
+	report, err := wal.Dump(vfs.OS(), cluster.WALDir(dir), wal.Known{}, func(e wal.Entry) error {
 		e.Data = bytes.Clone(e.Data)
 		entries = append(entries, e)
 		return nil
@@ -206,7 +206,7 @@ func TestRotAtTheEndIsRefused(t *testing.T) {
 			segment := segmentOf(t, s.dir)
 			entries, report := entriesOf(t, s.dir)
 			last := entries[len(entries)-1]
-			whole := contentsOf(t, s.dir)
+			whole := contentsOf(t, cluster.WALDir(s.dir))
 			refused := func(how string, damage func([]byte) []byte) {
 				t.Helper()
 				intact, err := os.ReadFile(segment)
@@ -214,9 +214,9 @@ func TestRotAtTheEndIsRefused(t *testing.T) {
 					t.Fatal(err)
 				}
 				edit(t, segment, damage)
-				before := contentsOf(t, s.dir)
+				before := contentsOf(t, cluster.WALDir(s.dir))
 				status, _, errs := runTool(t, "", serveArgs(s.dir)...)
-				for _, part := range []string{filepath.Base(segment) + " is damaged at byte ", fmt.Sprintf("(record %d", last.Index), "'doorbuster restore'", "new id"} {
+				for _, part := range []string{filepath.Base(segment) + " is damaged at byte ", fmt.Sprintf("(record %d)", last.Index), "'doorbuster restore'", "new id"} {
 					if status != 1 || !strings.Contains(errs, part) {
 						t.Fatalf("%s: status %d, not %q: %s", how, status, part, errs)
 					}
@@ -224,7 +224,7 @@ func TestRotAtTheEndIsRefused(t *testing.T) {
 				if status, out, errs := runTool(t, "", "wal", "verify", s.dir); status != 1 || !strings.Contains(errs, filepath.Base(segment)+" is damaged at byte ") {
 					t.Errorf("%s: verify: status %d, %s%s", how, status, out, errs)
 				}
-				unchanged(t, s.dir, before)
+				unchanged(t, cluster.WALDir(s.dir), before)
 				edit(t, segment, func([]byte) []byte { return intact })
 			}
 			// Of a log that was trimmed, or not, the last record ends at the same byte.
@@ -234,7 +234,7 @@ func TestRotAtTheEndIsRefused(t *testing.T) {
 			refused("a sector like a torn one", func(b []byte) []byte { clear(b[last.Offset:]); return b })
 			refused("cut short", func(b []byte) []byte { return b[:report.Bytes-7] })
 			refused("the last batch cut off", func(b []byte) []byte { return b[:last.Offset] })
-			unchanged(t, s.dir, whole)
+			unchanged(t, cluster.WALDir(s.dir), whole)
 			s.reopen().stillThere(told)
 		})
 	}

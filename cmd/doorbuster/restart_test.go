@@ -72,7 +72,7 @@ func replay(t *testing.T, dir string, to engine.LogIndex) (sum [sha256.Size]byte
 	t.Helper()
 	state := engine.NewState()
 	first := true
-	_, err := wal.Dump(vfs.OS(), cluster.WALDir(dir), func(e wal.Entry) error {
+	_, err := wal.Dump(vfs.OS(), cluster.WALDir(dir), wal.Known{}, func(e wal.Entry) error {
 		if first && e.Index != 1 {
 			t.Fatalf("the log begins at %d: nothing to replay from", e.Index)
 		}

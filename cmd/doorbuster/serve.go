@@ -82,9 +82,6 @@ func serveOnce(ctx context.Context, cfg Config, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if torn := n.cluster.Recovery().Torn; torn != nil {
-		logger.Warn("the end of the log was cut short; what was not acknowledged is dropped", "recovery", torn.String())
-	}
 	logger.Info("recovering", "data", cfg.Data, "shoppers", address(n.shopperListener), "display", n.displayAddress(), "operators", address(n.adminListener))
 	ready := make(chan error, 1)
 	go func() { ready <- n.cluster.AwaitReady(ctx) }()

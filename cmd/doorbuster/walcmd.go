@@ -63,7 +63,7 @@ and offset, with exit status 1.`,
 			if err != nil {
 				return err
 			}
-			report, err := wal.Verify(vfs.OS(), path)
+			report, err := wal.Verify(vfs.OS(), path, wal.Known{})
 			if asJSON {
 				if jsonErr := writeVerifyJSON(c.OutOrStdout(), report, err); jsonErr != nil {
 					return jsonErr
@@ -128,7 +128,7 @@ What shoppers are called is in there: treat the output as personal data.`,
 				return err
 			}
 			p := entryPrinter{out: c.OutOrStdout(), json: asJSON}
-			_, err = wal.Dump(vfs.OS(), path, func(e wal.Entry) error {
+			_, err = wal.Dump(vfs.OS(), path, wal.Known{}, func(e wal.Entry) error {
 				if e.Index < from || to > 0 && e.Index > to {
 					return nil
 				}
