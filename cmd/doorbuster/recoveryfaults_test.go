@@ -10,44 +10,80 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // damage is a row of the recovery matrix: what becomes of a node's disk, and what
 // the node must do then.
 type damage struct {
 	name   string
-	disk   string       // what of the node's directory is a small disk of its own: "" for nothing, or a path in it
-	backed bool         // the shop begins with a backup, so its log does not reach back to the beginning
+	disk   string       // what of the node's directory is a small disk of its own: a path in it, or "" for nothing
+	backed bool         // the shop begins with a backup: its log does not reach back to the beginning
 	leads  bool         // the node leads
-	while  func(*scene) // in the middle of what the node sells
+	while  func(*scene) // in the middle of what is sold
 	last   func(*scene) // before the node ends
 	after  func(*scene) // once it has ended
 
-	alone, among fate
-	short        []string // the columns that are tried in every run of the tests
+	alone, among fate // of a node by itself, and of one of three
 }
 
 func recoveryDamages() []damage {
 	return []damage{
-		{name: "log: last byte but one flipped", after: inLog(func(b []byte, end int) []byte { b[end-2] ^= 0x10; return b }), alone: restores, among: rejoins},
-		{name: "log: a byte in the middle flipped", after: inLog(func(b []byte, end int) []byte { b[end/2] ^= 0x10; return b }), alone: restores, among: rejoins},
-		{name: "log: segment gone", after: removed("wal/*.wal"), alone: restores, among: rejoins},
-		{name: "log: last batch torn", after: inLog(func(b []byte, end int) []byte { return b[:end-7] }), alone: restores, among: rejoins},
-		{name: "log: last batches cut off", after: (*scene).cutBatches, alone: restores, among: rejoins},
-		{name: "stable store (`raft.db`): gone", after: removed("raft.db"), alone: restores, among: rejoins},
-		{name: "stable store (`raft.db`): a byte flipped", after: (*scene).flipTerm, alone: restores, among: rejoins},
-		{name: "snapshots: gone", backed: true, after: removed("snapshots/*"), alone: restores, among: rejoins},
-		{name: "snapshots: a byte of the newest flipped", backed: true, while: (*scene).snapshot, after: flippedSnapshots(1), alone: goesOn, among: goesOn, short: []string{"one node kill"}},
-		{name: "snapshots: a byte of each flipped", backed: true, while: (*scene).snapshot, after: flippedSnapshots(99), alone: restores, among: rejoins},
-		{name: "ledger: gone", after: removed("ledger/*"), alone: goesOn, among: goesOn, short: []string{"three, `require` kill"}},
-		{name: "ledger: a byte flipped", after: (*scene).flipLedger, alone: goesOn, among: goesOn, short: []string{"one node stop"}},
-		{name: "directory: an older copy", while: (*scene).copyStopped, after: (*scene).putCopy, alone: saysAsOf, among: rejoins},
-		{name: "directory: another node's copy", after: (*scene).putOthers, alone: wantsItsOwn, among: wantsItsOwn, short: []string{"one node kill"}},
-		{name: "directory: cloned while running", while: (*scene).copyRunning, after: (*scene).putCopy, alone: saysAsOf, among: rejoins},
-		{name: "disk: full, of the log", disk: ".", leads: true, last: (*scene).fillDisk, alone: wantsSpace, among: wantsSpace, short: []string{"one node stop"}},
-		{name: "disk: full, of the ledger", disk: "ledger", while: (*scene).fillDisk, alone: goesOn, among: goesOn, short: []string{"three, `prefer` stop"}},
-		{name: "disk: read-only", disk: ".", after: (*scene).makeReadOnly, alone: wantsWriting, among: wantsWriting, short: []string{"one node kill"}},
+		refused("log: last byte but one flipped", inLog(func(b []byte, end int) []byte { return flipped(b, end-2) })),
+		refused("log: a byte in the middle flipped", inLog(func(b []byte, end int) []byte { return flipped(b, end/2) })),
+		refused("log: segment gone", removed("wal/*.wal")),
+		refused("log: last batch torn", inLog(func(b []byte, end int) []byte { return b[:end-7] })),
+		refused("log: last batches cut off", (*scene).cutBatches),
+		{
+			name: "log: last batches cut off, ledger gone", while: (*scene).keepsUpToNow,
+			after: both((*scene).cutBatches, removed("ledger/*")), alone: saysAsOf, among: rejoins,
+		},
+		refused("stable store (`raft.db`): gone", removed("raft.db")),
+		refused("stable store (`raft.db`): a byte flipped", (*scene).flipTerm),
+		refused("snapshots: gone", removed("snapshots/*")).withBackup(),
+		{
+			name: "snapshots: a byte of the newest flipped", backed: true, while: (*scene).snapshot,
+			after: flippedSnapshots(1), alone: goesOn, among: goesOn,
+		},
+		refused("snapshots: a byte of each flipped", flippedSnapshots(99)).withBackup(),
+		{name: "ledger: gone", after: removed("ledger/*"), alone: goesOn, among: goesOn},
+		{name: "ledger: a byte flipped", after: (*scene).flipLedger, alone: goesOn, among: goesOn},
+		{
+			name: "directory: an older copy", while: (*scene).copyStopped, after: (*scene).putCopy,
+			alone: saysAsOf, among: rejoins,
+		},
+		{name: "directory: another node's copy", after: (*scene).putOthers, alone: wantsItsOwn, among: wantsItsOwn},
+		{
+			name: "directory: cloned while running", while: (*scene).copyRunning, after: (*scene).putCopy,
+			alone: saysAsOf, among: rejoins,
+		},
+		{
+			name: "disk: full, of the log", disk: wholeDisk, leads: true, last: (*scene).fillDisk,
+			alone: wantsSpace, among: wantsSpace,
+		},
+		{name: "disk: full, of the ledger", disk: ledgerDisk, while: (*scene).fillDisk, alone: goesOn, among: goesOn},
+		{
+			name: "disk: read-only", disk: wholeDisk, after: (*scene).makeReadOnly,
+			alone: wantsWriting, among: wantsWriting,
+		},
 	}
+}
+
+// Disks of their own.
+const (
+	wholeDisk  = "."
+	ledgerDisk = "ledger"
+)
+
+// refused is damage that a node can tell, and can't mend by itself.
+func refused(name string, after func(*scene)) damage {
+	return damage{name: name, after: after, alone: restores, among: rejoins}
+}
+
+// withBackup has the shop begin with a backup, and take a snapshot of its own.
+func (d damage) withBackup() damage {
+	d.backed, d.while = true, (*scene).snapshot
+	return d
 }
 
 // inLog changes the bytes of the newest segment; end is where what was written ends.
@@ -56,6 +92,11 @@ func inLog(how func(b []byte, end int) []byte) func(*scene) {
 		segments := s.files("wal/*.wal")
 		edit(s.t, segments[len(segments)-1], func(b []byte) []byte { return how(b, len(bytes.TrimRight(b, "\x00"))) })
 	}
+}
+
+func flipped(b []byte, at int) []byte {
+	b[at] ^= 0x10
+	return b
 }
 
 // cutBatches leaves a log that looks whole, without the last of what was told.
@@ -111,6 +152,10 @@ func (s *scene) flipLedger() {
 	}
 }
 
+func both(one, other func(*scene)) func(*scene) {
+	return func(s *scene) { one(s); other(s) }
+}
+
 func removed(pattern string) func(*scene) {
 	return func(s *scene) {
 		for _, path := range s.files(pattern) {
@@ -155,6 +200,7 @@ func (s *scene) takeCopy() {
 	for { // a file may go while it is copied
 		err := os.CopyFS(s.copied, os.DirFS(s.hit.dir))
 		if err == nil {
+			s.since = time.Now()
 			return
 		}
 		if err := os.RemoveAll(s.copied); err != nil {
@@ -209,7 +255,7 @@ const smallDisk = 64 << 20
 func (s *scene) mount() {
 	s.disk = filepath.Join(s.hit.dir, s.damage.disk)
 	aside := s.disk + "-aside"
-	if s.damage.disk != "." { // it is there only once the node has made it
+	if s.damage.disk != wholeDisk { // it is there only once the node has made it
 		s.hit.launch()
 		s.hit.awaitUp()
 		s.hit.halt()
@@ -228,7 +274,7 @@ func (s *scene) mount() {
 			s.t.Error(err)
 		}
 	})
-	if s.damage.disk != "." {
+	if s.damage.disk != wholeDisk {
 		if err := os.CopyFS(s.disk, os.DirFS(aside)); err != nil {
 			s.t.Fatal(err)
 		}
