@@ -1,0 +1,176 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// hurriedWithin is well below what a grab may take in a fleet whose fronts are
+// patient, and well above what an answer takes that waits for nothing.
+const hurriedWithin = 10 * time.Second
+
+// patientFleet is the usual one, with zone ack require and fronts that wait long for
+// an outcome: so an answer that comes at once is told from one that timed out.
+func patientFleet(t *testing.T) *testCluster {
+	t.Helper()
+	f := newFleet(t, "require", rooms3...)
+	f.extra = "grab_timeout: 40s\n"
+	for _, m := range f.nodes {
+		m.launch()
+	}
+	for _, m := range f.nodes {
+		m.awaitUp()
+	}
+	f.plan(dayPlan("        limit_per_shopper: 1\n", 1, 100_000))
+	return f
+}
+
+// prefers has leadership go to a zone.
+func (f *testCluster) prefers(zone string) {
+	f.t.Helper()
+	if status, out, errs := runTool(f.t, "", "cluster", "prefer", "--zone", zone, "--admin", f.leader().admin); status != 0 {
+		f.t.Fatal(out, errs)
+	}
+	f.eventually(func() bool { return f.leader().zone == zone }, "nobody of zone "+zone+" comes to lead")
+}
+
+// goesOnTelling checks what the nodes that are left say while nothing can be granted:
+// everything but a yes, at once. held is ann's order of sku-1, which is sold out.
+func (f *testCluster) goesOnTelling(held order) {
+	f.t.Helper()
+	f.eventually(func() bool {
+		for _, m := range f.others(nil) {
+			if s, ok := m.status(); !ok || s.ZoneAck.State != "blocked" {
+				return false
+			}
+		}
+		return true
+	}, "the nodes that are left do not notice")
+	for _, m := range f.others(nil) {
+		f.eventually(func() bool { return m.grab("eve", "", "day/sku-1").Code == "sold_out" }, m.id+" does not say that it is sold out")
+	}
+	since := time.Now()
+	for i := range 20 {
+		for _, m := range f.others(nil) {
+			m.mustRefuse("sold_out", "eve", newKey(), "day/sku-1")
+			m.mustRefuse("missed", fmt.Sprint("newcomer-", i), newKey(), "day/sku-2")
+			if o := m.mustGrant("ann", "k", "day/sku-1"); o.OrderNo != held.OrderNo {
+				f.t.Errorf("%s tells ann of order %s, not %s", m.id, o.OrderNo, held.OrderNo)
+			}
+			if a := m.mustRefuse("limit_reached", "ann", newKey(), "day/sku-2"); a.Order.OrderNo != held.OrderNo {
+				f.t.Errorf("%s names order %q", m.id, a.Order.OrderNo)
+			}
+			if a := m.order("ann", held.OrderNo); a.Status != 200 {
+				f.t.Errorf("%s: ann's order: %d %s", m.id, a.Status, a.Body)
+			}
+			if a := m.do("GET", m.http+"/v1/grabs/k", "", "X-Shopper-Id", "ann"); a.Code != "granted" {
+				f.t.Errorf("%s: ann's key: %d %s", m.id, a.Status, a.Body)
+			}
+			if a := m.do("GET", m.http+"/v1/sessions", ""); a.Status != 200 {
+				f.t.Errorf("%s: the display: %d %s", m.id, a.Status, a.Body)
+			}
+			if a := m.ops("GET", "/readyz", ""); a.Status != 200 {
+				f.t.Errorf("%s is not ready: %s", m.id, a.Body)
+			}
+		}
+	}
+	if took := time.Since(since); took > hurriedWithin {
+		f.t.Errorf("the answers took %s", took)
+	}
+	for _, m := range f.others(nil) {
+		if status, out, errs := runTool(f.t, "", "cluster", "status", "--admin", m.admin); status != 0 || strings.Count(out, "'doorbuster cluster zone-ack --mode prefer'") != 2 {
+			f.t.Errorf("%s names no way out, as its state and as an alarm: %d %s%s", m.id, status, out, errs)
+		}
+	}
+}
+
+// TestLeadersRoomLost: with zone ack require the room of the leader is lost, and with
+// it the only voter of another zone. The room that is left can grant nothing; it goes
+// on showing and refusing, knows all that was told, and sells again by itself once
+// the other room is back, or once an operator says so.
+func TestLeadersRoomLost(t *testing.T) {
+	f := patientFleet(t)
+	f.prefers("b")
+	held := f.node("a1").mustGrant("ann", "k", "day/sku-1")
+	b1 := f.node("b1")
+	for round, recover := range []func(){
+		func() { b1.relaunch() },
+		func() {
+			if status, out, errs := runTool(t, "", "cluster", "zone-ack", "--mode", "prefer", "--admin", f.node("a2").admin); status != 0 {
+				t.Fatal(out, errs)
+			}
+		},
+	} {
+		f.eventually(func() bool { return f.leader() == b1 }, "b1 does not come to lead")
+		name := func(i int) string { return fmt.Sprintf("s%d-%d", round, i) }
+		answers := make([]reply, 64)
+		var wait sync.WaitGroup
+		for i := range answers {
+			wait.Go(func() {
+				a, err := f.nodes[i%2].tryGrab(name(i), "k", "day/sku-2")
+				if answers[i] = a; err != nil {
+					t.Error(err)
+				}
+			})
+			if i == len(answers)/2 {
+				b1.kill()
+			}
+		}
+		wait.Wait()
+		f.goesOnTelling(held)
+		recover()
+		heard := map[string]int{}
+		for i, a := range answers {
+			heard[a.Code]++
+			switch a.Code {
+			case "granted":
+			case "missed", "processing":
+				m := f.nodes[(i+1)%2]
+				f.eventually(func() bool { a = m.grab(name(i), "k", "day/sku-2"); return a.Code == "granted" }, name(i)+" is granted nothing when grants go on")
+			default:
+				t.Errorf("%s: %d %s", name(i), a.Status, a.Body)
+				continue
+			}
+			for _, m := range f.others(nil) {
+				if o := m.mustGrant(name(i), "k", "day/sku-2"); o.OrderNo != a.Order.OrderNo {
+					t.Errorf("%s: %s says %s, was told %s", name(i), m.id, o.OrderNo, a.Order.OrderNo)
+				}
+			}
+		}
+		t.Logf("at the kill: %v", heard)
+	}
+	if c := f.settled()["day/sku-2"]; c.Held != 2*64 {
+		t.Errorf("%d were granted: %+v", 2*64, c)
+	}
+}
+
+// TestOtherRoomLost: the same, where the leader is in the room that is left.
+func TestOtherRoomLost(t *testing.T) {
+	f := patientFleet(t)
+	f.eventually(func() bool { return f.leader().zone == "a" }, "leadership does not come to the room with more voters")
+	held := f.node("a1").mustGrant("ann", "k", "day/sku-1")
+	f.node("b1").kill()
+	undecided := make(chan reply, 1)
+	go func() { a, _ := f.nodes[0].tryGrab("bob", "k", "day/sku-2"); undecided <- a }() // missed, or waits for the other room
+	f.goesOnTelling(held)
+	since := time.Now()
+	for _, m := range f.others(nil) {
+		if a := m.grab("bob", "k", "day/sku-2"); a.Code != "processing" && a.Code != "missed" {
+			t.Errorf("%s: %d %s", m.id, a.Status, a.Body)
+		}
+	}
+	if took := time.Since(since); took > hurriedWithin {
+		t.Errorf("who has a grab on its way is told so after %s", took)
+	}
+	f.node("b1").relaunch()
+	first := <-undecided
+	for _, m := range f.nodes {
+		o := m.eventuallyGrants("bob", "day/sku-2")
+		if first.Code == "granted" && o.OrderNo != first.Order.OrderNo {
+			t.Errorf("%s says %s, was told %s", m.id, o.OrderNo, first.Order.OrderNo)
+		}
+	}
+}
