@@ -209,8 +209,11 @@ func (g *Group) enter(gate *gate, q *engine.Grab, fingerprint uint64, key engine
 // that is this node again, or nobody before the deadline.
 func (g *Group) elsewhere(q *engine.Grab, deadline engine.Time, expires time.Duration) (a engine.Answer, decided bool) {
 	for !g.leads.Load() && expires-g.slots.now() > retryPause {
-		a, index, err := g.others.Grab(q, deadline, expires-g.slots.now())
-		if err == nil {
+		if g.presides() {
+			if a := g.lead(q, deadline, expires); a != unknown {
+				return a, true
+			}
+		} else if a, index, err := g.others.Grab(q, deadline, expires-g.slots.now()); err == nil {
 			g.learnOf(a.Listing, index)
 			return a, true
 		}
@@ -360,7 +363,7 @@ func answerPassed(s *engine.State, ref engine.OrderRef) engine.Answer {
 // missed for good, if state time is past deadline; else processing. Without a
 // deadline (0) an unknown key is not found.
 func (g *Group) GrabByKey(shopper, key []byte, deadline engine.Time) (a engine.Answer, found bool, err error) {
-	if g.others != nil && !g.leads.Load() {
+	if g.others != nil && !g.leads.Load() && !g.presides() {
 		return g.lookElsewhere(shopper, key, deadline)
 	}
 	if err := g.current(); err != nil {
@@ -404,7 +407,7 @@ func (g *Group) lookElsewhere(shopper, key []byte, deadline engine.Time) (a engi
 	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.GrabTimeout)
 	defer cancel()
 	for {
-		if g.leads.Load() {
+		if g.leads.Load() || g.presides() {
 			return g.GrabByKey(shopper, key, deadline)
 		}
 		var index engine.LogIndex

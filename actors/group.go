@@ -389,7 +389,7 @@ func (g *Group) awaitEpoch(ctx context.Context) error {
 // awaitCaughtUp waits until this node knows all that was ever told, at most for
 // the time that a command may take.
 func (g *Group) awaitCaughtUp(ctx context.Context) error {
-	if g.fresh() && (g.others == nil || g.leads.Load()) {
+	if g.others == nil && g.fresh() || g.speaks() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.CommandTimeout)

@@ -14,8 +14,8 @@ type Others interface {
 	// Fresh tells whether this node's state may be told as the group's: it has
 	// all that anybody was told until half a second ago. It must be cheap.
 	Fresh() bool
-	// Current tells whether this node leads, and its state has all that any node
-	// has told anybody so far. It must be cheap.
+	// Current tells whether this node leads, with an open epoch or without, and its
+	// state has all that any node has told anybody so far. It must be cheap.
 	Current() bool
 	// Ahead tells how far the leader's clock is ahead of this node's; 0 if that is
 	// not known. It must be cheap.
@@ -119,12 +119,18 @@ func (g *Group) current() error {
 		}
 		return nil
 	}
-	if g.leads.Load() && g.others.Fresh() {
+	if g.speaks() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.GrabTimeout)
 	defer cancel()
 	return g.others.Sync(ctx)
+}
+
+// presides tells whether this node leads and can't sell: no epoch is open, since none
+// would get across. It says what it knows for the whole group, and proposes nothing.
+func (g *Group) presides() bool {
+	return g.others != nil && !g.leads.Load() && g.others.Current()
 }
 
 // everybodyKnows tells whether all nodes know that a listing takes grabs again.
@@ -175,7 +181,7 @@ func (g *Group) route(q *engine.Grab, fingerprint uint64) engine.Answer {
 	g.slots.inside.enter(fingerprint) // between tries, too
 	defer g.slots.inside.leave(fingerprint)
 	for {
-		if g.leads.Load() {
+		if g.leads.Load() || g.presides() {
 			if a := g.lead(q, deadline, expires); a != unknown {
 				return a
 			}
@@ -215,10 +221,15 @@ func (g *Group) lead(q *engine.Grab, deadline engine.Time, expires time.Duration
 	}
 	fingerprint := g.fingerprint(q.Shopper)
 	a, decided := g.atGate(gate, q, fingerprint, 1, false)
-	if decided {
+	switch {
+	case decided:
 		return a
+	case g.leads.Load():
+		return g.submit(gate, q, fingerprint, deadline, expires)
+	case g.blocked.Load(): // he is engaged, or the gate would have told him that he missed it
+		return g.putOff(gate, q)
 	}
-	return g.submit(gate, q, fingerprint, deadline, expires)
+	return unknown
 }
 
 // submit sends the grab to the actor once.
@@ -235,10 +246,13 @@ func (g *Group) submit(gate *gate, q *engine.Grab, fingerprint uint64, deadline 
 // longest is how far ahead another node may set a deadline.
 const longest = time.Minute
 
+// speaks tells whether this node leads, and may tell the others what it knows.
+func (g *Group) speaks() bool { return g.leads.Load() && g.fresh() || g.presides() }
+
 // GrabFor decides a grab that another node forwards, as the leader. Error:
 // engine.ErrNotLeader if this node does not lead, engine.ErrOutcomeUnknown.
 func (g *Group) GrabFor(q *engine.Grab, deadline engine.Time) (engine.Answer, error) {
-	if !g.leads.Load() || !g.fresh() {
+	if !g.speaks() {
 		return engine.Answer{}, engine.ErrNotLeader
 	}
 	deadline = min(deadline, g.clock.read().Add(longest))
@@ -276,7 +290,7 @@ func (g *Group) AskFor(ctx context.Context, batch []byte) (Outcome, error) {
 
 // LookFor tells another node what became of a grab.
 func (g *Group) LookFor(shopper, key []byte, deadline engine.Time) (a engine.Answer, found bool, err error) {
-	if !g.leads.Load() || !g.fresh() {
+	if !g.speaks() {
 		return a, false, engine.ErrNotLeader
 	}
 	return g.GrabByKey(shopper, key, deadline)

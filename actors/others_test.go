@@ -315,6 +315,64 @@ func TestBlocked(t *testing.T) {
 	}
 }
 
+// TestPresiding: a node that leads and can open no epoch asks nobody, and proposes
+// nothing. It says what it knows, to shoppers and to the other nodes, at once.
+func TestPresiding(t *testing.T) {
+	leader, next, w := openPair(t, 20*time.Second)
+	leader.plan("day", nil, units("mask", 1), units("soap", 5))
+	held := leader.grab("day/skus/mask", "ann", "k")
+	back := leader.grab("day/skus/soap", "cid", "k")
+	if _, err := leader.Cancel(t.Context(), "cid", leader.OrderNo(back.Order)); err != nil {
+		t.Fatal(err)
+	}
+	w.mu.Lock()
+	w.cut, w.current = true, true
+	w.mu.Unlock()
+	next.Blocked(true)
+	grabs, commands, since := w.grabs.Load(), leader.log.commands, time.Now()
+	for name, c := range map[string]struct {
+		listing, shopper, key string
+		want                  engine.Code
+	}{
+		"sold out":                       {"mask", "eve", "k", engine.CodeSoldOut},
+		"would be granted":               {"soap", "eve", "k", engine.CodeMissed},
+		"the holder, with the key":       {"mask", "ann", "k", engine.CodeGranted},
+		"the holder, with another":       {"mask", "ann", "other", engine.CodeLimitReached},
+		"who may have a grab on its way": {"soap", "cid", "other", engine.CodeProcessing},
+		"a listing that there is not":    {"none", "eve", "k", engine.CodeRefused},
+	} {
+		listing := "day/skus/" + c.listing
+		if a := next.grab(listing, c.shopper, c.key); a.Code != c.want {
+			t.Errorf("%s: %+v", name, a)
+		}
+		q := &engine.Grab{Listing: []byte(listing), Shopper: []byte(c.shopper), IdempotencyKey: []byte(c.key), Quantity: 1}
+		if a, err := next.GrabFor(q, next.Now().Add(time.Second)); err != nil || a.Code != c.want {
+			t.Errorf("%s, for another node: %+v %v", name, a, err)
+		}
+	}
+	if a, found, err := next.GrabByKey([]byte("ann"), []byte("k"), 0); err != nil || !found || a.Order != held.Order {
+		t.Errorf("by key: %+v %t %v", a, found, err)
+	}
+	if a, found, err := next.LookFor([]byte("eve"), []byte("k"), next.Now().Add(time.Second)); err != nil || !found || a.Code != engine.CodeProcessing {
+		t.Errorf("an unknown key, for another node: %+v %t %v", a, found, err)
+	}
+	if v, _, err := next.Listing("day", "mask"); err != nil || v.Stock != 0 {
+		t.Errorf("the display: %+v %v", v, err)
+	}
+	if w.grabs.Load() != grabs || leader.log.commands != commands {
+		t.Error("somebody was asked, or something was proposed")
+	}
+	if took := time.Since(since); took > 10*time.Second {
+		t.Errorf("that took %s", took)
+	}
+	w.mu.Lock()
+	w.current = false
+	w.mu.Unlock()
+	if _, err := next.GrabFor(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("eve"), IdempotencyKey: []byte("k"), Quantity: 1}, 0); !errors.Is(err, engine.ErrNotLeader) {
+		t.Errorf("who leads no more: %v", err)
+	}
+}
+
 // TestReopenedIsKnownFirst: a unit that comes back is granted only once every node
 // that may be fresh knows that there is one, or can't be fresh any more.
 func TestReopenedIsKnownFirst(t *testing.T) {

@@ -65,6 +65,8 @@ func (a *skuActor) decide(s *slot) {
 		a.answer(s, unknown)
 	case !a.group.leads.Load():
 		a.answer(s, unknown)
+	case d.shoppers[s.fingerprint] > 0 && a.group.blocked.Load():
+		a.answer(s, a.group.crowded(a.gate)) // what he has in flight may take as long as a zone is away
 	case d.shoppers[s.fingerprint] > 0:
 		d.current = nil
 		d.twins = append(d.twins, s)
@@ -115,7 +117,7 @@ func (a *skuActor) sell(s *slot) {
 	switch {
 	case engaged && a.answerKnown(s):
 	case closed == engine.ReasonOverload && engaged:
-		a.answer(s, unknown) // no final no to somebody who may have a grab in flight
+		a.answer(s, a.group.crowded(a.gate)) // no final no to somebody who may have a grab in flight
 	case closed != engine.ReasonNone:
 		a.answer(s, a.gate.refuse(closed))
 	case drawing:

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/raft"
 	"google.golang.org/grpc/status"
 
 	"doorbuster/cluster/rpc"
@@ -102,7 +103,8 @@ func (net *network) heard(f *followed, p rpc.Pulse, sent time.Time) {
 	if told := n.members.toldOut.Load(); told != nil && p.Leads && sent.After(*told) {
 		n.members.toldOut.Store(nil) // who turned this node away knew an old roster
 	}
-	if p.Leads && !sent.IsZero() && p.Term >= engine.Term(n.raft.CurrentTerm()) {
+	// A leader that does not know yet that there is another has its lease alone.
+	if p.Leads && !sent.IsZero() && p.Term >= engine.Term(n.raft.CurrentTerm()) && n.raft.State() != raft.Leader {
 		n.fresh.heard(p.Applied, sent, n.applied.load())
 	}
 }

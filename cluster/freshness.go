@@ -84,10 +84,10 @@ func (f *freshness) reached(index engine.LogIndex) {
 
 // renewLease extends the leader's lease from what followers have answered.
 func (n *Node) renewLease() {
-	if n.epoch.Load() == 0 || n.lead.leaving.Load() {
+	term := n.raft.CurrentTerm()
+	if n.epoch.Load() == 0 && n.presiding.Load() != term || n.lead.leaving.Load() {
 		return
 	}
-	term := n.raft.CurrentTerm()
 	if at := n.tracker.quorumAt(term, n.voters.Load().others); !at.IsZero() && n.raft.State() == raft.Leader {
 		n.fresh.extend(at.Add(lease))
 	}
@@ -104,6 +104,10 @@ func (n *Node) leased() bool {
 	}
 	return n.alone() || n.fresh.holds() && !n.lead.leaving.Load()
 }
+
+// vouches tells whether this node leads, and tells what it knows: whoever follows it
+// is as fresh as it is.
+func (n *Node) vouches() bool { return n.leased() || n.presides() }
 
 // Leads tells whether this node leads and its epoch is open.
 func (n *Node) Leads() bool { return n.leased() }
@@ -124,14 +128,14 @@ func (n *Node) told() engine.LogIndex {
 }
 
 // Current tells whether this node's state has all that any node has told anybody
-// so far, because it leads. Cheap.
-func (n *Node) Current() bool { return n.alone() || n.leased() && n.applied.load() >= n.told() }
+// so far, because it leads, with an open epoch or without. Cheap.
+func (n *Node) Current() bool { return n.alone() || n.vouches() && n.applied.load() >= n.told() }
 
 // Sync waits until this node's state has all that any node has told anybody
 // before the call. Errors: engine.ErrNotLeader when ctx ends first.
 func (n *Node) Sync(ctx context.Context) error {
 	for {
-		if n.leased() && n.applied.await(ctx, n.told()) == nil {
+		if n.vouches() && n.applied.await(ctx, n.told()) == nil {
 			return nil
 		}
 		if index, err := n.askBarrier(ctx); err == nil {
@@ -166,22 +170,22 @@ func (n *Node) learnAcross(index engine.LogIndex) {
 	}
 }
 
-// Ready is nil once this node serves: it leads and its epoch is open, or it
-// follows and is fresh.
+// Ready is nil once this node serves: it leads and its epoch is open, or it presides,
+// or it follows and is fresh.
 func (n *Node) Ready() error {
 	switch {
 	case n.Removed():
 		return errRemoved
 	case n.Drained():
 		return errors.New("drained by an operator: it serves what comes, and wants nobody new")
-	case n.alone() && n.epoch.Load() != 0, !n.alone() && (n.leased() || n.fresh.holds()):
+	case n.alone() && n.epoch.Load() != 0, !n.alone() && n.fresh.holds():
 		return nil
 	case n.alone():
 		return errors.New("no epoch is open: recovering, or waiting for a leader")
 	case len(n.voters.Load().configuration.Servers) == 0:
 		return errors.New("this node is not of the cluster yet: 'doorbuster cluster join' on one that is")
 	case n.across.blocked.Load():
-		return errors.New("zone ack is require, and no voter of another zone answers")
+		return errors.New("zone ack is require, and no voter of another zone answers; bring one back, or 'doorbuster cluster zone-ack --mode prefer'")
 	}
 	if _, leader := n.raft.LeaderWithID(); leader == "" {
 		return errors.New("no leader is known")

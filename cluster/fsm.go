@@ -55,6 +55,7 @@ type fsm struct {
 	recorded func(engine.LogIndex) error
 
 	roster atomic.Pointer[Roster]
+	term   atomic.Uint64 // of the last entry that was committed here, also if it is held
 	// reduceTo is the node that takes over alone, in a recovery.
 	reduceTo string
 
@@ -69,6 +70,7 @@ type fsm struct {
 // heldEntry is committed and not yet across. It is what the entry's future gets.
 type heldEntry struct {
 	index engine.LogIndex
+	term  uint64
 	since time.Time
 	data  []byte
 	done  chan struct{} // closed once outcome is there
@@ -99,6 +101,7 @@ func (f *fsm) view(read func(*engine.State)) {
 
 // Apply is Raft's. It gives an applied, or a *heldEntry whose outcome comes later.
 func (f *fsm) Apply(entry *raft.Log) any {
+	f.term.Store(entry.Term)
 	if isRoster(entry.Data) {
 		return f.applyRoster(entry)
 	}
@@ -108,7 +111,7 @@ func (f *fsm) Apply(entry *raft.Log) any {
 	if len(f.held) == 0 && index <= f.bound() {
 		return f.apply(index, entry.Data)
 	}
-	h := &heldEntry{index: index, since: time.Now(), data: entry.Data, done: make(chan struct{})}
+	h := &heldEntry{index: index, term: entry.Term, since: time.Now(), data: entry.Data, done: make(chan struct{})}
 	f.held = append(f.held, h)
 	f.look() // what bounds it may have moved meanwhile
 	return h
@@ -237,6 +240,38 @@ func (f *fsm) holding() (since time.Time, any bool) {
 		return since, false
 	}
 	return f.held[0].since, true
+}
+
+// heldTerm gives the term of the oldest held entry, 0 if there is none. All before it
+// has been applied.
+func (f *fsm) heldTerm() uint64 {
+	f.hold.Lock()
+	defer f.hold.Unlock()
+	if len(f.held) == 0 {
+		return 0
+	}
+	return f.held[0].term
+}
+
+// writtenBy gives the last held entry that a node wrote for which counts holds, by
+// its id and the term in which it wrote; 0 if there is none. A batch was written by
+// the node that opened its epoch, which an entry says, held or applied.
+func (f *fsm) writtenBy(counts func(node string, term uint64) bool) (last engine.LogIndex) {
+	f.hold.Lock()
+	defer f.hold.Unlock()
+	var epoch engine.Epoch
+	var node string
+	f.view(func(s *engine.State) { epoch, _, node = s.Epoch() })
+	for _, h := range f.held {
+		of, opener, err := engine.BatchOrigin(h.data)
+		if opener != "" {
+			of, epoch, node = engine.Epoch(h.index), engine.Epoch(h.index), opener
+		}
+		if err == nil && of != 0 && of == epoch && counts(node, h.term) {
+			last = h.index
+		}
+	}
+	return last
 }
 
 // errHolding: a snapshot must have all that Raft believes applied.

@@ -139,6 +139,7 @@ func (n *Node) keepLeadership() {
 		now := time.Now()
 		n.renewLease() // the only voter hears from nobody
 		n.watchZones(now)
+		n.watchEpochless()
 		n.watchOrphaned(now)
 		n.lookAtSelf()
 		n.net.mu.Lock()
@@ -230,8 +231,8 @@ func (n *Node) watchLog() {
 	}
 }
 
-// improve hands leadership over if another is to have it: the preferred zone's,
-// or anybody's if this node is a witness or drained.
+// improve hands leadership over if another is to have it: one of the zone that is to
+// lead, or anybody if this node is a witness or drained.
 func (n *Node) improve(now time.Time) {
 	l := &n.lead
 	l.mu.Lock()
@@ -245,13 +246,13 @@ func (n *Node) improve(now time.Time) {
 		go n.handTo(target, false)
 		return
 	}
-	roster := n.Roster()
-	wrongZone := roster.Preferred != "" && roster.Preferred != n.cfg.Zone
+	home := n.Roster().home()
+	wrongZone := home != "" && home != n.cfg.Zone
 	if !due || !long || !n.modest() && !wrongZone && !l.clockOff.Load() {
 		return
 	}
 	target := n.successor()
-	if target == nil || wrongZone && !n.modest() && !l.clockOff.Load() && target.Zone != roster.Preferred {
+	if target == nil || wrongZone && !n.modest() && !l.clockOff.Load() && (target.Zone != home || n.missing() != "") {
 		return
 	}
 	go n.handTo(target, true)
@@ -286,7 +287,7 @@ func (n *Node) successor() (best *Member) {
 		return nil
 	}
 	roster, v, term := n.Roster(), n.voters.Load(), n.raft.CurrentTerm()
-	last, rank := n.raft.LastIndex(), -1
+	last, rank, home := n.raft.LastIndex(), -1, roster.home()
 	for _, id := range v.others {
 		m := roster.member(id)
 		if m == nil || m.Drained || m.Kind == KindWitness || !n.healthy(term, id) {
@@ -297,7 +298,7 @@ func (n *Node) successor() (best *Member) {
 			continue
 		}
 		r := 0
-		if m.Zone == roster.Preferred {
+		if m.Zone == home {
 			r += 2
 		}
 		if m.Zone == n.cfg.Zone {
@@ -308,6 +309,17 @@ func (n *Node) successor() (best *Member) {
 		}
 	}
 	return best
+}
+
+// missing gives a voter that has not answered this leader just now; "" if all have.
+func (n *Node) missing() string {
+	term := n.raft.CurrentTerm()
+	for _, id := range n.voters.Load().others {
+		if !n.healthy(term, id) {
+			return id
+		}
+	}
+	return ""
 }
 
 // healthy tells whether a voter has answered this leader just now.
@@ -378,14 +390,11 @@ func (n *Node) transferTo(target *Member, whole bool) error {
 	l.mu.Lock()
 	l.lastTry = time.Now()
 	l.mu.Unlock()
-	term := n.raft.CurrentTerm()
 	if n.raft.State() != raft.Leader {
 		return engine.ErrNotLeader
 	}
-	for _, id := range n.voters.Load().others {
-		if whole && !n.healthy(term, id) {
-			return refuse("voter %q does not answer; leadership is handed over only while all voters are healthy", id)
-		}
+	if id := n.missing(); whole && id != "" {
+		return refuse("voter %q does not answer; leadership is handed over only while all voters are healthy", id)
 	}
 	l.leaving.Store(true)
 	defer func() {
@@ -485,11 +494,12 @@ func (n *Node) refused(addr string) bool {
 // has given the old leader up votes; so the one that is to lead comes last.
 func (n *Node) rank(gone string) (rank int) {
 	roster := n.Roster()
+	home := roster.home()
 	worth := func(m *Member) (w int) {
 		if m.Kind == KindVoter && !m.Drained {
 			w += 2
 		}
-		if m.Zone == roster.Preferred {
+		if m.Zone == home {
 			w++
 		}
 		return w

@@ -90,9 +90,11 @@ func (n *Node) proposeRoster(r *Roster) error {
 // changed meanwhile.
 func (n *Node) changeRoster(operator, note string, change func(*Roster) error) error {
 	for {
-		// Before its epoch is open a leader may not know what the last one changed.
+		// Before it has come to its own term a leader may not know what the last one
+		// changed. Its epoch need not be open: what opens it may wait for this.
+		term := n.fsm.term.Load()
 		now := n.fsm.roster.Load()
-		if n.raft.State() != raft.Leader || n.epoch.Load() == 0 || now == nil {
+		if n.raft.State() != raft.Leader || term != n.raft.CurrentTerm() || now == nil {
 			return engine.ErrNotLeader
 		}
 		next := now.clone()

@@ -164,7 +164,7 @@ func (h handler) Refusals(shopper, session string) engine.RefusalReport {
 
 // Barrier names what this node has applied, and never more: others take it as across.
 func (h handler) Barrier(ctx context.Context) (engine.LogIndex, error) {
-	if !h.n.leased() {
+	if !h.n.vouches() {
 		return 0, engine.ErrNotLeader
 	}
 	if h.n.applied.await(ctx, h.n.told()) != nil {
@@ -182,7 +182,7 @@ func (h handler) Pulse() rpc.Pulse {
 	if slow := n.net.slow.Load(); slow != nil {
 		p = *slow
 	}
-	p.Term, p.Leads = engine.Term(n.raft.CurrentTerm()), n.leased()
+	p.Term, p.Leads = engine.Term(n.raft.CurrentTerm()), n.vouches()
 	p.Ledger = n.ledger.Index()
 	p.Applied, p.Commit, p.Wall = n.applied.load(), engine.LogIndex(n.raft.CommitIndex()), n.cfg.Wall()
 	return p

@@ -59,6 +59,9 @@ type Node struct {
 	changed chan struct{} // leadership, or the epoch, is to be looked at
 	lost    atomic.Uint64 // an epoch to be replaced
 
+	// presiding is the term in which this node may preside; 0: it may not. See preside.go.
+	presiding atomic.Uint64
+
 	tracker   *tracker
 	applied   progress              // how far this node has applied
 	known     progress              // how far any node is known to have applied: across for good

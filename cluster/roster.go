@@ -79,7 +79,7 @@ type Roster struct {
 	// ignored: somebody else was faster.
 	Version   uint64   `json:"version"`
 	ZoneAck   ZoneAck  `json:"zone_ack"`
-	Preferred string   `json:"preferred,omitempty"` // zone that is to lead
+	Preferred string   `json:"preferred,omitempty"` // zone that is to lead; see home
 	Members   []Member `json:"members"`
 	// Removed are the nodes that were taken out, the latest last, maxRemoved at
 	// most: what a node finds here it knows. A node that is neither here nor among
@@ -127,6 +127,28 @@ func (r *Roster) zoneOf(id string) string {
 		return m.Zone
 	}
 	return ""
+}
+
+// home gives the zone that is to lead: the preferred one or, if there is none, the one
+// that has more votes than any other, so that the loss of another room does not take
+// the leader. "" is no zone in particular.
+func (r *Roster) home() string {
+	if r.Preferred != "" {
+		return r.Preferred
+	}
+	votes, most, home := map[string]int{}, 0, ""
+	for _, m := range r.Members {
+		if m.Kind.votes() {
+			votes[m.Zone]++
+		}
+		switch {
+		case votes[m.Zone] > most:
+			most, home = votes[m.Zone], m.Zone
+		case votes[m.Zone] == most && m.Zone != home:
+			home = ""
+		}
+	}
+	return home
 }
 
 // clone is what a change begins with.

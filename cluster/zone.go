@@ -13,9 +13,10 @@ import (
 // votes are who counts for the quorum, as this node last heard.
 type votes struct {
 	configuration raft.Configuration
-	others        []string // voters besides this node
-	elsewhere     []string // voters of other zones than this node's
-	zones         int      // how many zones have a voter
+	index         engine.LogIndex // of the entry that made it so
+	others        []string        // voters besides this node
+	elsewhere     []string        // voters of other zones than this node's
+	zones         int             // how many zones have a voter
 }
 
 // learnVoters takes in Raft's configuration, and where its servers stand.
@@ -26,7 +27,8 @@ func (n *Node) learnVoters() {
 }
 
 func (n *Node) lookUpVoters() {
-	v := &votes{configuration: n.raft.GetConfiguration().Configuration()}
+	latest := n.raft.GetConfiguration()
+	v := &votes{configuration: latest.Configuration(), index: engine.LogIndex(latest.Index())}
 	roster, zones := n.Roster(), map[string]bool{}
 	for _, s := range v.configuration.Servers {
 		if s.Suffrage != raft.Voter {

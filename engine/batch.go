@@ -314,6 +314,21 @@ func DecodeBatch(entry []byte) (BatchHeader, []Command, error) {
 	return h, commands, nil
 }
 
+// BatchOrigin gives the epoch that a batch belongs to or, of one that opens an epoch,
+// 0 and the node that does. Errors as of DecodeBatch; it looks no further than that.
+func BatchOrigin(entry []byte) (epoch Epoch, opener string, err error) {
+	r := reader{buf: entry}
+	if h := r.batchHeader(); h.Epoch != 0 || h.Commands != 1 || r.err != nil {
+		return h.Epoch, "", r.err
+	}
+	var c Command
+	r.command(&c)
+	if c.Kind == CmdOpenEpoch && r.err == nil {
+		opener = c.Node
+	}
+	return 0, opener, r.err
+}
+
 // EncodeBatch is the inverse of DecodeBatch. h.Commands is taken from commands.
 func EncodeBatch(h BatchHeader, commands ...Command) []byte {
 	h.Commands = len(commands)

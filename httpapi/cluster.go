@@ -41,7 +41,8 @@ func alarmsOf(c *ClusterStatus) []string {
 	case ZoneAckDegraded:
 		alarm("Zone ack is degraded: what shoppers are told now is in one zone only, and lost if that zone is. Bring a voter of another zone back.")
 	case ZoneAckBlocked:
-		alarm("Zone ack is blocked: no voter of another zone answers, so nothing is granted. Bring one back, or set zone ack to prefer, which puts what is told from then on at risk.")
+		alarm("Zone ack is blocked: no voter of another zone answers, so nothing is granted; what is known is shown and refused as before. " +
+			"Bring one back, or go on without: 'doorbuster cluster zone-ack --mode prefer' sells at once, and what is told from then on is lost if this zone is.")
 	case ZoneAckSingleZone:
 		if c.ZoneAck.Mode == ZoneAckRequire {
 			alarm("Zone ack is require, but all voters are of one zone: there is no other zone to have anything.")

@@ -152,6 +152,8 @@ func newClusterTransferCommand() *cobra.Command {
 	c := o.change(&cobra.Command{
 		Use:   "transfer [--to ID] --admin ADDR",
 		Short: "Hand leadership to another node",
+		Long: `Hand leadership to another node. It does not stay outside of the zone that
+leadership is to be in; see 'doorbuster cluster prefer'.`,
 		Example: `  doorbuster cluster transfer --admin 127.0.0.1:8081           # to the best one
   doorbuster cluster transfer --to b1 --admin 127.0.0.1:8081`,
 	}, nil, func(c *cobra.Command) error {
@@ -218,6 +220,10 @@ func newClusterPreferCommand() *cobra.Command {
 	c := o.change(&cobra.Command{
 		Use:   "prefer (--zone ZONE | --none) --admin ADDR",
 		Short: "Name the zone that leadership is to be in",
+		Long: `Name the zone that leadership is to be in. It moves there by itself while all
+voters are healthy. Without one it is the zone that has more voters than any
+other, if there is such a zone: so the loss of another zone does not take the
+leader.`,
 		Example: `  doorbuster cluster prefer --zone a --admin 127.0.0.1:8081
   doorbuster cluster prefer --none --admin 127.0.0.1:8081`,
 	}, func() error {

@@ -169,7 +169,7 @@ func zoneAckText(z httpapi.ZoneAckStatus) string {
 	case httpapi.ZoneAckDegraded:
 		return z.Mode + ", DEGRADED: another zone has things only " + upTo
 	case httpapi.ZoneAckBlocked:
-		return z.Mode + ", BLOCKED: another zone has things only " + upTo + "; nothing is granted"
+		return z.Mode + ", BLOCKED: another zone has things only " + upTo + "; nothing is granted until one answers, or until 'doorbuster cluster zone-ack --mode prefer'"
 	case httpapi.ZoneAckUnknown:
 		return z.Mode + ": not known yet what another zone has"
 	case httpapi.ZoneAckSingleZone:
