@@ -57,6 +57,15 @@ func (n *Node) alarm(about, text string) {
 	}
 }
 
+// ailments are this node's alarms and its ledger's. It asks no disk.
+func (n *Node) ailments() []string {
+	sentences := n.alarms.all()
+	for _, what := range n.ledger.Alarms() {
+		sentences = append(sentences, fmt.Sprintf("Node %s: %s.", n.cfg.NodeID, what))
+	}
+	return sentences
+}
+
 // turnedAway is the latest refusal that this node heard, or said.
 type turnedAway struct {
 	at  time.Time

@@ -200,7 +200,7 @@ func (n *Node) lookAtSelf() {
 		state, index := n.zoneState()
 		p.Detail[detailZone], p.Detail[detailZoneIndex] = string(state), strconv.FormatUint(uint64(index), 10)
 	}
-	if alarms := n.alarms.all(); len(alarms) > 0 {
+	if alarms := n.ailments(); len(alarms) > 0 {
 		p.Detail[detailAlarms] = strings.Join(alarms, " ")
 	}
 	n.net.slow.Store(p)

@@ -385,8 +385,37 @@ type Stats struct {
 	QueueEvents int
 }
 
+// behindTooFar is how far behind the state a ledger may be before it is an alarm.
+const behindTooFar = time.Minute
+
+// Alarms tells in sentences what of the ledger somebody must see to. It asks no
+// disk.
+func (l *Ledger) Alarms() (alarms []string) {
+	alarm := func(format string, args ...any) { alarms = append(alarms, fmt.Sprintf(format, args...)) }
+	s := l.inMemory()
+	if s.Trouble != "" {
+		alarm("the ledger can't be written: %s; sales go on, nothing is settled and no snapshot taken until it can", s.Trouble)
+	}
+	if s.Missing > 0 {
+		alarm("the ledger lacks the orders of %d settled sessions: neither another node nor an archive has had them yet", s.Missing)
+	}
+	if s.Behind > behindTooFar {
+		alarm("the ledger is %s behind, with %d events to write", s.Behind.Round(time.Second), s.Waiting)
+	}
+	return alarms
+}
+
 // Stats gives the figures.
 func (l *Ledger) Stats() Stats {
+	s := l.inMemory()
+	if info, err := os.Stat(l.path()); err == nil {
+		s.Bytes = info.Size()
+	}
+	return s
+}
+
+// inMemory gives those that ask no disk.
+func (l *Ledger) inMemory() Stats {
 	s := Stats{Index: l.Index(), Rebuilds: l.rebuilds.Load(), Gaps: l.gaps.Load(), Missing: l.missing.Load(), Whole: l.whole.Load(),
 		FirstEvent: engine.LogIndex(l.keptFrom.Load()), QueueEvents: l.cfg.QueueEvents}
 	if t := l.trouble.Load(); t != nil {
@@ -396,9 +425,6 @@ func (l *Ledger) Stats() Stats {
 	s.Waiting, since = l.feed.waiting()
 	if at := engine.Time(l.at.Load()); s.Waiting > 0 && since > at && at > 0 {
 		s.Behind = since.Sub(at)
-	}
-	if info, err := os.Stat(l.path()); err == nil {
-		s.Bytes = info.Size()
 	}
 	return s
 }

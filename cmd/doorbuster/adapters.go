@@ -133,7 +133,7 @@ func (v clusterView) Status() httpapi.ClusterStatus {
 			ClockOffsetMS: float64(x.ClockOffset) / float64(time.Millisecond), WALBytes: x.WALBytes, Error: x.Error,
 		})
 	}
-	told.Alarms = append(s.Alarms, ledgerAlarms(v.cluster.Ledger().Stats())...)
+	told.Alarms = s.Alarms
 	return told
 }
 

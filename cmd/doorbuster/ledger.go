@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"doorbuster/cluster"
 	"doorbuster/cluster/ledger"
@@ -48,24 +47,6 @@ func notNow(err error) error {
 		return fmt.Errorf("%w: %w", engine.ErrNotLeader, err)
 	}
 	return err
-}
-
-// ledgerBehind is how far behind the state a ledger may be before it is an alarm.
-const ledgerBehind = time.Minute
-
-// ledgerAlarms tells in sentences what of this node's ledger somebody must see to.
-func ledgerAlarms(s ledger.Stats) (alarms []string) {
-	alarm := func(format string, args ...any) { alarms = append(alarms, fmt.Sprintf(format, args...)) }
-	if s.Trouble != "" {
-		alarm("This node's ledger can't be written: %s.", s.Trouble)
-	}
-	if s.Missing > 0 {
-		alarm("This node's ledger lacks the orders of %d settled sessions: neither another node nor an archive has had them yet.", s.Missing)
-	}
-	if s.Behind > ledgerBehind {
-		alarm("This node's ledger is %s behind, with %d events to write.", s.Behind.Round(time.Second), s.Waiting)
-	}
-	return alarms
 }
 
 // registerLedger exposes what the ledger counts.
