@@ -14,6 +14,10 @@ const detailHears = "hears"
 // away (ZoneTimeout) that a node which has died is heard by nobody by then.
 const hearsFor = 250 * time.Millisecond
 
+// apartFor is for how long another voter must hear a zone that the leader does not: a
+// node that comes back is heard by one before the other.
+const apartFor = 2 * freshFor
+
 // whomItHears gives what detailHears tells.
 func (n *Node) whomItHears(now time.Time) string {
 	n.net.mu.Lock()

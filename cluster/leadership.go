@@ -63,6 +63,7 @@ type leadership struct {
 	lastTry   time.Time // to hand leadership over
 	lastRules time.Time // to raise the rules
 	ledSince  time.Time
+	apart     time.Time // since when another voter hears a zone that this leader does not; zero: none does
 }
 
 var (
@@ -161,7 +162,7 @@ func (n *Node) keepLeadership() {
 			n.watchRules(now)
 		} else {
 			n.lead.mu.Lock()
-			n.lead.ledSince = time.Time{}
+			n.lead.ledSince, n.lead.apart = time.Time{}, time.Time{}
 			n.lead.mu.Unlock()
 		}
 	}
@@ -234,16 +235,23 @@ func (n *Node) watchLog() {
 // improve hands leadership over if another is to have it: one of the zone that is to
 // lead, or anybody if this node is a witness or drained.
 func (n *Node) improve(now time.Time) {
-	l := &n.lead
+	l, bridge := &n.lead, n.bridge(now)
 	l.mu.Lock()
 	if l.ledSince.IsZero() {
 		l.ledSince = now
 	}
+	switch {
+	case bridge == nil:
+		l.apart = time.Time{}
+	case l.apart.IsZero():
+		l.apart = now
+	}
+	lasts := bridge != nil && now.Sub(l.apart) > apartFor
 	due, long := now.Sub(l.lastTry) > transferPause, now.Sub(l.ledSince) > settled
 	l.mu.Unlock()
-	if target := n.bridge(now); due && target != nil {
-		n.logger.Warn("this leader hears no voter of another zone, and another voter does: it is to lead", "node", target.ID)
-		go n.handTo(target, false)
+	if due && lasts {
+		n.logger.Warn("this leader hears no voter of another zone, and another voter does: it is to lead", "node", bridge.ID)
+		go n.handTo(bridge, false)
 		return
 	}
 	home := n.Roster().home()
