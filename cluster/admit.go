@@ -1,7 +1,12 @@
 package cluster
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"doorbuster/cluster/peer"
@@ -21,7 +26,7 @@ func (n *Node) whoIsAt(addr string) string {
 // identity is what this node says of itself in a handshake.
 func (n *Node) identity() peer.Hello {
 	v := n.dir.version()
-	return peer.Hello{Cluster: v.Cluster, Node: v.Node, Generation: v.Generation, Incarnation: v.Incarnation}
+	return peer.Hello{Cluster: v.Cluster, Node: v.Node, Generation: v.Generation, Incarnation: v.Incarnation, Life: v.Life, Starts: v.Starts, Lives: v.Lives}
 }
 
 // admit tells whether another node may talk to this one. It remembers with which
@@ -49,22 +54,24 @@ func (n *Node) weigh(other peer.Hello) error {
 		return &peer.Refusal{Code: peer.CodeOther, Detail: fmt.Sprintf("node %q is not of this cluster; take it in with 'doorbuster cluster join --id %s' on one that is", other.Node, other.Node)}
 	}
 	n.hears(other.Node)
-	v := n.dir.version()
-	switch met := v.Peers[other.Node]; {
-	case met == "" || v.Generation == 0 && other.Generation > 0:
-		return n.dir.update(func(v *dirVersion) {
-			if v.Peers == nil {
-				v.Peers = map[string]string{}
-			}
-			v.Peers[other.Node] = other.Incarnation
-			if v.Generation == 0 {
-				v.Generation = other.Generation
-			}
-		})
-	case met != other.Incarnation:
-		return &peer.Refusal{Code: "incarnation", Detail: fmt.Sprintf("node %q comes with another data directory than before: what it acknowledged is not in it. Remove the node, and join it from scratch under a new id", other.Node)}
+	if n.dir.version().Generation == 0 && other.Generation > 0 {
+		if err := n.dir.update(func(v *dirVersion) { v.Generation = max(v.Generation, other.Generation) }); err != nil {
+			return err
+		}
+		if err := n.memory.forget(); err != nil { // of before it was of this cluster
+			return err
+		}
 	}
-	return nil
+	about := "node " + other.Node
+	err := n.memory.meet(other, n.livesAs(other.Node))
+	var why *peer.Refusal
+	switch errors.As(err, &why); {
+	case err == nil:
+		n.alarms.end(about)
+	case why != nil && (why.Code == peer.CodeOlderCopy || why.Code == peer.CodeTwice && n.memory.keptOut(other.Node) > twiceFor):
+		n.alarm(about, "N"+why.Detail[1:]+".")
+	}
+	return err
 }
 
 // forgetStrangers forgets the directories of nodes that were removed.
@@ -72,15 +79,14 @@ func (n *Node) forgetStrangers(r *Roster) {
 	if r.Version == 0 {
 		return
 	}
-	v := n.dir.version()
-	for id := range v.Peers {
-		if r.member(id) != nil {
-			continue
-		}
-		if err := n.dir.update(func(v *dirVersion) { delete(v.Peers, id) }); err != nil {
-			n.fatal.fail(CauseDisk, err)
-		}
+	if err := n.memory.retain(r.Members, n.stranger); err != nil {
+		n.fatal.fail(CauseDisk, err)
 	}
+	n.alarms.retain(func(about string) bool {
+		of, isNode := strings.CutPrefix(about, "node ")
+		id, _, _ := strings.Cut(of, " ")
+		return !isNode || r.member(id) != nil
+	})
 }
 
 // refusedBy hears that another node turned this one away.
@@ -90,6 +96,21 @@ func (n *Node) refusedBy(addr string, why *peer.Refusal) {
 		now := time.Now()
 		if was := n.members.toldOut.Swap(&now); was == nil && !n.members.out.Load() {
 			n.logger.Warn("another node says that this one was removed from the cluster: it serves nobody any more; stop it", "node", why.Node)
+		}
+		return
+	}
+	switch why.Code {
+	case peer.CodeOlderCopy:
+		if err := n.dir.update(func(v *dirVersion) { v.OlderCopy = why.Detail }); err != nil {
+			n.fatal.fail(CauseDisk, err)
+			return
+		}
+		n.fatal.fail(CauseOlderCopy, fmt.Errorf("node %s turned this one away: %s", why.Node, why.Detail))
+		return
+	case peer.CodeTwice:
+		now := time.Now()
+		if n.twice.CompareAndSwap(nil, &now); now.Sub(*n.twice.Load()) > twiceFor {
+			n.alarm("twice", "N"+why.Detail[1:]+".")
 		}
 		return
 	}
@@ -105,4 +126,35 @@ func (n *Node) refusedBy(addr string, why *peer.Refusal) {
 	}
 	n.fatal.fail(CauseSuperseded, fmt.Errorf("cluster %q went on without this node, as generation %d (this node is of generation %d; says %s)",
 		mine.Cluster, why.Generation, mine.Generation, addr))
+}
+
+// musterPatience is how long a node that starts looks for the others before it takes
+// part: those who do not answer by then it meets later.
+const musterPatience = time.Second
+
+// muster meets every node that can be reached before this one votes, or asks for
+// votes: any of them may know that its directory is an older copy.
+func (n *Node) muster() error {
+	ctx, cancel := context.WithTimeout(context.Background(), musterPatience)
+	defer cancel()
+	addrs := n.memory.addresses()
+	for _, m := range n.cfg.Members {
+		if m.ID != n.cfg.NodeID {
+			addrs = append(addrs, m.Peer)
+		}
+	}
+	slices.Sort(addrs)
+	var meeting sync.WaitGroup
+	for _, addr := range slices.Compact(addrs) {
+		meeting.Go(func() {
+			if c, err := n.net.port.DialRPC(ctx, addr); err == nil {
+				_ = c.Close()
+			}
+		})
+	}
+	meeting.Wait()
+	if end := n.fatal.end.Load(); end != nil {
+		return end
+	}
+	return nil
 }

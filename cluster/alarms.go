@@ -41,6 +41,13 @@ func (a *alarms) end(about string) bool {
 	return was
 }
 
+// retain ends the alarms about what stays does not hold for.
+func (a *alarms) retain(stays func(about string) bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	maps.DeleteFunc(a.text, func(about, _ string) bool { return !stays(about) })
+}
+
 // all gives the sentences, in the order of what they are about.
 func (a *alarms) all() (sentences []string) {
 	a.mu.Lock()
@@ -85,6 +92,10 @@ type standing struct {
 // watchStuck raises an alarm when this node gets nothing of what the others agree
 // on, although they can be reached.
 func (n *Node) watchStuck(now time.Time) {
+	if turned := n.turned.Load(); turned == nil || now.Sub(turned.at) > stuckFor {
+		n.twice.Store(nil)
+		n.alarms.end("twice")
+	}
 	at := standing{n.applied.load(), engine.LogIndex(n.log.LastIndex()), now}
 	if n.fresh.holds() || n.standing.since.IsZero() || at.applied != n.standing.applied || at.last != n.standing.last {
 		n.standing = at

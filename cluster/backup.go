@@ -332,7 +332,7 @@ func Restore(cfg Config, path string) (info BackupInfo, err error) {
 	if err != nil {
 		return info, err
 	}
-	if err := (fsmSnapshot{state.Snapshot(), nil, func(engine.LogIndex) error { return nil }}).Persist(sink); err != nil {
+	if err := (fsmSnapshot{state.Snapshot(), snapshotHead{}, func(engine.LogIndex) error { return nil }}).Persist(sink); err != nil {
 		return info, err
 	}
 	if b.part != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/gofrs/flock"
+
+	"doorbuster/cluster/peer"
 )
 
 // dirFormat is the version of a data directory's layout.
@@ -46,8 +47,16 @@ type dirVersion struct {
 	Incarnation string `json:"incarnation,omitempty"`
 	// Joins: it was not among the nodes that the cluster began with.
 	Joins bool `json:"joins,omitempty"`
-	// Peers are the incarnations of the nodes that this one has met.
-	Peers map[string]string `json:"peers,omitempty"`
+	// Starts counts the starts of this directory in a cluster. Life is made with each,
+	// and Lives are the last of them: by these the others can tell an older copy.
+	Starts uint64       `json:"starts,omitempty"`
+	Life   string       `json:"life,omitempty"`
+	Lives  []peer.Start `json:"lives,omitempty"`
+	// Cut is where the log ended when a leader had entries cut off it, as seen from
+	// that leader's term: no reason to take the log for an older copy.
+	Cut mark `json:"cut,omitzero"`
+	// OlderCopy says why another node took it for one; "": none did.
+	OlderCopy string `json:"older_copy,omitempty"`
 	// Superseded is the generation that went on without this node; 0: none.
 	Superseded uint64 `json:"superseded,omitempty"`
 	// Restoring: a backup is being put into it, and is not whole yet.
@@ -75,7 +84,7 @@ type directory struct {
 	v  dirVersion
 }
 
-// version gives what VERSION holds; its map is shared and only read.
+// version gives what VERSION holds; its slice is shared and only read.
 func (d *directory) version() dirVersion {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -87,7 +96,6 @@ func (d *directory) update(change func(*dirVersion)) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	next := d.v
-	next.Peers = maps.Clone(next.Peers)
 	change(&next)
 	b, _ := json.Marshal(next)
 	if err := writeDurably(filepath.Join(d.path, versionFile), append(b, '\n')); err != nil {
@@ -177,12 +185,24 @@ func (d *directory) read(version []byte, want dirVersion) error {
 		return fmt.Errorf("it belongs to a node without a cluster, this one is of cluster %q; start the cluster with new directories, and bring a backup of this one into it with 'doorbuster restore'", want.Cluster)
 	case v.Cluster != want.Cluster:
 		return fmt.Errorf("it belongs to a node of cluster %q; this one's configuration says %q", v.Cluster, want.Cluster)
+	}
+	if err := v.usable(); err != nil {
+		return err
+	}
+	d.v = v
+	return nil
+}
+
+// usable tells what became of the directory that makes it one not to start from.
+func (v *dirVersion) usable() error {
+	switch {
 	case v.Restoring:
 		return errors.New("a backup was being put into it, and that was cut short; empty the directory and restore again")
+	case v.OlderCopy != "":
+		return fmt.Errorf("it is an older copy of itself: %s", v.OlderCopy)
 	case v.Superseded > 0:
 		return fmt.Errorf("cluster %q went on without this node, as generation %d (this is generation %d): what it holds may never have been agreed on. Keep the directory for the books, and join the node from scratch: a new id, an empty directory, 'doorbuster cluster join'", v.Cluster, v.Superseded, v.Generation)
 	}
-	d.v = v
 	return nil
 }
 

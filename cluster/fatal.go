@@ -16,13 +16,15 @@ type Cause uint8
 
 // Causes of an end.
 const (
-	CauseRestart    Cause = iota // it must be opened again: ErrRestart
-	CauseDisk                    // a write, sync or rename failed
-	CauseStall                   // a write or sync hangs
-	CauseDamage                  // a record can't be read back
-	CauseSuperseded              // the cluster went on without this node
-	CauseOutdated                // this build does not know what the group has gone over to
-	CauseNetwork                 // other nodes can't be served
+	CauseRestart       Cause = iota // it must be opened again: ErrRestart
+	CauseDisk                       // a write, sync or rename failed
+	CauseStall                      // a write or sync hangs
+	CauseDamage                     // a record can't be read back
+	CauseSuperseded                 // the cluster went on without this node
+	CauseOlderCopy                  // its directory was put back to an older copy
+	CauseContradiction              // it has applied what the others do not have
+	CauseOutdated                   // this build does not know what the group has gone over to
+	CauseNetwork                    // other nodes can't be served
 	causes
 )
 
@@ -44,6 +46,12 @@ var ends = [causes]struct{ known, do, alone string }{
 		alone: "check the disk, see with 'doorbuster wal verify' what is damaged, and keep the directory for the books before a backup is restored"},
 	CauseSuperseded: {known: "Orders that it told and that the promoted node did not have are not in the cluster, and their units may have been sold again",
 		do: "keep its directory for the books, and join the node from scratch under a new id with 'doorbuster cluster join'"},
+	CauseOlderCopy: {known: "What this node acknowledged since that copy was made is not in it, and the others have it",
+		do: "keep the directory for the books if you like, remove the node, and join it under a new id with an empty directory"},
+	CauseContradiction: {known: "This node has applied, and may have told, what the others do not have; nothing of it was overwritten",
+		do: "stop the other nodes before they sell more, and find out which of them was put back to an older copy or lost its disk. Keep all directories. " +
+			"Then either promote this node, start the others no more and join new ones, and what they sold meanwhile is lost; " +
+			"or remove this node and join it under a new id with an empty directory, and what only it has is lost"},
 	CauseOutdated: {known: toldIsInLog, do: "upgrade doorbuster on this node"},
 	CauseNetwork:  {known: toldIsInLog, do: "mend what the network says, and " + startAgain},
 }
@@ -75,6 +83,7 @@ func (f *Fatal) Unwrap() error { return f.Err }
 // fatal tells once that the node can't go on.
 type fatal struct {
 	once  sync.Once
+	end   atomic.Pointer[Fatal] // what was told, without Confirmed
 	tell  func(error)
 	alone bool
 	// confirmed gives Fatal.Confirmed without waiting for the disk; nil before the
@@ -84,6 +93,7 @@ type fatal struct {
 
 func (f *fatal) fail(cause Cause, err error) {
 	f.once.Do(func() {
+		f.end.Store(&Fatal{Cause: cause, Alone: f.alone, Err: err})
 		go func() {
 			end := &Fatal{Cause: cause, Alone: f.alone, Err: err}
 			if confirmed := f.confirmed.Load(); confirmed != nil {

@@ -98,7 +98,15 @@ func (net *network) heard(f *followed, p rpc.Pulse, sent time.Time) {
 		f.offset, f.timed = p.Wall.Sub(local), true
 	}
 	net.reckonSeen()
+	id := f.member.ID
 	net.mu.Unlock()
+	n.memory.hears(id, n.cfg.NodeID, p.Memory, n.stranger)
+	if p.Life != n.memory.get(id).Life {
+		// Others know of another start of it, or this is one that they know to have
+		// begun with too little: it is weighed anew when it comes again.
+		net.port.DropConnections()
+		return
+	}
 	n.learnAcross(p.Applied)
 	if told := n.members.toldOut.Load(); told != nil && p.Leads && sent.After(*told) {
 		n.members.toldOut.Store(nil) // who turned this node away knew an old roster
@@ -171,6 +179,17 @@ func (n *Node) lookFor(f *followed, m Member, gone time.Time) {
 	if _, leader := n.raft.LeaderWithID(); string(leader) == m.ID {
 		n.hurry(m, gone)
 	}
+}
+
+// livesAs gives the life of the process that goes by a node's id and was heard just
+// now; "" if none was.
+func (n *Node) livesAs(id string) string {
+	n.net.mu.Lock()
+	defer n.net.mu.Unlock()
+	if f := n.net.follows[id]; f != nil && f.err == nil && time.Since(f.heard) < reachableFor {
+		return f.pulse.Life
+	}
+	return ""
 }
 
 // ended tells whether a node's process is known to have ended.

@@ -52,6 +52,9 @@ func (f *freshness) end() {
 
 func (f *freshness) holds() bool { return int64(time.Since(f.began)) < f.until.Load() }
 
+// ever tells whether it has held since the start.
+func (f *freshness) ever() bool { return f.last.Load() > 0 }
+
 // lately tells whether it held at some time in the past d.
 func (f *freshness) lately(d time.Duration) bool {
 	last := f.last.Load()

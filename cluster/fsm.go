@@ -64,7 +64,8 @@ type fsm struct {
 
 	written atomic.Int64 // bytes of entries applied since the last snapshot
 	entries atomic.Int64
-	halted  error // why nothing more is applied; under hold
+	history history // of what was committed; under hold
+	halted  error   // why nothing more is applied; under hold
 }
 
 // heldEntry is committed and not yet across. It is what the entry's future gets.
@@ -107,6 +108,7 @@ func (f *fsm) Apply(entry *raft.Log) any {
 	}
 	f.hold.Lock()
 	defer f.hold.Unlock()
+	f.history = f.history.add(mark{entry.Term, entry.Index})
 	index := engine.LogIndex(entry.Index)
 	if len(f.held) == 0 && index <= f.bound() {
 		return f.apply(index, entry.Data)
@@ -309,7 +311,7 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	if f.reduceTo != "" {
 		roster = roster.reduced(f.reduceTo)
 	}
-	return fsmSnapshot{f.state.Snapshot(), roster, f.recorded}, nil
+	return fsmSnapshot{f.state.Snapshot(), snapshotHead{roster, f.history}, f.recorded}, nil
 }
 
 // Restore is Raft's. A state never goes back while somebody may look at it: a
@@ -317,7 +319,7 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 // then the node opens itself again from that snapshot.
 func (f *fsm) Restore(from io.ReadCloser) error {
 	defer from.Close()
-	roster, rest, err := readRoster(from)
+	head, rest, err := readHead(from)
 	if err != nil {
 		return err
 	}
@@ -347,7 +349,8 @@ func (f *fsm) Restore(from io.ReadCloser) error {
 	f.mu.Unlock()
 	f.restored.Add(1)
 	f.passed(state.LogIndex())
-	if roster != nil {
+	f.history = head.Terms
+	if roster := head.Roster; roster != nil {
 		f.roster.Store(roster)
 		f.rostered(roster)
 	}
@@ -356,12 +359,12 @@ func (f *fsm) Restore(from io.ReadCloser) error {
 
 type fsmSnapshot struct {
 	snapshot *engine.Snapshot
-	roster   *Roster
+	head     snapshotHead
 	recorded func(engine.LogIndex) error
 }
 
 func (s fsmSnapshot) Persist(sink raft.SnapshotSink) error {
-	err := writeRoster(sink, s.roster)
+	err := writeHead(sink, s.head)
 	if err == nil {
 		_, err = s.snapshot.WriteTo(sink)
 	}

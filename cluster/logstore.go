@@ -46,8 +46,15 @@ type LogStore struct {
 	// and rosters, change nothing that a door shows. 0 before the first.
 	lastCommand atomic.Uint64
 
+	// cutting is told, before entries are cut off the log's end, where it will end.
+	// What it refuses is not cut. May be nil.
+	cutting func(lowest uint64) error
+
 	mu      sync.Mutex
 	records []wal.Record // reused between calls
+
+	marking sync.Mutex
+	last    mark // of the entry stored last; of the snapshot, if that reaches further
 }
 
 var (
@@ -57,6 +64,33 @@ var (
 
 // NewLogStore returns a store over log, which stays the caller's to close.
 func NewLogStore(log *wal.Log) *LogStore { return &LogStore{log: log} }
+
+// written gives how far the log, or the newest snapshot, reaches. It never waits
+// for the disk.
+func (s *LogStore) written() mark {
+	s.marking.Lock()
+	defer s.marking.Unlock()
+	return s.last
+}
+
+func (s *LogStore) reaches(to mark) {
+	s.marking.Lock()
+	defer s.marking.Unlock()
+	s.last = to
+}
+
+// lookAtEnd finds how far the log reaches, beyond a snapshot.
+func (s *LogStore) lookAtEnd(snapshot mark) error {
+	if last := s.log.LastIndex(); last > 0 {
+		var e raft.Log
+		if err := s.GetLog(last, &e); err != nil {
+			return err
+		}
+		snapshot = later(snapshot, mark{e.Term, last})
+	}
+	s.reaches(snapshot)
+	return nil
+}
 
 // IsMonotonic tells Raft that there may be no gaps: after restoring a snapshot
 // it deletes the whole log instead of leaving one.
@@ -121,6 +155,9 @@ func (s *LogStore) StoreLogs(entries []*raft.Log) error {
 	if err != nil {
 		return fmt.Errorf("cluster: store entries: %w", err)
 	}
+	if n := len(entries); n > 0 {
+		s.reaches(mark{entries[n-1].Term, entries[n-1].Index})
+	}
 	for i := len(entries) - 1; i >= 0; i-- {
 		if e := entries[i]; e.Type == raft.LogCommand && !isRoster(e.Data) {
 			s.lastCommand.Store(e.Index)
@@ -168,6 +205,11 @@ func (s *LogStore) DeleteRange(lowest, highest uint64) error {
 		return nil
 	}
 	var err error
+	if highest >= last && s.cutting != nil { // also behind a snapshot that replaces all
+		if err := s.cutting(lowest); err != nil {
+			return err
+		}
+	}
 	switch {
 	case lowest <= first && highest == math.MaxUint64:
 		err = s.log.Reset()

@@ -307,7 +307,7 @@ func (n *Node) Remove(operator, id string, again bool) error {
 		return refuse("%q leads; 'doorbuster cluster transfer' first", id)
 	}
 	if err := n.changeRoster(operator, "remove "+id, func(r *Roster) error {
-		r.remove(Removed{id, n.dir.version().Peers[id]})
+		r.remove(Removed{id, n.memory.get(id).Incarnation})
 		return nil
 	}); err != nil {
 		return err

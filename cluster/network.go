@@ -34,12 +34,13 @@ type network struct {
 	server *rpc.Server
 	peers  *rpc.Peers
 
-	ctx    context.Context
-	cancel context.CancelFunc
-	learn  chan struct{}
-	seen   atomic.Uint64             // see Seen
-	slow   atomic.Pointer[rpc.Pulse] // what changes slowly of this node's own
-	leader raft.ServerAddress        // at the last look; keepLeadership's
+	ctx      context.Context
+	cancel   context.CancelFunc
+	learn    chan struct{}
+	seen     atomic.Uint64             // see Seen
+	slow     atomic.Pointer[rpc.Pulse] // what changes slowly of this node's own
+	leader   raft.ServerAddress        // at the last look; keepLeadership's
+	recalled time.Time                 // when Memory was looked up for pulses; keepLeadership's
 
 	mu      sync.Mutex
 	beyond  int       // see watchLog
@@ -182,6 +183,7 @@ func (h handler) Pulse() rpc.Pulse {
 	if slow := n.net.slow.Load(); slow != nil {
 		p = *slow
 	}
+	p.Life = n.dir.version().Life
 	p.Term, p.Leads = engine.Term(n.raft.CurrentTerm()), n.vouches()
 	p.Ledger = n.ledger.Index()
 	p.Applied, p.Commit, p.Wall = n.applied.load(), engine.LogIndex(n.raft.CommitIndex()), n.cfg.Wall()
@@ -201,7 +203,14 @@ func (n *Node) lookAtSelf() {
 		p.Detail[detailZone], p.Detail[detailZoneIndex] = string(state), strconv.FormatUint(uint64(index), 10)
 	}
 	if alarms := n.ailments(); len(alarms) > 0 {
-		p.Detail[detailAlarms] = strings.Join(alarms, " ")
+		p.Detail[detailAlarms] = strings.Join(alarms, "\n")
+	}
+	if was := n.net.slow.Load(); was != nil {
+		p.Memory = was.Memory
+	}
+	if now := time.Now(); now.Sub(n.net.recalled) > memoryEvery {
+		n.net.recalled = now
+		p.Memory = n.memory.tells(n.cfg.NodeID, n.self())
 	}
 	n.net.slow.Store(p)
 }

@@ -62,26 +62,29 @@ type Node struct {
 	// presiding is the term in which this node may preside; 0: it may not. See preside.go.
 	presiding atomic.Uint64
 
-	tracker   *tracker
-	applied   progress              // how far this node has applied
-	known     progress              // how far any node is known to have applied: across for good
-	voters    atomic.Pointer[votes] // of Raft's configuration
-	across    across
-	fresh     freshness
-	lead      leadership
-	members   membership
-	alarms    alarms
-	turned    atomic.Pointer[turnedAway]
-	standing  standing // keepLeadership's
-	net       *network // nil alone
-	stop      chan struct{}
-	began     time.Time
-	started   atomic.Bool // raft is there
-	stopping  atomic.Bool
-	giveUp    sync.Once
-	reloading sync.Mutex    // Raft's configuration is read, changed and written
-	givingUp  chan struct{} // closed by GiveUp
-	running   sync.WaitGroup
+	tracker      *tracker
+	applied      progress              // how far this node has applied
+	known        progress              // how far any node is known to have applied: across for good
+	voters       atomic.Pointer[votes] // of Raft's configuration
+	across       across
+	fresh        freshness
+	lead         leadership
+	members      membership
+	memory       *memory
+	contradicted sync.Once
+	twice        atomic.Pointer[time.Time] // since when others say that another process goes by this id
+	alarms       alarms
+	turned       atomic.Pointer[turnedAway]
+	standing     standing // keepLeadership's
+	net          *network // nil alone
+	stop         chan struct{}
+	began        time.Time
+	started      atomic.Bool // raft is there
+	stopping     atomic.Bool
+	giveUp       sync.Once
+	reloading    sync.Mutex    // Raft's configuration is read, changed and written
+	givingUp     chan struct{} // closed by GiveUp
+	running      sync.WaitGroup
 }
 
 // Open claims the data directory, recovers what is in it and starts the node.
@@ -99,6 +102,7 @@ func Open(cfg Config, observer Observer, leader Leader) (_ *Node, err error) {
 	n.fsm = newFSM(observer, n.fatal, cfg.Logger)
 	n.fsm.bound, n.fsm.rostered, n.fsm.reconfigured, n.fsm.passed = n.bound, n.rostered, n.learnVoters, n.passed
 	n.tracker = newTracker(n.heardFollower)
+	n.tracker.remember = func(id string, to mark) { n.memory.wrote(id, to) }
 	n.began = time.Now()
 	n.fresh.began = n.began
 	n.voters.Store(&votes{})
@@ -121,11 +125,20 @@ func Open(cfg Config, observer Observer, leader Leader) (_ *Node, err error) {
 		return nil, err
 	}
 	if !n.alone() {
+		if n.memory, err = openMemory(cfg.Dir, n.dir.version().Starts > 0); err != nil {
+			return nil, err
+		}
+		if err = n.nextLife(crand.Text()); err != nil {
+			return nil, err
+		}
 		if _, err = n.openNetwork(); err != nil {
 			return nil, err
 		}
+		if err = n.muster(); err != nil {
+			return nil, err
+		}
 	}
-	if err := n.startRaft(snapshots); err != nil {
+	if err := n.startRaft(n.weighed(snapshots)); err != nil {
 		return nil, err
 	}
 	return n, nil
@@ -172,13 +185,13 @@ func (n *Node) openSnapshots() (*raft.FileSnapshotStore, error) {
 }
 
 func (n *Node) openLog(snapshots *raft.FileSnapshotStore) (*LogStore, error) {
-	newest := uint64(0)
+	newest := mark{}
 	found, err := snapshots.List()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", snapshotsDir, err)
 	}
 	if len(found) > 0 {
-		newest = found[0].Index
+		newest = mark{found[0].Term, found[0].Index}
 	}
 	_, missing := os.Stat(WALDir(n.cfg.Dir))
 	w := wal.DefaultConfig(WALDir(n.cfg.Dir))
@@ -204,13 +217,17 @@ func (n *Node) openLog(snapshots *raft.FileSnapshotStore) (*LogStore, error) {
 	}
 	// One that has only a snapshot, or was only just joined, may have an empty
 	// log; none at all it can't have.
-	if n.log.LastIndex() == 0 && (missing != nil || newest == 0 && !n.dir.version().Joins) {
+	if n.log.LastIndex() == 0 && (missing != nil || newest.Index == 0 && !n.dir.version().Joins) {
 		if err := n.checkNeverUsed(); err != nil {
 			return nil, err
 		}
 	}
 	store := NewLogStore(n.log)
-	return store, store.DropIfBehind(newest)
+	store.cutting = n.cutting
+	if err := store.lookAtEnd(newest); err != nil {
+		return nil, err
+	}
+	return store, store.DropIfBehind(newest.Index)
 }
 
 // termKey is where Raft keeps its term.
@@ -303,6 +320,7 @@ func (n *Node) startRaft(snapshots raft.SnapshotStore) error {
 	n.run(n.keepEpoch)
 	n.run(n.keepSnapshots)
 	if n.net != nil {
+		n.run(n.keepMemory)
 		n.run(func() { n.fsm.release(n.stop) })
 		n.startNetwork()
 	}

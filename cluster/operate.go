@@ -18,6 +18,7 @@ const (
 	OpZoneAck  = "zone-ack"
 	OpPrefer   = "prefer"
 	OpDrain    = "drain"
+	OpAlarm    = "alarm" // of a node that stops, to the others
 )
 
 // Operation is what an operator asks of the cluster.
@@ -132,6 +133,9 @@ func (n *Node) operateHere(ctx context.Context, o Operation) (leader string, err
 		return "", n.Prefer(o.Operator, o.Zone)
 	case OpDrain:
 		return "", n.Drain(o.Operator, o.Node, o.Zone, o.On)
+	case OpAlarm:
+		n.alarm("node "+o.Node+" contradicts", o.Note)
+		return "", nil
 	}
 	return "", refuse("nobody knows the operation %q; are all nodes of the same build?", o.Name)
 }

@@ -101,6 +101,11 @@ func (n *Node) PlanPromotion(zone string) PromotePlan {
 			"Zone ack is require: everything that anybody was told under it is here. Nothing of that is lost, and the other room, should it live, can grant nothing.",
 			"If zone ack was switched while this node could not hear of it, what was granted since is not here. Nobody may switch it in the other room now.",
 		}
+		if !n.fresh.ever() { // nobody has seen what the directory had before
+			p.CannotKnow[0] = "Zone ack is require, but this node has not caught up with a leader since it started. If its directory was put back to an older copy, " +
+				"what was told after that copy was made is lost, and its units will be sold again; of those that can be asked nobody would know. " +
+				"If it is the directory that this node has always had, everything that anybody was told is here."
+		}
 	case roster.ZoneAck == ZoneAckRequire:
 		p.CannotKnow = []string{
 			fmt.Sprintf("Zone ack is require, but voters are away that are not all of one other room (%s): what one of them and the lost leader had together may not be here. Bring them back first if you can.", strings.Join(mayHaveMore, ", ")),
@@ -112,9 +117,23 @@ func (n *Node) PlanPromotion(zone string) PromotePlan {
 			"If the other room lives and is only cut off, it goes on selling the same units. Make sure that it is off before you go on.",
 		}
 	}
+	p.CannotKnow = append(p.CannotKnow, n.knownBeyond()...)
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %d %d %d %s %v", n.cfg.ClusterID, p.Node, p.Generation, p.LastIndex, p.Term, p.ZoneAck, p.Unreachable))
 	p.Token = hex.EncodeToString(sum[:8])
 	return p
+}
+
+// knownBeyond says which other nodes are remembered to have written more than this
+// one has.
+func (n *Node) knownBeyond() (sentences []string) {
+	own := n.written()
+	for _, id := range n.others() {
+		if had := n.memory.get(id).Wrote; own.before(had) {
+			sentences = append(sentences, fmt.Sprintf("Node %s is known to have had the log up to index %d (term %d); this one ends at index %d (term %d). What lies between is not here, and shoppers may have been told of it.",
+				id, had.Index, had.Term, own.Index, own.Term))
+		}
+	}
+	return sentences
 }
 
 func (n *Node) others() (ids []string) {
@@ -143,8 +162,11 @@ func (n *Node) Promote(_ context.Context, operator, zone, token string) (Promote
 		return p, refuse("things have changed since the plan was made; read the new one")
 	}
 	if err := n.dir.update(func(v *dirVersion) {
-		v.Generation, v.Promoting, v.Peers = p.NextGeneration, true, nil
+		v.Generation, v.Promoting = p.NextGeneration, true
 	}); err != nil {
+		return p, err
+	}
+	if err := n.memory.forget(); err != nil {
 		return p, err
 	}
 	n.net.port.DropConnections()

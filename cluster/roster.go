@@ -188,54 +188,56 @@ func DecodeRoster(entry []byte) (*Roster, error) {
 	return r, nil
 }
 
-// A snapshot is the roster, then the engine's state:
+// A snapshot is its head, then the engine's state:
 //
-//	magic "DBCLUST1", u32 length (little-endian), roster as JSON, engine's snapshot
+//	magic "DBCLUST2", u32 length (little-endian), snapshotHead as JSON, engine's snapshot
 //
-// Snapshots without the magic were taken by builds that knew no roster: they are
-// the engine's alone.
-var snapshotMagic = []byte("DBCLUST1")
+// One without the magic is the engine's alone.
+var snapshotMagic = []byte("DBCLUST2")
 
-func writeRoster(w io.Writer, r *Roster) error {
-	var b []byte
-	if r != nil {
-		b = encodeRoster(r)[1:]
-	}
-	head := binary.LittleEndian.AppendUint32(bytes.Clone(snapshotMagic), uint32(len(b)))
-	if _, err := w.Write(head); err != nil {
+// maxHeadBytes bounds a snapshot's head, all of it.
+const maxHeadBytes = maxRosterBytes + 64<<10
+
+func writeHead(w io.Writer, h snapshotHead) error {
+	b, err := json.Marshal(h)
+	if err != nil {
 		return err
 	}
-	_, err := w.Write(b)
+	if _, err := w.Write(binary.LittleEndian.AppendUint32(bytes.Clone(snapshotMagic), uint32(len(b)))); err != nil {
+		return err
+	}
+	_, err = w.Write(b)
 	return err
 }
 
-// readRoster reads what writeRoster wrote, if it is there, and gives what the
-// engine's snapshot is to be read from.
-func readRoster(from io.Reader) (*Roster, io.Reader, error) {
-	head := make([]byte, len(snapshotMagic))
-	n, err := io.ReadFull(from, head)
+// readHead reads what writeHead wrote, if it is there, and gives what the engine's
+// snapshot is to be read from.
+func readHead(from io.Reader) (h snapshotHead, rest io.Reader, err error) {
+	magic := make([]byte, len(snapshotMagic))
+	n, err := io.ReadFull(from, magic)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, nil, err
+		return h, nil, err
 	}
-	if !bytes.Equal(head, snapshotMagic) {
-		return nil, io.MultiReader(bytes.NewReader(head[:n]), from), nil
+	if !bytes.Equal(magic, snapshotMagic) {
+		return h, io.MultiReader(bytes.NewReader(magic[:n]), from), nil
 	}
 	var size [4]byte
 	if _, err := io.ReadFull(from, size[:]); err != nil {
-		return nil, nil, err
+		return h, nil, err
 	}
 	length := binary.LittleEndian.Uint32(size[:])
-	if length == 0 {
-		return nil, from, nil
+	if int64(length) > int64(maxHeadBytes-len(snapshotMagic)-len(size)) {
+		return h, nil, fmt.Errorf("snapshot: a head of %d bytes: %w", length, engine.ErrMalformed)
 	}
-	if length > maxRosterBytes {
-		return nil, nil, fmt.Errorf("snapshot: a roster of %d bytes: %w", length, engine.ErrMalformed)
+	b := make([]byte, length)
+	if _, err := io.ReadFull(from, b); err != nil {
+		return h, nil, err
 	}
-	entry := make([]byte, 1+length)
-	entry[0] = rosterEntry
-	if _, err := io.ReadFull(from, entry[1:]); err != nil {
-		return nil, nil, err
+	if err := json.Unmarshal(b, &h); err != nil {
+		return h, nil, fmt.Errorf("snapshot: %w: %w", engine.ErrMalformed, err)
 	}
-	r, err := DecodeRoster(entry)
-	return r, from, err
+	if h.Roster != nil && !h.Roster.ZoneAck.Valid() {
+		return h, nil, fmt.Errorf("snapshot: %w: zone ack %q", engine.ErrMalformed, h.Roster.ZoneAck)
+	}
+	return h, from, nil
 }

@@ -24,10 +24,10 @@ func TestRosterThereAndBack(t *testing.T) {
 	}
 }
 
-// TestSnapshotWithoutRoster: snapshots of builds that knew no roster are read.
-func TestSnapshotWithoutRoster(t *testing.T) {
+// TestSnapshotWithoutHead: a snapshot without a head is the engine's alone.
+func TestSnapshotWithoutHead(t *testing.T) {
 	for name, before := range map[string][]byte{"the engine's": []byte("engine bytes"), "short": []byte("en"), "none": nil} {
-		r, rest, err := readRoster(bytes.NewReader(before))
+		h, rest, err := readHead(bytes.NewReader(before))
 		if len(before) == 0 {
 			if err == nil {
 				t.Errorf("%s: no error", name)
@@ -35,36 +35,36 @@ func TestSnapshotWithoutRoster(t *testing.T) {
 			continue
 		}
 		b, _ := io.ReadAll(rest)
-		if err != nil || r != nil || !bytes.Equal(b, before) {
-			t.Errorf("%s: %v %v %q", name, err, r, b)
+		if err != nil || h.Roster != nil || !bytes.Equal(b, before) {
+			t.Errorf("%s: %v %v %q", name, err, h, b)
 		}
 	}
 	var text bytes.Buffer
-	if err := writeRoster(&text, &Roster{Version: 1, ZoneAck: ZoneAckOff}); err != nil {
+	if err := writeHead(&text, snapshotHead{Roster: &Roster{Version: 1, ZoneAck: ZoneAckOff}}); err != nil {
 		t.Fatal(err)
 	}
 	text.WriteString("engine bytes")
-	r, rest, err := readRoster(&text)
+	h, rest, err := readHead(&text)
 	b, _ := io.ReadAll(rest)
-	if err != nil || r.Version != 1 || string(b) != "engine bytes" {
-		t.Errorf("%v %v %q", err, r, b)
+	if err != nil || h.Roster.Version != 1 || string(b) != "engine bytes" {
+		t.Errorf("%v %v %q", err, h, b)
 	}
 }
 
-func FuzzReadRoster(f *testing.F) {
+func FuzzReadHead(f *testing.F) {
 	var text bytes.Buffer
-	if err := writeRoster(&text, &Roster{Version: 1, ZoneAck: ZoneAckOff}); err != nil {
+	if err := writeHead(&text, snapshotHead{Roster: &Roster{Version: 1, ZoneAck: ZoneAckOff}}); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(text.Bytes())
-	f.Add([]byte("DBCLUST1\xff\xff\xff\xff"))
+	f.Add([]byte("DBCLUST2\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, rest, err := readRoster(bytes.NewReader(b))
+		h, rest, err := readHead(bytes.NewReader(b))
 		if err == nil && rest == nil {
 			t.Error("nothing to go on with")
 		}
-		if err == nil && r != nil && !r.ZoneAck.Valid() {
-			t.Errorf("%+v", r)
+		if err == nil && h.Roster != nil && !h.Roster.ZoneAck.Valid() {
+			t.Errorf("%+v", h)
 		}
 	})
 }
@@ -78,10 +78,10 @@ func TestTracker(t *testing.T) {
 			moves++
 		}
 	})
-	k.answered("a2", 5, 10, at(1))
-	k.answered("b1", 5, 8, at(2))
-	k.answered("b1", 5, 0, at(9)) // a heartbeat: it is there, and says nothing of its disk
-	k.answered("b1", 5, 7, at(3)) // an answer that was overtaken
+	k.answered("a2", 5, mark{5, 10}, at(1))
+	k.answered("b1", 5, mark{5, 8}, at(2))
+	k.answered("b1", 5, mark{5, 0}, at(9)) // a heartbeat: it is there, and says nothing of its disk
+	k.answered("b1", 5, mark{5, 7}, at(3)) // an answer that was overtaken
 	if got := k.furthest(5, []string{"b1"}); got != 8 {
 		t.Errorf("b1 has %d", got)
 	}
@@ -103,11 +103,11 @@ func TestTracker(t *testing.T) {
 	if moves != 2 {
 		t.Errorf("%d moves", moves)
 	}
-	k.answered("a2", 6, 3, at(20)) // a new term of this node: all is forgotten
+	k.answered("a2", 6, mark{6, 3}, at(20)) // a new term of this node: all is forgotten
 	if k.furthest(6, []string{"b1"}) != 0 || k.furthest(6, []string{"a2"}) != 3 || k.furthest(5, []string{"a2"}) != 0 {
 		t.Error("terms are mixed")
 	}
-	k.answered("b1", 5, 100, at(30))
+	k.answered("b1", 5, mark{5, 100}, at(30))
 	if k.furthest(6, []string{"b1"}) != 0 {
 		t.Error("an answer of an older term counts")
 	}
@@ -170,7 +170,7 @@ func TestDirectoryOf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(d.update(func(v *dirVersion) { v.Peers = map[string]string{"a2": "y"} }), d.release()); err != nil {
+	if err := errors.Join(d.update(func(v *dirVersion) { v.Starts = 3 }), d.release()); err != nil {
 		t.Fatal(err)
 	}
 	for want, first := range map[string]dirVersion{
@@ -185,7 +185,7 @@ func TestDirectoryOf(t *testing.T) {
 	if d, err = claimDir(dir, dirVersion{Node: "a1", Cluster: "shop", Generation: 9, Incarnation: "z"}); err != nil {
 		t.Fatal(err)
 	}
-	if v := d.version(); v.Generation != 1 || v.Incarnation != "x" || v.Peers["a2"] != "y" {
+	if v := d.version(); v.Generation != 1 || v.Incarnation != "x" || v.Starts != 3 {
 		t.Errorf("%+v", v)
 	}
 	if err := errors.Join(d.update(func(v *dirVersion) { v.Superseded = 2 }), d.release()); err != nil {

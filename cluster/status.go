@@ -67,7 +67,7 @@ type ClusterStatus struct {
 	ZoneIndex  engine.LogIndex
 	Preferred  string
 	Nodes      []NodeStatus // by id; only this one, alone
-	Alarms     []string     // of this node's own, a sentence each
+	Alarms     []string     // of all nodes that are heard, a sentence or more each
 }
 
 // NodeStatus is what this node knows of one node.
@@ -125,6 +125,13 @@ func (n *Node) ClusterStatus() ClusterStatus {
 			x.Durable, x.Ledger = s.LastIndex, n.ledger.Index()
 		} else {
 			n.tellOf(&x)
+			if p, heard := n.pulseOf(m.ID); heard && x.Reachable {
+				for text := range strings.SplitSeq(p.Detail[detailAlarms], "\n") {
+					if text != "" && !slices.Contains(s.Alarms, text) {
+						s.Alarms = append(s.Alarms, text)
+					}
+				}
+			}
 		}
 		s.Nodes = append(s.Nodes, x)
 	}
@@ -163,6 +170,6 @@ func (n *Node) tellOf(x *NodeStatus) {
 	x.ClockOffset = f.offset
 	if x.Reachable {
 		x.Role = p.Role
-		x.Error = strings.Replace(p.Detail[detailAlarms], "Node "+x.ID, "it", 1)
+		x.Error = ""
 	}
 }

@@ -17,6 +17,8 @@ const lease = 240 * time.Millisecond
 // and when they answered. Raft keeps the same to itself. Safe for concurrent use.
 type tracker struct {
 	heard func(further bool) // a follower answered; further: more is durable there
+	// remember is told how far a follower is known to have written. May be nil.
+	remember func(node string, to mark)
 
 	mu      sync.Mutex
 	term    uint64
@@ -29,8 +31,12 @@ func newTracker(heard func(further bool)) *tracker {
 }
 
 // answered notes that a follower has answered an RPC of a term, sent when said,
-// and has the log on disk up to durable; 0 if that is not known from it.
-func (t *tracker) answered(node string, term, durable uint64, sent time.Time) {
+// and has the log on disk up to durable; a zero mark if that is not known from it.
+func (t *tracker) answered(node string, term uint64, upTo mark, sent time.Time) {
+	durable := upTo.Index
+	if durable > 0 && t.remember != nil {
+		t.remember(node, upTo)
+	}
 	t.mu.Lock()
 	if term > t.term {
 		t.term = term

@@ -35,12 +35,12 @@ func (t transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, ar
 	sent := time.Now()
 	err := t.NetworkTransport.AppendEntries(id, target, args, resp)
 	if err == nil && resp.Term <= args.Term {
-		durable := uint64(0)
+		durable := mark{}
 		// A heartbeat that matches nothing says nothing about the disk.
 		if resp.Success && (args.PrevLogEntry > 0 || len(args.Entries) > 0) {
-			durable = args.PrevLogEntry
+			durable = mark{args.PrevLogTerm, args.PrevLogEntry}
 			if n := len(args.Entries); n > 0 {
-				durable = args.Entries[n-1].Index
+				durable = mark{args.Entries[n-1].Term, args.Entries[n-1].Index}
 			}
 		}
 		t.tracker.answered(string(id), args.Term, durable, sent)
@@ -53,7 +53,7 @@ func (t transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, 
 	sent := time.Now()
 	err := t.NetworkTransport.InstallSnapshot(id, target, args, resp, data)
 	if err == nil && resp.Success && resp.Term <= args.Term {
-		t.tracker.answered(string(id), args.Term, args.LastLogIndex, sent)
+		t.tracker.answered(string(id), args.Term, mark{args.LastLogTerm, args.LastLogIndex}, sent)
 	}
 	return err
 }

@@ -360,6 +360,9 @@ func pretend(t *testing.T, from, to Config) *pretender {
 	if n.dir, err = claimDir(from.Dir, n.firstVersion()); err != nil {
 		t.Fatal(err)
 	}
+	if n.memory, err = openMemory(from.Dir, false); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { _ = n.dir.release() })
 	n.fsm = newFSM(nobody{}, nil, from.Logger)
 	network, err := n.openNetwork()
@@ -395,7 +398,7 @@ func noop(*raft.Log) {}
 func (p *pretender) install(term, index uint64, configuration raft.Configuration) {
 	p.t.Helper()
 	var text snapshotText
-	if err := errors.Join(writeRoster(&text, nil), func() error { _, err := engine.NewState().Snapshot().WriteTo(&text); return err }()); err != nil {
+	if err := errors.Join(writeHead(&text, snapshotHead{}), func() error { _, err := engine.NewState().Snapshot().WriteTo(&text); return err }()); err != nil {
 		p.t.Fatal(err)
 	}
 	args := &raft.InstallSnapshotRequest{RPCHeader: p.header, SnapshotVersion: raft.SnapshotVersionMax, Term: term, LastLogIndex: index, LastLogTerm: term,
@@ -500,6 +503,9 @@ func TestHeartbeatsQueue(t *testing.T) {
 	if n.dir, err = claimDir(configs[0].Dir, n.firstVersion()); err != nil {
 		t.Fatal(err)
 	}
+	if n.memory, err = openMemory(configs[0].Dir, false); err != nil {
+		t.Fatal(err)
+	}
 	defer func() { _ = n.dir.release() }()
 	network, err := n.openNetwork()
 	if err != nil {
@@ -515,6 +521,9 @@ func TestHeartbeatsQueue(t *testing.T) {
 
 	m := &Node{cfg: configs[1], logger: configs[1].Logger, fsm: newFSM(nobody{}, nil, configs[1].Logger)}
 	if m.dir, err = claimDir(configs[1].Dir, m.firstVersion()); err != nil {
+		t.Fatal(err)
+	}
+	if m.memory, err = openMemory(configs[1].Dir, false); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = m.dir.release() }()

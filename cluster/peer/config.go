@@ -19,11 +19,23 @@ type Hello struct {
 	Generation uint64 `json:"generation"`
 	// Incarnation is random and made once for each data directory.
 	Incarnation string `json:"incarnation"`
+	// Life is random and made at each start of the node. Starts counts the starts of
+	// its directory, and Lives are the last of them, this one at the end.
+	Life   string  `json:"life,omitempty"`
+	Starts uint64  `json:"starts,omitempty"`
+	Lives  []Start `json:"lives,omitempty"`
 	// To is whom the one who calls wants to reach, if he knows.
 	To string `json:"to,omitempty"`
 }
 
-// maxIncarnationBytes bounds an incarnation.
+// Start is a start of a node's directory: which, and where its log ended then.
+type Start struct {
+	Count uint64 `json:"n"`
+	Term  uint64 `json:"term"`
+	Index uint64 `json:"index"`
+}
+
+// maxIncarnationBytes bounds an incarnation, and a life.
 const maxIncarnationBytes = 128
 
 // check tells what no Hello may have.
@@ -38,8 +50,10 @@ func (h Hello) check() error {
 	if h.To != "" {
 		errs = append(errs, id("the node id wanted", h.To))
 	}
-	if len(h.Incarnation) > maxIncarnationBytes || !plain(h.Incarnation) {
-		errs = append(errs, fmt.Errorf("the incarnation is not at most %d printable characters", maxIncarnationBytes))
+	for what, value := range map[string]string{"incarnation": h.Incarnation, "life": h.Life} {
+		if len(value) > maxIncarnationBytes || !plain(value) {
+			errs = append(errs, fmt.Errorf("the %s is not at most %d printable characters", what, maxIncarnationBytes))
+		}
 	}
 	return errors.Join(errs...)
 }

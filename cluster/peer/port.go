@@ -480,15 +480,15 @@ func (p *Port) exchange(c *conn, own Hello, k kind) (peer Hello, certificate *x5
 }
 
 // credible tells whether a refusal is passed on to the owner. One that would stop
-// this node must come from a newer generation, or say that it was removed, and be
-// from who it says it is. That a peer is the old one is the peer's affair.
+// this node must come from a newer generation, or say that it was removed or has an
+// older copy of its directory, and be from who it says it is. That a peer is the old one is the peer's affair.
 func (p *Port) credible(own Hello, told *Refusal, certificate *x509.Certificate) bool {
 	switch told.Code {
 	case CodeSuperseded:
 		return false
 	case CodeGeneration:
 		return told.Generation > own.Generation && (certificate == nil || proves(certificate, own.Cluster, told.Node))
-	case CodeRemoved:
+	case CodeRemoved, CodeOlderCopy:
 		return certificate == nil || proves(certificate, own.Cluster, told.Node)
 	}
 	return true

@@ -12,6 +12,8 @@ const (
 	CodeGeneration  = "generation"  // the peer is of an older generation
 	CodeSuperseded  = "superseded"  // the peer is of a newer generation: the refusing node is the old one
 	CodeIncarnation = "incarnation" // the id is known with another data directory
+	CodeOlderCopy   = "older copy"  // the peer's directory has been put back to an older copy
+	CodeTwice       = "twice"       // another process goes by the peer's id, and is there
 	CodeRemoved     = "removed"     // the peer was taken out of the cluster
 	CodeIdentity    = "identity"    // not who the certificate, or the caller, says
 	CodeVersion     = "version"     // speaks a newer handshake
@@ -45,7 +47,7 @@ const maxDetailBytes = 512
 func (r *Refusal) tidied() *Refusal {
 	t := *r
 	switch t.Code {
-	case CodeCluster, CodeGeneration, CodeSuperseded, CodeIncarnation, CodeRemoved, CodeIdentity, CodeVersion, CodeSelf, CodeMalformed:
+	case CodeCluster, CodeGeneration, CodeSuperseded, CodeIncarnation, CodeOlderCopy, CodeTwice, CodeRemoved, CodeIdentity, CodeVersion, CodeSelf, CodeMalformed:
 	default:
 		t.Code = CodeOther
 	}

@@ -62,4 +62,6 @@ type Pulse struct {
 	Generation                   uint64
 	Ledger                       engine.LogIndex   // up to which its ledger is on disk
 	Detail                       map[string]string // for status pages, small
+	Life                         string            // random, of its present start
+	Memory                       []byte            // what it remembers of other nodes, for package cluster; sent when it has changed
 }

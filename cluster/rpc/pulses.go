@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"bytes"
 	"time"
 
 	"google.golang.org/grpc"
@@ -34,6 +35,7 @@ func (s *Server) Follow(stream grpc.BidiStreamingServer[peerpb.Ping, peerpb.Puls
 	advanced := s.handler.Advanced(p.Applied)
 	spaced := time.NewTimer(pulseSpacing)
 	defer spaced.Stop()
+	var memory []byte           // told last
 	var rested <-chan time.Time // while it is too soon for another unasked one
 	for {
 		answers := uint64(0)
@@ -49,6 +51,11 @@ func (s *Server) Follow(stream grpc.BidiStreamingServer[peerpb.Ping, peerpb.Puls
 		case <-advanced:
 		}
 		p = s.handler.Pulse()
+		if bytes.Equal(p.Memory, memory) {
+			p.Memory = nil
+		} else {
+			memory = p.Memory
+		}
 		if answers == 0 {
 			spaced.Reset(pulseSpacing)
 			rested, advanced = spaced.C, nil

@@ -174,7 +174,10 @@ func TestGarbageOnThePort(t *testing.T) {
 		b1 = f.node("a1")
 	}
 	// A node that is down is who the garbage says it is.
-	var version struct{ Incarnation string }
+	var version struct {
+		Incarnation, Life string
+		Starts            uint64
+	}
 	text, err := os.ReadFile(filepath.Join(b1.dir, "VERSION"))
 	if err != nil {
 		t.Fatal(err)
@@ -214,7 +217,7 @@ func TestGarbageOnThePort(t *testing.T) {
 				t.Fatal(err)
 			}
 			if c.kind != 0 {
-				welcome(t, conn, c.kind, peer.Hello{Cluster: "shop", Node: b1.id, Generation: 1, Incarnation: version.Incarnation})
+				welcome(t, conn, c.kind, peer.Hello{Cluster: "shop", Node: b1.id, Generation: 1, Incarnation: version.Incarnation, Life: version.Life, Starts: version.Starts})
 			}
 			if _, err := io.WriteString(conn, c.sent); err != nil {
 				t.Fatal(err)

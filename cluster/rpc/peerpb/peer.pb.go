@@ -2099,6 +2099,8 @@ type Pulse struct {
 	Generation    uint64                 `protobuf:"varint,16,opt,name=generation,proto3" json:"generation,omitempty"`
 	Detail        map[string]string      `protobuf:"bytes,17,rep,name=detail,proto3" json:"detail,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	Ledger        uint64                 `protobuf:"varint,18,opt,name=ledger,proto3" json:"ledger,omitempty"` // up to which its ledger is on disk
+	Life          string                 `protobuf:"bytes,19,opt,name=life,proto3" json:"life,omitempty"`      // random, of its present start
+	Memory        []byte                 `protobuf:"bytes,20,opt,name=memory,proto3" json:"memory,omitempty"`  // what it remembers of other nodes; empty if it has told that before on this stream
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2257,6 +2259,20 @@ func (x *Pulse) GetLedger() uint64 {
 		return x.Ledger
 	}
 	return 0
+}
+
+func (x *Pulse) GetLife() string {
+	if x != nil {
+		return x.Life
+	}
+	return ""
+}
+
+func (x *Pulse) GetMemory() []byte {
+	if x != nil {
+		return x.Memory
+	}
+	return nil
 }
 
 var File_peer_proto protoreflect.FileDescriptor
@@ -2441,7 +2457,7 @@ const file_peer_proto_rawDesc = "" +
 	"\x05whole\x18\x02 \x01(\x04R\x05whole\x12\x1a\n" +
 	"\bfindings\x18\x03 \x01(\x04R\bfindings\"\"\n" +
 	"\x04Ping\x12\x1a\n" +
-	"\bsequence\x18\x01 \x01(\x04R\bsequence\"\x93\x04\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence\"\xbf\x04\n" +
 	"\x05Pulse\x12\x18\n" +
 	"\aanswers\x18\x01 \x01(\x04R\aanswers\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x12\x12\n" +
@@ -2463,7 +2479,9 @@ const file_peer_proto_rawDesc = "" +
 	"generation\x18\x10 \x01(\x04R\n" +
 	"generation\x12=\n" +
 	"\x06detail\x18\x11 \x03(\v2%.doorbuster.peer.v1.Pulse.DetailEntryR\x06detail\x12\x16\n" +
-	"\x06ledger\x18\x12 \x01(\x04R\x06ledger\x1a9\n" +
+	"\x06ledger\x18\x12 \x01(\x04R\x06ledger\x12\x12\n" +
+	"\x04life\x18\x13 \x01(\tR\x04life\x12\x16\n" +
+	"\x06memory\x18\x14 \x01(\fR\x06memory\x1a9\n" +
 	"\vDetailEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\xbb\x05\n" +
