@@ -215,7 +215,9 @@ func (n *Node) follows(err error) {
 }
 
 // keepMembers makes Raft's configuration what the roster says, while this node
-// leads: it takes up what a leader before it left half done.
+// leads and has applied every roster of before: it takes up what a leader before it
+// left half done. A leader that only presides does so, too: without that the node that
+// is to stand in for the last voter of another zone would never vote.
 func (n *Node) keepMembers() {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -225,7 +227,8 @@ func (n *Node) keepMembers() {
 			return
 		case <-tick.C:
 		}
-		if n.epoch.Load() == 0 || n.raft.State() != raft.Leader || !n.members.changing.TryLock() {
+		leads := n.raft.State() == raft.Leader && n.epoch.Load() != 0 || n.presides()
+		if !leads || !n.members.changing.TryLock() {
 			continue
 		}
 		if err := n.alignMembers(); err != nil {
@@ -301,7 +304,7 @@ func (n *Node) Remove(operator, id string, again bool) error {
 	case alive < voters/2+1:
 		return refuse("of the %d voters that would be left only %d answer: there would be no quorum. Bring the others back first, or promote the room that survives", voters, alive)
 	case roster.ZoneAck == ZoneAckRequire && len(zones) < 2 && n.voters.Load().zones > 1:
-		return refuse("%q is the last voter of another zone, and zone ack is require; 'doorbuster cluster zone-ack --mode prefer' first", id)
+		return refuse("%q is the last voter of another zone, and zone ack is require; join another node of that zone first, or 'doorbuster cluster zone-ack --mode prefer'", id)
 	}
 	if id == n.cfg.NodeID {
 		return refuse("%q leads; 'doorbuster cluster transfer' first", id)

@@ -290,6 +290,7 @@ func (n *Node) startRaft(snapshots raft.SnapshotStore) error {
 	if err := n.finishPromotion(config, stable, snapshots, hop); err != nil {
 		return err
 	}
+	n.asOf = n.lastStored() // before Raft stores more
 	exists, err := raft.HasExistingState(n.store, stable, snapshots)
 	if err != nil {
 		return fmt.Errorf("look for earlier state: %w", err)
@@ -299,7 +300,6 @@ func (n *Node) startRaft(snapshots raft.SnapshotStore) error {
 			return fmt.Errorf("bootstrap: %w", err)
 		}
 	}
-	n.asOf = n.lastStored() // before Raft stores more
 	// Raft's main loop blocks on this channel: it is always read.
 	notify := make(chan bool, 8)
 	config.NotifyCh = notify
