@@ -35,8 +35,8 @@ func recoveryDamages() []damage {
 		refused("log: last batch torn", inLog(func(b []byte, end int) []byte { return b[:end-7] })),
 		refused("log: last batches cut off", (*scene).cutBatches),
 		{
-			name: "log: last batches cut off, ledger gone", while: (*scene).keepsUpToNow,
-			after: both((*scene).cutBatches, removed("ledger/*")), alone: saysAsOf, among: rejoins,
+			name: "log: last batches cut off, with every witness", while: (*scene).keepsUpToNow,
+			after: all((*scene).cutBatches, removed("wal/MARK"), removed("ledger/*")), alone: saysAsOf, among: rejoins,
 		},
 		refused("stable store (`raft.db`): gone", removed("raft.db")),
 		refused("stable store (`raft.db`): a byte flipped", (*scene).flipTerm),
@@ -152,8 +152,12 @@ func (s *scene) flipLedger() {
 	}
 }
 
-func both(one, other func(*scene)) func(*scene) {
-	return func(s *scene) { one(s); other(s) }
+func all(of ...func(*scene)) func(*scene) {
+	return func(s *scene) {
+		for _, do := range of {
+			do(s)
+		}
+	}
 }
 
 func removed(pattern string) func(*scene) {

@@ -45,7 +45,7 @@ var (
 	saysAsOf = fate{short: "goes on; says as of when", says: asOf, loses: true}
 	restores = fate{short: "refuses: restore", follow: (*scene).restore, loses: true,
 		says: regexp.MustCompile(`doorbuster restore|restore a backup|backup is restored`)}
-	rejoins     = fate{short: "refuses: join anew", follow: (*scene).rejoin, says: regexp.MustCompile(`under a new id`)}
+	rejoins     = fate{short: "refuses: join anew", follow: (*scene).rejoin, says: regexp.MustCompile(`a new id`)}
 	wantsItsOwn = fate{short: "refuses: another's", follow: (*scene).putOwn,
 		says: regexp.MustCompile(`it belongs to node "\w+", this is node "\w+"; name`)}
 	wantsSpace = fate{short: "refuses: free space", follow: (*scene).goOnWithSpace, provoke: (*scene).writeUntilItEnds,
@@ -59,13 +59,18 @@ var asOf = regexp.MustCompile(`the state is as of log index (\d+), ([^"]+)`)
 
 // recoveryTelling are the cells that are tried in every run of the tests.
 var recoveryTelling = map[string]string{
+	"log: last byte but one flipped":          "one node stop",
+	"log: segment gone":                       "three, `require`, another down kill",
+	"log: last batches cut off":               "one node kill",
 	"snapshots: a byte of the newest flipped": "one node kill",
-	"ledger: gone":                   "three, `require` kill",
-	"ledger: a byte flipped":         "one node stop",
-	"directory: another node's copy": "one node kill",
-	"disk: full, of the log":         "one node stop",
-	"disk: full, of the ledger":      "three, `prefer` stop",
-	"disk: read-only":                "one node kill",
+	"ledger: gone":                            "three, `require` kill",
+	"ledger: a byte flipped":                  "one node stop",
+	"directory: an older copy":                "one node stop",
+	"directory: another node's copy":          "one node kill",
+	"directory: cloned while running":         "three, `prefer`, another down stop",
+	"disk: full, of the log":                  "one node stop",
+	"disk: full, of the ledger":               "three, `prefer` stop",
+	"disk: read-only":                         "one node kill",
 }
 
 // TestRecoveryMatrix: a node whose disk was damaged goes on with nothing lost, or

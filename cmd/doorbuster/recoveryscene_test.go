@@ -294,8 +294,9 @@ func (s *scene) begin() {
 		case heard && s.fate.follow == nil && serves:
 			return
 		case heard && s.fate.follow != nil:
-			if s.hit.up && !ended {
-				s.hit.kill()
+			if s.hit.up && !ended { // it may end by itself just now
+				s.hit.child.Process.Kill()
+				s.hit.wait()
 			}
 			s.hit.up = false
 			s.t.Logf("it says: %s", s.sentence())
@@ -333,30 +334,41 @@ func (s *scene) restore() {
 	s.hit.relaunch()
 }
 
-// rejoin has a new node take the damaged one's place, once there is a quorum.
+// rejoin has a new node take the damaged one's place, once there is a quorum. It
+// comes before the other goes: with zone ack require a room keeps its last voter.
 func (s *scene) rejoin() {
-	s.upAgain()
+	if s.column.second {
+		s.f.node("a2").launch()
+	}
 	leader := s.f.leader()
-	s.f.eventually(func() bool {
-		status, _, _ := runTool(s.t, "", "cluster", "remove", "--node", s.hit.id, "--admin", leader.admin)
-		return status == 0
-	}, s.hit.id+" can't be removed")
 	b2 := s.f.add("b2:b")
 	b2.launch()
-	s.tool("cluster", "join", "--id", b2.id, "--zone", b2.zone, "--peer", b2.ports[2], "--admin", leader.admin)
-	b2.awaitUp()
+	s.eventually("join", "--id", b2.id, "--zone", b2.zone, "--peer", b2.ports[2], "--admin", leader.admin)
 	s.f.eventually(func() bool {
 		st, ok := b2.status()
 		return ok && slices.ContainsFunc(st.Nodes, func(n clusterStatusNode) bool {
 			return n.ID == b2.id && n.Role == "follower" && !n.Joining
 		})
 	}, "the new node does not become a voter")
+	s.eventually("remove", "--node", s.hit.id, "--admin", leader.admin)
+	for _, m := range s.serving() {
+		m.awaitUp()
+	}
 }
 
-// upAgain starts the other node that is down.
-func (s *scene) upAgain() {
-	if s.column.second {
-		s.f.node("a2").relaunch()
+// eventually has a cluster command done, which may be refused until the nodes know
+// of each other.
+func (s *scene) eventually(args ...string) {
+	s.t.Helper()
+	var said string
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		status, out, errs := runTool(s.t, "", append([]string{"cluster"}, args...)...)
+		if said = out + errs; status == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("cluster %v: %s", args, said)
+		}
 	}
 }
 
