@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"doorbuster/engine"
 )
@@ -17,31 +18,31 @@ const (
 // session was settled: nothing comes into it after that.
 const longOver engine.Time = 62 * 24 * 3600 * 1000
 
-// Accounts gives the account of each order, in the sequence of the numbers; that of
-// an unknown one is not Known. It reads a few at a time, so that nobody waits.
-func (g *Group) Accounts(ctx context.Context, orderNos []string) ([]engine.Account, error) {
+// Accounts gives the account of each order, in the sequence of the keys; that of an
+// unknown one is not Known. Money that came by a key's payment for no order of ours is
+// in its account, too. It reads a few at a time, so that nobody waits.
+func (g *Group) Accounts(ctx context.Context, keys []engine.AccountKey) ([]engine.Account, error) {
 	if err := g.awaitCaughtUp(ctx); err != nil {
 		return nil, err
 	}
-	accounts := make([]engine.Account, len(orderNos))
-	for from := 0; from < len(orderNos); from += bookLookups {
+	accounts := make([]engine.Account, len(keys))
+	for from := 0; from < len(keys); from += bookLookups {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		to := min(from+bookLookups, len(orderNos))
+		to := min(from+bookLookups, len(keys))
 		var elsewhere []int // of settled sessions
 		g.view.View(func(s *engine.State) {
 			for i := from; i < to; i++ {
-				known := false
-				ref, _ := find(s, orderNos[i])
-				if accounts[i], known = s.Account(ref); !known && hasLeft(s, ref) {
+				a, ref, known := s.AccountBy(engine.AccountKey{OrderNo: strings.ToUpper(keys[i].OrderNo), PaymentID: keys[i].PaymentID})
+				if accounts[i] = a; !known && hasLeft(s, ref) {
 					elsewhere = append(elsewhere, i)
 				}
 			}
 		})
 		for _, i := range elsewhere {
 			var err error
-			if accounts[i].Order, err = g.AnyOrder(orderNos[i]); err != nil && !isUnknown(err) {
+			if accounts[i].Order, err = g.AnyOrder(keys[i].OrderNo); err != nil && !isUnknown(err) {
 				return nil, err
 			}
 		}

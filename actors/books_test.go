@@ -33,7 +33,11 @@ func TestBooks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	accounts, err := s.Accounts(ctx, append(numbers, "000000000000000000000000", ""))
+	var keys []engine.AccountKey
+	for _, no := range append(numbers, "000000000000000000000000", "") {
+		keys = append(keys, engine.AccountKey{OrderNo: no})
+	}
+	accounts, err := s.Accounts(ctx, keys)
 	if err != nil || len(accounts) != 22 {
 		t.Fatal(len(accounts), err)
 	}
@@ -70,7 +74,7 @@ func TestBooks(t *testing.T) {
 	ended, stop := context.WithTimeout(ctx, time.Nanosecond)
 	defer stop()
 	<-ended.Done()
-	if _, err := s.Accounts(ended, numbers); err == nil {
+	if _, err := s.Accounts(ended, keys); err == nil {
 		t.Error("looked up after its time")
 	}
 }

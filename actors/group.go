@@ -132,7 +132,8 @@ type Group struct {
 
 	panics  atomic.Int64
 	frozen  atomic.Int64
-	blocked atomic.Bool // see Blocked
+	strays  atomic.Int64 // payments for no order that this node took
+	blocked atomic.Bool  // see Blocked
 
 	// onGrab lets tests of this package make an actor fail.
 	onGrab func(*slot)
@@ -486,6 +487,7 @@ type Stats struct {
 	Epoch          engine.Epoch
 	Panics         int64 // of SKU actors
 	FrozenListings int64 // alarms
+	StrayPayments  int64 // for no order of the group; alarms
 	Quarantined    int64 // listings now
 	Waiting        int64 // grabs inside now
 	Actors         int64 // listings whose actor has been needed
@@ -495,7 +497,7 @@ type Stats struct {
 
 // Stats gives the counters.
 func (g *Group) Stats() Stats {
-	s := Stats{Leads: g.leads.Load(), Epoch: engine.Epoch(g.epoch.Load()), Panics: g.panics.Load(), FrozenListings: g.frozen.Load()}
+	s := Stats{Leads: g.leads.Load(), Epoch: engine.Epoch(g.epoch.Load()), Panics: g.panics.Load(), FrozenListings: g.frozen.Load(), StrayPayments: g.strays.Load()}
 	if j := g.journal; j != nil {
 		s.JournalEntries, s.JournalLost = j.used.Load(), j.lostSoFar()
 	}

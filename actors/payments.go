@@ -1,9 +1,11 @@
 package actors
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"doorbuster/engine"
 )
@@ -14,8 +16,12 @@ func (g *Group) Pay(ctx context.Context, p engine.Payment) (r engine.Receipt, er
 	if err := g.awaitCaughtUp(ctx); err != nil {
 		return r, err
 	}
-	known, err := g.AnyOrder(p.OrderNo) // no entry for what is nobody's
-	if err != nil {
+	known, err := g.AnyOrder(p.OrderNo)
+	switch {
+	case isUnknown(err) && engine.ValidOrderNo(strings.ToUpper(p.OrderNo)), err == nil && !known.State.Granted(),
+		err == nil && known.PaymentID != p.ID && !p.Transaction.May(known.Transaction):
+		return g.payForNoOrder(ctx, p)
+	case err != nil:
 		return r, err
 	}
 	if p.Currency != known.Currency {
@@ -27,7 +33,7 @@ func (g *Group) Pay(ctx context.Context, p engine.Payment) (r engine.Receipt, er
 	}
 	c := engine.Command{Kind: engine.CmdPayOrder, Order: known.Ref, PaymentID: p.ID, Amount: p.Amount, Currency: p.Currency}
 	if g.rules.Load() >= 3 {
-		c.PaidAt = p.PaidAt
+		c.PaidAt, c.Transaction = p.PaidAt, p.Transaction
 	}
 	if _, err := g.settledUnlessPaid(known.Ref, &c); err != nil {
 		return r, sayingWhat(err, &known, &p)
@@ -50,6 +56,10 @@ func (g *Group) Pay(ctx context.Context, p engine.Payment) (r engine.Receipt, er
 	case engine.RefundBecameDue:
 		r.Outcome = engine.PaymentToRefund
 	}
+	if r.Reason == engine.ReasonNoOrder { // it was told before, in another transaction
+		r.Order = engine.OrderView{}
+		return r, nil
+	}
 	gone := false
 	g.view.View(func(s *engine.State) {
 		if v, here := s.View(known.Ref); here {
@@ -61,6 +71,35 @@ func (g *Group) Pay(ctx context.Context, p engine.Payment) (r engine.Receipt, er
 		if v, err := g.settledOrder(known.Ref); err == nil {
 			r.Order = v
 		}
+	}
+	return r, nil
+}
+
+// payForNoOrder takes money for no order of ours, or of another transaction than the
+// order's: it goes back, once for each payment. That is what money for an order does
+// that was told of and then lost in a recovery.
+func (g *Group) payForNoOrder(ctx context.Context, p engine.Payment) (r engine.Receipt, err error) {
+	if g.rules.Load() < 3 {
+		return r, refusal(engine.ReasonUnknown)
+	}
+	p.OrderNo = strings.ToUpper(p.OrderNo)
+	conflict := sayingWhat(refusal(engine.ReasonConflict), &engine.OrderView{}, &p)
+	if other, err := g.paidOther(p.ID, engine.OrderRef{}); err != nil || other {
+		return r, cmp.Or(err, conflict)
+	}
+	o, err := g.ask(ctx, engine.Command{Kind: engine.CmdPayOrder, OrderNo: p.OrderNo, PaymentID: p.ID, Amount: p.Amount, Currency: p.Currency,
+		PaidAt: p.PaidAt, Transaction: p.Transaction})
+	if err != nil {
+		return r, sayingWhat(err, &engine.OrderView{}, &p)
+	}
+	r.Reason = o.Event.Reason
+	if o.Event.Kind == engine.RefundBecameDue {
+		r.Outcome = engine.PaymentToRefund
+		g.strays.Add(1)
+		ours := false
+		g.view.View(func(s *engine.State) { ours = s.GaveOut(p.OrderNo) })
+		g.logger.Error("ALARM: money came for no order of this group; it goes back", "order_no", p.OrderNo, "given_out_in_another_life", ours,
+			"payment_id", p.ID, "amount", p.Amount, "currency", p.Currency, "transaction_id", p.Transaction.String())
 	}
 	return r, nil
 }
@@ -101,7 +140,7 @@ func (g *Group) RefundsDue(after engine.RefundNo, most int) (due []engine.Refund
 // nameTransaction adds the transaction of an order that has left the state, as far
 // as the ledger can say now.
 func (g *Group) nameTransaction(v *engine.RefundView) {
-	if v.Transaction != (engine.Transaction{}) {
+	if v.Transaction != (engine.Transaction{}) || v.Stray() {
 		return
 	}
 	if o, found, err := g.settledRecord(v.Order); err == nil && found {

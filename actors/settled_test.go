@@ -45,7 +45,7 @@ func TestSettledOrdersThatTheLedgerLacks(t *testing.T) {
 		"looked up":         func() error { _, err := s.AnyOrder(no); return err },
 		"paid":              func() error { _, err := s.Pay(t.Context(), p); return err },
 		"paid once more":    func() error { q := p; q.ID = "q"; _, err := s.Pay(t.Context(), q); return err },
-		"for the statement": func() error { _, err := s.Accounts(t.Context(), []string{no}); return err },
+		"for the statement": func() error { _, err := s.Accounts(t.Context(), []engine.AccountKey{{OrderNo: no}}); return err },
 	} {
 		if err := ask(); !errors.Is(err, engine.ErrNotLeader) {
 			t.Errorf("%s: %v; want that it can't be said now", what, err)

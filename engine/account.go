@@ -1,10 +1,20 @@
 package engine
 
+import "cmp"
+
 // Account is what money an order has seen: a copy, whoever has it keeps it.
 type Account struct {
 	Order    OrderView
 	Refunds  []Refund // the oldest first
 	Timezone string   // of its sale
+	GaveOut  bool     // of none: its number was given out in another life
+}
+
+// AccountKey asks for the account of an order, and for what is known of a payment
+// besides.
+type AccountKey struct {
+	OrderNo   string // as it was given out
+	PaymentID string
 }
 
 // Known tells whether there is such an order.
@@ -36,6 +46,19 @@ func (s *State) Account(ref OrderRef) (a Account, known bool) {
 		}
 	}
 	return a, known
+}
+
+// AccountBy gives the account that a key asks for, and which order it is; known as of
+// Account. Money that came by the payment for no order of ours is in it, too.
+func (s *State) AccountBy(key AccountKey) (a Account, ref OrderRef, known bool) {
+	ref, _ = s.FindOrder(key.OrderNo)
+	if a, known = s.Account(ref); !known {
+		a.GaveOut = s.GaveOut(key.OrderNo)
+	}
+	if stray := s.StrayOf(key.PaymentID); stray != nil {
+		a.Refunds = append(a.Refunds, *stray)
+	}
+	return a, ref, known
 }
 
 // TakenAt is when an order's money came. Of what rules before version 3 took it is
@@ -81,15 +104,19 @@ func (s *State) Takings(h SessionHandle, after uint32, from, to Time, rows int, 
 	return last, int(last) >= x.orders.len()
 }
 
+func (s *State) viewOf(r *Refund) RefundView {
+	v := RefundView{Refund: *r, OrderNo: cmp.Or(r.PaidFor, s.OrderNo(r.Order)), Transaction: r.PaidIn}
+	if o := s.Order(r.Order); o != nil {
+		v.Transaction = o.Transaction
+	}
+	return v
+}
+
 // ViewRefund gives a refund, made or due, as those see it who make it.
 func (s *State) ViewRefund(no RefundNo) (v RefundView) {
 	r := s.Refund(no)
 	if r == nil {
 		return v
 	}
-	v.Refund, v.OrderNo = *r, s.OrderNo(r.Order)
-	if o := s.Order(r.Order); o != nil {
-		v.Transaction = o.Transaction
-	}
-	return v
+	return s.viewOf(r)
 }

@@ -84,7 +84,7 @@ func AppendTracedHold[S string | []byte](dst []byte, listing ListingHandle, shop
 func (c *Command) Rules() uint32 {
 	switch {
 	case c.Kind >= cmdPlaceTracedHold && c.Kind != cmdBreakListing, c.Kind == CmdPlaceHold && c.Transaction != Transaction{},
-		c.Kind == CmdPayOrder && c.PaidAt != 0:
+		c.Kind == CmdPayOrder && (c.PaidAt != 0 || c.OrderNo != "" || c.Transaction != Transaction{}):
 		return 3
 	case c.Kind == CmdPlaceHold && (c.Waitlist || c.Ticket != 0), c.Kind == CmdApplyPlan && c.Plan.rich(),
 		c.Kind > CmdRaiseRules && c.Kind != cmdBreakListing:
@@ -123,6 +123,8 @@ func AppendCommand(dst []byte, c *Command) []byte {
 		if rich {
 			w.buf[len(dst)] = byte(cmdPayTimedOrder)
 			w.int(int64(c.PaidAt))
+			w.string(c.OrderNo)
+			w.fixed(c.Transaction[:])
 		}
 	case CmdConfirmRefund:
 		w.uint(uint64(c.Refund))
@@ -232,6 +234,8 @@ func (r *reader) command(c *Command) {
 		c.PaymentID = r.string(MaxKeyBytes)
 		if kind == cmdPayTimedOrder {
 			c.PaidAt = Time(r.int())
+			c.OrderNo = r.string(OrderNoBytes)
+			c.Transaction = Transaction(r.key())
 		}
 	case CmdConfirmRefund:
 		c.Refund = RefundNo(r.uint32())

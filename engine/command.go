@@ -74,9 +74,10 @@ type Command struct {
 	Amount    int64 // PayOrder: minor units; AddStock: units
 	Currency  string
 	PaymentID string
+	OrderNo   string   // PayOrder: as the cashier told it, for money that goes back without an order
 	PaidAt    Time     // PayOrder: by the cashier's clock; 0 if it does not say
 	Refund    RefundNo // ConfirmRefund; Note is the cashier's reference
-	// Transaction of a PlaceHold.
+	// Transaction of a PlaceHold; of a PayOrder, zero if the cashier told none.
 	Transaction Transaction
 
 	Operator string // who of the operators asked, for the audit trail

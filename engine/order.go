@@ -1,5 +1,7 @@
 package engine
 
+import "cmp"
+
 // payOrder takes money for an order, once for each payment. Money in time makes
 // it Paid. Money for a hold that has gone gets a unit if one is free and the
 // limits allow it, else it is to go back: never both, never neither. The cashier's
@@ -8,16 +10,19 @@ func (s *State) payOrder(c *Command) Event {
 	if s.rules < 3 {
 		return s.payOrderByOldRules(c)
 	}
-	x := s.SessionOf(c.Order.Session)
-	if x == nil || c.Order.Ordinal == 0 || int(c.Order.Ordinal) > x.Orders() {
+	x, forNone := s.SessionOf(c.Order.Session), c.Order.IsZero() && ValidOrderNo(c.OrderNo)
+	if !forNone && (x == nil || c.Order.Ordinal == 0 || int(c.Order.Ordinal) > x.Orders()) {
 		return refused(ReasonUnknown)
 	}
-	if known := s.PaymentOf(c.PaymentID); !known.IsZero() {
+	if known := s.PaymentOf(c.PaymentID); known != (OrderRef{}) {
 		return s.paidBefore(c, known)
+	}
+	if forNone {
+		return s.payForNoOrder(c)
 	}
 	if x.State == Settled { // the order is in the ledgers alone; whoever asked has looked it up there
 		s.notePayment(c.PaymentID, c.Order)
-		s.oweRefund(c.Order, c.PaymentID, c.Amount, c.Currency, s.paidAt(c), ReasonSettled)
+		s.oweRefund(Refund{Order: c.Order, PaymentID: c.PaymentID, Amount: c.Amount, Currency: c.Currency, Why: ReasonSettled, PaidAt: s.paidAt(c)})
 		return s.refundEvent(c.Order, c.Amount, ReasonSettled)
 	}
 	o := s.Order(c.Order)
@@ -25,6 +30,8 @@ func (s *State) payOrder(c *Command) Event {
 	switch {
 	case !o.State.Granted():
 		return refused(ReasonUnknown)
+	case !c.Transaction.May(o.Transaction):
+		return s.oweForNoOrder(c)
 	case c.Amount != o.Amount || c.Currency != l.Currency:
 		return s.refusedOrder(c.Order, ReasonAmount)
 	case l.Frozen:
@@ -63,6 +70,31 @@ func (s *State) payOrder(c *Command) Event {
 	return e
 }
 
+// payForNoOrder takes money for no order of ours, to go back: for a number that this
+// group has never given out, or in another life, or to somebody's place in line; or
+// of another transaction than the order's, which has left the state. Whoever asked
+// knows that the number leads to no order, or to one that the money is not for.
+func (s *State) payForNoOrder(c *Command) Event {
+	if ref, ours := s.FindOrder(c.OrderNo); ours {
+		if o := s.Order(ref); o != nil && o.State.Granted() && c.Transaction.May(o.Transaction) {
+			return s.refusedOrder(ref, ReasonConflict)
+		}
+	}
+	return s.oweForNoOrder(c)
+}
+
+// oweForNoOrder makes c's money due to go back.
+func (s *State) oweForNoOrder(c *Command) Event {
+	ref := strayRef(RefundNo(s.refunds.len() + 1))
+	s.notePayment(c.PaymentID, ref)
+	s.oweRefund(Refund{Order: ref, PaymentID: c.PaymentID, Amount: c.Amount, Currency: c.Currency, Why: ReasonNoOrder, PaidAt: s.paidAt(c),
+		PaidFor: s.paidFor(c), PaidIn: c.Transaction})
+	return Event{Kind: RefundBecameDue, Amount: c.Amount, Reason: ReasonNoOrder, Transaction: c.Transaction}
+}
+
+// paidFor is the order number that c's money came with.
+func (s *State) paidFor(c *Command) string { return cmp.Or(c.OrderNo, s.OrderNo(c.Order)) }
+
 // paidAt is when the money of c came: the cashier says so, or it is now.
 func (s *State) paidAt(c *Command) Time {
 	if c.PaidAt > 0 && c.PaidAt <= maxTime {
@@ -76,6 +108,8 @@ func (s *State) paidAt(c *Command) Time {
 func (s *State) paidBefore(c *Command, ref OrderRef) Event {
 	o := s.Order(ref)
 	switch {
+	case isStray(ref) && s.Refund(RefundNo(ref.Ordinal)).PaidFor == s.paidFor(c):
+		return Event{Kind: OrderUnchanged, Amount: c.Amount, Reason: ReasonNoOrder, Transaction: c.Transaction}
 	case ref != c.Order:
 		return s.refusedOrderOrNone(c.Order, ReasonConflict)
 	case o == nil:
@@ -104,7 +138,7 @@ func (s *State) moneyBack(c *Command, o *Order, why Reason) Event {
 			d.payment, d.settled, d.paidAt = c.PaymentID, true, s.paidAt(c)
 		}
 	}
-	s.oweRefund(c.Order, c.PaymentID, c.Amount, c.Currency, s.paidAt(c), why)
+	s.oweRefund(Refund{Order: c.Order, PaymentID: c.PaymentID, Amount: c.Amount, Currency: c.Currency, Why: why, PaidAt: s.paidAt(c)})
 	return s.refundEvent(c.Order, c.Amount, why)
 }
 
@@ -213,7 +247,8 @@ func (s *State) voidOrder(c *Command) Event {
 	l.Paid -= int64(o.Quantity)
 	s.giveBack(l, o)
 	if s.rules >= 3 {
-		s.oweRefund(c.Order, s.detailsOf(c.Order).payment, o.Amount, l.Currency, s.detailsOf(c.Order).paidAt, ReasonVoided)
+		d := s.detailsOf(c.Order)
+		s.oweRefund(Refund{Order: c.Order, PaymentID: d.payment, Amount: o.Amount, Currency: l.Currency, Why: ReasonVoided, PaidAt: d.paidAt})
 	}
 	e := s.orderEvent(RefundBecameDue, c.Order, o)
 	e.Reason = ReasonVoided

@@ -173,6 +173,13 @@ func (s *State) OrderNo(ref OrderRef) string {
 	return s.Numberer().Number(ref, life).String()
 }
 
+// GaveOut tells whether this group has given a number out, if not in this life then
+// in another one.
+func (s *State) GaveOut(no string) bool {
+	_, _, ok := s.Numberer().Parse(no)
+	return ok
+}
+
 // FindOrder gives the order with a number, also one of a settled session. One that
 // was given out in another life, or never, is unknown.
 func (s *State) FindOrder(no string) (ref OrderRef, known bool) {

@@ -7,6 +7,9 @@ type Payment struct {
 	Amount   int64  // minor units
 	Currency string
 	PaidAt   Time // by the cashier's clock; 0 if he does not say
+	// Transaction that the money came in; zero if the cashier does not say. Money of
+	// another one than the order's is not the order's.
+	Transaction Transaction
 }
 
 // PaymentOutcome is what became of a payment.
@@ -29,8 +32,8 @@ func PaymentOutcomes() []string { return append([]string(nil), paymentOutcomes[:
 // Receipt is what became of a payment, and the order as it is then.
 type Receipt struct {
 	Outcome PaymentOutcome
-	Reason  Reason // the true one: paid_late, paid_twice, settled
-	Order   OrderView
+	Reason  Reason    // the true one: paid_late, paid_twice, settled, no_order
+	Order   OrderView // zero with no_order: the money is for none
 }
 
 // RefundView is a refund as those see it who make it: a copy, theirs to keep.
@@ -44,11 +47,8 @@ type RefundView struct {
 func (s *State) ViewRefunds(after RefundNo, most int) []RefundView {
 	due := s.RefundsDue(after, most)
 	views := make([]RefundView, len(due))
-	for i, r := range due {
-		views[i] = RefundView{Refund: r, OrderNo: s.OrderNo(r.Order)}
-		if o := s.Order(r.Order); o != nil {
-			views[i].Transaction = o.Transaction
-		}
+	for i := range due {
+		views[i] = s.viewOf(&due[i])
 	}
 	return views
 }

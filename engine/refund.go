@@ -13,7 +13,7 @@ type RefundNo uint32
 
 // Refund is money that came in and has to go back: for a hold that was gone, for
 // an order paid twice, for one that operators took back, for one whose session
-// has been settled.
+// has been settled, for no order of ours.
 type Refund struct {
 	No        RefundNo
 	Order     OrderRef
@@ -25,6 +25,27 @@ type Refund struct {
 	Due       Time
 	Made      Time   // 0 while it is due
 	Reference string // the cashier's, once it was made
+	// Of money for no order of ours (Stray): the order number and the transaction that
+	// it came with; the transaction may be zero. Order is then nobody's.
+	PaidFor string
+	PaidIn  Transaction
+}
+
+// Stray tells whether the money came for no order of ours.
+func (r *Refund) Stray() bool { return isStray(r.Order) }
+
+// strayRef stands for the order of a refund that has none: session 0, and the
+// refund's number.
+func strayRef(no RefundNo) OrderRef { return OrderRef{0, uint32(no)} }
+
+func isStray(ref OrderRef) bool { return ref.Session == 0 && ref.Ordinal != 0 }
+
+// StrayOf gives the refund of a payment that came for no order of ours, or nil.
+func (s *State) StrayOf(paymentID string) *Refund {
+	if ref := s.PaymentOf(paymentID); isStray(ref) {
+		return s.Refund(RefundNo(ref.Ordinal))
+	}
+	return nil
 }
 
 // Refunds tells how many refunds there have been; their numbers go from 1 to it.
@@ -91,7 +112,8 @@ func (s *State) paymentKey(id string) (k Key) {
 	return keyOf(a, b)
 }
 
-// PaymentOf gives the order that a payment came for; zero if it never came.
+// PaymentOf gives the order that a payment came for; zero if it never came, and one
+// of session 0 if it came for none.
 func (s *State) PaymentOf(id string) OrderRef { return s.payments[s.paymentKey(id)] }
 
 func (s *State) notePayment(id string, ref OrderRef) {
@@ -118,13 +140,13 @@ func (s *State) forgetPayments(x *Session) {
 	}
 }
 
-// oweRefund makes money that came for ref due to go back, once for each payment.
-func (s *State) oweRefund(ref OrderRef, paymentID string, amount int64, currency string, paidAt Time, why Reason) RefundNo {
-	no := RefundNo(s.refunds.len() + 1)
-	s.refunds.add(Refund{No: no, Order: ref, PaymentID: paymentID, Amount: amount, Currency: currency, Why: why, PaidAt: paidAt, Due: s.now})
-	s.refundsOf[ref] = append(s.refundsOf[ref], no)
+// oweRefund makes money that came due to go back, once for each payment. It gives
+// the refund its number and its time.
+func (s *State) oweRefund(r Refund) {
+	r.No, r.Due = RefundNo(s.refunds.len()+1), s.now
+	s.refunds.add(r)
+	s.refundsOf[r.Order] = append(s.refundsOf[r.Order], r.No)
 	s.owed++
-	return no
 }
 
 // refundEvent tells of a refund that became due.
@@ -144,6 +166,9 @@ func (s *State) confirmRefund(c *Command) Event {
 		return refused(ReasonUnknown)
 	}
 	e := Event{Kind: RefundMade, Session: r.Order.Session, Order: r.Order, Amount: r.Amount}
+	if r.Stray() {
+		e.Order, e.Transaction = OrderRef{}, r.PaidIn
+	}
 	if r.Made != 0 {
 		e.Kind = OrderUnchanged
 		return e
@@ -187,13 +212,25 @@ func (w *writer) refund(f *Refund) {
 	w.int(int64(f.Due))
 	w.int(int64(f.Made))
 	w.string(f.Reference)
+	if f.Stray() {
+		w.string(f.PaidFor)
+		w.fixed(f.PaidIn[:])
+	}
 }
 
 func (s *snapshotReader) readRefund(r *reader) {
 	f := Refund{No: RefundNo(s.refunds.len() + 1), Order: r.ref(), PaymentID: r.string(MaxKeyBytes), Amount: r.int(), Currency: r.string(MaxIDBytes),
 		Why: Reason(r.byte()), PaidAt: Time(r.int()), Due: Time(r.int()), Made: Time(r.int()), Reference: r.string(MaxTextBytes)}
+	stray := f.Order == strayRef(f.No)
+	if stray {
+		f.PaidFor, f.PaidIn = r.string(OrderNoBytes), Transaction(r.key())
+	}
 	switch x := s.SessionOf(f.Order.Session); {
 	case r.err != nil:
+	case stray && (!ValidOrderNo(f.PaidFor) || f.Why != ReasonNoOrder):
+		r.fail("a refund of money for no order that has no order number")
+	case stray && sane(f.PaidAt) && sane(f.Due) && sane(f.Made):
+		s.refunds.add(f)
 	case x == nil || f.Order.Ordinal == 0 || int(f.Order.Ordinal) > x.Orders():
 		r.fail("a refund of no order")
 	case f.Why >= reasonEnd || !sane(f.PaidAt) || !sane(f.Due) || !sane(f.Made):
@@ -225,7 +262,7 @@ func (s *State) findPayments() {
 	s.payments, s.mostPayments, s.doublePayments = map[Key]OrderRef{}, 0, false
 	find := func(id string, ref OrderRef) {
 		switch known := s.PaymentOf(id); {
-		case known.IsZero():
+		case known == OrderRef{}:
 			s.notePayment(id, ref)
 		case known != ref:
 			s.doublePayments = true
@@ -250,7 +287,7 @@ func (s *State) adoptMoney() {
 	for _, x := range s.sessions {
 		for i := range x.orders.len() {
 			if o, ref := x.orders.at(i), (OrderRef{x.Handle, uint32(i) + 1}); o.State == RefundDue {
-				s.oweRefund(ref, s.detailsOf(ref).payment, o.Amount, s.listings[o.Listing-1].Currency, 0, ReasonNone)
+				s.oweRefund(Refund{Order: ref, PaymentID: s.detailsOf(ref).payment, Amount: o.Amount, Currency: s.listings[o.Listing-1].Currency})
 			}
 		}
 	}

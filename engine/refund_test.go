@@ -2,6 +2,8 @@ package engine
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -292,5 +294,69 @@ func TestPaymentAtNoTime(t *testing.T) {
 	}
 	if copied(t, g.state).Hash() != g.state.Hash() {
 		t.Error("a snapshot's reading differs")
+	}
+}
+
+// TestMoneyForNoOrderGoesBack: for a number of another life, for one that was never
+// given out, for a place in line, and of another transaction than the order's. Each
+// payment goes back once, whatever it is told to be for later, and no order sees it.
+func TestMoneyForNoOrderGoesBack(t *testing.T) {
+	g := newGroup(t)
+	g.one(Command{Kind: CmdRaiseRules, RulesVersion: 3})
+	l := g.session("ten", nil, ListingSpec{Stock: 1, Waitlist: true}).Listings[0]
+	hold := g.placeHold(l, "ann", "k", 1)
+	hold.Transaction = Transaction{1}
+	ann := g.one(hold).Order
+	wait := g.placeHold(l, "bob", "k", 1)
+	wait.Waitlist = true
+	bob := g.one(wait).Order
+	lost := g.state.Numberer().Number(OrderRef{1, 1}, g.state.life+1).String()
+	pay := func(id, no string, ref OrderRef, in Transaction) Event {
+		return g.one(Command{Kind: CmdPayOrder, Order: ref, OrderNo: no, PaymentID: id, Amount: 100, Currency: "CNY", Transaction: in})
+	}
+	anns := g.state.OrderNo(ann)
+	for i, c := range []struct {
+		name, id, no string
+		ref          OrderRef
+		in           Transaction
+		want         EventKind
+		why          Reason
+	}{
+		{"of another life", "p1", lost, OrderRef{}, Transaction{2}, RefundBecameDue, ReasonNoOrder},
+		{"again", "p1", lost, OrderRef{}, Transaction{2}, OrderUnchanged, ReasonNoOrder},
+		{"again, for ann's order", "p1", anns, ann, Transaction{1}, CommandRefused, ReasonConflict},
+		{"of no life", "p2", strings.Repeat("0", OrderNoBytes), OrderRef{}, Transaction{}, RefundBecameDue, ReasonNoOrder},
+		{"for a place in line", "p3", g.state.OrderNo(bob), OrderRef{}, Transaction{}, RefundBecameDue, ReasonNoOrder},
+		{"in another transaction", "p4", "", ann, Transaction{3}, RefundBecameDue, ReasonNoOrder},
+		{"in another transaction, told again without", "p4", "", ann, Transaction{}, OrderUnchanged, ReasonNoOrder},
+		{"in another transaction, as no order's", "p5", anns, OrderRef{}, Transaction{3}, RefundBecameDue, ReasonNoOrder},
+		{"ann's own, as no order's", "p6", anns, OrderRef{}, Transaction{1}, CommandRefused, ReasonConflict},
+		{"for no number", "p6", "no number", OrderRef{}, Transaction{}, CommandRefused, ReasonUnknown},
+		{"ann's own", "p6", anns, ann, Transaction{1}, OrderPaid, ReasonNone},
+		{"ann's own again, for the lost order", "p6", lost, OrderRef{}, Transaction{2}, CommandRefused, ReasonConflict},
+	} {
+		if e := pay(c.id, c.no, c.ref, c.in); e.Kind != c.want || e.Reason != c.why || c.why == ReasonNoOrder && !e.Order.IsZero() {
+			t.Errorf("%d, %s: %v", i, c.name, e)
+		}
+	}
+	want := []RefundView{{Refund{PaymentID: "p1", PaidFor: lost, PaidIn: Transaction{2}}, lost, Transaction{2}},
+		{Refund{PaymentID: "p2", PaidFor: strings.Repeat("0", OrderNoBytes)}, strings.Repeat("0", OrderNoBytes), Transaction{}},
+		{Refund{PaymentID: "p3", PaidFor: g.state.OrderNo(bob)}, g.state.OrderNo(bob), Transaction{}},
+		{Refund{PaymentID: "p4", PaidFor: anns, PaidIn: Transaction{3}}, anns, Transaction{3}},
+		{Refund{PaymentID: "p5", PaidFor: anns, PaidIn: Transaction{3}}, anns, Transaction{3}}}
+	for i := range want {
+		r := &want[i].Refund
+		r.No, r.Order, r.Amount, r.Currency, r.Why, r.PaidAt, r.Due = RefundNo(i+1), OrderRef{0, uint32(i + 1)}, 100, "CNY", ReasonNoOrder, g.clock, g.clock
+	}
+	for _, s := range []*State{g.state, copied(t, g.state)} {
+		if got := s.ViewRefunds(0, 10); !slices.Equal(got, want) {
+			t.Errorf("due %+v\nwant %+v", got, want)
+		}
+		if of := s.RefundsOf(ann); of != nil || s.StrayOf("p4").No != 4 || s.StrayOf("p6") != nil || s.PaymentOf("p6") != ann {
+			t.Errorf("of ann's order: %+v", of)
+		}
+	}
+	if e := g.one(Command{Kind: CmdConfirmRefund, Refund: 1, Note: "back"}); e.Kind != RefundMade || !e.Order.IsZero() || e.Amount != 100 {
+		t.Error(e)
 	}
 }

@@ -37,7 +37,9 @@ func (s *State) remark(c *Command, e *Event) {
 	case CmdOpenEpoch:
 		r.Detail = "node " + c.Node
 	case CmdPayOrder:
-		r.Detail = c.PaymentID
+		if r.Detail = c.PaymentID; e.Reason == ReasonNoOrder {
+			r.Detail = fmt.Sprintf("%s, %s, for %s", c.PaymentID, c.Currency, s.paidFor(c))
+		}
 	case CmdConfirmRefund:
 		r.Detail = fmt.Sprintf("refund %d", c.Refund)
 	case CmdRaiseRules:

@@ -233,13 +233,14 @@ const (
 	ReasonPaidTwice     // money for an order that is paid, or whose money is on its way back
 	ReasonSettled       // the session has been settled
 	ReasonCurrency      // money of another currency than the order's
+	ReasonNoOrder       // money for no order of ours, or of another transaction than the order's
 	reasonEnd
 )
 
 var reasons = [...]string{"none", "sold_out", "gone", "limit_listing", "limit_session", "releases", "not_open", "paused", "ended",
 	"deadline", "key_reused", "quantity", "frozen", "unknown", "quota", "depth", "overload", "not_yours", "not_held", "amount",
 	"conflict", "refused", "expired", "cancelled", "voided", "paid_late", "limit_month", "not_reserved", "not_allowed", "risk", "rate",
-	"ticket_missing", "ticket", "ticket_used", "left", "drawn", "too_late", "too_many", "rules", "paid_twice", "settled", "currency"}
+	"ticket_missing", "ticket", "ticket_used", "left", "drawn", "too_late", "too_many", "rules", "paid_twice", "settled", "currency", "no_order"}
 
 func (r Reason) String() string { return nameOf(reasons[:], int(r)) }
 

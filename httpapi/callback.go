@@ -62,7 +62,7 @@ func (s *ShopperServer) callback(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	if taken.Token != "" {
-		if wrong := s.foreignToken(&taken); wrong != "" {
+		if wrong := s.foreignToken(&taken, &p); wrong != "" {
 			s.problem(ctx, badPayToken, wrong)
 			return
 		}
@@ -77,20 +77,24 @@ func (s *ShopperServer) callback(ctx *fasthttp.RequestCtx) {
 	s.pay.counts.outcomes[r.Outcome].Add(1)
 	if r.Outcome == engine.PaymentToRefund || r.Reason == engine.ReasonPaidLate {
 		s.faults.Do(func() {
-			s.log.Info("a payment came late, or for nothing", "order_no", r.Order.OrderNo, "payment_id", p.ID, "outcome", r.Outcome.String(), "reason", r.Reason.String(),
+			s.log.Info("a payment came late, or for nothing", "order_no", p.OrderNo, "payment_id", p.ID, "outcome", r.Outcome.String(), "reason", r.Reason.String(),
 				"transaction_id", r.Order.Transaction.String())
 		})
 	}
 	r.Order.HasReceiver = false // where the goods go is not the cashier's business
 	tellTransaction(ctx, r.Order.Transaction)
 	b := append([]byte(`{"outcome":"`), r.Outcome.String()...)
-	b = append(b, `","order":`...)
-	uncached(ctx, append(s.appendOrder(b, &r.Order), '}'))
+	b = append(b, '"')
+	if r.Order.State != 0 { // else the money is for no order
+		b = s.appendOrder(append(b, `,"order":`...), &r.Order)
+	}
+	uncached(ctx, append(b, '}'))
 }
 
-// foreignToken tells what is wrong with a callback's token. That its time is over
-// is no matter: the payment's own time says what was late.
-func (s *ShopperServer) foreignToken(t *payment.Taken) (wrong string) {
+// foreignToken tells what is wrong with a callback's token, and has p know of its
+// transaction. That its time is over is no matter: the payment's own time says what
+// was late.
+func (s *ShopperServer) foreignToken(t *payment.Taken, p *engine.Payment) (wrong string) {
 	keys := s.pay.signing(s.seller)
 	if keys == nil {
 		return "A token can't be checked here: no keys of payment tokens are configured (pay_keys). Leave it out."
@@ -103,6 +107,9 @@ func (s *ShopperServer) foreignToken(t *payment.Taken) (wrong string) {
 		return "The token is of another order, " + c.OrderNo + "."
 	case c.Amount != *t.Amount || c.Currency != t.Currency:
 		return "The token is for " + strconv.FormatInt(c.Amount, 10) + " " + c.Currency + ", another sum than was paid."
+	case !p.Transaction.May(c.Transaction):
+		return "The token is of another transaction, " + c.Transaction.String() + "."
 	}
+	p.Transaction = c.Transaction
 	return ""
 }

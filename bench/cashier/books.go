@@ -37,6 +37,8 @@ type Refund struct {
 	Currency  string    `json:"currency"`
 	At        time.Time `json:"at"`
 	Asked     int       `json:"asked"` // how often
+	// Transaction of the payment; "" if the shop names none.
+	Transaction string `json:"transaction_id,omitempty"`
 }
 
 // call is a callback that has not been delivered.
@@ -200,7 +202,8 @@ func (b *Books) PayBack(r Refund) (booked Refund, err error) {
 			return err
 		case !found:
 			return ErrUnknown
-		case p.OrderNo != r.OrderNo || p.Amount != r.Amount || p.Currency != r.Currency:
+		case p.OrderNo != r.OrderNo || p.Amount != r.Amount || p.Currency != r.Currency,
+			p.Transaction != r.Transaction && p.Transaction != "" && r.Transaction != "":
 			return ErrDiffers
 		}
 		refunds := tx.Bucket(bucketRefunds)

@@ -140,7 +140,7 @@ func (c *Cashier) refund(w http.ResponseWriter, _ *http.Request, body []byte) {
 		return
 	}
 	booked, err := c.books.PayBack(Refund{Reference: "back-" + uuid.NewString(), No: uint32(q.No), PaymentID: q.PaymentID, OrderNo: q.OrderNo,
-		Amount: q.Amount, Currency: q.Currency, At: time.Now().Truncate(time.Millisecond).UTC()})
+		Transaction: q.Transaction, Amount: q.Amount, Currency: q.Currency, At: time.Now().Truncate(time.Millisecond).UTC()})
 	if err != nil {
 		no(w, err, nil)
 		return
@@ -159,7 +159,7 @@ func (c *Cashier) closeOrder(w http.ResponseWriter, r *http.Request, _ []byte) {
 	case err != nil:
 		no(w, err, nil)
 	case paid != nil:
-		reply(w, http.StatusOK, &payment.Closed{Payment: &payment.Taken{PaymentID: paid.ID, OrderNo: paid.OrderNo, Amount: &paid.Amount, Currency: paid.Currency, PaidAt: paid.At}})
+		reply(w, http.StatusOK, &payment.Closed{Payment: &payment.Taken{PaymentID: paid.ID, OrderNo: paid.OrderNo, Amount: &paid.Amount, Currency: paid.Currency, PaidAt: paid.At, Transaction: paid.Transaction}})
 	default:
 		reply(w, http.StatusOK, &payment.Closed{Closed: true})
 	}

@@ -215,6 +215,7 @@ func registerGroup(to prometheus.Registerer, g *actors.Group, n *cluster.Node) {
 	gauge("actors", "Listings whose actor has been needed since the start.", func() float64 { return float64(g.Stats().Actors) })
 	gauge("listings_quarantined", "ALARM if over 0: listings whose actor panicked too often.", func() float64 { return float64(g.Stats().Quarantined) })
 	counter("listings_frozen_total", "ALARM if it grows: listings frozen because their units no longer add up.", func() float64 { return float64(g.Stats().FrozenListings) })
+	counter("payments_for_no_order_total", "ALARM if it grows: payments taken by this node for no order of the group, or in another transaction than the order's. They go back.", func() float64 { return float64(g.Stats().StrayPayments) })
 	gauge("journal_entries", "Reasons why shoppers were refused that this node remembers.", func() float64 { return float64(g.Stats().JournalEntries) })
 	counter("journal_lost_total", "Reasons that were overwritten by newer ones, and refusals that could not be noted.", func() float64 { return float64(g.Stats().JournalLost) })
 	registerLedger(gauge, counter, n.Ledger())

@@ -114,6 +114,8 @@ type Taken struct {
 	Currency  string    `json:"currency"`
 	PaidAt    time.Time `json:"paid_at,omitzero"`
 	Token     string    `json:"token,omitempty"` // that the shopper brought
+	// Transaction that the money was taken in; where a token is there, it says so, too.
+	Transaction string `json:"transaction_id,omitempty"`
 }
 
 // Payment turns t into what the shop understands, or says what is wrong with it.
@@ -130,7 +132,14 @@ func (t *Taken) Payment(now time.Time) (p engine.Payment, wrong string) {
 	case !t.PaidAt.IsZero() && (t.PaidAt.UnixMilli() <= 0 || t.PaidAt.After(now.Add(Tolerance))):
 		return p, "The paid_at must be the time at which the money was taken, in RFC 3339: after 1970, and not ahead of this clock."
 	}
-	p = engine.Payment{OrderNo: t.OrderNo, ID: t.PaymentID, Amount: *t.Amount, Currency: t.Currency}
+	var transaction engine.Transaction
+	if t.Transaction != "" {
+		var err error
+		if transaction, err = ParseTransaction(t.Transaction); err != nil {
+			return p, "The transaction_id must be the order's, a UUID with dashes, or be left out."
+		}
+	}
+	p = engine.Payment{Transaction: transaction, OrderNo: t.OrderNo, ID: t.PaymentID, Amount: *t.Amount, Currency: t.Currency}
 	if !t.PaidAt.IsZero() {
 		p.PaidAt = engine.TimeOf(t.PaidAt)
 	}

@@ -9,9 +9,10 @@ import (
 // Books are the shop's own. All methods are safe for concurrent use, and none holds
 // the shop up: what is long is given in pages.
 type Books interface {
-	// Accounts gives the account of each order, in the sequence of the numbers; that
-	// of an unknown one is not Known.
-	Accounts(ctx context.Context, orderNos []string) ([]engine.Account, error)
+	// Accounts gives the account of each order, in the sequence of the keys; that of an
+	// unknown one is not Known. Money that came by a key's payment for no order of ours
+	// is in its account, too.
+	Accounts(ctx context.Context, keys []engine.AccountKey) ([]engine.Account, error)
 	// Takings gives a page of the accounts whose orders' money came in [from, to),
 	// from a place on, the zero one for the first; more is false at the end. A page
 	// may be empty and not the last.

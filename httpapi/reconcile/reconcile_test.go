@@ -329,3 +329,46 @@ func ExampleRun() {
 	// The books agree. What was news to us is noted: 1 payment, 0 refunds.
 	// The books agree. Nothing was changed.
 }
+
+// TestMoneyOfLostOrdersGoesBack: a statement tells of money for an order that was
+// given out in another life of the shop, and of money in another transaction than its
+// order's. Both go back, once, and no order is paid. A number that this shop never
+// gave out is left to people: it may be another shop's.
+func TestMoneyOfLostOrdersGoesBack(t *testing.T) {
+	s := openShop(t, listing("mask", 8, 4900))
+	ann := s.do(engine.Command{Kind: engine.CmdPlaceHold, Listing: 1, Shopper: []byte("ann"), Key: engine.Key{1}, Quantity: 1, Deadline: engine.Never,
+		Transaction: engine.Transaction{1}})
+	anns := s.state.OrderNo(ann.Order)
+	lost := s.state.Numberer().Number(ann.Order, 77).String()
+	foreign := engine.Numberer{}.Number(ann.Order, 77).String()
+	text := "payment_id,order_no,amount,currency,kind,at,transaction_id\n"
+	for _, row := range []string{"p-lost," + lost + ",4900,", "p-other," + anns + ",4900,01000000-0000-0000-0000-000000000001", "p-foreign," + foreign + ",4900,", "p-ann," + anns + ",4900,their-own"} {
+		text += strings.Replace(row, ",4900,", ",4900,CNY,payment,2026-09-20T02:00:01Z,", 1) + "\n"
+	}
+	report, found := reconciled(t, s, text, nil)
+	var settled []string
+	for _, f := range found[reconcile.LostPayment] {
+		settled = append(settled, f.PaymentID+" "+f.Outcome+" "+f.Session)
+	}
+	if fmt.Sprint(settled) != "[p-lost refund_due  p-other refund_due  p-ann paid ten]" || len(found[reconcile.UnknownOrder]) != 1 || report.Settled != 3 || report.Open != 1 {
+		t.Errorf("settled %q, %d open: %+v", settled, report.Open, found)
+	}
+	if due := s.state.ViewRefunds(0, 10); len(due) != 2 || due[0].OrderNo != lost || due[1].OrderNo != anns || !due[0].Stray() || !due[1].Stray() {
+		t.Errorf("due %+v", due)
+	}
+	if v := s.order(anns); v.State != engine.Paid || v.PaymentID != "p-ann" {
+		t.Errorf("%+v", v)
+	}
+	settledBooks := s.books()
+	again, foundAgain := reconciled(t, s, text, nil)
+	if again.Settled != 0 || again.Open != 1 || again.Matched != 3 || settledBooks != s.books() || len(again.Totals) != 1 || again.Totals[0] != report.Totals[0] {
+		t.Errorf("a second time: settled %d, open %d, matched %d: %+v; totals %+v, %+v", again.Settled, again.Open, again.Matched, foundAgain, again.Totals, report.Totals)
+	}
+	// The cashier has made them.
+	for _, id := range []string{"p-lost," + lost, "p-other," + anns} {
+		text += id + ",4900,CNY,refund,2026-09-20T02:00:02Z,\n"
+	}
+	if made, foundMade := reconciled(t, s, text, nil); made.Settled != 2 || made.Open != 1 || len(foundMade[reconcile.LostRefund]) != 2 {
+		t.Errorf("made: settled %d, open %d: %+v", made.Settled, made.Open, foundMade)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/payment"
 	"doorbuster/httpapi/statement"
 )
 
@@ -246,11 +247,11 @@ func (r *run) settle(ctx context.Context, piece []matched) error {
 	if len(piece) == 0 {
 		return ctx.Err()
 	}
-	numbers := make([]string, len(piece))
+	keys := make([]engine.AccountKey, len(piece))
 	for i := range piece {
-		numbers[i] = piece[i].row.OrderNo
+		keys[i] = engine.AccountKey{OrderNo: piece[i].row.OrderNo, PaymentID: piece[i].row.PaymentID}
 	}
-	accounts, err := r.books.Accounts(ctx, numbers)
+	accounts, err := r.books.Accounts(ctx, keys)
 	if err != nil {
 		return fmt.Errorf("look the orders up: %w", err)
 	}
@@ -285,14 +286,40 @@ func (r *run) settle(ctx context.Context, piece []matched) error {
 // isLost tells whether a row is news to us that we can take.
 func (r *run) isLost(m *matched) bool {
 	a := &m.account
-	if m.again || !a.Known() {
+	if m.again {
 		return false
 	}
 	amount, known, back := a.PaidBy(m.row.PaymentID)
-	if m.row.Kind == statement.Refund {
+	switch {
+	case m.row.Kind == statement.Refund:
 		return back != nil && back.Made == 0 && amount == m.row.Amount && back.Currency == m.row.Currency
+	case known:
+		return false
 	}
-	return !known && a.Order.Amount == m.row.Amount && a.Order.Currency == m.row.Currency
+	return m.forNone() || a.Known() && a.Order.Amount == m.row.Amount && a.Order.Currency == m.row.Currency
+}
+
+// forNone tells whether a payment is for no order of ours and ours to give back: for
+// an order that a recovery lost, or of another transaction than the order's. What has
+// a number that we never gave out may be another shop's: that is for people.
+func (m *matched) forNone() bool {
+	if m.row.Kind != statement.Payment {
+		return false
+	}
+	if !m.account.Known() {
+		return m.account.GaveOut
+	}
+	return !transactionOf(&m.row).May(m.account.Order.Transaction)
+}
+
+// transactionOf gives the transaction of a row; zero where the cashier writes none,
+// or something of its own.
+func transactionOf(row *statement.Row) engine.Transaction {
+	t, err := payment.ParseTransaction(row.Transaction)
+	if err != nil {
+		return engine.Transaction{}
+	}
+	return t
 }
 
 // Between two tries of what had no outcome.
@@ -309,7 +336,8 @@ func (r *run) pay(ctx context.Context, m *matched, patience time.Duration) {
 	until := time.Now().Add(patience)
 	for pause := firstPause; ; pause = min(2*pause, mostPause) {
 		if m.row.Kind == statement.Payment {
-			m.receipt, m.err = r.books.Pay(ctx, engine.Payment{OrderNo: m.row.OrderNo, ID: m.row.PaymentID, Amount: m.row.Amount, Currency: m.row.Currency, PaidAt: m.row.At})
+			m.receipt, m.err = r.books.Pay(ctx, engine.Payment{OrderNo: m.row.OrderNo, ID: m.row.PaymentID, Amount: m.row.Amount, Currency: m.row.Currency, PaidAt: m.row.At,
+				Transaction: transactionOf(&m.row)})
 		} else {
 			_, _, back := m.account.PaidBy(m.row.PaymentID)
 			m.err = r.books.ConfirmRefund(ctx, back.No, referenceOf(m.row.At))
@@ -353,8 +381,13 @@ func (r *run) tell(m *matched) error {
 		f.Kind, f.Says = Repeated, fmt.Sprintf("Line %d says the same. It was counted once.", m.earlier)
 		return r.found(&f)
 	}
+	amount, known, back := a.PaidBy(row.PaymentID)
+	stray := m.lost && m.forNone() || back != nil && back.Stray()
 	if m.lost && m.err == nil && row.Kind == statement.Payment && !r.o.DryRun {
 		a.Order = m.receipt.Order
+	}
+	if stray {
+		a.Order = engine.OrderView{} // whatever its number leads to
 	}
 	if a.Known() {
 		f.Session, f.SKU, f.State = a.Order.Session, a.Order.SKU, a.Order.State.String()
@@ -375,9 +408,8 @@ func (r *run) tell(m *matched) error {
 			r.seen.late[row.PaymentID] = true // its refund is not in the account yet
 		}
 	}
-	amount, known, back := a.PaidBy(row.PaymentID)
 	switch {
-	case !a.Known():
+	case !a.Known() && !stray:
 		f.Kind, f.Says = UnknownOrder, "They have it for an order that we don't have."
 		return r.found(&f)
 	case m.lost:
@@ -391,7 +423,7 @@ func (r *run) tell(m *matched) error {
 		amount = a.Order.Amount
 	}
 	currency := a.Order.Currency
-	if row.Kind == statement.Refund {
+	if row.Kind == statement.Refund || stray {
 		currency = back.Currency
 	}
 	if amount != row.Amount || currency != row.Currency {
@@ -455,6 +487,8 @@ func (r *run) tellLost(m *matched, f *Finding, agreed func(int64)) error {
 		r.report.Settled++
 		f.Kind, f.Ours = LostPayment, &row.Amount
 		switch {
+		case m.receipt.Reason == engine.ReasonNoOrder:
+			f.Outcome, f.Says = "refund_due", "They took it for an order that we don't have any more, or in another transaction than the order's. It goes back."
 		case m.receipt.Outcome == engine.PaymentToRefund:
 			f.Outcome, f.Says = "refund_due", "They took it and nobody had told us. There is nothing to have for it any more: it goes back."
 		case m.receipt.Reason == engine.ReasonPaidLate:

@@ -66,23 +66,26 @@ func (r *run) seekRefunds(ctx context.Context, page []engine.RefundView, from, t
 		return v.Due
 	}
 	var of []*engine.RefundView
-	var numbers []string
+	var keys []engine.AccountKey
 	for i := range page {
 		v := &page[i]
 		lacksPayment := within(takenAt(v), from) && !r.seen.returns.has(uint32(v.No)) && !r.seen.late[v.PaymentID]
 		if lacksPayment || !r.seen.refunds.has(uint32(v.No)) && (v.Made == 0 || within(v.Made, from) || strings.HasPrefix(v.Reference, statementReference)) {
-			of, numbers = append(of, v), append(numbers, v.OrderNo)
+			of, keys = append(of, v), append(keys, engine.AccountKey{OrderNo: v.OrderNo})
 		}
 	}
 	if len(of) == 0 {
 		return nil
 	}
-	accounts, err := r.books.Accounts(ctx, numbers)
+	accounts, err := r.books.Accounts(ctx, keys)
 	if err != nil {
 		return fmt.Errorf("look the orders up: %w", err)
 	}
 	for i, v := range of {
 		a := &accounts[i]
+		if v.Stray() {
+			a.Order, a.Refunds = engine.OrderView{OrderNo: v.OrderNo}, nil
+		}
 		// The payment that its order has been paid by was looked for with the order.
 		if a.Order.PaymentID != v.PaymentID && within(takenAt(v), from) && !r.seen.returns.has(uint32(v.No)) && !r.seen.late[v.PaymentID] {
 			if err := r.missing(a, v.PaymentID, v.Amount, v.Currency, takenAt(v)); err != nil {

@@ -95,14 +95,12 @@ func (s *shop) order(orderNo string) engine.OrderView {
 	return v
 }
 
-func (s *shop) Accounts(_ context.Context, orderNos []string) ([]engine.Account, error) {
+func (s *shop) Accounts(_ context.Context, keys []engine.AccountKey) ([]engine.Account, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	accounts := make([]engine.Account, len(orderNos))
-	for i, no := range orderNos {
-		if ref, ok := s.state.FindOrder(no); ok {
-			accounts[i], _ = s.state.Account(ref)
-		}
+	accounts := make([]engine.Account, len(keys))
+	for i, key := range keys {
+		accounts[i], _, _ = s.state.AccountBy(key)
 	}
 	return accounts, nil
 }
@@ -135,7 +133,7 @@ func (s *shop) Pay(_ context.Context, p engine.Payment) (r engine.Receipt, err e
 		return r, engine.ErrOutcomeUnknown
 	}
 	ref, _ := s.state.FindOrder(p.OrderNo)
-	e := s.do(engine.Command{Kind: engine.CmdPayOrder, Order: ref, Amount: p.Amount, Currency: p.Currency, PaymentID: p.ID, PaidAt: p.PaidAt})
+	e := s.do(engine.Command{Kind: engine.CmdPayOrder, Order: ref, Amount: p.Amount, Currency: p.Currency, PaymentID: p.ID, PaidAt: p.PaidAt, OrderNo: p.OrderNo, Transaction: p.Transaction})
 	switch e.Kind {
 	case engine.CommandRefused:
 		return r, &engine.Refusal{Reason: e.Reason, State: e.State}
@@ -144,8 +142,9 @@ func (s *shop) Pay(_ context.Context, p engine.Payment) (r engine.Receipt, err e
 	case engine.RefundBecameDue:
 		r.Outcome = engine.PaymentToRefund
 	}
-	r.Reason = e.Reason
-	r.Order, _ = s.state.View(ref)
+	if r.Reason = e.Reason; r.Reason != engine.ReasonNoOrder {
+		r.Order, _ = s.state.View(ref)
+	}
 	return r, nil
 }
 
