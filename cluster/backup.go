@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 
 	"doorbuster/cluster/ledger"
 	"doorbuster/engine"
@@ -318,12 +317,12 @@ func Restore(cfg Config, path string) (info BackupInfo, err error) {
 	if err := os.MkdirAll(WALDir(cfg.Dir), 0o700); err != nil {
 		return info, err
 	}
-	stable, err := raftboltdb.NewBoltStore(filepath.Join(cfg.Dir, stableFile))
+	stable, err := openStable(cfg.Dir, nil)
 	if err != nil {
-		return info, fmt.Errorf("%s: %w", stableFile, bare(err))
+		return info, err
 	}
 	term := uint64(max(info.Term, 1))
-	if err := errors.Join(stable.SetUint64(termKey, term), stable.Close()); err != nil {
+	if err := stable.setTerm(term); err != nil {
 		return info, err
 	}
 	hop := newTransport(newLoneStream(), n.raftLogger(), newTracker(func(bool) {}), func() error { return nil })

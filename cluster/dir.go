@@ -37,14 +37,15 @@ type dirVersion struct {
 	Format int    `json:"format"`
 	Node   string `json:"node"`
 
+	// Incarnation is random, made with the directory: the same id with another
+	// one is another node, that knows nothing of what this one acknowledged.
+	Incarnation string `json:"incarnation,omitempty"`
+
 	// Of a node of a cluster; a lone node's are empty.
 	Cluster string `json:"cluster,omitempty"`
 	// Generation counts how often a surviving room was promoted. 0: not known
 	// yet, of a node that is to join.
 	Generation uint64 `json:"generation,omitempty"`
-	// Incarnation is random, made with the directory: the same id with another
-	// one is another node, that knows nothing of what this one acknowledged.
-	Incarnation string `json:"incarnation,omitempty"`
 	// Joins: it was not among the nodes that the cluster began with.
 	Joins bool `json:"joins,omitempty"`
 	// Starts counts the starts of this directory in a cluster. Life is made with each,

@@ -1,6 +1,6 @@
 // Package cluster replicates entries: it runs hashicorp/raft over the wal
-// package's log, with term and vote in raft-boltdb and snapshots in files, and
-// bridges committed entries into the engine's state machine.
+// package's log, with term and vote, and snapshots, in files, and bridges committed
+// entries into the engine's state machine.
 //
 // It knows nothing of what a sale is. Entries go in through Node.Propose; what
 // they did comes out of the wait, and to the Observer on every node. When this
@@ -15,7 +15,7 @@
 //	VERSION     what wrote it, and whose it is (JSON)
 //	LOCK        held by the process that uses it
 //	wal/        the log's segments
-//	raft.db     term and vote
+//	raft.db     term and vote, with a checksum
 //	snapshots/  at most two, each with its checksum
 //	ledger/     every order and event, outside of the state (see package ledger)
 //

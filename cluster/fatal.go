@@ -5,9 +5,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
-
 	"doorbuster/engine"
 )
 
@@ -106,29 +103,3 @@ func (f *fatal) fail(cause Cause, err error) {
 
 // as is fail for who knows only one cause.
 func (f *fatal) as(cause Cause) func(error) { return func(err error) { f.fail(cause, err) } }
-
-// stableStore keeps term and vote. Raft panics when they can't be written; this
-// says so in an orderly way instead, and lets nothing be answered on the strength
-// of a vote that is not on disk.
-type stableStore struct {
-	*raftboltdb.BoltStore
-	fatal *fatal
-}
-
-var _ raft.StableStore = (*stableStore)(nil)
-
-func (s *stableStore) Set(key, value []byte) error {
-	return s.must(s.BoltStore.Set(key, value))
-}
-
-func (s *stableStore) SetUint64(key []byte, value uint64) error {
-	return s.must(s.BoltStore.SetUint64(key, value))
-}
-
-func (s *stableStore) must(err error) error {
-	if err == nil {
-		return nil
-	}
-	s.fatal.fail(CauseDisk, fmt.Errorf("%s: %w", stableFile, err))
-	select {} // the process is about to exit
-}

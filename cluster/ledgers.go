@@ -19,7 +19,7 @@ const recordPatience = 30 * time.Second
 
 func (n *Node) ledgerConfig() ledger.Config {
 	c := n.cfg.Ledger
-	c.Dir, c.Logger, c.Archive = LedgerDir(n.cfg.Dir), n.logger, n.alone()
+	c.Dir, c.Logger, c.Archive, c.Owner = LedgerDir(n.cfg.Dir), n.logger, n.alone(), n.dir.version().Incarnation
 	return c
 }
 

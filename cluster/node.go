@@ -5,18 +5,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
-	"go.etcd.io/bbolt"
 
 	"doorbuster/cluster/ledger"
 	"doorbuster/engine"
@@ -46,7 +41,7 @@ type Node struct {
 	fsm    *fsm
 	raft   *raft.Raft
 	log    *wal.Log
-	stable *raftboltdb.BoltStore
+	stable *stableStore
 	dir    *directory
 	fatal  *fatal
 	store  *LogStore
@@ -114,7 +109,11 @@ func Open(cfg Config, observer Observer, leader Leader) (_ *Node, err error) {
 	if n.dir, err = claimDir(cfg.Dir, n.firstVersion()); err != nil {
 		return nil, err
 	}
+	// What proves how far the log reached comes before the log.
 	if err = n.openLedger(); err != nil {
+		return nil, err
+	}
+	if n.stable, err = openStable(cfg.Dir, n.fatal); err != nil {
 		return nil, err
 	}
 	snapshots, err := n.openSnapshots()
@@ -151,103 +150,14 @@ func (n *Node) alone() bool { return n.cfg.ClusterID == "" }
 
 // firstVersion is what a new data directory records.
 func (n *Node) firstVersion() dirVersion {
-	v := dirVersion{Node: n.cfg.NodeID}
+	v := dirVersion{Node: n.cfg.NodeID, Incarnation: crand.Text()}
 	if !n.alone() {
-		v.Cluster, v.Incarnation = n.cfg.ClusterID, crand.Text()
+		v.Cluster = n.cfg.ClusterID
 		if v.Joins = n.cfg.self() == nil; !v.Joins {
 			v.Generation = 1
 		}
 	}
 	return v
-}
-
-func (n *Node) openSnapshots() (*raft.FileSnapshotStore, error) {
-	// The store passes over what a crash left half written, and never removes it.
-	found, err := os.ReadDir(SnapshotsDir(n.cfg.Dir))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w", snapshotsDir, bare(err))
-	}
-	for _, entry := range found {
-		if filepath.Ext(entry.Name()) != ".tmp" {
-			continue
-		}
-		n.logger.Info("removing half a snapshot that a crash left", "name", entry.Name())
-		if err := os.RemoveAll(filepath.Join(SnapshotsDir(n.cfg.Dir), entry.Name())); err != nil {
-			return nil, fmt.Errorf("%s: %w", snapshotsDir, bare(err))
-		}
-	}
-	// The store makes a "snapshots" folder of its own below the one it is given.
-	s, err := raft.NewFileSnapshotStoreWithLogger(n.cfg.Dir, 2, n.raftLogger())
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", snapshotsDir, bare(err))
-	}
-	return s, nil
-}
-
-func (n *Node) openLog(snapshots *raft.FileSnapshotStore) (*LogStore, error) {
-	newest := mark{}
-	found, err := snapshots.List()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", snapshotsDir, err)
-	}
-	if len(found) > 0 {
-		newest = mark{found[0].Term, found[0].Index}
-	}
-	_, missing := os.Stat(WALDir(n.cfg.Dir))
-	w := wal.DefaultConfig(WALDir(n.cfg.Dir))
-	w.FS, w.Logger, w.ObserveSync = n.cfg.FS, n.logger, n.cfg.ObserveSync
-	w.SegmentBytes, w.StallTimeout = n.cfg.SegmentBytes, n.cfg.StallTimeout
-	if n.alone() { // no follower asks for what is behind the newest entries
-		w.TailCacheBytes = loneTailBytes
-	}
-	w.OnPoison, w.OnStall, w.OnDamage = n.fatal.as(CauseDisk), n.fatal.as(CauseStall), n.fatal.as(CauseDamage)
-	// The log first: opening raft.db changes it, and a log that is refused must
-	// leave everything as it was.
-	if n.log, err = wal.Open(w); err != nil {
-		return nil, err
-	}
-	log := n.log
-	confirmed := func() engine.LogIndex { return max(engine.LogIndex(log.LastIndex()), n.applied.load()) }
-	n.fatal.confirmed.Store(&confirmed)
-	if n.stable, err = raftboltdb.New(raftboltdb.Options{
-		Path:        filepath.Join(n.cfg.Dir, stableFile),
-		BoltOptions: &bbolt.Options{Timeout: time.Second},
-	}); err != nil {
-		return nil, fmt.Errorf("%s: %w", stableFile, bare(err))
-	}
-	// One that has only a snapshot, or was only just joined, may have an empty
-	// log; none at all it can't have.
-	if n.log.LastIndex() == 0 && (missing != nil || newest.Index == 0 && !n.dir.version().Joins) {
-		if err := n.checkNeverUsed(); err != nil {
-			return nil, err
-		}
-	}
-	store := NewLogStore(n.log)
-	store.cutting = n.cutting
-	if err := store.lookAtEnd(newest); err != nil {
-		return nil, err
-	}
-	return store, store.DropIfBehind(newest.Index)
-}
-
-// termKey is where Raft keeps its term.
-var termKey = []byte("CurrentTerm")
-
-// checkNeverUsed refuses a node whose log is empty although it has voted: the
-// log was taken away, and what was told with it. A term of 1 and no log is what
-// a crash in the middle of the bootstrap leaves; that is taken back, or Raft
-// would neither bootstrap nor elect anybody for ever.
-func (n *Node) checkNeverUsed() error {
-	term, err := n.stable.GetUint64(termKey)
-	switch {
-	case errors.Is(err, raftboltdb.ErrKeyNotFound), err == nil && term == 0:
-		return nil
-	case err != nil:
-		return fmt.Errorf("%s: %w", stableFile, bare(err))
-	case term == 1:
-		return n.stable.SetUint64(termKey, 0)
-	}
-	return fmt.Errorf("%s is empty, but this node has voted in term %d: its log is gone; restore a backup of the whole directory", WALDir(n.cfg.Dir), term)
 }
 
 // heartbeatTimeout after which a follower gives a leader up.
@@ -278,7 +188,7 @@ func (n *Node) raftLogger() hclog.Logger { return newRaftLogger(n.logger, n.alon
 
 func (n *Node) startRaft(snapshots raft.SnapshotStore) error {
 	config := n.raftConfig()
-	stable := &stableStore{n.stable, n.fatal}
+	stable := n.stable
 	var stream raft.StreamLayer = newLoneStream()
 	if n.net != nil {
 		stream = n.net.port.Raft()
@@ -576,9 +486,6 @@ func (n *Node) closeFiles() error {
 	var errs []error
 	if n.net != nil {
 		errs = append(errs, n.net.port.Close())
-	}
-	if n.stable != nil {
-		errs = append(errs, n.stable.Close())
 	}
 	if n.log != nil {
 		errs = append(errs, n.log.Close())

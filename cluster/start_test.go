@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
-
 	"doorbuster/engine"
 )
 
@@ -64,11 +62,11 @@ func TestFirstStartCutShort(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			stable, err := raftboltdb.NewBoltStore(filepath.Join(dir, stableFile))
+			stable, err := openStable(dir, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := errors.Join(stable.SetUint64(termKey, 1), stable.Close(), claimed.release()); err != nil {
+			if err := errors.Join(stable.setTerm(1), claimed.release()); err != nil {
 				t.Fatal(err)
 			}
 		},

@@ -49,7 +49,7 @@ var (
 // older copy of itself: what it voted for and acknowledged since is not in there.
 const Advice = "Keep the directory as it is. A node of a cluster rejoins from scratch: a new id, an empty directory, " +
 	"'doorbuster cluster join'; it must never come back with a copy of its own directory. For a node that is alone, " +
-	"put the undamaged disk back, or restore the newest backup into a new directory with 'doorbuster restore'"
+	"put the undamaged disk back, or restore a backup into a new directory with 'doorbuster restore'"
 
 // DamageError says where the log is damaged in a way that no crash explains.
 // errors.Is(err, ErrDamaged) holds.

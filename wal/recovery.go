@@ -146,9 +146,10 @@ func (c *contents) holdsKnown() error {
 		return nil
 	}
 	e := &DamageError{Segment: floorName, Index: max(c.last+1, c.floor, 1),
-		Reason: fmt.Sprintf("the log ends here, but %s proves that it held record %d", c.known.By, c.known.Index)}
+		Reason: fmt.Sprintf("its log is gone: it holds nothing, but %s proves that it held record %d", c.known.By, c.known.Index)}
 	if n := len(c.segments); n > 0 {
 		e.Segment, e.Offset = c.segments[n-1].name, c.segments[n-1].end
+		e.Reason = fmt.Sprintf("the log ends here, but %s proves that it held record %d", c.known.By, c.known.Index)
 	}
 	return e
 }

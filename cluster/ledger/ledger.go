@@ -35,6 +35,9 @@ type Config struct {
 	// Archive has the orders of settled sessions written to files of their own,
 	// too: for a node that is alone, which has nobody to copy them from.
 	Archive bool
+	// Owner names the data directory, at random: what a file of the same owner has
+	// was in the log of that directory. "" of no directory.
+	Owner string
 	// Logger hears of damage, holes and what is made anew; required.
 	Logger *slog.Logger
 
@@ -293,6 +296,15 @@ func (l *Ledger) notOurs() error {
 		return d.why
 	}
 	return nil
+}
+
+// Proves gives a log index that this data directory's own log has reached, as its
+// ledger was written from there; 0: nothing is known. Call it before Start.
+func (l *Ledger) Proves() engine.LogIndex {
+	if o := l.opened.Load(); o != nil && o.owner != "" && o.owner == l.cfg.Owner {
+		return o.index
+	}
+	return 0
 }
 
 // Bound tells the ledger, before Start, where the node's log ends: a file that

@@ -321,7 +321,7 @@ func Restore(cfg Config, s *engine.State, from io.Reader) (p Part, err error) {
 		rows = rows[:0]
 		return err
 	}
-	l.head = head{group: groupOf(s), index: s.LogIndex(), time: s.Now(), lacking: true}
+	l.head = head{group: groupOf(s), index: s.LogIndex(), time: s.Now(), lacking: true, owner: cfg.Owner}
 	if err := file.update(func(w *writing) error { return w.putHead(&l.head) }); err != nil {
 		return p, err
 	}

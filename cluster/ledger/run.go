@@ -212,6 +212,7 @@ func (l *Ledger) write(entries []*engine.Effects) error {
 	h := l.head
 	last := entries[len(entries)-1]
 	h.index, h.time, h.epoch, h.number = last.Index, last.Time, last.Header.Epoch, last.Header.Sequence
+	h.owner = l.cfg.Owner
 	if h.group == ([16]byte{}) {
 		h.group = l.group()
 	}

@@ -48,6 +48,8 @@ type head struct {
 	number uint64
 	// lacking: a resync is under way, and what is there is not whole.
 	lacking bool
+	// owner is the data directory whose log it was written from; "" before that.
+	owner string
 }
 
 func (h *head) body() []byte {
@@ -63,6 +65,7 @@ func (h *head) body() []byte {
 	} else {
 		w.byte(0)
 	}
+	w.string(h.owner)
 	return w.buf
 }
 
@@ -74,6 +77,7 @@ func headOf(body []byte) (h head, err error) {
 	copy(h.group[:], r.bytes(len(h.group)))
 	h.index, h.time, h.epoch, h.number = engine.LogIndex(r.uint()), engine.Time(r.int()), engine.Epoch(r.uint()), r.uint()
 	h.lacking = r.byte() != 0
+	h.owner = r.string()
 	return h, r.done()
 }
 

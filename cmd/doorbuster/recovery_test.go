@@ -265,6 +265,9 @@ func TestTornTailIsDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	edit(t, segment, func([]byte) []byte { return more[:report.Bytes-7] })
+	if err := copyFile(filepath.Join(elsewhere, "raft.db"), filepath.Join(dir, "raft.db")); err != nil { // its term came first
+		t.Fatal(err)
+	}
 
 	status, out, errs := runTool(t, "", "wal", "verify", dir)
 	drops := fmt.Sprintf("%s at byte %d", filepath.Base(segment), last.Offset)
