@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"doorbuster/engine"
 )
@@ -48,6 +49,13 @@ func (g *Group) AnyOrder(orderNo string) (v engine.OrderView, err error) {
 		return g.settledOrder(ref)
 	}
 	return v, refusal(engine.ReasonUnknown)
+}
+
+// LostOrder tells operators of an order that was granted in another life of the group
+// and lost in a recovery, by its number. Ask once it was not found.
+func (g *Group) LostOrder(orderNo string) (lost engine.LostOrder, ok bool) {
+	g.view.View(func(s *engine.State) { lost, ok = s.FindLost(strings.ToUpper(orderNo)) })
+	return lost, ok
 }
 
 // Orders gives a shopper's orders, the newest first, at most limit of them, and

@@ -52,6 +52,8 @@ type BackupInfo struct {
 	Version    string          `json:"version"` // of the build
 	Roster     *Roster         `json:"roster,omitempty"`
 
+	// Horizon says, after a restore, which orders may have been told of and are lost.
+	Horizon string `json:"-"`
 	// Ledger is what the ledger's part was found to hold; nil: the backup has none.
 	Ledger *ledger.Part `json:"-"`
 }
@@ -296,6 +298,7 @@ func Restore(cfg Config, path string) (info BackupInfo, err error) {
 		return info, err
 	}
 	info = b.info
+	info.Horizon = horizon(state)
 	if _, err := os.Stat(filepath.Join(cfg.Dir, versionFile)); err == nil {
 		return info, fmt.Errorf("%w: %s: it holds a node's data already; a backup is restored into a new directory", ErrDirectory, cfg.Dir)
 	}

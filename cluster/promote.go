@@ -93,6 +93,7 @@ func (n *Node) PlanPromotion(zone string) PromotePlan {
 	p.Will = []string{
 		fmt.Sprintf("Node %s becomes the only voter of cluster %s, as generation %d, with everything in its log up to index %d.", n.cfg.NodeID, n.cfg.ClusterID, p.NextGeneration, p.LastIndex),
 		fmt.Sprintf("It leads and sells within seconds. Nodes of generation %d are turned away for good when they come back: %s.", p.Generation, strings.Join(n.others(), ", ")),
+		"The number of an order that may be lost with the others is given to nobody else, and money for it goes back; this node's log says from which order of each session on.",
 		"New nodes are taken in with 'doorbuster cluster join', under new ids and with empty directories.",
 	}
 	switch {
@@ -193,7 +194,11 @@ func (n *Node) finishPromotion(config *raft.Config, stable raft.StableStore, sna
 	if scratch.halted != nil {
 		return scratch.halted
 	}
-	return n.dir.update(func(v *dirVersion) { v.Promoting = false })
+	if err := n.dir.update(func(v *dirVersion) { v.Promoting = false }); err != nil {
+		return err
+	}
+	n.logger.Warn("this room has taken over; " + horizon(scratch.state))
+	return nil
 }
 
 // reduced is the roster with which a promoted node goes on: itself.

@@ -180,6 +180,27 @@ func (s *State) GaveOut(no string) bool {
 	return ok
 }
 
+// LostOrder is an order that was granted in another life of the group, and is not here.
+type LostOrder struct {
+	Session string // as sessions are numbered here; "" if there are not so many
+	Place   uint32 // among the session's orders, from 1
+	Life    Life
+}
+
+// FindLost tells of an order that this group has given a number to, and lost in a
+// recovery; false for one that is here, and for a number that it never gave out.
+func (s *State) FindLost(no string) (lost LostOrder, ok bool) {
+	ref, life, ok := s.Numberer().Parse(no)
+	if !ok || s.Life(ref) == life {
+		return lost, false
+	}
+	lost = LostOrder{Place: ref.Ordinal, Life: life}
+	if x := s.SessionOf(ref.Session); x != nil {
+		lost.Session = x.ID
+	}
+	return lost, true
+}
+
 // FindOrder gives the order with a number, also one of a settled session. One that
 // was given out in another life, or never, is unknown.
 func (s *State) FindOrder(no string) (ref OrderRef, known bool) {

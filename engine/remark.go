@@ -35,7 +35,7 @@ func (s *State) remark(c *Command, e *Event) {
 	case CmdReserve:
 		r.Shopper = string(c.Shopper)
 	case CmdOpenEpoch:
-		r.Detail = "node " + c.Node
+		r.Detail = fmt.Sprintf("node %s, order numbers end in %s", c.Node, s.life)
 	case CmdPayOrder:
 		if r.Detail = c.PaymentID; e.Reason == ReasonNoOrder {
 			r.Detail = fmt.Sprintf("%s, %s, for %s", c.PaymentID, c.Currency, s.paidFor(c))

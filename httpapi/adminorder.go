@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -119,16 +120,47 @@ func (s *AdminServer) orders(w http.ResponseWriter, r *http.Request) {
 	for i := range found {
 		list = append(list, orderOf(&found[i]))
 	}
+	var lost *lostJSON
+	if len(found) == 0 && filter.OrderNo != "" {
+		lost = s.lost(filter.OrderNo)
+	}
 	s.reply(w, r, http.StatusOK, struct {
 		Orders []orderJSON `json:"orders"`
+		Lost   *lostJSON   `json:"lost,omitempty"`
 		Cursor string      `json:"cursor,omitempty"`
-	}{list, next})
+	}{list, lost, next})
+}
+
+// lostJSON is an order that a recovery has lost, as operators see it.
+type lostJSON struct {
+	Session string `json:"session,omitempty"`
+	Place   uint32 `json:"place"`
+	Life    string `json:"life"`
+	Says    string `json:"says"`
+}
+
+// lost tells of the order with a number, nil if none was lost.
+func (s *AdminServer) lost(orderNo string) *lostJSON {
+	o, ok := s.operator.LostOrder(orderNo)
+	if !ok {
+		return nil
+	}
+	where := "a session that is not there any more"
+	if o.Session != "" {
+		where = "session " + o.Session
+	}
+	return &lostJSON{o.Session, o.Place, o.Life.String(), fmt.Sprintf("This shop has given the number out, for order %d of %s, and lost the order in a recovery. "+
+		"Nobody else has the number, and money for it goes back.", o.Place, where)}
 }
 
 func (s *AdminServer) order(w http.ResponseWriter, r *http.Request) {
 	found, _, err := s.operator.FindOrders(engine.OrderFilter{OrderNo: r.PathValue("order_no"), Limit: 1})
 	if err == nil && len(found) == 0 {
-		err = &engine.Refusal{Reason: engine.ReasonUnknown}
+		refusal := &engine.Refusal{Reason: engine.ReasonUnknown}
+		if lost := s.lost(r.PathValue("order_no")); lost != nil {
+			refusal.Detail = lost.Says
+		}
+		err = refusal
 	}
 	if err != nil {
 		s.failed(w, r, err)

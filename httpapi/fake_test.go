@@ -289,6 +289,8 @@ func (f *fakeOperator) FindOrders(filter engine.OrderFilter) ([]engine.OrderView
 	return f.found, "more", f.err
 }
 
+func (f *fakeOperator) LostOrder(string) (engine.LostOrder, bool) { return engine.LostOrder{}, false }
+
 func (f *fakeOperator) RefundsDue(after engine.RefundNo, most int) []engine.RefundView {
 	due := f.due
 	for len(due) > 0 && due[0].No <= after {

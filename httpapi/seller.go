@@ -121,6 +121,9 @@ type Operator interface {
 
 	Counts(session, sku string) (engine.Counts, error)
 	FindOrders(filter engine.OrderFilter) (orders []engine.OrderView, next string, err error)
+	// LostOrder tells of an order that was not found, by its number, if the group has
+	// granted it and lost it in a recovery.
+	LostOrder(orderNo string) (lost engine.LostOrder, ok bool)
 	// RefundsDue gives refunds that the cashier has not confirmed, with a number over
 	// after, by number, at most so many.
 	RefundsDue(after engine.RefundNo, most int) []engine.RefundView

@@ -289,6 +289,7 @@ func TestPromote(t *testing.T) {
 		return status == 0
 	}, "b1 can't be promoted")
 	b1.eventuallyGrants("late", "day/sku-1")
+	b1.logs.await(t, b1.exit, "this room has taken over; What was granted after log index", fmt.Sprintf("of session day from order %d on", len(told)+1))
 	for who, orderNo := range told {
 		if o := b1.mustGrant(who, "k", "day/sku-1"); o.OrderNo != orderNo {
 			t.Errorf("%s was told %s, is told %s", who, orderNo, o.OrderNo)

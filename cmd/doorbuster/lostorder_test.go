@@ -66,11 +66,27 @@ func TestMoneyOfALostOrderGoesBack(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "restored")
 	if status, out, errs := runTool(t, "", "restore", "--from", file, "--dev", "--data", dir); status != 0 {
 		t.Fatal(out, errs)
+	} else if want := "of session day from order 2 on. Shoppers may know the numbers"; !strings.Contains(out, want) {
+		t.Errorf("restore says:\n%s\nnothing of %q", out, want)
 	}
 	s = spawnShop(t, dir, flags...)
 	next := s.mustGrant("bob", "k", mask)
 	if next.OrderNo == lost.OrderNo {
 		t.Errorf("bob is given the number %s, which ann was told", lost.OrderNo)
+	}
+
+	// Service people can tell a lost number from one that never was.
+	made := next.OrderNo[:23] + string("01"[strings.IndexByte("10", next.OrderNo[23])&1])
+	for no, want := range map[string]string{lost.OrderNo: `"lost":{"session":"day","place":2,"life":"` + lost.OrderNo[16:] + `"`, strings.ToLower(lost.OrderNo): `"place":2`, next.OrderNo: `"orders":[{`, made: `{"orders":[]}`} {
+		if a := s.ops("GET", "/admin/v1/orders?order_no="+no, ""); a.Status != 200 || !strings.Contains(a.Body, want) || strings.Contains(a.Body, "lost") != strings.Contains(want, "place") {
+			t.Errorf("%s: %d %s, want %s", no, a.Status, a.Body, want)
+		}
+	}
+	if a := s.ops("GET", "/admin/v1/orders/"+lost.OrderNo, ""); a.Status != 404 || !strings.Contains(a.Body, "order 2 of session day, and lost the order in a recovery") {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	if a := s.order("ann", lost.OrderNo); a.Status != 404 || strings.Contains(a.Body, "recovery") {
+		t.Errorf("a shopper is told: %s", a.Body)
 	}
 
 	withToken := fmt.Sprintf(`,"token":%q`, token)

@@ -108,7 +108,7 @@ async function findOrders(more) {
     $("order-rows").append(...page.orders.map(orderRow));
     cursor = page.cursor || "";
     const found = $("order-rows").querySelectorAll(":scope > tr:not(.details)").length;
-    setText($("order-summary"), found === 0 ? "No order fits." : `${number(found)} shown${cursor ? ", there are more" : ""}.`);
+    setText($("order-summary"), found === 0 ? page.lost?.says || "No order fits." : `${number(found)} shown${cursor ? ", there are more" : ""}.`);
     $("order-table").hidden = found === 0;
     $("more-orders").hidden = !cursor;
   } catch (error) {
