@@ -91,6 +91,11 @@ func TestDirectoryInUse(t *testing.T) {
 	if status, _, errs := runTool(t, "", serveArgs(s.dir)...); status != 1 || !strings.Contains(errs, "another process uses it (pid ") {
 		t.Errorf("status %d: %s", status, errs)
 	}
+	// Started once more as it was, it hears of the directory, not of the port.
+	status, _, errs := runTool(t, "", serveArgs(s.dir, "--http", strings.TrimPrefix(s.http, "http://"), "--admin", s.admin)...)
+	if want := fmt.Sprintf("another process uses it (pid %d)", s.child.Process.Pid); status != 1 || !strings.Contains(errs, want) || strings.Contains(errs, "address already in use") {
+		t.Errorf("status %d, not %q: %s", status, want, errs)
+	}
 	unchanged(t, filepath.Join(s.dir, "wal"), before)
 	if again := s.mustGrant("alice", "k", mask); again != alice {
 		t.Errorf("%+v, not %+v", again, alice)
