@@ -109,6 +109,30 @@ func (d *directory) update(change func(*dirVersion)) error {
 // release lets others claim the directory.
 func (d *directory) release() error { return d.lock.Unlock() }
 
+// InUse refuses a data directory that another process has claimed, before anything
+// else is tried that it would be in the way of. Nothing is claimed by asking. Error:
+// ErrDirectory.
+func InUse(dir string) error {
+	lock := flock.New(filepath.Join(dir, lockFile), flock.SetFlag(os.O_RDONLY))
+	held, err := lock.TryLock()
+	if err != nil {
+		return nil // there is none yet, or it can't be looked at: who claims it says so
+	}
+	if !held {
+		return fmt.Errorf("%w: %s: %s", ErrDirectory, dir, usedBy(lock.Path()))
+	}
+	return lock.Unlock()
+}
+
+// usedBy says who has locked a directory.
+func usedBy(lock string) string {
+	pid := "unknown"
+	if b, err := os.ReadFile(lock); err == nil && len(b) > 0 {
+		pid = strings.TrimSpace(string(b))
+	}
+	return fmt.Sprintf("another process uses it (pid %s); stop that one first, or name another directory", pid)
+}
+
 // claimDir checks a data directory, makes it if missing, and locks it. It
 // changes nothing in a directory that it refuses. first is what a new one
 // records; of one that is there, node and cluster must be the same.
@@ -152,11 +176,16 @@ func claimDir(dir string, first dirVersion) (*directory, error) {
 		return nil, refuse("it can't be locked: %v", bare(err))
 	}
 	if !held {
-		pid := "unknown"
-		if b, err := os.ReadFile(d.lock.Path()); err == nil && len(b) > 0 {
-			pid = strings.TrimSpace(string(b))
+		return nil, refuse("%s", usedBy(d.lock.Path()))
+	}
+	if !fresh { // whoever had it until now may have written it since
+		if version, err = os.ReadFile(filepath.Join(dir, versionFile)); err == nil {
+			err = d.read(version, first)
 		}
-		return nil, refuse("another process uses it (pid %s); stop that one first, or name another directory", pid)
+		if err != nil {
+			d.lock.Unlock()
+			return nil, refuse("%v", bare(err))
+		}
 	}
 	if err := os.WriteFile(d.lock.Path(), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
 		d.lock.Unlock()

@@ -42,9 +42,10 @@ type node struct {
 	connected, leaving             atomic.Bool // the rooms are; about to stop
 }
 
-// openNode opens the rooms in order: addresses and doors first, for they cost
-// nothing to give back, then the log and the state; only then are the doors
-// opened. Whether the node is ready is for the caller to await.
+// openNode opens the rooms in order: a data directory that is in use ends it, for
+// whoever uses it has the addresses, too; then addresses and doors, for they cost
+// nothing to give back, then the log and the state; only then are the doors opened.
+// Whether the node is ready is for the caller to await.
 func openNode(cfg Config, logger *slog.Logger) (_ *node, err error) {
 	n := &node{cfg: cfg, logger: logger, metrics: prometheus.NewRegistry(), served: make(chan error, 3), fatal: make(chan error, 1), closing: make(chan struct{})}
 	defer func() {
@@ -52,6 +53,9 @@ func openNode(cfg Config, logger *slog.Logger) (_ *node, err error) {
 			n.close(context.Background())
 		}
 	}()
+	if err := cluster.InUse(cfg.Data); err != nil {
+		return nil, err
+	}
 	keys, err := cfg.readKeys()
 	if err != nil {
 		return nil, err
