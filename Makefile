@@ -61,7 +61,7 @@ crash: build ## ROUNDS (50) rounds of load, kill -9, restart, and a look at what
 	$(BIN) bench crash --rounds $(ROUNDS)
 
 recovery: ## every kind of damage to a node's disk, alone and in a cluster, and what the node makes of it (takes root, for small disks)
-	$(GO) test -count=1 -timeout 60m -parallel 2 ./cmd/doorbuster -run TestRecoveryMatrix -recovery.all
+	$(GO) test -count=1 -timeout 60m -parallel 2 ./cmd/doorbuster -run TestRecoveryMatrix -recovery.all -recovery.table=$(CURDIR)/docs/recovery.md
 
 failover: build ## KILLS (100) times kill -9 of a leader of three nodes under load, and a look at what was told
 	$(BIN) bench failover --kills $(KILLS)

@@ -17,7 +17,7 @@ import (
 // the node must do then.
 type damage struct {
 	name   string
-	disk   string       // what of the node's directory is a small disk of its own: a path in it, or "" for nothing
+	disk   string       // what of the node's directory is a small disk of its own; "" for nothing
 	backed bool         // the shop begins with a backup: its log does not reach back to the beginning
 	leads  bool         // the node leads
 	while  func(*scene) // in the middle of what is sold

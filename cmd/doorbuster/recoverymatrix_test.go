@@ -3,6 +3,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -98,6 +99,18 @@ func TestRecoveryMatrix(t *testing.T) {
 	if *recoveryTable != "" && *recoveryAll {
 		table := recoveryText(found.of)
 		edit(t, *recoveryTable, func(b []byte) []byte { return []byte(withTable(t, string(b), table)) })
+	}
+}
+
+// TestRecoveryTable: the document tells what the matrix expects.
+func TestRecoveryTable(t *testing.T) {
+	text, err := os.ReadFile("../../docs/recovery.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	expected := recoveryText(func(d damage, c column) string { return d.fate(c).short })
+	if string(text) != withTable(t, string(text), expected) {
+		t.Errorf("docs/recovery.md does not have this table; 'make recovery' writes it:\n%s", expected)
 	}
 }
 

@@ -39,7 +39,8 @@ const (
 )
 
 func newScene(t *testing.T, d damage, c column) *scene {
-	s := &scene{t: t, damage: d, fate: d.fate(c), column: c, told: map[string]foundOrder{}, lost: map[string]foundOrder{}}
+	s := &scene{t: t, damage: d, fate: d.fate(c), column: c}
+	s.told, s.lost = map[string]foundOrder{}, map[string]foundOrder{}
 	names := rooms3
 	if c.zoneAck == "" {
 		names = []string{"n1:a"}
@@ -415,7 +416,8 @@ func (s *scene) checkAsOf() {
 	if said == nil {
 		s.t.Fatalf("it says nothing of its state:\n%s", s.hit.logs)
 	}
-	if at, err := time.Parse(time.RFC3339, said[2]); err != nil || !s.since.IsZero() && at.After(s.since) || time.Since(at) > time.Hour {
+	at, err := time.Parse(time.RFC3339, said[2])
+	if err != nil || !s.since.IsZero() && at.After(s.since) || time.Since(at) > time.Hour {
 		s.t.Errorf("%v: the copy is of %s, and its node says %q", err, s.since, said[0])
 	}
 	_, out, errs := runTool(s.t, "", "cluster", "status", "--admin", s.hit.admin)
@@ -519,7 +521,9 @@ func (s *scene) payLost() {
 		}
 	}
 	after := m.orders()
-	if !maps.EqualFunc(before, after, func(a, b foundOrder) bool { return a.State == b.State && a.PaymentID == b.PaymentID }) {
+	if !maps.EqualFunc(before, after, func(a, b foundOrder) bool {
+		return a.State == b.State && a.PaymentID == b.PaymentID
+	}) {
 		s.t.Error("money for lost orders changed others")
 	}
 }
