@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -463,6 +464,9 @@ func (s *scene) lookOver() {
 	}
 }
 
+// soothing is what no node may say that has lost an order.
+var soothing = regexp.MustCompile(`(?i)nothing (acknowledged )?is lost|never acknowledged|not acknowledged`)
+
 // forgetLost: what may be lost, and is, is expected of nobody any more.
 func (s *scene) forgetLost() {
 	found := s.serving()[0].orders()
@@ -473,6 +477,9 @@ func (s *scene) forgetLost() {
 		}
 	}
 	s.kept = nil
+	if said := soothing.FindString(s.hit.logs.String()); said != "" && len(s.lost) > 0 {
+		s.t.Errorf("%d orders are lost, and %s says %q:\n%s", len(s.lost), s.hit.id, said, s.hit.logs)
+	}
 }
 
 // sellOut sells until nothing is left, through every node.
