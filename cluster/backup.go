@@ -325,7 +325,7 @@ func Restore(cfg Config, path string) (info BackupInfo, err error) {
 		return info, err
 	}
 	term := uint64(max(info.Term, 1))
-	if err := stable.setTerm(term); err != nil {
+	if err := errors.Join(stable.setTerm(term), stable.Close()); err != nil {
 		return info, err
 	}
 	hop := newTransport(newLoneStream(), n.raftLogger(), newTracker(func(bool) {}), func() error { return nil })

@@ -25,6 +25,7 @@ const (
 	lockFile     = "LOCK"
 	walDir       = "wal"
 	stableFile   = "raft.db"
+	sumFile      = "raft.sum"
 	snapshotsDir = "snapshots"
 	ledgerDir    = "ledger"
 )

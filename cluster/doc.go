@@ -15,7 +15,8 @@
 //	VERSION     what wrote it, and whose it is (JSON)
 //	LOCK        held by the process that uses it
 //	wal/        the log's segments
-//	raft.db     term and vote, with a checksum
+//	raft.db     term and vote (raft-boltdb)
+//	raft.sum    the same, with checksums
 //	snapshots/  at most two, each with its checksum
 //	ledger/     every order and event, outside of the state (see package ledger)
 //

@@ -487,6 +487,9 @@ func (n *Node) closeFiles() error {
 	if n.net != nil {
 		errs = append(errs, n.net.port.Close())
 	}
+	if n.stable != nil {
+		errs = append(errs, n.stable.Close())
+	}
 	if n.log != nil {
 		errs = append(errs, n.log.Close())
 	}

@@ -8,29 +8,46 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+	"go.etcd.io/bbolt"
 
 	"doorbuster/wal"
 )
 
-// stableStore keeps term and vote, which must never be forgotten, in a file of two
-// copies, each in a block of its own: a CRC-32C of the rest of the block, and the
-// values in JSON. A change is written to the first copy, synced, and then to the
-// second: whatever a crash or a bad byte does to one of them, the other has what was
-// confirmed, and a full disk has room for it. A change that can't be written ends the
-// node in an orderly way, where Raft would panic, and nothing is answered on the
-// strength of a vote that is not on disk. Safe for concurrent use.
+// stableStore keeps term and vote, which must never be forgotten, in raft-boltdb's
+// raft.db, and beside it in raft.sum: bbolt checks two pages of its file and maps the
+// rest, so that one bad byte can change a vote, or lose it. raft.sum is two copies,
+// each in a block of its own: a CRC-32C of the rest of the block, and the values in
+// JSON. A change is written to the first copy, synced, then to the second, then to
+// raft.db: whatever a crash or a bad byte does to one copy, the other has what was
+// confirmed. raft.db must say the same but for the last change, and is made anew from
+// the values at each start, so that no bad page outlives one. A change that can't be
+// written ends the node in an orderly way, where Raft would panic, and nothing is
+// answered on the strength of a vote that is not on disk. Safe for concurrent use.
 type stableStore struct {
-	path  string
-	fatal *fatal
+	path, sum string
+	fatal     *fatal
 
-	mu     sync.Mutex
-	values map[string][]byte // nil: there is no file
-	uneven bool              // the copies differ, by a crash or a bad byte
+	mu   sync.Mutex
+	kept keptStable
+	bolt *raftboltdb.BoltStore // nil until the first change, or make
+}
+
+// keptStable is what a copy in raft.sum says.
+type keptStable struct {
+	Values map[string][]byte `json:"values"`
+	// The last change, which a crash may have kept from raft.db: the value of Key
+	// was Was, nil for none.
+	Key string `json:"key"`
+	Was []byte `json:"was"`
 }
 
 var _ raft.StableStore = (*stableStore)(nil)
@@ -44,26 +61,72 @@ var errUsed = errors.New("whom this node voted for is not known, so it might vot
 // stableBytes is the size of a copy; the values take a tenth of it.
 const stableBytes = 4096
 
-// openStable reads the store of a data directory; one that is missing is empty. An
-// error says what to do.
+// openStable reads the store of a data directory and changes nothing; one that is
+// missing is empty. An error says what to do.
 func openStable(dir string, fatal *fatal) (*stableStore, error) {
-	s := &stableStore{path: filepath.Join(dir, stableFile), fatal: fatal}
-	b, err := os.ReadFile(s.path)
+	s := &stableStore{path: filepath.Join(dir, stableFile), sum: filepath.Join(dir, sumFile), fatal: fatal}
+	refuse := func(format string, args ...any) (*stableStore, error) {
+		return nil, fmt.Errorf("%s, and %w. %s", fmt.Sprintf(format, args...), errUsed, wal.Advice)
+	}
+	b, err := os.ReadFile(s.sum)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", sumFile, bare(err))
+	}
+	_, missing := os.Stat(s.path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case err != nil && missing != nil:
 		return s, nil
 	case err != nil:
-		return nil, fmt.Errorf("%s: %w", stableFile, bare(err))
+		return refuse("%s is missing beside %s", s.sum, stableFile)
+	case !s.read(b):
+		return refuse("%s is damaged: no checksum in it fits", s.sum)
+	case missing != nil && s.term() == 0: // a crash in the middle of the first start
+		return s, nil
+	case missing != nil:
+		return refuse("%s is missing", s.path)
 	}
-	s.uneven = len(b) != 2*stableBytes || !bytes.Equal(b[:stableBytes], b[stableBytes:])
-	for len(b) >= stableBytes {
+	if err := s.compare(); err != nil {
+		return refuse("%s is damaged: %v", s.path, err)
+	}
+	return s, nil
+}
+
+// read takes in raft.sum; false if no copy in it is whole.
+func (s *stableStore) read(b []byte) bool {
+	for ; len(b) >= stableBytes; b = b[stableBytes:] {
 		copied := b[:stableBytes]
-		if body := bytes.TrimRight(copied[9:], "\x00"); bytes.Equal(copied, sealStable(body)) && json.Unmarshal(body, &s.values) == nil {
-			return s, nil
+		body := bytes.TrimRight(copied[9:], "\x00")
+		if bytes.Equal(copied, sealStable(body)) && json.Unmarshal(body, &s.kept) == nil {
+			return true
 		}
-		b = b[stableBytes:]
 	}
-	return nil, fmt.Errorf("%s is damaged: no checksum in it fits, and %w. %s", s.path, errUsed, wal.Advice)
+	return false
+}
+
+// compare holds raft.db against the values. What bbolt does with a damaged file, a
+// panic or a fault included, is an error.
+func (s *stableStore) compare() (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("it can't be read: %v", p)
+		}
+	}()
+	bolt, err := raftboltdb.New(raftboltdb.Options{Path: s.path, BoltOptions: &bbolt.Options{ReadOnly: true, Timeout: time.Second}})
+	if err != nil {
+		return bare(err)
+	}
+	defer bolt.Close()
+	for key, want := range s.kept.Values {
+		got, err := bolt.Get([]byte(key))
+		if err != nil && !errors.Is(err, raftboltdb.ErrKeyNotFound) {
+			return err
+		}
+		if !bytes.Equal(got, want) && (key != s.kept.Key || !bytes.Equal(got, s.kept.Was)) {
+			return fmt.Errorf("its %s is not the one in %s", key, sumFile)
+		}
+	}
+	return nil
 }
 
 // sealStable makes a copy.
@@ -74,12 +137,45 @@ func sealStable(body []byte) []byte {
 	return b
 }
 
-// make begins the file if there is none, and makes both copies the same.
-func (s *stableStore) make() error {
-	if s.values != nil && !s.uneven {
+// make begins the files if there are none, and makes both copies, and raft.db, the same.
+func (s *stableStore) make() error { return s.setTerm(s.term()) }
+
+// rebuild makes raft.db from the values, and opens it; s.mu is held.
+func (s *stableStore) rebuild(values map[string][]byte) error {
+	temporary := s.path + temporarySuffix
+	if err := os.RemoveAll(temporary); err != nil {
+		return err
+	}
+	bolt, err := raftboltdb.New(raftboltdb.Options{Path: temporary, BoltOptions: &bbolt.Options{Timeout: time.Second}})
+	if err != nil {
+		return err
+	}
+	for key, value := range values {
+		if err = bolt.Set([]byte(key), value); err != nil {
+			break
+		}
+	}
+	if err = errors.Join(err, bolt.Close()); err == nil {
+		err = os.Rename(temporary, s.path)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(s.path))
+	}
+	if err != nil {
+		return err
+	}
+	s.bolt, err = raftboltdb.New(raftboltdb.Options{Path: s.path, BoltOptions: &bbolt.Options{Timeout: time.Second}})
+	return err
+}
+
+// Close lets go of raft.db.
+func (s *stableStore) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bolt == nil {
 		return nil
 	}
-	return s.setTerm(s.term())
+	return s.bolt.Close()
 }
 
 // term gives the newest that this node knows of; 0: it has never been in use.
@@ -105,7 +201,7 @@ func (s *stableStore) reaches(term uint64) error {
 func (s *stableStore) Get(key []byte) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return bytes.Clone(s.values[string(key)]), nil
+	return bytes.Clone(s.kept.Values[string(key)]), nil
 }
 
 // GetUint64 gives 0 for a key that is not there.
@@ -138,12 +234,11 @@ func (s *stableStore) setTerm(term uint64) error {
 func (s *stableStore) set(key, value []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	next := map[string][]byte{string(key): bytes.Clone(value)}
-	for k, v := range s.values {
-		if k != string(key) {
-			next[k] = v
-		}
+	next := keptStable{Values: maps.Clone(s.kept.Values), Key: string(key), Was: s.kept.Values[string(key)]}
+	if next.Values == nil {
+		next.Values = map[string][]byte{}
 	}
+	next.Values[next.Key] = bytes.Clone(value)
 	body, err := json.Marshal(next)
 	if err == nil && len(body) > stableBytes-9 {
 		err = errors.New("the values are too long")
@@ -152,18 +247,26 @@ func (s *stableStore) set(key, value []byte) error {
 		err = s.write(sealStable(body))
 	}
 	if err != nil {
+		return fmt.Errorf("%s: %w", sumFile, bare(err))
+	}
+	s.kept = next
+	if s.bolt == nil {
+		err = s.rebuild(next.Values)
+	} else {
+		err = s.bolt.Set(key, value)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", stableFile, bare(err))
 	}
-	s.values, s.uneven = next, false
 	return nil
 }
 
 // write replaces one copy after the other, or makes the file.
 func (s *stableStore) write(copied []byte) error {
-	if s.values == nil {
-		return writeDurably(s.path, append(copied, copied...))
+	if s.kept.Values == nil {
+		return writeDurably(s.sum, append(copied, copied...))
 	}
-	f, err := os.OpenFile(s.path, os.O_WRONLY, 0)
+	f, err := os.OpenFile(s.sum, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -13,7 +14,7 @@ import (
 // term and vote stay as they are.
 func openRefused(t *testing.T, dir string, says ...string) {
 	t.Helper()
-	before, _ := os.ReadFile(filepath.Join(dir, stableFile))
+	before, _ := os.ReadFile(filepath.Join(dir, sumFile))
 	n, err := Open(quietConfig(dir), nobody{}, anyLeader{})
 	if err == nil {
 		_ = n.Close()
@@ -24,35 +25,34 @@ func openRefused(t *testing.T, dir string, says ...string) {
 			t.Fatalf("it does not say %q: %v", part, err)
 		}
 	}
-	if after, _ := os.ReadFile(filepath.Join(dir, stableFile)); string(after) != string(before) {
+	if after, _ := os.ReadFile(filepath.Join(dir, sumFile)); string(after) != string(before) {
 		t.Error("term and vote have changed")
 	}
 }
 
-// TestTermAndVoteAreKept: whatever becomes of the file with term and vote, a node goes
+// TestTermAndVoteAreKept: whatever becomes of the files with term and vote, a node goes
 // on with both as they were, or refuses.
 func TestTermAndVoteAreKept(t *testing.T) {
 	dir := t.TempDir()
 	openReady(t, dir)
 	openReady(t, dir)
-	path := filepath.Join(dir, stableFile)
-	whole, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	put := func(b []byte) {
+	path, bolt := filepath.Join(dir, sumFile), filepath.Join(dir, stableFile)
+	whole, pages := mustRead(t, path), mustRead(t, bolt)
+	writeTo := func(path string, b []byte) {
 		t.Helper()
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	put := func(b []byte) { t.Helper(); writeTo(path, b) }
 	kept, err := openStable(dir, nil)
 	if err != nil || kept.term() < 2 {
 		t.Fatalf("%+v, %v", kept, err)
 	}
 	same := func(what string, at int) {
 		t.Helper()
-		if s, err := openStable(dir, nil); err != nil || !maps.EqualFunc(s.values, kept.values, bytes.Equal) {
+		s, err := openStable(dir, nil)
+		if err != nil || !maps.EqualFunc(s.kept.Values, kept.kept.Values, bytes.Equal) {
 			t.Fatalf("%s %d: %+v, %v", what, at, s, err)
 		}
 	}
@@ -88,25 +88,94 @@ func TestTermAndVoteAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	openRefused(t, dir, path+" is missing")
-	older := &stableStore{path: path}
-	if err := older.setTerm(1); err != nil {
+	put(whole)
+	refused := 0
+	for i := range pages {
+		if i%13 != 0 && !bytes.Contains(pages[max(0, i-30):min(len(pages), i+30)], termKey) {
+			continue
+		}
+		b := bytes.Clone(pages)
+		b[i] ^= 0x40
+		writeTo(bolt, b)
+		if s, err := openStable(dir, nil); err == nil && !maps.EqualFunc(s.kept.Values, kept.kept.Values, bytes.Equal) {
+			t.Fatalf("byte %d of %s: %+v", i, stableFile, s)
+		} else if err != nil {
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Errorf("no byte of %s matters", stableFile)
+	}
+	writeTo(bolt, bytes.Repeat(termKey, 100))
+	openRefused(t, dir, bolt+" is damaged")
+	if err := os.Remove(bolt); err != nil {
 		t.Fatal(err)
 	}
-	openRefused(t, dir, path+" ends with term 1")
+	openRefused(t, dir, bolt+" is missing")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	openRefused(t, dir, bolt+" is missing")
+	older, err := openStable(dir, nil)
+	if err == nil {
+		err = errors.Join(older.setTerm(1), older.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	openRefused(t, dir, bolt+" ends with term 1")
 	put(whole)
+	writeTo(bolt, pages)
 	openReady(t, dir)
 
 	// One copy is behind, or damaged: a start makes both the same.
 	for _, at := range []int{20, stableBytes + 20} {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := mustRead(t, path)
 		b[at] ^= 1
 		put(b)
 		openReady(t, dir)
-		if b, err := os.ReadFile(path); err != nil || len(b) != 2*stableBytes || !bytes.Equal(b[:stableBytes], b[stableBytes:]) {
-			t.Errorf("after byte %d was damaged the copies differ: %v", at, err)
+		if b := mustRead(t, path); len(b) != 2*stableBytes || !bytes.Equal(b[:stableBytes], b[stableBytes:]) {
+			t.Errorf("after byte %d was damaged the copies differ", at)
 		}
 	}
+}
+
+// TestChangeOfVoteIsCut: a crash between raft.sum and raft.db leaves the latter a
+// change behind; both say the same again after the next start.
+func TestChangeOfVoteIsCut(t *testing.T) {
+	dir := t.TempDir()
+	s, err := openStable(dir, nil)
+	if err == nil {
+		err = errors.Join(s.setTerm(1), s.setTerm(2), s.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	behind := mustRead(t, s.path)
+	for term := uint64(3); term <= 4; term++ {
+		if s, err = openStable(dir, nil); err == nil {
+			err = errors.Join(s.setTerm(term), s.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(s.path, behind, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if s, err = openStable(dir, nil); term == 3 && (err != nil || s.term() != 3) {
+			t.Fatalf("a change behind: %+v, %v", s, err)
+		}
+		if term == 4 && err == nil {
+			t.Fatal("two changes behind: it is taken")
+		}
+	}
+}
+
+func mustRead(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

@@ -66,7 +66,7 @@ func TestFirstStartCutShort(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := errors.Join(stable.setTerm(1), claimed.release()); err != nil {
+			if err := errors.Join(stable.setTerm(1), stable.Close(), claimed.release()); err != nil {
 				t.Fatal(err)
 			}
 		},

@@ -38,7 +38,7 @@ var rooms = map[string]room{
 	"cluster": {
 		rooms: []string{"engine", "wal"},
 		never: []string{"net/http"},
-		others: []string{"github.com/hashicorp/raft", "github.com/hashicorp/go-hclog", "go.etcd.io/bbolt", "github.com/gofrs/flock",
+		others: []string{"github.com/hashicorp/raft", "github.com/hashicorp/raft-boltdb", "github.com/hashicorp/go-hclog", "go.etcd.io/bbolt", "github.com/gofrs/flock",
 			"google.golang.org/grpc", "google.golang.org/protobuf", "golang.org/x/sys"},
 	},
 	"httpapi": {

@@ -265,8 +265,10 @@ func TestTornTailIsDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	edit(t, segment, func([]byte) []byte { return more[:report.Bytes-7] })
-	if err := copyFile(filepath.Join(elsewhere, "raft.db"), filepath.Join(dir, "raft.db")); err != nil { // its term came first
-		t.Fatal(err)
+	for _, file := range []string{"raft.db", "raft.sum"} { // its term came first
+		if err := copyFile(filepath.Join(elsewhere, file), filepath.Join(dir, file)); err != nil {
+			t.Fatal(err)
+		}
 	}
 
 	status, out, errs := runTool(t, "", "wal", "verify", dir)
