@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
@@ -19,6 +21,10 @@ type door struct {
 	metrics *apiMetrics
 	http    *fasthttp.Server
 	from    perAddress
+	log     *slog.Logger
+	failing atomic.Bool // connections can't be accepted
+
+	acceptFailures prometheus.Counter
 
 	mu        sync.Mutex
 	listeners []net.Listener // open until shutdown
@@ -26,7 +32,12 @@ type door struct {
 }
 
 func (s *ShopperServer) newDoor(name string, limits Limits, handle fasthttp.RequestHandler) *door {
-	d := &door{name: name, limits: limits, metrics: newAPIMetrics(name), from: perAddress{most: limits.ConnectionsPerIP}}
+	d := &door{name: name, limits: limits, metrics: newAPIMetrics(name), log: s.log,
+		from: perAddress{most: limits.ConnectionsPerIP}}
+	d.acceptFailures = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "doorbuster_accept_failures_total", Help: "Connections that could not be accepted.",
+		ConstLabels: prometheus.Labels{"api": name},
+	})
 	d.http = &fasthttp.Server{
 		Handler:            handle,
 		ErrorHandler:       d.unreadable,
@@ -52,7 +63,7 @@ func (s *ShopperServer) newDoor(name string, limits Limits, handle fasthttp.Requ
 
 // collectors gives what is counted at the door.
 func (d *door) collectors() []prometheus.Collector {
-	return []prometheus.Collector{d.metrics, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	return []prometheus.Collector{d.metrics, d.acceptFailures, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "doorbuster_http_connections", Help: "Open connections.", ConstLabels: prometheus.Labels{"api": d.name},
 	}, func() float64 { return float64(d.http.GetOpenConnectionsCount()) })}
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync/atomic"
@@ -17,22 +18,54 @@ const (
 // lingeringListener makes connections that can be closed gently. A connection
 // closed with unread bytes in it is reset, and a reset can overtake the answer:
 // whoever sends too large a body would see a broken connection and never the 413.
-// And it turns away who has too many open already.
+// And it turns away who has too many open already. An error ends it only once it is
+// closed: fasthttp would end the door for any other, such as no descriptor being left.
 type lingeringListener struct {
 	net.Listener
 	door *door
 }
 
 func (l lingeringListener) Accept() (net.Conn, error) {
-	for {
+	for pause := time.Duration(0); ; {
 		c, err := l.Listener.Accept()
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return nil, err
 		}
+		if err != nil {
+			pause = min(max(2*pause, shortestPause), longestPause)
+			l.door.acceptFailed(err)
+			time.Sleep(pause)
+			continue
+		}
+		pause = 0
+		l.door.accepted()
 		if leave, ok := l.door.from.enter(c); ok {
 			return &lingeringConn{Conn: c, left: leave}, nil
 		}
 		l.door.turnAway(c)
+	}
+}
+
+// Pauses after a connection could not be accepted. A door that is shut down
+// meanwhile waits for one at most.
+const (
+	shortestPause = 5 * time.Millisecond
+	longestPause  = 200 * time.Millisecond
+)
+
+// acceptFailed notes that a connection could not be accepted. It is logged once,
+// until one is accepted again.
+func (d *door) acceptFailed(err error) {
+	d.acceptFailures.Inc()
+	if !d.failing.Swap(true) {
+		d.log.Error("ALARM: connections can't be accepted; trying again", "api", d.name, "error", err)
+	}
+}
+
+func (d *door) accepted() {
+	if d.failing.Load() {
+		d.failing.Store(false)
+		d.log.Warn("connections are accepted again", "api", d.name)
 	}
 }
 

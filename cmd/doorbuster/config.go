@@ -98,6 +98,8 @@ type Config struct {
 	// Tests' bounds of streams of events; 0 is what the operations API begins with.
 	eventHeartbeat, eventPatience time.Duration
 
+	logSink *logSink // where serve's logger writes; nil where it writes by itself
+
 	wall func() time.Time // tests' clock; nil is the machine's
 	fs   vfs.FS           // tests' disk under the log; nil is the machine's
 }

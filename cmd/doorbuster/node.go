@@ -154,6 +154,11 @@ func (n *node) openDoors() {
 
 func (n *node) openRooms() (err error) {
 	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if sink := n.cfg.logSink; sink != nil {
+		n.metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "doorbuster_log_lines_lost_total", Help: "Lines of the log that its reader did not take.",
+		}, func() float64 { return float64(sink.lost.Load()) }))
+	}
 	fsync := newFsyncHistogram(n.metrics)
 	cc := cluster.DefaultConfig(n.cfg.Data)
 	n.cfg.clusterInto(&cc)

@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,7 +44,12 @@ id in "sub"), and so do operators (audience "doorbuster-ops", role "viewer",
 				return err
 			}
 			useProcessors()
-			return serve(c.Context(), cfg, cfg.newLogger(c.ErrOrStderr()))
+			signal.Ignore(syscall.SIGPIPE) // a log reader that goes away ends nothing
+			cfg.logSink = newLogSink(c.ErrOrStderr())
+			defer cfg.logSink.flush()
+			logger := cfg.newLogger(cfg.logSink)
+			cfg.keepDescriptors(descriptorLimit(), logger)
+			return serve(c.Context(), cfg, logger)
 		},
 	}
 	addConfigFlags(c.Flags())

@@ -76,11 +76,14 @@ func spawnShop(t *testing.T, dir string, more ...string) *shop {
 	return s
 }
 
-// start runs c, which is the program with its arguments.
-func (s *shop) start(c *exec.Cmd) {
+// start runs c, which is the program with its arguments. What it says goes to a
+// log book, or to a file.
+func (s *shop) start(c *exec.Cmd, log ...*os.File) {
 	s.t.Helper()
 	s.child, s.exit = c, make(chan int, 1)
-	c.Stderr = s.logs
+	if c.Stderr = s.logs; len(log) > 0 {
+		c.Stdout, c.Stderr = log[0], log[0]
+	}
 	if err := c.Start(); err != nil {
 		s.t.Fatal(err)
 	}
