@@ -50,7 +50,10 @@ type gate struct {
 
 	pid    atomic.Pointer[actor.PID] // nil until first needed
 	panics atomic.Int32              // of the actor, in this epoch
-	desk   *desk                     // the actor's own
+	// retired: the gate is out of the catalogue, or its session settled. Grabs that
+	// are inside are given back to their fronts, nobody else is let in, and the actor
+	// stops once waiting is 0. Set before the actor is told.
+	retired atomic.Bool
 	// decided is what the actor is to be told of the flight being completed; the
 	// batcher's.
 	decided *decided

@@ -182,12 +182,12 @@ func (g *Group) enter(gate *gate, q *engine.Grab, fingerprint uint64, key engine
 	g.slots.inside.enter(fingerprint) // between tries, too
 	defer g.slots.inside.leave(fingerprint)
 	for {
-		gate.waiting.Add(1)
-		s := g.slots.take(gate, q, fingerprint, key, deadline, expires)
-		g.send(gate, s)
-		a, answered := g.slots.wait(s)
+		a, answered := g.hand(gate, q, fingerprint, key, deadline, expires)
 		if answered && a != unknown {
 			return a
+		}
+		if now := g.catalogue.Load().byName[gate.name]; now != nil { // another since a restore
+			gate = now
 		}
 		// Within an epoch only an actor's panic makes an outcome unknown; a
 		// listing that panics on this grab is asked once more and no further.
@@ -203,6 +203,18 @@ func (g *Group) enter(gate *gate, q *engine.Grab, fingerprint uint64, key engine
 			return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Session: gate.session, Deadline: deadline}
 		}
 	}
+}
+
+// hand gives the grab to the gate's actor once; false when patience ran out.
+func (g *Group) hand(gate *gate, q *engine.Grab, fingerprint uint64, key engine.Key, deadline engine.Time, expires time.Duration) (a engine.Answer, answered bool) {
+	gate.waiting.Add(1)
+	if gate.retired.Load() { // looked at after waiting says that somebody comes: its actor may be gone
+		gate.waiting.Add(-1)
+		return unknown, true
+	}
+	s := g.slots.take(gate, q, fingerprint, key, deadline, expires)
+	g.send(gate, s)
+	return g.slots.wait(s)
 }
 
 // elsewhere has a grab that began here decided by whoever leads now; false if

@@ -270,12 +270,7 @@ func (g *Group) alarmFrozen(frozen *gate, at engine.LogIndex) {
 // Restored takes in a state that replaces all before it. Called like Applied.
 func (g *Group) Restored(s *engine.State) {
 	for _, gate := range g.catalogue.Load().byHandle {
-		if pid := gate.pid.Load(); pid != nil {
-			g.byActor.Delete(pid.Id)
-			// What waits in its mailbox is given back first, and goes to the new one.
-			g.system.Root.Send(pid, &closed{})
-			g.system.Root.Poison(pid)
-		}
+		g.retireActor(gate)
 	}
 	c := g.rebuilt(s, &catalogue{})
 	for _, x := range s.Sessions() {

@@ -234,10 +234,7 @@ func (g *Group) lead(q *engine.Grab, deadline engine.Time, expires time.Duration
 
 // submit sends the grab to the actor once.
 func (g *Group) submit(gate *gate, q *engine.Grab, fingerprint uint64, deadline engine.Time, expires time.Duration) engine.Answer {
-	gate.waiting.Add(1)
-	s := g.slots.take(gate, q, fingerprint, (*g.keyed.Load())(q.IdempotencyKey), deadline, expires)
-	g.send(gate, s)
-	if a, answered := g.slots.wait(s); answered {
+	if a, answered := g.hand(gate, q, fingerprint, (*g.keyed.Load())(q.IdempotencyKey), deadline, expires); answered {
 		return a
 	}
 	return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Session: gate.session, Deadline: deadline}

@@ -48,11 +48,15 @@ func (g *Group) retire(c *catalogue, gone *engine.Leaving, index engine.LogIndex
 		gate := c.gate(gone.Listings[i].Handle)
 		gate.engaged.clear()
 		gate.admitted.clear()
-		if pid := gate.pid.Swap(nil); pid != nil {
-			g.byActor.Delete(pid.Id)
-			g.system.Root.Send(pid, &closed{})
-			g.system.Root.Poison(pid)
-		}
+		g.retireActor(gate)
+	}
+}
+
+// retireActor has a gate's actor give back what it holds and stop, for good.
+func (g *Group) retireActor(gate *gate) {
+	gate.retired.Store(true)
+	if pid := gate.pid.Load(); pid != nil {
+		g.system.Root.Send(pid, &closed{})
 	}
 }
 

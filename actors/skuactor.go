@@ -11,6 +11,7 @@ import (
 type skuActor struct {
 	group *Group
 	gate  *gate
+	desk  *desk // this incarnation's alone: nobody else completes what it holds
 }
 
 // desk is an actor's memory between messages. A restarted actor begins with a
@@ -50,12 +51,21 @@ func (a *skuActor) Receive(ctx actor.Context) {
 		a.settle(m)
 	case *closed:
 		a.letGo()
+	case *actor.Restarting: // it panicked; its successor begins with what is committed
+		a.letGo()
+	case *actor.Stopped:
+		a.group.byActor.Delete(ctx.Self().Id)
+		a.gate.pid.CompareAndSwap(ctx.Self(), nil)
+		return
+	}
+	if a.gate.retired.Load() && a.gate.waiting.Load() == 0 {
+		ctx.Stop(ctx.Self()) // nobody sends a grab any more
 	}
 }
 
 // decide answers a grab, parks it, or sends it on.
 func (a *skuActor) decide(s *slot) {
-	d := a.gate.desk
+	d := a.desk
 	d.current = s
 	if a.group.onGrab != nil {
 		a.group.onGrab(s)
@@ -63,7 +73,7 @@ func (a *skuActor) decide(s *slot) {
 	switch {
 	case s.abandoned():
 		a.answer(s, unknown)
-	case !a.group.leads.Load():
+	case !a.group.leads.Load() || a.gate.retired.Load():
 		a.answer(s, unknown)
 	case d.shoppers[s.fingerprint] > 0 && a.group.blocked.Load():
 		a.answer(s, a.group.crowded(a.gate)) // what he has in flight may take as long as a zone is away
@@ -76,7 +86,7 @@ func (a *skuActor) decide(s *slot) {
 }
 
 func (a *skuActor) answer(s *slot, with engine.Answer) {
-	a.gate.desk.current = nil
+	a.desk.current = nil
 	a.group.slots.complete(s, with)
 }
 
@@ -94,7 +104,7 @@ func (a *skuActor) answerKnown(s *slot) bool {
 // come back, else says no. Whoever is engaged is answered from committed state
 // first.
 func (a *skuActor) sell(s *slot) {
-	d := a.gate.desk
+	d := a.desk
 	quantity := int64(s.quantity)
 	free := a.gate.available.Load() - d.inFlight
 	if a.gate.inLine.Load() > 0 {
@@ -145,7 +155,7 @@ func (a *skuActor) sell(s *slot) {
 // propose hands a grab, whose shopper is engaged, to the batcher. units of it are
 // counted as in flight or, joining, as waited for.
 func (a *skuActor) propose(s *slot, units uint32, joining bool) {
-	d := a.gate.desk
+	d := a.desk
 	item := decidedItem{s.fingerprint, units, joining}
 	d.count(item, 1)
 	d.shoppers[item.fingerprint]++
@@ -175,7 +185,7 @@ func (d *desk) over(item decidedItem) {
 
 // settle takes in what the log decided, and lets those who waited for it go on.
 func (a *skuActor) settle(m *decided) {
-	d := a.gate.desk
+	d := a.desk
 	if m.desk == d {
 		for _, item := range m.items {
 			d.over(item)
@@ -198,20 +208,16 @@ func (a *skuActor) settle(m *decided) {
 	}
 }
 
-// letGo gives everybody who waits here back to his front: the epoch is over.
+// letGo completes what waits here as unknown, so that the fronts ask again: the
+// epoch is over, or this incarnation.
 func (a *skuActor) letGo() {
-	a.group.lose(a.gate.desk)
-	a.gate.desk = newDesk()
-}
-
-// lose completes what a desk holds as unknown, so that the fronts ask again.
-func (g *Group) lose(d *desk) {
+	d := a.desk
+	a.desk = newDesk()
 	for _, s := range append(append(d.parked, d.twins...), d.current) {
 		if s != nil {
-			g.slots.complete(s, unknown)
+			a.group.slots.complete(s, unknown)
 		}
 	}
-	d.parked, d.twins, d.current = nil, nil, nil
 }
 
 // unknown is the answer that makes a front ask again.
@@ -244,17 +250,6 @@ func (v *supervisor) HandleFailure(_ *actor.ActorSystem, by actor.Supervisor, ch
 	by.RestartChildren(child)
 }
 
-// produce makes the actor of a gate; also when proto.actor restarts it, with a
-// desk that knows nothing but what is committed.
-func (g *Group) produce(gate *gate) actor.Actor {
-	old, fresh := gate.desk, newDesk()
-	gate.desk = fresh
-	if old != nil {
-		g.lose(old)
-	}
-	return &skuActor{group: g, gate: gate}
-}
-
 // send gives a message to the listing's actor, which is started when first needed.
 func (g *Group) send(gate *gate, message any) {
 	pid := gate.pid.Load()
@@ -270,7 +265,7 @@ func (g *Group) spawn(gate *gate) *actor.PID {
 	if pid := gate.pid.Load(); pid != nil {
 		return pid
 	}
-	props := actor.PropsFromProducer(func() actor.Actor { return g.produce(gate) }, actor.WithGuardian(g.supervisor))
+	props := actor.PropsFromProducer(func() actor.Actor { return &skuActor{g, gate, newDesk()} }, actor.WithGuardian(g.supervisor))
 	pid := g.system.Root.SpawnPrefix(props, "sku")
 	g.byActor.Store(pid.Id, gate)
 	gate.pid.Store(pid)

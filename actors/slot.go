@@ -35,6 +35,7 @@ type slot struct {
 const (
 	slotFree uint32 = iota
 	slotPending
+	slotCompleting // its answer is being written
 	slotDone
 	slotAbandoned
 )
@@ -129,16 +130,23 @@ func (p *slotPool) put(s *slot) {
 	p.mu.Unlock()
 }
 
-// complete hands the answer to who waits. The caller must not touch s afterwards.
+// complete hands the answer to who waits. The caller must not touch s afterwards:
+// a slot has one holder at a time, and only that one completes it. Completing it
+// again does nothing.
 func (p *slotPool) complete(s *slot, a engine.Answer) {
-	s.answer = a
-	s.gate.waiting.Add(-1)
-	p.inside.leave(s.fingerprint)
-	if s.state.CompareAndSwap(slotPending, slotDone) {
-		s.signal()
+	waits := s.state.CompareAndSwap(slotPending, slotCompleting)
+	if !waits && !s.state.CompareAndSwap(slotAbandoned, slotCompleting) {
 		return
 	}
-	p.put(s)
+	s.gate.waiting.Add(-1)
+	p.inside.leave(s.fingerprint)
+	if !waits {
+		p.put(s)
+		return
+	}
+	s.answer = a
+	s.state.Store(slotDone)
+	s.signal()
 }
 
 // abandoned tells a holder of s, who has not completed it, that nobody waits.

@@ -1,0 +1,135 @@
+package actors
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"doorbuster/engine"
+)
+
+// TestSlotsAmongIncarnations has sessions settled, actors panic, epochs change and
+// the state restored while grabs are inside: every grab is answered once, with an
+// answer of its own, and no slot stays behind.
+func TestSlotsAmongIncarnations(t *testing.T) {
+	const sessions, shoppers, rounds = 4, 24, 12
+	s := openNewest(t, nil)
+	s.SetLedger(lostLedger{})
+	var grabs atomic.Int64
+	s.onGrab = func(*slot) {
+		if grabs.Add(1)%499 == 0 {
+			panic("as the test wants")
+		}
+	}
+	var round atomic.Int64
+	listing := func(n int64, i int) string { return fmt.Sprintf("r%d-%d/skus/mask", n, i) }
+	plan := func(n int64) {
+		for i := range sessions {
+			s.plan(fmt.Sprintf("r%d-%d", n, i), nil, units("mask", shoppers/2))
+		}
+	}
+	plan(0)
+	stop := make(chan struct{})
+	var crowd sync.WaitGroup
+	for i := range shoppers {
+		crowd.Add(1)
+		go func() {
+			defer crowd.Done()
+			who := fmt.Sprintf("shopper-%d", i)
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				a := s.grab(listing(round.Load(), n%sessions), who, fmt.Sprintf("k%d", n/sessions%3))
+				if a.Code != engine.CodeGranted {
+					continue
+				}
+				s.log.View(func(state *engine.State) {
+					o := state.Order(a.Order)
+					if o != nil && state.ShopperID(o.Shopper) != who { // nil: settled meanwhile
+						t.Errorf("%s was given an order of %s", who, state.ShopperID(o.Shopper))
+					}
+				})
+			}
+		}()
+	}
+	for n := range int64(rounds) {
+		plan(n + 1)
+		for i := range sessions {
+			name := fmt.Sprintf("r%d-%d", n, i)
+			if _, err := s.Steer(t.Context(), "ops", name, engine.SessionEnd, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.settleNow(t, n, sessions)
+		round.Store(n + 1)
+		switch n % 3 {
+		case 1:
+			s.log.openEpoch(t, s.Now())
+		case 2:
+			s.EpochClosed()
+			s.log.mu.Lock()
+			s.Restored(s.log.state)
+			s.log.mu.Unlock()
+			s.log.openEpoch(t, s.Now())
+		}
+	}
+	close(stop)
+	crowd.Wait()
+	s.leavesNothing(t)
+}
+
+// settleNow pays for nothing and settles the sessions of a round: what is held in
+// them is voided first.
+func (s *shop) settleNow(t *testing.T, n int64, sessions int) {
+	t.Helper()
+	for i := range sessions {
+		name := fmt.Sprintf("r%d-%d", n, i)
+		var held []string
+		s.log.View(func(state *engine.State) {
+			x := state.Session(name)
+			for ordinal := 1; ordinal <= x.Orders(); ordinal++ {
+				ref := engine.OrderRef{Session: x.Handle, Ordinal: uint32(ordinal)}
+				if o := state.Order(ref); o != nil && o.State == engine.Held {
+					held = append(held, string(s.OrderNo(nil, ref)))
+				}
+			}
+		})
+		for _, no := range held {
+			if _, err := s.Void(t.Context(), "ops", no, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.Settle(t.Context(), "ops", name, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// leavesNothing checks that nobody is inside any more, and every slot is free.
+func (s *shop) leavesNothing(t *testing.T) {
+	t.Helper()
+	if lent := s.slots.lent.Load(); lent != 0 {
+		t.Errorf("%d slots were never given back", lent)
+	}
+	for _, gate := range s.catalogue.Load().byHandle {
+		if n := gate.waiting.Load(); n != 0 {
+			t.Errorf("%s counts %d grabs inside", gate.name, n)
+		}
+	}
+	for i := range s.slots.inside {
+		if n := s.slots.inside[i].Load(); n != 0 {
+			t.Errorf("place %d counts %d grabs inside", i, n)
+		}
+	}
+	free := map[*slot]bool{}
+	for _, x := range s.slots.free {
+		if free[x] {
+			t.Error("a slot is free twice: two grabs would share it")
+		}
+		free[x] = true
+	}
+}
