@@ -59,8 +59,24 @@ type gate struct {
 	decided *decided
 }
 
+// rules are all that a plan says of who may buy how much of a listing, and when.
+type rules struct {
+	session  engine.SessionSpec
+	listing  engine.ListingSpec
+	timezone string // of the sale
+}
+
+// changes reports whether a listing, as f has it and as it looks now, may let in
+// whom the gate refused. Other listings' changes must not hold up its grants.
+func (g *gate) changes(f *facts, looks engine.ListingState, draw engine.DrawState) bool {
+	old := g.facts.Load()
+	return old == nil || old.rules != f.rules || draw != engine.DrawState(g.drawState.Load()) ||
+		looks == engine.ListingOpen && looks != engine.ListingState(g.looks.Load())
+}
+
 // facts are what a listing's plan says, as one immutable value.
 type facts struct {
+	rules        rules
 	session, sku string
 	mostAtOnce   uint32
 	multiple     uint32

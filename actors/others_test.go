@@ -410,3 +410,54 @@ func TestReopenedIsKnownFirst(t *testing.T) {
 		})
 	}
 }
+
+// TestOnlyWhatChangedReopens: another session's change holds up nobody's grants,
+// however long a node says nothing.
+func TestOnlyWhatChangedReopens(t *testing.T) {
+	s := openShop(t, nil)
+	w := &wire{leader: s.Group, fresh: alwaysTrue()}
+	w.seen.Store(math.MaxUint64)
+	s.Join(w)
+	s.plan("day", nil, units("mask", 9))
+	s.plan("night", nil, units("lamp", 9))
+	s.grab("day/skus/mask", "ann", "k")
+	mask, lamp := s.catalogue.Load().byName["day/skus/mask"], s.catalogue.Load().byName["night/skus/lamp"]
+	for _, c := range []struct {
+		what   string
+		change func() error
+	}{
+		{"paused", func() error {
+			_, err := s.Steer(t.Context(), "ops", "night", engine.SessionPause, "")
+			return err
+		}},
+		{"another limit", func() error {
+			_, err := s.Steer(t.Context(), "ops", "night", engine.SessionResume, "")
+			l := units("lamp", 9)
+			l.LimitPerShopper = 2
+			s.plan("night", func(x *engine.SessionPlan) { x.LimitPerShopper = 0 }, l)
+			return err
+		}},
+		{"a new session", func() error { s.plan("dawn", nil, units("cup", 1)); return nil }},
+	} {
+		before, _ := mask.opened()
+		if err := c.change(); err != nil {
+			t.Fatal(c.what, err)
+		}
+		if after, _ := mask.opened(); after != before {
+			t.Errorf("%s: the mask counts as opened by entry %d, was %d", c.what, after, before)
+		}
+	}
+	at := s.counts("night", "lamp").LogIndex
+	if opened, _ := lamp.opened(); opened == 0 || engine.LogIndex(opened) > at {
+		t.Errorf("the lamp counts as opened by entry %d of %d", opened, at)
+	}
+	opened, _ := mask.opened()
+	w.seen.Store(opened) // a node is mute from now on
+	s.plan("noon", nil, units("hat", 1))
+	if !s.everybodyKnows(mask) {
+		t.Error("grants of the mask wait for a mute node, because another session was planned")
+	}
+	if s.everybodyKnows(s.catalogue.Load().byName["noon/skus/hat"]) {
+		t.Error("grants of a new listing don't wait for a mute node")
+	}
+}

@@ -21,8 +21,11 @@ func (g *Group) rebuilt(s *engine.State, old *catalogue) *catalogue {
 		if gate == nil {
 			gate = g.newGate(l.Handle, session, l)
 		}
-		gate.opens(s.LogIndex(), g.slots.now()) // what it allows may have changed; noted first
-		gate.facts.Store(factsOf(s, session, l))
+		f := factsOf(s, session, l)
+		if gate.changes(f, session.StateOf(l), l.DrawState) {
+			gate.opens(s.LogIndex(), g.slots.now()) // noted before anybody is let in by it
+		}
+		gate.facts.Store(f)
 		gate.update(s, session, l)
 		c.byName[gate.name] = gate
 		c.byHandle = append(c.byHandle, gate)
@@ -49,6 +52,7 @@ func factsOf(s *engine.State, x *engine.Session, l *engine.Listing) *facts {
 		commitment, seed, _ = s.SeedOf(l)
 	}
 	return &facts{
+		rules:   rules{x.SessionSpec, l.ListingSpec, s.Sale(x.Sale).Timezone},
 		session: x.ID, sku: l.SKU, mostAtOnce: s.MostAtOnce(l), multiple: x.AdmissionMultiple, start: x.Start, end: x.End,
 		view: engine.ListingView{
 			Session: x.ID, SKU: l.SKU, Name: product.Name, Image: product.Image, Price: l.Price, ListPrice: product.ListPrice,
