@@ -383,6 +383,7 @@ func (n *Node) unlessStopped(wait func() (*engine.Effects, error)) (*engine.Effe
 // changed afterwards. Safe for concurrent use, but batches of an epoch must be
 // proposed in the order of their sequence.
 func (n *Node) Propose(entry []byte) func() (*engine.Effects, error) {
+	n.ledger.AwaitRoom(n.stop)
 	future := n.raft.Apply(entry, n.cfg.ProposeTimeout)
 	return func() (*engine.Effects, error) {
 		if err := future.Error(); err != nil {

@@ -18,10 +18,29 @@ type feed struct {
 	last    engine.LogIndex // of the entries since the reset
 	leaving map[engine.SessionHandle]*engine.Leaving
 	wake    chan struct{}
+	room    chan struct{} // closed, and replaced, whenever there may be room again
 }
 
 func newFeed(most int) *feed {
-	return &feed{most: most, leaving: map[engine.SessionHandle]*engine.Leaving{}, wake: make(chan struct{}, 1)}
+	return &feed{most: most, leaving: map[engine.SessionHandle]*engine.Leaving{}, wake: make(chan struct{}, 1), room: make(chan struct{})}
+}
+
+// full gives a channel to wait on while so much waits that nothing should be added,
+// else nil. What is added anyway has as much room again. A feed that has lost
+// something is not full: waiting brings nothing back.
+func (f *feed) full() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.lost || f.events <= f.most/2 {
+		return nil
+	}
+	return f.room
+}
+
+// drained wakes who waits for room; f.mu is held.
+func (f *feed) drained() {
+	close(f.room)
+	f.room = make(chan struct{})
 }
 
 // add appends what an entry did.
@@ -47,6 +66,7 @@ func (f *feed) add(e *engine.Effects) {
 // lose drops everything; f.mu is held.
 func (f *feed) lose() {
 	f.lost, f.entries, f.events, f.last = true, nil, 0, 0
+	f.drained()
 	clear(f.leaving)
 }
 
@@ -95,6 +115,9 @@ func (f *feed) take(most int) (entries []*engine.Effects, lost bool) {
 		f.entries = nil
 	}
 	f.events -= events
+	if n > 0 {
+		f.drained()
+	}
 	return entries, f.lost
 }
 

@@ -12,7 +12,7 @@ import (
 const (
 	batchEvents   = 16_384
 	viewOrders    = 256                    // copied from the state under one lock
-	busyEvents    = 2048                   // of a transaction: then more gather before the next
+	busyEvents    = 2048                   // waiting: then the next transaction follows at once
 	idleCommit    = 5 * time.Second        // for an index with which nothing happened
 	pauseAfter    = 500 * time.Millisecond // a failed write
 	closePatience = 2 * time.Second
@@ -21,7 +21,7 @@ const (
 // run is the goroutine that writes.
 func (l *Ledger) run() {
 	l.check()
-	pause, quiet := l.cfg.CommitEvery, time.Time{}
+	quiet := time.Time{}
 	for l.ctx.Err() == nil {
 		if l.suspect.Swap(false) {
 			l.recheck()
@@ -63,7 +63,7 @@ func (l *Ledger) run() {
 			if quiet.IsZero() {
 				quiet = time.Now()
 			}
-			if time.Since(quiet) < idleCommit && l.sleep(pause, false) {
+			if time.Since(quiet) < idleCommit && l.sleep(l.cfg.CommitEvery, false) {
 				l.giveBack(entries)
 				continue
 			}
@@ -73,12 +73,10 @@ func (l *Ledger) run() {
 			l.failed(err, entries)
 			continue
 		}
-		pause = l.cfg.CommitEvery
-		if countEvents(entries) > busyEvents {
-			pause *= 10
-		}
 		l.trim()
-		l.sleep(pause, false)
+		if waiting, _ := l.feed.waiting(); waiting < busyEvents {
+			l.sleep(l.cfg.CommitEvery, false)
+		}
 	}
 	for began := time.Now(); l.mayTell() && time.Since(began) < closePatience; {
 		entries, lost := l.feed.take(batchEvents)
@@ -146,7 +144,29 @@ func (l *Ledger) failed(err error, entries []*engine.Effects) {
 		l.logger.Error("ALARM: the ledger can't be written; it is tried again", "error", err)
 	}
 	l.giveBack(entries)
+	l.feed.mu.Lock()
+	l.feed.drained() // who waits for room sees the trouble
+	l.feed.mu.Unlock()
 	l.sleep(pauseAfter, false)
+}
+
+// AwaitRoom waits while more events wait to be written than half the queue holds,
+// so that what is proposed next is not lost. It does not wait for a disk that
+// fails: sales go on without the ledger, with its alarm.
+func (l *Ledger) AwaitRoom(stop <-chan struct{}) {
+	for {
+		room := l.feed.full()
+		if room == nil || l.trouble.Load() != nil {
+			return
+		}
+		select {
+		case <-room:
+		case <-stop:
+			return
+		case <-l.ctx.Done():
+			return
+		}
+	}
 }
 
 // renew puts a damaged file aside and begins another.
