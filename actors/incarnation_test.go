@@ -94,7 +94,7 @@ func (s *shop) settleNow(t *testing.T, n int64, sessions int) {
 			for ordinal := 1; ordinal <= x.Orders(); ordinal++ {
 				ref := engine.OrderRef{Session: x.Handle, Ordinal: uint32(ordinal)}
 				if o := state.Order(ref); o != nil && o.State == engine.Held {
-					held = append(held, string(s.OrderNo(nil, ref)))
+					held = append(held, state.OrderNo(ref))
 				}
 			}
 		})
