@@ -1,0 +1,36 @@
+package httpapi
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var pathValues = regexp.MustCompile(`\{[^}]*\}`)
+
+// pathOfPattern gives a path that a route's pattern or template matches.
+func pathOfPattern(pattern string) string {
+	path := strings.TrimSuffix(pattern, "{$}")
+	path = strings.NewReplacer("{file}", "console.js", "{kind}", "shoppers", "{order_no}", fakeOrderNo, "{name}", "sold_out").Replace(path)
+	return pathValues.ReplaceAllString(path, "any")
+}
+
+// TestEveryRouteRefusesWhatItDoesNotKnow: a parameter that a route does not know,
+// or is there twice, is refused before anything is done, on both APIs. Who
+// misspelt dry_run would apply a plan; who misspelt level would block.
+func TestEveryRouteRefusesWhatItDoesNotKnow(t *testing.T) {
+	for _, query := range []string{"?surely_unknown=1", "?surely_unknown", "?%zz"} {
+		for _, to := range adminRoutes {
+			w := askAdmin(newTestAdmin(t, &fakeOperator{}), to.method, pathOfPattern(to.pattern)+query, "")
+			if w.Code != 400 {
+				t.Errorf("%s %s%s: %d %.200s", to.method, to.pattern, query, w.Code, w.Body)
+			}
+		}
+		for _, to := range shopperRoutes[routeNone+1:] {
+			if got := ask(newTestShopper(t, &fakeSeller{}), to.method, pathOfPattern(to.template)+query, ada, "").StatusCode(); got != 400 {
+				t.Errorf("%s %s%s: %d", to.method, to.template, query, got)
+			}
+		}
+	}
+}
+
