@@ -9,8 +9,6 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -69,6 +67,11 @@ type AdminConfig struct {
 	// places for longer.
 	EventPatience time.Duration
 
+	// Patience is how long a part of an answer may be left untaken, or a part of a
+	// long body may not come, before the connection is cut off. Default 60 s. More
+	// keeps what is read and written for longer; less fails bad networks.
+	Patience time.Duration
+
 	// Logger hears of faults. Default: nowhere.
 	Logger *slog.Logger
 	// Registerer takes this API's metrics, Gatherer gives those of the process.
@@ -90,17 +93,18 @@ type AdminServer struct {
 	log        *slog.Logger
 
 	eventHeartbeat, eventPatience time.Duration
+	patience                      time.Duration
 
-	tokens    *tokenChecker // nil with dev
-	exposed   http.Handler  // the metrics
-	origins   *http.CrossOriginProtection
-	metrics   *adminMetrics
-	openPages map[string]bool // patterns that need no role whatever the table says
-	mux       *http.ServeMux
-	http      *http.Server
-	backingUp sync.Mutex      // held while a backup is taken: one at a time
-	ending    context.Context // ends when a shutdown begins
-	importing sync.Mutex      // held while a large list is imported: one at a time
+	tokens      *tokenChecker // nil with dev
+	exposed     http.Handler  // the metrics
+	origins     *http.CrossOriginProtection
+	metrics     *adminMetrics
+	openMetrics bool
+	mux         *http.ServeMux
+	http        *http.Server
+	backingUp   sync.Mutex      // held while a backup is taken: one at a time
+	ending      context.Context // ends when a shutdown begins
+	importing   sync.Mutex      // held while a large list is imported: one at a time
 }
 
 // NewAdmin makes a server of the operations API, or reports everything that is
@@ -123,6 +127,10 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 	if most := adminWriteTimeout / planPatience / 2; cfg.RequestTimeout < time.Millisecond || cfg.RequestTimeout > most {
 		errs = append(errs, fmt.Errorf("a RequestTimeout of %s; it must be 1ms to %s", cfg.RequestTimeout, most))
 	}
+	fill(&cfg.Patience, adminWriteTimeout)
+	if cfg.Patience < time.Millisecond {
+		errs = append(errs, fmt.Errorf("a Patience of %s; it must be 1ms or more", cfg.Patience))
+	}
 	fill(&cfg.EventHeartbeat, 10*time.Second)
 	fill(&cfg.EventPatience, 10*time.Second)
 	if cfg.EventHeartbeat < time.Millisecond || cfg.EventPatience < time.Millisecond {
@@ -134,7 +142,7 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 	s := &AdminServer{
 		operator: cfg.Operator, cluster: cfg.Cluster, trail: cfg.Trail, operations: cfg.Operations, reconciler: cfg.Reconciler, parsePlan: cfg.ParsePlan, dev: cfg.Dev,
 		timeout: cfg.RequestTimeout, eventHeartbeat: cfg.EventHeartbeat, eventPatience: cfg.EventPatience, log: cfg.Logger, origins: http.NewCrossOriginProtection(), metrics: newAdminMetrics(), exposed: http.NotFoundHandler(),
-		openPages: map[string]bool{"/metrics": cfg.OpenMetrics},
+		openMetrics: cfg.OpenMetrics, patience: cfg.Patience,
 	}
 	if cfg.Gatherer != nil {
 		s.exposed = promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{
@@ -203,178 +211,6 @@ func (s *AdminServer) Shutdown(ctx context.Context) error {
 // planPatience is how many times longer a plan, or a change of the cluster, may
 // take than other requests.
 const planPatience = 3
-
-// Patterns that are treated apart from others.
-const (
-	planPattern    = "/admin/v1/plan"
-	clusterPattern = "/admin/v1/cluster/"
-	backupPattern  = clusterPattern + "backup"
-)
-
-// adminRoute is one method of one path.
-type adminRoute struct {
-	method  string
-	pattern string // of http.ServeMux
-	needs   Role   // the least role; nobody is open to all
-	handle  func(*AdminServer, http.ResponseWriter, *http.Request)
-}
-
-// adminRoutes is every route of the operations API, with who may use it.
-var adminRoutes = []adminRoute{
-	{"GET", "/livez", nobody, (*AdminServer).live},
-	{"GET", "/readyz", nobody, (*AdminServer).ready},
-	{"GET", "/metrics", RoleViewer, (*AdminServer).exposeMetrics},
-	{"GET", "/openapi.json", nobody, (*AdminServer).openAPI},
-	{"GET", "/{$}", nobody, (*AdminServer).consolePage},
-	{"GET", "/console/{file}", nobody, (*AdminServer).consoleAsset},
-
-	{"POST", planPattern, RoleOperator, (*AdminServer).applyPlan},
-	{"GET", "/admin/v1/messages", RoleViewer, (*AdminServer).messages},
-	{"PUT", "/admin/v1/messages/{sale}/{name}", RoleOperator, (*AdminServer).setMessage},
-	{"DELETE", "/admin/v1/messages/{sale}/{name}", RoleOperator, (*AdminServer).resetMessage},
-	{"GET", "/admin/v1/products", RoleViewer, (*AdminServer).products},
-	{"GET", "/admin/v1/sales", RoleViewer, (*AdminServer).sales},
-	{"GET", "/admin/v1/sessions", RoleViewer, (*AdminServer).sessions},
-	{"GET", "/admin/v1/sessions/{session}", RoleViewer, (*AdminServer).session},
-	{"POST", "/admin/v1/sessions/{session}/publish", RoleOperator, steer(engine.SessionPublish)},
-	{"POST", "/admin/v1/sessions/{session}/pause", RoleOperator, steer(engine.SessionPause)},
-	{"POST", "/admin/v1/sessions/{session}/resume", RoleOperator, steer(engine.SessionResume)},
-	{"POST", "/admin/v1/sessions/{session}/end", RoleOperator, steer(engine.SessionEnd)},
-	{"POST", "/admin/v1/sessions/{session}/settle", RoleOperator, (*AdminServer).settle},
-	{"GET", "/admin/v1/sessions/{session}/skus/{sku}", RoleViewer, (*AdminServer).counts},
-	{"POST", "/admin/v1/sessions/{session}/skus/{sku}/stock", RoleOperator, (*AdminServer).addStock},
-	{"GET", "/admin/v1/orders", RoleViewer, (*AdminServer).orders},
-	{"GET", "/admin/v1/orders/{order_no}", RoleViewer, (*AdminServer).order},
-	{"POST", "/admin/v1/orders/{order_no}/void", RoleOperator, (*AdminServer).void},
-	{"POST", "/admin/v1/orders/{order_no}/extend", RoleOperator, (*AdminServer).extend},
-	{"GET", "/admin/v1/refunds", RoleViewer, (*AdminServer).refunds},
-	{"POST", reconciliationsPattern, RoleOperator, (*AdminServer).reconcile},
-	{"GET", reconciliationsPattern, RoleViewer, (*AdminServer).reports},
-	{"GET", reconciliationsPattern + "/{id}", RoleViewer, (*AdminServer).report},
-	{"GET", "/admin/v1/refusals", RoleViewer, (*AdminServer).refusals},
-	{"GET", eventsPattern, RoleViewer, (*AdminServer).events},
-	{"GET", "/admin/v1/audit", RoleViewer, (*AdminServer).audit},
-
-	{"GET", "/admin/v1/switches", RoleViewer, (*AdminServer).switches},
-	{"PATCH", "/admin/v1/switches", RoleOperator, (*AdminServer).setSwitches},
-	{"POST", "/admin/v1/switches/back", RoleOperator, turnAll(engine.SwitchBack)},
-	{"POST", "/admin/v1/switches/normal", RoleOperator, turnAll(engine.SwitchNormal)},
-	{"GET", "/admin/v1/profiles", RoleViewer, (*AdminServer).profiles},
-	{"GET", "/admin/v1/profiles/{profile}", RoleViewer, (*AdminServer).profile},
-	{"PUT", "/admin/v1/profiles/{profile}", RoleOperator, (*AdminServer).defineProfile},
-	{"DELETE", "/admin/v1/profiles/{profile}", RoleOperator, turnAll(engine.ProfileForget)},
-	{"POST", "/admin/v1/profiles/{profile}/apply", RoleOperator, turnAll(engine.SwitchProfile)},
-
-	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/draw", RoleViewer, (*AdminServer).draw},
-	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/waitlist", RoleViewer, (*AdminServer).waitlist},
-
-	{"GET", "/admin/v1/risk", RoleViewer, listOfLists("risk", func(k engine.RosterKind) bool { return k >= engine.RosterRiskShopper })},
-	{"GET", "/admin/v1/risk/{kind}", RoleViewer, (*AdminServer).list},
-	{"PUT", "/admin/v1/risk/{kind}", RoleOperator, importList(true)},
-	{"PATCH", "/admin/v1/risk/{kind}", RoleOperator, importList(false)},
-	{"GET", "/admin/v1/risk/{kind}/{id}", RoleViewer, (*AdminServer).listRow},
-	{"DELETE", "/admin/v1/risk/{kind}/{id}", RoleOperator, (*AdminServer).dropRow},
-	{"GET", "/admin/v1/allowlists", RoleViewer, listOfLists("allowlists", func(k engine.RosterKind) bool { return k == engine.RosterAllowed })},
-	{"GET", "/admin/v1/allowlists/{name}", RoleViewer, (*AdminServer).list},
-	{"PUT", "/admin/v1/allowlists/{name}", RoleOperator, importList(true)},
-	{"PATCH", "/admin/v1/allowlists/{name}", RoleOperator, importList(false)},
-	{"DELETE", "/admin/v1/allowlists/{name}", RoleOperator, (*AdminServer).dropList},
-	{"GET", "/admin/v1/allowlists/{name}/{id}", RoleViewer, (*AdminServer).listRow},
-	{"DELETE", "/admin/v1/allowlists/{name}/{id}", RoleOperator, (*AdminServer).dropRow},
-	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/reservations", RoleViewer, (*AdminServer).list},
-	{"PUT", "/admin/v1/sessions/{session}/skus/{sku}/reservations", RoleOperator, importList(true)},
-	{"PATCH", "/admin/v1/sessions/{session}/skus/{sku}/reservations", RoleOperator, importList(false)},
-	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/reservations/{id}", RoleViewer, (*AdminServer).listRow},
-	{"DELETE", "/admin/v1/sessions/{session}/skus/{sku}/reservations/{id}", RoleOperator, (*AdminServer).dropRow},
-
-	{"GET", "/admin/v1/cluster", RoleViewer, (*AdminServer).clusterStatus},
-	{"POST", "/admin/v1/cluster/join", RoleAdmin, (*AdminServer).join},
-	{"POST", "/admin/v1/cluster/remove", RoleAdmin, (*AdminServer).removeNode},
-	{"POST", "/admin/v1/cluster/transfer", RoleAdmin, (*AdminServer).transfer},
-	{"POST", "/admin/v1/cluster/snapshot", RoleAdmin, (*AdminServer).snapshot},
-	{"POST", "/admin/v1/cluster/zone-ack", RoleAdmin, (*AdminServer).setZoneAck},
-	{"POST", "/admin/v1/cluster/prefer", RoleAdmin, (*AdminServer).prefer},
-	{"POST", "/admin/v1/cluster/drain", RoleAdmin, drain("drain", true)},
-	{"POST", "/admin/v1/cluster/undrain", RoleAdmin, drain("undrain", false)},
-	{"POST", "/admin/v1/cluster/promote", RoleAdmin, (*AdminServer).promote},
-	{"GET", backupPattern, RoleAdmin, (*AdminServer).backup},
-}
-
-// route builds the mux: one handler a path, which tells its methods apart, so
-// that a wrong one gets a problem document and an Allow header.
-func (s *AdminServer) route() {
-	s.mux = http.NewServeMux()
-	var patterns []string
-	byPattern := map[string][]*adminRoute{}
-	for i := range adminRoutes {
-		r := &adminRoutes[i]
-		if byPattern[r.pattern] == nil {
-			patterns = append(patterns, r.pattern)
-		}
-		byPattern[r.pattern] = append(byPattern[r.pattern], r)
-	}
-	for _, pattern := range patterns {
-		routes := byPattern[pattern]
-		var allow []string
-		for _, r := range routes {
-			allow = append(allow, r.method)
-			if r.method == http.MethodGet {
-				allow = append(allow, http.MethodHead)
-			}
-		}
-		allowed := strings.Join(allow, ", ")
-		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			method := r.Method
-			if method == http.MethodHead {
-				method = http.MethodGet
-			}
-			at := slices.IndexFunc(routes, func(c *adminRoute) bool { return c.method == method })
-			if at < 0 {
-				w.Header().Set("Allow", allowed)
-				s.problem(w, r, wrongMethod, "Use "+allowed+".")
-				return
-			}
-			s.serve(w, r, routes[at])
-		})
-	}
-	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.problem(w, r, notFound, "No route has this path. See /openapi.json.")
-	})
-}
-
-// serve checks who asks and hands the request to its route.
-func (s *AdminServer) serve(w http.ResponseWriter, r *http.Request, to *adminRoute) {
-	who := operator{name: "dev", role: RoleAdmin}
-	if !s.dev && to.needs != nobody && !s.openPages[to.pattern] {
-		var ok bool
-		if who, ok = s.authorize(w, r, to.needs); !ok {
-			return
-		}
-	}
-	if wrong := wrongQuery(to, r); wrong != "" {
-		s.problem(w, r, malformed, wrong)
-		return
-	}
-	limit, patience := int64(adminBodyBytes), s.timeout
-	switch {
-	case to.pattern == planPattern:
-		limit, patience = maxPlanTextBytes, planPatience*s.timeout
-	case strings.HasPrefix(to.pattern, clusterPattern):
-		patience = planPatience * s.timeout
-	case takesStatement(to.method, to.pattern):
-		limit = MaxStatementBytes
-	case takesList(to.method, to.pattern):
-		limit, patience = MaxListBytes, listPatience
-	}
-	r.Body = http.MaxBytesReader(w, r.Body, limit)
-	ctx := withOperator(r.Context(), who)
-	if to.pattern != backupPattern && to.pattern != eventsPattern && !takesStatement(to.method, to.pattern) { // which end when nobody takes or sends any more
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeout(ctx, patience)
-		defer stop()
-	}
-	to.handle(s, w, r.WithContext(ctx))
-}
 
 // ServeHTTP implements http.Handler. A panic is answered and ends nothing else.
 func (s *AdminServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -299,7 +299,7 @@ func TestRoles(t *testing.T) {
 				headers = []string{"Authorization", "Bearer " + tokens[role]}
 			}
 			target := path.Replace(r.pattern)
-			if r.pattern == eventsPattern {
+			if r.within == stream {
 				target += "?follow=false"
 			}
 			w := askAdmin(s, r.method, target, "", headers...)

@@ -3,8 +3,8 @@ package httpapi
 import (
 	"encoding/hex"
 	"errors"
+	"io"
 	"net/http"
-	"strconv"
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/draw"
@@ -27,23 +27,17 @@ type drawJSON struct {
 // exportEntries is how many entries of a draw are read at a time.
 const exportEntries = 5000
 
+// drawQuery is what may be asked of a draw.
+type drawQuery struct {
+	Cursor string `query:"cursor" as:"row"`
+	Limit  int    `query:"limit" usual:"500" most:"5000"`
+	Format string `query:"format" oneof:"ndjson"`
+}
+
 // draw shows a page of a listing's draw, or all of it as a file that anybody can
 // check.
-func (s *AdminServer) draw(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	cursor := query.Get("cursor")
-	most, wrong := pageSize(query.Get("limit"), defaultEntries, maxEntries)
-	if _, err := strconv.ParseUint(cursor, 10, 32); wrong == "" && cursor != "" && err != nil {
-		wrong = "The cursor is none that was given out."
-	}
-	format := query.Get("format")
-	if wrong == "" && format != "" && format != "ndjson" {
-		wrong = "The format must be ndjson, or not there for a page as JSON."
-	}
-	if wrong != "" {
-		s.problem(w, r, malformed, wrong)
-		return
-	}
+func (s *AdminServer) draw(w http.ResponseWriter, r *http.Request, q *drawQuery) {
+	cursor, most, format := q.Cursor, q.Limit, q.Format
 	session, sku := r.PathValue("session"), r.PathValue("sku")
 	if format == "ndjson" {
 		most, cursor = exportEntries, ""
@@ -84,7 +78,7 @@ func (s *AdminServer) exportDraw(w http.ResponseWriter, r *http.Request, v *engi
 	h := w.Header()
 	h.Set("Content-Type", "application/x-ndjson")
 	h.Set("Content-Disposition", `attachment; filename="draw-`+v.Session+"-"+v.SKU+`.ndjson"`)
-	err := writeDraw(&stream{to: w, control: http.NewResponseController(w)}, v, func(cursor string) (engine.DrawView, error) {
+	err := writeDraw(w, v, func(cursor string) (engine.DrawView, error) {
 		if err := r.Context().Err(); err != nil {
 			return engine.DrawView{}, err
 		}
@@ -97,7 +91,7 @@ func (s *AdminServer) exportDraw(w http.ResponseWriter, r *http.Request, v *engi
 }
 
 // writeDraw writes a draw from its first page on.
-func writeDraw(to *stream, v *engine.DrawView, next func(cursor string) (engine.DrawView, error)) error {
+func writeDraw(to io.Writer, v *engine.DrawView, next func(cursor string) (engine.DrawView, error)) error {
 	file, err := draw.NewWriter(to, draw.HeaderOf(v))
 	for page := *v; err == nil; {
 		for i := 0; i < len(page.Entries) && err == nil; i++ {
@@ -114,19 +108,15 @@ func writeDraw(to *stream, v *engine.DrawView, next func(cursor string) (engine.
 	return err
 }
 
+// waitlistQuery is which places in line an operator looks for.
+type waitlistQuery struct {
+	Cursor string `query:"cursor" as:"row"`
+	Limit  int    `query:"limit" usual:"100" most:"1000"`
+}
+
 // waitlist shows who waits for a listing, the first in line first.
-func (s *AdminServer) waitlist(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	cursor := query.Get("cursor")
-	most, wrong := pageSize(query.Get("limit"), usualFound, mostFound)
-	if _, err := strconv.ParseUint(cursor, 10, 32); wrong == "" && cursor != "" && err != nil {
-		wrong = "The cursor is none that was given out."
-	}
-	if wrong != "" {
-		s.problem(w, r, malformed, wrong)
-		return
-	}
-	found, next, err := s.operator.Waitlist(r.PathValue("session"), r.PathValue("sku"), cursor, most)
+func (s *AdminServer) waitlist(w http.ResponseWriter, r *http.Request, q *waitlistQuery) {
+	found, next, err := s.operator.Waitlist(r.PathValue("session"), r.PathValue("sku"), q.Cursor, q.Limit)
 	if err != nil {
 		s.failed(w, r, err)
 		return

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -23,11 +24,8 @@ const (
 	// has been taken in, and a little more; so one that is not small comes alone.
 	MaxListBytes   = 256 << 20
 	smallListBytes = 1 << 20
-	listPatience   = 10 * time.Minute // for all of an import
-	listSilence    = 30 * time.Second // for the next part of its body
+	listPatience   = 10 * time.Minute // for all of an import, once it has come in
 	progressStep   = 100 * time.Millisecond
-	usualRows      = 100 // of a page
-	mostRows       = 1000
 )
 
 // riskKinds are the risk lists as paths name them.
@@ -37,12 +35,6 @@ var riskKinds = []struct {
 }{
 	{"shoppers", engine.RosterRiskShopper}, {"phones", engine.RosterRiskPhone},
 	{"addresses", engine.RosterRiskAddress}, {"ips", engine.RosterRiskIP},
-}
-
-// takesList tells whether what is sent to a path, or pattern, is a list.
-func takesList(method, path string) bool {
-	return (method == http.MethodPut || method == http.MethodPatch) &&
-		(strings.HasPrefix(path, "/admin/v1/risk/") || strings.HasPrefix(path, "/admin/v1/allowlists/") || strings.HasSuffix(path, "/reservations"))
 }
 
 // listName reads which list a path is about. wrong says why none, "" if it is one.
@@ -131,34 +123,25 @@ func listOfLists(member string, wanted func(engine.RosterKind) bool) func(*Admin
 	}
 }
 
+// listQuery is what may be asked of a list.
+type listQuery struct {
+	Format string `query:"format" oneof:"csv ndjson"`
+	Cursor int    `query:"cursor" least:"0" most:"1000000000"`
+	Limit  int    `query:"limit" usual:"100" most:"1000"`
+}
+
 // list shows a page of a list, or gives all of it in the format that is asked for.
-func (s *AdminServer) list(w http.ResponseWriter, r *http.Request) {
+func (s *AdminServer) list(w http.ResponseWriter, r *http.Request, q *listQuery) {
 	name, title, wrong := listName(r)
 	if wrong != "" {
 		s.problem(w, r, notFound, wrong)
 		return
 	}
-	query := r.URL.Query()
-	switch format := query.Get("format"); format {
-	case "":
-	case "csv", "ndjson":
-		s.exportList(w, r, name, title, format)
-		return
-	default:
-		s.problem(w, r, malformed, "The format must be csv or ndjson, or not there for a page as JSON.")
+	if q.Format != "" {
+		s.exportList(w, r, name, title, q.Format)
 		return
 	}
-	limit, wrong := pageSize(query.Get("limit"), usualRows, mostRows)
-	from, err := 0, error(nil)
-	if cursor := query.Get("cursor"); wrong == "" && cursor != "" {
-		if from, err = strconv.Atoi(cursor); err != nil || from < 0 || from > engine.MaxRosterRows {
-			wrong = "The cursor is none that was given out."
-		}
-	}
-	if wrong != "" {
-		s.problem(w, r, malformed, wrong)
-		return
-	}
+	limit, from, err := q.Limit, q.Cursor, error(nil)
 	page := listPageJSON{List: title, Rows: []listRowJSON{}}
 	for done := false; !done && len(page.Rows) < limit; {
 		var rows []engine.RosterRow
@@ -179,7 +162,7 @@ func (s *AdminServer) list(w http.ResponseWriter, r *http.Request) {
 // exportList gives a whole list, as what can be sent back.
 func (s *AdminServer) exportList(w http.ResponseWriter, r *http.Request, name engine.RosterName, title, format string) {
 	media := map[string]string{"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}[format]
-	out := &stream{to: w, control: http.NewResponseController(w)}
+	out := &counted{to: w}
 	begin := func() error {
 		if out.written > 0 || w.Header().Get("Content-Type") == media {
 			return nil
@@ -278,17 +261,13 @@ func (s *AdminServer) listID(w http.ResponseWriter, r *http.Request, kind engine
 }
 
 // dropRow takes one off a list.
-func (s *AdminServer) dropRow(w http.ResponseWriter, r *http.Request) {
+func (s *AdminServer) dropRow(w http.ResponseWriter, r *http.Request, q *noteQuery) {
 	name, title, wrong := listName(r)
 	if wrong != "" {
 		s.problem(w, r, notFound, wrong)
 		return
 	}
 	id, ok := s.listID(w, r, name.Kind)
-	if !ok {
-		return
-	}
-	note, ok := s.listNote(w, r)
 	if !ok {
 		return
 	}
@@ -299,131 +278,143 @@ func (s *AdminServer) dropRow(w http.ResponseWriter, r *http.Request) {
 	}
 	count := int64(0)
 	if err == nil {
-		count, err = s.operator.ImportRoster(r.Context(), name, engine.RosterImport{Count: 1, Operator: operatorOf(r), Note: note,
+		count, err = s.operator.ImportRoster(r.Context(), name, engine.RosterImport{Count: 1, Operator: operatorOf(r), Note: q.Note,
 			Rows: slices.Values([]engine.RosterEntry{{ID: []byte(id)}})})
 	}
 	if err != nil {
 		s.failed(w, r, err)
 		return
 	}
-	s.log.Info("taken off a list", "list", title, "operator", operatorOf(r), "note", note)
+	s.log.Info("taken off a list", "list", title, "operator", operatorOf(r), "note", q.Note)
 	s.reply(w, r, http.StatusOK, listImportJSON{List: title, Action: "change", Rows: 1, Removed: 1, Count: count})
 }
 
-func (s *AdminServer) dropList(w http.ResponseWriter, r *http.Request) {
+func (s *AdminServer) dropList(w http.ResponseWriter, r *http.Request, q *noteQuery) {
 	name, title, wrong := listName(r)
 	if wrong != "" {
 		s.problem(w, r, notFound, wrong)
 		return
 	}
-	note, ok := s.listNote(w, r)
-	if !ok {
-		return
-	}
-	if err := s.operator.DropRoster(r.Context(), operatorOf(r), name, note); err != nil {
+	if err := s.operator.DropRoster(r.Context(), operatorOf(r), name, q.Note); err != nil {
 		s.failed(w, r, err)
 		return
 	}
-	s.log.Info("list forgotten", "list", title, "operator", operatorOf(r), "note", note)
+	s.log.Info("list forgotten", "list", title, "operator", operatorOf(r), "note", q.Note)
 	s.reply(w, r, http.StatusOK, listCountJSON{title, 0})
 }
 
-// listNote reads why a list is changed: its body is the list.
-func (s *AdminServer) listNote(w http.ResponseWriter, r *http.Request) (string, bool) {
-	note := noted{r.URL.Query().Get("note")}
-	if wrong := note.wrong(); wrong != "" {
-		s.problem(w, r, malformed, wrong)
-		return "", false
-	}
-	return note.Note, true
+// noteQuery says why a list is changed: its body is the list.
+type noteQuery struct {
+	Note string `query:"note" as:"note"`
 }
 
-// importList makes the handler that takes a list in: instead of what was there, or
-// on top of it. All of it is read and checked first, so that a bad line changes
-// nothing.
-func importList(replace bool) func(*AdminServer, http.ResponseWriter, *http.Request) {
-	return func(s *AdminServer, w http.ResponseWriter, r *http.Request) {
-		name, title, wrong := listName(r)
-		if wrong != "" {
-			s.problem(w, r, notFound, wrong)
-			return
-		}
-		cfg, note, ok := s.listConfig(w, r, name.Kind, replace)
-		if !ok {
-			return
-		}
-		if r.ContentLength > MaxListBytes {
-			w.Header().Set("Connection", "close") // nobody reads the rest
-			s.problem(w, r, tooLarge, fmt.Sprintf("The list may have %d bytes.", int64(MaxListBytes)))
-			return
-		}
-		release := func() {}
-		if r.ContentLength < 0 || r.ContentLength > smallListBytes {
-			if !s.importing.TryLock() {
-				s.problem(w, r, conflict, "Another large list is being imported through this node. Wait for it, or ask another node.")
-				return
-			}
-			release = sync.OnceFunc(s.importing.Unlock)
-			defer release()
-		}
-		list, ok := s.readList(w, r, cfg)
-		if !ok {
-			return
-		}
-		if empty, err := strconv.ParseBool(r.URL.Query().Get("empty")); replace && list.Len() == 0 && (err != nil || !empty) {
-			s.problem(w, r, badList, "The list is empty, and nothing was changed. To take everybody off, say so with ?empty=true.")
-			return
-		}
-		done := listImportJSON{List: title, Action: map[bool]string{true: "replace", false: "change"}[replace], Rows: list.Len(), Removed: list.Removals(), Repeated: list.Repeated()}
-		log := s.log.With("list", title, "action", done.Action, "operator", operatorOf(r), "rows", done.Rows, "removed", done.Removed, "note", note)
-		told := newListProgress(w, r, done.Rows)
-		var err error
-		done.Count, err = s.operator.ImportRoster(r.Context(), name, engine.RosterImport{Replace: replace, Count: list.Len(), Rows: list.Rows(),
-			Operator: operatorOf(r), Note: note, Committed: told.committed})
-		release() // whoever hears of the end may send the next
-		if err != nil {
-			log.Info("list not imported", "committed", told.rows, "error", err)
-			s.listFailed(w, r, told, replace, err)
-			return
-		}
-		log.Info("list imported", "count", done.Count)
-		if told.streams {
-			told.line(done)
-			return
-		}
-		s.reply(w, r, http.StatusOK, done)
-	}
+// riskQuery is noteQuery of a risk list, whose rows have a level.
+type riskQuery struct {
+	noteQuery
+	Level askedLevel `query:"level"` // of rows that name none
 }
 
-// listConfig reads how a list is to be read, or answers what is wrong and gives
+// emptyQuery is noteQuery of rows that take the place of a list.
+type emptyQuery struct {
+	noteQuery
+	Empty bool `query:"empty"` // takes everybody off
+}
+
+// emptyRiskQuery is emptyQuery of a risk list.
+type emptyRiskQuery struct {
+	riskQuery
+	Empty bool `query:"empty"`
+}
+
+func (s *AdminServer) replaceRisk(w http.ResponseWriter, r *http.Request, q *emptyRiskQuery) {
+	s.importList(w, r, q, true)
+}
+
+func (s *AdminServer) changeRisk(w http.ResponseWriter, r *http.Request, q *riskQuery) {
+	s.importList(w, r, &emptyRiskQuery{riskQuery: *q}, false)
+}
+
+func (s *AdminServer) replaceNames(w http.ResponseWriter, r *http.Request, q *emptyQuery) {
+	s.importList(w, r, &emptyRiskQuery{riskQuery{noteQuery: q.noteQuery}, q.Empty}, true)
+}
+
+func (s *AdminServer) changeNames(w http.ResponseWriter, r *http.Request, q *noteQuery) {
+	s.importList(w, r, &emptyRiskQuery{riskQuery: riskQuery{noteQuery: *q}}, false)
+}
+
+// importList takes a list in: instead of what was there, or on top of it. All of it
+// is read and checked first, so that a bad line changes nothing.
+func (s *AdminServer) importList(w http.ResponseWriter, r *http.Request, q *emptyRiskQuery, replace bool) {
+	name, title, wrong := listName(r)
+	if wrong != "" {
+		s.problem(w, r, notFound, wrong)
+		return
+	}
+	cfg, ok := s.listConfig(w, r, name.Kind, q)
+	if !ok {
+		return
+	}
+	cfg.Whole = replace
+	release := func() {}
+	if r.ContentLength < 0 || r.ContentLength > smallListBytes {
+		if !s.importing.TryLock() {
+			s.problem(w, r, conflict, "Another large list is being imported through this node. Wait for it, or ask another node.")
+			return
+		}
+		release = sync.OnceFunc(s.importing.Unlock)
+		defer release()
+	}
+	list, ok := s.readList(w, r, cfg)
+	if !ok {
+		return
+	}
+	if replace && list.Len() == 0 && !q.Empty {
+		s.problem(w, r, badList, "The list is empty, and nothing was changed. To take everybody off, say so with ?empty=true.")
+		return
+	}
+	done := listImportJSON{List: title, Action: map[bool]string{true: "replace", false: "change"}[replace], Rows: list.Len(), Removed: list.Removals(), Repeated: list.Repeated()}
+	log := s.log.With("list", title, "action", done.Action, "operator", operatorOf(r), "rows", done.Rows, "removed", done.Removed, "note", q.Note)
+	told := newListProgress(w, r, done.Rows)
+	ctx, stop := context.WithTimeout(r.Context(), listPatience)
+	defer stop()
+	var err error
+	done.Count, err = s.operator.ImportRoster(ctx, name, engine.RosterImport{Replace: replace, Count: list.Len(), Rows: list.Rows(),
+		Operator: operatorOf(r), Note: q.Note, Committed: told.committed})
+	release() // whoever hears of the end may send the next
+	if err != nil {
+		log.Info("list not imported", "committed", told.rows, "error", err)
+		s.listFailed(w, r, told, replace, err)
+		return
+	}
+	log.Info("list imported", "count", done.Count)
+	if told.streams {
+		told.line(done)
+		return
+	}
+	s.reply(w, r, http.StatusOK, done)
+}
+
+// listConfig says how a list is to be read, or answers what is wrong and gives
 // false.
-func (s *AdminServer) listConfig(w http.ResponseWriter, r *http.Request, kind engine.RosterKind, replace bool) (cfg roster.Config, note string, ok bool) {
-	cfg = roster.Config{Kind: kind, Level: engine.LevelListed, Whole: replace}
-	if cfg.Format, ok = roster.FormatOf(r.Header.Get("Content-Type")); !ok {
-		s.problem(w, r, wrongMediaType, "Send Content-Type: text/csv, application/x-ndjson, or text/plain for an id a line.")
-		return cfg, "", false
+func (s *AdminServer) listConfig(w http.ResponseWriter, r *http.Request, kind engine.RosterKind, q *emptyRiskQuery) (cfg roster.Config, ok bool) {
+	cfg = roster.Config{Kind: kind, Level: engine.LevelListed}
+	if cfg.Format, ok = roster.FormatOf(r.Header.Get("Content-Type")); !ok { // of a body that is empty; others were looked at
+		s.problem(w, r, wrongMediaType, "Send Content-Type: "+bodies[listBody].asked+".")
+		return cfg, false
 	}
-	given := r.URL.Query().Get("level")
-	switch {
-	case kind < engine.RosterRiskShopper && given != "":
-		s.problem(w, r, malformed, "Levels are for risk lists.")
-		return cfg, "", false
-	case kind >= engine.RosterRiskShopper && given == "":
+	switch level := q.Level.Level; {
+	case kind >= engine.RosterRiskShopper && level == engine.LevelNone:
 		cfg.Level = engine.LevelBlock
-	case given != "":
-		if cfg.Level, ok = engine.ParseLevel(given); !ok || cfg.Level == engine.LevelNone {
-			s.problem(w, r, malformed, "The level must be watch, challenge or block.")
-			return cfg, "", false
-		}
+	case level != engine.LevelNone:
+		cfg.Level = level
 	}
-	note, ok = s.listNote(w, r)
-	return cfg, note, ok
+	return cfg, true
 }
 
 // readList reads and checks all of a body, or answers what is wrong and gives
 // false.
 func (s *AdminServer) readList(w http.ResponseWriter, r *http.Request, cfg roster.Config) (*roster.List, bool) {
-	list, err := roster.Read(&patientBody{r.Body, r.Context().Err, http.NewResponseController(w)}, cfg)
+	list, err := roster.Read(r.Body, cfg)
 	var problems *roster.Problems
 	var large *http.MaxBytesError
 	switch {
@@ -446,23 +437,6 @@ func (s *AdminServer) readList(w http.ResponseWriter, r *http.Request, cfg roste
 		s.problem(w, r, malformed, "The list broke off before its end, and nothing was changed.")
 	}
 	return list, err == nil
-}
-
-// patientBody is a body that may take long as a whole, but not from one part to
-// the next.
-type patientBody struct {
-	io.Reader
-	ended   func() error // why nobody waits for it any more; nil while somebody does
-	control *http.ResponseController
-}
-
-func (b *patientBody) Read(p []byte) (int, error) {
-	if err := b.ended(); err != nil {
-		return 0, err
-	}
-	// Where there are no deadlines, there is none to be in the way.
-	_ = b.control.SetReadDeadline(time.Now().Add(listSilence))
-	return b.Reader.Read(p)
 }
 
 // listFailed answers an import that ended in err after all lines were found good.
@@ -492,7 +466,8 @@ func (s *AdminServer) listFailed(w http.ResponseWriter, r *http.Request, told *l
 // each time, and in the end what came of it.
 type listProgress struct {
 	streams bool
-	stream
+	counted
+	control  *http.ResponseController
 	rows, of int
 	last     time.Time
 	header   http.Header
@@ -500,7 +475,7 @@ type listProgress struct {
 
 func newListProgress(w http.ResponseWriter, r *http.Request, of int) *listProgress {
 	return &listProgress{streams: strings.Contains(r.Header.Get("Accept"), "application/x-ndjson"), of: of, header: w.Header(),
-		stream: stream{to: w, control: http.NewResponseController(w)}}
+		counted: counted{to: w}, control: http.NewResponseController(w)}
 }
 
 func (p *listProgress) committed(rows int) {

@@ -4,16 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 
 	"doorbuster/engine"
-)
-
-// Pages of the orders that an operator looks for.
-const (
-	usualFound = 100
-	mostFound  = 1000
 )
 
 // orderJSON is an order as operators see it.
@@ -58,59 +51,26 @@ func orderOf(o *engine.OrderView) orderJSON {
 	return j
 }
 
-// parseFilter reads what an operator looks for. wrong says what is wrong with
-// it, "" if nothing.
-func parseFilter(q url.Values) (f engine.OrderFilter, wrong string) {
-	f = engine.OrderFilter{OrderNo: q.Get("order_no"), Shopper: q.Get("shopper"), Session: q.Get("session"), SKU: q.Get("sku"), Cursor: q.Get("cursor")}
-	if f.Limit, wrong = pageSize(q.Get("limit"), usualFound, mostFound); wrong != "" {
-		return f, wrong
-	}
-	switch {
-	case f.OrderNo != "" && !engine.ValidID(f.OrderNo):
-		return f, "The order_no is no order number."
-	case f.Shopper != "" && !engine.ValidShopper(f.Shopper):
-		return f, "The shopper is no valid id."
-	case f.Session != "" && !engine.ValidID(f.Session):
-		return f, "The session is no valid id."
-	case f.SKU != "" && !engine.ValidID(f.SKU):
-		return f, "The sku is no valid id."
-	case len(f.Cursor) > maxCursorBytes:
-		return f, "The cursor is none that was given out."
-	}
-	if given := q.Get("state"); given != "" {
-		var ok bool
-		if f.State, ok = engine.ParseOrderState(given); !ok {
-			return f, "There is no such state. Take one of held, paid, expired, cancelled, voided, refund_due, refunded, shipped, received, completed, waiting, entered, left, passed."
-		}
-	}
-	for _, bound := range [...]struct {
-		name string
-		to   *engine.Time
-	}{{"from", &f.From}, {"to", &f.To}} {
-		given := q.Get(bound.name)
-		if given == "" {
-			continue
-		}
-		t, err := time.Parse(time.RFC3339, given)
-		if err != nil || t.UnixMilli() <= 0 {
-			return f, bound.name + " must be a time such as 2026-09-20T02:15:00Z (RFC 3339)."
-		}
-		*bound.to = engine.TimeOf(t)
-	}
-	return f, ""
+// orderQuery is what an operator looks for among orders.
+type orderQuery struct {
+	OrderNo string            `query:"order_no" as:"order"`
+	Shopper string            `query:"shopper" as:"shopper"`
+	Session string            `query:"session" as:"id"`
+	SKU     string            `query:"sku" as:"id"`
+	State   engine.OrderState `query:"state"`
+	From    engine.Time       `query:"from"`
+	To      engine.Time       `query:"to"`
+	Cursor  string            `query:"cursor" as:"cursor"`
+	Limit   int               `query:"limit" usual:"100" most:"1000"`
 }
 
-func (s *AdminServer) orders(w http.ResponseWriter, r *http.Request) {
-	filter, wrong := parseFilter(r.URL.Query())
-	if wrong != "" {
-		s.problem(w, r, malformed, wrong)
-		return
-	}
+func (s *AdminServer) orders(w http.ResponseWriter, r *http.Request, q *orderQuery) {
+	filter := engine.OrderFilter{OrderNo: q.OrderNo, Shopper: q.Shopper, Session: q.Session, SKU: q.SKU, State: q.State, From: q.From, To: q.To, Cursor: q.Cursor, Limit: q.Limit}
 	found, next, err := s.operator.FindOrders(filter)
 	var refusal *engine.Refusal
 	switch {
 	case errors.As(err, &refusal) && refusal.Reason == engine.ReasonConflict: // nothing else of a filter can contradict what is there
-		s.problem(w, r, malformed, "The cursor is none that was given out.")
+		s.problem(w, r, malformed, foreignCursor)
 		return
 	case err != nil:
 		s.failed(w, r, err)

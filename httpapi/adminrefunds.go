@@ -29,22 +29,16 @@ func refundOf(r *engine.RefundView) refundJSON {
 	return j
 }
 
+// refundQuery is which refunds an operator looks for.
+type refundQuery struct {
+	Cursor int64 `query:"cursor" least:"0" most:"4294967295"` // the number of the last
+	Limit  int   `query:"limit" usual:"100" most:"1000"`
+}
+
 // refunds gives a page of the refunds that are due, the oldest first.
-func (s *AdminServer) refunds(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	most, wrong := pageSize(q.Get("limit"), usualFound, mostFound)
-	after := uint64(0)
-	if given := q.Get("cursor"); given != "" && wrong == "" {
-		var err error
-		if after, err = strconv.ParseUint(given, 10, 32); err != nil {
-			wrong = "The cursor is none that was given out."
-		}
-	}
-	if wrong != "" {
-		s.problem(w, r, malformed, wrong)
-		return
-	}
-	due := s.operator.RefundsDue(engine.RefundNo(after), most+1)
+func (s *AdminServer) refunds(w http.ResponseWriter, r *http.Request, q *refundQuery) {
+	most := q.Limit
+	due := s.operator.RefundsDue(engine.RefundNo(q.Cursor), most+1)
 	page := struct {
 		Refunds []refundJSON `json:"refunds"`
 		Cursor  string       `json:"cursor,omitempty"`

@@ -22,8 +22,9 @@ func (s *ShopperServer) fromCashier(ctx *fasthttp.RequestCtx) bool {
 		return s.dev
 	}
 	h := &ctx.Request.Header
+	path, _ := pathOf(ctx)
 	err := s.pay.cashier.Check(&payment.Signed{
-		Method: string(ctx.Method()), Path: string(pathOf(ctx)), Timestamp: string(h.Peek(payment.HeaderTimestamp)), Nonce: string(h.Peek(payment.HeaderNonce)),
+		Method: string(ctx.Method()), Path: string(path), Timestamp: string(h.Peek(payment.HeaderTimestamp)), Nonce: string(h.Peek(payment.HeaderNonce)),
 		Signature: string(h.Peek(payment.HeaderSignature)), Body: ctx.Request.Body(),
 	})
 	if err == nil {

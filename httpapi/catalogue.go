@@ -270,16 +270,12 @@ type changeJSON struct {
 	After  string `json:"after"`
 }
 
-func (s *AdminServer) applyPlan(w http.ResponseWriter, r *http.Request) {
-	dry := false
-	switch given := r.URL.Query().Get("dry_run"); given {
-	case "", "false":
-	case "true":
-		dry = true
-	default:
-		s.problem(w, r, malformed, "dry_run must be true or false.")
-		return
-	}
+// planQuery is what may be asked with a plan.
+type planQuery struct {
+	DryRun bool `query:"dry_run"`
+}
+
+func (s *AdminServer) applyPlan(w http.ResponseWriter, r *http.Request, q *planQuery) {
 	text, ok := s.body(w, r)
 	if !ok {
 		return
@@ -289,12 +285,12 @@ func (s *AdminServer) applyPlan(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, badPlan, "Nothing was changed. Each problem is listed with its place.", problems...)
 		return
 	}
-	changes, conflicts, err := s.operator.ApplyPlan(r.Context(), operatorOf(r), plan, dry)
+	changes, conflicts, err := s.operator.ApplyPlan(r.Context(), operatorOf(r), plan, q.DryRun)
 	if err != nil {
 		s.failed(w, r, err)
 		return
 	}
-	s.planned(w, r, dry, changes, conflicts)
+	s.planned(w, r, q.DryRun, changes, conflicts)
 }
 
 // planned answers with what a plan changed, or would, or why it could not be.

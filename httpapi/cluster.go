@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"time"
 
 	"doorbuster/engine"
 )
@@ -387,9 +386,14 @@ func (s *AdminServer) promote(w http.ResponseWriter, r *http.Request) {
 		}})
 }
 
+// backupQuery says what is to be in a backup.
+type backupQuery struct {
+	StateOnly bool `query:"state_only"`
+}
+
 // backup streams the state, and the ledger's part. An answer that breaks off is one that failed: its
 // connection is cut, so that nobody takes it for whole.
-func (s *AdminServer) backup(w http.ResponseWriter, r *http.Request) {
+func (s *AdminServer) backup(w http.ResponseWriter, r *http.Request, q *backupQuery) {
 	if !s.operates(w, r) {
 		return
 	}
@@ -398,25 +402,16 @@ func (s *AdminServer) backup(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	stateOnly := false
-	switch r.URL.Query().Get("state_only") {
-	case "", "false":
-	case "true":
-		stateOnly = true
-	default:
-		s.problem(w, r, malformed, "state_only must be true or false.")
-		return
-	}
 	if !s.backingUp.TryLock() {
 		s.problem(w, r, conflict, "Another backup is being taken from this node. Wait for it, or ask another node.")
 		return
 	}
 	defer s.backingUp.Unlock()
 	h.Set("Content-Disposition", `attachment; filename="doorbuster.backup"`)
-	out := &stream{to: w, control: http.NewResponseController(w)}
-	log := s.log.With("operation", "backup", "operator", operatorOf(r), "state_only", stateOnly)
+	out := &counted{to: w}
+	log := s.log.With("operation", "backup", "operator", operatorOf(r), "state_only", q.StateOnly)
 	log.Info("cluster operation asked")
-	err := s.operations.Backup(r.Context(), out, stateOnly)
+	err := s.operations.Backup(r.Context(), out, q.StateOnly)
 	switch {
 	case err == nil:
 		log.Info("cluster operation done", "bytes", out.written)
@@ -430,18 +425,14 @@ func (s *AdminServer) backup(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// stream is an answer that may take long: what bounds it is not the whole time
-// but how long the other side may leave a part of it untaken.
-type stream struct {
+// counted is an answer of which somebody has to know whether it has begun.
+type counted struct {
 	to      io.Writer
-	control *http.ResponseController
 	written int64
 }
 
-func (s *stream) Write(p []byte) (int, error) {
-	// Where there are no deadlines, there is none to be in the way.
-	_ = s.control.SetWriteDeadline(time.Now().Add(adminWriteTimeout))
-	n, err := s.to.Write(p)
-	s.written += int64(n)
+func (c *counted) Write(p []byte) (int, error) {
+	n, err := c.to.Write(p)
+	c.written += int64(n)
 	return n, err
 }

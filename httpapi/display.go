@@ -91,23 +91,27 @@ func (s *ShopperServer) listing(ctx *fasthttp.RequestCtx, session, sku string) {
 	}
 }
 
+// sessionsQuery is what may be asked of the sessions.
+type sessionsQuery struct {
+	Near askedPlace `query:"near"`
+}
+
 // sessions shows everything. The page is kept, and built anew when a figure in it
 // has changed: before a sale opens, and after it has sold out, all ask for the
 // same.
 func (s *ShopperServer) sessions(ctx *fasthttp.RequestCtx) {
 	in := words.LanguageOf(ctx.Request.Header.PeekCanonical(headerLanguage))
-	if args := ctx.QueryArgs(); args.Has("near") {
-		near, ok := askedPlace(args)
-		if !ok {
-			s.problem(ctx, malformed, "near must be given once, as a latitude (-90 to 90), a comma and a longitude (-180 to 180), both in degrees: near=31.2,121.5.")
-			return
-		}
+	var q sessionsQuery
+	if !askedFor(s, ctx, routeSessions, &q) {
+		return
+	}
+	if q.Near.given {
 		sessions, _, err := s.seller.Sessions(0)
 		if err != nil {
 			s.unsure(ctx)
 			return
 		}
-		sessions, metres := nearFirst(sessions, near)
+		sessions, metres := nearFirst(sessions, q.Near.Place)
 		s.display(ctx, newPage(0, appendSessions(nil, sessions, in, metres)), true)
 		return
 	}

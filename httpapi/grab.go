@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"strconv"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -26,6 +25,7 @@ var (
 	headerLanguage       = []byte("Accept-Language")
 	headerCacheControl   = []byte("Cache-Control")
 	headerNoneMatch      = []byte("If-None-Match")
+	headerEncoding       = []byte("Content-Encoding")
 
 	noStore  = []byte("no-store")
 	jsonType = []byte("application/json")
@@ -141,6 +141,11 @@ func decodeStrictly(body []byte, v any) (wrong string) {
 	return ""
 }
 
+// grabQuery is what may be asked with the key of a grab.
+type grabQuery struct {
+	Deadline int64 `query:"deadline"` // of the processing answer: Unix milliseconds
+}
+
 // grabByKey tells what became of a grab.
 func (s *ShopperServer) grabByKey(ctx *fasthttp.RequestCtx, escaped []byte) {
 	shopper, ok := s.identify(ctx)
@@ -152,15 +157,11 @@ func (s *ShopperServer) grabByKey(ctx *fasthttp.RequestCtx, escaped []byte) {
 		s.problem(ctx, malformed, badKey)
 		return
 	}
-	var deadline engine.Time
-	if given := ctx.QueryArgs().Peek("deadline"); len(given) > 0 {
-		ms, err := strconv.ParseInt(string(given), 10, 64)
-		if err != nil || ms <= 0 {
-			s.problem(ctx, malformed, "The deadline must be the one of the processing answer: Unix milliseconds.")
-			return
-		}
-		deadline = engine.Time(ms)
+	var q grabQuery
+	if !askedFor(s, ctx, routeGrabByKey, &q) {
+		return
 	}
+	deadline := engine.Time(q.Deadline)
 	answer, found, err := s.seller.GrabByKey(shopper, key, deadline)
 	switch unknown := errors.Is(err, engine.ErrNotLeader) || errors.Is(err, engine.ErrOutcomeUnknown); {
 	case unknown && deadline != 0, err == nil && !found && answer.Code == engine.CodeRefused && deadline != 0:

@@ -77,26 +77,20 @@ func (s *ShopperServer) leaveLine(ctx *fasthttp.RequestCtx, shopper, escaped []b
 	}
 }
 
-// Pages of a draw's entries.
-const (
-	defaultEntries = 500
-	maxEntries     = 5000
-)
+// entriesQuery is which entries of a draw are asked for.
+type entriesQuery struct {
+	Cursor string `query:"cursor" as:"row"`
+	Limit  int    `query:"limit" usual:"500" most:"5000"`
+}
 
 // draw shows a listing's draw: the commitment to its seed, and once it has closed
 // the seed and all who entered, so that anybody can draw again.
 func (s *ShopperServer) draw(ctx *fasthttp.RequestCtx, session, sku string) {
-	args := ctx.QueryArgs()
-	cursor := string(args.Peek("cursor"))
-	most, wrong := pageSize(string(args.Peek("limit")), defaultEntries, maxEntries)
-	if _, err := strconv.ParseUint(cursor, 10, 32); wrong == "" && cursor != "" && err != nil {
-		wrong = "The cursor is none that was given out."
-	}
-	if wrong != "" {
-		s.problem(ctx, malformed, wrong)
+	var q entriesQuery
+	if !askedFor(s, ctx, routeDraw, &q) {
 		return
 	}
-	v, err := s.seller.Draw(session, sku, cursor, most)
+	v, err := s.seller.Draw(session, sku, q.Cursor, q.Limit)
 	var refusal *engine.Refusal
 	if errors.As(err, &refusal) && refusal.Reason == engine.ReasonUnknown {
 		s.problem(ctx, unknownListing, "No session offers this SKU by a draw. The sessions are listed at /v1/sessions.")

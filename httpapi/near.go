@@ -7,21 +7,21 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/valyala/fasthttp"
-
 	"doorbuster/engine"
 )
 
 // nowhere is how far away it is to what has no place.
 var nowhere = math.Inf(1)
 
-// askedPlace gives the place that is asked for, once and in range.
-func askedPlace(args *fasthttp.Args) (p engine.Place, ok bool) {
-	given := args.PeekMulti("near")
-	if len(given) != 1 {
-		return p, false
-	}
-	return parsePlace(string(given[0]))
+// askedPlace is a place that was asked for, if one was.
+type askedPlace struct {
+	engine.Place
+	given bool
+}
+
+func (p *askedPlace) ask(_, given string) string {
+	p.Place, p.given = parsePlace(given)
+	return unless(p.given, "near must be a latitude (-90 to 90), a comma and a longitude (-180 to 180), both in degrees: near=31.2,121.5.")
 }
 
 // parsePlace reads "latitude,longitude" in degrees.

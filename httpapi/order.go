@@ -2,8 +2,8 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strconv"
 	"unicode"
 	"unicode/utf8"
 
@@ -12,12 +12,8 @@ import (
 	"doorbuster/engine"
 )
 
-// Pages of a shopper's orders.
-const (
-	defaultOrders  = 20
-	maxOrders      = 100
-	maxCursorBytes = 512
-)
+// maxCursorBytes bounds where a page goes on.
+const maxCursorBytes = 512
 
 // serve answers the routes other than a grab.
 func (s *ShopperServer) serve(ctx *fasthttp.RequestCtx, r route, m matched) {
@@ -102,22 +98,25 @@ func (s *ShopperServer) orderOrError(ctx *fasthttp.RequestCtx, o *engine.OrderVi
 	uncached(ctx, s.appendOrder(nil, o))
 }
 
+// ordersQuery is which of their orders a shopper asks for.
+type ordersQuery struct {
+	Session string `query:"session" as:"id"`
+	Cursor  string `query:"cursor" as:"cursor"`
+	Limit   int    `query:"limit" usual:"20" most:"100"`
+}
+
 func (s *ShopperServer) orders(ctx *fasthttp.RequestCtx, shopper string) {
-	args := ctx.QueryArgs()
-	session, cursor := string(args.Peek("session")), string(args.Peek("cursor"))
-	limit, wrong := pageSize(string(args.Peek("limit")), defaultOrders, maxOrders)
-	switch {
-	case session != "" && !engine.ValidID(session):
-		wrong = "The session is no valid id."
-	case len(cursor) > maxCursorBytes:
-		wrong = "The cursor is none that was given out."
-	}
-	if wrong != "" {
-		s.problem(ctx, malformed, wrong)
+	var q ordersQuery
+	if !askedFor(s, ctx, routeOrders, &q) {
 		return
 	}
-	orders, next, err := s.seller.Orders(shopper, session, cursor, limit)
-	if err != nil {
+	orders, next, err := s.seller.Orders(shopper, q.Session, q.Cursor, q.Limit)
+	var refusal *engine.Refusal
+	switch {
+	case q.Cursor != "" && errors.As(err, &refusal) && refusal.Reason == engine.ReasonConflict: // nothing else of it can contradict what is there
+		s.problem(ctx, malformed, foreignCursor)
+		return
+	case err != nil:
 		s.failed(ctx, err)
 		return
 	}
@@ -134,18 +133,6 @@ func (s *ShopperServer) orders(ctx *fasthttp.RequestCtx, shopper string) {
 		b = appendString(b, next)
 	}
 	uncached(ctx, append(b, '}'))
-}
-
-// pageSize reads a limit; "" is the usual one.
-func pageSize(given string, usual, most int) (limit int, wrong string) {
-	if given == "" {
-		return usual, ""
-	}
-	limit, err := strconv.Atoi(given)
-	if err != nil || limit < 1 || limit > most {
-		return 0, fmt.Sprintf("The limit must be 1 to %d.", most)
-	}
-	return limit, ""
 }
 
 func (s *ShopperServer) receiver(ctx *fasthttp.RequestCtx, shopper, orderNo string) {

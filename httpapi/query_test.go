@@ -44,11 +44,22 @@ func TestQueriesAreDescribed(t *testing.T) {
 	if err := json.Unmarshal(openAPIDocument, &document); err != nil {
 		t.Fatal(err)
 	}
-	for route, names := range queries {
-		method, path, _ := strings.Cut(route, " ")
+	type described struct {
+		method, path string
+		query        query
+	}
+	var all []described
+	for _, r := range adminRoutes {
+		all = append(all, described{r.method, strings.TrimSuffix(r.pattern, "{$}"), r.does.query})
+	}
+	for _, r := range shopperRoutes[routeNone+1:] {
+		all = append(all, described{r.method, r.template, r.query})
+	}
+	for _, route := range all {
+		method, path, names := route.method, route.path, route.query.names()
 		var operation struct{ Parameters []struct{ Name, In string } }
 		if err := json.Unmarshal(document.Paths[path][strings.ToLower(method)], &operation); err != nil {
-			t.Fatalf("%s: %v", route, err)
+			t.Fatalf("%s %s: %v", method, path, err)
 		}
 		var described []string
 		for _, p := range operation.Parameters {
@@ -57,7 +68,7 @@ func TestQueriesAreDescribed(t *testing.T) {
 			}
 		}
 		if got, want := slices.Sorted(slices.Values(names)), slices.Sorted(slices.Values(described)); !slices.Equal(got, want) {
-			t.Errorf("%s takes %v and is described with %v", route, got, want)
+			t.Errorf("%s %s takes %v and is described with %v", method, path, got, want)
 		}
 	}
 }

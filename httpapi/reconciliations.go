@@ -3,15 +3,14 @@ package httpapi
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -89,72 +88,32 @@ type StatementRequest struct {
 	Progress func(reconcile.Progress) // may be nil
 }
 
-const reconciliationsPattern = "/admin/v1/reconciliations"
-
-// takesStatement tells whether a route's body is a statement, which may be long.
-func takesStatement(method, pattern string) bool {
-	return method == http.MethodPost && pattern == reconciliationsPattern
-}
-
-// statementRequest reads how a statement is to be run, or says what is wrong.
-func statementRequest(q url.Values) (r StatementRequest, wrong string) {
-	r.Name, r.Note = q.Get("name"), q.Get("note")
-	if wrong := (noted{r.Note}).wrong(); wrong != "" {
-		return r, wrong
-	}
-	if r.Name != "" && (!validText(r.Name) || len(r.Name) > maxNameBytes) {
-		return r, fmt.Sprintf("The name may have %d bytes of text without control characters.", maxNameBytes)
-	}
-	switch q.Get("dry_run") {
-	case "", "false":
-	case "true":
-		r.DryRun = true
-	default:
-		return r, "dry_run must be true or false."
-	}
-	for name, to := range map[string]*engine.Time{"from": &r.From, "to": &r.To} {
-		given := q.Get(name)
-		if given == "" {
-			continue
-		}
-		at, err := time.Parse(time.RFC3339, given)
-		if err != nil || at.UnixMilli() <= 0 {
-			return r, name + " must be a time such as 2026-09-20T00:00:00Z (RFC 3339)."
-		}
-		*to = engine.TimeOf(at)
-	}
-	if r.From != 0 && r.To != 0 && r.From >= r.To {
-		return r, "The period must begin before it ends: from is not before to."
-	}
-	return r, ""
+// statementQuery says how a statement is to be run.
+type statementQuery struct {
+	Name   string      `query:"name" as:"name"`
+	Note   string      `query:"note" as:"note"`
+	DryRun bool        `query:"dry_run"`
+	From   engine.Time `query:"from"`
+	To     engine.Time `query:"to"`
 }
 
 // reconcile takes a statement in, and answers with its report. A client that asks
 // for NDJSON hears how far it is, a line each time, and the report or the problem
 // in the last one.
-func (s *AdminServer) reconcile(w http.ResponseWriter, r *http.Request) {
-	q, wrong := statementRequest(r.URL.Query())
+func (s *AdminServer) reconcile(w http.ResponseWriter, r *http.Request, asked *statementQuery) {
+	q := StatementRequest{Name: asked.Name, Operator: operatorOf(r), Note: asked.Note, From: asked.From, To: asked.To, DryRun: asked.DryRun}
 	switch {
 	case s.reconciler == nil:
 		s.problem(w, r, conflict, "This node reconciles no statements.")
 		return
-	case wrong != "":
-		s.problem(w, r, malformed, wrong)
-		return
-	case r.ContentLength > MaxStatementBytes:
-		w.Header().Set("Connection", "close") // nobody reads the rest
-		s.problem(w, r, tooLarge, statementTooLarge)
+	case q.From != 0 && q.To != 0 && q.From >= q.To:
+		s.problem(w, r, malformed, "The period must begin before it ends: from is not before to.")
 		return
 	}
-	q.Operator = operatorOf(r)
 	told := newReconcileProgress(w, r)
 	q.Progress = told.heard
 	log := s.log.With("operator", q.Operator, "statement", q.Name, "dry_run", q.DryRun, "note", q.Note)
-	body := &patientBody{r.Body, r.Context().Err, told.control}
-	report, err := s.reconciler.Reconcile(r.Context(), body, q)
-	// What was set for the body is over, and whoever waited for a long run waits on.
-	_ = told.control.SetReadDeadline(time.Time{})
-	_ = told.control.SetWriteDeadline(time.Now().Add(adminWriteTimeout))
+	report, err := s.reconciler.Reconcile(r.Context(), r.Body, q)
 	if err != nil {
 		log.Info("statement not reconciled", "error", err)
 		s.notReconciled(w, r, told, err)
@@ -223,14 +182,15 @@ func (s *AdminServer) notReconciled(w http.ResponseWriter, r *http.Request, told
 // reconcileProgress tells a client that asked for it how far a run is.
 type reconcileProgress struct {
 	streams bool
-	stream
-	last   time.Time
-	header http.Header
+	counted
+	control *http.ResponseController
+	last    time.Time
+	header  http.Header
 }
 
 func newReconcileProgress(w http.ResponseWriter, r *http.Request) *reconcileProgress {
 	return &reconcileProgress{streams: strings.Contains(r.Header.Get("Accept"), "application/x-ndjson"), header: w.Header(),
-		stream: stream{to: w, control: http.NewResponseController(w)}}
+		counted: counted{to: w}, control: http.NewResponseController(w)}
 }
 
 func (p *reconcileProgress) heard(how reconcile.Progress) {
@@ -275,55 +235,24 @@ func (s *AdminServer) reports(w http.ResponseWriter, r *http.Request) {
 	s.reply(w, r, http.StatusOK, list)
 }
 
-// shownFindings says which findings of a report somebody wants as JSON.
-type shownFindings struct {
-	most int64 // of them
-	open bool  // only those
-}
-
-func parseShownFindings(q url.Values) (shown shownFindings, wrong string) {
-	shown.most = math.MaxInt64
-	if given := q.Get("findings"); given != "" {
-		var err error
-		if shown.most, err = strconv.ParseInt(given, 10, 64); err != nil || shown.most < 0 {
-			return shown, "findings must be how many to give at most."
-		}
-	}
-	switch q.Get("open") {
-	case "", "false":
-	case "true":
-		shown.open = true
-	default:
-		return shown, "open must be true or false."
-	}
-	return shown, ""
+// reportQuery says which part of a report is asked for.
+type reportQuery struct {
+	Format   string `query:"format" oneof:"json csv"`
+	Part     string `query:"part" oneof:"findings totals days sessions listings"` // of CSV
+	Findings int64  `query:"findings" usual:"9223372036854775807" least:"0" most:"9223372036854775807"`
+	Open     bool   `query:"open"` // only those findings
 }
 
 // report gives a whole report: as JSON with its findings, or one part as CSV.
-func (s *AdminServer) report(w http.ResponseWriter, r *http.Request) {
-	format, part := r.URL.Query().Get("format"), r.URL.Query().Get("part")
-	var of map[string]func(*csv.Writer, *reconcile.Report, io.Reader) error
-	shown, wrong := parseShownFindings(r.URL.Query())
+func (s *AdminServer) report(w http.ResponseWriter, r *http.Request, q *reportQuery) {
+	part := q.Part
+	var of func(*csv.Writer, *reconcile.Report, io.Reader) error
 	switch {
-	case wrong != "":
-		s.problem(w, r, malformed, wrong)
-		return
-	case format == "" || format == "json":
-		if part != "" {
-			s.problem(w, r, malformed, "Parts are for CSV: ?format=csv&part=findings.")
-			return
-		}
-	case format == "csv":
-		of = reportParts
-		if part == "" {
-			part = "findings"
-		}
-		if of[part] == nil {
-			s.problem(w, r, malformed, "The part must be findings, totals, days, sessions or listings.")
-			return
-		}
-	default:
-		s.problem(w, r, malformed, "The format must be json or csv.")
+	case q.Format == "csv":
+		part = cmp.Or(part, "findings")
+		of = reportParts[part]
+	case part != "":
+		s.problem(w, r, malformed, "Parts are for CSV: ?format=csv&part=findings.")
 		return
 	}
 	id := r.PathValue("id")
@@ -345,16 +274,16 @@ func (s *AdminServer) report(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer findings.Close()
-	out := &stream{to: w, control: http.NewResponseController(w)}
+	out := &counted{to: w}
 	h := w.Header()
 	if of == nil {
 		h.Set("Content-Type", "application/json")
-		err = writeReport(out, report, findings, shown)
+		err = writeReport(out, report, findings, q)
 	} else {
 		h.Set("Content-Type", "text/csv; charset=utf-8")
 		h.Set("Content-Disposition", `attachment; filename="`+id+"-"+part+`.csv"`)
 		to := csv.NewWriter(out)
-		if err = of[part](to, report, findings); err == nil {
+		if err = of(to, report, findings); err == nil {
 			to.Flush()
 			err = to.Error()
 		}
@@ -373,7 +302,7 @@ var openFinding = []byte(`"open":true`)
 
 // writeReport writes a report with those of its findings that are to be shown,
 // which may be many.
-func writeReport(w io.Writer, report *reconcile.Report, findings io.Reader, shown shownFindings) error {
+func writeReport(w io.Writer, report *reconcile.Report, findings io.Reader, q *reportQuery) error {
 	whole := *report
 	whole.Findings = []reconcile.Finding{} // the last member
 	text, err := json.Marshal(&whole)
@@ -386,8 +315,8 @@ func writeReport(w io.Writer, report *reconcile.Report, findings io.Reader, show
 		return err
 	}
 	lines := bufio.NewScanner(findings)
-	for i := int64(0); i < shown.most && lines.Scan(); {
-		if shown.open && !bytes.Contains(lines.Bytes(), openFinding) {
+	for i := int64(0); i < q.Findings && lines.Scan(); {
+		if q.Open && !bytes.Contains(lines.Bytes(), openFinding) {
 			continue
 		}
 		if i > 0 {

@@ -54,19 +54,17 @@ type NodeJournal struct {
 	Error    string `json:"error,omitempty"`
 }
 
+// refusalQuery says whose refusals are asked for.
+type refusalQuery struct {
+	Shopper string `query:"shopper" as:"shopper"`
+	Session string `query:"session" as:"id"`
+}
+
 // refusals tells customer service why a shopper was refused.
-func (s *AdminServer) refusals(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	shopper, session := q.Get("shopper"), q.Get("session")
-	switch {
-	case shopper == "":
+func (s *AdminServer) refusals(w http.ResponseWriter, r *http.Request, q *refusalQuery) {
+	shopper, session := q.Shopper, q.Session
+	if shopper == "" {
 		s.problem(w, r, malformed, "Say whose: ?shopper=ID.")
-		return
-	case !engine.ValidShopper(shopper):
-		s.problem(w, r, malformed, "The shopper is no valid id.")
-		return
-	case session != "" && !engine.ValidID(session):
-		s.problem(w, r, malformed, "The session is no valid id.")
 		return
 	}
 	s.reply(w, r, http.StatusOK, refusalsOf(shopper, session, s.cluster.Refusals(r.Context(), shopper, session)))

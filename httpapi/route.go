@@ -36,25 +36,25 @@ const (
 // shopperRoutes says what each path is for. The templates are those of
 // openapi.json; match finds them by hand.
 var shopperRoutes = [routes]shopperRoute{
-	routeTime:      {"GET", "GET, HEAD", "/v1/time"},
-	routeSessions:  {"GET", "GET, HEAD", "/v1/sessions"},
-	routeListing:   {"GET", "GET, HEAD", "/v1/sessions/{session}/skus/{sku}"},
-	routeGrab:      {"POST", "POST", "/v1/sessions/{session}/skus/{sku}/grab"},
-	routeGrabByKey: {"GET", "GET, HEAD, DELETE", "/v1/grabs/{key}"},
-	routeOrders:    {"GET", "GET, HEAD", "/v1/orders"},
-	routeOrder:     {"GET", "GET, HEAD", "/v1/orders/{order_no}"},
-	routeCancel:    {"POST", "POST", "/v1/orders/{order_no}/cancel"},
-	routeReceiver:  {"PUT", "PUT", "/v1/orders/{order_no}/receiver"},
-	routeCallback:  {"POST", "POST", "/v1/payments/callback"},
-	routeChallenge: {"POST", "POST", "/v1/sessions/{session}/skus/{sku}/challenge"},
-	routeTicket:    {"POST", "POST", "/v1/sessions/{session}/skus/{sku}/ticket"},
-	routeReserve:   {"POST", "POST, DELETE", "/v1/sessions/{session}/skus/{sku}/reservation"},
-	routeWithdraw:  {"DELETE", "POST, DELETE", "/v1/sessions/{session}/skus/{sku}/reservation"},
-	routeDraw:      {"GET", "GET, HEAD", "/v1/sessions/{session}/skus/{sku}/draw"},
-	routeLeave:     {"DELETE", "GET, HEAD, DELETE", "/v1/grabs/{key}"},
-	routeEvents:    {"GET", "GET, HEAD", "/v1/events"},
-	routeVerify:    {"POST", "POST", "/v1/payments/verify"},
-	routePayKeys:   {"GET", "GET, HEAD", "/v1/payments/keys"},
+	routeTime:      {"GET", "GET, HEAD", "/v1/time", nil},
+	routeSessions:  {"GET", "GET, HEAD", "/v1/sessions", queryOf[sessionsQuery]()},
+	routeListing:   {"GET", "GET, HEAD", "/v1/sessions/{session}/skus/{sku}", nil},
+	routeGrab:      {"POST", "POST", "/v1/sessions/{session}/skus/{sku}/grab", nil},
+	routeGrabByKey: {"GET", "GET, HEAD, DELETE", "/v1/grabs/{key}", queryOf[grabQuery]()},
+	routeOrders:    {"GET", "GET, HEAD", "/v1/orders", queryOf[ordersQuery]()},
+	routeOrder:     {"GET", "GET, HEAD", "/v1/orders/{order_no}", nil},
+	routeCancel:    {"POST", "POST", "/v1/orders/{order_no}/cancel", nil},
+	routeReceiver:  {"PUT", "PUT", "/v1/orders/{order_no}/receiver", nil},
+	routeCallback:  {"POST", "POST", "/v1/payments/callback", nil},
+	routeChallenge: {"POST", "POST", "/v1/sessions/{session}/skus/{sku}/challenge", nil},
+	routeTicket:    {"POST", "POST", "/v1/sessions/{session}/skus/{sku}/ticket", nil},
+	routeReserve:   {"POST", "POST, DELETE", "/v1/sessions/{session}/skus/{sku}/reservation", nil},
+	routeWithdraw:  {"DELETE", "POST, DELETE", "/v1/sessions/{session}/skus/{sku}/reservation", nil},
+	routeDraw:      {"GET", "GET, HEAD", "/v1/sessions/{session}/skus/{sku}/draw", queryOf[entriesQuery]()},
+	routeLeave:     {"DELETE", "GET, HEAD, DELETE", "/v1/grabs/{key}", nil},
+	routeEvents:    {"GET", "GET, HEAD", "/v1/events", nil},
+	routeVerify:    {"POST", "POST", "/v1/payments/verify", nil},
+	routePayKeys:   {"GET", "GET, HEAD", "/v1/payments/keys", nil},
 }
 
 // deletes gives the route that has the same path and takes DELETE, or r.
@@ -72,6 +72,7 @@ type shopperRoute struct {
 	method   string
 	allow    string // as the Allow header says it
 	template string
+	query    query // what may be asked after it; nil is nothing
 }
 
 func (r *shopperRoute) allows(method []byte) bool {

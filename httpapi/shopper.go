@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"reflect"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -329,7 +330,8 @@ func (s *ShopperServer) answerAt(d *door, ctx *fasthttp.RequestCtx) {
 		s.problem(ctx, unavailable, "This node was removed from its cluster. Ask again: another node will answer.")
 		return
 	}
-	r, m := match(pathOf(ctx))
+	path, asked := pathOf(ctx)
+	r, m := match(path)
 	if ctx.IsDelete() {
 		r = r.deletes()
 	}
@@ -344,6 +346,10 @@ func (s *ShopperServer) answerAt(d *door, ctx *fasthttp.RequestCtx) {
 	case !shopperRoutes[r].allows(ctx.Method()):
 		ctx.Response.Header.Set("Allow", shopperRoutes[r].allow)
 		s.problem(ctx, wrongMethod, "Use "+shopperRoutes[r].allow+".")
+	case len(asked) > 0 && shopperRoutes[r].query == nil:
+		s.problem(ctx, malformed, shopperRoutes[r].query.read(string(asked), reflect.Value{}))
+	case len(ctx.Request.Header.PeekCanonical(headerEncoding)) > 0 && coded(ctx):
+		s.problem(ctx, wrongMediaType, uncoded)
 	case r == routeGrab:
 		s.grab(ctx, m.listing)
 	default:
@@ -351,20 +357,37 @@ func (s *ShopperServer) answerAt(d *door, ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// pathOf gives the path as it was sent, without making fasthttp take the whole
-// URI apart for it.
-func pathOf(ctx *fasthttp.RequestCtx) []byte {
+// pathOf gives the path as it was sent, and what is asked behind its question mark,
+// without making fasthttp take the whole URI apart for it.
+func pathOf(ctx *fasthttp.RequestCtx) (path, asked []byte) {
 	uri := ctx.Request.Header.RequestURI()
 	if len(uri) == 0 || uri[0] != '/' || len(uri) > 1 && uri[1] == '/' { // with a host in it
-		return ctx.URI().PathOriginal()
+		return ctx.URI().PathOriginal(), ctx.URI().QueryString()
 	}
 	if i := bytes.IndexByte(uri, '#'); i >= 0 {
 		uri = uri[:i]
 	}
 	if i := bytes.IndexByte(uri, '?'); i >= 0 {
-		uri = uri[:i]
+		return uri[:i], uri[i+1:]
 	}
-	return uri
+	return uri, nil
+}
+
+// askedFor puts what is asked after the path of r into q, or answers what is wrong
+// with it itself and gives false.
+func askedFor[Q any](s *ShopperServer, ctx *fasthttp.RequestCtx, r route, q *Q) bool {
+	_, asked := pathOf(ctx)
+	if wrong := shopperRoutes[r].query.read(string(asked), reflect.ValueOf(q).Elem()); wrong != "" {
+		s.problem(ctx, malformed, wrong)
+		return false
+	}
+	return true
+}
+
+// coded tells whether a body was sent in a coding, as gzip.
+func coded(ctx *fasthttp.RequestCtx) bool {
+	coding := ctx.Request.Header.PeekCanonical(headerEncoding)
+	return len(ctx.Request.Body()) > 0 && !bytes.EqualFold(coding, []byte("identity"))
 }
 
 // lengthAndChunks tells whether raw headers have both a Content-Length and a

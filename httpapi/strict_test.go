@@ -19,18 +19,26 @@ func pathOfPattern(pattern string) string {
 // or is there twice, is refused before anything is done, on both APIs. Who
 // misspelt dry_run would apply a plan; who misspelt level would block.
 func TestEveryRouteRefusesWhatItDoesNotKnow(t *testing.T) {
-	for _, query := range []string{"?surely_unknown=1", "?surely_unknown", "?%zz"} {
-		for _, to := range adminRoutes {
+	doubt := func(known query) []string {
+		queries := []string{"?surely_unknown=1", "?surely_unknown", "?%zz"}
+		for _, name := range known.names() {
+			queries = append(queries, "?"+name, "?"+name+"=1&"+name+"=1")
+		}
+		return queries
+	}
+	for _, to := range adminRoutes {
+		for _, query := range doubt(to.does.query) {
 			w := askAdmin(newTestAdmin(t, &fakeOperator{}), to.method, pathOfPattern(to.pattern)+query, "")
 			if w.Code != 400 {
 				t.Errorf("%s %s%s: %d %.200s", to.method, to.pattern, query, w.Code, w.Body)
 			}
 		}
-		for _, to := range shopperRoutes[routeNone+1:] {
+	}
+	for _, to := range shopperRoutes[routeNone+1:] {
+		for _, query := range doubt(to.query) {
 			if got := ask(newTestShopper(t, &fakeSeller{}), to.method, pathOfPattern(to.template)+query, ada, "").StatusCode(); got != 400 {
 				t.Errorf("%s %s%s: %d", to.method, to.template, query, got)
 			}
 		}
 	}
 }
-

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -124,11 +123,8 @@ func parsePosition(given string) (p engine.TrailPosition, ok bool) {
 	return p, true
 }
 
-const badPosition = "from must be a position of the trail: INDEX or INDEX.N, as events tell it."
-
 // Bounds of a stream of events.
 const (
-	eventsPattern   = "/admin/v1/events"
 	eventPage       = 500
 	eventReaders    = 64 // of one node
 	eventBufferSize = 64 << 10
@@ -142,50 +138,19 @@ const HeaderFromEvent = "Doorbuster-From-Event"
 
 // eventQuery is what a reader of events asks for.
 type eventQuery struct {
-	from    engine.TrailPosition
-	now     bool // from what comes next
-	last    int
-	session string
-	follow  bool
-}
-
-func parseEventQuery(q url.Values) (e eventQuery, wrong string) {
-	e = eventQuery{session: q.Get("session"), follow: true}
-	ok := true
-	switch given := q.Get("from"); {
-	case given == "":
-		e.now = true
-	default:
-		if e.from, ok = parsePosition(given); !ok {
-			return e, badPosition
-		}
-	}
-	if given := q.Get("last"); given != "" {
-		var err error
-		if e.last, err = strconv.Atoi(given); err != nil || e.last < 1 || e.last > MostLastEvents || !e.now {
-			return e, fmt.Sprintf("last must be 1 to %d, and goes without from.", MostLastEvents)
-		}
-	}
-	if e.session != "" && !engine.ValidID(e.session) {
-		return e, "The session is no valid id."
-	}
-	switch q.Get("follow") {
-	case "", "true":
-	case "false":
-		e.follow = false
-	default:
-		return e, "follow must be true or false."
-	}
-	return e, ""
+	From    askedPosition `query:"from"` // from what comes next without
+	Last    int           `query:"last" most:"10000"`
+	Session string        `query:"session" as:"id"`
+	Follow  bool          `query:"follow" usual:"true"`
 }
 
 // events streams the trail, one JSON object a line, and goes on as it grows.
-func (s *AdminServer) events(w http.ResponseWriter, r *http.Request) {
-	q, wrong := parseEventQuery(r.URL.Query())
-	if wrong != "" {
-		s.problem(w, r, malformed, wrong)
+func (s *AdminServer) events(w http.ResponseWriter, r *http.Request, q *eventQuery) {
+	if q.Last > 0 && q.From.given {
+		s.problem(w, r, malformed, fmt.Sprintf("last must be 1 to %d, and goes without from.", MostLastEvents))
 		return
 	}
+	from := q.From.TrailPosition
 	if s.metrics.readers.Add(1) > eventReaders {
 		s.metrics.readers.Add(-1)
 		s.problem(w, r, unavailable, fmt.Sprintf("%d readers follow this node's events already. Ask another node.", eventReaders))
@@ -193,18 +158,18 @@ func (s *AdminServer) events(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.metrics.readers.Add(-1)
 	var err error
-	if q.now {
-		q.from, err = s.fromTheEnd(r.Context(), q.last)
+	if !q.From.given {
+		from, err = s.fromTheEnd(r.Context(), q.Last)
 	}
 	var page []engine.TrailEvent
-	next := q.from
+	next := from
 	if err == nil {
-		page, next, err = s.trail.Events(q.from, eventPage) // before anything is answered: it may be gone
+		page, next, err = s.trail.Events(from, eventPage) // before anything is answered: it may be gone
 	}
 	var gone *engine.TrailGone
-	if errors.As(err, &gone) && q.from == (engine.TrailPosition{}) {
-		q.from = gone.First
-		page, next, err = s.trail.Events(q.from, eventPage)
+	if errors.As(err, &gone) && from == (engine.TrailPosition{}) {
+		from = gone.First
+		page, next, err = s.trail.Events(from, eventPage)
 	}
 	if err != nil {
 		s.trailFailed(w, r, err)
@@ -212,7 +177,7 @@ func (s *AdminServer) events(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set("X-Accel-Buffering", "no")
-	w.Header().Set(HeaderFromEvent, q.from.String())
+	w.Header().Set(HeaderFromEvent, from.String())
 	if r.Method == http.MethodHead {
 		return
 	}
@@ -248,13 +213,13 @@ func (s *AdminServer) fromTheEnd(ctx context.Context, events int) (p engine.Trai
 }
 
 // follow writes pages until the reader goes, the server stops, or (without
-// q.follow) there is no more. It gives the position behind what it has read for
+// q.Follow) there is no more. It gives the position behind what it has read for
 // the reader, who may have taken less.
-func (s *AdminServer) follow(ctx context.Context, out *trailStream, q eventQuery, page []engine.TrailEvent, next engine.TrailPosition) (_ engine.TrailPosition, err error) {
+func (s *AdminServer) follow(ctx context.Context, out *trailStream, q *eventQuery, page []engine.TrailEvent, next engine.TrailPosition) (_ engine.TrailPosition, err error) {
 	out.flush() // the head
 	for told := time.Now(); ; {
 		for i := range page {
-			if q.session == "" || page[i].Session == q.session {
+			if q.Session == "" || page[i].Session == q.Session {
 				out.write(trailOf(&page[i]))
 				told = time.Now()
 			}
@@ -263,7 +228,7 @@ func (s *AdminServer) follow(ctx context.Context, out *trailStream, q eventQuery
 			return next, out.err
 		}
 		if len(page) < eventPage {
-			if !q.follow {
+			if !q.Follow {
 				return next, nil
 			}
 			wait, cancel := context.WithDeadline(ctx, told.Add(s.eventHeartbeat))
@@ -329,37 +294,26 @@ func (s *AdminServer) trailFailed(w http.ResponseWriter, r *http.Request, err er
 	s.failed(w, r, err)
 }
 
+// auditQuery is which part of the trail is asked for.
+type auditQuery struct {
+	Order    string        `query:"order" as:"order"`
+	Session  string        `query:"session" as:"id"`
+	Operator string        `query:"operator" as:"operator"`
+	From     askedPosition `query:"from"`
+	Limit    int           `query:"limit" usual:"100" most:"1000"`
+}
+
 // audit gives a page of the trail: of an order, a session, an operator, or all.
-func (s *AdminServer) audit(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	f := engine.TrailFilter{OrderNo: q.Get("order"), Session: q.Get("session"), Operator: q.Get("operator")}
-	wrong := ""
-	if f.Limit, wrong = pageSize(q.Get("limit"), usualFound, mostFound); wrong == "" {
-		named := 0
-		for _, name := range []string{f.OrderNo, f.Session, f.Operator} {
-			if name != "" {
-				named++
-			}
-		}
-		ok := true
-		if given := q.Get("from"); given != "" {
-			f.From, ok = parsePosition(given)
-		}
-		switch {
-		case named > 1:
-			wrong = "Ask for one of order, session and operator."
-		case f.OrderNo != "" && !engine.ValidID(f.OrderNo):
-			wrong = "The order is no order number."
-		case f.Session != "" && !engine.ValidID(f.Session):
-			wrong = "The session is no valid id."
-		case len(f.Operator) > engine.MaxShopperBytes:
-			wrong = "The operator is no valid name."
-		case !ok:
-			wrong = badPosition
+func (s *AdminServer) audit(w http.ResponseWriter, r *http.Request, q *auditQuery) {
+	f := engine.TrailFilter{OrderNo: q.Order, Session: q.Session, Operator: q.Operator, From: q.From.TrailPosition, Limit: q.Limit}
+	named := 0
+	for _, name := range []string{f.OrderNo, f.Session, f.Operator} {
+		if name != "" {
+			named++
 		}
 	}
-	if wrong != "" {
-		s.problem(w, r, malformed, wrong)
+	if named > 1 {
+		s.problem(w, r, malformed, "Ask for one of order, session and operator.")
 		return
 	}
 	f.OrderNo = strings.ToUpper(f.OrderNo)
