@@ -29,7 +29,7 @@ func TestBooks(t *testing.T) {
 		}
 	}
 	for _, i := range []int{3, 4} {
-		if _, err := s.Void(ctx, "ops", numbers[i], ""); err != nil {
+		if _, err := s.Void(ctx, engine.By{Operator: "ops"}, numbers[i], ""); err != nil {
 			t.Fatal(err)
 		}
 	}

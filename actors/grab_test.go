@@ -258,7 +258,7 @@ func TestSoldOutForAHolder(t *testing.T) {
 		t.Errorf("sold out: %+v", a)
 	}
 	for _, action := range []engine.SessionAction{engine.SessionPause, engine.SessionEnd} {
-		if _, err := s.Steer(t.Context(), "ops", "day", action, ""); err != nil {
+		if _, err := s.Steer(t.Context(), engine.By{Operator: "ops"}, "day", action, ""); err != nil {
 			t.Fatal(err)
 		}
 		if a := s.grab("day/skus/mask", "alice", "k"); a.Code != engine.CodeGranted || a.Order != first.Order {
@@ -397,7 +397,7 @@ func TestShownStockNeverRises(t *testing.T) {
 	if n, c := shown(), s.counts("day", "mask"); n != 1 || c.Available != 2 {
 		t.Errorf("after a release: shown %d, want 1; available %d, want 2", n, c.Available)
 	}
-	if _, err := s.AddStock(t.Context(), "ops", "day", "mask", 10, ""); err != nil {
+	if _, err := s.AddStock(t.Context(), engine.By{Operator: "ops"}, "day", "mask", 10, ""); err != nil {
 		t.Fatal(err)
 	}
 	if n := shown(); n != 11 {
@@ -420,7 +420,7 @@ func TestPlansInOneBatch(t *testing.T) {
 	for range s.cfg.EntriesInFlight { // each in an entry of its own, so that the plans must gather
 		before := sequence()
 		go func() {
-			_, err := s.AddStock(t.Context(), "ops", "day", "mask", 1, "")
+			_, err := s.AddStock(t.Context(), engine.By{Operator: "ops"}, "day", "mask", 1, "")
 			blocked <- err
 		}()
 		await(t, "an entry in flight", func() bool { return sequence() > before })
@@ -429,7 +429,7 @@ func TestPlansInOneBatch(t *testing.T) {
 	for i := range 4 {
 		wait.Go(func() {
 			id := fmt.Sprintf("p%d", i)
-			changes, problems, err := s.ApplyPlan(t.Context(), "ops", &engine.Plan{Products: []engine.Product{{ID: id, Currency: "CNY"}}}, false)
+			changes, problems, err := s.ApplyPlan(t.Context(), engine.By{Operator: "ops"}, &engine.Plan{Products: []engine.Product{{ID: id, Currency: "CNY"}}}, false)
 			if err != nil || len(problems) > 0 || len(changes) != 1 || changes[0].Path != "products["+id+"]" {
 				t.Errorf("%s: %v %v %v", id, changes, problems, err)
 			}

@@ -326,24 +326,37 @@ func (g *Group) SetReceiver(ctx context.Context, shopper, orderNo string, to eng
 }
 
 // Void takes an order back.
-func (g *Group) Void(ctx context.Context, operator, orderNo, note string) (engine.OrderView, error) {
-	return g.askOrder(ctx, orderNo, engine.Command{Kind: engine.CmdVoidOrder, Operator: operator, Note: note})
+func (g *Group) Void(ctx context.Context, by engine.By, orderNo, note string) (engine.OrderView, error) {
+	return g.askOrderBy(ctx, by, orderNo, engine.Command{Kind: engine.CmdVoidOrder, Note: note})
 }
 
 // Extend gives a hold until payBy to be paid.
-func (g *Group) Extend(ctx context.Context, operator, orderNo string, payBy engine.Time, note string) (engine.OrderView, error) {
-	return g.askOrder(ctx, orderNo, engine.Command{Kind: engine.CmdExtendHold, Deadline: payBy, Operator: operator, Note: note})
+func (g *Group) Extend(ctx context.Context, by engine.By, orderNo string, payBy engine.Time, note string) (engine.OrderView, error) {
+	return g.askOrderBy(ctx, by, orderNo, engine.Command{Kind: engine.CmdExtendHold, Deadline: payBy, Note: note})
+}
+
+func (g *Group) askOrderBy(ctx context.Context, by engine.By, orderNo string, c engine.Command) (engine.OrderView, error) {
+	if err := g.sign(ctx, &c, by); err != nil {
+		return engine.OrderView{}, err
+	}
+	return g.askOrder(ctx, orderNo, c)
 }
 
 // ApplyPlan makes a plan true, whole or not at all. With dryRun it only tells. A
 // plan that asks for newer rules than the group runs by waits for them, as long as
 // a command may take; the first one of a group of nodes waits a moment for the
 // newest in any case.
-func (g *Group) ApplyPlan(ctx context.Context, operator string, plan *engine.Plan, dryRun bool) (changes []engine.Change, problems []engine.Problem, err error) {
+func (g *Group) ApplyPlan(ctx context.Context, by engine.By, plan *engine.Plan, dryRun bool) (changes []engine.Change, problems []engine.Problem, err error) {
 	if err := g.awaitCaughtUp(ctx); err != nil {
 		return nil, nil, err
 	}
-	c := engine.Command{Kind: engine.CmdApplyPlan, Operator: operator, Plan: plan}
+	c := engine.Command{Kind: engine.CmdApplyPlan, Plan: plan}
+	if err := g.sign(ctx, &c, by); err != nil {
+		return nil, nil, err
+	}
+	if done, changes, err := g.done(c.Intent); (done || err != nil) && !dryRun {
+		return changes, nil, err
+	}
 	if problems := g.awaitRules(ctx, c.Rules()); len(problems) > 0 {
 		return nil, problems, nil
 	}
@@ -363,7 +376,7 @@ func (g *Group) ApplyPlan(ctx context.Context, operator string, plan *engine.Pla
 }
 
 // Steer publishes, pauses, resumes or ends a session.
-func (g *Group) Steer(ctx context.Context, operator, session string, action engine.SessionAction, note string) (v engine.SessionView, err error) {
+func (g *Group) Steer(ctx context.Context, by engine.By, session string, action engine.SessionAction, note string) (v engine.SessionView, err error) {
 	if err := g.awaitCaughtUp(ctx); err != nil {
 		return v, err
 	}
@@ -376,7 +389,11 @@ func (g *Group) Steer(ctx context.Context, operator, session string, action engi
 	if h == 0 {
 		return v, refusal(engine.ReasonUnknown)
 	}
-	if _, err = g.ask(ctx, engine.Command{Kind: engine.CmdSteerSession, Session: h, Action: action, Operator: operator, Note: note}); err != nil {
+	c := engine.Command{Kind: engine.CmdSteerSession, Session: h, Action: action, Note: note}
+	if err := g.sign(ctx, &c, by); err != nil {
+		return v, err
+	}
+	if _, err = g.ask(ctx, c); err != nil {
 		return v, err
 	}
 	for _, x := range g.sessions(func(x *engine.SessionView) bool { return x.ID == session }) {
@@ -386,7 +403,7 @@ func (g *Group) Steer(ctx context.Context, operator, session string, action engi
 }
 
 // AddStock puts more units up, or takes free ones away.
-func (g *Group) AddStock(ctx context.Context, operator, session, sku string, units int64, note string) (engine.Counts, error) {
+func (g *Group) AddStock(ctx context.Context, by engine.By, session, sku string, units int64, note string) (engine.Counts, error) {
 	if err := g.awaitCaughtUp(ctx); err != nil {
 		return engine.Counts{}, err
 	}
@@ -397,7 +414,11 @@ func (g *Group) AddStock(ctx context.Context, operator, session, sku string, uni
 	if gate == nil {
 		return engine.Counts{}, refusal(engine.ReasonUnknown)
 	}
-	if _, err := g.ask(ctx, engine.Command{Kind: engine.CmdAddStock, Listing: gate.handle, Amount: units, Operator: operator, Note: note}); err != nil {
+	c := engine.Command{Kind: engine.CmdAddStock, Listing: gate.handle, Amount: units, Note: note}
+	if err := g.sign(ctx, &c, by); err != nil {
+		return engine.Counts{}, err
+	}
+	if _, err := g.ask(ctx, c); err != nil {
 		return engine.Counts{}, err
 	}
 	return g.Counts(session, sku)

@@ -66,14 +66,17 @@ func TestNothingIsDeniedWhileRecovering(t *testing.T) {
 					_, err := s.Pay(t.Context(), engine.Payment{OrderNo: orderNo, ID: "p", Amount: 100, Currency: "CNY"})
 					return err
 				},
-				"void":      func() error { _, err := s.Void(t.Context(), "ops", orderNo, ""); return err },
-				"add stock": func() error { _, err := s.AddStock(t.Context(), "ops", "day", "mask", 1, ""); return err },
+				"void": func() error { _, err := s.Void(t.Context(), engine.By{Operator: "ops"}, orderNo, ""); return err },
+				"add stock": func() error {
+					_, err := s.AddStock(t.Context(), engine.By{Operator: "ops"}, "day", "mask", 1, "")
+					return err
+				},
 				"steer": func() error {
-					_, err := s.Steer(t.Context(), "ops", "day", engine.SessionPause, "")
+					_, err := s.Steer(t.Context(), engine.By{Operator: "ops"}, "day", engine.SessionPause, "")
 					return err
 				},
 				"plan": func() error {
-					_, _, err := s.ApplyPlan(t.Context(), "ops", &engine.Plan{}, true)
+					_, _, err := s.ApplyPlan(t.Context(), engine.By{Operator: "ops"}, &engine.Plan{}, true)
 					return err
 				},
 			} {

@@ -123,9 +123,16 @@ func (g *Group) RosterRow(name engine.RosterName, id string) (row engine.RosterR
 }
 
 // DropRoster forgets a roster and all that it names.
-func (g *Group) DropRoster(ctx context.Context, operator string, name engine.RosterName, note string) error {
+func (g *Group) DropRoster(ctx context.Context, by engine.By, name engine.RosterName, note string) error {
 	id, err := g.rosterOf(name)
 	if err != nil {
+		return err
+	}
+	c := engine.Command{Kind: engine.CmdEditRoster, Note: note, Edit: engine.RosterEdit{Roster: id, Action: engine.RosterDrop}}
+	if err := g.sign(ctx, &c, by); err != nil {
+		return err
+	}
+	if done, _, err := g.done(c.Intent); done || err != nil {
 		return err
 	}
 	known := false
@@ -133,7 +140,7 @@ func (g *Group) DropRoster(ctx context.Context, operator string, name engine.Ros
 	if !known {
 		return refusal(engine.ReasonUnknown)
 	}
-	return g.askNewer(ctx, engine.Command{Kind: engine.CmdEditRoster, Operator: operator, Note: note, Edit: engine.RosterEdit{Roster: id, Action: engine.RosterDrop}})
+	return g.askNewer(ctx, c)
 }
 
 // ImportRoster puts rows into a roster, or has them take the place of all there
@@ -147,7 +154,16 @@ func (g *Group) ImportRoster(ctx context.Context, name engine.RosterName, in eng
 	if err != nil {
 		return 0, err
 	}
-	c := engine.Command{Kind: engine.CmdEditRoster, Operator: in.Operator, Note: in.Note, Edit: engine.RosterEdit{Roster: id, Action: engine.RosterPut}}
+	c := engine.Command{Kind: engine.CmdEditRoster, Note: in.Note, Edit: engine.RosterEdit{Roster: id, Action: engine.RosterPut}}
+	if err := g.sign(ctx, &c, in.By); err != nil {
+		return 0, err
+	}
+	if done, _, err := g.done(c.Intent); done || err != nil {
+		g.view.View(func(s *engine.State) { count = s.RosterCount(id) })
+		return count, err
+	}
+	intent := c.Intent
+	c.Intent = engine.Intent{} // until the step that makes it done
 	if len(g.awaitRules(ctx, c.Rules())) > 0 {
 		return 0, refusal(engine.ReasonRules)
 	}
@@ -177,12 +193,15 @@ func (g *Group) ImportRoster(ctx context.Context, name engine.RosterName, in eng
 		size += len(row.ID)
 	}
 	if len(c.Edit.Rows) > 0 || in.Replace && steps == 0 {
+		if !in.Replace {
+			c.Intent = intent
+		}
 		if err := step(); err != nil {
 			return 0, err
 		}
 	}
 	if in.Replace {
-		c.Edit.Action, c.Edit.Count, c.Edit.Rows = engine.RosterCommit, uint32(in.Count), nil
+		c.Edit.Action, c.Edit.Count, c.Edit.Rows, c.Intent = engine.RosterCommit, uint32(in.Count), nil, intent
 		if err := g.persist(ctx, c); err != nil {
 			// One that was asked twice, and was done the first time, is refused.
 			var refused *engine.Refusal

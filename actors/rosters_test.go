@@ -26,7 +26,7 @@ func rowsOf(n int, level engine.Level) iter.Seq[engine.RosterEntry] {
 
 // bring imports rows as an operator does.
 func (s *shop) bring(name engine.RosterName, replace bool, n int, rows iter.Seq[engine.RosterEntry]) (int64, error) {
-	return s.ImportRoster(s.t.Context(), name, engine.RosterImport{Replace: replace, Count: n, Rows: rows, Operator: "olga"})
+	return s.ImportRoster(s.t.Context(), name, engine.RosterImport{Replace: replace, Count: n, Rows: rows, By: engine.By{Operator: "olga"}})
 }
 
 var riskyShoppers = engine.RosterName{Kind: engine.RosterRiskShopper}
@@ -175,7 +175,7 @@ func TestImportEndsWithWhoAsks(t *testing.T) {
 func TestAllowListIsForgotten(t *testing.T) {
 	s := openNewest(t, nil)
 	vips := engine.RosterName{Kind: engine.RosterAllowed, Name: "vips"}
-	if err := s.DropRoster(t.Context(), "olga", vips, ""); isRefusal(err, engine.ReasonUnknown) != nil {
+	if err := s.DropRoster(t.Context(), engine.By{Operator: "olga"}, vips, ""); isRefusal(err, engine.ReasonUnknown) != nil {
 		t.Errorf("one that is not there: %v", err)
 	}
 	if _, err := s.bring(vips, true, 2, rowsOf(2, engine.LevelListed)); err != nil {
@@ -184,7 +184,7 @@ func TestAllowListIsForgotten(t *testing.T) {
 	if infos, _ := s.Rosters(); len(infos) != 5 || infos[4].Name != "vips" || infos[4].Count != 2 {
 		t.Errorf("%+v", infos)
 	}
-	if err := s.DropRoster(t.Context(), "olga", vips, ""); err != nil {
+	if err := s.DropRoster(t.Context(), engine.By{Operator: "olga"}, vips, ""); err != nil {
 		t.Error(err)
 	}
 	if infos, _ := s.Rosters(); len(infos) != 4 {

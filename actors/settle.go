@@ -94,7 +94,7 @@ func (g *Group) settleDue(ctx context.Context, now engine.Time, after time.Durat
 	})
 	g.settling.inVain = left
 	for _, id := range due {
-		err := g.settle(ctx, "", id, "ended "+after.String()+" ago")
+		err := g.settle(ctx, engine.By{}, id, "ended "+after.String()+" ago")
 		var refused *engine.Refusal
 		switch {
 		case ctx.Err() != nil:
@@ -110,14 +110,14 @@ func (g *Group) settleDue(ctx context.Context, now engine.Time, after time.Durat
 }
 
 // Settle has a session's orders leave the state, whether or not it is due.
-func (g *Group) Settle(ctx context.Context, operator, session, note string) (v engine.SessionView, err error) {
+func (g *Group) Settle(ctx context.Context, by engine.By, session, note string) (v engine.SessionView, err error) {
 	if err := g.awaitCaughtUp(ctx); err != nil {
 		return v, err
 	}
 	if len(g.awaitRules(ctx, 3)) > 0 {
 		return v, refusal(engine.ReasonRules)
 	}
-	if err := g.settle(ctx, operator, session, note); err != nil {
+	if err := g.settle(ctx, by, session, note); err != nil {
 		return v, err
 	}
 	for _, x := range g.sessions(func(x *engine.SessionView) bool { return x.ID == session }) {
@@ -128,7 +128,7 @@ func (g *Group) Settle(ctx context.Context, operator, session, note string) (v e
 
 // settle settles a session if its orders may leave the state and the ledgers of all
 // voters have them on disk. A refusal says what is in the way.
-func (g *Group) settle(ctx context.Context, operator, session, note string) error {
+func (g *Group) settle(ctx context.Context, by engine.By, session, note string) error {
 	var h engine.SessionHandle
 	var index engine.LogIndex
 	why, settled := engine.ReasonUnknown, false
@@ -150,7 +150,11 @@ func (g *Group) settle(ctx context.Context, operator, session, note string) erro
 	if err := g.awaitLedgers(ctx, index); err != nil {
 		return err
 	}
-	_, err := g.ask(ctx, engine.Command{Kind: engine.CmdSettleSession, Session: h, Operator: operator, Note: note})
+	c := engine.Command{Kind: engine.CmdSettleSession, Session: h, Note: note}
+	if err := g.sign(ctx, &c, by); err != nil {
+		return err
+	}
+	_, err := g.ask(ctx, c)
 	var refused *engine.Refusal
 	if errors.As(err, &refused) && refused.Reason != engine.ReasonRules { // something has happened meanwhile
 		return inTheWay("Something of it has just changed; look again.")

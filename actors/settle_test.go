@@ -19,11 +19,11 @@ func TestSettlingWaitsLonger(t *testing.T) {
 	if _, err := s.Pay(t.Context(), engine.Payment{OrderNo: no, ID: "p", Amount: 100, Currency: "CNY"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Void(t.Context(), "ops", no, ""); err != nil { // its money is to go back
+	if _, err := s.Void(t.Context(), engine.By{Operator: "ops"}, no, ""); err != nil { // its money is to go back
 		t.Fatal(err)
 	}
 	for _, id := range []string{"stuck", "free"} {
-		if _, err := s.Steer(t.Context(), "ops", id, engine.SessionEnd, ""); err != nil {
+		if _, err := s.Steer(t.Context(), engine.By{Operator: "ops"}, id, engine.SessionEnd, ""); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -35,10 +35,10 @@ func TestSettledOrdersThatTheLedgerLacks(t *testing.T) {
 	if _, err := s.Pay(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Steer(t.Context(), "ops", "day", engine.SessionEnd, ""); err != nil {
+	if _, err := s.Steer(t.Context(), engine.By{Operator: "ops"}, "day", engine.SessionEnd, ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Settle(t.Context(), "ops", "day", ""); err != nil {
+	if _, err := s.Settle(t.Context(), engine.By{Operator: "ops"}, "day", ""); err != nil {
 		t.Fatal(err)
 	}
 	for what, ask := range map[string]func() error{

@@ -18,10 +18,13 @@ func (g *Group) Switchboard() (v engine.SwitchboardView, err error) {
 // ChangeSwitches turns switches, or defines or forgets a profile, and gives how
 // it is afterwards. Every node that serves goes by it within half a second: one
 // that has not heard of it by then tells nobody anything.
-func (g *Group) ChangeSwitches(ctx context.Context, operator string, change engine.SwitchChange, note string) (v engine.SwitchboardView, err error) {
-	c := engine.Command{Kind: engine.CmdSetSwitches, Operator: operator, Switches: change, Note: note}
+func (g *Group) ChangeSwitches(ctx context.Context, by engine.By, change engine.SwitchChange, note string) (v engine.SwitchboardView, err error) {
+	c := engine.Command{Kind: engine.CmdSetSwitches, Switches: change, Note: note}
 	if change.Action == engine.ProfileDefine || change.Action == engine.ProfileForget {
 		c.Kind = engine.CmdSetProfile
+	}
+	if err := g.sign(ctx, &c, by); err != nil {
+		return v, err
 	}
 	if err := g.askNewer(ctx, c); err != nil {
 		return v, err

@@ -175,7 +175,7 @@ func (s *shop) plan(session string, change func(*engine.SessionPlan), listings .
 		change(&x)
 	}
 	p.Sales[0].Sessions = []engine.SessionPlan{x}
-	_, problems, err := s.ApplyPlan(s.t.Context(), "ops", p, false)
+	_, problems, err := s.ApplyPlan(s.t.Context(), engine.By{Operator: "ops"}, p, false)
 	if err != nil || len(problems) > 0 {
 		s.t.Fatal(err, problems)
 	}

@@ -79,7 +79,7 @@ func (g *Group) Messages(listing []byte, h engine.ListingHandle) (version uint64
 // SetMessage gives a sale's message these words, or with none takes its own away.
 // What else the sale has stays as it is. Problems are why it can't be. Error: a
 // refusal as unknown where there is no such sale.
-func (g *Group) SetMessage(ctx context.Context, operator, sale string, m engine.Message) ([]engine.Change, []engine.Problem, error) {
+func (g *Group) SetMessage(ctx context.Context, by engine.By, sale string, m engine.Message) ([]engine.Change, []engine.Problem, error) {
 	if err := g.awaitCaughtUp(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -99,5 +99,5 @@ func (g *Group) SetMessage(ctx context.Context, operator, sale string, m engine.
 		present.Messages = append(present.Messages, m)
 		slices.SortFunc(present.Messages, func(a, b engine.Message) int { return strings.Compare(a.Name, b.Name) })
 	}
-	return g.ApplyPlan(ctx, operator, &engine.Plan{Sales: []engine.SalePlan{{Sale: *present}}}, false)
+	return g.ApplyPlan(ctx, by, &engine.Plan{Sales: []engine.SalePlan{{Sale: *present}}}, false)
 }

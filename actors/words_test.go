@@ -34,7 +34,7 @@ func TestSalesOwnWords(t *testing.T) {
 	}
 	set := func(through *shop, m engine.Message) []engine.Change {
 		t.Helper()
-		changes, problems, err := through.SetMessage(t.Context(), "ops", "sale", m)
+		changes, problems, err := through.SetMessage(t.Context(), engine.By{Operator: "ops"}, "sale", m)
 		if err != nil || len(problems) > 0 {
 			t.Fatal(err, problems)
 		}
@@ -60,7 +60,7 @@ func TestSalesOwnWords(t *testing.T) {
 			t.Error(version, own)
 		}
 	}
-	if _, err := leader.AddStock(t.Context(), "ops", "day", "mask", 5, ""); err != nil {
+	if _, err := leader.AddStock(t.Context(), engine.By{Operator: "ops"}, "day", "mask", 5, ""); err != nil {
 		t.Fatal(err)
 	}
 	for i, s := range []*shop{leader, follower} {
@@ -84,7 +84,7 @@ func TestSalesOwnWords(t *testing.T) {
 	if version, own := leader.Messages([]byte("day/skus/mask"), 0); version != 0 || own != nil {
 		t.Error(version, own)
 	}
-	_, _, err := leader.SetMessage(t.Context(), "ops", "none", said("missed", "?"))
+	_, _, err := leader.SetMessage(t.Context(), engine.By{Operator: "ops"}, "none", said("missed", "?"))
 	if err := isRefusal(err, engine.ReasonUnknown); err != nil {
 		t.Error(err)
 	}
@@ -94,7 +94,7 @@ func TestMessagesAllocateNothing(t *testing.T) {
 	s := openShop(t, nil)
 	s.raise()
 	s.plan("day", nil, units("mask", 1))
-	if _, problems, err := s.SetMessage(t.Context(), "ops", "sale", said("missed", "Not today.")); err != nil || len(problems) > 0 {
+	if _, problems, err := s.SetMessage(t.Context(), engine.By{Operator: "ops"}, "sale", said("missed", "Not today.")); err != nil || len(problems) > 0 {
 		t.Fatal(err, problems)
 	}
 	listing := []byte("day/skus/mask")

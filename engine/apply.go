@@ -90,9 +90,23 @@ func (s *State) apply(c *Command) Event {
 	if s.rules < RulesVersion && c.Rules() > s.rules && c.Kind != CmdApplyPlan { // of a plan, ComparePlan says where
 		return s.refusedByRules(c)
 	}
-	switch c.Kind {
-	case CmdPlaceHold:
+	if c.Kind == CmdPlaceHold {
 		return s.placeHold(c)
+	}
+	if c.Intent == (Intent{}) {
+		return s.do(c)
+	}
+	e, repeated := s.repeated(c)
+	if !repeated {
+		e = s.do(c)
+		s.remember(c, &e)
+	}
+	return e
+}
+
+// do applies a command other than a grab.
+func (s *State) do(c *Command) Event {
+	switch c.Kind {
 	case CmdOpenEpoch:
 		return s.openEpoch(c)
 	case CmdCancelHold:

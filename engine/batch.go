@@ -106,6 +106,9 @@ func AppendCommand(dst []byte, c *Command) []byte {
 	if c.Kind == CmdPlaceHold {
 		return AppendRichHold(dst, c.Listing, c.Shopper, &c.Key, c.Quantity, c.Deadline, c.Waitlist, c.Ticket)
 	}
+	if c.Intent != (Intent{}) {
+		dst = append(append(append(dst, byte(cmdIntended)), c.Intent.Key[:]...), c.Intent.Request[:]...)
+	}
 	w := writer{append(dst, byte(c.Kind))}
 	switch c.Kind {
 	case CmdOpenEpoch:
@@ -218,6 +221,15 @@ func (r *reader) command(c *Command) {
 		return
 	}
 	*c = Command{Kind: kind}
+	if kind == cmdIntended {
+		intent := Intent{r.key(), r.key()}
+		kind = CommandKind(r.byte())
+		if intent == (Intent{}) || kind == cmdIntended || kind == CmdOpenEpoch { // grabs are unknown below
+			r.fail("no intent, or none of an operator")
+			return
+		}
+		c.Kind, c.Intent = kind, intent
+	}
 	switch kind {
 	case CmdOpenEpoch:
 		c.Node = r.string(MaxIDBytes)

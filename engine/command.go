@@ -34,8 +34,10 @@ const (
 	CmdConfirmRefund   CommandKind = 21
 	CmdCloseHold       CommandKind = 22
 	CmdSettleSession   CommandKind = 23
-	cmdBreakListing    CommandKind = 250 // takes effect only in builds with the faults tag
-	maxBatchCommands               = 16_384
+	// cmdIntended leads an intent and the command that carries it.
+	cmdIntended      CommandKind = 24
+	cmdBreakListing  CommandKind = 250 // takes effect only in builds with the faults tag
+	maxBatchCommands             = 16_384
 )
 
 var commandKinds = map[CommandKind]string{
@@ -43,7 +45,7 @@ var commandKinds = map[CommandKind]string{
 	CmdVoidOrder: "VoidOrder", CmdExtendHold: "ExtendHold", CmdSetReceiver: "SetReceiver", CmdApplyPlan: "ApplyPlan",
 	CmdSteerSession: "SteerSession", CmdAddStock: "AddStock", CmdRaiseRules: "RaiseRules", cmdApplyRichPlan: "ApplyRichPlan", cmdPlaceRichHold: "PlaceRichHold", CmdLeaveLine: "LeaveLine", CmdReserve: "Reserve",
 	CmdEditRoster: "EditRoster", CmdSetSwitches: "SetSwitches", CmdSetProfile: "SetProfile", cmdPlaceTracedHold: "PlaceTracedHold", cmdPayTimedOrder: "PayTimedOrder",
-	CmdConfirmRefund: "ConfirmRefund", CmdCloseHold: "CloseHold", CmdSettleSession: "SettleSession", cmdBreakListing: "BreakListing",
+	CmdConfirmRefund: "ConfirmRefund", CmdCloseHold: "CloseHold", CmdSettleSession: "SettleSession", cmdIntended: "Intended", cmdBreakListing: "BreakListing",
 }
 
 func (k CommandKind) String() string {
@@ -80,6 +82,7 @@ type Command struct {
 	// Transaction of a PlaceHold; of a PayOrder, zero if the cashier told none.
 	Transaction Transaction
 
+	Intent   Intent // of an operator's
 	Operator string // who of the operators asked, for the audit trail
 	Note     string // why
 	Action   SessionAction

@@ -46,13 +46,14 @@ const (
 	ProfileSet           //
 	RefundMade           // the cashier has paid back Amount
 	SessionSettled       // its orders have left the state
+	IntentRepeated       // an operator had it done before; nothing changed
 )
 
 var eventKinds = [...]string{"None", "EpochOpened", "HoldPlaced", "HoldConfirmed", "HoldRefused", "HoldReleased", "OrderPaid",
 	"RefundBecameDue", "OrderUnchanged", "HoldExtended", "ReceiverSet", "PlanApplied", "PlanRefused", "SessionPublished", "SessionOpened",
 	"SessionPaused", "SessionResumed", "SessionEnded", "SessionUnchanged", "StockAdded", "StockTaken", "StockGone", "ListingFroze", "RulesRaised",
 	"CommandRefused", "BatchRefused", "PlaceTaken", "DrawEntered", "PlacePassed", "DrawWasClosed", "DrawWasDone", "ShopperReserved",
-	"ReservationWithdrawn", "RosterEdited", "SwitchesSet", "ProfileSet", "RefundMade", "SessionSettled"}
+	"ReservationWithdrawn", "RosterEdited", "SwitchesSet", "ProfileSet", "RefundMade", "SessionSettled", "IntentRepeated"}
 
 func (k EventKind) String() string { return nameOf(eventKinds[:], int(k)) }
 

@@ -53,6 +53,9 @@ func (s *State) remark(c *Command, e *Event) {
 	case CmdApplyPlan:
 		r.Detail = s.planDetail()
 	}
+	if e.Kind == IntentRepeated {
+		r.Detail = c.Kind.String() + " had been done before"
+	}
 	if len(r.Detail) > maxDetailBytes {
 		r.Detail = strings.ToValidUTF8(r.Detail[:maxDetailBytes-3], "") + "..."
 	}

@@ -185,10 +185,12 @@ func (s *snapshotReader) readRows(kind byte, body []byte) error {
 			s.readRefund(r)
 		case blockBought:
 			s.readBought(r)
+		case blockIntents:
+			s.readDeed(r)
 		default:
 			r.fail(fmt.Sprintf("unknown block kind %d", kind))
 		}
-		if kind >= blockRosters && !s.rich || kind >= blockRefunds && s.version < 3 {
+		if kind >= blockRosters && kind != blockIntents && !s.rich || (kind == blockRefunds || kind == blockBought) && s.version < 3 {
 			r.fail(fmt.Sprintf("a block that version %d does not have", s.version))
 		}
 		if r.err != nil {

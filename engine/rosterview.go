@@ -23,7 +23,8 @@ type RosterImport struct {
 	Count   int  // of Rows
 	Rows    iter.Seq[RosterEntry]
 
-	Operator, Note string
+	By   By
+	Note string
 	// Committed is told how many rows are on their way for good, from time to time;
 	// nil to be told nothing.
 	Committed func(rows int)

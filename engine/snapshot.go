@@ -17,7 +17,8 @@ import (
 //	  byte    kind (1 head, 2 products, 3 sales, 4 sessions, 5 listings,
 //	          6 shoppers, 7 orders, 8 receivers, 9 payments, from version 2 on
 //	          10 rosters, 11 their rows, 12 places in line, 13 switches, from
-//	          version 3 on 14 refunds, 15 units bought in settled sessions, 255 end)
+//	          version 3 on 14 refunds, 15 units bought in settled sessions, 16 what
+//	        operators have had done once, 255 end)
 //	  uint32  bytes of the body, at most 16 MiB
 //	  uint32  CRC-32C of kind and body
 //	  body    uvarint count of rows, rows
@@ -49,6 +50,7 @@ const (
 	blockSwitches
 	blockRefunds
 	blockBought
+	blockIntents
 	blockEnd = 255
 )
 
@@ -67,6 +69,7 @@ type Snapshot struct {
 	bought   []boughtRow
 	rosters  []frozenRoster
 	board    switchboard // its slices are never changed in place
+	done     []*deed
 }
 
 // frozenRoster is a roster and, right behind it, what is staged of it, if that is.
@@ -101,6 +104,7 @@ func (s *State) Snapshot() *Snapshot {
 		refunds:  s.refunds.freeze(),
 		bought:   s.boughtRows(),
 		board:    s.board,
+		done:     slices.Clone(s.intents.done),
 	}
 	for _, id := range s.Rosters() {
 		r := s.rosters[id]
@@ -245,6 +249,9 @@ func (s *Snapshot) WriteTo(to io.Writer) (int64, error) {
 	}
 	if version > 2 {
 		s.writeMoney(b)
+	}
+	for _, d := range s.done {
+		b.row(blockIntents, func(w *writer) { w.deed(d) })
 	}
 	b.flush()
 	b.block(blockEnd, nil)

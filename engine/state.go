@@ -45,6 +45,8 @@ type State struct {
 	doublePayments bool
 	oldestMonth    Time // that bought tells of; Never if none
 
+	intents intents
+
 	agenda agenda
 	// tooNew is the version of rules that the log has asked for and this build
 	// does not know; 0 while it knows them.
@@ -79,6 +81,7 @@ func NewState() *State {
 		rosters:     map[RosterID]*roster{},
 		refundsOf:   map[OrderRef][]RefundNo{},
 		payments:    map[Key]OrderRef{},
+		intents:     intents{byKey: map[Key]*deed{}},
 		bought:      map[ShopperNo][]monthUnits{},
 		oldestMonth: Never,
 		board:       switchboard{now: NormalSwitches(), before: NormalSwitches(), base: NormalSwitches()},

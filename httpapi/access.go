@@ -2,10 +2,16 @@ package httpapi
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
+	"hash"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"doorbuster/engine"
 )
 
 // Role is what an operator may do. Each includes those before it.
@@ -37,6 +43,8 @@ func (r Role) rank() int {
 type operator struct {
 	name string
 	role Role
+	key  string    // their Idempotency-Key; "" without
+	said hash.Hash // of the request, as far as it has been read; with a key
 }
 
 type operatorKey struct{}
@@ -49,6 +57,44 @@ func withOperator(ctx context.Context, who operator) context.Context {
 func operatorOf(r *http.Request) string {
 	who, _ := r.Context().Value(operatorKey{}).(operator)
 	return who.name
+}
+
+// byOf says who asks, and what they mean to have done once. The body must have been
+// read.
+func byOf(r *http.Request) engine.By {
+	who, _ := r.Context().Value(operatorKey{}).(operator)
+	by := engine.By{Operator: who.name, Key: who.key}
+	if who.key != "" {
+		copy(by.Request[:], who.said.Sum(nil))
+	}
+	return by
+}
+
+// hashedBody hashes a body as it is read.
+type hashedBody struct {
+	io.ReadCloser
+	said hash.Hash
+}
+
+func (b *hashedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.said.Write(p[:n]) // never fails
+	return n, err
+}
+
+// intends notes the key of who asks, or says what is wrong with it.
+func (who *operator) intends(r *http.Request, to *adminRoute) (wrong string) {
+	keys := r.Header.Values("Idempotency-Key")
+	if to.again == reads || len(keys) == 0 {
+		return ""
+	}
+	if len(keys) > 1 || !engine.ValidKey([]byte(keys[0])) {
+		return badKey
+	}
+	who.key, who.said = keys[0], sha256.New()
+	fmt.Fprintf(who.said, "%s %s\n", r.Method, r.URL.RequestURI())
+	r.Body = &hashedBody{r.Body, who.said}
+	return ""
 }
 
 // authorize tells who asks if he has the role that is needed, or answers 401 or

@@ -228,6 +228,22 @@ func TestPlanProblems(t *testing.T) {
 	}
 }
 
+// TestUnknownOutcomeOfWhatAdds: where doing it twice counts twice, nobody is told
+// that it changes nothing.
+func TestUnknownOutcomeOfWhatAdds(t *testing.T) {
+	for path, body := range map[string]string{"/admin/v1/sessions/a/skus/b/stock": `{"units":1}`, "/admin/v1/switches/back": ""} {
+		w := askAdmin(newTestAdmin(t, &fakeOperator{err: engine.ErrOutcomeUnknown}), "POST", path, body)
+		wantAdminProblem(t, w, 503, "unavailable")
+		if said := w.Body.String(); !strings.Contains(said, "count twice") || strings.Contains(said, "changes nothing") {
+			t.Errorf("%s: %s", path, said)
+		}
+		w = askAdmin(newTestAdmin(t, &fakeOperator{err: engine.ErrOutcomeUnknown}), "POST", path, body, "Idempotency-Key", "k")
+		if said := w.Body.String(); !strings.Contains(said, "with the same Idempotency-Key: it counts once") {
+			t.Errorf("%s with a key: %s", path, said)
+		}
+	}
+}
+
 func TestAdminErrors(t *testing.T) {
 	for name, c := range map[string]struct {
 		err    error

@@ -272,13 +272,17 @@ func (s *AdminServer) dropRow(w http.ResponseWriter, r *http.Request, q *noteQue
 		return
 	}
 	row, found, err := s.operator.RosterRow(name, id)
-	if err == nil && (!found || row.ID != id) {
+	done := false
+	if err == nil {
+		done, err = s.operator.Done(r.Context(), byOf(r))
+	}
+	if err == nil && !done && (!found || row.ID != id) {
 		s.problem(w, r, notFound, fmt.Sprintf("%s names no %s.", capital(title), clipped(id)))
 		return
 	}
 	count := int64(0)
 	if err == nil {
-		count, err = s.operator.ImportRoster(r.Context(), name, engine.RosterImport{Count: 1, Operator: operatorOf(r), Note: q.Note,
+		count, err = s.operator.ImportRoster(r.Context(), name, engine.RosterImport{Count: 1, By: byOf(r), Note: q.Note,
 			Rows: slices.Values([]engine.RosterEntry{{ID: []byte(id)}})})
 	}
 	if err != nil {
@@ -295,7 +299,7 @@ func (s *AdminServer) dropList(w http.ResponseWriter, r *http.Request, q *noteQu
 		s.problem(w, r, notFound, wrong)
 		return
 	}
-	if err := s.operator.DropRoster(r.Context(), operatorOf(r), name, q.Note); err != nil {
+	if err := s.operator.DropRoster(r.Context(), byOf(r), name, q.Note); err != nil {
 		s.failed(w, r, err)
 		return
 	}
@@ -379,7 +383,7 @@ func (s *AdminServer) importList(w http.ResponseWriter, r *http.Request, q *empt
 	defer stop()
 	var err error
 	done.Count, err = s.operator.ImportRoster(ctx, name, engine.RosterImport{Replace: replace, Count: list.Len(), Rows: list.Rows(),
-		Operator: operatorOf(r), Note: q.Note, Committed: told.committed})
+		By: byOf(r), Note: q.Note, Committed: told.committed})
 	release() // whoever hears of the end may send the next
 	if err != nil {
 		log.Info("list not imported", "committed", told.rows, "error", err)
@@ -450,9 +454,9 @@ func (s *AdminServer) listFailed(w http.ResponseWriter, r *http.Request, told *l
 	case replace && errors.As(err, &refusal) && refusal.Reason == engine.ReasonConflict:
 		detail = "Another import of this list came in between. The list is as that one has it, or as it was; nothing of this one was taken."
 	case kind == unavailable && replace:
-		detail = "It is not known whether the list was replaced; it was whole, or not at all. Send it again: doing it twice changes nothing more."
+		detail = "It is not known whether the list was replaced; it was whole, or not at all. " + notKnown(r)
 	case kind == unavailable:
-		detail = fmt.Sprintf("%d of %d rows are known to be taken in. Send all of them again: doing it twice changes nothing more.", told.rows, told.of)
+		detail = fmt.Sprintf("%d of %d rows are known to be taken in; send all of them again. %s", told.rows, told.of, notKnown(r))
 	}
 	if !told.streams || told.written == 0 {
 		s.problem(w, r, kind, detail)

@@ -106,7 +106,7 @@ func TestBadListsThroughTheAPI(t *testing.T) {
 		"wrong code":    {"PUT", "/admin/v1/risk/addresses", "text/plain", "Caf\xe9", nil, 422, "list", "UTF-8"},
 		"empty":         {"PUT", "/admin/v1/risk/shoppers", "text/plain", "\n", nil, 422, "list", "empty=true"},
 		"level":         {"PUT", "/admin/v1/risk/shoppers?level=none", "text/plain", "ann", nil, 400, "malformed", "watch, challenge or block"},
-		"allowed level": {"PUT", "/admin/v1/allowlists/vips?level=block", "text/plain", "ann", nil, 400, "malformed", "risk lists"},
+		"allowed level": {"PUT", "/admin/v1/allowlists/vips?level=block", "text/plain", "ann", nil, 400, "malformed", "no parameter"},
 		"format":        {"GET", "/admin/v1/risk/shoppers?format=xml", "", "", nil, 400, "malformed", "csv or ndjson"},
 		"cursor":        {"GET", "/admin/v1/risk/shoppers?cursor=x", "", "", nil, 400, "malformed", "cursor"},
 		"not there":     {"GET", "/admin/v1/risk/shoppers/ann", "", "", nil, 404, "not-found", "Risk/shoppers names no ann"},

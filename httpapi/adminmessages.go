@@ -88,7 +88,7 @@ func (s *AdminServer) resetMessage(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *AdminServer) changeMessage(w http.ResponseWriter, r *http.Request, sale string, own engine.Message) {
-	changes, conflicts, err := s.operator.SetMessage(r.Context(), operatorOf(r), sale, own)
+	changes, conflicts, err := s.operator.SetMessage(r.Context(), byOf(r), sale, own)
 	if err != nil {
 		s.failed(w, r, err)
 		return

@@ -134,7 +134,7 @@ func (s *AdminServer) void(w http.ResponseWriter, r *http.Request) {
 	if !s.decode(w, r, &request, func() string { return request.wrong() }) {
 		return
 	}
-	o, err := s.operator.Void(r.Context(), operatorOf(r), r.PathValue("order_no"), request.Note)
+	o, err := s.operator.Void(r.Context(), byOf(r), r.PathValue("order_no"), request.Note)
 	s.orderOrError(w, r, &o, err)
 }
 
@@ -151,7 +151,7 @@ func (s *AdminServer) extend(w http.ResponseWriter, r *http.Request) {
 	}) {
 		return
 	}
-	o, err := s.operator.Extend(r.Context(), operatorOf(r), r.PathValue("order_no"), engine.TimeOf(request.PayBy), request.Note)
+	o, err := s.operator.Extend(r.Context(), byOf(r), r.PathValue("order_no"), engine.TimeOf(request.PayBy), request.Note)
 	s.orderOrError(w, r, &o, err)
 }
 

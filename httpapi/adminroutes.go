@@ -248,6 +248,10 @@ func (s *AdminServer) serve(w http.ResponseWriter, r *http.Request, to *adminRou
 		return
 	}
 	answer := s.paced(w, r, to)
+	if wrong := who.intends(r, to); wrong != "" {
+		s.problem(w, r, malformed, wrong)
+		return
+	}
 	ctx, stop := withOperator(r.Context(), who), context.CancelFunc(func() {})
 	switch to.within {
 	case command:

@@ -204,7 +204,7 @@ func (s *AdminServer) turn(w http.ResponseWriter, r *http.Request, change engine
 	for _, v := range change.Settings {
 		log = log.With(v.Switch.String(), v.Switch.Word(v.Value))
 	}
-	v, err := s.operator.ChangeSwitches(r.Context(), operatorOf(r), change, note)
+	v, err := s.operator.ChangeSwitches(r.Context(), byOf(r), change, note)
 	if err != nil {
 		log.Info("switches not changed", "error", err)
 		var refusal *engine.Refusal

@@ -175,7 +175,7 @@ func steer(action engine.SessionAction) func(*AdminServer, http.ResponseWriter, 
 		if !s.decode(w, r, &request, func() string { return request.wrong() }) {
 			return
 		}
-		x, err := s.operator.Steer(r.Context(), operatorOf(r), r.PathValue("session"), action, request.Note)
+		x, err := s.operator.Steer(r.Context(), byOf(r), r.PathValue("session"), action, request.Note)
 		if err != nil {
 			s.failed(w, r, err)
 			return
@@ -190,7 +190,7 @@ func (s *AdminServer) settle(w http.ResponseWriter, r *http.Request) {
 	if !s.decode(w, r, &request, func() string { return request.wrong() }) {
 		return
 	}
-	x, err := s.operator.Settle(r.Context(), operatorOf(r), r.PathValue("session"), request.Note)
+	x, err := s.operator.Settle(r.Context(), byOf(r), r.PathValue("session"), request.Note)
 	if err != nil {
 		s.failed(w, r, err)
 		return
@@ -221,7 +221,7 @@ func (s *AdminServer) addStock(w http.ResponseWriter, r *http.Request) {
 	}) {
 		return
 	}
-	c, err := s.operator.AddStock(r.Context(), operatorOf(r), r.PathValue("session"), r.PathValue("sku"), *request.Units, request.Note)
+	c, err := s.operator.AddStock(r.Context(), byOf(r), r.PathValue("session"), r.PathValue("sku"), *request.Units, request.Note)
 	if err != nil {
 		s.failed(w, r, err)
 		return
@@ -285,7 +285,7 @@ func (s *AdminServer) applyPlan(w http.ResponseWriter, r *http.Request, q *planQ
 		s.problem(w, r, badPlan, "Nothing was changed. Each problem is listed with its place.", problems...)
 		return
 	}
-	changes, conflicts, err := s.operator.ApplyPlan(r.Context(), operatorOf(r), plan, q.DryRun)
+	changes, conflicts, err := s.operator.ApplyPlan(r.Context(), byOf(r), plan, q.DryRun)
 	if err != nil {
 		s.failed(w, r, err)
 		return

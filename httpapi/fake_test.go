@@ -225,49 +225,49 @@ type fakeOperator struct {
 	drawn                                 *engine.DrawView
 }
 
-func (f *fakeOperator) ApplyPlan(_ context.Context, operator string, plan *engine.Plan, dryRun bool) ([]engine.Change, []engine.Problem, error) {
-	f.operator, f.plan, f.dryRun = operator, plan, dryRun
+func (f *fakeOperator) ApplyPlan(_ context.Context, by engine.By, plan *engine.Plan, dryRun bool) ([]engine.Change, []engine.Problem, error) {
+	f.operator, f.plan, f.dryRun = by.Operator, plan, dryRun
 	return f.changes, f.problems, f.err
 }
 
-func (f *fakeOperator) SetMessage(ctx context.Context, operator, sale string, own engine.Message) ([]engine.Change, []engine.Problem, error) {
+func (f *fakeOperator) SetMessage(ctx context.Context, by engine.By, sale string, own engine.Message) ([]engine.Change, []engine.Problem, error) {
 	if _, bounded := ctx.Deadline(); !bounded {
 		panic("a command without a deadline")
 	}
 	if sale == "none" {
 		return nil, nil, &engine.Refusal{Reason: engine.ReasonUnknown}
 	}
-	f.operator, f.sale, f.message = operator, sale, own
+	f.operator, f.sale, f.message = by.Operator, sale, own
 	return f.changes, f.problems, f.err
 }
 
-func (f *fakeOperator) Steer(ctx context.Context, operator, session string, action engine.SessionAction, note string) (engine.SessionView, error) {
+func (f *fakeOperator) Steer(ctx context.Context, by engine.By, session string, action engine.SessionAction, note string) (engine.SessionView, error) {
 	if _, bounded := ctx.Deadline(); !bounded {
 		panic("a command without a deadline")
 	}
-	f.operator, f.session, f.action, f.note = operator, session, action, note
+	f.operator, f.session, f.action, f.note = by.Operator, session, action, note
 	return fakeSessions()[1], f.err
 }
 
-func (f *fakeOperator) Settle(_ context.Context, operator, session, note string) (engine.SessionView, error) {
-	f.operator, f.session, f.note = operator, session, note
+func (f *fakeOperator) Settle(_ context.Context, by engine.By, session, note string) (engine.SessionView, error) {
+	f.operator, f.session, f.note = by.Operator, session, note
 	return engine.SessionView{ID: session, State: engine.Settled}, f.err
 }
 
-func (f *fakeOperator) AddStock(_ context.Context, operator, session, sku string, units int64, note string) (engine.Counts, error) {
-	f.operator, f.session, f.sku, f.units, f.note = operator, session, sku, units, note
+func (f *fakeOperator) AddStock(_ context.Context, by engine.By, session, sku string, units int64, note string) (engine.Counts, error) {
+	f.operator, f.session, f.sku, f.units, f.note = by.Operator, session, sku, units, note
 	return f.counts(session, sku), f.err
 }
 
-func (f *fakeOperator) Void(_ context.Context, operator, orderNo, note string) (engine.OrderView, error) {
-	f.operator, f.orderNo, f.note = operator, orderNo, note
+func (f *fakeOperator) Void(_ context.Context, by engine.By, orderNo, note string) (engine.OrderView, error) {
+	f.operator, f.orderNo, f.note = by.Operator, orderNo, note
 	o := heldOrder()
 	o.State = engine.Voided
 	return o, f.err
 }
 
-func (f *fakeOperator) Extend(_ context.Context, operator, orderNo string, payBy engine.Time, note string) (engine.OrderView, error) {
-	f.operator, f.orderNo, f.payBy, f.note = operator, orderNo, payBy, note
+func (f *fakeOperator) Extend(_ context.Context, by engine.By, orderNo string, payBy engine.Time, note string) (engine.OrderView, error) {
+	f.operator, f.orderNo, f.payBy, f.note = by.Operator, orderNo, payBy, note
 	o := heldOrder()
 	o.PayBy = payBy
 	return o, f.err
@@ -311,11 +311,11 @@ func (f *fakeOperator) Switchboard() (engine.SwitchboardView, error) {
 	return v, f.err
 }
 
-func (f *fakeOperator) ChangeSwitches(ctx context.Context, operator string, change engine.SwitchChange, note string) (engine.SwitchboardView, error) {
+func (f *fakeOperator) ChangeSwitches(ctx context.Context, by engine.By, change engine.SwitchChange, note string) (engine.SwitchboardView, error) {
 	if _, bounded := ctx.Deadline(); !bounded {
 		panic("a command without a deadline")
 	}
-	f.operator, f.switched, f.note = operator, change, note
+	f.operator, f.switched, f.note = by.Operator, change, note
 	return f.Switchboard()
 }
 
@@ -378,7 +378,7 @@ func (f *fakeOperator) ImportRoster(ctx context.Context, name engine.RosterName,
 	if _, bounded := ctx.Deadline(); !bounded {
 		panic("a command without a deadline")
 	}
-	f.roster, f.imported, f.operator, f.note, f.replaced = name, "", rows.Operator, rows.Note, rows.Replace
+	f.roster, f.imported, f.operator, f.note, f.replaced = name, "", rows.By.Operator, rows.Note, rows.Replace
 	for row := range rows.Rows {
 		f.imported += fmt.Sprintf("%s=%s ", row.ID, row.Level)
 	}
@@ -388,8 +388,8 @@ func (f *fakeOperator) ImportRoster(ctx context.Context, name engine.RosterName,
 	return int64(rows.Count), f.err
 }
 
-func (f *fakeOperator) DropRoster(_ context.Context, operator string, name engine.RosterName, note string) error {
-	f.operator, f.roster, f.note = operator, name, note
+func (f *fakeOperator) DropRoster(_ context.Context, by engine.By, name engine.RosterName, note string) error {
+	f.operator, f.roster, f.note = by.Operator, name, note
 	return f.err
 }
 
@@ -407,6 +407,8 @@ func (f *fakeOperator) Sales() []engine.Sale {
 }
 
 func (f *fakeOperator) AllSessions() []engine.SessionView { return fakeSessions() }
+
+func (f *fakeOperator) Done(context.Context, engine.By) (bool, error) { return false, f.err }
 
 // fakeCluster is ready unless notReady says why not, and one node that leads
 // unless status says otherwise.

@@ -124,13 +124,18 @@ var refusalTable = map[engine.Reason]struct {
 	engine.ReasonPaused:   {conflict, "The session is paused already."},
 	engine.ReasonSoldOut:  {conflict, "Fewer units are free than were to be taken away: the rest are held or paid."},
 	engine.ReasonQuantity: {badQuantity, "The number of units is outside what is allowed."},
-	engine.ReasonKeyReused: {keyReused, "This Idempotency-Key was used with another listing or quantity. " +
+	engine.ReasonKeyReused: {keyReused, "This Idempotency-Key was used with another request. " +
 		"Repeat that request as it was, or take a new key."},
 	engine.ReasonTooLate: {conflict, "It is too late for that: the session has started, or the listing takes no reservations."},
 	engine.ReasonTooMany: {conflict, "That would be more than can be remembered. Take something away first."},
 	engine.ReasonRules: {conflict, "The group runs by older rules, which don't know this yet. Upgrade every node; " +
 		"the leader raises the rules within moments once all of them can."},
 	engine.ReasonRefused: {conflict, "The present state does not allow it. Look at it again before asking once more."},
+}
+
+// unknownOutcome tells whether err leaves open what became of a request.
+func unknownOutcome(err error) bool {
+	return errors.Is(err, engine.ErrOutcomeUnknown) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
 // problemOf is the one place that turns an error of the rooms behind into a
@@ -152,8 +157,8 @@ func problemOf(err error) (kind problemKind, detail string, known bool) {
 		return entry.kind, entry.detail, true
 	case errors.Is(err, engine.ErrNotLeader):
 		return unavailable, "No leader could take this just now. Nothing is known to have changed; ask again in a moment.", true
-	case errors.Is(err, engine.ErrOutcomeUnknown), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return unavailable, "It is not known yet whether this was done. Look, or ask again: doing it twice changes nothing more.", true
+	case unknownOutcome(err):
+		return unavailable, "It is not known yet whether this was done. Look, or ask again.", true
 	}
 	return internalFault, "It was noted. Asking again may help.", false
 }
@@ -237,11 +242,22 @@ func (s *AdminServer) problem(w http.ResponseWriter, r *http.Request, kind probl
 	_, _ = w.Write(append(body, '}', '\n'))
 }
 
+// notKnown says what to do about a change of which nobody knows whether it was made.
+func notKnown(r *http.Request) string {
+	if byOf(r).Key == "" {
+		return "It is not known yet whether this was done. Look before you ask again: done twice, it may count twice. With an Idempotency-Key it counts once."
+	}
+	return "It is not known yet whether this was done. Ask again with the same Idempotency-Key: it counts once."
+}
+
 // failed answers an operator's request that ended in err.
 func (s *AdminServer) failed(w http.ResponseWriter, r *http.Request, err error) {
 	kind, detail, known := problemOf(err)
 	if !known {
 		s.log.Error("admin request failed", "path", r.URL.Path, "error", err)
+	}
+	if unknownOutcome(err) && r.Method != http.MethodGet {
+		detail = notKnown(r)
 	}
 	s.problem(w, r, kind, detail)
 }

@@ -84,23 +84,23 @@ type Seller interface {
 type Operator interface {
 	// ApplyPlan makes the plan true, whole or not at all; with dryRun it only
 	// tells what would change. Problems are why it can't be.
-	ApplyPlan(ctx context.Context, operator string, plan *engine.Plan, dryRun bool) ([]engine.Change, []engine.Problem, error)
+	ApplyPlan(ctx context.Context, by engine.By, plan *engine.Plan, dryRun bool) ([]engine.Change, []engine.Problem, error)
 	// SetMessage gives a sale its own words for one message, or with none the
 	// shop's, and leaves all else of the sale as it is. Changes and problems as of
 	// ApplyPlan; a sale that is not there is refused as unknown.
-	SetMessage(ctx context.Context, operator, sale string, own engine.Message) ([]engine.Change, []engine.Problem, error)
-	Steer(ctx context.Context, operator, session string, action engine.SessionAction, note string) (engine.SessionView, error)
-	AddStock(ctx context.Context, operator, session, sku string, units int64, note string) (engine.Counts, error)
+	SetMessage(ctx context.Context, by engine.By, sale string, own engine.Message) ([]engine.Change, []engine.Problem, error)
+	Steer(ctx context.Context, by engine.By, session string, action engine.SessionAction, note string) (engine.SessionView, error)
+	AddStock(ctx context.Context, by engine.By, session, sku string, units int64, note string) (engine.Counts, error)
 	// Settle has a session's orders leave memory for the ledgers, whether or not it is
 	// time for that. The refusal says in sentences what is in the way.
-	Settle(ctx context.Context, operator, session, note string) (engine.SessionView, error)
-	Void(ctx context.Context, operator, orderNo, note string) (engine.OrderView, error)
-	Extend(ctx context.Context, operator, orderNo string, payBy engine.Time, note string) (engine.OrderView, error)
+	Settle(ctx context.Context, by engine.By, session, note string) (engine.SessionView, error)
+	Void(ctx context.Context, by engine.By, orderNo, note string) (engine.OrderView, error)
+	Extend(ctx context.Context, by engine.By, orderNo string, payBy engine.Time, note string) (engine.OrderView, error)
 
 	// Switchboard, ChangeSwitches: what operators turn while a sale runs. A change
 	// gives how it is afterwards.
 	Switchboard() (engine.SwitchboardView, error)
-	ChangeSwitches(ctx context.Context, operator string, change engine.SwitchChange, note string) (engine.SwitchboardView, error)
+	ChangeSwitches(ctx context.Context, by engine.By, change engine.SwitchChange, note string) (engine.SwitchboardView, error)
 
 	// Rosters and the methods below: reservations, allow lists, risk lists.
 	Rosters() ([]engine.RosterInfo, error)
@@ -112,12 +112,17 @@ type Operator interface {
 	// ImportRoster takes rows in, which were checked, and gives how many are on the
 	// list then.
 	ImportRoster(ctx context.Context, name engine.RosterName, rows engine.RosterImport) (count int64, err error)
-	DropRoster(ctx context.Context, operator string, name engine.RosterName, note string) error
+	DropRoster(ctx context.Context, by engine.By, name engine.RosterName, note string) error
 
 	// Draw and Waitlist give pages of a listing's draw, by arrival, and of its line,
 	// the first in line first.
 	Draw(session, sku, cursor string, most int) (engine.DrawView, error)
 	Waitlist(session, sku, cursor string, most int) (waiting []engine.OrderView, next string, err error)
+
+	// Done tells whether by has had this request done, as far as that is remembered.
+	// Each change above that carries a key is made once, and asked for again gives
+	// what is there then. Error: a refusal for a key that was used for another request.
+	Done(ctx context.Context, by engine.By) (bool, error)
 
 	Counts(session, sku string) (engine.Counts, error)
 	FindOrders(filter engine.OrderFilter) (orders []engine.OrderView, next string, err error)

@@ -35,6 +35,7 @@ type applyOptions struct {
 	file, admin, tokenFile, output string
 	dryRun                         bool
 	timeout                        time.Duration
+	key                            string // of what is to be done once; minted where none is given
 }
 
 func newApplyCommand() *cobra.Command {
@@ -80,6 +81,7 @@ holds it against what is on sale already.`,
 	flags.StringVar(&o.tokenFile, "token-file", "", "file with the ops token (else $DOORBUSTER_TOKEN; a node in --dev needs none)")
 	flags.StringVar(&o.output, "output", "text", "text or json")
 	flags.DurationVar(&o.timeout, "timeout", 30*time.Second, "how long to wait for the node")
+	o.intendFlag(flags)
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	return cmd
 }
@@ -97,6 +99,9 @@ func (o *applyOptions) validate() error {
 	}
 	if o.output != "text" && o.output != "json" {
 		problems = append(problems, fmt.Errorf("--output %q is neither text nor json", o.output))
+	}
+	if err := o.validIntent(); err != nil {
+		problems = append(problems, err)
 	}
 	if o.timeout <= 0 || o.timeout > maxApplyTimeout {
 		problems = append(problems, fmt.Errorf("--timeout %s is not over 0s and at most %s", o.timeout, maxApplyTimeout))
@@ -140,7 +145,11 @@ func (o *applyOptions) run(cmd *cobra.Command) error {
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), o.timeout)
 	defer cancel()
-	answer, err := o.send(ctx, text, token)
+	var answer *applyAnswer
+	err = o.insist(ctx, func() (err error) {
+		answer, err = o.send(ctx, text, token)
+		return err
+	}, func() bool { return true })
 	var refused *planProblems
 	if errors.As(err, &refused) {
 		return planRefused(cmd.ErrOrStderr(), refused.in(name, result))
@@ -260,6 +269,7 @@ func (o *applyOptions) send(ctx context.Context, text []byte, token string) (*ap
 	}
 	request.Header.Set("Content-Type", "application/yaml")
 	request.Header.Set("Accept", "application/json, application/problem+json")
+	request.Header.Set("Idempotency-Key", o.intent())
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
@@ -291,7 +301,7 @@ func (o *applyOptions) send(ctx context.Context, text []byte, token string) (*ap
 
 // unreached says what to do where no whole answer came.
 func (o *applyOptions) unreached(err error) error {
-	const unknown = "the plan may be applied or not; apply it again to find out, it changes nothing twice"
+	const unknown = "the plan may be applied or not"
 	var dns *net.DNSError
 	var dial *net.OpError
 	switch {
@@ -302,11 +312,11 @@ func (o *applyOptions) unreached(err error) error {
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return fmt.Errorf("%s can't be reached: is --admin right, and does the network lead there? (%w)", o.admin, err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("no answer from %s within %s; %s (--timeout waits longer)", o.admin, o.timeout, unknown)
+		return unheard{fmt.Errorf("no answer from %s within %s; %s (--timeout waits longer)", o.admin, o.timeout, unknown)}
 	case errors.Is(err, context.Canceled):
-		return fmt.Errorf("interrupted while %s was asked; %s", o.admin, unknown)
+		return unheard{fmt.Errorf("interrupted while %s was asked; %s", o.admin, unknown)}
 	}
-	return fmt.Errorf("the answer of %s broke off; %s (%w)", o.admin, unknown, err)
+	return unheard{fmt.Errorf("the answer of %s broke off; %s (%w)", o.admin, unknown, err)}
 }
 
 // refusal turns an answer that is no 200 into an error that says what to do.
@@ -338,7 +348,7 @@ func (o *applyOptions) refusal(response *http.Response, body []byte) error {
 	case http.StatusServiceUnavailable:
 		hint = "; the node has no leader to ask just now, try again"
 	}
-	return fmt.Errorf("%s refused the plan (%d): %s%s", o.admin, response.StatusCode, strings.TrimSuffix(said, "."), hint)
+	return refusal{response.StatusCode, fmt.Errorf("%s refused the plan (%d): %s%s", o.admin, response.StatusCode, strings.TrimSuffix(said, "."), hint)}
 }
 
 // print tells the changes in groups, one for the products and one for each sale

@@ -143,7 +143,7 @@ func (b *reconcileBench) sell(ctx context.Context, n *node, file string) (err er
 	if len(problems) > 0 {
 		return fmt.Errorf("the plan can't be applied: %v", problems)
 	}
-	if _, refused, err := n.group.ApplyPlan(ctx, "bench", parsed, false); err != nil || len(refused) > 0 {
+	if _, refused, err := n.group.ApplyPlan(ctx, engine.By{Operator: "bench"}, parsed, false); err != nil || len(refused) > 0 {
 		return fmt.Errorf("apply the plan: %v %w", refused, err)
 	}
 	f, err := os.Create(file)

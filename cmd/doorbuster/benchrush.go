@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"doorbuster/bench"
+	"doorbuster/engine"
 	"doorbuster/httpapi"
 )
 
@@ -218,7 +219,7 @@ func startTemporaryNode(ctx context.Context, planText []byte) (_ bench.Node, err
 	if err := n.cluster.AwaitReady(ctx); err != nil {
 		return bench.Node{}, errors.Join(err, shut())
 	}
-	if _, refused, err := n.group.ApplyPlan(ctx, "bench", parsed, false); err != nil || len(refused) > 0 {
+	if _, refused, err := n.group.ApplyPlan(ctx, engine.By{Operator: "bench"}, parsed, false); err != nil || len(refused) > 0 {
 		return bench.Node{}, errors.Join(fmt.Errorf("apply the plan: %v %w", refused, err), shut())
 	}
 	return bench.Node{HTTPAddr: n.shopperListener.Addr().String(), AdminAddr: n.adminListener.Addr().String(), Close: shut}, nil

@@ -63,6 +63,7 @@ func (o *clusterOptions) command(c *cobra.Command, check func() error, run func(
 func (o *clusterOptions) change(c *cobra.Command, check func() error, run func(*cobra.Command) error) *cobra.Command {
 	o.command(c, check, run)
 	c.Flags().StringVar(&o.note, "note", "", "why, for the audit trail")
+	o.intendFlag(c.Flags())
 	return c
 }
 
@@ -80,6 +81,14 @@ func (o *clusterOptions) call(ctx context.Context, path string, body, answer any
 func (o *clusterOptions) callAs(ctx context.Context, method, path string, body, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
+	try := func() error { return o.callOnce(ctx, method, path, body, answer) }
+	if method == http.MethodGet {
+		return try()
+	}
+	return o.insist(ctx, try, func() bool { return true })
+}
+
+func (o *clusterOptions) callOnce(ctx context.Context, method, path string, body, answer any) error {
 	response, err := o.openAs(ctx, method, path, body)
 	if err != nil {
 		return err
@@ -141,6 +150,9 @@ func (o *clusterOptions) prepare(ctx context.Context, method, path, kind string,
 		request.Header.Set("Content-Type", kind)
 	}
 	request.Header.Set("Accept", "application/json, application/problem+json")
+	if method != http.MethodGet {
+		request.Header.Set("Idempotency-Key", o.intent())
+	}
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
@@ -180,16 +192,22 @@ func (o *clusterOptions) broken(err error, changing bool) error {
 	case changing:
 		unknown = "; it may be done or not: look with 'doorbuster " + cmp.Or(o.look, "cluster status") + "' before asking again"
 	}
+	mark := func(err error) error {
+		if changing {
+			return unheard{err}
+		}
+		return err
+	}
 	var dial *net.OpError
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &dial) && dial.Op == "dial":
 		return o.unreached(err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("no answer from %s within %s (--timeout waits longer)%s", o.admin, o.timeout, unknown)
+		return mark(fmt.Errorf("no answer from %s within %s (--timeout waits longer)%s", o.admin, o.timeout, unknown))
 	case errors.Is(err, context.Canceled):
-		return fmt.Errorf("interrupted while %s was asked%s", o.admin, unknown)
+		return mark(fmt.Errorf("interrupted while %s was asked%s", o.admin, unknown))
 	}
-	return fmt.Errorf("the answer of %s broke off%s (%w)", o.admin, unknown, err)
+	return mark(fmt.Errorf("the answer of %s broke off%s (%w)", o.admin, unknown, err))
 }
 
 // errRefused marks what a node said no to.

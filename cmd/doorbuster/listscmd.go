@@ -309,8 +309,20 @@ func sizeOf(in io.Reader) int64 {
 	return -1
 }
 
-// sendList sends a list and tells how it goes, and what came of it.
+// sendList sends a list and tells how it goes, and what came of it. One that can be
+// read again is sent again where nothing was heard of the outcome.
 func (o *clusterOptions) sendList(c *cobra.Command, method, path, format, file string, in io.Reader) error {
+	return o.insist(c.Context(), func() error { return o.sendListOnce(c, method, path, format, file, in) }, func() bool {
+		seeker, ok := in.(io.Seeker)
+		if !ok {
+			return false
+		}
+		_, err := seeker.Seek(0, io.SeekStart)
+		return err == nil
+	})
+}
+
+func (o *clusterOptions) sendListOnce(c *cobra.Command, method, path, format, file string, in io.Reader) error {
 	size := sizeOf(in)
 	text := bufio.NewReader(in)
 	kind := listMedia[cmp.Or(format, formatOfFile(file, text))]

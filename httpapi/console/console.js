@@ -81,16 +81,30 @@ function refusedBy(problem, status = problem.status) {
   return new Refused(status, [told, ...lines].join("\n"));
 }
 
-// ask sends change, if there is one: as it is if it is text, else as JSON.
+const mostTries = 4; // of a change whose outcome is not heard
+
+// newKey names what somebody means to have done once.
+const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
+
+// ask sends change, if there is one: as it is if it is text, else as JSON. One whose
+// outcome is not heard is sent again with the same key, so that it is made once.
 async function ask(path, change, method = "POST", type = "application/json") {
-  const how = { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(15000) };
+  const how = { headers: { Accept: "application/json" } };
   if (change !== undefined) {
     how.method = method;
     how.body = typeof change === "string" ? change : JSON.stringify(change);
     how.headers["Content-Type"] = type;
+    how.headers["Idempotency-Key"] = newKey();
   }
-  const response = await request(path, how);
-  return response.json().catch(() => ({}));
+  for (let tries = 1; ; tries++) {
+    try {
+      const response = await request(path, { ...how, signal: AbortSignal.timeout(15000) });
+      return await response.json().catch(() => ({}));
+    } catch (error) {
+      if (change === undefined || (error.status && ![502, 503, 504].includes(error.status)) || tries === mostTries) throw error;
+      await new Promise((later) => setTimeout(later, 500));
+    }
+  }
 }
 
 const at = (...parts) => "/admin/v1/" + parts.map(encodeURIComponent).join("/");

@@ -1,0 +1,159 @@
+package engine
+
+import "time"
+
+// What operators mean to have done once is remembered with what came of it, so that
+// asking again after an unknown outcome changes nothing more: the newest
+// MaxIntents, for IntentLife of state time. What was refused has changed nothing,
+// is not remembered, and may be done when it is asked again.
+const (
+	MaxIntents = 4096
+	IntentLife = 24 * time.Hour
+	// intentBytes bounds the changes of a plan that are remembered.
+	intentBytes = 4096
+)
+
+// By says who of the operators asks for a change, and what they mean to have done
+// once.
+type By struct {
+	Operator string
+	Key      string // the operator's own; "" means nothing is remembered
+	Request  Key    // a hash of all that is asked
+}
+
+// Intent is By as a command carries it. The zero value is none.
+type Intent struct {
+	Key     Key // of the operator and their key, by State.KeyOf
+	Request Key
+}
+
+// Intent gives what a command of b's carries. keyed is State.Keyed.
+func (b By) Intent(keyed func([]byte) Key) Intent {
+	if b.Key == "" {
+		return Intent{}
+	}
+	return Intent{keyed([]byte(b.Operator + "\x00" + b.Key)), b.Request}
+}
+
+// deed is what came of an intent. Immutable.
+type deed struct {
+	Intent
+	at      Time
+	event   Event
+	changes []Change // of a plan, as far as they fit into intentBytes
+}
+
+// intents are the deeds that are remembered, the oldest first.
+type intents struct {
+	done  []*deed
+	byKey map[Key]*deed
+}
+
+// Done tells whether what the intent means has been done, and which changes of a
+// plan that was. Error: a refusal for a key that was used for another request.
+func (s *State) Done(i Intent) (done bool, changes []Change, err error) {
+	d := s.deedOf(i)
+	switch {
+	case d == nil:
+		return false, nil, nil
+	case d.Request != i.Request:
+		return false, nil, &Refusal{Reason: ReasonKeyReused}
+	}
+	return true, d.changes, nil
+}
+
+// deedOf gives what is remembered of the intent's key, or nil.
+func (s *State) deedOf(i Intent) *deed {
+	d := s.intents.byKey[i.Key]
+	if i == (Intent{}) || d == nil || d.at.Add(IntentLife) <= s.now {
+		return nil
+	}
+	return d
+}
+
+// repeated gives the event of a command whose intent has been done, or whose key
+// was used for another; false for one that is still to be done.
+func (s *State) repeated(c *Command) (e Event, is bool) {
+	d := s.deedOf(c.Intent)
+	switch {
+	case d == nil:
+		return e, false
+	case d.Request != c.Intent.Request:
+		return refused(ReasonKeyReused), true
+	}
+	if c.Kind == CmdApplyPlan {
+		s.eff.Plans = append(s.eff.Plans, PlanOutcome{Command: int32(len(s.eff.Primary)), Changes: d.changes})
+	}
+	e = d.event
+	e.Kind = IntentRepeated
+	return e, true
+}
+
+// remember keeps what came of a command that carries an intent.
+func (s *State) remember(c *Command, e *Event) {
+	if e.Kind == CommandRefused || e.Kind == PlanRefused {
+		return
+	}
+	d := &deed{Intent: c.Intent, at: s.now, event: Event{Reason: e.Reason, State: e.State, Session: e.Session, Listing: e.Listing, Order: e.Order}}
+	if c.Kind == CmdApplyPlan {
+		size := 0
+		for _, change := range s.eff.Changes {
+			if size += len(change.Path) + len(change.Before) + len(change.After); size > intentBytes {
+				break
+			}
+			d.changes = append(d.changes, change)
+		}
+	}
+	s.keep(d)
+}
+
+// keep adds a deed, and forgets those that are over.
+func (s *State) keep(d *deed) {
+	x := &s.intents
+	gone := 0
+	for gone < len(x.done) && (len(x.done)-gone >= MaxIntents || x.done[gone].at.Add(IntentLife) <= s.now) {
+		if old := x.done[gone]; x.byKey[old.Key] == old {
+			delete(x.byKey, old.Key)
+		}
+		gone++
+	}
+	x.done = append(x.done[gone:], d)
+	x.byKey[d.Key] = d
+}
+
+func (w *writer) deed(d *deed) {
+	w.fixed(d.Key[:])
+	w.fixed(d.Request[:])
+	w.int(int64(d.at))
+	w.byte(byte(d.event.Reason))
+	w.byte(byte(d.event.State))
+	w.uint(uint64(d.event.Session))
+	w.uint(uint64(d.event.Listing))
+	w.ref(d.event.Order)
+	w.uint(uint64(len(d.changes)))
+	for _, c := range d.changes {
+		w.string(c.Path)
+		w.string(c.Before)
+		w.string(c.After)
+	}
+}
+
+// readDeed reads a deed, which no older one may follow.
+func (s *State) readDeed(r *reader) {
+	d := &deed{Intent: Intent{r.key(), r.key()}, at: Time(r.int())}
+	d.event = Event{Reason: Reason(r.byte()), State: OrderState(r.byte()), Session: SessionHandle(r.uint32()), Listing: ListingHandle(r.uint32()), Order: r.ref()}
+	for range r.count() {
+		d.changes = append(d.changes, Change{r.string(intentBytes), r.string(intentBytes), r.string(intentBytes)})
+	}
+	last := s.intents.done
+	switch {
+	case r.err != nil:
+	case !sane(d.at) || d.at > s.now || len(last) > 0 && last[len(last)-1].at > d.at:
+		r.fail("an intent of another time")
+	case d.Intent == Intent{} || len(last) >= MaxIntents:
+		r.fail("no intent, or one too many")
+	default:
+		s.intents.done = append(s.intents.done, d)
+		s.intents.byKey[d.Key] = d
+	}
+}
