@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"doorbuster/engine"
 )
@@ -332,7 +333,15 @@ func (g *Group) Void(ctx context.Context, by engine.By, orderNo, note string) (e
 
 // Extend gives a hold until payBy to be paid.
 func (g *Group) Extend(ctx context.Context, by engine.By, orderNo string, payBy engine.Time, note string) (engine.OrderView, error) {
-	return g.askOrderBy(ctx, by, orderNo, engine.Command{Kind: engine.CmdExtendHold, Deadline: payBy, Note: note})
+	v, err := g.askOrderBy(ctx, by, orderNo, engine.Command{Kind: engine.CmdExtendHold, Deadline: payBy, Note: note})
+	var refused *engine.Refusal
+	if errors.As(err, &refused) && refused.Reason == engine.ReasonConflict {
+		if now, lookErr := g.AnyOrder(orderNo); lookErr == nil {
+			refused.Detail = fmt.Sprintf("The order is to be paid by %s now: pay_by must not be before that, nor over %s from now.",
+				now.PayBy.Wall().Format(time.RFC3339), engine.MaxPayWithin)
+		}
+	}
+	return v, err
 }
 
 func (g *Group) askOrderBy(ctx context.Context, by engine.By, orderNo string, c engine.Command) (engine.OrderView, error) {

@@ -56,6 +56,15 @@ func (g *Group) rosterOf(name engine.RosterName) (id engine.RosterID, err error)
 	return id, nil
 }
 
+// known refuses an allow list that nobody has made, which may be a slip of the pen.
+// The lists of other kinds are always there.
+func known(s *engine.State, id engine.RosterID) error {
+	if id.Kind == engine.RosterAllowed && s.RosterMark(id) == nil {
+		return &engine.Refusal{Reason: engine.ReasonUnknown, Detail: "No allow list has this name. The lists are at /admin/v1/allowlists."}
+	}
+	return nil
+}
+
 // RosterPage reads up to most rows of a roster from a position on (0 first), and
 // gives the position after them, how many the roster names, and whether that was
 // all. Fewer rows may come although there are more.
@@ -65,10 +74,13 @@ func (g *Group) RosterPage(name engine.RosterName, from, most int) (rows []engin
 		return nil, 0, 0, false, err
 	}
 	g.view.View(func(s *engine.State) {
+		if err = known(s, id); err != nil {
+			return
+		}
 		rows, next, done = s.RosterRows(id, from, min(most, scanRows))
 		count = s.RosterCount(id)
 	})
-	return rows, next, count, done, nil
+	return rows, next, count, done, err
 }
 
 // ExportRoster gives all rows of a roster, some at a time. Rows that change
@@ -85,12 +97,14 @@ func (g *Group) ExportRoster(name engine.RosterName, each func([]engine.RosterRo
 		first := at == 0
 		g.view.View(func(s *engine.State) {
 			if first {
-				mark = s.RosterMark(id)
+				mark, err = s.RosterMark(id), known(s, id)
 			} else if mark != s.RosterMark(id) {
 				err = refusal(engine.ReasonConflict)
 				return
 			}
-			rows, at, done = s.RosterRows(id, at, scanRows)
+			if err == nil {
+				rows, at, done = s.RosterRows(id, at, scanRows)
+			}
 		})
 		if err == nil && len(rows) > 0 {
 			err = each(rows)

@@ -19,17 +19,19 @@ const (
 )
 
 // page is what is on display, as it is sent but for its last member, the server's
-// time: that alone does not make it new. Immutable.
+// time: that alone does not make it new. Immutable but for what is derived.
 type page struct {
 	version uint64 // of the figures in it; 0 if they may not be kept
 	body    []byte // up to the last member
 	tag     []byte
+	turns   engine.Time // when it is to be built anew whatever the figures are
+	zipped  compressed
 }
 
 // newPage takes body over.
 func newPage(version uint64, body []byte) *page {
 	tag := strconv.AppendUint([]byte(`W/"`), xxhash.Sum64(body), 16) // the same on every node
-	return &page{version, body, append(tag, '"')}
+	return &page{version: version, body: body, tag: append(tag, '"')}
 }
 
 // time answers what a countdown runs on.
@@ -45,7 +47,10 @@ func (s *ShopperServer) display(ctx *fasthttp.RequestCtx, p *page, own bool) {
 	h := &ctx.Response.Header
 	h.SetContentTypeBytes(jsonType)
 	h.SetCanonical(headerCacheControl, appendCacheControl(nil, s.displayAge(), own))
-	h.Set("Vary", "Accept-Language")
+	zips := len(p.body) >= leastCompressed
+	if h.Set("Vary", "Accept-Language"); zips {
+		h.Set("Vary", "Accept-Language, Accept-Encoding")
+	}
 	h.SetBytesV("ETag", p.tag)
 	if own {
 		beginTransaction(ctx)
@@ -54,10 +59,15 @@ func (s *ShopperServer) display(ctx *fasthttp.RequestCtx, p *page, own bool) {
 		ctx.Response.SetStatusCode(fasthttp.StatusNotModified)
 		return
 	}
-	ctx.Response.AppendBody(p.body)
 	var room [64]byte
-	last := appendTime(append(room[:0], `,"server_time":`...), s.seller.Now())
-	ctx.Response.AppendBody(append(last, '}'))
+	last := append(appendTime(append(room[:0], `,"server_time":`...), s.seller.Now()), '}')
+	if zips && takesGzip(ctx) {
+		h.Set("Content-Encoding", "gzip")
+		ctx.Response.SetBodyRaw(p.appendGzip(nil, last))
+		return
+	}
+	ctx.Response.AppendBody(p.body)
+	ctx.Response.AppendBody(last)
 }
 
 // appendCacheControl appends for how many whole seconds an answer may be kept;
@@ -91,41 +101,35 @@ func (s *ShopperServer) listing(ctx *fasthttp.RequestCtx, session, sku string) {
 	}
 }
 
-// sessionsQuery is what may be asked of the sessions.
-type sessionsQuery struct {
-	Near askedPlace `query:"near"`
-}
-
-// sessions shows everything. The page is kept, and built anew when a figure in it
-// has changed: before a sale opens, and after it has sold out, all ask for the
-// same.
+// sessions shows what is on sale. The page is kept, and built anew when a figure in
+// it has changed, or a session comes within the horizon: before a sale opens, and
+// after it has sold out, all ask for the same. What is asked for one alone is made
+// for them, and counts against their rate.
 func (s *ShopperServer) sessions(ctx *fasthttp.RequestCtx) {
-	in := words.LanguageOf(ctx.Request.Header.PeekCanonical(headerLanguage))
 	var q sessionsQuery
 	if !askedFor(s, ctx, routeSessions, &q) {
 		return
 	}
-	if q.Near.given {
-		sessions, _, err := s.seller.Sessions(0)
-		if err != nil {
-			s.unsure(ctx)
-			return
-		}
-		sessions, metres := nearFirst(sessions, q.Near.Place)
-		s.display(ctx, newPage(0, appendSessions(nil, sessions, in, metres)), true)
+	in := words.LanguageOf(ctx.Request.Header.PeekCanonical(headerLanguage))
+	if _, asked := pathOf(ctx); len(asked) > 0 {
+		s.ownSessions(ctx, &q, in)
 		return
 	}
+	now := s.seller.Now()
 	kept, known := s.pages[in].Load(), uint64(0)
-	if kept != nil {
+	if kept != nil && now < kept.turns {
 		known = kept.version
 	}
-	sessions, version, err := s.seller.Sessions(known)
+	all, version, err := s.seller.Sessions(known)
 	if err != nil {
 		s.unsure(ctx)
 		return
 	}
 	if known == 0 || version != known {
-		kept = newPage(version, appendSessions(nil, sessions, in, nil))
+		shown := q.within(all, now)
+		q.page(&shown)
+		kept = newPage(version, appendSessions(nil, &shown, in, nil))
+		kept.turns = shown.turns
 		if version != 0 {
 			s.pages[in].Store(kept)
 		}
@@ -133,9 +137,39 @@ func (s *ShopperServer) sessions(ctx *fasthttp.RequestCtx) {
 	s.display(ctx, kept, false)
 }
 
+// ownSessions shows a page that is asked for.
+func (s *ShopperServer) ownSessions(ctx *fasthttp.RequestCtx, q *sessionsQuery, in language) {
+	if q.Near.given && q.Cursor != "" {
+		s.problem(ctx, malformed, "near has no pages: ask for more with limit.")
+		return
+	}
+	if s.looksTooOften(ctx) {
+		return
+	}
+	all, _, err := s.seller.Sessions(0)
+	if err != nil {
+		s.unsure(ctx)
+		return
+	}
+	shown := q.within(all, s.seller.Now())
+	var metres [][]float64
+	if q.Near.given {
+		shown.sessions, metres = nearFirst(shown.sessions, q.Near.Place)
+	}
+	if !q.page(&shown) {
+		s.problem(ctx, malformed, "The cursor is none that was given out, or its session has ended. Begin again.")
+		return
+	}
+	if q.Near.given {
+		shown.next = "" // what is near has no pages
+	}
+	s.display(ctx, newPage(0, appendSessions(nil, &shown, in, metres)), q.Near.given)
+}
+
 // appendSessions appends the whole, up to its closing brace. metres are how far
 // away each session's listings are; nil where nobody asked.
-func appendSessions(b []byte, sessions []engine.SessionView, in language, metres [][]float64) []byte {
+func appendSessions(b []byte, shown *shownSessions, in language, metres [][]float64) []byte {
+	sessions := shown.sessions
 	b = append(b, `{"sessions":[`...)
 	for i := range sessions {
 		if i > 0 {
@@ -147,7 +181,16 @@ func appendSessions(b []byte, sessions []engine.SessionView, in language, metres
 		}
 		b = appendSession(b, &sessions[i], in, far)
 	}
-	return append(b, ']')
+	b = append(b, ']')
+	if shown.next != "" {
+		b = append(b, `,"cursor":`...)
+		b = appendString(b, shown.next)
+	}
+	if shown.later > 0 {
+		b = append(b, `,"later":`...)
+		b = strconv.AppendInt(b, int64(shown.later), 10)
+	}
+	return b
 }
 
 // appendListing appends a listing up to its closing brace; metres is how far away

@@ -62,7 +62,7 @@ func TestDisplayIsCached(t *testing.T) {
 	for _, path := range []string{"/v1/sessions", "/v1/sessions/fans-day-10/skus/mask-50"} {
 		r := ask(s, "GET", path, nil, "")
 		tag := string(r.Header.Peek("ETag"))
-		if tag == "" || string(r.Header.Peek("Cache-Control")) != "public, max-age=1" || string(r.Header.Peek("Vary")) != "Accept-Language" {
+		if tag == "" || string(r.Header.Peek("Cache-Control")) != "public, max-age=1" || !strings.HasPrefix(string(r.Header.Peek("Vary")), "Accept-Language") {
 			t.Errorf("%s: ETag %q, Cache-Control %q, Vary %q", path, tag, r.Header.Peek("Cache-Control"), r.Header.Peek("Vary"))
 		}
 		if r = ask(s, "GET", path, map[string]string{"If-None-Match": `"x", ` + tag}, ""); r.StatusCode() != 304 || len(r.Body()) != 0 {

@@ -26,6 +26,10 @@ type GuardConfig struct {
 	// grab, or ask for challenges and tickets. What the gate answers without
 	// asking the guard (sold out, not open) does not count.
 	ShopperRate, AddressRate ratelimit.Config
+	// LookRate is how often one address may ask for what is made for it alone: the
+	// sessions by distance or by page, and the entries of a draw. The display that
+	// all share does not count.
+	LookRate ratelimit.Config
 	// Proxies are believed in X-Forwarded-For.
 	Proxies ratelimit.Trusted
 	// Challenges says how hard they are. Zero fields take its defaults.
@@ -50,6 +54,7 @@ type Guard struct {
 	proxies    ratelimit.Trusted
 	address    limiter
 	shopper    limiter
+	looks      limiter
 	tickets    *ticket.Keys
 	challenges *challenge.Challenges
 	ttl        time.Duration
@@ -75,7 +80,7 @@ func newGuard(cfg GuardConfig, seller Seller) (*Guard, error) {
 		of   string
 		is   *limiter
 		from ratelimit.Config
-	}{{"address", &g.address, cfg.AddressRate}, {"shopper", &g.shopper, cfg.ShopperRate}} {
+	}{{"address", &g.address, cfg.AddressRate}, {"shopper", &g.shopper, cfg.ShopperRate}, {"look", &g.looks, cfg.LookRate}} {
 		if err := rate.is.init(rate.from); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", rate.of, err))
 		}
@@ -283,16 +288,38 @@ func (g *Guard) learnSecret(secret [32]byte) error {
 // lookAt finds the address that a call came from. Most grabs that the gate refuses
 // come no further than the gate, so it is not looked at before.
 func (g *Guard) lookAt(call *grabCall) {
-	v := &call.visitor
-	if v.Addr.IsValid() {
-		return
+	if v := &call.visitor; !v.Addr.IsValid() {
+		v.Addr = g.addressOf(call.ctx)
 	}
-	tcp, ok := call.ctx.RemoteAddr().(*net.TCPAddr)
+}
+
+// addressOf gives the address that a request came from; invalid if it is from no
+// network.
+func (g *Guard) addressOf(ctx *fasthttp.RequestCtx) netip.Addr {
+	tcp, ok := ctx.RemoteAddr().(*net.TCPAddr)
 	if !ok {
-		return
+		return netip.Addr{}
 	}
-	v.Addr = tcp.AddrPort().Addr().Unmap().WithZone("")
-	if g.proxies.Contains(v.Addr) {
-		v.Addr = g.proxies.ClientAddr(v.Addr, call.ctx.Request.Header.PeekAll(fasthttp.HeaderXForwardedFor)...)
+	addr := tcp.AddrPort().Addr().Unmap().WithZone("")
+	if g.proxies.Contains(addr) {
+		addr = g.proxies.ClientAddr(addr, ctx.Request.Header.PeekAll(fasthttp.HeaderXForwardedFor)...)
 	}
+	return addr
+}
+
+// looksTooOften counts a look that is answered to one address alone, and answers it
+// itself where there were too many.
+func (s *ShopperServer) looksTooOften(ctx *fasthttp.RequestCtx) bool {
+	g := s.guard
+	percent := s.seller.Switches()[engine.SwitchRates]
+	if percent == 0 || g.looks.cfg.PerSecond == 0 {
+		return false
+	}
+	addr := g.addressOf(ctx)
+	if !addr.IsValid() || !g.looks.over(g.looks.AddressKey(addr), percent, time.Now()) {
+		return false
+	}
+	g.counts.limited[limitedLook].Add(1)
+	s.problem(ctx, tooOften, "This address looks too often at what is made for it alone. Ask again in a second, or for /v1/sessions as it is.")
+	return true
 }

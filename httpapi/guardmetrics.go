@@ -16,10 +16,11 @@ import (
 const (
 	limitedAddress = iota
 	limitedShopper
+	limitedLook
 	limitedKinds
 )
 
-var limitedNames = [limitedKinds]string{"address", "shopper"}
+var limitedNames = [limitedKinds]string{"address", "shopper", "look"}
 
 // Why tickets do not do.
 const (

@@ -90,6 +90,9 @@ func (s *ShopperServer) draw(ctx *fasthttp.RequestCtx, session, sku string) {
 	if !askedFor(s, ctx, routeDraw, &q) {
 		return
 	}
+	if s.looksTooOften(ctx) {
+		return
+	}
 	v, err := s.seller.Draw(session, sku, q.Cursor, q.Limit)
 	var refusal *engine.Refusal
 	if errors.As(err, &refusal) && refusal.Reason == engine.ReasonUnknown {

@@ -69,6 +69,8 @@ type Config struct {
 	RateLimitShopperBurst     int           `koanf:"rate_limit_shopper_burst"`
 	RateLimitAddressPerSecond float64       `koanf:"rate_limit_address_per_second"`
 	RateLimitAddressBurst     int           `koanf:"rate_limit_address_burst"`
+	RateLimitLookPerSecond    float64       `koanf:"rate_limit_look_per_second"`
+	RateLimitLookBurst        int           `koanf:"rate_limit_look_burst"`
 	TicketTTL                 time.Duration `koanf:"ticket_ttl"`
 	ChallengeMaxNumber        int64         `koanf:"challenge_max_number"`
 	ChallengeLifetime         time.Duration `koanf:"challenge_lifetime"`
