@@ -212,7 +212,7 @@ func TestApplySaysWhatToDo(t *testing.T) {
 		"no leader":       {answering(503, `{"title":"no leader"}`), "(503): no leader; the node has no leader to ask just now"},
 		"another service": {answering(200, `<html>`), "is --admin right?"},
 		"redirect":        {answering(302, ``), "(302)"},
-		"no answer":       {slow.Listener.Addr().String(), "apply it again to find out"},
+		"no answer":       {slow.Listener.Addr().String(), "the same command with --idempotency-key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := runApply(t, "", "-f", planFile(t, goodPlan), "--admin", c.admin, "--timeout", "300ms")

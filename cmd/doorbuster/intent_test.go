@@ -201,3 +201,28 @@ func loseFirst(t *testing.T, admin string) (address string) {
 	t.Cleanup(door.Close)
 	return strings.TrimPrefix(door.URL, "http://")
 }
+
+// TestRefusedExtendSaysWhy: and until when an order may be extended.
+func TestRefusedExtendSaysWhy(t *testing.T) {
+	s := openShop(t, t.TempDir())
+	s.apply(masks(3))
+	o := s.mustGrant("ann", "", mask)
+	a := s.ops("POST", "/admin/v1/orders/"+o.OrderNo+"/extend", `{"pay_by":"2020-01-01T00:00:00Z"}`)
+	if a.Status != 409 || !strings.Contains(a.Body, "The order is to be paid by "+o.PayBy.UTC().Format("2006-01-02T15:04")) {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+}
+
+// TestUnknownAllowListIsNotFound: a list that nobody has made does not read as one
+// that names nobody.
+func TestUnknownAllowListIsNotFound(t *testing.T) {
+	s := openShop(t, t.TempDir())
+	for _, path := range []string{"/admin/v1/allowlists/vipps", "/admin/v1/allowlists/vipps?limit=5", "/admin/v1/allowlists/vipps?format=csv"} {
+		if a := s.ops("GET", path, ""); a.Status != 404 {
+			t.Errorf("%s: %d %s", path, a.Status, a.Body)
+		}
+	}
+	if a := s.ops("GET", "/admin/v1/risk/shoppers?format=csv", ""); a.Status != 200 {
+		t.Errorf("an empty risk list: %d %s", a.Status, a.Body)
+	}
+}
