@@ -60,7 +60,7 @@ func TestSlotsAmongIncarnations(t *testing.T) {
 		plan(n + 1)
 		for i := range sessions {
 			name := fmt.Sprintf("r%d-%d", n, i)
-			if _, err := s.Steer(t.Context(), "ops", name, engine.SessionEnd, ""); err != nil {
+			if _, err := s.Steer(t.Context(), engine.By{Operator: "ops"}, name, engine.SessionEnd, ""); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -99,11 +99,11 @@ func (s *shop) settleNow(t *testing.T, n int64, sessions int) {
 			}
 		})
 		for _, no := range held {
-			if _, err := s.Void(t.Context(), "ops", no, ""); err != nil {
+			if _, err := s.Void(t.Context(), engine.By{Operator: "ops"}, no, ""); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if _, err := s.Settle(t.Context(), "ops", name, ""); err != nil {
+		if _, err := s.Settle(t.Context(), engine.By{Operator: "ops"}, name, ""); err != nil {
 			t.Fatal(err)
 		}
 	}

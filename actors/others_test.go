@@ -427,11 +427,11 @@ func TestOnlyWhatChangedReopens(t *testing.T) {
 		change func() error
 	}{
 		{"paused", func() error {
-			_, err := s.Steer(t.Context(), "ops", "night", engine.SessionPause, "")
+			_, err := s.Steer(t.Context(), engine.By{Operator: "ops"}, "night", engine.SessionPause, "")
 			return err
 		}},
 		{"another limit", func() error {
-			_, err := s.Steer(t.Context(), "ops", "night", engine.SessionResume, "")
+			_, err := s.Steer(t.Context(), engine.By{Operator: "ops"}, "night", engine.SessionResume, "")
 			l := units("lamp", 9)
 			l.LimitPerShopper = 2
 			s.plan("night", func(x *engine.SessionPlan) { x.LimitPerShopper = 0 }, l)
