@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 GO ?= go
 BIN := bin/doorbuster
-RACE_TIMEOUT ?= 14m
+RACE_TIMEOUT ?= 30m
 FUZZ_TIME ?= 30s
 # The commit is stamped into the build where git can tell it.
 STAMP := $(shell git status --porcelain >/dev/null 2>&1 && echo -buildvcs=auto)
@@ -22,7 +22,7 @@ build: $(BIN) ## build bin/doorbuster
 $(BIN): FORCE
 	$(GO) build $(STAMP) -o $@ ./cmd/doorbuster
 
-test: tools lint build race invariants ## every check that needs no setup: lint, race, invariants (under 15 minutes)
+test: tools lint build race invariants ## every check that needs no setup: lint, race, invariants (some 15 minutes)
 
 # Tests that need a load balancer or a network of their own are skipped, and say
 # so, where these can't be had.

@@ -109,6 +109,13 @@ func (m *model) pay(c *Command) Event {
 			o.state, o.changed, o.payment = Paid, m.now, &p
 			return m.told(OrderPaid, late, o)
 		}
+		if said && p.at <= o.payBy {
+			late = ReasonExpired
+		}
+	case Cancelled:
+		late = ReasonCancelled
+	case Voided:
+		late = ReasonVoided
 	case Paid, RefundDue, Refunded:
 		late = ReasonPaidTwice
 	}

@@ -53,7 +53,13 @@ func (s *State) payOrder(c *Command) Event {
 		}
 		l.Available -= int64(o.Quantity)
 		l.Lowest = min(l.Lowest, l.Available)
-	case o.State == Expired, o.State == Cancelled, o.State == Voided:
+	case o.State == Cancelled:
+		return s.moneyBack(c, o, ReasonCancelled)
+	case o.State == Voided:
+		return s.moneyBack(c, o, ReasonVoided)
+	case o.State == Expired && c.PaidAt > 0 && c.PaidAt <= o.PayBy: // in time, and told too late
+		return s.moneyBack(c, o, ReasonExpired)
+	case o.State == Expired:
 		return s.moneyBack(c, o, why)
 	default: // paid already, or its money is on its way back
 		return s.moneyBack(c, o, ReasonPaidTwice)

@@ -360,3 +360,31 @@ func TestMoneyForNoOrderGoesBack(t *testing.T) {
 		t.Error(e)
 	}
 }
+
+// TestRefundsSayWhyTheyAre: money for an order that was cancelled or voided goes back
+// for that, though it came in time, and so does money that was told of too late.
+func TestRefundsSayWhyTheyAre(t *testing.T) {
+	g := newest(t)
+	x := g.session("s", func(x *SessionPlan) { x.PayWithin, x.PayGrace = time.Minute, time.Second }, ListingSpec{Stock: 4, LimitPerShopper: 1})
+	var orders [4]OrderRef
+	for i, shopper := range []string{"ann", "bob", "cai", "dan"} {
+		orders[i] = g.grab(x.Listings[0], shopper, "k", 1).Order
+	}
+	paidAt := g.clock.Add(59 * time.Second)
+	g.one(Command{Kind: CmdCancelHold, Order: orders[0], Shopper: []byte("ann")})
+	g.one(Command{Kind: CmdVoidOrder, Order: orders[1]})
+	g.after(2 * time.Minute)
+	for _, shopper := range []string{"eva", "fay", "gus", "hal"} {
+		g.grab(x.Listings[0], shopper, "k", 1)
+	}
+	for i, c := range []struct {
+		at   Time
+		want Reason
+	}{{paidAt, ReasonCancelled}, {paidAt, ReasonVoided}, {paidAt, ReasonExpired}, {paidAt.Add(2 * time.Second), ReasonPaidLate}} {
+		e := g.payAt(orders[i], fmt.Sprint("p", i), 100, c.at)
+		due := g.state.RefundsDue(0, 10)
+		if e.Kind != RefundBecameDue || e.Reason != c.want || len(due) != i+1 || due[i].Why != c.want {
+			t.Errorf("order %d: %v, refunds %+v; want %s", i, e, due, c.want)
+		}
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/payment"
 )
 
 // Bounds of the operations API.
@@ -40,6 +41,9 @@ type AdminConfig struct {
 	Operations ClusterOperator
 	// Reconciler takes statements; nil for a node that takes none.
 	Reconciler Reconciler
+	// RefundTries tells what came of asking for a refund; known is false on a node
+	// that does not ask. Default: none does.
+	RefundTries func(engine.RefundNo) (tries payment.Tries, known bool)
 	// ParsePlan reads the text of a plan, YAML or JSON, or tells all that is
 	// wrong with it; required. It must be safe for concurrent use.
 	ParsePlan func(text []byte) (*engine.Plan, []PlanProblem)
@@ -87,10 +91,12 @@ type AdminServer struct {
 	trail      Trail
 	operations ClusterOperator // nil for a lone node
 	reconciler Reconciler      // nil where no statements are taken
-	parsePlan  func([]byte) (*engine.Plan, []PlanProblem)
-	dev        bool
-	timeout    time.Duration
-	log        *slog.Logger
+
+	refundTries func(engine.RefundNo) (tries payment.Tries, known bool)
+	parsePlan   func([]byte) (*engine.Plan, []PlanProblem)
+	dev         bool
+	timeout     time.Duration
+	log         *slog.Logger
 
 	eventHeartbeat, eventPatience time.Duration
 	patience                      time.Duration
@@ -139,8 +145,11 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.RefundTries == nil {
+		cfg.RefundTries = func(engine.RefundNo) (t payment.Tries, known bool) { return t, false }
+	}
 	s := &AdminServer{
-		operator: cfg.Operator, cluster: cfg.Cluster, trail: cfg.Trail, operations: cfg.Operations, reconciler: cfg.Reconciler, parsePlan: cfg.ParsePlan, dev: cfg.Dev,
+		operator: cfg.Operator, cluster: cfg.Cluster, trail: cfg.Trail, operations: cfg.Operations, reconciler: cfg.Reconciler, refundTries: cfg.RefundTries, parsePlan: cfg.ParsePlan, dev: cfg.Dev,
 		timeout: cfg.RequestTimeout, eventHeartbeat: cfg.EventHeartbeat, eventPatience: cfg.EventPatience, log: cfg.Logger, origins: http.NewCrossOriginProtection(), metrics: newAdminMetrics(), exposed: http.NotFoundHandler(),
 		openMetrics: cfg.OpenMetrics, patience: cfg.Patience,
 	}

@@ -7,8 +7,8 @@ import (
 	"doorbuster/engine"
 )
 
-// refundJSON is a refund that is due, as operators see it.
-type refundJSON struct {
+// RefundJSON is a refund that is due, as operators see it.
+type RefundJSON struct {
 	RefundNo    uint32 `json:"refund_no"`
 	OrderNo     string `json:"order_no"`
 	PaymentID   string `json:"payment_id"`
@@ -18,10 +18,21 @@ type refundJSON struct {
 	PaidAt      string `json:"paid_at,omitempty"` // by the cashier's clock, where it is known
 	DueAt       string `json:"due_at"`
 	Transaction string `json:"transaction_id,omitempty"`
+	Tries       int    `json:"tries,omitempty"` // that failed; known to the node that asks
+	LastError   string `json:"last_error,omitempty"`
+	NextTryAt   string `json:"next_try_at,omitempty"`
 }
 
-func refundOf(r *engine.RefundView) refundJSON {
-	j := refundJSON{RefundNo: uint32(r.No), OrderNo: r.OrderNo, PaymentID: r.PaymentID, Amount: r.Amount, Currency: r.Currency, Reason: r.Why.String(),
+// RefundsPage is a page of the refunds that are due.
+type RefundsPage struct {
+	Refunds []RefundJSON `json:"refunds"`
+	// Asking tells whether this node asks the cashier: only then it knows of tries.
+	Asking bool   `json:"asking"`
+	Cursor string `json:"cursor,omitempty"` // of the next page
+}
+
+func refundOf(r *engine.RefundView) RefundJSON {
+	j := RefundJSON{RefundNo: uint32(r.No), OrderNo: r.OrderNo, PaymentID: r.PaymentID, Amount: r.Amount, Currency: r.Currency, Reason: r.Why.String(),
 		DueAt: rfc3339(r.Due), Transaction: r.Transaction.String()}
 	if r.PaidAt != 0 {
 		j.PaidAt = rfc3339(r.PaidAt)
@@ -39,12 +50,14 @@ type refundQuery struct {
 func (s *AdminServer) refunds(w http.ResponseWriter, r *http.Request, q *refundQuery) {
 	most := q.Limit
 	due := s.operator.RefundsDue(engine.RefundNo(q.Cursor), most+1)
-	page := struct {
-		Refunds []refundJSON `json:"refunds"`
-		Cursor  string       `json:"cursor,omitempty"`
-	}{Refunds: make([]refundJSON, 0, min(len(due), most))}
+	page := RefundsPage{Refunds: make([]RefundJSON, 0, min(len(due), most))}
+	_, page.Asking = s.refundTries(0)
 	for i := range due[:min(len(due), most)] {
-		page.Refunds = append(page.Refunds, refundOf(&due[i]))
+		j := refundOf(&due[i])
+		if t, known := s.refundTries(due[i].No); known && t.Tries > 0 {
+			j.Tries, j.LastError, j.NextTryAt = t.Tries, t.LastError, rfc3339(engine.TimeOf(t.Next))
+		}
+		page.Refunds = append(page.Refunds, j)
 	}
 	if len(due) > most {
 		page.Cursor = strconv.FormatUint(uint64(due[most-1].No), 10)

@@ -18,11 +18,11 @@ func TestRefundsDueByPages(t *testing.T) {
 	third := `{"refund_no":8,"order_no":"0123456789ABE","payment_id":"p-8","amount":300,"currency":"CNY","reason":"voided","due_at":"` + at + `"}`
 	s := newTestAdmin(t, &fakeOperator{due: due})
 	for query, want := range map[string]string{
-		"":                  `{"refunds":[` + first + `,` + second + `,` + third + `]}`,
-		"?limit=3":          `{"refunds":[` + first + `,` + second + `,` + third + `]}`,
-		"?limit=2":          `{"refunds":[` + first + `,` + second + `],"cursor":"7"}`,
-		"?limit=2&cursor=7": `{"refunds":[` + third + `]}`,
-		"?cursor=8":         `{"refunds":[]}`,
+		"":                  `{"refunds":[` + first + `,` + second + `,` + third + `],"asking":false}`,
+		"?limit=3":          `{"refunds":[` + first + `,` + second + `,` + third + `],"asking":false}`,
+		"?limit=2":          `{"refunds":[` + first + `,` + second + `],"asking":false,"cursor":"7"}`,
+		"?limit=2&cursor=7": `{"refunds":[` + third + `],"asking":false}`,
+		"?cursor=8":         `{"refunds":[],"asking":false}`,
 	} {
 		if w := askAdmin(s, "GET", "/admin/v1/refunds"+query, ""); w.Code != 200 || w.Body.String() != want+"\n" {
 			t.Errorf("%q: status %d\n%s, want\n%s", query, w.Code, w.Body, want)

@@ -53,7 +53,7 @@ func (s *ShopperServer) callback(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	var taken payment.Taken
-	if wrong := decodeStrictly(ctx.Request.Body(), &taken); wrong != "" {
+	if wrong := decode(ctx.Request.Body(), &taken); wrong != "" {
 		s.problem(ctx, malformed, wrong)
 		return
 	}

@@ -4,16 +4,14 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"math/rand/v2"
 	"strings"
 
 	"github.com/valyala/fasthttp"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/input"
 )
 
 // Header names in the form in which fasthttp keeps them.
@@ -115,30 +113,21 @@ func (c *grabCall) mint() []byte {
 
 // decodeStrictly reads one JSON object into v and refuses members that v lacks.
 // wrong says what is wrong where, in words for whoever sent it; "" if nothing.
-func decodeStrictly(body []byte, v any) (wrong string) {
-	if first := bytes.TrimLeft(body, " \t\r\n"); len(first) == 0 || first[0] != '{' {
-		return "The body must be a JSON object."
+func decodeStrictly(body []byte, v any) (wrong string) { return ofBody(input.Object(body, v, true)) }
+
+// decode reads one JSON object into v as decodeStrictly does, and ignores members that
+// v lacks: of systems outside, which learn new ones before we do.
+func decode(body []byte, v any) (wrong string) { return ofBody(input.Object(body, v, false)) }
+
+// ofBody makes a sentence of what package input found wrong with a body.
+func ofBody(wrong string) string {
+	if rest, ok := strings.CutPrefix(wrong, "it "); ok {
+		return "The body " + rest + "."
 	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		var syntax *json.SyntaxError
-		var kind *json.UnmarshalTypeError
-		switch {
-		case errors.As(err, &syntax):
-			return fmt.Sprintf("The body is not JSON: %s, at byte %d.", syntax, syntax.Offset)
-		case errors.As(err, &kind):
-			return fmt.Sprintf("The member %q can't be a %s, at byte %d.", kind.Field, kind.Value, kind.Offset)
-		case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-			return fmt.Sprintf("The body is not JSON: it ends too early, at byte %d.", len(body))
-		}
-		return fmt.Sprintf("The body does not fit: %s, at byte %d.", strings.TrimPrefix(err.Error(), "json: "), d.InputOffset())
+	if wrong == "" {
+		return ""
 	}
-	end := d.InputOffset()
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Sprintf("The body goes on after its object, at byte %d.", end)
-	}
-	return ""
+	return strings.ToUpper(wrong[:1]) + wrong[1:] + "."
 }
 
 // grabQuery is what may be asked with the key of a grab.

@@ -29,6 +29,10 @@ const (
 // longDesk keeps one report, which is long, and takes statements in.
 type longDesk struct{}
 
+func (longDesk) SetAside(context.Context, SetAsideRequest) (*reconcile.Report, error) {
+	return nil, ErrNoReport
+}
+
 func (longDesk) Reconcile(_ context.Context, from io.Reader, _ StatementRequest) (*reconcile.Report, error) {
 	if _, err := io.Copy(io.Discard, from); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCutOff, err)

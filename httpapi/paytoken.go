@@ -87,7 +87,7 @@ func (s *ShopperServer) verifyPayToken(ctx *fasthttp.RequestCtx) {
 	var asked struct {
 		Token string `json:"token"`
 	}
-	if wrong := decodeStrictly(ctx.Request.Body(), &asked); wrong != "" {
+	if wrong := decode(ctx.Request.Body(), &asked); wrong != "" {
 		s.problem(ctx, malformed, wrong)
 		return
 	}

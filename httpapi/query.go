@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/input"
 )
 
 // A route says what may be asked after its path by a struct, each field a
@@ -54,9 +54,9 @@ func setterOf(name string, field reflect.StructField) func(reflect.Value, string
 	switch field.Type {
 	case reflect.TypeFor[engine.Time]():
 		return func(v reflect.Value, given string) string {
-			t, err := time.Parse(time.RFC3339, given)
+			t, err := input.Time(given)
 			if err != nil || t.UnixMilli() <= 0 {
-				return name + " must be a time such as 2026-09-20T02:15:00Z (RFC 3339)."
+				return name + " must be " + input.TimeForm + "."
 			}
 			v.SetInt(int64(engine.TimeOf(t)))
 			return ""

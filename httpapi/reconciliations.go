@@ -52,6 +52,36 @@ type Reconciler interface {
 	// each, for the caller to close; ctx is needed until then. Error: ErrNoReport, a
 	// *NoReportError where nodes could not be asked.
 	Report(ctx context.Context, id string) (*reconcile.Report, io.ReadCloser, error)
+	// SetAside notes that somebody has seen to open differences, and gives the report
+	// of that. Errors: ErrNoReport, a *NotOpenError.
+	SetAside(ctx context.Context, q SetAsideRequest) (*reconcile.Report, error)
+}
+
+// SetAsideRequest names open differences that somebody has seen to.
+type SetAsideRequest struct {
+	Report      string
+	Differences []string // by id
+	All         bool     // all that the report left open
+	Operator    string
+	Note        string // why
+}
+
+// NotOpenError names a difference that is not open, so that it can't be set aside, or
+// none where there is none at all.
+type NotOpenError struct {
+	Difference string
+	Became     string
+	Known      bool
+}
+
+func (e *NotOpenError) Error() string {
+	switch {
+	case e.Difference == "":
+		return "the report has left nothing open"
+	case e.Known:
+		return "the difference " + e.Difference + " is not open: it is " + e.Became
+	}
+	return "there is no difference " + strconv.QuoteToASCII(e.Difference)
 }
 
 // SilentNode is a node that could not be asked for its reports, and why.
@@ -84,6 +114,7 @@ type StatementRequest struct {
 	Operator string
 	Note     string
 	From, To engine.Time // the period, where it is known
+	Filter   statement.Filter
 	DryRun   bool
 	Progress func(reconcile.Progress) // may be nil
 }
@@ -95,6 +126,17 @@ type statementQuery struct {
 	DryRun bool        `query:"dry_run"`
 	From   engine.Time `query:"from"`
 	To     engine.Time `query:"to"`
+	// IgnoreKind and OrderPrefix are lists with commas: what to leave out.
+	IgnoreKind  string `query:"ignore_kind"`
+	OrderPrefix string `query:"order_prefix"`
+}
+
+// splitList reads a list with commas; "" is none.
+func splitList(given string) []string {
+	if given == "" {
+		return nil
+	}
+	return strings.Split(given, ",")
 }
 
 // reconcile takes a statement in, and answers with its report. A client that asks
@@ -102,12 +144,17 @@ type statementQuery struct {
 // in the last one.
 func (s *AdminServer) reconcile(w http.ResponseWriter, r *http.Request, asked *statementQuery) {
 	q := StatementRequest{Name: asked.Name, Operator: operatorOf(r), Note: asked.Note, From: asked.From, To: asked.To, DryRun: asked.DryRun}
+	q.Filter.Kinds, q.Filter.OrderPrefixes = splitList(asked.IgnoreKind), splitList(asked.OrderPrefix)
+	badFilter := q.Filter.Validate()
 	switch {
 	case s.reconciler == nil:
 		s.problem(w, r, conflict, "This node reconciles no statements.")
 		return
 	case q.From != 0 && q.To != 0 && q.From >= q.To:
 		s.problem(w, r, malformed, "The period must begin before it ends: from is not before to.")
+		return
+	case badFilter != nil:
+		s.problem(w, r, malformed, "What to leave out can't be: "+strings.ReplaceAll(badFilter.Error(), "\n", "; ")+".")
 		return
 	}
 	told := newReconcileProgress(w, r)
@@ -213,6 +260,51 @@ func (p *reconcileProgress) line(v any) {
 	// Whoever asked may have gone; the run goes on.
 	_, _ = p.Write(append(text, '\n'))
 	_ = p.control.Flush()
+}
+
+// mostSetAside is how many differences one request names.
+const mostSetAside = 1000
+
+// setAside has differences count as seen to.
+func (s *AdminServer) setAside(w http.ResponseWriter, r *http.Request) {
+	var request struct {
+		noted
+		Differences []string `json:"differences"`
+		All         bool     `json:"all"`
+	}
+	if !s.decode(w, r, &request, func() string {
+		switch {
+		case strings.TrimSpace(request.Note) == "":
+			return "Say in note why."
+		case request.All == (len(request.Differences) > 0):
+			return `Name the differences, or all of them with "all":true.`
+		case len(request.Differences) > mostSetAside:
+			return fmt.Sprintf("%d differences are over %d. Name fewer at a time, or all.", len(request.Differences), mostSetAside)
+		}
+		return request.wrong()
+	}) {
+		return
+	}
+	id := r.PathValue("id")
+	if s.reconciler == nil || !engine.ValidID(id) {
+		s.problem(w, r, notFound, noReport)
+		return
+	}
+	q := SetAsideRequest{Report: id, Differences: request.Differences, All: request.All, Operator: operatorOf(r), Note: request.Note}
+	report, err := s.reconciler.SetAside(r.Context(), q)
+	var closed *NotOpenError
+	switch {
+	case errors.As(err, &closed):
+		wrong := closed.Error()
+		s.problem(w, r, conflict, strings.ToUpper(wrong[:1])+wrong[1:]+". Nothing was set aside.")
+	case errors.Is(err, ErrNoReport):
+		s.problem(w, r, notFound, noReport)
+	case err != nil:
+		s.failed(w, r, err)
+	default:
+		s.log.Info("differences set aside", "operator", q.Operator, "report", id, "differences", len(report.SetAside), "note", q.Note)
+		s.reply(w, r, http.StatusOK, report)
+	}
 }
 
 // reportList is the answer with what is kept, on whichever node.
@@ -356,7 +448,7 @@ func cell(text string) string {
 }
 
 func writeFindings(to *csv.Writer, _ *reconcile.Report, findings io.Reader) error {
-	if err := to.Write([]string{"line", "kind", "open", "outcome", "payment_id", "order_no", "session", "sku", "state", "currency", "theirs", "ours", "at", "says"}); err != nil {
+	if err := to.Write([]string{"line", "kind", "open", "outcome", "payment_id", "order_no", "session", "sku", "state", "currency", "theirs", "ours", "at", "says", "id"}); err != nil {
 		return err
 	}
 	amount := func(v *int64) string {
@@ -372,7 +464,7 @@ func writeFindings(to *csv.Writer, _ *reconcile.Report, findings io.Reader) erro
 			return fmt.Errorf("a finding: %w", err)
 		}
 		if err := to.Write([]string{strconv.FormatInt(f.Line, 10), string(f.Kind), strconv.FormatBool(f.Open), f.Outcome, cell(f.PaymentID), cell(f.OrderNo), cell(f.Session),
-			cell(f.SKU), f.State, f.Currency, amount(f.Theirs), amount(f.Ours), f.At.Format(time.RFC3339Nano), f.Says}); err != nil {
+			cell(f.SKU), f.State, f.Currency, amount(f.Theirs), amount(f.Ours), f.At.Format(time.RFC3339Nano), f.Says, f.ID}); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"doorbuster/httpapi/input"
 	"doorbuster/httpapi/payment"
 )
 
@@ -232,7 +233,7 @@ func (c *Cashier) deliver(ctx context.Context, x call) {
 	if err == nil && found {
 		for _, door := range c.doors() {
 			var said struct{ Outcome, Type, Detail string }
-			status, err := c.post(ctx, door, "/v1/payments/callback", &payment.Taken{PaymentID: p.ID, OrderNo: p.OrderNo, Amount: &p.Amount, Currency: p.Currency, PaidAt: p.At, Token: p.Token, Transaction: p.Transaction}, &said)
+			status, err := c.post(ctx, door, "/v1/payments/callback", &payment.Taken{PaymentID: p.ID, OrderNo: p.OrderNo, Amount: &p.Amount, Currency: p.Currency, PaidAt: input.Moment{Time: p.At}, Token: p.Token, Transaction: p.Transaction}, &said)
 			refused := status >= 400 && status < 500 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests
 			if err == nil && (status == http.StatusOK || refused) {
 				told := said.Outcome

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/input"
 	"doorbuster/httpapi/payment"
 )
 
@@ -159,7 +160,7 @@ func (c *Cashier) closeOrder(w http.ResponseWriter, r *http.Request, _ []byte) {
 	case err != nil:
 		no(w, err, nil)
 	case paid != nil:
-		reply(w, http.StatusOK, &payment.Closed{Payment: &payment.Taken{PaymentID: paid.ID, OrderNo: paid.OrderNo, Amount: &paid.Amount, Currency: paid.Currency, PaidAt: paid.At, Transaction: paid.Transaction}})
+		reply(w, http.StatusOK, &payment.Closed{Payment: &payment.Taken{PaymentID: paid.ID, OrderNo: paid.OrderNo, Amount: &paid.Amount, Currency: paid.Currency, PaidAt: input.Moment{Time: paid.At}, Transaction: paid.Transaction}})
 	default:
 		reply(w, http.StatusOK, &payment.Closed{Closed: true})
 	}

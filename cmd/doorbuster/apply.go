@@ -21,6 +21,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"doorbuster/httpapi/input"
 	"doorbuster/httpapi/plan"
 )
 
@@ -82,7 +83,7 @@ holds it against what is on sale already.`,
 	flags.StringVar(&o.output, "output", "text", "text or json")
 	flags.DurationVar(&o.timeout, "timeout", 30*time.Second, "how long to wait for the node")
 	o.intendFlag(flags)
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	cmd.SetFlagErrorFunc(badFlag)
 	return cmd
 }
 
@@ -292,7 +293,7 @@ func (o *applyOptions) send(ctx context.Context, text []byte, token string) (*ap
 	if response.StatusCode == http.StatusOK {
 		var answer applyAnswer
 		if err := json.Unmarshal(body, &answer); err != nil {
-			return nil, fmt.Errorf("apply to %s: the answer is not one of a node's admin API; is --admin right? (%w)", o.admin, err)
+			return nil, fmt.Errorf("apply to %s: the answer is not one of a node's admin API; is --admin right? (%s)", o.admin, input.Wrong(err, len(body)))
 		}
 		return &answer, nil
 	}

@@ -234,7 +234,7 @@ func TestApplyUsage(t *testing.T) {
 		"bad address":    {[]string{"-f", "x", "--admin", "ftp://x"}, "is not an address"},
 		"bad output":     {[]string{"-f", "x", "--admin", "a:1", "--output", "xml"}, "neither text nor json"},
 		"bad timeout":    {[]string{"-f", "x", "--admin", "a:1", "--timeout", "0s"}, "--timeout 0s"},
-		"timeout no one": {[]string{"-f", "x", "--admin", "a:1", "--timeout", "soon"}, "invalid argument"},
+		"timeout no one": {[]string{"-f", "x", "--admin", "a:1", "--timeout", "soon"}, "is not a duration"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := runApply(t, "", c.args...)

@@ -8,7 +8,9 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"doorbuster/engine"
 	"doorbuster/httpapi"
+	"doorbuster/httpapi/hidden"
 	"doorbuster/httpapi/payment"
 )
 
@@ -27,7 +29,7 @@ func (c Config) validateCashier() error {
 	}
 	errs := []error{prefixed("cashier", payment.Config{URL: c.CashierURL, Timeout: c.CashierTimeout}.Validate())}
 	if c.CashierKeyFile == "" && !c.Dev {
-		errs = append(errs, fmt.Errorf("cashier.key_file: the cashier at %s must know who asks him; give the secret that is shared with him", c.CashierURL))
+		errs = append(errs, fmt.Errorf("cashier.key_file: the cashier at %s must know who asks him; give the secret that is shared with him", hidden.URL(c.CashierURL)))
 	}
 	return errors.Join(errs...)
 }
@@ -80,6 +82,14 @@ type errands struct {
 	client *payment.Client
 	mu     sync.Mutex
 	stop   func() // cancels and waits; nil before the beginning
+}
+
+// refundTries tells what came of asking the cashier for a refund, if this node asks.
+func (n *node) refundTries(no engine.RefundNo) (payment.Tries, bool) {
+	if n.errands == nil {
+		return payment.Tries{}, false
+	}
+	return n.errands.RefundTries(no)
 }
 
 func (e *errands) begin() {

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"doorbuster/httpapi/input"
 )
 
 // maxClusterAnswerBytes bounds what a node answers to one of the commands.
@@ -99,7 +101,7 @@ func (o *clusterOptions) callOnce(ctx context.Context, method, path string, body
 		return o.broken(err, method != http.MethodGet)
 	}
 	if err := json.Unmarshal(text, answer); err != nil {
-		return fmt.Errorf("the answer of %s is not one of a node's admin API; is --admin right? (%w)", o.admin, err)
+		return fmt.Errorf("the answer of %s is not one of a node's admin API; is --admin right? (%s)", o.admin, input.Wrong(err, len(text)))
 	}
 	return nil
 }

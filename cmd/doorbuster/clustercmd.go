@@ -25,7 +25,7 @@ Only snapshot, backup and promote are about the very node that is asked.`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	c.SetFlagErrorFunc(badFlag)
 	c.AddCommand(newClusterStatusCommand(), newClusterJoinCommand(), newClusterRemoveCommand(), newClusterTransferCommand(),
 		newClusterSnapshotCommand(), newClusterPromoteCommand(), newClusterZoneAckCommand(), newClusterPreferCommand(),
 		newClusterDrainCommand("drain", true), newClusterDrainCommand("undrain", false), newClusterBackupCommand(), newCertsCommand())

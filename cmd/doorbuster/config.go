@@ -92,6 +92,9 @@ type Config struct {
 	ReconcileTimezone string `koanf:"reconcile_timezone"`
 	ReconcileKeyFile  string `koanf:"reconcile_key_file"`
 
+	ReconcileIgnoreKinds   []string `koanf:"reconcile_ignore_kinds"`
+	ReconcileOrderPrefixes []string `koanf:"reconcile_order_prefixes"`
+
 	StopDelay    time.Duration `koanf:"stop_delay"`
 	StallTimeout time.Duration `koanf:"stall_timeout"`
 	LogLevel     string        `koanf:"log_level"`
@@ -216,7 +219,7 @@ func loadConfig(flags *pflag.FlagSet) (cfg Config, err error) {
 		return cfg, fmt.Errorf("flags: %w", err)
 	}
 	if err := k.Unmarshal("", &cfg); err != nil {
-		return cfg, usageError{fmt.Errorf("config: %w", err)}
+		return cfg, usageError{badSettings(flags, k.String, err)}
 	}
 	cfg.complete()
 	if err := cfg.Validate(); err != nil {

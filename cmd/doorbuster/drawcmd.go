@@ -18,6 +18,7 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/draw"
+	"doorbuster/httpapi/input"
 )
 
 func newDrawCommand() *cobra.Command {
@@ -32,7 +33,7 @@ entered, and is told once the draw has closed; anybody can do the sum again.`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	c.SetFlagErrorFunc(badFlag)
 	c.AddCommand(newDrawShowCommand(), newDrawVerifyCommand())
 	return c
 }
@@ -111,11 +112,11 @@ func (o *drawOptions) page(ctx context.Context, cursor string) (p drawPage, err 
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxClusterAnswerBytes))
-	if err == nil {
-		err = json.Unmarshal(text, &p)
-	}
 	if err != nil {
-		return p, fmt.Errorf("the answer of %s is not one of a shop; is --addr right? (%w)", o.addr, err)
+		return p, fmt.Errorf("the answer of %s broke off: %w", o.addr, err)
+	}
+	if err := json.Unmarshal(text, &p); err != nil {
+		return p, fmt.Errorf("the answer of %s is not one of a shop; is --addr right? (%s)", o.addr, input.Wrong(err, len(text)))
 	}
 	return p, nil
 }

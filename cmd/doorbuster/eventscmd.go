@@ -20,6 +20,7 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi"
+	"doorbuster/httpapi/input"
 )
 
 // eventsPath is where the admin API tells the trail of events.
@@ -177,7 +178,7 @@ func (o *eventsOptions) tailOnce(ctx context.Context, from string, out io.Writer
 			Heartbeat bool `json:"heartbeat"`
 		}
 		if err := json.Unmarshal(in.Bytes(), &line); err != nil {
-			return next, lastingError{fmt.Errorf("the answer of %s is not one of a node's admin API; is --admin right? (%w)", o.admin, err)}
+			return next, lastingError{fmt.Errorf("the answer of %s is not one of a node's admin API; is --admin right? (%s)", o.admin, input.Wrong(err, len(in.Bytes())))}
 		}
 		if line.Heartbeat {
 			next = strconv.FormatUint(line.Index+1, 10)

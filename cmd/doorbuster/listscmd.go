@@ -21,6 +21,7 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi"
+	"doorbuster/httpapi/input"
 )
 
 // listPage is what the admin API shows of a list.
@@ -94,7 +95,7 @@ whole or not at all: a bad line is told by its number.`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	c.SetFlagErrorFunc(badFlag)
 	c.AddCommand(newListsShowCommand(), newListImportCommand("LIST", pathOfList), newListExportCommand("LIST", pathOfList),
 		newListChangeCommand("add", "LIST", pathOfList), newListChangeCommand("remove", "LIST", pathOfList), newListForgetCommand())
 	return c
@@ -113,7 +114,7 @@ It is taken whole or not at all: a bad line is told by its number.`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	c.SetFlagErrorFunc(badFlag)
 	c.AddCommand(newListShowCommand(name, pathOfReservations), newListImportCommand(name, pathOfReservations), newListExportCommand(name, pathOfReservations),
 		newListChangeCommand("add", name, pathOfReservations), newListChangeCommand("remove", name, pathOfReservations))
 	return c
@@ -367,7 +368,7 @@ func (o *clusterOptions) sendListOnce(c *cobra.Command, method, path, format, fi
 			listResult
 		}
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			return fmt.Errorf("the answer of %s is not one of a node's admin API; is --admin right? (%w)", o.admin, err)
+			return fmt.Errorf("the answer of %s is not one of a node's admin API; is --admin right? (%s)", o.admin, input.Wrong(err, len(lines.Bytes())))
 		}
 		switch {
 		case line.Committed != nil:

@@ -75,10 +75,10 @@ Try it:
 		Args:          noArguments,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(badFlag)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpCommand(newHelpCommand(root))
-	root.AddCommand(newServeCommand(), newApplyCommand(), newWholeClusterCommand(), newBenchCommand(), newWALCommand(), newTokenCommand(), newCashierCommand(), newClusterBackupCommand(), newRestoreCommand(), newRefusalsCommand(), newSwitchesCommand(), newListsCommand(), newReservationsCommand(), newReconcileCommand(), newDrawCommand(), newEventsCommand(), newVersionCommand())
+	root.AddCommand(newServeCommand(), newApplyCommand(), newWholeClusterCommand(), newBenchCommand(), newWALCommand(), newTokenCommand(), newCashierCommand(), newClusterBackupCommand(), newRestoreCommand(), newRefusalsCommand(), newRefundsCommand(), newSwitchesCommand(), newListsCommand(), newReservationsCommand(), newReconcileCommand(), newDrawCommand(), newEventsCommand(), newVersionCommand())
 	return root
 }
 

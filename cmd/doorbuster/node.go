@@ -114,10 +114,10 @@ func (n *node) makeDoors(keys keys) (err error) {
 		return err
 	}
 	n.group.SetGuard(n.shoppers.Guard())
-	if n.desk, err = newReconciler(n.cfg, n.group, n.logger, n.metrics); err != nil {
+	if n.desk, err = newReconciler(n.cfg, n.group, n.group.Leads, n.logger, n.metrics); err != nil {
 		return err
 	}
-	if n.daily, err = newDaily(n.cfg, n.desk, n.group.Leads, n.logger); err != nil {
+	if n.daily, err = newDaily(n.cfg, n.desk, n.group.Leads, n.logger, n.metrics); err != nil {
 		return err
 	}
 	n.admin, err = newAdmin(n, keys)

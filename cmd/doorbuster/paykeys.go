@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"regexp"
 
 	yaml "go.yaml.in/yaml/v3"
 
@@ -30,7 +31,11 @@ func readPayKeys(path string) ([]payment.Key, error) {
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	d.KnownFields(true)
 	if err := d.Decode(&list); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("keys of payment tokens: %s must be a list like \"- {id: k1, file: k1.key, signs: true}\": %w", path, err)
+		at := "" // of the parser's words the line is all that helps
+		if line := regexp.MustCompile(`line \d+`).FindString(err.Error()); line != "" {
+			at = ", and is not at " + line
+		}
+		return nil, fmt.Errorf("keys of payment tokens: %s must be a list like \"- {id: k1, file: k1.key, signs: true}\"%s", path, at)
 	}
 	keys := make([]payment.Key, len(list))
 	for i, given := range list {

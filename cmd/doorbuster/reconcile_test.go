@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"doorbuster/engine"
 	"doorbuster/httpapi"
 	"doorbuster/httpapi/reconcile"
@@ -349,6 +351,14 @@ func (d *fakeDesk) Reconcile(_ context.Context, from io.Reader, q httpapi.Statem
 	return new(reconcile.Report), nil
 }
 
+// Reports are what was taken.
+func (d *fakeDesk) Reports(context.Context) (list []reconcile.Report, _ []httpapi.SilentNode, _ error) {
+	for _, q := range d.taken {
+		list = append(list, reconcile.Report{Operator: q.Operator, Statement: reconcile.StatementFile{Name: q.Name}})
+	}
+	return list, nil, nil
+}
+
 // TestDailyFolder: only the leader looks, only at its hour, and takes what is not
 // being written any more; what is no statement is put aside with the reason.
 func TestDailyFolder(t *testing.T) {
@@ -357,7 +367,7 @@ func TestDailyFolder(t *testing.T) {
 	now := time.Date(2026, 9, 20, 20, 29, 0, 0, time.UTC) // 04:29 in Shanghai
 	cfg.wall = func() time.Time { return now }
 	desk, leads := &fakeDesk{}, true
-	d, err := newDaily(cfg, desk, func() bool { return leads }, cfg.newLogger(io.Discard))
+	d, err := newDaily(cfg, desk, func() bool { return leads }, cfg.newLogger(io.Discard), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -443,12 +453,14 @@ func TestDailyURL(t *testing.T) {
 	now := time.Date(2026, 9, 20, 20, 31, 0, 0, time.UTC)
 	cfg.wall = func() time.Time { return now }
 	desk := &fakeDesk{}
-	d, err := newDaily(cfg, desk, func() bool { return true }, cfg.newLogger(io.Discard))
+	d, err := newDaily(cfg, desk, func() bool { return true }, cfg.newLogger(io.Discard), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.look(t.Context())
 	status = http.StatusOK
+	d.look(t.Context()) // too soon
+	now = now.Add(firstWait)
 	d.look(t.Context())
 	d.look(t.Context())
 	if len(desk.taken) != 1 || desk.texts[0] != statementHeader || len(asked) != 2 || asked[1] != "2026-09-20T00:00:00+08:00 v1=" {

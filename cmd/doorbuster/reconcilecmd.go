@@ -20,7 +20,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"doorbuster/httpapi"
+	"doorbuster/httpapi/input"
 	"doorbuster/httpapi/reconcile"
+	"doorbuster/httpapi/statement"
 )
 
 const reconciliationsPath = "/admin/v1/reconciliations"
@@ -38,6 +40,7 @@ type reconcileOptions struct {
 	statement string
 	from, to  string
 	dryRun    bool
+	filter    statement.Filter
 }
 
 func newReconcileCommand() *cobra.Command {
@@ -56,7 +59,10 @@ FILE is CSV with a header, or NDJSON, in UTF-8; - is standard input:
   p-1001,0123456789ABCDEFGHJKMNPQ,4900,CNY,payment,2026-09-20T02:14:59Z,
   p-1001,0123456789ABCDEFGHJKMNPQ,4900,CNY,refund,2026-09-20T02:20:00Z,
 
-A file with a bad line is not taken at all. The same statement again changes
+Other columns are ignored; refund_id, the cashier's own name of a refund, tells the
+parts apart in which a payment goes back. Rows that can't be about orders of ours
+(other order numbers, payouts, fees, disputes, totals, empty rows) are counted as not
+ours. If what could be ours is malformed, nothing of the file is taken. The same statement again changes
 nothing, and is what to do when a run broke off: each line counts once. The exit status is 0 only if the books agree.`,
 		Example: `  doorbuster reconcile statement.csv --dry-run --admin 127.0.0.1:8081
   doorbuster reconcile statement.csv --admin 127.0.0.1:8081
@@ -69,11 +75,54 @@ nothing, and is what to do when a run broke off: each line counts once. The exit
 	flags.BoolVar(&o.dryRun, "dry-run", false, "only tell what would be settled")
 	flags.StringVar(&o.from, "from", "", "begin of the statement's period (RFC 3339): all payments from then on should be in it (default: its first line's)")
 	flags.StringVar(&o.to, "to", "", "end of the period, not in it (default: just after the last line's)")
+	flags.StringSliceVar(&o.filter.Kinds, "ignore-kind", nil, "`kinds` of rows to leave out, separated by commas")
+	flags.StringSliceVar(&o.filter.OrderPrefixes, "order-prefix", nil, "leave out rows whose order number begins with one of these `texts`, separated by commas: those of another channel of the shop")
+	c.AddCommand(newSetAsideCommand())
 	return withArguments(c, func(args []string) error {
 		if len(args) != 1 {
 			return errors.New("name one statement, or - for standard input")
 		}
 		o.statement = args[0]
+		return nil
+	})
+}
+
+func newSetAsideCommand() *cobra.Command {
+	var o clusterOptions
+	var report string
+	var differences []string
+	c := o.change(&cobra.Command{
+		Use:   "set-aside REPORT DIFFERENCE... --note TEXT --admin ADDR",
+		Short: "Note that somebody has seen to differences of a report",
+		Long: `Note that somebody has seen to differences that a report left open, by their ids, or
+to "all" of them. They count as open no more, also when they are found again; who did
+it, when and why is kept with the reports.`,
+		Example: `  doorbuster reconcile set-aside 20260921T043000.112Z-41c7d02be95f 3f9a0c11d2e45b67 --note "paid back by hand" --admin 127.0.0.1:8081`,
+	}, func() error {
+		if strings.TrimSpace(o.note) == "" {
+			return errors.New("--note: say why")
+		}
+		return nil
+	}, func(c *cobra.Command) error {
+		body := map[string]any{"note": o.note, "differences": differences}
+		if len(differences) == 1 && differences[0] == "all" {
+			body = map[string]any{"note": o.note, "all": true}
+		}
+		var done reconcile.Report
+		if err := o.call(c.Context(), reconciliationsPath+"/"+url.PathEscape(report)+"/set-aside", body, &done); err != nil {
+			return err
+		}
+		if o.output == "json" {
+			return printJSON(c.OutOrStdout(), &done)
+		}
+		_, err := fmt.Fprintf(c.OutOrStdout(), "%s Still open, in all reports: %d.\n", shown(done.Verdict), done.OpenBefore)
+		return err
+	})
+	return withArguments(c, func(args []string) error {
+		if len(args) < 2 {
+			return errors.New("name a report and its differences, or all")
+		}
+		report, differences = args[0], args[1:]
 		return nil
 	})
 }
@@ -86,8 +135,8 @@ func (o *reconcileOptions) query() (url.Values, error) {
 		if bound.given == "" {
 			continue
 		}
-		if _, err := time.Parse(time.RFC3339, bound.given); err != nil {
-			errs = append(errs, fmt.Errorf("--%s %q is no time such as 2026-09-20T00:00:00Z", bound.name, bound.given))
+		if _, err := input.Time(bound.given); err != nil {
+			errs = append(errs, fmt.Errorf("--%s: %w", bound.name, err))
 		}
 		q.Set(bound.name, bound.given)
 	}
@@ -96,6 +145,12 @@ func (o *reconcileOptions) query() (url.Values, error) {
 	}
 	if o.note != "" {
 		q.Set("note", o.note)
+	}
+	errs = append(errs, o.filter.Validate())
+	for name, list := range map[string][]string{"ignore_kind": o.filter.Kinds, "order_prefix": o.filter.OrderPrefixes} {
+		if len(list) > 0 {
+			q.Set(name, strings.Join(list, ","))
+		}
 	}
 	if o.statement != "" && o.statement != "-" {
 		q.Set("name", filepath.Base(o.statement))
@@ -187,7 +242,7 @@ func (o *reconcileOptions) send(c *cobra.Command) (*reconcile.Report, error) {
 		silent.Reset(o.timeout)
 		var line reconcileLine
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			return nil, fmt.Errorf("the answer of %s is not one of a node's admin API; is --admin right? (%w)", o.admin, err)
+			return nil, fmt.Errorf("the answer of %s is not one of a node's admin API; is --admin right? (%s)", o.admin, input.Wrong(err, len(lines.Bytes())))
 		}
 		switch {
 		case line.Progress != nil:
@@ -281,12 +336,18 @@ func reportText(r *reconcile.Report, admin string) string {
 		_ = table.Flush() // into memory
 		b.WriteString("Amounts are in minor units; - is what belongs to no order of ours.\n")
 	}
+	if r.NotOurs.Count > 0 {
+		fmt.Fprintf(&b, "\nNot ours: %s%s\n", counted(r.NotOurs.Count, "row"), sums(r.NotOurs.Money))
+		for _, by := range r.NotOurs.By {
+			fmt.Fprintf(&b, "  %s: %d%s\n", shown(by.Why), by.Count, sums(by.Money))
+		}
+	}
 	if len(r.Counts) > 0 {
 		b.WriteString("\nFindings:\n")
 		table := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
 		for _, n := range r.Counts {
 			mark := "done"
-			if n.Kind.Open() {
+			if n.Open > 0 {
 				mark = "OPEN"
 			} else if n.Kind == reconcile.RefundPending {
 				mark = "due"
@@ -309,16 +370,33 @@ func reportText(r *reconcile.Report, admin string) string {
 		if f.Line > 0 {
 			where = fmt.Sprintf("line %d", f.Line)
 		}
-		fmt.Fprintf(&b, "  %s\n", shown(fmt.Sprintf("%s: payment %s, order %s: %s", where, f.PaymentID, f.OrderNo, f.Says)))
+		of := fmt.Sprintf("payment %s, order %s: ", f.PaymentID, f.OrderNo)
+		if f.Kind == reconcile.CoversNothing {
+			where, of = "the statement", ""
+		}
+		fmt.Fprintf(&b, "  %s  %s\n", f.ID, shown(fmt.Sprintf("%s: %s%s", where, of, f.Says)))
 	}
 	if r.Open > int64(printed) {
 		fmt.Fprintf(&b, "  and %d more\n", r.Open-int64(printed))
+	}
+	if r.OpenBefore > 0 {
+		fmt.Fprintf(&b, "\nStill open of earlier reports: %d (see doorbuster reconcile set-aside --help)\n", r.OpenBefore)
 	}
 	if !strings.Contains(admin, "://") {
 		admin = "http://" + admin
 	}
 	fmt.Fprintf(&b, "\n%s\nReport %s: %s%s/%s (or ?format=csv)\n", shown(r.Verdict), shown(r.ID), shown(admin), reconciliationsPath, shown(r.ID))
 	return b.String()
+}
+
+// sums is money in words, behind what it is of.
+func sums(money []reconcile.Sum) string {
+	var s strings.Builder
+	for i, m := range money {
+		s.WriteString([]string{", coming to ", ", "}[min(i, 1)])
+		fmt.Fprintf(&s, "%d %s", m.Amount, m.Currency)
+	}
+	return s.String()
 }
 
 // printTotals writes the lines of one kind; what there is no room for is in the

@@ -19,6 +19,7 @@ import (
 	"doorbuster/httpapi"
 	"doorbuster/httpapi/reconcile"
 	"doorbuster/httpapi/statement"
+	"strings"
 )
 
 // reportsFolder is where a node keeps its reports, below its data directory.
@@ -35,6 +36,7 @@ type reconciler struct {
 	reports reports
 	node    string
 	zone    *time.Location
+	leads   func() bool
 	logger  *slog.Logger
 
 	others   otherReports               // nil on a lone node
@@ -47,26 +49,37 @@ type reconciler struct {
 	stop    context.CancelFunc
 	under   sync.WaitGroup // the copying of reports
 
-	open, settled, ranAt prometheus.Gauge // of the last run that was no dry one
-	notCopied            prometheus.Gauge
-	failed               prometheus.Counter
+	settled, ranAt prometheus.Gauge // of the last run that was no dry one
+	notCopied      prometheus.Gauge
+	failed         prometheus.Counter
 }
 
 var _ httpapi.Reconciler = (*reconciler)(nil)
 
-func newReconciler(cfg Config, books reconcile.Books, logger *slog.Logger, metrics prometheus.Registerer) (*reconciler, error) {
+func newReconciler(cfg Config, books reconcile.Books, leads func() bool, logger *slog.Logger, metrics prometheus.Registerer) (*reconciler, error) {
 	zone, err := time.LoadLocation(cfg.ReconcileTimezone)
 	if err != nil {
 		return nil, fmt.Errorf("reconcile.timezone: %w", err)
 	}
-	r := &reconciler{books: books, reports: reports{dir: filepath.Join(cfg.Data, reportsFolder)}, node: cfg.Node, zone: zone, logger: logger, patience: statementPatience}
+	r := &reconciler{books: books, reports: reports{dir: filepath.Join(cfg.Data, reportsFolder)}, node: cfg.Node, zone: zone, leads: leads, logger: logger, patience: statementPatience}
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	gauge := func(name, help string) prometheus.Gauge {
 		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: "doorbuster_reconciliation_" + name, Help: help})
 		metrics.MustRegister(g)
 		return g
 	}
-	r.open = gauge("open", "ALARM if over 0: differences between the cashier's books and ours that the last statement run here has left open.")
+	metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_reconciliation_open",
+		Help: "ALARM if over 0: differences between the cashier's books and ours, of all reports that are kept, that nothing has settled and nobody has set aside; on the leader, 0 elsewhere."},
+		func() float64 {
+			if !r.leads() {
+				return 0
+			}
+			open, _, err := r.reports.openNow()
+			if err != nil {
+				r.logger.Warn("the reports of reconciliations can't be read", "error", err)
+			}
+			return float64(open)
+		}))
 	r.settled = gauge("settled", "Payments and refunds that nobody had told us of before the last statement run here did.")
 	r.ranAt = gauge("last_run_seconds", "When the last statement was run here, in seconds since 1970.")
 	r.failed = prometheus.NewCounter(prometheus.CounterOpts{Name: "doorbuster_reconciliation_failed_total",
@@ -152,10 +165,12 @@ func (t *takenIn) Read(p []byte) (int, error) {
 // run reconciles what is in f, whether or not anybody waits for it.
 func (r *reconciler) run(f *os.File, q httpapi.StatementRequest, file reconcile.StatementFile) (*reconcile.Report, error) {
 	began := time.Now()
-	// Two nodes may be given the same statement in the same millisecond.
-	const hashShown = 6
 	hash := sha256.Sum256([]byte(r.node + " " + file.SHA256))
-	id := began.UTC().Format("20060102T150405.000Z") + "-" + hex.EncodeToString(hash[:hashShown])
+	id := reportID(began, hash[:])
+	open, err := r.reports.openDifferences()
+	if err != nil {
+		return nil, fmt.Errorf("read what is open: %w", err)
+	}
 	keep, err := r.reports.begin(id)
 	if err != nil {
 		return nil, fmt.Errorf("begin the report: %w", err)
@@ -165,21 +180,41 @@ func (r *reconciler) run(f *os.File, q httpapi.StatementRequest, file reconcile.
 		return io.NopCloser(io.NewSectionReader(f, 0, file.Bytes)), nil
 	}
 	o.File, o.From, o.To, o.Zone, o.DryRun, o.Progress, o.Finding = file, q.From, q.To, r.zone, q.DryRun, q.Progress, keep.finding
+	o.Filter, o.SetAside = q.Filter, r.reports.isAside
+	var closes []string
+	if len(open) > 0 && !q.DryRun {
+		o.Agreed = func(kind statement.Kind, paymentID string) {
+			of := about{kind, paymentID}
+			closes = append(closes, open[of]...)
+			delete(open, of)
+		}
+	}
 	report, err := reconcile.Run(r.ctx, r.books, o)
 	if err != nil {
 		keep.drop()
 		return nil, err
 	}
 	report.ID, report.Node, report.Operator, report.Note = id, r.node, q.Operator, q.Note
+	report.Closes = closes
 	if err := keep.keep(report); err != nil {
 		return nil, fmt.Errorf("keep the report: %w", err)
 	}
 	if !q.DryRun {
-		r.open.Set(float64(report.Open))
 		r.settled.Set(float64(report.Settled))
 		r.ranAt.Set(float64(began.UnixMilli()) / 1000)
 	}
-	return report, nil
+	return report, r.reports.asOfNow(report)
+}
+
+// Alarms are what operators have to see to; none on a node that does not lead.
+func (r *reconciler) Alarms() []Alarm {
+	open, oldest, err := r.reports.openNow()
+	if open == 0 || err != nil || !r.leads() {
+		return nil
+	}
+	since, _ := time.Parse("20060102T150405.000Z", strings.SplitN(oldest, "-", 2)[0]) // as reportID has it
+	return []Alarm{{"reconciliation_open", since, fmt.Sprintf("%s between the cashier's books and ours, the oldest in report %s.", counted(open, "open difference"), oldest),
+		"See to each; a later statement settles it, or: doorbuster reconcile set-aside " + oldest + " DIFFERENCE --note TEXT --admin ADDR"}}
 }
 
 // isMalformed tells whether a file is no statement, so that trying again is of no

@@ -305,7 +305,11 @@ func (r *reconciler) Reports(ctx context.Context) ([]reconcile.Report, []httpapi
 		}
 	}
 	slices.SortFunc(list, func(a, b reconcile.Report) int { return newerFirst(a.ID, b.ID) })
-	return list, silent, nil
+	each := make([]*reconcile.Report, len(list))
+	for i := range list {
+		each[i] = &list[i]
+	}
+	return list, silent, r.reports.asOfNow(each...)
 }
 
 // reportOf gets what a report says as a whole from whichever node can give it; of
@@ -321,9 +325,12 @@ func (r *reconciler) reportOf(ctx context.Context, o offer) (report *reconcile.R
 
 // Report gives what is here, or what another node has.
 func (r *reconciler) Report(ctx context.Context, id string) (*reconcile.Report, io.ReadCloser, error) {
-	report, findings, err := r.reports.open(id)
-	if err == nil || r.others == nil {
-		return report, findings, err
+	report, findings, err := r.reports.opened(id)
+	if err == nil {
+		return report, r.reports.current(findings), r.reports.asOfNow(report)
+	}
+	if r.others == nil {
+		return nil, nil, err
 	}
 	offers, silent := r.offers(ctx)
 	for _, o := range offers {
@@ -332,7 +339,7 @@ func (r *reconciler) Report(ctx context.Context, id string) (*reconcile.Report, 
 		}
 		report, node, why := r.reportOf(ctx, o)
 		if why == nil {
-			return report, io.NopCloser(r.piecesOf(ctx, node, o.KeptReport, true, copyTries)), nil
+			return report, io.NopCloser(r.piecesOf(ctx, node, o.KeptReport, true, copyTries)), r.reports.asOfNow(report)
 		}
 		silent = append(silent, httpapi.SilentNode{Node: node, Error: why.Error()})
 	}

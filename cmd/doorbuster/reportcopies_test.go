@@ -157,7 +157,7 @@ func (h *heldReports) AskReports(_ context.Context, node string, q rpc.ReportsRe
 func copying(t *testing.T, others otherReports) *reconciler {
 	t.Helper()
 	cfg := testConfig(t)
-	r, err := newReconciler(cfg, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	r, err := newReconciler(cfg, nil, func() bool { return true }, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +260,7 @@ func TestCopiesOfReports(t *testing.T) {
 		}, false},
 		"a newer format": {func(*heldReports) func(string, rpc.ReportsRequest, *rpc.ReportsPage) error {
 			return func(_ string, q rpc.ReportsRequest, p *rpc.ReportsPage) error {
-				p.Piece = bytes.Replace(p.Piece, []byte(`"version":1`), []byte(`"version":9`), 1)
+				p.Piece = bytes.Replace(p.Piece, []byte(`"version":2`), []byte(`"version":9`), 1)
 				return nil
 			}
 		}, false},

@@ -47,6 +47,7 @@ type reports struct {
 	prepared bool
 	read     bool
 	known    []keptReport // the newest first
+	open     differences
 }
 
 // keptReport is a report as it is listed.
@@ -86,6 +87,7 @@ func (s *reports) load() error {
 	if s.read {
 		return nil
 	}
+	s.known, s.open = nil, newDifferences()
 	entries, err := os.ReadDir(s.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -97,11 +99,27 @@ func (s *reports) load() error {
 		}
 		if r, err := s.readReport(id); err == nil {
 			s.known = append(s.known, s.keptAs(r))
+			if err := s.index(r); err != nil {
+				return err
+			}
 		}
 	}
 	slices.SortFunc(s.known, func(a, b keptReport) int { return newerFirst(a.brief.ID, b.brief.ID) })
 	s.read = true
 	return nil
+}
+
+// index takes in what a report left open, settled and set aside; s.mu is held.
+func (s *reports) index(r *reconcile.Report) error {
+	f, err := os.Open(s.path(r.ID, findingsSuffix))
+	if errors.Is(err, fs.ErrNotExist) { // a report that lost its findings is left for people to look at
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return s.open.add(r, f)
 }
 
 func (s *reports) path(id, suffix string) string { return filepath.Join(s.dir, id+suffix) }
@@ -157,8 +175,8 @@ func (s *reports) list() ([]reconcile.Report, error) {
 	return list, nil
 }
 
-// open gives one report and its findings.
-func (s *reports) open(id string) (*reconcile.Report, io.ReadCloser, error) {
+// opened gives one report and its findings.
+func (s *reports) opened(id string) (*reconcile.Report, io.ReadCloser, error) {
 	r, err := s.readReport(id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, httpapi.ErrNoReport
@@ -170,7 +188,10 @@ func (s *reports) open(id string) (*reconcile.Report, io.ReadCloser, error) {
 	if errors.Is(err, fs.ErrNotExist) { // dropped just now
 		return nil, nil, httpapi.ErrNoReport
 	}
-	return r, f, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return r, f, nil
 }
 
 // reportWriter writes one report.
@@ -259,7 +280,7 @@ func (w *reportWriter) keepAs(r *reconcile.Report, text []byte) error {
 	} else {
 		s.known = slices.Insert(s.known, at, s.keptAs(r))
 	}
-	return s.prune()
+	return errors.Join(s.index(r), s.prune())
 }
 
 // writeWhole writes a file and has it on disk.
@@ -334,6 +355,7 @@ func (s *reports) prune() (err error) {
 			continue
 		}
 		for _, old := range s.known[i:] {
+			s.open.drop(old.brief.ID)
 			err = errors.Join(err, os.Remove(s.path(old.brief.ID, reportSuffix)), os.Remove(s.path(old.brief.ID, findingsSuffix)))
 		}
 		s.known = s.known[:i]

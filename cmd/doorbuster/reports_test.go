@@ -46,10 +46,10 @@ func TestReportsAreBounded(t *testing.T) {
 	if err != nil || len(list) != mostReports || list[0].ID != last || list[0].Kept != 1 || list[mostReports-1].ID != name(1) {
 		t.Fatalf("%d reports, %v", len(list), err)
 	}
-	if _, _, err := s.open(name(0)); !errors.Is(err, httpapi.ErrNoReport) {
+	if _, _, err := s.opened(name(0)); !errors.Is(err, httpapi.ErrNoReport) {
 		t.Errorf("the oldest: %v", err)
 	}
-	if _, f, err := s.open(name(1)); err != nil {
+	if _, f, err := s.opened(name(1)); err != nil {
 		t.Error(err)
 	} else {
 		f.Close()

@@ -7,29 +7,41 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 
 	"doorbuster/engine"
 	"doorbuster/httpapi"
+	"doorbuster/httpapi/calendar"
+	"doorbuster/httpapi/hidden"
 	"doorbuster/httpapi/payment"
+	"doorbuster/httpapi/reconcile"
+	"doorbuster/httpapi/statement"
 )
 
 // How statements are fetched from a folder or a URL, once a day.
 const (
-	dailyOperator = "daily"         // in reports and logs
-	lookEvery     = time.Minute     // a file is taken once it is the same twice
-	dailyWindow   = 3 * time.Hour   // after the hour: what comes later waits for the next day
+	dailyOperator = "daily"       // in reports and logs
+	lookEvery     = time.Minute   // a file is taken once it is the same twice
+	dailyWindow   = 3 * time.Hour // of the folder, after the hour: what comes later waits for the next day
+	catchUpDays   = 31            // back from today, whose statements are fetched
+	firstWait     = time.Minute   // before a day is asked for again, twice as long each time
+	mostWait      = time.Hour
 	fetchPatience = time.Minute     // for the next part of a statement
 	doneFolder    = "done"          // below the folder: what was reconciled
 	failedFolder  = "failed"        // what is no statement
 	problemSuffix = ".problems.txt" // and what is wrong with it
+	sinceFile     = "daily-since"   // among the reports: the first day that was wanted
 )
 
 // addReconcileFlags declares the settings of the daily reconciliation.
@@ -38,6 +50,8 @@ func addReconcileFlags(f *pflag.FlagSet) {
 	f.String("reconcile-url", "", "`URL` that the leader fetches yesterday's statement from once a day; {date}, {from} and {to} in it are filled in")
 	f.String("reconcile-at", "04:30", "`hour` at which that is done")
 	f.String("reconcile-timezone", "UTC", "time `zone` of that hour, of yesterday, and of the days of what belongs to no order")
+	f.StringSlice("reconcile-ignore-kinds", nil, "`kinds` of rows to leave out of those statements")
+	f.StringSlice("reconcile-order-prefixes", nil, "leave out rows of those statements whose order number begins with one of these `texts`")
 	f.String("reconcile-key-file", "", "`file` with the secret that fetching is signed with, as requests to the cashier are; read each time")
 }
 
@@ -54,15 +68,23 @@ func (c Config) validateReconcile() error {
 	if c.ReconcileURL != "" {
 		u, err := url.Parse(filledURL(c.ReconcileURL, time.Now(), time.Now()))
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			bad("url: %q is no URL such as https://cashier.example/statement?from={from}&to={to}", c.ReconcileURL)
+			bad("url: %q is no URL such as https://cashier.example/statement?from={from}&to={to}", hidden.URL(c.ReconcileURL).String())
 		}
 	} else if c.ReconcileKeyFile != "" {
 		bad("key_file: there is no reconcile.url to sign for")
+	}
+	if err := prefixed("reconcile", c.statementFilter().Validate()); err != nil {
+		errs = append(errs, err)
 	}
 	if c.ReconcileFolder != "" && c.Data != "" && sameFolder(c.ReconcileFolder, filepath.Join(c.Data, reportsFolder)) {
 		bad("folder: %s is where reports are kept; take another", c.ReconcileFolder)
 	}
 	return errors.Join(errs...)
+}
+
+// statementFilter is what the daily reconciliation leaves out.
+func (c Config) statementFilter() statement.Filter {
+	return statement.Filter{Kinds: c.ReconcileIgnoreKinds, OrderPrefixes: c.ReconcileOrderPrefixes}
 }
 
 func sameFolder(a, b string) bool {
@@ -87,10 +109,24 @@ type daily struct {
 	logger *slog.Logger
 	client *http.Client
 
-	seen    map[string]fileLook // files of the folder at the last look
-	fetched string              // the day whose statement was fetched already
-	ended   chan struct{}       // nil before the beginning
-	stop    context.CancelFunc
+	seen  map[string]fileLook // files of the folder at the last look
+	had   map[string]bool     // days whose statement is reconciled, by any node
+	since string              // the first day that this shop wants a statement of; "" before the first look
+	ended chan struct{}       // nil before the beginning
+	stop  context.CancelFunc
+
+	failures prometheus.Counter
+	mu       sync.Mutex
+	lacking  map[string]*lackingDay // by day: what could not be had so far
+	folder   *lackingDay            // nil while the folder can be read
+}
+
+// lackingDay is a day whose statement could not be had.
+type lackingDay struct {
+	since time.Time // of the first try
+	wait  time.Duration
+	again time.Time
+	why   string
 }
 
 // fileLook is what a file looked like.
@@ -100,7 +136,7 @@ type fileLook struct {
 }
 
 // newDaily gives nil where there is nothing to do daily. The configuration is valid.
-func newDaily(cfg Config, desk httpapi.Reconciler, leads func() bool, logger *slog.Logger) (*daily, error) {
+func newDaily(cfg Config, desk httpapi.Reconciler, leads func() bool, logger *slog.Logger, metrics prometheus.Registerer) (*daily, error) {
 	if cfg.ReconcileFolder == "" && cfg.ReconcileURL == "" {
 		return nil, nil
 	}
@@ -108,7 +144,16 @@ func newDaily(cfg Config, desk httpapi.Reconciler, leads func() bool, logger *sl
 	if err != nil {
 		return nil, err
 	}
-	d := &daily{cfg: cfg, desk: desk, leads: leads, now: time.Now, zone: zone, logger: logger, seen: map[string]fileLook{}}
+	d := &daily{cfg: cfg, desk: desk, leads: leads, now: time.Now, zone: zone, logger: logger, seen: map[string]fileLook{}, had: map[string]bool{}, lacking: map[string]*lackingDay{}}
+	d.failures = prometheus.NewCounter(prometheus.CounterOpts{Name: "doorbuster_reconciliation_fetch_failures_total",
+		Help: "Times that the statement of a day, or the folder of statements, could not be had."})
+	metrics.MustRegister(d.failures, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_reconciliation_days_lacking",
+		Help: "ALARM if over 0: days whose statement was due and could not be had so far, on the leader; 0 elsewhere."},
+		func() float64 {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			return float64(len(d.lacking))
+		}))
 	if cfg.wall != nil {
 		d.now = cfg.wall
 	}
@@ -152,49 +197,162 @@ func (d *daily) end() {
 func (d *daily) last() time.Time {
 	at, _ := time.Parse("15:04", d.cfg.ReconcileAt) // checked by Validate
 	now := d.now().In(d.zone)
-	due := time.Date(now.Year(), now.Month(), now.Day(), at.Hour(), at.Minute(), 0, 0, d.zone)
-	if due.After(now) {
-		due = time.Date(now.Year(), now.Month(), now.Day()-1, at.Hour(), at.Minute(), 0, 0, d.zone)
+	on := func(days int) time.Time {
+		return calendar.FirstInstant(time.Date(now.Year(), now.Month(), now.Day()+days, at.Hour(), at.Minute(), 0, 0, time.UTC), d.zone)
 	}
-	return due
+	if due := on(0); !due.After(now) {
+		return due
+	}
+	return on(-1)
 }
 
 // look does what is to be done now, if this node leads.
 func (d *daily) look(ctx context.Context) {
+	if d.cfg.ReconcileURL != "" && d.since == "" {
+		d.begun()
+	}
+	if !d.leads() {
+		clear(d.seen)
+		d.mu.Lock()
+		clear(d.lacking) // whoever leads sees to them
+		d.folder = nil
+		d.mu.Unlock()
+		return
+	}
 	due := d.last()
-	if d.now().Sub(due) >= dailyWindow || !d.leads() {
+	if d.cfg.ReconcileURL != "" {
+		d.fetchDays(ctx, due)
+	}
+	if d.cfg.ReconcileFolder == "" || d.now().Sub(due) >= dailyWindow {
 		clear(d.seen)
 		return
 	}
-	if d.cfg.ReconcileURL != "" {
-		if day := due.Format(time.DateOnly); d.fetched != day && d.fetch(ctx, due) {
-			d.fetched = day
+	d.lookInFolder(ctx)
+}
+
+// begun finds out, or notes, from which day on the shop wants statements: a node that
+// was off for days catches up on them, and a new shop asks for none from before it.
+func (d *daily) begun() {
+	path := filepath.Join(d.cfg.Data, reportsFolder, sinceFile)
+	if text, err := os.ReadFile(path); err == nil {
+		if _, err := time.Parse(time.DateOnly, string(text)); err == nil {
+			d.since = string(text)
+			return
 		}
 	}
-	if d.cfg.ReconcileFolder != "" {
-		d.lookInFolder(ctx)
+	d.since = d.day(d.last(), -1).name
+	err := os.MkdirAll(filepath.Dir(path), 0o700)
+	if err == nil {
+		err = writeWhole(path, []byte(d.since))
+	}
+	if err != nil {
+		d.logger.Warn("it can't be noted since when statements are wanted; after a restart, days before it are not caught up", "error", err)
 	}
 }
 
-// fetch reconciles the statement of the day before due, from the URL; false if it is
-// worth another try.
-func (d *daily) fetch(ctx context.Context, due time.Time) (done bool) {
-	to := time.Date(due.Year(), due.Month(), due.Day(), 0, 0, 0, 0, d.zone)
-	from := to.AddDate(0, 0, -1)
-	at := filledURL(d.cfg.ReconcileURL, from, to)
-	name := "statement of " + from.Format(time.DateOnly)
-	err := d.fetchFrom(ctx, at, httpapi.StatementRequest{Name: name, Operator: dailyOperator, From: engine.TimeOf(from), To: engine.TimeOf(to)})
-	switch {
-	case err == nil:
-		return true
-	case isMalformed(err):
-		d.logger.Error("ALARM: the statement that was fetched can't be taken", "statement", name, "error", err)
-		return true
+// oneDay is a day of the zone.
+type oneDay struct {
+	name     string // 2026-09-20
+	from, to time.Time
+}
+
+// day gives the day of at, or so many days from it.
+func (d *daily) day(at time.Time, days int) oneDay {
+	year, month, day := at.In(d.zone).Date()
+	from := calendar.Midnight(year, month, day+days, d.zone)
+	return oneDay{time.Date(year, month, day+days, 0, 0, 0, 0, time.UTC).Format(time.DateOnly), from, calendar.Midnight(year, month, day+days+1, d.zone)}
+}
+
+func statementOf(day string) string { return "statement of " + day }
+
+// fetchDays fetches the statements that are due and were not had yet, the oldest first;
+// a day that could not be had waits, at most an hour.
+func (d *daily) fetchDays(ctx context.Context, due time.Time) {
+	var owed []oneDay
+	for back := catchUpDays; back >= 1; back-- {
+		if day := d.day(due, -back); day.name >= d.since && !d.had[day.name] {
+			owed = append(owed, day)
+		}
 	}
-	if ctx.Err() == nil {
-		d.logger.Warn("the statement could not be fetched and reconciled; it is tried again", "statement", name, "error", err)
+	if len(owed) == 0 {
+		return
 	}
-	return false
+	reports, _, err := d.desk.Reports(ctx)
+	if err != nil {
+		d.logger.Warn("it can't be told which statements were reconciled already", "error", err)
+		return
+	}
+	for i := range reports {
+		if r := &reports[i]; r.Operator == dailyOperator && !r.DryRun {
+			d.had[strings.TrimPrefix(r.Statement.Name, statementOf(""))] = true
+		}
+	}
+	for _, day := range owed {
+		d.mu.Lock()
+		lacking := d.lacking[day.name]
+		if d.had[day.name] {
+			delete(d.lacking, day.name)
+		}
+		d.mu.Unlock()
+		if d.had[day.name] || lacking != nil && d.now().Before(lacking.again) {
+			continue
+		}
+		if !d.leads() || ctx.Err() != nil {
+			return
+		}
+		d.fetch(ctx, day)
+	}
+}
+
+// fetch reconciles the statement of a day from the URL, or notes why it could not.
+func (d *daily) fetch(ctx context.Context, day oneDay) {
+	name := statementOf(day.name)
+	err := d.fetchFrom(ctx, filledURL(d.cfg.ReconcileURL, day.from, day.to), httpapi.StatementRequest{Name: name, From: engine.TimeOf(day.from), To: engine.TimeOf(day.to)})
+	if ctx.Err() != nil || errors.Is(err, httpapi.ErrReconciling) {
+		return // it is not the statement's fault
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err == nil {
+		d.had[day.name] = true
+		delete(d.lacking, day.name)
+		return
+	}
+	d.failures.Inc()
+	d.lacking[day.name] = d.lacking[day.name].failed(d.now(), err)
+	log, say := d.logger.Warn, "a statement could not be had, again; it is asked for again"
+	if d.lacking[day.name].wait == firstWait {
+		log, say = d.logger.Error, "ALARM: a statement could not be had; it is asked for again"
+	}
+	log(say, "statement", name, "url", hidden.URL(d.cfg.ReconcileURL), "error", err, "again", d.lacking[day.name].again.UTC())
+}
+
+// failed notes a failure, the first or one more.
+func (l *lackingDay) failed(now time.Time, why error) *lackingDay {
+	if l == nil {
+		l = &lackingDay{since: now}
+	}
+	l.wait = min(max(firstWait, 2*l.wait), mostWait)
+	l.again, l.why = now.Add(l.wait), why.Error()
+	return l
+}
+
+// Alarms are what operators have to see to; none on a node that does not lead.
+func (d *daily) Alarms() (alarms []Alarm) {
+	if d == nil {
+		return nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, day := range slices.Sorted(maps.Keys(d.lacking)) {
+		l := d.lacking[day]
+		alarms = append(alarms, Alarm{"statement_lacking", l.since, "The statement of " + day + " could not be had: " + l.why + ".",
+			"It is asked for again by " + l.again.UTC().Format(time.RFC3339) + ". Check reconcile.url and the cashier, or reconcile the statement by hand."})
+	}
+	if d.folder != nil {
+		alarms = append(alarms, Alarm{"statement_folder", d.folder.since, "The folder of statements can't be read: " + d.folder.why + ".", "Check reconcile.folder on the node that leads."})
+	}
+	return alarms
 }
 
 func (d *daily) fetchFrom(ctx context.Context, at string, q httpapi.StatementRequest) error {
@@ -202,7 +360,7 @@ func (d *daily) fetchFrom(ctx context.Context, at string, q httpapi.StatementReq
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
-		return errors.New("the URL is not valid")
+		return errors.New("the URL is not valid") // the error quotes it
 	}
 	r.Header.Set("Accept", "text/csv, application/x-ndjson")
 	if d.cfg.ReconcileKeyFile != "" {
@@ -218,7 +376,7 @@ func (d *daily) fetchFrom(ctx context.Context, at string, q httpapi.StatementReq
 	}
 	response, err := d.client.Do(r)
 	if err != nil {
-		return err
+		return hidden.Cause(err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
@@ -232,6 +390,7 @@ func (d *daily) fetchFrom(ctx context.Context, at string, q httpapi.StatementReq
 
 // reconcile runs a statement and logs what came of it.
 func (d *daily) reconcile(ctx context.Context, from io.Reader, q httpapi.StatementRequest) error {
+	q.Operator, q.Filter = dailyOperator, d.cfg.statementFilter()
 	report, err := d.desk.Reconcile(ctx, from, q)
 	if err != nil {
 		return err
@@ -240,9 +399,16 @@ func (d *daily) reconcile(ctx context.Context, from io.Reader, q httpapi.Stateme
 	if report.Open > 0 {
 		log, say = d.logger.Error, "ALARM: statement reconciled, and differences are open"
 	}
-	log(say, "statement", q.Name, "report", report.ID, "open", report.Open, "settled", report.Settled, "matched", report.Matched)
+	log(say, "statement", q.Name, "report", report.ID, "open", report.Open, "settled", report.Settled, "matched", report.Matched, "not_ours", report.NotOurs.Count)
+	if slices.ContainsFunc(report.Counts, func(c reconcile.Count) bool { return c.Kind == reconcile.CoversNothing }) {
+		return errCoversNothing
+	}
 	return nil
 }
+
+// errCoversNothing: a statement says nothing about any order of ours, nor for when it
+// is; its report has that as an open difference.
+var errCoversNothing = errors.New("the statement has no row of an order of ours, and does not say for when it is: it may have been written too early, or be another's")
 
 // unfinished tells whether a name says that its file is still being written.
 func unfinished(name string) bool {
@@ -259,8 +425,19 @@ func unfinished(name string) bool {
 // lookInFolder takes the files that have not changed since the last look, by name.
 func (d *daily) lookInFolder(ctx context.Context) {
 	entries, err := os.ReadDir(d.cfg.ReconcileFolder)
+	d.mu.Lock()
+	switch {
+	case err == nil:
+		d.folder = nil
+	case d.folder == nil:
+		d.logger.Error("ALARM: the folder of statements can't be read", "error", err)
+		fallthrough
+	default:
+		d.failures.Inc()
+		d.folder = d.folder.failed(d.now(), err)
+	}
+	d.mu.Unlock()
 	if err != nil {
-		d.logger.Warn("the folder of statements can't be read", "error", err)
 		return
 	}
 	looks := map[string]fileLook{}
@@ -294,11 +471,11 @@ func (d *daily) take(ctx context.Context, name string) (done bool) {
 		return false
 	}
 	defer f.Close()
-	err = d.reconcile(ctx, http.MaxBytesReader(nil, f, httpapi.MaxStatementBytes), httpapi.StatementRequest{Name: name, Operator: dailyOperator})
+	err = d.reconcile(ctx, http.MaxBytesReader(nil, f, httpapi.MaxStatementBytes), httpapi.StatementRequest{Name: name})
 	switch {
 	case err == nil:
 		err = d.move(name, doneFolder, "")
-	case isMalformed(err):
+	case isMalformed(err), errors.Is(err, errCoversNothing):
 		d.logger.Error("ALARM: a statement can't be taken", "statement", name, "error", err)
 		err = d.move(name, failedFolder, err.Error())
 	case ctx.Err() != nil:

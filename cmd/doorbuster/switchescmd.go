@@ -85,7 +85,7 @@ a session that names it. "back" takes the last change back.`
   doorbuster switches define rush tickets=always challenge=work --admin 127.0.0.1:8081
   doorbuster switches profile rush --admin 127.0.0.1:8081
   doorbuster switches back --admin 127.0.0.1:8081`
-	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	c.SetFlagErrorFunc(badFlag)
 	c.AddCommand(newSwitchesListCommand("list"), newSwitchesSetCommand(),
 		newSwitchesTurnCommand("back", "Take the last change back", http.MethodPost, func(string) string { return switchesPath + "/back" }),
 		newSwitchesTurnCommand("normal", "Turn everything as it is while nobody says otherwise", http.MethodPost, func(string) string { return switchesPath + "/normal" }),

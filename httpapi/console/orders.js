@@ -149,7 +149,7 @@ let refundsShown = "";
 
 function refundRow(refund) {
   return make("tr", {}, cell(number(refund.refund_no), "number"), cell(moment(refund.due_at), "when"), make("th", { scope: "row" }, orderLink(refund.order_no)), codeCell(refund.payment_id),
-    cell(money(refund.amount, refund.currency), "number"), cell(words(refund.reason)), cell(refund.paid_at ? moment(refund.paid_at) : "", "when"), codeCell(refund.transaction_id));
+    cell(money(refund.amount, refund.currency), "number"), cell(words(refund.reason)), cell(refund.tries ? `${number(refund.tries)}, next ${moment(refund.next_try_at)}: ${refund.last_error}` : "", "wrap"), cell(refund.paid_at ? moment(refund.paid_at) : "", "when"), codeCell(refund.transaction_id));
 }
 
 async function lookAtRefunds(more) {
@@ -161,7 +161,7 @@ async function lookAtRefunds(more) {
   $("refund-rows").append(...page.refunds.map(refundRow));
   refundCursor = page.cursor || "";
   const due = $("refund-rows").children.length;
-  setText($("refund-summary"), due === 0 ? "None is due." : `${number(due)} shown, the oldest first${refundCursor ? "; there are more" : ""}.`);
+  setText($("refund-summary"), due === 0 ? "None is due." : `${number(due)} shown, the oldest first${refundCursor ? "; there are more" : ""}.${page.asking ? "" : " This node does not ask the cashier: the one that leads knows of tries, where a cashier_url is set."}`);
   $("refund-table").hidden = due === 0;
   $("more-refunds").hidden = !refundCursor;
 }

@@ -9,11 +9,14 @@ const mostFindings = 100; // that are shown of a report
 // booked is what one side's book comes to, in every currency.
 const booked = (report, side) => report.totals.map((t) => money(t[side].paid - t[side].refunded, t.currency)).join(", ");
 
+// sums is what a tally comes to, in every currency.
+const sums = (tally) => tally.money.map((m) => money(m.amount, m.currency)).join(", ");
+
 const nameOf = (report) => report.statement.name || report.statement.sha256.slice(0, 12);
 
 function openState(node, report) {
-  setState(node, report.open > 0 ? `${number(report.open)} open` : "nothing open");
-  node.dataset.is = report.open > 0 ? "degraded" : "holding";
+  setState(node, report.open_now > 0 ? `${number(report.open_now)} open` : "nothing open");
+  node.dataset.is = report.open_now > 0 ? "degraded" : "holding";
 }
 
 // Downloads.
@@ -40,10 +43,28 @@ function downloadButton(report, text, part) {
 
 // One report.
 
-function findingRow(finding) {
+// setAsideButton has somebody say that, and how, they have seen to a difference.
+function setAsideButton(report, finding) {
+  const button = make("button", { type: "button" }, "Set aside");
+  button.setAttribute("aria-label", `Set aside the difference ${finding.id}`);
+  button.addEventListener("click", async () => {
+    const answered = await confirmChange({ title: "Set this difference aside?", text: `${finding.says} It counts as open no more. Say in the note how it was seen to.`, yes: "Set aside" });
+    if (answered === null) return;
+    try {
+      await ask(at("reconciliations", report.id, "set-aside"), { note: answered.note || "", differences: [finding.id] });
+      say("The difference is set aside.");
+      await Promise.all([showReport(report.id), lookAtReports()]);
+    } catch (error) {
+      failed(error);
+    }
+  });
+  return button;
+}
+
+function findingRow(report, finding) {
   const sum = (amount) => (amount === undefined ? "" : money(amount, finding.currency));
   return make("tr", {}, cell(finding.line ? number(finding.line) : "", "number"), make("th", { scope: "row" }, words(finding.kind)), codeCell(finding.payment_id),
-    cell(orderLink(finding.order_no)), cell(sum(finding.theirs), "number"), cell(sum(finding.ours), "number"), cell(moment(finding.at), "when"), cell(finding.says, "wrap"));
+    cell(orderLink(finding.order_no)), cell(sum(finding.theirs), "number"), cell(sum(finding.ours), "number"), cell(moment(finding.at), "when"), cell(finding.says, "wrap"), make("td", {}, finding.open ? setAsideButton(report, finding) : ""));
 }
 
 // totalRows holds both books of a currency against each other, and marks where they differ.
@@ -67,15 +88,16 @@ async function showReport(id) {
   const list = facts(["Report", report.id], ["Run", `${moment(report.ran_at)}${report.operator ? ` by ${report.operator}` : ""}${report.node ? ` on ${report.node}` : ""}, ${number(report.took_ms)} ms`],
     ["Note", report.note], ["Period", `${moment(report.from)} to ${moment(report.to)}`],
     ["Statement", `${number(file.payments)} payments, ${number(file.refunds)} refunds, ${number(file.bytes)} bytes as ${String(file.format).toUpperCase()}, sha256 ${file.sha256}`],
-    ["Agreed", `${number(report.matched)} lines`], ["Noted now", number(report.settled)],
+    ["Agreed", `${number(report.matched)} lines`], ["Noted now", number(report.settled)], ["Open of earlier reports", report.open_before ? number(report.open_before) : ""],
     ["Findings", report.findings_by_kind.map((c) => `${number(c.count)} ${words(c.kind)}`).join(", ") || "none"],
-    ["Refunds under way", report.refunds_pending.count ? `${number(report.refunds_pending.count)}: ${report.refunds_pending.money.map((m) => money(m.amount, m.currency)).join(", ")}` : ""]);
+    ["Not ours", report.not_ours.count ? `${number(report.not_ours.count)} lines, ${sums(report.not_ours)}: ${report.not_ours.by.map((b) => `${number(b.count)} ${b.why}`).join("; ")}` : ""],
+    ["Refunds under way", report.refunds_pending.count ? `${number(report.refunds_pending.count)}: ${sums(report.refunds_pending)}` : ""]);
   $("report-facts").replaceChildren(...list.children);
   $("report-totals").replaceChildren(...report.totals.flatMap(totalRows));
-  $("report-rows").replaceChildren(...report.findings.map(findingRow));
+  $("report-rows").replaceChildren(...report.findings.map((finding) => findingRow(report, finding)));
   $("report-table").hidden = report.findings.length === 0;
-  setText($("report-found"), report.open === 0 ? "Nothing is open." :
-    `${number(report.findings.length)} of ${number(report.open)} that somebody must see to${report.findings.length < report.open ? ", the rest in the download" : ""}.`);
+  setText($("report-found"), report.open_now === 0 ? "Nothing is open." :
+    `${number(report.findings.length)} of ${number(report.open_now)} that somebody must see to${report.findings.length < report.open_now ? ", the rest in the download" : ""}.`);
   $("report-downloads").replaceChildren(downloadButton(report, "JSON"), ...["findings", "totals", "days", "sessions", "listings"].map((part) => downloadButton(report, `${part} (CSV)`, part)));
   $("report").hidden = false;
   $("report").scrollIntoView();
@@ -92,7 +114,7 @@ $("report-close").addEventListener("click", () => {
 function statementRow(report) {
   const open = make("span", { className: "state" });
   openState(open, report);
-  setText(open, number(report.open));
+  setText(open, number(report.open_now));
   const look = make("button", { type: "button" }, "Look");
   look.setAttribute("aria-label", `Look at report ${report.id}`);
   look.addEventListener("click", () => showReport(report.id).catch(failed));

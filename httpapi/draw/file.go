@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/input"
 )
 
 // Version of the file.
@@ -131,7 +132,7 @@ func Read(from io.Reader) (*Draw, error) {
 			to = &d.Header
 		}
 		if err := json.Unmarshal(text, to); err != nil {
-			return nil, fmt.Errorf("%w: line %d is not one of a draw: %v", ErrDamaged, no, err)
+			return nil, fmt.Errorf("%w: line %d is not one of a draw: %s", ErrDamaged, no, input.Wrong(err, len(text)))
 		}
 		switch {
 		case no == 1:

@@ -17,6 +17,8 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/hidden"
+	"doorbuster/httpapi/input"
 )
 
 // maxAnswerBytes bounds what the cashier answers.
@@ -108,12 +110,12 @@ type Closed struct {
 
 // Taken is a payment as the cashier tells of it, here and in callbacks.
 type Taken struct {
-	PaymentID string    `json:"payment_id"`
-	OrderNo   string    `json:"order_no"`
-	Amount    *int64    `json:"amount"` // minor units
-	Currency  string    `json:"currency"`
-	PaidAt    time.Time `json:"paid_at,omitzero"`
-	Token     string    `json:"token,omitempty"` // that the shopper brought
+	PaymentID string       `json:"payment_id"`
+	OrderNo   string       `json:"order_no"`
+	Amount    *int64       `json:"amount"` // minor units
+	Currency  string       `json:"currency"`
+	PaidAt    input.Moment `json:"paid_at,omitzero"`
+	Token     string       `json:"token,omitempty"` // that the shopper brought
 	// Transaction that the money was taken in; where a token is there, it says so, too.
 	Transaction string `json:"transaction_id,omitempty"`
 }
@@ -141,7 +143,7 @@ func (t *Taken) Payment(now time.Time) (p engine.Payment, wrong string) {
 	}
 	p = engine.Payment{Transaction: transaction, OrderNo: t.OrderNo, ID: t.PaymentID, Amount: *t.Amount, Currency: t.Currency}
 	if !t.PaidAt.IsZero() {
-		p.PaidAt = engine.TimeOf(t.PaidAt)
+		p.PaidAt = engine.TimeOf(t.PaidAt.Time)
 	}
 	return p, ""
 }
@@ -220,7 +222,7 @@ func (c *Client) exchange(ctx context.Context, path string, body []byte) ([]byte
 	}
 	resp, err := c.http.Do(r)
 	if err != nil {
-		return nil, fmt.Errorf("ask the cashier: %w", err)
+		return nil, fmt.Errorf("ask the cashier: %w", hidden.Cause(err))
 	}
 	defer func() { _ = resp.Body.Close() }() // it was read, or is of no interest
 	said, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))

@@ -169,10 +169,19 @@ func (e *Errands) refund(ctx context.Context, r engine.RefundView) {
 			"reason", r.Why.String(), "transaction_id", r.Transaction.String())
 		return
 	}
-	if e.refunds.failed(r.No, time.Now()); ctx.Err() == nil && !errors.Is(err, ErrLeftAlone) {
+	if e.refunds.failed(r.No, time.Now(), err); ctx.Err() == nil && !errors.Is(err, ErrLeftAlone) {
 		e.failed.Add(1)
 		e.cfg.Logger.Warn("a refund failed; it is asked for again", "refund_no", r.No, "order_no", r.OrderNo, "error", err)
 	}
+}
+
+// RefundTries tells how often a refund was asked for and what came of it, on the node
+// that leads: known is false elsewhere, and forgotten when another leads.
+func (e *Errands) RefundTries(no engine.RefundNo) (t Tries, known bool) {
+	if e == nil || !e.shop.Leads() {
+		return t, false
+	}
+	return e.refunds.told(no), true
 }
 
 // lookForHolds gives out the holds that may be closed.
@@ -225,7 +234,7 @@ func (e *Errands) close(ctx context.Context, ref engine.OrderRef) {
 	case err == nil:
 		e.paidAlready.Add(1)
 	default:
-		if e.closes.failed(ref, time.Now()); ctx.Err() != nil || errors.Is(err, ErrLeftAlone) {
+		if e.closes.failed(ref, time.Now(), err); ctx.Err() != nil || errors.Is(err, ErrLeftAlone) {
 			return
 		}
 		if no := (*engine.Refusal)(nil); closed.Payment != nil || !errors.As(err, &no) { // else it was paid, or released, meanwhile

@@ -286,12 +286,12 @@ func TestThoseWhoFailStarveNobody(t *testing.T) {
 	for range 4 { // two times round
 		e.lookForRefunds(func(r engine.RefundView) bool {
 			refunds = append(refunds, r.No)
-			e.refunds.failed(r.No, time.Now())
+			e.refunds.failed(r.No, time.Now(), ErrLeftAlone)
 			return true
 		})
 		e.lookForHolds(func(ref engine.OrderRef) bool {
 			holds = append(holds, ref)
-			e.closes.failed(ref, time.Now())
+			e.closes.failed(ref, time.Now(), ErrLeftAlone)
 			return true
 		})
 	}
@@ -338,7 +338,7 @@ func TestRetriesForget(t *testing.T) {
 		if !r.begin(1, now) || r.begin(1, now) {
 			t.Fatalf("round %d: under way twice, or not at all", round)
 		}
-		r.failed(1, now)
+		r.failed(1, now, ErrLeftAlone)
 		wait := min(time.Second<<round, 10*time.Second)
 		if r.begin(1, now.Add(wait*79/100)) || r.of[1].wait != wait {
 			t.Errorf("round %d: again too soon; it waits %s, not %s", round, r.of[1].wait, wait)

@@ -1,7 +1,9 @@
 package payment
 
 import (
+	"errors"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 )
@@ -21,6 +23,8 @@ type attempt struct {
 	finished bool // and may still stand on a page that was read before
 	wait     time.Duration
 	next     time.Time
+	tries    int
+	failure  string // of the last try; "" before the first
 	seen     uint64 // the round in which it was last there to do
 }
 
@@ -61,8 +65,30 @@ func (r *retries[K]) drop(k K) {
 	r.mu.Unlock()
 }
 
-// failed has k wait, each time twice as long, a fifth more or less.
-func (r *retries[K]) failed(k K, now time.Time) {
+// Tries is what came of asking for something that is still to be done.
+type Tries struct {
+	Tries     int
+	LastError string    // of the last try; "" before the first
+	Next      time.Time // not before; zero for at once
+}
+
+// maxFailureBytes bounds what is remembered of a failure.
+const maxFailureBytes = 300
+
+// told gives what came of k so far.
+func (r *retries[K]) told(k K) Tries {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a := r.of[k]
+	if a == nil {
+		return Tries{}
+	}
+	return Tries{a.tries, a.failure, a.next}
+}
+
+// failed has k wait, each time twice as long, a fifth more or less. A why that is
+// ErrLeftAlone was no try.
+func (r *retries[K]) failed(k K, now time.Time, why error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a := r.of[k]
@@ -70,6 +96,13 @@ func (r *retries[K]) failed(k K, now time.Time) {
 		return
 	}
 	a.underWay = false
+	if !errors.Is(why, ErrLeftAlone) {
+		a.tries++
+		a.failure = strings.ToValidUTF8(why.Error(), "?")
+		if len(a.failure) > maxFailureBytes {
+			a.failure = strings.ToValidUTF8(a.failure[:maxFailureBytes], "") + "…"
+		}
+	}
 	a.wait = min(max(r.first, 2*a.wait), r.most)
 	a.next = now.Add(time.Duration(float64(a.wait) * (0.8 + 0.4*rand.Float64())))
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/calendar"
 )
 
 // The table of a sale's months begins before any session that may still sell, and
@@ -38,7 +39,7 @@ func (r *reader) months(n *node, sale *engine.SalePlan, zone *time.Location) []e
 	}
 	months := make([]engine.Time, 0, last-first+1)
 	for m := first; m <= last; m++ {
-		if at := engine.TimeOf(firstInstant(time.Date(0, time.Month(m+1), 1, 0, 0, 0, 0, time.UTC), zone)); at >= 0 {
+		if at := engine.TimeOf(calendar.Midnight(0, time.Month(m+1), 1, zone)); at >= 0 {
 			months = append(months, at)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/calendar"
+	"doorbuster/httpapi/input"
 )
 
 // MaxDays bounds the days of a daily session: a year, leap day and all.
@@ -80,12 +82,12 @@ const maxWait = 366 * 24 * time.Hour
 
 // instant reads an RFC 3339 date and time, in UTC and whole milliseconds.
 func (r *reader) instant(n *node) (time.Time, bool) {
-	text := strings.Replace(strings.ToUpper(n.Value), " ", "T", 1)
-	t, err := time.Parse(time.RFC3339, text)
+	text := strings.Replace(n.Value, " ", "T", 1)
+	t, err := input.Time(text)
 	if err == nil {
 		return t.UTC().Truncate(time.Millisecond), true
 	}
-	if _, err := time.Parse(time.RFC3339, text+"Z"); err == nil {
+	if _, err := input.Time(text + "Z"); err == nil {
 		r.problem(n, "%q has no offset from UTC; add Z or one such as +08:00", clip(n.Value))
 	} else {
 		r.problem(n, "%q is not a date and time of RFC 3339, such as 2026-09-20T10:00:00+08:00", clip(n.Value))
@@ -124,7 +126,7 @@ func (r *reader) days(n, daily *node, zone *time.Location, length time.Duration)
 	for i := range count {
 		day := from.AddDate(0, 0, i)
 		local := day.Add(at)
-		instant := firstInstant(local, zone)
+		instant := calendar.FirstInstant(local, zone)
 		o := opening{
 			suffix: day.Format(suffix),
 			// The offset in digits even in UTC, so that all are equally long.
@@ -144,27 +146,6 @@ func (r *reader) days(n, daily *node, zone *time.Location, length time.Duration)
 		r.note("%s: %d of %d days are past and left out; what was applied of them stays as it is", n.path, past, count)
 	}
 	return openings
-}
-
-// firstInstant gives when clocks in zone first show what local shows in UTC. If
-// they never do, because they were put forward past it, it is the moment they
-// were.
-func firstInstant(local time.Time, zone *time.Location) time.Time {
-	// No zone is, or was, a day off UTC: a day before, the clocks have yet to show it.
-	t := local.Add(-24 * time.Hour).In(zone)
-	for {
-		begin, end := t.ZoneBounds()
-		_, offset := t.Zone()
-		// When they would show it, did this offset hold for ever.
-		shown := local.Add(-time.Duration(offset) * time.Second).In(zone)
-		if end.IsZero() || shown.Before(end) {
-			if !begin.IsZero() && shown.Before(begin) {
-				return begin
-			}
-			return shown
-		}
-		t = end
-	}
 }
 
 // date gives midnight UTC of a day.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/calendar"
 )
 
 func TestDailyFollowsTheClocksOfTheZone(t *testing.T) {
@@ -88,7 +89,7 @@ func TestFirstInstantAgainstSearch(t *testing.T) {
 			for m := -150; m <= 150; m += 5 {
 				local := wall.Add(time.Duration(m) * time.Minute)
 				want := searchInstant(local, change, zone)
-				if got := firstInstant(local, zone); !got.Equal(want) {
+				if got := calendar.FirstInstant(local, zone); !got.Equal(want) {
 					t.Fatalf("%s, %s: %s, want %s", name, local, got, want)
 				}
 			}

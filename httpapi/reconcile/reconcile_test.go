@@ -40,7 +40,7 @@ func everyDifference(t *testing.T, format statement.Format) {
 	b.took(differs, "p-differs", 4901, at(4))
 	b.took(conflict, "p-agreed-too", 4900, at(4))
 	s.paid(other, "p-agreed-too", at(4))
-	b.took("0000000000000", "p-unknown", 700, at(5))
+	b.took("000000000000000000000000", "p-unknown", 700, at(5))
 	b.took(agreed, "p-agreed", 4900, at(1)) // again
 	b.gaveBack(agreed, "p-agreed", 4900, at(6))
 	s.paid(twice, "p-once", at(7))
@@ -304,7 +304,7 @@ func TestDaysAreTheSales(t *testing.T) {
 	no := s.grab("mask", "ann")
 	at := engine.TimeOf(time.Date(2026, 9, 20, 16, 30, 0, 0, time.UTC))
 	b.took(no, "p1", 4900, at)
-	b.took("0000000000000", "p2", 1, at)
+	b.took("000000000000000000000000", "p2", 1, at)
 	report, _ := reconciled(t, s, b.text(statement.CSV), nil)
 	if len(report.Days) != 2 || report.Days[0].Day != "2026-09-20" || report.Days[1].Day != "2026-09-21" || report.Days[1].Theirs.Paid != 4900 {
 		t.Errorf("%+v", report.Days)

@@ -1,6 +1,9 @@
 package reconcile
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"time"
 
 	"doorbuster/engine"
@@ -8,7 +11,7 @@ import (
 )
 
 // ReportVersion is the format of reports, and of their findings, as they are kept.
-const ReportVersion = 1
+const ReportVersion = 2
 
 // Report is what came of one statement.
 type Report struct {
@@ -26,12 +29,24 @@ type Report struct {
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
 
-	Verdict string  `json:"verdict"` // a sentence or two for people
-	Open    int64   `json:"open"`    // findings that somebody must see to
-	Settled int64   `json:"settled"` // payments and refunds that were news to us, and were noted
-	Matched int64   `json:"matched"` // rows on which both books agree
-	Pending Tally   `json:"refunds_pending"`
-	Counts  []Count `json:"findings_by_kind"`
+	Verdict string `json:"verdict"` // a sentence or two for people
+	Open    int64  `json:"open"`    // findings that somebody must see to
+	Settled int64  `json:"settled"` // payments and refunds that were news to us, and were noted
+	Matched int64  `json:"matched"` // rows on which both books agree
+	Pending Tally  `json:"refunds_pending"`
+	// Closes are the differences of earlier reports that this one settles, by id.
+	Closes []string `json:"closes,omitempty"`
+	// SetAside are differences that an operator has set aside, by id, in a report of
+	// that alone, which has no statement.
+	SetAside []string `json:"set_aside,omitempty"`
+	// OpenNow is what it left open and is open still; OpenBefore what reports before it
+	// left open. Both are as things stand when they are asked for.
+	OpenNow    int64 `json:"open_now"`
+	OpenBefore int64 `json:"open_before"`
+	// NotOurs are rows of the statement that can't be about orders of ours, or were
+	// left out as asked.
+	NotOurs statement.NotOurs `json:"not_ours"`
+	Counts  []Count           `json:"findings_by_kind"`
 
 	Totals   []Total `json:"totals"`   // by currency
 	Days     []Total `json:"days"`     // in the time zone of each order's sale
@@ -58,32 +73,16 @@ type StatementFile struct {
 }
 
 // Tally is a number of things and what they come to.
-type Tally struct {
-	Count int64 `json:"count"`
-	Money []Sum `json:"money"` // by currency
-}
+type Tally = statement.Tally
 
 // Sum is an amount of one currency in minor units.
-type Sum struct {
-	Currency string `json:"currency"`
-	Amount   int64  `json:"amount"`
-}
-
-func (t *Tally) add(currency string, amount int64) {
-	t.Count++
-	for i := range t.Money {
-		if t.Money[i].Currency == currency {
-			t.Money[i].Amount = plus(t.Money[i].Amount, amount)
-			return
-		}
-	}
-	t.Money = append(t.Money, Sum{currency, amount})
-}
+type Sum = statement.Sum
 
 // Count is how many findings there are of a kind.
 type Count struct {
 	Kind  Kind  `json:"kind"`
 	Count int64 `json:"count"`
+	Open  int64 `json:"open"` // of them
 }
 
 // Total holds both books against each other for one currency, and for one day, one
@@ -121,18 +120,20 @@ const (
 	MissingPayment  Kind = "payment_missing"     // we have it and they lack it
 	UnknownRefund   Kind = "refund_unknown"      // they paid back what we owe nobody
 	Unconfirmed     Kind = "refund_not_confirmed"
-	MissingRefund   Kind = "refund_missing" // we have it as made and they lack it
+	MissingRefund   Kind = "refund_missing"  // we have it as made and they lack it
+	CoversNothing   Kind = "statement_empty" // no row of ours, and nobody said for when it is
 )
 
 // kinds in the sequence in which a report counts them.
 var kinds = [...]Kind{LostPayment, LostRefund, RefundPending, Repeated, UnknownOrder, AmountDiffers, PaymentConflict, Unsettled, MissingPayment,
-	UnknownRefund, Unconfirmed, MissingRefund}
+	UnknownRefund, Unconfirmed, MissingRefund, CoversNothing}
 
 // Open tells whether somebody must see to findings of this kind.
 func (k Kind) Open() bool { return k != LostPayment && k != LostRefund && k != RefundPending }
 
 // Finding is one difference between the books.
 type Finding struct {
+	ID        string    `json:"id"`             // the same for the same difference in every report
 	Line      int64     `json:"line,omitempty"` // of the statement; 0 for what it lacks
 	Kind      Kind      `json:"kind"`
 	Open      bool      `json:"open"`
@@ -147,6 +148,19 @@ type Finding struct {
 	Ours      *int64    `json:"ours,omitempty"`
 	At        time.Time `json:"at"`
 	Says      string    `json:"says"`
+}
+
+// identify gives f its id, from what the difference is.
+func (f *Finding) identify() {
+	amount := func(v *int64) int64 {
+		if v == nil {
+			return -1
+		}
+		return *v
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%s\n%d\n%d\n%d", f.Kind, f.PaymentID, f.OrderNo, f.Currency, amount(f.Theirs), amount(f.Ours), f.At.UnixMilli()))
+	const idBytes = 8
+	f.ID = hex.EncodeToString(sum[:idBytes])
 }
 
 func wall(t engine.Time) time.Time { return t.Wall() }

@@ -35,6 +35,8 @@ type Options struct {
 	// of ours from From on and before To should be in it. The period is widened by
 	// what is in the statement, and is only that where they are 0.
 	From, To engine.Time
+	// Filter says which rows of the statement to leave out. Default: none.
+	Filter statement.Filter
 	// Zone is where the days begin for rows of no known order. Default UTC.
 	Zone *time.Location
 	// DryRun only tells what would be settled.
@@ -49,6 +51,12 @@ type Options struct {
 	// Progress, if not nil, hears how far the run is, after every 4,096 rows of the
 	// check and every few hundred of what follows, from the goroutine that called Run.
 	Progress func(Progress)
+	// Agreed, if not nil, hears of each payment, and each refund, that both books have
+	// alike.
+	Agreed func(kind statement.Kind, paymentID string)
+	// SetAside, if not nil, tells which differences are not open any more, because
+	// somebody has set them aside.
+	SetAside func(id string) bool
 	// Finding takes each finding, in the sequence of the lines, those of what the
 	// statement lacks last. An error ends the run. Default: nobody.
 	Finding func(*Finding) error
@@ -61,7 +69,7 @@ func DefaultOptions() Options {
 
 // Validate reports everything that is out of bounds.
 func (o *Options) Validate() error {
-	var errs []error
+	errs := []error{o.Filter.Validate()}
 	if o.Open == nil {
 		errs = append(errs, errors.New("no Open"))
 	}
@@ -102,7 +110,7 @@ func Run(ctx context.Context, books Books, o Options) (*Report, error) {
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("reconcile: %w", err)
 	}
-	r := &run{books: books, o: o, seen: newSeen(), totals: newTotals(o.Zone), counts: map[Kind]int64{}}
+	r := &run{books: books, o: o, seen: newSeen(), totals: newTotals(o.Zone), counts: map[Kind]int64{}, open: map[Kind]int64{}}
 	return r.run(ctx)
 }
 
@@ -114,6 +122,7 @@ type run struct {
 	seen    *seen
 	totals  *totals
 	counts  map[Kind]int64
+	open    map[Kind]int64 // of them
 	report  Report
 	hasty   bool // a payment could not be settled in time: others are tried once
 }
@@ -138,16 +147,22 @@ func (r *run) run(ctx context.Context) (*Report, error) {
 			return nil, err
 		}
 		r.report.From, r.report.To = wall(from), wall(to)
+	} else if rows == 0 {
+		err := r.found(&Finding{Kind: CoversNothing, At: began.UTC(),
+			Says: "It covers no time: it has no row of an order of ours, and nobody said from when to when it is. Nothing was compared."})
+		if err != nil {
+			return nil, err
+		}
 	}
 	report := &r.report
-	report.Version, report.Statement = ReportVersion, r.o.File
+	report.Version, report.Statement, report.NotOurs = ReportVersion, r.o.File, r.summary.NotOurs
 	f := &report.Statement
 	f.Format, f.Payments, f.Refunds, f.Repeated = r.summary.Format, r.summary.Payments, r.summary.Refunds, int64(r.summary.Repeated())
 	report.RanAt, report.TookMS, report.DryRun = began.UTC(), r.o.Now().Sub(began).Milliseconds(), r.o.DryRun
 	report.Counts = []Count{}
 	for _, k := range kinds {
 		if n := r.counts[k]; n > 0 {
-			report.Counts = append(report.Counts, Count{k, n})
+			report.Counts = append(report.Counts, Count{k, n, r.open[k]})
 		}
 	}
 	if report.Findings == nil {
@@ -168,7 +183,7 @@ func (r *run) check(ctx context.Context) error {
 		return fmt.Errorf("open the statement: %w", err)
 	}
 	defer from.Close()
-	r.summary, err = statement.Check(ctx, from, func(rows int64) { r.progress(Checking, rows, 0) })
+	r.summary, err = statement.Check(ctx, from, &r.o.Filter, func(rows int64) { r.progress(Checking, rows, 0) })
 	return err
 }
 
@@ -209,7 +224,7 @@ func (r *run) match(ctx context.Context, kind statement.Kind, done, of int64) er
 		return fmt.Errorf("open the statement: %w", err)
 	}
 	defer from.Close()
-	reader, err := statement.Open(from)
+	reader, err := statement.Open(from, &r.o.Filter)
 	if err != nil {
 		return err
 	}
@@ -397,12 +412,15 @@ func (r *run) tell(m *matched) error {
 	at := place{row.At, a, row.Currency}
 	r.totals.add(at, row.Kind, row.Amount, theirs)
 	agreed := func(amount int64) {
-		r.totals.add(at, row.Kind, amount, ours)
 		if row.Kind == statement.Refund {
 			_, _, back := a.PaidBy(row.PaymentID)
-			r.seen.refunds.set(uint32(back.No))
+			if !r.seen.refunds.has(uint32(back.No)) { // parts have several rows
+				r.totals.add(at, row.Kind, amount, ours)
+				r.seen.refunds.set(uint32(back.No))
+			}
 			return
 		}
+		r.totals.add(at, row.Kind, amount, ours)
 		r.sawPayment(a, row.PaymentID)
 		if m.lost && m.receipt.Outcome != engine.PaymentTaken {
 			r.seen.late[row.PaymentID] = true // its refund is not in the account yet
@@ -411,6 +429,10 @@ func (r *run) tell(m *matched) error {
 	switch {
 	case !a.Known() && !stray:
 		f.Kind, f.Says = UnknownOrder, "They have it for an order that we don't have."
+		return r.found(&f)
+	case row.Kind == statement.Refund && back != nil && back.Currency == row.Currency && r.paidBackMore(back, row.Amount):
+		f.Kind, f.Ours = UnknownRefund, &back.Amount
+		f.Says = fmt.Sprintf("With it they paid back more than the %d %s that we owe.", back.Amount, back.Currency)
 		return r.found(&f)
 	case m.lost:
 		return r.tellLost(m, &f, agreed)
@@ -431,14 +453,47 @@ func (r *run) tell(m *matched) error {
 		f.Says = fmt.Sprintf("They took %d %s for an order of %d %s. It was not taken as a payment.", row.Amount, row.Currency, amount, currency)
 		if known {
 			f.Says = fmt.Sprintf("They have %d %s, we have %d %s.", row.Amount, row.Currency, amount, currency)
+			if row.Kind == statement.Refund && currency == row.Currency {
+				f.Says += fmt.Sprintf(" With it they paid back %d of it.", r.seen.parts[back.No])
+			}
 			at.currency = currency
 			agreed(amount) // it is there, if not as it should be
 		}
 		return r.found(&f)
 	}
 	agreed(amount)
-	r.report.Matched++
+	r.matches(row)
 	return nil
+}
+
+// matches counts a row on which both books agree.
+func (r *run) matches(row *statement.Row) {
+	r.report.Matched++
+	r.agree(row)
+}
+
+// agree tells whoever wants to know it that both books have a row alike.
+func (r *run) agree(row *statement.Row) {
+	if r.o.Agreed != nil {
+		r.o.Agreed(row.Kind, row.PaymentID)
+	}
+}
+
+// paidBackMore notes what was paid back of a refund, and tells whether it comes to
+// more than we owe with a row that is not its first.
+func (r *run) paidBackMore(back *engine.Refund, amount int64) bool {
+	before := r.seen.parts[back.No]
+	if before == 0 && !r.seen.refunds.has(uint32(back.No)) {
+		if amount != back.Amount {
+			r.seen.parts[back.No] = amount
+		}
+		return false
+	}
+	if before == 0 { // a row had it whole
+		return true
+	}
+	r.seen.parts[back.No] = before + amount
+	return before+amount > back.Amount
 }
 
 // sawPayment notes that the statement has a payment of ours.
@@ -458,7 +513,7 @@ func (r *run) tellLost(m *matched, f *Finding, agreed func(int64)) error {
 	row := &m.row
 	if row.Kind == statement.Refund {
 		_, _, back := m.account.PaidBy(row.PaymentID)
-		r.seen.refunds.set(uint32(back.No)) // whatever came of it, it is told of once
+		defer r.seen.refunds.set(uint32(back.No)) // whatever came of it, it is told of once
 	}
 	open := map[statement.Kind]Kind{statement.Payment: Unsettled, statement.Refund: Unconfirmed}[row.Kind]
 	var no *engine.Refusal
@@ -477,13 +532,15 @@ func (r *run) tellLost(m *matched, f *Finding, agreed func(int64)) error {
 		}
 	case row.Kind == statement.Refund:
 		agreed(row.Amount)
+		r.agree(row)
 		r.report.Settled++
 		f.Kind, f.Says, f.Ours = LostRefund, "They paid it back and nobody had told us. It is noted now.", &row.Amount
 	case m.receipt.Outcome == engine.PaymentUnchanged: // its callback has come meanwhile
 		agreed(row.Amount)
-		r.report.Matched++
+		r.matches(row)
 		return nil
 	default:
+		r.agree(row)
 		r.report.Settled++
 		f.Kind, f.Ours = LostPayment, &row.Amount
 		switch {
@@ -503,10 +560,16 @@ func (r *run) tellLost(m *matched, f *Finding, agreed func(int64)) error {
 
 // found hands a finding on, and keeps the first of them.
 func (r *run) found(f *Finding) error {
+	f.identify()
 	f.Open = f.Kind.Open()
+	if f.Open && r.o.SetAside != nil && r.o.SetAside(f.ID) {
+		f.Open = false
+		f.Says += " It was set aside."
+	}
 	r.counts[f.Kind]++
 	r.report.Found++
 	if f.Open {
+		r.open[f.Kind]++
 		r.report.Open++
 	}
 	if len(r.report.Findings) < MostFindings {

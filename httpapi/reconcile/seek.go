@@ -7,6 +7,7 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/statement"
+	"slices"
 )
 
 // seek walks our books for what the statement should have had and has not.
@@ -97,7 +98,7 @@ func (r *run) seekRefunds(ctx context.Context, page []engine.RefundView, from, t
 		}
 		f := Finding{PaymentID: v.PaymentID, OrderNo: v.OrderNo, Session: a.Order.Session, SKU: a.Order.SKU, State: a.Order.State.String(), Currency: v.Currency, Ours: &v.Amount}
 		if v.Made == 0 {
-			r.report.Pending.add(v.Currency, v.Amount)
+			r.report.Pending.Add(v.Currency, v.Amount)
 			f.Kind, f.At, f.Says = RefundPending, wall(v.Due), "It is due since then, and the cashier is asked until he has made it."
 			if err := r.found(&f); err != nil {
 				return err
@@ -132,6 +133,13 @@ func (r *run) verdict() string {
 	default:
 		fmt.Fprintf(s, "%d differences are open.", rep.Open)
 	}
+	if days := r.silentDays(); len(days) > 0 {
+		s.WriteString(" The statement has no payment of " + strings.Join(days[:min(len(days), mostDaysSaid)], ", "))
+		if more := len(days) - mostDaysSaid; more > 0 {
+			fmt.Fprintf(s, " and %s more", several(int64(more), "day"))
+		}
+		s.WriteString(", when we took some.")
+	}
 	switch {
 	case rep.DryRun:
 		s.WriteString(" This was a dry run: nothing was changed.")
@@ -144,6 +152,19 @@ func (r *run) verdict() string {
 		fmt.Fprintf(s, " Due and not made yet: %s.", several(n, "refund"))
 	}
 	return s.String()
+}
+
+// mostDaysSaid is how many days a verdict names.
+const mostDaysSaid = 3
+
+// silentDays are those on which we took payments and the statement has none.
+func (r *run) silentDays() (days []string) {
+	for _, t := range r.report.Days {
+		if t.Ours.Payments > 0 && t.Theirs.Payments == 0 && !slices.Contains(days, t.Day) {
+			days = append(days, t.Day)
+		}
+	}
+	return days
 }
 
 func several(n int64, what string) string {

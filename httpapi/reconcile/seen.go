@@ -18,12 +18,15 @@ func (b bits) has(n uint32) bool { return int(n/64) < len(b) && b[n/64]&(1<<(n%6
 // paid by, those that refunds give back, and the refunds themselves.
 type seen struct {
 	orders  map[engine.SessionHandle]*bits
-	returns bits            // by the refund's number: the payment
-	refunds bits            // by number
-	late    map[string]bool // payments that made a refund due in this run, by id
+	returns bits                      // by the refund's number: the payment
+	refunds bits                      // by number
+	late    map[string]bool           // payments that made a refund due in this run, by id
+	parts   map[engine.RefundNo]int64 // what came to less than its refund: so far
 }
 
-func newSeen() *seen { return &seen{orders: map[engine.SessionHandle]*bits{}, late: map[string]bool{}} }
+func newSeen() *seen {
+	return &seen{orders: map[engine.SessionHandle]*bits{}, late: map[string]bool{}, parts: map[engine.RefundNo]int64{}}
+}
 
 func (s *seen) order(ref engine.OrderRef) {
 	b := s.orders[ref.Session]

@@ -2,30 +2,22 @@ package reconcile
 
 import (
 	"cmp"
-	"math"
 	"slices"
 	"time"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/calendar"
 	"doorbuster/httpapi/statement"
 )
-
-// plus adds amounts; what is beyond counting stays at the most that can be counted.
-func plus(a, b int64) int64 {
-	if b > math.MaxInt64-a {
-		return math.MaxInt64
-	}
-	return a + b
-}
 
 func (b *Book) add(kind statement.Kind, amount int64) {
 	if kind == statement.Refund {
 		b.Refunds++
-		b.Refunded = plus(b.Refunded, amount)
+		b.Refunded = statement.Plus(b.Refunded, amount)
 		return
 	}
 	b.Payments++
-	b.Paid = plus(b.Paid, amount)
+	b.Paid = statement.Plus(b.Paid, amount)
 }
 
 // totals gathers both books by currency, day, session and listing. Sessions and
@@ -61,8 +53,8 @@ func (t *totals) dayOf(at engine.Time, timezone string) string {
 	}
 	if d := &t.day; d.zone != zone || int64(at) < d.from || int64(at) >= d.to {
 		w := at.Wall().In(zone)
-		begin := time.Date(w.Year(), w.Month(), w.Day(), 0, 0, 0, 0, zone)
-		d.zone, d.from, d.to, d.text = zone, begin.UnixMilli(), begin.AddDate(0, 0, 1).UnixMilli(), w.Format(time.DateOnly)
+		from, to := calendar.Day(w)
+		d.zone, d.from, d.to, d.text = zone, from.UnixMilli(), to.UnixMilli(), w.Format(time.DateOnly)
 	}
 	return t.day.text
 }

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"doorbuster/httpapi/hidden"
 )
 
 // Config says which service is asked, and how far it is trusted. Zero fields
@@ -137,7 +139,7 @@ func validateURL(text string) error {
 	case err != nil: // its text would show what is in the URL, perhaps a password
 		return fmt.Errorf("%s is no URL; %s", "URL", want)
 	case u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "":
-		return fmt.Errorf("%s is %q; %s", "URL", u.Redacted(), want)
+		return fmt.Errorf("%s is %q; %s", "URL", hidden.URL(text).String(), want)
 	}
 	return nil
 }

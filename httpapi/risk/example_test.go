@@ -36,6 +36,6 @@ func ExampleClient_Judge() {
 func ExampleConfig_Validate() {
 	fmt.Println(risk.Config{URL: "risk.example", Timeout: time.Minute}.Validate())
 	// Output:
-	// URL is "risk.example"; it must be like https://risk.example/judge, without user and fragment
+	// URL is "(an address that can't be read)"; it must be like https://risk.example/judge, without user and fragment
 	// Timeout is 1m0s; it must be 10ms to 5s
 }

@@ -8,7 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
+
+	"doorbuster/httpapi/hidden"
 )
 
 // maxAnswerBytes bounds an answer of the service.
@@ -40,11 +41,7 @@ func (c *Client) exchange(ctx context.Context, q Question) (Level, error) {
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		// The URL, which may hold a key, is no part of what is logged.
-		if outer := (*url.Error)(nil); errors.As(err, &outer) {
-			err = outer.Err
-		}
-		return 0, fmt.Errorf("ask: %w", err)
+		return 0, fmt.Errorf("ask: %w", hidden.Cause(err)) // the URL may hold a key
 	}
 	defer func() { _ = resp.Body.Close() }() // it was read, or is of no interest
 	if resp.StatusCode != http.StatusOK {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/input"
 )
 
 // Format is how a list is written.
@@ -169,14 +169,8 @@ func (r *reading) object(no int, text string) {
 		Level string `json:"level"`
 		Since string `json:"since"` // as an export has it; what is read counts from now
 	}
-	d := json.NewDecoder(strings.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&row); err != nil {
-		r.wrong(no, `the line is no object like {"id":"…","level":"block"}: %s`, strings.TrimPrefix(err.Error(), "json: "))
-		return
-	}
-	if d.More() {
-		r.wrong(no, "the line goes on after its object")
+	if wrong := input.Object([]byte(text), &row, true); wrong != "" {
+		r.wrong(no, `the line is no object like {"id":"…","level":"block"}: %s`, wrong)
 		return
 	}
 	r.row(no, row.ID, row.Level)

@@ -23,12 +23,24 @@ type Summary struct {
 	// First and Last are the times of the first and the last payment or refund; 0
 	// for a statement without rows.
 	First, Last engine.Time
+	NotOurs     NotOurs
 
 	repeated []pair // by line
 }
 
 // pair is a line and an earlier one.
-type pair struct{ line, earlier uint32 }
+type pair struct {
+	line, earlier uint32
+	kind          Kind
+}
+
+// what is the id that both have.
+func (p pair) what() string {
+	if p.kind == Refund {
+		return columnNames[colRefund]
+	}
+	return columnNames[colPayment]
+}
 
 func byLine(a, b pair) int { return cmp.Compare(a.line, b.line) }
 
@@ -48,12 +60,12 @@ func (s *Summary) Repeated() int { return len(s.repeated) }
 // that more in passing. The error is a *Malformed with all that is wrong, that of
 // from, or that of ctx. heard, if not nil, is told now and then how many rows were
 // read.
-func Check(ctx context.Context, from io.Reader, heard func(rows int64)) (*Summary, error) {
-	r, err := Open(from)
+func Check(ctx context.Context, from io.Reader, filter *Filter, heard func(rows int64)) (*Summary, error) {
+	r, err := Open(from, filter)
 	if err != nil {
 		return nil, err
 	}
-	s := &Summary{Format: r.format}
+	s := &Summary{Format: r.format, NotOurs: NotOurs{Tally: Tally{Money: []Sum{}}, By: []NotOursBy{}}}
 	var (
 		row    Row
 		bad    Malformed
@@ -80,10 +92,22 @@ func Check(ctx context.Context, from io.Reader, heard func(rows int64)) (*Summar
 		case err != nil:
 			return nil, err
 		}
-		if row.Kind == Payment {
+		if n := s.Payments + s.Refunds + s.NotOurs.Count; n%4096 == 4095 {
+			if heard != nil {
+				heard(n)
+			}
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+		}
+		switch row.Kind {
+		case Payment:
 			s.Payments++
-		} else {
+		case Refund:
 			s.Refunds++
+		default:
+			s.NotOurs.add(&row)
+			continue
 		}
 		if total > math.MaxInt64-row.Amount {
 			bad.add(Problem{row.Line, fmt.Sprintf("with this line the amounts come to more than %d", int64(math.MaxInt64))})
@@ -99,14 +123,6 @@ func Check(ctx context.Context, from io.Reader, heard func(rows int64)) (*Summar
 		}
 		s.Last = max(s.Last, row.At)
 		seen.add(&row)
-		if n := s.Payments + s.Refunds; n%4096 == 0 {
-			if heard != nil {
-				heard(n)
-			}
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-		}
 	}
 }
 
@@ -114,7 +130,9 @@ func Check(ctx context.Context, from io.Reader, heard func(rows int64)) (*Summar
 // 63 for all that it says with the kind beside them, and its line.
 type sighting [6]uint32
 
-// sightings finds rows that are about the same payment. Rows are spread over
+// sightings finds rows that are about the same payment, or the same refund: the one
+// of that id, or, without an id, one that says the very same. So each of the parts in
+// which a payment goes back stands for itself. Rows are spread over
 // shards, so that none of the arrays is large when it grows.
 type sightings struct {
 	seeds  [2]maphash.Seed
@@ -128,10 +146,15 @@ func newSightings() *sightings {
 
 func (s *sightings) add(row *Row) {
 	s.text = append(append(s.text[:0], byte(row.Kind)), row.PaymentID...)
-	a, b := maphash.Bytes(s.seeds[0], s.text), maphash.Bytes(s.seeds[1], s.text)
+	s.text = append(append(s.text, ' '), row.RefundID...)
+	id := len(s.text)
 	s.text = append(append(append(s.text, ' '), row.OrderNo...), row.Currency...)
 	s.text = strconv.AppendInt(append(s.text, ' '), row.Amount, 10)
 	s.text = strconv.AppendInt(append(s.text, ' '), int64(row.At), 10)
+	if row.Kind == Refund && row.RefundID == "" {
+		id = len(s.text)
+	}
+	a, b := maphash.Bytes(s.seeds[0], s.text[:id]), maphash.Bytes(s.seeds[1], s.text[:id])
 	says := maphash.Bytes(s.seeds[0], s.text)&^1 | uint64(row.Kind&1)
 	shard := &s.shards[byte(a)]
 	if len(*shard) == cap(*shard) {
@@ -155,16 +178,20 @@ func (s *sightings) resolve(bad *Malformed) (repeated []pair, n rowCounts) {
 		first := 0
 		for j := 1; j < len(shard); j++ {
 			a, b := &shard[first], &shard[j]
+			kind := Refund
+			if Kind(b[4]&1) == Payment&1 {
+				kind = Payment
+			}
 			switch {
 			case a[0] != b[0] || a[1] != b[1] || a[2] != b[2]:
 				first = j
 			case a[3] != b[3] || a[4] != b[4]:
-				against = append(against, pair{b[5], a[5]})
-			case Kind(b[4]&1) == Payment&1:
-				repeated = append(repeated, pair{b[5], a[5]})
+				against = append(against, pair{b[5], a[5], kind})
+			case kind == Payment:
+				repeated = append(repeated, pair{b[5], a[5], kind})
 				n.payments++
 			default:
-				repeated = append(repeated, pair{b[5], a[5]})
+				repeated = append(repeated, pair{b[5], a[5], kind})
 				n.refunds++
 			}
 		}
@@ -177,7 +204,7 @@ func (s *sightings) resolve(bad *Malformed) (repeated []pair, n rowCounts) {
 			bad.More += int64(len(against) - i)
 			break
 		}
-		bad.add(Problem{int64(p.line), fmt.Sprintf("it says of its payment_id something else than line %d", p.earlier)})
+		bad.add(Problem{int64(p.line), fmt.Sprintf("it says of its %s something else than line %d", p.what(), p.earlier)})
 	}
 	slices.SortStableFunc(bad.Problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
 	return repeated, n

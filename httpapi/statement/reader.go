@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"doorbuster/httpapi/input"
 )
 
 // Bounds of a statement. They keep memory bounded, whatever is sent.
@@ -39,13 +41,14 @@ type Reader struct {
 	line   int64        // of the last one read
 	at     [columns]int // where a column stands in a line; -1: nowhere
 	width  int          // columns of the header
+	filter *Filter
 	cells  []string
 }
 
 // Open begins to read a statement: it finds the format out, and reads the header
-// where there is one. The error is a *Malformed, or that of from.
-func Open(from io.Reader) (*Reader, error) {
-	r := &Reader{from: bufio.NewReaderSize(from, max(MaxLineBytes+2, 256<<10))}
+// where there is one. Rows that filter leaves out are Foreign. The error is a *Malformed, or that of from.
+func Open(from io.Reader, filter *Filter) (*Reader, error) {
+	r := &Reader{filter: filter, from: bufio.NewReaderSize(from, max(MaxLineBytes+2, 256<<10))}
 	head, err := r.from.Peek(8)
 	if err != nil && err != io.EOF {
 		return nil, err
@@ -169,7 +172,7 @@ func (r *Reader) nextLine() ([]byte, error) {
 
 // readHeader finds the columns, or says what is wrong with the header.
 func (r *Reader) readHeader(line string) string {
-	const wanted = "a statement begins with the header payment_id,order_no,amount,currency,kind,at (and transaction_id, if it is known), in any order, or is NDJSON"
+	const wanted = "a statement begins with the header payment_id,order_no,amount,currency,kind,at (and transaction_id and refund_id, if they are known), in any order, or is NDJSON"
 	var wrong string
 	if r.cells, wrong = splitCSV(r.cells[:0], line); wrong != "" {
 		return "the header can't be read: " + wrong + "; " + wanted
@@ -184,7 +187,7 @@ func (r *Reader) readHeader(line string) string {
 	var missing []string
 	for i, name := range columnNames {
 		r.at[i] = slices.Index(r.cells, name)
-		if r.at[i] < 0 && i != colTransaction {
+		if r.at[i] < 0 && i < colTransaction {
 			missing = append(missing, name)
 		}
 		if r.at[i] >= 0 && slices.Contains(r.cells[r.at[i]+1:], name) {
@@ -251,14 +254,20 @@ func (r *Reader) Next(row *Row) error {
 			continue
 		}
 		var v [columns]string
-		wrong := ""
+		var wrong, notOurs string
 		if r.format == CSV {
-			wrong = r.cut(string(line), &v)
+			wrong, notOurs = r.cut(string(line), &v)
 		} else {
 			wrong = members(line, &v)
 		}
 		*row = Row{Line: r.line}
-		if wrong == "" {
+		if wrong == "" && notOurs == "" {
+			notOurs = r.filter.notOurs(&v)
+		}
+		switch {
+		case notOurs != "":
+			row.foreign(notOurs, &v)
+		case wrong == "":
 			wrong = row.fill(&v)
 		}
 		if wrong != "" {
@@ -268,39 +277,51 @@ func (r *Reader) Next(row *Row) error {
 	}
 }
 
-// cut gives the columns of a CSV line.
-func (r *Reader) cut(line string, v *[columns]string) (wrong string) {
+// cut gives the columns of a CSV line, or says what is wrong with it, or why it can't
+// be ours: lines of sums need not have the columns of the others.
+func (r *Reader) cut(line string, v *[columns]string) (wrong, notOurs string) {
 	if r.cells, wrong = splitCSV(r.cells[:0], line); wrong != "" {
-		return wrong
+		return wrong, ""
 	}
 	if len(r.cells) != r.width {
-		return fmt.Sprintf("it has %d columns, the header has %d", len(r.cells), r.width)
+		if isBlankOrTotal(r.cells) && !slices.ContainsFunc(r.cells, couldBeOrder) {
+			return "", "total, or an empty row"
+		}
+		return fmt.Sprintf("it has %d columns, the header has %d", len(r.cells), r.width), ""
 	}
 	for i, at := range r.at {
 		if at >= 0 {
 			v[i] = r.cells[at]
 		}
 	}
-	return ""
+	return "", ""
 }
 
-// members gives the columns of an NDJSON line.
+// members gives the columns of an NDJSON line. Members of other names are ignored.
 func members(line []byte, v *[columns]string) (wrong string) {
 	var object struct {
-		PaymentID   string      `json:"payment_id"`
-		OrderNo     string      `json:"order_no"`
-		Amount      json.Number `json:"amount"`
-		Currency    string      `json:"currency"`
-		Kind        string      `json:"kind"`
-		At          string      `json:"at"`
-		Transaction *string     `json:"transaction_id"`
+		PaymentID   json.RawMessage `json:"payment_id"`
+		OrderNo     json.RawMessage `json:"order_no"`
+		Amount      json.RawMessage `json:"amount"`
+		Currency    json.RawMessage `json:"currency"`
+		Kind        json.RawMessage `json:"kind"`
+		At          json.RawMessage `json:"at"`
+		Transaction json.RawMessage `json:"transaction_id"`
+		Refund      json.RawMessage `json:"refund_id"`
 	}
-	if err := json.Unmarshal(line, &object); err != nil {
-		return fmt.Sprintf("it is no JSON object of a row: %v", err)
+	if wrong := input.Object(line, &object, false); wrong != "" {
+		return wrong
 	}
-	*v = [columns]string{object.PaymentID, object.OrderNo, object.Amount.String(), object.Currency, object.Kind, object.At}
-	if object.Transaction != nil {
-		v[colTransaction] = *object.Transaction
+	for i, raw := range [columns]json.RawMessage{object.PaymentID, object.OrderNo, object.Amount, object.Currency, object.Kind, object.At, object.Transaction, object.Refund} {
+		switch {
+		case len(raw) == 0 || string(raw) == "null":
+		case raw[0] == '"':
+			_ = json.Unmarshal(raw, &v[i]) // it is a string of a whole object
+		case raw[0] == '{' || raw[0] == '[':
+			return fmt.Sprintf("the member %s must be a string or a number", columnNames[i])
+		default:
+			v[i] = string(raw)
+		}
 	}
 	return ""
 }

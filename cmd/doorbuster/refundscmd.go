@@ -1,0 +1,68 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"doorbuster/httpapi"
+)
+
+const refundsPath = "/admin/v1/refunds"
+
+func newRefundsCommand() *cobra.Command {
+	var o clusterOptions
+	var cursor string
+	c := o.command(&cobra.Command{
+		Use:   "refunds --admin ADDR",
+		Short: "List what money has to go back, why, and what came of asking for it",
+		Long: `List the refunds that are due, the oldest first: why each is, how often the cashier
+was asked in vain, what went wrong the last time, and when it is asked for again. The
+node that leads asks; the others don't know of tries.`,
+		Example: `  doorbuster refunds --admin 127.0.0.1:8081
+  doorbuster refunds --admin 127.0.0.1:8081 --json | jq '.refunds[].last_error'`,
+	}, nil, func(c *cobra.Command) error {
+		var page httpapi.RefundsPage
+		path := refundsPath
+		if cursor != "" {
+			path += "?cursor=" + cursor
+		}
+		if err := o.call(c.Context(), path, nil, &page); err != nil {
+			return err
+		}
+		if o.output == "json" {
+			return printJSON(c.OutOrStdout(), &page)
+		}
+		return printRefunds(c.OutOrStdout(), &page)
+	})
+	c.Flags().StringVar(&cursor, "cursor", "", "where to go on, as the page before says")
+	return c
+}
+
+func printRefunds(w io.Writer, page *httpapi.RefundsPage) error {
+	var b strings.Builder
+	if len(page.Refunds) == 0 {
+		b.WriteString("No refund is due.\n")
+	} else {
+		table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "NUMBER\tDUE SINCE\tORDER\tPAYMENT\tAMOUNT\tWHY\tTRIES\tNEXT TRY\tLAST ERROR")
+		for i := range page.Refunds {
+			r := &page.Refunds[i]
+			fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%d %s\t%s\t%d\t%s\t%s\n", r.RefundNo, r.DueAt, shown(r.OrderNo), shown(r.PaymentID), r.Amount, r.Currency, r.Reason,
+				r.Tries, cmp.Or(r.NextTryAt, "-"), shown(cmp.Or(r.LastError, "-")))
+		}
+		_ = table.Flush() // into memory
+	}
+	if page.Cursor != "" {
+		fmt.Fprintf(&b, "There are more: --cursor %s\n", page.Cursor)
+	}
+	if !page.Asking {
+		b.WriteString("This node does not ask the cashier: the one that leads knows of tries, where a cashier_url is set.\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

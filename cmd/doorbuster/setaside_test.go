@@ -1,0 +1,120 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"doorbuster/httpapi/reconcile"
+)
+
+// TestOpenStaysOpen: a statement that covers nothing is a difference, and what is open
+// stays open, through clean runs and a restart, until a later statement settles it or
+// an operator sets it aside by name, saying why.
+func TestOpenStaysOpen(t *testing.T) {
+	s := openShop(t, t.TempDir())
+	s.apply(dayPlan("", 10))
+	open := func(want string) {
+		t.Helper()
+		if got := s.metric("doorbuster_reconciliation_open"); got != want {
+			t.Errorf("open: %s, want %s", got, want)
+		}
+	}
+	began := time.Now()
+	paid := map[string]string{}
+	for _, shopper := range []string{"ann", "bob"} {
+		paid[shopper] = orderOfShopper(t, s, shopper)
+		if a := s.do("POST", s.http+"/v1/payments/callback", fmt.Sprintf(`{"order_no":%q,"payment_id":"p-%s","amount":100,"currency":"CNY"}`, paid[shopper], shopper), "Content-Type", "application/json"); a.Status != 200 {
+			t.Fatalf("%d %s", a.Status, a.Body)
+		}
+	}
+	now := time.Now()
+	status, empty, errs := reconcileHere(t, s, statementHeader)
+	if status != 1 || empty == nil || empty.Open != 1 || empty.Counts[0].Kind != reconcile.CoversNothing || strings.Contains(empty.Verdict, "agree") {
+		t.Fatalf("a header and no rows: status %d, %+v %s", status, empty, errs)
+	}
+	open("1")
+	day := []string{"--from", began.Format(time.RFC3339), "--to", now.Add(time.Minute).Format(time.RFC3339)}
+	status, lacks, errs := reconcileHere(t, s, statementHeader, day...)
+	if status != 1 || lacks.Open != 2 || lacks.OpenBefore != 1 || !strings.Contains(lacks.Verdict, "no payment of "+began.UTC().Format(time.DateOnly)) {
+		t.Fatalf("nothing of a day on which we sold: status %d, %+v %s", status, lacks, errs)
+	}
+	open("3")
+	// A clean run of one of the payments settles what was open of it, and only that.
+	status, clean, errs := reconcileHere(t, s, statementHeader+statementRow("p-ann", paid["ann"], 100, "payment", now.Add(time.Second)))
+	if status != 0 || clean.Open != 0 || len(clean.Closes) != 1 || clean.OpenBefore != 2 {
+		t.Fatalf("a clean run: status %d, %+v %s", status, clean, errs)
+	}
+	open("2")
+	s.stop()
+	s = openShop(t, s.dir)
+	open("2")
+
+	bob := ""
+	var whole reconcile.Report
+	if a := s.ops("GET", reconciliationsPath+"/"+lacks.ID, ""); json.Unmarshal([]byte(a.Body), &whole) != nil || whole.OpenNow != 1 {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	for _, f := range whole.Findings {
+		if f.Open {
+			bob = f.ID
+		} else if !strings.Contains(f.Says, "settled, see report "+clean.ID) {
+			t.Errorf("%+v", f)
+		}
+	}
+	for name, c := range map[string]struct {
+		args []string
+		says string
+	}{
+		"without a word":  {[]string{lacks.ID, bob}, "--note"},
+		"of no report":    {[]string{"nobody", bob, "--note", "x"}, "No report has this id"},
+		"that is none":    {[]string{lacks.ID, "0123", "--note", "x"}, `no difference "0123"`},
+		"that is settled": {[]string{lacks.ID, clean.Closes[0], "--note", "x"}, "settled, see report " + clean.ID},
+		"nothing":         {[]string{lacks.ID, "--note", "x"}, "name a report and its differences"},
+	} {
+		if status, _, errs := runTool(t, "", append([]string{"reconcile", "set-aside", "--admin", s.admin}, c.args...)...); status == 0 || !strings.Contains(errs, c.says) {
+			t.Errorf("%s: status %d, %s", name, status, errs)
+		}
+	}
+	open("2")
+	status, out, errs := runTool(t, "", "reconcile", "set-aside", lacks.ID, bob, "--note", "paid in cash", "--admin", s.admin)
+	if status != 0 || !strings.Contains(out, "Still open, in all reports: 1.") {
+		t.Errorf("status %d, %s%s", status, out, errs)
+	}
+	open("1")
+	// Found again, it is told, and is not open.
+	if status, again, errs := reconcileHere(t, s, statementHeader+statementRow("p-ann", paid["ann"], 100, "payment", now.Add(time.Second)), day...); status != 0 || again.Open != 0 || again.Found != 1 || again.Findings[0].ID != bob {
+		t.Errorf("status %d, %+v %s", status, again, errs)
+	}
+	if status, _, errs := runTool(t, "", "reconcile", "set-aside", empty.ID, "all", "--note", "tried out", "--admin", s.admin); status != 0 {
+		t.Errorf("status %d %s", status, errs)
+	}
+	open("0")
+	if a := s.ops("GET", reconciliationsPath, ""); !strings.Contains(a.Body, "paid in cash") || !strings.Contains(a.Body, "Set aside: 1 difference of report "+lacks.ID) {
+		t.Errorf("who set aside what, and why, is not kept: %s", a.Body)
+	}
+	s.stop()
+	s = openShop(t, s.dir)
+	open("0")
+}
+
+// TestEmptyFileIsNotDone: a file with a header and no rows is not filed as done.
+func TestEmptyFileIsNotDone(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.ReconcileFolder = t.TempDir()
+	f := newFetching(t, cfg, time.Date(2026, 9, 20, 4, 30, 0, 0, time.UTC))
+	f.daily.desk = copying(t, nil)
+	if err := os.WriteFile(filepath.Join(cfg.ReconcileFolder, "day.csv"), []byte(statementHeader), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.look(t.Context())
+	f.look(t.Context())
+	why, err := os.ReadFile(filepath.Join(cfg.ReconcileFolder, failedFolder, "day.csv"+problemSuffix))
+	if err != nil || !strings.Contains(string(why), "no row of an order of ours") {
+		t.Errorf("%s %v; %s", why, err, f.log.String())
+	}
+}

@@ -1,0 +1,54 @@
+package input_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"doorbuster/httpapi/input"
+)
+
+func ExampleObject() {
+	var order struct {
+		Amount int64        `json:"amount"`
+		PaidAt input.Moment `json:"paid_at"`
+	}
+	for _, text := range []string{`{"amount":1,"paid_at":"2026-09-20t02:15:00z","more":1}`, `{"amount":"1"}`, `{"paid_at":"soon"}`, `{"amount":}`, `{"amount":1`, `[]`, `{} {}`} {
+		fmt.Printf("%q\n", input.Object([]byte(text), &order, false))
+	}
+	fmt.Printf("%q\n", input.Object([]byte(`{"more":1}`), &order, true))
+	// Output:
+	// ""
+	// "the member \"amount\" can't be a string, at byte 13"
+	// "\"soon\" is not a time such as 2026-09-20T02:15:00Z (RFC 3339), at byte 18"
+	// "it is not JSON, at byte 11"
+	// "it is not JSON: it ends too early, at byte 11"
+	// "it must be a JSON object"
+	// "it goes on after its object, at byte 2"
+	// "it does not fit: unknown field \"more\", at byte 10"
+}
+
+// Times of RFC 3339 are read, whatever the case of their letters, and nothing else is.
+func TestTimes(t *testing.T) {
+	want, err := input.Time("2026-09-20T02:15:00.5Z")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"2026-09-20t02:15:00.5z", "2026-09-20T10:15:00.5+08:00", "2026-09-20t10:15:00.5+08:00"} {
+		if got, err := input.Time(text); err != nil || !got.Equal(want) {
+			t.Errorf("%s: %s, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "soon", "2026-09-20", "2026-09-20 02:15:00Z", "2026-09-20T02:15:00", strings.Repeat("9", 1000)} {
+		if _, err := input.Time(text); err == nil || len(err.Error()) > 200 || strings.Contains(err.Error(), "parsing") {
+			t.Errorf("%.20s: %v", text, err)
+		}
+	}
+	text, err := json.Marshal(struct {
+		At input.Moment `json:"at,omitzero"`
+	}{})
+	if err != nil || string(text) != "{}" {
+		t.Errorf("%s, %v", text, err)
+	}
+}
