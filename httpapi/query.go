@@ -189,6 +189,8 @@ func (known query) read(raw string, into reflect.Value) (wrong string) {
 			return "There is no parameter " + strconv.Quote(clipped(name)) + " here. Take some of " + strings.Join(known.names(), ", ") + "."
 		case len(given[name]) > 1:
 			return "The parameter " + name + " is there more than once."
+		case given[name][0] == "" && name == "cursor":
+			delete(given, name) // the beginning, as loops over pages ask for it
 		case given[name][0] == "":
 			return "The parameter " + name + " has no value. Give it one, or leave it away."
 		}

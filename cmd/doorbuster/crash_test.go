@@ -138,13 +138,13 @@ func TestHoldRunsOutWhileKilled(t *testing.T) {
 func TestVictimEndsByItself(t *testing.T) {
 	v, start := aVictim(t)
 	node, _ := start()
-	other, err := v.start(t.Context(), 0) // the addresses are taken
+	other, err := v.start(t.Context(), 0) // the directory is taken
 	if err != nil {
 		t.Fatal(err)
 	}
 	<-other.Ended
-	if err := other.Kill(); err == nil || !strings.Contains(err.Error(), "can't listen") {
-		t.Errorf("the end of a node without addresses: %v", err)
+	if err := other.Kill(); err == nil || !strings.Contains(err.Error(), "another process uses it") {
+		t.Errorf("the end of a node without a directory: %v", err)
 	}
 	if err := node.Stop(); err != nil {
 		t.Errorf("an orderly stop: %v\n%s", err, v.lastWords())

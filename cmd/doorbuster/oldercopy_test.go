@@ -26,6 +26,17 @@ func (m *member) rollBack(to string) {
 	}
 }
 
+// sells waits until a unit of the first listing is granted: while the other room is
+// away, and for a moment after, none is.
+func (f *testCluster) sells() {
+	n := 0
+	f.eventually(func() bool {
+		n++
+		a, err := f.nodes[0].tryGrab(fmt.Sprint("early", n), "k", "day/sku-1")
+		return err == nil && a.Code == "granted"
+	}, "nothing is granted")
+}
+
 // TestOlderCopy: a node whose directory was put back to an older copy is turned
 // away by the others, which know of more; it says what to do, and that works. No
 // order is forgotten.
@@ -40,6 +51,7 @@ func TestOlderCopy(t *testing.T) {
 	b1.halt()
 	older := b1.copied()
 	b1.relaunch()
+	f.sells()
 	told := map[string]string{}
 	for i := range 50 {
 		who := fmt.Sprint("s", i)
@@ -93,6 +105,7 @@ func TestPromoteOlderCopy(t *testing.T) {
 	b1.halt()
 	older := b1.copied()
 	b1.relaunch()
+	f.sells()
 	for i := range 20 {
 		f.nodes[i%3].mustGrant(fmt.Sprint("s", i), "k", "day/sku-1")
 	}

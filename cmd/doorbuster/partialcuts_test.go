@@ -127,7 +127,8 @@ func allNodesReplaced(t *testing.T, l *land, zoneAck string) {
 	c.plan(c.nodes[0], smallListings(listings, stock))
 	doors := slices.Clone(c.nodes)
 	x := &traffic{c: c, history: newHistory(), next: listingByListing(workers, listings), pause: 25 * time.Millisecond}
-	x.doors.Store(&doors)
+	first := slices.Clone(doors) // buyers read it while doors changes
+	x.doors.Store(&first)
 	x.start(1, workers, "a", "b")
 	x.goOn(3, "to begin with")
 	for _, pair := range [][2]string{{"a1", "a3"}, {"b1", "b2"}, {"a2", "a4"}} {
