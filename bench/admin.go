@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/valyala/fasthttp"
 )
 
@@ -134,15 +135,23 @@ func (a *admin) survey(ctx context.Context, listings []Listing) ([]Counts, error
 	return all, nil
 }
 
-// addStock puts up more units, more than 0. It asks once: asking twice might put
-// them up twice.
-func (a *admin) addStock(l Listing, more int64) error {
-	return a.send(context.Background(), fasthttp.MethodPost, "/admin/v1/sessions/"+l.Session+"/skus/"+l.SKU+"/stock",
-		"application/json", fmt.Appendf(nil, `{"units":%d}`, more))
+// addStock puts up more units, more than 0, once however often it has to ask.
+func (a *admin) addStock(l Listing, more int64) (err error) {
+	key := uuid.NewString()
+	for try := range adminTries {
+		if try > 0 {
+			time.Sleep(250 * time.Millisecond)
+		}
+		if err = a.send(context.Background(), fasthttp.MethodPost, "/admin/v1/sessions/"+l.Session+"/skus/"+l.SKU+"/stock",
+			"application/json", key, fmt.Appendf(nil, `{"units":%d}`, more)); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
-// send changes something, with one request.
-func (a *admin) send(ctx context.Context, method, path, contentType string, body []byte) error {
+// send changes something, with one request; once for all requests with a key.
+func (a *admin) send(ctx context.Context, method, path, contentType, key string, body []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -152,6 +161,9 @@ func (a *admin) send(ctx context.Context, method, path, contentType string, body
 	req.SetRequestURI("http://" + a.addr() + path)
 	req.Header.SetMethod(method)
 	req.Header.SetContentType(contentType)
+	if key != "" {
+		req.Header.Set("Idempotency-Key", key)
+	}
 	if a.token != "" {
 		req.Header.Set("Authorization", "Bearer "+a.token)
 	}

@@ -176,7 +176,7 @@ func (c *contest) prepare(ctx context.Context, desk *admin) error {
 		}
 	}
 	if c.d.Risk && known.Len() > 0 {
-		if err := desk.send(ctx, "PUT", "/admin/v1/risk/shoppers", "text/csv", known.Bytes()); err != nil {
+		if err := desk.send(ctx, "PUT", "/admin/v1/risk/shoppers", "text/csv", "", known.Bytes()); err != nil {
 			return err
 		}
 	}

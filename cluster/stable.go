@@ -11,7 +11,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -24,30 +23,21 @@ import (
 
 // stableStore keeps term and vote, which must never be forgotten, in raft-boltdb's
 // raft.db, and beside it in raft.sum: bbolt checks two pages of its file and maps the
-// rest, so that one bad byte can change a vote, or lose it. raft.sum is two copies,
-// each in a block of its own: a CRC-32C of the rest of the block, and the values in
-// JSON. A change is written to the first copy, synced, then to the second, then to
-// raft.db: whatever a crash or a bad byte does to one copy, the other has what was
-// confirmed. raft.db must say the same but for the last change, and is made anew from
-// the values at each start, so that no bad page outlives one. A change that can't be
-// written ends the node in an orderly way, where Raft would panic, and nothing is
-// answered on the strength of a vote that is not on disk. Safe for concurrent use.
+// rest, so that one bad byte can change a vote, lose it, or lead bbolt out of the file.
+// raft.sum is two copies, each in a block of its own: a CRC-32C of the rest of the
+// block, and the values in JSON. A change is written to the first copy, synced, then to
+// the second, then to raft.db: whatever a crash or a bad byte does to one copy, the
+// other has what was confirmed. What was in raft.db before a start is not read: it is
+// made anew from raft.sum. A change that can't be written ends the node in an orderly
+// way, where Raft would panic, and nothing is answered on the strength of a vote that
+// is not on disk. Safe for concurrent use.
 type stableStore struct {
 	path, sum string
 	fatal     *fatal
 
-	mu   sync.Mutex
-	kept keptStable
-	bolt *raftboltdb.BoltStore // nil until the first change, or make
-}
-
-// keptStable is what a copy in raft.sum says.
-type keptStable struct {
-	Values map[string][]byte `json:"values"`
-	// The last change, which a crash may have kept from raft.db: the value of Key
-	// was Was, nil for none.
-	Key string `json:"key"`
-	Was []byte `json:"was"`
+	mu     sync.Mutex
+	values map[string][]byte     // nil: there is no file
+	bolt   *raftboltdb.BoltStore // nil until the first change, or make
 }
 
 var _ raft.StableStore = (*stableStore)(nil)
@@ -85,9 +75,6 @@ func openStable(dir string, fatal *fatal) (*stableStore, error) {
 	case missing != nil:
 		return refuse("%s is missing", s.path)
 	}
-	if err := s.compare(); err != nil {
-		return refuse("%s is damaged: %v", s.path, err)
-	}
 	return s, nil
 }
 
@@ -96,37 +83,11 @@ func (s *stableStore) read(b []byte) bool {
 	for ; len(b) >= stableBytes; b = b[stableBytes:] {
 		copied := b[:stableBytes]
 		body := bytes.TrimRight(copied[9:], "\x00")
-		if bytes.Equal(copied, sealStable(body)) && json.Unmarshal(body, &s.kept) == nil {
+		if bytes.Equal(copied, sealStable(body)) && json.Unmarshal(body, &s.values) == nil {
 			return true
 		}
 	}
 	return false
-}
-
-// compare holds raft.db against the values. What bbolt does with a damaged file, a
-// panic or a fault included, is an error.
-func (s *stableStore) compare() (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("it can't be read: %v", p)
-		}
-	}()
-	bolt, err := raftboltdb.New(raftboltdb.Options{Path: s.path, BoltOptions: &bbolt.Options{ReadOnly: true, Timeout: time.Second}})
-	if err != nil {
-		return bare(err)
-	}
-	defer bolt.Close()
-	for key, want := range s.kept.Values {
-		got, err := bolt.Get([]byte(key))
-		if err != nil && !errors.Is(err, raftboltdb.ErrKeyNotFound) {
-			return err
-		}
-		if !bytes.Equal(got, want) && (key != s.kept.Key || !bytes.Equal(got, s.kept.Was)) {
-			return fmt.Errorf("its %s is not the one in %s", key, sumFile)
-		}
-	}
-	return nil
 }
 
 // sealStable makes a copy.
@@ -201,7 +162,7 @@ func (s *stableStore) reaches(term uint64) error {
 func (s *stableStore) Get(key []byte) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return bytes.Clone(s.kept.Values[string(key)]), nil
+	return bytes.Clone(s.values[string(key)]), nil
 }
 
 // GetUint64 gives 0 for a key that is not there.
@@ -234,11 +195,9 @@ func (s *stableStore) setTerm(term uint64) error {
 func (s *stableStore) set(key, value []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	next := keptStable{Values: maps.Clone(s.kept.Values), Key: string(key), Was: s.kept.Values[string(key)]}
-	if next.Values == nil {
-		next.Values = map[string][]byte{}
-	}
-	next.Values[next.Key] = bytes.Clone(value)
+	next := map[string][]byte{}
+	maps.Copy(next, s.values)
+	next[string(key)] = bytes.Clone(value)
 	body, err := json.Marshal(next)
 	if err == nil && len(body) > stableBytes-9 {
 		err = errors.New("the values are too long")
@@ -249,9 +208,9 @@ func (s *stableStore) set(key, value []byte) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", sumFile, bare(err))
 	}
-	s.kept = next
+	s.values = next
 	if s.bolt == nil {
-		err = s.rebuild(next.Values)
+		err = s.rebuild(next)
 	} else {
 		err = s.bolt.Set(key, value)
 	}
@@ -263,7 +222,7 @@ func (s *stableStore) set(key, value []byte) error {
 
 // write replaces one copy after the other, or makes the file.
 func (s *stableStore) write(copied []byte) error {
-	if s.kept.Values == nil {
+	if s.values == nil {
 		return writeDurably(s.sum, append(copied, copied...))
 	}
 	f, err := os.OpenFile(s.sum, os.O_WRONLY, 0)

@@ -52,7 +52,7 @@ func TestTermAndVoteAreKept(t *testing.T) {
 	same := func(what string, at int) {
 		t.Helper()
 		s, err := openStable(dir, nil)
-		if err != nil || !maps.EqualFunc(s.kept.Values, kept.kept.Values, bytes.Equal) {
+		if err != nil || !maps.EqualFunc(s.values, kept.values, bytes.Equal) {
 			t.Fatalf("%s %d: %+v, %v", what, at, s, err)
 		}
 	}
@@ -89,25 +89,10 @@ func TestTermAndVoteAreKept(t *testing.T) {
 	}
 	openRefused(t, dir, path+" is missing")
 	put(whole)
-	refused := 0
-	for i := range pages {
-		if i%13 != 0 && !bytes.Contains(pages[max(0, i-30):min(len(pages), i+30)], termKey) {
-			continue
-		}
-		b := bytes.Clone(pages)
-		b[i] ^= 0x40
-		writeTo(bolt, b)
-		if s, err := openStable(dir, nil); err == nil && !maps.EqualFunc(s.kept.Values, kept.kept.Values, bytes.Equal) {
-			t.Fatalf("byte %d of %s: %+v", i, stableFile, s)
-		} else if err != nil {
-			refused++
-		}
-	}
-	if refused == 0 {
-		t.Errorf("no byte of %s matters", stableFile)
-	}
+	// What raft.db holds at a start does not matter, as long as it is there.
 	writeTo(bolt, bytes.Repeat(termKey, 100))
-	openRefused(t, dir, bolt+" is damaged")
+	openReady(t, dir)
+	whole, pages = mustRead(t, path), mustRead(t, bolt)
 	if err := os.Remove(bolt); err != nil {
 		t.Fatal(err)
 	}
@@ -140,34 +125,33 @@ func TestTermAndVoteAreKept(t *testing.T) {
 	}
 }
 
-// TestChangeOfVoteIsCut: a crash between raft.sum and raft.db leaves the latter a
-// change behind; both say the same again after the next start.
+// TestChangeOfVoteIsCut: a crash between raft.sum and raft.db leaves the latter behind;
+// both say the same again after the next start.
 func TestChangeOfVoteIsCut(t *testing.T) {
 	dir := t.TempDir()
 	s, err := openStable(dir, nil)
 	if err == nil {
-		err = errors.Join(s.setTerm(1), s.setTerm(2), s.Close())
+		err = errors.Join(s.setTerm(2), s.Close())
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	behind := mustRead(t, s.path)
-	for term := uint64(3); term <= 4; term++ {
-		if s, err = openStable(dir, nil); err == nil {
-			err = errors.Join(s.setTerm(term), s.Close())
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(s.path, behind, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if s, err = openStable(dir, nil); term == 3 && (err != nil || s.term() != 3) {
-			t.Fatalf("a change behind: %+v, %v", s, err)
-		}
-		if term == 4 && err == nil {
-			t.Fatal("two changes behind: it is taken")
-		}
+	if s, err = openStable(dir, nil); err == nil {
+		err = errors.Join(s.setTerm(3), s.Close(), os.WriteFile(s.path, behind, 0o600))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err = openStable(dir, nil); err == nil {
+		err = s.make()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if term, err := s.bolt.GetUint64(termKey); err != nil || term != 3 || s.term() != 3 {
+		t.Errorf("raft.db says term %d (%v), the store %d", term, err, s.term())
 	}
 }
 

@@ -39,7 +39,7 @@ func recoveryDamages() []damage {
 			after: all((*scene).cutBatches, removed("wal/MARK"), removed("ledger/*")), alone: saysAsOf, among: rejoins,
 		},
 		refused("stable store (`raft.db`): gone", removed("raft.db")),
-		refused("stable store (`raft.db`): a byte flipped", (*scene).flipTerm),
+		refused("stable store (`raft.sum`): a byte flipped", (*scene).flipTerm),
 		refused("snapshots: gone", removed("snapshots/*")).withBackup(),
 		{
 			name: "snapshots: a byte of the newest flipped", backed: true, while: (*scene).snapshot,
@@ -110,7 +110,7 @@ func (s *scene) cutBatches() {
 
 // flipTerm changes the term in which the node has voted, wherever it stands.
 func (s *scene) flipTerm() {
-	edit(s.t, filepath.Join(s.hit.dir, "raft.db"), func(b []byte) []byte {
+	edit(s.t, filepath.Join(s.hit.dir, "raft.sum"), func(b []byte) []byte {
 		key, found := []byte("CurrentTerm"), false
 		for at := 0; ; found = true {
 			i := bytes.Index(b[at:], key)
@@ -121,7 +121,7 @@ func (s *scene) flipTerm() {
 			b[at+7] ^= 0x40
 		}
 		if !found {
-			s.t.Fatal("raft.db holds no term")
+			s.t.Fatal("raft.sum holds no term")
 		}
 		return b
 	})
