@@ -183,6 +183,9 @@ func (s *AdminServer) events(w http.ResponseWriter, r *http.Request, q *eventQue
 	}
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Time{}) // nothing more is read; where there are no deadlines, there is none
+	if a, ok := w.(*answer); ok {
+		a.patience = s.eventPatience // else each write would have the time of a download
+	}
 	out := &trailStream{control: control, buffer: bufio.NewWriterSize(w, eventBufferSize), patience: s.eventPatience}
 	if at, err := s.follow(r.Context(), out, q, page, next); err != nil {
 		var late net.Error

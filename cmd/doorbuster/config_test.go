@@ -69,6 +69,7 @@ var samples = map[string]string{
 	"pay-keys": "/k", "cashier-url": "http://127.0.0.1:9/", "cashier-key-file": "/c", "cashier-timeout": "999ms",
 	"settle-after": "9h", "keep-events": "9h", "keep-event-bytes": "9999999",
 	"reconcile-folder": "/r", "reconcile-url": "http://127.0.0.1:9/", "reconcile-at": "05:15", "reconcile-timezone": "Asia/Shanghai", "reconcile-key-file": "/r",
+	"reconcile-ignore-kinds": "fee", "reconcile-order-prefixes": "R/", "rate-limit-look-per-second": "9", "rate-limit-look-burst": "9",
 	"risk-url": "http://127.0.0.1:9/", "risk-timeout": "99ms", "risk-cache-ttl": "9s", "risk-when-down": "block",
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -353,7 +354,9 @@ func TestMoneyOfLostOrdersGoesBack(t *testing.T) {
 	if fmt.Sprint(settled) != "[p-lost refund_due  p-other refund_due  p-ann paid ten]" || len(found[reconcile.UnknownOrder]) != 1 || report.Settled != 3 || report.Open != 1 {
 		t.Errorf("settled %q, %d open: %+v", settled, report.Open, found)
 	}
-	if due := s.state.ViewRefunds(0, 10); len(due) != 2 || due[0].OrderNo != lost || due[1].OrderNo != anns || !due[0].Stray() || !due[1].Stray() {
+	due := s.state.ViewRefunds(0, 10)
+	slices.SortFunc(due, func(a, b engine.RefundView) int { return strings.Compare(a.PaymentID, b.PaymentID) })
+	if len(due) != 2 || due[0].OrderNo != lost || due[1].OrderNo != anns || !due[0].Stray() || !due[1].Stray() {
 		t.Errorf("due %+v", due)
 	}
 	if v := s.order(anns); v.State != engine.Paid || v.PaymentID != "p-ann" {
