@@ -37,7 +37,7 @@ func TestTermAndVoteAreKept(t *testing.T) {
 	openReady(t, dir)
 	openReady(t, dir)
 	path, bolt := filepath.Join(dir, sumFile), filepath.Join(dir, stableFile)
-	whole, pages := mustRead(t, path), mustRead(t, bolt)
+	whole := mustRead(t, path)
 	writeTo := func(path string, b []byte) {
 		t.Helper()
 		if err := os.WriteFile(path, b, 0o600); err != nil {
@@ -92,7 +92,8 @@ func TestTermAndVoteAreKept(t *testing.T) {
 	// What raft.db holds at a start does not matter, as long as it is there.
 	writeTo(bolt, bytes.Repeat(termKey, 100))
 	openReady(t, dir)
-	whole, pages = mustRead(t, path), mustRead(t, bolt)
+	whole = mustRead(t, path)
+	pages := mustRead(t, bolt)
 	if err := os.Remove(bolt); err != nil {
 		t.Fatal(err)
 	}
