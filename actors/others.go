@@ -226,7 +226,7 @@ func (g *Group) lead(q *engine.Grab, deadline engine.Time, expires time.Duration
 		return a
 	case g.leads.Load():
 		return g.submit(gate, q, fingerprint, deadline, expires)
-	case g.blocked.Load(): // he is engaged, or the gate would have told him that he missed it
+	case g.blocked.Load(): // they are engaged, or the gate would have told them that they missed it
 		return g.putOff(gate, q)
 	}
 	return unknown

@@ -42,7 +42,7 @@ type Row struct {
 	Currency    string // three capital letters
 	At          engine.Time
 	Transaction string // "" where the cashier names none
-	RefundID    string // the cashier's own, of a refund; "" where he names none
+	RefundID    string // the cashier's own, of a refund; "" where it names none
 	// NotOurs is why a Foreign row can't be ours. Of its other fields it has the line
 	// and, where they can be read, amount, of either sign, and currency.
 	NotOurs string
