@@ -336,11 +336,18 @@ func (n *Node) healthy(term uint64, id string) bool {
 }
 
 // Transfer hands leadership to the node with id to, or to the best if that is
-// empty, and gives who leads then. Errors: ErrRefused, engine.ErrNotLeader,
-// ErrRestart.
-func (n *Node) Transfer(ctx context.Context, to string) (leader string, err error) {
+// empty, and gives who leads then. With from it changes nothing unless that node
+// leads, so that a transfer to the best is not done twice. Errors: ErrRefused,
+// engine.ErrNotLeader, ErrRestart.
+func (n *Node) Transfer(ctx context.Context, from, to string) (leader string, err error) {
 	if n.raft.State() != raft.Leader {
 		return "", engine.ErrNotLeader
+	}
+	if from != "" && from != n.cfg.NodeID {
+		if n.Roster().member(from) == nil {
+			return "", refuse("no node %q; see 'doorbuster cluster status'", from)
+		}
+		return n.cfg.NodeID, nil
 	}
 	target := n.successor()
 	if to != "" {
@@ -531,9 +538,9 @@ func (n *Node) HandOver(ctx context.Context) {
 	if n.alone() || !n.lead.retired.CompareAndSwap(false, true) || n.raft.State() != raft.Leader {
 		return
 	}
-	_, err := n.Transfer(ctx, "")
+	_, err := n.Transfer(ctx, "", "")
 	for began := time.Now(); errors.Is(err, ErrRefused) && time.Since(began) < handOverPatience && n.pause(20*time.Millisecond); {
-		_, err = n.Transfer(ctx, "")
+		_, err = n.Transfer(ctx, "", "")
 	}
 	if err != nil && !errors.Is(err, engine.ErrNotLeader) {
 		n.logger.Warn("leadership is not handed over before the stop; the others elect a leader by themselves", "error", err)

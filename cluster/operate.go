@@ -27,6 +27,7 @@ type Operation struct {
 	Operator string  `json:"operator"`
 	Member   Member  `json:"member,omitzero"`
 	Node     string  `json:"node,omitempty"`
+	From     string  `json:"from,omitempty"` // of a transfer: who leads no longer; empty for whoever does
 	Zone     string  `json:"zone,omitempty"`
 	On       bool    `json:"on,omitempty"`
 	Mode     ZoneAck `json:"mode,omitempty"`
@@ -43,16 +44,12 @@ func (n *Node) Operate(ctx context.Context, o Operation) (leader string, err err
 	if n.alone() {
 		return "", refuse("this node is alone; a cluster begins with a 'cluster' section in its configuration")
 	}
-	_, first := n.raft.LeaderWithID()
 	for {
 		switch {
 		case n.Removed() && o.Name == OpRemove && o.Node == n.cfg.NodeID:
 			return "", nil
 		case n.Removed():
 			return "", refuse("%w", errRemoved)
-		}
-		if _, leads := n.raft.LeaderWithID(); o.Again && o.Name == OpTransfer && o.Node == "" && leads != "" && leads != first {
-			return string(leads), nil
 		}
 		leader, err = n.operateOnce(ctx, o)
 		switch {
@@ -126,7 +123,7 @@ func (n *Node) operateHere(ctx context.Context, o Operation) (leader string, err
 	case OpRemove:
 		return "", n.Remove(o.Operator, o.Node, o.Again)
 	case OpTransfer:
-		return n.Transfer(ctx, o.Node)
+		return n.Transfer(ctx, o.From, o.Node)
 	case OpZoneAck:
 		return "", n.SetZoneAck(o.Operator, o.Mode, o.Note)
 	case OpPrefer:

@@ -219,18 +219,24 @@ func (s *AdminServer) removeNode(w http.ResponseWriter, r *http.Request) {
 func (s *AdminServer) transfer(w http.ResponseWriter, r *http.Request) {
 	var request struct {
 		noted
-		To string `json:"to"`
+		To   string `json:"to"`
+		From string `json:"from"`
 	}
 	if !s.operates(w, r) || !s.decode(w, r, &request, func() string {
-		if request.To != "" && !engine.ValidID(request.To) {
-			return needsID("to", "the node that is to lead", "a2") + ` Leave it away for the best one.`
+		switch {
+		case request.To == "" && request.From == "":
+			return "There must be to, the node that is to lead, or from, the node that is to lead no longer: the best of the others follows it."
+		case request.To != "" && !engine.ValidID(request.To):
+			return needsID("to", "the node that is to lead", "a2")
+		case request.From != "" && !engine.ValidID(request.From):
+			return needsID("from", "the node that is to lead no longer", "a1")
 		}
 		return request.wrong()
 	}) {
 		return
 	}
-	s.operate(w, r, operation{"transfer", []any{"to", request.To, "note", request.Note}, func(ctx context.Context, who string) (any, error) {
-		leader, err := s.operations.Transfer(ctx, who, request.To)
+	s.operate(w, r, operation{"transfer", []any{"from", request.From, "to", request.To, "note", request.Note}, func(ctx context.Context, who string) (any, error) {
+		leader, err := s.operations.Transfer(ctx, who, request.From, request.To)
 		return map[string]string{"leader": leader}, err
 	}})
 }

@@ -34,8 +34,8 @@ func TestClusterOperations(t *testing.T) {
 		"join a witness": {"join", `{"id":"c1","zone":"c","kind":"witness","peer":"[2001:db8::1]:8082","note":"third site"}`, "join {ID:c1 Zone:c Kind:witness Peer:[2001:db8::1]:8082}", `{"id":"c1","zone":"c","kind":"witness","peer":"[2001:db8::1]:8082"}`},
 		"join by name":   {"join", `{"id":"e1","zone":"a","kind":"edge","peer":"e1.shop.test:1"}`, "join {ID:e1 Zone:a Kind:edge Peer:e1.shop.test:1}", `{"id":"e1","zone":"a","kind":"edge","peer":"e1.shop.test:1"}`},
 		"remove":         {"remove", `{"node":"a3"}`, "remove a3", `{"removed":"a3"}`},
-		"transfer":       {"transfer", `{"to":"b1"}`, `transfer "b1"`, `{"leader":"b1"}`},
-		"to the best":    {"transfer", ``, `transfer ""`, `{"leader":"b1"}`},
+		"transfer":       {"transfer", `{"to":"b1"}`, `transfer "" "b1"`, `{"leader":"b1"}`},
+		"to the best":    {"transfer", `{"from":"a1"}`, `transfer "a1" ""`, `{"leader":"b1"}`},
 		"snapshot":       {"snapshot", ``, "snapshot", `{"log_index":4711}`},
 		"zone ack":       {"zone-ack", `{"mode":"require","note":"b is back"}`, `zone-ack require because "b is back"`, `{"mode":"require"}`},
 		"prefer":         {"prefer", `{"zone":"a"}`, `prefer "a"`, `{"zone":"a"}`},
@@ -99,6 +99,7 @@ func TestClusterOperationsRefuseBadBodies(t *testing.T) {
 		"join: cut off":          {"join", `{"id":`, "ends too early"},
 		"remove: nothing":        {"remove", ``, "The node must be there"},
 		"remove: by id":          {"remove", `{"id":"a3"}`, "unknown field"},
+		"transfer: of nobody":    {"transfer", `{}`, "There must be to"},
 		"transfer: bad id":       {"transfer", `{"to":"../a"}`, "The to must be there"},
 		"snapshot: more":         {"snapshot", `{"node":"a1"}`, "unknown field"},
 		"zone ack: nothing":      {"zone-ack", ``, "off, prefer or require"},
@@ -128,7 +129,7 @@ func TestClusterOperationsRefuseBadBodies(t *testing.T) {
 
 // goodOperations is a request of every operation that fits.
 var goodOperations = [][3]string{
-	{"POST", "join", `{"id":"a3","zone":"a","peer":"10.0.1.3:8082"}`}, {"POST", "remove", `{"node":"a3"}`}, {"POST", "transfer", ``},
+	{"POST", "join", `{"id":"a3","zone":"a","peer":"10.0.1.3:8082"}`}, {"POST", "remove", `{"node":"a3"}`}, {"POST", "transfer", `{"to":"b1"}`},
 	{"POST", "snapshot", ``}, {"POST", "zone-ack", `{"mode":"off"}`}, {"POST", "prefer", `{"zone":"a"}`}, {"POST", "drain", `{"zone":"a"}`},
 	{"POST", "undrain", `{"zone":"a"}`}, {"POST", "promote", `{"zone":"b","dry_run":true}`}, {"POST", "promote", `{"zone":"b","token":"t"}`},
 	{"POST", "promote", `{"zone":"b","confirm":true}`}, {"GET", "backup", ``},

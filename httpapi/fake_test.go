@@ -463,8 +463,8 @@ func (f *fakeOperations) Remove(_ context.Context, operator, node string) error 
 	return f.err
 }
 
-func (f *fakeOperations) Transfer(_ context.Context, operator, to string) (string, error) {
-	f.ask(operator, "transfer %q", to)
+func (f *fakeOperations) Transfer(_ context.Context, operator, from, to string) (string, error) {
+	f.ask(operator, "transfer %q %q", from, to)
 	return "b1", f.err
 }
 

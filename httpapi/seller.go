@@ -253,9 +253,9 @@ type ClusterOperator interface {
 	Join(ctx context.Context, operator string, m Member) error
 	// Remove takes a node out for good; its id can't come back.
 	Remove(ctx context.Context, operator, node string) error
-	// Transfer hands leadership to a node, or with "" to the best one, and gives
-	// who leads then.
-	Transfer(ctx context.Context, operator, to string) (leader string, err error)
+	// Transfer hands leadership to a node, or with "" to the best one, unless from
+	// is another node than the one that leads; it gives who leads then.
+	Transfer(ctx context.Context, operator, from, to string) (leader string, err error)
 	// Snapshot takes one on the node that answers and gives its log index.
 	Snapshot(ctx context.Context, operator string) (index uint64, err error)
 	// SetZoneAck changes the mode: ZoneAckOff, ZoneAckPrefer or ZoneAckRequire.

@@ -148,22 +148,37 @@ not decide any more. To keep shoppers away for a while, drain the node instead.`
 
 func newClusterTransferCommand() *cobra.Command {
 	var o clusterOptions
-	var to string
+	var from, to string
 	c := o.change(&cobra.Command{
-		Use:   "transfer [--to ID] --admin ADDR",
+		Use:   "transfer [--from ID] [--to ID] --admin ADDR",
 		Short: "Hand leadership to another node",
-		Long: `Hand leadership to another node. It does not stay outside of the zone that
-leadership is to be in; see 'doorbuster cluster prefer'.`,
-		Example: `  doorbuster cluster transfer --admin 127.0.0.1:8081           # to the best one
+		Long: `Hand leadership to a node, or from one to the best of the others. If another
+leads already, --from changes nothing, so that both can be repeated. Leadership
+does not stay outside of the zone that it is to be in; see 'doorbuster cluster
+prefer'.`,
+		Example: `  doorbuster cluster transfer --from a1 --admin 127.0.0.1:8081   # to the best one
   doorbuster cluster transfer --to b1 --admin 127.0.0.1:8081`,
-	}, nil, func(c *cobra.Command) error {
+	}, func() error {
+		if from == "" && to == "" {
+			return errors.New("say --to ID, or --from ID for the best of the others")
+		}
+		return nil
+	}, func(c *cobra.Command) error {
 		var answer struct {
 			Leader string `json:"leader"`
 		}
-		return o.operate(c, clusterPath+"/transfer", map[string]any{"to": to}, &answer,
+		body := map[string]any{}
+		if from != "" {
+			body["from"] = from
+		}
+		if to != "" {
+			body["to"] = to
+		}
+		return o.operate(c, clusterPath+"/transfer", body, &answer,
 			func() string { return shown(answer.Leader) + " leads." })
 	})
-	c.Flags().StringVar(&to, "to", "", "`id` of the node that is to lead (default: the best one)")
+	c.Flags().StringVar(&to, "to", "", "`id` of the node that is to lead")
+	c.Flags().StringVar(&from, "from", "", "`id` of the node that is to lead no longer")
 	return c
 }
 

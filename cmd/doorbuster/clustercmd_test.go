@@ -233,7 +233,7 @@ func TestClusterChanges(t *testing.T) {
   3. Start it`},
 		"remove":         {[]string{"remove", "--node", "a3", "--note", "old iron"}, `{"removed":"a3"}`, `remove {"node":"a3","note":"old iron"}`, "a3 is out of the cluster."},
 		"transfer":       {[]string{"transfer", "--to", "b1"}, `{"leader":"b1"}`, `transfer {"to":"b1"}`, "b1 leads.\n"},
-		"to the best":    {[]string{"transfer"}, `{"leader":"a2"}`, `transfer {"to":""}`, "a2 leads.\n"},
+		"to the best":    {[]string{"transfer", "--from", "a1"}, `{"leader":"a2"}`, `transfer {"from":"a1"}`, "a2 leads.\n"},
 		"snapshot":       {[]string{"snapshot"}, `{"log_index":4711}`, `snapshot {}`, "at log index 4711."},
 		"zone ack":       {[]string{"zone-ack", "--mode", "require"}, `{"mode":"require"}`, `zone-ack {"mode":"require"}`, "Zone ack is require.\n"},
 		"prefer":         {[]string{"prefer", "--zone", "a"}, `{"zone":"a"}`, `prefer {"zone":"a"}`, "Leadership is to be in zone a.\n"},
@@ -241,8 +241,8 @@ func TestClusterChanges(t *testing.T) {
 		"drain":          {[]string{"drain", "--node", "a1"}, `{"node":"a1","drained":true}`, `drain {"node":"a1"}`, "Node a1 takes no new shoppers."},
 		"drain a zone":   {[]string{"drain", "--zone", "a"}, `{"zone":"a","drained":true}`, `drain {"zone":"a"}`, "Zone a takes no new shoppers."},
 		"undrain":        {[]string{"undrain", "--zone", "a"}, `{"zone":"a","drained":false}`, `undrain {"zone":"a"}`, "Zone a takes shoppers again.\n"},
-		"JSON":           {[]string{"transfer", "--output", "json"}, `{"leader":"a2"}`, `transfer {"to":""}`, "{\n  \"leader\": \"a2\"\n}\n"},
-		"steering codes": {[]string{"transfer"}, `{"leader":"\u001b[2J"}`, `transfer {"to":""}`, `"\x1b[2J" leads.`},
+		"JSON":           {[]string{"transfer", "--to", "a2", "--output", "json"}, `{"leader":"a2"}`, `transfer {"to":"a2"}`, "{\n  \"leader\": \"a2\"\n}\n"},
+		"steering codes": {[]string{"transfer", "--to", "a2"}, `{"leader":"\u001b[2J"}`, `transfer {"to":"a2"}`, `"\x1b[2J" leads.`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			node := newClusterNode(t, map[string]string{at + c.args[0]: c.answer, "GET /admin/v1/cluster": `{"cluster":"shop","nodes":[` +
@@ -274,6 +274,7 @@ func TestClusterUsage(t *testing.T) {
 		"argument":        {[]string{"transfer", "b1", admin}, "unknown command or argument"},
 		"join: nothing":   {[]string{"join", admin}, "no --id: the id of the node, such as a3\nno --zone: its failure domain, such as a\nno --peer"},
 		"join: kind":      {[]string{"join", admin, "--id=a", "--zone=a", "--peer=h:1", "--kind", "king"}, "none of voter, witness, edge"},
+		"transfer: none":  {[]string{"transfer", admin}, "say --to ID"},
 		"remove: nothing": {[]string{"remove", admin}, "name the one to take out"},
 		"zone ack: none":  {[]string{"zone-ack", admin}, "say --mode"},
 		"zone ack: mode":  {[]string{"zone-ack", admin, "--mode", "on"}, "none of off, prefer, require"},
@@ -324,7 +325,7 @@ func TestClusterSaysWhatToDo(t *testing.T) {
 		"no answer":       {slow.URL, "it may be done or not: look with 'doorbuster cluster status'"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := clusterSays(t, "", "transfer", "--admin", c.admin, "--timeout", "300ms")
+			_, err := clusterSays(t, "", "transfer", "--to", "b1", "--admin", c.admin, "--timeout", "300ms")
 			if err == nil || !strings.Contains(err.Error(), c.want) || errors.As(err, new(usageError)) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}

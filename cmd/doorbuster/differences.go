@@ -224,9 +224,16 @@ func (r *reconciler) SetAside(_ context.Context, q httpapi.SetAsideRequest) (*re
 	if err := r.reports.prepare(); err != nil {
 		return nil, fmt.Errorf("prepare %s: %w", r.reports.dir, err)
 	}
-	ids, err := r.reports.toSetAside(q)
+	ids, done, err := r.reports.toSetAside(q)
 	if err != nil {
 		return nil, err
+	}
+	if len(ids) == 0 {
+		report, err := r.reports.readReport(done)
+		if err != nil {
+			return nil, fmt.Errorf("read the report that sets them aside: %w", err)
+		}
+		return report, r.reports.asOfNow(report)
 	}
 	began := time.Now()
 	sum := sha256.Sum256([]byte(r.node + strings.Join(ids, " ")))
@@ -252,32 +259,40 @@ func reportID(at time.Time, sum []byte) string {
 	return at.UTC().Format("20060102T150405.000Z") + "-" + hex.EncodeToString(sum[:hashShown])
 }
 
-// toSetAside gives the differences that a request is about, each of them open.
-func (s *reports) toSetAside(q httpapi.SetAsideRequest) (ids []string, err error) {
+// toSetAside gives the differences that a request is about and that are open. Where
+// all of them were set aside already, it gives the newest report that says so:
+// asking again changes nothing.
+func (s *reports) toSetAside(q httpapi.SetAsideRequest) (ids []string, done string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.load(); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if !slices.ContainsFunc(s.known, func(k keptReport) bool { return k.brief.ID == q.Report }) {
-		return nil, httpapi.ErrNoReport
+		return nil, "", httpapi.ErrNoReport
 	}
+	asked := q.Differences
 	if q.All {
 		for id, in := range s.open.found {
-			if in.report == q.Report && s.open.state(id) == "" {
-				ids = append(ids, id)
+			if in.report == q.Report {
+				asked = append(asked, id)
 			}
 		}
 	}
-	for _, id := range q.Differences {
-		if _, found := s.open.found[id]; !found || s.open.state(id) != "" {
-			return nil, &httpapi.NotOpenError{Difference: id, Became: s.open.state(id), Known: found}
+	for _, id := range asked {
+		_, found := s.open.found[id]
+		switch aside, became := s.open.aside[id], s.open.state(id); {
+		case found && aside != "":
+			done = max(done, aside)
+		case found && became == "":
+			ids = append(ids, id)
+		case !q.All:
+			return nil, "", &httpapi.NotOpenError{Difference: id, Became: became, Known: found}
 		}
-		ids = append(ids, id)
 	}
 	slices.Sort(ids)
-	if ids = slices.Compact(ids); len(ids) == 0 {
-		return nil, &httpapi.NotOpenError{}
+	if ids = slices.Compact(ids); len(ids) == 0 && done == "" {
+		return nil, "", &httpapi.NotOpenError{}
 	}
-	return ids, nil
+	return ids, done, nil
 }

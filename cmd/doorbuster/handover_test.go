@@ -32,7 +32,7 @@ func TestHandOver(t *testing.T) {
 		do   func(leader *member)
 	}{
 		{"transfer", func(leader *member) {
-			if status, out, errs := runTool(t, "", "cluster", "transfer", "--admin", leader.admin); status != 0 {
+			if status, out, errs := runTool(t, "", "cluster", "transfer", "--from", leader.id, "--admin", leader.admin); status != 0 {
 				t.Fatal(out, errs)
 			}
 		}},

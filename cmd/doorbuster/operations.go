@@ -41,8 +41,8 @@ func (o operations) Remove(ctx context.Context, operator, id string) error {
 	return err
 }
 
-func (o operations) Transfer(ctx context.Context, operator, to string) (string, error) {
-	return o.operate(ctx, cluster.Operation{Name: cluster.OpTransfer, Operator: operator, Node: to})
+func (o operations) Transfer(ctx context.Context, operator, from, to string) (string, error) {
+	return o.operate(ctx, cluster.Operation{Name: cluster.OpTransfer, Operator: operator, From: from, Node: to})
 }
 
 func (o operations) Snapshot(context.Context, string) (uint64, error) {

@@ -337,7 +337,7 @@ $("transfer").addEventListener("click", () => change(
   { title: "Hand leadership over?", text: "Grabs wait for a moment, and none fails.", yes: "Hand over",
     choice: { name: "to", label: "Who is to lead", chosen: "", options: [["", "the best one"],
       ...cluster.nodes.filter((n) => n.kind === "voter" && n.reachable && n.id !== cluster.leader).map((n) => [n.id, `${n.id} (zone ${n.zone})`])] } },
-  at("cluster", "transfer"), "Leadership was handed over."));
+  at("cluster", "transfer"), "Leadership was handed over.", { from: cluster.leader }));
 $("snapshot").addEventListener("click", () => change(
   { title: `Take a snapshot on ${cluster.answered_by || "this node"}?`, text: "It sells on meanwhile.", yes: "Take it" },
   at("cluster", "snapshot"), "The snapshot is taken."));
