@@ -13,7 +13,10 @@ import (
 	"doorbuster/engine"
 )
 
-var update = flag.Bool("update", false, "write the sample backups anew")
+var (
+	update     = flag.Bool("update", false, "write the sample backups anew")
+	promotions = flag.Int("promotions", 2, "how often TestPromotionsGiveNewNumbers has a room take over")
+)
 
 // propose takes commands through the log of a node that leads.
 func propose(t *testing.T, n *Node, commands ...engine.Command) *engine.Effects {
@@ -138,4 +141,59 @@ func TestNoOrderNumberIsGivenOutInTwoLives(t *testing.T) {
 		}
 	}
 	t.Logf("%d numbers in %d lives", len(told), life)
+}
+
+// TestPromotionsGiveNewNumbers: rooms that take over from copies of one directory, older
+// and newer ones, and from what such a room left, tell of no number that another told of.
+func TestPromotionsGiveNewNumbers(t *testing.T) {
+	const seed = 20_261_128
+	random := rand.New(rand.NewPCG(seed, 0))
+	k := openTrio(t, ZoneAckOff)
+	leader, b1 := k.leads("a1"), k.seat("b1")
+	propose(t, leader.Node, planned(engine.TimeOf(time.Now()), "one", "two"))
+	told := map[string]string{}
+	sells := func(n *Node, life string) {
+		for i := range 1 + random.IntN(6) {
+			e := propose(t, n, grabbed(engine.ListingHandle(1+random.IntN(2)), fmt.Sprint(life, "-", i))).Primary[0]
+			n.View(func(s *engine.State) {
+				no := s.OrderNo(e.Order)
+				if before, twice := told[no]; twice || no == "" {
+					t.Fatalf("%s (seed %d) tells of order %q, as %s did", life, seed, no, before)
+				}
+				told[no] = life
+			})
+		}
+	}
+	var copies []string
+	for i := range 4 {
+		sells(leader.Node, fmt.Sprint("cluster", i))
+		copies = append(copies, b1.copied(t))
+	}
+	for _, s := range k.seats {
+		s.leave(t)
+	}
+	for round := range *promotions {
+		cfg := b1.cfg
+		cfg.Dir = t.TempDir()
+		if err := os.CopyFS(cfg.Dir, os.DirFS(copies[random.IntN(len(copies))])); err != nil {
+			t.Fatal(err)
+		}
+		s := openSeat(t, cfg)
+		// What took over once leads by itself.
+		eventually(t, "it may not take over", func() bool { return s.Leads() || s.PlanPromotion("b").Refusal == "" })
+		if !s.Leads() {
+			if _, err := s.Promote(t.Context(), "ops", "b", ""); err != nil {
+				t.Fatal(err)
+			}
+			s.leave(t)
+			s = openSeat(t, cfg)
+		}
+		eventually(t, "it does not lead", s.Leads)
+		sells(s.Node, fmt.Sprint("promotion", round))
+		s.leave(t)
+		if random.IntN(3) == 0 {
+			copies = append(copies, cfg.Dir)
+		}
+	}
+	t.Logf("%d numbers in %d promotions", len(told), *promotions)
 }
