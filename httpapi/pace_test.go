@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"doorbuster/engine"
 	"doorbuster/httpapi/reconcile"
 )
 
@@ -76,14 +75,7 @@ func (l narrowListener) Accept() (net.Conn, error) {
 // paced serves an operations API that has little patience, and tells of each
 // request that has ended.
 func pacedAdmin(t *testing.T) (address string, ended <-chan struct{}) {
-	f := &fakeOperator{drawn: &engine.DrawView{State: engine.DrawDone, Revealed: true}}
-	for i := range 12_000 {
-		f.rows = append(f.rows, engine.RosterRow{ID: fmt.Sprintf("shopper-%d-%s", i, strings.Repeat("x", 40)), Level: engine.LevelBlock, Since: fakeNow})
-	}
-	for range 12_000 {
-		f.drawn.Entries = append(f.drawn.Entries, engine.DrawEntry{OrderNo: fakeOrderNo, Quantity: 1, State: engine.Passed})
-	}
-	api := newTestAdmin(t, f, func(c *AdminConfig) {
+	api := newTestAdmin(t, longLists(), func(c *AdminConfig) {
 		c.Patience, c.RequestTimeout, c.Reconciler = pacePatience, 20*time.Millisecond, longDesk{}
 		c.Operations = &fakeOperations{text: strings.Repeat("x", 1<<20)}
 	})
