@@ -41,8 +41,8 @@ func (r Role) rank() int {
 
 // operator is who asks; the name goes into the audit trail.
 type operator struct {
+	*bearer
 	name string
-	role Role
 	key  string    // their Idempotency-Key; "" without
 	said hash.Hash // of the request, as far as it has been read; with a key
 }
@@ -100,16 +100,14 @@ func (who *operator) intends(r *http.Request, to *adminRoute) (wrong string) {
 // authorize tells who asks if he has the role that is needed, or answers 401 or
 // 403 itself and gives false.
 func (s *AdminServer) authorize(w http.ResponseWriter, r *http.Request, needs Role) (operator, bool) {
-	token, ok := bearerToken(r.Header.Get("Authorization"))
-	if !ok {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="doorbuster-ops"`)
-		s.problem(w, r, unauthorized, "Send Authorization: Bearer and an operator's token.")
-		return operator{}, false
-	}
-	b, err := s.tokens.check([]byte(token))
-	if err != nil || b.role.rank() == 0 {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="doorbuster-ops", error="invalid_token"`)
-		s.problem(w, r, unauthorized, "The token is not valid, or not any more. Get a new one.")
+	b, err := authorize(s.tokens, r.Header.Get("Authorization"), len(r.Header.Values("Authorization")))
+	if err != nil {
+		scheme := `Bearer realm="doorbuster-ops", error="invalid_token"`
+		if err == tokenMissing {
+			scheme = `Bearer realm="doorbuster-ops"`
+		}
+		w.Header().Set("WWW-Authenticate", scheme)
+		s.problem(w, r, unauthorized, err.Error())
 		return operator{}, false
 	}
 	if b.role.rank() < needs.rank() {
@@ -117,7 +115,7 @@ func (s *AdminServer) authorize(w http.ResponseWriter, r *http.Request, needs Ro
 		s.problem(w, r, forbidden, "This needs the role "+string(needs)+"; the token has "+string(b.role)+".")
 		return operator{}, false
 	}
-	return operator{name: string(b.subject), role: b.role}, true
+	return operator{bearer: b, name: string(b.subject)}, true
 }
 
 // sameSite refuses what a page of another site may have sent in an operator's

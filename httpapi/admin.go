@@ -55,6 +55,8 @@ type AdminConfig struct {
 	// Tokens are the keys that operators' tokens are checked with; required
 	// without Dev. They must not be the shoppers' keys.
 	Tokens TokenKeys
+	// TokenBytes bounds a token. Default DefaultTokenBytes, 256 to 64 KiB.
+	TokenBytes int
 	// OpenMetrics lets /metrics be read without a token, for a scraper that has
 	// none on a network that is trusted.
 	OpenMetrics bool
@@ -163,6 +165,8 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 		tokens, err := newTokenChecker(OpsToken, cfg.Tokens, remembered)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("tokens: %w", err))
+		} else if err := tokens.bounded(cfg.TokenBytes, cfg.Logger); err != nil {
+			errs = append(errs, err)
 		}
 		s.tokens = tokens
 	}
@@ -170,8 +174,14 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 		return nil, fmt.Errorf("operations API: %w", err)
 	}
 	if cfg.Registerer != nil {
-		if err := cfg.Registerer.Register(s.metrics); err != nil {
-			return nil, fmt.Errorf("operations API: register metrics: %w", err)
+		collectors := []prometheus.Collector{s.metrics}
+		if s.tokens != nil {
+			collectors = append(collectors, s.tokens)
+		}
+		for _, c := range collectors {
+			if err := cfg.Registerer.Register(c); err != nil {
+				return nil, fmt.Errorf("operations API: register metrics: %w", err)
+			}
 		}
 	}
 	s.route()

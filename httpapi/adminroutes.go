@@ -237,7 +237,7 @@ func (s *AdminServer) route() {
 // serve checks who asks, and what the table says of the route, and hands the
 // request to it.
 func (s *AdminServer) serve(w http.ResponseWriter, r *http.Request, to *adminRoute) {
-	who := operator{name: "dev", role: RoleAdmin}
+	who := operator{bearer: &bearer{role: RoleAdmin}, name: "dev"}
 	if !s.dev && to.needs != nobody && !(s.openMetrics && to.pattern == "/metrics") {
 		var ok bool
 		if who, ok = s.authorize(w, r, to.needs); !ok {
@@ -248,10 +248,17 @@ func (s *AdminServer) serve(w http.ResponseWriter, r *http.Request, to *adminRou
 		s.problem(w, r, kind, wrong)
 		return
 	}
-	answer := s.paced(w, r, to)
+	held, let := who.within(r.Context())
+	defer let()
+	answer := s.paced(w, r, to, func() bool { return context.Cause(held) == errAuthorityOver })
 	if wrong := who.intends(r, to); wrong != "" {
 		s.problem(w, r, malformed, wrong)
 		return
+	}
+	// What is brought is done to its end once all of it is there; what is sent ends
+	// with the right to it.
+	if to.within == download || to.within == stream {
+		answer.sends, r = true, r.WithContext(held)
 	}
 	ctx, stop := withOperator(r.Context(), who), context.CancelFunc(func() {})
 	switch to.within {
@@ -267,6 +274,9 @@ func (s *AdminServer) serve(w http.ResponseWriter, r *http.Request, to *adminRou
 	defer stop()
 	if wrong := to.does.serve(s, answer, r.WithContext(ctx), r.URL.RawQuery); wrong != "" {
 		s.problem(answer, r, malformed, wrong)
+	}
+	if answer.cut {
+		panic(http.ErrAbortHandler) // an end in good order would say that this is all
 	}
 }
 

@@ -21,18 +21,22 @@ func (s *ShopperServer) fromCashier(ctx *fasthttp.RequestCtx) bool {
 		}
 		return s.dev
 	}
-	h := &ctx.Request.Header
 	path, _ := pathOf(ctx)
-	err := s.pay.cashier.Check(&payment.Signed{
-		Method: string(ctx.Method()), Path: string(path), Timestamp: string(h.Peek(payment.HeaderTimestamp)), Nonce: string(h.Peek(payment.HeaderNonce)),
-		Signature: string(h.Peek(payment.HeaderSignature)), Body: ctx.Request.Body(),
-	})
+	said, complete := payment.Signed{Method: string(ctx.Method()), Path: string(path), Body: ctx.Request.Body()}, true
+	for name, into := range map[string]*string{payment.HeaderTimestamp: &said.Timestamp, payment.HeaderNonce: &said.Nonce, payment.HeaderSignature: &said.Signature} {
+		value, headers := oneOf(ctx, name)
+		if *into = string(value); headers > 1 {
+			*into = "" // each program on the way may have meant another
+		}
+		complete = complete && *into != ""
+	}
+	err := s.pay.cashier.Check(&said)
 	if err == nil {
 		return true
 	}
-	kind, detail := unsigned, "Send "+payment.HeaderTimestamp+", "+payment.HeaderNonce+" and "+payment.HeaderSignature+", as docs/cashier.md says."
+	kind, detail := unsigned, "Send one each of "+payment.HeaderTimestamp+", "+payment.HeaderNonce+" and "+payment.HeaderSignature+", as docs/cashier.md says."
 	switch {
-	case len(h.Peek(payment.HeaderTimestamp)) > 0 && len(h.Peek(payment.HeaderNonce)) > 0 && len(h.Peek(payment.HeaderSignature)) > 0 && errors.Is(err, payment.ErrUnsigned):
+	case complete && errors.Is(err, payment.ErrUnsigned):
 		detail = payment.HeaderTimestamp + " must be Unix seconds, " + payment.HeaderNonce + " must be 16 to 64 letters, digits, dashes or underscores, and " +
 			payment.HeaderSignature + ` must be "v1=" and 64 hex digits.`
 	case errors.Is(err, payment.ErrSignature):

@@ -129,8 +129,8 @@ func (x *streams) Collect(ch chan<- prometheus.Metric) {
 
 // events streams what becomes of a shopper's orders and places: first all of
 // them, then each as it changes. A Last-Event-ID is of no need: what comes first
-// is always the present.
-func (s *ShopperServer) events(ctx *fasthttp.RequestCtx, shopper string) {
+// is always the present. It ends with the authority of who asks.
+func (s *ShopperServer) events(ctx *fasthttp.RequestCtx, shopper string, who *bearer) {
 	ended, leave, own := s.streams.enter(shopper)
 	switch {
 	case own:
@@ -169,7 +169,9 @@ func (s *ShopperServer) events(ctx *fasthttp.RequestCtx, shopper string) {
 	ctx.SetBodyStreamWriter(func(w *bufio.Writer) {
 		defer leave()
 		defer stop()
-		x.run(w, orders)
+		held, let := who.within(context.Background())
+		defer let()
+		x.run(held, w, orders)
 	})
 }
 
@@ -201,8 +203,8 @@ func toldOf(o *engine.OrderView) toldOrder {
 	return toldOrder{o.Ref, o.State, o.Position, o.PayBy, o.ChangedAt, o.HasReceiver}
 }
 
-// run writes until the stream shall end, or its reader has gone.
-func (x *eventStream) run(w *bufio.Writer, orders []engine.OrderView) {
+// run writes until the stream shall end, held does, or its reader has gone.
+func (x *eventStream) run(held context.Context, w *bufio.Writer, orders []engine.OrderView) {
 	life, beat, poll := time.NewTimer(streamLife), time.NewTicker(heartbeat), time.NewTicker(linePoll)
 	defer life.Stop()
 	defer beat.Stop()
@@ -212,6 +214,7 @@ func (x *eventStream) run(w *bufio.Writer, orders []engine.OrderView) {
 	}
 	for {
 		select {
+		case <-held.Done():
 		case <-x.changed:
 		case <-poll.C:
 			if !x.waits() {
@@ -231,9 +234,13 @@ func (x *eventStream) run(w *bufio.Writer, orders []engine.OrderView) {
 			return
 		}
 		// Where nobody can say just now, the next look will tell.
-		ctx, done := context.WithTimeout(context.Background(), linePoll)
+		ctx, done := context.WithTimeout(held, linePoll)
 		orders, err := x.server.seller.Own(ctx, x.shopper, streamOrders)
 		done()
+		if held.Err() != nil {
+			x.goodbye(w)
+			return
+		}
 		if err != nil {
 			continue
 		}

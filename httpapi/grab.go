@@ -17,9 +17,7 @@ import (
 // Header names in the form in which fasthttp keeps them.
 var (
 	headerIdempotencyKey = []byte("Idempotency-Key")
-	headerShopperID      = []byte("X-Shopper-Id")
 	headerShopperPhone   = []byte("X-Shopper-Phone")
-	headerAuthorization  = []byte("Authorization")
 	headerLanguage       = []byte("Accept-Language")
 	headerCacheControl   = []byte("Cache-Control")
 	headerNoneMatch      = []byte("If-None-Match")
@@ -56,9 +54,10 @@ func (s *ShopperServer) grab(ctx *fasthttp.RequestCtx, listing []byte) {
 	g := &call.grab
 	g.Quantity = 1
 	minted := false
-	if g.IdempotencyKey = ctx.Request.Header.PeekCanonical(headerIdempotencyKey); len(g.IdempotencyKey) == 0 {
+	keys := 0
+	if g.IdempotencyKey, keys = oneOf(ctx, "Idempotency-Key"); len(g.IdempotencyKey) == 0 && keys < 2 {
 		g.IdempotencyKey, minted = call.mint(), true
-	} else if !engine.ValidKey(g.IdempotencyKey) {
+	} else if keys > 1 || !engine.ValidKey(g.IdempotencyKey) {
 		s.problem(ctx, malformed, badKey)
 		s.done(call)
 		return
@@ -137,7 +136,7 @@ type grabQuery struct {
 
 // grabByKey tells what became of a grab.
 func (s *ShopperServer) grabByKey(ctx *fasthttp.RequestCtx, escaped []byte) {
-	shopper, ok := s.identify(ctx)
+	who, ok := s.whoAsks(ctx)
 	if !ok {
 		return
 	}
@@ -151,7 +150,7 @@ func (s *ShopperServer) grabByKey(ctx *fasthttp.RequestCtx, escaped []byte) {
 		return
 	}
 	deadline := engine.Time(q.Deadline)
-	answer, found, err := s.seller.GrabByKey(shopper, key, deadline)
+	answer, found, err := s.seller.GrabByKey(who.subject, key, deadline)
 	switch unknown := errors.Is(err, engine.ErrNotLeader) || errors.Is(err, engine.ErrOutcomeUnknown); {
 	case unknown && deadline != 0, err == nil && !found && answer.Code == engine.CodeRefused && deadline != 0:
 		// Nobody could say that it did not happen: it may yet turn out a yes.

@@ -6,37 +6,41 @@ import (
 	"doorbuster/engine"
 )
 
-// identify tells who asks, or answers 401 itself and gives false. The bytes lie
-// in the request or in the token cache: read only, and gone with the handler.
-func (s *ShopperServer) identify(ctx *fasthttp.RequestCtx) (shopper []byte, ok bool) {
-	b, ok := s.whoAsks(ctx)
-	return b.subject, ok
-}
-
-// whoAsks is identify with all that is known of who asks.
+// whoAsks tells who asks, or answers 401 itself and gives false. The bytes lie in the
+// request or in the token cache: read only, and gone with the handler.
 func (s *ShopperServer) whoAsks(ctx *fasthttp.RequestCtx) (b bearer, ok bool) {
 	if s.dev {
-		if b.subject = ctx.Request.Header.PeekCanonical(headerShopperID); engine.ValidShopper(b.subject) {
+		var ids int
+		if b.subject, ids = oneOf(ctx, "X-Shopper-Id"); ids == 1 && engine.ValidShopper(b.subject) {
 			if phone := ctx.Request.Header.PeekCanonical(headerShopperPhone); len(phone) > 0 {
 				b.phone = string(phone)
 			}
 			return b, true
 		}
-		s.unknown(ctx, "X-Shopper-Id", "Send X-Shopper-Id: 1 to 128 printable ASCII characters and no space.")
+		s.unknown(ctx, "X-Shopper-Id", "Send one X-Shopper-Id: 1 to 128 printable ASCII characters and no space.")
 		return bearer{}, false
 	}
-	token, ok := bearerToken(ctx.Request.Header.PeekCanonical(headerAuthorization))
-	if !ok {
-		s.unknown(ctx, `Bearer realm="doorbuster"`, "Send Authorization: Bearer and a token.")
-		return bearer{}, false
-	}
-	known, err := s.tokens.check(token)
+	header, headers := oneOf(ctx, fasthttp.HeaderAuthorization)
+	known, err := authorize(s.tokens, header, headers)
 	if err != nil {
-		// Which of signature, audience and expiry was wrong helps only a forger.
-		s.unknown(ctx, `Bearer realm="doorbuster", error="invalid_token"`, "The token is not valid, or not any more. Get a new one.")
+		scheme := `Bearer realm="doorbuster", error="invalid_token"`
+		if err == tokenMissing {
+			scheme = `Bearer realm="doorbuster"`
+		}
+		s.unknown(ctx, scheme, err.Error())
 		return bearer{}, false
 	}
 	return *known, true
+}
+
+// oneOf gives the first of a request's headers of this name, and how many there are.
+// Of several, each program on the way may have meant another.
+func oneOf(ctx *fasthttp.RequestCtx, name string) (value []byte, headers int) {
+	all := ctx.Request.Header.PeekAll(name)
+	if len(all) == 0 {
+		return nil, 0
+	}
+	return all[0], len(all)
 }
 
 // unknown asks for an identity.

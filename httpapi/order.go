@@ -49,11 +49,11 @@ func (s *ShopperServer) serve(ctx *fasthttp.RequestCtx, r route, m matched) {
 		s.payKeys(ctx)
 		return
 	}
-	id, ok := s.identify(ctx)
+	who, ok := s.whoAsks(ctx)
 	if !ok {
 		return
 	}
-	shopper, orderNo := string(id), string(m.name)
+	shopper, orderNo := string(who.subject), string(m.name)
 	switch r {
 	case routeOrders:
 		s.orders(ctx, shopper)
@@ -70,9 +70,9 @@ func (s *ShopperServer) serve(ctx *fasthttp.RequestCtx, r route, m matched) {
 	case routeReserve, routeWithdraw:
 		s.reserve(ctx, shopper, string(m.session), string(m.sku), r == routeWithdraw)
 	case routeLeave:
-		s.leaveLine(ctx, id, m.name)
+		s.leaveLine(ctx, who.subject, m.name)
 	case routeEvents:
-		s.events(ctx, shopper)
+		s.events(ctx, shopper, &who)
 	}
 }
 

@@ -19,6 +19,11 @@ type answer struct {
 	patience time.Duration
 	written  int64
 	stalled  *time.Timer // ends the request of a download that does not move; may be nil
+
+	over    func() bool // tells whether the authority of who asked has ended
+	sends   bool        // what is sent ends with it
+	cut     bool        // and did
+	refused bool        // what is brought came too late for it
 }
 
 // Unwrap is for http.ResponseController.
@@ -31,6 +36,10 @@ func (a *answer) WriteHeader(status int) {
 
 func (a *answer) Write(p []byte) (written int, err error) {
 	for first := true; first || len(p) > 0 && err == nil; first = false {
+		if a.sends && a.over() {
+			a.cut = true
+			return written, errAuthorityOver
+		}
 		n := min(len(p), pieceBytes)
 		a.moves()
 		n, err = a.ResponseWriter.Write(p[:n])
@@ -56,6 +65,7 @@ type pacedBody struct {
 	io.ReadCloser
 	control  *http.ResponseController
 	patience time.Duration
+	answer   *answer
 }
 
 func (b *pacedBody) Read(p []byte) (int, error) {
@@ -63,21 +73,26 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 		_ = b.control.SetReadDeadline(time.Now().Add(b.patience))
 	}
 	n, err := b.ReadCloser.Read(p)
+	if b.answer.over() {
+		b.answer.refused = true
+		return 0, errAuthorityOver
+	}
 	if err != nil { // nothing more is read: what is done now may take its time
 		_ = b.control.SetReadDeadline(time.Time{})
 	}
 	return n, err
 }
 
-// paced gives what a route is to answer to, and bounds its body.
-func (s *AdminServer) paced(w http.ResponseWriter, r *http.Request, to *adminRoute) *answer {
-	a := &answer{ResponseWriter: w, control: http.NewResponseController(w), patience: s.patience}
+// paced gives what a route is to answer to, and bounds its body. over tells whether
+// the authority of who asks has ended.
+func (s *AdminServer) paced(w http.ResponseWriter, r *http.Request, to *adminRoute, over func() bool) *answer {
+	a := &answer{ResponseWriter: w, control: http.NewResponseController(w), patience: s.patience, over: over}
 	if r.ContentLength == 0 {
 		_ = a.control.SetReadDeadline(time.Time{})
 		return a
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, bodies[to.takes].most)
-	body := &pacedBody{ReadCloser: r.Body, control: a.control}
+	body := &pacedBody{ReadCloser: r.Body, control: a.control, answer: a}
 	if to.takes != jsonBody && to.takes != noBody {
 		body.patience = s.patience
 	}

@@ -222,6 +222,9 @@ type PlanProblem struct {
 
 // problem answers an operator's request with a problem document.
 func (s *AdminServer) problem(w http.ResponseWriter, r *http.Request, kind problemKind, detail string, reasons ...PlanProblem) {
+	if a, ok := w.(*answer); ok && a.refused { // whatever became of the part that was read
+		kind, detail, reasons = unauthorized, "The token expired while this was being sent, or its key was withdrawn. Nothing was changed.", nil
+	}
 	s.metrics.problem(kind)
 	body := appendProblem(nil, kind, detail, r.URL.EscapedPath())
 	if len(reasons) > 0 {

@@ -32,6 +32,9 @@ type ShopperConfig struct {
 	// Tokens are the keys that shoppers' tokens are checked with; required
 	// without Dev, and of no use with it.
 	Tokens TokenKeys
+	// TokenBytes bounds a token; it must fit into the headers, too. Default
+	// DefaultTokenBytes, 256 to 64 KiB.
+	TokenBytes int
 	// TokenCache bounds the checked tokens that are remembered until they
 	// expire. Default 100,000, some 300 bytes each. Fewer: more signatures to
 	// check in a rush.
@@ -240,6 +243,8 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 		tokens, err := newTokenChecker(ShopperToken, cfg.Tokens, cfg.TokenCache)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("tokens: %w", err))
+		} else if err := tokens.bounded(cfg.TokenBytes, cfg.Logger); err != nil {
+			errs = append(errs, err)
 		}
 		s.tokens = tokens
 	}
@@ -264,6 +269,9 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 		collectors := append(s.front.collectors(), s.grabs, s.guard.counts, s.streams, &s.pay.counts)
 		if s.show != nil {
 			collectors = append(collectors, s.show.collectors()...)
+		}
+		if s.tokens != nil {
+			collectors = append(collectors, s.tokens)
 		}
 		for _, c := range collectors {
 			if err := cfg.Registerer.Register(c); err != nil {

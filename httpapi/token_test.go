@@ -95,7 +95,7 @@ func TestShopperTokens(t *testing.T) {
 		"basic":                     {both, "Basic YWRhOng=", 401},
 		"no token":                  {both, "Bearer ", 401},
 		"scribble":                  {both, "Bearer a.b.c", 401},
-		"too long":                  {both, "Bearer " + good + strings.Repeat("x", maxTokenBytes), 401},
+		"too long":                  {both, "Bearer " + good + strings.Repeat("x", DefaultTokenBytes), 401},
 		"another secret":            {both, "Bearer " + sign(t, jwt.SigningMethodHS256, otherSecret, shopperClaims()), 401},
 		"signature of another":      {both, "Bearer " + part[0] + "." + part[1] + "." + strings.Split(minted, ".")[2], 401},
 		"subject changed":           {both, "Bearer " + part[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"eve","aud":"doorbuster-shopper","exp":9999999999}`)) + "." + part[2], 401},
