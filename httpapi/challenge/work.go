@@ -6,13 +6,14 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"strconv"
 	"time"
 
 	altcha "github.com/altcha-org/altcha-lib-go"
+
+	"doorbuster/httpapi/input"
 )
 
 // Work is a challenge to find the number that, written behind the salt, hashes
@@ -98,7 +99,7 @@ func parseWork(solution []byte) (altcha.Payload, workSalt, error) {
 		return payload, workSalt{}, ErrMalformed
 	}
 	text, err := base64.StdEncoding.AppendDecode(nil, solution)
-	if err != nil || json.Unmarshal(text, &payload) != nil || payload.Algorithm != string(altcha.SHA256) {
+	if err != nil || input.Object(text, &payload, false) != "" || payload.Algorithm != string(altcha.SHA256) {
 		return altcha.Payload{}, workSalt{}, ErrMalformed
 	}
 	salt, ok := parseSalt([]byte(payload.Salt))

@@ -131,8 +131,8 @@ func Read(from io.Reader) (*Draw, error) {
 		if no == 1 {
 			to = &d.Header
 		}
-		if err := json.Unmarshal(text, to); err != nil {
-			return nil, fmt.Errorf("%w: line %d is not one of a draw: %s", ErrDamaged, no, input.Wrong(err, len(text)))
+		if wrong := input.Object(text, to, false); wrong != "" {
+			return nil, fmt.Errorf("%w: line %d is not one of a draw: %s", ErrDamaged, no, wrong)
 		}
 		switch {
 		case no == 1:

@@ -52,3 +52,39 @@ func TestTimes(t *testing.T) {
 		t.Errorf("%s, %v", text, err)
 	}
 }
+
+// Members are read to the letter of their names, and once: one program must not take
+// another value out of a text than the next.
+func TestMembersToTheLetter(t *testing.T) {
+	type part struct {
+		Units int `json:"units"`
+	}
+	type whole struct {
+		part
+		Amount *int64         `json:"amount"`
+		At     input.Moment   `json:"at"`
+		Parts  []part         `json:"parts"`
+		Of     map[string]int `json:"of"`
+		Plain  bool
+	}
+	for text, want := range map[string]string{
+		`{"amount":1,"at":"2026-09-20T02:15:00Z","units":1,"parts":[{"units":1},{"units":2}],"of":{"a":1,"A":1},"Plain":true}`: "",
+		`{"amount":1,"amount":2}`:               `the member "amount" is there twice`,
+		`{"amount":1,"am\u006funt":2}`:          `the member "amount" is there twice`,
+		`{"Amount":1,"amount":2}`:               `the member "Amount" must be written "amount"`,
+		`{"AMOUNT":1}`:                          `the member "AMOUNT" must be written "amount"`,
+		`{"unit` + "\u017f" + `":1}`:            "the member \"unit\u017f\" must be written \"units\"",
+		`{"parts":[{"units":1},{"Units":2}]}`:   `the member "Units" must be written "units"`,
+		`{"parts":[{"units":1,"units":2}]}`:     `the member "units" is there twice`,
+		`{"of":{"a":1,"a":2}}`:                  `the member "a" is there twice`,
+		`{"plain":true}`:                        `the member "plain" must be written "Plain"`,
+		`{"more":1,"More":{"amount":1},"x":[]}`: "",
+	} {
+		if got := input.Object([]byte(text), &whole{}, false); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+	if got := input.Object([]byte(`{"Amount":1}`), &whole{}, true); got != `the member "Amount" must be written "amount"` {
+		t.Errorf("strictly: %q", got)
+	}
+}

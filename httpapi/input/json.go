@@ -6,13 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 )
 
 // Object reads one JSON object into v, which is a pointer to a struct. Where it is
-// strict, members that v lacks are refused; else they are ignored. wrong says what is
-// wrong and where, in a sentence without its capital letter and full stop; "" if
-// nothing is.
+// strict, members that v lacks are refused; else they are ignored. One that is there
+// twice, or whose name differs from one of v's in case alone, is refused in any case.
+// wrong says what is wrong and where, in a sentence without its capital letter and
+// full stop; "" if nothing is.
 func Object(text []byte, v any, strict bool) (wrong string) {
 	if first := bytes.TrimLeft(text, " \t\r\n"); len(first) == 0 || first[0] != '{' {
 		return "it must be a JSON object"
@@ -28,7 +30,7 @@ func Object(text []byte, v any, strict bool) (wrong string) {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return fmt.Sprintf("it goes on after its object, at byte %d", end)
 	}
-	return ""
+	return misspelt(text, reflect.TypeOf(v))
 }
 
 // Wrong says what json found wrong with an answer, or a file, of length bytes.

@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"hash"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/input"
 )
 
 // What every token says.
@@ -110,6 +112,11 @@ func (r *ring) read(token string, now time.Time) (c Claims, err error) {
 	default:
 		return c, ErrTokenMalformed
 	}
+	// The library takes claims by names that differ in case.
+	body, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+	if err != nil || input.Object(body, &claims{}, false) != "" {
+		return c, ErrTokenMalformed
+	}
 	c = Claims{OrderNo: said.OrderNo, Currency: said.Currency, PayBy: engine.TimeOf(said.ExpiresAt.Time)}
 	if said.Amount == nil || said.ID != said.OrderNo || !engine.ValidID(said.OrderNo) {
 		return Claims{}, ErrTokenMalformed
@@ -152,6 +159,9 @@ func (r *ring) keyFor(t *jwt.Token) (any, error) {
 	}
 	if k.method.Alg() != t.Method.Alg() {
 		return nil, jwt.ErrTokenSignatureInvalid
+	}
+	if !strings.HasPrefix(t.Raw, k.header) { // not made here: it may ask for what nobody here understands
+		return nil, jwt.ErrTokenMalformed
 	}
 	return k.check, nil
 }

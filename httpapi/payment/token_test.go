@@ -104,6 +104,9 @@ func TestBadTokens(t *testing.T) {
 		change(said)
 		token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims(said))
 		token.Header["kid"] = id
+		if said["crit"] != nil {
+			token.Header["crit"] = said["crit"]
+		}
 		s, err := token.SignedString(key)
 		if err != nil {
 			t.Fatal(err)
@@ -133,6 +136,9 @@ func TestBadTokens(t *testing.T) {
 		"without an amount":     {with(secret('n'), "now", func(m map[string]any) { delete(m, "amount") }), ErrTokenMalformed},
 		"of two orders":         {with(secret('n'), "now", func(m map[string]any) { m["jti"] = "B" }), ErrTokenMalformed},
 		"of no transaction":     {with(secret('n'), "now", func(m map[string]any) { m["txn"] = "x" }), ErrTokenMalformed},
+		"another Amount":        {with(secret('n'), "now", func(m map[string]any) { m["Amount"] = 2 }), ErrTokenMalformed},
+		"an Order_No alone":     {with(secret('n'), "now", func(m map[string]any) { delete(m, "order_no"); m["Order_No"] = "A" }), ErrTokenMalformed},
+		"crit":                  {with(secret('n'), "now", func(m map[string]any) { m["crit"] = []string{"x"} }), ErrTokenMalformed},
 		"an amount of a string": {with(secret('n'), "now", func(m map[string]any) { m["amount"] = "1" }), ErrTokenMalformed},
 	} {
 		if got, err := keys.Read(c.token, moment); !errors.Is(err, c.want) || err != nil && c.want != ErrTokenExpired && got != (Claims{}) {

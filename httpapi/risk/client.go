@@ -44,6 +44,7 @@ type Counters struct {
 // Client asks the risk service. Its methods are safe for concurrent use.
 type Client struct {
 	cfg     Config
+	token   atomic.Pointer[string]
 	now     func() time.Time
 	http    *http.Client
 	slots   chan struct{} // one for each question in flight
@@ -83,12 +84,23 @@ func New(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("risk service: %w", err)
 	}
 	c := &Client{cfg: cfg, now: time.Now, http: newHTTP(cfg), slots: make(chan struct{}, cfg.MaxInFlight), remembered: remembered}
+	c.token.Store(&cfg.Token)
 	c.breaker = gobreaker.NewCircuitBreaker[Level](gobreaker.Settings{
 		MaxRequests: uint32(cfg.Breaker.Probes), Timeout: cfg.Breaker.OpenFor,
 		ReadyToTrip:   func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= uint32(cfg.Breaker.Failures) },
 		OnStateChange: c.logBreaker,
 	})
 	return c, nil
+}
+
+// SetToken asks with another token from now on; what was answered is remembered on.
+// After an error nothing has changed.
+func (c *Client) SetToken(token string) error {
+	if err := validateToken(token); err != nil {
+		return fmt.Errorf("risk service: %w", err)
+	}
+	c.token.Store(&token)
+	return nil
 }
 
 // newHTTP makes what the service is asked with: few connections, kept for the

@@ -160,6 +160,9 @@ func TestBadServices(t *testing.T) {
 			}
 		}, false},
 		{"answers too long", func(w http.ResponseWriter, _ *http.Request, _ <-chan struct{}) { _, _ = io.WriteString(w, long) }, false},
+		{"says Level beside level", func(w http.ResponseWriter, _ *http.Request, _ <-chan struct{}) {
+			_, _ = io.WriteString(w, `{"level":"block","Level":"allow"}`)
+		}, false},
 		{"breaks off", func(w http.ResponseWriter, _ *http.Request, _ <-chan struct{}) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = io.WriteString(w, `{"level":"allow"}`)

@@ -96,14 +96,19 @@ func or[T comparable](field *T, unset T) {
 
 const maxTokenBytes = 4096
 
+func validateToken(token string) error {
+	if len(token) > maxTokenBytes || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return fmt.Errorf("%s has %d characters; it must have at most %d, all of printable ASCII without space", "Token", len(token), maxTokenBytes)
+	}
+	return nil
+}
+
 // Validate reports every value that is out of its bounds. It never shows the
 // token.
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	errs := []error{validateURL(c.URL)}
-	if len(c.Token) > maxTokenBytes || strings.ContainsFunc(c.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		errs = append(errs, fmt.Errorf("%s has %d characters; it must have at most %d, all of printable ASCII without space", "Token", len(c.Token), maxTokenBytes))
-	}
+	errs = append(errs, validateToken(c.Token))
 	if c.WhenDown != Allow && c.WhenDown != Challenge && c.WhenDown != Block {
 		errs = append(errs, fmt.Errorf("%s is %s; it must be allow, challenge or block", "WhenDown", c.WhenDown))
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 
 	"doorbuster/httpapi/hidden"
+	"doorbuster/httpapi/input"
 )
 
 // maxAnswerBytes bounds an answer of the service.
@@ -36,8 +37,8 @@ func (c *Client) exchange(ctx context.Context, q Question) (Level, error) {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
-	if c.cfg.Token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.cfg.Token)
+	if token := *c.token.Load(); token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -63,7 +64,7 @@ func parseAnswer(said []byte) (Level, error) {
 		Level *string `json:"level"`
 	}
 	// The error might quote what a stranger wrote at length.
-	if json.Unmarshal(said, &a) != nil {
+	if input.Object(said, &a, false) != "" {
 		return 0, errors.New("the answer is not a JSON object with a level")
 	}
 	if a.Level == nil {
