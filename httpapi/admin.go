@@ -24,8 +24,7 @@ const (
 	adminHeaderTimeout = 5 * time.Second
 	adminReadTimeout   = 30 * time.Second
 	adminWriteTimeout  = 60 * time.Second
-	adminIdleTimeout   = 75 * time.Second
-	adminHeaderBytes   = 16 << 10
+	adminHeaderBytes   = 16 << 10 // at least
 	adminBodyBytes     = 64 << 10
 	maxPlanTextBytes   = 4 << 20
 )
@@ -77,6 +76,13 @@ type AdminConfig struct {
 	// long body may not come, before the connection is cut off. Default 60 s. More
 	// keeps what is read and written for longer; less fails bad networks.
 	Patience time.Duration
+
+	// IdleTimeout is how long a connection may wait for its next request. Default
+	// that of DefaultLimits, 1 ms to 1 h.
+	IdleTimeout time.Duration
+	// HeaderBytes at most of a request's headers; beyond: 431. Default, and least, 16
+	// KiB; at most 1 MiB.
+	HeaderBytes int
 
 	// Logger hears of faults. Default: nowhere.
 	Logger *slog.Logger
@@ -139,6 +145,8 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 	if cfg.Patience < time.Millisecond {
 		errs = append(errs, fmt.Errorf("a Patience of %s; it must be 1ms or more", cfg.Patience))
 	}
+	errs = append(errs, Limits{IdleTimeout: cfg.IdleTimeout, HeaderBytes: cfg.HeaderBytes}.Validate())
+	fill(&cfg.IdleTimeout, DefaultLimits().IdleTimeout)
 	fill(&cfg.EventHeartbeat, 10*time.Second)
 	fill(&cfg.EventPatience, 10*time.Second)
 	if cfg.EventHeartbeat < time.Millisecond || cfg.EventPatience < time.Millisecond {
@@ -190,8 +198,8 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 		ReadHeaderTimeout: adminHeaderTimeout,
 		ReadTimeout:       adminReadTimeout,
 		WriteTimeout:      adminWriteTimeout,
-		IdleTimeout:       adminIdleTimeout,
-		MaxHeaderBytes:    adminHeaderBytes,
+		IdleTimeout:       cfg.IdleTimeout,
+		MaxHeaderBytes:    max(cfg.HeaderBytes, adminHeaderBytes),
 		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
 	}
 	var end context.CancelFunc

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"doorbuster/httpapi/ratelimit"
 )
 
 // perAddress counts the open connections of each address, an IPv6 network of 64
@@ -13,7 +15,8 @@ import (
 // fasthttp, whose counted connections know no IPv6, and are taken apart under
 // their reader when a server is shut down. Safe for concurrent use.
 type perAddress struct {
-	most int // 0: no bound
+	most    int               // 0: no bound
+	proxies ratelimit.Trusted // bring many, each with a connection of its own
 
 	mu   sync.Mutex
 	open map[netip.Addr]int // of addresses with any
@@ -22,8 +25,15 @@ type perAddress struct {
 // enter counts a connection; false if its address has as many as it may. leave
 // is to be called once for each that entered.
 func (p *perAddress) enter(c net.Conn) (leave func(), ok bool) {
-	from := addressOf(c)
-	if p.most == 0 || !from.IsValid() {
+	tcp, ok := c.RemoteAddr().(*net.TCPAddr)
+	if p.most == 0 || !ok {
+		return func() {}, true
+	}
+	from := tcp.AddrPort().Addr().Unmap().WithZone("")
+	if p.proxies.Contains(from) {
+		return func() {}, true
+	}
+	if from = networkOf(from); !from.IsValid() {
 		return func() {}, true
 	}
 	p.mu.Lock()
@@ -44,13 +54,8 @@ func (p *perAddress) enter(c net.Conn) (leave func(), ok bool) {
 	}), true
 }
 
-// addressOf gives whom a connection counts for; invalid if it is from no network.
-func addressOf(c net.Conn) netip.Addr {
-	tcp, ok := c.RemoteAddr().(*net.TCPAddr)
-	if !ok {
-		return netip.Addr{}
-	}
-	from := tcp.AddrPort().Addr().Unmap().WithZone("")
+// networkOf gives whom an address counts for.
+func networkOf(from netip.Addr) netip.Addr {
 	if from.Is6() {
 		network, err := from.Prefix(64)
 		if err != nil {

@@ -33,7 +33,7 @@ type door struct {
 
 func (s *ShopperServer) newDoor(name string, limits Limits, handle fasthttp.RequestHandler) *door {
 	d := &door{name: name, limits: limits, metrics: newAPIMetrics(name), log: s.log,
-		from: perAddress{most: limits.ConnectionsPerIP}}
+		from: perAddress{most: limits.ConnectionsPerIP, proxies: s.guard.proxies}}
 	d.acceptFailures = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "doorbuster_accept_failures_total", Help: "Connections that could not be accepted.",
 		ConstLabels: prometheus.Labels{"api": name},

@@ -101,7 +101,8 @@ type Limits struct {
 	Connections int
 	// ConnectionsPerIP at most; 0 (the default) is no bound, since whole towns
 	// share an address behind some carriers. An IPv6 network of 64 bits counts as
-	// one address. One more is answered 429 and closed.
+	// one address; GuardConfig.Proxies do not count. One more is answered 429 and
+	// closed.
 	ConnectionsPerIP int
 	// HeaderBytes at most of a request's headers. Default 8 KiB; beyond: 431.
 	HeaderBytes int

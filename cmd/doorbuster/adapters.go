@@ -140,7 +140,7 @@ func (v clusterView) Status() httpapi.ClusterStatus {
 func newAdmin(n *node, k keys) (*httpapi.AdminServer, error) {
 	return httpapi.NewAdmin(httpapi.AdminConfig{
 		Operator: n.group, Cluster: clusterView{n}, Trail: trail{n}, Operations: operations{n}, Reconciler: n.desk, RefundTries: n.refundTries, ParsePlan: parsePlan,
-		Dev: n.cfg.Dev, Tokens: k.ops, OpenMetrics: n.cfg.OpenMetrics, EventHeartbeat: n.cfg.eventHeartbeat, EventPatience: n.cfg.eventPatience, Logger: n.logger, Registerer: n.metrics, Gatherer: n.metrics,
+		Dev: n.cfg.Dev, Tokens: k.ops, TokenBytes: n.cfg.TokenBytes, IdleTimeout: n.cfg.IdleTimeout, HeaderBytes: n.cfg.HeaderBytes, OpenMetrics: n.cfg.OpenMetrics, EventHeartbeat: n.cfg.eventHeartbeat, EventPatience: n.cfg.eventPatience, Logger: n.logger, Registerer: n.metrics, Gatherer: n.metrics,
 	})
 }
 

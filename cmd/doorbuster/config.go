@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -61,6 +62,14 @@ type Config struct {
 
 	DisplayConnections      int `koanf:"display_connections"`
 	DisplayConnectionsPerIP int `koanf:"display_connections_per_ip"`
+
+	IdleTimeout   time.Duration `koanf:"idle_timeout"`
+	HeaderBytes   int           `koanf:"header_bytes"`
+	ReadTimeout   time.Duration `koanf:"read_timeout"`
+	WriteTimeout  time.Duration `koanf:"write_timeout"`
+	TokenBytes    int           `koanf:"token_bytes"`
+	ShopperIssuer string        `koanf:"shopper_issuer"`
+	OpsIssuer     string        `koanf:"ops_issuer"`
 
 	EventStreams int `koanf:"event_streams"`
 
@@ -161,11 +170,8 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.Duration("settle-after", 24*time.Hour, "how long after its end a session's orders leave memory for the ledger, once nothing of it is undecided")
 	f.Duration("keep-events", 90*24*time.Hour, "how long the ledger keeps events")
 	f.Int64("keep-event-bytes", 4<<30, "bytes of events that the ledger keeps, about; the oldest are dropped first")
-	f.Int("connections", httpapi.DefaultLimits().Connections, "connections at --http at most; each takes some 16 KiB")
-	f.Int("connections-per-ip", 0, "shoppers' connections from one address at most; 0 = no bound")
-	f.Int("display-connections", httpapi.DefaultLimits().Connections, "connections at --display at most")
-	f.Int("display-connections-per-ip", 0, "connections at --display from one address at most; 0 = no bound")
 	f.Int("event-streams", 10_000, "streams of events (GET /v1/events) open at once at most; four of one shopper")
+	addDoorFlags(f)
 	addGuardFlags(f)
 	addCashierFlags(f)
 	addReconcileFlags(f)
@@ -433,7 +439,7 @@ func (c Config) Validate() error {
 			bad("operators need tokens: give --ops-key-file (or --dev to try things out); 'doorbuster token' makes tokens")
 		}
 	}
-	errs = append(errs, c.validateCluster(), c.validateGuard(), c.validateCashier(), c.validateReconcile())
+	errs = append(errs, c.validateCluster(), c.validateDoors(), c.validateGuard(), c.validateCashier(), c.validateReconcile())
 	if c.WaitingDepth < 1 || c.WaitingDepth > 1<<20 {
 		bad("waiting_depth: %d is not between 1 and %d", c.WaitingDepth, 1<<20)
 	}
@@ -461,17 +467,6 @@ func (c Config) Validate() error {
 	if c.StallTimeout < 100*time.Millisecond || c.StallTimeout > 10*time.Minute {
 		bad("stall_timeout: %s is not between 100ms and 10m", c.StallTimeout)
 	}
-	for _, n := range []struct {
-		key          string
-		value, least int
-	}{
-		{"connections", c.Connections, 1}, {"connections_per_ip", c.ConnectionsPerIP, 0},
-		{"display_connections", c.DisplayConnections, 1}, {"display_connections_per_ip", c.DisplayConnectionsPerIP, 0},
-	} {
-		if n.value < n.least || n.value > mostConnections {
-			bad("%s: %d is not between %d and %d", n.key, n.value, n.least, mostConnections)
-		}
-	}
 	if _, err := c.level(); err != nil {
 		bad("log_level: %q is none of debug, info, warn, error", c.LogLevel)
 	}
@@ -480,9 +475,6 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
-
-// mostConnections is httpapi's own bound.
-const mostConnections = 10_000_000
 
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
@@ -505,32 +497,26 @@ func (c Config) newLogger(to io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(to, options))
 }
 
-func (c Config) limits() httpapi.Limits {
-	l := httpapi.DefaultLimits()
-	l.Connections, l.ConnectionsPerIP = c.Connections, c.ConnectionsPerIP
-	return l
-}
-
-// displayLimits are the limits of the display's own address; nil without one.
-func (c Config) displayLimits() *httpapi.Limits {
-	if c.Display == "" {
-		return nil
-	}
-	l := httpapi.DefaultLimits()
-	l.Connections, l.ConnectionsPerIP = c.DisplayConnections, c.DisplayConnectionsPerIP
-	return &l
-}
-
-// keys are what tokens are checked with.
+// keys are what others are believed by, and what this node is: all that is read again
+// when its file changes.
 type keys struct {
 	shopper, ops httpapi.TokenKeys
+	risk         string // the token that the risk service is asked with; "" without
 	cashierKeys
 }
 
 func (c Config) readKeys() (k keys, err error) {
+	if c.RiskTokenFile != "" {
+		token, err := readKey(c.RiskTokenFile)
+		if err != nil {
+			return k, fmt.Errorf("the risk service's token: %w", err)
+		}
+		k.risk = string(bytes.TrimSpace(token))
+	}
 	if k.cashierKeys, err = c.readCashierKeys(); err != nil || c.Dev {
 		return k, err
 	}
+	k.shopper.Issuer, k.ops.Issuer = c.ShopperIssuer, c.OpsIssuer
 	for _, want := range []struct {
 		path string
 		into *[]byte

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -35,7 +33,7 @@ func addGuardFlags(f *pflag.FlagSet) {
 	f.Duration("risk-timeout", risk.DefaultConfig().Timeout, "how long a grab waits for the risk service")
 	f.Duration("risk-cache-ttl", risk.DefaultConfig().CacheTTL, "how long an answer of the risk service is remembered")
 	f.String("risk-when-down", "allow", "what to do while the risk service does not answer: allow, challenge or block")
-	f.String("risk-token-file", "", "`file` with the bearer token that the risk service is asked with")
+	f.String("risk-token-file", "", "`file` with the bearer token that the risk service is asked with; read again when it changes")
 }
 
 // sections are the parts of a file that only gather keys: rate_limit: {shopper:
@@ -152,8 +150,8 @@ func (c Config) riskConfig() (rc risk.Config, err error) {
 	return risk.Config{URL: c.RiskURL, Timeout: c.RiskTimeout, CacheTTL: c.RiskCacheTTL, WhenDown: down}, nil
 }
 
-// guard makes what the shoppers' door is guarded by. It reads the token's file.
-func (c Config) guard(logger *slog.Logger) (g httpapi.GuardConfig, err error) {
+// guard makes what the shoppers' door is guarded by.
+func (c Config) guard(k keys, logger *slog.Logger) (g httpapi.GuardConfig, err error) {
 	g = httpapi.GuardConfig{ShopperRate: c.shopperRate(), AddressRate: c.addressRate(), LookRate: c.lookRate(), TicketTTL: c.TicketTTL,
 		Challenges: challenge.Config{MaxNumber: c.ChallengeMaxNumber, Lifetime: c.ChallengeLifetime}}
 	if g.Proxies, err = ratelimit.ParseTrusted(c.TrustedProxies); err != nil || c.RiskURL == "" {
@@ -163,14 +161,7 @@ func (c Config) guard(logger *slog.Logger) (g httpapi.GuardConfig, err error) {
 	if err != nil {
 		return g, err
 	}
-	rc.Logger = logger
-	if c.RiskTokenFile != "" {
-		token, err := os.ReadFile(c.RiskTokenFile)
-		if err != nil {
-			return g, fmt.Errorf("the risk service's token: %w", err)
-		}
-		rc.Token = string(bytes.TrimSpace(token))
-	}
+	rc.Logger, rc.Token = logger, k.risk
 	g.Risk, err = risk.New(rc)
 	return g, err
 }

@@ -11,7 +11,7 @@ const keysEvery = time.Second
 // watchKeys takes new keys from their files while the node runs. A file that does
 // not do keeps the old ones, and says so once for each change.
 func (n *node) watchKeys(now keys) {
-	if n.cfg.Dev && n.pay == nil && n.cashier == nil {
+	if n.cfg.Dev && n.pay == nil && n.cashier == nil && n.risk == nil {
 		return
 	}
 	tick := time.NewTicker(keysEvery)
@@ -39,7 +39,7 @@ func (n *node) watchKeys(now keys) {
 			continue
 		}
 		now, complaint = next, ""
-		n.logger.Info("tokens are checked with new keys")
+		n.logger.Info("new keys were read, and count from now on")
 	}
 }
 
@@ -52,6 +52,7 @@ func (n *node) takeKeys(next, now keys) error {
 	}{
 		{true, func(k keys) error { return n.shoppers.SetTokens(k.shopper) }},
 		{true, func(k keys) error { return n.admin.SetTokens(k.ops) }},
+		{n.risk != nil, func(k keys) error { return n.risk.SetToken(k.risk) }},
 		{n.pay != nil, func(k keys) error { return n.pay.Replace(k.pay) }},
 		{n.cashier != nil, func(k keys) error { return n.cashier.Replace(k.cashier) }},
 	} {

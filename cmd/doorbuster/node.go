@@ -17,6 +17,7 @@ import (
 	"doorbuster/engine"
 	"doorbuster/httpapi"
 	"doorbuster/httpapi/payment"
+	"doorbuster/httpapi/risk"
 )
 
 // node is all rooms of one process, connected.
@@ -28,6 +29,7 @@ type node struct {
 	shoppers *httpapi.ShopperServer
 	admin    *httpapi.AdminServer
 	metrics  *prometheus.Registry
+	risk     *risk.Client     // nil without a service to ask
 	pay      *payment.Keys    // of payment tokens; nil without
 	cashier  *payment.Secrets // shared with the cashier; nil without
 	errands  *errands         // nil without a cashier to ask
@@ -104,12 +106,13 @@ func (n *node) makeDoors(keys keys) (err error) {
 	if err := n.meetCashier(keys.cashierKeys); err != nil {
 		return err
 	}
-	guard, err := n.cfg.guard(n.logger)
+	guard, err := n.cfg.guard(keys, n.logger)
 	if err != nil {
 		return err
 	}
+	n.risk = guard.Risk
 	if n.shoppers, err = httpapi.NewShopper(httpapi.ShopperConfig{
-		Seller: n.group, Guard: guard, Streams: n.cfg.EventStreams, Leaving: n.turnsAway, Removed: n.removed, DisplayAge: n.displayAge, DisplayShared: n.displayShared, Dev: n.cfg.Dev, Tokens: keys.shopper, PayKeys: n.pay, Cashier: n.cashier, Limits: n.cfg.limits(), Display: n.cfg.displayLimits(), Logger: n.logger, Registerer: n.metrics,
+		Seller: n.group, Guard: guard, Streams: n.cfg.EventStreams, Leaving: n.turnsAway, Removed: n.removed, DisplayAge: n.displayAge, DisplayShared: n.displayShared, Dev: n.cfg.Dev, Tokens: keys.shopper, TokenBytes: n.cfg.TokenBytes, PayKeys: n.pay, Cashier: n.cashier, Limits: n.cfg.limits(), Display: n.cfg.displayLimits(), Logger: n.logger, Registerer: n.metrics,
 	}); err != nil {
 		return err
 	}
@@ -196,8 +199,8 @@ func (n *node) openRooms() (err error) {
 }
 
 // closePatience is how long what is in flight has to be answered. It is more than
-// a request has to arrive, and more than what both servers wait for the first
-// byte of a connection before they count it as idle.
+// a request has to arrive unless it is told otherwise, and more than what both servers
+// wait for the first byte of a connection before they count it as idle.
 const closePatience = 12 * time.Second
 
 // close shuts the doors, then the rooms, in reverse. What is in flight is
