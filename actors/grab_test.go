@@ -429,9 +429,9 @@ func TestPlansInOneBatch(t *testing.T) {
 	for i := range 4 {
 		wait.Go(func() {
 			id := fmt.Sprintf("p%d", i)
-			changes, problems, err := s.ApplyPlan(t.Context(), engine.By{Operator: "ops"}, &engine.Plan{Products: []engine.Product{{ID: id, Currency: "CNY"}}}, false)
-			if err != nil || len(problems) > 0 || len(changes) != 1 || changes[0].Path != "products["+id+"]" {
-				t.Errorf("%s: %v %v %v", id, changes, problems, err)
+			o, err := s.ApplyPlan(t.Context(), engine.By{Operator: "ops"}, &engine.Plan{Products: []engine.Product{{ID: id, Currency: "CNY"}}}, false)
+			if err != nil || len(o.Problems) > 0 || len(o.Changes) != 1 || o.Changes[0].Path != "products["+id+"]" {
+				t.Errorf("%s: %+v %v", id, o, err)
 			}
 		})
 	}

@@ -355,33 +355,31 @@ func (g *Group) askOrderBy(ctx context.Context, by engine.By, orderNo string, c 
 // plan that asks for newer rules than the group runs by waits for them, as long as
 // a command may take; the first one of a group of nodes waits a moment for the
 // newest in any case.
-func (g *Group) ApplyPlan(ctx context.Context, by engine.By, plan *engine.Plan, dryRun bool) (changes []engine.Change, problems []engine.Problem, err error) {
+func (g *Group) ApplyPlan(ctx context.Context, by engine.By, plan *engine.Plan, dryRun bool) (o engine.PlanOutcome, err error) {
 	if err := g.awaitCaughtUp(ctx); err != nil {
-		return nil, nil, err
+		return o, err
 	}
 	c := engine.Command{Kind: engine.CmdApplyPlan, Plan: plan}
 	if err := g.sign(ctx, &c, by); err != nil {
-		return nil, nil, err
+		return o, err
 	}
 	if done, changes, err := g.done(c.Intent); (done || err != nil) && !dryRun {
-		return changes, nil, err
+		return engine.PlanOutcome{Changes: changes}, err
 	}
 	if problems := g.awaitRules(ctx, c.Rules()); len(problems) > 0 {
-		return nil, problems, nil
+		return engine.PlanOutcome{Problems: problems}, nil
 	}
 	if !dryRun {
 		g.awaitNewestRules(ctx)
 	}
-	g.view.View(func(s *engine.State) { changes, problems = s.ComparePlan(plan) })
-	if dryRun || len(problems) > 0 || len(changes) == 0 {
-		return changes, problems, nil
+	g.view.View(func(s *engine.State) { o = s.ComparePlan(plan) })
+	if dryRun || len(o.Problems) > 0 || len(o.Changes) == 0 {
+		return o, nil
 	}
 	rand.Read(c.Entropy[:]) // never fails
 	a, err := g.ask(ctx, c)
-	if err != nil {
-		return nil, nil, err
-	}
-	return a.Changes, a.Problems, nil
+	o.Changes, o.Problems = a.Changes, a.Problems
+	return o, err
 }
 
 // Steer publishes, pauses, resumes or ends a session.

@@ -76,7 +76,7 @@ func TestNothingIsDeniedWhileRecovering(t *testing.T) {
 					return err
 				},
 				"plan": func() error {
-					_, _, err := s.ApplyPlan(t.Context(), engine.By{Operator: "ops"}, &engine.Plan{}, true)
+					_, err := s.ApplyPlan(t.Context(), engine.By{Operator: "ops"}, &engine.Plan{}, true)
 					return err
 				},
 			} {

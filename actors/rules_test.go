@@ -27,9 +27,9 @@ func TestPlanWaitsForItsRules(t *testing.T) {
 	s.RaiseRules(2)
 	applied := make(chan error, 1)
 	go func() {
-		_, problems, err := s.ApplyPlan(t.Context(), engine.By{Operator: "ops"}, richPlan(s.Now()), false)
-		if len(problems) > 0 {
-			t.Error(problems)
+		o, err := s.ApplyPlan(t.Context(), engine.By{Operator: "ops"}, richPlan(s.Now()), false)
+		if len(o.Problems) > 0 {
+			t.Error(o.Problems)
 		}
 		applied <- err
 	}()
@@ -56,8 +56,8 @@ func TestFirstPlanWaitsForTheNewestRules(t *testing.T) {
 	}
 	apply := func(s *shop, p *engine.Plan) {
 		t.Helper()
-		if changes, problems, err := s.ApplyPlan(t.Context(), engine.By{Operator: "ops"}, p, false); err != nil || len(problems) > 0 || len(changes) == 0 {
-			t.Error(changes, problems, err)
+		if o, err := s.ApplyPlan(t.Context(), engine.By{Operator: "ops"}, p, false); err != nil || len(o.Problems) > 0 || len(o.Changes) == 0 {
+			t.Error(o, err)
 		}
 	}
 	raised := openShop(t, func(c *Config) { c.CommandTimeout = time.Minute })
@@ -83,8 +83,8 @@ func TestPlansSeedsDiffer(t *testing.T) {
 	for i := range seeds {
 		s := openShop(t, nil)
 		s.raise()
-		if _, problems, err := s.ApplyPlan(t.Context(), engine.By{Operator: "ops"}, richPlan(s.Now()), false); err != nil || len(problems) > 0 {
-			t.Fatal(err, problems)
+		if o, err := s.ApplyPlan(t.Context(), engine.By{Operator: "ops"}, richPlan(s.Now()), false); err != nil || len(o.Problems) > 0 {
+			t.Fatal(err, o.Problems)
 		}
 		s.log.View(func(state *engine.State) { seeds[i] = state.Listings()[0].Seed })
 	}
@@ -108,15 +108,15 @@ func TestPlanSaysWhoIsTooOld(t *testing.T) {
 			s.Join(&wire{leader: s.Group, fresh: alwaysTrue(), current: true, old: c.old})
 		}
 		for _, dry := range []bool{true, false} {
-			changes, problems, err := s.ApplyPlan(t.Context(), engine.By{Operator: "ops"}, richPlan(s.Now()), dry)
-			if err != nil || len(changes) > 0 || len(problems) != 1 || problems[0].Message != c.want {
-				t.Errorf("%v, %v, %v", changes, problems, err)
+			o, err := s.ApplyPlan(t.Context(), engine.By{Operator: "ops"}, richPlan(s.Now()), dry)
+			if err != nil || len(o.Changes) > 0 || len(o.Problems) != 1 || o.Problems[0].Message != c.want {
+				t.Errorf("%+v, %v", o, err)
 			}
 		}
 	}
 	plain := richPlan(s.Now())
 	plain.Sales[0].Sessions[0].Listings[0].Draw = 0
-	if _, problems, err := s.ApplyPlan(t.Context(), engine.By{Operator: "ops"}, plain, true); err != nil || len(problems) > 0 {
-		t.Errorf("%v, %v", problems, err)
+	if o, err := s.ApplyPlan(t.Context(), engine.By{Operator: "ops"}, plain, true); err != nil || len(o.Problems) > 0 {
+		t.Errorf("%v, %v", o.Problems, err)
 	}
 }

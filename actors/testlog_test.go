@@ -175,9 +175,9 @@ func (s *shop) plan(session string, change func(*engine.SessionPlan), listings .
 		change(&x)
 	}
 	p.Sales[0].Sessions = []engine.SessionPlan{x}
-	_, problems, err := s.ApplyPlan(s.t.Context(), engine.By{Operator: "ops"}, p, false)
-	if err != nil || len(problems) > 0 {
-		s.t.Fatal(err, problems)
+	o, err := s.ApplyPlan(s.t.Context(), engine.By{Operator: "ops"}, p, false)
+	if err != nil || len(o.Problems) > 0 {
+		s.t.Fatal(err, o.Problems)
 	}
 }
 

@@ -143,7 +143,15 @@ func (g *Group) settledFigures() uint64 {
 // where no leader answers.
 func (g *Group) AllSessions() []engine.SessionView {
 	g.awaitKnown()
-	return g.sessions(func(*engine.SessionView) bool { return true })
+	all := g.sessions(func(*engine.SessionView) bool { return true })
+	g.view.View(func(s *engine.State) {
+		for i := range all {
+			if x := s.Session(all[i].ID); x != nil {
+				all[i].Findings = s.Findings(x)
+			}
+		}
+	})
+	return all
 }
 
 func (g *Group) sessions(want func(*engine.SessionView) bool) []engine.SessionView {

@@ -79,9 +79,9 @@ func (g *Group) Messages(listing []byte, h engine.ListingHandle) (version uint64
 // SetMessage gives a sale's message these words, or with none takes its own away.
 // What else the sale has stays as it is. Problems are why it can't be. Error: a
 // refusal as unknown where there is no such sale.
-func (g *Group) SetMessage(ctx context.Context, by engine.By, sale string, m engine.Message) ([]engine.Change, []engine.Problem, error) {
+func (g *Group) SetMessage(ctx context.Context, by engine.By, sale string, m engine.Message) (engine.PlanOutcome, error) {
 	if err := g.awaitCaughtUp(ctx); err != nil {
-		return nil, nil, err
+		return engine.PlanOutcome{}, err
 	}
 	var present *engine.Sale
 	g.view.View(func(s *engine.State) {
@@ -91,13 +91,13 @@ func (g *Group) SetMessage(ctx context.Context, by engine.By, sale string, m eng
 		}
 	})
 	if present == nil {
-		return nil, nil, refusal(engine.ReasonUnknown)
+		return engine.PlanOutcome{}, refusal(engine.ReasonUnknown)
 	}
-	present.Months = nil // those that the sale has stay
+	present.Months, present.Planned = nil, nil // those that the sale has stay
 	present.Messages = slices.DeleteFunc(slices.Clone(present.Messages), func(other engine.Message) bool { return other.Name == m.Name })
 	if len(m.Text) > 0 {
 		present.Messages = append(present.Messages, m)
 		slices.SortFunc(present.Messages, func(a, b engine.Message) int { return strings.Compare(a.Name, b.Name) })
 	}
-	return g.ApplyPlan(ctx, by, &engine.Plan{Sales: []engine.SalePlan{{Sale: *present}}}, false)
+	return g.ApplyPlan(ctx, by, &engine.Plan{ByHand: true, Sales: []engine.SalePlan{{Sale: *present}}}, false)
 }

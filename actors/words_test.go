@@ -34,11 +34,11 @@ func TestSalesOwnWords(t *testing.T) {
 	}
 	set := func(through *shop, m engine.Message) []engine.Change {
 		t.Helper()
-		changes, problems, err := through.SetMessage(t.Context(), engine.By{Operator: "ops"}, "sale", m)
-		if err != nil || len(problems) > 0 {
-			t.Fatal(err, problems)
+		o, err := through.SetMessage(t.Context(), engine.By{Operator: "ops"}, "sale", m)
+		if err != nil || len(o.Problems) > 0 {
+			t.Fatal(err, o.Problems)
 		}
-		return changes
+		return o.Changes
 	}
 	if changes := set(follower, said("missed", "Not today.")); len(changes) != 1 || changes[0] != (engine.Change{Path: "sales[sale].messages.missed.en", After: "Not today."}) {
 		t.Error(changes)
@@ -84,7 +84,7 @@ func TestSalesOwnWords(t *testing.T) {
 	if version, own := leader.Messages([]byte("day/skus/mask"), 0); version != 0 || own != nil {
 		t.Error(version, own)
 	}
-	_, _, err := leader.SetMessage(t.Context(), engine.By{Operator: "ops"}, "none", said("missed", "?"))
+	_, err := leader.SetMessage(t.Context(), engine.By{Operator: "ops"}, "none", said("missed", "?"))
 	if err := isRefusal(err, engine.ReasonUnknown); err != nil {
 		t.Error(err)
 	}
@@ -94,8 +94,8 @@ func TestMessagesAllocateNothing(t *testing.T) {
 	s := openShop(t, nil)
 	s.raise()
 	s.plan("day", nil, units("mask", 1))
-	if _, problems, err := s.SetMessage(t.Context(), engine.By{Operator: "ops"}, "sale", said("missed", "Not today.")); err != nil || len(problems) > 0 {
-		t.Fatal(err, problems)
+	if o, err := s.SetMessage(t.Context(), engine.By{Operator: "ops"}, "sale", said("missed", "Not today.")); err != nil || len(o.Problems) > 0 {
+		t.Fatal(err, o.Problems)
 	}
 	listing := []byte("day/skus/mask")
 	if n := testing.AllocsPerRun(100, func() {

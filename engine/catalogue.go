@@ -47,6 +47,8 @@ type Sale struct {
 	// Messages are words that shoppers are told in place of the shop's own, by the
 	// name of the message, sorted.
 	Messages []Message
+	// Planned are those that the last plan said: operators change Messages besides.
+	Planned []Message
 }
 
 // Message is one message of a sale in its own words.
@@ -85,6 +87,9 @@ type Session struct {
 	// draws are the listings whose draw has not closed, by when it does; since the
 	// opening.
 	draws []ListingHandle
+	// asides are the listings that have something set aside, by until when. An entry
+	// whose time is not Listing.Aside any more says nothing.
+	asides dueHeap
 	// restless are the listings whose line or draw goes on with the next batch.
 	restless []ListingHandle
 }
@@ -126,6 +131,9 @@ type Listing struct {
 	// come back when the last of them joined; Entrants those who are in the draw.
 	Waiting, Entrants int64
 	lastPlace         uint32 // in line, that was given out
+	// Aside is until when what is free is set aside for the head of the line, who asks
+	// for more; 0 while nothing is.
+	Aside Time
 	// Seed decides the draw. Its SHA-256 is known before anybody enters, itself
 	// only after the draw.
 	Seed [32]byte
@@ -189,11 +197,12 @@ type ListingSpec struct {
 	Ticket        bool          // no grab without a ticket
 	Challenge     Challenge     // to be solved for a ticket; implies Ticket
 	Draw          time.Duration // who comes in this time after the opening is drawn; 0 = no draw
+	SetAside      time.Duration // at most, what comes back is set aside for a head of the line that asks for more
 }
 
 // rich tells whether what is asked for needs rules of version 2.
 func (l *ListingSpec) rich() bool {
-	return l.LimitPerMonth > 0 || l.Reservation || l.AllowList != "" || l.Waitlist || l.Ticket || l.Challenge != ChallengeNone || l.Draw > 0
+	return l.LimitPerMonth > 0 || l.Reservation || l.AllowList != "" || l.Waitlist || l.Ticket || l.Challenge != ChallengeNone || l.Draw > 0 || l.SetAside > 0
 }
 
 // StateOf tells what the listing l looks like from outside.
@@ -209,9 +218,9 @@ func (s *Session) StateOf(l *Listing) ListingState {
 		return ListingPaused
 	case s.State == Published:
 		return ListingPublished
-	case l.Available > 0:
+	case l.Available > 0 && l.Waiting == 0: // else it is theirs
 		return ListingOpen
-	case l.Held > 0:
+	case l.Held > 0 || l.Waiting > 0:
 		return ListingSoldOut
 	}
 	return ListingGone

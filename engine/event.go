@@ -118,6 +118,8 @@ type PlanOutcome struct {
 	Command  int32 // which command of the batch
 	Changes  []Change
 	Problems []Problem
+	// Notes are what forbids nothing, and whoever applies the plan should know.
+	Notes []Problem
 }
 
 // InOrder walks the events in the order in which things happened, with the remark

@@ -374,7 +374,8 @@ func FuzzComparePlan(f *testing.F) {
 			g.steer(x.Handle, SessionEnd)
 		}
 		before := hashBesideIndex(g.state)
-		changes, problems := g.state.ComparePlan(p)
+		o := g.state.ComparePlan(p)
+		changes, problems := o.Changes, o.Problems
 		if hashBesideIndex(g.state) != before {
 			t.Fatal("comparing changed the state")
 		}
@@ -390,12 +391,12 @@ func FuzzComparePlan(f *testing.F) {
 			t.Fatal("a snapshot's reading has another hash")
 		}
 		if len(problems) == 0 {
-			if more, problems := g.state.ComparePlan(p); len(more) > 0 || len(problems) > 0 {
-				for _, problem := range problems { // a plan may end what it plans
+			if o := g.state.ComparePlan(p); len(o.Changes) > 0 || len(o.Problems) > 0 {
+				for _, problem := range o.Problems { // a plan may end what it plans
 					t.Logf("again: %v", problem)
 				}
-				if len(more) > 0 {
-					t.Fatalf("asked for again, it still changes %v", more)
+				if len(o.Changes) > 0 {
+					t.Fatalf("asked for again, it still changes %v", o.Changes)
 				}
 			}
 		}

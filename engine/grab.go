@@ -56,7 +56,7 @@ func CodeOf(why Reason) Code {
 		return CodeSoldOut
 	case ReasonLimitListing, ReasonLimitSession, ReasonLimitMonth, ReasonReleases:
 		return CodeLimitReached
-	case ReasonLeft, ReasonDrawn:
+	case ReasonLeft, ReasonDrawn, ReasonTooFew:
 		return CodeSoldOut
 	case ReasonNotReserved, ReasonNotAllowed:
 		return CodeNotReserved
@@ -177,6 +177,8 @@ type SessionView struct {
 	AdmissionMultiple uint32
 	Profile           string
 	Listings          []ListingView
+	// Findings are what operators should look into: only where they are asked for.
+	Findings []Problem
 }
 
 // OrderFilter says which orders an operator looks for. Zero fields don't filter.

@@ -265,7 +265,7 @@ func (s *State) newOrder(c *Command, l *Listing, no ShopperNo) OrderRef {
 }
 
 // hold makes a hold of the order at ref, whose shopper's standing is st: units
-// are free, and no rule forbids it.
+// are free, and no rule forbids it. What costs nothing is paid with that.
 func (s *State) hold(l *Listing, ref OrderRef, st Standing) {
 	session := s.sessions[l.Session-1]
 	o := s.mutOrder(ref)
@@ -273,15 +273,20 @@ func (s *State) hold(l *Listing, ref OrderRef, st Standing) {
 	waited := o.State != 0
 	o.State, o.Granted, o.Changed, o.PayBy = Held, s.now, s.now, s.payBy(session)
 	o.graceMS = uint32(session.PayGrace.Milliseconds())
-	if due := o.Due(); due >= session.lastDue && !waited {
-		session.lastDue = due
-		o.inLine = true
-	} else {
-		session.exceptional.add(dueEntry(due, ref))
-	}
 	l.Available -= int64(o.Quantity)
 	l.Lowest = min(l.Lowest, l.Available)
-	l.Held += int64(o.Quantity)
+	if o.Amount == 0 {
+		o.State, o.PayBy, o.graceMS = Paid, s.now, 0
+		l.Paid += int64(o.Quantity)
+	} else {
+		l.Held += int64(o.Quantity)
+		if due := o.Due(); due >= session.lastDue && !waited {
+			session.lastDue = due
+			o.inLine = true
+		} else {
+			session.exceptional.add(dueEntry(due, ref))
+		}
+	}
 	if st.ListingUnits == 0 {
 		l.Shoppers++
 	}

@@ -58,21 +58,21 @@ func (n *line) ahead(place uint32) (count int) {
 	return count + bits.OnesCount64(n.waiting[at/64]&(1<<(at%64)-1))
 }
 
-// lookAhead is how far behind the head of a line a unit is offered that the head
-// has no use for, because it asks for more than is free: further looks would make
-// an entry cost as much as the line is long.
-const lookAhead = 64
-
 // mostRounds bounds how often one unit is counted on to come back.
 const mostRounds = 10
 
-// mayComeBack is how many units may still come back before the session ends: each
-// that is held as often as it can be held and let go until then.
+// mayComeBack is how many units those in line may still get before the session ends:
+// what is set aside, and each that is held as often as it can be held and let go
+// until then.
 func (s *State) mayComeBack(l *Listing) int64 {
 	x := s.sessions[l.Session-1]
 	each := max(1, Time((x.PayWithin+x.PayGrace)/time.Millisecond))
 	rounds := 1 + max(0, x.End-s.now)/each
-	return l.Held * int64(min(rounds, mostRounds))
+	back := l.Held * int64(min(rounds, mostRounds))
+	if l.Waiting > 0 {
+		back += l.Available
+	}
+	return back
 }
 
 // mayJoin tells whether the line of l has room for so many units more: no more
@@ -99,6 +99,9 @@ func (s *State) leave(l *Listing, ref OrderRef, to OrderState, why Reason) {
 	o := s.mutOrder(ref)
 	if o.State == Waiting {
 		l.Waiting -= int64(o.Quantity)
+		if n := &s.lines[l.Handle-1]; n.orders[n.head] == ref.Ordinal {
+			s.setAside(l, 0) // it was for this one
+		}
 		s.lines[l.Handle-1].remove(s.detailsOf(ref).place)
 		s.mutDetails(ref).place = 0
 	} else {
@@ -179,8 +182,9 @@ func (s *State) movable(l *Listing) bool {
 	return !l.Frozen && (x.State >= Ended || x.State == Open && !x.Paused)
 }
 
-// nextUp gives the order whose turn it is: it gets a unit, or hears that there
-// will be none. Zero if everybody goes on waiting.
+// nextUp gives the order whose turn it is: it gets its units, or hears that there
+// will be none. Zero if everybody goes on waiting; then what is free is set aside for
+// the head of the line, whom nobody overtakes.
 func (s *State) nextUp(l *Listing) OrderRef {
 	n, d := &s.lines[l.Handle-1], &s.draws[l.Handle-1]
 	if n.count == 0 && d.count == 0 || !s.movable(l) {
@@ -188,21 +192,40 @@ func (s *State) nextUp(l *Listing) OrderRef {
 	}
 	over := s.sessions[l.Session-1].State >= Ended
 	if n.count > 0 {
-		// One who asks for more than can come back would keep the rest from everybody.
 		head := OrderRef{l.Session, n.orders[n.head]}
-		if over || int64(s.Order(head).Quantity) > l.Available+l.Held {
+		switch asks := int64(s.Order(head).Quantity); {
+		// One who asks for more than can come back would keep the rest from everybody.
+		case over, asks > l.Available+l.Held, asks <= l.Available:
 			return head
-		}
-	}
-	for at, looked := n.next(n.head), 0; l.Available > 0 && at < len(n.orders) && looked < lookAhead; at, looked = n.next(at+1), looked+1 {
-		if ref := (OrderRef{l.Session, n.orders[at]}); int64(s.Order(ref).Quantity) <= l.Available {
-			return ref
+		case l.Available == 0 || d.count > 0: // a draw takes first what it can
+			s.setAside(l, 0)
+		default:
+			// No longer than half of what the session has left, so that somebody else can
+			// still have it.
+			if x := s.sessions[l.Session-1]; l.Aside == 0 {
+				s.setAside(l, min(s.now.Add(l.SetAside), s.now+(x.End-s.now)/2))
+			}
+			if l.Aside <= s.now {
+				return head
+			}
 		}
 	}
 	if d.count > 0 && (over || l.DrawState == DrawClosed) {
 		return s.firstEntrant(l)
 	}
 	return OrderRef{}
+}
+
+// setAside has what is free set aside for the head of the line of l until then; 0 is not.
+func (s *State) setAside(l *Listing, until Time) {
+	if l.Aside == until {
+		return
+	}
+	x := s.sessions[l.Session-1]
+	if l.Aside = until; until != 0 {
+		x.asides.add(due{until, uint32(l.Handle)})
+	}
+	s.schedule(x)
 }
 
 // takeUp decides about one whose turn it is: every rule is looked at again.
@@ -226,6 +249,8 @@ func (s *State) takeUp(l *Listing, ref OrderRef) {
 		return
 	case why == ReasonNone && o.State == Entered:
 		why = ReasonDrawn
+	case why == ReasonNone && int64(o.Quantity) <= l.Available+l.Held:
+		why = ReasonTooFew
 	case why == ReasonNone:
 		why = ReasonGone
 	}

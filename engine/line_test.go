@@ -299,3 +299,67 @@ func TestNoPlaceForMoreThanCanBeHad(t *testing.T) {
 		}
 	}
 }
+
+// A head of the line for two gets what comes back before who waits for one; but not
+// for ever, and nobody else gets it meanwhile.
+func TestUnitsAreSetAsideForTheHead(t *testing.T) {
+	for name, enough := range map[string]bool{"enough": true, "too few": false} {
+		t.Run(name, func(t *testing.T) {
+			g := newest(t)
+			x := g.session("s", nil, ListingSpec{Stock: 2, LimitPerShopper: 2, Waitlist: true, SetAside: 2 * time.Minute})
+			l := g.state.Listing(x.Listings[0])
+			ann, bob := g.grab(l.Handle, "ann", "k", 1).Order, g.grab(l.Handle, "bob", "k", 1).Order
+			c := g.placeHold(l.Handle, "cai", "k", 2)
+			c.Waitlist = true
+			cai, dov := g.one(c).Order, g.queue(l.Handle, "dov").Order
+			g.cancel(ann)
+			if due := g.state.NextDue(); g.state.Order(dov).State != Waiting || l.Available != 1 || due != g.clock.Add(2*time.Minute) {
+				t.Fatalf("%v is the next one's, %d free, next due at %v", g.state.Order(dov).State, l.Available, due)
+			}
+			if e := g.grab(l.Handle, "eve", "k", 1); e.Reason != ReasonSoldOut || x.StateOf(l) != ListingSoldOut {
+				t.Errorf("one who does not wait: %v, and it looks %v", e, x.StateOf(l))
+			}
+			twin := copied(t, g.state)
+			g.steer(x.Handle, SessionPause)
+			if due := g.state.NextDue(); due <= g.clock.Add(2*time.Minute) {
+				t.Errorf("due at %v, and nothing moves", due)
+			}
+			g.steer(x.Handle, SessionResume)
+			if enough {
+				g.after(time.Minute)
+				g.cancel(bob)
+				if o := g.state.Order(cai); o.State != Held || g.state.Position(dov) != 1 || l.Aside != 0 {
+					t.Errorf("two are free, and he is %v; the next one is at %d", o.State, g.state.Position(dov))
+				}
+			} else {
+				g.after(2 * time.Minute)
+				if o := g.state.Order(cai); o.State != Passed || o.Why != ReasonTooFew || g.state.Order(dov).State != Held {
+					t.Errorf("his time is over, and he is %v (%v); the next one %v", o.State, o.Why, g.state.Order(dov).State)
+				}
+			}
+			g.follow(twin)
+		})
+	}
+}
+
+// Near the end, what is set aside for one is still in time for another.
+func TestNothingIsSetAsideBeyondItsUse(t *testing.T) {
+	g := newest(t)
+	x := g.session("s", nil, ListingSpec{Stock: 2, LimitPerShopper: 2, Waitlist: true, SetAside: time.Hour})
+	l := g.state.Listing(x.Listings[0])
+	ann := g.grab(l.Handle, "ann", "k", 1).Order
+	g.grab(l.Handle, "bob", "k", 1)
+	c := g.placeHold(l.Handle, "cai", "k", 2)
+	c.Waitlist = true
+	g.one(c)
+	dov := g.queue(l.Handle, "dov").Order
+	g.after(10 * time.Minute)
+	g.cancel(ann)
+	if l.Aside != g.clock.Add(25*time.Minute) {
+		t.Errorf("set aside for %v of the 50 minutes left", l.Aside.Sub(g.clock))
+	}
+	g.pay(g.state.OrderByKey(g.state.ShopperNo("bob"), g.state.KeyOf([]byte("k"))), "p") // no two can come back
+	if o := g.state.Order(dov); o.State != Held {
+		t.Errorf("the unit is free, and the next one is %v", o.State)
+	}
+}

@@ -76,6 +76,9 @@ func (m *model) room(l *modelListing, quantity uint32) bool {
 		}
 		comes += c.Held
 	}
+	if c.Waiting > 0 {
+		comes += c.Available // set aside
+	}
 	return l.spec.Waitlist && m.board.now.On(SwitchWaitlist) && c.Waiting+int64(quantity) <= comes && int64(quantity) <= c.Available+c.Held
 }
 
@@ -87,7 +90,7 @@ func (m *model) join(o *modelOrder) *modelOrder {
 
 // passOver ends a place or an entry without a grant.
 func (m *model) passOver(o *modelOrder, to OrderState, why Reason) Event {
-	o.state, o.why, o.changed = to, why, m.now
+	o.state, o.why, o.changed, o.asideUntil = to, why, m.now, 0
 	return m.told(PlacePassed, why, o)
 }
 
@@ -116,15 +119,25 @@ func (m *model) workLines() {
 
 func (m *model) nextUp(l *modelListing) *modelOrder {
 	c, over := m.counts(l), l.session.state >= Ended
-	for i, o := range m.line(l) {
-		switch {
-		case i == 0 && (over || int64(o.quantity) > c.Available+c.Held): // nothing can come of it
-			return o
-		case i < 64 && int64(o.quantity) <= c.Available:
-			return o
+	entrants := m.entrants(l)
+	if line := m.line(l); len(line) > 0 {
+		head := line[0]
+		asks := int64(head.quantity)
+		if over || asks > c.Available+c.Held || asks <= c.Available { // nothing can come of it, or enough has
+			return head
+		}
+		if c.Available == 0 || len(entrants) > 0 {
+			head.asideUntil = 0
+		} else {
+			if head.asideUntil == 0 {
+				head.asideUntil = min(m.now.Add(l.spec.SetAside), m.now+(l.session.End-m.now)/2)
+			}
+			if head.asideUntil <= m.now {
+				return head
+			}
 		}
 	}
-	if entrants := m.entrants(l); len(entrants) > 0 && (over || l.draw == DrawClosed) {
+	if len(entrants) > 0 && (over || l.draw == DrawClosed) {
 		return entrants[0]
 	}
 	return nil
@@ -140,6 +153,8 @@ func (m *model) takeUp(o *modelOrder) Event {
 	case free:
 		m.grant(o)
 		return m.told(HoldPlaced, ReasonNone, o)
+	case o.state == Waiting && int64(o.quantity) <= m.counts(o.listing).Available+m.counts(o.listing).Held:
+		return m.passOver(o, Passed, ReasonTooFew)
 	case o.state == Waiting:
 		return m.passOver(o, Passed, ReasonGone)
 	case o.waitlist && m.room(o.listing, o.quantity):

@@ -95,6 +95,8 @@ func (m *model) pay(c *Command) Event {
 		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
 	case !matches:
 		return m.told(CommandRefused, ReasonAmount, o)
+	case o.amount == 0:
+		return m.told(CommandRefused, ReasonNotHeld, o)
 	}
 	late := ReasonNone
 	if o.state != Held || said && p.at > o.payBy {
@@ -156,6 +158,9 @@ func (m *model) payByOldRules(c *Command, o *modelOrder) Event {
 	}
 	if c.Amount != o.amount || c.Currency != "CNY" {
 		return m.told(CommandRefused, ReasonAmount, o)
+	}
+	if o.amount == 0 {
+		return m.told(CommandRefused, ReasonNotHeld, o)
 	}
 	if o.payment != nil {
 		if o.payment.id == c.PaymentID {

@@ -63,10 +63,12 @@ type modelOrder struct {
 	waitlist bool
 	ticket   uint64
 	place    int
-	drawn    bool
-	late     bool
-	trace    Transaction
-	month    Time // of one that is settled: the month in which it counts, or Never
+	// asideUntil is until when what is free is set aside for this head of a line.
+	asideUntil Time
+	drawn      bool
+	late       bool
+	trace      Transaction
+	month      Time // of one that is settled: the month in which it counts, or Never
 }
 
 func (m *model) session(id string) *modelSession {
@@ -150,10 +152,10 @@ func (m *model) looks(l *modelListing, c Counts) ListingState {
 	if l.session.state == Published {
 		return ListingPublished
 	}
-	if c.Available > 0 {
+	if c.Available > 0 && c.Waiting == 0 {
 		return ListingOpen
 	}
-	if c.Held > 0 {
+	if c.Held > 0 || c.Waiting > 0 {
 		return ListingSoldOut
 	}
 	return ListingGone
@@ -373,6 +375,9 @@ func (m *model) command(c *Command) Event {
 		case Held:
 			return m.release(o, Voided, ReasonVoided)
 		case Paid:
+			if o.amount == 0 {
+				return m.release(o, Voided, ReasonVoided)
+			}
 			o.released += int64(o.quantity)
 			o.state, o.changed = RefundDue, m.now
 			if m.rules >= 3 {
@@ -598,7 +603,11 @@ func (m *model) newOrder(c *Command, l *modelListing) *modelOrder {
 }
 
 func (m *model) grant(o *modelOrder) {
-	o.state, o.granted, o.changed = Held, m.now, m.now
+	o.state, o.granted, o.changed, o.asideUntil = Held, m.now, m.now, 0
+	if o.amount == 0 {
+		o.state, o.payBy = Paid, m.now
+		return
+	}
 	o.payBy = m.now.Add(o.listing.session.PayWithin)
 	o.due = o.payBy.Add(o.listing.session.PayGrace)
 }
@@ -705,7 +714,7 @@ func (m *model) mayPlan(p *SessionPlan) bool {
 	if end != x.End && end <= m.now {
 		return false
 	}
-	if p.Publish && x.state == Draft && end <= m.now {
+	if p.Publish && x.state == Draft && end <= m.now || !p.Publish && x.Publish {
 		return false
 	}
 	ended := x.state >= Ended
@@ -723,7 +732,7 @@ func (m *model) mayPlan(p *SessionPlan) bool {
 		if l.spec.Draw != spec.Draw && (x.state == Open || ended) {
 			return false
 		}
-		if more := spec.Stock - l.spec.Stock; m.counts(l).Available+more < 0 || more > 0 && l.stock+more > MaxStock {
+		if c := m.counts(l); spec.Stock != l.spec.Stock && spec.Stock < c.Held+c.Paid {
 			return false
 		}
 	}
@@ -745,9 +754,13 @@ func (m *model) planSession(p *SessionPlan) {
 		x = &modelSession{SessionSpec: p.SessionSpec, handle: SessionHandle(len(m.sessions) + 1)}
 		m.sessions = append(m.sessions, x)
 	} else {
-		start := x.Start
+		start, profile := x.Start, x.Profile
 		x.SessionSpec = p.SessionSpec
 		x.Start, x.End = start, start+p.End-p.Start
+		if x.state == Open && x.Profile != profile {
+			m.profile(x, false)
+			m.profile(x, true)
+		}
 	}
 	if p.Publish && x.state == Draft {
 		x.state = Published
@@ -758,7 +771,9 @@ func (m *model) planSession(p *SessionPlan) {
 			l = &modelListing{handle: ListingHandle(len(m.listings) + 1), session: x}
 			m.listings = append(m.listings, l)
 		}
-		l.stock += spec.Stock - l.spec.Stock
+		if spec.Stock != l.spec.Stock {
+			l.stock = spec.Stock
+		}
 		l.spec = spec
 	}
 }
@@ -821,6 +836,9 @@ func (m *model) differs(s *State) string {
 	for i, l := range m.listings {
 		if l.drawing() && l.draw == DrawOpen && l.session.state == Open {
 			due = min(due, l.drawAt())
+		}
+		if line := m.line(l); len(line) > 0 && line[0].asideUntil != 0 && l.session.state == Open && !l.session.paused {
+			due = min(due, line[0].asideUntil)
 		}
 		if got := s.Listings()[i].DrawState; got != l.draw {
 			return fmt.Sprintf("the draw of listing %d is %v, the model says %v", l.handle, got, l.draw)

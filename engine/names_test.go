@@ -144,6 +144,7 @@ func TestCodeOfReasons(t *testing.T) {
 		ReasonUnknown: CodeRefused, ReasonQuantity: CodeRefused, ReasonKeyReused: CodeRefused,
 		ReasonLimitMonth: CodeLimitReached, ReasonNotReserved: CodeNotReserved, ReasonNotAllowed: CodeNotReserved,
 		ReasonTicketMissing: CodeTicketRequired, ReasonTicketUsed: CodeTicketRequired, ReasonLeft: CodeSoldOut, ReasonDrawn: CodeSoldOut,
+		ReasonTooFew: CodeSoldOut,
 	}
 	for r := ReasonNone; r < reasonEnd; r++ {
 		code, found := want[r]

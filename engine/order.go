@@ -34,6 +34,8 @@ func (s *State) payOrder(c *Command) Event {
 		return s.oweForNoOrder(c)
 	case c.Amount != o.Amount || c.Currency != l.Currency:
 		return s.refusedOrder(c.Order, ReasonAmount)
+	case o.Amount == 0: // it was paid when it was granted
+		return s.refusedOrder(c.Order, ReasonNotHeld)
 	case l.Frozen:
 		return s.refusedOrder(c.Order, ReasonFrozen)
 	}
@@ -179,6 +181,8 @@ func (s *State) payOrderByOldRules(c *Command) Event {
 	switch paid := s.detailsOf(c.Order); {
 	case c.Amount != o.Amount || c.Currency != l.Currency:
 		return s.refusedOrder(c.Order, ReasonAmount)
+	case o.Amount == 0:
+		return s.refusedOrder(c.Order, ReasonNotHeld)
 	case paid.settled && paid.payment == c.PaymentID:
 		return s.orderEvent(OrderUnchanged, c.Order, o)
 	case l.Frozen:
@@ -230,7 +234,8 @@ func (s *State) mayPayLate(l *Listing, o *Order) bool {
 }
 
 // voidOrder takes an order back on behalf of operators: a hold is released, a
-// paid one becomes a refund due and its units come back.
+// paid one becomes a refund due and its units come back. Of one that cost nothing
+// there is nothing to pay back.
 func (s *State) voidOrder(c *Command) Event {
 	o := s.Order(c.Order)
 	if o == nil {
@@ -247,6 +252,10 @@ func (s *State) voidOrder(c *Command) Event {
 		return s.release(c.Order, Voided, ReasonVoided)
 	case o.State != Paid:
 		return s.refusedOrder(c.Order, ReasonNotHeld)
+	case o.Amount == 0:
+		l.Paid -= int64(o.Quantity)
+		l.Held += int64(o.Quantity)
+		return s.release(c.Order, Voided, ReasonVoided)
 	}
 	o = s.mutOrder(c.Order)
 	o.State, o.Changed = RefundDue, s.now

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -15,12 +16,18 @@ import (
 type Plan struct {
 	Products []Product
 	Sales    []SalePlan
+	// ByHand: operators change words of a sale, and no plan is told. What the last
+	// plan said stays what the next one is held against.
+	ByHand bool
 }
 
 // rich tells whether the plan asks for what rules of version 1 have no room for.
 func (p *Plan) rich() bool {
 	if p == nil {
 		return false
+	}
+	if p.ByHand {
+		return true
 	}
 	for i := range p.Sales {
 		sale := &p.Sales[i]
@@ -72,35 +79,96 @@ func (p Problem) String() string { return p.Path + ": " + p.Message }
 // ComparePlan tells what applying p at this moment would change, without
 // changing anything, or every problem that forbids it. It is what ApplyPlan
 // itself decides by.
-func (s *State) ComparePlan(p *Plan) ([]Change, []Problem) {
-	d := planDiff{state: s, products: make(map[string]bool, len(p.Products))}
+func (s *State) ComparePlan(p *Plan) PlanOutcome {
+	d := planDiff{state: s, byHand: p.ByHand, products: make(map[string]bool, len(p.Products)), noted: map[string]bool{}}
 	d.plan(p)
-	if len(d.problems) > 0 {
-		return nil, d.problems
+	if len(d.Problems) > 0 {
+		return PlanOutcome{Problems: d.Problems}
 	}
-	return d.changes, nil
+	return d.PlanOutcome
 }
 
 type planDiff struct {
 	state    *State
+	byHand   bool
 	products map[string]bool // those in the plan
-	changes  []Change
-	problems []Problem
+	noted    map[string]bool // what is said once, whatever it is said of
+	PlanOutcome
 }
 
 func (d *planDiff) problem(path, format string, args ...any) {
-	d.problems = append(d.problems, Problem{path, fmt.Sprintf(format, args...)})
+	d.Problems = append(d.Problems, Problem{path, fmt.Sprintf(format, args...)})
+}
+
+func (d *planDiff) note(path, format string, args ...any) {
+	d.Notes = append(d.Notes, Problem{path, fmt.Sprintf(format, args...)})
+}
+
+// settle compares what both plans and operators change, by one rule: a value that is
+// not the last plan's is what there shall be, whatever operators made of it; one
+// that is the last plan's leaves what they made of it.
+func (d *planDiff) settle(path, planned, live, wanted string) {
+	switch {
+	case wanted == planned && live != planned:
+		d.note(path, "%s stays: operators have changed it since the plan said %s; to have a plan change it, say another value",
+			cmp.Or(live, "nothing"), cmp.Or(planned, "nothing"))
+	case wanted != planned && live != planned:
+		d.Changes = append(d.Changes, Change{path, fmt.Sprintf("%s (%s in the last plan)", cmp.Or(live, "nothing"), cmp.Or(planned, "nothing")), wanted})
+	default:
+		d.change(path, planned, wanted)
+	}
+}
+
+// missing notes once what a name that points to nothing comes to; nothing if it is "".
+func (d *planDiff) missing(path, said string) {
+	if said != "" && !d.noted[said] {
+		d.noted[said] = true
+		d.note(path, "%s", said)
+	}
+}
+
+// missingProfile says what it comes to that nobody has defined a profile; "" if somebody
+// has.
+func (s *State) missingProfile(name string) string {
+	if _, defined := s.profileNamed(name); name == "" || defined {
+		return ""
+	}
+	return fmt.Sprintf("no profile %q is defined: until one is, the opening turns no switches", clip(name))
+}
+
+// missingList says what it comes to that an allow list has nobody; "" if it has.
+func (s *State) missingList(name string) string {
+	if name == "" || s.RosterCount(RosterID{Kind: RosterAllowed, Name: name}) > 0 {
+		return ""
+	}
+	return fmt.Sprintf("nobody is on an allow list %q: until somebody is, nobody may buy", clip(name))
+}
+
+// Findings says which names of a session's plan point to nothing, and what that comes to.
+func (s *State) Findings(x *Session) (of []Problem) {
+	if x.State >= Ended {
+		return nil
+	}
+	d := planDiff{noted: map[string]bool{}}
+	d.missing("profile", s.missingProfile(x.Profile))
+	for _, h := range x.Listings {
+		l := s.listings[h-1]
+		d.missing("listings["+l.SKU+"].allow_list", s.missingList(l.AllowList))
+	}
+	return d.Notes
 }
 
 func (d *planDiff) change(path, before, after string) {
 	if before != after {
-		d.changes = append(d.changes, Change{path, before, after})
+		d.Changes = append(d.Changes, Change{path, before, after})
 	}
 }
 
 func (d *planDiff) number(path string, before, after int64) {
-	d.change(path, strconv.FormatInt(before, 10), strconv.FormatInt(after, 10))
+	d.change(path, units(before), units(after))
 }
+
+func units(n int64) string { return strconv.FormatInt(n, 10) }
 
 func (d *planDiff) text(path string, before, after Text) {
 	for _, w := range after {
@@ -118,16 +186,23 @@ func (d *planDiff) text(path string, before, after Text) {
 			kept = kept || w.Lang == b.Lang
 		}
 		if !kept {
-			d.changes = append(d.changes, Change{path + "." + b.Lang, b.Text, ""})
+			d.Changes = append(d.Changes, Change{path + "." + b.Lang, b.Text, ""})
 		}
 	}
 }
 
 // words checks a text, and compares it with what was there before if that makes sense.
 func (d *planDiff) words(path string, before, after Text) {
+	if d.spoken(path, after) {
+		d.text(path, before, after)
+	}
+}
+
+// spoken checks a text; false if it is too long to be compared.
+func (d *planDiff) spoken(path string, after Text) bool {
 	if len(after) > MaxLanguages {
 		d.problem(path, "%d languages are over %d", len(after), MaxLanguages)
-		return
+		return false
 	}
 	seen := map[string]bool{}
 	for _, w := range after {
@@ -138,7 +213,7 @@ func (d *planDiff) words(path string, before, after Text) {
 		d.fits(path, w.Lang, MaxIDBytes)
 		d.fits(path+"."+w.Lang, w.Text, MaxTextBytes)
 	}
-	d.text(path, before, after)
+	return true
 }
 
 // needs sees to it that the group runs by rules that know what path asks for.
@@ -251,32 +326,89 @@ func (d *planDiff) sale(path string, s *Sale) {
 	if !found {
 		d.words(path+".name", s.Name, s.Name)
 		d.change(path, "", "new")
-		d.messages(path+".messages", nil, s.Messages)
-		return
+		old = &Sale{}
+	} else {
+		d.words(path+".name", old.Name, s.Name)
+		d.change(path+".timezone", old.Timezone, s.Timezone)
 	}
-	d.words(path+".name", old.Name, s.Name)
-	d.change(path+".timezone", old.Timezone, s.Timezone)
-	d.messages(path+".messages", old.Messages, s.Messages)
+	d.messages(path+".messages", old, s.Messages)
 }
 
 // messages compares what a sale's shoppers are told in its own words.
-func (d *planDiff) messages(path string, before, after []Message) {
+func (d *planDiff) messages(path string, old *Sale, after []Message) {
 	for i, m := range after {
 		at := path + "." + m.Name
 		if !ValidID(m.Name) || i > 0 && after[i-1].Name >= m.Name {
 			d.problem(at, "is no name of a message, or there twice")
 		}
-		var old Text
-		if j := slices.IndexFunc(before, func(b Message) bool { return b.Name == m.Name }); j >= 0 {
-			old = before[j].Text
-		}
-		d.words(at, old, m.Text)
-	}
-	for _, b := range before {
-		if !slices.ContainsFunc(after, func(m Message) bool { return m.Name == b.Name }) {
-			d.text(path+"."+b.Name, b.Text, nil)
+		if !d.spoken(at, m.Text) {
+			return
 		}
 	}
+	planned := old.Planned
+	if d.byHand {
+		planned = old.Messages
+	}
+	for _, w := range wordings(old.Messages, planned, after) {
+		d.settle(path+"."+w.name+"."+w.lang, wordsOf(planned, w), wordsOf(old.Messages, w), wordsOf(after, w))
+	}
+}
+
+// wording names one message in one language.
+type wording struct{ name, lang string }
+
+// wordings gives each wording that any of the messages has, sorted.
+func wordings(of ...[]Message) (all []wording) {
+	for _, messages := range of {
+		for _, m := range messages {
+			for _, w := range m.Text {
+				all = append(all, wording{m.Name, w.Lang})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b wording) int {
+		return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.lang, b.lang))
+	})
+	return slices.Compact(all)
+}
+
+// wordsOf gives the text of a wording, "" where there is none.
+func wordsOf(messages []Message, at wording) string {
+	for _, m := range messages {
+		for _, w := range m.Text {
+			if m.Name == at.name && w.Lang == at.lang {
+				return w.Text
+			}
+		}
+	}
+	return ""
+}
+
+// messagesAfter gives what a sale's shoppers are told once a plan says sale, and what
+// the next plan is held against: see planDiff.settle.
+func (s *State) messagesAfter(sale *Sale, byHand bool) (live, planned []Message) {
+	old := s.sales[sale.ID]
+	switch {
+	case old == nil:
+		return sale.Messages, sale.Messages
+	case byHand:
+		return sale.Messages, old.Planned
+	}
+	for _, w := range wordings(old.Messages, sale.Messages) {
+		text := wordsOf(sale.Messages, w)
+		if text == wordsOf(old.Planned, w) {
+			text = wordsOf(old.Messages, w)
+		}
+		if text == "" {
+			continue
+		}
+		if len(live) == 0 || live[len(live)-1].Name != w.name {
+			live = append(live, Message{Name: w.name})
+		}
+		m := &live[len(live)-1]
+		m.Text = append(m.Text, Words{w.lang, text})
+	}
+	return live, sale.Messages
 }
 
 // months checks the table of a sale's months.
@@ -328,12 +460,13 @@ func (d *planDiff) session(path, sale string, p *SessionPlan) {
 	}
 	if p.Profile != "" {
 		d.needs(2, path+".profile")
+		d.missing(path+".profile", d.state.missingProfile(p.Profile))
 	}
 	if n := d.listings(old, p); n > MaxSessionListings {
 		d.problem(path+".listings", "%d are over %d", n, MaxSessionListings)
 	}
 	if old == nil {
-		said := "new"
+		said := fmt.Sprintf("new, opens %s, ends %s", start.Wall().Format(time.RFC3339Nano), end.Wall().Format(time.RFC3339Nano))
 		if p.Profile != "" {
 			said += ", profile " + p.Profile
 		}
@@ -374,7 +507,7 @@ func (d *planDiff) listings(old *Session, p *SessionPlan) int {
 func (s *SessionSpec) Length() time.Duration { return s.End.Sub(s.Start) }
 
 func (d *planDiff) oldSession(path, sale string, old *Session, p *SessionPlan, start, end Time) {
-	before := len(d.changes)
+	before := len(d.Changes)
 	if old.Sale != sale {
 		d.problem(path, "the session belongs to sale %q; take another id", old.Sale)
 	}
@@ -395,14 +528,19 @@ func (d *planDiff) oldSession(path, sale string, old *Session, p *SessionPlan, s
 	d.number(path+".limit_per_shopper", int64(old.LimitPerShopper), int64(p.LimitPerShopper))
 	d.number(path+".admission_multiple", int64(old.AdmissionMultiple), int64(p.AdmissionMultiple))
 	d.change(path+".profile", old.Profile, p.Profile)
-	// publish: false says nothing of a session that operators have published since.
-	if p.Publish && old.State == Draft {
-		if end <= d.state.now && end == old.End {
-			d.problem(path, "it ended at %s; a session that is over can't be published", end.Wall().Format(time.RFC3339))
-		}
-		d.change(path+".state", Draft.String(), Published.String())
+	if p.Publish && old.State == Draft && end <= d.state.now && end == old.End {
+		d.problem(path, "it ended at %s; a session that is over can't be published", end.Wall().Format(time.RFC3339))
 	}
-	if old.State >= Ended && len(d.changes) > before {
+	if !p.Publish && old.Publish {
+		d.problem(path+".publish", "the session is published and can't be a draft again; pause it or end it")
+	}
+	published := old.Publish || old.State == Published || old.State == Open
+	d.settle(path+".publish", strconv.FormatBool(old.Publish), strconv.FormatBool(published), strconv.FormatBool(p.Publish))
+	if old.State >= Ended && old.EndedAt < old.End {
+		d.note(path, "has ended at %s already; what is planned until %s needs a session under a new id",
+			old.EndedAt.Wall().Format(time.RFC3339), old.End.Wall().Format(time.RFC3339))
+	}
+	if old.State >= Ended && len(d.Changes) > before {
 		d.problem(path, "the session has ended; plan another one under a new id")
 	}
 }
@@ -434,9 +572,13 @@ func (d *planDiff) listing(path string, session *Session, l *ListingSpec) {
 	if l.Draw < 0 || l.Draw > MaxDraw || l.Draw%time.Millisecond != 0 {
 		d.problem(path+".draw", "%s is not between 0s and %s, in whole milliseconds", l.Draw, MaxDraw)
 	}
+	if l.SetAside < 0 || l.SetAside > MaxSetAside || l.SetAside%time.Millisecond != 0 {
+		d.problem(path+".set_aside", "%s is not between 0s and %s, in whole milliseconds", l.SetAside, MaxSetAside)
+	}
 	if l.rich() {
 		d.needs(2, path)
 	}
+	d.missing(path+".allow_list", d.state.missingList(l.AllowList))
 	var old *Listing
 	if session != nil {
 		old = d.state.listingIn(session, l.SKU)
@@ -448,18 +590,15 @@ func (d *planDiff) listing(path string, session *Session, l *ListingSpec) {
 		d.change(path, "", fmt.Sprintf("%d units at %d%s", l.Stock, l.Price, l.told()))
 		return
 	}
-	before := len(d.changes)
+	before := len(d.Changes)
 	d.number(path+".price", old.Price, l.Price)
-	// The plan's figure is compared with the plan's, not with the live one: units
-	// that operators added besides stay added.
-	if delta := l.Stock - old.ListingSpec.Stock; delta != 0 {
-		switch {
-		case delta < 0 && old.Available < -delta:
-			d.problem(path+".stock", "can't be lowered by %d: only %d units are neither held nor paid", -delta, old.Available)
-		case old.Stock+delta > MaxStock:
-			d.problem(path+".stock", "would be over %d", MaxStock)
-		}
+	if l.Stock != old.ListingSpec.Stock && l.Stock < old.Held+old.Paid {
+		d.problem(path+".stock", "%d is less than the %d held and %d paid: it can be %d at least", l.Stock, old.Held, old.Paid, old.Held+old.Paid)
+	}
+	if session.State >= Ended {
 		d.number(path+".stock", old.ListingSpec.Stock, l.Stock)
+	} else {
+		d.settle(path+".stock", units(old.ListingSpec.Stock), units(old.Stock), units(l.Stock))
 	}
 	d.number(path+".shown", old.Shown, l.Shown)
 	d.number(path+".limit_per_shopper", int64(old.LimitPerShopper), int64(l.LimitPerShopper))
@@ -471,10 +610,11 @@ func (d *planDiff) listing(path string, session *Session, l *ListingSpec) {
 	d.change(path+".ticket", strconv.FormatBool(old.Ticket), strconv.FormatBool(l.Ticket))
 	d.change(path+".challenge", old.Challenge.String(), l.Challenge.String())
 	d.change(path+".draw", old.Draw.String(), l.Draw.String())
+	d.change(path+".set_aside", old.SetAside.String(), l.SetAside.String())
 	if old.Draw != l.Draw && session.State >= Open {
 		d.problem(path+".draw", "the session has opened; its draw can't change")
 	}
-	if len(d.changes) > before {
+	if len(d.Changes) > before {
 		switch {
 		case session.State >= Ended:
 			d.problem(path, "the session has ended; nothing in it may change")
@@ -492,7 +632,8 @@ func (l *ListingSpec) told() string {
 		said  string
 	}{
 		{l.LimitPerMonth > 0, fmt.Sprintf("limit_per_month %d", l.LimitPerMonth)}, {l.Reservation, "reservation"},
-		{l.AllowList != "", "allow_list " + l.AllowList}, {l.Waitlist, "waitlist"}, {l.Ticket, "ticket"},
+		{l.AllowList != "", "allow_list " + l.AllowList}, {l.Waitlist, "waitlist"}, {l.SetAside > 0, "set_aside " + l.SetAside.String()},
+		{l.Ticket, "ticket"},
 		{l.Challenge != ChallengeNone, "challenge " + l.Challenge.String()}, {l.Draw > 0, "draw " + l.Draw.String()},
 	} {
 		if rule.asked {

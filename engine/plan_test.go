@@ -45,11 +45,11 @@ func TestPlansThatMustBeRefused(t *testing.T) {
 				Listings:    []ListingSpec{{SKU: "sku-1", Stock: 1}},
 			}}}},
 		}
-		if _, problems := s.ComparePlan(p); len(problems) > 0 {
+		if problems := s.ComparePlan(p).Problems; len(problems) > 0 {
 			t.Fatal(problems)
 		}
 		change(p)
-		_, problems := s.ComparePlan(p)
+		problems := s.ComparePlan(p).Problems
 		found := false
 		for _, problem := range problems {
 			found = found || strings.HasPrefix(problem.Path, strings.TrimSpace(path))
@@ -67,7 +67,7 @@ func TestPlanCannotPublishASessionThatIsOver(t *testing.T) {
 	g.after(2 * time.Hour)
 	p := &Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale", Timezone: "Asia/Shanghai"}, Sessions: []SessionPlan{{SessionSpec: x.SessionSpec}}}}}
 	p.Sales[0].Sessions[0].Publish = true
-	if _, problems := g.state.ComparePlan(p); len(problems) == 0 {
+	if problems := g.state.ComparePlan(p).Problems; len(problems) == 0 {
 		t.Error("no problem")
 	}
 }
@@ -106,7 +106,7 @@ func TestPlansCannotOutgrowASession(t *testing.T) {
 		p.Products = append(p.Products, Product{ID: id, Currency: "CNY"})
 		p.Sales[0].Sessions[0].Listings = append(p.Sales[0].Sessions[0].Listings, ListingSpec{SKU: id, Stock: 1})
 	}
-	if _, problems := g.state.ComparePlan(p); len(problems) == 0 {
+	if problems := g.state.ComparePlan(p).Problems; len(problems) == 0 {
 		t.Error("no problem")
 	}
 }

@@ -1,6 +1,9 @@
 package engine
 
 func (w *writer) plan(p *Plan, rich bool) {
+	if rich {
+		w.bool(p.ByHand)
+	}
 	w.uint(uint64(len(p.Products)))
 	for i := range p.Products {
 		w.product(&p.Products[i])
@@ -22,6 +25,9 @@ func (w *writer) plan(p *Plan, rich bool) {
 
 func (r *reader) plan(rich bool) *Plan {
 	p := &Plan{}
+	if rich {
+		p.ByHand = r.bool()
+	}
 	for range r.count() {
 		p.Products = append(p.Products, r.product())
 		if r.err != nil {
@@ -88,10 +94,12 @@ func (w *writer) sale(s *Sale, rich bool) {
 	for _, at := range s.Months {
 		w.int(int64(at))
 	}
-	w.uint(uint64(len(s.Messages)))
-	for _, m := range s.Messages {
-		w.string(m.Name)
-		w.text(m.Text)
+	for _, messages := range [...][]Message{s.Messages, s.Planned} {
+		w.uint(uint64(len(messages)))
+		for _, m := range messages {
+			w.string(m.Name)
+			w.text(m.Text)
+		}
 	}
 }
 
@@ -107,10 +115,12 @@ func (r *reader) sale(rich bool) Sale {
 			return s
 		}
 	}
-	for range r.count() {
-		s.Messages = append(s.Messages, Message{Name: r.string(MaxIDBytes), Text: r.text()})
-		if r.err != nil {
-			return s
+	for _, messages := range [...]*[]Message{&s.Messages, &s.Planned} {
+		for range r.count() {
+			*messages = append(*messages, Message{Name: r.string(MaxIDBytes), Text: r.text()})
+			if r.err != nil {
+				return s
+			}
 		}
 	}
 	return s
@@ -157,6 +167,7 @@ func (w *writer) listingSpec(l *ListingSpec, rich bool) {
 	w.bool(l.Ticket)
 	w.byte(byte(l.Challenge))
 	w.duration(l.Draw)
+	w.duration(l.SetAside)
 }
 
 func (r *reader) listingSpec(rich bool) ListingSpec {
@@ -170,7 +181,7 @@ func (r *reader) listingSpec(rich bool) ListingSpec {
 		return l
 	}
 	l.LimitPerMonth, l.Reservation, l.AllowList = r.uint32(), r.bool(), r.string(MaxIDBytes)
-	l.Waitlist, l.Ticket, l.Challenge, l.Draw = r.bool(), r.bool(), Challenge(r.byte()), r.duration()
+	l.Waitlist, l.Ticket, l.Challenge, l.Draw, l.SetAside = r.bool(), r.bool(), Challenge(r.byte()), r.duration(), r.duration()
 	if int(l.Challenge) >= len(challenges) {
 		r.fail("an unknown challenge")
 	}

@@ -277,7 +277,7 @@ func (s *State) readListing(r *reader, rich bool) {
 	}
 	l.Frozen = r.bool()
 	if rich {
-		l.Waiting, l.Entrants, l.lastPlace = r.int(), r.int(), r.uint32()
+		l.Waiting, l.Entrants, l.lastPlace, l.Aside = r.int(), r.int(), r.uint32(), Time(r.int())
 		copy(l.Seed[:], r.bytes(len(l.Seed)))
 		if l.DrawState = DrawState(r.byte()); l.DrawState > DrawDone {
 			r.fail("an unknown state of a draw")
@@ -291,6 +291,8 @@ func (s *State) readListing(r *reader, rich bool) {
 		r.fail("a listing is there twice")
 	case s.products[l.SKU] == nil:
 		r.fail("a listing of no product")
+	case !sane(l.Aside):
+		r.fail("a time beyond all use")
 	}
 	s.listings = append(s.listings, l)
 	s.lines, s.draws = append(s.lines, line{}), append(s.draws, pool{})
@@ -445,6 +447,9 @@ func (s *State) restoreLines() error {
 		if units[i] != l.Waiting || int64(s.draws[i].count) != l.Entrants {
 			return fmt.Errorf("%w: listing %d counts %d units waited for and %d entrants, its orders %d and %d", ErrMalformed,
 				l.Handle, l.Waiting, l.Entrants, units[i], s.draws[i].count)
+		}
+		if l.Aside != 0 {
+			s.sessions[l.Session-1].asides.add(due{l.Aside, uint32(l.Handle)})
 		}
 		if !s.nextUp(l).IsZero() || s.drawDone(l) {
 			s.unrest(l)

@@ -104,11 +104,11 @@ func TestFrozenListingInAPlan(t *testing.T) {
 	l.Frozen = true
 	p := &Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale", Timezone: "Asia/Shanghai"},
 		Sessions: []SessionPlan{{SessionSpec: x.SessionSpec, Listings: []ListingSpec{l.ListingSpec}}}}}}
-	if _, problems := g.state.ComparePlan(p); len(problems) > 0 {
+	if problems := g.state.ComparePlan(p).Problems; len(problems) > 0 {
 		t.Errorf("as it is: %v", problems)
 	}
 	p.Sales[0].Sessions[0].Listings[0].Price++
-	if _, problems := g.state.ComparePlan(p); len(problems) == 0 {
+	if problems := g.state.ComparePlan(p).Problems; len(problems) == 0 {
 		t.Error("a frozen listing's price may change")
 	}
 }

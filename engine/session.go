@@ -18,6 +18,9 @@ func (s *State) dueOf(x *Session) Time {
 		if len(x.draws) > 0 {
 			at = min(at, s.DrawAt(s.listings[x.draws[0]-1]))
 		}
+		if !x.Paused {
+			at = min(at, s.nextAside(x))
+		}
 	}
 	if len(x.restless) > 0 {
 		at = 0 // at once, and before all else that is due
@@ -54,6 +57,18 @@ func (s *State) nextExceptional(x *Session) OrderRef {
 	return OrderRef{}
 }
 
+// nextAside gives when the first time is over that something is set aside for; Never if
+// nothing is.
+func (s *State) nextAside(x *Session) Time {
+	for len(x.asides) > 0 {
+		if l := s.listings[x.asides[0].who-1]; l.Aside == x.asides[0].at && !l.Frozen {
+			return l.Aside
+		}
+		x.asides.drop()
+	}
+	return Never
+}
+
 // runDue does what is due at state time, up to the batch's share; the rest comes
 // with the next batch, and until then overdue holds are treated as expired
 // wherever somebody asks.
@@ -84,6 +99,12 @@ func (s *State) runSession(x *Session) {
 		}
 		return
 	}
+	if x.State == Open && !x.Paused && s.nextAside(x) <= min(at, s.now) {
+		s.touch(ListingHandle(x.asides[0].who)) // its line goes on when all else of the batch is done
+		x.asides.drop()
+		s.schedule(x)
+		return
+	}
 	if x.State == Open && len(x.draws) > 0 {
 		if closes := s.DrawAt(s.listings[x.draws[0]-1]); closes <= s.now && closes <= at {
 			s.derive(s.closeDraw(x))
@@ -103,14 +124,14 @@ func (s *State) runSession(x *Session) {
 func (s *State) openSession(x *Session) Event {
 	x.State, x.OpenedAt = Open, s.now
 	x.draws = s.drawsOf(x)
-	s.profileFor(x, true)
+	s.profileFor(x, true, "opened")
 	return s.sessionChanged(x, SessionOpened)
 }
 
 func (s *State) endSession(x *Session) Event {
 	x.State, x.EndedAt = Ended, s.now
 	x.draws = nil
-	s.profileFor(x, false)
+	s.profileFor(x, false, "ended")
 	return s.sessionChanged(x, SessionEnded)
 }
 
@@ -198,13 +219,14 @@ func (s *State) addStock(c *Command) Event {
 
 // applyPlan makes the plan true, or refuses it whole.
 func (s *State) applyPlan(c *Command) Event {
-	changes, problems := s.ComparePlan(c.Plan)
-	s.eff.Changes, s.eff.Problems = changes, problems
-	s.eff.Plans = append(s.eff.Plans, PlanOutcome{int32(len(s.eff.Primary)), changes, problems})
-	if len(problems) > 0 {
+	o := s.ComparePlan(c.Plan)
+	o.Command = int32(len(s.eff.Primary))
+	s.eff.Changes, s.eff.Problems = o.Changes, o.Problems
+	s.eff.Plans = append(s.eff.Plans, o)
+	if len(o.Problems) > 0 {
 		return Event{Kind: PlanRefused, Reason: ReasonConflict}
 	}
-	if len(changes) == 0 {
+	if len(o.Changes) == 0 {
 		for i := range c.Plan.Sales {
 			s.learnMonths(&c.Plan.Sales[i].Sale)
 		}
@@ -217,6 +239,7 @@ func (s *State) applyPlan(c *Command) Event {
 		sale := &c.Plan.Sales[i]
 		s.learnMonths(&sale.Sale)
 		kept := sale.Sale // a pointer to it would keep the whole plan
+		kept.Messages, kept.Planned = s.messagesAfter(&sale.Sale, c.Plan.ByHand)
 		s.sales[kept.ID] = &kept
 		for j := range sale.Sessions {
 			s.planSession(sale.ID, &sale.Sessions[j], c.Entropy)
@@ -238,9 +261,13 @@ func (s *State) planSession(sale string, p *SessionPlan, entropy [32]byte) {
 		if x.StartSpec == p.StartSpec {
 			start = x.Start
 		}
-		length := p.Length()
+		length, profile := p.Length(), x.Profile
 		x.SessionSpec = p.SessionSpec
 		x.Start, x.End = start, start.Add(length)
+		if x.State == Open && x.Profile != profile {
+			s.profileFor(x, false, "another profile is planned")
+			s.profileFor(x, true, "planned while it is open")
+		}
 	}
 	if x.Publish && x.State == Draft {
 		x.State = Published
@@ -264,9 +291,8 @@ func (s *State) planListing(x *Session, spec ListingSpec, entropy [32]byte) {
 		s.draws = append(s.draws, pool{})
 		s.byName[listingName{x.Handle, spec.SKU}] = l
 		x.Listings = append(x.Listings, l.Handle)
-	} else {
-		delta := spec.Stock - l.ListingSpec.Stock
-		l.adjust(delta)
+	} else if spec.Stock != l.ListingSpec.Stock { // else what operators added stays
+		l.adjust(spec.Stock - l.Stock)
 	}
 	l.ListingSpec = spec
 	l.Currency = s.products[spec.SKU].Currency

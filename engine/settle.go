@@ -82,7 +82,7 @@ func (s *State) settleSession(c *Command) Event {
 	if s.doublePayments {
 		s.findPayments()
 	}
-	x.expired, x.exceptional, x.lastDue = 0, nil, 0
+	x.expired, x.exceptional, x.asides, x.lastDue = 0, nil, nil, 0
 	x.State = Settled
 	for _, h := range x.Listings {
 		delete(s.rosters, RosterID{Kind: RosterReserved, Listing: h})

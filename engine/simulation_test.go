@@ -366,7 +366,7 @@ func (s *simulation) plan(id string) *Plan {
 	for i := range rapid.IntRange(1, 3).Draw(s.t, "listings") {
 		sku := fmt.Sprint("sku-", i)
 		p.Products = append(p.Products, Product{ID: sku, Currency: "CNY"})
-		x.Listings = append(x.Listings, ListingSpec{SKU: sku, Price: int64(100 * (i + 1)),
+		x.Listings = append(x.Listings, ListingSpec{SKU: sku, Price: int64(100 * (2 - i)), // the last costs nothing
 			Stock:           int64(rapid.IntRange(0, 4).Draw(s.t, "stock")),
 			LimitPerShopper: uint32(rapid.SampledFrom([]int{0, 1, 2}).Draw(s.t, "limit"))})
 		if rich {
@@ -394,6 +394,7 @@ func (s *simulation) months(from int) (months []Time) {
 // enrich adds rules of version 2.
 func (s *simulation) enrich(l *ListingSpec) {
 	l.Waitlist = rapid.IntRange(0, 3).Draw(s.t, "has a line") > 0
+	l.SetAside = time.Duration(rapid.IntRange(0, 3).Draw(s.t, "set aside")) * modelTick
 	l.LimitPerMonth = uint32(rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(s.t, "month limit"))
 	l.Reservation = rapid.IntRange(0, 5).Draw(s.t, "reservation") == 0
 	if rapid.IntRange(0, 5).Draw(s.t, "allow list") == 0 {

@@ -118,7 +118,7 @@ func (s *State) Snapshot() *Snapshot {
 		snap.sessions[i].orders = x.orders.freeze()
 		snap.sessions[i].details = x.details.freeze()
 		snap.sessions[i].Listings = slices.Clone(x.Listings)
-		snap.sessions[i].exceptional, snap.sessions[i].draws, snap.sessions[i].restless = nil, nil, nil
+		snap.sessions[i].exceptional, snap.sessions[i].asides, snap.sessions[i].draws, snap.sessions[i].restless = nil, nil, nil, nil
 	}
 	for i, l := range s.listings {
 		snap.listings[i] = *l
@@ -363,6 +363,7 @@ func (w *writer) listing(l *Listing, rich bool) {
 		w.int(l.Waiting)
 		w.int(l.Entrants)
 		w.uint(uint64(l.lastPlace))
+		w.int(int64(l.Aside))
 		w.fixed(l.Seed[:])
 		w.byte(byte(l.DrawState))
 	}

@@ -284,10 +284,11 @@ func (s *State) turn(after Switches, action SwitchAction, profile string, on []c
 }
 
 // profileFor turns a session's profile on with its opening, and takes it back with
-// its end, if nobody has turned anything since.
-func (s *State) profileFor(x *Session, opens bool) {
+// its end, if nobody has turned anything since; a plan that names another for an open
+// session does both.
+func (s *State) profileFor(x *Session, opens bool, note string) {
 	b := &s.board
-	after, action, profile, on, note := b.now, SwitchProfile, x.Profile, slices.Clone(b.clocked), "opened"
+	after, action, profile, on := b.now, SwitchProfile, x.Profile, slices.Clone(b.clocked)
 	if opens {
 		i, found := s.profileNamed(x.Profile)
 		if !found {
@@ -299,7 +300,7 @@ func (s *State) profileFor(x *Session, opens bool) {
 		if at < 0 {
 			return
 		}
-		after, action, profile, on, note = b.base, SwitchBack, "", slices.Delete(on, at, at+1), "ended"
+		after, action, profile, on = b.base, SwitchBack, "", slices.Delete(on, at, at+1)
 		for _, c := range on {
 			if i, found := s.profileNamed(c.profile); found {
 				after, profile = after.with(b.profiles[i].Settings), c.profile

@@ -92,6 +92,7 @@ const (
 	MaxPayWithin     = 7 * 24 * time.Hour
 	MaxPayGrace      = 24 * time.Hour
 	MaxDraw          = time.Hour
+	MaxSetAside      = time.Hour
 )
 
 // SessionState is where a session is in its life. Paused is apart from it.
@@ -234,13 +235,14 @@ const (
 	ReasonSettled       // the session has been settled
 	ReasonCurrency      // money of another currency than the order's
 	ReasonNoOrder       // money for no order of ours, or of another transaction than the order's
+	ReasonTooFew        // not as many came back in time as the head of the line asked for
 	reasonEnd
 )
 
 var reasons = [...]string{"none", "sold_out", "gone", "limit_listing", "limit_session", "releases", "not_open", "paused", "ended",
 	"deadline", "key_reused", "quantity", "frozen", "unknown", "quota", "depth", "overload", "not_yours", "not_held", "amount",
 	"conflict", "refused", "expired", "cancelled", "voided", "paid_late", "limit_month", "not_reserved", "not_allowed", "risk", "rate",
-	"ticket_missing", "ticket", "ticket_used", "left", "drawn", "too_late", "too_many", "rules", "paid_twice", "settled", "currency", "no_order"}
+	"ticket_missing", "ticket", "ticket_used", "left", "drawn", "too_late", "too_many", "rules", "paid_twice", "settled", "currency", "no_order", "too_few"}
 
 func (r Reason) String() string { return nameOf(reasons[:], int(r)) }
 

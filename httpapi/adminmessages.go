@@ -88,12 +88,12 @@ func (s *AdminServer) resetMessage(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *AdminServer) changeMessage(w http.ResponseWriter, r *http.Request, sale string, own engine.Message) {
-	changes, conflicts, err := s.operator.SetMessage(r.Context(), byOf(r), sale, own)
+	o, err := s.operator.SetMessage(r.Context(), byOf(r), sale, own)
 	if err != nil {
 		s.failed(w, r, err)
 		return
 	}
-	s.planned(w, r, false, changes, conflicts)
+	s.planned(w, r, false, &o)
 }
 
 // messageNamed gives the message that the path names, or answers 404 itself.

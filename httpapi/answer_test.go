@@ -44,6 +44,8 @@ func TestWhatTheShopperIsTold(t *testing.T) {
 		"limit, session":  {limit(engine.ReasonLimitSession), 200, "You have already bought 2, the limit for this session.", "您已购买 2 件，达到本场的限购数量。", order},
 		"limit, month":    {limit(engine.ReasonLimitMonth), 200, "You have already bought 2, the limit for this month.", "您已购买 2 件，达到本月的限购数量。", order},
 		"left":            {engine.Answer{Code: engine.CodeSoldOut, Reason: engine.ReasonLeft}, 200, "You gave up your place.", "您已放弃候补或抽签资格。", ""},
+		"too few": {engine.Answer{Code: engine.CodeSoldOut, Reason: engine.ReasonTooFew}, 200,
+			"Not enough came back in time for what you asked.", "等待时间内没有足够的数量，候补已结束。", ""},
 		"not drawn": {engine.Answer{Code: engine.CodeSoldOut, Reason: engine.ReasonDrawn}, 200,
 			"The draw is over, and nothing was left when your turn came.", "抽签已结束，很遗憾您未中签。", ""},
 		"limit, let go": {engine.Answer{Code: engine.CodeLimitReached, Reason: engine.ReasonReleases, Count: 3}, 200,

@@ -43,6 +43,7 @@ type (
 		LimitPerShopper   uint32            `json:"limit_per_shopper"`
 		AdmissionMultiple uint32            `json:"admission_multiple"`
 		Listings          []listingJSON     `json:"listings"`
+		Findings          []PlanProblem     `json:"findings,omitempty"`
 	}
 	listingJSON struct {
 		SKU             string            `json:"sku"`
@@ -90,7 +91,7 @@ func sessionOf(x *engine.SessionView) sessionJSON {
 		ID: x.ID, Sale: x.Sale, SaleName: textJSON(x.SaleName), State: x.State.String(), Paused: x.Paused,
 		Start: rfc3339(x.Start), End: rfc3339(x.End),
 		PayWithinSeconds: float64(x.PayWithinMS) / 1000, PayGraceSeconds: float64(x.PayGraceMS) / 1000,
-		LimitPerShopper: x.LimitPerShopper, AdmissionMultiple: x.AdmissionMultiple, Listings: make([]listingJSON, 0, len(x.Listings)),
+		LimitPerShopper: x.LimitPerShopper, AdmissionMultiple: x.AdmissionMultiple, Listings: make([]listingJSON, 0, len(x.Listings)), Findings: placesOf(x.Findings),
 	}
 	for i := range x.Listings {
 		l := &x.Listings[i]
@@ -285,31 +286,37 @@ func (s *AdminServer) applyPlan(w http.ResponseWriter, r *http.Request, q *planQ
 		s.problem(w, r, badPlan, "Nothing was changed. Each problem is listed with its place.", problems...)
 		return
 	}
-	changes, conflicts, err := s.operator.ApplyPlan(r.Context(), byOf(r), plan, q.DryRun)
+	o, err := s.operator.ApplyPlan(r.Context(), byOf(r), plan, q.DryRun)
 	if err != nil {
 		s.failed(w, r, err)
 		return
 	}
-	s.planned(w, r, q.DryRun, changes, conflicts)
+	s.planned(w, r, q.DryRun, &o)
 }
 
 // planned answers with what a plan changed, or would, or why it could not be.
-func (s *AdminServer) planned(w http.ResponseWriter, r *http.Request, dry bool, changes []engine.Change, conflicts []engine.Problem) {
-	if len(conflicts) > 0 {
-		problems := make([]PlanProblem, 0, len(conflicts))
-		for _, c := range conflicts {
-			problems = append(problems, PlanProblem{Path: c.Path, Message: c.Message})
-		}
-		s.problem(w, r, badPlan, "Nothing was changed. Each problem is listed with its place.", problems...)
+func (s *AdminServer) planned(w http.ResponseWriter, r *http.Request, dry bool, o *engine.PlanOutcome) {
+	if len(o.Problems) > 0 {
+		s.problem(w, r, badPlan, "Nothing was changed. Each problem is listed with its place.", placesOf(o.Problems)...)
 		return
 	}
-	list := make([]changeJSON, 0, len(changes))
-	for _, c := range changes {
+	list := make([]changeJSON, 0, len(o.Changes))
+	for _, c := range o.Changes {
 		list = append(list, changeJSON(c))
 	}
 	s.reply(w, r, http.StatusOK, struct {
 		Applied bool         `json:"applied"`
 		DryRun  bool         `json:"dry_run"`
 		Changes []changeJSON `json:"changes"`
-	}{!dry, dry, list})
+		// Notes forbid nothing, and are to be known.
+		Notes []PlanProblem `json:"notes,omitempty"`
+	}{!dry, dry, list, placesOf(o.Notes)})
+}
+
+func placesOf(of []engine.Problem) []PlanProblem {
+	places := make([]PlanProblem, len(of))
+	for i, p := range of {
+		places[i] = PlanProblem{Path: p.Path, Message: p.Message}
+	}
+	return places
 }

@@ -225,20 +225,20 @@ type fakeOperator struct {
 	drawn                                 *engine.DrawView
 }
 
-func (f *fakeOperator) ApplyPlan(_ context.Context, by engine.By, plan *engine.Plan, dryRun bool) ([]engine.Change, []engine.Problem, error) {
+func (f *fakeOperator) ApplyPlan(_ context.Context, by engine.By, plan *engine.Plan, dryRun bool) (engine.PlanOutcome, error) {
 	f.operator, f.plan, f.dryRun = by.Operator, plan, dryRun
-	return f.changes, f.problems, f.err
+	return engine.PlanOutcome{Changes: f.changes, Problems: f.problems}, f.err
 }
 
-func (f *fakeOperator) SetMessage(ctx context.Context, by engine.By, sale string, own engine.Message) ([]engine.Change, []engine.Problem, error) {
+func (f *fakeOperator) SetMessage(ctx context.Context, by engine.By, sale string, own engine.Message) (engine.PlanOutcome, error) {
 	if _, bounded := ctx.Deadline(); !bounded {
 		panic("a command without a deadline")
 	}
 	if sale == "none" {
-		return nil, nil, &engine.Refusal{Reason: engine.ReasonUnknown}
+		return engine.PlanOutcome{}, &engine.Refusal{Reason: engine.ReasonUnknown}
 	}
 	f.operator, f.sale, f.message = by.Operator, sale, own
-	return f.changes, f.problems, f.err
+	return engine.PlanOutcome{Changes: f.changes, Problems: f.problems}, f.err
 }
 
 func (f *fakeOperator) Steer(ctx context.Context, by engine.By, session string, action engine.SessionAction, note string) (engine.SessionView, error) {

@@ -43,6 +43,8 @@ func messageFor(a *engine.Answer, now engine.Time) words.Message {
 			return words.Gone
 		case engine.ReasonLeft:
 			return words.Left
+		case engine.ReasonTooFew:
+			return words.TooFew
 		case engine.ReasonDrawn:
 			return words.NotDrawn
 		}

@@ -83,12 +83,12 @@ type Seller interface {
 // Operator is what the admin API needs of the room behind it. Errors as for Seller.
 type Operator interface {
 	// ApplyPlan makes the plan true, whole or not at all; with dryRun it only
-	// tells what would change. Problems are why it can't be.
-	ApplyPlan(ctx context.Context, by engine.By, plan *engine.Plan, dryRun bool) ([]engine.Change, []engine.Problem, error)
+	// tells what would change.
+	ApplyPlan(ctx context.Context, by engine.By, plan *engine.Plan, dryRun bool) (engine.PlanOutcome, error)
 	// SetMessage gives a sale its own words for one message, or with none the
-	// shop's, and leaves all else of the sale as it is. Changes and problems as of
+	// shop's, and leaves all else of the sale as it is. The outcome is as of
 	// ApplyPlan; a sale that is not there is refused as unknown.
-	SetMessage(ctx context.Context, by engine.By, sale string, own engine.Message) ([]engine.Change, []engine.Problem, error)
+	SetMessage(ctx context.Context, by engine.By, sale string, own engine.Message) (engine.PlanOutcome, error)
 	Steer(ctx context.Context, by engine.By, session string, action engine.SessionAction, note string) (engine.SessionView, error)
 	AddStock(ctx context.Context, by engine.By, session, sku string, units int64, note string) (engine.Counts, error)
 	// Settle has a session's orders leave memory for the ledgers, whether or not it is

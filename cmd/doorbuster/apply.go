@@ -158,6 +158,10 @@ func (o *applyOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	for _, note := range (&planProblems{answer.Notes}).in(name, result) {
+		note.Message = "note: " + note.Message
+		fmt.Fprintln(cmd.ErrOrStderr(), note)
+	}
 	if o.output == "json" {
 		if answer.Changes == nil {
 			answer.Changes = []planChange{} // a list to whoever reads it, if an empty one
@@ -166,6 +170,9 @@ func (o *applyOptions) run(cmd *cobra.Command) error {
 		encoder.SetIndent("", "  ")
 		encoder.SetEscapeHTML(false)
 		return encoder.Encode(answer)
+	}
+	for i, c := range answer.Changes {
+		answer.Changes[i].Before, answer.Changes[i].After = result.Local(c.Path, c.Before), result.Local(c.Path, c.After)
 	}
 	return answer.print(cmd.OutOrStdout())
 }
@@ -225,6 +232,8 @@ type applyAnswer struct {
 	Applied bool         `json:"applied"`
 	DryRun  bool         `json:"dry_run"`
 	Changes []planChange `json:"changes"`
+	// Notes are what forbids nothing, and whoever applies the plan should know.
+	Notes plan.Problems `json:"notes,omitempty"`
 }
 
 type planChange struct {

@@ -277,9 +277,9 @@ func applyPlanFile(ctx context.Context, n *node, planFile string) error {
 	if len(problems) > 0 {
 		return fmt.Errorf("%s: %v", planFile, problems)
 	}
-	_, refused, err := n.group.ApplyPlan(ctx, engine.By{Operator: "bench"}, parsed, false)
-	if len(refused) > 0 {
-		return fmt.Errorf("%s: %v", planFile, refused)
+	o, err := n.group.ApplyPlan(ctx, engine.By{Operator: "bench"}, parsed, false)
+	if len(o.Problems) > 0 {
+		return fmt.Errorf("%s: %v", planFile, o.Problems)
 	}
 	return err
 }

@@ -143,8 +143,8 @@ func (b *reconcileBench) sell(ctx context.Context, n *node, file string) (err er
 	if len(problems) > 0 {
 		return fmt.Errorf("the plan can't be applied: %v", problems)
 	}
-	if _, refused, err := n.group.ApplyPlan(ctx, engine.By{Operator: "bench"}, parsed, false); err != nil || len(refused) > 0 {
-		return fmt.Errorf("apply the plan: %v %w", refused, err)
+	if o, err := n.group.ApplyPlan(ctx, engine.By{Operator: "bench"}, parsed, false); err != nil || len(o.Problems) > 0 {
+		return fmt.Errorf("apply the plan: %v %w", o.Problems, err)
 	}
 	f, err := os.Create(file)
 	if err != nil {

@@ -219,8 +219,8 @@ func startTemporaryNode(ctx context.Context, planText []byte) (_ bench.Node, err
 	if err := n.cluster.AwaitReady(ctx); err != nil {
 		return bench.Node{}, errors.Join(err, shut())
 	}
-	if _, refused, err := n.group.ApplyPlan(ctx, engine.By{Operator: "bench"}, parsed, false); err != nil || len(refused) > 0 {
-		return bench.Node{}, errors.Join(fmt.Errorf("apply the plan: %v %w", refused, err), shut())
+	if o, err := n.group.ApplyPlan(ctx, engine.By{Operator: "bench"}, parsed, false); err != nil || len(o.Problems) > 0 {
+		return bench.Node{}, errors.Join(fmt.Errorf("apply the plan: %v %w", o.Problems, err), shut())
 	}
 	return bench.Node{HTTPAddr: n.shopperListener.Addr().String(), AdminAddr: n.adminListener.Addr().String(), Close: shut}, nil
 }

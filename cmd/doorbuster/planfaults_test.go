@@ -23,7 +23,7 @@ func TestStockInAPlanIsTheTotal(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
 	s.apply(masks(3))
-	if a := s.ops("POST", "/admin/v1/sessions/day/skus/mask/stock", `{"add":5,"note":"found"}`); a.Status != 200 {
+	if a := s.ops("POST", "/admin/v1/sessions/day/skus/mask/stock", `{"units":5,"note":"found"}`); a.Status != 200 {
 		t.Fatal(a.Body)
 	}
 	out, notes := s.dryRun(masks(3))
@@ -182,7 +182,7 @@ func TestNamesOfNothingAreTold(t *testing.T) {
 	if a := s.ops("PUT", "/admin/v1/profiles/rsuh", `{"switches":{"waitlist":"off"}}`); a.Status != 200 {
 		t.Fatal(a.Body)
 	}
-	if status, _, errs := runTool(t, "ann\n", "lists", "import", "allow/vipps", "-", "--admin", s.admin); status != 0 {
+	if status, _, errs := runTool(t, "", "lists", "add", "allowlists/vipps", "ann", "--admin", s.admin); status != 0 {
 		t.Fatal(errs)
 	}
 	_, notes := s.dryRun(plan)

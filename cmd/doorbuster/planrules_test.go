@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -16,16 +17,24 @@ func TestEveryRuleIsApplied(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, define := range [][]string{{"switches", "define", "rush", "rate_limits=50"}, {"lists", "add", "allowlists/vips", "ann"}} {
+		if status, _, errs := runTool(t, "", append(define, "--admin", s.admin)...); status != 0 {
+			t.Fatal(errs)
+		}
+	}
 	status, dry, errs := runTool(t, "", "apply", "-f", file, "--admin", s.admin, "--dry-run")
 	if status != 0 || errs != "" {
 		t.Fatalf("status %d: %s", status, errs)
 	}
+	times := regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)? \+08:00 \([^)]*\)`)
+	plain := func(said string) string { return times.ReplaceAllString(said, "TIME") } // from now, which moves
+	dry = plain(dry)
 	const session = "+ sales[spirits].sessions[spirits-evening]"
 	for _, want := range []string{
 		"+ sales[spirits].messages.missed.zh: 这次没抢到，周五再来！\n",
-		session + ": new, profile rush\n",
-		session + ".listings[rice-spirit-500]: 500 units at 149900, limit_per_month 2, reservation, waitlist, ticket, challenge work, draw 3s\n",
-		session + ".listings[rice-spirit-zodiac]: 50 units at 249900, limit_per_month 2, reservation, allow_list vips, waitlist, ticket, challenge image, draw 1m0s\n",
+		session + ": new, opens TIME, ends TIME, profile rush\n",
+		session + ".listings[rice-spirit-500]: 500 units at 149900, limit_per_month 2, reservation, waitlist, set_aside 2m0s, ticket, challenge work, draw 3s\n",
+		session + ".listings[rice-spirit-zodiac]: 50 units at 249900, limit_per_month 2, reservation, allow_list vips, waitlist, set_aside 5m0s, ticket, challenge image, draw 1m0s\n",
 		session + ".listings[glasses-6]: 1000 units at 4900, ticket\n",
 		"dry run: nothing was changed\n",
 	} {
@@ -33,7 +42,7 @@ func TestEveryRuleIsApplied(t *testing.T) {
 			t.Errorf("%q is not in\n%s", want, dry)
 		}
 	}
-	if got := s.apply(string(text)); got != strings.Replace(dry, "; dry run: nothing was changed", "", 1) {
+	if got := plain(s.apply(string(text))); got != strings.Replace(dry, "; dry run: nothing was changed", "", 1) {
 		t.Errorf("the dry run said\n%sand it was\n%s", dry, got)
 	}
 	if again := s.apply(string(text)); again != "nothing to change\n" {

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"doorbuster/httpapi"
+	"doorbuster/httpapi/calendar"
 	"doorbuster/httpapi/reconcile"
 	"doorbuster/httpapi/statement"
 	"strings"
@@ -57,7 +58,7 @@ type reconciler struct {
 var _ httpapi.Reconciler = (*reconciler)(nil)
 
 func newReconciler(cfg Config, books reconcile.Books, leads func() bool, logger *slog.Logger, metrics prometheus.Registerer) (*reconciler, error) {
-	zone, err := time.LoadLocation(cfg.ReconcileTimezone)
+	zone, err := calendar.Zone(cfg.ReconcileTimezone)
 	if err != nil {
 		return nil, fmt.Errorf("reconcile.timezone: %w", err)
 	}

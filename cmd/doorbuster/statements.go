@@ -62,8 +62,8 @@ func (c Config) validateReconcile() error {
 	if _, err := time.Parse("15:04", c.ReconcileAt); err != nil {
 		bad("at: %q is no hour such as 04:30", c.ReconcileAt)
 	}
-	if _, err := time.LoadLocation(c.ReconcileTimezone); err != nil || c.ReconcileTimezone == "" || c.ReconcileTimezone == "Local" {
-		bad("timezone: %q is no time zone such as Asia/Shanghai", c.ReconcileTimezone)
+	if _, err := calendar.Zone(c.ReconcileTimezone); err != nil {
+		bad("timezone: %q %w", c.ReconcileTimezone, err)
 	}
 	if c.ReconcileURL != "" {
 		u, err := url.Parse(filledURL(c.ReconcileURL, time.Now(), time.Now()))
@@ -140,7 +140,7 @@ func newDaily(cfg Config, desk httpapi.Reconciler, leads func() bool, logger *sl
 	if cfg.ReconcileFolder == "" && cfg.ReconcileURL == "" {
 		return nil, nil
 	}
-	zone, err := time.LoadLocation(cfg.ReconcileTimezone)
+	zone, err := calendar.Zone(cfg.ReconcileTimezone)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,26 @@
 // Havana), that day begins at one.
 package calendar
 
-import "time"
+import (
+	"errors"
+	"strings"
+	"time"
+)
+
+// areas are those of the IANA time zones that are named Area/City. Other names are
+// older, or mean another thing than they say: EST knows no summer, and Etc/GMT+8 is
+// eight hours behind.
+const areas = " Africa America Antarctica Arctic Asia Atlantic Australia Europe Indian Pacific "
+
+// Zone gives the IANA time zone of a name such as Asia/Shanghai, or UTC. Its data are
+// those of the machine, or else the ones built in. Error: what a name is to be.
+func Zone(name string) (*time.Location, error) {
+	area, _, _ := strings.Cut(name, "/")
+	if zone, err := time.LoadLocation(name); err == nil && (name == "UTC" || area != name && strings.Contains(areas, " "+area+" ")) {
+		return zone, nil
+	}
+	return nil, errors.New("is not an IANA time zone of an area and a city, such as Asia/Shanghai, or UTC")
+}
 
 // FirstInstant gives when clocks in zone first show what local shows in UTC. If
 // they never do, because they were put forward past it, it is the moment they

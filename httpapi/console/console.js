@@ -220,7 +220,7 @@ const cards = new Map(); // by session id
 function newCard(id) {
   const card = {
     name: make("h3"), state: make("span", { className: "state" }), when: make("span", { className: "hint" }),
-    rules: make("p", { className: "hint" }), buttons: {}, rows: new Map(), body: make("tbody"),
+    rules: make("p", { className: "hint" }), findings: make("p", { className: "alarms", hidden: true }), buttons: {}, rows: new Map(), body: make("tbody"),
   };
   const buttons = make("div", { className: "buttons" });
   for (const [name, action] of Object.entries(actions)) {
@@ -236,7 +236,7 @@ function newCard(id) {
   const head = make("tr", {}, ...heads.map(([text, right]) => make("th", { scope: "col", className: right ? "number" : "" }, text)),
     make("th", { scope: "col" }, make("span", { className: "unseen" }, "Actions")));
   card.root = make("article", { className: "card", "aria-label": `Session ${id}` },
-    make("div", { className: "card-head" }, card.name, card.state, card.when, buttons), card.rules,
+    make("div", { className: "card-head" }, card.name, card.state, card.when, buttons), card.rules, card.findings,
     make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": `Listings of ${id}` },
       make("table", {}, make("thead", {}, head), card.body)));
   return card;
@@ -274,6 +274,8 @@ function showSession(session) {
   setText(card.when, `${moment(session.start)} to ${moment(session.end)}`);
   setText(card.rules, `Pay within ${session.pay_within_seconds} s, ${session.pay_grace_seconds} s of grace. ` +
     `Limit per shopper: ${session.limit_per_shopper || "none"}. Quota: ${session.admission_multiple ? `${session.admission_multiple} × stock` : "none"}.`);
+  setText(card.findings, (session.findings || []).map((f) => `${f.path}: ${f.message}.`).join(" "));
+  card.findings.hidden = !session.findings;
   for (const [action, button] of Object.entries(card.buttons)) button.hidden = !actions[action].when(session);
   for (const listing of session.listings) {
     let row = card.rows.get(listing.sku);

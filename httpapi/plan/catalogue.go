@@ -5,9 +5,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/text/currency"
 
 	"doorbuster/engine"
 )
@@ -18,11 +20,34 @@ func (r *reader) product(n *node, seen map[string]*node) engine.Product {
 		Image:     r.address(n.get("image")),
 		Supplier:  r.words(n.get("supplier")),
 		ListPrice: r.integer(n.get("list_price"), 0),
-		Currency:  n.get("currency").text(),
+		Currency:  r.currency(n.get("currency")),
 		Place:     r.place(n.get("place")),
 	}
 	p.Name = r.name(n.get("name"), p.ID)
 	return p
+}
+
+// moreCurrencies are those of ISO 4217 that the library's table of what is paid in lacks.
+const moreCurrencies = "MRU STN SVC UYW VED VES SLE XAD XCG ZWG"
+
+// currencies are the codes of ISO 4217 that something is paid in.
+var currencies = sync.OnceValue(func() map[string]bool {
+	known := map[string]bool{}
+	for all := currency.Query(); all.Next(); {
+		known[all.Unit().String()] = true
+	}
+	for code := range strings.FieldsSeq(moreCurrencies) {
+		known[code] = true
+	}
+	return known
+})
+
+func (r *reader) currency(n *node) string {
+	code := n.text()
+	if code != "" && !currencies()[code] {
+		r.problem(n, "%q is no currency of ISO 4217, such as CNY, EUR or USD", clip(code))
+	}
+	return code
 }
 
 // name reads a text in one language (English) or in several. What has none is

@@ -54,7 +54,7 @@ func TestMonths(t *testing.T) {
 // TestSessionsLieWithinTheMonths, wherever they are sold, and each month begins
 // where clocks there show another than a moment before.
 func TestSessionsLieWithinTheMonths(t *testing.T) {
-	for _, zone := range []string{"UTC", "Asia/Shanghai", "Europe/Berlin", "America/New_York", "Pacific/Kiritimati", "Etc/GMT+12", "America/Santiago"} {
+	for _, zone := range []string{"UTC", "Asia/Shanghai", "Europe/Berlin", "America/New_York", "Pacific/Kiritimati", "Pacific/Pago_Pago", "America/Santiago"} {
 		clocks, err := time.LoadLocation(zone)
 		if err != nil {
 			t.Fatal(err)

@@ -2,11 +2,14 @@ package plan
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 	_ "time/tzdata" // time zones on machines that have none installed
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/calendar"
 )
 
 // MaxFileBytes is the longest plan file that is read.
@@ -70,6 +73,35 @@ func (r *Result) Locate(path string) (line, column int) {
 	return 0, 0
 }
 
+// instants are times as a node says them, in UTC.
+var instants = regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
+
+// Local gives text, which a node says of what path calls, with its times by the clocks
+// of the sale and in UTC.
+func (r *Result) Local(path, text string) string {
+	_, id, _ := strings.Cut(path, "sales[")
+	id, _, _ = strings.Cut(id, "]")
+	at := slices.IndexFunc(r.Plan.Sales, func(s engine.SalePlan) bool { return s.ID == id })
+	if at < 0 {
+		return text
+	}
+	zone, err := calendar.Zone(r.Plan.Sales[at].Timezone)
+	if err != nil || zone == time.UTC {
+		return text
+	}
+	return instants.ReplaceAllStringFunc(text, func(said string) string {
+		t, err := time.Parse(time.RFC3339Nano, said)
+		if err != nil {
+			return said
+		}
+		utc := "15:04:05 UTC"
+		if local := t.In(zone); local.YearDay() != t.YearDay() {
+			utc = "2006-01-02 " + utc
+		}
+		return t.In(zone).Format("2006-01-02 15:04:05.999 -07:00") + " (" + t.Format(utc) + ")"
+	})
+}
+
 // Problems says engine problems of applying the plan in the words of its file.
 func (r *Result) Problems(file string, of []engine.Problem) Problems {
 	problems := make(Problems, len(of))
@@ -92,7 +124,7 @@ type reader struct {
 }
 
 func (r *reader) problem(n *node, format string, args ...any) {
-	r.problemAt(n.path, n.Line, n.Column, format, args...)
+	r.problemAt(n.path, n.Line, n.Column, "%s%s", fmt.Sprintf(format, args...), unquoted(n.Node))
 }
 
 func (r *reader) problemAt(path string, line, column int, format string, args ...any) {

@@ -12,6 +12,10 @@ import (
 // minDraw is the shortest draw: below it, who is near wins again.
 const minDraw = time.Second
 
+// usualSetAside is how long a unit that comes back is worth keeping from others: most
+// holds that are not paid end with many of their kind.
+const usualSetAside = 2 * time.Minute
+
 // rules reads those of a listing's rules that its session may set for all of its
 // listings, from either; unless has what goes where n says nothing.
 func (r *reader) rules(n *node, unless engine.ListingSpec) engine.ListingSpec {
@@ -23,6 +27,7 @@ func (r *reader) rules(n *node, unless engine.ListingSpec) engine.ListingSpec {
 		Ticket:        truth(n.get("ticket"), unless.Ticket),
 		Challenge:     unless.Challenge,
 		Draw:          r.duration(n.get("draw"), unless.Draw, 0, engine.MaxDraw),
+		SetAside:      r.duration(n.get("set_aside"), unless.SetAside, 0, engine.MaxSetAside),
 	}
 	if list := n.get("allow_list"); list.usable() {
 		l.AllowList = list.Value

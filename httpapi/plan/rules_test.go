@@ -55,7 +55,7 @@ sales:
 	}
 	full := func(draw time.Duration) func(*engine.ListingSpec) {
 		return func(l *engine.ListingSpec) {
-			l.LimitPerMonth, l.Reservation, l.AllowList, l.Waitlist, l.Ticket, l.Challenge, l.Draw = 2, true, "vips", true, true, engine.ChallengeWork, draw
+			l.LimitPerMonth, l.Reservation, l.AllowList, l.Waitlist, l.Ticket, l.Challenge, l.Draw, l.SetAside = 2, true, "vips", true, true, engine.ChallengeWork, draw, 2*time.Minute
 		}
 	}
 	sale := result.Plan.Sales[0]

@@ -101,7 +101,7 @@ func (c *shapeCheck) explain(e *jsonschema.ValidationError) {
 		}
 		for _, f := range n.fields {
 			if unknown[f.name] && len(c.problems) < enoughProblems {
-				c.problemAt(f.value.path, f.key.Line, f.key.Column, "%s", c.unknown(rule, f.name))
+				c.problemAt(f.value.path, f.key.Line, f.key.Column, "%s%s", c.unknown(rule, f.name), unquoted(f.key))
 			}
 		}
 	case *kind.AnyOf, *kind.Not, *kind.MinProperties:

@@ -30,7 +30,7 @@ func (r *reader) session(n *node, zone *time.Location) []engine.SessionPlan {
 		Publish:           truth(n.get("publish"), true),
 		Profile:           n.get("profile").text(),
 	}}
-	usual := r.rules(n, engine.ListingSpec{})
+	usual := r.rules(n, engine.ListingSpec{SetAside: usualSetAside})
 	skus := map[string]*node{}
 	for i, l := range n.list("listings") {
 		session.Listings = append(session.Listings, r.listing(l, i+1, usual, skus))
@@ -93,5 +93,8 @@ func (r *reader) listing(n *node, position int, usual engine.ListingSpec, skus m
 	l.LimitPerShopper = uint32(r.integer(n.get("limit_per_shopper"), 1))
 	l.SortOrder = int32(r.integer(n.get("sort_order"), int64(position)))
 	l.Ticket = l.Ticket || l.Challenge != engine.ChallengeNone
+	if !l.Waitlist {
+		l.SetAside = 0 // for nobody
+	}
 	return l
 }

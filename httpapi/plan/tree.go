@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"regexp"
+	"sort"
 	"strconv"
 	"strings"
 	"unicode"
@@ -174,16 +175,11 @@ func (r *reader) syntax(data []byte, err error) {
 	}
 	lines := bytes.SplitAfter(data, []byte("\n"))
 	if len(data) <= searchBytes {
-		low, high := 1, len(lines) // the first of these many lines that fail alike
-		for low < high {
-			middle := (low + high) / 2
-			if failsAlike(bytes.Join(lines[:middle], nil), err) {
-				high = middle
-			} else {
-				low = middle + 1
-			}
+		line = wrongAt(lines)
+		if at, column, c := culprit(lines, line); c != 0 {
+			r.problemAt("", at, column, "%s", misread(c))
+			return
 		}
-		line = low
 	}
 	line = min(max(line, 1), len(lines))
 	text := lines[line-1]
@@ -214,12 +210,23 @@ func inPlainWords(complaint string) string {
 	return clip(complaint)
 }
 
-func failsAlike(data []byte, as error) bool {
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
+// wrongAt gives the line, from 1, without which what the parser complains of does not
+// come; beyond the last one if it complains of nothing.
+func wrongAt(lines [][]byte) int {
+	first := complaint(lines)
+	if errors.Is(first, io.EOF) {
+		return len(lines) + 1
+	}
+	return 1 + sort.Search(len(lines)-1, func(n int) bool { return complaint(lines[:n+1]).Error() == first.Error() })
+}
+
+// complaint is what ends reading the lines: io.EOF if nothing is wrong with them.
+func complaint(lines [][]byte) error {
+	decoder := yaml.NewDecoder(bytes.NewReader(bytes.Join(lines, nil)))
 	for {
 		var n yaml.Node
 		if err := decoder.Decode(&n); err != nil {
-			return err.Error() == as.Error()
+			return err
 		}
 	}
 }

@@ -216,15 +216,14 @@ func short(d time.Duration) string {
 	return text
 }
 
-// zone reads an IANA time zone. Its data are those of the machine, or else the
-// ones built in.
+// zone reads a time zone.
 func (r *reader) zone(n *node) (*time.Location, string) {
 	if !n.usable() {
 		return time.UTC, "UTC"
 	}
-	zone, err := time.LoadLocation(n.Value)
-	if err != nil || n.Value == "Local" { // which is another on each machine
-		r.problem(n, "%q is not an IANA time zone such as Asia/Shanghai or UTC", clip(n.Value))
+	zone, err := calendar.Zone(n.Value)
+	if err != nil {
+		r.problem(n, "%q %v", clip(n.Value), err)
 		return time.UTC, "UTC"
 	}
 	return zone, n.Value

@@ -73,7 +73,7 @@ func TestDailyFollowsTheClocksOfTheZone(t *testing.T) {
 // TestFirstInstantAgainstSearch walks the minutes around each change of the clocks
 // and compares with the obvious search.
 func TestFirstInstantAgainstSearch(t *testing.T) {
-	for _, name := range []string{"Europe/Berlin", "America/New_York", "Asia/Shanghai", "Australia/Lord_Howe", "America/Santiago", "Africa/Casablanca", "Pacific/Apia", "Pacific/Kiritimati", "Etc/GMT+12"} {
+	for _, name := range []string{"Europe/Berlin", "America/New_York", "Asia/Shanghai", "Australia/Lord_Howe", "America/Santiago", "Africa/Casablanca", "Pacific/Apia", "Pacific/Kiritimati", "Pacific/Pago_Pago"} {
 		zone, err := time.LoadLocation(name)
 		if err != nil {
 			t.Fatal(err)

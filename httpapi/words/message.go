@@ -20,6 +20,7 @@ const (
 	Waitlisted
 	Entered
 	Left
+	TooFew
 	NotDrawn
 	SoldOut
 	Gone
@@ -58,6 +59,7 @@ var table = [Messages]struct {
 	Waitlisted:     {"waitlisted", []Blank{Position}, [...]string{"All taken for now. You are number {position} in line.", "暂时抢完了，您在候补队列第 {position} 位。"}},
 	Entered:        {"entered", []Blank{DrawAt}, [...]string{"You are in the draw. Results at {draw_at}.", "已参与抽签，{draw_at} 公布结果。"}},
 	Left:           {"left", nil, [...]string{"You gave up your place.", "您已放弃候补或抽签资格。"}},
+	TooFew:         {"too_few", nil, [...]string{"Not enough came back in time for what you asked.", "等待时间内没有足够的数量，候补已结束。"}},
 	NotDrawn:       {"not_drawn", nil, [...]string{"The draw is over, and nothing was left when your turn came.", "抽签已结束，很遗憾您未中签。"}},
 	SoldOut:        {"sold_out", nil, [...]string{"All taken for now.", "暂时抢完了。"}},
 	Gone:           {"gone", nil, [...]string{"Sold out.", "已售罄。"}},
