@@ -111,12 +111,23 @@ func (d *planDiff) settle(path, planned, live, wanted string) {
 	switch {
 	case wanted == planned && live != planned:
 		d.note(path, "%s stays: operators have changed it since the plan said %s; to have a plan change it, say another value",
-			cmp.Or(live, "nothing"), cmp.Or(planned, "nothing"))
+			said(live), said(planned))
 	case wanted != planned && live != planned:
-		d.Changes = append(d.Changes, Change{path, fmt.Sprintf("%s (%s in the last plan)", cmp.Or(live, "nothing"), cmp.Or(planned, "nothing")), wanted})
+		d.Changes = append(d.Changes, Change{path, fmt.Sprintf("%s (%s in the last plan)", said(live), said(planned)), wanted})
 	default:
 		d.change(path, planned, wanted)
 	}
+}
+
+// said gives a value within a sentence.
+func said(value string) string {
+	switch {
+	case value == "":
+		return "nothing"
+	case strings.ContainsAny(value, " .;:"):
+		return strconv.Quote(value)
+	}
+	return value
 }
 
 // missing notes once what a name that points to nothing comes to; nothing if it is "".

@@ -77,7 +77,7 @@ func TestPlanLeavesWhatOperatorsMade(t *testing.T) {
 		t.Fatal(a.Body)
 	}
 	if out, notes := s.dryRun(plan("All gone.", "false")); !strings.Contains(out, "nothing to change") ||
-		!strings.Contains(notes, "messages.gone.en: Back on Friday. stays") || !strings.Contains(notes, "publish: true stays") {
+		!strings.Contains(notes, "messages.gone.en: note: \"Back on Friday.\" stays") || !strings.Contains(notes, "publish: note: true stays") {
 		t.Errorf("%s%s", out, notes)
 	}
 	s.apply(plan("All gone.", "false"))
