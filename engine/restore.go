@@ -448,6 +448,9 @@ func (s *State) restoreLines() error {
 			return fmt.Errorf("%w: listing %d counts %d units waited for and %d entrants, its orders %d and %d", ErrMalformed,
 				l.Handle, l.Waiting, l.Entrants, units[i], s.draws[i].count)
 		}
+		if l.Aside != 0 && s.lines[i].count == 0 {
+			return fmt.Errorf("%w: listing %d has something set aside, and nobody is in line", ErrMalformed, l.Handle)
+		}
 		if l.Aside != 0 {
 			s.sessions[l.Session-1].asides.add(due{l.Aside, uint32(l.Handle)})
 		}

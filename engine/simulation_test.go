@@ -580,7 +580,12 @@ func checkInside(tb rapid.TB, s *State) {
 			s.recount(l)
 		}
 		x := s.sessions[l.Session-1]
-		if goesOn := !s.nextUp(l).IsZero() || s.drawDone(l); goesOn != slices.Contains(x.restless, l.Handle) {
+		aside := l.Aside
+		goesOn := !s.nextUp(l).IsZero() || s.drawDone(l)
+		if n := s.lines[l.Handle-1]; l.Aside != aside || aside != 0 && (n.count == 0 || !goesOn && s.movable(l) && aside <= s.now) {
+			tb.Fatalf("listing %d has %d free, %d are in line, and it is set aside until %d, or should be until %d; it is %d", l.Handle, l.Available, n.count, aside, l.Aside, s.now)
+		}
+		if goesOn != slices.Contains(x.restless, l.Handle) {
 			tb.Fatalf("listing %d goes on: %v; of its session these do: %v", l.Handle, goesOn, x.restless)
 		}
 		if x.State == Open && !slices.Equal(x.draws, s.drawsOf(x)) {

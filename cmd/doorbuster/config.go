@@ -27,6 +27,7 @@ import (
 	"doorbuster/cluster/peer"
 	"doorbuster/engine"
 	"doorbuster/httpapi"
+	"doorbuster/httpapi/plan"
 	"doorbuster/wal/vfs"
 )
 
@@ -242,7 +243,8 @@ func checkKeys(path string, known map[string]bool) error {
 	}
 	var doc yamlnode.Node
 	if err := yamlnode.Unmarshal(text, &doc); err != nil {
-		return fmt.Errorf("config %s: %w", path, err)
+		line, column, said := plan.NotYAML(text, err)
+		return fmt.Errorf("config %s:%d:%d: %s", path, line, column, said)
 	}
 	if len(doc.Content) == 0 {
 		return nil

@@ -143,7 +143,7 @@ func TestBadConfig(t *testing.T) {
 		"key twice":          {"dev: true\ndev: false\n", nil, 1, []string{":2:", "in line 1 already"}},
 		"a list for a value": {"node: [a, b]\n", nil, 1, []string{`:1: "node" takes a single value`}},
 		"no settings":        {"- a\n", nil, 1, []string{":1:"}},
-		"no YAML":            {"a: [\n", nil, 1, []string{"line 1"}},
+		"no YAML":            {"a: [\n", nil, 1, []string{"plan.yaml:1:1: not YAML"}},
 		"a word for a number": {"dev: true\nwaiting_depth: many\n", []string{"--data", "/x"}, 2,
 			[]string{"waiting_depth"}},
 		"everything at once": {"", []string{"--http", "8080", "--node", "a b", "--waiting-depth", "0", "--grab-timeout", "1ns", "--journal-entries", "-1", "--display", "8083", "--connections", "0", "--connections-per-ip", "-1", "--display-connections", "10000001", "--display-connections-per-ip", "-1", "--snapshot-bytes", "1", "--log-level", "loud", "--log-format", "xml"}, 2,

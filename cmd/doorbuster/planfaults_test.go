@@ -203,3 +203,12 @@ func TestDryRunShowsTheTimes(t *testing.T) {
 		t.Errorf("%q is not in %s", want, out)
 	}
 }
+
+// TestLookalikesInAConfigAreNamed: a configuration is typed by the same hands as a plan.
+func TestLookalikesInAConfigAreNamed(t *testing.T) {
+	t.Parallel()
+	status, _, errs := runTool(t, "", "serve", "--config", planFile(t, "node: n1\nhttp： 127.0.0.1:8080\n"))
+	if status == 0 || !strings.Contains(errs, "plan.yaml:2:5: '：' (U+FF1A) is a full-width colon") {
+		t.Errorf("status %d, %s", status, errs)
+	}
+}

@@ -9,9 +9,9 @@
 //
 // It goes through a file in three passes: tree.go turns text into nodes with
 // paths and refuses what YAML allows and a plan has no use for (aliases, tags,
-// several documents); schema.go checks the shape against plan.schema.json, which
-// editors can use too; catalogue.go, session.go, rules.go, month.go and when.go read
-// the meaning.
+// several documents), lookalike.go names characters that only look like YAML's own;
+// schema.go checks the shape against plan.schema.json, which editors can use too;
+// catalogue.go, session.go, rules.go, month.go and when.go read the meaning.
 //
 // Two promises hold. The same file applied again changes nothing: times from now
 // are kept in their own words (engine.SessionSpec.StartSpec), and days of a daily

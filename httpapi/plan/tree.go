@@ -112,20 +112,25 @@ func (r *reader) parse(data []byte) *node {
 		r.problemAt("", 1, 1, "the file is empty; a plan has \"products\", \"sales\" or both")
 		return nil
 	case err != nil:
-		r.syntax(data, err)
+		r.notYAML(data, err)
 		return nil
 	}
 	var second yaml.Node
 	switch err := decoder.Decode(&second); {
 	case errors.Is(err, io.EOF):
 	case err != nil:
-		r.syntax(data, err)
+		r.notYAML(data, err)
 		return nil
 	default:
 		r.problemAt("", second.Line, second.Column, "a second document begins here; a plan file has one, so take out the ---")
 		return nil
 	}
 	return r.tree(document.Content[0], "", 1)
+}
+
+func (r *reader) notYAML(data []byte, err error) {
+	line, column, said := NotYAML(data, err)
+	r.problemAt("", line, column, "%s", said)
 }
 
 // maxSeparators bounds the values of a file, before any of them costs a hundred
@@ -161,12 +166,12 @@ func unreadable(data []byte) (at int, what string) {
 // searchBytes bounds the files in which the line of a syntax error is searched for.
 const searchBytes = 256 << 10
 
-// syntax reports YAML that can't be parsed. The parser names the line where what
-// it could not finish begins, which may be far above the mistake; the mistake is
-// on the line without which the same complaint does not come.
-func (r *reader) syntax(data []byte, err error) {
+// NotYAML says where and why data, which the parser refused with err, is not YAML. The
+// parser names the line where what it could not finish begins, which may be far above
+// the mistake; the mistake is on the line without which the same complaint does not come.
+func NotYAML(data []byte, err error) (line, column int, said string) {
 	message := strings.TrimPrefix(err.Error(), "yaml: ")
-	line := 1
+	line = 1
 	if rest, found := strings.CutPrefix(message, "line "); found {
 		number, said, _ := strings.Cut(rest, ": ")
 		if n, err := strconv.Atoi(number); err == nil {
@@ -177,19 +182,16 @@ func (r *reader) syntax(data []byte, err error) {
 	if len(data) <= searchBytes {
 		line = wrongAt(lines)
 		if at, column, c := culprit(lines, line); c != 0 {
-			r.problemAt("", at, column, "%s", misread(c))
-			return
+			return at, column, misread(c)
 		}
 	}
 	line = min(max(line, 1), len(lines))
 	text := lines[line-1]
 	indent := text[:len(text)-len(bytes.TrimLeft(text, " \t"))]
-	column := utf8.RuneCount(indent) + 1
 	if tab := bytes.IndexByte(indent, '\t'); tab >= 0 {
-		r.problemAt("", line, tab+1, "a tab; YAML is indented with spaces")
-		return
+		return line, tab + 1, "a tab; YAML is indented with spaces"
 	}
-	r.problemAt("", line, column, "not YAML: %s", inPlainWords(message))
+	return line, utf8.RuneCount(indent) + 1, "not YAML: " + inPlainWords(message)
 }
 
 // inPlainWords says the parser's complaints about the commonest mistakes in terms
