@@ -2,6 +2,7 @@ package actors
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -196,6 +197,9 @@ func TestActorPanics(t *testing.T) {
 	}
 	if st := s.Stats(); st.Panics != 3 || st.Quarantined != 1 {
 		t.Errorf("%+v", st)
+	}
+	if all := s.Alarms(); len(all) != 1 || all[0].Name != engine.AlarmListingQuarantined || !strings.Contains(all[0].Detail, "day/bad") || strings.Contains(all[0].Detail, "good") {
+		t.Errorf("alarms %+v", all)
 	}
 	if a := s.grab("day/skus/bad", "carol", "k"); a.Code != engine.CodeMissed {
 		t.Errorf("in quarantine: %+v", a)

@@ -133,6 +133,7 @@ type Group struct {
 	panics  atomic.Int64
 	frozen  atomic.Int64
 	strays  atomic.Int64 // payments for no order that this node took
+	strayAt atomic.Int64 // when it took the last, in milliseconds since 1970
 	blocked atomic.Bool  // see Blocked
 
 	// onGrab lets tests of this package make an actor fail.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"doorbuster/engine"
 )
@@ -96,6 +97,7 @@ func (g *Group) payForNoOrder(ctx context.Context, p engine.Payment) (r engine.R
 	if o.Event.Kind == engine.RefundBecameDue {
 		r.Outcome = engine.PaymentToRefund
 		g.strays.Add(1)
+		g.strayAt.Store(time.Now().UnixMilli())
 		ours := false
 		g.view.View(func(s *engine.State) { ours = s.GaveOut(p.OrderNo) })
 		g.logger.Error("ALARM: money came for no order of this group; it goes back", "order_no", p.OrderNo, "given_out_in_another_life", ours,

@@ -55,25 +55,23 @@ func sameWords(a, b []engine.Message) bool {
 	return slices.EqualFunc(a, b, func(a, b engine.Message) bool { return a.Name == b.Name && slices.Equal(a.Text, b.Text) })
 }
 
-// Messages gives what the sale of a listing tells in its own words, and their
-// version, 0 where it has none. The listing is named as in a Grab, or else by its
-// handle. It allocates nothing.
-func (g *Group) Messages(listing []byte, h engine.ListingHandle) (version uint64, own []engine.Message) {
+// Messages gives the zone of the sale of a listing, and what that tells in its own
+// words, with their version, 0 where it has none. The listing is named as in a Grab,
+// or else by its handle. It allocates nothing.
+func (g *Group) Messages(listing []byte, h engine.ListingHandle) (zone string, version uint64, own []engine.Message) {
 	c := g.catalogue.Load()
-	if len(c.words) == 0 {
-		return 0, nil
-	}
 	gate := c.byName[string(listing)]
 	if gate == nil {
 		gate = c.gate(h)
 	}
 	if gate == nil {
-		return 0, nil
+		return "", 0, nil
 	}
+	zone = gate.facts.Load().rules.timezone
 	if w := c.words.of(gate.session); w != nil {
-		return w.version, w.own
+		return zone, w.version, w.own
 	}
-	return 0, nil
+	return zone, 0, nil
 }
 
 // SetMessage gives a sale's message these words, or with none takes its own away.

@@ -28,7 +28,7 @@ func TestSalesOwnWords(t *testing.T) {
 	leader.plan("day", nil, units("mask", 1), units("mug", 1))
 	leader.plan("eve", nil, units("mask", 1))
 	for _, s := range []*shop{leader, follower} {
-		if version, own := s.Messages([]byte("day/skus/mask"), 0); version != 0 || own != nil {
+		if _, version, own := s.Messages([]byte("day/skus/mask"), 0); version != 0 || own != nil {
 			t.Fatal(version, own)
 		}
 	}
@@ -50,13 +50,13 @@ func TestSalesOwnWords(t *testing.T) {
 	var before [2]uint64
 	for i, s := range []*shop{leader, follower} {
 		for listing, h := range map[string]engine.ListingHandle{"day/skus/mask": 0, "day/skus/mug": 0, "eve/skus/mask": 0, "": 3} {
-			version, own := s.Messages([]byte(listing), h)
+			_, version, own := s.Messages([]byte(listing), h)
 			if len(own) != 2 || own[0].Name != "gone" || own[1].Text.In("en") != "Not today." || version == 0 || before[i] != 0 && version != before[i] {
 				t.Errorf("%q: version %d, %v", listing, version, own)
 			}
 			before[i] = version
 		}
-		if version, own := s.Messages([]byte("day/skus/none"), 9); version != 0 || own != nil {
+		if _, version, own := s.Messages([]byte("day/skus/none"), 9); version != 0 || own != nil {
 			t.Error(version, own)
 		}
 	}
@@ -64,24 +64,24 @@ func TestSalesOwnWords(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, s := range []*shop{leader, follower} {
-		if version, _ := s.Messages([]byte("day/skus/mask"), 0); version != before[i] {
+		if _, version, _ := s.Messages([]byte("day/skus/mask"), 0); version != before[i] {
 			t.Errorf("version %d for the words of version %d", version, before[i])
 		}
 	}
 	set(leader, engine.Message{Name: "gone"})
 	for i, s := range []*shop{leader, follower} {
-		if version, own := s.Messages([]byte("eve/skus/mask"), 0); len(own) != 1 || version == before[i] || version == 0 {
+		if _, version, own := s.Messages([]byte("eve/skus/mask"), 0); len(own) != 1 || version == before[i] || version == 0 {
 			t.Errorf("version %d after %d: %v", version, before[i], own)
 		}
 	}
 	leader.log.mu.Lock()
 	follower.Restored(leader.log.state)
 	leader.log.mu.Unlock()
-	if version, own := follower.Messages([]byte("eve/skus/mask"), 0); len(own) != 1 || version == 0 {
+	if _, version, own := follower.Messages([]byte("eve/skus/mask"), 0); len(own) != 1 || version == 0 {
 		t.Errorf("restored: version %d: %v", version, own)
 	}
 	set(leader, engine.Message{Name: "missed"})
-	if version, own := leader.Messages([]byte("day/skus/mask"), 0); version != 0 || own != nil {
+	if _, version, own := leader.Messages([]byte("day/skus/mask"), 0); version != 0 || own != nil {
 		t.Error(version, own)
 	}
 	_, err := leader.SetMessage(t.Context(), engine.By{Operator: "ops"}, "none", said("missed", "?"))
@@ -99,7 +99,7 @@ func TestMessagesAllocateNothing(t *testing.T) {
 	}
 	listing := []byte("day/skus/mask")
 	if n := testing.AllocsPerRun(100, func() {
-		if version, _ := s.Messages(listing, 0); version == 0 {
+		if _, version, _ := s.Messages(listing, 0); version == 0 {
 			t.Error("no words")
 		}
 	}); n != 0 {

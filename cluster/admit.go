@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"doorbuster/cluster/peer"
+	"doorbuster/engine"
 )
 
 // whoIsAt gives the node that an address belongs to, "" if that is not known. What
@@ -62,14 +62,13 @@ func (n *Node) weigh(other peer.Hello) error {
 			return err
 		}
 	}
-	about := "node " + other.Node
 	err := n.memory.meet(other, n.livesAs(other.Node))
 	var why *peer.Refusal
 	switch errors.As(err, &why); {
 	case err == nil:
-		n.alarms.end(about)
+		n.alarms.end(engine.AlarmWrongDirectory, other.Node)
 	case why != nil && (why.Code == peer.CodeOlderCopy || why.Code == peer.CodeTwice && n.memory.keptOut(other.Node) > twiceFor):
-		n.alarm(about, "N"+why.Detail[1:]+".")
+		n.alarm(engine.AlarmWrongDirectory, other.Node, "N"+why.Detail[1:]+".")
 	}
 	return err
 }
@@ -82,10 +81,8 @@ func (n *Node) forgetStrangers(r *Roster) {
 	if err := n.memory.retain(r.Members, n.stranger); err != nil {
 		n.fatal.fail(CauseDisk, err)
 	}
-	n.alarms.retain(func(about string) bool {
-		of, isNode := strings.CutPrefix(about, "node ")
-		id, _, _ := strings.Cut(of, " ")
-		return !isNode || r.member(id) != nil
+	n.alarms.retain(func(a *engine.Alarm) bool {
+		return a.About == "" || r.member(a.About) != nil || a.About == n.cfg.NodeID
 	})
 }
 
@@ -110,7 +107,7 @@ func (n *Node) refusedBy(addr string, why *peer.Refusal) {
 	case peer.CodeTwice:
 		now := time.Now()
 		if n.twice.CompareAndSwap(nil, &now); now.Sub(*n.twice.Load()) > twiceFor {
-			n.alarm("twice", "N"+why.Detail[1:]+".")
+			n.alarm(engine.AlarmWrongDirectory, n.cfg.NodeID, "N"+why.Detail[1:]+".")
 		}
 		return
 	}

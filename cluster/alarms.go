@@ -1,76 +1,98 @@
 package cluster
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"doorbuster/engine"
 )
 
-// alarms are what this node has found that somebody must see to: a sentence each,
-// by what it is about. Each is logged once, and shown by every node's status until
-// it is over. Safe for concurrent use.
+// alarms are what this node has found that somebody must see to. Each is logged
+// once, and shown by every node's status until it is over. Safe for concurrent use.
 type alarms struct {
-	mu   sync.Mutex
-	text map[string]string
+	mu  sync.Mutex
+	all []engine.Alarm
 }
 
-// raise sets the alarm about something; it tells whether that is news.
-func (a *alarms) raise(about, text string) bool {
+// raise sets an alarm; it tells whether that is news.
+func (a *alarms) raise(x engine.Alarm) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.text[about] == text {
-		return false
+	at := slices.IndexFunc(a.all, func(was engine.Alarm) bool { return was.Same(&x) })
+	if at < 0 {
+		a.all = append(a.all, x)
+		return true
 	}
-	if a.text == nil {
-		a.text = map[string]string{}
-	}
-	a.text[about] = text
-	return true
+	news := a.all[at].Detail != x.Detail
+	a.all[at].Detail, a.all[at].Advice = x.Detail, x.Advice
+	return news
 }
 
-// end takes the alarm about something back; it tells whether there was one.
-func (a *alarms) end(about string) bool {
+// end takes an alarm back; it tells whether there was one.
+func (a *alarms) end(name engine.AlarmName, about string) bool {
+	return a.retain(func(x *engine.Alarm) bool { return x.Name != name || x.About != about })
+}
+
+// retain ends the alarms that stays does not hold for; it tells whether there were.
+func (a *alarms) retain(stays func(*engine.Alarm) bool) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	_, was := a.text[about]
-	delete(a.text, about)
-	return was
+	before := len(a.all)
+	a.all = slices.DeleteFunc(a.all, func(x engine.Alarm) bool { return !stays(&x) })
+	return len(a.all) < before
 }
 
-// retain ends the alarms about what stays does not hold for.
-func (a *alarms) retain(stays func(about string) bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	maps.DeleteFunc(a.text, func(about, _ string) bool { return !stays(about) })
-}
-
-// all gives the sentences, in the order of what they are about.
-func (a *alarms) all() (sentences []string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, about := range slices.Sorted(maps.Keys(a.text)) {
-		sentences = append(sentences, a.text[about])
-	}
-	return sentences
-}
-
-func (n *Node) alarm(about, text string) {
-	if n.alarms.raise(about, text) {
-		n.logger.Error("ALARM: " + text)
+// alarm raises an alarm about a node.
+func (n *Node) alarm(name engine.AlarmName, about, detail string) {
+	if n.alarms.raise(engine.Alarm{Name: name, About: about, Since: time.Now(), Detail: detail}) {
+		n.logger.Error("ALARM: " + detail)
 	}
 }
 
-// ailments are this node's alarms and its ledger's. It asks no disk.
-func (n *Node) ailments() []string {
-	sentences := n.alarms.all()
-	for _, what := range n.ledger.Alarms() {
-		sentences = append(sentences, fmt.Sprintf("Node %s: %s.", n.cfg.NodeID, what))
+// Alarms are those of this node and all its rooms. It asks no disk.
+func (n *Node) Alarms() []engine.Alarm {
+	n.alarms.mu.Lock()
+	all := slices.Clone(n.alarms.all)
+	n.alarms.mu.Unlock()
+	if n.cfg.Alarms != nil {
+		all = append(all, n.cfg.Alarms()...)
 	}
-	return sentences
+	return all
+}
+
+// Bounds of what a pulse tells of alarms.
+const (
+	maxAlarmsTold = 48
+	maxAlarmBytes = 2 << 10
+)
+
+// tellAlarms puts alarms into what a pulse tells.
+func tellAlarms(all []engine.Alarm, detail map[string]string) {
+	for i := range all[:min(len(all), maxAlarmsTold)] {
+		a := all[i]
+		if len(a.Detail)+len(a.Advice) > maxAlarmBytes {
+			a.Detail, a.Advice = strings.ToValidUTF8(a.Detail[:min(len(a.Detail), maxAlarmBytes)], "")+"…", ""
+		}
+		if text, err := json.Marshal(&a); err == nil {
+			detail[fmt.Sprintf("%s%02d", detailAlarm, i)] = string(text)
+		}
+	}
+}
+
+// alarmsTold gives what tellAlarms put there.
+func alarmsTold(detail map[string]string) (all []engine.Alarm) {
+	for _, key := range slices.Sorted(maps.Keys(detail)) {
+		var a engine.Alarm
+		if strings.HasPrefix(key, detailAlarm) && json.Unmarshal([]byte(detail[key]), &a) == nil {
+			all = append(all, a)
+		}
+	}
+	return all
 }
 
 // turnedAway is the latest refusal that this node heard, or said.
@@ -94,12 +116,12 @@ type standing struct {
 func (n *Node) watchStuck(now time.Time) {
 	if turned := n.turned.Load(); turned == nil || now.Sub(turned.at) > stuckFor {
 		n.twice.Store(nil)
-		n.alarms.end("twice")
+		n.alarms.end(engine.AlarmWrongDirectory, n.cfg.NodeID)
 	}
 	at := standing{n.applied.load(), engine.LogIndex(n.log.LastIndex()), now}
 	if n.fresh.holds() || n.standing.since.IsZero() || at.applied != n.standing.applied || at.last != n.standing.last {
 		n.standing = at
-		if n.alarms.end("stuck") {
+		if n.alarms.end(engine.AlarmNodeBehind, n.cfg.NodeID) {
 			n.logger.Info("this node catches up with the cluster again")
 		}
 		return
@@ -116,7 +138,7 @@ func (n *Node) watchStuck(now time.Time) {
 	if why == "" { // nobody is there, or nobody leads: that is said elsewhere
 		return
 	}
-	n.alarm("stuck", fmt.Sprintf("Node %s does not catch up with its cluster: %s. Mend what that names; "+
+	n.alarm(engine.AlarmNodeBehind, n.cfg.NodeID, fmt.Sprintf("Node %s does not catch up with its cluster: %s. Mend what that names; "+
 		"if it stays behind, 'doorbuster cluster remove --node %s', and join it under a new id with an empty directory.", n.cfg.NodeID, why, n.cfg.NodeID))
 }
 

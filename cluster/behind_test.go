@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -110,7 +111,7 @@ func TestStuckIsAnAlarm(t *testing.T) {
 	cfg.Dir = t.TempDir() // what it had is gone: nobody lets it in
 	lost := openSeat(t, cfg)
 	c.eventually("no alarm", func() bool {
-		text := strings.Join(lost.ClusterStatus().Alarms, " ")
+		text := fmt.Sprint(lost.ClusterStatus().Alarms)
 		return strings.Contains(text, "does not catch up") && strings.Contains(text, "another data directory") && strings.Contains(text, "cluster remove --node b1")
 	})
 }

@@ -40,6 +40,9 @@ type Config struct {
 	Ledger ledger.Config
 	// Desk decides what other nodes forward to this one; required in a cluster.
 	Desk Desk
+	// Alarms gives those of the rooms beside the cluster's, for every node's status;
+	// called often, so that it must be cheap. nil: none.
+	Alarms func() []engine.Alarm
 	// Version of the build, for people.
 	Version string
 

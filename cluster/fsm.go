@@ -40,6 +40,8 @@ type fsm struct {
 	// Raft's configuration has changed.
 	rostered     func(*Roster)
 	reconfigured func()
+	// alarm is Node.alarm; called with hold locked.
+	alarm func(name engine.AlarmName, about, detail string)
 
 	mu    sync.RWMutex
 	state *engine.State
@@ -86,7 +88,7 @@ type applied struct {
 
 func newFSM(observer Observer, fatal *fatal, logger *slog.Logger) *fsm {
 	f := &fsm{observer: observer, fatal: fatal, logger: logger, state: engine.NewState(), wake: make(chan struct{}, 1),
-		bound: unbounded, rostered: func(*Roster) {}, reconfigured: func() {}, passed: func(engine.LogIndex) {}, recorded: func(engine.LogIndex) error { return nil }}
+		bound: unbounded, rostered: func(*Roster) {}, reconfigured: func() {}, passed: func(engine.LogIndex) {}, alarm: func(engine.AlarmName, string, string) {}, recorded: func(engine.LogIndex) error { return nil }}
 	f.emptied.L = &f.hold
 	return f
 }
@@ -127,7 +129,7 @@ var errRosterMoved = errors.New("the roster has changed meanwhile")
 func (f *fsm) applyRoster(entry *raft.Log) any {
 	next, err := DecodeRoster(entry.Data)
 	if err != nil {
-		f.logger.Error("ALARM: a roster in the log is malformed; every node skips it", "log_index", entry.Index, "error", err)
+		f.malformed("roster", entry.Index, err)
 		return applied{err: err}
 	}
 	version := uint64(0)
@@ -141,6 +143,11 @@ func (f *fsm) applyRoster(entry *raft.Log) any {
 	f.rostered(next)
 	f.look()
 	return applied{}
+}
+
+// malformed raises the alarm about an entry that no build should have written.
+func (f *fsm) malformed(what string, index uint64, err error) {
+	f.alarm(engine.AlarmLogMalformed, "", fmt.Sprintf("The %s at log index %d is malformed, and every node skips it: %v. Keep a backup, and report it.", what, index, err))
 }
 
 // apply takes one entry into the state; f.hold is held.
@@ -164,7 +171,7 @@ func (f *fsm) apply(index engine.LogIndex, data []byte) applied {
 	f.passed(index)
 	switch {
 	case errors.Is(err, engine.ErrMalformed):
-		f.logger.Error("ALARM: an entry of the log is malformed; every node skips it", "error", err)
+		f.malformed("batch", uint64(index), err)
 	case err != nil:
 		f.logger.Warn("a batch was refused", "error", err)
 	}

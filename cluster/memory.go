@@ -363,7 +363,7 @@ func (n *Node) contradicts(what string) error {
 	err := errors.New(what)
 	n.contradicted.Do(func() {
 		text := fmt.Sprintf("%s. Node %s stops: see its log for what to do.", what, n.cfg.NodeID)
-		n.alarm("node "+n.cfg.NodeID+" contradicts", text)
+		n.alarm(engine.AlarmContradiction, n.cfg.NodeID, text)
 		go func() {
 			n.tellAlarm(text)
 			n.fatal.fail(CauseContradiction, err)

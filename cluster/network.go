@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -202,9 +201,7 @@ func (n *Node) lookAtSelf() {
 		state, index := n.zoneState()
 		p.Detail[detailZone], p.Detail[detailZoneIndex] = string(state), strconv.FormatUint(uint64(index), 10)
 	}
-	if alarms := n.ailments(); len(alarms) > 0 {
-		p.Detail[detailAlarms] = strings.Join(alarms, "\n")
-	}
+	tellAlarms(n.Alarms(), p.Detail)
 	if was := n.net.slow.Load(); was != nil {
 		p.Memory = was.Memory
 	}
@@ -221,7 +218,7 @@ func (h handler) Operate(ctx context.Context, name string, body []byte) ([]byte,
 
 // What a node tells in its pulse for status pages; of the zone, a leader only.
 const (
-	detailAlarms    = "alarms"
+	detailAlarm     = "alarm " // and its number
 	detailZone      = "zone_state"
 	detailZoneIndex = "zone_index"
 )

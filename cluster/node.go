@@ -95,6 +95,7 @@ func Open(cfg Config, observer Observer, leader Leader) (_ *Node, err error) {
 		changed: make(chan struct{}, 1), stop: make(chan struct{}), givingUp: make(chan struct{}),
 	}
 	n.fsm = newFSM(observer, n.fatal, cfg.Logger)
+	n.fsm.alarm = n.alarm
 	n.fsm.bound, n.fsm.rostered, n.fsm.reconfigured, n.fsm.passed = n.bound, n.rostered, n.learnVoters, n.passed
 	n.tracker = newTracker(n.heardFollower)
 	n.tracker.remember = func(id string, to mark) { n.memory.wrote(id, to) }

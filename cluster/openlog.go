@@ -143,8 +143,8 @@ func (n *Node) fitsTogether(found snapshotsFound, logMissing bool) error {
 		return n.checkNeverUsed(found.newest.Index)
 	}
 	if damaged != "" {
-		n.logger.Error("ALARM: a snapshot is damaged; this node begins with an older one and reads more of its log. Remove the damaged one, and check the disk",
-			"damaged", found.damaged, "begins_with", found.newest.Index)
+		n.alarm(engine.AlarmSnapshotDamaged, n.cfg.NodeID, fmt.Sprintf("Node %s found damaged snapshots (%s); it began with an older one, of log index %d, and read more of its log. Remove what is damaged, check the disk, and start it again.",
+			n.cfg.NodeID, strings.Join(found.damaged, ", "), found.newest.Index))
 	}
 	if last != 0 {
 		newest, err := n.log.Read(last)

@@ -131,7 +131,7 @@ func (n *Node) operateHere(ctx context.Context, o Operation) (leader string, err
 	case OpDrain:
 		return "", n.Drain(o.Operator, o.Node, o.Zone, o.On)
 	case OpAlarm:
-		n.alarm("node "+o.Node+" contradicts", o.Note)
+		n.alarm(engine.AlarmContradiction, o.Node, o.Note)
 		return "", nil
 	}
 	return "", refuse("nobody knows the operation %q; are all nodes of the same build?", o.Name)

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -72,7 +73,7 @@ func (s *seat) refusesItself(t *testing.T) {
 func (s *seat) showsOlderCopy(t *testing.T, id string) {
 	t.Helper()
 	eventually(t, s.cfg.NodeID+" shows no alarm", func() bool {
-		return isOlderCopy(errors.New(strings.Join(s.ClusterStatus().Alarms, " ")), id)
+		return isOlderCopy(errors.New(fmt.Sprint(s.ClusterStatus().Alarms)), id)
 	})
 }
 
@@ -230,7 +231,7 @@ func TestNothingToldIsOverwritten(t *testing.T) {
 			}
 			eventually(t, "the others show no alarm", func() bool {
 				for _, s := range k.seats {
-					if s.Node != nil && s != back && strings.Contains(strings.Join(s.ClusterStatus().Alarms, " "), "overwrite") {
+					if s.Node != nil && s != back && strings.Contains(fmt.Sprint(s.ClusterStatus().Alarms), "overwrite") {
 						return true
 					}
 				}
@@ -252,10 +253,10 @@ func TestCloneIsKeptOut(t *testing.T) {
 	eventually(t, "b1 is not heard", func() bool { return k.seat("a1").hearsLife("b1") && k.seat("a2").hearsLife("b1") })
 	clone := openSeat(t, cfg)
 	eventually(t, "the clone says nothing", func() bool {
-		return strings.Contains(strings.Join(clone.ClusterStatus().Alarms, " "), "another process")
+		return strings.Contains(fmt.Sprint(clone.ClusterStatus().Alarms), "another process")
 	})
 	eventually(t, "a1 says nothing", func() bool {
-		return strings.Contains(strings.Join(k.seat("a1").ClusterStatus().Alarms, " "), "another process")
+		return strings.Contains(fmt.Sprint(k.seat("a1").ClusterStatus().Alarms), "another process")
 	})
 	if clone.Ready() == nil {
 		t.Error("the clone serves")

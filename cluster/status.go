@@ -3,7 +3,6 @@ package cluster
 import (
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -66,8 +65,8 @@ type ClusterStatus struct {
 	ZoneState  ZoneState
 	ZoneIndex  engine.LogIndex
 	Preferred  string
-	Nodes      []NodeStatus // by id; only this one, alone
-	Alarms     []string     // of all nodes that are heard, a sentence or more each
+	Nodes      []NodeStatus   // by id; only this one, alone
+	Alarms     []engine.Alarm // of all nodes that are heard
 }
 
 // NodeStatus is what this node knows of one node.
@@ -95,7 +94,7 @@ const reachableFor = time.Second
 
 // ClusterStatus tells how the group is, as far as this node knows.
 func (n *Node) ClusterStatus() ClusterStatus {
-	s := ClusterStatus{Status: n.Status(), Cluster: n.cfg.ClusterID, Generation: n.dir.version().Generation, Alarms: n.ailments()}
+	s := ClusterStatus{Status: n.Status(), Cluster: n.cfg.ClusterID, Generation: n.dir.version().Generation, Alarms: n.Alarms()}
 	n.View(func(state *engine.State) { s.Rules = state.Rules() })
 	roster := n.Roster()
 	s.ZoneAck, s.Preferred = roster.ZoneAck, roster.Preferred
@@ -126,9 +125,9 @@ func (n *Node) ClusterStatus() ClusterStatus {
 		} else {
 			n.tellOf(&x)
 			if p, heard := n.pulseOf(m.ID); heard && x.Reachable {
-				for text := range strings.SplitSeq(p.Detail[detailAlarms], "\n") {
-					if text != "" && !slices.Contains(s.Alarms, text) {
-						s.Alarms = append(s.Alarms, text)
+				for _, a := range alarmsTold(p.Detail) {
+					if !slices.ContainsFunc(s.Alarms, func(b engine.Alarm) bool { return a.Same(&b) }) {
+						s.Alarms = append(s.Alarms, a)
 					}
 				}
 			}

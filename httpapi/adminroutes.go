@@ -141,6 +141,7 @@ var adminRoutes = []adminRoute{
 	{"GET", "/admin/v1/reconciliations", RoleViewer, noBody, command, reads, plain((*AdminServer).reports)},
 	{"POST", "/admin/v1/reconciliations/{id}/set-aside", RoleOperator, jsonBody, command, same, plain((*AdminServer).setAside)},
 	{"GET", "/admin/v1/reconciliations/{id}", RoleViewer, noBody, download, reads, asking((*AdminServer).report)},
+	{"GET", "/admin/v1/alarms", RoleViewer, noBody, command, reads, plain((*AdminServer).alarms)},
 	{"GET", "/admin/v1/refusals", RoleViewer, noBody, command, reads, asking((*AdminServer).refusals)},
 	{"GET", "/admin/v1/events", RoleViewer, noBody, stream, reads, asking((*AdminServer).events)},
 	{"GET", "/admin/v1/audit", RoleViewer, noBody, command, reads, asking((*AdminServer).audit)},

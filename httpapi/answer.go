@@ -6,7 +6,6 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"doorbuster/engine"
-	"doorbuster/httpapi/words"
 )
 
 // appendCode begins an answer, up to the opening quote of its message.
@@ -27,17 +26,18 @@ func (s *ShopperServer) answer(ctx *fasthttp.RequestCtx, call *grabCall, key []b
 	}
 	ctx.Response.Header.SetContentTypeBytes(jsonType)
 	ctx.Response.Header.SetCanonical(headerCacheControl, noStore)
-	in := words.LanguageOf(ctx.Request.Header.PeekCanonical(headerLanguage))
+	in := s.languageOf(ctx)
 	now := engine.Time(0)
-	if a.Code == engine.CodeGranted {
+	if a.Code == engine.CodeGranted || a.Start != 0 {
 		now = s.seller.Now()
 	}
-	m, said := messageFor(a, now), s.wordingOf(call.grab.Listing, a.Listing)
+	m := messageFor(a, now)
+	said, zone := s.wordingOf(call.grab.Listing, a.Listing)
 	if body := said.whole[m][in]; body != nil {
 		ctx.Response.SetBodyRaw(body)
 		return
 	}
-	b := said.append(appendCode(call.body[:0], a.Code), m, in, a, now, key)
+	b := said.append(appendCode(call.body[:0], a.Code), m, in, telling{a, now, zone, key})
 	b = append(b, '"')
 	b = s.appendOutcome(b, ctx, call, key)
 	call.body = append(b, '}')

@@ -51,7 +51,7 @@ func TestWhatTheShopperIsTold(t *testing.T) {
 		"limit, let go": {engine.Answer{Code: engine.CodeLimitReached, Reason: engine.ReasonReleases, Count: 3}, 200,
 			"You have let it go 3 times, the limit for this item.", "您已放弃 3 次，达到本商品的上限。", ""},
 		"not open": {engine.Answer{Code: engine.CodeNotOpen, Reason: engine.ReasonNotOpen, Start: fakeNow}, 200,
-			"Starts at 2026-09-20 02:00:00 UTC.", "2026-09-20 02:00:00 UTC 开始。", `"start":"2026-09-20T02:00:00Z"`},
+			"Starts at 10:00.", "10:00 开始。", `"start":"2026-09-20T02:00:00Z"`},
 		"paused":       {engine.Answer{Code: engine.CodeNotOpen, Reason: engine.ReasonPaused}, 200, "Not on sale just now.", "暂停销售。", ""},
 		"ended":        {engine.Answer{Code: engine.CodeEnded, Reason: engine.ReasonEnded}, 200, "This session has ended.", "本场活动已结束。", ""},
 		"not reserved": {engine.Answer{Code: engine.CodeNotReserved}, 200, "This one is for those who reserved.", "仅限预约用户购买。", ""},
@@ -60,7 +60,7 @@ func TestWhatTheShopperIsTold(t *testing.T) {
 		"waitlisted": {engine.Answer{Code: engine.CodeWaitlisted, Count: 7, No: fakeNo}, 200, "All taken for now. You are number 7 in line.", "暂时抢完了，您在候补队列第 7 位。",
 			`"position":7,"entry":"0123456789ABCDEFGHJKMNPQ","result_url":"/v1/grabs/0123456789ABCDEFGHJKMNPQ"}`},
 		"entered": {engine.Answer{Code: engine.CodeEntered, Start: fakeNow, No: fakeNo}, 200,
-			"You are in the draw. Results at 2026-09-20 02:00:00 UTC.", "已参与抽签，2026-09-20 02:00:00 UTC 公布结果。",
+			"You are in the draw. Results at 10:00.", "已参与抽签，10:00 公布结果。",
 			`"draw_at":"2026-09-20T02:00:00Z","entry":"0123456789ABCDEFGHJKMNPQ","result_url":"/v1/grabs/0123456789ABCDEFGHJKMNPQ"}`},
 		"missed": {engine.Answer{Code: engine.CodeMissed, Reason: engine.ReasonQuota}, 200,
 			"Sorry, you missed it this time. Better luck next time.", "很遗憾，这次没抢到，下次好运！", ""},
@@ -70,7 +70,7 @@ func TestWhatTheShopperIsTold(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newTestShopper(t, &fakeSeller{answer: c.answer})
-			for language, want := range map[string]string{"": c.en, "en-GB,zh;q=0.9": c.en, "zh-CN,en": c.zh, "ZH": c.zh, "zho": c.en} {
+			for language, want := range map[string]string{"": c.en, "en-GB,zh;q=0.9": c.en, "zh-CN,en": c.zh, "ZH": c.zh, "fr, zh;q=0.9": c.zh, "fr": c.en} {
 				r := ask(s, "POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "Idempotency-Key": "k1", "Accept-Language": language}, "")
 				var told struct{ Code, Message string }
 				if err := json.Unmarshal(r.Body(), &told); err != nil {

@@ -8,43 +8,66 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
 	"doorbuster/engine"
 )
 
-// clusterStatus shows the nodes, and in front of all what somebody must see to.
+// clusterStatus shows the nodes, and all that somebody must see to.
 func (s *AdminServer) clusterStatus(w http.ResponseWriter, r *http.Request) {
+	s.reply(w, r, http.StatusOK, s.statusNow())
+}
+
+// AlarmList is all that somebody must see to.
+type AlarmList struct {
+	Alarms []engine.Alarm `json:"alarms"`
+}
+
+func (s *AdminServer) alarms(w http.ResponseWriter, r *http.Request) {
+	s.reply(w, r, http.StatusOK, AlarmList{s.statusNow().Alarms})
+}
+
+// statusNow gives the status with all alarms: in front those that it tells itself.
+func (s *AdminServer) statusNow() *ClusterStatus {
 	status := s.cluster.Status()
 	if status.Nodes == nil {
 		status.Nodes = []NodeStatus{}
 	}
-	status.Alarms = append(alarmsOf(&status), status.Alarms...)
-	s.reply(w, r, http.StatusOK, status)
+	all := alarmsOf(&status)
+	for i := range status.Alarms {
+		if !slices.ContainsFunc(all, func(a engine.Alarm) bool { return a.Same(&status.Alarms[i]) }) {
+			all = append(all, status.Alarms[i])
+		}
+	}
+	status.Alarms = all
+	return &status
 }
 
 // clockAlarmMS is how far a clock may be off before it is an alarm: such a node
 // neither takes nor keeps leadership.
 const clockAlarmMS = 200
 
-// alarmsOf tells in words what a status shows that somebody must see to. It
-// never gives nil.
-func alarmsOf(c *ClusterStatus) []string {
-	alarms := []string{}
-	alarm := func(format string, args ...any) { alarms = append(alarms, fmt.Sprintf(format, args...)) }
+// alarmsOf gives what a status shows that somebody must see to. It never gives nil.
+func alarmsOf(c *ClusterStatus) []engine.Alarm {
+	alarms := []engine.Alarm{}
+	alarm := func(name engine.AlarmName, about, advice, format string, args ...any) {
+		alarms = append(alarms, engine.Alarm{Name: name, About: about, Detail: fmt.Sprintf(format, args...), Advice: advice})
+	}
 	if c.Leader == "" {
-		alarm("No leader is known: nothing is granted until there is one.")
+		alarm(engine.AlarmNoLeader, "", "", "No leader is known: nothing is granted until there is one.")
 	}
 	switch c.ZoneAck.State {
 	case ZoneAckDegraded:
-		alarm("Zone ack is degraded: what shoppers are told now is in one zone only, and lost if that zone is. Bring a voter of another zone back.")
+		alarm(engine.AlarmZoneAck, "", "Bring a voter of another zone back.",
+			"Zone ack is degraded: what shoppers are told now is in one zone only, and lost if that zone is.")
 	case ZoneAckBlocked:
-		alarm("Zone ack is blocked: no voter of another zone answers, so nothing is granted; what is known is shown and refused as before. " +
-			"Bring one back, or go on without: 'doorbuster cluster zone-ack --mode prefer' sells at once, and what is told from then on is lost if this zone is.")
+		alarm(engine.AlarmZoneAck, "", "Bring one back, or go on without: 'doorbuster cluster zone-ack --mode prefer' sells at once, and what is told from then on is lost if this zone is.",
+			"Zone ack is blocked: no voter of another zone answers, so nothing is granted; what is known is shown and refused as before.")
 	case ZoneAckSingleZone:
 		if c.ZoneAck.Mode == ZoneAckRequire {
-			alarm("Zone ack is require, but all voters are of one zone: there is no other zone to have anything.")
+			alarm(engine.AlarmZoneAck, "", "", "Zone ack is require, but all voters are of one zone: there is no other zone to have anything.")
 		}
 	}
 	voters, reached, serving := 0, 0, 0
@@ -61,26 +84,26 @@ func alarmsOf(c *ClusterStatus) []string {
 		}
 		why := ""
 		if n.Error != "" {
-			why = ": " + n.Error
+			why = ": " + strings.TrimSuffix(n.Error, ".")
 		}
 		switch {
 		case !n.Reachable:
-			alarm("Node %s of zone %s can't be reached%s.", n.ID, n.Zone, strings.TrimSuffix(why, "."))
+			alarm(engine.AlarmNodeUnreachable, n.ID, "", "Node %s of zone %s can't be reached%s.", n.ID, n.Zone, why)
 		case why != "":
-			alarm("Node %s%s.", n.ID, strings.TrimSuffix(why, "."))
+			alarm(engine.AlarmNodeFails, n.ID, "", "Node %s%s.", n.ID, why)
 		}
 		if n.Reachable && n.Generation != 0 && n.Generation != c.Generation {
-			alarm("Node %s is of generation %d, the cluster of %d: take it out, and let it join from scratch under a new id.", n.ID, n.Generation, c.Generation)
+			alarm(engine.AlarmOldGeneration, n.ID, "Take it out, and let it join from scratch under a new id.", "Node %s is of generation %d, the cluster of %d.", n.ID, n.Generation, c.Generation)
 		}
 		if off := n.ClockOffsetMS; n.Reachable && (off > clockAlarmMS || off < -clockAlarmMS) {
-			alarm("The clock of node %s is %+.0f ms off: it can't lead until it is within %d ms.", n.ID, off, clockAlarmMS)
+			alarm(engine.AlarmClockOff, n.ID, "", "The clock of node %s is %+.0f ms off: it can't lead until it is within %d ms.", n.ID, off, clockAlarmMS)
 		}
 	}
 	if quorum := voters/2 + 1; voters > 0 && reached < quorum {
-		alarm("Only %d of %d voters can be reached from here, and a quorum needs %d.", reached, voters, quorum)
+		alarm(engine.AlarmNoQuorum, "", "", "Only %d of %d voters can be reached from here, and a quorum needs %d.", reached, voters, quorum)
 	}
 	if len(c.Nodes) > 0 && serving == 0 {
-		alarm("No node takes new shoppers: all are drained, witnesses, or out of reach.")
+		alarm(engine.AlarmNobodyServes, "", "", "No node takes new shoppers: all are drained, witnesses, or out of reach.")
 	}
 	return alarms
 }

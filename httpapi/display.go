@@ -42,14 +42,20 @@ func (s *ShopperServer) time(ctx *fasthttp.RequestCtx) {
 }
 
 // display answers 200 with p, or 304 if the asker has it already. A page of one
-// shopper's own asking is for his cache alone.
-func (s *ShopperServer) display(ctx *fasthttp.RequestCtx, p *page, own bool) {
+// shopper's own asking is for their cache alone. negotiated: Accept-Language chose its
+// words.
+func (s *ShopperServer) display(ctx *fasthttp.RequestCtx, p *page, own, negotiated bool) {
 	h := &ctx.Response.Header
 	h.SetContentTypeBytes(jsonType)
 	h.SetCanonical(headerCacheControl, appendCacheControl(nil, s.displayAge(), own))
 	zips := len(p.body) >= leastCompressed
-	if h.Set("Vary", "Accept-Language"); zips {
+	switch {
+	case negotiated && zips:
 		h.Set("Vary", "Accept-Language, Accept-Encoding")
+	case negotiated:
+		h.Set("Vary", "Accept-Language")
+	case zips:
+		h.Set("Vary", "Accept-Encoding")
 	}
 	h.SetBytesV("ETag", p.tag)
 	if own {
@@ -88,7 +94,25 @@ func (s *ShopperServer) unsure(ctx *fasthttp.RequestCtx) {
 	s.problem(ctx, unavailable, "It can't be told just now how much is left. Look again in a moment.")
 }
 
+// wordsQuery is in which language what is on display is asked for.
+type wordsQuery struct {
+	Lang string `query:"lang" oneof:"en zh"` // else Accept-Language says it
+}
+
+// languageAsked gives the language of what is on display, and whether Accept-Language
+// chose it.
+func (s *ShopperServer) languageAsked(ctx *fasthttp.RequestCtx, q *wordsQuery) (in language, negotiated bool) {
+	if in, asked := words.LanguageNamed(q.Lang); asked {
+		return in, false
+	}
+	return s.languageOf(ctx), true
+}
+
 func (s *ShopperServer) listing(ctx *fasthttp.RequestCtx, session, sku string) {
+	var q wordsQuery
+	if !askedFor(s, ctx, routeListing, &q) {
+		return
+	}
 	v, ok, err := s.seller.Listing(session, sku)
 	switch {
 	case err != nil:
@@ -96,8 +120,8 @@ func (s *ShopperServer) listing(ctx *fasthttp.RequestCtx, session, sku string) {
 	case !ok:
 		s.problem(ctx, unknownListing, "No session offers this SKU. The sessions are listed at /v1/sessions.")
 	default:
-		in := words.LanguageOf(ctx.Request.Header.PeekCanonical(headerLanguage))
-		s.display(ctx, newPage(0, appendListing(nil, v, in, nowhere)), false)
+		in, negotiated := s.languageAsked(ctx, &q)
+		s.display(ctx, newPage(0, appendListing(nil, v, in, nowhere)), false, negotiated)
 	}
 }
 
@@ -110,9 +134,9 @@ func (s *ShopperServer) sessions(ctx *fasthttp.RequestCtx) {
 	if !askedFor(s, ctx, routeSessions, &q) {
 		return
 	}
-	in := words.LanguageOf(ctx.Request.Header.PeekCanonical(headerLanguage))
-	if _, asked := pathOf(ctx); len(asked) > 0 {
-		s.ownSessions(ctx, &q, in)
+	in, negotiated := s.languageAsked(ctx, &q.wordsQuery)
+	if q.Near.given || q.Until != 0 || q.Cursor != "" || q.Limit != usualSessions {
+		s.ownSessions(ctx, &q)
 		return
 	}
 	now := s.seller.Now()
@@ -134,11 +158,11 @@ func (s *ShopperServer) sessions(ctx *fasthttp.RequestCtx) {
 			s.pages[in].Store(kept)
 		}
 	}
-	s.display(ctx, kept, false)
+	s.display(ctx, kept, false, negotiated)
 }
 
 // ownSessions shows a page that is asked for.
-func (s *ShopperServer) ownSessions(ctx *fasthttp.RequestCtx, q *sessionsQuery, in language) {
+func (s *ShopperServer) ownSessions(ctx *fasthttp.RequestCtx, q *sessionsQuery) {
 	if q.Near.given && q.Cursor != "" {
 		s.problem(ctx, malformed, "near has no pages: ask for more with limit.")
 		return
@@ -163,7 +187,8 @@ func (s *ShopperServer) ownSessions(ctx *fasthttp.RequestCtx, q *sessionsQuery, 
 	if q.Near.given {
 		shown.next = "" // what is near has no pages
 	}
-	s.display(ctx, newPage(0, appendSessions(nil, &shown, in, metres)), q.Near.given)
+	in, negotiated := s.languageAsked(ctx, &q.wordsQuery)
+	s.display(ctx, newPage(0, appendSessions(nil, &shown, in, metres)), q.Near.given, negotiated)
 }
 
 // appendSessions appends the whole, up to its closing brace. metres are how far

@@ -248,3 +248,30 @@ func BenchmarkSessions(b *testing.B) {
 		})
 	}
 }
+
+// TestLanguageOfTheDisplay: lang chooses the words of whoever looks, from the page that
+// all share, and then no cache has to look at Accept-Language.
+func TestLanguageOfTheDisplay(t *testing.T) {
+	f := &fakeSeller{sessions: fakeSessions()}
+	s := newTestShopper(t, f)
+	for path, c := range map[string]struct {
+		header  string
+		status  int
+		part    string
+		varying bool
+	}{
+		"/v1/sessions":                                          {"fr, zh;q=0.9", 200, "医用口罩", true},
+		"/v1/sessions?lang=zh":                                  {"en", 200, "医用口罩", false},
+		"/v1/sessions?lang=en":                                  {"zh", 200, "Masks", false},
+		"/v1/sessions/fans-day-10/skus/mask-50?lang=zh":         {"en", 200, "医用口罩", false},
+		"/v1/sessions/fans-day-10/skus/mask-50":                 {"en", 200, "Masks", true},
+		"/v1/sessions?lang=fr":                                  {"", 400, "The lang must be en or zh.", false},
+		"/v1/sessions/fans-day-10/skus/mask-50?lang=zh&lang=en": {"", 400, "more than once", false},
+		"/v1/sessions/fans-day-10/skus/mask-50?land=zh":         {"", 400, "no parameter", false},
+	} {
+		r := ask(s, "GET", path, map[string]string{"Accept-Language": c.header}, "")
+		if vary := string(r.Header.Peek("Vary")); r.StatusCode() != c.status || !strings.Contains(string(r.Body()), c.part) || strings.Contains(vary, "Accept-Language") != c.varying {
+			t.Errorf("%s: %d, Vary %q, %s", path, r.StatusCode(), vary, r.Body())
+		}
+	}
+}

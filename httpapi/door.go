@@ -22,7 +22,7 @@ type door struct {
 	http    *fasthttp.Server
 	from    perAddress
 	log     *slog.Logger
-	failing atomic.Bool // connections can't be accepted
+	failing atomic.Pointer[acceptFailure] // nil while connections can be accepted
 
 	acceptFailures prometheus.Counter
 

@@ -125,11 +125,11 @@ func (f *fakeSeller) Sessions(known uint64) ([]engine.SessionView, uint64, error
 	return f.sessions, f.version, nil
 }
 
-func (f *fakeSeller) Messages(listing []byte, h engine.ListingHandle) (uint64, []engine.Message) {
+func (f *fakeSeller) Messages(listing []byte, h engine.ListingHandle) (string, uint64, []engine.Message) {
 	if string(listing) != "fans-day-10/skus/mask-50" && h != 1 {
-		return 0, nil
+		return "", 0, nil
 	}
-	return f.wording, f.messages
+	return "Asia/Shanghai", f.wording, f.messages
 }
 
 func (f *fakeSeller) Now() engine.Time { return fakeNow }

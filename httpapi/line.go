@@ -79,8 +79,9 @@ func (s *ShopperServer) leaveLine(ctx *fasthttp.RequestCtx, shopper, escaped []b
 
 // entriesQuery is which entries of a draw are asked for.
 type entriesQuery struct {
-	Cursor string `query:"cursor" as:"row"`
-	Limit  int    `query:"limit" usual:"500" most:"5000"`
+	wordsQuery        // there are none in it; whoever asks for all pages alike may
+	Cursor     string `query:"cursor" as:"row"`
+	Limit      int    `query:"limit" usual:"500" most:"5000"`
 }
 
 // draw shows a listing's draw: the commitment to its seed, and once it has closed
@@ -126,7 +127,7 @@ func (s *ShopperServer) draw(ctx *fasthttp.RequestCtx, session, sku string) {
 		b = append(b, `,"cursor":`...)
 		b = appendString(b, v.Next)
 	}
-	s.display(ctx, newPage(0, b), false)
+	s.display(ctx, newPage(0, b), false, false)
 }
 
 // appendDraw appends what is told of any draw.

@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
+
+	"doorbuster/engine"
 )
 
 // How long and how much a refused sender may still send before the connection
@@ -57,14 +59,29 @@ const (
 // until one is accepted again.
 func (d *door) acceptFailed(err error) {
 	d.acceptFailures.Inc()
-	if !d.failing.Swap(true) {
+	if d.failing.Swap(&acceptFailure{time.Now(), err.Error()}) == nil {
 		d.log.Error("ALARM: connections can't be accepted; trying again", "api", d.name, "error", err)
 	}
 }
 
+// acceptFailure is the last one of a door that fails.
+type acceptFailure struct {
+	at  time.Time
+	why string
+}
+
+// alarms is what somebody must see to at the door.
+func (d *door) alarms() (all []engine.Alarm) {
+	if f := d.failing.Load(); f != nil && time.Since(f.at) < 10*longestPause { // else nobody has come since it was over
+		all = append(all, engine.Alarm{Name: engine.AlarmAcceptFails, About: d.name, Detail: "Connections of the " + d.name + " API can't be accepted: " + f.why + ".",
+			Advice: "Raise the limit of open files, or lower --connections."})
+	}
+	return all
+}
+
 func (d *door) accepted() {
-	if d.failing.Load() {
-		d.failing.Store(false)
+	if d.failing.Load() != nil {
+		d.failing.Store(nil)
 		d.log.Warn("connections are accepted again", "api", d.name)
 	}
 }

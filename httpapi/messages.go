@@ -102,7 +102,39 @@ func appendDuration(dst []byte, d time.Duration, in language) []byte {
 	return dst
 }
 
-// appendMoment appends a time for people to read.
-func appendMoment(dst []byte, t engine.Time) []byte {
-	return t.Wall().AppendFormat(dst, "2006-01-02 15:04:05 UTC")
+// months are as English has them.
+var months = [...]string{time.January: "January", time.February: "February", time.March: "March", time.April: "April", time.May: "May", time.June: "June", time.July: "July",
+	time.August: "August", time.September: "September", time.October: "October", time.November: "November", time.December: "December"}
+
+// appendMoment appends a time as a person of the zone says it: 10:00, with its day
+// unless that is today, with its year unless that is this one. A sale that has no zone
+// of its own is anywhere: its times say that they are UTC.
+func appendMoment(dst []byte, at, now engine.Time, zone *time.Location, in language) []byte {
+	t, today := at.Wall().In(zone), now.Wall().In(zone)
+	year, month, day := t.Date()
+	sameYear := year == today.Year()
+	sameDay := sameYear && t.YearDay() == today.YearDay()
+	if in == chinese && !sameDay {
+		if !sameYear {
+			dst = append(strconv.AppendInt(dst, int64(year), 10), "年"...)
+		}
+		dst = append(strconv.AppendInt(dst, int64(month), 10), "月"...)
+		dst = append(strconv.AppendInt(dst, int64(day), 10), "日"...)
+	}
+	clock := "15:04"
+	if t.Second() != 0 {
+		clock = "15:04:05"
+	}
+	dst = t.AppendFormat(dst, clock)
+	if zone == time.UTC {
+		dst = append(dst, " UTC"...)
+	}
+	if in != chinese && !sameDay {
+		dst = strconv.AppendInt(append(dst, " on "...), int64(day), 10)
+		dst = append(append(dst, ' '), months[month]...)
+		if !sameYear {
+			dst = strconv.AppendInt(append(dst, ' '), int64(year), 10)
+		}
+	}
+	return dst
 }

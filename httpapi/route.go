@@ -38,7 +38,7 @@ const (
 var shopperRoutes = [routes]shopperRoute{
 	routeTime:      {"GET", "GET, HEAD", "/v1/time", nil},
 	routeSessions:  {"GET", "GET, HEAD", "/v1/sessions", queryOf[sessionsQuery]()},
-	routeListing:   {"GET", "GET, HEAD", "/v1/sessions/{session}/skus/{sku}", nil},
+	routeListing:   {"GET", "GET, HEAD", "/v1/sessions/{session}/skus/{sku}", queryOf[wordsQuery]()},
 	routeGrab:      {"POST", "POST", "/v1/sessions/{session}/skus/{sku}/grab", nil},
 	routeGrabByKey: {"GET", "GET, HEAD, DELETE", "/v1/grabs/{key}", queryOf[grabQuery]()},
 	routeOrders:    {"GET", "GET, HEAD", "/v1/orders", queryOf[ordersQuery]()},

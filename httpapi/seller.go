@@ -71,11 +71,11 @@ type Seller interface {
 	// ListingOf gives the session id, SKU and currency of a listing.
 	ListingOf(h engine.ListingHandle) (session, sku, currency string)
 	Sessions(known uint64) (sessions []engine.SessionView, version uint64, err error)
-	// Messages gives what the sale of a listing tells in its own words, shared: read
-	// only. The listing is named as in a Grab; one without a name is found by its
-	// handle. version is 0 where there are none, and never the same of other words.
-	// It must be cheap, and allocates nothing.
-	Messages(listing []byte, h engine.ListingHandle) (version uint64, own []engine.Message)
+	// Messages gives the zone of the sale of a listing, "" if it is not known, and what
+	// the sale tells in its own words, shared: read only. The listing is named as in a
+	// Grab; one without a name is found by its handle. version is 0 where there are
+	// none, and never the same of other words. It must be cheap, and allocates nothing.
+	Messages(listing []byte, h engine.ListingHandle) (zone string, version uint64, own []engine.Message)
 	// Now is the time that sales open and end by.
 	Now() engine.Time
 }
@@ -162,11 +162,11 @@ type ClusterStatus struct {
 	// AsOf is how far the answering node's directory reached when the node was
 	// started; nil: the directory was new.
 	AsOf *AsOfStatus `json:"as_of,omitempty"`
-	// Alarms are what somebody must see to, a sentence each. The API puts those
+	// Alarms are what somebody must see to, of all rooms and nodes. The API puts those
 	// in front that the rest of the status tells; a view adds what only it knows.
-	Alarms   []string     `json:"alarms"`
-	Nodes    []NodeStatus `json:"nodes"`
-	Answered string       `json:"answered_by,omitempty"` // the node that answers
+	Alarms   []engine.Alarm `json:"alarms"`
+	Nodes    []NodeStatus   `json:"nodes"`
+	Answered string         `json:"answered_by,omitempty"` // the node that answers
 }
 
 // AsOfStatus is the last entry that a data directory had.

@@ -18,8 +18,12 @@ import (
 // otherwise: those that are open, and those that start by then.
 const sessionsHorizon = 7 * 24 * time.Hour
 
+// usualSessions is how many sessions a page has unless it is said.
+const usualSessions = 100
+
 // sessionsQuery is what may be asked of the sessions.
 type sessionsQuery struct {
+	wordsQuery
 	Near   askedPlace  `query:"near"`  // the nearest first
 	Until  engine.Time `query:"until"` // the latest start
 	Cursor string      `query:"cursor" as:"id"`

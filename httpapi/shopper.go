@@ -18,6 +18,7 @@ import (
 	"github.com/valyala/fasthttp"
 	"golang.org/x/time/rate"
 
+	"doorbuster/engine"
 	"doorbuster/httpapi/payment"
 )
 
@@ -176,7 +177,9 @@ type ShopperServer struct {
 
 	tokens *tokenChecker // nil with dev
 	shop   *wording
-	own    ownWordings
+	own    few[uint64, *wording] // of sales, by the versions that Seller gives
+	zones  few[string, *time.Location]
+	spoken few[string, language] // by Accept-Language
 
 	displayAge func() time.Duration
 	pages      [languages]atomic.Pointer[page] // of all sessions, as last built
@@ -233,7 +236,7 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 	if cfg.DisplayAge == nil {
 		cfg.DisplayAge = func() time.Duration { return defaultDisplayAge }
 	}
-	s := &ShopperServer{
+	s := &ShopperServer{own: few[uint64, *wording]{most: maxOwnWordings}, zones: few[string, *time.Location]{most: maxZones}, spoken: few[string, language]{most: maxLanguages},
 		displayAge: cfg.DisplayAge,
 		seller:     cfg.Seller, leaves: cfg.Leaving, removed: cfg.Removed, dev: cfg.Dev, limits: cfg.Limits.withDefaults(), log: cfg.Logger,
 		faults: rate.Sometimes{First: 10, Interval: time.Second},
@@ -295,6 +298,19 @@ func (s *ShopperServer) SetTokens(keys TokenKeys) error {
 // Guard is to be asked about every grab that the gate would let in; the grabs'
 // Door is the server's own.
 func (s *ShopperServer) Guard() *Guard { return s.guard }
+
+// Alarms is what somebody must see to at the doors and what is asked for them.
+func (s *ShopperServer) Alarms() []engine.Alarm {
+	all := s.front.alarms()
+	if s.show != nil {
+		all = append(all, s.show.alarms()...)
+	}
+	if r := s.guard.risk; r != nil && r.LeftAlone() {
+		all = append(all, engine.Alarm{Name: engine.AlarmRiskServiceFails, Detail: "The outside risk service fails, and is not asked.",
+			Advice: "Look at the service, and at risk.when_down: shoppers are judged by it meanwhile."})
+	}
+	return all
+}
 
 // Serve answers what comes in at ln until Shutdown, and then gives nil. It
 // closes ln. A listener that fails for good ends it with that error.

@@ -2,10 +2,10 @@ package httpapi
 
 import (
 	"fmt"
-	"maps"
 	"strconv"
-	"sync"
-	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/words"
@@ -81,23 +81,31 @@ func (w *wording) say(m words.Message, in language, text string) error {
 	return nil
 }
 
-// append appends message m with its placeholders filled in from a, inside a JSON
-// string.
-func (w *wording) append(b []byte, m words.Message, in language, a *engine.Answer, now engine.Time, key []byte) []byte {
+// telling is what fills in a message's placeholders.
+type telling struct {
+	answer *engine.Answer
+	now    engine.Time
+	zone   *time.Location
+	key    []byte // the grab's
+}
+
+// append appends message m with its placeholders filled in, inside a JSON string.
+func (w *wording) append(b []byte, m words.Message, in language, t telling) []byte {
+	a := t.answer
 	for i := range w.phrases[m][in] {
 		piece := &w.phrases[m][in][i]
 		b = append(b, piece.text...)
 		switch piece.then {
 		case words.PayWithin:
-			b = appendDuration(b, a.PayBy.Sub(now), in)
+			b = appendDuration(b, a.PayBy.Sub(t.now), in)
 		case words.Position, words.Count:
 			b = strconv.AppendUint(b, uint64(a.Count), 10)
 		case words.Scope:
-			b = w.append(b, scopeOf(a), in, a, now, key)
+			b = w.append(b, scopeOf(a), in, t)
 		case words.Start, words.DrawAt:
-			b = appendMoment(b, a.Start)
+			b = appendMoment(b, a.Start, t.now, t.zone, in)
 		case words.ResultURL:
-			b = appendResultURL(b, key, a.Deadline)
+			b = appendResultURL(b, t.key, a.Deadline)
 		}
 	}
 	return b
@@ -114,47 +122,52 @@ func scopeOf(a *engine.Answer) words.Message {
 	return words.ScopeListing
 }
 
-// maxOwnWordings bounds how many sales' own words are kept taken apart, at about
-// 20 KB each.
-const maxOwnWordings = 256
+// How much is kept of what was worked out for whoever comes next: sales' own words
+// taken apart, at about 20 KB each; zones; Accept-Language headers, and how long those
+// may be.
+const (
+	maxOwnWordings   = 256
+	maxZones         = 64
+	maxLanguages     = 256
+	maxLanguageBytes = 256
+)
 
-// ownWordings are the wordings of sales, by the versions that Seller gives. They
-// are read without a lock; each change makes a new map.
-type ownWordings struct {
-	known atomic.Pointer[map[uint64]*wording]
-	mu    sync.Mutex // held by whoever adds one
-}
-
-// of gives the wording of a version, made from shop if it is not known yet.
-func (o *ownWordings) of(version uint64, shop *wording, own []engine.Message) *wording {
-	if known := o.known.Load(); known != nil {
-		if w := (*known)[version]; w != nil {
-			return w
+// wordingOf gives the words that are spoken where a listing is sold, and in which
+// zone: found by its name as in the request, else by its handle.
+func (s *ShopperServer) wordingOf(listing []byte, h engine.ListingHandle) (*wording, *time.Location) {
+	timezone, version, own := s.seller.Messages(listing, h)
+	zone, known := s.zones.all()[timezone]
+	if !known {
+		var err error
+		if zone, err = time.LoadLocation(timezone); err != nil { // the plan was checked where more zones are known
+			zone = time.UTC
 		}
+		s.zones.keep(timezone, zone)
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	next := map[uint64]*wording{}
-	if known := o.known.Load(); known != nil {
-		if w := (*known)[version]; w != nil {
-			return w
-		}
-		if len(*known) < maxOwnWordings { // else anew: most may be of versions past
-			maps.Copy(next, *known)
-		}
-	}
-	w := shop.with(own)
-	next[version] = w
-	o.known.Store(&next)
-	return w
-}
-
-// wordingOf gives the words that are spoken where a listing is sold: found by its
-// name as in the request, else by its handle.
-func (s *ShopperServer) wordingOf(listing []byte, h engine.ListingHandle) *wording {
-	version, own := s.seller.Messages(listing, h)
 	if version == 0 {
-		return s.shop
+		return s.shop, zone
 	}
-	return s.own.of(version, s.shop, own)
+	said := s.own.all()[version]
+	if said == nil {
+		said = s.shop.with(own)
+		s.own.keep(version, said)
+	}
+	return said, zone
+}
+
+// languageOf gives the language that a request asks for.
+func (s *ShopperServer) languageOf(ctx *fasthttp.RequestCtx) language {
+	header := ctx.Request.Header.PeekCanonical(headerLanguage)
+	if len(header) == 0 {
+		return english
+	}
+	in, known := s.spoken.all()[string(header)]
+	if !known {
+		text := string(header)
+		in = words.LanguageOf(text)
+		if len(text) <= maxLanguageBytes {
+			s.spoken.keep(text, in)
+		}
+	}
+	return in
 }

@@ -39,7 +39,7 @@ func TestASaleHasItsOwnWords(t *testing.T) {
 		"with a scope of its own":  {limit, "No more for masks: 2.", "口罩：2"},
 		"whole":                    {engine.Answer{Code: engine.CodeMissed}, "Not today.", "下次吧"},
 		"in one language":          {engine.Answer{Code: engine.CodeSoldOut, Reason: engine.ReasonGone}, "All gone.", "已售罄。"},
-		"a placeholder it has not": {engine.Answer{Code: engine.CodeNotOpen, Start: fakeNow}, "Starts at 2026-09-20 02:00:00 UTC.", "2026-09-20 02:00:00 UTC 开始。"},
+		"a placeholder it has not": {engine.Answer{Code: engine.CodeNotOpen, Start: fakeNow}, "Starts at 10:00.", "10:00 开始。"},
 		"empty":                    {engine.Answer{Code: engine.CodeEnded}, "This session has ended.", "本场活动已结束。"},
 		"none":                     {engine.Answer{Code: engine.CodeSoldOut}, "All taken for now.", "暂时抢完了。"},
 	} {
@@ -85,8 +85,8 @@ func TestOwnWordsChange(t *testing.T) {
 				t.Fatalf("%s; want %s", r.Body(), want)
 			}
 		}
-		if known := s.own.known.Load(); known != nil && len(*known) > maxOwnWordings {
-			t.Fatalf("%d wordings are kept", len(*known))
+		if known := s.own.all(); len(known) > maxOwnWordings {
+			t.Fatalf("%d wordings are kept", len(known))
 		}
 	}
 }
@@ -144,19 +144,15 @@ func TestOwnWordsAllocateNothing(t *testing.T) {
 // TestOwnWordingsTogether: many that ask at once for the same and for others get
 // each its own.
 func TestOwnWordingsTogether(t *testing.T) {
-	shop, err := shopWording()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var own ownWordings
+	own := few[uint64, string]{most: maxOwnWordings}
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
 			for n := range uint64(200) {
 				version := n*7%64 + uint64(i%2)*64 + 1
 				text := fmt.Sprint("Version ", version)
-				w := own.of(version, shop, []engine.Message{{Name: "missed", Text: engine.Text{{Lang: "en", Text: text}}}})
-				if got := string(w.phrases[words.Missed][english][0].text); got != text {
+				own.keep(version, text)
+				if got := own.all()[version]; got != text {
 					t.Errorf("%q, want %q", got, text)
 				}
 			}

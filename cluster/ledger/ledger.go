@@ -400,19 +400,23 @@ type Stats struct {
 // behindTooFar is how far behind the state a ledger may be before it is an alarm.
 const behindTooFar = time.Minute
 
-// Alarms tells in sentences what of the ledger somebody must see to. It asks no
-// disk.
-func (l *Ledger) Alarms() (alarms []string) {
-	alarm := func(format string, args ...any) { alarms = append(alarms, fmt.Sprintf(format, args...)) }
+// Alarms tells what of the ledger somebody must see to. It asks no disk.
+func (l *Ledger) Alarms() (alarms []engine.Alarm) {
+	alarm := func(name engine.AlarmName, advice, format string, args ...any) {
+		alarms = append(alarms, engine.Alarm{Name: name, Detail: fmt.Sprintf(format, args...), Advice: advice})
+	}
 	s := l.inMemory()
 	if s.Trouble != "" {
-		alarm("the ledger can't be written: %s; sales go on, nothing is settled and no snapshot taken until it can", s.Trouble)
+		alarm(engine.AlarmLedgerBlocked, "Sales go on; nothing is settled and no snapshot taken until it can. Give its disk room.", "The ledger can't be written: %s.", s.Trouble)
 	}
 	if s.Missing > 0 {
-		alarm("the ledger lacks the orders of %d settled sessions: neither another node nor an archive has had them yet", s.Missing)
+		alarm(engine.AlarmLedgerMissing, "Neither another node nor an archive has had them yet: bring the others back, or an archive.", "The ledger lacks the orders of %d settled sessions.", s.Missing)
 	}
 	if s.Behind > behindTooFar {
-		alarm("the ledger is %s behind, with %d events to write", s.Behind.Round(time.Second), s.Waiting)
+		alarm(engine.AlarmLedgerBehind, "Its disk is too slow.", "The ledger is %s behind, with %d events to write.", s.Behind.Round(time.Second), s.Waiting)
+	}
+	if s.Gaps > 0 {
+		alarm(engine.AlarmLedgerGaps, "Another node may have what is missing.", "The trail of events has %d new holes since the start.", s.Gaps)
 	}
 	return alarms
 }

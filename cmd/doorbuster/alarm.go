@@ -1,11 +1,184 @@
 package main
 
-import "time"
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
 
-// Alarm is something that an operator has to see to.
-type Alarm struct {
-	Name   string    `json:"name"`
-	Since  time.Time `json:"since"`
-	Detail string    `json:"detail"` // what is wrong, in a sentence
-	Advice string    `json:"advice"` // what to do
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+
+	"doorbuster/engine"
+	"doorbuster/httpapi"
+)
+
+// alarmsEvery is how often the rooms are asked for their alarms.
+const alarmsEvery = 500 * time.Millisecond
+
+// board has the alarms of the rooms beside the cluster's, which shows them to all
+// nodes beside its own.
+type board struct {
+	logger *slog.Logger
+	rooms  []func() []engine.Alarm
+	shown  atomic.Pointer[[]engine.Alarm]
+}
+
+// alarms gives what the rooms said last; read only.
+func (b *board) alarms() []engine.Alarm {
+	if shown := b.shown.Load(); shown != nil {
+		return *shown
+	}
+	return nil
+}
+
+// look asks the rooms. What one does not say since when it is so, is so since the
+// first look that found it.
+func (b *board) look(now time.Time) {
+	before := b.alarms()
+	var all []engine.Alarm
+	for _, room := range b.rooms {
+		all = append(all, room()...)
+	}
+	in := func(list []engine.Alarm, a *engine.Alarm) int {
+		return slices.IndexFunc(list, func(x engine.Alarm) bool { return x.Same(a) })
+	}
+	for i := range all {
+		a := &all[i]
+		at := in(before, a)
+		if a.Since.IsZero() {
+			a.Since = now
+			if at >= 0 {
+				a.Since = before[at].Since
+			}
+		}
+		if at < 0 {
+			b.logger.Error("ALARM: "+a.Detail, "name", a.Name, "about", a.About, "advice", a.Advice)
+		}
+	}
+	for i := range before {
+		if in(all, &before[i]) < 0 {
+			b.logger.Info("an alarm is over", "name", before[i].Name, "about", before[i].About)
+		}
+	}
+	b.shown.Store(&all)
+}
+
+// roomAlarms gives the alarms of the rooms, once they are connected.
+func (n *node) roomAlarms() []engine.Alarm {
+	if b := n.board.Load(); b != nil {
+		return b.alarms()
+	}
+	return nil
+}
+
+// watchAlarms asks the rooms until the node closes.
+func (n *node) watchAlarms() {
+	tick := time.NewTicker(alarmsEvery)
+	defer tick.Stop()
+	for {
+		n.board.Load().look(time.Now())
+		select {
+		case <-n.closing:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// newBoard makes the list of alarms, once all rooms are there.
+func newBoard(n *node) *board {
+	own := func(alarms func() []engine.Alarm) func() []engine.Alarm { // of this node alone
+		return func() []engine.Alarm {
+			all := alarms()
+			for i := range all {
+				all[i].Node = n.cfg.Node
+			}
+			return all
+		}
+	}
+	b := &board{logger: n.logger, rooms: []func() []engine.Alarm{
+		n.group.Alarms, n.desk.Alarms, n.daily.Alarms,
+		own(n.cluster.Ledger().Alarms), own(n.shoppers.Alarms), own(n.diskAlarms), own(n.keyAlarms),
+	}}
+	if n.errands != nil {
+		b.rooms = append(b.rooms, n.errands.Alarms)
+	}
+	if n.cfg.logSink != nil {
+		b.rooms = append(b.rooms, own(n.cfg.logSink.alarms))
+	}
+	gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "doorbuster_alarms", Help: "ALARM if over 0: alarms of this node and of the group, as it sees them, by name."}, []string{"name"})
+	n.metrics.MustRegister(collectOnce{gauge, func() {
+		gauge.Reset()
+		for _, a := range n.cluster.Alarms() {
+			gauge.WithLabelValues(string(a.Name)).Inc()
+		}
+	}})
+	return b
+}
+
+// diskAlarms is whether the data directory's disk has room for what comes next: a
+// snapshot, the log up to the one after it, and as much of a ledger.
+func (n *node) diskAlarms() []engine.Alarm {
+	free, known := diskFree(n.cfg.Data)
+	if reserve := uint64(4 * n.cfg.SnapshotBytes); !known || free >= reserve {
+		return nil
+	}
+	return []engine.Alarm{{Name: engine.AlarmDisk, Detail: fmt.Sprintf("The disk of %s is nearly full: %s are free.", n.cfg.Data, binaryBytes(int64(free))),
+		Advice: "Give it room: a node that can't write its log stops. Smaller keep_events or snapshot_bytes need less."}}
+}
+
+// keyAlarms is whether keys that changed can't be used.
+func (n *node) keyAlarms() []engine.Alarm {
+	why := n.keyFault.Load()
+	if why == nil {
+		return nil
+	}
+	return []engine.Alarm{{Name: engine.AlarmKeysUnusable, Detail: "New keys can't be used, and the old ones stay: " + *why + ".", Advice: "Mend the file; it is read again every second."}}
+}
+
+const alarmsPath = "/admin/v1/alarms"
+
+func newAlarmsCommand() *cobra.Command {
+	var o clusterOptions
+	return o.command(&cobra.Command{
+		Use:   "alarms --admin ADDR",
+		Short: "Show what needs seeing to, in all rooms of all nodes",
+		Long: `Show what needs seeing to, since when, and what to do: nodes, ledgers, listings, the
+cashier and refunds, statements, doors, keys, logs and disks, of the node that is asked
+and of all that it hears.`,
+		Example: `  doorbuster alarms --admin 127.0.0.1:8081
+  doorbuster alarms --admin 127.0.0.1:8081 --json | jq -r '.alarms[].name'`,
+	}, nil, func(c *cobra.Command) error {
+		var list httpapi.AlarmList
+		if err := o.call(c.Context(), alarmsPath, nil, &list); err != nil {
+			return err
+		}
+		if o.output == "json" {
+			return printJSON(c.OutOrStdout(), &list)
+		}
+		if len(list.Alarms) == 0 {
+			_, err := fmt.Fprintln(c.OutOrStdout(), "No alarms.")
+			return err
+		}
+		_, err := io.WriteString(c.OutOrStdout(), alarmLines(list.Alarms, paintFor(c.OutOrStdout())))
+		return err
+	})
+}
+
+// alarmLines gives alarms as a person reads them, one a line.
+func alarmLines(alarms []engine.Alarm, paint func(colour int, line string) string) string {
+	var b strings.Builder
+	for i := range alarms {
+		a := &alarms[i]
+		text := a.String()
+		if !a.Since.IsZero() {
+			text += " Since " + a.Since.UTC().Format(time.RFC3339) + "."
+		}
+		b.WriteString(paint(red, fmt.Sprintf("%-9s %s", "ALARM", shown(text))) + "\n")
+	}
+	return b.String()
 }

@@ -95,7 +95,7 @@ func clusterSays(t *testing.T, stdin string, args ...string) (stdout string, err
 func twoRoomStatus() *httpapi.ClusterStatus {
 	return &httpapi.ClusterStatus{Cluster: "shop", Generation: 2, Leader: "a1", Term: 7, Epoch: 41, Hash: "c0ffee", RulesVersion: 1,
 		ZoneAck: httpapi.ZoneAckStatus{Mode: httpapi.ZoneAckPrefer, State: httpapi.ZoneAckDegraded, ZoneIndex: 4700},
-		Alarms:  []string{"Zone ack is degraded.", "Node b1 can't be reached: \x1b[2J."},
+		Alarms:  []engine.Alarm{{Name: engine.AlarmZoneAck, Detail: "Zone ack is degraded."}, {Name: engine.AlarmNodeUnreachable, About: "b1", Detail: "Node b1 can't be reached: \x1b[2J."}},
 		Nodes: []httpapi.NodeStatus{
 			{ID: "b1", Zone: "b", Kind: httpapi.KindVoter, Role: httpapi.NodeUnknown, LastIndex: 4700, Error: "connection refused"},
 			{ID: "a2", Zone: "a", Kind: httpapi.KindEdge, Role: httpapi.NodeNonVoter, Reachable: true, AppliedIndex: 4702, LastIndex: 4711, Lag: 9,
@@ -124,8 +124,8 @@ func TestClusterStatus(t *testing.T) {
 leader    a1, term 7, epoch 41
 state     rules 1, hash c0ffee
 zone ack  prefer, DEGRADED: another zone has things only up to log index 4700
-ALARM     Zone ack is degraded.
-ALARM     "Node b1 can't be reached: \x1b[2J."
+ALARM     zone_ack: Zone ack is degraded.
+ALARM     "node_unreachable: Node b1 can't be reached: \x1b[2J."
 
   NODE  ZONE  KIND   ROLE         APPLIED  LAST  LAG  DURABLE  DISK     GEN  CLOCK    NOTES
 * a1    a     voter  leader       4711     4711  0    4711     3.0 MiB  2    -        preferred zone; 1.0

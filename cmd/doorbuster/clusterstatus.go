@@ -129,10 +129,7 @@ func printStatus(w io.Writer, s *httpapi.ClusterStatus) error {
 	if s.ZoneAck.Mode != "" {
 		head("zone ack", zoneAckText(s.ZoneAck))
 	}
-	paint := paintFor(w)
-	for _, alarm := range s.Alarms {
-		b.WriteString(paint(red, fmt.Sprintf("%-9s %s", "ALARM", shown(alarm))) + "\n")
-	}
+	b.WriteString(alarmLines(s.Alarms, paintFor(w)))
 	b.WriteByte('\n')
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "  NODE\tZONE\tKIND\tROLE\tAPPLIED\tLAST\tLAG\tDURABLE\tDISK\tGEN\tCLOCK\tNOTES")

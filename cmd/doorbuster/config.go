@@ -280,13 +280,26 @@ func checkKeys(path string, known map[string]bool) error {
 			errs = append(errs, fmt.Errorf("config %s:%d: %q was set in line %d already", path, key.Line, key.Value, line))
 		}
 		seen[key.Value] = key.Line
-		if value := root.Content[i+1]; key.Value == "trusted_proxies" && value.Kind == yamlnode.SequenceNode {
-			continue
-		} else if value.Kind != yamlnode.ScalarNode {
-			errs = append(errs, fmt.Errorf("config %s:%d: %q takes a single value", path, value.Line, key.Value))
-		}
+		errs = append(errs, checkValue(path, key.Value, key.Value, root.Content[i+1]))
 	}
 	return errors.Join(errs...)
+}
+
+// listKeys are the settings that take several values: as a list in a file, and
+// separated by commas everywhere.
+var listKeys = []string{"reconcile_ignore_kinds", "reconcile_order_prefixes", "trusted_proxies"}
+
+// checkValue refuses what can't be the value of a key; name is how the file has it.
+func checkValue(path, key, name string, value *yamlnode.Node) error {
+	switch {
+	case value.Kind == yamlnode.ScalarNode:
+		return nil
+	case !slices.Contains(listKeys, key):
+		return fmt.Errorf("config %s:%d: %q takes a single value", path, value.Line, name)
+	case value.Kind != yamlnode.SequenceNode || slices.ContainsFunc(value.Content, func(v *yamlnode.Node) bool { return v.Kind != yamlnode.ScalarNode }):
+		return fmt.Errorf("config %s:%d: %q takes a list of single values, such as [a, b]", path, value.Line, name)
+	}
+	return nil
 }
 
 // checkCluster is checkKeys for the cluster section.
@@ -337,6 +350,15 @@ func checkMapping(path, prefix string, section *yamlnode.Node, known []string, l
 
 // complete fills in what a configuration may leave out.
 func (c *Config) complete() {
+	for _, list := range []*[]string{&c.ReconcileIgnoreKinds, &c.ReconcileOrderPrefixes, &c.TrustedProxies} {
+		var all []string
+		for _, some := range *list {
+			for one := range strings.SplitSeq(some, ",") {
+				all = append(all, strings.TrimSpace(one))
+			}
+		}
+		*list = all
+	}
 	if c.Cluster.ID == "" {
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,12 +65,12 @@ var samples = map[string]string{
 	"shopper-key-file": "/s", "shopper-public-key-file": "/p", "ops-key-file": "/o", "open-metrics": "true",
 	"waiting-depth": "9", "grab-timeout": "9s", "stop-delay": "9s", "stall-timeout": "9s", "snapshot-bytes": "9999999", "journal-entries": "9", "connections": "9", "connections-per-ip": "9",
 	"display": "127.0.0.1:7", "display-connections": "9", "display-connections-per-ip": "9", "log-level": "warn", "log-format": "json",
-	"event-streams": "9", "trusted-proxies": "10.0.0.9", "rate-limit-shopper-per-second": "9", "rate-limit-shopper-burst": "9",
+	"event-streams": "9", "trusted-proxies": "10.0.0.9,10.0.0.8", "rate-limit-shopper-per-second": "9", "rate-limit-shopper-burst": "9",
 	"rate-limit-address-per-second": "9", "rate-limit-address-burst": "9", "ticket-ttl": "9s", "challenge-max-number": "9999", "challenge-lifetime": "99s",
 	"pay-keys": "/k", "cashier-url": "http://127.0.0.1:9/", "cashier-key-file": "/c", "cashier-timeout": "999ms",
 	"settle-after": "9h", "keep-events": "9h", "keep-event-bytes": "9999999",
 	"reconcile-folder": "/r", "reconcile-url": "http://127.0.0.1:9/", "reconcile-at": "05:15", "reconcile-timezone": "Asia/Shanghai", "reconcile-key-file": "/r",
-	"reconcile-ignore-kinds": "fee", "reconcile-order-prefixes": "R/", "rate-limit-look-per-second": "9", "rate-limit-look-burst": "9",
+	"reconcile-ignore-kinds": "fee,gift", "reconcile-order-prefixes": "R/,S/", "rate-limit-look-per-second": "9", "rate-limit-look-burst": "9",
 	"risk-url": "http://127.0.0.1:9/", "risk-timeout": "99ms", "risk-cache-ttl": "9s", "risk-when-down": "block",
 }
 
@@ -108,6 +109,14 @@ func TestEverySettingInThreePlaces(t *testing.T) {
 			if err != nil || !reflect.DeepEqual(byFile, byFlag) {
 				t.Errorf("file: %v %+v, not %+v", err, byFile, byFlag)
 			}
+			if f.Value.Type() == "stringSlice" {
+				section, rest, _ := strings.Cut(key, "_")
+				for _, text := range []string{key + ": [" + value + "]\n", section + ": {" + rest + ": [" + value + "]}\n"} {
+					if byList, err := load(t, append(fixed, "--config", planFile(t, text))...); (err != nil || !reflect.DeepEqual(byList, byFlag)) && (slices.Contains(sections, section) || strings.HasPrefix(text, key)) {
+						t.Errorf("%s: %v %+v, not %+v", text, err, byList, byFlag)
+					}
+				}
+			}
 			t.Setenv(envPrefix+strings.ToUpper(key), value)
 			byEnvironment, err := load(t, fixed...)
 			if err != nil || !reflect.DeepEqual(byEnvironment, byFlag) {
@@ -142,6 +151,7 @@ func TestBadConfig(t *testing.T) {
 		"unknown key":        {"dev: true\n\nhtpp: x\nlog_levle: y\n", nil, 1, []string{`:3: unknown key "htpp"`, `:4: unknown key "log_levle"`, "known are admin,"}},
 		"key twice":          {"dev: true\ndev: false\n", nil, 1, []string{":2:", "in line 1 already"}},
 		"a list for a value": {"node: [a, b]\n", nil, 1, []string{`:1: "node" takes a single value`}},
+		"lists in a list":    {"reconcile: {ignore_kinds: [[a]]}\n", nil, 1, []string{`:1: "reconcile.ignore_kinds" takes a list of single values`}},
 		"no settings":        {"- a\n", nil, 1, []string{":1:"}},
 		"no YAML":            {"a: [\n", nil, 1, []string{"plan.yaml:1:1: not YAML"}},
 		"a word for a number": {"dev: true\nwaiting_depth: many\n", []string{"--data", "/x"}, 2,

@@ -69,9 +69,8 @@ func checkSection(path, name string, section *yamlnode.Node, known map[string]bo
 		}
 		seen[key.Value] = key.Line
 		switch {
-		case known[flat] && value.Kind != yamlnode.ScalarNode:
-			errs = append(errs, fmt.Errorf("config %s:%d: %q takes a single value", path, value.Line, full))
 		case known[flat]:
+			errs = append(errs, checkValue(path, flat, full, value))
 		case len(under(known, flat+"_")) == 0:
 			errs = append(errs, fmt.Errorf("config %s:%d: unknown key %q; known are %s", path, key.Line, full, strings.Join(under(known, strings.ReplaceAll(name, ".", "_")+"_"), ", ")))
 		default:

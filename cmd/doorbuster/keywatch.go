@@ -26,6 +26,7 @@ func (n *node) watchKeys(now keys) {
 		next, err := n.cfg.readKeys()
 		if err == nil && reflect.DeepEqual(next, now) {
 			complaint = ""
+			n.keyFault.Store(nil)
 			continue
 		}
 		if err == nil {
@@ -34,11 +35,13 @@ func (n *node) watchKeys(now keys) {
 		if err != nil {
 			if text := err.Error(); text != complaint {
 				complaint = text
+				n.keyFault.Store(&text)
 				n.logger.Error("new keys can't be used; the old ones stay", "error", err)
 			}
 			continue
 		}
 		now, complaint = next, ""
+		n.keyFault.Store(nil)
 		n.logger.Info("new keys were read, and count from now on")
 	}
 }

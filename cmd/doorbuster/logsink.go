@@ -2,9 +2,12 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"sync/atomic"
 	"time"
+
+	"doorbuster/engine"
 )
 
 // queuedLogLines is how many lines wait for a reader of the log that is slow.
@@ -20,6 +23,7 @@ type logSink struct {
 	lines chan []byte // nil asks the goroutine to end
 	ended chan struct{}
 	lost  atomic.Uint64
+	at    atomic.Int64 // when the last was lost, in milliseconds since 1970
 }
 
 func newLogSink(to io.Writer) *logSink {
@@ -35,9 +39,26 @@ func (s *logSink) run() {
 			return
 		}
 		if _, err := s.to.Write(line); err != nil {
-			s.lost.Add(1)
+			s.lose()
 		}
 	}
+}
+
+func (s *logSink) lose() {
+	s.lost.Add(1)
+	s.at.Store(time.Now().UnixMilli())
+}
+
+// lostFor is how long lines that were lost are an alarm.
+const lostFor = 10 * time.Minute
+
+// alarms is whether lines of the log were lost of late.
+func (s *logSink) alarms() []engine.Alarm {
+	if time.Since(time.UnixMilli(s.at.Load())) > lostFor {
+		return nil
+	}
+	return []engine.Alarm{{Name: engine.AlarmLogLinesLost, Detail: fmt.Sprintf("Lines of the log that its reader did not take: %d.", s.lost.Load()),
+		Advice: "Look at what reads the log: it is slow, or gone."}}
 }
 
 // Write queues a line. It never fails and never waits.
@@ -45,7 +66,7 @@ func (s *logSink) Write(line []byte) (int, error) {
 	select {
 	case s.lines <- bytes.Clone(line):
 	default:
-		s.lost.Add(1)
+		s.lose()
 	}
 	return len(line), nil
 }

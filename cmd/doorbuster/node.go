@@ -35,6 +35,8 @@ type node struct {
 	errands  *errands         // nil without a cashier to ask
 	desk     *reconciler
 	daily    *daily // nil without statements to fetch
+	board    atomic.Pointer[board]
+	keyFault atomic.Pointer[string] // why new keys can't be used; nil while they can
 
 	shopperListener, adminListener net.Listener
 	displayListener                net.Listener // nil where shoppers' own serves who looks
@@ -85,6 +87,7 @@ func openNode(cfg Config, logger *slog.Logger) (_ *node, err error) {
 	n.errands.begin()
 	n.daily.begin()
 	go n.watchKeys(keys)
+	go n.watchAlarms()
 	return n, nil
 }
 
@@ -182,6 +185,7 @@ func (n *node) openRooms() (err error) {
 	// epoch needs the log: the leader in between waits until both are connected.
 	gate := &connecting{group: n.group, connected: make(chan struct{})}
 	cc.Desk = desk{gate, &n.desk.reports}
+	cc.Alarms = n.roomAlarms
 	if n.cluster, err = cluster.Open(cc, n.group, gate); err != nil {
 		return err
 	}
@@ -195,6 +199,7 @@ func (n *node) openRooms() (err error) {
 	n.group.KeepSettling(n.cfg.SettleAfter)
 	n.connected.Store(true)
 	registerGroup(n.metrics, n.group, n.cluster)
+	n.board.Store(newBoard(n))
 	return nil
 }
 

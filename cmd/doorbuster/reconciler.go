@@ -11,16 +11,19 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"doorbuster/engine"
 	"doorbuster/httpapi"
 	"doorbuster/httpapi/calendar"
 	"doorbuster/httpapi/reconcile"
 	"doorbuster/httpapi/statement"
-	"strings"
 )
 
 // reportsFolder is where a node keeps its reports, below its data directory.
@@ -51,8 +54,11 @@ type reconciler struct {
 	under   sync.WaitGroup // the copying of reports
 
 	settled, ranAt prometheus.Gauge // of the last run that was no dry one
-	notCopied      prometheus.Gauge
+	notCopied      atomic.Int64     // reports of other nodes
 	failed         prometheus.Counter
+
+	failing  sync.Mutex
+	failures []engine.Alarm // statements whose run failed, the oldest first; under failing
 }
 
 var _ httpapi.Reconciler = (*reconciler)(nil)
@@ -86,7 +92,8 @@ func newReconciler(cfg Config, books reconcile.Books, leads func() bool, logger 
 	r.failed = prometheus.NewCounter(prometheus.CounterOpts{Name: "doorbuster_reconciliation_failed_total",
 		Help: "ALARM if it grows: statements that could not be taken, or whose run did not come to its end."})
 	metrics.MustRegister(r.failed)
-	r.notCopied = gauge("reports_not_copied", "ALARM if it stays over 0: reports of other nodes that this node could not copy.")
+	metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_reconciliation_reports_not_copied",
+		Help: "ALARM if it stays over 0: reports of other nodes that this node could not copy."}, func() float64 { return float64(r.notCopied.Load()) }))
 	return r, nil
 }
 
@@ -110,9 +117,7 @@ func (r *reconciler) Reconcile(_ context.Context, from io.Reader, q httpapi.Stat
 		return nil, fmt.Errorf("the node is closing: %w", err)
 	}
 	defer func() {
-		if err != nil {
-			r.failed.Inc()
-		}
+		r.cameToEnd(q.Name, err)
 	}()
 	if err := r.reports.prepare(); err != nil {
 		return nil, fmt.Errorf("prepare %s: %w", r.reports.dir, err)
@@ -207,15 +212,50 @@ func (r *reconciler) run(f *os.File, q httpapi.StatementRequest, file reconcile.
 	return report, r.reports.asOfNow(report)
 }
 
-// Alarms are what operators have to see to; none on a node that does not lead.
-func (r *reconciler) Alarms() []Alarm {
+// failedFor is how long a statement whose run failed is an alarm, unless one of its
+// name does before; failuresKept is how many are.
+const (
+	failedFor    = 24 * time.Hour
+	failuresKept = 16
+)
+
+// cameToEnd notes how the run of a statement ended.
+func (r *reconciler) cameToEnd(name string, err error) {
+	if err != nil {
+		r.failed.Inc()
+	}
+	now := time.Now()
+	r.failing.Lock()
+	defer r.failing.Unlock()
+	r.failures = slices.DeleteFunc(r.failures, func(a engine.Alarm) bool { return a.About == name || now.Sub(a.Since) > failedFor })
+	if err == nil || r.ctx.Err() != nil {
+		return
+	}
+	if len(r.failures) == failuresKept {
+		r.failures = slices.Delete(r.failures, 0, 1)
+	}
+	r.failures = append(r.failures, engine.Alarm{Name: engine.AlarmReconciliationFailed, About: name, Since: now,
+		Detail: fmt.Sprintf("The statement %q could not be taken: %v.", name, err), Advice: "Have it sent again, mended, under the same name."})
+}
+
+// Alarms are what operators have to see to of the books. What stays open is told by
+// the node that leads.
+func (r *reconciler) Alarms() []engine.Alarm {
+	r.failing.Lock()
+	all := slices.DeleteFunc(slices.Clone(r.failures), func(a engine.Alarm) bool { return time.Since(a.Since) > failedFor })
+	r.failing.Unlock()
+	if n := r.notCopied.Load(); n > 0 {
+		all = append(all, engine.Alarm{Name: engine.AlarmReportsNotCopied, Node: r.node, Detail: fmt.Sprintf("Reports of other nodes that this one could not copy: %d.", n),
+			Advice: "They are asked for again. Bring the nodes that have them back."})
+	}
 	open, oldest, err := r.reports.openNow()
 	if open == 0 || err != nil || !r.leads() {
-		return nil
+		return all
 	}
 	since, _ := time.Parse("20060102T150405.000Z", strings.SplitN(oldest, "-", 2)[0]) // as reportID has it
-	return []Alarm{{"reconciliation_open", since, fmt.Sprintf("%s between the cashier's books and ours, the oldest in report %s.", counted(open, "open difference"), oldest),
-		"See to each; a later statement settles it, or: doorbuster reconcile set-aside " + oldest + " DIFFERENCE --note TEXT --admin ADDR"}}
+	return append(all, engine.Alarm{Name: engine.AlarmReconciliationOpen, Since: since,
+		Detail: fmt.Sprintf("%s between the cashier's books and ours, the oldest in report %s.", counted(open, "open difference"), oldest),
+		Advice: "See to each; a later statement settles it, or: doorbuster reconcile set-aside " + oldest + " DIFFERENCE --note TEXT --admin ADDR"})
 }
 
 // isMalformed tells whether a file is no statement, so that trying again is of no

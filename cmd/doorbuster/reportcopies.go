@@ -151,7 +151,7 @@ func (r *reconciler) copyLacking() {
 		}
 	}
 	r.uncopied = still
-	r.notCopied.Set(float64(len(still)))
+	r.notCopied.Store(int64(len(still)))
 }
 
 // copied copies a report, or notes that it could not; failed before says how often.

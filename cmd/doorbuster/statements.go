@@ -338,7 +338,7 @@ func (l *lackingDay) failed(now time.Time, why error) *lackingDay {
 }
 
 // Alarms are what operators have to see to; none on a node that does not lead.
-func (d *daily) Alarms() (alarms []Alarm) {
+func (d *daily) Alarms() (alarms []engine.Alarm) {
 	if d == nil {
 		return nil
 	}
@@ -346,11 +346,12 @@ func (d *daily) Alarms() (alarms []Alarm) {
 	defer d.mu.Unlock()
 	for _, day := range slices.Sorted(maps.Keys(d.lacking)) {
 		l := d.lacking[day]
-		alarms = append(alarms, Alarm{"statement_lacking", l.since, "The statement of " + day + " could not be had: " + l.why + ".",
-			"It is asked for again by " + l.again.UTC().Format(time.RFC3339) + ". Check reconcile.url and the cashier, or reconcile the statement by hand."})
+		alarms = append(alarms, engine.Alarm{Name: engine.AlarmStatementLacking, About: day, Since: l.since, Detail: "The statement of " + day + " could not be had: " + l.why + ".",
+			Advice: "It is asked for again by " + l.again.UTC().Format(time.RFC3339) + ". Check reconcile.url and the cashier, or reconcile the statement by hand."})
 	}
 	if d.folder != nil {
-		alarms = append(alarms, Alarm{"statement_folder", d.folder.since, "The folder of statements can't be read: " + d.folder.why + ".", "Check reconcile.folder on the node that leads."})
+		alarms = append(alarms, engine.Alarm{Name: engine.AlarmStatementFolder, Since: d.folder.since, Detail: "The folder of statements can't be read: " + d.folder.why + ".",
+			Advice: "Check reconcile.folder on the node that leads."})
 	}
 	return alarms
 }

@@ -379,7 +379,8 @@ function showAlarms(alarms) {
   const list = $("alarms");
   if (list.dataset.shown === JSON.stringify(alarms)) return; // said once, and not again each time
   list.dataset.shown = JSON.stringify(alarms);
-  list.replaceChildren(...alarms.map((text) => make("li", {}, text)));
+  list.replaceChildren(...alarms.map((a) => make("li", { title: a.since ? `since ${a.since}` : "" },
+    `${a.node ? `Node ${a.node}: ` : ""}${a.detail}${a.advice ? ` ${a.advice}` : ""}`)));
   list.hidden = alarms.length === 0;
 }
 

@@ -40,6 +40,7 @@ type Client struct {
 	http    *http.Client
 	breaker *gobreaker.CircuitBreaker[[]byte]
 	failure atomic.Pointer[error] // the latest
+	silent  atomic.Int64          // since when it has not answered, in milliseconds since 1970; 0: it has, when it was asked last
 }
 
 // NewClient makes a Client, or says all that is wrong with cfg. It connects to
@@ -62,7 +63,7 @@ func NewClient(cfg Config) (*Client, error) {
 	c.breaker = gobreaker.NewCircuitBreaker[[]byte](gobreaker.Settings{
 		MaxRequests: 1, Timeout: breakerFor,
 		ReadyToTrip:   func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= breakerFailures },
-		IsSuccessful:  func(err error) bool { return err == nil || errors.As(err, new(refusedError)) },
+		IsSuccessful:  works,
 		OnStateChange: c.logBreaker,
 	})
 	return c, nil
@@ -79,6 +80,21 @@ func (c *Client) logBreaker(_ string, _, to gobreaker.State) {
 	case gobreaker.StateClosed:
 		c.cfg.Logger.Info("the cashier answers again")
 	}
+}
+
+// works tells whether the cashier does, by what came of asking.
+func works(err error) bool { return err == nil || errors.As(err, new(refusedError)) }
+
+// deadAfter is how long the cashier may fail before that is an alarm.
+const deadAfter = 5 * time.Second
+
+// fails says since when the cashier has not answered, and why, if it is taken to be
+// dead. It is until it has answered again.
+func (c *Client) fails() (since time.Time, why string) {
+	if at := c.silent.Load(); at != 0 && time.Since(time.UnixMilli(at)) > deadAfter {
+		return time.UnixMilli(at), strings.TrimSuffix((*c.failure.Load()).Error(), ".")
+	}
+	return since, ""
 }
 
 // Close drops the connections that are not in use. The client may still ask.
@@ -190,11 +206,17 @@ func (c *Client) ask(ctx context.Context, path string, question, answer any) err
 		return fmt.Errorf("write the question: %w", err)
 	}
 	said, err := c.breaker.Execute(func() ([]byte, error) {
-		ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+		within, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 		defer cancel()
-		said, err := c.exchange(ctx, path, body)
+		said, err := c.exchange(within, path, body)
 		if err != nil {
 			c.failure.Store(&err)
+		}
+		switch {
+		case works(err):
+			c.silent.Store(0)
+		case ctx.Err() == nil: // else it was given no time
+			c.silent.CompareAndSwap(0, time.Now().UnixMilli())
 		}
 		return said, err
 	})

@@ -3,6 +3,7 @@ package payment
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -268,6 +269,23 @@ func (e *Errands) owed() (refunds int, since engine.Time) {
 		return 0, 0
 	}
 	return e.shop.RefundsOwed()
+}
+
+// Alarms is what somebody must see to between the shop and the cashier, on the node
+// that leads; none elsewhere.
+func (e *Errands) Alarms() (all []engine.Alarm) {
+	if e == nil || !e.shop.Leads() {
+		return nil
+	}
+	if since, why := e.client.fails(); why != "" {
+		all = append(all, engine.Alarm{Name: engine.AlarmCashierFails, Since: since, Detail: "The cashier does not answer: " + why + ".",
+			Advice: "Refunds wait, and orders past their time to pay are kept for their grace, until it answers: look at it, and at cashier_url."})
+	}
+	if n, why := e.refunds.failing(); n > 0 {
+		all = append(all, engine.Alarm{Name: engine.AlarmRefundsFail, Detail: fmt.Sprintf("Refunds that failed and are asked for again: %d; of one: %s.", n, why),
+			Advice: "See 'doorbuster refunds --admin ADDR'."})
+	}
+	return all
 }
 
 // Collectors give what is counted, for metrics.

@@ -86,6 +86,18 @@ func (r *retries[K]) told(k K) Tries {
 	return Tries{a.tries, a.failure, a.next}
 }
 
+// failing counts what has failed and was not done since, and gives what is known of one.
+func (r *retries[K]) failing() (n int, why string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, a := range r.of {
+		if a.tries > 0 && !a.finished {
+			n, why = n+1, a.failure
+		}
+	}
+	return n, why
+}
+
 // failed has k wait, each time twice as long, a fifth more or less. A why that is
 // ErrLeftAlone was no try.
 func (r *retries[K]) failed(k K, now time.Time, why error) {

@@ -1,5 +1,11 @@
 package words
 
+import (
+	"strings"
+
+	"golang.org/x/text/language"
+)
+
 // Language is one that shoppers are spoken to in.
 type Language uint8
 
@@ -25,15 +31,26 @@ func LanguageNamed(tag string) (l Language, known bool) {
 	return 0, false
 }
 
-// LanguageOf reads an Accept-Language header: the first language named decides,
-// Chinese of any region for "zh", English for everything else.
-func LanguageOf(header []byte) Language {
-	for len(header) > 0 && header[0] == ' ' {
-		header = header[1:]
+// maxHeaderBytes is how much of an Accept-Language header is read: more than any
+// browser sends.
+const maxHeaderBytes = 256
+
+// LanguageOf reads an Accept-Language header: of the languages named, the one that is
+// wanted most and spoken here, Chinese of any region or script; English where there is
+// none. What follows maxHeaderBytes is not looked at.
+func LanguageOf(header string) Language {
+	if len(header) > maxHeaderBytes {
+		header = header[:max(0, strings.LastIndexByte(header[:maxHeaderBytes], ','))]
 	}
-	if len(header) >= 2 && header[0]|0x20 == 'z' && header[1]|0x20 == 'h' &&
-		(len(header) == 2 || header[2] == '-' || header[2] == ',' || header[2] == ';' || header[2] == ' ') {
-		return Chinese
+	wanted, _, err := language.ParseAcceptLanguage(header) // the most wanted first
+	if err != nil {
+		return English
+	}
+	for _, tag := range wanted {
+		base, _ := tag.Base()
+		if l, spoken := LanguageNamed(base.String()); spoken {
+			return l
+		}
 	}
 	return English
 }

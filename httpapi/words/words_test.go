@@ -114,9 +114,12 @@ func FuzzParse(f *testing.F) {
 
 func TestLanguageOf(t *testing.T) {
 	for header, want := range map[string]Language{
-		"": English, "en-GB,zh;q=0.9": English, "zh-CN,en": Chinese, "ZH": Chinese, " zh;q=1": Chinese, "zho": English, "z": English, "fr": English,
+		"": English, "en-GB,zh;q=0.9": English, "zh-CN,en": Chinese, "ZH": Chinese, " zh;q=1": Chinese, "zho": Chinese, "z": English, "fr": English,
+		"fr, zh;q=0.9": Chinese, "en;q=0.1, zh;q=0.9": Chinese, "zh;q=0.3,en;q=0.8": English, "zh;q=0, fr": English, "zh-TW": Chinese, "zh-Hant-HK, en;q=0.9": Chinese,
+		"*": English, "de-DE,de;q=0.9,zh-CN;q=0.8,en;q=0.7": Chinese, "zh,,": Chinese, ";q=1": English, "zh;q=x": English,
+		strings.Repeat("fr,", 100) + "zh": English, strings.Repeat("fr,", 50) + "zh": Chinese, strings.Repeat("x", 300): English,
 	} {
-		if got := LanguageOf([]byte(header)); got != want {
+		if got := LanguageOf(header); got != want {
 			t.Errorf("%q: %s, want %s", header, got.Tag(), want.Tag())
 		}
 	}

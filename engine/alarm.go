@@ -1,0 +1,76 @@
+package engine
+
+import "time"
+
+// Alarm is something that an operator has to see to. Every room's alarms are of this
+// type, and come together in one list.
+type Alarm struct {
+	Name   AlarmName `json:"name"`
+	About  string    `json:"about,omitempty"` // which of its kind: a node, a day, a door
+	Node   string    `json:"node,omitempty"`  // whose it is; "" for the group's
+	Since  time.Time `json:"since,omitzero"`  // zero where that is not known
+	Detail string    `json:"detail"`          // what is wrong, in a sentence
+	Advice string    `json:"advice,omitempty"`
+}
+
+// AlarmName is what kind of alarm one is. A name, a node and what it is about make
+// one alarm, whatever its words are.
+type AlarmName string
+
+// All alarms.
+const (
+	AlarmNoLeader        AlarmName = "no_leader"
+	AlarmNoQuorum        AlarmName = "no_quorum"
+	AlarmNobodyServes    AlarmName = "nobody_serves"
+	AlarmZoneAck         AlarmName = "zone_ack"
+	AlarmNodeUnreachable AlarmName = "node_unreachable"
+	AlarmNodeFails       AlarmName = "node_fails"
+	AlarmNodeBehind      AlarmName = "node_behind"
+	AlarmOldGeneration   AlarmName = "old_generation"
+	AlarmWrongDirectory  AlarmName = "wrong_directory" // an older copy, or one that two processes use
+	AlarmContradiction   AlarmName = "contradiction"
+	AlarmClockOff        AlarmName = "clock_off"
+	AlarmLogMalformed    AlarmName = "log_malformed"
+	AlarmSnapshotDamaged AlarmName = "snapshot_damaged"
+	AlarmDisk            AlarmName = "disk_nearly_full"
+
+	AlarmLedgerBlocked AlarmName = "ledger_blocked"
+	AlarmLedgerMissing AlarmName = "ledger_missing"
+	AlarmLedgerBehind  AlarmName = "ledger_behind"
+	AlarmLedgerGaps    AlarmName = "ledger_gaps"
+
+	AlarmListingFrozen      AlarmName = "listing_frozen"
+	AlarmListingQuarantined AlarmName = "listing_quarantined"
+	AlarmStrayPayments      AlarmName = "stray_payments"
+	AlarmCashierFails       AlarmName = "cashier_fails"
+	AlarmRefundsFail        AlarmName = "refunds_fail"
+	AlarmRiskServiceFails   AlarmName = "risk_service_fails"
+
+	AlarmReconciliationOpen   AlarmName = "reconciliation_open"
+	AlarmReconciliationFailed AlarmName = "reconciliation_failed"
+	AlarmReportsNotCopied     AlarmName = "reports_not_copied"
+	AlarmStatementLacking     AlarmName = "statement_lacking"
+	AlarmStatementFolder      AlarmName = "statement_folder"
+
+	AlarmAcceptFails  AlarmName = "accept_fails"
+	AlarmKeysUnusable AlarmName = "keys_unusable"
+	AlarmLogLinesLost AlarmName = "log_lines_lost"
+)
+
+// Same reports whether a and b are one alarm, perhaps in other words.
+func (a *Alarm) Same(b *Alarm) bool {
+	return a.Name == b.Name && a.About == b.About && a.Node == b.Node
+}
+
+// String gives the alarm as a person reads it.
+func (a *Alarm) String() string {
+	text := string(a.Name) + ": "
+	if a.Node != "" {
+		text += "node " + a.Node + ": "
+	}
+	text += a.Detail
+	if a.Advice != "" {
+		text += " " + a.Advice
+	}
+	return text
+}
