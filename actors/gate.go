@@ -41,6 +41,9 @@ type gate struct {
 	// spentUntil is until when, by the slots' clock, a node that does not lead
 	// takes the leader's word that the admission quota is used up.
 	spentUntil atomic.Int64
+	// told is up to which log index a node that does not lead has told shoppers of
+	// grants here, as the leader's word.
+	told atomic.Uint64
 
 	// reopened is the log index that opened it last; reopenedAt is when this node
 	// applied that, by the slots' clock.

@@ -47,8 +47,8 @@ func (g *Group) decide(q *engine.Grab, fingerprint uint64) (a engine.Answer, at 
 	gate := g.catalogue.Load().byName[string(q.Listing)]
 	if gate == nil {
 		if g.others != nil && !g.leads.Load() { // it may have been published just now
-			if why := g.barred(nil, q); why != engine.ReasonNone {
-				return engine.Answer{Code: engine.CodeOf(why), Reason: why}, nil
+			if g.barred(nil, q) != engine.ReasonNone { // as everybody hears for a listing that is not there
+				return engine.Answer{Reason: engine.ReasonUnknown}, nil
 			}
 			return g.route(q, fingerprint), nil
 		}
@@ -108,7 +108,7 @@ func (g *Group) depth() int32 {
 // very grab is counted as inside; front: the shopper came to this node.
 func (g *Group) atGate(gate *gate, q *engine.Grab, fingerprint uint64, inside int32, front bool) (a engine.Answer, decided bool) {
 	if gate.engaged.has(fingerprint) {
-		return g.atGateEngaged(gate, q, front)
+		return g.atGateEngaged(gate, q, fingerprint, inside, front)
 	}
 	if why := gate.refusal(q.Quantity, q.Waitlist); why != engine.ReasonNone {
 		return gate.refuse(why), true
@@ -137,12 +137,12 @@ func (g *Group) atGate(gate *gate, q *engine.Grab, fingerprint uint64, inside in
 // atGateEngaged is atGate for one who holds, held or may yet hold a unit. What he
 // asks with a known key comes before every rule, and he is not told that he
 // missed anything.
-func (g *Group) atGateEngaged(gate *gate, q *engine.Grab, front bool) (a engine.Answer, decided bool) {
+func (g *Group) atGateEngaged(gate *gate, q *engine.Grab, fingerprint uint64, inside int32, front bool) (a engine.Answer, decided bool) {
 	if a, found := g.byKey(gate, q.Shopper, (*g.keyed.Load())(q.IdempotencyKey), q.Quantity); found {
 		return a, true
 	}
 	if gate.waiting.Load() >= 2*g.depth() {
-		return g.putOff(gate, q), true
+		return g.putOff(gate, q, fingerprint, inside, engine.ReasonDepth), true
 	}
 	if !front {
 		return a, false
@@ -151,20 +151,50 @@ func (g *Group) atGateEngaged(gate *gate, q *engine.Grab, front bool) (a engine.
 	case why == engine.ReasonNone:
 		return a, false
 	case engine.CodeOf(why) == engine.CodeMissed:
-		return g.putOff(gate, q), true
+		return g.putOff(gate, q, fingerprint, inside, why), true
 	default:
 		return gate.refuse(why), true
 	}
 }
 
-// putOff answers one who is engaged and not let in: with what he has, where that
-// is a place or all that he may have, so that he is not sent to ask for what would
-// turn out as missed.
-func (g *Group) putOff(gate *gate, q *engine.Grab) engine.Answer {
-	if a, final := g.known(gate, q.Shopper, (*g.keyed.Load())(q.IdempotencyKey), q.Quantity); final && a.Code != engine.CodeMissed {
+// putOff answers one who is engaged and not let in, for why: with what they have,
+// where that is a place or all that they may have, so that they are not sent to ask
+// for what would turn out as missed; and one who has nothing here any more, and
+// nothing under way, like one who never had.
+func (g *Group) putOff(gate *gate, q *engine.Grab, fingerprint uint64, inside int32, why engine.Reason) engine.Answer {
+	caughtUp := g.seesGrants(gate)
+	a, final := g.known(gate, q.Shopper, (*g.keyed.Load())(q.IdempotencyKey), q.Quantity)
+	switch {
+	case final && a.Code != engine.CodeMissed:
 		return a
+	case !caughtUp || g.blocked.Load() || g.slots.inside.count(fingerprint) > inside || g.has(gate, q.Shopper):
+		return g.crowded(gate)
 	}
-	return g.crowded(gate)
+	if closed := gate.refusal(q.Quantity, q.Waitlist); closed != engine.ReasonNone {
+		return gate.refuse(closed)
+	}
+	return gate.refuse(why)
+}
+
+// has tells whether a shopper holds units of a listing, or has a place.
+func (g *Group) has(gate *gate, shopper []byte) (has bool) {
+	g.view.View(func(s *engine.State) {
+		st := s.StandingOf(s.ShopperNo(string(shopper)), shopper, s.Listing(gate.handle), engine.Key{})
+		has = st.ListingUnits > 0 || !st.Place.IsZero()
+	})
+	return has
+}
+
+// seesGrants waits until this node's state has all that it told of the listing as the
+// leader's word, before it was applied here; false where that takes too long.
+func (g *Group) seesGrants(gate *gate) bool {
+	told := engine.LogIndex(gate.told.Load())
+	if told == 0 || g.leads.Load() {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), displayPatience)
+	defer cancel()
+	return g.others.Await(ctx, told) == nil
 }
 
 // crowded puts off a shopper for whom there is no room, but who may hold a unit

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -261,6 +262,54 @@ func TestBarredHolderIsNotToldHeMissed(t *testing.T) {
 	}
 	if a := s.grab("day/skus/mask", "bot", "k2"); a.Code != engine.CodeProcessing {
 		t.Errorf("another key: %+v", a)
+	}
+}
+
+// barBots bars whoever says that they are one.
+type barBots struct{}
+
+func (barBots) Bar(q *engine.Grab, _ engine.DoorRules) engine.Reason {
+	if strings.HasPrefix(string(q.Shopper), "bot") {
+		return engine.ReasonRisk
+	}
+	return engine.ReasonNone
+}
+
+// TestBarredHearTheSameWhateverTheyHad: a barred shopper who once had a unit and let it
+// go hears what one hears who never had any, whatever has become of the listing; and
+// of a listing that is not there, what everybody hears.
+func TestBarredHearTheSameWhateverTheyHad(t *testing.T) {
+	s := openNewest(t, nil)
+	s.plan("day", func(x *engine.SessionPlan) { x.LimitPerShopper = 0 }, units("mask", 2))
+	once := s.grab("day/skus/mask", "bot-once", "k0")
+	if _, err := s.Cancel(t.Context(), "bot-once", s.OrderNo(once.Order)); err != nil {
+		t.Fatal(err)
+	}
+	s.SetGuard(barBots{})
+	alike := func(when string, code engine.Code) {
+		t.Helper()
+		a, b := s.grab("day/skus/mask", "bot-once", "k1"), s.grab("day/skus/mask", "bot-new", "k1")
+		if a != b || a.Code != code {
+			t.Errorf("%s: who let go hears %+v, who never had any %+v; want %v", when, a, b, code)
+		}
+	}
+	alike("open", engine.CodeMissed)
+	steer := func(action engine.SessionAction) {
+		t.Helper()
+		if _, err := s.Steer(t.Context(), engine.By{Operator: "ops"}, "day", action, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	steer(engine.SessionPause)
+	alike("paused", engine.CodeNotOpen)
+	steer(engine.SessionResume)
+	s.grab("day/skus/mask", "ann", "k")
+	s.grab("day/skus/mask", "bob", "k")
+	alike("sold out", engine.CodeSoldOut)
+	steer(engine.SessionEnd)
+	alike("ended", engine.CodeEnded)
+	if a := s.grab("day/skus/none", "bot-new", "k"); a != s.grab("day/skus/none", "ann", "k") {
+		t.Errorf("a listing that is not there: %+v", a)
 	}
 }
 

@@ -188,7 +188,9 @@ func (g *Group) route(q *engine.Grab, fingerprint uint64) engine.Answer {
 		} else if a, index, err := g.others.Grab(q, deadline, expires-g.slots.now()); err == nil {
 			g.learnOf(a.Listing, index)
 			if gate := g.catalogue.Load().byName[string(q.Listing)]; gate != nil && (a.Code == engine.CodeGranted || a.Code == engine.CodeWaitlisted || a.Code == engine.CodeEntered) {
-				gate.engaged.add(fingerprint) // when he asks again he goes the long way, also before this node has seen his hold
+				gate.engaged.add(fingerprint) // when they ask again they go the long way, also before this node has seen their hold
+				for told := gate.told.Load(); uint64(index) > told && !gate.told.CompareAndSwap(told, uint64(index)); told = gate.told.Load() {
+				}
 			}
 			return a
 		}
@@ -227,7 +229,7 @@ func (g *Group) lead(q *engine.Grab, deadline engine.Time, expires time.Duration
 	case g.leads.Load():
 		return g.submit(gate, q, fingerprint, deadline, expires)
 	case g.blocked.Load(): // they are engaged, or the gate would have told them that they missed it
-		return g.putOff(gate, q)
+		return g.putOff(gate, q, fingerprint, 1, engine.ReasonOverload)
 	}
 	return unknown
 }
