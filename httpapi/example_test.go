@@ -32,7 +32,9 @@ func (shop) ListingOf(engine.ListingHandle) (session, sku, currency string) {
 
 func (shop) TicketSecret() (secret [32]byte, known bool) { return secret, false }
 
-func (shop) Messages([]byte, engine.ListingHandle) (string, uint64, []engine.Message) { return "", 0, nil }
+func (shop) Messages([]byte, engine.ListingHandle) (string, uint64, []engine.Message) {
+	return "", 0, nil
+}
 
 func ExampleNewShopper() {
 	server, err := httpapi.NewShopper(httpapi.ShopperConfig{Seller: shop{}, Dev: true})

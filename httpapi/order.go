@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/valyala/fasthttp"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/input"
 )
 
 // maxCursorBytes bounds where a page goes on.
@@ -159,13 +159,5 @@ func (s *ShopperServer) receiver(ctx *fasthttp.RequestCtx, shopper, orderNo stri
 
 // validText tells whether text is there, short enough, and for people to read.
 func validText(text string) bool {
-	if text == "" || len(text) > engine.MaxTextBytes || !utf8.ValidString(text) {
-		return false
-	}
-	for _, r := range text {
-		if unicode.IsControl(r) {
-			return false
-		}
-	}
-	return true
+	return text != "" && len(text) <= engine.MaxTextBytes && utf8.ValidString(text) && input.OneLine(text) == ""
 }

@@ -17,7 +17,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -456,7 +455,7 @@ func paintFor(w io.Writer) func(colour int, line string) string {
 // shown gives what a node says for a terminal: on one line, and without
 // characters that would steer it.
 func shown(s string) string {
-	if strings.ContainsFunc(s, unicode.IsControl) {
+	if strings.ContainsFunc(s, input.Steers) {
 		return strconv.Quote(s)
 	}
 	return s

@@ -219,7 +219,7 @@ const cards = new Map(); // by session id
 
 function newCard(id) {
   const card = {
-    name: make("h3"), state: make("span", { className: "state" }), when: make("span", { className: "hint" }),
+    dot: make("span"), name: make("bdi"), state: make("span", { className: "state" }), when: make("span", { className: "hint" }),
     rules: make("p", { className: "hint" }), findings: make("p", { className: "alarms", hidden: true }), buttons: {}, rows: new Map(), body: make("tbody"),
   };
   const buttons = make("div", { className: "buttons" });
@@ -236,7 +236,7 @@ function newCard(id) {
   const head = make("tr", {}, ...heads.map(([text, right]) => make("th", { scope: "col", className: right ? "number" : "" }, text)),
     make("th", { scope: "col" }, make("span", { className: "unseen" }, "Actions")));
   card.root = make("article", { className: "card", "aria-label": `Session ${id}` },
-    make("div", { className: "card-head" }, card.name, card.state, card.when, buttons), card.rules, card.findings,
+    make("div", { className: "card-head" }, make("h3", {}, id, card.dot, card.name), card.state, card.when, buttons), card.rules, card.findings,
     make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": `Listings of ${id}` },
       make("table", {}, make("thead", {}, head), card.body)));
   return card;
@@ -269,7 +269,8 @@ function showSession(session) {
   const place = over ? $("ended") : $("sessions");
   if (card.root.parentNode !== place) place.append(card.root);
   const name = session.sale_name.en || Object.values(session.sale_name)[0];
-  setText(card.name, name ? `${session.id} · ${name}` : session.id);
+  setText(card.dot, name ? " · " : "");
+  setText(card.name, name || "");
   setState(card.state, session.paused && !over ? "paused" : session.state);
   setText(card.when, `${moment(session.start)} to ${moment(session.end)}`);
   setText(card.rules, `Pay within ${session.pay_within_seconds} s, ${session.pay_grace_seconds} s of grace. ` +

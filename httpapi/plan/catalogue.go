@@ -6,12 +6,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"unicode"
 
 	"go.yaml.in/yaml/v3"
 	"golang.org/x/text/currency"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/input"
 )
 
 func (r *reader) product(n *node, seen map[string]*node) engine.Product {
@@ -71,11 +71,10 @@ func (r *reader) name(n *node, id string) engine.Text {
 // schema counts characters.
 func (r *reader) words(n *node) string {
 	text := n.text()
-	switch {
-	case len(text) > engine.MaxTextBytes:
+	if len(text) > engine.MaxTextBytes {
 		r.problem(n, "%d bytes are over %d", len(text), engine.MaxTextBytes)
-	case strings.ContainsFunc(text, unicode.IsControl):
-		r.problem(n, "has a line break or another control character; it is one line of text")
+	} else if wrong := input.OneLine(text); wrong != "" {
+		r.problem(n, "%s", wrong)
 	}
 	return text
 }

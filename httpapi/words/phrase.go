@@ -1,13 +1,14 @@
 package words
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/input"
 )
 
 // Blank is a placeholder in a message.
@@ -48,8 +49,8 @@ func Parse(m Message, text string) ([]Piece, error) {
 		return nil, fmt.Errorf("%d bytes are over %d", len(text), engine.MaxTextBytes)
 	case !utf8.ValidString(text):
 		return nil, fmt.Errorf("is not UTF-8")
-	case strings.ContainsFunc(text, unicode.IsControl):
-		return nil, fmt.Errorf("has a line break or another control character; it is one line of text")
+	case input.OneLine(text) != "":
+		return nil, errors.New(input.OneLine(text))
 	}
 	var pieces []Piece
 	for text != "" {
