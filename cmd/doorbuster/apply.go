@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"doorbuster/httpapi/input"
 	"doorbuster/httpapi/plan"
@@ -33,6 +35,7 @@ const (
 // applyOptions are the flags of apply.
 type applyOptions struct {
 	file, admin, tokenFile, output string
+	asJSON                         bool // --json, the same as --output json
 	dryRun                         bool
 	timeout                        time.Duration
 	key                            string // of what is to be done once; minted where none is given
@@ -59,7 +62,7 @@ holds it against what is on sale already.`,
   make-plan | doorbuster apply -f - --admin ops.example.com:8081 --token-file ops.token
 
   # For a script
-  doorbuster apply -f plan.yaml --admin 127.0.0.1:8081 --output json`,
+  doorbuster apply -f plan.yaml --admin 127.0.0.1:8081 --json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usageError{fmt.Errorf("apply takes no argument %q; name the plan with -f %s", args[0], args[0])}
@@ -79,15 +82,24 @@ holds it against what is on sale already.`,
 	flags.StringVar(&o.admin, "admin", "", "address of a node's admin API, such as 127.0.0.1:8081")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "only tell what would change")
 	flags.StringVar(&o.tokenFile, "token-file", "", "file with the ops token (else $DOORBUSTER_TOKEN; a node in --dev needs none)")
-	flags.StringVar(&o.output, "output", "text", "text or json")
+	o.outputFlags(flags)
 	flags.DurationVar(&o.timeout, "timeout", 30*time.Second, "how long to wait for the node")
 	o.intendFlag(flags)
 	cmd.SetFlagErrorFunc(badFlag)
 	return cmd
 }
 
+// outputFlags say how to tell what came of it.
+func (o *applyOptions) outputFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.output, "output", "text", "text or json")
+	flags.BoolVar(&o.asJSON, "json", false, "the same as --output json")
+}
+
 // validate reports every problem of the command line at once.
 func (o *applyOptions) validate() error {
+	if o.asJSON {
+		o.output = "json"
+	}
 	var problems []error
 	if o.file == "" {
 		problems = append(problems, errors.New("no plan: name it with -f FILE, or -f - for standard input"))
@@ -316,6 +328,10 @@ func (o *applyOptions) unreached(err error) error {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("nothing answers at %s: is the node running, and is --admin the address of its admin API? (%w)", o.admin, err)
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return fmt.Errorf("%s speaks plain HTTP, and was asked in TLS; nothing was sent. A node itself has no TLS: say http://, or name what stands before it", o.admin)
+	case unencrypted(err):
+		return fmt.Errorf("%s can't be asked in TLS; nothing was sent: %w", o.admin, err)
 	case errors.As(err, &dns):
 		return fmt.Errorf("no host of the name in --admin %s (%w)", o.admin, err)
 	case errors.As(err, &dial) && dial.Op == "dial":
@@ -326,6 +342,14 @@ func (o *applyOptions) unreached(err error) error {
 		return unheard{fmt.Errorf("interrupted while %s was asked; %s", o.admin, unknown)}
 	}
 	return unheard{fmt.Errorf("the answer of %s broke off; %s (%w)", o.admin, unknown, err)}
+}
+
+// unencrypted tells whether TLS could not be agreed on: then nothing was asked.
+func unencrypted(err error) bool {
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	var alert tls.AlertError
+	return errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &certificate) || errors.As(err, &record) || errors.As(err, &alert)
 }
 
 // refusal turns an answer that is no 200 into an error that says what to do.

@@ -27,7 +27,6 @@ const maxClusterAnswerBytes = 4 << 20
 type clusterOptions struct {
 	applyOptions
 	note   string
-	asJSON bool   // --json, the same as --output json
 	look   string // the command that tells whether a change was made; "" is cluster status
 	breaks string // what it means that no whole answer came; "" is that look tells
 }
@@ -38,9 +37,6 @@ func (o *clusterOptions) command(c *cobra.Command, check func() error, run func(
 	c.Args = noArguments
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		o.file = "-" // for apply's own check; nothing reads it
-		if o.asJSON {
-			o.output = "json"
-		}
 		err := o.validate()
 		if check != nil {
 			err = errors.Join(err, check())
@@ -54,8 +50,7 @@ func (o *clusterOptions) command(c *cobra.Command, check func() error, run func(
 	flags := c.Flags()
 	flags.StringVar(&o.admin, "admin", "", "`address` of a node's admin API, such as 127.0.0.1:8081")
 	flags.StringVar(&o.tokenFile, "token-file", "", "`file` with the ops token (else $DOORBUSTER_TOKEN; a node in --dev needs none)")
-	flags.StringVar(&o.output, "output", "text", "text or json")
-	flags.BoolVar(&o.asJSON, "json", false, "the same as --output json")
+	o.outputFlags(flags)
 	// Over what a node takes for a change of the cluster, so that its word comes first.
 	flags.DurationVar(&o.timeout, "timeout", 40*time.Second, "how long to wait for the node")
 	return c
@@ -202,7 +197,7 @@ func (o *clusterOptions) broken(err error, changing bool) error {
 	}
 	var dial *net.OpError
 	switch {
-	case errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &dial) && dial.Op == "dial":
+	case errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &dial) && dial.Op == "dial", unencrypted(err):
 		return o.unreached(err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return mark(fmt.Errorf("no answer from %s within %s (--timeout waits longer)%s", o.admin, o.timeout, unknown))

@@ -27,9 +27,9 @@ func newDrawCommand() *cobra.Command {
 		Short: "Download a listing's draw, and check it",
 		Long: `Download a listing's draw, and check it. The seed was committed to before anybody
 entered, and is told once the draw has closed; anybody can do the sum again.`,
-		Example: `  doorbuster draw show fans-day-10/mask-50 --addr https://shop.example.com --out draw.ndjson
+		Example: `  doorbuster draw show spirits-evening/rice-spirit-500 --addr https://shop.example.com --out draw.ndjson
   doorbuster draw verify draw.ndjson --commitment HEX
-  doorbuster draw verify fans-day-10/mask-50 --addr https://shop.example.com --order 0123456789ABCDEFGHJKMNPQ`,
+  doorbuster draw verify spirits-evening/rice-spirit-500 --addr https://shop.example.com --order 0123456789ABCDEFGHJKMNPQ`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}

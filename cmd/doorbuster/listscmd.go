@@ -109,8 +109,8 @@ func newReservationsCommand() *cobra.Command {
 		Long: `Look at and import who has reserved a listing, before its session starts. A file
 has a shopper's id a line, or is CSV, or has an object such as {"id":"ann"} a line.
 It is taken whole or not at all: a bad line is told by its number.`,
-		Example: `  doorbuster reservations import fans-day-10/mask-50 reserved.txt --admin 127.0.0.1:8081
-  doorbuster reservations show fans-day-10/mask-50 --admin 127.0.0.1:8081`,
+		Example: `  doorbuster reservations import spirits-evening/rice-spirit-500 reserved.txt --admin 127.0.0.1:8081
+  doorbuster reservations show spirits-evening/rice-spirit-500 --admin 127.0.0.1:8081`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}

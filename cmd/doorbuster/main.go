@@ -67,6 +67,7 @@ every yes is on disk before the shopper hears it, and a no costs next to nothing
 
 Try it:
   doorbuster serve --dev --data /tmp/shop &
+  doorbuster wait 127.0.0.1:8081
   doorbuster apply -f examples/fans-day.yaml --admin 127.0.0.1:8081
   curl -X POST -H 'X-Shopper-Id: alice' \
     http://127.0.0.1:8080/v1/sessions/fans-day-10/skus/mask-50/grab`,
@@ -78,7 +79,7 @@ Try it:
 	root.SetFlagErrorFunc(badFlag)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpCommand(newHelpCommand(root))
-	root.AddCommand(newServeCommand(), newApplyCommand(), newWholeClusterCommand(), newBenchCommand(), newWALCommand(), newTokenCommand(), newCashierCommand(), newClusterBackupCommand(), newRestoreCommand(), newRefusalsCommand(), newRefundsCommand(), newAlarmsCommand(), newSwitchesCommand(), newListsCommand(), newReservationsCommand(), newReconcileCommand(), newDrawCommand(), newEventsCommand(), newVersionCommand())
+	root.AddCommand(newServeCommand(), newApplyCommand(), newWholeClusterCommand(), newBenchCommand(), newWALCommand(), newTokenCommand(), newCashierCommand(), newClusterBackupCommand(), newRestoreCommand(), newRefusalsCommand(), newRefundsCommand(), newAlarmsCommand(), newWaitCommand(), newSwitchesCommand(), newListsCommand(), newReservationsCommand(), newReconcileCommand(), newDrawCommand(), newEventsCommand(), newVersionCommand())
 	return root
 }
 

@@ -49,6 +49,9 @@ id in "sub"), and so do operators (audience "doorbuster-ops", role "viewer",
 			defer cfg.logSink.flush()
 			logger := cfg.newLogger(cfg.logSink)
 			cfg.keepDescriptors(descriptorLimit(), logger)
+			for _, l := range cfg.lacks() {
+				logger.Warn("what this shop can't do: "+l.means, "setting", l.setting)
+			}
 			return serve(c.Context(), cfg, logger)
 		},
 	}

@@ -14,7 +14,8 @@ import (
 var version = "0.1.0-dev"
 
 func newVersionCommand() *cobra.Command {
-	return &cobra.Command{
+	asJSON := false
+	c := &cobra.Command{
 		Use:   "version",
 		Short: "Print which build this is, and what it can read",
 		Args:  noArguments,
@@ -27,8 +28,13 @@ func newVersionCommand() *cobra.Command {
 					}
 				}
 			}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), map[string]any{"version": version, "commit": commit, "go": runtime.Version(), "rules_version": engine.RulesVersion})
+			}
 			fmt.Fprintf(c.OutOrStdout(), "doorbuster %s (commit %s, %s, rules version %d)\n", version, commit, runtime.Version(), engine.RulesVersion)
 			return nil
 		},
 	}
+	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return c
 }

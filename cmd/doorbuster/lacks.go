@@ -1,0 +1,34 @@
+package main
+
+import (
+	"net"
+
+	"doorbuster/cluster"
+)
+
+// lack is something that a shop as it is configured can't do.
+type lack struct{ setting, means string }
+
+// lacks says what a shop as it is configured can't do, for who starts it.
+func (c Config) lacks() (all []lack) {
+	missing := func(is bool, setting, means string) {
+		if is {
+			all = append(all, lack{setting, means})
+		}
+	}
+	missing(c.Dev, "dev", "for trying out: a shopper is whoever X-Shopper-Id says, operators need no token, and anybody may tell that an order was paid")
+	if c.kind() == cluster.KindWitness {
+		return all // it has no shop
+	}
+	if !c.Dev {
+		missing(c.PayKeys == "", "pay_keys", "held orders carry no pay_token, so that no cashier knows what to take money for")
+		missing(c.CashierKeyFile == "", "cashier_key_file", "no callback of a cashier is believed, so that no order becomes paid by one")
+	}
+	missing(c.CashierURL == "", "cashier_url", "no cashier is asked for refunds, which stay due, nor to take no money once the time to pay is over")
+	missing(c.ReconcileFolder == "" && c.ReconcileURL == "", "reconcile.folder, reconcile.url", "no statement of a cashier is compared by itself, so that a payment whose callback got lost is found by nobody")
+	for _, door := range []struct{ setting, addr string }{{"http", c.HTTP}, {"display", c.Display}, {"admin", c.Admin}} {
+		host, _, _ := net.SplitHostPort(door.addr) // checked by Validate
+		missing(door.addr != "" && !loopback(host), door.setting, "this address speaks plain HTTP, and tokens can be read on the way: put TLS in front of it, and let nobody else reach it")
+	}
+	return all
+}
