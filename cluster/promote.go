@@ -24,8 +24,9 @@ type PromotePlan struct {
 	LeaderHeard                time.Time // zero: not since this node started
 	Unreachable                []string
 	Will, CannotKnow           []string
-	Refusal                    string // why it can't be, "" if it can
-	Token                      string // names this very plan
+	Refusal                    string        // why it can't be, "" if it can
+	Wait                       time.Duration // after which the refusal is over, if nothing changes; 0: waiting is of no use
+	Token                      string        // names this very plan
 }
 
 // quietFor is how long no leader must have been heard of before a promotion:
@@ -67,9 +68,9 @@ func (n *Node) PlanPromotion(zone string) PromotePlan {
 			}
 		}
 	}
-	contact := n.raft.LastContact()
+	contact, now := n.raft.LastContact(), time.Now()
 	if n.raft.State() == raft.Leader {
-		contact = time.Now()
+		contact = now
 	}
 	p.LeaderHeard = contact
 	switch {
@@ -83,10 +84,12 @@ func (n *Node) PlanPromotion(zone string) PromotePlan {
 		p.Refusal = fmt.Sprintf("node %s is still joining: it may lack what shoppers were told", n.cfg.NodeID)
 	case reachable >= voters/2+1:
 		p.Refusal = fmt.Sprintf("%d of %d voters answer: there is a quorum, and the cluster elects a leader by itself. To move leadership use 'doorbuster cluster transfer', to take a room out of service 'drain'", reachable, voters)
-	case time.Since(n.began) < quietFor:
-		p.Refusal = fmt.Sprintf("this node started %s ago; wait until it is certain who answers", time.Since(n.began).Round(10*time.Millisecond))
-	case !contact.IsZero() && time.Since(contact) < quietFor:
-		p.Refusal = fmt.Sprintf("a leader was heard %s ago; wait until it is certain that the other room is gone", time.Since(contact).Round(10*time.Millisecond))
+	case now.Sub(n.began) < quietFor:
+		p.Wait = quietFor - now.Sub(n.began)
+		p.Refusal = fmt.Sprintf("this node started %s ago; in %s it is certain who answers", seconds(now.Sub(n.began)), seconds(p.Wait))
+	case !contact.IsZero() && now.Sub(contact) < quietFor:
+		p.Wait = quietFor - now.Sub(contact)
+		p.Refusal = fmt.Sprintf("a leader was heard %s ago; in %s, if none is heard again, it is certain that the other room is gone", seconds(now.Sub(contact)), seconds(p.Wait))
 	case further != "":
 		p.Refusal = fmt.Sprintf("node %s has more of the log (this one ends at %d); promote there", further, s.LastIndex)
 	}
@@ -122,6 +125,12 @@ func (n *Node) PlanPromotion(zone string) PromotePlan {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %d %d %d %s %v", n.cfg.ClusterID, p.Node, p.Generation, p.LastIndex, p.Term, p.ZoneAck, p.Unreachable))
 	p.Token = hex.EncodeToString(sum[:8])
 	return p
+}
+
+// seconds gives d as a person reads it, rounded up: who waits so long waits enough.
+func seconds(d time.Duration) string {
+	const step = 100 * time.Millisecond
+	return ((d + step - 1) / step * step).String()
 }
 
 // knownBeyond says which other nodes are remembered to have written more than this

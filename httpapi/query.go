@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -179,7 +180,10 @@ func (known query) names() (names []string) {
 func (known query) read(raw string, into reflect.Value) (wrong string) {
 	given, err := url.ParseQuery(raw)
 	if err != nil {
-		return "What follows the path is no query: " + err.Error() + "."
+		if errors.As(err, new(url.EscapeError)) {
+			return "What follows the path is no query: it has a % without two hexadecimal digits behind it. Write %25 for a %."
+		}
+		return "What follows the path is no query: parameters are set apart by &, not by ; (write %3B for one)."
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		switch isKnown := slices.Contains(known.names(), name); {

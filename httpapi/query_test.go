@@ -15,7 +15,8 @@ func TestWhatIsAskedIsKnown(t *testing.T) {
 	for path, says := range map[string]string{
 		"/admin/v1/orders?payment=p-1":               `There is no parameter \"payment\" here. Take some of order_no, shopper,`,
 		"/admin/v1/orders?shopper=ann&shopper=bob":   "shopper is there more than once",
-		"/admin/v1/orders?shopper=%zz":               "no query",
+		"/admin/v1/orders?shopper=%zz":               "no query: it has a % without two hexadecimal digits",
+		"/admin/v1/orders?shopper=a;state=held":      "no query: parameters are set apart by &",
 		"/admin/v1/refunds?session=day":              "Take some of cursor, limit.",
 		"/admin/v1/refusals?shoper=ann":              "Take some of shopper, session.",
 		"/admin/v1/audit?cursor=1":                   "Take some of order, session, operator, from, limit.",

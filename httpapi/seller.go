@@ -320,5 +320,6 @@ type PromotePlan struct {
 	Will           []string `json:"will"`             // sentences: what it will do
 	CannotKnow     []string `json:"cannot_know"`      // sentences: what may be lost, or sold twice
 	Refusal        string   `json:"refusal"`          // why it can't be done now; "" if it can
+	Wait           string   `json:"wait,omitempty"`   // a duration after which it is not refused any more, if nothing changes
 	Token          string   `json:"token"`            // of this very plan
 }

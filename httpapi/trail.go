@@ -25,9 +25,9 @@ type Trail interface {
 	// AwaitEvents waits until the trail reaches to a position, or ctx ends, and gives
 	// up to which index it does.
 	AwaitEvents(ctx context.Context, from engine.TrailPosition) engine.LogIndex
-	// Last gives the position of the event behind which so many stand, it among them;
-	// with 0, the one behind all that there is.
-	Last(events int) (engine.TrailPosition, error)
+	// Last gives the position of the event behind which so many stand, it among them,
+	// of one session or ("") of all; with 0, the one behind all that there is.
+	Last(events int, session string) (engine.TrailPosition, error)
 	// Audit gives a page of what the filter asks for, and where to go on. A page may
 	// have fewer than asked for, and more may follow.
 	Audit(f engine.TrailFilter) (events []engine.TrailEvent, next engine.TrailPosition, more bool, err error)
@@ -159,7 +159,7 @@ func (s *AdminServer) events(w http.ResponseWriter, r *http.Request, q *eventQue
 	defer s.metrics.readers.Add(-1)
 	var err error
 	if !q.From.given {
-		from, err = s.fromTheEnd(r.Context(), q.Last)
+		from, err = s.fromTheEnd(r.Context(), q.Last, q.Session)
 	}
 	var page []engine.TrailEvent
 	next := from
@@ -206,13 +206,13 @@ func (s *AdminServer) events(w http.ResponseWriter, r *http.Request, q *eventQue
 // fromTheEnd gives the position behind which so many events stand now. A ledger
 // that is still being checked, or made anew, does not know its end yet: it is
 // waited for.
-func (s *AdminServer) fromTheEnd(ctx context.Context, events int) (p engine.TrailPosition, err error) {
+func (s *AdminServer) fromTheEnd(ctx context.Context, events int, session string) (p engine.TrailPosition, err error) {
 	wait, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	if s.trail.AwaitEvents(wait, engine.TrailPosition{Index: 1}) == 0 {
 		return p, fmt.Errorf("%w: the ledger can't tell its end yet", engine.ErrNotLeader)
 	}
-	return s.trail.Last(events)
+	return s.trail.Last(events, session)
 }
 
 // follow writes pages until the reader goes, the server stops, or (without

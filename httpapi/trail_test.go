@@ -74,7 +74,7 @@ func (f *fakeTrail) grow(n int) {
 	f.grown = nil
 }
 
-func (f *fakeTrail) Last(events int) (engine.TrailPosition, error) {
+func (f *fakeTrail) Last(events int, _ string) (engine.TrailPosition, error) {
 	return engine.TrailPosition{Index: max(f.first, f.reached+1-engine.LogIndex(events))}, nil
 }
 

@@ -155,7 +155,7 @@ func TestRestoredTrailBegins(t *testing.T) {
 	if _, _, err := again.Events(engine.TrailPosition{Index: 1}, 1); !errors.As(err, &begins) || begins.First.Before(gone.First) {
 		t.Errorf("begins at %v, and was dropped up to %v", err, gone)
 	}
-	p, err := again.Last(1)
+	p, err := again.Last(1, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,14 +56,27 @@ func (l *Ledger) Events(from engine.TrailPosition, most int) (events []engine.Tr
 	return events, next, err
 }
 
-// Last gives the position of the event behind which so many stand, it among them;
-// of the first that is kept if there are fewer. With 0, the one behind all that
-// there is.
-func (l *Ledger) Last(events int) (p engine.TrailPosition, err error) {
+// mostLookedBack is how many events Last looks at to find those of a session.
+const mostLookedBack = 1_000_000
+
+// Last gives the position of the event behind which so many stand, it among them, of
+// one session or ("") of all; of the first that is found if there are fewer. With 0,
+// the one behind all that there is.
+func (l *Ledger) Last(events int, session string) (p engine.TrailPosition, err error) {
 	err = l.view(func(v *viewing) error {
 		c := v.bucket(bucketEvents).Cursor()
-		key, _ := c.Last()
-		for ; len(key) == 12 && events > 0; key, _ = c.Prev() {
+		key, body := c.Last()
+		for looked := 0; len(key) == 12 && events > 0 && looked < mostLookedBack; key, body = c.Prev() {
+			looked++
+			if session != "" {
+				e, err := eventOf(key, body)
+				if err != nil {
+					return err
+				}
+				if l.names.Load().sessions[e.session] != session {
+					continue
+				}
+			}
 			p = positionOf(key)
 			events--
 		}

@@ -30,6 +30,7 @@ type clusterNode struct {
 	*httptest.Server
 	mu      sync.Mutex
 	answers map[string]string // by "METHOD path"
+	then    []string          // the next answers, whatever is asked
 	status  int               // of every answer; 200 if 0
 	asked   []string          // "METHOD path body"
 	token   string
@@ -58,6 +59,9 @@ func newClusterNode(t *testing.T, answers map[string]string) *clusterNode {
 		if n.status != 0 {
 			w.Header().Set("Content-Type", "application/problem+json")
 			w.WriteHeader(n.status)
+		}
+		if len(n.then) > 0 {
+			n.answers[asked], n.then = n.then[0], n.then[1:]
 		}
 		io.WriteString(w, n.answers[asked])
 	}))
@@ -405,6 +409,36 @@ func TestClusterPromoteInterrupted(t *testing.T) {
 	interrupt()
 	if err := <-done; err == nil || !strings.Contains(err.Error(), "nothing was changed") || len(node.requests()) != 1 {
 		t.Errorf("%v, asked %q", err, node.requests())
+	}
+}
+
+// TestPromoteWaits: who is refused because a leader was heard a moment ago is told how
+// long that takes, and with --wait the command waits; for what waiting does not help it
+// does not.
+func TestPromoteWaits(t *testing.T) {
+	plan := func(refusal, wait string) string {
+		return fmt.Sprintf(`{"promoted":true,"zone":"b","node":"b1","refusal":%q,"wait":%q,"token":"t-9"}`, refusal, wait)
+	}
+	heard := plan("a leader was heard 1.8s ago; in 1.2s it is certain", "30ms")
+	for name, c := range map[string]struct {
+		args  []string
+		first string
+		asked int
+		ok    bool
+	}{
+		"waits":        {[]string{"--yes", "--wait"}, heard, 4, true},
+		"does not":     {[]string{"--yes"}, heard, 1, false},
+		"of no use":    {[]string{"--yes", "--wait"}, plan("A quorum lives.", ""), 1, false},
+		"not for ever": {[]string{"--yes", "--wait", "--timeout", "1s"}, plan("it takes an hour", "1h"), 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			node := newClusterNode(t, map[string]string{promoteAt: c.first})
+			node.then = []string{c.first, c.first, plan("", "")}
+			_, err := clusterSays(t, "", append([]string{"promote", "--zone", "b", "--admin", node.URL}, c.args...)...)
+			if asked := len(node.requests()); (err == nil) != c.ok || asked != c.asked {
+				t.Errorf("%v, after %d questions; want %d", err, asked, c.asked)
+			}
+		})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +25,7 @@ type promoteAnswer struct {
 func newClusterPromoteCommand() *cobra.Command {
 	var o clusterOptions
 	var zone string
-	var yes, dryRun bool
+	var yes, dryRun, wait bool
 	c := o.change(&cobra.Command{
 		Use:   "promote --zone ZONE --admin ADDR",
 		Short: "Make the surviving zone take over after a quorum was lost",
@@ -35,7 +36,8 @@ things have changed in the meantime, it is refused.
 
 The cluster's generation is raised, and the nodes of the lost zone are refused
 when they come back: they join from scratch, under new ids. While a quorum
-lives, there is nothing to promote, and it is refused; see 'cluster transfer'.`,
+lives, there is nothing to promote, and it is refused; see 'cluster transfer'. It is
+also refused for some seconds after a leader was heard: --wait waits for that.`,
 		Example: `  doorbuster cluster promote --zone b --admin 127.0.0.1:8081 --dry-run
   doorbuster cluster promote --zone b --admin 127.0.0.1:8081 --note "room a burns"
   doorbuster cluster promote --zone b --admin 127.0.0.1:8081 --yes   # asks nothing`,
@@ -51,8 +53,21 @@ lives, there is nothing to promote, and it is refused; see 'cluster transfer'.`,
 		return nil
 	}, func(c *cobra.Command) error {
 		var plan promoteAnswer
-		if err := o.call(c.Context(), clusterPath+"/promote", map[string]any{"zone": zone, "dry_run": true}, &plan); err != nil {
-			return err
+		for until := time.Now().Add(o.timeout); ; {
+			plan = promoteAnswer{}
+			if err := o.call(c.Context(), clusterPath+"/promote", map[string]any{"zone": zone, "dry_run": true}, &plan); err != nil {
+				return err
+			}
+			pause, err := time.ParseDuration(plan.Wait)
+			if !wait || plan.Refusal == "" || err != nil || time.Now().Add(pause).After(until) {
+				break
+			}
+			fmt.Fprintf(c.ErrOrStderr(), "doorbuster: %s\n", shown(plan.Refusal))
+			select {
+			case <-c.Context().Done():
+				return errors.New("interrupted; nothing was changed")
+			case <-time.After(pause + waitEvery):
+			}
 		}
 		out := c.OutOrStdout()
 		if o.output == "json" && (dryRun || plan.Refusal != "") {
@@ -85,6 +100,7 @@ lives, there is nothing to promote, and it is refused; see 'cluster transfer'.`,
 	})
 	c.Flags().StringVar(&zone, "zone", "", "the `zone` that is to take over")
 	c.Flags().BoolVar(&yes, "yes", false, "go on without asking")
+	c.Flags().BoolVar(&wait, "wait", false, "wait, for --timeout at most, where that is all it takes until it can be done")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "only tell what it would do")
 	return c
 }

@@ -298,3 +298,27 @@ func behind(t *testing.T, events []byte) string {
 	}
 	return fmt.Sprintf("%d.%d", e.Index, e.N+1)
 }
+
+// TestTailOfOneSession: the last events of a session are its own last, however many of
+// others have come since.
+func TestTailOfOneSession(t *testing.T) {
+	s := openShop(t, t.TempDir())
+	s.apply(strings.Replace(masks(100), "id: day", "id: other", 1))
+	s.apply(dayPlan("", 10))
+	for range 3 {
+		s.mustGrant(newKey(), newKey(), "day/sku-1")
+	}
+	for range 20 {
+		s.mustGrant(newKey(), newKey(), "other/mask")
+	}
+	var told string
+	s.eventually(func() bool {
+		_, out, errs := runTool(t, "", "events", "tail", "--admin", s.admin, "--last", "2", "--session", "day")
+		told = out + errs
+		return strings.Count(out, "hold_placed session=day ") == 2 && strings.Count(out, "\n") == 2
+	}, func() string { return told })
+	_, out, errs := runTool(t, "", "events", "tail", "--admin", s.admin, "--last", "1", "--session", "none")
+	if out != "" || errs != "" {
+		t.Errorf("of a session that is not there: %s%s", out, errs)
+	}
+}

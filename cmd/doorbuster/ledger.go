@@ -31,8 +31,8 @@ func (t trail) AwaitEvents(ctx context.Context, from engine.TrailPosition) engin
 	return t.cluster.Ledger().AwaitEvents(ctx, from)
 }
 
-func (t trail) Last(events int) (engine.TrailPosition, error) {
-	p, err := t.cluster.Ledger().Last(events)
+func (t trail) Last(events int, session string) (engine.TrailPosition, error) {
+	p, err := t.cluster.Ledger().Last(events, session)
 	return p, notNow(err)
 }
 

@@ -81,7 +81,12 @@ func shownPlan(p cluster.PromotePlan) httpapi.PromotePlan {
 	if !p.LeaderHeard.IsZero() {
 		heard = time.Since(p.LeaderHeard).Round(time.Millisecond).String()
 	}
+	wait := ""
+	if p.Wait > 0 {
+		wait = p.Wait.String()
+	}
 	return httpapi.PromotePlan{
+		Wait: wait,
 		Zone: p.Zone, Node: p.Node, Generation: p.Generation, NextGeneration: p.NextGeneration, LastIndex: uint64(p.LastIndex),
 		AppliedIndex: uint64(p.AppliedIndex), Term: uint64(p.Term), ZoneAck: string(p.ZoneAck), LeaderHeardAgo: heard,
 		Unreachable: p.Unreachable, Will: p.Will, CannotKnow: p.CannotKnow, Refusal: p.Refusal, Token: p.Token,
