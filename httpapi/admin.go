@@ -115,6 +115,7 @@ type AdminServer struct {
 	metrics     *adminMetrics
 	openMetrics bool
 	mux         *http.ServeMux
+	readers     *shares // of events, by operator
 	http        *http.Server
 	backingUp   sync.Mutex      // held while a backup is taken: one at a time
 	ending      context.Context // ends when a shutdown begins
@@ -160,9 +161,10 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 	}
 	s := &AdminServer{
 		operator: cfg.Operator, cluster: cfg.Cluster, trail: cfg.Trail, operations: cfg.Operations, reconciler: cfg.Reconciler, refundTries: cfg.RefundTries, parsePlan: cfg.ParsePlan, dev: cfg.Dev,
-		timeout: cfg.RequestTimeout, eventHeartbeat: cfg.EventHeartbeat, eventPatience: cfg.EventPatience, log: cfg.Logger, origins: http.NewCrossOriginProtection(), metrics: newAdminMetrics(), exposed: http.NotFoundHandler(),
+		timeout: cfg.RequestTimeout, eventHeartbeat: cfg.EventHeartbeat, eventPatience: cfg.EventPatience, log: cfg.Logger, origins: http.NewCrossOriginProtection(), readers: newShares(eventReaders), exposed: http.NotFoundHandler(),
 		openMetrics: cfg.OpenMetrics, patience: cfg.Patience,
 	}
+	s.metrics = newAdminMetrics(s.readers)
 	if cfg.Gatherer != nil {
 		s.exposed = promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{
 			ErrorLog: slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelError), MaxRequestsInFlight: 4, Timeout: cfg.RequestTimeout,

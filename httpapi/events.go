@@ -31,8 +31,8 @@ const (
 // streams are the streams of events that are open. Its methods are safe for
 // concurrent use.
 type streams struct {
-	most   int
 	leaves func() bool
+	shares *shares // by address, which many shoppers may have; as many as may be open
 
 	mu     sync.Mutex
 	by     map[string]int // by shopper
@@ -48,19 +48,24 @@ type streams struct {
 }
 
 func newStreams(most int, leaves func() bool) *streams {
-	return &streams{most: most, leaves: leaves, by: map[string]int{}, ended: make(chan struct{}),
+	return &streams{shares: newShares(most), leaves: leaves, by: map[string]int{}, ended: make(chan struct{}),
 		openDesc:   prometheus.NewDesc("doorbuster_event_streams", "Streams of events that are open.", nil, nil),
 		openedDesc: prometheus.NewDesc("doorbuster_event_streams_opened_total", "Streams of events opened.", nil, nil),
 		awayDesc:   prometheus.NewDesc("doorbuster_event_streams_refused_total", "Streams of events that were one too many.", nil, nil)}
 }
 
 // enter takes a place for a stream; ended tells it to end, and leave gives the
-// place back. own: the shopper has too many already; neither: nobody has room.
-func (x *streams) enter(shopper string) (ended <-chan struct{}, leave func(), own bool) {
+// place back. end is called when the place goes to somebody of another address. own:
+// the shopper has too many already; neither: there is no room.
+func (x *streams) enter(shopper, address string, end func()) (ended <-chan struct{}, leave func(), own bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	own = x.by[shopper] >= streamsPerShopper
-	if own || x.open >= x.most || x.closed || x.leaves() {
+	var out func()
+	if !own && !x.closed && !x.leaves() {
+		out = x.shares.enter(address, end)
+	}
+	if out == nil {
 		x.turnedAway.Add(1)
 		return nil, nil, own
 	}
@@ -72,6 +77,7 @@ func (x *streams) enter(shopper string) (ended <-chan struct{}, leave func(), ow
 		go x.watch()
 	}
 	return x.ended, sync.OnceFunc(func() {
+		out()
 		x.mu.Lock()
 		defer x.mu.Unlock()
 		x.open--
@@ -131,7 +137,11 @@ func (x *streams) Collect(ch chan<- prometheus.Metric) {
 // them, then each as it changes. A Last-Event-ID is of no need: what comes first
 // is always the present. It ends with the authority of who asks.
 func (s *ShopperServer) events(ctx *fasthttp.RequestCtx, shopper string, who *bearer) {
-	ended, leave, own := s.streams.enter(shopper)
+	held, end := who.within(context.Background())
+	ended, leave, own := s.streams.enter(shopper, networkOf(s.guard.addressOf(ctx)).String(), end)
+	if leave == nil {
+		end()
+	}
 	switch {
 	case own:
 		s.problem(ctx, tooManyStreams, "You have "+strconv.Itoa(streamsPerShopper)+" streams open, as many as one may. Close one.")
@@ -142,6 +152,7 @@ func (s *ShopperServer) events(ctx *fasthttp.RequestCtx, shopper string, who *be
 	}
 	changed, stop := s.seller.Watch(shopper) // first: what changes from now on is not missed
 	if stop == nil {
+		end()
 		leave()
 		s.problem(ctx, unavailable, "There is no room for another stream here. Ask again in a moment, or ask for the orders themselves.")
 		return
@@ -151,6 +162,7 @@ func (s *ShopperServer) events(ctx *fasthttp.RequestCtx, shopper string, who *be
 	done()
 	if err != nil || ctx.IsHead() {
 		stop()
+		end()
 		leave()
 	}
 	if err != nil {
@@ -169,8 +181,7 @@ func (s *ShopperServer) events(ctx *fasthttp.RequestCtx, shopper string, who *be
 	ctx.SetBodyStreamWriter(func(w *bufio.Writer) {
 		defer leave()
 		defer stop()
-		held, let := who.within(context.Background())
-		defer let()
+		defer end()
 		x.run(held, w, orders)
 	})
 }

@@ -59,15 +59,12 @@ type Guard struct {
 	challenges *challenge.Challenges
 	ttl        time.Duration
 	risk       *risk.Client
-	images     chan struct{} // one for each that is being drawn
+	images     *imageDesk
 	counts     *guardMetrics
 
 	secret   atomic.Pointer[[32]byte] // that tickets and challenges are made with
 	learning sync.Mutex
 }
-
-// imagesAtOnce bounds the images that are drawn at a time, some milliseconds each.
-const imagesAtOnce = 4
 
 func newGuard(cfg GuardConfig, seller Seller) (*Guard, error) {
 	fill(&cfg.TicketTTL, defaultTicketTTL)
@@ -75,7 +72,7 @@ func newGuard(cfg GuardConfig, seller Seller) (*Guard, error) {
 	if cfg.TicketTTL < minTicketTTL || cfg.TicketTTL > maxTicketTTL {
 		errs = append(errs, fmt.Errorf("TicketTTL is %s; it must be %s to %s", cfg.TicketTTL, minTicketTTL, maxTicketTTL))
 	}
-	g := &Guard{seller: seller, proxies: cfg.Proxies, ttl: cfg.TicketTTL, risk: cfg.Risk, images: make(chan struct{}, imagesAtOnce), counts: newGuardMetrics(cfg.Risk)}
+	g := &Guard{seller: seller, proxies: cfg.Proxies, ttl: cfg.TicketTTL, risk: cfg.Risk, images: newImageDesk(), counts: newGuardMetrics(cfg.Risk)}
 	for _, rate := range [...]struct {
 		of   string
 		is   *limiter

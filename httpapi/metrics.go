@@ -48,14 +48,15 @@ func (m *apiMetrics) Collect(ch chan<- prometheus.Metric) {
 // adminMetrics are apiMetrics and what is counted of those who read events.
 type adminMetrics struct {
 	*apiMetrics
-	readers       atomic.Int64
+	readers       *shares
 	readersCutOff atomic.Uint64
 
 	readersDesc, cutOffDesc *prometheus.Desc
 }
 
-func newAdminMetrics() *adminMetrics {
+func newAdminMetrics(readers *shares) *adminMetrics {
 	return &adminMetrics{
+		readers:     readers,
 		apiMetrics:  newAPIMetrics("admin"),
 		readersDesc: prometheus.NewDesc("doorbuster_event_readers", "Who follows this node's events just now.", nil, nil),
 		cutOffDesc: prometheus.NewDesc("doorbuster_event_readers_cut_off_total",
@@ -73,7 +74,7 @@ func (m *adminMetrics) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (m *adminMetrics) Collect(ch chan<- prometheus.Metric) {
 	m.apiMetrics.Collect(ch)
-	ch <- prometheus.MustNewConstMetric(m.readersDesc, prometheus.GaugeValue, float64(m.readers.Load()))
+	ch <- prometheus.MustNewConstMetric(m.readersDesc, prometheus.GaugeValue, float64(m.readers.count()))
 	ch <- prometheus.MustNewConstMetric(m.cutOffDesc, prometheus.CounterValue, float64(m.readersCutOff.Load()))
 }
 

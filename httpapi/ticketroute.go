@@ -32,11 +32,17 @@ func (s *ShopperServer) giveChallenge(ctx *fasthttp.RequestCtx, listing []byte) 
 	var body []byte
 	var err error
 	if rules.Challenge == engine.ChallengeImage {
-		select {
-		case g.images <- struct{}{}:
-			defer func() { <-g.images }()
+		wait, stop := s.commandContext()
+		defer stop()
+		leave, why := g.images.enter(wait, string(call.grab.Shopper), call.visitor.Addr)
+		switch {
+		case leave != nil:
+			defer leave()
+		case why == tooOften:
+			s.problem(ctx, why, "An image is being drawn for you already. Wait for it.")
+			return
 		default:
-			s.problem(ctx, unavailable, "Too many images are being drawn. Ask again in a moment.")
+			s.problem(ctx, why, "Too many images are asked for. Ask again in a moment.")
 			return
 		}
 		var made challenge.Image

@@ -126,7 +126,7 @@ func parsePosition(given string) (p engine.TrailPosition, ok bool) {
 // Bounds of a stream of events.
 const (
 	eventPage       = 500
-	eventReaders    = 64 // of one node
+	eventReaders    = 64 // of one node, shared among operators
 	eventBufferSize = 64 << 10
 	// MostLastEvents is how far before the end a stream may begin.
 	MostLastEvents = 10_000
@@ -151,12 +151,15 @@ func (s *AdminServer) events(w http.ResponseWriter, r *http.Request, q *eventQue
 		return
 	}
 	from := q.From.TrailPosition
-	if s.metrics.readers.Add(1) > eventReaders {
-		s.metrics.readers.Add(-1)
+	ctx, end := context.WithCancel(r.Context())
+	defer end()
+	leave := s.readers.enter(operatorOf(r), end)
+	if leave == nil {
 		s.problem(w, r, unavailable, fmt.Sprintf("%d readers follow this node's events already. Ask another node.", eventReaders))
 		return
 	}
-	defer s.metrics.readers.Add(-1)
+	defer leave()
+	r = r.WithContext(ctx)
 	var err error
 	if !q.From.given {
 		from, err = s.fromTheEnd(r.Context(), q.Last, q.Session)
@@ -221,6 +224,9 @@ func (s *AdminServer) fromTheEnd(ctx context.Context, events int, session string
 func (s *AdminServer) follow(ctx context.Context, out *trailStream, q *eventQuery, page []engine.TrailEvent, next engine.TrailPosition) (_ engine.TrailPosition, err error) {
 	out.flush() // the head
 	for told := time.Now(); ; {
+		if q.Follow && ctx.Err() != nil {
+			return next, nil
+		}
 		for i := range page {
 			if q.Session == "" || page[i].Session == q.Session {
 				out.write(trailOf(&page[i]))

@@ -352,13 +352,3 @@ func TestEventsAsTheyCome(t *testing.T) {
 		t.Errorf("after the end: %q", line)
 	}
 }
-
-// TestManyReaders: more than a node has room for are sent elsewhere.
-func TestManyReaders(t *testing.T) {
-	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) { c.Trail = &fakeTrail{reached: 1} })
-	s.metrics.readers.Store(eventReaders)
-	wantAdminProblem(t, askAdmin(s, "GET", "/admin/v1/events", ""), 503, "unavailable")
-	if s.metrics.readers.Load() != eventReaders {
-		t.Error("one that was sent away is counted")
-	}
-}
