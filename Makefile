@@ -27,7 +27,7 @@ test: tools lint build race invariants ## every check that needs no setup: lint,
 # Tests that need a load balancer or a network of their own are skipped, and say
 # so, where these can't be had.
 tools:
-	@for tool in haproxy:haproxy ip:iproute2; do \
+	@for tool in haproxy:haproxy nginx:nginx-light ip:iproute2; do \
 		PATH=$$PATH:/usr/sbin:/sbin command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool#*:}"; \
 	done; \
 	[ -z "$$missing" ] || { apt-get update -qq && apt-get install -y -qq $$missing; } >/dev/null 2>&1 || echo "not installed:$$missing; the tests that need it are skipped"

@@ -54,6 +54,25 @@ func TestTwoRoomsConfigs(t *testing.T) {
 	}
 }
 
+// TestTwoRoomsTrustTheBalancer: every node believes the load balancer that the compose
+// file begins, and nobody else.
+func TestTwoRoomsTrustTheBalancer(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(twoRoomsDir, "compose.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, balancer, _ := strings.Cut(string(text), "\n  balancer:")
+	at := regexp.MustCompile(`ipv4_address: ([\d.]+)`).FindStringSubmatch(balancer)
+	if at == nil {
+		t.Fatal("the balancer has no address of its own")
+	}
+	for _, cfg := range twoRoomsConfigs(t) {
+		if !slices.Equal(cfg.TrustedProxies, at[1:]) {
+			t.Errorf("%s trusts %v; the balancer is %s", cfg.Node, cfg.TrustedProxies, at[1])
+		}
+	}
+}
+
 // TestTwoRoomsBalancers: the load balancers' servers are the nodes, 70 to 30.
 func TestTwoRoomsBalancers(t *testing.T) {
 	server := regexp.MustCompile(`(?m)^\s*server (?:\w+ )?(\d[\d.]+:\d+) .*?weight[ =](\d+)`)

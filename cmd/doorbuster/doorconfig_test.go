@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestDoorSettings: how long a connection may be idle, how many bytes headers have,
+// and how long a request may take to arrive are as a node is told, at each door.
+func TestDoorSettings(t *testing.T) {
+	s := openShop(t, t.TempDir(), "--display", "127.0.0.1:0", "--idle-timeout", "1s", "--read-timeout", "1s", "--write-timeout", "20s", "--header-bytes", "40000")
+	open := func(door string) (net.Conn, *bufio.Reader) {
+		c, err := net.Dial("tcp", strings.TrimPrefix(door, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		return c, bufio.NewReader(c)
+	}
+	for name, door := range map[string]struct {
+		at, path string
+		slow     string // the status of one that does not arrive; "" where the setting is not its
+	}{
+		"shoppers": {s.http, "/v1/time", "408"}, "display": {s.shown, "/v1/time", "408"}, "operators": {s.admin, "/livez", ""},
+	} {
+		c, in := open(door.at)
+		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: localhost\r\nCookie: sso=%s\r\n\r\n", door.path, strings.Repeat("x", 30_000))
+		r, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if _, err := io.Copy(io.Discard, r.Body); err != nil || r.StatusCode != 200 {
+			t.Errorf("%s: a large cookie: %d, %v", name, r.StatusCode, err)
+		}
+		// It has a deadline that is far longer than it may be idle.
+		if rest, err := io.ReadAll(in); err != nil || len(rest) > 0 {
+			t.Errorf("%s: an idle connection is not closed: %q, %v", name, rest, err)
+		}
+		if door.slow != "" {
+			c, in = open(door.at)
+			fmt.Fprint(c, "GET ")
+			if said, err := io.ReadAll(in); err != nil || !strings.Contains(string(said), " "+door.slow+" ") {
+				t.Errorf("%s: a request that does not arrive hears %.100q, %v", name, said, err)
+			}
+		}
+		c, in = open(door.at)
+		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: localhost\r\nCookie: sso=%s\r\n\r\n", door.path, strings.Repeat("x", 60_000))
+		if r, err := http.ReadResponse(in, nil); err != nil || r.StatusCode != 431 {
+			t.Errorf("%s: too large a cookie: %v, %v", name, r, err)
+		}
+	}
+}
+
+// TestDoorSettingsThatCantBe: each is refused with its key, its value and its bounds.
+func TestDoorSettingsThatCantBe(t *testing.T) {
+	for _, c := range []struct{ flag, value, says string }{
+		{"--idle-timeout", "0s", "idle_timeout: 0s is not between 1s and 1h"}, {"--read-timeout", "2h", "read_timeout: 2h0m0s is not between 1s and 1h"},
+		{"--write-timeout", "10ms", "write_timeout: 10ms is not between 1s and 1h"}, {"--header-bytes", "100", "header_bytes: 100 is not between 1024 and 1048576"},
+		{"--token-bytes", "100", "token_bytes: 100 is not between 256 and 65536"},
+		{"--token-bytes", "9000", "token_bytes: a token of 9000 bytes does not fit into header_bytes, 8192"},
+	} {
+		if status, _, errs := runTool(t, "", "serve", "--dev", "--data", t.TempDir(), c.flag, c.value); status != 2 || !strings.Contains(errs, c.says) {
+			t.Errorf("%s %s: %d %s", c.flag, c.value, status, errs)
+		}
+	}
+}
+
+// TestRiskTokenIsReadAgain: the risk service is asked with the token that stands in
+// its file by now.
+func TestRiskTokenIsReadAgain(t *testing.T) {
+	tokens := make(chan string, 1000)
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tokens <- r.Header.Get("Authorization")
+		_, _ = io.WriteString(w, `{"level":"allow"}`)
+	}))
+	t.Cleanup(service.Close)
+	file := filepath.Join(t.TempDir(), "risk.token")
+	write := func(token string) {
+		if err := os.WriteFile(file+".new", []byte(token+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(file+".new", file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("first")
+	s := openShop(t, t.TempDir(), "--risk-url", service.URL, "--risk-timeout", "5s", "--risk-token-file", file)
+	s.apply(dayPlan("", 1000))
+	asked := 0
+	asks := func() string {
+		asked++
+		s.mustGrant(fmt.Sprint("s", asked), "k", "day/sku-1")
+		return <-tokens
+	}
+	if got := asks(); got != "Bearer first" {
+		t.Fatalf("asked with %q", got)
+	}
+	write("not one\x00")
+	s.logs.await(t, s.exit, "the old ones stay")
+	if got := asks(); got != "Bearer first" {
+		t.Errorf("after a file that does not do: %q", got)
+	}
+	write("second")
+	s.eventually(func() bool { return asks() == "Bearer second" }, func() string { return "the new token is not taken" })
+}
