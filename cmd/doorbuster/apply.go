@@ -49,7 +49,8 @@ func newApplyCommand() *cobra.Command {
 		Long: `Apply makes the products, sales, sessions and listings of a node match a plan
 file: it creates what is missing, changes what differs and says what it did.
 What the plan does not name stays as it is, so the same file applied again
-changes nothing.
+changes nothing. What operators have changed since (stock, words, publishing)
+stays, too, where the plan says what the last one said: a note tells.
 
 A plan is taken whole or not at all. It is checked here first, and nothing is
 sent while it has problems; each of them is told with its line. The node then
