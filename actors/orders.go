@@ -355,11 +355,11 @@ func (g *Group) askOrderBy(ctx context.Context, by engine.By, orderNo string, c 
 // plan that asks for newer rules than the group runs by waits for them, as long as
 // a command may take; the first one of a group of nodes waits a moment for the
 // newest in any case.
-func (g *Group) ApplyPlan(ctx context.Context, by engine.By, plan *engine.Plan, dryRun bool) (o engine.PlanOutcome, err error) {
+func (g *Group) ApplyPlan(ctx context.Context, by engine.By, p *engine.Plan, dryRun bool) (o engine.PlanOutcome, err error) {
 	if err := g.awaitCaughtUp(ctx); err != nil {
 		return o, err
 	}
-	c := engine.Command{Kind: engine.CmdApplyPlan, Plan: plan}
+	c := engine.Command{Kind: engine.CmdApplyPlan, Plan: p}
 	if err := g.sign(ctx, &c, by); err != nil {
 		return o, err
 	}
@@ -372,7 +372,7 @@ func (g *Group) ApplyPlan(ctx context.Context, by engine.By, plan *engine.Plan, 
 	if !dryRun {
 		g.awaitNewestRules(ctx)
 	}
-	g.view.View(func(s *engine.State) { o = s.ComparePlan(plan) })
+	g.view.View(func(s *engine.State) { o = s.ComparePlan(p) })
 	if dryRun || len(o.Problems) > 0 || len(o.Changes) == 0 {
 		return o, nil
 	}

@@ -77,7 +77,9 @@ func (g *Group) Messages(listing []byte, h engine.ListingHandle) (zone string, v
 // SetMessage gives a sale's message these words, or with none takes its own away.
 // What else the sale has stays as it is. Problems are why it can't be. Error: a
 // refusal as unknown where there is no such sale.
-func (g *Group) SetMessage(ctx context.Context, by engine.By, sale string, m engine.Message) (engine.PlanOutcome, error) {
+func (g *Group) SetMessage(
+	ctx context.Context, by engine.By, sale string, m engine.Message,
+) (engine.PlanOutcome, error) {
 	if err := g.awaitCaughtUp(ctx); err != nil {
 		return engine.PlanOutcome{}, err
 	}

@@ -202,7 +202,8 @@ type ListingSpec struct {
 
 // rich tells whether what is asked for needs rules of version 2.
 func (l *ListingSpec) rich() bool {
-	return l.LimitPerMonth > 0 || l.Reservation || l.AllowList != "" || l.Waitlist || l.Ticket || l.Challenge != ChallengeNone || l.Draw > 0 || l.SetAside > 0
+	return l.LimitPerMonth > 0 || l.Reservation || l.AllowList != "" || l.Waitlist || l.Ticket ||
+		l.Challenge != ChallengeNone || l.Draw > 0 || l.SetAside > 0
 }
 
 // StateOf tells what the listing l looks like from outside.

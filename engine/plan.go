@@ -477,7 +477,8 @@ func (d *planDiff) session(path, sale string, p *SessionPlan) {
 		d.problem(path+".listings", "%d are over %d", n, MaxSessionListings)
 	}
 	if old == nil {
-		said := fmt.Sprintf("new, opens %s, ends %s", start.Wall().Format(time.RFC3339Nano), end.Wall().Format(time.RFC3339Nano))
+		said := fmt.Sprintf("new, opens %s, ends %s",
+			start.Wall().Format(time.RFC3339Nano), end.Wall().Format(time.RFC3339Nano))
 		if p.Profile != "" {
 			said += ", profile " + p.Profile
 		}
@@ -604,7 +605,8 @@ func (d *planDiff) listing(path string, session *Session, l *ListingSpec) {
 	before := len(d.Changes)
 	d.number(path+".price", old.Price, l.Price)
 	if l.Stock != old.ListingSpec.Stock && l.Stock < old.Held+old.Paid {
-		d.problem(path+".stock", "%d is less than the %d held and %d paid: it can be %d at least", l.Stock, old.Held, old.Paid, old.Held+old.Paid)
+		d.problem(path+".stock", "%d is less than the %d held and %d paid: it can be %d at least",
+			l.Stock, old.Held, old.Paid, old.Held+old.Paid)
 	}
 	if session.State >= Ended {
 		d.number(path+".stock", old.ListingSpec.Stock, l.Stock)
@@ -643,7 +645,8 @@ func (l *ListingSpec) told() string {
 		said  string
 	}{
 		{l.LimitPerMonth > 0, fmt.Sprintf("limit_per_month %d", l.LimitPerMonth)}, {l.Reservation, "reservation"},
-		{l.AllowList != "", "allow_list " + l.AllowList}, {l.Waitlist, "waitlist"}, {l.SetAside > 0, "set_aside " + l.SetAside.String()},
+		{l.AllowList != "", "allow_list " + l.AllowList}, {l.Waitlist, "waitlist"},
+		{l.SetAside > 0, "set_aside " + l.SetAside.String()},
 		{l.Ticket, "ticket"},
 		{l.Challenge != ChallengeNone, "challenge " + l.Challenge.String()}, {l.Draw > 0, "draw " + l.Draw.String()},
 	} {

@@ -181,7 +181,8 @@ func (r *reader) listingSpec(rich bool) ListingSpec {
 		return l
 	}
 	l.LimitPerMonth, l.Reservation, l.AllowList = r.uint32(), r.bool(), r.string(MaxIDBytes)
-	l.Waitlist, l.Ticket, l.Challenge, l.Draw, l.SetAside = r.bool(), r.bool(), Challenge(r.byte()), r.duration(), r.duration()
+	l.Waitlist, l.Ticket, l.Challenge = r.bool(), r.bool(), Challenge(r.byte())
+	l.Draw, l.SetAside = r.duration(), r.duration()
 	if int(l.Challenge) >= len(challenges) {
 		r.fail("an unknown challenge")
 	}

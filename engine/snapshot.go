@@ -118,7 +118,8 @@ func (s *State) Snapshot() *Snapshot {
 		snap.sessions[i].orders = x.orders.freeze()
 		snap.sessions[i].details = x.details.freeze()
 		snap.sessions[i].Listings = slices.Clone(x.Listings)
-		snap.sessions[i].exceptional, snap.sessions[i].asides, snap.sessions[i].draws, snap.sessions[i].restless = nil, nil, nil, nil
+		snap.sessions[i].exceptional, snap.sessions[i].asides = nil, nil
+		snap.sessions[i].draws, snap.sessions[i].restless = nil, nil
 	}
 	for i, l := range s.listings {
 		snap.listings[i] = *l

@@ -91,7 +91,8 @@ func sessionOf(x *engine.SessionView) sessionJSON {
 		ID: x.ID, Sale: x.Sale, SaleName: textJSON(x.SaleName), State: x.State.String(), Paused: x.Paused,
 		Start: rfc3339(x.Start), End: rfc3339(x.End),
 		PayWithinSeconds: float64(x.PayWithinMS) / 1000, PayGraceSeconds: float64(x.PayGraceMS) / 1000,
-		LimitPerShopper: x.LimitPerShopper, AdmissionMultiple: x.AdmissionMultiple, Listings: make([]listingJSON, 0, len(x.Listings)), Findings: placesOf(x.Findings),
+		LimitPerShopper: x.LimitPerShopper, AdmissionMultiple: x.AdmissionMultiple,
+		Listings: make([]listingJSON, 0, len(x.Listings)), Findings: placesOf(x.Findings),
 	}
 	for i := range x.Listings {
 		l := &x.Listings[i]

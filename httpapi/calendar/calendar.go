@@ -17,9 +17,11 @@ const areas = " Africa America Antarctica Arctic Asia Atlantic Australia Europe 
 // Zone gives the IANA time zone of a name such as Asia/Shanghai, or UTC. Its data are
 // those of the machine, or else the ones built in. Error: what a name is to be.
 func Zone(name string) (*time.Location, error) {
-	area, _, _ := strings.Cut(name, "/")
-	if zone, err := time.LoadLocation(name); err == nil && (name == "UTC" || area != name && strings.Contains(areas, " "+area+" ")) {
-		return zone, nil
+	area, _, found := strings.Cut(name, "/")
+	if name == "UTC" || found && strings.Contains(areas, " "+area+" ") {
+		if zone, err := time.LoadLocation(name); err == nil {
+			return zone, nil
+		}
 	}
 	return nil, errors.New("is not an IANA time zone of an area and a city, such as Asia/Shanghai, or UTC")
 }
