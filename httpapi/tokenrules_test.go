@@ -3,6 +3,7 @@ package httpapi
 import (
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -108,7 +109,9 @@ func TestTokensOfOtherIssuers(t *testing.T) {
 	now := time.Now().Unix()
 	registry := prometheus.NewRegistry()
 	f := (&fakeSeller{answer: granted()}).keepGrabs()
-	s, err := NewShopper(ShopperConfig{Seller: f, Tokens: TokenKeys{Secret: testSecret, Issuer: "shop"}, Registerer: registry})
+	log := &safeText{}
+	s, err := NewShopper(ShopperConfig{Seller: f, Tokens: TokenKeys{Secret: testSecret, Issuer: "shop"}, Registerer: registry,
+		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,6 +171,11 @@ func TestTokensOfOtherIssuers(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+	for reason, times := range reasons {
+		if said := strings.Count(log.String(), `msg="token refused" audience=doorbuster-shopper reason=`+reason+"\n"); said != int(times) {
+			t.Errorf("%s was said %d times", reason, said)
 		}
 	}
 	if fmt.Sprint(counted) != fmt.Sprint(reasons) {

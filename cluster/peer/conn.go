@@ -1,8 +1,10 @@
 package peer
 
 import (
+	"crypto/x509"
 	"net"
 	"sync"
+	"time"
 )
 
 // conn is a connection that the port keeps an eye on, from the moment it exists:
@@ -14,6 +16,8 @@ type conn struct {
 	inbound  bool
 	kind     kind   // 0 during the handshake
 	node     string // at the other end, as it says itself; "" before it did
+	chain    []*x509.Certificate
+	roots    *x509.CertPool // that the chain was last held against
 	closed   sync.Once
 }
 
@@ -54,6 +58,38 @@ func (p *Port) meet(c *conn, node string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.node = node
+}
+
+// prove notes by what the other end of c has proved who it is.
+func (p *Port) prove(c *conn, chain []*x509.Certificate) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.chain = chain
+}
+
+// watchCAs closes connections with whoever proved themselves by a CA that is not
+// trusted any more, as soon as the files say so: a node that was kept out only by its
+// next handshake could stay for ever. That a certificate has expired meanwhile ends
+// nothing: a cluster must not come apart by the calendar.
+func (p *Port) watchCAs() {
+	defer p.running.Done()
+	tick := time.NewTicker(p.tuning.lookAtFiles)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.ending.Done():
+			return
+		case <-tick.C:
+		}
+		roots := p.credentials.current().roots
+		p.drop(func(c *conn) bool {
+			if len(c.chain) == 0 || c.roots == roots {
+				return false
+			}
+			c.roots = roots
+			return verify(c.chain, roots, x509.ExtKeyUsageAny, c.chain[0].NotAfter) != nil
+		})
+	}
 }
 
 // shake marks the end of c's handshake.

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"errors"
 	"net"
 	"os"
 	"strings"
@@ -86,6 +87,33 @@ func TestRotationOfCA(t *testing.T) {
 	if _, err := openNode(t, hello("c1"), old.files("c1"), nil).dialRPC(t, b.addr()); err == nil {
 		t.Error("the old CA is still trusted")
 	}
+}
+
+// TestWithdrawnCA: what was connected by a CA ends once that is not trusted any more;
+// what was by another goes on.
+func TestWithdrawnCA(t *testing.T) {
+	old, next := newAuthority(t), newAuthority(t)
+	both := append(append([]byte(nil), old.pair.Cert...), next.pair.Cert...)
+	aFiles, bFiles, cFiles := next.files("a1"), old.files("b1"), next.files("c1")
+	for _, f := range []*Files{aFiles, bFiles, cFiles} {
+		next.write(f.CA, both)
+	}
+	looks := func(_ *Config, tuned *tuning) { tuned.lookAtFiles = 5 * time.Millisecond }
+	a, b, c := openNode(t, hello("a1"), aFiles, looks), openNode(t, hello("b1"), bFiles, nil), openNode(t, hello("c1"), cFiles, nil)
+	toOld, _ := connect(t, a, b, kindRaft)
+	fromOld, _ := connect(t, b, a, kindRPC)
+	out, in := connect(t, a, c, kindRaft)
+	next.write(aFiles.CA, next.pair.Cert)
+	for _, conn := range []net.Conn{toOld, fromOld} {
+		if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil && !errors.Is(err, net.ErrClosed) {
+			t.Fatal(err)
+		}
+		var late net.Error
+		if _, err := conn.Read(make([]byte, 1)); err == nil || errors.As(err, &late) && late.Timeout() {
+			t.Errorf("a connection by a CA that was withdrawn goes on: %v", err)
+		}
+	}
+	exchangeBytes(t, out, in)
 }
 
 // TestBrokenRotation: new files that are not good leave the old ones in use, and

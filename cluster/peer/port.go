@@ -92,6 +92,10 @@ func listen(cfg Config, t tuning) (*Port, error) {
 	p.raft, p.rpc = p.newStream(), newInlet(listener.Addr())
 	p.running.Add(1)
 	go p.accept()
+	if p.credentials != nil && t.lookAtFiles > 0 {
+		p.running.Add(1)
+		go p.watchCAs()
+	}
 	return p, nil
 }
 
@@ -297,6 +301,7 @@ func (p *Port) hear(c *conn) (k kind, reply []byte, err error) {
 			}
 			return 0, reply, err
 		}
+		p.prove(c, secure.ConnectionState().PeerCertificates)
 		c.Conn, certificate = secure, secure.ConnectionState().PeerCertificates[0]
 	}
 	own := p.cfg.Identity()
@@ -466,6 +471,7 @@ func (p *Port) exchange(c *conn, own Hello, k kind) (peer Hello, certificate *x5
 		if err := secure.Handshake(); err != nil {
 			return Hello{}, nil, nil, err
 		}
+		p.prove(c, secure.ConnectionState().PeerCertificates)
 		c.Conn, certificate = secure, secure.ConnectionState().PeerCertificates[0]
 	}
 	preamble, err := appendFrame(nil, byte(k), own)
