@@ -12,6 +12,9 @@ import (
 // itself, but the cashier, or a recovery, has made a mistake.
 const strayFor = time.Hour
 
+// overdueAfter is how long a refund may be due.
+const overdueAfter = 24 * time.Hour
+
 // alarmNames is how many listings an alarm names.
 const alarmNames = 5
 
@@ -42,6 +45,10 @@ func (g *Group) Alarms() (all []engine.Alarm) {
 	if at := time.UnixMilli(g.strayAt.Load()); time.Since(at) < strayFor {
 		all = append(all, engine.Alarm{Name: engine.AlarmStrayPayments, Since: at, Detail: fmt.Sprintf("Money came for no order of this group, %d times since the start; it goes back.", g.strays.Load()),
 			Advice: "Ask the cashier what it was for; the log has each."})
+	}
+	if n, since := g.RefundsOwed(); n > 0 && g.leads.Load() && time.Since(since.Wall()) > overdueAfter {
+		all = append(all, engine.Alarm{Name: engine.AlarmRefundsOverdue, Since: since.Wall(), Detail: fmt.Sprintf("Refunds have been due for more than a day, %d in all.", n),
+			Advice: "See 'doorbuster refunds --admin ADDR' for why; without a cashier_url nobody is asked for them."})
 	}
 	return all
 }

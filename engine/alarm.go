@@ -38,12 +38,14 @@ const (
 	AlarmLedgerMissing AlarmName = "ledger_missing"
 	AlarmLedgerBehind  AlarmName = "ledger_behind"
 	AlarmLedgerGaps    AlarmName = "ledger_gaps"
+	AlarmLedgerRebuilt AlarmName = "ledger_rebuilt"
 
 	AlarmListingFrozen      AlarmName = "listing_frozen"
 	AlarmListingQuarantined AlarmName = "listing_quarantined"
 	AlarmStrayPayments      AlarmName = "stray_payments"
 	AlarmCashierFails       AlarmName = "cashier_fails"
 	AlarmRefundsFail        AlarmName = "refunds_fail"
+	AlarmRefundsOverdue     AlarmName = "refunds_overdue"
 	AlarmRiskServiceFails   AlarmName = "risk_service_fails"
 
 	AlarmReconciliationOpen   AlarmName = "reconciliation_open"

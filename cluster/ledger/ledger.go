@@ -418,6 +418,9 @@ func (l *Ledger) Alarms() (alarms []engine.Alarm) {
 	if s.Gaps > 0 {
 		alarm(engine.AlarmLedgerGaps, "Another node may have what is missing.", "The trail of events has %d new holes since the start.", s.Gaps)
 	}
+	if s.Rebuilds > 0 {
+		alarm(engine.AlarmLedgerRebuilt, "Check its disk; this is said until the node is started again.", "The ledger was damaged, put aside and made anew, %d times since the start.", s.Rebuilds)
+	}
 	return alarms
 }
 

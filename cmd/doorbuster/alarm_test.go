@@ -2,9 +2,18 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"doorbuster/engine"
 )
 
 // TestAlarmsOfAllRoomsAreOneList: a dead cashier, refunds that fail, and differences
@@ -51,4 +60,95 @@ func TestAlarmsOfAllRoomsAreOneList(t *testing.T) {
 	if code, out, errs := runTool(t, "", "alarms"); code != 2 || !strings.Contains(errs, "--admin") {
 		t.Errorf("%d %s%s", code, out, errs)
 	}
+}
+
+// TestEveryAlarmingMetricIsAnAlarm: whoever alerts on metrics and whoever looks at the
+// list hear of the same: a metric that asks for an alert names its alarm.
+func TestEveryAlarmingMetricIsAnAlarm(t *testing.T) {
+	names, err := os.ReadFile("../../engine/alarm.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	help := regexp.MustCompile(`[^:] "ALARM[^"]*"|Help: "ALARM[^"]*"`)
+	named := regexp.MustCompile(`"ALARM \((\w+)\) if `)
+	found := 0
+	err = filepath.WalkDir("../..", func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, says := range help.FindAllString(string(text), -1) {
+			if strings.Contains(says, `"ALARM if over 0: alarms of this node`) || !strings.Contains(says, " if ") {
+				continue // all of them, by name; or what is no help of a metric
+			}
+			found++
+			if m := named.FindStringSubmatch(says); m == nil || !strings.Contains(string(names), `AlarmName = "`+m[1]+`"`) {
+				t.Errorf("%s: %s names no alarm of engine/alarm.go", path, says)
+			}
+		}
+		return err
+	})
+	if err != nil || found < 15 {
+		t.Errorf("%d metrics that ask for an alert: %v", found, err)
+	}
+}
+
+// TestBoard: an alarm is since when it was first seen, whatever its words; it is logged
+// once, and so is its end.
+func TestBoard(t *testing.T) {
+	log := newLogBook()
+	var now []engine.Alarm
+	b := &board{logger: slog.New(slog.NewTextHandler(log, nil)), rooms: []func() []engine.Alarm{func() []engine.Alarm { return slices.Clone(now) }}}
+	start := time.Date(2026, 9, 20, 2, 0, 0, 0, time.UTC)
+	now = []engine.Alarm{{Name: engine.AlarmRefundsFail, Detail: "1 failed."}}
+	b.look(start)
+	now[0].Detail = "2 failed."
+	b.look(start.Add(time.Minute))
+	if all := b.alarms(); len(all) != 1 || !all[0].Since.Equal(start) || all[0].Detail != "2 failed." {
+		t.Errorf("%+v", all)
+	}
+	now = nil
+	b.look(start.Add(time.Hour))
+	if said := log.String(); len(b.alarms()) != 0 || strings.Count(said, "ALARM") != 1 || strings.Count(said, "is over") != 1 {
+		t.Errorf("%+v, %s", b.alarms(), said)
+	}
+}
+
+// brokenPipe takes nothing.
+type brokenPipe struct{}
+
+func (brokenPipe) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// TestLostLogLinesAndAFullDiskAreAlarms.
+func TestLostLogLinesAndAFullDiskAreAlarms(t *testing.T) {
+	sink := newLogSink(brokenPipe{})
+	if all := sink.alarms(); len(all) != 0 {
+		t.Errorf("before anything was lost: %+v", all)
+	}
+	fmt.Fprintln(sink, "a line")
+	sink.flush()
+	if all := sink.alarms(); len(all) != 1 || all[0].Name != engine.AlarmLogLinesLost || !strings.Contains(all[0].Detail, ": 1.") {
+		t.Errorf("%+v", all)
+	}
+	n := &node{cfg: Config{Data: t.TempDir(), SnapshotBytes: 1}}
+	if all := n.diskAlarms(); len(all) != 0 {
+		t.Errorf("with room: %+v", all)
+	}
+	if _, known := diskFree(n.cfg.Data); !known {
+		t.Skip("it is not known here")
+	}
+	n.cfg.SnapshotBytes = 1 << 60
+	if all := n.diskAlarms(); len(all) != 1 || all[0].Name != engine.AlarmDisk || !strings.Contains(all[0].Detail, n.cfg.Data) {
+		t.Errorf("without: %+v", all)
+	}
+}
+
+// TestFailedStatementIsAnAlarm until one of its name is taken.
+func TestFailedStatementIsAnAlarm(t *testing.T) {
+	s := openShop(t, t.TempDir())
+	s.apply(dayPlan("", 10))
+	reconcileHere(t, s, "not a statement\n")
+	s.eventually(func() bool { return strings.Contains(s.ops("GET", alarmsPath, "").Body, "reconciliation_failed") }, func() string { return "no alarm" })
+	reconcileHere(t, s, statementHeader)
+	s.eventually(func() bool { return !strings.Contains(s.ops("GET", alarmsPath, "").Body, "reconciliation_failed") }, func() string { return "for ever" })
 }

@@ -62,7 +62,7 @@ func newEventsTailCommand() *cobra.Command {
 		Short: "Tell what has happened, and with --follow what happens",
 		Long: `Tell what has happened: every committed event with its true reason, the same
 on every node. --from begins at a position ("0" is the first that is kept),
---last so many events before the end; --follow goes on as they come, and comes
+--last so many events (of --session, where one is named) before the end; --follow goes on as they come, and comes
 again where it was when the node breaks off, which it says on standard error.
 Ctrl-C ends it, and tells where to go on: with --from, at any node.`,
 		Example: `  doorbuster events tail --admin 127.0.0.1:8081 --follow

@@ -76,7 +76,7 @@ func newReconciler(cfg Config, books reconcile.Books, leads func() bool, logger 
 		return g
 	}
 	metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_reconciliation_open",
-		Help: "ALARM if over 0: differences between the cashier's books and ours, of all reports that are kept, that nothing has settled and nobody has set aside; on the leader, 0 elsewhere."},
+		Help: "ALARM (reconciliation_open) if over 0: differences between the cashier's books and ours, of all reports that are kept, that nothing has settled and nobody has set aside; on the leader, 0 elsewhere."},
 		func() float64 {
 			if !r.leads() {
 				return 0
@@ -90,10 +90,10 @@ func newReconciler(cfg Config, books reconcile.Books, leads func() bool, logger 
 	r.settled = gauge("settled", "Payments and refunds that nobody had told us of before the last statement run here did.")
 	r.ranAt = gauge("last_run_seconds", "When the last statement was run here, in seconds since 1970.")
 	r.failed = prometheus.NewCounter(prometheus.CounterOpts{Name: "doorbuster_reconciliation_failed_total",
-		Help: "ALARM if it grows: statements that could not be taken, or whose run did not come to its end."})
+		Help: "ALARM (reconciliation_failed) if it grows: statements that could not be taken, or whose run did not come to its end."})
 	metrics.MustRegister(r.failed)
 	metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_reconciliation_reports_not_copied",
-		Help: "ALARM if it stays over 0: reports of other nodes that this node could not copy."}, func() float64 { return float64(r.notCopied.Load()) }))
+		Help: "ALARM (reports_not_copied) if it stays over 0: reports of other nodes that this node could not copy."}, func() float64 { return float64(r.notCopied.Load()) }))
 	return r, nil
 }
 

@@ -148,7 +148,7 @@ func newDaily(cfg Config, desk httpapi.Reconciler, leads func() bool, logger *sl
 	d.failures = prometheus.NewCounter(prometheus.CounterOpts{Name: "doorbuster_reconciliation_fetch_failures_total",
 		Help: "Times that the statement of a day, or the folder of statements, could not be had."})
 	metrics.MustRegister(d.failures, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_reconciliation_days_lacking",
-		Help: "ALARM if over 0: days whose statement was due and could not be had so far, on the leader; 0 elsewhere."},
+		Help: "ALARM (statement_lacking) if over 0: days whose statement was due and could not be had so far, on the leader; 0 elsewhere."},
 		func() float64 {
 			d.mu.Lock()
 			defer d.mu.Unlock()

@@ -304,7 +304,7 @@ func (e *Errands) Collectors() []prometheus.Collector {
 				n, _ := e.owed()
 				return float64(n)
 			}),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_refunds_oldest_seconds", Help: "ALARM if it keeps growing: for how long the oldest refund has been due, on the leader; 0 without."},
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_refunds_oldest_seconds", Help: "ALARM (refunds_overdue) if it keeps growing: for how long the oldest refund has been due, on the leader; 0 without."},
 			func() float64 {
 				n, since := e.owed()
 				if n == 0 {
