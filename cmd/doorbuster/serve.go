@@ -50,7 +50,7 @@ id in "sub"), and so do operators (audience "doorbuster-ops", role "viewer",
 			logger := cfg.newLogger(cfg.logSink)
 			cfg.keepDescriptors(descriptorLimit(), logger)
 			for _, l := range cfg.lacks() {
-				logger.Warn("what this shop can't do: "+l.means, "setting", l.setting)
+				logger.Warn("this shop "+l.means, "setting", l.setting)
 			}
 			return serve(c.Context(), cfg, logger)
 		},
