@@ -3,6 +3,7 @@ package plan
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -56,11 +57,12 @@ func misread(c rune) string {
 }
 
 // mostTries bounds how many lookalikes of a file that is not YAML are tried as the cause.
-const mostTries = 20
+const mostTries = 10
 
 // culprit finds the lookalike nearest before line, counted from 1, without which what
 // is wrong there would not be; c is 0 if there is none.
 func culprit(lines [][]byte, line int) (at, column int, c rune) {
+	said := complaint(lines).Error()
 	for at, tries := line, 0; at > 0 && tries < mostTries; at-- {
 		text := lines[at-1]
 		first := bytes.IndexFunc(text, isLookalike)
@@ -72,8 +74,9 @@ func culprit(lines [][]byte, line int) (at, column int, c rune) {
 			tries++
 			changed := slices.Clone(lines)
 			changed[at-1] = other
+			now := complaint(changed).Error()
 			// What indents may be wrong all the same, in another way.
-			return wrongAt(changed) > line || indents && complaint(changed).Error() != complaint(lines).Error()
+			return now != said && (indents || complaint(changed[:line]).Error() != now || now == io.EOF.Error())
 		}
 		if !helps(asMeant(text)) {
 			continue
