@@ -65,10 +65,14 @@ const mostLookedBack = 1_000_000
 func (l *Ledger) Last(events int, session string) (p engine.TrailPosition, err error) {
 	err = l.view(func(v *viewing) error {
 		c := v.bucket(bucketEvents).Cursor()
-		key, body := c.Last()
-		for looked := 0; len(key) == 12 && events > 0 && looked < mostLookedBack; key, body = c.Prev() {
+		key, value := c.Last()
+		for looked := 0; len(key) == 12 && events > 0 && looked < mostLookedBack; key, value = c.Prev() {
 			looked++
 			if session != "" {
+				body, err := unseal(bucketEvents, key, value)
+				if err != nil {
+					return err
+				}
 				e, err := eventOf(key, body)
 				if err != nil {
 					return err
