@@ -48,7 +48,7 @@ func TestShoppersStreamEndsWithItsToken(t *testing.T) {
 			t.Errorf("%s, and the stream goes on: %v", why, err)
 		}
 	}
-	ends(follow(mint(testSecret, 2*time.Second)), "the token has expired")
+	ends(follow(mint(testSecret, 5*time.Second)), "the token has expired")
 	stays, goes := follow(mint(testSecret, time.Hour)), follow(mint(otherSecret, time.Hour))
 	if err := s.SetTokens(TokenKeys{Secret: testSecret}); err != nil {
 		t.Fatal(err)

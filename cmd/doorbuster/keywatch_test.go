@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestKeysRotate: a second secret in the file lets tokens of both in; the old one
@@ -56,4 +57,61 @@ func TestKeysRotate(t *testing.T) {
 	if asks(fresh) != 200 {
 		t.Error("the new secret does not do")
 	}
+}
+
+// TestTailEndsWithItsKey: whoever reads a node's events is cut off when the key of
+// their token is taken out of the file; the command says so and ends. A reader whose
+// key stays reads on.
+func TestTailEndsWithItsKey(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	stays, goes := write("stays.key", strings.Repeat("a", 40)), write("goes.key", strings.Repeat("b", 40))
+	both := strings.Repeat("a", 40) + "\n" + strings.Repeat("b", 40) + "\n"
+	s := runShop(t, []string{"serve", "--data", filepath.Join(dir, "data"), "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json",
+		"--shopper-key-file", write("shopper.key", strings.Repeat("s", 40)), "--ops-key-file", write("ops.key", both)})
+	s.awaitServing()
+	token := func(key string) string {
+		status, out, errs := runTool(t, "", "token", "--sub", "vera", "--role", "operator", "--key-file", key)
+		if status != 0 {
+			t.Fatal(errs)
+		}
+		return write(filepath.Base(key)+".token", out)
+	}
+	plan := write("plan.yaml", dayPlan("", 5))
+	apply := func() {
+		t.Helper()
+		if status, _, errs := runTool(t, "", "apply", "-f", plan, "--admin", s.admin, "--token-file", token(stays)); status != 0 {
+			t.Fatal(errs)
+		}
+	}
+	apply()
+	tail := func(key string) *tailing {
+		w := startTail(t, "--admin", s.admin, "--from", "0", "--follow", "--json", "--token-file", token(key))
+		w.await(t, w.out, "plan_applied")
+		return w
+	}
+	reads, cut := tail(stays), tail(goes)
+	write("ops.key", strings.Repeat("a", 40)+"\n")
+	ended := make(chan error, 1)
+	go func() { ended <- cut.process.Wait() }()
+	select {
+	case err := <-ended:
+		if err == nil || !strings.Contains(cut.errs.String(), "The token is not valid") {
+			t.Errorf("%v, %s", err, cut.errs)
+		}
+	case <-time.After(patience):
+		t.Fatalf("its key was withdrawn, and it reads on: %s", cut.errs)
+	}
+	write("plan.yaml", dayPlan("", 6))
+	apply()
+	s.eventually(func() bool { return strings.Count(reads.out.String(), "plan_applied") == 2 }, func() string { return "the other one does not read on: " + reads.errs.String() })
 }
