@@ -188,3 +188,32 @@ func TestDisplayAddressTaken(t *testing.T) {
 		t.Errorf("status %d: %s", status, errs)
 	}
 }
+
+// TestTimesInTheSalesZone: a shopper hears when it starts as a person of the sale's zone
+// says it, in the language that they want most.
+func TestTimesInTheSalesZone(t *testing.T) {
+	shanghai, err := time.LoadLocation("Asia/Shanghai")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := openShop(t, t.TempDir())
+	start := time.Now().Add(48 * time.Hour).In(shanghai).Truncate(time.Minute)
+	plan := strings.Replace(masks(10), "start: now", "start: "+start.UTC().Format(time.RFC3339), 1)
+	s.apply(strings.Replace(plan, "  - id: sale\n", "  - id: sale\n    timezone: Asia/Shanghai\n", 1))
+	year := func(format string) string {
+		if start.Year() != time.Now().In(shanghai).Year() {
+			return start.Format(format)
+		}
+		return ""
+	}
+	for language, want := range map[string]string{
+		"de, en;q=0.5": "Starts at " + start.Format("15:04 on 2 January") + year(" 2006") + ".",
+		"fr, zh;q=0.9": year("2006年") + start.Format("1月2日15:04") + " 开始。",
+	} {
+		a := s.do("POST", s.listingURL(mask)+"/grab", "", "X-Shopper-Id", "ann", "Accept-Language", language)
+		var told struct{ Code, Message string }
+		if err := json.Unmarshal([]byte(a.Body), &told); err != nil || told.Code != "not_open" || told.Message != want {
+			t.Errorf("%s: %s, want %q", language, a.Body, want)
+		}
+	}
+}

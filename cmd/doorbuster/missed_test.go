@@ -76,13 +76,15 @@ func missedForAll(t *testing.T, freeze func(*node)) {
 	defer closing()
 	s.apply(planOf([]string{"{sku: mask, price: 100, stock: 100000}", "{sku: few, price: 100, stock: 1, reservation: true}",
 		"{sku: ticket, price: 100, stock: 9, ticket: true}", "{sku: frozen, price: 100, stock: 9}"}, "admission_multiple: 1"))
-	for _, listed := range []string{"listed-en", "listed-zh"} {
+	list := func(shopper string) {
 		edit := engine.Command{Kind: engine.CmdEditRoster, Operator: "test", Edit: engine.RosterEdit{
-			Roster: engine.RosterID{Kind: engine.RosterRiskShopper}, Action: engine.RosterPut, Rows: []engine.RosterEntry{{ID: []byte(listed), Level: engine.LevelBlock}}}}
+			Roster: engine.RosterID{Kind: engine.RosterRiskShopper}, Action: engine.RosterPut, Rows: []engine.RosterEntry{{ID: []byte(shopper), Level: engine.LevelBlock}}}}
 		if _, err := n.group.AskFor(t.Context(), engine.EncodeBatch(engine.BatchHeader{}, edit)); err != nil {
 			t.Fatal(err)
 		}
 	}
+	list("listed-en")
+	list("listed-zh")
 	addresses := 0
 	elsewhere := func() string { addresses++; return fmt.Sprintf("198.51.%d.%d", 100+addresses/250, 1+addresses%250) }
 	grab := func(shopper, sku, language, body string) string {
@@ -102,6 +104,15 @@ func missedForAll(t *testing.T, freeze func(*node)) {
 		miss func(language string) string
 	}{
 		{"risk list", engine.ReasonRisk, func(in string) string { return grab("listed-"+in, "mask", in, "") }},
+		{"risk list, and a unit let go before", engine.ReasonRisk, func(in string) string {
+			_, after, _ := strings.Cut(grab("once-"+in, "mask", in, ""), `"order_no":"`)
+			no, _, _ := strings.Cut(after, `"`)
+			if a := s.cancelOrder("once-"+in, no); a.Status != 200 {
+				t.Errorf("%d %s", a.Status, a.Body)
+			}
+			list("once-" + in)
+			return grab("once-"+in, "mask", in, "")
+		}},
 		{"risk service", engine.ReasonRisk, func(in string) string { return grab("suspect-"+in, "mask", in, "") }},
 		{"rate of the shopper", engine.ReasonRate, func(in string) string {
 			for range 3 {
