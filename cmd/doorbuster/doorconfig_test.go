@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 )
 
 // TestDoorSettings: how long a connection may be idle, how many bytes headers have,
@@ -114,4 +116,49 @@ func TestRiskTokenIsReadAgain(t *testing.T) {
 	}
 	write("second")
 	s.eventually(func() bool { return asks() == "Bearer second" }, func() string { return "the new token is not taken" })
+}
+
+// TestTokensAsConfigured: a node takes tokens of the issuers and up to the size that it
+// is told, and counts the others by their reasons.
+func TestTokensAsConfigured(t *testing.T) {
+	dir := t.TempDir()
+	key := func(name, c string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(strings.Repeat(c, 40)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	s := runShop(t, []string{"serve", "--data", filepath.Join(dir, "data"), "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json", "--open-metrics",
+		"--shopper-key-file", key("shopper.key", "s"), "--ops-key-file", key("ops.key", "o"), "--shopper-issuer", "shop", "--ops-issuer", "staff", "--token-bytes", "1000"})
+	s.awaitServing()
+	sign := func(secret, aud, iss, more string) string {
+		token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": 7, "aud": aud, "iss": iss, "role": "viewer", "x": more,
+			"exp": time.Now().Add(time.Hour).Unix()}).SignedString([]byte(strings.Repeat(secret, 40)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "Bearer " + token
+	}
+	long := strings.Repeat("x", 1000)
+	for _, c := range []struct {
+		url, token string
+		want       int
+	}{
+		{s.http + "/v1/orders", sign("s", "doorbuster-shopper", "shop", ""), 200}, {s.http + "/v1/orders", sign("s", "doorbuster-shopper", "staff", ""), 401},
+		{s.http + "/v1/orders", sign("s", "doorbuster-shopper", "shop", long), 401},
+		{"http://" + s.admin + "/admin/v1/sales", sign("o", "doorbuster-ops", "staff", ""), 200}, {"http://" + s.admin + "/admin/v1/sales", sign("o", "doorbuster-ops", "shop", ""), 401},
+		{"http://" + s.admin + "/admin/v1/sales", sign("o", "doorbuster-ops", "staff", long), 401},
+	} {
+		if a := s.do("GET", c.url, "", "Authorization", c.token); a.Status != c.want {
+			t.Errorf("%s: %d, want %d: %s", c.url, a.Status, c.want, a.Body)
+		}
+	}
+	for _, api := range []string{"shopper", "admin"} {
+		for _, reason := range []string{"iss", "too_long"} {
+			if n := s.metric(fmt.Sprintf(`doorbuster_tokens_refused_total{api=%q,reason=%q}`, api, reason)); n != "1" {
+				t.Errorf("%s, %s: %s", api, reason, n)
+			}
+		}
+	}
 }
