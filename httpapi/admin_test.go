@@ -301,7 +301,7 @@ func TestRoles(t *testing.T) {
 	s := newTestAdmin(t, &fakeOperator{found: []engine.OrderView{heldOrder()}}, func(c *AdminConfig) { c.Dev, c.Tokens = false, TokenKeys{Secret: testSecret} })
 	tokens := map[Role]string{}
 	for _, role := range []Role{RoleViewer, RoleOperator, RoleAdmin} {
-		token, err := MintToken(OpsToken, "olga", role, time.Hour, testSecret, time.Now())
+		token, err := TokenClaims{Kind: OpsToken, Subject: "olga", Role: role, TTL: time.Hour}.Sign(testSecret, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}

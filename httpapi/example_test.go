@@ -103,7 +103,7 @@ func ExampleNewAdmin() {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
 
-	token, err := httpapi.MintToken(httpapi.OpsToken, "olga", httpapi.RoleViewer, time.Hour, secret, time.Now())
+	token, err := httpapi.TokenClaims{Kind: httpapi.OpsToken, Subject: "olga", Role: httpapi.RoleViewer, TTL: time.Hour}.Sign(secret, time.Now())
 	if err != nil {
 		fmt.Println(err)
 		return

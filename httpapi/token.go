@@ -417,24 +417,32 @@ func (c *tokenChecker) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// MintToken makes a token signed with an HS256 secret, valid from now for ttl.
-// role is for OpsToken only. The subject must be engine.ValidShopper.
-func MintToken(kind TokenKind, subject string, role Role, ttl time.Duration, secret []byte, now time.Time) (string, error) {
+// TokenClaims are what a token says.
+type TokenClaims struct {
+	Kind    TokenKind
+	Subject string        // engine.ValidShopper
+	Role    Role          // of OpsToken only
+	Issuer  string        // "" is none
+	TTL     time.Duration // from when it is signed; 1 s to 366 days
+}
+
+// Sign makes a token of c by an HS256 secret, or says all that is wrong.
+func (c TokenClaims) Sign(secret []byte, now time.Time) (string, error) {
 	var errs []error
-	if kind != ShopperToken && kind != OpsToken {
-		errs = append(errs, fmt.Errorf("there is no kind of token %q", string(kind)))
+	if c.Kind != ShopperToken && c.Kind != OpsToken {
+		errs = append(errs, fmt.Errorf("there is no kind of token %q", string(c.Kind)))
 	}
-	if !engine.ValidShopper(subject) {
+	if !engine.ValidShopper(c.Subject) {
 		errs = append(errs, fmt.Errorf("the subject must have 1 to %d printable ASCII characters and no space", engine.MaxShopperBytes))
 	}
-	if kind == OpsToken && role.rank() == 0 {
-		errs = append(errs, fmt.Errorf("there is no role %q; take viewer, operator or admin", string(role)))
+	if c.Kind == OpsToken && c.Role.rank() == 0 {
+		errs = append(errs, fmt.Errorf("there is no role %q; take viewer, operator or admin", string(c.Role)))
 	}
-	if kind == ShopperToken && role != "" {
+	if c.Kind == ShopperToken && c.Role != "" {
 		errs = append(errs, errors.New("a shopper has no role"))
 	}
-	if ttl < time.Second || ttl > 366*24*time.Hour {
-		errs = append(errs, fmt.Errorf("the token would be valid for %s; it must be 1s to 366 days", ttl))
+	if c.TTL < time.Second || c.TTL > 366*24*time.Hour {
+		errs = append(errs, fmt.Errorf("the token would be valid for %s; it must be 1s to 366 days", c.TTL))
 	}
 	if len(secret) < MinSecretBytes {
 		errs = append(errs, fmt.Errorf("the secret has %d bytes; it must have at least %d", len(secret), MinSecretBytes))
@@ -442,9 +450,12 @@ func MintToken(kind TokenKind, subject string, role Role, ttl time.Duration, sec
 	if err := errors.Join(errs...); err != nil {
 		return "", fmt.Errorf("mint a token: %w", err)
 	}
-	said := jwt.MapClaims{"sub": subject, "aud": string(kind), "iat": now.Unix(), "exp": now.Add(ttl).Unix()}
-	if role != "" {
-		said["role"] = string(role)
+	said := jwt.MapClaims{"sub": c.Subject, "aud": string(c.Kind), "iat": now.Unix(), "exp": now.Add(c.TTL).Unix()}
+	if c.Role != "" {
+		said["role"] = string(c.Role)
+	}
+	if c.Issuer != "" {
+		said["iss"] = c.Issuer
 	}
 	signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, said).SignedString(secret)
 	if err != nil {

@@ -73,7 +73,7 @@ func TestShopperTokens(t *testing.T) {
 	both := TokenKeys{Secret: testSecret, PublicKeyPEM: keyPEM}
 	good := sign(t, jwt.SigningMethodHS256, testSecret, shopperClaims())
 	part := strings.Split(good, ".")
-	minted, err := MintToken(ShopperToken, "ada", "", time.Hour, testSecret, time.Now())
+	minted, err := TokenClaims{Kind: ShopperToken, Subject: "ada", TTL: time.Hour}.Sign(testSecret, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +192,7 @@ func TestTokenCacheKeepsWhoAsks(t *testing.T) {
 		t.Fatal(err)
 	}
 	mint := func(shopper string) []byte {
-		token, err := MintToken(ShopperToken, shopper, "", time.Hour, testSecret, time.Now())
+		token, err := TokenClaims{Kind: ShopperToken, Subject: shopper, TTL: time.Hour}.Sign(testSecret, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -233,7 +233,7 @@ func TestTokenCache(t *testing.T) {
 	}
 	var last []byte
 	for i := range 10 * places {
-		token, err := MintToken(ShopperToken, fmt.Sprintf("shopper-%d", i), "", time.Minute, testSecret, now)
+		token, err := TokenClaims{Kind: ShopperToken, Subject: fmt.Sprintf("shopper-%d", i), TTL: time.Minute}.Sign(testSecret, now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -261,7 +261,7 @@ func TestTokenCache(t *testing.T) {
 	hash := sha256.Sum256(last)
 	shard := &c.shards[hash[0]%uint8(len(c.shards))]
 	for i := 0; shard.passed[hash] != nil; i++ { // others take its place, as soon as one comes into its shard
-		token, err := MintToken(ShopperToken, fmt.Sprintf("later-%d", i), "", time.Minute, testSecret, now)
+		token, err := TokenClaims{Kind: ShopperToken, Subject: fmt.Sprintf("later-%d", i), TTL: time.Minute}.Sign(testSecret, now)
 		if err != nil || i == 1000*places {
 			t.Fatalf("an expired token is still remembered after %d others: %v", i, err)
 		}
@@ -277,13 +277,27 @@ func TestTokenCache(t *testing.T) {
 func TestMintTokenReportsEverything(t *testing.T) {
 	now := time.Now()
 	for name, mint := range map[string]func() (string, error){
-		"kind":          func() (string, error) { return MintToken("x", "ada", "", time.Hour, testSecret, now) },
-		"subject":       func() (string, error) { return MintToken(ShopperToken, "a b", "", time.Hour, testSecret, now) },
-		"role":          func() (string, error) { return MintToken(OpsToken, "ada", "chief", time.Hour, testSecret, now) },
-		"no role":       func() (string, error) { return MintToken(OpsToken, "ada", "", time.Hour, testSecret, now) },
-		"role too many": func() (string, error) { return MintToken(ShopperToken, "ada", RoleAdmin, time.Hour, testSecret, now) },
-		"ttl":           func() (string, error) { return MintToken(ShopperToken, "ada", "", 0, testSecret, now) },
-		"secret":        func() (string, error) { return MintToken(ShopperToken, "ada", "", time.Hour, nil, now) },
+		"kind": func() (string, error) {
+			return TokenClaims{Kind: "x", Subject: "ada", TTL: time.Hour}.Sign(testSecret, now)
+		},
+		"subject": func() (string, error) {
+			return TokenClaims{Kind: ShopperToken, Subject: "a b", TTL: time.Hour}.Sign(testSecret, now)
+		},
+		"role": func() (string, error) {
+			return TokenClaims{Kind: OpsToken, Subject: "ada", Role: "chief", TTL: time.Hour}.Sign(testSecret, now)
+		},
+		"no role": func() (string, error) {
+			return TokenClaims{Kind: OpsToken, Subject: "ada", TTL: time.Hour}.Sign(testSecret, now)
+		},
+		"role too many": func() (string, error) {
+			return TokenClaims{Kind: ShopperToken, Subject: "ada", Role: RoleAdmin, TTL: time.Hour}.Sign(testSecret, now)
+		},
+		"ttl": func() (string, error) {
+			return TokenClaims{Kind: ShopperToken, Subject: "ada", TTL: 0}.Sign(testSecret, now)
+		},
+		"secret": func() (string, error) {
+			return TokenClaims{Kind: ShopperToken, Subject: "ada", TTL: time.Hour}.Sign(nil, now)
+		},
 	} {
 		if token, err := mint(); err == nil || token != "" {
 			t.Errorf("%s: %q, %v", name, token, err)
@@ -296,7 +310,7 @@ func BenchmarkRefusedGrabWithToken(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	token, err := MintToken(ShopperToken, "ada", "", time.Hour, testSecret, time.Now())
+	token, err := TokenClaims{Kind: ShopperToken, Subject: "ada", TTL: time.Hour}.Sign(testSecret, time.Now())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -64,7 +64,7 @@ func startRuledKind(ctx context.Context, dir, kind, profile, prefix string, equi
 	s.Pool = pool
 	minted := time.Now()
 	s.TokenFor = func(shopper string) (string, error) {
-		return httpapi.MintToken(httpapi.ShopperToken, shopper, "", 12*time.Hour, secrets[0], minted)
+		return httpapi.TokenClaims{Kind: httpapi.ShopperToken, Subject: shopper, TTL: 12 * time.Hour}.Sign(secrets[0], minted)
 	}
 	return s, nil
 }
@@ -72,7 +72,7 @@ func startRuledKind(ctx context.Context, dir, kind, profile, prefix string, equi
 // bringLists brings in who reserved, who is allowed and who is a risk, and waits
 // until the listing opens.
 func bringLists(ctx context.Context, shop, admin string, opsSecret []byte, l bench.Listing, prefix string, shoppers int) error {
-	token, err := httpapi.MintToken(httpapi.OpsToken, "bench", httpapi.RoleAdmin, time.Hour, opsSecret, time.Now())
+	token, err := httpapi.TokenClaims{Kind: httpapi.OpsToken, Subject: "bench", Role: httpapi.RoleAdmin, TTL: time.Hour}.Sign(opsSecret, time.Now())
 	if err != nil {
 		return err
 	}

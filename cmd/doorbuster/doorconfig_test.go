@@ -154,6 +154,10 @@ func TestTokensAsConfigured(t *testing.T) {
 			t.Errorf("%s: %d, want %d: %s", c.url, a.Status, c.want, a.Body)
 		}
 	}
+	status, token, errs := runTool(t, "", "token", "--sub", "olga", "--role", "viewer", "--issuer", "staff", "--key-file", filepath.Join(dir, "ops.key"))
+	if a := s.do("GET", "http://"+s.admin+"/admin/v1/sales", "", "Authorization", "Bearer "+strings.TrimSpace(token)); status != 0 || a.Status != 200 {
+		t.Errorf("a token that was made with its issuer: %d %s, %d", status, errs, a.Status)
+	}
 	for _, api := range []string{"shopper", "admin"} {
 		for _, reason := range []string{"iss", "too_long"} {
 			if n := s.metric(fmt.Sprintf(`doorbuster_tokens_refused_total{api=%q,reason=%q}`, api, reason)); n != "1" {

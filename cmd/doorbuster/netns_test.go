@@ -202,7 +202,7 @@ func mint(kind httpapi.TokenKind, id string, role httpapi.Role) (string, error) 
 	if kind == httpapi.ShopperToken {
 		secret = testKeys()["shopper"]
 	}
-	return httpapi.MintToken(kind, id, role, time.Hour, secret, time.Now())
+	return httpapi.TokenClaims{Kind: kind, Subject: id, Role: role, TTL: time.Hour}.Sign(secret, time.Now())
 }
 
 // testKeys are the secrets of the cluster's tokens.

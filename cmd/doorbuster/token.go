@@ -11,7 +11,7 @@ import (
 )
 
 func newTokenCommand() *cobra.Command {
-	var sub, role, keyFile string
+	var sub, role, issuer, keyFile string
 	var ttl time.Duration
 	c := &cobra.Command{
 		Use:   "token --sub ID --key-file FILE",
@@ -45,7 +45,7 @@ provider makes them.`,
 			if err != nil {
 				return err
 			}
-			token, err := httpapi.MintToken(kind, sub, httpapi.Role(role), ttl, secret, time.Now())
+			token, err := httpapi.TokenClaims{Kind: kind, Subject: sub, Role: httpapi.Role(role), Issuer: issuer, TTL: ttl}.Sign(secret, time.Now())
 			if err != nil {
 				return err
 			}
@@ -55,6 +55,7 @@ provider makes them.`,
 	}
 	c.Flags().StringVar(&sub, "sub", "", "who it is for: a shopper's or an operator's `id`")
 	c.Flags().StringVar(&role, "role", "", "viewer, operator or admin; empty makes a shopper's token")
+	c.Flags().StringVar(&issuer, "issuer", "", "its issuer, where the node asks for one (--shopper-issuer, --ops-issuer)")
 	c.Flags().StringVar(&keyFile, "key-file", "", "`file` with the secret")
 	c.Flags().DurationVar(&ttl, "ttl", time.Hour, "how long it is good for")
 	return c
