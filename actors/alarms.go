@@ -40,14 +40,19 @@ func (g *Group) Alarms() (all []engine.Alarm) {
 		}
 		all = append(all, engine.Alarm{Name: name, Detail: fmt.Sprintf("%s: %s.", what, named), Advice: advice})
 	}
-	alarm(engine.AlarmListingFrozen, frozen, "Listings whose units no longer add up sell nothing", "Keep a backup of every node, and report it: it is a fault of this program.")
-	alarm(engine.AlarmListingQuarantined, quarantined, "Listings whose actor panicked too often let no new shopper in", "Have another node lead ('doorbuster cluster transfer'), or start this one again; and report it.")
+	alarm(engine.AlarmListingFrozen, frozen, "Listings whose units no longer add up sell nothing",
+		"Keep a backup of every node, and report it: it is a fault of this program.")
+	alarm(engine.AlarmListingQuarantined, quarantined, "Listings whose actor panicked too often let no new shopper in",
+		"Have another node lead ('doorbuster cluster transfer'), or start this one again; and report it.")
 	if at := time.UnixMilli(g.strayAt.Load()); time.Since(at) < strayFor {
-		all = append(all, engine.Alarm{Name: engine.AlarmStrayPayments, Since: at, Detail: fmt.Sprintf("Money came for no order of this group, %d times since the start; it goes back.", g.strays.Load()),
+		all = append(all, engine.Alarm{Name: engine.AlarmStrayPayments, Since: at,
+			Detail: fmt.Sprintf("Money came for no order of this group, %d times since the start; it goes back.",
+				g.strays.Load()),
 			Advice: "Ask the cashier what it was for; the log has each."})
 	}
 	if n, since := g.RefundsOwed(); n > 0 && g.leads.Load() && time.Since(since.Wall()) > overdueAfter {
-		all = append(all, engine.Alarm{Name: engine.AlarmRefundsOverdue, Since: since.Wall(), Detail: fmt.Sprintf("Refunds have been due for more than a day, %d in all.", n),
+		all = append(all, engine.Alarm{Name: engine.AlarmRefundsOverdue, Since: since.Wall(),
+			Detail: fmt.Sprintf("Refunds have been due for more than a day, %d in all.", n),
 			Advice: "See 'doorbuster refunds --admin ADDR' for why; without a cashier_url nobody is asked for them."})
 	}
 	return all

@@ -131,6 +131,15 @@ func (g *gate) update(s *engine.State, session *engine.Session, l *engine.Listin
 	g.looks.Store(uint32(session.StateOf(l)))
 }
 
+// tells notes that a grant is told which the log has by an index.
+func (g *gate) tells(index engine.LogIndex) {
+	for told := g.told.Load(); uint64(index) > told; told = g.told.Load() {
+		if g.told.CompareAndSwap(told, uint64(index)) {
+			return
+		}
+	}
+}
+
 // opens notes that the listing has opened, or opened again, with an entry.
 func (g *gate) opens(index engine.LogIndex, at time.Duration) {
 	g.reopenedAt.Store(int64(at)) // first: who sees the index sees a time that is as late

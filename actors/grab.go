@@ -137,7 +137,8 @@ func (g *Group) atGate(gate *gate, q *engine.Grab, fingerprint uint64, inside in
 // atGateEngaged is atGate for one who holds, held or may yet hold a unit. What he
 // asks with a known key comes before every rule, and he is not told that he
 // missed anything.
-func (g *Group) atGateEngaged(gate *gate, q *engine.Grab, fingerprint uint64, inside int32, front bool) (a engine.Answer, decided bool) {
+func (g *Group) atGateEngaged(gate *gate, q *engine.Grab, fingerprint uint64, inside int32,
+	front bool) (a engine.Answer, decided bool) {
 	if a, found := g.byKey(gate, q.Shopper, (*g.keyed.Load())(q.IdempotencyKey), q.Quantity); found {
 		return a, true
 	}

@@ -189,8 +189,7 @@ func (g *Group) route(q *engine.Grab, fingerprint uint64) engine.Answer {
 			g.learnOf(a.Listing, index)
 			if gate := g.catalogue.Load().byName[string(q.Listing)]; gate != nil && (a.Code == engine.CodeGranted || a.Code == engine.CodeWaitlisted || a.Code == engine.CodeEntered) {
 				gate.engaged.add(fingerprint) // when they ask again they go the long way, also before this node has seen their hold
-				for told := gate.told.Load(); uint64(index) > told && !gate.told.CompareAndSwap(told, uint64(index)); told = gate.told.Load() {
-				}
+				gate.tells(index)
 			}
 			return a
 		}

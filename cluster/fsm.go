@@ -88,7 +88,8 @@ type applied struct {
 
 func newFSM(observer Observer, fatal *fatal, logger *slog.Logger) *fsm {
 	f := &fsm{observer: observer, fatal: fatal, logger: logger, state: engine.NewState(), wake: make(chan struct{}, 1),
-		bound: unbounded, rostered: func(*Roster) {}, reconfigured: func() {}, passed: func(engine.LogIndex) {}, alarm: func(engine.AlarmName, string, string) {}, recorded: func(engine.LogIndex) error { return nil }}
+		bound: unbounded, rostered: func(*Roster) {}, reconfigured: func() {}, passed: func(engine.LogIndex) {},
+		alarm: func(engine.AlarmName, string, string) {}, recorded: func(engine.LogIndex) error { return nil }}
 	f.emptied.L = &f.hold
 	return f
 }
@@ -147,7 +148,8 @@ func (f *fsm) applyRoster(entry *raft.Log) any {
 
 // malformed raises the alarm about an entry that no build should have written.
 func (f *fsm) malformed(what string, index uint64, err error) {
-	f.alarm(engine.AlarmLogMalformed, "", fmt.Sprintf("The %s at log index %d is malformed, and every node skips it: %v. Keep a backup, and report it.", what, index, err))
+	f.alarm(engine.AlarmLogMalformed, "", fmt.Sprintf("The %s at log index %d is malformed, and every node skips it: "+
+		"%v. Keep a backup, and report it.", what, index, err))
 }
 
 // apply takes one entry into the state; f.hold is held.

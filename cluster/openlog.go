@@ -143,8 +143,10 @@ func (n *Node) fitsTogether(found snapshotsFound, logMissing bool) error {
 		return n.checkNeverUsed(found.newest.Index)
 	}
 	if damaged != "" {
-		n.alarm(engine.AlarmSnapshotDamaged, n.cfg.NodeID, fmt.Sprintf("Node %s found damaged snapshots (%s); it began with an older one, of log index %d, and read more of its log. Remove what is damaged, check the disk, and start it again.",
-			n.cfg.NodeID, strings.Join(found.damaged, ", "), found.newest.Index))
+		n.alarm(engine.AlarmSnapshotDamaged, n.cfg.NodeID,
+			fmt.Sprintf("Node %s found damaged snapshots (%s); it began with an older one, of log index %d, and read more of "+
+				"its log. Remove what is damaged, check the disk, and start it again.",
+				n.cfg.NodeID, strings.Join(found.damaged, ", "), found.newest.Index))
 	}
 	if last != 0 {
 		newest, err := n.log.Read(last)

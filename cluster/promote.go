@@ -86,10 +86,12 @@ func (n *Node) PlanPromotion(zone string) PromotePlan {
 		p.Refusal = fmt.Sprintf("%d of %d voters answer: there is a quorum, and the cluster elects a leader by itself. To move leadership use 'doorbuster cluster transfer', to take a room out of service 'drain'", reachable, voters)
 	case now.Sub(n.began) < quietFor:
 		p.Wait = quietFor - now.Sub(n.began)
-		p.Refusal = fmt.Sprintf("this node started %s ago; in %s it is certain who answers", seconds(now.Sub(n.began)), seconds(p.Wait))
+		p.Refusal = fmt.Sprintf("this node started %s ago; in %s it is certain who answers", seconds(now.Sub(n.began)),
+			seconds(p.Wait))
 	case !contact.IsZero() && now.Sub(contact) < quietFor:
 		p.Wait = quietFor - now.Sub(contact)
-		p.Refusal = fmt.Sprintf("a leader was heard %s ago; in %s, if none is heard again, it is certain that the other room is gone", seconds(now.Sub(contact)), seconds(p.Wait))
+		p.Refusal = fmt.Sprintf("a leader was heard %s ago; in %s, if none is heard again, it is certain that the other "+
+			"room is gone", seconds(now.Sub(contact)), seconds(p.Wait))
 	case further != "":
 		p.Refusal = fmt.Sprintf("node %s has more of the log (this one ends at %d); promote there", further, s.LastIndex)
 	}

@@ -94,7 +94,8 @@ const reachableFor = time.Second
 
 // ClusterStatus tells how the group is, as far as this node knows.
 func (n *Node) ClusterStatus() ClusterStatus {
-	s := ClusterStatus{Status: n.Status(), Cluster: n.cfg.ClusterID, Generation: n.dir.version().Generation, Alarms: n.Alarms()}
+	s := ClusterStatus{Status: n.Status(), Cluster: n.cfg.ClusterID, Generation: n.dir.version().Generation,
+		Alarms: n.Alarms()}
 	n.View(func(state *engine.State) { s.Rules = state.Rules() })
 	roster := n.Roster()
 	s.ZoneAck, s.Preferred = roster.ZoneAck, roster.Preferred

@@ -63,11 +63,14 @@ func alarmsOf(c *ClusterStatus) []engine.Alarm {
 		alarm(engine.AlarmZoneAck, "", "Bring a voter of another zone back.",
 			"Zone ack is degraded: what shoppers are told now is in one zone only, and lost if that zone is.")
 	case ZoneAckBlocked:
-		alarm(engine.AlarmZoneAck, "", "Bring one back, or go on without: 'doorbuster cluster zone-ack --mode prefer' sells at once, and what is told from then on is lost if this zone is.",
-			"Zone ack is blocked: no voter of another zone answers, so nothing is granted; what is known is shown and refused as before.")
+		alarm(engine.AlarmZoneAck, "", "Bring one back, or go on without: 'doorbuster cluster zone-ack --mode prefer' "+
+			"sells at once, and what is told from then on is lost if this zone is.",
+			"Zone ack is blocked: no voter of another zone answers, so nothing is granted; what is known is shown and refused "+
+				"as before.")
 	case ZoneAckSingleZone:
 		if c.ZoneAck.Mode == ZoneAckRequire {
-			alarm(engine.AlarmZoneAck, "", "", "Zone ack is require, but all voters are of one zone: there is no other zone to have anything.")
+			alarm(engine.AlarmZoneAck, "", "", "Zone ack is require, but all voters are of one zone: there is no other zone "+
+				"to have anything.")
 		}
 	}
 	voters, reached, serving := 0, 0, 0
@@ -93,14 +96,17 @@ func alarmsOf(c *ClusterStatus) []engine.Alarm {
 			alarm(engine.AlarmNodeFails, n.ID, "", "Node %s%s.", n.ID, why)
 		}
 		if n.Reachable && n.Generation != 0 && n.Generation != c.Generation {
-			alarm(engine.AlarmOldGeneration, n.ID, "Take it out, and let it join from scratch under a new id.", "Node %s is of generation %d, the cluster of %d.", n.ID, n.Generation, c.Generation)
+			alarm(engine.AlarmOldGeneration, n.ID, "Take it out, and let it join from scratch under a new id.",
+				"Node %s is of generation %d, the cluster of %d.", n.ID, n.Generation, c.Generation)
 		}
 		if off := n.ClockOffsetMS; n.Reachable && (off > clockAlarmMS || off < -clockAlarmMS) {
-			alarm(engine.AlarmClockOff, n.ID, "", "The clock of node %s is %+.0f ms off: it can't lead until it is within %d ms.", n.ID, off, clockAlarmMS)
+			alarm(engine.AlarmClockOff, n.ID, "", "The clock of node %s is %+.0f ms off: it can't lead until it is within %d "+
+				"ms.", n.ID, off, clockAlarmMS)
 		}
 	}
 	if quorum := voters/2 + 1; voters > 0 && reached < quorum {
-		alarm(engine.AlarmNoQuorum, "", "", "Only %d of %d voters can be reached from here, and a quorum needs %d.", reached, voters, quorum)
+		alarm(engine.AlarmNoQuorum, "", "", "Only %d of %d voters can be reached from here, and a quorum needs %d.",
+			reached, voters, quorum)
 	}
 	if len(c.Nodes) > 0 && serving == 0 {
 		alarm(engine.AlarmNobodyServes, "", "", "No node takes new shoppers: all are drained, witnesses, or out of reach.")

@@ -110,7 +110,8 @@ func newGuardMetrics(service *risk.Client) *guardMetrics {
 		solutionDesc: desc("solutions_refused_total", "Solutions of challenges that do not do, by what is wrong with them.", "why"),
 		riskDesc:     desc("risk_verdicts_total", "Grabs of shoppers at a risk level, by who says so.", "source", "level"),
 		serviceDesc:  desc("risk_service_total", "Verdicts of the outside risk service, by how they were come by.", "by"),
-		aloneDesc:    desc("risk_service_left_alone", "ALARM (risk_service_fails) if it stays 1: the outside risk service fails, and is not asked.", nil...),
+		aloneDesc: desc("risk_service_left_alone",
+			"ALARM (risk_service_fails) if it stays 1: the outside risk service fails, and is not asked.", nil...),
 	}
 }
 

@@ -73,7 +73,8 @@ type acceptFailure struct {
 // alarms is what somebody must see to at the door.
 func (d *door) alarms() (all []engine.Alarm) {
 	if f := d.failing.Load(); f != nil && time.Since(f.at) < 10*longestPause { // else nobody has come since it was over
-		all = append(all, engine.Alarm{Name: engine.AlarmAcceptFails, About: d.name, Detail: "Connections of the " + d.name + " API can't be accepted: " + f.why + ".",
+		all = append(all, engine.Alarm{Name: engine.AlarmAcceptFails, About: d.name,
+			Detail: "Connections of the " + d.name + " API can't be accepted: " + f.why + ".",
 			Advice: "Raise the limit of open files, or lower --connections."})
 	}
 	return all

@@ -103,8 +103,10 @@ func appendDuration(dst []byte, d time.Duration, in language) []byte {
 }
 
 // months are as English has them.
-var months = [...]string{time.January: "January", time.February: "February", time.March: "March", time.April: "April", time.May: "May", time.June: "June", time.July: "July",
-	time.August: "August", time.September: "September", time.October: "October", time.November: "November", time.December: "December"}
+var months = [...]string{time.January: "January", time.February: "February", time.March: "March",
+	time.April: "April", time.May: "May", time.June: "June", time.July: "July",
+	time.August: "August", time.September: "September", time.October: "October", time.November: "November",
+	time.December: "December"}
 
 // appendMoment appends a time as a person of the zone says it: 10:00, with its day
 // unless that is today, with its year unless that is this one. A sale that has no zone

@@ -236,7 +236,8 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 	if cfg.DisplayAge == nil {
 		cfg.DisplayAge = func() time.Duration { return defaultDisplayAge }
 	}
-	s := &ShopperServer{own: few[uint64, *wording]{most: maxOwnWordings}, zones: few[string, *time.Location]{most: maxZones}, spoken: few[string, language]{most: maxLanguages},
+	s := &ShopperServer{own: few[uint64, *wording]{most: maxOwnWordings}, zones: few[string,
+		*time.Location]{most: maxZones}, spoken: few[string, language]{most: maxLanguages},
 		displayAge: cfg.DisplayAge,
 		seller:     cfg.Seller, leaves: cfg.Leaving, removed: cfg.Removed, dev: cfg.Dev, limits: cfg.Limits.withDefaults(), log: cfg.Logger,
 		faults: rate.Sometimes{First: 10, Interval: time.Second},
@@ -306,7 +307,8 @@ func (s *ShopperServer) Alarms() []engine.Alarm {
 		all = append(all, s.show.alarms()...)
 	}
 	if r := s.guard.risk; r != nil && r.LeftAlone() {
-		all = append(all, engine.Alarm{Name: engine.AlarmRiskServiceFails, Detail: "The outside risk service fails, and is not asked.",
+		all = append(all, engine.Alarm{Name: engine.AlarmRiskServiceFails,
+			Detail: "The outside risk service fails, and is not asked.",
 			Advice: "Look at the service, and at risk.when_down: shoppers are judged by it meanwhile."})
 	}
 	return all

@@ -407,19 +407,24 @@ func (l *Ledger) Alarms() (alarms []engine.Alarm) {
 	}
 	s := l.inMemory()
 	if s.Trouble != "" {
-		alarm(engine.AlarmLedgerBlocked, "Sales go on; nothing is settled and no snapshot taken until it can. Give its disk room.", "The ledger can't be written: %s.", s.Trouble)
+		alarm(engine.AlarmLedgerBlocked, "Sales go on; nothing is settled and no snapshot taken until it can. Give its "+
+			"disk room.", "The ledger can't be written: %s.", s.Trouble)
 	}
 	if s.Missing > 0 {
-		alarm(engine.AlarmLedgerMissing, "Neither another node nor an archive has had them yet: bring the others back, or an archive.", "The ledger lacks the orders of %d settled sessions.", s.Missing)
+		alarm(engine.AlarmLedgerMissing, "Neither another node nor an archive has had them yet: bring the others back, or "+
+			"an archive.", "The ledger lacks the orders of %d settled sessions.", s.Missing)
 	}
 	if s.Behind > behindTooFar {
-		alarm(engine.AlarmLedgerBehind, "Its disk is too slow.", "The ledger is %s behind, with %d events to write.", s.Behind.Round(time.Second), s.Waiting)
+		alarm(engine.AlarmLedgerBehind, "Its disk is too slow.", "The ledger is %s behind, with %d events to write.",
+			s.Behind.Round(time.Second), s.Waiting)
 	}
 	if s.Gaps > 0 {
-		alarm(engine.AlarmLedgerGaps, "Another node may have what is missing.", "The trail of events has %d new holes since the start.", s.Gaps)
+		alarm(engine.AlarmLedgerGaps, "Another node may have what is missing.",
+			"The trail of events has %d new holes since the start.", s.Gaps)
 	}
 	if s.Rebuilds > 0 {
-		alarm(engine.AlarmLedgerRebuilt, "Check its disk; this is said until the node is started again.", "The ledger was damaged, put aside and made anew, %d times since the start.", s.Rebuilds)
+		alarm(engine.AlarmLedgerRebuilt, "Check its disk; this is said until the node is started again.",
+			"The ledger was damaged, put aside and made anew, %d times since the start.", s.Rebuilds)
 	}
 	return alarms
 }

@@ -175,7 +175,8 @@ func registerGroup(to prometheus.Registerer, g *actors.Group, n *cluster.Node) {
 		to.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "doorbuster_" + name, Help: help}, read))
 	}
 	gauge("leader", "1 while this node leads and its epoch is open.", func() float64 { return oneIf(n.Leads()) })
-	zone := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "doorbuster_zone_ack_state", Help: "1 for the present state of the zone rule."}, []string{"state"})
+	zone := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "doorbuster_zone_ack_state",
+		Help: "1 for the present state of the zone rule."}, []string{"state"})
 	to.MustRegister(collectOnce{zone, func() {
 		now := n.ClusterStatus().ZoneState
 		for _, state := range cluster.ZoneStates() {
@@ -186,15 +187,18 @@ func registerGroup(to prometheus.Registerer, g *actors.Group, n *cluster.Node) {
 			zone.WithLabelValues(string(state)).Set(v)
 		}
 	}})
-	gauge("zone_ack_degraded", "ALARM (zone_ack) if 1: zone ack is prefer, and no voter of another zone answers; what is acknowledged is in one zone only.", func() float64 {
+	gauge("zone_ack_degraded", "ALARM (zone_ack) if 1: zone ack is prefer, and no voter of another zone answers; what "+
+		"is acknowledged is in one zone only.", func() float64 {
 		return oneIf(n.ClusterStatus().ZoneState == cluster.ZoneDegraded)
 	})
-	gauge("zone_ack_blocked", "ALARM (zone_ack) if 1: zone ack is require, and no voter of another zone answers; nothing is granted.", func() float64 {
+	gauge("zone_ack_blocked", "ALARM (zone_ack) if 1: zone ack is require, and no voter of another zone answers; "+
+		"nothing is granted.", func() float64 {
 		return oneIf(n.ClusterStatus().ZoneState == cluster.ZoneBlocked)
 	})
 	gauge("zone_index", "Log index up to which a voter of another zone has everything, as this node knows.", func() float64 { return float64(n.ClusterStatus().ZoneIndex) })
 	gauge("generation", "How often a surviving room was promoted, and 1.", func() float64 { return float64(n.ClusterStatus().Generation) })
-	gauge("nodes_unreachable", "ALARM (node_unreachable) if it stays over 0: nodes of the cluster that don't answer this one.", func() float64 {
+	gauge("nodes_unreachable", "ALARM (node_unreachable) if it stays over 0: nodes of the cluster that don't answer "+
+		"this one.", func() float64 {
 		unreachable := 0
 		for _, x := range n.ClusterStatus().Nodes {
 			if !x.Reachable {
@@ -205,7 +209,8 @@ func registerGroup(to prometheus.Registerer, g *actors.Group, n *cluster.Node) {
 	})
 	gauge("fresh", "1 while this node's state may be told as the group's.", func() float64 { return oneIf(n.Ready() == nil) })
 	gauge("drained", "1 while an operator has this node out of service.", func() float64 { return oneIf(n.Drained()) })
-	gauge("clock_off", "ALARM (clock_off) if 1: this node's clock is off those of the others; it does not lead.", func() float64 { return oneIf(n.ClockOff()) })
+	gauge("clock_off", "ALARM (clock_off) if 1: this node's clock is off those of the others; it does not lead.",
+		func() float64 { return oneIf(n.ClockOff()) })
 	gauge("term", "Raft term.", func() float64 { return float64(n.Status().Term) })
 	gauge("applied_index", "Log index of the last entry applied.", func() float64 { return float64(n.Status().AppliedIndex) })
 	gauge("last_index", "Log index of the last entry on this node's disk.", func() float64 { return float64(n.Status().LastIndex) })
@@ -213,9 +218,13 @@ func registerGroup(to prometheus.Registerer, g *actors.Group, n *cluster.Node) {
 	gauge("wal_segments", "Segments of log on disk.", func() float64 { return float64(n.Status().WALSegments) })
 	gauge("grabs_waiting", "Grabs inside, parked or in flight.", func() float64 { return float64(g.Stats().Waiting) })
 	gauge("actors", "Listings whose actor has been needed since the start.", func() float64 { return float64(g.Stats().Actors) })
-	gauge("listings_quarantined", "ALARM (listing_quarantined) if over 0: listings whose actor panicked too often.", func() float64 { return float64(g.Stats().Quarantined) })
-	counter("listings_frozen_total", "ALARM (listing_frozen) if it grows: listings frozen because their units no longer add up.", func() float64 { return float64(g.Stats().FrozenListings) })
-	counter("payments_for_no_order_total", "ALARM (stray_payments) if it grows: payments taken by this node for no order of the group, or in another transaction than the order's. They go back.", func() float64 { return float64(g.Stats().StrayPayments) })
+	gauge("listings_quarantined", "ALARM (listing_quarantined) if over 0: listings whose actor panicked too often.",
+		func() float64 { return float64(g.Stats().Quarantined) })
+	counter("listings_frozen_total", "ALARM (listing_frozen) if it grows: listings frozen because their units no longer "+
+		"add up.", func() float64 { return float64(g.Stats().FrozenListings) })
+	counter("payments_for_no_order_total", "ALARM (stray_payments) if it grows: payments taken by this node for no "+
+		"order of the group, or in another transaction than the order's. They go back.",
+		func() float64 { return float64(g.Stats().StrayPayments) })
 	gauge("journal_entries", "Reasons why shoppers were refused that this node remembers.", func() float64 { return float64(g.Stats().JournalEntries) })
 	counter("journal_lost_total", "Reasons that were overwritten by newer ones, and refusals that could not be noted.", func() float64 { return float64(g.Stats().JournalLost) })
 	registerLedger(gauge, counter, n.Ledger())

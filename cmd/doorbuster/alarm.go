@@ -110,7 +110,8 @@ func newBoard(n *node) *board {
 	if n.cfg.logSink != nil {
 		b.rooms = append(b.rooms, own(n.cfg.logSink.alarms))
 	}
-	gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "doorbuster_alarms", Help: "ALARM if over 0: alarms of this node and of the group, as it sees them, by name."}, []string{"name"})
+	gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "doorbuster_alarms",
+		Help: "ALARM if over 0: alarms of this node and of the group, as it sees them, by name."}, []string{"name"})
 	n.metrics.MustRegister(collectOnce{gauge, func() {
 		gauge.Reset()
 		for _, a := range n.cluster.Alarms() {
@@ -127,7 +128,8 @@ func (n *node) diskAlarms() []engine.Alarm {
 	if reserve := uint64(4 * n.cfg.SnapshotBytes); !known || free >= reserve {
 		return nil
 	}
-	return []engine.Alarm{{Name: engine.AlarmDisk, Detail: fmt.Sprintf("The disk of %s is nearly full: %s are free.", n.cfg.Data, binaryBytes(int64(free))),
+	return []engine.Alarm{{Name: engine.AlarmDisk, Detail: fmt.Sprintf("The disk of %s is nearly full: %s are free.",
+		n.cfg.Data, binaryBytes(int64(free))),
 		Advice: "Give it room: a node that can't write its log stops. Smaller keep_events or snapshot_bytes need less."}}
 }
 
@@ -137,7 +139,9 @@ func (n *node) keyAlarms() []engine.Alarm {
 	if why == nil {
 		return nil
 	}
-	return []engine.Alarm{{Name: engine.AlarmKeysUnusable, Detail: "New keys can't be used, and the old ones stay: " + *why + ".", Advice: "Mend the file; it is read again every second."}}
+	return []engine.Alarm{{Name: engine.AlarmKeysUnusable,
+		Detail: "New keys can't be used, and the old ones stay: " + *why + ".",
+		Advice: "Mend the file; it is read again every second."}}
 }
 
 const alarmsPath = "/admin/v1/alarms"

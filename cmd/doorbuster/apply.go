@@ -330,7 +330,8 @@ func (o *applyOptions) unreached(err error) error {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("nothing answers at %s: is the node running, and is --admin the address of its admin API? (%w)", o.admin, err)
 	case errors.Is(err, http.ErrSchemeMismatch):
-		return fmt.Errorf("%s speaks plain HTTP, and was asked in TLS; nothing was sent. A node itself has no TLS: say http://, or name what stands before it", o.admin)
+		return fmt.Errorf("%s speaks plain HTTP, and was asked in TLS; nothing was sent. A node itself has no TLS: say "+
+			"http://, or name what stands before it", o.admin)
 	case unencrypted(err):
 		return fmt.Errorf("%s can't be asked in TLS; nothing was sent: %w", o.admin, err)
 	case errors.As(err, &dns):
@@ -350,7 +351,8 @@ func unencrypted(err error) bool {
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
 	var alert tls.AlertError
-	return errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &certificate) || errors.As(err, &record) || errors.As(err, &alert)
+	return errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &certificate) || errors.As(err,
+		&record) || errors.As(err, &alert)
 }
 
 // refusal turns an answer that is no 200 into an error that says what to do.

@@ -55,7 +55,8 @@ also refused for some seconds after a leader was heard: --wait waits for that.`,
 		var plan promoteAnswer
 		for until := time.Now().Add(o.timeout); ; {
 			plan = promoteAnswer{}
-			if err := o.call(c.Context(), clusterPath+"/promote", map[string]any{"zone": zone, "dry_run": true}, &plan); err != nil {
+			if err := o.call(c.Context(), clusterPath+"/promote", map[string]any{"zone": zone, "dry_run": true},
+				&plan); err != nil {
 				return err
 			}
 			pause, err := time.ParseDuration(plan.Wait)

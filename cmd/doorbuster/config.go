@@ -296,7 +296,8 @@ func checkValue(path, key, name string, value *yamlnode.Node) error {
 		return nil
 	case !slices.Contains(listKeys, key):
 		return fmt.Errorf("config %s:%d: %q takes a single value", path, value.Line, name)
-	case value.Kind != yamlnode.SequenceNode || slices.ContainsFunc(value.Content, func(v *yamlnode.Node) bool { return v.Kind != yamlnode.ScalarNode }):
+	case value.Kind != yamlnode.SequenceNode || slices.ContainsFunc(value.Content,
+		func(v *yamlnode.Node) bool { return v.Kind != yamlnode.ScalarNode }):
 		return fmt.Errorf("config %s:%d: %q takes a list of single values, such as [a, b]", path, value.Line, name)
 	}
 	return nil

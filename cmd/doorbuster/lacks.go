@@ -17,19 +17,26 @@ func (c Config) lacks() (all []lack) {
 			all = append(all, lack{setting, means})
 		}
 	}
-	missing(c.Dev, "dev", "is for trying out: a shopper is whoever X-Shopper-Id says, operators need no token, and anybody may tell that an order was paid")
+	missing(c.Dev, "dev", "is for trying out: a shopper is whoever X-Shopper-Id says, operators need no token, and "+
+		"anybody may tell that an order was paid")
 	if c.kind() == cluster.KindWitness {
 		return all // it has no shop
 	}
 	if !c.Dev {
-		missing(c.PayKeys == "", "pay_keys", "gives held orders no pay_token, so that no cashier knows what to take money for")
-		missing(c.CashierKeyFile == "", "cashier_key_file", "believes no callback of a cashier, so that no order becomes paid by one")
+		missing(c.PayKeys == "", "pay_keys", "gives held orders no pay_token, so that no cashier knows what to take money "+
+			"for")
+		missing(c.CashierKeyFile == "", "cashier_key_file",
+			"believes no callback of a cashier, so that no order becomes paid by one")
 	}
-	missing(c.CashierURL == "", "cashier_url", "asks no cashier for refunds, which stay due, nor to take no money once the time to pay is over")
-	missing(c.ReconcileFolder == "" && c.ReconcileURL == "", "reconcile.folder, reconcile.url", "compares no statement of a cashier by itself, so that what callbacks missed is not found until somebody does")
+	missing(c.CashierURL == "", "cashier_url",
+		"asks no cashier for refunds, which stay due, nor to take no money once the time to pay is over")
+	missing(c.ReconcileFolder == "" && c.ReconcileURL == "", "reconcile.folder, reconcile.url",
+		"compares no statement of a cashier by itself, so that what callbacks missed is not found until somebody does")
 	for _, door := range []struct{ setting, addr string }{{"http", c.HTTP}, {"display", c.Display}, {"admin", c.Admin}} {
 		host, _, _ := net.SplitHostPort(door.addr) // checked by Validate
-		missing(door.addr != "" && !loopback(host), door.setting, "speaks plain HTTP at this address, and tokens can be read on the way: put TLS in front of it, and let nobody else reach it")
+		missing(door.addr != "" && !loopback(host), door.setting,
+			"speaks plain HTTP at this address, and tokens can be read on the way: put TLS in front of it, and let nobody "+
+				"else reach it")
 	}
 	return all
 }

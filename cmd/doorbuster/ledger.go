@@ -53,11 +53,16 @@ func notNow(err error) error {
 func registerLedger(gauge, counter func(name, help string, read func() float64), l *ledger.Ledger) {
 	gauge("ledger_index", "Log index up to which this node's ledger is on disk; 0 until its file has been checked.", func() float64 { return float64(l.Stats().Index) })
 	gauge("ledger_lag_events", "Events that wait to be written to the ledger.", func() float64 { return float64(l.Stats().Waiting) })
-	gauge("ledger_lag_seconds", "ALARM (ledger_behind) if it stays over 60: state time between what is applied and what the ledger has on disk.", func() float64 { return l.Stats().Behind.Seconds() })
+	gauge("ledger_lag_seconds", "ALARM (ledger_behind) if it stays over 60: state time between what is applied and what "+
+		"the ledger has on disk.", func() float64 { return l.Stats().Behind.Seconds() })
 	gauge("ledger_bytes", "Bytes of the ledger's file.", func() float64 { return float64(l.Stats().Bytes) })
 	gauge("ledger_whole", "1 while the ledger was checked and has caught up; 0 while it is checked or made anew.", func() float64 { return oneIf(l.Stats().Whole) })
-	gauge("ledger_missing_sessions", "ALARM (ledger_missing) if over 0: settled sessions whose orders this node's ledger could not get from anybody.", func() float64 { return float64(l.Stats().Missing) })
-	gauge("ledger_blocked", "ALARM (ledger_blocked) if 1: the ledger can't be written; nothing is settled and no snapshot taken meanwhile.", func() float64 { return oneIf(l.Stats().Trouble != "") })
-	counter("ledger_rebuilds_total", "ALARM (ledger_rebuilt) if it grows: damaged ledger files that were put aside and made anew.", func() float64 { return float64(l.Stats().Rebuilds) })
-	counter("ledger_gaps_total", "ALARM (ledger_gaps) if it grows: holes in this node's trail of events.", func() float64 { return float64(l.Stats().Gaps) })
+	gauge("ledger_missing_sessions", "ALARM (ledger_missing) if over 0: settled sessions whose orders this node's "+
+		"ledger could not get from anybody.", func() float64 { return float64(l.Stats().Missing) })
+	gauge("ledger_blocked", "ALARM (ledger_blocked) if 1: the ledger can't be written; nothing is settled and no "+
+		"snapshot taken meanwhile.", func() float64 { return oneIf(l.Stats().Trouble != "") })
+	counter("ledger_rebuilds_total", "ALARM (ledger_rebuilt) if it grows: damaged ledger files that were put aside and "+
+		"made anew.", func() float64 { return float64(l.Stats().Rebuilds) })
+	counter("ledger_gaps_total", "ALARM (ledger_gaps) if it grows: holes in this node's trail of events.",
+		func() float64 { return float64(l.Stats().Gaps) })
 }

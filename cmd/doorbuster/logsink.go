@@ -57,7 +57,8 @@ func (s *logSink) alarms() []engine.Alarm {
 	if time.Since(time.UnixMilli(s.at.Load())) > lostFor {
 		return nil
 	}
-	return []engine.Alarm{{Name: engine.AlarmLogLinesLost, Detail: fmt.Sprintf("Lines of the log that its reader did not take: %d.", s.lost.Load()),
+	return []engine.Alarm{{Name: engine.AlarmLogLinesLost,
+		Detail: fmt.Sprintf("Lines of the log that its reader did not take: %d.", s.lost.Load()),
 		Advice: "Look at what reads the log: it is slow, or gone."}}
 }
 

@@ -79,7 +79,10 @@ Try it:
 	root.SetFlagErrorFunc(badFlag)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpCommand(newHelpCommand(root))
-	root.AddCommand(newServeCommand(), newApplyCommand(), newWholeClusterCommand(), newBenchCommand(), newWALCommand(), newTokenCommand(), newCashierCommand(), newClusterBackupCommand(), newRestoreCommand(), newRefusalsCommand(), newRefundsCommand(), newAlarmsCommand(), newWaitCommand(), newSwitchesCommand(), newListsCommand(), newReservationsCommand(), newReconcileCommand(), newDrawCommand(), newEventsCommand(), newVersionCommand())
+	root.AddCommand(newServeCommand(), newApplyCommand(), newWholeClusterCommand(), newBenchCommand(), newWALCommand(),
+		newTokenCommand(), newCashierCommand(), newClusterBackupCommand(), newRestoreCommand(), newRefusalsCommand(),
+		newRefundsCommand(), newAlarmsCommand(), newWaitCommand(), newSwitchesCommand(), newListsCommand(),
+		newReservationsCommand(), newReconcileCommand(), newDrawCommand(), newEventsCommand(), newVersionCommand())
 	return root
 }
 

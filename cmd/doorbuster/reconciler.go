@@ -76,7 +76,8 @@ func newReconciler(cfg Config, books reconcile.Books, leads func() bool, logger 
 		return g
 	}
 	metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_reconciliation_open",
-		Help: "ALARM (reconciliation_open) if over 0: differences between the cashier's books and ours, of all reports that are kept, that nothing has settled and nobody has set aside; on the leader, 0 elsewhere."},
+		Help: "ALARM (reconciliation_open) if over 0: differences between the cashier's books and ours, of all reports " +
+			"that are kept, that nothing has settled and nobody has set aside; on the leader, 0 elsewhere."},
 		func() float64 {
 			if !r.leads() {
 				return 0
@@ -90,10 +91,12 @@ func newReconciler(cfg Config, books reconcile.Books, leads func() bool, logger 
 	r.settled = gauge("settled", "Payments and refunds that nobody had told us of before the last statement run here did.")
 	r.ranAt = gauge("last_run_seconds", "When the last statement was run here, in seconds since 1970.")
 	r.failed = prometheus.NewCounter(prometheus.CounterOpts{Name: "doorbuster_reconciliation_failed_total",
-		Help: "ALARM (reconciliation_failed) if it grows: statements that could not be taken, or whose run did not come to its end."})
+		Help: "ALARM (reconciliation_failed) if it grows: statements that could not be taken, or whose run did not come to " +
+			"its end."})
 	metrics.MustRegister(r.failed)
 	metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_reconciliation_reports_not_copied",
-		Help: "ALARM (reports_not_copied) if it stays over 0: reports of other nodes that this node could not copy."}, func() float64 { return float64(r.notCopied.Load()) }))
+		Help: "ALARM (reports_not_copied) if it stays over 0: reports of other nodes that this node could not copy."},
+		func() float64 { return float64(r.notCopied.Load()) }))
 	return r, nil
 }
 
@@ -227,7 +230,8 @@ func (r *reconciler) cameToEnd(name string, err error) {
 	now := time.Now()
 	r.failing.Lock()
 	defer r.failing.Unlock()
-	r.failures = slices.DeleteFunc(r.failures, func(a engine.Alarm) bool { return a.About == name || now.Sub(a.Since) > failedFor })
+	r.failures = slices.DeleteFunc(r.failures,
+		func(a engine.Alarm) bool { return a.About == name || now.Sub(a.Since) > failedFor })
 	if err == nil || r.ctx.Err() != nil {
 		return
 	}
@@ -235,17 +239,20 @@ func (r *reconciler) cameToEnd(name string, err error) {
 		r.failures = slices.Delete(r.failures, 0, 1)
 	}
 	r.failures = append(r.failures, engine.Alarm{Name: engine.AlarmReconciliationFailed, About: name, Since: now,
-		Detail: fmt.Sprintf("The statement %q could not be taken: %v.", name, err), Advice: "Have it sent again, mended, under the same name."})
+		Detail: fmt.Sprintf("The statement %q could not be taken: %v.", name, err),
+		Advice: "Have it sent again, mended, under the same name."})
 }
 
 // Alarms are what operators have to see to of the books. What stays open is told by
 // the node that leads.
 func (r *reconciler) Alarms() []engine.Alarm {
 	r.failing.Lock()
-	all := slices.DeleteFunc(slices.Clone(r.failures), func(a engine.Alarm) bool { return time.Since(a.Since) > failedFor })
+	all := slices.DeleteFunc(slices.Clone(r.failures),
+		func(a engine.Alarm) bool { return time.Since(a.Since) > failedFor })
 	r.failing.Unlock()
 	if n := r.notCopied.Load(); n > 0 {
-		all = append(all, engine.Alarm{Name: engine.AlarmReportsNotCopied, Node: r.node, Detail: fmt.Sprintf("Reports of other nodes that this one could not copy: %d.", n),
+		all = append(all, engine.Alarm{Name: engine.AlarmReportsNotCopied, Node: r.node,
+			Detail: fmt.Sprintf("Reports of other nodes that this one could not copy: %d.", n),
 			Advice: "They are asked for again. Bring the nodes that have them back."})
 	}
 	open, oldest, err := r.reports.openNow()
@@ -254,8 +261,10 @@ func (r *reconciler) Alarms() []engine.Alarm {
 	}
 	since, _ := time.Parse("20060102T150405.000Z", strings.SplitN(oldest, "-", 2)[0]) // as reportID has it
 	return append(all, engine.Alarm{Name: engine.AlarmReconciliationOpen, Since: since,
-		Detail: fmt.Sprintf("%s between the cashier's books and ours, the oldest in report %s.", counted(open, "open difference"), oldest),
-		Advice: "See to each; a later statement settles it, or: doorbuster reconcile set-aside " + oldest + " DIFFERENCE --note TEXT --admin ADDR"})
+		Detail: fmt.Sprintf("%s between the cashier's books and ours, the oldest in report %s.", counted(open,
+			"open difference"), oldest),
+		Advice: "See to each; a later statement settles it, or: doorbuster reconcile set-aside " + oldest + " DIFFERENCE " +
+			"--note TEXT --admin ADDR"})
 }
 
 // isMalformed tells whether a file is no statement, so that trying again is of no

@@ -148,7 +148,8 @@ func newDaily(cfg Config, desk httpapi.Reconciler, leads func() bool, logger *sl
 	d.failures = prometheus.NewCounter(prometheus.CounterOpts{Name: "doorbuster_reconciliation_fetch_failures_total",
 		Help: "Times that the statement of a day, or the folder of statements, could not be had."})
 	metrics.MustRegister(d.failures, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_reconciliation_days_lacking",
-		Help: "ALARM (statement_lacking) if over 0: days whose statement was due and could not be had so far, on the leader; 0 elsewhere."},
+		Help: "ALARM (statement_lacking) if over 0: days whose statement was due and could not be had so far, on the " +
+			"leader; 0 elsewhere."},
 		func() float64 {
 			d.mu.Lock()
 			defer d.mu.Unlock()
@@ -346,11 +347,14 @@ func (d *daily) Alarms() (alarms []engine.Alarm) {
 	defer d.mu.Unlock()
 	for _, day := range slices.Sorted(maps.Keys(d.lacking)) {
 		l := d.lacking[day]
-		alarms = append(alarms, engine.Alarm{Name: engine.AlarmStatementLacking, About: day, Since: l.since, Detail: "The statement of " + day + " could not be had: " + l.why + ".",
-			Advice: "It is asked for again by " + l.again.UTC().Format(time.RFC3339) + ". Check reconcile.url and the cashier, or reconcile the statement by hand."})
+		alarms = append(alarms, engine.Alarm{Name: engine.AlarmStatementLacking, About: day, Since: l.since,
+			Detail: "The statement of " + day + " could not be had: " + l.why + ".",
+			Advice: "It is asked for again by " + l.again.UTC().Format(time.RFC3339) + ". Check reconcile.url and the " +
+				"cashier, or reconcile the statement by hand."})
 	}
 	if d.folder != nil {
-		alarms = append(alarms, engine.Alarm{Name: engine.AlarmStatementFolder, Since: d.folder.since, Detail: "The folder of statements can't be read: " + d.folder.why + ".",
+		alarms = append(alarms, engine.Alarm{Name: engine.AlarmStatementFolder, Since: d.folder.since,
+			Detail: "The folder of statements can't be read: " + d.folder.why + ".",
 			Advice: "Check reconcile.folder on the node that leads."})
 	}
 	return alarms

@@ -278,11 +278,14 @@ func (e *Errands) Alarms() (all []engine.Alarm) {
 		return nil
 	}
 	if since, why := e.client.fails(); why != "" {
-		all = append(all, engine.Alarm{Name: engine.AlarmCashierFails, Since: since, Detail: "The cashier does not answer: " + why + ".",
-			Advice: "Refunds wait, and orders past their time to pay are kept for their grace, until it answers: look at it, and at cashier_url."})
+		all = append(all, engine.Alarm{Name: engine.AlarmCashierFails, Since: since,
+			Detail: "The cashier does not answer: " + why + ".",
+			Advice: "Refunds wait, and orders past their time to pay are kept for their grace, until it answers: look at it, " +
+				"and at cashier_url."})
 	}
 	if n, why := e.refunds.failing(); n > 0 {
-		all = append(all, engine.Alarm{Name: engine.AlarmRefundsFail, Detail: fmt.Sprintf("Refunds that failed and are asked for again: %d; of one: %s.", n, why),
+		all = append(all, engine.Alarm{Name: engine.AlarmRefundsFail,
+			Detail: fmt.Sprintf("Refunds that failed and are asked for again: %d; of one: %s.", n, why),
 			Advice: "See 'doorbuster refunds --admin ADDR'."})
 	}
 	return all
@@ -304,7 +307,9 @@ func (e *Errands) Collectors() []prometheus.Collector {
 				n, _ := e.owed()
 				return float64(n)
 			}),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_refunds_oldest_seconds", Help: "ALARM (refunds_overdue) if it keeps growing: for how long the oldest refund has been due, on the leader; 0 without."},
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_refunds_oldest_seconds",
+			Help: "ALARM (refunds_overdue) if it keeps growing: for how long the oldest refund has been due, on the leader; 0 " +
+				"without."},
 			func() float64 {
 				n, since := e.owed()
 				if n == 0 {
