@@ -207,9 +207,8 @@ func (n *Node) watchClock() {
 		return
 	}
 	if off {
-		n.alarm(engine.AlarmClockOff, n.cfg.NodeID,
-			fmt.Sprintf("The clock of node %s is more than %s off those of the others: it does not lead until that is "+
-				"mended.", n.cfg.NodeID, clockBound))
+		n.alarm(engine.AlarmClockOff, n.cfg.NodeID, fmt.Sprintf("Node %s's clock is off those of the others "+
+			"by more than %s: it does not lead until that is mended.", n.cfg.NodeID, clockBound))
 	} else {
 		n.alarms.end(engine.AlarmClockOff, n.cfg.NodeID)
 		n.logger.Info("this node's clock agrees with the others again")
