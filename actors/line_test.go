@@ -409,7 +409,7 @@ func TestRiskLists(t *testing.T) {
 		}
 	}
 	at := func(shopper, addr, phone string) engine.Level {
-		v := engine.Visitor{Shopper: []byte(shopper), Phone: phone}
+		v := engine.Visitor{Shopper: []byte(shopper), Phone: engine.Canonical(phone)}
 		if addr != "" {
 			v.Addr = netip.MustParseAddr(addr)
 		}

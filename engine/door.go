@@ -22,9 +22,14 @@ type DoorRules struct {
 type Visitor struct {
 	Shopper []byte
 	Addr    netip.Addr // zero if not known
-	Phone   string     // as E.164 writes it; "" if not known
-	Address string     // postal; "" if not known
+	Phone   Canonical  // "" if not known
+	Address Canonical  // postal; "" if not known
 }
+
+// Canonical is a phone number or a postal address in the one form in which rosters
+// have it, so that it can be compared with them. Whoever reads what people write
+// brings it into that form first.
+type Canonical string
 
 // DrawView is a listing's draw as anybody may see it.
 type DrawView struct {

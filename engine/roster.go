@@ -111,7 +111,7 @@ const MaxRosterEntries = 8192
 
 // ValidRosterRow tells what is wrong with a row of a roster, or "". Phones are in
 // the form of E.164, addresses and prefixes in their shortest form, postal
-// addresses as the shop writes them.
+// addresses in one line.
 func ValidRosterRow(kind RosterKind, id string, level Level) string {
 	switch kind {
 	case RosterReserved, RosterAllowed, RosterRiskShopper:
@@ -120,7 +120,7 @@ func ValidRosterRow(kind RosterKind, id string, level Level) string {
 		}
 	case RosterRiskPhone:
 		if len(id) < 4 || len(id) > 16 || id[0] != '+' || strings.Trim(id[1:], "0123456789") != "" {
-			return fmt.Sprintf("%q is no phone number like +8613800138000", clip(id))
+			return fmt.Sprintf("%q is no phone number like +8613800138000; without a country code, home_country must be set", clip(id))
 		}
 	case RosterRiskAddress:
 		if len(id) == 0 || len(id) > MaxShopperBytes*2 || strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }) {
@@ -165,6 +165,9 @@ func CanonicalPrefix(s string) string {
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
 		return ""
+	}
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 	}
 	return p.Masked().String()
 }

@@ -17,6 +17,7 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/payment"
+	"doorbuster/httpapi/roster"
 )
 
 // Bounds of the operations API.
@@ -46,6 +47,9 @@ type AdminConfig struct {
 	// ParsePlan reads the text of a plan, YAML or JSON, or tells all that is
 	// wrong with it; required. It must be safe for concurrent use.
 	ParsePlan func(text []byte) (*engine.Plan, []PlanProblem)
+
+	// Canon is how ids of lists are compared; the shoppers' door must have the same.
+	Canon roster.Canon
 
 	// Dev asks for no token, and answers only to loopback host names, so that a
 	// page elsewhere can't reach it by a name of its own that leads here. For
@@ -102,6 +106,7 @@ type AdminServer struct {
 
 	refundTries func(engine.RefundNo) (tries payment.Tries, known bool)
 	parsePlan   func([]byte) (*engine.Plan, []PlanProblem)
+	canon       roster.Canon
 	dev         bool
 	timeout     time.Duration
 	log         *slog.Logger
@@ -160,7 +165,7 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 		cfg.RefundTries = func(engine.RefundNo) (t payment.Tries, known bool) { return t, false }
 	}
 	s := &AdminServer{
-		operator: cfg.Operator, cluster: cfg.Cluster, trail: cfg.Trail, operations: cfg.Operations, reconciler: cfg.Reconciler, refundTries: cfg.RefundTries, parsePlan: cfg.ParsePlan, dev: cfg.Dev,
+		operator: cfg.Operator, cluster: cfg.Cluster, trail: cfg.Trail, operations: cfg.Operations, reconciler: cfg.Reconciler, refundTries: cfg.RefundTries, parsePlan: cfg.ParsePlan, canon: cfg.Canon, dev: cfg.Dev,
 		timeout: cfg.RequestTimeout, eventHeartbeat: cfg.EventHeartbeat, eventPatience: cfg.EventPatience, log: cfg.Logger, origins: http.NewCrossOriginProtection(), readers: newShares(eventReaders), exposed: http.NotFoundHandler(),
 		openMetrics: cfg.OpenMetrics, patience: cfg.Patience,
 	}

@@ -252,7 +252,7 @@ func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // listID reads the id of a row, or answers what is wrong with it and gives false.
 func (s *AdminServer) listID(w http.ResponseWriter, r *http.Request, kind engine.RosterKind) (string, bool) {
-	id := roster.Canonical(kind, r.PathValue("id"))
+	id := s.canon.Of(kind, r.PathValue("id"))
 	if wrong := engine.ValidRosterRow(kind, id, engine.LevelListed); wrong != "" {
 		s.problem(w, r, malformed, capital(wrong)+".")
 		return "", false
@@ -401,7 +401,7 @@ func (s *AdminServer) importList(w http.ResponseWriter, r *http.Request, q *empt
 // listConfig says how a list is to be read, or answers what is wrong and gives
 // false.
 func (s *AdminServer) listConfig(w http.ResponseWriter, r *http.Request, kind engine.RosterKind, q *emptyRiskQuery) (cfg roster.Config, ok bool) {
-	cfg = roster.Config{Kind: kind, Level: engine.LevelListed}
+	cfg = roster.Config{Kind: kind, Level: engine.LevelListed, Canon: s.canon}
 	if cfg.Format, ok = roster.FormatOf(r.Header.Get("Content-Type")); !ok { // of a body that is empty; others were looked at
 		s.problem(w, r, wrongMediaType, "Send Content-Type: "+bodies[listBody].asked+".")
 		return cfg, false

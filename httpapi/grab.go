@@ -37,6 +37,7 @@ type grabCall struct {
 	answer  engine.Answer
 	ctx     *fasthttp.RequestCtx
 	visitor engine.Visitor // who asks, for the guard, which fills in the address; lies in the request
+	phone   string         // as the token says it
 	ticket  []byte         // as it was sent; lies in the request
 	asks    engine.Challenge
 	key     [mintedKeyBytes]byte
@@ -87,14 +88,15 @@ func (s *ShopperServer) grab(ctx *fasthttp.RequestCtx, listing []byte) {
 func (s *ShopperServer) callFor(ctx *fasthttp.RequestCtx, who *bearer, listing []byte) *grabCall {
 	call := s.calls.Get().(*grabCall)
 	call.grab.Listing, call.grab.Shopper, call.grab.Door = listing, who.subject, call
-	call.ctx, call.visitor = ctx, engine.Visitor{Shopper: who.subject, Phone: who.phone, Address: who.address}
+	call.ctx, call.visitor = ctx, engine.Visitor{Shopper: who.subject, Phone: who.listedPhone, Address: who.listedAddress}
+	call.phone = who.phone
 	return call
 }
 
 // done gives call back; nothing may look at it any more. What it points to in
 // the request must not outlive the handler.
 func (s *ShopperServer) done(call *grabCall) {
-	call.grab, call.ctx, call.visitor, call.ticket, call.asks = engine.Grab{}, nil, engine.Visitor{}, nil, engine.ChallengeNone
+	call.grab, call.ctx, call.visitor, call.phone, call.ticket, call.asks = engine.Grab{}, nil, engine.Visitor{}, "", nil, engine.ChallengeNone
 	s.calls.Put(call)
 }
 

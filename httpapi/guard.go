@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"doorbuster/httpapi/challenge"
 	"doorbuster/httpapi/ratelimit"
 	"doorbuster/httpapi/risk"
+	"doorbuster/httpapi/roster"
 	"doorbuster/httpapi/ticket"
 )
 
@@ -30,6 +32,9 @@ type GuardConfig struct {
 	// sessions by distance or by page, and the entries of a draw. The display that
 	// all share does not count.
 	LookRate ratelimit.Config
+	// Canon is how claims are compared with lists; the operators' door must have the
+	// same.
+	Canon roster.Canon
 	// Proxies are believed in X-Forwarded-For.
 	Proxies ratelimit.Trusted
 	// Challenges says how hard they are. Zero fields take its defaults.
@@ -52,6 +57,7 @@ const (
 type Guard struct {
 	seller     Seller
 	proxies    ratelimit.Trusted
+	canon      roster.Canon
 	address    limiter
 	shopper    limiter
 	looks      limiter
@@ -72,7 +78,7 @@ func newGuard(cfg GuardConfig, seller Seller) (*Guard, error) {
 	if cfg.TicketTTL < minTicketTTL || cfg.TicketTTL > maxTicketTTL {
 		errs = append(errs, fmt.Errorf("TicketTTL is %s; it must be %s to %s", cfg.TicketTTL, minTicketTTL, maxTicketTTL))
 	}
-	g := &Guard{seller: seller, proxies: cfg.Proxies, ttl: cfg.TicketTTL, risk: cfg.Risk, images: newImageDesk(), counts: newGuardMetrics(cfg.Risk)}
+	g := &Guard{seller: seller, proxies: cfg.Proxies, canon: cfg.Canon, ttl: cfg.TicketTTL, risk: cfg.Risk, images: newImageDesk(), counts: newGuardMetrics(cfg.Risk)}
 	for _, rate := range [...]struct {
 		of   string
 		is   *limiter
@@ -188,6 +194,23 @@ func toSolve(rules engine.DoorRules, switches *engine.Switches, level engine.Lev
 	return rules.Challenge
 }
 
+// know brings what is said of a shopper into the form in which lists have it, and
+// counts what can't be compared with any.
+func (g *Guard) know(b *bearer) {
+	claim := func(kind int, said string, canon func(string) (engine.Canonical, bool)) (known engine.Canonical) {
+		if said == "" {
+			return ""
+		}
+		known, ok := canon(said)
+		if !ok {
+			g.counts.unreadable[kind].Add(1)
+			return ""
+		}
+		return known
+	}
+	b.listedPhone, b.listedAddress = claim(claimedPhone, b.phone, g.canon.Phone), claim(claimedAddress, b.address, g.canon.Address)
+}
+
 // overRate counts what is asked against the limits of the address and the
 // shopper.
 func (g *Guard) overRate(call *grabCall, now time.Time) bool {
@@ -248,7 +271,7 @@ func (g *Guard) judge(call *grabCall, rules engine.DoorRules) engine.Level {
 		addr = netip.IPv4Unspecified()
 	}
 	session, sku, _ := g.seller.ListingOf(rules.Listing)
-	verdict := g.risk.Judge(context.Background(), risk.Question{Shopper: string(call.visitor.Shopper), Address: addr, Session: session, SKU: sku, Phone: call.visitor.Phone})
+	verdict := g.risk.Judge(context.Background(), risk.Question{Shopper: string(call.visitor.Shopper), Address: addr, Session: session, SKU: sku, Phone: cmp.Or(string(call.visitor.Phone), call.phone)})
 	level := engine.Level(verdict.Level) // both rise in the same steps
 	if level != engine.LevelNone {
 		g.counts.risk(byService, level)

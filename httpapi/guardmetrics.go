@@ -80,6 +80,15 @@ var riskSourceNames = [riskSources]string{"list", "service"}
 
 const riskLevels = int(engine.LevelBlock) + 1
 
+// What is said of a shopper that lists know them by.
+const (
+	claimedPhone = iota
+	claimedAddress
+	claimKinds
+)
+
+var claimNames = [claimKinds]string{"phone", "address"}
+
 // challengeKinds are all that engine.Challenge may be.
 const challengeKinds = int(engine.ChallengeImage) + 1
 
@@ -92,9 +101,11 @@ type guardMetrics struct {
 	made      [challengeKinds]atomic.Uint64
 	solutions [solutionKinds]atomic.Uint64 // that do not do
 	levels    [riskSources][riskLevels]atomic.Uint64
-	service   *risk.Client // nil: none
+	// unreadable counts claims that no list can be compared with.
+	unreadable [claimKinds]atomic.Uint64
+	service    *risk.Client // nil: none
 
-	limitedDesc, issuedDesc, refusedDesc, madeDesc, solutionDesc, riskDesc, serviceDesc, aloneDesc *prometheus.Desc
+	limitedDesc, issuedDesc, refusedDesc, madeDesc, solutionDesc, riskDesc, claimDesc, serviceDesc, aloneDesc *prometheus.Desc
 }
 
 func newGuardMetrics(service *risk.Client) *guardMetrics {
@@ -109,6 +120,7 @@ func newGuardMetrics(service *risk.Client) *guardMetrics {
 		madeDesc:     desc("challenges_made_total", "Challenges given out, by kind.", "challenge"),
 		solutionDesc: desc("solutions_refused_total", "Solutions of challenges that do not do, by what is wrong with them.", "why"),
 		riskDesc:     desc("risk_verdicts_total", "Grabs of shoppers at a risk level, by who says so.", "source", "level"),
+		claimDesc:    desc("risk_claims_unreadable_total", "Tokens with a claim that no risk list can be compared with, by claim; in dev mode, requests.", "claim"),
 		serviceDesc:  desc("risk_service_total", "Verdicts of the outside risk service, by how they were come by.", "by"),
 		aloneDesc: desc("risk_service_left_alone",
 			"ALARM (risk_service_fails) if it stays 1: the outside risk service fails, and is not asked.", nil...),
@@ -119,7 +131,7 @@ func (m *guardMetrics) risk(source int, level engine.Level) { m.levels[source][l
 
 // Describe implements prometheus.Collector.
 func (m *guardMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range [...]*prometheus.Desc{m.limitedDesc, m.issuedDesc, m.refusedDesc, m.madeDesc, m.solutionDesc, m.riskDesc, m.serviceDesc, m.aloneDesc} {
+	for _, d := range [...]*prometheus.Desc{m.limitedDesc, m.issuedDesc, m.refusedDesc, m.madeDesc, m.solutionDesc, m.riskDesc, m.claimDesc, m.serviceDesc, m.aloneDesc} {
 		ch <- d
 	}
 }
@@ -148,6 +160,9 @@ func (m *guardMetrics) Collect(ch chan<- prometheus.Metric) {
 		for level := engine.LevelListed; level <= engine.LevelBlock; level++ {
 			count(m.riskDesc, m.levels[source][level].Load(), name, level.String())
 		}
+	}
+	for i, name := range claimNames {
+		count(m.claimDesc, m.unreadable[i].Load(), name)
 	}
 	if m.service == nil {
 		return

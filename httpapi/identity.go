@@ -14,6 +14,7 @@ func (s *ShopperServer) whoAsks(ctx *fasthttp.RequestCtx) (b bearer, ok bool) {
 		if b.subject, ids = oneOf(ctx, "X-Shopper-Id"); ids == 1 && engine.ValidShopper(b.subject) {
 			if phone := ctx.Request.Header.PeekCanonical(headerShopperPhone); len(phone) > 0 {
 				b.phone = string(phone)
+				s.guard.know(&b)
 			}
 			return b, true
 		}

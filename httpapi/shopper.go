@@ -250,6 +250,8 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 			errs = append(errs, fmt.Errorf("tokens: %w", err))
 		} else if err := tokens.bounded(cfg.TokenBytes, cfg.Logger); err != nil {
 			errs = append(errs, err)
+		} else if guard != nil {
+			tokens.know = guard.know
 		}
 		s.tokens = tokens
 	}

@@ -85,6 +85,10 @@ type bearer struct {
 	address string
 	expires int64     // Unix seconds
 	key     *tokenKey // nil where nobody had to prove anything
+
+	// What is said of a shopper, as lists have it; "" also where that can't be made
+	// out.
+	listedPhone, listedAddress engine.Canonical
 }
 
 // errAuthorityOver is why something long that was begun with a token has ended.
@@ -158,7 +162,8 @@ type tokenChecker struct {
 	kind TokenKind
 	keys atomic.Pointer[keyring]
 	now  func() time.Time
-	most int // bytes of a token
+	know func(*bearer) // looks at who passed, once; nil for nobody
+	most int           // bytes of a token
 	log  *slog.Logger
 
 	replacing sync.Mutex
@@ -399,6 +404,9 @@ func (c *tokenChecker) check(token []byte) (*bearer, error) {
 	b, err := c.keys.Load().verify(token, c.kind, now)
 	if err != nil {
 		return nil, err
+	}
+	if c.know != nil {
+		c.know(b)
 	}
 	r := &remembered{bearer: *b, hash: hash}
 	shard.mu.Lock()

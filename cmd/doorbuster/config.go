@@ -85,6 +85,7 @@ type Config struct {
 	ChallengeMaxNumber        int64         `koanf:"challenge_max_number"`
 	ChallengeLifetime         time.Duration `koanf:"challenge_lifetime"`
 
+	HomeCountry   string        `koanf:"home_country"`
 	RiskURL       string        `koanf:"risk_url"`
 	RiskTimeout   time.Duration `koanf:"risk_timeout"`
 	RiskCacheTTL  time.Duration `koanf:"risk_cache_ttl"`

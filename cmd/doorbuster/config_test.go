@@ -71,7 +71,7 @@ var samples = map[string]string{
 	"settle-after": "9h", "keep-events": "9h", "keep-event-bytes": "9999999",
 	"reconcile-folder": "/r", "reconcile-url": "http://127.0.0.1:9/", "reconcile-at": "05:15", "reconcile-timezone": "Asia/Shanghai", "reconcile-key-file": "/r",
 	"reconcile-ignore-kinds": "fee,gift", "reconcile-order-prefixes": "R/,S/", "rate-limit-look-per-second": "9", "rate-limit-look-burst": "9",
-	"risk-url": "http://127.0.0.1:9/", "risk-timeout": "99ms", "risk-cache-ttl": "9s", "risk-when-down": "block",
+	"risk-url": "http://127.0.0.1:9/", "risk-timeout": "99ms", "risk-cache-ttl": "9s", "risk-when-down": "block", "home-country": "CN",
 }
 
 func TestEverySettingInThreePlaces(t *testing.T) {
@@ -159,8 +159,8 @@ func TestBadConfig(t *testing.T) {
 		"everything at once": {"", []string{"--http", "8080", "--node", "a b", "--waiting-depth", "0", "--grab-timeout", "1ns", "--journal-entries", "-1", "--display", "8083", "--connections", "0", "--connections-per-ip", "-1", "--display-connections", "10000001", "--display-connections-per-ip", "-1", "--snapshot-bytes", "1", "--log-level", "loud", "--log-format", "xml"}, 2,
 			[]string{"no data directory", "http:", "node:", "waiting_depth:", "grab_timeout:", "journal_entries:", "display:", "connections: 0", "connections_per_ip: -1", "display_connections: 10000001", "display_connections_per_ip: -1", "snapshot_bytes:", "log_level:", "log_format:", "--shopper-key-file", "--ops-key-file"}},
 		"the guard at once": {"", []string{"--trusted-proxies", "0.0.0.0/0", "--rate-limit-shopper-per-second", "-1", "--rate-limit-address-per-second", "1", "--rate-limit-address-burst", "0",
-			"--ticket-ttl", "1ns", "--challenge-max-number", "1", "--risk-url", "ftp://x", "--risk-timeout", "1ns", "--event-streams", "0"}, 2,
-			[]string{"trusted_proxies: trusted proxy", "rate_limit.shopper: PerSecond", "rate_limit.address: Burst", "ticket_ttl: 1ns", "challenge: MaxNumber", "risk: URL", "risk: Timeout", "event_streams: 0"}},
+			"--ticket-ttl", "1ns", "--challenge-max-number", "1", "--risk-url", "ftp://x", "--risk-timeout", "1ns", "--event-streams", "0", "--home-country", "China"}, 2,
+			[]string{"trusted_proxies: trusted proxy", "rate_limit.shopper: PerSecond", "rate_limit.address: Burst", "ticket_ttl: 1ns", "challenge: MaxNumber", "risk: URL", "risk: Timeout", "event_streams: 0", `home_country: "China" is no country`}},
 		"a level that is none":  {"", []string{"--risk-url", "http://x/", "--risk-when-down", "perhaps"}, 2, []string{`risk.when_down: there is no risk level "perhaps"`}},
 		"a token for nobody":    {"", []string{"--risk-token-file", "x"}, 2, []string{"risk.token_file: there is no risk.url"}},
 		"unknown in a section":  {"rate_limit:\n  shopper: {per_minute: 1}\nrisk:\n  uri: x\n", nil, 1, []string{`:2: unknown key "rate_limit.shopper.per_minute"`, `:4: unknown key "risk.uri"`}},

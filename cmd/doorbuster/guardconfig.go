@@ -15,6 +15,7 @@ import (
 	"doorbuster/httpapi/challenge"
 	"doorbuster/httpapi/ratelimit"
 	"doorbuster/httpapi/risk"
+	"doorbuster/httpapi/roster"
 )
 
 // addGuardFlags declares the settings that hold the crowd back.
@@ -29,6 +30,7 @@ func addGuardFlags(f *pflag.FlagSet) {
 	f.Duration("ticket-ttl", 2*time.Minute, "how long a grab ticket is good")
 	f.Int64("challenge-max-number", challenge.DefaultConfig().MaxNumber, "how hard the work of a challenge is: half as many hashes on average")
 	f.Duration("challenge-lifetime", challenge.DefaultConfig().Lifetime, "how long a challenge may be solved")
+	f.String("home-country", "", "`country` (ISO 3166: CN) whose phone numbers may come without a country code, in claims and risk lists; the same on all nodes")
 	f.String("risk-url", "", "`URL` of an outside risk service that is asked about who grabs; without it none is")
 	f.Duration("risk-timeout", risk.DefaultConfig().Timeout, "how long a grab waits for the risk service")
 	f.Duration("risk-cache-ttl", risk.DefaultConfig().CacheTTL, "how long an answer of the risk service is remembered")
@@ -105,6 +107,8 @@ func (c Config) validateGuard() error {
 	if c.EventStreams < 1 || c.EventStreams > 1_000_000 {
 		errs = append(errs, fmt.Errorf("event_streams: %d is not between 1 and 1000000", c.EventStreams))
 	}
+	_, err = roster.NewCanon(c.HomeCountry)
+	errs = append(errs, prefixed("home_country", err))
 	if c.RiskURL == "" {
 		if c.RiskTokenFile != "" {
 			errs = append(errs, errors.New("risk.token_file: there is no risk.url to ask with it"))
@@ -153,6 +157,9 @@ func (c Config) riskConfig() (rc risk.Config, err error) {
 func (c Config) guard(k keys, logger *slog.Logger) (g httpapi.GuardConfig, err error) {
 	g = httpapi.GuardConfig{ShopperRate: c.shopperRate(), AddressRate: c.addressRate(), LookRate: c.lookRate(), TicketTTL: c.TicketTTL,
 		Challenges: challenge.Config{MaxNumber: c.ChallengeMaxNumber, Lifetime: c.ChallengeLifetime}}
+	if g.Canon, err = roster.NewCanon(c.HomeCountry); err != nil {
+		return g, err
+	}
 	if g.Proxies, err = ratelimit.ParseTrusted(c.TrustedProxies); err != nil || c.RiskURL == "" {
 		return g, err
 	}

@@ -18,6 +18,7 @@ import (
 	"doorbuster/httpapi"
 	"doorbuster/httpapi/payment"
 	"doorbuster/httpapi/risk"
+	"doorbuster/httpapi/roster"
 )
 
 // node is all rooms of one process, connected.
@@ -37,6 +38,7 @@ type node struct {
 	daily    *daily // nil without statements to fetch
 	board    atomic.Pointer[board]
 	keyFault atomic.Pointer[string] // why new keys can't be used; nil while they can
+	canon    roster.Canon           // of both doors
 
 	shopperListener, adminListener net.Listener
 	displayListener                net.Listener // nil where shoppers' own serves who looks
@@ -114,6 +116,7 @@ func (n *node) makeDoors(keys keys) (err error) {
 		return err
 	}
 	n.risk = guard.Risk
+	n.canon = guard.Canon
 	if n.shoppers, err = httpapi.NewShopper(httpapi.ShopperConfig{
 		Seller: n.group, Guard: guard, Streams: n.cfg.EventStreams, Leaving: n.turnsAway, Removed: n.removed, DisplayAge: n.displayAge, DisplayShared: n.displayShared, Dev: n.cfg.Dev, Tokens: keys.shopper, TokenBytes: n.cfg.TokenBytes, PayKeys: n.pay, Cashier: n.cashier, Limits: n.cfg.limits(), Display: n.cfg.displayLimits(), Logger: n.logger, Registerer: n.metrics,
 	}); err != nil {

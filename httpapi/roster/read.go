@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"mime"
-	"net/netip"
 	"strings"
 	"unicode/utf8"
 
@@ -75,6 +74,8 @@ type Config struct {
 	Format Format
 	// Level is that of a row that names none; engine.LevelListed but for risk lists.
 	Level engine.Level
+	// Canon brings ids into the form in which they are compared.
+	Canon Canon
 	// Whole: the list takes the place of another, so that no row can take anybody off.
 	Whole bool
 }
@@ -249,7 +250,7 @@ func (r *reading) row(no int, id, word string) {
 		r.wrong(no, "the line is not UTF-8; save the list as UTF-8")
 		return
 	}
-	id = Canonical(r.Kind, id)
+	id = r.Canon.Of(r.Kind, id)
 	if wrong := engine.ValidRosterRow(r.Kind, id, level); wrong != "" {
 		r.wrong(no, "%s", wrong)
 		return
@@ -272,26 +273,4 @@ func clip(s string) string {
 		return s[:engine.MaxIDBytes] + "…"
 	}
 	return s
-}
-
-// Canonical gives an id in the one form in which a roster has it, as far as that
-// is plain: without the spaces and dashes of phone numbers, and with a single IP
-// address as a prefix. What it can't put right it leaves for
-// engine.ValidRosterRow to refuse.
-func Canonical(kind engine.RosterKind, id string) string {
-	id = strings.TrimSpace(id)
-	switch kind {
-	case engine.RosterRiskPhone:
-		return strings.NewReplacer(" ", "", "-", "", "(", "", ")", "", ".", "").Replace(id)
-	case engine.RosterRiskIP:
-		if _, err := netip.ParseAddr(id); err == nil {
-			if prefix := engine.CanonicalPrefix(id); prefix != "" {
-				return prefix
-			}
-		}
-		if p, err := netip.ParsePrefix(id); err == nil && p == p.Masked() {
-			return p.String()
-		}
-	}
-	return id
 }

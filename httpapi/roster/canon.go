@@ -1,0 +1,102 @@
+package roster
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"unicode"
+
+	"github.com/nyaruka/phonenumbers"
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+
+	"doorbuster/engine"
+)
+
+// Canon brings what people write into the one form in which it is compared, on both
+// sides: what operators put on lists, and what shoppers' tokens say of them. The zero
+// value knows no home country. Safe for concurrent use.
+type Canon struct{ home string }
+
+// NewCanon makes a Canon. home is the country (ISO 3166, such as CN) whose phone
+// numbers may be written without their country code; "" is none.
+func NewCanon(home string) (Canon, error) {
+	if home != "" && !phonenumbers.GetSupportedRegions()[home] {
+		return Canon{}, fmt.Errorf("%q is no country; give two capital letters, such as CN or US", home)
+	}
+	return Canon{home}, nil
+}
+
+// most bounds what is looked at: no number or address that a list may have is written
+// with more.
+const most = 4 * engine.MaxShopperBytes
+
+// Phone gives a phone number as E.164 writes it, without its extension. ok is false
+// for what is none, and for a number without a country code where there is no home.
+func (c Canon) Phone(text string) (phone engine.Canonical, ok bool) {
+	defer func() {
+		if recover() != nil { // the library has panicked at odd input before
+			phone, ok = "", false
+		}
+	}()
+	if len(text) > most {
+		return "", false
+	}
+	text = strings.TrimSpace(norm.NFKC.String(text))
+	if rest := strings.TrimPrefix(strings.ToLower(text), "tel:"); strings.Trim(rest[:min(1, len(rest))], "+(0123456789") != "" {
+		return "", false // the library would look for a number further on
+	}
+	number, err := phonenumbers.Parse(text, c.home)
+	if err != nil {
+		return "", false
+	}
+	text = phonenumbers.Format(number, phonenumbers.E164)
+	return engine.Canonical(text), engine.ValidRosterRow(engine.RosterRiskPhone, text, engine.LevelNone) == ""
+}
+
+// Address gives a postal address without what does not show or means nothing: one
+// line of Unicode's NFKC, folded in case, with single spaces. ok is false for one
+// that is empty, or too long for a list.
+func (c Canon) Address(text string) (address engine.Canonical, ok bool) {
+	if len(text) > most {
+		return "", false
+	}
+	text = norm.NFKC.String(cases.Fold().String(norm.NFKC.String(text)))
+	text = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.In(r, unicode.Cc, unicode.Cf):
+			return -1
+		}
+		return r
+	}, text)
+	text = strings.Join(strings.Fields(text), " ")
+	return engine.Canonical(text), engine.ValidRosterRow(engine.RosterRiskAddress, text, engine.LevelNone) == ""
+}
+
+// Of gives an id in the form in which a list of a kind has it. What it can't put
+// right it leaves for engine.ValidRosterRow to refuse.
+func (c Canon) Of(kind engine.RosterKind, id string) string {
+	id = strings.TrimSpace(id)
+	switch kind {
+	case engine.RosterRiskPhone:
+		if phone, ok := c.Phone(id); ok {
+			return string(phone)
+		}
+	case engine.RosterRiskAddress:
+		if address, ok := c.Address(id); ok {
+			return string(address)
+		}
+	case engine.RosterRiskIP:
+		if _, err := netip.ParseAddr(id); err == nil {
+			if prefix := engine.CanonicalPrefix(id); prefix != "" {
+				return prefix
+			}
+		}
+		if p, err := netip.ParsePrefix(id); err == nil && p == p.Masked() {
+			return engine.CanonicalPrefix(id)
+		}
+	}
+	return id
+}
