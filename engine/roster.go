@@ -116,7 +116,7 @@ func ValidRosterRow(kind RosterKind, id string, level Level) string {
 	switch kind {
 	case RosterReserved, RosterAllowed, RosterRiskShopper:
 		if !ValidShopper(id) {
-			return fmt.Sprintf("%q is no shopper's id: 1 to %d printable ASCII characters without spaces", clip(id), MaxShopperBytes)
+			return fmt.Sprintf("%q is no shopper's id: "+ShopperForm, clip(id))
 		}
 	case RosterRiskPhone:
 		if len(id) < 4 || len(id) > 16 || id[0] != '+' || strings.Trim(id[1:], "0123456789") != "" {

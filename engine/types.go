@@ -275,9 +275,23 @@ func ValidID(id string) bool {
 	return true
 }
 
+// ShopperForm says what a shopper's id may be.
+const ShopperForm = "1 to 128 printable ASCII characters and no space, comma, semicolon or double quote"
+
 // ValidShopper tells whether id may name a shopper: 1 to MaxShopperBytes of
-// printable ASCII without spaces.
-func ValidShopper[T string | []byte](id T) bool { return printable(id, MaxShopperBytes) }
+// printable ASCII without spaces, commas, semicolons and double quotes. Those stand
+// between ids in lists: an id with one could not be told from a list gone wrong.
+func ValidShopper[T string | []byte](id T) bool {
+	if !printable(id, MaxShopperBytes) {
+		return false
+	}
+	for i := range len(id) {
+		if c := id[i]; c == ',' || c == ';' || c == '"' {
+			return false
+		}
+	}
+	return true
+}
 
 // ValidKey tells whether key may be an idempotency key: 1 to MaxKeyBytes of
 // printable ASCII without spaces.

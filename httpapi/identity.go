@@ -18,7 +18,7 @@ func (s *ShopperServer) whoAsks(ctx *fasthttp.RequestCtx) (b bearer, ok bool) {
 			}
 			return b, true
 		}
-		s.unknown(ctx, "X-Shopper-Id", "Send one X-Shopper-Id: 1 to 128 printable ASCII characters and no space.")
+		s.unknown(ctx, "X-Shopper-Id", "Send one X-Shopper-Id: "+engine.ShopperForm+".")
 		return bearer{}, false
 	}
 	header, headers := oneOf(ctx, fasthttp.HeaderAuthorization)

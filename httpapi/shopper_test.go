@@ -161,6 +161,7 @@ func TestShopperProblems(t *testing.T) {
 		"receiver: empty":           {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", ada, "", 400, "malformed"},
 		"receiver: no phone":        {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", ada, `{"name":"Ada","address":"x"}`, 400, "malformed"},
 		"receiver: control":         {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", ada, `{"name":"A\u0000","phone":"1","address":"x"}`, 400, "malformed"},
+		"receiver: override":        {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", ada, `{"name":"A\u202e","phone":"1","address":"x"}`, 400, "malformed"},
 		"receiver: too long":        {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", ada, `{"name":"` + strings.Repeat("x", 1025) + `","phone":"1","address":"x"}`, 400, "malformed"},
 		"callback: no amount":       {"POST", "/v1/payments/callback", nil, `{"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p1","currency":"CNY"}`, 400, "malformed"},
 		"callback: bad currency":    {"POST", "/v1/payments/callback", nil, `{"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p1","amount":1,"currency":"RMBS"}`, 400, "malformed"},

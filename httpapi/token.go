@@ -441,7 +441,7 @@ func (c TokenClaims) Sign(secret []byte, now time.Time) (string, error) {
 		errs = append(errs, fmt.Errorf("there is no kind of token %q", string(c.Kind)))
 	}
 	if !engine.ValidShopper(c.Subject) {
-		errs = append(errs, fmt.Errorf("the subject must have 1 to %d printable ASCII characters and no space", engine.MaxShopperBytes))
+		errs = append(errs, errors.New("the subject must have "+engine.ShopperForm))
 	}
 	if c.Kind == OpsToken && c.Role.rank() == 0 {
 		errs = append(errs, fmt.Errorf("there is no role %q; take viewer, operator or admin", string(c.Role)))

@@ -107,6 +107,9 @@ func TestBadListsThroughTheProgram(t *testing.T) {
 		says   string
 	}{
 		"bad line":     {[]string{"import", "risk/shoppers", bad, "--replace"}, 1, `line 2: "bot 3" is no shopper's id`},
+		"semicolons":   {[]string{"import", "risk/shoppers", listFile(t, "s.csv", "id;level", "bot-2;block")}, 1, `line 2: "bot-2;block"`},
+		"a header":     {[]string{"import", "allowlists/vips", listFile(t, "h.txt", "shopper_id", "bot-2")}, 1, `line 1: "shopper_id" looks like the names of columns`},
+		"added level":  {[]string{"add", "risk/shoppers", "bot-2;block"}, 1, `"bot-2;block"`},
 		"no such list": {[]string{"import", "risk/cars", bad}, 2, "risk/shoppers, risk/phones, risk/addresses, risk/ips"},
 		"no file":      {[]string{"import", "risk/shoppers", filepath.Join(t.TempDir(), "none")}, 1, "no such file"},
 		"two GB":       {[]string{"import", "risk/shoppers", large}, 1, "a list may have"},

@@ -48,7 +48,7 @@ with what it is worth.`,
 	}, func() error {
 		var errs []error
 		if !engine.ValidShopper(shopper) {
-			errs = append(errs, fmt.Errorf("--shopper %q: say whose, in 1 to %d printable ASCII characters and no space", shopper, engine.MaxShopperBytes))
+			errs = append(errs, fmt.Errorf("--shopper %q: say whose, in "+engine.ShopperForm, shopper))
 		}
 		if session != "" && !engine.ValidID(session) {
 			errs = append(errs, fmt.Errorf("--session %q is no session's id", session))

@@ -27,7 +27,7 @@ func TestRiskListsMeetEverySpelling(t *testing.T) {
 		"--log-format", "json", "--home-country", "CN",
 		"--shopper-key-file", filepath.Join(dir, "shopper.key"), "--ops-key-file", filepath.Join(dir, "ops.key")})
 	s.awaitServing()
-	operator, err := httpapi.MintToken(httpapi.OpsToken, "olga", httpapi.RoleOperator, time.Hour, keys["ops.key"], time.Now())
+	operator, err := httpapi.TokenClaims{Kind: httpapi.OpsToken, Subject: "olga", Role: httpapi.RoleOperator, TTL: time.Hour}.Sign(keys["ops.key"], time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/input"
 )
 
 // Canon brings what people write into the one form in which it is compared, on both
@@ -42,9 +43,13 @@ func (c Canon) Phone(text string) (phone engine.Canonical, ok bool) {
 	if len(text) > most {
 		return "", false
 	}
-	text = strings.TrimSpace(norm.NFKC.String(text))
-	if rest := strings.TrimPrefix(strings.ToLower(text), "tel:"); strings.Trim(rest[:min(1, len(rest))], "+(0123456789") != "" {
-		return "", false // the library would look for a number further on
+	text = strings.ToLower(strings.TrimSpace(norm.NFKC.String(text)))
+	digits, isURL := strings.CutPrefix(text, "tel:")
+	if end := strings.IndexAny(digits, ";xe"); end > 0 && (digits[end] != ';' || isURL) { // an extension, or a context
+		digits = digits[:end]
+	}
+	if strings.ContainsFunc(digits, func(c rune) bool { return c == ';' || unicode.IsLetter(c) || input.Steers(c) }) {
+		return "", false // the library would find a number in it somehow
 	}
 	number, err := phonenumbers.Parse(text, c.home)
 	if err != nil {

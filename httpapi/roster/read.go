@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -83,6 +84,7 @@ type Config struct {
 type reading struct {
 	Config
 	list     *List
+	rows     int // looked at
 	problems Problems
 }
 
@@ -250,6 +252,10 @@ func (r *reading) row(no int, id, word string) {
 		r.wrong(no, "the line is not UTF-8; save the list as UTF-8")
 		return
 	}
+	if wrong := r.mistaken(id); wrong != "" {
+		r.wrong(no, "%q %s", clip(id), wrong)
+		return
+	}
 	id = r.Canon.Of(r.Kind, id)
 	if wrong := engine.ValidRosterRow(r.Kind, id, level); wrong != "" {
 		r.wrong(no, "%s", wrong)
@@ -267,6 +273,29 @@ func (r *reading) row(no int, id, word string) {
 		r.wrong(no, "a list may have %d rows, and here is one more", engine.MaxRosterRows)
 	}
 }
+
+// mistaken says of what can't be meant as an id what it seems to be, "" if nothing:
+// taken as one it would name nobody, and whoever was meant would stand on no list.
+func (r *reading) mistaken(id string) string {
+	id = strings.TrimSpace(id)
+	first := r.rows == 0
+	r.rows++
+	switch at := strings.LastIndexAny(id, ";|:=\t"); {
+	case strings.ContainsFunc(id, input.Steers):
+		return "has a character that does not show: a tab, a line feed, or one that turns the direction of text around"
+	case strings.HasPrefix(id, `"`), strings.HasSuffix(id, `"`), strings.HasPrefix(id, "'"), strings.HasSuffix(id, "'"):
+		return "is in quotation marks; leave them out, or send the list as CSV"
+	case at >= 0 && knownLevel(strings.ToLower(strings.TrimSpace(id[at+1:]))):
+		return "seems to have its level behind it; put a comma before the level, or send the list as CSV with commas"
+	case first && r.Format != NDJSON && slices.Contains(columnNames, strings.ToLower(id)):
+		return "looks like the names of columns; leave that line out, or send CSV whose first column is called id"
+	}
+	return ""
+}
+
+// columnNames are what a first line that names columns begins with, elsewhere.
+var columnNames = []string{"id", "ids", "user", "userid", "user_id", "username", "shopper", "shopperid", "shopper_id", "customer", "customer_id", "member_id",
+	"uid", "account", "name", "phone", "phones", "phone_number", "mobile", "tel", "address", "addresses", "ip", "ips", "prefix", "level"}
 
 func clip(s string) string {
 	if len(s) > engine.MaxIDBytes {
