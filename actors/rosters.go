@@ -168,7 +168,7 @@ func (g *Group) ImportRoster(ctx context.Context, name engine.RosterName, in eng
 	if err != nil {
 		return 0, err
 	}
-	c := engine.Command{Kind: engine.CmdEditRoster, Note: in.Note, Edit: engine.RosterEdit{Roster: id, Action: engine.RosterPut}}
+	c := engine.Command{Kind: engine.CmdEditRoster, Note: in.Note, Edit: engine.RosterEdit{Roster: id, Action: engine.RosterPut, Source: in.Source}}
 	if err := g.sign(ctx, &c, in.By); err != nil {
 		return 0, err
 	}

@@ -54,10 +54,11 @@ func (s *State) Apply(index LogIndex, entry []byte, eff *Effects) error {
 	s.runDue()
 	for i := range header.Commands {
 		r.command(&c)
+		said := s.describe(&c)
 		e := s.apply(&c)
 		e.Command, e.Life = int32(i), s.Life(e.Order)
 		if c.Kind != CmdPlaceHold || e.Kind == HoldRefused {
-			s.remark(&c, &e)
+			s.remark(&c, &e, said)
 		}
 		eff.Primary = append(eff.Primary, e)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Remark is what the audit trail keeps of a command besides its event.
@@ -21,11 +22,108 @@ type Remark struct {
 }
 
 // maxDetailBytes bounds a remark's detail.
-const maxDetailBytes = 1024
+const maxDetailBytes = 4096
 
-// remark notes of a command what its event has no room for. Grants have none.
-func (s *State) remark(c *Command, e *Event) {
-	r := Remark{Command: e.Command, Operator: c.Operator, Note: c.Note}
+// describe says what a command is to do, to whom, and how that is before. Most
+// commands say enough by themselves, or by their event.
+func (s *State) describe(c *Command) string {
+	switch c.Kind {
+	case CmdOpenEpoch:
+		return fmt.Sprintf("node %s", c.Node)
+	case CmdConfirmRefund:
+		return fmt.Sprintf("refund %d", c.Refund)
+	case CmdRaiseRules:
+		return fmt.Sprintf("version %d; before: %d", c.RulesVersion, s.rules)
+	case CmdSteerSession:
+		before := "unknown"
+		if x := s.SessionOf(c.Session); x != nil {
+			if before = x.State.String(); x.Paused {
+				before = "paused"
+			}
+		}
+		return fmt.Sprintf("%s; before: %s", c.Action, before)
+	case CmdAddStock:
+		if l := s.Listing(c.Listing); l != nil {
+			return fmt.Sprintf("stock %d to %d", l.Stock, l.Stock+c.Amount)
+		}
+	case CmdVoidOrder, CmdExtendHold:
+		o := s.Order(c.Order)
+		switch {
+		case o == nil:
+		case c.Kind == CmdVoidOrder:
+			return fmt.Sprintf("before: %s", o.State)
+		default:
+			return fmt.Sprintf("pay by %s; before: %s", c.Deadline.Wall().Format(time.RFC3339), o.PayBy.Wall().Format(time.RFC3339))
+		}
+	case CmdEditRoster:
+		return s.describeEdit(&c.Edit)
+	case CmdSetSwitches:
+		after, _, _ := s.turned(&c.Switches)
+		return s.describeSettings(c.Switches, settingsThatDiffer(s.board.now, after), &s.board.now)
+	case CmdSetProfile:
+		return s.describeProfile(c.Switches)
+	}
+	return ""
+}
+
+// describeEdit names who is put on a roster or taken off, as far as there is room,
+// with the level before and after.
+func (s *State) describeEdit(e *RosterEdit) string {
+	var b strings.Builder
+	action := rosterActions[min(int(e.Action), len(rosterActions)-1)]
+	fmt.Fprintf(&b, "%s, %s: ", e.Roster, action)
+	r := s.rosters[e.Roster]
+	switch e.Action {
+	case RosterPut:
+		for i, row := range e.Rows {
+			if b.Len() > maxDetailBytes/2 {
+				fmt.Fprintf(&b, "... %d rows", len(e.Rows))
+				break
+			}
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			fmt.Fprintf(&b, "%s %s to %s", row.ID, r.level(row.ID), row.Level)
+		}
+	case RosterStage:
+		fmt.Fprintf(&b, "%d rows", len(e.Rows))
+	case RosterCommit:
+		fmt.Fprintf(&b, "%d rows in place of %d", e.Count, s.RosterCount(e.Roster))
+	default:
+		fmt.Fprintf(&b, "%d rows", s.RosterCount(e.Roster))
+	}
+	if e.Source != "" {
+		b.WriteString(", " + e.Source)
+	}
+	return b.String()
+}
+
+// describeSettings says what a change does, and the switches that it turns, after
+// and before.
+func (s *State) describeSettings(c SwitchChange, turned []Setting, before *Switches) string {
+	c.Settings = turned
+	if len(turned) == 0 {
+		return c.String() + "; nothing is turned"
+	}
+	was := make([]Setting, len(turned))
+	for i, set := range turned {
+		was[i] = Setting{set.Switch, before[set.Switch]}
+	}
+	return c.String() + "; before:" + settingsText(was)
+}
+
+func (s *State) describeProfile(c SwitchChange) string {
+	before := " nothing"
+	if i, found := s.profileNamed(c.Profile); found {
+		before = settingsText(s.board.profiles[i].Settings)
+	}
+	return c.String() + "; before:" + before
+}
+
+// remark notes of a command what its event has no room for; said is what describe
+// gave before. Grants have none.
+func (s *State) remark(c *Command, e *Event, said string) {
+	r := Remark{Command: e.Command, Operator: c.Operator, Note: c.Note, Detail: said}
 	switch c.Kind {
 	case CmdPlaceHold:
 		if e.Kind != HoldRefused {
@@ -35,21 +133,11 @@ func (s *State) remark(c *Command, e *Event) {
 	case CmdReserve:
 		r.Shopper = string(c.Shopper)
 	case CmdOpenEpoch:
-		r.Detail = fmt.Sprintf("node %s, order numbers end in %s", c.Node, s.life)
+		r.Detail += fmt.Sprintf(", order numbers end in %s", s.life)
 	case CmdPayOrder:
 		if r.Detail = c.PaymentID; e.Reason == ReasonNoOrder {
 			r.Detail = fmt.Sprintf("%s, %s, for %s", c.PaymentID, c.Currency, s.paidFor(c))
 		}
-	case CmdConfirmRefund:
-		r.Detail = fmt.Sprintf("refund %d", c.Refund)
-	case CmdRaiseRules:
-		r.Detail = fmt.Sprintf("version %d", c.RulesVersion)
-	case CmdSteerSession:
-		r.Detail = c.Action.String()
-	case CmdEditRoster:
-		r.Detail = fmt.Sprintf("%s, %s", c.Edit.Roster, rosterActions[min(int(c.Edit.Action), len(rosterActions)-1)])
-	case CmdSetSwitches, CmdSetProfile:
-		r.Detail = c.Switches.String()
 	case CmdApplyPlan:
 		r.Detail = s.planDetail()
 	}
@@ -72,7 +160,7 @@ func (s *State) planDetail() string {
 	}
 	for _, c := range s.eff.Changes {
 		if len(s.eff.Problems) == 0 {
-			fmt.Fprintf(&b, "%s: %s; ", c.Path, cmp.Or(c.After, "gone"))
+			fmt.Fprintf(&b, "%s: %s to %s; ", c.Path, cmp.Or(c.Before, "nothing"), cmp.Or(c.After, "nothing"))
 		}
 		if b.Len() > maxDetailBytes {
 			break
@@ -90,7 +178,14 @@ func (c *SwitchChange) String() string {
 	if c.Profile != "" {
 		b.WriteString(" " + c.Profile)
 	}
-	for _, set := range c.Settings {
+	b.WriteString(settingsText(c.Settings))
+	return b.String()
+}
+
+// settingsText writes settings as operators do, each with a space before it.
+func settingsText(settings []Setting) string {
+	var b strings.Builder
+	for _, set := range settings {
 		if set.Switch.Valid(set.Value) { // others were refused
 			fmt.Fprintf(&b, " %s=%s", set.Switch, set.Switch.Word(set.Value))
 		}

@@ -86,6 +86,7 @@ type RosterEdit struct {
 	Stage  uint64 // RosterStage, RosterCommit: whose staging it is, never 0
 	Count  uint32 // RosterCommit: the rows staged, in all
 	Rows   []RosterEntry
+	Source string // what they came from, for the audit trail: up to MaxIDBytes*2
 }
 
 // RosterEntry is a row in an edit. ID lies in the entry that it came from.
@@ -431,6 +432,7 @@ func (w *writer) rosterEdit(e *RosterEdit) {
 	w.byte(byte(e.Action))
 	w.uint(e.Stage)
 	w.uint(uint64(e.Count))
+	w.string(e.Source)
 	w.uint(uint64(len(e.Rows)))
 	for i := range e.Rows {
 		w.string(string(e.Rows[i].ID))
@@ -439,7 +441,7 @@ func (w *writer) rosterEdit(e *RosterEdit) {
 }
 
 func (r *reader) rosterEdit() RosterEdit {
-	e := RosterEdit{Roster: r.rosterID(), Action: RosterAction(r.byte()), Stage: r.uint(), Count: r.uint32()}
+	e := RosterEdit{Roster: r.rosterID(), Action: RosterAction(r.byte()), Stage: r.uint(), Count: r.uint32(), Source: r.string(2 * MaxIDBytes)}
 	n := r.count()
 	if n > MaxRosterEntries {
 		r.fail("too many rows in one edit")

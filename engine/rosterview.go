@@ -23,6 +23,8 @@ type RosterImport struct {
 	Count   int  // of Rows
 	Rows    iter.Seq[RosterEntry]
 
+	Source string // what the rows came from, for the audit trail; up to MaxIDBytes*2
+
 	By   By
 	Note string
 	// Committed is told how many rows are on their way for good, from time to time;

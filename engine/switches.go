@@ -235,19 +235,41 @@ func (v Switches) with(settings []Setting) Switches {
 	return v
 }
 
+// settingsThatDiffer gives the switches that two boards have set differently, as the
+// second has them.
+func settingsThatDiffer(before, after Switches) (settings []Setting) {
+	for i := range after {
+		if after[i] != before[i] {
+			settings = append(settings, Setting{Switch(i), after[i]})
+		}
+	}
+	return settings
+}
+
 func (s *State) setSwitches(c *Command) Event {
-	change, b := &c.Switches, &s.board
-	after, profile := b.now, ""
+	after, profile, why := s.turned(&c.Switches)
+	if why != ReasonNone {
+		return refused(why)
+	}
+	s.turn(after, c.Switches.Action, profile, nil, c.Operator, c.Note)
+	return Event{Kind: SwitchesSet}
+}
+
+// turned gives the switches as a change is to have them, and the profile that it
+// turns on, or why it can't be.
+func (s *State) turned(change *SwitchChange) (after Switches, profile string, why Reason) {
+	b := &s.board
+	after = b.now
 	switch change.Action {
 	case SwitchSet:
 		if len(change.Settings) == 0 || !validSettings(change.Settings) {
-			return refused(ReasonRefused)
+			return after, "", ReasonRefused
 		}
 		after = after.with(change.Settings)
 	case SwitchProfile:
 		i, found := s.profileNamed(change.Profile)
 		if !found {
-			return refused(ReasonUnknown)
+			return after, "", ReasonUnknown
 		}
 		after, profile = after.with(b.profiles[i].Settings), change.Profile
 	case SwitchBack:
@@ -255,10 +277,9 @@ func (s *State) setSwitches(c *Command) Event {
 	case SwitchNormal:
 		after = NormalSwitches()
 	default:
-		return refused(ReasonUnknown)
+		return after, "", ReasonUnknown
 	}
-	s.turn(after, change.Action, profile, nil, c.Operator, c.Note)
-	return Event{Kind: SwitchesSet}
+	return after, profile, ReasonNone
 }
 
 // turn makes after the values, and remembers how it was. on is what sessions'

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -368,6 +369,11 @@ func (s *AdminServer) importList(w http.ResponseWriter, r *http.Request, q *empt
 		release = sync.OnceFunc(s.importing.Unlock)
 		defer release()
 	}
+	hash := sha256.New()
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.TeeReader(r.Body, hash), r.Body}
 	list, ok := s.readList(w, r, cfg)
 	if !ok {
 		return
@@ -377,12 +383,13 @@ func (s *AdminServer) importList(w http.ResponseWriter, r *http.Request, q *empt
 		return
 	}
 	done := listImportJSON{List: title, Action: map[bool]string{true: "replace", false: "change"}[replace], Rows: list.Len(), Removed: list.Removals(), Repeated: list.Repeated()}
-	log := s.log.With("list", title, "action", done.Action, "operator", operatorOf(r), "rows", done.Rows, "removed", done.Removed, "note", q.Note)
+	source := fmt.Sprintf("sha256 %x", hash.Sum(nil))
+	log := s.log.With("list", title, "source", source, "action", done.Action, "operator", operatorOf(r), "rows", done.Rows, "removed", done.Removed, "note", q.Note)
 	told := newListProgress(w, r, done.Rows)
 	ctx, stop := context.WithTimeout(r.Context(), listPatience)
 	defer stop()
 	var err error
-	done.Count, err = s.operator.ImportRoster(ctx, name, engine.RosterImport{Replace: replace, Count: list.Len(), Rows: list.Rows(),
+	done.Count, err = s.operator.ImportRoster(ctx, name, engine.RosterImport{Replace: replace, Count: list.Len(), Rows: list.Rows(), Source: source,
 		By: byOf(r), Note: q.Note, Committed: told.committed})
 	release() // whoever hears of the end may send the next
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/nyaruka/phonenumbers"
 	"golang.org/x/text/cases"
@@ -40,7 +41,7 @@ func (c Canon) Phone(text string) (phone engine.Canonical, ok bool) {
 			phone, ok = "", false
 		}
 	}()
-	if len(text) > most {
+	if len(text) > most || !utf8.ValidString(text) {
 		return "", false
 	}
 	text = strings.ToLower(strings.TrimSpace(norm.NFKC.String(text)))
