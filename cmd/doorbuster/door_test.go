@@ -114,8 +114,11 @@ func TestTicketsAtTheDoor(t *testing.T) {
 	// Replayed: the ticket has brought something, though it was let go since.
 	s.cancelOrder("ann", held.OrderNo)
 	s.expectWith("ticket_required", "ann", "k2", mask, with(good))
-	// One who holds, or held, is never told that he missed it.
-	s.expectWith("processing", "ann", "k3", mask, with(string(forged)))
+	// One who let it go hears with a forged one what everybody does; one who holds hears
+	// of what they have.
+	s.expectWith("missed", "ann", "k3", mask, with(string(forged)))
+	s.expectWith("granted", "bea", "", mask, with(s.ticket("bea", mask, "")))
+	s.expectWith("limit_reached", "bea", "k4", mask, with(string(forged)))
 	// Expired: it is taken until it is not, and then for good.
 	a = s.ask("POST", "cai", mask, "ticket", "")
 	var given struct {
@@ -129,7 +132,7 @@ func TestTicketsAtTheDoor(t *testing.T) {
 	s.eventually(func() bool { return time.Now().After(given.Expires) }, func() string { return "time stands still" })
 	s.expectWith("missed", "cai", "", mask, with(late))
 	s.expectWith("granted", "cai", "", mask, with(s.ticket("cai", mask, "")))
-	for name, want := range map[string]string{"forged": "4", "expired": "1"} { // his own of mask for mug, bob's, two with a wrong end
+	for name, want := range map[string]string{"forged": "5", "expired": "1"} { // his own of mask for mug, bob's, three with a wrong end
 		if got := s.metric(fmt.Sprintf("doorbuster_tickets_refused_total{why=%q}", name)); got != want {
 			t.Errorf("%s %s tickets counted, want %s", got, name, want)
 		}
