@@ -317,6 +317,7 @@ type noteQuery struct {
 type riskQuery struct {
 	noteQuery
 	Level askedLevel `query:"level"` // of rows that name none
+	Sure  bool       `query:"sure"`  // a prefix that bars a good part of all addresses is meant
 }
 
 // emptyQuery is noteQuery of rows that take the place of a list.
@@ -376,6 +377,10 @@ func (s *AdminServer) importList(w http.ResponseWriter, r *http.Request, q *empt
 	}{io.TeeReader(r.Body, hash), r.Body}
 	list, ok := s.readList(w, r, cfg)
 	if !ok {
+		return
+	}
+	if list.Broad() != "" && !q.Sure {
+		s.problem(w, r, badList, list.Broad()+" bars a good part of all addresses, and could end a sale. Nothing was changed. If it is meant, say so with ?sure=true (--yes).")
 		return
 	}
 	if replace && list.Len() == 0 && !q.Empty {

@@ -220,7 +220,7 @@ var listMedia = map[string]string{"lines": "text/plain", "csv": "text/csv", "ndj
 func newListImportCommand(what string, pathOf listPath) *cobra.Command {
 	o := clusterOptions{look: strings.ToLower(map[bool]string{true: "lists", false: "reservations"}[what == "LIST"]) + " show"}
 	var path, file, format, level string
-	var replace, empty bool
+	var replace, empty, yes bool
 	c := o.change(&cobra.Command{
 		Use:   "import " + what + " FILE --admin ADDR",
 		Short: "Take a file in: on top of what there is, or with --replace instead of it",
@@ -245,6 +245,9 @@ instead of it, in one step. Every line is checked before anything is changed.
 		if empty {
 			query.Set("empty", "true")
 		}
+		if yes {
+			query.Set("sure", "true")
+		}
 		method := http.MethodPatch
 		if replace {
 			method = http.MethodPut
@@ -261,6 +264,7 @@ instead of it, in one step. Every line is checked before anything is changed.
 	flags.BoolVar(&empty, "empty", false, "with --replace: the file may be empty, which takes everybody off")
 	flags.StringVar(&format, "format", "", "lines, csv or ndjson (else by the file's name and its first character)")
 	if what == "LIST" {
+		flags.BoolVar(&yes, "yes", false, "a prefix that bars a good part of all addresses is meant")
 		flags.StringVar(&level, "level", "", "of rows of a risk list that name none: watch, challenge, block (the default)")
 	}
 	return withArguments(c, func(args []string) (err error) {
@@ -494,6 +498,7 @@ func newListChangeCommand(verb, what string, pathOf listPath) *cobra.Command {
 	o := clusterOptions{look: map[bool]string{true: "lists", false: "reservations"}[what == "LIST"] + " show"}
 	var path, level string
 	var ids []string
+	var yes bool
 	short := map[string]string{"add": "Put ids on a list, or change their level", "remove": "Take ids off a list"}[verb]
 	c := o.change(&cobra.Command{Use: verb + " " + what + " ID... --admin ADDR", Short: short}, nil, func(c *cobra.Command) error {
 		var text strings.Builder
@@ -506,13 +511,17 @@ func newListChangeCommand(verb, what string, pathOf listPath) *cobra.Command {
 				return err
 			}
 		}
-		query := ""
+		query := url.Values{}
 		if o.note != "" {
-			query = "?note=" + url.QueryEscape(o.note)
+			query.Set("note", o.note)
 		}
-		return o.sendList(c, http.MethodPatch, path+query, "ndjson", "", strings.NewReader(text.String()))
+		if yes {
+			query.Set("sure", "true")
+		}
+		return o.sendList(c, http.MethodPatch, path+"?"+query.Encode(), "ndjson", "", strings.NewReader(text.String()))
 	})
 	if verb == "add" && what == "LIST" {
+		c.Flags().BoolVar(&yes, "yes", false, "a prefix that bars a good part of all addresses is meant")
 		c.Flags().StringVar(&level, "level", "", "on a risk list: watch, challenge, block (the default)")
 	}
 	return withArguments(c, func(args []string) (err error) {

@@ -20,6 +20,7 @@ type List struct {
 
 	repeated int
 	none     int // rows of engine.LevelNone
+	broad    string
 }
 
 const rowHead = 7
@@ -36,6 +37,10 @@ func (l *List) Repeated() int { return l.repeated }
 
 // Removals is how many rows take somebody off the list.
 func (l *List) Removals() int { return l.none }
+
+// Broad is the first prefix that bars a good part of all addresses: one shorter than
+// /8 of IPv4 or /32 of IPv6 at a level that doesn't just let in. "" if there is none.
+func (l *List) Broad() string { return l.broad }
 
 // Rows gives the rows in the order of their lines. The ids are the list's own.
 func (l *List) Rows() iter.Seq[engine.RosterEntry] {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net/netip"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -260,6 +261,10 @@ func (r *reading) row(no int, id, word string) {
 	if wrong := engine.ValidRosterRow(r.Kind, id, level); wrong != "" {
 		r.wrong(no, "%s", wrong)
 		return
+	}
+	if prefix, err := netip.ParsePrefix(id); r.Kind == engine.RosterRiskIP && err == nil && level > engine.LevelListed && r.list.broad == "" &&
+		(prefix.Bits() < 8 || prefix.Addr().Is6() && prefix.Bits() < 32) {
+		r.list.broad = id
 	}
 	if before, on, there := r.list.add(id, level, no); there {
 		if before != level {
