@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -14,14 +15,20 @@ import (
 	"doorbuster/engine"
 )
 
-// copied gives a copy of a node's directory as it is now.
+// copied gives a copy of a node's directory as it is now. Files that the node replaces
+// or drops meanwhile have it copied anew.
 func (s *seat) copied(t *testing.T) string {
 	t.Helper()
-	to := t.TempDir()
-	if err := os.CopyFS(to, os.DirFS(s.cfg.Dir)); err != nil {
-		t.Fatal(err)
+	for {
+		to := t.TempDir()
+		err := os.CopyFS(to, os.DirFS(s.cfg.Dir))
+		switch {
+		case err == nil:
+			return to
+		case !errors.Is(err, fs.ErrNotExist):
+			t.Fatal(err)
+		}
 	}
-	return to
 }
 
 // rollBack puts a node's directory, which nobody uses, back to a copy.
