@@ -14,10 +14,18 @@ func (g *Group) Reserve(ctx context.Context, shopper, session, sku string, withd
 	if err != nil {
 		return false, err
 	}
+	if err := g.current(); err != nil {
+		return false, err
+	}
+	takes := false
 	g.view.View(func(s *engine.State) {
+		takes = s.Listing(gate.handle).Reservation
 		reserved := s.LevelOf(engine.RosterID{Kind: engine.RosterReserved, Listing: gate.handle}, []byte(shopper)) != engine.LevelNone
 		changed = reserved == withdraw
 	})
+	if takes && !changed {
+		return false, nil // nothing to write down
+	}
 	_, err = g.ask(ctx, engine.Command{Kind: engine.CmdReserve, Listing: gate.handle, Shopper: []byte(shopper), Withdraw: withdraw})
 	return changed && err == nil, err
 }

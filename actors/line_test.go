@@ -445,6 +445,48 @@ func TestRiskLists(t *testing.T) {
 	}
 }
 
+// TestWhatChangesNothingIsNotCommitted: a receiver that is there already, and a
+// reservation that is, or is taken back twice, write nothing into the log.
+func TestWhatChangesNothingIsNotCommitted(t *testing.T) {
+	s := openNewest(t, nil)
+	reserved := units("later", 5)
+	reserved.Reservation = true
+	s.plan("soon", func(x *engine.SessionPlan) {
+		x.StartSpec, x.Start, x.End = "soon", x.Start.Add(time.Hour), x.End.Add(2*time.Hour)
+	}, reserved)
+	s.plan("day", nil, units("mask", 5))
+	await(t, "the opening", func() bool { v, _, _ := s.Listing("day", "mask"); return v != nil && v.State == engine.ListingOpen })
+	no := s.grab("day/skus/mask", "ann", "k").No.String()
+	index := func() (at engine.LogIndex) {
+		s.view.View(func(s *engine.State) { at = s.LogIndex() })
+		return at
+	}
+	receiver := func(name string) {
+		if o, err := s.SetReceiver(t.Context(), "ann", no, engine.Receiver{Name: name, Phone: "1", Address: "Here"}); err != nil || o.Receiver.Name != name {
+			t.Fatal(o, err)
+		}
+	}
+	reserve := func(withdraw bool) {
+		if _, err := s.Reserve(t.Context(), "ann", "soon", "later", withdraw); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, do := range map[string]func(){"receiver": func() { receiver("Ann") }, "reservation": func() { reserve(false) }} {
+		do()
+		before := index()
+		do()
+		if at := index(); at != before {
+			t.Errorf("%s: the log went on from %d to %d", name, before, at)
+		}
+	}
+	reserve(true)
+	before := index()
+	if reserve(true); index() != before {
+		t.Error("a reservation taken back twice went into the log")
+	}
+	receiver("Bea") // what does change something is written
+}
+
 func TestReservationOpensTheDoor(t *testing.T) {
 	s := openNewest(t, nil)
 	mask := units("mask", 5)

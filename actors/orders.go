@@ -320,8 +320,12 @@ func (g *Group) SetReceiver(ctx context.Context, shopper, orderNo string, to eng
 	if err := g.awaitCaughtUp(ctx); err != nil {
 		return engine.OrderView{}, err
 	}
-	if _, err := g.Order(shopper, orderNo); err != nil {
+	if err := g.current(); err != nil {
 		return engine.OrderView{}, err
+	}
+	o, err := g.Order(shopper, orderNo)
+	if err != nil || o.HasReceiver && o.Receiver == to && (o.State == engine.Held || o.State == engine.Paid) {
+		return o, err // nothing to write down
 	}
 	return g.askOrder(ctx, orderNo, engine.Command{Kind: engine.CmdSetReceiver, Shopper: []byte(shopper), Receiver: to})
 }
