@@ -1,11 +1,14 @@
 package httpapi
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -230,4 +233,45 @@ func longLists() *fakeOperator {
 		f.drawn.Entries = append(f.drawn.Entries, engine.DrawEntry{OrderNo: fakeOrderNo, Quantity: 1, State: engine.Passed})
 	}
 	return f
+}
+
+// TestLateUploaderHearsAtOnce: who is still sending when their right to it ends is
+// told then, and not once they have sent the rest.
+func TestLateUploaderHearsAtOnce(t *testing.T) {
+	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) {
+		c.Dev, c.Tokens = false, TokenKeys{Secret: bytes.Join([][]byte{testSecret, otherSecret}, []byte("\n"))}
+	})
+	web := httptest.NewServer(s)
+	defer web.Close()
+	token, err := TokenClaims{Kind: OpsToken, Subject: "olga", Role: RoleAdmin, TTL: time.Hour}.Sign(otherSecret, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.Dial("tcp", web.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	send := func(text string) {
+		if _, err := io.WriteString(c, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const line = "4\r\nann\n\r\n"
+	send("PUT /admin/v1/allowlists/vips HTTP/1.1\r\nHost: shop\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\nAuthorization: Bearer " + token + "\r\n\r\n" + line)
+	hash := sha256.Sum256([]byte(token))
+	for s.tokens.shards[hash[0]%uint8(len(s.tokens.shards))].find(&hash) == nil {
+		time.Sleep(time.Millisecond)
+	}
+	if err := s.SetTokens(TokenKeys{Secret: testSecret}); err != nil {
+		t.Fatal(err)
+	}
+	send(line)
+	if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil || answer.StatusCode != 401 {
+		t.Fatalf("%v, %v", answer, err)
+	}
 }

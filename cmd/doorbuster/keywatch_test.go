@@ -115,3 +115,32 @@ func TestTailEndsWithItsKey(t *testing.T) {
 	apply()
 	s.eventually(func() bool { return strings.Count(reads.out.String(), "plan_applied") == 2 }, func() string { return "the other one does not read on: " + reads.errs.String() })
 }
+
+// TestEmptyKeyFilesAreRefused: who empties a key file, or writes it anew in place, has
+// not withdrawn its keys, also where others stay.
+func TestEmptyKeyFilesAreRefused(t *testing.T) {
+	t.Parallel()
+	full := filepath.Join(t.TempDir(), "full.key")
+	if err := os.WriteFile(full, []byte(strings.Repeat("k", 40)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for what, set := range map[string]func(c *Config, path string){
+		"shoppers' secret":     func(c *Config, path string) { c.ShopperKeyFile, c.ShopperPublicKeyFile = path, full },
+		"shoppers' public key": func(c *Config, path string) { c.ShopperKeyFile, c.ShopperPublicKeyFile = full, path },
+		"operators' secret":    func(c *Config, path string) { c.OpsKeyFile = path },
+		"cashier's secret":     func(c *Config, path string) { c.CashierKeyFile = path },
+		"risk service's token": func(c *Config, path string) { c.RiskTokenFile = path },
+	} {
+		for _, text := range []string{"", "\n\r\n"} {
+			path := filepath.Join(t.TempDir(), "empty.key")
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var c Config
+			set(&c, path)
+			if _, err := c.readKeys(); err == nil || !strings.Contains(err.Error(), what) || !strings.Contains(err.Error(), path+" is empty") {
+				t.Errorf("%s, %q: %v", what, text, err)
+			}
+		}
+	}
+}

@@ -162,7 +162,8 @@ func TestHeadOfTheLineForTwoIsNotOvertaken(t *testing.T) {
 }
 
 // TestNamesOfNothingAreTold: a profile and a list that nobody has defined may still
-// be; until then the dry run and the console say what they come to.
+// be; until then the dry run and the console say what they come to, and then they
+// count, also where the session is open already.
 func TestNamesOfNothingAreTold(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
@@ -184,6 +185,9 @@ func TestNamesOfNothingAreTold(t *testing.T) {
 	}
 	if status, _, errs := runTool(t, "", "lists", "add", "allowlists/vipps", "ann", "--admin", s.admin); status != 0 {
 		t.Fatal(errs)
+	}
+	if now := s.ops("GET", "/admin/v1/switches", "").Body; !strings.Contains(now, `"active_profile":"rsuh"`) {
+		t.Errorf("the open session's profile is defined now, and not on: %s", now)
 	}
 	_, notes := s.dryRun(plan)
 	if now := s.ops("GET", "/admin/v1/sessions/day", "").Body; strings.Contains(now+notes, "rsuh\\\" is") || strings.Contains(now+notes, "nobody is on") {

@@ -118,12 +118,13 @@ func TestGarbage(t *testing.T) {
 }
 
 // TestNamesTurnNothing: a name that would turn the writing beside it, on the console or
-// in a terminal, is refused, in catalogue, sale and messages alike; joined emoji are not.
+// in a terminal, is refused, in catalogue, sale, messages and addresses alike; joined
+// emoji are not.
 func TestNamesTurnNothing(t *testing.T) {
-	const at = "products:\n  - {id: a, name: %q, list_price: 1, currency: CNY}\nsales:\n  - {id: s, name: %q, messages: {missed: {en: %q}}}\n"
+	const at = "products:\n  - {id: a, name: %q, list_price: 1, currency: CNY, image: %q}\nsales:\n  - {id: s, name: %q, messages: {missed: {en: %q}}}\n"
 	for _, bad := range []string{"\u202e", "\u2066", "\u200f", "\u2028"} {
-		for i := range 3 {
-			names := []any{"Masks", "Day", "Sorry."}
+		for i := range 4 {
+			names := []any{"Masks", "https://shop.example/a.jpg", "Day", "Sorry."}
 			names[i] = names[i].(string) + bad + "x"
 			text := fmt.Sprintf(strings.ReplaceAll(at, "%q", "\"%s\""), names...)
 			if _, problems := Parse([]byte(text), Options{Now: time.Now()}); len(problems) != 1 || !strings.Contains(problems.Error(), "direction of writing") && !strings.Contains(problems.Error(), "control character") {
@@ -131,7 +132,7 @@ func TestNamesTurnNothing(t *testing.T) {
 			}
 		}
 	}
-	if _, problems := Parse(fmt.Appendf(nil, strings.ReplaceAll(at, "%q", "\"%s\""), "👩\u200d🚀", "צ'יק", "…"), Options{Now: time.Now()}); len(problems) != 0 {
+	if _, problems := Parse(fmt.Appendf(nil, strings.ReplaceAll(at, "%q", "\"%s\""), "👩\u200d🚀", "https://shop.example/面.jpg", "צ'יק", "…"), Options{Now: time.Now()}); len(problems) != 0 {
 		t.Error(problems)
 	}
 }
