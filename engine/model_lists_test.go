@@ -146,6 +146,12 @@ func (m *model) setProfile(c *SwitchChange) Event {
 	switch {
 	case c.Action == ProfileDefine:
 		m.board.profiles[c.Profile] = c.Settings
+		for _, x := range m.sessions {
+			isOn := slices.ContainsFunc(m.board.on, func(on clocked) bool { return on.session == x.handle })
+			if x.state == Open && x.Profile == c.Profile && !there && !isOn {
+				m.profile(x, true)
+			}
+		}
 	case !there:
 		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
 	default:

@@ -351,6 +351,11 @@ func (s *State) setProfile(c *Command) Event {
 		return refused(ReasonTooMany)
 	default:
 		b.profiles = slices.Insert(slices.Clone(b.profiles), i, Profile{change.Profile, change.Settings})
+		for _, x := range s.sessions { // those that opened without it
+			if x.State == Open && x.Profile == change.Profile && !slices.ContainsFunc(b.clocked, func(c clocked) bool { return c.session == x.Handle }) {
+				s.profileFor(x, true, "defined while it is open")
+			}
+		}
 	}
 	s.eff.Switches = true
 	return Event{Kind: ProfileSet}

@@ -75,6 +75,7 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if b.answer.over() {
 		b.answer.refused = true
+		b.answer.Header().Set("Connection", "close") // else the answer would wait for the rest of the body
 		return 0, errAuthorityOver
 	}
 	if err != nil { // nothing more is read: what is done now may take its time

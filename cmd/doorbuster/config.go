@@ -592,5 +592,8 @@ func readKey(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []byte(strings.TrimRight(string(b), "\r\n")), nil
+	if b = bytes.TrimRight(b, "\r\n"); len(b) == 0 { // also while somebody writes it anew
+		return nil, fmt.Errorf("%s is empty; put the key into it, or take the setting away", path)
+	}
+	return b, nil
 }

@@ -90,6 +90,8 @@ func (r *reader) address(n *node) string {
 		r.problem(n, "%d bytes are over %d", len(text), engine.MaxURLBytes)
 	case err != nil || u.Host == "":
 		r.problem(n, "%q is not an https:// address", clip(text))
+	case input.OneLine(text) != "":
+		r.problem(n, "%s", input.OneLine(text))
 	}
 	return text
 }
