@@ -6,14 +6,17 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
 
+type lookalike struct{ name, instead string }
+
 // lookalikes are characters that people and their editors write for YAML's own. In a
 // text they are as good as any.
-var lookalikes = map[rune]struct{ name, instead string }{
+var lookalikes = map[rune]lookalike{
 	'\u00a0': {"a no-break space", " "},
 	'\u3000': {"a full-width space", " "},
 	'：':      {"a full-width colon", ": "},
@@ -26,16 +29,35 @@ var lookalikes = map[rune]struct{ name, instead string }{
 	'］':      {"a full-width bracket", "]"},
 	'｛':      {"a full-width brace", "{"},
 	'｝':      {"a full-width brace", "}"},
+	'、':      {"an ideographic comma", ","},
+	'＃':      {"a full-width number sign", "#"},
+	'－':      {"a full-width hyphen", "-"},
+	'‐':      {"a hyphen of another kind", "-"},
+	'‑':      {"a hyphen of another kind", "-"},
+	'–':      {"a dash", "-"},
+	'—':      {"a dash", "-"},
+	'\u200b': {"invisible", ""},
+	'\u2060': {"invisible", ""},
+	'\ufeff': {"invisible", ""},
 }
 
-func isLookalike(c rune) bool { return lookalikes[c].name != "" }
+// likeOf gives what a character is a lookalike of; without a name it is none.
+func likeOf(c rune) lookalike {
+	like := lookalikes[c]
+	if like.name == "" && c > ' ' && unicode.Is(unicode.Zs, c) {
+		like = lookalike{"a space of another width", " "}
+	}
+	return like
+}
+
+func isLookalike(c rune) bool { return c >= utf8.RuneSelf && likeOf(c).name != "" }
 
 // asMeant writes what the lookalikes in text stand for.
 func asMeant(text []byte) []byte {
 	var b bytes.Buffer
 	for _, c := range string(text) {
 		if isLookalike(c) {
-			b.WriteString(lookalikes[c].instead)
+			b.WriteString(likeOf(c).instead)
 		} else {
 			b.WriteRune(c)
 		}
@@ -45,15 +67,17 @@ func asMeant(text []byte) []byte {
 
 // misread says what a lookalike is, and what to write.
 func misread(c rune) string {
-	like := lookalikes[c]
-	instead := fmt.Sprintf("%q", strings.TrimRight(like.instead, " "))
+	like := likeOf(c)
+	do := fmt.Sprintf("write %q", strings.TrimRight(like.instead, " "))
 	switch like.instead {
+	case "":
+		do = "take it away"
 	case " ":
-		instead = "a plain space"
+		do = "write a plain space"
 	case ": ":
-		instead = "\":\" and a space"
+		do = "write \":\" and a space"
 	}
-	return fmt.Sprintf("%q (U+%04X) is %s; write %s", c, c, like.name, instead)
+	return fmt.Sprintf("%q (U+%04X) is %s; %s", c, c, like.name, do)
 }
 
 // mostTries bounds how many lookalikes of a file that is not YAML are tried as the cause.
