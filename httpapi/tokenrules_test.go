@@ -214,3 +214,11 @@ func TestKeysThatStay(t *testing.T) {
 		}
 	}
 }
+
+// TestBlankLinesAreNoKeys: two keys with a blank line between them are two keys.
+func TestBlankLinesAreNoKeys(t *testing.T) {
+	text := append(append(append([]byte{}, testSecret...), "\n\r\n"...), otherSecret...)
+	if all := Secrets(text); len(all) != 2 || string(all[0]) != string(testSecret) || string(all[1]) != string(otherSecret) {
+		t.Errorf("%q", all)
+	}
+}
