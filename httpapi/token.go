@@ -63,12 +63,16 @@ type TokenKeys struct {
 	Issuer string
 }
 
-// Secrets splits what a key file says into its secrets, one a line. Text of which
-// any line is too short for one is a single secret, whatever bytes it has.
+// Secrets splits what a key file says into its secrets, one a line; blank lines are
+// none. Text of which any other line is too short for one is a single secret, whatever
+// bytes it has.
 func Secrets(text []byte) [][]byte {
 	var all [][]byte
 	for line := range bytes.Lines(text) {
 		line = bytes.TrimRight(line, "\r\n")
+		if len(line) == 0 {
+			continue
+		}
 		if len(line) < MinSecretBytes {
 			return [][]byte{text}
 		}
