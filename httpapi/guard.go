@@ -32,6 +32,9 @@ type GuardConfig struct {
 	// sessions by distance or by page, and the entries of a draw. The display that
 	// all share does not count.
 	LookRate ratelimit.Config
+	// WriteRate is how often one shopper may ask for what goes into the log other than
+	// grabs: receivers, cancellations, reservations and places given up.
+	WriteRate ratelimit.Config
 	// Canon is how claims are compared with lists; the operators' door must have the
 	// same.
 	Canon roster.Canon
@@ -61,6 +64,7 @@ type Guard struct {
 	address    limiter
 	shopper    limiter
 	looks      limiter
+	writes     limiter
 	tickets    *ticket.Keys
 	challenges *challenge.Challenges
 	ttl        time.Duration
@@ -83,7 +87,7 @@ func newGuard(cfg GuardConfig, seller Seller) (*Guard, error) {
 		of   string
 		is   *limiter
 		from ratelimit.Config
-	}{{"address", &g.address, cfg.AddressRate}, {"shopper", &g.shopper, cfg.ShopperRate}, {"look", &g.looks, cfg.LookRate}} {
+	}{{"address", &g.address, cfg.AddressRate}, {"shopper", &g.shopper, cfg.ShopperRate}, {"look", &g.looks, cfg.LookRate}, {"write", &g.writes, cfg.WriteRate}} {
 		if err := rate.is.init(rate.from); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", rate.of, err))
 		}
@@ -331,15 +335,29 @@ func (g *Guard) addressOf(ctx *fasthttp.RequestCtx) netip.Addr {
 // itself where there were too many.
 func (s *ShopperServer) looksTooOften(ctx *fasthttp.RequestCtx) bool {
 	g := s.guard
-	percent := s.seller.Switches()[engine.SwitchRates]
-	if percent == 0 || g.looks.cfg.PerSecond == 0 {
+	if g.looks.cfg.PerSecond == 0 {
 		return false
 	}
 	addr := g.addressOf(ctx)
-	if !addr.IsValid() || !g.looks.over(g.looks.AddressKey(addr), percent, time.Now()) {
+	return addr.IsValid() && s.tooOften(ctx, &g.looks, g.looks.AddressKey(addr), limitedLook,
+		"This address looks too often at what is made for it alone. Ask again in a second, or for /v1/sessions as it is.")
+}
+
+// writesTooOften counts what a shopper asks to have written, and answers it itself
+// where it was too much.
+func (s *ShopperServer) writesTooOften(ctx *fasthttp.RequestCtx, shopper []byte) bool {
+	w := &s.guard.writes
+	return w.cfg.PerSecond > 0 && s.tooOften(ctx, w, w.ShopperKey(shopper), limitedWrite,
+		"You change orders, reservations or places too often. Nothing was changed; ask again in a second.")
+}
+
+// tooOften answers whose rate is used up.
+func (s *ShopperServer) tooOften(ctx *fasthttp.RequestCtx, rate *limiter, key uint64, by int, detail string) bool {
+	percent := s.seller.Switches()[engine.SwitchRates]
+	if percent == 0 || !rate.over(key, percent, time.Now()) {
 		return false
 	}
-	g.counts.limited[limitedLook].Add(1)
-	s.problem(ctx, tooOften, "This address looks too often at what is made for it alone. Ask again in a second, or for /v1/sessions as it is.")
+	s.guard.counts.limited[by].Add(1)
+	s.problem(ctx, tooOften, detail)
 	return true
 }

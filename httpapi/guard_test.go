@@ -240,3 +240,41 @@ func TestGuardConfigIsChecked(t *testing.T) {
 		}
 	}
 }
+
+// TestShoppersWritesHaveARate: what may go into the log other than a grab is bounded
+// for each shopper, and nothing else is.
+func TestShoppersWritesHaveARate(t *testing.T) {
+	for r, to := range shopperRoutes {
+		path := strings.NewReplacer("{session}", "a", "{sku}", "b", "{order_no}", fakeOrderNo, "{key}", "k").Replace(to.template)
+		if !to.writes {
+			continue
+		}
+		seller := &fakeSeller{order: engine.OrderView{Shopper: "ada", OrderNo: fakeOrderNo, State: engine.Held}}
+		s, err := NewShopper(ShopperConfig{Seller: seller, Dev: true, Guard: GuardConfig{WriteRate: ratelimit.Config{PerSecond: 0.001, Burst: 3}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := ""
+		if route(r) == routeReceiver {
+			body = `{"name":"A","phone":"1","address":"B"}`
+		}
+		for i := range 6 {
+			a := ask(s, to.method, path, ada, body)
+			if i < 3 && a.StatusCode() >= 300 {
+				t.Errorf("%s %s: %d %s", to.method, path, a.StatusCode(), a.Body())
+			}
+			if i >= 3 {
+				wantProblem(t, a, 429, "rate")
+				if len(a.Header.Peek("Retry-After")) == 0 {
+					t.Errorf("%s: no Retry-After", path)
+				}
+			}
+		}
+		if a := ask(s, to.method, path, map[string]string{"X-Shopper-Id": "bob"}, body); a.StatusCode() >= 300 {
+			t.Errorf("%s %s of another shopper: %d", to.method, path, a.StatusCode())
+		}
+		if a := ask(s, "GET", "/v1/orders/"+fakeOrderNo, ada, ""); a.StatusCode() != 200 {
+			t.Errorf("a look: %d", a.StatusCode())
+		}
+	}
+}

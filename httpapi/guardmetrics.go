@@ -17,10 +17,11 @@ const (
 	limitedAddress = iota
 	limitedShopper
 	limitedLook
+	limitedWrite
 	limitedKinds
 )
 
-var limitedNames = [limitedKinds]string{"address", "shopper", "look"}
+var limitedNames = [limitedKinds]string{"address", "shopper", "look", "write"}
 
 // Why tickets do not do.
 const (

@@ -53,6 +53,9 @@ func (s *ShopperServer) serve(ctx *fasthttp.RequestCtx, r route, m matched) {
 	if !ok {
 		return
 	}
+	if shopperRoutes[r].writes && s.writesTooOften(ctx, who.subject) {
+		return
+	}
 	shopper, orderNo := string(who.subject), string(m.name)
 	switch r {
 	case routeOrders:

@@ -36,26 +36,30 @@ const (
 // shopperRoutes says what each path is for. The templates are those of
 // openapi.json; match finds them by hand.
 var shopperRoutes = [routes]shopperRoute{
-	routeTime:      {"GET", "GET, HEAD", "/v1/time", nil},
-	routeSessions:  {"GET", "GET, HEAD", "/v1/sessions", queryOf[sessionsQuery]()},
-	routeListing:   {"GET", "GET, HEAD", "/v1/sessions/{session}/skus/{sku}", queryOf[wordsQuery]()},
-	routeGrab:      {"POST", "POST", "/v1/sessions/{session}/skus/{sku}/grab", nil},
-	routeGrabByKey: {"GET", "GET, HEAD, DELETE", "/v1/grabs/{key}", queryOf[grabQuery]()},
-	routeOrders:    {"GET", "GET, HEAD", "/v1/orders", queryOf[ordersQuery]()},
-	routeOrder:     {"GET", "GET, HEAD", "/v1/orders/{order_no}", nil},
-	routeCancel:    {"POST", "POST", "/v1/orders/{order_no}/cancel", nil},
-	routeReceiver:  {"PUT", "PUT", "/v1/orders/{order_no}/receiver", nil},
-	routeCallback:  {"POST", "POST", "/v1/payments/callback", nil},
-	routeChallenge: {"POST", "POST", "/v1/sessions/{session}/skus/{sku}/challenge", nil},
-	routeTicket:    {"POST", "POST", "/v1/sessions/{session}/skus/{sku}/ticket", nil},
-	routeReserve:   {"POST", "POST, DELETE", "/v1/sessions/{session}/skus/{sku}/reservation", nil},
-	routeWithdraw:  {"DELETE", "POST, DELETE", "/v1/sessions/{session}/skus/{sku}/reservation", nil},
-	routeDraw:      {"GET", "GET, HEAD", "/v1/sessions/{session}/skus/{sku}/draw", queryOf[entriesQuery]()},
-	routeLeave:     {"DELETE", "GET, HEAD, DELETE", "/v1/grabs/{key}", nil},
-	routeEvents:    {"GET", "GET, HEAD", "/v1/events", nil},
-	routeVerify:    {"POST", "POST", "/v1/payments/verify", nil},
-	routePayKeys:   {"GET", "GET, HEAD", "/v1/payments/keys", nil},
+	routeTime:      {"GET", "GET, HEAD", "/v1/time", nil, !writes},
+	routeSessions:  {"GET", "GET, HEAD", "/v1/sessions", queryOf[sessionsQuery](), !writes},
+	routeListing:   {"GET", "GET, HEAD", "/v1/sessions/{session}/skus/{sku}", queryOf[wordsQuery](), !writes},
+	routeGrab:      {"POST", "POST", "/v1/sessions/{session}/skus/{sku}/grab", nil, !writes},
+	routeGrabByKey: {"GET", "GET, HEAD, DELETE", "/v1/grabs/{key}", queryOf[grabQuery](), !writes},
+	routeOrders:    {"GET", "GET, HEAD", "/v1/orders", queryOf[ordersQuery](), !writes},
+	routeOrder:     {"GET", "GET, HEAD", "/v1/orders/{order_no}", nil, !writes},
+	routeCancel:    {"POST", "POST", "/v1/orders/{order_no}/cancel", nil, writes},
+	routeReceiver:  {"PUT", "PUT", "/v1/orders/{order_no}/receiver", nil, writes},
+	routeCallback:  {"POST", "POST", "/v1/payments/callback", nil, !writes},
+	routeChallenge: {"POST", "POST", "/v1/sessions/{session}/skus/{sku}/challenge", nil, !writes},
+	routeTicket:    {"POST", "POST", "/v1/sessions/{session}/skus/{sku}/ticket", nil, !writes},
+	routeReserve:   {"POST", "POST, DELETE", "/v1/sessions/{session}/skus/{sku}/reservation", nil, writes},
+	routeWithdraw:  {"DELETE", "POST, DELETE", "/v1/sessions/{session}/skus/{sku}/reservation", nil, writes},
+	routeDraw:      {"GET", "GET, HEAD", "/v1/sessions/{session}/skus/{sku}/draw", queryOf[entriesQuery](), !writes},
+	routeLeave:     {"DELETE", "GET, HEAD, DELETE", "/v1/grabs/{key}", nil, writes},
+	routeEvents:    {"GET", "GET, HEAD", "/v1/events", nil, !writes},
+	routeVerify:    {"POST", "POST", "/v1/payments/verify", nil, !writes},
+	routePayKeys:   {"GET", "GET, HEAD", "/v1/payments/keys", nil, !writes},
 }
+
+// writes is said of routes whose requests may go into the log, at the rate of
+// GuardConfig.WriteRate. Grabs have rates of their own.
+const writes = true
 
 // deletes gives the route that has the same path and takes DELETE, or r.
 func (r route) deletes() route {
@@ -73,6 +77,7 @@ type shopperRoute struct {
 	allow    string // as the Allow header says it
 	template string
 	query    query // what may be asked after it; nil is nothing
+	writes   bool
 }
 
 func (r *shopperRoute) allows(method []byte) bool {

@@ -81,6 +81,8 @@ type Config struct {
 	RateLimitAddressBurst     int           `koanf:"rate_limit_address_burst"`
 	RateLimitLookPerSecond    float64       `koanf:"rate_limit_look_per_second"`
 	RateLimitLookBurst        int           `koanf:"rate_limit_look_burst"`
+	RateLimitWritePerSecond   float64       `koanf:"rate_limit_write_per_second"`
+	RateLimitWriteBurst       int           `koanf:"rate_limit_write_burst"`
 	TicketTTL                 time.Duration `koanf:"ticket_ttl"`
 	ChallengeMaxNumber        int64         `koanf:"challenge_max_number"`
 	ChallengeLifetime         time.Duration `koanf:"challenge_lifetime"`

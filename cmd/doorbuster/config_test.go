@@ -70,7 +70,7 @@ var samples = map[string]string{
 	"pay-keys": "/k", "cashier-url": "http://127.0.0.1:9/", "cashier-key-file": "/c", "cashier-timeout": "999ms",
 	"settle-after": "9h", "keep-events": "9h", "keep-event-bytes": "9999999",
 	"reconcile-folder": "/r", "reconcile-url": "http://127.0.0.1:9/", "reconcile-at": "05:15", "reconcile-timezone": "Asia/Shanghai", "reconcile-key-file": "/r",
-	"reconcile-ignore-kinds": "fee,gift", "reconcile-order-prefixes": "R/,S/", "rate-limit-look-per-second": "9", "rate-limit-look-burst": "9",
+	"reconcile-ignore-kinds": "fee,gift", "reconcile-order-prefixes": "R/,S/", "rate-limit-look-per-second": "9", "rate-limit-look-burst": "9", "rate-limit-write-per-second": "9", "rate-limit-write-burst": "9",
 	"risk-url": "http://127.0.0.1:9/", "risk-timeout": "99ms", "risk-cache-ttl": "9s", "risk-when-down": "block", "home-country": "CN",
 }
 

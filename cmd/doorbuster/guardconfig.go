@@ -27,6 +27,8 @@ func addGuardFlags(f *pflag.FlagSet) {
 	f.Int("rate-limit-address-burst", 20, "of these at once, from an address that was quiet")
 	f.Float64("rate-limit-look-per-second", 50, "looks that are made for one address alone (sessions by distance or page, entries of a draw) a second, of the node; 0 = no limit")
 	f.Int("rate-limit-look-burst", 500, "of these at once, from an address that was quiet")
+	f.Float64("rate-limit-write-per-second", 5, "receivers, cancellations, reservations and places given up of one shopper a second, of the node; 0 = no limit")
+	f.Int("rate-limit-write-burst", 50, "of these at once, of a shopper who was quiet")
 	f.Duration("ticket-ttl", 2*time.Minute, "how long a grab ticket is good")
 	f.Int64("challenge-max-number", challenge.DefaultConfig().MaxNumber, "how hard the work of a challenge is: half as many hashes on average")
 	f.Duration("challenge-lifetime", challenge.DefaultConfig().Lifetime, "how long a challenge may be solved")
@@ -99,7 +101,7 @@ func (c Config) validateGuard() error {
 	_, err := ratelimit.ParseTrusted(c.TrustedProxies)
 	errs = append(errs, prefixed("trusted_proxies", err))
 	errs = append(errs, prefixed("rate_limit.shopper", c.shopperRate().Validate()), prefixed("rate_limit.address", c.addressRate().Validate()),
-		prefixed("rate_limit.look", c.lookRate().Validate()))
+		prefixed("rate_limit.look", c.lookRate().Validate()), prefixed("rate_limit.write", c.writeRate().Validate()))
 	if c.TicketTTL < time.Second || c.TicketTTL > time.Hour {
 		errs = append(errs, fmt.Errorf("ticket_ttl: %s is not between 1s and 1h", c.TicketTTL))
 	}
@@ -144,6 +146,10 @@ func (c Config) lookRate() ratelimit.Config {
 	return ratelimit.Config{PerSecond: c.RateLimitLookPerSecond, Burst: c.RateLimitLookBurst}
 }
 
+func (c Config) writeRate() ratelimit.Config {
+	return ratelimit.Config{PerSecond: c.RateLimitWritePerSecond, Burst: c.RateLimitWriteBurst}
+}
+
 // riskConfig is what the risk service is asked by, without its token.
 func (c Config) riskConfig() (rc risk.Config, err error) {
 	down, err := risk.ParseLevel(c.RiskWhenDown)
@@ -155,8 +161,8 @@ func (c Config) riskConfig() (rc risk.Config, err error) {
 
 // guard makes what the shoppers' door is guarded by.
 func (c Config) guard(k keys, logger *slog.Logger) (g httpapi.GuardConfig, err error) {
-	g = httpapi.GuardConfig{ShopperRate: c.shopperRate(), AddressRate: c.addressRate(), LookRate: c.lookRate(), TicketTTL: c.TicketTTL,
-		Challenges: challenge.Config{MaxNumber: c.ChallengeMaxNumber, Lifetime: c.ChallengeLifetime}}
+	g = httpapi.GuardConfig{ShopperRate: c.shopperRate(), AddressRate: c.addressRate(), LookRate: c.lookRate(), WriteRate: c.writeRate(),
+		TicketTTL: c.TicketTTL, Challenges: challenge.Config{MaxNumber: c.ChallengeMaxNumber, Lifetime: c.ChallengeLifetime}}
 	if g.Canon, err = roster.NewCanon(c.HomeCountry); err != nil {
 		return g, err
 	}
