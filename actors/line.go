@@ -14,9 +14,6 @@ func (g *Group) Reserve(ctx context.Context, shopper, session, sku string, withd
 	if err != nil {
 		return false, err
 	}
-	if err := g.current(); err != nil {
-		return false, err
-	}
 	takes := false
 	g.view.View(func(s *engine.State) {
 		takes = s.Listing(gate.handle).Reservation
@@ -54,7 +51,12 @@ func (g *Group) LeaveLine(ctx context.Context, shopper, key []byte) (v engine.Or
 	if ref.IsZero() {
 		return v, refusal(engine.ReasonUnknown)
 	}
-	if _, err := g.ask(ctx, engine.Command{Kind: engine.CmdLeaveLine, Order: ref, Shopper: shopper}); err != nil {
+	c := engine.Command{Kind: engine.CmdLeaveLine, Order: ref, Shopper: shopper}
+	needed, err := g.needed(ref, &c)
+	if err == nil && needed {
+		_, err = g.ask(ctx, c)
+	}
+	if err != nil {
 		return v, err
 	}
 	g.view.View(func(s *engine.State) { v, _ = s.View(ref) })

@@ -445,8 +445,9 @@ func TestRiskLists(t *testing.T) {
 	}
 }
 
-// TestWhatChangesNothingIsNotCommitted: a receiver that is there already, and a
-// reservation that is, or is taken back twice, write nothing into the log.
+// TestWhatChangesNothingIsNotCommitted: a receiver that is there already, a reservation
+// that is, or is taken back twice, and what is cancelled or given up a second time
+// write nothing into the log.
 func TestWhatChangesNothingIsNotCommitted(t *testing.T) {
 	s := openNewest(t, nil)
 	reserved := units("later", 5)
@@ -454,7 +455,9 @@ func TestWhatChangesNothingIsNotCommitted(t *testing.T) {
 	s.plan("soon", func(x *engine.SessionPlan) {
 		x.StartSpec, x.Start, x.End = "soon", x.Start.Add(time.Hour), x.End.Add(2*time.Hour)
 	}, reserved)
-	s.plan("day", nil, units("mask", 5))
+	lamp := units("lamp", 1)
+	lamp.Waitlist = true
+	s.plan("day", func(x *engine.SessionPlan) { x.LimitPerShopper = 2 }, units("mask", 5), lamp)
 	await(t, "the opening", func() bool { v, _, _ := s.Listing("day", "mask"); return v != nil && v.State == engine.ListingOpen })
 	no := s.grab("day/skus/mask", "ann", "k").No.String()
 	index := func() (at engine.LogIndex) {
@@ -479,12 +482,36 @@ func TestWhatChangesNothingIsNotCommitted(t *testing.T) {
 			t.Errorf("%s: the log went on from %d to %d", name, before, at)
 		}
 	}
-	reserve(true)
+	cancel := func() {
+		if o, err := s.Cancel(t.Context(), "ann", no); err != nil || o.State != engine.Cancelled {
+			t.Fatal(o, err)
+		}
+	}
+	receiver("Bea") // what does change something is written
+	cancel()
 	before := index()
+	cancel()
+	_, err := s.SetReceiver(t.Context(), "ann", no, engine.Receiver{Name: "Cai"})
+	if isRefusal(err, engine.ReasonNotHeld) != nil || index() != before {
+		t.Errorf("cancelled again, and a receiver of what is cancelled: %v, from %d to %d", err, before, index())
+	}
+	s.grab("day/skus/lamp", "bob", "k")
+	s.queue("day/skus/lamp", "ann", "wait")
+	leave := func() {
+		if o, err := s.LeaveLine(t.Context(), []byte("ann"), []byte("wait")); err != nil || o.State != engine.Left {
+			t.Fatal(o, err)
+		}
+	}
+	leave()
+	before = index()
+	if leave(); index() != before {
+		t.Error("a place given up twice went into the log")
+	}
+	reserve(true)
+	before = index()
 	if reserve(true); index() != before {
 		t.Error("a reservation taken back twice went into the log")
 	}
-	receiver("Bea") // what does change something is written
 }
 
 func TestReservationOpensTheDoor(t *testing.T) {

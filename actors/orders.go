@@ -294,14 +294,46 @@ func (g *Group) askOrder(ctx context.Context, orderNo string, c engine.Command) 
 	if v, err := g.settledUnlessPaid(ref, &c); err != nil {
 		return v, err
 	}
-	if _, err = g.ask(ctx, c); err != nil {
+	if needed, err := g.needed(ref, &c); err != nil {
 		return v, err
+	} else if needed {
+		if _, err = g.ask(ctx, c); err != nil {
+			return v, err
+		}
 	}
 	g.view.View(func(s *engine.State) { v, ok = s.View(ref) })
 	if !ok {
 		return g.settledOrder(ref)
 	}
 	return v, nil
+}
+
+// needed tells whether a shopper's command would change their order: what is so already,
+// and what the order's state forbids for good, needs no entry. The node must have
+// caught up.
+func (g *Group) needed(ref engine.OrderRef, c *engine.Command) (needed bool, err error) {
+	needed = true
+	g.view.View(func(s *engine.State) {
+		o := s.Order(ref)
+		if o == nil {
+			return
+		}
+		forbidden := false
+		switch c.Kind {
+		case engine.CmdCancelHold:
+			needed, forbidden = o.State != engine.Cancelled, o.State != engine.Held
+		case engine.CmdLeaveLine:
+			needed, forbidden = o.State != engine.Left, o.State != engine.Waiting && o.State != engine.Entered
+		case engine.CmdSetReceiver:
+			known, _ := s.Receiver(ref)
+			forbidden = o.State != engine.Held && o.State != engine.Paid
+			needed = forbidden || known != c.Receiver
+		}
+		if needed && forbidden {
+			err = &engine.Refusal{Reason: engine.ReasonNotHeld, State: o.State}
+		}
+	})
+	return needed, err
 }
 
 // Cancel releases a shopper's unpaid hold.
@@ -320,12 +352,8 @@ func (g *Group) SetReceiver(ctx context.Context, shopper, orderNo string, to eng
 	if err := g.awaitCaughtUp(ctx); err != nil {
 		return engine.OrderView{}, err
 	}
-	if err := g.current(); err != nil {
+	if _, err := g.Order(shopper, orderNo); err != nil { // no entry for what is not theirs
 		return engine.OrderView{}, err
-	}
-	o, err := g.Order(shopper, orderNo)
-	if err != nil || o.HasReceiver && o.Receiver == to && (o.State == engine.Held || o.State == engine.Paid) {
-		return o, err // nothing to write down
 	}
 	return g.askOrder(ctx, orderNo, engine.Command{Kind: engine.CmdSetReceiver, Shopper: []byte(shopper), Receiver: to})
 }
