@@ -18,8 +18,8 @@ const (
 	OrderUnchanged             // asked for what had been done before; nothing changed
 	HoldExtended               //
 	ReceiverSet                //
-	PlanApplied                // Changes lists what changed
-	PlanRefused                // Problems lists why
+	PlanApplied                // Plans lists what changed
+	PlanRefused                // Plans lists why
 	SessionPublished           //
 	SessionOpened              //
 	SessionPaused              //
@@ -108,9 +108,14 @@ type Effects struct {
 	Remarks []Remark
 	// Leaving are the orders of the sessions that were settled.
 	Leaving []*Leaving
-	// Changes and Problems are those of the last ApplyPlan.
-	Changes  []Change
-	Problems []Problem
+}
+
+// LastPlan gives the outcome of the last ApplyPlan; empty where there was none.
+func (e *Effects) LastPlan() PlanOutcome {
+	if len(e.Plans) == 0 {
+		return PlanOutcome{}
+	}
+	return e.Plans[len(e.Plans)-1]
 }
 
 // PlanOutcome is what an ApplyPlan changed, or why it was refused.

@@ -380,8 +380,8 @@ func FuzzComparePlan(f *testing.F) {
 			t.Fatal("comparing changed the state")
 		}
 		eff := g.do(Command{Kind: CmdApplyPlan, Plan: p})
-		if !reflect.DeepEqual(eff.Changes, changes) || !reflect.DeepEqual(eff.Problems, problems) {
-			t.Fatalf("compared: %v %v\napplied: %v %v", changes, problems, eff.Changes, eff.Problems)
+		if !reflect.DeepEqual(eff.LastPlan().Changes, changes) || !reflect.DeepEqual(eff.LastPlan().Problems, problems) {
+			t.Fatalf("compared: %v %v\napplied: %v %v", changes, problems, eff.LastPlan().Changes, eff.LastPlan().Problems)
 		}
 		if (len(problems) == 0) != (eff.Primary[0].Kind == PlanApplied) {
 			t.Fatalf("problems %v, yet %v", problems, eff.Primary[0])

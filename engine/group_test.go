@@ -127,8 +127,8 @@ func (g *group) session(id string, change func(*SessionPlan), listings ...Listin
 func (g *group) plan(p *Plan) *Effects {
 	g.tb.Helper()
 	eff := g.do(Command{Kind: CmdApplyPlan, Plan: p})
-	if len(eff.Problems) > 0 {
-		g.tb.Fatal(eff.Problems)
+	if len(eff.LastPlan().Problems) > 0 {
+		g.tb.Fatal(eff.LastPlan().Problems)
 	}
 	return eff
 }

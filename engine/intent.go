@@ -97,7 +97,7 @@ func (s *State) remember(c *Command, e *Event) {
 	d := &deed{Intent: c.Intent, at: s.now, event: Event{Reason: e.Reason, State: e.State, Session: e.Session, Listing: e.Listing, Order: e.Order}}
 	if c.Kind == CmdApplyPlan {
 		size := 0
-		for _, change := range s.eff.Changes {
+		for _, change := range s.eff.LastPlan().Changes {
 			if size += len(change.Path) + len(change.Before) + len(change.After); size > intentBytes {
 				break
 			}

@@ -120,13 +120,13 @@ func TestPlanAppliedAgainBringsLaterMonths(t *testing.T) {
 		Sessions: []SessionPlan{{SessionSpec: x.SessionSpec, Listings: []ListingSpec{g.state.Listing(x.Listings[0]).ListingSpec}}}}}}}
 	eff := g.do(again)
 	if eff.Primary[0].Kind != PlanApplied {
-		t.Fatal(eff.Problems)
+		t.Fatal(eff.LastPlan().Problems)
 	}
 	if months := g.state.Sale("sale").Months; len(months) != 4 || months[0] >= months[1] {
 		t.Errorf("the sale knows %v", months)
 	}
-	if eff := g.do(again); len(eff.Changes) > 0 || eff.Catalogue {
-		t.Errorf("once more: %v", eff.Changes)
+	if eff := g.do(again); len(eff.LastPlan().Changes) > 0 || eff.Catalogue {
+		t.Errorf("once more: %v", eff.LastPlan().Changes)
 	}
 }
 

@@ -139,7 +139,9 @@ func (s *State) remark(c *Command, e *Event, said string) {
 			r.Detail = fmt.Sprintf("%s, %s, for %s", c.PaymentID, c.Currency, s.paidFor(c))
 		}
 	case CmdApplyPlan:
-		r.Detail = s.planDetail()
+		if o := s.eff.LastPlan(); o.Command == e.Command { // else it was refused before it was looked at
+			r.Detail = o.String()
+		}
 	}
 	if e.Kind == IntentRepeated {
 		r.Detail = c.Kind.String() + " had been done before"
@@ -152,14 +154,14 @@ func (s *State) remark(c *Command, e *Event, said string) {
 	}
 }
 
-// planDetail tells what the plan just applied has changed, or why it was refused.
-func (s *State) planDetail() string {
+// String tells what the plan has changed, or why it was refused.
+func (o PlanOutcome) String() string {
 	var b strings.Builder
-	for _, p := range s.eff.Problems {
+	for _, p := range o.Problems {
 		fmt.Fprintf(&b, "%s: %s; ", p.Path, p.Message)
 	}
-	for _, c := range s.eff.Changes {
-		if len(s.eff.Problems) == 0 {
+	for _, c := range o.Changes {
+		if len(o.Problems) == 0 {
 			fmt.Fprintf(&b, "%s: %s to %s; ", c.Path, cmp.Or(c.Before, "nothing"), cmp.Or(c.After, "nothing"))
 		}
 		if b.Len() > maxDetailBytes {

@@ -150,10 +150,10 @@ func TestRulesOfVersion2AreRefusedBefore(t *testing.T) {
 		before := encoded(t, g.state.Snapshot())
 		eff := g.do(c)
 		switch e := eff.Primary[0]; {
-		case c.Kind == CmdApplyPlan && (e.Kind != PlanRefused || len(eff.Plans) != 1 || len(eff.Problems) != 1),
+		case c.Kind == CmdApplyPlan && (e.Kind != PlanRefused || len(eff.Plans) != 1 || len(eff.LastPlan().Problems) != 1),
 			c.Kind == CmdPlaceHold && (e.Kind != HoldRefused || e.Reason != ReasonRules || e.Listing != l),
 			c.Kind != CmdApplyPlan && c.Kind != CmdPlaceHold && (e.Kind != CommandRefused || e.Reason != ReasonRules):
-			t.Errorf("%s: %v %v", what, e, eff.Problems)
+			t.Errorf("%s: %v %v", what, e, eff.LastPlan().Problems)
 		}
 		after := g.state.Snapshot()
 		after.head.index--
@@ -196,6 +196,6 @@ func TestPlanIsMeasuredAsWritten(t *testing.T) {
 		}
 	}
 	if e := g.do(Command{Kind: CmdApplyPlan, Plan: p}); e.Primary[0].Kind != PlanApplied {
-		t.Errorf("%d bytes of %d: %v", size(), MaxPlanBytes, e.Problems)
+		t.Errorf("%d bytes of %d: %v", size(), MaxPlanBytes, e.LastPlan().Problems)
 	}
 }

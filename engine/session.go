@@ -221,7 +221,6 @@ func (s *State) addStock(c *Command) Event {
 func (s *State) applyPlan(c *Command) Event {
 	o := s.ComparePlan(c.Plan)
 	o.Command = int32(len(s.eff.Primary))
-	s.eff.Changes, s.eff.Problems = o.Changes, o.Problems
 	s.eff.Plans = append(s.eff.Plans, o)
 	if len(o.Problems) > 0 {
 		return Event{Kind: PlanRefused, Reason: ReasonConflict}

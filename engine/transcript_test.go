@@ -293,10 +293,10 @@ func (x *transcript) told(eff *Effects, short bool) string {
 	if short {
 		return b.String()
 	}
-	for _, c := range eff.Changes {
+	for _, c := range eff.LastPlan().Changes {
 		fmt.Fprintf(&b, "  %s: %q -> %q\n", c.Path, c.Before, c.After)
 	}
-	for _, p := range eff.Problems {
+	for _, p := range eff.LastPlan().Problems {
 		fmt.Fprintf(&b, "  problem: %s\n", p)
 	}
 	few(&b, "  then ", eff.Derived, x.event)

@@ -77,8 +77,8 @@ func (s *shop) sell(id string, stock int64) *engine.Session {
 			Listings:    []engine.ListingSpec{{SKU: "mask", Price: 100, Stock: stock}},
 		}}}},
 	}})
-	if len(eff.Problems) > 0 {
-		s.t.Fatal(eff.Problems)
+	if len(eff.LastPlan().Problems) > 0 {
+		s.t.Fatal(eff.LastPlan().Problems)
 	}
 	return s.state.Session(id)
 }

@@ -80,8 +80,8 @@ sales:
 func TestAppliedAgainChangesNothing(t *testing.T) {
 	s := newShop(t, noon())
 	_, eff := s.apply(runningPlan)
-	if len(eff.Problems) > 0 || len(eff.Changes) == 0 {
-		t.Fatalf("first: %v, %v", eff.Changes, eff.Problems)
+	if len(eff.LastPlan().Problems) > 0 || len(eff.LastPlan().Changes) == 0 {
+		t.Fatalf("first: %v, %v", eff.LastPlan().Changes, eff.LastPlan().Problems)
 	}
 	for _, past := range []string{"day-20260916", "day-20260917"} {
 		if s.state.Session(past) != nil {
@@ -93,8 +93,8 @@ func TestAppliedAgainChangesNothing(t *testing.T) {
 	}
 	for range 12 {
 		s.now = s.now.Add(7 * time.Hour)
-		if _, eff := s.apply(runningPlan); len(eff.Problems) > 0 || len(eff.Changes) > 0 {
-			t.Fatalf("at %s: %v, %v", s.now, eff.Changes, eff.Problems)
+		if _, eff := s.apply(runningPlan); len(eff.LastPlan().Problems) > 0 || len(eff.LastPlan().Changes) > 0 {
+			t.Fatalf("at %s: %v, %v", s.now, eff.LastPlan().Changes, eff.LastPlan().Problems)
 		}
 	}
 	if x := s.state.Session("day-20260921"); x == nil || x.State < engine.Ended {
@@ -126,7 +126,7 @@ func TestLocateLeadsEngineProblemsToLines(t *testing.T) {
 	s.apply(runningPlan)
 	s.now = s.now.Add(time.Hour)
 	result, eff := s.apply(strings.NewReplacer("start: now,", "start: 2026-09-18T11:30:00Z,", "sku: a, price: 1, stock: 10}]\n", "sku: z, price: 1, stock: 3}]\n").Replace(runningPlan))
-	got := result.Problems("plan.yaml", eff.Problems)
+	got := result.Problems("plan.yaml", eff.LastPlan().Problems)
 	const want = `plan.yaml:7:26: sales[s].sessions[now].start: the session has started at 2026-09-18T12:00:00Z; its start can't change
 plan.yaml:12:26: sales[s].sessions[day-20260918].listings[z].sku: no product "z", in the plan or before it
 plan.yaml:12:26: sales[s].sessions[day-20260919].listings[z].sku: no product "z", in the plan or before it
@@ -185,17 +185,17 @@ func FuzzParse(f *testing.F) {
 		s := newShop(t, noon())
 		s.raise()
 		eff := s.applyPlan(result.Plan)
-		for _, p := range eff.Problems {
+		for _, p := range eff.LastPlan().Problems {
 			if !strings.Contains(p.Message, "no product") && !strings.Contains(p.Message, "which is past") {
 				t.Fatalf("Parse missed: %v", p)
 			}
 		}
-		if len(eff.Problems) > 0 {
+		if len(eff.LastPlan().Problems) > 0 {
 			return
 		}
 		s.now = s.now.Add(time.Second)
-		if _, eff = s.apply(string(text)); len(eff.Changes) > 0 || len(eff.Problems) > 0 {
-			t.Fatalf("applied again: %v, %v", eff.Changes, eff.Problems)
+		if _, eff = s.apply(string(text)); len(eff.LastPlan().Changes) > 0 || len(eff.LastPlan().Problems) > 0 {
+			t.Fatalf("applied again: %v, %v", eff.LastPlan().Changes, eff.LastPlan().Problems)
 		}
 	})
 }
@@ -209,8 +209,8 @@ func TestEveryRuleApplies(t *testing.T) {
 	}
 	s := newShop(t, noon())
 	s.raise()
-	if _, eff := s.apply(string(text)); len(eff.Problems) > 0 || len(eff.Changes) == 0 {
-		t.Fatalf("%v, %v", eff.Changes, eff.Problems)
+	if _, eff := s.apply(string(text)); len(eff.LastPlan().Problems) > 0 || len(eff.LastPlan().Changes) == 0 {
+		t.Fatalf("%v, %v", eff.LastPlan().Changes, eff.LastPlan().Problems)
 	}
 	x := s.state.Session("spirits-evening")
 	if x == nil || x.Profile != "rush" || len(x.Listings) != 3 {
@@ -228,8 +228,8 @@ func TestEveryRuleApplies(t *testing.T) {
 		t.Errorf("%d messages, %d months", len(sale.Messages), len(sale.Months))
 	}
 	s.now = s.now.Add(time.Minute)
-	if _, eff := s.apply(string(text)); len(eff.Problems) > 0 || len(eff.Changes) > 0 {
-		t.Errorf("again: %v, %v", eff.Changes, eff.Problems)
+	if _, eff := s.apply(string(text)); len(eff.LastPlan().Problems) > 0 || len(eff.LastPlan().Changes) > 0 {
+		t.Errorf("again: %v, %v", eff.LastPlan().Changes, eff.LastPlan().Problems)
 	}
 
 	shape, err := newShape()

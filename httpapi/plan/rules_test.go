@@ -87,11 +87,11 @@ sales:
 
 	s := newShop(t, noon())
 	s.raise()
-	if eff := s.applyPlan(result.Plan); len(eff.Problems) > 0 {
-		t.Fatal(eff.Problems)
+	if eff := s.applyPlan(result.Plan); len(eff.LastPlan().Problems) > 0 {
+		t.Fatal(eff.LastPlan().Problems)
 	}
 	s.now = s.now.Add(time.Second)
-	if eff := s.applyPlan(result.Plan); len(eff.Problems) > 0 || len(eff.Changes) > 0 {
-		t.Errorf("applied again: %v, %v", eff.Changes, eff.Problems)
+	if eff := s.applyPlan(result.Plan); len(eff.LastPlan().Problems) > 0 || len(eff.LastPlan().Changes) > 0 {
+		t.Errorf("applied again: %v, %v", eff.LastPlan().Changes, eff.LastPlan().Problems)
 	}
 }
