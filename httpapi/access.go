@@ -102,11 +102,7 @@ func (who *operator) intends(r *http.Request, to *adminRoute) (wrong string) {
 func (s *AdminServer) authorize(w http.ResponseWriter, r *http.Request, needs Role) (operator, bool) {
 	b, err := authorize(s.tokens, r.Header.Get("Authorization"), len(r.Header.Values("Authorization")))
 	if err != nil {
-		scheme := `Bearer realm="doorbuster-ops", error="invalid_token"`
-		if err == tokenMissing {
-			scheme = `Bearer realm="doorbuster-ops"`
-		}
-		w.Header().Set("WWW-Authenticate", scheme)
+		w.Header().Set("WWW-Authenticate", tokenWanted("doorbuster-ops", err))
 		s.problem(w, r, unauthorized, err.Error())
 		return operator{}, false
 	}

@@ -177,11 +177,9 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 	}
 	if !cfg.Dev {
 		const remembered = 1024 // operators are few
-		tokens, err := newTokenChecker(OpsToken, cfg.Tokens, remembered)
+		tokens, err := newTokenChecker(OpsToken, cfg.Tokens, cfg.TokenBytes, remembered, cfg.Logger)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("tokens: %w", err))
-		} else if err := tokens.bounded(cfg.TokenBytes, cfg.Logger); err != nil {
-			errs = append(errs, err)
 		}
 		s.tokens = tokens
 	}

@@ -36,9 +36,8 @@ type streams struct {
 
 	mu     sync.Mutex
 	by     map[string]int // by shopper
-	open   int
-	ended  chan struct{} // closed when those that are open shall end
-	watchs bool          // somebody watches whether shoppers shall leave
+	ended  chan struct{}  // closed when those that are open shall end
+	watchs bool           // somebody watches whether shoppers shall leave
 	closed bool
 
 	opened, turnedAway atomic.Uint64
@@ -70,7 +69,6 @@ func (x *streams) enter(shopper, address string, end func()) (ended <-chan struc
 		return nil, nil, own
 	}
 	x.by[shopper]++
-	x.open++
 	x.opened.Add(1)
 	if !x.watchs {
 		x.watchs = true
@@ -80,7 +78,6 @@ func (x *streams) enter(shopper, address string, end func()) (ended <-chan struc
 		out()
 		x.mu.Lock()
 		defer x.mu.Unlock()
-		x.open--
 		if x.by[shopper]--; x.by[shopper] == 0 {
 			delete(x.by, shopper)
 		}
@@ -96,7 +93,7 @@ func (x *streams) watch() {
 			close(x.ended)
 			x.ended = make(chan struct{})
 		}
-		if x.open == 0 || x.closed {
+		if len(x.by) == 0 || x.closed {
 			x.watchs = false
 			tick.Stop()
 			x.mu.Unlock()
@@ -125,10 +122,7 @@ func (x *streams) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (x *streams) Collect(ch chan<- prometheus.Metric) {
-	x.mu.Lock()
-	open := x.open
-	x.mu.Unlock()
-	ch <- prometheus.MustNewConstMetric(x.openDesc, prometheus.GaugeValue, float64(open))
+	ch <- prometheus.MustNewConstMetric(x.openDesc, prometheus.GaugeValue, float64(x.shares.count()))
 	ch <- prometheus.MustNewConstMetric(x.openedDesc, prometheus.CounterValue, float64(x.opened.Load()))
 	ch <- prometheus.MustNewConstMetric(x.awayDesc, prometheus.CounterValue, float64(x.turnedAway.Load()))
 }

@@ -24,11 +24,7 @@ func (s *ShopperServer) whoAsks(ctx *fasthttp.RequestCtx) (b bearer, ok bool) {
 	header, headers := oneOf(ctx, fasthttp.HeaderAuthorization)
 	known, err := authorize(s.tokens, header, headers)
 	if err != nil {
-		scheme := `Bearer realm="doorbuster", error="invalid_token"`
-		if err == tokenMissing {
-			scheme = `Bearer realm="doorbuster"`
-		}
-		s.unknown(ctx, scheme, err.Error())
+		s.unknown(ctx, tokenWanted("doorbuster", err), err.Error())
 		return bearer{}, false
 	}
 	return *known, true

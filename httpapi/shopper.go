@@ -245,11 +245,9 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 		calls: sync.Pool{New: func() any { return new(grabCall) }}, guard: guard, streams: newStreams(cfg.Streams, cfg.Leaving),
 	}
 	if !cfg.Dev {
-		tokens, err := newTokenChecker(ShopperToken, cfg.Tokens, cfg.TokenCache)
+		tokens, err := newTokenChecker(ShopperToken, cfg.Tokens, cfg.TokenBytes, cfg.TokenCache, cfg.Logger)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("tokens: %w", err))
-		} else if err := tokens.bounded(cfg.TokenBytes, cfg.Logger); err != nil {
-			errs = append(errs, err)
 		} else if guard != nil {
 			tokens.know = guard.know
 		}

@@ -258,8 +258,14 @@ func (t *tokenShard) put(r *remembered, at int) {
 	t.ring[at], t.passed[r.hash] = r, r
 }
 
-func newTokenChecker(kind TokenKind, keys TokenKeys, remember int) (*tokenChecker, error) {
-	c := &tokenChecker{kind: kind, now: time.Now, most: DefaultTokenBytes, log: slog.New(slog.DiscardHandler)}
+// newTokenChecker makes one that takes tokens of so many bytes at most (0 is the
+// default), remembers so many, and says to log why tokens are refused.
+func newTokenChecker(kind TokenKind, keys TokenKeys, most, remember int, log *slog.Logger) (*tokenChecker, error) {
+	fill(&most, DefaultTokenBytes)
+	if most < minTokenBytes || most > maxTokenBytes {
+		return nil, fmt.Errorf("tokens of %d bytes; they may have %d to %d", most, minTokenBytes, maxTokenBytes)
+	}
+	c := &tokenChecker{kind: kind, now: time.Now, most: most, log: log}
 	api := map[TokenKind]string{ShopperToken: "shopper", OpsToken: "admin"}[kind]
 	c.refusedDesc = prometheus.NewDesc("doorbuster_tokens_refused_total",
 		"Requests refused for their token, by what was wrong with it.", []string{"reason"}, prometheus.Labels{"api": api})
@@ -268,17 +274,6 @@ func newTokenChecker(kind TokenKind, keys TokenKeys, remember int) (*tokenChecke
 	}
 	c.perShard = (remember + len(c.shards) - 1) / len(c.shards)
 	return c, c.replace(keys)
-}
-
-// bounded takes tokens of so many bytes at most; 0 is the default. Why tokens are
-// refused is said to log.
-func (c *tokenChecker) bounded(most int, log *slog.Logger) error {
-	fill(&most, DefaultTokenBytes)
-	if most < minTokenBytes || most > maxTokenBytes {
-		return fmt.Errorf("tokens of %d bytes; they may have %d to %d", most, minTokenBytes, maxTokenBytes)
-	}
-	c.most, c.log = most, log
-	return nil
 }
 
 // replace checks tokens with other keys from now on. Tokens of keys that stay are
@@ -389,6 +384,15 @@ func authorize[T string | []byte](c *tokenChecker, header T, headers int) (*bear
 		c.log.Debug("token refused", "audience", string(c.kind), "reason", tokenFaultTable[fault].slug)
 	}
 	return nil, err
+}
+
+// tokenWanted is a WWW-Authenticate header that asks for a token, after what authorize
+// found wrong.
+func tokenWanted(realm string, fault error) string {
+	if fault == tokenMissing {
+		return `Bearer realm="` + realm + `"`
+	}
+	return `Bearer realm="` + realm + `", error="invalid_token"`
 }
 
 // check tells whose token it is, or gives a tokenFault. token is not kept.

@@ -13,6 +13,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -162,7 +163,7 @@ func TestPublicKeys(t *testing.T) {
 		method jwt.SigningMethod
 		key    crypto.Signer
 	}{"RS256": {jwt.SigningMethodRS256, rsaKey}, "ES256": {jwt.SigningMethodES256, p256}} {
-		checker, err := newTokenChecker(ShopperToken, TokenKeys{PublicKeyPEM: publicPEM(t, c.key.Public())}, 10)
+		checker, err := newTokenChecker(ShopperToken, TokenKeys{PublicKeyPEM: publicPEM(t, c.key.Public())}, 0, 10, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -177,7 +178,7 @@ func TestPublicKeys(t *testing.T) {
 		"P-384": {PublicKeyPEM: publicPEM(t, p384.Public())}, "no PEM": {PublicKeyPEM: []byte("x")}, "none": {},
 		"no key in the PEM": {PublicKeyPEM: pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: []byte("x")})}, "short": {Secret: []byte("short")},
 	} {
-		if _, err := newTokenChecker(ShopperToken, keys, 10); err == nil {
+		if _, err := newTokenChecker(ShopperToken, keys, 0, 10, slog.New(slog.DiscardHandler)); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
@@ -187,7 +188,7 @@ func TestPublicKeys(t *testing.T) {
 // come meanwhile.
 func TestTokenCacheKeepsWhoAsks(t *testing.T) {
 	const places, between = 512, 50
-	c, err := newTokenChecker(ShopperToken, TokenKeys{Secret: testSecret}, places)
+	c, err := newTokenChecker(ShopperToken, TokenKeys{Secret: testSecret}, 0, places, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +220,7 @@ func TestTokenCacheKeepsWhoAsks(t *testing.T) {
 // the hot path the signature.
 func TestTokenCache(t *testing.T) {
 	const places = 64 // one a shard
-	c, err := newTokenChecker(ShopperToken, TokenKeys{Secret: testSecret}, places)
+	c, err := newTokenChecker(ShopperToken, TokenKeys{Secret: testSecret}, 0, places, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

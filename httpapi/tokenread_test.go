@@ -3,6 +3,7 @@ package httpapi
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ func signed(t testing.TB, secret []byte, claims jwt.Claims) string {
 // FuzzToken: whoever passes is who another reader of JSON says they are, to the
 // letter.
 func FuzzToken(f *testing.F) {
-	c, err := newTokenChecker(ShopperToken, TokenKeys{Secret: testSecret}, 1000)
+	c, err := newTokenChecker(ShopperToken, TokenKeys{Secret: testSecret}, 0, 1000, slog.New(slog.DiscardHandler))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -57,7 +58,7 @@ func FuzzToken(f *testing.F) {
 }
 
 func BenchmarkFirstCheck(b *testing.B) {
-	c, err := newTokenChecker(ShopperToken, TokenKeys{Secret: testSecret}, 1000)
+	c, err := newTokenChecker(ShopperToken, TokenKeys{Secret: testSecret}, 0, 1000, slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -187,7 +187,7 @@ func TestTokensOfOtherIssuers(t *testing.T) {
 // withdrawn; those of that one don't count, and do again when it comes back.
 func TestKeysThatStay(t *testing.T) {
 	both := TokenKeys{Secret: []byte(string(testSecret) + "\n" + string(otherSecret))}
-	c, err := newTokenChecker(ShopperToken, both, 1000)
+	c, err := newTokenChecker(ShopperToken, both, 0, 1000, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -123,13 +123,11 @@ func scopeOf(a *engine.Answer) words.Message {
 }
 
 // How much is kept of what was worked out for whoever comes next: sales' own words
-// taken apart, at about 20 KB each; zones; Accept-Language headers, and how long those
-// may be.
+// taken apart, at about 20 KB each; zones; Accept-Language headers.
 const (
-	maxOwnWordings   = 256
-	maxZones         = 64
-	maxLanguages     = 256
-	maxLanguageBytes = 256
+	maxOwnWordings = 256
+	maxZones       = 64
+	maxLanguages   = 256
 )
 
 // wordingOf gives the words that are spoken where a listing is sold, and in which
@@ -165,7 +163,7 @@ func (s *ShopperServer) languageOf(ctx *fasthttp.RequestCtx) language {
 	if !known {
 		text := string(header)
 		in = words.LanguageOf(text)
-		if len(text) <= maxLanguageBytes {
+		if len(text) <= words.MaxHeaderBytes {
 			s.spoken.keep(text, in)
 		}
 	}

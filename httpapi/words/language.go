@@ -31,16 +31,16 @@ func LanguageNamed(tag string) (l Language, known bool) {
 	return 0, false
 }
 
-// maxHeaderBytes is how much of an Accept-Language header is read: more than any
+// MaxHeaderBytes is how much of an Accept-Language header is read: more than any
 // browser sends.
-const maxHeaderBytes = 256
+const MaxHeaderBytes = 256
 
 // LanguageOf reads an Accept-Language header: of the languages named, the one that is
 // wanted most and spoken here, Chinese of any region or script; English where there is
-// none. What follows maxHeaderBytes is not looked at.
+// none. What follows MaxHeaderBytes is not looked at.
 func LanguageOf(header string) Language {
-	if len(header) > maxHeaderBytes {
-		header = header[:max(0, strings.LastIndexByte(header[:maxHeaderBytes], ','))]
+	if len(header) > MaxHeaderBytes {
+		header = header[:max(0, strings.LastIndexByte(header[:MaxHeaderBytes], ','))]
 	}
 	wanted, _, err := language.ParseAcceptLanguage(header) // the most wanted first
 	if err != nil {
