@@ -53,6 +53,9 @@ func TestStrangeCertificates(t *testing.T) {
 	if v := a1.metric("doorbuster_nodes_unreachable"); v != "1" {
 		t.Errorf("unreachable: %q", v)
 	}
+	if v := a1.metric(`doorbuster_alarms{name="node_unreachable"}`); v != "1" {
+		t.Errorf("alarms of nodes that are away: %q", v)
+	}
 
 	for _, c := range []struct {
 		name   string
