@@ -35,14 +35,19 @@ func (s *AdminServer) statusNow() *ClusterStatus {
 	if status.Nodes == nil {
 		status.Nodes = []NodeStatus{}
 	}
-	all := alarmsOf(&status)
-	for i := range status.Alarms {
-		if !slices.ContainsFunc(all, func(a engine.Alarm) bool { return a.Same(&status.Alarms[i]) }) {
-			all = append(all, status.Alarms[i])
+	status.Alarms = status.AllAlarms()
+	return &status
+}
+
+// AllAlarms gives those that the status tells itself, and behind them its Alarms.
+func (c *ClusterStatus) AllAlarms() []engine.Alarm {
+	all := alarmsOf(c)
+	for i := range c.Alarms {
+		if !slices.ContainsFunc(all, func(a engine.Alarm) bool { return a.Same(&c.Alarms[i]) }) {
+			all = append(all, c.Alarms[i])
 		}
 	}
-	status.Alarms = all
-	return &status
+	return all
 }
 
 // clockAlarmMS is how far a clock may be off before it is an alarm: such a node

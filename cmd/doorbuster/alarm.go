@@ -111,10 +111,11 @@ func newBoard(n *node) *board {
 		b.rooms = append(b.rooms, own(n.cfg.logSink.alarms))
 	}
 	gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "doorbuster_alarms",
-		Help: "ALARM if over 0: alarms of this node and of the group, as it sees them, by name."}, []string{"name"})
+		Help: "ALARM if over 0: alarms of this node and of all that it hears, by name."}, []string{"name"})
 	n.metrics.MustRegister(collectOnce{gauge, func() {
 		gauge.Reset()
-		for _, a := range n.cluster.Alarms() {
+		status := clusterView{n}.Status()
+		for _, a := range status.AllAlarms() {
 			gauge.WithLabelValues(string(a.Name)).Inc()
 		}
 	}})
