@@ -47,6 +47,7 @@ const (
 	AlarmRefundsFail        AlarmName = "refunds_fail"
 	AlarmRefundsOverdue     AlarmName = "refunds_overdue"
 	AlarmRiskServiceFails   AlarmName = "risk_service_fails"
+	AlarmListMeetsMany      AlarmName = "list_meets_many"
 
 	AlarmReconciliationOpen   AlarmName = "reconciliation_open"
 	AlarmReconciliationFailed AlarmName = "reconciliation_failed"

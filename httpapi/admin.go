@@ -50,6 +50,9 @@ type AdminConfig struct {
 
 	// Canon is how ids of lists are compared; the shoppers' door must have the same.
 	Canon roster.Canon
+	// Visitors of the shoppers' door are who changes of lists are tried on first.
+	// Default: nobody.
+	Visitors *Visitors
 
 	// Dev asks for no token, and answers only to loopback host names, so that a
 	// page elsewhere can't reach it by a name of its own that leads here. For
@@ -107,6 +110,7 @@ type AdminServer struct {
 	refundTries func(engine.RefundNo) (tries payment.Tries, known bool)
 	parsePlan   func([]byte) (*engine.Plan, []PlanProblem)
 	canon       roster.Canon
+	visitors    *Visitors
 	dev         bool
 	timeout     time.Duration
 	log         *slog.Logger
@@ -165,7 +169,7 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 		cfg.RefundTries = func(engine.RefundNo) (t payment.Tries, known bool) { return t, false }
 	}
 	s := &AdminServer{
-		operator: cfg.Operator, cluster: cfg.Cluster, trail: cfg.Trail, operations: cfg.Operations, reconciler: cfg.Reconciler, refundTries: cfg.RefundTries, parsePlan: cfg.ParsePlan, canon: cfg.Canon, dev: cfg.Dev,
+		operator: cfg.Operator, cluster: cfg.Cluster, trail: cfg.Trail, operations: cfg.Operations, reconciler: cfg.Reconciler, refundTries: cfg.RefundTries, parsePlan: cfg.ParsePlan, canon: cfg.Canon, visitors: cfg.Visitors, dev: cfg.Dev,
 		timeout: cfg.RequestTimeout, eventHeartbeat: cfg.EventHeartbeat, eventPatience: cfg.EventPatience, log: cfg.Logger, origins: http.NewCrossOriginProtection(), readers: newShares(eventReaders), exposed: http.NotFoundHandler(),
 		openMetrics: cfg.OpenMetrics, patience: cfg.Patience,
 	}

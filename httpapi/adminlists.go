@@ -294,10 +294,13 @@ func (s *AdminServer) dropRow(w http.ResponseWriter, r *http.Request, q *noteQue
 	s.reply(w, r, http.StatusOK, listImportJSON{List: title, Action: "change", Rows: 1, Removed: 1, Count: count})
 }
 
-func (s *AdminServer) dropList(w http.ResponseWriter, r *http.Request, q *noteQuery) {
+func (s *AdminServer) dropList(w http.ResponseWriter, r *http.Request, q *sureQuery) {
 	name, title, wrong := listName(r)
 	if wrong != "" {
 		s.problem(w, r, notFound, wrong)
+		return
+	}
+	if !q.Sure && s.asks(w, r, s.bars(name, nil, true)) {
 		return
 	}
 	if err := s.operator.DropRoster(r.Context(), byOf(r), name, q.Note); err != nil {
@@ -313,16 +316,21 @@ type noteQuery struct {
 	Note string `query:"note" as:"note"`
 }
 
-// riskQuery is noteQuery of a risk list, whose rows have a level.
-type riskQuery struct {
+// sureQuery is noteQuery of what could end a sale.
+type sureQuery struct {
 	noteQuery
-	Level askedLevel `query:"level"` // of rows that name none
-	Sure  bool       `query:"sure"`  // a prefix that bars a good part of all addresses is meant
+	Sure bool `query:"sure"` // it is meant, whoever it bars
 }
 
-// emptyQuery is noteQuery of rows that take the place of a list.
+// riskQuery is sureQuery of a risk list, whose rows have a level.
+type riskQuery struct {
+	sureQuery
+	Level askedLevel `query:"level"` // of rows that name none
+}
+
+// emptyQuery is sureQuery of rows that take the place of a list.
 type emptyQuery struct {
-	noteQuery
+	sureQuery
 	Empty bool `query:"empty"` // takes everybody off
 }
 
@@ -341,11 +349,11 @@ func (s *AdminServer) changeRisk(w http.ResponseWriter, r *http.Request, q *risk
 }
 
 func (s *AdminServer) replaceNames(w http.ResponseWriter, r *http.Request, q *emptyQuery) {
-	s.importList(w, r, &emptyRiskQuery{riskQuery{noteQuery: q.noteQuery}, q.Empty}, true)
+	s.importList(w, r, &emptyRiskQuery{riskQuery{sureQuery: q.sureQuery}, q.Empty}, true)
 }
 
-func (s *AdminServer) changeNames(w http.ResponseWriter, r *http.Request, q *noteQuery) {
-	s.importList(w, r, &emptyRiskQuery{riskQuery: riskQuery{noteQuery: *q}}, false)
+func (s *AdminServer) changeNames(w http.ResponseWriter, r *http.Request, q *sureQuery) {
+	s.importList(w, r, &emptyRiskQuery{riskQuery: riskQuery{sureQuery: *q}}, false)
 }
 
 // importList takes a list in: instead of what was there, or on top of it. All of it
@@ -379,12 +387,11 @@ func (s *AdminServer) importList(w http.ResponseWriter, r *http.Request, q *empt
 	if !ok {
 		return
 	}
-	if list.Broad() != "" && !q.Sure {
-		s.problem(w, r, badList, list.Broad()+" bars a good part of all addresses, and could end a sale. Nothing was changed. If it is meant, say so with ?sure=true (--yes).")
-		return
-	}
 	if replace && list.Len() == 0 && !q.Empty {
 		s.problem(w, r, badList, "The list is empty, and nothing was changed. To take everybody off, say so with ?empty=true.")
+		return
+	}
+	if !q.Sure && s.asks(w, r, s.bars(name, list, replace)) {
 		return
 	}
 	done := listImportJSON{List: title, Action: map[bool]string{true: "replace", false: "change"}[replace], Rows: list.Len(), Removed: list.Removals(), Repeated: list.Repeated()}
@@ -408,6 +415,54 @@ func (s *AdminServer) importList(w http.ResponseWriter, r *http.Request, q *empt
 		return
 	}
 	s.reply(w, r, http.StatusOK, done)
+}
+
+// bars says whom a change of a list would bar, if that could end a sale; "" if it could
+// not, as far as this node can tell. Without a list, all rows go.
+func (s *AdminServer) bars(name engine.RosterName, list *roster.List, replace bool) string {
+	if name.Kind >= engine.RosterRiskShopper {
+		met := s.visitors.count(func(v *engine.Visitor) bool {
+			level, _ := list.Says(v)
+			return level > engine.LevelListed
+		})
+		switch {
+		case list.Broad() != "":
+			return fmt.Sprintf("%s bars a good part of all addresses; the list meets %s.", list.Broad(), met)
+		case met.large():
+			return fmt.Sprintf("The list meets %s.", met)
+		}
+		return ""
+	}
+	goes := s.visitors.count(func(v *engine.Visitor) bool {
+		there := false
+		if list != nil {
+			var level engine.Level
+			level, there = list.Says(v)
+			there = there && (replace || level == engine.LevelNone)
+		}
+		if there == replace {
+			return false
+		}
+		_, on, err := s.operator.RosterRow(name, string(v.Shopper))
+		return err == nil && on
+	})
+	if goes.large() {
+		return fmt.Sprintf("This takes off %s.", goes)
+	}
+	return ""
+}
+
+// asks has an operator say that what could end a sale is meant, and gives true then;
+// unless danger is "", or it was done already.
+func (s *AdminServer) asks(w http.ResponseWriter, r *http.Request, danger string) bool {
+	if danger == "" {
+		return false
+	}
+	if done, err := s.operator.Done(r.Context(), byOf(r)); err == nil && done {
+		return false
+	}
+	s.problem(w, r, unsure, danger+" It could end a sale, and nothing was changed. If it is meant, say so with ?sure=true (--yes).")
+	return true
 }
 
 // listConfig says how a list is to be read, or answers what is wrong and gives

@@ -185,7 +185,7 @@ var adminRoutes = []adminRoute{
 	{"POST", "/admin/v1/cluster/remove", RoleAdmin, jsonBody, change, same, plain((*AdminServer).removeNode)},
 	{"POST", "/admin/v1/cluster/transfer", RoleAdmin, jsonBody, change, same, plain((*AdminServer).transfer)},
 	{"POST", "/admin/v1/cluster/snapshot", RoleAdmin, jsonBody, change, same, plain((*AdminServer).snapshot)},
-	{"POST", "/admin/v1/cluster/zone-ack", RoleAdmin, jsonBody, change, same, plain((*AdminServer).setZoneAck)},
+	{"POST", "/admin/v1/cluster/zone-ack", RoleAdmin, jsonBody, change, same, asking((*AdminServer).setZoneAck)},
 	{"POST", "/admin/v1/cluster/prefer", RoleAdmin, jsonBody, change, same, plain((*AdminServer).prefer)},
 	{"POST", "/admin/v1/cluster/drain", RoleAdmin, jsonBody, change, same, plain(drain("drain", true))},
 	{"POST", "/admin/v1/cluster/undrain", RoleAdmin, jsonBody, change, same, plain(drain("undrain", false))},

@@ -286,7 +286,33 @@ func (s *AdminServer) snapshot(w http.ResponseWriter, r *http.Request) {
 	}})
 }
 
-func (s *AdminServer) setZoneAck(w http.ResponseWriter, r *http.Request) {
+// sureOnly is asked of what could end a sale.
+type sureOnly struct {
+	Sure bool `query:"sure"` // it is meant, whatever it ends
+}
+
+// alone says that no voter of another zone than the leader's answers, though there
+// are some; "" if one does, or no other zone votes.
+func (s *AdminServer) alone() string {
+	status := s.cluster.Status()
+	at := slices.IndexFunc(status.Nodes, func(n NodeStatus) bool { return n.ID == status.Leader })
+	away := 0
+	for i := range status.Nodes {
+		switch n := &status.Nodes[i]; {
+		case at < 0 || n.Zone == status.Nodes[at].Zone || n.Kind == KindEdge || n.Joining:
+		case n.Reachable:
+			return ""
+		default:
+			away++
+		}
+	}
+	if away == 0 {
+		return ""
+	}
+	return "No voter of another zone than the leader's answers this node: with require nothing is granted until one does."
+}
+
+func (s *AdminServer) setZoneAck(w http.ResponseWriter, r *http.Request, q *sureOnly) {
 	var request struct {
 		noted
 		Mode string `json:"mode"`
@@ -297,7 +323,7 @@ func (s *AdminServer) setZoneAck(w http.ResponseWriter, r *http.Request) {
 			return request.wrong()
 		}
 		return "The mode must be there: off, prefer or require."
-	}) {
+	}) || !q.Sure && request.Mode == ZoneAckRequire && s.asks(w, r, s.alone()) {
 		return
 	}
 	s.operate(w, r, operation{"zone-ack", []any{"mode", request.Mode, "note", request.Note}, func(ctx context.Context, who string) (any, error) {

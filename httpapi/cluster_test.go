@@ -72,6 +72,27 @@ func TestClusterOperations(t *testing.T) {
 	}
 }
 
+// TestZoneAckAsksBeforeItEndsASale: require while no voter of another zone answers
+// stops all grants, so that it is done only where that is meant.
+func TestZoneAckAsksBeforeItEndsASale(t *testing.T) {
+	f := &fakeOperations{}
+	nodes := []NodeStatus{{ID: "a1", Zone: "a", Kind: KindVoter, Reachable: true}, {ID: "b1", Zone: "b", Kind: KindVoter},
+		{ID: "b2", Zone: "b", Kind: KindEdge, Reachable: true}}
+	s := newTestAdmin(t, &fakeOperator{}, withOperations(f), func(c *AdminConfig) {
+		c.Cluster = &fakeCluster{status: &ClusterStatus{Leader: "a1", Nodes: nodes}}
+	})
+	wantAdminProblem(t, askAdmin(s, "POST", operationsPath+"zone-ack", `{"mode":"require"}`), 409, "unsure")
+	if f.asked != "" {
+		t.Errorf("asked %q", f.asked)
+	}
+	for _, path := range []string{"zone-ack?sure=true", "zone-ack"} {
+		if w := askAdmin(s, "POST", operationsPath+path, `{"mode":"require"}`); w.Code != 200 {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+		nodes[1].Reachable = true
+	}
+}
+
 func TestClusterOperationsRefuseBadBodies(t *testing.T) {
 	peer := func(peer string) string { return `{"id":"a3","zone":"a","peer":"` + peer + `"}` }
 	for name, c := range map[string]struct{ path, body, want string }{

@@ -47,6 +47,10 @@ type GuardConfig struct {
 	TicketTTL time.Duration
 	// Risk is the outside risk service; nil is none.
 	Risk *risk.Client
+	// ListShare is how many percent of the last visitors a risk list may meet, and a
+	// change of one without being asked for twice. Default DefaultListShare, 1 to 100,
+	// which is no bound. Fewer ask more often.
+	ListShare int
 }
 
 const (
@@ -71,6 +75,7 @@ type Guard struct {
 	risk       *risk.Client
 	images     *imageDesk
 	counts     *guardMetrics
+	visitors   *Visitors
 
 	secret   atomic.Pointer[[32]byte] // that tickets and challenges are made with
 	learning sync.Mutex
@@ -78,11 +83,16 @@ type Guard struct {
 
 func newGuard(cfg GuardConfig, seller Seller) (*Guard, error) {
 	fill(&cfg.TicketTTL, defaultTicketTTL)
+	fill(&cfg.ListShare, DefaultListShare)
 	var errs []error
+	if cfg.ListShare < 1 || cfg.ListShare > 100 {
+		errs = append(errs, fmt.Errorf("ListShare is %d; it must be 1 to 100", cfg.ListShare))
+	}
 	if cfg.TicketTTL < minTicketTTL || cfg.TicketTTL > maxTicketTTL {
 		errs = append(errs, fmt.Errorf("TicketTTL is %s; it must be %s to %s", cfg.TicketTTL, minTicketTTL, maxTicketTTL))
 	}
-	g := &Guard{seller: seller, proxies: cfg.Proxies, canon: cfg.Canon, ttl: cfg.TicketTTL, risk: cfg.Risk, images: newImageDesk(), counts: newGuardMetrics(cfg.Risk)}
+	g := &Guard{seller: seller, proxies: cfg.Proxies, canon: cfg.Canon, ttl: cfg.TicketTTL, risk: cfg.Risk, images: newImageDesk(), counts: newGuardMetrics(cfg.Risk),
+		visitors: newVisitors(cfg.ListShare)}
 	for _, rate := range [...]struct {
 		of   string
 		is   *limiter
@@ -104,6 +114,9 @@ func newGuard(cfg GuardConfig, seller Seller) (*Guard, error) {
 	}
 	return g, nil
 }
+
+// Visitors are who was asked about lately.
+func (g *Guard) Visitors() *Visitors { return g.visitors }
 
 // limiter is a rate limit that a switch turns, in percent of what is configured.
 type limiter struct {
@@ -160,6 +173,7 @@ func (g *Guard) Bar(q *engine.Grab, rules engine.DoorRules) engine.Reason {
 	if g.overRate(call, now) {
 		return engine.ReasonRate
 	}
+	g.visitors.note(&call.visitor, now)
 	switches := g.seller.Switches()
 	level := g.listed(call)
 	asks := toSolve(rules, switches, level)

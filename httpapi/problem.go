@@ -41,6 +41,7 @@ const (
 	gone
 	tooSlow
 	conflict
+	unsure
 	notHeld
 	tooLarge
 	wrongMediaType
@@ -86,6 +87,7 @@ var problemTable = [problemKinds]struct {
 	gone:               {http.StatusGone, "gone", "It has been dropped"},
 	tooSlow:            {http.StatusRequestTimeout, "timeout", "The request took too long to arrive"},
 	conflict:           {http.StatusConflict, "conflict", "The state of things forbids it"},
+	unsure:             {http.StatusConflict, "unsure", "It could end a sale"},
 	notHeld:            {http.StatusConflict, "order-state", "The order's state forbids it"},
 	tooLarge:           {http.StatusRequestEntityTooLarge, "too-large", "The request body is too large"},
 	wrongMediaType:     {http.StatusUnsupportedMediaType, "media-type", "The body's type is not understood"},

@@ -306,6 +306,7 @@ func (s *ShopperServer) Alarms() []engine.Alarm {
 	if s.show != nil {
 		all = append(all, s.show.alarms()...)
 	}
+	all = append(all, s.guard.alarms()...)
 	if r := s.guard.risk; r != nil && r.LeftAlone() {
 		all = append(all, engine.Alarm{Name: engine.AlarmRiskServiceFails,
 			Detail: "The outside risk service fails, and is not asked.",

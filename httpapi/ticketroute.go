@@ -155,11 +155,12 @@ func (s *ShopperServer) beforeTickets(ctx *fasthttp.RequestCtx, listing []byte) 
 			call.answer.Start = rules.Start
 		}
 		s.answer(ctx, call, nil)
-	} else if s.guard.overRate(call, time.Now()) {
+	} else if now := time.Now(); s.guard.overRate(call, now) {
 		s.problem(ctx, tooOften, "Ask for a challenge or a ticket again in a moment.")
 	} else if !s.guard.knowsSecret() {
 		s.problem(ctx, unavailable, "This node can't give out tickets yet. Ask again in a moment.")
 	} else {
+		s.guard.visitors.note(&call.visitor, now)
 		return call, rules, true
 	}
 	s.done(call)

@@ -199,6 +199,7 @@ func newClusterSnapshotCommand() *cobra.Command {
 func newClusterZoneAckCommand() *cobra.Command {
 	var o clusterOptions
 	var mode string
+	var yes bool
 	c := o.change(&cobra.Command{
 		Use:   "zone-ack --mode off|prefer|require --admin ADDR",
 		Short: "Change when another zone must have what shoppers are told",
@@ -221,10 +222,15 @@ func newClusterZoneAckCommand() *cobra.Command {
 		var answer struct {
 			Mode string `json:"mode"`
 		}
-		return o.operate(c, clusterPath+"/zone-ack", map[string]any{"mode": mode}, &answer,
+		path := clusterPath + "/zone-ack"
+		if yes {
+			path += "?sure=true"
+		}
+		return o.operate(c, path, map[string]any{"mode": mode}, &answer,
 			func() string { return "Zone ack is " + shown(answer.Mode) + "." })
 	})
 	c.Flags().StringVar(&mode, "mode", "", "off, prefer or require")
+	c.Flags().BoolVar(&yes, "yes", false, "require is meant, although no voter of another zone answers: nothing is granted then")
 	return c
 }
 

@@ -93,6 +93,7 @@ type Config struct {
 	RiskCacheTTL  time.Duration `koanf:"risk_cache_ttl"`
 	RiskWhenDown  string        `koanf:"risk_when_down"`
 	RiskTokenFile string        `koanf:"risk_token_file"`
+	RiskListShare int           `koanf:"risk_list_share"`
 
 	PayKeys        string        `koanf:"pay_keys"`
 	CashierURL     string        `koanf:"cashier_url"`

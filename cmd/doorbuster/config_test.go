@@ -73,6 +73,7 @@ var samples = map[string]string{
 	"reconcile-ignore-kinds": "fee,gift", "reconcile-order-prefixes": "R/,S/", "rate-limit-look-per-second": "9", "rate-limit-look-burst": "9", "rate-limit-write-per-second": "9", "rate-limit-write-burst": "9",
 	"risk-url": "http://127.0.0.1:9/", "risk-timeout": "99ms", "risk-cache-ttl": "9s", "risk-when-down": "block", "home-country": "CN",
 	"idle-timeout": "9s", "header-bytes": "9999", "read-timeout": "9s", "write-timeout": "9s", "token-bytes": "999", "shopper-issuer": "s", "ops-issuer": "o",
+	"risk-list-share": "9",
 }
 
 func TestEverySettingInThreePlaces(t *testing.T) {

@@ -37,6 +37,7 @@ func addGuardFlags(f *pflag.FlagSet) {
 	f.Duration("risk-timeout", risk.DefaultConfig().Timeout, "how long a grab waits for the risk service")
 	f.Duration("risk-cache-ttl", risk.DefaultConfig().CacheTTL, "how long an answer of the risk service is remembered")
 	f.String("risk-when-down", "allow", "what to do while the risk service does not answer: allow, challenge or block")
+	f.Int("risk-list-share", httpapi.DefaultListShare, "`percent` of the shoppers of the last minutes that a risk list may meet before it is an alarm, and that a change of a list may bar without --yes; 100 = all")
 	f.String("risk-token-file", "", "`file` with the bearer token that the risk service is asked with; read again when it changes")
 }
 
@@ -111,6 +112,9 @@ func (c Config) validateGuard() error {
 	}
 	_, err = roster.NewCanon(c.HomeCountry)
 	errs = append(errs, prefixed("home_country", err))
+	if c.RiskListShare < 1 || c.RiskListShare > 100 {
+		errs = append(errs, fmt.Errorf("risk.list_share: %d is not between 1 and 100", c.RiskListShare))
+	}
 	if c.RiskURL == "" {
 		if c.RiskTokenFile != "" {
 			errs = append(errs, errors.New("risk.token_file: there is no risk.url to ask with it"))
@@ -162,7 +166,8 @@ func (c Config) riskConfig() (rc risk.Config, err error) {
 // guard makes what the shoppers' door is guarded by.
 func (c Config) guard(k keys, logger *slog.Logger) (g httpapi.GuardConfig, err error) {
 	g = httpapi.GuardConfig{ShopperRate: c.shopperRate(), AddressRate: c.addressRate(), LookRate: c.lookRate(), WriteRate: c.writeRate(),
-		TicketTTL: c.TicketTTL, Challenges: challenge.Config{MaxNumber: c.ChallengeMaxNumber, Lifetime: c.ChallengeLifetime}}
+		TicketTTL: c.TicketTTL, ListShare: c.RiskListShare,
+		Challenges: challenge.Config{MaxNumber: c.ChallengeMaxNumber, Lifetime: c.ChallengeLifetime}}
 	if g.Canon, err = roster.NewCanon(c.HomeCountry); err != nil {
 		return g, err
 	}

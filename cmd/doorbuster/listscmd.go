@@ -217,6 +217,9 @@ func (o *clusterOptions) showLists(c *cobra.Command) error {
 // listMedia are the formats of lists, by the name that --format has for them.
 var listMedia = map[string]string{"lines": "text/plain", "csv": "text/csv", "ndjson": "application/x-ndjson"}
 
+// sureUsage is what --yes says of a change.
+const sureUsage = "it is meant, although it bars a good part of the last shoppers or of all addresses"
+
 func newListImportCommand(what string, pathOf listPath) *cobra.Command {
 	o := clusterOptions{look: strings.ToLower(map[bool]string{true: "lists", false: "reservations"}[what == "LIST"]) + " show"}
 	var path, file, format, level string
@@ -263,8 +266,8 @@ instead of it, in one step. Every line is checked before anything is changed.
 	flags.BoolVar(&replace, "replace", false, "the file takes the place of all there is")
 	flags.BoolVar(&empty, "empty", false, "with --replace: the file may be empty, which takes everybody off")
 	flags.StringVar(&format, "format", "", "lines, csv or ndjson (else by the file's name and its first character)")
+	flags.BoolVar(&yes, "yes", false, sureUsage)
 	if what == "LIST" {
-		flags.BoolVar(&yes, "yes", false, "a prefix that bars a good part of all addresses is meant")
 		flags.StringVar(&level, "level", "", "of rows of a risk list that name none: watch, challenge, block (the default)")
 	}
 	return withArguments(c, func(args []string) (err error) {
@@ -520,8 +523,8 @@ func newListChangeCommand(verb, what string, pathOf listPath) *cobra.Command {
 		}
 		return o.sendList(c, http.MethodPatch, path+"?"+query.Encode(), "ndjson", "", strings.NewReader(text.String()))
 	})
+	c.Flags().BoolVar(&yes, "yes", false, sureUsage)
 	if verb == "add" && what == "LIST" {
-		c.Flags().BoolVar(&yes, "yes", false, "a prefix that bars a good part of all addresses is meant")
 		c.Flags().StringVar(&level, "level", "", "on a risk list: watch, challenge, block (the default)")
 	}
 	return withArguments(c, func(args []string) (err error) {
@@ -538,16 +541,19 @@ func newListChangeCommand(verb, what string, pathOf listPath) *cobra.Command {
 
 func newListForgetCommand() *cobra.Command {
 	o := clusterOptions{look: "lists show"}
-	path := ""
+	path, yes := "", false
 	c := o.change(&cobra.Command{Use: "forget allowlists/NAME --admin ADDR", Short: "Forget an allow list"}, nil, func(c *cobra.Command) error {
-		query := ""
+		query := url.Values{}
 		if o.note != "" {
-			query = "?note=" + url.QueryEscape(o.note)
+			query.Set("note", o.note)
+		}
+		if yes {
+			query.Set("sure", "true")
 		}
 		var forgotten struct {
 			List string `json:"list"`
 		}
-		if err := o.callAs(c.Context(), http.MethodDelete, path+query, nil, &forgotten); err != nil {
+		if err := o.callAs(c.Context(), http.MethodDelete, path+"?"+query.Encode(), nil, &forgotten); err != nil {
 			return err
 		}
 		if o.output == "json" {
@@ -556,6 +562,7 @@ func newListForgetCommand() *cobra.Command {
 		_, err := fmt.Fprintf(c.OutOrStdout(), "%s is forgotten\n", shown(forgotten.List))
 		return err
 	})
+	c.Flags().BoolVar(&yes, "yes", false, sureUsage)
 	return withArguments(c, func(args []string) (err error) {
 		if len(args) != 1 || !strings.HasPrefix(args[0], "allowlists/") {
 			return errors.New("name one list, such as allowlists/vips; a risk list is emptied with import --replace --empty")

@@ -112,6 +112,10 @@ func TestLeadersRoomLost(t *testing.T) {
 		f.eventually(func() bool { return told.count("missed") > 100 }, "nobody is told that nothing is granted")
 		told.end()
 		f.goesOnTelling(held)
+		status, _, errs := runTool(t, "", "cluster", "zone-ack", "--mode", "require", "--admin", f.node("a2").admin)
+		if round == 1 && (status != 1 || !strings.Contains(errs, "nothing is granted") || !strings.Contains(errs, "--yes")) {
+			t.Errorf("require while the other zone is away: status %d: %s", status, errs)
+		}
 		recover()
 		for who, a := range told.by {
 			m := f.nodes[0]

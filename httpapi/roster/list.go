@@ -11,6 +11,7 @@ import (
 // List is the rows that were read, each id once. It is not safe for concurrent
 // use while it is read, and for any afterwards.
 type List struct {
+	kind engine.RosterKind
 	// rows lie one behind the other: two bytes of the id's length, one of the
 	// level, four of the line it came from, the id.
 	rows  []byte
@@ -25,8 +26,8 @@ type List struct {
 
 const rowHead = 7
 
-func newList() *List {
-	return &List{seed: maphash.MakeSeed(), slots: make([]uint32, 1024)}
+func newList(kind engine.RosterKind) *List {
+	return &List{kind: kind, seed: maphash.MakeSeed(), slots: make([]uint32, 1024)}
 }
 
 // Len is how many ids there are.
@@ -110,4 +111,30 @@ func (l *List) grow() {
 		l.slots[i] = uint32(at) + 1
 		at += rowHead + len(id)
 	}
+}
+
+// Says gives what the list, taken alone, says of a visitor: the worst; of one that
+// takes somebody off, LevelNone. there tells whether a row is about them at all.
+func (l *List) Says(v *engine.Visitor) (worst engine.Level, there bool) {
+	look := func(id string) {
+		if at := l.slots[l.find(id)]; at != 0 {
+			_, level, _ := l.row(int(at) - 1)
+			worst, there = max(worst, level), true
+		}
+	}
+	switch l.kind {
+	case engine.RosterRiskPhone:
+		look(string(v.Phone))
+	case engine.RosterRiskAddress:
+		look(string(v.Address))
+	case engine.RosterRiskIP:
+		for bits := v.Addr.BitLen(); v.Addr.IsValid() && bits >= 0; bits-- {
+			if prefix, err := v.Addr.Prefix(bits); err == nil {
+				look(prefix.String())
+			}
+		}
+	default:
+		look(string(v.Shopper))
+	}
+	return worst, there
 }

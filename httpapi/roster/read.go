@@ -91,7 +91,7 @@ type reading struct {
 
 // Read reads a list to its end. Errors: *Problems if lines are wrong, else from's.
 func Read(from io.Reader, cfg Config) (*List, error) {
-	r := &reading{Config: cfg, list: newList()}
+	r := &reading{Config: cfg, list: newList(cfg.Kind)}
 	in := bufio.NewReaderSize(from, 64<<10)
 	switch head, err := in.Peek(3); {
 	case err != nil && !errors.Is(err, io.EOF):

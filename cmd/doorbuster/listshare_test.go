@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// TestListsAskBeforeTheyEndASale: a change of a list that would bar more than a set
+// share of the last shoppers changes nothing, says the share, and is done with --yes;
+// a list that meets so many is an alarm until it does not any more.
+func TestListsAskBeforeTheyEndASale(t *testing.T) {
+	s := openShop(t, t.TempDir(), "--trusted-proxies", "127.0.0.1")
+	s.apply(masks(500))
+	const shoppers = 40
+	comes := func(i int) string {
+		return s.do("POST", s.listingURL(mask)+"/grab", "", "X-Shopper-Id", fmt.Sprint("ann-", i),
+			"X-Shopper-Phone", fmt.Sprintf("+86138001380%02d", i), "X-Forwarded-For", fmt.Sprintf("10.%d.0.1", i)).Code
+	}
+	s.lists("it names 40 now", "import", "allowlists/vips", listFile(t, "vips.txt", each(shoppers, "ann-%d")...))
+	s.lists("it names 1 now", "add", "risk/ips", "10.1.0.0/16") // nobody came yet: who knows
+	s.lists("0 rows added or changed, 1 removed", "remove", "risk/ips", "10.1.0.0/16")
+	for i := range shoppers {
+		if got := comes(i); got != "granted" {
+			t.Fatalf("shopper %d: %s", i, got)
+		}
+	}
+	asks := func(share string, args ...string) {
+		t.Helper()
+		status, out, errs := runTool(t, "", append(append([]string{"lists"}, args...), "--admin", s.admin)...)
+		if status != 1 || out != "" || !strings.Contains(errs, share) || !strings.Contains(errs, "this node saw") ||
+			!strings.Contains(errs, "--yes") {
+			t.Errorf("lists %v: status %d: %s%s; want %q", args, status, out, errs, share)
+		}
+	}
+	// The last shoppers' places are shared, so that a few may have lost theirs: the
+	// share of all of them is known, of some nearly.
+	asks("100%", "add", "risk/ips", "10.0.0.0/8")
+	asks("100%", "add", "risk/ips", "0.0.0.0/0") // which asks anyway
+	asks("100%", append([]string{"add", "risk/ips"}, each(shoppers, "10.%d.0.0/16")...)...)
+	asks("100%", "import", "risk/phones", listFile(t, "phones.txt", each(shoppers, "+86 138 0013 80%02d")...), "--level", "challenge")
+	asks("100%", "import", "risk/shoppers", listFile(t, "bots.txt", each(shoppers, "ann-%d")...), "--replace")
+	asks("100%", "import", "allowlists/vips", listFile(t, "one.txt", "bob"), "--replace")
+	asks("100%", append([]string{"remove", "allowlists/vips"}, each(shoppers, "ann-%d")...)...)
+	asks("100%", "forget", "allowlists/vips")
+	for _, list := range []string{"risk/ips", "risk/phones", "risk/shoppers"} {
+		s.lists(list+": 0", "show", list)
+	}
+	s.lists("allowlists/vips: 40", "show", "allowlists/vips")
+	s.alarmNow("No alarms", "list_meets_many")
+
+	s.lists("it names 1 now", "add", "risk/ips", "10.0.0.0/8", "--level", "watch") // which lets in
+	s.lists("it names 1 now", "add", "risk/shoppers", "ann-1")                     // one of 40 is not many
+	s.lists("it names 1 now", "add", "risk/ips", "10.0.0.0/8", "--yes")
+	s.alarmNow("list_meets_many: ", "")
+	s.alarmNow("The list risk/ips challenges or blocks 100% of the shoppers", "")
+	s.lists("1 removed; it names 0 now", "remove", "risk/ips", "10.0.0.0/8")
+	s.alarmNow("No alarms", "list_meets_many")
+	s.lists("forgotten", "forget", "allowlists/vips", "--yes")
+}
+
+// each fills numbers from 0 into a format.
+func each(n int, format string) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprintf(format, i))
+	}
+	return all
+}
+
+// alarmNow waits until "doorbuster alarms" says want, and not never unless that is "".
+func (s *shop) alarmNow(want, never string) {
+	s.t.Helper()
+	s.eventually(func() bool {
+		status, out, errs := runTool(s.t, "", "alarms", "--admin", s.admin)
+		if status != 0 {
+			s.t.Fatalf("alarms: status %d: %s", status, errs)
+		}
+		return strings.Contains(out, want) && (never == "" || !strings.Contains(out, never))
+	}, func() string { return "the alarms do not say " + want })
+}
