@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -459,5 +460,40 @@ func TestOnlyWhatChangedReopens(t *testing.T) {
 	}
 	if s.everybodyKnows(s.catalogue.Load().byName["noon/skus/hat"]) {
 		t.Error("grants of a new listing don't wait for a mute node")
+	}
+}
+
+// TestOwnGrantIsNoSoldOut: a shopper whose grant takes the last unit, through whatever
+// node, is never told by another that has just applied it that all units are gone.
+func TestOwnGrantIsNoSoldOut(t *testing.T) {
+	const rounds = 400
+	leader, follower, _ := openPair(t, 20*time.Second)
+	var skus []engine.ListingSpec
+	for i := range rounds {
+		skus = append(skus, units(fmt.Sprint("mask", i), 1))
+	}
+	leader.plan("day", func(x *engine.SessionPlan) { x.LimitPerShopper = rounds }, skus...)
+	var wait sync.WaitGroup
+	defer wait.Wait()
+	for i := range rounds {
+		gate := follower.catalogue.Load().byName[fmt.Sprint("day/skus/mask", i)]
+		began := make(chan struct{})
+		wait.Go(func() {
+			q := &engine.Grab{Listing: []byte(gate.name), Shopper: []byte("ann"), IdempotencyKey: []byte("other"), Quantity: 1}
+			fp := follower.fingerprint(q.Shopper)
+			for looks := 0; !gate.engaged.has(fp); looks++ {
+				if a, decided := follower.atGate(gate, q, fp, 0, true); decided {
+					t.Errorf("listing %d: %+v", i, a)
+					return
+				}
+				if looks == 0 {
+					close(began)
+				}
+			}
+		})
+		<-began
+		if a := leader.grab(gate.name, "ann", fmt.Sprint("k", i)); a.Code != engine.CodeGranted {
+			t.Fatal(a)
+		}
 	}
 }
