@@ -107,11 +107,12 @@ func (g *Group) depth() int32 {
 // atGate answers what can be answered without the actor. inside is how often this
 // very grab is counted as inside; front: the shopper came to this node.
 func (g *Group) atGate(gate *gate, q *engine.Grab, fingerprint uint64, inside int32, front bool) (a engine.Answer, decided bool) {
+	closed := gate.refusal(q.Quantity, q.Waitlist) // first: their own grant may be what closes it
 	if gate.engaged.has(fingerprint) {
 		return g.atGateEngaged(gate, q, fingerprint, inside, front)
 	}
-	if why := gate.refusal(q.Quantity, q.Waitlist); why != engine.ReasonNone {
-		return gate.refuse(why), true
+	if closed != engine.ReasonNone {
+		return gate.refuse(closed), true
 	}
 	why := engine.ReasonNone
 	leads := g.others == nil || g.leads.Load()
@@ -163,7 +164,7 @@ func (g *Group) atGateEngaged(gate *gate, q *engine.Grab, fingerprint uint64, in
 // for what would turn out as missed; and one who has nothing here any more, and
 // nothing under way, like one who never had.
 func (g *Group) putOff(gate *gate, q *engine.Grab, fingerprint uint64, inside int32, why engine.Reason) engine.Answer {
-	caughtUp := g.seesGrants(gate)
+	closed, caughtUp := gate.refusal(q.Quantity, q.Waitlist), g.seesGrants(gate) // the gate first: their own grant may close it
 	a, final := g.known(gate, q.Shopper, (*g.keyed.Load())(q.IdempotencyKey), q.Quantity)
 	switch {
 	case final && a.Code != engine.CodeMissed:
@@ -171,7 +172,7 @@ func (g *Group) putOff(gate *gate, q *engine.Grab, fingerprint uint64, inside in
 	case !caughtUp || g.blocked.Load() || g.slots.inside.count(fingerprint) > inside || g.has(gate, q.Shopper):
 		return g.crowded(gate)
 	}
-	if closed := gate.refusal(q.Quantity, q.Waitlist); closed != engine.ReasonNone {
+	if closed != engine.ReasonNone {
 		return gate.refuse(closed)
 	}
 	return gate.refuse(why)

@@ -226,6 +226,15 @@ func (g *Group) Applied(s *engine.State, effects *engine.Effects) {
 		g.learnSecret(s) // the first epoch brought it, whoever leads that
 	}
 	c := g.catalogue.Load()
+	own := g.leads.Load() && uint64(effects.Header.Epoch) == g.epoch.Load()
+	if !own { // of its own epoch's holds the actor has told the gate already
+		// Before the gate closes: who took the last unit is not told that it is gone.
+		for i := range effects.Primary {
+			if e := &effects.Primary[i]; e.Kind == engine.HoldPlaced || e.Kind == engine.PlaceTaken || e.Kind == engine.DrawEntered {
+				c.gate(e.Listing).engaged.add(g.fingerprint([]byte(s.ShopperID(e.Shopper))))
+			}
+		}
+	}
 	for _, h := range effects.Touched {
 		l, gate := s.Listing(h), c.gate(h)
 		if engine.ListingState(gate.looks.Load()) != engine.ListingOpen {
@@ -246,14 +255,6 @@ func (g *Group) Applied(s *engine.State, effects *engine.Effects) {
 		g.retire(c, gone, effects.Index)
 	}
 	g.watchers.tell(s, effects)
-	own := g.leads.Load() && uint64(effects.Header.Epoch) == g.epoch.Load()
-	if !own { // of its own epoch's holds the actor has told the gate already
-		for i := range effects.Primary {
-			if e := &effects.Primary[i]; e.Kind == engine.HoldPlaced || e.Kind == engine.PlaceTaken || e.Kind == engine.DrawEntered {
-				c.gate(e.Listing).engaged.add(g.fingerprint([]byte(s.ShopperID(e.Shopper))))
-			}
-		}
-	}
 	for i := range effects.Derived {
 		if e := &effects.Derived[i]; e.Kind == engine.ListingFroze {
 			g.frozen.Add(1)
