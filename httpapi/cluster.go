@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -291,25 +292,24 @@ type sureOnly struct {
 	Sure bool `query:"sure"` // it is meant, whatever it ends
 }
 
-// alone says that no voter of another zone than the leader's answers, though there
-// are some; "" if one does, or no other zone votes.
+// alone says that no voter of another zone than the leader's answers, or than this
+// node's where none leads, though there are some; "" if one does, or no other zone
+// votes.
 func (s *AdminServer) alone() string {
 	status := s.cluster.Status()
-	at := slices.IndexFunc(status.Nodes, func(n NodeStatus) bool { return n.ID == status.Leader })
-	away := 0
+	from := cmp.Or(status.Leader, status.Answered)
+	at := slices.IndexFunc(status.Nodes, func(n NodeStatus) bool { return n.ID == from })
+	away, answers := false, false
 	for i := range status.Nodes {
-		switch n := &status.Nodes[i]; {
-		case at < 0 || n.Zone == status.Nodes[at].Zone || n.Kind == KindEdge || n.Joining:
-		case n.Reachable:
-			return ""
-		default:
-			away++
+		n := &status.Nodes[i]
+		if at >= 0 && n.Zone != status.Nodes[at].Zone && n.Kind != KindEdge && !n.Joining {
+			away, answers = away || !n.Reachable, answers || n.Reachable
 		}
 	}
-	if away == 0 {
+	if state := status.ZoneAck.State; state != ZoneAckBlocked && state != ZoneAckDegraded && (answers || !away) {
 		return ""
 	}
-	return "No voter of another zone than the leader's answers this node: with require nothing is granted until one does."
+	return "No voter of another zone answers: with require nothing is granted until one does."
 }
 
 func (s *AdminServer) setZoneAck(w http.ResponseWriter, r *http.Request, q *sureOnly) {

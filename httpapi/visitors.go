@@ -92,7 +92,7 @@ func (n share) large() bool { return n.of >= fewVisitors && n.met*100 > n.most*n
 func (n share) String() string {
 	within := fmt.Sprintf("in the last %d minutes", int(visitorsWithin.Minutes()))
 	if n.of < fewVisitors {
-		return fmt.Sprintf("nobody knows how many shoppers: this node saw fewer than %d %s", fewVisitors, within)
+		return fmt.Sprintf("an unknown share of shoppers (this node saw fewer than %d %s)", fewVisitors, within)
 	}
 	return fmt.Sprintf("%d%% of the shoppers whom this node saw %s (%d of a sample of %d)", (n.met*100+n.of-1)/n.of, within,
 		n.met, n.of)
