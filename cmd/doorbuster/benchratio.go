@@ -219,12 +219,12 @@ func newHelloCommand() *cobra.Command {
 				}
 			}
 			useProcessors()
-			cfg := temporaryConfig(data)
+			cfg, err := temporaryConfig(data)
 			if file != "" {
-				var err error
-				if cfg, err = fileConfig(file, data, http, admin, !guarded); err != nil {
-					return err
-				}
+				cfg, err = fileConfig(file, data, http, admin, !guarded)
+			}
+			if err != nil {
+				return err
 			}
 			n, err := openNode(cfg, cfg.newLogger(c.ErrOrStderr()))
 			if err != nil {
@@ -302,7 +302,10 @@ func newBenchDecideCommand() *cobra.Command {
 			if err := os.WriteFile(planFile, []byte(rushPlan([]bench.Listing{listing}, engine.MaxStock, time.Hour, 1)), 0o600); err != nil {
 				return err
 			}
-			node := temporaryConfig(filepath.Join(dir, "data"))
+			node, err := temporaryConfig(filepath.Join(dir, "data"))
+			if err != nil {
+				return err
+			}
 			n, err := openNode(node, node.newLogger(c.ErrOrStderr()))
 			if err != nil {
 				return err

@@ -80,7 +80,11 @@ func (b *reconcileBench) run(c *cobra.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	n, err := openNode(temporaryConfig(filepath.Join(dir, "node")), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	cfg, err := temporaryConfig(filepath.Join(dir, "node"))
+	if err != nil {
+		return err
+	}
+	n, err := openNode(cfg, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		return err
 	}

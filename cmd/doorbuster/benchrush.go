@@ -210,7 +210,10 @@ func startTemporaryNode(ctx context.Context, planText []byte) (_ bench.Node, err
 	if err != nil {
 		return bench.Node{}, err
 	}
-	cfg := temporaryConfig(dir)
+	cfg, err := temporaryConfig(dir)
+	if err != nil {
+		return bench.Node{}, errors.Join(err, os.RemoveAll(dir))
+	}
 	n, err := openNode(cfg, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		return bench.Node{}, errors.Join(err, os.RemoveAll(dir))
@@ -226,8 +229,6 @@ func startTemporaryNode(ctx context.Context, planText []byte) (_ bench.Node, err
 }
 
 // temporaryConfig is a development node's on ports of the system's choice.
-func temporaryConfig(dir string) Config {
-	return Config{Node: "n1", Zone: "z1", Data: dir, HTTP: "127.0.0.1:0", Admin: "127.0.0.1:0", Dev: true,
-		WaitingDepth: 16_384, GrabTimeout: 2 * time.Second, SnapshotBytes: 256 << 20, StallTimeout: 1500 * time.Millisecond, LogLevel: "warn", LogFormat: "text",
-		SettleAfter: 24 * time.Hour, KeepEvents: 24 * time.Hour, KeepEventBytes: 4 << 30}
+func temporaryConfig(dir string) (Config, error) {
+	return fileConfig("", dir, "127.0.0.1:0", "127.0.0.1:0", true)
 }
