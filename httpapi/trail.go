@@ -31,6 +31,9 @@ type Trail interface {
 	// Audit gives a page of what the filter asks for, and where to go on. A page may
 	// have fewer than asked for, and more may follow.
 	Audit(f engine.TrailFilter) (events []engine.TrailEvent, next engine.TrailPosition, more bool, err error)
+	// Horizon gives the first event since which the trail is kept, and when that was: of
+	// all events, or of operators' deeds alone.
+	Horizon(deeds bool) (engine.TrailPosition, engine.Time, error)
 }
 
 // TrailJSON is an event as the admin API tells it, or a heartbeat.
@@ -136,6 +139,12 @@ const (
 // reader who is cut off before the first event comes again there.
 const HeaderFromEvent = "Doorbuster-From-Event"
 
+// Headers that name the first event that is kept, and its time.
+const (
+	HeaderFirstEvent = "Doorbuster-First-Event"
+	HeaderKeptSince  = "Doorbuster-Kept-Since"
+)
+
 // eventQuery is what a reader of events asks for.
 type eventQuery struct {
 	From    askedPosition `query:"from"` // from what comes next without
@@ -174,10 +183,17 @@ func (s *AdminServer) events(w http.ResponseWriter, r *http.Request, q *eventQue
 		from = gone.First
 		page, next, err = s.trail.Events(from, eventPage)
 	}
+	var first engine.TrailPosition
+	var since engine.Time
+	if err == nil {
+		first, since, err = s.trail.Horizon(false)
+	}
 	if err != nil {
 		s.trailFailed(w, r, err)
 		return
 	}
+	w.Header().Set(HeaderFirstEvent, first.String())
+	w.Header().Set(HeaderKeptSince, milliseconds(since))
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set("X-Accel-Buffering", "no")
 	w.Header().Set(HeaderFromEvent, from.String())
@@ -296,7 +312,7 @@ func (o *trailStream) flush() {
 func (s *AdminServer) trailFailed(w http.ResponseWriter, r *http.Request, err error) {
 	var dropped *engine.TrailGone
 	if errors.As(err, &dropped) {
-		w.Header().Set("Doorbuster-First-Event", dropped.First.String())
+		w.Header().Set(HeaderFirstEvent, dropped.First.String())
 		s.problem(w, r, gone, "Events before "+dropped.First.String()+" have been dropped. Begin with from="+dropped.First.String()+".")
 		return
 	}
@@ -327,14 +343,21 @@ func (s *AdminServer) audit(w http.ResponseWriter, r *http.Request, q *auditQuer
 	}
 	f.OrderNo = strings.ToUpper(f.OrderNo)
 	found, next, more, err := s.trail.Audit(f)
+	var first engine.TrailPosition
+	var since engine.Time
+	if err == nil {
+		first, since, err = s.trail.Horizon(f.Operator != "")
+	}
 	if err != nil {
 		s.trailFailed(w, r, err)
 		return
 	}
 	page := struct {
+		First  string      `json:"first_event"` // what was before it is not known here
+		Since  string      `json:"kept_since"`
 		Events []TrailJSON `json:"events"`
 		Next   string      `json:"next,omitempty"`
-	}{Events: make([]TrailJSON, 0, len(found))}
+	}{First: first.String(), Since: milliseconds(since), Events: make([]TrailJSON, 0, len(found))}
 	for i := range found {
 		page.Events = append(page.Events, trailOf(&found[i]))
 	}

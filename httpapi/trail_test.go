@@ -84,6 +84,13 @@ func (f *fakeTrail) Audit(filter engine.TrailFilter) ([]engine.TrailEvent, engin
 	return events, next, next.Index <= f.reached, err
 }
 
+func (f *fakeTrail) Horizon(deeds bool) (engine.TrailPosition, engine.Time, error) {
+	if deeds {
+		return engine.TrailPosition{Index: 1}, fakeNow, nil
+	}
+	return engine.TrailPosition{Index: 3}, fakeNow, nil
+}
+
 func lines(t *testing.T, body string) (all []map[string]any) {
 	t.Helper()
 	for line := range strings.Lines(body) {
@@ -350,5 +357,21 @@ func TestEventsAsTheyCome(t *testing.T) {
 	}
 	if line, err := body.ReadString('\n'); err == nil {
 		t.Errorf("after the end: %q", line)
+	}
+}
+
+// TestTheTrailNamesItsHorizon: an answer with nothing in it says since when it would
+// know of it, of operators' deeds apart.
+func TestTheTrailNamesItsHorizon(t *testing.T) {
+	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) { c.Trail = &fakeTrail{reached: 10} })
+	for path, first := range map[string]string{"/admin/v1/audit?operator=olga": `"first_event":"1.0"`, "/admin/v1/audit": `"first_event":"3.0"`} {
+		w := askAdmin(s, "GET", path, "")
+		if !strings.Contains(w.Body.String(), first) || !strings.Contains(w.Body.String(), `"kept_since":"2026-09-20T02:00:00.000Z"`) {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+	w := askAdmin(s, "GET", "/admin/v1/events?follow=false", "")
+	if w.Header().Get(HeaderFirstEvent) != "3.0" || w.Header().Get(HeaderKeptSince) != "2026-09-20T02:00:00.000Z" {
+		t.Errorf("the stream: %v", w.Header())
 	}
 }

@@ -30,7 +30,8 @@ type Config struct {
 	// 20 years.
 	KeepEvents time.Duration
 	// KeepEventBytes bounds the events on disk, about 200 bytes each with what finds
-	// them. Default 4 GiB, 1 MiB at least. The oldest are dropped first.
+	// them. Default 4 GiB, 1 MiB at least. The oldest are dropped first; operators' deeds
+	// only once they alone fill a quarter.
 	KeepEventBytes int64
 	// Archive has the orders of settled sessions written to files of their own,
 	// too: for a node that is alone, which has nobody to copy them from.

@@ -384,3 +384,44 @@ func TestNamesOfAWriteThatFailed(t *testing.T) {
 		t.Errorf("in the file: %+v", n)
 	}
 }
+
+// TestShoppersDontPushOutDeeds: however many events shoppers cause, what operators did
+// is still told, and each answer's horizon is known.
+func TestShoppersDontPushOutDeeds(t *testing.T) {
+	s := newShop(t)
+	c := quiet(t.TempDir())
+	c.KeepEventBytes, c.trimEvery = 1<<20, time.Millisecond
+	l := s.keep(c, nil)
+	s.open()
+	s.do(engine.Command{Kind: engine.CmdSetSwitches, Operator: "ines", Note: "early", Switches: engine.SwitchChange{Action: engine.SwitchSet, Settings: []engine.Setting{{Switch: engine.SwitchRates, Value: 50}}}})
+	of := func() int {
+		events, _, _, err := l.Audit(engine.TrailFilter{Operator: "ines", Limit: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(events)
+	}
+	s.reached(l)
+	before := of()
+	for i := range 4 {
+		s.day(fmt.Sprint("day", i), 2000, false)
+		s.reached(l)
+	}
+	var gone *engine.TrailGone
+	for began := time.Now(); !errors.As(func() error { _, _, err := l.Events(engine.TrailPosition{Index: 1}, 1); return err }(), &gone); time.Sleep(time.Millisecond) {
+		if time.Since(began) > patience {
+			t.Fatal("nothing is dropped")
+		}
+		s.do()
+	}
+	if before != 1 || of() != 1 {
+		t.Errorf("of the operator's deeds %d were there, %d are", before, of())
+	}
+	all, since, err := l.Horizon(false)
+	if err != nil || all.Before(gone.First) || since == 0 {
+		t.Errorf("the horizon is %s, %d; dropped up to %s: %v", all, since, gone.First, err)
+	}
+	if deeds, _, err := l.Horizon(true); err != nil || !deeds.Before(all) {
+		t.Errorf("of deeds it is %s: %v", deeds, err)
+	}
+}

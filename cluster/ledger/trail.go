@@ -206,12 +206,36 @@ const (
 	trimEvery  = 10 * time.Second
 	trimEvents = 20_000 // of a transaction
 	eventBytes = 200    // about, with what leads to it
+	// deedsShare is the part of what is kept, one in so many, that operators' deeds may
+	// fill before the oldest of them go: no crowd pushes them out.
+	deedsShare = 4
 )
 
 var (
 	keyDropped = []byte("dropped")
 	errNothing = errors.New("nothing to drop")
 )
+
+// Horizon gives the first event since which the trail is kept, and when that was: of
+// all events, or of operators' deeds alone. Where there is none yet, it is the end.
+func (l *Ledger) Horizon(deeds bool) (p engine.TrailPosition, at engine.Time, err error) {
+	err = l.view(func(v *viewing) error {
+		from := []byte(nil) // the oldest deeds may stand before where the rest begins
+		if p, err = v.first(); err != nil {
+			return err
+		}
+		if !deeds {
+			from = positionKey(p)
+		}
+		at = engine.Time(l.at.Load())
+		return v.walk(bucketEvents, nil, from, func(key, body []byte) (bool, error) {
+			e, err := eventOf(key, body)
+			p, at = e.at, e.time
+			return false, err
+		})
+	})
+	return p, at, err
+}
 
 // trim drops events that are too old, or too many, some at a time.
 func (l *Ledger) trim() {
@@ -226,17 +250,37 @@ func (l *Ledger) trim() {
 	until := engine.Time(l.at.Load()).Add(-l.cfg.KeepEvents)
 	var first engine.TrailPosition
 	err := s.update(func(w *writing) error {
-		over := int64(w.tallies[bucketEvents].rows) - l.cfg.KeepEventBytes/eventBytes
+		var err error
+		if first, err = w.first(); err != nil {
+			return err
+		}
+		rows, deeds := int64(w.tallies[bucketEvents].rows), int64(w.tallies[bucketOperators].rows)
+		most := l.cfg.KeepEventBytes / eventBytes
+		tooManyDeeds := deeds - most/deedsShare
+		over := rows - deeds - (most - min(deeds, most/deedsShare))
 		var old []event
 		if err := w.walk(bucketEvents, nil, nil, func(key, body []byte) (bool, error) {
 			e, err := eventOf(key, body)
 			if err != nil {
 				return false, err
 			}
-			if len(old) == trimEvents || e.time >= until && int64(len(old)) >= over {
+			deed := e.operator != ""
+			drop := e.time < until || tooManyDeeds > 0 || !deed && over > 0
+			if len(old) == trimEvents || !drop && !deed {
 				return false, nil
 			}
+			if !drop {
+				return true, nil
+			}
 			old = append(old, e)
+			if deed {
+				tooManyDeeds--
+			} else {
+				over--
+			}
+			if first.Before(e.at.Next()) {
+				first = e.at.Next()
+			}
 			return true, nil
 		}); err != nil {
 			return err
@@ -249,7 +293,6 @@ func (l *Ledger) trim() {
 				return err
 			}
 		}
-		first = old[len(old)-1].at.Next()
 		return w.bucket(bucketMeta).Put(keyDropped, seal(bucketMeta, keyDropped, positionBody(first)))
 	})
 	switch {

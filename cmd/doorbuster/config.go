@@ -174,7 +174,7 @@ func addConfigFlags(f *pflag.FlagSet) {
 	f.Int64("snapshot-bytes", 256<<20, "bytes of log after which a snapshot is taken")
 	f.Duration("settle-after", 24*time.Hour, "how long after its end a session's orders leave memory for the ledger, once nothing of it is undecided")
 	f.Duration("keep-events", 90*24*time.Hour, "how long the ledger keeps events")
-	f.Int64("keep-event-bytes", 4<<30, "bytes of events that the ledger keeps, about; the oldest are dropped first")
+	f.Int64("keep-event-bytes", 4<<30, "bytes of events that the ledger keeps, about; the oldest are dropped first, operators' deeds once they alone fill a quarter")
 	f.Int("event-streams", 10_000, "streams of events (GET /v1/events) open at once at most; four of one shopper")
 	addDoorFlags(f)
 	addGuardFlags(f)

@@ -93,7 +93,10 @@ Ctrl-C ends it, and tells where to go on: with --from, at any node.`,
 func (o *eventsOptions) tail(ctx context.Context, out, diagnostics io.Writer) error {
 	at, broken := o.from, false
 	for began := false; ; {
-		next, err := o.tailOnce(ctx, at, out, func(from string) {
+		next, err := o.tailOnce(ctx, at, out, func(from, since string) {
+			if !began && since != "" {
+				fmt.Fprintf(diagnostics, "doorbuster: events are kept since %s\n", since)
+			}
 			began, at = true, from
 			if broken {
 				fmt.Fprintf(diagnostics, "doorbuster: going on at %s\n", from)
@@ -139,8 +142,9 @@ func (e lastingError) Unwrap() error { return e.error }
 var errSilent = fmt.Errorf("told nothing for %s", eventsSilence)
 
 // tailOnce writes what one stream gives, and gives where to go on; "" if nothing
-// came. begins is told the position that the stream begins with.
-func (o *eventsOptions) tailOnce(ctx context.Context, from string, out io.Writer, begins func(at string)) (next string, err error) {
+// came. begins is told the position that the stream begins
+// with, and since when the node keeps events.
+func (o *eventsOptions) tailOnce(ctx context.Context, from string, out io.Writer, begins func(at, since string)) (next string, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	q := url.Values{"follow": {strconv.FormatBool(o.follow)}}
@@ -167,7 +171,7 @@ func (o *eventsOptions) tailOnce(ctx context.Context, from string, out io.Writer
 		return "", err
 	}
 	defer response.Body.Close()
-	begins(cmp.Or(response.Header.Get(httpapi.HeaderFromEvent), from))
+	begins(cmp.Or(response.Header.Get(httpapi.HeaderFromEvent), from), response.Header.Get(httpapi.HeaderKeptSince))
 	in := bufio.NewScanner(response.Body)
 	in.Buffer(make([]byte, 64<<10), 1<<20)
 	in.Split(wholeLines)

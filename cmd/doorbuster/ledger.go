@@ -41,6 +41,11 @@ func (t trail) Audit(f engine.TrailFilter) ([]engine.TrailEvent, engine.TrailPos
 	return events, next, more, notNow(err)
 }
 
+func (t trail) Horizon(deeds bool) (engine.TrailPosition, engine.Time, error) {
+	p, at, err := t.cluster.Ledger().Horizon(deeds)
+	return p, at, notNow(err)
+}
+
 // notNow says in the words that the doors know that the ledger can't be read now.
 func notNow(err error) error {
 	if errors.Is(err, ledger.ErrClosed) {
