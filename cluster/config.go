@@ -43,6 +43,8 @@ type Config struct {
 	// Alarms gives those of the rooms beside the cluster's, for every node's status;
 	// called often, so that it must be cheap. nil: none.
 	Alarms func() []engine.Alarm
+	// Demand is told between nodes with their pulses; nil: nothing is.
+	Demand Demand
 	// Version of the build, for people.
 	Version string
 
@@ -70,6 +72,17 @@ type Config struct {
 	// ObserveSync is given the duration of each fsync of the log.
 	ObserveSync func(time.Duration)
 	Logger      *slog.Logger
+}
+
+// Demand is what nodes tell each other of how much is asked of them. Safe for
+// concurrent use.
+type Demand interface {
+	// Tell gives what the others shall hear, a few KiB at most. It is called every
+	// lookEvery, and told within a pulse's time of that (followEvery).
+	Tell(now time.Time) []byte
+	// Hear is given what another node told; nil with a pulse that tells nothing new.
+	// It must be quick.
+	Hear(node string, told []byte, now time.Time)
 }
 
 // DefaultConfig is a lone node's.

@@ -101,6 +101,9 @@ func (net *network) heard(f *followed, p rpc.Pulse, sent time.Time) {
 	id := f.member.ID
 	net.mu.Unlock()
 	n.memory.hears(id, n.cfg.NodeID, p.Memory, n.stranger)
+	if n.cfg.Demand != nil {
+		n.cfg.Demand.Hear(id, p.Demand, now)
+	}
 	if p.Life != n.memory.get(id).Life {
 		// Others know of another start of it, or this is one that they know to have
 		// begun with too little: it is weighed anew when it comes again.

@@ -202,6 +202,9 @@ func (n *Node) lookAtSelf() {
 		p.Detail[detailZone], p.Detail[detailZoneIndex] = string(state), strconv.FormatUint(uint64(index), 10)
 	}
 	tellAlarms(n.Alarms(), p.Detail)
+	if n.cfg.Demand != nil {
+		p.Demand = n.cfg.Demand.Tell(time.Now())
+	}
 	if was := n.net.slow.Load(); was != nil {
 		p.Memory = was.Memory
 	}

@@ -24,15 +24,16 @@ import (
 // GuardConfig says how the crowd is held back at the door. The zero value limits
 // no rates, trusts no proxy and asks no risk service.
 type GuardConfig struct {
-	// ShopperRate and AddressRate are how often one shopper, and one address, may
-	// grab, or ask for challenges and tickets. What the gate answers without
-	// asking the guard (sold out, not open) does not count.
+	// ShopperRate and AddressRate are how often one shopper, on this node, and one
+	// address, on all nodes whose guards Tell each other, may grab, or ask for
+	// challenges and tickets. What the gate answers without asking the guard (sold
+	// out, not open) does not count.
 	ShopperRate, AddressRate ratelimit.Config
-	// LookRate is how often one address may ask for what is made for it alone: the
-	// sessions by distance or by page, and the entries of a draw. The display that
-	// all share does not count.
+	// LookRate is how often one address may ask this node, whose work it bounds, for
+	// what is made for it alone: the sessions by distance or by page, and the entries
+	// of a draw. The display that all share does not count.
 	LookRate ratelimit.Config
-	// WriteRate is how often one shopper may ask for what goes into the log other than
+	// WriteRate is how often one shopper may ask this node for what goes into the log other than
 	// grabs: receivers, cancellations, reservations and places given up.
 	WriteRate ratelimit.Config
 	// Canon is how claims are compared with lists; the operators' door must have the
@@ -133,15 +134,12 @@ func (l *limiter) init(cfg ratelimit.Config) (err error) {
 	return err
 }
 
-// over tells whether key has asked too often.
-func (l *limiter) over(key uint64, percent int64, now time.Time) bool {
-	if l.cfg.PerSecond == 0 {
-		return false
-	}
-	if l.percent.Load() != percent {
+// at gives the limiter at a percentage of what is configured.
+func (l *limiter) at(percent int64) *ratelimit.Limiter {
+	if l.percent.Load() != percent && l.cfg.PerSecond > 0 {
 		l.set(percent)
 	}
-	return !l.Allow(key, now)
+	return l.Limiter
 }
 
 func (l *limiter) set(percent int64) {
@@ -236,14 +234,26 @@ func (g *Guard) overRate(call *grabCall, now time.Time) bool {
 	switch {
 	case percent == 0:
 		return false
-	case call.visitor.Addr.IsValid() && g.address.cfg.PerSecond > 0 && g.address.over(g.address.AddressKey(call.visitor.Addr), percent, now):
+	case call.visitor.Addr.IsValid() && g.address.cfg.PerSecond > 0 && !g.address.at(percent).AllowAddress(call.visitor.Addr, now):
 		g.counts.limited[limitedAddress].Add(1)
 		return true
-	case g.shopper.cfg.PerSecond > 0 && g.shopper.over(g.shopper.ShopperKey(call.visitor.Shopper), percent, now):
+	case g.shopper.cfg.PerSecond > 0 && !g.shopper.at(percent).Allow(g.shopper.ShopperKey(call.visitor.Shopper), now):
 		g.counts.limited[limitedShopper].Add(1)
 		return true
 	}
 	return false
+}
+
+// Tell gives what the guards of the other nodes shall Hear of addresses that come near
+// their rate; nil where addresses have none. See ratelimit.Limiter.
+func (g *Guard) Tell(now time.Time) []byte {
+	return g.address.Tell(now)
+}
+
+// Hear takes in what another node's guard told. What makes no sense is passed over:
+// that node is of another build.
+func (g *Guard) Hear(node string, told []byte, now time.Time) {
+	_ = g.address.Hear(node, told, now)
 }
 
 // solved is the bit of a ticket's id that says that a challenge was solved for it.
@@ -368,7 +378,7 @@ func (s *ShopperServer) writesTooOften(ctx *fasthttp.RequestCtx, shopper []byte)
 // tooOften answers whose rate is used up.
 func (s *ShopperServer) tooOften(ctx *fasthttp.RequestCtx, rate *limiter, key uint64, by int, detail string) bool {
 	percent := s.seller.Switches()[engine.SwitchRates]
-	if percent == 0 || !rate.over(key, percent, time.Now()) {
+	if percent == 0 || rate.at(percent).Allow(key, time.Now()) {
 		return false
 	}
 	s.guard.counts.limited[by].Add(1)

@@ -64,4 +64,5 @@ type Pulse struct {
 	Detail                       map[string]string // for status pages, small
 	Life                         string            // random, of its present start
 	Memory                       []byte            // what it remembers of other nodes, for package cluster; sent when it has changed
+	Demand                       []byte            // for cluster.Config.Demand; sent when it has changed
 }

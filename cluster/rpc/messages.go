@@ -118,7 +118,7 @@ func pulseToWire(p *Pulse, answers uint64) *peerpb.Pulse {
 		Version: words(p.Version, maxFaultBytes), Leader: words(p.Leader, maxFaultBytes), Leads: p.Leads, Term: uint64(p.Term),
 		Applied: uint64(p.Applied), Commit: uint64(p.Commit), Last: uint64(p.Last), First: uint64(p.First),
 		Rules: p.Rules, WalBytes: p.WALBytes, Generation: p.Generation, Ledger: uint64(p.Ledger),
-		Life: words(p.Life, maxFaultBytes), Memory: p.Memory,
+		Life: words(p.Life, maxFaultBytes), Memory: p.Memory, Demand: p.Demand,
 	}
 	if !p.Wall.IsZero() {
 		m.WallNs = p.Wall.UnixNano()
@@ -141,7 +141,7 @@ func pulseFromWire(m *peerpb.Pulse) Pulse {
 		Term: engine.Term(m.GetTerm()), Applied: engine.LogIndex(m.GetApplied()), Commit: engine.LogIndex(m.GetCommit()),
 		Last: engine.LogIndex(m.GetLast()), First: engine.LogIndex(m.GetFirst()),
 		Rules: m.GetRules(), WALBytes: m.GetWalBytes(), Generation: m.GetGeneration(), Detail: m.GetDetail(), Ledger: engine.LogIndex(m.GetLedger()),
-		Life: m.GetLife(), Memory: m.GetMemory(),
+		Life: m.GetLife(), Memory: m.GetMemory(), Demand: m.GetDemand(),
 	}
 	if ns := m.GetWallNs(); ns != 0 {
 		p.Wall = time.Unix(0, ns)

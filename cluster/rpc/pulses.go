@@ -35,7 +35,7 @@ func (s *Server) Follow(stream grpc.BidiStreamingServer[peerpb.Ping, peerpb.Puls
 	advanced := s.handler.Advanced(p.Applied)
 	spaced := time.NewTimer(pulseSpacing)
 	defer spaced.Stop()
-	var memory []byte           // told last
+	var memory, demand []byte   // told last
 	var rested <-chan time.Time // while it is too soon for another unasked one
 	for {
 		answers := uint64(0)
@@ -51,11 +51,7 @@ func (s *Server) Follow(stream grpc.BidiStreamingServer[peerpb.Ping, peerpb.Puls
 		case <-advanced:
 		}
 		p = s.handler.Pulse()
-		if bytes.Equal(p.Memory, memory) {
-			p.Memory = nil
-		} else {
-			memory = p.Memory
-		}
+		p.Memory, p.Demand = news(&memory, p.Memory), news(&demand, p.Demand)
 		if answers == 0 {
 			spaced.Reset(pulseSpacing)
 			rested, advanced = spaced.C, nil
@@ -66,4 +62,13 @@ func (s *Server) Follow(stream grpc.BidiStreamingServer[peerpb.Ping, peerpb.Puls
 			return err
 		}
 	}
+}
+
+// news gives what is to be told; nil if that was told before.
+func news(told *[]byte, now []byte) []byte {
+	if bytes.Equal(now, *told) {
+		return nil
+	}
+	*told = now
+	return now
 }

@@ -189,6 +189,9 @@ func (n *node) openRooms() (err error) {
 	gate := &connecting{group: n.group, connected: make(chan struct{})}
 	cc.Desk = desk{gate, &n.desk.reports}
 	cc.Alarms = n.roomAlarms
+	if n.cfg.HTTP != "" && n.cfg.RateLimitAddressPerSecond > 0 {
+		cc.Demand = n.shoppers.Guard()
+	}
 	if n.cluster, err = cluster.Open(cc, n.group, gate); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 // Package ratelimit slows down who asks too often: by shopper, and by address.
 //
-// Each node counts for itself, so a limit holds for a node, not for the group.
+// Each node counts for itself. The limit of an address holds for all nodes that Tell
+// each other how much is asked; every other limit holds for each node.
 //
 // What holds here:
 //   - Memory is bounded: whoever has not asked for the longest time is forgotten

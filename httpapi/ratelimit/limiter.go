@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -10,7 +11,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
-	"golang.org/x/time/rate"
 )
 
 // Config says how often a key may ask.
@@ -67,25 +67,70 @@ func validateLimit(perSecond float64, burst int) error {
 
 // Limiter gives each key a bucket of tokens. Its methods are safe for concurrent
 // use.
+//
+// Limiters of several nodes that Hear what the others Tell let an address in as one
+// would: n nodes give it at most a burst, one request more for each further node, and
+// the rate. For each holds a share of burst and rate: an even one of an address that
+// nobody told of, else one that follows the demand, of which a node without any has
+// a sixteenth of an even share, and a node with all of it nearly all. The shares of
+// all nodes come to 1 as long as what one tells reaches the others within 250 ms
+// (slower, or with nodes cut off from each other, each part lets in as much again),
+// and a bucket never has more tokens than its share of the burst, or one. It takes
+// half a second until a share follows; what a node has not used of its share of the
+// burst by then is earned anew at the rate.
 type Limiter struct {
-	limit  atomic.Pointer[limit]
-	seed   maphash.Seed
-	shards [shards]shard
+	limit    atomic.Pointer[limit]
+	shares   atomic.Pointer[shares] // nil: no other node counts
+	seed     maphash.Seed
+	shards   [shardCount]shard
+	exchange exchange
 }
 
-// shards is how many parts the keys are in, so that requests seldom wait for
+// shardCount is how many parts the keys are in, so that requests seldom wait for
 // each other.
-const shards = 64
+const shardCount = 64
 
 type limit struct {
-	perSecond rate.Limit // 0 is none
-	burst     int
+	perSecond float64 // 0 is none
+	burst     float64
 }
+
+// bucket is what one key has. Between two requests it earns by the lower of the
+// limits at both: a limit that is raised counts from the next request on.
+type bucket struct {
+	limit
+	tokens float64
+	at     time.Time // of the last request
+
+	from   network // of an address
+	demand float64 // as it was told last
+	asked  uint32  // since then
+	busy   bool    // is in its shard's list
+}
+
+// take takes a token, if there is one.
+func (b *bucket) take(to limit, now time.Time) bool {
+	if elapsed := now.Sub(b.at); elapsed > 0 {
+		b.tokens += elapsed.Seconds() * min(b.perSecond, to.perSecond)
+		b.at = now
+	}
+	b.tokens = min(b.tokens, b.burst, to.burst)
+	b.limit = to
+	if b.tokens < 1-rounding {
+		return false
+	}
+	b.tokens = max(0, b.tokens-1)
+	return true
+}
+
+// rounding is how much of a token the sums of what was earned may be off by.
+const rounding = 1e-9
 
 type shard struct {
 	mu      sync.Mutex
-	buckets *simplelru.LRU[uint64, *rate.Limiter]
-	_       [64 - 16]byte // no two locks in one cache line
+	buckets *simplelru.LRU[uint64, *bucket]
+	busy    []*bucket     // of addresses that came near their rate
+	_       [64 - 40]byte // no two locks in one cache line
 }
 
 // New makes a Limiter, or says all that is wrong with cfg.
@@ -97,13 +142,14 @@ func New(cfg Config) (*Limiter, error) {
 		cfg.Keys = DefaultConfig().Keys
 	}
 	l := &Limiter{seed: maphash.MakeSeed()}
-	l.limit.Store(&limit{rate.Limit(cfg.PerSecond), cfg.Burst})
+	l.limit.Store(&limit{cfg.PerSecond, float64(cfg.Burst)})
 	for i := range l.shards {
-		buckets, err := simplelru.NewLRU[uint64, *rate.Limiter](cfg.Keys/shards, nil)
+		buckets, err := simplelru.NewLRU[uint64, *bucket](cfg.Keys/shardCount, nil)
 		if err != nil {
 			return nil, fmt.Errorf("rate limit: %w", err)
 		}
 		l.shards[i].buckets = buckets
+		l.shards[i].busy = make([]*bucket, 0, maxBusy)
 	}
 	return l, nil
 }
@@ -116,7 +162,7 @@ func (l *Limiter) SetLimit(perSecond float64, burst int) error {
 	if err := validateLimit(perSecond, burst); err != nil {
 		return fmt.Errorf("rate limit: %w", err)
 	}
-	l.limit.Store(&limit{rate.Limit(perSecond), burst})
+	l.limit.Store(&limit{perSecond, float64(burst)})
 	return nil
 }
 
@@ -130,18 +176,45 @@ func (l *Limiter) Allow(key uint64, now time.Time) bool {
 	s := &l.shards[key>>58]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	bucket, known := s.buckets.Get(key)
+	return s.bucketOf(key, *to, now).take(*to, now)
+}
+
+// AllowAddress takes a token that an address has on this node, or tells that there is
+// none. Addresses are told apart as AddressKey does.
+func (l *Limiter) AllowAddress(addr netip.Addr, now time.Time) bool {
+	to := *l.limit.Load()
+	if to.perSecond == 0 {
+		return true
+	}
+	from, key, among := networkOf(addr), l.AddressKey(addr), l.shares.Load()
+	if share := among.share(from); share < 1 {
+		to.perSecond, to.burst = to.perSecond*share, max(1, to.burst*share)
+	}
+	s := &l.shards[key>>58]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.bucketOf(key, to, now)
+	ok := b.take(to, now)
+	if among == nil {
+		return ok
+	}
+	if !b.busy && b.tokens < b.burst/2 && len(s.busy) < cap(s.busy) {
+		b.from, b.busy, b.demand, b.asked = from, true, 0, 0
+		s.busy = append(s.busy, b)
+	}
+	if b.busy {
+		b.asked++
+	}
+	return ok
+}
+
+func (s *shard) bucketOf(key uint64, to limit, now time.Time) *bucket {
+	b, known := s.buckets.Get(key)
 	if !known {
-		bucket = rate.NewLimiter(to.perSecond, to.burst)
-		s.buckets.Add(key, bucket)
+		b = &bucket{limit: to, tokens: to.burst, at: now}
+		s.buckets.Add(key, b)
 	}
-	if bucket.Limit() != to.perSecond {
-		bucket.SetLimitAt(now, to.perSecond)
-	}
-	if bucket.Burst() != to.burst {
-		bucket.SetBurstAt(now, to.burst)
-	}
-	return bucket.AllowN(now, 1)
+	return b
 }
 
 // Len counts the keys that are remembered.
@@ -166,11 +239,7 @@ func (l *Limiter) ShopperKey(shopper []byte) uint64 {
 // (also where it is written as IPv6), the /64 of an IPv6 address. The zone does
 // not count. It differs from Limiter to Limiter.
 func (l *Limiter) AddressKey(addr netip.Addr) uint64 {
-	addr = addr.Unmap()
-	if addr.Is4() {
-		b := addr.As4()
-		return maphash.Bytes(l.seed, b[:])
-	}
-	b := addr.As16()
-	return maphash.Bytes(l.seed, b[:8])
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], uint64(networkOf(addr)))
+	return maphash.Bytes(l.seed, b[:])
 }

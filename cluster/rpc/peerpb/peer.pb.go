@@ -2101,6 +2101,7 @@ type Pulse struct {
 	Ledger        uint64                 `protobuf:"varint,18,opt,name=ledger,proto3" json:"ledger,omitempty"` // up to which its ledger is on disk
 	Life          string                 `protobuf:"bytes,19,opt,name=life,proto3" json:"life,omitempty"`      // random, of its present start
 	Memory        []byte                 `protobuf:"bytes,20,opt,name=memory,proto3" json:"memory,omitempty"`  // what it remembers of other nodes; empty if it has told that before on this stream
+	Demand        []byte                 `protobuf:"bytes,21,opt,name=demand,proto3" json:"demand,omitempty"`  // of addresses near their rate, on this node; empty if it has told that before on this stream
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2271,6 +2272,13 @@ func (x *Pulse) GetLife() string {
 func (x *Pulse) GetMemory() []byte {
 	if x != nil {
 		return x.Memory
+	}
+	return nil
+}
+
+func (x *Pulse) GetDemand() []byte {
+	if x != nil {
+		return x.Demand
 	}
 	return nil
 }
@@ -2457,7 +2465,7 @@ const file_peer_proto_rawDesc = "" +
 	"\x05whole\x18\x02 \x01(\x04R\x05whole\x12\x1a\n" +
 	"\bfindings\x18\x03 \x01(\x04R\bfindings\"\"\n" +
 	"\x04Ping\x12\x1a\n" +
-	"\bsequence\x18\x01 \x01(\x04R\bsequence\"\xbf\x04\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence\"\xd7\x04\n" +
 	"\x05Pulse\x12\x18\n" +
 	"\aanswers\x18\x01 \x01(\x04R\aanswers\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x12\x12\n" +
@@ -2481,7 +2489,8 @@ const file_peer_proto_rawDesc = "" +
 	"\x06detail\x18\x11 \x03(\v2%.doorbuster.peer.v1.Pulse.DetailEntryR\x06detail\x12\x16\n" +
 	"\x06ledger\x18\x12 \x01(\x04R\x06ledger\x12\x12\n" +
 	"\x04life\x18\x13 \x01(\tR\x04life\x12\x16\n" +
-	"\x06memory\x18\x14 \x01(\fR\x06memory\x1a9\n" +
+	"\x06memory\x18\x14 \x01(\fR\x06memory\x12\x16\n" +
+	"\x06demand\x18\x15 \x01(\fR\x06demand\x1a9\n" +
 	"\vDetailEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\xbb\x05\n" +
