@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 	"net"
 	"net/netip"
 	"sync"
@@ -33,8 +34,9 @@ type GuardConfig struct {
 	// what is made for it alone: the sessions by distance or by page, and the entries
 	// of a draw. The display that all share does not count.
 	LookRate ratelimit.Config
-	// WriteRate is how often one shopper may ask this node for what goes into the log other than
-	// grabs: receivers, cancellations, reservations and places given up.
+	// WriteRate is how often one shopper may ask this node for what goes into the log
+	// other than grabs: receivers, cancellations, reservations and places given up. Of
+	// one listing or order a shopper has as many at once, and then a hundredth.
 	WriteRate ratelimit.Config
 	// Canon is how claims are compared with lists; the operators' door must have the
 	// same.
@@ -70,6 +72,7 @@ type Guard struct {
 	shopper    limiter
 	looks      limiter
 	writes     limiter
+	turns      limiter // writes of one shopper about one thing
 	tickets    *ticket.Keys
 	challenges *challenge.Challenges
 	ttl        time.Duration
@@ -98,7 +101,8 @@ func newGuard(cfg GuardConfig, seller Seller) (*Guard, error) {
 		of   string
 		is   *limiter
 		from ratelimit.Config
-	}{{"address", &g.address, cfg.AddressRate}, {"shopper", &g.shopper, cfg.ShopperRate}, {"look", &g.looks, cfg.LookRate}, {"write", &g.writes, cfg.WriteRate}} {
+	}{{"address", &g.address, cfg.AddressRate}, {"shopper", &g.shopper, cfg.ShopperRate}, {"look", &g.looks, cfg.LookRate}, {"write", &g.writes, cfg.WriteRate},
+		{"write", &g.turns, turnRate(cfg.WriteRate)}} {
 		if err := rate.is.init(rate.from); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", rate.of, err))
 		}
@@ -367,12 +371,31 @@ func (s *ShopperServer) looksTooOften(ctx *fasthttp.RequestCtx) bool {
 		"This address looks too often at what is made for it alone. Ask again in a second, or for /v1/sessions as it is.")
 }
 
-// writesTooOften counts what a shopper asks to have written, and answers it itself
-// where it was too much.
-func (s *ShopperServer) writesTooOften(ctx *fasthttp.RequestCtx, shopper []byte) bool {
-	w := &s.guard.writes
-	return w.cfg.PerSecond > 0 && s.tooOften(ctx, w, w.ShopperKey(shopper), limitedWrite,
-		"You change orders, reservations or places too often. Nothing was changed; ask again in a second.")
+// turnRate is how often a shopper may write about one listing or order: who changes
+// it to and fro does not fill the log however long they go on.
+func turnRate(writes ratelimit.Config) ratelimit.Config {
+	if writes.PerSecond > 0 {
+		writes.PerSecond = max(writes.PerSecond/100, ratelimit.MinPerSecond)
+	}
+	return writes
+}
+
+// writesTooOften counts what a shopper asks to have written of a thing, a listing or
+// an order, and answers it itself where it was too much.
+func (s *ShopperServer) writesTooOften(ctx *fasthttp.RequestCtx, shopper, thing []byte) bool {
+	w, t := &s.guard.writes, &s.guard.turns
+	if w.cfg.PerSecond == 0 {
+		return false
+	}
+	if s.tooOften(ctx, w, w.ShopperKey(shopper), limitedWrite, "You change orders, reservations or places too often. Nothing was changed; ask again in a second.") {
+		return true
+	}
+	if !s.tooOften(ctx, t, bits.RotateLeft64(t.ShopperKey(shopper), 1)^t.ShopperKey(thing), limitedWrite,
+		"You change this to and fro too often. Nothing was changed; ask again in a minute.") {
+		return false
+	}
+	ctx.Response.Header.Set("Retry-After", "60")
+	return true
 }
 
 // tooOften answers whose rate is used up.

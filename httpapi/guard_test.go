@@ -243,6 +243,32 @@ func TestGuardConfigIsChecked(t *testing.T) {
 
 // TestShoppersWritesHaveARate: what may go into the log other than a grab is bounded
 // for each shopper, and nothing else is.
+// TestShoppersWritesOfOneThingAreBounded: who changes one order to and fro is stopped
+// though they keep to the rate, and may change another meanwhile.
+func TestShoppersWritesOfOneThingAreBounded(t *testing.T) {
+	seller := &fakeSeller{order: engine.OrderView{Shopper: "ada", OrderNo: fakeOrderNo, State: engine.Held}}
+	s, err := NewShopper(ShopperConfig{Seller: seller, Dev: true, Guard: GuardConfig{WriteRate: ratelimit.Config{PerSecond: 1e6, Burst: 4}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.guard.turns.cfg.PerSecond = ratelimit.MinPerSecond
+	s.guard.turns.set(100)
+	change := func(path string) *fasthttp.Response { return ask(s, "POST", path+"/reservation", ada, "") }
+	for range 4 {
+		if a := change("/v1/sessions/a/skus/b"); a.StatusCode() >= 300 {
+			t.Errorf("%d %s", a.StatusCode(), a.Body())
+		}
+	}
+	a := change("/v1/sessions/a/skus/b")
+	wantProblem(t, a, 429, "rate")
+	if got := string(a.Header.Peek("Retry-After")); got != "60" {
+		t.Errorf("Retry-After: %s", got)
+	}
+	if a := change("/v1/sessions/a/skus/c"); a.StatusCode() >= 300 {
+		t.Errorf("another: %d %s", a.StatusCode(), a.Body())
+	}
+}
+
 func TestShoppersWritesHaveARate(t *testing.T) {
 	for r, to := range shopperRoutes {
 		path := strings.NewReplacer("{session}", "a", "{sku}", "b", "{order_no}", fakeOrderNo, "{key}", "k").Replace(to.template)

@@ -53,7 +53,11 @@ func (s *ShopperServer) serve(ctx *fasthttp.RequestCtx, r route, m matched) {
 	if !ok {
 		return
 	}
-	if shopperRoutes[r].writes && s.writesTooOften(ctx, who.subject) {
+	thing := m.listing
+	if thing == nil {
+		thing = m.name
+	}
+	if shopperRoutes[r].writes && s.writesTooOften(ctx, who.subject, thing) {
 		return
 	}
 	shopper, orderNo := string(who.subject), string(m.name)

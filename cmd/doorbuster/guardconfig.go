@@ -27,7 +27,7 @@ func addGuardFlags(f *pflag.FlagSet) {
 	f.Int("rate-limit-address-burst", 20, "of these at once, from an address that was quiet, on all nodes together: an even part on each at first")
 	f.Float64("rate-limit-look-per-second", 50, "looks that are made for one address alone (sessions by distance or page, entries of a draw) a second, on each node for itself; 0 = no limit")
 	f.Int("rate-limit-look-burst", 500, "of these at once, from an address that was quiet, on each node for itself")
-	f.Float64("rate-limit-write-per-second", 5, "receivers, cancellations, reservations and places given up of one shopper a second, on each node for itself; 0 = no limit")
+	f.Float64("rate-limit-write-per-second", 5, "receivers, cancellations, reservations and places given up of one shopper a second, and about one listing or order a hundredth of that, on each node for itself; 0 = no limit")
 	f.Int("rate-limit-write-burst", 50, "of these at once, of a shopper who was quiet, on each node for itself")
 	f.Duration("ticket-ttl", 2*time.Minute, "how long a grab ticket is good")
 	f.Int64("challenge-max-number", challenge.DefaultConfig().MaxNumber, "how hard the work of a challenge is: half as many hashes on average")
