@@ -421,15 +421,22 @@ func (s *AdminServer) importList(w http.ResponseWriter, r *http.Request, q *empt
 // not, as far as this node can tell. Without a list, all rows go.
 func (s *AdminServer) bars(name engine.RosterName, list *roster.List, replace bool) string {
 	if name.Kind >= engine.RosterRiskShopper {
+		// Of the whole list as it is to be, so that many small changes count together; and
+		// only where somebody is barred by it who was not.
+		anew := false
 		met := s.visitors.count(func(v *engine.Visitor) bool {
+			only := by(name.Kind, v)
+			before := s.visitors.risk(&only) > engine.LevelListed
 			level, _ := list.Says(v)
-			return level > engine.LevelListed
+			bars := level > engine.LevelListed
+			anew = anew || bars && !before
+			return bars || before && !replace
 		})
 		switch {
 		case list.Broad() != "":
-			return fmt.Sprintf("%s bars a good part of all addresses; the list meets %s.", list.Broad(), met)
-		case met.large():
-			return fmt.Sprintf("The list meets %s.", met)
+			return fmt.Sprintf("%s bars a good part of all addresses; the list would meet %s.", list.Broad(), met)
+		case anew && met.large():
+			return fmt.Sprintf("The list would meet %s.", met)
 		}
 		return ""
 	}

@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"net"
 	"net/netip"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -96,7 +98,7 @@ func newGuard(cfg GuardConfig, seller Seller) (*Guard, error) {
 		errs = append(errs, fmt.Errorf("TicketTTL is %s; it must be %s to %s", cfg.TicketTTL, minTicketTTL, maxTicketTTL))
 	}
 	g := &Guard{seller: seller, proxies: cfg.Proxies, canon: cfg.Canon, ttl: cfg.TicketTTL, risk: cfg.Risk, images: newImageDesk(), counts: newGuardMetrics(cfg.Risk),
-		visitors: newVisitors(cfg.ListShare)}
+		visitors: newVisitors(cfg.ListShare, func(v *engine.Visitor) engine.Level { return seller.Risk(v) })}
 	for _, rate := range [...]struct {
 		of   string
 		is   *limiter
@@ -368,14 +370,15 @@ func (s *ShopperServer) looksTooOften(ctx *fasthttp.RequestCtx) bool {
 	}
 	addr := g.addressOf(ctx)
 	return addr.IsValid() && s.tooOften(ctx, &g.looks, g.looks.AddressKey(addr), limitedLook,
-		"This address looks too often at what is made for it alone. Ask again in a second, or for /v1/sessions as it is.")
+		"This address looks too often at what is made for it alone; /v1/sessions as it is stays open to it.")
 }
 
 // turnRate is how often a shopper may write about one listing or order: who changes
 // it to and fro does not fill the log however long they go on.
 func turnRate(writes ratelimit.Config) ratelimit.Config {
+	const leastPerSecond, leastBurst = 0.01, 10 // so that a mistake can be put right
 	if writes.PerSecond > 0 {
-		writes.PerSecond = max(writes.PerSecond/100, ratelimit.MinPerSecond)
+		writes.PerSecond, writes.Burst = max(writes.PerSecond/100, leastPerSecond), max(writes.Burst, leastBurst)
 	}
 	return writes
 }
@@ -387,15 +390,9 @@ func (s *ShopperServer) writesTooOften(ctx *fasthttp.RequestCtx, shopper, thing 
 	if w.cfg.PerSecond == 0 {
 		return false
 	}
-	if s.tooOften(ctx, w, w.ShopperKey(shopper), limitedWrite, "You change orders, reservations or places too often. Nothing was changed; ask again in a second.") {
-		return true
-	}
-	if !s.tooOften(ctx, t, bits.RotateLeft64(t.ShopperKey(shopper), 1)^t.ShopperKey(thing), limitedWrite,
-		"You change this to and fro too often. Nothing was changed; ask again in a minute.") {
-		return false
-	}
-	ctx.Response.Header.Set("Retry-After", "60")
-	return true
+	return s.tooOften(ctx, t, bits.RotateLeft64(t.ShopperKey(shopper), 1)^t.ShopperKey(thing), limitedWrite,
+		"You change this to and fro too often. Nothing was changed.") ||
+		s.tooOften(ctx, w, w.ShopperKey(shopper), limitedWrite, "You change orders, reservations or places too often. Nothing was changed.")
 }
 
 // tooOften answers whose rate is used up.
@@ -405,6 +402,8 @@ func (s *ShopperServer) tooOften(ctx *fasthttp.RequestCtx, rate *limiter, key ui
 		return false
 	}
 	s.guard.counts.limited[by].Add(1)
-	s.problem(ctx, tooOften, detail)
+	wait := max(1, int(math.Ceil(100/(rate.cfg.PerSecond*float64(percent))))) // until one more is earned
+	s.problem(ctx, tooOften, fmt.Sprintf("%s Ask again in %ds.", detail, wait))
+	ctx.Response.Header.Set("Retry-After", strconv.Itoa(wait))
 	return true
 }

@@ -247,12 +247,13 @@ func TestGuardConfigIsChecked(t *testing.T) {
 // though they keep to the rate, and may change another meanwhile.
 func TestShoppersWritesOfOneThingAreBounded(t *testing.T) {
 	seller := &fakeSeller{order: engine.OrderView{Shopper: "ada", OrderNo: fakeOrderNo, State: engine.Held}}
-	s, err := NewShopper(ShopperConfig{Seller: seller, Dev: true, Guard: GuardConfig{WriteRate: ratelimit.Config{PerSecond: 1e6, Burst: 4}}})
+	s, err := NewShopper(ShopperConfig{Seller: seller, Dev: true, Guard: GuardConfig{WriteRate: ratelimit.Config{PerSecond: 1e6, Burst: 20}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.guard.turns.cfg.PerSecond = ratelimit.MinPerSecond
-	s.guard.turns.set(100)
+	if err := s.guard.turns.init(ratelimit.Config{PerSecond: 0.05, Burst: 4}); err != nil {
+		t.Fatal(err)
+	}
 	change := func(path string) *fasthttp.Response { return ask(s, "POST", path+"/reservation", ada, "") }
 	for range 4 {
 		if a := change("/v1/sessions/a/skus/b"); a.StatusCode() >= 300 {
@@ -261,7 +262,7 @@ func TestShoppersWritesOfOneThingAreBounded(t *testing.T) {
 	}
 	a := change("/v1/sessions/a/skus/b")
 	wantProblem(t, a, 429, "rate")
-	if got := string(a.Header.Peek("Retry-After")); got != "60" {
+	if got := string(a.Header.Peek("Retry-After")); got != "20" {
 		t.Errorf("Retry-After: %s", got)
 	}
 	if a := change("/v1/sessions/a/skus/c"); a.StatusCode() >= 300 {

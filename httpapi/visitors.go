@@ -26,6 +26,7 @@ const DefaultListShare = 5
 // others. The methods are safe for concurrent use, and nobody waits in them.
 type Visitors struct {
 	share  int // percent of them, of which more are too many
+	risk   func(*engine.Visitor) engine.Level
 	seed   maphash.Seed
 	places [visitorPlaces]visitorPlace
 }
@@ -41,7 +42,10 @@ type visitorPlace struct {
 	address engine.Canonical
 }
 
-func newVisitors(share int) *Visitors { return &Visitors{share: share, seed: maphash.MakeSeed()} }
+// newVisitors remembers nobody yet; risk is what the risk lists say of one.
+func newVisitors(share int, risk func(*engine.Visitor) engine.Level) *Visitors {
+	return &Visitors{share: share, risk: risk, seed: maphash.MakeSeed()}
+}
 
 // note remembers a visitor, whose bytes it copies. It allocates nothing.
 func (v *Visitors) note(who *engine.Visitor, now time.Time) {

@@ -13,7 +13,7 @@ import (
 // TestVisitors: who asks often counts once, who came long ago not at all, and noting
 // somebody allocates nothing and stands beside counting.
 func TestVisitors(t *testing.T) {
-	v := newVisitors(DefaultListShare)
+	v := newVisitors(DefaultListShare, nil)
 	all := func(*engine.Visitor) bool { return true }
 	now := time.Now()
 	ann := engine.Visitor{Shopper: []byte("ann"), Addr: netip.MustParseAddr("10.0.0.1"), Phone: "+8613800138000"}

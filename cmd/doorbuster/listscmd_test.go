@@ -110,7 +110,7 @@ func TestBadListsThroughTheProgram(t *testing.T) {
 		"semicolons":   {[]string{"import", "risk/shoppers", listFile(t, "s.csv", "id;level", "bot-2;block")}, 1, `line 2: "bot-2;block"`},
 		"a header":     {[]string{"import", "allowlists/vips", listFile(t, "h.txt", "shopper_id", "bot-2")}, 1, `line 1: "shopper_id" looks like the names of columns`},
 		"added level":  {[]string{"add", "risk/shoppers", "bot-2;block"}, 1, `"bot-2;block"`},
-		"everybody":    {[]string{"add", "risk/ips", "0.0.0.0/0"}, 1, "0.0.0.0/0 bars a good part of all addresses; the list meets an unknown share of shoppers (this node saw fewer than 20"},
+		"everybody":    {[]string{"add", "risk/ips", "0.0.0.0/0"}, 1, "0.0.0.0/0 bars a good part of all addresses; the list would meet an unknown share of shoppers (this node saw fewer than 20"},
 		"all of IPv6":  {[]string{"import", "risk/ips", listFile(t, "b.txt", "203.0.113.0/24", "2000::/3")}, 1, "(--yes)"},
 		"no such list": {[]string{"import", "risk/cars", bad}, 2, "risk/shoppers, risk/phones, risk/addresses, risk/ips"},
 		"no file":      {[]string{"import", "risk/shoppers", filepath.Join(t.TempDir(), "none")}, 1, "no such file"},

@@ -54,7 +54,15 @@ func TestListsAskBeforeTheyEndASale(t *testing.T) {
 	s.lists("it names 1 now", "add", "risk/ips", "10.0.0.0/8", "--yes")
 	s.alarmNow("list_meets_many: ", "")
 	s.alarmNow("The list risk/ips challenges or blocks 100% of the shoppers", "")
+	// What bars nobody anew is done unasked: the same again, a milder level.
+	s.lists("it names 1 now", "add", "risk/ips", "10.0.0.0/8")
+	s.lists("it names 1 now", "add", "risk/ips", "10.0.0.0/8", "--level", "challenge")
 	s.lists("1 removed; it names 0 now", "remove", "risk/ips", "10.0.0.0/8")
+	// Small changes count together.
+	s.lists("it names 1 now", "add", "risk/ips", "10.1.0.0/16")
+	s.lists("it names 2 now", "add", "risk/ips", "10.2.0.0/16")
+	asks("8%", "add", "risk/ips", "10.3.0.0/16")
+	s.lists("0 rows added or changed, 2 removed", "remove", "risk/ips", "10.1.0.0/16", "10.2.0.0/16")
 	s.alarmNow("No alarms", "list_meets_many")
 	s.lists("forgotten", "forget", "allowlists/vips", "--yes")
 }

@@ -44,7 +44,10 @@ func (c Canon) Phone(text string) (phone engine.Canonical, ok bool) {
 	if len(text) > most || !utf8.ValidString(text) {
 		return "", false
 	}
-	text = strings.ToLower(strings.TrimSpace(norm.NFKC.String(text)))
+	text = strings.TrimSpace(strings.ToLower(strings.Map(unseen, norm.NFKC.String(text))))
+	if whole, cut := strings.CutSuffix(text, ".0"); cut && !strings.Contains(whole, ".") {
+		text = whole // as a spreadsheet writes a number: the zero is no digit of it
+	}
 	digits, isURL := strings.CutPrefix(text, "tel:")
 	if end := strings.IndexAny(digits, ";xe"); end > 0 && (digits[end] != ';' || isURL) { // an extension, or a context
 		digits = digits[:end]
@@ -69,16 +72,22 @@ func (c Canon) Address(text string) (address engine.Canonical, ok bool) {
 	}
 	text = norm.NFKC.String(cases.Fold().String(norm.NFKC.String(text)))
 	text = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
+		if unicode.IsSpace(r) {
 			return ' '
-		case unicode.In(r, unicode.Cc, unicode.Cf):
-			return -1
 		}
-		return r
+		return unseen(r)
 	}, text)
 	text = strings.Join(strings.Fields(text), " ")
 	return engine.Canonical(text), engine.ValidRosterRow(engine.RosterRiskAddress, text, engine.LevelNone) == ""
+}
+
+// unseen drops what does not show, as text that is pasted has it: controls, marks of
+// direction, and what Unicode has readers ignore (UAX #44, Default_Ignorable_Code_Point).
+func unseen(r rune) rune {
+	if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) {
+		return -1
+	}
+	return r
 }
 
 // Of gives an id in the form in which a list of a kind has it. What it can't put

@@ -16,7 +16,8 @@ func TestPhonesHaveOneForm(t *testing.T) {
 	for text, want := range map[string]engine.Canonical{
 		"13800138000": "+8613800138000", "+86 138 0013 8000": "+8613800138000", "tel:+86-138-0013-8000": "+8613800138000",
 		"8613800138000": "+8613800138000", "(010) 1234 5678": "+861012345678", "+1 (425) 555-1212": "+14255551212",
-		"+1 425 555 1212 ext. 5": "+14255551212", "+44 (0)20 7946 0018": "+442079460018", "\u202a+8613800138000\u202c": "",
+		"+1 425 555 1212 ext. 5": "+14255551212", "+44 (0)20 7946 0018": "+442079460018", "\u202a+8613800138000\u202c": "+8613800138000",
+		"\u200e+86\u2060 13800138000": "+8613800138000", "13800138000.0": "+8613800138000", "+1 425.555.1212": "+14255551212",
 		"": "", "+": "", "none": "", "id: +8613800138000": "", "+999123456": "", "tel:": "", "tel:;phone-context=": "",
 		"+86" + strings.Repeat("1", 2000): "", "\xff+8613800138000": "",
 	} {
@@ -36,7 +37,8 @@ func TestPhonesHaveOneForm(t *testing.T) {
 
 func TestAddressesHaveOneForm(t *testing.T) {
 	const want = "12 long strasse, springfield"
-	for _, text := range []string{"12 Long Straße, Springfield", "１２ LONG STRASSE,\r\nSPRINGFIELD\n", "12\u00a0long\u200b strasse,\u2028\tspringfield", "\u202e12 long strasse, springfield"} {
+	for _, text := range []string{"12 Long Straße, Springfield", "１２ LONG STRASSE,\r\nSPRINGFIELD\n", "12\u00a0long\u200b strasse,\u2028\tspringfield", "\u202e12 long strasse, springfield",
+		"12 lo\u034fng st\ufe0frasse\u3164, springf\u115fi\u180beld"} {
 		got, ok := Canon{}.Address(text)
 		if again, _ := (Canon{}).Address(string(got)); !ok || got != want || again != got {
 			t.Errorf("%q is %q, and then %q, %v; want %q", text, got, again, ok, want)

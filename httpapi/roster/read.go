@@ -288,7 +288,7 @@ func (r *reading) mistaken(id string) string {
 	switch at := strings.LastIndexAny(id, ";|:=\t"); {
 	case strings.ContainsFunc(id, input.Steers):
 		return "has a character that does not show: a tab, a line feed, or one that turns the direction of text around"
-	case strings.HasPrefix(id, `"`), strings.HasSuffix(id, `"`), strings.HasPrefix(id, "'"), strings.HasSuffix(id, "'"):
+	case r.inQuotes(id):
 		return "is in quotation marks; leave them out, or send the list as CSV"
 	case at >= 0 && knownLevel(strings.ToLower(strings.TrimSpace(id[at+1:]))):
 		return "seems to have its level behind it; put a comma before the level, or send the list as CSV with commas"
@@ -296,6 +296,18 @@ func (r *reading) mistaken(id string) string {
 		return "looks like the names of columns; leave that line out, or send CSV whose first column is called id"
 	}
 	return ""
+}
+
+// inQuotes tells whether quotation marks around an id were not meant as part of it. An
+// address may begin or end with a name in them.
+func (r *reading) inQuotes(id string) bool {
+	for _, mark := range []string{`"`, "'"} {
+		begins, ends := strings.HasPrefix(id, mark), strings.HasSuffix(id, mark)
+		if begins && ends || (begins || ends) && r.list.kind != engine.RosterRiskAddress {
+			return true
+		}
+	}
+	return false
 }
 
 // columnNames are what a first line that names columns begins with, elsewhere.
