@@ -168,7 +168,7 @@ func TestApplySendsNothingOfABadPlan(t *testing.T) {
 		t.Error(err)
 	}
 	want := file + `:2:29: products[mask-50].currency: "yuan" is not an ISO 4217 code of three capital letters, such as CNY
-` + file + `:9:13: sales[fans-day].sessions[fans-day-10].listings[mask-50].stock: missing: the units put up
+` + file + `:9:13: sales[fans-day].sessions[fans-day-10].listings[mask-50].stock: missing: the units put up, in all
 ` + file + `:9:40: sales[fans-day].sessions[fans-day-10].listings[mask-50].stok: unknown key "stok"; did you mean "stock"?
 `
 	if errs != want {

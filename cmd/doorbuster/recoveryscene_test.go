@@ -47,6 +47,7 @@ func newScene(t *testing.T, d damage, c column) *scene {
 		names = []string{"n1:a"}
 	}
 	s.f = newFleet(t, c.zoneAck, names...)
+	s.f.extra = "rate_limit: {write: {per_second: 0}}\n" // one shopper's writes fill the disk
 	s.f.alone = c.zoneAck == ""
 	s.hit = s.f.nodes[len(names)-1] // alone in its room
 	if d.leads {
@@ -260,7 +261,10 @@ func (s *scene) end(kill bool) {
 // writeUntilItEnds has large entries written until the node ends by itself.
 func (s *scene) writeUntilItEnds() {
 	s.t.Helper()
-	text := fmt.Sprintf(`{"name":%[1]q,"phone":%[1]q,"address":%[1]q}`, strings.Repeat("x", engine.MaxTextBytes))
+	texts := [2]string{} // in turn: what changes nothing is not written
+	for i := range texts {
+		texts[i] = fmt.Sprintf(`{"name":%[1]q,"phone":%[1]q,"address":%[1]q}`, strings.Repeat(string("xy"[i]), engine.MaxTextBytes))
+	}
 	var held foundOrder
 	for _, o := range s.told {
 		if o.State == "held" {
@@ -269,12 +273,12 @@ func (s *scene) writeUntilItEnds() {
 	}
 	exit := s.hit.exit
 	if ended := crowd(8, func(int) bool {
-		for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		for deadline, n := time.Now().Add(patience), 0; time.Now().Before(deadline); n++ {
 			for _, m := range s.serving() {
 				if len(exit) > 0 {
 					return true
 				}
-				m.request("PUT", m.http+"/v1/orders/"+held.OrderNo+"/receiver", text, "X-Shopper-Id", held.Shopper)
+				m.request("PUT", m.http+"/v1/orders/"+held.OrderNo+"/receiver", texts[n%2], "X-Shopper-Id", held.Shopper)
 			}
 		}
 		return false

@@ -85,7 +85,7 @@ func TestLineOfThreeNodes(t *testing.T) {
 	t.Parallel()
 	const stock, unpaid, waves, waiting = 100, 60, 3, 300
 	f := openFleet(t, "prefer", rooms3...)
-	f.plan(planOf([]string{fmt.Sprintf("{sku: mask, price: 100, stock: %d, waitlist: true}", stock)}, "pay_within: 12s", "pay_grace: 0s"))
+	f.plan(planOf([]string{fmt.Sprintf("{sku: mask, price: 100, stock: %d, waitlist: true}", stock)}, "pay_within: 30s", "pay_grace: 0s"))
 	f.leader()
 	m := f.follower()
 	for i := range stock - unpaid {
@@ -100,7 +100,7 @@ func TestLineOfThreeNodes(t *testing.T) {
 			last = m.mustGrant(fmt.Sprintf("idler%d-%d", wave, i), "", mask)
 		}
 		// The next wave's holds end a second later.
-		held := last.PayBy.Add(-12 * time.Second)
+		held := last.PayBy.Add(-30 * time.Second)
 		m.eventually(func() bool { return time.Since(held) > time.Second }, func() string { return "time stands still" })
 	}
 	w := &lineWatch{f: f, listing: mask, place: map[string]int{}, order: map[string]order{}, over: map[string]reply{}}
