@@ -78,7 +78,7 @@ func Open(cfg Config) (*Log, error) {
 	l.appendWatch = newWatchdog(cfg.StallTimeout, l.stalled)
 	l.shapeWatch = newWatchdog(cfg.StallTimeout, l.stalled)
 	if cfg.MarkAfter > 0 {
-		go l.keepMark()
+		go l.keepMark(l.mark.index.Load())
 	} else {
 		close(l.markKept)
 	}

@@ -152,11 +152,11 @@ func (l *Log) syncMark() error {
 }
 
 // keepMark syncs the mark whenever nothing was appended for a while, until Close.
-func (l *Log) keepMark() {
+// synced is the mark that is durable: before anything can be appended.
+func (l *Log) keepMark(synced uint64) {
 	defer close(l.markKept)
 	every := time.NewTicker(l.cfg.MarkAfter)
 	defer every.Stop()
-	synced := l.mark.index.Load()
 	for seen := synced; ; {
 		select {
 		case <-l.closing:
