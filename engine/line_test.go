@@ -329,12 +329,12 @@ func TestUnitsAreSetAsideForTheHead(t *testing.T) {
 				g.after(time.Minute)
 				g.cancel(bob)
 				if o := g.state.Order(cai); o.State != Held || g.state.Position(dov) != 1 || l.Aside != 0 {
-					t.Errorf("two are free, and he is %v; the next one is at %d", o.State, g.state.Position(dov))
+					t.Errorf("two are free, and they are %v; the next one is at %d", o.State, g.state.Position(dov))
 				}
 			} else {
 				g.after(2 * time.Minute)
 				if o := g.state.Order(cai); o.State != Passed || o.Why != ReasonTooFew || g.state.Order(dov).State != Held {
-					t.Errorf("his time is over, and he is %v (%v); the next one %v", o.State, o.Why, g.state.Order(dov).State)
+					t.Errorf("their time is over, and they are %v (%v); the next one %v", o.State, o.Why, g.state.Order(dov).State)
 				}
 			}
 			g.follow(twin)

@@ -29,7 +29,7 @@ func (c Config) validateCashier() error {
 	}
 	errs := []error{prefixed("cashier", payment.Config{URL: c.CashierURL, Timeout: c.CashierTimeout}.Validate())}
 	if c.CashierKeyFile == "" && !c.Dev {
-		errs = append(errs, fmt.Errorf("cashier.key_file: the cashier at %s must know who asks him; give the secret that is shared with him", hidden.URL(c.CashierURL)))
+		errs = append(errs, fmt.Errorf("cashier.key_file: the cashier at %s must know who asks it; give the secret that is shared with it", hidden.URL(c.CashierURL)))
 	}
 	return errors.Join(errs...)
 }

@@ -132,7 +132,7 @@ func TestTicketsAtTheDoor(t *testing.T) {
 	s.eventually(func() bool { return time.Now().After(given.Expires) }, func() string { return "time stands still" })
 	s.expectWith("missed", "cai", "", mask, with(late))
 	s.expectWith("granted", "cai", "", mask, with(s.ticket("cai", mask, "")))
-	for name, want := range map[string]string{"forged": "5", "expired": "1"} { // his own of mask for mug, bob's, three with a wrong end
+	for name, want := range map[string]string{"forged": "5", "expired": "1"} { // their own of mask for mug, bob's, three with a wrong end
 		if got := s.metric(fmt.Sprintf("doorbuster_tickets_refused_total{why=%q}", name)); got != want {
 			t.Errorf("%s %s tickets counted, want %s", got, name, want)
 		}

@@ -12,7 +12,7 @@ import (
 
 // TestRefundsSayWhyAndWhatCameOfThem: an order cancelled in time gets its money back for
 // that, and as long as the cashier is dead the refund shows tries, the last error and
-// the next try, in the API and the CLI. His password is nowhere.
+// the next try, in the API and the CLI. Its password is nowhere.
 func TestRefundsSayWhyAndWhatCameOfThem(t *testing.T) {
 	s := openShop(t, t.TempDir(), "--cashier-url", "http://shop:pass-word@127.0.0.1:1/api")
 	s.apply(dayPlan("", 10))
