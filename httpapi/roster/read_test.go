@@ -38,6 +38,7 @@ func TestGoodLists(t *testing.T) {
 		"IP":               {engine.RosterRiskIP, Lines, "203.0.113.7\n203.0.113.0/24,watch\n2001:DB8::/32", "203.0.113.7/32=block 203.0.113.0/24=watch 2001:db8::/32=block", 0},
 		"mapped prefix":    {engine.RosterRiskIP, Lines, "::ffff:203.0.113.0/120", "203.0.113.0/24=block", 0},
 		"mapped IP":        {engine.RosterRiskIP, Lines, "::ffff:203.0.113.7", "203.0.113.7/32=block", 0},
+		"a name in quotes": {engine.RosterRiskAddress, CSV, "\"5 Main St, \"\"Rose Cottage\"\"\"\n", "5 main st, \"rose cottage\"=block", 0},
 		"CSV":              {engine.RosterRiskAddress, CSV, "\"12 Long Lane, Springfield\",watch\nHere\n", "12 long lane, springfield=watch here=block", 0},
 		"CSV with columns": {engine.RosterRiskShopper, CSV, "id,since,level\nann,2026-09-20T02:00:00Z,watch\nbob,,\n", "ann=watch bob=block", 0},
 		"objects":          {engine.RosterRiskShopper, NDJSON, `{"id":"ann","level":"watch","since":"2026-09-20T02:00:00Z"}` + "\n" + `{"id":"bob"}`, "ann=watch bob=block", 0},
