@@ -133,41 +133,41 @@ func (c Config) validateCluster() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if !engine.ValidID(c.ClusterID) {
-		bad("cluster id %q is not 1 to %d letters, digits, dots, dashes or underscores", c.ClusterID, engine.MaxIDBytes)
+		bad("cluster.id: %q is not 1 to %d letters, digits, dots, dashes or underscores", c.ClusterID, engine.MaxIDBytes)
 	}
 	if !c.ZoneAck.Valid() {
-		bad("zone ack %q is none of off, prefer, require", c.ZoneAck)
+		bad("cluster.zone_ack: %q is none of off, prefer, require", c.ZoneAck)
 	}
 	if c.ZoneTimeout < 10*time.Millisecond || c.ZoneTimeout > time.Minute {
-		bad("zone timeout %s is not between 10ms and 1m", c.ZoneTimeout)
+		bad("cluster.zone_timeout: %s is not between 10ms and 1m", c.ZoneTimeout)
 	}
 	if c.Desk == nil {
 		bad("no desk")
 	}
 	if n := len(c.Members); n == 0 || n > maxMembers {
-		bad("%d nodes; a cluster begins with 1 to %d", n, maxMembers)
+		bad("cluster.nodes: %d nodes; a cluster begins with 1 to %d", n, maxMembers)
 	}
 	ids, peers, voters := map[string]bool{}, map[string]bool{}, 0
 	for i, m := range c.Members {
 		if err := m.Validate(); err != nil {
-			bad("node %d: %w", i+1, err)
+			bad("cluster.nodes: node %d: %w", i+1, err)
 		}
 		if ids[m.ID] {
-			bad("node %d: the id %q is there twice", i+1, m.ID)
+			bad("cluster.nodes: node %d: the id %q is there twice", i+1, m.ID)
 		}
 		if peers[m.Peer] {
-			bad("node %d: the peer address %q is there twice", i+1, m.Peer)
+			bad("cluster.nodes: node %d: the peer address %q is there twice", i+1, m.Peer)
 		}
 		ids[m.ID], peers[m.Peer] = true, true
 		if m.Kind == KindVoter {
 			voters++
 		}
 		if m.ID == c.NodeID && m.Zone != c.Zone {
-			bad("node %q is of zone %q, but this node says that it stands in %q", m.ID, m.Zone, c.Zone)
+			bad("cluster.nodes: node %q is of zone %q, but this node says that it stands in %q", m.ID, m.Zone, c.Zone)
 		}
 	}
 	if voters == 0 {
-		bad("no voter among the nodes that can serve")
+		bad("cluster.nodes: no voter among the nodes that can serve")
 	}
 	return errors.Join(errs...)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,11 +27,19 @@ func formOf(f *pflag.Flag) string {
 	return "a value for it"
 }
 
+// badValue says in plain words that text can't be the value of a flag.
+func badValue(name, text string, f *pflag.Flag) error {
+	if _, err := strconv.ParseFloat(text, 64); err == nil && f.Value.Type() == "duration" {
+		return fmt.Errorf("%s: %q has no unit; give one, such as %ss", name, text, text)
+	}
+	return fmt.Errorf("%s: %q is not %s", name, text, formOf(f))
+}
+
 // badFlag says in plain words which value a flag can't take.
 func badFlag(_ *cobra.Command, err error) error {
 	var bad *pflag.InvalidValueError
 	if errors.As(err, &bad) {
-		err = fmt.Errorf("--%s: %q is not %s", bad.GetFlag().Name, bad.GetValue(), formOf(bad.GetFlag()))
+		err = badValue("--"+bad.GetFlag().Name, bad.GetValue(), bad.GetFlag())
 		if custom := errors.Unwrap(bad); formOf(bad.GetFlag()) == "a value for it" && custom != nil {
 			err = fmt.Errorf("--%s: %q can't be: %w", bad.GetFlag().Name, bad.GetValue(), custom)
 		}
@@ -41,11 +50,15 @@ func badFlag(_ *cobra.Command, err error) error {
 // badSettings says in plain words which keys of a file, or variables, err is about.
 func badSettings(flags *pflag.FlagSet, value func(key string) string, err error) error {
 	var errs []error
-	flags.VisitAll(func(f *pflag.Flag) {
+	check := func(f *pflag.Flag) {
 		if key := keyOf(f.Name); strings.Contains(err.Error(), "'"+key+"'") {
-			errs = append(errs, fmt.Errorf("%s: %q is not %s", key, value(key), formOf(f)))
+			errs = append(errs, badValue(key, value(key), f))
 		}
-	})
+	}
+	flags.VisitAll(check)
+	file := pflag.NewFlagSet("", pflag.ContinueOnError) // what stands in a file only
+	file.Duration("cluster.zone_timeout", 0, "")
+	file.VisitAll(check)
 	if len(errs) == 0 {
 		return err
 	}

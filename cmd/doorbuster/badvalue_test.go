@@ -1,10 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spf13/pflag"
 )
 
 // TestBadSettingsInPlainWords: flags, files and variables that can't be read are named
@@ -24,5 +27,43 @@ func TestBadSettingsInPlainWords(t *testing.T) {
 		if status != 2 || !strings.Contains(errs, want) || strings.Contains(errs, "strconv") || strings.Contains(errs, "parsing") {
 			t.Errorf("%v: status %d, %s; want %s", args, status, errs, want)
 		}
+	}
+}
+
+// TestSettingsAreNeverCut: a whole number takes no fraction, a duration no bare number,
+// and a name stays as it is written, from a flag, a file and a variable.
+func TestSettingsAreNeverCut(t *testing.T) {
+	noEnvironment(t)
+	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	addConfigFlags(flags)
+	flags.VisitAll(func(f *pflag.Flag) {
+		bad := map[string]string{"7.9": "is not a whole number", "1.5e3": "is not a whole number", "true": "is not a whole number"}
+		switch f.Value.Type() {
+		case "duration":
+			bad = map[string]string{"75": "has no unit; give one, such as 75s", "7.5": "has no unit; give one, such as 7.5s"}
+		case "bool":
+			bad = map[string]string{"2": "is not true or false"}
+		case "int", "int64":
+		default:
+			return
+		}
+		for value, says := range bad {
+			says = fmt.Sprintf("%q %s", value, says)
+			if status, _, errs := runTool(t, "", "serve", "--"+f.Name+"="+value); status != 2 || !strings.Contains(errs, "--"+f.Name+": "+says) {
+				t.Errorf("flag %s: status %d, %s", f.Name, status, errs)
+			}
+			key := keyOf(f.Name)
+			if _, err := load(t, "--config", planFile(t, key+": "+value+"\n")); err == nil || err.Error() != key+": "+says {
+				t.Errorf("file: %v", err)
+			}
+			t.Setenv(envPrefix+strings.ToUpper(key), value)
+			if _, err := load(t); err == nil || err.Error() != key+": "+says {
+				t.Errorf("environment: %v", err)
+			}
+			t.Setenv(envPrefix+strings.ToUpper(key), "")
+		}
+	})
+	if cfg, err := load(t, "--data", "/x", "--dev", "--config", planFile(t, "node: 007\nzone: 1.10\nrisk: {list_share: 7}\n")); err != nil || cfg.Node != "007" || cfg.Zone != "1.10" || cfg.RiskListShare != 7 {
+		t.Errorf("%v %+v", err, cfg)
 	}
 }

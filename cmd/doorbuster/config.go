@@ -7,18 +7,19 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/providers/env/v2"
-	"github.com/knadh/koanf/providers/file"
 	"github.com/knadh/koanf/providers/posflag"
 	"github.com/knadh/koanf/v2"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	yamlnode "go.yaml.in/yaml/v3"
 
@@ -201,15 +202,19 @@ func loadConfig(flags *pflag.FlagSet) (cfg Config, err error) {
 		path = os.Getenv(envPrefix + "CONFIG")
 	}
 	if path != "" {
-		if err := checkKeys(path, known); err != nil {
+		settings, err := readFile(path, known)
+		if err != nil {
 			return cfg, err
 		}
-		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+		if err := k.Load(confmap.Provider(settings, ""), nil); err != nil {
 			return cfg, fmt.Errorf("config %s: %w", path, err)
 		}
 		if err := k.Load(confmap.Provider(flattened(k.All()), "."), nil); err != nil {
 			return cfg, fmt.Errorf("config %s: %w", path, err)
 		}
+	}
+	if err := checkEnvironment(known); err != nil {
+		return cfg, usageError{err}
 	}
 	if err := k.Load(env.Provider(".", env.Opt{Prefix: envPrefix, TransformFunc: func(name, value string) (string, any) {
 		// One that is empty is taken as not set: that is how compose files and
@@ -217,7 +222,7 @@ func loadConfig(flags *pflag.FlagSet) (cfg Config, err error) {
 		if key := strings.ToLower(strings.TrimPrefix(name, envPrefix)); known[key] && value != "" {
 			return key, value
 		}
-		return "", nil // other programs' variables, and DOORBUSTER_TOKEN
+		return "", nil
 	}}), nil); err != nil {
 		return cfg, fmt.Errorf("environment: %w", err)
 	}
@@ -239,21 +244,70 @@ func loadConfig(flags *pflag.FlagSet) (cfg Config, err error) {
 	return cfg, nil
 }
 
-// checkKeys refuses keys that mean nothing, each with its line.
-func checkKeys(path string, known map[string]bool) error {
+// orchestrators is what Kubernetes sets for a Service called doorbuster, or doorbuster-…
+var orchestrators = regexp.MustCompile(`_SERVICE_(HOST|PORT(_\w+)?)=|_PORT(_\d+_[A-Z]+)?=\w+://|_PORT_\d+_[A-Z]+_(PROTO|PORT|ADDR)=`)
+
+// checkEnvironment refuses variables of ours that mean nothing.
+func checkEnvironment(known map[string]bool) error {
+	near := cobra.Command{SuggestionsMinimumDistance: 3}
+	for _, key := range slices.Sorted(maps.Keys(known)) {
+		near.AddCommand(&cobra.Command{Use: envPrefix + strings.ToUpper(key), Run: func(*cobra.Command, []string) {}})
+	}
+	var errs []error
+	for _, pair := range os.Environ() {
+		name, value, _ := strings.Cut(pair, "=")
+		key, ours := strings.CutPrefix(name, envPrefix)
+		if !ours || value == "" || known[strings.ToLower(key)] || slices.Contains([]string{"CONFIG", "TOKEN"}, key) || orchestrators.MatchString(pair) {
+			continue
+		}
+		hint := "'doorbuster serve --help' lists them"
+		if names := near.SuggestionsFor(name); len(names) > 0 {
+			hint = "did you mean " + strings.Join(names, ", ") + "?"
+		} else if strings.HasPrefix(key, "CLUSTER_") {
+			hint = "the cluster's stand in the --config file only"
+		}
+		errs = append(errs, fmt.Errorf("environment: %s is no setting; %s", name, hint))
+	}
+	return errors.Join(errs...)
+}
+
+// readFile reads a file of settings as text, so that each has to be written as for its
+// flag; what counts 75 as nanoseconds and 7.9 as 7 never sees a number.
+func readFile(path string, known map[string]bool) (settings map[string]any, err error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return fmt.Errorf("config: %w", err)
+		return nil, fmt.Errorf("config: %w", err)
 	}
 	var doc yamlnode.Node
 	if err := yamlnode.Unmarshal(text, &doc); err != nil {
 		line, column, said := plan.NotYAML(text, err)
-		return fmt.Errorf("config %s:%d:%d: %s", path, line, column, said)
+		return nil, fmt.Errorf("config %s:%d:%d: %s", path, line, column, said)
 	}
 	if len(doc.Content) == 0 {
-		return nil
+		return nil, nil
 	}
-	root := doc.Content[0]
+	if err := checkKeys(path, doc.Content[0], known); err != nil {
+		return nil, err
+	}
+	asText(&doc)
+	if err := doc.Decode(&settings); err != nil {
+		return nil, fmt.Errorf("config %s: %w", path, err)
+	}
+	return settings, nil
+}
+
+// asText takes every value under node for text.
+func asText(node *yamlnode.Node) {
+	if node.Kind == yamlnode.ScalarNode && node.ShortTag() != "!!null" && node.ShortTag() != "!!merge" {
+		node.Tag = "!!str"
+	}
+	for _, child := range node.Content {
+		asText(child)
+	}
+}
+
+// checkKeys refuses keys that mean nothing, each with its line.
+func checkKeys(path string, root *yamlnode.Node, known map[string]bool) error {
 	if root.Kind != yamlnode.MappingNode {
 		return fmt.Errorf("config %s:%d: it must be a list of settings, \"key: value\"", path, root.Line)
 	}

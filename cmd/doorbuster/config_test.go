@@ -162,19 +162,20 @@ func TestBadConfig(t *testing.T) {
 			[]string{"no data directory", "http:", "node:", "waiting_depth:", "grab_timeout:", "journal_entries:", "display:", "connections: 0", "connections_per_ip: -1", "display_connections: 10000001", "display_connections_per_ip: -1", "snapshot_bytes:", "log_level:", "log_format:", "--shopper-key-file", "--ops-key-file"}},
 		"the guard at once": {"", []string{"--trusted-proxies", "0.0.0.0/0", "--rate-limit-shopper-per-second", "-1", "--rate-limit-address-per-second", "1", "--rate-limit-address-burst", "0",
 			"--ticket-ttl", "1ns", "--challenge-max-number", "1", "--risk-url", "ftp://x", "--risk-timeout", "1ns", "--event-streams", "0", "--home-country", "China"}, 2,
-			[]string{"trusted_proxies: trusted proxy", "rate_limit.shopper: PerSecond", "rate_limit.address: Burst", "ticket_ttl: 1ns", "challenge: MaxNumber", "risk: URL", "risk: Timeout", "event_streams: 0", `home_country: "China" is no country`}},
-		"a level that is none":  {"", []string{"--risk-url", "http://x/", "--risk-when-down", "perhaps"}, 2, []string{`risk.when_down: there is no risk level "perhaps"`}},
-		"a token for nobody":    {"", []string{"--risk-token-file", "x"}, 2, []string{"risk.token_file: there is no risk.url"}},
-		"unknown in a section":  {"rate_limit:\n  shopper: {per_minute: 1}\nrisk:\n  uri: x\n", nil, 1, []string{`:2: unknown key "rate_limit.shopper.per_minute"`, `:4: unknown key "risk.uri"`}},
-		"no section":            {"rate_limit: 5\n", nil, 1, []string{":1: rate_limit must be a section"}},
-		"a section for a value": {"risk:\n  url: {a: b}\n", nil, 1, []string{`:2: "risk.url" takes a single value`}},
-		"dev for everybody":     {"", []string{"--dev", "--data", "/x", "--http", "0.0.0.0:8080"}, 2, []string{"loopback only", `"0.0.0.0:8080"`}},
-		"dev for everybody ":    {"", []string{"--dev", "--data", "/x", "--admin", ":8081"}, 2, []string{"loopback only", `":8081"`}},
-		"dev for all eyes":      {"", []string{"--dev", "--data", "/x", "--display", "0.0.0.0:8083"}, 2, []string{"display: --dev", "loopback only", `"0.0.0.0:8083"`}},
-		"dev by name":           {"", []string{"--dev", "--data", "/x", "--http", "example.com:8080"}, 2, []string{"loopback only"}},
-		"no keys":               {"", []string{"--data", "/x"}, 2, []string{"shoppers need tokens", "operators need tokens"}},
-		"an argument":           {"", []string{"--dev", "--data", "/x", "now"}, 2, []string{`"now"`}},
-		"unknown flag":          {"", []string{"--dve"}, 2, []string{"unknown flag: --dve", "doorbuster serve --help"}},
+			[]string{"trusted_proxies: trusted proxy", "rate_limit.shopper.per_second is", "rate_limit.address.burst is", "ticket_ttl: 1ns", "challenge_max_number is", "risk.url is", "risk.timeout is", "event_streams: 0", `home_country: "China" is no country`}},
+		"a cashier that is none": {"", []string{"--cashier-url", "x", "--cashier-timeout", "1ns"}, 2, []string{"cashier.url must be like", "cashier.timeout is 1ns"}},
+		"a level that is none":   {"", []string{"--risk-url", "http://x/", "--risk-when-down", "perhaps"}, 2, []string{`risk.when_down: there is no risk level "perhaps"`}},
+		"a token for nobody":     {"", []string{"--risk-token-file", "x"}, 2, []string{"risk.token_file: there is no risk.url"}},
+		"unknown in a section":   {"rate_limit:\n  shopper: {per_minute: 1}\nrisk:\n  uri: x\n", nil, 1, []string{`:2: unknown key "rate_limit.shopper.per_minute"`, `:4: unknown key "risk.uri"`}},
+		"no section":             {"rate_limit: 5\n", nil, 1, []string{":1: rate_limit must be a section"}},
+		"a section for a value":  {"risk:\n  url: {a: b}\n", nil, 1, []string{`:2: "risk.url" takes a single value`}},
+		"dev for everybody":      {"", []string{"--dev", "--data", "/x", "--http", "0.0.0.0:8080"}, 2, []string{"loopback only", `"0.0.0.0:8080"`}},
+		"dev for everybody ":     {"", []string{"--dev", "--data", "/x", "--admin", ":8081"}, 2, []string{"loopback only", `":8081"`}},
+		"dev for all eyes":       {"", []string{"--dev", "--data", "/x", "--display", "0.0.0.0:8083"}, 2, []string{"display: --dev", "loopback only", `"0.0.0.0:8083"`}},
+		"dev by name":            {"", []string{"--dev", "--data", "/x", "--http", "example.com:8080"}, 2, []string{"loopback only"}},
+		"no keys":                {"", []string{"--data", "/x"}, 2, []string{"shoppers need tokens", "operators need tokens"}},
+		"an argument":            {"", []string{"--dev", "--data", "/x", "now"}, 2, []string{`"now"`}},
+		"unknown flag":           {"", []string{"--dve"}, 2, []string{"unknown flag: --dve", "doorbuster serve --help"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			args := append([]string{"serve"}, c.args...)
@@ -194,6 +195,30 @@ func TestBadConfig(t *testing.T) {
 	}
 	if status, _, errs := runTool(t, "", "serve", "--config", filepath.Join(t.TempDir(), "none")); status != 1 || !strings.Contains(errs, "no such file") {
 		t.Errorf("status %d: %s", status, errs)
+	}
+}
+
+// TestUnknownVariable: a variable of ours that means nothing is refused with the name of
+// what is near; those of the tools, and those that Kubernetes sets for a Service of our
+// name, are none of ours.
+func TestUnknownVariable(t *testing.T) {
+	noEnvironment(t)
+	t.Setenv("DOORBUSTER_TOKEN", "none of a node's settings")
+	for name, value := range map[string]string{"_SERVICE_HOST": "10.0.0.1", "_ADMIN_SERVICE_PORT_HTTP": "1", "_PORT": "tcp://10.0.0.1:1", "_PORT_1_TCP": "tcp://10.0.0.1:1", "_PORT_1_TCP_ADDR": "10.0.0.1"} {
+		t.Setenv("DOORBUSTER"+name, value)
+	}
+	if _, err := load(t, "--data", "/x", "--dev"); err != nil {
+		t.Error(err)
+	}
+	t.Setenv("DOORBUSTER_RISK_LISTSHARE", "7")
+	t.Setenv("DOORBUSTER_CLUSTER_NODES", "a")
+	t.Setenv("DOORBUSTER_PORT", "8080")
+	status, _, errs := runTool(t, "", "serve", "--data", "/x", "--dev")
+	for _, want := range []string{"DOORBUSTER_RISK_LISTSHARE is no setting; did you mean DOORBUSTER_RISK_LIST_SHARE?",
+		"DOORBUSTER_CLUSTER_NODES is no setting; the cluster's stand in the --config file only", "DOORBUSTER_PORT is no setting"} {
+		if status != 2 || !strings.Contains(errs, want) {
+			t.Errorf("status %d, no %q in:\n%s", status, want, errs)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -129,13 +130,31 @@ func (c Config) validateGuard() error {
 	return errors.Join(errs...)
 }
 
-// prefixed says where each problem of an error stands.
+// field is the Go field that a room's check of its own Config begins with.
+var field = regexp.MustCompile(`^([A-Z]\w*)( is | must )`)
+
+// camel is where a Go name goes on with another word.
+var camel = regexp.MustCompile(`([a-z])([A-Z])`)
+
+// prefixed says where each problem of an error stands, with the setting's key for the
+// field of a room.
 func prefixed(where string, err error) error {
 	if err == nil {
 		return nil
 	}
+	join := "_"
+	if section, _, _ := strings.Cut(where, "."); slices.Contains(sections, section) {
+		join = "."
+	}
 	lines := strings.Split(err.Error(), "\n")
-	return errors.New(where + ": " + strings.Join(lines, "\n"+where+": "))
+	for i, line := range lines {
+		if at := field.FindStringSubmatch(line); at != nil {
+			lines[i] = where + join + strings.ToLower(camel.ReplaceAllString(at[1], "${1}_$2")) + line[len(at[1]):]
+		} else {
+			lines[i] = where + ": " + line
+		}
+	}
+	return errors.New(strings.Join(lines, "\n"))
 }
 
 func (c Config) shopperRate() ratelimit.Config {

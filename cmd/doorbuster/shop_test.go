@@ -103,7 +103,7 @@ func (s *shop) start(c *exec.Cmd, log ...*os.File) {
 
 // TestProcess is no test: it is the program, when process starts this binary.
 func TestProcess(t *testing.T) {
-	if os.Getenv("DOORBUSTER_TEST_PROCESS") == "" {
+	if os.Getenv("TEST_DOORBUSTER_PROCESS") == "" {
 		t.Skip("run as a process by other tests")
 	}
 	os.Args = append([]string{"doorbuster"}, flag.Args()...)
@@ -118,7 +118,7 @@ func process(t *testing.T, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	c := exec.Command(self, append([]string{"-test.run=^TestProcess$", "--"}, args...)...)
-	c.Env = append(os.Environ(), "DOORBUSTER_TEST_PROCESS=1")
+	c.Env = append(os.Environ(), "TEST_DOORBUSTER_PROCESS=1")
 	c.Dir = t.TempDir()
 	// A test binary that dies must not leave servers behind.
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -55,7 +55,7 @@ func (f hangingFile) WriteAt(b []byte, at int64) (int, error) {
 }
 
 // hangsBy is where a node's process looks which calls hang.
-const hangsBy = "DOORBUSTER_TEST_HANGS"
+const hangsBy = "TEST_DOORBUSTER_HANGS"
 
 // TestHangingProcess is no test: it is a node on a disk that can be made to hang.
 func TestHangingProcess(t *testing.T) {

@@ -84,7 +84,7 @@ func (c Config) Validate() error {
 func validateURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return errors.New("the cashier's URL must be like https://cashier.example/api, without a query")
+		return errors.New("URL must be like https://cashier.example/api, without a query")
 	}
 	return nil
 }
