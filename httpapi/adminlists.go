@@ -243,19 +243,17 @@ func (s *AdminServer) listRow(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		s.failed(w, r, err)
 	case !found:
-		s.problem(w, r, notFound, fmt.Sprintf("%s names no %s.", capital(title), clipped(id)))
+		s.problem(w, r, notFound, fmt.Sprintf("There is no %s in %s.", clipped(id), title))
 	default:
 		s.reply(w, r, http.StatusOK, rowOf(name.Kind, &row))
 	}
 }
 
-func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
-
 // listID reads the id of a row, or answers what is wrong with it and gives false.
 func (s *AdminServer) listID(w http.ResponseWriter, r *http.Request, kind engine.RosterKind) (string, bool) {
 	id := s.canon.Of(kind, r.PathValue("id"))
 	if wrong := engine.ValidRosterRow(kind, id, engine.LevelListed); wrong != "" {
-		s.problem(w, r, malformed, capital(wrong)+".")
+		s.problem(w, r, malformed, wrong+".")
 		return "", false
 	}
 	return id, true
@@ -278,7 +276,7 @@ func (s *AdminServer) dropRow(w http.ResponseWriter, r *http.Request, q *noteQue
 		done, err = s.operator.Done(r.Context(), byOf(r))
 	}
 	if err == nil && !done && (!found || row.ID != id) {
-		s.problem(w, r, notFound, fmt.Sprintf("%s names no %s.", capital(title), clipped(id)))
+		s.problem(w, r, notFound, fmt.Sprintf("There is no %s in %s.", clipped(id), title))
 		return
 	}
 	count := int64(0)

@@ -87,7 +87,8 @@ Lists are risk/shoppers, risk/phones, risk/addresses and risk/ips, each row with
 level (watch, challenge, block), and allowlists/NAME. A file has an id a line, with
 a comma and a level behind it if it has one; or is CSV with the columns id and
 level; or has an object a line, such as {"id":"ann","level":"block"}. It is taken
-whole or not at all: a bad line is told by its number.`,
+whole or not at all: a bad line is told by its number, and so are names of columns
+anywhere but on the first line of CSV, id first.`,
 		Example: `  doorbuster lists import risk/shoppers bots.csv --replace --admin 127.0.0.1:8081
   doorbuster lists add risk/ips 203.0.113.0/24 --level block --note "farm" --admin 127.0.0.1:8081
   doorbuster lists show risk/ips 203.0.113.7 --admin 127.0.0.1:8081

@@ -106,20 +106,22 @@ func TestBadListsThroughTheProgram(t *testing.T) {
 		status int
 		says   string
 	}{
-		"bad line":     {[]string{"import", "risk/shoppers", bad, "--replace"}, 1, `line 2: "bot 3" is no shopper's id`},
-		"semicolons":   {[]string{"import", "risk/shoppers", listFile(t, "s.csv", "id;level", "bot-2;block")}, 1, `line 2: "bot-2;block"`},
-		"a header":     {[]string{"import", "allowlists/vips", listFile(t, "h.txt", "shopper_id", "bot-2")}, 1, `line 1: "shopper_id" looks like the names of columns`},
-		"added level":  {[]string{"add", "risk/shoppers", "bot-2;block"}, 1, `"bot-2;block"`},
-		"everybody":    {[]string{"add", "risk/ips", "0.0.0.0/0"}, 1, "0.0.0.0/0 bars a good part of all addresses; the list would meet an unknown share of shoppers (this node saw fewer than 20"},
-		"all of IPv6":  {[]string{"import", "risk/ips", listFile(t, "b.txt", "203.0.113.0/24", "2000::/3")}, 1, "(--yes)"},
-		"no such list": {[]string{"import", "risk/cars", bad}, 2, "risk/shoppers, risk/phones, risk/addresses, risk/ips"},
-		"no file":      {[]string{"import", "risk/shoppers", filepath.Join(t.TempDir(), "none")}, 1, "no such file"},
-		"two GB":       {[]string{"import", "risk/shoppers", large}, 1, "a list may have"},
-		"empty":        {[]string{"import", "risk/shoppers", listFile(t, "e.txt"), "--replace"}, 1, "empty=true"},
-		"not there":    {[]string{"show", "risk/shoppers", "ann"}, 1, "names no ann"},
-		"level":        {[]string{"add", "risk/shoppers", "ann", "--level", "never"}, 1, "watch, challenge, block"},
-		"no id":        {[]string{"add", "risk/shoppers"}, 2, "the ids"},
-		"format":       {[]string{"export", "risk/shoppers", "--format", "xml"}, 2, "neither csv nor ndjson"},
+		"bad line":         {[]string{"import", "risk/shoppers", bad, "--replace"}, 1, `line 2: "bot 3" is no shopper's id`},
+		"semicolons":       {[]string{"import", "risk/shoppers", listFile(t, "s.csv", "id;level", "bot-2;block")}, 1, `line 2: "bot-2;block"`},
+		"a header":         {[]string{"import", "allowlists/vips", listFile(t, "h.txt", "shopper_id", "bot-2")}, 1, `line 1: "shopper_id" looks like the names of columns`},
+		"a header, joined": {[]string{"import", "allowlists/vips", listFile(t, "j.txt", "bot-2", "id", "bot-3")}, 1, `line 2: "id" looks like the names of columns`},
+		"level, id":        {[]string{"import", "risk/shoppers", listFile(t, "l.csv", "level,id", "block,bot-2")}, 1, `line 1: "level,id" looks like the names of columns`},
+		"added level":      {[]string{"add", "risk/shoppers", "bot-2;block"}, 1, `"bot-2;block"`},
+		"everybody":        {[]string{"add", "risk/ips", "0.0.0.0/0"}, 1, "0.0.0.0/0 bars a good part of all addresses; the list would meet an unknown share of shoppers (this node saw fewer than 20"},
+		"all of IPv6":      {[]string{"import", "risk/ips", listFile(t, "b.txt", "203.0.113.0/24", "2000::/3")}, 1, "(--yes)"},
+		"no such list":     {[]string{"import", "risk/cars", bad}, 2, "risk/shoppers, risk/phones, risk/addresses, risk/ips"},
+		"no file":          {[]string{"import", "risk/shoppers", filepath.Join(t.TempDir(), "none")}, 1, "no such file"},
+		"two GB":           {[]string{"import", "risk/shoppers", large}, 1, "a list may have"},
+		"empty":            {[]string{"import", "risk/shoppers", listFile(t, "e.txt"), "--replace"}, 1, "empty=true"},
+		"not there":        {[]string{"show", "risk/shoppers", "ann"}, 1, "There is no ann in risk/shoppers"},
+		"level":            {[]string{"add", "risk/shoppers", "ann", "--level", "never"}, 1, "watch, challenge, block"},
+		"no id":            {[]string{"add", "risk/shoppers"}, 2, "the ids"},
+		"format":           {[]string{"export", "risk/shoppers", "--format", "xml"}, 2, "neither csv nor ndjson"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, out, errs := runTool(t, "", append(append([]string{"lists"}, c.args...), "--admin", s.admin)...)

@@ -53,7 +53,8 @@ func TestRiskListsMeetEverySpelling(t *testing.T) {
 		t.Fatalf("who is on no list: %s", got)
 	}
 	for i, phone := range []string{"13800138000", "+86 138 0013 8000", "tel:+86-138-0013-8000", "0086 138-0013-8000", "+86１３８００１３８０００",
-		"+1 (425) 555-1212", "+14255551212", "001 425 555 1212", "+44 (0)20 7946 0018"} {
+		"+1 (425) 555-1212", "+14255551212", "001 425 555 1212", "+44 (0)20 7946 0018",
+		"+86 13800138000;ext=5", "13800138000,", "13800138000#", "+٨٦١٣٨٠٠١٣٨٠٠٠", "१३८००१३८०००", "sms:+8613800138000"} {
 		if got := grab(fmt.Sprint("phone-", i), jwt.MapClaims{"phone_number": phone}); got != "missed" {
 			t.Errorf("phone %q: %s", phone, got)
 		}

@@ -3,6 +3,7 @@ package roster
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -44,16 +45,24 @@ func (c Canon) Phone(text string) (phone engine.Canonical, ok bool) {
 	if len(text) > most || !utf8.ValidString(text) {
 		return "", false
 	}
-	text = strings.TrimSpace(strings.ToLower(strings.Map(unseen, norm.NFKC.String(text))))
+	text = strings.TrimSpace(strings.ToLower(strings.Map(plainDigit, norm.NFKC.String(text))))
 	if whole, cut := strings.CutSuffix(text, ".0"); cut && !strings.Contains(whole, ".") {
 		text = whole // as a spreadsheet writes a number: the zero is no digit of it
 	}
-	digits, isURL := strings.CutPrefix(text, "tel:")
-	if end := strings.IndexAny(digits, ";xe"); end > 0 && (digits[end] != ';' || isURL) { // an extension, or a context
-		digits = digits[:end]
+	parts := phoneURI.FindStringSubmatch(text)
+	if parts == nil {
+		return "", false
+	}
+	text = strings.TrimRight(parts[1], " ,#;.")
+	digits := text
+	if end := strings.IndexAny(text, "xe"); end > 0 { // an extension
+		digits = text[:end]
 	}
 	if strings.ContainsFunc(digits, func(c rune) bool { return c == ';' || unicode.IsLetter(c) || input.Steers(c) }) {
 		return "", false // the library would find a number in it somehow
+	}
+	if at := strings.Index(parts[2], ";phone-context="); at >= 0 { // what a short number belongs to
+		text = "tel:" + text + parts[2][at:]
 	}
 	number, err := phonenumbers.Parse(text, c.home)
 	if err != nil {
@@ -61,6 +70,23 @@ func (c Canon) Phone(text string) (phone engine.Canonical, ok bool) {
 	}
 	text = phonenumbers.Format(number, phonenumbers.E164)
 	return engine.Canonical(text), engine.ValidRosterRow(engine.RosterRiskPhone, text, engine.LevelNone) == ""
+}
+
+// phoneURI takes a number, alone or in a link (RFC 3966, RFC 5724), apart from the
+// parameters behind it.
+var phoneURI = regexp.MustCompile(`^(?:(?:tel|callto|sms|smsto|mms|mmsto):)?(.*?)((?:;[a-z-]+=[^;?]*)*)(?:\?.*)?$`)
+
+// plainDigit gives the digits of all scripts as ASCII has them, and drops what does not
+// show. Unicode has the digits of a script side by side, from its zero on.
+func plainDigit(r rune) rune {
+	if r < 0x80 || !unicode.IsDigit(r) {
+		return unseen(r)
+	}
+	zero := r
+	for unicode.IsDigit(zero - 1) {
+		zero--
+	}
+	return '0' + (r-zero)%10
 }
 
 // Address gives a postal address without what does not show or means nothing: one

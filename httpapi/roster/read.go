@@ -9,7 +9,6 @@ import (
 	"io"
 	"mime"
 	"net/netip"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -85,7 +84,6 @@ type Config struct {
 type reading struct {
 	Config
 	list     *List
-	rows     int // looked at
 	problems Problems
 }
 
@@ -139,6 +137,7 @@ func (r *reading) lines(in *bufio.Reader) error {
 			r.wrong(no, "the line is longer than %d bytes", maxLineBytes)
 		case r.Format == NDJSON:
 			r.object(no, text)
+		case r.namesColumns(no, text):
 		default:
 			id, level := splitLevel(r.Kind, text)
 			r.row(no, id, level)
@@ -202,6 +201,9 @@ func (r *reading) csv(in *bufio.Reader) error {
 			if idAt, levelAt, columns = r.header(no, record); idAt < 0 {
 				return nil
 			}
+			continue
+		}
+		if r.namesColumns(no, record...) {
 			continue
 		}
 		if len(record) > columns {
@@ -283,8 +285,6 @@ func (r *reading) row(no int, id, word string) {
 // taken as one it would name nobody, and whoever was meant would stand on no list.
 func (r *reading) mistaken(id string) string {
 	id = strings.TrimSpace(id)
-	first := r.rows == 0
-	r.rows++
 	switch at := strings.LastIndexAny(id, ";|:=\t"); {
 	case strings.ContainsFunc(id, input.Steers):
 		return "has a character that does not show: a tab, a line feed, or one that turns the direction of text around"
@@ -292,8 +292,6 @@ func (r *reading) mistaken(id string) string {
 		return "is in quotation marks; leave them out, or send the list as CSV"
 	case at >= 0 && knownLevel(strings.ToLower(strings.TrimSpace(id[at+1:]))):
 		return "seems to have its level behind it; put a comma before the level, or send the list as CSV with commas"
-	case first && r.Format != NDJSON && slices.Contains(columnNames, strings.ToLower(id)):
-		return "looks like the names of columns; leave that line out, or send CSV whose first column is called id"
 	}
 	return ""
 }
@@ -310,9 +308,32 @@ func (r *reading) inQuotes(id string) bool {
 	return false
 }
 
-// columnNames are what a first line that names columns begins with, elsewhere.
-var columnNames = []string{"id", "ids", "user", "userid", "user_id", "username", "shopper", "shopperid", "shopper_id", "customer", "customer_id", "member_id",
-	"uid", "account", "name", "phone", "phones", "phone_number", "mobile", "tel", "address", "addresses", "ip", "ips", "prefix", "level"}
+// namesColumns tells whether a line has nothing but names of columns, as a file has in
+// front, and in its middle where files were joined; it is refused then.
+func (r *reading) namesColumns(no int, line ...string) bool {
+	names := 0
+	for _, part := range line {
+		for name := range strings.FieldsFuncSeq(part, func(c rune) bool { return strings.ContainsRune(",;|\t", c) }) {
+			if !columnNames[strings.ToLower(strings.Trim(name, " \"'\r"))] {
+				return false
+			}
+			names++
+		}
+	}
+	if names > 0 {
+		r.wrong(no, `%q looks like the names of columns; leave that line out, or send CSV whose first line begins with id. `+
+			`If it is meant, send it as an object: {"id":"…"}`, clip(strings.Join(line, ",")))
+	}
+	return names > 0
+}
+
+var columnNames = map[string]bool{
+	"id": true, "ids": true, "user": true, "userid": true, "user_id": true, "username": true, "shopper": true,
+	"shopperid": true, "shopper_id": true, "customer": true, "customer_id": true, "member_id": true, "uid": true,
+	"account": true, "name": true, "phone": true, "phones": true, "phone_number": true, "mobile": true,
+	"tel": true, "address": true, "addresses": true, "ip": true, "ips": true, "prefix": true, "level": true,
+	"since": true,
+}
 
 func clip(s string) string {
 	if len(s) > engine.MaxIDBytes {

@@ -42,6 +42,9 @@ func TestGoodLists(t *testing.T) {
 		"CSV":              {engine.RosterRiskAddress, CSV, "\"12 Long Lane, Springfield\",watch\nHere\n", "12 long lane, springfield=watch here=block", 0},
 		"CSV with columns": {engine.RosterRiskShopper, CSV, "id,since,level\nann,2026-09-20T02:00:00Z,watch\nbob,,\n", "ann=watch bob=block", 0},
 		"objects":          {engine.RosterRiskShopper, NDJSON, `{"id":"ann","level":"watch","since":"2026-09-20T02:00:00Z"}` + "\n" + `{"id":"bob"}`, "ann=watch bob=block", 0},
+		"objects of words": {engine.RosterAllowed, NDJSON, `{"id":"ann"}` + "\n" + `{"id":"user"}`, "ann=watch user=watch", 0},
+		"word and a level": {engine.RosterRiskShopper, Lines, "user,watch", "user=watch", 0},
+		"no words":         {engine.RosterRiskShopper, CSV, "ann\n", "ann=block", 0},
 		"taken off":        {engine.RosterAllowed, Lines, "ann,none", "ann=none", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -94,6 +97,12 @@ func TestBadLists(t *testing.T) {
 		"a header of one":      {engine.RosterAllowed, Lines, "id\nann\n", 1, 1, "looks like the names of columns"},
 		"another header":       {engine.RosterAllowed, Lines, "Shopper_ID\nann\n", 1, 1, "looks like the names of columns"},
 		"a CSV header":         {engine.RosterAllowed, CSV, "shopper_id\nann\n", 1, 1, "looks like the names of columns"},
+		"a header, joined":     {engine.RosterAllowed, Lines, "ann\nid\nbob\n", 2, 1, "looks like the names of columns"},
+		"columns, joined":      {engine.RosterRiskShopper, Lines, "ann\nID , Level\nbob\n", 2, 1, "looks like the names of columns"},
+		"exports, joined":      {engine.RosterRiskShopper, CSV, "id,level,since\nann,block,\nid,level,since\nbob,,\n", 3, 1, "looks like the names of columns"},
+		"level, id":            {engine.RosterRiskShopper, CSV, "level,id\nblock,ann\n", 1, 2, "looks like the names of columns"},
+		"level, id, since":     {engine.RosterAllowed, CSV, "level,id,since\n", 1, 1, "looks like the names of columns"},
+		"columns in quotes":    {engine.RosterAllowed, Lines, "\"id\",\"since\"\n", 1, 1, "looks like the names of columns"},
 		"quotes in lines":      {engine.RosterAllowed, Lines, "ann\n\"bob\"\n", 2, 1, "quot"},
 		"single quotes":        {engine.RosterAllowed, Lines, "ann\n'bob'\n", 2, 1, "quot"},
 		"quotes and a level":   {engine.RosterRiskShopper, Lines, "\"bob\",block\n", 1, 1, "quot"},

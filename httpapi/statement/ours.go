@@ -34,8 +34,9 @@ func (f Filter) Validate() error {
 		if len(list.values) > maxFilters {
 			errs = append(errs, fmt.Errorf("%d %s are over %d", len(list.values), list.what, maxFilters))
 		}
-		for _, v := range list.values {
-			if v == "" || len(v) > maxFilterBytes {
+		for i, v := range list.values {
+			if (v == "" || len(v) > maxFilterBytes) && slices.Index(list.values, v) == i { // said once
+
 				errs = append(errs, fmt.Errorf("among the %s, %s has not 1 to %d bytes", list.what, quoted(v), maxFilterBytes))
 			}
 		}
