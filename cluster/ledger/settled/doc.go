@@ -1,0 +1,30 @@
+// Package settled keeps the orders of settled sessions on disk: one file a session,
+// written once from the tables that the engine froze, and only read after that.
+//
+// A file is named by its session's handle, SESSION.orders:
+//
+//	rows     a bbolt database, filled in key order
+//	           orders    ordinal (uint32, big endian) → the order, with its checksum
+//	           shoppers  shopper 0x00 ^granted ^ordinal → nothing: the newest grant first
+//	           payments  payment's id 0x00 ordinal → nothing
+//	filters  which shoppers and payments it may know
+//	summary  group, session, index of the entry that settled it, counts, listings,
+//	         the SHA-256 of its orders
+//	trailer  "DBORDERS", version, lengths and checksums (xxHash64) of all above
+//
+// The same orders give the same bytes on every node: the glue of a file and a peer's
+// copy is its checksum. The whole is checked in the background, and before a file's
+// first answer; the filters and the summary have checksums of their own, so that
+// questions by shopper and payment need not wait for that. Opening a Store reads the
+// directory's names only.
+//
+// What ought to be there is for the caller to say (Expect). A file that is damaged,
+// or not the one that is expected, is quarantined as *.damaged, and missing until it
+// is written or received again. Answers that would need a missing file fail with
+// ErrIncomplete: nobody is told that there is no such order.
+//
+// Orders are as they were when the session was sealed, without refunds: those stay
+// in the state.
+//
+// Start reading at Store, then Write and query.go.
+package settled

@@ -1,0 +1,68 @@
+package settled
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/FastFilter/xorfilter"
+	"github.com/cespare/xxhash/v2"
+)
+
+// filter says which names a file may have: a binary fuse filter of 16 bits, 2.25
+// bytes a name, wrong once in 65,536 names that are not there. So a question across
+// thousands of files opens those that know the answer, and hardly ever another. nil
+// has none.
+type filter struct{ *xorfilter.BinaryFuse[uint16] }
+
+func hashOf(name string) uint64 { return xxhash.Sum64String(name) }
+
+// filterOf makes one of hashes, which it sorts.
+func filterOf(hashes []uint64) (filter, error) {
+	slices.Sort(hashes)
+	hashes = slices.Compact(hashes) // the library has been wrong about duplicates (its issues 30 and 35)
+	if len(hashes) == 0 {
+		return filter{}, nil
+	}
+	f, err := xorfilter.NewBinaryFuse[uint16](hashes)
+	return filter{f}, err
+}
+
+func (f filter) mayHave(hash uint64) bool { return f.BinaryFuse != nil && f.Contains(hash) }
+
+func (f filter) append(w *writer) {
+	if f.BinaryFuse == nil {
+		w.uint(0)
+		return
+	}
+	w.uint(uint64(len(f.Fingerprints)))
+	w.uint(f.Seed)
+	w.uint(uint64(f.SegmentLength))
+	for _, print := range f.Fingerprints {
+		w.buf = binary.LittleEndian.AppendUint16(w.buf, print)
+	}
+}
+
+// readFilter reads what append wrote. A length is a power of two, and there are two
+// segments more than a name's first place may be in.
+func readFilter(r *reader) filter {
+	n := r.uint()
+	if n == 0 {
+		return filter{}
+	}
+	seed, length := r.uint(), r.uint32()
+	if length == 0 || length&(length-1) != 0 || n%uint64(length) != 0 || n < 3*uint64(length) || n > uint64(len(r.buf)) {
+		r.fail()
+		return filter{}
+	}
+	prints := r.bytes(2 * n)
+	if prints == nil {
+		return filter{}
+	}
+	segments := uint32(n/uint64(length)) - 2
+	f := &xorfilter.BinaryFuse[uint16]{Seed: seed, SegmentLength: length, SegmentLengthMask: length - 1, SegmentCount: segments,
+		SegmentCountLength: segments * length, Fingerprints: make([]uint16, n)}
+	for i := range f.Fingerprints {
+		f.Fingerprints[i] = binary.LittleEndian.Uint16(prints[2*i:])
+	}
+	return filter{f}
+}
