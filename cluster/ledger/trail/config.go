@@ -1,0 +1,63 @@
+package trail
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"doorbuster/wal/vfs"
+)
+
+// Config of a Trail. Start from DefaultConfig.
+type Config struct {
+	// Dir is the trail's own directory. It is made if missing.
+	Dir string
+	// QueueEvents is how many events may wait to be written. Default 1,048,576, some
+	// 120 MiB; 1,024 to 67,108,864. Entries that do not fit leave a gap, to be filled
+	// from another node.
+	QueueEvents int
+	// CommitEvery is how long events gather before they are written. Default 50 ms,
+	// 1 ms to 10 s; ten times as long while they come by the thousands. Less keeps
+	// readers closer, and the disk busier.
+	CommitEvery time.Duration
+	// SegmentBytes is when a segment is sealed, and the next begun. Default 16 MiB,
+	// 64 KiB to 1 GiB, at most an eighth of KeepBytes. It bounds what is read at a
+	// restart and what damage costs; less makes more files.
+	SegmentBytes int64
+	// Keep is how long events are kept, in state time. Default 90 days, 1 min to 20
+	// years.
+	Keep time.Duration
+	// KeepBytes bounds the trail on disk, but for the segment that is written. Default
+	// 4 GiB, 1 MiB at least. The oldest segments are thinned to operators' deeds first;
+	// deeds go once they alone fill a quarter.
+	KeepBytes int64
+	// FS is the file system. Default the operating system's.
+	FS vfs.FS
+	// Logger hears of damage and gaps; required.
+	Logger *slog.Logger
+}
+
+// DefaultConfig is what suits a node.
+func DefaultConfig(dir string) Config {
+	return Config{Dir: dir, QueueEvents: 1 << 20, CommitEvery: 50 * time.Millisecond, SegmentBytes: 16 << 20,
+		Keep: 90 * 24 * time.Hour, KeepBytes: 4 << 30, FS: vfs.OS(), Logger: slog.Default()}
+}
+
+// Validate reports every field that is out of bounds.
+func (c Config) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	check(c.Dir != "", "no directory for the trail")
+	check(c.QueueEvents >= 1024 && c.QueueEvents <= 1<<26, "queue of %d events; it must be 1024 to %d", c.QueueEvents, 1<<26)
+	check(c.CommitEvery >= time.Millisecond && c.CommitEvery <= 10*time.Second, "events gather for %s; it must be 1ms to 10s", c.CommitEvery)
+	check(c.SegmentBytes >= 64<<10 && c.SegmentBytes <= 1<<30, "segments of %d bytes; it must be 64 KiB to 1 GiB", c.SegmentBytes)
+	check(c.Keep >= time.Minute && c.Keep <= 20*365*24*time.Hour, "events are kept for %s; it must be 1m to 20 years", c.Keep)
+	check(c.KeepBytes >= 1<<20, "%d bytes of events are under 1 MiB", c.KeepBytes)
+	check(c.FS != nil && c.Logger != nil, "no file system or no logger")
+	return errors.Join(errs...)
+}

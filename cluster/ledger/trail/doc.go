@@ -1,0 +1,26 @@
+// Package trail keeps what happened in a sale, in order: every committed event, in
+// append-only segments that a goroutine of its own writes.
+//
+// A [Trail] is told of every applied entry ([Trail.Applied]) and of snapshots that
+// replace the state ([Trail.Restored]). It never looks at the state: events keep
+// handles and order references, and whoever reads puts names to them. So the trails
+// of all nodes are equal, event by event.
+//
+// Invariants:
+//
+//  1. A segment covers (after, last] of the log: entries in it that the segment does
+//     not have did nothing. Segments do not overlap. What none covers is a gap, and
+//     readers are told of it ([Event.Missing]).
+//  2. Only the last segment is written to, by one goroutine. Sealed ones are replaced
+//     as whole files, or removed.
+//  3. Index is never more than what is on disk.
+//  4. Nothing is read from a sealed file before the whole of it was compared with its
+//     checksum, and no frame without its own.
+//  5. A file that is damaged, or of another group, is quarantined and leaves a gap;
+//     gaps are filled from peers, by whole segments.
+//  6. Operators' deeds outlast shoppers' events: the oldest segments are thinned to
+//     them before they are dropped.
+//
+// Life: [Open]; [Trail.Own] as soon as the state knows its group, and Restored or
+// Applied from then on; [Trail.Start] once; [Trail.Close]. segment.go draws the files.
+package trail
