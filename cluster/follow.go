@@ -3,12 +3,10 @@ package cluster
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
-	"google.golang.org/grpc/status"
 
 	"doorbuster/cluster/rpc"
 	"doorbuster/engine"
@@ -203,14 +201,8 @@ func (n *Node) ended(id string) bool {
 	return f != nil && f.hasEnded()
 }
 
-// plainly drops what gRPC wraps around the reason why a node can't be reached.
-func plainly(err error) error {
-	text := status.Convert(err).Message()
-	if i := strings.LastIndex(text, "Error while dialing: "); i >= 0 {
-		text = strings.Trim(text[i+len("Error while dialing: "):], `"\`)
-	}
-	return errors.New(text)
-}
+// plainly says in plain words why a node can't be reached.
+func plainly(err error) error { return errors.New(engine.NetworkWords(err)) }
 
 // heardAt gives when a node last answered a ping, by its send time.
 func (n *Node) heardAt(id string) time.Time {

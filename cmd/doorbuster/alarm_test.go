@@ -45,6 +45,9 @@ func TestAlarmsOfAllRoomsAreOneList(t *testing.T) {
 		told = s.ops("GET", "/admin/v1/alarms", "").Body
 		return len(lacks(told)) == 0
 	}, func() string { return fmt.Sprintf("it lacks %q: %s", lacks(told), told) })
+	if strings.Count(told, "nothing listens at 127.0.0.1:1.") != 2 || strings.Contains(told, "dial tcp") {
+		t.Errorf("not in plain words: %s", told)
+	}
 	if status := s.ops("GET", "/admin/v1/cluster", "").Body; len(lacks(status)) != 0 {
 		t.Errorf("the status lacks %q: %s", lacks(status), status)
 	}

@@ -56,6 +56,9 @@ func TestStrangeCertificates(t *testing.T) {
 	if v := a1.metric(`doorbuster_alarms{name="node_unreachable"}`); v != "1" {
 		t.Errorf("alarms of nodes that are away: %q", v)
 	}
+	if _, out, errs := runTool(t, "", "alarms", "--admin", a1.admin); !strings.Contains(out, "can't be reached: nothing listens at "+b1.ports[2]+".") {
+		t.Errorf("not in plain words: %s%s", out, errs)
+	}
 
 	for _, c := range []struct {
 		name   string

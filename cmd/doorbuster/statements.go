@@ -334,7 +334,7 @@ func (l *lackingDay) failed(now time.Time, why error) *lackingDay {
 		l = &lackingDay{since: now}
 	}
 	l.wait = min(max(firstWait, 2*l.wait), mostWait)
-	l.again, l.why = now.Add(l.wait), why.Error()
+	l.again, l.why = now.Add(l.wait), engine.NetworkWords(why)
 	return l
 }
 

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"doorbuster/engine"
 )
 
 // waitEvery is how often wait asks.
@@ -76,7 +78,7 @@ func await(ctx context.Context, at string) error {
 			}
 			last = errors.New(response.Status)
 		case ctx.Err() == nil:
-			last = err
+			last = errors.New(engine.NetworkWords(err))
 		}
 		select {
 		case <-ctx.Done():

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"doorbuster/engine"
 )
 
 // retries knows what is under way, and when what failed may be tried again. Safe
@@ -110,7 +112,7 @@ func (r *retries[K]) failed(k K, now time.Time, why error) {
 	a.underWay = false
 	if !errors.Is(why, ErrLeftAlone) {
 		a.tries++
-		a.failure = strings.ToValidUTF8(why.Error(), "?")
+		a.failure = strings.ToValidUTF8(engine.NetworkWords(why), "?")
 		if len(a.failure) > maxFailureBytes {
 			a.failure = strings.ToValidUTF8(a.failure[:maxFailureBytes], "") + "…"
 		}
