@@ -47,6 +47,20 @@ func badFlag(_ *cobra.Command, err error) error {
 	return usageError{err}
 }
 
+// noTimeBelowZero refuses durations that no command has a use for.
+func noTimeBelowZero(flags *pflag.FlagSet) error {
+	var errs []error
+	flags.Visit(func(f *pflag.Flag) {
+		if f.Value.Type() == "duration" && strings.HasPrefix(f.Value.String(), "-") {
+			errs = append(errs, fmt.Errorf("--%s: %s is under 0s", f.Name, f.Value))
+		}
+	})
+	if len(errs) == 0 {
+		return nil
+	}
+	return usageError{errors.Join(errs...)}
+}
+
 // badSettings says in plain words which keys of a file, or variables, err is about.
 func badSettings(flags *pflag.FlagSet, value func(key string) string, err error) error {
 	var errs []error

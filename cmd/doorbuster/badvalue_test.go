@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -65,5 +66,36 @@ func TestSettingsAreNeverCut(t *testing.T) {
 	})
 	if cfg, err := load(t, "--data", "/x", "--dev", "--config", planFile(t, "node: 007\nzone: 1.10\nrisk: {list_share: 7}\n")); err != nil || cfg.Node != "007" || cfg.Zone != "1.10" || cfg.RiskListShare != 7 {
 		t.Errorf("%v %+v", err, cfg)
+	}
+}
+
+// TestNoTimeBelowZero: no command takes a duration under zero, whatever else it is told.
+func TestNoTimeBelowZero(t *testing.T) {
+	tried := 0
+	var try func(c *cobra.Command)
+	try = func(c *cobra.Command) {
+		for _, sub := range c.Commands() {
+			try(sub)
+		}
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if f.Value.Type() != "duration" {
+				return
+			}
+			for _, arguments := range [][]string{nil, {"x"}, {"x", "y"}} {
+				args := append(append(strings.Fields(c.CommandPath())[1:], "--"+f.Name+"=-1s"), arguments...)
+				status, _, errs := runTool(t, "", args...)
+				if status != 2 {
+					t.Errorf("%v: status %d, %s", args, status, errs)
+				}
+				if strings.Contains(errs, "--"+f.Name+": -1s is under 0s") {
+					tried++
+					return
+				}
+			}
+		})
+	}
+	try(newRootCommand())
+	if tried < 50 {
+		t.Errorf("only %d flags were tried", tried)
 	}
 }

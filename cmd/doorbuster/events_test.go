@@ -317,8 +317,17 @@ func TestTailOfOneSession(t *testing.T) {
 		told = out + errs
 		return strings.Count(out, "hold_placed session=day ") == 2 && strings.Count(out, "\n") == 2
 	}, func() string { return told })
-	_, out, errs := runTool(t, "", "events", "tail", "--admin", s.admin, "--last", "1", "--session", "none")
-	if out != "" || !strings.HasPrefix(errs, "doorbuster: events are kept since 20") || strings.Count(errs, "\n") != 1 {
-		t.Errorf("of a session that is not there: %s%s", out, errs)
+	for _, begin := range [][]string{{"--last", "1"}, {"--from", "0"}, nil} {
+		status, out, errs := runTool(t, "", append([]string{"events", "tail", "--admin", s.admin, "--session", "none"}, begin...)...)
+		if status != 1 || out != "" || !strings.HasPrefix(errs, "doorbuster: events are kept since 20") || !strings.Contains(errs, `no event of a session "none" is kept`) {
+			t.Errorf("of a session that is not there: %d %s%s", status, out, errs)
+		}
+	}
+	// Who comes again where it was hears of nothing new, and that is no fault.
+	if status, out, errs := runTool(t, "", "events", "tail", "--admin", s.admin, "--from", "99999", "--session", "day"); status != 0 || out != "" {
+		t.Errorf("nothing new: %d %s%s", status, out, errs)
+	}
+	if status, _, errs := runTool(t, "", "events", "tail", "--admin", s.admin, "--from", "0", "--last", "3"); status != 2 || !strings.Contains(errs, "--from and --last: take one") {
+		t.Errorf("--from with --last: %d %s", status, errs)
 	}
 }

@@ -53,11 +53,13 @@ type eventsOptions struct {
 	from, session string
 	last          int
 	follow        bool
+	told          bool // an event at least
 }
 
 func newEventsTailCommand() *cobra.Command {
 	o := &eventsOptions{}
-	c := o.command(&cobra.Command{
+	var c *cobra.Command
+	c = o.command(&cobra.Command{
 		Use:   "tail --admin ADDR [--from INDEX[.N] | --last N] [--follow] [--session ID]",
 		Short: "Tell what has happened, and with --follow what happens",
 		Long: `Tell what has happened: every committed event with its true reason, the same
@@ -74,6 +76,9 @@ Ctrl-C ends it, and tells where to go on: with --from, at any node.`,
 		}
 		if o.last < 1 || o.last > httpapi.MostLastEvents {
 			errs = append(errs, fmt.Errorf("--last %d is not between 1 and %d", o.last, httpapi.MostLastEvents))
+		}
+		if o.from != "" && c.Flags().Changed("last") {
+			errs = append(errs, errors.New("--from and --last: take one, they say where to begin"))
 		}
 		if o.session != "" && !engine.ValidID(o.session) {
 			errs = append(errs, fmt.Errorf("--session %q is no session's id", o.session))
@@ -106,6 +111,8 @@ func (o *eventsOptions) tail(ctx context.Context, out, diagnostics io.Writer) er
 		at = cmp.Or(next, at)
 		var refused refusal
 		switch {
+		case err == nil && !o.follow && o.session != "" && !o.told && (o.from == "" || o.from == "0"):
+			return fmt.Errorf("no event of a session %q is kept; is that its id?", o.session)
 		case err == nil && !o.follow:
 			return nil
 		case ctx.Err() != nil && !o.follow:
@@ -212,6 +219,7 @@ func wholeLines(data []byte, _ bool) (advance int, line []byte, err error) {
 
 // print writes an event: as it came, or a line for people.
 func (o *eventsOptions) print(out io.Writer, line []byte, e *httpapi.TrailJSON) error {
+	o.told = true
 	if o.output == "json" {
 		_, err := out.Write(append(line[:len(line):len(line)], '\n'))
 		return err

@@ -77,6 +77,7 @@ Try it:
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(badFlag)
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return noTimeBelowZero(c.Flags()) }
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpCommand(newHelpCommand(root))
 	root.AddCommand(newServeCommand(), newApplyCommand(), newWholeClusterCommand(), newBenchCommand(), newWALCommand(),

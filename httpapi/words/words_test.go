@@ -117,6 +117,9 @@ func TestLanguageOf(t *testing.T) {
 	for header, want := range map[string]Language{
 		"": English, "en-GB,zh;q=0.9": English, "zh-CN,en": Chinese, "ZH": Chinese, " zh;q=1": Chinese, "zho": Chinese, "z": English, "fr": English,
 		"fr, zh;q=0.9": Chinese, "en;q=0.1, zh;q=0.9": Chinese, "zh;q=0.3,en;q=0.8": English, "zh;q=0, fr": English, "zh-TW": Chinese, "zh-Hant-HK, en;q=0.9": Chinese,
+		"en;q=0,*": Chinese, "*, en-US;q=0": Chinese, "zh;q=0,en;q=0": English, "zh;q=0,*": English, "fr, *;q=0.5": English,
+		"zh-Hans;q=0.9;level=1": Chinese, "zh;level=1;q=0.9, en;q=0.5": Chinese, "cmn-Hans": Chinese, "cmn": Chinese, "yue": Chinese, "yue-HK, en;q=0.9": Chinese,
+		"zh-yue": Chinese, "zh-min-nan": Chinese, "wuu": Chinese, "zh_CN": Chinese, "en;q=0.9;level=1, zh;q=0.8": English, "x!y, zh": Chinese,
 		"*": English, "de-DE,de;q=0.9,zh-CN;q=0.8,en;q=0.7": Chinese, "zh,,": Chinese, ";q=1": English, "zh;q=x": English,
 		strings.Repeat("fr,", 100) + "zh": English, strings.Repeat("fr,", 50) + "zh": Chinese, strings.Repeat("x", 300): English,
 	} {
