@@ -154,8 +154,12 @@ func (t *trailer) summary(f *os.File, want Session) (s Summary, err error) {
 	if err == nil {
 		s, err = summaryOf(b)
 	}
-	if err == nil && s.Session != want {
-		err = fmt.Errorf("%w: it is another's: %+v, want %+v", errDamaged, s.Session, want)
+	switch {
+	case err != nil:
+	case s.Group != want.Group:
+		err = fmt.Errorf("%w: it is another group's", errDamaged)
+	case s.Session != want:
+		err = fmt.Errorf("%w: it is of session %d as index %d left it, %d orders, and not of index %d, %d orders", errDamaged, s.Handle, s.Index, s.Orders, want.Index, want.Orders)
 	}
 	return s, err
 }
@@ -171,7 +175,7 @@ type head struct {
 type file struct {
 	want    Session
 	path    string
-	checks  sync.Mutex // held while it is checked
+	checks  sync.Mutex // held by check, so that readers read it once
 	checked atomic.Bool
 	head    atomic.Pointer[head]
 }
@@ -215,13 +219,18 @@ func readHead(from *os.File, want Session) (*head, trailer, error) {
 // pace is called while much is read, with how many bytes were.
 type pace func(ctx context.Context, n int) error
 
-// check reads the whole file, once.
-func (f *file) check(ctx context.Context, pace pace) error {
+// check reads the whole file, if nobody has yet, for a reader who waits for it.
+func (f *file) check(ctx context.Context) error {
 	f.checks.Lock()
 	defer f.checks.Unlock()
 	if f.checked.Load() {
 		return nil
 	}
+	return f.read(ctx, nil)
+}
+
+// read reads the whole file and compares it with its checksums and what is wanted.
+func (f *file) read(ctx context.Context, pace pace) error {
 	from, err := os.Open(f.path)
 	if err != nil {
 		return err
@@ -235,7 +244,7 @@ func (f *file) check(ctx context.Context, pace pace) error {
 	return err
 }
 
-// verify reads all of a file and compares it with its checksums and what is wanted.
+// verify is read of an open file.
 func verify(ctx context.Context, from *os.File, want Session, pace pace) (*head, error) {
 	h, t, err := readHead(from, want)
 	if err != nil {
@@ -248,8 +257,11 @@ func verify(ctx context.Context, from *os.File, want Session, pace pace) (*head,
 	return h, err
 }
 
+// readBytes is how much is read in one go.
+const readBytes = 256 << 10
+
 func sumRows(ctx context.Context, from *os.File, length int64, pace pace) (uint64, error) {
-	rows, sum, buf := io.NewSectionReader(from, 0, length), xxhash.New(), make([]byte, 256<<10)
+	rows, sum, buf := io.NewSectionReader(from, 0, length), xxhash.New(), make([]byte, readBytes)
 	for {
 		n, err := rows.Read(buf)
 		sum.Write(buf[:n])

@@ -110,7 +110,7 @@ func (s *Store) handle(f *file) (*handle, error) {
 	if h != nil {
 		return h, nil
 	}
-	if err := f.check(context.Background(), nil); err != nil {
+	if err := f.check(context.Background()); err != nil {
 		return nil, err
 	}
 	var db *bbolt.DB

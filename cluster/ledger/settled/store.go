@@ -66,7 +66,7 @@ type Config struct {
 type Stats struct {
 	Sessions, Missing, Unchecked int   // of those expected
 	Bytes                        int64 // of the files that have been looked at
-	Damaged                      int64 // files quarantined since Open
+	Damaged                      int64 // files quarantined, or found to be gone, since Open
 	Received                     int64 // files received from peers or a backup since Open
 }
 
@@ -107,7 +107,7 @@ func Open(cfg Config) (*Store, error) {
 	cfg.RetryEvery = cmp.Or(cfg.RetryEvery, 10*time.Second)
 	cfg.Log = cmp.Or(cfg.Log, slog.Default())
 	s := &Store{cfg: cfg, slots: map[engine.SessionHandle]*slot{}, open: opened{most: cfg.OpenFiles, handles: map[*file]*handle{}}}
-	s.background.init()
+	s.background.wakes = make(chan struct{}, 1)
 	err := os.MkdirAll(cfg.Dir, 0o700)
 	if err == nil {
 		s.found, err = s.list(true)
@@ -218,7 +218,7 @@ func (s *Store) Has(ctx context.Context, want Session) (bool, error) {
 	if f == nil {
 		return false, nil
 	}
-	err := f.check(ctx, nil)
+	err := f.check(ctx)
 	if err != nil {
 		err = s.condemn(x, f, err)
 	}
@@ -318,7 +318,7 @@ func (s *Store) condemn(x *slot, f *file, err error) error {
 
 func (s *Store) quarantine(f *file, why error) {
 	s.damaged.Add(1)
-	s.cfg.Log.Error("the file of a settled session is not what it was; it is quarantined until another node has sent it", "session", f.want.Handle, "error", why)
+	s.cfg.Log.Error("the file of a settled session is damaged or gone; what needs it is not answered until another node has sent it", "session", f.want.Handle, "error", why)
 	to, now := f.path+damagedSuffix, time.Now()
 	err := os.Rename(f.path, to)
 	if errors.Is(err, fs.ErrNotExist) {

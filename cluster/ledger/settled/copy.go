@@ -1,0 +1,146 @@
+package settled
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"doorbuster/engine"
+)
+
+// Peers are the other nodes, as a Store that lacks a file asks them. Their files are
+// equal, so that chunks may come from different ones.
+type Peers interface {
+	// SessionChunk gives what stands at an offset of a session's file, as much as the
+	// peer likes, and how many bytes the file has.
+	SessionChunk(ctx context.Context, h engine.SessionHandle, offset int64) (chunk []byte, total int64, err error)
+}
+
+// OpenFile opens a session's file as a whole, for a backup; whoever asks closes it.
+// It is checked before. Errors: ErrIncomplete, also if the session is not expected,
+// ErrClosed.
+func (s *Store) OpenFile(h engine.SessionHandle) (*os.File, error) {
+	x, err := s.slot(h)
+	if err != nil {
+		return nil, err
+	}
+	if x == nil {
+		return nil, &Incomplete{[]engine.SessionHandle{h}}
+	}
+	f := x.file.Load()
+	if f == nil {
+		return nil, x.missing()
+	}
+	var from *os.File
+	if err = f.check(context.Background()); err == nil {
+		from, err = os.Open(f.path)
+	}
+	if err != nil {
+		return nil, s.condemn(x, f, err)
+	}
+	return from, nil
+}
+
+// ReadChunk gives up to most bytes at an offset of a session's file, and how many the
+// file has, for a peer. Errors: as of OpenFile.
+func (s *Store) ReadChunk(h engine.SessionHandle, offset int64, most int) (chunk []byte, total int64, err error) {
+	f, err := s.OpenFile(h)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	if offset < 0 || offset > info.Size() {
+		return nil, 0, fmt.Errorf("session %d's file has %d bytes, asked for those from %d on", h, info.Size(), offset)
+	}
+	chunk = make([]byte, min(int64(max(most, 0)), info.Size()-offset))
+	n, err := f.ReadAt(chunk, offset)
+	return chunk[:n], info.Size(), err
+}
+
+// Receive copies an expected session's file from another node by its chunks. Nothing
+// of it is used unless all of it is what is expected.
+func (s *Store) Receive(ctx context.Context, h engine.SessionHandle, fetch func(offset int64) (chunk []byte, total int64, err error)) error {
+	return s.Install(ctx, h, &chunks{fetch: fetch})
+}
+
+// chunks reads a file from a peer.
+type chunks struct {
+	fetch     func(int64) ([]byte, int64, error)
+	at, total int64
+	chunk     []byte
+}
+
+func (c *chunks) Read(b []byte) (int, error) {
+	if len(c.chunk) == 0 {
+		if c.at > 0 && c.at == c.total {
+			return 0, io.EOF
+		}
+		chunk, total, err := c.fetch(c.at)
+		switch {
+		case err != nil:
+			return 0, err
+		case c.at > 0 && total != c.total, len(chunk) == 0, int64(len(chunk)) > total-c.at:
+			return 0, fmt.Errorf("a peer's file has %d bytes, of %d it sent %d at %d", total, c.total, len(chunk), c.at)
+		}
+		c.chunk, c.total, c.at = chunk, total, c.at+int64(len(chunk))
+	}
+	n := copy(b, c.chunk)
+	c.chunk = c.chunk[n:]
+	return n, nil
+}
+
+// Install takes an expected session's file as a whole from elsewhere, as a backup has
+// it. Nothing of it is used unless all of it is what is expected.
+func (s *Store) Install(ctx context.Context, h engine.SessionHandle, from io.Reader) (err error) {
+	x, err := s.slot(h)
+	if err == nil && x == nil {
+		err = errors.New("it is not expected")
+	}
+	if err != nil {
+		return fmt.Errorf("file of settled session %d: %w", h, err)
+	}
+	f, err := os.CreateTemp(s.cfg.Dir, fileName(h)+".*"+tmpSuffix)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		f.Close() // again, if all went well; then the first one counts
+		if err != nil {
+			os.Remove(f.Name())
+			err = fmt.Errorf("file of settled session %d: %w", h, err)
+		}
+	}()
+	if err := copyFile(ctx, f, from); err != nil {
+		return err
+	}
+	head, err := verify(ctx, f, x.want, nil)
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close())
+	}
+	if err == nil {
+		err = s.install(f.Name(), x.want, head)
+	}
+	if err == nil {
+		s.received.Add(1)
+	}
+	return err
+}
+
+// copyFile is io.Copy that ends with ctx.
+func copyFile(ctx context.Context, to io.Writer, from io.Reader) error {
+	for {
+		n, err := io.CopyN(to, from, 1<<20)
+		if err == io.EOF {
+			return nil
+		}
+		if err = errors.Join(err, ctx.Err()); err != nil {
+			return fmt.Errorf("after %d bytes of the last MiB: %w", n, err)
+		}
+	}
+}
