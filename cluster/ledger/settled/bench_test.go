@@ -45,9 +45,9 @@ func BenchmarkWriteMillion(b *testing.B) {
 // background, for orders by number, by shopper and by payment, and says how long
 // the slowest of a hundred took.
 func BenchmarkThousandsOfFiles(b *testing.B) {
-	sessions, orders := 2000, 2500
+	sessions, orders := 2000, 500
 	if testing.Short() {
-		sessions, orders = 200, 500
+		sessions, orders = 200, 100
 	}
 	dir := b.TempDir()
 	s := open(b, dir)

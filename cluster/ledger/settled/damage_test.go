@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -246,6 +247,48 @@ func TestDamageWhileOpen(t *testing.T) {
 	}
 	if missing := s.Missing(); !slices.Equal(missing, []engine.SessionHandle{1}) {
 		t.Error(missing)
+	}
+}
+
+// TestNameDamagedWhileOpen: a name that is damaged after the file was checked, so that
+// it is not found, is not told to be nobody's.
+func TestNameDamagedWhileOpen(t *testing.T) {
+	w := newWorld(2, 300, 20)
+	paid := slices.IndexFunc(w.orders[1], func(o engine.OrderRecord) bool { return o.PaymentID != "" })
+	for _, c := range []struct {
+		name string
+		ask  func(s *Store) (bool, error)
+	}{
+		{w.orders[1][paid].PaymentID, func(s *Store) (found bool, err error) {
+			_, found, err = s.PaidBy(w.orders[1][paid].PaymentID)
+			return found, err
+		}},
+		{"shopper-7", func(s *Store) (found bool, err error) {
+			err = s.OrdersOf("shopper-7", engine.OrderRef{}, 0, func(o *engine.OrderRecord) bool {
+				found = found || o.Ref.Session == 1
+				return true
+			})
+			return found, err
+		}},
+	} {
+		s := open(t, t.TempDir())
+		w.write(t, s)
+		if found, err := c.ask(s); !found || err != nil {
+			t.Fatal(found, err)
+		}
+		b, err := os.ReadFile(s.path(1))
+		must(t, err)
+		for at, name := 0, c.name+"\x00"; ; at++ {
+			i := strings.Index(string(b[at:]), name)
+			if i < 0 {
+				break
+			}
+			at += i
+			flip(t, s.path(1), int64(at+len(name)-2))
+		}
+		if found, err := c.ask(s); found || !errors.Is(err, ErrIncomplete) {
+			t.Errorf("%s: %v %v", c.name, found, err)
+		}
 	}
 }
 

@@ -12,11 +12,13 @@
 //	         the SHA-256 of its orders
 //	trailer  "DBORDERS", version, lengths and checksums (xxHash64) of all above
 //
-// The same orders give the same bytes on every node: the glue of a file and a peer's
-// copy is its checksum. The whole is checked in the background, and before a file's
+// The same orders give the same bytes on every node: that is how a peer's copy
+// can be compared. The whole is checked in the background, and before a file's
 // first answer; the filters and the summary have checksums of their own, so that
 // questions by shopper and payment need not wait for that. Opening a Store reads the
-// directory's names only.
+// directory's names only. What happens to a file after its check is noticed by its
+// orders' checksums, by a name that its filter has and its rows have not, or at the
+// next check, a day later.
 //
 // What ought to be there is for the caller to say (Expect). A file that is damaged,
 // or not the one that is expected, is quarantined as *.damaged, and missing until it

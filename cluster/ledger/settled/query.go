@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"container/heap"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -82,6 +83,9 @@ func (s *Store) PaidBy(paymentID string) (ref engine.OrderRef, found bool, err e
 				ref, found = engine.OrderRef{Session: x.want.Handle, Ordinal: binary.BigEndian.Uint32(key[len(prefix):])}, true
 				return nil
 			})
+			if err == nil && !found {
+				err = s.doubt(x)
+			}
 		}
 		if found && err == nil {
 			return ref, true, nil
@@ -91,6 +95,20 @@ func (s *Store) PaidBy(paymentID string) (ref engine.OrderRef, found bool, err e
 		}
 	}
 	return engine.OrderRef{}, false, lacks.err()
+}
+
+// doubt reads a file once more that does not know a name its filter has: that is a
+// mistake of the filter, once in 65,536 names, or damage since the file was checked.
+func (s *Store) doubt(x *slot) error {
+	f := x.file.Load()
+	if f == nil {
+		return x.missing()
+	}
+	err := f.read(context.Background(), nil)
+	if err != nil {
+		err = s.condemn(x, f, err)
+	}
+	return err
 }
 
 // lacking gathers the sessions that an answer lacks.
@@ -229,15 +247,19 @@ type source struct {
 
 // read reads the next page, empty behind the last order.
 func (q *source) read(s *Store, shopper string) error {
-	q.more = false
-	return s.view(q.slot, func(tx *bbolt.Tx) error {
+	known := false
+	err := s.view(q.slot, func(tx *bbolt.Tx) error {
+		q.page, q.more = nil, false
 		prefix := append([]byte(shopper), 0)
+		c := tx.Bucket(bucketShoppers).Cursor()
+		first, _ := c.Seek(prefix)
+		if known = bytes.HasPrefix(first, prefix); !known {
+			return nil
+		}
 		seek := prefix
 		if q.behind != nil {
 			seek = q.behind.seek(shopper, q.slot.want.Handle)
 		}
-		q.page = nil
-		c := tx.Bucket(bucketShoppers).Cursor()
 		for key, _ := c.Seek(seek); bytes.HasPrefix(key, prefix); key, _ = c.Next() {
 			if len(key) != len(prefix)+12 {
 				break // nobody has this name: there is a 0 in it
@@ -261,6 +283,13 @@ func (q *source) read(s *Store, shopper string) error {
 		}
 		return nil
 	})
+	if err == nil && !known {
+		err = s.doubt(q.slot)
+	}
+	if err != nil {
+		q.page, q.more = nil, false
+	}
+	return err
 }
 
 // seek gives the key in session h from which on a shopper's orders are behind p.

@@ -25,9 +25,10 @@ var (
 // pageBytes is the same on every machine, so that files are.
 const pageBytes = 4096
 
-// writeRows is how many rows go into one transaction: what is kept in memory of a
-// million orders are the keys that have to be sorted, 40 bytes and a name each.
-const writeRows = 8192
+// writeRows is how many rows go into one transaction, which keeps them in memory:
+// fewer cost commits, more cost bbolt's growing nodes. What is kept of all orders are
+// the keys that have to be sorted, 32 bytes and a name each.
+const writeRows = 2048
 
 // Write writes the file of a session from what the engine froze, as the entry at
 // index left it, at that entry's time. The file is on disk when Write returns nil,
@@ -59,8 +60,11 @@ func (s *Store) WriteOrders(ctx context.Context, sum Summary, record func(ordina
 			os.Remove(tmp)
 		}
 	}()
-	filters, err := writeDatabase(ctx, tmp, &sum, record)
-	if err != nil {
+	var filters [2]filter
+	if err := guard(func() (err error) { // bbolt may panic over a disk that fails
+		filters, err = writeDatabase(ctx, tmp, &sum, record)
+		return err
+	}); err != nil {
 		return err
 	}
 	h, err := finish(ctx, tmp, &sum, filters)
@@ -94,7 +98,7 @@ func writeDatabase(ctx context.Context, path string, sum *Summary, record func(u
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	digest := sha256.New()
-	var shoppers, payments []named
+	shoppers, payments := make([]named, 0, sum.Orders), []named(nil)
 	sum.Oldest, sum.Newest = 0, 0
 	if err := fill(ctx, db, bucketOrders, int(sum.Orders), func(i int) (key, row []byte, err error) {
 		ordinal := uint32(i) + 1
@@ -159,6 +163,9 @@ func writeDatabase(ctx context.Context, path string, sum *Summary, record func(u
 // fill puts n rows, which come in key order, into a bucket of its own.
 func fill(ctx context.Context, db *bbolt.DB, bucket []byte, n int, row func(int) (key, value []byte, err error)) error {
 	for i, first := 0, true; first || i < n; first = false {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := db.Update(func(tx *bbolt.Tx) error {
 			b, err := tx.CreateBucketIfNotExists(bucket)
 			if err != nil {
@@ -174,7 +181,7 @@ func fill(ctx context.Context, db *bbolt.DB, bucket []byte, n int, row func(int)
 					return err
 				}
 			}
-			return ctx.Err()
+			return nil
 		}); err != nil {
 			return err
 		}
