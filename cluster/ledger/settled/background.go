@@ -111,7 +111,10 @@ func (s *Store) fill(ctx context.Context, peers Peers) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err := s.Receive(ctx, h, func(offset int64) ([]byte, int64, error) { return peers.SessionChunk(ctx, h, offset) }); err != nil {
+		if err := s.Receive(ctx, h, func(offset int64) ([]byte, int64, error) {
+			return peers.SessionChunk(ctx, h,
+				offset)
+		}); err != nil {
 			failed++
 			why = err
 		}

@@ -14,9 +14,11 @@ import (
 // made makes up orders one by one, so that as many as one likes need no memory.
 func made(h engine.SessionHandle) func(uint32) (engine.OrderRecord, bool) {
 	return func(ordinal uint32) (engine.OrderRecord, bool) {
-		o := engine.OrderRecord{Ref: engine.OrderRef{Session: h, Ordinal: ordinal}, Life: 1, Listing: 1, Shopper: madeShopper(h, ordinal), Quantity: 1, Amount: 9900,
-			State: engine.Paid, Granted: engine.Time(h)*1_000_000 + engine.Time(ordinal/100), PaymentID: fmt.Sprintf("payment-%08d-%08d", h, ordinal),
-			Receiver: &engine.Receiver{Name: "Ann Example", Phone: "+8613800000000", Address: "1 Example Road, Exampletown"}}
+		o := engine.OrderRecord{Ref: engine.OrderRef{Session: h, Ordinal: ordinal}, Life: 1, Listing: 1,
+			Shopper: madeShopper(h, ordinal), Quantity: 1, Amount: 9900,
+			State: engine.Paid, Granted: engine.Time(h)*1_000_000 + engine.Time(ordinal/100),
+			PaymentID: fmt.Sprintf("payment-%08d-%08d", h, ordinal),
+			Receiver:  &engine.Receiver{Name: "Ann Example", Phone: "+8613800000000", Address: "1 Example Road, Exampletown"}}
 		o.PayBy, o.Changed = o.Granted+900_000, o.Granted+5000
 		return o, true
 	}
@@ -28,7 +30,8 @@ func madeShopper(h engine.SessionHandle, ordinal uint32) string {
 }
 
 func madeSummary(h engine.SessionHandle, orders int) Summary {
-	return Summary{Session: Session{Handle: h, Index: engine.LogIndex(h), Orders: uint32(orders), Group: group}, At: engine.Time(h)*1_000_000 + 999_999}
+	return Summary{Session: Session{Handle: h, Index: engine.LogIndex(h), Orders: uint32(orders), Group: group},
+		At: engine.Time(h)*1_000_000 + 999_999}
 }
 
 // BenchmarkWriteMillion writes the file of a million orders.
@@ -52,7 +55,8 @@ func BenchmarkThousandsOfFiles(b *testing.B) {
 	dir := b.TempDir()
 	s := open(b, dir)
 	for h := range sessions {
-		must(b, s.WriteOrders(context.Background(), madeSummary(engine.SessionHandle(h+1), orders), made(engine.SessionHandle(h+1))))
+		must(b, s.WriteOrders(context.Background(), madeSummary(engine.SessionHandle(h+1), orders),
+			made(engine.SessionHandle(h+1))))
 	}
 	must(b, s.Close())
 	began := time.Now()

@@ -57,7 +57,10 @@ func TestReadersBesideDamage(t *testing.T) {
 		case 1:
 			flip(t, s.path(h), 4*pageBytes+100)
 		default:
-			must(t, s.Receive(context.Background(), h, func(offset int64) ([]byte, int64, error) { return source.ReadChunk(h, offset, 5000) }))
+			must(t, s.Receive(context.Background(), h, func(offset int64) ([]byte, int64, error) {
+				return source.ReadChunk(h,
+					offset, 5000)
+			}))
 		}
 		await(t, s, func(n Stats) bool { return n.Received > before && n.Missing == 0 })
 	}

@@ -65,7 +65,8 @@ func (s *Store) ReadChunk(h engine.SessionHandle, offset int64, most int) (chunk
 
 // Receive copies an expected session's file from another node by its chunks. Nothing
 // of it is used unless all of it is what is expected.
-func (s *Store) Receive(ctx context.Context, h engine.SessionHandle, fetch func(offset int64) (chunk []byte, total int64, err error)) error {
+func (s *Store) Receive(ctx context.Context, h engine.SessionHandle, fetch func(offset int64) (chunk []byte,
+	total int64, err error)) error {
 	return s.Install(ctx, h, &chunks{fetch: fetch})
 }
 

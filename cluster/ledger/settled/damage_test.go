@@ -33,8 +33,14 @@ var damages = []struct {
 	{"longer", func(t *testing.T, _ *world, _ *Store, path string) { must(t, os.Truncate(path, sizeOf(t, path)+1)) }},
 	{"flipped in the rows", func(t *testing.T, _ *world, _ *Store, path string) { flip(t, path, 4*pageBytes+100) }},
 	{"flipped in a free page", func(t *testing.T, _ *world, _ *Store, path string) { flip(t, path, 2*pageBytes+4000) }},
-	{"flipped in the filters", func(t *testing.T, _ *world, _ *Store, path string) { flip(t, path, partOf(t, path, partFilters)+9) }},
-	{"flipped in the summary", func(t *testing.T, _ *world, _ *Store, path string) { flip(t, path, partOf(t, path, partSummary)+30) }},
+	{"flipped in the filters", func(t *testing.T, _ *world, _ *Store, path string) {
+		flip(t, path, partOf(t, path,
+			partFilters)+9)
+	}},
+	{"flipped in the summary", func(t *testing.T, _ *world, _ *Store, path string) {
+		flip(t, path, partOf(t, path,
+			partSummary)+30)
+	}},
 	{"flipped in the trailer", func(t *testing.T, _ *world, _ *Store, path string) { flip(t, path, sizeOf(t, path)-20) }},
 	{"swapped", func(t *testing.T, _ *world, s *Store, path string) {
 		b, err := os.ReadFile(s.path(1))
@@ -47,7 +53,10 @@ var damages = []struct {
 	{"another group's", func(t *testing.T, w *world, _ *Store, path string) {
 		w.forge(t, path, func(s *Summary) { s.Group[0]++ })
 	}},
-	{"another index", func(t *testing.T, w *world, _ *Store, path string) { w.forge(t, path, func(s *Summary) { s.Index++ }) }},
+	{"another index", func(t *testing.T, w *world, _ *Store, path string) {
+		w.forge(t, path,
+			func(s *Summary) { s.Index++ })
+	}},
 }
 
 // forge puts a whole file that is not the one expected in its place.
@@ -116,12 +125,14 @@ func TestDamageIsNoticed(t *testing.T) {
 			s := open(t, dir)
 			w.expect(s)
 			var e *Incomplete
-			if o, found, err := s.Order(engine.OrderRef{Session: 2, Ordinal: 7}); found || !errors.As(err, &e) || !slices.Equal(e.Sessions, []engine.SessionHandle{2}) {
+			if o, found, err := s.Order(engine.OrderRef{Session: 2, Ordinal: 7}); found || !errors.As(err, &e) ||
+				!slices.Equal(e.Sessions, []engine.SessionHandle{2}) {
 				t.Fatalf("an order of it: %+v %v %v", o, found, err)
 			}
 			w.checkWithout(t, s, 2)
 			aside, _ := filepath.Glob(filepath.Join(dir, "*"+damagedSuffix))
-			if want := map[bool]int{true: 0, false: 1}[d.name == "deleted"]; len(aside) != want || s.Stats().Damaged != int64(want) {
+			if want := map[bool]int{true: 0, false: 1}[d.name == "deleted"]; len(aside) != want ||
+				s.Stats().Damaged != int64(want) {
 				t.Errorf("quarantined: %v, %+v", aside, s.Stats())
 			}
 
@@ -145,7 +156,8 @@ func (w *world) checkWithout(t *testing.T, s *Store, h engine.SessionHandle) {
 	if _, _, err := s.Session(h); !errors.Is(err, ErrIncomplete) {
 		t.Errorf("the session: %v", err)
 	}
-	if err := s.Scan(engine.OrderRef{Session: h}, func(*engine.OrderRecord) bool { return true }); !errors.Is(err, ErrIncomplete) {
+	if err := s.Scan(engine.OrderRef{Session: h}, func(*engine.OrderRecord) bool { return true }); !errors.Is(err,
+		ErrIncomplete) {
 		t.Errorf("its orders: %v", err)
 	}
 	if _, err := s.OpenFile(h); !errors.Is(err, ErrIncomplete) {
@@ -186,7 +198,8 @@ func TestCheckedInTheBackground(t *testing.T) {
 	flip(t, first.path(2), 4*pageBytes+100)
 	must(t, os.Remove(first.path(3)))
 
-	s, err := Open(Config{Dir: dir, Log: slog.New(slog.DiscardHandler), RetryEvery: 10 * time.Millisecond, CheckEvery: 50 * time.Millisecond})
+	s, err := Open(Config{Dir: dir, Log: slog.New(slog.DiscardHandler), RetryEvery: 10 * time.Millisecond,
+		CheckEvery: 50 * time.Millisecond})
 	must(t, err)
 	defer s.Close()
 	w.expect(s)

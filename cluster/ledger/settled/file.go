@@ -159,7 +159,8 @@ func (t *trailer) summary(f *os.File, want Session) (s Summary, err error) {
 	case s.Group != want.Group:
 		err = fmt.Errorf("%w: it is another group's", errDamaged)
 	case s.Session != want:
-		err = fmt.Errorf("%w: it is of session %d as index %d left it, %d orders, and not of index %d, %d orders", errDamaged, s.Handle, s.Index, s.Orders, want.Index, want.Orders)
+		err = fmt.Errorf("%w: it is of session %d as index %d left it, %d orders, and not of index %d, %d orders",
+			errDamaged, s.Handle, s.Index, s.Orders, want.Index, want.Orders)
 	}
 	return s, err
 }
@@ -279,7 +280,8 @@ func sumRows(ctx context.Context, from *os.File, length int64, pace pace) (uint6
 
 // unreadable reports whether err condemns the file, and not just this try.
 func unreadable(err error) bool {
-	return errors.Is(err, errDamaged) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, io.EOF) || errors.Is(err, syscall.EIO)
+	return errors.Is(err, errDamaged) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, io.EOF) || errors.Is(err,
+		syscall.EIO)
 }
 
 // guard runs do, and turns what a damaged file makes it panic with into an error: a

@@ -59,7 +59,8 @@ func readFilter(r *reader) filter {
 		return filter{}
 	}
 	segments := uint32(n/uint64(length)) - 2
-	f := &xorfilter.BinaryFuse[uint16]{Seed: seed, SegmentLength: length, SegmentLengthMask: length - 1, SegmentCount: segments,
+	f := &xorfilter.BinaryFuse[uint16]{Seed: seed, SegmentLength: length, SegmentLengthMask: length - 1,
+		SegmentCount:       segments,
 		SegmentCountLength: segments * length, Fingerprints: make([]uint16, n)}
 	for i := range f.Fingerprints {
 		f.Fingerprints[i] = binary.LittleEndian.Uint16(prints[2*i:])

@@ -29,17 +29,20 @@ func TestWriteWhatTheEngineFroze(t *testing.T) {
 	do(engine.Command{Kind: engine.CmdApplyPlan, Operator: "olga", Plan: &engine.Plan{
 		Products: []engine.Product{{ID: "mask", Currency: "CNY"}},
 		Sales: []engine.SalePlan{{Sale: engine.Sale{ID: "sale", Timezone: "Asia/Shanghai"}, Sessions: []engine.SessionPlan{{
-			SessionSpec: engine.SessionSpec{ID: "day", StartSpec: "now", Start: clock, End: clock.Add(time.Hour), PayWithin: 15 * time.Minute, Publish: true},
-			Listings:    []engine.ListingSpec{{SKU: "mask", Price: 100, Stock: 5}},
+			SessionSpec: engine.SessionSpec{ID: "day", StartSpec: "now", Start: clock, End: clock.Add(time.Hour),
+				PayWithin: 15 * time.Minute, Publish: true},
+			Listings: []engine.ListingSpec{{SKU: "mask", Price: 100, Stock: 5}},
 		}}}},
 	}})
 	x := state.Session("day")
 	for _, shopper := range []string{"ann", "bob", "cleo"} {
-		do(engine.Command{Kind: engine.CmdPlaceHold, Listing: x.Listings[0], Shopper: []byte(shopper), Key: state.KeyOf([]byte(shopper)), Quantity: 1, Deadline: clock + 1000})
+		do(engine.Command{Kind: engine.CmdPlaceHold, Listing: x.Listings[0], Shopper: []byte(shopper),
+			Key: state.KeyOf([]byte(shopper)), Quantity: 1, Deadline: clock + 1000})
 	}
 	paid := engine.OrderRef{Session: x.Handle, Ordinal: 2}
 	do(engine.Command{Kind: engine.CmdPayOrder, Order: paid, Amount: 100, Currency: "CNY", PaymentID: "p", PaidAt: clock},
-		engine.Command{Kind: engine.CmdSetReceiver, Order: paid, Shopper: []byte("bob"), Receiver: engine.Receiver{Name: "Bob", Phone: "1", Address: "Here"}})
+		engine.Command{Kind: engine.CmdSetReceiver, Order: paid, Shopper: []byte("bob"),
+			Receiver: engine.Receiver{Name: "Bob", Phone: "1", Address: "Here"}})
 	for clock += 3_600_000; state.NextDue() <= clock; {
 		do()
 	}
@@ -68,7 +71,8 @@ func TestWriteWhatTheEngineFroze(t *testing.T) {
 	}
 	sum, found, err := s.Session(x.Handle)
 	listings := []Listing{{Listing: x.Listings[0], Price: 100, Stock: 5, Available: 4, Paid: 1, Released: 2, Buyers: 1}}
-	if !found || err != nil || sum.Session != (Session{x.Handle, eff.Index, 3, group}) || sum.At != eff.Time || !reflect.DeepEqual(sum.Listings, listings) {
+	if !found || err != nil || sum.Session != (Session{x.Handle, eff.Index, 3, group}) || sum.At != eff.Time ||
+		!reflect.DeepEqual(sum.Listings, listings) {
 		t.Errorf("%+v %v %v", sum, found, err)
 	}
 }

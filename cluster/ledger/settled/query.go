@@ -173,7 +173,8 @@ func (s *Store) Scan(from engine.OrderRef, yield func(*engine.OrderRecord) bool)
 // OrdersOf walks a shopper's orders in all sessions, the newest grant first, from
 // behind the one given on (the zero value: from the first), until yield says stop.
 // While files are missing it gives what it knows, and ErrIncomplete behind that.
-func (s *Store) OrdersOf(shopper string, after engine.OrderRef, granted engine.Time, yield func(*engine.OrderRecord) bool) error {
+func (s *Store) OrdersOf(shopper string, after engine.OrderRef, granted engine.Time,
+	yield func(*engine.OrderRecord) bool) error {
 	var lacks lacking
 	var from *place
 	if !after.IsZero() {
@@ -231,7 +232,8 @@ func placeOf(o *engine.OrderRecord) place { return place{o.Granted, o.Ref} }
 
 // compare is below 0 if p comes first.
 func (p place) compare(q place) int {
-	return cmp.Or(cmp.Compare(q.granted, p.granted), cmp.Compare(q.ref.Session, p.ref.Session), cmp.Compare(q.ref.Ordinal, p.ref.Ordinal))
+	return cmp.Or(cmp.Compare(q.granted, p.granted), cmp.Compare(q.ref.Session, p.ref.Session),
+		cmp.Compare(q.ref.Ordinal, p.ref.Ordinal))
 }
 
 // source is a file that may have orders of a shopper. Until it has been read, at
@@ -268,7 +270,8 @@ func (q *source) read(s *Store, shopper string) error {
 				q.more = true
 				break
 			}
-			o, err := orderAt(tx, engine.OrderRef{Session: q.slot.want.Handle, Ordinal: ^binary.BigEndian.Uint32(key[len(key)-4:])})
+			o, err := orderAt(tx, engine.OrderRef{Session: q.slot.want.Handle,
+				Ordinal: ^binary.BigEndian.Uint32(key[len(key)-4:])})
 			if err == nil && o.Shopper != shopper {
 				err = fmt.Errorf("%w: order %d is not that shopper's", errDamaged, o.Ref.Ordinal)
 			}

@@ -44,7 +44,8 @@ func newWorld(sessions, orders, shoppers int) *world {
 	for h := engine.SessionHandle(1); int(h) <= sessions; h++ {
 		of := make([]engine.OrderRecord, orders)
 		for i := range of {
-			o := engine.OrderRecord{Ref: engine.OrderRef{Session: h, Ordinal: uint32(i + 1)}, Life: 1, Listing: engine.ListingHandle(h), Shopper: fmt.Sprint("shopper-", rng.IntN(shoppers)),
+			o := engine.OrderRecord{Ref: engine.OrderRef{Session: h, Ordinal: uint32(i + 1)}, Life: 1,
+				Listing: engine.ListingHandle(h), Shopper: fmt.Sprint("shopper-", rng.IntN(shoppers)),
 				Quantity: 1, Amount: 9900, State: engine.Expired, Granted: engine.Time(1_000_000 + rng.IntN(1000))}
 			o.PayBy, o.Changed = o.Granted+60_000, o.Granted+10
 			if rng.IntN(2) == 0 {
@@ -55,7 +56,8 @@ func newWorld(sessions, orders, shoppers int) *world {
 			of[i] = o
 		}
 		w.orders[h] = of
-		w.sums[h] = Summary{Session: Session{Handle: h, Index: engine.LogIndex(1000 + h), Orders: uint32(orders), Group: group}, At: 2_000_000,
+		w.sums[h] = Summary{Session: Session{Handle: h, Index: engine.LogIndex(1000 + h), Orders: uint32(orders),
+			Group: group}, At: 2_000_000,
 			Listings: []Listing{{Listing: engine.ListingHandle(h), Price: 9900, Stock: 10, Available: 3, Paid: 7, Buyers: 7}}}
 	}
 	return w
@@ -118,7 +120,8 @@ func (w *world) check(t *testing.T, s *Store) {
 			}
 		}
 		var scanned []engine.OrderRecord
-		if err := s.Scan(engine.OrderRef{Session: h, Ordinal: 3}, func(o *engine.OrderRecord) bool { scanned = append(scanned, *o); return true }); err != nil {
+		if err := s.Scan(engine.OrderRef{Session: h, Ordinal: 3},
+			func(o *engine.OrderRecord) bool { scanned = append(scanned, *o); return true }); err != nil {
 			t.Error(err)
 		}
 		if !reflect.DeepEqual(scanned, orders[min(2, len(orders)):]) && len(orders) > 2 {
@@ -180,7 +183,8 @@ func TestOrdersAreFound(t *testing.T) {
 	if n := len(s.open.handles); n > 4 {
 		t.Errorf("%d files are open, 4 allowed", n)
 	}
-	for _, ref := range []engine.OrderRef{{Session: 1, Ordinal: 0}, {Session: 1, Ordinal: 151}, {Session: 99, Ordinal: 1}} {
+	for _, ref := range []engine.OrderRef{{Session: 1, Ordinal: 0}, {Session: 1, Ordinal: 151}, {Session: 99,
+		Ordinal: 1}} {
 		if _, found, err := s.Order(ref); found || err != nil {
 			t.Errorf("%v: %v %v", ref, found, err)
 		}

@@ -106,7 +106,8 @@ func Open(cfg Config) (*Store, error) {
 	cfg.CheckEvery = cmp.Or(cfg.CheckEvery, 24*time.Hour)
 	cfg.RetryEvery = cmp.Or(cfg.RetryEvery, 10*time.Second)
 	cfg.Log = cmp.Or(cfg.Log, slog.Default())
-	s := &Store{cfg: cfg, slots: map[engine.SessionHandle]*slot{}, open: opened{most: cfg.OpenFiles, handles: map[*file]*handle{}}}
+	s := &Store{cfg: cfg, slots: map[engine.SessionHandle]*slot{}, open: opened{most: cfg.OpenFiles,
+		handles: map[*file]*handle{}}}
 	s.background.wakes = make(chan struct{}, 1)
 	err := os.MkdirAll(cfg.Dir, 0o700)
 	if err == nil {

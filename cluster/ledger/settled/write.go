@@ -34,11 +34,13 @@ const writeRows = 2048
 // index left it, at that entry's time. The file is on disk when Write returns nil,
 // and its session is expected. It may take seconds; when ctx is done it gives up and
 // leaves nothing.
-func (s *Store) Write(ctx context.Context, group [16]byte, l *engine.Leaving, index engine.LogIndex, at engine.Time) error {
+func (s *Store) Write(ctx context.Context, group [16]byte, l *engine.Leaving, index engine.LogIndex,
+	at engine.Time) error {
 	sum := Summary{Session: Session{Handle: l.Session, Index: index, Orders: uint32(l.Orders()), Group: group}, At: at}
 	for i := range l.Listings {
 		x := &l.Listings[i]
-		sum.Listings = append(sum.Listings, Listing{Listing: x.Handle, Price: x.Price, Stock: x.Stock, Available: x.Available, Paid: x.Paid, Released: x.Released, Buyers: x.Shoppers})
+		sum.Listings = append(sum.Listings, Listing{Listing: x.Handle, Price: x.Price, Stock: x.Stock,
+			Available: x.Available, Paid: x.Paid, Released: x.Released, Buyers: x.Shoppers})
 	}
 	return s.WriteOrders(ctx, sum, l.Record)
 }
@@ -46,7 +48,8 @@ func (s *Store) Write(ctx context.Context, group [16]byte, l *engine.Leaving, in
 // WriteOrders is Write of orders that record gives, whose ordinals go from 1 to
 // sum.Orders. It fills in the times of grants and the digest of sum. A file that is
 // there already, and whole, stays.
-func (s *Store) WriteOrders(ctx context.Context, sum Summary, record func(ordinal uint32) (engine.OrderRecord, bool)) (err error) {
+func (s *Store) WriteOrders(ctx context.Context, sum Summary, record func(ordinal uint32) (engine.OrderRecord,
+	bool)) (err error) {
 	if has, err := s.Has(ctx, sum.Session); has || err != nil {
 		return err
 	}
@@ -91,8 +94,10 @@ type named struct {
 }
 
 // writeDatabase fills a file's first part and gives the filters.
-func writeDatabase(ctx context.Context, path string, sum *Summary, record func(uint32) (engine.OrderRecord, bool)) (filters [2]filter, err error) {
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{NoSync: true, NoGrowSync: true, NoFreelistSync: true, FreelistType: bbolt.FreelistArrayType, PageSize: pageBytes, NoStatistics: true})
+func writeDatabase(ctx context.Context, path string, sum *Summary, record func(uint32) (engine.OrderRecord,
+	bool)) (filters [2]filter, err error) {
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{NoSync: true, NoGrowSync: true, NoFreelistSync: true,
+		FreelistType: bbolt.FreelistArrayType, PageSize: pageBytes, NoStatistics: true})
 	if err != nil {
 		return filters, err
 	}
@@ -216,5 +221,6 @@ func finish(ctx context.Context, path string, sum *Summary, filters [2]filter) (
 	if _, err := f.WriteAt(w.buf, info.Size()); err != nil {
 		return nil, err
 	}
-	return &head{oldest: sum.Oldest, newest: sum.Newest, size: info.Size() + int64(len(w.buf)), shoppers: filters[0], payments: filters[1]}, f.Sync()
+	return &head{oldest: sum.Oldest, newest: sum.Newest, size: info.Size() + int64(len(w.buf)), shoppers: filters[0],
+		payments: filters[1]}, f.Sync()
 }
