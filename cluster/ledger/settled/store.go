@@ -319,7 +319,8 @@ func (s *Store) condemn(x *slot, f *file, err error) error {
 
 func (s *Store) quarantine(f *file, why error) {
 	s.damaged.Add(1)
-	s.cfg.Log.Error("the file of a settled session is damaged or gone; what needs it is not answered until another node has sent it", "session", f.want.Handle, "error", why)
+	s.cfg.Log.Error("the file of a settled session is damaged or gone: nothing that needs it is answered",
+		"session", f.want.Handle, "error", why)
 	to, now := f.path+damagedSuffix, time.Now()
 	err := os.Rename(f.path, to)
 	if errors.Is(err, fs.ErrNotExist) {
