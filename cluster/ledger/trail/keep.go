@@ -193,29 +193,36 @@ func (k *keeping) install(b *building, generation int, instead ...*segment) erro
 	return nil
 }
 
-// trim drops or thins one segment, if there is too much or it is too old.
-func (k *keeping) trim() (did bool, err error) {
-	v, generation := k.now()
-	if len(v.segs) == 0 {
-		return false, nil
-	}
+// excess tells what is too old or too much: that the first segment is to be dropped, or
+// which one is to be thinned, -1 for none.
+func (v *view) excess(c *Config) (drop bool, thin int) {
 	var full, thinned int64
-	first := -1
+	thin = -1
 	for i, s := range v.segs {
 		if s.thinned {
 			thinned += s.size
 			continue
 		}
-		if full += s.size; first < 0 {
-			first = i
+		if full += s.size; thin < 0 {
+			thin = i
 		}
 	}
-	oldest, share := v.segs[0], k.cfg.KeepBytes/deedsShare
+	share := c.KeepBytes / deedsShare
+	if full <= c.KeepBytes-min(thinned, share) {
+		thin = -1
+	}
+	return len(v.segs) > 0 && (v.segs[0].last.time < v.last.time.Add(-c.Keep) || v.segs[0].thinned && thinned > share), thin
+}
+
+// trim drops or thins one segment, if there is too much or it is too old.
+func (k *keeping) trim() (did bool, err error) {
+	v, generation := k.now()
+	drop, thin := v.excess(&k.cfg)
 	switch {
-	case oldest.last.time < v.last.time.Add(-k.cfg.Keep), oldest.thinned && thinned > share:
-		return true, k.raise(oldest.last.index, generation)
-	case first >= 0 && full > k.cfg.KeepBytes-min(thinned, share):
-		return true, k.thin(&v, first, generation)
+	case drop:
+		return true, k.raise(v.segs[0].last.index, generation)
+	case thin >= 0:
+		return true, k.thin(&v, thin, generation)
 	}
 	return false, nil
 }

@@ -38,6 +38,7 @@ type queue struct {
 	seen    entry           // the last that was told of
 	reached engine.LogIndex // the trail has, or waits to have, or lost, all up to here
 	lost    int64           // entries that there was no room for
+	gap     *entry          // the last of them, if nothing was added since
 	wake    chan struct{}
 	urgent  chan struct{} // signalled while much waits
 	room    chan struct{} // closed, and replaced, whenever there may be room again
@@ -75,6 +76,8 @@ func (q *queue) add(e *engine.Effects) (first bool) {
 	size := i.events() + 1
 	if q.events+size > q.most && len(q.items) > 0 {
 		q.lost++
+		gap := q.seen
+		q.gap = &gap
 		return q.lost == 1
 	}
 	q.push(i, size)
@@ -82,7 +85,7 @@ func (q *queue) add(e *engine.Effects) (first bool) {
 }
 
 func (q *queue) push(i item, size int) {
-	q.items = append(q.items, i)
+	q.items, q.gap = append(q.items, i), nil
 	q.events += size
 	signal(q.wake)
 	if q.events > q.most/4 {
@@ -104,7 +107,7 @@ func (q *queue) restored(at entry) {
 func (q *queue) reset(reached engine.LogIndex) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.items, q.events, q.reached = nil, 0, reached
+	q.items, q.events, q.reached, q.gap = nil, 0, reached, nil
 	q.drained()
 }
 
@@ -115,6 +118,9 @@ func (q *queue) take(most int, due bool) (items []item, events int) {
 	defer q.mu.Unlock()
 	if len(q.items) == 1 && q.items[0].quiet() && !due {
 		return nil, 0
+	}
+	if len(q.items) == 0 && q.gap != nil { // nobody waits for ever for what is lost
+		q.push(item{after: *q.gap}, 1)
 	}
 	n := 0
 	for ; n < len(q.items) && (n == 0 || events < most); n++ {

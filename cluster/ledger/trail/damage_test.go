@@ -1,0 +1,317 @@
+package trail
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"doorbuster/engine"
+	"doorbuster/wal/waltest"
+)
+
+// peer is another node's trail.
+type peer struct{ *Trail }
+
+func (p peer) Entries(_ context.Context, after, upto engine.LogIndex, deeds bool) (Page, error) {
+	return p.Page(after, upto, deeds, 10_000)
+}
+
+// until waits for a condition.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("no %s", what)
+		}
+	}
+}
+
+// segments gives the paths of a disk's segments, in order.
+func segments(disk *waltest.Disk) (paths []string) {
+	for _, path := range disk.Files() {
+		if strings.HasSuffix(path, suffix) {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// flip changes a bit of a file.
+func flip(disk *waltest.Disk, path string, at int) {
+	b := bytes.Clone(disk.Bytes(path))
+	b[(len(b)+at)%len(b)] ^= 4
+	disk.SetBytes(path, b)
+}
+
+// damages is every kind of damage to the files of a closed trail.
+var damages = map[string]func(disk, other *waltest.Disk) error{
+	"flip in a header":     func(disk, _ *waltest.Disk) error { flip(disk, segments(disk)[1], 40); return nil },
+	"flip in a frame":      func(disk, _ *waltest.Disk) error { flip(disk, segments(disk)[1], 5000); return nil },
+	"flip in the tables":   func(disk, _ *waltest.Disk) error { flip(disk, segments(disk)[1], -400); return nil },
+	"flip in the summary":  func(disk, _ *waltest.Disk) error { flip(disk, segments(disk)[1], -20); return nil },
+	"flip in the trailer":  func(disk, _ *waltest.Disk) error { flip(disk, segments(disk)[1], -2); return nil },
+	"flip in the last one": func(disk, _ *waltest.Disk) error { flip(disk, segments(disk)[len(segments(disk))-1], 200); return nil },
+	"cut": func(disk, _ *waltest.Disk) error {
+		path := segments(disk)[2]
+		disk.SetBytes(path, disk.Bytes(path)[:20_000])
+		return nil
+	},
+	"cut to nothing": func(disk, _ *waltest.Disk) error { disk.SetBytes(segments(disk)[2], nil); return nil },
+	"first deleted":  func(disk, _ *waltest.Disk) error { return disk.Remove(segments(disk)[0]) },
+	"some deleted": func(disk, _ *waltest.Disk) error {
+		paths := segments(disk)
+		return errors.Join(disk.Remove(paths[1]), disk.Remove(paths[2]), disk.Remove(paths[4]))
+	},
+	"last deleted": func(disk, _ *waltest.Disk) error { return disk.Remove(segments(disk)[len(segments(disk))-1]) },
+	"all deleted": func(disk, _ *waltest.Disk) (err error) {
+		for _, path := range segments(disk) {
+			err = errors.Join(err, disk.Remove(path))
+		}
+		return err
+	},
+	"swapped": func(disk, _ *waltest.Disk) error {
+		a, b := segments(disk)[1], segments(disk)[2]
+		x, y := disk.Bytes(a), disk.Bytes(b)
+		disk.SetBytes(a, y)
+		disk.SetBytes(b, x)
+		return nil
+	},
+	"another group's": func(disk, other *waltest.Disk) error {
+		disk.SetBytes(segments(disk)[0], other.Bytes(segments(other)[0]))
+		return nil
+	},
+	"an older copy": func(disk, _ *waltest.Disk) error {
+		path := segments(disk)[2]
+		s, err := openSegment(disk, path)
+		disk.SetBytes(path, disk.Bytes(path)[:s.end]) // as it was before it was sealed
+		return err
+	},
+}
+
+func TestDamageIsNoticedAndMadeUpForByAPeer(t *testing.T) {
+	s := newSale(4)
+	whole := waltest.NewDisk(1)
+	tr := open(t, testConfig(whole), nil)
+	other := waltest.NewDisk(1)
+	foreign, err := Open(testConfig(other))
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign.Own([16]byte{9})
+	foreign.Start(nil)
+	for n := range 2600 {
+		e := s.entry(12)
+		tr.Applied(e)
+		foreign.Applied(e)
+		if n%200 == 0 { // a commit is in one segment, however long
+			await(t, tr, s.index)
+		}
+	}
+	await(t, tr, s.index)
+	await(t, foreign, s.index)
+	if err := errors.Join(tr.Close(), foreign.Close()); err != nil {
+		t.Fatal(err)
+	}
+	last, at := s.index, s.time
+	tr = open(t, testConfig(whole.Clone()), nil)
+	for name, damage := range damages {
+		t.Run(name, func(t *testing.T) {
+			disk := whole.Clone()
+			if err := damage(disk, other.Clone()); err != nil {
+				t.Fatal(err)
+			}
+			alone := open(t, testConfig(disk.Clone()), nil)
+			alone.Restored(last, at)
+			await(t, alone, last)
+			tellsTheTruth(t, alone, s.model)
+
+			helped := open(t, testConfig(disk), peer{tr})
+			helped.Restored(last, at)
+			await(t, helped, last)
+			until(t, "whole trail", func() bool {
+				events, _, err := helped.Events(engine.TrailPosition{}, 1) // each look may find more
+				return err == nil && len(events) == 1 && helped.checkedAll() && helped.Stats().Gaps == 0
+			})
+			same(t, all(t, helped, engine.TrailPosition{}), s.model)
+			if err := helped.Close(); err != nil {
+				t.Fatal(err)
+			}
+			again := open(t, testConfig(disk), nil)
+			same(t, all(t, again, engine.TrailPosition{}), s.model)
+			if stats := again.Stats(); stats.Gaps != 0 || stats.Rebuilds != 0 {
+				t.Errorf("after another start: %+v", stats)
+			}
+			if n := len(aside(disk)); n > quarantines {
+				t.Errorf("%d files are quarantined", n)
+			}
+		})
+	}
+}
+
+func aside(disk *waltest.Disk) (paths []string) {
+	for _, path := range disk.Files() {
+		if filepath.Ext(path) == asideSuffix {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// checkedAll reports whether every sealed segment was compared with its checksum.
+func (t *Trail) checkedAll() bool {
+	v, _ := t.view()
+	for _, s := range v.segs {
+		if !s.checked.Load() {
+			return false
+		}
+	}
+	return true
+}
+
+// tellsTheTruth checks that a trail tells all of a model, or that something is missing.
+func tellsTheTruth(t *testing.T, tr *Trail, model []Event) {
+	t.Helper()
+	events := all(t, tr, engine.TrailPosition{})
+	holes := 0
+	for _, e := range events {
+		if e.Missing != 0 {
+			holes++
+			for len(model) > 0 && model[0].Index <= e.Index {
+				model = model[1:]
+			}
+			continue
+		}
+		if len(model) == 0 || model[0] != e {
+			t.Fatalf("it tells of %+v, which was not so", e)
+		}
+		model = model[1:]
+	}
+	if len(model) > 0 || holes == 0 {
+		t.Errorf("%d events are silently missing; it tells of %d gaps", len(model), holes)
+	}
+	if stats := tr.Stats(); stats.Gaps != int64(holes) {
+		t.Errorf("%d gaps are counted, %d told of", stats.Gaps, holes)
+	}
+}
+
+func TestATornTailIsCutAndComesAgain(t *testing.T) {
+	s := newSale(5)
+	var entries []*engine.Effects
+	for range 400 {
+		entries = append(entries, s.entry(8))
+	}
+	for n := 1; n < 130; n += 3 {
+		disk := waltest.NewDisk(uint64(n))
+		disk.CrashAt(n)
+		if tr, err := Open(testConfig(disk)); err == nil {
+			tr.Own(group)
+			tr.Start(nil)
+			for _, e := range entries {
+				tr.Applied(e)
+				if e.Index%16 == 0 {
+					ctx, cancel := context.WithCancel(context.Background())
+					go func() { // the disk may be gone for good
+						until(t, "write", func() bool { return tr.Stats().Trouble != "" || tr.Index() >= e.Index })
+						cancel()
+					}()
+					_ = tr.Await(ctx, e.Index) // then what is written is looked at below
+				}
+			}
+			index := tr.Index()
+			tr.Close() // it can't be
+			defer func() {
+				if t.Failed() {
+					t.Logf("crash at operation %d, after index %d", n, index)
+				}
+			}()
+			again := open(t, testConfig(disk.Restart(uint64(n))), nil)
+			if again.Index() < index {
+				t.Fatalf("crash at %d: %d was durable, now it is %d", n, index, again.Index())
+			}
+			for _, e := range entries {
+				again.Applied(e)
+			}
+			await(t, again, s.index)
+			same(t, all(t, again, engine.TrailPosition{}), s.model)
+			if stats := again.Stats(); stats.Rebuilds != 0 || stats.Gaps != 0 {
+				t.Fatalf("a crash at %d looks like damage: %+v", n, stats)
+			}
+			again.Close()
+		}
+	}
+}
+
+func TestARushOverTheQueueIsFilledFromAPeer(t *testing.T) {
+	s := newSale(6)
+	c := testConfig(waltest.NewDisk(1))
+	with := open(t, testConfig(waltest.NewDisk(1)), nil)
+	c.QueueEvents = 1024
+	disk := c.FS.(*waltest.Disk)
+	entered, release := disk.Stall(waltest.Sync)
+	tr := open(t, c, peer{with})
+	for range 500 { // nobody waits for room: a follower can't
+		e := s.entry(20)
+		tr.Applied(e)
+		with.Applied(e)
+	}
+	<-entered
+	release()
+	await(t, with, s.index)
+	e := s.entry(5)
+	with.Applied(e)
+	await(t, with, s.index)
+	tr.Applied(e)
+	await(t, tr, s.index)
+	if tr.Stats().Lost == 0 {
+		t.Fatal("it all fitted in")
+	}
+	until(t, "whole trail", func() bool { return tr.Stats().Gaps == 0 })
+	same(t, all(t, tr, engine.TrailPosition{}), s.model)
+}
+
+func TestAFullDiskIsWaitedFor(t *testing.T) {
+	s := newSale(7)
+	disk := waltest.NewDisk(1)
+	c := testConfig(disk)
+	disk.SetCapacity(60_000)
+	tr := open(t, c, nil)
+	for range 600 {
+		tr.Applied(s.entry(10))
+	}
+	until(t, "trouble", func() bool { return tr.Stats().Trouble != "" })
+	tr.AwaitRoom(nil) // sales go on
+	disk.SetCapacity(0)
+	await(t, tr, s.index)
+	same(t, all(t, tr, engine.TrailPosition{}), s.model)
+	until(t, "end of the trouble", func() bool { return tr.Stats().Trouble == "" })
+}
+
+func TestAnotherLogsTrailIsBegunAnew(t *testing.T) {
+	s := newSale(8)
+	disk := waltest.NewDisk(1)
+	tr := open(t, testConfig(disk), nil)
+	for range 3 {
+		s.feed(tr, 400, 12)
+		await(t, tr, s.index)
+	}
+	tr.Disown(errors.New("its last entry has another time"))
+	if tr.Index() != 0 {
+		t.Errorf("it reaches to %d still", tr.Index())
+	}
+	from := len(s.model)
+	seen := s.index
+	s.feed(tr, 300, 12)
+	await(t, tr, s.index)
+	events := all(t, tr, engine.TrailPosition{})
+	if len(events) == 0 || events[0].Missing != 1 || events[0].Index != seen {
+		t.Fatalf("it begins with %+v, not with a gap", events[:min(len(events), 1)])
+	}
+	same(t, events[1:], s.model[from:])
+	if n := len(aside(disk)); n != quarantines {
+		t.Errorf("%d files are quarantined", n)
+	}
+}
