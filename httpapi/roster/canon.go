@@ -34,6 +34,9 @@ func NewCanon(home string) (Canon, error) {
 // with more.
 const most = 4 * engine.MaxShopperBytes
 
+// maxPrefixes bounds the trunk prefixes before a number, which has up to 15 digits.
+const maxPrefixes = 16
+
 // Phone gives a phone number as E.164 writes it, without its extension. ok is false
 // for what is none, and for a number without a country code where there is no home.
 func (c Canon) Phone(text string) (phone engine.Canonical, ok bool) {
@@ -64,11 +67,13 @@ func (c Canon) Phone(text string) (phone engine.Canonical, ok bool) {
 	if at := strings.Index(parts[2], ";phone-context="); at >= 0 { // what a short number belongs to
 		text = "tel:" + text + parts[2][at:]
 	}
-	number, err := phonenumbers.Parse(text, c.home)
-	if err != nil {
-		return "", false
+	for before, tries := "", 0; text != before; tries++ { // Parse takes off one trunk prefix, and there may be more
+		number, err := phonenumbers.Parse(text, c.home)
+		if err != nil || tries > maxPrefixes {
+			return "", false
+		}
+		before, text = text, phonenumbers.Format(number, phonenumbers.E164)
 	}
-	text = phonenumbers.Format(number, phonenumbers.E164)
 	return engine.Canonical(text), engine.ValidRosterRow(engine.RosterRiskPhone, text, engine.LevelNone) == ""
 }
 
@@ -103,7 +108,8 @@ func (c Canon) Address(text string) (address engine.Canonical, ok bool) {
 		}
 		return unseen(r)
 	}, text)
-	text = strings.Join(strings.Fields(text), " ")
+	// A mark that something unseen kept from its letter stands behind it now.
+	text = norm.NFKC.String(strings.Join(strings.Fields(text), " "))
 	return engine.Canonical(text), engine.ValidRosterRow(engine.RosterRiskAddress, text, engine.LevelNone) == ""
 }
 

@@ -36,7 +36,6 @@ func (f Filter) Validate() error {
 		}
 		for i, v := range list.values {
 			if (v == "" || len(v) > maxFilterBytes) && slices.Index(list.values, v) == i { // said once
-
 				errs = append(errs, fmt.Errorf("among the %s, %s has not 1 to %d bytes", list.what, quoted(v), maxFilterBytes))
 			}
 		}
