@@ -127,6 +127,21 @@ func TestAllProblemsAreTold(t *testing.T) {
 	}
 }
 
+// The same bad value of a filter is told once, however often it was given.
+func TestBadFiltersAreToldOnce(t *testing.T) {
+	long := strings.Repeat("x", 65)
+	err := statement.Filter{Kinds: []string{"", "fee", "", long, ""}, OrderPrefixes: []string{"", "", long, long}}.Validate()
+	const each = `among the %s, %q has not 1 to 64 bytes`
+	if err == nil || strings.Count(err.Error(), "\n") != 3 {
+		t.Fatalf("%v", err)
+	}
+	for _, what := range []string{"kinds to ignore", "order prefixes"} {
+		if told := fmt.Sprintf(each, what, ""); strings.Count(err.Error(), told) != 1 {
+			t.Errorf("%v; want once %s", err, told)
+		}
+	}
+}
+
 // Sums are kept for each currency and day, so there is an end to both: the line that
 // is one too many is named, and as many as may be are taken.
 func TestCurrenciesAndDaysAreBounded(t *testing.T) {
