@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"doorbuster/engine"
@@ -158,38 +159,64 @@ func (g *Group) DropRoster(ctx context.Context, by engine.By, name engine.Roster
 }
 
 // ImportRoster puts rows into a roster, or has them take the place of all there
-// were, and gives how many it names then. Rows that take the place are staged
+// were; rows that it has so already are left out. Rows that take the place are staged
 // first and count in one step; others are put step by step, and an error may come
 // after some of them: putting all of them once more is right then. A change of the
 // leader is waited for. Error: a refusal as in conflict if another import came in
 // between; the roster is as it was, or as that other one has it.
-func (g *Group) ImportRoster(ctx context.Context, name engine.RosterName, in engine.RosterImport) (count int64, err error) {
+func (g *Group) ImportRoster(ctx context.Context, name engine.RosterName, in engine.RosterImport) (out engine.RosterImported, err error) {
 	id, err := g.rosterOf(name)
 	if err != nil {
-		return 0, err
+		return out, err
 	}
 	c := engine.Command{Kind: engine.CmdEditRoster, Note: in.Note, Edit: engine.RosterEdit{Roster: id, Action: engine.RosterPut, Source: in.Source}}
 	if err := g.sign(ctx, &c, in.By); err != nil {
-		return 0, err
+		return out, err
 	}
-	if done, _, err := g.done(c.Intent); done || err != nil {
-		g.view.View(func(s *engine.State) { count = s.RosterCount(id) })
-		return count, err
+	before, _, err := g.done(c.Intent)
+	switch {
+	case err != nil:
+		return out, err
+	case before: // what it changed then is not remembered
+		for row := range in.Rows {
+			out.Take(row)
+		}
+	case in.Replace && g.names(id, &in):
+	default:
+		if out, err = g.bring(ctx, c, &in); err != nil {
+			return out, err
+		}
 	}
-	intent := c.Intent
+	g.view.View(func(s *engine.State) { out.Count = s.RosterCount(id) })
+	return out, nil
+}
+
+// bring asks for an import step by step. c has everything but the rows.
+func (g *Group) bring(ctx context.Context, c engine.Command, in *engine.RosterImport) (out engine.RosterImported, err error) {
+	id, intent := c.Edit.Roster, c.Intent
 	c.Intent = engine.Intent{} // until the step that makes it done
 	if len(g.awaitRules(ctx, c.Rules())) > 0 {
-		return 0, refusal(engine.ReasonRules)
+		return out, refusal(engine.ReasonRules)
 	}
 	if in.Replace {
 		c.Edit.Action, c.Edit.Stage = engine.RosterStage, newStage()
 	}
 	committed, steps, size := 0, 0, 0
 	step := func() error {
-		if err := g.persist(ctx, c); err != nil {
-			return err
-		}
 		committed += len(c.Edit.Rows)
+		if !in.Replace { // what changes nothing is not committed
+			g.view.View(func(s *engine.State) {
+				c.Edit.Rows = slices.DeleteFunc(c.Edit.Rows, func(row engine.RosterEntry) bool { return s.LevelOf(id, row.ID) == row.Level })
+			})
+		}
+		if in.Replace || len(c.Edit.Rows) > 0 || out.Changed > 0 && c.Intent != (engine.Intent{}) {
+			if err := g.persist(ctx, c); err != nil {
+				return err
+			}
+		}
+		for _, row := range c.Edit.Rows {
+			out.Take(row)
+		}
 		steps++
 		c.Edit.Rows, size = make([]engine.RosterEntry, 0, importRows), 0 // the old ones may still be read
 		if in.Committed != nil {
@@ -200,7 +227,7 @@ func (g *Group) ImportRoster(ctx context.Context, name engine.RosterName, in eng
 	for row := range in.Rows {
 		if len(c.Edit.Rows) == importRows || size+len(row.ID) > importBytes {
 			if err := step(); err != nil {
-				return 0, err
+				return out, err
 			}
 		}
 		c.Edit.Rows = append(c.Edit.Rows, row)
@@ -211,7 +238,7 @@ func (g *Group) ImportRoster(ctx context.Context, name engine.RosterName, in eng
 			c.Intent = intent
 		}
 		if err := step(); err != nil {
-			return 0, err
+			return out, err
 		}
 	}
 	if in.Replace {
@@ -219,13 +246,12 @@ func (g *Group) ImportRoster(ctx context.Context, name engine.RosterName, in eng
 		if err := g.persist(ctx, c); err != nil {
 			// One that was asked twice, and was done the first time, is refused.
 			var refused *engine.Refusal
-			if !errors.As(err, &refused) || refused.Reason != engine.ReasonConflict || !g.names(id, &in) {
-				return 0, err
+			if !errors.As(err, &refused) || refused.Reason != engine.ReasonConflict || !g.names(id, in) {
+				return out, err
 			}
 		}
 	}
-	g.view.View(func(s *engine.State) { count = s.RosterCount(id) })
-	return count, nil
+	return out, nil
 }
 
 // newStage is a number that no other staging has. It is never 0.
@@ -261,7 +287,7 @@ func (g *Group) names(id engine.RosterID, in *engine.RosterImport) bool {
 	rows, same := make([]engine.RosterEntry, 0, importRows), true
 	compare := func() {
 		g.view.View(func(s *engine.State) {
-			same = same && s.RosterCount(id) == int64(in.Count)
+			same = same && s.RosterMark(id) != nil && s.RosterCount(id) == int64(in.Count)
 			for _, row := range rows {
 				same = same && s.LevelOf(id, row.ID) == row.Level
 			}

@@ -26,7 +26,8 @@ func rowsOf(n int, level engine.Level) iter.Seq[engine.RosterEntry] {
 
 // bring imports rows as an operator does.
 func (s *shop) bring(name engine.RosterName, replace bool, n int, rows iter.Seq[engine.RosterEntry]) (int64, error) {
-	return s.ImportRoster(s.t.Context(), name, engine.RosterImport{Replace: replace, Count: n, Rows: rows, By: engine.By{Operator: "olga"}})
+	out, err := s.ImportRoster(s.t.Context(), name, engine.RosterImport{Replace: replace, Count: n, Rows: rows, By: engine.By{Operator: "olga"}})
+	return out.Count, err
 }
 
 var riskyShoppers = engine.RosterName{Kind: engine.RosterRiskShopper}
@@ -91,6 +92,30 @@ func TestAddressesOnTheRiskList(t *testing.T) {
 	}
 	if got := s.Risk(&engine.Visitor{Shopper: []byte("ann"), Addr: netip.MustParseAddr("203.0.113.7")}); got != engine.LevelChallenge {
 		t.Errorf("taken off, the prefix around it says %s", got)
+	}
+}
+
+// TestImportCountsWhatChanged: an import whose last step changes nothing is done once
+// for its key all the same, as an earlier step did.
+func TestImportCountsWhatChanged(t *testing.T) {
+	s := openNewest(t, nil)
+	const last = importRows + 1 // alone in the second step
+	if _, err := s.bring(riskyShoppers, false, 1, rowsOf(1, engine.LevelBlock)); err != nil {
+		t.Fatal(err)
+	}
+	rows := slices.Collect(rowsOf(last, engine.LevelBlock))
+	slices.Reverse(rows)
+	in := engine.RosterImport{Count: last, Rows: slices.Values(rows), By: engine.By{Operator: "olga", Key: "k", Request: engine.Key{1}}}
+	want := engine.RosterImported{Count: last, Changed: importRows}
+	if out, err := s.ImportRoster(t.Context(), riskyShoppers, in); out != want || err != nil {
+		t.Fatalf("%+v, %v; want %+v", out, err, want)
+	}
+	if out, err := s.ImportRoster(t.Context(), riskyShoppers, engine.RosterImport{Count: 2, By: engine.By{Operator: "olga"},
+		Rows: slices.Values([]engine.RosterEntry{{ID: []byte("shopper-7")}, {ID: []byte("nobody")}})}); out.Changed != 1 || out.Removed != 1 || err != nil {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	if out, err := s.ImportRoster(t.Context(), riskyShoppers, in); out.Count != last-1 || err != nil {
+		t.Errorf("done twice: %+v, %v", out, err)
 	}
 }
 
@@ -196,7 +221,7 @@ func TestAllowListIsForgotten(t *testing.T) {
 func BenchmarkImport(b *testing.B) {
 	for b.Loop() {
 		s := openNewest(b, nil)
-		if n, err := s.ImportRoster(b.Context(), riskyShoppers, engine.RosterImport{Replace: true, Count: 1_000_000, Rows: rowsOf(1_000_000, engine.LevelBlock)}); n != 1_000_000 || err != nil {
+		if n, err := s.ImportRoster(b.Context(), riskyShoppers, engine.RosterImport{Replace: true, Count: 1_000_000, Rows: rowsOf(1_000_000, engine.LevelBlock)}); n.Count != 1_000_000 || err != nil {
 			b.Fatalf("%d, %v", n, err)
 		}
 	}

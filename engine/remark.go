@@ -83,7 +83,7 @@ func (s *State) describeEdit(e *RosterEdit) string {
 			if i > 0 {
 				b.WriteString(", ")
 			}
-			fmt.Fprintf(&b, "%s %s to %s", row.ID, r.level(row.ID), row.Level)
+			fmt.Fprintf(&b, "%s %s to %s", row.ID, e.Roster.Kind.Word(r.level(row.ID)), e.Roster.Kind.Word(row.Level))
 		}
 	case RosterStage:
 		fmt.Fprintf(&b, "%d rows", len(e.Rows))
@@ -161,8 +161,12 @@ func (o PlanOutcome) String() string {
 		fmt.Fprintf(&b, "%s: %s; ", p.Path, p.Message)
 	}
 	for _, c := range o.Changes {
-		if len(o.Problems) == 0 {
-			fmt.Fprintf(&b, "%s: %s to %s; ", c.Path, cmp.Or(c.Before, "nothing"), cmp.Or(c.After, "nothing"))
+		switch {
+		case len(o.Problems) > 0:
+		case c.Before == "" && c.After == "new":
+			fmt.Fprintf(&b, "%s: new; ", c.Path)
+		default:
+			fmt.Fprintf(&b, "%s: %s to %s; ", c.Path, cmp.Or(c.Before, "not given"), cmp.Or(c.After, "not given"))
 		}
 		if b.Len() > maxDetailBytes {
 			break

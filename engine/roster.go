@@ -64,6 +64,17 @@ var levels = [...]string{"none", "watch", "challenge", "block"}
 
 func (l Level) String() string { return nameOf(levels[:], int(l)) }
 
+// Word says what a level is on rosters of a kind.
+func (k RosterKind) Word(l Level) string {
+	switch {
+	case k >= RosterRiskShopper:
+		return l.String()
+	case l == LevelNone:
+		return "not listed"
+	}
+	return "listed"
+}
+
 // ParseLevel reads the name of a risk level.
 func ParseLevel(name string) (Level, bool) {
 	i := slices.Index(levels[:], name)

@@ -31,3 +31,16 @@ type RosterImport struct {
 	// nil to be told nothing.
 	Committed func(rows int)
 }
+
+// RosterImported is what came of an import.
+type RosterImported struct {
+	Count   int64 // that the roster names now
+	Changed int   // rows that the roster did not have so already; of a replacement all, or none
+	Removed int   // of these, those that took somebody off
+}
+
+// Take counts a row that changed the roster.
+func (i *RosterImported) Take(row RosterEntry) {
+	i.Changed++
+	i.Removed += btoi(row.Level == LevelNone)
+}

@@ -78,12 +78,13 @@ type (
 		Cursor string        `json:"cursor,omitempty"`
 	}
 	listImportJSON struct {
-		List     string `json:"list"`
-		Action   string `json:"action"`   // replace, or change
-		Rows     int    `json:"rows"`     // that were taken in
-		Removed  int    `json:"removed"`  // of these, those that took somebody off
-		Repeated int    `json:"repeated"` // lines that said what a line before had said
-		Count    int64  `json:"count"`    // that the list names now
+		List      string `json:"list"`
+		Action    string `json:"action"`    // replace, or change
+		Rows      int    `json:"rows"`      // that were taken in, for they changed something
+		Removed   int    `json:"removed"`   // of these, those that took somebody off
+		Unchanged int    `json:"unchanged"` // rows that said what the list has so already
+		Repeated  int    `json:"repeated"`  // lines that said what a line before had said
+		Count     int64  `json:"count"`     // that the list names now
 	}
 	listProgressJSON struct {
 		Committed int `json:"committed"`
@@ -279,9 +280,9 @@ func (s *AdminServer) dropRow(w http.ResponseWriter, r *http.Request, q *noteQue
 		s.problem(w, r, notFound, fmt.Sprintf("There is no %s in %s.", clipped(id), title))
 		return
 	}
-	count := int64(0)
+	var out engine.RosterImported
 	if err == nil {
-		count, err = s.operator.ImportRoster(r.Context(), name, engine.RosterImport{Count: 1, By: byOf(r), Note: q.Note,
+		out, err = s.operator.ImportRoster(r.Context(), name, engine.RosterImport{Count: 1, By: byOf(r), Note: q.Note,
 			Rows: slices.Values([]engine.RosterEntry{{ID: []byte(id)}})})
 	}
 	if err != nil {
@@ -289,7 +290,7 @@ func (s *AdminServer) dropRow(w http.ResponseWriter, r *http.Request, q *noteQue
 		return
 	}
 	s.log.Info("taken off a list", "list", title, "operator", operatorOf(r), "note", q.Note)
-	s.reply(w, r, http.StatusOK, listImportJSON{List: title, Action: "change", Rows: 1, Removed: 1, Count: count})
+	s.reply(w, r, http.StatusOK, listImportJSON{List: title, Action: "change", Rows: out.Changed, Removed: out.Removed, Unchanged: 1 - out.Changed, Count: out.Count})
 }
 
 func (s *AdminServer) dropList(w http.ResponseWriter, r *http.Request, q *sureQuery) {
@@ -392,14 +393,13 @@ func (s *AdminServer) importList(w http.ResponseWriter, r *http.Request, q *empt
 	if !q.Sure && s.asks(w, r, s.bars(name, list, replace)) {
 		return
 	}
-	done := listImportJSON{List: title, Action: map[bool]string{true: "replace", false: "change"}[replace], Rows: list.Len(), Removed: list.Removals(), Repeated: list.Repeated()}
+	done := listImportJSON{List: title, Action: map[bool]string{true: "replace", false: "change"}[replace], Repeated: list.Repeated()}
 	source := fmt.Sprintf("sha256 %x", hash.Sum(nil))
-	log := s.log.With("list", title, "source", source, "action", done.Action, "operator", operatorOf(r), "rows", done.Rows, "removed", done.Removed, "note", q.Note)
-	told := newListProgress(w, r, done.Rows)
+	log := s.log.With("list", title, "source", source, "action", done.Action, "operator", operatorOf(r), "rows", list.Len(), "note", q.Note)
+	told := newListProgress(w, r, list.Len())
 	ctx, stop := context.WithTimeout(r.Context(), listPatience)
 	defer stop()
-	var err error
-	done.Count, err = s.operator.ImportRoster(ctx, name, engine.RosterImport{Replace: replace, Count: list.Len(), Rows: list.Rows(), Source: source,
+	out, err := s.operator.ImportRoster(ctx, name, engine.RosterImport{Replace: replace, Count: list.Len(), Rows: list.Rows(), Source: source,
 		By: byOf(r), Note: q.Note, Committed: told.committed})
 	release() // whoever hears of the end may send the next
 	if err != nil {
@@ -407,7 +407,8 @@ func (s *AdminServer) importList(w http.ResponseWriter, r *http.Request, q *empt
 		s.listFailed(w, r, told, replace, err)
 		return
 	}
-	log.Info("list imported", "count", done.Count)
+	done.Rows, done.Removed, done.Unchanged, done.Count = out.Changed, out.Removed, list.Len()-out.Changed, out.Count
+	log.Info("list imported", "changed", done.Rows, "removed", done.Removed, "count", done.Count)
 	if told.streams {
 		told.line(done)
 		return

@@ -57,12 +57,12 @@ func TestListsAreImported(t *testing.T) {
 		method, path, kind, body string
 		imported, answer         string
 	}{
-		"replace": {"PUT", "/admin/v1/risk/shoppers?note=bots", "text/csv", "id,level\nann,watch\nbob,\nbob,block\n", "ann=watch bob=block ", `{"list":"risk/shoppers","action":"replace","rows":2,"removed":0,"repeated":1,"count":2}`},
-		"change":  {"PATCH", "/admin/v1/risk/ips?level=watch", "text/plain", "203.0.113.7\n203.0.113.0/24,none\n", "203.0.113.7/32=watch 203.0.113.0/24=none ", `{"list":"risk/ips","action":"change","rows":2,"removed":1,"repeated":0,"count":2}`},
-		"objects": {"PUT", "/admin/v1/allowlists/vips", "application/x-ndjson", `{"id":"ann"}`, "ann=watch ", `{"list":"allowlists/vips","action":"replace","rows":1,"removed":0,"repeated":0,"count":1}`},
-		"reserve": {"PATCH", reservationsPath, "text/plain; charset=utf-8", "ann\nbob", "ann=watch bob=watch ", `{"list":"reservations of day/mask","action":"change","rows":2,"removed":0,"repeated":0,"count":2}`},
-		"empty":   {"PUT", "/admin/v1/allowlists/vips?empty=true", "text/plain", "", "", `{"list":"allowlists/vips","action":"replace","rows":0,"removed":0,"repeated":0,"count":0}`},
-		"one off": {"DELETE", "/admin/v1/risk/shoppers/ann?note=a%20mistake", "", "", "ann=none ", `{"list":"risk/shoppers","action":"change","rows":1,"removed":1,"repeated":0,"count":1}`},
+		"replace": {"PUT", "/admin/v1/risk/shoppers?note=bots", "text/csv", "id,level\nann,watch\nbob,\nbob,block\n", "ann=watch bob=block ", `{"list":"risk/shoppers","action":"replace","rows":2,"removed":0,"unchanged":0,"repeated":1,"count":2}`},
+		"change":  {"PATCH", "/admin/v1/risk/ips?level=watch", "text/plain", "203.0.113.7\n203.0.113.0/24,none\n", "203.0.113.7/32=watch 203.0.113.0/24=none ", `{"list":"risk/ips","action":"change","rows":2,"removed":1,"unchanged":0,"repeated":0,"count":2}`},
+		"objects": {"PUT", "/admin/v1/allowlists/vips", "application/x-ndjson", `{"id":"ann"}`, "ann=watch ", `{"list":"allowlists/vips","action":"replace","rows":1,"removed":0,"unchanged":0,"repeated":0,"count":1}`},
+		"reserve": {"PATCH", reservationsPath, "text/plain; charset=utf-8", "ann\nbob", "ann=watch bob=watch ", `{"list":"reservations of day/mask","action":"change","rows":2,"removed":0,"unchanged":0,"repeated":0,"count":2}`},
+		"empty":   {"PUT", "/admin/v1/allowlists/vips?empty=true", "text/plain", "", "", `{"list":"allowlists/vips","action":"replace","rows":0,"removed":0,"unchanged":0,"repeated":0,"count":0}`},
+		"one off": {"DELETE", "/admin/v1/risk/shoppers/ann?note=a%20mistake", "", "", "ann=none ", `{"list":"risk/shoppers","action":"change","rows":1,"removed":1,"unchanged":0,"repeated":0,"count":1}`},
 		"forget":  {"DELETE", "/admin/v1/allowlists/vips", "", "", "", `{"list":"allowlists/vips","count":0}`},
 	} {
 		t.Run(name, func(t *testing.T) {

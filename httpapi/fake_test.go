@@ -374,18 +374,20 @@ func (f *fakeOperator) RosterRow(name engine.RosterName, id string) (engine.Rost
 	return engine.RosterRow{}, false, f.err
 }
 
-func (f *fakeOperator) ImportRoster(ctx context.Context, name engine.RosterName, rows engine.RosterImport) (int64, error) {
+func (f *fakeOperator) ImportRoster(ctx context.Context, name engine.RosterName, rows engine.RosterImport) (engine.RosterImported, error) {
 	if _, bounded := ctx.Deadline(); !bounded {
 		panic("a command without a deadline")
 	}
 	f.roster, f.imported, f.operator, f.note, f.replaced = name, "", rows.By.Operator, rows.Note, rows.Replace
+	out := engine.RosterImported{Count: int64(rows.Count)}
 	for row := range rows.Rows {
+		out.Take(row)
 		f.imported += fmt.Sprintf("%s=%s ", row.ID, row.Level)
 	}
 	if rows.Committed != nil {
 		rows.Committed(rows.Count)
 	}
-	return int64(rows.Count), f.err
+	return out, f.err
 }
 
 func (f *fakeOperator) DropRoster(_ context.Context, by engine.By, name engine.RosterName, note string) error {

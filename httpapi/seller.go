@@ -109,9 +109,9 @@ type Operator interface {
 	RosterPage(name engine.RosterName, from, most int) (rows []engine.RosterRow, next int, count int64, done bool, err error)
 	ExportRoster(name engine.RosterName, each func([]engine.RosterRow) error) error
 	RosterRow(name engine.RosterName, id string) (row engine.RosterRow, found bool, err error)
-	// ImportRoster takes rows in, which were checked, and gives how many are on the
-	// list then.
-	ImportRoster(ctx context.Context, name engine.RosterName, rows engine.RosterImport) (count int64, err error)
+	// ImportRoster takes rows in, which were checked. Rows that change nothing are
+	// left out.
+	ImportRoster(ctx context.Context, name engine.RosterName, rows engine.RosterImport) (engine.RosterImported, error)
 	DropRoster(ctx context.Context, by engine.By, name engine.RosterName, note string) error
 
 	// Draw and Waitlist give pages of a listing's draw, by arrival, and of its line,

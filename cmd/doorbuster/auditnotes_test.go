@@ -19,7 +19,7 @@ func TestAuditSaysWhoAndWhatWasBefore(t *testing.T) {
 		{"put on", "roster_edited", "risk_shopper, put: bot-1 none to block, bot-2 none to block", func() { s.lists("", "add", "risk/shoppers", "bot-1", "bot-2") }},
 		{"another level", "roster_edited", "risk_shopper, put: bot-1 block to watch", func() { s.lists("", "add", "risk/shoppers", "bot-1", "--level", "watch") }},
 		{"taken off", "roster_edited", "risk_shopper, put: bot-1 watch to none", func() { s.lists("", "remove", "risk/shoppers", "bot-1") }},
-		{"allowed", "roster_edited", "allowed vips, put: ann none to watch", func() { s.lists("", "add", "allowlists/vips", "ann") }},
+		{"allowed", "roster_edited", "allowed vips, put: ann not listed to listed", func() { s.lists("", "add", "allowlists/vips", "ann") }},
 		{"replaced", "roster_edited", "risk_shopper, commit: 3 rows in place of 1, sha256 ea7fb08b7a2dc4", func() {
 			s.lists("", "import", "risk/shoppers", listFile(t, "bots.txt", "a", "b", "c"), "--replace")
 		}},
@@ -29,6 +29,10 @@ func TestAuditSaysWhoAndWhatWasBefore(t *testing.T) {
 		{"profile gone", "profile_set", "forget rush; before: tickets=always", func() { s.ops("DELETE", "/admin/v1/profiles/rush", `{}`) }},
 		{"switch", "switches_set", "set tickets=off; before: tickets=planned", func() { s.ops("PATCH", "/admin/v1/switches", `{"switches":{"tickets":"off"}}`) }},
 		{"switches back", "switches_set", "back tickets=planned; before: tickets=off", func() { s.ops("POST", "/admin/v1/switches/back", `{}`) }},
+		{"plan", "plan_applied", "products[tea]: new", func() { s.apply("products: [{id: tea, currency: CNY, list_price: 900}]\n") }},
+		{"plan again", "plan_applied", "products[tea].image: not given to https://shop.test/tea.png", func() {
+			s.apply("products: [{id: tea, currency: CNY, list_price: 900, image: 'https://shop.test/tea.png'}]\n")
+		}},
 		{"pause", "session_paused", "pause; before: open", func() { s.ops("POST", "/admin/v1/sessions/day/pause", `{}`) }},
 		{"resume", "session_resumed", "resume; before: paused", func() { s.ops("POST", "/admin/v1/sessions/day/resume", `{}`) }},
 		{"stock", "stock_added", "stock 5 to 7", func() { s.ops("POST", "/admin/v1/sessions/day/skus/mask/stock", `{"units":2}`) }},

@@ -40,12 +40,13 @@ type listRow struct {
 
 // listResult is what the admin API says of an import.
 type listResult struct {
-	List     string `json:"list"`
-	Action   string `json:"action"`
-	Rows     int64  `json:"rows"`
-	Removed  int64  `json:"removed"`
-	Repeated int64  `json:"repeated"`
-	Count    int64  `json:"count"`
+	List      string `json:"list"`
+	Action    string `json:"action"`
+	Rows      int64  `json:"rows"`
+	Removed   int64  `json:"removed"`
+	Unchanged int64  `json:"unchanged"`
+	Repeated  int64  `json:"repeated"`
+	Count     int64  `json:"count"`
 }
 
 // listPath turns the name of a list into its path of the admin API.
@@ -403,13 +404,19 @@ func (o *clusterOptions) sendListOnce(c *cobra.Command, method, path, format, fi
 func (r *listResult) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: ", shown(r.List))
-	if r.Action == "replace" {
+	switch {
+	case r.Rows == 0 && r.Unchanged > 0:
+		b.WriteString("nothing changed")
+	case r.Action == "replace":
 		fmt.Fprintf(&b, "replaced, %d rows", r.Rows)
-	} else {
+	default:
 		fmt.Fprintf(&b, "%d rows added or changed", r.Rows-r.Removed)
 		if r.Removed > 0 {
 			fmt.Fprintf(&b, ", %d removed", r.Removed)
 		}
+	}
+	if r.Unchanged > 0 {
+		fmt.Fprintf(&b, ", %d rows were so already", r.Unchanged)
 	}
 	if r.Repeated > 0 {
 		fmt.Fprintf(&b, ", %d lines said the same as one before", r.Repeated)

@@ -55,12 +55,40 @@ func TestListsThroughTheProgram(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(text), "id,level,since\nbot-2,watch,") || !strings.Contains(string(text), "\nbot-3,challenge,") {
 		t.Fatalf("%s, %v", text, err)
 	}
-	s.lists("replaced, 2 rows", "import", "risk/shoppers", file, "--replace")
+	s.lists("nothing changed, 2 rows were so already; it names 2 now", "import", "risk/shoppers", file, "--replace")
 	s.lists(`"id":"bot-2","level":"watch"`, "export", "risk/shoppers", "--format", "ndjson")
 	s.lists("names 0 now", "import", "risk/shoppers", listFile(t, "none.txt"), "--replace", "--empty")
 	s.lists("forgotten", "forget", "allowlists/vips")
 	if !strings.Contains(s.logs.String(), `"msg":"list imported"`) {
 		t.Error("the node's log does not tell of the imports")
+	}
+}
+
+// TestListsCountWhatChanges: rows that the list has so already are told apart from those
+// that changed it, the trail has none of them, and asking again comes to the same.
+func TestListsCountWhatChanges(t *testing.T) {
+	s := openShop(t, t.TempDir())
+	s.lists("2 rows added or changed; it names 2 now", "add", "risk/shoppers", "bot-1", "bot-2")
+	s.lists("1 rows added or changed, 1 rows were so already; it names 3 now", "add", "risk/shoppers", "bot-2", "bot-3")
+	s.lists("0 rows added or changed, 1 removed, 1 rows were so already; it names 2 now", "remove", "risk/shoppers", "bot-3", "nobody")
+	const same = "risk/shoppers: nothing changed, %d rows were so already; it names 2 now"
+	s.lists(fmt.Sprintf(same, 1), "add", "risk/shoppers", "bot-1")
+	s.lists(fmt.Sprintf(same, 1), "remove", "risk/shoppers", "nobody")
+	s.lists(fmt.Sprintf(same, 2), "import", "risk/shoppers", listFile(t, "bots.txt", "bot-2", "bot-1"), "--replace")
+	patch := opsCall{"PATCH", "/admin/v1/risk/shoppers", "bot-1\nnobody,none\n", "text/plain"}
+	for range 2 {
+		if a := s.asOperator(patch, "same"); a.Status != 200 || !strings.Contains(a.Body, `"rows":0,"removed":0,"unchanged":2,"repeated":0,"count":2`) {
+			t.Errorf("%d %s", a.Status, a.Body)
+		}
+	}
+	s.lists("1 rows added or changed; it names 3 now", "add", "risk/shoppers", "last-1")
+	var trail reply
+	s.eventually(func() bool {
+		trail = s.ops("GET", "/admin/v1/audit?limit=1000", "")
+		return strings.Contains(trail.Body, "last-1 none to block")
+	}, func() string { return trail.Body })
+	if edits := strings.Count(trail.Body, `"roster_edited"`); edits != 4 {
+		t.Errorf("%d edits of which 4 changed something: %s", edits, trail.Body)
 	}
 }
 

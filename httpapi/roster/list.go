@@ -20,7 +20,6 @@ type List struct {
 	count int
 
 	repeated int
-	none     int // rows of engine.LevelNone
 	broad    string
 }
 
@@ -35,9 +34,6 @@ func (l *List) Len() int { return l.count }
 
 // Repeated is how many lines said the same as one before.
 func (l *List) Repeated() int { return l.repeated }
-
-// Removals is how many rows take somebody off the list.
-func (l *List) Removals() int { return l.none }
 
 // Broad is the first prefix that bars a good part of all addresses: one shorter than
 // /8 of IPv4 or /32 of IPv6 at a level that doesn't just let in. "" if there is none.
@@ -76,10 +72,7 @@ func (l *List) add(id string, level engine.Level, line int) (before engine.Level
 	l.rows = binary.LittleEndian.AppendUint32(l.rows, uint32(line))
 	l.rows = append(l.rows, id...)
 	l.slots[slot] = uint32(at) + 1
-	if l.count++; level == engine.LevelNone {
-		l.none++
-	}
-	if l.count*2 > len(l.slots) {
+	if l.count++; l.count*2 > len(l.slots) {
 		l.grow()
 	}
 	return 0, 0, false

@@ -270,7 +270,7 @@ func (r *reading) row(no int, id, word string) {
 	}
 	if before, on, there := r.list.add(id, level, no); there {
 		if before != level {
-			r.wrong(no, "%q is %s here and %s on line %d", clip(id), level, before, on)
+			r.wrong(no, "%q is %s here and %s on line %d", clip(id), r.Kind.Word(level), r.Kind.Word(before), on)
 			return
 		}
 		r.list.repeated++
