@@ -63,6 +63,7 @@ func (s *State) Apply(index LogIndex, entry []byte, eff *Effects) error {
 		eff.Primary = append(eff.Primary, e)
 	}
 	s.settleTouched()
+	s.letGo()
 	eff.NextDue = s.NextDue()
 	s.eff = nil
 	return nil
@@ -105,8 +106,12 @@ func (s *State) apply(c *Command) Event {
 	return e
 }
 
-// do applies a command other than a grab.
+// do applies a command other than a grab. About an order of a settled session nothing
+// changes any more; money for it is taken, to go back.
 func (s *State) do(c *Command) Event {
+	if c.Kind != CmdPayOrder && s.settled(c.Order.Session) {
+		return refused(ReasonUnknown)
+	}
 	switch c.Kind {
 	case CmdOpenEpoch:
 		return s.openEpoch(c)
@@ -144,6 +149,8 @@ func (s *State) do(c *Command) Event {
 		return s.closeHold(c)
 	case CmdSettleSession:
 		return s.settleSession(c)
+	case CmdClearSession:
+		return s.clearSession(c)
 	case cmdBreakListing:
 		return s.breakListing(c)
 	}

@@ -134,7 +134,7 @@ func AppendCommand(dst []byte, c *Command) []byte {
 		w.string(c.Note)
 	case CmdCloseHold:
 		w.ref(c.Order)
-	case CmdSettleSession:
+	case CmdSettleSession, CmdClearSession:
 		w.uint(uint64(c.Session))
 		w.string(c.Operator)
 		w.string(c.Note)
@@ -254,7 +254,7 @@ func (r *reader) command(c *Command) {
 		c.Note = r.string(MaxTextBytes)
 	case CmdCloseHold:
 		c.Order = r.ref()
-	case CmdSettleSession:
+	case CmdSettleSession, CmdClearSession:
 		c.Session = SessionHandle(r.uint32())
 		c.Operator = r.string(MaxShopperBytes)
 		c.Note = r.string(MaxTextBytes)

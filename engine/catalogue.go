@@ -67,13 +67,18 @@ type Session struct {
 	Paused   bool
 	OpenedAt Time // 0 while it has not
 	EndedAt  Time
-	Listings []ListingHandle // in the order of the plan
+	// Of a settled one: the entry that sealed it, and when that was.
+	Sealed    LogIndex
+	SettledAt Time
+	Listings  []ListingHandle // in the order of the plan
 
 	orders  table[Order]
 	details table[details] // by Order.details - 1
-	// settledOrders is how many orders there were when the session was settled;
-	// none of them is here any more.
-	settledOrders uint32
+	// settledOrders is how many orders there were when the session was settled, and
+	// dropped how many of them the state has let go of since it was cleared.
+	settledOrders, dropped uint32
+	cleared                bool
+	refundsDue             int // orders whose state is RefundDue
 	// lives are those that the orders came in, by the first of each. Only an epoch's
 	// first order in the session adds one.
 	lives []granting

@@ -36,6 +36,7 @@ const (
 	CmdSettleSession   CommandKind = 23
 	// cmdIntended leads an intent and the command that carries it.
 	cmdIntended      CommandKind = 24
+	CmdClearSession  CommandKind = 25
 	cmdBreakListing  CommandKind = 250 // takes effect only in builds with the faults tag
 	maxBatchCommands             = 16_384
 )
@@ -45,7 +46,7 @@ var commandKinds = map[CommandKind]string{
 	CmdVoidOrder: "VoidOrder", CmdExtendHold: "ExtendHold", CmdSetReceiver: "SetReceiver", CmdApplyPlan: "ApplyPlan",
 	CmdSteerSession: "SteerSession", CmdAddStock: "AddStock", CmdRaiseRules: "RaiseRules", cmdApplyRichPlan: "ApplyRichPlan", cmdPlaceRichHold: "PlaceRichHold", CmdLeaveLine: "LeaveLine", CmdReserve: "Reserve",
 	CmdEditRoster: "EditRoster", CmdSetSwitches: "SetSwitches", CmdSetProfile: "SetProfile", cmdPlaceTracedHold: "PlaceTracedHold", cmdPayTimedOrder: "PayTimedOrder",
-	CmdConfirmRefund: "ConfirmRefund", CmdCloseHold: "CloseHold", CmdSettleSession: "SettleSession", cmdIntended: "Intended", cmdBreakListing: "BreakListing",
+	CmdConfirmRefund: "ConfirmRefund", CmdCloseHold: "CloseHold", CmdSettleSession: "SettleSession", CmdClearSession: "ClearSession", cmdIntended: "Intended", cmdBreakListing: "BreakListing",
 }
 
 func (k CommandKind) String() string {

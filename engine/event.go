@@ -45,15 +45,16 @@ const (
 	SwitchesSet          //
 	ProfileSet           //
 	RefundMade           // the cashier has paid back Amount
-	SessionSettled       // its orders have left the state
+	SessionSettled       // nothing about its orders changes any more
 	IntentRepeated       // an operator had it done before; nothing changed
+	SessionCleared       // the orders of a settled session leave the state
 )
 
 var eventKinds = [...]string{"None", "EpochOpened", "HoldPlaced", "HoldConfirmed", "HoldRefused", "HoldReleased", "OrderPaid",
 	"RefundBecameDue", "OrderUnchanged", "HoldExtended", "ReceiverSet", "PlanApplied", "PlanRefused", "SessionPublished", "SessionOpened",
 	"SessionPaused", "SessionResumed", "SessionEnded", "SessionUnchanged", "StockAdded", "StockTaken", "StockGone", "ListingFroze", "RulesRaised",
 	"CommandRefused", "BatchRefused", "PlaceTaken", "DrawEntered", "PlacePassed", "DrawWasClosed", "DrawWasDone", "ShopperReserved",
-	"ReservationWithdrawn", "RosterEdited", "SwitchesSet", "ProfileSet", "RefundMade", "SessionSettled", "IntentRepeated"}
+	"ReservationWithdrawn", "RosterEdited", "SwitchesSet", "ProfileSet", "RefundMade", "SessionSettled", "IntentRepeated", "SessionCleared"}
 
 func (k EventKind) String() string { return nameOf(eventKinds[:], int(k)) }
 
@@ -106,7 +107,7 @@ type Effects struct {
 	Plans []PlanOutcome
 	// Remarks are of commands whose events don't say all, in order.
 	Remarks []Remark
-	// Leaving are the orders of the sessions that were settled.
+	// Leaving are the orders of the sessions that were sealed.
 	Leaving []*Leaving
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"pgregory.net/rapid"
@@ -162,7 +163,7 @@ func keep(e *Effects) Effects {
 	c.Remarks = append([]Remark(nil), e.Remarks...)
 	c.Leaving = nil
 	for _, l := range e.Leaving { // in words: where tables keep things is their own business
-		kept := &Leaving{Session: l.Session}
+		var words []string
 		for i := range l.Orders() {
 			r, _ := l.Record(uint32(i + 1))
 			to := fmt.Sprint(r.Receiver == nil)
@@ -170,9 +171,9 @@ func keep(e *Effects) Effects {
 				to = fmt.Sprint(*r.Receiver)
 			}
 			r.Receiver = nil
-			kept.shoppers = append(kept.shoppers, fmt.Sprintf("%+v %s", r, to))
+			words = append(words, fmt.Sprintf("%+v %s", r, to))
 		}
-		c.Leaving = append(c.Leaving, kept)
+		c.Leaving = append(c.Leaving, &Leaving{Session: l.Session, Sealed: l.Sealed, At: l.At, Listings: []Listing{{Currency: strings.Join(words, "\n")}}})
 	}
 	return c
 }
@@ -181,5 +182,18 @@ func mustFail(tb rapid.TB, err, want error) {
 	tb.Helper()
 	if !errors.Is(err, want) {
 		tb.Fatalf("got %v, want %v", err, want)
+	}
+}
+
+// clear has the orders of a settled session leave the state.
+func (g *group) clear(x *Session) {
+	if e := g.one(Command{Kind: CmdClearSession, Session: x.Handle}); e.Kind != SessionCleared {
+		g.tb.Fatalf("clearing %q: %v", x.ID, e)
+	}
+	for g.state.mustLetGo() {
+		if due := g.state.NextDue(); due > g.state.Now() {
+			g.tb.Fatalf("there is more to let go of, and the next batch may wait until %d", due)
+		}
+		g.do()
 	}
 }

@@ -40,8 +40,8 @@ func (s *State) unitsOf(no ShopperNo, l *Listing, key Key, st *Standing) {
 		month = s.month(l)
 	}
 	for ref := s.lastOrder(no); !ref.IsZero(); {
-		o := s.Order(ref)
-		if o.Key == key {
+		o := s.at(ref)
+		if o.Key == key && !s.settled(ref.Session) {
 			st.Known = ref
 		}
 		if o.State.Live() && o.Granted >= month && s.listings[o.Listing-1].SKU == l.SKU {
@@ -79,11 +79,7 @@ func (s *State) unitsOf(no ShopperNo, l *Listing, key Key, st *Standing) {
 		st.Live = other
 	}
 	if l.LimitPerMonth > 0 {
-		for _, b := range s.bought[no] {
-			if b.sku == l.SKU && b.month >= month {
-				st.MonthUnits += b.units
-			}
-		}
+		st.MonthUnits += s.boughtSince(month, no, l.SKU)
 	}
 }
 
@@ -143,7 +139,7 @@ func (s *State) MostAtOnce(l *Listing) uint32 {
 // Known answers a grab whose key led to an order before: that order, whatever
 // has become of it, or a refusal if the request was another one.
 func (s *State) Known(ref OrderRef, listing ListingHandle, quantity uint32) Event {
-	o := s.Order(ref)
+	o := s.at(ref)
 	e := s.orderEvent(HoldConfirmed, ref, o)
 	if o.Listing != listing || o.Quantity != quantity {
 		e.Kind, e.Reason = HoldRefused, ReasonKeyReused
@@ -174,14 +170,14 @@ func (s *State) RefusedFor(l *Listing, st Standing, why Reason, limit uint32) Ev
 
 // Taken answers a grab of a shopper who is in line or in the draw already, with
 // another key: that is his place, whatever key he asks with.
-func (s *State) Taken(ref OrderRef) Event { return s.orderEvent(HoldConfirmed, ref, s.Order(ref)) }
+func (s *State) Taken(ref OrderRef) Event { return s.orderEvent(HoldConfirmed, ref, s.at(ref)) }
 
 // ticketUsed tells whether the shopper has got something for a ticket before.
 // Tickets are bound to who shows them, so that his own orders are all to look at.
 func (s *State) ticketUsed(no ShopperNo, ticket uint64) bool {
 	for ref := s.lastOrder(no); ticket != 0 && !ref.IsZero(); {
-		o := s.Order(ref)
-		if s.detailsOf(ref).ticket == ticket {
+		o := s.at(ref)
+		if s.detailsOf(ref).ticket == ticket && !s.settled(ref.Session) {
 			return true
 		}
 		ref = o.previous
@@ -307,7 +303,7 @@ func (s *State) SoldOutReason(l *Listing) Reason {
 // in all sessions where a month counts.
 func (s *State) releaseOverdue(no ShopperNo, l *Listing) {
 	for ref := s.lastOrder(no); !ref.IsZero(); {
-		next := s.Order(ref).previous
+		next := s.at(ref).previous
 		if ref.Session == l.Session || l.LimitPerMonth > 0 {
 			s.expireIfDue(ref)
 		}
@@ -318,7 +314,7 @@ func (s *State) releaseOverdue(no ShopperNo, l *Listing) {
 // expireIfDue treats an overdue hold as expired before anything else happens to
 // it. On a frozen listing nothing expires.
 func (s *State) expireIfDue(ref OrderRef) {
-	if o := s.Order(ref); o.State == Held && o.Due() <= s.now && !s.listings[o.Listing-1].Frozen {
+	if o := s.at(ref); o.State == Held && o.Due() <= s.now && !s.listings[o.Listing-1].Frozen {
 		s.derive(s.release(ref, Expired, ReasonExpired))
 	}
 }

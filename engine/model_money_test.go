@@ -13,10 +13,13 @@ type modelPayment struct {
 	at     Time // by the cashier's clock; 0 if rules before version 3 took it
 }
 
-// settled tells whether the state has let go of an order with its session.
+// left tells whether the state has let go of an order with its session.
+func (o *modelOrder) left() bool { return o.listing.session.cleared }
+
+// settled tells whether nothing about an order changes any more.
 func (o *modelOrder) settled() bool { return o.listing.session.state == Settled }
 
-// inState gives the orders that the state still has, by session and ordinal.
+// inState gives the orders about which something may change, by session and ordinal.
 func (m *model) inState() (orders []*modelOrder) {
 	for _, o := range m.orders {
 		if !o.settled() {
@@ -204,8 +207,7 @@ func (m *model) confirmRefund(c *Command) Event {
 	return e
 }
 
-// settle has the orders of a session leave the state: what it keeps of them is
-// what limits by the month look at, and the numbers of those whom that concerns.
+// settle has nothing about the orders of a session change any more.
 func (m *model) settle(c *Command) Event {
 	if c.Session == 0 || int(c.Session) > len(m.sessions) {
 		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
@@ -223,29 +225,50 @@ func (m *model) settle(c *Command) Event {
 		}
 	}
 	x.state = Settled
-	const month62 = 62 * 24 * 3600 * 1000 // longer than any month
-	for _, o := range m.orders {
-		if o.listing.session == x {
-			o.month = Never
-			if month := m.began(o.granted); o.state == Paid && m.countedByMonth(o.listing.spec.SKU) {
-				o.month = month
-			}
-		}
-		if o.settled() && o.month != Never && o.month+month62 < m.now {
-			o.month = Never
-		}
-	}
-	for i, who := range m.shoppers {
-		if !slices.ContainsFunc(m.orders, func(o *modelOrder) bool { return o.shopper == who && (!o.settled() || o.month != Never) }) {
-			m.shoppers[i] = ""
-		}
-	}
 	for _, l := range m.listings {
 		if l.session == x {
 			delete(m.rosters, RosterID{Kind: RosterReserved, Listing: l.handle})
 		}
 	}
 	return Event{Kind: SessionSettled, Session: x.handle, Quantity: x.orders}
+}
+
+// clear has the orders of a session leave the state, by the end of the batch: what it
+// keeps of them is what limits by the month look at, and the numbers of those whom
+// that concerns.
+func (m *model) clear(c *Command) Event {
+	if c.Session == 0 || int(c.Session) > len(m.sessions) {
+		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
+	}
+	switch x := m.sessions[c.Session-1]; {
+	case x.state != Settled:
+		return Event{Kind: CommandRefused, Reason: ReasonNotOpen, Session: x.handle}
+	case x.cleared:
+		return Event{Kind: SessionUnchanged, Session: x.handle}
+	default:
+		x.cleared = true
+		return Event{Kind: SessionCleared, Session: x.handle, Quantity: x.orders}
+	}
+}
+
+func (m *model) letGo() {
+	const month62 = 62 * 24 * 3600 * 1000 // longer than any month
+	for _, o := range m.orders {
+		if o.left() && !o.gone {
+			o.gone, o.month = true, Never
+			if month := m.began(o.granted); o.state == Paid && m.countedByMonth(o.listing.spec.SKU) {
+				o.month = month
+			}
+		}
+		if o.left() && o.month != Never && o.month+month62 < m.now {
+			o.month = Never
+		}
+	}
+	for i, who := range m.shoppers {
+		if !slices.ContainsFunc(m.orders, func(o *modelOrder) bool { return o.shopper == who && (!o.left() || o.month != Never) }) {
+			m.shoppers[i] = ""
+		}
+	}
 }
 
 func (m *model) countedByMonth(sku string) bool {
@@ -299,8 +322,9 @@ func (m *model) moneyDiffers(s *State) string {
 				return fmt.Sprintf("payment %q came for %v, the model says %v", id, got, came[id])
 			}
 		}
-		if len(s.payments) != len(came) {
-			return fmt.Sprintf("%d payments are known, the model has %d", len(s.payments), len(came))
+		leaving := slices.ContainsFunc(m.sessions, func(x *modelSession) bool { return x.state == Settled && !x.cleared })
+		if n := s.payments.len(); n != len(came) && !leaving {
+			return fmt.Sprintf("%d payments are known, the model has %d", n, len(came))
 		}
 	}
 	for _, o := range m.inState() {
@@ -322,6 +346,9 @@ func (m *model) moneyDiffers(s *State) string {
 func (m *model) booksDiffer(s *State, x *modelSession) string {
 	var paid, got []OrderRef
 	var closable []OrderRef
+	if x.state == Settled { // its orders may have left or not
+		return ""
+	}
 	for _, o := range m.inState() {
 		if o.listing.session != x {
 			continue

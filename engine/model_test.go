@@ -27,11 +27,12 @@ type model struct {
 
 type modelSession struct {
 	SessionSpec
-	handle SessionHandle
-	state  SessionState
-	paused bool
-	opened Time
-	orders uint32
+	handle  SessionHandle
+	state   SessionState
+	paused  bool
+	opened  Time
+	orders  uint32
+	cleared bool
 }
 
 type modelListing struct {
@@ -68,7 +69,8 @@ type modelOrder struct {
 	drawn      bool
 	late       bool
 	trace      Transaction
-	month      Time // of one that is settled: the month in which it counts, or Never
+	month      Time // of one that has left: the month in which it counts, or Never
+	gone       bool // month has been set
 }
 
 func (m *model) session(id string) *modelSession {
@@ -259,6 +261,7 @@ func (m *model) batch(at Time, commands []Command, touched []ListingHandle) (pri
 	}
 	m.workLines()
 	m.conclude()
+	m.letGo()
 	return primary, m.derived
 }
 
@@ -345,6 +348,8 @@ func (m *model) command(c *Command) Event {
 		return m.confirmRefund(c)
 	case CmdSettleSession:
 		return m.settle(c)
+	case CmdClearSession:
+		return m.clear(c)
 	case CmdPayOrder:
 		m.asked[c.PaymentID] = true
 		if m.rules >= 3 {
@@ -453,9 +458,9 @@ func (m *model) month(shopper string, l *modelListing) (units uint32, newest Ord
 			continue
 		}
 		switch {
-		case o.settled() && o.month != Never && o.month >= began:
+		case o.left() && o.month != Never && o.month >= began:
 			units += o.quantity
-		case !o.settled() && o.granted >= began:
+		case !o.left() && o.granted >= began:
 			units += o.quantity
 			newest = o.ref
 		}
@@ -808,9 +813,9 @@ func (m *model) differs(s *State) string {
 	due := Never
 	for _, o := range m.orders {
 		v, ok := s.View(o.ref)
-		if o.settled() {
+		if o.left() {
 			if ok {
-				return fmt.Sprintf("order %+v is settled and still there", v)
+				return fmt.Sprintf("order %+v has left and is still there", v)
 			}
 			continue
 		}
@@ -825,6 +830,9 @@ func (m *model) differs(s *State) string {
 		}
 		if o.state == Held {
 			due = min(due, o.due)
+		}
+		if o.settled() { // its key may lead elsewhere by now
+			continue
 		}
 		if found := s.OrderByKey(s.ShopperNo(o.shopper), o.key); found != o.ref {
 			return fmt.Sprintf("the key of order %v leads to %v", o.ref, found)

@@ -23,7 +23,7 @@ func (s *State) payOrder(c *Command) Event {
 	if x.State == Settled { // the order is in the ledgers alone; whoever asked has looked it up there
 		s.notePayment(c.PaymentID, c.Order)
 		s.oweRefund(Refund{Order: c.Order, PaymentID: c.PaymentID, Amount: c.Amount, Currency: c.Currency, Why: ReasonSettled, PaidAt: s.paidAt(c)})
-		return s.refundEvent(c.Order, c.Amount, ReasonSettled)
+		return Event{Kind: RefundBecameDue, Session: x.Handle, Order: c.Order, Amount: c.Amount, Reason: ReasonSettled}
 	}
 	o := s.Order(c.Order)
 	l := s.listings[o.Listing-1]
@@ -84,7 +84,7 @@ func (s *State) payOrder(c *Command) Event {
 // knows that the number leads to no order, or to one that the money is not for.
 func (s *State) payForNoOrder(c *Command) Event {
 	if ref, ours := s.FindOrder(c.OrderNo); ours {
-		if o := s.Order(ref); o != nil && o.State.Granted() && c.Transaction.May(o.Transaction) {
+		if o := s.Order(ref); o != nil && !s.settled(ref.Session) && o.State.Granted() && c.Transaction.May(o.Transaction) {
 			return s.refusedOrder(ref, ReasonConflict)
 		}
 	}
@@ -120,7 +120,7 @@ func (s *State) paidBefore(c *Command, ref OrderRef) Event {
 		return Event{Kind: OrderUnchanged, Amount: c.Amount, Reason: ReasonNoOrder, Transaction: c.Transaction}
 	case ref != c.Order:
 		return s.refusedOrderOrNone(c.Order, ReasonConflict)
-	case o == nil:
+	case s.settled(ref.Session):
 		return Event{Kind: OrderUnchanged, Session: ref.Session, Order: ref, Amount: c.Amount, Reason: ReasonSettled}
 	case c.Amount != o.Amount || c.Currency != s.listings[o.Listing-1].Currency:
 		return s.refusedOrder(ref, ReasonAmount)
@@ -129,7 +129,7 @@ func (s *State) paidBefore(c *Command, ref OrderRef) Event {
 }
 
 func (s *State) refusedOrderOrNone(ref OrderRef, why Reason) Event {
-	if s.Order(ref) == nil {
+	if s.Order(ref) == nil || s.settled(ref.Session) {
 		return refused(why)
 	}
 	return s.refusedOrder(ref, why)
@@ -141,7 +141,7 @@ func (s *State) moneyBack(c *Command, o *Order, why Reason) Event {
 	switch o.State {
 	case Expired, Cancelled, Voided, Refunded:
 		m := s.mutOrder(c.Order)
-		m.State, m.Changed = RefundDue, s.now
+		s.orderTo(m, c.Order, RefundDue)
 		if d := s.mutDetails(c.Order); !d.settled {
 			d.payment, d.settled, d.paidAt = c.PaymentID, true, s.paidAt(c)
 		}
@@ -208,9 +208,9 @@ func (s *State) payOrderByOldRules(c *Command) Event {
 	d := s.mutDetails(c.Order)
 	d.payment, d.settled = c.PaymentID, true
 	o = s.mutOrder(c.Order)
-	o.State, o.Changed = RefundDue, s.now
+	s.orderTo(o, c.Order, RefundDue)
 	if kind == OrderPaid {
-		o.State = Paid
+		s.orderTo(o, c.Order, Paid)
 		l.Paid += int64(o.Quantity)
 	}
 	s.touch(l.Handle)
@@ -258,7 +258,7 @@ func (s *State) voidOrder(c *Command) Event {
 		return s.release(c.Order, Voided, ReasonVoided)
 	}
 	o = s.mutOrder(c.Order)
-	o.State, o.Changed = RefundDue, s.now
+	s.orderTo(o, c.Order, RefundDue)
 	l.Paid -= int64(o.Quantity)
 	s.giveBack(l, o)
 	if s.rules >= 3 {
@@ -268,6 +268,18 @@ func (s *State) voidOrder(c *Command) Event {
 	e := s.orderEvent(RefundBecameDue, c.Order, o)
 	e.Reason = ReasonVoided
 	return e
+}
+
+// orderTo changes an order's state, from now on.
+func (s *State) orderTo(o *Order, ref OrderRef, to OrderState) {
+	x := s.sessions[ref.Session-1]
+	if o.State == RefundDue {
+		x.refundsDue--
+	}
+	if to == RefundDue {
+		x.refundsDue++
+	}
+	o.State, o.Changed = to, s.now
 }
 
 // setReceiver says where the goods go, as long as they have not gone.

@@ -44,23 +44,32 @@ func recordOf(ref OrderRef, o *Order, d details, shopper string) OrderRecord {
 	return r
 }
 
-// Leaving is a session's orders as they leave the state. Nothing of it changes any
+// Leaving is a sealed session's orders. Nothing of it changes any
 // more: it may be kept and read by anybody.
 type Leaving struct {
 	Session  SessionHandle
+	Sealed   LogIndex // the entry that sealed it
+	At       Time
 	Listings []Listing // as they were
 	orders   table[Order]
 	details  table[details]
-	shoppers []string // by ordinal - 1
+	shoppers table[shopper]
 	lives    []granting
+}
+
+// Leaving takes hold of the orders of a settled session; nil if they have left the
+// state. Nobody must read the state meanwhile.
+func (s *State) Leaving(h SessionHandle) *Leaving {
+	if x := s.SessionOf(h); x != nil && x.State == Settled && !x.Left() {
+		return s.leaving(x)
+	}
+	return nil
 }
 
 // leaving takes hold of the orders of x.
 func (s *State) leaving(x *Session) *Leaving {
-	l := &Leaving{Session: x.Handle, orders: x.orders, details: x.details, lives: x.lives, shoppers: make([]string, x.orders.len())}
-	for i := range l.shoppers {
-		l.shoppers[i] = s.ShopperID(x.orders.at(i).Shopper)
-	}
+	l := &Leaving{Session: x.Handle, Sealed: x.Sealed, At: x.SettledAt, orders: x.orders.freeze(), details: x.details.freeze(),
+		lives: x.lives, shoppers: s.shoppers.rows.freeze()}
 	for _, h := range x.Listings {
 		l.Listings = append(l.Listings, *s.listings[h-1])
 	}
@@ -80,7 +89,7 @@ func (l *Leaving) Record(ordinal uint32) (OrderRecord, bool) {
 	if o.details != 0 {
 		d = *l.details.at(int(o.details) - 1)
 	}
-	r := recordOf(OrderRef{l.Session, ordinal}, o, d, l.shoppers[ordinal-1])
+	r := recordOf(OrderRef{l.Session, ordinal}, o, d, l.shoppers.at(int(o.Shopper)-1).id)
 	r.Life = lifeIn(l.lives, ordinal)
 	return r, true
 }

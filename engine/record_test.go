@@ -57,7 +57,11 @@ func TestOrdersLeave(t *testing.T) {
 	if !ok || after.Shopper != "ann" || after.Key != before.Key || *after.Receiver != *before.Receiver || after.State != Paid || after.PaymentID != "p" {
 		t.Errorf("%+v, before %+v", after, before)
 	}
-	if _, ok := g.state.Record(ref); ok || g.state.MaySettle(x) != ReasonSettled {
+	if now, ok := g.state.Record(ref); !ok || now.State != Paid || now.Refunds != nil || g.state.MaySettle(x) != ReasonSettled {
+		t.Error("it has left before the session is cleared")
+	}
+	g.clear(x)
+	if _, ok := g.state.Record(ref); ok {
 		t.Error("it is still there")
 	}
 }

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/dchest/siphash"
@@ -114,29 +113,34 @@ func (s *State) paymentKey(id string) (k Key) {
 
 // PaymentOf gives the order that a payment came for; zero if it never came, and one
 // of session 0 if it came for none.
-func (s *State) PaymentOf(id string) OrderRef { return s.payments[s.paymentKey(id)] }
-
-func (s *State) notePayment(id string, ref OrderRef) {
-	s.payments[s.paymentKey(id)] = ref
-	s.mostPayments = max(s.mostPayments, len(s.payments))
+//
+// What came for an order of a settled session is not known any more, wherever its
+// orders are by now, unless a refund tells of it.
+func (s *State) PaymentOf(id string) OrderRef {
+	ref := s.payments.of(s.paymentKey(id))
+	if s.settled(ref.Session) && !s.refundTells(ref, id) {
+		return OrderRef{}
+	}
+	return ref
 }
 
-// forgetPayments forgets what came for the orders of a session that is settled. As
-// on a node that comes from a snapshot, what refunds tell is still known.
-func (s *State) forgetPayments(x *Session) {
-	for i := range x.orders.len() {
-		ref := OrderRef{x.Handle, uint32(i) + 1}
-		d := s.detailsOf(ref)
-		if !d.settled || slices.ContainsFunc(s.refundsOf[ref], func(no RefundNo) bool { return s.Refund(no).PaymentID == d.payment }) {
-			continue
-		}
-		if k := s.paymentKey(d.payment); s.payments[k] == ref {
-			delete(s.payments, k)
-		}
+func (s *State) refundTells(ref OrderRef, paymentID string) bool {
+	return slices.ContainsFunc(s.refundsOf[ref], func(no RefundNo) bool { return s.Refund(no).PaymentID == paymentID })
+}
+
+func (s *State) notePayment(id string, ref OrderRef) {
+	s.payments.set(s.paymentKey(id), ref)
+}
+
+// forgetPayment forgets what came for an order that leaves the state. As on a node
+// that comes from a snapshot, what refunds tell is still known.
+func (s *State) forgetPayment(ref OrderRef) {
+	d := s.detailsOf(ref)
+	if !d.settled || s.refundTells(ref, d.payment) {
+		return
 	}
-	if len(s.payments) < s.mostPayments/2 { // what a map has grown to it would keep
-		s.payments = maps.Collect(maps.All(s.payments))
-		s.mostPayments = len(s.payments)
+	if k := s.paymentKey(d.payment); s.payments.of(k) == ref {
+		s.payments.drop(k)
 	}
 }
 
@@ -151,11 +155,8 @@ func (s *State) oweRefund(r Refund) {
 
 // refundEvent tells of a refund that became due.
 func (s *State) refundEvent(ref OrderRef, amount int64, why Reason) Event {
-	e := Event{Kind: RefundBecameDue, Session: ref.Session, Order: ref, Amount: amount, Reason: why}
-	if o := s.Order(ref); o != nil {
-		e = s.orderEvent(RefundBecameDue, ref, o)
-		e.Amount, e.Reason = amount, why
-	}
+	e := s.orderEvent(RefundBecameDue, ref, s.Order(ref))
+	e.Amount, e.Reason = amount, why
 	return e
 }
 
@@ -180,12 +181,12 @@ func (s *State) confirmRefund(c *Command) Event {
 		s.madeUpTo++
 	}
 	o := s.Order(r.Order)
-	if o == nil {
+	if o == nil || s.settled(r.Order.Session) {
 		return e
 	}
 	if o.State == RefundDue && s.allMade(r.Order) {
 		o = s.mutOrder(r.Order)
-		o.State, o.Changed = Refunded, s.now
+		s.orderTo(o, r.Order, Refunded)
 		s.touch(o.Listing)
 	}
 	told := s.orderEvent(RefundMade, r.Order, o)
@@ -255,23 +256,18 @@ func (s *State) restoreMoney() {
 	s.findPayments()
 }
 
-// findPayments finds the orders that payments came for; of two orders with one
-// payment, which only older rules let pass, the first. Where there are such, it has
-// to look again once a session is settled.
+// findPayments finds the orders that payments came for.
 func (s *State) findPayments() {
-	s.payments, s.mostPayments, s.doublePayments = map[Key]OrderRef{}, 0, false
+	s.payments = payments{}
 	find := func(id string, ref OrderRef) {
-		switch known := s.PaymentOf(id); {
-		case known == OrderRef{}:
+		if s.PaymentOf(id) == (OrderRef{}) {
 			s.notePayment(id, ref)
-		case known != ref:
-			s.doublePayments = true
 		}
 	}
 	for _, x := range s.sessions {
 		for i := range x.orders.len() {
 			ref := OrderRef{x.Handle, uint32(i) + 1}
-			if d := s.detailsOf(ref); d.settled {
+			if d := s.detailsOf(ref); d.settled && x.State != Settled {
 				find(d.payment, ref)
 			}
 		}

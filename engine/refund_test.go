@@ -173,6 +173,7 @@ func TestSettledSessionsLeave(t *testing.T) {
 		if e := g.one(Command{Kind: CmdSettleSession, Session: x.Handle}); e.Kind != SessionSettled {
 			t.Fatalf("%s: %v", x.ID, e)
 		}
+		g.clear(x)
 	}
 	if goes.Orders() != 200 || g.state.Order(OrderRef{goes.Handle, 1}) != nil {
 		t.Error("its orders are still there")
@@ -233,6 +234,81 @@ func TestSettledSessionsLeave(t *testing.T) {
 	}
 }
 
+// Orders leave in shares, and nobody can tell: a state that lets go of a row with each
+// batch answers as one that lets go of all at once, and one that comes from a snapshot
+// in between goes on alike.
+func TestClearingInShares(t *testing.T) {
+	at := func(share int) (*group, func() string) {
+		g := newest(t)
+		g.state.clearShare = share
+		month := clockStart - 1000
+		var all []*Session
+		for n := range 3 {
+			x := g.session(fmt.Sprint("x", n), func(x *SessionPlan) { x.PayWithin = time.Minute }, ListingSpec{Stock: 300, LimitPerShopper: 3, LimitPerMonth: 4})
+			all = append(all, x)
+			g.plan(&Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale", Timezone: "Asia/Shanghai", Months: []Time{month, month + 31*86_400_000}},
+				Sessions: []SessionPlan{{SessionSpec: x.SessionSpec, Listings: []ListingSpec{g.state.Listing(x.Listings[0]).ListingSpec}}}}}})
+		}
+		for i := range 60 {
+			for n, x := range all {
+				for k := range 1 + (i+n)%2 {
+					ref := g.grab(x.Listings[0], fmt.Sprint("s", i), fmt.Sprint(x.ID, "-", k), 1).Order
+					if i%3 != 0 {
+						g.pay(ref, fmt.Sprint(ref))
+					}
+				}
+			}
+		}
+		for _, x := range all[:2] {
+			g.steer(x.Handle, SessionEnd)
+		}
+		g.after(10 * time.Minute)
+		for _, x := range []*Session{all[1], all[0]} {
+			if e := g.one(Command{Kind: CmdSettleSession, Session: x.Handle}); e.Kind != SessionSettled {
+				t.Fatal(e)
+			}
+			g.one(Command{Kind: CmdClearSession, Session: x.Handle})
+		}
+		i := 0
+		return g, func() string { // what somebody hears, whose orders may have left or not
+			i++
+			e := g.grab(all[2].Listings[0], fmt.Sprint("s", i%60), fmt.Sprint("again-", i), 1)
+			late := g.one(Command{Kind: CmdPayOrder, Order: OrderRef{all[i%2].Handle, uint32(i%60) + 1}, Amount: 100, Currency: "CNY", PaymentID: fmt.Sprint("late", i)})
+			v, _ := g.state.View(OrderRef{all[0].Handle, 1})
+			return fmt.Sprintln(e.Kind, e.Reason, e.Quantity, e.Limit, late.Kind, late.Reason, v.Shopper, len(g.state.ViewRefunds(0, 1000)))
+		}
+	}
+	slow, asksSlow := at(1)
+	fast, asksFast := at(1 << 30)
+	if !slow.state.mustLetGo() || fast.state.mustLetGo() {
+		t.Fatal("nothing is left to let go of, or still is")
+	}
+	for range 400 {
+		if a, b := asksSlow(), asksFast(); a != b {
+			t.Fatalf("in shares: %sat once:   %s", a, b)
+		}
+		share := slow.state.clearShare
+		twin := copied(t, slow.state)
+		twin.clearShare = share
+		slow.do()
+		slow.follow(twin)
+		fast.do()
+		if twin.Hash() != slow.state.Hash() {
+			t.Fatal("a node that comes from a snapshot lets go otherwise")
+		}
+	}
+	if slow.state.mustLetGo() {
+		t.Fatal("not everything was let go of")
+	}
+	slow.after(100 * 24 * time.Hour)
+	for slow.state.mustLetGo() {
+		slow.do()
+	}
+	if n := len(slow.state.bought); n > 0 {
+		t.Errorf("%d months are still counted", n)
+	}
+}
+
 // Of a settled order's payments a node knows as much as one that comes from a
 // snapshot: those that refunds tell of.
 func TestSettledPaymentsAreForgottenAlike(t *testing.T) {
@@ -248,35 +324,11 @@ func TestSettledPaymentsAreForgottenAlike(t *testing.T) {
 		t.Fatal(e)
 	}
 	twin := copied(t, g.state)
+	g.clear(x)
 	for _, payment := range []string{"p1", "p2", "p3"} {
 		g.one(Command{Kind: CmdPayOrder, Order: ref, Amount: 100, Currency: "CNY", PaymentID: payment})
 	}
 	g.follow(twin)
-}
-
-// Older rules let one payment pay for two orders: when the first is settled, the
-// second is known by it, here and on a node that comes from a snapshot.
-func TestPaymentOfTwoOrdersOutlivesTheFirst(t *testing.T) {
-	g := newGroup(t)
-	x, y := g.session("first", nil, ListingSpec{Stock: 5}), g.session("second", nil, ListingSpec{Stock: 5})
-	for _, s := range []*Session{x, y} {
-		if e := g.pay(g.grab(s.Listings[0], "ann", "k-"+s.ID, 1).Order, "p"); e.Kind != OrderPaid {
-			t.Fatal(e)
-		}
-	}
-	g.one(Command{Kind: CmdRaiseRules, RulesVersion: RulesVersion})
-	g.steer(x.Handle, SessionEnd)
-	before := copied(t, g.state)
-	if e := g.one(Command{Kind: CmdSettleSession, Session: x.Handle}); e.Kind != SessionSettled {
-		t.Fatal(e)
-	}
-	g.follow(before)
-	want := OrderRef{y.Handle, 1}
-	for _, s := range []*State{g.state, before, copied(t, g.state)} {
-		if got := s.PaymentOf("p"); got != want {
-			t.Errorf("the payment came for %v, not %v", got, want)
-		}
-	}
 }
 
 // A time that can't be must not get into a snapshot, which would refuse it.

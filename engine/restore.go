@@ -142,7 +142,7 @@ func (s *snapshotReader) readRows(kind byte, body []byte) error {
 			s.readOrder(r, s.version)
 		case blockReceivers:
 			ref, to := r.ref(), r.receiver()
-			if s.Order(ref) == nil || s.detailsOf(ref).receiver != nil {
+			if !s.has(ref) || s.detailsOf(ref).receiver != nil {
 				r.fail("a receiver of no order, or the second one")
 			} else {
 				s.mutDetails(ref).receiver = &to
@@ -153,7 +153,7 @@ func (s *snapshotReader) readRows(kind byte, body []byte) error {
 				at = Time(r.int())
 			}
 			switch {
-			case s.Order(ref) == nil || s.detailsOf(ref).settled:
+			case !s.has(ref) || s.detailsOf(ref).settled:
 				r.fail("a payment of no order, or the second one")
 			case !sane(at):
 				r.fail("a time beyond all use")
@@ -249,13 +249,14 @@ func (s *State) readSession(r *reader, version uint32) {
 		x.Listings = append(x.Listings, ListingHandle(r.uint32()))
 	}
 	if version > 2 {
-		x.settledOrders = r.uint32()
+		x.settledOrders, x.dropped, x.cleared = r.uint32(), r.uint32(), r.bool()
+		x.Sealed, x.SettledAt = LogIndex(r.uint()), Time(r.int())
 	}
 	for range r.count() {
 		x.lives = append(x.lives, granting{r.uint32(), r.life()})
 	}
 	switch {
-	case x.settledOrders > 0 && x.State != Settled:
+	case x.State != Settled && (x.settledOrders > 0 || x.cleared || x.Sealed != 0) || x.dropped > x.settledOrders || x.dropped > 0 && !x.cleared:
 		r.fail("a session without its orders that is not settled")
 	case x.State > Settled:
 		r.fail("an unknown session state")
@@ -263,7 +264,7 @@ func (s *State) readSession(r *reader, version uint32) {
 		r.fail("a session is there twice")
 	case s.sales[x.Sale] == nil:
 		r.fail("a session of no sale")
-	case !sane(x.Start) || !sane(x.End) || !sane(x.OpenedAt) || !sane(x.EndedAt) || !sane(x.lastDue):
+	case !sane(x.Start) || !sane(x.End) || !sane(x.OpenedAt) || !sane(x.EndedAt) || !sane(x.lastDue) || !sane(x.SettledAt):
 		r.fail("a time beyond all use")
 	}
 	s.sessions = append(s.sessions, x)
@@ -321,8 +322,6 @@ func (s *State) readOrder(r *reader, version uint32) {
 		r.fail("an order of no listing")
 	case o.Shopper == 0 || int(o.Shopper) > s.shoppers.rows.len():
 		r.fail("an order of no shopper")
-	case x.State == Settled && version > 2:
-		r.fail("an order of a settled session")
 	case o.State == 0 || o.State >= orderStateEnd || !rich && !o.State.Granted():
 		r.fail("an unknown order state")
 	case o.traits >= traitsEnd || o.Why >= reasonEnd || o.State.Granted() && o.Why != ReasonNone || o.inLine && !o.State.Granted():
@@ -368,7 +367,7 @@ func sane(t Time) bool { return t >= 0 && t <= 2*maxTime }
 
 // restore derives what a snapshot does not hold, and checks what it refers to.
 func (s *State) restore() error {
-	orders := 0
+	orders, leaving := 0, 0
 	s.marks = make([]mark, len(s.listings))
 	listed := make([]bool, len(s.listings))
 	for _, x := range s.sessions {
@@ -378,7 +377,15 @@ func (s *State) restore() error {
 			}
 			listed[h-1] = true
 		}
-		orders += x.orders.len()
+		switch n := x.orders.len(); {
+		case x.State == Settled && n != int(x.settledOrders) && (n != 0 || x.dropped != x.settledOrders):
+			return fmt.Errorf("%w: settled session %q has %d of its %d orders", ErrMalformed, x.ID, n, x.settledOrders)
+		case x.cleared && n > 0:
+			s.clears(x)
+			leaving += n
+		default:
+			orders += n
+		}
 		if err := x.checkLives(); err != nil {
 			return err
 		}
@@ -404,7 +411,7 @@ func (s *State) restore() error {
 	for _, x := range s.sessions {
 		s.schedule(x)
 	}
-	return s.followOrders(orders)
+	return s.followOrders(orders, leaving)
 }
 
 // restoreLines puts those who wait and those in draws where their turn finds
@@ -416,6 +423,9 @@ func (s *State) restoreLines() error {
 		for i := range x.orders.len() {
 			o, ref := x.orders.at(i), OrderRef{x.Handle, uint32(i) + 1}
 			l := s.listings[o.Listing-1]
+			if o.State == RefundDue {
+				x.refundsDue++
+			}
 			switch o.State {
 			case Waiting:
 				place := s.detailsOf(ref).place
@@ -484,19 +494,24 @@ func (x *Session) line() error {
 }
 
 // followOrders checks that each of so many orders is on the way back from its
-// shopper's newest one, and that all ways end: who walks them later need not look.
-func (s *State) followOrders(orders int) error {
-	steps := 0
+// shopper's newest one, and that all ways end: who walks them later need not look. Of
+// those that leave the state some may be on no way any more.
+func (s *State) followOrders(orders, leaving int) error {
+	steps, left := 0, 0
 	for i := range s.shoppers.rows.len() {
-		for ref := s.shoppers.rows.at(i).kept; !ref.IsZero(); steps++ {
-			o := s.Order(ref)
-			if o == nil || int(o.Shopper) != i+1 || steps == orders {
+		for ref := s.shoppers.rows.at(i).kept; !ref.IsZero(); {
+			if !s.has(ref) || int(s.at(ref).Shopper) != i+1 || steps+left == orders+leaving {
 				return fmt.Errorf("%w: the orders of shopper %d do not follow each other", ErrMalformed, i+1)
 			}
-			ref = o.previous
+			if s.sessions[ref.Session-1].cleared {
+				left++
+			} else {
+				steps++
+			}
+			ref = s.at(ref).previous
 		}
 	}
-	if steps != orders {
+	if steps != orders || left > leaving {
 		return fmt.Errorf("%w: no shopper's newest order leads to %d of the orders", ErrMalformed, orders-steps)
 	}
 	return nil

@@ -1,26 +1,23 @@
 package engine
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
-// monthUnits is what a shopper has bought of a product in a month, kept when the
-// session in which he did is settled.
-type monthUnits struct {
-	sku   string
-	month Time // when it began
-	units uint32
-}
+// Settling has two phases. The entry that settles a session seals it: nothing about
+// its orders changes any more, and each node writes them into a file of their own,
+// from tables that are frozen (Leaving). Once all voters have that, which is for
+// whoever asks to see to, the session is cleared: its orders leave the state, and
+// what remains of them are the units that limits by the month count, and the
+// listings' figures.
+//
+// What is cleared goes in shares, some with each batch, as do counts of months that
+// are over and the numbers of shoppers who have nothing left: no Apply takes long.
 
-// monthKept is how long after its beginning a month counts at most: longer than
-// any month, and than money may be late.
-const monthKept Time = 62 * 24 * 3600 * 1000
+// clearShare is how many rows one batch lets go of, about.
+const clearShare = 1024
 
-// MaySettle tells why a session's orders can't leave the state, or ReasonNone: it is
-// over, nobody holds or waits, and no money of its orders is on its way back. It
-// reads every order of the session. Reasons: ReasonSettled, ReasonNotOpen before its
-// end, ReasonNotHeld.
+// MaySettle tells why a session can't be settled, or ReasonNone: it is over, nobody
+// holds or waits, and no money of its orders is on its way back. Reasons:
+// ReasonSettled, ReasonNotOpen before its end, ReasonNotHeld.
 func (s *State) MaySettle(x *Session) Reason {
 	switch x.State {
 	case Ended:
@@ -34,17 +31,13 @@ func (s *State) MaySettle(x *Session) Reason {
 			return ReasonNotHeld
 		}
 	}
-	for i := range x.orders.len() {
-		if x.orders.at(i).State == RefundDue {
-			return ReasonNotHeld
-		}
+	if x.refundsDue > 0 {
+		return ReasonNotHeld
 	}
 	return ReasonNone
 }
 
-// settleSession has a session's orders leave the state; every voter's ledger has
-// them by then, which is for whoever asks to see to. What remains of them are the
-// units that limits by the month count, and the listings' figures.
+// settleSession seals a session.
 func (s *State) settleSession(c *Command) Event {
 	x := s.SessionOf(c.Session)
 	if x == nil {
@@ -56,40 +49,118 @@ func (s *State) settleSession(c *Command) Event {
 	if why := s.MaySettle(x); why != ReasonNone {
 		return Event{Kind: CommandRefused, Reason: why, Session: x.Handle}
 	}
-	s.eff.Leaving = append(s.eff.Leaving, s.leaving(x))
-	s.forgetMonths()
-	s.forgetPayments(x)
-	limited := s.limitedByMonth()
-	var gone []ShopperNo
-	for i := range x.orders.len() {
-		o := x.orders.at(i)
-		if o.State.Live() && limited[s.listings[o.Listing-1].SKU] {
-			s.keepMonth(o, x)
-		}
-		if s.unchain(o.Shopper, x.Handle) && len(s.bought[o.Shopper]) == 0 {
-			gone = append(gone, o.Shopper)
-		}
-	}
-	slices.Sort(gone)
-	for _, no := range slices.Compact(gone) {
-		if len(s.bought[no]) == 0 && s.lastOrder(no).IsZero() {
-			s.shoppers.remove(no)
-		}
-	}
-	s.shoppers.shrink()
-	x.settledOrders = uint32(x.orders.len())
-	x.orders, x.details = table[Order]{gen: x.orders.gen}, table[details]{gen: x.details.gen}
-	if s.doublePayments {
-		s.findPayments()
-	}
-	x.expired, x.exceptional, x.asides, x.lastDue = 0, nil, nil, 0
-	x.State = Settled
+	x.State, x.SettledAt, x.Sealed = Settled, s.now, s.index
+	x.settledOrders, x.expired = uint32(x.orders.len()), uint32(x.orders.len())
+	x.exceptional, x.asides = nil, nil
 	for _, h := range x.Listings {
 		delete(s.rosters, RosterID{Kind: RosterReserved, Listing: h})
 		s.lines[h-1], s.draws[h-1] = line{}, pool{}
 	}
+	s.eff.Leaving = append(s.eff.Leaving, s.leaving(x))
 	s.sessionChanged(x, SessionSettled)
 	return Event{Kind: SessionSettled, Session: x.Handle, Quantity: x.settledOrders}
+}
+
+// clearSession has the orders of a sealed session leave the state.
+func (s *State) clearSession(c *Command) Event {
+	x := s.SessionOf(c.Session)
+	switch {
+	case x == nil:
+		return refused(ReasonUnknown)
+	case x.State != Settled:
+		return Event{Kind: CommandRefused, Reason: ReasonNotOpen, Session: x.Handle}
+	case x.cleared:
+		return Event{Kind: SessionUnchanged, Session: x.Handle}
+	}
+	x.cleared = true
+	s.clears(x)
+	s.eff.Catalogue = true
+	return Event{Kind: SessionCleared, Session: x.Handle, Quantity: x.settledOrders}
+}
+
+// clears has a session's orders let go of by the batches to come, after those of
+// sessions before it: a node that comes from a snapshot goes on in the same order.
+func (s *State) clears(x *Session) {
+	at, _ := slices.BinarySearch(s.clearing, x.Handle)
+	s.clearing = slices.Insert(s.clearing, at, x.Handle)
+}
+
+// Left tells whether the orders of x have left the state, or are about to: then the
+// files of all voters have them.
+func (x *Session) Left() bool { return x.cleared }
+
+// settled tells whether nothing about a session's orders changes any more.
+func (s *State) settled(h SessionHandle) bool {
+	x := s.SessionOf(h)
+	return x != nil && x.State == Settled
+}
+
+// letGo does a batch's share of what clearing leaves to do.
+func (s *State) letGo() {
+	if !s.mustLetGo() {
+		return
+	}
+	limited := s.limitedByMonth()
+	for work := s.clearShare; work > 0 && s.mustLetGo(); {
+		switch {
+		case len(s.clearing) > 0:
+			x := s.sessions[s.clearing[0]-1]
+			if int(x.dropped) < x.orders.len() {
+				work -= s.dropOrder(x, limited)
+				continue
+			}
+			x.orders, x.details, x.lastDue = table[Order]{gen: x.orders.gen}, table[details]{gen: x.details.gen}, 0
+			s.clearing = s.clearing[1:]
+		case s.monthIsOver():
+			work -= s.forgetBought()
+		default:
+			work -= s.shoppers.trim()
+		}
+	}
+}
+
+func (s *State) mustLetGo() bool {
+	return len(s.clearing) > 0 || s.monthIsOver() || s.shoppers.trimmable()
+}
+
+// dropOrder lets go of the next order of x, and of all of its shopper's in x.
+func (s *State) dropOrder(x *Session, limited map[string]bool) (work int) {
+	x.dropped++
+	ref := OrderRef{x.Handle, x.dropped}
+	s.forgetPayment(ref)
+	no := s.at(ref).Shopper
+	found := false
+	var newer OrderRef // the last one that stays
+	for at := s.lastOrder(no); !at.IsZero(); work++ {
+		o := s.at(at)
+		next := o.previous
+		switch {
+		case at.Session != x.Handle:
+			newer = at
+		default:
+			found = true
+			if o.State.Live() && limited[s.listings[o.Listing-1].SKU] {
+				s.keepMonth(o, x)
+			}
+			if newer.IsZero() {
+				s.shoppers.rows.mut(int(no) - 1).kept = next
+			} else {
+				s.mutOrder(newer).previous = next
+			}
+		}
+		at = next
+	}
+	if found { // else another may have the number by now
+		s.forgetShopper(no)
+	}
+	return work + 1
+}
+
+// forgetShopper gives a shopper's number back if nothing is known of them any more.
+func (s *State) forgetShopper(no ShopperNo) {
+	if s.lastOrder(no).IsZero() && !s.hasBought(no) {
+		s.shoppers.remove(no)
+	}
 }
 
 // limitedByMonth tells of which products units are counted by the month.
@@ -101,108 +172,4 @@ func (s *State) limitedByMonth() map[string]bool {
 		}
 	}
 	return limited
-}
-
-// keepMonth counts an order's units for the month in which it was granted.
-func (s *State) keepMonth(o *Order, x *Session) {
-	month := s.sales[x.Sale].monthOf(o.Granted)
-	if month+monthKept < s.now {
-		return
-	}
-	sku := s.listings[o.Listing-1].SKU
-	kept := s.bought[o.Shopper]
-	for i := range kept {
-		if kept[i].sku == sku && kept[i].month == month {
-			kept[i].units += o.Quantity
-			return
-		}
-	}
-	s.keepBought(o.Shopper, monthUnits{sku, month, o.Quantity})
-}
-
-func (s *State) keepBought(no ShopperNo, b monthUnits) {
-	s.bought[no] = append(s.bought[no], b)
-	s.oldestMonth = min(s.oldestMonth, b.month)
-}
-
-// forgetMonths drops the counts of months that no limit looks at any more.
-func (s *State) forgetMonths() {
-	old := func(b monthUnits) bool { return b.month+monthKept < s.now }
-	if s.oldestMonth == Never || !old(monthUnits{month: s.oldestMonth}) {
-		return
-	}
-	before := s.bought
-	s.bought, s.oldestMonth = map[ShopperNo][]monthUnits{}, Never // what a map has grown to it would keep
-	var none []ShopperNo
-	for no, all := range before {
-		left := slices.DeleteFunc(all, old)
-		for _, b := range left {
-			s.oldestMonth = min(s.oldestMonth, b.month)
-		}
-		if len(left) > 0 {
-			s.bought[no] = left
-		} else {
-			none = append(none, no)
-		}
-	}
-	slices.Sort(none) // maps are walked in no order, and every node must do the same
-	for _, no := range none {
-		if s.lastOrder(no).IsZero() {
-			s.shoppers.remove(no)
-		}
-	}
-}
-
-// unchain takes a shopper's orders of a session out of the chain of his orders;
-// true if none are left.
-func (s *State) unchain(no ShopperNo, session SessionHandle) (none bool) {
-	last := s.lastOrder(no)
-	for last.Session == session {
-		last = s.sessions[session-1].orders.at(int(last.Ordinal) - 1).previous
-	}
-	if last != s.lastOrder(no) {
-		s.shoppers.rows.mut(int(no) - 1).kept = last
-	}
-	for at := last; !at.IsZero(); {
-		next := s.Order(at).previous
-		for next.Session == session {
-			next = s.sessions[session-1].orders.at(int(next.Ordinal) - 1).previous
-		}
-		if next != s.Order(at).previous {
-			s.mutOrder(at).previous = next
-		}
-		at = next
-	}
-	return last.IsZero()
-}
-
-// boughtRow is what one shopper has bought, in a snapshot.
-type boughtRow struct {
-	shopper ShopperNo
-	monthUnits
-}
-
-func (s *State) boughtRows() (rows []boughtRow) {
-	for no, all := range s.bought {
-		for _, b := range all {
-			rows = append(rows, boughtRow{no, b})
-		}
-	}
-	slices.SortFunc(rows, func(a, b boughtRow) int {
-		return cmp.Or(cmp.Compare(a.shopper, b.shopper), cmp.Compare(a.sku, b.sku), cmp.Compare(a.month, b.month))
-	})
-	return rows
-}
-
-func (s *snapshotReader) readBought(r *reader) {
-	no, b := ShopperNo(r.uint32()), monthUnits{sku: r.string(MaxIDBytes), month: Time(r.int()), units: r.uint32()}
-	switch {
-	case r.err != nil:
-	case s.ShopperID(no) == "" || s.products[b.sku] == nil || !sane(b.month) || b.units == 0:
-		r.fail("units bought by nobody, or of nothing")
-	case slices.ContainsFunc(s.bought[no], func(o monthUnits) bool { return o.sku == b.sku && o.month == b.month }):
-		r.fail("units bought are there twice")
-	default:
-		s.keepBought(no, b)
-	}
 }

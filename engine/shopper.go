@@ -2,7 +2,6 @@ package engine
 
 import (
 	"container/heap"
-	"slices"
 	"strings"
 
 	"github.com/dchest/siphash"
@@ -88,6 +87,9 @@ func (d *directory[T]) find(id []byte) ShopperNo {
 // add numbers an id that is not there yet. It is copied.
 func (d *directory[T]) add(id []byte, kept T) ShopperNo {
 	no := ShopperNo(d.rows.len() + 1)
+	if len(d.free) > 0 && int(d.free[0]) > d.rows.len() { // all of them have been trimmed
+		d.free = nil
+	}
 	if len(d.free) > 0 {
 		no = ShopperNo(heap.Pop(&d.free).(uint32))
 		*d.rows.mut(int(no) - 1) = named[T]{d.keep(id), kept}
@@ -125,32 +127,28 @@ func (d *directory[T]) remove(no ShopperNo) {
 	row := d.rows.mut(int(no) - 1)
 	at, tag := d.hash([]byte(row.id))
 	at.take(slot(tag)<<32 | slot(no))
+	at.shrink()
 	*row = named[T]{}
 	heap.Push(&d.free, uint32(no))
 }
 
-// shrink gives the room behind the last row back, and what the shards have too
-// much.
-func (d *directory[T]) shrink() {
-	rows := d.rows.len()
-	for rows > 0 && d.rows.at(rows-1).id == "" {
-		rows--
+// trimmable tells whether nobody has the last number.
+func (d *directory[T]) trimmable() bool {
+	n := d.rows.len()
+	return n > 0 && d.rows.at(n-1).id == ""
+}
+
+// trim gives back the last rows that nobody has, some of them. Their numbers stay
+// among the free ones, where they come last.
+func (d *directory[T]) trim() (rows int) {
+	n := d.rows.len()
+	for rows < chunkRows && rows < n && d.rows.at(n-rows-1).id == "" {
+		rows++
 	}
-	if rows == d.rows.len() {
-		return
+	if d.rows.cut(n - rows); n == rows {
+		d.free, d.ids = nil, strings.Builder{}
 	}
-	d.rows.cut(rows)
-	d.free = slices.DeleteFunc(d.free, func(no uint32) bool { return int(no) > rows })
-	if cap(d.free) > 2*len(d.free) { // what a slice has grown to it would keep
-		d.free = append(freeNos(nil), d.free...)
-	}
-	heap.Init(&d.free)
-	for i := range d.shards {
-		d.shards[i].shrink()
-	}
-	if rows == 0 {
-		d.ids = strings.Builder{}
-	}
+	return rows
 }
 
 // take removes a slot that is there, and moves those behind it that would not be
@@ -183,7 +181,7 @@ func (t *shard) take(s slot) {
 
 func (t *shard) shrink() {
 	size := len(t.slots)
-	for size > firstSlots && t.used+1 <= size/2/8*7 {
+	for size > firstSlots && t.used+1 <= size/8 { // well below what it takes to grow again
 		size /= 2
 	}
 	switch {

@@ -159,7 +159,7 @@ func (s *simulation) confirmation() Command {
 	return Command{Kind: CmdConfirmRefund, Refund: no, Note: rapid.SampledFrom([]string{"ref", "", "other"}).Draw(s.t, "reference")}
 }
 
-// settling asks for a session to leave the state: mostly for one that is over.
+// settling asks for a session to be settled, or to leave the state: mostly for one that is over.
 func (s *simulation) settling() Command {
 	sessions := s.group.state.Sessions()
 	h := SessionHandle(rapid.IntRange(0, len(sessions)+1).Draw(s.t, "settled"))
@@ -167,6 +167,12 @@ func (s *simulation) settling() Command {
 		if at := slices.IndexFunc(sessions, func(x *Session) bool { return x.State == Ended }); at >= 0 {
 			h = sessions[at].Handle
 		}
+	}
+	if rapid.IntRange(0, 2).Draw(s.t, "clear") == 0 {
+		if at := slices.IndexFunc(sessions, func(x *Session) bool { return x.State == Settled && !x.Left() }); at >= 0 {
+			h = sessions[at].Handle
+		}
+		return Command{Kind: CmdClearSession, Session: h}
 	}
 	return Command{Kind: CmdSettleSession, Session: h, Operator: "op", Note: "why"}
 }
@@ -196,7 +202,7 @@ func (s *simulation) settleAll() {
 		commands = append(commands, Command{Kind: CmdConfirmRefund, Refund: r.No, Note: "at last"})
 	}
 	for _, x := range g.state.Sessions() {
-		commands = append(commands, Command{Kind: CmdSettleSession, Session: x.Handle})
+		commands = append(commands, Command{Kind: CmdSettleSession, Session: x.Handle}, Command{Kind: CmdClearSession, Session: x.Handle})
 	}
 	s.play(commands...)
 	for _, x := range g.state.Sessions() {
@@ -206,7 +212,7 @@ func (s *simulation) settleAll() {
 	}
 	for i := range g.state.shoppers.rows.len() {
 		no := ShopperNo(i + 1)
-		if g.state.ShopperID(no) != "" && len(g.state.bought[no]) == 0 {
+		if g.state.ShopperID(no) != "" && !g.state.hasBought(no) {
 			s.t.Fatalf("shopper %d is known for nothing", no)
 		}
 	}
@@ -214,7 +220,7 @@ func (s *simulation) settleAll() {
 	for i := range g.state.Refunds() {
 		ids[g.state.Refund(RefundNo(i+1)).PaymentID] = true
 	}
-	if len(g.state.payments) != len(ids) {
-		s.t.Fatalf("%d payments are known, there are refunds of %d", len(g.state.payments), len(ids))
+	if known := g.state.payments.len(); known != len(ids) {
+		s.t.Fatalf("%d payments are known, there are refunds of %d", known, len(ids))
 	}
 }

@@ -66,7 +66,7 @@ type Snapshot struct {
 	listings []Listing
 	shoppers table[shopper]
 	refunds  table[Refund]
-	bought   []boughtRow
+	bought   []frozenBought
 	rosters  []frozenRoster
 	board    switchboard // its slices are never changed in place
 	done     []*deed
@@ -102,7 +102,6 @@ func (s *State) Snapshot() *Snapshot {
 		listings: make([]Listing, len(s.listings)),
 		shoppers: s.shoppers.rows.freeze(),
 		refunds:  s.refunds.freeze(),
-		bought:   s.boughtRows(),
 		board:    s.board,
 		done:     slices.Clone(s.intents.done),
 	}
@@ -112,6 +111,9 @@ func (s *State) Snapshot() *Snapshot {
 		if r.staged != nil {
 			snap.rosters = append(snap.rosters, frozenRoster{id: id, stage: r.stage, staged: true, rows: r.staged.rows.rows.freeze()})
 		}
+	}
+	for _, b := range s.bought {
+		snap.bought = append(snap.bought, frozenBought{b.month, b.rows.freeze()})
 	}
 	for i, x := range s.sessions {
 		snap.sessions[i] = *x
@@ -297,13 +299,10 @@ func (s *Snapshot) writeMoney(b *blockWriter) {
 	for i := range s.refunds.len() {
 		b.row(blockRefunds, func(w *writer) { w.refund(s.refunds.at(i)) })
 	}
-	for _, each := range s.bought {
-		b.row(blockBought, func(w *writer) {
-			w.uint(uint64(each.shopper))
-			w.string(each.sku)
-			w.int(int64(each.month))
-			w.uint(uint64(each.units))
-		})
+	for i := range s.bought {
+		for j := range s.bought[i].rows.len() {
+			b.row(blockBought, func(w *writer) { w.bought(s.bought[i].month, s.bought[i].rows.at(j)) })
+		}
 	}
 }
 
@@ -344,6 +343,10 @@ func (w *writer) session(x *Session, version uint32) {
 	}
 	if version > 2 {
 		w.uint(uint64(x.settledOrders))
+		w.uint(uint64(x.dropped))
+		w.bool(x.cleared)
+		w.uint(uint64(x.Sealed))
+		w.int(int64(x.SettledAt))
 	}
 	w.uint(uint64(len(x.lives)))
 	for _, g := range x.lives {

@@ -37,13 +37,9 @@ type State struct {
 	madeUpTo  RefundNo      // every refund up to it has been made
 	owed      int           // refunds that are due
 	refundsOf map[OrderRef][]RefundNo
-	payments  map[Key]OrderRef // by paymentKey
-	bought    map[ShopperNo][]monthUnits
-	// mostPayments is how many payments there have been since the map of them was
-	// made; doublePayments tells that one came for two orders, by older rules.
-	mostPayments   int
-	doublePayments bool
-	oldestMonth    Time // that bought tells of; Never if none
+	payments  payments        // by paymentKey
+	bought    []*bought       // by month
+	clearing  []SessionHandle // whose orders are being let go of, ascending
 
 	intents intents
 
@@ -54,8 +50,10 @@ type State struct {
 
 	eff   *Effects // of the Apply under way
 	share int      // what time may do in one batch
-	dues  int      // what is left of that in the batch under way
-	marks []mark   // by listing handle - 1
+	// clearShare is how many rows, about, one batch lets go of.
+	clearShare int
+	dues       int    // what is left of that in the batch under way
+	marks      []mark // by listing handle - 1
 }
 
 type listingName struct {
@@ -74,16 +72,14 @@ func NewState() *State {
 	return &State{
 		rules:       1,
 		share:       MaxDuesPerBatch,
+		clearShare:  clearShare,
 		products:    map[string]*Product{},
 		sales:       map[string]*Sale{},
 		sessionByID: map[string]*Session{},
 		byName:      map[listingName]*Listing{},
 		rosters:     map[RosterID]*roster{},
 		refundsOf:   map[OrderRef][]RefundNo{},
-		payments:    map[Key]OrderRef{},
 		intents:     intents{byKey: map[Key]*deed{}},
-		bought:      map[ShopperNo][]monthUnits{},
-		oldestMonth: Never,
 		board:       switchboard{now: NormalSwitches(), before: NormalSwitches(), base: NormalSwitches()},
 	}
 }
@@ -105,6 +101,9 @@ func (s *State) Rules() uint32 { return s.rules }
 
 // NextDue is when time has something to do next; Never if nothing.
 func (s *State) NextDue() Time {
+	if s.mustLetGo() {
+		return s.now
+	}
 	_, at := s.agenda.next()
 	return at
 }
@@ -205,14 +204,25 @@ func (s *State) offered(product string) bool {
 	return false
 }
 
-// Order gives an order, or nil. It is the state's own: read it under the same
-// lock as the state, and don't keep it.
+// Order gives an order, or nil, also if it has left the state. It is the state's
+// own: read it under the same lock as the state, and don't keep it.
 func (s *State) Order(ref OrderRef) *Order {
-	session := s.SessionOf(ref.Session)
-	if session == nil || ref.Ordinal == 0 || int(ref.Ordinal) > session.orders.len() {
+	if !s.has(ref) || s.sessions[ref.Session-1].Left() {
 		return nil
 	}
-	return session.orders.at(int(ref.Ordinal) - 1)
+	return s.at(ref)
+}
+
+// has tells whether at has an order.
+func (s *State) has(ref OrderRef) bool {
+	x := s.SessionOf(ref.Session)
+	return x != nil && ref.Ordinal > 0 && int(ref.Ordinal) <= x.orders.len()
+}
+
+// at gives an order that there is, also while it leaves the state: shoppers' orders
+// lead to each other until they have.
+func (s *State) at(ref OrderRef) *Order {
+	return s.sessions[ref.Session-1].orders.at(int(ref.Ordinal) - 1)
 }
 
 func (s *State) mutOrder(ref OrderRef) *Order {
@@ -221,7 +231,7 @@ func (s *State) mutOrder(ref OrderRef) *Order {
 
 // Orders tells how many orders a session has, or had when it was settled; their
 // ordinals go from 1 to it.
-func (x *Session) Orders() int { return x.orders.len() + int(x.settledOrders) }
+func (x *Session) Orders() int { return max(x.orders.len(), int(x.settledOrders)) }
 
 // Receiver gives where an order's goods go, if the shopper has said so.
 func (s *State) Receiver(ref OrderRef) (Receiver, bool) {
@@ -235,7 +245,8 @@ func (s *State) Receiver(ref OrderRef) (Receiver, bool) {
 func (s *State) PaymentID(ref OrderRef) string { return s.detailsOf(ref).payment }
 
 func (s *State) detailsOf(ref OrderRef) details {
-	if o := s.Order(ref); o != nil && o.details != 0 {
+	if s.has(ref) && s.at(ref).details != 0 {
+		o := s.at(ref)
 		return *s.sessions[ref.Session-1].details.at(int(o.details) - 1)
 	}
 	return details{}
@@ -275,8 +286,8 @@ func (s *State) OrdersOf(no ShopperNo, yield func(OrderRef, *Order) bool) {
 		return
 	}
 	for ref := s.lastOrder(no); !ref.IsZero(); {
-		o := s.Order(ref)
-		if !yield(ref, o) {
+		o := s.at(ref)
+		if !s.sessions[ref.Session-1].Left() && !yield(ref, o) {
 			return
 		}
 		ref = o.previous

@@ -69,7 +69,9 @@ func (t *table[T]) freeze() table[T] {
 func (t *table[T]) cut(n int) {
 	chunks := (n + chunkRows - 1) / chunkRows
 	clear(t.chunks[chunks:])
-	t.chunks = append([]*chunk[T](nil), t.chunks[:chunks]...)
+	if t.chunks = t.chunks[:chunks]; cap(t.chunks) > 4*chunks {
+		t.chunks = append([]*chunk[T](nil), t.chunks...)
+	}
 	t.rows = n
 	if n%chunkRows != 0 {
 		c := t.own(chunks - 1)

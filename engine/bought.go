@@ -1,0 +1,127 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+)
+
+// bought is what shoppers have bought in one month in sessions that are cleared.
+type bought struct {
+	month Time                 // when it began
+	rows  table[boughtRow]     // in the order in which they came to be
+	last  map[ShopperNo]uint32 // of a shopper's rows, the last one's place from 1
+}
+
+// boughtRow counts a shopper's units of a product.
+type boughtRow struct {
+	shopper ShopperNo
+	sku     string
+	units   uint32
+	before  uint32 // the shopper's row before this one, from 1; 0 if none
+}
+
+// monthKept is how long after its beginning a month counts at most: longer than
+// any month, and than money may be late.
+const monthKept Time = 62 * 24 * 3600 * 1000
+
+// row gives the place of a shopper's row of a product, from 1, or 0.
+func (b *bought) row(no ShopperNo, sku string) uint32 {
+	at := b.last[no]
+	for at != 0 && b.rows.at(int(at)-1).sku != sku {
+		at = b.rows.at(int(at) - 1).before
+	}
+	return at
+}
+
+func (b *bought) add(no ShopperNo, sku string, units uint32) {
+	b.rows.add(boughtRow{no, sku, units, b.last[no]})
+	b.last[no] = uint32(b.rows.len())
+}
+
+// boughtIn gives what was bought in a month; it is made if missing.
+func (s *State) boughtIn(month Time) *bought {
+	at, found := slices.BinarySearchFunc(s.bought, month, func(b *bought, m Time) int { return cmp.Compare(b.month, m) })
+	if !found {
+		s.bought = slices.Insert(s.bought, at, &bought{month: month, last: map[ShopperNo]uint32{}})
+	}
+	return s.bought[at]
+}
+
+// boughtSince counts a shopper's units of a product in the months from one on.
+func (s *State) boughtSince(month Time, no ShopperNo, sku string) (units uint32) {
+	for i := len(s.bought) - 1; i >= 0 && s.bought[i].month >= month; i-- {
+		if at := s.bought[i].row(no, sku); at != 0 {
+			units += s.bought[i].rows.at(int(at) - 1).units
+		}
+	}
+	return units
+}
+
+func (s *State) hasBought(no ShopperNo) bool {
+	return slices.ContainsFunc(s.bought, func(b *bought) bool { return b.last[no] != 0 })
+}
+
+// keepMonth counts an order's units for the month in which it was granted.
+func (s *State) keepMonth(o *Order, x *Session) {
+	month := s.sales[x.Sale].monthOf(o.Granted)
+	if month+monthKept < s.now {
+		return
+	}
+	b, sku := s.boughtIn(month), s.listings[o.Listing-1].SKU
+	if at := b.row(o.Shopper, sku); at != 0 {
+		b.rows.mut(int(at) - 1).units += o.Quantity
+		return
+	}
+	b.add(o.Shopper, sku, o.Quantity)
+}
+
+// monthIsOver tells whether there are counts that no limit looks at any more.
+func (s *State) monthIsOver() bool { return len(s.bought) > 0 && s.bought[0].month+monthKept < s.now }
+
+// forgetBought lets go of a row of the oldest month, the last one.
+func (s *State) forgetBought() (work int) {
+	b := s.bought[0]
+	n := b.rows.len()
+	if n == 0 {
+		s.bought = slices.Delete(s.bought, 0, 1)
+		return 1
+	}
+	row := *b.rows.at(n - 1)
+	b.rows.cut(n - 1)
+	if b.last[row.shopper] = row.before; row.before == 0 {
+		delete(b.last, row.shopper)
+		s.forgetShopper(row.shopper)
+	}
+	return 1
+}
+
+// frozenBought is a month's counts in a snapshot.
+type frozenBought struct {
+	month Time
+	rows  table[boughtRow]
+}
+
+func (w *writer) bought(month Time, row *boughtRow) {
+	w.uint(uint64(row.shopper))
+	w.string(row.sku)
+	w.int(int64(month))
+	w.uint(uint64(row.units))
+}
+
+func (s *snapshotReader) readBought(r *reader) {
+	no, sku, month, units := ShopperNo(r.uint32()), r.string(MaxIDBytes), Time(r.int()), r.uint32()
+	switch {
+	case r.err != nil:
+	case s.ShopperID(no) == "" || s.products[sku] == nil || !sane(month) || units == 0:
+		r.fail("units bought by nobody, or of nothing")
+	case len(s.bought) > 0 && s.bought[len(s.bought)-1].month > month:
+		r.fail("months out of order")
+	default:
+		b := s.boughtIn(month)
+		if b.row(no, sku) != 0 {
+			r.fail("units bought are there twice")
+			return
+		}
+		b.add(no, sku, units)
+	}
+}
