@@ -73,7 +73,7 @@ func (g *Group) Takings(ctx context.Context, from, to engine.Time, at engine.Tak
 		switch {
 		case x == nil:
 			return
-		case x.State != engine.Settled:
+		case !x.Left():
 			at.Ordinal, over = s.Takings(at.Session, at.Ordinal, from, to, bookRows, func(ref engine.OrderRef) {
 				a, _ := s.Account(ref)
 				page = append(page, a)

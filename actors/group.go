@@ -92,7 +92,7 @@ type Group struct {
 	tickets atomic.Pointer[[32]byte]
 
 	ledger    Ledger        // nil: nothing that has left the state is found
-	settledAt atomic.Uint64 // the last index with which orders left the state; 0: none have
+	settledAt atomic.Uint64 // the last entry that sealed a session whose orders have left the state; 0: none have
 	settling  settling
 
 	switches atomic.Pointer[engine.Switches]
@@ -252,7 +252,14 @@ func (g *Group) Applied(s *engine.State, effects *engine.Effects) {
 		g.learnRoster(s, id)
 	}
 	for _, gone := range effects.Leaving {
-		g.retire(c, gone, effects.Index)
+		g.retire(c, gone)
+	}
+	if changes {
+		for i := range effects.Primary {
+			if e := &effects.Primary[i]; e.Kind == engine.SessionCleared {
+				g.left(s.SessionOf(e.Session))
+			}
+		}
 	}
 	g.watchers.tell(s, effects)
 	for i := range effects.Derived {
@@ -276,12 +283,11 @@ func (g *Group) Restored(s *engine.State) {
 	}
 	c := g.rebuilt(s, &catalogue{})
 	for _, x := range s.Sessions() {
-		for ordinal := 1; ordinal <= x.Orders(); ordinal++ {
+		if x.Left() {
+			g.left(x)
+		}
+		for ordinal := 1; ordinal <= x.Orders() && x.State != engine.Settled; ordinal++ {
 			o := s.Order(engine.OrderRef{Session: x.Handle, Ordinal: uint32(ordinal)})
-			if o == nil { // its session has been settled
-				g.settledAt.Store(uint64(s.LogIndex()))
-				break
-			}
 			c.gate(o.Listing).engaged.add(g.fingerprint([]byte(s.ShopperID(o.Shopper))))
 		}
 	}

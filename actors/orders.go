@@ -161,7 +161,7 @@ func scan(s *engine.State, f *engine.OrderFilter, at *engine.OrderRef, limit int
 		if len(*orders) == limit {
 			return true, false
 		}
-		if x.State == engine.Settled {
+		if x.Left() {
 			return true, true
 		}
 		if v, ok := s.View(*at); ok && keep(&v) {

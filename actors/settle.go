@@ -3,41 +3,20 @@ package actors
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"sync"
 	"time"
 
 	"doorbuster/engine"
 )
 
-// settleEvery is how often the leader looks for sessions to settle, and
-// settleSeldom how long it leaves one alone, at most, that could not be: each try
-// reads all of its orders.
-const (
-	settleEvery  = time.Second
-	settleSeldom = time.Minute
-)
+// settleEvery is how often the leader looks for sessions to settle or to clear.
+const settleEvery = time.Second
 
 // settling is the goroutine that settles sessions, on whichever node leads.
 type settling struct {
 	mu      sync.Mutex
 	stop    context.CancelFunc
 	running sync.WaitGroup
-
-	inVain map[string]vainTry // by session; settleDue's own
-}
-
-// vainTry is how long a session that could not be settled is left alone.
-type vainTry struct {
-	wait  time.Duration
-	until engine.Time
-}
-
-// again is the next one after a further try at now: twice as long.
-func (v vainTry) again(now engine.Time) vainTry {
-	wait := min(max(settleEvery, 2*v.wait), settleSeldom)
-	return vainTry{wait, now.Add(wait)}
 }
 
 func (w *settling) end() {
@@ -49,8 +28,9 @@ func (w *settling) end() {
 	w.running.Wait()
 }
 
-// KeepSettling has ended sessions settled once after has passed since their end, by
-// the node that leads, until Close. Call it once, after Connect and SetLedger.
+// KeepSettling has ended sessions settled once after has passed since their end, and
+// cleared once the ledgers of all voters have their orders, by the node that leads,
+// until Close. Call it once, after Connect and SetLedger.
 func (g *Group) KeepSettling(after time.Duration) {
 	ctx, stop := context.WithCancel(context.Background())
 	g.settling.mu.Lock()
@@ -67,8 +47,7 @@ func (g *Group) KeepSettling(after time.Duration) {
 			}
 			if g.leads.Load() {
 				g.settleDue(ctx, g.clock.read(), after)
-			} else {
-				g.settling.inVain = nil
+				g.clearSettled(ctx)
 			}
 		}
 	})
@@ -77,22 +56,13 @@ func (g *Group) KeepSettling(after time.Duration) {
 // settleDue settles sessions that at now are due and may be.
 func (g *Group) settleDue(ctx context.Context, now engine.Time, after time.Duration) {
 	var due []string
-	left := map[string]vainTry{}
 	g.view.View(func(s *engine.State) {
-		if s.Rules() < 3 {
-			return
-		}
 		for _, x := range s.Sessions() {
-			if x.State != engine.Ended || x.EndedAt.Add(after) > now {
-				continue
-			}
-			v := g.settling.inVain[x.ID]
-			if left[x.ID] = v; v.until <= now {
+			if x.State == engine.Ended && x.EndedAt.Add(after) <= now && s.MaySettle(x) == engine.ReasonNone {
 				due = append(due, x.ID)
 			}
 		}
 	})
-	g.settling.inVain = left
 	for _, id := range due {
 		err := g.settle(ctx, engine.By{}, id, "ended "+after.String()+" ago")
 		var refused *engine.Refusal
@@ -100,16 +70,41 @@ func (g *Group) settleDue(ctx context.Context, now engine.Time, after time.Durat
 		case ctx.Err() != nil:
 			return
 		case err == nil:
-			g.logger.Info("session settled: its orders have left the state", "session", id)
-			continue
-		case !errors.As(err, &refused): // else something is in the way that may well go on
+			g.logger.Info("session settled: its orders leave the state once the ledgers of all voters have them", "session", id)
+		case !errors.As(err, &refused): // else something has come in the way meanwhile
 			g.logger.Warn("a session could not be settled; it is tried again", "session", id, "error", err)
 		}
-		left[id] = left[id].again(now)
 	}
 }
 
-// Settle has a session's orders leave the state, whether or not it is due.
+// clearSettled has the orders of settled sessions leave the state, of those that the
+// ledgers of all voters have.
+func (g *Group) clearSettled(ctx context.Context) {
+	if g.ledger == nil {
+		return
+	}
+	recorded, unknown := g.ledger.Recorded()
+	if len(unknown) > 0 {
+		return
+	}
+	var ready []engine.SessionHandle
+	g.view.View(func(s *engine.State) {
+		for _, x := range s.Sessions() {
+			if x.State == engine.Settled && !x.Left() && x.Sealed <= recorded {
+				ready = append(ready, x.Handle)
+			}
+		}
+	})
+	for _, h := range ready {
+		if _, err := g.ask(ctx, engine.Command{Kind: engine.CmdClearSession, Session: h}); err != nil && ctx.Err() == nil {
+			g.logger.Warn("the orders of a settled session could not leave the state; it is tried again", "session", uint32(h), "error", err)
+			return
+		}
+	}
+}
+
+// Settle settles a session, whether or not it is due. Its orders leave the state a
+// little later.
 func (g *Group) Settle(ctx context.Context, by engine.By, session, note string) (v engine.SessionView, err error) {
 	if err := g.awaitCaughtUp(ctx); err != nil {
 		return v, err
@@ -126,29 +121,28 @@ func (g *Group) Settle(ctx context.Context, by engine.By, session, note string) 
 	return v, nil
 }
 
-// settle settles a session if its orders may leave the state and the ledgers of all
-// voters have them on disk. A refusal says what is in the way.
+// settle settles a session. A refusal says what is in the way.
 func (g *Group) settle(ctx context.Context, by engine.By, session, note string) error {
+	if g.ledger == nil {
+		return inTheWay("This node keeps no ledger.")
+	}
 	var h engine.SessionHandle
-	var index engine.LogIndex
-	why, settled := engine.ReasonUnknown, false
+	why := engine.ReasonUnknown
 	g.view.View(func(s *engine.State) {
 		if x := s.Session(session); x != nil {
-			h, index, why, settled = x.Handle, s.LogIndex(), s.MaySettle(x), x.State == engine.Settled
+			h, why = x.Handle, s.MaySettle(x)
 		}
 	})
-	switch {
-	case h == 0:
-		return refusal(engine.ReasonUnknown)
-	case settled:
+	switch why {
+	case engine.ReasonNone:
+	case engine.ReasonUnknown:
+		return refusal(why)
+	case engine.ReasonSettled:
 		return nil
-	case why == engine.ReasonNotOpen:
+	case engine.ReasonNotOpen:
 		return inTheWay("It has not ended yet; end it first.")
-	case why != engine.ReasonNone:
+	default:
 		return inTheWay("Somebody still holds a unit or waits for one, money is on its way back, or a listing is frozen.")
-	}
-	if err := g.awaitLedgers(ctx, index); err != nil {
-		return err
 	}
 	c := engine.Command{Kind: engine.CmdSettleSession, Session: h, Note: note}
 	if err := g.sign(ctx, &c, by); err != nil {
@@ -164,33 +158,4 @@ func (g *Group) settle(ctx context.Context, by engine.By, session, note string) 
 
 func inTheWay(detail string) error {
 	return &engine.Refusal{Reason: engine.ReasonConflict, Detail: detail}
-}
-
-// ledgersPatience is how long the ledgers of the voters have to catch up.
-const ledgersPatience = 5 * time.Second
-
-// awaitLedgers waits until the ledgers of all voters have everything up to index.
-func (g *Group) awaitLedgers(ctx context.Context, index engine.LogIndex) error {
-	if g.ledger == nil {
-		return inTheWay("This node keeps no ledger.")
-	}
-	ctx, cancel := context.WithTimeout(ctx, ledgersPatience)
-	defer cancel()
-	if err := g.ledger.Await(ctx, index); err != nil {
-		return inTheWay("This node's ledger has not caught up: " + err.Error() + ".")
-	}
-	for {
-		recorded, unknown := g.ledger.Recorded()
-		if len(unknown) == 0 && recorded >= index {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			if len(unknown) > 0 {
-				return inTheWay("The ledger of every voter must have its orders on disk, and these don't answer: " + strings.Join(unknown, ", ") + ".")
-			}
-			return inTheWay(fmt.Sprintf("The ledger of every voter must have its orders on disk; one reaches to log index %d only, and not to %d.", recorded, index))
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
 }

@@ -37,18 +37,24 @@ func (g *Group) SetLedger(ledger Ledger) { g.ledger = ledger }
 // hasLeft tells whether there was such an order, and it is in the ledger alone.
 func hasLeft(s *engine.State, ref engine.OrderRef) bool {
 	x := s.SessionOf(ref.Session)
-	return x != nil && x.State == engine.Settled && ref.Ordinal > 0 && int(ref.Ordinal) <= x.Orders()
+	return x != nil && x.Left() && ref.Ordinal > 0 && int(ref.Ordinal) <= x.Orders()
 }
 
-// retire frees what the gates of a session hold: its orders have left the state,
-// and nobody gets anything of it any more.
-func (g *Group) retire(c *catalogue, gone *engine.Leaving, index engine.LogIndex) {
-	g.settledAt.Store(uint64(index))
+// retire frees what the gates of a settled session hold: nobody gets anything of it
+// any more.
+func (g *Group) retire(c *catalogue, gone *engine.Leaving) {
 	for i := range gone.Listings {
 		gate := c.gate(gone.Listings[i].Handle)
 		gate.engaged.clear()
 		gate.admitted.clear()
 		g.retireActor(gate)
+	}
+}
+
+// left notes that the orders of x are to be had from the ledger.
+func (g *Group) left(x *engine.Session) {
+	if at := uint64(x.Sealed); at > g.settledAt.Load() { // told by one goroutine at a time
+		g.settledAt.Store(at)
 	}
 }
 
@@ -112,9 +118,14 @@ func (g *Group) settledRecord(ref engine.OrderRef) (o engine.OrderRecord, found 
 	return o, found, unreadable(err)
 }
 
-// paidOther tells whether a payment paid for another order that has left the state.
+// paidOther tells whether a payment paid for another order of a settled session.
 // Error: engine.ErrNotLeader.
 func (g *Group) paidOther(paymentID string, ref engine.OrderRef) (bool, error) {
+	var sealed engine.OrderRef
+	g.view.View(func(s *engine.State) { sealed = s.SealedPaymentOf(paymentID) })
+	if !sealed.IsZero() {
+		return sealed != ref, nil
+	}
 	settled := engine.LogIndex(g.settledAt.Load())
 	if g.ledger == nil || settled == 0 {
 		return false, nil
@@ -247,16 +258,22 @@ func (g *Group) scanSettled(at *engine.OrderRef, limit int, keep func(*engine.Or
 	return unreadable(err)
 }
 
-// settledUnlessPaid refuses what can't be done any more to an order that has left
-// the state. Money is still taken for it, to go back; it must be the order's.
+// settledUnlessPaid refuses what can't be done any more to an order of a settled
+// session. Money is still taken for it, to go back; it must be the order's.
 func (g *Group) settledUnlessPaid(ref engine.OrderRef, c *engine.Command) (v engine.OrderView, err error) {
-	gone := false
-	g.view.View(func(s *engine.State) { gone = hasLeft(s, ref) })
-	if !gone {
-		return v, nil
+	settled, here := false, false
+	g.view.View(func(s *engine.State) {
+		x := s.SessionOf(ref.Session)
+		settled = x != nil && x.State == engine.Settled
+		v, here = s.View(ref)
+	})
+	if !settled {
+		return engine.OrderView{}, nil
 	}
-	if v, err = g.settledOrder(ref); err != nil {
-		return v, err
+	if !here {
+		if v, err = g.settledOrder(ref); err != nil {
+			return v, err
+		}
 	}
 	switch {
 	case c.Kind != engine.CmdPayOrder:

@@ -199,15 +199,31 @@ func (s *State) View(ref OrderRef) (OrderView, bool) {
 	if o == nil {
 		return OrderView{}, false
 	}
-	l := s.listings[o.Listing-1]
-	v := OrderView{
-		Ref: ref, OrderNo: s.OrderNo(ref), Shopper: s.ShopperID(o.Shopper),
-		Session: s.sessions[ref.Session-1].ID, SKU: l.SKU, Quantity: o.Quantity, Amount: o.Amount, Currency: l.Currency,
-		State: o.State, GrantedAt: o.Granted, PayBy: o.PayBy, ChangedAt: o.Changed, Why: o.Why, Position: s.Position(ref), PaymentID: s.PaymentID(ref), PaidAt: s.detailsOf(ref).paidAt,
-		Transaction: o.Transaction,
-	}
-	v.Receiver, v.HasReceiver = s.Receiver(ref)
+	r := recordOf(ref, o, s.detailsOf(ref), s.ShopperID(o.Shopper))
+	r.Life = s.Life(ref)
+	v := s.ViewRecord(&r)
+	v.Position = s.Position(ref)
 	return v, true
+}
+
+// ViewRecord gives an order as readers see it, also one that has left the state.
+func (s *State) ViewRecord(r *OrderRecord) OrderView {
+	l := s.listings[r.Listing-1]
+	v := OrderView{Ref: r.Ref, OrderNo: s.Numberer().Number(r.Ref, r.Life).String(), Shopper: r.Shopper, Session: s.sessions[r.Ref.Session-1].ID, SKU: l.SKU,
+		Quantity: r.Quantity, Amount: r.Amount, Currency: l.Currency, State: r.State, GrantedAt: r.Granted, PayBy: r.PayBy, ChangedAt: r.Changed,
+		Why: r.Why, PaymentID: r.PaymentID, PaidAt: r.PaidAt, Transaction: r.Transaction}
+	if r.Receiver != nil {
+		v.Receiver, v.HasReceiver = *r.Receiver, true
+	}
+	if s.settled(r.Ref.Session) && len(s.refundsOf[r.Ref]) > 0 {
+		switch r.State {
+		case Expired, Cancelled, Voided, Refunded: // money came since, and the order does not change any more
+			if v.State = Refunded; !s.allMade(r.Ref) {
+				v.State = RefundDue
+			}
+		}
+	}
+	return v
 }
 
 // CountsOf gives the exact figures of l.

@@ -124,6 +124,15 @@ func (s *State) PaymentOf(id string) OrderRef {
 	return ref
 }
 
+// SealedPaymentOf gives the order of a settled session that a payment paid for, while
+// the state has its orders.
+func (s *State) SealedPaymentOf(id string) OrderRef {
+	if ref := s.payments.of(s.paymentKey(id)); s.settled(ref.Session) && s.Order(ref) != nil && s.detailsOf(ref).payment == id {
+		return ref
+	}
+	return OrderRef{}
+}
+
 func (s *State) refundTells(ref OrderRef, paymentID string) bool {
 	return slices.ContainsFunc(s.refundsOf[ref], func(no RefundNo) bool { return s.Refund(no).PaymentID == paymentID })
 }
