@@ -41,6 +41,7 @@ func TestSettledOrdersThatTheLedgerLacks(t *testing.T) {
 	if _, err := s.Settle(t.Context(), engine.By{Operator: "ops"}, "day", ""); err != nil {
 		t.Fatal(err)
 	}
+	s.clearSettled(t.Context())
 	for what, ask := range map[string]func() error{
 		"looked up":         func() error { _, err := s.AnyOrder(no); return err },
 		"paid":              func() error { _, err := s.Pay(t.Context(), p); return err },

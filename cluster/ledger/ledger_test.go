@@ -51,6 +51,7 @@ func TestOrdersAreKept(t *testing.T) {
 	}
 	check("before")
 	s.do(engine.Command{Kind: engine.CmdSettleSession, Session: x.Handle})
+	s.clear(x)
 	if x.State != engine.Settled || s.state.Order(engine.OrderRef{Session: x.Handle, Ordinal: 1}) != nil {
 		t.Fatal("the state has not let go")
 	}
@@ -169,6 +170,7 @@ func TestRebuiltFromAnother(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.do(engine.Command{Kind: engine.CmdSettleSession, Session: s.state.Session("two").Handle})
+			s.clear(s.state.Session("two"))
 			b = s.keep(quiet(dir), other{a})
 			s.day("four", 40, false)
 			if one, two := s.digest(a), s.digest(b); one != two {

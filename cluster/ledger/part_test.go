@@ -86,6 +86,7 @@ func TestRestored(t *testing.T) {
 	s.do(s.pay(engine.OrderRef{Session: one.Handle, Ordinal: 6}, "latest"))
 	s.do(engine.Command{Kind: engine.CmdConfirmRefund, Refund: 1, Note: "r-1"})
 	s.do(engine.Command{Kind: engine.CmdSettleSession, Session: three.Handle})
+	s.clear(three)
 	s.day("four", 30, true)
 	b.complete(t, l)
 	p, err := ReadPart(bytes.NewReader(b.part), func(CopyRow) error { return nil })
@@ -105,6 +106,7 @@ func TestRestored(t *testing.T) {
 	}
 	// It goes on without a hole, and with archives of its own.
 	r.do(engine.Command{Kind: engine.CmdSettleSession, Session: three.Handle})
+	r.clear(three)
 	r.day("five", 30, true)
 	r.reached(again)
 	if st := again.Stats(); st.Gaps != 0 || st.Missing != 0 || st.Rebuilds != 0 || !st.Whole {

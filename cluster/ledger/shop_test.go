@@ -67,6 +67,14 @@ func (s *shop) do(commands ...engine.Command) *engine.Effects {
 	return s.apply(engine.BatchHeader{Epoch: s.epoch, Sequence: s.sequence, Time: s.clock}, commands...)
 }
 
+// clear has the orders of a settled session leave the state.
+func (s *shop) clear(x *engine.Session) {
+	s.t.Helper()
+	s.do(engine.Command{Kind: engine.CmdClearSession, Session: x.Handle})
+	for eff := s.do(); eff.NextDue <= eff.Time; eff = s.do() {
+	}
+}
+
 // sell opens a session of an hour with one listing.
 func (s *shop) sell(id string, stock int64) *engine.Session {
 	s.t.Helper()
@@ -123,6 +131,7 @@ func (s *shop) day(id string, shoppers int, settle bool) *engine.Session {
 		if eff := s.do(engine.Command{Kind: engine.CmdSettleSession, Session: x.Handle, Operator: "olga", Note: "done"}); eff.Primary[0].Kind != engine.SessionSettled {
 			s.t.Fatal(eff.Primary[0])
 		}
+		s.clear(x)
 	}
 	return x
 }
