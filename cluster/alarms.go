@@ -23,7 +23,7 @@ type alarms struct {
 func (a *alarms) raise(x engine.Alarm) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	at := slices.IndexFunc(a.all, func(was engine.Alarm) bool { return was.Same(&x) })
+	at := x.In(a.all)
 	if at < 0 {
 		a.all = append(a.all, x)
 		return true

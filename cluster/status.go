@@ -127,7 +127,7 @@ func (n *Node) ClusterStatus() ClusterStatus {
 			n.tellOf(&x)
 			if p, heard := n.pulseOf(m.ID); heard && x.Reachable {
 				for _, a := range alarmsTold(p.Detail) {
-					if !slices.ContainsFunc(s.Alarms, func(b engine.Alarm) bool { return a.Same(&b) }) {
+					if a.In(s.Alarms) < 0 {
 						s.Alarms = append(s.Alarms, a)
 					}
 				}

@@ -1,6 +1,9 @@
 package engine
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Alarm is something that an operator has to see to. Every room's alarms are of this
 // type, and come together in one list.
@@ -60,9 +63,9 @@ const (
 	AlarmLogLinesLost AlarmName = "log_lines_lost"
 )
 
-// Same reports whether a and b are one alarm, perhaps in other words.
-func (a *Alarm) Same(b *Alarm) bool {
-	return a.Name == b.Name && a.About == b.About && a.Node == b.Node
+// In tells where list has the same alarm, perhaps in other words; -1: nowhere.
+func (a *Alarm) In(list []Alarm) int {
+	return slices.IndexFunc(list, func(b Alarm) bool { return a.Name == b.Name && a.About == b.About && a.Node == b.Node })
 }
 
 // String gives the alarm as a person reads it.

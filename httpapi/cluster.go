@@ -44,7 +44,7 @@ func (s *AdminServer) statusNow() *ClusterStatus {
 func (c *ClusterStatus) AllAlarms() []engine.Alarm {
 	all := alarmsOf(c)
 	for i := range c.Alarms {
-		if !slices.ContainsFunc(all, func(a engine.Alarm) bool { return a.Same(&c.Alarms[i]) }) {
+		if c.Alarms[i].In(all) < 0 {
 			all = append(all, c.Alarms[i])
 		}
 	}

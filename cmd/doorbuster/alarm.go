@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -43,12 +42,9 @@ func (b *board) look(now time.Time) {
 	for _, room := range b.rooms {
 		all = append(all, room()...)
 	}
-	in := func(list []engine.Alarm, a *engine.Alarm) int {
-		return slices.IndexFunc(list, func(x engine.Alarm) bool { return x.Same(a) })
-	}
 	for i := range all {
 		a := &all[i]
-		at := in(before, a)
+		at := a.In(before)
 		if a.Since.IsZero() {
 			a.Since = now
 			if at >= 0 {
@@ -60,7 +56,7 @@ func (b *board) look(now time.Time) {
 		}
 	}
 	for i := range before {
-		if in(all, &before[i]) < 0 {
+		if before[i].In(all) < 0 {
 			b.logger.Info("an alarm is over", "name", before[i].Name, "about", before[i].About)
 		}
 	}

@@ -195,15 +195,6 @@ func (l *Limiter) reckon(now time.Time) {
 	l.shares.Store(to)
 }
 
-// Nodes tells among how many nodes the rate of an address is shared; 1: this one
-// alone counts.
-func (l *Limiter) Nodes() int {
-	if s := l.shares.Load(); s != nil {
-		return s.nodes
-	}
-	return 1
-}
-
 // network is where requests come from: an IPv4 address, or the first 64 bits of an
 // IPv6 address. IPv4 goes where IPv6 has multicast, from where nobody asks.
 type network uint64

@@ -110,8 +110,8 @@ func TestSharesFollowDemand(t *testing.T) {
 // A node that is silent has no share any more, and what makes no sense is refused.
 func TestSharesOfTheSilent(t *testing.T) {
 	g := newGroup(t, 3, 1, 1)
-	if n := g.nodes[0].Nodes(); n != 3 {
-		t.Fatalf("%d nodes", n)
+	if s := g.nodes[0].shares.Load(); s == nil || s.nodes != 3 {
+		t.Fatalf("%+v", s)
 	}
 	for _, told := range []string{"\x02", "\x01short", string(make([]byte, 1+bytesTold*(maxTold+1)))} {
 		if err := g.nodes[0].Hear("b", []byte(told), g.now); !errors.Is(err, ErrMalformed) {
@@ -119,8 +119,8 @@ func TestSharesOfTheSilent(t *testing.T) {
 		}
 	}
 	g.nodes[0].Tell(g.now.Add(silentFor + time.Second))
-	if n := g.nodes[0].Nodes(); n != 1 {
-		t.Errorf("%d nodes, with nobody heard", n)
+	if s := g.nodes[0].shares.Load(); s != nil && s.nodes != 1 {
+		t.Errorf("%d nodes, with nobody heard", s.nodes)
 	}
 }
 
