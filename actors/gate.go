@@ -28,8 +28,11 @@ type gate struct {
 
 	// engaged has everybody who holds, held or may be in flight.
 	engaged fingerprints
-	// admitted has everybody whom the admission quota let in; used only with one.
-	admitted fingerprints
+	// admitted has everybody whom the admission quota let in on this node; used only
+	// with one. elsewhere counts those besides whom another leader let in: the log
+	// tells of those who got something.
+	admitted  fingerprints
+	elsewhere atomic.Int64
 	// waiting counts the grabs inside, parked or in flight.
 	waiting atomic.Int32
 	// quarantined: the actor panicked too often in this epoch.
@@ -194,13 +197,28 @@ func (g *gate) refuse(why engine.Reason) engine.Answer {
 	return a
 }
 
+// engage takes in one who got something by another leader's word. Entries of a draw
+// count against no quota.
+func (g *gate) engage(fingerprint uint64) {
+	if g.engaged.add(fingerprint) && !g.drawing() && !g.admitted.has(fingerprint) {
+		g.elsewhere.Add(1)
+	}
+}
+
+// forget frees what a gate knows of shoppers.
+func (g *gate) forget() {
+	g.engaged.clear()
+	g.admitted.clear()
+	g.elsewhere.Store(0)
+}
+
 // admit counts a shopper against the admission quota, once; false if it is used up.
 func (g *gate) admit(fingerprint uint64) bool {
 	multiple := int64(g.facts.Load().multiple)
 	if multiple == 0 || g.admitted.has(fingerprint) || g.drawing() || !g.switches.Load().On(engine.SwitchAdmission) {
 		return true
 	}
-	most := multiple * (g.stock.Load() + g.released.Load())
+	most := multiple*(g.stock.Load()+g.released.Load()) - g.elsewhere.Load()
 	if g.admitted.len() >= most {
 		return g.admitted.has(fingerprint) // his other click may have been the last
 	}

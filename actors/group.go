@@ -231,7 +231,7 @@ func (g *Group) Applied(s *engine.State, effects *engine.Effects) {
 		// Before the gate closes: who took the last unit is not told that it is gone.
 		for i := range effects.Primary {
 			if e := &effects.Primary[i]; e.Kind == engine.HoldPlaced || e.Kind == engine.PlaceTaken || e.Kind == engine.DrawEntered {
-				c.gate(e.Listing).engaged.add(g.fingerprint([]byte(s.ShopperID(e.Shopper))))
+				c.gate(e.Listing).engage(g.fingerprint([]byte(s.ShopperID(e.Shopper))))
 			}
 		}
 	}
@@ -288,7 +288,12 @@ func (g *Group) Restored(s *engine.State) {
 		}
 		for ordinal := 1; ordinal <= x.Orders() && x.State != engine.Settled; ordinal++ {
 			o := s.Order(engine.OrderRef{Session: x.Handle, Ordinal: uint32(ordinal)})
-			c.gate(o.Listing).engaged.add(g.fingerprint([]byte(s.ShopperID(o.Shopper))))
+			gate, fingerprint := c.gate(o.Listing), g.fingerprint([]byte(s.ShopperID(o.Shopper)))
+			if entered, _ := o.Entrant(); entered {
+				gate.engaged.add(fingerprint)
+			} else {
+				gate.engage(fingerprint)
+			}
 		}
 	}
 	g.learnSecret(s)

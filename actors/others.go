@@ -188,7 +188,7 @@ func (g *Group) route(q *engine.Grab, fingerprint uint64) engine.Answer {
 		} else if a, index, err := g.others.Grab(q, deadline, expires-g.slots.now()); err == nil {
 			g.learnOf(a.Listing, index)
 			if gate := g.catalogue.Load().byName[string(q.Listing)]; gate != nil && (a.Code == engine.CodeGranted || a.Code == engine.CodeWaitlisted || a.Code == engine.CodeEntered) {
-				gate.engaged.add(fingerprint) // when they ask again they go the long way, also before this node has seen their hold
+				gate.engage(fingerprint) // when they ask again they go the long way, also before this node has seen their hold
 				gate.tells(index)
 			}
 			return a

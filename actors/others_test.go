@@ -497,3 +497,44 @@ func TestOwnGrantIsNoSoldOut(t *testing.T) {
 		}
 	}
 }
+
+// TestQuotaOverFailover: whom one leader let in and granted a unit counts against the
+// quota of the next, through whichever node they came, also after a restore.
+func TestQuotaOverFailover(t *testing.T) {
+	for name, restored := range map[string]bool{"from the log": false, "from a snapshot": true} {
+		t.Run(name, func(t *testing.T) {
+			leader, follower, w := openPair(t, 20*time.Second)
+			w.seen.Store(math.MaxUint64)
+			leader.plan("day", func(x *engine.SessionPlan) { x.AdmissionMultiple = 1 }, units("other", 1), units("mask", 3))
+			leader.grab("day/skus/other", "alice", "k")
+			for who, through := range map[string]*shop{"bob": leader, "ben": follower} {
+				if a := through.grab("day/skus/mask", who, "k"); a.Code != engine.CodeGranted {
+					t.Fatal(who, a)
+				}
+			}
+			if restored {
+				follower.log.mu.Lock()
+				follower.Restored(follower.log.state)
+				follower.log.mu.Unlock()
+			}
+			follower.leadNow(leader)
+			if a := follower.grab("day/skus/mask", "alice", "k1"); a.Code != engine.CodeLimitReached { // let in, and refused
+				t.Fatal(a)
+			}
+			if a := follower.grab("day/skus/mask", "carol", "k"); a.Reason != engine.ReasonQuota {
+				t.Errorf("a fourth, where three may be let in: %+v", a)
+			}
+		})
+	}
+}
+
+// leadNow has a node lead in old's place.
+func (s *shop) leadNow(old *shop) {
+	s.t.Helper()
+	old.EpochClosed()
+	opened, err := s.log.apply(engine.EncodeBatch(engine.BatchHeader{Time: s.Now()}, engine.Command{Kind: engine.CmdOpenEpoch, Node: "n2"}))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.EpochOpened(engine.Epoch(opened.Index), opened.Time)
+}

@@ -45,8 +45,7 @@ func hasLeft(s *engine.State, ref engine.OrderRef) bool {
 func (g *Group) retire(c *catalogue, gone *engine.Leaving) {
 	for i := range gone.Listings {
 		gate := c.gate(gone.Listings[i].Handle)
-		gate.engaged.clear()
-		gate.admitted.clear()
+		gate.forget()
 		g.retireActor(gate)
 	}
 }

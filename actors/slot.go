@@ -18,6 +18,7 @@ type slot struct {
 	// meant for the slot's use before, does no harm.
 	wake    chan struct{} // one place; nobody blocks on sending
 	expires atomic.Int64  // when to wake the front if nobody has, in ns of the pool's clock
+	place   int           // among those that are lent; the pool's
 	answer  engine.Answer
 
 	gate        *gate
@@ -48,12 +49,11 @@ const expiryTick = 10 * time.Millisecond
 type slotPool struct {
 	began  time.Time
 	stop   chan struct{}
-	lent   atomic.Int64
 	inside inside // also those whose fronts have left
 
 	mu   sync.Mutex
 	free []*slot
-	all  []*slot // append-only
+	lent []*slot // in no order
 }
 
 func newSlotPool() *slotPool {
@@ -71,20 +71,18 @@ func (p *slotPool) now() time.Duration { return time.Since(p.began) }
 func (p *slotPool) watch() {
 	tick := time.NewTicker(expiryTick)
 	defer tick.Stop()
+	var look []*slot // a copy, so that nobody waits for the look; who has gone meanwhile is not pending
 	for {
 		select {
 		case <-p.stop:
 			return
 		case <-tick.C:
 		}
-		if p.lent.Load() == 0 {
-			continue
-		}
 		p.mu.Lock()
-		all := p.all
+		look = append(look[:0], p.lent...)
 		p.mu.Unlock()
 		now := int64(p.now())
-		for _, s := range all {
+		for _, s := range look {
 			if s.state.Load() == slotPending && s.expires.Load() <= now {
 				s.signal()
 			}
@@ -108,10 +106,10 @@ func (p *slotPool) take(g *gate, q *engine.Grab, fingerprint uint64, key engine.
 		s, p.free = p.free[n-1], p.free[:n-1]
 	} else {
 		s = &slot{wake: make(chan struct{}, 1)}
-		p.all = append(p.all, s)
 	}
+	s.place = len(p.lent)
+	p.lent = append(p.lent, s)
 	p.mu.Unlock()
-	p.lent.Add(1)
 	s.gate, s.fingerprint, s.key, s.quantity, s.deadline = g, fingerprint, key, q.Quantity, deadline
 	s.waitlist, s.ticket, s.transaction = q.Waitlist, q.Ticket, q.Transaction
 	s.shopper = append(s.shopperRoom[:0], q.Shopper...)
@@ -124,8 +122,10 @@ func (p *slotPool) take(g *gate, q *engine.Grab, fingerprint uint64, key engine.
 func (p *slotPool) put(s *slot) {
 	s.gate = nil
 	s.state.Store(slotFree)
-	p.lent.Add(-1)
 	p.mu.Lock()
+	last := len(p.lent) - 1
+	p.lent[s.place], p.lent[last].place = p.lent[last], s.place
+	p.lent = p.lent[:last] // what lies behind is free, and kept
 	p.free = append(p.free, s)
 	p.mu.Unlock()
 }

@@ -131,7 +131,8 @@ const silentFor = 4 * freshFor
 func (net *network) reckonSeen() {
 	now, seen := time.Now(), ^uint64(0)
 	// A node that this one does not hear may have been fresh by the leader before.
-	settled := now.Sub(time.Unix(0, net.node.epochAt.Load())) > 2*freshFor
+	opened := net.node.epochAt.Load()
+	settled := opened == nil || now.Sub(*opened) > 2*freshFor
 	if now.Sub(net.parted) < 2*freshFor { // so may one that has just been removed
 		seen = 0
 	}

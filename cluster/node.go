@@ -50,9 +50,9 @@ type Node struct {
 
 	gains   atomic.Int64 // how often leadership was gained
 	epoch   atomic.Uint64
-	epochAt atomic.Int64  // when it was opened, Unix nanoseconds
-	changed chan struct{} // leadership, or the epoch, is to be looked at
-	lost    atomic.Uint64 // an epoch to be replaced
+	epochAt atomic.Pointer[time.Time] // when it was opened, with a monotonic reading; nil before the first
+	changed chan struct{}             // leadership, or the epoch, is to be looked at
+	lost    atomic.Uint64             // an epoch to be replaced
 
 	// presiding is the term in which this node may preside; 0: it may not. See preside.go.
 	presiding atomic.Uint64
@@ -353,7 +353,8 @@ func (n *Node) openEpoch() error {
 	}
 	epoch := engine.Epoch(effects.Index)
 	n.lost.Store(0)
-	n.epochAt.Store(time.Now().UnixNano())
+	opened := time.Now()
+	n.epochAt.Store(&opened)
 	n.fresh.end() // what it knew as a follower says nothing about whether it leads
 	n.leader.EpochOpened(epoch, effects.Time)
 	n.epoch.Store(uint64(epoch)) // ready, once the leader is

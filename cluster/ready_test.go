@@ -51,3 +51,12 @@ func TestReadyOnlyOnceTheLeaderIs(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestEpochsAgeIsMonotonic: for how long a leader waits for nodes that may be fresh
+// must not hang on its wall clock, which may be put forward.
+func TestEpochsAgeIsMonotonic(t *testing.T) {
+	n := openAlone(t, quietConfig(t.TempDir()))
+	if at := n.epochAt.Load(); at == nil || *at == at.Round(0) {
+		t.Errorf("the epoch's beginning is a wall clock's: %v", at)
+	}
+}
