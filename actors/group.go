@@ -497,6 +497,7 @@ type Stats struct {
 	FrozenListings int64 // alarms
 	StrayPayments  int64 // for no order of the group; alarms
 	Quarantined    int64 // listings now
+	Leaving        int64 // settled sessions whose orders have not left the state yet
 	Waiting        int64 // grabs inside now
 	Actors         int64 // listings whose actor has been needed
 	JournalEntries int64 // in use
@@ -518,5 +519,12 @@ func (g *Group) Stats() Stats {
 			s.Quarantined++
 		}
 	}
+	g.view.View(func(state *engine.State) {
+		for _, x := range state.Sessions() {
+			if x.Leaving() {
+				s.Leaving++
+			}
+		}
+	})
 	return s
 }

@@ -69,12 +69,7 @@ func (n *Node) Backup(ctx context.Context, w io.Writer, stateOnly bool) error {
 	n.fsm.mu.Lock() // freezing is a writer's business
 	snapshot := n.fsm.state.Snapshot()
 	index := n.fsm.state.LogIndex()
-	var settled []engine.SessionHandle
-	for _, x := range n.fsm.state.Sessions() {
-		if x.State == engine.Settled {
-			settled = append(settled, x.Handle)
-		}
-	}
+	left := ledger.Left(n.fsm.state)
 	n.fsm.mu.Unlock()
 	if !stateOnly {
 		if err := n.awaitLedger(ctx, index); err != nil {
@@ -113,7 +108,7 @@ func (n *Node) Backup(ctx context.Context, w io.Writer, stateOnly bool) error {
 	if _, err := w.Write(check.Sum(nil)); err != nil || stateOnly {
 		return err
 	}
-	return n.ledger.WritePart(ctx, w, index, settled)
+	return n.ledger.WritePart(ctx, w, index, left)
 }
 
 // awaitLedger waits until the ledger can give its part of a backup at index.
@@ -213,7 +208,7 @@ func (b *backupFile) checkPart() error {
 	if b.part == nil {
 		return nil
 	}
-	p, err := ledger.ReadPart(b.part, func(ledger.CopyRow) error { return nil })
+	p, err := ledger.CheckPart(b.part, b.part.Size())
 	if err != nil {
 		return b.bad("%w", err)
 	}
@@ -338,7 +333,7 @@ func Restore(cfg Config, path string) (info BackupInfo, err error) {
 		return info, err
 	}
 	if b.part != nil {
-		if err := n.restoreLedger(state, b.part); err != nil {
+		if err := n.restoreLedger(b.part); err != nil {
 			return info, err
 		}
 	}
@@ -346,9 +341,9 @@ func Restore(cfg Config, path string) (info BackupInfo, err error) {
 }
 
 // restoreLedger makes the ledger of a new data directory.
-func (n *Node) restoreLedger(state *engine.State, part io.Reader) error {
+func (n *Node) restoreLedger(part *io.SectionReader) error {
 	c := n.ledgerConfig()
-	if _, err := ledger.Restore(c, state, part); err != nil {
+	if err := ledger.Restore(context.Background(), c, part, part.Size()); err != nil {
 		return fmt.Errorf("restore the ledger: %w", err)
 	}
 	return syncDir(c.Dir)

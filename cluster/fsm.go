@@ -53,7 +53,7 @@ type fsm struct {
 	// passed is told, in order, how far the node has applied.
 	passed func(engine.LogIndex)
 	// recorded waits until what has been applied up to an index is kept outside of
-	// the state, too. A snapshot is not finished before.
+	// the state, too. A snapshot is not written before.
 	recorded func(engine.LogIndex) error
 
 	roster atomic.Pointer[Roster]
@@ -373,12 +373,12 @@ type fsmSnapshot struct {
 }
 
 func (s fsmSnapshot) Persist(sink raft.SnapshotSink) error {
-	err := writeHead(sink, s.head)
+	err := s.recorded(s.snapshot.LogIndex()) // before a state is written for nothing
 	if err == nil {
-		_, err = s.snapshot.WriteTo(sink)
+		err = writeHead(sink, s.head)
 	}
 	if err == nil {
-		err = s.recorded(s.snapshot.LogIndex())
+		_, err = s.snapshot.WriteTo(sink)
 	}
 	if err != nil {
 		return errors.Join(err, sink.Cancel())

@@ -9,17 +9,18 @@ import (
 	"github.com/hashicorp/raft"
 
 	"doorbuster/cluster/ledger"
+	"doorbuster/cluster/ledger/trail"
 	"doorbuster/cluster/rpc"
 	"doorbuster/engine"
 )
 
-// recordPatience is how long a finished snapshot waits for the ledger. One that
-// waits longer is put off: without it there would be a hole after a restart.
+// recordPatience is how long a snapshot waits for the trail before it is written. One
+// that waits longer is put off: without it there would be a gap after a restart.
 const recordPatience = 30 * time.Second
 
 func (n *Node) ledgerConfig() ledger.Config {
 	c := n.cfg.Ledger
-	c.Dir, c.Logger, c.Archive, c.Owner = LedgerDir(n.cfg.Dir), n.logger, n.alone(), n.dir.version().Incarnation
+	c.Dir, c.Logger, c.Owner = LedgerDir(n.cfg.Dir), n.logger, n.dir.version().Incarnation
 	return c
 }
 
@@ -38,7 +39,7 @@ func (n *Node) openLedger() (err error) {
 			case <-ctx.Done():
 			}
 		}()
-		return n.ledger.Await(ctx, index)
+		return n.ledger.AwaitTrail(ctx, index)
 	}
 	return nil
 }
@@ -102,59 +103,69 @@ func (n *Node) Recorded() (index engine.LogIndex, unknown []string) {
 	return index, unknown
 }
 
-// otherLedgers copies from whichever node has what is asked for.
+// otherLedgers asks whichever node has what is asked for.
 type otherLedgers struct{ n *Node }
 
 var errNoLedger = errors.New("no other node that can be reached has it")
 
-func (o otherLedgers) Copy(ctx context.Context, least engine.LogIndex, r ledger.CopyRequest) (ledger.CopyPage, error) {
-	err := errNoLedger
-	for _, m := range o.n.Roster().Members {
-		if m.ID == o.n.cfg.NodeID {
-			continue
-		}
-		p, heard := o.n.pulseOf(m.ID)
-		if !heard || p.Ledger < least {
-			continue
-		}
-		page, why := o.n.copyFrom(ctx, m, r)
-		if why == nil && page.Index < least {
-			why = fmt.Errorf("node %s reaches to %d only", m.ID, page.Index)
-		}
-		if why == nil {
-			return page, nil
-		}
-		err = fmt.Errorf("node %s: %w", m.ID, plainly(why))
-	}
-	return ledger.CopyPage{}, err
-}
-
 // copyTimeout bounds the wait for one page.
 const copyTimeout = 10 * time.Second
 
-func (n *Node) copyFrom(ctx context.Context, m Member, r ledger.CopyRequest) (p ledger.CopyPage, err error) {
-	ctx, cancel := context.WithTimeout(ctx, copyTimeout)
-	defer cancel()
-	told, err := n.net.peers.Peer(m.Peer).Records(ctx, rpc.RecordsRequest{Session: r.Session, From: r.From, After: r.After})
-	if err != nil {
-		return p, err
+// each asks the other nodes whose ledgers reach to least, or further, until one has
+// answered well.
+func (o otherLedgers) each(ctx context.Context, least engine.LogIndex, ask func(context.Context, *rpc.Peer) (done bool, err error)) error {
+	err := errNoLedger
+	for _, m := range o.n.Roster().Members {
+		if p, heard := o.n.pulseOf(m.ID); m.ID == o.n.cfg.NodeID || !heard || p.Ledger < least {
+			continue
+		}
+		patient, cancel := context.WithTimeout(ctx, copyTimeout)
+		done, why := ask(patient, o.n.net.peers.Peer(m.Peer))
+		cancel()
+		if done {
+			return nil
+		}
+		if why != nil {
+			err = fmt.Errorf("node %s: %w", m.ID, plainly(why))
+		}
 	}
-	p = ledger.CopyPage{Group: told.Group, Index: told.Index, First: told.First, More: told.More}
-	for _, row := range told.Rows {
-		p.Rows = append(p.Rows, ledger.CopyRow(row))
-	}
-	return p, nil
+	return err
 }
 
-// Records gives another node a page of this one's ledger.
-func (h handler) Records(r rpc.RecordsRequest) (rpc.RecordsPage, error) {
-	p, err := h.n.ledger.Page(ledger.CopyRequest{Session: r.Session, From: r.From, After: r.After})
-	if err != nil {
-		return rpc.RecordsPage{}, err
+// Entries is trail.Peers': the page of whoever has the most.
+func (o otherLedgers) Entries(ctx context.Context, after, upto engine.LogIndex, deeds bool) (best trail.Page, err error) {
+	answered := false
+	err = o.each(ctx, after+1, func(ctx context.Context, peer *rpc.Peer) (bool, error) {
+		p, err := peer.Trail(ctx, after, upto, deeds)
+		if err != nil {
+			return false, err
+		}
+		if !answered || p.Upto-p.After > best.Upto-best.After {
+			best, answered = p, true
+		}
+		return p.After == after && p.Upto > after && !p.Thinned, nil
+	})
+	if answered {
+		return best, nil
 	}
-	told := rpc.RecordsPage{Group: p.Group, Index: p.Index, First: p.First, More: p.More, Rows: make([]rpc.Record, len(p.Rows))}
-	for i, row := range p.Rows {
-		told.Rows[i] = rpc.Record(row)
-	}
-	return told, nil
+	return best, err
+}
+
+// SessionChunk is settled.Peers'.
+func (o otherLedgers) SessionChunk(ctx context.Context, h engine.SessionHandle, offset int64) (chunk []byte, total int64, err error) {
+	err = o.each(ctx, 0, func(ctx context.Context, peer *rpc.Peer) (done bool, err error) {
+		chunk, total, err = peer.Orders(ctx, h, offset)
+		return err == nil, err
+	})
+	return chunk, total, err
+}
+
+// Trail gives another node a page of this one's trail.
+func (h handler) Trail(after, upto engine.LogIndex, deeds bool) (trail.Page, error) {
+	return h.n.ledger.Page(after, upto, deeds)
+}
+
+// Orders gives another node a piece of a settled session's file.
+func (h handler) Orders(x engine.SessionHandle, offset int64) ([]byte, int64, error) {
+	return h.n.ledger.Chunk(x, offset)
 }

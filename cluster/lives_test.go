@@ -78,6 +78,10 @@ func writeSamples(t *testing.T) {
 	propose(t, n, grabbed(2, "dov"))
 	propose(t, n, engine.Command{Kind: engine.CmdSteerSession, Session: 1, Action: engine.SessionEnd})
 	propose(t, n, engine.Command{Kind: engine.CmdSettleSession, Session: 1})
+	if err := n.Ledger().Await(t.Context(), n.applied.load()); err != nil {
+		t.Fatal(err)
+	}
+	propose(t, n, engine.Command{Kind: engine.CmdClearSession, Session: 1})
 	backedUp(t, n, filepath.Join("testdata", "sample-v1.backup"), true)
 	backedUp(t, n, filepath.Join("testdata", "sample-v2.backup"), false)
 }

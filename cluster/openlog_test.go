@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -28,17 +29,14 @@ func TestLedgerProvesTheLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	openRefused(t, dir, last.Segment, "the node's ledger proves that it held record")
-	if damaged, _ := filepath.Glob(filepath.Join(LedgerDir(dir), "*.damaged-*")); len(damaged) > 0 {
+	if damaged, _ := filepath.Glob(filepath.Join(LedgerDir(dir), "*", "*.damaged*")); len(damaged) > 0 {
 		t.Error("the ledger was put aside")
 	}
 	// Another node's, which reaches further, proves nothing.
 	other := t.TempDir()
 	openReady(t, other)
 	openReady(t, other)
-	if err := os.CopyFS(filepath.Join(dir, "other"), os.DirFS(LedgerDir(other))); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(filepath.Join(dir, "other", "ledger.db"), filepath.Join(LedgerDir(dir), "ledger.db")); err != nil {
+	if err := errors.Join(os.RemoveAll(LedgerDir(dir)), os.CopyFS(LedgerDir(dir), os.DirFS(LedgerDir(other)))); err != nil {
 		t.Fatal(err)
 	}
 	openReady(t, dir)

@@ -19,7 +19,7 @@ func TestRushLosesNoEvent(t *testing.T) {
 	for name, open := range map[string]func(t *testing.T) (leader func() *seat, all []*seat){
 		"alone": func(t *testing.T) (func() *seat, []*seat) {
 			cfg := quietConfig(t.TempDir())
-			cfg.Ledger.QueueEvents = tinyQueue
+			cfg.Ledger.Trail.QueueEvents = tinyQueue
 			s := openSeat(t, cfg)
 			eventually(t, "an epoch", func() bool { return s.Ready() == nil })
 			return func() *seat { return s }, []*seat{s}
@@ -27,7 +27,7 @@ func TestRushLosesNoEvent(t *testing.T) {
 		"three": func(t *testing.T) (func() *seat, []*seat) {
 			c := &trio{t: t}
 			for _, cfg := range seating(t, ZoneAckPrefer) {
-				cfg.Ledger.QueueEvents = tinyQueue
+				cfg.Ledger.Trail.QueueEvents = tinyQueue
 				c.seats = append(c.seats, openSeat(t, cfg))
 			}
 			return c.leader, c.seats

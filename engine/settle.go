@@ -89,6 +89,9 @@ func (s *State) clears(x *Session) {
 // files of all voters have them.
 func (x *Session) Left() bool { return x.cleared }
 
+// Leaving tells whether a session is settled and its orders are still here.
+func (x *Session) Leaving() bool { return x.State == Settled && x.orders.len() > 0 }
+
 // settled tells whether nothing about a session's orders changes any more.
 func (s *State) settled(h SessionHandle) bool {
 	x := s.SessionOf(h)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"doorbuster/cluster/ledger/trail"
 	"doorbuster/engine"
 )
 
@@ -57,12 +58,18 @@ func (f *fake) Refusals(shopper, session string) engine.RefusalReport {
 	return f.refused(shopper, session)
 }
 
-func (f *fake) Records(q RecordsRequest) (RecordsPage, error) {
-	if q.From.Index == 404 {
-		return RecordsPage{}, engine.ErrOutcomeUnknown
+func (f *fake) Trail(after, upto engine.LogIndex, deeds bool) (trail.Page, error) {
+	if after == 404 {
+		return trail.Page{}, engine.ErrOutcomeUnknown
 	}
-	return RecordsPage{Group: [16]byte{1, 2}, Index: q.From.Index, First: q.From, More: q.After > 0,
-		Rows: []Record{{Bucket: 'o', Key: []byte{byte(q.Session)}, Value: []byte("row")}}}, nil
+	return trail.Page{Group: [16]byte{1, 2}, Dropped: 3, After: after, Upto: upto, Time: 5, Thinned: deeds, Frames: []byte("frames")}, nil
+}
+
+func (f *fake) Orders(h engine.SessionHandle, offset int64) ([]byte, int64, error) {
+	if h == 404 {
+		return nil, 0, engine.ErrOutcomeUnknown
+	}
+	return []byte{byte(h)}, offset + 1, nil
 }
 
 func (f *fake) Reports(q ReportsRequest) (ReportsPage, error) { return f.reports(q) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"doorbuster/cluster/ledger/trail"
 	"doorbuster/engine"
 )
 
@@ -33,8 +34,11 @@ type Handler interface {
 	// Refusals tells why this node refused a shopper, in one session or ("") in
 	// all. Of more than one message takes, the oldest are left out and counted.
 	Refusals(shopper, session string) engine.RefusalReport
-	// Records gives a page of this node's ledger, a MiB and a row at most.
-	Records(r RecordsRequest) (RecordsPage, error)
+	// Trail gives a page of this node's trail, a MiB at most.
+	Trail(after, upto engine.LogIndex, deeds bool) (trail.Page, error)
+	// Orders gives a piece of this node's file of a settled session, a MiB at most, and
+	// how many bytes the file has.
+	Orders(h engine.SessionHandle, offset int64) (chunk []byte, total int64, err error)
 	// Reports lists the reports of reconciliations that this node keeps, or gives a
 	// piece of one, of MaxPieceBytes and less only at the end.
 	Reports(r ReportsRequest) (ReportsPage, error)

@@ -3,83 +3,61 @@ package rpc
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 
 	"google.golang.org/grpc"
 
+	"doorbuster/cluster/ledger/trail"
 	"doorbuster/cluster/rpc/peerpb"
 	"doorbuster/engine"
 )
 
-// RecordsRequest asks for a page of a node's ledger: events from From on, or, if
-// Session is not 0, the rows of that settled session behind the order After.
-type RecordsRequest struct {
-	Session engine.SessionHandle
-	From    engine.TrailPosition
-	After   uint32
-}
-
-// RecordsPage is such a page.
-type RecordsPage struct {
-	Group [16]byte // whose ledger it is
-	Index engine.LogIndex
-	First engine.TrailPosition // of the events that are kept
-	Rows  []Record
-	More  bool
-}
-
-// Record is a row as it stands in the ledger's file. What is in it is for the
-// ledger to check.
-type Record struct {
-	Bucket     byte
-	Key, Value []byte
-}
-
-// Records answers Peer.Records.
-func (s *Server) Records(_ context.Context, m *peerpb.RecordsRequest) (*peerpb.RecordsReply, error) {
-	p, err := s.handler.Records(RecordsRequest{Session: engine.SessionHandle(m.GetSession()), After: m.GetAfter(),
-		From: engine.TrailPosition{Index: engine.LogIndex(m.GetFromIndex()), N: m.GetFromN()}})
+// Trail answers Peer.Trail.
+func (s *Server) Trail(_ context.Context, m *peerpb.TrailRequest) (*peerpb.TrailReply, error) {
+	p, err := s.handler.Trail(engine.LogIndex(m.GetAfter()), engine.LogIndex(m.GetUpto()), m.GetDeeds())
 	if err != nil {
-		return &peerpb.RecordsReply{Fault: faultOf(err)}, nil
+		return &peerpb.TrailReply{Fault: faultOf(err)}, nil
 	}
-	reply := &peerpb.RecordsReply{Group: p.Group[:], Index: uint64(p.Index), FirstIndex: uint64(p.First.Index), FirstN: p.First.N, More: p.More}
-	for _, r := range p.Rows {
-		reply.Rows = append(reply.Rows, &peerpb.Record{Bucket: uint32(r.Bucket), Key: r.Key, Value: r.Value})
-	}
-	return reply, nil
+	return &peerpb.TrailReply{Group: p.Group[:], Dropped: uint64(p.Dropped), After: uint64(p.After), Upto: uint64(p.Upto), Time: int64(p.Time),
+		Thinned: p.Thinned, Frames: p.Frames}, nil
 }
 
-// Records asks the other node for a page of its ledger.
-func (r *Peer) Records(ctx context.Context, q RecordsRequest) (p RecordsPage, err error) {
+// Trail asks the other node for a page of its trail. What is in it is for the trail to
+// check.
+func (r *Peer) Trail(ctx context.Context, after, upto engine.LogIndex, deeds bool) (p trail.Page, err error) {
 	bad := error(nil)
 	err = r.call(ctx, func(ctx context.Context, via grpc.CallOption) (*peerpb.Fault, error) {
-		m, err := r.client.Records(ctx, &peerpb.RecordsRequest{Session: uint32(q.Session), FromIndex: uint64(q.From.Index), FromN: q.From.N, After: q.After}, via)
+		m, err := r.client.Trail(ctx, &peerpb.TrailRequest{After: uint64(after), Upto: uint64(upto), Deeds: deeds}, via)
 		if err == nil && m.GetFault() == nil {
-			p, bad = recordsFromWire(m)
+			p = trail.Page{Dropped: engine.LogIndex(m.GetDropped()), After: engine.LogIndex(m.GetAfter()), Upto: engine.LogIndex(m.GetUpto()),
+				Time: engine.Time(m.GetTime()), Thinned: m.GetThinned(), Frames: m.GetFrames()}
+			if copy(p.Group[:], m.GetGroup()) != len(p.Group) {
+				bad = errors.New("a page of a trail without a group")
+			}
 		}
 		return m.GetFault(), err
 	})
 	if err == nil && bad != nil {
 		err = errLost(bad)
 	}
-	if err != nil {
-		return RecordsPage{}, err
-	}
-	return p, nil
+	return p, err
 }
 
-func recordsFromWire(m *peerpb.RecordsReply) (p RecordsPage, err error) {
-	if n := copy(p.Group[:], m.GetGroup()); n != len(p.Group) {
-		return p, errors.New("a page of a ledger without a group")
+// Orders answers Peer.Orders.
+func (s *Server) Orders(_ context.Context, m *peerpb.OrdersRequest) (*peerpb.OrdersReply, error) {
+	chunk, total, err := s.handler.Orders(engine.SessionHandle(m.GetSession()), int64(min(m.GetOffset(), math.MaxInt64)))
+	if err != nil {
+		return &peerpb.OrdersReply{Fault: faultOf(err)}, nil
 	}
-	p.Index, p.More = engine.LogIndex(m.GetIndex()), m.GetMore()
-	p.First = engine.TrailPosition{Index: engine.LogIndex(m.GetFirstIndex()), N: m.GetFirstN()}
-	for _, r := range m.GetRows() {
-		if r.GetBucket() > math.MaxUint8 {
-			return p, fmt.Errorf("a record: %w", errBeyond)
-		}
-		p.Rows = append(p.Rows, Record{byte(r.GetBucket()), r.GetKey(), r.GetValue()})
-	}
-	return p, nil
+	return &peerpb.OrdersReply{Chunk: chunk, Total: uint64(total)}, nil
+}
+
+// Orders asks the other node for a piece of its file of a settled session.
+func (r *Peer) Orders(ctx context.Context, h engine.SessionHandle, offset int64) (chunk []byte, total int64, err error) {
+	err = r.call(ctx, func(ctx context.Context, via grpc.CallOption) (*peerpb.Fault, error) {
+		m, err := r.client.Orders(ctx, &peerpb.OrdersRequest{Session: uint32(h), Offset: uint64(offset)}, via)
+		chunk, total = m.GetChunk(), int64(min(m.GetTotal(), math.MaxInt64))
+		return m.GetFault(), err
+	})
+	return chunk, total, err
 }

@@ -227,6 +227,8 @@ func registerGroup(to prometheus.Registerer, g *actors.Group, n *cluster.Node) {
 		func() float64 { return float64(g.Stats().StrayPayments) })
 	gauge("journal_entries", "Reasons why shoppers were refused that this node remembers.", func() float64 { return float64(g.Stats().JournalEntries) })
 	counter("journal_lost_total", "Reasons that were overwritten by newer ones, and refusals that could not be noted.", func() float64 { return float64(g.Stats().JournalLost) })
+	gauge("sessions_leaving", "Settled sessions whose orders have not left memory yet: the ledgers of all voters must have them first.",
+		func() float64 { return float64(g.Stats().Leaving) })
 	registerLedger(gauge, counter, n.Ledger())
 	counter("actor_panics_total", "Panics of SKU actors.", func() float64 { return float64(g.Stats().Panics) })
 }

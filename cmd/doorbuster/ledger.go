@@ -48,7 +48,7 @@ func (t trail) Horizon(deeds bool) (engine.TrailPosition, engine.Time, error) {
 
 // notNow says in the words that the doors know that the ledger can't be read now.
 func notNow(err error) error {
-	if errors.Is(err, ledger.ErrClosed) {
+	if errors.Is(err, ledger.ErrUnreadable) {
 		return fmt.Errorf("%w: %w", engine.ErrNotLeader, err)
 	}
 	return err
@@ -56,18 +56,18 @@ func notNow(err error) error {
 
 // registerLedger exposes what the ledger counts.
 func registerLedger(gauge, counter func(name, help string, read func() float64), l *ledger.Ledger) {
-	gauge("ledger_index", "Log index up to which this node's ledger is on disk; 0 until its file has been checked.", func() float64 { return float64(l.Stats().Index) })
+	gauge("ledger_index", "Log index up to which this node's ledger is on disk; 0 until it is known whose it is.", func() float64 { return float64(l.Stats().Index) })
 	gauge("ledger_lag_events", "Events that wait to be written to the ledger.", func() float64 { return float64(l.Stats().Waiting) })
 	gauge("ledger_lag_seconds", "ALARM (ledger_behind) if it stays over 60: state time between what is applied and what "+
 		"the ledger has on disk.", func() float64 { return l.Stats().Behind.Seconds() })
-	gauge("ledger_bytes", "Bytes of the ledger's file.", func() float64 { return float64(l.Stats().Bytes) })
-	gauge("ledger_whole", "1 while the ledger was checked and has caught up; 0 while it is checked or made anew.", func() float64 { return oneIf(l.Stats().Whole) })
+	gauge("ledger_bytes", "Bytes of the ledger's files.", func() float64 { return float64(l.Stats().Bytes) })
+	gauge("ledger_whole", "1 while nothing is known to be missing of the ledger, else 0.", func() float64 { return oneIf(l.Stats().Whole) })
 	gauge("ledger_missing_sessions", "ALARM (ledger_missing) if over 0: settled sessions whose orders this node's "+
 		"ledger could not get from anybody.", func() float64 { return float64(l.Stats().Missing) })
 	gauge("ledger_blocked", "ALARM (ledger_blocked) if 1: the ledger can't be written; nothing is settled and no "+
 		"snapshot taken meanwhile.", func() float64 { return oneIf(l.Stats().Trouble != "") })
-	counter("ledger_rebuilds_total", "ALARM (ledger_rebuilt) if it grows: damaged ledger files that were put aside and "+
-		"made anew.", func() float64 { return float64(l.Stats().Rebuilds) })
-	counter("ledger_gaps_total", "ALARM (ledger_gaps) if it grows: holes in this node's trail of events.",
+	counter("ledger_rebuilds_total", "ALARM (ledger_rebuilt) if it grows: damaged files of the ledger that were put "+
+		"aside, to be had from another node.", func() float64 { return float64(l.Stats().Damaged) })
+	gauge("ledger_gaps", "ALARM (ledger_gaps) if over 0: gaps in this node's trail of events.",
 		func() float64 { return float64(l.Stats().Gaps) })
 }

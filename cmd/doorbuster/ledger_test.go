@@ -54,6 +54,19 @@ func (m *member) settle(session string) {
 		a = m.do("POST", "http://"+m.admin+"/admin/v1/sessions/"+session+"/settle", `{"note":"books"}`, "Content-Type", "application/json")
 		return a.Status == 200
 	}, "the session is not settled")
+	m.f.eventually(func() bool {
+		return strings.Contains(strings.Join(m.told("0"), ""), `"kind":"session_cleared","session":"`+session)
+	}, "its orders do not leave memory")
+}
+
+// ledgerFiles are all files of a shop's ledger, by what is in them.
+func (s *shop) ledgerFiles() (files []string) {
+	s.t.Helper()
+	files, err := filepath.Glob(filepath.Join(s.dir, "ledger", "*", "*"))
+	if err != nil || len(files) == 0 {
+		s.t.Fatal("no files of a ledger: ", err)
+	}
+	return files
 }
 
 // awaitLedgers waits until the ledgers of all nodes that are up reach as far as the
@@ -127,11 +140,20 @@ func TestSettledOrdersAreFound(t *testing.T) {
 	}
 	f.awaitLedgers()
 	want := f.leader().told("0")
-	for i, damage := range []func(path string) error{os.Remove, func(path string) error { return os.Truncate(path, 20<<10) }, flipByte} {
+	halve := func(path string) error {
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		return os.Truncate(path, info.Size()/2)
+	}
+	for i, damage := range []func(path string) error{os.Remove, halve, flipByte} {
 		m := f.others(f.leader())[i%2]
 		m.halt()
-		if err := damage(filepath.Join(m.dir, "ledger", "ledger.db")); err != nil {
-			t.Fatal(err)
+		for _, file := range m.ledgerFiles() {
+			if err := damage(file); err != nil {
+				t.Fatal(err)
+			}
 		}
 		m.relaunch()
 		check(m, fmt.Sprint("after damage ", i))
@@ -197,17 +219,24 @@ func flipByte(path string) error {
 	}
 	defer file.Close()
 	b := make([]byte, 64<<10)
-	n, err := file.ReadAt(b, 8<<10)
+	from := int64(8 << 10)
+	if info, err := file.Stat(); err != nil || info.Size() == 0 {
+		return err
+	} else if info.Size() <= from {
+		from = info.Size() / 4
+	}
+	n, err := file.ReadAt(b, from)
 	if n == 0 {
 		return err
 	}
 	for i := n / 3; i < n; i++ {
 		if b[i] >= 'a' && b[i] <= 'z' { // of a row, not of room that nobody uses
-			_, err := file.WriteAt([]byte{b[i] ^ 1}, 8<<10+int64(i))
+			_, err := file.WriteAt([]byte{b[i] ^ 1}, from+int64(i))
 			return err
 		}
 	}
-	return fmt.Errorf("no letter among %d bytes", n)
+	_, err = file.WriteAt([]byte{b[n/2] ^ 1}, from+int64(n/2))
+	return err
 }
 
 // TestReaderOfEvents: one that is cut off and comes again, at any node, is told

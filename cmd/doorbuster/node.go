@@ -176,7 +176,7 @@ func (n *node) openRooms() (err error) {
 	if n.cfg.wall != nil {
 		cc.Wall = n.cfg.wall
 	}
-	cc.Ledger.KeepEvents, cc.Ledger.KeepEventBytes = n.cfg.KeepEvents, n.cfg.KeepEventBytes
+	cc.Ledger.Trail.Keep, cc.Ledger.Trail.KeepBytes = n.cfg.KeepEvents, n.cfg.KeepEventBytes
 	cc.ObserveSync = fsync
 	cc.OnFatal = func(err error) {
 		select {

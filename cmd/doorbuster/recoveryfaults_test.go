@@ -147,8 +147,10 @@ func (s *scene) written(path string) string {
 }
 
 func (s *scene) flipLedger() {
-	if err := flipByte(s.hit.ledgerFile()); err != nil {
-		s.t.Fatal(err)
+	for _, file := range s.files("ledger/*/*") {
+		if err := flipByte(file); err != nil {
+			s.t.Fatal(err)
+		}
 	}
 }
 

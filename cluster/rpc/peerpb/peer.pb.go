@@ -1622,32 +1622,30 @@ func (x *Refused) GetCount() uint32 {
 	return 0
 }
 
-// RecordsRequest asks for events from a position on, or for the rows of a settled
-// session behind an order.
-type RecordsRequest struct {
+// TrailRequest asks for what happened in (after, upto] of the log.
+type TrailRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Session       uint32                 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"` // 0: events
-	FromIndex     uint64                 `protobuf:"varint,2,opt,name=from_index,json=fromIndex,proto3" json:"from_index,omitempty"`
-	FromN         uint32                 `protobuf:"varint,3,opt,name=from_n,json=fromN,proto3" json:"from_n,omitempty"`
-	After         uint32                 `protobuf:"varint,4,opt,name=after,proto3" json:"after,omitempty"` // ordinal
+	After         uint64                 `protobuf:"varint,1,opt,name=after,proto3" json:"after,omitempty"`
+	Upto          uint64                 `protobuf:"varint,2,opt,name=upto,proto3" json:"upto,omitempty"`
+	Deeds         bool                   `protobuf:"varint,3,opt,name=deeds,proto3" json:"deeds,omitempty"` // nothing else
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *RecordsRequest) Reset() {
-	*x = RecordsRequest{}
+func (x *TrailRequest) Reset() {
+	*x = TrailRequest{}
 	mi := &file_peer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *RecordsRequest) String() string {
+func (x *TrailRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*RecordsRequest) ProtoMessage() {}
+func (*TrailRequest) ProtoMessage() {}
 
-func (x *RecordsRequest) ProtoReflect() protoreflect.Message {
+func (x *TrailRequest) ProtoReflect() protoreflect.Message {
 	mi := &file_peer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1659,66 +1657,60 @@ func (x *RecordsRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use RecordsRequest.ProtoReflect.Descriptor instead.
-func (*RecordsRequest) Descriptor() ([]byte, []int) {
+// Deprecated: Use TrailRequest.ProtoReflect.Descriptor instead.
+func (*TrailRequest) Descriptor() ([]byte, []int) {
 	return file_peer_proto_rawDescGZIP(), []int{19}
 }
 
-func (x *RecordsRequest) GetSession() uint32 {
-	if x != nil {
-		return x.Session
-	}
-	return 0
-}
-
-func (x *RecordsRequest) GetFromIndex() uint64 {
-	if x != nil {
-		return x.FromIndex
-	}
-	return 0
-}
-
-func (x *RecordsRequest) GetFromN() uint32 {
-	if x != nil {
-		return x.FromN
-	}
-	return 0
-}
-
-func (x *RecordsRequest) GetAfter() uint32 {
+func (x *TrailRequest) GetAfter() uint64 {
 	if x != nil {
 		return x.After
 	}
 	return 0
 }
 
-type RecordsReply struct {
+func (x *TrailRequest) GetUpto() uint64 {
+	if x != nil {
+		return x.Upto
+	}
+	return 0
+}
+
+func (x *TrailRequest) GetDeeds() bool {
+	if x != nil {
+		return x.Deeds
+	}
+	return false
+}
+
+type TrailReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Fault         *Fault                 `protobuf:"bytes,1,opt,name=fault,proto3" json:"fault,omitempty"`
-	Group         []byte                 `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`                              // 16 bytes
-	Index         uint64                 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`                             // up to which that ledger is on disk
-	FirstIndex    uint64                 `protobuf:"varint,4,opt,name=first_index,json=firstIndex,proto3" json:"first_index,omitempty"` // of the events that it keeps
-	FirstN        uint32                 `protobuf:"varint,5,opt,name=first_n,json=firstN,proto3" json:"first_n,omitempty"`
-	More          bool                   `protobuf:"varint,6,opt,name=more,proto3" json:"more,omitempty"`
-	Rows          []*Record              `protobuf:"bytes,7,rep,name=rows,proto3" json:"rows,omitempty"`
+	Group         []byte                 `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`      // 16 bytes
+	Dropped       uint64                 `protobuf:"varint,3,opt,name=dropped,proto3" json:"dropped,omitempty"` // nothing is kept up to here
+	After         uint64                 `protobuf:"varint,4,opt,name=after,proto3" json:"after,omitempty"`
+	Upto          uint64                 `protobuf:"varint,5,opt,name=upto,proto3" json:"upto,omitempty"`
+	Time          int64                  `protobuf:"varint,6,opt,name=time,proto3" json:"time,omitempty"`       // state time at after
+	Thinned       bool                   `protobuf:"varint,7,opt,name=thinned,proto3" json:"thinned,omitempty"` // nothing but deeds is in it
+	Frames        []byte                 `protobuf:"bytes,8,opt,name=frames,proto3" json:"frames,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *RecordsReply) Reset() {
-	*x = RecordsReply{}
+func (x *TrailReply) Reset() {
+	*x = TrailReply{}
 	mi := &file_peer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *RecordsReply) String() string {
+func (x *TrailReply) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*RecordsReply) ProtoMessage() {}
+func (*TrailReply) ProtoMessage() {}
 
-func (x *RecordsReply) ProtoReflect() protoreflect.Message {
+func (x *TrailReply) ProtoReflect() protoreflect.Message {
 	mi := &file_peer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1730,84 +1722,89 @@ func (x *RecordsReply) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use RecordsReply.ProtoReflect.Descriptor instead.
-func (*RecordsReply) Descriptor() ([]byte, []int) {
+// Deprecated: Use TrailReply.ProtoReflect.Descriptor instead.
+func (*TrailReply) Descriptor() ([]byte, []int) {
 	return file_peer_proto_rawDescGZIP(), []int{20}
 }
 
-func (x *RecordsReply) GetFault() *Fault {
+func (x *TrailReply) GetFault() *Fault {
 	if x != nil {
 		return x.Fault
 	}
 	return nil
 }
 
-func (x *RecordsReply) GetGroup() []byte {
+func (x *TrailReply) GetGroup() []byte {
 	if x != nil {
 		return x.Group
 	}
 	return nil
 }
 
-func (x *RecordsReply) GetIndex() uint64 {
+func (x *TrailReply) GetDropped() uint64 {
 	if x != nil {
-		return x.Index
+		return x.Dropped
 	}
 	return 0
 }
 
-func (x *RecordsReply) GetFirstIndex() uint64 {
+func (x *TrailReply) GetAfter() uint64 {
 	if x != nil {
-		return x.FirstIndex
+		return x.After
 	}
 	return 0
 }
 
-func (x *RecordsReply) GetFirstN() uint32 {
+func (x *TrailReply) GetUpto() uint64 {
 	if x != nil {
-		return x.FirstN
+		return x.Upto
 	}
 	return 0
 }
 
-func (x *RecordsReply) GetMore() bool {
+func (x *TrailReply) GetTime() int64 {
 	if x != nil {
-		return x.More
+		return x.Time
+	}
+	return 0
+}
+
+func (x *TrailReply) GetThinned() bool {
+	if x != nil {
+		return x.Thinned
 	}
 	return false
 }
 
-func (x *RecordsReply) GetRows() []*Record {
+func (x *TrailReply) GetFrames() []byte {
 	if x != nil {
-		return x.Rows
+		return x.Frames
 	}
 	return nil
 }
 
-// Record is a row of a ledger's file, with its checksum.
-type Record struct {
+type OrdersRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Bucket        uint32                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Key           []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	Value         []byte                 `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
+	Session       uint32                 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	Offset        uint64                 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Record) Reset() {
-	*x = Record{}
+func (x *OrdersRequest) Reset() {
+	*x = OrdersRequest{}
 	mi := &file_peer_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Record) String() string {
+func (x *OrdersRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Record) ProtoMessage() {}
+func (*OrdersRequest) ProtoMessage() {}
 
-func (x *Record) ProtoReflect() protoreflect.Message {
+func (x *OrdersRequest) ProtoReflect() protoreflect.Message {
 	mi := &file_peer_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1819,30 +1816,83 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Record.ProtoReflect.Descriptor instead.
-func (*Record) Descriptor() ([]byte, []int) {
+// Deprecated: Use OrdersRequest.ProtoReflect.Descriptor instead.
+func (*OrdersRequest) Descriptor() ([]byte, []int) {
 	return file_peer_proto_rawDescGZIP(), []int{21}
 }
 
-func (x *Record) GetBucket() uint32 {
+func (x *OrdersRequest) GetSession() uint32 {
 	if x != nil {
-		return x.Bucket
+		return x.Session
 	}
 	return 0
 }
 
-func (x *Record) GetKey() []byte {
+func (x *OrdersRequest) GetOffset() uint64 {
 	if x != nil {
-		return x.Key
+		return x.Offset
+	}
+	return 0
+}
+
+type OrdersReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Fault         *Fault                 `protobuf:"bytes,1,opt,name=fault,proto3" json:"fault,omitempty"`
+	Chunk         []byte                 `protobuf:"bytes,2,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	Total         uint64                 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"` // bytes of the file
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrdersReply) Reset() {
+	*x = OrdersReply{}
+	mi := &file_peer_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrdersReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrdersReply) ProtoMessage() {}
+
+func (x *OrdersReply) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrdersReply.ProtoReflect.Descriptor instead.
+func (*OrdersReply) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *OrdersReply) GetFault() *Fault {
+	if x != nil {
+		return x.Fault
 	}
 	return nil
 }
 
-func (x *Record) GetValue() []byte {
+func (x *OrdersReply) GetChunk() []byte {
 	if x != nil {
-		return x.Value
+		return x.Chunk
 	}
 	return nil
+}
+
+func (x *OrdersReply) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
 }
 
 type ReportsRequest struct {
@@ -1856,7 +1906,7 @@ type ReportsRequest struct {
 
 func (x *ReportsRequest) Reset() {
 	*x = ReportsRequest{}
-	mi := &file_peer_proto_msgTypes[22]
+	mi := &file_peer_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1868,7 +1918,7 @@ func (x *ReportsRequest) String() string {
 func (*ReportsRequest) ProtoMessage() {}
 
 func (x *ReportsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[22]
+	mi := &file_peer_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1881,7 +1931,7 @@ func (x *ReportsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportsRequest.ProtoReflect.Descriptor instead.
 func (*ReportsRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{22}
+	return file_peer_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ReportsRequest) GetId() string {
@@ -1918,7 +1968,7 @@ type ReportsReply struct {
 
 func (x *ReportsReply) Reset() {
 	*x = ReportsReply{}
-	mi := &file_peer_proto_msgTypes[23]
+	mi := &file_peer_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1930,7 +1980,7 @@ func (x *ReportsReply) String() string {
 func (*ReportsReply) ProtoMessage() {}
 
 func (x *ReportsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[23]
+	mi := &file_peer_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1943,7 +1993,7 @@ func (x *ReportsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportsReply.ProtoReflect.Descriptor instead.
 func (*ReportsReply) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{23}
+	return file_peer_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ReportsReply) GetFault() *Fault {
@@ -1986,7 +2036,7 @@ type KeptReport struct {
 
 func (x *KeptReport) Reset() {
 	*x = KeptReport{}
-	mi := &file_peer_proto_msgTypes[24]
+	mi := &file_peer_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1998,7 +2048,7 @@ func (x *KeptReport) String() string {
 func (*KeptReport) ProtoMessage() {}
 
 func (x *KeptReport) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[24]
+	mi := &file_peer_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2011,7 +2061,7 @@ func (x *KeptReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeptReport.ProtoReflect.Descriptor instead.
 func (*KeptReport) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{24}
+	return file_peer_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *KeptReport) GetId() string {
@@ -2044,7 +2094,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_peer_proto_msgTypes[25]
+	mi := &file_peer_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2056,7 +2106,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[25]
+	mi := &file_peer_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2069,7 +2119,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{25}
+	return file_peer_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Ping) GetSequence() uint64 {
@@ -2108,7 +2158,7 @@ type Pulse struct {
 
 func (x *Pulse) Reset() {
 	*x = Pulse{}
-	mi := &file_peer_proto_msgTypes[26]
+	mi := &file_peer_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2120,7 +2170,7 @@ func (x *Pulse) String() string {
 func (*Pulse) ProtoMessage() {}
 
 func (x *Pulse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[26]
+	mi := &file_peer_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2133,7 +2183,7 @@ func (x *Pulse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pulse.ProtoReflect.Descriptor instead.
 func (*Pulse) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{26}
+	return file_peer_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Pulse) GetAnswers() uint64 {
@@ -2430,26 +2480,28 @@ const file_peer_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\rR\x06reason\x12\x14\n" +
 	"\x05first\x18\x05 \x01(\x03R\x05first\x12\x12\n" +
 	"\x04last\x18\x06 \x01(\x03R\x04last\x12\x14\n" +
-	"\x05count\x18\a \x01(\rR\x05count\"v\n" +
-	"\x0eRecordsRequest\x12\x18\n" +
-	"\asession\x18\x01 \x01(\rR\asession\x12\x1d\n" +
+	"\x05count\x18\a \x01(\rR\x05count\"N\n" +
+	"\fTrailRequest\x12\x14\n" +
+	"\x05after\x18\x01 \x01(\x04R\x05after\x12\x12\n" +
+	"\x04upto\x18\x02 \x01(\x04R\x04upto\x12\x14\n" +
+	"\x05deeds\x18\x03 \x01(\bR\x05deeds\"\xdd\x01\n" +
 	"\n" +
-	"from_index\x18\x02 \x01(\x04R\tfromIndex\x12\x15\n" +
-	"\x06from_n\x18\x03 \x01(\rR\x05fromN\x12\x14\n" +
-	"\x05after\x18\x04 \x01(\rR\x05after\"\xe9\x01\n" +
-	"\fRecordsReply\x12/\n" +
+	"TrailReply\x12/\n" +
 	"\x05fault\x18\x01 \x01(\v2\x19.doorbuster.peer.v1.FaultR\x05fault\x12\x14\n" +
-	"\x05group\x18\x02 \x01(\fR\x05group\x12\x14\n" +
-	"\x05index\x18\x03 \x01(\x04R\x05index\x12\x1f\n" +
-	"\vfirst_index\x18\x04 \x01(\x04R\n" +
-	"firstIndex\x12\x17\n" +
-	"\afirst_n\x18\x05 \x01(\rR\x06firstN\x12\x12\n" +
-	"\x04more\x18\x06 \x01(\bR\x04more\x12.\n" +
-	"\x04rows\x18\a \x03(\v2\x1a.doorbuster.peer.v1.RecordR\x04rows\"H\n" +
-	"\x06Record\x12\x16\n" +
-	"\x06bucket\x18\x01 \x01(\rR\x06bucket\x12\x10\n" +
-	"\x03key\x18\x02 \x01(\fR\x03key\x12\x14\n" +
-	"\x05value\x18\x03 \x01(\fR\x05value\"P\n" +
+	"\x05group\x18\x02 \x01(\fR\x05group\x12\x18\n" +
+	"\adropped\x18\x03 \x01(\x04R\adropped\x12\x14\n" +
+	"\x05after\x18\x04 \x01(\x04R\x05after\x12\x12\n" +
+	"\x04upto\x18\x05 \x01(\x04R\x04upto\x12\x12\n" +
+	"\x04time\x18\x06 \x01(\x03R\x04time\x12\x18\n" +
+	"\athinned\x18\a \x01(\bR\athinned\x12\x16\n" +
+	"\x06frames\x18\b \x01(\fR\x06frames\"A\n" +
+	"\rOrdersRequest\x12\x18\n" +
+	"\asession\x18\x01 \x01(\rR\asession\x12\x16\n" +
+	"\x06offset\x18\x02 \x01(\x04R\x06offset\"j\n" +
+	"\vOrdersReply\x12/\n" +
+	"\x05fault\x18\x01 \x01(\v2\x19.doorbuster.peer.v1.FaultR\x05fault\x12\x14\n" +
+	"\x05chunk\x18\x02 \x01(\fR\x05chunk\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\"P\n" +
 	"\x0eReportsRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bfindings\x18\x02 \x01(\bR\bfindings\x12\x12\n" +
@@ -2493,15 +2545,16 @@ const file_peer_proto_rawDesc = "" +
 	"\x06demand\x18\x15 \x01(\fR\x06demand\x1a9\n" +
 	"\vDetailEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\xbb\x05\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\x83\x06\n" +
 	"\x04Peer\x12K\n" +
 	"\x05Grabs\x12\x1d.doorbuster.peer.v1.GrabBatch\x1a\x1f.doorbuster.peer.v1.AnswerBatch(\x010\x01\x12C\n" +
 	"\x03Ask\x12\x1e.doorbuster.peer.v1.AskRequest\x1a\x1c.doorbuster.peer.v1.AskReply\x12F\n" +
 	"\x04Look\x12\x1f.doorbuster.peer.v1.LookRequest\x1a\x1d.doorbuster.peer.v1.LookReply\x12O\n" +
 	"\aBarrier\x12\".doorbuster.peer.v1.BarrierRequest\x1a .doorbuster.peer.v1.BarrierReply\x12O\n" +
 	"\aOperate\x12\".doorbuster.peer.v1.OperateRequest\x1a .doorbuster.peer.v1.OperateReply\x12R\n" +
-	"\bRefusals\x12#.doorbuster.peer.v1.RefusalsRequest\x1a!.doorbuster.peer.v1.RefusalsReply\x12O\n" +
-	"\aRecords\x12\".doorbuster.peer.v1.RecordsRequest\x1a .doorbuster.peer.v1.RecordsReply\x12O\n" +
+	"\bRefusals\x12#.doorbuster.peer.v1.RefusalsRequest\x1a!.doorbuster.peer.v1.RefusalsReply\x12I\n" +
+	"\x05Trail\x12 .doorbuster.peer.v1.TrailRequest\x1a\x1e.doorbuster.peer.v1.TrailReply\x12L\n" +
+	"\x06Orders\x12!.doorbuster.peer.v1.OrdersRequest\x1a\x1f.doorbuster.peer.v1.OrdersReply\x12O\n" +
 	"\aReports\x12\".doorbuster.peer.v1.ReportsRequest\x1a .doorbuster.peer.v1.ReportsReply\x12A\n" +
 	"\x06Follow\x12\x18.doorbuster.peer.v1.Ping\x1a\x19.doorbuster.peer.v1.Pulse(\x010\x01B\x1fZ\x1ddoorbuster/cluster/rpc/peerpbb\x06proto3"
 
@@ -2518,7 +2571,7 @@ func file_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_peer_proto_goTypes = []any{
 	(Fault_Kind)(0),         // 0: doorbuster.peer.v1.Fault.Kind
 	(*GrabBatch)(nil),       // 1: doorbuster.peer.v1.GrabBatch
@@ -2540,15 +2593,16 @@ var file_peer_proto_goTypes = []any{
 	(*RefusalsRequest)(nil), // 17: doorbuster.peer.v1.RefusalsRequest
 	(*RefusalsReply)(nil),   // 18: doorbuster.peer.v1.RefusalsReply
 	(*Refused)(nil),         // 19: doorbuster.peer.v1.Refused
-	(*RecordsRequest)(nil),  // 20: doorbuster.peer.v1.RecordsRequest
-	(*RecordsReply)(nil),    // 21: doorbuster.peer.v1.RecordsReply
-	(*Record)(nil),          // 22: doorbuster.peer.v1.Record
-	(*ReportsRequest)(nil),  // 23: doorbuster.peer.v1.ReportsRequest
-	(*ReportsReply)(nil),    // 24: doorbuster.peer.v1.ReportsReply
-	(*KeptReport)(nil),      // 25: doorbuster.peer.v1.KeptReport
-	(*Ping)(nil),            // 26: doorbuster.peer.v1.Ping
-	(*Pulse)(nil),           // 27: doorbuster.peer.v1.Pulse
-	nil,                     // 28: doorbuster.peer.v1.Pulse.DetailEntry
+	(*TrailRequest)(nil),    // 20: doorbuster.peer.v1.TrailRequest
+	(*TrailReply)(nil),      // 21: doorbuster.peer.v1.TrailReply
+	(*OrdersRequest)(nil),   // 22: doorbuster.peer.v1.OrdersRequest
+	(*OrdersReply)(nil),     // 23: doorbuster.peer.v1.OrdersReply
+	(*ReportsRequest)(nil),  // 24: doorbuster.peer.v1.ReportsRequest
+	(*ReportsReply)(nil),    // 25: doorbuster.peer.v1.ReportsReply
+	(*KeptReport)(nil),      // 26: doorbuster.peer.v1.KeptReport
+	(*Ping)(nil),            // 27: doorbuster.peer.v1.Ping
+	(*Pulse)(nil),           // 28: doorbuster.peer.v1.Pulse
+	nil,                     // 29: doorbuster.peer.v1.Pulse.DetailEntry
 }
 var file_peer_proto_depIdxs = []int32{
 	3,  // 0: doorbuster.peer.v1.AnswerBatch.failures:type_name -> doorbuster.peer.v1.Failure
@@ -2564,31 +2618,33 @@ var file_peer_proto_depIdxs = []int32{
 	4,  // 10: doorbuster.peer.v1.OperateReply.fault:type_name -> doorbuster.peer.v1.Fault
 	4,  // 11: doorbuster.peer.v1.RefusalsReply.fault:type_name -> doorbuster.peer.v1.Fault
 	19, // 12: doorbuster.peer.v1.RefusalsReply.refused:type_name -> doorbuster.peer.v1.Refused
-	4,  // 13: doorbuster.peer.v1.RecordsReply.fault:type_name -> doorbuster.peer.v1.Fault
-	22, // 14: doorbuster.peer.v1.RecordsReply.rows:type_name -> doorbuster.peer.v1.Record
+	4,  // 13: doorbuster.peer.v1.TrailReply.fault:type_name -> doorbuster.peer.v1.Fault
+	4,  // 14: doorbuster.peer.v1.OrdersReply.fault:type_name -> doorbuster.peer.v1.Fault
 	4,  // 15: doorbuster.peer.v1.ReportsReply.fault:type_name -> doorbuster.peer.v1.Fault
-	25, // 16: doorbuster.peer.v1.ReportsReply.kept:type_name -> doorbuster.peer.v1.KeptReport
-	28, // 17: doorbuster.peer.v1.Pulse.detail:type_name -> doorbuster.peer.v1.Pulse.DetailEntry
+	26, // 16: doorbuster.peer.v1.ReportsReply.kept:type_name -> doorbuster.peer.v1.KeptReport
+	29, // 17: doorbuster.peer.v1.Pulse.detail:type_name -> doorbuster.peer.v1.Pulse.DetailEntry
 	1,  // 18: doorbuster.peer.v1.Peer.Grabs:input_type -> doorbuster.peer.v1.GrabBatch
 	6,  // 19: doorbuster.peer.v1.Peer.Ask:input_type -> doorbuster.peer.v1.AskRequest
 	11, // 20: doorbuster.peer.v1.Peer.Look:input_type -> doorbuster.peer.v1.LookRequest
 	13, // 21: doorbuster.peer.v1.Peer.Barrier:input_type -> doorbuster.peer.v1.BarrierRequest
 	15, // 22: doorbuster.peer.v1.Peer.Operate:input_type -> doorbuster.peer.v1.OperateRequest
 	17, // 23: doorbuster.peer.v1.Peer.Refusals:input_type -> doorbuster.peer.v1.RefusalsRequest
-	20, // 24: doorbuster.peer.v1.Peer.Records:input_type -> doorbuster.peer.v1.RecordsRequest
-	23, // 25: doorbuster.peer.v1.Peer.Reports:input_type -> doorbuster.peer.v1.ReportsRequest
-	26, // 26: doorbuster.peer.v1.Peer.Follow:input_type -> doorbuster.peer.v1.Ping
-	2,  // 27: doorbuster.peer.v1.Peer.Grabs:output_type -> doorbuster.peer.v1.AnswerBatch
-	7,  // 28: doorbuster.peer.v1.Peer.Ask:output_type -> doorbuster.peer.v1.AskReply
-	12, // 29: doorbuster.peer.v1.Peer.Look:output_type -> doorbuster.peer.v1.LookReply
-	14, // 30: doorbuster.peer.v1.Peer.Barrier:output_type -> doorbuster.peer.v1.BarrierReply
-	16, // 31: doorbuster.peer.v1.Peer.Operate:output_type -> doorbuster.peer.v1.OperateReply
-	18, // 32: doorbuster.peer.v1.Peer.Refusals:output_type -> doorbuster.peer.v1.RefusalsReply
-	21, // 33: doorbuster.peer.v1.Peer.Records:output_type -> doorbuster.peer.v1.RecordsReply
-	24, // 34: doorbuster.peer.v1.Peer.Reports:output_type -> doorbuster.peer.v1.ReportsReply
-	27, // 35: doorbuster.peer.v1.Peer.Follow:output_type -> doorbuster.peer.v1.Pulse
-	27, // [27:36] is the sub-list for method output_type
-	18, // [18:27] is the sub-list for method input_type
+	20, // 24: doorbuster.peer.v1.Peer.Trail:input_type -> doorbuster.peer.v1.TrailRequest
+	22, // 25: doorbuster.peer.v1.Peer.Orders:input_type -> doorbuster.peer.v1.OrdersRequest
+	24, // 26: doorbuster.peer.v1.Peer.Reports:input_type -> doorbuster.peer.v1.ReportsRequest
+	27, // 27: doorbuster.peer.v1.Peer.Follow:input_type -> doorbuster.peer.v1.Ping
+	2,  // 28: doorbuster.peer.v1.Peer.Grabs:output_type -> doorbuster.peer.v1.AnswerBatch
+	7,  // 29: doorbuster.peer.v1.Peer.Ask:output_type -> doorbuster.peer.v1.AskReply
+	12, // 30: doorbuster.peer.v1.Peer.Look:output_type -> doorbuster.peer.v1.LookReply
+	14, // 31: doorbuster.peer.v1.Peer.Barrier:output_type -> doorbuster.peer.v1.BarrierReply
+	16, // 32: doorbuster.peer.v1.Peer.Operate:output_type -> doorbuster.peer.v1.OperateReply
+	18, // 33: doorbuster.peer.v1.Peer.Refusals:output_type -> doorbuster.peer.v1.RefusalsReply
+	21, // 34: doorbuster.peer.v1.Peer.Trail:output_type -> doorbuster.peer.v1.TrailReply
+	23, // 35: doorbuster.peer.v1.Peer.Orders:output_type -> doorbuster.peer.v1.OrdersReply
+	25, // 36: doorbuster.peer.v1.Peer.Reports:output_type -> doorbuster.peer.v1.ReportsReply
+	28, // 37: doorbuster.peer.v1.Peer.Follow:output_type -> doorbuster.peer.v1.Pulse
+	28, // [28:38] is the sub-list for method output_type
+	18, // [18:28] is the sub-list for method input_type
 	18, // [18:18] is the sub-list for extension type_name
 	18, // [18:18] is the sub-list for extension extendee
 	0,  // [0:18] is the sub-list for field type_name
@@ -2605,7 +2661,7 @@ func file_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   28,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

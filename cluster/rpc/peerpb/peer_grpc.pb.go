@@ -28,7 +28,8 @@ const (
 	Peer_Barrier_FullMethodName  = "/doorbuster.peer.v1.Peer/Barrier"
 	Peer_Operate_FullMethodName  = "/doorbuster.peer.v1.Peer/Operate"
 	Peer_Refusals_FullMethodName = "/doorbuster.peer.v1.Peer/Refusals"
-	Peer_Records_FullMethodName  = "/doorbuster.peer.v1.Peer/Records"
+	Peer_Trail_FullMethodName    = "/doorbuster.peer.v1.Peer/Trail"
+	Peer_Orders_FullMethodName   = "/doorbuster.peer.v1.Peer/Orders"
 	Peer_Reports_FullMethodName  = "/doorbuster.peer.v1.Peer/Reports"
 	Peer_Follow_FullMethodName   = "/doorbuster.peer.v1.Peer/Follow"
 )
@@ -46,8 +47,10 @@ type PeerClient interface {
 	Operate(ctx context.Context, in *OperateRequest, opts ...grpc.CallOption) (*OperateReply, error)
 	// Refusals tells why the node that is asked refused a shopper.
 	Refusals(ctx context.Context, in *RefusalsRequest, opts ...grpc.CallOption) (*RefusalsReply, error)
-	// Records gives a page of the ledger of the node that is asked.
-	Records(ctx context.Context, in *RecordsRequest, opts ...grpc.CallOption) (*RecordsReply, error)
+	// Trail gives a page of the trail of the node that is asked.
+	Trail(ctx context.Context, in *TrailRequest, opts ...grpc.CallOption) (*TrailReply, error)
+	// Orders gives a piece of its file of a settled session's orders.
+	Orders(ctx context.Context, in *OrdersRequest, opts ...grpc.CallOption) (*OrdersReply, error)
 	// Reports lists the reports that the node that is asked keeps, or gives a piece
 	// of one.
 	Reports(ctx context.Context, in *ReportsRequest, opts ...grpc.CallOption) (*ReportsReply, error)
@@ -127,10 +130,20 @@ func (c *peerClient) Refusals(ctx context.Context, in *RefusalsRequest, opts ...
 	return out, nil
 }
 
-func (c *peerClient) Records(ctx context.Context, in *RecordsRequest, opts ...grpc.CallOption) (*RecordsReply, error) {
+func (c *peerClient) Trail(ctx context.Context, in *TrailRequest, opts ...grpc.CallOption) (*TrailReply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(RecordsReply)
-	err := c.cc.Invoke(ctx, Peer_Records_FullMethodName, in, out, cOpts...)
+	out := new(TrailReply)
+	err := c.cc.Invoke(ctx, Peer_Trail_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *peerClient) Orders(ctx context.Context, in *OrdersRequest, opts ...grpc.CallOption) (*OrdersReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(OrdersReply)
+	err := c.cc.Invoke(ctx, Peer_Orders_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -173,8 +186,10 @@ type PeerServer interface {
 	Operate(context.Context, *OperateRequest) (*OperateReply, error)
 	// Refusals tells why the node that is asked refused a shopper.
 	Refusals(context.Context, *RefusalsRequest) (*RefusalsReply, error)
-	// Records gives a page of the ledger of the node that is asked.
-	Records(context.Context, *RecordsRequest) (*RecordsReply, error)
+	// Trail gives a page of the trail of the node that is asked.
+	Trail(context.Context, *TrailRequest) (*TrailReply, error)
+	// Orders gives a piece of its file of a settled session's orders.
+	Orders(context.Context, *OrdersRequest) (*OrdersReply, error)
 	// Reports lists the reports that the node that is asked keeps, or gives a piece
 	// of one.
 	Reports(context.Context, *ReportsRequest) (*ReportsReply, error)
@@ -209,8 +224,11 @@ func (UnimplementedPeerServer) Operate(context.Context, *OperateRequest) (*Opera
 func (UnimplementedPeerServer) Refusals(context.Context, *RefusalsRequest) (*RefusalsReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Refusals not implemented")
 }
-func (UnimplementedPeerServer) Records(context.Context, *RecordsRequest) (*RecordsReply, error) {
-	return nil, status.Error(codes.Unimplemented, "method Records not implemented")
+func (UnimplementedPeerServer) Trail(context.Context, *TrailRequest) (*TrailReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Trail not implemented")
+}
+func (UnimplementedPeerServer) Orders(context.Context, *OrdersRequest) (*OrdersReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Orders not implemented")
 }
 func (UnimplementedPeerServer) Reports(context.Context, *ReportsRequest) (*ReportsReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Reports not implemented")
@@ -336,20 +354,38 @@ func _Peer_Refusals_Handler(srv interface{}, ctx context.Context, dec func(inter
 	return interceptor(ctx, in, info, handler)
 }
 
-func _Peer_Records_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(RecordsRequest)
+func _Peer_Trail_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TrailRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
 	if interceptor == nil {
-		return srv.(PeerServer).Records(ctx, in)
+		return srv.(PeerServer).Trail(ctx, in)
 	}
 	info := &grpc.UnaryServerInfo{
 		Server:     srv,
-		FullMethod: Peer_Records_FullMethodName,
+		FullMethod: Peer_Trail_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(PeerServer).Records(ctx, req.(*RecordsRequest))
+		return srv.(PeerServer).Trail(ctx, req.(*TrailRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Peer_Orders_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(OrdersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).Orders(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_Orders_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).Orders(ctx, req.(*OrdersRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -407,8 +443,12 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Peer_Refusals_Handler,
 		},
 		{
-			MethodName: "Records",
-			Handler:    _Peer_Records_Handler,
+			MethodName: "Trail",
+			Handler:    _Peer_Trail_Handler,
+		},
+		{
+			MethodName: "Orders",
+			Handler:    _Peer_Orders_Handler,
 		},
 		{
 			MethodName: "Reports",
