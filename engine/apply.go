@@ -21,7 +21,8 @@ func (s *State) Apply(index LogIndex, entry []byte, eff *Effects) error {
 	if s.tooNew > 0 {
 		return s.rulesTooNew(index)
 	}
-	header, rules, err := check(entry)
+	header, commands, rules, err := s.decode(entry)
+	defer s.empty(commands)
 	if err != nil && !errors.Is(err, ErrNewerFormat) {
 		s.index = index
 		eff.Derived = append(eff.Derived, Event{Kind: BatchRefused, Command: -1})
@@ -30,10 +31,7 @@ func (s *State) Apply(index LogIndex, entry []byte, eff *Effects) error {
 		return fmt.Errorf("log index %d: %w", index, err)
 	}
 	eff.Header = header
-	r := reader{buf: entry}
-	r.batchHeader()
-	var c Command
-	opens := header.Epoch == 0 && header.Commands > 0 && CommandKind(entry[r.pos]) == CmdOpenEpoch
+	opens := header.Epoch == 0 && len(commands) > 0 && commands[0].Kind == CmdOpenEpoch
 	if !opens && (header.Epoch == 0 || header.Epoch != s.epoch || header.Sequence != s.sequence+1) {
 		s.index = index
 		return fmt.Errorf("log index %d: batch %d of epoch %d, expected %d of %d: %w",
@@ -52,13 +50,14 @@ func (s *State) Apply(index LogIndex, entry []byte, eff *Effects) error {
 	s.eff = eff
 	s.dues = s.share
 	s.runDue()
-	for i := range header.Commands {
-		r.command(&c)
-		said := s.describe(&c)
-		e := s.apply(&c)
+	eff.Primary = slices.Grow(eff.Primary, len(commands))
+	for i := range commands {
+		c := &commands[i]
+		said := s.describe(c)
+		e := s.apply(c)
 		e.Command, e.Life = int32(i), s.Life(e.Order)
 		if c.Kind != CmdPlaceHold || e.Kind == HoldRefused {
-			s.remark(&c, &e, said)
+			s.remark(c, &e, said)
 		}
 		eff.Primary = append(eff.Primary, e)
 	}
@@ -73,19 +72,37 @@ func (s *State) rulesTooNew(index LogIndex) error {
 	return fmt.Errorf("log index %d: rules version %d, this build knows %d: %w", index, s.tooNew, RulesVersion, ErrRulesTooNew)
 }
 
-// check reads the whole entry once before anything of it is applied, so that a
-// malformed one changes nothing. rules is the highest version it asks for.
-func check(entry []byte) (h BatchHeader, rules uint32, err error) {
+// decode reads the whole entry before anything of it is applied, so that a malformed
+// one changes nothing. rules is the highest version it asks for. The commands lie in
+// the state's room for them until they are emptied.
+func (s *State) decode(entry []byte) (h BatchHeader, commands []Command, rules uint32, err error) {
 	r := reader{buf: entry}
 	h = r.batchHeader()
-	var c Command
+	commands = s.commands[:0]
 	for i := 0; i < h.Commands && r.err == nil; i++ {
-		r.command(&c)
+		if len(commands) == cap(commands) {
+			commands = append(commands, Command{}) // what a malformed count says takes no room
+		}
+		commands = commands[:i+1]
+		c := &commands[i]
+		r.command(c)
 		if c.Kind == CmdRaiseRules {
 			rules = max(rules, c.RulesVersion)
 		}
 	}
-	return h, rules, r.done()
+	s.commands = commands[:0]
+	return h, commands, rules, r.done()
+}
+
+// empty lets go of what commands point at: the entry, and what is decoded from it.
+func (s *State) empty(commands []Command) {
+	for i := range commands {
+		if c := &commands[i]; c.Kind == CmdPlaceHold {
+			c.Shopper = nil // the hot one: nothing else of it points anywhere
+		} else {
+			*c = Command{}
+		}
+	}
 }
 
 func (s *State) apply(c *Command) Event {

@@ -48,8 +48,9 @@ type State struct {
 	// does not know; 0 while it knows them.
 	tooNew uint32
 
-	eff   *Effects // of the Apply under way
-	share int      // what time may do in one batch
+	eff      *Effects  // of the Apply under way
+	commands []Command // room for those of the Apply under way, empty between
+	share    int       // what time may do in one batch
 	// clearShare is how many rows, about, one batch lets go of.
 	clearShare int
 	dues       int    // what is left of that in the batch under way
