@@ -38,12 +38,13 @@ race: ## all tests, with the race detector
 invariants: ## the engine's tests in the builds that check at every step, and that can be made to fail
 	$(GO) test -tags invariants ./engine
 	$(GO) test -tags faults ./engine ./cmd/doorbuster -run 'Break|Froze|Frozen|Fault'
+	$(GO) test -tags nextrules ./actors -run NewestRules
 
 lint: ## gofmt, go vet and staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags 'faults invariants' ./engine ./cmd/doorbuster
-	$(GO) vet -tags nextrules ./engine ./cmd/doorbuster
+	$(GO) vet -tags nextrules ./engine ./actors ./cmd/doorbuster
 	$(GO) tool staticcheck ./...
 
 fuzz: ## every fuzz target for FUZZ_TIME (30s)

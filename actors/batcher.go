@@ -2,7 +2,6 @@ package actors
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"doorbuster/engine"
@@ -71,14 +70,14 @@ type flight struct {
 type batcher struct {
 	log      Proposer
 	clock    *stateClock
-	rules    *atomic.Uint32 // that the group runs by, as far as this node has applied
 	complete func(flight, *engine.Effects, error)
 
 	mu       sync.Mutex
 	room     sync.Cond // signalled when the gathering was taken
 	next     gathering
-	spare    []gathering  // emptied ones, to be used again
-	epoch    engine.Epoch // 0: closed
+	hold     engine.Command // of a grab, used again and again
+	spare    []gathering    // emptied ones, to be used again
+	epoch    engine.Epoch   // 0: closed
 	sequence uint64
 	due      engine.Time
 	tick     bool // propose even with no command, for time's sake
@@ -90,9 +89,9 @@ type batcher struct {
 	stopped sync.WaitGroup
 }
 
-func newBatcher(log Proposer, clock *stateClock, rules *atomic.Uint32, inFlight int, complete func(flight, *engine.Effects, error)) *batcher {
+func newBatcher(log Proposer, clock *stateClock, inFlight int, complete func(flight, *engine.Effects, error)) *batcher {
 	b := &batcher{
-		log: log, clock: clock, rules: rules, complete: complete, due: engine.Never,
+		log: log, clock: clock, complete: complete, due: engine.Never,
 		wake: make(chan struct{}, 1), flights: make(chan flight, inFlight), tokens: make(chan struct{}, inFlight), stop: make(chan struct{}),
 	}
 	b.room.L = &b.mu
@@ -142,13 +141,11 @@ func (b *batcher) addGrab(s *slot, d *desk, item decidedItem) bool {
 	if !b.ready(grabBytes) {
 		return false
 	}
-	if waitlist := s.waitlist && s.gate.facts.Load().waitlist; s.transaction != (engine.Transaction{}) && b.rules.Load() >= 3 {
-		b.next.commands = engine.AppendTracedHold(b.next.commands, s.gate.handle, s.shopper, &s.key, s.quantity, s.deadline, waitlist, s.ticket, &s.transaction)
-	} else if waitlist || s.ticket != 0 {
-		b.next.commands = engine.AppendRichHold(b.next.commands, s.gate.handle, s.shopper, &s.key, s.quantity, s.deadline, waitlist, s.ticket)
-	} else {
-		b.next.commands = engine.AppendPlaceHold(b.next.commands, s.gate.handle, s.shopper, &s.key, s.quantity, s.deadline)
-	}
+	c := &b.hold
+	c.Kind, c.Listing, c.Shopper, c.Key = engine.CmdPlaceHold, s.gate.handle, append(c.Shopper[:0], s.shopper...), s.key
+	c.Quantity, c.Deadline, c.Ticket, c.Transaction = s.quantity, s.deadline, s.ticket, s.transaction
+	c.Waitlist = s.waitlist && s.gate.facts.Load().waitlist
+	b.next.commands = engine.AppendCommand(b.next.commands, c)
 	b.queue(pending{slot: s, gate: s.gate, desk: d, item: item})
 	return true
 }

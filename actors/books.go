@@ -106,7 +106,7 @@ func (g *Group) settledTakings(session, cursor string, from, to engine.Time) (pa
 		return nil, "", err
 	}
 	for i := range orders {
-		if v := &orders[i]; v.PaymentID != "" && v.TakenAt() >= from && v.TakenAt() < to {
+		if v := &orders[i]; v.PaymentID != "" && v.PaidAt >= from && v.PaidAt < to {
 			page = append(page, engine.Account{Order: *v})
 		}
 	}

@@ -13,8 +13,6 @@ import (
 // their numbers; orders of nobody are told apart.
 func TestBooks(t *testing.T) {
 	s := openShop(t, nil)
-	s.RaiseRules(engine.RulesVersion)
-	await(t, "the newest rules", func() bool { return s.rules.Load() == engine.RulesVersion })
 	s.plan("ten", nil, units("mask", 50))
 	s.plan("eleven", nil, units("mask", 50))
 	ctx := context.Background()

@@ -29,7 +29,7 @@ func TestDrawFavoursNobody(t *testing.T) {
 	const draws, bots, people, stock = 200, 16, 24, 10
 	began := time.Now()
 	var passed atomic.Int64 // the test's clock, in ns: nobody is late because the machine is slow
-	s := openNewest(t, func(c *Config) { c.Wall = func() time.Time { return began.Add(time.Duration(passed.Load())) } })
+	s := openShop(t, func(c *Config) { c.Wall = func() time.Time { return began.Add(time.Duration(passed.Load())) } })
 	var listings []engine.ListingSpec
 	for i := range draws {
 		l := units("sku-"+strconv.Itoa(i), stock)
@@ -127,4 +127,31 @@ func pooled(observed, expected []float64) (obs, exp []float64) {
 	obs[len(obs)-1] += o
 	exp[len(exp)-1] += e
 	return obs, exp
+}
+
+// drawnPlan has a draw.
+func drawnPlan(now engine.Time) *engine.Plan {
+	drawn := units("mask", 1)
+	drawn.Draw = time.Second
+	return &engine.Plan{
+		Products: []engine.Product{{ID: "mask", Currency: "CNY"}},
+		Sales: []engine.SalePlan{{Sale: engine.Sale{ID: "sale", Timezone: "UTC"}, Sessions: []engine.SessionPlan{{
+			SessionSpec: engine.SessionSpec{ID: "day", StartSpec: "later", Start: now.Add(time.Hour), End: now.Add(2 * time.Hour), PayWithin: time.Minute, Publish: true},
+			Listings:    []engine.ListingSpec{drawn}}}}},
+	}
+}
+
+// TestPlansSeedsDiffer: each plan brings its own randomness to its draws.
+func TestPlansSeedsDiffer(t *testing.T) {
+	var seeds [2][32]byte
+	for i := range seeds {
+		s := openShop(t, nil)
+		if o, err := s.ApplyPlan(t.Context(), engine.By{Operator: "ops"}, drawnPlan(s.Now()), false); err != nil || len(o.Problems) > 0 {
+			t.Fatal(err, o.Problems)
+		}
+		s.log.View(func(state *engine.State) { seeds[i] = state.Listings()[0].Seed })
+	}
+	if seeds[0] == seeds[1] {
+		t.Error("two shops draw alike")
+	}
 }

@@ -96,7 +96,6 @@ type Group struct {
 	settling  settling
 
 	switches atomic.Pointer[engine.Switches]
-	rules    atomic.Uint32
 	watchers watchers
 	risky    atomic.Bool // anybody is on a risk list
 
@@ -193,7 +192,7 @@ func New(cfg Config) (*Group, error) {
 // reads. Call it once, before grabs come in.
 func (g *Group) Connect(log Proposer, view View) {
 	g.view = view
-	g.batcher = newBatcher(log, g.clock, &g.rules, g.cfg.EntriesInFlight, g.landed)
+	g.batcher = newBatcher(log, g.clock, g.cfg.EntriesInFlight, g.landed)
 }
 
 // Close stops the group: what is in flight is completed, whoever comes later is
@@ -218,9 +217,6 @@ func (g *Group) Applied(s *engine.State, effects *engine.Effects) {
 	}
 	if effects.Catalogue {
 		g.catalogue.Store(g.rebuilt(s, g.catalogue.Load()))
-	}
-	if g.rules.Load() < engine.RulesVersion {
-		g.rules.Store(s.Rules())
 	}
 	if !g.hasState() {
 		g.learnSecret(s) // the first epoch brought it, whoever leads that
@@ -319,7 +315,6 @@ func (g *Group) Restored(s *engine.State) {
 // learnSecret takes over what does not change after the first epoch. A state before
 // that is none.
 func (g *Group) learnSecret(s *engine.State) {
-	g.rules.Store(s.Rules())
 	secret, known := s.Derive("tickets")
 	if !known {
 		return

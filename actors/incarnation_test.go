@@ -14,7 +14,7 @@ import (
 // answer of its own, and no slot stays behind.
 func TestSlotsAmongIncarnations(t *testing.T) {
 	const sessions, shoppers, rounds = 4, 24, 12
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	s.SetLedger(lostLedger{})
 	var grabs atomic.Int64
 	s.onGrab = func(*slot) {

@@ -13,23 +13,13 @@ import (
 	"doorbuster/engine"
 )
 
-// openNewest opens a shop that runs by the newest rules.
-func openNewest(t testing.TB, change func(*Config)) *shop {
-	t.Helper()
-	s := openShop(t, change)
-	if _, err := s.ask(t.Context(), engine.Command{Kind: engine.CmdRaiseRules, RulesVersion: engine.RulesVersion}); err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
 // queue grabs a unit, or a place in line where there is none.
 func (s *shop) queue(listing, shopper, key string) engine.Answer {
 	return s.Grab(&engine.Grab{Listing: []byte(listing), Shopper: []byte(shopper), IdempotencyKey: []byte(key), Quantity: 1, Waitlist: true})
 }
 
 func TestLineByHand(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	mask := units("mask", 2)
 	mask.Waitlist = true
 	s.plan("day", func(x *engine.SessionPlan) { x.PayWithin = 2 * time.Hour }, mask) // so that each unit comes back once at most
@@ -99,7 +89,7 @@ func TestLineByHand(t *testing.T) {
 // ever go to who is next.
 func TestLineCrowd(t *testing.T) {
 	const stock, shoppers = 50, 600
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	mask := units("mask", stock)
 	mask.Waitlist = true
 	s.plan("day", nil, mask)
@@ -151,7 +141,7 @@ func TestLineCrowd(t *testing.T) {
 }
 
 func TestDrawThroughTheGroup(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	mask := units("mask", 5)
 	mask.Draw = 2 * time.Second
 	s.plan("day", nil, mask)
@@ -209,7 +199,7 @@ func (g *strict) Bar(q *engine.Grab, rules engine.DoorRules) engine.Reason {
 }
 
 func TestGuardIsAskedAfterWhatIsKnown(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	guard := &strict{}
 	s.SetGuard(guard)
 	mask := units("mask", 2)
@@ -251,7 +241,7 @@ func TestGuardIsAskedAfterWhatIsKnown(t *testing.T) {
 // A shopper who holds a unit is never told that he missed it, whatever the door
 // thinks of him.
 func TestBarredHolderIsNotToldHeMissed(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	mask := units("mask", 2)
 	mask.LimitPerShopper = 2
 	s.plan("day", func(x *engine.SessionPlan) { x.LimitPerShopper = 2 }, mask)
@@ -279,7 +269,7 @@ func (barBots) Bar(q *engine.Grab, _ engine.DoorRules) engine.Reason {
 // go hears what one hears who never had any, whatever has become of the listing; and
 // of a listing that is not there, what everybody hears.
 func TestBarredHearTheSameWhateverTheyHad(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	s.plan("day", func(x *engine.SessionPlan) { x.LimitPerShopper = 0 }, units("mask", 2))
 	once := s.grab("day/skus/mask", "bot-once", "k0")
 	if _, err := s.Cancel(t.Context(), "bot-once", s.OrderNo(once.Order)); err != nil {
@@ -316,7 +306,7 @@ func TestBarredHearTheSameWhateverTheyHad(t *testing.T) {
 // Nor is one who is in line sent to ask for what would turn out as missed, nor one
 // who has all that he may have.
 func TestBarredIsToldOfWhatHeHas(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	mask := units("mask", 1)
 	mask.Waitlist = true
 	s.plan("day", func(x *engine.SessionPlan) { x.LimitPerShopper = 0 }, mask, units("lamp", 2))
@@ -337,7 +327,7 @@ func TestBarredIsToldOfWhatHeHas(t *testing.T) {
 // A place that came to nothing by a limit says which, also after the shopper has
 // let go of what counted against it.
 func TestPassedByALimit(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	a, b := units("mask", 1), units("lamp", 1)
 	a.Waitlist, b.Waitlist = true, true
 	s.plan("day", func(x *engine.SessionPlan) { x.LimitPerShopper, x.PayWithin = 1, 2*time.Hour }, a, b)
@@ -372,7 +362,7 @@ func TestPassedByALimit(t *testing.T) {
 // A place for more units than a limit has come to allow was asked for rightly:
 // nothing of that sort is left, and nobody hears that his request was wrong.
 func TestPassedByALoweredLimit(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	mask := units("mask", 2)
 	mask.Waitlist, mask.LimitPerShopper = true, 2
 	wide := func(x *engine.SessionPlan) { x.LimitPerShopper = 2 }
@@ -399,7 +389,7 @@ func TestPassedByALoweredLimit(t *testing.T) {
 }
 
 func TestRiskLists(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	put := func(kind engine.RosterKind, id string, level engine.Level) {
 		t.Helper()
 		_, err := s.ask(t.Context(), engine.Command{Kind: engine.CmdEditRoster, Edit: engine.RosterEdit{Roster: engine.RosterID{Kind: kind},
@@ -449,7 +439,7 @@ func TestRiskLists(t *testing.T) {
 // that is, or is taken back twice, and what is cancelled or given up a second time
 // write nothing into the log.
 func TestWhatChangesNothingIsNotCommitted(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	reserved := units("later", 5)
 	reserved.Reservation = true
 	s.plan("soon", func(x *engine.SessionPlan) {
@@ -515,7 +505,7 @@ func TestWhatChangesNothingIsNotCommitted(t *testing.T) {
 }
 
 func TestReservationOpensTheDoor(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	mask := units("mask", 5)
 	mask.Reservation = true
 	s.plan("day", func(x *engine.SessionPlan) { x.StartSpec, x.Start = "soon", x.Start.Add(2*time.Second) }, mask)

@@ -383,10 +383,8 @@ func (g *Group) askOrderBy(ctx context.Context, by engine.By, orderNo string, c 
 	return g.askOrder(ctx, orderNo, c)
 }
 
-// ApplyPlan makes a plan true, whole or not at all. With dryRun it only tells. A
-// plan that asks for newer rules than the group runs by waits for them, as long as
-// a command may take; the first one of a group of nodes waits a moment for the
-// newest in any case.
+// ApplyPlan makes a plan true, whole or not at all. With dryRun it only tells. The
+// first one of a group of nodes waits a moment for the newest rules.
 func (g *Group) ApplyPlan(ctx context.Context, by engine.By, p *engine.Plan, dryRun bool) (o engine.PlanOutcome, err error) {
 	if err := g.awaitCaughtUp(ctx); err != nil {
 		return o, err
@@ -397,9 +395,6 @@ func (g *Group) ApplyPlan(ctx context.Context, by engine.By, p *engine.Plan, dry
 	}
 	if done, changes, err := g.done(c.Intent); (done || err != nil) && !dryRun {
 		return engine.PlanOutcome{Changes: changes}, err
-	}
-	if problems := g.awaitRules(ctx, c.Rules()); len(problems) > 0 {
-		return engine.PlanOutcome{Problems: problems}, nil
 	}
 	if !dryRun {
 		g.awaitNewestRules(ctx)

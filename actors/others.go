@@ -23,9 +23,6 @@ type Others interface {
 	// Seen gives the index that every node which may be fresh has applied, as far
 	// as this node knows. It must be cheap.
 	Seen() engine.LogIndex
-	// WithoutRules names the nodes whose build does not know these rules, as far as
-	// this node has heard; one that it has not heard of is among them.
-	WithoutRules(version uint32) []string
 	// Sync waits until this node's state has all that any node has told anybody
 	// before the call. Error: engine.ErrNotLeader, when ctx ends first.
 	Sync(ctx context.Context) error

@@ -18,8 +18,7 @@ import (
 type wire struct {
 	leader  *Group
 	fresh   *atomic.Bool
-	old     []string // nodes
-	current bool     // this node leads, and is certain
+	current bool // this node leads, and is certain
 	seen    atomic.Uint64
 	syncs   atomic.Int64
 	grabs   atomic.Int64
@@ -38,8 +37,6 @@ func (w *wire) Seen() engine.LogIndex { return engine.LogIndex(w.seen.Load()) }
 func (w *wire) Current() bool { return w.current }
 
 func (w *wire) Ahead() time.Duration { return 0 }
-
-func (w *wire) WithoutRules(uint32) []string { return w.old }
 
 func (w *wire) Sync(ctx context.Context) error {
 	w.syncs.Add(1)
@@ -93,7 +90,6 @@ func openPair(t *testing.T, timeout time.Duration) (leader, follower *shop, w *w
 	t.Helper()
 	leader, follower, w = openBlank(t, timeout)
 	follower.awake()
-	leader.raise()
 	return leader, follower, w
 }
 

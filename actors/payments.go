@@ -32,10 +32,8 @@ func (g *Group) Pay(ctx context.Context, p engine.Payment) (r engine.Receipt, er
 	if known.PaymentID == p.ID && known.Amount == p.Amount {
 		return r, nil // also where the state has forgotten it with a settled session
 	}
-	c := engine.Command{Kind: engine.CmdPayOrder, Order: known.Ref, PaymentID: p.ID, Amount: p.Amount, Currency: p.Currency}
-	if g.rules.Load() >= 3 {
-		c.PaidAt, c.Transaction = p.PaidAt, p.Transaction
-	}
+	c := engine.Command{Kind: engine.CmdPayOrder, Order: known.Ref, PaymentID: p.ID, Amount: p.Amount, Currency: p.Currency,
+		PaidAt: p.PaidAt, Transaction: p.Transaction}
 	if _, err := g.settledUnlessPaid(known.Ref, &c); err != nil {
 		return r, sayingWhat(err, &known, &p)
 	}
@@ -80,9 +78,6 @@ func (g *Group) Pay(ctx context.Context, p engine.Payment) (r engine.Receipt, er
 // order's: it goes back, once for each payment. That is what money for an order does
 // that was told of and then lost in a recovery.
 func (g *Group) payForNoOrder(ctx context.Context, p engine.Payment) (r engine.Receipt, err error) {
-	if g.rules.Load() < 3 {
-		return r, refusal(engine.ReasonUnknown)
-	}
 	p.OrderNo = strings.ToUpper(p.OrderNo)
 	conflict := sayingWhat(refusal(engine.ReasonConflict), &engine.OrderView{}, &p)
 	if other, err := g.paidOther(p.ID, engine.OrderRef{}); err != nil || other {

@@ -10,39 +10,28 @@ import (
 	"doorbuster/engine"
 )
 
-// TestTransactionsNeedTheirRules: a group that runs by older rules takes grabs and
-// payments as before, and forgets what those have no room for.
-func TestTransactionsNeedTheirRules(t *testing.T) {
-	for name, open := range map[string]func(testing.TB, func(*Config)) *shop{"old": openShop, "new": openNewest} {
-		t.Run(name, func(t *testing.T) {
-			s := open(t, nil)
-			s.plan("day", nil, units("mask", 2))
-			id := engine.Transaction{1, 2, 3}
-			a := s.Grab(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("ann"), IdempotencyKey: []byte("k"), Quantity: 1, Transaction: id})
-			want := id
-			if name == "old" {
-				want = engine.Transaction{}
-			}
-			if a.Code != engine.CodeGranted || a.Transaction != want {
-				t.Fatalf("granted %+v", a)
-			}
-			again := s.Grab(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("ann"), IdempotencyKey: []byte("k"), Quantity: 1, Transaction: engine.Transaction{9}})
-			if again.Order != a.Order || again.Transaction != want {
-				t.Errorf("asked again: %+v", again)
-			}
-			no := a.No.String()
-			paidAt := s.Now().Add(-time.Second)
-			r, err := s.Pay(t.Context(), engine.Payment{OrderNo: no, ID: "p", Amount: 100, Currency: "CNY", PaidAt: paidAt})
-			if err != nil || r.Outcome != engine.PaymentTaken || r.Order.State != engine.Paid || r.Order.Transaction != want || r.Order.PaymentID != "p" {
-				t.Errorf("paid: %+v, %v", r, err)
-			}
-		})
+// TestTransactionIsTheFirstGrabs: an order keeps the transaction that it came with.
+func TestTransactionIsTheFirstGrabs(t *testing.T) {
+	s := openShop(t, nil)
+	s.plan("day", nil, units("mask", 2))
+	id := engine.Transaction{1, 2, 3}
+	a := s.Grab(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("ann"), IdempotencyKey: []byte("k"), Quantity: 1, Transaction: id})
+	if a.Code != engine.CodeGranted || a.Transaction != id {
+		t.Fatalf("granted %+v", a)
+	}
+	again := s.Grab(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("ann"), IdempotencyKey: []byte("k"), Quantity: 1, Transaction: engine.Transaction{9}})
+	if again.Order != a.Order || again.Transaction != id {
+		t.Errorf("asked again: %+v", again)
+	}
+	r, err := s.Pay(t.Context(), engine.Payment{OrderNo: a.No.String(), ID: "p", Amount: 100, Currency: "CNY", PaidAt: s.Now().Add(-time.Second)})
+	if err != nil || r.Outcome != engine.PaymentTaken || r.Order.State != engine.Paid || r.Order.Transaction != id || r.Order.PaymentID != "p" {
+		t.Errorf("paid: %+v, %v", r, err)
 	}
 }
 
 // TestPaymentsThatDiffer are refused, each for its own reason, and change nothing.
 func TestPaymentsThatDiffer(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	s.plan("day", nil, units("mask", 2))
 	no := s.grab("day/skus/mask", "ann", "k").No.String()
 	other := s.grab("day/skus/mask", "bob", "k").No.String()
@@ -84,7 +73,7 @@ func TestPaymentsThatDiffer(t *testing.T) {
 // TestGraceEndsWhereTheCashierCloses: what is past its time to pay is found without
 // anything else happening, and released at once.
 func TestGraceEndsWhereTheCashierCloses(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	s.plan("day", func(x *engine.SessionPlan) { x.PayWithin, x.PayGrace = time.Second, time.Hour }, units("mask", 2))
 	a := s.grab("day/skus/mask", "ann", "k")
 	bob := s.grab("day/skus/mask", "bob", "k")
@@ -118,7 +107,7 @@ func TestGraceEndsWhereTheCashierCloses(t *testing.T) {
 
 // TestRefundsAreConfirmedOnce, and forgotten by those who ask for what is due.
 func TestRefundsAreConfirmedOnce(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	s.plan("day", nil, units("mask", 2))
 	a := s.grab("day/skus/mask", "ann", "k")
 	no := a.No.String()

@@ -100,7 +100,7 @@ func TestRefusalsAreNotedWhereTheShopperCame(t *testing.T) {
 // TestRefusalsTurnedOff by the group's switch: nothing is noted while it is off, what it had
 // stays, and it says since when it has noted again.
 func TestRefusalsTurnedOff(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	s.plan("day", nil, units("mask", 1))
 	s.grab("day/skus/mask", "ann", "k")
 	s.grab("day/skus/mask", "bob", "")

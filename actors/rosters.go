@@ -155,7 +155,7 @@ func (g *Group) DropRoster(ctx context.Context, by engine.By, name engine.Roster
 	if !known {
 		return refusal(engine.ReasonUnknown)
 	}
-	return g.askNewer(ctx, c)
+	return g.askCaughtUp(ctx, c)
 }
 
 // ImportRoster puts rows into a roster, or has them take the place of all there
@@ -195,9 +195,6 @@ func (g *Group) ImportRoster(ctx context.Context, name engine.RosterName, in eng
 func (g *Group) bring(ctx context.Context, c engine.Command, in *engine.RosterImport) (out engine.RosterImported, err error) {
 	id, intent := c.Edit.Roster, c.Intent
 	c.Intent = engine.Intent{} // until the step that makes it done
-	if len(g.awaitRules(ctx, c.Rules())) > 0 {
-		return out, refusal(engine.ReasonRules)
-	}
 	if in.Replace {
 		c.Edit.Action, c.Edit.Stage = engine.RosterStage, newStage()
 	}

@@ -33,7 +33,7 @@ func (s *shop) bring(name engine.RosterName, replace bool, n int, rows iter.Seq[
 var riskyShoppers = engine.RosterName{Kind: engine.RosterRiskShopper}
 
 func TestRostersByHand(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	const many = importRows*2 + 7
 	if n, err := s.bring(riskyShoppers, true, many, rowsOf(many, engine.LevelBlock)); n != many || err != nil {
 		t.Fatalf("%d, %v", n, err)
@@ -72,7 +72,7 @@ func TestRostersByHand(t *testing.T) {
 }
 
 func TestAddressesOnTheRiskList(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	ips := engine.RosterName{Kind: engine.RosterRiskIP}
 	if _, err := s.bring(ips, true, 3, slices.Values([]engine.RosterEntry{{ID: []byte("203.0.113.0/24"), Level: engine.LevelChallenge},
 		{ID: []byte("203.0.113.7/32"), Level: engine.LevelBlock}, {ID: []byte("2001:db8::/32"), Level: engine.LevelListed}})); err != nil {
@@ -98,7 +98,7 @@ func TestAddressesOnTheRiskList(t *testing.T) {
 // TestImportCountsWhatChanged: an import whose last step changes nothing is done once
 // for its key all the same, as an earlier step did.
 func TestImportCountsWhatChanged(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	const last = importRows + 1 // alone in the second step
 	if _, err := s.bring(riskyShoppers, false, 1, rowsOf(1, engine.LevelBlock)); err != nil {
 		t.Fatal(err)
@@ -122,7 +122,7 @@ func TestImportCountsWhatChanged(t *testing.T) {
 // TestImportThatIsOvertaken: of two imports of one list at a time, each is whole or
 // not there.
 func TestImportThatIsOvertaken(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	const mine, others = importRows + 1, 5
 	once := false
 	_, err := s.ImportRoster(t.Context(), riskyShoppers, engine.RosterImport{Replace: true, Count: mine, Rows: rowsOf(mine, engine.LevelBlock), Committed: func(int) {
@@ -143,7 +143,7 @@ func TestImportThatIsOvertaken(t *testing.T) {
 
 // TestExportOfWhatIsReplaced: an export does not go on with another list.
 func TestExportOfWhatIsReplaced(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	const many = scanRows + 1
 	if _, err := s.bring(riskyShoppers, true, many, rowsOf(many, engine.LevelBlock)); err != nil {
 		t.Fatal(err)
@@ -158,7 +158,7 @@ func TestExportOfWhatIsReplaced(t *testing.T) {
 }
 
 func TestReservationsAreBroughtBeforeTheStart(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	mask := units("mask", 2)
 	mask.Reservation = true
 	s.plan("day", func(x *engine.SessionPlan) { x.Start, x.End = s.Now().Add(time.Hour), s.Now().Add(2*time.Hour) }, mask)
@@ -185,7 +185,7 @@ func TestReservationsAreBroughtBeforeTheStart(t *testing.T) {
 }
 
 func TestImportEndsWithWhoAsks(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	ctx, stop := context.WithCancel(t.Context())
 	const many = importRows * 3
 	_, err := s.ImportRoster(ctx, riskyShoppers, engine.RosterImport{Replace: true, Count: many, Rows: rowsOf(many, engine.LevelBlock), Committed: func(int) { stop() }})
@@ -198,7 +198,7 @@ func TestImportEndsWithWhoAsks(t *testing.T) {
 }
 
 func TestAllowListIsForgotten(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	vips := engine.RosterName{Kind: engine.RosterAllowed, Name: "vips"}
 	if err := s.DropRoster(t.Context(), engine.By{Operator: "olga"}, vips, ""); isRefusal(err, engine.ReasonUnknown) != nil {
 		t.Errorf("one that is not there: %v", err)
@@ -220,7 +220,7 @@ func TestAllowListIsForgotten(t *testing.T) {
 // BenchmarkImport takes a million rows in.
 func BenchmarkImport(b *testing.B) {
 	for b.Loop() {
-		s := openNewest(b, nil)
+		s := openShop(b, nil)
 		if n, err := s.ImportRoster(b.Context(), riskyShoppers, engine.RosterImport{Replace: true, Count: 1_000_000, Rows: rowsOf(1_000_000, engine.LevelBlock)}); n.Count != 1_000_000 || err != nil {
 			b.Fatalf("%d, %v", n, err)
 		}

@@ -109,9 +109,6 @@ func (g *Group) Settle(ctx context.Context, by engine.By, session, note string) 
 	if err := g.awaitCaughtUp(ctx); err != nil {
 		return v, err
 	}
-	if len(g.awaitRules(ctx, 3)) > 0 {
-		return v, refusal(engine.ReasonRules)
-	}
 	if err := g.settle(ctx, by, session, note); err != nil {
 		return v, err
 	}
@@ -150,7 +147,7 @@ func (g *Group) settle(ctx context.Context, by engine.By, session, note string) 
 	}
 	_, err := g.ask(ctx, c)
 	var refused *engine.Refusal
-	if errors.As(err, &refused) && refused.Reason != engine.ReasonRules { // something has happened meanwhile
+	if errors.As(err, &refused) { // something has happened meanwhile
 		return inTheWay("Something of it has just changed; look again.")
 	}
 	return err

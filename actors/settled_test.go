@@ -27,7 +27,7 @@ func (lostLedger) Recorded() (engine.LogIndex, []string)                      { 
 // TestSettledOrdersThatTheLedgerLacks are not denied: a cashier who hears "no such
 // order" keeps the money and asks nobody any more.
 func TestSettledOrdersThatTheLedgerLacks(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	s.SetLedger(lostLedger{})
 	s.plan("day", nil, units("mask", 2))
 	no := s.grab("day/skus/mask", "ann", "k").No.String()

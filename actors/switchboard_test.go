@@ -12,7 +12,7 @@ func turned(w engine.Switch, v int64) engine.SwitchChange {
 }
 
 func TestSwitchesByHand(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	v, err := s.ChangeSwitches(t.Context(), engine.By{Operator: "olga"}, turned(engine.SwitchRates, 50), "bots")
 	if err != nil || v.Now[engine.SwitchRates] != 50 || len(v.History) != 1 || v.History[0].Operator != "olga" || v.History[0].Note != "bots" {
 		t.Fatalf("%+v, %v", v, err)
@@ -40,7 +40,7 @@ func TestSwitchesByHand(t *testing.T) {
 
 // TestJournalIsTurned: with the journal off no refusal is noted; back on, the next is.
 func TestJournalIsTurned(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	s.plan("day", nil, units("mask", 1))
 	s.grab("day/skus/mask", "ann", "k")
 	turn := func(v int64) {
@@ -63,7 +63,7 @@ func TestJournalIsTurned(t *testing.T) {
 // TestRulesOfTheGateAreTurned: quota and depth can be turned off and tightened
 // while a listing sells.
 func TestRulesOfTheGateAreTurned(t *testing.T) {
-	s := openNewest(t, nil)
+	s := openShop(t, nil)
 	s.plan("day", func(x *engine.SessionPlan) { x.AdmissionMultiple = 1 }, units("mask", 1))
 	gate := s.catalogue.Load().byName["day/skus/mask"]
 	if !gate.admit(s.fingerprint([]byte("ann"))) || gate.admit(s.fingerprint([]byte("bob"))) {

@@ -11,20 +11,10 @@ func said(name, text string) engine.Message {
 	return engine.Message{Name: name, Text: engine.Text{{Lang: "en", Text: text}}}
 }
 
-// raise has the group run by all rules of this build.
-func (s *shop) raise() {
-	s.t.Helper()
-	s.RaiseRules(engine.RulesVersion)
-	if problems := s.awaitRules(s.t.Context(), engine.RulesVersion); len(problems) > 0 {
-		s.t.Fatal(problems)
-	}
-}
-
 // TestSalesOwnWords: every session of a sale tells its words, on every node; they
 // change with the sale and keep their version with everything else.
 func TestSalesOwnWords(t *testing.T) {
 	leader, follower, _ := openPair(t, 20*time.Second)
-	leader.raise()
 	leader.plan("day", nil, units("mask", 1), units("mug", 1))
 	leader.plan("eve", nil, units("mask", 1))
 	for _, s := range []*shop{leader, follower} {
@@ -92,7 +82,6 @@ func TestSalesOwnWords(t *testing.T) {
 
 func TestMessagesAllocateNothing(t *testing.T) {
 	s := openShop(t, nil)
-	s.raise()
 	s.plan("day", nil, units("mask", 1))
 	if o, err := s.SetMessage(t.Context(), engine.By{Operator: "ops"}, "sale", said("missed", "Not today.")); err != nil || len(o.Problems) > 0 {
 		t.Fatal(err, o.Problems)

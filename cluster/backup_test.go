@@ -24,7 +24,7 @@ func TestBackupSamples(t *testing.T) {
 		index   engine.LogIndex
 		ledger  bool
 		settled int64
-	}{{"sample-v1.backup", 15, false, 0}, {"sample-v2.backup", 15, true, 3}} {
+	}{{"sample-v1.backup", 14, false, 0}, {"sample-v2.backup", 14, true, 3}} {
 		t.Run(c.file, func(t *testing.T) {
 			file := filepath.Join("testdata", c.file)
 			info, err := CheckBackup(file)

@@ -69,7 +69,6 @@ func backedUp(t *testing.T, n *Node, path string, stateOnly bool) {
 func writeSamples(t *testing.T) {
 	n := openAlone(t, quietConfig(t.TempDir()))
 	now := engine.TimeOf(time.Now())
-	propose(t, n, engine.Command{Kind: engine.CmdRaiseRules, RulesVersion: 3})
 	propose(t, n, planned(now, "over", "on"))
 	for _, who := range []string{"ann", "bob", "cai"} {
 		e := propose(t, n, grabbed(1, who)).Primary[0]

@@ -321,21 +321,6 @@ func (n *Node) Remove(operator, id string, again bool) error {
 	return nil
 }
 
-// WithoutRules names the nodes whose build does not know rules of this version, as
-// far as this node has heard since it started; one that it has not heard of is
-// among them.
-func (n *Node) WithoutRules(version uint32) (nodes []string) {
-	for _, m := range n.Roster().Members {
-		if m.ID == n.cfg.NodeID {
-			continue
-		}
-		if p, heard := n.pulseOf(m.ID); !heard || p.Rules < version {
-			nodes = append(nodes, m.ID)
-		}
-	}
-	return nodes
-}
-
 // rulesEvery is how long a leader waits for rules that it has asked for before it
 // asks again.
 const rulesEvery = 2 * time.Second

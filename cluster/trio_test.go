@@ -456,7 +456,7 @@ func TestSnapshotOfThePast(t *testing.T) {
 	configuration := follower.firstConfiguration(nil)
 	p.install(6, 5, configuration)
 	command := func(e *raft.Log) {
-		e.Type, e.Data = raft.LogCommand, engine.EncodeBatch(engine.BatchHeader{Epoch: 1, Sequence: e.Index, Time: 1}, engine.Command{Kind: engine.CmdRaiseRules, RulesVersion: 2})
+		e.Type, e.Data = raft.LogCommand, engine.EncodeBatch(engine.BatchHeader{Epoch: 1, Sequence: e.Index, Time: 1}, engine.Command{Kind: engine.CmdRaiseRules, RulesVersion: 1})
 	}
 	const last = 10
 	append5 := func() (bool, error) { return p.try(6, 5, 6, last, last-5, command) }

@@ -61,15 +61,6 @@ func (s *State) AccountBy(key AccountKey) (a Account, ref OrderRef, known bool) 
 	return a, ref, known
 }
 
-// TakenAt is when an order's money came. Of what rules before version 3 took it is
-// when the order has last changed.
-func (v *OrderView) TakenAt() Time {
-	if v.PaidAt != 0 {
-		return v.PaidAt
-	}
-	return v.ChangedAt
-}
-
 // TakingsPlace is how far a walk through all takings has come: into a session, to an
 // order of it, or, where they have left the state, to a page of them.
 type TakingsPlace struct {
@@ -89,15 +80,7 @@ func (s *State) Takings(h SessionHandle, after uint32, from, to Time, rows int, 
 	for last = after; rows > 0 && int(last) < x.orders.len(); rows-- {
 		last++
 		ref := OrderRef{h, last}
-		d := s.detailsOf(ref)
-		if !d.settled {
-			continue
-		}
-		at := d.paidAt
-		if at == 0 {
-			at = x.orders.at(int(last) - 1).Changed
-		}
-		if at >= from && at < to {
+		if d := s.detailsOf(ref); d.settled && d.paidAt >= from && d.paidAt < to {
 			visit(ref)
 		}
 	}

@@ -106,9 +106,6 @@ func (s *State) empty(commands []Command) {
 }
 
 func (s *State) apply(c *Command) Event {
-	if s.rules < RulesVersion && c.Rules() > s.rules && c.Kind != CmdApplyPlan { // of a plan, ComparePlan says where
-		return s.refusedByRules(c)
-	}
 	if c.Kind == CmdPlaceHold {
 		return s.placeHold(c)
 	}
@@ -174,18 +171,6 @@ func (s *State) do(c *Command) Event {
 	return refused(ReasonUnknown)
 }
 
-// refusedByRules refuses a command that the group's rules don't know yet.
-func (s *State) refusedByRules(c *Command) Event {
-	e := refused(ReasonRules)
-	if c.Kind == CmdPlaceHold {
-		e.Kind = HoldRefused
-		if l := s.Listing(c.Listing); l != nil {
-			e.Session, e.Listing = l.Session, l.Handle
-		}
-	}
-	return e
-}
-
 func refused(why Reason) Event { return Event{Kind: CommandRefused, Reason: why} }
 
 func (s *State) openEpoch(c *Command) Event {
@@ -203,11 +188,7 @@ func (s *State) raiseRules(c *Command) Event {
 	if c.RulesVersion <= s.rules {
 		return refused(ReasonConflict)
 	}
-	old := s.rules
 	s.rules = c.RulesVersion
-	if old < 3 && s.rules >= 3 {
-		s.adoptMoney()
-	}
 	return Event{Kind: RulesRaised}
 }
 

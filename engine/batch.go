@@ -47,88 +47,37 @@ func (r *reader) batchHeader() (h BatchHeader) {
 	return h
 }
 
-// AppendPlaceHold appends the command of a grab to dst. It allocates only to
-// grow dst. shopper is copied.
-func AppendPlaceHold[S string | []byte](dst []byte, listing ListingHandle, shopper S, key *Key, quantity uint32, deadline Time) []byte {
-	w := writer{append(dst, byte(CmdPlaceHold))}
-	w.uint(uint64(listing))
-	w.uint(uint64(len(shopper)))
-	w.buf = append(w.buf, shopper...)
-	w.fixed(key[:])
-	w.uint(uint64(quantity))
-	w.int(int64(deadline))
-	return w.buf
-}
-
-// AppendRichHold is AppendPlaceHold for a grab with a ticket, or whose shopper
-// would rather wait. Only for groups that run by rules of version 2.
-func AppendRichHold[S string | []byte](dst []byte, listing ListingHandle, shopper S, key *Key, quantity uint32, deadline Time, waitlist bool, ticket uint64) []byte {
-	from := len(dst)
-	w := writer{AppendPlaceHold(dst, listing, shopper, key, quantity, deadline)}
-	w.buf[from] = byte(cmdPlaceRichHold)
-	w.bool(waitlist)
-	w.uint(ticket)
-	return w.buf
-}
-
-// AppendTracedHold is AppendRichHold with a transaction. Only for groups that run
-// by rules of version 3.
-func AppendTracedHold[S string | []byte](dst []byte, listing ListingHandle, shopper S, key *Key, quantity uint32, deadline Time, waitlist bool, ticket uint64, transaction *Transaction) []byte {
-	from := len(dst)
-	dst = AppendRichHold(dst, listing, shopper, key, quantity, deadline, waitlist, ticket)
-	dst[from] = byte(cmdPlaceTracedHold)
-	return append(dst, transaction[:]...)
-}
-
-// Rules is the version of the rules from which on the group knows c.
-func (c *Command) Rules() uint32 {
-	switch {
-	case c.Kind >= cmdPlaceTracedHold && c.Kind != cmdBreakListing, c.Kind == CmdPlaceHold && c.Transaction != Transaction{},
-		c.Kind == CmdPayOrder && (c.PaidAt != 0 || c.OrderNo != "" || c.Transaction != Transaction{}):
-		return 3
-	case c.Kind == CmdPlaceHold && (c.Waitlist || c.Ticket != 0), c.Kind == CmdApplyPlan && c.Plan.rich(),
-		c.Kind > CmdRaiseRules && c.Kind != cmdBreakListing:
-		return 2
-	}
-	return 1
-}
-
-// AppendCommand appends c to dst.
+// AppendCommand appends c to dst. Of a grab's command it allocates only to grow dst.
 func AppendCommand(dst []byte, c *Command) []byte {
-	rules := c.Rules()
-	rich := rules > 1
-	if c.Kind == CmdPlaceHold && rules > 2 {
-		return AppendTracedHold(dst, c.Listing, c.Shopper, &c.Key, c.Quantity, c.Deadline, c.Waitlist, c.Ticket, &c.Transaction)
-	}
-	if c.Kind == CmdPlaceHold && !rich {
-		return AppendPlaceHold(dst, c.Listing, c.Shopper, &c.Key, c.Quantity, c.Deadline)
-	}
-	if c.Kind == CmdPlaceHold {
-		return AppendRichHold(dst, c.Listing, c.Shopper, &c.Key, c.Quantity, c.Deadline, c.Waitlist, c.Ticket)
-	}
 	if c.Intent != (Intent{}) {
 		dst = append(append(append(dst, byte(cmdIntended)), c.Intent.Key[:]...), c.Intent.Request[:]...)
 	}
 	w := writer{append(dst, byte(c.Kind))}
 	switch c.Kind {
+	case CmdPlaceHold:
+		w.uint(uint64(c.Listing))
+		w.span(c.Shopper)
+		w.fixed(c.Key[:])
+		w.uint(uint64(c.Quantity))
+		w.int(int64(c.Deadline))
+		w.bool(c.Waitlist)
+		w.uint(c.Ticket)
+		w.fixed(c.Transaction[:])
 	case CmdOpenEpoch:
 		w.string(c.Node)
 		w.uint(c.Nonce)
 		w.fixed(c.Secret[:])
-	case CmdCancelHold:
+	case CmdCancelHold, CmdLeaveLine:
 		w.ref(c.Order)
-		w.string(string(c.Shopper))
+		w.span(c.Shopper)
 	case CmdPayOrder:
 		w.ref(c.Order)
 		w.int(c.Amount)
 		w.string(c.Currency)
 		w.string(c.PaymentID)
-		if rich {
-			w.buf[len(dst)] = byte(cmdPayTimedOrder)
-			w.int(int64(c.PaidAt))
-			w.string(c.OrderNo)
-			w.fixed(c.Transaction[:])
-		}
+		w.int(int64(c.PaidAt))
+		w.string(c.OrderNo)
+		w.fixed(c.Transaction[:])
 	case CmdConfirmRefund:
 		w.uint(uint64(c.Refund))
 		w.string(c.Note)
@@ -136,59 +85,56 @@ func AppendCommand(dst []byte, c *Command) []byte {
 		w.ref(c.Order)
 	case CmdSettleSession, CmdClearSession:
 		w.uint(uint64(c.Session))
-		w.string(c.Operator)
-		w.string(c.Note)
+		w.by(c)
 	case CmdVoidOrder:
 		w.ref(c.Order)
-		w.string(c.Operator)
-		w.string(c.Note)
+		w.by(c)
 	case CmdExtendHold:
 		w.ref(c.Order)
 		w.int(int64(c.Deadline))
-		w.string(c.Operator)
-		w.string(c.Note)
+		w.by(c)
 	case CmdSetReceiver:
 		w.ref(c.Order)
-		w.string(string(c.Shopper))
+		w.span(c.Shopper)
 		w.receiver(c.Receiver)
 	case CmdApplyPlan:
 		w.string(c.Operator)
-		if rich {
-			w.buf[len(dst)] = byte(cmdApplyRichPlan)
-			w.fixed(c.Entropy[:])
-		}
-		w.plan(c.Plan, rich)
+		w.fixed(c.Entropy[:])
+		w.plan(c.Plan)
 	case CmdSteerSession:
 		w.uint(uint64(c.Session))
 		w.byte(byte(c.Action))
-		w.string(c.Operator)
-		w.string(c.Note)
+		w.by(c)
 	case CmdAddStock:
 		w.uint(uint64(c.Listing))
 		w.int(c.Amount)
-		w.string(c.Operator)
-		w.string(c.Note)
+		w.by(c)
 	case CmdRaiseRules:
 		w.uint(uint64(c.RulesVersion))
-	case CmdLeaveLine:
-		w.ref(c.Order)
-		w.string(string(c.Shopper))
 	case CmdReserve:
 		w.uint(uint64(c.Listing))
-		w.string(string(c.Shopper))
+		w.span(c.Shopper)
 		w.bool(c.Withdraw)
 	case CmdEditRoster:
 		w.rosterEdit(&c.Edit)
-		w.string(c.Operator)
-		w.string(c.Note)
+		w.by(c)
 	case CmdSetSwitches, CmdSetProfile:
 		w.switchChange(&c.Switches)
-		w.string(c.Operator)
-		w.string(c.Note)
+		w.by(c)
 	case cmdBreakListing:
 		w.uint(uint64(c.Listing))
 	}
 	return w.buf
+}
+
+// by writes which operator asked, and why.
+func (w *writer) by(c *Command) {
+	w.string(c.Operator)
+	w.string(c.Note)
+}
+
+func (r *reader) by(c *Command) {
+	c.Operator, c.Note = r.string(MaxShopperBytes), r.string(MaxTextBytes)
 }
 
 func (w *writer) receiver(v Receiver) {
@@ -204,20 +150,15 @@ func (r *reader) receiver() Receiver {
 // command decodes the next command into c, whose old contents are lost.
 func (r *reader) command(c *Command) {
 	kind := CommandKind(r.byte())
-	if kind == CmdPlaceHold || kind == cmdPlaceRichHold || kind == cmdPlaceTracedHold { // the hot one: nothing but its own fields is touched
+	if kind == CmdPlaceHold { // the hot one: nothing but its own fields is touched
 		c.Kind = CmdPlaceHold
 		c.Listing = ListingHandle(r.uint32())
 		c.Shopper = r.span(MaxShopperBytes)
 		c.Key = r.key()
 		c.Quantity = r.uint32()
 		c.Deadline = Time(r.int())
-		c.Waitlist, c.Ticket, c.Transaction = false, 0, Transaction{}
-		if kind != CmdPlaceHold {
-			c.Waitlist, c.Ticket = r.bool(), r.uint()
-		}
-		if kind == cmdPlaceTracedHold {
-			c.Transaction = Transaction(r.key())
-		}
+		c.Waitlist, c.Ticket = r.bool(), r.uint()
+		c.Transaction = Transaction(r.key())
 		return
 	}
 	*c = Command{Kind: kind}
@@ -235,20 +176,17 @@ func (r *reader) command(c *Command) {
 		c.Node = r.string(MaxIDBytes)
 		c.Nonce = r.uint()
 		copy(c.Secret[:], r.bytes(len(c.Secret)))
-	case CmdCancelHold:
+	case CmdCancelHold, CmdLeaveLine:
 		c.Order = r.ref()
 		c.Shopper = r.span(MaxShopperBytes)
-	case CmdPayOrder, cmdPayTimedOrder:
-		c.Kind = CmdPayOrder
+	case CmdPayOrder:
 		c.Order = r.ref()
 		c.Amount = r.int()
 		c.Currency = r.string(MaxIDBytes)
 		c.PaymentID = r.string(MaxKeyBytes)
-		if kind == cmdPayTimedOrder {
-			c.PaidAt = Time(r.int())
-			c.OrderNo = r.string(OrderNoBytes)
-			c.Transaction = Transaction(r.key())
-		}
+		c.PaidAt = Time(r.int())
+		c.OrderNo = r.string(OrderNoBytes)
+		c.Transaction = Transaction(r.key())
 	case CmdConfirmRefund:
 		c.Refund = RefundNo(r.uint32())
 		c.Note = r.string(MaxTextBytes)
@@ -256,56 +194,42 @@ func (r *reader) command(c *Command) {
 		c.Order = r.ref()
 	case CmdSettleSession, CmdClearSession:
 		c.Session = SessionHandle(r.uint32())
-		c.Operator = r.string(MaxShopperBytes)
-		c.Note = r.string(MaxTextBytes)
+		r.by(c)
 	case CmdVoidOrder:
 		c.Order = r.ref()
-		c.Operator = r.string(MaxShopperBytes)
-		c.Note = r.string(MaxTextBytes)
+		r.by(c)
 	case CmdExtendHold:
 		c.Order = r.ref()
 		c.Deadline = Time(r.int())
-		c.Operator = r.string(MaxShopperBytes)
-		c.Note = r.string(MaxTextBytes)
+		r.by(c)
 	case CmdSetReceiver:
 		c.Order = r.ref()
 		c.Shopper = r.span(MaxShopperBytes)
 		c.Receiver = r.receiver()
 	case CmdApplyPlan:
 		c.Operator = r.string(MaxShopperBytes)
-		c.Plan = r.plan(false)
-	case cmdApplyRichPlan:
-		c.Kind = CmdApplyPlan
-		c.Operator = r.string(MaxShopperBytes)
 		copy(c.Entropy[:], r.bytes(len(c.Entropy)))
-		c.Plan = r.plan(true)
+		c.Plan = r.plan()
 	case CmdSteerSession:
 		c.Session = SessionHandle(r.uint32())
 		c.Action = SessionAction(r.byte())
-		c.Operator = r.string(MaxShopperBytes)
-		c.Note = r.string(MaxTextBytes)
+		r.by(c)
 	case CmdAddStock:
 		c.Listing = ListingHandle(r.uint32())
 		c.Amount = r.int()
-		c.Operator = r.string(MaxShopperBytes)
-		c.Note = r.string(MaxTextBytes)
+		r.by(c)
 	case CmdRaiseRules:
 		c.RulesVersion = r.uint32()
-	case CmdLeaveLine:
-		c.Order = r.ref()
-		c.Shopper = r.span(MaxShopperBytes)
 	case CmdReserve:
 		c.Listing = ListingHandle(r.uint32())
 		c.Shopper = r.span(MaxShopperBytes)
 		c.Withdraw = r.bool()
 	case CmdEditRoster:
 		c.Edit = r.rosterEdit()
-		c.Operator = r.string(MaxShopperBytes)
-		c.Note = r.string(MaxTextBytes)
+		r.by(c)
 	case CmdSetSwitches, CmdSetProfile:
 		c.Switches = r.switchChange()
-		c.Operator = r.string(MaxShopperBytes)
-		c.Note = r.string(MaxTextBytes)
+		r.by(c)
 	case cmdBreakListing:
 		c.Listing = ListingHandle(r.uint32())
 	default:

@@ -25,7 +25,7 @@ func grabEntries(g *group, l ListingHandle, first, grabs int) [][]byte {
 	for i := range grabs {
 		shopper = strconv.AppendInt(append(shopper[:0], "u-"...), int64(1_000_000_000+first+i), 10)
 		key := g.state.KeyOf(shopper)
-		commands = AppendPlaceHold(commands, l, shopper, &key, 1, g.clock.Add(time.Second))
+		commands = AppendCommand(commands, &Command{Kind: CmdPlaceHold, Listing: l, Shopper: shopper, Key: key, Quantity: 1, Deadline: g.clock.Add(time.Second)})
 		if n++; n == 256 {
 			flush()
 		}
@@ -109,7 +109,7 @@ func BenchmarkMillionHolds(b *testing.B) {
 func BenchmarkSettle(b *testing.B) {
 	const others, own = 1_000_000, 50_000
 	for b.Loop() {
-		g := newest(b)
+		g := newGroup(b)
 		sell := func(id string, units int) *Session {
 			x := g.session(id, nil, ListingSpec{Stock: int64(units), LimitPerMonth: 5})
 			for i := 0; i < units; i += 1000 {
@@ -147,7 +147,7 @@ func heapBytes() int64 {
 func BenchmarkMillionRows(b *testing.B) {
 	const million = 1_000_000
 	for b.Loop() {
-		g := newest(b)
+		g := newGroup(b)
 		id := RosterID{Kind: RosterAllowed, Name: "vip"}
 		var entries [][]byte
 		for first := 0; first < million; first += MaxRosterEntries {
@@ -182,7 +182,7 @@ func BenchmarkMillionRows(b *testing.B) {
 func BenchmarkLongLine(b *testing.B) {
 	const long = 50_000
 	for b.Loop() {
-		g := newest(b)
+		g := newGroup(b)
 		x := g.session("s", nil, ListingSpec{Stock: long, Waitlist: true, LimitPerShopper: 1})
 		l := x.Listings[0]
 		for _, entry := range grabEntries(g, l, 0, long) {

@@ -6,22 +6,18 @@ import "pgregory.net/rapid"
 // from the state and the model, so that the state is held against them too where
 // there is no model.
 type books struct {
-	rules   uint32
 	in      int64               // minor units that were taken
 	settled int64               // of these, paid for orders that have left the state
 	verdict map[string]OrderRef // by payment id, of those that the state has to know
-	older   map[string]bool     // ids that rules before version 3 took, by which an id could pay for two orders
 }
 
 // note follows a batch.
 func (b *books) note(tb rapid.TB, s *State, commands []Command, eff *Effects) {
 	if b.verdict == nil {
-		b.rules, b.verdict, b.older = 1, map[string]OrderRef{}, map[string]bool{}
+		b.verdict = map[string]OrderRef{}
 	}
 	for i, e := range eff.Primary {
 		switch c := &commands[i]; {
-		case e.Kind == RulesRaised:
-			b.rules = c.RulesVersion
 		case e.Kind == SessionSettled:
 			b.leave(tb, eff, c.Session)
 		case c.Kind == CmdPayOrder:
@@ -33,13 +29,9 @@ func (b *books) note(tb rapid.TB, s *State, commands []Command, eff *Effects) {
 
 func (b *books) pay(tb rapid.TB, c *Command, e Event) {
 	before, known := b.verdict[c.PaymentID]
-	if b.rules < 3 {
-		b.older[c.PaymentID] = true
-	}
-	older := b.older[c.PaymentID]
 	switch e.Kind {
 	case OrderPaid, RefundBecameDue:
-		if known && !older {
+		if known {
 			tb.Fatalf("payment %q has a second verdict, after that for order %v: %v", c.PaymentID, before, e)
 		}
 		if e.Amount != c.Amount || e.Order != c.Order {
@@ -48,11 +40,11 @@ func (b *books) pay(tb rapid.TB, c *Command, e Event) {
 		b.in += c.Amount
 		b.verdict[c.PaymentID] = c.Order
 	case OrderUnchanged:
-		if !older && (!known || before != c.Order) {
+		if !known || before != c.Order {
 			tb.Fatalf("payment %q came for order %v, known: %v; asked again: %v", c.PaymentID, before, known, e)
 		}
 	case CommandRefused:
-		if known && !older && before != c.Order && e.Reason != ReasonConflict && e.Reason != ReasonUnknown {
+		if known && before != c.Order && e.Reason != ReasonConflict && e.Reason != ReasonUnknown {
 			tb.Fatalf("payment %q came for order %v: %v", c.PaymentID, before, e)
 		}
 	default:
@@ -110,8 +102,6 @@ func (b *books) check(tb rapid.TB, s *State) {
 				paid += o.Amount
 				homes[d.payment]++
 			case !mustHavePaid:
-			case b.rules < 3:
-				back += o.Amount
 			case !refunded[d.payment]:
 				tb.Fatalf("order %v is %v, and no refund tells of its payment %q", ref, o.State, d.payment)
 			case (o.State == Refunded) != s.allMade(ref):
@@ -122,16 +112,13 @@ func (b *books) check(tb rapid.TB, s *State) {
 	if b.in != b.settled+paid+back {
 		tb.Fatalf("%d came in; settled orders were paid with %d, others with %d, and %d is going back", b.in, b.settled, paid, back)
 	}
-	if b.rules < 3 {
-		return
-	}
 	for id, n := range homes {
-		if n > 1 && !b.older[id] {
+		if n > 1 {
 			tb.Fatalf("payment %q is counted %d times", id, n)
 		}
 	}
 	for id, ref := range b.verdict {
-		if !b.older[id] && (homes[id] != 1 || s.PaymentOf(id) != ref) {
+		if homes[id] != 1 || s.PaymentOf(id) != ref {
 			tb.Fatalf("payment %q came for order %v: counted %d times, the state says for %v", id, ref, homes[id], s.PaymentOf(id))
 		}
 	}

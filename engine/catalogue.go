@@ -205,12 +205,6 @@ type ListingSpec struct {
 	SetAside      time.Duration // at most, what comes back is set aside for a head of the line that asks for more
 }
 
-// rich tells whether what is asked for needs rules of version 2.
-func (l *ListingSpec) rich() bool {
-	return l.LimitPerMonth > 0 || l.Reservation || l.AllowList != "" || l.Waitlist || l.Ticket ||
-		l.Challenge != ChallengeNone || l.Draw > 0 || l.SetAside > 0
-}
-
 // StateOf tells what the listing l looks like from outside.
 func (s *Session) StateOf(l *Listing) ListingState {
 	switch {
@@ -280,7 +274,7 @@ type Receiver struct{ Name, Phone, Address string }
 type details struct {
 	payment  string    // the id of the payment that it was paid by
 	settled  bool      // payment counts, even an empty one
-	paidAt   Time      // when it was made, by the cashier's clock; 0 if rules before version 3 took it
+	paidAt   Time      // when it was made, by the cashier's clock
 	receiver *Receiver // never changed in place
 	place    uint32    // in line, of one Waiting
 	ticket   uint64    // the id of the ticket that it took

@@ -35,6 +35,11 @@ func (w *writer) string(s string) {
 	w.buf = append(w.buf, s...)
 }
 
+func (w *writer) span(b []byte) {
+	w.uint(uint64(len(b)))
+	w.buf = append(w.buf, b...)
+}
+
 func (w *writer) text(t Text) {
 	w.uint(uint64(len(t)))
 	for _, words := range t {

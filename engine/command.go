@@ -7,51 +7,39 @@ type CommandKind uint8
 
 // Commands. Their numbers are on disk: never reuse one.
 const (
-	CmdOpenEpoch    CommandKind = 1
-	CmdPlaceHold    CommandKind = 2
-	CmdCancelHold   CommandKind = 3
-	CmdPayOrder     CommandKind = 4
-	CmdVoidOrder    CommandKind = 5
-	CmdExtendHold   CommandKind = 6
-	CmdSetReceiver  CommandKind = 7
-	CmdApplyPlan    CommandKind = 8
-	CmdSteerSession CommandKind = 9
-	CmdAddStock     CommandKind = 10
-	CmdRaiseRules   CommandKind = 11
+	CmdOpenEpoch CommandKind = iota + 1
+	CmdPlaceHold
+	CmdCancelHold
+	CmdPayOrder
+	CmdVoidOrder
+	CmdExtendHold
+	CmdSetReceiver
+	CmdApplyPlan
+	CmdSteerSession
+	CmdAddStock
+	CmdRaiseRules
+	CmdLeaveLine
+	CmdReserve
+	CmdEditRoster
+	CmdSetSwitches
+	CmdSetProfile
+	CmdConfirmRefund
+	CmdCloseHold
+	CmdSettleSession
+	CmdClearSession
+	cmdIntended // leads an intent and the command that carries it
 
-	// From here on, of rules of version 2.
-	cmdApplyRichPlan CommandKind = 12 // CmdApplyPlan with what version 1 has no room for
-	cmdPlaceRichHold CommandKind = 13 // CmdPlaceHold, likewise
-	CmdLeaveLine     CommandKind = 14
-	CmdReserve       CommandKind = 15
-	CmdEditRoster    CommandKind = 16
-	CmdSetSwitches   CommandKind = 17
-	CmdSetProfile    CommandKind = 18
-
-	// From here on, of rules of version 3.
-	cmdPlaceTracedHold CommandKind = 19 // CmdPlaceHold with a transaction
-	cmdPayTimedOrder   CommandKind = 20 // CmdPayOrder with the cashier's time
-	CmdConfirmRefund   CommandKind = 21
-	CmdCloseHold       CommandKind = 22
-	CmdSettleSession   CommandKind = 23
-	// cmdIntended leads an intent and the command that carries it.
-	cmdIntended      CommandKind = 24
-	CmdClearSession  CommandKind = 25
 	cmdBreakListing  CommandKind = 250 // takes effect only in builds with the faults tag
 	maxBatchCommands             = 16_384
 )
 
-var commandKinds = map[CommandKind]string{
-	CmdOpenEpoch: "OpenEpoch", CmdPlaceHold: "PlaceHold", CmdCancelHold: "CancelHold", CmdPayOrder: "PayOrder",
-	CmdVoidOrder: "VoidOrder", CmdExtendHold: "ExtendHold", CmdSetReceiver: "SetReceiver", CmdApplyPlan: "ApplyPlan",
-	CmdSteerSession: "SteerSession", CmdAddStock: "AddStock", CmdRaiseRules: "RaiseRules", cmdApplyRichPlan: "ApplyRichPlan", cmdPlaceRichHold: "PlaceRichHold", CmdLeaveLine: "LeaveLine", CmdReserve: "Reserve",
-	CmdEditRoster: "EditRoster", CmdSetSwitches: "SetSwitches", CmdSetProfile: "SetProfile", cmdPlaceTracedHold: "PlaceTracedHold", cmdPayTimedOrder: "PayTimedOrder",
-	CmdConfirmRefund: "ConfirmRefund", CmdCloseHold: "CloseHold", CmdSettleSession: "SettleSession", CmdClearSession: "ClearSession", cmdIntended: "Intended", cmdBreakListing: "BreakListing",
-}
+var commandKinds = [...]string{"", "OpenEpoch", "PlaceHold", "CancelHold", "PayOrder", "VoidOrder", "ExtendHold", "SetReceiver", "ApplyPlan",
+	"SteerSession", "AddStock", "RaiseRules", "LeaveLine", "Reserve", "EditRoster", "SetSwitches", "SetProfile", "ConfirmRefund",
+	"CloseHold", "SettleSession", "ClearSession", "Intended", cmdBreakListing: "BreakListing"}
 
 func (k CommandKind) String() string {
-	if name, ok := commandKinds[k]; ok {
-		return name
+	if int(k) < len(commandKinds) && commandKinds[k] != "" {
+		return commandKinds[k]
 	}
 	return fmt.Sprintf("command %d", uint8(k))
 }

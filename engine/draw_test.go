@@ -10,7 +10,7 @@ import (
 // Draws that a shorter session makes close at the same time close in one order,
 // whether a node has seen them differ or not.
 func TestDrawsOfAShortenedSessionCloseAlike(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	x := g.session("s", nil, ListingSpec{Stock: 1, Draw: 30 * time.Minute, Waitlist: true}, ListingSpec{Stock: 1, Draw: 20 * time.Minute, Waitlist: true})
 	for i := range 3 {
 		g.queue(x.Listings[0], fmt.Sprint("a", i))
@@ -41,7 +41,7 @@ func TestCrowdIsDrawnInBoundedBatches(t *testing.T) {
 		t.Skip("this build counts every order of each batch")
 	}
 	const crowd, stock = 100_000, 500
-	g := newest(t)
+	g := newGroup(t)
 	x := g.session("s", func(x *SessionPlan) { x.PayGrace = time.Hour }, ListingSpec{Stock: stock, LimitPerShopper: 1, Waitlist: true, Draw: time.Minute})
 	l := g.state.Listing(x.Listings[0])
 	for first := 0; first < crowd; first += 5000 {
@@ -113,7 +113,7 @@ func TestEqualRanksGoByOrderNumber(t *testing.T) {
 // The seed is told when nobody can enter any more, not before; a session that
 // ends before its draw closes tells it too, and gives nobody anything.
 func TestSeedIsToldOnceNobodyCanEnter(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	x := g.session("s", func(x *SessionPlan) { x.Start = x.Start.Add(time.Minute); x.End = x.End.Add(time.Minute) }, ListingSpec{Stock: 1, Draw: time.Minute})
 	l := g.state.Listing(x.Listings[0])
 	told := func(when string, want bool) {
@@ -151,7 +151,7 @@ func TestSeedIsToldOnceNobodyCanEnter(t *testing.T) {
 
 // Entering and leaving a draw leaves at most so many traces.
 func TestLeavingADraw(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	x := g.session("s", nil, ListingSpec{Stock: 1, Draw: time.Minute, Waitlist: true})
 	l := g.state.Listing(x.Listings[0])
 	for i := range MaxLeaves + 2 {

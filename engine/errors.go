@@ -25,6 +25,9 @@ var (
 
 	// ErrNewerFormat: a format version that this build does not read.
 	ErrNewerFormat = errors.New("written by a newer build")
+
+	// ErrOlderFormat: a format from before version 1, which had another magic.
+	ErrOlderFormat = errors.New("written by a build before version 1 of the formats, which this build can't read")
 )
 
 // Refusal is a command that the state machine said no to.

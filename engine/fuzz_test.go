@@ -32,10 +32,10 @@ func seedBatches(tb testing.TB) [][]byte {
 	return append(g.entries, EncodeBatch(BatchHeader{Epoch: g.epoch, Sequence: g.sequence + 1, Time: g.clock}, Command{Kind: cmdBreakListing, Listing: 2}))
 }
 
-// richBatches are entries with every kind of command of rules of version 2, behind
+// richBatches are entries with every kind of command about lines, draws, lists and switches, behind
 // those that make something to use them on.
 func richBatches(tb testing.TB) [][]byte {
-	g := sampleGroupV2(tb)
+	g := sampleGroup(tb)
 	g.one(Command{Kind: CmdEditRoster, Edit: RosterEdit{Roster: sampleEdits[1].Roster, Action: RosterCommit, Stage: 9, Count: 2}})
 	g.one(Command{Kind: CmdEditRoster, Edit: RosterEdit{Roster: sampleEdits[2].Roster, Action: RosterDrop}, Operator: "op", Note: "why"})
 	g.cancel(OrderRef{1, 2})
@@ -48,12 +48,11 @@ func richBatches(tb testing.TB) [][]byte {
 	return g.entries
 }
 
-// moneyBatches are entries with every kind of command of rules of version 3, and
+// moneyBatches are entries with every kind of command about money and settling, and
 // how many of them make a group of a session that is settled, one that is over with
 // a refund due, and one that is open.
 func moneyBatches(tb testing.TB) (entries [][]byte, made int) {
 	g := newGroup(tb)
-	g.one(Command{Kind: CmdRaiseRules, RulesVersion: 3})
 	short := func(x *SessionPlan) { x.PayWithin, x.PayGrace = time.Minute, time.Minute }
 	var refs []OrderRef
 	for _, id := range []string{"goes", "ends", "stays"} {
@@ -134,14 +133,14 @@ func totalAlloc() uint64 {
 	return m.TotalAlloc
 }
 
-// FuzzApply puts arbitrary bytes behind a real log: one of rules of each version.
+// FuzzApply puts arbitrary bytes behind real logs.
 func FuzzApply(f *testing.F) {
 	entries, rich := seedBatches(f), richBatches(f)
 	money, made := moneyBatches(f)
 	for _, entry := range slices.Concat(entries, rich, money) {
 		f.Add(entry)
 	}
-	logs := [][][]byte{entries[:4], rich[:len(sampleGroupV2(f).entries)], money[:made]}
+	logs := [][][]byte{entries[:4], rich[:len(sampleGroup(f).entries)], money[:made]}
 	f.Fuzz(func(t *testing.T, entry []byte) {
 		for _, log := range logs {
 			fuzzApply(t, log, entry)
@@ -221,7 +220,7 @@ func FuzzReadState(f *testing.F) {
 			f.Fatal(err)
 		}
 	}
-	for _, s := range []*State{s, sampleGroupV2(f).state, settled} {
+	for _, s := range []*State{s, sampleGroup(f).state, settled} {
 		data := encoded(f, s.Snapshot())
 		head, blocks := blocksOf(data)
 		f.Add(data)
@@ -244,7 +243,7 @@ func FuzzReadState(f *testing.F) {
 		for _, data := range [][]byte{data, mended} {
 			s, err := ReadState(bytes.NewReader(data))
 			if err != nil {
-				if s != nil || !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrNewerFormat) && !errors.Is(err, ErrRulesTooNew) {
+				if s != nil || !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrNewerFormat) && !errors.Is(err, ErrOlderFormat) && !errors.Is(err, ErrRulesTooNew) {
 					t.Fatalf("state %v with error %v", s != nil, err)
 				}
 				continue
@@ -269,7 +268,7 @@ func use(t *testing.T, s *State) {
 	}
 	var commands []Command
 	for _, l := range s.listings[:min(len(s.listings), 4)] {
-		commands = append(commands, Command{Kind: CmdPlaceHold, Listing: l.Handle, Shopper: []byte("zoe"), Key: Key{1}, Quantity: 1, Deadline: Never, Waitlist: s.rules > 1})
+		commands = append(commands, Command{Kind: CmdPlaceHold, Listing: l.Handle, Shopper: []byte("zoe"), Key: Key{1}, Quantity: 1, Deadline: Never, Waitlist: true})
 		commands = append(commands, Command{Kind: CmdReserve, Listing: l.Handle, Shopper: []byte("zoe")})
 	}
 	for _, id := range s.Rosters()[:min(len(s.rosters), 4)] {
@@ -286,18 +285,14 @@ func use(t *testing.T, s *State) {
 			ref := OrderRef{x.Handle, uint32(i) + 1}
 			commands = append(commands, Command{Kind: CmdPayOrder, Order: ref, PaymentID: "of use", Amount: 100, Currency: "CNY"},
 				Command{Kind: CmdVoidOrder, Order: ref})
-			if s.rules >= 3 {
-				commands = append(commands, Command{Kind: CmdCloseHold, Order: ref})
-			}
+			commands = append(commands, Command{Kind: CmdCloseHold, Order: ref})
 			if o := s.Order(ref); o != nil {
 				commands = append(commands, Command{Kind: CmdLeaveLine, Order: ref, Shopper: []byte(s.ShopperID(o.Shopper))})
 			}
 			s.View(ref)
 		}
 		commands = append(commands, Command{Kind: CmdSteerSession, Session: x.Handle, Action: SessionEnd})
-		if s.rules >= 3 {
-			commands = append(commands, Command{Kind: CmdSettleSession, Session: x.Handle})
-		}
+		commands = append(commands, Command{Kind: CmdSettleSession, Session: x.Handle})
 	}
 	for no := range RefundNo(min(s.Refunds(), 4) + 1) {
 		commands = append(commands, Command{Kind: CmdConfirmRefund, Refund: no})
@@ -351,14 +346,14 @@ func FuzzComparePlan(f *testing.F) {
 	for _, entry := range append(seedBatches(f), richBatches(f)...) {
 		if _, commands, err := DecodeBatch(entry); err == nil && len(commands) > 0 && commands[0].Kind == CmdApplyPlan {
 			var w writer
-			w.plan(commands[0].Plan, true)
+			w.plan(commands[0].Plan)
 			f.Add(w.buf, int64(3600_000), false)
 			f.Add(w.buf, int64(math.MaxInt64), true)
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte, ms int64, ended bool) {
 		r := reader{buf: data}
-		p := r.plan(true)
+		p := r.plan()
 		if r.done() != nil {
 			return
 		}
@@ -367,7 +362,7 @@ func FuzzComparePlan(f *testing.F) {
 				p.Sales[i].Sessions[j].End += Time(ms) // over the brink, now and then
 			}
 		}
-		g := newest(t)
+		g := newGroup(t)
 		x := g.session("s", nil, ListingSpec{Stock: 3, LimitPerShopper: 2})
 		g.grab(x.Listings[0], "ann", "k", 1)
 		if ended {

@@ -121,7 +121,7 @@ type OrderView struct {
 	Why         Reason // of one left or passed
 	Position    uint32 // of one waiting
 	PaymentID   string
-	PaidAt      Time // by the cashier's clock; 0 where nobody paid, or nobody knows when
+	PaidAt      Time // by the cashier's clock; 0 where nobody paid
 	Transaction Transaction
 	Receiver    Receiver
 	HasReceiver bool

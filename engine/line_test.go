@@ -6,13 +6,6 @@ import (
 	"time"
 )
 
-// newest gives a group that runs by the newest rules.
-func newest(t testing.TB) *group {
-	g := newGroup(t)
-	g.one(Command{Kind: CmdRaiseRules, RulesVersion: RulesVersion})
-	return g
-}
-
 // queue grabs a unit, or a place in line where there is none.
 func (g *group) queue(l ListingHandle, shopper string) Event {
 	g.tb.Helper()
@@ -22,7 +15,7 @@ func (g *group) queue(l ListingHandle, shopper string) Event {
 }
 
 func TestReleasedUnitsGoDownTheLine(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	x := g.session("s", func(x *SessionPlan) { x.PayGrace = time.Hour }, ListingSpec{Stock: 3, LimitPerShopper: 1, Waitlist: true})
 	l := x.Listings[0]
 	var holds []OrderRef
@@ -61,7 +54,7 @@ func TestReleasedUnitsGoDownTheLine(t *testing.T) {
 }
 
 func TestDrawIgnoresWhoCameFirst(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	x := g.session("s", func(x *SessionPlan) { x.PayGrace = time.Hour }, ListingSpec{Stock: 2, LimitPerShopper: 1, Waitlist: true, Draw: 3 * time.Second})
 	l := g.state.Listing(x.Listings[0])
 	commitment, _, revealed := g.state.SeedOf(l)
@@ -116,7 +109,7 @@ func (g *group) follow(twin *State) {
 // One in line who has the session's newest order is not in the order of the
 // grants either: time has looked past his place.
 func TestHoldOfTheLastInLineExpires(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	x := g.session("s", nil, ListingSpec{Stock: 1, LimitPerShopper: 1, Waitlist: true})
 	first := g.grab(x.Listings[0], "ann", "k", 1).Order
 	waiting := g.queue(x.Listings[0], "bob").Order
@@ -137,7 +130,7 @@ func TestHoldOfTheLastInLineExpires(t *testing.T) {
 
 // Who waits for more than can come back must not keep the rest from everybody.
 func TestHeadThatAsksForTooMuchStallsNothing(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	x := g.session("s", nil, ListingSpec{Stock: 3, LimitPerShopper: 3, Waitlist: true})
 	l := g.state.Listing(x.Listings[0])
 	ann := g.grab(l.Handle, "ann", "k", 2).Order
@@ -160,7 +153,7 @@ func TestHeadThatAsksForTooMuchStallsNothing(t *testing.T) {
 
 // Who has left a line too often gets no place in it any more, and leaves no trace.
 func TestLeftTooOftenIsSaidSo(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	x := g.session("s", nil, ListingSpec{Stock: 1, LimitPerShopper: 1, Waitlist: true})
 	l := x.Listings[0]
 	g.grab(l, "ann", "k", 1)
@@ -190,7 +183,7 @@ func TestLeftTooOftenIsSaidSo(t *testing.T) {
 // Who is next is looked at as if nothing were overdue: a hold that this batch's
 // share has not reached yet must not cost him his place.
 func TestOverdueHoldCostsNoPlaceInLine(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	g.state.share = 2
 	x := g.session("s", func(x *SessionPlan) { x.LimitPerShopper, x.End = 1, x.End.Add(24*time.Hour) },
 		ListingSpec{Stock: 3, Waitlist: true}, ListingSpec{Stock: 9, Waitlist: true})
@@ -233,7 +226,7 @@ func TestLongLine(t *testing.T) {
 		t.Skip("this build counts every order of each batch")
 	}
 	const long = 50_000
-	g := newest(t)
+	g := newGroup(t)
 	x := g.session("s", nil, ListingSpec{Stock: long, LimitPerShopper: 1, Waitlist: true})
 	l := x.Listings[0]
 	crowd := func(who string) (orders []OrderRef) {
@@ -288,7 +281,7 @@ func TestLongLine(t *testing.T) {
 // One who asks for more than can ever be had at once gets no place: he would pass
 // in the same step, and leave a trace each time he asks.
 func TestNoPlaceForMoreThanCanBeHad(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	x := g.session("s", nil, ListingSpec{Stock: 2, LimitPerShopper: 3, Waitlist: true})
 	g.grab(x.Listings[0], "ann", "k", 2)
 	for i := range 3 {
@@ -305,7 +298,7 @@ func TestNoPlaceForMoreThanCanBeHad(t *testing.T) {
 func TestUnitsAreSetAsideForTheHead(t *testing.T) {
 	for name, enough := range map[string]bool{"enough": true, "too few": false} {
 		t.Run(name, func(t *testing.T) {
-			g := newest(t)
+			g := newGroup(t)
 			x := g.session("s", nil, ListingSpec{Stock: 2, LimitPerShopper: 2, Waitlist: true, SetAside: 2 * time.Minute})
 			l := g.state.Listing(x.Listings[0])
 			ann, bob := g.grab(l.Handle, "ann", "k", 1).Order, g.grab(l.Handle, "bob", "k", 1).Order
@@ -344,7 +337,7 @@ func TestUnitsAreSetAsideForTheHead(t *testing.T) {
 
 // Near the end, what is set aside for one is still in time for another.
 func TestNothingIsSetAsideBeyondItsUse(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	x := g.session("s", nil, ListingSpec{Stock: 2, LimitPerShopper: 2, Waitlist: true, SetAside: time.Hour})
 	l := g.state.Listing(x.Listings[0])
 	ann := g.grab(l.Handle, "ann", "k", 1).Order

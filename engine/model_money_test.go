@@ -10,7 +10,7 @@ import (
 type modelPayment struct {
 	id     string
 	amount int64
-	at     Time // by the cashier's clock; 0 if rules before version 3 took it
+	at     Time // by the cashier's clock
 }
 
 // left tells whether the state has let go of an order with its session.
@@ -33,24 +33,31 @@ func (m *model) inState() (orders []*modelOrder) {
 }
 
 // payments gives the orders that payments came for, by id, of those that anything
-// is still known of: the orders in the state, and the refunds. Of two orders with
-// one payment, which only older rules let pass, it is the first.
+// is still known of: the orders in the state, and the refunds.
 func (m *model) payments() map[string]OrderRef {
 	came := map[string]OrderRef{}
-	first := func(id string, ref OrderRef) {
-		if _, known := came[id]; !known {
-			came[id] = ref
-		}
-	}
 	for _, o := range m.inState() {
 		if o.payment != nil {
-			first(o.payment.id, o.ref)
+			came[o.payment.id] = o.ref
 		}
 	}
 	for _, r := range m.refunds {
-		first(r.PaymentID, r.Order)
+		came[r.PaymentID] = r.Order
 	}
 	return came
+}
+
+// shown is the state that readers see: of an order that does not change any more, too,
+// it says that money goes back.
+func (m *model) shown(o *modelOrder) OrderState {
+	refunds := m.refundsOf(o.ref)
+	switch {
+	case !o.settled() || o.state == Paid || !o.state.Granted() || len(refunds) == 0:
+		return o.state
+	case slices.ContainsFunc(refunds, func(r Refund) bool { return r.Made == 0 }):
+		return RefundDue
+	}
+	return Refunded
 }
 
 func (m *model) refundsOf(ref OrderRef) (of []Refund) {
@@ -144,45 +151,6 @@ func (m *model) spare(o *modelOrder) bool {
 func (m *model) payBack(ref OrderRef, p modelPayment, why Reason) {
 	m.refunds = append(m.refunds, Refund{No: RefundNo(len(m.refunds) + 1), Order: ref, PaymentID: p.id, Amount: p.amount, Currency: "CNY", Why: why,
 		PaidAt: p.at, Due: m.now})
-}
-
-// adoptRefunds makes refunds of what older rules said of orders alone.
-func (m *model) adoptRefunds() {
-	for _, o := range m.inState() {
-		if o.state == RefundDue {
-			m.payBack(o.ref, *o.payment, ReasonNone)
-		}
-	}
-}
-
-func (m *model) payByOldRules(c *Command, o *modelOrder) Event {
-	if !o.state.Granted() {
-		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
-	}
-	if c.Amount != o.amount || c.Currency != "CNY" {
-		return m.told(CommandRefused, ReasonAmount, o)
-	}
-	if o.amount == 0 {
-		return m.told(CommandRefused, ReasonNotHeld, o)
-	}
-	if o.payment != nil {
-		if o.payment.id == c.PaymentID {
-			return m.told(OrderUnchanged, ReasonNone, o)
-		}
-		return m.told(CommandRefused, ReasonNotHeld, o)
-	}
-	o.payment = &modelPayment{id: c.PaymentID, amount: c.Amount}
-	o.changed = m.now
-	switch {
-	case o.state == Held:
-		o.state = Paid
-		return m.told(OrderPaid, ReasonNone, o)
-	case o.state == Expired && m.spare(o):
-		o.state = Paid
-		return m.told(OrderPaid, ReasonPaidLate, o)
-	}
-	o.state = RefundDue
-	return m.told(RefundBecameDue, ReasonNone, o)
 }
 
 func (m *model) confirmRefund(c *Command) Event {
@@ -315,17 +283,15 @@ func (m *model) moneyDiffers(s *State) string {
 			return fmt.Sprintf("%d refunds were found due, the model has %v", looked, due)
 		}
 	}
-	if m.rules >= 3 { // older rules don't ask
-		came := m.payments()
-		for id := range m.asked {
-			if got := s.PaymentOf(id); got != came[id] {
-				return fmt.Sprintf("payment %q came for %v, the model says %v", id, got, came[id])
-			}
+	came := m.payments()
+	for id := range m.asked {
+		if got := s.PaymentOf(id); got != came[id] {
+			return fmt.Sprintf("payment %q came for %v, the model says %v", id, got, came[id])
 		}
-		leaving := slices.ContainsFunc(m.sessions, func(x *modelSession) bool { return x.state == Settled && !x.cleared })
-		if n := s.payments.len(); n != len(came) && !leaving {
-			return fmt.Sprintf("%d payments are known, the model has %d", n, len(came))
-		}
+	}
+	leaving := slices.ContainsFunc(m.sessions, func(x *modelSession) bool { return x.state == Settled && !x.cleared })
+	if n := s.payments.len(); n != len(came) && !leaving {
+		return fmt.Sprintf("%d payments are known, the model has %d", n, len(came))
 	}
 	for _, o := range m.inState() {
 		if why := m.accountDiffers(s, o); why != "" {
@@ -353,11 +319,7 @@ func (m *model) booksDiffer(s *State, x *modelSession) string {
 		if o.listing.session != x {
 			continue
 		}
-		at := o.changed
-		if o.payment != nil && o.payment.at != 0 {
-			at = o.payment.at
-		}
-		if o.payment != nil && at <= m.now {
+		if o.payment != nil && o.payment.at <= m.now {
 			paid = append(paid, o.ref)
 		}
 		if o.state == Held && o.payBy <= m.now && o.due > o.payBy {

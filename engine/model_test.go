@@ -307,24 +307,10 @@ func (m *model) conclude() {
 }
 
 func (m *model) command(c *Command) Event {
-	if c.Rules() > m.rules {
-		switch l := m.listing(c.Listing); {
-		case c.Kind == CmdApplyPlan:
-			return Event{Kind: PlanRefused, Reason: ReasonConflict}
-		case c.Kind == CmdPlaceHold && l != nil:
-			return Event{Kind: HoldRefused, Reason: ReasonRules, Session: l.session.handle, Listing: l.handle}
-		case c.Kind == CmdPlaceHold:
-			return Event{Kind: HoldRefused, Reason: ReasonRules}
-		}
-		return Event{Kind: CommandRefused, Reason: ReasonRules}
-	}
 	switch c.Kind {
 	case CmdRaiseRules:
 		if c.RulesVersion <= m.rules {
 			return Event{Kind: CommandRefused, Reason: ReasonConflict}
-		}
-		if m.rules < 3 && c.RulesVersion >= 3 {
-			m.adoptRefunds()
 		}
 		m.rules = c.RulesVersion
 		return Event{Kind: RulesRaised}
@@ -352,9 +338,7 @@ func (m *model) command(c *Command) Event {
 		return m.clear(c)
 	case CmdPayOrder:
 		m.asked[c.PaymentID] = true
-		if m.rules >= 3 {
-			return m.pay(c)
-		}
+		return m.pay(c)
 	}
 	o := m.order(c.Order)
 	if o == nil || (c.Kind == CmdCancelHold || c.Kind == CmdSetReceiver || c.Kind == CmdLeaveLine) && string(c.Shopper) != o.shopper {
@@ -385,9 +369,7 @@ func (m *model) command(c *Command) Event {
 			}
 			o.released += int64(o.quantity)
 			o.state, o.changed = RefundDue, m.now
-			if m.rules >= 3 {
-				m.payBack(o.ref, *o.payment, ReasonVoided)
-			}
+			m.payBack(o.ref, *o.payment, ReasonVoided)
 			return m.told(RefundBecameDue, ReasonVoided, o)
 		case Voided:
 			return m.told(OrderUnchanged, ReasonNone, o)
@@ -421,8 +403,6 @@ func (m *model) command(c *Command) Event {
 		case o.state == Held && m.now >= o.payBy:
 			return m.release(o, Expired, ReasonExpired)
 		}
-	case CmdPayOrder:
-		return m.payByOldRules(c, o)
 	}
 	return m.told(CommandRefused, ReasonNotHeld, o)
 }
@@ -823,7 +803,7 @@ func (m *model) differs(s *State) string {
 		if o.payment != nil {
 			by = *o.payment
 		}
-		if !ok || v.State != o.state || v.Shopper != o.shopper || v.PayBy != o.payBy || v.Amount != o.amount || v.Quantity != o.quantity ||
+		if !ok || v.State != m.shown(o) || v.Shopper != o.shopper || v.PayBy != o.payBy || v.Amount != o.amount || v.Quantity != o.quantity ||
 			v.PaymentID != by.id || v.PaidAt != by.at || v.Transaction != o.trace || v.Receiver != o.receiver || v.SKU != o.listing.spec.SKU || v.Why != o.why || v.Position != m.position(o) ||
 			v.GrantedAt != o.granted || v.ChangedAt != o.changed {
 			return fmt.Sprintf("order %+v, the model says %+v", v, *o)

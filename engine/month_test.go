@@ -31,7 +31,7 @@ func monthly(g *group, id string, months []Time, spec ListingSpec) *Session {
 
 // Two bottles a month: across sessions, until the month turns where the sale is.
 func TestMonthTurnsInTheSalesTimeZone(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	months := monthsIn(t, "Asia/Shanghai", 2027, time.March, 3)
 	last := TimeOf(time.Date(2027, 3, 31, 15, 59, 59, 999_000_000, time.UTC)) // 23:59:59.999 in Shanghai
 	g.clock = last.Add(-2 * time.Hour)
@@ -77,7 +77,7 @@ func TestMonthTurnsInTheSalesTimeZone(t *testing.T) {
 // A hold in another session that a batch's share of dues has not reached is over
 // for the month's limit too.
 func TestOverdueHoldElsewhereCountsInNoMonth(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	months := monthsIn(t, "Asia/Shanghai", 2027, time.January, 12)
 	a := monthly(g, "a", months, ListingSpec{Stock: 100_000, LimitPerMonth: 1})
 	b := monthly(g, "b", months, ListingSpec{Stock: 100, LimitPerMonth: 1})
@@ -112,7 +112,7 @@ func TestMonthsBeyondTheTable(t *testing.T) {
 // A plan that is applied again later brings later months, and that is all it
 // changes.
 func TestPlanAppliedAgainBringsLaterMonths(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	monthly(g, "a", monthsIn(t, "Asia/Shanghai", 2027, time.January, 2), ListingSpec{Stock: 100, LimitPerMonth: 1})
 	more := monthsIn(t, "Asia/Shanghai", 2027, time.February, 3)
 	x := g.state.Session("a")

@@ -7,9 +7,6 @@ import "cmp"
 // limits allow it, else it is to go back: never both, never neither. The cashier's
 // own time of payment says what was late.
 func (s *State) payOrder(c *Command) Event {
-	if s.rules < 3 {
-		return s.payOrderByOldRules(c)
-	}
 	x, forNone := s.SessionOf(c.Order.Session), c.Order.IsZero() && ValidOrderNo(c.OrderNo)
 	if !forNone && (x == nil || c.Order.Ordinal == 0 || int(c.Order.Ordinal) > x.Orders()) {
 		return refused(ReasonUnknown)
@@ -169,57 +166,6 @@ func (s *State) closeHold(c *Command) Event {
 	return s.release(c.Order, Expired, ReasonExpired)
 }
 
-// payOrderByOldRules is payOrder before rules of version 3. Money in time makes it Paid. Money for a
-// hold that has gone gets a unit if one is free and the limits allow it, else
-// becomes a refund due: never both, never neither.
-func (s *State) payOrderByOldRules(c *Command) Event {
-	o := s.Order(c.Order)
-	if o == nil || !o.State.Granted() {
-		return refused(ReasonUnknown)
-	}
-	l := s.listings[o.Listing-1]
-	switch paid := s.detailsOf(c.Order); {
-	case c.Amount != o.Amount || c.Currency != l.Currency:
-		return s.refusedOrder(c.Order, ReasonAmount)
-	case o.Amount == 0:
-		return s.refusedOrder(c.Order, ReasonNotHeld)
-	case paid.settled && paid.payment == c.PaymentID:
-		return s.orderEvent(OrderUnchanged, c.Order, o)
-	case l.Frozen:
-		return s.refusedOrder(c.Order, ReasonFrozen)
-	}
-	s.releaseOverdue(o.Shopper, l) // they count against no limit
-	kind, why := OrderPaid, ReasonNone
-	switch o = s.Order(c.Order); {
-	case o.State == Held:
-		l.Held -= int64(o.Quantity)
-	case o.State == Expired && s.mayPayLate(l, o):
-		if !s.holdsAny(o.Shopper, l) {
-			l.Shoppers++
-		}
-		l.Available -= int64(o.Quantity)
-		l.Lowest = min(l.Lowest, l.Available)
-		why = ReasonPaidLate
-	case o.State == Expired, o.State == Cancelled, o.State == Voided:
-		kind = RefundBecameDue
-	default:
-		return s.refusedOrder(c.Order, ReasonNotHeld)
-	}
-	d := s.mutDetails(c.Order)
-	d.payment, d.settled = c.PaymentID, true
-	o = s.mutOrder(c.Order)
-	s.orderTo(o, c.Order, RefundDue)
-	if kind == OrderPaid {
-		s.orderTo(o, c.Order, Paid)
-		l.Paid += int64(o.Quantity)
-	}
-	s.touch(l.Handle)
-	s.schedule(s.sessions[c.Order.Session-1])
-	e := s.orderEvent(kind, c.Order, o)
-	e.Reason = why
-	return e
-}
-
 // mayPayLate tells whether an expired hold's units can be had again.
 func (s *State) mayPayLate(l *Listing, o *Order) bool {
 	if s.lines[l.Handle-1].count > 0 || s.Drawing(l) {
@@ -261,10 +207,8 @@ func (s *State) voidOrder(c *Command) Event {
 	s.orderTo(o, c.Order, RefundDue)
 	l.Paid -= int64(o.Quantity)
 	s.giveBack(l, o)
-	if s.rules >= 3 {
-		d := s.detailsOf(c.Order)
-		s.oweRefund(Refund{Order: c.Order, PaymentID: d.payment, Amount: o.Amount, Currency: l.Currency, Why: ReasonVoided, PaidAt: d.paidAt})
-	}
+	d := s.detailsOf(c.Order)
+	s.oweRefund(Refund{Order: c.Order, PaymentID: d.payment, Amount: o.Amount, Currency: l.Currency, Why: ReasonVoided, PaidAt: d.paidAt})
 	e := s.orderEvent(RefundBecameDue, c.Order, o)
 	e.Reason = ReasonVoided
 	return e

@@ -59,9 +59,6 @@ func (s *State) ViewRefunds(after RefundNo, most int) []RefundView {
 // behind. It may give few, or none, and still have more. Holds that stand behind one
 // with time left to pay may be missed: their grace runs.
 func (s *State) InGrace(after OrderRef, now Time, most int) (refs []OrderRef, last OrderRef) {
-	if s.rules < 3 {
-		return nil, OrderRef{}
-	}
 	looked := 0
 	for _, x := range s.sessions[min(max(int(after.Session)-1, 0), len(s.sessions)):] {
 		if x.State == Settled || x.PayGrace == 0 {

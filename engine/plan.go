@@ -21,34 +21,6 @@ type Plan struct {
 	ByHand bool
 }
 
-// rich tells whether the plan asks for what rules of version 1 have no room for.
-func (p *Plan) rich() bool {
-	if p == nil {
-		return false
-	}
-	if p.ByHand {
-		return true
-	}
-	for i := range p.Sales {
-		sale := &p.Sales[i]
-		if len(sale.Messages) > 0 || len(sale.Months) > 0 {
-			return true
-		}
-		for j := range sale.Sessions {
-			session := &sale.Sessions[j]
-			if session.Profile != "" {
-				return true
-			}
-			for k := range session.Listings {
-				if session.Listings[k].rich() {
-					return true
-				}
-			}
-		}
-	}
-	return false
-}
-
 // SalePlan is a sale with its sessions.
 type SalePlan struct {
 	Sale
@@ -227,13 +199,6 @@ func (d *planDiff) spoken(path string, after Text) bool {
 	return true
 }
 
-// needs sees to it that the group runs by rules that know what path asks for.
-func (d *planDiff) needs(rules uint32, path string) {
-	if d.state.rules < rules {
-		d.problem(path, "asks for what the nodes' builds don't all know yet; upgrade every node first")
-	}
-}
-
 // fits sees to it that a text gets through the binary form.
 func (d *planDiff) fits(path, text string, most int) {
 	if len(text) > most {
@@ -243,7 +208,7 @@ func (d *planDiff) fits(path, text string, most int) {
 
 func (d *planDiff) plan(p *Plan) {
 	var w writer
-	if w.plan(p, p.rich()); len(w.buf) > MaxPlanBytes {
+	if w.plan(p); len(w.buf) > MaxPlanBytes {
 		d.problem("plan", "its %d bytes are over %d; split it", len(w.buf), MaxPlanBytes)
 	}
 	seen := map[string]bool{}
@@ -327,12 +292,6 @@ func (p *Place) String() string {
 func (d *planDiff) sale(path string, s *Sale) {
 	d.fits(path+".timezone", s.Timezone, MaxIDBytes)
 	d.months(path, s)
-	if len(s.Months) > 0 {
-		d.needs(2, path+".months")
-	}
-	if len(s.Messages) > 0 {
-		d.needs(2, path+".messages")
-	}
 	old, found := d.state.sales[s.ID]
 	if !found {
 		d.words(path+".name", s.Name, s.Name)
@@ -469,10 +428,7 @@ func (d *planDiff) session(path, sale string, p *SessionPlan) {
 	if p.Profile != "" && !ValidID(p.Profile) {
 		d.problem(path+".profile", "%q is not 1 to %d letters, digits, dots, dashes or underscores", clip(p.Profile), MaxIDBytes)
 	}
-	if p.Profile != "" {
-		d.needs(2, path+".profile")
-		d.missing(path+".profile", d.state.missingProfile(p.Profile))
-	}
+	d.missing(path+".profile", d.state.missingProfile(p.Profile))
 	if n := d.listings(old, p); n > MaxSessionListings {
 		d.problem(path+".listings", "%d are over %d", n, MaxSessionListings)
 	}
@@ -586,9 +542,6 @@ func (d *planDiff) listing(path string, session *Session, l *ListingSpec) {
 	}
 	if l.SetAside < 0 || l.SetAside > MaxSetAside || l.SetAside%time.Millisecond != 0 {
 		d.problem(path+".set_aside", "%s is not between 0s and %s, in whole milliseconds", l.SetAside, MaxSetAside)
-	}
-	if l.rich() {
-		d.needs(2, path)
 	}
 	d.missing(path+".allow_list", d.state.missingList(l.AllowList))
 	var old *Listing

@@ -117,9 +117,11 @@ func TestMalformedPlanCostsLittleMemory(t *testing.T) {
 	w := writer{AppendBatchHeader(nil, BatchHeader{Epoch: 1, Sequence: 1, Commands: 1})}
 	w.byte(byte(CmdApplyPlan))
 	w.string("op")
+	w.fixed(make([]byte, 32))
+	w.bool(false)
 	w.uint(0) // products
 	w.uint(1) // sales
-	w.sale(&Sale{ID: "s"}, false)
+	w.sale(&Sale{ID: "s"})
 	w.uint(MaxEntryBytes / 2) // sessions
 	entry := append(w.buf, make([]byte, MaxEntryBytes-len(w.buf))...)
 	for i := len(w.buf); i < len(entry); i++ {

@@ -1,9 +1,7 @@
 package engine
 
-func (w *writer) plan(p *Plan, rich bool) {
-	if rich {
-		w.bool(p.ByHand)
-	}
+func (w *writer) plan(p *Plan) {
+	w.bool(p.ByHand)
 	w.uint(uint64(len(p.Products)))
 	for i := range p.Products {
 		w.product(&p.Products[i])
@@ -11,23 +9,20 @@ func (w *writer) plan(p *Plan, rich bool) {
 	w.uint(uint64(len(p.Sales)))
 	for i := range p.Sales {
 		s := &p.Sales[i]
-		w.sale(&s.Sale, rich)
+		w.sale(&s.Sale)
 		w.uint(uint64(len(s.Sessions)))
 		for j := range s.Sessions {
-			w.sessionSpec(&s.Sessions[j].SessionSpec, rich)
+			w.sessionSpec(&s.Sessions[j].SessionSpec)
 			w.uint(uint64(len(s.Sessions[j].Listings)))
 			for _, l := range s.Sessions[j].Listings {
-				w.listingSpec(&l, rich)
+				w.listingSpec(&l)
 			}
 		}
 	}
 }
 
-func (r *reader) plan(rich bool) *Plan {
-	p := &Plan{}
-	if rich {
-		p.ByHand = r.bool()
-	}
+func (r *reader) plan() *Plan {
+	p := &Plan{ByHand: r.bool()}
 	for range r.count() {
 		p.Products = append(p.Products, r.product())
 		if r.err != nil {
@@ -35,11 +30,11 @@ func (r *reader) plan(rich bool) *Plan {
 		}
 	}
 	for range r.count() {
-		sale := SalePlan{Sale: r.sale(rich)}
+		sale := SalePlan{Sale: r.sale()}
 		for range r.count() {
-			session := SessionPlan{SessionSpec: r.sessionSpec(rich)}
+			session := SessionPlan{SessionSpec: r.sessionSpec()}
 			for range r.count() {
-				session.Listings = append(session.Listings, r.listingSpec(rich))
+				session.Listings = append(session.Listings, r.listingSpec())
 				if r.err != nil {
 					return p
 				}
@@ -80,16 +75,10 @@ func (r *reader) product() Product {
 	return p
 }
 
-// What rules of version 2 have added to a plan, and to the snapshot's rows that
-// hold it, is written behind the rest where rich is asked for.
-
-func (w *writer) sale(s *Sale, rich bool) {
+func (w *writer) sale(s *Sale) {
 	w.string(s.ID)
 	w.text(s.Name)
 	w.string(s.Timezone)
-	if !rich {
-		return
-	}
 	w.uint(uint64(len(s.Months)))
 	for _, at := range s.Months {
 		w.int(int64(at))
@@ -103,11 +92,8 @@ func (w *writer) sale(s *Sale, rich bool) {
 	}
 }
 
-func (r *reader) sale(rich bool) Sale {
+func (r *reader) sale() Sale {
 	s := Sale{ID: r.string(MaxIDBytes), Name: r.text(), Timezone: r.string(MaxIDBytes)}
-	if !rich {
-		return s
-	}
 	for range r.count() {
 		s.Months = append(s.Months, Time(r.int()))
 		if len(s.Months) > MaxMonths {
@@ -126,7 +112,7 @@ func (r *reader) sale(rich bool) Sale {
 	return s
 }
 
-func (w *writer) sessionSpec(s *SessionSpec, rich bool) {
+func (w *writer) sessionSpec(s *SessionSpec) {
 	w.string(s.ID)
 	w.string(s.StartSpec)
 	w.int(int64(s.Start))
@@ -136,30 +122,21 @@ func (w *writer) sessionSpec(s *SessionSpec, rich bool) {
 	w.uint(uint64(s.LimitPerShopper))
 	w.uint(uint64(s.AdmissionMultiple))
 	w.bool(s.Publish)
-	if rich {
-		w.string(s.Profile)
-	}
+	w.string(s.Profile)
 }
 
-func (r *reader) sessionSpec(rich bool) SessionSpec {
-	s := SessionSpec{ID: r.string(MaxIDBytes), StartSpec: r.string(MaxIDBytes), Start: Time(r.int()), End: Time(r.int()),
-		PayWithin: r.duration(), PayGrace: r.duration(), LimitPerShopper: r.uint32(), AdmissionMultiple: r.uint32(), Publish: r.bool()}
-	if rich {
-		s.Profile = r.string(MaxIDBytes)
-	}
-	return s
+func (r *reader) sessionSpec() SessionSpec {
+	return SessionSpec{ID: r.string(MaxIDBytes), StartSpec: r.string(MaxIDBytes), Start: Time(r.int()), End: Time(r.int()),
+		PayWithin: r.duration(), PayGrace: r.duration(), LimitPerShopper: r.uint32(), AdmissionMultiple: r.uint32(), Publish: r.bool(), Profile: r.string(MaxIDBytes)}
 }
 
-func (w *writer) listingSpec(l *ListingSpec, rich bool) {
+func (w *writer) listingSpec(l *ListingSpec) {
 	w.string(l.SKU)
 	w.int(l.Price)
 	w.int(l.Stock)
 	w.int(l.Shown)
 	w.uint(uint64(l.LimitPerShopper))
 	w.int(int64(l.SortOrder))
-	if !rich {
-		return
-	}
 	w.uint(uint64(l.LimitPerMonth))
 	w.bool(l.Reservation)
 	w.string(l.AllowList)
@@ -170,16 +147,13 @@ func (w *writer) listingSpec(l *ListingSpec, rich bool) {
 	w.duration(l.SetAside)
 }
 
-func (r *reader) listingSpec(rich bool) ListingSpec {
+func (r *reader) listingSpec() ListingSpec {
 	l := ListingSpec{SKU: r.string(MaxIDBytes), Price: r.int(), Stock: r.int(), Shown: r.int(), LimitPerShopper: r.uint32()}
 	order := r.int()
 	if order != int64(int32(order)) {
 		r.fail("a sort order is over 32 bits")
 	}
 	l.SortOrder = int32(order)
-	if !rich {
-		return l
-	}
 	l.LimitPerMonth, l.Reservation, l.AllowList = r.uint32(), r.bool(), r.string(MaxIDBytes)
 	l.Waitlist, l.Ticket, l.Challenge = r.bool(), r.bool(), Challenge(r.byte())
 	l.Draw, l.SetAside = r.duration(), r.duration()

@@ -20,7 +20,7 @@ type Refund struct {
 	Amount    int64 // minor units
 	Currency  string
 	Why       Reason
-	PaidAt    Time // when the money came, by the cashier's clock; 0 if rules before version 3 took it
+	PaidAt    Time // when the money came, by the cashier's clock
 	Due       Time
 	Made      Time   // 0 while it is due
 	Reference string // the cashier's, once it was made
@@ -250,7 +250,7 @@ func (s *snapshotReader) readRefund(r *reader) {
 	}
 }
 
-// restoreMoney derives what finds refunds and payments.
+// restoreMoney derives what finds refunds, and the orders that payments came for.
 func (s *State) restoreMoney() {
 	for i := range s.refunds.len() {
 		r := s.refunds.at(i)
@@ -262,39 +262,15 @@ func (s *State) restoreMoney() {
 	for int(s.madeUpTo) < s.refunds.len() && s.refunds.at(int(s.madeUpTo)).Made != 0 {
 		s.madeUpTo++
 	}
-	s.findPayments()
-}
-
-// findPayments finds the orders that payments came for.
-func (s *State) findPayments() {
-	s.payments = payments{}
-	find := func(id string, ref OrderRef) {
-		if s.PaymentOf(id) == (OrderRef{}) {
-			s.notePayment(id, ref)
-		}
-	}
 	for _, x := range s.sessions {
 		for i := range x.orders.len() {
 			ref := OrderRef{x.Handle, uint32(i) + 1}
 			if d := s.detailsOf(ref); d.settled && x.State != Settled {
-				find(d.payment, ref)
+				s.notePayment(d.payment, ref)
 			}
 		}
 	}
 	for i := range s.refunds.len() {
-		find(s.refunds.at(i).PaymentID, s.refunds.at(i).Order)
+		s.notePayment(s.refunds.at(i).PaymentID, s.refunds.at(i).Order)
 	}
-}
-
-// adoptMoney takes over, with rules of version 3, the refunds that older rules
-// left to the orders' states.
-func (s *State) adoptMoney() {
-	for _, x := range s.sessions {
-		for i := range x.orders.len() {
-			if o, ref := x.orders.at(i), (OrderRef{x.Handle, uint32(i) + 1}); o.State == RefundDue {
-				s.oweRefund(Refund{Order: ref, PaymentID: s.detailsOf(ref).payment, Amount: o.Amount, Currency: s.listings[o.Listing-1].Currency})
-			}
-		}
-	}
-	s.findPayments()
 }

@@ -16,7 +16,7 @@ func (g *group) payAt(ref OrderRef, payment string, amount int64, at Time) Event
 // Money that comes late is given a unit if one is free, else it goes back: one
 // verdict for each payment, however often it is told.
 func TestLateMoneyHasOneVerdict(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	x := g.session("s", func(x *SessionPlan) { x.PayWithin, x.PayGrace = time.Minute, time.Second }, ListingSpec{Stock: 2, LimitPerShopper: 1})
 	ann := g.grab(x.Listings[0], "ann", "k", 1).Order
 	bob := g.grab(x.Listings[0], "bob", "k", 1).Order
@@ -73,7 +73,7 @@ func TestLateMoneyHasOneVerdict(t *testing.T) {
 // However many refunds were made behind one that is stuck, a look reads a bounded
 // number of them, and the next goes on where it ended.
 func TestLooksAreBounded(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	const orders = 3*lookedAt + 2
 	x := g.session("s", func(x *SessionPlan) { x.PayWithin, x.PayGrace = time.Minute, time.Hour }, ListingSpec{Stock: orders, LimitPerShopper: 1})
 	var refs []OrderRef
@@ -118,7 +118,7 @@ func TestLooksAreBounded(t *testing.T) {
 }
 
 func TestClosedAtTheCashierNeedsNoGrace(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	x := g.session("s", func(x *SessionPlan) { x.PayWithin, x.PayGrace = time.Minute, time.Hour }, ListingSpec{Stock: 1})
 	ann := g.grab(x.Listings[0], "ann", "k", 1).Order
 	if e := g.one(Command{Kind: CmdCloseHold, Order: ann}); e.Kind != CommandRefused {
@@ -136,7 +136,7 @@ func TestClosedAtTheCashierNeedsNoGrace(t *testing.T) {
 // What is settled leaves the state, and is given back to whoever comes next in
 // the same way on every node.
 func TestSettledSessionsLeave(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	month := clockStart - 1000
 	session := func(id string, change func(*ListingSpec)) *Session {
 		spec := ListingSpec{Stock: 300, LimitPerShopper: 1}
@@ -239,7 +239,7 @@ func TestSettledSessionsLeave(t *testing.T) {
 // in between goes on alike.
 func TestClearingInShares(t *testing.T) {
 	at := func(share int) (*group, func() string) {
-		g := newest(t)
+		g := newGroup(t)
 		g.state.clearShare = share
 		month := clockStart - 1000
 		var all []*Session
@@ -312,7 +312,7 @@ func TestClearingInShares(t *testing.T) {
 // Of a settled order's payments a node knows as much as one that comes from a
 // snapshot: those that refunds tell of.
 func TestSettledPaymentsAreForgottenAlike(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	x := g.session("s", nil, ListingSpec{Stock: 5})
 	ref := g.grab(x.Listings[0], "ann", "k", 1).Order
 	g.pay(ref, "p1")
@@ -333,7 +333,7 @@ func TestSettledPaymentsAreForgottenAlike(t *testing.T) {
 
 // A time that can't be must not get into a snapshot, which would refuse it.
 func TestPaymentAtNoTime(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	x := g.session("s", nil, ListingSpec{Stock: 3})
 	for i, at := range []Time{0, -1, maxTime + 1} {
 		ref := g.grab(x.Listings[0], fmt.Sprint("ann", i), "k", 1).Order
@@ -354,7 +354,6 @@ func TestPaymentAtNoTime(t *testing.T) {
 // payment goes back once, whatever it is told to be for later, and no order sees it.
 func TestMoneyForNoOrderGoesBack(t *testing.T) {
 	g := newGroup(t)
-	g.one(Command{Kind: CmdRaiseRules, RulesVersion: 3})
 	l := g.session("ten", nil, ListingSpec{Stock: 1, Waitlist: true}).Listings[0]
 	hold := g.placeHold(l, "ann", "k", 1)
 	hold.Transaction = Transaction{1}
@@ -416,7 +415,7 @@ func TestMoneyForNoOrderGoesBack(t *testing.T) {
 // TestRefundsSayWhyTheyAre: money for an order that was cancelled or voided goes back
 // for that, though it came in time, and so does money that was told of too late.
 func TestRefundsSayWhyTheyAre(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	x := g.session("s", func(x *SessionPlan) { x.PayWithin, x.PayGrace = time.Minute, time.Second }, ListingSpec{Stock: 4, LimitPerShopper: 1})
 	var orders [4]OrderRef
 	for i, shopper := range []string{"ann", "bob", "cai", "dan"} {

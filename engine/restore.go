@@ -10,26 +10,30 @@ import (
 )
 
 // ReadState decodes a snapshot. Errors: ErrMalformed with the place, ErrNewerFormat,
-// ErrRulesTooNew, or what from returns.
+// ErrOlderFormat, ErrRulesTooNew, or what from returns.
 func ReadState(from io.Reader) (*State, error) {
 	var head [len(snapshotMagic) + 4]byte
 	if _, err := io.ReadFull(from, head[:]); err != nil {
 		return nil, fmt.Errorf("snapshot header: %w", cutOff(err))
 	}
-	if string(head[:len(snapshotMagic)]) != snapshotMagic {
+	switch string(head[:len(snapshotMagic)]) {
+	case snapshotMagic:
+	case "DOORSNAP":
+		return nil, fmt.Errorf("snapshot: %w", ErrOlderFormat)
+	default:
 		return nil, fmt.Errorf("%w: no snapshot: it does not begin with %q", ErrMalformed, snapshotMagic)
 	}
 	version := binary.LittleEndian.Uint32(head[len(snapshotMagic):])
-	if version == 0 || version > snapshotVersion {
-		return nil, fmt.Errorf("snapshot format %d, this build reads 1 to %d: %w", version, snapshotVersion, ErrNewerFormat)
+	if version != snapshotVersion {
+		return nil, fmt.Errorf("snapshot format %d, this build reads %d: %w", version, snapshotVersion, ErrNewerFormat)
 	}
 	s := NewState()
-	read := snapshotReader{State: s, version: version, rich: version > 1}
+	read := snapshotReader{State: s}
 	offset, last := int64(len(head)), byte(0)
 	var body bytes.Buffer
 	for {
 		kind, n, err := readBlock(from, &body)
-		if err == nil && (kind < last || kind == blockHead && last != 0 || kind != blockHead && last == 0) {
+		if err == nil && (kind < last || kind == last && (kind == blockHead || kind == blockSwitches) || kind != blockHead && last == 0) {
 			err = fmt.Errorf("%w: block %d after block %d", ErrMalformed, kind, last)
 		}
 		if err == nil && kind == blockEnd && body.Len() > 0 {
@@ -38,9 +42,6 @@ func ReadState(from io.Reader) (*State, error) {
 		if err == nil && kind == blockEnd {
 			if s.rules > RulesVersion {
 				return nil, fmt.Errorf("snapshot of rules version %d, this build knows %d: %w", s.rules, RulesVersion, ErrRulesTooNew)
-			}
-			if version != min(s.rules, snapshotVersion) {
-				return nil, fmt.Errorf("%w: snapshot format %d of rules version %d", ErrMalformed, version, s.rules)
 			}
 			if err := s.restore(); err != nil {
 				return nil, err
@@ -86,8 +87,6 @@ func readBlock(from io.Reader, body *bytes.Buffer) (kind byte, n int64, err erro
 // snapshotReader is a state in the making.
 type snapshotReader struct {
 	*State
-	version uint32
-	rich    bool      // version is over 1
 	rosters []*roster // in the order of their heads
 }
 
@@ -119,19 +118,19 @@ func (s *snapshotReader) readRows(kind byte, body []byte) error {
 			}
 			s.products[p.ID] = &p
 		case blockSales:
-			x := r.sale(s.rich)
+			x := r.sale()
 			if s.sales[x.ID] != nil {
 				r.fail("a sale is there twice")
 			}
 			s.sales[x.ID] = &x
 		case blockSessions:
-			s.readSession(r, s.version)
+			s.readSession(r)
 		case blockListings:
-			s.readListing(r, s.rich)
+			s.readListing(r)
 		case blockShoppers:
 			id, last := r.span(MaxShopperBytes), r.ref()
 			switch {
-			case len(id) == 0 && s.version > 2 && last.IsZero(): // a number to be given out again
+			case len(id) == 0 && last.IsZero(): // a number to be given out again
 				s.shoppers.addFree()
 			case s.shoppers.find(id) != 0:
 				r.fail("a shopper is there twice")
@@ -139,7 +138,7 @@ func (s *snapshotReader) readRows(kind byte, body []byte) error {
 				s.shoppers.append(id, last)
 			}
 		case blockOrders:
-			s.readOrder(r, s.version)
+			s.readOrder(r)
 		case blockReceivers:
 			ref, to := r.ref(), r.receiver()
 			if !s.has(ref) || s.detailsOf(ref).receiver != nil {
@@ -148,15 +147,12 @@ func (s *snapshotReader) readRows(kind byte, body []byte) error {
 				s.mutDetails(ref).receiver = &to
 			}
 		case blockPayments:
-			ref, id, at := r.ref(), r.string(MaxKeyBytes), Time(0)
-			if s.version > 2 {
-				at = Time(r.int())
-			}
+			ref, id, at := r.ref(), r.string(MaxKeyBytes), Time(r.int())
 			switch {
 			case !s.has(ref) || s.detailsOf(ref).settled:
 				r.fail("a payment of no order, or the second one")
-			case !sane(at):
-				r.fail("a time beyond all use")
+			case at == 0 || !sane(at):
+				r.fail("a payment of no time, or beyond all use")
 			default:
 				d := s.mutDetails(ref)
 				d.payment, d.settled, d.paidAt = id, true, at
@@ -189,9 +185,6 @@ func (s *snapshotReader) readRows(kind byte, body []byte) error {
 			s.readDeed(r)
 		default:
 			r.fail(fmt.Sprintf("unknown block kind %d", kind))
-		}
-		if kind >= blockRosters && kind != blockIntents && !s.rich || (kind == blockRefunds || kind == blockBought) && s.version < 3 {
-			r.fail(fmt.Sprintf("a block that version %d does not have", s.version))
 		}
 		if r.err != nil {
 			return r.err
@@ -241,17 +234,15 @@ func (s *snapshotReader) readRosterRow(r *reader) {
 	}
 }
 
-func (s *State) readSession(r *reader, version uint32) {
-	x := &Session{Handle: SessionHandle(len(s.sessions) + 1), SessionSpec: r.sessionSpec(version > 1), Sale: r.string(MaxIDBytes)}
+func (s *State) readSession(r *reader) {
+	x := &Session{Handle: SessionHandle(len(s.sessions) + 1), SessionSpec: r.sessionSpec(), Sale: r.string(MaxIDBytes)}
 	x.State, x.Paused = SessionState(r.byte()), r.bool()
 	x.OpenedAt, x.EndedAt, x.lastDue = Time(r.int()), Time(r.int()), Time(r.int())
 	for range r.count() {
 		x.Listings = append(x.Listings, ListingHandle(r.uint32()))
 	}
-	if version > 2 {
-		x.settledOrders, x.dropped, x.cleared = r.uint32(), r.uint32(), r.bool()
-		x.Sealed, x.SettledAt = LogIndex(r.uint()), Time(r.int())
-	}
+	x.settledOrders, x.dropped, x.cleared = r.uint32(), r.uint32(), r.bool()
+	x.Sealed, x.SettledAt = LogIndex(r.uint()), Time(r.int())
 	for range r.count() {
 		x.lives = append(x.lives, granting{r.uint32(), r.life()})
 	}
@@ -271,18 +262,16 @@ func (s *State) readSession(r *reader, version uint32) {
 	s.sessionByID[x.ID] = x
 }
 
-func (s *State) readListing(r *reader, rich bool) {
-	l := &Listing{Handle: ListingHandle(len(s.listings) + 1), Session: SessionHandle(r.uint32()), ListingSpec: r.listingSpec(rich), Currency: r.string(MaxIDBytes)}
+func (s *State) readListing(r *reader) {
+	l := &Listing{Handle: ListingHandle(len(s.listings) + 1), Session: SessionHandle(r.uint32()), ListingSpec: r.listingSpec(), Currency: r.string(MaxIDBytes)}
 	for _, v := range [...]*int64{&l.Stock, &l.Available, &l.Held, &l.Paid, &l.Released, &l.Lowest, &l.Shoppers} {
 		*v = r.int()
 	}
 	l.Frozen = r.bool()
-	if rich {
-		l.Waiting, l.Entrants, l.lastPlace, l.Aside = r.int(), r.int(), r.uint32(), Time(r.int())
-		copy(l.Seed[:], r.bytes(len(l.Seed)))
-		if l.DrawState = DrawState(r.byte()); l.DrawState > DrawDone {
-			r.fail("an unknown state of a draw")
-		}
+	l.Waiting, l.Entrants, l.lastPlace, l.Aside = r.int(), r.int(), r.uint32(), Time(r.int())
+	copy(l.Seed[:], r.bytes(len(l.Seed)))
+	if l.DrawState = DrawState(r.byte()); l.DrawState > DrawDone {
+		r.fail("an unknown state of a draw")
 	}
 	switch x := s.SessionOf(l.Session); {
 	case x == nil:
@@ -300,29 +289,24 @@ func (s *State) readListing(r *reader, rich bool) {
 	s.byName[listingName{l.Session, l.SKU}] = l
 }
 
-func (s *State) readOrder(r *reader, version uint32) {
-	rich := version > 1
+func (s *State) readOrder(r *reader) {
 	x := s.SessionOf(SessionHandle(r.uint32()))
 	o := Order{Key: r.key(), Amount: r.int(), Granted: Time(r.int())}
 	o.PayBy, o.Changed = o.Granted+Time(r.int()), o.Granted+Time(r.int())
 	o.previous = r.ref()
 	o.Shopper, o.Listing = ShopperNo(r.uint32()), ListingHandle(r.uint32())
 	o.Quantity, o.graceMS = r.uint32(), r.uint32()
-	ticket := uint64(0)
 	o.State, o.inLine = OrderState(r.byte()), r.bool()
-	if rich {
-		ticket, o.traits, o.Why = r.uint(), traits(r.byte()), Reason(r.byte())
-	}
-	if version > 2 {
-		o.Transaction = Transaction(r.key())
-	}
+	ticket := r.uint()
+	o.traits, o.Why = traits(r.byte()), Reason(r.byte())
+	o.Transaction = Transaction(r.key())
 	switch {
 	case r.err != nil:
 	case x == nil || s.Listing(o.Listing) == nil || s.Listing(o.Listing).Session != x.Handle:
 		r.fail("an order of no listing")
 	case o.Shopper == 0 || int(o.Shopper) > s.shoppers.rows.len():
 		r.fail("an order of no shopper")
-	case o.State == 0 || o.State >= orderStateEnd || !rich && !o.State.Granted():
+	case o.State == 0 || o.State >= orderStateEnd:
 		r.fail("an unknown order state")
 	case o.traits >= traitsEnd || o.Why >= reasonEnd || o.State.Granted() && o.Why != ReasonNone || o.inLine && !o.State.Granted():
 		r.fail("an order that can't have come to be so")

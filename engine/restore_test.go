@@ -74,8 +74,8 @@ func TestCraftedSnapshotsAreRefused(t *testing.T) {
 	}
 }
 
-// Of what rules of version 2 have added, too, nothing is taken for what can't be.
-func TestCraftedSnapshotsOfRules2AreRefused(t *testing.T) {
+// Of lines, draws, lists and switches, too, nothing is taken for what can't be.
+func TestCraftedLinesAndListsAreRefused(t *testing.T) {
 	vip, tea := sampleEdits[0].Roster, RosterID{Kind: RosterReserved, Listing: 3}
 	waiting, entered, left := OrderRef{1, 4}, OrderRef{1, 5}, OrderRef{1, 3}
 	cases := []struct {
@@ -111,11 +111,10 @@ func TestCraftedSnapshotsOfRules2AreRefused(t *testing.T) {
 		{"a profile of no session", func(s *State) { s.board.clocked[0].session = 99 }, "profile of no session"},
 		{"a change that can't have been", func(s *State) { s.board.history[0].Action = 0 }, "change of switches"},
 		{"an unknown challenge", func(s *State) { s.listings[0].Challenge = 9 }, "challenge"},
-		{"rules of version 1", func(s *State) { s.rules = 1 }, ""},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			s := sampleGroupV2(t).state
+			s := sampleGroup(t).state
 			c.change(s)
 			_, err := ReadState(bytes.NewReader(encoded(t, s.Snapshot())))
 			mustFail(t, err, ErrMalformed)
@@ -124,7 +123,7 @@ func TestCraftedSnapshotsOfRules2AreRefused(t *testing.T) {
 			}
 		})
 	}
-	if _, err := ReadState(bytes.NewReader(encoded(t, sampleGroupV2(t).state.Snapshot()))); err != nil {
+	if _, err := ReadState(bytes.NewReader(encoded(t, sampleGroup(t).state.Snapshot()))); err != nil {
 		t.Errorf("the untouched one: %v", err)
 	}
 }

@@ -23,7 +23,7 @@ func rows(level Level, ids ...string) (rows []RosterEntry) {
 
 // A whole list is staged in pieces and then there in one step, or not at all.
 func TestRosterIsStagedAndThenThere(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	id := RosterID{Kind: RosterRiskShopper}
 	level := func(who string) Level { return g.state.LevelOf(id, []byte(who)) }
 	g.edit(RosterEdit{Roster: id, Action: RosterPut, Rows: rows(LevelBlock, "old", "both")})
@@ -62,7 +62,7 @@ func TestRosterIsStagedAndThenThere(t *testing.T) {
 
 // One bad row refuses an edit whole.
 func TestRosterEditIsWholeOrNotAtAll(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	g.session("s", nil, ListingSpec{Stock: 1, Reservation: true})
 	long := strings.Repeat("x", MaxShopperBytes+1)
 	for what, e := range map[string]RosterEdit{
@@ -120,7 +120,7 @@ func TestRosterRowsAsWritten(t *testing.T) {
 
 // Reserving and taking it back a million times leaves one row behind.
 func TestReserveLoopsLeaveNothing(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	x := g.session("s", func(x *SessionPlan) { x.Start, x.End = x.Start.Add(time.Hour), x.End.Add(time.Hour) }, ListingSpec{Stock: 1, Reservation: true})
 	l := x.Listings[0]
 	var commands []Command
@@ -144,7 +144,7 @@ func TestReserveLoopsLeaveNothing(t *testing.T) {
 
 // A snapshot holds a roster as it was, whatever happens to it meanwhile.
 func TestFrozenRosterStays(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	id := RosterID{Kind: RosterAllowed, Name: "vip"}
 	var ids []string
 	for i := range 1000 {

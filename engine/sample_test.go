@@ -4,18 +4,16 @@ import (
 	"bytes"
 	"encoding/hex"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
 
 // What earlier builds have written must be read for ever: these files were
-// written once, by groups that ran by the rules of that version. -update makes
-// missing ones, and rewrites none.
+// written once. -update makes missing ones, and rewrites none.
 const (
-	sampleSnapshot   = "testdata/sample-v1.snapshot"
-	sampleBatch      = "testdata/sample-v1.batch"
-	sampleSnapshotV2 = "testdata/sample-v2.snapshot"
-	sampleBatchV2    = "testdata/sample-v2.batch"
+	sampleSnapshot = "testdata/sample-v1.snapshot"
+	sampleBatch    = "testdata/sample-v1.batch"
 )
 
 // sample reads a sample, or writes it where it is missing and is to be made.
@@ -32,57 +30,14 @@ func sample(t *testing.T, file string, write func() []byte) []byte {
 	return data
 }
 
-func sampleState(t *testing.T) *State {
+// sampleGroup has a paid order with a receiver, an extended hold, a refund, a line, an
+// open draw, rosters of every kind, one of them staged, and a profile that a session has
+// turned on.
+func sampleGroup(t testing.TB) *group {
 	g := newGroup(t)
-	x := g.session("ten", nil, ListingSpec{Stock: 5, LimitPerShopper: 2}, ListingSpec{Stock: 1, Shown: -1, SortOrder: -3})
-	g.plan(&Plan{Products: []Product{{ID: "p", Currency: "CNY", Name: Text{{"en", "Masks"}, {"zh", "口罩"}}, Image: "https://example.com/p.png",
-		Supplier: "s", ListPrice: 4900, Place: &Place{31.2304, 121.4737}}}})
-	ann := g.grab(x.Listings[0], "ann", "k1", 2).Order
-	bob := g.grab(x.Listings[1], "bob", "k1", 1).Order
-	cai := g.grab(x.Listings[0], "cai", "k1", 1).Order
-	g.pay(ann, "p1")
-	g.one(Command{Kind: CmdSetReceiver, Order: ann, Shopper: []byte("ann"), Receiver: Receiver{"Ann", "123", "Here"}})
-	g.one(Command{Kind: CmdExtendHold, Order: bob, Deadline: g.clock + 1_200_000})
-	g.cancel(cai)
-	return g.state
-}
-
-func TestSampleSnapshotIsRead(t *testing.T) {
-	data := sample(t, sampleSnapshot, func() []byte { return encoded(t, sampleState(t).Snapshot()) })
-	s := mustRead(t, data)
-	v, ok := s.View(OrderRef{1, 1})
-	want := OrderView{Ref: OrderRef{1, 1}, OrderNo: s.OrderNo(OrderRef{1, 1}), Shopper: "ann", Session: "ten", SKU: "sku-1", Quantity: 2,
-		Amount: 200, Currency: "CNY", State: Paid, GrantedAt: clockStart, PayBy: clockStart + 900_000, ChangedAt: clockStart, PaymentID: "p1",
-		Receiver: Receiver{"Ann", "123", "Here"}, HasReceiver: true}
-	if !ok || v != want {
-		t.Errorf("order %+v, want %+v", v, want)
-	}
-	if got := s.Product("p").Name.In("zh") + s.Product("p").Name.In("fr") + s.Product("p").Place.String(); got != "口罩Masks31.2304,121.4737" {
-		t.Errorf("product: %s", got)
-	}
-	counts := s.CountsOf(s.ListingOf("ten", "sku-1"))
-	if want := (Counts{Session: "ten", SKU: "sku-1", Stock: 5, Available: 3, Paid: 2, Released: 1, Shoppers: 1, State: ListingOpen, LogIndex: 10}); counts != want {
-		t.Errorf("counts %+v, want %+v", counts, want)
-	}
-	if got := s.NextDue(); got != clockStart+1_320_000 {
-		t.Errorf("next due %d: the extended hold", got)
-	}
-	if !bytes.Equal(encoded(t, s.Snapshot()), data) {
-		t.Error("written again it has other bytes: nodes of older builds could not read them")
-	}
-	newer := bytes.Clone(data)
-	newer[8] = snapshotVersion + 1
-	_, err := ReadState(bytes.NewReader(newer))
-	mustFail(t, err, ErrNewerFormat)
-}
-
-// sampleGroupV2 has a line, an open draw, rosters of every kind, one of them
-// staged, and a profile that a session has turned on.
-func sampleGroupV2(t testing.TB) *group {
-	g := newGroup(t)
-	g.one(Command{Kind: CmdRaiseRules, RulesVersion: 2})
 	g.turn(ProfileDefine, "rush", Setting{SwitchRates, 50}, Setting{SwitchTickets, 2})
-	g.plan(&Plan{Products: []Product{{ID: "mask", Currency: "CNY"}, {ID: "tea", Currency: "CNY"}, {ID: "fan", Currency: "CNY"}},
+	g.plan(&Plan{Products: []Product{{ID: "mask", Currency: "CNY", Name: Text{{"en", "Masks"}, {"zh", "口罩"}}, Image: "https://example.com/p.png",
+		Supplier: "s", ListPrice: 4900, Place: &Place{31.2304, 121.4737}}, {ID: "tea", Currency: "CNY"}, {ID: "fan", Currency: "CNY"}},
 		Sales: []SalePlan{{Sale: Sale{ID: "sale", Name: Text{{"en", "Fans' Day"}}, Timezone: "Asia/Shanghai", Months: []Time{clockStart - 1000, clockStart + 1_000_000},
 			Messages: []Message{{"sold_out", Text{{"en", "Gone."}, {"zh", "没了"}}}}},
 			Sessions: []SessionPlan{
@@ -97,11 +52,14 @@ func sampleGroupV2(t testing.TB) *group {
 	mask, fan, tea := ListingHandle(1), ListingHandle(2), ListingHandle(3)
 	grab := func(l ListingHandle, shopper string, ticket uint64) OrderRef {
 		c := g.placeHold(l, shopper, "k", 1)
-		c.Waitlist, c.Ticket = true, ticket
+		c.Waitlist, c.Ticket, c.Transaction = true, ticket, Transaction{byte(ticket)}
 		return g.one(c).Order
 	}
-	g.pay(grab(mask, "ann", 7), "p1")
-	grab(mask, "bob", 8)
+	ann, bob := grab(mask, "ann", 7), grab(mask, "bob", 8)
+	g.pay(ann, "p1")
+	g.payAt(ann, "p2", 100, clockStart-1000)
+	g.one(Command{Kind: CmdSetReceiver, Order: ann, Shopper: []byte("ann"), Receiver: Receiver{"Ann", "123", "Here"}})
+	g.one(Command{Kind: CmdExtendHold, Order: bob, Deadline: clockStart + 1_200_000})
 	left := grab(mask, "cai", 0)
 	g.one(Command{Kind: CmdLeaveLine, Order: left, Shopper: []byte("cai")})
 	grab(mask, "dov", 0)
@@ -130,11 +88,28 @@ var sampleEdits = []RosterEdit{
 	{Roster: RosterID{Kind: RosterRiskIP}, Action: RosterPut, Rows: []RosterEntry{{[]byte("203.0.113.0/24"), LevelBlock}}},
 }
 
-func TestSampleSnapshotOfRules2IsRead(t *testing.T) {
-	data := sample(t, sampleSnapshotV2, func() []byte { return encoded(t, sampleGroupV2(t).state.Snapshot()) })
+func TestSampleSnapshotIsRead(t *testing.T) {
+	data := sample(t, sampleSnapshot, func() []byte { return encoded(t, sampleGroup(t).state.Snapshot()) })
 	s := mustRead(t, data)
 	if !bytes.Equal(encoded(t, s.Snapshot()), data) {
 		t.Error("written again it has other bytes: nodes of older builds could not read them")
+	}
+	ann := OrderRef{1, 1}
+	v, ok := s.View(ann)
+	want := OrderView{Ref: ann, OrderNo: s.OrderNo(ann), Shopper: "ann", Session: "ten", SKU: "mask", Quantity: 1, Amount: 100, Currency: "CNY",
+		State: Paid, GrantedAt: clockStart, PayBy: clockStart + 900_000, ChangedAt: clockStart, PaymentID: "p1", PaidAt: clockStart,
+		Transaction: Transaction{7}, Receiver: Receiver{"Ann", "123", "Here"}, HasReceiver: true}
+	if !ok || v != want {
+		t.Errorf("order %+v, want %+v", v, want)
+	}
+	if due := s.RefundsDue(0, 9); len(due) != 1 || due[0].PaymentID != "p2" || due[0].Why != ReasonPaidTwice || due[0].PaidAt != clockStart-1000 {
+		t.Errorf("refunds %+v", due)
+	}
+	if v, _ := s.View(OrderRef{1, 2}); v.PayBy != clockStart+1_200_000 {
+		t.Errorf("the extended hold: %+v", v)
+	}
+	if got := s.Product("mask").Name.In("zh") + s.Product("mask").Name.In("fr") + s.Product("mask").Place.String(); got != "口罩Masks31.2304,121.4737" {
+		t.Errorf("product: %s", got)
 	}
 	if mask, want := s.CountsOf(s.Listing(1)), (Counts{Session: "ten", SKU: "mask", Stock: 2, Held: 1, Paid: 1, Shoppers: 2, Waiting: 1, State: ListingSoldOut, LogIndex: s.LogIndex()}); mask != want {
 		t.Errorf("counts %+v, want %+v", mask, want)
@@ -176,11 +151,15 @@ func TestSampleSnapshotOfRules2IsRead(t *testing.T) {
 	if vip := s.rosters[sampleEdits[0].Roster]; vip.stage != 9 || vip.staged.rows.rows.len() != 2 {
 		t.Errorf("staged: %d", vip.stage)
 	}
+	for version, want := range map[string]error{snapshotMagic + "\x02": ErrNewerFormat, "DOORSNAP\x03": ErrOlderFormat} {
+		_, err := ReadState(strings.NewReader(version + string(data[len(version):])))
+		mustFail(t, err, want)
+	}
 }
 
-func TestSampleBatchOfRules2IsRead(t *testing.T) {
+func TestSampleBatchIsRead(t *testing.T) {
 	commands := []Command{
-		{Kind: CmdPlaceHold, Listing: 1, Shopper: []byte("ann"), Key: Key{1, 2, 3}, Quantity: 2, Deadline: clockStart + 1000, Waitlist: true, Ticket: 1 << 40},
+		{Kind: CmdPlaceHold, Listing: 1, Shopper: []byte("ann"), Key: Key{1, 2, 3}, Quantity: 2, Deadline: clockStart + 1000, Waitlist: true, Ticket: 1 << 40, Transaction: Transaction{4}},
 		{Kind: CmdApplyPlan, Operator: "op", Entropy: [32]byte{7}, Plan: &Plan{Sales: []SalePlan{{
 			Sale: Sale{ID: "s", Timezone: "UTC", Months: []Time{1, 2}, Messages: []Message{{"sold_out", Text{{"en", "Gone."}}}}},
 			Sessions: []SessionPlan{{SessionSpec: SessionSpec{ID: "x", Profile: "rush", PayWithin: time.Minute}, Listings: []ListingSpec{
@@ -191,35 +170,18 @@ func TestSampleBatchOfRules2IsRead(t *testing.T) {
 		{Kind: CmdEditRoster, Edit: RosterEdit{Roster: RosterID{Kind: RosterReserved, Listing: 3}, Action: RosterCommit, Stage: 5, Count: 1_000_000}, Operator: "op"},
 		{Kind: CmdSetSwitches, Switches: SwitchChange{Action: SwitchSet, Settings: []Setting{{SwitchRates, 50}, {SwitchDepth, 4096}}}, Operator: "op", Note: "why"},
 		{Kind: CmdSetProfile, Switches: SwitchChange{Action: ProfileDefine, Profile: "rush", Settings: []Setting{{SwitchTickets, 2}}}, Operator: "op"},
-	}
-	header := BatchHeader{Epoch: 3, Sequence: 5, Time: clockStart, Commands: len(commands)}
-	data := sample(t, sampleBatchV2, func() []byte { return EncodeBatch(header, commands...) })
-	h, got, err := DecodeBatch(data)
-	if err != nil || h != header {
-		t.Fatalf("header %+v, %v", h, err)
-	}
-	if a, b := EncodeBatch(h, got...), EncodeBatch(header, commands...); !bytes.Equal(a, b) || !bytes.Equal(a, data) {
-		t.Errorf("read   %s\nwant   %s\nstored %s", hex.EncodeToString(a), hex.EncodeToString(b), hex.EncodeToString(data))
-	}
-	for i := range got {
-		if got[i].Rules() != 2 {
-			t.Errorf("%v is of rules of version %d", got[i].Kind, got[i].Rules())
-		}
-	}
-}
-
-func TestSampleBatchIsRead(t *testing.T) {
-	commands := []Command{
-		{Kind: CmdPlaceHold, Listing: 1, Shopper: []byte("ann"), Key: Key{1, 2, 3}, Quantity: 2, Deadline: clockStart + 1000},
 		{Kind: CmdCancelHold, Order: OrderRef{1, 2}, Shopper: []byte("bob")},
-		{Kind: CmdPayOrder, Order: OrderRef{1, 3}, Amount: 4900, Currency: "CNY", PaymentID: "p1"},
+		{Kind: CmdPayOrder, Order: OrderRef{1, 3}, Amount: 4900, Currency: "CNY", PaymentID: "p1", PaidAt: clockStart, OrderNo: "no", Transaction: Transaction{5}},
 		{Kind: CmdVoidOrder, Order: OrderRef{1, 4}, Operator: "op", Note: "why"},
 		{Kind: CmdExtendHold, Order: OrderRef{1, 5}, Deadline: clockStart, Operator: "op", Note: "why"},
 		{Kind: CmdSetReceiver, Order: OrderRef{1, 6}, Shopper: []byte("cai"), Receiver: Receiver{"Cai", "1", "Here"}},
 		{Kind: CmdSteerSession, Session: 1, Action: SessionPause, Operator: "op", Note: "why"},
 		{Kind: CmdAddStock, Listing: 1, Amount: -5, Operator: "op", Note: "why"},
 		{Kind: CmdRaiseRules, RulesVersion: 1},
-		{Kind: CmdApplyPlan, Operator: "op", Plan: &Plan{Sales: []SalePlan{{Sale: Sale{ID: "s", Timezone: "UTC"}}}}},
+		{Kind: CmdConfirmRefund, Refund: 7, Note: "why"},
+		{Kind: CmdCloseHold, Order: OrderRef{1, 7}},
+		{Kind: CmdSettleSession, Session: 1, Operator: "op", Note: "why", Intent: Intent{Key: Key{1}, Request: Key{2}}},
+		{Kind: CmdClearSession, Session: 1, Operator: "op"},
 		{Kind: CmdOpenEpoch, Node: "a1", Nonce: 7, Secret: [16]byte{9}},
 	}
 	header := BatchHeader{Epoch: 3, Sequence: 5, Time: clockStart, Commands: len(commands)}

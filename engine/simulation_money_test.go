@@ -57,17 +57,13 @@ func (s *simulation) briskPlan() *Plan {
 	for i := range rapid.IntRange(1, 2).Draw(s.t, "listings") {
 		l := ListingSpec{SKU: fmt.Sprint("sku-", i), Price: int64(100 * (i + 1)), Stock: int64(rapid.IntRange(2, 5).Draw(s.t, "stock")),
 			LimitPerShopper: uint32(rapid.SampledFrom([]int{0, 0, 2}).Draw(s.t, "limit"))}
-		if s.group.state.Rules() > 1 {
-			l.Waitlist = rapid.IntRange(0, 2).Draw(s.t, "has a line") == 0
-			l.LimitPerMonth = uint32(rapid.SampledFrom([]int{0, 0, 0, 4}).Draw(s.t, "month limit"))
-		}
+		l.Waitlist = rapid.IntRange(0, 2).Draw(s.t, "has a line") == 0
+		l.LimitPerMonth = uint32(rapid.SampledFrom([]int{0, 0, 0, 4}).Draw(s.t, "month limit"))
 		p.Products = append(p.Products, Product{ID: l.SKU, Currency: "CNY"})
 		x.Listings = append(x.Listings, l)
 	}
 	p.Sales = []SalePlan{{Sale: Sale{ID: "sale"}, Sessions: []SessionPlan{x}}}
-	if p.rich() {
-		p.Sales[0].Months = s.months(rapid.IntRange(-2, 0).Draw(s.t, "months from"))
-	}
+	p.Sales[0].Months = s.months(rapid.IntRange(-2, 0).Draw(s.t, "months from"))
 	return p
 }
 
@@ -143,9 +139,7 @@ func (s *simulation) payment() Command {
 	case 1:
 		c.Currency = "EUR"
 	}
-	if s.group.state.Rules() > 2 || rapid.IntRange(0, 19).Draw(s.t, "timed before") == 0 {
-		c.PaidAt = rapid.SampledFrom([]Time{0, at - 1, at, at + 1, at.Add(-modelTick), s.group.clock, 1, -1, maxTime, maxTime + 1}).Draw(s.t, "paid at")
-	}
+	c.PaidAt = rapid.SampledFrom([]Time{0, at - 1, at, at + 1, at.Add(-modelTick), s.group.clock, 1, -1, maxTime, maxTime + 1}).Draw(s.t, "paid at")
 	s.paid = append(s.paid, c)
 	return c
 }

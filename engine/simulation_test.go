@@ -37,7 +37,7 @@ type simulation struct {
 const modelTick = 5 * time.Second
 
 // modelRules is the newest version of the rules that the model knows.
-const modelRules = 3
+const modelRules = 1
 
 var (
 	simShoppers = []string{"ann", "bob", "cai", "dov"}
@@ -148,9 +148,7 @@ func (s *simulation) finish() {
 			}
 		}
 	}
-	if g.state.Rules() >= 3 {
-		s.settleAll()
-	}
+	s.settleAll()
 }
 
 // batch plays up to six commands at once, perhaps after some time.
@@ -309,10 +307,7 @@ func (s *simulation) turn() Command {
 func (s *simulation) grab() Command {
 	g := s.group
 	deadline := g.clock.Add(time.Duration(rapid.SampledFrom([]int{0, 1000, 1000, -1}).Draw(s.t, "deadline")) * time.Millisecond)
-	var trace Transaction
-	if g.state.Rules() > 2 || rapid.IntRange(0, 19).Draw(s.t, "traced before") == 0 {
-		trace[0] = byte(rapid.IntRange(0, 3).Draw(s.t, "transaction"))
-	}
+	trace := Transaction{byte(rapid.IntRange(0, 3).Draw(s.t, "transaction"))}
 	return Command{Kind: CmdPlaceHold, Listing: s.listing(), Shopper: s.shopper(), Deadline: deadline, Transaction: trace,
 		Key:      g.state.KeyOf([]byte(rapid.SampledFrom(simKeys).Draw(s.t, "key"))),
 		Quantity: rapid.SampledFrom([]uint32{1, 1, 1, 1, 2, 3, 0, 1 << 31}).Draw(s.t, "quantity"),
@@ -352,7 +347,7 @@ func (s *simulation) plan(id string) *Plan {
 		LimitPerShopper: uint32(rapid.SampledFrom([]int{0, 0, 2, 3}).Draw(s.t, "session limit")),
 		Publish:         rapid.IntRange(0, 4).Draw(s.t, "publish") > 0,
 	}}
-	rich := s.group.state.Rules() > 1 && rapid.IntRange(0, 5).Draw(s.t, "rich") > 0 || rapid.IntRange(0, 19).Draw(s.t, "rich before") == 0
+	rich := rapid.IntRange(0, 5).Draw(s.t, "rich") > 0
 	if rich {
 		x.Profile = rapid.SampledFrom([]string{"", "rush", "calm"}).Draw(s.t, "session profile")
 	}
@@ -371,7 +366,7 @@ func (s *simulation) plan(id string) *Plan {
 		}
 	}
 	p.Sales = []SalePlan{{Sale: Sale{ID: "sale"}, Sessions: []SessionPlan{x}}}
-	if p.rich() {
+	if rich {
 		p.Sales[0].Months = s.months(rapid.IntRange(-2, 2).Draw(s.t, "months from"))
 	}
 	return p
@@ -385,7 +380,7 @@ func (s *simulation) months(from int) (months []Time) {
 	return months
 }
 
-// enrich adds rules of version 2.
+// enrich adds rules beyond limits.
 func (s *simulation) enrich(l *ListingSpec) {
 	l.Waitlist = rapid.IntRange(0, 3).Draw(s.t, "has a line") > 0
 	l.SetAside = time.Duration(rapid.IntRange(0, 3).Draw(s.t, "set aside")) * modelTick

@@ -8,17 +8,12 @@ import (
 	"slices"
 )
 
-// A snapshot file, version 3; of a group that runs by rules of an older version it
-// is written as that version, so that nodes which know no newer ones can read it:
+// A snapshot file, version 1:
 //
-//	8 bytes  "DOORSNAP"
+//	8 bytes  "DBSTATE1"
 //	uint32   version, little endian
 //	blocks:
-//	  byte    kind (1 head, 2 products, 3 sales, 4 sessions, 5 listings,
-//	          6 shoppers, 7 orders, 8 receivers, 9 payments, from version 2 on
-//	          10 rosters, 11 their rows, 12 places in line, 13 switches, from
-//	          version 3 on 14 refunds, 15 units bought in settled sessions, 16 what
-//	        operators have had done once, 255 end)
+//	  byte    kind, as below; 255 is the end
 //	  uint32  bytes of the body, at most 16 MiB
 //	  uint32  CRC-32C of kind and body
 //	  body    uvarint count of rows, rows
@@ -28,8 +23,8 @@ import (
 // states have equal bytes: their SHA-256 is the state's Hash. What can be derived
 // (indexes, the agenda, what is due) is not stored.
 const (
-	snapshotMagic   = "DOORSNAP"
-	snapshotVersion = 3
+	snapshotMagic   = "DBSTATE1"
+	snapshotVersion = 1
 	blockBytes      = 64 << 10 // a block is closed when it has grown to this
 	maxBlockBytes   = 16 << 20
 )
@@ -196,21 +191,19 @@ func (b *blockWriter) write(p []byte) {
 // WriteTo encodes the snapshot.
 func (s *Snapshot) WriteTo(to io.Writer) (int64, error) {
 	b := &blockWriter{to: to}
-	version := min(max(s.head.rules, 1), snapshotVersion)
-	rich := version > 1
-	b.write(binary.LittleEndian.AppendUint32([]byte(snapshotMagic), version))
+	b.write(binary.LittleEndian.AppendUint32([]byte(snapshotMagic), snapshotVersion))
 	b.row(blockHead, s.head.write)
 	for _, p := range s.products {
 		b.row(blockProducts, func(w *writer) { w.product(p) })
 	}
 	for _, x := range s.sales {
-		b.row(blockSales, func(w *writer) { w.sale(x, rich) })
+		b.row(blockSales, func(w *writer) { w.sale(x) })
 	}
 	for i := range s.sessions {
-		b.row(blockSessions, func(w *writer) { w.session(&s.sessions[i], version) })
+		b.row(blockSessions, func(w *writer) { w.session(&s.sessions[i]) })
 	}
 	for i := range s.listings {
-		b.row(blockListings, func(w *writer) { w.listing(&s.listings[i], rich) })
+		b.row(blockListings, func(w *writer) { w.listing(&s.listings[i]) })
 	}
 	for i := range s.shoppers.len() {
 		b.row(blockShoppers, func(w *writer) {
@@ -224,7 +217,7 @@ func (s *Snapshot) WriteTo(to io.Writer) (int64, error) {
 		for j := range orders.len() {
 			b.row(blockOrders, func(w *writer) {
 				w.uint(uint64(s.sessions[i].Handle))
-				w.order(orders.at(j), s.sessions[i].ticketOf(orders.at(j)), version)
+				w.order(orders.at(j), s.sessions[i].ticketOf(orders.at(j)))
 			})
 		}
 	}
@@ -241,28 +234,10 @@ func (s *Snapshot) WriteTo(to io.Writer) (int64, error) {
 			b.row(blockPayments, func(w *writer) {
 				w.ref(ref)
 				w.string(d.payment)
-				if version > 2 {
-					w.int(int64(d.paidAt))
-				}
+				w.int(int64(d.paidAt))
 			})
 		}
 	})
-	if rich {
-		s.writeRich(b)
-	}
-	if version > 2 {
-		s.writeMoney(b)
-	}
-	for _, d := range s.done {
-		b.row(blockIntents, func(w *writer) { w.deed(d) })
-	}
-	b.flush()
-	b.block(blockEnd, nil)
-	return b.written, b.err
-}
-
-// writeRich writes the blocks that rules of version 2 have added.
-func (s *Snapshot) writeRich(b *blockWriter) {
 	for i := range s.rosters {
 		r := &s.rosters[i]
 		b.row(blockRosters, func(w *writer) {
@@ -292,10 +267,6 @@ func (s *Snapshot) writeRich(b *blockWriter) {
 		}
 	})
 	b.row(blockSwitches, func(w *writer) { w.board(&s.board) })
-}
-
-// writeMoney writes the blocks that rules of version 3 have added.
-func (s *Snapshot) writeMoney(b *blockWriter) {
 	for i := range s.refunds.len() {
 		b.row(blockRefunds, func(w *writer) { w.refund(s.refunds.at(i)) })
 	}
@@ -304,6 +275,12 @@ func (s *Snapshot) writeMoney(b *blockWriter) {
 			b.row(blockBought, func(w *writer) { w.bought(s.bought[i].month, s.bought[i].rows.at(j)) })
 		}
 	}
+	for _, d := range s.done {
+		b.row(blockIntents, func(w *writer) { w.deed(d) })
+	}
+	b.flush()
+	b.block(blockEnd, nil)
+	return b.written, b.err
 }
 
 // eachDetails visits the orders that have details, in the order of their references.
@@ -329,8 +306,8 @@ func (h *snapshotHead) write(w *writer) {
 	w.fixed(h.secret[:])
 }
 
-func (w *writer) session(x *Session, version uint32) {
-	w.sessionSpec(&x.SessionSpec, version > 1)
+func (w *writer) session(x *Session) {
+	w.sessionSpec(&x.SessionSpec)
 	w.string(x.Sale)
 	w.byte(byte(x.State))
 	w.bool(x.Paused)
@@ -341,13 +318,11 @@ func (w *writer) session(x *Session, version uint32) {
 	for _, h := range x.Listings {
 		w.uint(uint64(h))
 	}
-	if version > 2 {
-		w.uint(uint64(x.settledOrders))
-		w.uint(uint64(x.dropped))
-		w.bool(x.cleared)
-		w.uint(uint64(x.Sealed))
-		w.int(int64(x.SettledAt))
-	}
+	w.uint(uint64(x.settledOrders))
+	w.uint(uint64(x.dropped))
+	w.bool(x.cleared)
+	w.uint(uint64(x.Sealed))
+	w.int(int64(x.SettledAt))
 	w.uint(uint64(len(x.lives)))
 	for _, g := range x.lives {
 		w.uint(uint64(g.first))
@@ -355,25 +330,23 @@ func (w *writer) session(x *Session, version uint32) {
 	}
 }
 
-func (w *writer) listing(l *Listing, rich bool) {
+func (w *writer) listing(l *Listing) {
 	w.uint(uint64(l.Session))
-	w.listingSpec(&l.ListingSpec, rich)
+	w.listingSpec(&l.ListingSpec)
 	w.string(l.Currency)
 	for _, v := range [...]int64{l.Stock, l.Available, l.Held, l.Paid, l.Released, l.Lowest, l.Shoppers} {
 		w.int(v)
 	}
 	w.bool(l.Frozen)
-	if rich {
-		w.int(l.Waiting)
-		w.int(l.Entrants)
-		w.uint(uint64(l.lastPlace))
-		w.int(int64(l.Aside))
-		w.fixed(l.Seed[:])
-		w.byte(byte(l.DrawState))
-	}
+	w.int(l.Waiting)
+	w.int(l.Entrants)
+	w.uint(uint64(l.lastPlace))
+	w.int(int64(l.Aside))
+	w.fixed(l.Seed[:])
+	w.byte(byte(l.DrawState))
 }
 
-func (w *writer) order(o *Order, ticket uint64, version uint32) {
+func (w *writer) order(o *Order, ticket uint64) {
 	w.fixed(o.Key[:])
 	w.int(o.Amount)
 	w.int(int64(o.Granted))
@@ -386,12 +359,8 @@ func (w *writer) order(o *Order, ticket uint64, version uint32) {
 	w.uint(uint64(o.graceMS))
 	w.byte(byte(o.State))
 	w.bool(o.inLine)
-	if version > 1 {
-		w.uint(ticket)
-		w.byte(byte(o.traits))
-		w.byte(byte(o.Why))
-	}
-	if version > 2 {
-		w.fixed(o.Transaction[:])
-	}
+	w.uint(ticket)
+	w.byte(byte(o.traits))
+	w.byte(byte(o.Why))
+	w.fixed(o.Transaction[:])
 }

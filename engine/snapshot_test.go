@@ -82,7 +82,7 @@ func TestGrabCancelLoopsLeaveNothing(t *testing.T) {
 	key := g.state.KeyOf([]byte("again"))
 	var commands []byte
 	for range batch / 2 {
-		commands = AppendPlaceHold(commands, l.Handle, "ann", &key, 1, maxTime)
+		commands = AppendCommand(commands, &Command{Kind: CmdPlaceHold, Listing: l.Handle, Shopper: []byte("ann"), Key: key, Quantity: 1, Deadline: maxTime})
 		commands = AppendCommand(commands, &Command{Kind: CmdCancelHold, Order: OrderRef{1, MaxReleases}, Shopper: []byte("ann")})
 	}
 	index := g.state.LogIndex()

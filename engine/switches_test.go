@@ -26,7 +26,7 @@ func (g *group) profiled(id, profile string, start, length time.Duration) *Sessi
 }
 
 func TestSwitchesAreTurnedAndBack(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	normal := NormalSwitches()
 	s := g.state
 	if e := g.turn(SwitchSet, "", Setting{SwitchRates, 50}, Setting{SwitchWaitlist, 0}); e.Kind != SwitchesSet {
@@ -79,7 +79,7 @@ func TestSwitchesAreTurnedAndBack(t *testing.T) {
 }
 
 func TestSwitchHistoryIsBounded(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	for i := range switchHistory + 5 {
 		g.turn(SwitchSet, "", Setting{SwitchDepth, int64(i)})
 	}
@@ -103,7 +103,7 @@ func TestSwitchHistoryIsBounded(t *testing.T) {
 
 // Sessions turn their profiles on and take them back, however they overlap.
 func TestProfilesOfOverlappingSessions(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	g.turn(ProfileDefine, "rush", Setting{SwitchRates, 50}, Setting{SwitchTickets, 2})
 	g.turn(ProfileDefine, "calm", Setting{SwitchRates, 200})
 	g.profiled("a", "rush", time.Minute, time.Hour)
@@ -133,7 +133,7 @@ func TestProfilesOfOverlappingSessions(t *testing.T) {
 // What an operator turns while a session is open stays after its end; and a plan
 // that changes the session's profile meanwhile takes the old one back at once.
 func TestSessionTakesBackOnlyItsOwnProfile(t *testing.T) {
-	g := newest(t)
+	g := newGroup(t)
 	g.turn(ProfileDefine, "rush", Setting{SwitchRates, 50})
 	a := g.profiled("a", "rush", 0, time.Hour)
 	if g.state.ActiveProfile() != "rush" {

@@ -230,7 +230,6 @@ const (
 	ReasonDrawn         // not drawn: nothing was left
 	ReasonTooLate       // the session has started, or the listing is no longer open to it
 	ReasonTooMany       // a bound on what is remembered was reached
-	ReasonRules         // the group runs by rules that don't know this yet
 	ReasonPaidTwice     // money for an order that is paid, or whose money is on its way back
 	ReasonSettled       // the session has been settled
 	ReasonCurrency      // money of another currency than the order's
@@ -242,7 +241,7 @@ const (
 var reasons = [...]string{"none", "sold_out", "gone", "limit_listing", "limit_session", "releases", "not_open", "paused", "ended",
 	"deadline", "key_reused", "quantity", "frozen", "unknown", "quota", "depth", "overload", "not_yours", "not_held", "amount",
 	"conflict", "refused", "expired", "cancelled", "voided", "paid_late", "limit_month", "not_reserved", "not_allowed", "risk", "rate",
-	"ticket_missing", "ticket", "ticket_used", "left", "drawn", "too_late", "too_many", "rules", "paid_twice", "settled", "currency", "no_order", "too_few"}
+	"ticket_missing", "ticket", "ticket_used", "left", "drawn", "too_late", "too_many", "paid_twice", "settled", "currency", "no_order", "too_few"}
 
 func (r Reason) String() string { return nameOf(reasons[:], int(r)) }
 

@@ -130,8 +130,6 @@ var refusalTable = map[engine.Reason]struct {
 		"Repeat that request as it was, or take a new key."},
 	engine.ReasonTooLate: {conflict, "It is too late for that: the session has started, or the listing takes no reservations."},
 	engine.ReasonTooMany: {conflict, "That would be more than can be remembered. Take something away first."},
-	engine.ReasonRules: {conflict, "The group runs by older rules, which don't know this yet. Upgrade every node; " +
-		"the leader raises the rules within moments once all of them can."},
 	engine.ReasonRefused: {conflict, "The present state does not allow it. Look at it again before asking once more."},
 }
 

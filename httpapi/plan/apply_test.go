@@ -26,14 +26,6 @@ func newShop(t testing.TB, now time.Time) *shop {
 	return s
 }
 
-// raise has the shop run by all rules of this build.
-func (s *shop) raise() {
-	s.t.Helper()
-	s.sequence++
-	s.batch(engine.BatchHeader{Epoch: 1, Sequence: s.sequence, Time: engine.TimeOf(s.now)},
-		engine.Command{Kind: engine.CmdRaiseRules, RulesVersion: engine.RulesVersion})
-}
-
 func (s *shop) batch(h engine.BatchHeader, commands ...engine.Command) *engine.Effects {
 	s.t.Helper()
 	s.index++
@@ -183,7 +175,6 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("comes out of the log as %+v, went in as %+v", commands[0].Plan, result.Plan)
 		}
 		s := newShop(t, noon())
-		s.raise()
 		eff := s.applyPlan(result.Plan)
 		for _, p := range eff.LastPlan().Problems {
 			if !strings.Contains(p.Message, "no product") && !strings.Contains(p.Message, "which is past") {
@@ -208,7 +199,6 @@ func TestEveryRuleApplies(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newShop(t, noon())
-	s.raise()
 	if _, eff := s.apply(string(text)); len(eff.LastPlan().Problems) > 0 || len(eff.LastPlan().Changes) == 0 {
 		t.Fatalf("%v, %v", eff.LastPlan().Changes, eff.LastPlan().Problems)
 	}

@@ -86,7 +86,6 @@ sales:
 	}
 
 	s := newShop(t, noon())
-	s.raise()
 	if eff := s.applyPlan(result.Plan); len(eff.LastPlan().Problems) > 0 {
 		t.Fatal(eff.LastPlan().Problems)
 	}

@@ -23,7 +23,7 @@ func (r *run) seek(ctx context.Context, from, to engine.Time) error {
 		}
 		for i := range page {
 			if a := &page[i]; !r.seen.hasOrder(a.Order.Ref) {
-				if err := r.missing(a, a.Order.PaymentID, a.Order.Amount, a.Order.Currency, a.Order.TakenAt()); err != nil {
+				if err := r.missing(a, a.Order.PaymentID, a.Order.Amount, a.Order.Currency, a.Order.PaidAt); err != nil {
 					return err
 				}
 			}

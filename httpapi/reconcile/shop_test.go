@@ -34,7 +34,6 @@ func openShop(t testing.TB, listings ...engine.ListingSpec) *shop {
 	t.Helper()
 	s := &shop{t: t, state: engine.NewState(), now: opened}
 	s.apply(engine.EncodeBatch(engine.BatchHeader{Time: s.now}, engine.Command{Kind: engine.CmdOpenEpoch, Node: "a1", Secret: [16]byte{1, 2, 3}}))
-	s.do(engine.Command{Kind: engine.CmdRaiseRules, RulesVersion: engine.RulesVersion})
 	x := engine.SessionPlan{SessionSpec: engine.SessionSpec{ID: "ten", StartSpec: "now", Start: s.now, End: s.now.Add(time.Hour),
 		PayWithin: 15 * time.Minute, Publish: true}, Listings: listings}
 	plan := &engine.Plan{Sales: []engine.SalePlan{{Sale: engine.Sale{ID: "sale", Timezone: "Asia/Shanghai"}, Sessions: []engine.SessionPlan{x}}}}

@@ -25,7 +25,6 @@ func TestWriteWhatTheEngineFroze(t *testing.T) {
 		return eff
 	}
 	do(engine.Command{Kind: engine.CmdOpenEpoch, Node: "n1", Secret: [16]byte{1, 2, 3}})
-	do(engine.Command{Kind: engine.CmdRaiseRules, RulesVersion: engine.RulesVersion})
 	do(engine.Command{Kind: engine.CmdApplyPlan, Operator: "olga", Plan: &engine.Plan{
 		Products: []engine.Product{{ID: "mask", Currency: "CNY"}},
 		Sales: []engine.SalePlan{{Sale: engine.Sale{ID: "sale", Timezone: "Asia/Shanghai"}, Sessions: []engine.SessionPlan{{
