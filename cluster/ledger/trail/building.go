@@ -3,12 +3,14 @@ package trail
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"maps"
 	"path/filepath"
 	"slices"
 
+	"doorbuster/cluster/ledger/codec"
 	"doorbuster/engine"
 	"doorbuster/wal"
 	"doorbuster/wal/vfs"
@@ -17,20 +19,19 @@ import (
 // building is a segment that is being written, by one goroutine.
 type building struct {
 	header
-	contents // up to what was appended; of a batch in the making, rows are ahead
+	contents
 	fs       vfs.FS
 	dir      string
 	file     vfs.File
-	sum      uint32
+	sum      uint32 // of the file up to end
 	sessions map[engine.SessionHandle]struct{}
-	known    map[string]uint64 // the places of operators
-	session  engine.SessionHandle
-	marked   int64
+	known    map[string]int // the places of operators
 }
 
-func newBuilding(fsys vfs.FS, dir string, h header) *building {
-	return &building{header: h, fs: fsys, dir: dir, sessions: map[engine.SessionHandle]struct{}{}, known: map[string]uint64{},
-		contents: contents{end: headerBytes, last: entry{index: h.after, time: h.time}}}
+func newBuilding(c *Config, h header) *building {
+	return &building{header: h, fs: c.FS, dir: c.Dir, sessions: map[engine.SessionHandle]struct{}{},
+		known:    map[string]int{},
+		contents: contents{end: headerBytes, upto: h.after, last: entry{index: h.after, time: h.time}}}
 }
 
 func (b *building) path() string { return filepath.Join(b.dir, b.name()) }
@@ -40,21 +41,22 @@ func (b *building) create() (err error) {
 	if b.file, err = b.fs.Create(b.path() + tempSuffix); err != nil {
 		return fmt.Errorf("create: %w", err)
 	}
-	h := b.header.append(nil)
+	h := b.header.bytes()
 	b.sum = crc32.Checksum(h, castagnoli)
-	if _, err := b.file.WriteAt(h, 0); err != nil {
+	if _, err = b.file.WriteAt(h, 0); err == nil {
+		err = b.file.Sync()
+	}
+	if err != nil {
+		b.abandon()
 		return fmt.Errorf("write header: %w", err)
 	}
 	return nil
 }
 
-// install makes what was written, and the segment's name, durable. It replaces one
-// of the same name.
+// install makes the segment's name durable. It replaces one of the same name.
 func (b *building) install() error {
-	if err := b.file.Sync(); err != nil {
-		return fmt.Errorf("sync: %w", err)
-	}
 	if err := b.fs.Rename(b.path()+tempSuffix, b.path()); err != nil {
+		b.abandon()
 		return fmt.Errorf("rename: %w", err)
 	}
 	return b.fs.SyncDir(b.dir)
@@ -62,142 +64,125 @@ func (b *building) install() error {
 
 // abandon removes what is not installed.
 func (b *building) abandon() {
-	if b.file != nil {
-		b.file.Close()
-	}
+	b.file.Close()
 	b.fs.Remove(b.path() + tempSuffix)
 }
 
-// began notes that an entry's frame begins at an offset.
-func (b *building) began(index engine.LogIndex, offset int64) {
-	if offset-b.marked >= markEvery {
-		b.rows[marks] = append(b.rows[marks], row{uint64(index), uint32(offset)})
-		b.marked = offset
-	}
-}
-
-// note adds what leads to an event of the entry whose frame is at offset.
-func (b *building) note(e *Event, offset int64) {
-	b.events++
-	b.about(e.Session)
-	if !e.Order.IsZero() {
-		b.about(e.Order.Session)
-		b.rows[orders] = append(b.rows[orders], row{refKey(e.Order), uint32(offset)})
-	}
-	if e.Operator != "" {
-		place, known := b.known[e.Operator]
-		if !known {
-			place = uint64(len(b.operators))
-			b.known[e.Operator] = place
-			b.operators = append(b.operators, e.Operator)
+// note takes in the whole batches at the start of p, which stand at end or are to, and
+// gives how many bytes they are. They reach no further than upto.
+func (b *building) note(p []byte, upto engine.LogIndex) (n int, err error) {
+	var recs []wal.Record
+	for n < len(p) {
+		batch, length, ok := wal.DecodeBatch(p[n:], recs[:0])
+		if !ok {
+			break
 		}
-		b.rows[deeds] = append(b.rows[deeds], row{place, uint32(offset)})
+		at := b.end
+		for i := range batch {
+			if err := b.noteRecord(&batch[i], at, upto); err != nil {
+				return n, err
+			}
+			at += batch[i].FrameBytes()
+		}
+		recs = batch
+		b.end, b.sum = b.end+int64(length), crc32.Update(b.sum, castagnoli, p[n:n+length])
+		n += length
 	}
+	return n, nil
 }
 
-// about notes a session.
-func (b *building) about(h engine.SessionHandle) {
-	if h != b.session && h != 0 {
-		b.session = h
-		b.sessions[h] = struct{}{}
-	}
-}
-
-// noteRecord is began and note for a record that is there already.
-func (b *building) noteRecord(rec *wal.Record, offset int64) error {
+func (b *building) noteRecord(rec *wal.Record, at int64, upto engine.LogIndex) error {
 	n, err := entryOf(rec)
 	if err != nil {
 		return err
 	}
-	if n.index <= b.last.index {
-		return damaged("the entry %d stands behind %d", n.index, b.last.index)
+	if n.index <= b.upto || n.index > upto {
+		return codec.Damaged("the entry %d stands behind %d, in what reaches to %d", n.index, b.upto, upto)
 	}
-	b.began(n.index, offset)
-	b.last = n
+	b.upto, b.last = n.index, n
+	marked := int64(0)
+	if m := len(b.marks); m > 0 {
+		marked = int64(b.marks[m-1].offset)
+	}
+	if at-marked >= markEvery {
+		b.marks = append(b.marks, row{uint64(n.index), uint32(at)})
+	}
+	var session engine.SessionHandle
 	return eachEvent(rec, func(e *Event) bool {
-		b.note(e, offset)
+		for _, h := range [...]engine.SessionHandle{e.Session, e.Order.Session} {
+			if h != session && h != 0 {
+				b.sessions[h], session = struct{}{}, h
+			}
+		}
+		if !e.Order.IsZero() {
+			b.rows = append(b.rows, row{orderKey(e.Order), uint32(at)})
+		}
+		if e.Operator != "" {
+			place, known := b.known[e.Operator]
+			if !known || place >= len(b.operators) || b.operators[place] != e.Operator {
+				place = len(b.operators)
+				b.known[e.Operator], b.operators = place, append(b.operators, e.Operator)
+			}
+			b.rows = append(b.rows, row{uint64(place), uint32(at)}) // no session is 0
+		}
 		return true
 	})
 }
 
-// write appends bytes; nothing of it is durable yet. It may be repeated after an error.
-func (b *building) write(p []byte) error {
-	if _, err := b.file.WriteAt(p, b.end); err != nil {
-		return fmt.Errorf("write: %w", err)
+// add appends whole batches, which reach up to an index. After an error it is as before.
+func (b *building) add(frames []byte, upto engine.LogIndex) error {
+	before, sum := b.contents, b.sum
+	n, err := b.note(frames, upto)
+	if err == nil && n < len(frames) {
+		err = codec.Damaged("frames are not intact")
 	}
+	if err == nil {
+		_, err = b.file.WriteAt(frames, before.end)
+	}
+	if err != nil {
+		b.contents, b.sum = before, sum
+		return fmt.Errorf("append: %w", err)
+	}
+	b.upto = upto
 	return nil
 }
 
-// wrote takes in that bytes were appended.
-func (b *building) wrote(p []byte) {
-	b.end += int64(len(p))
-	b.sum = crc32.Update(b.sum, castagnoli, p)
-}
-
-// addBatch appends records that come from elsewhere.
-func (b *building) addBatch(recs []wal.Record) error {
-	if len(recs) == 0 {
-		return nil
-	}
-	at := b.end
-	for i := range recs {
-		if err := b.noteRecord(&recs[i], at); err != nil {
-			return err
-		}
-		at += recs[i].FrameBytes()
-	}
-	p := wal.AppendBatch(nil, recs)
-	if err := b.write(p); err != nil {
-		return err
-	}
-	b.wrote(p)
-	return nil
-}
-
-// seal appends tables and summary. It may be repeated after an error; the caller
-// syncs.
+// seal appends table and summary, and has all of it on disk. It may be repeated after an
+// error.
 func (b *building) seal() (*segment, error) {
 	s := &segment{header: b.header, contents: b.contents, sealed: true, sessions: slices.Sorted(maps.Keys(b.sessions))}
-	s.rows = [tables][]row{}
+	rows := slices.Clone(b.rows) // readers have them
+	slices.SortFunc(rows, func(x, y row) int { return cmp.Or(cmp.Compare(x.key, y.key), cmp.Compare(x.offset, y.offset)) })
+	rows = slices.Compact(rows)
 	var p []byte
-	for t, rows := range b.rows {
-		rows = slices.Clone(rows) // readers have them
-		slices.SortFunc(rows, func(x, y row) int { return cmp.Or(cmp.Compare(x.key, y.key), cmp.Compare(x.offset, y.offset)) })
-		rows = slices.Compact(rows)
-		s.counts[t] = int64(len(rows))
-		p = slices.Grow(p, len(rows)*rowBytes)
-		for _, r := range rows {
-			p = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(p, r.key), r.offset)
-		}
+	for _, r := range rows {
+		p = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(p, r.key), r.offset)
 	}
-	s.sum = crc32.Update(b.sum, castagnoli, p)
-	p = s.summary(p)
+	s.rows, s.count, s.sum = nil, len(rows), crc32.Update(b.sum, castagnoli, p)
+	p = append(p, s.summary()...)
 	s.size = b.end + int64(len(p))
 	if err := b.file.Truncate(b.end); err != nil {
 		return nil, fmt.Errorf("truncate: %w", err)
 	}
-	if err := b.write(p); err != nil {
-		return nil, err
+	if _, err := b.file.WriteAt(p, b.end); err != nil {
+		return nil, fmt.Errorf("write: %w", err)
 	}
-	return s, nil
+	return s, b.file.Sync()
 }
 
 // finish seals, installs and closes a segment that was built aside.
 func (b *building) finish() (*segment, error) {
 	s, err := b.seal()
-	if err == nil {
-		err = b.install()
-	}
 	if err != nil {
 		b.abandon()
 		return nil, err
 	}
-	return s, b.file.Close()
+	return s, errors.Join(b.install(), b.file.Close())
 }
 
 // recover goes on with a file that is not sealed: what is behind its last whole batch
-// is cut off. torn tells of bytes that a crash can't have left so.
-func (b *building) recover() (cut int64, rotten bool, err error) {
+// is cut off. rotten tells of bytes that a crash can't have left so.
+func (b *building) recover() (cut int, rotten bool, err error) {
 	if b.file, err = b.fs.OpenWrite(b.path()); err != nil {
 		return 0, false, err
 	}
@@ -205,39 +190,21 @@ func (b *building) recover() (cut int64, rotten bool, err error) {
 	if err != nil {
 		return 0, false, err
 	}
-	p := make([]byte, size)
-	if err := readAt(b.file, p, 0); err != nil {
+	p, err := readAt(b.file, 0, size)
+	if err != nil {
 		return 0, false, err
 	}
-	b.sum = crc32.Checksum(p[:headerBytes], castagnoli)
-	p = p[headerBytes:]
-	var recs []wal.Record
-	for len(p) > 0 {
-		var length int
-		var ok bool
-		if recs, length, ok = wal.DecodeBatch(p, recs[:0]); !ok {
-			break
-		}
-		at := b.end
-		for i := range recs {
-			if err := b.noteRecord(&recs[i], at); err != nil {
-				return 0, false, err
-			}
-			at += recs[i].FrameBytes()
-		}
-		b.wrote(p[:length])
-		p = p[length:]
-	}
-	if len(p) == 0 {
-		return 0, false, nil
+	b.sum, p = crc32.Checksum(p[:headerBytes], castagnoli), p[headerBytes:]
+	n, err := b.note(p, ^engine.LogIndex(0))
+	if err != nil || n == len(p) {
+		return 0, false, err
 	}
 	// Each batch is on disk before the next is begun: only one can be torn.
-	rotten = wal.Sealed(p) > 1
-	if err := b.file.Truncate(b.end); err != nil {
-		return 0, false, err
-	}
-	return int64(len(p)), rotten, b.file.Sync()
+	rotten = wal.Sealed(p[n:]) > 1
+	return len(p) - n, rotten, errors.Join(b.file.Truncate(b.end), b.file.Sync())
 }
 
 // live gives the segment as readers may see it now.
-func (b *building) live() *segment { return &segment{header: b.header, contents: b.contents} }
+func (b *building) live() *segment {
+	return &segment{header: b.header, contents: b.contents, size: b.end}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"doorbuster/wal/vfs"
@@ -47,17 +48,26 @@ func DefaultConfig(dir string) Config {
 // Validate reports every field that is out of bounds.
 func (c Config) Validate() error {
 	var errs []error
-	check := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf(format, args...))
+	if c.Dir == "" || c.FS == nil || c.Logger == nil {
+		errs = append(errs, errors.New("the trail lacks a directory, a file system or a logger"))
+	}
+	for _, f := range [...]struct {
+		what               string
+		value, least, most any
+		ok                 bool
+	}{
+		{"the queue's events", c.QueueEvents, 1024, 1 << 26, c.QueueEvents >= 1024 && c.QueueEvents <= 1<<26},
+		{"the time between commits", c.CommitEvery, time.Millisecond, 10 * time.Second,
+			c.CommitEvery >= time.Millisecond && c.CommitEvery <= 10*time.Second},
+		{"a segment's bytes", c.SegmentBytes, 64 << 10, 1 << 30, c.SegmentBytes >= 64<<10 && c.SegmentBytes <= 1<<30},
+		{"the time that events are kept", c.Keep, time.Minute, mostKept, c.Keep >= time.Minute && c.Keep <= mostKept},
+		{"the bytes that are kept", c.KeepBytes, 1 << 20, int64(math.MaxInt64), c.KeepBytes >= 1<<20},
+	} {
+		if !f.ok {
+			errs = append(errs, fmt.Errorf("%s: %v is not %v to %v", f.what, f.value, f.least, f.most))
 		}
 	}
-	check(c.Dir != "", "no directory for the trail")
-	check(c.QueueEvents >= 1024 && c.QueueEvents <= 1<<26, "queue of %d events; it must be 1024 to %d", c.QueueEvents, 1<<26)
-	check(c.CommitEvery >= time.Millisecond && c.CommitEvery <= 10*time.Second, "events gather for %s; it must be 1ms to 10s", c.CommitEvery)
-	check(c.SegmentBytes >= 64<<10 && c.SegmentBytes <= 1<<30, "segments of %d bytes; it must be 64 KiB to 1 GiB", c.SegmentBytes)
-	check(c.Keep >= time.Minute && c.Keep <= 20*365*24*time.Hour, "events are kept for %s; it must be 1m to 20 years", c.Keep)
-	check(c.KeepBytes >= 1<<20, "%d bytes of events are under 1 MiB", c.KeepBytes)
-	check(c.FS != nil && c.Logger != nil, "no file system or no logger")
 	return errors.Join(errs...)
 }
+
+const mostKept = 20 * 365 * 24 * time.Hour

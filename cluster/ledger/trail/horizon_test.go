@@ -39,10 +39,11 @@ func TestTheOldestAreThinnedAndThenDropped(t *testing.T) {
 	check := func(tr *Trail) {
 		t.Helper()
 		until(t, "rest", func() bool {
-			v := tr.view0()
+			v := tr.now()
 			drop, thin := v.excess(&tr.cfg)
-			sealing := v.live != nil && v.live.end >= tr.cfg.SegmentBytes
-			return !drop && thin < 0 && !sealing
+			last := v.segs[len(v.segs)-1]
+			sealing := !last.sealed && last.end >= tr.cfg.SegmentBytes
+			return drop == nil && thin == nil && !sealing
 		})
 		first, at, err := tr.Horizon(false)
 		if err != nil {
@@ -96,9 +97,8 @@ func TestTheOldestAreThinnedAndThenDropped(t *testing.T) {
 	check(joined)
 
 	feedMuch(t, s, again, 12, func(Stats) bool { // deeds go once they fill their share
-		again.mu.Lock()
-		defer again.mu.Unlock()
-		return again.dropped > 0
+		v := again.now()
+		return v.reaches(gone) > 0
 	})
 	check(again)
 	joined = open(t, testConfig(waltest.NewDisk(1)), peer{again})
@@ -108,14 +108,15 @@ func TestTheOldestAreThinnedAndThenDropped(t *testing.T) {
 	check(joined)
 
 	s.time += engine.Time(c.Keep.Milliseconds()) * 2 // all is too old
-	feedMuch(t, s, again, 12, func(stats Stats) bool { return stats.FirstEvent > 0 && again.view0().dropped > s.index/2 })
+	feedMuch(t, s, again, 12, func(stats Stats) bool {
+		v := again.now()
+		return v.reaches(gone) > s.index/2
+	})
 	check2, _, _ := again.Horizon(true)
 	if full, _, _ := again.Horizon(false); check2.Before(full) {
 		t.Errorf("deeds of %s outlast the time that they are kept; events begin at %s", check2, full)
 	}
 }
-
-func (t *Trail) view0() view { v, _ := t.view(); return v }
 
 func TestABackupsPart(t *testing.T) {
 	s := newSale(10)

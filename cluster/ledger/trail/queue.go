@@ -6,25 +6,19 @@ import (
 	"doorbuster/engine"
 )
 
-// item is an entry that waits, and after which index it comes: nothing between the
-// two did anything. Without effects it is a snapshot at that index.
+// item is an entry that waits. Where coverage breaks off before it, after is behind
+// what; without effects it is nothing but that.
 type item struct {
 	effects *engine.Effects
-	after   entry
+	after   *entry
 }
 
-func (i *item) events() int {
+// size is what the item takes of the queue's room, 1 if it only moves the index.
+func (i *item) size() int {
 	if i.effects == nil {
-		return 0
+		return 1
 	}
-	return len(i.effects.Primary) + len(i.effects.Derived)
-}
-
-// quiet: the item only moves the index.
-func (i *item) quiet() bool { return i.effects != nil && i.events() == 0 }
-
-func entryOfEffects(e *engine.Effects) entry {
-	return entry{e.Index, e.Time, e.Header.Epoch, e.Header.Sequence}
+	return len(i.effects.Primary) + len(i.effects.Derived) + 1
 }
 
 // queue stands between the goroutine that applies and the one that writes. Who adds
@@ -34,18 +28,14 @@ type queue struct {
 
 	mu      sync.Mutex
 	items   []item
-	events  int
+	size    int             // of items
+	busy    int             // items that are being written
 	seen    entry           // the last that was told of
 	reached engine.LogIndex // the trail has, or waits to have, or lost, all up to here
 	lost    int64           // entries that there was no room for
-	gap     *entry          // the last of them, if nothing was added since
-	wake    chan struct{}
-	urgent  chan struct{} // signalled while much waits
-	room    chan struct{} // closed, and replaced, whenever there may be room again
-}
-
-func newQueue(most int) *queue {
-	return &queue{most: most, wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1), room: make(chan struct{})}
+	broken  *entry          // behind it coverage begins anew; nothing was added since
+	wake    chan struct{}   // signalled when there is something to do
+	room    chan struct{}   // closed, and replaced, whenever there may be room again
 }
 
 func signal(c chan struct{}) {
@@ -59,37 +49,32 @@ func signal(c chan struct{}) {
 func (q *queue) add(e *engine.Effects) (first bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	after := q.seen
-	if after.index < q.reached {
-		after = entry{index: q.reached}
-	}
 	q.seen = entryOfEffects(e)
 	if e.Index <= q.reached {
 		return false
 	}
 	q.reached = e.Index
-	i := item{e, after}
-	if n := len(q.items); i.quiet() && n > 0 && q.items[n-1].quiet() && q.items[n-1].effects.Index == after.index {
+	i, n := item{e, q.broken}, len(q.items)
+	if i.size() == 1 && n > q.busy && q.broken == nil && q.items[n-1].effects != nil && q.items[n-1].size() == 1 {
 		q.items[n-1].effects = e
 		return false
 	}
-	size := i.events() + 1
-	if q.events+size > q.most && len(q.items) > 0 {
+	if q.size+i.size() > q.most && n > 0 {
 		q.lost++
-		gap := q.seen
-		q.gap = &gap
+		lost := q.seen
+		q.broken = &lost
 		return q.lost == 1
 	}
-	q.push(i, size)
+	q.broken = nil
+	q.push(i)
 	return false
 }
 
-func (q *queue) push(i item, size int) {
-	q.items, q.gap = append(q.items, i), nil
-	q.events += size
-	signal(q.wake)
-	if q.events > q.most/4 {
-		signal(q.urgent)
+func (q *queue) push(i item) {
+	q.items = append(q.items, i)
+	q.size += i.size()
+	if len(q.items) == 1 || q.size > q.most/4 {
+		signal(q.wake)
 	}
 }
 
@@ -98,46 +83,56 @@ func (q *queue) restored(at entry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.seen = at; at.index > q.reached {
-		q.reached = at.index
-		q.push(item{after: at}, 1)
+		q.reached, q.broken = at.index, &at
+		signal(q.wake)
 	}
 }
 
-// reset forgets what waits; the trail reaches to an index.
+// reset forgets what waits: the trail reaches to an index, and goes on behind what was
+// told of.
 func (q *queue) reset(reached engine.LogIndex) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.items, q.events, q.reached, q.gap = nil, 0, reached, nil
+	q.items, q.size, q.busy, q.reached, q.broken = nil, 0, 0, reached, nil
+	if seen := q.seen; seen.index > reached {
+		q.reached, q.broken = seen.index, &seen
+		signal(q.wake)
+	}
 	q.drained()
 }
 
-// take gives items with up to most events, or at least one, if there are any. One
-// that only moves the index stays, unless due.
-func (q *queue) take(most int, due bool) (items []item, events int) {
+// due reports whether something waits that is worth writing; idle: anything is.
+func (q *queue) due(idle bool) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.items) == 1 && q.items[0].quiet() && !due {
-		return nil, 0
+	if len(q.items) == 0 && q.broken != nil { // nobody waits for ever for what is lost
+		q.push(item{after: q.broken})
+		q.broken = nil
 	}
-	if len(q.items) == 0 && q.gap != nil { // nobody waits for ever for what is lost
-		q.push(item{after: *q.gap}, 1)
-	}
+	return len(q.items) > 1 || len(q.items) == 1 && (idle || q.items[0].after != nil || q.items[0].size() > 1)
+}
+
+// first gives the first items, about most events, up to where coverage breaks off.
+// They stay until done.
+func (q *queue) first(most int) (items []item, size int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	n := 0
-	for ; n < len(q.items) && (n == 0 || events < most); n++ {
-		events += q.items[n].events()
+	for ; n < len(q.items) && (n == 0 || size < most && q.items[n].after == nil); n++ {
+		size += q.items[n].size()
 	}
-	items = q.items[:n:n]
+	q.busy = n
+	return q.items[:n:n], size
+}
+
+// done lets the first n items go, which is room for so much.
+func (q *queue) done(n, size int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	if q.items = q.items[n:]; len(q.items) == 0 {
 		q.items = nil
 	}
-	return items, events
-}
-
-// done makes room: so many events and entries are written.
-func (q *queue) done(size int) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.events = max(q.events-size, 0)
+	q.size, q.busy = q.size-size, 0
 	q.drained()
 }
 
@@ -147,22 +142,22 @@ func (q *queue) drained() {
 	q.room = make(chan struct{})
 }
 
-// full gives a channel to wait on while more than half the queue is full, else nil.
-func (q *queue) full() <-chan struct{} {
+// fuller gives a channel to wait on while more than a part of the queue is full, else nil.
+func (q *queue) fuller(than int) <-chan struct{} {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.events <= q.most/2 {
+	if q.size <= than {
 		return nil
 	}
 	return q.room
 }
 
 // waiting tells how many events wait, and since what state time.
-func (q *queue) waiting() (events int, since engine.Time) {
+func (q *queue) waiting() (events int, since engine.Time, lost int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.items) > 0 && q.items[0].effects != nil {
 		since = q.items[0].effects.Time
 	}
-	return q.events, since
+	return q.size, since, q.lost
 }

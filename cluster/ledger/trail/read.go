@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"doorbuster/cluster/ledger/codec"
 	"doorbuster/engine"
 	"doorbuster/wal"
 	"doorbuster/wal/vfs"
@@ -39,60 +40,32 @@ func (f *Filter) wants(e *Event) bool {
 		return e.Order == f.Order && (f.Life == 0 || e.Life == f.Life)
 	case f.Session != 0:
 		return e.Session == f.Session
-	case f.Operator != "":
-		return e.Operator == f.Operator
 	}
-	return true
+	return f.Operator == "" || e.Operator == f.Operator
 }
 
 // view is the trail at one moment.
 type view struct {
-	segs    []*segment
-	live    *segment
-	dropped engine.LogIndex
-	last    entry
-}
-
-// viewed gives the trail as it is; mu is held.
-func (t *Trail) viewed() view { return view{t.segs, t.live, t.dropped, t.last} }
-
-func (t *Trail) view() (view, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.known {
-		return view{}, ErrNotReady
-	}
-	return t.viewed(), nil
-}
-
-func (v *view) len() int {
-	if v.live != nil {
-		return len(v.segs) + 1
-	}
-	return len(v.segs)
-}
-
-func (v *view) at(i int) *segment {
-	if i == len(v.segs) {
-		return v.live
-	}
-	return v.segs[i]
+	segs []*segment      // in order; replaced, never changed. Only the last may not be sealed
+	upto engine.LogIndex // everything is on disk, or known to be missing
+	last entry           // that is known
 }
 
 // find gives the place of the first segment that reaches to index or further.
 func (v *view) find(index engine.LogIndex) int {
-	i, _ := slices.BinarySearchFunc(v.segs, index, func(s *segment, index engine.LogIndex) int { return cmp.Compare(s.last.index, index) })
+	i, _ := slices.BinarySearchFunc(v.segs, index, func(s *segment, index engine.LogIndex) int {
+		return cmp.Compare(s.upto, index)
+	})
 	return i
 }
 
-// thinned gives the index up to which no more than deeds is kept.
-func (v *view) thinned() engine.LogIndex {
-	index := v.dropped
+// reaches gives the index up to which there is nothing but what is thinned or gone.
+func (v *view) reaches(kind uint16) (index engine.LogIndex) {
 	for _, s := range v.segs {
-		if !s.thinned {
+		if s.kind < kind {
 			break
 		}
-		index = s.last.index
+		index = s.upto
 	}
 	return index
 }
@@ -103,17 +76,20 @@ type gap struct {
 	time        engine.Time
 }
 
-// gapBefore gives the gap before a segment, which may be empty.
+// gapBefore gives the gap before a segment, or behind the last, which may be empty.
 func (v *view) gapBefore(i int) gap {
-	s, after := v.at(i), v.dropped
-	if i > 0 {
-		after = v.at(i - 1).last.index
+	g := gap{upto: v.upto, time: v.last.time}
+	if i < len(v.segs) {
+		g.upto, g.time = v.segs[i].after, v.segs[i].time
 	}
-	return gap{after, max(s.after, after), s.time}
+	if i > 0 {
+		g.after = v.segs[i-1].upto
+	}
+	return g
 }
 
 func (v *view) gaps() (gaps []gap) {
-	for i := range v.len() {
+	for i := range len(v.segs) + 1 {
 		if g := v.gapBefore(i); g.after < g.upto {
 			gaps = append(gaps, g)
 		}
@@ -122,11 +98,12 @@ func (v *view) gaps() (gaps []gap) {
 }
 
 // end is the position behind all that there is.
-func (v *view) end() engine.TrailPosition { return engine.TrailPosition{Index: v.last.index + 1} }
+func (v *view) end() engine.TrailPosition { return engine.TrailPosition{Index: v.upto + 1} }
 
 // missing gives the event that stands for what is not there.
-func missing(g gap) Event {
-	return Event{TrailPosition: engine.TrailPosition{Index: g.upto, N: math.MaxUint32}, Time: g.time, Missing: g.after + 1}
+func missing(g gap) *Event {
+	return &Event{TrailPosition: engine.TrailPosition{Index: g.upto, N: math.MaxUint32}, Time: g.time,
+		Missing: g.after + 1}
 }
 
 // segmentError is what went wrong with a segment.
@@ -138,17 +115,16 @@ type segmentError struct {
 func (e *segmentError) Error() string { return e.segment.name() + ": " + e.err.Error() }
 func (e *segmentError) Unwrap() error { return e.err }
 
-// reading opens a segment that was compared with its checksum for read.
+// reading opens a segment, and compares it with its checksum, for read.
 func (t *Trail) reading(s *segment, read func(vfs.File) error) error {
-	err := s.check(t.cfg.FS, t.cfg.Dir)
+	f, err := t.cfg.FS.OpenRead(t.path(s.name()))
 	if err == nil {
-		var f vfs.File
-		if f, err = t.cfg.FS.OpenRead(t.path(s.name())); err == nil {
-			defer f.Close()
+		defer f.Close()
+		if err = s.check(f); err == nil {
 			err = read(f)
 		}
 	}
-	if errors.Is(err, errDamaged) || errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, codec.ErrDamaged) || errors.Is(err, fs.ErrNotExist) {
 		return &segmentError{s, err}
 	}
 	return err
@@ -158,12 +134,14 @@ func (t *Trail) reading(s *segment, read func(vfs.File) error) error {
 // damaged: then that is quarantined.
 func (t *Trail) looking(read func(*view) error) error {
 	for {
-		v, err := t.view()
-		if err != nil {
-			return err
+		t.mu.Lock()
+		v, known := t.view, t.known
+		t.mu.Unlock()
+		if !known {
+			return ErrNotReady
 		}
 		var d *segmentError
-		if err = read(&v); !errors.As(err, &d) || !t.quarantine(d) {
+		if err := read(&v); !errors.As(err, &d) || !t.quarantine(d) {
 			return err
 		}
 	}
@@ -174,32 +152,30 @@ func (t *Trail) looking(read func(*view) error) error {
 // are among them if the filter wants all.
 func (t *Trail) walk(from engine.TrailPosition, f Filter, visit func(*Event) bool) error {
 	return t.looking(func(v *view) error {
-		stopped := false
+		goOn := true
 		each := func(e *Event) bool {
 			if e.Before(from) {
 				return true
 			}
-			if stopped = !visit(e); !stopped {
+			if goOn = visit(e); goOn {
 				from = e.Next() // where to go on if the next segment is damaged
 			}
-			return !stopped
+			return goOn
 		}
-		for i := v.find(from.Index); i < v.len() && !stopped; i++ {
-			s := v.at(i)
-			if g := v.gapBefore(i); g.after < g.upto && f.all() {
-				if e := missing(g); !each(&e) {
-					break
-				}
+		for i := v.find(from.Index); i <= len(v.segs) && goOn; i++ {
+			if g := v.gapBefore(i); g.after < g.upto && f.all() && !each(missing(g)) || i == len(v.segs) {
+				break
 			}
+			s := v.segs[i]
 			if !s.mayHave(&f) {
 				continue
 			}
-			if err := t.reading(s, func(file vfs.File) error { return s.walk(file, from.Index, &f, each) }); err != nil {
+			err := t.reading(s, func(file vfs.File) error { return s.walk(file, from.Index, &f, each) })
+			if err != nil {
 				return err
 			}
-			if s.thinned && s.last.index > v.thinned() && f.all() && !stopped {
-				e := missing(gap{s.after, s.last.index, s.last.time})
-				each(&e)
+			if s.kind == thinned && s.upto > v.reaches(thinned) && f.all() && goOn {
+				each(missing(gap{s.after, s.upto, s.last.time}))
 			}
 		}
 		return nil
@@ -208,10 +184,12 @@ func (t *Trail) walk(from engine.TrailPosition, f Filter, visit func(*Event) boo
 
 // mayHave reports whether a segment may have what a filter wants.
 func (s *segment) mayHave(f *Filter) bool {
-	if !s.sealed || f.all() {
+	switch {
+	case s.kind == gone:
+		return false
+	case !s.sealed || f.all():
 		return true
-	}
-	if f.Operator != "" {
+	case f.Operator != "":
 		return slices.Contains(s.operators, f.Operator)
 	}
 	_, found := slices.BinarySearch(s.sessions, cmp.Or(f.Session, f.Order.Session))
@@ -232,63 +210,42 @@ func (s *segment) walk(file vfs.File, index engine.LogIndex, f *Filter, visit fu
 		})
 		return goOn, err
 	}
-	table, key := orders, refKey(f.Order)
-	switch {
-	case f.Operator != "":
-		table, key = deeds, uint64(slices.Index(s.operators, f.Operator)) // if there is none, no row has it
-	case f.Order.IsZero():
-		from, err := s.seek(file, index)
-		if err != nil {
-			return err
-		}
-		return scan(file, from, s.end, each)
+	key := orderKey(f.Order)
+	if f.Operator != "" {
+		key = uint64(slices.Index(s.operators, f.Operator)) // if there is none, no row has it
+	} else if f.Order.IsZero() {
+		return scan(file, s.seek(index), s.end, each)
 	}
-	offsets, err := s.offsets(file, table, key)
-	if err != nil {
-		return err
-	}
-	for _, offset := range offsets {
-		if !goOn {
-			break
-		}
-		if err := scan(file, int64(offset), s.end, func(rec *wal.Record) (bool, error) {
+	offsets, err := s.offsets(file, key)
+	for i := 0; i < len(offsets) && goOn && err == nil; i++ {
+		err = scan(file, int64(offsets[i]), s.end, func(rec *wal.Record) (bool, error) {
 			_, err := each(rec)
 			return false, err
-		}); err != nil {
-			return err
-		}
+		})
 	}
-	return nil
+	return err
 }
 
 // Events gives up to most events, at most 1000, from a position on, and the position to
 // go on from, which is behind all that there is if there were fewer. Error:
 // *engine.TrailGone, where no more than deeds is kept from there on; ErrNotReady.
 func (t *Trail) Events(from engine.TrailPosition, most int) (events []Event, next engine.TrailPosition, err error) {
-	v, err := t.view()
-	if err != nil {
-		return nil, from, err
-	}
-	if first := (engine.TrailPosition{Index: v.thinned() + 1}); from.Before(first) && v.thinned() > 0 {
+	v := t.now()
+	if first := (engine.TrailPosition{Index: v.reaches(thinned) + 1}); first.Index > 1 && from.Before(first) {
 		return nil, from, &engine.TrailGone{First: first}
 	}
-	most = min(max(most, 1), mostEvents)
+	f := Filter{From: from, Limit: most}
+	events, next, more, err := t.Find(f)
+	if more || err != nil {
+		return events, next, err
+	}
 	if next = from; from.Before(v.end()) {
 		next = v.end()
 	}
-	more := false
-	err = t.walk(from, Filter{}, func(e *Event) bool {
-		if len(events) == most {
-			next, more = e.TrailPosition, true
-			return false
-		}
-		events = append(events, *e)
-		return true
-	})
-	if n := len(events); n > 0 && !more && !events[n-1].Before(next) { // it came meanwhile
+	if n := len(events); n > 0 && !events[n-1].Before(next) { // it came meanwhile
 		next = events[n-1].Next()
 	}
-	return events, next, err
+	return events, next, nil
 }
 
 // Find gives the events that a filter wants, the oldest first, deeds before the horizon
@@ -316,32 +273,35 @@ func (t *Trail) Last(n int, keep func(*Event) bool) (p engine.TrailPosition, err
 	err = t.looking(func(v *view) error {
 		p = v.end()
 		want, looked := n, 0
-		for i := v.len() - 1; i >= 0 && want > 0 && looked < mostLookedBack && v.at(i).last.index > v.thinned(); i-- {
-			s := v.at(i)
+		for _, s := range slices.Backward(v.segs) {
+			if s.upto <= v.reaches(thinned) {
+				break
+			}
 			if err := t.reading(s, func(f vfs.File) error {
-				m, err := s.table(f, marks)
-				for to := s.end; err == nil && to > headerBytes && want > 0 && looked < mostLookedBack; {
+				to := s.end
+				for m := len(s.marks); m >= 0 && want > 0 && looked < mostLookedBack; m-- {
 					from := int64(headerBytes)
-					if len(m) > 0 {
-						from, m = int64(m[len(m)-1].offset), m[:len(m)-1]
+					if m > 0 {
+						from = int64(s.marks[m-1].offset)
 					}
 					var found []engine.TrailPosition
-					err = scan(f, from, to, func(rec *wal.Record) (bool, error) {
+					if err := scan(f, from, to, func(rec *wal.Record) (bool, error) {
 						return true, eachEvent(rec, func(e *Event) bool {
 							if looked++; keep == nil || keep(e) {
 								found = append(found, e.TrailPosition)
 							}
 							return true
 						})
-					})
-					if len(found) > 0 {
-						p = found[max(len(found)-want, 0)]
-						want -= min(len(found), want)
+					}); err != nil {
+						return err
+					}
+					if n := min(len(found), want); n > 0 {
+						p, want = found[len(found)-n], want-n
 					}
 					to = from
 				}
-				return err
-			}); err != nil {
+				return nil
+			}); err != nil || want == 0 || looked >= mostLookedBack {
 				return err
 			}
 		}
@@ -353,21 +313,17 @@ func (t *Trail) Last(n int, keep func(*Event) bool) (p engine.TrailPosition, err
 // Horizon gives position and time of the first event that is kept: of all events, or of
 // deeds alone. Where there is none, it is the end.
 func (t *Trail) Horizon(ofDeeds bool) (p engine.TrailPosition, at engine.Time, err error) {
-	v, err := t.view()
-	if err != nil {
-		return p, at, err
-	}
-	p, at = v.end(), v.last.time
-	from := engine.TrailPosition{Index: v.dropped + 1}
-	if !ofDeeds {
-		from.Index = v.thinned() + 1
-	}
 	err = t.looking(func(v *view) error {
-		for i := v.find(from.Index); i < v.len(); i++ {
-			s, found := v.at(i), false
+		p, at = v.end(), v.last.time
+		from := engine.TrailPosition{Index: v.reaches(thinned) + 1}
+		if ofDeeds {
+			from.Index = v.reaches(gone) + 1
+		}
+		for _, s := range v.segs[v.find(from.Index):] {
 			if ofDeeds && len(s.operators) == 0 {
 				continue
 			}
+			found := false
 			if err := t.reading(s, func(f vfs.File) error {
 				return s.walk(f, from.Index, &Filter{}, func(e *Event) bool {
 					if found = !ofDeeds || e.Operator != ""; found {

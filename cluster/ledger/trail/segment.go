@@ -1,7 +1,7 @@
 package trail
 
 import (
-	"bytes"
+	"bufio"
 	"cmp"
 	"encoding/binary"
 	"fmt"
@@ -10,11 +10,10 @@ import (
 	"path/filepath"
 	"slices"
 	"sort"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 
+	"doorbuster/cluster/ledger/codec"
 	"doorbuster/engine"
 	"doorbuster/wal"
 	"doorbuster/wal/vfs"
@@ -24,24 +23,24 @@ import (
 // every entry after the index in its header up to its last, those without events
 // too; its name is the first index that it covers. Header, little endian:
 //
-//	byte 0          8         10      12     16      32      40         48
-//	     +----------+---------+-------+------+-------+-------+----------+------
-//	     | DBTRAIL1 | version | flags | crc  | group | after | time     | batches
-//	     |          | u16     | u16   | u32  |       | u64   | i64      |
-//	     +----------+---------+-------+------+-------+-------+----------+------
+//	byte 0          8         10     12      28      36         44     48
+//	     +----------+---------+------+-------+-------+----------+------+---------
+//	     | DBTRAIL1 | version | kind | group | after | time     | crc  | batches
+//	     |          | u16     | u16  |       | u64   | i64      | u32  |
+//	     +----------+---------+------+-------+-------+----------+------+---------
 //
-//	flags     1: thinned, nothing but deeds is left
-//	crc       CRC-32C of the header with 0 here
+//	kind      0: whole; 1: thinned, nothing but deeds is left; 2: dropped, nothing is
 //	time      state time at after; 0 where that is not known
+//	crc       CRC-32C of the header before it
 //
-// A sealed one goes on with three tables of rows, each a key (u64) and the offset of
-// a frame (u32), big endian and sorted: marks (a log index), orders (session and
-// ordinal) and deeds (the operator's place in the summary). Then come the summary,
-// in varints, and where to find it:
+// A sealed one goes on with a table of rows, each a key (u64) and the offset of a
+// frame (u32), big endian and sorted: keys are orders (session and ordinal), and the
+// places of operators in the summary. Then come the summary, in varints, and where to
+// find it:
 //
-//	+---------+------------------------+-----------------+----------+
-//	| summary | length of summary, u32 | CRC-32C of it   | DBTRLEND |
-//	+---------+------------------------+-----------------+----------+
+//	+-------+---------+-----------------------+-----------------+----------+
+//	| table | summary | length of summary u32 | CRC-32C of it   | DBTRLEND |
+//	+-------+---------+-----------------------+-----------------+----------+
 //
 // The summary has a CRC-32C of all that stands before it.
 const (
@@ -50,7 +49,6 @@ const (
 	version      = 1
 	headerBytes  = 48
 	trailerBytes = 16
-	flagThinned  = 1
 	rowBytes     = 12
 	suffix       = ".trail"
 	tempSuffix   = ".tmp"
@@ -61,56 +59,45 @@ const (
 	scanBytes = 64 << 10
 )
 
+// Kinds of segments.
+const (
+	whole = iota
+	thinned
+	gone
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
 type header struct {
-	group   [16]byte
-	after   engine.LogIndex
-	time    engine.Time
-	thinned bool
+	group [16]byte
+	after engine.LogIndex
+	time  engine.Time
+	kind  uint16
 }
 
 func (h *header) name() string { return fmt.Sprintf("%020d%s", uint64(h.after)+1, suffix) }
 
-// namedAfter gives the index after which a segment of that name begins.
-func namedAfter(name string) (engine.LogIndex, bool) {
-	digits, found := strings.CutSuffix(name, suffix)
-	first, err := strconv.ParseUint(digits, 10, 64)
-	after := engine.LogIndex(first - 1)
-	return after, found && err == nil && first > 0 && name == (&header{after: after}).name()
-}
-
-func (h *header) append(b []byte) []byte {
-	le, at := binary.LittleEndian, len(b)
-	flags := uint16(0)
-	if h.thinned {
-		flags |= flagThinned
-	}
-	b = append(b, magic...)
-	b = le.AppendUint16(b, version)
-	b = le.AppendUint16(b, flags)
-	b = append(b, 0, 0, 0, 0)
-	b = append(b, h.group[:]...)
-	b = le.AppendUint64(b, uint64(h.after))
+func (h *header) bytes() []byte {
+	le := binary.LittleEndian
+	b := le.AppendUint16(le.AppendUint16([]byte(magic), version), h.kind)
+	b = le.AppendUint64(append(b, h.group[:]...), uint64(h.after))
 	b = le.AppendUint64(b, uint64(h.time))
-	le.PutUint32(b[at+12:], crc32.Checksum(b[at:], castagnoli))
-	return b
+	return le.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
 func headerOf(b []byte) (h header, err error) {
 	le := binary.LittleEndian
-	if len(b) < headerBytes || string(b[:8]) != magic {
-		return h, damaged("it does not begin like a segment of the trail")
+	if string(b[:8]) != magic {
+		return h, codec.Damaged("it does not begin like a segment of the trail")
 	}
 	if v := le.Uint16(b[8:]); v > version {
 		return h, fmt.Errorf("a segment of version %d, this build reads %d: %w", v, version, engine.ErrNewerFormat)
 	}
-	whole := bytes.Clone(b[:headerBytes])
-	clear(whole[12:16])
-	if crc32.Checksum(whole, castagnoli) != le.Uint32(b[12:]) {
-		return h, damaged("the header does not fit its checksum")
+	if crc32.Checksum(b[:44], castagnoli) != le.Uint32(b[44:]) {
+		return h, codec.Damaged("the header does not fit its checksum")
 	}
-	copy(h.group[:], b[16:])
-	h.after, h.time = engine.LogIndex(le.Uint64(b[32:])), engine.Time(le.Uint64(b[40:]))
-	h.thinned = le.Uint16(b[10:])&flagThinned != 0
+	copy(h.group[:], b[12:])
+	h.kind, h.after, h.time = le.Uint16(b[10:]), engine.LogIndex(le.Uint64(b[28:])), engine.Time(le.Uint64(b[36:]))
 	return h, nil
 }
 
@@ -120,33 +107,26 @@ type row struct {
 	offset uint32
 }
 
-func refKey(ref engine.OrderRef) uint64 { return uint64(ref.Session)<<32 | uint64(ref.Ordinal) }
-
-// Tables of rows.
-const (
-	marks = iota
-	orders
-	deeds
-	tables
-)
+func orderKey(ref engine.OrderRef) uint64 { return uint64(ref.Session)<<32 | uint64(ref.Ordinal) }
 
 // contents is what leads to a segment's entries. Of the one that is written to,
 // slices only grow: what readers were given stays.
 type contents struct {
-	rows      [tables][]row
+	upto      engine.LogIndex // it covers all up to here
+	last      entry           // that is known; it may be before upto
+	end       int64           // of the batches
+	marks     []row           // log indexes, each of an entry about markEvery behind the one before
+	rows      []row           // the table, of the one that is written to
 	operators []string
-	events    uint64
-	end       int64 // of the batches
-	last      entry
 }
 
-// segment is one whose coverage is known. It does not change, but for live.
+// segment is one whose coverage is known. It does not change.
 type segment struct {
 	header
-	contents // rows only of the live one, which readers copy
+	contents
 	sealed   bool
 	sessions []engine.SessionHandle // sorted; of a sealed one
-	counts   [tables]int64          // of rows on disk
+	count    int                    // of rows on disk
 	sum      uint32                 // of all that stands before the summary
 	size     int64
 
@@ -154,71 +134,58 @@ type segment struct {
 	checked  atomic.Bool // the file was compared with sum
 }
 
-// at gives where a table begins.
-func (s *segment) at(table int) int64 {
-	at := s.end
-	for t := range table {
-		at += s.counts[t] * rowBytes
-	}
-	return at
-}
+func (s *segment) summaryAt() int64 { return s.end + int64(s.count)*rowBytes }
 
 // summary appends the summary and the trailer.
-func (s *segment) summary(b []byte) []byte {
-	at := len(b)
-	for _, v := range [...]uint64{uint64(s.last.index), uint64(s.last.time), uint64(s.last.epoch), s.last.number, s.events, uint64(s.end),
-		uint64(s.counts[marks]), uint64(s.counts[orders]), uint64(s.counts[deeds]), uint64(s.sum), uint64(len(s.sessions))} {
-		b = binary.AppendUvarint(b, v)
-	}
+func (s *segment) summary() []byte {
+	var w codec.Writer
+	w.Uint(uint64(s.upto), uint64(s.last.index), uint64(s.last.time), uint64(s.last.epoch), s.last.number,
+		uint64(s.end), uint64(s.count), uint64(s.sum), uint64(len(s.sessions)), uint64(len(s.marks)))
 	for _, h := range s.sessions {
-		b = binary.AppendUvarint(b, uint64(h))
+		w.Uint(uint64(h))
 	}
-	for _, o := range s.operators {
-		b = binary.AppendUvarint(b, uint64(len(o)))
-		b = append(b, o...)
+	for _, m := range s.marks {
+		w.Uint(m.key, uint64(m.offset))
 	}
-	le, body := binary.LittleEndian, b[at:]
-	b = le.AppendUint32(b, uint32(len(body)))
-	b = le.AppendUint32(b, crc32.Checksum(body, castagnoli))
+	w.String(s.operators...)
+	le, b := binary.LittleEndian, w.Buf
+	b = le.AppendUint32(le.AppendUint32(b, uint32(len(b))), crc32.Checksum(b, castagnoli))
 	return append(b, endMagic...)
 }
 
-// takeSummary takes what summary wrote.
+// takeSummary takes what summary gave, but for the trailer.
 func (s *segment) takeSummary(b []byte) error {
-	r := reader{buf: b}
-	s.last = entry{engine.LogIndex(r.uint()), engine.Time(r.uint()), engine.Epoch(r.uint()), r.uint()}
-	s.events, s.end = r.uint(), int64(r.uint())
-	for t := range s.counts {
-		s.counts[t] = int64(r.uint())
+	r := codec.Reader{Buf: b}
+	s.upto, s.last = engine.LogIndex(r.Uint()), entry{engine.LogIndex(r.Uint()), engine.Time(r.Uint()),
+		engine.Epoch(r.Uint()), r.Uint()}
+	s.end, s.count, s.sum = int64(r.Uint()), int(r.Uint32()), r.Uint32()
+	sessions, marks := r.Uint(), r.Uint()
+	for ; sessions > 0 && r.Err == nil; sessions-- {
+		s.sessions = append(s.sessions, engine.SessionHandle(r.Uint32()))
 	}
-	s.sum = r.uint32()
-	for range r.uint() {
-		if s.sessions = append(s.sessions, engine.SessionHandle(r.uint32())); r.err != nil {
-			break
-		}
+	for ; marks > 0 && r.Err == nil; marks-- {
+		s.marks = append(s.marks, row{r.Uint(), r.Uint32()})
 	}
-	for r.err == nil && len(r.buf) > 0 {
-		s.operators = append(s.operators, r.string())
+	for r.Err == nil && len(r.Buf) > 0 {
+		s.operators = append(s.operators, r.String())
 	}
-	if err := r.done(); err != nil {
-		return err
+	if r.Err == nil && (s.upto < s.after || s.end < headerBytes || s.summaryAt()+int64(len(b))+trailerBytes != s.size) {
+		r.Fail()
 	}
-	if s.last.index < s.after || s.end < headerBytes || s.at(tables)+int64(len(b))+trailerBytes != s.size {
-		return damaged("the summary says what can't be")
-	}
-	return nil
+	return r.Err
 }
 
-// readAt reads exactly len(b) bytes.
-func readAt(f io.ReaderAt, b []byte, at int64) error {
-	n, err := f.ReadAt(b, at)
-	if n == len(b) {
-		return nil
+// readAt reads n bytes.
+func readAt(f io.ReaderAt, at, n int64) ([]byte, error) {
+	b := make([]byte, n)
+	got, err := f.ReadAt(b, at)
+	if got == len(b) {
+		return b, nil
 	}
 	if err == io.EOF {
-		return damaged("it is cut short")
+		err = codec.Damaged("it is cut short")
 	}
-	return err
+	return nil, err
 }
 
 // openSegment reads what a file says of itself at both ends. One without a summary
@@ -233,190 +200,115 @@ func openSegment(fsys vfs.FS, path string) (*segment, error) {
 	if s.size, err = f.Size(); err != nil {
 		return nil, err
 	}
-	b := make([]byte, headerBytes)
-	if err := readAt(f, b, 0); err != nil {
+	b, err := readAt(f, 0, headerBytes)
+	if err != nil {
 		return nil, err
 	}
 	if s.header, err = headerOf(b); err != nil {
 		return nil, err
 	}
 	if s.name() != filepath.Base(path) {
-		return nil, damaged("its name is not that of what it covers, %s", s.name())
+		return nil, codec.Damaged("its name is not that of what it covers, %s", s.name())
 	}
-	if s.size < headerBytes+trailerBytes {
+	room := s.size - headerBytes - trailerBytes
+	if room < 0 {
 		return s, nil
 	}
-	b = b[:trailerBytes]
-	if err := readAt(f, b, s.size-trailerBytes); err != nil {
+	if b, err = readAt(f, s.size-trailerBytes, trailerBytes); err != nil {
 		return nil, err
 	}
 	length := int64(binary.LittleEndian.Uint32(b))
-	if string(b[8:]) != endMagic || length > s.size-headerBytes-trailerBytes {
+	if string(b[8:]) != endMagic || length > room {
 		return s, nil
 	}
-	body := make([]byte, length)
-	if err := readAt(f, body, s.size-trailerBytes-length); err != nil {
+	body, err := readAt(f, s.size-trailerBytes-length, length)
+	if err != nil {
 		return nil, err
 	}
 	if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(b[4:]) {
-		return nil, damaged("the summary does not fit its checksum")
+		return nil, codec.Damaged("the summary does not fit its checksum")
 	}
 	s.sealed = true
 	return s, s.takeSummary(body)
 }
 
 // check compares the file with its checksum, once.
-func (s *segment) check(fsys vfs.FS, dir string) error {
+func (s *segment) check(f vfs.File) error {
+	s.checking.Lock()
+	defer s.checking.Unlock()
 	if !s.sealed || s.checked.Load() {
 		return nil
 	}
-	s.checking.Lock()
-	defer s.checking.Unlock()
-	if s.checked.Load() {
-		return nil
+	if size, err := f.Size(); err != nil || size != s.size {
+		return cmp.Or(err, codec.Damaged("it has %d bytes instead of %d", size, s.size))
 	}
-	f, err := fsys.OpenRead(filepath.Join(dir, s.name()))
-	if err != nil {
+	sum := crc32.New(castagnoli)
+	if _, err := io.Copy(sum, io.NewSectionReader(f, 0, s.summaryAt())); err != nil {
 		return err
 	}
-	defer f.Close()
-	size, err := f.Size()
-	if err != nil {
-		return err
-	}
-	if size != s.size {
-		return damaged("it has %d bytes instead of %d", size, s.size)
-	}
-	var sum uint32
-	b := make([]byte, 256<<10)
-	for at, end := int64(0), s.at(tables); at < end; at += int64(len(b)) {
-		b = b[:min(int64(len(b)), end-at)]
-		if err := readAt(f, b, at); err != nil {
-			return err
-		}
-		sum = crc32.Update(sum, castagnoli, b)
-	}
-	if sum != s.sum {
-		return damaged("its bytes do not fit their checksum")
+	if sum.Sum32() != s.sum {
+		return codec.Damaged("its bytes do not fit their checksum")
 	}
 	s.checked.Store(true)
 	return nil
 }
 
-// offsets gives those of the frames that a table has under a key, sorted. f is not
-// read for the live segment.
-func (s *segment) offsets(f io.ReaderAt, table int, key uint64) (found []uint32, err error) {
-	if !s.sealed {
-		for _, r := range s.rows[table] {
-			if r.key == key {
-				found = append(found, r.offset)
-			}
+// offsets gives those of the frames that the table has under a key, sorted.
+func (s *segment) offsets(f io.ReaderAt, key uint64) (found []uint32, err error) {
+	rowAt := func(i int) (r row) {
+		if !s.sealed {
+			return s.rows[i]
 		}
-		return slices.Compact(found), nil
-	}
-	for i, err := s.search(f, table, key); i < s.counts[table] || err != nil; i++ {
-		if err != nil {
-			return nil, err
+		b, failed := readAt(f, s.end+int64(i)*rowBytes, rowBytes)
+		if err = cmp.Or(err, failed); err != nil {
+			return row{}
 		}
-		r, err := s.row(f, table, i)
-		if err != nil || r.key != key {
-			return slices.Compact(found), err
-		}
-		found = append(found, r.offset)
+		return row{binary.BigEndian.Uint64(b), binary.BigEndian.Uint32(b[8:])}
 	}
-	return slices.Compact(found), nil
-}
-
-// row reads one of a table.
-func (s *segment) row(f io.ReaderAt, table int, i int64) (row, error) {
-	if !s.sealed {
-		return s.rows[table][i], nil
-	}
-	var b [rowBytes]byte
-	err := readAt(f, b[:], s.at(table)+i*rowBytes)
-	return row{binary.BigEndian.Uint64(b[:]), binary.BigEndian.Uint32(b[8:])}, err
-}
-
-// search gives the place of the first row whose key is not below key.
-func (s *segment) search(f io.ReaderAt, table int, key uint64) (int64, error) {
-	n := int(s.counts[table])
-	if !s.sealed {
-		n = len(s.rows[table])
-	}
-	var failed error
-	i := sort.Search(n, func(i int) bool {
-		r, err := s.row(f, table, int64(i))
-		failed = cmp.Or(failed, err)
-		return err != nil || r.key >= key
-	})
-	return int64(i), failed
-}
-
-// table reads a whole one, at most once a call: it may be long.
-func (s *segment) table(f io.ReaderAt, table int) ([]row, error) {
-	if !s.sealed {
-		return s.rows[table], nil
-	}
-	rows := make([]row, s.counts[table])
-	b := make([]byte, len(rows)*rowBytes)
-	err := readAt(f, b, s.at(table))
-	for i := range rows {
-		rows[i] = row{binary.BigEndian.Uint64(b[i*rowBytes:]), binary.BigEndian.Uint32(b[i*rowBytes+8:])}
-	}
-	return rows, err
-}
-
-// bytes is how many the segment takes on disk.
-func (s *segment) bytes() int64 {
+	i, n := 0, len(s.rows) // these are not sorted
 	if s.sealed {
-		return s.size
+		n = s.count
+		i = sort.Search(n, func(i int) bool { return rowAt(i).key >= key || err != nil })
 	}
-	return s.end
+	for ; i < n && err == nil; i++ {
+		if r := rowAt(i); r.key == key {
+			found = append(found, r.offset)
+		} else if s.sealed {
+			break
+		}
+	}
+	return slices.Compact(found), err
 }
 
 // seek gives an offset at or before the first entry from index on.
-func (s *segment) seek(f io.ReaderAt, index engine.LogIndex) (int64, error) {
-	i, err := s.search(f, marks, uint64(index)+1)
-	if err != nil || i == 0 {
-		return headerBytes, err
+func (s *segment) seek(index engine.LogIndex) int64 {
+	i := sort.Search(len(s.marks), func(i int) bool { return s.marks[i].key > uint64(index) })
+	if i == 0 {
+		return headerBytes
 	}
-	r, err := s.row(f, marks, i-1)
-	return int64(r.offset), err
+	return int64(s.marks[i-1].offset)
 }
 
 // scan gives the records of the frames from one offset to another to visit, until it
 // returns false. A record's slices are valid until visit returns.
 func scan(f io.ReaderAt, from, to int64, visit func(rec *wal.Record) (bool, error)) error {
-	var b []byte // of the file, up to at
-	at := from
-	fill := func(n int) error {
-		if int64(n) > int64(len(b))+to-at {
-			return damaged("a frame reaches over the end at %d", to)
+	r := bufio.NewReaderSize(io.NewSectionReader(f, from, to-from), int(min(to-from, scanBytes)))
+	var b []byte
+	for from < to {
+		head, err := r.Peek(wal.FrameHeaderBytes)
+		length, ok := wal.FrameLength(head)
+		if ok && int64(length) <= to-from {
+			b = slices.Grow(b[:0], length)[:length]
+			_, err = io.ReadFull(r, b)
 		}
-		if n <= len(b) {
-			return nil
-		}
-		more := int(min(to-at, int64(max(n, scanBytes)-len(b))))
-		b = append(make([]byte, 0, len(b)+more), b...)
-		err := readAt(f, b[len(b):len(b)+more], at)
-		b, at = b[:len(b)+more], at+int64(more)
-		return err
-	}
-	for at-int64(len(b)) < to {
-		if err := fill(wal.FrameHeaderBytes); err != nil {
+		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 			return err
-		}
-		length, ok := wal.FrameLength(b)
-		if ok {
-			if err := fill(length); err != nil {
-				return err
-			}
 		}
 		rec, length, commit, whole := wal.DecodeFrame(b)
 		if !ok || !whole {
-			return damaged("no intact frame is at %d", at-int64(len(b)))
+			return codec.Damaged("no intact frame is at %d", from)
 		}
-		if b = b[length:]; commit {
+		if from += int64(length); commit {
 			continue
 		}
 		if goOn, err := visit(&rec); err != nil || !goOn {

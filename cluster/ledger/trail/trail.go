@@ -1,6 +1,7 @@
 package trail
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,17 +12,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"doorbuster/cluster/ledger/codec"
 	"doorbuster/engine"
+	"doorbuster/wal"
+	"doorbuster/wal/vfs"
 )
 
 // ErrNotReady: nothing can be read before Own has said whose trail it should be.
 var ErrNotReady = errors.New("the trail does not know yet whose it is")
-
-// What makes a trail, or a segment of it, another's.
-var (
-	errOtherGroup = errors.New("it belongs to another cluster")
-	errOverlap    = errors.New("it covers what another segment does")
-)
 
 // Trail is one node's. Applied, Restored, Own and Disown are for the goroutine that
 // applies, or for whoever opens the trail before that runs; the other methods are
@@ -31,40 +29,28 @@ type Trail struct {
 	queue *queue
 	peers Peers
 
-	disk sync.Mutex // taken before mu by who renames or removes files that are listed
-	mu   sync.Mutex // of what follows; never held over a look at the disk
-	segs []*segment // sealed ones, in order; replaced, never changed
-	live *segment   // what is on disk of the one that is written to, nil if there is none
-	last entry      // durable
-	// dropped: nothing is kept up to here. It is on disk before anything is removed.
-	dropped    engine.LogIndex
-	group      [16]byte
-	known      bool
-	generation int // raised by Disown
-	aside      []quarantined
-	advanced   chan struct{} // closed and replaced when last moves
+	disk sync.Mutex // held by who writes, renames or removes files; taken before mu
+	tail *building  // the last segment, nil if it is sealed
+	// What the goroutine that writes uses again.
+	recs         []wal.Record
+	data, frames []byte
 
-	tail *building // nil if there is none; of the goroutine that writes
+	mu sync.Mutex // of what follows; never held over a look at the disk
+	view
+	group    [16]byte
+	known    bool
+	advanced chan struct{} // closed and replaced when upto moves
 
-	index    atomic.Uint64 // of last
 	wanted   atomic.Uint64 // somebody waits for it
-	poke     chan struct{}
 	work     chan struct{} // for the keeper
 	ready    chan struct{} // closed by the first Own
-	roll     atomic.Bool   // the live segment is damaged: it is to be sealed, and found out
+	roll     atomic.Bool   // the last segment is damaged: it is to be sealed, and found out
 	rebuilds atomic.Int64
-	gaps     atomic.Int64
 	trouble  atomic.Pointer[string]
 
 	ctx     context.Context
 	stop    context.CancelFunc
 	running sync.WaitGroup
-}
-
-// quarantined is a file that is to be renamed.
-type quarantined struct {
-	name string
-	why  error
 }
 
 // Open opens the trail in a directory, or begins one. It reads the ends of sealed
@@ -76,187 +62,145 @@ func Open(cfg Config) (*Trail, error) {
 		return nil, err
 	}
 	cfg.SegmentBytes = min(cfg.SegmentBytes, cfg.KeepBytes/8)
-	t := &Trail{cfg: cfg, queue: newQueue(cfg.QueueEvents), advanced: make(chan struct{}),
-		poke: make(chan struct{}, 1), work: make(chan struct{}, 1), ready: make(chan struct{})}
+	t := &Trail{cfg: cfg, advanced: make(chan struct{}), work: make(chan struct{}, 1), ready: make(chan struct{}),
+		queue: &queue{most: cfg.QueueEvents, wake: make(chan struct{}, 1), room: make(chan struct{})}}
 	t.ctx, t.stop = context.WithCancel(context.Background())
-	if err := t.open(); err != nil {
+	names, err := listSegments(&cfg)
+	for i := 0; i < len(names) && err == nil; i++ {
+		if err = t.open(names[i], i == len(names)-1); errors.Is(err, codec.ErrDamaged) {
+			t.setAside(names[i], err)
+			err = nil
+		}
+	}
+	if err != nil {
 		return nil, fmt.Errorf("trail: %w", err)
 	}
 	return t, nil
 }
 
-func (t *Trail) path(name string) string { return filepath.Join(t.cfg.Dir, name) }
-
-func (t *Trail) open() error {
-	if err := t.cfg.FS.MkdirAll(t.cfg.Dir); err != nil {
-		return err
+// listSegments gives the names of a directory's segments, in order, and removes what was
+// not installed.
+func listSegments(c *Config) ([]string, error) {
+	if err := c.FS.MkdirAll(c.Dir); err != nil {
+		return nil, err
 	}
-	names, err := t.cfg.FS.List(t.cfg.Dir)
-	if err != nil {
-		return err
-	}
-	slices.Sort(names)
-	if t.dropped, err = readHorizon(t.cfg.FS, t.cfg.Dir); err != nil {
-		return err
-	}
-	var open []*segment
+	names, err := c.FS.List(c.Dir)
 	for _, name := range names {
 		if strings.HasSuffix(name, tempSuffix) {
-			if err := t.cfg.FS.Remove(t.path(name)); err != nil {
-				return err
-			}
-		}
-		if _, ours := namedAfter(name); !ours {
-			continue
-		}
-		s, err := openSegment(t.cfg.FS, t.path(name))
-		switch {
-		case errors.Is(err, errDamaged):
-			t.setAside(name, err)
-		case err != nil:
-			return fmt.Errorf("%s: %w", name, err)
-		case s.sealed:
-			t.segs = append(t.segs, s)
-		default:
-			open = append(open, s)
+			err = cmp.Or(err, c.FS.Remove(filepath.Join(c.Dir, name)))
 		}
 	}
-	for i, s := range open {
-		if i < len(open)-1 || len(t.segs) > 0 && t.segs[len(t.segs)-1].after > s.after {
-			t.setAside(s.name(), damaged("it has no summary, and is not the last"))
-			continue
-		}
-		if err := t.openTail(s); err != nil {
-			return fmt.Errorf("%s: %w", s.name(), err)
-		}
-	}
-	t.reach()
-	return nil
+	names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasSuffix(name, suffix) })
+	slices.Sort(names)
+	return names, err
 }
 
-// openTail goes on with the segment that was written last.
-func (t *Trail) openTail(s *segment) error {
-	b := newBuilding(t.cfg.FS, t.cfg.Dir, s.header)
-	cut, rotten, err := b.recover()
+func (t *Trail) path(name string) string { return filepath.Join(t.cfg.Dir, name) }
+
+// open lists a segment; the last is gone on with.
+func (t *Trail) open(name string, last bool) error {
+	s, err := openSegment(t.cfg.FS, t.path(name))
 	switch {
-	case errors.Is(err, errDamaged):
-		b.file.Close()
-		t.setAside(s.name(), err)
-		return nil
 	case err != nil:
-		return err
-	case rotten:
-		t.rebuilds.Add(1)
-		t.cfg.Logger.Error("ALARM: the trail's last segment was damaged; what is behind the damage is cut off", "bytes", cut, "log_index", b.last.index)
-	case cut > 0:
-		t.cfg.Logger.Warn("the trail's last commit was not whole; it is cut off", "bytes", cut, "log_index", b.last.index)
+		return fmt.Errorf("%s: %w", name, err)
+	case s.sealed:
+		t.segs = append(t.segs, s)
+		return nil
+	case !last:
+		return codec.Damaged("it has no summary, and is not the last")
 	}
-	t.tail, t.live = b, b.live()
+	b := newBuilding(&t.cfg, s.header)
+	cut, rotten, err := b.recover()
+	if err != nil {
+		if b.file != nil {
+			b.file.Close()
+		}
+		return err
+	}
+	if rotten {
+		t.rebuilds.Add(1)
+		t.cfg.Logger.Error("ALARM: the trail's last segment was damaged; what is behind the damage is cut off",
+			"bytes", cut, "log_index", b.upto)
+	} else if cut > 0 {
+		t.cfg.Logger.Warn("the trail's last commit was not whole; it is cut off", "bytes", cut, "log_index", b.upto)
+	}
+	t.tail, t.segs = b, append(t.segs, b.live())
 	return nil
 }
 
-// setAside has a file that is not listed any more quarantined.
+// setAside has a file that is not listed any more quarantined; disk is held.
 func (t *Trail) setAside(name string, why error) {
 	t.rebuilds.Add(1)
-	t.aside = append(t.aside, quarantined{name, why})
-	t.cfg.Logger.Error("ALARM: a segment of the trail is damaged or another's; it is quarantined", "segment", name, "error", why)
-}
-
-// arrange keeps what is in order of the listed segments.
-func (t *Trail) arrange() {
-	segs := t.segs
-	t.segs = nil
-	prev := &segment{contents: contents{last: entry{index: t.dropped}}}
-	for _, s := range segs {
-		switch {
-		case s.group != t.group:
-			t.setAside(s.name(), errOtherGroup)
-		case s.last.index <= t.dropped || prev.thinned && s.last.index <= prev.last.index: // a crash kept it from being removed
-			t.aside = append(t.aside, quarantined{name: s.name()})
-		case s.after < prev.last.index && len(t.segs) > 0:
-			t.setAside(s.name(), errOverlap)
-		default:
-			t.segs = append(t.segs, s)
-			prev = s
-		}
-	}
-	if why := error(nil); t.live != nil {
-		if t.live.group != t.group {
-			why = errOtherGroup
-		} else if t.live.after < prev.last.index && len(t.segs) > 0 {
-			why = errOverlap
-		}
-		if why != nil {
-			t.setAside(t.live.name(), why)
-			t.tail.file.Close()
-			t.tail, t.live = nil, nil
-		}
-	}
-	t.reach()
-}
-
-// reach finds out how far the listed segments reach.
-func (t *Trail) reach() {
-	t.last = entry{index: t.dropped}
-	if len(t.segs) > 0 {
-		t.last = t.segs[len(t.segs)-1].last
-	}
-	if t.live != nil && t.live.last.index > t.last.index {
-		t.last = t.live.last
-	}
-	if index := t.last.index; t.index.Swap(uint64(index)) != uint64(index) {
-		t.queue.reset(index)
-	}
+	t.cfg.Logger.Error("ALARM: a segment of the trail is damaged or another's; it is quarantined",
+		"segment", name, "error", why, "failure", vfs.Quarantine(t.cfg.FS, t.cfg.Dir, name))
 }
 
 // Own tells the trail which group it is of: a secret of the cluster's that the state
 // derives, not zero. It must be called before the first Applied or Restored of that
 // group's state. Segments of another group are quarantined.
 func (t *Trail) Own(group [16]byte) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.disk.Lock()
+	defer t.disk.Unlock()
 	if t.known || group == [16]byte{} {
 		return
 	}
-	ours := func(s *segment) bool { return s.group == group }
-	if !slices.ContainsFunc(t.segs, ours) && (len(t.segs) > 0 || t.live != nil && !ours(t.live)) {
-		t.dropped = 0 // the horizon was another's
+	var v view
+	for _, s := range t.segs { // nobody else looks at them yet
+		switch {
+		case s.group != group:
+			t.setAside(s.name(), errors.New("it belongs to another cluster"))
+		case s.after >= v.upto:
+			v = view{append(v.segs, s), s.upto, s.last}
+			continue
+		case s.upto <= v.upto && v.segs[len(v.segs)-1].kind != whole: // a crash kept it from being removed
+			if err := t.cfg.FS.Remove(t.path(s.name())); err != nil {
+				t.cfg.Logger.Warn("a thinned segment of the trail could not be removed", "error", err)
+			}
+		default:
+			t.setAside(s.name(), errors.New("it covers what another segment does"))
+		}
+		if !s.sealed {
+			t.tail.file.Close()
+			t.tail = nil
+		}
 	}
-	t.group, t.known = group, true
-	t.arrange()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.view, t.group, t.known = v, group, true
+	t.queue.reset(v.upto)
 	t.tell()
 	close(t.ready)
 }
 
-// Opened is the last entry that is on disk: when that very index is applied again,
+// Opened is the last entry that is known: when that very index is applied again,
 // another time, epoch or sequence means that the trail is of another log (Disown).
 // index is 0 if there is none, and epoch is 0 where only index and time are known.
 // It holds once Own was called.
 func (t *Trail) Opened() (index engine.LogIndex, at engine.Time, epoch engine.Epoch, sequence uint64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.last.index, t.last.time, t.last.epoch, t.last.number
+	last := t.now().last
+	return last.index, last.time, last.epoch, last.number
 }
 
 // Disown has all of the trail quarantined, and another begun, without what was applied
 // before: it was of another log or group.
 func (t *Trail) Disown(why error) {
+	t.disk.Lock()
+	defer t.disk.Unlock()
+	segs := t.now().segs
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, s := range t.segs {
-		t.aside = append(t.aside, quarantined{s.name(), why})
-	}
-	if t.live != nil {
-		t.aside = append(t.aside, quarantined{t.live.name(), why})
+	t.view = view{}
+	t.queue.reset(0)
+	t.tell()
+	t.mu.Unlock()
+	if t.tail != nil {
+		t.tail.file.Close() // the file is another's, whatever it says
+		t.tail = nil
 	}
 	t.rebuilds.Add(1)
 	t.cfg.Logger.Error("ALARM: the trail is another's; it is quarantined and begun anew", "error", why)
-	t.segs, t.live, t.last, t.dropped = nil, nil, entry{}, 0
-	t.generation++
-	t.index.Store(0)
-	t.queue.reset(0)
-	t.tell()
-	signal(t.poke)
+	for _, s := range segs {
+		t.setAside(s.name(), why)
+	}
 }
 
 // Start begins to write. Call it once; peers is nil for a node that is alone.
@@ -292,7 +236,8 @@ func (t *Trail) Close() error {
 // change them. What there is no room for leaves a gap.
 func (t *Trail) Applied(e *engine.Effects) {
 	if t.queue.add(e) {
-		t.cfg.Logger.Error("ALARM: the trail can't keep up; entries are lost to it until a peer has them", "log_index", e.Index)
+		t.cfg.Logger.Error("ALARM: the trail can't keep up; entries are lost to it until a peer has them",
+			"log_index", e.Index)
 	}
 }
 
@@ -306,7 +251,7 @@ func (t *Trail) Restored(index engine.LogIndex, at engine.Time) {
 // not wait for a disk that fails: sales go on, with an alarm.
 func (t *Trail) AwaitRoom(stop <-chan struct{}) {
 	for {
-		room := t.queue.full()
+		room := t.queue.fuller(t.cfg.QueueEvents / 2)
 		if room == nil || t.trouble.Load() != nil {
 			return
 		}
@@ -320,15 +265,15 @@ func (t *Trail) AwaitRoom(stop <-chan struct{}) {
 	}
 }
 
-// Index is the log index up to which everything is on disk, but for gaps; 0 before Own.
-func (t *Trail) Index() engine.LogIndex {
-	select {
-	case <-t.ready:
-		return engine.LogIndex(t.index.Load())
-	default:
-		return 0
-	}
+// now gives the trail as it is.
+func (t *Trail) now() view {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.view
 }
+
+// Index is the log index up to which everything is on disk, but for gaps; 0 before Own.
+func (t *Trail) Index() engine.LogIndex { return t.now().upto }
 
 // tell wakes who waits for the index; mu is held.
 func (t *Trail) tell() {
@@ -337,19 +282,18 @@ func (t *Trail) tell() {
 }
 
 // await waits until Index is at least index, or ctx or the trail ends.
-func (t *Trail) await(ctx context.Context, index engine.LogIndex, ask func()) error {
+func (t *Trail) await(ctx context.Context, index engine.LogIndex) error {
 	for {
 		t.mu.Lock()
-		advanced := t.advanced
+		upto, advanced := t.upto, t.advanced
 		t.mu.Unlock()
-		if t.Index() >= index {
+		if upto >= index {
 			return nil
 		}
-		ask()
 		select {
 		case <-advanced:
 		case <-ctx.Done():
-			return fmt.Errorf("the trail is on disk up to %d and not to %d: %w", t.Index(), index, ctx.Err())
+			return fmt.Errorf("the trail is on disk up to %d and not to %d: %w", upto, index, ctx.Err())
 		case <-t.ctx.Done():
 			return fmt.Errorf("the trail is closed: %w", context.Canceled)
 		}
@@ -359,24 +303,25 @@ func (t *Trail) await(ctx context.Context, index engine.LogIndex, ask func()) er
 // Await has everything up to index written at once, and waits for that. The error is
 // ctx's end, or that the trail was closed.
 func (t *Trail) Await(ctx context.Context, index engine.LogIndex) error {
-	return t.await(ctx, index, func() {
-		for at := t.wanted.Load(); uint64(index) > at && !t.wanted.CompareAndSwap(at, uint64(index)); at = t.wanted.Load() {
-		}
-		signal(t.poke)
-	})
+	at := t.wanted.Load()
+	for uint64(index) > at && !t.wanted.CompareAndSwap(at, uint64(index)) {
+		at = t.wanted.Load()
+	}
+	signal(t.queue.wake)
+	return t.await(ctx, index)
 }
 
 // AwaitEvents waits until the trail reaches a position, or ctx ends, and gives up to
 // which index it reaches.
 func (t *Trail) AwaitEvents(ctx context.Context, from engine.TrailPosition) engine.LogIndex {
-	_ = t.await(ctx, from.Index, func() {}) // how far it got is the answer
+	_ = t.await(ctx, from.Index) // how far it got is the answer
 	return t.Index()
 }
 
 // Stats are what a trail tells of itself.
 type Stats struct {
 	Index       engine.LogIndex
-	Waiting     int           // events that are not on disk yet
+	Waiting     int           // events that are not on disk yet, and their entries
 	Behind      time.Duration // between the time of the first that waits and that of what is on disk; 0 if nothing waits
 	Bytes       int64         // on disk, but for what is quarantined
 	Rebuilds    int64         // segments quarantined, or cut for damage, since the start
@@ -389,25 +334,18 @@ type Stats struct {
 
 // Stats gives the figures. It asks no disk.
 func (t *Trail) Stats() Stats {
-	s := Stats{Index: t.Index(), Rebuilds: t.rebuilds.Load(), QueueEvents: t.cfg.QueueEvents}
+	v := t.now()
+	s := Stats{Index: v.upto, Rebuilds: t.rebuilds.Load(), QueueEvents: t.cfg.QueueEvents,
+		Gaps: int64(len(v.gaps())), FirstEvent: v.reaches(thinned) + 1}
 	if why := t.trouble.Load(); why != nil {
 		s.Trouble = *why
 	}
 	var since engine.Time
-	s.Waiting, since = t.queue.waiting()
-	t.mu.Lock()
-	v := t.viewed()
-	at := t.last.time
-	t.mu.Unlock()
-	if s.Waiting > 0 && since > at && at > 0 {
-		s.Behind = since.Sub(at)
+	if s.Waiting, since, s.Lost = t.queue.waiting(); since > v.last.time && v.last.time > 0 {
+		s.Behind = since.Sub(v.last.time)
 	}
-	for i := range v.len() {
-		s.Bytes += v.at(i).bytes()
+	for _, seg := range v.segs {
+		s.Bytes += seg.size
 	}
-	s.Gaps, s.FirstEvent = int64(len(v.gaps())), v.thinned()+1
-	t.queue.mu.Lock()
-	s.Lost = t.queue.lost
-	t.queue.mu.Unlock()
 	return s
 }
