@@ -29,9 +29,8 @@ func madeShopper(h engine.SessionHandle, ordinal uint32) string {
 	return fmt.Sprintf("shopper-%08d", uint32(h)*7919*16+ordinal*31)
 }
 
-func madeSummary(h engine.SessionHandle, orders int) Summary {
-	return Summary{Session: Session{Handle: h, Index: engine.LogIndex(h), Orders: uint32(orders), Group: group},
-		At: engine.Time(h)*1_000_000 + 999_999}
+func madeSession(h engine.SessionHandle, orders int) Session {
+	return Session{Handle: h, Index: engine.LogIndex(h), Orders: uint32(orders), Group: group}
 }
 
 // BenchmarkWriteMillion writes the file of a million orders.
@@ -39,7 +38,7 @@ func BenchmarkWriteMillion(b *testing.B) {
 	const orders = 1_000_000
 	for b.Loop() {
 		s := open(b, b.TempDir())
-		must(b, s.WriteOrders(context.Background(), madeSummary(1, orders), made(1)))
+		must(b, s.write(context.Background(), madeSession(1, orders), 5, made(1)))
 		b.ReportMetric(float64(s.Stats().Bytes)/orders, "B/order")
 	}
 }
@@ -55,7 +54,7 @@ func BenchmarkThousandsOfFiles(b *testing.B) {
 	dir := b.TempDir()
 	s := open(b, dir)
 	for h := range sessions {
-		must(b, s.WriteOrders(context.Background(), madeSummary(engine.SessionHandle(h+1), orders),
+		must(b, s.write(context.Background(), madeSession(engine.SessionHandle(h+1), orders), 5,
 			made(engine.SessionHandle(h+1))))
 	}
 	must(b, s.Close())
@@ -64,7 +63,7 @@ func BenchmarkThousandsOfFiles(b *testing.B) {
 	must(b, err)
 	defer s.Close()
 	for h := range sessions {
-		s.Expect(madeSummary(engine.SessionHandle(h+1), orders).Session)
+		s.Expect(madeSession(engine.SessionHandle(h+1), orders))
 	}
 	opening := time.Since(began)
 	_, found, err := s.PaidBy("nobody's")
@@ -73,7 +72,7 @@ func BenchmarkThousandsOfFiles(b *testing.B) {
 	}
 	b.Logf("opened in %v, the first question across all files after %v", opening, time.Since(began))
 	for _, x := range s.all() {
-		must(b, x.file.Load().check(context.Background()))
+		must(b, x.check(context.Background()))
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, by := range []struct {

@@ -20,7 +20,7 @@ func TestReadersBesideDamage(t *testing.T) {
 	source := open(t, t.TempDir())
 	w.write(t, source)
 	s := open(t, t.TempDir())
-	s.cfg.RetryEvery, s.cfg.CheckEvery = time.Millisecond, 5*time.Millisecond
+	s.retry = time.Millisecond
 	w.write(t, s)
 	s.Start(peer{source})
 	var stop atomic.Bool
@@ -55,9 +55,9 @@ func TestReadersBesideDamage(t *testing.T) {
 		case 0:
 			must(t, os.Remove(s.path(h)))
 		case 1:
-			flip(t, s.path(h), 4*pageBytes+100)
+			flipAll(t, s.path(h), "Here 5")
 		default:
-			must(t, s.Receive(context.Background(), h, func(offset int64) ([]byte, int64, error) {
+			must(t, s.receive(context.Background(), h, func(offset int64) ([]byte, int64, error) {
 				return source.ReadChunk(h,
 					offset, 5000)
 			}))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"doorbuster/engine"
 )
@@ -21,26 +22,21 @@ type Peers interface {
 // OpenFile opens a session's file as a whole, for a backup; whoever asks closes it.
 // It is checked before. Errors: ErrIncomplete, also if the session is not expected,
 // ErrClosed.
-func (s *Store) OpenFile(h engine.SessionHandle) (*os.File, error) {
-	x, err := s.slot(h)
+func (s *Store) OpenFile(h engine.SessionHandle) (from *os.File, err error) {
+	f, err := s.file(h)
+	if err == nil && f == nil {
+		err = Session{Handle: h}.missing()
+	}
 	if err != nil {
 		return nil, err
 	}
-	if x == nil {
-		return nil, &Incomplete{[]engine.SessionHandle{h}}
-	}
-	f := x.file.Load()
-	if f == nil {
-		return nil, x.missing()
-	}
-	var from *os.File
-	if err = f.check(context.Background()); err == nil {
-		from, err = os.Open(f.path)
-	}
-	if err != nil {
-		return nil, s.condemn(x, f, err)
-	}
-	return from, nil
+	err = s.try(f, func() (err error) {
+		if err = f.check(context.Background()); err == nil {
+			from, err = os.Open(f.path)
+		}
+		return err
+	})
+	return from, err
 }
 
 // ReadChunk gives up to most bytes at an offset of a session's file, and how many the
@@ -55,18 +51,18 @@ func (s *Store) ReadChunk(h engine.SessionHandle, offset int64, most int) (chunk
 	if err != nil {
 		return nil, 0, err
 	}
-	if offset < 0 || offset > info.Size() {
-		return nil, 0, fmt.Errorf("session %d's file has %d bytes, asked for those from %d on", h, info.Size(), offset)
+	total = info.Size()
+	if offset < 0 || offset > total {
+		return nil, 0, fmt.Errorf("session %d's file has %d bytes, asked for those from %d on", h, total, offset)
 	}
-	chunk = make([]byte, min(int64(max(most, 0)), info.Size()-offset))
+	chunk = make([]byte, min(int64(max(most, 0)), total-offset))
 	n, err := f.ReadAt(chunk, offset)
-	return chunk[:n], info.Size(), err
+	return chunk[:n], total, err
 }
 
-// Receive copies an expected session's file from another node by its chunks. Nothing
-// of it is used unless all of it is what is expected.
-func (s *Store) Receive(ctx context.Context, h engine.SessionHandle, fetch func(offset int64) (chunk []byte,
-	total int64, err error)) error {
+// receive copies an expected session's file from another node by its chunks.
+func (s *Store) receive(ctx context.Context, h engine.SessionHandle,
+	fetch func(offset int64) (chunk []byte, total int64, err error)) error {
 	return s.Install(ctx, h, &chunks{fetch: fetch})
 }
 
@@ -98,50 +94,42 @@ func (c *chunks) Read(b []byte) (int, error) {
 
 // Install takes an expected session's file as a whole from elsewhere, as a backup has
 // it. Nothing of it is used unless all of it is what is expected.
-func (s *Store) Install(ctx context.Context, h engine.SessionHandle, from io.Reader) (err error) {
-	x, err := s.slot(h)
+func (s *Store) Install(ctx context.Context, h engine.SessionHandle, from io.Reader) error {
+	x, err := s.file(h)
 	if err == nil && x == nil {
 		err = errors.New("it is not expected")
 	}
 	if err != nil {
 		return fmt.Errorf("file of settled session %d: %w", h, err)
 	}
-	f, err := os.CreateTemp(s.cfg.Dir, fileName(h)+".*"+tmpSuffix)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		f.Close() // again, if all went well; then the first one counts
-		if err != nil {
-			os.Remove(f.Name())
-			err = fmt.Errorf("file of settled session %d: %w", h, err)
+	err = s.make(x.Session, func(f *os.File) (*head, error) {
+		if err := copyAll(ctx, f, from); err != nil {
+			return nil, err
 		}
-	}()
-	if err := copyFile(ctx, f, from); err != nil {
-		return err
-	}
-	head, err := verify(ctx, f, x.want, nil)
-	if err == nil {
-		err = errors.Join(f.Sync(), f.Close())
-	}
-	if err == nil {
-		err = s.install(f.Name(), x.want, head)
-	}
+		return verify(ctx, f, x.Session)
+	})
 	if err == nil {
 		s.received.Add(1)
 	}
 	return err
 }
 
-// copyFile is io.Copy that ends with ctx.
-func copyFile(ctx context.Context, to io.Writer, from io.Reader) error {
-	for {
-		n, err := io.CopyN(to, from, 1<<20)
-		if err == io.EOF {
-			return nil
-		}
-		if err = errors.Join(err, ctx.Err()); err != nil {
-			return fmt.Errorf("after %d bytes of the last MiB: %w", n, err)
-		}
+// make has a file filled, and installs it.
+func (s *Store) make(want Session, fill func(*os.File) (*head, error)) error {
+	f, err := os.CreateTemp(s.cfg.Dir, filepath.Base(s.path(want.Handle))+".*"+tmpSuffix)
+	if err != nil {
+		return err
 	}
+	h, err := fill(f)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = s.install(f.Name(), want, h)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return fmt.Errorf("file of settled session %d: %w", want.Handle, err)
+	}
+	return nil
 }

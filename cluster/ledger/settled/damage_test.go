@@ -1,17 +1,20 @@
 package settled
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"doorbuster/engine"
+	"doorbuster/wal/vfs"
 )
 
 // peer is another node's Store.
@@ -34,12 +37,10 @@ var damages = []struct {
 	{"flipped in the rows", func(t *testing.T, _ *world, _ *Store, path string) { flip(t, path, 4*pageBytes+100) }},
 	{"flipped in a free page", func(t *testing.T, _ *world, _ *Store, path string) { flip(t, path, 2*pageBytes+4000) }},
 	{"flipped in the filters", func(t *testing.T, _ *world, _ *Store, path string) {
-		flip(t, path, partOf(t, path,
-			partFilters)+9)
+		flip(t, path, headOf(t, path)+100)
 	}},
 	{"flipped in the summary", func(t *testing.T, _ *world, _ *Store, path string) {
-		flip(t, path, partOf(t, path,
-			partSummary)+30)
+		flip(t, path, headOf(t, path)+20)
 	}},
 	{"flipped in the trailer", func(t *testing.T, _ *world, _ *Store, path string) { flip(t, path, sizeOf(t, path)-20) }},
 	{"swapped", func(t *testing.T, _ *world, s *Store, path string) {
@@ -48,23 +49,23 @@ var damages = []struct {
 		must(t, os.WriteFile(path, b, 0o600))
 	}},
 	{"an older copy", func(t *testing.T, w *world, _ *Store, path string) {
-		w.forge(t, path, func(s *Summary) { s.Orders -= 5; s.Index -= 100 })
+		w.forge(t, path, func(s *Session) { s.Orders -= 5; s.Index -= 100 })
 	}},
 	{"another group's", func(t *testing.T, w *world, _ *Store, path string) {
-		w.forge(t, path, func(s *Summary) { s.Group[0]++ })
+		w.forge(t, path, func(s *Session) { s.Group[0]++ })
 	}},
 	{"another index", func(t *testing.T, w *world, _ *Store, path string) {
 		w.forge(t, path,
-			func(s *Summary) { s.Index++ })
+			func(s *Session) { s.Index++ })
 	}},
 }
 
 // forge puts a whole file that is not the one expected in its place.
-func (w *world) forge(t *testing.T, path string, change func(*Summary)) {
+func (w *world) forge(t *testing.T, path string, change func(*Session)) {
 	sum := w.sums[2]
 	change(&sum)
 	s := open(t, t.TempDir())
-	must(t, s.WriteOrders(context.Background(), sum, w.record(2)))
+	must(t, s.write(context.Background(), sum, 2_000_000, w.record(2)))
 	b, err := os.ReadFile(s.path(2))
 	must(t, err)
 	must(t, os.WriteFile(path, b, 0o600))
@@ -83,17 +84,11 @@ func sizeOf(t *testing.T, path string) int64 {
 	return info.Size()
 }
 
-// partOf gives where a part begins.
-func partOf(t *testing.T, path string, part int) (at int64) {
-	f, err := os.Open(path)
+// headOf gives where the head begins.
+func headOf(t *testing.T, path string) int64 {
+	b, err := os.ReadFile(path)
 	must(t, err)
-	defer f.Close()
-	trailer, _, err := readTrailer(f)
-	must(t, err)
-	for _, n := range trailer.length[:part] {
-		at += int64(n)
-	}
-	return at
+	return int64(len(b)) - trailerBytes - int64(binary.LittleEndian.Uint64(b[len(b)-trailerBytes+8:]))
 }
 
 func flip(t *testing.T, path string, at int64) {
@@ -105,6 +100,17 @@ func flip(t *testing.T, path string, at int64) {
 	must(t, err)
 	b[0] ^= 4
 	_, err = f.WriteAt(b, at)
+	must(t, err)
+}
+
+// flipAll changes a text wherever it stands.
+func flipAll(t *testing.T, path, text string) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0) // it may be quarantined meanwhile
+	must(t, err)
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	must(t, err)
+	_, err = f.WriteAt(bytes.ReplaceAll(b, []byte(text), bytes.Repeat([]byte("x"), len(text))), 0)
 	must(t, err)
 }
 
@@ -130,13 +136,13 @@ func TestDamageIsNoticed(t *testing.T) {
 				t.Fatalf("an order of it: %+v %v %v", o, found, err)
 			}
 			w.checkWithout(t, s, 2)
-			aside, _ := filepath.Glob(filepath.Join(dir, "*"+damagedSuffix))
+			aside, _ := filepath.Glob(filepath.Join(dir, "*"+vfs.QuarantineSuffix))
 			if want := map[bool]int{true: 0, false: 1}[d.name == "deleted"]; len(aside) != want ||
 				s.Stats().Damaged != int64(want) {
 				t.Errorf("quarantined: %v, %+v", aside, s.Stats())
 			}
 
-			must(t, s.Receive(context.Background(), 2, func(offset int64) ([]byte, int64, error) {
+			must(t, s.receive(context.Background(), 2, func(offset int64) ([]byte, int64, error) {
 				return peer{source}.SessionChunk(context.Background(), 2, offset)
 			}))
 			w.check(t, s)
@@ -152,9 +158,6 @@ func (w *world) checkWithout(t *testing.T, s *Store, h engine.SessionHandle) {
 	}
 	if _, found, err := s.Order(engine.OrderRef{Session: 3, Ordinal: 7}); !found || err != nil {
 		t.Errorf("another's order: %v %v", found, err)
-	}
-	if _, _, err := s.Session(h); !errors.Is(err, ErrIncomplete) {
-		t.Errorf("the session: %v", err)
 	}
 	if err := s.Scan(engine.OrderRef{Session: h}, func(*engine.OrderRecord) bool { return true }); !errors.Is(err,
 		ErrIncomplete) {
@@ -198,19 +201,17 @@ func TestCheckedInTheBackground(t *testing.T) {
 	flip(t, first.path(2), 4*pageBytes+100)
 	must(t, os.Remove(first.path(3)))
 
-	s, err := Open(Config{Dir: dir, Log: slog.New(slog.DiscardHandler), RetryEvery: 10 * time.Millisecond,
-		CheckEvery: 50 * time.Millisecond})
+	s, err := Open(Config{Dir: dir, Log: slog.New(slog.DiscardHandler)})
 	must(t, err)
+	s.retry = 10 * time.Millisecond
 	defer s.Close()
 	w.expect(s)
 	s.Start(peer{source})
 	await(t, s, func(n Stats) bool { return n.Missing == 0 && n.Unchecked == 0 && n.Received == 2 && n.Damaged == 1 })
 	must(t, os.Remove(s.path(1)))
 	await(t, s, func(n Stats) bool { return n.Missing == 0 && n.Received == 3 && n.Damaged == 2 })
-	flip(t, s.path(3), 4*pageBytes+100) // after it was checked
-	await(t, s, func(n Stats) bool { return n.Missing == 0 && n.Received == 4 && n.Damaged == 3 })
 	w.check(t, s)
-	if aside, _ := filepath.Glob(filepath.Join(dir, "*"+damagedSuffix)); len(aside) != 2 {
+	if aside, _ := filepath.Glob(filepath.Join(dir, "*"+vfs.QuarantineSuffix)); len(aside) != 1 {
 		t.Errorf("quarantined: %v", aside)
 	}
 }
@@ -239,8 +240,8 @@ func TestNewestDamagedAreKept(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	aside, _ := filepath.Glob(filepath.Join(dir, "*"+damagedSuffix))
-	if want := []string{s.path(2) + damagedSuffix, s.path(4) + damagedSuffix}; !slices.Equal(aside, want) {
+	aside, _ := filepath.Glob(filepath.Join(dir, "*"+vfs.QuarantineSuffix))
+	if want := []string{filepath.Join(dir, "000003-4.orders.damaged"), filepath.Join(dir, "000004-2.orders.damaged")}; !slices.Equal(aside, want) {
 		t.Errorf("%v, want %v", aside, want)
 	}
 }
@@ -289,16 +290,7 @@ func TestNameDamagedWhileOpen(t *testing.T) {
 		if found, err := c.ask(s); !found || err != nil {
 			t.Fatal(found, err)
 		}
-		b, err := os.ReadFile(s.path(1))
-		must(t, err)
-		for at, name := 0, c.name+"\x00"; ; at++ {
-			i := strings.Index(string(b[at:]), name)
-			if i < 0 {
-				break
-			}
-			at += i
-			flip(t, s.path(1), int64(at+len(name)-2))
-		}
+		flipAll(t, s.path(1), c.name+"\x00")
 		if found, err := c.ask(s); found || !errors.Is(err, ErrIncomplete) {
 			t.Errorf("%s: %v %v", c.name, found, err)
 		}
@@ -341,7 +333,7 @@ func TestReceiveTakesOnlyWhatFits(t *testing.T) {
 		dir := t.TempDir()
 		s := open(t, dir)
 		w.expect(s)
-		err := s.Receive(context.Background(), 1, fetch)
+		err := s.receive(context.Background(), 1, fetch)
 		if left, _ := filepath.Glob(filepath.Join(dir, "*")); err == nil || len(left) > 0 || len(s.Missing()) != 2 {
 			t.Errorf("%s: %v, left %v, missing %v", name, err, left, s.Missing())
 		}
@@ -373,7 +365,7 @@ func TestExpectedAnew(t *testing.T) {
 	s := open(t, t.TempDir())
 	w.write(t, s)
 	w.check(t, s)
-	other := w.sums[1].Session
+	other := w.sums[1]
 	other.Index++
 	s.Expect(other)
 	if _, _, err := s.Order(engine.OrderRef{Session: 1, Ordinal: 1}); !errors.Is(err, ErrIncomplete) {

@@ -7,18 +7,18 @@
 //	           orders    ordinal (uint32, big endian) → the order, with its checksum
 //	           shoppers  shopper 0x00 ^granted ^ordinal → nothing: the newest grant first
 //	           payments  payment's id 0x00 ordinal → nothing
-//	filters  which shoppers and payments it may know
-//	summary  group, session, index of the entry that settled it, counts, listings,
-//	         the SHA-256 of its orders
-//	trailer  "DBORDERS", version, lengths and checksums (xxHash64) of all above
+//	head     version, group, session, index and time of the entry that settled it, how
+//	         many orders, times of the first and last grant, filters: which shoppers
+//	         and payments it may know
+//	trailer  "DBORDERS", length of the head, xxHash64 of the rows, and of head and
+//	         trailer (uint64, little endian)
 //
 // The same orders give the same bytes on every node: that is how a peer's copy
 // can be compared. The whole is checked in the background, and before a file's
-// first answer; the filters and the summary have checksums of their own, so that
-// questions by shopper and payment need not wait for that. Opening a Store reads the
-// directory's names only. What happens to a file after its check is noticed by its
-// orders' checksums, by a name that its filter has and its rows have not, or at the
-// next check, a day later.
+// first answer; the head has a checksum of its own, so that questions by shopper and
+// payment need not wait for that. Opening a Store reads the directory's names only.
+// What happens to a file after its check is noticed when it is gone, by its orders'
+// checksums, and by a name that its filter has and its rows have not.
 //
 // What ought to be there is for the caller to say (Expect). A file that is damaged,
 // or not the one that is expected, is quarantined as *.damaged, and missing until it

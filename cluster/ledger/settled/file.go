@@ -6,179 +6,133 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"syscall"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
+	"doorbuster/cluster/ledger/codec"
 	"doorbuster/engine"
 )
 
-// errDamaged: a file does not hold what was written to it, or is not the one that
-// is expected.
-var errDamaged = errors.New("damaged")
-
 const (
-	magic          = "DBORDERS"
-	formatVersion  = 1
-	summaryVersion = 1
-	filterVersion  = 1
-	trailerBytes   = len(magic) + 8 + 3*16 + 8
+	magic        = "DBORDERS"
+	headVersion  = 1
+	trailerBytes = 32
 )
 
-// Summary is a settled session: what its file says of itself.
-type Summary struct {
+// head is what a file says of itself, kept in memory.
+type head struct {
 	Session
-	At             engine.Time // of the entry that settled it
-	Oldest, Newest engine.Time // grants; 0 without orders
-	Listings       []Listing
-	Digest         [32]byte // SHA-256 of its orders
+	at, oldest, newest engine.Time // of the entry that settled it, and of grants; 0 without orders
+	shoppers, payments filter
+	size               int64  // of the whole file
+	rows, sum          uint64 // bytes of the rows, and their sum
 }
 
-// Listing is a listing of such a session, as it was then.
-type Listing struct {
-	Listing                                  engine.ListingHandle
-	Price                                    int64
-	Stock, Available, Paid, Released, Buyers int64
+// append appends head and trailer.
+func (h *head) append(b []byte) []byte {
+	w := codec.Writer{Buf: append(append(b, headVersion), h.Group[:]...)}
+	w.Uint(uint64(h.Handle), uint64(h.Index), uint64(h.Orders))
+	w.Int(int64(h.at), int64(h.oldest), int64(h.newest))
+	h.shoppers.append(&w)
+	h.payments.append(&w)
+	le := binary.LittleEndian
+	w.Buf = le.AppendUint64(append(w.Buf, magic...), uint64(len(w.Buf)))
+	w.Buf = le.AppendUint64(w.Buf, h.sum)
+	return le.AppendUint64(w.Buf, xxhash.Sum64(w.Buf))
 }
 
-func (s *Summary) append(w *writer) {
-	w.buf = append(w.buf, summaryVersion)
-	w.buf = append(w.buf, s.Group[:]...)
-	w.uint(uint64(s.Handle))
-	w.uint(uint64(s.Index))
-	w.uint(uint64(s.Orders))
-	w.int(int64(s.At))
-	w.int(int64(s.Oldest))
-	w.int(int64(s.Newest))
-	w.buf = append(w.buf, s.Digest[:]...)
-	w.uint(uint64(len(s.Listings)))
-	for _, l := range s.Listings {
-		w.uint(uint64(l.Listing))
-		for _, v := range [...]int64{l.Price, l.Stock, l.Available, l.Paid, l.Released, l.Buyers} {
-			w.int(v)
-		}
-	}
-}
-
-func summaryOf(body []byte) (s Summary, err error) {
-	r := reader{buf: body}
-	r.version(summaryVersion)
-	copy(s.Group[:], r.bytes(uint64(len(s.Group))))
-	s.Handle, s.Index, s.Orders = engine.SessionHandle(r.uint32()), engine.LogIndex(r.uint()), r.uint32()
-	s.At, s.Oldest, s.Newest = engine.Time(r.int()), engine.Time(r.int()), engine.Time(r.int())
-	copy(s.Digest[:], r.bytes(uint64(len(s.Digest))))
-	for n := r.uint(); n > 0 && r.err == nil; n-- {
-		s.Listings = append(s.Listings, Listing{Listing: engine.ListingHandle(r.uint32()),
-			Price: r.int(), Stock: r.int(), Available: r.int(), Paid: r.int(), Released: r.int(), Buyers: r.int()})
-	}
-	return s, r.done()
-}
-
-// trailer says of a file's three parts how long they are, and what they sum up to.
-type trailer struct{ length, sum [3]uint64 }
-
-const (
-	partRows = iota
-	partFilters
-	partSummary
-)
-
-func (t *trailer) bytes() []byte {
-	b := binary.LittleEndian.AppendUint64([]byte(magic), formatVersion)
-	for i := range t.length {
-		b = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(b, t.length[i]), t.sum[i])
-	}
-	return binary.LittleEndian.AppendUint64(b, xxhash.Sum64(b))
-}
-
-// readTrailer reads a file's end. Errors: errDamaged, engine.ErrNewerFormat.
-func readTrailer(f *os.File) (t trailer, size int64, err error) {
+// readHead reads a file's end, which must be of what is expected. Errors:
+// codec.ErrDamaged, engine.ErrNewerFormat.
+func readHead(f *os.File, want Session) (*head, error) {
 	info, err := f.Stat()
 	if err != nil {
-		return t, 0, err
-	}
-	size = info.Size()
-	b := make([]byte, trailerBytes)
-	if size < int64(len(b)) {
-		return t, size, fmt.Errorf("%w: it has %d bytes", errDamaged, size)
-	}
-	if _, err := f.ReadAt(b, size-int64(len(b))); err != nil {
-		return t, size, err
-	}
-	end := len(b) - 8
-	if string(b[:len(magic)]) != magic || binary.LittleEndian.Uint64(b[end:]) != xxhash.Sum64(b[:end]) {
-		return t, size, fmt.Errorf("%w: its end is not a trailer", errDamaged)
-	}
-	if v := binary.LittleEndian.Uint64(b[len(magic):]); v > formatVersion {
-		return t, size, fmt.Errorf("format %d, this build reads %d: %w", v, formatVersion, engine.ErrNewerFormat)
-	}
-	left := uint64(size) - uint64(len(b))
-	for i := range t.length {
-		at := b[len(magic)+8+16*i:]
-		t.length[i], t.sum[i] = binary.LittleEndian.Uint64(at), binary.LittleEndian.Uint64(at[8:])
-		if t.length[i] > left {
-			return t, size, fmt.Errorf("%w: it is cut", errDamaged)
-		}
-		left -= t.length[i]
-	}
-	if left != 0 {
-		return t, size, fmt.Errorf("%w: it is too long", errDamaged)
-	}
-	return t, size, nil
-}
-
-// part reads one of the small parts and checks it.
-func (t *trailer) part(f *os.File, i int) ([]byte, error) {
-	at := uint64(0)
-	for _, n := range t.length[:i] {
-		at += n
-	}
-	b := make([]byte, t.length[i])
-	if _, err := f.ReadAt(b, int64(at)); err != nil {
 		return nil, err
 	}
-	if xxhash.Sum64(b) != t.sum[i] {
-		return nil, fmt.Errorf("%w: part %d does not fit its checksum", errDamaged, i)
+	size, le := info.Size(), binary.LittleEndian
+	if size < trailerBytes {
+		return nil, codec.Damaged("it has %d bytes", size)
 	}
-	return b, nil
+	b := make([]byte, trailerBytes)
+	if _, err := f.ReadAt(b, size-trailerBytes); err != nil {
+		return nil, err
+	}
+	length := le.Uint64(b[8:])
+	if string(b[:8]) != magic || length > uint64(size-trailerBytes) {
+		return nil, codec.Damaged("its end is not a trailer")
+	}
+	h := &head{size: size, rows: uint64(size) - trailerBytes - length}
+	b = make([]byte, length+trailerBytes)
+	if _, err := f.ReadAt(b, int64(h.rows)); err != nil {
+		return nil, err
+	}
+	sum := len(b) - 8
+	if xxhash.Sum64(b[:sum]) != le.Uint64(b[sum:]) {
+		return nil, codec.Damaged("its head does not fit its checksum")
+	}
+	h.sum = le.Uint64(b[sum-8:])
+	r := codec.Reader{Buf: b[:length]}
+	r.Version(headVersion)
+	copy(h.Group[:], r.Bytes(uint64(len(h.Group))))
+	h.Handle, h.Index, h.Orders = engine.SessionHandle(r.Uint32()), engine.LogIndex(r.Uint()), r.Uint32()
+	h.at, h.oldest, h.newest = engine.Time(r.Int()), engine.Time(r.Int()), engine.Time(r.Int())
+	h.shoppers, h.payments = readFilter(&r), readFilter(&r)
+	if err := r.Done(); err != nil {
+		return nil, err
+	}
+	if h.Session != want {
+		return nil, codec.Damaged("it is of session %d as index %d left it, %d orders, and not of index %d, %d orders, "+
+			"or of another group", h.Handle, h.Index, h.Orders, want.Index, want.Orders)
+	}
+	return h, nil
 }
 
-// summary reads the summary, which must be of what is expected.
-func (t *trailer) summary(f *os.File, want Session) (s Summary, err error) {
-	b, err := t.part(f, partSummary)
-	if err == nil {
-		s, err = summaryOf(b)
+// verify reads the whole file and compares it with its checksums and what is wanted.
+func verify(ctx context.Context, f *os.File, want Session) (*head, error) {
+	h, err := readHead(f, want)
+	if err != nil {
+		return nil, err
 	}
-	switch {
-	case err != nil:
-	case s.Group != want.Group:
-		err = fmt.Errorf("%w: it is another group's", errDamaged)
-	case s.Session != want:
-		err = fmt.Errorf("%w: it is of session %d as index %d left it, %d orders, and not of index %d, %d orders",
-			errDamaged, s.Handle, s.Index, s.Orders, want.Index, want.Orders)
+	sum, err := sumRows(ctx, f, int64(h.rows))
+	if err == nil && sum != h.sum {
+		err = codec.Damaged("its rows do not fit their checksum")
 	}
-	return s, err
+	return h, err
 }
 
-// head is what is kept in memory of a file.
-type head struct {
-	oldest, newest     engine.Time
-	shoppers, payments filter
-	size               int64
+func sumRows(ctx context.Context, f *os.File, length int64) (uint64, error) {
+	sum := xxhash.New()
+	err := copyAll(ctx, sum, io.NewSectionReader(f, 0, length))
+	return sum.Sum64(), err
 }
 
-// file is a session's file, while it is there and fits.
+// copyAll is io.Copy that ends with ctx.
+func copyAll(ctx context.Context, to io.Writer, from io.Reader) error {
+	for {
+		if _, err := io.CopyN(to, from, 1<<20); err == io.EOF {
+			return nil
+		} else if err = errors.Join(err, ctx.Err()); err != nil {
+			return err
+		}
+	}
+}
+
+// file is an expected session's: another takes its place when it is expected anew, or
+// installed.
 type file struct {
-	want    Session
+	Session
 	path    string
+	missing atomic.Bool
 	checks  sync.Mutex // held by check, so that readers read it once
 	checked atomic.Bool
 	head    atomic.Pointer[head]
+	db      atomic.Pointer[bbolt.DB] // nil: to be opened
 }
 
 // load gives the head, reading it if need be.
@@ -191,53 +145,31 @@ func (f *file) load() (*head, error) {
 		return nil, err
 	}
 	defer from.Close()
-	h, _, err := readHead(from, f.want)
+	h, err := readHead(from, f.Session)
 	if err == nil {
 		f.head.Store(h)
 	}
 	return h, err
 }
 
-func readHead(from *os.File, want Session) (*head, trailer, error) {
-	t, size, err := readTrailer(from)
-	if err != nil {
-		return nil, t, err
-	}
-	s, err := t.summary(from, want)
-	if err != nil {
-		return nil, t, err
-	}
-	b, err := t.part(from, partFilters)
-	if err != nil {
-		return nil, t, err
-	}
-	r := reader{buf: b}
-	r.version(filterVersion)
-	h := &head{oldest: s.Oldest, newest: s.Newest, size: size, shoppers: readFilter(&r), payments: readFilter(&r)}
-	return h, t, r.done()
-}
-
-// pace is called while much is read, with how many bytes were.
-type pace func(ctx context.Context, n int) error
-
-// check reads the whole file, if nobody has yet, for a reader who waits for it.
+// check reads the whole file, if nobody has yet.
 func (f *file) check(ctx context.Context) error {
 	f.checks.Lock()
 	defer f.checks.Unlock()
 	if f.checked.Load() {
 		return nil
 	}
-	return f.read(ctx, nil)
+	return f.recheck(ctx)
 }
 
-// read reads the whole file and compares it with its checksums and what is wanted.
-func (f *file) read(ctx context.Context, pace pace) error {
+// recheck reads the whole file.
+func (f *file) recheck(ctx context.Context) error {
 	from, err := os.Open(f.path)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	h, err := verify(ctx, from, f.want, pace)
+	h, err := verify(ctx, from, f.Session)
 	if err == nil {
 		f.head.Store(h)
 		f.checked.Store(true)
@@ -245,43 +177,60 @@ func (f *file) read(ctx context.Context, pace pace) error {
 	return err
 }
 
-// verify is read of an open file.
-func verify(ctx context.Context, from *os.File, want Session, pace pace) (*head, error) {
-	h, t, err := readHead(from, want)
-	if err != nil {
+// close closes the database when nobody reads it any more. What was only read is closed
+// without trouble, or has none that matters.
+func (f *file) close() {
+	if db := f.db.Swap(nil); db != nil {
+		_ = db.Close()
+	}
+}
+
+// view runs read in a transaction of a session's file, which is checked before. What
+// read gets is good until it returns. Errors: ErrIncomplete, ErrClosed.
+func (s *Store) view(f *file, read func(*bbolt.Tx) error) error {
+	return s.try(f, func() error {
+		for {
+			db, err := s.database(f)
+			if err == nil {
+				err = guard(func() error { return db.View(read) })
+			}
+			if !errors.Is(err, bolterrors.ErrDatabaseNotOpen) { // else it was closed to make room
+				return err
+			}
+		}
+	})
+}
+
+// database opens a file, or shares it. The one that was opened first is closed if there
+// are too many.
+func (s *Store) database(f *file) (*bbolt.DB, error) {
+	if db := f.db.Load(); db != nil {
+		return db, nil
+	}
+	if err := f.check(context.Background()); err != nil {
 		return nil, err
 	}
-	sum, err := sumRows(ctx, from, int64(t.length[partRows]), pace)
-	if err == nil && sum != t.sum[partRows] {
-		err = fmt.Errorf("%w: its rows do not fit their checksum", errDamaged)
+	s.opening.Lock()
+	defer s.opening.Unlock()
+	if db := f.db.Load(); db != nil {
+		return db, nil
 	}
-	return h, err
-}
-
-// readBytes is how much is read in one go.
-const readBytes = 256 << 10
-
-func sumRows(ctx context.Context, from *os.File, length int64, pace pace) (uint64, error) {
-	rows, sum, buf := io.NewSectionReader(from, 0, length), xxhash.New(), make([]byte, readBytes)
-	for {
-		n, err := rows.Read(buf)
-		sum.Write(buf[:n])
-		if err == io.EOF {
-			return sum.Sum64(), nil
-		}
-		if err == nil && pace != nil {
-			err = pace(ctx, n)
-		}
-		if err = errors.Join(err, ctx.Err()); err != nil {
-			return 0, err
-		}
+	if _, err := s.file(f.Handle); err != nil {
+		return nil, err
 	}
-}
-
-// unreadable reports whether err condemns the file, and not just this try.
-func unreadable(err error) bool {
-	return errors.Is(err, errDamaged) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, io.EOF) || errors.Is(err,
-		syscall.EIO)
+	var db *bbolt.DB
+	if err := guard(func() (err error) {
+		db, err = bbolt.Open(f.path, 0o600, &bbolt.Options{ReadOnly: true, NoStatistics: true, Timeout: time.Second})
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	f.db.Store(db)
+	if s.open = append(s.open, f); len(s.open) > s.most {
+		s.open[0].close()
+		s.open = s.open[1:]
+	}
+	return db, nil
 }
 
 // guard runs do, and turns what a damaged file makes it panic with into an error: a
@@ -290,7 +239,7 @@ func guard(do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", errDamaged, r)
+			err = fmt.Errorf("%w: %v", codec.ErrDamaged, r)
 		}
 	}()
 	return do()

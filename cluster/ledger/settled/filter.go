@@ -6,6 +6,8 @@ import (
 
 	"github.com/FastFilter/xorfilter"
 	"github.com/cespare/xxhash/v2"
+
+	"doorbuster/cluster/ledger/codec"
 )
 
 // filter says which names a file may have: a binary fuse filter of 16 bits, 2.25
@@ -29,39 +31,35 @@ func filterOf(hashes []uint64) (filter, error) {
 
 func (f filter) mayHave(hash uint64) bool { return f.BinaryFuse != nil && f.Contains(hash) }
 
-func (f filter) append(w *writer) {
+func (f filter) append(w *codec.Writer) {
 	if f.BinaryFuse == nil {
-		w.uint(0)
+		w.Uint(0)
 		return
 	}
-	w.uint(uint64(len(f.Fingerprints)))
-	w.uint(f.Seed)
-	w.uint(uint64(f.SegmentLength))
+	w.Uint(uint64(len(f.Fingerprints)), f.Seed, uint64(f.SegmentLength))
 	for _, print := range f.Fingerprints {
-		w.buf = binary.LittleEndian.AppendUint16(w.buf, print)
+		w.Buf = binary.LittleEndian.AppendUint16(w.Buf, print)
 	}
 }
 
 // readFilter reads what append wrote. A length is a power of two, and there are two
 // segments more than a name's first place may be in.
-func readFilter(r *reader) filter {
-	n := r.uint()
+func readFilter(r *codec.Reader) filter {
+	n := r.Uint()
 	if n == 0 {
 		return filter{}
 	}
-	seed, length := r.uint(), r.uint32()
-	if length == 0 || length&(length-1) != 0 || n%uint64(length) != 0 || n < 3*uint64(length) || n > uint64(len(r.buf)) {
-		r.fail()
+	seed, length := r.Uint(), r.Uint32()
+	if length == 0 || length&(length-1) != 0 || n%uint64(length) != 0 || n < 3*uint64(length) || n > uint64(len(r.Buf)) {
+		r.Fail()
 		return filter{}
 	}
-	prints := r.bytes(2 * n)
+	prints, segments := r.Bytes(2*n), uint32(n/uint64(length))-2
 	if prints == nil {
 		return filter{}
 	}
-	segments := uint32(n/uint64(length)) - 2
 	f := &xorfilter.BinaryFuse[uint16]{Seed: seed, SegmentLength: length, SegmentLengthMask: length - 1,
-		SegmentCount:       segments,
-		SegmentCountLength: segments * length, Fingerprints: make([]uint16, n)}
+		SegmentCount: segments, SegmentCountLength: segments * length, Fingerprints: make([]uint16, n)}
 	for i := range f.Fingerprints {
 		f.Fingerprints[i] = binary.LittleEndian.Uint16(prints[2*i:])
 	}

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,9 +16,12 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
+	"doorbuster/cluster/ledger/codec"
 	"doorbuster/engine"
+	"doorbuster/wal/vfs"
 )
 
 var (
@@ -32,9 +37,6 @@ var (
 type Incomplete struct{ Sessions []engine.SessionHandle }
 
 func (e *Incomplete) Error() string {
-	if len(e.Sessions) == 1 {
-		return fmt.Sprintf("%v: those of session %d", ErrIncomplete, e.Sessions[0])
-	}
 	return fmt.Sprintf("%v: those of %d sessions, the first of them %d", ErrIncomplete, len(e.Sessions), e.Sessions[0])
 }
 
@@ -48,19 +50,25 @@ type Session struct {
 	Group  [16]byte // whose log that is
 }
 
-// Config says where a Store is. Only Dir has no default.
+func (want Session) missing() error { return &Incomplete{[]engine.SessionHandle{want.Handle}} }
+
+// Config says where a Store is.
 type Config struct {
 	Dir string
-	// OpenFiles is how many files stay open: 256. More cost descriptors and mappings;
-	// with fewer, more questions open a file, which takes a quarter of a millisecond.
-	OpenFiles int
-	// CheckBytes is how many bytes a second background checks read: 64 MiB.
-	CheckBytes int
-	// CheckEvery is how often all files are checked again, a day, and RetryEvery how
-	// often the directory is looked at and peers are asked for what is missing, 10 s.
-	CheckEvery, RetryEvery time.Duration
-	Log                    *slog.Logger // slog.Default()
+	Log *slog.Logger // slog.Default()
 }
+
+const (
+	fileSuffix = ".orders"
+	tmpSuffix  = ".tmp"
+	// openFiles is how many files stay open. More cost descriptors and mappings; with
+	// fewer, more questions open a file, which takes a quarter of a millisecond.
+	openFiles = 256
+	// retryEvery is how often files are looked for, and peers asked for what is missing.
+	retryEvery = 10 * time.Second
+	// checkShare: checking rests so many times as long as it takes.
+	checkShare = 4
+)
 
 // Stats count what a Store has and had to do.
 type Stats struct {
@@ -72,86 +80,67 @@ type Stats struct {
 
 // Store reads and writes the files of a directory. It is safe for concurrent use.
 type Store struct {
-	cfg Config
+	cfg   Config
+	most  int // open files
+	retry time.Duration
 
 	mu     sync.Mutex
-	slots  map[engine.SessionHandle]*slot
-	sorted []*slot                           // by handle; nil: to be made again
-	found  map[engine.SessionHandle]struct{} // files that nobody has expected yet
+	files  map[engine.SessionHandle]*file    // expected ones
+	found  map[engine.SessionHandle]struct{} // names of files that nobody has expected yet
+	sorted []*file                           // by handle; nil: to be made again
 	closed bool
-	open   opened
+
+	opening sync.Mutex // of what follows
+	open    []*file    // those that were opened, and not yet closed to make room
 
 	damaged, received atomic.Int64
-	background        background
+	wake              chan struct{}
+	end               context.CancelFunc
+	ctx               context.Context
+	running           sync.WaitGroup
 }
-
-// slot is an expected session: its file is nil while that is missing.
-type slot struct {
-	want Session
-	file atomic.Pointer[file]
-}
-
-const (
-	fileSuffix    = ".orders"
-	damagedSuffix = ".damaged"
-	tmpSuffix     = ".tmp"
-	keepDamaged   = 2 // files, the newest, for whoever wants to know what happened
-)
 
 // Open reads the names of a directory, which it makes if it is missing. What is
 // there is looked at once it is expected.
 func Open(cfg Config) (*Store, error) {
-	cfg.OpenFiles = cmp.Or(cfg.OpenFiles, 256)
-	cfg.CheckBytes = cmp.Or(cfg.CheckBytes, 64<<20)
-	cfg.CheckEvery = cmp.Or(cfg.CheckEvery, 24*time.Hour)
-	cfg.RetryEvery = cmp.Or(cfg.RetryEvery, 10*time.Second)
 	cfg.Log = cmp.Or(cfg.Log, slog.Default())
-	s := &Store{cfg: cfg, slots: map[engine.SessionHandle]*slot{}, open: opened{most: cfg.OpenFiles,
-		handles: map[*file]*handle{}}}
-	s.background.wakes = make(chan struct{}, 1)
-	err := os.MkdirAll(cfg.Dir, 0o700)
-	if err == nil {
-		s.found, err = s.list(true)
+	s := &Store{cfg: cfg, most: openFiles, retry: retryEvery, wake: make(chan struct{}, 1),
+		files: map[engine.SessionHandle]*file{}, found: map[engine.SessionHandle]struct{}{}}
+	s.ctx, s.end = context.WithCancel(context.Background())
+	err := vfs.OS().MkdirAll(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	names, err := vfs.OS().List(cfg.Dir)
+	for _, name := range names {
+		number, ours := strings.CutSuffix(name, fileSuffix)
+		if h, bad := strconv.ParseUint(number, 10, 32); ours && bad == nil {
+			s.found[engine.SessionHandle(h)] = struct{}{}
+		} else if strings.HasSuffix(name, tmpSuffix) { // it was being written when a process ended
+			err = errors.Join(err, os.Remove(filepath.Join(cfg.Dir, name)))
+		}
 	}
 	return s, err
 }
 
-// list gives the sessions that there are files of, and removes what was being
-// written when a process ended.
-func (s *Store) list(clean bool) (map[engine.SessionHandle]struct{}, error) {
-	dir, err := os.Open(s.cfg.Dir)
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	found := map[engine.SessionHandle]struct{}{}
-	for _, name := range names {
-		if number, ok := strings.CutSuffix(name, fileSuffix); ok {
-			if h, err := strconv.ParseUint(number, 10, 32); err == nil && name == fileName(engine.SessionHandle(h)) {
-				found[engine.SessionHandle(h)] = struct{}{}
-			}
-		} else if clean && strings.HasSuffix(name, tmpSuffix) {
-			err = errors.Join(err, os.Remove(filepath.Join(s.cfg.Dir, name)))
-		}
-	}
-	return found, err
+func (s *Store) path(h engine.SessionHandle) string {
+	return filepath.Join(s.cfg.Dir, strconv.FormatUint(uint64(h), 10)+fileSuffix)
 }
-
-func fileName(h engine.SessionHandle) string { return strconv.FormatUint(uint64(h), 10) + fileSuffix }
-
-func (s *Store) path(h engine.SessionHandle) string { return filepath.Join(s.cfg.Dir, fileName(h)) }
 
 // Close ends what runs in the background and closes all files. Readers get ErrClosed
 // from then on.
 func (s *Store) Close() error {
-	s.background.stop()
+	s.end()
+	s.running.Wait()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.closed = true
-	for f := range s.open.handles {
-		closeDB(s.open.retire(f))
+	s.mu.Unlock()
+	s.opening.Lock()
+	defer s.opening.Unlock()
+	for _, f := range s.open {
+		f.close()
 	}
+	s.open = nil
 	return nil
 }
 
@@ -166,36 +155,62 @@ func (s *Store) Expect(sessions ...Session) {
 	for _, want := range sessions {
 		s.expect(want)
 	}
-	s.background.wake()
+	signal(s.wake)
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // expect is Expect of one, under the lock.
-func (s *Store) expect(want Session) *slot {
-	x := s.slots[want.Handle]
-	if x != nil && x.want == want {
-		return x
+func (s *Store) expect(want Session) *file {
+	old := s.files[want.Handle]
+	if old != nil && old.Session == want {
+		return old
 	}
-	there := x != nil && x.file.Load() != nil
-	if _, ok := s.found[want.Handle]; ok {
-		there = true
-		delete(s.found, want.Handle)
+	_, there := s.found[want.Handle]
+	return s.replace(&file{Session: want, path: s.path(want.Handle)}, there || old != nil && !old.missing.Load())
+}
+
+// replace has f expected in the place of another, under the lock.
+func (s *Store) replace(f *file, there bool) *file {
+	f.missing.Store(!there)
+	if old := s.files[f.Handle]; old != nil {
+		old.close()
 	}
-	if x != nil {
-		closeDB(s.open.retire(x.file.Load()))
+	s.files[f.Handle], s.sorted = f, nil
+	delete(s.found, f.Handle)
+	return f
+}
+
+// all gives the expected sessions in ascending order. The slice is not changed.
+func (s *Store) all() []*file {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sorted == nil {
+		s.sorted = slices.SortedFunc(maps.Values(s.files), func(a, b *file) int { return cmp.Compare(a.Handle, b.Handle) })
 	}
-	x = &slot{want: want}
-	if there {
-		x.file.Store(&file{want: want, path: s.path(want.Handle)})
+	return s.sorted
+}
+
+// file gives an expected session, or nil. Error: ErrClosed.
+func (s *Store) file(h engine.SessionHandle) (*file, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
 	}
-	s.slots[want.Handle], s.sorted = x, nil
-	return x
+	return s.files[h], nil
 }
 
 // Missing gives the expected sessions that have no file, in ascending order.
 func (s *Store) Missing() (missing []engine.SessionHandle) {
-	for _, x := range s.all() {
-		if x.file.Load() == nil {
-			missing = append(missing, x.want.Handle)
+	for _, f := range s.all() {
+		if f.missing.Load() {
+			missing = append(missing, f.Handle)
 		}
 	}
 	return missing
@@ -205,44 +220,30 @@ func (s *Store) Missing() (missing []engine.SessionHandle) {
 // session is expected from then on. It reads the file if nobody has since Open.
 func (s *Store) Has(ctx context.Context, want Session) (bool, error) {
 	s.mu.Lock()
-	_, there := s.found[want.Handle]
-	if x := s.slots[want.Handle]; x != nil {
-		there = x.file.Load() != nil
+	f, closed := s.files[want.Handle], s.closed
+	if _, there := s.found[want.Handle]; !closed && (there || f != nil && !f.missing.Load()) {
+		f = s.expect(want)
 	}
-	if s.closed || !there {
-		defer s.mu.Unlock()
-		return false, s.closedError()
-	}
-	x := s.expect(want)
 	s.mu.Unlock()
-	f := x.file.Load()
-	if f == nil {
+	if closed {
+		return false, ErrClosed
+	}
+	if f == nil || f.Session != want {
 		return false, nil
 	}
-	err := f.check(ctx)
-	if err != nil {
-		err = s.condemn(x, f, err)
-	}
+	err := s.try(f, func() error { return f.check(ctx) })
 	if errors.Is(err, ErrIncomplete) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-func (s *Store) closedError() error {
-	if s.closed {
-		return ErrClosed
-	}
-	return nil
-}
-
 // Stats counts.
 func (s *Store) Stats() Stats {
 	t := Stats{Damaged: s.damaged.Load(), Received: s.received.Load()}
-	for _, x := range s.all() {
+	for _, f := range s.all() {
 		t.Sessions++
-		f := x.file.Load()
-		if f == nil {
+		if f.missing.Load() {
 			t.Missing++
 			continue
 		}
@@ -256,96 +257,34 @@ func (s *Store) Stats() Stats {
 	return t
 }
 
-// all gives the expected sessions in ascending order. The slice is not changed.
-func (s *Store) all() []*slot {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.sorted == nil {
-		s.sorted = make([]*slot, 0, len(s.slots))
-		for _, x := range s.slots {
-			s.sorted = append(s.sorted, x)
-		}
-		slices.SortFunc(s.sorted, func(a, b *slot) int { return cmp.Compare(a.want.Handle, b.want.Handle) })
+// try has do read a session's file. One that turns out to be damaged, another's or gone
+// is missing from then on, and quarantined if it is there. Errors: ErrIncomplete,
+// ErrClosed, ctx's end, and what the disk says.
+func (s *Store) try(f *file, do func() error) error {
+	if f.missing.Load() {
+		return f.Session.missing()
 	}
-	return s.sorted
-}
-
-// slot gives an expected session, or nil. Error: ErrClosed.
-func (s *Store) slot(h engine.SessionHandle) (*slot, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, ErrClosed
+	err := do()
+	if err == nil || errors.Is(err, ErrClosed) {
+		return err
 	}
-	return s.slots[h], nil
-}
-
-// head gives the head of a session's file. Error: as of missing.
-func (s *Store) head(x *slot) (h *head, err error) {
-	f := x.file.Load()
-	if f == nil {
-		return nil, x.missing()
-	}
-	if h, err = f.load(); err != nil {
-		err = s.condemn(x, f, err)
-	}
-	return h, err
-}
-
-// missing is the error of an answer that needs the session's file.
-func (x *slot) missing() error { return &Incomplete{[]engine.SessionHandle{x.want.Handle}} }
-
-// condemn looks at what reading f failed with. A file that is damaged, another's or
-// gone is missing from then on, and quarantined if it is there; anything else is
-// given back.
-func (s *Store) condemn(x *slot, f *file, err error) error {
-	if !unreadable(err) {
-		return fmt.Errorf("orders of session %d: %w", x.want.Handle, err)
+	if !errors.Is(err, codec.ErrDamaged) && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, io.EOF) &&
+		!errors.Is(err, syscall.EIO) {
+		return fmt.Errorf("orders of session %d: %w", f.Handle, err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return ErrClosed
 	}
-	if x.file.CompareAndSwap(f, nil) {
-		closeDB(s.open.retire(f))
-		if s.slots[x.want.Handle] == x {
-			s.quarantine(f, err)
-		}
-		s.background.wake()
+	if s.files[f.Handle] == f && f.missing.CompareAndSwap(false, true) {
+		f.close()
+		s.damaged.Add(1)
+		s.cfg.Log.Error("the file of a settled session is damaged or gone: nothing that needs it is answered",
+			"session", f.Handle, "error", err, "failure", vfs.Quarantine(vfs.OS(), s.cfg.Dir, filepath.Base(f.path)))
+		signal(s.wake)
 	}
-	return x.missing()
-}
-
-func (s *Store) quarantine(f *file, why error) {
-	s.damaged.Add(1)
-	s.cfg.Log.Error("the file of a settled session is damaged or gone: nothing that needs it is answered",
-		"session", f.want.Handle, "error", why)
-	to, now := f.path+damagedSuffix, time.Now()
-	err := os.Rename(f.path, to)
-	if errors.Is(err, fs.ErrNotExist) {
-		return
-	}
-	err = errors.Join(err, os.Chtimes(to, now, now), s.dropDamaged())
-	if err != nil {
-		s.cfg.Log.Error("a damaged file can't be quarantined", "session", f.want.Handle, "error", err)
-	}
-}
-
-// dropDamaged removes all but the newest quarantined files.
-func (s *Store) dropDamaged() error {
-	names, err := filepath.Glob(filepath.Join(s.cfg.Dir, "*"+damagedSuffix))
-	age := map[string]time.Time{}
-	for _, name := range names {
-		if info, err := os.Stat(name); err == nil {
-			age[name] = info.ModTime()
-		}
-	}
-	slices.SortFunc(names, func(a, b string) int { return age[b].Compare(age[a]) })
-	for _, name := range names[min(len(names), keepDamaged):] {
-		err = errors.Join(err, os.Remove(name))
-	}
-	return err
+	return f.Session.missing()
 }
 
 // install gives a file that is whole and on disk its name. The session is expected
@@ -359,15 +298,70 @@ func (s *Store) install(tmp string, want Session, h *head) error {
 	if err := os.Rename(tmp, s.path(want.Handle)); err != nil {
 		return err
 	}
-	x := s.expect(want)
-	closeDB(s.open.retire(x.file.Load()))
-	f := &file{want: want, path: s.path(want.Handle)}
+	f := s.replace(&file{Session: want, path: s.path(want.Handle)}, true)
 	f.head.Store(h)
 	f.checked.Store(true)
-	x.file.Store(f)
-	dir, err := os.Open(s.cfg.Dir)
-	if err != nil {
-		return err
+	return vfs.OS().SyncDir(s.cfg.Dir)
+}
+
+// Start has files looked at and checked in the background, and missing ones received
+// from peers, who are nil for a node that is alone. Close ends that. Call it once.
+func (s *Store) Start(peers Peers) {
+	s.running.Go(func() {
+		retry := time.NewTicker(s.retry)
+		defer retry.Stop()
+		for s.ctx.Err() == nil {
+			s.look()
+			if peers != nil {
+				s.fill(peers)
+			}
+			select {
+			case <-s.ctx.Done():
+			case <-s.wake:
+			case <-retry.C:
+			}
+		}
+	})
+}
+
+// look looks at what is there: first at heads, for questions by shopper and payment.
+func (s *Store) look() {
+	all := s.all()
+	for _, f := range all {
+		_ = s.try(f, func() error { // what is wrong is said there
+			_, err := os.Stat(f.path)
+			if err == nil {
+				_, err = f.load()
+			}
+			return err
+		})
 	}
-	return errors.Join(dir.Sync(), dir.Close())
+	for _, f := range all {
+		if f.missing.Load() || f.checked.Load() || s.ctx.Err() != nil {
+			continue
+		}
+		began := time.Now()
+		_ = s.try(f, func() error { return f.check(s.ctx) })
+		rest := time.NewTimer(checkShare * time.Since(began))
+		select {
+		case <-rest.C:
+		case <-s.ctx.Done():
+		}
+		rest.Stop()
+	}
+}
+
+// fill receives what is missing. What nobody can send now is asked for again later.
+func (s *Store) fill(peers Peers) {
+	missing, failed, why := s.Missing(), 0, error(nil)
+	for _, h := range missing {
+		if err := s.receive(s.ctx, h, func(offset int64) ([]byte, int64, error) {
+			return peers.SessionChunk(s.ctx, h, offset)
+		}); err != nil {
+			failed, why = failed+1, err
+		}
+	}
+	if failed > 0 && s.ctx.Err() == nil {
+		s.cfg.Log.Warn("settled sessions' files are missing, and no other node has sent them", "files", failed, "error", why)
+	}
 }

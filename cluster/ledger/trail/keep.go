@@ -111,6 +111,7 @@ func (t *Trail) install(b *building, instead []*segment) error {
 // be thinned, as one.
 func (v *view) excess(c *Config) (drop, thin []*segment) {
 	var full, deeds int64
+	var old []*segment
 	first, share := -1, c.KeepBytes/deedsShare
 	for i, s := range v.segs {
 		switch {
@@ -126,13 +127,13 @@ func (v *view) excess(c *Config) (drop, thin []*segment) {
 			}
 		}
 		if s.last.time != 0 && s.last.time < v.last.time.Add(-c.Keep) {
-			return v.segs[:i+1], nil
+			old = v.segs[:i+1]
 		}
 	}
-	if deeds <= share {
-		drop = nil
+	if old != nil || deeds <= share {
+		drop = old
 	}
-	if full <= c.KeepBytes-min(deeds, share) {
+	if drop != nil || full <= c.KeepBytes-min(deeds, share) {
 		return drop, nil
 	}
 	thin = v.segs[first : first+1]
