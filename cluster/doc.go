@@ -18,7 +18,7 @@
 //	raft.db     term and vote (raft-boltdb)
 //	raft.sum    the same, with checksums
 //	snapshots/  at most two, each with its checksum
-//	ledger/     every order and event, outside of the state (see package ledger)
+//	ledger/     events, and orders of settled sessions (see package ledger)
 //
 // hashicorp/raft has defects that are worked around here, each where it is
 // dealt with: transport.go (#695, #612), node.go (NotifyCh, snapshot policy),

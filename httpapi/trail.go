@@ -223,8 +223,7 @@ func (s *AdminServer) events(w http.ResponseWriter, r *http.Request, q *eventQue
 }
 
 // fromTheEnd gives the position behind which so many events stand now. A ledger
-// that is still being checked, or made anew, does not know its end yet: it is
-// waited for.
+// that does not know yet whose it is does not know its end: it is waited for.
 func (s *AdminServer) fromTheEnd(ctx context.Context, events int, session string) (p engine.TrailPosition, err error) {
 	wait, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()

@@ -43,7 +43,7 @@ type reconcileFigures struct {
 	OpenFirst      int64   `json:"open"`
 	OpenAgain      int64   `json:"open_again"`
 	// PeakBytes is the memory of the whole process while statements are run: the
-	// node with all orders and the command. MappedBytes is what of the ledger's file
+	// node with all orders and the command. MappedBytes is what of the ledger's files
 	// is in the system's cache besides, which gives it back when somebody needs it.
 	// Both are 0 where they can't be measured.
 	PeakBytes   int64 `json:"peak_bytes"`
@@ -122,7 +122,7 @@ func (b *reconcileBench) run(c *cobra.Command) (err error) {
 	}
 	figures.AgainSeconds, figures.SettledAgain, figures.OpenAgain = took.Seconds(), again.Settled, again.Open
 	figures.PeakBytes, figures.MappedBytes = peak()
-	fmt.Fprintf(out, "statement      %d lines, %s\nfirst          %.1f s, %d lost payments settled, %d open\na second time  %.1f s, %d settled, %d open\nmemory         %s at most, node and command together; %s of the ledger's file mapped\n",
+	fmt.Fprintf(out, "statement      %d lines, %s\nfirst          %.1f s, %d lost payments settled, %d open\na second time  %.1f s, %d settled, %d open\nmemory         %s at most, node and command together; %s of the ledger's files mapped\n",
 		b.orders, binaryBytes(figures.StatementBytes), figures.FirstSeconds, figures.Settled, figures.OpenFirst, figures.AgainSeconds, figures.SettledAgain, figures.OpenAgain, binaryBytes(figures.PeakBytes), binaryBytes(figures.MappedBytes))
 	if b.jsonFile != "" {
 		text, err := json.MarshalIndent(&figures, "", "  ")

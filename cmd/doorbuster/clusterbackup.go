@@ -28,8 +28,8 @@ events as far as it is kept. FILE is there only once it has been checked and is 
 disk; until then it is FILE.part. It holds shoppers' names and addresses: keep it
 as safe as the nodes' own disks. --timeout is how long the node may be silent.
 
-A node whose ledger is being checked or made anew, or lacks orders, refuses: try
-again in a while, or ask another node. --state-only saves the state alone, without
+A node whose ledger is behind or lacks orders refuses: try again in a while, or
+ask another node. --state-only saves the state alone, without
 settled orders. Reports of reconciliations are not in a backup.`,
 		Example: `  doorbuster cluster backup --out shop-20260920.backup --admin 127.0.0.1:8081`,
 	}, func() error {

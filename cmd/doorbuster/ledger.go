@@ -64,8 +64,8 @@ func registerLedger(gauge, counter func(name, help string, read func() float64),
 	gauge("ledger_whole", "1 while nothing is known to be missing of the ledger, else 0.", func() float64 { return oneIf(l.Stats().Whole) })
 	gauge("ledger_missing_sessions", "ALARM (ledger_missing) if over 0: settled sessions whose orders this node's "+
 		"ledger could not get from anybody.", func() float64 { return float64(l.Stats().Missing) })
-	gauge("ledger_blocked", "ALARM (ledger_blocked) if 1: the ledger can't be written; nothing is settled and no "+
-		"snapshot taken meanwhile.", func() float64 { return oneIf(l.Stats().Trouble != "") })
+	gauge("ledger_blocked", "ALARM (ledger_blocked) if 1: the ledger can't be written; no orders leave memory "+
+		"and no snapshot is taken meanwhile.", func() float64 { return oneIf(l.Stats().Trouble != "") })
 	counter("ledger_rebuilds_total", "ALARM (ledger_rebuilt) if it grows: damaged files of the ledger that were put "+
 		"aside, to be had from another node.", func() float64 { return float64(l.Stats().Damaged) })
 	gauge("ledger_gaps", "ALARM (ledger_gaps) if over 0: gaps in this node's trail of events.",

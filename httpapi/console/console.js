@@ -210,7 +210,7 @@ const actions = {
   pause: { when: (s) => !s.paused && (s.state === "published" || s.state === "open"), text: "Grabs are told that it is not on sale just now. What is held may still be paid." },
   resume: { when: (s) => s.paused && (s.state === "published" || s.state === "open"), text: "Grabs are taken again." },
   end: { when: (s) => s.state !== "ended" && s.state !== "settled", text: "This can't be undone. What is held may still be paid.", grave: true },
-  settle: { when: (s) => s.state === "ended", text: "Its orders leave memory for the ledger, where they are found as before. From then on they don't change; money that still comes for one goes back.", grave: true },
+  settle: { when: (s) => s.state === "ended", text: "Its orders don't change any more, and leave memory for the ledger, where they are found as before; money that still comes for one goes back.", grave: true },
 };
 
 const sessionStates = new Map(); // by session id

@@ -2,6 +2,7 @@ package settled
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -43,14 +44,18 @@ func BenchmarkWriteMillion(b *testing.B) {
 	}
 }
 
+// settledOrders is more where "make ledger" asks for it.
+var settledOrders = flag.Int("settled.orders", 1_000_000, "orders in BenchmarkThousandsOfFiles")
+
 // BenchmarkThousandsOfFiles asks 2,000 files, opened before and loaded in the
 // background, for orders by number, by shopper and by payment, and says how long
 // the slowest of a hundred took.
 func BenchmarkThousandsOfFiles(b *testing.B) {
-	sessions, orders := 2000, 500
+	sessions := 2000
 	if testing.Short() {
-		sessions, orders = 200, 100
+		sessions = 200
 	}
+	orders := max(*settledOrders/sessions, 1)
 	dir := b.TempDir()
 	s := open(b, dir)
 	for h := range sessions {
