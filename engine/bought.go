@@ -7,9 +7,9 @@ import (
 
 // bought is what shoppers have bought in one month in sessions that are cleared.
 type bought struct {
-	month Time                 // when it began
-	rows  table[boughtRow]     // in the order in which they came to be
-	last  map[ShopperNo]uint32 // of a shopper's rows, the last one's place from 1
+	month Time             // when it began
+	rows  table[boughtRow] // in the order in which they came to be
+	last  byShopper        // of a shopper's rows, the last one's place from 1
 }
 
 // boughtRow counts a shopper's units of a product.
@@ -24,9 +24,31 @@ type boughtRow struct {
 // any month, and than money may be late.
 const monthKept Time = 62 * 24 * 3600 * 1000
 
+// byShopper is a number a shopper, in pages that are made when needed: unlike a map it
+// never has much to move at once.
+type byShopper []*[1024]uint32
+
+func (p byShopper) of(no ShopperNo) uint32 {
+	if at := int(no) >> 10; at < len(p) && p[at] != nil {
+		return p[at][no&1023]
+	}
+	return 0
+}
+
+func (p *byShopper) set(no ShopperNo, to uint32) {
+	at := int(no) >> 10
+	for at >= len(*p) {
+		*p = append(*p, nil)
+	}
+	if (*p)[at] == nil {
+		(*p)[at] = new([1024]uint32)
+	}
+	(*p)[at][no&1023] = to
+}
+
 // row gives the place of a shopper's row of a product, from 1, or 0.
 func (b *bought) row(no ShopperNo, sku string) uint32 {
-	at := b.last[no]
+	at := b.last.of(no)
 	for at != 0 && b.rows.at(int(at)-1).sku != sku {
 		at = b.rows.at(int(at) - 1).before
 	}
@@ -34,15 +56,15 @@ func (b *bought) row(no ShopperNo, sku string) uint32 {
 }
 
 func (b *bought) add(no ShopperNo, sku string, units uint32) {
-	b.rows.add(boughtRow{no, sku, units, b.last[no]})
-	b.last[no] = uint32(b.rows.len())
+	b.rows.add(boughtRow{no, sku, units, b.last.of(no)})
+	b.last.set(no, uint32(b.rows.len()))
 }
 
 // boughtIn gives what was bought in a month; it is made if missing.
 func (s *State) boughtIn(month Time) *bought {
 	at, found := slices.BinarySearchFunc(s.bought, month, func(b *bought, m Time) int { return cmp.Compare(b.month, m) })
 	if !found {
-		s.bought = slices.Insert(s.bought, at, &bought{month: month, last: map[ShopperNo]uint32{}})
+		s.bought = slices.Insert(s.bought, at, &bought{month: month})
 	}
 	return s.bought[at]
 }
@@ -58,7 +80,7 @@ func (s *State) boughtSince(month Time, no ShopperNo, sku string) (units uint32)
 }
 
 func (s *State) hasBought(no ShopperNo) bool {
-	return slices.ContainsFunc(s.bought, func(b *bought) bool { return b.last[no] != 0 })
+	return slices.ContainsFunc(s.bought, func(b *bought) bool { return b.last.of(no) != 0 })
 }
 
 // keepMonth counts an order's units for the month in which it was granted.
@@ -88,8 +110,7 @@ func (s *State) forgetBought() (work int) {
 	}
 	row := *b.rows.at(n - 1)
 	b.rows.cut(n - 1)
-	if b.last[row.shopper] = row.before; row.before == 0 {
-		delete(b.last, row.shopper)
+	if b.last.set(row.shopper, row.before); row.before == 0 {
 		s.forgetShopper(row.shopper)
 	}
 	return 1
