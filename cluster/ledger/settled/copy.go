@@ -63,47 +63,41 @@ func (s *Store) ReadChunk(h engine.SessionHandle, offset int64, most int) (chunk
 // receive copies an expected session's file from another node by its chunks.
 func (s *Store) receive(ctx context.Context, h engine.SessionHandle,
 	fetch func(offset int64) (chunk []byte, total int64, err error)) error {
-	return s.Install(ctx, h, &chunks{fetch: fetch})
-}
-
-// chunks reads a file from a peer.
-type chunks struct {
-	fetch     func(int64) ([]byte, int64, error)
-	at, total int64
-	chunk     []byte
-}
-
-func (c *chunks) Read(b []byte) (int, error) {
-	if len(c.chunk) == 0 {
-		if c.at > 0 && c.at == c.total {
-			return 0, io.EOF
+	return s.accept(ctx, h, func(to *os.File) error {
+		for at, size := int64(0), int64(1); at < size; {
+			chunk, total, err := fetch(at)
+			if err = errors.Join(err, ctx.Err()); err != nil {
+				return err
+			}
+			if at > 0 && total != size || len(chunk) == 0 || int64(len(chunk)) > total-at {
+				return fmt.Errorf("a peer's file has %d bytes, of %d it sent %d at %d", total, size, len(chunk), at)
+			}
+			if _, err := to.Write(chunk); err != nil {
+				return err
+			}
+			at, size = at+int64(len(chunk)), total
 		}
-		chunk, total, err := c.fetch(c.at)
-		switch {
-		case err != nil:
-			return 0, err
-		case c.at > 0 && total != c.total, len(chunk) == 0, int64(len(chunk)) > total-c.at:
-			return 0, fmt.Errorf("a peer's file has %d bytes, of %d it sent %d at %d", total, c.total, len(chunk), c.at)
-		}
-		c.chunk, c.total, c.at = chunk, total, c.at+int64(len(chunk))
-	}
-	n := copy(b, c.chunk)
-	c.chunk = c.chunk[n:]
-	return n, nil
+		return nil
+	})
 }
 
 // Install takes an expected session's file as a whole from elsewhere, as a backup has
 // it. Nothing of it is used unless all of it is what is expected.
 func (s *Store) Install(ctx context.Context, h engine.SessionHandle, from io.Reader) error {
+	return s.accept(ctx, h, func(to *os.File) error { return copyAll(ctx, to, from) })
+}
+
+// accept has an expected session's file filled with what comes from elsewhere.
+func (s *Store) accept(ctx context.Context, h engine.SessionHandle, fill func(*os.File) error) error {
 	x, err := s.file(h)
 	if err == nil && x == nil {
-		err = errors.New("it is not expected")
+		err = fmt.Errorf("session %d is not expected to be settled", h)
 	}
 	if err != nil {
-		return fmt.Errorf("file of settled session %d: %w", h, err)
+		return err
 	}
 	err = s.make(x.Session, func(f *os.File) (*head, error) {
-		if err := copyAll(ctx, f, from); err != nil {
+		if err := fill(f); err != nil {
 			return nil, err
 		}
 		return verify(ctx, f, x.Session)

@@ -129,8 +129,9 @@ func (b *building) noteRecord(rec *wal.Record, at int64, upto engine.LogIndex) e
 	})
 }
 
-// add appends whole batches, which reach up to an index. After an error it is as before.
-func (b *building) add(frames []byte, upto engine.LogIndex) error {
+// add appends whole batches, which reach up to an index; durable: they are on disk then.
+// After an error it is as before.
+func (b *building) add(frames []byte, upto engine.LogIndex, durable bool) error {
 	before, sum := b.contents, b.sum
 	n, err := b.note(frames, upto)
 	if err == nil && n < len(frames) {
@@ -138,6 +139,9 @@ func (b *building) add(frames []byte, upto engine.LogIndex) error {
 	}
 	if err == nil {
 		_, err = b.file.WriteAt(frames, before.end)
+	}
+	if err == nil && durable {
+		err = b.file.Sync()
 	}
 	if err != nil {
 		b.contents, b.sum = before, sum

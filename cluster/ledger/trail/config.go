@@ -1,6 +1,7 @@
 package trail
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -47,27 +48,20 @@ func DefaultConfig(dir string) Config {
 
 // Validate reports every field that is out of bounds.
 func (c Config) Validate() error {
-	var errs []error
+	err := errors.Join(within("events in the trail's queue", c.QueueEvents, 1024, 1<<26),
+		within("time between the trail's commits", c.CommitEvery, time.Millisecond, 10*time.Second),
+		within("bytes of a segment", c.SegmentBytes, 64<<10, 1<<30),
+		within("time that events are kept", c.Keep, time.Minute, 20*365*24*time.Hour),
+		within("bytes of events that are kept", c.KeepBytes, 1<<20, math.MaxInt64))
 	if c.Dir == "" || c.FS == nil || c.Logger == nil {
-		errs = append(errs, errors.New("the trail lacks a directory, a file system or a logger"))
+		err = errors.Join(err, errors.New("the trail lacks a directory, a file system or a logger"))
 	}
-	for _, f := range [...]struct {
-		what               string
-		value, least, most any
-		ok                 bool
-	}{
-		{"the queue's events", c.QueueEvents, 1024, 1 << 26, c.QueueEvents >= 1024 && c.QueueEvents <= 1<<26},
-		{"the time between commits", c.CommitEvery, time.Millisecond, 10 * time.Second,
-			c.CommitEvery >= time.Millisecond && c.CommitEvery <= 10*time.Second},
-		{"a segment's bytes", c.SegmentBytes, 64 << 10, 1 << 30, c.SegmentBytes >= 64<<10 && c.SegmentBytes <= 1<<30},
-		{"the time that events are kept", c.Keep, time.Minute, mostKept, c.Keep >= time.Minute && c.Keep <= mostKept},
-		{"the bytes that are kept", c.KeepBytes, 1 << 20, int64(math.MaxInt64), c.KeepBytes >= 1<<20},
-	} {
-		if !f.ok {
-			errs = append(errs, fmt.Errorf("%s: %v is not %v to %v", f.what, f.value, f.least, f.most))
-		}
-	}
-	return errors.Join(errs...)
+	return err
 }
 
-const mostKept = 20 * 365 * 24 * time.Hour
+func within[T cmp.Ordered](what string, v, least, most T) error {
+	if v < least || v > most {
+		return fmt.Errorf("%s: %v is not %v to %v", what, v, least, most)
+	}
+	return nil
+}

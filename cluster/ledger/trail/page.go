@@ -45,13 +45,18 @@ func (t *Trail) Page(after, upto engine.LogIndex, deeds bool, most int) (p Page,
 		p = Page{Group: t.group, Dropped: v.reaches(gone), After: after, Upto: after}
 		var recs []wal.Record
 		size := 0
+		defer func() {
+			if len(recs) > 0 {
+				p.Frames = wal.AppendBatch(nil, recs)
+			}
+		}()
 		for _, s := range v.segs[v.find(after+1):] {
 			from, only := max(after, s.after), deeds || s.kind == thinned
 			switch {
 			case s.kind == gone:
 				continue
 			case from >= upto || size >= most || p.Upto > p.After && (p.Upto != from || p.Thinned != only):
-				return p.fill(recs)
+				return nil
 			case p.Upto == p.After: // the first
 				p.After, p.Thinned = from, only
 				if from == s.after {
@@ -80,16 +85,9 @@ func (t *Trail) Page(after, upto engine.LogIndex, deeds bool, most int) (p Page,
 				p.Upto = engine.LogIndex(recs[len(recs)-1].Index)
 			}
 		}
-		return p.fill(recs)
+		return nil
 	})
 	return p, err
-}
-
-func (p *Page) fill(recs []wal.Record) error {
-	if len(recs) > 0 {
-		p.Frames = wal.AppendBatch(nil, recs)
-	}
-	return nil
 }
 
 // errNothing: nobody has any of what is asked for.
@@ -147,7 +145,7 @@ func (r *receiving) add(p *Page) error {
 		}
 		r.b = b
 	}
-	return r.b.add(p.Frames, p.Upto)
+	return r.b.add(p.Frames, p.Upto, false)
 }
 
 // finish completes what was begun.

@@ -30,9 +30,13 @@ type Filter struct {
 	Operator string
 	From     engine.TrailPosition
 	Limit    int // 1 to 1000
+
+	deeds bool // of whichever operator: only segments that have some are looked at
 }
 
-func (f *Filter) all() bool { return f.Order.IsZero() && f.Session == 0 && f.Operator == "" }
+func (f *Filter) all() bool {
+	return f.Order.IsZero() && f.Session == 0 && f.Operator == "" && !f.deeds
+}
 
 func (f *Filter) wants(e *Event) bool {
 	switch {
@@ -191,6 +195,8 @@ func (s *segment) mayHave(f *Filter) bool {
 		return true
 	case f.Operator != "":
 		return slices.Contains(s.operators, f.Operator)
+	case f.deeds:
+		return len(s.operators) > 0
 	}
 	_, found := slices.BinarySearch(s.sessions, cmp.Or(f.Session, f.Order.Session))
 	return found
@@ -211,9 +217,10 @@ func (s *segment) walk(file vfs.File, index engine.LogIndex, f *Filter, visit fu
 		return goOn, err
 	}
 	key := orderKey(f.Order)
-	if f.Operator != "" {
+	switch {
+	case f.Operator != "":
 		key = uint64(slices.Index(s.operators, f.Operator)) // if there is none, no row has it
-	} else if f.Order.IsZero() {
+	case f.Order.IsZero():
 		return scan(file, s.seek(index), s.end, each)
 	}
 	offsets, err := s.offsets(file, key)
@@ -313,29 +320,18 @@ func (t *Trail) Last(n int, keep func(*Event) bool) (p engine.TrailPosition, err
 // Horizon gives position and time of the first event that is kept: of all events, or of
 // deeds alone. Where there is none, it is the end.
 func (t *Trail) Horizon(ofDeeds bool) (p engine.TrailPosition, at engine.Time, err error) {
-	err = t.looking(func(v *view) error {
-		p, at = v.end(), v.last.time
-		from := engine.TrailPosition{Index: v.reaches(thinned) + 1}
-		if ofDeeds {
-			from.Index = v.reaches(gone) + 1
+	v := t.now()
+	p, at = v.end(), v.last.time
+	from := engine.TrailPosition{Index: v.reaches(thinned) + 1}
+	if ofDeeds {
+		from.Index = v.reaches(gone) + 1
+	}
+	err = t.walk(from, Filter{deeds: ofDeeds}, func(e *Event) bool {
+		if e.Missing != 0 || ofDeeds && e.Operator == "" {
+			return true
 		}
-		for _, s := range v.segs[v.find(from.Index):] {
-			if ofDeeds && len(s.operators) == 0 {
-				continue
-			}
-			found := false
-			if err := t.reading(s, func(f vfs.File) error {
-				return s.walk(f, from.Index, &Filter{}, func(e *Event) bool {
-					if found = !ofDeeds || e.Operator != ""; found {
-						p, at = e.TrailPosition, e.Time
-					}
-					return !found
-				})
-			}); err != nil || found {
-				return err
-			}
-		}
-		return nil
+		p, at = e.TrailPosition, e.Time
+		return false
 	})
 	return p, at, err
 }

@@ -143,18 +143,11 @@ func (t *Trail) append(items []item) error {
 		return nil
 	}
 	t.frames = wal.AppendBatch(t.frames[:0], recs)
-	b := t.tail
-	before, sum := b.contents, b.sum
-	err := b.add(t.frames, engine.LogIndex(recs[len(recs)-1].Index))
+	err := t.tail.add(t.frames, engine.LogIndex(recs[len(recs)-1].Index), true)
 	if err == nil {
-		err = b.file.Sync()
+		t.publish(t.tail.live())
 	}
-	if err != nil {
-		b.contents, b.sum = before, sum
-		return err
-	}
-	t.publish(b.live())
-	return nil
+	return err
 }
 
 // seal seals the segment that is written to, if there is one; one that covers nothing is
