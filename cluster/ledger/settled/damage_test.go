@@ -241,7 +241,8 @@ func TestNewestDamagedAreKept(t *testing.T) {
 		}
 	}
 	aside, _ := filepath.Glob(filepath.Join(dir, "*"+vfs.QuarantineSuffix))
-	if want := []string{filepath.Join(dir, "000003-4.orders.damaged"), filepath.Join(dir, "000004-2.orders.damaged")}; !slices.Equal(aside, want) {
+	want := []string{filepath.Join(dir, "000003-4.orders.damaged"), filepath.Join(dir, "000004-2.orders.damaged")}
+	if !slices.Equal(aside, want) {
 		t.Errorf("%v, want %v", aside, want)
 	}
 }

@@ -15,17 +15,22 @@ func rushEntries(entries, events int) []*engine.Effects {
 	all := make([]*engine.Effects, entries)
 	ordinal := uint32(0)
 	for i := range all {
-		e := &engine.Effects{Index: engine.LogIndex(i + 1), Time: engine.Time(1_700_000_000_000 + i), Header: engine.BatchHeader{Epoch: 1, Sequence: uint64(i)}}
+		e := &engine.Effects{Index: engine.LogIndex(i + 1), Time: engine.Time(1_700_000_000_000 + i),
+			Header: engine.BatchHeader{Epoch: 1, Sequence: uint64(i)}}
 		for n := range events {
 			if n%2 == 0 {
 				ordinal++
-				e.Primary = append(e.Primary, engine.Event{Kind: engine.HoldPlaced, State: 1, Command: int32(n), Session: 7, Listing: engine.ListingHandle(3 + n%5),
-					Order: engine.OrderRef{Session: 7, Ordinal: ordinal}, Life: 1 << 38, Quantity: 1, Amount: 1999, PayBy: e.Time + 900_000,
+				e.Primary = append(e.Primary, engine.Event{Kind: engine.HoldPlaced, State: 1, Command: int32(n),
+					Session: 7, Listing: engine.ListingHandle(3 + n%5),
+					Order: engine.OrderRef{Session: 7, Ordinal: ordinal}, Life: 1 << 38, Quantity: 1, Amount: 1999,
+					PayBy:       e.Time + 900_000,
 					Transaction: engine.Transaction{1, 2, 3}})
 				continue
 			}
-			e.Primary = append(e.Primary, engine.Event{Kind: engine.HoldRefused, Reason: 3, Command: int32(n), Session: 7, Listing: engine.ListingHandle(3 + n%5)})
-			e.Remarks = append(e.Remarks, engine.Remark{Command: int32(n), Shopper: "shopper-123456", Transaction: engine.Transaction{4, 5, 6}})
+			e.Primary = append(e.Primary, engine.Event{Kind: engine.HoldRefused, Reason: 3, Command: int32(n),
+				Session: 7, Listing: engine.ListingHandle(3 + n%5)})
+			e.Remarks = append(e.Remarks, engine.Remark{Command: int32(n), Shopper: "shopper-123456",
+				Transaction: engine.Transaction{4, 5, 6}})
 		}
 		all[i] = e
 	}

@@ -50,12 +50,16 @@ func flip(disk *waltest.Disk, path string, at int) {
 
 // damages is every kind of damage to the files of a closed trail.
 var damages = map[string]func(disk, other *waltest.Disk) error{
-	"flip in a header":     func(disk, _ *waltest.Disk) error { flip(disk, segments(disk)[1], 40); return nil },
-	"flip in a frame":      func(disk, _ *waltest.Disk) error { flip(disk, segments(disk)[1], 5000); return nil },
-	"flip in the tables":   func(disk, _ *waltest.Disk) error { flip(disk, segments(disk)[1], -400); return nil },
-	"flip in the summary":  func(disk, _ *waltest.Disk) error { flip(disk, segments(disk)[1], -20); return nil },
-	"flip in the trailer":  func(disk, _ *waltest.Disk) error { flip(disk, segments(disk)[1], -2); return nil },
-	"flip in the last one": func(disk, _ *waltest.Disk) error { flip(disk, segments(disk)[len(segments(disk))-1], 200); return nil },
+	"flip in a header":    func(disk, _ *waltest.Disk) error { flip(disk, segments(disk)[1], 40); return nil },
+	"flip in a frame":     func(disk, _ *waltest.Disk) error { flip(disk, segments(disk)[1], 5000); return nil },
+	"flip in the tables":  func(disk, _ *waltest.Disk) error { flip(disk, segments(disk)[1], -400); return nil },
+	"flip in the summary": func(disk, _ *waltest.Disk) error { flip(disk, segments(disk)[1], -20); return nil },
+	"flip in the trailer": func(disk, _ *waltest.Disk) error { flip(disk, segments(disk)[1], -2); return nil },
+	"flip in the last one": func(disk, _ *waltest.Disk) error {
+		flip(disk, segments(disk)[len(segments(disk))-1],
+			200)
+		return nil
+	},
 	"cut": func(disk, _ *waltest.Disk) error {
 		path := segments(disk)[2]
 		disk.SetBytes(path, disk.Bytes(path)[:20_000])
@@ -313,5 +317,63 @@ func TestAnotherLogsTrailIsBegunAnew(t *testing.T) {
 	same(t, events[1:], s.model[from:])
 	if n := len(aside(disk)); n != 2 {
 		t.Errorf("%d files are quarantined", n)
+	}
+}
+
+// TestDamageBehindWhichNothingCame: the last segment is sealed when it turns out to be
+// damaged, so that no other begins behind it.
+func TestDamageBehindWhichNothingCame(t *testing.T) {
+	s := newSale(12)
+	disk := waltest.NewDisk(1)
+	tr := open(t, testConfig(disk), nil)
+	s.feed(tr, 100, 12)
+	await(t, tr, s.index)
+	tr.disk.Lock()
+	err := tr.seal()
+	last := tr.now().segs[len(tr.now().segs)-1]
+	last.checked.Store(false)
+	flip(disk, segments(disk)[len(segments(disk))-1], 5000)
+	tr.disk.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tellsTheTruth(t, tr, s.model)
+}
+
+// TestOpenedIsWhatIsKnown: where the last entries of a backup's part did nothing, their
+// time is not known, and the one before them is told.
+func TestOpenedIsWhatIsKnown(t *testing.T) {
+	s := newSale(13)
+	tr, err := Open(testConfig(waltest.NewDisk(1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	tr.Own(group)
+	tr.Applied(s.entry(0))
+	known := s.entry(0)
+	known.Primary = []engine.Event{{Kind: engine.StockGone}}
+	tr.Applied(known)
+	quiet := s.entry(0)
+	tr.Applied(quiet)
+	more := s.entry(0)
+	more.Primary = known.Primary
+	tr.Applied(more)
+	tr.Start(nil)
+	await(t, tr, s.index)
+	var b bytes.Buffer
+	if err := tr.WriteTo(context.Background(), &b, quiet.Index); err != nil {
+		t.Fatal(err)
+	}
+	disk := waltest.NewDisk(1)
+	if err := Restore(testConfig(disk), group, &b); err != nil {
+		t.Fatal(err)
+	}
+	back := open(t, testConfig(disk), nil)
+	if index := back.Index(); index != quiet.Index {
+		t.Errorf("it reaches to %d, want %d", index, quiet.Index)
+	}
+	if index, at, epoch, _ := back.Opened(); index != known.Index || at != known.Time || epoch != 1 {
+		t.Errorf("the last entry is %d, %d, %d; want %d", index, at, epoch, known.Index)
 	}
 }

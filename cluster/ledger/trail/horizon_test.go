@@ -129,7 +129,8 @@ func TestABackupsPart(t *testing.T) {
 	if err := tr.WriteTo(context.Background(), &b, upto); err != nil {
 		t.Fatal(err)
 	}
-	for _, bad := range [][]byte{b.Bytes()[:b.Len()-1], b.Bytes()[:b.Len()/2], append(append(b.Bytes()[:0:0], b.Bytes()[:b.Len()/2]...), make([]byte, b.Len()/2)...), nil} {
+	for _, bad := range [][]byte{b.Bytes()[:b.Len()-1], b.Bytes()[:b.Len()/2], append(append(b.Bytes()[:0:0],
+		b.Bytes()[:b.Len()/2]...), make([]byte, b.Len()/2)...), nil} {
 		disk := waltest.NewDisk(1)
 		if err := Restore(testConfig(disk), group, bytes.NewReader(bad)); !errors.Is(err, errBackup) {
 			t.Errorf("a stream of %d bytes of %d: %v", len(bad), b.Len(), err)

@@ -49,9 +49,12 @@ func signal(c chan struct{}) {
 func (q *queue) add(e *engine.Effects) (first bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.seen = entryOfEffects(e)
-	if e.Index <= q.reached {
+	seen := q.seen
+	if q.seen = entryOfEffects(e); e.Index <= q.reached {
 		return false
+	}
+	if seen.index > q.reached { // it was begun anew behind that
+		q.broken = &seen
 	}
 	q.reached = e.Index
 	i, n := item{e, q.broken}, len(q.items)
@@ -88,16 +91,12 @@ func (q *queue) restored(at entry) {
 	}
 }
 
-// reset forgets what waits: the trail reaches to an index, and goes on behind what was
+// reset forgets what waits: the trail reaches to an index, and will go on behind what was
 // told of.
 func (q *queue) reset(reached engine.LogIndex) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.items, q.size, q.busy, q.reached, q.broken = nil, 0, 0, reached, nil
-	if seen := q.seen; seen.index > reached {
-		q.reached, q.broken = seen.index, &seen
-		signal(q.wake)
-	}
 	q.drained()
 }
 
@@ -117,12 +116,12 @@ func (q *queue) due(idle bool) bool {
 func (q *queue) first(most int) (items []item, size int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := 0
-	for ; n < len(q.items) && (n == 0 || size < most && q.items[n].after == nil); n++ {
-		size += q.items[n].size()
+	q.busy = 0
+	for q.busy < len(q.items) && (q.busy == 0 || size < most && q.items[q.busy].after == nil) {
+		size += q.items[q.busy].size()
+		q.busy++
 	}
-	q.busy = n
-	return q.items[:n:n], size
+	return q.items[:q.busy:q.busy], size
 }
 
 // done lets the first n items go, which is room for so much.

@@ -72,8 +72,10 @@ func (s *sale) entry(most int) *engine.Effects {
 	slices.SortStableFunc(e.Derived, func(a, b engine.Event) int { return int(a.After - b.After) })
 	n := uint32(0)
 	for ev, r := range e.InOrder {
-		m := Event{TrailPosition: engine.TrailPosition{Index: e.Index, N: n}, Time: e.Time, Kind: ev.Kind, Reason: ev.Reason, State: ev.State,
-			Session: ev.Session, Listing: ev.Listing, Order: ev.Order, Life: ev.Life, Quantity: ev.Quantity, Limit: ev.Limit, Amount: ev.Amount,
+		m := Event{TrailPosition: engine.TrailPosition{Index: e.Index, N: n}, Time: e.Time, Kind: ev.Kind,
+			Reason: ev.Reason, State: ev.State,
+			Session: ev.Session, Listing: ev.Listing, Order: ev.Order, Life: ev.Life, Quantity: ev.Quantity,
+			Limit: ev.Limit, Amount: ev.Amount,
 			PayBy: ev.PayBy, Transaction: ev.Transaction}
 		if r != nil {
 			m.Shopper, m.Operator, m.Note, m.Detail = r.Shopper, r.Operator, r.Note, r.Detail
@@ -94,11 +96,13 @@ func (s *sale) event(i int) (ev engine.Event, r engine.Remark) {
 		ev = engine.Event{Kind: engine.SessionPaused, Session: x}
 		r = engine.Remark{Operator: fmt.Sprintf("ops-%d", s.rng.IntN(4)), Note: "too hot", Detail: fmt.Sprint(s.index)}
 	case 1, 2, 3:
-		ev = engine.Event{Kind: engine.HoldRefused, Reason: 1, Session: x, Listing: engine.ListingHandle(x), Limit: 2, Quantity: 3}
+		ev = engine.Event{Kind: engine.HoldRefused, Reason: 1, Session: x, Listing: engine.ListingHandle(x),
+			Limit: 2, Quantity: 3}
 		r = engine.Remark{Shopper: fmt.Sprintf("shopper-%d", s.rng.IntN(1000)), Transaction: engine.Transaction{byte(i), 9}}
 	case 4, 5, 6, 7:
 		s.orders[x]++
-		ev = engine.Event{Kind: engine.HoldPlaced, State: 1, Session: x, Listing: engine.ListingHandle(x), Quantity: 1, Amount: 1999,
+		ev = engine.Event{Kind: engine.HoldPlaced, State: 1, Session: x, Listing: engine.ListingHandle(x),
+			Quantity: 1, Amount: 1999,
 			Order: engine.OrderRef{Session: x, Ordinal: s.orders[x]}, Life: engine.Life(x)<<30 + 5, PayBy: s.time + 900_000,
 			Transaction: engine.Transaction{byte(s.index), byte(i), 7}}
 	default:
@@ -170,14 +174,16 @@ func TestTrailKeepsEverythingInOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		tr = open(t, testConfig(disk), nil)
-		if index, at, epoch, number := tr.Opened(); index != s.index || at != s.time || epoch != 1 || number != uint64(s.index) {
+		if index, at, epoch, number := tr.Opened(); index != s.index || at != s.time || epoch != 1 ||
+			number != uint64(s.index) {
 			t.Fatalf("it reaches to %d, %d, %d, %d; want %d, %d", index, at, epoch, number, s.index, s.time)
 		}
 		same(t, all(t, tr, engine.TrailPosition{}), s.model)
 		tr.Restored(s.index-10, s.time-1) // and Raft replays from there
 		tr.Applied(&engine.Effects{Index: s.index - 5, Primary: []engine.Event{{Kind: engine.StockGone}}})
 	}
-	if stats := tr.Stats(); stats.Gaps != 0 || stats.Rebuilds != 0 || stats.Lost != 0 || stats.Trouble != "" || stats.Bytes < 64<<10 {
+	if stats := tr.Stats(); stats.Gaps != 0 || stats.Rebuilds != 0 || stats.Lost != 0 || stats.Trouble != "" ||
+		stats.Bytes < 64<<10 {
 		t.Errorf("%+v", stats)
 	}
 	for _, at := range []int{0, 1, len(s.model) / 2, len(s.model) - 1} {
@@ -203,10 +209,12 @@ func TestFindAcrossSegments(t *testing.T) {
 			f.From = next
 		}
 	}
-	filters := []Filter{{}, {Operator: "ops-1"}, {Operator: "nobody"}, {Order: engine.OrderRef{Session: 9999, Ordinal: 1}}}
+	filters := []Filter{{}, {Operator: "ops-1"}, {Operator: "nobody"}, {Order: engine.OrderRef{Session: 9999,
+		Ordinal: 1}}}
 	for x := engine.SessionHandle(1); x < 16; x += 2 {
 		filters = append(filters, Filter{Session: x}, Filter{Order: engine.OrderRef{Session: x, Ordinal: 1}},
-			Filter{Order: engine.OrderRef{Session: x, Ordinal: 40}, Life: engine.Life(x)<<30 + 5}, Filter{Order: engine.OrderRef{Session: x, Ordinal: 40}, Life: 1},
+			Filter{Order: engine.OrderRef{Session: x, Ordinal: 40}, Life: engine.Life(x)<<30 + 5},
+			Filter{Order: engine.OrderRef{Session: x, Ordinal: 40}, Life: 1},
 			Filter{Order: engine.OrderRef{Session: x, Ordinal: 2}, From: engine.TrailPosition{Index: s.index / 2}})
 	}
 	for _, f := range filters {
