@@ -1,7 +1,7 @@
 package actors
 
 import (
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"doorbuster/engine"
@@ -18,59 +18,50 @@ const slewPerMille = 100
 // leader's says, since deadlines are set by it: the wall clock, and how far the
 // leader's is ahead of that. Safe for concurrent use.
 type stateClock struct {
-	wall func() time.Time // with a monotonic reading
+	wall  func() time.Time                     // with a monotonic reading
+	ahead atomic.Pointer[func() time.Duration] // of the leader's wall clock; nil alone
+	told  atomic.Pointer[told]                 // nil without an epoch
+}
 
-	mu    sync.Mutex
-	open  bool
-	now   engine.Time
-	last  time.Time
-	part  time.Duration        // below a millisecond, carried over
-	ahead func() time.Duration // of the leader's wall clock; nil alone
+// told is what an epoch's clock said last.
+type told struct {
+	now  engine.Time
+	part time.Duration // below a millisecond, carried over
+	wall time.Time
 }
 
 func newStateClock(wall func() time.Time) *stateClock { return &stateClock{wall: wall} }
 
-// follow says how far the leader's wall clock is ahead.
-func (c *stateClock) follow(ahead func() time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ahead = ahead
-}
-
 // begin begins an epoch at state time at, or at the wall clock's if that is later.
 // What was told before the epoch binds nobody: this node's clock may have been off.
 func (c *stateClock) begin(at engine.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.open, c.last, c.part = true, c.wall(), 0
-	c.now = max(at, engine.TimeOf(c.last))
+	wall := c.wall()
+	c.told.Store(&told{now: max(at, engine.TimeOf(wall)), wall: wall})
 }
 
 // end ends the epoch.
-func (c *stateClock) end() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.open = false
-}
+func (c *stateClock) end() { c.told.Store(nil) }
 
 // read gives the time.
 func (c *stateClock) read() engine.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	wall := c.wall()
-	if !c.open {
-		if c.ahead != nil {
-			wall = wall.Add(c.ahead())
+	for {
+		last, wall := c.told.Load(), c.wall()
+		if last == nil {
+			if ahead := c.ahead.Load(); ahead != nil {
+				wall = wall.Add((*ahead)())
+			}
+			return engine.TimeOf(wall)
 		}
-		return engine.TimeOf(wall)
+		elapsed := max(0, wall.Sub(last.wall))
+		bend := elapsed * slewPerMille / 1000
+		elapsed += last.part
+		// How far the wall clock, read without its monotonic part, is ahead.
+		ahead := time.Duration(wall.UnixNano()) - time.Duration(last.now)*time.Millisecond - elapsed
+		elapsed += min(max(ahead, -bend), bend)
+		now := last.now + engine.Time(elapsed/time.Millisecond)
+		// Within a millisecond nothing is written.
+		if now == last.now || c.told.CompareAndSwap(last, &told{now, elapsed % time.Millisecond, wall}) {
+			return now
+		}
 	}
-	elapsed := max(0, wall.Sub(c.last)) + c.part
-	c.last = wall
-	bend := elapsed * slewPerMille / 1000
-	// How far the wall clock, read without its monotonic part, is ahead.
-	ahead := time.Duration(wall.UnixNano()) - time.Duration(c.now)*time.Millisecond - elapsed
-	elapsed += min(max(ahead, -bend), bend)
-	c.now += engine.Time(elapsed / time.Millisecond)
-	c.part = elapsed % time.Millisecond
-	return c.now
 }

@@ -49,7 +49,8 @@ type Outcome struct {
 // Join gives the group the way to the other nodes. Call it before grabs come in.
 func (g *Group) Join(others Others) {
 	g.others = inService{others, g}
-	g.clock.follow(others.Ahead)
+	ahead := others.Ahead
+	g.clock.ahead.Store(&ahead)
 }
 
 // inService is the way to the others for a node that may have no state yet: it has

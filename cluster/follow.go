@@ -97,6 +97,12 @@ func (net *network) heard(f *followed, p rpc.Pulse, sent time.Time) {
 	}
 	net.reckonSeen()
 	id := f.member.ID
+	switch _, leader := n.raft.LeaderWithID(); string(leader) {
+	case id:
+		net.ahead.Store(int64(f.offset))
+	case n.cfg.NodeID:
+		net.ahead.Store(0)
+	}
 	net.mu.Unlock()
 	n.memory.hears(id, n.cfg.NodeID, p.Memory, n.stranger)
 	if n.cfg.Demand != nil {
@@ -225,13 +231,9 @@ func (n *Node) clockOffset(id string) (offset time.Duration, known bool) {
 	return 0, false
 }
 
-// Ahead tells how far the leader's clock is ahead of this node's; 0 if that is
-// not known. Cheap.
-func (n *Node) Ahead() time.Duration {
-	_, leader := n.raft.LeaderWithID()
-	offset, _ := n.clockOffset(string(leader))
-	return offset
-}
+// Ahead tells how far the leader's clock, as it was heard last, is ahead of this
+// node's; 0 if that is not known. Cheap.
+func (n *Node) Ahead() time.Duration { return time.Duration(n.net.ahead.Load()) }
 
 func (n *Node) pulseOf(id string) (p rpc.Pulse, heard bool) {
 	if n.net == nil {

@@ -37,6 +37,7 @@ type network struct {
 	cancel   context.CancelFunc
 	learn    chan struct{}
 	seen     atomic.Uint64             // see Seen
+	ahead    atomic.Int64              // see Ahead, in nanoseconds
 	slow     atomic.Pointer[rpc.Pulse] // what changes slowly of this node's own
 	leader   raft.ServerAddress        // at the last look; keepLeadership's
 	recalled time.Time                 // when Memory was looked up for pulses; keepLeadership's
