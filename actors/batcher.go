@@ -47,21 +47,35 @@ type ask struct {
 	done     chan struct{}
 }
 
-// gathering is what will be the next entry: never more than one may hold.
+// gathering is what will be the next entry: never more than one may hold. The entry's
+// bytes are given away as they are: once proposed they are the log's, which keeps the
+// newest entries in memory (wal's tail), besides what Raft has in flight and what waits
+// for another zone.
 type gathering struct {
-	commands []byte
-	pending  []pending
+	entry   []byte // behind room for the header; nil before the first command
+	pending []pending
+}
+
+// headed gives the entry, with its header in the room for it.
+func (g *gathering) headed(h engine.BatchHeader) []byte {
+	header := engine.AppendBatchHeader(g.entry[:0], h)
+	if g.entry == nil {
+		return header
+	}
+	entry := g.entry[engine.MaxHeaderBytes-len(header):]
+	copy(entry, header)
+	return entry
 }
 
 // fits tells whether a command of size bytes may join.
 func (g *gathering) fits(size int) bool {
-	return len(g.pending) == 0 || len(g.pending) < batchCommands && len(g.commands)+size <= batchBytes
+	return len(g.pending) == 0 || len(g.pending) < batchCommands && len(g.entry)+size <= batchBytes
 }
 
 type flight struct {
-	epoch engine.Epoch
-	wait  func() (*engine.Effects, error)
-	gathering
+	epoch   engine.Epoch
+	wait    func() (*engine.Effects, error)
+	pending []pending
 }
 
 // batcher turns commands into log entries: one goroutine proposes what has
@@ -76,7 +90,8 @@ type batcher struct {
 	room     sync.Cond // signalled when the gathering was taken
 	next     gathering
 	hold     engine.Command // of a grab, used again and again
-	spare    []gathering    // emptied ones, to be used again
+	size     int            // of the entry before, which the next is likely to have
+	spare    [][]pending    // emptied ones, to be used again
 	epoch    engine.Epoch   // 0: closed
 	sequence uint64
 	due      engine.Time
@@ -145,7 +160,7 @@ func (b *batcher) addGrab(s *slot, d *desk, item decidedItem) bool {
 	c.Kind, c.Listing, c.Shopper, c.Key = engine.CmdPlaceHold, s.gate.handle, append(c.Shopper[:0], s.shopper...), s.key
 	c.Quantity, c.Deadline, c.Ticket, c.Transaction = s.quantity, s.deadline, s.ticket, s.transaction
 	c.Waitlist = s.waitlist && s.gate.facts.Load().waitlist
-	b.next.commands = engine.AppendCommand(b.next.commands, c)
+	b.next.entry = engine.AppendCommand(b.next.entry, c)
 	b.queue(pending{slot: s, gate: s.gate, desk: d, item: item})
 	return true
 }
@@ -158,7 +173,7 @@ func (b *batcher) addAsk(a *ask) bool {
 	if !b.ready(len(command)) {
 		return false
 	}
-	b.next.commands = append(b.next.commands, command...)
+	b.next.entry = append(b.next.entry, command...)
 	b.queue(pending{ask: a})
 	return true
 }
@@ -166,10 +181,13 @@ func (b *batcher) addAsk(a *ask) bool {
 // grabBytes bounds the command of a grab.
 const grabBytes = engine.MaxShopperBytes + 80
 
-// ready waits for room in the gathering; b.mu is held.
+// ready waits for room in the gathering, and makes it; b.mu is held.
 func (b *batcher) ready(size int) bool {
 	for b.epoch != 0 && !b.next.fits(size) {
 		b.room.Wait()
+	}
+	if b.next.entry == nil {
+		b.next.entry = make([]byte, engine.MaxHeaderBytes, max(engine.MaxHeaderBytes, b.size))
 	}
 	return b.epoch != 0
 }
@@ -244,8 +262,11 @@ func (b *batcher) propose() bool {
 	}
 	taken := b.next
 	b.next = gathering{}
+	if len(taken.entry) > 0 {
+		b.size = len(taken.entry)
+	}
 	if n := len(b.spare); n > 0 {
-		b.next, b.spare = b.spare[n-1], b.spare[:n-1]
+		b.next.pending, b.spare = b.spare[n-1], b.spare[:n-1]
 	}
 	b.tick = false
 	if b.due <= now {
@@ -257,10 +278,7 @@ func (b *batcher) propose() bool {
 	b.mu.Unlock()
 
 	header.Commands = len(taken.pending)
-	entry := make([]byte, 0, len(taken.commands)+32)
-	entry = engine.AppendBatchHeader(entry, header)
-	entry = append(entry, taken.commands...)
-	b.flights <- flight{epoch: header.Epoch, wait: b.log.Propose(entry), gathering: taken}
+	b.flights <- flight{header.Epoch, b.log.Propose(taken.headed(header)), taken.pending}
 	return true
 }
 
@@ -274,17 +292,16 @@ func (b *batcher) land() {
 			b.wakeAt(effects.NextDue)
 		}
 		b.complete(f, effects, err)
-		b.recycle(f.gathering)
+		b.recycle(f.pending)
 	}
 }
 
-// recycle keeps the memory of a gathering that is over.
-func (b *batcher) recycle(g gathering) {
-	clear(g.pending)
-	g.pending, g.commands = g.pending[:0], g.commands[:0]
+// recycle keeps the memory of a flight that is over.
+func (b *batcher) recycle(over []pending) {
+	clear(over)
 	b.mu.Lock()
 	if len(b.spare) < cap(b.flights)+1 {
-		b.spare = append(b.spare, g)
+		b.spare = append(b.spare, over[:0])
 	}
 	b.mu.Unlock()
 }

@@ -12,6 +12,9 @@ import "fmt"
 //	        commands, each a byte of kind and its fields
 const batchVersion = 1
 
+// MaxHeaderBytes is the most that a batch's header takes.
+const MaxHeaderBytes = 1 + 4*10
+
 // BatchHeader leads an entry.
 type BatchHeader struct {
 	Epoch    Epoch
