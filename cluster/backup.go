@@ -24,20 +24,16 @@ import (
 // A backup is the state at one log index, and of the ledger what the state does not
 // have: settled orders and the trail.
 //
-//	magic "DBBACKUP", u32 version 2, u32 bytes of the info, u64 of the snapshot,
+//	magic "DBSAVED1", u32 version 1, u32 bytes of the info, u64 of the snapshot,
 //	BackupInfo as JSON, the engine's snapshot, SHA-256 of all before,
 //	the ledger's part (cluster/ledger, part.go), which has a checksum of its own
 //
-// Version 1 is without the ledger's part and without the snapshot's bytes: builds
-// before there was one have written it, and the state alone is written as it still.
 // Numbers are little-endian. Who belonged to the cluster is told in the info, and
 // not restored: a restored cluster has its own nodes.
-var backupMagic = []byte("DBBACKUP")
-
 const (
-	backupVersion = 2
-	stateVersion  = 1 // of the state alone
-	backupHead    = 8 + 4 + 4
+	backupMagic   = "DBSAVED1"
+	backupVersion = 1
+	backupHead    = 8 + 4 + 4 + 8
 )
 
 // BackupInfo says what a backup is of.
@@ -51,6 +47,7 @@ type BackupInfo struct {
 	Taken      time.Time       `json:"taken"`
 	Version    string          `json:"version"` // of the build
 	Roster     *Roster         `json:"roster,omitempty"`
+	StateOnly  bool            `json:"state_only,omitempty"` // there is no ledger's part
 
 	// Horizon says, after a restore, which orders may have been told of and are lost.
 	Horizon string `json:"-"`
@@ -84,21 +81,16 @@ func (n *Node) Backup(ctx context.Context, w io.Writer, stateOnly bool) error {
 	info, err := json.Marshal(BackupInfo{
 		Cluster: n.cfg.ClusterID, Node: n.cfg.NodeID, Generation: n.dir.version().Generation, Term: engine.Term(n.raft.CurrentTerm()),
 		LogIndex: index, Hash: hex.EncodeToString(digest.Sum(nil)), Taken: n.cfg.Wall().UTC(), Version: n.cfg.Version, Roster: n.fsm.roster.Load(),
+		StateOnly: stateOnly,
 	})
 	if err != nil {
 		return err
 	}
 	check := sha256.New()
 	to := io.MultiWriter(w, check)
-	version := uint32(backupVersion)
-	if stateOnly {
-		version = stateVersion
-	}
-	head := binary.LittleEndian.AppendUint32(append([]byte(nil), backupMagic...), version)
+	head := binary.LittleEndian.AppendUint32([]byte(backupMagic), backupVersion)
 	head = binary.LittleEndian.AppendUint32(head, uint32(len(info)))
-	if !stateOnly {
-		head = binary.LittleEndian.AppendUint64(head, uint64(size))
-	}
+	head = binary.LittleEndian.AppendUint64(head, uint64(size))
 	if _, err := to.Write(append(head, info...)); err != nil {
 		return err
 	}
@@ -162,44 +154,47 @@ func openBackup(path string) (b *backupFile, err error) {
 	if size < backupHead+sha256.Size {
 		return nil, b.bad("it has %d bytes, too few for one", size)
 	}
-	head := make([]byte, backupHead+8)
+	head := make([]byte, backupHead)
 	if _, err := b.f.ReadAt(head, 0); err != nil {
 		return nil, b.bad("%w", err)
 	}
-	if string(head[:len(backupMagic)]) != string(backupMagic) {
-		return nil, b.bad("it does not begin with %q; 'doorbuster cluster backup' writes such files", backupMagic)
+	switch string(head[:len(backupMagic)]) {
+	case backupMagic:
+	case "DBBACKUP":
+		return nil, b.bad("it was %w; nothing is restored", engine.ErrOlderFormat)
+	default:
+		return nil, b.bad("it does not begin with %q; 'doorbuster backup' writes such files", backupMagic)
 	}
-	version, infoBytes := binary.LittleEndian.Uint32(head[8:]), int64(binary.LittleEndian.Uint32(head[12:]))
-	begin, end := int64(backupHead)+infoBytes, size-sha256.Size
-	if version > backupVersion {
+	if version := binary.LittleEndian.Uint32(head[8:]); version > backupVersion {
 		return nil, b.bad("it was written by a newer build (format %d, this build reads %d); upgrade doorbuster", version, backupVersion)
 	}
-	if version > stateVersion {
-		begin += 8
-		stateBytes := binary.LittleEndian.Uint64(head[backupHead:])
-		if stateBytes > uint64(end) || begin+int64(stateBytes) > end {
-			return nil, b.bad("%w", errBackupDamaged)
-		}
-		end = begin + int64(stateBytes)
-		b.part = io.NewSectionReader(b.f, end+sha256.Size, size-end-sha256.Size)
+	infoBytes, stateBytes := int64(binary.LittleEndian.Uint32(head[12:])), binary.LittleEndian.Uint64(head[16:])
+	begin := int64(backupHead) + infoBytes
+	if most := size - sha256.Size - begin; most < 0 || stateBytes > uint64(most) || infoBytes > maxRosterBytes {
+		return nil, b.bad("%w", errBackupDamaged)
 	}
+	end := begin + int64(stateBytes)
 	fits, err := checksum(b.f, end)
 	switch {
 	case err != nil:
 		return nil, b.bad("%w", err)
 	case !fits:
 		return nil, b.bad("%w", errBackupDamaged)
-	case infoBytes > maxRosterBytes || begin > end:
-		return nil, b.bad("its head claims %d bytes", infoBytes)
 	}
 	text := make([]byte, infoBytes)
-	if _, err := b.f.ReadAt(text, begin-infoBytes); err != nil {
+	if _, err := b.f.ReadAt(text, backupHead); err != nil {
 		return nil, b.bad("%w", err)
 	}
 	if err := json.Unmarshal(text, &b.info); err != nil {
 		return nil, b.bad("its head: %w", err)
 	}
 	b.state = io.NewSectionReader(b.f, begin, end-begin)
+	switch behind := end + sha256.Size; {
+	case !b.info.StateOnly:
+		b.part = io.NewSectionReader(b.f, behind, size-behind)
+	case size != behind:
+		return nil, b.bad("%w", errBackupDamaged)
+	}
 	return b, nil
 }
 

@@ -14,7 +14,7 @@ import (
 
 // TestBackupSamples: kept backups of each format are read, and restored. Both are
 // of one shop: three orders of a settled session, and a hold in an open one; the
-// first format has only the hold. -update writes them anew.
+// first, of the state only, has only the hold. -update writes them anew.
 func TestBackupSamples(t *testing.T) {
 	if *update {
 		writeSamples(t)
@@ -24,7 +24,7 @@ func TestBackupSamples(t *testing.T) {
 		index   engine.LogIndex
 		ledger  bool
 		settled int64
-	}{{"sample-v1.backup", 14, false, 0}, {"sample-v2.backup", 14, true, 3}} {
+	}{{"sample-v1-state.backup", 14, false, 0}, {"sample-v1.backup", 14, true, 3}} {
 		t.Run(c.file, func(t *testing.T) {
 			file := filepath.Join("testdata", c.file)
 			info, err := CheckBackup(file)

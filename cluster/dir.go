@@ -15,10 +15,15 @@ import (
 	"github.com/gofrs/flock"
 
 	"doorbuster/cluster/peer"
+	"doorbuster/engine"
 )
 
-// dirFormat is the version of a data directory's layout.
-const dirFormat = 1
+// dirFormat is the version of a data directory's layout; the magic tells it from
+// those of builds before version 1 of the formats.
+const (
+	dirFormat = 1
+	dirMagic  = "DBNODE01"
+)
 
 const (
 	versionFile  = "VERSION"
@@ -35,6 +40,7 @@ var ErrDirectory = errors.New("the data directory can't be used")
 
 // dirVersion is what VERSION holds.
 type dirVersion struct {
+	Magic  string `json:"magic"`
 	Format int    `json:"format"`
 	Node   string `json:"node"`
 
@@ -141,7 +147,7 @@ func claimDir(dir string, first dirVersion) (*directory, error) {
 	refuse := func(format string, args ...any) error {
 		return fmt.Errorf("%w: %s: %s", ErrDirectory, dir, fmt.Sprintf(format, args...))
 	}
-	first.Format = dirFormat
+	first.Magic, first.Format = dirMagic, dirFormat
 	d := &directory{path: dir, v: first}
 	fresh := false
 	entries, err := os.ReadDir(dir)
@@ -208,6 +214,8 @@ func (d *directory) read(version []byte, want dirVersion) error {
 		return fmt.Errorf("%s is damaged: %v", versionFile, err)
 	}
 	switch {
+	case v.Magic != dirMagic:
+		return fmt.Errorf("it was %w: begin with an empty directory", engine.ErrOlderFormat)
 	case v.Format > dirFormat:
 		return fmt.Errorf("it was written by a newer build (format %d, this build knows %d); upgrade doorbuster", v.Format, dirFormat)
 	case v.Node != want.Node:

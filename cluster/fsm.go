@@ -328,11 +328,11 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 // then the node opens itself again from that snapshot.
 func (f *fsm) Restore(from io.ReadCloser) error {
 	defer from.Close()
-	head, rest, err := readHead(from)
+	head, err := readHead(from)
 	if err != nil {
 		return err
 	}
-	state, err := engine.ReadState(rest)
+	state, err := engine.ReadState(from)
 	if tooOld(err) { // Raft would drop the reason at a start, and later try for ever
 		f.outdated = upgrade(err)
 		f.fatal.fail(CauseOutdated, err)

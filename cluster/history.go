@@ -108,7 +108,7 @@ func (s *weighedSink) Write(b []byte) (int, error) {
 }
 
 func (s *weighedSink) Close() error {
-	head, _, err := readHead(bytes.NewReader(s.head.Bytes()))
+	head, err := readHead(bytes.NewReader(s.head.Bytes()))
 	if err == nil || err == io.EOF { // what is no snapshot shows when it is read
 		err = s.weigh(s.end, head.Terms)
 	}

@@ -81,8 +81,8 @@ func writeSamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	propose(t, n, engine.Command{Kind: engine.CmdClearSession, Session: 1})
-	backedUp(t, n, filepath.Join("testdata", "sample-v1.backup"), true)
-	backedUp(t, n, filepath.Join("testdata", "sample-v2.backup"), false)
+	backedUp(t, n, filepath.Join("testdata", "sample-v1-state.backup"), true)
+	backedUp(t, n, filepath.Join("testdata", "sample-v1.backup"), false)
 }
 
 // TestNoOrderNumberIsGivenOutInTwoLives: a lone node sells, and begins again from

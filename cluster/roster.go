@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -190,10 +189,8 @@ func DecodeRoster(entry []byte) (*Roster, error) {
 
 // A snapshot is its head, then the engine's state:
 //
-//	magic "DBCLUST2", u32 length (little-endian), snapshotHead as JSON, engine's snapshot
-//
-// One without the magic is the engine's alone.
-var snapshotMagic = []byte("DBCLUST2")
+//	magic "DBSNAP01", u32 length (little-endian), snapshotHead as JSON, engine's snapshot
+const snapshotMagic = "DBSNAP01"
 
 // maxHeadBytes bounds a snapshot's head, all of it.
 const maxHeadBytes = maxRosterBytes + 64<<10
@@ -203,41 +200,37 @@ func writeHead(w io.Writer, h snapshotHead) error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.Write(binary.LittleEndian.AppendUint32(bytes.Clone(snapshotMagic), uint32(len(b)))); err != nil {
+	if _, err := w.Write(binary.LittleEndian.AppendUint32([]byte(snapshotMagic), uint32(len(b)))); err != nil {
 		return err
 	}
 	_, err = w.Write(b)
 	return err
 }
 
-// readHead reads what writeHead wrote, if it is there, and gives what the engine's
-// snapshot is to be read from.
-func readHead(from io.Reader) (h snapshotHead, rest io.Reader, err error) {
-	magic := make([]byte, len(snapshotMagic))
-	n, err := io.ReadFull(from, magic)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return h, nil, err
+// readHead reads what writeHead wrote; the engine's snapshot follows.
+func readHead(from io.Reader) (h snapshotHead, err error) {
+	var fixed [len(snapshotMagic) + 4]byte
+	if _, err := io.ReadFull(from, fixed[:]); err != nil {
+		return h, err
 	}
-	if !bytes.Equal(magic, snapshotMagic) {
-		return h, io.MultiReader(bytes.NewReader(magic[:n]), from), nil
+	if magic := string(fixed[:len(snapshotMagic)]); magic == "DBCLUST2" {
+		return h, fmt.Errorf("snapshot: %w", engine.ErrOlderFormat)
+	} else if magic != snapshotMagic {
+		return h, fmt.Errorf("snapshot: %w: it does not begin with %q", engine.ErrMalformed, snapshotMagic)
 	}
-	var size [4]byte
-	if _, err := io.ReadFull(from, size[:]); err != nil {
-		return h, nil, err
-	}
-	length := binary.LittleEndian.Uint32(size[:])
-	if int64(length) > int64(maxHeadBytes-len(snapshotMagic)-len(size)) {
-		return h, nil, fmt.Errorf("snapshot: a head of %d bytes: %w", length, engine.ErrMalformed)
+	length := binary.LittleEndian.Uint32(fixed[len(snapshotMagic):])
+	if int64(length) > int64(maxHeadBytes-len(fixed)) {
+		return h, fmt.Errorf("snapshot: a head of %d bytes: %w", length, engine.ErrMalformed)
 	}
 	b := make([]byte, length)
 	if _, err := io.ReadFull(from, b); err != nil {
-		return h, nil, err
+		return h, err
 	}
 	if err := json.Unmarshal(b, &h); err != nil {
-		return h, nil, fmt.Errorf("snapshot: %w: %w", engine.ErrMalformed, err)
+		return h, fmt.Errorf("snapshot: %w: %w", engine.ErrMalformed, err)
 	}
 	if h.Roster != nil && !h.Roster.ZoneAck.Valid() {
-		return h, nil, fmt.Errorf("snapshot: %w: zone ack %q", engine.ErrMalformed, h.Roster.ZoneAck)
+		return h, fmt.Errorf("snapshot: %w: zone ack %q", engine.ErrMalformed, h.Roster.ZoneAck)
 	}
-	return h, from, nil
+	return h, nil
 }

@@ -43,6 +43,9 @@ var (
 
 	// ErrNewerFormat: a file was written by a newer build.
 	ErrNewerFormat = errors.New("wal: written by a newer build")
+
+	// ErrOlderFormat: a file is from before version 1 of the formats.
+	ErrOlderFormat = errors.New("wal: written by a build before version 1 of the formats, which this build can't read: begin with an empty directory")
 )
 
 // Advice is what to do about a log that is refused. It must not come back as an

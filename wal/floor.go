@@ -16,14 +16,14 @@ import (
 //
 //	byte 0          8         10     16      24     28      32
 //	     +----------+---------+------+-------+------+-------+
-//	     | DBWALFLR | version | zero | floor | zero | crc   |
+//	     | DBLOGFLR | version | zero | floor | zero | crc   |
 //	     |          | u16     |      | u64   | u32  | u32   |
 //	     +----------+---------+------+-------+------+-------+
 //
 // It is there before the first segment: segments without it mean that somebody
 // removed it.
 const (
-	floorMagic = "DBWALFLR"
+	floorMagic = "DBLOGFLR"
 	floorName  = "FLOOR"
 )
 

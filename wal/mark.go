@@ -18,7 +18,7 @@ import (
 //
 //	byte 0          8         10     16      24     28      32        4096
 //	     +----------+---------+------+-------+------+-------+---------+--------
-//	     | DBWALMRK | version | zero | index | zero | crc   | nothing | second
+//	     | DBLOGMRK | version | zero | index | zero | crc   | nothing | second
 //	     |          | u16     |      | u64   | u32  | u32   |         | slot
 //	     +----------+---------+------+-------+------+-------+---------+--------
 //
@@ -28,7 +28,7 @@ import (
 // slots are true at any time, so the higher one counts, and one that is not whole
 // says nothing. Whatever takes records back lowers both first, durably.
 const (
-	markMagic   = "DBWALMRK"
+	markMagic   = "DBLOGMRK"
 	markName    = "MARK"
 	markSlots   = 2
 	markSlotGap = 4096

@@ -23,7 +23,7 @@ const FormatVersion = 1
 //
 //	byte 0          8         10     16            24           28      32
 //	     +----------+---------+------+-------------+------------+-------+---------
-//	     | DBWALSEG | version | zero | first index | generation | crc   | batches
+//	     | DBLOGSEG | version | zero | first index | generation | crc   | batches
 //	     |          | u16     |      | u64         | u32        | u32   |
 //	     +----------+---------+------+-------------+------------+-------+---------
 //
@@ -33,7 +33,8 @@ const FormatVersion = 1
 // so that an old build can name a newer one.
 const (
 	segmentHeaderBytes = 32
-	segmentMagic       = "DBWALSEG"
+	segmentMagic       = "DBLOGSEG"
+	oldMagic           = "DBWAL" // what all files began with before version 1 of the formats
 	segmentSuffix      = ".wal"
 	segmentDigits      = 20
 
@@ -110,11 +111,14 @@ func appendHeader(b []byte, magic string, value uint64, generation uint32) []byt
 }
 
 // decodeHeader returns what appendHeader was given. name is for errors:
-// ErrNewerFormat or a *DamageError.
+// ErrNewerFormat, ErrOlderFormat or a *DamageError.
 func decodeHeader(b []byte, magic, name string) (value uint64, generation uint32, _ error) {
 	le := binary.LittleEndian
 	if len(b) < segmentHeaderBytes {
 		return 0, 0, &DamageError{Segment: name, Reason: fmt.Sprintf("%d bytes are too few for a header", len(b))}
+	}
+	if string(b[:5]) == oldMagic {
+		return 0, 0, fmt.Errorf("%s: %w", name, ErrOlderFormat)
 	}
 	if string(b[:8]) != magic {
 		return 0, 0, &DamageError{Segment: name, Reason: fmt.Sprintf("it begins with %q instead of %q", b[:8], magic)}

@@ -13,7 +13,7 @@ import (
 //
 //	0      4         5      6        8
 //	+------+---------+------+--------+------------------+
-//	| DBPR | version | word | length | JSON, 0 to 4 KiB |
+//	| DBP1 | version | word | length | JSON, 0 to 4 KiB |
 //	+------+---------+------+--------+------------------+
 //
 // The length is big-endian. In a preamble the word is the kind of stream and the
@@ -21,7 +21,7 @@ import (
 // is called, or refused, with a Refusal. A node answers in the version that it was
 // called in, so the frame's shape outlives a version.
 const (
-	magic         = "DBPR"
+	magic         = "DBP1"
 	version       = 1
 	headerBytes   = 8
 	maxHelloBytes = 4 << 10
@@ -109,6 +109,9 @@ func malformed(what string) *Refusal {
 func notOurs(first []byte) *Refusal {
 	if len(first) > 1 && first[1] == 3 && (first[0] == 0x15 || first[0] == 0x16) {
 		return &Refusal{Code: CodeMalformed, Detail: "the peer speaks TLS and this node does not: give both certificates, or neither"}
+	}
+	if string(first) == "DBPR" {
+		return &Refusal{Code: CodeVersion, Detail: "the peer runs a build before version 1 of the formats, which this one can't talk to: run one build on all nodes"}
 	}
 	return malformed(fmt.Sprintf("it begins with %q and not with %q", first, magic))
 }

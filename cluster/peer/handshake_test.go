@@ -86,7 +86,7 @@ func FuzzPreamble(f *testing.F) {
 	}
 	f.Add(whole)
 	f.Add(whole[:20])
-	f.Add([]byte("DBPR\x01\x02\xff\xff"))
+	f.Add([]byte("DBP1\x01\x02\xff\xff"))
 	f.Add([]byte("\x16\x03\x01\x02\x00"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		from := bytes.NewReader(in)

@@ -175,6 +175,7 @@ func TestGarbage(t *testing.T) {
 		"zeros":            {make([]byte, 8<<10), CodeMalformed, "it begins with", false},
 		"version 0":        {frame(0, 1, 0, 2, '{', '}'), CodeMalformed, "version 0", false},
 		"newer version":    {newest, CodeVersion, "version 7 of the handshake, newer than this node's 1", false},
+		"older build":      {append([]byte("DBPR"), whole[4:]...), CodeVersion, "before version 1 of the formats", false},
 		"unknown kind":     {frame(1, 9, 0, 2, '{', '}'), CodeMalformed, "unknown kind 9", false},
 		"too long":         {frame(1, 1, 0x10, 0x01), CodeMalformed, "claims 4097 bytes", false},
 		"longest":          {frame(1, 1, 0xff, 0xff), CodeMalformed, "claims 65535 bytes", false},
@@ -311,7 +312,7 @@ func TestSlow(t *testing.T) {
 		dripped := make(chan struct{})
 		go func() { // a byte at a time, for ever
 			defer close(dripped)
-			first := []byte("DBPR\x01\x01\x10\x00")
+			first := []byte("DBP1\x01\x01\x10\x00")
 			if files("x") != nil {
 				first = []byte("\x16\x03\x01\x10\x00\x01\x00\x0f\xfc")
 			}
@@ -414,10 +415,10 @@ func TestAnswersAreBounded(t *testing.T) {
 	a := openNode(t, hello("a1"), nil, nil)
 	for name, say := range map[string]string{
 		"garbage":        "HTTP/1.1 400 Bad Request\r\n\r\n",
-		"a huge frame":   "DBPR\x01\x00\xff\xff",
-		"unknown status": "DBPR\x01\x07\x00\x02{}",
-		"newer":          "DBPR\x02\x00\x00\x02{}",
-		"no refusal":     "DBPR\x01\x01\x00\x01{",
+		"a huge frame":   "DBP1\x01\x00\xff\xff",
+		"unknown status": "DBP1\x01\x07\x00\x02{}",
+		"newer":          "DBP1\x02\x00\x00\x02{}",
+		"no refusal":     "DBP1\x01\x01\x00\x01{",
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := a.dialRPC(t, answering(t, []byte(say)))

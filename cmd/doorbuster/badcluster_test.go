@@ -200,8 +200,8 @@ func TestGarbageOnThePort(t *testing.T) {
 	}{
 		{"a browser", 0, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "", "it begins with"},
 		{"TLS", 0, "\x16\x03\x01\x02\x00\x01", "", "the peer speaks TLS"},
-		{"a handshake of 64 KB", 0, "DBPR\x01\x01\xff\xff", "", "claims 65535 bytes"},
-		{"no JSON", 0, "DBPR\x01\x01\x00\x04xxxx", "", "is not the JSON"},
+		{"a handshake of 64 KB", 0, "DBP1\x01\x01\xff\xff", "", "claims 65535 bytes"},
+		{"no JSON", 0, "DBP1\x01\x01\x00\x04xxxx", "", "is not the JSON"},
 		{"noise for ever", 0, "\x00", "\x00", ""},
 		{"no call of Raft's", raft, "\x63", "", ""},
 		{"1 GB for Raft", raft, "\x00\x81\xa7Entries\xc6\x40\x00\x00\x00", "x", ""},

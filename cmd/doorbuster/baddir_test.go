@@ -31,8 +31,21 @@ func refuses(t *testing.T, dir, why string, more ...string) {
 func TestDirectoryOfANewerBuild(t *testing.T) {
 	t.Parallel()
 	dir, _ := soldShop(t, 1)
-	edit(t, filepath.Join(dir, "VERSION"), func([]byte) []byte { return []byte(`{"format":99,"node":"n1","new":true}`) })
+	edit(t, filepath.Join(dir, "VERSION"), func([]byte) []byte { return []byte(`{"magic":"DBNODE01","format":99,"node":"n1","new":true}`) })
 	refuses(t, dir, "newer build (format 99, this build knows 1)")
+}
+
+// TestDirectoryOfAnOlderBuild: one from before version 1 of the formats is refused by
+// name, and so is its log.
+func TestDirectoryOfAnOlderBuild(t *testing.T) {
+	t.Parallel()
+	dir, _ := soldShop(t, 1)
+	const why = "written by a build before version 1 of the formats, which this build can't read: begin with an empty directory"
+	segment := segmentOf(t, dir)
+	edit(t, segment, func(b []byte) []byte { return append([]byte("DBWALSEG"), b[8:]...) })
+	refuses(t, dir, filepath.Base(segment)+": wal: "+why)
+	edit(t, filepath.Join(dir, "VERSION"), func([]byte) []byte { return []byte(`{"format":1,"node":"n1"}`) })
+	refuses(t, dir, "it was "+why)
 }
 
 // A log can be newer than its directory says, where a newer build was killed.

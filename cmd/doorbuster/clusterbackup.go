@@ -133,9 +133,6 @@ func (o *clusterOptions) saveBackup(c *cobra.Command, file string, stateOnly boo
 	if info, err = cluster.CheckBackup(part); err != nil {
 		return 0, info, fmt.Errorf("what %s sent: %w", o.admin, err)
 	}
-	if info.Ledger == nil && !stateOnly {
-		fmt.Fprintf(stderr, "%s runs an older build, which does not save settled orders\n", o.admin)
-	}
 	if err := os.Rename(part, file); err != nil {
 		return 0, info, err
 	}

@@ -471,17 +471,19 @@ func TestClusterBackup(t *testing.T) {
 	}
 }
 
-// stateBackup is a backup as builds without a ledger wrote it, of an empty state.
+// stateBackup is a backup of an empty state, and of that only.
 func stateBackup(t *testing.T) string {
 	t.Helper()
-	const info = `{"cluster":"shop","log_index":0}`
-	var b bytes.Buffer
-	b.WriteString("DBBACKUP")
-	b.Write(binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, 1), uint32(len(info))))
-	b.WriteString(info)
-	if _, err := engine.NewState().Snapshot().WriteTo(&b); err != nil {
+	const info = `{"cluster":"shop","log_index":0,"state_only":true}`
+	var b, state bytes.Buffer
+	if _, err := engine.NewState().Snapshot().WriteTo(&state); err != nil {
 		t.Fatal(err)
 	}
+	b.WriteString("DBSAVED1")
+	b.Write(binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, 1), uint32(len(info))))
+	b.Write(binary.LittleEndian.AppendUint64(nil, uint64(state.Len())))
+	b.WriteString(info)
+	state.WriteTo(&b)
 	sum := sha256.Sum256(b.Bytes())
 	return b.String() + string(sum[:])
 }

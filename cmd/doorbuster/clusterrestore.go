@@ -21,8 +21,8 @@ the same file, before any of them is started; then they are started as ever.
 The backup may be of another cluster, or of a node that was alone. Orders,
 stock and limits are as they were at its log index, settled orders and the trail
 of events among them; what was told after that is not in it. All of the file is
-checked before anything is written. One of an older build, or of the state only,
-is restored without settled orders.`,
+checked before anything is written. One of the state only is
+restored without settled orders.`,
 		Example: `  doorbuster restore --from shop.backup --config a1.yaml
   doorbuster restore --from shop.backup --dev --data /tmp/shop`,
 		Args: noArguments,

@@ -156,8 +156,8 @@ func sameIndex(states map[string]cluster.BackupInfo) bool {
 func (m *member) backupInfo() (info cluster.BackupInfo) {
 	m.t.Helper()
 	a := m.ops("GET", "/admin/v1/cluster/backup?state_only=true", "")
-	head, body := []byte(a.Body[:16]), []byte(a.Body[16:])
-	if a.Status != 200 || !bytes.HasPrefix(head, []byte("DBBACKUP")) {
+	head, body := []byte(a.Body[:24]), []byte(a.Body[24:])
+	if a.Status != 200 || !bytes.HasPrefix(head, []byte("DBSAVED1")) {
 		m.t.Fatalf("%d %.200q", a.Status, a.Body)
 	}
 	if err := json.Unmarshal(body[:binary.LittleEndian.Uint32(head[12:])], &info); err != nil {
