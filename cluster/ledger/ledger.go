@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -70,8 +71,9 @@ type Ledger struct {
 	orders *settled.Store
 	group  [16]byte        // zero until the state knows it; of the goroutine that applies
 	bound  engine.LogIndex // where the node's log ends, of the start
-	// unproven: what the trail had last was not held against the log yet.
-	unproven bool
+	owner  string          // whose the trail was when it was opened; "": not known
+	// proven is closed once what the trail had last was held against the log.
+	proven chan struct{}
 
 	mu      sync.Mutex
 	sealed  []*engine.Leaving // whose files are not written yet, by Sealed
@@ -96,9 +98,12 @@ func Open(cfg Config) (*Ledger, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	l := &Ledger{cfg: cfg, bound: ^engine.LogIndex(0), unproven: true, changed: make(chan struct{})}
+	l := &Ledger{cfg: cfg, bound: ^engine.LogIndex(0), proven: make(chan struct{}), changed: make(chan struct{})}
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	err := os.MkdirAll(cfg.Dir, 0o700)
+	if err == nil {
+		l.owner, err = cfg.readOwner()
+	}
 	if err == nil {
 		l.trail, err = trail.Open(cfg.trail())
 	}
@@ -115,11 +120,32 @@ func Open(cfg Config) (*Ledger, error) {
 
 func (c Config) ownerFile() string { return filepath.Join(c.Dir, "OWNER") }
 
+func (c Config) readOwner() (string, error) {
+	owner, err := os.ReadFile(c.ownerFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return string(owner), err
+}
+
+// own notes, once it is proven, that the trail is of this directory's log.
+func (l *Ledger) own() {
+	select {
+	case <-l.proven:
+	case <-l.ctx.Done():
+	}
+	if !l.isProven() {
+		return
+	}
+	if err := os.WriteFile(l.cfg.ownerFile(), []byte(l.cfg.Owner), 0o600); err != nil {
+		l.cfg.Logger.Warn("the ledger's owner could not be noted", "error", err)
+	}
+}
+
 // Proves gives a log index that this data directory's own log has reached, as its
 // trail was written from there; 0: nothing is known. Call it before Start.
 func (l *Ledger) Proves() engine.LogIndex {
-	owner, err := os.ReadFile(l.cfg.ownerFile())
-	if err != nil || l.cfg.Owner == "" || string(owner) != l.cfg.Owner {
+	if l.cfg.Owner == "" || l.owner != l.cfg.Owner {
 		return 0
 	}
 	index, _, _, _ := l.trail.Opened()
@@ -135,9 +161,6 @@ func (l *Ledger) Bound(last engine.LogIndex) { l.bound = last }
 // a node that is alone.
 func (l *Ledger) Start(source Source, others Others) {
 	l.source = source
-	if err := os.WriteFile(l.cfg.ownerFile(), []byte(l.cfg.Owner), 0o600); err != nil {
-		l.cfg.Logger.Warn("the ledger's owner could not be noted", "error", err)
-	}
 	if others == nil {
 		l.trail.Start(nil)
 		l.orders.Start(nil)
@@ -145,6 +168,7 @@ func (l *Ledger) Start(source Source, others Others) {
 		l.trail.Start(others)
 		l.orders.Start(others)
 	}
+	l.running.Go(l.own)
 	l.running.Go(l.writeSealed)
 }
 
@@ -211,14 +235,13 @@ func (l *Ledger) recognise(s *engine.State) {
 	l.trail.Own(l.group)
 	if index, _, _, _ := l.trail.Opened(); index > l.bound {
 		l.trail.Disown(fmt.Errorf("%w: the trail reaches to %d, and its log to %d", errOther, index, l.bound))
-		l.unproven = false
 	}
 }
 
 // compare holds what the trail had last, when it was opened, against what the log has
 // there.
 func (l *Ledger) compare(index engine.LogIndex, fits func(at engine.Time, epoch engine.Epoch, number uint64) bool) {
-	if !l.unproven || l.group == ([16]byte{}) {
+	if l.group == ([16]byte{}) || l.isProven() {
 		return
 	}
 	last, at, epoch, number := l.trail.Opened()
@@ -227,8 +250,19 @@ func (l *Ledger) compare(index engine.LogIndex, fits func(at engine.Time, epoch 
 		return
 	case last == index && !fits(at, epoch, number):
 		l.trail.Disown(errOther)
+	case 0 < last && last < index && l.owner != "" && l.owner != l.cfg.Owner:
+		l.trail.Disown(fmt.Errorf("%w, or can't tell: another directory's trail ends before it", errOther))
 	}
-	l.unproven = false
+	close(l.proven)
+}
+
+func (l *Ledger) isProven() bool {
+	select {
+	case <-l.proven:
+		return true
+	default:
+		return false
+	}
 }
 
 func groupOf(s *engine.State) (id [16]byte) {

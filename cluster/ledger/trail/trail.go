@@ -175,9 +175,16 @@ func (t *Trail) Own(group [16]byte) {
 // Opened is the last entry that is known: when that very index is applied again,
 // another time, epoch or sequence means that the trail is of another log (Disown).
 // index is 0 if there is none, and epoch is 0 where only index and time are known.
-// It holds once Own was called.
+// Before Own it is the last of whoever wrote the segments.
 func (t *Trail) Opened() (index engine.LogIndex, at engine.Time, epoch engine.Epoch, sequence uint64) {
-	last := t.now().last
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	last := t.last
+	for i := 0; i < len(t.segs) && !t.known; i++ {
+		if s := t.segs[i]; s.last.index > last.index {
+			last = s.last
+		}
+	}
 	return last.index, last.time, last.epoch, last.number
 }
 
