@@ -47,12 +47,14 @@ func (s *Store) having(name string, of func(*head) filter, use func(*file, *head
 	var lacks Incomplete
 	hash := hashOf(name)
 	for _, f := range s.all() {
-		goOn := true
-		err := s.try(f, func() error {
-			_, err := f.load()
-			return err
-		})
-		if h := f.head.Load(); err == nil && of(h).mayHave(hash) {
+		goOn, h, err := true, f.head.Load(), error(nil)
+		if h == nil || f.missing.Load() {
+			err = s.try(f, func() (err error) {
+				h, err = f.load()
+				return err
+			})
+		}
+		if err == nil && of(h).mayHave(hash) {
 			goOn, err = use(f, h)
 		}
 		if err := lacks.note(err); err != nil || !goOn {
