@@ -262,11 +262,13 @@ func (s *State) restoreMoney() {
 	for int(s.madeUpTo) < s.refunds.len() && s.refunds.at(int(s.madeUpTo)).Made != 0 {
 		s.madeUpTo++
 	}
-	for _, x := range s.sessions {
-		for i := range x.orders.len() {
-			ref := OrderRef{x.Handle, uint32(i) + 1}
-			if d := s.detailsOf(ref); d.settled && x.State != Settled {
-				s.notePayment(d.payment, ref)
+	for _, settled := range [...]bool{true, false} { // what came again since counts
+		for _, x := range s.sessions {
+			for i := 0; i < x.orders.len() && settled == (x.State == Settled); i++ {
+				ref := OrderRef{x.Handle, uint32(i) + 1}
+				if d := s.detailsOf(ref); d.settled {
+					s.notePayment(d.payment, ref)
+				}
 			}
 		}
 	}

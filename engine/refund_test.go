@@ -324,6 +324,11 @@ func TestSettledPaymentsAreForgottenAlike(t *testing.T) {
 		t.Fatal(e)
 	}
 	twin := copied(t, g.state)
+	for _, s := range []*State{g.state, twin} {
+		if got := s.SealedPaymentOf("p1"); got != ref || s.PaymentOf("p1") != (OrderRef{}) {
+			t.Errorf("what paid for a sealed order: %v, and to the rules %v", got, s.PaymentOf("p1"))
+		}
+	}
 	g.clear(x)
 	for _, payment := range []string{"p1", "p2", "p3"} {
 		g.one(Command{Kind: CmdPayOrder, Order: ref, Amount: 100, Currency: "CNY", PaymentID: payment})

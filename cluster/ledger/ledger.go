@@ -148,8 +148,7 @@ func (l *Ledger) Proves() engine.LogIndex {
 	if l.cfg.Owner == "" || l.owner != l.cfg.Owner {
 		return 0
 	}
-	index, _, _, _ := l.trail.Opened()
-	return index
+	return l.trail.Reaches()
 }
 
 // Bound tells the ledger, before anything is applied, where the node's log ends: a

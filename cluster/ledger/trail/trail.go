@@ -172,6 +172,15 @@ func (t *Trail) Own(group [16]byte) {
 	close(t.ready)
 }
 
+// Reaches is the last entry that the directory's segments tell of, whoever's they are.
+// Call it before Own.
+func (t *Trail) Reaches() engine.LogIndex {
+	if n := len(t.segs); n > 0 {
+		return t.segs[n-1].last.index
+	}
+	return 0
+}
+
 // Opened is the last entry that is known: when that very index is applied again,
 // another time, epoch or sequence means that the trail is of another log (Disown).
 // index is 0 if there is none, and epoch is 0 where only index and time are known.
