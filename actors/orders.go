@@ -238,7 +238,7 @@ func (g *Group) Sales() (sales []engine.Sale) {
 // ask takes a command through the log, on whichever node leads; when it comes
 // back, this node has applied it. One that was never proposed, because the epoch
 // ended first, waits for the next.
-func (g *Group) ask(ctx context.Context, c engine.Command) (o Outcome, err error) {
+func (g *Group) ask(ctx context.Context, c engine.Command) (o engine.Outcome, err error) {
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.CommandTimeout)
 	defer cancel()
 	for {
@@ -266,7 +266,7 @@ func (g *Group) ask(ctx context.Context, c engine.Command) (o Outcome, err error
 }
 
 // askHere takes a command through the log of this node, which leads.
-func (g *Group) askHere(ctx context.Context, c engine.Command) (o Outcome, err error) {
+func (g *Group) askHere(ctx context.Context, c engine.Command) (o engine.Outcome, err error) {
 	a := &ask{command: c, done: make(chan struct{})}
 	if !g.batcher.addAsk(a) {
 		return o, engine.ErrNotLeader
@@ -276,7 +276,7 @@ func (g *Group) askHere(ctx context.Context, c engine.Command) (o Outcome, err e
 	case <-ctx.Done():
 		return o, engine.ErrOutcomeUnknown
 	}
-	return Outcome{Index: a.index, Event: a.event, Changes: a.changes, Problems: a.problems}, a.err
+	return engine.Outcome{Index: a.index, Event: a.event, Changes: a.changes, Problems: a.problems}, a.err
 }
 
 // askOrder takes a command about an order through the log and gives the order

@@ -33,17 +33,9 @@ type Others interface {
 	// leader had applied.
 	Grab(q *engine.Grab, deadline engine.Time, patience time.Duration) (a engine.Answer, index engine.LogIndex, err error)
 	// Ask has the leader take a batch of one command through the log.
-	Ask(ctx context.Context, batch []byte) (Outcome, error)
+	Ask(ctx context.Context, batch []byte) (engine.Outcome, error)
 	// Look asks the leader what became of a grab.
 	Look(ctx context.Context, shopper, key []byte, deadline engine.Time) (a engine.Answer, found bool, index engine.LogIndex, err error)
-}
-
-// Outcome is what a command did.
-type Outcome struct {
-	Index    engine.LogIndex
-	Event    engine.Event
-	Changes  []engine.Change
-	Problems []engine.Problem
 }
 
 // Join gives the group the way to the other nodes. Call it before grabs come in.
@@ -79,9 +71,9 @@ func (o inService) Grab(q *engine.Grab, deadline engine.Time, patience time.Dura
 	return o.Others.Grab(q, deadline, patience)
 }
 
-func (o inService) Ask(ctx context.Context, batch []byte) (Outcome, error) {
+func (o inService) Ask(ctx context.Context, batch []byte) (engine.Outcome, error) {
 	if err := o.needState(); err != nil {
-		return Outcome{}, err
+		return engine.Outcome{}, err
 	}
 	return o.Others.Ask(ctx, batch)
 }
@@ -270,16 +262,16 @@ func forwarded(kind engine.CommandKind) bool {
 
 // AskFor takes a batch of one command, which another node forwards, through the
 // log. Errors: engine.ErrMalformed, engine.ErrNotLeader, engine.ErrOutcomeUnknown.
-func (g *Group) AskFor(ctx context.Context, batch []byte) (Outcome, error) {
+func (g *Group) AskFor(ctx context.Context, batch []byte) (engine.Outcome, error) {
 	_, commands, err := engine.DecodeBatch(batch)
 	if err != nil {
-		return Outcome{}, err
+		return engine.Outcome{}, err
 	}
 	if len(commands) != 1 || !forwarded(commands[0].Kind) {
-		return Outcome{}, engine.ErrMalformed
+		return engine.Outcome{}, engine.ErrMalformed
 	}
 	if !g.leads.Load() {
-		return Outcome{}, engine.ErrNotLeader
+		return engine.Outcome{}, engine.ErrNotLeader
 	}
 	return g.askHere(ctx, commands[0])
 }
@@ -294,7 +286,7 @@ func (g *Group) LookFor(shopper, key []byte, deadline engine.Time) (a engine.Ans
 
 // askOthers takes a command through the log by way of the leader, and waits until
 // this node has seen what it did.
-func (g *Group) askOthers(ctx context.Context, c engine.Command) (Outcome, error) {
+func (g *Group) askOthers(ctx context.Context, c engine.Command) (engine.Outcome, error) {
 	o, err := g.others.Ask(ctx, engine.EncodeBatch(engine.BatchHeader{}, c))
 	if errors.Is(err, engine.ErrNotLeader) {
 		select {

@@ -76,7 +76,7 @@ func (w *wire) Grab(q *engine.Grab, deadline engine.Time, _ time.Duration) (engi
 	return a, 0, err
 }
 
-func (w *wire) Ask(ctx context.Context, batch []byte) (Outcome, error) {
+func (w *wire) Ask(ctx context.Context, batch []byte) (engine.Outcome, error) {
 	return w.leader.AskFor(ctx, batch)
 }
 

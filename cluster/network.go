@@ -20,7 +20,7 @@ import (
 // concurrent use.
 type Desk interface {
 	Grab(q *engine.Grab, deadline engine.Time) (engine.Answer, error)
-	Ask(ctx context.Context, command []byte) (rpc.Asked, error)
+	Ask(ctx context.Context, command []byte) (engine.Outcome, error)
 	Look(shopper, key []byte, deadline engine.Time) (answer engine.Answer, found bool, err error)
 	Refusals(shopper, session string) engine.RefusalReport
 	Reports(q rpc.ReportsRequest) (rpc.ReportsPage, error)
@@ -64,7 +64,7 @@ func (n *Node) openNetwork() (*network, error) {
 		return nil, fmt.Errorf("listen for other nodes on %s: %w", n.cfg.Listen, err)
 	}
 	net.peers = rpc.NewPeers(net.port.DialRPC, n.logger)
-	net.server = rpc.NewServer(rpc.ServerConfig{Handler: handler{n}, Logger: n.logger})
+	net.server = rpc.NewServer(rpc.ServerConfig{Handler: handler{n.cfg.Desk, n}, Logger: n.logger})
 	net.ctx, net.cancel = context.WithCancel(context.Background())
 	return net, nil
 }
@@ -110,9 +110,9 @@ func (n *Node) askBarrier(ctx context.Context) (engine.LogIndex, error) {
 	return 0, engine.ErrNotLeader
 }
 
-// ForwardGrab has the leader decide a grab. Errors: engine.ErrNotLeader if it
+// Grab has the leader decide a grab. Errors: engine.ErrNotLeader if it
 // surely was not decided, engine.ErrOutcomeUnknown.
-func (n *Node) ForwardGrab(q *engine.Grab, deadline engine.Time, patience time.Duration) (engine.Answer, engine.LogIndex, error) {
+func (n *Node) Grab(q *engine.Grab, deadline engine.Time, patience time.Duration) (engine.Answer, engine.LogIndex, error) {
 	p := n.leaderPeer()
 	if p == nil {
 		return engine.Answer{}, 0, engine.ErrNotLeader
@@ -122,19 +122,19 @@ func (n *Node) ForwardGrab(q *engine.Grab, deadline engine.Time, patience time.D
 	return a, applied, err
 }
 
-// ForwardAsk has the leader take a command through the log.
-func (n *Node) ForwardAsk(ctx context.Context, command []byte) (rpc.Asked, error) {
+// Ask has the leader take a command through the log.
+func (n *Node) Ask(ctx context.Context, command []byte) (engine.Outcome, error) {
 	p := n.leaderPeer()
 	if p == nil {
-		return rpc.Asked{}, engine.ErrNotLeader
+		return engine.Outcome{}, engine.ErrNotLeader
 	}
 	asked, err := p.Ask(ctx, command)
 	n.learnAcross(asked.Index)
 	return asked, err
 }
 
-// ForwardLook asks the leader what became of a grab.
-func (n *Node) ForwardLook(ctx context.Context, shopper, key []byte, deadline engine.Time) (engine.Answer, bool, engine.LogIndex, error) {
+// Look asks the leader what became of a grab.
+func (n *Node) Look(ctx context.Context, shopper, key []byte, deadline engine.Time) (engine.Answer, bool, engine.LogIndex, error) {
 	p := n.leaderPeer()
 	if p == nil {
 		return engine.Answer{}, false, 0, engine.ErrNotLeader
@@ -145,22 +145,9 @@ func (n *Node) ForwardLook(ctx context.Context, shopper, key []byte, deadline en
 }
 
 // handler answers the other nodes.
-type handler struct{ n *Node }
-
-func (h handler) Grab(q *engine.Grab, deadline engine.Time) (engine.Answer, error) {
-	return h.n.cfg.Desk.Grab(q, deadline)
-}
-
-func (h handler) Ask(ctx context.Context, command []byte) (rpc.Asked, error) {
-	return h.n.cfg.Desk.Ask(ctx, command)
-}
-
-func (h handler) Look(shopper, key []byte, deadline engine.Time) (engine.Answer, bool, error) {
-	return h.n.cfg.Desk.Look(shopper, key, deadline)
-}
-
-func (h handler) Refusals(shopper, session string) engine.RefusalReport {
-	return h.n.cfg.Desk.Refusals(shopper, session)
+type handler struct {
+	Desk
+	n *Node
 }
 
 // Barrier names what this node has applied, and never more: others take it as across.

@@ -48,8 +48,3 @@ func (n *Node) AskReports(ctx context.Context, node string, q rpc.ReportsRequest
 	}
 	return p, err
 }
-
-// Reports gives another node what this one keeps.
-func (h handler) Reports(q rpc.ReportsRequest) (rpc.ReportsPage, error) {
-	return h.n.cfg.Desk.Reports(q)
-}

@@ -42,7 +42,7 @@ func TestLeaderCatchesUpWithItsFollowers(t *testing.T) {
 	if err := leader.Sync(short); !errors.Is(err, engine.ErrNotLeader) {
 		t.Errorf("the leader's own Sync: %v", err)
 	}
-	if index, err := (handler{leader.Node}).Barrier(short); !errors.Is(err, engine.ErrNotLeader) {
+	if index, err := (handler{n: leader.Node}).Barrier(short); !errors.Is(err, engine.ErrNotLeader) {
 		t.Errorf("what it tells others: %d, %v", index, err)
 	}
 	leader.fsm.hold.Unlock()
@@ -50,7 +50,7 @@ func TestLeaderCatchesUpWithItsFollowers(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.eventually("the leader stays uncertain", leader.Current)
-	if index, err := (handler{leader.Node}).Barrier(t.Context()); index <= before || err != nil {
+	if index, err := (handler{n: leader.Node}).Barrier(t.Context()); index <= before || err != nil {
 		t.Errorf("afterwards it tells others %d, %v; it was at %d", index, err, before)
 	}
 }

@@ -26,8 +26,8 @@ func (quietDesk) Grab(*engine.Grab, engine.Time) (engine.Answer, error) {
 	return engine.Answer{}, engine.ErrNotLeader
 }
 
-func (quietDesk) Ask(context.Context, []byte) (rpc.Asked, error) {
-	return rpc.Asked{}, engine.ErrNotLeader
+func (quietDesk) Ask(context.Context, []byte) (engine.Outcome, error) {
+	return engine.Outcome{}, engine.ErrNotLeader
 }
 
 func (quietDesk) Refusals(string, string) engine.RefusalReport        { return engine.RefusalReport{} }

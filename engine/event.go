@@ -81,6 +81,14 @@ type Event struct {
 	Transaction Transaction
 }
 
+// Outcome is what a command did.
+type Outcome struct {
+	Index    LogIndex
+	Event    Event
+	Changes  []Change
+	Problems []Problem
+}
+
 // Effects is what one Apply did. It may be used again by the next Apply once its
 // owner is done with it.
 type Effects struct {

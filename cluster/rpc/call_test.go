@@ -15,10 +15,10 @@ import (
 func TestCallsThatFail(t *testing.T) {
 	f := newFake()
 	inside := make(chan struct{}, 100)
-	f.ask = func(ctx context.Context, _ []byte) (Asked, error) {
+	f.ask = func(ctx context.Context, _ []byte) (engine.Outcome, error) {
 		inside <- struct{}{}
 		<-ctx.Done()
-		return Asked{}, ctx.Err()
+		return engine.Outcome{}, ctx.Err()
 	}
 	s, r := pair(t, f)
 	ask := func(ctx context.Context) chan error {
@@ -63,7 +63,7 @@ func TestCallsThatFail(t *testing.T) {
 	is("nobody there", receive(t, "an error", ask(t.Context())), engine.ErrNotLeader, engine.ErrOutcomeUnknown)
 
 	f2 := newFake()
-	f2.ask = func(context.Context, []byte) (Asked, error) { return Asked{Index: 5}, nil }
+	f2.ask = func(context.Context, []byte) (engine.Outcome, error) { return engine.Outcome{Index: 5}, nil }
 	serve(t, f2, s.addr, 0)
 	await(t, "the new server", func() bool {
 		a, err := r.Ask(t.Context(), []byte{1})

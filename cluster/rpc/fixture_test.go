@@ -21,7 +21,7 @@ const patience = 30 * time.Second
 // fake is a node that answers as it is told.
 type fake struct {
 	grab    atomic.Pointer[func(q *engine.Grab, deadline engine.Time) (engine.Answer, error)]
-	ask     func(ctx context.Context, command []byte) (Asked, error)
+	ask     func(ctx context.Context, command []byte) (engine.Outcome, error)
 	look    func(shopper, key []byte, deadline engine.Time) (engine.Answer, bool, error)
 	barrier func(ctx context.Context) (engine.LogIndex, error)
 	operate func(ctx context.Context, name string, body []byte) ([]byte, error)
@@ -46,7 +46,9 @@ func (f *fake) Grab(q *engine.Grab, deadline engine.Time) (engine.Answer, error)
 	return derived(q, deadline), nil
 }
 
-func (f *fake) Ask(ctx context.Context, command []byte) (Asked, error) { return f.ask(ctx, command) }
+func (f *fake) Ask(ctx context.Context, command []byte) (engine.Outcome, error) {
+	return f.ask(ctx, command)
+}
 func (f *fake) Look(shopper, key []byte, deadline engine.Time) (engine.Answer, bool, error) {
 	return f.look(shopper, key, deadline)
 }

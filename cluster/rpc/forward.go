@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"slices"
 	"time"
 
 	"doorbuster/cluster/rpc/peerpb"
@@ -32,8 +33,7 @@ func (r *Peer) Grab(q *engine.Grab, deadline engine.Time, patience time.Duration
 	}
 	a, applied, err = w.answer, w.applied, w.err
 	r.mu.Lock()
-	w.end()
-	r.free = append(r.free, w)
+	r.putBack(w)
 	r.mu.Unlock()
 	return a, applied, err
 }
@@ -75,6 +75,8 @@ func (r *Peer) enqueue(q *engine.Grab, deadline engine.Time, expires time.Durati
 		r.mu.Unlock()
 		return nil, engine.ErrOutcomeUnknown
 	}
+	w.at = len(r.lent)
+	r.lent = append(r.lent, w)
 	first := len(r.queue) == 0
 	addGrab(r.gathering(), w.begin(expires), q, deadline)
 	r.mu.Unlock()
@@ -124,9 +126,17 @@ func (r *Peer) recycle(m *peerpb.GrabBatch) {
 func (r *Peer) finish(w *waiter, err error) {
 	w.err = err
 	if !w.complete() {
-		w.end()
-		r.free = append(r.free, w)
+		r.putBack(w)
 	}
+}
+
+// putBack frees a waiter; r.mu is held.
+func (r *Peer) putBack(w *waiter) {
+	w.end()
+	last := r.lent[len(r.lent)-1]
+	r.lent[w.at], last.at = last, w.at
+	r.lent = r.lent[:len(r.lent)-1]
+	r.free = append(r.free, w)
 }
 
 // failQueued answers what has not been sent.
@@ -155,7 +165,7 @@ func (r *Peer) failAll(unsent, sent error) {
 	defer r.mu.Unlock()
 	r.stream = nil
 	r.failQueue(unsent)
-	for _, w := range r.all {
+	for _, w := range slices.Clone(r.lent) {
 		if use := w.use.Load(); w.waits(use >> phaseBits << placeBits) {
 			r.finish(w, sent)
 		}
@@ -165,12 +175,13 @@ func (r *Peer) failAll(unsent, sent error) {
 // look wakes those whose patience is over, and sees to a stream that is silent.
 func (r *Peer) look(now time.Duration) {
 	r.mu.Lock()
-	all, s, waiting := r.all, r.stream, len(r.all) > len(r.free)
+	r.looked = append(r.looked[:0], r.lent...) // so that nobody waits for the look; who has gone meanwhile is not pending
+	s := r.stream
 	r.mu.Unlock()
-	if !waiting {
+	if len(r.looked) == 0 {
 		return
 	}
-	for _, w := range all {
+	for _, w := range r.looked {
 		if w.use.Load()&phaseMask == phasePending && w.expires.Load() <= int64(now) {
 			w.signal()
 		}

@@ -209,7 +209,7 @@ func TestPanickingHandler(t *testing.T) {
 		}
 		return derived(q, deadline), nil
 	})
-	f.ask = func(context.Context, []byte) (Asked, error) { panic("another bug") }
+	f.ask = func(context.Context, []byte) (engine.Outcome, error) { panic("another bug") }
 	s, r := pair(t, f)
 	if _, _, err := r.Grab(grabOf("s/skus/a", "poison", "k"), 0, patience); !errors.Is(err, engine.ErrOutcomeUnknown) {
 		t.Errorf("got %v, want an unknown outcome", err)

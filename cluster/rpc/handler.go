@@ -16,8 +16,9 @@ type Handler interface {
 	// valid during the call; they are well-formed, the listing need not exist.
 	Grab(q *engine.Grab, deadline engine.Time) (engine.Answer, error)
 	// Ask takes an encoded engine.Command, at most engine.MaxEntryBytes that have
-	// not been looked at, through the log.
-	Ask(ctx context.Context, command []byte) (Asked, error)
+	// not been looked at, through the log. Of more changes or problems than one
+	// message takes, the last one says how many were left out.
+	Ask(ctx context.Context, command []byte) (engine.Outcome, error)
 	// Look tells what became of a grab, as the leader knows.
 	Look(shopper, key []byte, deadline engine.Time) (answer engine.Answer, found bool, err error)
 	// Barrier gives an index that has everything that any node has told anybody so far.
@@ -42,15 +43,6 @@ type Handler interface {
 	// Reports lists the reports of reconciliations that this node keeps, or gives a
 	// piece of one, of MaxPieceBytes and less only at the end.
 	Reports(r ReportsRequest) (ReportsPage, error)
-}
-
-// Asked is what a command did. Of more changes or problems than one message
-// takes, the last one says how many were left out.
-type Asked struct {
-	Index    engine.LogIndex
-	Event    engine.Event
-	Changes  []engine.Change
-	Problems []engine.Problem
 }
 
 // Pulse is what a node knows of itself.

@@ -56,7 +56,7 @@ func answerFromWire(m *peerpb.Answer) (engine.Answer, error) {
 	}, nil
 }
 
-func askedToWire(a *Asked) *peerpb.AskReply {
+func askedToWire(a *engine.Outcome) *peerpb.AskReply {
 	e := &a.Event
 	m := &peerpb.AskReply{Index: uint64(a.Index), Event: &peerpb.Event{
 		Kind: uint32(e.Kind), Reason: uint32(e.Reason), State: uint32(e.State), Command: e.Command,
@@ -87,15 +87,15 @@ func askedToWire(a *Asked) *peerpb.AskReply {
 // sizeIn gives what m takes in a repeated field with a number below 16.
 func sizeIn(m proto.Message) int { return 1 + protowire.SizeBytes(proto.Size(m)) }
 
-func askedFromWire(m *peerpb.AskReply) (Asked, error) {
+func askedFromWire(m *peerpb.AskReply) (engine.Outcome, error) {
 	e := m.GetEvent()
 	if !fits8(e.GetKind(), e.GetReason(), e.GetState()) {
-		return Asked{}, fmt.Errorf("an event: %w", errBeyond)
+		return engine.Outcome{}, fmt.Errorf("an event: %w", errBeyond)
 	}
 	if !transactionsFit(e.GetTransaction(), 1) {
-		return Asked{}, fmt.Errorf("an event with %d bytes of transaction, not %d", len(e.GetTransaction()), transactionBytes)
+		return engine.Outcome{}, fmt.Errorf("an event with %d bytes of transaction, not %d", len(e.GetTransaction()), transactionBytes)
 	}
-	a := Asked{Index: engine.LogIndex(m.GetIndex()), Event: engine.Event{
+	a := engine.Outcome{Index: engine.LogIndex(m.GetIndex()), Event: engine.Event{
 		Kind: engine.EventKind(e.GetKind()), Reason: engine.Reason(e.GetReason()), State: engine.OrderState(e.GetState()), Command: e.GetCommand(),
 		Session: engine.SessionHandle(e.GetSession()), Listing: engine.ListingHandle(e.GetListing()),
 		Order:   engine.OrderRef{Session: engine.SessionHandle(e.GetOrderSession()), Ordinal: e.GetOrderOrdinal()},

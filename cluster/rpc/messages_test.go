@@ -74,9 +74,9 @@ func filledAnswer() engine.Answer {
 // TestEveryFieldCrosses asks with everything filled in, through a server.
 func TestEveryFieldCrosses(t *testing.T) {
 	f := newFake()
-	asked, answer, pulse := filled[Asked](), filledAnswer(), filled[Pulse]()
+	asked, answer, pulse := filled[engine.Outcome](), filledAnswer(), filled[Pulse]()
 	f.pulse = pulse
-	f.ask = func(_ context.Context, command []byte) (Asked, error) {
+	f.ask = func(_ context.Context, command []byte) (engine.Outcome, error) {
 		if string(command) == "with an error" {
 			return asked, &engine.Refusal{Reason: engine.ReasonAmount}
 		}
@@ -136,12 +136,12 @@ func TestEveryFieldCrosses(t *testing.T) {
 // TestLongReports are cut to what a message takes, and say so.
 func TestLongReports(t *testing.T) {
 	const n = 40_000
-	var a Asked
+	var a engine.Outcome
 	for i := range n {
 		a.Problems = append(a.Problems, engine.Problem{Path: fmt.Sprintf("sales[s].sessions[x].listings[%d].price", i), Message: strings.Repeat("m", 60)})
 		a.Changes = append(a.Changes, engine.Change{Path: fmt.Sprintf("products[%d].image", i), Before: "\xff", After: strings.Repeat("u", 5000)})
 	}
-	for _, part := range []Asked{{Problems: a.Problems}, {Changes: a.Changes}, a} {
+	for _, part := range []engine.Outcome{{Problems: a.Problems}, {Changes: a.Changes}, a} {
 		m := askedToWire(&part)
 		b, err := proto.Marshal(m)
 		if err != nil || len(b) > maxMessageBytes {

@@ -215,8 +215,7 @@ func (r *Peer) answered(m *peerpb.AnswerBatch) error {
 		w.answer, w.applied, w.err = d.answer, engine.LogIndex(m.GetApplied()), d.err
 		if !w.complete() {
 			r.mu.Lock()
-			w.end()
-			r.free = append(r.free, w)
+			r.putBack(w)
 			r.mu.Unlock()
 		}
 		return nil

@@ -34,11 +34,13 @@ type Peer struct {
 	cancel context.CancelFunc
 	start  sync.Once     // of run
 	wake   chan struct{} // one place: something is to be sent
+	looked []*waiter     // of look
 
 	mu     sync.Mutex
 	closed bool
 	all    []*waiter // by place; only grows, to MaxPending
 	free   []*waiter
+	lent   []*waiter           // the others of all, in no order
 	queue  []*peerpb.GrabBatch // to be sent, the last still gathering
 	spare  []*peerpb.GrabBatch
 	stream *outgoing // nil: none is open
@@ -151,7 +153,7 @@ func (r *Peer) call(ctx context.Context, ask func(ctx context.Context, via grpc.
 
 // Ask takes an encoded engine.Command (1 to engine.MaxEntryBytes) through the
 // log. An error of the other node's comes with what it told besides.
-func (r *Peer) Ask(ctx context.Context, command []byte) (asked Asked, err error) {
+func (r *Peer) Ask(ctx context.Context, command []byte) (asked engine.Outcome, err error) {
 	if n := len(command); n == 0 || n > engine.MaxEntryBytes {
 		return asked, fmt.Errorf("a command of %d bytes, not 1 to %d", n, engine.MaxEntryBytes)
 	}
@@ -164,7 +166,7 @@ func (r *Peer) Ask(ctx context.Context, command []byte) (asked Asked, err error)
 		return m.GetFault(), err
 	})
 	if bad != nil {
-		return Asked{}, errLost(bad)
+		return engine.Outcome{}, errLost(bad)
 	}
 	return asked, err
 }

@@ -20,6 +20,7 @@ type waiter struct {
 	wake    chan struct{} // one place; nobody blocks on sending
 	expires atomic.Int64  // when patience is over, in ns of the clock of Peers
 	place   uint32        // in its peer's table
+	at      int           // in its peer's lent
 
 	answer  engine.Answer
 	applied engine.LogIndex

@@ -61,13 +61,12 @@ func (d desk) Grab(q *engine.Grab, deadline engine.Time) (engine.Answer, error) 
 	return g.GrabFor(q, deadline)
 }
 
-func (d desk) Ask(ctx context.Context, batch []byte) (rpc.Asked, error) {
+func (d desk) Ask(ctx context.Context, batch []byte) (engine.Outcome, error) {
 	g, err := d.group()
 	if err != nil {
-		return rpc.Asked{}, err
+		return engine.Outcome{}, err
 	}
-	o, err := g.AskFor(ctx, batch)
-	return rpc.Asked(o), err
+	return g.AskFor(ctx, batch)
 }
 
 func (d desk) Look(shopper, key []byte, deadline engine.Time) (engine.Answer, bool, error) {
@@ -83,22 +82,6 @@ func (d desk) Refusals(shopper, session string) engine.RefusalReport {
 }
 
 func (d desk) Reports(q rpc.ReportsRequest) (rpc.ReportsPage, error) { return d.reports.answer(q) }
-
-// others is the group's way to the other nodes.
-type others struct{ *cluster.Node }
-
-func (o others) Grab(q *engine.Grab, deadline engine.Time, patience time.Duration) (engine.Answer, engine.LogIndex, error) {
-	return o.ForwardGrab(q, deadline, patience)
-}
-
-func (o others) Ask(ctx context.Context, batch []byte) (actors.Outcome, error) {
-	asked, err := o.ForwardAsk(ctx, batch)
-	return actors.Outcome(asked), err
-}
-
-func (o others) Look(ctx context.Context, shopper, key []byte, deadline engine.Time) (engine.Answer, bool, engine.LogIndex, error) {
-	return o.ForwardLook(ctx, shopper, key, deadline)
-}
 
 // clusterView shows the cluster's node to the operations API, which is made
 // before it but asks only after.

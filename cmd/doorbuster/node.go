@@ -198,7 +198,7 @@ func (n *node) openRooms() (err error) {
 	n.group.Connect(n.cluster, n.cluster)
 	n.group.SetLedger(ledgers{n.cluster.Ledger(), n.cluster})
 	if n.cfg.Cluster.ID != "" {
-		n.group.Join(others{n.cluster})
+		n.group.Join(n.cluster)
 		n.desk.beginCopying(n.cluster)
 	}
 	close(gate.connected)
