@@ -73,7 +73,7 @@ func (p *Part) Fits(s *engine.State) error {
 // AwaitWhole waits until everything up to index is on disk, and tells whether the
 // ledger can give its part up to there. Error: ErrNotWhole.
 func (l *Ledger) AwaitWhole(ctx context.Context, index engine.LogIndex) error {
-	err := l.AwaitTrail(ctx, index)
+	err := l.Await(ctx, index)
 	switch missing := len(l.orders.Missing()); {
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%w: %w", ErrNotWhole, err)
