@@ -29,9 +29,10 @@ const (
 	CmdClearSession
 	cmdIntended // leads an intent and the command that carries it
 
-	cmdBreakListing  CommandKind = 250 // takes effect only in builds with the faults tag
-	maxBatchCommands             = 16_384
+	cmdBreakListing CommandKind = 250 // takes effect only in builds with the faults tag
 )
+
+const maxBatchCommands = 16_384
 
 var commandKinds = [...]string{"", "OpenEpoch", "PlaceHold", "CancelHold", "PayOrder", "VoidOrder", "ExtendHold", "SetReceiver", "ApplyPlan",
 	"SteerSession", "AddStock", "RaiseRules", "LeaveLine", "Reserve", "EditRoster", "SetSwitches", "SetProfile", "ConfirmRefund",
