@@ -104,10 +104,13 @@ func (g *Group) FindOrders(f engine.OrderFilter) (orders []engine.OrderView, nex
 	}
 	if f.OrderNo != "" {
 		v, err := g.AnyOrder(f.OrderNo)
-		if err == nil && keep(&v) {
+		switch {
+		case isUnknown(err):
+			err = nil
+		case err == nil && keep(&v):
 			orders = append(orders, v)
 		}
-		return orders, "", nil
+		return orders, "", err
 	}
 	if f.Shopper != "" {
 		return g.findOf(f, limit, keep)

@@ -43,7 +43,11 @@ func TestSettledOrdersThatTheLedgerLacks(t *testing.T) {
 	}
 	s.clearSettled(t.Context())
 	for what, ask := range map[string]func() error{
-		"looked up":         func() error { _, err := s.AnyOrder(no); return err },
+		"looked up": func() error { _, err := s.AnyOrder(no); return err },
+		"found": func() error {
+			_, _, err := s.FindOrders(engine.OrderFilter{OrderNo: no})
+			return err
+		},
 		"paid":              func() error { _, err := s.Pay(t.Context(), p); return err },
 		"paid once more":    func() error { q := p; q.ID = "q"; _, err := s.Pay(t.Context(), q); return err },
 		"for the statement": func() error { _, err := s.Accounts(t.Context(), []engine.AccountKey{{OrderNo: no}}); return err },

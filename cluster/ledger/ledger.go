@@ -414,15 +414,15 @@ func (l *Ledger) Alarms() (alarms []engine.Alarm) {
 			"its disk room.", "The ledger can't be written: %s.", s.Trouble)
 	}
 	if s.Missing > 0 {
-		alarm(engine.AlarmLedgerMissing, "No other node has had them yet: bring the others back, or put the files of a "+
-			"backup in their place.", "The ledger lacks the orders of %d settled sessions.", s.Missing)
+		alarm(engine.AlarmLedgerMissing, "Until then no payment is taken that may have been for one of them. Bring other nodes back that have "+
+			"them; or stop this one, put DATA/ledger/settled of a restored backup in the place of its own, and start it.", "The ledger lacks the orders of %d settled sessions.", s.Missing)
 	}
 	if s.Behind > behindTooFar {
 		alarm(engine.AlarmLedgerBehind, "Its disk is too slow.", "The ledger is %s behind, with %d events to write.",
 			s.Behind.Round(time.Second), s.Waiting)
 	}
 	if s.Gaps > 0 {
-		alarm(engine.AlarmLedgerGaps, "Another node may have what is missing, and is asked for it.",
+		alarm(engine.AlarmLedgerGaps, "Other nodes are asked for what is missing; what none of them has stays missing.",
 			"The trail of events has %d gaps.", s.Gaps)
 	}
 	if s.Damaged > 0 {

@@ -32,7 +32,7 @@ func (s *Store) OpenFile(h engine.SessionHandle) (from *os.File, err error) {
 	}
 	err = s.try(f, func() (err error) {
 		if err = f.check(context.Background()); err == nil {
-			from, err = os.Open(f.path)
+			from, err = f.open()
 		}
 		return err
 	})

@@ -177,6 +177,24 @@ func (f *file) recheck(ctx context.Context) error {
 	return err
 }
 
+// open opens the file by its name, and makes sure that it is still the one that was
+// checked: another may have got the name since.
+func (f *file) open() (*os.File, error) {
+	from, err := os.Open(f.path)
+	if err != nil {
+		return nil, err
+	}
+	h, err := readHead(from, f.Session)
+	if known := f.head.Load(); err == nil && known != nil && h.sum != known.sum {
+		err = codec.Damaged("it is not the file that was checked")
+	}
+	if err != nil {
+		from.Close()
+		return nil, err
+	}
+	return from, nil
+}
+
 // close closes the database when nobody reads it any more. What was only read is closed
 // without trouble, or has none that matters.
 func (f *file) close() {
@@ -220,7 +238,8 @@ func (s *Store) database(f *file) (*bbolt.DB, error) {
 	}
 	var db *bbolt.DB
 	if err := guard(func() (err error) {
-		db, err = bbolt.Open(f.path, 0o600, &bbolt.Options{ReadOnly: true, NoStatistics: true, Timeout: time.Second})
+		db, err = bbolt.Open(f.path, 0o600, &bbolt.Options{ReadOnly: true, NoStatistics: true, Timeout: time.Second,
+			OpenFile: func(string, int, os.FileMode) (*os.File, error) { return f.open() }})
 		return err
 	}); err != nil {
 		return nil, err

@@ -226,3 +226,20 @@ func TestWriteIsAbandoned(t *testing.T) {
 		t.Errorf("%v, files %v, missing %v", err, left, s.Missing())
 	}
 }
+
+// TestFilesChangePlaces: while nobody has them open, files that were checked are put in
+// each other's place; nobody is told of another's order.
+func TestFilesChangePlaces(t *testing.T) {
+	w := newWorld(2, 30, 5)
+	s := open(t, t.TempDir())
+	w.write(t, s)
+	a, b := s.path(1), s.path(2)
+	if err := errors.Join(os.Rename(a, a+".x"), os.Rename(b, a), os.Rename(a+".x", b)); err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range []engine.SessionHandle{1, 2} {
+		if o, found, err := s.Order(engine.OrderRef{Session: h, Ordinal: 3}); !errors.Is(err, ErrIncomplete) || found {
+			t.Errorf("session %d: %+v, %v, %v", h, o, found, err)
+		}
+	}
+}

@@ -76,7 +76,7 @@ func (q *queue) add(e *engine.Effects) (first bool) {
 func (q *queue) push(i item) {
 	q.items = append(q.items, i)
 	q.size += i.size()
-	if len(q.items) == 1 || q.size > q.most/4 {
+	if len(q.items) <= 2 || q.size > q.most/4 { // the first may do nothing, and wait for company
 		signal(q.wake)
 	}
 }

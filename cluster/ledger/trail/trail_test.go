@@ -265,3 +265,18 @@ func TestReadersWaitForEvents(t *testing.T) {
 	tr.Applied(&engine.Effects{Index: quiet, Time: s.time})
 	await(t, tr, quiet)
 }
+
+// TestCompanyWakesTheWriter: an entry that did nothing may wait for company; when that
+// comes, the writer is woken.
+func TestCompanyWakesTheWriter(t *testing.T) {
+	q := &queue{most: 1 << 20, wake: make(chan struct{}, 1), room: make(chan struct{})}
+	q.add(&engine.Effects{Index: 1})
+	<-q.wake
+	if q.due(false) {
+		t.Fatal("it is written at once, for nothing")
+	}
+	q.add(&engine.Effects{Index: 2, Primary: []engine.Event{{Kind: engine.HoldPlaced}}})
+	if len(q.wake) == 0 || !q.due(false) {
+		t.Error("nobody is woken")
+	}
+}
