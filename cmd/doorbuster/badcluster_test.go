@@ -264,7 +264,7 @@ func welcome(t *testing.T, conn net.Conn, kind byte, hello peer.Hello) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	frame := binary.BigEndian.AppendUint16([]byte{'D', 'B', 'P', 'R', 1, kind}, uint16(len(body)))
+	frame := binary.BigEndian.AppendUint16([]byte{'D', 'B', 'P', '1', 1, kind}, uint16(len(body)))
 	if _, err := conn.Write(append(frame, body...)); err != nil {
 		t.Fatal(err)
 	}

@@ -182,7 +182,7 @@ func TestReaderThatStopsReading(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &shop{t: t, admin: n.adminListener.Addr().String(), http: "http://" + n.shopperListener.Addr().String()}
-	s.apply(dayPlan("", orders+100))
+	s.apply(dayPlan("", orders+200))
 	var crowd sync.WaitGroup
 	for worker := range 100 {
 		crowd.Go(func() {
