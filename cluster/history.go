@@ -40,7 +40,7 @@ func (h history) at(index uint64) (term uint64) {
 // floor is up to which index this node has applied everything, now or before: that
 // is agreed on for good. It is a lower bound.
 func (n *Node) floor() uint64 {
-	return uint64(max(n.applied.load(), n.ledger.Index(), n.memory.floor))
+	return uint64(max(n.applied.load(), n.ledger.TrailIndex(), n.memory.floor))
 }
 
 // termHere gives the term of a command of this node's own; 0 if it is not known.

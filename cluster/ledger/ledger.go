@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,6 +75,7 @@ type Ledger struct {
 	owner  string          // whose the trail was when it was opened; "": not known
 	// proven is closed once what the trail had last was held against the log.
 	proven chan struct{}
+	heard  atomic.Uint64 // the last index that was applied, with all that it seals
 
 	mu      sync.Mutex
 	sealed  []*engine.Leaving // whose files are not written yet, by Sealed
@@ -134,7 +136,7 @@ func (l *Ledger) own() {
 	case <-l.proven:
 	case <-l.ctx.Done():
 	}
-	if !l.isProven() {
+	if !l.isProven() || l.owner == l.cfg.Owner {
 		return
 	}
 	if err := os.WriteFile(l.cfg.ownerFile(), []byte(l.cfg.Owner), 0o600); err != nil {
@@ -191,10 +193,8 @@ func (l *Ledger) Applied(s *engine.State, e *engine.Effects) {
 	for _, gone := range e.Leaving {
 		l.seal(gone)
 	}
-	if !e.Catalogue {
-		return
-	}
-	for i := range e.Primary {
+	l.heard.Store(uint64(e.Index))
+	for i := 0; e.Catalogue && i < len(e.Primary); i++ {
 		if ev := &e.Primary[i]; ev.Kind == engine.SessionCleared {
 			l.orders.Expect(l.sessionOf(s.SessionOf(ev.Session)))
 		}
@@ -207,6 +207,13 @@ func (l *Ledger) Restored(s *engine.State) {
 	l.recognise(s)
 	l.compare(s.LogIndex(), func(at engine.Time, _ engine.Epoch, _ uint64) bool { return at == s.Now() })
 	l.trail.Restored(s.LogIndex(), s.Now())
+	l.mu.Lock()
+	l.sealed = slices.DeleteFunc(l.sealed, func(gone *engine.Leaving) bool { // of another history
+		x := s.SessionOf(gone.Session)
+		return x == nil || x.Sealed != gone.Sealed
+	})
+	l.tell()
+	l.mu.Unlock()
 	var left []settled.Session
 	for _, x := range s.Sessions() {
 		if x.Left() {
@@ -215,11 +222,8 @@ func (l *Ledger) Restored(s *engine.State) {
 			l.seal(gone)
 		}
 	}
+	l.heard.Store(uint64(s.LogIndex()))
 	l.orders.Expect(left...)
-	l.mu.Lock()
-	l.sealed = slices.DeleteFunc(l.sealed, func(gone *engine.Leaving) bool { return s.SessionOf(gone.Session).Left() })
-	l.tell()
-	l.mu.Unlock()
 }
 
 // recognise finds out whose ledger this should be, as soon as the state tells: a
@@ -281,7 +285,7 @@ func (l *Ledger) seal(gone *engine.Leaving) {
 	defer l.mu.Unlock()
 	if !slices.ContainsFunc(l.sealed, func(o *engine.Leaving) bool { return o.Session == gone.Session }) {
 		l.sealed = append(l.sealed, gone)
-		slices.SortFunc(l.sealed, func(a, b *engine.Leaving) int { return int(int64(a.Sealed) - int64(b.Sealed)) })
+		slices.SortFunc(l.sealed, func(a, b *engine.Leaving) int { return cmp.Compare(a.Sealed, b.Sealed) })
 		l.tell()
 	}
 }
@@ -341,14 +345,18 @@ func (l *Ledger) writeSealed() {
 }
 
 // Index is the log index up to which everything is on disk: the trail, and the files
-// of all sessions sealed by then; 0 until it is known whose they are.
+// of all sessions sealed by then; 0 until it is known whose they are. It is no further
+// than what was applied since the start: what lies behind may seal sessions.
 func (l *Ledger) Index() engine.LogIndex {
-	index := l.trail.Index()
+	index := min(l.trail.Index(), engine.LogIndex(l.heard.Load())) // before what is sealed
 	if gone, _ := l.nextSealed(); gone != nil {
 		index = min(index, gone.Sealed-1)
 	}
 	return index
 }
+
+// TrailIndex is Index of the trail alone, also before all of it was applied again.
+func (l *Ledger) TrailIndex() engine.LogIndex { return l.trail.Index() }
 
 // Await waits until everything up to index is on disk. The error is ctx's end, or
 // that the ledger was closed.
@@ -414,8 +422,9 @@ func (l *Ledger) Alarms() (alarms []engine.Alarm) {
 			"its disk room.", "The ledger can't be written: %s.", s.Trouble)
 	}
 	if s.Missing > 0 {
-		alarm(engine.AlarmLedgerMissing, "Until then no payment is taken that may have been for one of them. Bring other nodes back that have "+
-			"them; or stop this one, put DATA/ledger/settled of a restored backup in the place of its own, and start it.", "The ledger lacks the orders of %d settled sessions.", s.Missing)
+		alarm(engine.AlarmLedgerMissing, "Until then no payment is taken that may have been for one of them. Bring other "+
+			"nodes back that have them; or stop this one, put DATA/ledger/settled of a restored backup in the place of its "+
+			"own, and start it.", "The ledger lacks the orders of %d settled sessions.", s.Missing)
 	}
 	if s.Behind > behindTooFar {
 		alarm(engine.AlarmLedgerBehind, "Its disk is too slow.", "The ledger is %s behind, with %d events to write.",

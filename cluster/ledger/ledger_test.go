@@ -165,6 +165,37 @@ func TestIndexIsHeldBackByAFile(t *testing.T) {
 	}
 }
 
+// TestIndexIsNoFurtherThanTheState: after a start the trail knows more than the state,
+// for a while. Until the entry that sealed a session is applied again, its file may be
+// missing and nobody must be told that it is there.
+func TestIndexIsNoFurtherThanTheState(t *testing.T) {
+	s, c := newShop(t, 1), quiet(t.TempDir())
+	l := s.keep(c, false, nil)
+	x := s.day("day", 30)
+	s.seal(x)
+	s.reached(l)
+	s.part(l)
+	if err := os.RemoveAll(filepath.Join(c.Dir, "settled")); err != nil {
+		t.Fatal(err)
+	}
+	l, err := Open(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	state := engine.NewState()
+	for i := engine.LogIndex(1); i <= s.index(); i++ {
+		eff := new(engine.Effects)
+		if err := state.Apply(i, s.log[i-1], eff); err != nil {
+			t.Fatal(err)
+		}
+		l.Applied(state, eff)
+		if at := l.Index(); at > i || at >= x.Sealed {
+			t.Fatalf("at index %d it says that everything up to %d is there; %d sealed a session that has no file", i, at, x.Sealed)
+		}
+	}
+}
+
 // TestReadersBesideSettling: whoever asks meanwhile is told all of it, or that it can't
 // be said now.
 func TestReadersBesideSettling(t *testing.T) {
