@@ -78,11 +78,11 @@ money: build ## ORDERS (10000) through a cashier who behaves badly while leaders
 LEDGER_ORDERS ?= 5000000
 LEDGER_SESSIONS ?= 20
 
-ledger: ## the trail alone; look-ups in 2,000 files of LEDGER_ORDERS (5,000,000) settled orders; LEDGER_SESSIONS (20) sessions of 50,000 sold through the door, looked up while 10,000 a second are granted, and what memory is left
+ledger: ## the ledger at full size: the trail alone, look-ups among LEDGER_ORDERS (5,000,000) settled orders, a rush beside look-ups and beside the settling of a million, and what memory is left
 	$(GO) test -count=1 -timeout 60m ./cluster/ledger/trail -run '^$$' -bench TrailRush -benchtime 2000000x
 	$(GO) test -count=1 -timeout 60m ./cluster/ledger/settled -run '^$$' -bench 'WriteMillion|ThousandsOfFiles' -settled.orders=$(LEDGER_ORDERS)
 	$(GO) test -count=1 -timeout 60m -v ./cmd/doorbuster -run TestHeapComesBack -settled.units=50000
-	$(GO) test -count=1 -timeout 60m -v ./cmd/doorbuster -run TestRushBesideTheLedger -settled.units=50000 -settled.sessions=$(LEDGER_SESSIONS)
+	$(GO) test -count=1 -timeout 60m -v ./cmd/doorbuster -run 'TestRushBesideTheLedger|TestRushBesideSettling' -settled.units=50000 -settled.sessions=$(LEDGER_SESSIONS)
 
 bench: build ## the figures: HTTP against a bare handler, and decisions without HTTP; kept in bench/results
 	$(BIN) bench http --rounds 5

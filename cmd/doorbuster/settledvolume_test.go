@@ -55,9 +55,20 @@ func (s *shop) sellOff(session string, shoppers int, change func(*bench.RushConf
 func (s *shop) sellAndSettle(session string, shoppers int) {
 	s.t.Helper()
 	s.sellOff(session, shoppers, func(*bench.RushConfig) {})
+	s.end(session)
+	s.settle(session)
+}
+
+func (s *shop) end(session string) {
+	s.t.Helper()
 	if a := s.ops("POST", "/admin/v1/sessions/"+session+"/end", `{}`); a.Status != 200 {
 		s.t.Fatal(a.Body)
 	}
+}
+
+// settle has an ended session's orders leave memory.
+func (s *shop) settle(session string) {
+	s.t.Helper()
 	var a reply
 	s.eventually(func() bool {
 		a = s.ops("POST", "/admin/v1/sessions/"+session+"/settle", `{"note":"books"}`)
@@ -104,6 +115,46 @@ func TestHeapComesBack(t *testing.T) {
 	}
 }
 
+// rushOf sells grants units of a session at a rate, to shoppers of its own.
+func (s *shop) rushOf(session string, grants, rate int) *bench.RushReport {
+	s.t.Helper()
+	return s.sellOff(session, grants, func(c *bench.RushConfig) {
+		c.ShopperPrefix, c.Rate, c.PayShare, c.CancelShare = session+"-", float64(rate), 0, 0
+	})
+}
+
+// TestRushBesideSettling: one session of all units is settled and cleared while another
+// sells. That all are sold and found again it demands; how quick the grants are, beside
+// the same rush alone, it tells.
+func TestRushBesideSettling(t *testing.T) {
+	s := spawnShop(t, t.TempDir())
+	rate, grants, units := rushRate(), 2000, *settledUnits**settledSessions
+	if *settledUnits > 10_000 {
+		rate, grants = 10_000, 200_000
+	}
+	s.apply(daysPlan(units, grants, grants))
+	s.sellOff("day0", units, func(*bench.RushConfig) {})
+	s.end("day0")
+	alone := s.rushOf("day1", grants, rate)
+	settled := make(chan time.Duration)
+	go func() {
+		defer close(settled) // also where settling fails the test
+		began := time.Now()
+		s.settle("day0")
+		settled <- time.Since(began)
+	}()
+	beside := s.rushOf("day2", grants, rate)
+	t.Logf("%d orders left memory within %s", units, (<-settled).Round(time.Millisecond))
+	t.Logf("granted at %d a second: p50 %.2f ms, p99 %.2f ms alone, p50 %.2f ms, p99 %.2f ms beside the settling", rate,
+		alone.Latency.Granted.P50, alone.Latency.Granted.P99, beside.Latency.Granted.P50, beside.Latency.Granted.P99)
+	for _, i := range []int{0, units / 2, units - 1} {
+		a := s.do("GET", s.http+"/v1/orders?limit=50", "", "X-Shopper-Id", fmt.Sprint("s", i))
+		if n := strings.Count(a.Body, `"order_no"`); a.Status != 200 || n != 1 {
+			t.Errorf("s%d finds %d orders: %d %s", i, n, a.Status, a.Body)
+		}
+	}
+}
+
 // TestRushBesideTheLedger: while a thousand grants a second (without the race
 // detector ten thousand) go through the door, settled orders are looked up, one
 // after another. How quick all of it is, beside the same rush before anything was
@@ -114,14 +165,9 @@ func TestRushBesideTheLedger(t *testing.T) {
 	if *settledUnits > 10_000 {
 		rate, grants = 10_000, 300_000
 	}
-	rush := func(session string) *bench.RushReport {
-		return s.sellOff(session, grants, func(c *bench.RushConfig) {
-			c.ShopperPrefix, c.Rate, c.PayShare, c.CancelShare = session+"-", float64(rate), 0, 0
-		})
-	}
 	n := *settledSessions
 	s.apply(daysPlan(grants))
-	alone := rush("day0")
+	alone := s.rushOf("day0", grants, rate)
 	s.apply(daysPlan(slices.Concat([]int{grants}, slices.Repeat([]int{*settledUnits}, n), []int{grants})...))
 	began := time.Now()
 	for i := range n {
@@ -176,7 +222,7 @@ func TestRushBesideTheLedger(t *testing.T) {
 			}
 		}
 	}()
-	beside := rush(fmt.Sprint("day", n+1))
+	beside := s.rushOf(fmt.Sprint("day", n+1), grants, rate)
 	close(stop)
 	took, behind := <-looked, <-lag
 	for i, what := range []string{"by shopper", "by number"} {
