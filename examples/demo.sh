@@ -2,7 +2,7 @@
 # The fan day in half a minute: a node and an outside cashier on a temporary
 # directory, the plan of fans-day.yaml with seconds to pay instead of minutes (so
 # that releases and resales show), 200,000 fans at 10,000 a second, and a verdict.
-# The cashier delays, repeats and drops callbacks; his statement then settles what
+# The cashier delays, repeats and drops callbacks; its statement then settles what
 # got lost, until both books agree.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -78,7 +78,7 @@ start "$work/cashier.log" "$doorbuster" cashier --data "$work/cashier" --listen 
 cashier=$!
 await_line "$cashier" "$work/cashier.log" 'msg=cashier' >/dev/null
 echo "a node serves shoppers at http://$http and operators at http://$admin"
-echo "a cashier takes their money at http://$till; of his callbacks one in ten never comes"
+echo "a cashier takes their money at http://$till; of its callbacks one in ten never comes"
 echo
 "$doorbuster" apply -f "$work/plan.yaml" --admin "$admin"
 echo
@@ -112,7 +112,7 @@ for _ in $(seq 100); do
   sleep 0.3
 done
 echo
-echo "and his next one, after the refunds:"
+echo "and its next one, after the refunds:"
 echo
 "$doorbuster" reconcile "$work/statement-2.csv" --admin "$admin" || status=1
 [ -n "$agreed" ] || { echo "refunds are still due, or the books differ: see $work/agree.json and agree.err" >&2; status=1; }
