@@ -155,6 +155,57 @@ func TestRushBesideSettling(t *testing.T) {
 	}
 }
 
+// TestKilledWhileOrdersLeave: whenever a node is killed after a session was settled, its
+// orders have left memory some time after it is back, and all are found once, as they
+// were.
+func TestKilledWhileOrdersLeave(t *testing.T) {
+	s := spawnShop(t, t.TempDir())
+	const sessions, units, samples = 3, 3000, 50
+	s.apply(daysPlan(slices.Repeat([]int{units}, sessions)...))
+	had := func() (all []string) {
+		for i := range samples {
+			a := s.do("GET", s.http+"/v1/orders?limit=50", "", "X-Shopper-Id", fmt.Sprint("s", i*units/samples))
+			if a.Status != 200 {
+				t.Fatal(a.Status, a.Body)
+			}
+			all = append(all, a.Body)
+		}
+		return all
+	}
+	cut := 0
+	for i := range sessions {
+		session := fmt.Sprint("day", i)
+		s.sellOff(session, units, func(*bench.RushConfig) {})
+		s.end(session)
+		before := had()
+		var a reply
+		s.eventually(func() bool {
+			a = s.ops("POST", "/admin/v1/sessions/"+session+"/settle", `{"note":"books"}`)
+			return a.Status == 200
+		}, func() string { return session + " is not settled: " + a.Body })
+		for range i { // each a little later than the one before
+			s.metric("doorbuster_sessions_leaving")
+		}
+		s.child.Process.Kill()
+		s.wait()
+		s = spawnShop(t, s.dir)
+		if s.metric("doorbuster_sessions_leaving") == "1" {
+			cut++
+		}
+		s.eventually(func() bool { return s.metric("doorbuster_sessions_leaving") == "0" },
+			func() string { return "the orders of " + session + " do not leave memory" })
+		for j, after := range had() {
+			if after != before[j] {
+				t.Errorf("%s, after %s:\n%s\nbefore the kill\n%s", fmt.Sprint("s", j*units/samples), session, after, before[j])
+			}
+		}
+		if n := strings.Count(before[0], `"order_no"`); n != i+1 {
+			t.Errorf("%d orders of one shopper in %d sessions", n, i+1)
+		}
+	}
+	t.Logf("%d of %d restarts found orders that had yet to leave", cut, sessions)
+}
+
 // TestRushBesideTheLedger: while a thousand grants a second (without the race
 // detector ten thousand) go through the door, settled orders are looked up, one
 // after another. How quick all of it is, beside the same rush before anything was
