@@ -25,7 +25,7 @@ type task struct {
 	click   click // which of the shopper's keys
 	first   bool  // an arrival: the shopper's very first click
 	probe   bool  // the only click of a shopper who is no part of the crowd
-	tries   int   // grabs: how often he came back; pay, cancel: how often tried
+	tries   int   // grabs: how often they came back; pay, cancel: how often tried
 	order   *told // pay and cancel only
 	// polls only: the grab asked after
 	sentAt time.Duration
@@ -60,7 +60,7 @@ func newAgenda(now func() time.Duration, p pace, arrivals int) *agenda {
 }
 
 // take waits for the next task. finished says that the caller hands back the
-// one he took before. It returns false once all is done.
+// one it took before. It returns false once all is done.
 func (a *agenda) take(finished bool) (task, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -122,7 +122,7 @@ func (a *agenda) stop() {
 	a.wake.Broadcast()
 }
 
-// passOn wakes another worker if there is a follow-up for him too: a crowd
+// passOn wakes another worker if there is a follow-up for it, too: a crowd
 // coming back at once would otherwise wait for the next rouse, or wake all.
 func (a *agenda) passOn(now time.Duration) {
 	if a.idle > 0 && len(a.later) > 0 && a.later[0].due <= now {
@@ -138,7 +138,7 @@ func (a *agenda) rouse(longest time.Duration) time.Duration {
 	now, until, due := a.now(), longest, 0
 	if len(a.later) > 0 {
 		if d := a.later[0].due - now; d <= 0 {
-			due++ // he passes it on
+			due++ // it passes that on
 		} else {
 			until = min(until, d)
 		}

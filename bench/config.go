@@ -97,7 +97,7 @@ type RushConfig struct {
 
 	// Shoppers is how many come, each a distinct one. Default 10,000.
 	Shoppers int `json:"shoppers"`
-	// ShopperPrefix begins every shopper's name; his number follows. It must be
+	// ShopperPrefix begins every shopper's name; their number follows. It must be
 	// new to the shop, or old orders mix with the run's. Default "rush-SEED-".
 	ShopperPrefix string `json:"shopper_prefix"`
 	// Listings is what they come for.
@@ -142,7 +142,7 @@ type RushConfig struct {
 	CancelShare float64 `json:"cancel_share"`
 	// PayTwiceShare of the payments are called back twice. Default 0.1.
 	PayTwiceShare float64 `json:"pay_twice_share"`
-	// DecideWithin is how long a shopper holds at most before he pays or
+	// DecideWithin is how long a shopper holds at most before they pay or
 	// cancels. Default 500 ms.
 	DecideWithin time.Duration `json:"decide_within_ns"`
 	// ReturnShare of the shoppers come back after sold out, up to Returns

@@ -131,7 +131,7 @@ type ContestConfig struct {
 	KnownShare    float64 `json:"known_share"`
 	ReservedShare float64 `json:"reserved_share"`
 
-	// People come within PeopleWithin of the opening, each with an address of his
+	// People come within PeopleWithin of the opening, each with an address of their
 	// own, ask once, and ask again a second or two after a no, up to Tries times in
 	// all. All have reserved. Defaults 2,000, 3 s and 5.
 	People       int           `json:"people"`

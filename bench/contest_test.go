@@ -64,7 +64,7 @@ func TestWordJudge(t *testing.T) {
 		{"the draw", Defence{Draw: true}, said(codeEntered, "You are in the draw. Results at 10:00:03."), true},
 		{"a ticket", Defence{Ticket: true}, said(codeTicket, "Get a ticket for this listing first, then ask again."), true},
 		{"a ticket for a ticket", Defence{Ticket: true}, with(said(codeTicket, "Get a ticket for this listing first, then ask again."), func(v *verdictOn) { v.ticket = true }), false},
-		{"not reserved, but he has", Defence{Reservation: true}, said(codeReserved, "This one is for those who reserved."), false},
+		{"not reserved, but they have", Defence{Reservation: true}, said(codeReserved, "This one is for those who reserved."), false},
 		{"not open", Defence{}, said(codeNotOpen, "Starts at 10:00."), true},
 		{"processing", Defence{}, said(codeProcessing, "Hold on, we are checking. Ask at /v1/grabs/k."), true},
 		{"processing as if it were certain", Defence{}, with(said(codeProcessing, "Hold on, we are checking. Ask at /v1/grabs/k."), func(v *verdictOn) { v.status = 200 }), false},

@@ -68,7 +68,7 @@ func (j *wordJudge) fault(v *verdictOn) string {
 		j.opened.CompareAndSwap(0, int64(v.heardAt))
 	}
 	if !j.allows(v) {
-		return "the rules do not say this to him"
+		return "the rules do not say this to them"
 	}
 	if code == codeMissed {
 		j.mu.Lock()

@@ -115,7 +115,7 @@ func DefaultCrashConfig() CrashConfig {
 	}
 }
 
-// maxCrashRounds bounds a run: a shopper's number is his round's and his own.
+// maxCrashRounds bounds a run: a shopper's number is their round's and their own.
 const maxCrashRounds = 10_000
 
 // Validate reports every problem at once, joined.

@@ -29,7 +29,7 @@ func crashChecks() [][2]string {
 		{checkStateStays, "paid stays paid; nothing that was over comes back"},
 		{checkOldKeys, "an old key tells its old order, whatever became of it"},
 		{checkLostSettle, "an answer lost in a kill turns out one way and stays that way"},
-		{checkNoWrongNo, "nobody hears in a crash or a recovery that his order, his grab or the sale is not there"},
+		{checkNoWrongNo, "nobody hears in a crash or a recovery that their order, their grab or the sale is not there"},
 		{checkLogWhole, "after each kill the log is whole, or torn at its very end"},
 		{checkReady, "ready again after each start"},
 		{checkStaysUp, "the node ends only when it is told to"},
@@ -109,9 +109,9 @@ func (l *onlookers) look(c *conn, o *told, byKey bool) {
 		wrong = v.differs(o, has)
 	}
 	if wrong != "" {
-		asked := "for his order " + o.orderNo
+		asked := "for their order " + o.orderNo
 		if byKey {
-			asked = "after the grab that had got him order " + o.orderNo
+			asked = "after the grab that had got them order " + o.orderNo
 		}
 		r.sins.add(checkNoWrongNo, fmt.Sprintf("%s asked %s and got %s", r.cfg.shopper(o.shopper), asked, wrong))
 	}
@@ -194,7 +194,7 @@ func (t *crashTest) askAgain(round int) {
 			}
 		}
 		if told != o.orderNo {
-			r.sins.add(checkOldKeys, fmt.Sprintf("%s asks again with the key that had got him order %s and is told %s",
+			r.sins.add(checkOldKeys, fmt.Sprintf("%s asks again with the key that had got them order %s and is told %s",
 				r.cfg.shopper(o.shopper), o.orderNo, told))
 		}
 	})

@@ -26,7 +26,7 @@ func failoverChecks() [][2]string {
 		{checkNodesAgree, "all nodes count the same at the same log index"},
 		{checkStockStays, "every unit put up is still there, and none besides"},
 		{checkLostSettle, "an answer lost in a kill turns out one way and stays that way"},
-		{checkNoWrongNo, "nobody hears in a failover that his order, his grab or the sale is not there"},
+		{checkNoWrongNo, "nobody hears in a failover that their order, their grab or the sale is not there"},
 		{checkLogWhole, "after each kill the log is whole, or torn at its very end"},
 		{checkGrants, "after each kill all nodes that are left grant again"},
 		{checkBack, "each node that was killed comes back and catches up"},

@@ -26,8 +26,8 @@ func (t *failoverTest) view(n int) (v clusterView, err error) {
 	return v, t.nodes[n].desk.once("/admin/v1/cluster", &v)
 }
 
-// leader gives who says of himself that he leads, in the highest term if there
-// are several, with his view.
+// leader gives the node that says of itself that it leads, in the highest term if there
+// are several, with its view.
 func (t *failoverTest) leader() (n int, v clusterView, ok bool) {
 	for i := range t.nodes {
 		if !t.nodes[i].up {

@@ -67,8 +67,8 @@ type HTTPServer struct {
 	Grab  Listing      // what to grab; for hello any will do
 	Close func() error // stops it
 	// TokenFor, if not nil, makes a shopper's bearer token; all are of one length.
-	// He then shows it, a ticket for Grab, and an address of his own
-	// (X-Forwarded-For), instead of his name.
+	// They then show it, a ticket for Grab, and an address of their own
+	// (X-Forwarded-For), instead of their name.
 	TokenFor func(shopper string) (string, error)
 	// Pool is how many shoppers with tokens come, again and again; 0: each request
 	// is another one's.

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// papers are what shoppers of a volley show: the token of each, and his ticket,
+// papers are what shoppers of a volley show: the token of each, and their ticket,
 // all of one length, one behind the other, so that a request is made by copying.
 type papers struct {
 	first                   uint64 // the number of the first shopper

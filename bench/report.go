@@ -29,7 +29,7 @@ type RushReport struct {
 	// GrabsPerSecond is Grabs over the whole run; with returns and thinking
 	// time it is well below what the shop can take.
 	GrabsPerSecond float64 `json:"grabs_per_second"`
-	// ArrivalSeconds is until the last shopper had sent his first grab, and
+	// ArrivalSeconds is until the last shopper had sent their first grab, and
 	// ArrivalsPerSecond their number over it.
 	ArrivalSeconds    float64 `json:"arrival_seconds"`
 	ArrivalsPerSecond float64 `json:"arrivals_per_second"`

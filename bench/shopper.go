@@ -16,7 +16,7 @@ const (
 	clickReturn              // coming back after sold out; +1 for each further time
 )
 
-// intent is what a shopper will do. It derives from the run's seed and his
+// intent is what a shopper will do. It derives from the run's seed and their
 // number only, so it needs no storage and a run can be repeated.
 type intent struct {
 	listing     int
@@ -27,8 +27,8 @@ type intent struct {
 	pays        bool
 	paysTwice   bool
 	cancels     bool
-	decideAfter time.Duration // how long he holds before paying or cancelling
-	returns     int           // how often he comes back after sold out
+	decideAfter time.Duration // how long they hold before paying or cancelling
+	returns     int           // how often they come back after sold out
 	returnAfter time.Duration
 }
 
@@ -124,7 +124,7 @@ func (c *RushConfig) appendKey(b []byte, n int, k click) []byte {
 	return strconv.AppendInt(b, int64(k), 10)
 }
 
-// numberOf is the number in a shopper's name, if he is of this run.
+// numberOf is the number in a shopper's name, if they are of this run.
 func (c *RushConfig) numberOf(shopper string) (int, bool) {
 	digits, ok := strings.CutPrefix(shopper, c.ShopperPrefix)
 	if !ok {

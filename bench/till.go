@@ -116,7 +116,7 @@ func (v *inquest) awaitCallbacks(ctx context.Context, until time.Time) (waiting 
 	}
 }
 
-// hearCashier takes over from the cashier's books what the shop told him of each
+// hearCashier takes over from the cashier's books what the shop told it of each
 // order.
 func (v *inquest) hearCashier(ctx context.Context) error {
 	r := v.crowd

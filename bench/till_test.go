@@ -13,7 +13,7 @@ import (
 )
 
 // openCashier has a shop's orders paid at a cashier of their own, for as long as the
-// test, and gives his address.
+// test, and gives its address.
 func openCashier(t *testing.T, f *fakeShop, faults cashier.Faults) string {
 	t.Helper()
 	keys, err := payment.NewKeys([]payment.Key{{ID: "k", Text: []byte(strings.Repeat("k", 40)), Signs: true}})
@@ -73,7 +73,7 @@ func TestVerdictWithACashier(t *testing.T) {
 	}
 }
 
-// TestVerdictWithoutTheCashier: where his books can't be read there is no verdict.
+// TestVerdictWithoutTheCashier: where its books can't be read there is no verdict.
 func TestVerdictWithoutTheCashier(t *testing.T) {
 	f := newFakeShop(t, sinNone, map[string]int{"s/a": 5})
 	cfg := smallRush(f, "s/a")

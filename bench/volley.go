@@ -90,7 +90,7 @@ func (v *volley) prime(ctx context.Context) error {
 		primeTries, v.want, last.status, last.body)
 }
 
-// patch writes the next shopper's number, or what he shows instead, into a
+// patch writes the next shopper's number, or what they show instead, into a
 // request; false if all have come.
 func (v *volley) patch(request []byte) bool {
 	n := v.shopper.Add(1)

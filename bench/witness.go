@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// told is an order as its shopper was told of it, and what he did about it.
+// told is an order as its shopper was told of it, and what they did about it.
 // Guarded by the witness's shard of that shopper.
 //
 // Times count from the start of the run. A unit was surely the shopper's from
@@ -32,7 +32,7 @@ type told struct {
 	payTaken      bool          // the callback was answered 200, or the cashier took the money
 	payHeard      bool          // a callback was answered 200
 	payHeardAt    time.Duration // when that was first so
-	payOutcome    string        // what the shop told the cashier, as his books say; "" without
+	payOutcome    string        // what the shop told the cashier, as its books say; "" without
 	cancelSentAt  time.Duration // 0 = not cancelled by the shopper
 	cancelHeard   bool          // the cancellation was answered 200
 	cancelHeardAt time.Duration // when that was first so
@@ -212,7 +212,7 @@ func (w *witness) compare(st *story, q ask, a answer) {
 		names := a.order != nil && a.order.OrderNo == o.orderNo
 		switch {
 		case sameKey && !names && a.code != codeGranted:
-			w.sins.add(checkOneAnswer, fmt.Sprintf("%s heard %s for the key that had got him order %s%s",
+			w.sins.add(checkOneAnswer, fmt.Sprintf("%s heard %s for the key that had got them order %s%s",
 				w.cfg.shopper(q.shopper), a.code, o.orderNo, circumstances(q, o)))
 		case !sameKey && !q.polled && o.listing == q.listing && w.cfg.LimitPerSession > 0 &&
 			o.quantity+w.cfg.Quantity > w.cfg.LimitPerSession &&
@@ -292,7 +292,7 @@ func (w *witness) orders() []*told {
 }
 
 // owed reports whether a shopper has an ask whose outcome is open, so that an
-// order he was not told of is no surprise.
+// order they were not told of is no surprise.
 func (w *witness) owed(shopper int) bool {
 	s := &w.shards[shopper%witnessShards]
 	s.mu.Lock()

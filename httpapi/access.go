@@ -97,7 +97,7 @@ func (who *operator) intends(r *http.Request, to *adminRoute) (wrong string) {
 	return ""
 }
 
-// authorize tells who asks if he has the role that is needed, or answers 401 or
+// authorize tells who asks if they have the role that is needed, or answers 401 or
 // 403 itself and gives false.
 func (s *AdminServer) authorize(w http.ResponseWriter, r *http.Request, needs Role) (operator, bool) {
 	b, err := authorize(s.tokens, r.Header.Get("Authorization"), len(r.Header.Values("Authorization")))

@@ -81,7 +81,7 @@ func TestDisplayIsCached(t *testing.T) {
 	}
 }
 
-// TestNearIsForOneShopper: where he is, and how far it is from there, is nobody
+// TestNearIsForOneShopper: where they are, and how far it is from there, is nobody
 // else's business, and no shared cache's.
 func TestNearIsForOneShopper(t *testing.T) {
 	s := newTestShopper(t, &fakeSeller{sessions: fakeSessions(), version: 7})

@@ -207,7 +207,7 @@ func (g *Guard) Bar(q *engine.Grab, rules engine.DoorRules) engine.Reason {
 }
 
 // toSolve tells which challenge must have been solved by who is at a risk level.
-// Who is blocked is asked for no more than everybody: nothing he solves helps.
+// Who is blocked is asked for no more than everybody: nothing they solve helps.
 func toSolve(rules engine.DoorRules, switches *engine.Switches, level engine.Level) engine.Challenge {
 	if rules.Challenge == engine.ChallengeNone && level == engine.LevelChallenge &&
 		switches.On(engine.SwitchChallenge) && switches.On(engine.SwitchTickets) {

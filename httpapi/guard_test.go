@@ -97,7 +97,7 @@ func TestGuardGoesByRiskLists(t *testing.T) {
 		to     int64
 		want   string
 	}{
-		"nobody knows him":          {engine.LevelNone, false, 0, 1, "sold_out"},
+		"nobody knows them":         {engine.LevelNone, false, 0, 1, "sold_out"},
 		"watched":                   {engine.LevelListed, false, 0, 1, "sold_out"},
 		"blocked":                   {engine.LevelBlock, false, 0, 1, "missed"},
 		"to solve something":        {engine.LevelChallenge, false, 0, 1, "ticket_required"},

@@ -10,7 +10,7 @@ import (
 	"doorbuster/engine"
 )
 
-// reserve registers a shopper for a listing before its start (201, 200 if he was
+// reserve registers a shopper for a listing before its start (201, 200 if they were
 // already), or takes that back (204).
 func (s *ShopperServer) reserve(ctx *fasthttp.RequestCtx, shopper, session, sku string, withdraw bool) {
 	wait, stop := s.commandContext()
@@ -149,8 +149,8 @@ func appendDraw(b []byte, state engine.DrawState, at engine.Time, commitment, se
 	return b
 }
 
-// appendEntry appends an entrant. Why he was passed is told in the words that he
-// was told himself.
+// appendEntry appends an entrant. Why they were passed is told in the words that they
+// were told themselves.
 func appendEntry(b []byte, e *engine.DrawEntry) []byte {
 	b = append(b, `{"order_no":`...)
 	b = appendString(b, e.OrderNo)

@@ -11,7 +11,7 @@ import (
 )
 
 // How long and how much a refused sender may still send before the connection
-// is closed under him.
+// is closed under them.
 const (
 	lingerTime  = 500 * time.Millisecond
 	lingerBytes = 256 << 10

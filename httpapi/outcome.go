@@ -51,7 +51,7 @@ func (s *ShopperServer) appendOutcome(b []byte, ctx *fasthttp.RequestCtx, call *
 
 // appendPlace appends by which number a place in line or in a draw is known, and
 // where to ask what became of it: by that number, since it may have been taken with
-// another key than the one that he asks with.
+// another key than the one that they ask with.
 func (s *ShopperServer) appendPlace(b []byte, a *engine.Answer) []byte {
 	b = append(b, `,"entry":"`...)
 	b = append(b, a.No[:]...)

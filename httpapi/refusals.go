@@ -34,7 +34,7 @@ type Refused struct {
 	Node    string `json:"node"`
 	Session string `json:"session"`
 	SKU     string `json:"sku"`
-	Code    string `json:"code"`   // what he was told
+	Code    string `json:"code"`   // what they were told
 	Reason  string `json:"reason"` // the true one
 	First   string `json:"first"`  // RFC 3339, to the second
 	Last    string `json:"last"`

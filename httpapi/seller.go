@@ -45,7 +45,7 @@ type Seller interface {
 	// without a change. nil, nil if too many watch already.
 	Watch(shopper string) (changed <-chan struct{}, stop func())
 	// Own gives the shopper's newest orders and places in line or draws, at most
-	// so many, up to date with all that he was told by any node.
+	// so many, up to date with all that they were told by any node.
 	Own(ctx context.Context, shopper string, most int) ([]engine.OrderView, error)
 	// Estimate tells in about how many seconds the line will have come to position;
 	// false while nothing is known of its pace.

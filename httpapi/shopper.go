@@ -53,7 +53,7 @@ type ShopperConfig struct {
 	// closes the connection. It must be cheap. Default: never.
 	Removed func() bool
 
-	// Display gives whoever looks a listener of his own (ServeDisplay) with these
+	// Display gives whoever looks a listener of their own (ServeDisplay) with these
 	// limits: a storm of looks takes no connection from those who buy. Each
 	// listener then answers only what it is there for. nil (the default): one
 	// listener serves all. Zero fields take DefaultLimits.

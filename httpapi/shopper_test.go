@@ -369,7 +369,7 @@ func TestOrdersAsk(t *testing.T) {
 	}
 }
 
-// TestCallbackNeedsDev: without a cashier's key nobody can say that he paid.
+// TestCallbackNeedsDev: without a cashier's key nobody can say that they paid.
 func TestCallbackNeedsDev(t *testing.T) {
 	f := &fakeSeller{order: heldOrder()}
 	s, err := NewShopper(ShopperConfig{Seller: f, Tokens: TokenKeys{Secret: bytes.Repeat([]byte("s"), 32)}})

@@ -339,7 +339,7 @@ func streamed(t *testing.T, trail *fakeTrail, query string) (*AdminServer, *bufi
 }
 
 // TestEventsAsTheyCome: without a position a reader hears what comes next, and a
-// shutdown does not wait for him.
+// shutdown does not wait for it.
 func TestEventsAsTheyCome(t *testing.T) {
 	trail := &fakeTrail{reached: 7}
 	s, body, _ := streamed(t, trail, "")

@@ -36,7 +36,7 @@ counts are the ratios; the figures are the machine's.
 With --rules, both paths once more with every rule that leaves the answer the same,
 signed tokens, a ticket with each grab, rate limits and lists, beside the same
 path with none ("refused-ruled", "granted-ruled"). Each grab of granted-ruled is
-another shopper's, who got his ticket some seconds before.
+another shopper's, who got their ticket some seconds before.
 
 With --cluster, the last two are measured on three nodes that share the machine,
 through the leader and through a follower; where a redis-server is installed,

@@ -102,7 +102,7 @@ the listings given and --stock units of each (or a --plan of yours).`,
 	f := c.Flags()
 	f.StringSliceVar(&cfg.Addrs, "addr", nil, "shoppers' `addresses`, separated by commas: connections spread over them; none starts a node in this process")
 	f.StringVar(&cfg.Admin, "admin", "", "operators' `addresses`, separated by commas, for the verdict; one that is down is passed over (required with --addr)")
-	f.StringVar(&cfg.Cashier, "cashier", "", "`address` of a \"doorbuster cashier\" that calls back to the same shop: who pays carries his token there")
+	f.StringVar(&cfg.Cashier, "cashier", "", "`address` of a \"doorbuster cashier\" that calls back to the same shop: who pays carries their token there")
 	f.StringArrayVar(&listings, "listing", nil, "`SESSION/SKU`, or SESSION/SKU=WEIGHT; repeat it for several (required)")
 	f.IntVar(&cfg.Shoppers, "shoppers", cfg.Shoppers, "how many distinct shoppers come")
 	f.Float64Var(&cfg.Rate, "rate", cfg.Rate, "arrivals a second (open loop); 0 = as fast as the connections carry them")

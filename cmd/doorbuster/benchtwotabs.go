@@ -24,7 +24,7 @@ func newTwoTabsCommand() *cobra.Command {
 		Long: `Run a cluster of this program's nodes as child processes and send everybody for
 both listings of a session at the same instant, one grab through one node and one
 through another, with a limit of one unit across the session. Every unit must go
-to a shopper of his own: a unit that a refused second grab frees goes to one who
+to a shopper of its own: a unit that a refused second grab frees goes to one who
 waits. Exit status 1 if one is sold twice to the same shopper, or is left.`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
@@ -65,7 +65,7 @@ waits. Exit status 1 if one is sold twice to the same shopper, or is left.`,
 				return err
 			}
 			if !report.OK() {
-				return errors.New("not every unit went to a shopper of his own: see above")
+				return errors.New("not every unit went to a shopper of its own: see above")
 			}
 			return nil
 		},

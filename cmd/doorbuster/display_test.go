@@ -14,7 +14,7 @@ import (
 )
 
 // TestStockNeverRisesForAHopper: a shopper who looks at one node after the other
-// while others grab and give back, as fast as they can, never sees more than he
+// while others grab and give back, as fast as they can, never sees more than they
 // has seen. Without the zone rule followers may be ahead of the leader, with it
 // they are behind; a listing alone and the list of all agree.
 func TestStockNeverRisesForAHopper(t *testing.T) {

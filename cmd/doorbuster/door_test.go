@@ -106,10 +106,10 @@ func TestTicketsAtTheDoor(t *testing.T) {
 	}
 	held := s.expectWith("granted", "ann", "k1", mask, with(good)).Order
 	if again := s.expectWith("granted", "ann", "k1", mask, "").Order; again != held {
-		t.Errorf("his hold, asked for by key without a ticket: %+v", again)
+		t.Errorf("their hold, asked for by key without a ticket: %+v", again)
 	}
 	if again := s.expectWith("granted", "ann", "k1", mask, with(string(forged))).Order; again != held {
-		t.Errorf("his hold, asked for by key with a bad ticket: %+v", again)
+		t.Errorf("their hold, asked for by key with a bad ticket: %+v", again)
 	}
 	// Replayed: the ticket has brought something, though it was let go since.
 	s.cancelOrder("ann", held.OrderNo)

@@ -200,7 +200,7 @@ func newDrawVerifyCommand() *cobra.Command {
 and that the units went in that order. Exit status 0 only if all of it holds.
 
 What a draw can't show of itself is that nobody who entered is missing: whoever
-entered finds himself in it with --order and the number that he was told. With
+entered finds themselves in it with --order and the number that they were told. With
 --commitment the seed is held against what was told beforehand, and not against
 what the draw now says was told.`,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -19,10 +19,10 @@ import (
 
 var moneyOrders = flag.Int("money.orders", 150, "shoppers of TestMoneyAgrees")
 
-// payer is a shopper who grabs until he has a unit, and pays as he is minded.
+// payer is a shopper who grabs until they have a unit, and pays as they are minded.
 type payer struct {
 	id   string
-	mind float64 // what he does about paying
+	mind float64 // what they do about paying
 }
 
 // moneyTest is a cluster, a cashier who behaves badly, and buyers between them.
@@ -92,7 +92,7 @@ func (m *moneyTest) buy(b *payer, until time.Time) {
 		case m.t.Failed():
 			return
 		}
-		time.Sleep(50 * time.Millisecond) // he was killed
+		time.Sleep(50 * time.Millisecond) // it was killed
 	}
 }
 
@@ -163,9 +163,9 @@ func (m *moneyTest) orders(node *member) (all map[string]paidOrder) {
 }
 
 // TestMoneyAgrees: buyers pay in time, late and never; the cashier delays, repeats,
-// drops and reorders his callbacks, fails under questions, and is killed; so is a
+// drops and reorders its callbacks, fails under questions, and is killed; so is a
 // leader, again and again. After the statement was gone through, every order
-// agrees with his books to the cent, each late payment has one verdict, and every
+// agrees with its books to the cent, each late payment has one verdict, and every
 // refund was made once.
 func TestMoneyAgrees(t *testing.T) {
 	flags, _, _ := cashierFiles(t)

@@ -65,7 +65,7 @@ type buyer struct {
 	client *http.Client
 }
 
-// visit is a shopper who tries for a unit, looks whether he has it, perhaps gives
+// visit is a shopper who tries for a unit, looks whether they have it, perhaps gives
 // it back, and tries again.
 func (b *buyer) visit(shopper, listing string) {
 	for round := range 3 {

@@ -86,7 +86,7 @@ func (h *history) between(from, to time.Duration) string {
 type heardOrder struct {
 	listing, shopper, orderNo string
 	key                       string // "" if only the order was seen
-	cancelled                 bool   // he heard that, too
+	cancelled                 bool   // they heard that, too
 	first                     event  // that told of it
 }
 

@@ -48,8 +48,8 @@ func newReconcileCommand() *cobra.Command {
 	c := o.change(&cobra.Command{
 		Use:   "reconcile FILE --admin ADDR",
 		Short: "Hold the cashier's statement against the orders, and settle what got lost",
-		Long: `Hold the cashier's statement against the orders. What he took and nobody told us
-of is settled as a payment, as late as he says it was; a refund that he made is
+		Long: `Hold the cashier's statement against the orders. What it took and nobody told us
+of is settled as a payment, as late as the cashier says it was; a refund that it made is
 noted; every other difference is told, with its line. The report is kept on the
 node that is asked, see GET /admin/v1/reconciliations.
 

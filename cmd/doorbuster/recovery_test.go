@@ -284,7 +284,7 @@ func TestTornTailIsDropped(t *testing.T) {
 	if n := int64(len(told)); s.counts(mask).Held != n {
 		t.Errorf("%d hold: %+v", n, s.counts(mask))
 	}
-	// To him who was cut off the unit is free again.
+	// To the one that was cut off the unit is free again.
 	s.mustGrant(lost, "k", mask)
 	s.stop()
 	if status, out, errs = runTool(t, "", "wal", "verify", dir); status != 0 || strings.Contains(out, "torn") {

@@ -39,7 +39,7 @@ func newRefusalsCommand() *cobra.Command {
 	c := o.command(&cobra.Command{
 		Use:   "refusals --shopper ID --admin ADDR",
 		Short: "Tell why a shopper was refused",
-		Long: `Tell why a shopper was refused: what he was told, the true reason, when and how
+		Long: `Tell why a shopper was refused: what they were told, the true reason, when and how
 often. Any node can be asked; it asks the others. Each node remembers in memory
 what it refused itself, the oldest overwritten first, so that the answer ends
 with what it is worth.`,

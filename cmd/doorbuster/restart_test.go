@@ -227,7 +227,7 @@ func TestDamagedSnapshot(t *testing.T) {
 }
 
 // A stop answers what is in flight and loses nothing; who was cut off learns the
-// truth by his key.
+// truth by their key.
 func TestStopInTheMiddle(t *testing.T) {
 	t.Parallel()
 	s := spawnShop(t, t.TempDir())

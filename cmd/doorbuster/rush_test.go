@@ -102,7 +102,7 @@ func (r *rush) watch(d *door) {
 	}
 }
 
-// buy has one shopper grab, and ask again while he is told to.
+// buy has one shopper grab, and ask again while they are told to.
 func (r *rush) buy(line *connection, home int, who string) {
 	for began := time.Now(); time.Since(began) < patience; {
 		d := r.door(home)

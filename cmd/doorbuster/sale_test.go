@@ -43,8 +43,8 @@ func TestSaleByHand(t *testing.T) {
 	}
 }
 
-// A holder is never told that all is sold out: that would send him away from
-// what is his.
+// A holder is never told that all is sold out: that would send them away from
+// what is theirs.
 func TestHolderAsksAgainAfterSoldOut(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
@@ -171,7 +171,7 @@ func TestTimeoutThenTruthByKey(t *testing.T) {
 	}
 }
 
-// Keys are a shopper's own, and bound to what he asked with them.
+// Keys are a shopper's own, and bound to what they asked with them.
 func TestKeysAreTheShoppersOwn(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())

@@ -9,7 +9,7 @@ import (
 )
 
 // lineWatch looks at a line through all nodes of a fleet, and finds who hears that
-// he has moved back, or got a unit before one who stands ahead of him.
+// they have moved back, or got a unit before one who stands ahead of them.
 type lineWatch struct {
 	f       *testCluster
 	listing string
@@ -67,7 +67,7 @@ func (w *lineWatch) look(got func(m *member, name string, o order)) {
 		case a.Code != "waitlisted":
 			w.f.t.Fatalf("%s heard %d %s", name, a.Status, a.Body)
 		case behind != "":
-			w.f.t.Errorf("%s got a unit, and %s, who is ahead of him, was asked later and waits: %s", behind, name, a.Body)
+			w.f.t.Errorf("%s got a unit, and %s, who is ahead of them, was asked later and waits: %s", behind, name, a.Body)
 		default:
 			at := positionIn(a)
 			if at < 1 || at > w.place[name] {
@@ -80,7 +80,7 @@ func (w *lineWatch) look(got func(m *member, name string, o order)) {
 
 // TestLineOfThreeNodes: 100 units are taken and 300 shoppers wait in line. 60 holds
 // end unpaid, in three waves, and the leader is killed in between. The first 60 in
-// line get the units, in order; nobody is told that he has moved back.
+// line get the units, in order; nobody is told that they have moved back.
 func TestLineOfThreeNodes(t *testing.T) {
 	t.Parallel()
 	const stock, unpaid, waves, waiting = 100, 60, 3, 300

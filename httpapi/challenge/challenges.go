@@ -113,7 +113,7 @@ func (c *Challenges) SetMaxNumber(n int64) error {
 const bindingBytes = 16
 
 func (k *keys) binding(shopper, listing []byte) []byte {
-	// The shopper's length stands before him, or else the end of one and the
+	// The shopper's length stands before the shopper, or else the end of one and the
 	// beginning of the other could change places.
 	return sum(k.bind, binary.BigEndian.AppendUint64(nil, uint64(len(shopper))), shopper, listing)[:bindingBytes]
 }

@@ -60,7 +60,7 @@ func TestGoodDraws(t *testing.T) {
 	}
 	d, seed = held(50, 10)
 	order = InOrder(d, seed)
-	order[11].State, order[11].Why, order[11].Quantity = "passed", "drawn", 2 // one was left, he asked for two
+	order[11].State, order[11].Why, order[11].Quantity = "passed", "drawn", 2 // one was left, they asked for two
 	order[12].State, order[12].Why = "held", ""
 	if r := Verify(d, ""); !r.Holds() {
 		t.Errorf("one who asks for more than is left: %+v", r)

@@ -30,7 +30,7 @@ type Header struct {
 	Seed       string    `json:"seed,omitempty"` // hex; not there before the draw has closed
 }
 
-// Entry is one entrant and what became of him.
+// Entry is one entrant and what became of them.
 type Entry struct {
 	OrderNo  string `json:"order_no"`
 	Quantity uint32 `json:"quantity"`

@@ -79,8 +79,8 @@ func inOrder(d *Draw, seed [32]byte) []placed {
 // Verify does the sum of a draw again. commitment is what was told before anybody
 // entered, hex; "" takes the one that the draw itself names.
 //
-// Units go by rank, so nobody gets one after somebody before him for whom nothing
-// was left, unless he asked for fewer, or units came back: those of holds that
+// Units go by rank, so nobody gets one after somebody before them for whom nothing
+// was left, unless that one asked for fewer, or units came back: those of holds that
 // ended go to the line, which is in the order of the draw too, or to who is next.
 func Verify(d *Draw, commitment string) *Report {
 	r := &Report{}
@@ -141,7 +141,7 @@ type outcome int
 const (
 	undecided outcome = iota
 	got
-	gaveBack // got units, which are not his any more
+	gaveBack // got units, which are not theirs any more
 	nothingLeft
 	waiting
 	forbidden

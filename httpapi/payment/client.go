@@ -30,7 +30,7 @@ const (
 	breakerFor      = 2 * time.Second
 )
 
-// ErrLeftAlone: the cashier has failed so often that he is not asked for the moment.
+// ErrLeftAlone: the cashier has failed so often that it is not asked for the moment.
 var ErrLeftAlone = errors.New("the cashier fails, and is left alone for a while")
 
 // Client asks the cashier. Its methods are safe for concurrent use.
@@ -76,7 +76,7 @@ func (c *Client) logBreaker(_ string, _, to gobreaker.State) {
 		if failed := c.failure.Load(); failed != nil {
 			why = *failed
 		}
-		c.cfg.Logger.Warn("the cashier fails; he is left alone for a while", "for", breakerFor, "error", why)
+		c.cfg.Logger.Warn("the cashier fails; it is left alone for a while", "for", breakerFor, "error", why)
 	case gobreaker.StateClosed:
 		c.cfg.Logger.Info("the cashier answers again")
 	}
@@ -101,7 +101,7 @@ func (c *Client) fails() (since time.Time, why string) {
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // RefundRequest asks the cashier to pay a payment back. Number and payment id
-// together name it: he pays back once, however often he is asked.
+// together name it: it pays back once, however often it is asked.
 type RefundRequest struct {
 	No          engine.RefundNo `json:"refund_no"`
 	PaymentID   string          `json:"payment_id"`
@@ -117,8 +117,8 @@ type RefundMade struct {
 	Reference string `json:"reference"` // the cashier's own name for it
 }
 
-// Closed is the answer to CloseOrder: either he takes no money for the order any
-// more, or he took it already.
+// Closed is the answer to CloseOrder: either it takes no money for the order any
+// more, or it took it already.
 type Closed struct {
 	Closed  bool   `json:"closed"`
 	Payment *Taken `json:"payment,omitempty"`
@@ -164,7 +164,7 @@ func (t *Taken) Payment(now time.Time) (p engine.Payment, wrong string) {
 	return p, ""
 }
 
-// refusedError is an answer of the cashier that is a no: he works.
+// refusedError is an answer of the cashier that is a no: it works.
 type refusedError struct {
 	status int
 	body   string

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Config says where the cashier is, and how much he is asked. Zero fields take
+// Config says where the cashier is, and how much it is asked. Zero fields take
 // what DefaultConfig has.
 type Config struct {
 	// URL of the cashier, http or https; required. "/refunds" and

@@ -296,7 +296,7 @@ func (e *Errands) Collectors() []prometheus.Collector {
 	counter := func(name, help string, n *atomic.Uint64, labels prometheus.Labels) prometheus.Collector {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "doorbuster_" + name, Help: help, ConstLabels: labels}, func() float64 { return float64(n.Load()) })
 	}
-	const refunds, refundsHelp = "refund_requests_total", "Refunds: asked of the cashier, confirmed by him, failed and to be asked for again."
+	const refunds, refundsHelp = "refund_requests_total", "Refunds: asked of the cashier, confirmed by it, failed and to be asked for again."
 	const closes, closesHelp = "hold_closes_total", "Holds past their time to pay, by what the cashier said: closed, paid already, nothing."
 	as := func(result string) prometheus.Labels { return prometheus.Labels{"result": result} }
 	return []prometheus.Collector{

@@ -125,8 +125,8 @@ func TestClientAddrAllocates(t *testing.T) {
 	}
 }
 
-// FuzzClientAddr: a client can say what he likes, in front of what the proxy
-// says of him and in lines of his own: his address stays what the proxy said.
+// FuzzClientAddr: a client can say what it likes, in front of what the proxy
+// says of it and in lines of its own: its address stays what the proxy said.
 func FuzzClientAddr(f *testing.F) {
 	proxies, remote, client := parseTrusted(f, "10.0.0.0/8"), netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("203.0.113.5")
 	f.Add([]byte("1.1.1.1"))

@@ -1,6 +1,6 @@
 // Package reconcile holds the cashier's statement against the shop's orders. What
-// he took and nobody told us of is settled as a payment, as late as he says it was;
-// what he paid back is noted as paid back; and everything else on which the two
+// it took and nobody told us of is settled as a payment, as late as it says it was;
+// what it paid back is noted as paid back; and everything else on which the two
 // books differ is a Finding for people to see to.
 //
 // A statement is read three times: whole, to see that it can be taken; for its

@@ -46,7 +46,7 @@ func everyDifference(t *testing.T, format statement.Format) {
 	b.gaveBack(agreed, "p-agreed", 4900, at(6))
 	s.paid(twice, "p-once", at(7))
 	b.took(twice, "p-once", 4900, at(7))
-	b.took(twice, "p-twice", 4900, at(8)) // nobody has told us, and he has it back already
+	b.took(twice, "p-twice", 4900, at(8)) // nobody has told us, and they have it back already
 	b.gaveBack(twice, "p-twice", 4900, at(9))
 	s.after(20 * time.Minute) // the holds are over
 	s.grab("gel", "joe")      // and one unit is another's

@@ -378,7 +378,7 @@ func referenceOf(at engine.Time) string {
 }
 
 // madeAt is when the cashier has made a refund, as well as we know: exactly true
-// tells whether that is his own word.
+// tells whether that is its own word.
 func madeAt(r *engine.Refund) (at engine.Time, exactly bool) {
 	if text, ok := strings.CutPrefix(r.Reference, statementReference); ok {
 		if t, err := time.Parse(time.RFC3339, text); err == nil {

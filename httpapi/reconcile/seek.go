@@ -99,7 +99,7 @@ func (r *run) seekRefunds(ctx context.Context, page []engine.RefundView, from, t
 		f := Finding{PaymentID: v.PaymentID, OrderNo: v.OrderNo, Session: a.Order.Session, SKU: a.Order.SKU, State: a.Order.State.String(), Currency: v.Currency, Ours: &v.Amount}
 		if v.Made == 0 {
 			r.report.Pending.Add(v.Currency, v.Amount)
-			f.Kind, f.At, f.Says = RefundPending, wall(v.Due), "It is due since then, and the cashier is asked until he has made it."
+			f.Kind, f.At, f.Says = RefundPending, wall(v.Due), "It is due since then, and the cashier is asked until it has made it."
 			if err := r.found(&f); err != nil {
 				return err
 			}

@@ -145,7 +145,7 @@ func (c *Client) Judge(ctx context.Context, q Question) Verdict {
 		c.counters.Open.Add(1)
 		return Verdict{c.cfg.WhenDown, FromConfig}
 	}
-	// No shopper has a zero byte in his name, nor an address: no two subjects
+	// No shopper has a zero byte in their name, nor an address: no two subjects
 	// share a key.
 	shared := c.flights.DoChan(q.Shopper+"\x00"+q.Address.String(), func() (any, error) {
 		return c.ask(context.WithoutCancel(ctx), of, q)

@@ -1,4 +1,4 @@
-// Package statement reads the cashier's statements: what he took and paid back, a
+// Package statement reads the cashier's statements: what it took and paid back, a
 // line each, as CSV or NDJSON. They may be long, cut off or not be statements at
 // all, so they are read as streams in bounded memory.
 //

@@ -16,7 +16,7 @@ type Kind uint8
 // Kinds of rows.
 const (
 	Payment Kind = iota + 1 // money that the cashier took
-	Refund                  // money that he paid back; its payment id is that of the payment
+	Refund                  // money that it paid back; its payment id is that of the payment
 	Foreign                 // nothing of ours
 )
 

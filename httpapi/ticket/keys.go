@@ -62,7 +62,7 @@ type signer struct {
 // sign gives the signature of what the frame says for a shopper and a listing.
 // It is valid until the next call.
 func (s *signer) sign(shopper, listing []byte) []byte {
-	// The shopper's length stands before him, or else the end of one and the
+	// The shopper's length stands before the shopper, or else the end of one and the
 	// beginning of the other could change places.
 	binary.BigEndian.PutUint64(s.sum[:], uint64(len(shopper)))
 	s.mac.Reset()
