@@ -31,8 +31,8 @@ func TestBackupSamples(t *testing.T) {
 			if err != nil || info.LogIndex != c.index || (info.Ledger != nil) != c.ledger {
 				t.Fatalf("%+v, %v", info, err)
 			}
-			if c.ledger && info.Ledger.Orders != c.settled {
-				t.Errorf("%d orders", info.Ledger.Orders)
+			if c.ledger && info.Ledger.Orders() != c.settled {
+				t.Errorf("%d orders", info.Ledger.Orders())
 			}
 			cfg := quietConfig(t.TempDir())
 			if _, err := Restore(cfg, file); err != nil {

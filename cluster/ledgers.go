@@ -143,7 +143,7 @@ func (o otherLedgers) Entries(ctx context.Context, after, upto engine.LogIndex, 
 		if !answered || p.Upto-p.After > best.Upto-best.After {
 			best, answered = p, true
 		}
-		return p.After == after && p.Upto > after && !p.Thinned, nil
+		return p.After == after && p.Upto > after, nil
 	})
 	if answered {
 		return best, nil
@@ -167,5 +167,5 @@ func (h handler) Trail(after, upto engine.LogIndex, deeds bool) (trail.Page, err
 
 // Orders gives another node a piece of a settled session's file.
 func (h handler) Orders(x engine.SessionHandle, offset int64) ([]byte, int64, error) {
-	return h.n.ledger.Chunk(x, offset)
+	return h.n.ledger.ReadChunk(x, offset)
 }

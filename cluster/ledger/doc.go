@@ -12,7 +12,6 @@
 //
 //	trail/        segments; see package trail
 //	settled/      a file a session; see package settled
-//	OWNER         the data directory whose log all this was written from
 //
 // Start reading at Open, then Applied.
 package ledger

@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -42,7 +40,7 @@ func (c Config) Validate() error { return c.trail().Validate() }
 
 func (c Config) trail() trail.Config {
 	t := c.Trail
-	t.Dir, t.Logger = filepath.Join(c.Dir, "trail"), c.Logger
+	t.Dir, t.Owner, t.Logger = filepath.Join(c.Dir, "trail"), c.Owner, c.Logger
 	t.SegmentBytes = min(t.SegmentBytes, t.KeepBytes/8)
 	return t
 }
@@ -63,19 +61,38 @@ type Others interface {
 	settled.Peers
 }
 
+// orderReader is what settled.Store answers.
+type orderReader interface {
+	Order(ref engine.OrderRef) (o engine.OrderRecord, found bool, err error)
+	PaidBy(paymentID string) (ref engine.OrderRef, found bool, err error)
+	OrdersOf(shopper string, after engine.OrderRef, granted engine.Time, yield func(*engine.OrderRecord) bool) error
+	Scan(from engine.OrderRef, yield func(*engine.OrderRecord) bool) error
+	ReadChunk(h engine.SessionHandle, offset int64) (chunk []byte, total int64, err error)
+}
+
+// eventReader is what trail.Trail answers without names.
+type eventReader interface {
+	AwaitEvents(ctx context.Context, from engine.TrailPosition) engine.LogIndex
+	Horizon(ofDeeds bool) (engine.TrailPosition, engine.Time, error)
+	Page(after, upto engine.LogIndex, ofDeeds bool) (trail.Page, error)
+}
+
 // Ledger is one node's. It is told of every applied entry (Applied, Restored) from
 // the moment that it is open; the other methods are safe for concurrent use.
 type Ledger struct {
+	orderReader
+	eventReader
 	cfg    Config
 	source Source
 	trail  *trail.Trail
 	orders *settled.Store
-	group  [16]byte        // zero until the state knows it; of the goroutine that applies
 	bound  engine.LogIndex // where the node's log ends, of the start
-	owner  string          // whose the trail was when it was opened; "": not known
-	// proven is closed once what the trail had last was held against the log.
-	proven chan struct{}
-	heard  atomic.Uint64 // the last index that was applied, with all that it seals
+	own    bool            // when it was opened, the trail was of this directory's log,
+	other  bool            // or of another's
+	// Of the goroutine that applies.
+	group    [16]byte      // zero until the state knows it
+	compared bool          // what the trail had last was held against the log
+	heard    atomic.Uint64 // the last index that was applied, with all that it seals
 
 	mu      sync.Mutex
 	sealed  []*engine.Leaving // whose files are not written yet, by Sealed
@@ -100,16 +117,11 @@ func Open(cfg Config) (*Ledger, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	l := &Ledger{cfg: cfg, bound: ^engine.LogIndex(0), proven: make(chan struct{}), changed: make(chan struct{})}
+	l := &Ledger{cfg: cfg, bound: ^engine.LogIndex(0), changed: make(chan struct{})}
 	l.ctx, l.stop = context.WithCancel(context.Background())
-	err := os.MkdirAll(cfg.Dir, 0o700)
-	if err == nil {
-		l.owner, err = cfg.readOwner()
-	}
-	if err == nil {
-		l.trail, err = trail.Open(cfg.trail())
-	}
-	if err == nil {
+	var err error
+	if l.trail, err = trail.Open(cfg.trail()); err == nil {
+		l.own, l.other = l.trail.Writer()
 		if l.orders, err = settled.Open(cfg.settled()); err != nil {
 			err = errors.Join(err, l.trail.Close())
 		}
@@ -117,40 +129,17 @@ func Open(cfg Config) (*Ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}
+	l.orderReader, l.eventReader = l.orders, l.trail
 	return l, nil
-}
-
-func (c Config) ownerFile() string { return filepath.Join(c.Dir, "OWNER") }
-
-func (c Config) readOwner() (string, error) {
-	owner, err := os.ReadFile(c.ownerFile())
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	return string(owner), err
-}
-
-// own notes, once it is proven, that the trail is of this directory's log.
-func (l *Ledger) own() {
-	select {
-	case <-l.proven:
-	case <-l.ctx.Done():
-	}
-	if !l.isProven() || l.owner == l.cfg.Owner {
-		return
-	}
-	if err := os.WriteFile(l.cfg.ownerFile(), []byte(l.cfg.Owner), 0o600); err != nil {
-		l.cfg.Logger.Warn("the ledger's owner could not be noted", "error", err)
-	}
 }
 
 // Proves gives a log index that this data directory's own log has reached, as its
 // trail was written from there; 0: nothing is known. Call it before Start.
-func (l *Ledger) Proves() engine.LogIndex {
-	if l.cfg.Owner == "" || l.owner != l.cfg.Owner {
-		return 0
+func (l *Ledger) Proves() (index engine.LogIndex) {
+	if l.own {
+		index, _, _, _ = l.trail.Opened()
 	}
-	return l.trail.Reaches()
+	return index
 }
 
 // Bound tells the ledger, before anything is applied, where the node's log ends: a
@@ -169,7 +158,6 @@ func (l *Ledger) Start(source Source, others Others) {
 		l.trail.Start(others)
 		l.orders.Start(others)
 	}
-	l.running.Go(l.own)
 	l.running.Go(l.writeSealed)
 }
 
@@ -244,7 +232,7 @@ func (l *Ledger) recognise(s *engine.State) {
 // compare holds what the trail had last, when it was opened, against what the log has
 // there.
 func (l *Ledger) compare(index engine.LogIndex, fits func(at engine.Time, epoch engine.Epoch, number uint64) bool) {
-	if l.group == ([16]byte{}) || l.isProven() {
+	if l.group == ([16]byte{}) || l.compared {
 		return
 	}
 	last, at, epoch, number := l.trail.Opened()
@@ -253,19 +241,10 @@ func (l *Ledger) compare(index engine.LogIndex, fits func(at engine.Time, epoch 
 		return
 	case last == index && !fits(at, epoch, number):
 		l.trail.Disown(errOther)
-	case 0 < last && last < index && l.owner != "" && l.owner != l.cfg.Owner:
+	case 0 < last && last < index && l.other:
 		l.trail.Disown(fmt.Errorf("%w, or can't tell: another directory's trail ends before it", errOther))
 	}
-	close(l.proven)
-}
-
-func (l *Ledger) isProven() bool {
-	select {
-	case <-l.proven:
-		return true
-	default:
-		return false
-	}
+	l.compared = true
 }
 
 func groupOf(s *engine.State) (id [16]byte) {

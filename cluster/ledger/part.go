@@ -2,12 +2,15 @@ package ledger
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"doorbuster/cluster/ledger/settled"
 	"doorbuster/cluster/ledger/trail"
@@ -18,17 +21,13 @@ import (
 // files of the sessions that have left the state by then, and the trail up to it.
 //
 //	8 bytes  "DBLEDGER", byte version 1
-//	16 bytes the group
-//	u64      log index
-//	u32      sessions, and of each: u32 handle, u64 index, u32 orders, u64 bytes of its file, the file
+//	Part     in gob, but for what it says of the trail
+//	         of each session in it: u64 bytes of its file, little-endian, and the file
 //	         the trail, as its own WriteTo writes it
 //	32 bytes SHA-256 of all before
-//
-// Numbers are little-endian.
 const (
 	partMagic   = "DBLEDGER"
 	partVersion = 1
-	partHead    = len(partMagic) + 1 + 16 + 8 + 4
 )
 
 // Part says what a ledger's part of a backup holds.
@@ -36,7 +35,15 @@ type Part struct {
 	Index    engine.LogIndex
 	Group    [16]byte
 	Sessions []settled.Session
-	Orders   int64
+	Gaps     int // in the trail
+}
+
+// Orders is how many the part has.
+func (p *Part) Orders() (n int64) {
+	for _, x := range p.Sessions {
+		n += int64(x.Orders)
+	}
+	return n
 }
 
 var (
@@ -94,32 +101,25 @@ func (l *Ledger) WritePart(ctx context.Context, to io.Writer, index engine.LogIn
 	}
 	digest := sha256.New()
 	w := io.MultiWriter(to, digest)
-	head := append([]byte(partMagic), append([]byte{partVersion}, make([]byte, 16)...)...)
-	l.source.View(func(s *engine.State) {
-		group := groupOf(s)
-		copy(head[len(partMagic)+1:], group[:])
-	})
-	le := binary.LittleEndian
-	head = le.AppendUint32(le.AppendUint64(head, uint64(index)), uint32(len(left)))
-	if _, err := w.Write(head); err != nil {
-		return err
+	p := Part{Index: index, Sessions: left}
+	l.source.View(func(s *engine.State) { p.Group = groupOf(s) })
+	_, err := w.Write(append([]byte(partMagic), partVersion))
+	if err == nil {
+		err = gob.NewEncoder(w).Encode(&p)
 	}
-	for _, x := range left {
-		if err := l.writeFile(ctx, w, x); err != nil {
-			return err
-		}
+	for i := 0; i < len(left) && err == nil; i++ {
+		err = cmp.Or(ctx.Err(), l.writeFile(w, left[i]))
 	}
-	if err := l.trail.WriteTo(ctx, w, index); err != nil {
-		return unreadable(err)
+	if err == nil {
+		err = l.trail.WriteTo(ctx, w, index)
 	}
-	_, err := to.Write(digest.Sum(nil))
+	if err == nil {
+		_, err = to.Write(digest.Sum(nil))
+	}
 	return err
 }
 
-func (l *Ledger) writeFile(ctx context.Context, w io.Writer, x settled.Session) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+func (l *Ledger) writeFile(w io.Writer, x settled.Session) error {
 	f, err := l.orders.OpenFile(x.Handle)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNotWhole, err)
@@ -129,70 +129,65 @@ func (l *Ledger) writeFile(ctx context.Context, w io.Writer, x settled.Session) 
 	if err != nil {
 		return err
 	}
-	le := binary.LittleEndian
-	head := le.AppendUint32(le.AppendUint64(le.AppendUint32(nil, uint32(x.Handle)), uint64(x.Index)), x.Orders)
-	if _, err := w.Write(le.AppendUint64(head, uint64(info.Size()))); err != nil {
+	if _, err := w.Write(binary.LittleEndian.AppendUint64(nil, uint64(info.Size()))); err != nil {
 		return err
 	}
 	_, err = io.CopyN(w, f, info.Size())
 	return err
 }
 
-// readPart checks a part of so many bytes, and gives each file, and at last the trail,
-// to whoever takes them; what they leave unread is passed over. Error: ErrPart.
-func readPart(from io.Reader, bytes int64, file func(settled.Session, io.Reader) error, events func(group [16]byte, r io.Reader) error) (p Part, err error) {
-	bad := func(err error) error { return fmt.Errorf("%w: %w", ErrPart, err) }
+// readPart checks a part of so many bytes, and gives each file, and the pages of the
+// trail, to whoever takes them; what they leave unread is passed over. Error: ErrPart.
+func readPart(from io.Reader, bytes int64, file func(settled.Session, io.Reader) error,
+	page func(kind int, p *trail.Page) error) (p Part, err error) {
+	defer func() {
+		if err != nil && !errors.Is(err, engine.ErrNewerFormat) {
+			err = fmt.Errorf("%w: %w", ErrPart, err)
+		}
+	}()
 	digest := sha256.New()
 	body := &io.LimitedReader{R: from, N: bytes - sha256.Size}
-	r := io.TeeReader(bufio.NewReaderSize(body, 1<<16), digest)
-	head := make([]byte, partHead)
-	if _, err := io.ReadFull(r, head); err != nil {
-		return p, bad(err)
+	r := bufio.NewReaderSize(io.TeeReader(body, digest), 1<<16)
+	head := make([]byte, len(partMagic)+1)
+	if _, err := io.ReadFull(r, head); err != nil || string(head[:len(partMagic)]) != partMagic {
+		return p, fmt.Errorf("it does not begin with %q", partMagic)
 	}
-	if string(head[:len(partMagic)]) != partMagic {
-		return p, fmt.Errorf("%w: it does not begin with %q", ErrPart, partMagic)
-	}
-	if v := head[len(partMagic)]; v != partVersion {
+	if v := head[len(partMagic)]; v > partVersion {
 		return p, fmt.Errorf("the ledger's part: format %d, this build reads %d: %w", v, partVersion, engine.ErrNewerFormat)
 	}
-	le := binary.LittleEndian
-	copy(p.Group[:], head[len(partMagic)+1:])
-	p.Index = engine.LogIndex(le.Uint64(head[partHead-12:]))
-	for n := le.Uint32(head[partHead-4:]); n > 0; n-- {
-		if _, err := io.ReadFull(r, head[:24]); err != nil {
-			return p, bad(err)
+	if err := gob.NewDecoder(r).Decode(&p); err != nil {
+		return p, err
+	}
+	for _, x := range p.Sessions {
+		var size [8]byte
+		if _, err := io.ReadFull(r, size[:]); err != nil {
+			return p, err
 		}
-		x := settled.Session{Handle: engine.SessionHandle(le.Uint32(head)), Index: engine.LogIndex(le.Uint64(head[4:])), Orders: le.Uint32(head[12:]), Group: p.Group}
-		size := le.Uint64(head[16:])
-		if size > uint64(bytes) {
-			return p, fmt.Errorf("%w: a file of %d bytes in it", ErrPart, size)
-		}
-		f := &io.LimitedReader{R: r, N: int64(size)}
+		f := &io.LimitedReader{R: r, N: int64(min(binary.LittleEndian.Uint64(size[:]), math.MaxInt64))}
 		if err := file(x, f); err != nil {
 			return p, err
 		}
 		if _, err := io.Copy(io.Discard, f); err != nil || f.N > 0 {
-			return p, bad(errors.Join(err, io.ErrUnexpectedEOF))
+			return p, cmp.Or(err, io.ErrUnexpectedEOF)
 		}
-		p.Sessions = append(p.Sessions, x)
-		p.Orders += int64(x.Orders)
 	}
-	if err := events(p.Group, r); err != nil {
+	if p.Gaps, err = trail.ReadBackup(r, p.Group, p.Index, page); err != nil {
 		return p, err
 	}
-	if _, err := io.Copy(io.Discard, r); err != nil || body.N > 0 {
-		return p, bad(errors.Join(err, io.ErrUnexpectedEOF))
+	if n, err := io.Copy(io.Discard, r); err != nil || n > 0 || body.N > 0 {
+		return p, cmp.Or(err, io.ErrUnexpectedEOF)
 	}
 	want := make([]byte, sha256.Size)
 	if _, err := io.ReadFull(from, want); err != nil || string(digest.Sum(nil)) != string(want) {
-		return p, ErrPart
+		return p, cmp.Or(err, errors.New("it does not fit its checksum"))
 	}
 	return p, nil
 }
 
 // CheckPart reads a part of so many bytes to its end. Error: ErrPart.
 func CheckPart(from io.Reader, bytes int64) (Part, error) {
-	return readPart(from, bytes, func(settled.Session, io.Reader) error { return nil }, func([16]byte, io.Reader) error { return nil })
+	return readPart(from, bytes, func(settled.Session, io.Reader) error { return nil },
+		func(int, *trail.Page) error { return nil })
 }
 
 // Restore makes a ledger in a directory that has none, of a part that was checked.
@@ -202,9 +197,13 @@ func Restore(ctx context.Context, cfg Config, from io.Reader, bytes int64) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, orders.Close()) }()
+	events, err := trail.Restore(cfg.trail())
+	if err != nil {
+		return err
+	}
 	_, err = readPart(from, bytes, func(x settled.Session, f io.Reader) error {
 		orders.Expect(x)
 		return orders.Install(ctx, x.Handle, f)
-	}, func(group [16]byte, r io.Reader) error { return trail.Restore(cfg.trail(), group, r) })
+	}, events)
 	return err
 }

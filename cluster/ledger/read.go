@@ -1,49 +1,13 @@
 package ledger
 
 import (
-	"context"
-	"errors"
-	"fmt"
-
-	"doorbuster/cluster/ledger/settled"
+	"doorbuster/cluster/ledger/codec"
 	"doorbuster/cluster/ledger/trail"
 	"doorbuster/engine"
 )
 
-// ErrUnreadable: it can't be said now. The node has not found out yet whose ledger it
-// has, is ending, or lacks files that the answer needs.
-var ErrUnreadable = errors.New("the ledger can't be read just now")
-
-func unreadable(err error) error {
-	if errors.Is(err, trail.ErrNotReady) || errors.Is(err, settled.ErrClosed) || errors.Is(err, settled.ErrIncomplete) {
-		return fmt.Errorf("%w: %w", ErrUnreadable, err)
-	}
-	return err
-}
-
-// Order gives an order of a settled session as its file has it, or false. Error of
-// this and all that follow: ErrUnreadable, and what the disk says.
-func (l *Ledger) Order(ref engine.OrderRef) (o engine.OrderRecord, found bool, err error) {
-	o, found, err = l.orders.Order(ref)
-	return o, found, unreadable(err)
-}
-
-// PaidBy gives the order of a settled session that a payment paid for, or false.
-func (l *Ledger) PaidBy(paymentID string) (ref engine.OrderRef, found bool, err error) {
-	ref, found, err = l.orders.PaidBy(paymentID)
-	return ref, found, unreadable(err)
-}
-
-// OrdersOf walks a shopper's orders in settled sessions, the newest grant first, from
-// behind the one given on (the zero value: from the first), until yield says stop.
-func (l *Ledger) OrdersOf(shopper string, after engine.OrderRef, granted engine.Time, yield func(*engine.OrderRecord) bool) error {
-	return unreadable(l.orders.OrdersOf(shopper, after, granted, yield))
-}
-
-// Scan walks a settled session's orders from an ordinal on, until yield says stop.
-func (l *Ledger) Scan(from engine.OrderRef, yield func(*engine.OrderRecord) bool) error {
-	return unreadable(l.orders.Scan(from, yield))
-}
+// ErrUnreadable is codec's: the ledger's answers may fail with it.
+var ErrUnreadable = codec.ErrUnreadable
 
 // View gives an order as readers see it.
 func (l *Ledger) View(o *engine.OrderRecord) (v engine.OrderView) {
@@ -56,7 +20,7 @@ func (l *Ledger) View(o *engine.OrderRecord) (v engine.OrderView) {
 // *engine.TrailGone.
 func (l *Ledger) Events(from engine.TrailPosition, most int) ([]engine.TrailEvent, engine.TrailPosition, error) {
 	events, next, err := l.trail.Events(from, most)
-	return l.shown(events), next, unreadable(err)
+	return l.shown(events), next, err
 }
 
 // Last gives the position of the event behind which so many stand, it among them, of
@@ -68,8 +32,7 @@ func (l *Ledger) Last(events int, session string) (engine.TrailPosition, error) 
 		h := l.handleOf(session)
 		keep = func(e *trail.Event) bool { return e.Session == h }
 	}
-	p, err := l.trail.Last(events, keep)
-	return p, unreadable(err)
+	return l.trail.Last(events, keep)
 }
 
 // handleOf gives a session's handle; one that nobody has if there is no such session.
@@ -81,12 +44,6 @@ func (l *Ledger) handleOf(session string) (h engine.SessionHandle) {
 		}
 	})
 	return h
-}
-
-// AwaitEvents waits until there is something from a position on, or ctx ends, and
-// gives up to which index the trail reaches.
-func (l *Ledger) AwaitEvents(ctx context.Context, from engine.TrailPosition) engine.LogIndex {
-	return l.trail.AwaitEvents(ctx, from)
 }
 
 // Audit gives the part of the trail that a filter asks for, the oldest first, and
@@ -105,14 +62,7 @@ func (l *Ledger) Audit(f engine.TrailFilter) (shown []engine.TrailEvent, next en
 		}
 	}
 	events, next, more, err := l.trail.Find(wanted)
-	return l.shown(events), next, more, unreadable(err)
-}
-
-// Horizon gives the first event since which the trail is kept, and when that was: of
-// all events, or of operators' deeds alone. Where there is none yet, it is the end.
-func (l *Ledger) Horizon(deeds bool) (engine.TrailPosition, engine.Time, error) {
-	p, at, err := l.trail.Horizon(deeds)
-	return p, at, unreadable(err)
+	return l.shown(events), next, more, err
 }
 
 // shown gives events as readers see them: with names, and what their orders tell.
@@ -170,20 +120,4 @@ func nameListing(s *engine.State, t *engine.TrailEvent, h engine.ListingHandle) 
 	if l := s.Listing(h); l != nil {
 		t.SKU, t.Currency = l.SKU, l.Currency
 	}
-}
-
-// Page gives another node a page of the trail; see trail.Page.
-func (l *Ledger) Page(after, upto engine.LogIndex, deeds bool) (trail.Page, error) {
-	p, err := l.trail.Page(after, upto, deeds, 0)
-	return p, unreadable(err)
-}
-
-// chunkBytes bounds a piece of a file for another node.
-const chunkBytes = 1 << 20
-
-// Chunk gives another node a piece of a settled session's file, and how many bytes the
-// file has.
-func (l *Ledger) Chunk(h engine.SessionHandle, offset int64) ([]byte, int64, error) {
-	chunk, total, err := l.orders.ReadChunk(h, offset, chunkBytes)
-	return chunk, total, unreadable(err)
 }

@@ -258,5 +258,5 @@ func (o other) Entries(_ context.Context, after, upto engine.LogIndex, deeds boo
 }
 
 func (o other) SessionChunk(_ context.Context, h engine.SessionHandle, offset int64) ([]byte, int64, error) {
-	return o.Chunk(h, offset)
+	return o.ReadChunk(h, offset)
 }

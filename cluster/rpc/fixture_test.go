@@ -64,7 +64,7 @@ func (f *fake) Trail(after, upto engine.LogIndex, deeds bool) (trail.Page, error
 	if after == 404 {
 		return trail.Page{}, engine.ErrOutcomeUnknown
 	}
-	return trail.Page{Group: [16]byte{1, 2}, Dropped: 3, After: after, Upto: upto, Time: 5, Thinned: deeds, Frames: []byte("frames")}, nil
+	return trail.Page{Group: [16]byte{1, 2}, Dropped: 3, After: after, Upto: upto, Time: 5, Frames: []byte("frames")}, nil
 }
 
 func (f *fake) Orders(h engine.SessionHandle, offset int64) ([]byte, int64, error) {

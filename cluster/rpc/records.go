@@ -19,7 +19,7 @@ func (s *Server) Trail(_ context.Context, m *peerpb.TrailRequest) (*peerpb.Trail
 		return &peerpb.TrailReply{Fault: faultOf(err)}, nil
 	}
 	return &peerpb.TrailReply{Group: p.Group[:], Dropped: uint64(p.Dropped), After: uint64(p.After), Upto: uint64(p.Upto), Time: int64(p.Time),
-		Thinned: p.Thinned, Frames: p.Frames}, nil
+		Frames: p.Frames}, nil
 }
 
 // Trail asks the other node for a page of its trail. What is in it is for the trail to
@@ -30,7 +30,7 @@ func (r *Peer) Trail(ctx context.Context, after, upto engine.LogIndex, deeds boo
 		m, err := r.client.Trail(ctx, &peerpb.TrailRequest{After: uint64(after), Upto: uint64(upto), Deeds: deeds}, via)
 		if err == nil && m.GetFault() == nil {
 			p = trail.Page{Dropped: engine.LogIndex(m.GetDropped()), After: engine.LogIndex(m.GetAfter()), Upto: engine.LogIndex(m.GetUpto()),
-				Time: engine.Time(m.GetTime()), Thinned: m.GetThinned(), Frames: m.GetFrames()}
+				Time: engine.Time(m.GetTime()), Frames: m.GetFrames()}
 			if copy(p.Group[:], m.GetGroup()) != len(p.Group) {
 				bad = errors.New("a page of a trail without a group")
 			}

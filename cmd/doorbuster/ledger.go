@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"doorbuster/cluster"
 	"doorbuster/cluster/ledger"
@@ -23,8 +21,7 @@ func (b ledgers) Recorded() (engine.LogIndex, []string) { return b.node.Recorded
 type trail struct{ *node }
 
 func (t trail) Events(from engine.TrailPosition, most int) ([]engine.TrailEvent, engine.TrailPosition, error) {
-	events, next, err := t.cluster.Ledger().Events(from, most)
-	return events, next, notNow(err)
+	return t.cluster.Ledger().Events(from, most)
 }
 
 func (t trail) AwaitEvents(ctx context.Context, from engine.TrailPosition) engine.LogIndex {
@@ -32,26 +29,15 @@ func (t trail) AwaitEvents(ctx context.Context, from engine.TrailPosition) engin
 }
 
 func (t trail) Last(events int, session string) (engine.TrailPosition, error) {
-	p, err := t.cluster.Ledger().Last(events, session)
-	return p, notNow(err)
+	return t.cluster.Ledger().Last(events, session)
 }
 
 func (t trail) Audit(f engine.TrailFilter) ([]engine.TrailEvent, engine.TrailPosition, bool, error) {
-	events, next, more, err := t.cluster.Ledger().Audit(f)
-	return events, next, more, notNow(err)
+	return t.cluster.Ledger().Audit(f)
 }
 
 func (t trail) Horizon(deeds bool) (engine.TrailPosition, engine.Time, error) {
-	p, at, err := t.cluster.Ledger().Horizon(deeds)
-	return p, at, notNow(err)
-}
-
-// notNow says in the words that the doors know that the ledger can't be read now.
-func notNow(err error) error {
-	if errors.Is(err, ledger.ErrUnreadable) {
-		return fmt.Errorf("%w: %w", engine.ErrNotLeader, err)
-	}
-	return err
+	return t.cluster.Ledger().Horizon(deeds)
 }
 
 // registerLedger exposes what the ledger counts.

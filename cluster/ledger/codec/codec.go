@@ -15,6 +15,10 @@ import (
 // ErrDamaged: bytes are not what was written, or not what belongs there.
 var ErrDamaged = errors.New("damaged")
 
+// ErrUnreadable: it can't be said now. The node has not found out yet whose ledger it
+// has, is ending, or lacks files that the answer needs. The doors say "not now".
+var ErrUnreadable = fmt.Errorf("%w: the ledger can't be read just now", engine.ErrNotLeader)
+
 // Damaged gives an ErrDamaged that says what is wrong.
 func Damaged(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrDamaged, fmt.Sprintf(format, args...))

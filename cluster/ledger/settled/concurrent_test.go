@@ -58,8 +58,7 @@ func TestReadersBesideDamage(t *testing.T) {
 			flipAll(t, s.path(h), "Here 5")
 		default:
 			must(t, s.receive(context.Background(), h, func(offset int64) ([]byte, int64, error) {
-				return source.ReadChunk(h,
-					offset, 5000)
+				return source.ReadChunk(h, offset)
 			}))
 		}
 		await(t, s, func(n Stats) bool { return n.Received > before && n.Missing == 0 })

@@ -39,9 +39,12 @@ func (s *Store) OpenFile(h engine.SessionHandle) (from *os.File, err error) {
 	return from, err
 }
 
-// ReadChunk gives up to most bytes at an offset of a session's file, and how many the
+// chunkBytes bounds a piece of a file for a peer.
+const chunkBytes = 1 << 20
+
+// ReadChunk gives a piece of a session's file from an offset on, and how many bytes the
 // file has, for a peer. Errors: as of OpenFile.
-func (s *Store) ReadChunk(h engine.SessionHandle, offset int64, most int) (chunk []byte, total int64, err error) {
+func (s *Store) ReadChunk(h engine.SessionHandle, offset int64) (chunk []byte, total int64, err error) {
 	f, err := s.OpenFile(h)
 	if err != nil {
 		return nil, 0, err
@@ -55,7 +58,7 @@ func (s *Store) ReadChunk(h engine.SessionHandle, offset int64, most int) (chunk
 	if offset < 0 || offset > total {
 		return nil, 0, fmt.Errorf("session %d's file has %d bytes, asked for those from %d on", h, total, offset)
 	}
-	chunk = make([]byte, min(int64(max(most, 0)), total-offset))
+	chunk = make([]byte, min(s.chunk, total-offset))
 	n, err := f.ReadAt(chunk, offset)
 	return chunk[:n], total, err
 }

@@ -21,7 +21,7 @@ import (
 type peer struct{ *Store }
 
 func (p peer) SessionChunk(_ context.Context, h engine.SessionHandle, offset int64) ([]byte, int64, error) {
-	return p.ReadChunk(h, offset, 5000)
+	return p.ReadChunk(h, offset)
 }
 
 // damages are what may happen to the file of session 2 of a world.
@@ -305,7 +305,7 @@ func TestReceiveTakesOnlyWhatFits(t *testing.T) {
 	source := open(t, t.TempDir())
 	w.write(t, source)
 	whole := func(h engine.SessionHandle) func(int64) ([]byte, int64, error) {
-		return func(at int64) ([]byte, int64, error) { return source.ReadChunk(h, at, 7000) }
+		return func(at int64) ([]byte, int64, error) { return source.ReadChunk(h, at) }
 	}
 	for name, fetch := range map[string]func(int64) ([]byte, int64, error){
 		"breaks off": func(at int64) ([]byte, int64, error) {

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
 
 	"go.etcd.io/bbolt"
 
@@ -14,19 +15,22 @@ import (
 	"doorbuster/engine"
 )
 
-// pageOrders is how many orders are read in one go: no file is held while they are
-// given out.
-const pageOrders = 64
-
 // Order gives an order, or false. It has no refunds: those are in the state. Errors
 // of this and all that follow: ErrIncomplete, ErrClosed, and what the disk says.
 func (s *Store) Order(ref engine.OrderRef) (o engine.OrderRecord, found bool, err error) {
+	return s.order(ref, "")
+}
+
+// order is Order of one that must be a shopper's, unless that is "".
+func (s *Store) order(ref engine.OrderRef, shopper string) (o engine.OrderRecord, found bool, err error) {
 	f, err := s.file(ref.Session)
 	if f == nil || err != nil || ref.Ordinal == 0 || ref.Ordinal > f.Orders {
 		return o, false, err
 	}
 	err = s.view(f, func(tx *bbolt.Tx) (err error) {
-		o, err = orderAt(tx, ref)
+		if o, err = orderAt(tx, ref); err == nil && shopper != "" && o.Shopper != shopper {
+			err = codec.Damaged("order %d is not that shopper's", ref.Ordinal)
+		}
 		return err
 	})
 	return o, err == nil, err
@@ -78,6 +82,8 @@ func (e *Incomplete) err() error {
 	if e.Sessions == nil {
 		return nil
 	}
+	slices.Sort(e.Sessions)
+	e.Sessions = slices.Compact(e.Sessions)
 	return e
 }
 
@@ -121,25 +127,9 @@ func (s *Store) Scan(from engine.OrderRef, yield func(*engine.OrderRecord) bool)
 	if f == nil || err != nil {
 		return err
 	}
-	for next := uint64(max(from.Ordinal, 1)); next <= uint64(f.Orders); next += pageOrders {
-		var page []engine.OrderRecord
-		if err := s.view(f, func(tx *bbolt.Tx) error {
-			page = page[:0]
-			for i := next; i < next+pageOrders && i <= uint64(f.Orders); i++ {
-				o, err := orderAt(tx, engine.OrderRef{Session: f.Handle, Ordinal: uint32(i)})
-				if err != nil {
-					return err
-				}
-				page = append(page, o)
-			}
-			return nil
-		}); err != nil {
+	for ref := (engine.OrderRef{Session: f.Handle, Ordinal: max(from.Ordinal, 1)}); ref.Ordinal <= f.Orders; ref.Ordinal++ {
+		if o, _, err := s.Order(ref); err != nil || !yield(&o) {
 			return err
-		}
-		for i := range page {
-			if !yield(&page[i]) {
-				return nil
-			}
 		}
 	}
 	return nil
@@ -155,43 +145,59 @@ func (s *Store) OrdersOf(shopper string, after engine.OrderRef, granted engine.T
 		from.granted = granted
 	}
 	var lacks Incomplete
-	var merge []*source
-	err := s.having(shopper, func(h *head) filter { return h.shoppers }, func(f *file, h *head) (bool, error) {
-		at := place{h.newest, engine.OrderRef{Session: f.Handle, Ordinal: math.MaxUint32}}
-		if at.compare(from) < 0 {
-			at = from
-		}
-		if at.compare(place{h.oldest, engine.OrderRef{Session: f.Handle}}) < 0 { // else all of it is before that
-			merge = append(merge, &source{file: f, at: at, behind: from, more: true})
+	var files []*head
+	err := s.having(shopper, func(h *head) filter { return h.shoppers }, func(_ *file, h *head) (bool, error) {
+		if h.oldest <= from.granted { // else all of it is before that
+			files = append(files, h)
 		}
 		return true, nil
 	})
 	if err := lacks.note(err); err != nil {
 		return err
 	}
-	for len(merge) > 0 {
-		i := 0
-		for j := range merge {
-			if merge[j].at.compare(merge[i].at) < 0 {
-				i = j
+	// The newest files first, and none before what those have is given out.
+	slices.SortStableFunc(files, func(a, b *head) int { return cmp.Compare(b.newest, a.newest) })
+	var next []place
+	for len(files)+len(next) > 0 {
+		if len(files) > 0 && (len(next) == 0 || files[0].newest >= next[0].granted) {
+			more, err := s.places(files[0].Handle, shopper, from)
+			if err := lacks.note(err); err != nil {
+				return err
 			}
+			next, files = append(next, more...), files[1:]
+			slices.SortFunc(next, place.compare)
+			continue
 		}
-		q := merge[i]
-		if len(q.page) > 0 {
-			if !yield(&q.page[0]) {
-				break
-			}
-			q.page = q.page[1:]
-		} else if err := lacks.note(q.read(s, shopper)); err != nil {
+		o, found, err := s.order(next[0].ref, shopper)
+		if err := lacks.note(err); err != nil {
 			return err
 		}
-		if len(q.page) > 0 {
-			q.at = placeOf(&q.page[0])
-		} else if !q.more {
-			merge = append(merge[:i], merge[i+1:]...)
+		if found && !yield(&o) {
+			break
 		}
+		next = next[1:]
 	}
 	return lacks.err()
+}
+
+// places gives where a shopper's orders in a session stand that are behind a place.
+func (s *Store) places(h engine.SessionHandle, shopper string, from place) (found []place, err error) {
+	f, err := s.file(h)
+	if f == nil || err != nil {
+		return nil, err
+	}
+	err = s.seek(f, bucketShoppers, shopper, func(c *bbolt.Cursor, key, prefix []byte) error {
+		found = nil
+		for ; len(key) == len(prefix)+shopperTail && bytes.HasPrefix(key, prefix); key, _ = c.Next() { // no name has a 0 in it
+			granted := engine.Time(^binary.BigEndian.Uint64(key[len(prefix):]))
+			p := place{granted, engine.OrderRef{Session: h, Ordinal: ^binary.BigEndian.Uint32(key[len(key)-4:])}}
+			if from.compare(p) < 0 {
+				found = append(found, p)
+			}
+		}
+		return nil
+	})
+	return found, err
 }
 
 // place is where an order stands among a shopper's.
@@ -206,60 +212,4 @@ func placeOf(o *engine.OrderRecord) place { return place{o.Granted, o.Ref} }
 func (p place) compare(q place) int {
 	return cmp.Or(cmp.Compare(q.granted, p.granted), cmp.Compare(q.ref.Session, p.ref.Session),
 		cmp.Compare(q.ref.Ordinal, p.ref.Ordinal))
-}
-
-// source is a file that may have orders of a shopper. Until it has been read, at
-// is where its first one is at the earliest: so files are opened only when what
-// comes before them has been given out.
-type source struct {
-	file   *file
-	at     place
-	behind place // what is read next is behind it
-	page   []engine.OrderRecord
-	more   bool
-}
-
-// read reads the next page, empty behind the last order.
-func (q *source) read(s *Store, shopper string) error {
-	h := q.file.Handle
-	err := s.seek(q.file, bucketShoppers, shopper, func(c *bbolt.Cursor, _, prefix []byte) error {
-		q.page, q.more = nil, false
-		for key, _ := c.Seek(q.behind.key(shopper, h)); bytes.HasPrefix(key, prefix); key, _ = c.Next() {
-			if len(key) != len(prefix)+shopperTail {
-				break // nobody has this name: there is a 0 in it
-			}
-			if q.more = len(q.page) == pageOrders; q.more {
-				break
-			}
-			o, err := orderAt(c.Bucket().Tx(), engine.OrderRef{Session: h, Ordinal: ^binary.BigEndian.Uint32(key[len(key)-4:])})
-			if err == nil && o.Shopper != shopper {
-				err = codec.Damaged("order %d is not that shopper's", o.Ref.Ordinal)
-			}
-			if err != nil {
-				return err
-			}
-			q.page = append(q.page, o)
-		}
-		return nil
-	})
-	if err != nil {
-		q.page, q.more = nil, false
-	}
-	if n := len(q.page); n > 0 {
-		q.behind = placeOf(&q.page[n-1])
-	} else {
-		q.more = false
-	}
-	return err
-}
-
-// key gives the one in session h from which on a shopper's orders are behind p.
-func (p place) key(shopper string, h engine.SessionHandle) []byte {
-	switch {
-	case h > p.ref.Session: // those of p's moment were before it
-		return shopperKey(shopper, p.granted-1, math.MaxUint32)
-	case h < p.ref.Session:
-		return shopperKey(shopper, p.granted, math.MaxUint32)
-	}
-	return append(shopperKey(shopper, p.granted, p.ref.Ordinal), 0) // right behind it
 }

@@ -23,7 +23,7 @@ func open(t testing.TB, dir string) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.most = 4
+	s.most, s.chunk = 4, 5000
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)

@@ -27,9 +27,9 @@ import (
 var (
 	// ErrIncomplete: the answer needs a session's file that is missing. It comes as an
 	// *Incomplete, which names the sessions.
-	ErrIncomplete = errors.New("settled orders are missing")
+	ErrIncomplete = fmt.Errorf("%w: settled orders are missing", codec.ErrUnreadable)
 	// ErrClosed: the Store has been closed.
-	ErrClosed = errors.New("settled orders can't be read any more")
+	ErrClosed = fmt.Errorf("%w: it is closed", codec.ErrUnreadable)
 )
 
 // Incomplete is the ErrIncomplete of an answer, with the sessions whose files are
@@ -82,6 +82,7 @@ type Stats struct {
 type Store struct {
 	cfg   Config
 	most  int // open files
+	chunk int64
 	retry time.Duration
 
 	mu     sync.Mutex
@@ -104,7 +105,7 @@ type Store struct {
 // there is looked at once it is expected.
 func Open(cfg Config) (*Store, error) {
 	cfg.Log = cmp.Or(cfg.Log, slog.Default())
-	s := &Store{cfg: cfg, most: openFiles, retry: retryEvery, wake: make(chan struct{}, 1),
+	s := &Store{cfg: cfg, most: openFiles, chunk: chunkBytes, retry: retryEvery, wake: make(chan struct{}, 1),
 		files: map[engine.SessionHandle]*file{}, found: map[engine.SessionHandle]struct{}{}}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	err := vfs.OS().MkdirAll(cfg.Dir)

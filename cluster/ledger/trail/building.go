@@ -20,17 +20,16 @@ import (
 type building struct {
 	header
 	contents
-	fs       vfs.FS
-	dir      string
-	file     vfs.File
-	sum      uint32 // of the file up to end
-	sessions map[engine.SessionHandle]struct{}
-	known    map[string]int // the places of operators
+	fs    vfs.FS
+	dir   string
+	file  vfs.File
+	sum   uint32 // of the file up to end
+	names map[uint64]struct{}
 }
 
 func newBuilding(c *Config, h header) *building {
-	return &building{header: h, fs: c.FS, dir: c.Dir, sessions: map[engine.SessionHandle]struct{}{},
-		known:    map[string]int{},
+	h.owner = c.owner()
+	return &building{header: h, fs: c.FS, dir: c.Dir, names: map[uint64]struct{}{},
 		contents: contents{end: headerBytes, upto: h.after, last: entry{index: h.after, time: h.time}}}
 }
 
@@ -38,6 +37,9 @@ func (b *building) path() string { return filepath.Join(b.dir, b.name()) }
 
 // create makes the file, under another name until install.
 func (b *building) create() (err error) {
+	if err := b.fs.MkdirAll(b.dir); err != nil { // somebody may have removed it
+		return err
+	}
 	if b.file, err = b.fs.Create(b.path() + tempSuffix); err != nil {
 		return fmt.Errorf("create: %w", err)
 	}
@@ -107,23 +109,20 @@ func (b *building) noteRecord(rec *wal.Record, at int64, upto engine.LogIndex) e
 	if at-marked >= markEvery {
 		b.marks = append(b.marks, row{uint64(n.index), uint32(at)})
 	}
-	var session engine.SessionHandle
+	var before engine.SessionHandle
 	return eachEvent(rec, func(e *Event) bool {
 		for _, h := range [...]engine.SessionHandle{e.Session, e.Order.Session} {
-			if h != session && h != 0 {
-				b.sessions[h], session = struct{}{}, h
+			if h != before && h != 0 {
+				b.names[sessionKey(h)], before = struct{}{}, h
 			}
 		}
 		if !e.Order.IsZero() {
 			b.rows = append(b.rows, row{orderKey(e.Order), uint32(at)})
 		}
 		if e.Operator != "" {
-			place, known := b.known[e.Operator]
-			if !known || place >= len(b.operators) || b.operators[place] != e.Operator {
-				place = len(b.operators)
-				b.known[e.Operator], b.operators = place, append(b.operators, e.Operator)
-			}
-			b.rows = append(b.rows, row{uint64(place), uint32(at)}) // no session is 0
+			key := operatorKey(e.Operator)
+			b.names[anyDeed], b.names[key] = struct{}{}, struct{}{}
+			b.rows = append(b.rows, row{key, uint32(at)})
 		}
 		return true
 	})
@@ -154,7 +153,7 @@ func (b *building) add(frames []byte, upto engine.LogIndex, durable bool) error 
 // seal appends table and summary, and has all of it on disk. It may be repeated after an
 // error.
 func (b *building) seal() (*segment, error) {
-	s := &segment{header: b.header, contents: b.contents, sealed: true, sessions: slices.Sorted(maps.Keys(b.sessions))}
+	s := &segment{header: b.header, contents: b.contents, sealed: true, names: slices.Sorted(maps.Keys(b.names))}
 	rows := slices.Clone(b.rows) // readers have them
 	slices.SortFunc(rows, func(x, y row) int { return cmp.Or(cmp.Compare(x.key, y.key), cmp.Compare(x.offset, y.offset)) })
 	rows = slices.Compact(rows)

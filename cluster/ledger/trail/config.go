@@ -8,6 +8,8 @@ import (
 	"math"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
+
 	"doorbuster/wal/vfs"
 )
 
@@ -31,9 +33,12 @@ type Config struct {
 	// years.
 	Keep time.Duration
 	// KeepBytes bounds the trail on disk, but for the segment that is written. Default
-	// 4 GiB, 1 MiB at least. The oldest segments are thinned to operators' deeds first;
-	// deeds go once they alone fill a quarter.
+	// 4 GiB, 1 MiB at least. Operators' deeds may fill a quarter of that: they are
+	// kept when the events around them are dropped.
 	KeepBytes int64
+	// Owner names the data directory from whose log the trail is written, at random; ""
+	// if there is none.
+	Owner string
 	// FS is the file system. Default the operating system's.
 	FS vfs.FS
 	// Logger hears of damage and gaps; required.
@@ -57,6 +62,13 @@ func (c Config) Validate() error {
 		err = errors.Join(err, errors.New("the trail lacks a directory, a file system or a logger"))
 	}
 	return err
+}
+
+func (c *Config) owner() uint64 {
+	if c.Owner == "" {
+		return 0
+	}
+	return xxhash.Sum64String(c.Owner)
 }
 
 func within[T cmp.Ordered](what string, v, least, most T) error {

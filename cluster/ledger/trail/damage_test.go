@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ import (
 type peer struct{ *Trail }
 
 func (p peer) Entries(_ context.Context, after, upto engine.LogIndex, deeds bool) (Page, error) {
-	return p.Page(after, upto, deeds, 10_000)
+	return p.Page(after, upto, deeds)
 }
 
 // until waits for a condition.
@@ -34,7 +35,7 @@ func until(t *testing.T, what string, ok func() bool) {
 // segments gives the paths of a disk's segments, in order.
 func segments(disk *waltest.Disk) (paths []string) {
 	for _, path := range disk.Files() {
-		if strings.HasSuffix(path, suffix) {
+		if strings.HasSuffix(path, suffixes[events]) {
 			paths = append(paths, path)
 		}
 	}
@@ -168,8 +169,8 @@ func aside(disk *waltest.Disk) (paths []string) {
 
 // checkedAll reports whether every sealed segment was compared with its checksum.
 func (t *Trail) checkedAll() bool {
-	for _, s := range t.now().segs {
-		if s.sealed && !s.checked.Load() {
+	for _, v := range t.now() {
+		if slices.ContainsFunc(v.segs, func(s *segment) bool { return s.sealed && !s.checked.Load() }) {
 			return false
 		}
 	}
@@ -315,7 +316,7 @@ func TestAnotherLogsTrailIsBegunAnew(t *testing.T) {
 		t.Fatalf("it begins with %+v, not with a gap", events[:min(len(events), 1)])
 	}
 	same(t, events[1:], s.model[from:])
-	if n := len(aside(disk)); n != 2 {
+	if n := len(aside(disk)); n != 2 { // that is how many are kept
 		t.Errorf("%d files are quarantined", n)
 	}
 }
@@ -329,8 +330,9 @@ func TestDamageBehindWhichNothingCame(t *testing.T) {
 	s.feed(tr, 100, 12)
 	await(t, tr, s.index)
 	tr.disk.Lock()
-	err := tr.seal()
-	last := tr.now().segs[len(tr.now().segs)-1]
+	err := tr.seal(events)
+	segs := tr.now()[events].segs
+	last := segs[len(segs)-1]
 	last.checked.Store(false)
 	flip(disk, segments(disk)[len(segments(disk))-1], 5000)
 	tr.disk.Unlock()
@@ -366,7 +368,11 @@ func TestOpenedIsWhatIsKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	disk := waltest.NewDisk(1)
-	if err := Restore(testConfig(disk), group, &b); err != nil {
+	add, err := Restore(testConfig(disk))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadBackup(&b, group, quiet.Index, add); err != nil {
 		t.Fatal(err)
 	}
 	back := open(t, testConfig(disk), nil)

@@ -111,9 +111,15 @@ func takeEvent(r *codec.Reader, e *Event) {
 	}
 }
 
-// appendEvents appends all that an entry did. Remarks complete and override events.
-func appendEvents(b []byte, effects *engine.Effects) []byte {
+// appendEvents appends all that an entry did, or operators' deeds alone. Remarks
+// complete and override events.
+func appendEvents(b []byte, effects *engine.Effects, kind int) []byte {
+	skipped := uint32(0)
 	for ev, remark := range effects.InOrder {
+		if kind == deeds && (remark == nil || remark.Operator == "") {
+			skipped++
+			continue
+		}
 		e := Event{Time: effects.Time, Kind: ev.Kind, Reason: ev.Reason, State: ev.State, Session: ev.Session,
 			Listing: ev.Listing, Order: ev.Order, Life: ev.Life, Quantity: ev.Quantity, Limit: ev.Limit, Amount: ev.Amount,
 			PayBy: ev.PayBy, Transaction: ev.Transaction}
@@ -123,7 +129,8 @@ func appendEvents(b []byte, effects *engine.Effects) []byte {
 				e.Transaction = remark.Transaction
 			}
 		}
-		b = appendEvent(b, &e, 0)
+		b = appendEvent(b, &e, skipped)
+		skipped = 0
 	}
 	return b
 }
@@ -166,17 +173,4 @@ func eachEvent(rec *wal.Record, visit func(*Event) bool) error {
 		}
 	}
 	return nil
-}
-
-// onlyDeeds gives what a record says of deeds.
-func onlyDeeds(rec *wal.Record) (b []byte, err error) {
-	next := uint32(0)
-	err = eachEvent(rec, func(e *Event) bool {
-		if e.Operator != "" {
-			b = appendEvent(b, e, e.N-next)
-			next = e.N + 1
-		}
-		return true
-	})
-	return b, err
 }

@@ -12,8 +12,8 @@ import (
 )
 
 // deedsOf gives the deeds of a model.
-func deedsOf(events []Event) []Event {
-	return slices.DeleteFunc(slices.Clone(events), func(e Event) bool { return e.Operator == "" })
+func deedsOf(model []Event) []Event {
+	return slices.DeleteFunc(slices.Clone(model), func(e Event) bool { return e.Operator == "" })
 }
 
 // feedMuch has entries written until the trail has begun so many segments.
@@ -26,7 +26,7 @@ func feedMuch(t *testing.T, s *sale, tr *Trail, most int, enough func(Stats) boo
 	})
 }
 
-func TestTheOldestAreThinnedAndThenDropped(t *testing.T) {
+func TestDeedsOutlastTheEventsThatAreDropped(t *testing.T) {
 	s := newSale(9)
 	disk := waltest.NewDisk(1)
 	c := testConfig(disk)
@@ -39,11 +39,8 @@ func TestTheOldestAreThinnedAndThenDropped(t *testing.T) {
 	check := func(tr *Trail) {
 		t.Helper()
 		until(t, "rest", func() bool {
-			v := tr.now()
-			drop, thin := v.excess(&tr.cfg)
-			last := v.segs[len(v.segs)-1]
-			sealing := !last.sealed && last.end >= tr.cfg.SegmentBytes
-			return drop == nil && thin == nil && !sealing
+			all := tr.now()
+			return all.excess(&tr.cfg) == nil
 		})
 		first, at, err := tr.Horizon(false)
 		if err != nil {
@@ -97,8 +94,8 @@ func TestTheOldestAreThinnedAndThenDropped(t *testing.T) {
 	check(joined)
 
 	feedMuch(t, s, again, 12, func(Stats) bool { // deeds go once they fill their share
-		v := again.now()
-		return v.reaches(gone) > 0
+		all := again.now()
+		return all[deeds].dropped() > 0
 	})
 	check(again)
 	joined = open(t, testConfig(waltest.NewDisk(1)), peer{again})
@@ -109,8 +106,8 @@ func TestTheOldestAreThinnedAndThenDropped(t *testing.T) {
 
 	s.time += engine.Time(c.Keep.Milliseconds()) * 2 // all is too old
 	feedMuch(t, s, again, 12, func(stats Stats) bool {
-		v := again.now()
-		return v.reaches(gone) > s.index/2
+		all := again.now()
+		return all[deeds].dropped() > s.index/2
 	})
 	check2, _, _ := again.Horizon(true)
 	if full, _, _ := again.Horizon(false); check2.Before(full) {
@@ -129,22 +126,30 @@ func TestABackupsPart(t *testing.T) {
 	if err := tr.WriteTo(context.Background(), &b, upto); err != nil {
 		t.Fatal(err)
 	}
-	for _, bad := range [][]byte{b.Bytes()[:b.Len()-1], b.Bytes()[:b.Len()/2], append(append(b.Bytes()[:0:0],
-		b.Bytes()[:b.Len()/2]...), make([]byte, b.Len()/2)...), nil} {
-		disk := waltest.NewDisk(1)
-		if err := Restore(testConfig(disk), group, bytes.NewReader(bad)); !errors.Is(err, errBackup) {
-			t.Errorf("a stream of %d bytes of %d: %v", len(bad), b.Len(), err)
+	restore := func(disk *waltest.Disk, of [16]byte, b []byte) error {
+		add, err := Restore(testConfig(disk))
+		if err != nil {
+			return err
 		}
-		if files := disk.Files(); len(files) > 0 {
-			t.Errorf("it left %v", files)
+		gaps, err := ReadBackup(bytes.NewReader(b), of, upto, add)
+		if err == nil && gaps != 0 {
+			t.Errorf("%d gaps", gaps)
 		}
+		return err
+	}
+	for _, n := range []int{0, 1, b.Len() / 2, b.Len() - 1} {
+		if restore(waltest.NewDisk(1), group, b.Bytes()[:n]) == nil {
+			t.Errorf("%d bytes of %d were restored", n, b.Len())
+		}
+	}
+	if err := restore(waltest.NewDisk(1), [16]byte{7}, b.Bytes()); !errors.Is(err, errPage) {
+		t.Errorf("another group's was restored: %v", err)
 	}
 	disk := waltest.NewDisk(1)
-	other := [16]byte{7}
-	if err := Restore(testConfig(disk), other, bytes.NewReader(b.Bytes())); err != nil {
+	if err := restore(disk, group, b.Bytes()); err != nil {
 		t.Fatal(err)
 	}
-	if err := Restore(testConfig(disk), other, bytes.NewReader(b.Bytes())); err == nil {
+	if restore(disk, group, b.Bytes()) == nil {
 		t.Error("a trail was restored over another")
 	}
 	back, err := Open(testConfig(disk))
@@ -152,7 +157,7 @@ func TestABackupsPart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer back.Close()
-	back.Own(other)
+	back.Own(group)
 	back.Start(nil)
 	if index := back.Index(); index != upto {
 		t.Errorf("it reaches to %d, want %d", index, upto)
@@ -179,7 +184,7 @@ func TestAPeersPageIsChecked(t *testing.T) {
 			disk := waltest.NewDisk(1)
 			tr := open(t, testConfig(disk), peerFunc(func(after, upto engine.LogIndex, deeds bool) (Page, error) {
 				defer signal(asked)
-				p, err := with.Page(after, upto, deeds, 0)
+				p, err := with.Page(after, upto, deeds)
 				spoil(&p)
 				return p, err
 			}))

@@ -1,10 +1,8 @@
 package trail
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"math"
 	"slices"
 	"time"
 
@@ -15,13 +13,12 @@ import (
 
 // What is done in the background, and how often.
 const (
-	keepEvery    = time.Second
-	askPatience  = 60 * time.Second // for a peer's page
-	retryAfter   = 3 * time.Second  // where nobody could be asked
-	askAgain     = time.Minute      // for gaps that nobody can fill
-	checkShare   = 4                // checking rests so many times as long as it takes
-	deedsShare   = 4                // deeds may fill one part in so many of KeepBytes
-	thinnedBytes = 1 << 20          // of a thinned segment, before another is begun
+	keepEvery   = time.Second
+	askPatience = 60 * time.Second // for a peer's page
+	retryAfter  = 3 * time.Second  // where nobody could be asked
+	askAgain    = time.Minute      // for gaps that nobody can fill
+	checkShare  = 4                // checking rests so many times as long as it takes
+	deedsShare  = 4                // deeds may fill one part in so many of KeepBytes
 )
 
 // errOvertaken: what work was done on is not there any more.
@@ -59,47 +56,49 @@ func (t *Trail) keep() {
 func (t *Trail) quarantine(d *segmentError) bool {
 	t.disk.Lock()
 	defer t.disk.Unlock()
-	segs := t.now().segs
+	kind := d.segment.kind
+	segs := t.now()[kind].segs
 	if n := len(segs); !d.segment.sealed {
 		if n == 0 || segs[n-1].sealed || segs[n-1].after != d.segment.after {
 			return true // it has been replaced meanwhile
 		}
-		t.roll.Store(true)
+		t.rotten[kind].Store(true)
 		signal(t.queue.wake)
 		return false
 	}
 	if i := slices.Index(segs, d.segment); i >= 0 {
-		t.list(slices.Delete(slices.Clone(segs), i, i+1))
+		t.list(kind, slices.Delete(slices.Clone(segs), i, i+1))
 		t.setAside(d.segment.name(), d.err)
 		signal(t.work)
 	}
 	return true
 }
 
-// list replaces the list of segments; disk is held.
-func (t *Trail) list(segs []*segment) {
+// list replaces the list of a kind's segments; disk is held.
+func (t *Trail) list(kind int, segs []*segment) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.segs = segs
+	t.views[kind].segs = segs
 }
 
-// install lists a segment that was built in the place of others, which may be none.
-func (t *Trail) install(b *building, instead []*segment) error {
+// install lists a segment that was built. One of what was dropped takes the place of all
+// before its end.
+func (t *Trail) install(b *building) error {
 	t.disk.Lock()
 	defer t.disk.Unlock()
-	v := t.now()
-	segs := slices.DeleteFunc(slices.Clone(v.segs), func(s *segment) bool { return slices.Contains(instead, s) })
+	v := t.now()[b.kind]
+	segs := slices.DeleteFunc(slices.Clone(v.segs), func(s *segment) bool { return b.gone && s.upto <= b.upto })
 	i := (&view{segs: segs}).find(b.after + 1)
-	if len(segs)+len(instead) != len(v.segs) || b.upto > v.upto || i < len(segs) && segs[i].after < b.upto {
+	if b.upto > v.upto || i < len(segs) && segs[i].after < b.upto {
 		b.abandon()
-		return errOvertaken
+		return errOvertaken // damage has been found, or what was missing
 	}
 	s, err := b.finish()
 	if err != nil {
 		return err
 	}
-	t.list(slices.Insert(segs, i, s))
-	for _, old := range instead {
+	t.list(b.kind, slices.Insert(segs, i, s))
+	for _, old := range v.segs[:len(v.segs)-len(segs)] {
 		if old.name() != s.name() {
 			err = errors.Join(err, vfs.IgnoreGone(t.cfg.FS.Remove(t.path(old.name()))))
 		}
@@ -107,81 +106,62 @@ func (t *Trail) install(b *building, instead []*segment) error {
 	return err
 }
 
-// excess gives the segments to be dropped as they are too old or too much, and those to
-// be thinned, as one.
-func (v *view) excess(c *Config) (drop, thin []*segment) {
-	var full, deeds int64
-	var old []*segment
-	first, share := -1, c.KeepBytes/deedsShare
-	for i, s := range v.segs {
-		switch {
-		case !s.sealed || s.kind == gone:
-			continue
-		case s.kind == thinned:
-			if deeds += s.size; drop == nil {
-				drop = v.segs[:i+1]
-			}
-		default:
-			if full += s.size; first < 0 {
-				first = i
-			}
-		}
-		if s.last.time != 0 && s.last.time < v.last.time.Add(-c.Keep) {
-			old = v.segs[:i+1]
+// excess gives the last segment that is to be dropped: what is there may be most bytes,
+// and no older than a time.
+func (v *view) excess(most int64, oldest engine.Time) (last *segment) {
+	size := v.bytes()
+	for _, s := range v.segs {
+		if s.sealed && !s.gone && (size > most || s.last.time != 0 && s.last.time < oldest) {
+			last = s
+			size -= s.size
 		}
 	}
-	if old != nil || deeds <= share {
-		drop = old
-	}
-	if drop != nil || full <= c.KeepBytes-min(deeds, share) {
-		return drop, nil
-	}
-	thin = v.segs[first : first+1]
-	if first > 0 {
-		if before := v.segs[first-1]; before.kind == thinned && before.upto == thin[0].after &&
-			before.size < min(thinnedBytes, c.KeepBytes/32) {
-			thin = v.segs[first-1 : first+1]
-		}
-	}
-	return drop, thin
+	return last
 }
 
-// trim drops or thins, if there is too much or it is too old.
+// bytes is what may be dropped.
+func (v *view) bytes() (n int64) {
+	for _, s := range v.segs {
+		if s.sealed && !s.gone {
+			n += s.size
+		}
+	}
+	return n
+}
+
+// excess gives what is to be dropped of one kind, nil if nothing is.
+func (all *views) excess(c *Config) *segment {
+	share := c.KeepBytes / deedsShare
+	most := [kinds]int64{events: c.KeepBytes - min(all[deeds].bytes(), share), deeds: share}
+	for kind := range all {
+		if s := all[kind].excess(most[kind], all[events].last.time.Add(-c.Keep)); s != nil {
+			return s
+		}
+	}
+	return nil
+}
+
+// trim drops what is too much or too old.
 func (t *Trail) trim() (did bool, err error) {
-	v := t.now()
-	drop, thin := v.excess(&t.cfg)
-	switch {
-	case drop != nil:
-		return true, t.drop(drop[len(drop)-1].last, drop[len(drop)-1].upto, drop)
-	case thin == nil:
-		return false, nil
+	all := t.now()
+	if s := all.excess(&t.cfg); s != nil {
+		return true, t.drop(s.header, s.last, s.upto)
 	}
-	last := thin[len(thin)-1]
-	to := receiving{cfg: &t.cfg, group: t.group, most: math.MaxInt64, done: func(b *building) error {
-		if b.after != thin[0].after || b.upto != last.upto {
-			b.abandon()
-			return errOvertaken // damage has been found
-		}
-		b.last = last.last
-		return t.install(b, thin)
-	}}
-	return true, to.receive(thin[0].after, last.upto, func(after, upto engine.LogIndex) (Page, error) {
-		return t.Page(after, upto, true, 0)
-	})
+	return false, nil
 }
 
-// drop has a segment without anything in the place of others, up to an index.
-func (t *Trail) drop(last entry, upto engine.LogIndex, instead []*segment) error {
-	b, err := newGone(&t.cfg, t.group, last, upto)
+// drop drops all of a header's kind up to an index.
+func (t *Trail) drop(of header, last entry, upto engine.LogIndex) error {
+	b, err := newGone(&t.cfg, of, last, upto)
 	if err == nil {
-		err = t.install(b, instead)
+		err = t.install(b)
 	}
 	return err
 }
 
 // newGone begins a segment that covers all up to an index, and has nothing of it.
-func newGone(c *Config, group [16]byte, last entry, upto engine.LogIndex) (*building, error) {
-	b := newBuilding(c, header{group: group, kind: gone})
+func newGone(c *Config, of header, last entry, upto engine.LogIndex) (*building, error) {
+	b := newBuilding(c, header{group: of.group, kind: of.kind, gone: true})
 	b.last, b.upto = last, upto
 	return b, b.create()
 }
@@ -194,62 +174,61 @@ type filling struct {
 
 // fill asks peers for what is missing.
 func (t *Trail) fill(f *filling) (did bool, err error) {
-	v := t.now()
-	gaps := v.gaps()
+	all := t.now()
+	gaps := slices.Concat(all[events].gaps(all[events].upto), all[deeds].gaps(all[deeds].upto))
 	if t.peers == nil || slices.Equal(gaps, f.gaps) && time.Now().Before(f.again) {
 		return false, nil
 	}
 	wait := askAgain
 	for _, g := range gaps {
-		did, err := t.fillGap(&v, g)
-		if did {
+		err := t.fillGap(g, g.after == all[g.kind].dropped())
+		if err == nil {
+			t.cfg.Logger.Info("a gap in the trail is filled from a peer", "after", g.after, "upto", g.upto)
+			return true, nil
+		}
+		if errors.Is(err, errOvertaken) || t.ctx.Err() != nil {
 			return true, err
 		}
-		if err != nil && t.ctx.Err() == nil {
-			t.cfg.Logger.Warn("no peer has what the trail is missing", "after", g.after, "upto", g.upto, "error", err)
-			if !errors.Is(err, codec.ErrDamaged) {
-				wait = retryAfter
-			}
+		t.cfg.Logger.Warn("no peer has what the trail is missing", "after", g.after, "upto", g.upto, "error", err)
+		if !errors.Is(err, codec.ErrDamaged) {
+			wait = retryAfter
 		}
 	}
 	f.gaps, f.again = gaps, time.Now().Add(wait)
 	return false, nil
 }
 
-// fillGap fills a gap as far as peers can. Where they have dropped its beginning, and it
-// is the trail's, the horizon is as late here.
-func (t *Trail) fillGap(v *view, g gap) (did bool, err error) {
-	to := receiving{cfg: &t.cfg, group: t.group, most: t.cfg.SegmentBytes, done: func(b *building) error {
-		did = true
-		return t.install(b, nil)
-	}}
-	var dropped engine.LogIndex
-	err = to.receive(g.after, g.upto, func(after, upto engine.LogIndex) (Page, error) {
-		ctx, cancel := context.WithTimeout(t.ctx, askPatience)
-		defer cancel()
-		p, err := t.peers.Entries(ctx, after, upto, g.upto <= v.reaches(thinned))
-		if err == nil && p.Group != t.group {
-			err = codec.Damaged("a peer's page is another cluster's")
-		}
-		if err == nil && g.after == v.reaches(gone) {
-			dropped = min(p.Dropped, g.upto)
-		}
-		return p, err
-	})
-	if dropped > g.after && (err == nil || did) {
-		did = true
-		n := v.find(g.after + 1) // what has been dropped here stands before the gap
-		err = cmp.Or(err, t.drop(entry{index: dropped}, dropped, v.segs[:n]))
+// errNothing: nobody has any of what is asked for.
+var errNothing = errors.New("nobody has it")
+
+// fillGap fills a part of a gap. Where peers have dropped its beginning, and it is the
+// trail's first, the horizon is as late here.
+func (t *Trail) fillGap(g gap, first bool) error {
+	ctx, cancel := context.WithTimeout(t.ctx, askPatience)
+	defer cancel()
+	p, err := t.peers.Entries(ctx, g.after, g.upto, g.kind == deeds)
+	if err == nil {
+		err = p.check(t.group, g.after, g.upto)
 	}
-	if did && err == nil {
-		t.cfg.Logger.Info("a gap in the trail was filled from a peer", "after", g.after, "upto", g.upto)
+	switch {
+	case err != nil:
+		return err
+	case first && p.Dropped > g.after:
+		return t.drop(header{group: t.group, kind: g.kind}, entry{index: p.Dropped}, p.Dropped)
+	case p.After == p.Upto:
+		return errNothing
 	}
-	return did, err
+	b, err := p.build(&t.cfg, g.kind)
+	if err == nil {
+		err = t.install(b)
+	}
+	return err
 }
 
 // check compares one segment with its checksum, the newest first, and rests.
 func (t *Trail) check() (did bool, err error) {
-	for _, s := range slices.Backward(t.now().segs) {
+	all := t.now()
+	for _, s := range slices.Backward(slices.Concat(all[deeds].segs, all[events].segs)) {
 		if !s.sealed || s.checked.Load() {
 			continue
 		}

@@ -29,7 +29,6 @@ type queue struct {
 	mu      sync.Mutex
 	items   []item
 	size    int             // of items
-	busy    int             // items that are being written
 	seen    entry           // the last that was told of
 	reached engine.LogIndex // the trail has, or waits to have, or lost, all up to here
 	lost    int64           // entries that there was no room for
@@ -57,12 +56,8 @@ func (q *queue) add(e *engine.Effects) (first bool) {
 		q.broken = &seen
 	}
 	q.reached = e.Index
-	i, n := item{e, q.broken}, len(q.items)
-	if i.size() == 1 && n > q.busy && q.broken == nil && q.items[n-1].effects != nil && q.items[n-1].size() == 1 {
-		q.items[n-1].effects = e
-		return false
-	}
-	if q.size+i.size() > q.most && n > 0 {
+	i := item{e, q.broken}
+	if q.size+i.size() > q.most && len(q.items) > 0 {
 		q.lost++
 		lost := q.seen
 		q.broken = &lost
@@ -74,9 +69,9 @@ func (q *queue) add(e *engine.Effects) (first bool) {
 }
 
 func (q *queue) push(i item) {
+	quiet := q.size == len(q.items) // what waits did nothing, and waits for company
 	q.items = append(q.items, i)
-	q.size += i.size()
-	if len(q.items) <= 2 || q.size > q.most/4 { // the first may do nothing, and wait for company
+	if q.size += i.size(); quiet || q.size > q.most/4 {
 		signal(q.wake)
 	}
 }
@@ -96,7 +91,7 @@ func (q *queue) restored(at entry) {
 func (q *queue) reset(reached engine.LogIndex) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.items, q.size, q.busy, q.reached, q.broken = nil, 0, 0, reached, nil
+	q.items, q.size, q.reached, q.broken = nil, 0, reached, nil
 	q.drained()
 }
 
@@ -108,7 +103,7 @@ func (q *queue) due(idle bool) bool {
 		q.push(item{after: q.broken})
 		q.broken = nil
 	}
-	return len(q.items) > 1 || len(q.items) == 1 && (idle || q.items[0].after != nil || q.items[0].size() > 1)
+	return q.size > len(q.items) || len(q.items) > 0 && (idle || q.items[0].after != nil)
 }
 
 // first gives the first items, about most events, up to where coverage breaks off.
@@ -116,12 +111,12 @@ func (q *queue) due(idle bool) bool {
 func (q *queue) first(most int) (items []item, size int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.busy = 0
-	for q.busy < len(q.items) && (q.busy == 0 || size < most && q.items[q.busy].after == nil) {
-		size += q.items[q.busy].size()
-		q.busy++
+	n := 0
+	for n < len(q.items) && (n == 0 || size < most && q.items[n].after == nil) {
+		size += q.items[n].size()
+		n++
 	}
-	return q.items[:q.busy:q.busy], size
+	return q.items[:n:n], size
 }
 
 // done lets the first n items go, which is room for so much.
@@ -131,7 +126,7 @@ func (q *queue) done(n, size int) {
 	if q.items = q.items[n:]; len(q.items) == 0 {
 		q.items = nil
 	}
-	q.size, q.busy = q.size-size, 0
+	q.size -= size
 	q.drained()
 }
 

@@ -48,8 +48,12 @@ func (f *Filter) wants(e *Event) bool {
 	return f.Operator == "" || e.Operator == f.Operator
 }
 
-// view is the trail at one moment.
+// views are the trail at one moment.
+type views [kinds]view
+
+// view is what there is of a kind.
 type view struct {
+	kind int
 	segs []*segment      // in order; replaced, never changed. Only the last may not be sealed
 	upto engine.LogIndex // everything is on disk, or known to be missing
 	last entry           // that is known
@@ -63,26 +67,24 @@ func (v *view) find(index engine.LogIndex) int {
 	return i
 }
 
-// reaches gives the index up to which there is nothing but what is thinned or gone.
-func (v *view) reaches(kind uint16) (index engine.LogIndex) {
-	for _, s := range v.segs {
-		if s.kind < kind {
-			break
-		}
-		index = s.upto
+// dropped gives the index up to which everything was dropped.
+func (v *view) dropped() engine.LogIndex {
+	if len(v.segs) > 0 && v.segs[0].gone {
+		return v.segs[0].upto
 	}
-	return index
+	return 0
 }
 
-// gap is what no segment covers: (after, upto], and the time of upto if known.
+// gap is what no segment of a kind covers: (after, upto], and the time of upto if known.
 type gap struct {
+	kind        int
 	after, upto engine.LogIndex
 	time        engine.Time
 }
 
 // gapBefore gives the gap before a segment, or behind the last, which may be empty.
 func (v *view) gapBefore(i int) gap {
-	g := gap{upto: v.upto, time: v.last.time}
+	g := gap{kind: v.kind, upto: v.upto, time: v.last.time}
 	if i < len(v.segs) {
 		g.upto, g.time = v.segs[i].after, v.segs[i].time
 	}
@@ -92,9 +94,10 @@ func (v *view) gapBefore(i int) gap {
 	return g
 }
 
-func (v *view) gaps() (gaps []gap) {
+// gaps gives those that begin before an index.
+func (v *view) gaps(before engine.LogIndex) (gaps []gap) {
 	for i := range len(v.segs) + 1 {
-		if g := v.gapBefore(i); g.after < g.upto {
+		if g := v.gapBefore(i); g.after < g.upto && g.after < before {
 			gaps = append(gaps, g)
 		}
 	}
@@ -136,10 +139,10 @@ func (t *Trail) reading(s *segment, read func(vfs.File) error) error {
 
 // looking has read look at the trail, once more for each segment that turns out to be
 // damaged: then that is quarantined.
-func (t *Trail) looking(read func(*view) error) error {
+func (t *Trail) looking(read func(*views) error) error {
 	for {
 		t.mu.Lock()
-		v, known := t.view, t.known
+		v, known := t.views, t.known
 		t.mu.Unlock()
 		if !known {
 			return ErrNotReady
@@ -152,35 +155,41 @@ func (t *Trail) looking(read func(*view) error) error {
 }
 
 // walk gives the events from a position on to visit, in order, until it returns false:
-// all those of entries that may have some that a filter wants. Those that stand for gaps
-// are among them if the filter wants all.
-func (t *Trail) walk(from engine.TrailPosition, f Filter, visit func(*Event) bool) error {
-	return t.looking(func(v *view) error {
-		goOn := true
+// all those of entries that may have some that a filter wants. Before the horizon these
+// are operators' deeds alone. Those that stand for gaps are among them if the filter
+// wants all.
+func (t *Trail) walk(f Filter, visit func(*Event) bool) error {
+	from := f.From // where to go on if a segment is damaged
+	return t.looking(func(all *views) error {
+		goOn, upto := true, all[events].dropped()
 		each := func(e *Event) bool {
 			if e.Before(from) {
 				return true
 			}
+			if e.Index > upto {
+				return false
+			}
 			if goOn = visit(e); goOn {
-				from = e.Next() // where to go on if the next segment is damaged
+				from = e.Next()
 			}
 			return goOn
 		}
-		for i := v.find(from.Index); i <= len(v.segs) && goOn; i++ {
-			if g := v.gapBefore(i); g.after < g.upto && f.all() && !each(missing(g)) || i == len(v.segs) {
-				break
+		for _, v := range [...]*view{&all[deeds], &all[events]} {
+			for i := v.find(from.Index); i <= len(v.segs) && goOn && from.Index <= upto; i++ {
+				g := v.gapBefore(i)
+				if g.upto = min(g.upto, upto); g.after < g.upto && f.all() && !each(missing(g)) || i == len(v.segs) {
+					break
+				}
+				s := v.segs[i]
+				if s.after >= upto || !s.mayHave(&f) {
+					continue
+				}
+				err := t.reading(s, func(file vfs.File) error { return s.walk(file, from.Index, &f, each) })
+				if err != nil {
+					return err
+				}
 			}
-			s := v.segs[i]
-			if !s.mayHave(&f) {
-				continue
-			}
-			err := t.reading(s, func(file vfs.File) error { return s.walk(file, from.Index, &f, each) })
-			if err != nil {
-				return err
-			}
-			if s.kind == thinned && s.upto > v.reaches(thinned) && f.all() && goOn {
-				each(missing(gap{s.after, s.upto, s.last.time}))
-			}
+			upto = all[events].upto
 		}
 		return nil
 	})
@@ -189,16 +198,18 @@ func (t *Trail) walk(from engine.TrailPosition, f Filter, visit func(*Event) boo
 // mayHave reports whether a segment may have what a filter wants.
 func (s *segment) mayHave(f *Filter) bool {
 	switch {
-	case s.kind == gone:
+	case s.gone:
 		return false
 	case !s.sealed || f.all():
 		return true
-	case f.Operator != "":
-		return slices.Contains(s.operators, f.Operator)
-	case f.deeds:
-		return len(s.operators) > 0
 	}
-	_, found := slices.BinarySearch(s.sessions, cmp.Or(f.Session, f.Order.Session))
+	name := sessionKey(cmp.Or(f.Session, f.Order.Session))
+	if f.Operator != "" {
+		name = operatorKey(f.Operator)
+	} else if f.deeds {
+		name = anyDeed
+	}
+	_, found := slices.BinarySearch(s.names, name)
 	return found
 }
 
@@ -219,7 +230,7 @@ func (s *segment) walk(file vfs.File, index engine.LogIndex, f *Filter, visit fu
 	key := orderKey(f.Order)
 	switch {
 	case f.Operator != "":
-		key = uint64(slices.Index(s.operators, f.Operator)) // if there is none, no row has it
+		key = operatorKey(f.Operator)
 	case f.Order.IsZero():
 		return scan(file, s.seek(index), s.end, each)
 	}
@@ -236,52 +247,53 @@ func (s *segment) walk(file vfs.File, index engine.LogIndex, f *Filter, visit fu
 // Events gives up to most events, at most 1000, from a position on, and the position to
 // go on from, which is behind all that there is if there were fewer. Error:
 // *engine.TrailGone, where no more than deeds is kept from there on; ErrNotReady.
-func (t *Trail) Events(from engine.TrailPosition, most int) (events []Event, next engine.TrailPosition, err error) {
-	v := t.now()
-	if first := (engine.TrailPosition{Index: v.reaches(thinned) + 1}); first.Index > 1 && from.Before(first) {
+func (t *Trail) Events(from engine.TrailPosition, most int) (found []Event, next engine.TrailPosition, err error) {
+	all := t.now()
+	v := &all[events]
+	if first := (engine.TrailPosition{Index: v.dropped() + 1}); first.Index > 1 && from.Before(first) {
 		return nil, from, &engine.TrailGone{First: first}
 	}
-	f := Filter{From: from, Limit: most}
-	events, next, more, err := t.Find(f)
+	found, next, more, err := t.Find(Filter{From: from, Limit: most})
 	if more || err != nil {
-		return events, next, err
+		return found, next, err
 	}
 	if next = from; from.Before(v.end()) {
 		next = v.end()
 	}
-	if n := len(events); n > 0 && !events[n-1].Before(next) { // it came meanwhile
-		next = events[n-1].Next()
+	if n := len(found); n > 0 && !found[n-1].Before(next) { // it came meanwhile
+		next = found[n-1].Next()
 	}
-	return events, next, nil
+	return found, next, nil
 }
 
 // Find gives the events that a filter wants, the oldest first, deeds before the horizon
 // among them, and where to go on; more is false at the end. There may be fewer events
 // than asked for, and more to follow: what one call looks at is bounded.
-func (t *Trail) Find(f Filter) (events []Event, next engine.TrailPosition, more bool, err error) {
+func (t *Trail) Find(f Filter) (found []Event, next engine.TrailPosition, more bool, err error) {
 	most, looked := min(max(f.Limit, 1), mostEvents), 0
-	err = t.walk(f.From, f, func(e *Event) bool {
-		if looked++; len(events) == most || looked > mostLooked {
+	err = t.walk(f, func(e *Event) bool {
+		if looked++; len(found) == most || looked > mostLooked {
 			next, more = e.TrailPosition, true
 			return false
 		}
 		if f.wants(e) {
-			events = append(events, *e)
+			found = append(found, *e)
 		}
 		return true
 	})
-	return events, next, more, err
+	return found, next, more, err
 }
 
 // Last gives the position of the event from which on there are n that keep wants (nil:
 // all); of the first that is found if there are fewer. With 0, the one behind all
 // that there is. How far back it looks is bounded.
 func (t *Trail) Last(n int, keep func(*Event) bool) (p engine.TrailPosition, err error) {
-	err = t.looking(func(v *view) error {
+	err = t.looking(func(all *views) error {
+		v := &all[events]
 		p = v.end()
 		want, looked := n, 0
 		for _, s := range slices.Backward(v.segs) {
-			if s.upto <= v.reaches(thinned) {
+			if s.gone {
 				break
 			}
 			if err := t.reading(s, func(f vfs.File) error {
@@ -320,13 +332,13 @@ func (t *Trail) Last(n int, keep func(*Event) bool) (p engine.TrailPosition, err
 // Horizon gives position and time of the first event that is kept: of all events, or of
 // deeds alone. Where there is none, it is the end.
 func (t *Trail) Horizon(ofDeeds bool) (p engine.TrailPosition, at engine.Time, err error) {
-	v := t.now()
-	p, at = v.end(), v.last.time
-	from := engine.TrailPosition{Index: v.reaches(thinned) + 1}
+	all := t.now()
+	p, at = all[events].end(), all[events].last.time
+	f := Filter{From: engine.TrailPosition{Index: all[events].dropped() + 1}, deeds: ofDeeds}
 	if ofDeeds {
-		from.Index = v.reaches(gone) + 1
+		f.From.Index = min(f.From.Index, all[deeds].dropped()+1)
 	}
-	err = t.walk(from, Filter{deeds: ofDeeds}, func(e *Event) bool {
+	err = t.walk(f, func(e *Event) bool {
 		if e.Missing != 0 || ofDeeds && e.Operator == "" {
 			return true
 		}

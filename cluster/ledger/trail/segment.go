@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/cespare/xxhash/v2"
+
 	"doorbuster/cluster/ledger/codec"
 	"doorbuster/engine"
 	"doorbuster/wal"
@@ -21,22 +23,22 @@ import (
 
 // A segment is a file of batches (see wal/frame.go), a record an entry. It covers
 // every entry after the index in its header up to its last, those without events
-// too; its name is the first index that it covers. Header, little endian:
+// too; its name is the first index that it covers, and its kind. Header, little endian:
 //
-//	byte 0          8         10     12      28      36         44     48
-//	     +----------+---------+------+-------+-------+----------+------+---------
-//	     | DBTRAIL1 | version | kind | group | after | time     | crc  | batches
-//	     |          | u16     | u16  |       | u64   | i64      | u32  |
-//	     +----------+---------+------+-------+-------+----------+------+---------
+//	byte 0          8         10     12      28      36      44         52     56
+//	     +----------+---------+------+-------+-------+-------+----------+------+---------
+//	     | DBTRAIL1 | version | kind | group | owner | after | time     | crc  | batches
+//	     |          | u16     | u16  |       | u64   | u64   | i64      | u32  |
+//	     +----------+---------+------+-------+-------+-------+----------+------+---------
 //
-//	kind      0: whole; 1: thinned, nothing but deeds is left; 2: dropped, nothing is
+//	kind      0: all events; 1: operators' deeds alone; 2 more where all of it was dropped
+//	owner     xxHash64 of the name of the data directory from whose log it was written, or 0
 //	time      state time at after; 0 where that is not known
 //	crc       CRC-32C of the header before it
 //
 // A sealed one goes on with a table of rows, each a key (u64) and the offset of a
-// frame (u32), big endian and sorted: keys are orders (session and ordinal), and the
-// places of operators in the summary. Then come the summary, in varints, and where to
-// find it:
+// frame (u32), big endian and sorted: keys are orders (session and ordinal), and hashes
+// of operators. Then come the summary, in varints, and where to find it:
 //
 //	+-------+---------+-----------------------+-----------------+----------+
 //	| table | summary | length of summary u32 | CRC-32C of it   | DBTRLEND |
@@ -47,10 +49,9 @@ const (
 	magic        = "DBTRAIL1"
 	endMagic     = "DBTRLEND"
 	version      = 1
-	headerBytes  = 48
+	headerBytes  = 56
 	trailerBytes = 16
 	rowBytes     = 12
-	suffix       = ".trail"
 	tempSuffix   = ".tmp"
 
 	// markEvery is how far apart in the file the entries are that can be gone to at once.
@@ -61,27 +62,34 @@ const (
 
 // Kinds of segments.
 const (
-	whole = iota
-	thinned
-	gone
+	events = iota
+	deeds
+	kinds
 )
+
+var suffixes = [kinds]string{".trail", ".deeds"}
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 type header struct {
 	group [16]byte
+	owner uint64
 	after engine.LogIndex
 	time  engine.Time
-	kind  uint16
+	kind  int
+	gone  bool // dropped: it covers all up to an index, and has nothing of it
 }
 
-func (h *header) name() string { return fmt.Sprintf("%020d%s", uint64(h.after)+1, suffix) }
+func (h *header) name() string { return fmt.Sprintf("%020d%s", uint64(h.after)+1, suffixes[h.kind]) }
 
 func (h *header) bytes() []byte {
-	le := binary.LittleEndian
-	b := le.AppendUint16(le.AppendUint16([]byte(magic), version), h.kind)
-	b = le.AppendUint64(append(b, h.group[:]...), uint64(h.after))
-	b = le.AppendUint64(b, uint64(h.time))
+	kind, le := uint16(h.kind), binary.LittleEndian
+	if h.gone {
+		kind += kinds
+	}
+	b := le.AppendUint16(le.AppendUint16([]byte(magic), version), kind)
+	b = le.AppendUint64(append(b, h.group[:]...), h.owner)
+	b = le.AppendUint64(le.AppendUint64(b, uint64(h.after)), uint64(h.time))
 	return le.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
@@ -93,11 +101,13 @@ func headerOf(b []byte) (h header, err error) {
 	if v := le.Uint16(b[8:]); v > version {
 		return h, fmt.Errorf("a segment of version %d, this build reads %d: %w", v, version, engine.ErrNewerFormat)
 	}
-	if crc32.Checksum(b[:44], castagnoli) != le.Uint32(b[44:]) {
+	kind := int(le.Uint16(b[10:]))
+	if crc32.Checksum(b[:52], castagnoli) != le.Uint32(b[52:]) || kind >= 2*kinds {
 		return h, codec.Damaged("the header does not fit its checksum")
 	}
 	copy(h.group[:], b[12:])
-	h.kind, h.after, h.time = le.Uint16(b[10:]), engine.LogIndex(le.Uint64(b[28:])), engine.Time(le.Uint64(b[36:]))
+	h.kind, h.gone = kind%kinds, kind >= kinds
+	h.owner, h.after, h.time = le.Uint64(b[28:]), engine.LogIndex(le.Uint64(b[36:])), engine.Time(le.Uint64(b[44:]))
 	return h, nil
 }
 
@@ -107,28 +117,33 @@ type row struct {
 	offset uint32
 }
 
-func orderKey(ref engine.OrderRef) uint64 { return uint64(ref.Session)<<32 | uint64(ref.Ordinal) }
+// Keys may be equal by chance: who looks one up looks at the events, too.
+func orderKey(ref engine.OrderRef) uint64      { return uint64(ref.Session)<<32 | uint64(ref.Ordinal) }
+func operatorKey(operator string) uint64       { return xxhash.Sum64String(operator) }
+func sessionKey(h engine.SessionHandle) uint64 { return uint64(h) }
+
+// anyDeed is the name of all that operators did; no session has it.
+const anyDeed = 0
 
 // contents is what leads to a segment's entries. Of the one that is written to,
 // slices only grow: what readers were given stays.
 type contents struct {
-	upto      engine.LogIndex // it covers all up to here
-	last      entry           // that is known; it may be before upto
-	end       int64           // of the batches
-	marks     []row           // log indexes, each of an entry about markEvery behind the one before
-	rows      []row           // the table, of the one that is written to
-	operators []string
+	upto  engine.LogIndex // it covers all up to here
+	last  entry           // that is known; it may be before upto
+	end   int64           // of the batches
+	marks []row           // log indexes, each of an entry about markEvery behind the one before
+	rows  []row           // the table, of the one that is written to
 }
 
 // segment is one whose coverage is known. It does not change.
 type segment struct {
 	header
 	contents
-	sealed   bool
-	sessions []engine.SessionHandle // sorted; of a sealed one
-	count    int                    // of rows on disk
-	sum      uint32                 // of all that stands before the summary
-	size     int64
+	sealed bool
+	names  []uint64 // keys of sessions and operators, sorted; of a sealed one
+	count  int      // of rows on disk
+	sum    uint32   // of all that stands before the summary
+	size   int64
 
 	checking sync.Mutex
 	checked  atomic.Bool // the file was compared with sum
@@ -140,14 +155,11 @@ func (s *segment) summaryAt() int64 { return s.end + int64(s.count)*rowBytes }
 func (s *segment) summary() []byte {
 	var w codec.Writer
 	w.Uint(uint64(s.upto), uint64(s.last.index), uint64(s.last.time), uint64(s.last.epoch), s.last.number,
-		uint64(s.end), uint64(s.count), uint64(s.sum), uint64(len(s.sessions)), uint64(len(s.marks)))
-	for _, h := range s.sessions {
-		w.Uint(uint64(h))
-	}
+		uint64(s.end), uint64(s.count), uint64(s.sum), uint64(len(s.names)), uint64(len(s.marks)))
+	w.Uint(s.names...)
 	for _, m := range s.marks {
 		w.Uint(m.key, uint64(m.offset))
 	}
-	w.String(s.operators...)
 	le, b := binary.LittleEndian, w.Buf
 	b = le.AppendUint32(le.AppendUint32(b, uint32(len(b))), crc32.Checksum(b, castagnoli))
 	return append(b, endMagic...)
@@ -159,17 +171,14 @@ func (s *segment) takeSummary(b []byte) error {
 	s.upto, s.last = engine.LogIndex(r.Uint()), entry{engine.LogIndex(r.Uint()), engine.Time(r.Uint()),
 		engine.Epoch(r.Uint()), r.Uint()}
 	s.end, s.count, s.sum = int64(r.Uint()), int(r.Uint32()), r.Uint32()
-	sessions, marks := r.Uint(), r.Uint()
-	for ; sessions > 0 && r.Err == nil; sessions-- {
-		s.sessions = append(s.sessions, engine.SessionHandle(r.Uint32()))
+	names, marks := r.Uint(), r.Uint()
+	for ; names > 0 && r.Err == nil; names-- {
+		s.names = append(s.names, r.Uint())
 	}
 	for ; marks > 0 && r.Err == nil; marks-- {
 		s.marks = append(s.marks, row{r.Uint(), r.Uint32()})
 	}
-	for r.Err == nil && len(r.Buf) > 0 {
-		s.operators = append(s.operators, r.String())
-	}
-	if r.Err == nil && (s.upto < s.after || s.end < headerBytes || s.summaryAt()+int64(len(b))+trailerBytes != s.size) {
+	if r.Done() == nil && (s.upto < s.after || s.end < headerBytes || s.summaryAt()+int64(len(b))+trailerBytes != s.size) {
 		r.Fail()
 	}
 	return r.Err

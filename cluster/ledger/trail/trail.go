@@ -19,7 +19,7 @@ import (
 )
 
 // ErrNotReady: nothing can be read before Own has said whose trail it should be.
-var ErrNotReady = errors.New("the trail does not know yet whose it is")
+var ErrNotReady = fmt.Errorf("%w: the trail does not know yet whose it is", codec.ErrUnreadable)
 
 // Trail is one node's. Applied, Restored, Own and Disown are for the goroutine that
 // applies, or for whoever opens the trail before that runs; the other methods are
@@ -29,24 +29,26 @@ type Trail struct {
 	queue *queue
 	peers Peers
 
-	disk sync.Mutex // held by who writes, renames or removes files; taken before mu
-	tail *building  // the last segment, nil if it is sealed
+	disk  sync.Mutex       // held by who writes, renames or removes files; taken before mu
+	tails [kinds]*building // the last segment of each kind, nil if it is sealed
 	// What the goroutine that writes uses again.
 	recs         []wal.Record
 	data, frames []byte
 
 	mu sync.Mutex // of what follows; never held over a look at the disk
-	view
+	views
 	group    [16]byte
 	known    bool
 	advanced chan struct{} // closed and replaced when upto moves
 
-	wanted   atomic.Uint64 // somebody waits for it
-	work     chan struct{} // for the keeper
-	ready    chan struct{} // closed by the first Own
-	roll     atomic.Bool   // the last segment is damaged: it is to be sealed, and found out
+	wanted   atomic.Uint64      // somebody waits for it
+	work     chan struct{}      // for the keeper
+	ready    chan struct{}      // closed by the first Own
+	rotten   [kinds]atomic.Bool // the last segment is damaged: it is to be sealed, and found out
 	rebuilds atomic.Int64
-	trouble  atomic.Pointer[string]
+
+	pageBytes int64
+	trouble   atomic.Pointer[string]
 
 	ctx     context.Context
 	stop    context.CancelFunc
@@ -62,25 +64,28 @@ func Open(cfg Config) (*Trail, error) {
 		return nil, err
 	}
 	cfg.SegmentBytes = min(cfg.SegmentBytes, cfg.KeepBytes/8)
-	t := &Trail{cfg: cfg, advanced: make(chan struct{}), work: make(chan struct{}, 1), ready: make(chan struct{}),
+	t := &Trail{cfg: cfg, pageBytes: pageBytes, advanced: make(chan struct{}), work: make(chan struct{}, 1), ready: make(chan struct{}),
 		queue: &queue{most: cfg.QueueEvents, wake: make(chan struct{}, 1), room: make(chan struct{})}}
 	t.ctx, t.stop = context.WithCancel(context.Background())
-	names, err := listSegments(&cfg)
-	for i := 0; i < len(names) && err == nil; i++ {
-		if err = t.open(names[i], i == len(names)-1); errors.Is(err, codec.ErrDamaged) {
-			t.setAside(names[i], err)
-			err = nil
+	for kind := range kinds {
+		t.views[kind].kind = kind
+		names, err := listSegments(&cfg, kind)
+		for i := 0; i < len(names) && err == nil; i++ {
+			if err = t.open(kind, names[i], i == len(names)-1); errors.Is(err, codec.ErrDamaged) {
+				t.setAside(names[i], err)
+				err = nil
+			}
 		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("trail: %w", err)
+		if err != nil {
+			return nil, fmt.Errorf("trail: %w", err)
+		}
 	}
 	return t, nil
 }
 
-// listSegments gives the names of a directory's segments, in order, and removes what was
-// not installed.
-func listSegments(c *Config) ([]string, error) {
+// listSegments gives the names of a directory's segments of a kind, in order, and removes
+// what was not installed.
+func listSegments(c *Config, kind int) ([]string, error) {
 	if err := c.FS.MkdirAll(c.Dir); err != nil {
 		return nil, err
 	}
@@ -90,7 +95,7 @@ func listSegments(c *Config) ([]string, error) {
 			err = cmp.Or(err, c.FS.Remove(filepath.Join(c.Dir, name)))
 		}
 	}
-	names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasSuffix(name, suffix) })
+	names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasSuffix(name, suffixes[kind]) })
 	slices.Sort(names)
 	return names, err
 }
@@ -98,18 +103,19 @@ func listSegments(c *Config) ([]string, error) {
 func (t *Trail) path(name string) string { return filepath.Join(t.cfg.Dir, name) }
 
 // open lists a segment; the last is gone on with.
-func (t *Trail) open(name string, last bool) error {
+func (t *Trail) open(kind int, name string, last bool) error {
 	s, err := openSegment(t.cfg.FS, t.path(name))
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s: %w", name, err)
 	case s.sealed:
-		t.segs = append(t.segs, s)
+		t.views[kind].segs = append(t.views[kind].segs, s)
 		return nil
 	case !last:
 		return codec.Damaged("it has no summary, and is not the last")
 	}
 	b := newBuilding(&t.cfg, s.header)
+	b.owner = s.owner
 	cut, rotten, err := b.recover()
 	if err != nil {
 		if b.file != nil {
@@ -120,11 +126,12 @@ func (t *Trail) open(name string, last bool) error {
 	if rotten {
 		t.rebuilds.Add(1)
 		t.cfg.Logger.Error("ALARM: the trail's last segment was damaged; what is behind the damage is cut off",
-			"bytes", cut, "log_index", b.upto)
+			"segment", name, "bytes", cut, "log_index", b.upto)
 	} else if cut > 0 {
 		t.cfg.Logger.Warn("the trail's last commit was not whole; it is cut off", "bytes", cut, "log_index", b.upto)
 	}
-	t.tail, t.segs = b, append(t.segs, b.live())
+	t.rotten[kind].Store(rotten)
+	t.tails[kind], t.views[kind].segs = b, append(t.views[kind].segs, b.live())
 	return nil
 }
 
@@ -144,41 +151,59 @@ func (t *Trail) Own(group [16]byte) {
 	if t.known || group == [16]byte{} {
 		return
 	}
-	var v view
-	for _, s := range t.segs { // nobody else looks at them yet
+	var all views
+	for kind := range kinds {
+		all[kind] = t.sort(kind, group)
+	}
+	// Deeds are on disk before the events that they are among: what the last segment does
+	// not have of them up to there, there was not.
+	d, upto := &all[deeds], all[events].upto
+	if b := t.tails[deeds]; b != nil && !t.rotten[deeds].Load() {
+		b.upto = max(b.upto, upto)
+		d.segs[len(d.segs)-1] = b.live()
+	}
+	d.upto = max(d.upto, upto)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.views, t.group, t.known = all, group, true
+	t.queue.reset(upto)
+	t.tell()
+	close(t.ready)
+}
+
+// sort gives a kind's segments that are the group's; the others are quarantined.
+func (t *Trail) sort(kind int, group [16]byte) view {
+	v := view{kind: kind}
+	for _, s := range t.views[kind].segs { // nobody else looks at them yet
 		switch {
 		case s.group != group:
 			t.setAside(s.name(), errors.New("it belongs to another cluster"))
 		case s.after >= v.upto:
-			v = view{append(v.segs, s), s.upto, s.last}
+			v.segs, v.upto, v.last = append(v.segs, s), s.upto, s.last
 			continue
-		case s.upto <= v.upto && v.segs[len(v.segs)-1].kind != whole: // a crash kept it from being removed
+		case s.upto <= v.dropped(): // a crash kept it from being removed
 			if err := t.cfg.FS.Remove(t.path(s.name())); err != nil {
-				t.cfg.Logger.Warn("a thinned segment of the trail could not be removed", "error", err)
+				t.cfg.Logger.Warn("a segment of the trail could not be removed", "error", err)
 			}
 		default:
 			t.setAside(s.name(), errors.New("it covers what another segment does"))
 		}
 		if !s.sealed {
-			t.tail.file.Close()
-			t.tail = nil
+			t.tails[kind].file.Close()
+			t.tails[kind] = nil
 		}
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.view, t.group, t.known = v, group, true
-	t.queue.reset(v.upto)
-	t.tell()
-	close(t.ready)
+	return v
 }
 
-// Reaches is the last entry that the directory's segments tell of, whoever's they are.
-// Call it before Own.
-func (t *Trail) Reaches() engine.LogIndex {
-	if n := len(t.segs); n > 0 {
-		return t.segs[n-1].last.index
+// Writer reports whether the directory's last segment was written from the log of this
+// data directory, or of another. Call it before Own.
+func (t *Trail) Writer() (own, other bool) {
+	if segs := t.views[events].segs; len(segs) > 0 {
+		owner := segs[len(segs)-1].owner
+		return owner != 0 && owner == t.cfg.owner(), owner != 0 && owner != t.cfg.owner()
 	}
-	return 0
+	return false, false
 }
 
 // Opened is the last entry that is known: when that very index is applied again,
@@ -188,11 +213,10 @@ func (t *Trail) Reaches() engine.LogIndex {
 func (t *Trail) Opened() (index engine.LogIndex, at engine.Time, epoch engine.Epoch, sequence uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	last := t.last
-	for i := 0; i < len(t.segs) && !t.known; i++ {
-		if s := t.segs[i]; s.last.index > last.index {
-			last = s.last
-		}
+	v := &t.views[events]
+	last := v.last
+	if n := len(v.segs); n > 0 && !t.known {
+		last = v.segs[n-1].last
 	}
 	return last.index, last.time, last.epoch, last.number
 }
@@ -202,20 +226,24 @@ func (t *Trail) Opened() (index engine.LogIndex, at engine.Time, epoch engine.Ep
 func (t *Trail) Disown(why error) {
 	t.disk.Lock()
 	defer t.disk.Unlock()
-	segs := t.now().segs
+	all := t.now()
 	t.mu.Lock()
-	t.view = view{}
+	for kind := range kinds {
+		t.views[kind] = view{kind: kind}
+	}
 	t.queue.reset(0)
 	t.tell()
 	t.mu.Unlock()
-	if t.tail != nil {
-		t.tail.file.Close() // the file is another's, whatever it says
-		t.tail = nil
-	}
 	t.rebuilds.Add(1)
 	t.cfg.Logger.Error("ALARM: the trail is another's; it is quarantined and begun anew", "error", why)
-	for _, s := range segs {
-		t.setAside(s.name(), why)
+	for kind, v := range all {
+		if b := t.tails[kind]; b != nil {
+			b.file.Close() // the file is another's, whatever it says
+			t.tails[kind] = nil
+		}
+		for _, s := range v.segs {
+			t.setAside(s.name(), why)
+		}
 	}
 }
 
@@ -238,12 +266,14 @@ func (t *Trail) Start(peers Peers) {
 func (t *Trail) Close() error {
 	t.stop()
 	t.running.Wait()
-	if t.tail == nil {
-		return nil
+	var errs []error
+	for kind, b := range t.tails {
+		if b != nil {
+			errs = append(errs, b.file.Close())
+			t.tails[kind] = nil
+		}
 	}
-	err := t.tail.file.Close()
-	t.tail = nil
-	return err
+	return errors.Join(errs...)
 }
 
 // Applied takes in what one entry did. It is called in log order, and neither waits nor
@@ -282,14 +312,14 @@ func (t *Trail) AwaitRoom(stop <-chan struct{}) {
 }
 
 // now gives the trail as it is.
-func (t *Trail) now() view {
+func (t *Trail) now() views {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.view
+	return t.views
 }
 
 // Index is the log index up to which everything is on disk, but for gaps; 0 before Own.
-func (t *Trail) Index() engine.LogIndex { return t.now().upto }
+func (t *Trail) Index() engine.LogIndex { return t.now()[events].upto }
 
 // tell wakes who waits for the index; mu is held.
 func (t *Trail) tell() {
@@ -301,7 +331,7 @@ func (t *Trail) tell() {
 func (t *Trail) await(ctx context.Context, index engine.LogIndex) error {
 	for {
 		t.mu.Lock()
-		upto, advanced := t.upto, t.advanced
+		upto, advanced := t.views[events].upto, t.advanced
 		t.mu.Unlock()
 		if upto >= index {
 			return nil
@@ -350,9 +380,10 @@ type Stats struct {
 
 // Stats gives the figures. It asks no disk.
 func (t *Trail) Stats() Stats {
-	v := t.now()
+	all := t.now()
+	v := &all[events]
 	s := Stats{Index: v.upto, Rebuilds: t.rebuilds.Load(), QueueEvents: t.cfg.QueueEvents,
-		Gaps: int64(len(v.gaps())), FirstEvent: v.reaches(thinned) + 1}
+		Gaps: int64(len(v.gaps(v.upto)) + len(all[deeds].gaps(v.dropped()))), FirstEvent: v.dropped() + 1}
 	if why := t.trouble.Load(); why != nil {
 		s.Trouble = *why
 	}
@@ -360,7 +391,7 @@ func (t *Trail) Stats() Stats {
 	if s.Waiting, since, s.Lost = t.queue.waiting(); since > v.last.time && v.last.time > 0 {
 		s.Behind = since.Sub(v.last.time)
 	}
-	for _, seg := range v.segs {
+	for _, seg := range slices.Concat(v.segs, all[deeds].segs) {
 		s.Bytes += seg.size
 	}
 	return s

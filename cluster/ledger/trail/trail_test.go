@@ -32,6 +32,7 @@ func open(t *testing.T, c Config, peers Peers) *Trail {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { tr.Close() })
+	tr.pageBytes = 10_000
 	tr.Own(group)
 	tr.Start(peers)
 	return tr

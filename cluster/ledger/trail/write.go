@@ -32,7 +32,7 @@ func (t *Trail) write() {
 			t.queue.done(0, 0) // who waits for room sees the trouble
 			t.pause(pauseAfter, func() bool { return false })
 		case size == 0:
-			idle = !t.pause(idleCommit, func() bool { return t.queue.due(t.awaited()) || t.roll.Load() })
+			idle = !t.pause(idleCommit, func() bool { return t.queue.due(t.awaited()) || t.rolling() })
 		default:
 			pause := t.cfg.CommitEvery
 			if size >= busyEvents {
@@ -50,6 +50,9 @@ func (t *Trail) write() {
 		}
 	}
 }
+
+// rolling reports whether a last segment is to be sealed for damage.
+func (t *Trail) rolling() bool { return t.rotten[events].Load() || t.rotten[deeds].Load() }
 
 // awaited reports whether somebody waits for what is not on disk.
 func (t *Trail) awaited() bool { return engine.LogIndex(t.wanted.Load()) > t.Index() }
@@ -76,84 +79,116 @@ func (t *Trail) pause(d time.Duration, until func() bool) bool {
 func (t *Trail) commit(idle bool) (size int, err error) {
 	t.disk.Lock()
 	defer t.disk.Unlock()
-	if b := t.tail; b != nil && (t.roll.Load() || b.end >= t.cfg.SegmentBytes ||
-		b.time != 0 && b.last.time.Sub(b.time) > t.cfg.Keep/8) {
-		if err := t.seal(); err != nil {
-			return 0, err
-		}
+	if err := t.roll(func(kind int, _ *building) bool { return t.rotten[kind].Load() }); err != nil {
+		return 0, err
 	}
 	if !t.queue.due(idle || t.awaited()) {
 		return 0, nil
 	}
 	items, size := t.queue.first(commitEvents)
-	if after := items[0].after; t.tail == nil || after != nil && after.index != t.tail.upto {
-		if err := t.begin(after); err != nil {
+	if err := t.roll(func(_ int, b *building) bool {
+		e, after := items[0].effects, items[0].after
+		return b.end >= t.cfg.SegmentBytes || b.owner != t.cfg.owner() || e != nil && b.time != 0 && e.Time.Sub(b.time) > t.cfg.Keep/8 ||
+			after != nil && after.index > b.upto
+	}); err != nil {
+		return 0, err
+	}
+	if err := t.begin(items[0].after); err != nil {
+		return 0, err
+	}
+	for _, kind := range [...]int{deeds, events} { // a deed is never among events without being among deeds
+		if err := t.append(kind, items); err != nil {
 			return 0, err
 		}
-	}
-	if err := t.append(items); err != nil {
-		return 0, err
 	}
 	t.queue.done(len(items), size)
 	return size, nil
 }
 
-// begin begins the segment that covers what comes after an entry; nil: after what is
-// there.
-func (t *Trail) begin(after *entry) error {
-	if err := t.seal(); err != nil {
-		return err
-	}
-	v := t.now()
-	if after == nil || after.index == v.last.index && v.last.index == v.upto {
-		after = &entry{index: v.upto}
-		if v.last.index == v.upto {
-			after = &v.last
+// roll seals last segments that are over.
+func (t *Trail) roll(over func(kind int, b *building) bool) error {
+	for _, kind := range [...]int{deeds, events} {
+		if b := t.tails[kind]; b != nil && over(kind, b) {
+			if err := t.seal(kind); err != nil {
+				return err
+			}
 		}
 	}
-	b := newBuilding(&t.cfg, header{group: t.group, after: after.index, time: after.time})
-	b.last = *after
-	err := b.create()
-	if err == nil {
-		err = b.install()
-	}
-	if err == nil {
-		t.tail = b
-		t.publish(b.live())
-	}
-	return err
+	return nil
 }
 
-// append appends the entries of items as one batch.
-func (t *Trail) append(items []item) error {
-	recs, data := t.recs[:0], t.data[:0]
+// begin begins the last segments that are not there, behind an entry where coverage
+// breaks off; nil: behind what there is.
+func (t *Trail) begin(after *entry) error {
+	for kind, b := range t.tails {
+		if b != nil {
+			continue
+		}
+		all := t.now()
+		from := entry{index: all[kind].upto}
+		if last := all[events].last; last.index == from.index {
+			from = last
+		}
+		if after != nil && after.index > from.index {
+			from = *after
+		}
+		b = newBuilding(&t.cfg, header{kind: kind, group: t.group, after: from.index, time: from.time})
+		b.last = from
+		err := b.create()
+		if err == nil {
+			err = b.install()
+		}
+		if err != nil {
+			return err
+		}
+		t.tails[kind] = b
+		t.publish(kind, b.live())
+	}
+	return nil
+}
+
+// append appends what the entries of items are of a kind, as one batch.
+func (t *Trail) append(kind int, items []item) error {
+	b := t.tails[kind]
+	recs, data, upto := t.recs[:0], t.data[:0], b.upto
 	for i := range items {
 		e := items[i].effects
-		if e == nil || items[i].size() == 1 && i < len(items)-1 {
+		if e == nil || e.Index <= b.upto { // deeds may be on disk already
+			continue
+		}
+		upto = e.Index
+		if kind == events && items[i].size() == 1 && i < len(items)-1 || kind == deeds && !hasDeeds(e) {
 			continue
 		}
 		n, from := entryOfEffects(e), len(data)
 		data = n.meta(data)
 		meta := len(data)
-		data = appendEvents(data, e)
+		data = appendEvents(data, e, kind)
 		recs = append(recs, wal.Record{Index: uint64(n.index), Term: uint64(n.epoch), Meta: data[from:meta:meta],
 			Data: data[meta:]})
 	}
-	if t.recs, t.data = recs, data; len(recs) == 0 {
+	if t.recs, t.data = recs, data; upto == b.upto {
 		return nil
 	}
-	t.frames = wal.AppendBatch(t.frames[:0], recs)
-	err := t.tail.add(t.frames, engine.LogIndex(recs[len(recs)-1].Index), true)
+	t.frames = t.frames[:0]
+	if len(recs) > 0 {
+		t.frames = wal.AppendBatch(t.frames, recs)
+	}
+	err := b.add(t.frames, upto, true)
 	if err == nil {
-		t.publish(t.tail.live())
+		t.publish(kind, b.live())
 	}
 	return err
 }
 
-// seal seals the segment that is written to, if there is one; one that covers nothing is
-// removed.
-func (t *Trail) seal() (err error) {
-	b := t.tail
+func hasDeeds(e *engine.Effects) bool {
+	return slices.ContainsFunc(e.Remarks, func(r engine.Remark) bool { return r.Operator != "" })
+}
+
+// seal seals the segment of a kind that is written to, if there is one; one that covers
+// nothing is removed.
+func (t *Trail) seal(kind int) (err error) {
+	b := t.tails[kind]
 	if b == nil {
 		return nil
 	}
@@ -166,9 +201,9 @@ func (t *Trail) seal() (err error) {
 	if err != nil {
 		return err
 	}
-	t.tail = nil
-	t.roll.Store(false)
-	t.publish(s)
+	t.tails[kind] = nil
+	t.rotten[kind].Store(false)
+	t.publish(kind, s)
 	signal(t.work)
 	if err := b.file.Close(); err != nil {
 		t.cfg.Logger.Warn("a sealed segment of the trail could not be closed", "error", err)
@@ -176,18 +211,19 @@ func (t *Trail) seal() (err error) {
 	return nil
 }
 
-// publish shows readers the last segment as it is on disk now, nil if it is there no
-// more.
-func (t *Trail) publish(s *segment) {
+// publish shows readers the last segment of a kind as it is on disk now, nil if it is
+// there no more.
+func (t *Trail) publish(kind int, s *segment) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	segs := slices.Clone(t.segs)
+	v := &t.views[kind]
+	segs := slices.Clone(v.segs)
 	if n := len(segs); n > 0 && !segs[n-1].sealed {
 		segs = segs[:n-1]
 	}
 	if s != nil {
-		segs, t.upto, t.last = append(segs, s), s.upto, s.last
+		segs, v.upto, v.last = append(segs, s), max(s.upto, v.upto), s.last
 	}
-	t.segs = segs
+	v.segs = segs
 	t.tell()
 }

@@ -1627,7 +1627,7 @@ type TrailRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	After         uint64                 `protobuf:"varint,1,opt,name=after,proto3" json:"after,omitempty"`
 	Upto          uint64                 `protobuf:"varint,2,opt,name=upto,proto3" json:"upto,omitempty"`
-	Deeds         bool                   `protobuf:"varint,3,opt,name=deeds,proto3" json:"deeds,omitempty"` // nothing else
+	Deeds         bool                   `protobuf:"varint,3,opt,name=deeds,proto3" json:"deeds,omitempty"` // what is kept of operators' deeds apart
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1690,8 +1690,7 @@ type TrailReply struct {
 	Dropped       uint64                 `protobuf:"varint,3,opt,name=dropped,proto3" json:"dropped,omitempty"` // nothing is kept up to here
 	After         uint64                 `protobuf:"varint,4,opt,name=after,proto3" json:"after,omitempty"`
 	Upto          uint64                 `protobuf:"varint,5,opt,name=upto,proto3" json:"upto,omitempty"`
-	Time          int64                  `protobuf:"varint,6,opt,name=time,proto3" json:"time,omitempty"`       // state time at after
-	Thinned       bool                   `protobuf:"varint,7,opt,name=thinned,proto3" json:"thinned,omitempty"` // nothing but deeds is in it
+	Time          int64                  `protobuf:"varint,6,opt,name=time,proto3" json:"time,omitempty"` // state time at after
 	Frames        []byte                 `protobuf:"bytes,8,opt,name=frames,proto3" json:"frames,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1767,13 +1766,6 @@ func (x *TrailReply) GetTime() int64 {
 		return x.Time
 	}
 	return 0
-}
-
-func (x *TrailReply) GetThinned() bool {
-	if x != nil {
-		return x.Thinned
-	}
-	return false
 }
 
 func (x *TrailReply) GetFrames() []byte {
@@ -2484,7 +2476,7 @@ const file_peer_proto_rawDesc = "" +
 	"\fTrailRequest\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\x04R\x05after\x12\x12\n" +
 	"\x04upto\x18\x02 \x01(\x04R\x04upto\x12\x14\n" +
-	"\x05deeds\x18\x03 \x01(\bR\x05deeds\"\xdd\x01\n" +
+	"\x05deeds\x18\x03 \x01(\bR\x05deeds\"\xc9\x01\n" +
 	"\n" +
 	"TrailReply\x12/\n" +
 	"\x05fault\x18\x01 \x01(\v2\x19.doorbuster.peer.v1.FaultR\x05fault\x12\x14\n" +
@@ -2492,9 +2484,8 @@ const file_peer_proto_rawDesc = "" +
 	"\adropped\x18\x03 \x01(\x04R\adropped\x12\x14\n" +
 	"\x05after\x18\x04 \x01(\x04R\x05after\x12\x12\n" +
 	"\x04upto\x18\x05 \x01(\x04R\x04upto\x12\x12\n" +
-	"\x04time\x18\x06 \x01(\x03R\x04time\x12\x18\n" +
-	"\athinned\x18\a \x01(\bR\athinned\x12\x16\n" +
-	"\x06frames\x18\b \x01(\fR\x06frames\"A\n" +
+	"\x04time\x18\x06 \x01(\x03R\x04time\x12\x16\n" +
+	"\x06frames\x18\b \x01(\fR\x06framesJ\x04\b\a\x10\b\"A\n" +
 	"\rOrdersRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\rR\asession\x12\x16\n" +
 	"\x06offset\x18\x02 \x01(\x04R\x06offset\"j\n" +
