@@ -100,7 +100,11 @@ func (n *Node) Backup(ctx context.Context, w io.Writer, stateOnly bool) error {
 	if _, err := w.Write(check.Sum(nil)); err != nil || stateOnly {
 		return err
 	}
-	return n.ledger.WritePart(ctx, w, index, left)
+	err = n.ledger.WritePart(ctx, w, index, left)
+	if gaps := n.ledger.Stats().Gaps; err == nil && gaps > 0 {
+		n.logger.Warn("a backup was written of a node whose trail has gaps: it has them, too", "gaps", gaps, "log_index", index)
+	}
+	return err
 }
 
 // awaitLedger waits until the ledger can give its part of a backup at index.

@@ -112,7 +112,10 @@ func TestAloneItSaysWhatItKnows(t *testing.T) {
 		t.Errorf("%+v, and alarms: %v", st, l.Alarms())
 	}
 	_, _, err = l.Order(engine.OrderRef{Session: x.Handle, Ordinal: 1})
-	_, _, paid := l.PaidBy("nobody's")
+	if _, found, err := l.PaidBy("nobody's"); found || err != nil {
+		t.Errorf("of a payment that the missing file does not know: %v, %v", found, err)
+	}
+	_, _, paid := l.PaidBy("one-p0")
 	of := l.OrdersOf("s1", engine.OrderRef{}, 0, func(*engine.OrderRecord) bool { return true })
 	scan := l.Scan(engine.OrderRef{Session: x.Handle}, func(*engine.OrderRecord) bool { return true })
 	for _, err := range []error{err, paid, of, scan} {

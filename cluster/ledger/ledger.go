@@ -184,7 +184,7 @@ func (l *Ledger) Applied(s *engine.State, e *engine.Effects) {
 	l.heard.Store(uint64(e.Index))
 	for i := 0; e.Catalogue && i < len(e.Primary); i++ {
 		if ev := &e.Primary[i]; ev.Kind == engine.SessionCleared {
-			l.orders.Expect(l.sessionOf(s.SessionOf(ev.Session)))
+			l.orders.Expect(sessionOf(s.SessionOf(ev.Session), l.group))
 		}
 	}
 }
@@ -202,16 +202,13 @@ func (l *Ledger) Restored(s *engine.State) {
 	})
 	l.tell()
 	l.mu.Unlock()
-	var left []settled.Session
 	for _, x := range s.Sessions() {
-		if x.Left() {
-			left = append(left, l.sessionOf(x))
-		} else if gone := s.Leaving(x.Handle); gone != nil {
+		if gone := s.Leaving(x.Handle); gone != nil {
 			l.seal(gone)
 		}
 	}
 	l.heard.Store(uint64(s.LogIndex()))
-	l.orders.Expect(left...)
+	l.orders.Expect(Left(s)...)
 }
 
 // recognise finds out whose ledger this should be, as soon as the state tells: a
@@ -254,8 +251,8 @@ func groupOf(s *engine.State) (id [16]byte) {
 	return id
 }
 
-func (l *Ledger) sessionOf(x *engine.Session) settled.Session {
-	return settled.Session{Handle: x.Handle, Index: x.Sealed, Orders: uint32(x.Orders()), Group: l.group}
+func sessionOf(x *engine.Session, group [16]byte) settled.Session {
+	return settled.Session{Handle: x.Handle, Index: x.Sealed, At: x.SettledAt, Orders: uint32(x.Orders()), Group: group}
 }
 
 // seal has the file of a sealed session written.
@@ -298,7 +295,7 @@ func (l *Ledger) writeSealed() {
 		}
 		var group [16]byte
 		l.source.View(func(s *engine.State) { group = groupOf(s) })
-		err := l.orders.Write(l.ctx, group, gone, gone.Sealed, gone.At)
+		err := l.orders.Write(l.ctx, group, gone)
 		if l.ctx.Err() != nil {
 			return
 		}
@@ -403,19 +400,26 @@ func (l *Ledger) Alarms() (alarms []engine.Alarm) {
 	if s.Missing > 0 {
 		alarm(engine.AlarmLedgerMissing, "Until then no payment is taken that may have been for one of them. Bring other "+
 			"nodes back that have them; or stop this one, put DATA/ledger/settled of a restored backup in the place of its "+
-			"own, and start it.", "The ledger lacks the orders of %d settled sessions.", s.Missing)
+			"own, and start it.", "The ledger lacks the orders of %s.", counted(int64(s.Missing), "settled session"))
 	}
 	if s.Behind > behindTooFar {
-		alarm(engine.AlarmLedgerBehind, "Its disk is too slow.", "The ledger is %s behind, with %d events to write.",
-			s.Behind.Round(time.Second), s.Waiting)
+		alarm(engine.AlarmLedgerBehind, "Its disk is too slow.", "The ledger is %s behind, with %s to write.",
+			s.Behind.Round(time.Second), counted(int64(s.Waiting), "event"))
 	}
 	if s.Gaps > 0 {
 		alarm(engine.AlarmLedgerGaps, "Other nodes are asked for what is missing; what none of them has stays missing.",
-			"The trail of events has %d gaps.", s.Gaps)
+			"The trail of events has %s.", counted(s.Gaps, "gap"))
 	}
 	if s.Damaged > 0 {
 		alarm(engine.AlarmLedgerRebuilt, "Check its disk; this is said until the node is started again.",
 			"Files of the ledger were damaged and put aside, %d since the start.", s.Damaged)
 	}
 	return alarms
+}
+
+func counted(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

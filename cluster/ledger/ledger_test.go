@@ -134,7 +134,7 @@ func TestIndexIsHeldBackByAFile(t *testing.T) {
 	l := s.keep(c, false, nil)
 	x := s.day("day", 30)
 	files := filepath.Join(c.Dir, "settled")
-	if err := os.Rename(files, files+".away"); err != nil {
+	if err := errors.Join(os.Rename(files, files+".away"), os.WriteFile(files, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	s.seal(x)
@@ -156,7 +156,7 @@ func TestIndexIsHeldBackByAFile(t *testing.T) {
 	if err := l.Await(ctx, s.index()); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the file is on disk: %v", err)
 	}
-	if err := os.Rename(files+".away", files); err != nil {
+	if err := errors.Join(os.Remove(files), os.Rename(files+".away", files)); err != nil {
 		t.Fatal(err)
 	}
 	s.reached(l)

@@ -57,7 +57,7 @@ var (
 func Left(s *engine.State) (left []settled.Session) {
 	for _, x := range s.Sessions() {
 		if x.Left() {
-			left = append(left, settled.Session{Handle: x.Handle, Index: x.Sealed, Orders: uint32(x.Orders()), Group: groupOf(s)})
+			left = append(left, sessionOf(x, groupOf(s)))
 		}
 	}
 	return left

@@ -74,9 +74,7 @@ func (l *Ledger) shown(events []trail.Event) []engine.TrailEvent {
 	l.source.View(func(s *engine.State) {
 		for i := range events {
 			e := &events[i]
-			t := engine.TrailEvent{TrailPosition: e.TrailPosition, Time: e.Time, Kind: e.Kind, Reason: e.Reason, State: e.State, Shopper: e.Shopper,
-				Quantity: e.Quantity, Limit: e.Limit, Amount: e.Amount, PayBy: e.PayBy, Operator: e.Operator, Note: e.Note, Detail: e.Detail,
-				Transaction: e.Transaction, Missing: e.Missing}
+			t := e.TrailEvent
 			if x := s.SessionOf(e.Session); x != nil {
 				t.Session = x.ID
 			}

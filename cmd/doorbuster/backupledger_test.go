@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -219,10 +220,20 @@ func TestBackupOfHalfALedger(t *testing.T) {
 		t.Fatal(a.Body)
 	}
 	m.stop()
-	if err := os.Remove(filepath.Join(dir, "ledger", "settled", "1.orders")); err != nil {
+	orders := filepath.Join(dir, "ledger", "settled", "1.orders")
+	kept, err := os.ReadFile(orders)
+	if err := errors.Join(err, os.Remove(orders)); err != nil {
 		t.Fatal(err)
 	}
 	m.shop = openShop(t, dir)
+	// No more is refused than what the missing orders may have been paid by.
+	o := m.mustGrant("late", "k", "next/mask")
+	if a := m.pay(o, "p0"); a.Status != 503 {
+		t.Errorf("a payment that was for a missing order: %d %s", a.Status, a.Body)
+	}
+	if a := m.pay(o, "p-late"); a.Status != 200 {
+		t.Errorf("a payment that no missing order had: %d %s", a.Status, a.Body)
+	}
 	file := filepath.Join(t.TempDir(), "shop.backup")
 	status, out, errs := runTool(t, "", "backup", "--out", file, "--admin", m.admin)
 	if status != 1 || out != "" || !strings.Contains(errs, "would lack settled orders") || !strings.Contains(errs, "ask another node") {
@@ -232,6 +243,26 @@ func TestBackupOfHalfALedger(t *testing.T) {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 	if status, out, errs := runTool(t, "", "backup", "--state-only", "--out", file, "--admin", m.admin); status != 0 || !strings.Contains(out, "without settled orders") {
+		t.Errorf("status %d: %s%s", status, out, errs)
+	}
+
+	// Gaps in the trail stay gaps, and are told of.
+	m.stop()
+	gone, _ := filepath.Glob(filepath.Join(dir, "ledger", "trail", "*"))
+	for _, path := range gone {
+		err = errors.Join(err, os.Remove(path))
+	}
+	if err := errors.Join(err, os.WriteFile(orders, kept, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	m.shop = openShop(t, dir)
+	file += "-2"
+	status, out, errs = runTool(t, "", "backup", "--out", file, "--admin", m.admin, "--output", "json")
+	if status != 0 || !strings.Contains(out, `"trail_gaps": 1`) {
+		t.Errorf("status %d: %s%s", status, out, errs)
+	}
+	status, out, errs = runTool(t, "", "backup", "--out", file+"3", "--admin", m.admin)
+	if status != 0 || !strings.Contains(out, "the trail, which has 1 gap") {
 		t.Errorf("status %d: %s%s", status, out, errs)
 	}
 }

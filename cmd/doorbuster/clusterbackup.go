@@ -45,7 +45,7 @@ settled orders. Reports of reconciliations are not in a backup.`,
 		if o.output == "json" {
 			saved := map[string]any{"file": file, "bytes": size, "log_index": info.LogIndex, "ledger": info.Ledger != nil}
 			if p := info.Ledger; p != nil {
-				saved["settled_orders"] = p.Orders()
+				saved["settled_orders"], saved["trail_gaps"] = p.Orders(), p.Gaps
 			}
 			return printJSON(c.OutOrStdout(), saved)
 		}
@@ -62,7 +62,11 @@ func ledgerText(info cluster.BackupInfo) string {
 	if info.Ledger == nil {
 		return "without settled orders"
 	}
-	return fmt.Sprintf("with settled orders (%d) and the trail", info.Ledger.Orders())
+	text := fmt.Sprintf("with settled orders (%d) and the trail", info.Ledger.Orders())
+	if gaps := info.Ledger.Gaps; gaps > 0 {
+		text += ", which has " + counted(int64(gaps), "gap")
+	}
+	return text
 }
 
 // saveBackup writes a backup from the node to file, or leaves nothing behind.

@@ -39,7 +39,7 @@ func BenchmarkWriteMillion(b *testing.B) {
 	const orders = 1_000_000
 	for b.Loop() {
 		s := open(b, b.TempDir())
-		must(b, s.write(context.Background(), madeSession(1, orders), 5, made(1)))
+		must(b, s.write(context.Background(), madeSession(1, orders), made(1)))
 		b.ReportMetric(float64(s.Stats().Bytes)/orders, "B/order")
 	}
 }
@@ -59,8 +59,7 @@ func BenchmarkThousandsOfFiles(b *testing.B) {
 	dir := b.TempDir()
 	s := open(b, dir)
 	for h := range sessions {
-		must(b, s.write(context.Background(), madeSession(engine.SessionHandle(h+1), orders), 5,
-			made(engine.SessionHandle(h+1))))
+		must(b, s.write(context.Background(), madeSession(engine.SessionHandle(h+1), orders), made(engine.SessionHandle(h+1))))
 	}
 	must(b, s.Close())
 	began := time.Now()

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"doorbuster/engine"
+	"doorbuster/wal/vfs"
 )
 
 // Peers are the other nodes, as a Store that lacks a file asks them. Their files are
@@ -66,13 +67,13 @@ func (s *Store) ReadChunk(h engine.SessionHandle, offset int64) (chunk []byte, t
 // receive copies an expected session's file from another node by its chunks.
 func (s *Store) receive(ctx context.Context, h engine.SessionHandle,
 	fetch func(offset int64) (chunk []byte, total int64, err error)) error {
-	return s.accept(ctx, h, func(to *os.File) error {
+	return s.accept(ctx, h, func(x Session, to *os.File) error {
 		for at, size := int64(0), int64(1); at < size; {
 			chunk, total, err := fetch(at)
 			if err = errors.Join(err, ctx.Err()); err != nil {
 				return err
 			}
-			if at > 0 && total != size || len(chunk) == 0 || int64(len(chunk)) > total-at {
+			if at > 0 && total != size || total > x.mostBytes() || len(chunk) == 0 || int64(len(chunk)) > total-at {
 				return fmt.Errorf("a peer's file has %d bytes, of %d it sent %d at %d", total, size, len(chunk), at)
 			}
 			if _, err := to.Write(chunk); err != nil {
@@ -87,11 +88,11 @@ func (s *Store) receive(ctx context.Context, h engine.SessionHandle,
 // Install takes an expected session's file as a whole from elsewhere, as a backup has
 // it. Nothing of it is used unless all of it is what is expected.
 func (s *Store) Install(ctx context.Context, h engine.SessionHandle, from io.Reader) error {
-	return s.accept(ctx, h, func(to *os.File) error { return copyAll(ctx, to, from) })
+	return s.accept(ctx, h, func(_ Session, to *os.File) error { return copyAll(ctx, to, from) })
 }
 
 // accept has an expected session's file filled with what comes from elsewhere.
-func (s *Store) accept(ctx context.Context, h engine.SessionHandle, fill func(*os.File) error) error {
+func (s *Store) accept(ctx context.Context, h engine.SessionHandle, fill func(Session, *os.File) error) error {
 	x, err := s.file(h)
 	if err == nil && x == nil {
 		err = fmt.Errorf("session %d is not expected to be settled", h)
@@ -100,7 +101,7 @@ func (s *Store) accept(ctx context.Context, h engine.SessionHandle, fill func(*o
 		return err
 	}
 	err = s.make(x.Session, func(f *os.File) (*head, error) {
-		if err := fill(f); err != nil {
+		if err := fill(x.Session, f); err != nil {
 			return nil, err
 		}
 		return verify(ctx, f, x.Session)
@@ -113,6 +114,9 @@ func (s *Store) accept(ctx context.Context, h engine.SessionHandle, fill func(*o
 
 // make has a file filled, and installs it.
 func (s *Store) make(want Session, fill func(*os.File) (*head, error)) error {
+	if err := vfs.OS().MkdirAll(s.cfg.Dir); err != nil { // somebody may have removed it
+		return err
+	}
 	f, err := os.CreateTemp(s.cfg.Dir, filepath.Base(s.path(want.Handle))+".*"+tmpSuffix)
 	if err != nil {
 		return err

@@ -54,6 +54,9 @@ var damages = []struct {
 	{"another group's", func(t *testing.T, w *world, _ *Store, path string) {
 		w.forge(t, path, func(s *Session) { s.Group[0]++ })
 	}},
+	{"another time", func(t *testing.T, w *world, _ *Store, path string) {
+		w.forge(t, path, func(s *Session) { s.At++ })
+	}},
 	{"another index", func(t *testing.T, w *world, _ *Store, path string) {
 		w.forge(t, path,
 			func(s *Session) { s.Index++ })
@@ -65,7 +68,7 @@ func (w *world) forge(t *testing.T, path string, change func(*Session)) {
 	sum := w.sums[2]
 	change(&sum)
 	s := open(t, t.TempDir())
-	must(t, s.write(context.Background(), sum, 2_000_000, w.record(2)))
+	must(t, s.write(context.Background(), sum, w.record(2)))
 	b, err := os.ReadFile(s.path(2))
 	must(t, err)
 	must(t, os.WriteFile(path, b, 0o600))
@@ -166,8 +169,15 @@ func (w *world) checkWithout(t *testing.T, s *Store, h engine.SessionHandle) {
 	if _, err := s.OpenFile(h); !errors.Is(err, ErrIncomplete) {
 		t.Errorf("its file: %v", err)
 	}
-	if _, found, err := s.PaidBy("nobody's"); found || !errors.Is(err, ErrIncomplete) {
-		t.Errorf("a payment that might be its: %v %v", found, err)
+	if _, found, err := s.PaidBy("nobody's"); found || err != nil {
+		t.Errorf("a payment that it can't have: %v %v", found, err)
+	}
+	for _, o := range w.orders[h] {
+		if o.PaymentID != "" {
+			if _, found, err := s.PaidBy(o.PaymentID); found || !errors.Is(err, ErrIncomplete) {
+				t.Errorf("a payment that it may have: %v %v", found, err)
+			}
+		}
 	}
 	for _, o := range w.orders[3] {
 		if o.PaymentID != "" {
@@ -214,6 +224,31 @@ func TestCheckedInTheBackground(t *testing.T) {
 	if aside, _ := filepath.Glob(filepath.Join(dir, "*"+vfs.QuarantineSuffix)); len(aside) != 1 {
 		t.Errorf("quarantined: %v", aside)
 	}
+}
+
+// TestPutBack: a file that somebody puts back is taken, once it was looked at.
+func TestPutBack(t *testing.T) {
+	w := newWorld(2, 40, 5)
+	s := open(t, t.TempDir())
+	s.retry = 10 * time.Millisecond
+	w.write(t, s)
+	s.Start(nil)
+	kept, err := os.ReadFile(s.path(1))
+	must(t, err)
+	must(t, os.Remove(s.path(1)))
+	await(t, s, func(n Stats) bool { return n.Missing == 1 })
+	other, err := os.ReadFile(s.path(2))
+	must(t, err)
+	must(t, os.WriteFile(s.path(1), other, 0o600))
+	await(t, s, func(n Stats) bool { return n.Damaged == 2 && n.Missing == 1 })
+	must(t, os.WriteFile(s.path(1)+".new", kept, 0o600))
+	must(t, os.Rename(s.path(1)+".new", s.path(1)))
+	await(t, s, func(n Stats) bool { return n.Missing == 0 && n.Unchecked == 0 })
+	w.check(t, s)
+	must(t, os.RemoveAll(s.cfg.Dir))
+	await(t, s, func(n Stats) bool { return n.Missing == 2 })
+	w.write(t, s)
+	w.check(t, s)
 }
 
 func await(t *testing.T, s *Store, done func(Stats) bool) {
@@ -326,6 +361,9 @@ func TestReceiveTakesOnlyWhatFits(t *testing.T) {
 			return b, total, err
 		},
 		"another session's": whole(2),
+		"longer than can be": func(at int64) ([]byte, int64, error) {
+			return make([]byte, 1<<20), 1 << 40, nil
+		},
 		"of another size": func(at int64) ([]byte, int64, error) {
 			b, total, err := whole(1)(at)
 			return b, total + at, err

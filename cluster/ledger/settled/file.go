@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -26,10 +27,15 @@ const (
 	trailerBytes = 32
 )
 
-// head is what a file says of itself, kept in memory.
-type head struct {
+// span is the part of a head whose size is fixed.
+type span struct {
 	Session
-	at, oldest, newest engine.Time // of the entry that settled it, and of grants; 0 without orders
+	Oldest, Newest engine.Time // of grants; 0 without orders
+}
+
+// head is what a file says of itself, kept in memory, and beside the file.
+type head struct {
+	span
 	shoppers, payments filter
 	size               int64  // of the whole file
 	rows, sum          uint64 // bytes of the rows, and their sum
@@ -37,12 +43,11 @@ type head struct {
 
 // append appends head and trailer.
 func (h *head) append(b []byte) []byte {
-	w := codec.Writer{Buf: append(append(b, headVersion), h.Group[:]...)}
-	w.Uint(uint64(h.Handle), uint64(h.Index), uint64(h.Orders))
-	w.Int(int64(h.at), int64(h.oldest), int64(h.newest))
+	le := binary.LittleEndian
+	b, _ = binary.Append(append(b, headVersion), le, &h.span) // its size is fixed
+	w := codec.Writer{Buf: b}
 	h.shoppers.append(&w)
 	h.payments.append(&w)
-	le := binary.LittleEndian
 	w.Buf = le.AppendUint64(append(w.Buf, magic...), uint64(len(w.Buf)))
 	w.Buf = le.AppendUint64(w.Buf, h.sum)
 	return le.AppendUint64(w.Buf, xxhash.Sum64(w.Buf))
@@ -79,16 +84,14 @@ func readHead(f *os.File, want Session) (*head, error) {
 	h.sum = le.Uint64(b[sum-8:])
 	r := codec.Reader{Buf: b[:length]}
 	r.Version(headVersion)
-	copy(h.Group[:], r.Bytes(uint64(len(h.Group))))
-	h.Handle, h.Index, h.Orders = engine.SessionHandle(r.Uint32()), engine.LogIndex(r.Uint()), r.Uint32()
-	h.at, h.oldest, h.newest = engine.Time(r.Int()), engine.Time(r.Int()), engine.Time(r.Int())
+	_, _ = binary.Decode(r.Bytes(uint64(binary.Size(h.span))), le, &h.span) // the reader knows if there is too little
 	h.shoppers, h.payments = readFilter(&r), readFilter(&r)
 	if err := r.Done(); err != nil {
 		return nil, err
 	}
 	if h.Session != want {
-		return nil, codec.Damaged("it is of session %d as index %d left it, %d orders, and not of index %d, %d orders, "+
-			"or of another group", h.Handle, h.Index, h.Orders, want.Index, want.Orders)
+		return nil, codec.Damaged("it is of session %d as index %d left it at %d, %d orders, and not of index %d at %d, "+
+			"%d orders, or of another group", h.Handle, h.Index, h.At, h.Orders, want.Index, want.At, want.Orders)
 	}
 	return h, nil
 }
@@ -140,16 +143,46 @@ func (f *file) load() (*head, error) {
 	if h := f.head.Load(); h != nil {
 		return h, nil
 	}
-	from, err := os.Open(f.path)
+	h, err := f.read(f.path)
+	if err == nil {
+		f.keep(h)
+	}
+	return h, err
+}
+
+// names gives the head from beside the file, where that is missing: what may be in it,
+// and what not, is known all the same. It is nil if that is gone, too.
+func (f *file) names() *head {
+	if h := f.head.Load(); h != nil {
+		return h
+	}
+	h, err := f.read(f.path + namesSuffix)
+	if err != nil {
+		return nil
+	}
+	f.head.Store(h)
+	return h
+}
+
+// read reads the head of either.
+func (f *file) read(path string) (*head, error) {
+	from, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer from.Close()
-	h, err := readHead(from, f.Session)
-	if err == nil {
-		f.head.Store(h)
+	return readHead(from, f.Session)
+}
+
+// keep takes a head in, also beside the file. That it can't be kept there matters only
+// once the file is missing, and is said then.
+func (f *file) keep(h *head) {
+	f.head.Store(h)
+	if _, err := f.read(f.path + namesSuffix); err != nil {
+		if os.WriteFile(f.path+tmpSuffix, h.append(nil), 0o600) == nil {
+			_ = os.Rename(f.path+tmpSuffix, f.path+namesSuffix)
+		}
 	}
-	return h, err
 }
 
 // check reads the whole file, if nobody has yet.
@@ -171,7 +204,7 @@ func (f *file) recheck(ctx context.Context) error {
 	defer from.Close()
 	h, err := verify(ctx, from, f.Session)
 	if err == nil {
-		f.head.Store(h)
+		f.keep(h)
 		f.checked.Store(true)
 	}
 	return err
@@ -258,6 +291,9 @@ func guard(do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
+			if _, fault := r.(runtime.Error); fault {
+				r = "a page of it leads nowhere, or was cut off"
+			}
 			err = fmt.Errorf("%w: %v", codec.ErrDamaged, r)
 		}
 	}()

@@ -37,9 +37,7 @@ func (f filter) append(w *codec.Writer) {
 		return
 	}
 	w.Uint(uint64(len(f.Fingerprints)), f.Seed, uint64(f.SegmentLength))
-	for _, print := range f.Fingerprints {
-		w.Buf = binary.LittleEndian.AppendUint16(w.Buf, print)
-	}
+	w.Buf, _ = binary.Append(w.Buf, binary.LittleEndian, f.Fingerprints) // their size is fixed
 }
 
 // readFilter reads what append wrote. A length is a power of two, and there are two
@@ -60,8 +58,6 @@ func readFilter(r *codec.Reader) filter {
 	}
 	f := &xorfilter.BinaryFuse[uint16]{Seed: seed, SegmentLength: length, SegmentLengthMask: length - 1,
 		SegmentCount: segments, SegmentCountLength: segments * length, Fingerprints: make([]uint16, n)}
-	for i := range f.Fingerprints {
-		f.Fingerprints[i] = binary.LittleEndian.Uint16(prints[2*i:])
-	}
+	_, _ = binary.Decode(prints, binary.LittleEndian, f.Fingerprints) // there are as many
 	return filter{f}
 }

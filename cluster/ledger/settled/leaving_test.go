@@ -59,7 +59,7 @@ func TestWriteWhatTheEngineFroze(t *testing.T) {
 	}
 
 	s := open(t, t.TempDir())
-	must(t, s.Write(context.Background(), group, eff.Leaving[0], eff.Index, eff.Time))
+	must(t, s.Write(context.Background(), group, eff.Leaving[0]))
 	for i := range want {
 		if o, found, err := s.Order(want[i].Ref); !found || err != nil || !reflect.DeepEqual(o, want[i]) {
 			t.Errorf("%+v %v %v, want %+v", o, found, err, want[i])
@@ -69,7 +69,7 @@ func TestWriteWhatTheEngineFroze(t *testing.T) {
 		t.Error(ref, found, err)
 	}
 	f := s.all()[0]
-	if h := f.head.Load(); f.Session != (Session{x.Handle, eff.Index, 3, group}) || h.at != eff.Time {
+	if h := f.head.Load(); f.Session != (Session{x.Handle, eff.Index, eff.Time, 3, group}) || h.Session != f.Session {
 		t.Errorf("%+v %+v", f, h)
 	}
 }

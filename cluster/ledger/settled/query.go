@@ -46,7 +46,7 @@ func orderAt(tx *bbolt.Tx, ref engine.OrderRef) (engine.OrderRecord, error) {
 }
 
 // having gives, of the expected files, those that may have a name to use, and after that
-// the sessions of missing ones as ErrIncomplete.
+// the sessions of missing ones that may have it as ErrIncomplete.
 func (s *Store) having(name string, of func(*head) filter, use func(*file, *head) (goOn bool, err error)) error {
 	var lacks Incomplete
 	hash := hashOf(name)
@@ -57,8 +57,14 @@ func (s *Store) having(name string, of func(*head) filter, use func(*file, *head
 				h, err = f.load()
 				return err
 			})
+			if errors.Is(err, ErrIncomplete) {
+				h = f.names()
+			}
 		}
-		if err == nil && of(h).mayHave(hash) {
+		switch {
+		case h != nil && !of(h).mayHave(hash):
+			continue
+		case err == nil:
 			goOn, err = use(f, h)
 		}
 		if err := lacks.note(err); err != nil || !goOn {
@@ -147,7 +153,7 @@ func (s *Store) OrdersOf(shopper string, after engine.OrderRef, granted engine.T
 	var lacks Incomplete
 	var files []*head
 	err := s.having(shopper, func(h *head) filter { return h.shoppers }, func(_ *file, h *head) (bool, error) {
-		if h.oldest <= from.granted { // else all of it is before that
+		if h.Oldest <= from.granted { // else all of it is before that
 			files = append(files, h)
 		}
 		return true, nil
@@ -156,10 +162,10 @@ func (s *Store) OrdersOf(shopper string, after engine.OrderRef, granted engine.T
 		return err
 	}
 	// The newest files first, and none before what those have is given out.
-	slices.SortStableFunc(files, func(a, b *head) int { return cmp.Compare(b.newest, a.newest) })
+	slices.SortStableFunc(files, func(a, b *head) int { return cmp.Compare(b.Newest, a.Newest) })
 	var next []place
 	for len(files)+len(next) > 0 {
-		if len(files) > 0 && (len(next) == 0 || files[0].newest >= next[0].granted) {
+		if len(files) > 0 && (len(next) == 0 || files[0].Newest >= next[0].granted) {
 			more, err := s.places(files[0].Handle, shopper, from)
 			if err := lacks.note(err); err != nil {
 				return err

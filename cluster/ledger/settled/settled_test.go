@@ -57,7 +57,7 @@ func newWorld(sessions, orders, shoppers int) *world {
 			of[i] = o
 		}
 		w.orders[h] = of
-		w.sums[h] = Session{Handle: h, Index: engine.LogIndex(1000 + h), Orders: uint32(orders), Group: group}
+		w.sums[h] = Session{Handle: h, Index: engine.LogIndex(1000 + h), At: 2_000_000, Orders: uint32(orders), Group: group}
 	}
 	return w
 }
@@ -69,7 +69,7 @@ func (w *world) record(h engine.SessionHandle) func(uint32) (engine.OrderRecord,
 func (w *world) write(t testing.TB, s *Store) {
 	t.Helper()
 	for h := range w.orders {
-		if err := s.write(context.Background(), w.sums[h], 2_000_000, w.record(h)); err != nil {
+		if err := s.write(context.Background(), w.sums[h], w.record(h)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -215,7 +215,7 @@ func TestWriteIsAbandoned(t *testing.T) {
 	w := newWorld(1, 100, 10)
 	s := open(t, dir)
 	ctx, cancel := context.WithCancel(context.Background())
-	err := s.write(ctx, w.sums[1], 2_000_000, func(ordinal uint32) (engine.OrderRecord, bool) {
+	err := s.write(ctx, w.sums[1], func(ordinal uint32) (engine.OrderRecord, bool) {
 		if ordinal == 50 {
 			cancel()
 		}

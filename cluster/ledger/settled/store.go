@@ -46,9 +46,14 @@ func (e *Incomplete) Unwrap() error { return ErrIncomplete }
 type Session struct {
 	Handle engine.SessionHandle
 	Index  engine.LogIndex // of the entry that settled it
+	At     engine.Time     // of that entry
 	Orders uint32
 	Group  [16]byte // whose log that is
 }
+
+// mostBytes bounds what a peer's file may have: several times what the longest of
+// everything takes.
+func (want Session) mostBytes() int64 { return 64<<20 + int64(want.Orders)<<13 }
 
 func (want Session) missing() error { return &Incomplete{[]engine.SessionHandle{want.Handle}} }
 
@@ -59,8 +64,9 @@ type Config struct {
 }
 
 const (
-	fileSuffix = ".orders"
-	tmpSuffix  = ".tmp"
+	fileSuffix  = ".orders"
+	namesSuffix = ".names"
+	tmpSuffix   = ".tmp"
 	// openFiles is how many files stay open. More cost descriptors and mappings; with
 	// fewer, more questions open a file, which takes a quarter of a millisecond.
 	openFiles = 256
@@ -279,6 +285,7 @@ func (s *Store) try(f *file, do func() error) error {
 		return ErrClosed
 	}
 	if s.files[f.Handle] == f && f.missing.CompareAndSwap(false, true) {
+		f.checked.Store(false)
 		f.close()
 		s.damaged.Add(1)
 		s.cfg.Log.Error("the file of a settled session is damaged or gone: nothing that needs it is answered",
@@ -300,7 +307,7 @@ func (s *Store) install(tmp string, want Session, h *head) error {
 		return err
 	}
 	f := s.replace(&file{Session: want, path: s.path(want.Handle)}, true)
-	f.head.Store(h)
+	f.keep(h)
 	f.checked.Store(true)
 	return vfs.OS().SyncDir(s.cfg.Dir)
 }
@@ -329,8 +336,11 @@ func (s *Store) Start(peers Peers) {
 func (s *Store) look() {
 	all := s.all()
 	for _, f := range all {
+		_, err := os.Stat(f.path)
+		if err == nil {
+			f.missing.Store(false) // somebody may have put it back
+		}
 		_ = s.try(f, func() error { // what is wrong is said there
-			_, err := os.Stat(f.path)
 			if err == nil {
 				_, err = f.load()
 			}

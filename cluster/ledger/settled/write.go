@@ -26,24 +26,20 @@ const pageBytes = 4096
 // the keys that have to be sorted.
 const writeRows = 2048
 
-// Write writes the file of a session from what the engine froze, as the entry at
-// index left it, at that entry's time. The file is on disk when Write returns nil,
+// Write writes the file of a session from what the engine froze. The file is on disk when Write returns nil,
 // and its session is expected. It may take seconds; when ctx is done it gives up and
 // leaves nothing. A file that is there already, and whole, stays.
-func (s *Store) Write(ctx context.Context, group [16]byte, l *engine.Leaving, index engine.LogIndex,
-	at engine.Time) error {
-	want := Session{Handle: l.Session, Index: index, Orders: uint32(l.Orders()), Group: group}
-	return s.write(ctx, want, at, l.Record)
+func (s *Store) Write(ctx context.Context, group [16]byte, l *engine.Leaving) error {
+	return s.write(ctx, Session{l.Session, l.Sealed, l.At, uint32(l.Orders()), group}, l.Record)
 }
 
 // write is Write of orders that record gives, whose ordinals go from 1 to want.Orders.
-func (s *Store) write(ctx context.Context, want Session, at engine.Time,
-	record func(ordinal uint32) (engine.OrderRecord, bool)) error {
+func (s *Store) write(ctx context.Context, want Session, record func(ordinal uint32) (engine.OrderRecord, bool)) error {
 	if has, err := s.Has(ctx, want); has || err != nil {
 		return err
 	}
 	return s.make(want, func(f *os.File) (*head, error) {
-		h := &head{Session: want, at: at}
+		h := &head{span: span{Session: want}}
 		if err := guard(func() error { return h.writeRows(ctx, f.Name(), record) }); err != nil {
 			return nil, err // bbolt may have panicked over a disk that fails
 		}
@@ -82,9 +78,9 @@ func (h *head) writeRows(ctx context.Context, path string, record func(uint32) (
 			payments = append(payments, string(paymentKey(o.PaymentID, ordinal)))
 		}
 		if i == 0 {
-			h.oldest, h.newest = o.Granted, o.Granted
+			h.Oldest, h.Newest = o.Granted, o.Granted
 		}
-		h.oldest, h.newest = min(h.oldest, o.Granted), max(h.newest, o.Granted)
+		h.Oldest, h.Newest = min(h.Oldest, o.Granted), max(h.Newest, o.Granted)
 		key = ordinalKey(ordinal)
 		return key, orderRow(key, &o), nil
 	}); err != nil {

@@ -28,7 +28,6 @@ type building struct {
 }
 
 func newBuilding(c *Config, h header) *building {
-	h.owner = c.owner()
 	return &building{header: h, fs: c.FS, dir: c.Dir, names: map[uint64]struct{}{},
 		contents: contents{end: headerBytes, upto: h.after, last: entry{index: h.after, time: h.time}}}
 }
@@ -184,27 +183,34 @@ func (b *building) finish() (*segment, error) {
 }
 
 // recover goes on with a file that is not sealed: what is behind its last whole batch
-// is cut off. rotten tells of bytes that a crash can't have left so.
-func (b *building) recover() (cut int, rotten bool, err error) {
+// is cut off. Error: codec.ErrDamaged if a crash can't have left that so.
+func (b *building) recover() (cut int, err error) {
 	if b.file, err = b.fs.OpenWrite(b.path()); err != nil {
-		return 0, false, err
+		return 0, err
 	}
+	defer func() {
+		if err != nil {
+			b.file.Close()
+		}
+	}()
 	size, err := b.file.Size()
 	if err != nil {
-		return 0, false, err
+		return 0, err
 	}
 	p, err := readAt(b.file, 0, size)
 	if err != nil {
-		return 0, false, err
+		return 0, err
 	}
 	b.sum, p = crc32.Checksum(p[:headerBytes], castagnoli), p[headerBytes:]
 	n, err := b.note(p, ^engine.LogIndex(0))
 	if err != nil || n == len(p) {
-		return 0, false, err
+		return 0, err
 	}
 	// Each batch is on disk before the next is begun: only one can be torn.
-	rotten = wal.Sealed(p[n:]) > 1
-	return len(p) - n, rotten, errors.Join(b.file.Truncate(b.end), b.file.Sync())
+	if wal.Sealed(p[n:]) > 1 {
+		return 0, codec.Damaged("there are intact batches behind one that is not")
+	}
+	return len(p) - n, errors.Join(b.file.Truncate(b.end), b.file.Sync())
 }
 
 // live gives the segment as readers may see it now.

@@ -16,8 +16,9 @@
 //  3. Index is never more than what is on disk.
 //  4. Nothing is read from a sealed file before the whole of it was compared with its
 //     checksum, and no frame without its own.
-//  5. A file that is damaged, or of another group, is quarantined and leaves a gap;
-//     gaps are filled from peers, by whole segments.
+//  5. A file that is damaged, or of another group, is quarantined and leaves a gap, but
+//     for the frames before the damage; gaps are filled from peers, a page at a time,
+//     each of which makes a segment.
 //  6. Operators' deeds are kept twice: among all events, and apart. Both are dropped from
 //     the oldest on, deeds later. Deeds are on disk first, so that the last segment of
 //     them covers what the events do. Readers get deeds up to where events begin.

@@ -8,31 +8,15 @@ import (
 	"doorbuster/wal"
 )
 
-// Event is a committed event, with handles where readers see names. It is a copy,
-// the reader's to keep.
+// Event is a committed event, with handles where readers see names: those are empty. It
+// is a copy, the reader's to keep. Transaction and Shopper are what the remark or the
+// event has: of an order, it may be left to the order to tell.
 type Event struct {
-	engine.TrailPosition
-	Time     engine.Time
-	Kind     engine.EventKind
-	Reason   engine.Reason
-	State    engine.OrderState
-	Session  engine.SessionHandle
-	Listing  engine.ListingHandle
-	Order    engine.OrderRef
-	Life     engine.Life // of the order
-	Quantity uint32
-	Limit    uint32
-	Amount   int64
-	PayBy    engine.Time
-	// Transaction and Shopper are what the remark or the event has: of an order, it may
-	// be left to the order to tell.
-	Transaction engine.Transaction
-	Shopper     string
-	Operator    string // not empty: a deed
-	Note        string
-	Detail      string
-	// Missing: no event. What stood from this index up to the position's is not here.
-	Missing engine.LogIndex
+	engine.TrailEvent
+	Session engine.SessionHandle
+	Listing engine.ListingHandle
+	Order   engine.OrderRef
+	Life    engine.Life // of the order
 }
 
 // numbers is how many numbers an event may have.
@@ -81,7 +65,7 @@ func unzigzag(u uint64) int64 { return int64(u>>1) ^ -int64(u&1) }
 // takeEvent takes the next event of an entry into e, which has the entry's index and
 // time, and the position behind the event before.
 func takeEvent(r *codec.Reader, e *Event) {
-	*e = Event{TrailPosition: e.TrailPosition, Time: e.Time}
+	*e = Event{TrailEvent: engine.TrailEvent{TrailPosition: e.TrailPosition, Time: e.Time}}
 	head := r.Bytes(3)
 	if head == nil {
 		return
@@ -120,9 +104,9 @@ func appendEvents(b []byte, effects *engine.Effects, kind int) []byte {
 			skipped++
 			continue
 		}
-		e := Event{Time: effects.Time, Kind: ev.Kind, Reason: ev.Reason, State: ev.State, Session: ev.Session,
-			Listing: ev.Listing, Order: ev.Order, Life: ev.Life, Quantity: ev.Quantity, Limit: ev.Limit, Amount: ev.Amount,
-			PayBy: ev.PayBy, Transaction: ev.Transaction}
+		e := Event{Session: ev.Session, Listing: ev.Listing, Order: ev.Order, Life: ev.Life,
+			TrailEvent: engine.TrailEvent{Time: effects.Time, Kind: ev.Kind, Reason: ev.Reason, State: ev.State,
+				Quantity: ev.Quantity, Limit: ev.Limit, Amount: ev.Amount, PayBy: ev.PayBy, Transaction: ev.Transaction}}
 		if remark != nil {
 			e.Shopper, e.Operator, e.Note, e.Detail = remark.Shopper, remark.Operator, remark.Note, remark.Detail
 			if remark.Transaction != (engine.Transaction{}) {
@@ -166,7 +150,8 @@ func eachEvent(rec *wal.Record, visit func(*Event) bool) error {
 	if err != nil {
 		return err
 	}
-	e := Event{TrailPosition: engine.TrailPosition{Index: n.index}, Time: n.time}
+	var e Event
+	e.Index, e.Time = n.index, n.time
 	for r := (codec.Reader{Buf: rec.Data}); len(r.Buf) > 0; e.N++ {
 		if takeEvent(&r, &e); r.Err != nil || !visit(&e) {
 			return r.Err

@@ -3,6 +3,7 @@ package trail
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -30,6 +31,7 @@ func (t *Trail) keep() {
 	defer timer.Stop()
 	var f filling
 	for t.ctx.Err() == nil {
+		t.look()
 		did, err := t.trim()
 		if err == nil && !did {
 			did, err = t.fill(&f)
@@ -56,19 +58,26 @@ func (t *Trail) keep() {
 func (t *Trail) quarantine(d *segmentError) bool {
 	t.disk.Lock()
 	defer t.disk.Unlock()
-	kind := d.segment.kind
-	segs := t.now()[kind].segs
-	if n := len(segs); !d.segment.sealed {
-		if n == 0 || segs[n-1].sealed || segs[n-1].after != d.segment.after {
+	kind, damaged := d.segment.kind, d.segment
+	if segs := t.now()[kind].segs; !damaged.sealed {
+		n := len(segs) - 1
+		if n < 0 || segs[n].sealed || segs[n].after != damaged.after {
 			return true // it has been replaced meanwhile
 		}
-		t.rotten[kind].Store(true)
-		signal(t.queue.wake)
-		return false
+		if err := t.seal(kind); err != nil {
+			return false
+		}
+		if segs = t.now()[kind].segs; len(segs) > n {
+			damaged = segs[n]
+		}
 	}
-	if i := slices.Index(segs, d.segment); i >= 0 {
-		t.list(kind, slices.Delete(slices.Clone(segs), i, i+1))
-		t.setAside(d.segment.name(), d.err)
+	segs := t.now()[kind].segs
+	if i := slices.Index(segs, damaged); i >= 0 {
+		s := t.rescue(kind, damaged.name(), d.err)
+		if segs = slices.Delete(slices.Clone(segs), i, i+1); s != nil {
+			segs = slices.Insert(segs, i, s)
+		}
+		t.list(kind, segs)
 		signal(t.work)
 	}
 	return true
@@ -218,11 +227,26 @@ func (t *Trail) fillGap(g gap, first bool) error {
 	case p.After == p.Upto:
 		return errNothing
 	}
-	b, err := p.build(&t.cfg, g.kind)
+	b, err := p.build(&t.cfg, g.kind, t.cfg.owner())
 	if err == nil {
 		err = t.install(b)
 	}
 	return err
+}
+
+// look notices files that are gone.
+func (t *Trail) look() {
+	all := t.now() // before the names: what comes meanwhile is not among these
+	names, err := t.cfg.FS.List(t.cfg.Dir)
+	if vfs.IgnoreGone(err) != nil {
+		return // whoever reads is told
+	}
+	slices.Sort(names)
+	for _, s := range slices.Concat(all[deeds].segs, all[events].segs) {
+		if _, there := slices.BinarySearch(names, s.name()); !there {
+			t.quarantine(&segmentError{s, fs.ErrNotExist})
+		}
+	}
 }
 
 // check compares one segment with its checksum, the newest first, and rests.

@@ -48,8 +48,8 @@ func (p *Page) check(group [16]byte, after, upto engine.LogIndex) error {
 }
 
 // build makes a segment of a page, to be installed.
-func (p *Page) build(c *Config, kind int) (*building, error) {
-	b := newBuilding(c, header{kind: kind, group: p.Group, after: p.After, time: p.Time})
+func (p *Page) build(c *Config, kind int, owner uint64) (*building, error) {
+	b := newBuilding(c, header{kind: kind, group: p.Group, owner: owner, after: p.After, time: p.Time})
 	if err := b.create(); err != nil {
 		return nil, err
 	}
@@ -164,7 +164,6 @@ func Restore(c Config) (add func(kind int, p *Page) error, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	c.Owner = "" // it is of no directory's log
 	if names, err := listSegments(&c, events); err != nil || len(names) > 0 {
 		return nil, errors.Join(err, fmt.Errorf("%s holds a trail already, or can't be read", c.Dir))
 	}
@@ -178,7 +177,7 @@ func Restore(c Config) (add func(kind int, p *Page) error, err error) {
 			built = append(built, b)
 		}
 		if p.After < p.Upto {
-			b, err := p.build(&c, kind)
+			b, err := p.build(&c, kind, 0)
 			if err != nil {
 				return err
 			}

@@ -109,8 +109,8 @@ func (v *view) end() engine.TrailPosition { return engine.TrailPosition{Index: v
 
 // missing gives the event that stands for what is not there.
 func missing(g gap) *Event {
-	return &Event{TrailPosition: engine.TrailPosition{Index: g.upto, N: math.MaxUint32}, Time: g.time,
-		Missing: g.after + 1}
+	return &Event{TrailEvent: engine.TrailEvent{TrailPosition: engine.TrailPosition{Index: g.upto, N: math.MaxUint32},
+		Time: g.time, Missing: g.after + 1}}
 }
 
 // segmentError is what went wrong with a segment.

@@ -82,33 +82,38 @@ type header struct {
 
 func (h *header) name() string { return fmt.Sprintf("%020d%s", uint64(h.after)+1, suffixes[h.kind]) }
 
+// headerRecord is a header as it stands in the file.
+type headerRecord struct {
+	Magic         [8]byte
+	Version, Kind uint16
+	Group         [16]byte
+	Owner, After  uint64
+	Time          int64
+	CRC           uint32
+}
+
 func (h *header) bytes() []byte {
-	kind, le := uint16(h.kind), binary.LittleEndian
+	r := headerRecord{[8]byte([]byte(magic)), version, uint16(h.kind), h.group, h.owner, uint64(h.after), int64(h.time), 0}
 	if h.gone {
-		kind += kinds
+		r.Kind += kinds
 	}
-	b := le.AppendUint16(le.AppendUint16([]byte(magic), version), kind)
-	b = le.AppendUint64(append(b, h.group[:]...), h.owner)
-	b = le.AppendUint64(le.AppendUint64(b, uint64(h.after)), uint64(h.time))
-	return le.AppendUint32(b, crc32.Checksum(b, castagnoli))
+	b, _ := binary.Append(nil, binary.LittleEndian, &r) // its size is fixed
+	binary.LittleEndian.PutUint32(b[headerBytes-4:], crc32.Checksum(b[:headerBytes-4], castagnoli))
+	return b
 }
 
 func headerOf(b []byte) (h header, err error) {
-	le := binary.LittleEndian
-	if string(b[:8]) != magic {
+	var r headerRecord
+	_, err = binary.Decode(b, binary.LittleEndian, &r)
+	switch {
+	case err != nil || string(r.Magic[:]) != magic:
 		return h, codec.Damaged("it does not begin like a segment of the trail")
-	}
-	if v := le.Uint16(b[8:]); v > version {
-		return h, fmt.Errorf("a segment of version %d, this build reads %d: %w", v, version, engine.ErrNewerFormat)
-	}
-	kind := int(le.Uint16(b[10:]))
-	if crc32.Checksum(b[:52], castagnoli) != le.Uint32(b[52:]) || kind >= 2*kinds {
+	case r.Version > version:
+		return h, fmt.Errorf("a segment of version %d, this build reads %d: %w", r.Version, version, engine.ErrNewerFormat)
+	case crc32.Checksum(b[:headerBytes-4], castagnoli) != r.CRC || r.Kind >= 2*kinds:
 		return h, codec.Damaged("the header does not fit its checksum")
 	}
-	copy(h.group[:], b[12:])
-	h.kind, h.gone = kind%kinds, kind >= kinds
-	h.owner, h.after, h.time = le.Uint64(b[28:]), engine.LogIndex(le.Uint64(b[36:])), engine.Time(le.Uint64(b[44:]))
-	return h, nil
+	return header{r.Group, r.Owner, engine.LogIndex(r.After), engine.Time(r.Time), int(r.Kind % kinds), r.Kind >= kinds}, nil
 }
 
 // row leads from a key to the frame of an entry.

@@ -41,10 +41,9 @@ type Trail struct {
 	known    bool
 	advanced chan struct{} // closed and replaced when upto moves
 
-	wanted   atomic.Uint64      // somebody waits for it
-	work     chan struct{}      // for the keeper
-	ready    chan struct{}      // closed by the first Own
-	rotten   [kinds]atomic.Bool // the last segment is damaged: it is to be sealed, and found out
+	wanted   atomic.Uint64 // somebody waits for it
+	work     chan struct{} // for the keeper
+	ready    chan struct{} // closed by the first Own
 	rebuilds atomic.Int64
 
 	pageBytes int64
@@ -72,7 +71,9 @@ func Open(cfg Config) (*Trail, error) {
 		names, err := listSegments(&cfg, kind)
 		for i := 0; i < len(names) && err == nil; i++ {
 			if err = t.open(kind, names[i], i == len(names)-1); errors.Is(err, codec.ErrDamaged) {
-				t.setAside(names[i], err)
+				if s := t.rescue(kind, names[i], err); s != nil {
+					t.views[kind].segs = append(t.views[kind].segs, s)
+				}
 				err = nil
 			}
 		}
@@ -115,22 +116,13 @@ func (t *Trail) open(kind int, name string, last bool) error {
 		return codec.Damaged("it has no summary, and is not the last")
 	}
 	b := newBuilding(&t.cfg, s.header)
-	b.owner = s.owner
-	cut, rotten, err := b.recover()
+	cut, err := b.recover()
 	if err != nil {
-		if b.file != nil {
-			b.file.Close()
-		}
 		return err
 	}
-	if rotten {
-		t.rebuilds.Add(1)
-		t.cfg.Logger.Error("ALARM: the trail's last segment was damaged; what is behind the damage is cut off",
-			"segment", name, "bytes", cut, "log_index", b.upto)
-	} else if cut > 0 {
+	if cut > 0 {
 		t.cfg.Logger.Warn("the trail's last commit was not whole; it is cut off", "bytes", cut, "log_index", b.upto)
 	}
-	t.rotten[kind].Store(rotten)
 	t.tails[kind], t.views[kind].segs = b, append(t.views[kind].segs, b.live())
 	return nil
 }
@@ -140,6 +132,55 @@ func (t *Trail) setAside(name string, why error) {
 	t.rebuilds.Add(1)
 	t.cfg.Logger.Error("ALARM: a segment of the trail is damaged or another's; it is quarantined",
 		"segment", name, "error", why, "failure", vfs.Quarantine(t.cfg.FS, t.cfg.Dir, name))
+}
+
+// rescue has a damaged file that is not listed any more quarantined, and makes a segment
+// of the intact frames before the damage; disk is held. It is nil if there are none.
+func (t *Trail) rescue(kind int, name string, why error) *segment {
+	b, err := t.intact(kind, name)
+	t.setAside(name, why)
+	if err != nil || b == nil {
+		return nil
+	}
+	s, err := b.finish()
+	if err != nil {
+		t.cfg.Logger.Warn("what was intact of a damaged segment could not be kept", "segment", name, "error", err)
+		return nil
+	}
+	return s
+}
+
+// intact builds a segment of a file's intact frames, up to the first that is not.
+func (t *Trail) intact(kind int, name string) (*building, error) {
+	f, err := t.cfg.FS.OpenRead(t.path(name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	head, err := readAt(f, 0, headerBytes)
+	if err != nil {
+		return nil, err
+	}
+	h, err := headerOf(head)
+	if err != nil || h.kind != kind || h.name() != name || h.gone || t.known && h.group != t.group {
+		return nil, err
+	}
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	var recs []wal.Record
+	_ = scan(f, headerBytes, size, func(rec *wal.Record) (bool, error) { // it ends at the damage
+		rec.Meta, rec.Data = slices.Clone(rec.Meta), slices.Clone(rec.Data)
+		recs = append(recs, *rec)
+		return true, nil
+	})
+	if len(recs) == 0 {
+		return nil, nil
+	}
+	p := Page{Group: h.group, After: h.after, Time: h.time, Upto: engine.LogIndex(recs[len(recs)-1].Index),
+		Frames: wal.AppendBatch(nil, recs)}
+	return p.build(&t.cfg, kind, h.owner)
 }
 
 // Own tells the trail which group it is of: a secret of the cluster's that the state
@@ -158,7 +199,7 @@ func (t *Trail) Own(group [16]byte) {
 	// Deeds are on disk before the events that they are among: what the last segment does
 	// not have of them up to there, there was not.
 	d, upto := &all[deeds], all[events].upto
-	if b := t.tails[deeds]; b != nil && !t.rotten[deeds].Load() {
+	if b := t.tails[deeds]; b != nil {
 		b.upto = max(b.upto, upto)
 		d.segs[len(d.segs)-1] = b.live()
 	}

@@ -73,11 +73,10 @@ func (s *sale) entry(most int) *engine.Effects {
 	slices.SortStableFunc(e.Derived, func(a, b engine.Event) int { return int(a.After - b.After) })
 	n := uint32(0)
 	for ev, r := range e.InOrder {
-		m := Event{TrailPosition: engine.TrailPosition{Index: e.Index, N: n}, Time: e.Time, Kind: ev.Kind,
-			Reason: ev.Reason, State: ev.State,
-			Session: ev.Session, Listing: ev.Listing, Order: ev.Order, Life: ev.Life, Quantity: ev.Quantity,
-			Limit: ev.Limit, Amount: ev.Amount,
-			PayBy: ev.PayBy, Transaction: ev.Transaction}
+		m := Event{Session: ev.Session, Listing: ev.Listing, Order: ev.Order, Life: ev.Life,
+			TrailEvent: engine.TrailEvent{TrailPosition: engine.TrailPosition{Index: e.Index, N: n}, Time: e.Time,
+				Kind: ev.Kind, Reason: ev.Reason, State: ev.State, Quantity: ev.Quantity, Limit: ev.Limit, Amount: ev.Amount,
+				PayBy: ev.PayBy, Transaction: ev.Transaction}}
 		if r != nil {
 			m.Shopper, m.Operator, m.Note, m.Detail = r.Shopper, r.Operator, r.Note, r.Detail
 			if r.Transaction != (engine.Transaction{}) {

@@ -32,7 +32,7 @@ func (t *Trail) write() {
 			t.queue.done(0, 0) // who waits for room sees the trouble
 			t.pause(pauseAfter, func() bool { return false })
 		case size == 0:
-			idle = !t.pause(idleCommit, func() bool { return t.queue.due(t.awaited()) || t.rolling() })
+			idle = !t.pause(idleCommit, func() bool { return t.queue.due(t.awaited()) })
 		default:
 			pause := t.cfg.CommitEvery
 			if size >= busyEvents {
@@ -50,9 +50,6 @@ func (t *Trail) write() {
 		}
 	}
 }
-
-// rolling reports whether a last segment is to be sealed for damage.
-func (t *Trail) rolling() bool { return t.rotten[events].Load() || t.rotten[deeds].Load() }
 
 // awaited reports whether somebody waits for what is not on disk.
 func (t *Trail) awaited() bool { return engine.LogIndex(t.wanted.Load()) > t.Index() }
@@ -79,14 +76,11 @@ func (t *Trail) pause(d time.Duration, until func() bool) bool {
 func (t *Trail) commit(idle bool) (size int, err error) {
 	t.disk.Lock()
 	defer t.disk.Unlock()
-	if err := t.roll(func(kind int, _ *building) bool { return t.rotten[kind].Load() }); err != nil {
-		return 0, err
-	}
 	if !t.queue.due(idle || t.awaited()) {
 		return 0, nil
 	}
 	items, size := t.queue.first(commitEvents)
-	if err := t.roll(func(_ int, b *building) bool {
+	if err := t.roll(func(b *building) bool {
 		e, after := items[0].effects, items[0].after
 		return b.end >= t.cfg.SegmentBytes || b.owner != t.cfg.owner() || e != nil && b.time != 0 && e.Time.Sub(b.time) > t.cfg.Keep/8 ||
 			after != nil && after.index > b.upto
@@ -106,9 +100,9 @@ func (t *Trail) commit(idle bool) (size int, err error) {
 }
 
 // roll seals last segments that are over.
-func (t *Trail) roll(over func(kind int, b *building) bool) error {
+func (t *Trail) roll(over func(*building) bool) error {
 	for _, kind := range [...]int{deeds, events} {
-		if b := t.tails[kind]; b != nil && over(kind, b) {
+		if b := t.tails[kind]; b != nil && over(b) {
 			if err := t.seal(kind); err != nil {
 				return err
 			}
@@ -132,7 +126,7 @@ func (t *Trail) begin(after *entry) error {
 		if after != nil && after.index > from.index {
 			from = *after
 		}
-		b = newBuilding(&t.cfg, header{kind: kind, group: t.group, after: from.index, time: from.time})
+		b = newBuilding(&t.cfg, header{kind: kind, group: t.group, owner: t.cfg.owner(), after: from.index, time: from.time})
 		b.last = from
 		err := b.create()
 		if err == nil {
@@ -202,7 +196,6 @@ func (t *Trail) seal(kind int) (err error) {
 		return err
 	}
 	t.tails[kind] = nil
-	t.rotten[kind].Store(false)
 	t.publish(kind, s)
 	signal(t.work)
 	if err := b.file.Close(); err != nil {
