@@ -76,8 +76,10 @@ func (s *State) rulesTooNew(index LogIndex) error {
 // one changes nothing. rules is the highest version it asks for. The commands lie in
 // the state's room for them until they are emptied.
 func (s *State) decode(entry []byte) (h BatchHeader, commands []Command, rules uint32, err error) {
-	r := reader{buf: entry}
-	h = r.batchHeader()
+	s.entry = coder{buf: entry, reads: true}
+	defer func() { s.entry = coder{} }()
+	r := &s.entry
+	h.fields(r)
 	commands = s.commands[:0]
 	for i := 0; i < h.Commands && r.err == nil; i++ {
 		if len(commands) == cap(commands) {

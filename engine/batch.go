@@ -1,6 +1,9 @@
 package engine
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // A batch, version 1:
 //
@@ -9,7 +12,7 @@ import "fmt"
 //	uvarint sequence   of the batch in its epoch, from 1; OpenEpoch has 0
 //	varint  time       state time in ms, stamped by the leader
 //	uvarint commands
-//	        commands, each a byte of kind and its fields
+//	        commands, each a byte of kind, over 127 before an operator's intent, and its fields
 const batchVersion = 1
 
 // MaxHeaderBytes is the most that a batch's header takes.
@@ -25,233 +28,140 @@ type BatchHeader struct {
 
 // AppendBatchHeader appends h to dst; the encoded commands follow it.
 func AppendBatchHeader(dst []byte, h BatchHeader) []byte {
-	w := writer{dst}
-	w.byte(batchVersion)
-	w.uint(uint64(h.Epoch))
-	w.uint(h.Sequence)
-	w.int(int64(h.Time))
-	w.uint(uint64(h.Commands))
-	return w.buf
+	c := coder{buf: dst}
+	h.fields(&c)
+	return c.buf
 }
 
-func (r *reader) batchHeader() (h BatchHeader) {
-	if v := r.byte(); r.err == nil && v != batchVersion {
-		r.err = fmt.Errorf("batch format %d, this build reads %d: %w", v, batchVersion, ErrNewerFormat)
-		return h
+func (h *BatchHeader) fields(c *coder) {
+	version := byte(batchVersion)
+	if octet(c, &version); c.err == nil && version != batchVersion {
+		c.err = fmt.Errorf("batch format %d, this build reads %d: %w", version, batchVersion, ErrNewerFormat)
 	}
-	h.Epoch, h.Sequence, h.Time = Epoch(r.uint()), r.uint(), Time(r.int())
-	if h.Time > maxTime {
-		r.fail("a time beyond all use")
+	unsigned(c, &h.Epoch)
+	unsigned(c, &h.Sequence)
+	signed(c, &h.Time)
+	c.check(h.Time <= maxTime, "a time beyond all use")
+	unsigned(c, &h.Commands)
+	if c.reads && h.Commands > min(maxBatchCommands, c.left()) {
+		c.fail("too many commands")
+		h.Commands = 0
 	}
-	h.Commands = r.count()
-	if h.Commands > maxBatchCommands {
-		r.fail("too many commands")
+}
+
+// AppendCommand appends x to dst. Of a grab's command it allocates only to grow dst.
+func AppendCommand(dst []byte, x *Command) []byte {
+	if x.Kind == CmdPlaceHold {
+		return appendPlaceHold(dst, x)
 	}
-	return h
+	c, other := coder{buf: dst}, *x // apart from the grab's: these go to the heap
+	other.fields(&c)
+	return c.buf
 }
 
-// AppendCommand appends c to dst. Of a grab's command it allocates only to grow dst.
-func AppendCommand(dst []byte, c *Command) []byte {
-	if c.Intent != (Intent{}) {
-		dst = append(append(append(dst, byte(cmdIntended)), c.Intent.Key[:]...), c.Intent.Request[:]...)
-	}
-	w := writer{append(dst, byte(c.Kind))}
-	switch c.Kind {
-	case CmdPlaceHold:
-		w.uint(uint64(c.Listing))
-		w.span(c.Shopper)
-		w.fixed(c.Key[:])
-		w.uint(uint64(c.Quantity))
-		w.int(int64(c.Deadline))
-		w.bool(c.Waitlist)
-		w.uint(c.Ticket)
-		w.fixed(c.Transaction[:])
-	case CmdOpenEpoch:
-		w.string(c.Node)
-		w.uint(c.Nonce)
-		w.fixed(c.Secret[:])
-	case CmdCancelHold, CmdLeaveLine:
-		w.ref(c.Order)
-		w.span(c.Shopper)
-	case CmdPayOrder:
-		w.ref(c.Order)
-		w.int(c.Amount)
-		w.string(c.Currency)
-		w.string(c.PaymentID)
-		w.int(int64(c.PaidAt))
-		w.string(c.OrderNo)
-		w.fixed(c.Transaction[:])
-	case CmdConfirmRefund:
-		w.uint(uint64(c.Refund))
-		w.string(c.Note)
-	case CmdCloseHold:
-		w.ref(c.Order)
-	case CmdSettleSession, CmdClearSession:
-		w.uint(uint64(c.Session))
-		w.by(c)
-	case CmdVoidOrder:
-		w.ref(c.Order)
-		w.by(c)
-	case CmdExtendHold:
-		w.ref(c.Order)
-		w.int(int64(c.Deadline))
-		w.by(c)
-	case CmdSetReceiver:
-		w.ref(c.Order)
-		w.span(c.Shopper)
-		w.receiver(c.Receiver)
-	case CmdApplyPlan:
-		w.string(c.Operator)
-		w.fixed(c.Entropy[:])
-		w.plan(c.Plan)
-	case CmdSteerSession:
-		w.uint(uint64(c.Session))
-		w.byte(byte(c.Action))
-		w.by(c)
-	case CmdAddStock:
-		w.uint(uint64(c.Listing))
-		w.int(c.Amount)
-		w.by(c)
-	case CmdRaiseRules:
-		w.uint(uint64(c.RulesVersion))
-	case CmdReserve:
-		w.uint(uint64(c.Listing))
-		w.span(c.Shopper)
-		w.bool(c.Withdraw)
-	case CmdEditRoster:
-		w.rosterEdit(&c.Edit)
-		w.by(c)
-	case CmdSetSwitches, CmdSetProfile:
-		w.switchChange(&c.Switches)
-		w.by(c)
-	case cmdBreakListing:
-		w.uint(uint64(c.Listing))
-	}
-	return w.buf
+// appendPlaceHold is the inverse of placeHold. Both are written straight: it is one
+// of each for a grab.
+func appendPlaceHold(b []byte, x *Command) []byte {
+	b = binary.AppendUvarint(append(b, byte(CmdPlaceHold)), uint64(x.Listing))
+	b = binary.AppendUvarint(b, uint64(len(x.Shopper)))
+	b = append(append(b, x.Shopper...), x.Key[:]...)
+	b = binary.AppendUvarint(b, uint64(x.Quantity))
+	b = binary.AppendVarint(b, int64(x.Deadline))
+	b = append(b, byte(btoi(x.Waitlist)))
+	b = binary.AppendUvarint(b, x.Ticket)
+	return append(b, x.Transaction[:]...)
 }
 
-// by writes which operator asked, and why.
-func (w *writer) by(c *Command) {
-	w.string(c.Operator)
-	w.string(c.Note)
+// placeHold reads the fields of the hot command: nothing else of x is touched.
+func (c *coder) placeHold(x *Command) {
+	unsigned(c, &x.Listing)
+	c.span(&x.Shopper, MaxShopperBytes)
+	c.fixed(x.Key[:])
+	unsigned(c, &x.Quantity)
+	signed(c, &x.Deadline)
+	c.bool(&x.Waitlist)
+	unsigned(c, &x.Ticket)
+	c.fixed(x.Transaction[:])
 }
 
-func (r *reader) by(c *Command) {
-	c.Operator, c.Note = r.string(MaxShopperBytes), r.string(MaxTextBytes)
-}
-
-func (w *writer) receiver(v Receiver) {
-	w.string(v.Name)
-	w.string(v.Phone)
-	w.string(v.Address)
-}
-
-func (r *reader) receiver() Receiver {
-	return Receiver{Name: r.string(MaxTextBytes), Phone: r.string(MaxTextBytes), Address: r.string(MaxTextBytes)}
-}
-
-// command decodes the next command into c, whose old contents are lost.
-func (r *reader) command(c *Command) {
-	kind := CommandKind(r.byte())
-	if kind == CmdPlaceHold { // the hot one: nothing but its own fields is touched
-		c.Kind = CmdPlaceHold
-		c.Listing = ListingHandle(r.uint32())
-		c.Shopper = r.span(MaxShopperBytes)
-		c.Key = r.key()
-		c.Quantity = r.uint32()
-		c.Deadline = Time(r.int())
-		c.Waitlist, c.Ticket = r.bool(), r.uint()
-		c.Transaction = Transaction(r.key())
+// command reads the next command into x, whose old contents are lost.
+func (c *coder) command(x *Command) {
+	if c.err == nil && c.left() > 0 && c.buf[c.pos] == byte(CmdPlaceHold) {
+		c.pos++
+		x.Kind = CmdPlaceHold
+		c.placeHold(x)
 		return
 	}
-	*c = Command{Kind: kind}
-	if kind == cmdIntended {
-		intent := Intent{r.key(), r.key()}
-		kind = CommandKind(r.byte())
-		if intent == (Intent{}) || kind == cmdIntended || kind == CmdOpenEpoch { // grabs are unknown below
-			r.fail("no intent, or none of an operator")
-			return
-		}
-		c.Kind, c.Intent = kind, intent
+	*x = Command{}
+	x.fields(c)
+}
+
+// fields are those of all kinds but a grab.
+func (x *Command) fields(c *coder) {
+	kind := x.Kind
+	if x.Intent != (Intent{}) {
+		kind |= cmdIntended
 	}
-	switch kind {
+	octet(c, &kind)
+	if x.Kind = kind &^ cmdIntended; kind != x.Kind {
+		c.all(&x.Intent)
+		c.check(x.Intent != (Intent{}) && x.Kind != CmdOpenEpoch, "no intent, or none of an operator") // grabs are unknown below
+	}
+	by := []any{&x.Operator, &x.Note} // who of the operators asked, and why
+	switch x.Kind {
 	case CmdOpenEpoch:
-		c.Node = r.string(MaxIDBytes)
-		c.Nonce = r.uint()
-		copy(c.Secret[:], r.bytes(len(c.Secret)))
+		c.all(&x.Node, &x.Nonce, &x.Secret)
 	case CmdCancelHold, CmdLeaveLine:
-		c.Order = r.ref()
-		c.Shopper = r.span(MaxShopperBytes)
+		c.all(&x.Order, &x.Shopper)
 	case CmdPayOrder:
-		c.Order = r.ref()
-		c.Amount = r.int()
-		c.Currency = r.string(MaxIDBytes)
-		c.PaymentID = r.string(MaxKeyBytes)
-		c.PaidAt = Time(r.int())
-		c.OrderNo = r.string(OrderNoBytes)
-		c.Transaction = Transaction(r.key())
+		c.all(&x.Order, &x.Amount, &x.Currency, &x.PaymentID, &x.PaidAt, &x.OrderNo, &x.Transaction)
 	case CmdConfirmRefund:
-		c.Refund = RefundNo(r.uint32())
-		c.Note = r.string(MaxTextBytes)
+		c.all(&x.Refund, &x.Note)
 	case CmdCloseHold:
-		c.Order = r.ref()
+		c.all(&x.Order)
 	case CmdSettleSession, CmdClearSession:
-		c.Session = SessionHandle(r.uint32())
-		r.by(c)
+		c.all(append(by, &x.Session)...)
 	case CmdVoidOrder:
-		c.Order = r.ref()
-		r.by(c)
+		c.all(append(by, &x.Order)...)
 	case CmdExtendHold:
-		c.Order = r.ref()
-		c.Deadline = Time(r.int())
-		r.by(c)
+		c.all(append(by, &x.Order, &x.Deadline)...)
 	case CmdSetReceiver:
-		c.Order = r.ref()
-		c.Shopper = r.span(MaxShopperBytes)
-		c.Receiver = r.receiver()
+		c.all(&x.Order, &x.Shopper, &x.Receiver)
 	case CmdApplyPlan:
-		c.Operator = r.string(MaxShopperBytes)
-		copy(c.Entropy[:], r.bytes(len(c.Entropy)))
-		c.Plan = r.plan()
+		c.all(&x.Operator, &x.Entropy, &x.Plan)
+		c.check(x.Plan != nil, "no plan")
 	case CmdSteerSession:
-		c.Session = SessionHandle(r.uint32())
-		c.Action = SessionAction(r.byte())
-		r.by(c)
+		c.all(append(by, &x.Session, &x.Action)...)
 	case CmdAddStock:
-		c.Listing = ListingHandle(r.uint32())
-		c.Amount = r.int()
-		r.by(c)
+		c.all(append(by, &x.Listing, &x.Amount)...)
 	case CmdRaiseRules:
-		c.RulesVersion = r.uint32()
+		c.all(&x.RulesVersion)
 	case CmdReserve:
-		c.Listing = ListingHandle(r.uint32())
-		c.Shopper = r.span(MaxShopperBytes)
-		c.Withdraw = r.bool()
+		c.all(&x.Listing, &x.Shopper, &x.Withdraw)
 	case CmdEditRoster:
-		c.Edit = r.rosterEdit()
-		r.by(c)
+		c.all(append(by, &x.Edit)...)
+		c.check(len(x.Edit.Rows) <= MaxRosterEntries, "too many rows in one edit")
 	case CmdSetSwitches, CmdSetProfile:
-		c.Switches = r.switchChange()
-		r.by(c)
+		c.all(append(by, &x.Switches)...)
 	case cmdBreakListing:
-		c.Listing = ListingHandle(r.uint32())
+		c.all(&x.Listing)
 	default:
-		r.fail(fmt.Sprintf("unknown command kind %d", kind))
+		c.fail(fmt.Sprintf("unknown command kind %d", kind))
 	}
 }
 
 // DecodeBatch decodes an entry for reading by people and tests. The commands'
 // byte slices lie in entry.
 func DecodeBatch(entry []byte) (BatchHeader, []Command, error) {
-	r := reader{buf: entry}
-	h := r.batchHeader()
+	c := coder{buf: entry, reads: true}
+	var h BatchHeader
+	h.fields(&c)
 	var commands []Command
-	for i := 0; i < h.Commands && r.err == nil; i++ {
-		var c Command
-		r.command(&c)
-		commands = append(commands, c)
+	for i := 0; i < h.Commands && c.err == nil; i++ {
+		commands = append(commands, Command{})
+		c.command(&commands[i])
 	}
-	if err := r.done(); err != nil {
+	if err := c.done(); err != nil {
 		return BatchHeader{}, nil, err
 	}
 	return h, commands, nil
@@ -260,16 +170,16 @@ func DecodeBatch(entry []byte) (BatchHeader, []Command, error) {
 // BatchOrigin gives the epoch that a batch belongs to or, of one that opens an epoch,
 // 0 and the node that does. Errors as of DecodeBatch; it looks no further than that.
 func BatchOrigin(entry []byte) (epoch Epoch, opener string, err error) {
-	r := reader{buf: entry}
-	if h := r.batchHeader(); h.Epoch != 0 || h.Commands != 1 || r.err != nil {
-		return h.Epoch, "", r.err
+	c := coder{buf: entry, reads: true}
+	var h BatchHeader
+	if h.fields(&c); h.Epoch != 0 || h.Commands != 1 || c.err != nil {
+		return h.Epoch, "", c.err
 	}
-	var c Command
-	r.command(&c)
-	if c.Kind == CmdOpenEpoch && r.err == nil {
-		opener = c.Node
+	var x Command
+	if c.command(&x); x.Kind == CmdOpenEpoch && c.err == nil {
+		opener = x.Node
 	}
-	return 0, opener, r.err
+	return 0, opener, c.err
 }
 
 // EncodeBatch is the inverse of DecodeBatch. h.Commands is taken from commands.

@@ -122,27 +122,24 @@ type frozenBought struct {
 	rows  table[boughtRow]
 }
 
-func (w *writer) bought(month Time, row *boughtRow) {
-	w.uint(uint64(row.shopper))
-	w.string(row.sku)
-	w.int(int64(month))
-	w.uint(uint64(row.units))
+// monthRow is a row of a month as a snapshot has it.
+type monthRow struct {
+	boughtRow
+	month Time
 }
 
-func (s *snapshotReader) readBought(r *reader) {
-	no, sku, month, units := ShopperNo(r.uint32()), r.string(MaxIDBytes), Time(r.int()), r.uint32()
-	switch {
-	case r.err != nil:
-	case s.ShopperID(no) == "" || s.products[sku] == nil || !sane(month) || units == 0:
-		r.fail("units bought by nobody, or of nothing")
-	case len(s.bought) > 0 && s.bought[len(s.bought)-1].month > month:
-		r.fail("months out of order")
-	default:
-		b := s.boughtIn(month)
-		if b.row(no, sku) != 0 {
-			r.fail("units bought are there twice")
-			return
-		}
-		b.add(no, sku, units)
+func (x *monthRow) fields(c *coder) { c.all(&x.shopper, &x.sku, &x.month, &x.units) }
+
+func (s *State) readBought(c *coder) {
+	var x monthRow
+	x.fields(c)
+	c.check(s.ShopperID(x.shopper) != "" && s.products[x.sku] != nil && x.units != 0, "units bought by nobody, or of nothing")
+	if n := len(s.bought); n > 0 {
+		c.check(s.bought[n-1].month <= x.month, "months out of order")
+	}
+	if c.err == nil {
+		b := s.boughtIn(x.month)
+		c.check(b.row(x.shopper, x.sku) == 0, "units bought are there twice")
+		b.add(x.shopper, x.sku, x.units)
 	}
 }

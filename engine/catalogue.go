@@ -174,6 +174,10 @@ const (
 
 var challenges = [...]string{"none", "work", "image"}
 
+func (c *Challenge) fields(to *coder) {
+	oneOf(to, c, Challenge(len(challenges)), "an unknown challenge")
+}
+
 func (c Challenge) String() string { return nameOf(challenges[:], int(c)) }
 
 // ParseChallenge reads the name of a challenge.

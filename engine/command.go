@@ -27,16 +27,18 @@ const (
 	CmdCloseHold
 	CmdSettleSession
 	CmdClearSession
-	cmdIntended // leads an intent and the command that carries it
 
-	cmdBreakListing CommandKind = 250 // takes effect only in builds with the faults tag
+	cmdBreakListing CommandKind = 127 // takes effect only in builds with the faults tag
 )
+
+// cmdIntended is added to the kind of a command that carries an intent.
+const cmdIntended CommandKind = 128
 
 const maxBatchCommands = 16_384
 
 var commandKinds = [...]string{"", "OpenEpoch", "PlaceHold", "CancelHold", "PayOrder", "VoidOrder", "ExtendHold", "SetReceiver", "ApplyPlan",
 	"SteerSession", "AddStock", "RaiseRules", "LeaveLine", "Reserve", "EditRoster", "SetSwitches", "SetProfile", "ConfirmRefund",
-	"CloseHold", "SettleSession", "ClearSession", "Intended", cmdBreakListing: "BreakListing"}
+	"CloseHold", "SettleSession", "ClearSession", cmdBreakListing: "BreakListing"}
 
 func (k CommandKind) String() string {
 	if int(k) < len(commandKinds) && commandKinds[k] != "" {

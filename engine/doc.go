@@ -26,8 +26,9 @@
 // instead, and costlier checks run.
 //
 // Start reading at State and Apply, then PlaceHold in hold.go, where the rules
-// of a grab stand once, and line.go for what becomes of those who wait. Plan (plan.go) is what operators ask for; codec.go and
-// snapshot.go draw the formats.
+// of a grab stand once, and line.go for what becomes of those who wait. Plan (plan.go)
+// is what operators ask for; batch.go and snapshot.go draw the formats, whose values
+// codec.go writes and reads: types as they are declared, where none of it is hot.
 //
 // A State is not safe for concurrent use: its owner serialises Apply with
 // readers. A Snapshot, once taken, may be encoded while Apply goes on.

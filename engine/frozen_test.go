@@ -20,7 +20,7 @@ func TestBrokenListingFreezes(t *testing.T) {
 	g.pay(paid, "p1")
 	other := g.grab(good, "ann", "k2", 1).Order
 	eff := keep(g.do(BreakListing(bad), BreakListing(99)))
-	if len(eff.Derived) != 1 || eff.Derived[0] != (Event{Kind: ListingFroze, Command: -1, Session: x.Handle, Listing: bad}) {
+	if len(eff.Derived) != 1 || eff.Derived[0] != (Event{Kind: ListingFroze, Command: -1, After: 2, Session: x.Handle, Listing: bad}) {
 		t.Fatalf("derived %v", eff.Derived)
 	}
 	if e := eff.Primary[1]; e.Kind != CommandRefused || e.Reason != ReasonUnknown {

@@ -345,16 +345,13 @@ func mustRead(tb testing.TB, data []byte) *State {
 func FuzzComparePlan(f *testing.F) {
 	for _, entry := range append(seedBatches(f), richBatches(f)...) {
 		if _, commands, err := DecodeBatch(entry); err == nil && len(commands) > 0 && commands[0].Kind == CmdApplyPlan {
-			var w writer
-			w.plan(commands[0].Plan)
-			f.Add(w.buf, int64(3600_000), false)
-			f.Add(w.buf, int64(math.MaxInt64), true)
+			f.Add(written(commands[0].Plan), int64(3600_000), false)
+			f.Add(written(commands[0].Plan), int64(math.MaxInt64), true)
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte, ms int64, ended bool) {
-		r := reader{buf: data}
-		p := r.plan()
-		if r.done() != nil {
+		c, p := coder{buf: data, reads: true}, new(Plan)
+		if c.all(p); c.done() != nil {
 			return
 		}
 		for i := range p.Sales {

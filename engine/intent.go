@@ -10,7 +10,7 @@ const (
 	MaxIntents = 4096
 	IntentLife = 24 * time.Hour
 	// intentBytes bounds the changes of a plan that are remembered.
-	intentBytes = 4096
+	intentBytes = maxString
 )
 
 // By says who of the operators asks for a change, and what they mean to have done
@@ -121,39 +121,18 @@ func (s *State) keep(d *deed) {
 	x.byKey[d.Key] = d
 }
 
-func (w *writer) deed(d *deed) {
-	w.fixed(d.Key[:])
-	w.fixed(d.Request[:])
-	w.int(int64(d.at))
-	w.byte(byte(d.event.Reason))
-	w.byte(byte(d.event.State))
-	w.uint(uint64(d.event.Session))
-	w.uint(uint64(d.event.Listing))
-	w.ref(d.event.Order)
-	w.uint(uint64(len(d.changes)))
-	for _, c := range d.changes {
-		w.string(c.Path)
-		w.string(c.Before)
-		w.string(c.After)
-	}
+func (d *deed) fields(c *coder) {
+	e := &d.event
+	c.all(&d.Intent, &d.at, &e.Reason, &e.State, &e.Session, &e.Listing, &e.Order, &d.changes)
 }
 
 // readDeed reads a deed, which no older one may follow.
-func (s *State) readDeed(r *reader) {
-	d := &deed{Intent: Intent{r.key(), r.key()}, at: Time(r.int())}
-	d.event = Event{Reason: Reason(r.byte()), State: OrderState(r.byte()), Session: SessionHandle(r.uint32()), Listing: ListingHandle(r.uint32()), Order: r.ref()}
-	for range r.count() {
-		d.changes = append(d.changes, Change{r.string(intentBytes), r.string(intentBytes), r.string(intentBytes)})
-	}
+func (s *State) readDeed(c *coder) {
+	d := new(deed)
+	d.fields(c)
 	last := s.intents.done
-	switch {
-	case r.err != nil:
-	case !sane(d.at) || d.at > s.now || len(last) > 0 && last[len(last)-1].at > d.at:
-		r.fail("an intent of another time")
-	case d.Intent == Intent{} || len(last) >= MaxIntents:
-		r.fail("no intent, or one too many")
-	default:
-		s.intents.done = append(s.intents.done, d)
-		s.intents.byKey[d.Key] = d
-	}
+	c.check(d.at <= s.now && (len(last) == 0 || last[len(last)-1].at <= d.at), "an intent of another time")
+	c.check(d.Intent != Intent{} && len(last) < MaxIntents, "no intent, or one too many")
+	s.intents.done = append(last, d)
+	s.intents.byKey[d.Key] = d
 }

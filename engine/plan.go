@@ -207,9 +207,8 @@ func (d *planDiff) fits(path, text string, most int) {
 }
 
 func (d *planDiff) plan(p *Plan) {
-	var w writer
-	if w.plan(p); len(w.buf) > MaxPlanBytes {
-		d.problem("plan", "its %d bytes are over %d; split it", len(w.buf), MaxPlanBytes)
+	if size := len(written(p)); size > MaxPlanBytes {
+		d.problem("plan", "its %d bytes are over %d; split it", size, MaxPlanBytes)
 	}
 	seen := map[string]bool{}
 	for i := range p.Products {

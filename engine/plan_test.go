@@ -114,15 +114,11 @@ func TestPlansCannotOutgrowASession(t *testing.T) {
 // A count that lies, in an entry of the largest size, must not cost more memory
 // than a few times that size.
 func TestMalformedPlanCostsLittleMemory(t *testing.T) {
-	w := writer{AppendBatchHeader(nil, BatchHeader{Epoch: 1, Sequence: 1, Commands: 1})}
-	w.byte(byte(CmdApplyPlan))
-	w.string("op")
-	w.fixed(make([]byte, 32))
-	w.bool(false)
-	w.uint(0) // products
-	w.uint(1) // sales
-	w.sale(&Sale{ID: "s"})
-	w.uint(MaxEntryBytes / 2) // sessions
+	w := coder{buf: AppendCommand(AppendBatchHeader(nil, BatchHeader{Epoch: 1, Sequence: 1, Commands: 1}),
+		&Command{Kind: CmdApplyPlan, Operator: "op", Plan: &Plan{Sales: []SalePlan{{Sale: Sale{ID: "s"}}}}})}
+	w.buf = w.buf[:len(w.buf)-1]
+	sessions := uint32(MaxEntryBytes / 2)
+	unsigned(&w, &sessions)
 	entry := append(w.buf, make([]byte, MaxEntryBytes-len(w.buf))...)
 	for i := len(w.buf); i < len(entry); i++ {
 		entry[i] = 0xff

@@ -212,42 +212,21 @@ func (s *State) allMade(ref OrderRef) bool {
 	return true
 }
 
-func (w *writer) refund(f *Refund) {
-	w.ref(f.Order)
-	w.string(f.PaymentID)
-	w.int(f.Amount)
-	w.string(f.Currency)
-	w.byte(byte(f.Why))
-	w.int(int64(f.PaidAt))
-	w.int(int64(f.Due))
-	w.int(int64(f.Made))
-	w.string(f.Reference)
+func (f *Refund) fields(c *coder) {
+	c.all(&f.Order, &f.PaymentID, &f.Amount, &f.Currency, &f.Why, &f.PaidAt, &f.Due, &f.Made, &f.Reference)
+	c.check(f.Why < reasonEnd, "a refund for no reason that there is")
 	if f.Stray() {
-		w.string(f.PaidFor)
-		w.fixed(f.PaidIn[:])
+		c.all(&f.PaidFor, &f.PaidIn)
+		c.check(ValidOrderNo(f.PaidFor) && f.Why == ReasonNoOrder, "a refund of money for no order that has no order number")
 	}
 }
 
-func (s *snapshotReader) readRefund(r *reader) {
-	f := Refund{No: RefundNo(s.refunds.len() + 1), Order: r.ref(), PaymentID: r.string(MaxKeyBytes), Amount: r.int(), Currency: r.string(MaxIDBytes),
-		Why: Reason(r.byte()), PaidAt: Time(r.int()), Due: Time(r.int()), Made: Time(r.int()), Reference: r.string(MaxTextBytes)}
-	stray := f.Order == strayRef(f.No)
-	if stray {
-		f.PaidFor, f.PaidIn = r.string(OrderNoBytes), Transaction(r.key())
-	}
-	switch x := s.SessionOf(f.Order.Session); {
-	case r.err != nil:
-	case stray && (!ValidOrderNo(f.PaidFor) || f.Why != ReasonNoOrder):
-		r.fail("a refund of money for no order that has no order number")
-	case stray && sane(f.PaidAt) && sane(f.Due) && sane(f.Made):
-		s.refunds.add(f)
-	case x == nil || f.Order.Ordinal == 0 || int(f.Order.Ordinal) > x.Orders():
-		r.fail("a refund of no order")
-	case f.Why >= reasonEnd || !sane(f.PaidAt) || !sane(f.Due) || !sane(f.Made):
-		r.fail("a refund that can't be")
-	default:
-		s.refunds.add(f)
-	}
+func (s *State) readRefund(c *coder) {
+	f := Refund{No: RefundNo(s.refunds.len() + 1)}
+	f.fields(c)
+	x := s.SessionOf(f.Order.Session)
+	c.check(f.Order == strayRef(f.No) || x != nil && f.Order.Ordinal != 0 && int(f.Order.Ordinal) <= x.Orders(), "a refund of no order")
+	s.refunds.add(f)
 }
 
 // restoreMoney derives what finds refunds, and the orders that payments came for.

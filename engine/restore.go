@@ -88,246 +88,142 @@ func readBlock(from io.Reader, body *bytes.Buffer) (kind byte, n int64, err erro
 type snapshotReader struct {
 	*State
 	rosters []*roster // in the order of their heads
+	shopper shopperRow
+	order   orderRow
+	listed  rosterRow
 }
 
 func (s *snapshotReader) readRows(kind byte, body []byte) error {
-	r := &reader{buf: body}
-	rows := r.count()
-	if kind == blockHead && rows != 1 {
-		r.fail("not one head")
+	c := &coder{buf: body, reads: true, state: true}
+	rows := c.length(0, anyNumber)
+	c.check(rows == 1 || kind != blockHead && kind != blockSwitches, "not one head, or not one row of switches")
+	for i := 0; i < rows && c.err == nil; i++ {
+		s.readRow(c, kind)
 	}
-	for range rows {
-		switch kind {
-		case blockHead:
-			s.index, s.now, s.rules = LogIndex(r.uint()), Time(r.int()), r.uint32()
-			s.epoch, s.sequence, s.epochNode = Epoch(r.uint()), r.uint(), r.string(MaxIDBytes)
-			s.life = r.life()
-			var secret [16]byte
-			copy(secret[:], r.bytes(len(secret)))
-			s.setSecret(secret)
-			if s.rules == 0 {
-				r.fail("no version of rules")
-			}
-			if !sane(s.now) {
-				r.fail("a time beyond all use")
-			}
-		case blockProducts:
-			p := r.product()
-			if s.products[p.ID] != nil {
-				r.fail("a product is there twice")
-			}
-			s.products[p.ID] = &p
-		case blockSales:
-			x := r.sale()
-			if s.sales[x.ID] != nil {
-				r.fail("a sale is there twice")
-			}
-			s.sales[x.ID] = &x
-		case blockSessions:
-			s.readSession(r)
-		case blockListings:
-			s.readListing(r)
-		case blockShoppers:
-			id, last := r.span(MaxShopperBytes), r.ref()
-			switch {
-			case len(id) == 0 && last.IsZero(): // a number to be given out again
-				s.shoppers.addFree()
-			case s.shoppers.find(id) != 0:
-				r.fail("a shopper is there twice")
-			default:
-				s.shoppers.append(id, last)
-			}
-		case blockOrders:
-			s.readOrder(r)
-		case blockReceivers:
-			ref, to := r.ref(), r.receiver()
-			if !s.has(ref) || s.detailsOf(ref).receiver != nil {
-				r.fail("a receiver of no order, or the second one")
-			} else {
-				s.mutDetails(ref).receiver = &to
-			}
-		case blockPayments:
-			ref, id, at := r.ref(), r.string(MaxKeyBytes), Time(r.int())
-			switch {
-			case !s.has(ref) || s.detailsOf(ref).settled:
-				r.fail("a payment of no order, or the second one")
-			case at == 0 || !sane(at):
-				r.fail("a payment of no time, or beyond all use")
-			default:
-				d := s.mutDetails(ref)
-				d.payment, d.settled, d.paidAt = id, true, at
-			}
-		case blockRosters:
-			s.readRoster(r)
-		case blockRosterRows:
-			s.readRosterRow(r)
-		case blockPlaces:
-			ref, place := r.ref(), r.uint32()
-			if o := s.Order(ref); o == nil || o.State != Waiting || place == 0 || s.detailsOf(ref).place != 0 {
-				r.fail("a place in line of nobody who waits, or the second one")
-			} else {
-				s.mutDetails(ref).place = place
-			}
-		case blockSwitches:
-			if s.board = r.board(); rows != 1 {
-				r.fail("not one row of switches")
-			}
-			for _, c := range s.board.clocked {
-				if s.SessionOf(c.session) == nil {
-					r.fail("a profile of no session")
-				}
-			}
-		case blockRefunds:
-			s.readRefund(r)
-		case blockBought:
-			s.readBought(r)
-		case blockIntents:
-			s.readDeed(r)
-		default:
-			r.fail(fmt.Sprintf("unknown block kind %d", kind))
-		}
-		if r.err != nil {
-			return r.err
-		}
-	}
-	return r.done()
+	return c.done()
 }
 
-func (s *snapshotReader) readRoster(r *reader) {
-	id, stage, staged := r.rosterID(), r.uint(), r.bool()
-	old := s.State.rosters[id]
+func (s *snapshotReader) readRow(c *coder, kind byte) {
+	switch kind {
+	case blockHead:
+		var h snapshotHead
+		h.fields(c)
+		s.index, s.now, s.rules, s.epoch, s.sequence, s.epochNode, s.life = h.index, h.now, h.rules, h.epoch, h.sequence, h.epochNode, h.life
+		s.setSecret(h.secret)
+	case blockProducts:
+		p := new(Product)
+		c.all(p)
+		c.check(s.products[p.ID] == nil, "a product is there twice")
+		s.products[p.ID] = p
+	case blockSales:
+		x := new(Sale)
+		c.all(x)
+		c.check(s.sales[x.ID] == nil, "a sale is there twice")
+		s.sales[x.ID] = x
+	case blockSessions:
+		x := &Session{Handle: SessionHandle(len(s.sessions) + 1)}
+		x.fields(c)
+		c.check(x.State == Settled || x.settledOrders == 0 && !x.cleared && x.Sealed == 0, "a session without its orders that is not settled")
+		c.check(x.dropped <= x.settledOrders && (x.dropped == 0 || x.cleared), "a session without its orders that is not cleared")
+		c.check(s.sessionByID[x.ID] == nil, "a session is there twice")
+		c.check(s.sales[x.Sale] != nil, "a session of no sale")
+		s.sessions = append(s.sessions, x)
+		s.sessionByID[x.ID] = x
+	case blockListings:
+		l := &Listing{Handle: ListingHandle(len(s.listings) + 1)}
+		l.fields(c)
+		c.check(s.SessionOf(l.Session) != nil, "a listing of no session")
+		c.check(s.byName[listingName{l.Session, l.SKU}] == nil, "a listing is there twice")
+		c.check(s.products[l.SKU] != nil, "a listing of no product")
+		s.addListing(l)
+	case blockShoppers:
+		x := &s.shopper
+		switch x.fields(c); {
+		case c.err != nil:
+		case len(x.id) == 0 && x.last.IsZero():
+			s.shoppers.addFree()
+		case s.shoppers.find(x.id) != 0:
+			c.fail("a shopper is there twice")
+		default:
+			s.shoppers.append(x.id, x.last)
+		}
+	case blockOrders:
+		s.readOrder(c)
+	case blockRosters:
+		s.readRoster(c)
+	case blockRosterRows:
+		s.readRosterRow(c)
+	case blockSwitches:
+		s.board.fields(c)
+		for _, x := range s.board.clocked {
+			c.check(s.SessionOf(x.session) != nil, "a profile of no session")
+		}
+	case blockRefunds:
+		s.readRefund(c)
+	case blockBought:
+		s.readBought(c)
+	case blockIntents:
+		s.readDeed(c)
+	default:
+		c.fail(fmt.Sprintf("unknown block kind %d", kind))
+	}
+}
+
+func (s *snapshotReader) readRoster(c *coder) {
+	var h rosterHead
+	h.fields(c)
+	old := s.State.rosters[h.id]
 	switch {
-	case r.err != nil:
-	case id.Kind == 0 || id.Kind >= rosterKindEnd || (id.Kind == RosterReserved) != (id.Listing != 0) || (id.Kind == RosterAllowed) != (id.Name != ""),
-		id.Kind == RosterReserved && s.Listing(id.Listing) == nil:
-		r.fail("a roster of nothing")
-	case staged && (old == nil || old.staged != nil || old.stage != stage || stage == 0), !staged && old != nil:
-		r.fail("a roster is there twice, or staged for none")
-	case len(s.State.rosters) >= MaxRosters && !staged:
-		r.fail("too many rosters")
+	case c.err != nil:
+	case !s.mayBe(h.id):
+		c.fail("a roster of nothing")
+	case h.staged && (old == nil || old.staged != nil || old.stage != h.stage || h.stage == 0), !h.staged && old != nil:
+		c.fail("a roster is there twice, or staged for none")
+	case len(s.State.rosters) >= MaxRosters && !h.staged:
+		c.fail("too many rosters")
 	default:
 		one := s.newRoster()
-		if staged {
+		if h.staged {
 			old.staged = one
 		} else {
-			one.stage = stage
-			s.State.rosters[id] = one
+			one.stage = h.stage
+			s.State.rosters[h.id] = one
 		}
 		s.rosters = append(s.rosters, one)
 	}
 }
 
-func (s *snapshotReader) readRosterRow(r *reader) {
-	n, id, level, since := r.uint(), r.span(2*MaxShopperBytes), Level(r.byte()), Time(r.int())
-	switch {
-	case r.err != nil:
-	case n >= uint64(len(s.rosters)) || level >= levelEnd || !sane(since):
-		r.fail("a row of no roster, or of no sense")
-	case s.rosters[n].rows.find(id) != 0:
-		r.fail("a row is there twice")
-	case s.rosters[n].rows.rows.len() >= MaxRosterRows:
-		r.fail("more rows than a roster may have")
-	case level == LevelNone: // taken off, and remembered so that nothing grows
-		s.rosters[n].rows.add(id, rostered{level, since})
+func (s *snapshotReader) readRosterRow(c *coder) {
+	x := &s.listed
+	switch x.fields(c); {
+	case c.err != nil:
+	case x.roster >= len(s.rosters):
+		c.fail("a row of no roster")
+	case s.rosters[x.roster].rows.find(x.id) != 0:
+		c.fail("a row is there twice")
+	case s.rosters[x.roster].rows.rows.len() >= MaxRosterRows:
+		c.fail("more rows than a roster may have")
+	case x.level == LevelNone: // taken off, and remembered so that nothing grows
+		s.rosters[x.roster].rows.add(x.id, x.rostered)
 	default:
-		s.rosters[n].put(id, level, since)
+		s.rosters[x.roster].put(x.id, x.level, x.since)
 	}
 }
 
-func (s *State) readSession(r *reader) {
-	x := &Session{Handle: SessionHandle(len(s.sessions) + 1), SessionSpec: r.sessionSpec(), Sale: r.string(MaxIDBytes)}
-	x.State, x.Paused = SessionState(r.byte()), r.bool()
-	x.OpenedAt, x.EndedAt, x.lastDue = Time(r.int()), Time(r.int()), Time(r.int())
-	for range r.count() {
-		x.Listings = append(x.Listings, ListingHandle(r.uint32()))
-	}
-	x.settledOrders, x.dropped, x.cleared = r.uint32(), r.uint32(), r.bool()
-	x.Sealed, x.SettledAt = LogIndex(r.uint()), Time(r.int())
-	for range r.count() {
-		x.lives = append(x.lives, granting{r.uint32(), r.life()})
-	}
-	switch {
-	case x.State != Settled && (x.settledOrders > 0 || x.cleared || x.Sealed != 0) || x.dropped > x.settledOrders || x.dropped > 0 && !x.cleared:
-		r.fail("a session without its orders that is not settled")
-	case x.State > Settled:
-		r.fail("an unknown session state")
-	case s.sessionByID[x.ID] != nil:
-		r.fail("a session is there twice")
-	case s.sales[x.Sale] == nil:
-		r.fail("a session of no sale")
-	case !sane(x.Start) || !sane(x.End) || !sane(x.OpenedAt) || !sane(x.EndedAt) || !sane(x.lastDue) || !sane(x.SettledAt):
-		r.fail("a time beyond all use")
-	}
-	s.sessions = append(s.sessions, x)
-	s.sessionByID[x.ID] = x
-}
-
-func (s *State) readListing(r *reader) {
-	l := &Listing{Handle: ListingHandle(len(s.listings) + 1), Session: SessionHandle(r.uint32()), ListingSpec: r.listingSpec(), Currency: r.string(MaxIDBytes)}
-	for _, v := range [...]*int64{&l.Stock, &l.Available, &l.Held, &l.Paid, &l.Released, &l.Lowest, &l.Shoppers} {
-		*v = r.int()
-	}
-	l.Frozen = r.bool()
-	l.Waiting, l.Entrants, l.lastPlace, l.Aside = r.int(), r.int(), r.uint32(), Time(r.int())
-	copy(l.Seed[:], r.bytes(len(l.Seed)))
-	if l.DrawState = DrawState(r.byte()); l.DrawState > DrawDone {
-		r.fail("an unknown state of a draw")
-	}
-	switch x := s.SessionOf(l.Session); {
-	case x == nil:
-		r.fail("a listing of no session")
+func (s *snapshotReader) readOrder(c *coder) {
+	row := &s.order
+	*row = orderRow{}
+	row.fields(c)
+	x, l := s.SessionOf(row.session), s.Listing(row.Listing)
+	c.check(x != nil && l != nil && l.Session == x.Handle, "an order of no listing")
+	c.check(row.Shopper != 0 && int(row.Shopper) <= s.shoppers.rows.len(), "an order of no shopper")
+	if c.err != nil {
 		return
-	case s.listingIn(x, l.SKU) != nil:
-		r.fail("a listing is there twice")
-	case s.products[l.SKU] == nil:
-		r.fail("a listing of no product")
-	case !sane(l.Aside):
-		r.fail("a time beyond all use")
 	}
-	s.listings = append(s.listings, l)
-	s.lines, s.draws = append(s.lines, line{}), append(s.draws, pool{})
-	s.byName[listingName{l.Session, l.SKU}] = l
-}
-
-func (s *State) readOrder(r *reader) {
-	x := s.SessionOf(SessionHandle(r.uint32()))
-	o := Order{Key: r.key(), Amount: r.int(), Granted: Time(r.int())}
-	o.PayBy, o.Changed = o.Granted+Time(r.int()), o.Granted+Time(r.int())
-	o.previous = r.ref()
-	o.Shopper, o.Listing = ShopperNo(r.uint32()), ListingHandle(r.uint32())
-	o.Quantity, o.graceMS = r.uint32(), r.uint32()
-	o.State, o.inLine = OrderState(r.byte()), r.bool()
-	ticket := r.uint()
-	o.traits, o.Why = traits(r.byte()), Reason(r.byte())
-	o.Transaction = Transaction(r.key())
-	switch {
-	case r.err != nil:
-	case x == nil || s.Listing(o.Listing) == nil || s.Listing(o.Listing).Session != x.Handle:
-		r.fail("an order of no listing")
-	case o.Shopper == 0 || int(o.Shopper) > s.shoppers.rows.len():
-		r.fail("an order of no shopper")
-	case o.State == 0 || o.State >= orderStateEnd:
-		r.fail("an unknown order state")
-	case o.traits >= traitsEnd || o.Why >= reasonEnd || o.State.Granted() && o.Why != ReasonNone || o.inLine && !o.State.Granted():
-		r.fail("an order that can't have come to be so")
-	case o.Quantity == 0 || o.Quantity > MaxQuantity:
-		r.fail("a quantity out of bounds")
-	case !sane(o.Granted) || !sane(o.PayBy) || !sane(o.Due()) || !sane(o.Changed):
-		r.fail("a time beyond all use")
-	default:
-		x.orders.add(o)
-		if ticket != 0 {
-			s.mutDetails(OrderRef{x.Handle, uint32(x.orders.len())}).ticket = ticket
-		}
+	x.orders.add(row.Order)
+	if row.more != (details{}) {
+		*s.mutDetails(OrderRef{x.Handle, uint32(x.orders.len())}) = row.more
 	}
-}
-
-func (r *reader) life() Life {
-	life := Life(r.uint())
-	if life>>lifeBits != 0 {
-		r.fail("a life beyond its bits")
-	}
-	return life
 }
 
 // checkLives checks that each order of x came in one life.
@@ -345,14 +241,9 @@ func (x *Session) checkLives() error {
 	return nil
 }
 
-// sane tells whether t is a time that a state can hold: sums of a plan's times
-// and durations may be over maxTime, but not twice that.
-func sane(t Time) bool { return t >= 0 && t <= 2*maxTime }
-
 // restore derives what a snapshot does not hold, and checks what it refers to.
 func (s *State) restore() error {
 	orders, leaving := 0, 0
-	s.marks = make([]mark, len(s.listings))
 	listed := make([]bool, len(s.listings))
 	for _, x := range s.sessions {
 		for _, h := range x.Listings {

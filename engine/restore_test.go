@@ -105,7 +105,7 @@ func TestCraftedLinesAndListsAreRefused(t *testing.T) {
 		{"a staging that is not there", func(s *State) { s.rosters[tea].stage = 5 }, "staging"},
 		{"a staging of nobody", func(s *State) { s.rosters[vip].stage = 0 }, "staged for none"},
 		{"a row of an unknown level", func(s *State) { s.rosters[vip].rows.rows.mut(0).kept.level = levelEnd }, "row"},
-		{"a row from beyond all time", func(s *State) { s.rosters[vip].rows.rows.mut(0).kept.since = Never }, "row"},
+		{"a row from beyond all time", func(s *State) { s.rosters[vip].rows.rows.mut(0).kept.since = Never }, "time"},
 		{"a switch that can't be so", func(s *State) { s.board.now[SwitchTickets] = 9 }, "switch"},
 		{"profiles out of order", func(s *State) { s.board.profiles = append(s.board.profiles, s.board.profiles[0]) }, "profile"},
 		{"a profile of no session", func(s *State) { s.board.clocked[0].session = 99 }, "profile of no session"},
@@ -148,7 +148,7 @@ func TestSnapshotBlocksMissingOrDoubled(t *testing.T) {
 		var without, twice [][]byte
 		without = append(append(without, blocks[:i]...), blocks[i+1:]...)
 		twice = append(append(twice, blocks[:i+1]...), blocks[i:]...)
-		if _, err := ReadState(bytes.NewReader(joined(head, without...))); err == nil && block[0] < blockReceivers {
+		if _, err := ReadState(bytes.NewReader(joined(head, without...))); err == nil && block[0] <= blockOrders {
 			t.Errorf("read without block %d", block[0])
 		}
 		if _, err := ReadState(bytes.NewReader(joined(head, twice...))); err == nil && block[0] != blockEnd {

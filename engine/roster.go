@@ -352,9 +352,7 @@ func (s *State) editRoster(c *Command) Event {
 func (s *State) wrongEdit(e *RosterEdit) Reason {
 	id := e.Roster
 	switch {
-	case id.Kind == 0 || id.Kind >= rosterKindEnd || e.Action == 0 || e.Action >= rosterActionEnd,
-		(id.Kind == RosterReserved) != (id.Listing != 0), (id.Kind == RosterAllowed) != (id.Name != ""),
-		id.Kind == RosterReserved && s.Listing(id.Listing) == nil, id.Kind == RosterAllowed && !ValidID(id.Name):
+	case !s.mayBe(id) || e.Action == 0 || e.Action >= rosterActionEnd:
 		return ReasonUnknown
 	case e.Stage == 0 && (e.Action == RosterStage || e.Action == RosterCommit):
 		return ReasonConflict
@@ -369,6 +367,13 @@ func (s *State) wrongEdit(e *RosterEdit) Reason {
 		}
 	}
 	return ReasonNone
+}
+
+// mayBe tells whether there may be such a roster: of a listing, of a name, or by its
+// kind alone.
+func (s *State) mayBe(id RosterID) bool {
+	return id.Kind > 0 && id.Kind < rosterKindEnd && (id.Kind == RosterReserved) == (id.Listing != 0) && (id.Kind == RosterAllowed) == (id.Name != "") &&
+		(id.Listing == 0 || s.Listing(id.Listing) != nil) && (id.Name == "" || ValidID(id.Name))
 }
 
 func (s *State) putRows(r *roster, rows []RosterEntry, done Event) Event {
@@ -425,45 +430,5 @@ func (s *State) reserve(c *Command) Event {
 		return refused(ReasonTooMany)
 	}
 	s.rosterChanged(id)
-	return e
-}
-
-func (w *writer) rosterID(id RosterID) {
-	w.byte(byte(id.Kind))
-	w.uint(uint64(id.Listing))
-	w.string(id.Name)
-}
-
-func (r *reader) rosterID() RosterID {
-	return RosterID{Kind: RosterKind(r.byte()), Listing: ListingHandle(r.uint32()), Name: r.string(MaxIDBytes)}
-}
-
-func (w *writer) rosterEdit(e *RosterEdit) {
-	w.rosterID(e.Roster)
-	w.byte(byte(e.Action))
-	w.uint(e.Stage)
-	w.uint(uint64(e.Count))
-	w.string(e.Source)
-	w.uint(uint64(len(e.Rows)))
-	for i := range e.Rows {
-		w.string(string(e.Rows[i].ID))
-		w.byte(byte(e.Rows[i].Level))
-	}
-}
-
-func (r *reader) rosterEdit() RosterEdit {
-	e := RosterEdit{Roster: r.rosterID(), Action: RosterAction(r.byte()), Stage: r.uint(), Count: r.uint32(), Source: r.string(2 * MaxIDBytes)}
-	n := r.count()
-	if n > MaxRosterEntries {
-		r.fail("too many rows in one edit")
-		return e
-	}
-	e.Rows = make([]RosterEntry, 0, n)
-	for range n {
-		e.Rows = append(e.Rows, RosterEntry{ID: r.span(2 * MaxShopperBytes), Level: Level(r.byte())})
-		if r.err != nil {
-			return e
-		}
-	}
 	return e
 }

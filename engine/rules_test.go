@@ -115,9 +115,7 @@ func TestPlanIsMeasuredAsWritten(t *testing.T) {
 	p := &Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale"}, Sessions: []SessionPlan{{
 		SessionSpec: SessionSpec{ID: "s", Start: g.clock, End: g.clock.Add(time.Hour), PayWithin: time.Minute}}}}}}
 	size := func() int {
-		var w writer
-		w.plan(p)
-		return len(w.buf)
+		return len(written(p))
 	}
 	for i := 0; size() < MaxPlanBytes-1000; i++ {
 		id := fmt.Sprintf("p-%05d", i)

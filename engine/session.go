@@ -284,11 +284,8 @@ func (s *State) planListing(x *Session, spec ListingSpec, entropy [32]byte) {
 	l := s.listingIn(x, spec.SKU)
 	if l == nil {
 		l = &Listing{Handle: ListingHandle(len(s.listings) + 1), Session: x.Handle, Stock: spec.Stock, Available: spec.Stock, Lowest: spec.Stock}
-		s.listings = append(s.listings, l)
-		s.marks = append(s.marks, mark{})
-		s.lines = append(s.lines, line{})
-		s.draws = append(s.draws, pool{})
-		s.byName[listingName{x.Handle, spec.SKU}] = l
+		l.SKU = spec.SKU
+		s.addListing(l)
 		x.Listings = append(x.Listings, l.Handle)
 	} else if spec.Stock != l.ListingSpec.Stock { // else what operators added stays
 		l.adjust(spec.Stock - l.Stock)
@@ -301,6 +298,14 @@ func (s *State) planListing(x *Session, spec ListingSpec, entropy [32]byte) {
 			x.draws = s.drawsOf(x)
 		}
 	}
+}
+
+func (s *State) addListing(l *Listing) {
+	s.listings = append(s.listings, l)
+	s.marks = append(s.marks, mark{})
+	s.lines = append(s.lines, line{})
+	s.draws = append(s.draws, pool{})
+	s.byName[listingName{l.Session, l.SKU}] = l
 }
 
 // adjust puts more units up, or takes free ones away.

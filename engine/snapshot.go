@@ -37,11 +37,8 @@ const (
 	blockListings
 	blockShoppers
 	blockOrders
-	blockReceivers
-	blockPayments
 	blockRosters
 	blockRosterRows
-	blockPlaces
 	blockSwitches
 	blockRefunds
 	blockBought
@@ -69,10 +66,8 @@ type Snapshot struct {
 
 // frozenRoster is a roster and, right behind it, what is staged of it, if that is.
 type frozenRoster struct {
-	id     RosterID
-	stage  uint64 // of the staged one behind
-	staged bool
-	rows   table[named[rostered]]
+	rosterHead
+	rows table[named[rostered]]
 }
 
 type snapshotHead struct {
@@ -102,9 +97,9 @@ func (s *State) Snapshot() *Snapshot {
 	}
 	for _, id := range s.Rosters() {
 		r := s.rosters[id]
-		snap.rosters = append(snap.rosters, frozenRoster{id: id, stage: r.stage, rows: r.rows.rows.freeze()})
+		snap.rosters = append(snap.rosters, frozenRoster{rosterHead{id, r.stage, false}, r.rows.rows.freeze()})
 		if r.staged != nil {
-			snap.rosters = append(snap.rosters, frozenRoster{id: id, stage: r.stage, staged: true, rows: r.staged.rows.rows.freeze()})
+			snap.rosters = append(snap.rosters, frozenRoster{rosterHead{id, r.stage, true}, r.staged.rows.rows.freeze()})
 		}
 	}
 	for _, b := range s.bought {
@@ -143,20 +138,25 @@ func (s *Snapshot) Hash() (sum [sha256.Size]byte) {
 // blockWriter cuts rows into blocks.
 type blockWriter struct {
 	to      io.Writer
-	rows    writer
+	rows    coder
 	count   uint64
 	kind    byte
 	written int64
 	err     error
 }
 
-func (b *blockWriter) row(kind byte, write func(*writer)) {
+// row writes what x, a pointer, leads to.
+func (b *blockWriter) row(kind byte, x any) {
 	if b.kind != kind || len(b.rows.buf) >= blockBytes {
 		b.flush()
 		b.kind = kind
 	}
 	b.count++
-	write(&b.rows)
+	if own, ok := x.(row); ok {
+		own.fields(&b.rows)
+	} else {
+		b.rows.all(x)
+	}
 }
 
 func (b *blockWriter) flush() {
@@ -192,175 +192,188 @@ func (b *blockWriter) write(p []byte) {
 func (s *Snapshot) WriteTo(to io.Writer) (int64, error) {
 	b := &blockWriter{to: to}
 	b.write(binary.LittleEndian.AppendUint32([]byte(snapshotMagic), snapshotVersion))
-	b.row(blockHead, s.head.write)
+	b.row(blockHead, &s.head)
 	for _, p := range s.products {
-		b.row(blockProducts, func(w *writer) { w.product(p) })
+		b.row(blockProducts, p)
 	}
 	for _, x := range s.sales {
-		b.row(blockSales, func(w *writer) { w.sale(x) })
+		b.row(blockSales, x)
 	}
 	for i := range s.sessions {
-		b.row(blockSessions, func(w *writer) { w.session(&s.sessions[i]) })
+		b.row(blockSessions, &s.sessions[i])
 	}
 	for i := range s.listings {
-		b.row(blockListings, func(w *writer) { w.listing(&s.listings[i]) })
+		b.row(blockListings, &s.listings[i])
 	}
+	var shopper shopperRow
 	for i := range s.shoppers.len() {
-		b.row(blockShoppers, func(w *writer) {
-			row := s.shoppers.at(i)
-			w.string(row.id)
-			w.ref(row.kept)
-		})
+		at := s.shoppers.at(i)
+		shopper.id, shopper.last = append(shopper.id[:0], at.id...), at.kept
+		b.row(blockShoppers, &shopper)
 	}
+	var order orderRow
 	for i := range s.sessions {
-		orders := &s.sessions[i].orders
-		for j := range orders.len() {
-			b.row(blockOrders, func(w *writer) {
-				w.uint(uint64(s.sessions[i].Handle))
-				w.order(orders.at(j), s.sessions[i].ticketOf(orders.at(j)))
-			})
+		x := &s.sessions[i]
+		for j := range x.orders.len() {
+			order = orderRow{session: x.Handle, Order: *x.orders.at(j)}
+			if at := order.Order.details; at != 0 {
+				order.more = *x.details.at(int(at) - 1)
+			}
+			b.row(blockOrders, &order)
 		}
 	}
-	s.eachDetails(func(ref OrderRef, d *details) {
-		if d.receiver != nil {
-			b.row(blockReceivers, func(w *writer) {
-				w.ref(ref)
-				w.receiver(*d.receiver)
-			})
-		}
-	})
-	s.eachDetails(func(ref OrderRef, d *details) {
-		if d.settled {
-			b.row(blockPayments, func(w *writer) {
-				w.ref(ref)
-				w.string(d.payment)
-				w.int(int64(d.paidAt))
-			})
-		}
-	})
 	for i := range s.rosters {
-		r := &s.rosters[i]
-		b.row(blockRosters, func(w *writer) {
-			w.rosterID(r.id)
-			w.uint(r.stage)
-			w.bool(r.staged)
-		})
+		b.row(blockRosters, &s.rosters[i].rosterHead)
 	}
+	var listed rosterRow
 	for i := range s.rosters {
 		rows := &s.rosters[i].rows
 		for j := range rows.len() {
-			b.row(blockRosterRows, func(w *writer) {
-				row := rows.at(j)
-				w.uint(uint64(i))
-				w.string(row.id)
-				w.byte(byte(row.kept.level))
-				w.int(int64(row.kept.since))
-			})
+			at := rows.at(j)
+			listed.roster, listed.id, listed.rostered = i, append(listed.id[:0], at.id...), at.kept
+			b.row(blockRosterRows, &listed)
 		}
 	}
-	s.eachDetails(func(ref OrderRef, d *details) {
-		if d.place != 0 {
-			b.row(blockPlaces, func(w *writer) {
-				w.ref(ref)
-				w.uint(uint64(d.place))
-			})
-		}
-	})
-	b.row(blockSwitches, func(w *writer) { w.board(&s.board) })
+	b.row(blockSwitches, &s.board)
 	for i := range s.refunds.len() {
-		b.row(blockRefunds, func(w *writer) { w.refund(s.refunds.at(i)) })
+		b.row(blockRefunds, s.refunds.at(i))
 	}
+	var month monthRow
 	for i := range s.bought {
 		for j := range s.bought[i].rows.len() {
-			b.row(blockBought, func(w *writer) { w.bought(s.bought[i].month, s.bought[i].rows.at(j)) })
+			month = monthRow{*s.bought[i].rows.at(j), s.bought[i].month}
+			b.row(blockBought, &month)
 		}
 	}
 	for _, d := range s.done {
-		b.row(blockIntents, func(w *writer) { w.deed(d) })
+		b.row(blockIntents, d)
 	}
 	b.flush()
 	b.block(blockEnd, nil)
 	return b.written, b.err
 }
 
-// eachDetails visits the orders that have details, in the order of their references.
-func (s *Snapshot) eachDetails(visit func(OrderRef, *details)) {
-	for i := range s.sessions {
-		orders := &s.sessions[i].orders
-		for j := range orders.len() {
-			if at := orders.at(j).details; at != 0 {
-				visit(OrderRef{s.sessions[i].Handle, uint32(j) + 1}, s.sessions[i].details.at(int(at)-1))
-			}
+func (h *snapshotHead) fields(c *coder) {
+	c.all(&h.index, &h.now, &h.rules, &h.epoch, &h.sequence, &h.epochNode, &h.life, &h.secret)
+	c.check(h.rules != 0, "no version of rules")
+}
+
+func (l *Life) fields(c *coder) {
+	unsigned(c, l)
+	c.check(*l>>lifeBits == 0, "a life beyond its bits")
+}
+
+func (x *Session) fields(c *coder) {
+	c.all(&x.SessionSpec, &x.Sale, &x.State, &x.Paused, &x.OpenedAt, &x.EndedAt, &x.Sealed, &x.SettledAt, &x.Listings,
+		&x.settledOrders, &x.dropped, &x.cleared, &x.lives, &x.lastDue)
+	c.check(x.State <= Settled, "an unknown session state")
+}
+
+func (g *granting) fields(c *coder) { c.all(&g.first, &g.life) }
+
+func (l *Listing) fields(c *coder) {
+	c.all(&l.Session, &l.ListingSpec, &l.Currency, &l.Stock, &l.Available, &l.Held, &l.Paid, &l.Released, &l.Lowest, &l.Shoppers,
+		&l.Frozen, &l.Waiting, &l.Entrants, &l.lastPlace, &l.Aside, &l.Seed, &l.DrawState)
+	c.check(l.DrawState <= DrawDone, "an unknown state of a draw")
+}
+
+// shopperRow is a shopper; without an id and an order, a number to be given out again.
+type shopperRow struct {
+	id   []byte
+	last OrderRef
+}
+
+func (x *shopperRow) fields(c *coder) {
+	c.span(&x.id, MaxShopperBytes)
+	c.ref(&x.last)
+}
+
+// orderRow is an order with all that is known of it.
+type orderRow struct {
+	session SessionHandle
+	Order
+	more details
+}
+
+func (x *orderRow) fields(c *coder) {
+	o := &x.Order
+	unsigned(c, &x.session)
+	c.fixed(o.Key[:])
+	signed(c, &o.Amount)
+	c.time(&o.Granted)
+	c.since(&o.PayBy, o.Granted)
+	c.since(&o.Changed, o.Granted)
+	c.ref(&o.previous)
+	unsigned(c, &o.Shopper)
+	unsigned(c, &o.Listing)
+	unsigned(c, &o.Quantity)
+	c.check(o.Quantity > 0 && o.Quantity <= MaxQuantity, "a quantity out of bounds")
+	unsigned(c, &o.graceMS)
+	oneOf(c, &o.State, orderStateEnd, "an unknown order state")
+	c.bool(&o.inLine)
+	octet(c, &o.traits)
+	octet(c, &o.Why)
+	c.check(o.State != 0 && o.traits < traitsEnd && o.Why < reasonEnd && (!o.State.Granted() || o.Why == ReasonNone) &&
+		(!o.inLine || o.State.Granted()), "an order that can't have come to be so")
+	c.fixed(o.Transaction[:])
+	x.more.fields(c)
+	c.check(x.more.place == 0 || o.State == Waiting, "a place in line of one who does not wait")
+}
+
+// Parts of details that an order may have.
+const (
+	hasPayment = 1 << iota
+	hasReceiver
+	hasPlace
+	hasTicket
+	hasEnd
+)
+
+func (d *details) fields(c *coder) {
+	has := byte(hasPayment*btoi(d.settled) | hasReceiver*btoi(d.receiver != nil) | hasPlace*btoi(d.place != 0) | hasTicket*btoi(d.ticket != 0))
+	oneOf(c, &has, hasEnd, "an order with what no order has")
+	if has&hasPayment != 0 {
+		c.string(&d.payment)
+		c.time(&d.paidAt)
+		c.check(d.paidAt != 0, "a payment of no time")
+	}
+	if has&hasReceiver != 0 {
+		if c.reads {
+			d.receiver = new(Receiver)
 		}
+		c.all(d.receiver)
+	}
+	if has&hasPlace != 0 {
+		unsigned(c, &d.place)
+	}
+	if has&hasTicket != 0 {
+		unsigned(c, &d.ticket)
+	}
+	if c.reads {
+		d.settled = has&hasPayment != 0
+		c.check((d.place != 0) == (has&hasPlace != 0) && (d.ticket != 0) == (has&hasTicket != 0), "a place or a ticket without a number")
 	}
 }
 
-func (h *snapshotHead) write(w *writer) {
-	w.uint(uint64(h.index))
-	w.int(int64(h.now))
-	w.uint(uint64(h.rules))
-	w.uint(uint64(h.epoch))
-	w.uint(h.sequence)
-	w.string(h.epochNode)
-	w.uint(uint64(h.life))
-	w.fixed(h.secret[:])
+// rosterHead is a roster, or what is staged of it.
+type rosterHead struct {
+	id     RosterID
+	stage  uint64 // of the one that is staged
+	staged bool
 }
 
-func (w *writer) session(x *Session) {
-	w.sessionSpec(&x.SessionSpec)
-	w.string(x.Sale)
-	w.byte(byte(x.State))
-	w.bool(x.Paused)
-	w.int(int64(x.OpenedAt))
-	w.int(int64(x.EndedAt))
-	w.int(int64(x.lastDue))
-	w.uint(uint64(len(x.Listings)))
-	for _, h := range x.Listings {
-		w.uint(uint64(h))
-	}
-	w.uint(uint64(x.settledOrders))
-	w.uint(uint64(x.dropped))
-	w.bool(x.cleared)
-	w.uint(uint64(x.Sealed))
-	w.int(int64(x.SettledAt))
-	w.uint(uint64(len(x.lives)))
-	for _, g := range x.lives {
-		w.uint(uint64(g.first))
-		w.uint(uint64(g.life))
-	}
+func (h *rosterHead) fields(c *coder) { c.all(&h.id, &h.stage, &h.staged) }
+
+// rosterRow is a row of a roster, which is told by its place among them from 0.
+type rosterRow struct {
+	roster int
+	id     []byte
+	rostered
 }
 
-func (w *writer) listing(l *Listing) {
-	w.uint(uint64(l.Session))
-	w.listingSpec(&l.ListingSpec)
-	w.string(l.Currency)
-	for _, v := range [...]int64{l.Stock, l.Available, l.Held, l.Paid, l.Released, l.Lowest, l.Shoppers} {
-		w.int(v)
-	}
-	w.bool(l.Frozen)
-	w.int(l.Waiting)
-	w.int(l.Entrants)
-	w.uint(uint64(l.lastPlace))
-	w.int(int64(l.Aside))
-	w.fixed(l.Seed[:])
-	w.byte(byte(l.DrawState))
-}
-
-func (w *writer) order(o *Order, ticket uint64) {
-	w.fixed(o.Key[:])
-	w.int(o.Amount)
-	w.int(int64(o.Granted))
-	w.int(int64(o.PayBy - o.Granted))
-	w.int(int64(o.Changed - o.Granted))
-	w.ref(o.previous)
-	w.uint(uint64(o.Shopper))
-	w.uint(uint64(o.Listing))
-	w.uint(uint64(o.Quantity))
-	w.uint(uint64(o.graceMS))
-	w.byte(byte(o.State))
-	w.bool(o.inLine)
-	w.uint(ticket)
-	w.byte(byte(o.traits))
-	w.byte(byte(o.Why))
-	w.fixed(o.Transaction[:])
+func (x *rosterRow) fields(c *coder) {
+	unsigned(c, &x.roster)
+	c.span(&x.id, 2*MaxShopperBytes)
+	oneOf(c, &x.level, levelEnd, "a row of no level")
+	c.time(&x.since)
 }

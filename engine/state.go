@@ -49,6 +49,7 @@ type State struct {
 	tooNew uint32
 
 	eff      *Effects  // of the Apply under way
+	entry    coder     // of the Apply under way; like the commands here so that it takes no new memory
 	commands []Command // room for those of the Apply under way, empty between
 	share    int       // what time may do in one batch
 	// clearShare is how many rows, about, one batch lets go of.
@@ -251,14 +252,6 @@ func (s *State) detailsOf(ref OrderRef) details {
 		return *s.sessions[ref.Session-1].details.at(int(o.details) - 1)
 	}
 	return details{}
-}
-
-// ticketOf gives the id of the ticket that an order of x took; 0 without.
-func (x *Session) ticketOf(o *Order) uint64 {
-	if o.details == 0 {
-		return 0
-	}
-	return x.details.at(int(o.details) - 1).ticket
 }
 
 func (s *State) mutDetails(ref OrderRef) *details {

@@ -361,117 +361,27 @@ func (s *State) setProfile(c *Command) Event {
 	return Event{Kind: ProfileSet}
 }
 
-func (w *writer) settings(settings []Setting) {
-	w.uint(uint64(len(settings)))
-	for _, v := range settings {
-		w.byte(byte(v.Switch))
-		w.int(v.Value)
+// fields are led by their number, so that a build with more switches reads what one
+// with fewer has written.
+func (v *Switches) fields(c *coder) {
+	if c.reads {
+		*v = NormalSwitches()
+	}
+	for i := range v[:c.length(len(v), len(v))] {
+		signed(c, &v[i])
+		c.check(Switch(i).Valid(v[i]), "a switch with a value that it can't have")
 	}
 }
 
-func (r *reader) settings() (settings []Setting) {
-	n := r.count()
-	if n > SwitchCount {
-		r.fail("more settings than there are switches")
-		return nil
-	}
-	for range n {
-		settings = append(settings, Setting{Switch(r.byte()), r.int()})
-	}
-	return settings
-}
+func (x *clocked) fields(c *coder) { c.all(&x.session, &x.profile) }
 
-func (w *writer) switchChange(c *SwitchChange) {
-	w.byte(byte(c.Action))
-	w.settings(c.Settings)
-	w.string(c.Profile)
-}
-
-func (r *reader) switchChange() SwitchChange {
-	return SwitchChange{Action: SwitchAction(r.byte()), Settings: r.settings(), Profile: r.string(MaxIDBytes)}
-}
-
-// switches are written with their number, so that a build with more of them reads
-// what one with fewer has written.
-func (w *writer) switches(v *Switches) {
-	w.uint(uint64(len(v)))
-	for _, each := range v {
-		w.int(each)
+func (b *switchboard) fields(c *coder) {
+	c.all(&b.now, &b.before, &b.profile, &b.clocked, &b.base, &b.profiles, &b.history)
+	c.check(len(b.profiles) <= MaxProfiles && len(b.history) <= switchHistory, "too many profiles, or too long a history of switches")
+	for i, p := range b.profiles {
+		c.check(ValidID(p.Name) && validSettings(p.Settings) && (i == 0 || b.profiles[i-1].Name < p.Name), "a profile that can't be")
 	}
-}
-
-func (r *reader) switches() Switches {
-	v := NormalSwitches()
-	n := r.count()
-	if n > len(v) {
-		r.fail("more switches than this build knows")
-		return v
+	for _, h := range b.history {
+		c.check(h.Action > 0 && h.Action < switchActionEnd, "a change of switches that can't have been")
 	}
-	for i := range n {
-		if v[i] = r.int(); !Switch(i).Valid(v[i]) {
-			r.fail("a switch with a value that it can't have")
-		}
-	}
-	return v
-}
-
-func (w *writer) board(b *switchboard) {
-	w.switches(&b.now)
-	w.switches(&b.before)
-	w.string(b.profile)
-	w.uint(uint64(len(b.clocked)))
-	for _, c := range b.clocked {
-		w.uint(uint64(c.session))
-		w.string(c.profile)
-	}
-	w.switches(&b.base)
-	w.uint(uint64(len(b.profiles)))
-	for _, p := range b.profiles {
-		w.string(p.Name)
-		w.settings(p.Settings)
-	}
-	w.uint(uint64(len(b.history)))
-	for i := range b.history {
-		h := &b.history[i]
-		w.int(int64(h.At))
-		w.uint(uint64(h.Index))
-		w.string(h.Operator)
-		w.string(h.Note)
-		w.byte(byte(h.Action))
-		w.string(h.Profile)
-		w.switches(&h.Before)
-		w.switches(&h.After)
-	}
-}
-
-func (r *reader) board() (b switchboard) {
-	b.now, b.before, b.profile = r.switches(), r.switches(), r.string(MaxIDBytes)
-	n := r.count()
-	for i := 0; i < n && r.err == nil; i++ {
-		b.clocked = append(b.clocked, clocked{SessionHandle(r.uint32()), r.string(MaxIDBytes)})
-	}
-	b.base = r.switches()
-	n = r.count()
-	if n > MaxProfiles {
-		r.fail("too many profiles")
-	}
-	for i := 0; i < n && r.err == nil; i++ {
-		p := Profile{r.string(MaxIDBytes), r.settings()}
-		if !ValidID(p.Name) || !validSettings(p.Settings) || i > 0 && b.profiles[i-1].Name >= p.Name {
-			r.fail("a profile that can't be")
-		}
-		b.profiles = append(b.profiles, p)
-	}
-	n = r.count()
-	if n > switchHistory {
-		r.fail("too long a history of switches")
-	}
-	for i := 0; i < n && r.err == nil; i++ {
-		b.history = append(b.history, SwitchRecord{At: Time(r.int()), Index: LogIndex(r.uint()), Operator: r.string(MaxShopperBytes),
-			Note: r.string(MaxTextBytes), Action: SwitchAction(r.byte()), Profile: r.string(MaxIDBytes), Before: r.switches(), After: r.switches()})
-		if last := &b.history[i]; last.Action == 0 || last.Action >= switchActionEnd || !sane(last.At) {
-			r.fail("a change of switches that can't have been")
-		}
-	}
-	return b
 }
