@@ -20,12 +20,11 @@ const displayPatience = 500 * time.Millisecond
 // nobody, and may show what is half a second old. Error: engine.ErrNotLeader.
 func (g *Group) awaitShown() error {
 	switch {
+	case g.certain(), (g.others == nil || !g.switches.Load().On(engine.SwitchDisplaySync)) && g.fresh():
+		return nil
 	case g.others != nil:
-		if g.others.Current() || !g.switches.Load().On(engine.SwitchDisplaySync) && g.others.Fresh() {
-			return nil
-		}
-		return g.rounds.await(g.others.Sync)
-	case g.fresh() || g.leadsBefore(g.slots.now()+g.cfg.GrabTimeout):
+		return g.rounds.await(g.sync)
+	case g.leadsWithin(g.cfg.GrabTimeout):
 		return nil
 	}
 	return engine.ErrNotLeader
@@ -34,12 +33,8 @@ func (g *Group) awaitShown() error {
 // awaitKnown waits a while until this node is fresh, before operators are shown
 // the catalogue. What they are shown may be old all the same; it decides nothing.
 func (g *Group) awaitKnown() {
-	switch {
-	case g.fresh():
-	case g.others != nil:
-		_ = g.current()
-	default:
-		g.leadsBefore(g.slots.now() + g.cfg.GrabTimeout)
+	if !g.fresh() {
+		_ = g.catchUp(context.Background(), g.cfg.GrabTimeout)
 	}
 }
 

@@ -103,7 +103,7 @@ func TestFollowerAsksBeforeItShows(t *testing.T) {
 	if n := w.syncs.Load() - before; n != 2 {
 		t.Errorf("the follower asked %d times for 2 looks", n)
 	}
-	if n := leader.others.(inService).Others.(*wire).syncs.Load(); n != 0 {
+	if n := leader.others.(*wire).syncs.Load(); n != 0 {
 		t.Errorf("the leader asked %d times", n)
 	}
 	w.mu.Lock()

@@ -4,7 +4,7 @@ import "doorbuster/engine"
 
 // DoorRules gives what the door must know of a listing.
 func (g *Group) DoorRules(listing []byte) engine.DoorRules {
-	if gate := g.catalogue.Load().byName[string(listing)]; gate != nil {
+	if gate := g.named(listing); gate != nil {
 		return gate.doorRules()
 	}
 	return engine.DoorRules{}

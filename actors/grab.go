@@ -7,21 +7,36 @@ import (
 	"doorbuster/engine"
 )
 
+// passing is a grab on its way.
+type passing struct {
+	*engine.Grab
+	fingerprint uint64
+	// front: the shopper came to this node, and the guard is to be asked.
+	front bool
+	// inside is how often the grab itself is counted as inside.
+	inside int32
+	// What its slot is to know, once it is inside.
+	key      engine.Key
+	deadline engine.Time
+	expires  time.Duration // by the slots' clock
+	reply    engine.Reply  // nil: a front waits
+}
+
 // Grab decides a grab: at the gate where that is possible, else by the actor and
 // the log, on whichever node leads. It answers CodeProcessing when the outcome is
 // not known by the deadline; nothing of q is kept. A no at the gate allocates
 // nothing. A no of any kind is noted in this node's journal.
 func (g *Group) Grab(q *engine.Grab) engine.Answer {
-	fingerprint := g.fingerprint(q.Shopper)
-	a, gate := g.decide(q, fingerprint)
+	x := passing{Grab: q, fingerprint: g.fingerprint(q.Shopper), front: true}
+	a, gate := g.decide(&x)
 	g.number(&a)
 	if refused(a.Code) {
-		g.noteRefusal(gate, q.Listing, fingerprint, a.Code, a.Reason)
+		g.noteRefusal(gate, q.Listing, x.fingerprint, a.Code, a.Reason)
 	}
 	return a
 }
 
-// number names the order of an answer that was decided here. Orders have lives only
+// number names the order of an answer, wherever it was decided. Orders have lives only
 // in a state with a secret, so the numberer is there; no lock is taken.
 func (g *Group) number(a *engine.Answer) {
 	if a.Life != 0 {
@@ -29,42 +44,42 @@ func (g *Group) number(a *engine.Answer) {
 	}
 }
 
-// decide is Grab without the journal. at is the listing's gate if it had to be
-// found here.
-func (g *Group) decide(q *engine.Grab, fingerprint uint64) (a engine.Answer, at *gate) {
-	if !g.fresh() {
-		if g.others != nil { // what the gates say is from the past
-			if g.barred(nil, q) != engine.ReasonNone { // and so is who holds a unit: nobody is told that he missed it
-				return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Deadline: g.clock.read().Add(g.cfg.GrabTimeout)}, nil
-			}
-			return g.route(q, fingerprint), nil
-		}
-		if !g.leadsBefore(g.slots.now() + g.cfg.GrabTimeout) {
-			// What came before this grab had the same patience, and the time of a grab after it.
-			return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Deadline: g.clock.read().Add(2 * g.cfg.GrabTimeout)}, nil
-		}
+// decide is Grab without the journal. gate is the listing's, if it was known here.
+func (g *Group) decide(x *passing) (a engine.Answer, gate *gate) {
+	if g.others == nil && !g.fresh() && !g.leadsWithin(g.cfg.GrabTimeout) {
+		// What came before this grab had the same patience, and the time of a grab after it.
+		return g.processing(nil, g.clock.read().Add(2*g.cfg.GrabTimeout)), nil
 	}
-	gate := g.catalogue.Load().byName[string(q.Listing)]
-	if gate == nil {
-		if g.others != nil && !g.leads.Load() { // it may have been published just now
-			if g.barred(nil, q) != engine.ReasonNone { // as everybody hears for a listing that is not there
-				return engine.Answer{Reason: engine.ReasonUnknown}, nil
-			}
-			return g.route(q, fingerprint), nil
+	fresh := g.fresh() // else what the gates say is from the past
+	if fresh {
+		gate = g.named(x.Listing)
+	}
+	switch {
+	case gate != nil:
+		if a, decided := g.atGate(gate, x); decided {
+			return a, gate
 		}
+	case fresh && (g.others == nil || g.leads.Load()):
 		return engine.Answer{Reason: engine.ReasonUnknown}, nil
+	case g.barred(nil, x.Grab) == engine.ReasonNone: // it may have been published just now
+	case fresh:
+		return engine.Answer{Reason: engine.ReasonUnknown}, nil // as everybody hears for a listing that is not there
+	default: // so is who holds a unit: nobody is told that they missed it
+		return g.processing(nil, g.clock.read().Add(g.cfg.GrabTimeout)), nil
 	}
-	if a, decided := g.atGate(gate, q, fingerprint, 0, true); decided {
-		return a, gate
+	return g.insist(x, gate), gate
+}
+
+// named finds a listing's gate by how a Grab names it; nil if there is none.
+func (g *Group) named(listing []byte) *gate { return g.catalogue.Load().byName[string(listing)] }
+
+// processing puts off who asks until the outcome is certain.
+func (g *Group) processing(gate *gate, certain engine.Time) engine.Answer {
+	a := engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Deadline: certain}
+	if gate != nil {
+		a.Session = gate.session
 	}
-	if g.others != nil && !g.leads.Load() {
-		a := g.route(q, fingerprint)
-		if a.Reason == engine.ReasonQuota {
-			gate.spentUntil.Store(int64(g.slots.now() + quotaWord))
-		}
-		return a, gate
-	}
-	return g.enter(gate, q, fingerprint, (*g.keyed.Load())(q.IdempotencyKey)), gate
+	return a
 }
 
 // Guard is the door's say on a grab: tickets, rates, risk. Met by the front.
@@ -104,12 +119,11 @@ func (g *Group) depth() int32 {
 	return int32(g.cfg.WaitingDepth)
 }
 
-// atGate answers what can be answered without the actor. inside is how often this
-// very grab is counted as inside; front: the shopper came to this node.
-func (g *Group) atGate(gate *gate, q *engine.Grab, fingerprint uint64, inside int32, front bool) (a engine.Answer, decided bool) {
-	closed := gate.refusal(q.Quantity, q.Waitlist) // first: their own grant may be what closes it
-	if gate.engaged.has(fingerprint) {
-		return g.atGateEngaged(gate, q, fingerprint, inside, front)
+// atGate answers what can be answered without the actor.
+func (g *Group) atGate(gate *gate, x *passing) (a engine.Answer, decided bool) {
+	closed := gate.refusal(x.Quantity, x.Waitlist) // first: their own grant may be what closes it
+	if gate.engaged.has(x.fingerprint) {
+		return g.atGateEngaged(gate, x)
 	}
 	if closed != engine.ReasonNone {
 		return gate.refuse(closed), true
@@ -120,56 +134,58 @@ func (g *Group) atGate(gate *gate, q *engine.Grab, fingerprint uint64, inside in
 		why = engine.ReasonDepth
 	} else if !leads && gate.spentUntil.Load() > int64(g.slots.now()) {
 		why = engine.ReasonQuota
-	} else if front {
-		why = g.barred(gate, q)
+	} else if x.front {
+		why = g.barred(gate, x.Grab)
 	}
 	switch {
-	case why == engine.ReasonNone && leads && !gate.admit(fingerprint): // the leader counts who was let in, for all nodes
+	case why == engine.ReasonNone && leads && !gate.admit(x.fingerprint): // the leader counts who was let in, for all nodes
 		why = engine.ReasonQuota
 	case why == engine.ReasonNone:
 		return a, false
 	}
-	if engine.CodeOf(why) == engine.CodeMissed && g.slots.inside.count(fingerprint) > inside {
+	if engine.CodeOf(why) == engine.CodeMissed && g.slots.inside.count(x.fingerprint) > x.inside {
 		return g.crowded(gate), true
 	}
 	return gate.refuse(why), true
 }
 
-// atGateEngaged is atGate for one who holds, held or may yet hold a unit. What he
-// asks with a known key comes before every rule, and he is not told that he
+// atGateEngaged is atGate for one who holds, held or may yet hold a unit. What they
+// ask with a known key comes before every rule, and they are not told that they
 // missed anything.
-func (g *Group) atGateEngaged(gate *gate, q *engine.Grab, fingerprint uint64, inside int32,
-	front bool) (a engine.Answer, decided bool) {
-	if a, found := g.byKey(gate, q.Shopper, (*g.keyed.Load())(q.IdempotencyKey), q.Quantity); found {
+func (g *Group) atGateEngaged(gate *gate, x *passing) (a engine.Answer, decided bool) {
+	if a, found := g.byKey(gate, x.Shopper, g.hashed(x.IdempotencyKey), x.Quantity); found {
 		return a, true
 	}
 	if gate.waiting.Load() >= 2*g.depth() {
-		return g.putOff(gate, q, fingerprint, inside, engine.ReasonDepth), true
+		return g.putOff(gate, x, engine.ReasonDepth), true
 	}
-	if !front {
+	if !x.front {
 		return a, false
 	}
-	switch why := g.barred(gate, q); {
+	switch why := g.barred(gate, x.Grab); {
 	case why == engine.ReasonNone:
 		return a, false
 	case engine.CodeOf(why) == engine.CodeMissed:
-		return g.putOff(gate, q, fingerprint, inside, why), true
+		return g.putOff(gate, x, why), true
 	default:
 		return gate.refuse(why), true
 	}
 }
 
+// hashed gives the hash that a key is known by; the group has a state.
+func (g *Group) hashed(key []byte) engine.Key { return (*g.keyed.Load())(key) }
+
 // putOff answers one who is engaged and not let in, for why: with what they have,
 // where that is a place or all that they may have, so that they are not sent to ask
 // for what would turn out as missed; and one who has nothing here any more, and
 // nothing under way, like one who never had.
-func (g *Group) putOff(gate *gate, q *engine.Grab, fingerprint uint64, inside int32, why engine.Reason) engine.Answer {
-	closed, caughtUp := gate.refusal(q.Quantity, q.Waitlist), g.seesGrants(gate) // the gate first: their own grant may close it
-	a, final := g.known(gate, q.Shopper, (*g.keyed.Load())(q.IdempotencyKey), q.Quantity)
+func (g *Group) putOff(gate *gate, x *passing, why engine.Reason) engine.Answer {
+	closed, caughtUp := gate.refusal(x.Quantity, x.Waitlist), g.seesGrants(gate) // the gate first: their own grant may close it
+	a, final := g.known(gate, x.Shopper, g.hashed(x.IdempotencyKey), x.Quantity)
 	switch {
 	case final && a.Code != engine.CodeMissed:
 		return a
-	case !caughtUp || g.blocked.Load() || g.slots.inside.count(fingerprint) > inside || g.has(gate, q.Shopper):
+	case !caughtUp || g.blocked.Load() || g.slots.inside.count(x.fingerprint) > x.inside || g.has(gate, x.Shopper):
 		return g.crowded(gate)
 	}
 	if closed != engine.ReasonNone {
@@ -205,83 +221,117 @@ func (g *Group) crowded(gate *gate) engine.Answer {
 	return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonDepth, Session: gate.session, Deadline: g.clock.read().Add(g.cfg.GrabTimeout)}
 }
 
-// enter sends the grab to the actor, again with the same key where the outcome
-// is unknown, until the deadline.
-func (g *Group) enter(gate *gate, q *engine.Grab, fingerprint uint64, key engine.Key) engine.Answer {
-	deadline := g.clock.read().Add(g.cfg.GrabTimeout)
-	expires := g.slots.now() + g.cfg.GrabTimeout
-	epoch, tries := g.epoch.Load(), 0
-	g.slots.inside.enter(fingerprint) // between tries, too
-	defer g.slots.inside.leave(fingerprint)
+// retryPause is how long a front waits before it asks again whoever leads then.
+const retryPause = 5 * time.Millisecond
+
+// insist has whoever leads decide a grab, again with the same key where the outcome is
+// unknown, until its time is over. gate is the one that let it in here, or nil.
+func (g *Group) insist(x *passing, gate *gate) engine.Answer {
+	x.deadline, x.expires = g.clock.read().Add(g.cfg.GrabTimeout), g.slots.now()+g.cfg.GrabTimeout
+	x.front, x.inside = false, 1
+	g.slots.inside.enter(x.fingerprint) // between tries, too
+	defer g.slots.inside.leave(x.fingerprint)
+	passed, epoch, tries := gate, g.epoch.Load(), 0
+	if g.others != nil && !g.leads.Load() {
+		passed = nil // by another gate than the leader's
+	}
 	for {
-		a, answered := g.hand(gate, q, fingerprint, key, deadline, expires)
-		if answered && a != unknown {
+		a, s := unknown, (*slot)(nil)
+		elsewhere := g.others != nil && !g.leads.Load() && !g.presides()
+		switch {
+		case !elsewhere:
+			a, s = g.lead(x, passed)
+		case g.hasState(): // else it could not be told what came of it
+			s = g.slots.lend(x, nil)
+			g.others.Grab(x.Grab, x.deadline, s)
+		}
+		if s != nil {
+			told, index, answered := g.slots.wait(s)
+			if !answered {
+				return g.processing(gate, x.deadline)
+			}
+			if a = told; elsewhere && a != unknown {
+				g.learn(x, &a, index)
+			}
+		}
+		if a != unknown {
 			return a
 		}
-		if now := g.catalogue.Load().byName[gate.name]; now != nil { // another since a restore
-			gate = now
+		// Within an epoch only an actor's panic makes an outcome unknown; a listing that
+		// panics on this grab is asked once more and no further.
+		passed = nil
+		if e := g.epoch.Load(); e != epoch {
+			epoch, tries = e, 0
 		}
-		// Within an epoch only an actor's panic makes an outcome unknown; a
-		// listing that panics on this grab is asked once more and no further.
-		if tries++; g.epoch.Load() != epoch {
-			epoch, tries = g.epoch.Load(), 0
+		handed := s != nil && !elsewhere
+		if handed {
+			tries++
 		}
-		if g.others != nil && answered && !g.leads.Load() {
-			if a, decided := g.elsewhere(q, deadline, expires); decided {
-				return a
-			}
-		}
-		if !answered || tries > 1 && g.leads.Load() || !g.leadsBefore(expires) {
-			return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Session: gate.session, Deadline: deadline}
+		switch left := x.expires - g.slots.now(); {
+		case handed && g.leads.Load() && tries <= 1:
+		case handed && g.leads.Load(), left <= retryPause:
+			return g.processing(gate, x.deadline)
+		case g.others == nil && !g.leads.Load():
+			g.leadsWithin(left - retryPause)
+		default:
+			time.Sleep(retryPause)
 		}
 	}
 }
 
-// hand gives the grab to the gate's actor once; false when patience ran out.
-func (g *Group) hand(gate *gate, q *engine.Grab, fingerprint uint64, key engine.Key, deadline engine.Time, expires time.Duration) (a engine.Answer, answered bool) {
-	gate.waiting.Add(1)
-	if gate.retired.Load() { // looked at after waiting says that somebody comes: its actor may be gone
-		gate.waiting.Add(-1)
-		return unknown, true
+// lead decides a grab as the leader, at the gate, unless it has passed that, or has the
+// listing's actor complete s; neither if it can't be decided here and now.
+func (g *Group) lead(x *passing, passed *gate) (a engine.Answer, s *slot) {
+	gate := passed
+	if gate == nil {
+		if !g.fresh() {
+			return unknown, nil
+		}
+		if gate = g.named(x.Listing); gate == nil {
+			return engine.Answer{Reason: engine.ReasonUnknown}, nil
+		}
+		if a, decided := g.atGate(gate, x); decided {
+			return a, nil
+		}
 	}
-	s := g.slots.take(gate, q, fingerprint, key, deadline, expires)
-	g.send(gate, s)
-	return g.slots.wait(s)
+	switch {
+	case g.leads.Load():
+		gate.waiting.Add(1)
+		if gate.retired.Load() { // looked at after waiting says that somebody comes: its actor may be gone
+			gate.waiting.Add(-1)
+			return unknown, nil
+		}
+		x.key = g.hashed(x.IdempotencyKey)
+		s = g.slots.lend(x, gate)
+		g.send(gate, s)
+		return unknown, s
+	case g.others != nil && g.blocked.Load(): // they are engaged, or the gate would have told them that they missed it
+		return g.putOff(gate, x, engine.ReasonOverload), nil
+	}
+	return unknown, nil
 }
 
-// elsewhere has a grab that began here decided by whoever leads now; false if
-// that is this node again, or nobody before the deadline.
-func (g *Group) elsewhere(q *engine.Grab, deadline engine.Time, expires time.Duration) (a engine.Answer, decided bool) {
-	for !g.leads.Load() && expires-g.slots.now() > retryPause {
-		if g.presides() {
-			if a := g.lead(q, deadline, expires); a != unknown {
-				return a, true
-			}
-		} else if a, index, err := g.others.Grab(q, deadline, expires-g.slots.now()); err == nil {
-			g.learnOf(a.Listing, index)
-			return a, true
-		}
-		time.Sleep(retryPause)
+// learn takes in what another node told of a grab, having applied index.
+func (g *Group) learn(x *passing, a *engine.Answer, index engine.LogIndex) {
+	g.learnOf(a.Listing, index)
+	gate := g.named(x.Listing)
+	if gate == nil {
+		return
 	}
-	return a, false
+	switch {
+	case a.Code == engine.CodeGranted, a.Code == engine.CodeWaitlisted, a.Code == engine.CodeEntered:
+		gate.engage(x.fingerprint) // when they ask again they go the long way, also before this node has seen their hold
+		gate.tells(index)
+	case a.Reason == engine.ReasonQuota:
+		gate.spentUntil.Store(int64(g.slots.now() + quotaWord))
+	}
 }
 
-// leadsBefore waits for an epoch, at most until the slots' clock says when.
-func (g *Group) leadsBefore(when time.Duration) bool {
-	for !g.leads.Load() {
-		opened := *g.opened.Load()
-		if g.leads.Load() {
-			break
-		}
-		patience := time.NewTimer(when - g.slots.now())
-		select {
-		case <-opened:
-			patience.Stop()
-		case <-patience.C:
-			return false
-		}
-	}
-	return true
+// leadsWithin waits for an epoch, at most so long.
+func (g *Group) leadsWithin(patience time.Duration) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return g.awaitEpoch(ctx) == nil
 }
 
 // byKey answers from committed state a shopper whose key is known there.
@@ -407,26 +457,44 @@ func answerPassed(s *engine.State, ref engine.OrderRef) engine.Answer {
 // missed for good, if state time is past deadline; else processing. Without a
 // deadline (0) an unknown key is not found.
 func (g *Group) GrabByKey(shopper, key []byte, deadline engine.Time) (a engine.Answer, found bool, err error) {
-	if g.others != nil && !g.leads.Load() && !g.presides() {
-		return g.lookElsewhere(shopper, key, deadline)
+	a, found, err = g.whatCame(shopper, key, deadline)
+	g.number(&a)
+	return a, found, err
+}
+
+// whatCame is GrabByKey without the order's number. Where this node does not lead, the
+// leader must say: a grab may be under way to it from any node.
+func (g *Group) whatCame(shopper, key []byte, deadline engine.Time) (a engine.Answer, found bool, err error) {
+	undecided := engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Deadline: deadline}
+	// Looked at first: whoever is not inside now has been decided, and is seen.
+	inside := g.slots.inside.has(g.fingerprint(shopper))
+	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.GrabTimeout)
+	defer cancel()
+	for g.others != nil && !g.leads.Load() && !g.presides() {
+		if g.hasState() { // else it could not be told what came of it
+			var index engine.LogIndex
+			if a, found, index, err = g.others.Look(ctx, shopper, key, deadline); err == nil {
+				if g.learnOf(a.Listing, index); a.Code == engine.CodeMissed && inside { // one of theirs is on its way to the leader
+					a = undecided
+				}
+				return a, found, nil
+			}
+		}
+		if !pause(ctx) {
+			return engine.Answer{}, false, engine.ErrNotLeader
+		}
 	}
 	if err := g.current(); err != nil {
 		return a, false, err
 	}
-	hash := (*g.keyed.Load())(key)
-	look := func() (past bool) {
-		g.view.View(func(s *engine.State) {
-			ref := g.ledTo(s, shopper, key, hash)
-			if found = !ref.IsZero(); found {
-				a = answerOrder(s, ref)
-			}
-			past = s.Now() > deadline
-		})
-		return past
-	}
-	// Looked at first: whoever is not inside now has been decided, and is seen.
-	inside := g.slots.inside.has(g.fingerprint(shopper))
-	past := look()
+	hash, past := g.hashed(key), false
+	g.view.View(func(s *engine.State) {
+		ref := g.ledTo(s, shopper, key, hash)
+		if found = !ref.IsZero(); found {
+			a = answerOrder(s, ref)
+		}
+		past = s.Now() > deadline
+	})
 	if !found && g.settledAt.Load() > 0 {
 		if a, found, err = g.settledByKey(string(shopper), hash); err != nil {
 			return a, false, err
@@ -434,38 +502,21 @@ func (g *Group) GrabByKey(shopper, key []byte, deadline engine.Time) (a engine.A
 	}
 	switch {
 	case found || deadline == 0:
-		g.number(&a)
 		return a, found, nil
 	case past && !inside: // else a later grab with the same key may still be granted
 		return engine.Answer{Code: engine.CodeMissed, Reason: engine.ReasonDeadline}, true, nil
 	case g.leads.Load() && g.clock.read() > deadline:
 		g.batcher.nudge() // state time is behind because nothing happens
 	}
-	return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Deadline: deadline}, true, nil
+	return undecided, true, nil
 }
 
-// lookElsewhere is GrabByKey of a node that does not lead. What is there is there;
-// what is not, the leader must say: a grab may be under way to it from any node.
-func (g *Group) lookElsewhere(shopper, key []byte, deadline engine.Time) (a engine.Answer, found bool, err error) {
-	inside := g.slots.inside.has(g.fingerprint(shopper))
-	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.GrabTimeout)
-	defer cancel()
-	for {
-		if g.leads.Load() || g.presides() {
-			return g.GrabByKey(shopper, key, deadline)
-		}
-		var index engine.LogIndex
-		if a, found, index, err = g.others.Look(ctx, shopper, key, deadline); err == nil {
-			g.learnOf(a.Listing, index)
-			if a.Code == engine.CodeMissed && inside { // one of his is on its way to the leader
-				a = engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Deadline: deadline}
-			}
-			return a, found, nil
-		}
-		select {
-		case <-time.After(retryPause):
-		case <-ctx.Done():
-			return a, false, engine.ErrNotLeader
-		}
+// pause waits before somebody is asked again; false once ctx ends.
+func pause(ctx context.Context) bool {
+	select {
+	case <-time.After(retryPause):
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }

@@ -121,6 +121,7 @@ type Group struct {
 	// denied.
 	caughtUp atomic.Bool
 
+	connected  chan struct{} // closed by Connect
 	system     *actor.ActorSystem
 	supervisor *supervisor
 	spawning   sync.Mutex
@@ -172,7 +173,7 @@ func New(cfg Config) (*Group, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	g := &Group{cfg: cfg, logger: cfg.Logger, clock: newStateClock(cfg.Wall), slots: newSlotPool(), seed: maphash.MakeSeed()}
+	g := &Group{cfg: cfg, logger: cfg.Logger, clock: newStateClock(cfg.Wall), slots: newSlotPool(), seed: maphash.MakeSeed(), connected: make(chan struct{})}
 	if cfg.JournalEntries > 0 {
 		g.journal = newJournal(cfg.JournalEntries, g.clock.read)
 	}
@@ -189,10 +190,12 @@ func New(cfg Config) (*Group, error) {
 }
 
 // Connect gives the group the log that it proposes to and the state that it
-// reads. Call it once, before grabs come in.
+// reads. Call it once, before grabs come in, after SetLedger and Join: who tells of
+// epochs before waits for it, and other nodes hear that this one does not lead.
 func (g *Group) Connect(log Proposer, view View) {
 	g.view = view
 	g.batcher = newBatcher(log, g.clock, g.cfg.EntriesInFlight, g.landed)
+	close(g.connected)
 }
 
 // Close stops the group: what is in flight is completed, whoever comes later is
@@ -326,12 +329,13 @@ func (g *Group) learnSecret(s *engine.State) {
 }
 
 // hasState tells whether this node has a state of the group's. Whatever needs the
-// group's secret is asked for only then; see inService.
+// group's secret is asked for only then.
 func (g *Group) hasState() bool { return g.keyed.Load() != nil }
 
 // EpochOpened tells that this node leads, from epoch on; at is state time then.
 // The committed state must be the one as of the epoch's first entry.
 func (g *Group) EpochOpened(epoch engine.Epoch, at engine.Time) {
+	<-g.connected
 	g.turning.Lock()
 	defer g.turning.Unlock()
 	g.closeEpoch(engine.Epoch(g.epoch.Load()))
@@ -352,6 +356,7 @@ func (g *Group) EpochOpened(epoch engine.Epoch, at engine.Time) {
 // EpochClosed tells that this node no longer leads. The outcome of what is in
 // flight is unknown to everybody here.
 func (g *Group) EpochClosed() {
+	<-g.connected
 	g.turning.Lock()
 	defer g.turning.Unlock()
 	g.closeEpoch(engine.Epoch(g.epoch.Load()))
@@ -388,20 +393,6 @@ func (g *Group) awaitEpoch(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// awaitCaughtUp waits until this node knows all that was ever told, at most for
-// the time that a command may take.
-func (g *Group) awaitCaughtUp(ctx context.Context) error {
-	if g.others == nil && g.fresh() || g.speaks() {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, g.cfg.CommandTimeout)
-	defer cancel()
-	if g.others != nil {
-		return g.others.Sync(ctx)
-	}
-	return g.awaitEpoch(ctx)
 }
 
 // landed completes what a flight brought back.

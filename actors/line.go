@@ -45,7 +45,7 @@ func (g *Group) LeaveLine(ctx context.Context, shopper, key []byte) (v engine.Or
 	if err := g.awaitCaughtUp(ctx); err != nil {
 		return v, err
 	}
-	hash := (*g.keyed.Load())(key)
+	hash := g.hashed(key)
 	var ref engine.OrderRef
 	g.view.View(func(s *engine.State) { ref = g.ledTo(s, shopper, key, hash) })
 	if ref.IsZero() {

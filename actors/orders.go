@@ -246,18 +246,23 @@ func (g *Group) ask(ctx context.Context, c engine.Command) (o engine.Outcome, er
 	defer cancel()
 	for {
 		switch {
-		case g.others == nil:
-			if err := g.awaitEpoch(ctx); err != nil {
-				return o, err
+		case g.others == nil || g.leads.Load():
+			if g.others == nil {
+				err = g.awaitEpoch(ctx)
 			}
-			o, err = g.askHere(ctx, c)
-		case g.leads.Load():
-			o, err = g.askHere(ctx, c)
+			if err == nil {
+				o, err = g.askHere(ctx, c)
+			}
+		case !g.hasState(): // it could not be told what came of it
+			err = engine.ErrNotLeader
 		default:
-			o, err = g.askOthers(ctx, c)
+			if o, err = g.others.Ask(ctx, engine.EncodeBatch(engine.BatchHeader{}, c)); err == nil {
+				err = g.others.Await(ctx, o.Index) // so that this node has seen what it did
+			}
 		}
 		switch {
-		case errors.Is(err, engine.ErrNotLeader) && ctx.Err() == nil:
+		case errors.Is(err, engine.ErrNotLeader) && (g.leads.Load() && ctx.Err() == nil || pause(ctx)):
+			err = nil
 		case err != nil:
 			return o, err
 		case o.Event.Kind == engine.CommandRefused:

@@ -2,7 +2,7 @@ package actors
 
 import (
 	"context"
-	"errors"
+	"math"
 	"time"
 
 	"doorbuster/engine"
@@ -28,10 +28,8 @@ type Others interface {
 	Sync(ctx context.Context) error
 	// Await waits until this node has applied index.
 	Await(ctx context.Context, index engine.LogIndex) error
-	// Grab has the leader decide q. Error: engine.ErrNotLeader when it surely was
-	// not asked, engine.ErrOutcomeUnknown when nobody knows. index is how far the
-	// leader had applied.
-	Grab(q *engine.Grab, deadline engine.Time, patience time.Duration) (a engine.Answer, index engine.LogIndex, err error)
+	// Grab has the leader decide q, without waiting for it: to is told.
+	Grab(q *engine.Grab, deadline engine.Time, to engine.Reply)
 	// Ask has the leader take a batch of one command through the log.
 	Ask(ctx context.Context, batch []byte) (engine.Outcome, error)
 	// Look asks the leader what became of a grab.
@@ -40,87 +38,63 @@ type Others interface {
 
 // Join gives the group the way to the other nodes. Call it before grabs come in.
 func (g *Group) Join(others Others) {
-	g.others = inService{others, g}
+	g.others = others
 	ahead := others.Ahead
 	g.clock.ahead.Store(&ahead)
 }
 
-// inService is the way to the others for a node that may have no state yet: it has
-// applied nothing since it started or joined, and does not know the group's secret.
-// Such a node tells nobody anything, and has nothing decided elsewhere that it could
-// not tell: it is neither fresh nor current, and finds no leader to ask.
-type inService struct {
-	Others
-	group *Group
-}
-
-func (o inService) Fresh() bool   { return o.group.hasState() && o.Others.Fresh() }
-func (o inService) Current() bool { return o.group.hasState() && o.Others.Current() }
-
-func (o inService) Sync(ctx context.Context) error {
-	if err := o.Others.Sync(ctx); err != nil {
-		return err
-	}
-	return o.needState()
-}
-
-func (o inService) Grab(q *engine.Grab, deadline engine.Time, patience time.Duration) (a engine.Answer, index engine.LogIndex, err error) {
-	if err := o.needState(); err != nil {
-		return a, 0, err
-	}
-	return o.Others.Grab(q, deadline, patience)
-}
-
-func (o inService) Ask(ctx context.Context, batch []byte) (engine.Outcome, error) {
-	if err := o.needState(); err != nil {
-		return engine.Outcome{}, err
-	}
-	return o.Others.Ask(ctx, batch)
-}
-
-func (o inService) Look(ctx context.Context, shopper, key []byte, deadline engine.Time) (a engine.Answer, found bool, index engine.LogIndex, err error) {
-	if err := o.needState(); err != nil {
-		return a, false, 0, err
-	}
-	return o.Others.Look(ctx, shopper, key, deadline)
-}
-
-func (o inService) needState() error {
-	if !o.group.hasState() {
-		return engine.ErrNotLeader
-	}
-	return nil
-}
-
-// fresh tells whether what this node does not know is not there.
+// fresh tells whether what this node does not know is not there. A node that has
+// applied nothing since it started or joined does not know the group's secret: whatever
+// the cluster says of freshness, it tells nobody anything.
 func (g *Group) fresh() bool {
 	if g.others == nil {
 		return g.caughtUp.Load()
 	}
-	return g.others.Fresh()
+	return g.hasState() && g.others.Fresh()
 }
 
-// current waits until this node knows all that was ever told, as long as a grab
-// may take.
-func (g *Group) current() error {
-	if g.others == nil {
-		if !g.caughtUp.Load() {
-			return engine.ErrNotLeader
-		}
-		return nil
-	}
-	if g.speaks() {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.GrabTimeout)
-	defer cancel()
-	return g.others.Sync(ctx)
-}
+// certain tells whether this node leads or presides, and knows all that anybody was told.
+func (g *Group) certain() bool { return g.others != nil && g.hasState() && g.others.Current() }
 
 // presides tells whether this node leads and can't sell: no epoch is open, since none
 // would get across. It says what it knows for the whole group, and proposes nothing.
-func (g *Group) presides() bool {
-	return g.others != nil && !g.leads.Load() && g.others.Current()
+func (g *Group) presides() bool { return !g.leads.Load() && g.certain() }
+
+// speaks tells whether this node leads, and may tell the others what it knows.
+func (g *Group) speaks() bool { return g.leads.Load() && g.fresh() || g.presides() }
+
+// sync waits until this node knows all that was ever told before the call.
+func (g *Group) sync(ctx context.Context) error {
+	if g.others == nil {
+		return g.awaitEpoch(ctx)
+	}
+	err := g.others.Sync(ctx)
+	if err == nil && !g.hasState() {
+		err = engine.ErrNotLeader
+	}
+	return err
+}
+
+// current waits until this node knows all that was ever told, as long as a grab
+// may take; a lone node that has not recovered yet does not wait.
+func (g *Group) current() error {
+	if g.others == nil && !g.fresh() {
+		return engine.ErrNotLeader
+	}
+	return g.catchUp(context.Background(), g.cfg.GrabTimeout)
+}
+
+// awaitCaughtUp waits until this node knows all that was ever told, at most for
+// the time that a command may take.
+func (g *Group) awaitCaughtUp(ctx context.Context) error { return g.catchUp(ctx, g.cfg.CommandTimeout) }
+
+func (g *Group) catchUp(ctx context.Context, patience time.Duration) error {
+	if g.others == nil && g.fresh() || g.speaks() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return g.sync(ctx)
 }
 
 // everybodyKnows tells whether all nodes know that a listing takes grabs again.
@@ -160,36 +134,6 @@ func (g *Group) wakeWhenKnown(gate *gate) {
 	}()
 }
 
-// retryPause is how long a front waits before it asks again whoever leads then.
-const retryPause = 5 * time.Millisecond
-
-// route has a grab decided by whoever leads, again with the same key where the
-// outcome is unknown, until its deadline.
-func (g *Group) route(q *engine.Grab, fingerprint uint64) engine.Answer {
-	deadline := g.clock.read().Add(g.cfg.GrabTimeout)
-	expires := g.slots.now() + g.cfg.GrabTimeout
-	g.slots.inside.enter(fingerprint) // between tries, too
-	defer g.slots.inside.leave(fingerprint)
-	for {
-		if g.leads.Load() || g.presides() {
-			if a := g.lead(q, deadline, expires); a != unknown {
-				return a
-			}
-		} else if a, index, err := g.others.Grab(q, deadline, expires-g.slots.now()); err == nil {
-			g.learnOf(a.Listing, index)
-			if gate := g.catalogue.Load().byName[string(q.Listing)]; gate != nil && (a.Code == engine.CodeGranted || a.Code == engine.CodeWaitlisted || a.Code == engine.CodeEntered) {
-				gate.engage(fingerprint) // when they ask again they go the long way, also before this node has seen their hold
-				gate.tells(index)
-			}
-			return a
-		}
-		if expires-g.slots.now() <= retryPause {
-			return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Deadline: deadline}
-		}
-		time.Sleep(retryPause)
-	}
-}
-
 // learnOf waits until this node knows of a listing that the leader told of.
 func (g *Group) learnOf(h engine.ListingHandle, index engine.LogIndex) {
 	if h == 0 || g.catalogue.Load().gate(h) != nil {
@@ -200,59 +144,31 @@ func (g *Group) learnOf(h engine.ListingHandle, index engine.LogIndex) {
 	_ = g.others.Await(ctx, index) // without it the answer says less, and nothing wrong
 }
 
-// lead decides a grab as the leader, at the gate or by the actor; unknown if it
-// can't be decided here and now.
-func (g *Group) lead(q *engine.Grab, deadline engine.Time, expires time.Duration) engine.Answer {
-	if !g.fresh() {
-		return unknown
-	}
-	gate := g.catalogue.Load().byName[string(q.Listing)]
-	if gate == nil {
-		return engine.Answer{Reason: engine.ReasonUnknown}
-	}
-	fingerprint := g.fingerprint(q.Shopper)
-	a, decided := g.atGate(gate, q, fingerprint, 1, false)
-	switch {
-	case decided:
-		return a
-	case g.leads.Load():
-		return g.submit(gate, q, fingerprint, deadline, expires)
-	case g.blocked.Load(): // they are engaged, or the gate would have told them that they missed it
-		return g.putOff(gate, q, fingerprint, 1, engine.ReasonOverload)
-	}
-	return unknown
-}
-
-// submit sends the grab to the actor once.
-func (g *Group) submit(gate *gate, q *engine.Grab, fingerprint uint64, deadline engine.Time, expires time.Duration) engine.Answer {
-	if a, answered := g.hand(gate, q, fingerprint, (*g.keyed.Load())(q.IdempotencyKey), deadline, expires); answered {
-		return a
-	}
-	return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Session: gate.session, Deadline: deadline}
-}
-
 // longest is how far ahead another node may set a deadline.
 const longest = time.Minute
 
-// speaks tells whether this node leads, and may tell the others what it knows.
-func (g *Group) speaks() bool { return g.leads.Load() && g.fresh() || g.presides() }
+// GrabFor has a grab that another node forwards decided, as the leader; to is told, at
+// once or later. Errors: engine.ErrNotLeader if this node does not lead,
+// engine.ErrOutcomeUnknown.
+func (g *Group) GrabFor(q *engine.Grab, deadline engine.Time, to engine.Reply) {
+	if !g.answers() {
+		to.Decided(engine.Answer{}, 0, engine.ErrNotLeader)
+		return
+	}
+	x := passing{Grab: q, fingerprint: g.fingerprint(q.Shopper), deadline: min(deadline, g.clock.read().Add(longest)), expires: math.MaxInt64, reply: to}
+	if a, s := g.lead(&x, nil); s == nil {
+		tell(to, a)
+	}
+}
 
-// GrabFor decides a grab that another node forwards, as the leader. Error:
-// engine.ErrNotLeader if this node does not lead, engine.ErrOutcomeUnknown.
-func (g *Group) GrabFor(q *engine.Grab, deadline engine.Time) (engine.Answer, error) {
-	if !g.speaks() {
-		return engine.Answer{}, engine.ErrNotLeader
+// answers tells whether other nodes are answered as by the leader.
+func (g *Group) answers() bool {
+	select {
+	case <-g.connected:
+		return g.speaks()
+	default:
+		return false
 	}
-	deadline = min(deadline, g.clock.read().Add(longest))
-	fingerprint := g.fingerprint(q.Shopper)
-	g.slots.inside.enter(fingerprint)
-	defer g.slots.inside.leave(fingerprint)
-	a := g.lead(q, deadline, g.slots.now()+g.cfg.GrabTimeout)
-	if a == unknown {
-		return a, engine.ErrOutcomeUnknown
-	}
-	g.number(&a)
-	return a, nil
 }
 
 // forwarded tells whether a command may come from another node's front.
@@ -278,27 +194,10 @@ func (g *Group) AskFor(ctx context.Context, batch []byte) (engine.Outcome, error
 
 // LookFor tells another node what became of a grab.
 func (g *Group) LookFor(shopper, key []byte, deadline engine.Time) (a engine.Answer, found bool, err error) {
-	if !g.speaks() {
+	if !g.answers() {
 		return a, false, engine.ErrNotLeader
 	}
-	return g.GrabByKey(shopper, key, deadline)
-}
-
-// askOthers takes a command through the log by way of the leader, and waits until
-// this node has seen what it did.
-func (g *Group) askOthers(ctx context.Context, c engine.Command) (engine.Outcome, error) {
-	o, err := g.others.Ask(ctx, engine.EncodeBatch(engine.BatchHeader{}, c))
-	if errors.Is(err, engine.ErrNotLeader) {
-		select {
-		case <-time.After(retryPause):
-		case <-ctx.Done():
-		}
-		return o, err
-	}
-	if err == nil {
-		err = g.others.Await(ctx, o.Index)
-	}
-	return o, err
+	return g.whatCame(shopper, key, deadline)
 }
 
 // Blocked tells that what is proposed now would not be acknowledged, because a
@@ -308,6 +207,7 @@ func (g *Group) Blocked(blocked bool) { g.blocked.Store(blocked) }
 // RaiseRules has the group go over to newer rules. It does not wait.
 func (g *Group) RaiseRules(version uint32) {
 	go func() {
+		<-g.connected
 		if _, err := g.ask(context.Background(), engine.Command{Kind: engine.CmdRaiseRules, RulesVersion: version}); err != nil {
 			g.logger.Warn("the rules were not raised; it will be tried again", "to", version, "error", err)
 		}

@@ -52,7 +52,7 @@ func (w *wire) Sync(ctx context.Context) error {
 
 func (w *wire) Await(context.Context, engine.LogIndex) error { return nil }
 
-func (w *wire) Grab(q *engine.Grab, deadline engine.Time, _ time.Duration) (engine.Answer, engine.LogIndex, error) {
+func (w *wire) Grab(q *engine.Grab, deadline engine.Time, to engine.Reply) {
 	w.grabs.Add(1)
 	w.mu.Lock()
 	w.deadlines = append(w.deadlines, deadline)
@@ -65,15 +65,40 @@ func (w *wire) Grab(q *engine.Grab, deadline engine.Time, _ time.Duration) (engi
 	w.mu.Unlock()
 	switch {
 	case cut:
-		return engine.Answer{}, 0, engine.ErrNotLeader
+		to.Decided(engine.Answer{}, 0, engine.ErrNotLeader)
 	case lose:
-		return engine.Answer{}, 0, engine.ErrOutcomeUnknown
+		to.Decided(engine.Answer{}, 0, engine.ErrOutcomeUnknown)
+	case loseReply:
+		w.leader.GrabFor(q, deadline, lost{to})
+	default:
+		w.leader.GrabFor(q, deadline, to)
 	}
-	a, err := w.leader.GrabFor(q, deadline)
-	if loseReply {
-		return engine.Answer{}, 0, engine.ErrOutcomeUnknown
+}
+
+// lost is a reply that does not come through.
+type lost struct{ engine.Reply }
+
+func (l lost) Decided(engine.Answer, engine.LogIndex, error) {
+	l.Reply.Decided(engine.Answer{}, 0, engine.ErrOutcomeUnknown)
+}
+
+// heard is told what a node decides for another.
+type heard chan engine.Answer
+
+func (h heard) Decided(a engine.Answer, _ engine.LogIndex, err error) {
+	if err != nil {
+		close(h)
+		return
 	}
-	return a, 0, err
+	h <- a
+}
+
+// grabFor asks a node as another does; false if it does not say.
+func (g *Group) grabFor(listing, shopper, key string) (engine.Answer, bool) {
+	told := make(heard, 1)
+	g.GrabFor(&engine.Grab{Listing: []byte(listing), Shopper: []byte(shopper), IdempotencyKey: []byte(key), Quantity: 1}, g.Now().Add(time.Second), told)
+	a, ok := <-told
+	return a, ok
 }
 
 func (w *wire) Ask(ctx context.Context, batch []byte) (engine.Outcome, error) {
@@ -281,8 +306,8 @@ func TestForwardedCommands(t *testing.T) {
 	if _, err := follower.AskFor(t.Context(), engine.EncodeBatch(engine.BatchHeader{}, good)); !errors.Is(err, engine.ErrNotLeader) {
 		t.Errorf("a follower: %v", err)
 	}
-	if _, err := follower.GrabFor(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("ann"), IdempotencyKey: []byte("k"), Quantity: 1}, 0); !errors.Is(err, engine.ErrNotLeader) {
-		t.Errorf("a follower: %v", err)
+	if a, ok := follower.grabFor("day/skus/mask", "ann", "k"); ok {
+		t.Errorf("a follower: %+v", a)
 	}
 	if _, _, err := follower.LookFor([]byte("ann"), []byte("k"), 1); !errors.Is(err, engine.ErrNotLeader) {
 		t.Errorf("a follower: %v", err)
@@ -342,9 +367,8 @@ func TestPresiding(t *testing.T) {
 		if a := next.grab(listing, c.shopper, c.key); a.Code != c.want {
 			t.Errorf("%s: %+v", name, a)
 		}
-		q := &engine.Grab{Listing: []byte(listing), Shopper: []byte(c.shopper), IdempotencyKey: []byte(c.key), Quantity: 1}
-		if a, err := next.GrabFor(q, next.Now().Add(time.Second)); err != nil || a.Code != c.want {
-			t.Errorf("%s, for another node: %+v %v", name, a, err)
+		if a, ok := next.grabFor(listing, c.shopper, c.key); !ok || a.Code != c.want {
+			t.Errorf("%s, for another node: %+v", name, a)
 		}
 	}
 	if a, found, err := next.GrabByKey([]byte("ann"), []byte("k"), 0); err != nil || !found || a.Order != held.Order {
@@ -365,8 +389,8 @@ func TestPresiding(t *testing.T) {
 	w.mu.Lock()
 	w.current = false
 	w.mu.Unlock()
-	if _, err := next.GrabFor(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("eve"), IdempotencyKey: []byte("k"), Quantity: 1}, 0); !errors.Is(err, engine.ErrNotLeader) {
-		t.Errorf("who leads no more: %v", err)
+	if a, ok := next.grabFor("day/skus/mask", "eve", "k"); ok {
+		t.Errorf("who leads no more: %+v", a)
 	}
 }
 
@@ -476,9 +500,9 @@ func TestOwnGrantIsNoSoldOut(t *testing.T) {
 		began := make(chan struct{})
 		wait.Go(func() {
 			q := &engine.Grab{Listing: []byte(gate.name), Shopper: []byte("ann"), IdempotencyKey: []byte("other"), Quantity: 1}
-			fp := follower.fingerprint(q.Shopper)
-			for looks := 0; !gate.engaged.has(fp); looks++ {
-				if a, decided := follower.atGate(gate, q, fp, 0, true); decided {
+			x := &passing{Grab: q, fingerprint: follower.fingerprint(q.Shopper), front: true}
+			for looks := 0; !gate.engaged.has(x.fingerprint); looks++ {
+				if a, decided := follower.atGate(gate, x); decided {
 					t.Errorf("listing %d: %+v", i, a)
 					return
 				}

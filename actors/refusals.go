@@ -24,7 +24,7 @@ func (g *Group) noteRefusal(gate *gate, listing []byte, fingerprint uint64, code
 		return
 	}
 	if gate == nil {
-		if gate = g.catalogue.Load().byName[string(listing)]; gate == nil {
+		if gate = g.named(listing); gate == nil {
 			return
 		}
 	}

@@ -268,10 +268,8 @@ func (g *Group) persist(ctx context.Context, c engine.Command) error {
 		if err == nil || !errors.Is(err, engine.ErrNotLeader) && !errors.Is(err, engine.ErrOutcomeUnknown) {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if !pause(ctx) {
 			return err
-		case <-time.After(retryPause):
 		}
 	}
 }

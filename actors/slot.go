@@ -8,11 +8,13 @@ import (
 	"doorbuster/engine"
 )
 
-// slot carries one grab to its actor and the answer back. The front that took it
-// from the pool waits on it; whoever completes it writes the answer first. If the
-// front gives up (its deadline), the slot is abandoned, and only its completer
-// returns it to the pool: otherwise answers would cross shoppers.
+// slot carries one grab to its actor, or to the node that leads, and the answer back.
+// The front that took it from the pool waits on it; whoever completes it writes the
+// answer first. If the front gives up (its deadline), the slot is abandoned, and only
+// its completer returns it to the pool: otherwise answers would cross shoppers. Where a
+// reply is to be told instead, nobody waits and nobody gives up.
 type slot struct {
+	pool  *slotPool
 	state atomic.Uint32
 	// wake says "look at the state", nothing more: a spurious one, even one
 	// meant for the slot's use before, does no harm.
@@ -20,8 +22,10 @@ type slot struct {
 	expires atomic.Int64  // when to wake the front if nobody has, in ns of the pool's clock
 	place   int           // among those that are lent; the pool's
 	answer  engine.Answer
+	index   engine.LogIndex // what the node had applied that decided elsewhere
+	reply   engine.Reply    // nil: a front waits
 
-	gate        *gate
+	gate        *gate  // nil: it is decided elsewhere
 	shopper     []byte // in shopperRoom
 	key         engine.Key
 	quantity    uint32
@@ -97,30 +101,29 @@ func (s *slot) signal() {
 	}
 }
 
-// take gives a pending slot that holds a copy of what the grab says, for a front
-// that waits until expires.
-func (p *slotPool) take(g *gate, q *engine.Grab, fingerprint uint64, key engine.Key, deadline engine.Time, expires time.Duration) *slot {
+// lend gives a pending slot for x, for a front that waits as long as x may, or a reply.
+func (p *slotPool) lend(x *passing, gate *gate) *slot {
 	p.mu.Lock()
 	var s *slot
 	if n := len(p.free); n > 0 {
 		s, p.free = p.free[n-1], p.free[:n-1]
 	} else {
-		s = &slot{wake: make(chan struct{}, 1)}
+		s = &slot{pool: p, wake: make(chan struct{}, 1)}
 	}
 	s.place = len(p.lent)
 	p.lent = append(p.lent, s)
 	p.mu.Unlock()
-	s.gate, s.fingerprint, s.key, s.quantity, s.deadline = g, fingerprint, key, q.Quantity, deadline
-	s.waitlist, s.ticket, s.transaction = q.Waitlist, q.Ticket, q.Transaction
-	s.shopper = append(s.shopperRoom[:0], q.Shopper...)
-	s.expires.Store(int64(expires))
-	p.inside.enter(fingerprint)
+	s.gate, s.fingerprint, s.key, s.deadline, s.reply = gate, x.fingerprint, x.key, x.deadline, x.reply
+	s.quantity, s.waitlist, s.ticket, s.transaction = x.Quantity, x.Waitlist, x.Ticket, x.Transaction
+	s.shopper = append(s.shopperRoom[:0], x.Shopper...)
+	s.expires.Store(int64(x.expires))
+	p.inside.enter(x.fingerprint)
 	s.state.Store(slotPending)
 	return s
 }
 
 func (p *slotPool) put(s *slot) {
-	s.gate = nil
+	s.gate, s.reply = nil, nil
 	s.state.Store(slotFree)
 	p.mu.Lock()
 	last := len(p.lent) - 1
@@ -133,20 +136,45 @@ func (p *slotPool) put(s *slot) {
 // complete hands the answer to who waits. The caller must not touch s afterwards:
 // a slot has one holder at a time, and only that one completes it. Completing it
 // again does nothing.
-func (p *slotPool) complete(s *slot, a engine.Answer) {
+func (p *slotPool) complete(s *slot, a engine.Answer) { s.complete(a, 0) }
+
+func (s *slot) complete(a engine.Answer, index engine.LogIndex) {
 	waits := s.state.CompareAndSwap(slotPending, slotCompleting)
 	if !waits && !s.state.CompareAndSwap(slotAbandoned, slotCompleting) {
 		return
 	}
-	s.gate.waiting.Add(-1)
-	p.inside.leave(s.fingerprint)
-	if !waits {
-		p.put(s)
-		return
+	if s.gate != nil {
+		s.gate.waiting.Add(-1)
 	}
-	s.answer = a
-	s.state.Store(slotDone)
-	s.signal()
+	s.pool.inside.leave(s.fingerprint)
+	switch reply := s.reply; {
+	case reply != nil:
+		s.pool.put(s)
+		tell(reply, a)
+	case waits:
+		s.answer, s.index = a, index
+		s.state.Store(slotDone)
+		s.signal()
+	default:
+		s.pool.put(s)
+	}
+}
+
+// tell gives a reply what came of a grab here.
+func tell(reply engine.Reply, a engine.Answer) {
+	err := error(nil)
+	if a == unknown {
+		err = engine.ErrOutcomeUnknown
+	}
+	reply.Decided(a, 0, err)
+}
+
+// Decided is engine.Reply's, of the node that was asked.
+func (s *slot) Decided(a engine.Answer, index engine.LogIndex, err error) {
+	if err != nil {
+		a = unknown
+	}
+	s.complete(a, index)
 }
 
 // abandoned tells a holder of s, who has not completed it, that nobody waits.
@@ -154,16 +182,16 @@ func (s *slot) abandoned() bool { return s.state.Load() == slotAbandoned }
 
 // wait gives the answer, or false when patience ran out; then s is no longer the
 // caller's.
-func (p *slotPool) wait(s *slot) (engine.Answer, bool) {
+func (p *slotPool) wait(s *slot) (a engine.Answer, index engine.LogIndex, answered bool) {
 	for range s.wake {
 		if s.state.Load() == slotDone {
-			a := s.answer
+			a, index = s.answer, s.index
 			p.put(s)
-			return a, true
+			return a, index, true
 		}
 		if int64(p.now()) >= s.expires.Load() && s.state.CompareAndSwap(slotPending, slotAbandoned) {
 			break
 		}
 	}
-	return engine.Answer{}, false
+	return a, 0, false
 }

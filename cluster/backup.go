@@ -18,6 +18,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"doorbuster/cluster/ledger"
+	"doorbuster/cluster/rpc"
 	"doorbuster/engine"
 )
 
@@ -349,4 +350,4 @@ func (n *Node) restoreLedger(part *io.SectionReader) error {
 }
 
 // noDesk is for a node that is not opened.
-type noDesk struct{ Desk }
+type noDesk struct{ rpc.Desk }

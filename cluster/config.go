@@ -8,6 +8,7 @@ import (
 
 	"doorbuster/cluster/ledger"
 	"doorbuster/cluster/peer"
+	"doorbuster/cluster/rpc"
 	"doorbuster/engine"
 	"doorbuster/wal"
 	"doorbuster/wal/vfs"
@@ -39,7 +40,7 @@ type Config struct {
 	// Ledger says how the ledger is kept; its directory and logger are the node's.
 	Ledger ledger.Config
 	// Desk decides what other nodes forward to this one; required in a cluster.
-	Desk Desk
+	Desk rpc.Desk
 	// Alarms gives those of the rooms beside the cluster's, for every node's status;
 	// called often, so that it must be cheap. nil: none.
 	Alarms func() []engine.Alarm

@@ -15,17 +15,6 @@ import (
 	"doorbuster/engine"
 )
 
-// Desk decides, on the leader, what other nodes forward to it, and tells on any
-// node what they ask it. Met by the command's adapter over the actors. Safe for
-// concurrent use.
-type Desk interface {
-	Grab(q *engine.Grab, deadline engine.Time) (engine.Answer, error)
-	Ask(ctx context.Context, command []byte) (engine.Outcome, error)
-	Look(shopper, key []byte, deadline engine.Time) (answer engine.Answer, found bool, err error)
-	Refusals(shopper, session string) engine.RefusalReport
-	Reports(q rpc.ReportsRequest) (rpc.ReportsPage, error)
-}
-
 // network is this node's way to the others.
 type network struct {
 	node   *Node
@@ -63,7 +52,7 @@ func (n *Node) openNetwork() (*network, error) {
 		n.net = nil
 		return nil, fmt.Errorf("listen for other nodes on %s: %w", n.cfg.Listen, err)
 	}
-	net.peers = rpc.NewPeers(net.port.DialRPC, n.logger)
+	net.peers = rpc.NewPeers(net.port.DialRPC, n.logger, n.learnAcross)
 	net.server = rpc.NewServer(rpc.ServerConfig{Handler: handler{n.cfg.Desk, n}, Logger: n.logger})
 	net.ctx, net.cancel = context.WithCancel(context.Background())
 	return net, nil
@@ -110,16 +99,14 @@ func (n *Node) askBarrier(ctx context.Context) (engine.LogIndex, error) {
 	return 0, engine.ErrNotLeader
 }
 
-// Grab has the leader decide a grab. Errors: engine.ErrNotLeader if it
+// Grab has the leader decide a grab, and to told. Errors: engine.ErrNotLeader if it
 // surely was not decided, engine.ErrOutcomeUnknown.
-func (n *Node) Grab(q *engine.Grab, deadline engine.Time, patience time.Duration) (engine.Answer, engine.LogIndex, error) {
-	p := n.leaderPeer()
-	if p == nil {
-		return engine.Answer{}, 0, engine.ErrNotLeader
+func (n *Node) Grab(q *engine.Grab, deadline engine.Time, to engine.Reply) {
+	if p := n.leaderPeer(); p != nil {
+		p.Grab(q, deadline, to)
+	} else {
+		to.Decided(engine.Answer{}, 0, engine.ErrNotLeader)
 	}
-	a, applied, err := p.Grab(q, deadline, patience)
-	n.learnAcross(applied)
-	return a, applied, err
 }
 
 // Ask has the leader take a command through the log.
@@ -146,7 +133,7 @@ func (n *Node) Look(ctx context.Context, shopper, key []byte, deadline engine.Ti
 
 // handler answers the other nodes.
 type handler struct {
-	Desk
+	rpc.Desk
 	n *Node
 }
 

@@ -22,18 +22,18 @@ const patience = 30 * time.Second
 // quietDesk decides nothing.
 type quietDesk struct{}
 
-func (quietDesk) Grab(*engine.Grab, engine.Time) (engine.Answer, error) {
-	return engine.Answer{}, engine.ErrNotLeader
+func (quietDesk) GrabFor(_ *engine.Grab, _ engine.Time, to engine.Reply) {
+	to.Decided(engine.Answer{}, 0, engine.ErrNotLeader)
 }
 
-func (quietDesk) Ask(context.Context, []byte) (engine.Outcome, error) {
+func (quietDesk) AskFor(context.Context, []byte) (engine.Outcome, error) {
 	return engine.Outcome{}, engine.ErrNotLeader
 }
 
 func (quietDesk) Refusals(string, string) engine.RefusalReport        { return engine.RefusalReport{} }
 func (quietDesk) Reports(rpc.ReportsRequest) (rpc.ReportsPage, error) { return rpc.ReportsPage{}, nil }
 
-func (quietDesk) Look(_, _ []byte, _ engine.Time) (engine.Answer, bool, error) {
+func (quietDesk) LookFor(_, _ []byte, _ engine.Time) (engine.Answer, bool, error) {
 	return engine.Answer{}, false, engine.ErrNotLeader
 }
 

@@ -89,7 +89,7 @@ type Answer struct {
 	// Order is the order granted, or (limit_reached) the live order that counts
 	// against the limit; zero if none.
 	Order    OrderRef
-	Life     Life          // of Order, until the answer leaves the group that decided: then No is made of it
+	Life     Life          // of Order, until the shopper is told: then No is made of it
 	No       OrderNo       // of Order
 	Session  SessionHandle // of the listing asked for
 	Listing  ListingHandle // of Order; 0 without one
@@ -102,6 +102,14 @@ type Answer struct {
 	Deadline Time   // processing: when the outcome is certain
 	// Transaction of Order.
 	Transaction Transaction
+}
+
+// Reply is told what became of a grab, once.
+type Reply interface {
+	// Decided may be called by any goroutine, and does not block. index is what the node
+	// that decided had applied, 0 where that is not known; it has all that a tells. err is
+	// ErrNotLeader where the grab surely was not decided, ErrOutcomeUnknown where nobody knows.
+	Decided(a Answer, index LogIndex, err error)
 }
 
 // OrderView is an order as readers see it: a copy, theirs to keep.

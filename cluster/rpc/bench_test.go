@@ -15,59 +15,67 @@ import (
 // BenchmarkGrab forwards grabs over loopback TCP; both ends are in the process.
 // cpu-ns/op is what both of them used together.
 func BenchmarkGrab(b *testing.B) {
-	answers := map[string]func(*engine.Grab, engine.Time) (engine.Answer, error){
-		"refused": func(*engine.Grab, engine.Time) (engine.Answer, error) {
-			return engine.Answer{Code: engine.CodeSoldOut, Reason: engine.ReasonSoldOut, Session: 3}, nil
-		},
-		"granted": granted,
-		"waited":  newTurnstile().grab,
-	}
-	for _, name := range []string{"refused", "granted", "waited"} {
+	for name, desk := range map[string]Handler{"refused": atOnce{newFake(), soldOut}, "granted": atOnce{newFake(), granted}, "waited": newTurnstile()} {
 		for _, callers := range []int{1, 256, 4096} {
-			b.Run(fmt.Sprintf("%s/%d", name, callers), func(b *testing.B) { benchmarkGrab(b, callers, answers[name]) })
+			b.Run(fmt.Sprintf("%s/%d", name, callers), func(b *testing.B) { benchmarkGrab(b, callers, desk) })
 		}
 	}
 }
 
-func granted(q *engine.Grab, deadline engine.Time) (engine.Answer, error) {
+func soldOut(*engine.Grab, engine.Time) engine.Answer {
+	return engine.Answer{Code: engine.CodeSoldOut, Reason: engine.ReasonSoldOut, Session: 3}
+}
+
+func granted(q *engine.Grab, deadline engine.Time) engine.Answer {
 	return engine.Answer{Code: engine.CodeGranted, State: engine.Held, Order: engine.OrderRef{Session: 3, Ordinal: 123_456}, Session: 3,
-		Listing: 17, Quantity: q.Quantity, Amount: 4900, PayBy: deadline}, nil
+		Listing: 17, Quantity: q.Quantity, Amount: 4900, PayBy: deadline}
+}
+
+// atOnce answers as a gate does.
+type atOnce struct {
+	*fake
+	answer func(*engine.Grab, engine.Time) engine.Answer
+}
+
+func (x atOnce) GrabFor(q *engine.Grab, deadline engine.Time, to engine.Reply) {
+	to.Decided(x.answer(q, deadline), 0, nil)
 }
 
 // turnstile decides what has gathered at once, as a committed entry does.
 type turnstile struct {
+	*fake
 	mu   sync.Mutex
-	next chan struct{}
+	next []func()
 }
 
 func newTurnstile() *turnstile {
-	s := &turnstile{next: make(chan struct{})}
+	s := &turnstile{fake: newFake()}
 	go func() {
 		for range time.Tick(time.Millisecond) {
 			s.mu.Lock()
-			close(s.next)
-			s.next = make(chan struct{})
+			now := s.next
+			s.next = nil
 			s.mu.Unlock()
+			for _, answer := range now {
+				answer()
+			}
 		}
 	}()
 	return s
 }
 
-func (s *turnstile) grab(q *engine.Grab, deadline engine.Time) (engine.Answer, error) {
+func (s *turnstile) GrabFor(q *engine.Grab, deadline engine.Time, to engine.Reply) {
+	a := granted(q, deadline)
 	s.mu.Lock()
-	next := s.next
+	s.next = append(s.next, func() { to.Decided(a, 0, nil) })
 	s.mu.Unlock()
-	<-next
-	return granted(q, deadline)
 }
 
-func benchmarkGrab(b *testing.B, callers int, answer func(*engine.Grab, engine.Time) (engine.Answer, error)) {
-	f := newFake()
-	f.onGrab(answer)
-	_, r := pair(b, f)
+func benchmarkGrab(b *testing.B, callers int, h Handler) {
+	_, r := pair(b, h)
 	var left atomic.Int64
 	left.Store(int64(b.N))
-	if _, _, err := r.Grab(grabOf("l", "s", "k"), 0, patience); err != nil {
+	if _, _, err := r.grab(grabOf("l", "s", "k"), 0, patience); err != nil {
 		b.Fatal(err)
 	}
 	runtime.GC()
@@ -78,9 +86,10 @@ func benchmarkGrab(b *testing.B, callers int, answer func(*engine.Grab, engine.T
 	for c := range callers {
 		running.Go(func() {
 			q := grabOf("fans-day-10/skus/mask-50", fmt.Sprint("shopper-", c), "0190a5d0-6b3c-7e6f-8b1a-0123456789ab")
+			told := make(hearing, 1)
 			for left.Add(-1) >= 0 {
-				if _, _, err := r.Grab(q, 1_800_000_000_000, patience); err != nil {
-					b.Error(err)
+				if r.Grab(q, 1_800_000_000_000, told); (<-told).err != nil {
+					b.Error("no answer")
 					return
 				}
 			}

@@ -15,13 +15,11 @@ const (
 	maxMessageBytes = 4 << 20
 	maxReportBytes  = 3 << 20 // of changes and problems in an AskReply
 	maxFaultBytes   = 4 << 10
-	maxDetails      = 64   // of a pulse
-	maxRefused      = 4096 // in a report of refusals
 )
 
 // How long is too long.
 const (
-	patienceTick    = 10 * time.Millisecond // how exactly patience is kept
+	listenEvery     = 50 * time.Millisecond // how exactly silence is measured
 	probeAfter      = 500 * time.Millisecond
 	silenceLimit    = 2 * time.Second // after a probe
 	keepaliveAfter  = time.Second     // the least that gRPC lets a server ping after
@@ -32,14 +30,10 @@ const (
 	pulseSpacing    = 5 * time.Millisecond // of pulses that nobody asked for
 )
 
-// What gRPC is to keep to, and numbers on the wire.
+// What gRPC is to keep to.
 const (
 	windowBytes     = 1 << 20
 	connWindowBytes = 4 << 20
 	maxStreams      = 256 // single calls at a time, mostly; more wait for their turn
 	maxHeaderBytes  = 16 << 10
-	lengthBits      = 10 // of one of the three lengths of a grab
-	lengthMask      = 1<<lengthBits - 1
-	waitlistBit     = 1 << (3 * lengthBits)
-	ticketBit       = waitlistBit << 1
 )

@@ -86,17 +86,17 @@ func TestUndialable(t *testing.T) {
 		return nil, errors.New("no such host")
 	})
 	for range 3 {
-		if _, _, err := p.Peer("fails:1").Grab(grabOf("l", "s", "k"), 0, time.Hour); !errors.Is(err, engine.ErrNotLeader) {
+		if _, _, err := p.Peer("fails:1").grab(grabOf("l", "s", "k"), 0, time.Hour); !errors.Is(err, engine.ErrNotLeader) {
 			t.Errorf("got %v, want not leader", err)
 		}
 	}
 	if n := log.count("can't be reached"); n != 1 {
 		t.Errorf("logged %d times", n)
 	}
-	if _, _, err := p.Peer("hangs:1").Grab(grabOf("l", "s", "k"), 0, 20*time.Millisecond); !errors.Is(err, engine.ErrOutcomeUnknown) {
+	if _, _, err := p.Peer("hangs:1").grab(grabOf("l", "s", "k"), 0, 20*time.Millisecond); !errors.Is(err, engine.ErrOutcomeUnknown) {
 		t.Errorf("got %v, want an unknown outcome", err)
 	}
-	if _, _, err := p.Peer("hangs:1").Grab(grabOf("l", "s", "k"), 0, time.Hour); !errors.Is(err, engine.ErrNotLeader) {
+	if _, _, err := p.Peer("hangs:1").grab(grabOf("l", "s", "k"), 0, time.Hour); !errors.Is(err, engine.ErrNotLeader) {
 		t.Errorf("got %v, want not leader", err)
 	}
 }
@@ -106,7 +106,7 @@ func TestOddAddresses(t *testing.T) {
 	p, _ := peers(t, func(context.Context, string) (net.Conn, error) { return nil, errors.New("no such host") })
 	for _, addr := range []string{"", "%zz", "a b", "::::", "x/y?z#"} {
 		r := p.Peer(addr)
-		if _, _, err := r.Grab(grabOf("l", "s", "k"), 0, time.Hour); !errors.Is(err, engine.ErrNotLeader) {
+		if _, _, err := r.grab(grabOf("l", "s", "k"), 0, time.Hour); !errors.Is(err, engine.ErrNotLeader) {
 			t.Errorf("%q: got %v, want not leader", addr, err)
 		}
 		if _, err := r.Barrier(t.Context()); !errors.Is(err, engine.ErrNotLeader) {

@@ -39,17 +39,26 @@ func (f *fake) onGrab(do func(q *engine.Grab, deadline engine.Time) (engine.Answ
 	f.grab.Store(&do)
 }
 
-func (f *fake) Grab(q *engine.Grab, deadline engine.Time) (engine.Answer, error) {
-	if do := f.grab.Load(); do != nil {
-		return (*do)(q, deadline)
+// GrabFor answers at once, or from a goroutine of its own what may take a while.
+func (f *fake) GrabFor(q *engine.Grab, deadline engine.Time, to engine.Reply) {
+	do := f.grab.Load()
+	if do == nil {
+		to.Decided(derived(q, deadline), 0, nil)
+		return
 	}
-	return derived(q, deadline), nil
+	if string(q.Shopper) == "poison" {
+		panic("a bug")
+	}
+	go func() {
+		a, err := (*do)(q, deadline)
+		to.Decided(a, 0, err)
+	}()
 }
 
-func (f *fake) Ask(ctx context.Context, command []byte) (engine.Outcome, error) {
+func (f *fake) AskFor(ctx context.Context, command []byte) (engine.Outcome, error) {
 	return f.ask(ctx, command)
 }
-func (f *fake) Look(shopper, key []byte, deadline engine.Time) (engine.Answer, bool, error) {
+func (f *fake) LookFor(shopper, key []byte, deadline engine.Time) (engine.Answer, bool, error) {
 	return f.look(shopper, key, deadline)
 }
 func (f *fake) Barrier(ctx context.Context) (engine.LogIndex, error) { return f.barrier(ctx) }
@@ -179,7 +188,7 @@ func dialTCP(ctx context.Context, addr string) (net.Conn, error) {
 func peers(t testing.TB, dial Dial) (*Peers, *record) {
 	t.Helper()
 	log := &record{}
-	p := NewPeers(dial, slog.New(slog.NewTextHandler(log, nil)))
+	p := NewPeers(dial, slog.New(slog.NewTextHandler(log, nil)), nil)
 	t.Cleanup(p.Close)
 	return p, log
 }
@@ -216,9 +225,31 @@ func grabOf(listing, shopper, key string) *engine.Grab {
 	return &engine.Grab{Listing: []byte(listing), Shopper: []byte(shopper), IdempotencyKey: []byte(key), Quantity: 1}
 }
 
-// waiting counts the waiters that are lent.
-func (r *Peer) waiting() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.all) - len(r.free)
+// hearing is told what became of one grab at a time.
+type hearing chan heardOf
+
+type heardOf struct {
+	answer  engine.Answer
+	applied engine.LogIndex
+	err     error
+}
+
+func (h hearing) Decided(a engine.Answer, applied engine.LogIndex, err error) {
+	select {
+	case h <- heardOf{a, applied, err}:
+	default:
+		panic("told twice")
+	}
+}
+
+// grab waits for what becomes of a grab, as a front does.
+func (r *Peer) grab(q *engine.Grab, deadline engine.Time, patience time.Duration) (engine.Answer, engine.LogIndex, error) {
+	told := make(hearing, 1)
+	r.Grab(q, deadline, told)
+	select {
+	case h := <-told:
+		return h.answer, h.applied, h.err
+	case <-time.After(patience):
+		return engine.Answer{}, 0, engine.ErrOutcomeUnknown
+	}
 }

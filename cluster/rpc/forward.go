@@ -1,41 +1,55 @@
 package rpc
 
 import (
-	"slices"
-	"time"
+	"fmt"
 
 	"doorbuster/cluster/rpc/peerpb"
 	"doorbuster/engine"
 )
 
-// Grab forwards q and blocks until it is answered, or until patience is over
-// (engine.ErrOutcomeUnknown, at most some ten milliseconds late). Nothing of q is
-// kept. deadline, in state time, goes with it. applied is the other node's
-// applied index when it answered, which has all that the answer tells.
+// An id names a use of a place in a Peer's table: the place below, the use's number
+// above. A number comes again only after 2^48 uses of the same place.
+const (
+	placeBits = 16
+	placeMask = 1<<placeBits - 1
+)
+
+// asked is a grab that an answer is owed for. Who takes it off the table tells reply,
+// once: the stream's receiver, and once that has ended, who clears up after the stream.
+type asked struct {
+	id    uint64
+	reply engine.Reply // nil: the place is free
+}
+
+// batch is what goes out as one message.
+type batch struct {
+	m   peerpb.GrabBatch
+	ids []uint64
+}
+
+// Grab forwards q and has reply told what came of it, with the other node's applied
+// index then, which has all that the answer tells. It does not wait, and nothing of q is
+// kept. deadline, in state time, goes with it.
 //
-// With MaxPending grabs waiting already it is engine.ErrOutcomeUnknown at once.
-func (r *Peer) Grab(q *engine.Grab, deadline engine.Time, patience time.Duration) (a engine.Answer, applied engine.LogIndex, err error) {
+// With MaxPending grabs under way already it is engine.ErrOutcomeUnknown at once.
+func (r *Peer) Grab(q *engine.Grab, deadline engine.Time, reply engine.Reply) {
+	err := error(nil)
 	switch { // no listing has such a name, and no rule allows as many
 	case len(q.Listing) == 0 || len(q.Listing) > maxListingBytes:
-		return engine.Answer{Reason: engine.ReasonUnknown}, 0, nil
+		reply.Decided(engine.Answer{Reason: engine.ReasonUnknown}, 0, nil)
+		return
 	case q.Quantity > engine.MaxQuantity:
-		return engine.Answer{Reason: engine.ReasonQuantity, Limit: engine.MaxQuantity}, 0, nil
+		reply.Decided(engine.Answer{Reason: engine.ReasonQuantity, Limit: engine.MaxQuantity}, 0, nil)
+		return
+	default:
+		err = checkGrab(q)
 	}
-	if err := checkGrab(q); err != nil {
-		return engine.Answer{}, 0, err
+	if err == nil {
+		err = r.enqueue(q, deadline, reply)
 	}
-	w, err := r.enqueue(q, deadline, r.peers.now()+patience)
 	if err != nil {
-		return engine.Answer{}, 0, err
+		reply.Decided(engine.Answer{}, 0, err)
 	}
-	if !w.await(r.peers.now) {
-		return engine.Answer{}, 0, engine.ErrOutcomeUnknown
-	}
-	a, applied, err = w.answer, w.applied, w.err
-	r.mu.Lock()
-	r.putBack(w)
-	r.mu.Unlock()
-	return a, applied, err
 }
 
 // GiveUp ends the stream of grabs, for when the other node is known to lead no
@@ -58,85 +72,101 @@ func (r *Peer) signal() {
 }
 
 // enqueue adds a grab to what goes out next.
-func (r *Peer) enqueue(q *engine.Grab, deadline engine.Time, expires time.Duration) (*waiter, error) {
+func (r *Peer) enqueue(q *engine.Grab, deadline engine.Time, reply engine.Reply) error {
 	r.start.Do(func() { go r.run() })
 	r.mu.Lock()
-	if r.closed {
-		r.mu.Unlock()
-		return nil, errNotReached("forgotten")
+	defer r.mu.Unlock()
+	place := uint32(len(r.table))
+	switch n := len(r.free); {
+	case r.closed:
+		return errNotReached("forgotten")
+	case n > 0:
+		place, r.free = r.free[n-1], r.free[:n-1]
+	case place == MaxPending:
+		return engine.ErrOutcomeUnknown
+	default:
+		r.table = append(r.table, asked{id: uint64(place)})
 	}
-	var w *waiter
-	if n := len(r.free); n > 0 {
-		w, r.free[n-1], r.free = r.free[n-1], nil, r.free[:n-1]
-	} else if len(r.all) < MaxPending {
-		w = &waiter{wake: make(chan struct{}, 1), place: uint32(len(r.all))}
-		r.all = append(r.all, w)
-	} else {
-		r.mu.Unlock()
-		return nil, engine.ErrOutcomeUnknown
-	}
-	w.at = len(r.lent)
-	r.lent = append(r.lent, w)
-	first := len(r.queue) == 0
-	addGrab(r.gathering(), w.begin(expires), q, deadline)
-	r.mu.Unlock()
-	if first {
+	a := &r.table[place]
+	a.id, a.reply = a.id+1<<placeBits, reply
+	b := r.gathering()
+	b.ids = append(b.ids, a.id)
+	b.m.Grabs, b.m.Packed = b.m.Grabs+1, appendGrab(b.m.Packed, a.id, q, deadline)
+	if len(r.queue) == 1 && len(b.ids) == 1 {
 		r.signal()
 	}
-	return w, nil
+	return nil
 }
 
 // gathering gives a batch with room; r.mu is held.
-func (r *Peer) gathering() *peerpb.GrabBatch {
-	if n := len(r.queue); n > 0 && len(r.queue[n-1].Ids) < maxBatch {
+func (r *Peer) gathering() *batch {
+	if n := len(r.queue); n > 0 && len(r.queue[n-1].ids) < maxBatch {
 		return r.queue[n-1]
 	}
-	m := new(peerpb.GrabBatch)
+	b := new(batch)
 	if n := len(r.spare); n > 0 {
-		m, r.spare = r.spare[n-1], r.spare[:n-1]
+		b, r.spare = r.spare[n-1], r.spare[:n-1]
 	}
-	r.queue = append(r.queue, m)
-	return m
+	r.queue = append(r.queue, b)
+	return b
 }
 
 // next takes the batch that is to be sent, nil if there is none, and gives back
 // the one that was sent before. What has been taken counts as sent.
-func (r *Peer) next(sent *peerpb.GrabBatch) *peerpb.GrabBatch {
+func (r *Peer) next(sent *batch) *batch {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.recycle(sent)
 	if len(r.queue) == 0 {
 		return nil
 	}
-	m := r.queue[0]
+	b := r.queue[0]
 	n := copy(r.queue, r.queue[1:])
 	r.queue[n], r.queue = nil, r.queue[:n]
-	return m
+	return b
 }
 
 // recycle keeps the memory of a batch, of a few; r.mu is held.
-func (r *Peer) recycle(m *peerpb.GrabBatch) {
-	if m != nil && len(r.spare) < 4 {
-		emptyGrabs(m)
-		r.spare = append(r.spare, m)
+func (r *Peer) recycle(b *batch) {
+	if b != nil && len(r.spare) < 4 {
+		b.m.Grabs, b.m.Packed, b.ids = 0, b.m.Packed[:0], b.ids[:0]
+		r.spare = append(r.spare, b)
 	}
 }
 
-// finish completes a waiter that the caller is the completer of; r.mu is held.
-func (r *Peer) finish(w *waiter, err error) {
-	w.err = err
-	if !w.complete() {
-		r.putBack(w)
+// take takes a grab off the table; nil if no answer is owed for it. r.mu is held.
+func (r *Peer) take(id uint64) (reply engine.Reply) {
+	place := id & placeMask
+	if place >= uint64(len(r.table)) || r.table[place].id != id {
+		return nil
 	}
+	if reply, r.table[place].reply = r.table[place].reply, nil; reply != nil {
+		r.free = append(r.free, uint32(place))
+	}
+	return reply
 }
 
-// putBack frees a waiter; r.mu is held.
-func (r *Peer) putBack(w *waiter) {
-	w.end()
-	last := r.lent[len(r.lent)-1]
-	r.lent[w.at], last.at = last, w.at
-	r.lent = r.lent[:len(r.lent)-1]
-	r.free = append(r.free, w)
+// answered tells what came.
+func (r *Peer) answered(got []decided, applied engine.LogIndex) error {
+	r.peers.applied(applied)
+	for i := range got {
+		d := &got[i]
+		r.mu.Lock()
+		reply := r.take(d.id)
+		r.mu.Unlock()
+		if reply == nil {
+			return fmt.Errorf("an answer to grab %#x, which nobody asked", d.id)
+		}
+		reply.Decided(d.answer, applied, d.err)
+	}
+	return nil
+}
+
+// waiting counts the grabs that an answer is owed for.
+func (r *Peer) waiting() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.table) - len(r.free)
 }
 
 // failQueued answers what has not been sent.
@@ -147,16 +177,20 @@ func (r *Peer) failQueued(err error) {
 }
 
 func (r *Peer) failQueue(err error) {
-	for _, m := range r.queue {
-		for _, id := range m.Ids {
-			if w := r.all[id&placeMask]; w.waits(id) {
-				r.finish(w, err)
-			}
-		}
-		r.recycle(m)
+	for _, b := range r.queue {
+		r.fail(err, b.ids...)
+		r.recycle(b)
 	}
 	clear(r.queue)
 	r.queue = r.queue[:0]
+}
+
+func (r *Peer) fail(err error, ids ...uint64) {
+	for _, id := range ids {
+		if reply := r.take(id); reply != nil {
+			reply.Decided(engine.Answer{}, 0, err)
+		}
+	}
 }
 
 // failAll answers everything once a stream has ended and its receiver with it.
@@ -165,28 +199,7 @@ func (r *Peer) failAll(unsent, sent error) {
 	defer r.mu.Unlock()
 	r.stream = nil
 	r.failQueue(unsent)
-	for _, w := range slices.Clone(r.lent) {
-		if use := w.use.Load(); w.waits(use >> phaseBits << placeBits) {
-			r.finish(w, sent)
-		}
-	}
-}
-
-// look wakes those whose patience is over, and sees to a stream that is silent.
-func (r *Peer) look(now time.Duration) {
-	r.mu.Lock()
-	r.looked = append(r.looked[:0], r.lent...) // so that nobody waits for the look; who has gone meanwhile is not pending
-	s := r.stream
-	r.mu.Unlock()
-	if len(r.looked) == 0 {
-		return
-	}
-	for _, w := range r.looked {
-		if w.use.Load()&phaseMask == phasePending && w.expires.Load() <= int64(now) {
-			w.signal()
-		}
-	}
-	if s != nil {
-		s.listen(now)
+	for i := range r.table {
+		r.fail(sent, r.table[i].id)
 	}
 }

@@ -44,7 +44,7 @@ func TestAnswersFindTheirGrabs(t *testing.T) {
 				q := engine.Grab{Listing: listing, Shopper: shopper, IdempotencyKey: key, Quantity: uint32(c*each + n)}
 				deadline := engine.Time(c)<<32 | engine.Time(n)
 				want := derived(&q, deadline)
-				got, applied, err := ends[c%2].Grab(&q, deadline, patience)
+				got, applied, err := ends[c%2].grab(&q, deadline, patience)
 				if q.Quantity%7 == 0 {
 					var r *engine.Refusal
 					if !errors.As(err, &r) || r.Reason != engine.Reason(q.Quantity%20) || r.State != engine.Paid {
@@ -60,7 +60,7 @@ func TestAnswersFindTheirGrabs(t *testing.T) {
 	running.Wait()
 	for _, r := range ends {
 		if n := r.waiting(); n != 0 {
-			t.Errorf("%d waiters are lent still", n)
+			t.Errorf("%d answers are owed still", n)
 		}
 	}
 }
@@ -82,7 +82,7 @@ func TestBrokenStream(t *testing.T) {
 	errs := make(chan error, n)
 	for i := range n {
 		go func() {
-			_, _, err := r.Grab(grabOf("s/skus/a", "someone", fmt.Sprint("k", i)), 0, time.Hour)
+			_, _, err := r.grab(grabOf("s/skus/a", "someone", fmt.Sprint("k", i)), 0, time.Hour)
 			errs <- err
 		}()
 	}
@@ -94,12 +94,12 @@ func TestBrokenStream(t *testing.T) {
 		}
 	}
 	q := grabOf("s/skus/a", "someone", "k")
-	if _, _, err := r.Grab(q, 0, time.Hour); !errors.Is(err, engine.ErrNotLeader) || errors.Is(err, engine.ErrOutcomeUnknown) {
+	if _, _, err := r.grab(q, 0, time.Hour); !errors.Is(err, engine.ErrNotLeader) || errors.Is(err, engine.ErrOutcomeUnknown) {
 		t.Fatalf("a grab that can't have left: got %v, want not leader", err)
 	}
 	serve(t, newFake(), s.addr, 0)
 	await(t, "the new server", func() bool {
-		a, _, err := r.Grab(q, 3, time.Hour)
+		a, _, err := r.grab(q, 3, time.Hour)
 		if err != nil && !errors.Is(err, engine.ErrNotLeader) {
 			t.Fatalf("got %v", err)
 		}
@@ -123,18 +123,18 @@ func TestPatience(t *testing.T) {
 	var running sync.WaitGroup
 	for i := range n {
 		running.Go(func() {
-			if _, _, err := r.Grab(grabOf("s/skus/a", "late", fmt.Sprint("k", i)), 0, 20*time.Millisecond); !errors.Is(err, engine.ErrOutcomeUnknown) {
+			if _, _, err := r.grab(grabOf("s/skus/a", "late", fmt.Sprint("k", i)), 0, 20*time.Millisecond); !errors.Is(err, engine.ErrOutcomeUnknown) {
 				t.Errorf("got %v, want an unknown outcome", err)
 			}
 		})
 	}
 	running.Wait()
 	if got := r.waiting(); got != n {
-		t.Fatalf("%d waiters are lent, want the %d abandoned ones", got, n)
+		t.Fatalf("%d answers are owed, want the %d late ones", got, n)
 	}
 	ask := func(key string) {
 		q := grabOf("s/skus/a", "prompt", key)
-		if a, _, err := r.Grab(q, 5, patience); err != nil || a != derived(q, 5) {
+		if a, _, err := r.grab(q, 5, patience); err != nil || a != derived(q, 5) {
 			t.Errorf("got %+v, %v", a, err)
 		}
 	}
@@ -147,7 +147,7 @@ func TestPatience(t *testing.T) {
 		running.Go(func() { ask(fmt.Sprint("after", i)) })
 	}
 	running.Wait()
-	await(t, "the abandoned waiters", func() bool { return r.waiting() == 0 })
+	await(t, "the late answers", func() bool { return r.waiting() == 0 })
 }
 
 // TestChurn: impatient fronts, broken streams and given-up ones all at once; an
@@ -173,7 +173,7 @@ func TestChurn(t *testing.T) {
 				}
 				q := grabOf("s/skus/a", fmt.Sprint("shopper", c), fmt.Sprint("k", n))
 				q.Quantity = random.Uint32N(20_000)
-				a, _, err := r.Grab(q, engine.Time(n), time.Duration(random.IntN(40))*time.Millisecond)
+				a, _, err := r.grab(q, engine.Time(n), time.Duration(random.IntN(40))*time.Millisecond)
 				switch {
 				case err == nil && a != derived(q, engine.Time(n)):
 					t.Errorf("got another's answer: %+v", a)
@@ -197,28 +197,25 @@ func TestChurn(t *testing.T) {
 	}
 	close(stop)
 	running.Wait()
-	await(t, "all waiters to be free", func() bool { return r.waiting() == 0 })
+	await(t, "all to be answered", func() bool { return r.waiting() == 0 })
 }
 
 // TestPanickingHandler answers that nobody knows, and goes on.
 func TestPanickingHandler(t *testing.T) {
 	f := newFake()
 	f.onGrab(func(q *engine.Grab, deadline engine.Time) (engine.Answer, error) {
-		if string(q.Shopper) == "poison" {
-			panic("a bug")
-		}
 		return derived(q, deadline), nil
 	})
 	f.ask = func(context.Context, []byte) (engine.Outcome, error) { panic("another bug") }
 	s, r := pair(t, f)
-	if _, _, err := r.Grab(grabOf("s/skus/a", "poison", "k"), 0, patience); !errors.Is(err, engine.ErrOutcomeUnknown) {
+	if _, _, err := r.grab(grabOf("s/skus/a", "poison", "k"), 0, patience); !errors.Is(err, engine.ErrOutcomeUnknown) {
 		t.Errorf("got %v, want an unknown outcome", err)
 	}
 	if _, err := r.Ask(t.Context(), []byte{1}); !errors.Is(err, engine.ErrOutcomeUnknown) {
 		t.Errorf("got %v, want an unknown outcome", err)
 	}
 	q := grabOf("s/skus/a", "fine", "k")
-	if a, _, err := r.Grab(q, 1, patience); err != nil || a != derived(q, 1) {
+	if a, _, err := r.grab(q, 1, patience); err != nil || a != derived(q, 1) {
 		t.Errorf("got %+v, %v", a, err)
 	}
 	if s.log.count("panicked") != 2 {
@@ -229,7 +226,7 @@ func TestPanickingHandler(t *testing.T) {
 // TestNoHandler: a server without one knows nothing, and says so.
 func TestNoHandler(t *testing.T) {
 	_, r := pair(t, nil)
-	if _, _, err := r.Grab(grabOf("s/skus/a", "b", "k"), 0, patience); !errors.Is(err, engine.ErrOutcomeUnknown) {
+	if _, _, err := r.grab(grabOf("s/skus/a", "b", "k"), 0, patience); !errors.Is(err, engine.ErrOutcomeUnknown) {
 		t.Errorf("got %v, want an unknown outcome", err)
 	}
 	if _, err := r.Barrier(t.Context()); !errors.Is(err, engine.ErrOutcomeUnknown) {
@@ -251,7 +248,7 @@ func TestCrowd(t *testing.T) {
 	errs := make(chan error, 30)
 	for i := range 30 {
 		go func() {
-			_, _, err := r.Grab(grabOf("s/skus/a", "b", fmt.Sprint("k", i)), 0, time.Hour)
+			_, _, err := r.grab(grabOf("s/skus/a", "b", fmt.Sprint("k", i)), 0, time.Hour)
 			errs <- err
 		}()
 	}
@@ -269,12 +266,9 @@ func TestCrowd(t *testing.T) {
 
 	// The asking end's own bound.
 	r.mu.Lock()
-	for len(r.all) < MaxPending {
-		r.all = append(r.all, &waiter{place: uint32(len(r.all))})
-	}
-	r.free = nil
+	r.table, r.free = make([]asked, MaxPending), nil
 	r.mu.Unlock()
-	if _, _, err := r.Grab(grabOf("s/skus/a", "b", "k"), 0, time.Hour); err != engine.ErrOutcomeUnknown {
+	if _, _, err := r.grab(grabOf("s/skus/a", "b", "k"), 0, time.Hour); err != engine.ErrOutcomeUnknown {
 		t.Errorf("got %v, want an unknown outcome", err)
 	}
 }
@@ -303,7 +297,7 @@ func TestWrongGrabs(t *testing.T) {
 		{"no key", grabOf("l", "s", ""), engine.Answer{}, "an idempotency key of 0 bytes"},
 		{"long key", grabOf("l", "s", long), engine.Answer{}, "an idempotency key of 257 bytes"},
 	} {
-		a, _, err := r.Grab(c.grab, 0, time.Hour)
+		a, _, err := r.grab(c.grab, 0, time.Hour)
 		if a != c.want || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
 			t.Errorf("%s: got %+v, %v; want %+v, %q", c.name, a, err, c.want, c.err)
 		}
@@ -329,7 +323,7 @@ func TestForget(t *testing.T) {
 	}
 	errs := make(chan error, 1)
 	go func() {
-		_, _, err := r.Grab(grabOf("l", "s", "k"), 0, time.Hour)
+		_, _, err := r.grab(grabOf("l", "s", "k"), 0, time.Hour)
 		errs <- err
 	}()
 	receive(t, "the grab", inside)
@@ -343,7 +337,7 @@ func TestForget(t *testing.T) {
 	}
 	p.Close()
 	for _, closed := range []*Peer{r, again, p.Peer(s.addr)} {
-		if _, _, err := closed.Grab(grabOf("l", "s", "k"), 0, time.Hour); !errors.Is(err, engine.ErrNotLeader) {
+		if _, _, err := closed.grab(grabOf("l", "s", "k"), 0, time.Hour); !errors.Is(err, engine.ErrNotLeader) {
 			t.Errorf("got %v, want not leader", err)
 		}
 		if _, err := closed.Barrier(t.Context()); !errors.Is(err, engine.ErrNotLeader) {
@@ -369,7 +363,7 @@ func TestGracefulStop(t *testing.T) {
 	for i := range n {
 		go func() {
 			q := grabOf("l", "s", fmt.Sprint("k", i))
-			a, _, err := r.Grab(q, 0, time.Hour)
+			a, _, err := r.grab(q, 0, time.Hour)
 			if err == nil && a != derived(q, 0) {
 				err = errors.New("another's answer")
 			}
@@ -384,7 +378,7 @@ func TestGracefulStop(t *testing.T) {
 	}()
 	// The peer is told to send no more; until it knows, grabs are taken in.
 	await(t, "a grab to be turned away", func() bool {
-		_, _, err := r.Grab(grabOf("l", "s", "more"), 0, 5*time.Millisecond)
+		_, _, err := r.grab(grabOf("l", "s", "more"), 0, 5*time.Millisecond)
 		return errors.Is(err, engine.ErrNotLeader)
 	})
 	select {
@@ -419,7 +413,7 @@ func TestNoFailureAcrossStop(t *testing.T) {
 					return
 				default:
 				}
-				switch _, _, err := r.Grab(grabOf("l", "s", fmt.Sprint(c, "-", n)), 0, time.Hour); {
+				switch _, _, err := r.grab(grabOf("l", "s", fmt.Sprint(c, "-", n)), 0, time.Hour); {
 				case err == nil:
 					answered.Add(1)
 				case errors.Is(err, engine.ErrNotLeader):
@@ -456,7 +450,7 @@ func TestHardStop(t *testing.T) {
 	s, r := pair(t, f)
 	errs := make(chan error, 1)
 	go func() {
-		_, _, err := r.Grab(grabOf("l", "s", "k"), 0, time.Hour)
+		_, _, err := r.grab(grabOf("l", "s", "k"), 0, time.Hour)
 		errs <- err
 	}()
 	receive(t, "the grab", inside)

@@ -11,14 +11,13 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 
 	"doorbuster/cluster/rpc/peerpb"
 	"doorbuster/engine"
 )
 
-// Grabs answers a peer's forwarded grabs, each from a goroutine of its own; the
-// answers gather while those before them are being sent.
+// Grabs has a peer's forwarded grabs decided; the answers gather while those before
+// them are being sent.
 func (s *Server) Grabs(stream grpc.BidiStreamingServer[peerpb.GrabBatch, peerpb.AnswerBatch]) error {
 	if err := accept(stream); err != nil {
 		return err
@@ -81,7 +80,9 @@ func (g *grabStream) receive(stream grpc.BidiStreamingServer[peerpb.GrabBatch, p
 		if err != nil {
 			return g.server.refuse("Grabs", err)
 		}
-		g.server.crew.do(g, grabs[:n])
+		for grabs = grabs[:n]; len(grabs) > 0; {
+			grabs = grabs[g.decide(grabs):]
+		}
 	}
 }
 
@@ -113,24 +114,46 @@ func (g *grabStream) signal() {
 	}
 }
 
-// decide runs on a worker of the crew.
-func (g *grabStream) decide(f *forwarded) {
-	d := decided{id: f.id, err: errFailed}
-	func() {
-		defer func() {
-			if r := recover(); r != nil {
-				g.server.logger.Error("deciding a forwarded grab panicked", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-				d.err = errFailed
-			}
-		}()
-		d.answer, d.err = g.server.handler.Grab(&f.Grab, f.deadline)
+// decide has the handler decide grabs, and gives how many: one over which it panics
+// is the last.
+func (g *grabStream) decide(grabs []forwarded) (n int) {
+	defer func() {
+		if r := recover(); r != nil {
+			g.server.logger.Error("deciding a forwarded grab panicked", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			grabs[n].Decided(engine.Answer{}, 0, errFailed)
+			n++
+		}
 	}()
+	for ; n < len(grabs); n++ {
+		f := &grabs[n]
+		f.stream = g
+		g.server.handler.GrabFor(&f.Grab, f.deadline, f)
+	}
+	return n
+}
+
+// forwarded is a grab as it came in, and what its answer is told to. Its slices lie in
+// the batch.
+type forwarded struct {
+	engine.Grab
+	id       uint64
+	deadline engine.Time
+	stream   *grabStream
+	decided  bool // under the stream's lock: a handler may answer, and panic then
+}
+
+// Decided is engine.Reply's.
+func (f *forwarded) Decided(a engine.Answer, _ engine.LogIndex, err error) {
+	g := f.stream
 	g.mu.Lock()
+	defer g.mu.Unlock()
+	if f.decided {
+		return
+	}
+	f.decided = true
 	g.undecided--
-	g.done = append(g.done, d)
-	first := len(g.done) == 1
-	g.mu.Unlock()
-	if first {
+	g.done = append(g.done, decided{f.id, a, err})
+	if len(g.done) == 1 {
 		g.signal()
 	}
 }
@@ -186,16 +209,11 @@ func (g *grabStream) answer(stream grpc.BidiStreamingServer[peerpb.GrabBatch, pe
 	// Read after all of these were decided, so that it covers them.
 	applied := uint64(g.server.handler.Pulse().Applied)
 	for first := true; first || len(batch) > 0; first = false {
-		emptyAnswers(m)
-		m.Applied = applied
-		n := 0
-		for size := 0; n < len(batch) && n < maxBatch && size < maxMessageBytes/2; n++ {
-			failures := len(m.Failures)
-			addAnswer(m, &batch[n])
-			if len(m.Failures) > failures {
-				size += proto.Size(m.Failures[failures])
-			}
+		packed, n := m.Packed[:0], 0
+		for ; n < len(batch) && n < maxBatch && len(packed) < maxMessageBytes/2; n++ {
+			packed = appendAnswer(packed, &batch[n])
 		}
+		m.Applied, m.Answers, m.Packed = applied, uint32(n), packed
 		if err := stream.Send(m); err != nil {
 			return err
 		}

@@ -8,19 +8,31 @@ import (
 	"doorbuster/engine"
 )
 
+// Desk decides, on the leader, what other nodes forward to it, and tells on any
+// node what they ask it. Safe for concurrent use.
+type Desk interface {
+	// GrabFor has a forwarded grab decided as the leader. It does not wait: to is told,
+	// at once or later, and once; of engine.ErrNotLeader where this node does not lead.
+	// q and its slices are only valid during the call; they are well-formed, the
+	// listing need not exist.
+	GrabFor(q *engine.Grab, deadline engine.Time, to engine.Reply)
+	// AskFor takes an encoded engine.Command, at most engine.MaxEntryBytes that have
+	// not been looked at, through the log. Of more changes or problems than one
+	// message takes, the last one says how many were left out.
+	AskFor(ctx context.Context, command []byte) (engine.Outcome, error)
+	// LookFor tells what became of a grab, as the leader knows.
+	LookFor(shopper, key []byte, deadline engine.Time) (answer engine.Answer, found bool, err error)
+	// Refusals tells why this node refused a shopper, in one session or ("") in all.
+	Refusals(shopper, session string) engine.RefusalReport
+	// Reports lists the reports of reconciliations that this node keeps, or gives a
+	// piece of one, of MaxPieceBytes and less only at the end.
+	Reports(r ReportsRequest) (ReportsPage, error)
+}
+
 // Handler is what a node answers the others with. Safe for concurrent use. A
 // panic is answered as an outcome that nobody knows, and logged.
 type Handler interface {
-	// Grab decides a forwarded grab as the leader; it blocks until it is decided.
-	// engine.ErrNotLeader where this node does not lead. q and its slices are only
-	// valid during the call; they are well-formed, the listing need not exist.
-	Grab(q *engine.Grab, deadline engine.Time) (engine.Answer, error)
-	// Ask takes an encoded engine.Command, at most engine.MaxEntryBytes that have
-	// not been looked at, through the log. Of more changes or problems than one
-	// message takes, the last one says how many were left out.
-	Ask(ctx context.Context, command []byte) (engine.Outcome, error)
-	// Look tells what became of a grab, as the leader knows.
-	Look(shopper, key []byte, deadline engine.Time) (answer engine.Answer, found bool, err error)
+	Desk
 	// Barrier gives an index that has everything that any node has told anybody so far.
 	Barrier(ctx context.Context) (engine.LogIndex, error)
 	// Pulse tells what this node knows of itself, cheaply: it is asked with every
@@ -32,17 +44,11 @@ type Handler interface {
 	// Operate carries an operator's request: a name and JSON in, JSON out, each
 	// at most MaxBodyBytes.
 	Operate(ctx context.Context, name string, body []byte) ([]byte, error)
-	// Refusals tells why this node refused a shopper, in one session or ("") in
-	// all. Of more than one message takes, the oldest are left out and counted.
-	Refusals(shopper, session string) engine.RefusalReport
-	// Trail gives a page of this node's trail, a MiB at most.
+	// Trail gives a page of this node's trail, about 2 MiB at most.
 	Trail(after, upto engine.LogIndex, deeds bool) (trail.Page, error)
 	// Orders gives a piece of this node's file of a settled session, a MiB at most, and
 	// how many bytes the file has.
 	Orders(h engine.SessionHandle, offset int64) (chunk []byte, total int64, err error)
-	// Reports lists the reports of reconciliations that this node keeps, or gives a
-	// piece of one, of MaxPieceBytes and less only at the end.
-	Reports(r ReportsRequest) (ReportsPage, error)
 }
 
 // Pulse is what a node knows of itself.
@@ -57,8 +63,8 @@ type Pulse struct {
 	WALBytes                     int64
 	Generation                   uint64
 	Ledger                       engine.LogIndex   // up to which its ledger is on disk
-	Detail                       map[string]string // for status pages, small
+	Detail                       map[string]string `json:",omitempty"` // for status pages, small
 	Life                         string            // random, of its present start
-	Memory                       []byte            // what it remembers of other nodes, for package cluster; sent when it has changed
-	Demand                       []byte            // for cluster.Config.Demand; sent when it has changed
+	Memory                       []byte            `json:",omitempty"` // what it remembers of other nodes, for package cluster; sent when it has changed
+	Demand                       []byte            `json:",omitempty"` // for cluster.Config.Demand; sent when it has changed
 }

@@ -51,44 +51,41 @@ func TestMalformedRequests(t *testing.T) {
 			return err
 		}
 	}
+	asks := func(name, json string, raw []byte) func() error {
+		return func() error {
+			_, err := r.client.Call(ctx, &peerpb.Question{Name: name, Json: []byte(json), Raw: raw})
+			return err
+		}
+	}
 	for _, c := range []struct {
 		name string
 		send func() error
 		want string
 	}{
-		{"a batch that is too long", grabs(&peerpb.GrabBatch{Ids: make([]uint64, 5000)}), "a batch of 5000 grabs"},
-		{"a message that is too long", grabs(&peerpb.GrabBatch{Text: make([]byte, maxMessageBytes-50)}), "belong to no grab"},
+		{"a batch that is too long", grabs(&peerpb.GrabBatch{Grabs: 5000}), "a batch of 5000 grabs"},
+		{"a message that is too long", grabs(&peerpb.GrabBatch{Packed: make([]byte, maxMessageBytes-50)}), "more than its 0 grabs"},
 		{"a message over the limit", func() error {
 			stream, err := r.client.Grabs(ctx, grpc.MaxCallSendMsgSize(64<<20))
 			if err != nil {
 				return err
 			}
-			if err := stream.Send(&peerpb.GrabBatch{Text: make([]byte, 16<<20)}); err != nil && !errors.Is(err, io.EOF) {
+			if err := stream.Send(&peerpb.GrabBatch{Packed: make([]byte, 16<<20)}); err != nil && !errors.Is(err, io.EOF) {
 				return err
 			}
 			_, err = stream.Recv()
 			return err
 		}, "larger than max"},
 		{"a shopper that is none", grabs(batchOf(grabOf("l", "s h", "k"))), "printable"},
-		{"no command", func() error { _, err := r.client.Ask(ctx, &peerpb.AskRequest{}); return err }, "a command of 0 bytes"},
-		{"a long command", func() error {
-			_, err := r.client.Ask(ctx, &peerpb.AskRequest{Command: make([]byte, engine.MaxEntryBytes+1)})
-			return err
-		}, "a command of"},
-		{"no key", func() error {
-			_, err := r.client.Look(ctx, &peerpb.LookRequest{Shopper: []byte("s")})
-			return err
-		}, "a key of 0"},
-		{"nobody refused", func() error { _, err := r.client.Refusals(ctx, &peerpb.RefusalsRequest{}); return err }, "a shopper's id of 0"},
-		{"a session that is none", func() error {
-			_, err := r.client.Refusals(ctx, &peerpb.RefusalsRequest{Shopper: []byte("s"), Session: "a/b"})
-			return err
-		}, "a session that is no id"},
-		{"a report that is none", func() error {
-			_, err := r.client.Reports(ctx, &peerpb.ReportsRequest{Id: "../VERSION"})
-			return err
-		}, "a report that is no id"},
-		{"no operation", func() error { _, err := r.client.Operate(ctx, &peerpb.OperateRequest{}); return err }, "an operation's name"},
+		{"no command", asks("ask", `{}`, nil), "a command of 0 bytes"},
+		{"a long command", asks("ask", `{}`, make([]byte, engine.MaxEntryBytes+1)), "a command of"},
+		{"no key", asks("look", `{"Shopper":"cw=="}`, nil), "a key of 0"},
+		{"garbage", asks("look", `{"Shopper":`, nil), "JSON"},
+		{"a shopper that is a number", asks("look", `{"Shopper":7}`, nil), "number"},
+		{"nobody refused", asks("refusals", `{}`, nil), "a shopper's id of 0"},
+		{"a session that is none", asks("refusals", `{"Shopper":"s","Session":"a/b"}`, nil), "a session that is no id"},
+		{"a report that is none", asks("reports", `{"ID":"../VERSION"}`, nil), "a report that is no id"},
+		{"orders of before the beginning", asks("orders", `{"Offset":-1}`, nil), "from byte -1"},
+		{"no operation", asks("operate", `""`, nil), "an operation's name"},
 	} {
 		before := s.log.count("malformed")
 		if err := c.send(); status.Code(err) != codes.InvalidArgument && status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), c.want) {
@@ -101,7 +98,7 @@ func TestMalformedRequests(t *testing.T) {
 		}
 	}
 	q := grabOf("l", "s", "k")
-	if a, _, err := r.Grab(q, 1, patience); err != nil || a != derived(q, 1) {
+	if a, _, err := r.grab(q, 1, patience); err != nil || a != derived(q, 1) {
 		t.Errorf("a grab beside them: got %+v, %v", a, err)
 	}
 }
@@ -128,7 +125,7 @@ func TestGarbage(t *testing.T) {
 		conn.Close()
 	}
 	q := grabOf("l", "s", "k")
-	if a, _, err := r.Grab(q, 1, patience); err != nil || a != derived(q, 1) {
+	if a, _, err := r.grab(q, 1, patience); err != nil || a != derived(q, 1) {
 		t.Errorf("a grab beside them: got %+v, %v", a, err)
 	}
 }
@@ -154,25 +151,42 @@ func (c charlatan) Grabs(stream grpc.BidiStreamingServer[peerpb.GrabBatch, peerp
 	return nil
 }
 
+// answers are one each to the grabs with these ids, the sessions counted from 1.
+func answers(ids ...uint64) *peerpb.AnswerBatch {
+	m := &peerpb.AnswerBatch{Answers: uint32(len(ids))}
+	for i, id := range ids {
+		m.Packed = appendAnswer(m.Packed, &decided{id: id, answer: engine.Answer{Session: engine.SessionHandle(i + 1)}})
+	}
+	return m
+}
+
+func idOf(m *peerpb.GrabBatch) uint64 {
+	grabs, err := readGrabs(m)
+	if err != nil {
+		panic(err)
+	}
+	return grabs[0].id
+}
+
 // TestSenselessAnswers break the stream; nobody is answered by them.
 func TestSenselessAnswers(t *testing.T) {
 	for name, answer := range map[string]func(*peerpb.GrabBatch) *peerpb.AnswerBatch{
-		"to another": func(m *peerpb.GrabBatch) *peerpb.AnswerBatch {
-			return &peerpb.AnswerBatch{Ids: []uint64{m.Ids[0] + 1}, Kinds: []uint32{1}, Sessions: []uint32{1}}
-		},
+		"to another": func(m *peerpb.GrabBatch) *peerpb.AnswerBatch { return answers(idOf(m) + 1) },
 		"to an earlier use": func(m *peerpb.GrabBatch) *peerpb.AnswerBatch {
-			return &peerpb.AnswerBatch{Ids: []uint64{m.Ids[0] - 1<<placeBits}, Kinds: []uint32{1}, Sessions: []uint32{1}}
+			return answers(idOf(m) - 1<<placeBits)
 		},
-		"columns": func(m *peerpb.GrabBatch) *peerpb.AnswerBatch {
-			return &peerpb.AnswerBatch{Ids: m.Ids}
+		"one that is cut short": func(m *peerpb.GrabBatch) *peerpb.AnswerBatch {
+			a := answers(idOf(m), idOf(m))
+			a.Packed = a.Packed[:len(a.Packed)-1]
+			return a
 		},
 		"long": func(m *peerpb.GrabBatch) *peerpb.AnswerBatch {
-			return &peerpb.AnswerBatch{Ids: make([]uint64, 1<<20)}
+			return answers(make([]uint64, maxBatch+1)...)
 		},
 	} {
 		p, log := peers(t, dialTCP)
 		r := p.Peer(pretend(t, charlatan{answer: answer}))
-		if _, _, err := r.Grab(grabOf("l", "s", "k"), 0, patience); !errors.Is(err, engine.ErrOutcomeUnknown) {
+		if _, _, err := r.grab(grabOf("l", "s", "k"), 0, patience); !errors.Is(err, engine.ErrOutcomeUnknown) {
 			t.Errorf("%s: got %v, want an unknown outcome", name, err)
 		}
 		if n := log.count("stream of grabs"); n != 1 {
@@ -182,9 +196,9 @@ func TestSenselessAnswers(t *testing.T) {
 	// Twice the same: the first is as good as any, the second breaks the stream.
 	p, _ := peers(t, dialTCP)
 	r := p.Peer(pretend(t, charlatan{answer: func(m *peerpb.GrabBatch) *peerpb.AnswerBatch {
-		return &peerpb.AnswerBatch{Ids: []uint64{m.Ids[0], m.Ids[0]}, Kinds: []uint32{1, 2}, Sessions: []uint32{1, 2}}
+		return answers(idOf(m), idOf(m))
 	}}))
-	if a, _, err := r.Grab(grabOf("l", "s", "k"), 0, patience); err != nil || a.Session != 1 {
+	if a, _, err := r.grab(grabOf("l", "s", "k"), 0, patience); err != nil || a.Session != 1 {
 		t.Errorf("twice: got %+v, %v", a, err)
 	}
 }
@@ -193,7 +207,7 @@ func TestSenselessAnswers(t *testing.T) {
 func TestUnacceptedStream(t *testing.T) {
 	p, _ := peers(t, dialTCP)
 	r := p.Peer(pretend(t, peerpb.UnimplementedPeerServer{}))
-	if _, _, err := r.Grab(grabOf("l", "s", "k"), 0, patience); !errors.Is(err, engine.ErrNotLeader) {
+	if _, _, err := r.grab(grabOf("l", "s", "k"), 0, patience); !errors.Is(err, engine.ErrNotLeader) {
 		t.Errorf("got %v, want not leader", err)
 	}
 }
@@ -221,7 +235,7 @@ func TestMutePeer(t *testing.T) {
 	r := p.Peer(pretend(t, mute{}))
 	errs := make(chan error, 1)
 	go func() {
-		_, _, err := r.Grab(grabOf("l", "s", "k"), 0, time.Hour)
+		_, _, err := r.grab(grabOf("l", "s", "k"), 0, time.Hour)
 		errs <- err
 	}()
 	if err := receive(t, "an answer", errs); !errors.Is(err, engine.ErrOutcomeUnknown) {
@@ -245,7 +259,7 @@ func TestSlowHandler(t *testing.T) {
 	q := grabOf("l", "s", "k")
 	errs := make(chan error, 1)
 	go func() {
-		a, _, err := r.Grab(q, 1, time.Hour)
+		a, _, err := r.grab(q, 1, time.Hour)
 		if err == nil && a != derived(q, 1) {
 			err = errors.New("another's answer")
 		}
@@ -280,7 +294,7 @@ func TestUnreadAnswers(t *testing.T) {
 		defer close(asking)
 		m := new(peerpb.GrabBatch)
 		for i := range maxBatch {
-			addGrab(m, uint64(i), grabOf("l", "s", "k"), 0)
+			m.Grabs, m.Packed = m.Grabs+1, appendGrab(m.Packed, uint64(i), grabOf("l", "s", "k"), 0)
 		}
 		for stream.Send(m) == nil {
 		}
@@ -363,7 +377,7 @@ func TestCutWire(t *testing.T) {
 	heard, gone, _ := follow(t, r, 10*time.Millisecond)
 	errs := make(chan error, 2)
 	go func() {
-		_, _, err := r.Grab(grabOf("l", "s", "k"), 0, time.Hour)
+		_, _, err := r.grab(grabOf("l", "s", "k"), 0, time.Hour)
 		errs <- err
 	}()
 	go func() {

@@ -108,19 +108,28 @@ func (s *outgoing) touch() {
 	s.probed.Store(0)
 }
 
-// listen asks a silent peer for a sign of life, and ends the stream without one.
-func (s *outgoing) listen(now time.Duration) {
-	probed := time.Duration(s.probed.Load())
-	switch {
-	case probed == 0:
-		if now-time.Duration(s.heard.Load()) > probeAfter {
+// listen asks a peer that owes answers and is silent for a sign of life, and ends the
+// stream without one.
+func (s *outgoing) listen() {
+	tick := time.NewTicker(listenEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stream.Context().Done():
+			return
+		case <-tick.C:
+		}
+		now, probed := s.peer.peers.now(), time.Duration(s.probed.Load())
+		switch {
+		case s.peer.waiting() == 0:
+		case probed == 0 && now-time.Duration(s.heard.Load()) > probeAfter:
 			s.probed.Store(int64(now))
 			s.probe.Store(true)
 			s.peer.signal()
+		case probed != 0 && now-probed > silenceLimit:
+			s.silent.Store(true)
+			s.cancel()
 		}
-	case now-probed > silenceLimit:
-		s.silent.Store(true)
-		s.cancel()
 	}
 }
 
@@ -128,6 +137,7 @@ func (s *outgoing) listen(now time.Duration) {
 // is received any more then.
 func (s *outgoing) serve() error {
 	received := make(chan error, 1)
+	go s.listen()
 	go func() {
 		err := s.receive()
 		s.cancel()
@@ -147,7 +157,7 @@ func (s *outgoing) serve() error {
 // send sends what gathers until the stream has ended.
 func (s *outgoing) send() {
 	ctx, r := s.stream.Context(), s.peer
-	var m *peerpb.GrabBatch
+	var b *batch
 	for halfClosed := false; ; {
 		switch {
 		case s.closing.Load():
@@ -159,10 +169,10 @@ func (s *outgoing) send() {
 		default:
 			// What has been taken is sent, whatever the other end says meanwhile.
 			for !s.closing.Load() {
-				if m = r.next(m); m == nil {
+				if b = r.next(b); b == nil {
 					break
 				}
-				if err := s.stream.Send(m); err != nil {
+				if err := s.stream.Send(&b.m); err != nil {
 					return // the receiver learns why
 				}
 			}
@@ -184,9 +194,10 @@ func (s *outgoing) send() {
 
 // receive hands out answers until the stream ends.
 func (s *outgoing) receive() error {
-	m := new(peerpb.AnswerBatch)
+	m, got := new(peerpb.AnswerBatch), []decided(nil)
 	for {
-		if err := s.stream.RecvMsg(m); err != nil {
+		err := s.stream.RecvMsg(m)
+		if err != nil {
 			return err
 		}
 		s.touch()
@@ -194,30 +205,12 @@ func (s *outgoing) receive() error {
 			s.closing.Store(true)
 			s.peer.signal()
 		}
-		if err := s.peer.answered(m); err != nil {
+		if got, err = readAnswers(m, got); err == nil {
+			err = s.peer.answered(got, engine.LogIndex(m.GetApplied()))
+		}
+		if err != nil {
 			s.peer.peers.logger.Warn("another node answered what makes no sense", "peer", s.peer.addr, "error", err)
 			return err
 		}
 	}
-}
-
-// answered completes the waiters that a batch is for.
-func (r *Peer) answered(m *peerpb.AnswerBatch) error {
-	r.mu.Lock()
-	all := r.all
-	r.mu.Unlock()
-	return readAnswers(m, func(d *decided) error {
-		place := d.id & placeMask
-		if place >= uint64(len(all)) || !all[place].waits(d.id) {
-			return fmt.Errorf("an answer to grab %#x, which nobody asked", d.id)
-		}
-		w := all[place]
-		w.answer, w.applied, w.err = d.answer, engine.LogIndex(m.GetApplied()), d.err
-		if !w.complete() {
-			r.mu.Lock()
-			r.putBack(w)
-			r.mu.Unlock()
-		}
-		return nil
-	})
 }

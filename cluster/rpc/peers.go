@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"doorbuster/engine"
 )
 
 // Dial opens a connection to another node, encrypted and authenticated. It may
@@ -14,24 +16,26 @@ type Dial func(ctx context.Context, addr string) (net.Conn, error)
 
 // Peers are the other nodes, by address. Safe for concurrent use.
 type Peers struct {
-	dial   Dial
-	logger *slog.Logger
-	began  time.Time
-	stop   chan struct{}
+	dial    Dial
+	logger  *slog.Logger
+	began   time.Time
+	applied func(engine.LogIndex)
 
 	mu     sync.Mutex
 	closed bool
 	byAddr map[string]*Peer
 }
 
-// NewPeers knows nobody yet. logger nil is silence.
-func NewPeers(dial Dial, logger *slog.Logger) *Peers {
+// NewPeers knows nobody yet. logger nil is silence. applied is told what a node had
+// applied when it answered grabs; nil: nobody is.
+func NewPeers(dial Dial, logger *slog.Logger, applied func(engine.LogIndex)) *Peers {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	p := &Peers{dial: dial, logger: logger, began: time.Now(), stop: make(chan struct{}), byAddr: map[string]*Peer{}}
-	go p.watch()
-	return p
+	if applied == nil {
+		applied = func(engine.LogIndex) {}
+	}
+	return &Peers{dial: dial, logger: logger, began: time.Now(), applied: applied, byAddr: map[string]*Peer{}}
 }
 
 // Peer gives the node at addr, the same one each time. It connects when first
@@ -66,10 +70,7 @@ func (p *Peers) Forget(addr string) {
 // Close forgets all, for good.
 func (p *Peers) Close() {
 	p.mu.Lock()
-	if !p.closed {
-		p.closed = true
-		close(p.stop)
-	}
+	p.closed = true
 	all := p.byAddr
 	p.byAddr = map[string]*Peer{}
 	p.mu.Unlock()
@@ -80,28 +81,3 @@ func (p *Peers) Close() {
 
 // now is monotonic.
 func (p *Peers) now() time.Duration { return time.Since(p.began) }
-
-// watch looks after everybody's patience: a timer a grab would cost more than
-// sending it.
-func (p *Peers) watch() {
-	tick := time.NewTicker(patienceTick)
-	defer tick.Stop()
-	var all []*Peer
-	for {
-		select {
-		case <-p.stop:
-			return
-		case <-tick.C:
-		}
-		all = all[:0]
-		p.mu.Lock()
-		for _, r := range p.byAddr {
-			all = append(all, r)
-		}
-		p.mu.Unlock()
-		now := p.now()
-		for _, r := range all {
-			r.look(now)
-		}
-	}
-}

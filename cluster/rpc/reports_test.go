@@ -3,12 +3,9 @@ package rpc
 import (
 	"context"
 	"errors"
-	"net"
 	"reflect"
 	"strings"
 	"testing"
-
-	"google.golang.org/grpc"
 
 	"doorbuster/cluster/rpc/peerpb"
 	"doorbuster/engine"
@@ -42,21 +39,16 @@ func TestReports(t *testing.T) {
 			t.Errorf("%+v: %v, want %q", q, err, want)
 		}
 	}
-	for name, m := range map[string]*peerpb.ReportsReply{
-		"no checksum": {Piece: []byte("x")},
-		"another one": {Piece: []byte("x"), Sha256: make([]byte, 32)},
+	one := ReportsRequest{ID: "r1"}
+	for name, err := range map[string]error{
+		"no checksum": reports.judge(one, reportsTold{}, []byte("x")),
+		"too many":    reports.judge(ReportsRequest{}, reportsTold{Kept: make([]KeptReport, MaxReports+1)}, nil),
+		"no id":       reports.judge(ReportsRequest{}, reportsTold{Kept: []KeptReport{{ID: "../x"}}}, nil),
+		"beyond size": reports.judge(ReportsRequest{}, reportsTold{Kept: []KeptReport{{ID: "r1", Findings: 1 << 40}}}, nil),
+		"below":       reports.judge(ReportsRequest{}, reportsTold{Kept: []KeptReport{{ID: "r1", Whole: -1}}}, nil),
 	} {
-		if _, err := reportsFromWire(ReportsRequest{ID: "r1"}, m); err == nil {
+		if err == nil {
 			t.Errorf("%s: taken", name)
-		}
-	}
-	for name, m := range map[string]*peerpb.ReportsReply{
-		"too many":    {Kept: make([]*peerpb.KeptReport, MaxReports+1)},
-		"no id":       {Kept: []*peerpb.KeptReport{{Id: "../x"}}},
-		"beyond size": {Kept: []*peerpb.KeptReport{{Id: "r1", Findings: 1 << 40}}},
-	} {
-		if _, err := reportsFromWire(ReportsRequest{}, m); !errors.Is(err, errBeyond) && name != "no id" || err == nil {
-			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
@@ -64,30 +56,17 @@ func TestReports(t *testing.T) {
 // olderBuild is a node that does not know Reports.
 type olderBuild struct{ peerpb.UnimplementedPeerServer }
 
-func (olderBuild) Barrier(context.Context, *peerpb.BarrierRequest) (*peerpb.BarrierReply, error) {
-	return &peerpb.BarrierReply{Index: 5}, nil
+func (olderBuild) Call(_ context.Context, q *peerpb.Question) (*peerpb.Reply, error) {
+	if q.Name == "barrier" {
+		return &peerpb.Reply{Json: []byte("5")}, nil
+	}
+	return (*Server)(nil).Call(context.Background(), &peerpb.Question{Name: q.Name + " of a later build"})
 }
 
 // TestReportsOfAnOlderBuild: it says so, and its connection serves on.
 func TestReportsOfAnOlderBuild(t *testing.T) {
-	known := peerpb.Peer_ServiceDesc
-	var methods []grpc.MethodDesc
-	for _, m := range known.Methods {
-		if m.MethodName != "Reports" {
-			methods = append(methods, m)
-		}
-	}
-	known.Methods = methods
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := grpc.NewServer()
-	s.RegisterService(&known, olderBuild{})
-	go s.Serve(ln)
-	t.Cleanup(s.Stop)
 	p, _ := peers(t, dialTCP)
-	r := p.Peer(ln.Addr().String())
+	r := p.Peer(pretend(t, olderBuild{}))
 	if _, err := r.Reports(t.Context(), ReportsRequest{}); !errors.Is(err, ErrOlderBuild) || errors.Is(err, engine.ErrNotLeader) || errors.Is(err, engine.ErrOutcomeUnknown) {
 		t.Errorf("got %v", err)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -9,79 +8,16 @@ import (
 
 	"doorbuster/actors"
 	"doorbuster/cluster"
-	"doorbuster/cluster/rpc"
 	"doorbuster/engine"
 	"doorbuster/httpapi"
 	"doorbuster/httpapi/plan"
 )
 
-// connecting holds the cluster's word of epochs back until the group has a log.
-type connecting struct {
-	group     *actors.Group
-	connected chan struct{}
-}
-
-func (c *connecting) EpochOpened(epoch engine.Epoch, at engine.Time) {
-	<-c.connected
-	c.group.EpochOpened(epoch, at)
-}
-
-func (c *connecting) EpochClosed() {
-	<-c.connected
-	c.group.EpochClosed()
-}
-
-func (c *connecting) Blocked(blocked bool) { c.group.Blocked(blocked) }
-
-func (c *connecting) RaiseRules(version uint32) {
-	<-c.connected
-	c.group.RaiseRules(version)
-}
-
-// desk lets other nodes have grabs and commands decided here.
+// desk answers other nodes: of grabs and commands, and of reports.
 type desk struct {
-	connecting *connecting
-	reports    *reports
+	*actors.Group
+	*reports
 }
-
-func (d desk) group() (*actors.Group, error) {
-	select {
-	case <-d.connecting.connected:
-		return d.connecting.group, nil
-	default:
-		return nil, engine.ErrNotLeader
-	}
-}
-
-func (d desk) Grab(q *engine.Grab, deadline engine.Time) (engine.Answer, error) {
-	g, err := d.group()
-	if err != nil {
-		return engine.Answer{}, err
-	}
-	return g.GrabFor(q, deadline)
-}
-
-func (d desk) Ask(ctx context.Context, batch []byte) (engine.Outcome, error) {
-	g, err := d.group()
-	if err != nil {
-		return engine.Outcome{}, err
-	}
-	return g.AskFor(ctx, batch)
-}
-
-func (d desk) Look(shopper, key []byte, deadline engine.Time) (engine.Answer, bool, error) {
-	g, err := d.group()
-	if err != nil {
-		return engine.Answer{}, false, err
-	}
-	return g.LookFor(shopper, key, deadline)
-}
-
-func (d desk) Refusals(shopper, session string) engine.RefusalReport {
-	return d.connecting.group.Refusals(shopper, session) // which needs no log
-}
-
-func (d desk) Reports(q rpc.ReportsRequest) (rpc.ReportsPage, error) { return d.reports.answer(q) }
 
 // clusterView shows the cluster's node to the operations API, which is made
 // before it but asks only after.

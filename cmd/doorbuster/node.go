@@ -186,22 +186,20 @@ func (n *node) openRooms() (err error) {
 	}
 	// The cluster tells the group of epochs from the moment it is opened, and an
 	// epoch needs the log: the leader in between waits until both are connected.
-	gate := &connecting{group: n.group, connected: make(chan struct{})}
-	cc.Desk = desk{gate, &n.desk.reports}
+	cc.Desk = desk{n.group, &n.desk.reports}
 	cc.Alarms = n.roomAlarms
 	if n.cfg.HTTP != "" && n.cfg.RateLimitAddressPerSecond > 0 {
 		cc.Demand = n.shoppers.Guard()
 	}
-	if n.cluster, err = cluster.Open(cc, n.group, gate); err != nil {
+	if n.cluster, err = cluster.Open(cc, n.group, n.group); err != nil {
 		return err
 	}
-	n.group.Connect(n.cluster, n.cluster)
 	n.group.SetLedger(ledgers{n.cluster.Ledger(), n.cluster})
 	if n.cfg.Cluster.ID != "" {
 		n.group.Join(n.cluster)
 		n.desk.beginCopying(n.cluster)
 	}
-	close(gate.connected)
+	n.group.Connect(n.cluster, n.cluster)
 	n.group.KeepSettling(n.cfg.SettleAfter)
 	n.connected.Store(true)
 	registerGroup(n.metrics, n.group, n.cluster)

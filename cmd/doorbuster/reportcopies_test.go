@@ -143,7 +143,7 @@ func (h *heldReports) Others() (ids []string) {
 }
 
 func (h *heldReports) AskReports(_ context.Context, node string, q rpc.ReportsRequest, _ time.Duration) (rpc.ReportsPage, error) {
-	p, err := h.nodes[node].answer(q)
+	p, err := h.nodes[node].Reports(q)
 	if q.ID != "" {
 		h.asked++
 	}

@@ -335,8 +335,8 @@ func (s *reports) piece(q rpc.ReportsRequest) ([]byte, error) {
 	return piece[:n], err
 }
 
-// answer gives another node what it asks for.
-func (s *reports) answer(q rpc.ReportsRequest) (p rpc.ReportsPage, err error) {
+// Reports gives another node what it asks for.
+func (s *reports) Reports(q rpc.ReportsRequest) (p rpc.ReportsPage, err error) {
 	if q.ID == "" {
 		p.Kept, err = s.offered()
 	} else {

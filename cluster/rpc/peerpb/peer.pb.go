@@ -79,21 +79,16 @@ func (x Fault_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Fault_Kind.Descriptor instead.
 func (Fault_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{3, 0}
+	return file_peer_proto_rawDescGZIP(), []int{2, 0}
 }
 
-// GrabBatch is 0 to 1024 grabs in columns, one entry of each for a grab: columns
-// of numbers cost a fraction of what as many small messages do. A batch of none
-// asks whether anybody is there, and is answered by a batch of none.
+// GrabBatch is 0 to 1024 grabs, end to end; see appendGrab. A batch of none asks
+// whether anybody is there, and is answered by a batch of none. What grabs come to
+// say besides is a field of its own here, which older builds leave out.
 type GrabBatch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Ids           []uint64               `protobuf:"fixed64,1,rep,packed,name=ids,proto3" json:"ids,omitempty"`        // chosen by the sender, none twice while unanswered
-	Lengths       []uint32               `protobuf:"varint,2,rep,packed,name=lengths,proto3" json:"lengths,omitempty"` // listing | shopper << 10 | key << 20, in bytes | waitlist << 30 | ticket << 31
-	Quantities    []uint32               `protobuf:"varint,3,rep,packed,name=quantities,proto3" json:"quantities,omitempty"`
-	Deadlines     []uint64               `protobuf:"fixed64,4,rep,packed,name=deadlines,proto3" json:"deadlines,omitempty"` // state time, in milliseconds
-	Text          []byte                 `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`                    // listing, shopper and key of each, end to end
-	Tickets       []uint64               `protobuf:"fixed64,6,rep,packed,name=tickets,proto3" json:"tickets,omitempty"`     // only of those that have one
-	Transactions  []byte                 `protobuf:"bytes,7,opt,name=transactions,proto3" json:"transactions,omitempty"`    // 16 of each grab, or none at all
+	Grabs         uint32                 `protobuf:"varint,1,opt,name=grabs,proto3" json:"grabs,omitempty"`
+	Packed        []byte                 `protobuf:"bytes,2,opt,name=packed,proto3" json:"packed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -128,79 +123,27 @@ func (*GrabBatch) Descriptor() ([]byte, []int) {
 	return file_peer_proto_rawDescGZIP(), []int{0}
 }
 
-func (x *GrabBatch) GetIds() []uint64 {
+func (x *GrabBatch) GetGrabs() uint32 {
 	if x != nil {
-		return x.Ids
+		return x.Grabs
+	}
+	return 0
+}
+
+func (x *GrabBatch) GetPacked() []byte {
+	if x != nil {
+		return x.Packed
 	}
 	return nil
 }
 
-func (x *GrabBatch) GetLengths() []uint32 {
-	if x != nil {
-		return x.Lengths
-	}
-	return nil
-}
-
-func (x *GrabBatch) GetQuantities() []uint32 {
-	if x != nil {
-		return x.Quantities
-	}
-	return nil
-}
-
-func (x *GrabBatch) GetDeadlines() []uint64 {
-	if x != nil {
-		return x.Deadlines
-	}
-	return nil
-}
-
-func (x *GrabBatch) GetText() []byte {
-	if x != nil {
-		return x.Text
-	}
-	return nil
-}
-
-func (x *GrabBatch) GetTickets() []uint64 {
-	if x != nil {
-		return x.Tickets
-	}
-	return nil
-}
-
-func (x *GrabBatch) GetTransactions() []byte {
-	if x != nil {
-		return x.Transactions
-	}
-	return nil
-}
-
-// AnswerBatch is 0 to 1024 answers in columns, and the failures among them.
+// AnswerBatch is 0 to 1024 answers, end to end; see appendAnswer.
 type AnswerBatch struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Applied  uint64                 `protobuf:"varint,1,opt,name=applied,proto3" json:"applied,omitempty"` // at least the index of anything told here
-	Closing  bool                   `protobuf:"varint,2,opt,name=closing,proto3" json:"closing,omitempty"` // send nothing more; what was sent is still answered
-	Ids      []uint64               `protobuf:"fixed64,3,rep,packed,name=ids,proto3" json:"ids,omitempty"`
-	Kinds    []uint32               `protobuf:"varint,4,rep,packed,name=kinds,proto3" json:"kinds,omitempty"` // code | reason << 8 | order's state << 16
-	Sessions []uint32               `protobuf:"varint,5,rep,packed,name=sessions,proto3" json:"sessions,omitempty"`
-	// The rest has entries only for the answers that need them.
-	Failures      []*Failure `protobuf:"bytes,6,rep,name=failures,proto3" json:"failures,omitempty"`
-	WithOrder     []uint32   `protobuf:"varint,7,rep,packed,name=with_order,json=withOrder,proto3" json:"with_order,omitempty"` // places in ids
-	OrderSessions []uint32   `protobuf:"varint,8,rep,packed,name=order_sessions,json=orderSessions,proto3" json:"order_sessions,omitempty"`
-	OrderOrdinals []uint32   `protobuf:"varint,9,rep,packed,name=order_ordinals,json=orderOrdinals,proto3" json:"order_ordinals,omitempty"`
-	Listings      []uint32   `protobuf:"varint,10,rep,packed,name=listings,proto3" json:"listings,omitempty"`
-	Quantities    []uint32   `protobuf:"varint,11,rep,packed,name=quantities,proto3" json:"quantities,omitempty"`
-	Amounts       []int64    `protobuf:"varint,12,rep,packed,name=amounts,proto3" json:"amounts,omitempty"`
-	PayBys        []uint64   `protobuf:"fixed64,13,rep,packed,name=pay_bys,json=payBys,proto3" json:"pay_bys,omitempty"`
-	WithMore      []uint32   `protobuf:"varint,14,rep,packed,name=with_more,json=withMore,proto3" json:"with_more,omitempty"` // places in ids
-	Counts        []uint32   `protobuf:"varint,15,rep,packed,name=counts,proto3" json:"counts,omitempty"`
-	Limits        []uint32   `protobuf:"varint,16,rep,packed,name=limits,proto3" json:"limits,omitempty"`
-	Starts        []uint64   `protobuf:"fixed64,17,rep,packed,name=starts,proto3" json:"starts,omitempty"`
-	Deadlines     []uint64   `protobuf:"fixed64,18,rep,packed,name=deadlines,proto3" json:"deadlines,omitempty"`
-	Transactions  []byte     `protobuf:"bytes,19,opt,name=transactions,proto3" json:"transactions,omitempty"`         // 16 of each in with_order, or none at all
-	OrderNos      []byte     `protobuf:"bytes,20,opt,name=order_nos,json=orderNos,proto3" json:"order_nos,omitempty"` // 24 of each in with_order; zeros where there is no order
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Applied       uint64                 `protobuf:"varint,1,opt,name=applied,proto3" json:"applied,omitempty"` // at least the index of anything told here
+	Closing       bool                   `protobuf:"varint,2,opt,name=closing,proto3" json:"closing,omitempty"` // send nothing more; what was sent is still answered
+	Answers       uint32                 `protobuf:"varint,3,opt,name=answers,proto3" json:"answers,omitempty"`
+	Packed        []byte                 `protobuf:"bytes,4,opt,name=packed,proto3" json:"packed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -249,180 +192,16 @@ func (x *AnswerBatch) GetClosing() bool {
 	return false
 }
 
-func (x *AnswerBatch) GetIds() []uint64 {
+func (x *AnswerBatch) GetAnswers() uint32 {
 	if x != nil {
-		return x.Ids
-	}
-	return nil
-}
-
-func (x *AnswerBatch) GetKinds() []uint32 {
-	if x != nil {
-		return x.Kinds
-	}
-	return nil
-}
-
-func (x *AnswerBatch) GetSessions() []uint32 {
-	if x != nil {
-		return x.Sessions
-	}
-	return nil
-}
-
-func (x *AnswerBatch) GetFailures() []*Failure {
-	if x != nil {
-		return x.Failures
-	}
-	return nil
-}
-
-func (x *AnswerBatch) GetWithOrder() []uint32 {
-	if x != nil {
-		return x.WithOrder
-	}
-	return nil
-}
-
-func (x *AnswerBatch) GetOrderSessions() []uint32 {
-	if x != nil {
-		return x.OrderSessions
-	}
-	return nil
-}
-
-func (x *AnswerBatch) GetOrderOrdinals() []uint32 {
-	if x != nil {
-		return x.OrderOrdinals
-	}
-	return nil
-}
-
-func (x *AnswerBatch) GetListings() []uint32 {
-	if x != nil {
-		return x.Listings
-	}
-	return nil
-}
-
-func (x *AnswerBatch) GetQuantities() []uint32 {
-	if x != nil {
-		return x.Quantities
-	}
-	return nil
-}
-
-func (x *AnswerBatch) GetAmounts() []int64 {
-	if x != nil {
-		return x.Amounts
-	}
-	return nil
-}
-
-func (x *AnswerBatch) GetPayBys() []uint64 {
-	if x != nil {
-		return x.PayBys
-	}
-	return nil
-}
-
-func (x *AnswerBatch) GetWithMore() []uint32 {
-	if x != nil {
-		return x.WithMore
-	}
-	return nil
-}
-
-func (x *AnswerBatch) GetCounts() []uint32 {
-	if x != nil {
-		return x.Counts
-	}
-	return nil
-}
-
-func (x *AnswerBatch) GetLimits() []uint32 {
-	if x != nil {
-		return x.Limits
-	}
-	return nil
-}
-
-func (x *AnswerBatch) GetStarts() []uint64 {
-	if x != nil {
-		return x.Starts
-	}
-	return nil
-}
-
-func (x *AnswerBatch) GetDeadlines() []uint64 {
-	if x != nil {
-		return x.Deadlines
-	}
-	return nil
-}
-
-func (x *AnswerBatch) GetTransactions() []byte {
-	if x != nil {
-		return x.Transactions
-	}
-	return nil
-}
-
-func (x *AnswerBatch) GetOrderNos() []byte {
-	if x != nil {
-		return x.OrderNos
-	}
-	return nil
-}
-
-type Failure struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            uint64                 `protobuf:"fixed64,1,opt,name=id,proto3" json:"id,omitempty"`
-	Fault         *Fault                 `protobuf:"bytes,2,opt,name=fault,proto3" json:"fault,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Failure) Reset() {
-	*x = Failure{}
-	mi := &file_peer_proto_msgTypes[2]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Failure) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Failure) ProtoMessage() {}
-
-func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[2]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Failure.ProtoReflect.Descriptor instead.
-func (*Failure) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{2}
-}
-
-func (x *Failure) GetId() uint64 {
-	if x != nil {
-		return x.Id
+		return x.Answers
 	}
 	return 0
 }
 
-func (x *Failure) GetFault() *Fault {
+func (x *AnswerBatch) GetPacked() []byte {
 	if x != nil {
-		return x.Fault
+		return x.Packed
 	}
 	return nil
 }
@@ -440,7 +219,7 @@ type Fault struct {
 
 func (x *Fault) Reset() {
 	*x = Fault{}
-	mi := &file_peer_proto_msgTypes[3]
+	mi := &file_peer_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -452,7 +231,7 @@ func (x *Fault) String() string {
 func (*Fault) ProtoMessage() {}
 
 func (x *Fault) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[3]
+	mi := &file_peer_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -465,7 +244,7 @@ func (x *Fault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fault.ProtoReflect.Descriptor instead.
 func (*Fault) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{3}
+	return file_peer_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Fault) GetKind() Fault_Kind {
@@ -496,806 +275,31 @@ func (x *Fault) GetState() uint32 {
 	return 0
 }
 
-// Answer is an answer alone, as in a LookReply.
-type Answer struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Code          uint32                 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
-	Reason        uint32                 `protobuf:"varint,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	State         uint32                 `protobuf:"varint,3,opt,name=state,proto3" json:"state,omitempty"`
-	OrderSession  uint32                 `protobuf:"varint,4,opt,name=order_session,json=orderSession,proto3" json:"order_session,omitempty"`
-	OrderOrdinal  uint32                 `protobuf:"varint,5,opt,name=order_ordinal,json=orderOrdinal,proto3" json:"order_ordinal,omitempty"`
-	Session       uint32                 `protobuf:"varint,6,opt,name=session,proto3" json:"session,omitempty"`
-	Listing       uint32                 `protobuf:"varint,7,opt,name=listing,proto3" json:"listing,omitempty"`
-	Quantity      uint32                 `protobuf:"varint,8,opt,name=quantity,proto3" json:"quantity,omitempty"`
-	Amount        int64                  `protobuf:"varint,9,opt,name=amount,proto3" json:"amount,omitempty"`
-	PayBy         int64                  `protobuf:"varint,10,opt,name=pay_by,json=payBy,proto3" json:"pay_by,omitempty"`
-	Count         uint32                 `protobuf:"varint,11,opt,name=count,proto3" json:"count,omitempty"`
-	Limit         uint32                 `protobuf:"varint,12,opt,name=limit,proto3" json:"limit,omitempty"`
-	Start         int64                  `protobuf:"varint,13,opt,name=start,proto3" json:"start,omitempty"`
-	Deadline      int64                  `protobuf:"varint,14,opt,name=deadline,proto3" json:"deadline,omitempty"`
-	Transaction   []byte                 `protobuf:"bytes,15,opt,name=transaction,proto3" json:"transaction,omitempty"`        // 16, or none
-	OrderNo       []byte                 `protobuf:"bytes,16,opt,name=order_no,json=orderNo,proto3" json:"order_no,omitempty"` // 24; zeros where there is no order
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Answer) Reset() {
-	*x = Answer{}
-	mi := &file_peer_proto_msgTypes[4]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Answer) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Answer) ProtoMessage() {}
-
-func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[4]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Answer.ProtoReflect.Descriptor instead.
-func (*Answer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{4}
-}
-
-func (x *Answer) GetCode() uint32 {
-	if x != nil {
-		return x.Code
-	}
-	return 0
-}
-
-func (x *Answer) GetReason() uint32 {
-	if x != nil {
-		return x.Reason
-	}
-	return 0
-}
-
-func (x *Answer) GetState() uint32 {
-	if x != nil {
-		return x.State
-	}
-	return 0
-}
-
-func (x *Answer) GetOrderSession() uint32 {
-	if x != nil {
-		return x.OrderSession
-	}
-	return 0
-}
-
-func (x *Answer) GetOrderOrdinal() uint32 {
-	if x != nil {
-		return x.OrderOrdinal
-	}
-	return 0
-}
-
-func (x *Answer) GetSession() uint32 {
-	if x != nil {
-		return x.Session
-	}
-	return 0
-}
-
-func (x *Answer) GetListing() uint32 {
-	if x != nil {
-		return x.Listing
-	}
-	return 0
-}
-
-func (x *Answer) GetQuantity() uint32 {
-	if x != nil {
-		return x.Quantity
-	}
-	return 0
-}
-
-func (x *Answer) GetAmount() int64 {
-	if x != nil {
-		return x.Amount
-	}
-	return 0
-}
-
-func (x *Answer) GetPayBy() int64 {
-	if x != nil {
-		return x.PayBy
-	}
-	return 0
-}
-
-func (x *Answer) GetCount() uint32 {
-	if x != nil {
-		return x.Count
-	}
-	return 0
-}
-
-func (x *Answer) GetLimit() uint32 {
-	if x != nil {
-		return x.Limit
-	}
-	return 0
-}
-
-func (x *Answer) GetStart() int64 {
-	if x != nil {
-		return x.Start
-	}
-	return 0
-}
-
-func (x *Answer) GetDeadline() int64 {
-	if x != nil {
-		return x.Deadline
-	}
-	return 0
-}
-
-func (x *Answer) GetTransaction() []byte {
-	if x != nil {
-		return x.Transaction
-	}
-	return nil
-}
-
-func (x *Answer) GetOrderNo() []byte {
-	if x != nil {
-		return x.OrderNo
-	}
-	return nil
-}
-
-type AskRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Command       []byte                 `protobuf:"bytes,1,opt,name=command,proto3" json:"command,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *AskRequest) Reset() {
-	*x = AskRequest{}
-	mi := &file_peer_proto_msgTypes[5]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *AskRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*AskRequest) ProtoMessage() {}
-
-func (x *AskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[5]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use AskRequest.ProtoReflect.Descriptor instead.
-func (*AskRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{5}
-}
-
-func (x *AskRequest) GetCommand() []byte {
-	if x != nil {
-		return x.Command
-	}
-	return nil
-}
-
-type AskReply struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Fault         *Fault                 `protobuf:"bytes,1,opt,name=fault,proto3" json:"fault,omitempty"`
-	Index         uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
-	Event         *Event                 `protobuf:"bytes,3,opt,name=event,proto3" json:"event,omitempty"`
-	Changes       []*Change              `protobuf:"bytes,4,rep,name=changes,proto3" json:"changes,omitempty"`
-	Problems      []*Problem             `protobuf:"bytes,5,rep,name=problems,proto3" json:"problems,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *AskReply) Reset() {
-	*x = AskReply{}
-	mi := &file_peer_proto_msgTypes[6]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *AskReply) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*AskReply) ProtoMessage() {}
-
-func (x *AskReply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[6]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use AskReply.ProtoReflect.Descriptor instead.
-func (*AskReply) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{6}
-}
-
-func (x *AskReply) GetFault() *Fault {
-	if x != nil {
-		return x.Fault
-	}
-	return nil
-}
-
-func (x *AskReply) GetIndex() uint64 {
-	if x != nil {
-		return x.Index
-	}
-	return 0
-}
-
-func (x *AskReply) GetEvent() *Event {
-	if x != nil {
-		return x.Event
-	}
-	return nil
-}
-
-func (x *AskReply) GetChanges() []*Change {
-	if x != nil {
-		return x.Changes
-	}
-	return nil
-}
-
-func (x *AskReply) GetProblems() []*Problem {
-	if x != nil {
-		return x.Problems
-	}
-	return nil
-}
-
-type Event struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Kind          uint32                 `protobuf:"varint,1,opt,name=kind,proto3" json:"kind,omitempty"`
-	Reason        uint32                 `protobuf:"varint,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	State         uint32                 `protobuf:"varint,3,opt,name=state,proto3" json:"state,omitempty"`
-	Command       int32                  `protobuf:"varint,4,opt,name=command,proto3" json:"command,omitempty"`
-	Session       uint32                 `protobuf:"varint,5,opt,name=session,proto3" json:"session,omitempty"`
-	Listing       uint32                 `protobuf:"varint,6,opt,name=listing,proto3" json:"listing,omitempty"`
-	OrderSession  uint32                 `protobuf:"varint,7,opt,name=order_session,json=orderSession,proto3" json:"order_session,omitempty"`
-	OrderOrdinal  uint32                 `protobuf:"varint,8,opt,name=order_ordinal,json=orderOrdinal,proto3" json:"order_ordinal,omitempty"`
-	Shopper       uint32                 `protobuf:"varint,9,opt,name=shopper,proto3" json:"shopper,omitempty"`
-	Quantity      uint32                 `protobuf:"varint,10,opt,name=quantity,proto3" json:"quantity,omitempty"`
-	Limit         uint32                 `protobuf:"varint,11,opt,name=limit,proto3" json:"limit,omitempty"`
-	Amount        int64                  `protobuf:"varint,12,opt,name=amount,proto3" json:"amount,omitempty"`
-	PayBy         int64                  `protobuf:"varint,13,opt,name=pay_by,json=payBy,proto3" json:"pay_by,omitempty"`
-	Transaction   []byte                 `protobuf:"bytes,14,opt,name=transaction,proto3" json:"transaction,omitempty"` // 16, or none
-	After         int32                  `protobuf:"varint,15,opt,name=after,proto3" json:"after,omitempty"`
-	Life          uint64                 `protobuf:"varint,16,opt,name=life,proto3" json:"life,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Event) Reset() {
-	*x = Event{}
-	mi := &file_peer_proto_msgTypes[7]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Event) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Event) ProtoMessage() {}
-
-func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[7]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Event.ProtoReflect.Descriptor instead.
-func (*Event) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{7}
-}
-
-func (x *Event) GetKind() uint32 {
-	if x != nil {
-		return x.Kind
-	}
-	return 0
-}
-
-func (x *Event) GetReason() uint32 {
-	if x != nil {
-		return x.Reason
-	}
-	return 0
-}
-
-func (x *Event) GetState() uint32 {
-	if x != nil {
-		return x.State
-	}
-	return 0
-}
-
-func (x *Event) GetCommand() int32 {
-	if x != nil {
-		return x.Command
-	}
-	return 0
-}
-
-func (x *Event) GetSession() uint32 {
-	if x != nil {
-		return x.Session
-	}
-	return 0
-}
-
-func (x *Event) GetListing() uint32 {
-	if x != nil {
-		return x.Listing
-	}
-	return 0
-}
-
-func (x *Event) GetOrderSession() uint32 {
-	if x != nil {
-		return x.OrderSession
-	}
-	return 0
-}
-
-func (x *Event) GetOrderOrdinal() uint32 {
-	if x != nil {
-		return x.OrderOrdinal
-	}
-	return 0
-}
-
-func (x *Event) GetShopper() uint32 {
-	if x != nil {
-		return x.Shopper
-	}
-	return 0
-}
-
-func (x *Event) GetQuantity() uint32 {
-	if x != nil {
-		return x.Quantity
-	}
-	return 0
-}
-
-func (x *Event) GetLimit() uint32 {
-	if x != nil {
-		return x.Limit
-	}
-	return 0
-}
-
-func (x *Event) GetAmount() int64 {
-	if x != nil {
-		return x.Amount
-	}
-	return 0
-}
-
-func (x *Event) GetPayBy() int64 {
-	if x != nil {
-		return x.PayBy
-	}
-	return 0
-}
-
-func (x *Event) GetTransaction() []byte {
-	if x != nil {
-		return x.Transaction
-	}
-	return nil
-}
-
-func (x *Event) GetAfter() int32 {
-	if x != nil {
-		return x.After
-	}
-	return 0
-}
-
-func (x *Event) GetLife() uint64 {
-	if x != nil {
-		return x.Life
-	}
-	return 0
-}
-
-type Change struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
-	Before        string                 `protobuf:"bytes,2,opt,name=before,proto3" json:"before,omitempty"`
-	After         string                 `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Change) Reset() {
-	*x = Change{}
-	mi := &file_peer_proto_msgTypes[8]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Change) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Change) ProtoMessage() {}
-
-func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[8]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Change.ProtoReflect.Descriptor instead.
-func (*Change) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{8}
-}
-
-func (x *Change) GetPath() string {
-	if x != nil {
-		return x.Path
-	}
-	return ""
-}
-
-func (x *Change) GetBefore() string {
-	if x != nil {
-		return x.Before
-	}
-	return ""
-}
-
-func (x *Change) GetAfter() string {
-	if x != nil {
-		return x.After
-	}
-	return ""
-}
-
-type Problem struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
-	Message       string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Problem) Reset() {
-	*x = Problem{}
-	mi := &file_peer_proto_msgTypes[9]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Problem) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Problem) ProtoMessage() {}
-
-func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[9]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Problem.ProtoReflect.Descriptor instead.
-func (*Problem) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{9}
-}
-
-func (x *Problem) GetPath() string {
-	if x != nil {
-		return x.Path
-	}
-	return ""
-}
-
-func (x *Problem) GetMessage() string {
-	if x != nil {
-		return x.Message
-	}
-	return ""
-}
-
-type LookRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Shopper       []byte                 `protobuf:"bytes,1,opt,name=shopper,proto3" json:"shopper,omitempty"`
-	Key           []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	Deadline      int64                  `protobuf:"varint,3,opt,name=deadline,proto3" json:"deadline,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *LookRequest) Reset() {
-	*x = LookRequest{}
-	mi := &file_peer_proto_msgTypes[10]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *LookRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*LookRequest) ProtoMessage() {}
-
-func (x *LookRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[10]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use LookRequest.ProtoReflect.Descriptor instead.
-func (*LookRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{10}
-}
-
-func (x *LookRequest) GetShopper() []byte {
-	if x != nil {
-		return x.Shopper
-	}
-	return nil
-}
-
-func (x *LookRequest) GetKey() []byte {
-	if x != nil {
-		return x.Key
-	}
-	return nil
-}
-
-func (x *LookRequest) GetDeadline() int64 {
-	if x != nil {
-		return x.Deadline
-	}
-	return 0
-}
-
-type LookReply struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Fault         *Fault                 `protobuf:"bytes,1,opt,name=fault,proto3" json:"fault,omitempty"`
-	Found         bool                   `protobuf:"varint,2,opt,name=found,proto3" json:"found,omitempty"`
-	Answer        *Answer                `protobuf:"bytes,3,opt,name=answer,proto3" json:"answer,omitempty"`
-	Applied       uint64                 `protobuf:"varint,4,opt,name=applied,proto3" json:"applied,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *LookReply) Reset() {
-	*x = LookReply{}
-	mi := &file_peer_proto_msgTypes[11]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *LookReply) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*LookReply) ProtoMessage() {}
-
-func (x *LookReply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[11]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use LookReply.ProtoReflect.Descriptor instead.
-func (*LookReply) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{11}
-}
-
-func (x *LookReply) GetFault() *Fault {
-	if x != nil {
-		return x.Fault
-	}
-	return nil
-}
-
-func (x *LookReply) GetFound() bool {
-	if x != nil {
-		return x.Found
-	}
-	return false
-}
-
-func (x *LookReply) GetAnswer() *Answer {
-	if x != nil {
-		return x.Answer
-	}
-	return nil
-}
-
-func (x *LookReply) GetApplied() uint64 {
-	if x != nil {
-		return x.Applied
-	}
-	return 0
-}
-
-type BarrierRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *BarrierRequest) Reset() {
-	*x = BarrierRequest{}
-	mi := &file_peer_proto_msgTypes[12]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *BarrierRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*BarrierRequest) ProtoMessage() {}
-
-func (x *BarrierRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[12]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use BarrierRequest.ProtoReflect.Descriptor instead.
-func (*BarrierRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{12}
-}
-
-type BarrierReply struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Fault         *Fault                 `protobuf:"bytes,1,opt,name=fault,proto3" json:"fault,omitempty"`
-	Index         uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *BarrierReply) Reset() {
-	*x = BarrierReply{}
-	mi := &file_peer_proto_msgTypes[13]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *BarrierReply) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*BarrierReply) ProtoMessage() {}
-
-func (x *BarrierReply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[13]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use BarrierReply.ProtoReflect.Descriptor instead.
-func (*BarrierReply) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{13}
-}
-
-func (x *BarrierReply) GetFault() *Fault {
-	if x != nil {
-		return x.Fault
-	}
-	return nil
-}
-
-func (x *BarrierReply) GetIndex() uint64 {
-	if x != nil {
-		return x.Index
-	}
-	return 0
-}
-
-type OperateRequest struct {
+// Question is a question's name, what it says, and bytes as they are.
+type Question struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Body          []byte                 `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"`
+	Json          []byte                 `protobuf:"bytes,2,opt,name=json,proto3" json:"json,omitempty"`
+	Raw           []byte                 `protobuf:"bytes,3,opt,name=raw,proto3" json:"raw,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *OperateRequest) Reset() {
-	*x = OperateRequest{}
-	mi := &file_peer_proto_msgTypes[14]
+func (x *Question) Reset() {
+	*x = Question{}
+	mi := &file_peer_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *OperateRequest) String() string {
+func (x *Question) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*OperateRequest) ProtoMessage() {}
+func (*Question) ProtoMessage() {}
 
-func (x *OperateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[14]
+func (x *Question) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1306,48 +310,57 @@ func (x *OperateRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use OperateRequest.ProtoReflect.Descriptor instead.
-func (*OperateRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{14}
+// Deprecated: Use Question.ProtoReflect.Descriptor instead.
+func (*Question) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *OperateRequest) GetName() string {
+func (x *Question) GetName() string {
 	if x != nil {
 		return x.Name
 	}
 	return ""
 }
 
-func (x *OperateRequest) GetBody() []byte {
+func (x *Question) GetJson() []byte {
 	if x != nil {
-		return x.Body
+		return x.Json
 	}
 	return nil
 }
 
-type OperateReply struct {
+func (x *Question) GetRaw() []byte {
+	if x != nil {
+		return x.Raw
+	}
+	return nil
+}
+
+// Reply is what was said to a question, and bytes as they are.
+type Reply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Fault         *Fault                 `protobuf:"bytes,1,opt,name=fault,proto3" json:"fault,omitempty"`
-	Body          []byte                 `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"`
+	Json          []byte                 `protobuf:"bytes,2,opt,name=json,proto3" json:"json,omitempty"`
+	Raw           []byte                 `protobuf:"bytes,3,opt,name=raw,proto3" json:"raw,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *OperateReply) Reset() {
-	*x = OperateReply{}
-	mi := &file_peer_proto_msgTypes[15]
+func (x *Reply) Reset() {
+	*x = Reply{}
+	mi := &file_peer_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *OperateReply) String() string {
+func (x *Reply) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*OperateReply) ProtoMessage() {}
+func (*Reply) ProtoMessage() {}
 
-func (x *OperateReply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[15]
+func (x *Reply) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1358,723 +371,30 @@ func (x *OperateReply) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use OperateReply.ProtoReflect.Descriptor instead.
-func (*OperateReply) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{15}
+// Deprecated: Use Reply.ProtoReflect.Descriptor instead.
+func (*Reply) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{4}
 }
 
-func (x *OperateReply) GetFault() *Fault {
+func (x *Reply) GetFault() *Fault {
 	if x != nil {
 		return x.Fault
 	}
 	return nil
 }
 
-func (x *OperateReply) GetBody() []byte {
+func (x *Reply) GetJson() []byte {
 	if x != nil {
-		return x.Body
+		return x.Json
 	}
 	return nil
 }
 
-type RefusalsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Shopper       []byte                 `protobuf:"bytes,1,opt,name=shopper,proto3" json:"shopper,omitempty"`
-	Session       string                 `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"` // "": all
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *RefusalsRequest) Reset() {
-	*x = RefusalsRequest{}
-	mi := &file_peer_proto_msgTypes[16]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *RefusalsRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*RefusalsRequest) ProtoMessage() {}
-
-func (x *RefusalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[16]
+func (x *Reply) GetRaw() []byte {
 	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use RefusalsRequest.ProtoReflect.Descriptor instead.
-func (*RefusalsRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{16}
-}
-
-func (x *RefusalsRequest) GetShopper() []byte {
-	if x != nil {
-		return x.Shopper
+		return x.Raw
 	}
 	return nil
-}
-
-func (x *RefusalsRequest) GetSession() string {
-	if x != nil {
-		return x.Session
-	}
-	return ""
-}
-
-// RefusalsReply is a journal's report; all times in state time, in milliseconds.
-type RefusalsReply struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Fault         *Fault                 `protobuf:"bytes,1,opt,name=fault,proto3" json:"fault,omitempty"`
-	Refused       []*Refused             `protobuf:"bytes,2,rep,name=refused,proto3" json:"refused,omitempty"`
-	LeftOut       int64                  `protobuf:"varint,3,opt,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`
-	On            bool                   `protobuf:"varint,4,opt,name=on,proto3" json:"on,omitempty"`
-	Since         int64                  `protobuf:"varint,5,opt,name=since,proto3" json:"since,omitempty"` // 0: never
-	Entries       int64                  `protobuf:"varint,6,opt,name=entries,proto3" json:"entries,omitempty"`
-	Capacity      int64                  `protobuf:"varint,7,opt,name=capacity,proto3" json:"capacity,omitempty"`
-	Lost          uint64                 `protobuf:"varint,8,opt,name=lost,proto3" json:"lost,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *RefusalsReply) Reset() {
-	*x = RefusalsReply{}
-	mi := &file_peer_proto_msgTypes[17]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *RefusalsReply) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*RefusalsReply) ProtoMessage() {}
-
-func (x *RefusalsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[17]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use RefusalsReply.ProtoReflect.Descriptor instead.
-func (*RefusalsReply) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{17}
-}
-
-func (x *RefusalsReply) GetFault() *Fault {
-	if x != nil {
-		return x.Fault
-	}
-	return nil
-}
-
-func (x *RefusalsReply) GetRefused() []*Refused {
-	if x != nil {
-		return x.Refused
-	}
-	return nil
-}
-
-func (x *RefusalsReply) GetLeftOut() int64 {
-	if x != nil {
-		return x.LeftOut
-	}
-	return 0
-}
-
-func (x *RefusalsReply) GetOn() bool {
-	if x != nil {
-		return x.On
-	}
-	return false
-}
-
-func (x *RefusalsReply) GetSince() int64 {
-	if x != nil {
-		return x.Since
-	}
-	return 0
-}
-
-func (x *RefusalsReply) GetEntries() int64 {
-	if x != nil {
-		return x.Entries
-	}
-	return 0
-}
-
-func (x *RefusalsReply) GetCapacity() int64 {
-	if x != nil {
-		return x.Capacity
-	}
-	return 0
-}
-
-func (x *RefusalsReply) GetLost() uint64 {
-	if x != nil {
-		return x.Lost
-	}
-	return 0
-}
-
-type Refused struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
-	Sku           string                 `protobuf:"bytes,2,opt,name=sku,proto3" json:"sku,omitempty"`
-	Code          uint32                 `protobuf:"varint,3,opt,name=code,proto3" json:"code,omitempty"`
-	Reason        uint32                 `protobuf:"varint,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	First         int64                  `protobuf:"varint,5,opt,name=first,proto3" json:"first,omitempty"`
-	Last          int64                  `protobuf:"varint,6,opt,name=last,proto3" json:"last,omitempty"`
-	Count         uint32                 `protobuf:"varint,7,opt,name=count,proto3" json:"count,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Refused) Reset() {
-	*x = Refused{}
-	mi := &file_peer_proto_msgTypes[18]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Refused) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Refused) ProtoMessage() {}
-
-func (x *Refused) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[18]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Refused.ProtoReflect.Descriptor instead.
-func (*Refused) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{18}
-}
-
-func (x *Refused) GetSession() string {
-	if x != nil {
-		return x.Session
-	}
-	return ""
-}
-
-func (x *Refused) GetSku() string {
-	if x != nil {
-		return x.Sku
-	}
-	return ""
-}
-
-func (x *Refused) GetCode() uint32 {
-	if x != nil {
-		return x.Code
-	}
-	return 0
-}
-
-func (x *Refused) GetReason() uint32 {
-	if x != nil {
-		return x.Reason
-	}
-	return 0
-}
-
-func (x *Refused) GetFirst() int64 {
-	if x != nil {
-		return x.First
-	}
-	return 0
-}
-
-func (x *Refused) GetLast() int64 {
-	if x != nil {
-		return x.Last
-	}
-	return 0
-}
-
-func (x *Refused) GetCount() uint32 {
-	if x != nil {
-		return x.Count
-	}
-	return 0
-}
-
-// TrailRequest asks for what happened in (after, upto] of the log.
-type TrailRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	After         uint64                 `protobuf:"varint,1,opt,name=after,proto3" json:"after,omitempty"`
-	Upto          uint64                 `protobuf:"varint,2,opt,name=upto,proto3" json:"upto,omitempty"`
-	Deeds         bool                   `protobuf:"varint,3,opt,name=deeds,proto3" json:"deeds,omitempty"` // what is kept of operators' deeds apart
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *TrailRequest) Reset() {
-	*x = TrailRequest{}
-	mi := &file_peer_proto_msgTypes[19]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *TrailRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*TrailRequest) ProtoMessage() {}
-
-func (x *TrailRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[19]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use TrailRequest.ProtoReflect.Descriptor instead.
-func (*TrailRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{19}
-}
-
-func (x *TrailRequest) GetAfter() uint64 {
-	if x != nil {
-		return x.After
-	}
-	return 0
-}
-
-func (x *TrailRequest) GetUpto() uint64 {
-	if x != nil {
-		return x.Upto
-	}
-	return 0
-}
-
-func (x *TrailRequest) GetDeeds() bool {
-	if x != nil {
-		return x.Deeds
-	}
-	return false
-}
-
-type TrailReply struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Fault         *Fault                 `protobuf:"bytes,1,opt,name=fault,proto3" json:"fault,omitempty"`
-	Group         []byte                 `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`      // 16 bytes
-	Dropped       uint64                 `protobuf:"varint,3,opt,name=dropped,proto3" json:"dropped,omitempty"` // nothing is kept up to here
-	After         uint64                 `protobuf:"varint,4,opt,name=after,proto3" json:"after,omitempty"`
-	Upto          uint64                 `protobuf:"varint,5,opt,name=upto,proto3" json:"upto,omitempty"`
-	Time          int64                  `protobuf:"varint,6,opt,name=time,proto3" json:"time,omitempty"` // state time at after
-	Frames        []byte                 `protobuf:"bytes,8,opt,name=frames,proto3" json:"frames,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *TrailReply) Reset() {
-	*x = TrailReply{}
-	mi := &file_peer_proto_msgTypes[20]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *TrailReply) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*TrailReply) ProtoMessage() {}
-
-func (x *TrailReply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[20]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use TrailReply.ProtoReflect.Descriptor instead.
-func (*TrailReply) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{20}
-}
-
-func (x *TrailReply) GetFault() *Fault {
-	if x != nil {
-		return x.Fault
-	}
-	return nil
-}
-
-func (x *TrailReply) GetGroup() []byte {
-	if x != nil {
-		return x.Group
-	}
-	return nil
-}
-
-func (x *TrailReply) GetDropped() uint64 {
-	if x != nil {
-		return x.Dropped
-	}
-	return 0
-}
-
-func (x *TrailReply) GetAfter() uint64 {
-	if x != nil {
-		return x.After
-	}
-	return 0
-}
-
-func (x *TrailReply) GetUpto() uint64 {
-	if x != nil {
-		return x.Upto
-	}
-	return 0
-}
-
-func (x *TrailReply) GetTime() int64 {
-	if x != nil {
-		return x.Time
-	}
-	return 0
-}
-
-func (x *TrailReply) GetFrames() []byte {
-	if x != nil {
-		return x.Frames
-	}
-	return nil
-}
-
-type OrdersRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Session       uint32                 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
-	Offset        uint64                 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *OrdersRequest) Reset() {
-	*x = OrdersRequest{}
-	mi := &file_peer_proto_msgTypes[21]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *OrdersRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*OrdersRequest) ProtoMessage() {}
-
-func (x *OrdersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[21]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use OrdersRequest.ProtoReflect.Descriptor instead.
-func (*OrdersRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{21}
-}
-
-func (x *OrdersRequest) GetSession() uint32 {
-	if x != nil {
-		return x.Session
-	}
-	return 0
-}
-
-func (x *OrdersRequest) GetOffset() uint64 {
-	if x != nil {
-		return x.Offset
-	}
-	return 0
-}
-
-type OrdersReply struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Fault         *Fault                 `protobuf:"bytes,1,opt,name=fault,proto3" json:"fault,omitempty"`
-	Chunk         []byte                 `protobuf:"bytes,2,opt,name=chunk,proto3" json:"chunk,omitempty"`
-	Total         uint64                 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"` // bytes of the file
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *OrdersReply) Reset() {
-	*x = OrdersReply{}
-	mi := &file_peer_proto_msgTypes[22]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *OrdersReply) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*OrdersReply) ProtoMessage() {}
-
-func (x *OrdersReply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[22]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use OrdersReply.ProtoReflect.Descriptor instead.
-func (*OrdersReply) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{22}
-}
-
-func (x *OrdersReply) GetFault() *Fault {
-	if x != nil {
-		return x.Fault
-	}
-	return nil
-}
-
-func (x *OrdersReply) GetChunk() []byte {
-	if x != nil {
-		return x.Chunk
-	}
-	return nil
-}
-
-func (x *OrdersReply) GetTotal() uint64 {
-	if x != nil {
-		return x.Total
-	}
-	return 0
-}
-
-type ReportsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`              // "": the list
-	Findings      bool                   `protobuf:"varint,2,opt,name=findings,proto3" json:"findings,omitempty"` // of these; else of what it says as a whole
-	From          uint64                 `protobuf:"varint,3,opt,name=from,proto3" json:"from,omitempty"`         // byte
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ReportsRequest) Reset() {
-	*x = ReportsRequest{}
-	mi := &file_peer_proto_msgTypes[23]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ReportsRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ReportsRequest) ProtoMessage() {}
-
-func (x *ReportsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[23]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ReportsRequest.ProtoReflect.Descriptor instead.
-func (*ReportsRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{23}
-}
-
-func (x *ReportsRequest) GetId() string {
-	if x != nil {
-		return x.Id
-	}
-	return ""
-}
-
-func (x *ReportsRequest) GetFindings() bool {
-	if x != nil {
-		return x.Findings
-	}
-	return false
-}
-
-func (x *ReportsRequest) GetFrom() uint64 {
-	if x != nil {
-		return x.From
-	}
-	return 0
-}
-
-// ReportsReply has the list, or a piece.
-type ReportsReply struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Fault         *Fault                 `protobuf:"bytes,1,opt,name=fault,proto3" json:"fault,omitempty"`
-	Kept          []*KeptReport          `protobuf:"bytes,2,rep,name=kept,proto3" json:"kept,omitempty"`
-	Piece         []byte                 `protobuf:"bytes,3,opt,name=piece,proto3" json:"piece,omitempty"`   // at most 512 KiB; less only at the end
-	Sha256        []byte                 `protobuf:"bytes,4,opt,name=sha256,proto3" json:"sha256,omitempty"` // of the piece
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ReportsReply) Reset() {
-	*x = ReportsReply{}
-	mi := &file_peer_proto_msgTypes[24]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ReportsReply) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ReportsReply) ProtoMessage() {}
-
-func (x *ReportsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[24]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ReportsReply.ProtoReflect.Descriptor instead.
-func (*ReportsReply) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{24}
-}
-
-func (x *ReportsReply) GetFault() *Fault {
-	if x != nil {
-		return x.Fault
-	}
-	return nil
-}
-
-func (x *ReportsReply) GetKept() []*KeptReport {
-	if x != nil {
-		return x.Kept
-	}
-	return nil
-}
-
-func (x *ReportsReply) GetPiece() []byte {
-	if x != nil {
-		return x.Piece
-	}
-	return nil
-}
-
-func (x *ReportsReply) GetSha256() []byte {
-	if x != nil {
-		return x.Sha256
-	}
-	return nil
-}
-
-// KeptReport is a report, and the length of its two parts in bytes.
-type KeptReport struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Whole         uint64                 `protobuf:"varint,2,opt,name=whole,proto3" json:"whole,omitempty"`
-	Findings      uint64                 `protobuf:"varint,3,opt,name=findings,proto3" json:"findings,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *KeptReport) Reset() {
-	*x = KeptReport{}
-	mi := &file_peer_proto_msgTypes[25]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *KeptReport) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*KeptReport) ProtoMessage() {}
-
-func (x *KeptReport) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[25]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use KeptReport.ProtoReflect.Descriptor instead.
-func (*KeptReport) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{25}
-}
-
-func (x *KeptReport) GetId() string {
-	if x != nil {
-		return x.Id
-	}
-	return ""
-}
-
-func (x *KeptReport) GetWhole() uint64 {
-	if x != nil {
-		return x.Whole
-	}
-	return 0
-}
-
-func (x *KeptReport) GetFindings() uint64 {
-	if x != nil {
-		return x.Findings
-	}
-	return 0
 }
 
 type Ping struct {
@@ -2086,7 +406,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_peer_proto_msgTypes[26]
+	mi := &file_peer_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2098,7 +418,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[26]
+	mi := &file_peer_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2111,7 +431,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{26}
+	return file_peer_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Ping) GetSequence() uint64 {
@@ -2124,33 +444,14 @@ func (x *Ping) GetSequence() uint64 {
 type Pulse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Answers       uint64                 `protobuf:"varint,1,opt,name=answers,proto3" json:"answers,omitempty"` // the newest ping heard; 0: nobody asked
-	Node          string                 `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
-	Zone          string                 `protobuf:"bytes,3,opt,name=zone,proto3" json:"zone,omitempty"`
-	Role          string                 `protobuf:"bytes,4,opt,name=role,proto3" json:"role,omitempty"`
-	Version       string                 `protobuf:"bytes,5,opt,name=version,proto3" json:"version,omitempty"`
-	Leader        string                 `protobuf:"bytes,6,opt,name=leader,proto3" json:"leader,omitempty"`
-	Leads         bool                   `protobuf:"varint,7,opt,name=leads,proto3" json:"leads,omitempty"`
-	Term          uint64                 `protobuf:"varint,8,opt,name=term,proto3" json:"term,omitempty"`
-	Applied       uint64                 `protobuf:"varint,9,opt,name=applied,proto3" json:"applied,omitempty"`
-	Commit        uint64                 `protobuf:"varint,10,opt,name=commit,proto3" json:"commit,omitempty"`
-	Last          uint64                 `protobuf:"varint,11,opt,name=last,proto3" json:"last,omitempty"`
-	First         uint64                 `protobuf:"varint,12,opt,name=first,proto3" json:"first,omitempty"`
-	WallNs        int64                  `protobuf:"varint,13,opt,name=wall_ns,json=wallNs,proto3" json:"wall_ns,omitempty"` // since the Unix epoch; 0: not told
-	Rules         uint32                 `protobuf:"varint,14,opt,name=rules,proto3" json:"rules,omitempty"`
-	WalBytes      int64                  `protobuf:"varint,15,opt,name=wal_bytes,json=walBytes,proto3" json:"wal_bytes,omitempty"`
-	Generation    uint64                 `protobuf:"varint,16,opt,name=generation,proto3" json:"generation,omitempty"`
-	Detail        map[string]string      `protobuf:"bytes,17,rep,name=detail,proto3" json:"detail,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Ledger        uint64                 `protobuf:"varint,18,opt,name=ledger,proto3" json:"ledger,omitempty"` // up to which its ledger is on disk
-	Life          string                 `protobuf:"bytes,19,opt,name=life,proto3" json:"life,omitempty"`      // random, of its present start
-	Memory        []byte                 `protobuf:"bytes,20,opt,name=memory,proto3" json:"memory,omitempty"`  // what it remembers of other nodes; empty if it has told that before on this stream
-	Demand        []byte                 `protobuf:"bytes,21,opt,name=demand,proto3" json:"demand,omitempty"`  // of addresses near their rate, on this node; empty if it has told that before on this stream
+	Json          []byte                 `protobuf:"bytes,2,opt,name=json,proto3" json:"json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Pulse) Reset() {
 	*x = Pulse{}
-	mi := &file_peer_proto_msgTypes[27]
+	mi := &file_peer_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2162,7 +463,7 @@ func (x *Pulse) String() string {
 func (*Pulse) ProtoMessage() {}
 
 func (x *Pulse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[27]
+	mi := &file_peer_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2175,7 +476,7 @@ func (x *Pulse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pulse.ProtoReflect.Descriptor instead.
 func (*Pulse) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{27}
+	return file_peer_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Pulse) GetAnswers() uint64 {
@@ -2185,142 +486,9 @@ func (x *Pulse) GetAnswers() uint64 {
 	return 0
 }
 
-func (x *Pulse) GetNode() string {
+func (x *Pulse) GetJson() []byte {
 	if x != nil {
-		return x.Node
-	}
-	return ""
-}
-
-func (x *Pulse) GetZone() string {
-	if x != nil {
-		return x.Zone
-	}
-	return ""
-}
-
-func (x *Pulse) GetRole() string {
-	if x != nil {
-		return x.Role
-	}
-	return ""
-}
-
-func (x *Pulse) GetVersion() string {
-	if x != nil {
-		return x.Version
-	}
-	return ""
-}
-
-func (x *Pulse) GetLeader() string {
-	if x != nil {
-		return x.Leader
-	}
-	return ""
-}
-
-func (x *Pulse) GetLeads() bool {
-	if x != nil {
-		return x.Leads
-	}
-	return false
-}
-
-func (x *Pulse) GetTerm() uint64 {
-	if x != nil {
-		return x.Term
-	}
-	return 0
-}
-
-func (x *Pulse) GetApplied() uint64 {
-	if x != nil {
-		return x.Applied
-	}
-	return 0
-}
-
-func (x *Pulse) GetCommit() uint64 {
-	if x != nil {
-		return x.Commit
-	}
-	return 0
-}
-
-func (x *Pulse) GetLast() uint64 {
-	if x != nil {
-		return x.Last
-	}
-	return 0
-}
-
-func (x *Pulse) GetFirst() uint64 {
-	if x != nil {
-		return x.First
-	}
-	return 0
-}
-
-func (x *Pulse) GetWallNs() int64 {
-	if x != nil {
-		return x.WallNs
-	}
-	return 0
-}
-
-func (x *Pulse) GetRules() uint32 {
-	if x != nil {
-		return x.Rules
-	}
-	return 0
-}
-
-func (x *Pulse) GetWalBytes() int64 {
-	if x != nil {
-		return x.WalBytes
-	}
-	return 0
-}
-
-func (x *Pulse) GetGeneration() uint64 {
-	if x != nil {
-		return x.Generation
-	}
-	return 0
-}
-
-func (x *Pulse) GetDetail() map[string]string {
-	if x != nil {
-		return x.Detail
-	}
-	return nil
-}
-
-func (x *Pulse) GetLedger() uint64 {
-	if x != nil {
-		return x.Ledger
-	}
-	return 0
-}
-
-func (x *Pulse) GetLife() string {
-	if x != nil {
-		return x.Life
-	}
-	return ""
-}
-
-func (x *Pulse) GetMemory() []byte {
-	if x != nil {
-		return x.Memory
-	}
-	return nil
-}
-
-func (x *Pulse) GetDemand() []byte {
-	if x != nil {
-		return x.Demand
+		return x.Json
 	}
 	return nil
 }
@@ -2330,45 +498,15 @@ var File_peer_proto protoreflect.FileDescriptor
 const file_peer_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"peer.proto\x12\x12doorbuster.peer.v1\"\xc7\x01\n" +
-	"\tGrabBatch\x12\x10\n" +
-	"\x03ids\x18\x01 \x03(\x06R\x03ids\x12\x18\n" +
-	"\alengths\x18\x02 \x03(\rR\alengths\x12\x1e\n" +
-	"\n" +
-	"quantities\x18\x03 \x03(\rR\n" +
-	"quantities\x12\x1c\n" +
-	"\tdeadlines\x18\x04 \x03(\x06R\tdeadlines\x12\x12\n" +
-	"\x04text\x18\x05 \x01(\fR\x04text\x12\x18\n" +
-	"\atickets\x18\x06 \x03(\x06R\atickets\x12\"\n" +
-	"\ftransactions\x18\a \x01(\fR\ftransactions\"\xde\x04\n" +
+	"peer.proto\x12\x12doorbuster.peer.v1\"9\n" +
+	"\tGrabBatch\x12\x14\n" +
+	"\x05grabs\x18\x01 \x01(\rR\x05grabs\x12\x16\n" +
+	"\x06packed\x18\x02 \x01(\fR\x06packed\"s\n" +
 	"\vAnswerBatch\x12\x18\n" +
 	"\aapplied\x18\x01 \x01(\x04R\aapplied\x12\x18\n" +
-	"\aclosing\x18\x02 \x01(\bR\aclosing\x12\x10\n" +
-	"\x03ids\x18\x03 \x03(\x06R\x03ids\x12\x14\n" +
-	"\x05kinds\x18\x04 \x03(\rR\x05kinds\x12\x1a\n" +
-	"\bsessions\x18\x05 \x03(\rR\bsessions\x127\n" +
-	"\bfailures\x18\x06 \x03(\v2\x1b.doorbuster.peer.v1.FailureR\bfailures\x12\x1d\n" +
-	"\n" +
-	"with_order\x18\a \x03(\rR\twithOrder\x12%\n" +
-	"\x0eorder_sessions\x18\b \x03(\rR\rorderSessions\x12%\n" +
-	"\x0eorder_ordinals\x18\t \x03(\rR\rorderOrdinals\x12\x1a\n" +
-	"\blistings\x18\n" +
-	" \x03(\rR\blistings\x12\x1e\n" +
-	"\n" +
-	"quantities\x18\v \x03(\rR\n" +
-	"quantities\x12\x18\n" +
-	"\aamounts\x18\f \x03(\x03R\aamounts\x12\x17\n" +
-	"\apay_bys\x18\r \x03(\x06R\x06payBys\x12\x1b\n" +
-	"\twith_more\x18\x0e \x03(\rR\bwithMore\x12\x16\n" +
-	"\x06counts\x18\x0f \x03(\rR\x06counts\x12\x16\n" +
-	"\x06limits\x18\x10 \x03(\rR\x06limits\x12\x16\n" +
-	"\x06starts\x18\x11 \x03(\x06R\x06starts\x12\x1c\n" +
-	"\tdeadlines\x18\x12 \x03(\x06R\tdeadlines\x12\"\n" +
-	"\ftransactions\x18\x13 \x01(\fR\ftransactions\x12\x1b\n" +
-	"\torder_nos\x18\x14 \x01(\fR\borderNos\"J\n" +
-	"\aFailure\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\x06R\x02id\x12/\n" +
-	"\x05fault\x18\x02 \x01(\v2\x19.doorbuster.peer.v1.FaultR\x05fault\"\xe4\x01\n" +
+	"\aclosing\x18\x02 \x01(\bR\aclosing\x12\x18\n" +
+	"\aanswers\x18\x03 \x01(\rR\aanswers\x12\x16\n" +
+	"\x06packed\x18\x04 \x01(\fR\x06packed\"\xe4\x01\n" +
 	"\x05Fault\x122\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1e.doorbuster.peer.v1.Fault.KindR\x04kind\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x16\n" +
@@ -2381,172 +519,23 @@ const file_peer_proto_rawDesc = "" +
 	"\x0fOUTCOME_UNKNOWN\x10\x02\x12\v\n" +
 	"\aREFUSAL\x10\x03\x12\f\n" +
 	"\bCANCELED\x10\x04\x12\f\n" +
-	"\bDEADLINE\x10\x05\"\xae\x03\n" +
-	"\x06Answer\x12\x12\n" +
-	"\x04code\x18\x01 \x01(\rR\x04code\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\rR\x06reason\x12\x14\n" +
-	"\x05state\x18\x03 \x01(\rR\x05state\x12#\n" +
-	"\rorder_session\x18\x04 \x01(\rR\forderSession\x12#\n" +
-	"\rorder_ordinal\x18\x05 \x01(\rR\forderOrdinal\x12\x18\n" +
-	"\asession\x18\x06 \x01(\rR\asession\x12\x18\n" +
-	"\alisting\x18\a \x01(\rR\alisting\x12\x1a\n" +
-	"\bquantity\x18\b \x01(\rR\bquantity\x12\x16\n" +
-	"\x06amount\x18\t \x01(\x03R\x06amount\x12\x15\n" +
-	"\x06pay_by\x18\n" +
-	" \x01(\x03R\x05payBy\x12\x14\n" +
-	"\x05count\x18\v \x01(\rR\x05count\x12\x14\n" +
-	"\x05limit\x18\f \x01(\rR\x05limit\x12\x14\n" +
-	"\x05start\x18\r \x01(\x03R\x05start\x12\x1a\n" +
-	"\bdeadline\x18\x0e \x01(\x03R\bdeadline\x12 \n" +
-	"\vtransaction\x18\x0f \x01(\fR\vtransaction\x12\x19\n" +
-	"\border_no\x18\x10 \x01(\fR\aorderNo\"&\n" +
-	"\n" +
-	"AskRequest\x12\x18\n" +
-	"\acommand\x18\x01 \x01(\fR\acommand\"\xf1\x01\n" +
-	"\bAskReply\x12/\n" +
-	"\x05fault\x18\x01 \x01(\v2\x19.doorbuster.peer.v1.FaultR\x05fault\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\x04R\x05index\x12/\n" +
-	"\x05event\x18\x03 \x01(\v2\x19.doorbuster.peer.v1.EventR\x05event\x124\n" +
-	"\achanges\x18\x04 \x03(\v2\x1a.doorbuster.peer.v1.ChangeR\achanges\x127\n" +
-	"\bproblems\x18\x05 \x03(\v2\x1b.doorbuster.peer.v1.ProblemR\bproblems\"\xa8\x03\n" +
-	"\x05Event\x12\x12\n" +
-	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\rR\x06reason\x12\x14\n" +
-	"\x05state\x18\x03 \x01(\rR\x05state\x12\x18\n" +
-	"\acommand\x18\x04 \x01(\x05R\acommand\x12\x18\n" +
-	"\asession\x18\x05 \x01(\rR\asession\x12\x18\n" +
-	"\alisting\x18\x06 \x01(\rR\alisting\x12#\n" +
-	"\rorder_session\x18\a \x01(\rR\forderSession\x12#\n" +
-	"\rorder_ordinal\x18\b \x01(\rR\forderOrdinal\x12\x18\n" +
-	"\ashopper\x18\t \x01(\rR\ashopper\x12\x1a\n" +
-	"\bquantity\x18\n" +
-	" \x01(\rR\bquantity\x12\x14\n" +
-	"\x05limit\x18\v \x01(\rR\x05limit\x12\x16\n" +
-	"\x06amount\x18\f \x01(\x03R\x06amount\x12\x15\n" +
-	"\x06pay_by\x18\r \x01(\x03R\x05payBy\x12 \n" +
-	"\vtransaction\x18\x0e \x01(\fR\vtransaction\x12\x14\n" +
-	"\x05after\x18\x0f \x01(\x05R\x05after\x12\x12\n" +
-	"\x04life\x18\x10 \x01(\x04R\x04life\"J\n" +
-	"\x06Change\x12\x12\n" +
-	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
-	"\x06before\x18\x02 \x01(\tR\x06before\x12\x14\n" +
-	"\x05after\x18\x03 \x01(\tR\x05after\"7\n" +
-	"\aProblem\x12\x12\n" +
-	"\x04path\x18\x01 \x01(\tR\x04path\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage\"U\n" +
-	"\vLookRequest\x12\x18\n" +
-	"\ashopper\x18\x01 \x01(\fR\ashopper\x12\x10\n" +
-	"\x03key\x18\x02 \x01(\fR\x03key\x12\x1a\n" +
-	"\bdeadline\x18\x03 \x01(\x03R\bdeadline\"\xa0\x01\n" +
-	"\tLookReply\x12/\n" +
-	"\x05fault\x18\x01 \x01(\v2\x19.doorbuster.peer.v1.FaultR\x05fault\x12\x14\n" +
-	"\x05found\x18\x02 \x01(\bR\x05found\x122\n" +
-	"\x06answer\x18\x03 \x01(\v2\x1a.doorbuster.peer.v1.AnswerR\x06answer\x12\x18\n" +
-	"\aapplied\x18\x04 \x01(\x04R\aapplied\"\x10\n" +
-	"\x0eBarrierRequest\"U\n" +
-	"\fBarrierReply\x12/\n" +
-	"\x05fault\x18\x01 \x01(\v2\x19.doorbuster.peer.v1.FaultR\x05fault\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\x04R\x05index\"8\n" +
-	"\x0eOperateRequest\x12\x12\n" +
+	"\bDEADLINE\x10\x05\"D\n" +
+	"\bQuestion\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
-	"\x04body\x18\x02 \x01(\fR\x04body\"S\n" +
-	"\fOperateReply\x12/\n" +
+	"\x04json\x18\x02 \x01(\fR\x04json\x12\x10\n" +
+	"\x03raw\x18\x03 \x01(\fR\x03raw\"^\n" +
+	"\x05Reply\x12/\n" +
 	"\x05fault\x18\x01 \x01(\v2\x19.doorbuster.peer.v1.FaultR\x05fault\x12\x12\n" +
-	"\x04body\x18\x02 \x01(\fR\x04body\"E\n" +
-	"\x0fRefusalsRequest\x12\x18\n" +
-	"\ashopper\x18\x01 \x01(\fR\ashopper\x12\x18\n" +
-	"\asession\x18\x02 \x01(\tR\asession\"\x82\x02\n" +
-	"\rRefusalsReply\x12/\n" +
-	"\x05fault\x18\x01 \x01(\v2\x19.doorbuster.peer.v1.FaultR\x05fault\x125\n" +
-	"\arefused\x18\x02 \x03(\v2\x1b.doorbuster.peer.v1.RefusedR\arefused\x12\x19\n" +
-	"\bleft_out\x18\x03 \x01(\x03R\aleftOut\x12\x0e\n" +
-	"\x02on\x18\x04 \x01(\bR\x02on\x12\x14\n" +
-	"\x05since\x18\x05 \x01(\x03R\x05since\x12\x18\n" +
-	"\aentries\x18\x06 \x01(\x03R\aentries\x12\x1a\n" +
-	"\bcapacity\x18\a \x01(\x03R\bcapacity\x12\x12\n" +
-	"\x04lost\x18\b \x01(\x04R\x04lost\"\xa1\x01\n" +
-	"\aRefused\x12\x18\n" +
-	"\asession\x18\x01 \x01(\tR\asession\x12\x10\n" +
-	"\x03sku\x18\x02 \x01(\tR\x03sku\x12\x12\n" +
-	"\x04code\x18\x03 \x01(\rR\x04code\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\rR\x06reason\x12\x14\n" +
-	"\x05first\x18\x05 \x01(\x03R\x05first\x12\x12\n" +
-	"\x04last\x18\x06 \x01(\x03R\x04last\x12\x14\n" +
-	"\x05count\x18\a \x01(\rR\x05count\"N\n" +
-	"\fTrailRequest\x12\x14\n" +
-	"\x05after\x18\x01 \x01(\x04R\x05after\x12\x12\n" +
-	"\x04upto\x18\x02 \x01(\x04R\x04upto\x12\x14\n" +
-	"\x05deeds\x18\x03 \x01(\bR\x05deeds\"\xc9\x01\n" +
-	"\n" +
-	"TrailReply\x12/\n" +
-	"\x05fault\x18\x01 \x01(\v2\x19.doorbuster.peer.v1.FaultR\x05fault\x12\x14\n" +
-	"\x05group\x18\x02 \x01(\fR\x05group\x12\x18\n" +
-	"\adropped\x18\x03 \x01(\x04R\adropped\x12\x14\n" +
-	"\x05after\x18\x04 \x01(\x04R\x05after\x12\x12\n" +
-	"\x04upto\x18\x05 \x01(\x04R\x04upto\x12\x12\n" +
-	"\x04time\x18\x06 \x01(\x03R\x04time\x12\x16\n" +
-	"\x06frames\x18\b \x01(\fR\x06framesJ\x04\b\a\x10\b\"A\n" +
-	"\rOrdersRequest\x12\x18\n" +
-	"\asession\x18\x01 \x01(\rR\asession\x12\x16\n" +
-	"\x06offset\x18\x02 \x01(\x04R\x06offset\"j\n" +
-	"\vOrdersReply\x12/\n" +
-	"\x05fault\x18\x01 \x01(\v2\x19.doorbuster.peer.v1.FaultR\x05fault\x12\x14\n" +
-	"\x05chunk\x18\x02 \x01(\fR\x05chunk\x12\x14\n" +
-	"\x05total\x18\x03 \x01(\x04R\x05total\"P\n" +
-	"\x0eReportsRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
-	"\bfindings\x18\x02 \x01(\bR\bfindings\x12\x12\n" +
-	"\x04from\x18\x03 \x01(\x04R\x04from\"\xa1\x01\n" +
-	"\fReportsReply\x12/\n" +
-	"\x05fault\x18\x01 \x01(\v2\x19.doorbuster.peer.v1.FaultR\x05fault\x122\n" +
-	"\x04kept\x18\x02 \x03(\v2\x1e.doorbuster.peer.v1.KeptReportR\x04kept\x12\x14\n" +
-	"\x05piece\x18\x03 \x01(\fR\x05piece\x12\x16\n" +
-	"\x06sha256\x18\x04 \x01(\fR\x06sha256\"N\n" +
-	"\n" +
-	"KeptReport\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
-	"\x05whole\x18\x02 \x01(\x04R\x05whole\x12\x1a\n" +
-	"\bfindings\x18\x03 \x01(\x04R\bfindings\"\"\n" +
+	"\x04json\x18\x02 \x01(\fR\x04json\x12\x10\n" +
+	"\x03raw\x18\x03 \x01(\fR\x03raw\"\"\n" +
 	"\x04Ping\x12\x1a\n" +
-	"\bsequence\x18\x01 \x01(\x04R\bsequence\"\xd7\x04\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence\"5\n" +
 	"\x05Pulse\x12\x18\n" +
 	"\aanswers\x18\x01 \x01(\x04R\aanswers\x12\x12\n" +
-	"\x04node\x18\x02 \x01(\tR\x04node\x12\x12\n" +
-	"\x04zone\x18\x03 \x01(\tR\x04zone\x12\x12\n" +
-	"\x04role\x18\x04 \x01(\tR\x04role\x12\x18\n" +
-	"\aversion\x18\x05 \x01(\tR\aversion\x12\x16\n" +
-	"\x06leader\x18\x06 \x01(\tR\x06leader\x12\x14\n" +
-	"\x05leads\x18\a \x01(\bR\x05leads\x12\x12\n" +
-	"\x04term\x18\b \x01(\x04R\x04term\x12\x18\n" +
-	"\aapplied\x18\t \x01(\x04R\aapplied\x12\x16\n" +
-	"\x06commit\x18\n" +
-	" \x01(\x04R\x06commit\x12\x12\n" +
-	"\x04last\x18\v \x01(\x04R\x04last\x12\x14\n" +
-	"\x05first\x18\f \x01(\x04R\x05first\x12\x17\n" +
-	"\awall_ns\x18\r \x01(\x03R\x06wallNs\x12\x14\n" +
-	"\x05rules\x18\x0e \x01(\rR\x05rules\x12\x1b\n" +
-	"\twal_bytes\x18\x0f \x01(\x03R\bwalBytes\x12\x1e\n" +
-	"\n" +
-	"generation\x18\x10 \x01(\x04R\n" +
-	"generation\x12=\n" +
-	"\x06detail\x18\x11 \x03(\v2%.doorbuster.peer.v1.Pulse.DetailEntryR\x06detail\x12\x16\n" +
-	"\x06ledger\x18\x12 \x01(\x04R\x06ledger\x12\x12\n" +
-	"\x04life\x18\x13 \x01(\tR\x04life\x12\x16\n" +
-	"\x06memory\x18\x14 \x01(\fR\x06memory\x12\x16\n" +
-	"\x06demand\x18\x15 \x01(\fR\x06demand\x1a9\n" +
-	"\vDetailEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\x83\x06\n" +
+	"\x04json\x18\x02 \x01(\fR\x04json2\xd7\x01\n" +
 	"\x04Peer\x12K\n" +
-	"\x05Grabs\x12\x1d.doorbuster.peer.v1.GrabBatch\x1a\x1f.doorbuster.peer.v1.AnswerBatch(\x010\x01\x12C\n" +
-	"\x03Ask\x12\x1e.doorbuster.peer.v1.AskRequest\x1a\x1c.doorbuster.peer.v1.AskReply\x12F\n" +
-	"\x04Look\x12\x1f.doorbuster.peer.v1.LookRequest\x1a\x1d.doorbuster.peer.v1.LookReply\x12O\n" +
-	"\aBarrier\x12\".doorbuster.peer.v1.BarrierRequest\x1a .doorbuster.peer.v1.BarrierReply\x12O\n" +
-	"\aOperate\x12\".doorbuster.peer.v1.OperateRequest\x1a .doorbuster.peer.v1.OperateReply\x12R\n" +
-	"\bRefusals\x12#.doorbuster.peer.v1.RefusalsRequest\x1a!.doorbuster.peer.v1.RefusalsReply\x12I\n" +
-	"\x05Trail\x12 .doorbuster.peer.v1.TrailRequest\x1a\x1e.doorbuster.peer.v1.TrailReply\x12L\n" +
-	"\x06Orders\x12!.doorbuster.peer.v1.OrdersRequest\x1a\x1f.doorbuster.peer.v1.OrdersReply\x12O\n" +
-	"\aReports\x12\".doorbuster.peer.v1.ReportsRequest\x1a .doorbuster.peer.v1.ReportsReply\x12A\n" +
+	"\x05Grabs\x12\x1d.doorbuster.peer.v1.GrabBatch\x1a\x1f.doorbuster.peer.v1.AnswerBatch(\x010\x01\x12?\n" +
+	"\x04Call\x12\x1c.doorbuster.peer.v1.Question\x1a\x19.doorbuster.peer.v1.Reply\x12A\n" +
 	"\x06Follow\x12\x18.doorbuster.peer.v1.Ping\x1a\x19.doorbuster.peer.v1.Pulse(\x010\x01B\x1fZ\x1ddoorbuster/cluster/rpc/peerpbb\x06proto3"
 
 var (
@@ -2562,83 +551,31 @@ func file_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_peer_proto_goTypes = []any{
-	(Fault_Kind)(0),         // 0: doorbuster.peer.v1.Fault.Kind
-	(*GrabBatch)(nil),       // 1: doorbuster.peer.v1.GrabBatch
-	(*AnswerBatch)(nil),     // 2: doorbuster.peer.v1.AnswerBatch
-	(*Failure)(nil),         // 3: doorbuster.peer.v1.Failure
-	(*Fault)(nil),           // 4: doorbuster.peer.v1.Fault
-	(*Answer)(nil),          // 5: doorbuster.peer.v1.Answer
-	(*AskRequest)(nil),      // 6: doorbuster.peer.v1.AskRequest
-	(*AskReply)(nil),        // 7: doorbuster.peer.v1.AskReply
-	(*Event)(nil),           // 8: doorbuster.peer.v1.Event
-	(*Change)(nil),          // 9: doorbuster.peer.v1.Change
-	(*Problem)(nil),         // 10: doorbuster.peer.v1.Problem
-	(*LookRequest)(nil),     // 11: doorbuster.peer.v1.LookRequest
-	(*LookReply)(nil),       // 12: doorbuster.peer.v1.LookReply
-	(*BarrierRequest)(nil),  // 13: doorbuster.peer.v1.BarrierRequest
-	(*BarrierReply)(nil),    // 14: doorbuster.peer.v1.BarrierReply
-	(*OperateRequest)(nil),  // 15: doorbuster.peer.v1.OperateRequest
-	(*OperateReply)(nil),    // 16: doorbuster.peer.v1.OperateReply
-	(*RefusalsRequest)(nil), // 17: doorbuster.peer.v1.RefusalsRequest
-	(*RefusalsReply)(nil),   // 18: doorbuster.peer.v1.RefusalsReply
-	(*Refused)(nil),         // 19: doorbuster.peer.v1.Refused
-	(*TrailRequest)(nil),    // 20: doorbuster.peer.v1.TrailRequest
-	(*TrailReply)(nil),      // 21: doorbuster.peer.v1.TrailReply
-	(*OrdersRequest)(nil),   // 22: doorbuster.peer.v1.OrdersRequest
-	(*OrdersReply)(nil),     // 23: doorbuster.peer.v1.OrdersReply
-	(*ReportsRequest)(nil),  // 24: doorbuster.peer.v1.ReportsRequest
-	(*ReportsReply)(nil),    // 25: doorbuster.peer.v1.ReportsReply
-	(*KeptReport)(nil),      // 26: doorbuster.peer.v1.KeptReport
-	(*Ping)(nil),            // 27: doorbuster.peer.v1.Ping
-	(*Pulse)(nil),           // 28: doorbuster.peer.v1.Pulse
-	nil,                     // 29: doorbuster.peer.v1.Pulse.DetailEntry
+	(Fault_Kind)(0),     // 0: doorbuster.peer.v1.Fault.Kind
+	(*GrabBatch)(nil),   // 1: doorbuster.peer.v1.GrabBatch
+	(*AnswerBatch)(nil), // 2: doorbuster.peer.v1.AnswerBatch
+	(*Fault)(nil),       // 3: doorbuster.peer.v1.Fault
+	(*Question)(nil),    // 4: doorbuster.peer.v1.Question
+	(*Reply)(nil),       // 5: doorbuster.peer.v1.Reply
+	(*Ping)(nil),        // 6: doorbuster.peer.v1.Ping
+	(*Pulse)(nil),       // 7: doorbuster.peer.v1.Pulse
 }
 var file_peer_proto_depIdxs = []int32{
-	3,  // 0: doorbuster.peer.v1.AnswerBatch.failures:type_name -> doorbuster.peer.v1.Failure
-	4,  // 1: doorbuster.peer.v1.Failure.fault:type_name -> doorbuster.peer.v1.Fault
-	0,  // 2: doorbuster.peer.v1.Fault.kind:type_name -> doorbuster.peer.v1.Fault.Kind
-	4,  // 3: doorbuster.peer.v1.AskReply.fault:type_name -> doorbuster.peer.v1.Fault
-	8,  // 4: doorbuster.peer.v1.AskReply.event:type_name -> doorbuster.peer.v1.Event
-	9,  // 5: doorbuster.peer.v1.AskReply.changes:type_name -> doorbuster.peer.v1.Change
-	10, // 6: doorbuster.peer.v1.AskReply.problems:type_name -> doorbuster.peer.v1.Problem
-	4,  // 7: doorbuster.peer.v1.LookReply.fault:type_name -> doorbuster.peer.v1.Fault
-	5,  // 8: doorbuster.peer.v1.LookReply.answer:type_name -> doorbuster.peer.v1.Answer
-	4,  // 9: doorbuster.peer.v1.BarrierReply.fault:type_name -> doorbuster.peer.v1.Fault
-	4,  // 10: doorbuster.peer.v1.OperateReply.fault:type_name -> doorbuster.peer.v1.Fault
-	4,  // 11: doorbuster.peer.v1.RefusalsReply.fault:type_name -> doorbuster.peer.v1.Fault
-	19, // 12: doorbuster.peer.v1.RefusalsReply.refused:type_name -> doorbuster.peer.v1.Refused
-	4,  // 13: doorbuster.peer.v1.TrailReply.fault:type_name -> doorbuster.peer.v1.Fault
-	4,  // 14: doorbuster.peer.v1.OrdersReply.fault:type_name -> doorbuster.peer.v1.Fault
-	4,  // 15: doorbuster.peer.v1.ReportsReply.fault:type_name -> doorbuster.peer.v1.Fault
-	26, // 16: doorbuster.peer.v1.ReportsReply.kept:type_name -> doorbuster.peer.v1.KeptReport
-	29, // 17: doorbuster.peer.v1.Pulse.detail:type_name -> doorbuster.peer.v1.Pulse.DetailEntry
-	1,  // 18: doorbuster.peer.v1.Peer.Grabs:input_type -> doorbuster.peer.v1.GrabBatch
-	6,  // 19: doorbuster.peer.v1.Peer.Ask:input_type -> doorbuster.peer.v1.AskRequest
-	11, // 20: doorbuster.peer.v1.Peer.Look:input_type -> doorbuster.peer.v1.LookRequest
-	13, // 21: doorbuster.peer.v1.Peer.Barrier:input_type -> doorbuster.peer.v1.BarrierRequest
-	15, // 22: doorbuster.peer.v1.Peer.Operate:input_type -> doorbuster.peer.v1.OperateRequest
-	17, // 23: doorbuster.peer.v1.Peer.Refusals:input_type -> doorbuster.peer.v1.RefusalsRequest
-	20, // 24: doorbuster.peer.v1.Peer.Trail:input_type -> doorbuster.peer.v1.TrailRequest
-	22, // 25: doorbuster.peer.v1.Peer.Orders:input_type -> doorbuster.peer.v1.OrdersRequest
-	24, // 26: doorbuster.peer.v1.Peer.Reports:input_type -> doorbuster.peer.v1.ReportsRequest
-	27, // 27: doorbuster.peer.v1.Peer.Follow:input_type -> doorbuster.peer.v1.Ping
-	2,  // 28: doorbuster.peer.v1.Peer.Grabs:output_type -> doorbuster.peer.v1.AnswerBatch
-	7,  // 29: doorbuster.peer.v1.Peer.Ask:output_type -> doorbuster.peer.v1.AskReply
-	12, // 30: doorbuster.peer.v1.Peer.Look:output_type -> doorbuster.peer.v1.LookReply
-	14, // 31: doorbuster.peer.v1.Peer.Barrier:output_type -> doorbuster.peer.v1.BarrierReply
-	16, // 32: doorbuster.peer.v1.Peer.Operate:output_type -> doorbuster.peer.v1.OperateReply
-	18, // 33: doorbuster.peer.v1.Peer.Refusals:output_type -> doorbuster.peer.v1.RefusalsReply
-	21, // 34: doorbuster.peer.v1.Peer.Trail:output_type -> doorbuster.peer.v1.TrailReply
-	23, // 35: doorbuster.peer.v1.Peer.Orders:output_type -> doorbuster.peer.v1.OrdersReply
-	25, // 36: doorbuster.peer.v1.Peer.Reports:output_type -> doorbuster.peer.v1.ReportsReply
-	28, // 37: doorbuster.peer.v1.Peer.Follow:output_type -> doorbuster.peer.v1.Pulse
-	28, // [28:38] is the sub-list for method output_type
-	18, // [18:28] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	0, // 0: doorbuster.peer.v1.Fault.kind:type_name -> doorbuster.peer.v1.Fault.Kind
+	3, // 1: doorbuster.peer.v1.Reply.fault:type_name -> doorbuster.peer.v1.Fault
+	1, // 2: doorbuster.peer.v1.Peer.Grabs:input_type -> doorbuster.peer.v1.GrabBatch
+	4, // 3: doorbuster.peer.v1.Peer.Call:input_type -> doorbuster.peer.v1.Question
+	6, // 4: doorbuster.peer.v1.Peer.Follow:input_type -> doorbuster.peer.v1.Ping
+	2, // 5: doorbuster.peer.v1.Peer.Grabs:output_type -> doorbuster.peer.v1.AnswerBatch
+	5, // 6: doorbuster.peer.v1.Peer.Call:output_type -> doorbuster.peer.v1.Reply
+	7, // 7: doorbuster.peer.v1.Peer.Follow:output_type -> doorbuster.peer.v1.Pulse
+	5, // [5:8] is the sub-list for method output_type
+	2, // [2:5] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }
@@ -2652,7 +589,7 @@ func file_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   29,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

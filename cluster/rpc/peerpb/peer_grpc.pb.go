@@ -22,16 +22,9 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Peer_Grabs_FullMethodName    = "/doorbuster.peer.v1.Peer/Grabs"
-	Peer_Ask_FullMethodName      = "/doorbuster.peer.v1.Peer/Ask"
-	Peer_Look_FullMethodName     = "/doorbuster.peer.v1.Peer/Look"
-	Peer_Barrier_FullMethodName  = "/doorbuster.peer.v1.Peer/Barrier"
-	Peer_Operate_FullMethodName  = "/doorbuster.peer.v1.Peer/Operate"
-	Peer_Refusals_FullMethodName = "/doorbuster.peer.v1.Peer/Refusals"
-	Peer_Trail_FullMethodName    = "/doorbuster.peer.v1.Peer/Trail"
-	Peer_Orders_FullMethodName   = "/doorbuster.peer.v1.Peer/Orders"
-	Peer_Reports_FullMethodName  = "/doorbuster.peer.v1.Peer/Reports"
-	Peer_Follow_FullMethodName   = "/doorbuster.peer.v1.Peer/Follow"
+	Peer_Grabs_FullMethodName  = "/doorbuster.peer.v1.Peer/Grabs"
+	Peer_Call_FullMethodName   = "/doorbuster.peer.v1.Peer/Call"
+	Peer_Follow_FullMethodName = "/doorbuster.peer.v1.Peer/Follow"
 )
 
 // PeerClient is the client API for Peer service.
@@ -41,19 +34,8 @@ type PeerClient interface {
 	// Grabs carries forwarded grabs and their answers, in any order. The first
 	// message of the server is its header: only then has the stream been accepted.
 	Grabs(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[GrabBatch, AnswerBatch], error)
-	Ask(ctx context.Context, in *AskRequest, opts ...grpc.CallOption) (*AskReply, error)
-	Look(ctx context.Context, in *LookRequest, opts ...grpc.CallOption) (*LookReply, error)
-	Barrier(ctx context.Context, in *BarrierRequest, opts ...grpc.CallOption) (*BarrierReply, error)
-	Operate(ctx context.Context, in *OperateRequest, opts ...grpc.CallOption) (*OperateReply, error)
-	// Refusals tells why the node that is asked refused a shopper.
-	Refusals(ctx context.Context, in *RefusalsRequest, opts ...grpc.CallOption) (*RefusalsReply, error)
-	// Trail gives a page of the trail of the node that is asked.
-	Trail(ctx context.Context, in *TrailRequest, opts ...grpc.CallOption) (*TrailReply, error)
-	// Orders gives a piece of its file of a settled session's orders.
-	Orders(ctx context.Context, in *OrdersRequest, opts ...grpc.CallOption) (*OrdersReply, error)
-	// Reports lists the reports that the node that is asked keeps, or gives a piece
-	// of one.
-	Reports(ctx context.Context, in *ReportsRequest, opts ...grpc.CallOption) (*ReportsReply, error)
+	// Call asks one question, by name.
+	Call(ctx context.Context, in *Question, opts ...grpc.CallOption) (*Reply, error)
 	// Follow answers each ping with a pulse, and sends one without a ping when
 	// the applied index has advanced.
 	Follow(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Ping, Pulse], error)
@@ -80,80 +62,10 @@ func (c *peerClient) Grabs(ctx context.Context, opts ...grpc.CallOption) (grpc.B
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Peer_GrabsClient = grpc.BidiStreamingClient[GrabBatch, AnswerBatch]
 
-func (c *peerClient) Ask(ctx context.Context, in *AskRequest, opts ...grpc.CallOption) (*AskReply, error) {
+func (c *peerClient) Call(ctx context.Context, in *Question, opts ...grpc.CallOption) (*Reply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(AskReply)
-	err := c.cc.Invoke(ctx, Peer_Ask_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-func (c *peerClient) Look(ctx context.Context, in *LookRequest, opts ...grpc.CallOption) (*LookReply, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(LookReply)
-	err := c.cc.Invoke(ctx, Peer_Look_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-func (c *peerClient) Barrier(ctx context.Context, in *BarrierRequest, opts ...grpc.CallOption) (*BarrierReply, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(BarrierReply)
-	err := c.cc.Invoke(ctx, Peer_Barrier_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-func (c *peerClient) Operate(ctx context.Context, in *OperateRequest, opts ...grpc.CallOption) (*OperateReply, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(OperateReply)
-	err := c.cc.Invoke(ctx, Peer_Operate_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-func (c *peerClient) Refusals(ctx context.Context, in *RefusalsRequest, opts ...grpc.CallOption) (*RefusalsReply, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(RefusalsReply)
-	err := c.cc.Invoke(ctx, Peer_Refusals_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-func (c *peerClient) Trail(ctx context.Context, in *TrailRequest, opts ...grpc.CallOption) (*TrailReply, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(TrailReply)
-	err := c.cc.Invoke(ctx, Peer_Trail_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-func (c *peerClient) Orders(ctx context.Context, in *OrdersRequest, opts ...grpc.CallOption) (*OrdersReply, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(OrdersReply)
-	err := c.cc.Invoke(ctx, Peer_Orders_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-func (c *peerClient) Reports(ctx context.Context, in *ReportsRequest, opts ...grpc.CallOption) (*ReportsReply, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(ReportsReply)
-	err := c.cc.Invoke(ctx, Peer_Reports_FullMethodName, in, out, cOpts...)
+	out := new(Reply)
+	err := c.cc.Invoke(ctx, Peer_Call_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -180,19 +92,8 @@ type PeerServer interface {
 	// Grabs carries forwarded grabs and their answers, in any order. The first
 	// message of the server is its header: only then has the stream been accepted.
 	Grabs(grpc.BidiStreamingServer[GrabBatch, AnswerBatch]) error
-	Ask(context.Context, *AskRequest) (*AskReply, error)
-	Look(context.Context, *LookRequest) (*LookReply, error)
-	Barrier(context.Context, *BarrierRequest) (*BarrierReply, error)
-	Operate(context.Context, *OperateRequest) (*OperateReply, error)
-	// Refusals tells why the node that is asked refused a shopper.
-	Refusals(context.Context, *RefusalsRequest) (*RefusalsReply, error)
-	// Trail gives a page of the trail of the node that is asked.
-	Trail(context.Context, *TrailRequest) (*TrailReply, error)
-	// Orders gives a piece of its file of a settled session's orders.
-	Orders(context.Context, *OrdersRequest) (*OrdersReply, error)
-	// Reports lists the reports that the node that is asked keeps, or gives a piece
-	// of one.
-	Reports(context.Context, *ReportsRequest) (*ReportsReply, error)
+	// Call asks one question, by name.
+	Call(context.Context, *Question) (*Reply, error)
 	// Follow answers each ping with a pulse, and sends one without a ping when
 	// the applied index has advanced.
 	Follow(grpc.BidiStreamingServer[Ping, Pulse]) error
@@ -209,29 +110,8 @@ type UnimplementedPeerServer struct{}
 func (UnimplementedPeerServer) Grabs(grpc.BidiStreamingServer[GrabBatch, AnswerBatch]) error {
 	return status.Error(codes.Unimplemented, "method Grabs not implemented")
 }
-func (UnimplementedPeerServer) Ask(context.Context, *AskRequest) (*AskReply, error) {
-	return nil, status.Error(codes.Unimplemented, "method Ask not implemented")
-}
-func (UnimplementedPeerServer) Look(context.Context, *LookRequest) (*LookReply, error) {
-	return nil, status.Error(codes.Unimplemented, "method Look not implemented")
-}
-func (UnimplementedPeerServer) Barrier(context.Context, *BarrierRequest) (*BarrierReply, error) {
-	return nil, status.Error(codes.Unimplemented, "method Barrier not implemented")
-}
-func (UnimplementedPeerServer) Operate(context.Context, *OperateRequest) (*OperateReply, error) {
-	return nil, status.Error(codes.Unimplemented, "method Operate not implemented")
-}
-func (UnimplementedPeerServer) Refusals(context.Context, *RefusalsRequest) (*RefusalsReply, error) {
-	return nil, status.Error(codes.Unimplemented, "method Refusals not implemented")
-}
-func (UnimplementedPeerServer) Trail(context.Context, *TrailRequest) (*TrailReply, error) {
-	return nil, status.Error(codes.Unimplemented, "method Trail not implemented")
-}
-func (UnimplementedPeerServer) Orders(context.Context, *OrdersRequest) (*OrdersReply, error) {
-	return nil, status.Error(codes.Unimplemented, "method Orders not implemented")
-}
-func (UnimplementedPeerServer) Reports(context.Context, *ReportsRequest) (*ReportsReply, error) {
-	return nil, status.Error(codes.Unimplemented, "method Reports not implemented")
+func (UnimplementedPeerServer) Call(context.Context, *Question) (*Reply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Call not implemented")
 }
 func (UnimplementedPeerServer) Follow(grpc.BidiStreamingServer[Ping, Pulse]) error {
 	return status.Error(codes.Unimplemented, "method Follow not implemented")
@@ -264,146 +144,20 @@ func _Peer_Grabs_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Peer_GrabsServer = grpc.BidiStreamingServer[GrabBatch, AnswerBatch]
 
-func _Peer_Ask_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(AskRequest)
+func _Peer_Call_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(Question)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
 	if interceptor == nil {
-		return srv.(PeerServer).Ask(ctx, in)
+		return srv.(PeerServer).Call(ctx, in)
 	}
 	info := &grpc.UnaryServerInfo{
 		Server:     srv,
-		FullMethod: Peer_Ask_FullMethodName,
+		FullMethod: Peer_Call_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(PeerServer).Ask(ctx, req.(*AskRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
-func _Peer_Look_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(LookRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(PeerServer).Look(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: Peer_Look_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(PeerServer).Look(ctx, req.(*LookRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
-func _Peer_Barrier_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(BarrierRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(PeerServer).Barrier(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: Peer_Barrier_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(PeerServer).Barrier(ctx, req.(*BarrierRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
-func _Peer_Operate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(OperateRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(PeerServer).Operate(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: Peer_Operate_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(PeerServer).Operate(ctx, req.(*OperateRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
-func _Peer_Refusals_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(RefusalsRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(PeerServer).Refusals(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: Peer_Refusals_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(PeerServer).Refusals(ctx, req.(*RefusalsRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
-func _Peer_Trail_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(TrailRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(PeerServer).Trail(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: Peer_Trail_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(PeerServer).Trail(ctx, req.(*TrailRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
-func _Peer_Orders_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(OrdersRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(PeerServer).Orders(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: Peer_Orders_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(PeerServer).Orders(ctx, req.(*OrdersRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
-func _Peer_Reports_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(ReportsRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(PeerServer).Reports(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: Peer_Reports_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(PeerServer).Reports(ctx, req.(*ReportsRequest))
+		return srv.(PeerServer).Call(ctx, req.(*Question))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -423,36 +177,8 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 	HandlerType: (*PeerServer)(nil),
 	Methods: []grpc.MethodDesc{
 		{
-			MethodName: "Ask",
-			Handler:    _Peer_Ask_Handler,
-		},
-		{
-			MethodName: "Look",
-			Handler:    _Peer_Look_Handler,
-		},
-		{
-			MethodName: "Barrier",
-			Handler:    _Peer_Barrier_Handler,
-		},
-		{
-			MethodName: "Operate",
-			Handler:    _Peer_Operate_Handler,
-		},
-		{
-			MethodName: "Refusals",
-			Handler:    _Peer_Refusals_Handler,
-		},
-		{
-			MethodName: "Trail",
-			Handler:    _Peer_Trail_Handler,
-		},
-		{
-			MethodName: "Orders",
-			Handler:    _Peer_Orders_Handler,
-		},
-		{
-			MethodName: "Reports",
-			Handler:    _Peer_Reports_Handler,
+			MethodName: "Call",
+			Handler:    _Peer_Call_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -9,9 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
-	"doorbuster/cluster/rpc/peerpb"
 	"doorbuster/engine"
 )
 
@@ -64,10 +61,10 @@ func fill(v reflect.Value, n *uint64) {
 	}
 }
 
-// filledAnswer is one that has left the group that decided it.
+// filledAnswer is one whose number the node makes that asked.
 func filledAnswer() engine.Answer {
 	a := filled[engine.Answer]()
-	a.Life, a.No = 0, engine.OrderNo([]byte("0123456789ABCDEFGHJKMNPQ"))
+	a.No = engine.OrderNo{}
 	return a
 }
 
@@ -121,14 +118,18 @@ func TestEveryFieldCrosses(t *testing.T) {
 	if got, err := r.Refusals(ctx, "someone", "day"); err != nil || !reflect.DeepEqual(got, report) {
 		t.Errorf("Refusals: got %+v, %v; want %+v", got, err, report)
 	}
-	if got, applied, err := r.Grab(grabOf("l", "s", "k"), 0, patience); err != nil || got != answer || applied != pulse.Applied {
+	if got, applied, err := r.grab(grabOf("l", "s", "k"), 0, patience); err != nil || got != answer || applied != pulse.Applied {
 		t.Errorf("Grab: got %+v at %d, %v; want %+v", got, applied, err, answer)
 	}
 	pulses := make(chan Pulse, 1)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go r.Follow(ctx, time.Hour, func(p Pulse, _ time.Time) { pulses <- p }, func(err error) { t.Log(err) })
-	if got := receive(t, "a pulse", pulses); !reflect.DeepEqual(got, pulse) {
+	got := receive(t, "a pulse", pulses)
+	if !got.Wall.Equal(pulse.Wall) {
+		t.Errorf("Follow: by its clock %s, want %s", got.Wall, pulse.Wall)
+	}
+	if got.Wall = pulse.Wall; !reflect.DeepEqual(got, pulse) {
 		t.Errorf("Follow: got %+v, want %+v", got, pulse)
 	}
 }
@@ -141,17 +142,11 @@ func TestLongReports(t *testing.T) {
 		a.Problems = append(a.Problems, engine.Problem{Path: fmt.Sprintf("sales[s].sessions[x].listings[%d].price", i), Message: strings.Repeat("m", 60)})
 		a.Changes = append(a.Changes, engine.Change{Path: fmt.Sprintf("products[%d].image", i), Before: "\xff", After: strings.Repeat("u", 5000)})
 	}
+	f := newFake()
+	_, r := pair(t, f)
 	for _, part := range []engine.Outcome{{Problems: a.Problems}, {Changes: a.Changes}, a} {
-		m := askedToWire(&part)
-		b, err := proto.Marshal(m)
-		if err != nil || len(b) > maxMessageBytes {
-			t.Fatalf("%d bytes, %v", len(b), err)
-		}
-		var back peerpb.AskReply
-		if err := proto.Unmarshal(b, &back); err != nil {
-			t.Fatal(err)
-		}
-		got, err := askedFromWire(&back)
+		f.ask = func(context.Context, []byte) (engine.Outcome, error) { return part, nil }
+		got, err := r.Ask(t.Context(), []byte{1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -200,25 +195,5 @@ func TestLongAnswers(t *testing.T) {
 	}
 	if _, err := r.Operate(t.Context(), "long", nil); err == nil || !strings.Contains(err.Error(), "ask for less") {
 		t.Errorf("got %v", err)
-	}
-}
-
-// TestLongRefusals: of more than a message takes the newest cross, and how many
-// others there are.
-func TestLongRefusals(t *testing.T) {
-	report := engine.RefusalReport{LeftOut: 3, On: true}
-	for i := range maxRefused + 2 {
-		report.Refused = append(report.Refused, engine.Refused{Session: strings.Repeat("s", engine.MaxIDBytes), SKU: strings.Repeat("k", engine.MaxIDBytes),
-			Code: engine.CodeMissed, Reason: engine.ReasonQuota, First: engine.TimeOf(time.Now()), Last: engine.Never - engine.Time(i), Count: engine.MaxRefusedCount})
-	}
-	f := newFake()
-	f.refused = func(string, string) engine.RefusalReport { return report }
-	_, r := pair(t, f)
-	got, err := r.Refusals(t.Context(), "someone", "")
-	if err != nil || len(got.Refused) != maxRefused || got.LeftOut != 5 || !reflect.DeepEqual(got.Refused, report.Refused[:maxRefused]) {
-		t.Errorf("%d refusals, %d left out, %v", len(got.Refused), got.LeftOut, err)
-	}
-	if _, err := reportFromWire(&peerpb.RefusalsReply{Refused: []*peerpb.Refused{{Reason: 256}}}); !errors.Is(err, errBeyond) {
-		t.Errorf("a reason that is none: %v", err)
 	}
 }

@@ -1,9 +1,11 @@
 package rpc
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"math"
-	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,9 +17,9 @@ import (
 )
 
 func batchOf(grabs ...*engine.Grab) *peerpb.GrabBatch {
-	m := new(peerpb.GrabBatch)
+	m := &peerpb.GrabBatch{Grabs: uint32(len(grabs))}
 	for i, q := range grabs {
-		addGrab(m, uint64(i), q, engine.Time(i))
+		m.Packed = appendGrab(m.Packed, uint64(i), q, engine.Time(i))
 	}
 	return m
 }
@@ -30,12 +32,11 @@ func TestMalformedGrabs(t *testing.T) {
 		spoil func(*peerpb.GrabBatch)
 		want  string
 	}{
-		{"short column", batchOf(fine), func(m *peerpb.GrabBatch) { m.Quantities = nil }, "columns differ"},
-		{"ids only", batchOf(fine), func(m *peerpb.GrabBatch) { *m = peerpb.GrabBatch{Ids: []uint64{1}} }, "columns differ"},
-		{"text without grabs", new(peerpb.GrabBatch), func(m *peerpb.GrabBatch) { m.Text = []byte("x") }, "belong to no grab"},
-		{"short text", batchOf(fine, fine), func(m *peerpb.GrabBatch) { m.Text = m.Text[:5] }, "grab 1 of 2: its lengths go beyond the 5 bytes"},
-		{"long text", batchOf(fine), func(m *peerpb.GrabBatch) { m.Text = append(m.Text, 'x') }, "1 bytes of text that belong to no grab"},
-		{"lengths of nothing", batchOf(fine), func(m *peerpb.GrabBatch) { m.Lengths[0] = math.MaxUint32 }, "go beyond"},
+		{"one less", batchOf(fine, fine), func(m *peerpb.GrabBatch) { m.Grabs = 1 }, "more than its 1 grabs"},
+		{"one more", batchOf(fine), func(m *peerpb.GrabBatch) { m.Grabs = 2 }, "grab 1 of 2"},
+		{"text without grabs", new(peerpb.GrabBatch), func(m *peerpb.GrabBatch) { m.Packed = []byte("x") }, "more than its 0 grabs"},
+		{"short text", batchOf(fine, fine), func(m *peerpb.GrabBatch) { m.Packed = m.Packed[:len(m.Packed)-1] }, "grab 1 of 2: damaged"},
+		{"lengths of nothing", batchOf(fine), func(m *peerpb.GrabBatch) { m.Packed[3] = 0x7f }, "grab 0 of 1: damaged"},
 		{"no listing", batchOf(grabOf("", "s", "k")), nil, "a listing's name of 0 bytes"},
 		{"long listing", batchOf(grabOf(strings.Repeat("l", 257), "s", "k")), nil, "a listing's name of 257 bytes"},
 		{"no shopper", batchOf(grabOf("l", "", "k")), nil, "a shopper's id of 0 bytes"},
@@ -44,9 +45,8 @@ func TestMalformedGrabs(t *testing.T) {
 		{"no key", batchOf(grabOf("l", "s", "")), nil, "an idempotency key of 0 bytes"},
 		{"long key", batchOf(grabOf("l", "s", strings.Repeat("k", 256))), nil, "an idempotency key of 256 bytes"},
 		{"quantity", batchOf(&engine.Grab{Listing: fine.Listing, Shopper: fine.Shopper, IdempotencyKey: fine.IdempotencyKey, Quantity: math.MaxUint32}), nil, "a quantity of 4294967295"},
-		{"transactions cut", batchOf(&engine.Grab{Listing: fine.Listing, Shopper: fine.Shopper, IdempotencyKey: fine.IdempotencyKey, Transaction: engine.Transaction{1}}),
-			func(m *peerpb.GrabBatch) { m.Transactions = m.Transactions[1:] }, "15 bytes of transactions"},
-		{"too many", &peerpb.GrabBatch{Ids: make([]uint64, 1025)}, nil, "a batch of 1025 grabs, over 1024"},
+		{"quantity of more bits", &peerpb.GrabBatch{Grabs: 1, Packed: binary.AppendUvarint([]byte{1, 1}, 1<<(32+hasBits))}, nil, "damaged"},
+		{"too many", &peerpb.GrabBatch{Grabs: 1025}, nil, "a batch of 1025 grabs, over 1024"},
 	} {
 		if c.spoil != nil {
 			c.spoil(c.batch)
@@ -58,50 +58,37 @@ func TestMalformedGrabs(t *testing.T) {
 }
 
 func TestMalformedAnswers(t *testing.T) {
-	fine := func() *peerpb.AnswerBatch {
-		m := new(peerpb.AnswerBatch)
-		for i := range 3 {
-			a := filledAnswer()
-			addAnswer(m, &decided{id: uint64(i), answer: a})
+	a := filledAnswer()
+	one := appendAnswer(nil, &decided{id: 7, answer: a})
+	fault := appendAnswer(nil, &decided{id: 3, err: engine.ErrNotLeader})
+	fine := &peerpb.AnswerBatch{Answers: 3, Packed: slices.Concat(one, fault, one)}
+	for n := range fine.Packed { // cut anywhere
+		if _, err := readAnswers(&peerpb.AnswerBatch{Answers: 3, Packed: fine.Packed[:n]}, nil); err == nil {
+			t.Errorf("cut at %d: no error", n)
 		}
-		addAnswer(m, &decided{id: 3, err: engine.ErrNotLeader})
-		return m
 	}
-	for name, spoil := range map[string]func(*peerpb.AnswerBatch){
-		"too many":              func(m *peerpb.AnswerBatch) { m.Ids = make([]uint64, 1024) },
-		"kinds short":           func(m *peerpb.AnswerBatch) { m.Kinds = m.Kinds[1:] },
-		"sessions short":        func(m *peerpb.AnswerBatch) { m.Sessions = m.Sessions[1:] },
-		"ordinals short":        func(m *peerpb.AnswerBatch) { m.OrderOrdinals = m.OrderOrdinals[1:] },
-		"limits long":           func(m *peerpb.AnswerBatch) { m.Limits = append(m.Limits, 1) },
-		"order of nobody":       func(m *peerpb.AnswerBatch) { m.WithOrder[2] = 3 },
-		"orders not in order":   func(m *peerpb.AnswerBatch) { m.WithOrder[0], m.WithOrder[1] = 1, 0 },
-		"limits of one twice":   func(m *peerpb.AnswerBatch) { m.WithMore[1] = 0 },
-		"kind out of range":     func(m *peerpb.AnswerBatch) { m.Kinds[0] = 1 << 24 },
-		"number cut":            func(m *peerpb.AnswerBatch) { m.OrderNos = m.OrderNos[1:] },
-		"number that is none":   func(m *peerpb.AnswerBatch) { m.OrderNos[7] = '"' },
-		"transaction cut":       func(m *peerpb.AnswerBatch) { m.Transactions = m.Transactions[1:] },
-		"failure without fault": func(m *peerpb.AnswerBatch) { m.Failures[0].Fault = nil },
+	for name, m := range map[string]*peerpb.AnswerBatch{
+		"too many":         {Answers: 1025, Packed: bytes.Repeat(fault, 1025)},
+		"one more":         {Answers: 2, Packed: one},
+		"one less":         {Answers: 1, Packed: slices.Concat(one, one)},
+		"a code of 9 bits": {Answers: 1, Packed: binary.AppendUvarint([]byte{1, 0}, 256)},
+		"a broken fault":   {Answers: 1, Packed: []byte{1, hasFault, 1, 0xff}},
 	} {
-		m := fine()
-		spoil(m)
-		err := readAnswers(m, func(*decided) error {
-			t.Errorf("%s: an answer was taken", name)
-			return nil
-		})
-		if err == nil {
+		if _, err := readAnswers(m, nil); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if err := readAnswers(fine(), func(*decided) error { return nil }); err != nil {
-		t.Errorf("fine: %v", err)
+	got, err := readAnswers(fine, nil)
+	if err != nil || len(got) != 3 || got[0].answer != a || got[1].err != engine.ErrNotLeader || got[2].id != 7 {
+		t.Errorf("fine: %+v, %v", got, err)
 	}
 }
 
 // TestAnswersRoundTrip: any mix of answers and failures, in memory used before.
 func TestAnswersRoundTrip(t *testing.T) {
-	m := new(peerpb.AnswerBatch)
+	var used []decided
 	rapid.Check(t, func(t *rapid.T) {
-		emptyAnswers(m)
+		m := new(peerpb.AnswerBatch)
 		small := rapid.Uint32Range(0, 2)
 		var want []decided
 		for i := range rapid.IntRange(0, 20).Draw(t, "answers") {
@@ -113,7 +100,7 @@ func TestAnswersRoundTrip(t *testing.T) {
 					Code: engine.Code(rapid.Byte().Draw(t, "code")), Reason: engine.Reason(rapid.Byte().Draw(t, "reason")), State: engine.OrderState(rapid.Byte().Draw(t, "state")),
 					Order:   engine.OrderRef{Session: engine.SessionHandle(small.Draw(t, "of")), Ordinal: small.Draw(t, "ordinal")},
 					Session: engine.SessionHandle(i), Listing: engine.ListingHandle(small.Draw(t, "listing")), Quantity: small.Draw(t, "quantity"),
-					Amount: rapid.Int64().Draw(t, "amount"), PayBy: engine.Time(small.Draw(t, "pay by")), Count: small.Draw(t, "count"),
+					Amount: rapid.Int64().Draw(t, "amount"), PayBy: engine.Time(small.Draw(t, "pay by")), Count: small.Draw(t, "count"), Life: engine.Life(small.Draw(t, "life")),
 					Limit: small.Draw(t, "limit"), Start: engine.Time(rapid.Int64().Draw(t, "start")), Deadline: engine.Time(small.Draw(t, "deadline")),
 				}
 				if !d.answer.Order.IsZero() {
@@ -121,7 +108,7 @@ func TestAnswersRoundTrip(t *testing.T) {
 				}
 			}
 			want = append(want, d)
-			addAnswer(m, &d)
+			m.Answers, m.Packed = m.Answers+1, appendAnswer(m.Packed, &d)
 		}
 		b, err := proto.Marshal(m)
 		if err != nil {
@@ -131,19 +118,11 @@ func TestAnswersRoundTrip(t *testing.T) {
 		if err := proto.Unmarshal(b, &back); err != nil {
 			t.Fatal(err)
 		}
-		var answers, failures []decided
-		for _, d := range want {
-			if d.err != nil {
-				failures = append(failures, d)
-			} else {
-				answers = append(answers, d)
-			}
-		}
-		var got []decided
-		if err := readAnswers(&back, func(d *decided) error { got = append(got, *d); return nil }); err != nil {
+		got, err := readAnswers(&back, used)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if want := append(answers, failures...); !reflect.DeepEqual(got, want) {
+		if used = got; !slices.Equal(got, want) {
 			t.Fatalf("got %+v, want %+v", got, want)
 		}
 	})
@@ -169,18 +148,17 @@ func FuzzReadGrabs(f *testing.F) {
 				t.Fatalf("took in %+v", grabs[i])
 			}
 		}
-		if err == nil && len(grabs) != len(m.Ids) {
-			t.Fatalf("%d of %d grabs", len(grabs), len(m.Ids))
+		if err == nil && len(grabs) != int(m.Grabs) {
+			t.Fatalf("%d of %d grabs", len(grabs), m.Grabs)
 		}
 	})
 }
 
 // FuzzReadAnswers: nothing that comes back harms.
 func FuzzReadAnswers(f *testing.F) {
-	m := new(peerpb.AnswerBatch)
-	a := filledAnswer()
-	addAnswer(m, &decided{id: 1, answer: a})
-	addAnswer(m, &decided{id: 2, err: errors.New("words")})
+	m := &peerpb.AnswerBatch{Answers: 2}
+	m.Packed = appendAnswer(m.Packed, &decided{id: 1, answer: filledAnswer()})
+	m.Packed = appendAnswer(m.Packed, &decided{id: 2, err: errors.New("words")})
 	b, err := proto.Marshal(m)
 	if err != nil {
 		f.Fatal(err)
@@ -191,10 +169,8 @@ func FuzzReadAnswers(f *testing.F) {
 		if proto.Unmarshal(b, m) != nil {
 			return
 		}
-		n := 0
-		err := readAnswers(m, func(*decided) error { n++; return nil })
-		if err == nil && n != len(m.Ids)+len(m.Failures) || err != nil && n > 0 {
-			t.Fatalf("%d taken, %v", n, err)
+		if got, err := readAnswers(m, nil); err == nil && len(got) != int(m.Answers) {
+			t.Fatalf("%d of %d", len(got), m.Answers)
 		}
 	})
 }
