@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -557,4 +558,87 @@ func (s *shop) leadNow(old *shop) {
 		s.t.Fatal(err)
 	}
 	s.EpochOpened(engine.Epoch(opened.Index), opened.Time)
+}
+
+// shaky is a way to the leader whose answers come late, in any order, or not in time.
+type shaky struct {
+	*wire
+	mu     sync.Mutex
+	random *rand.Rand
+}
+
+type late struct {
+	engine.Reply
+	by time.Duration
+}
+
+func (l late) Decided(a engine.Answer, index engine.LogIndex, err error) {
+	time.AfterFunc(l.by, func() { l.Reply.Decided(a, index, err) })
+}
+
+func (s *shaky) Grab(q *engine.Grab, deadline engine.Time, to engine.Reply) {
+	s.mu.Lock()
+	by, how := time.Duration(s.random.IntN(60))*time.Millisecond, s.random.IntN(8)
+	s.mu.Unlock()
+	switch how {
+	case 0:
+		late{to, by}.Decided(engine.Answer{}, 0, engine.ErrOutcomeUnknown)
+	case 1:
+		s.leader.GrabFor(q, deadline, lost{late{to, by}})
+	case 2:
+		s.leader.GrabFor(q, deadline, to)
+	default:
+		s.leader.GrabFor(q, deadline, late{to, by})
+	}
+}
+
+// TestLateAnswersFindNobodyElse: fronts that leave while another node decides, actors
+// that panic and epochs that end there: whoever is answered hears of an order of their
+// own, and no slot stays behind on either node.
+func TestLateAnswersFindNobodyElse(t *testing.T) {
+	const shoppers, rounds = 32, 30
+	leader, follower, w := openPair(t, 40*time.Millisecond)
+	follower.others = &shaky{wire: w, random: rand.New(rand.NewPCG(1, 2))}
+	var grabs atomic.Int64
+	leader.onGrab = func(*slot) {
+		if grabs.Add(1)%97 == 0 {
+			panic("as the test wants")
+		}
+	}
+	leader.plan("day", nil, units("mask", shoppers/2))
+	var answered atomic.Int64
+	var crowd sync.WaitGroup
+	for i := range shoppers {
+		crowd.Go(func() {
+			who := fmt.Sprintf("shopper-%d", i)
+			for n := range rounds {
+				a := follower.grab("day/skus/mask", who, fmt.Sprint("k", n%3))
+				if a.Code != engine.CodeGranted {
+					continue
+				}
+				answered.Add(1)
+				leader.log.View(func(state *engine.State) {
+					if o := state.Order(a.Order); o == nil || state.ShopperID(o.Shopper) != who || a.No.String() != state.OrderNo(a.Order) {
+						t.Errorf("%s was given %+v", who, a)
+					}
+				})
+			}
+		})
+	}
+	for range 3 {
+		time.Sleep(50 * time.Millisecond)
+		leader.log.openEpoch(t, leader.Now())
+	}
+	crowd.Wait()
+	for _, s := range []*shop{leader, follower} {
+		await(t, "all slots to come back", func() bool {
+			s.slots.mu.Lock()
+			defer s.slots.mu.Unlock()
+			return len(s.slots.lent) == 0
+		})
+		s.leavesNothing(t)
+	}
+	if answered.Load() == 0 {
+		t.Error("nobody was granted anything")
+	}
 }

@@ -121,6 +121,18 @@ func TestEveryFieldCrosses(t *testing.T) {
 	if got, applied, err := r.grab(grabOf("l", "s", "k"), 0, patience); err != nil || got != answer || applied != pulse.Applied {
 		t.Errorf("Grab: got %+v at %d, %v; want %+v", got, applied, err, answer)
 	}
+	if got, err := r.Trail(ctx, 8, 9, true); err != nil || got.After != 8 || got.Upto != 9 || got.Time != 5 || string(got.Frames) != "frames" || got.Group != [16]byte{1, 2} || got.Dropped != 3 {
+		t.Errorf("Trail: got %+v, %v", got, err)
+	}
+	if _, err := r.Trail(ctx, 404, 0, false); !errors.Is(err, engine.ErrOutcomeUnknown) {
+		t.Errorf("Trail: got %v", err)
+	}
+	if chunk, total, err := r.Orders(ctx, 7, 1<<40); err != nil || total != 1<<40+1 || string(chunk) != "\a" {
+		t.Errorf("Orders: got %q of %d, %v", chunk, total, err)
+	}
+	if _, _, err := r.Orders(ctx, 404, 0); !errors.Is(err, engine.ErrOutcomeUnknown) {
+		t.Errorf("Orders: got %v", err)
+	}
 	pulses := make(chan Pulse, 1)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
