@@ -119,7 +119,7 @@ type AdminServer struct {
 	patience                      time.Duration
 
 	tokens      *tokenChecker // nil with dev
-	exposed     http.Handler  // the metrics
+	exposed     http.Handler  // the metrics; nil where none are gathered
 	origins     *http.CrossOriginProtection
 	metrics     *adminMetrics
 	openMetrics bool
@@ -170,7 +170,7 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 	}
 	s := &AdminServer{
 		operator: cfg.Operator, cluster: cfg.Cluster, trail: cfg.Trail, operations: cfg.Operations, reconciler: cfg.Reconciler, refundTries: cfg.RefundTries, parsePlan: cfg.ParsePlan, canon: cfg.Canon, visitors: cfg.Visitors, dev: cfg.Dev,
-		timeout: cfg.RequestTimeout, eventHeartbeat: cfg.EventHeartbeat, eventPatience: cfg.EventPatience, log: cfg.Logger, origins: http.NewCrossOriginProtection(), readers: newShares(eventReaders), exposed: http.NotFoundHandler(),
+		timeout: cfg.RequestTimeout, eventHeartbeat: cfg.EventHeartbeat, eventPatience: cfg.EventPatience, log: cfg.Logger, origins: http.NewCrossOriginProtection(), readers: newShares(eventReaders),
 		openMetrics: cfg.OpenMetrics, patience: cfg.Patience,
 	}
 	s.metrics = newAdminMetrics(s.readers)
@@ -299,5 +299,9 @@ func (s *AdminServer) ready(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *AdminServer) exposeMetrics(w http.ResponseWriter, r *http.Request) {
+	if s.exposed == nil {
+		s.problem(w, r, notFound, "This node gathers no metrics.")
+		return
+	}
 	s.exposed.ServeHTTP(w, r)
 }

@@ -55,6 +55,7 @@ func askAdmin(s *AdminServer, method, path, body string, headers ...string) *htt
 	}
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)
+	described(method, r.URL.EscapedPath(), w.Code, w.Header().Get("Content-Type"), w.Body.Bytes())
 	return w
 }
 

@@ -319,7 +319,7 @@ func TestAlarms(t *testing.T) {
 			c.Nodes[0].Drained, c.Nodes[1].Drained, c.Nodes[2].Kind = true, true, KindWitness
 		}, []string{"No node takes new shoppers"}},
 		"its own": {func(c *ClusterStatus) {
-			c.Leader, c.Alarms = "", []engine.Alarm{{Name: "moon", Detail: "The moon is full."}}
+			c.Leader, c.Alarms = "", []engine.Alarm{{Name: engine.AlarmListingFrozen, Detail: "The moon is full."}}
 		}, []string{"No leader", "The moon is full."}},
 	} {
 		t.Run(name, func(t *testing.T) {

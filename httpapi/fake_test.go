@@ -192,6 +192,9 @@ func fakeSessions() []engine.SessionView {
 // newTestShopper makes a server in dev mode around f.
 func newTestShopper(t testing.TB, f *fakeSeller) *ShopperServer {
 	t.Helper()
+	if f.order.OrderNo == "" {
+		f.order = heldOrder()
+	}
 	s, err := NewShopper(ShopperConfig{Seller: f, Dev: true})
 	if err != nil {
 		t.Fatal(err)
@@ -251,7 +254,7 @@ func (f *fakeOperator) Steer(ctx context.Context, by engine.By, session string, 
 
 func (f *fakeOperator) Settle(_ context.Context, by engine.By, session, note string) (engine.SessionView, error) {
 	f.operator, f.session, f.note = by.Operator, session, note
-	return engine.SessionView{ID: session, State: engine.Settled}, f.err
+	return engine.SessionView{ID: session, Sale: "fans-day", State: engine.Settled}, f.err
 }
 
 func (f *fakeOperator) AddStock(_ context.Context, by engine.By, session, sku string, units int64, note string) (engine.Counts, error) {

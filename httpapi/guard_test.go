@@ -246,7 +246,7 @@ func TestGuardConfigIsChecked(t *testing.T) {
 // TestShoppersWritesOfOneThingAreBounded: who changes one order to and fro is stopped
 // though they keep to the rate, and may change another meanwhile.
 func TestShoppersWritesOfOneThingAreBounded(t *testing.T) {
-	seller := &fakeSeller{order: engine.OrderView{Shopper: "ada", OrderNo: fakeOrderNo, State: engine.Held}}
+	seller := &fakeSeller{order: heldOrder()}
 	s, err := NewShopper(ShopperConfig{Seller: seller, Dev: true, Guard: GuardConfig{WriteRate: ratelimit.Config{PerSecond: 1e6, Burst: 20}}})
 	if err != nil {
 		t.Fatal(err)
@@ -276,7 +276,7 @@ func TestShoppersWritesHaveARate(t *testing.T) {
 		if !to.writes {
 			continue
 		}
-		seller := &fakeSeller{order: engine.OrderView{Shopper: "ada", OrderNo: fakeOrderNo, State: engine.Held}}
+		seller := &fakeSeller{order: heldOrder()}
 		s, err := NewShopper(ShopperConfig{Seller: seller, Dev: true, Guard: GuardConfig{WriteRate: ratelimit.Config{PerSecond: 0.001, Burst: 3}}})
 		if err != nil {
 			t.Fatal(err)

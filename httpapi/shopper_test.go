@@ -18,6 +18,10 @@ import (
 func ask(s *ShopperServer, method, path string, headers map[string]string, body string) *fasthttp.Response {
 	ctx := newGrab(method, path, headers, body)
 	s.handle(ctx)
+	if len(ctx.Response.Header.ContentEncoding()) == 0 {
+		described(method, string(ctx.Path()), ctx.Response.StatusCode(), string(ctx.Response.Header.ContentType()),
+			ctx.Response.Body())
+	}
 	return &ctx.Response
 }
 

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"doorbuster/httpapi/openapitest"
 )
 
 // patience bounds every wait for something that should happen soon; a loaded
@@ -226,6 +228,9 @@ func (s *shop) request(method, url, body string, header ...string) (reply, error
 	if err != nil {
 		return reply{}, err
 	}
+	if err := apiDocument().Check(method, r.URL.EscapedPath(), response.StatusCode, response.Header.Get("Content-Type"), text); err != nil {
+		return reply{}, err
+	}
 	a := reply{Status: response.StatusCode, Header: response.Header, Body: string(text)}
 	if kind := response.Header.Get("Content-Type"); strings.Contains(kind, "json") && !strings.Contains(kind, "ndjson") {
 		if err = json.Unmarshal(text, &a); err == nil && a.Order.OrderNo == "" {
@@ -238,6 +243,18 @@ func (s *shop) request(method, url, body string, header ...string) (reply, error
 	}
 	return a, nil
 }
+
+// apiDocument is what every answer is held against.
+var apiDocument = sync.OnceValue(func() *openapitest.Document {
+	text, err := os.ReadFile("../../httpapi/openapi.json")
+	if err == nil {
+		var d *openapitest.Document
+		if d, err = openapitest.Parse(text); err == nil {
+			return d
+		}
+	}
+	panic(err)
+})
 
 func (s *shop) do(method, url, body string, header ...string) reply {
 	s.t.Helper()
