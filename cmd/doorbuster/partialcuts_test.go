@@ -88,7 +88,21 @@ func (x *traffic) judge(stock int) {
 	}
 	x.c.settled()
 	x.recount(int64(stock))
-	checkListings(x.c.t, x.history, stock)
+	checkListings(x.c.t, x.history, stock, x.trail)
+}
+
+// trail gives the epochs, and what has happened to a listing, as a node that is up
+// tells it.
+func (x *traffic) trail(listing string) string {
+	i := slices.IndexFunc(x.c.nodes, func(m *member) bool { return m.up })
+	_, sku, _ := strings.Cut(listing, "/")
+	var lines strings.Builder
+	for line := range strings.Lines(x.c.nodes[i].ops("GET", "/admin/v1/events?follow=false&from=0", "").Body) {
+		if strings.Contains(line, `"sku":"`+sku+`"`) || strings.Contains(line, "epoch") {
+			lines.WriteString(line)
+		}
+	}
+	return lines.String()
 }
 
 // longestWithoutGrant gives the longest time of a span in which nobody heard of a

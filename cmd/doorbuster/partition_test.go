@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -88,11 +89,21 @@ func (x *traffic) recount(stock int64) {
 	for _, w := range wrong {
 		t.Error(w)
 	}
+	unsure := map[string]bool{} // shoppers of whom some answer was lost
+	for _, e := range x.history.all() {
+		unsure[e.shopper] = unsure[e.shopper] || e.outcome == outUnknown
+	}
 	for _, m := range x.c.nodes {
 		if !m.up {
 			continue
 		}
 		found := m.orders()
+		for no, f := range found {
+			if orders[no] == nil && !unsure[f.Shopper] {
+				t.Errorf("node %s has order %s (%s) for %s of %s, who was told of none: %v", m.id, no, f.State, f.Shopper,
+					f.SKU, x.history.of(f.Shopper))
+			}
+		}
 		for no, o := range orders {
 			switch f, there := found[no]; {
 			case !there:
@@ -115,6 +126,11 @@ func (x *traffic) recount(stock int64) {
 			}
 		}
 	}
+}
+
+// of gives what one shopper was told.
+func (h *history) of(shopper string) []event {
+	return slices.DeleteFunc(h.all(), func(e event) bool { return e.shopper != shopper })
 }
 
 // goOn waits until so many more shoppers have got something.

@@ -157,7 +157,8 @@ var listingModel = porcupine.Model{
 
 // checkListings holds what shoppers were told against the model, a listing at a
 // time. Whatever was unknown must be told by a later event, if it had an effect.
-func checkListings(t *testing.T, h *history, stock int) {
+// trail gives what the cluster says has happened to a listing.
+func checkListings(t *testing.T, h *history, stock int, trail func(listing string) string) {
 	t.Helper()
 	byListing := map[string][]event{}
 	for _, e := range h.all() {
@@ -180,7 +181,8 @@ func checkListings(t *testing.T, h *history, stock int) {
 		for _, e := range events {
 			fmt.Fprintln(&lines, e)
 		}
-		t.Errorf("%s: no order was found that explains what shoppers were told (stock %d; %s, an Unknown ran out of time):\n%s", name, stock, result, lines.String())
+		t.Errorf("%s: no order was found that explains what shoppers were told (stock %d; %s, an Unknown ran out of time; it began at %s):\n%s%s",
+			name, stock, result, h.began.UTC().Format(time.RFC3339Nano), lines.String(), trail(name))
 	}
 	t.Logf("%d listings, %d operations, at most %d of one listing", len(byListing), checked, longest)
 }
