@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -33,7 +34,7 @@ type door struct {
 
 func (s *ShopperServer) newDoor(name string, limits Limits, handle fasthttp.RequestHandler) *door {
 	d := &door{name: name, limits: limits, metrics: newAPIMetrics(name), log: s.log,
-		from: perAddress{most: limits.ConnectionsPerIP, proxies: s.guard.proxies}}
+		from: perAddress{most: limits.ConnectionsPerIP, inAll: limits.Connections, proxies: s.guard.proxies}}
 	d.acceptFailures = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "doorbuster_accept_failures_total", Help: "Connections that could not be accepted.",
 		ConstLabels: prometheus.Labels{"api": name},
@@ -42,7 +43,7 @@ func (s *ShopperServer) newDoor(name string, limits Limits, handle fasthttp.Requ
 		Handler:            handle,
 		ErrorHandler:       d.unreadable,
 		Logger:             transportLog{s.log},
-		Concurrency:        limits.Connections,
+		Concurrency:        math.MaxInt32, // counted by from, whose no is a problem like others
 		ReadTimeout:        limits.ReadTimeout,
 		WriteTimeout:       limits.WriteTimeout,
 		IdleTimeout:        limits.IdleTimeout,

@@ -131,9 +131,13 @@ func (c comingFrom) RemoteAddr() net.Addr { return c.addr }
 // TestConnectionsOfAnAddress: those of one are counted together, in IPv6 those of
 // one network, and forgotten when they leave.
 func TestConnectionsOfAnAddress(t *testing.T) {
-	p := perAddress{most: 2}
+	p := perAddress{most: 2, inAll: 7}
 	enter := func(ip string) (func(), bool) {
-		return p.enter(comingFrom{addr: &net.TCPAddr{IP: net.ParseIP(ip), Port: 4711}})
+		leave, full := p.enter(comingFrom{addr: &net.TCPAddr{IP: net.ParseIP(ip), Port: 4711}})
+		if full {
+			t.Errorf("%s comes where no more may be open at all", ip)
+		}
+		return leave, leave != nil
 	}
 	must := func(ip string) func() {
 		t.Helper()
@@ -157,13 +161,18 @@ func TestConnectionsOfAnAddress(t *testing.T) {
 	if _, ok := enter("192.0.2.1"); ok {
 		t.Error("one that left was counted off twice")
 	}
-	for _, leave := range []func(){first, second, third, a, b, c} {
+	unix := comingFrom{addr: &net.UnixAddr{Name: "x"}}
+	d, _ := p.enter(unix)
+	if d == nil {
+		t.Fatal("one from no network was turned away")
+	}
+	if leave, full := p.enter(unix); leave != nil || !full {
+		t.Error("an eighth was let in")
+	}
+	for _, leave := range []func(){first, second, third, a, b, c, d} {
 		leave()
 	}
-	if len(p.open) != 0 {
-		t.Errorf("%v are left", p.open)
-	}
-	if _, ok := p.enter(comingFrom{addr: &net.UnixAddr{Name: "x"}}); !ok {
-		t.Error("one from no network was turned away")
+	if len(p.open) != 0 || p.count != 0 {
+		t.Errorf("%v, %d in all, are left", p.open, p.count)
 	}
 }

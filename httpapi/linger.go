@@ -41,10 +41,11 @@ func (l lingeringListener) Accept() (net.Conn, error) {
 		}
 		pause = 0
 		l.door.accepted()
-		if leave, ok := l.door.from.enter(c); ok {
+		leave, full := l.door.from.enter(c)
+		if leave != nil {
 			return &lingeringConn{Conn: c, left: leave}, nil
 		}
-		l.door.turnAway(c)
+		l.door.turnAway(c, full)
 	}
 }
 

@@ -165,7 +165,7 @@ func TestDisplayApart(t *testing.T) {
 			return true
 		}
 		r, err := http.ReadResponse(bufio.NewReader(c), nil)
-		return err != nil || r.StatusCode == 503
+		return err == nil && r.StatusCode == 503 && r.Header.Get("Content-Type") == "application/problem+json"
 	}, func() string { return "a third connection is served at the display" })
 	s.mustGrant("ann", "k", "day/sku-1")
 	if n := s.metric(`doorbuster_http_problems_total{api="display",kind="elsewhere",status="404"}`); n != "1" {
