@@ -29,6 +29,11 @@ type passing struct {
 func (g *Group) Grab(q *engine.Grab) engine.Answer {
 	x := passing{Grab: q, fingerprint: g.fingerprint(q.Shopper), front: true}
 	a, gate := g.decide(&x)
+	if a.Reason == engine.ReasonEnded {
+		if settled := g.named(q.Listing); settled != nil && settled.retired.Load() {
+			a = g.afterSettling(settled, &x, a)
+		}
+	}
 	g.number(&a)
 	if refused(a.Code) {
 		g.noteRefusal(gate, q.Listing, x.fingerprint, a.Code, a.Reason)
@@ -496,8 +501,12 @@ func (g *Group) whatCame(shopper, key []byte, deadline engine.Time) (a engine.An
 		past = s.Now() > deadline
 	})
 	if !found && g.settledAt.Load() > 0 {
-		if a, found, err = g.settledByKey(string(shopper), hash); err != nil {
+		var o engine.OrderRecord
+		if o, found, err = g.settledByKey(string(shopper), hash); err != nil {
 			return a, false, err
+		}
+		if found {
+			a = answerRecord(&o)
 		}
 	}
 	switch {

@@ -66,7 +66,7 @@ func (g *Group) retireActor(gate *gate) {
 }
 
 // recorded waits until this node's ledger has everything up to index, as long as a
-// grab may take. Error: engine.ErrNotLeader, by which the doors say "not now".
+// grab may take. Error: engine.ErrNoRecords.
 func (g *Group) recorded(index engine.LogIndex) error {
 	if g.ledger == nil || index == 0 {
 		return nil
@@ -81,14 +81,11 @@ func unreadable(err error) error {
 	if err == nil || errors.Is(err, engine.ErrNotLeader) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", engine.ErrNotLeader, err)
+	return fmt.Errorf("%w: %w", engine.ErrNoRecords, err)
 }
 
-// errLacking is of an order that there is, and that this node's ledger lacks.
-var errLacking = fmt.Errorf("%w: this node's ledger lacks the orders of the settled session", engine.ErrNotLeader)
-
 // settledOrder gives an order that has left the state (hasLeft). Error:
-// engine.ErrNotLeader where the ledger can't be read, or lacks it: nobody may be
+// engine.ErrNoRecords where the ledger can't be read, or lacks it: nobody may be
 // told that there is no such order.
 func (g *Group) settledOrder(ref engine.OrderRef) (v engine.OrderView, err error) {
 	o, found, err := g.settledRecord(ref)
@@ -98,7 +95,7 @@ func (g *Group) settledOrder(ref engine.OrderRef) (v engine.OrderView, err error
 	case g.ledger == nil:
 		return v, refusal(engine.ReasonUnknown)
 	case !found:
-		return v, errLacking
+		return v, engine.ErrNoRecords
 	}
 	return g.ledger.View(&o), nil
 }
@@ -118,7 +115,7 @@ func (g *Group) settledRecord(ref engine.OrderRef) (o engine.OrderRecord, found 
 }
 
 // paidOther tells whether a payment paid for another order of a settled session.
-// Error: engine.ErrNotLeader.
+// Error: engine.ErrNoRecords.
 func (g *Group) paidOther(paymentID string, ref engine.OrderRef) (bool, error) {
 	var sealed engine.OrderRef
 	g.view.View(func(s *engine.State) { sealed = s.SealedPaymentOf(paymentID) })
@@ -136,27 +133,49 @@ func (g *Group) paidOther(paymentID string, ref engine.OrderRef) (bool, error) {
 	return found && paid != ref, unreadable(err)
 }
 
-// settledByKey answers who asks by a key that led to an order that has left.
-func (g *Group) settledByKey(shopper string, key engine.Key) (a engine.Answer, found bool, err error) {
+// settledByKey gives the order that a key led to and that has left.
+func (g *Group) settledByKey(shopper string, key engine.Key) (o engine.OrderRecord, found bool, err error) {
 	if g.ledger == nil {
-		return a, false, nil
+		return o, false, nil
 	}
 	if err := g.recorded(engine.LogIndex(g.settledAt.Load())); err != nil {
-		return a, false, err
+		return o, false, err
 	}
-	err = g.ledger.OrdersOf(shopper, engine.OrderRef{}, 0, func(o *engine.OrderRecord) bool {
-		if o.Key != key {
-			return true
+	err = g.ledger.OrdersOf(shopper, engine.OrderRef{}, 0, func(r *engine.OrderRecord) bool {
+		if found = r.Key == key; found {
+			o = *r
 		}
-		found = true
-		a = engine.Answer{Code: engine.CodeGranted, State: o.State, Order: o.Ref, Life: o.Life, Session: o.Ref.Session, Listing: o.Listing, Quantity: o.Quantity,
-			Amount: o.Amount, PayBy: o.PayBy}
-		if !o.State.Granted() {
-			a = engine.Answer{Code: engine.CodeOfPlace(o.Why), Reason: o.Why, State: o.State, Session: o.Ref.Session}
-		}
-		return false
+		return !found
 	})
-	return a, found && err == nil, unreadable(err)
+	return o, found && err == nil, unreadable(err)
+}
+
+// answerRecord tells a shopper of what a key of theirs led to.
+func answerRecord(o *engine.OrderRecord) engine.Answer {
+	if !o.State.Granted() {
+		return engine.Answer{Code: engine.CodeOfPlace(o.Why), Reason: o.Why, State: o.State, Session: o.Ref.Session}
+	}
+	return engine.Answer{Code: engine.CodeGranted, State: o.State, Order: o.Ref, Life: o.Life, Session: o.Ref.Session, Listing: o.Listing,
+		Quantity: o.Quantity, Amount: o.Amount, PayBy: o.PayBy, Transaction: o.Transaction}
+}
+
+// afterSettling answers one who grabs in a settled session: with what their key led to
+// there, else with no. Gates know nobody any more.
+func (g *Group) afterSettling(gate *gate, x *passing, no engine.Answer) engine.Answer {
+	key := g.hashed(x.IdempotencyKey)
+	if a, found := g.byKey(gate, x.Shopper, key, x.Quantity); found {
+		return a
+	}
+	switch o, found, err := g.settledByKey(string(x.Shopper), key); {
+	case err != nil:
+		return g.processing(gate, g.clock.read().Add(g.cfg.GrabTimeout))
+	case !found:
+		return no
+	case o.Listing != gate.handle || o.Quantity != x.Quantity:
+		return gate.refuse(engine.ReasonKeyReused)
+	default:
+		return answerRecord(&o)
+	}
 }
 
 // newer sorts orders, the newest grant first.
@@ -308,7 +327,7 @@ func (g *Group) settledEntries(at engine.OrderRef, l engine.ListingHandle, most 
 		return true
 	})
 	if err == nil && looked == 0 {
-		err = engine.ErrNotLeader // its orders are not there yet
+		err = engine.ErrNoRecords // its orders are not there yet
 	}
 	return next, unreadable(err)
 }

@@ -42,7 +42,9 @@ func (g *Group) rebuilt(s *engine.State, old *catalogue) *catalogue {
 }
 
 func (g *Group) newGate(h engine.ListingHandle, x *engine.Session, l *engine.Listing) *gate {
-	return &gate{handle: h, session: x.Handle, name: x.ID + "/skus/" + l.SKU, blocked: &g.blocked, switches: &g.switches}
+	gate := &gate{handle: h, session: x.Handle, name: x.ID + "/skus/" + l.SKU, blocked: &g.blocked, switches: &g.switches}
+	gate.retired.Store(x.State == engine.Settled)
+	return gate
 }
 
 func factsOf(s *engine.State, x *engine.Session, l *engine.Listing) *facts {

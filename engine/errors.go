@@ -43,3 +43,12 @@ func (r *Refusal) Error() string {
 	}
 	return "refused: " + r.Reason.String()
 }
+
+// ErrNoRecords: what is kept of settled sessions can't be read on this node now, or is
+// not all there. It is an ErrNotLeader, too: ask again, or elsewhere.
+var ErrNoRecords error = notNow("the records of settled sessions can't be read here now")
+
+type notNow string
+
+func (e notNow) Error() string      { return string(e) }
+func (notNow) Is(target error) bool { return target == ErrNotLeader }

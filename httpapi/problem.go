@@ -155,6 +155,8 @@ func problemOf(err error) (kind problemKind, detail string, known bool) {
 			return entry.kind, "The order is " + refusal.State.String() + "; that does not allow it.", true
 		}
 		return entry.kind, entry.detail, true
+	case errors.Is(err, engine.ErrNoRecords):
+		return unavailable, "The records of settled sessions can't be read here just now. Nothing has changed; ask again in a moment.", true
 	case errors.Is(err, engine.ErrNotLeader):
 		return unavailable, "No leader could take this just now. Nothing is known to have changed; ask again in a moment.", true
 	case unknownOutcome(err):

@@ -282,6 +282,7 @@ func TestSellerRefusals(t *testing.T) {
 		"frozen":        {&engine.Refusal{Reason: engine.ReasonFrozen}, 409, "conflict"},
 		"unforeseen":    {&engine.Refusal{Reason: engine.ReasonOverload}, 409, "conflict"},
 		"no leader":     {engine.ErrNotLeader, 503, "unavailable"},
+		"no records":    {engine.ErrNoRecords, 503, "unavailable"},
 		"not known":     {engine.ErrOutcomeUnknown, 503, "unavailable"},
 		"fault of ours": {errors.New("secret innards"), 500, "internal"},
 	} {
