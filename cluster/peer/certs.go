@@ -14,8 +14,6 @@ import (
 	"net"
 	"net/url"
 	"time"
-
-	"doorbuster/engine"
 )
 
 // KeyPair is a certificate and its private key, both as PEM.
@@ -27,8 +25,8 @@ const maxHosts = 64
 // MakeCA makes a CA (ECDSA P-256) whose certificates are for the nodes of cluster,
 // good from from to until. It can sign nodes, and no further CAs.
 func MakeCA(cluster string, from, until time.Time) (KeyPair, error) {
-	if !engine.ValidID(cluster) {
-		return KeyPair{}, fmt.Errorf("cluster id %q is not 1 to %d letters, digits, dots, dashes or underscores", cluster, engine.MaxIDBytes)
+	if err := CheckID("cluster id", cluster); err != nil {
+		return KeyPair{}, err
 	}
 	template := &x509.Certificate{
 		Subject:   pkix.Name{CommonName: "doorbuster CA of " + cluster},
@@ -49,10 +47,8 @@ func clusterURI(cluster string) *url.URL {
 // of a connection, with the node's URI (NodeURI) and hosts, which are names or IP
 // addresses and of use to other programs only. until must be within ca's.
 func MakeNode(ca KeyPair, cluster, node string, hosts []string, from, until time.Time) (KeyPair, error) {
-	for what, id := range map[string]string{"cluster id": cluster, "node id": node} {
-		if !engine.ValidID(id) {
-			return KeyPair{}, fmt.Errorf("%s %q is not 1 to %d letters, digits, dots, dashes or underscores", what, id, engine.MaxIDBytes)
-		}
+	if err := errors.Join(CheckID("cluster id", cluster), CheckID("node id", node)); err != nil {
+		return KeyPair{}, err
 	}
 	signer, err := tls.X509KeyPair(ca.Cert, ca.Key)
 	if err != nil {

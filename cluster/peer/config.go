@@ -38,17 +38,19 @@ type Start struct {
 // maxIncarnationBytes bounds an incarnation, and a life.
 const maxIncarnationBytes = 128
 
+// CheckID tells what is wrong with an id, which the error calls what.
+func CheckID(what, id string) error {
+	if engine.ValidID(id) {
+		return nil
+	}
+	return fmt.Errorf("%s %q is not 1 to %d letters, digits, dots, dashes or underscores", what, id, engine.MaxIDBytes)
+}
+
 // check tells what no Hello may have.
 func (h Hello) check() error {
-	id := func(what, value string) error {
-		if engine.ValidID(value) {
-			return nil
-		}
-		return fmt.Errorf("%s %q is not 1 to %d letters, digits, dots, dashes or underscores", what, value, engine.MaxIDBytes)
-	}
-	errs := []error{id("cluster id", h.Cluster), id("node id", h.Node)}
+	errs := []error{CheckID("cluster id", h.Cluster), CheckID("node id", h.Node)}
 	if h.To != "" {
-		errs = append(errs, id("the node id wanted", h.To))
+		errs = append(errs, CheckID("the node id wanted", h.To))
 	}
 	for what, value := range map[string]string{"incarnation": h.Incarnation, "life": h.Life} {
 		if len(value) > maxIncarnationBytes || !plain(value) {

@@ -3,7 +3,6 @@ package peer
 import (
 	"crypto/x509"
 	"net"
-	"sync"
 	"time"
 )
 
@@ -18,14 +17,13 @@ type conn struct {
 	node     string // at the other end, as it says itself; "" before it did
 	chain    []*x509.Certificate
 	roots    *x509.CertPool // that the chain was last held against
-	closed   sync.Once
 }
 
 // Close closes the connection at once. It does not stay to say so under TLS: that
 // could take seconds when a peer has stopped reading, and what is carried has an
 // end of its own.
 func (c *conn) Close() error {
-	c.closed.Do(func() { c.port.forget(c) })
+	c.port.forget(c)
 	return c.raw.Close()
 }
 
@@ -34,7 +32,7 @@ func (p *Port) enter(raw net.Conn, inbound bool) (*conn, error) {
 	c := &conn{Conn: raw, raw: raw, port: p, inbound: inbound}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
+	if p.ending.Err() != nil {
 		return nil, net.ErrClosed
 	}
 	p.conns[c] = struct{}{}
@@ -47,24 +45,17 @@ func (p *Port) enter(raw net.Conn, inbound bool) (*conn, error) {
 func (p *Port) forget(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.conns, c)
-	if c.inbound {
+	if _, open := p.conns[c]; open && c.inbound {
 		p.inbound--
 	}
+	delete(p.conns, c)
 }
 
-// meet notes who is at the other end of c, before that is judged.
-func (p *Port) meet(c *conn, node string) {
+// note changes what is known of a connection.
+func (p *Port) note(change func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c.node = node
-}
-
-// prove notes by what the other end of c has proved who it is.
-func (p *Port) prove(c *conn, chain []*x509.Certificate) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	c.chain = chain
+	change()
 }
 
 // watchCAs closes connections with whoever proved themselves by a CA that is not
@@ -90,13 +81,6 @@ func (p *Port) watchCAs() {
 			return verify(c.chain, roots, x509.ExtKeyUsageAny, c.chain[0].NotAfter) != nil
 		})
 	}
-}
-
-// shake marks the end of c's handshake.
-func (p *Port) shake(c *conn, k kind) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	c.kind = k
 }
 
 // drop closes the connections that which picks. It does not wait for anybody.

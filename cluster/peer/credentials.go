@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -134,7 +135,7 @@ func (c *credentials) current() material {
 		return c.present
 	}
 	c.unread = ""
-	if same(contents, c.seen) {
+	if slices.EqualFunc(contents[:], c.seen[:], bytes.Equal) {
 		return c.present
 	}
 	c.seen = contents
@@ -146,15 +147,6 @@ func (c *credentials) current() material {
 	c.present = renewed
 	c.logger.Info("the node's certificate files were replaced", "serial", renewed.certificate.Leaf.SerialNumber.Text(16), "until", renewed.certificate.Leaf.NotAfter)
 	return c.present
-}
-
-func same(a, b [3][]byte) bool {
-	for i := range a {
-		if !bytes.Equal(a[i], b[i]) {
-			return false
-		}
-	}
-	return true
 }
 
 // accepting is the TLS of the one who is called. There are no tickets: what was

@@ -10,12 +10,14 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 const (
 	// handshakePatience bounds a handshake, on both sides, TLS and all.
 	handshakePatience = 5 * time.Second
-	// maxHandshakes of peers that call go on at a time; more wait to be accepted.
+	// maxHandshakes of peers that call go on at a time; more wait.
 	// One host has at most half of them: the rest of its connections are closed.
 	maxHandshakes        = 64
 	maxHandshakesOfAHost = maxHandshakes / 2
@@ -24,6 +26,8 @@ const (
 	maxInbound = 256
 	// silence after which a peer that acknowledges nothing is given up.
 	silence = 3 * time.Second
+	// acceptPause lies between attempts to accept once one has failed.
+	acceptPause = 100 * time.Millisecond
 	// lookAtFiles is how often certificate files are looked at, at most.
 	lookAtFiles = time.Second
 )
@@ -42,18 +46,17 @@ type Port struct {
 	listener    *net.TCPListener
 	credentials *credentials // nil without TLS
 	reports     *reports
-	slots       chan struct{} // of handshakes
+	raft        *Stream
+	rpc         *inlet
 	ending      context.Context
 	end         context.CancelFunc
+	closing     sync.Once
 	running     sync.WaitGroup
 
 	mu         sync.Mutex
 	conns      map[*conn]struct{}
 	inbound    int
 	handshakes map[string]int // by host
-	closed     bool
-	raft       *Stream
-	rpc        *inlet
 }
 
 // Listen opens the port. Peers are welcome from then on; they wait for Raft().Accept
@@ -68,7 +71,7 @@ func listen(cfg Config, t tuning) (*Port, error) {
 		return nil, fmt.Errorf("peer: %w", err)
 	}
 	p := &Port{
-		cfg: cfg, tuning: t, reports: newReports(cfg.Logger), slots: make(chan struct{}, maxHandshakes),
+		cfg: cfg, tuning: t, reports: newReports(cfg.Logger),
 		conns: map[*conn]struct{}{}, handshakes: map[string]int{},
 	}
 	if cfg.TLS != nil {
@@ -89,7 +92,7 @@ func listen(cfg Config, t tuning) (*Port, error) {
 		}
 	}
 	p.ending, p.end = context.WithCancel(context.Background())
-	p.raft, p.rpc = p.newStream(), newInlet(listener.Addr())
+	p.raft, p.rpc = &Stream{inlet: newInlet(address(p.cfg.Advertise)), port: p}, newInlet(listener.Addr())
 	p.running.Add(1)
 	go p.accept()
 	if p.credentials != nil && t.lookAtFiles > 0 {
@@ -99,39 +102,17 @@ func listen(cfg Config, t tuning) (*Port, error) {
 	return p, nil
 }
 
-func (p *Port) newStream() *Stream {
-	return &Stream{inlet: newInlet(address(p.cfg.Advertise)), port: p}
-}
-
 // Addr is where the port listens.
 func (p *Port) Addr() net.Addr { return p.listener.Addr() }
 
-// Raft gives Raft's connections: always the same stream, or a new one after that
-// was closed.
-func (p *Port) Raft() *Stream {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.raft.isClosed() && !p.closed {
-		p.raft = p.newStream()
-	}
-	return p.raft
-}
+// Raft gives Raft's connections: always the same stream.
+func (p *Port) Raft() *Stream { return p.raft }
 
-// RPC gives the RPC connections of peers: always the same listener, or a new one
-// after that was closed.
-func (p *Port) RPC() net.Listener {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.rpc.isClosed() && !p.closed {
-		p.rpc = newInlet(p.listener.Addr())
-	}
-	return p.rpc
-}
+// RPC gives the RPC connections of peers: always the same listener.
+func (p *Port) RPC() net.Listener { return p.rpc }
 
-// inlet is where connections of kind k go now.
+// inlet is where connections of kind k go.
 func (p *Port) inlet(k kind) *inlet {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if k == kindRaft {
 		return p.raft.inlet
 	}
@@ -155,21 +136,14 @@ func (p *Port) DropNode(id string) { p.drop(func(c *conn) bool { return c.node =
 
 // Close closes the port and everything on it, and waits until nothing of it runs.
 // It is not to be called from within Admit, Identity or Refused.
-func (p *Port) Close() error {
-	p.mu.Lock()
-	again := p.closed
-	p.closed = true
-	stream, rpc := p.raft, p.rpc
-	p.mu.Unlock()
-	if again {
-		p.running.Wait()
-		return nil
-	}
-	p.end()
-	err := p.listener.Close()
-	stream.inlet.Close()
-	rpc.Close()
-	p.DropConnections()
+func (p *Port) Close() (err error) {
+	p.closing.Do(func() {
+		p.end()
+		err = p.listener.Close()
+		p.raft.inlet.Close()
+		p.rpc.Close()
+		p.DropConnections()
+	})
 	p.running.Wait()
 	return err
 }
@@ -177,37 +151,26 @@ func (p *Port) Close() error {
 // accept takes connections until the port closes, whatever goes wrong with some.
 func (p *Port) accept() {
 	defer p.running.Done()
-	const longest = time.Second
-	pause := time.Duration(0)
-	for {
-		select {
-		case p.slots <- struct{}{}:
-		case <-p.ending.Done():
-			return
-		}
+	var handshakes errgroup.Group
+	defer handshakes.Wait()
+	handshakes.SetLimit(maxHandshakes)
+	for fails := false; ; {
 		raw, err := p.listener.AcceptTCP()
 		if err == nil {
-			pause = 0
-			p.running.Add(1)
-			go func() {
-				defer p.running.Done()
-				defer func() { <-p.slots }()
-				p.receive(raw)
-			}()
+			fails = false
+			handshakes.Go(func() error { p.receive(raw); return nil })
 			continue
 		}
-		<-p.slots
 		if p.ending.Err() != nil {
 			return
 		}
-		if pause == 0 { // said once until it works again
+		if !fails { // said once until it works again
 			p.cfg.Logger.Error("connections of peers can't be accepted; trying again", "error", err)
 		}
-		pause = min(max(2*pause, 5*time.Millisecond), longest)
+		fails = true
 		select {
-		case <-time.After(pause):
+		case <-time.After(acceptPause):
 		case <-p.ending.Done():
-			return
 		}
 	}
 }
@@ -244,11 +207,11 @@ func (p *Port) receive(raw *net.TCPConn) {
 	case err == nil:
 		p.reports.good(host)
 	case p.ending.Err() == nil:
-		p.complain(host, err)
+		p.complain(c, host, err)
 	}
 	if reply != nil {
 		if _, failed := c.Conn.Write(reply); failed != nil && err == nil {
-			p.complain(host, failed)
+			p.complain(c, host, failed)
 			err = failed
 		}
 	}
@@ -289,23 +252,49 @@ func (p *Port) done(host string) {
 	}
 }
 
+// secure begins TLS, if this node has it, and gives what the other end showed.
+func (p *Port) secure(c *conn) (*x509.Certificate, error) {
+	if p.credentials == nil {
+		return nil, nil
+	}
+	var s *tls.Conn
+	if c.inbound {
+		s = tls.Server(c.raw, p.credentials.accepting())
+	} else {
+		s = tls.Client(c.raw, p.credentials.calling())
+	}
+	err := s.Handshake()
+	var record tls.RecordHeaderError
+	switch foreign := errors.As(err, &record); {
+	case foreign && string(record.RecordHeader[:len(magic)]) == magic && c.inbound:
+		return nil, unencrypted
+	case foreign && string(record.RecordHeader[:len(magic)]) == magic:
+		return nil, &Refusal{Code: CodeMalformed, Detail: "it speaks without TLS and this node with it: give both certificates, or neither"}
+	case foreign && c.inbound:
+		return nil, malformed("what it sends is not TLS")
+	case err != nil:
+		return nil, err
+	}
+	chain := s.ConnectionState().PeerCertificates
+	p.note(func() { c.chain = chain })
+	c.Conn = s
+	return chain[0], nil
+}
+
+// unencrypted is for our own handshake that came instead of TLS.
+var unencrypted = &Refusal{Code: CodeMalformed, Detail: "the caller speaks without TLS and the one who is called with it: give both certificates, or neither"}
+
 // hear does the handshake up to the answer, which is reply; nil if the peer is not
 // worth one. It is welcome if there is no error.
 func (p *Port) hear(c *conn) (k kind, reply []byte, err error) {
-	var certificate *x509.Certificate
-	if p.credentials != nil {
-		secure := tls.Server(c.raw, p.credentials.accepting())
-		if err := secure.Handshake(); err != nil {
-			if withoutTLS(err) { // answered in words that it understands, and without a name
-				reply, _ = appendFrame(nil, refused, unencrypted)
-			}
-			return 0, reply, err
+	certificate, err := p.secure(c)
+	if err != nil {
+		if err == error(unencrypted) { // answered in words that it understands, and without a name
+			reply, _ = appendFrame(nil, refused, unencrypted)
 		}
-		p.prove(c, secure.ConnectionState().PeerCertificates)
-		c.Conn, certificate = secure, secure.ConnectionState().PeerCertificates[0]
+		return 0, reply, err
 	}
 	own := p.cfg.Identity()
-	own.To = ""
 	k, peer, err := readPreamble(c.Conn)
 	if err != nil {
 		var why *Refusal
@@ -314,37 +303,29 @@ func (p *Port) hear(c *conn) (k kind, reply []byte, err error) {
 		}
 		return 0, reply, err
 	}
-	p.meet(c, peer.Node)
-	why, superseded := p.judge(own, peer, certificate)
+	why := p.meet(c, c.RemoteAddr().String(), own, peer, certificate)
 	if why == nil && p.inlet(k).isClosed() {
 		why = asRefusal(fmt.Errorf("node %s takes no %s connections at the moment: it is starting or stopping", own.Node, k), own)
-	}
-	if superseded != nil {
-		p.toldOff(c.RemoteAddr().String(), superseded)
 	}
 	if why != nil {
 		if reply, err = appendFrame(nil, refused, why.tidied()); err != nil {
 			return 0, nil, err
 		}
-		return 0, reply, &turnedAway{peer.Node, why}
+		return 0, reply, why
 	}
-	p.shake(c, k)
+	p.note(func() { c.kind = k })
 	reply, err = appendFrame(nil, welcome, own)
 	return k, reply, err
 }
 
-// withoutTLS tells whether it was our own handshake that came instead of TLS.
-func withoutTLS(err error) bool {
-	var record tls.RecordHeaderError
-	return errors.As(err, &record) && string(record.RecordHeader[:len(magic)]) == magic
-}
-
-var unencrypted = &Refusal{Code: CodeMalformed, Detail: "the caller speaks without TLS and the one who is called with it: give both certificates, or neither"}
-
-// turnedAway is a refusal of this node's.
-type turnedAway struct {
-	node string // who was turned away, by its own word
-	*Refusal
+// meet notes who is at the other end, and judges that.
+func (p *Port) meet(c *conn, addr string, own, peer Hello, certificate *x509.Certificate) *Refusal {
+	p.note(func() { c.node = peer.Node })
+	why := p.judge(own, peer, certificate)
+	if why != nil && why.Code == CodeSuperseded { // this node is the old one
+		p.toldOff(addr, &Refusal{Code: CodeSuperseded, Detail: why.Detail, Node: peer.Node, Generation: peer.Generation})
+	}
+	return why
 }
 
 // linger lets the peer read why it was turned away: closing with something unread
@@ -356,30 +337,37 @@ func linger(raw *net.TCPConn) {
 }
 
 // complain logs what was wrong with a peer that called.
-func (p *Port) complain(host string, err error) {
-	const message = "a peer was turned away"
-	var away *turnedAway
+func (p *Port) complain(c *conn, host string, err error) {
+	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
+		return // it said nothing at all: somebody looks whether the port is open
+	}
+	code, err := p.explain(err)
 	var why *Refusal
-	var record tls.RecordHeaderError
+	detail := err.Error()
+	if errors.As(err, &why) {
+		detail = why.Detail
+	}
+	p.reports.warn(host, code, "a peer was turned away", "node", c.node, "detail", oneLine(detail, maxDetailBytes))
+}
+
+// explain says why a handshake came to nothing.
+func (p *Port) explain(err error) (code string, _ error) {
+	var why *Refusal
+	var remote *net.OpError
 	var unverified *tls.CertificateVerificationError
 	switch {
-	case errors.As(err, &away):
-		p.reports.warn(host, away.Code, message, "node", away.node, "detail", away.Detail)
 	case errors.As(err, &why):
-		p.reports.warn(host, why.Code, message, "detail", why.Detail)
-	case withoutTLS(err):
-		p.reports.warn(host, "plain", message, "detail", unencrypted.Detail)
-	case errors.As(err, &record):
-		p.reports.warn(host, CodeMalformed, message, "detail", "what it sends is not TLS: is it a node of this program that speaks?")
+		return why.Code, err
 	case errors.As(err, &unverified):
-		p.reports.warn(host, "certificate", message, "detail", "its certificate is not good: "+oneLine(unverified.Error(), maxDetailBytes))
-	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
-		// It said nothing at all: somebody looks whether the port is open.
+		return "certificate", fmt.Errorf("its certificate is not good: %w", err)
+	case errors.As(err, &remote) && remote.Op == "remote error":
+		return "certificate", fmt.Errorf("it does not take this node's certificate %s: %w", p.cfg.TLS.Cert, err)
 	case isTimeout(err):
-		p.reports.warn(host, "slow", message, "detail", "it did not finish the handshake within "+p.tuning.patience.String())
-	default:
-		p.reports.warn(host, "handshake", message, "detail", oneLine(err.Error(), maxDetailBytes))
+		return "slow", fmt.Errorf("the handshake was not finished within %s: %w", p.tuning.patience, err)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "handshake", fmt.Errorf("it hung up in the middle of the handshake: %w", err)
 	}
+	return "handshake", err
 }
 
 func isTimeout(err error) bool {
@@ -433,11 +421,15 @@ func (p *Port) dial(ctx context.Context, addr string, k kind) (*conn, error) {
 // call does the caller's part of the handshake.
 func (p *Port) call(ctx context.Context, c *conn, addr string, k kind) error {
 	own := p.cfg.Identity()
-	own.To = ""
 	if p.cfg.Whom != nil {
 		own.To = p.cfg.Whom(addr)
 	}
-	peer, certificate, told, err := p.exchange(c, own, k)
+	var peer Hello
+	var told *Refusal
+	certificate, err := p.secure(c)
+	if err == nil {
+		peer, told, err = exchange(c.Conn, own, k)
+	}
 	switch {
 	case err != nil:
 		return p.failed(ctx, addr, err)
@@ -448,41 +440,28 @@ func (p *Port) call(ctx context.Context, c *conn, addr string, k kind) error {
 		}
 		return told
 	}
-	p.meet(c, peer.Node)
-	why, superseded := p.judge(own, peer, certificate)
+	why := p.meet(c, addr, own, peer, certificate)
 	if why == nil && own.To != "" && peer.Node != own.To {
 		why = &Refusal{Code: CodeIdentity, Detail: fmt.Sprintf("node %s was to be at %s, and node %s is: check the peers' addresses in the configs", own.To, addr, peer.Node), Node: own.Node, Generation: own.Generation}
 	}
 	if why == nil {
-		p.shake(c, k)
+		p.note(func() { c.kind = k })
 		return nil
 	}
 	p.reports.warn(addr, why.Code, "a peer that was called is not one to talk to", "node", peer.Node, "detail", why.Detail)
-	if superseded != nil {
-		p.toldOff(addr, superseded)
-	}
 	return why
 }
 
 // exchange sends the preamble and reads the answer.
-func (p *Port) exchange(c *conn, own Hello, k kind) (peer Hello, certificate *x509.Certificate, told *Refusal, err error) {
-	if p.credentials != nil {
-		secure := tls.Client(c.raw, p.credentials.calling())
-		if err := secure.Handshake(); err != nil {
-			return Hello{}, nil, nil, err
-		}
-		p.prove(c, secure.ConnectionState().PeerCertificates)
-		c.Conn, certificate = secure, secure.ConnectionState().PeerCertificates[0]
-	}
+func exchange(c net.Conn, own Hello, k kind) (Hello, *Refusal, error) {
 	preamble, err := appendFrame(nil, byte(k), own)
+	if err == nil {
+		_, err = c.Write(preamble)
+	}
 	if err != nil {
-		return Hello{}, certificate, nil, err
+		return Hello{}, nil, err
 	}
-	if _, err := c.Conn.Write(preamble); err != nil {
-		return Hello{}, certificate, nil, err
-	}
-	peer, told, err = readAnswer(c.Conn)
-	return peer, certificate, told, err
+	return readAnswer(c)
 }
 
 // credible tells whether a refusal is passed on to the owner. One that would stop
@@ -502,33 +481,15 @@ func (p *Port) credible(own Hello, told *Refusal, certificate *x509.Certificate)
 
 // failed explains a handshake that came to nothing.
 func (p *Port) failed(ctx context.Context, addr string, err error) error {
-	if p.ending.Err() != nil {
+	switch {
+	case p.ending.Err() != nil:
 		return net.ErrClosed
-	}
-	if errors.Is(ctx.Err(), context.Canceled) {
+	case errors.Is(ctx.Err(), context.Canceled):
 		return context.Canceled
-	}
-	if errors.Is(err, net.ErrClosed) { // by DropConnections
+	case errors.Is(err, net.ErrClosed): // by DropConnections
 		return err
 	}
-	code := "handshake"
-	var why *Refusal
-	var remote *net.OpError
-	var unverified *tls.CertificateVerificationError
-	switch {
-	case errors.As(err, &why):
-		code = why.Code
-	case withoutTLS(err):
-		code, err = CodeMalformed, errors.New("it speaks without TLS and this node with it: give both certificates, or neither")
-	case errors.As(err, &unverified):
-		code = "certificate"
-	case errors.As(err, &remote) && remote.Op == "remote error":
-		code, err = "certificate", fmt.Errorf("it does not take this node's certificate %s: %w", p.cfg.TLS.Cert, err)
-	case isTimeout(err):
-		code, err = "slow", fmt.Errorf("the handshake was not finished in time: %w", err)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		err = fmt.Errorf("it hung up in the middle of the handshake: %w", err)
-	}
+	code, err := p.explain(err)
 	p.reports.warn(addr, code, "the handshake with a peer that was called failed", "error", err)
 	return err
 }

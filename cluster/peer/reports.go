@@ -2,6 +2,7 @@ package peer
 
 import (
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 )
@@ -11,6 +12,9 @@ const (
 	reportStays = time.Hour // when there is no place for others
 )
 
+// report is something that is wrong with a peer.
+type report struct{ peer, code string }
+
 // reports logs each thing that is wrong with a peer once, until a handshake with
 // that peer has succeeded. Peers are told apart by the host they call from, or by
 // the address they are called at.
@@ -18,66 +22,46 @@ type reports struct {
 	logger *slog.Logger
 
 	mu   sync.Mutex
-	told map[string]map[string]time.Time // by peer and code
-	held int
+	told map[report]time.Time
 	full bool // and that was said
 }
 
 func newReports(logger *slog.Logger) *reports {
-	return &reports{logger: logger, told: map[string]map[string]time.Time{}}
+	return &reports{logger: logger, told: map[report]time.Time{}}
 }
 
 // first tells whether (peer, code) is new, and remembers it.
-func (r *reports) first(peer, code string) bool {
+func (r *reports) first(x report) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, ok := r.told[peer][code]; ok {
+	if _, ok := r.told[x]; ok {
 		return false
 	}
-	if r.held >= maxReports {
-		r.sweep()
+	if len(r.told) >= maxReports {
+		maps.DeleteFunc(r.told, func(_ report, at time.Time) bool { return time.Since(at) > reportStays })
 	}
-	if r.held >= maxReports {
+	if len(r.told) >= maxReports {
 		if !r.full {
 			r.full = true
-			r.logger.Warn("too many peers have been turned away; no more are told of for a while", "remembered", r.held)
+			r.logger.Warn("too many peers have been turned away; no more are told of for a while", "remembered", len(r.told))
 		}
 		return false
 	}
 	r.full = false
-	if r.told[peer] == nil {
-		r.told[peer] = map[string]time.Time{}
-	}
-	r.told[peer][code] = time.Now()
-	r.held++
+	r.told[x] = time.Now()
 	return true
-}
-
-func (r *reports) sweep() {
-	for peer, codes := range r.told {
-		for code, at := range codes {
-			if time.Since(at) > reportStays {
-				delete(codes, code)
-				r.held--
-			}
-		}
-		if len(codes) == 0 {
-			delete(r.told, peer)
-		}
-	}
 }
 
 // good forgets what was wrong with peer.
 func (r *reports) good(peer string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.held -= len(r.told[peer])
-	delete(r.told, peer)
+	maps.DeleteFunc(r.told, func(x report, _ time.Time) bool { return x.peer == peer })
 }
 
 // warn logs once.
 func (r *reports) warn(peer, code, message string, args ...any) {
-	if r.first(peer, code) {
+	if r.first(report{peer, code}) {
 		r.logger.Warn(message, append([]any{"peer", peer, "code", code}, args...)...)
 	}
 }

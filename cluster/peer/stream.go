@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,69 +16,50 @@ const maxWaiting = 64
 // inlet is where the connections of one kind are accepted.
 type inlet struct {
 	addr   net.Addr
-	mu     sync.Mutex
-	queue  chan net.Conn // sent to under mu
-	closed chan struct{}
+	queue  chan net.Conn
+	closed context.Context
+	close  context.CancelFunc
 }
 
 var _ net.Listener = (*inlet)(nil)
 
 func newInlet(addr net.Addr) *inlet {
-	return &inlet{addr: addr, queue: make(chan net.Conn, maxWaiting), closed: make(chan struct{})}
+	l := &inlet{addr: addr, queue: make(chan net.Conn, maxWaiting)}
+	l.closed, l.close = context.WithCancel(context.Background())
+	return l
 }
 
-// offer hands a connection over, unless nobody takes any.
+// offer hands a connection over; false, so that it is to be closed, if nobody takes any.
 func (l *inlet) offer(c net.Conn) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.isClosed() {
-		return false
-	}
 	select {
 	case l.queue <- c:
-		return true
+		return !l.isClosed()
 	default:
 		return false
 	}
 }
 
-func (l *inlet) isClosed() bool {
-	select {
-	case <-l.closed:
-		return true
-	default:
-		return false
-	}
-}
+func (l *inlet) isClosed() bool { return l.closed.Err() != nil }
 
 // Accept gives the next connection whose handshake succeeded; net.ErrClosed after
 // Close.
 func (l *inlet) Accept() (net.Conn, error) {
 	select {
+	case <-l.closed.Done():
 	case c := <-l.queue:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
+		if !l.isClosed() {
+			return c, nil
+		}
+		c.Close()
 	}
+	return nil, net.ErrClosed
 }
 
-// Close makes Accept return, and peers who call be refused. Connections that were
-// accepted are their owner's.
+// Close makes Accept return, for good, and peers who call be refused. Connections that
+// were accepted are their owner's; those that were not are the port's to close.
 func (l *inlet) Close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.isClosed() {
-		return nil
-	}
-	close(l.closed)
-	for {
-		select {
-		case c := <-l.queue:
-			c.Close()
-		default:
-			return nil
-		}
-	}
+	l.close()
+	return nil
 }
 
 // Addr is where connections of this kind come in.

@@ -39,7 +39,7 @@ var rooms = map[string]room{
 		rooms: []string{"engine", "wal"},
 		never: []string{"net/http"},
 		others: []string{"github.com/hashicorp/raft", "github.com/hashicorp/raft-boltdb", "github.com/hashicorp/go-hclog", "go.etcd.io/bbolt", "github.com/gofrs/flock",
-			"google.golang.org/grpc", "google.golang.org/protobuf", "golang.org/x/sys", "golang.org/x/time", "github.com/cespare/xxhash", "github.com/FastFilter/xorfilter"},
+			"google.golang.org/grpc", "google.golang.org/protobuf", "golang.org/x/sys", "golang.org/x/sync", "golang.org/x/time", "github.com/cespare/xxhash", "github.com/FastFilter/xorfilter"},
 	},
 	"httpapi": {
 		rooms: []string{"engine"},
