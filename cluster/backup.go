@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -9,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 	"path/filepath"
@@ -141,66 +141,68 @@ func (b *backupFile) bad(format string, args ...any) error {
 var errBackupDamaged = errors.New("its checksum does not fit: it is damaged or cut short; take another one")
 
 // openBackup opens a backup and checks it up to the ledger's part.
-func openBackup(path string) (b *backupFile, err error) {
+func openBackup(path string) (*backupFile, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			f.Close() // nothing was written
-		}
-	}()
-	b = &backupFile{path: path, f: f}
-	size, err := b.f.Seek(0, io.SeekEnd)
-	if err != nil {
+	b := &backupFile{path: path, f: f}
+	if err := b.check(); err != nil {
+		_ = f.Close() // nothing was written
 		return nil, b.bad("%w", err)
 	}
+	return b, nil
+}
+
+func (b *backupFile) check() error {
+	stat, err := b.f.Stat()
+	if err != nil {
+		return err
+	}
+	size := stat.Size()
 	if size < backupHead+sha256.Size {
-		return nil, b.bad("it has %d bytes, too few for one", size)
+		return fmt.Errorf("it has %d bytes, too few for one", size)
 	}
 	head := make([]byte, backupHead)
 	if _, err := b.f.ReadAt(head, 0); err != nil {
-		return nil, b.bad("%w", err)
+		return err
 	}
 	switch string(head[:len(backupMagic)]) {
 	case backupMagic:
 	case "DBBACKUP":
-		return nil, b.bad("it was %w; nothing is restored", engine.ErrOlderFormat)
+		return fmt.Errorf("it was %w; nothing is restored", engine.ErrOlderFormat)
 	default:
-		return nil, b.bad("it does not begin with %q; 'doorbuster backup' writes such files", backupMagic)
+		return fmt.Errorf("it does not begin with %q; 'doorbuster backup' writes such files", backupMagic)
 	}
 	if version := binary.LittleEndian.Uint32(head[8:]); version > backupVersion {
-		return nil, b.bad("it was written by a newer build (format %d, this build reads %d); upgrade doorbuster", version, backupVersion)
+		return fmt.Errorf("it was written by a newer build (format %d, this build reads %d); upgrade doorbuster", version, backupVersion)
 	}
 	infoBytes, stateBytes := int64(binary.LittleEndian.Uint32(head[12:])), binary.LittleEndian.Uint64(head[16:])
 	begin := int64(backupHead) + infoBytes
 	if most := size - sha256.Size - begin; most < 0 || stateBytes > uint64(most) || infoBytes > maxRosterBytes {
-		return nil, b.bad("%w", errBackupDamaged)
+		return errBackupDamaged
 	}
 	end := begin + int64(stateBytes)
-	fits, err := checksum(b.f, end)
-	switch {
-	case err != nil:
-		return nil, b.bad("%w", err)
-	case !fits:
-		return nil, b.bad("%w", errBackupDamaged)
+	digest, behind := sha256.New(), make([]byte, sha256.Size)
+	if _, err := io.Copy(digest, io.NewSectionReader(b.f, 0, end)); err != nil {
+		return err
 	}
-	text := make([]byte, infoBytes)
-	if _, err := b.f.ReadAt(text, backupHead); err != nil {
-		return nil, b.bad("%w", err)
+	if _, err := b.f.ReadAt(behind, end); err != nil {
+		return err
 	}
-	if err := json.Unmarshal(text, &b.info); err != nil {
-		return nil, b.bad("its head: %w", err)
+	if !bytes.Equal(digest.Sum(nil), behind) {
+		return errBackupDamaged
+	}
+	if err := json.NewDecoder(io.NewSectionReader(b.f, backupHead, infoBytes)).Decode(&b.info); err != nil {
+		return fmt.Errorf("its head: %w", err)
 	}
 	b.state = io.NewSectionReader(b.f, begin, end-begin)
-	switch behind := end + sha256.Size; {
-	case !b.info.StateOnly:
-		b.part = io.NewSectionReader(b.f, behind, size-behind)
-	case size != behind:
-		return nil, b.bad("%w", errBackupDamaged)
+	if end += sha256.Size; !b.info.StateOnly {
+		b.part = io.NewSectionReader(b.f, end, size-end)
+	} else if size != end {
+		return errBackupDamaged
 	}
-	return b, nil
+	return nil
 }
 
 // checkPart reads the ledger's part, if there is one, to its end.
@@ -247,22 +249,6 @@ func CheckBackup(path string) (BackupInfo, error) {
 	defer b.f.Close()
 	err = b.checkPart()
 	return b.info, err
-}
-
-// checksum tells whether the first n bytes of f have the SHA-256 that follows them.
-func checksum(f *os.File, n int64) (bool, error) {
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return false, err
-	}
-	var h hash.Hash = sha256.New()
-	if _, err := io.CopyN(h, f, n); err != nil {
-		return false, err
-	}
-	want := make([]byte, sha256.Size)
-	if _, err := io.ReadFull(f, want); err != nil {
-		return false, err
-	}
-	return string(h.Sum(nil)) == string(want), nil
 }
 
 // Restore makes a new data directory that begins with the state of a backup, and
@@ -323,8 +309,7 @@ func Restore(cfg Config, path string) (info BackupInfo, err error) {
 	if err := errors.Join(stable.setTerm(term), stable.Close()); err != nil {
 		return info, err
 	}
-	hop := newTransport(newLoneStream(), n.raftLogger(), newTracker(func(bool) {}), func() error { return nil })
-	defer hop.Close()
+	hop := loneTransport()
 	sink, err := snapshots.Create(raft.SnapshotVersionMax, uint64(info.LogIndex), term, n.firstConfiguration(hop), 1, hop)
 	if err != nil {
 		return info, err

@@ -105,12 +105,7 @@ func (c Config) Validate() error {
 	if c.Dir == "" {
 		bad("no data directory")
 	}
-	if !engine.ValidID(c.NodeID) {
-		bad("node id %q is not 1 to %d letters, digits, dots, dashes or underscores", c.NodeID, engine.MaxIDBytes)
-	}
-	if !engine.ValidID(c.Zone) {
-		bad("zone %q is not 1 to %d letters, digits, dots, dashes or underscores", c.Zone, engine.MaxIDBytes)
-	}
+	errs = append(errs, peer.CheckID("node id", c.NodeID), peer.CheckID("zone", c.Zone))
 	if c.SnapshotBytes < 1<<10 {
 		bad("snapshot bytes %d are under 1024", c.SnapshotBytes)
 	}
@@ -131,11 +126,8 @@ func (c Config) Validate() error {
 const maxMembers = 64
 
 func (c Config) validateCluster() error {
-	var errs []error
+	errs := []error{peer.CheckID("cluster.id:", c.ClusterID)}
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if !engine.ValidID(c.ClusterID) {
-		bad("cluster.id: %q is not 1 to %d letters, digits, dots, dashes or underscores", c.ClusterID, engine.MaxIDBytes)
-	}
 	if !c.ZoneAck.Valid() {
 		bad("cluster.zone_ack: %q is none of off, prefer, require", c.ZoneAck)
 	}

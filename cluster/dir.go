@@ -148,36 +148,13 @@ func claimDir(dir string, first dirVersion) (*directory, error) {
 		return fmt.Errorf("%w: %s: %s", ErrDirectory, dir, fmt.Sprintf(format, args...))
 	}
 	first.Magic, first.Format = dirMagic, dirFormat
-	d := &directory{path: dir, v: first}
-	fresh := false
-	entries, err := os.ReadDir(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		fresh = true
-	case err != nil:
+	d := &directory{path: dir, v: first, lock: flock.New(filepath.Join(dir, lockFile), flock.SetPermissions(0o600))}
+	if _, err := d.look(first); err != nil {
 		return nil, refuse("%v", bare(err))
-	}
-	version, err := os.ReadFile(filepath.Join(dir, versionFile))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		for _, e := range entries {
-			// A first start that was cut short leaves the version half written.
-			if e.Name() != lockFile && e.Name() != versionFile+temporarySuffix && e.Name() != "lost+found" {
-				return nil, refuse("it has %q in it but no %s: it is no data directory of a node; name an empty or a new one", e.Name(), versionFile)
-			}
-		}
-		fresh = true
-	case err != nil:
-		return nil, refuse("%v", bare(err))
-	default:
-		if err := d.read(version, first); err != nil {
-			return nil, refuse("%v", err)
-		}
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, refuse("%v", bare(err))
 	}
-	d.lock = flock.New(filepath.Join(dir, lockFile), flock.SetPermissions(0o600))
 	held, err := d.lock.TryLock()
 	if err != nil {
 		return nil, refuse("it can't be locked: %v", bare(err))
@@ -185,26 +162,43 @@ func claimDir(dir string, first dirVersion) (*directory, error) {
 	if !held {
 		return nil, refuse("%s", usedBy(d.lock.Path()))
 	}
-	if !fresh { // whoever had it until now may have written it since
-		if version, err = os.ReadFile(filepath.Join(dir, versionFile)); err == nil {
-			err = d.read(version, first)
-		}
-		if err != nil {
-			d.lock.Unlock()
-			return nil, refuse("%v", bare(err))
-		}
+	fresh, err := d.look(first) // whoever had it until now may have written it since
+	if err == nil {
+		err = os.WriteFile(d.lock.Path(), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600)
 	}
-	if err := os.WriteFile(d.lock.Path(), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
+	if err == nil && fresh {
+		err = d.update(func(*dirVersion) {})
+	}
+	if err != nil {
 		d.lock.Unlock()
 		return nil, refuse("%v", bare(err))
 	}
-	if fresh {
-		if err := d.update(func(*dirVersion) {}); err != nil {
-			d.lock.Unlock()
-			return nil, refuse("%v", err)
+	return d, nil
+}
+
+// look reads VERSION, and tells whether the directory is a new one.
+func (d *directory) look(want dirVersion) (fresh bool, err error) {
+	entries, err := os.ReadDir(d.path)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return true, nil
+		}
+		return false, err
+	}
+	version, err := os.ReadFile(filepath.Join(d.path, versionFile))
+	if !errors.Is(err, fs.ErrNotExist) {
+		if err == nil {
+			err = d.read(version, want)
+		}
+		return false, err
+	}
+	for _, e := range entries {
+		// A first start that was cut short leaves the version half written.
+		if e.Name() != lockFile && e.Name() != versionFile+temporarySuffix && e.Name() != "lost+found" {
+			return false, fmt.Errorf("it has %q in it but no %s: it is no data directory of a node; name an empty or a new one", e.Name(), versionFile)
 		}
 	}
-	return d, nil
+	return true, nil
 }
 
 // read takes in the VERSION of a directory that is there.

@@ -189,12 +189,23 @@ func (n *Node) lookFor(f *followed, m Member, gone time.Time) {
 	}
 }
 
+// follow gives what is known of another node just now: nothing, if it is none.
+func (n *Node) follow(id string) (f followed) {
+	if n.net == nil {
+		return f
+	}
+	n.net.mu.Lock()
+	defer n.net.mu.Unlock()
+	if known := n.net.follows[id]; known != nil {
+		f = *known
+	}
+	return f
+}
+
 // livesAs gives the life of the process that goes by a node's id and was heard just
 // now; "" if none was.
 func (n *Node) livesAs(id string) string {
-	n.net.mu.Lock()
-	defer n.net.mu.Unlock()
-	if f := n.net.follows[id]; f != nil && f.err == nil && time.Since(f.heard) < reachableFor {
+	if f := n.follow(id); f.err == nil && time.Since(f.heard) < reachableFor {
 		return f.pulse.Life
 	}
 	return ""
@@ -202,33 +213,20 @@ func (n *Node) livesAs(id string) string {
 
 // ended tells whether a node's process is known to have ended.
 func (n *Node) ended(id string) bool {
-	n.net.mu.Lock()
-	defer n.net.mu.Unlock()
-	f := n.net.follows[id]
-	return f != nil && f.hasEnded()
+	f := n.follow(id)
+	return f.hasEnded()
 }
 
 // plainly says in plain words why a node can't be reached.
 func plainly(err error) error { return errors.New(engine.NetworkWords(err)) }
 
 // heardAt gives when a node last answered a ping, by its send time.
-func (n *Node) heardAt(id string) time.Time {
-	n.net.mu.Lock()
-	defer n.net.mu.Unlock()
-	if f := n.net.follows[id]; f != nil {
-		return f.heard
-	}
-	return time.Time{}
-}
+func (n *Node) heardAt(id string) time.Time { return n.follow(id).heard }
 
 // clockOffset gives how far another node's clock is ahead of this one's.
 func (n *Node) clockOffset(id string) (offset time.Duration, known bool) {
-	n.net.mu.Lock()
-	defer n.net.mu.Unlock()
-	if f := n.net.follows[id]; f != nil {
-		return f.offset, f.timed
-	}
-	return 0, false
+	f := n.follow(id)
+	return f.offset, f.timed
 }
 
 // Ahead tells how far the leader's clock, as it was heard last, is ahead of this
@@ -236,13 +234,6 @@ func (n *Node) clockOffset(id string) (offset time.Duration, known bool) {
 func (n *Node) Ahead() time.Duration { return time.Duration(n.net.ahead.Load()) }
 
 func (n *Node) pulseOf(id string) (p rpc.Pulse, heard bool) {
-	if n.net == nil {
-		return p, false
-	}
-	n.net.mu.Lock()
-	defer n.net.mu.Unlock()
-	if f := n.net.follows[id]; f != nil && !f.heard.IsZero() {
-		return f.pulse, true
-	}
-	return p, false
+	f := n.follow(id)
+	return f.pulse, !f.heard.IsZero()
 }

@@ -24,29 +24,30 @@ type freshness struct {
 	until atomic.Int64 // since began; 0 never
 	last  atomic.Int64 // the highest that until ever was
 
-	mu   sync.Mutex
+	mu   sync.Mutex      // taken to write, not to read the above
 	want engine.LogIndex // to be reached for what was heard
 	sent time.Time       // when that was asked; zero: nothing is wanted
 }
 
 // extend moves the end on; it never moves back by this.
 func (f *freshness) extend(until time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.move(until)
+}
+
+// move is extend with f.mu held.
+func (f *freshness) move(until time.Time) {
 	to := int64(until.Sub(f.began))
-	for last := f.last.Load(); to > last && !f.last.CompareAndSwap(last, to); last = f.last.Load() {
-	}
-	for {
-		at := f.until.Load()
-		if to <= at || f.until.CompareAndSwap(at, to) {
-			return
-		}
-	}
+	f.until.Store(max(f.until.Load(), to))
+	f.last.Store(max(f.last.Load(), to))
 }
 
 // end ends it now.
 func (f *freshness) end() {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.sent = time.Time{}
-	f.mu.Unlock()
 	f.until.Store(0)
 }
 
@@ -64,15 +65,13 @@ func (f *freshness) lately(d time.Duration) bool {
 // heard notes that the leader had applied index when it was asked, at sent; this
 // node has come to applied.
 func (f *freshness) heard(index engine.LogIndex, sent time.Time, applied engine.LogIndex) {
-	if applied >= index {
-		f.extend(sent.Add(freshFor))
-		return
-	}
 	f.mu.Lock()
-	if f.sent.IsZero() { // else what is wanted already comes first
+	defer f.mu.Unlock()
+	if applied >= index {
+		f.move(sent.Add(freshFor))
+	} else if f.sent.IsZero() { // else what is wanted already comes first
 		f.want, f.sent = index, sent
 	}
-	f.mu.Unlock()
 }
 
 // reached notes how far this node has come.
@@ -80,7 +79,7 @@ func (f *freshness) reached(index engine.LogIndex) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.sent.IsZero() && index >= f.want {
-		f.extend(f.sent.Add(freshFor))
+		f.move(f.sent.Add(freshFor))
 		f.sent = time.Time{}
 	}
 }
@@ -100,8 +99,8 @@ func (n *Node) renewLease() {
 // all that anybody was told half a second ago. Cheap.
 func (n *Node) Fresh() bool { return n.alone() || n.fresh.holds() }
 
-// leased tells whether this node leads, sells, and nobody else can.
-func (n *Node) leased() bool {
+// Leads tells whether this node leads, sells, and nobody else can.
+func (n *Node) Leads() bool {
 	if n.epoch.Load() == 0 || n.raft.State() != raft.Leader {
 		return false
 	}
@@ -110,10 +109,7 @@ func (n *Node) leased() bool {
 
 // vouches tells whether this node leads, and tells what it knows: whoever follows it
 // is as fresh as it is.
-func (n *Node) vouches() bool { return n.leased() || n.presides() }
-
-// Leads tells whether this node leads and its epoch is open.
-func (n *Node) Leads() bool { return n.leased() }
+func (n *Node) vouches() bool { return n.Leads() || n.presides() }
 
 // told gives an index, of this leader's log, that has all that any node has told
 // anybody so far.
@@ -137,24 +133,16 @@ func (n *Node) Current() bool { return n.alone() || n.vouches() && n.applied.loa
 // Sync waits until this node's state has all that any node has told anybody
 // before the call. Errors: engine.ErrNotLeader when ctx ends first.
 func (n *Node) Sync(ctx context.Context) error {
-	for {
+	if !n.until(ctx, 10*time.Millisecond, func() bool {
 		if n.vouches() && n.applied.await(ctx, n.told()) == nil {
-			return nil
+			return true
 		}
-		if index, err := n.askBarrier(ctx); err == nil {
-			n.learnAcross(index)
-			if n.applied.await(ctx, index) == nil {
-				return nil
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return engine.ErrNotLeader
-		case <-n.stop:
-			return engine.ErrNotLeader
-		case <-time.After(10 * time.Millisecond):
-		}
+		index, err := n.askBarrier(ctx)
+		return err == nil && n.Await(ctx, index) == nil
+	}) {
+		return engine.ErrNotLeader
 	}
+	return nil
 }
 
 // Await waits until this node has applied index, which another node told of.
@@ -213,16 +201,7 @@ func (n *Node) Inviting() error {
 }
 
 // AwaitReady waits for Ready.
-func (n *Node) AwaitReady(ctx context.Context) error {
-	for {
-		err := n.Ready()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(2 * time.Millisecond):
-		}
-	}
+func (n *Node) AwaitReady(ctx context.Context) (err error) {
+	n.until(ctx, 2*time.Millisecond, func() bool { err = n.Ready(); return err == nil })
+	return err
 }

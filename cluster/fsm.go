@@ -46,10 +46,9 @@ type fsm struct {
 	mu    sync.RWMutex
 	state *engine.State
 
-	hold    sync.Mutex // taken before mu
-	held    []*heldEntry
-	emptied sync.Cond // of hold: held has become empty
-	wake    chan struct{}
+	hold sync.Mutex // taken before mu
+	held []*heldEntry
+	wake chan struct{}
 	// passed is told, in order, how far the node has applied.
 	passed func(engine.LogIndex)
 	// recorded waits until what has been applied up to an index is kept outside of
@@ -87,11 +86,9 @@ type applied struct {
 }
 
 func newFSM(observer Observer, fatal *fatal, logger *slog.Logger) *fsm {
-	f := &fsm{observer: observer, fatal: fatal, logger: logger, state: engine.NewState(), wake: make(chan struct{}, 1),
+	return &fsm{observer: observer, fatal: fatal, logger: logger, state: engine.NewState(), wake: make(chan struct{}, 1),
 		bound: unbounded, rostered: func(*Roster) {}, reconfigured: func() {}, passed: func(engine.LogIndex) {},
 		alarm: func(engine.AlarmName, string, string) {}, recorded: func(engine.LogIndex) error { return nil }}
-	f.emptied.L = &f.hold
-	return f
 }
 
 // unbounded lets everything that is committed be applied.
@@ -229,7 +226,6 @@ func (f *fsm) drop(n int) {
 	clear(f.held[:n])
 	if f.held = f.held[n:]; len(f.held) == 0 {
 		f.held = nil
-		f.emptied.Broadcast()
 	}
 }
 
@@ -243,25 +239,15 @@ func (f *fsm) abandon() {
 	}
 }
 
-// holding tells since when the oldest committed entry is not yet across, if any.
-func (f *fsm) holding() (since time.Time, any bool) {
+// holding gives the term of the oldest entry that is committed and not yet across, and
+// since when it is held; 0 if there is none. All before it has been applied.
+func (f *fsm) holding() (term uint64, since time.Time) {
 	f.hold.Lock()
 	defer f.hold.Unlock()
 	if len(f.held) == 0 {
-		return since, false
+		return 0, since
 	}
-	return f.held[0].since, true
-}
-
-// heldTerm gives the term of the oldest held entry, 0 if there is none. All before it
-// has been applied.
-func (f *fsm) heldTerm() uint64 {
-	f.hold.Lock()
-	defer f.hold.Unlock()
-	if len(f.held) == 0 {
-		return 0
-	}
-	return f.held[0].term
+	return f.held[0].term, f.held[0].since
 }
 
 // writtenBy gives the last held entry that a node wrote for which counts holds, by
@@ -297,19 +283,15 @@ func (f *fsm) StoreConfiguration(uint64, raft.Configuration) { f.reconfigured() 
 
 // Snapshot is Raft's: it freezes the state; the copying happens in Persist.
 func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
-	since := time.Now()
-	patience := time.AfterFunc(snapshotPatience, func() {
-		f.hold.Lock() // so that the wait below has begun
-		defer f.hold.Unlock()
-		f.emptied.Broadcast()
-	})
-	defer patience.Stop()
 	f.hold.Lock()
 	defer f.hold.Unlock()
-	for ; len(f.held) > 0; f.emptied.Wait() {
+	for since := time.Now(); len(f.held) > 0; {
 		if time.Since(since) >= snapshotPatience {
 			return nil, errHolding
 		}
+		f.hold.Unlock()
+		time.Sleep(5 * time.Millisecond)
+		f.hold.Lock()
 	}
 	if f.halted != nil {
 		return nil, f.halted

@@ -57,13 +57,19 @@ type leadership struct {
 	compared atomic.Bool
 	orphaned atomic.Int64 // when no leader was known first, since the start; 0: one is
 
-	transferring sync.Mutex // one transfer at a time
+	transferring sync.Mutex                // one transfer at a time
+	lastTry      atomic.Pointer[time.Time] // to hand leadership over; nil: none was made
 
-	mu        sync.Mutex
-	lastTry   time.Time // to hand leadership over
+	// keepLeadership's.
 	lastRules time.Time // to raise the rules
 	ledSince  time.Time
 	apart     time.Time // since when another voter hears a zone that this leader does not; zero: none does
+}
+
+// due tells whether another attempt to hand leadership over may be made.
+func (l *leadership) due() bool {
+	last := l.lastTry.Load()
+	return last == nil || time.Since(*last) > transferPause
 }
 
 var (
@@ -116,9 +122,6 @@ func (n *Node) ClockOff() bool { return n.lead.clockOff.Load() }
 
 // Drained tells whether an operator has taken this node out of service.
 func (n *Node) Drained() bool {
-	if n.alone() {
-		return false
-	}
 	m := n.Roster().member(n.cfg.NodeID)
 	return m != nil && m.Drained
 }
@@ -129,14 +132,8 @@ const lookEvery = 25 * time.Millisecond
 
 // keepLeadership looks after all that only time brings.
 func (n *Node) keepLeadership() {
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for looks := 0; ; looks++ {
-		select {
-		case <-n.stop:
-			return
-		case <-tick.C:
-		}
+	looks := 0
+	n.every(lookEvery, func() {
 		now := time.Now()
 		n.renewLease() // the only voter hears from nobody
 		n.watchZones(now)
@@ -146,8 +143,8 @@ func (n *Node) keepLeadership() {
 		n.net.mu.Lock()
 		n.net.reckonSeen() // who is silent counts no more
 		n.net.mu.Unlock()
-		if looks%4 != 0 {
-			continue
+		if looks++; looks%4 != 0 {
+			return
 		}
 		n.watchClock()
 		n.watchLog()
@@ -161,11 +158,9 @@ func (n *Node) keepLeadership() {
 			n.improve(now)
 			n.watchRules(now)
 		} else {
-			n.lead.mu.Lock()
 			n.lead.ledSince, n.lead.apart = time.Time{}, time.Time{}
-			n.lead.mu.Unlock()
 		}
-	}
+	})
 }
 
 // watchOrphaned looks who leads. What was sent to one who does not any more is
@@ -220,8 +215,6 @@ func (n *Node) watchClock() {
 // after a snapshot replaced a log that reached further, Raft 1.7.3 goes on with
 // the last index of the one that is gone, and refuses every entry.
 func (n *Node) watchLog() {
-	n.net.mu.Lock()
-	defer n.net.mu.Unlock()
 	believed, snapshot := n.raft.LastIndex(), uint64(n.applied.load())
 	if last := n.log.LastIndex(); believed <= max(last, snapshot) || n.fsm.restored.Load() == 0 {
 		n.net.beyond = 0
@@ -238,7 +231,6 @@ func (n *Node) watchLog() {
 // lead, or anybody if this node is a witness or drained.
 func (n *Node) improve(now time.Time) {
 	l, bridge := &n.lead, n.bridge(now)
-	l.mu.Lock()
 	if l.ledSince.IsZero() {
 		l.ledSince = now
 	}
@@ -248,17 +240,15 @@ func (n *Node) improve(now time.Time) {
 	case l.apart.IsZero():
 		l.apart = now
 	}
-	lasts := bridge != nil && now.Sub(l.apart) > apartFor
-	due, long := now.Sub(l.lastTry) > transferPause, now.Sub(l.ledSince) > settled
-	l.mu.Unlock()
-	if due && lasts {
+	due := l.due()
+	if due && bridge != nil && now.Sub(l.apart) > apartFor {
 		n.logger.Warn("this leader hears no voter of another zone, and another voter does: it is to lead", "node", bridge.ID)
 		go n.handTo(bridge, false)
 		return
 	}
 	home := n.Roster().home()
 	wrongZone := home != "" && home != n.cfg.Zone
-	if !due || !long || !n.modest() && !wrongZone && !l.clockOff.Load() {
+	if !due || now.Sub(l.ledSince) <= settled || !n.modest() && !wrongZone && !l.clockOff.Load() {
 		return
 	}
 	target := n.successor()
@@ -280,10 +270,7 @@ func (n *Node) giveUpLeading(why error) {
 	if errors.Is(why, errLeaving) {
 		return
 	}
-	n.lead.mu.Lock()
-	due := time.Since(n.lead.lastTry) > transferPause
-	n.lead.mu.Unlock()
-	if target := n.successor(); due && target != nil {
+	if target := n.successor(); n.lead.due() && target != nil {
 		go n.handTo(target, true)
 	}
 }
@@ -296,15 +283,11 @@ func (n *Node) successor() (best *Member) {
 	if n.alone() {
 		return nil
 	}
-	roster, v, term := n.Roster(), n.voters.Load(), n.raft.CurrentTerm()
-	last, rank, home := n.raft.LastIndex(), -1, roster.home()
-	for _, id := range v.others {
+	roster, rank := n.Roster(), -1
+	home := roster.home()
+	for _, id := range n.voters.Load().others {
 		m := roster.member(id)
-		if m == nil || m.Drained || m.Kind == KindWitness || !n.healthy(term, id) {
-			continue
-		}
-		durable := n.tracker.durableOf(term, id)
-		if offset, known := n.clockOffset(id); uint64(durable)+behind < last || known && offset.Abs() > clockBound && !n.lead.clockOff.Load() {
+		if m == nil || m.Drained || m.Kind == KindWitness || !n.caughtUp(id) || n.untimely(id) != 0 {
 			continue
 		}
 		r := 0
@@ -319,6 +302,22 @@ func (n *Node) successor() (best *Member) {
 		}
 	}
 	return best
+}
+
+// caughtUp tells whether a node has answered this leader just now, and lacks no more
+// than it gets in a moment.
+func (n *Node) caughtUp(id string) bool {
+	term := n.raft.CurrentTerm()
+	return n.healthy(term, id) && uint64(n.tracker.durableOf(term, id))+behind >= n.raft.LastIndex()
+}
+
+// untimely gives how far a node's clock is off this one's, if that keeps it from
+// leading; else 0.
+func (n *Node) untimely(id string) time.Duration {
+	if offset, _ := n.clockOffset(id); offset.Abs() > clockBound && !n.lead.clockOff.Load() {
+		return offset
+	}
+	return 0
 }
 
 // missing gives a voter that has not answered this leader just now; "" if all have.
@@ -367,11 +366,10 @@ func (n *Node) Transfer(ctx context.Context, from, to string) (leader string, er
 		if !slices.Contains(n.voters.Load().others, to) {
 			return "", refuse("node %q is still joining; wait until it votes", to)
 		}
-		term := n.raft.CurrentTerm()
-		if !n.healthy(term, to) || uint64(n.tracker.durableOf(term, to))+behind < n.raft.LastIndex() {
+		if !n.caughtUp(to) {
 			return "", refuse("node %q does not answer, or lacks too much of the log; see 'doorbuster cluster status'", to)
 		}
-		if offset, known := n.clockOffset(to); known && offset.Abs() > clockBound && !n.lead.clockOff.Load() {
+		if offset := n.untimely(to); offset != 0 {
 			return "", refuse("the clock of node %q is %s off this one's; mend that first", to, offset.Round(time.Millisecond))
 		}
 		target = m
@@ -382,18 +380,14 @@ func (n *Node) Transfer(ctx context.Context, from, to string) (leader string, er
 	if err := n.transferTo(target, true); err != nil {
 		return "", err
 	}
-	for {
-		if _, id := n.raft.LeaderWithID(); id != "" {
-			if p, _ := n.pulseOf(string(id)); p.Leads || string(id) == n.cfg.NodeID && n.epoch.Load() != 0 {
-				return string(id), nil
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return "", engine.ErrOutcomeUnknown
-		case <-time.After(5 * time.Millisecond):
-		}
+	if !n.until(ctx, 5*time.Millisecond, func() bool {
+		_, id := n.raft.LeaderWithID()
+		leader = string(id)
+		return n.follow(leader).pulse.Leads || leader == n.cfg.NodeID && n.epoch.Load() != 0
+	}) {
+		return "", engine.ErrOutcomeUnknown
 	}
+	return leader, nil
 }
 
 // transferTo hands leadership over. With whole it begins only if all voters are
@@ -404,9 +398,8 @@ func (n *Node) transferTo(target *Member, whole bool) error {
 	l := &n.lead
 	l.transferring.Lock()
 	defer l.transferring.Unlock()
-	l.mu.Lock()
-	l.lastTry = time.Now()
-	l.mu.Unlock()
+	now := time.Now()
+	l.lastTry.Store(&now)
 	if n.raft.State() != raft.Leader {
 		return engine.ErrNotLeader
 	}
@@ -434,14 +427,12 @@ func (n *Node) transferTo(target *Member, whole bool) error {
 		n.fatal.fail(CauseRestart, err)
 		return err
 	}
-	for wait := time.Now(); time.Since(wait) < time.Second; { // until it is known who leads
-		if _, id := n.raft.LeaderWithID(); n.raft.State() != raft.Leader && id != "" {
-			break
-		}
-		if !n.pause(time.Millisecond) {
-			break
-		}
-	}
+	patient, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	n.until(patient, time.Millisecond, func() bool { // it is known who leads
+		_, id := n.raft.LeaderWithID()
+		return n.raft.State() != raft.Leader && id != ""
+	})
 	return nil
 }
 
@@ -469,23 +460,16 @@ func (n *Node) hurry(leader Member, gone time.Time) {
 	if _, now := n.raft.LeaderWithID(); string(now) != leader.ID || n.maySolicit() != nil {
 		return
 	}
-	n.reloading.Lock()
-	usual := n.raft.ReloadableConfig()
-	quick := usual
-	quick.HeartbeatTimeout, quick.ElectionTimeout = hurried, hurried
-	err := n.raft.ReloadConfig(quick) // which makes Raft look at once
-	n.reloading.Unlock()
-	if err != nil {
-		n.logger.Warn("Raft does not take a shorter timeout", "error", err)
-		return
+	timeout := func(d time.Duration) error {
+		return n.reload(func(c *raft.ReloadableConfig) { c.HeartbeatTimeout, c.ElectionTimeout = d, d })
 	}
-	n.pause(4 * hurried)
-	n.reloading.Lock()
-	defer n.reloading.Unlock()
-	usual = n.raft.ReloadableConfig()
-	usual.HeartbeatTimeout, usual.ElectionTimeout = heartbeatTimeout, heartbeatTimeout
-	if err := n.raft.ReloadConfig(usual); err != nil {
-		n.logger.Warn("Raft does not take its usual timeout", "error", err)
+	err := timeout(hurried) // which makes Raft look at once
+	if err == nil {
+		n.pause(4 * hurried)
+		err = timeout(heartbeatTimeout)
+	}
+	if err != nil {
+		n.logger.Warn("Raft does not take another timeout", "error", err)
 	}
 }
 

@@ -3,41 +3,23 @@ package cluster
 import (
 	"context"
 	"io"
-	"log"
 	"log/slog"
 
 	"github.com/hashicorp/go-hclog"
 )
 
-// raftLogger lets Raft log through slog. Raft's own default is DEBUG.
-type raftLogger struct {
-	to   *slog.Logger
-	name string
+// raftSink lets Raft log through slog. Raft's own default is DEBUG.
+type raftSink struct {
+	to *slog.Logger
 	// alone makes Raft's warnings debug messages: they are about elections and
 	// peers, and a node without peers elects itself at every start.
 	alone bool
 }
 
-var _ hclog.Logger = (*raftLogger)(nil)
-
 func newRaftLogger(to *slog.Logger, alone bool) hclog.Logger {
-	return &raftLogger{to: to, name: "raft", alone: alone}
-}
-
-func (l *raftLogger) levelOf(level hclog.Level) slog.Level {
-	switch level {
-	case hclog.Trace, hclog.Debug, hclog.NoLevel:
-		return slog.LevelDebug
-	case hclog.Warn:
-		if l.alone {
-			return slog.LevelDebug
-		}
-		return slog.LevelWarn
-	case hclog.Error:
-		return slog.LevelError
-	}
-	// What Raft calls INFO is of interest when something is looked into.
-	return slog.LevelDebug
+	l := hclog.NewInterceptLogger(&hclog.LoggerOptions{Name: "raft", Level: hclog.Off, Output: io.Discard})
+	l.RegisterSink(raftSink{to, alone})
+	return l
 }
 
 // repeated are Raft's words about a peer that can't be reached and elections that
@@ -48,48 +30,15 @@ var repeated = map[string]bool{
 	"Election timeout reached, restarting election": true,
 }
 
-func (l *raftLogger) Log(level hclog.Level, msg string, args ...any) {
-	at := l.levelOf(level)
-	if repeated[msg] {
-		at = slog.LevelDebug
+// Accept is hclog's. What Raft calls INFO is of interest when something is looked into.
+func (s raftSink) Accept(name string, level hclog.Level, msg string, args ...any) {
+	at := slog.LevelDebug
+	switch {
+	case repeated[msg]:
+	case level == hclog.Error:
+		at = slog.LevelError
+	case level == hclog.Warn && !s.alone:
+		at = slog.LevelWarn
 	}
-	l.to.Log(context.Background(), at, l.name+": "+msg, args...)
-}
-
-func (l *raftLogger) on(level hclog.Level) bool {
-	return l.to.Enabled(context.Background(), l.levelOf(level))
-}
-
-func (l *raftLogger) Trace(msg string, args ...any) { l.Log(hclog.Trace, msg, args...) }
-func (l *raftLogger) Debug(msg string, args ...any) { l.Log(hclog.Debug, msg, args...) }
-func (l *raftLogger) Info(msg string, args ...any)  { l.Log(hclog.Info, msg, args...) }
-func (l *raftLogger) Warn(msg string, args ...any)  { l.Log(hclog.Warn, msg, args...) }
-func (l *raftLogger) Error(msg string, args ...any) { l.Log(hclog.Error, msg, args...) }
-
-func (l *raftLogger) IsTrace() bool { return false }
-func (l *raftLogger) IsDebug() bool { return l.on(hclog.Debug) }
-func (l *raftLogger) IsInfo() bool  { return l.on(hclog.Info) }
-func (l *raftLogger) IsWarn() bool  { return l.on(hclog.Warn) }
-func (l *raftLogger) IsError() bool { return l.on(hclog.Error) }
-
-func (l *raftLogger) ImpliedArgs() []any { return nil }
-func (l *raftLogger) With(args ...any) hclog.Logger {
-	return &raftLogger{to: l.to.With(args...), name: l.name, alone: l.alone}
-}
-func (l *raftLogger) Name() string { return l.name }
-func (l *raftLogger) Named(name string) hclog.Logger {
-	return &raftLogger{to: l.to, name: l.name + "." + name, alone: l.alone}
-}
-func (l *raftLogger) ResetNamed(name string) hclog.Logger {
-	return &raftLogger{to: l.to, name: name, alone: l.alone}
-}
-func (l *raftLogger) SetLevel(hclog.Level)  {}
-func (l *raftLogger) GetLevel() hclog.Level { return hclog.Info }
-
-func (l *raftLogger) StandardLogger(*hclog.StandardLoggerOptions) *log.Logger {
-	return slog.NewLogLogger(l.to.Handler(), slog.LevelDebug)
-}
-
-func (l *raftLogger) StandardWriter(*hclog.StandardLoggerOptions) io.Writer {
-	return l.StandardLogger(nil).Writer()
+	s.to.Log(context.Background(), at, name+": "+msg, args...)
 }

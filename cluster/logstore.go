@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
 
+	"doorbuster/engine"
 	"doorbuster/wal"
 )
 
@@ -55,6 +57,7 @@ type LogStore struct {
 
 	marking sync.Mutex
 	last    mark // of the entry stored last; of the snapshot, if that reaches further
+	found   AsOf // of the log as it was found, if that reaches to the snapshot
 }
 
 var (
@@ -86,11 +89,25 @@ func (s *LogStore) lookAtEnd(snapshot mark) error {
 		if err := s.GetLog(last, &e); err != nil {
 			return err
 		}
+		if last >= snapshot.Index {
+			s.found = AsOf{engine.LogIndex(last), e.AppendedAt.UTC()}
+		}
 		snapshot = later(snapshot, mark{e.Term, last})
 	}
 	s.reaches(snapshot)
 	return nil
 }
+
+// AsOf tells how far what a data directory holds reaches. Nothing in a directory
+// that was replaced by an older copy of itself can tell that it was; who reads the
+// time can.
+type AsOf struct {
+	LogIndex engine.LogIndex // of the last entry; 0: there was none
+	Time     time.Time       // when its leader appended it, by that node's clock, in UTC
+}
+
+// AsOf is of the directory as Open found it.
+func (n *Node) AsOf() AsOf { return n.store.found }
 
 // IsMonotonic tells Raft that there may be no gaps: after restoring a snapshot
 // it deletes the whole log instead of leaving one.
@@ -192,6 +209,20 @@ func decodeEntry(r *wal.Record, e *raft.Log) error {
 		e.Extensions = ext
 	}
 	return nil
+}
+
+// EntryType tells what Raft keeps in a record of the log: "command", whose Data
+// is the engine's; "roster", see DecodeRoster; "noop", "barrier" and
+// "configuration" are Raft's own.
+func EntryType(r wal.Record) (string, error) {
+	var e raft.Log
+	if err := decodeEntry(&r, &e); err != nil {
+		return "unknown", err
+	}
+	if e.Type == raft.LogCommand && isRoster(r.Data) {
+		return "roster", nil
+	}
+	return strings.ToLower(strings.TrimPrefix(e.Type.String(), "Log")), nil
 }
 
 // DeleteRange deletes the entries from lowest to highest, both included, as

@@ -108,34 +108,27 @@ func (n *Node) changeRoster(operator, note string, change func(*Roster) error) e
 	}
 }
 
-// SetZoneAck changes what acknowledgements wait for. It takes effect at once, on
-// what waits, too.
-func (n *Node) SetZoneAck(operator string, mode ZoneAck, note string) error {
+// setZoneAck changes what acknowledgements wait for. It takes effect at once, on what
+// waits, too.
+func (r *Roster) setZoneAck(mode ZoneAck) error {
 	if !mode.Valid() {
 		return refuse("zone ack %q is none of off, prefer, require", mode)
 	}
-	if note == "" {
-		note = "zone ack " + string(mode)
+	r.ZoneAck = mode
+	return nil
+}
+
+// prefer says which zone is to lead; "" is none.
+func (r *Roster) prefer(zone string) error {
+	if zone != "" && !slices.ContainsFunc(r.Members, func(m Member) bool { return m.Zone == zone && m.Kind == KindVoter }) {
+		return refuse("no voter stands in zone %q", zone)
 	}
-	return n.changeRoster(operator, note, func(r *Roster) error {
-		r.ZoneAck = mode
-		return nil
-	})
+	r.Preferred = zone
+	return nil
 }
 
-// Prefer says which zone is to lead; "" is none.
-func (n *Node) Prefer(operator, zone string) error {
-	return n.changeRoster(operator, "preferred zone "+zone, func(r *Roster) error {
-		if zone != "" && !slices.ContainsFunc(r.Members, func(m Member) bool { return m.Zone == zone && m.Kind == KindVoter }) {
-			return refuse("no voter stands in zone %q", zone)
-		}
-		r.Preferred = zone
-		return nil
-	})
-}
-
-// Drain takes a node, or a whole zone, out of service, or back in.
-func (n *Node) Drain(operator, node, zone string, on bool) error {
+// drain takes a node, or with "" a whole zone, out of service, or back in.
+func (r *Roster) drain(node, zone string, on bool) error {
 	what, verb := "node "+node, "drain "
 	if node == "" {
 		what = "zone " + zone
@@ -143,31 +136,31 @@ func (n *Node) Drain(operator, node, zone string, on bool) error {
 	if !on {
 		verb = "undrain "
 	}
-	return n.changeRoster(operator, verb+what, func(r *Roster) error {
-		found, serving := false, false
-		for i := range r.Members {
-			m := &r.Members[i]
-			if node != "" && m.ID == node || node == "" && m.Zone == zone {
-				found, m.Drained = true, on
-			}
-			serving = serving || !m.Drained && m.Kind != KindWitness
+	r.Note = verb + what
+	found, serving := false, false
+	for i := range r.Members {
+		m := &r.Members[i]
+		if node != "" && m.ID == node || node == "" && m.Zone == zone {
+			found, m.Drained = true, on
 		}
-		switch {
-		case !found:
-			return refuse("there is no %s; see 'doorbuster cluster status'", what)
-		case !serving:
-			return refuse("no node would be left to serve shoppers")
-		}
-		return nil
-	})
+		serving = serving || !m.Drained && m.Kind != KindWitness
+	}
+	switch {
+	case !found:
+		return refuse("there is no %s; see 'doorbuster cluster status'", what)
+	case !serving:
+		return refuse("no node would be left to serve shoppers")
+	}
+	return nil
 }
 
 // joinPatience is how long a change of Raft's configuration may take.
 const joinPatience = 5 * time.Second
 
-// Join takes a node in: as a non-voter first; one that is to vote does so once it
-// has caught up. again: it was asked for before, and may have been done.
-func (n *Node) Join(operator string, m Member, again bool) error {
+// join takes a node in: as a non-voter first; one that is to vote does so once it
+// has caught up.
+func (n *Node) join(o Operation) error {
+	m := o.Member
 	if m.Kind == "" {
 		m.Kind = KindVoter
 	}
@@ -176,12 +169,12 @@ func (n *Node) Join(operator string, m Member, again bool) error {
 	}
 	n.members.changing.Lock()
 	defer n.members.changing.Unlock()
-	if err := n.changeRoster(operator, "join "+m.ID, func(r *Roster) error {
+	if err := n.changeRoster(o.Operator, "join "+m.ID, func(r *Roster) error {
 		if len(r.Members) >= maxMembers {
 			return refuse("the cluster has %d nodes already, the most that it takes", len(r.Members))
 		}
 		for _, other := range r.Members {
-			if again && other == m {
+			if o.Again && other == m {
 				return errDone
 			}
 			if other.ID == m.ID {
@@ -196,54 +189,41 @@ func (n *Node) Join(operator string, m Member, again bool) error {
 	}); err != nil && !errors.Is(err, errDone) {
 		return err
 	}
-	s := m.server()
-	n.follows(n.raft.AddNonvoter(s.ID, s.Address, 0, joinPatience).Error())
+	n.alignMembers()
 	return nil
 }
 
 // errDone: what is asked for again has been done.
 var errDone = errors.New("done before")
 
-// follows takes in what became of a change of Raft's configuration. The committed
-// roster has decided; if Raft does not follow now, keepMembers of whoever leads sees
-// to it.
-func (n *Node) follows(err error) {
-	if err != nil {
-		n.logger.Warn("Raft's configuration follows the cluster's later", "error", err)
-	}
-	n.learnVoters()
-}
-
 // keepMembers makes Raft's configuration what the roster says, while this node
 // leads and has applied every roster of before: it takes up what a leader before it
 // left half done. A leader that only presides does so, too: without that the node that
 // is to stand in for the last voter of another zone would never vote.
 func (n *Node) keepMembers() {
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-n.stop:
-			return
-		case <-tick.C:
-		}
+	n.every(100*time.Millisecond, func() {
 		leads := n.raft.State() == raft.Leader && n.epoch.Load() != 0 || n.presides()
-		if !leads || !n.members.changing.TryLock() {
-			continue
+		if leads && n.members.changing.TryLock() {
+			n.alignMembers()
+			n.members.changing.Unlock()
 		}
-		if err := n.alignMembers(); err != nil {
-			n.logger.Warn("a change of the cluster's nodes waits", "error", err)
-		}
-		n.members.changing.Unlock()
-	}
+	})
 }
 
-func (n *Node) alignMembers() error {
-	roster := n.fsm.roster.Load()
+// alignMembers makes the next change of Raft's configuration that the roster asks for.
+// The committed roster has decided: what does not come about now comes about later.
+// n.members.changing is held.
+func (n *Node) alignMembers() {
+	if err := n.alignNext(n.fsm.roster.Load()); err != nil {
+		n.logger.Warn("a change of the cluster's nodes waits", "error", err)
+	}
+	n.learnVoters()
+}
+
+func (n *Node) alignNext(roster *Roster) error {
 	if roster == nil {
 		return nil
 	}
-	term := n.raft.CurrentTerm()
 	servers := n.raft.GetConfiguration().Configuration().Servers
 	for _, m := range roster.Members {
 		i := slices.IndexFunc(servers, func(s raft.Server) bool { return string(s.ID) == m.ID })
@@ -252,9 +232,8 @@ func (n *Node) alignMembers() error {
 		case i < 0:
 			return n.raft.AddNonvoter(want.ID, want.Address, 0, joinPatience).Error()
 		case want.Suffrage == raft.Voter && servers[i].Suffrage != raft.Voter:
-			durable := n.tracker.durableOf(term, m.ID)
-			if uint64(durable)+behind < n.raft.LastIndex() || !n.healthy(term, m.ID) {
-				continue // not caught up
+			if !n.caughtUp(m.ID) {
+				continue
 			}
 			n.logger.Info("a node has caught up and votes from now on", "node", m.ID, "zone", m.Zone)
 			return n.raft.AddVoter(want.ID, want.Address, 0, joinPatience).Error()
@@ -262,22 +241,23 @@ func (n *Node) alignMembers() error {
 	}
 	for _, s := range servers {
 		if roster.member(string(s.ID)) == nil {
+			defer n.tracker.reset(string(s.ID))
 			return n.raft.RemoveServer(s.ID, 0, joinPatience).Error()
 		}
 	}
 	return nil
 }
 
-// Remove takes a node out for good. It refuses what would cost the quorum, or
-// the zone rule. again: it was asked for before, and may have been done.
-func (n *Node) Remove(operator, id string, again bool) error {
+// remove takes a node out for good. It refuses what would cost the quorum, or
+// the zone rule.
+func (n *Node) remove(o Operation) error {
 	if n.raft.State() != raft.Leader || n.epoch.Load() == 0 {
 		return engine.ErrNotLeader
 	}
-	roster := n.Roster()
+	roster, id := n.Roster(), o.Node
 	gone := roster.member(id)
 	switch {
-	case gone == nil && again:
+	case gone == nil && o.Again:
 		return nil
 	case gone == nil:
 		return refuse("no node %q; see 'doorbuster cluster status'", id)
@@ -309,15 +289,13 @@ func (n *Node) Remove(operator, id string, again bool) error {
 	if id == n.cfg.NodeID {
 		return refuse("%q leads; 'doorbuster cluster transfer' first", id)
 	}
-	if err := n.changeRoster(operator, "remove "+id, func(r *Roster) error {
+	if err := n.changeRoster(o.Operator, "remove "+id, func(r *Roster) error {
 		r.remove(Removed{id, n.memory.get(id).Incarnation})
 		return nil
 	}); err != nil {
 		return err
 	}
-	err := n.raft.RemoveServer(raft.ServerID(id), 0, joinPatience).Error()
-	n.tracker.reset(id)
-	n.follows(err)
+	n.alignMembers()
 	return nil
 }
 
@@ -328,14 +306,8 @@ const rulesEvery = 2 * time.Second
 // watchRules raises the rules of the group once every node knows newer ones. A lone
 // node, which has nobody to wait for, does so with each epoch.
 func (n *Node) watchRules(now time.Time) {
-	l := &n.lead
-	l.mu.Lock()
-	due := now.Sub(l.lastRules) > rulesEvery
-	l.mu.Unlock()
-	if due && n.epoch.Load() != 0 && n.raiseRules() {
-		l.mu.Lock()
-		l.lastRules = now
-		l.mu.Unlock()
+	if now.Sub(n.lead.lastRules) > rulesEvery && n.epoch.Load() != 0 && n.raiseRules() {
+		n.lead.lastRules = now
 	}
 }
 
@@ -345,10 +317,7 @@ func (n *Node) raiseRules() bool {
 	present := uint32(0)
 	n.View(func(s *engine.State) { present = s.Rules() })
 	lowest := uint32(engine.RulesVersion)
-	for _, m := range n.Roster().Members {
-		if m.ID == n.cfg.NodeID {
-			continue
-		}
+	for _, m := range n.others() {
 		p, heard := n.pulseOf(m.ID)
 		if !heard { // not since this node started
 			return false

@@ -382,10 +382,8 @@ func (n *Node) tellAlarm(text string) {
 	ctx, cancel := context.WithTimeout(context.Background(), musterPatience)
 	defer cancel()
 	var telling sync.WaitGroup
-	for _, m := range n.Roster().Members {
-		if m.ID != n.cfg.NodeID {
-			telling.Go(func() { _, _ = n.net.peers.Peer(m.Peer).Operate(ctx, OpAlarm, body) })
-		}
+	for _, m := range n.others() {
+		telling.Go(func() { _, _ = n.net.peers.Peer(m.Peer).Operate(ctx, OpAlarm, body) })
 	}
 	telling.Wait()
 }
@@ -410,16 +408,11 @@ func (n *Node) stranger(id string, a acquaintance) bool {
 
 // keepMemory writes what is remembered, from time to time, and at the end.
 func (n *Node) keepMemory() {
-	tick := time.NewTicker(memoryEvery)
-	defer tick.Stop()
-	for open := true; open; {
-		select {
-		case <-n.stop:
-			open = false
-		case <-tick.C:
-		}
+	keep := func() {
 		if err := n.memory.keep(n.applied.load()); err != nil {
 			n.fatal.fail(CauseDisk, err)
 		}
 	}
+	n.every(memoryEvery, keep)
+	keep()
 }

@@ -60,6 +60,7 @@ func (n *Node) openNetwork() (*network, error) {
 
 // startNetwork begins to answer and to ask; Raft is there.
 func (n *Node) startNetwork() {
+	n.lookAtSelf()
 	n.run(func() {
 		if err := n.net.server.Serve(n.net.port.RPC()); err != nil && !n.stopping.Load() {
 			n.fatal.fail(CauseNetwork, fmt.Errorf("serve other nodes: %w", err))
@@ -152,27 +153,26 @@ func (h handler) Advanced(after engine.LogIndex) <-chan struct{} { return h.n.ap
 
 // Pulse is asked for often: what changes slowly is looked up by keepLeadership.
 func (h handler) Pulse() rpc.Pulse {
-	n := h.n
-	p := rpc.Pulse{Node: n.cfg.NodeID, Zone: n.cfg.Zone, Version: n.cfg.Version, Rules: engine.RulesVersion}
-	if slow := n.net.slow.Load(); slow != nil {
-		p = *slow
-	}
-	p.Life = n.dir.version().Life
+	n, p := h.n, *h.n.net.slow.Load()
 	p.Term, p.Leads = engine.Term(n.raft.CurrentTerm()), n.vouches()
-	p.Ledger = n.ledger.Index()
-	p.Applied, p.Commit, p.Wall = n.applied.load(), engine.LogIndex(n.raft.CommitIndex()), n.cfg.Wall()
+	p.Applied, p.Commit, p.Ledger, p.Wall = n.applied.load(), engine.LogIndex(n.raft.CommitIndex()), n.ledger.Index(), n.cfg.Wall()
 	return p
+}
+
+// slowPulse is what any pulse of this node tells.
+func (n *Node) slowPulse() rpc.Pulse {
+	s, v := n.Status(), n.dir.version()
+	return rpc.Pulse{
+		Node: s.NodeID, Zone: s.Zone, Role: s.Role, Version: n.cfg.Version, Leader: s.Leader, Last: s.LastIndex, First: s.FirstIndex,
+		Rules: engine.RulesVersion, WALBytes: s.WALBytes, Generation: v.Generation, Life: v.Life, Applied: s.AppliedIndex, Ledger: n.ledger.Index(),
+	}
 }
 
 // lookAtSelf renews what pulses tell and that changes slowly.
 func (n *Node) lookAtSelf() {
-	s := n.Status()
-	p := &rpc.Pulse{
-		Node: s.NodeID, Zone: s.Zone, Role: s.Role, Version: n.cfg.Version, Leader: s.Leader, Last: s.LastIndex, First: s.FirstIndex,
-		Rules: engine.RulesVersion, WALBytes: s.WALBytes, Generation: n.dir.version().Generation,
-	}
+	p := n.slowPulse()
 	p.Detail = map[string]string{detailHears: n.whomItHears(time.Now())}
-	if s.Role == "leader" { // who asks another node for the state of things sees it, too
+	if p.Role == "leader" { // who asks another node for the state of things sees it, too
 		state, index := n.zoneState()
 		p.Detail[detailZone], p.Detail[detailZoneIndex] = string(state), strconv.FormatUint(uint64(index), 10)
 	}
@@ -187,7 +187,7 @@ func (n *Node) lookAtSelf() {
 		n.net.recalled = now
 		p.Memory = n.memory.tells(n.cfg.NodeID, n.self())
 	}
-	n.net.slow.Store(p)
+	n.net.slow.Store(&p)
 }
 
 func (h handler) Operate(ctx context.Context, name string, body []byte) ([]byte, error) {

@@ -1,11 +1,13 @@
 package cluster
 
 import (
+	"context"
 	crand "crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,7 +48,7 @@ type Node struct {
 	fatal  *fatal
 	store  *LogStore
 	ledger *ledger.Ledger
-	asOf   AsOf
+	opened []func() error // closes what was opened, in that order
 
 	gains   atomic.Int64 // how often leadership was gained
 	epoch   atomic.Uint64
@@ -77,7 +79,7 @@ type Node struct {
 	started      atomic.Bool // raft is there
 	stopping     atomic.Bool
 	giveUp       sync.Once
-	reloading    sync.Mutex    // Raft's configuration is read, changed and written
+	reloading    sync.Mutex    // see reload
 	givingUp     chan struct{} // closed by GiveUp
 	running      sync.WaitGroup
 }
@@ -110,18 +112,21 @@ func Open(cfg Config, observer Observer, leader Leader) (_ *Node, err error) {
 	if n.dir, err = claimDir(cfg.Dir, n.firstVersion()); err != nil {
 		return nil, err
 	}
+	n.opened = append(n.opened, n.dir.release)
 	// What proves how far the log reached comes before the log.
 	if err = n.openLedger(); err != nil {
 		return nil, err
 	}
+	n.opened = append(n.opened, n.ledger.Close)
 	if n.stable, err = openStable(cfg.Dir, n.fatal); err != nil {
 		return nil, err
 	}
+	n.opened = append(n.opened, n.stable.Close)
 	snapshots, err := n.openSnapshots()
 	if err != nil {
 		return nil, err
 	}
-	if n.store, err = n.openLog(snapshots); err != nil {
+	if err = n.openLog(snapshots); err != nil {
 		return nil, err
 	}
 	if !n.alone() {
@@ -131,9 +136,11 @@ func Open(cfg Config, observer Observer, leader Leader) (_ *Node, err error) {
 		if err = n.nextLife(crand.Text()); err != nil {
 			return nil, err
 		}
-		if _, err = n.openNetwork(); err != nil {
+		network, err := n.openNetwork()
+		if err != nil {
 			return nil, err
 		}
+		n.opened = append(n.opened, network.port.Close)
 		if err = n.muster(); err != nil {
 			return nil, err
 		}
@@ -190,18 +197,16 @@ func (n *Node) raftLogger() hclog.Logger { return newRaftLogger(n.logger, n.alon
 func (n *Node) startRaft(snapshots raft.SnapshotStore) error {
 	config := n.raftConfig()
 	stable := n.stable
-	var stream raft.StreamLayer = newLoneStream()
+	var hop raft.Transport = loneTransport()
 	if n.net != nil {
-		stream = n.net.port.Raft()
+		hop = newTransport(n.net.port.Raft(), config.Logger, n.tracker, n.maySolicit)
 	}
-	hop := newTransport(stream, config.Logger, n.tracker, n.maySolicit)
 	if err := n.boundLedger(snapshots); err != nil {
 		return err
 	}
 	if err := n.finishPromotion(config, stable, snapshots, hop); err != nil {
 		return err
 	}
-	n.asOf = n.lastStored() // before Raft stores more
 	exists, err := raft.HasExistingState(n.store, stable, snapshots)
 	if err != nil {
 		return fmt.Errorf("look for earlier state: %w", err)
@@ -220,8 +225,8 @@ func (n *Node) startRaft(snapshots raft.SnapshotStore) error {
 		}
 		return fmt.Errorf("start raft: %w", err)
 	}
-	if n.asOf.LogIndex == 0 { // it begins with a snapshot, or with nothing
-		n.View(func(s *engine.State) { n.asOf = AsOf{s.LogIndex(), s.Now().Wall()} })
+	if n.store.found.LogIndex == 0 { // it begins with a snapshot, or with nothing
+		n.View(func(s *engine.State) { n.store.found = AsOf{s.LogIndex(), s.Now().Wall()} })
 	}
 	n.lookUpVoters() // before entries are bound by it
 	n.started.Store(true)
@@ -335,6 +340,44 @@ func (n *Node) pause(d time.Duration) bool {
 	}
 }
 
+// until waits until something holds, which it looks at again after each pause; false
+// when ctx ends first, or the node is closing.
+func (n *Node) until(ctx context.Context, pause time.Duration, holds func() bool) bool {
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-n.stop:
+			return false
+		case <-time.After(pause):
+		}
+	}
+	return true
+}
+
+// every does something again and again, until the node is closing.
+func (n *Node) every(pause time.Duration, do func()) {
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-n.stop:
+			return
+		case <-tick.C:
+			do()
+		}
+	}
+}
+
+// reload changes what Raft takes changes of while it runs.
+func (n *Node) reload(change func(*raft.ReloadableConfig)) error {
+	n.reloading.Lock()
+	defer n.reloading.Unlock()
+	c := n.raft.ReloadableConfig()
+	change(&c)
+	return n.raft.ReloadConfig(c)
+}
+
 func (n *Node) openEpoch() error {
 	command := engine.Command{Kind: engine.CmdOpenEpoch, Node: n.cfg.NodeID}
 	var random [8]byte
@@ -420,33 +463,22 @@ func (n *Node) View(read func(*engine.State)) { n.fsm.view(read) }
 
 // keepSnapshots takes a snapshot whenever enough bytes were applied.
 func (n *Node) keepSnapshots() {
-	every := time.NewTicker(time.Second)
-	defer every.Stop()
-	for {
-		select {
-		case <-n.stop:
-			return
-		case <-every.C:
-		}
+	n.every(time.Second, func() {
 		if n.fsm.written.Load() < n.cfg.SnapshotBytes {
-			continue
+			return
 		}
 		if err := n.Snapshot(); err != nil {
 			n.logger.Error("a snapshot failed; the log stays longer than it should", "error", err)
 		}
-	}
+	})
 }
 
 // Snapshot takes a snapshot now and cuts the log behind it.
 func (n *Node) Snapshot() error {
 	written, entries := n.fsm.written.Load(), n.fsm.entries.Load()
 	if entries > 0 {
-		n.reloading.Lock()
-		reload := n.raft.ReloadableConfig()
-		reload.TrailingLogs = uint64(min(max(n.cfg.TrailingBytes*entries/max(written, 1), 64), 10_240))
-		err := n.raft.ReloadConfig(reload)
-		n.reloading.Unlock()
-		if err != nil {
+		trailing := uint64(min(max(n.cfg.TrailingBytes*entries/max(written, 1), 64), 10_240))
+		if err := n.reload(func(c *raft.ReloadableConfig) { c.TrailingLogs = trailing }); err != nil {
 			return err
 		}
 	}
@@ -485,22 +517,10 @@ func (n *Node) Close() error {
 	return errors.Join(err, n.closeFiles())
 }
 
-func (n *Node) closeFiles() error {
-	var errs []error
-	if n.net != nil {
-		errs = append(errs, n.net.port.Close())
+// closeFiles closes what was opened, the last first.
+func (n *Node) closeFiles() (err error) {
+	for _, c := range slices.Backward(n.opened) {
+		err = errors.Join(err, c())
 	}
-	if n.stable != nil {
-		errs = append(errs, n.stable.Close())
-	}
-	if n.log != nil {
-		errs = append(errs, n.log.Close())
-	}
-	if n.ledger != nil {
-		errs = append(errs, n.ledger.Close())
-	}
-	if n.dir != nil {
-		errs = append(errs, n.dir.release())
-	}
-	return errors.Join(errs...)
+	return err
 }

@@ -88,10 +88,10 @@ func (n *Node) findSnapshots(store *raft.FileSnapshotStore) (s snapshotsFound, e
 
 // openLog opens the log and holds it against what the rest of the directory proves:
 // each of ledger, snapshots, log and term must have what the others come from.
-func (n *Node) openLog(snapshots *raft.FileSnapshotStore) (*LogStore, error) {
+func (n *Node) openLog(snapshots *raft.FileSnapshotStore) error {
 	found, err := n.findSnapshots(snapshots)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	_, missing := os.Stat(WALDir(n.cfg.Dir))
 	w := wal.DefaultConfig(WALDir(n.cfg.Dir))
@@ -106,28 +106,29 @@ func (n *Node) openLog(snapshots *raft.FileSnapshotStore) (*LogStore, error) {
 		w.Known = wal.Known{Index: index, By: "the node's ledger"}
 	}
 	if n.log, err = wal.Open(w); err != nil {
-		return nil, fmt.Errorf("%s: %w", WALDir(n.cfg.Dir), err)
+		return fmt.Errorf("%s: %w", WALDir(n.cfg.Dir), err)
 	}
+	n.opened = append(n.opened, n.log.Close)
 	log := n.log
 	confirmed := func() engine.LogIndex { return max(engine.LogIndex(log.LastIndex()), n.applied.load()) }
 	n.fatal.confirmed.Store(&confirmed)
+	n.store = NewLogStore(n.log)
+	n.store.cutting = n.cutting
+	if err := n.store.lookAtEnd(found.newest); err != nil {
+		return err
+	}
 	if err := n.fitsTogether(found, missing != nil); err != nil {
-		return nil, err
+		return err
 	}
 	if err := n.stable.make(); err != nil {
-		return nil, err
+		return err
 	}
-	store := NewLogStore(n.log)
-	store.cutting = n.cutting
-	if err := store.lookAtEnd(found.newest); err != nil {
-		return nil, err
-	}
-	return store, store.DropIfBehind(found.newest.Index)
+	return n.store.DropIfBehind(found.newest.Index)
 }
 
 // fitsTogether refuses a directory of which a part is gone, or older than the rest.
 func (n *Node) fitsTogether(found snapshotsFound, logMissing bool) error {
-	first, last, term := n.log.FirstIndex(), n.log.LastIndex(), found.newest.Term
+	first, last := n.log.FirstIndex(), n.log.LastIndex()
 	damaged := ""
 	if len(found.damaged) > 0 {
 		damaged = " (damaged: " + strings.Join(found.damaged, "; ") + ")"
@@ -148,14 +149,7 @@ func (n *Node) fitsTogether(found snapshotsFound, logMissing bool) error {
 				"its log. Remove what is damaged, check the disk, and start it again.",
 				n.cfg.NodeID, strings.Join(found.damaged, ", "), found.newest.Index))
 	}
-	if last != 0 {
-		newest, err := n.log.Read(last)
-		if err != nil {
-			return err
-		}
-		term = max(term, newest.Term)
-	}
-	return n.stable.reaches(term)
+	return n.stable.reaches(n.store.written().Term)
 }
 
 // checkNeverUsed refuses a node whose log is empty although it has voted, or has a

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -44,29 +45,26 @@ func (n *Node) Operate(ctx context.Context, o Operation) (leader string, err err
 	if n.alone() {
 		return "", refuse("this node is alone; a cluster begins with a 'cluster' section in its configuration")
 	}
-	for {
+	known := n.until(ctx, 20*time.Millisecond, func() bool {
 		switch {
-		case n.Removed() && o.Name == OpRemove && o.Node == n.cfg.NodeID:
-			return "", nil
-		case n.Removed():
-			return "", refuse("%w", errRemoved)
+		case !n.Removed():
+			leader, err = n.operateOnce(ctx, o)
+		case o.Name == OpRemove && o.Node == n.cfg.NodeID:
+			leader, err = "", nil
+		default:
+			leader, err = "", refuse("%w", errRemoved)
 		}
-		leader, err = n.operateOnce(ctx, o)
-		switch {
-		case errors.Is(err, engine.ErrOutcomeUnknown):
-			o.Again = true
-		case !errors.Is(err, engine.ErrNotLeader):
-			return leader, err
-		}
-		select {
-		case <-ctx.Done():
-			if o.Again {
-				return "", engine.ErrOutcomeUnknown
-			}
-			return "", engine.ErrNotLeader
-		case <-time.After(20 * time.Millisecond):
-		}
+		lost := errors.Is(err, engine.ErrOutcomeUnknown)
+		o.Again = o.Again || lost
+		return !lost && !errors.Is(err, engine.ErrNotLeader)
+	})
+	switch {
+	case known:
+		return leader, err
+	case o.Again:
+		return "", engine.ErrOutcomeUnknown
 	}
+	return "", engine.ErrNotLeader
 }
 
 // operated is an operation's outcome, between nodes.
@@ -119,17 +117,17 @@ func (n *Node) operateHere(ctx context.Context, o Operation) (leader string, err
 	n.logger.Info("operator", "asks", o.Name, "operator", o.Operator, "node", o.Node+o.Member.ID, "zone", o.Zone, "note", o.Note)
 	switch o.Name {
 	case OpJoin:
-		return "", n.Join(o.Operator, o.Member, o.Again)
+		return "", n.join(o)
 	case OpRemove:
-		return "", n.Remove(o.Operator, o.Node, o.Again)
+		return "", n.remove(o)
 	case OpTransfer:
 		return n.Transfer(ctx, o.From, o.Node)
 	case OpZoneAck:
-		return "", n.SetZoneAck(o.Operator, o.Mode, o.Note)
+		return "", n.changeRoster(o.Operator, cmp.Or(o.Note, "zone ack "+string(o.Mode)), func(r *Roster) error { return r.setZoneAck(o.Mode) })
 	case OpPrefer:
-		return "", n.Prefer(o.Operator, o.Zone)
+		return "", n.changeRoster(o.Operator, "preferred zone "+o.Zone, func(r *Roster) error { return r.prefer(o.Zone) })
 	case OpDrain:
-		return "", n.Drain(o.Operator, o.Node, o.Zone, o.On)
+		return "", n.changeRoster(o.Operator, "", func(r *Roster) error { return r.drain(o.Node, o.Zone, o.On) })
 	case OpAlarm:
 		n.alarm(engine.AlarmContradiction, o.Node, o.Note)
 		return "", nil

@@ -20,7 +20,7 @@ func (n *Node) watchEpochless() {
 	}
 	n.learnAcross(n.fsm.writtenBy(n.wroteElsewhere(term)))
 	// With an entry of its own term held, all before that term was applied.
-	if n.fsm.heldTerm() != term || n.applied.load() == 0 {
+	if held, _ := n.fsm.holding(); held != term || n.applied.load() == 0 {
 		n.presiding.Store(0)
 		return
 	}

@@ -215,7 +215,7 @@ func TestPresiding(t *testing.T) {
 	if at := presiding.applied.load(); at < told {
 		t.Errorf("it has applied %d of %d that were told", at, told)
 	}
-	if term := presiding.fsm.heldTerm(); term != presiding.raft.CurrentTerm() {
+	if term, _ := presiding.fsm.holding(); term != presiding.raft.CurrentTerm() {
 		t.Errorf("it holds entries of term %d", term)
 	}
 	c.eventually("the other node of the room does not follow", func() bool {

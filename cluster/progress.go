@@ -20,21 +20,19 @@ func (p *progress) load() engine.LogIndex { return engine.LogIndex(p.at.Load()) 
 
 // raise moves it to index, if that is further.
 func (p *progress) raise(index engine.LogIndex) (moved bool) {
-	for {
-		at := p.at.Load()
-		if uint64(index) <= at {
-			return false
-		}
-		if p.at.CompareAndSwap(at, uint64(index)) {
-			break
-		}
+	if index <= p.load() {
+		return false
 	}
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	if index <= p.load() {
+		return false
+	}
+	p.at.Store(uint64(index))
 	if p.changed != nil {
 		close(p.changed)
 		p.changed = nil
 	}
-	p.mu.Unlock()
 	return true
 }
 
@@ -47,7 +45,7 @@ func (p *progress) beyond(after engine.LogIndex) <-chan struct{} {
 		p.changed = make(chan struct{})
 	}
 	c := p.changed
-	if p.load() > after { // looked at last: who raises it then closes the channel
+	if p.load() > after {
 		close(c)
 		p.changed = nil
 	}

@@ -97,7 +97,7 @@ func (n *Node) PlanPromotion(zone string) PromotePlan {
 	}
 	p.Will = []string{
 		fmt.Sprintf("Node %s becomes the only voter of cluster %s, as generation %d, with everything in its log up to index %d.", n.cfg.NodeID, n.cfg.ClusterID, p.NextGeneration, p.LastIndex),
-		fmt.Sprintf("It leads and sells within seconds. Nodes of generation %d are turned away for good when they come back: %s.", p.Generation, strings.Join(n.others(), ", ")),
+		fmt.Sprintf("It leads and sells within seconds. Nodes of generation %d are turned away for good when they come back: %s.", p.Generation, strings.Join(n.Others(), ", ")),
 		"The number of an order that may be lost with the others is given to nobody else, and money for it goes back; this node's log says from which order of each session on.",
 		"New nodes are taken in with 'doorbuster cluster join', under new ids and with empty directories.",
 	}
@@ -139,22 +139,13 @@ func seconds(d time.Duration) string {
 // one has.
 func (n *Node) knownBeyond() (sentences []string) {
 	own := n.written()
-	for _, id := range n.others() {
+	for _, id := range n.Others() {
 		if had := n.memory.get(id).Wrote; own.before(had) {
 			sentences = append(sentences, fmt.Sprintf("Node %s is known to have had the log up to index %d (term %d); this one ends at index %d (term %d). What lies between is not here, and shoppers may have been told of it.",
 				id, had.Index, had.Term, own.Index, own.Term))
 		}
 	}
 	return sentences
-}
-
-func (n *Node) others() (ids []string) {
-	for _, m := range n.Roster().Members {
-		if m.ID != n.cfg.NodeID {
-			ids = append(ids, m.ID)
-		}
-	}
-	return ids
 }
 
 // Promote makes this node the cluster, as the next generation. It is fenced

@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 
+	"doorbuster/cluster/peer"
 	"doorbuster/engine"
 )
 
@@ -39,13 +40,7 @@ type Member struct {
 
 // Validate tells everything that is wrong with m.
 func (m Member) Validate() error {
-	var errs []error
-	if !engine.ValidID(m.ID) {
-		errs = append(errs, fmt.Errorf("id %q is not 1 to %d letters, digits, dots, dashes or underscores", m.ID, engine.MaxIDBytes))
-	}
-	if !engine.ValidID(m.Zone) {
-		errs = append(errs, fmt.Errorf("zone %q is not 1 to %d letters, digits, dots, dashes or underscores", m.Zone, engine.MaxIDBytes))
-	}
+	errs := []error{peer.CheckID("id", m.ID), peer.CheckID("zone", m.Zone)}
 	if host, port, err := net.SplitHostPort(m.Peer); err != nil || host == "" || port == "" || len(m.Peer) > engine.MaxTextBytes {
 		errs = append(errs, fmt.Errorf("peer %q is not HOST:PORT", m.Peer))
 	}

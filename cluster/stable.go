@@ -25,9 +25,9 @@ import (
 // raft.db, and beside it in raft.sum: bbolt checks two pages of its file and maps the
 // rest, so that one bad byte can change a vote, lose it, or lead bbolt out of the file.
 // raft.sum is two copies, each in a block of its own: a CRC-32C of the rest of the
-// block, and the values in JSON. A change is written to the first copy, synced, then to
-// the second, then to raft.db: whatever a crash or a bad byte does to one copy, the
-// other has what was confirmed. What was in raft.db before a start is not read: it is
+// block, and the values in JSON. A change replaces the file and then goes to raft.db:
+// a crash leaves the old file or the new one, and whatever a bad byte does to one copy,
+// the other has what was confirmed. What was in raft.db before a start is not read: it is
 // made anew from raft.sum. A change that can't be written ends the node in an orderly
 // way, where Raft would panic, and nothing is answered on the strength of a vote that
 // is not on disk. Safe for concurrent use.
@@ -36,7 +36,7 @@ type stableStore struct {
 	fatal     *fatal
 
 	mu     sync.Mutex
-	values map[string][]byte     // nil: there is no file
+	values map[string][]byte
 	bolt   *raftboltdb.BoltStore // nil until the first change, or make
 }
 
@@ -203,7 +203,8 @@ func (s *stableStore) set(key, value []byte) error {
 		err = errors.New("the values are too long")
 	}
 	if err == nil {
-		err = s.write(sealStable(body))
+		copied := sealStable(body)
+		err = writeDurably(s.sum, append(copied, copied...))
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", sumFile, bare(err))
@@ -218,24 +219,4 @@ func (s *stableStore) set(key, value []byte) error {
 		return fmt.Errorf("%s: %w", stableFile, bare(err))
 	}
 	return nil
-}
-
-// write replaces one copy after the other, or makes the file.
-func (s *stableStore) write(copied []byte) error {
-	if s.values == nil {
-		return writeDurably(s.sum, append(copied, copied...))
-	}
-	f, err := os.OpenFile(s.sum, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	for _, at := range []int64{0, stableBytes} {
-		if _, err = f.WriteAt(copied, at); err == nil {
-			err = f.Sync()
-		}
-		if err != nil {
-			break
-		}
-	}
-	return errors.Join(err, f.Close())
 }

@@ -3,10 +3,12 @@ package cluster
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/raft"
 
+	"doorbuster/cluster/rpc"
 	"doorbuster/engine"
 )
 
@@ -120,56 +122,46 @@ func (n *Node) ClusterStatus() ClusterStatus {
 		}
 		x.Joining = m.Kind.votes() && !x.voter
 		if m.ID == n.cfg.NodeID {
-			x.Role, x.Reachable, x.Applied, x.First, x.Last = s.Role, true, s.AppliedIndex, s.FirstIndex, s.LastIndex
-			x.Version, x.Rules, x.Generation, x.WALBytes, x.LastHeard = n.cfg.Version, engine.RulesVersion, s.Generation, s.WALBytes, time.Now()
-			x.Durable, x.Ledger = s.LastIndex, n.ledger.Index()
+			x.Reachable, x.LastHeard, x.Durable = true, time.Now(), s.LastIndex
+			x.says(n.slowPulse(), s.Role)
 		} else {
-			n.tellOf(&x)
-			if p, heard := n.pulseOf(m.ID); heard && x.Reachable {
-				for _, a := range alarmsTold(p.Detail) {
-					if a.In(s.Alarms) < 0 {
-						s.Alarms = append(s.Alarms, a)
-					}
+			for _, a := range alarmsTold(n.tellOf(&x)) {
+				if a.In(s.Alarms) < 0 {
+					s.Alarms = append(s.Alarms, a)
 				}
 			}
 		}
 		s.Nodes = append(s.Nodes, x)
 	}
-	slices.SortFunc(s.Nodes, func(a, b NodeStatus) int {
-		if a.ID < b.ID {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(s.Nodes, func(a, b NodeStatus) int { return strings.Compare(a.ID, b.ID) })
 	return s
 }
 
-// tellOf fills in what is heard of another node.
-func (n *Node) tellOf(x *NodeStatus) {
+// says fills in what a node says of itself.
+func (x *NodeStatus) says(p rpc.Pulse, role string) {
+	x.Role, x.Applied, x.First, x.Last, x.Ledger = role, p.Applied, p.First, p.Last, p.Ledger
+	x.Version, x.Rules, x.Generation, x.WALBytes = p.Version, p.Rules, p.Generation, p.WALBytes
+}
+
+// tellOf fills in what is heard of another node, and gives its pulse's details if that
+// is new enough.
+func (n *Node) tellOf(x *NodeStatus) (detail map[string]string) {
 	x.Role = "unknown"
 	if n.raft.State() == raft.Leader {
 		x.Durable = n.tracker.durableOf(n.raft.CurrentTerm(), x.ID)
 	}
-	n.net.mu.Lock()
-	defer n.net.mu.Unlock()
-	f := n.net.follows[x.ID]
-	if f == nil {
-		return
-	}
+	f := n.follow(x.ID)
 	if f.err != nil {
 		x.Error = f.err.Error()
 	}
 	if f.heard.IsZero() {
-		return
+		return nil
 	}
-	x.Reachable = time.Since(f.heard) < reachableFor
-	x.LastHeard = f.heard
-	p := f.pulse
-	x.Applied, x.First, x.Last, x.Version, x.Rules, x.Generation, x.WALBytes = p.Applied, p.First, p.Last, p.Version, p.Rules, p.Generation, p.WALBytes
-	x.Ledger = p.Ledger
-	x.ClockOffset = f.offset
-	if x.Reachable {
-		x.Role = p.Role
-		x.Error = ""
+	x.LastHeard, x.ClockOffset = f.heard, f.offset
+	x.says(f.pulse, x.Role)
+	if time.Since(f.heard) >= reachableFor {
+		return nil
 	}
+	x.Reachable, x.Role, x.Error = true, f.pulse.Role, ""
+	return f.pulse.Detail
 }

@@ -1,9 +1,7 @@
 package cluster
 
 import (
-	"errors"
 	"io"
-	"net"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -91,29 +89,8 @@ func newTransport(stream raft.StreamLayer, logger hclog.Logger, tracker *tracker
 	}), tracker, mayLead}
 }
 
-// loneStream is the network of a node without peers: nobody calls, nobody can be
-// called.
-type loneStream struct{ closed chan struct{} }
-
-func newLoneStream() *loneStream { return &loneStream{make(chan struct{})} }
-
-func (s *loneStream) Accept() (net.Conn, error) {
-	<-s.closed
-	return nil, net.ErrClosed
+// loneTransport is that of a node without peers: nobody calls, nobody can be called.
+func loneTransport() *raft.InmemTransport {
+	_, hop := raft.NewInmemTransport("alone")
+	return hop
 }
-
-func (s *loneStream) Close() error {
-	close(s.closed)
-	return nil
-}
-
-func (s *loneStream) Addr() net.Addr { return loneAddr{} }
-
-func (s *loneStream) Dial(raft.ServerAddress, time.Duration) (net.Conn, error) {
-	return nil, errors.New("cluster: this node has no peers")
-}
-
-type loneAddr struct{}
-
-func (loneAddr) Network() string { return "none" }
-func (loneAddr) String() string  { return "alone" }

@@ -156,8 +156,8 @@ func (n *Node) watchZones(now time.Time) {
 		heard = assumed
 	}
 	silent := now.Sub(heard) > timeout || ended
-	since, waiting := n.fsm.holding()
-	stuck := waiting && now.Sub(since) > timeout
+	held, since := n.fsm.holding()
+	stuck := held != 0 && now.Sub(since) > timeout
 	away := silent || stuck
 	a.mu.Lock()
 	caughtUp := n.tracker.furthest(term, v.elsewhere) >= a.commit
