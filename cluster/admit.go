@@ -24,10 +24,7 @@ func (n *Node) whoIsAt(addr string) string {
 }
 
 // identity is what this node says of itself in a handshake.
-func (n *Node) identity() peer.Hello {
-	v := n.dir.version()
-	return peer.Hello{Cluster: v.Cluster, Node: v.Node, Generation: v.Generation, Incarnation: v.Incarnation, Life: v.Life, Starts: v.Starts, Lives: v.Lives}
-}
+func (n *Node) identity() peer.Hello { return n.dir.version().Hello }
 
 // admit tells whether another node may talk to this one. It remembers with which
 // directory a node was met first: one that comes with another has forgotten what
@@ -49,9 +46,9 @@ func (n *Node) weigh(other peer.Hello) error {
 	switch {
 	case roster == nil:
 	case roster.removed(other.Node, other.Incarnation):
-		return &peer.Refusal{Code: peer.CodeRemoved, Detail: fmt.Sprintf("node %q was removed from this cluster; to take it in again, empty its directory and use 'doorbuster cluster join'", other.Node)}
+		return peer.Refuse(peer.CodeRemoved, "node %q was removed from this cluster; to take it in again, empty its directory and use 'doorbuster cluster join'", other.Node)
 	case roster.member(other.Node) == nil && n.fresh.holds():
-		return &peer.Refusal{Code: peer.CodeOther, Detail: fmt.Sprintf("node %q is not of this cluster; take it in with 'doorbuster cluster join --id %s' on one that is", other.Node, other.Node)}
+		return peer.Refuse(peer.CodeOther, "node %q is not of this cluster; take it in with 'doorbuster cluster join --id %s' on one that is", other.Node, other.Node)
 	}
 	n.hears(other.Node)
 	if n.dir.version().Generation == 0 && other.Generation > 0 {

@@ -318,20 +318,16 @@ func Restore(cfg Config, path string) (info BackupInfo, err error) {
 		return info, err
 	}
 	if b.part != nil {
-		if err := n.restoreLedger(b.part); err != nil {
-			return info, err
+		c := n.ledgerConfig()
+		err := ledger.Restore(context.Background(), c, b.part, b.part.Size())
+		if err == nil {
+			err = syncDir(c.Dir)
+		}
+		if err != nil {
+			return info, fmt.Errorf("restore the ledger: %w", err)
 		}
 	}
 	return info, n.dir.update(func(v *dirVersion) { v.Restoring = false })
-}
-
-// restoreLedger makes the ledger of a new data directory.
-func (n *Node) restoreLedger(part *io.SectionReader) error {
-	c := n.ledgerConfig()
-	if err := ledger.Restore(context.Background(), c, part, part.Size()); err != nil {
-		return fmt.Errorf("restore the ledger: %w", err)
-	}
-	return syncDir(c.Dir)
 }
 
 // noDesk is for a node that is not opened.

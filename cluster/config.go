@@ -167,10 +167,6 @@ func (c Config) validateCluster() error {
 
 // self gives this node among the members that the cluster begins with, or nil.
 func (c Config) self() *Member {
-	for i := range c.Members {
-		if c.Members[i].ID == c.NodeID {
-			return &c.Members[i]
-		}
-	}
-	return nil
+	r := Roster{Members: c.Members}
+	return r.member(c.NodeID)
 }

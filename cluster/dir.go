@@ -42,24 +42,12 @@ var ErrDirectory = errors.New("the data directory can't be used")
 type dirVersion struct {
 	Magic  string `json:"magic"`
 	Format int    `json:"format"`
-	Node   string `json:"node"`
+	// Hello is what the node says of itself. A lone node's has no cluster, and counts no
+	// starts.
+	peer.Hello
 
-	// Incarnation is random, made with the directory: the same id with another
-	// one is another node, that knows nothing of what this one acknowledged.
-	Incarnation string `json:"incarnation,omitempty"`
-
-	// Of a node of a cluster; a lone node's are empty.
-	Cluster string `json:"cluster,omitempty"`
-	// Generation counts how often a surviving room was promoted. 0: not known
-	// yet, of a node that is to join.
-	Generation uint64 `json:"generation,omitempty"`
 	// Joins: it was not among the nodes that the cluster began with.
 	Joins bool `json:"joins,omitempty"`
-	// Starts counts the starts of this directory in a cluster. Life is made with each,
-	// and Lives are the last of them: by these the others can tell an older copy.
-	Starts uint64       `json:"starts,omitempty"`
-	Life   string       `json:"life,omitempty"`
-	Lives  []peer.Start `json:"lives,omitempty"`
 	// Cut is where the log ended when a leader had entries cut off it, as seen from
 	// that leader's term: no reason to take the log for an older copy.
 	Cut mark `json:"cut,omitzero"`

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"fmt"
-	"sync"
 	"sync/atomic"
 
 	"doorbuster/engine"
@@ -79,7 +78,6 @@ func (f *Fatal) Unwrap() error { return f.Err }
 
 // fatal tells once that the node can't go on.
 type fatal struct {
-	once  sync.Once
 	end   atomic.Pointer[Fatal] // what was told, without Confirmed
 	tell  func(error)
 	alone bool
@@ -89,16 +87,17 @@ type fatal struct {
 }
 
 func (f *fatal) fail(cause Cause, err error) {
-	f.once.Do(func() {
-		f.end.Store(&Fatal{Cause: cause, Alone: f.alone, Err: err})
-		go func() {
-			end := &Fatal{Cause: cause, Alone: f.alone, Err: err}
-			if confirmed := f.confirmed.Load(); confirmed != nil {
-				end.Confirmed = (*confirmed)()
-			}
-			f.tell(end)
-		}()
-	})
+	end := Fatal{Cause: cause, Alone: f.alone, Err: err}
+	if !f.end.CompareAndSwap(nil, &end) {
+		return
+	}
+	go func() {
+		told := end
+		if confirmed := f.confirmed.Load(); confirmed != nil {
+			told.Confirmed = (*confirmed)()
+		}
+		f.tell(&told)
+	}()
 }
 
 // as is fail for who knows only one cause.

@@ -30,12 +30,7 @@ type followed struct {
 const followEvery = 100 * time.Millisecond
 
 // relearn asks for the members to be looked at again.
-func (net *network) relearn() {
-	select {
-	case net.learn <- struct{}{}:
-	default:
-	}
-}
+func (net *network) relearn() { wake(net.learn) }
 
 // keepFollowing follows every other member's pulse.
 func (net *network) keepFollowing() {
@@ -51,7 +46,7 @@ func (net *network) keepFollowing() {
 		var gone []string
 		net.mu.Lock()
 		for id, f := range net.follows {
-			if m := roster.member(id); m == nil || *m != f.member && m.Peer != f.member.Peer {
+			if m := roster.member(id); m == nil || m.Peer != f.member.Peer {
 				f.cancel()
 				delete(net.follows, id)
 				net.peers.Forget(f.member.Peer)
@@ -70,11 +65,9 @@ func (net *network) keepFollowing() {
 			ctx, cancel := context.WithCancel(net.ctx)
 			f := &followed{member: m, cancel: cancel}
 			net.follows[m.ID] = f
-			following.Add(1)
-			go func() {
-				defer following.Done()
+			following.Go(func() {
 				net.peers.Peer(m.Peer).Follow(ctx, followEvery, func(p rpc.Pulse, sent time.Time) { net.heard(f, p, sent) }, func(err error) { net.gone(f, err) })
-			}()
+			})
 		}
 		net.mu.Unlock()
 		for _, id := range gone {
@@ -104,7 +97,7 @@ func (net *network) heard(f *followed, p rpc.Pulse, sent time.Time) {
 		net.ahead.Store(0)
 	}
 	net.mu.Unlock()
-	n.memory.hears(id, n.cfg.NodeID, p.Memory, n.stranger)
+	n.memory.hears(n.cfg.NodeID, p.Memory, n.stranger)
 	if n.cfg.Demand != nil {
 		n.cfg.Demand.Hear(id, p.Demand, now)
 	}

@@ -137,7 +137,11 @@ func (n *Node) Sync(ctx context.Context) error {
 		if n.vouches() && n.applied.await(ctx, n.told()) == nil {
 			return true
 		}
-		index, err := n.askBarrier(ctx)
+		leader := n.leaderPeer()
+		if leader == nil {
+			return false
+		}
+		index, err := leader.Barrier(ctx)
 		return err == nil && n.Await(ctx, index) == nil
 	}) {
 		return engine.ErrNotLeader

@@ -185,12 +185,7 @@ func tooOld(err error) bool {
 func upgrade(err error) error { return fmt.Errorf("%w; upgrade doorbuster on this node", err) }
 
 // look asks for held entries to be looked at: the bound may have moved.
-func (f *fsm) look() {
-	select {
-	case f.wake <- struct{}{}:
-	default:
-	}
-}
+func (f *fsm) look() { wake(f.wake) }
 
 // release applies held entries as far as they are across, until stop.
 func (f *fsm) release(stop <-chan struct{}) {

@@ -1,11 +1,13 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -156,7 +158,9 @@ func (n *Node) keepLeadership() {
 		}
 		if leads {
 			n.improve(now)
-			n.watchRules(now)
+			if now.Sub(n.lead.lastRules) > rulesEvery && n.epoch.Load() != 0 && n.raiseRules() {
+				n.lead.lastRules = now
+			}
 		} else {
 			n.lead.ledSince, n.lead.apart = time.Time{}, time.Time{}
 		}
@@ -493,10 +497,10 @@ func (n *Node) refused(addr string) bool {
 
 // rank orders the voters that are left: the higher, the rather it is to lead. Who
 // has given the old leader up votes; so the one that is to lead comes last.
-func (n *Node) rank(gone string) (rank int) {
+func (n *Node) rank(gone string) int {
 	roster := n.Roster()
 	home := roster.home()
-	worth := func(m *Member) (w int) {
+	worth := func(m Member) (w int) {
 		if m.Kind == KindVoter && !m.Drained {
 			w += 2
 		}
@@ -505,17 +509,9 @@ func (n *Node) rank(gone string) (rank int) {
 		}
 		return w
 	}
-	self := roster.member(n.cfg.NodeID)
-	for i := range roster.Members {
-		m := &roster.Members[i]
-		if self == nil || m.ID == gone || m.ID == self.ID || !m.Kind.votes() {
-			continue
-		}
-		if w, own := worth(m), worth(self); w < own || w == own && m.ID > self.ID {
-			rank++
-		}
-	}
-	return rank
+	left := slices.DeleteFunc(slices.Clone(roster.Members), func(m Member) bool { return m.ID == gone || !m.Kind.votes() })
+	slices.SortFunc(left, func(a, b Member) int { return cmp.Or(cmp.Compare(worth(a), worth(b)), strings.Compare(b.ID, a.ID)) })
+	return max(0, slices.IndexFunc(left, func(m Member) bool { return m.ID == n.cfg.NodeID }))
 }
 
 // HandOver makes a node that is about to stop give leadership away, if another

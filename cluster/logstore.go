@@ -55,9 +55,8 @@ type LogStore struct {
 	mu      sync.Mutex
 	records []wal.Record // reused between calls
 
-	marking sync.Mutex
-	last    mark // of the entry stored last; of the snapshot, if that reaches further
-	found   AsOf // of the log as it was found, if that reaches to the snapshot
+	last  atomic.Pointer[mark] // of the entry stored last; of the snapshot, if that reaches further
+	found AsOf                 // of the log as it was found, if that reaches to the snapshot
 }
 
 var (
@@ -66,21 +65,15 @@ var (
 )
 
 // NewLogStore returns a store over log, which stays the caller's to close.
-func NewLogStore(log *wal.Log) *LogStore { return &LogStore{log: log} }
+func NewLogStore(log *wal.Log) *LogStore {
+	s := &LogStore{log: log}
+	s.last.Store(&mark{})
+	return s
+}
 
 // written gives how far the log, or the newest snapshot, reaches. It never waits
 // for the disk.
-func (s *LogStore) written() mark {
-	s.marking.Lock()
-	defer s.marking.Unlock()
-	return s.last
-}
-
-func (s *LogStore) reaches(to mark) {
-	s.marking.Lock()
-	defer s.marking.Unlock()
-	s.last = to
-}
+func (s *LogStore) written() mark { return *s.last.Load() }
 
 // lookAtEnd finds how far the log reaches, beyond a snapshot.
 func (s *LogStore) lookAtEnd(snapshot mark) error {
@@ -94,7 +87,7 @@ func (s *LogStore) lookAtEnd(snapshot mark) error {
 		}
 		snapshot = later(snapshot, mark{e.Term, last})
 	}
-	s.reaches(snapshot)
+	s.last.Store(&snapshot)
 	return nil
 }
 
@@ -173,7 +166,7 @@ func (s *LogStore) StoreLogs(entries []*raft.Log) error {
 		return fmt.Errorf("cluster: store entries: %w", err)
 	}
 	if n := len(entries); n > 0 {
-		s.reaches(mark{entries[n-1].Term, entries[n-1].Index})
+		s.last.Store(&mark{entries[n-1].Term, entries[n-1].Index})
 	}
 	for i := len(entries) - 1; i >= 0; i-- {
 		if e := entries[i]; e.Type == raft.LogCommand && !isRoster(e.Data) {

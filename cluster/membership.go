@@ -303,16 +303,9 @@ func (n *Node) remove(o Operation) error {
 // asks again.
 const rulesEvery = 2 * time.Second
 
-// watchRules raises the rules of the group once every node knows newer ones. A lone
-// node, which has nobody to wait for, does so with each epoch.
-func (n *Node) watchRules(now time.Time) {
-	if now.Sub(n.lead.lastRules) > rulesEvery && n.epoch.Load() != 0 && n.raiseRules() {
-		n.lead.lastRules = now
-	}
-}
-
 // raiseRules raises the rules that the group runs by, if every node knows newer
-// ones; it tells whether it asked for them.
+// ones; it tells whether it asked for them. A lone node, which has nobody to wait for,
+// does so with each epoch.
 func (n *Node) raiseRules() bool {
 	present := uint32(0)
 	n.View(func(s *engine.State) { present = s.Rules() })

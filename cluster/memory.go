@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -40,12 +39,7 @@ func later(a, b mark) mark {
 
 // acquaintance is what a node remembers of another, or of itself.
 type acquaintance struct {
-	Incarnation string `json:"incarnation"`
-	// Life is random, made at each start; Starts counts the starts of the directory,
-	// and Lives are the last of them.
-	Life   string       `json:"life"`
-	Starts uint64       `json:"starts"`
-	Lives  []peer.Start `json:"lives,omitempty"`
+	peer.Past
 	// Wrote is how far it was known to have written.
 	Wrote mark   `json:"wrote"`
 	Peer  string `json:"peer,omitempty"` // where it was, to ask it at the next start
@@ -80,7 +74,6 @@ type memory struct {
 	applied engine.LogIndex // to be written
 	of      map[string]acquaintance
 	changed bool                 // since it was written
-	heard   map[string][]byte    // by node: what it told last
 	twice   map[string]time.Time // by node: since when another process of it was kept out
 }
 
@@ -105,7 +98,7 @@ var memorySums = crc32.MakeTable(crc32.Castagnoli)
 // endian, and JSON. old tells that the directory was started before, so that there
 // must be one.
 func openMemory(dir string, old bool) (*memory, error) {
-	m := &memory{path: filepath.Join(dir, memoryFile), of: map[string]acquaintance{}, heard: map[string][]byte{}, twice: map[string]time.Time{}}
+	m := &memory{path: filepath.Join(dir, memoryFile), of: map[string]acquaintance{}, twice: map[string]time.Time{}}
 	b, err := os.ReadFile(m.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !old:
@@ -221,14 +214,11 @@ func (m *memory) meet(h peer.Hello, living string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	a, known := m.of[h.Node]
-	refuse := func(code, format string, args ...any) error {
-		return &peer.Refusal{Code: code, Detail: fmt.Sprintf(format, args...)}
-	}
 	advice := fmt.Sprintf("What it acknowledged since is not in it. 'doorbuster cluster remove --node %s', and join it under a new id with an empty directory", h.Node)
 	switch {
 	case !known:
 	case a.Incarnation != h.Incarnation:
-		return refuse(peer.CodeIncarnation, "node %q comes with another data directory than before: what it acknowledged is not in it. "+
+		return peer.Refuse(peer.CodeIncarnation, "node %q comes with another data directory than before: what it acknowledged is not in it. "+
 			"Remove the node, and join it from scratch under a new id", h.Node)
 	case a.Life == h.Life && a.Starts == h.Starts:
 		delete(m.twice, h.Node)
@@ -237,17 +227,17 @@ func (m *memory) meet(h peer.Hello, living string) error {
 		if m.twice[h.Node].IsZero() {
 			m.twice[h.Node] = time.Now()
 		}
-		return refuse(peer.CodeTwice, "node %s is there already, as another process: stop one of the two, and give no two of them copies of one directory", h.Node)
+		return peer.Refuse(peer.CodeTwice, "node %s is there already, as another process: stop one of the two, and give no two of them copies of one directory", h.Node)
 	case h.Starts <= a.Starts:
-		return refuse(peer.CodeOlderCopy, "node %s comes with an older copy of its directory: it counts %d starts of it, and start %d has been met. %s", h.Node, h.Starts, a.Starts, advice)
+		return peer.Refuse(peer.CodeOlderCopy, "node %s comes with an older copy of its directory: it counts %d starts of it, and start %d has been met. %s", h.Node, h.Starts, a.Starts, advice)
 	default:
 		if at, short := shortSince(h.Lives, a.Starts, a.Wrote); short {
-			return refuse(peer.CodeOlderCopy, "node %s comes with an older copy of its directory: its log ended at index %d (term %d) at start %d, and had reached index %d (term %d) before. %s",
+			return peer.Refuse(peer.CodeOlderCopy, "node %s comes with an older copy of its directory: its log ended at index %d (term %d) at start %d, and had reached index %d (term %d) before. %s",
 				h.Node, at.Index, at.Term, at.Count, a.Wrote.Index, a.Wrote.Term, advice)
 		}
 	}
 	delete(m.twice, h.Node)
-	a.Incarnation, a.Life, a.Starts, a.Lives = h.Incarnation, h.Life, h.Starts, h.Lives
+	a.Past = h.Past
 	if n := len(h.Lives); n > 0 {
 		a.Wrote = later(a.Wrote, mark{h.Lives[n-1].Term, h.Lives[n-1].Index})
 	}
@@ -278,20 +268,16 @@ func (m *memory) tells(id string, self acquaintance) []byte {
 	return b
 }
 
-// hears takes in what another node remembers. gone tells of whom nothing is to be
+// hears takes in what another node remembers, if that is news. gone tells of whom nothing is to be
 // learned. Where two lives contradict each other, one of them is an older copy: the
 // node concerned is weighed anew when it comes.
-func (m *memory) hears(from, own string, told []byte, gone func(id string, a acquaintance) bool) {
+func (m *memory) hears(own string, told []byte, gone func(id string, a acquaintance) bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(told) == 0 || bytes.Equal(m.heard[from], told) {
-		return
-	}
 	var all map[string]acquaintance
-	if json.Unmarshal(told, &all) != nil {
+	if len(told) == 0 || json.Unmarshal(told, &all) != nil {
 		return
 	}
-	m.heard[from] = bytes.Clone(told)
 	for id, t := range all {
 		a, known := m.of[id]
 		if id == own || gone(id, t) || known && a.Incarnation != t.Incarnation || len(t.Lives) > keptStarts || !known && len(m.of) >= 2*maxMembers {
@@ -390,13 +376,7 @@ func (n *Node) tellAlarm(text string) {
 
 // self is what this node tells others of itself.
 func (n *Node) self() acquaintance {
-	v := n.dir.version()
-	return acquaintance{Incarnation: v.Incarnation, Life: v.Life, Starts: v.Starts, Lives: v.Lives, Wrote: n.written()}
-}
-
-// remembers gives the index up to which another node is known to have written.
-func (n *Node) remembers(id string) engine.LogIndex {
-	return engine.LogIndex(n.memory.get(id).Wrote.Index)
+	return acquaintance{Past: n.dir.version().Past, Wrote: n.written()}
 }
 
 // stranger tells of whom this node is to remember nothing: who was removed, and, of

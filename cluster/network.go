@@ -61,14 +61,14 @@ func (n *Node) openNetwork() (*network, error) {
 // startNetwork begins to answer and to ask; Raft is there.
 func (n *Node) startNetwork() {
 	n.lookAtSelf()
-	n.run(func() {
+	n.running.Go(func() {
 		if err := n.net.server.Serve(n.net.port.RPC()); err != nil && !n.stopping.Load() {
 			n.fatal.fail(CauseNetwork, fmt.Errorf("serve other nodes: %w", err))
 		}
 	})
-	n.run(n.net.keepFollowing)
-	n.run(n.keepLeadership)
-	n.run(n.keepMembers)
+	n.running.Go(n.net.keepFollowing)
+	n.running.Go(n.keepLeadership)
+	n.running.Go(n.keepMembers)
 	n.net.relearn()
 }
 
@@ -91,13 +91,6 @@ func (n *Node) leaderPeer() *rpc.Peer {
 		return nil
 	}
 	return n.net.peers.Peer(string(addr))
-}
-
-func (n *Node) askBarrier(ctx context.Context) (engine.LogIndex, error) {
-	if p := n.leaderPeer(); p != nil {
-		return p.Barrier(ctx)
-	}
-	return 0, engine.ErrNotLeader
 }
 
 // Grab has the leader decide a grab, and to told. Errors: engine.ErrNotLeader if it

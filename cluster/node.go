@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"doorbuster/cluster/ledger"
+	"doorbuster/cluster/peer"
 	"doorbuster/engine"
 	"doorbuster/wal"
 )
@@ -158,7 +159,7 @@ func (n *Node) alone() bool { return n.cfg.ClusterID == "" }
 
 // firstVersion is what a new data directory records.
 func (n *Node) firstVersion() dirVersion {
-	v := dirVersion{Node: n.cfg.NodeID, Incarnation: crand.Text()}
+	v := dirVersion{Hello: peer.Hello{Node: n.cfg.NodeID, Past: peer.Past{Incarnation: crand.Text()}}}
 	if !n.alone() {
 		v.Cluster = n.cfg.ClusterID
 		if v.Joins = n.cfg.self() == nil; !v.Joins {
@@ -232,24 +233,15 @@ func (n *Node) startRaft(snapshots raft.SnapshotStore) error {
 	n.started.Store(true)
 	n.learnVoters()
 	n.startLedger()
-	n.run(func() { n.watchLeadership(notify) })
-	n.run(n.keepEpoch)
-	n.run(n.keepSnapshots)
+	n.running.Go(func() { n.watchLeadership(notify) })
+	n.running.Go(n.keepEpoch)
+	n.running.Go(n.keepSnapshots)
 	if n.net != nil {
-		n.run(n.keepMemory)
-		n.run(func() { n.fsm.release(n.stop) })
+		n.running.Go(n.keepMemory)
+		n.running.Go(func() { n.fsm.release(n.stop) })
 		n.startNetwork()
 	}
 	return nil
-}
-
-// run starts a goroutine that Close waits for.
-func (n *Node) run(loop func()) {
-	n.running.Add(1)
-	go func() {
-		defer n.running.Done()
-		loop()
-	}()
 }
 
 // firstConfiguration is what a new cluster, or a lone node, begins with.
@@ -279,9 +271,12 @@ func (n *Node) watchLeadership(notify <-chan bool) {
 	}
 }
 
-func (n *Node) look() {
+func (n *Node) look() { wake(n.changed) }
+
+// wake tells who waits on a channel for one to look again.
+func wake(c chan<- struct{}) {
 	select {
-	case n.changed <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }

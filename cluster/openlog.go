@@ -18,18 +18,13 @@ import (
 
 func (n *Node) openSnapshots() (*raft.FileSnapshotStore, error) {
 	// The store passes over what a crash left half written, and never removes it.
-	found, err := os.ReadDir(SnapshotsDir(n.cfg.Dir))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w", snapshotsDir, bare(err))
+	half, err := fs.Glob(os.DirFS(SnapshotsDir(n.cfg.Dir)), "*.tmp")
+	for _, name := range half {
+		n.logger.Info("removing half a snapshot that a crash left", "name", name)
+		err = errors.Join(err, os.RemoveAll(filepath.Join(SnapshotsDir(n.cfg.Dir), name)))
 	}
-	for _, entry := range found {
-		if filepath.Ext(entry.Name()) != ".tmp" {
-			continue
-		}
-		n.logger.Info("removing half a snapshot that a crash left", "name", entry.Name())
-		if err := os.RemoveAll(filepath.Join(SnapshotsDir(n.cfg.Dir), entry.Name())); err != nil {
-			return nil, fmt.Errorf("%s: %w", snapshotsDir, bare(err))
-		}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", snapshotsDir, bare(err))
 	}
 	// The store makes a "snapshots" folder of its own below the one it is given.
 	s, err := raft.NewFileSnapshotStoreWithLogger(n.cfg.Dir, 2, n.raftLogger())

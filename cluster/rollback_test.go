@@ -340,3 +340,8 @@ func TestPlanSaysWhatItCannotKnow(t *testing.T) {
 
 // hearsLife tells whether a node hears another.
 func (s *seat) hearsLife(id string) bool { return s.livesAs(id) != "" }
+
+// remembers gives the index up to which a node knows another to have written.
+func (s *seat) remembers(id string) engine.LogIndex {
+	return engine.LogIndex(s.memory.get(id).Wrote.Index)
+}

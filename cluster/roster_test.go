@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"doorbuster/cluster/peer"
 	"doorbuster/engine"
 )
 
@@ -156,23 +157,23 @@ func TestMemberValidate(t *testing.T) {
 // TestDirectoryOf: whose directory it is, and what became of it.
 func TestDirectoryOf(t *testing.T) {
 	dir := t.TempDir()
-	d, err := claimDir(dir, dirVersion{Node: "a1", Cluster: "shop", Generation: 1, Incarnation: "x"})
+	d, err := claimDir(dir, dirVersion{Hello: peer.Hello{Node: "a1", Cluster: "shop", Generation: 1, Past: peer.Past{Incarnation: "x"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(d.update(func(v *dirVersion) { v.Starts = 3 }), d.release()); err != nil {
 		t.Fatal(err)
 	}
-	for want, first := range map[string]dirVersion{
+	for want, first := range map[string]peer.Hello{
 		`belongs to node "a1"`:          {Node: "a2", Cluster: "shop"},
 		`of cluster "shop"`:             {Node: "a1", Cluster: "other"},
 		`of cluster "shop"; this one's`: {Node: "a1"},
 	} {
-		if _, err := claimDir(dir, first); !errors.Is(err, ErrDirectory) || !strings.Contains(err.Error(), want) {
+		if _, err := claimDir(dir, dirVersion{Hello: first}); !errors.Is(err, ErrDirectory) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", want, err)
 		}
 	}
-	if d, err = claimDir(dir, dirVersion{Node: "a1", Cluster: "shop", Generation: 9, Incarnation: "z"}); err != nil {
+	if d, err = claimDir(dir, dirVersion{Hello: peer.Hello{Node: "a1", Cluster: "shop", Generation: 9, Past: peer.Past{Incarnation: "z"}}}); err != nil {
 		t.Fatal(err)
 	}
 	if v := d.version(); v.Generation != 1 || v.Incarnation != "x" || v.Starts != 3 {
@@ -181,7 +182,7 @@ func TestDirectoryOf(t *testing.T) {
 	if err := errors.Join(d.update(func(v *dirVersion) { v.Superseded = 2 }), d.release()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := claimDir(dir, dirVersion{Node: "a1", Cluster: "shop"}); !errors.Is(err, ErrDirectory) || !strings.Contains(err.Error(), "generation 2") {
+	if _, err := claimDir(dir, dirVersion{Hello: peer.Hello{Node: "a1", Cluster: "shop"}}); !errors.Is(err, ErrDirectory) || !strings.Contains(err.Error(), "generation 2") {
 		t.Errorf("superseded: %v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"doorbuster/cluster/peer"
 	"doorbuster/engine"
 )
 
@@ -58,7 +59,7 @@ func TestFirstStartCutShort(t *testing.T) {
 			}
 		},
 		"between the term and the first entry": func(t *testing.T, dir string) {
-			claimed, err := claimDir(dir, dirVersion{Node: DefaultConfig(dir).NodeID})
+			claimed, err := claimDir(dir, dirVersion{Hello: peer.Hello{Node: DefaultConfig(dir).NodeID}})
 			if err != nil {
 				t.Fatal(err)
 			}

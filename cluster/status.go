@@ -46,12 +46,7 @@ func (n *Node) role() string {
 	case raft.Shutdown:
 		return "stopped"
 	}
-	for _, s := range n.voters.Load().configuration.Servers {
-		if string(s.ID) == n.cfg.NodeID && s.Suffrage == raft.Voter {
-			return "follower"
-		}
-	}
-	if n.alone() {
+	if n.alone() || n.voters.Load().has(n.cfg.NodeID) {
 		return "follower"
 	}
 	return "non_voter"
@@ -112,14 +107,9 @@ func (n *Node) ClusterStatus() ClusterStatus {
 		s.Epoch = engine.Epoch(0)
 		n.View(func(state *engine.State) { s.Epoch, _, _ = state.Epoch() })
 	}
-	configuration := n.voters.Load().configuration
+	v := n.voters.Load()
 	for _, m := range roster.Members {
-		x := NodeStatus{Member: m}
-		for _, server := range configuration.Servers {
-			if string(server.ID) == m.ID {
-				x.voter = server.Suffrage == raft.Voter
-			}
-		}
+		x := NodeStatus{Member: m, voter: v.has(m.ID)}
 		x.Joining = m.Kind.votes() && !x.voter
 		if m.ID == n.cfg.NodeID {
 			x.Reachable, x.LastHeard, x.Durable = true, time.Now(), s.LastIndex

@@ -1,7 +1,7 @@
 package cluster
 
 import (
-	"sync"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +17,11 @@ type votes struct {
 	others        []string        // voters besides this node
 	elsewhere     []string        // voters of other zones than this node's
 	zones         int             // how many zones have a voter
+}
+
+// has tells whether a node has a vote.
+func (v *votes) has(id string) bool {
+	return slices.ContainsFunc(v.configuration.Servers, func(s raft.Server) bool { return string(s.ID) == id && s.Suffrage == raft.Voter })
 }
 
 // learnVoters takes in Raft's configuration, and where its servers stand.
@@ -77,8 +82,7 @@ type across struct {
 	degraded atomic.Bool
 	blocked  atomic.Bool
 
-	mu     sync.Mutex
-	commit engine.LogIndex // at the last look
+	commit engine.LogIndex // at the last look; keepLeadership's
 }
 
 // zoned tells whether the zone rule holds nodes back: there are voters in several
@@ -159,10 +163,8 @@ func (n *Node) watchZones(now time.Time) {
 	held, since := n.fsm.holding()
 	stuck := held != 0 && now.Sub(since) > timeout
 	away := silent || stuck
-	a.mu.Lock()
 	caughtUp := n.tracker.furthest(term, v.elsewhere) >= a.commit
 	a.commit = engine.LogIndex(n.raft.CommitIndex())
-	a.mu.Unlock()
 	if !away && !caughtUp {
 		away = a.degraded.Load() || a.blocked.Load()
 	}

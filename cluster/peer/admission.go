@@ -34,34 +34,29 @@ func names(certificate *x509.Certificate) string {
 
 // judge tells why peer is turned away, nil if it is not. certificate is what it
 // showed, nil without TLS.
-func (p *Port) judge(own, peer Hello, certificate *x509.Certificate) *Refusal {
-	refuse := func(code, format string, args ...any) *Refusal {
-		return &Refusal{Code: code, Detail: fmt.Sprintf(format, args...), Node: own.Node, Generation: own.Generation}
-	}
+func (p *Port) judge(own, peer Hello, certificate *x509.Certificate) error {
+	known := peer.Generation != 0 && own.Generation != 0
 	// Whose cluster it is comes first, because it explains the rest; nothing that
 	// stops a node is believed before the certificate is.
 	switch {
 	case peer.Cluster != own.Cluster:
-		return refuse(CodeCluster, "node %s is of cluster %s, and node %s of cluster %s: check the cluster ids and the peers' addresses in the configs",
+		return Refuse(CodeCluster, "node %s is of cluster %s, and node %s of cluster %s: check the cluster ids and the peers' addresses in the configs",
 			peer.Node, peer.Cluster, own.Node, own.Cluster)
 	case certificate != nil && !proves(certificate, peer.Cluster, peer.Node):
-		return refuse(CodeIdentity, "node %s shows a certificate for %s, and not for %s: give each node its own certificate",
+		return Refuse(CodeIdentity, "node %s shows a certificate for %s, and not for %s: give each node its own certificate",
 			peer.Node, names(certificate), NodeURI(peer.Cluster, peer.Node))
 	case peer.To != "" && peer.To != own.Node:
-		return refuse(CodeIdentity, "node %s wants node %s, and this is node %s: check the peers' addresses in the configs", peer.Node, peer.To, own.Node)
+		return Refuse(CodeIdentity, "node %s wants node %s, and this is node %s: check the peers' addresses in the configs", peer.Node, peer.To, own.Node)
 	case peer.Node == own.Node && peer.Incarnation == own.Incarnation:
-		return refuse(CodeSelf, "node %s has reached itself: a peer's address in the config is its own", own.Node)
+		return Refuse(CodeSelf, "node %s has reached itself: a peer's address in the config is its own", own.Node)
 	case peer.Node == own.Node:
-		return refuse(CodeSelf, "two nodes go by the same id %s: stop one of them, and join it from scratch under a new id with 'doorbuster cluster join'", own.Node)
-	case peer.Generation != 0 && own.Generation != 0 && peer.Generation < own.Generation:
-		return refuse(CodeGeneration, "%s", goneOn(peer, own))
-	case peer.Generation != 0 && own.Generation != 0 && peer.Generation > own.Generation:
-		return refuse(CodeSuperseded, "%s", goneOn(own, peer))
-	}
-	if p.cfg.Admit != nil {
-		if err := p.cfg.Admit(peer); err != nil {
-			return asRefusal(err, own)
-		}
+		return Refuse(CodeSelf, "two nodes go by the same id %s: stop one of them, and join it from scratch under a new id with 'doorbuster cluster join'", own.Node)
+	case known && peer.Generation < own.Generation:
+		return Refuse(CodeGeneration, "%s", goneOn(peer, own))
+	case known && peer.Generation > own.Generation:
+		return Refuse(CodeSuperseded, "%s", goneOn(own, peer))
+	case p.cfg.Admit != nil:
+		return p.cfg.Admit(peer)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"net/url"
+	"regexp"
 	"time"
 )
 
@@ -75,7 +76,7 @@ func MakeNode(ca KeyPair, cluster, node string, hosts []string, from, until time
 		switch ip := net.ParseIP(host); {
 		case ip != nil:
 			template.IPAddresses = append(template.IPAddresses, ip)
-		case hostName(host):
+		case hostName.MatchString(host):
 			template.DNSNames = append(template.DNSNames, host)
 		default:
 			return KeyPair{}, fmt.Errorf("node %s: %q is neither an IP address nor a host name", node, host)
@@ -96,20 +97,8 @@ func checkCA(ca *x509.Certificate, cluster string) error {
 	return nil
 }
 
-// hostName tells whether s could be a DNS name.
-func hostName(s string) bool {
-	if len(s) == 0 || len(s) > 253 || s[0] == '.' || s[0] == '-' {
-		return false
-	}
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '.', c == '_':
-		default:
-			return false
-		}
-	}
-	return true
-}
+// hostName is what could be a DNS name.
+var hostName = regexp.MustCompile(`^[0-9A-Za-z_][0-9A-Za-z_.-]{0,252}$`)
 
 // issue makes a key and has signer sign template for it; nil is the key itself.
 func issue(template *x509.Certificate, signer *tls.Certificate) (KeyPair, error) {

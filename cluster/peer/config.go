@@ -6,26 +6,35 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 
 	"doorbuster/engine"
 )
 
 // Hello is what a node says of itself when it meets another.
 type Hello struct {
-	Cluster string `json:"cluster"`
-	Node    string `json:"node"`
-	// Generation of the cluster that the node belongs to. 0: it is fresh and has
-	// none yet, and so is neither older nor newer than anybody.
-	Generation uint64 `json:"generation"`
-	// Incarnation is random and made once for each data directory.
-	Incarnation string `json:"incarnation"`
+	Cluster string `json:"cluster,omitempty"`
+	Node    string `json:"node,omitempty"`
+	// Generation of the cluster that the node belongs to: how often a surviving room was
+	// promoted, and 1. 0: it is fresh and has none yet, and so is neither older nor newer
+	// than anybody.
+	Generation uint64 `json:"generation,omitempty"`
+	Past
+	// To is whom the one who calls wants to reach, if he knows.
+	To string `json:"to,omitempty"`
+}
+
+// Past is by which nodes tell a data directory from others, and from older copies of
+// itself.
+type Past struct {
+	// Incarnation is random and made with the directory: the same node with another
+	// one is another node, that knows nothing of what this one acknowledged.
+	Incarnation string `json:"incarnation,omitempty"`
 	// Life is random and made at each start of the node. Starts counts the starts of
 	// its directory, and Lives are the last of them, this one at the end.
 	Life   string  `json:"life,omitempty"`
 	Starts uint64  `json:"starts,omitempty"`
 	Lives  []Start `json:"lives,omitempty"`
-	// To is whom the one who calls wants to reach, if he knows.
-	To string `json:"to,omitempty"`
 }
 
 // Start is a start of a node's directory: which, and where its log ended then.
@@ -53,22 +62,15 @@ func (h Hello) check() error {
 		errs = append(errs, CheckID("the node id wanted", h.To))
 	}
 	for what, value := range map[string]string{"incarnation": h.Incarnation, "life": h.Life} {
-		if len(value) > maxIncarnationBytes || !plain(value) {
+		if len(value) > maxIncarnationBytes || strings.ContainsFunc(value, unprintable) {
 			errs = append(errs, fmt.Errorf("the %s is not at most %d printable characters", what, maxIncarnationBytes))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// plain tells whether s is printable ASCII.
-func plain(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
-}
+// unprintable tells whether r is not of printable ASCII.
+func unprintable(r rune) bool { return r < ' ' || r > '~' }
 
 // Config of a Port. Identity and Logger are required.
 type Config struct {

@@ -13,7 +13,6 @@ type conn struct {
 	raw      net.Conn
 	port     *Port
 	inbound  bool
-	kind     kind   // 0 during the handshake
 	node     string // at the other end, as it says itself; "" before it did
 	chain    []*x509.Certificate
 	roots    *x509.CertPool // that the chain was last held against
@@ -63,7 +62,6 @@ func (p *Port) note(change func()) {
 // next handshake could stay for ever. That a certificate has expired meanwhile ends
 // nothing: a cluster must not come apart by the calendar.
 func (p *Port) watchCAs() {
-	defer p.running.Done()
 	tick := time.NewTicker(p.tuning.lookAtFiles)
 	defer tick.Stop()
 	for {

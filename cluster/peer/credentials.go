@@ -149,26 +149,16 @@ func (c *credentials) current() material {
 	return c.present
 }
 
-// accepting is the TLS of the one who is called. There are no tickets: what was
-// true of a certificate is looked at anew for each connection.
-func (c *credentials) accepting() *tls.Config {
+// config is the TLS of both ends. There are no tickets: what was true of a certificate
+// is looked at anew for each connection. The one who calls checks by CA, use and time
+// here, and both by node id after the handshake: the standard library's check is by host
+// name, which a node's certificate is not about.
+func (c *credentials) config() *tls.Config {
 	m := c.current()
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13, Time: c.now,
 		Certificates: []tls.Certificate{m.certificate},
 		ClientAuth:   tls.RequireAndVerifyClientCert, ClientCAs: m.roots,
-		SessionTicketsDisabled: true, DynamicRecordSizingDisabled: true,
-	}
-}
-
-// calling is the TLS of the one who calls. The standard library's check is by
-// host name, which a node's certificate is not about; ours is by CA, use and time
-// here, and by node id after the handshake.
-func (c *credentials) calling() *tls.Config {
-	m := c.current()
-	return &tls.Config{
-		MinVersion: tls.VersionTLS13, Time: c.now,
-		Certificates:       []tls.Certificate{m.certificate},
 		InsecureSkipVerify: true,
 		VerifyConnection: func(state tls.ConnectionState) error {
 			err := verify(state.PeerCertificates, m.roots, x509.ExtKeyUsageServerAuth, c.now())
@@ -177,6 +167,6 @@ func (c *credentials) calling() *tls.Config {
 			}
 			return nil
 		},
-		DynamicRecordSizingDisabled: true,
+		SessionTicketsDisabled: true, DynamicRecordSizingDisabled: true,
 	}
 }

@@ -93,7 +93,7 @@ func (n *testNode) tellings() []told {
 }
 
 func hello(node string) Hello {
-	return Hello{Cluster: "shop", Node: node, Generation: 3, Incarnation: "made-" + node}
+	return Hello{Cluster: "shop", Node: node, Generation: 3, Past: Past{Incarnation: "made-" + node}}
 }
 
 // quick are timings for tests. The handshake's patience is long enough never to

@@ -102,16 +102,16 @@ func cutShort(err error) error {
 }
 
 func malformed(what string) *Refusal {
-	return &Refusal{Code: CodeMalformed, Detail: what + ": is it a node of this program that speaks?"}
+	return Refuse(CodeMalformed, "%s: is it a node of this program that speaks?", what)
 }
 
 // notOurs names what is likely to speak, from its first bytes.
 func notOurs(first []byte) *Refusal {
 	if len(first) > 1 && first[1] == 3 && (first[0] == 0x15 || first[0] == 0x16) {
-		return &Refusal{Code: CodeMalformed, Detail: "the peer speaks TLS and this node does not: give both certificates, or neither"}
+		return Refuse(CodeMalformed, "the peer speaks TLS and this node does not: give both certificates, or neither")
 	}
 	if string(first) == "DBPR" {
-		return &Refusal{Code: CodeVersion, Detail: "the peer runs a build before version 1 of the formats, which this one can't talk to: run one build on all nodes"}
+		return Refuse(CodeVersion, "the peer runs a build before version 1 of the formats, which this one can't talk to: run one build on all nodes")
 	}
 	return malformed(fmt.Sprintf("it begins with %q and not with %q", first, magic))
 }
@@ -134,7 +134,7 @@ func readPreamble(from io.Reader) (kind, Hello, error) {
 }
 
 func newer(theirs byte) *Refusal {
-	return &Refusal{Code: CodeVersion, Detail: fmt.Sprintf("the peer speaks version %d of the handshake, newer than this node's %d: upgrade this node, or let the peer run the older build", theirs, version)}
+	return Refuse(CodeVersion, "the peer speaks version %d of the handshake, newer than this node's %d: upgrade this node, or let the peer run the older build", theirs, version)
 }
 
 func decodeHello(body []byte) (Hello, error) {

@@ -16,8 +16,8 @@ import (
 // have to read it too.
 func TestSampleOfVersion1(t *testing.T) {
 	kept := map[string]any{
-		"preamble": Hello{Cluster: "shop", Node: "a1", Generation: 3, Incarnation: "5f0c", To: "b1"},
-		"welcome":  Hello{Cluster: "shop", Node: "b1", Generation: 3, Incarnation: "77aa"},
+		"preamble": Hello{Cluster: "shop", Node: "a1", Generation: 3, Past: Past{Incarnation: "5f0c"}, To: "b1"},
+		"welcome":  Hello{Cluster: "shop", Node: "b1", Generation: 3, Past: Past{Incarnation: "77aa"}},
 		"refused":  &Refusal{Code: CodeGeneration, Detail: "stop it", Generation: 4, Node: "b1"},
 	}
 	words := map[string]byte{"preamble": byte(kindRPC), "welcome": welcome, "refused": refused}
@@ -57,7 +57,7 @@ func TestSampleOfVersion1(t *testing.T) {
 // TestLongestHello: whatever a Hello and a Refusal may hold fits a frame.
 func TestLongestHello(t *testing.T) {
 	id := strings.Repeat("x", 64)
-	longest := Hello{Cluster: id, Node: id, To: id, Generation: 1<<64 - 1, Incarnation: strings.Repeat("<", maxIncarnationBytes)}
+	longest := Hello{Cluster: id, Node: id, To: id, Generation: 1<<64 - 1, Past: Past{Incarnation: strings.Repeat("<", maxIncarnationBytes)}}
 	if err := longest.check(); err != nil {
 		t.Fatal(err)
 	}

@@ -93,11 +93,9 @@ func listen(cfg Config, t tuning) (*Port, error) {
 	}
 	p.ending, p.end = context.WithCancel(context.Background())
 	p.raft, p.rpc = &Stream{inlet: newInlet(address(p.cfg.Advertise)), port: p}, newInlet(listener.Addr())
-	p.running.Add(1)
-	go p.accept()
+	p.running.Go(p.accept)
 	if p.credentials != nil && t.lookAtFiles > 0 {
-		p.running.Add(1)
-		go p.watchCAs()
+		p.running.Go(p.watchCAs)
 	}
 	return p, nil
 }
@@ -150,7 +148,6 @@ func (p *Port) Close() (err error) {
 
 // accept takes connections until the port closes, whatever goes wrong with some.
 func (p *Port) accept() {
-	defer p.running.Done()
 	var handshakes errgroup.Group
 	defer handshakes.Wait()
 	handshakes.SetLimit(maxHandshakes)
@@ -257,19 +254,18 @@ func (p *Port) secure(c *conn) (*x509.Certificate, error) {
 	if p.credentials == nil {
 		return nil, nil
 	}
-	var s *tls.Conn
+	begin := tls.Client
 	if c.inbound {
-		s = tls.Server(c.raw, p.credentials.accepting())
-	} else {
-		s = tls.Client(c.raw, p.credentials.calling())
+		begin = tls.Server
 	}
+	s := begin(c.raw, p.credentials.config())
 	err := s.Handshake()
 	var record tls.RecordHeaderError
 	switch foreign := errors.As(err, &record); {
 	case foreign && string(record.RecordHeader[:len(magic)]) == magic && c.inbound:
 		return nil, unencrypted
 	case foreign && string(record.RecordHeader[:len(magic)]) == magic:
-		return nil, &Refusal{Code: CodeMalformed, Detail: "it speaks without TLS and this node with it: give both certificates, or neither"}
+		return nil, Refuse(CodeMalformed, "it speaks without TLS and this node with it: give both certificates, or neither")
 	case foreign && c.inbound:
 		return nil, malformed("what it sends is not TLS")
 	case err != nil:
@@ -282,7 +278,7 @@ func (p *Port) secure(c *conn) (*x509.Certificate, error) {
 }
 
 // unencrypted is for our own handshake that came instead of TLS.
-var unencrypted = &Refusal{Code: CodeMalformed, Detail: "the caller speaks without TLS and the one who is called with it: give both certificates, or neither"}
+var unencrypted = Refuse(CodeMalformed, "the caller speaks without TLS and the one who is called with it: give both certificates, or neither")
 
 // hear does the handshake up to the answer, which is reply; nil if the peer is not
 // worth one. It is welcome if there is no error.
@@ -305,15 +301,14 @@ func (p *Port) hear(c *conn) (k kind, reply []byte, err error) {
 	}
 	why := p.meet(c, c.RemoteAddr().String(), own, peer, certificate)
 	if why == nil && p.inlet(k).isClosed() {
-		why = asRefusal(fmt.Errorf("node %s takes no %s connections at the moment: it is starting or stopping", own.Node, k), own)
+		why = asRefusal(Refuse(CodeOther, "node %s takes no %s connections at the moment: it is starting or stopping", own.Node, k), own)
 	}
 	if why != nil {
-		if reply, err = appendFrame(nil, refused, why.tidied()); err != nil {
+		if reply, err = appendFrame(nil, refused, why); err != nil {
 			return 0, nil, err
 		}
 		return 0, reply, why
 	}
-	p.note(func() { c.kind = k })
 	reply, err = appendFrame(nil, welcome, own)
 	return k, reply, err
 }
@@ -321,8 +316,12 @@ func (p *Port) hear(c *conn) (k kind, reply []byte, err error) {
 // meet notes who is at the other end, and judges that.
 func (p *Port) meet(c *conn, addr string, own, peer Hello, certificate *x509.Certificate) *Refusal {
 	p.note(func() { c.node = peer.Node })
-	why := p.judge(own, peer, certificate)
-	if why != nil && why.Code == CodeSuperseded { // this node is the old one
+	err := p.judge(own, peer, certificate)
+	if err == nil {
+		return nil
+	}
+	why := asRefusal(err, own)
+	if why.Code == CodeSuperseded { // this node is the old one
 		p.toldOff(addr, &Refusal{Code: CodeSuperseded, Detail: why.Detail, Node: peer.Node, Generation: peer.Generation})
 	}
 	return why
@@ -442,10 +441,9 @@ func (p *Port) call(ctx context.Context, c *conn, addr string, k kind) error {
 	}
 	why := p.meet(c, addr, own, peer, certificate)
 	if why == nil && own.To != "" && peer.Node != own.To {
-		why = &Refusal{Code: CodeIdentity, Detail: fmt.Sprintf("node %s was to be at %s, and node %s is: check the peers' addresses in the configs", own.To, addr, peer.Node), Node: own.Node, Generation: own.Generation}
+		why = asRefusal(Refuse(CodeIdentity, "node %s was to be at %s, and node %s is: check the peers' addresses in the configs", own.To, addr, peer.Node), own)
 	}
 	if why == nil {
-		p.note(func() { c.kind = k })
 		return nil
 	}
 	p.reports.warn(addr, why.Code, "a peer that was called is not one to talk to", "node", peer.Node, "detail", why.Detail)
@@ -496,9 +494,6 @@ func (p *Port) failed(ctx context.Context, addr string, err error) error {
 
 // hostOf is the host of an address, without the port.
 func hostOf(a net.Addr) string {
-	if tcp, ok := a.(*net.TCPAddr); ok {
-		return tcp.IP.String()
-	}
 	host, _, err := net.SplitHostPort(a.String())
 	if err != nil {
 		return a.String()

@@ -32,6 +32,11 @@ type Refusal struct {
 	Node       string `json:"node,omitempty"`
 }
 
+// Refuse makes a refusal; the node that tells it adds who it is.
+func Refuse(code, format string, args ...any) *Refusal {
+	return &Refusal{Code: code, Detail: fmt.Sprintf(format, args...)}
+}
+
 func (r *Refusal) Error() string {
 	if r.Node == "" {
 		return fmt.Sprintf("refused (%s): %s", r.Code, r.Detail)
@@ -58,7 +63,7 @@ func (r *Refusal) tidied() *Refusal {
 // oneLine makes s at most limit bytes, all of them printable ASCII.
 func oneLine(s string, limit int) string {
 	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
+		if unprintable(r) {
 			return '?'
 		}
 		return r
@@ -68,7 +73,7 @@ func oneLine(s string, limit int) string {
 
 // asRefusal gives what err is told to a peer as.
 func asRefusal(err error, own Hello) *Refusal {
-	r := &Refusal{Code: CodeOther, Detail: err.Error()}
+	r := Refuse(CodeOther, "%v", err)
 	var told *Refusal
 	if errors.As(err, &told) {
 		copied := *told

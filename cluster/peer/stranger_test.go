@@ -148,8 +148,8 @@ func TestForgedGeneration(t *testing.T) {
 	// And when it calls: a1's certificate says nothing for c1.
 	newer := hello("c1")
 	newer.Generation = 9
-	if why := b.judge(hello("b1"), newer, certificate); why == nil || why.Code != CodeIdentity {
-		t.Errorf("%v", why)
+	if err := b.judge(hello("b1"), newer, certificate); asRefusal(err, newer).Code != CodeIdentity {
+		t.Error(err)
 	}
 }
 

@@ -65,8 +65,9 @@ func (l *inlet) Close() error {
 // Addr is where connections of this kind come in.
 func (l *inlet) Addr() net.Addr { return l.addr }
 
-// Stream carries Raft's connections; it is a raft.StreamLayer. Safe for
-// concurrent use.
+// Stream carries Raft's connections; it is a raft.StreamLayer. Raft's transport leaves
+// connections behind when it is shut down: they end with the port. Safe for concurrent
+// use.
 type Stream struct {
 	*inlet
 	port *Port
@@ -78,32 +79,16 @@ var _ raft.StreamLayer = (*Stream)(nil)
 // s. A peer that turns this node away, or is turned away, makes it a *Refusal (for
 // errors.As).
 func (s *Stream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	if s.isClosed() {
-		return nil, net.ErrClosed
-	}
-	ctx := context.Background()
+	ctx, cancel := context.Background(), context.CancelFunc(func() {})
 	if timeout > 0 {
-		bounded, cancel := context.WithTimeout(ctx, timeout)
-		defer cancel()
-		ctx = bounded
+		ctx, cancel = context.WithTimeout(ctx, timeout)
 	}
+	defer cancel()
 	c, err := s.port.dial(ctx, string(address), kindRaft)
 	if err != nil {
 		return nil, err
 	}
-	if s.isClosed() { // and has dropped its connections without this one
-		c.Close()
-		return nil, net.ErrClosed
-	}
 	return s.port.measured(c), nil
-}
-
-// Close closes the stream and all of its connections, both ways: Raft's transport
-// leaves them behind when it is shut down.
-func (s *Stream) Close() error {
-	err := s.inlet.Close()
-	s.port.drop(func(c *conn) bool { return c.kind == kindRaft })
-	return err
 }
 
 // address is one as it is advertised.

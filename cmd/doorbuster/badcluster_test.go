@@ -221,7 +221,7 @@ func TestGarbageOnThePort(t *testing.T) {
 				t.Fatal(err)
 			}
 			if c.kind != 0 {
-				welcome(t, conn, c.kind, peer.Hello{Cluster: "shop", Node: b1.id, Generation: 1, Incarnation: version.Incarnation, Life: version.Life, Starts: version.Starts})
+				welcome(t, conn, c.kind, peer.Hello{Cluster: "shop", Node: b1.id, Generation: 1, Past: peer.Past{Incarnation: version.Incarnation, Life: version.Life, Starts: version.Starts}})
 			}
 			if _, err := io.WriteString(conn, c.sent); err != nil {
 				t.Fatal(err)
