@@ -14,9 +14,8 @@ import (
 
 // membership is who belongs to the cluster.
 type membership struct {
-	provisional atomic.Pointer[Roster] // from the configuration, until there is a committed one
-	changing    sync.Mutex             // one change at a time
-	out         atomic.Bool            // the committed roster says that this node was removed
+	changing sync.Mutex  // one change at a time
+	out      atomic.Bool // the committed roster says that this node was removed
 	// toldOut is when another node said so; nil if nobody did since a leader was heard.
 	toldOut atomic.Pointer[time.Time]
 }
@@ -34,15 +33,10 @@ func (n *Node) Roster() *Roster {
 	if r := n.fsm.roster.Load(); r != nil {
 		return r
 	}
-	if r := n.members.provisional.Load(); r != nil {
-		return r
-	}
-	r := &Roster{ZoneAck: n.cfg.ZoneAck, Members: n.cfg.Members}
 	if n.alone() {
-		r = &Roster{ZoneAck: ZoneAckOff, Members: []Member{{ID: n.cfg.NodeID, Zone: n.cfg.Zone, Kind: KindVoter}}}
+		return &Roster{ZoneAck: ZoneAckOff, Members: []Member{{ID: n.cfg.NodeID, Zone: n.cfg.Zone, Kind: KindVoter}}}
 	}
-	n.members.provisional.Store(r)
-	return r
+	return &Roster{ZoneAck: n.cfg.ZoneAck, Members: n.cfg.Members}
 }
 
 // rostered is the fsm's: a new roster was committed.

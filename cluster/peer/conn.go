@@ -2,6 +2,7 @@ package peer
 
 import (
 	"crypto/x509"
+	"errors"
 	"net"
 	"time"
 )
@@ -10,9 +11,11 @@ import (
 // so one whose handshake is still under way is dropped with the others.
 type conn struct {
 	net.Conn // encrypted, under TLS
-	raw      net.Conn
+	raw      *net.TCPConn
 	port     *Port
+	host     string // at the other end
 	inbound  bool
+	met      bool   // the handshake is over; kept for inbound ones
 	node     string // at the other end, as it says itself; "" before it did
 	chain    []*x509.Certificate
 	roots    *x509.CertPool // that the chain was last held against
@@ -22,32 +25,50 @@ type conn struct {
 // could take seconds when a peer has stopped reading, and what is carried has an
 // end of its own.
 func (c *conn) Close() error {
-	c.port.forget(c)
+	c.port.note(func() { delete(c.port.conns, c) })
 	return c.raw.Close()
 }
 
-// enter registers a connection that has just been made.
-func (p *Port) enter(raw net.Conn, inbound bool) (*conn, error) {
-	c := &conn{Conn: raw, raw: raw, port: p, inbound: inbound}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.ending.Err() != nil {
-		return nil, net.ErrClosed
+// errCrowd: a host has too many handshakes, or all peers have too many connections.
+var errCrowd = errors.New("too many connections")
+
+// enter registers a connection that has just been made, or closes it.
+func (p *Port) enter(raw *net.TCPConn, inbound bool) (*conn, error) {
+	c := &conn{Conn: raw, raw: raw, port: p, host: hostOf(raw.RemoteAddr()), inbound: inbound}
+	if err := p.register(c); err != nil {
+		raw.Close()
+		return nil, err
 	}
-	p.conns[c] = struct{}{}
-	if inbound {
-		p.inbound++
+	// A peer that is cut off must not go unnoticed for long.
+	err := errors.Join(
+		raw.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 3}),
+		boundSilence(raw, silence))
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		p.reports.warn(c.host, "tcp", "a connection's timeouts could not be set", "error", err)
 	}
 	return c, nil
 }
 
-func (p *Port) forget(c *conn) {
+func (p *Port) register(c *conn) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, open := p.conns[c]; open && c.inbound {
-		p.inbound--
+	if p.ending.Err() != nil {
+		return net.ErrClosed
 	}
-	delete(p.conns, c)
+	all, beginning := 0, 0
+	for o := range p.conns {
+		if o.inbound {
+			all++
+			if !o.met && o.host == c.host {
+				beginning++
+			}
+		}
+	}
+	if c.inbound && (all >= maxInbound || beginning >= maxHandshakesOfAHost) {
+		return errCrowd
+	}
+	p.conns[c] = struct{}{}
+	return nil
 }
 
 // note changes what is known of a connection.

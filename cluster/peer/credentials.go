@@ -87,13 +87,9 @@ func (c *credentials) parse(contents [3][]byte) (material, error) {
 	if own := c.who(); !proves(leaf, own.Cluster, own.Node) {
 		return m, fmt.Errorf("%s is for %s, and this is %s", c.files.Cert, names(leaf), NodeURI(own.Cluster, own.Node))
 	}
-	var chain []*x509.Certificate
-	for _, der := range m.certificate.Certificate {
-		link, err := x509.ParseCertificate(der)
-		if err != nil {
-			return m, fmt.Errorf("%s: %w", c.files.Cert, err)
-		}
-		chain = append(chain, link)
+	chain, err := x509.ParseCertificates(slices.Concat(m.certificate.Certificate...))
+	if err != nil {
+		return m, fmt.Errorf("%s: %w", c.files.Cert, err)
 	}
 	// A node both calls and is called with the one certificate.
 	for _, use := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {

@@ -53,10 +53,8 @@ type Port struct {
 	closing     sync.Once
 	running     sync.WaitGroup
 
-	mu         sync.Mutex
-	conns      map[*conn]struct{}
-	inbound    int
-	handshakes map[string]int // by host
+	mu    sync.Mutex
+	conns map[*conn]struct{}
 }
 
 // Listen opens the port. Peers are welcome from then on; they wait for Raft().Accept
@@ -72,7 +70,7 @@ func listen(cfg Config, t tuning) (*Port, error) {
 	}
 	p := &Port{
 		cfg: cfg, tuning: t, reports: newReports(cfg.Logger),
-		conns: map[*conn]struct{}{}, handshakes: map[string]int{},
+		conns: map[*conn]struct{}{},
 	}
 	if cfg.TLS != nil {
 		var err error
@@ -172,80 +170,44 @@ func (p *Port) accept() {
 	}
 }
 
-// tune bounds how long a peer that is cut off goes unnoticed.
-func (p *Port) tune(raw *net.TCPConn) {
-	err := errors.Join(
-		raw.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 3}),
-		boundSilence(raw, silence))
-	if err != nil && !errors.Is(err, net.ErrClosed) {
-		p.reports.warn(hostOf(raw.RemoteAddr()), "tcp", "a connection's timeouts could not be set", "error", err)
-	}
-}
-
 // receive does the handshake with a peer that calls.
 func (p *Port) receive(raw *net.TCPConn) {
-	host := hostOf(raw.RemoteAddr())
-	if !p.begin(host) {
-		raw.Close()
-		p.reports.warn(host, "crowd", "a peer has too many connections, or too many of them in their handshake; the rest is closed")
-		return
-	}
-	defer p.done(host)
 	c, err := p.enter(raw, true)
+	if errors.Is(err, errCrowd) {
+		p.reports.warn(hostOf(raw.RemoteAddr()), "crowd", "a peer has too many connections, or too many of them in their handshake; the rest is closed")
+	}
 	if err != nil {
-		raw.Close()
 		return
 	}
-	p.tune(raw)
 	raw.SetDeadline(time.Now().Add(p.tuning.patience))
 	k, reply, err := p.hear(c)
 	// It is logged before the peer knows, so that what it does next comes after.
 	switch {
 	case err == nil:
-		p.reports.good(host)
+		p.reports.good(c.host)
 	case p.ending.Err() == nil:
-		p.complain(c, host, err)
+		p.complain(c, err)
 	}
 	if reply != nil {
 		if _, failed := c.Conn.Write(reply); failed != nil && err == nil {
-			p.complain(c, host, failed)
+			p.complain(c, failed)
 			err = failed
 		}
 	}
-	if err == nil {
-		raw.SetDeadline(time.Time{})
-		var ready net.Conn = c
-		if k == kindRaft {
-			ready = p.measured(c)
-		}
-		if p.inlet(k).offer(ready) {
-			return
-		}
+	if err != nil {
+		linger(raw)
 		c.Close()
-		p.reports.warn(host, "unwanted", "a peer's connections are not taken at the moment", "kind", k.String())
 		return
 	}
-	linger(raw)
-	c.Close()
-}
-
-// begin counts a handshake; false when host has too many of them, or all peers
-// too many connections.
-func (p *Port) begin(host string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.handshakes[host] >= maxHandshakesOfAHost || p.inbound >= maxInbound {
-		return false
+	p.note(func() { c.met = true })
+	raw.SetDeadline(time.Time{})
+	var ready net.Conn = c
+	if k == kindRaft {
+		ready = p.measured(c)
 	}
-	p.handshakes[host]++
-	return true
-}
-
-func (p *Port) done(host string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.handshakes[host]--; p.handshakes[host] == 0 {
-		delete(p.handshakes, host)
+	if !p.inlet(k).offer(ready) {
+		c.Close()
+		p.reports.warn(c.host, "unwanted", "a peer's connections are not taken at the moment", "kind", k.String())
 	}
 }
 
@@ -336,7 +298,7 @@ func linger(raw *net.TCPConn) {
 }
 
 // complain logs what was wrong with a peer that called.
-func (p *Port) complain(c *conn, host string, err error) {
+func (p *Port) complain(c *conn, err error) {
 	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
 		return // it said nothing at all: somebody looks whether the port is open
 	}
@@ -346,7 +308,7 @@ func (p *Port) complain(c *conn, host string, err error) {
 	if errors.As(err, &why) {
 		detail = why.Detail
 	}
-	p.reports.warn(host, code, "a peer was turned away", "node", c.node, "detail", oneLine(detail, maxDetailBytes))
+	p.reports.warn(c.host, code, "a peer was turned away", "node", c.node, "detail", oneLine(detail, maxDetailBytes))
 }
 
 // explain says why a handshake came to nothing.
@@ -393,12 +355,10 @@ func (p *Port) dial(ctx context.Context, addr string, k kind) (*conn, error) {
 		}
 		return nil, fmt.Errorf("peer %s: %w", addr, err)
 	}
-	c, err := p.enter(raw, false)
+	c, err := p.enter(raw.(*net.TCPConn), false)
 	if err != nil {
-		raw.Close()
 		return nil, err
 	}
-	p.tune(raw.(*net.TCPConn))
 	deadline, _ := ctx.Deadline()
 	raw.SetDeadline(deadline)
 	// A deadline that has passed is what wakes the handshake when ctx ends early.

@@ -334,7 +334,7 @@ func TestSlow(t *testing.T) {
 		eventually(t, "forgotten", func() bool {
 			b.Port.mu.Lock()
 			defer b.Port.mu.Unlock()
-			return len(b.conns) == 0 && len(b.handshakes) == 0
+			return len(b.conns) == 0
 		})
 		close(stop)
 		<-dripped
@@ -357,7 +357,7 @@ func TestCrowd(t *testing.T) {
 	eventually(t, "all are in their handshake", func() bool {
 		b.Port.mu.Lock()
 		defer b.Port.mu.Unlock()
-		return b.handshakes["127.0.0.1"] == maxHandshakesOfAHost
+		return len(b.conns) == maxHandshakesOfAHost
 	})
 	for range 3 {
 		raw, err := net.Dial("tcp", b.addr())
@@ -388,7 +388,7 @@ func TestCrowd(t *testing.T) {
 	eventually(t, "room again", func() bool {
 		b.Port.mu.Lock()
 		defer b.Port.mu.Unlock()
-		return len(b.handshakes) == 0
+		return len(b.conns) == 1 // the one from the other address
 	})
 	connect(t, openNode(t, hello("a1"), nil, nil), b, kindRaft)
 }
@@ -396,16 +396,16 @@ func TestCrowd(t *testing.T) {
 // TestInboundBound: established connections are bounded too.
 func TestInboundBound(t *testing.T) {
 	b := openNode(t, hello("b1"), nil, nil)
-	b.Port.mu.Lock()
-	b.inbound += maxInbound
-	b.Port.mu.Unlock()
+	b.note(func() {
+		for range maxInbound {
+			b.conns[&conn{inbound: true, met: true, port: b.Port, raw: new(net.TCPConn)}] = struct{}{}
+		}
+	})
 	a := openNode(t, hello("a1"), nil, nil)
 	if _, err := a.dialRPC(t, b.addr()); err == nil {
 		t.Error("welcome")
 	}
-	b.Port.mu.Lock()
-	b.inbound -= maxInbound
-	b.Port.mu.Unlock()
+	b.note(func() { clear(b.conns) })
 	connect(t, a, b, kindRPC)
 }
 

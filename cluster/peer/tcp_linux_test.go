@@ -13,7 +13,7 @@ func TestSilenceIsBounded(t *testing.T) {
 	a, b := openNode(t, hello("a1"), nil, nil), openNode(t, hello("b1"), nil, nil)
 	out, in := connect(t, a, b, kindRPC)
 	for name, c := range map[string]net.Conn{"caller": out, "called": in} {
-		raw, err := c.(*conn).raw.(*net.TCPConn).SyscallConn()
+		raw, err := c.(*conn).raw.SyscallConn()
 		if err != nil {
 			t.Fatal(err)
 		}
