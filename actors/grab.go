@@ -231,6 +231,10 @@ const retryPause = 5 * time.Millisecond
 
 // insist has whoever leads decide a grab, again with the same key where the outcome is
 // unknown, until its time is over. gate is the one that let it in here, or nil.
+//
+// A try whose outcome is unknown may yet have its effect: on the way to another node
+// until its deadline, here until another epoch opens. Before that no later try's no is
+// sure, since a unit may come back meanwhile.
 func (g *Group) insist(x *passing, gate *gate) engine.Answer {
 	x.deadline, x.expires = g.clock.read().Add(g.cfg.GrabTimeout), g.slots.now()+g.cfg.GrabTimeout
 	x.front, x.inside = false, 1
@@ -240,9 +244,11 @@ func (g *Group) insist(x *passing, gate *gate) engine.Answer {
 	if g.others != nil && !g.leads.Load() {
 		passed = nil // by another gate than the leader's
 	}
+	lost, left := false, false // a try elsewhere, or any, of unknown outcome
 	for {
-		a, s := unknown, (*slot)(nil)
-		elsewhere := g.others != nil && !g.leads.Load() && !g.presides()
+		a, s := unasked, (*slot)(nil)
+		leads := g.leads.Load()
+		elsewhere := g.others != nil && !leads && !g.presides()
 		switch {
 		case !elsewhere:
 			a, s = g.lead(x, passed)
@@ -255,11 +261,17 @@ func (g *Group) insist(x *passing, gate *gate) engine.Answer {
 			if !answered {
 				return g.processing(gate, x.deadline)
 			}
-			if a = told; elsewhere && a != unknown {
+			if a = told; elsewhere && a != unknown && a != unasked {
 				g.learn(x, &a, index)
 			}
 		}
-		if a != unknown {
+		switch {
+		case a == unknown && s != nil:
+			lost, left = lost || elsewhere, true
+		case a == unknown || a == unasked:
+		case refused(a.Code) && (lost || left && !leads && g.others != nil):
+			return g.processing(gate, x.deadline)
+		default:
 			return a
 		}
 		// Within an epoch only an actor's panic makes an outcome unknown; a listing that
@@ -272,12 +284,12 @@ func (g *Group) insist(x *passing, gate *gate) engine.Answer {
 		if handed {
 			tries++
 		}
-		switch left := x.expires - g.slots.now(); {
+		switch patience := x.expires - g.slots.now(); {
 		case handed && g.leads.Load() && tries <= 1:
-		case handed && g.leads.Load(), left <= retryPause:
+		case handed && g.leads.Load(), patience <= retryPause:
 			return g.processing(gate, x.deadline)
 		case g.others == nil && !g.leads.Load():
-			g.leadsWithin(left - retryPause)
+			g.leadsWithin(patience - retryPause)
 		default:
 			time.Sleep(retryPause)
 		}

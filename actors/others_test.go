@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -29,6 +30,7 @@ type wire struct {
 	loseReply int  // so many are decided, and nobody hears
 	cut       bool // nobody can be asked
 	deadlines []engine.Time
+	late      func(deliver func()) // if not nil, takes the next grab: nobody knows, until it arrives after all
 }
 
 func (w *wire) Fresh() bool { return w.fresh.Load() }
@@ -58,6 +60,8 @@ func (w *wire) Grab(q *engine.Grab, deadline engine.Time, to engine.Reply) {
 	w.mu.Lock()
 	w.deadlines = append(w.deadlines, deadline)
 	cut, lose, loseReply := w.cut, w.lose > 0, w.loseReply > 0
+	late := w.late
+	w.late = nil
 	if lose {
 		w.lose--
 	} else if loseReply {
@@ -65,6 +69,14 @@ func (w *wire) Grab(q *engine.Grab, deadline engine.Time, to engine.Reply) {
 	}
 	w.mu.Unlock()
 	switch {
+	case late != nil:
+		kept := engine.Grab{Listing: slices.Clone(q.Listing), Shopper: slices.Clone(q.Shopper), IdempotencyKey: slices.Clone(q.IdempotencyKey), Quantity: q.Quantity}
+		late(func() {
+			told := make(heard, 1)
+			w.leader.GrabFor(&kept, deadline, told)
+			<-told
+		})
+		to.Decided(engine.Answer{}, 0, engine.ErrOutcomeUnknown)
 	case cut:
 		to.Decided(engine.Answer{}, 0, engine.ErrNotLeader)
 	case lose:
@@ -265,6 +277,45 @@ func TestUnknownIsAskedAgain(t *testing.T) {
 	}
 	if c := leader.counts("day", "mask"); c.Held != 1 {
 		t.Errorf("%+v", c)
+	}
+}
+
+// TestNoIsNotSureWhileATryMayArrive: a grab that got lost on its way to the leader may
+// arrive late and bring a unit that came back meanwhile. So its shopper is not told that
+// all is sold out by a later try.
+func TestNoIsNotSureWhileATryMayArrive(t *testing.T) {
+	leader, follower, w := openPair(t, 20*time.Second)
+	follower.plan("day", nil, units("mask", 1), units("cap", 1))
+	var bob engine.Answer
+	var arrive func()
+	w.late = func(deliver func()) {
+		arrive, bob = deliver, leader.grab("day/skus/mask", "bob", "k")
+	}
+	a := follower.grab("day/skus/mask", "ann", "k")
+	if bob.Code != engine.CodeGranted || a.Code != engine.CodeProcessing || a.Deadline == 0 {
+		t.Errorf("%+v, %+v", bob, a)
+	}
+	if _, err := leader.Cancel(t.Context(), "bob", bob.No.String()); err != nil {
+		t.Fatal(err)
+	}
+	arrive()
+	if a, found, err := follower.GrabByKey([]byte("ann"), []byte("k"), a.Deadline); err != nil || !found || a.Code != engine.CodeGranted {
+		t.Errorf("%+v %t %v", a, found, err)
+	}
+	// One that surely was not asked leaves nothing behind.
+	w.mu.Lock()
+	w.cut = true
+	w.mu.Unlock()
+	w.grabs.Store(0)
+	told := make(chan engine.Answer)
+	go func() { told <- follower.grab("day/skus/cap", "carl", "k") }()
+	await(t, "a try", func() bool { return w.grabs.Load() > 0 })
+	leader.grab("day/skus/cap", "dan", "k")
+	w.mu.Lock()
+	w.cut = false
+	w.mu.Unlock()
+	if a := <-told; a.Code != engine.CodeSoldOut {
+		t.Errorf("%+v", a)
 	}
 }
 

@@ -220,8 +220,12 @@ func (a *skuActor) letGo() {
 	}
 }
 
-// unknown is the answer that makes a front ask again.
-var unknown = engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload}
+// unknown is the answer that makes a front ask again, and unasked is that of a node that
+// surely decided nothing.
+var (
+	unknown = engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload}
+	unasked = engine.Answer{Code: engine.CodeProcessing}
+)
 
 // supervisor restarts an actor that panicked from committed state; what it held
 // is unknown and asked again once. At the third panic of an epoch the listing is

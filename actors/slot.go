@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -171,7 +172,10 @@ func tell(reply engine.Reply, a engine.Answer) {
 
 // Decided is engine.Reply's, of the node that was asked.
 func (s *slot) Decided(a engine.Answer, index engine.LogIndex, err error) {
-	if err != nil {
+	switch {
+	case errors.Is(err, engine.ErrNotLeader):
+		a = unasked
+	case err != nil:
 		a = unknown
 	}
 	s.complete(a, index)
