@@ -78,10 +78,10 @@ const (
 
 // Stats count what a Store has and had to do.
 type Stats struct {
-	Sessions, Missing, Unchecked int   // of those expected
-	Bytes                        int64 // of the files that have been looked at
-	Damaged                      int64 // files quarantined, or found to be gone, since Open
-	Received                     int64 // files received from peers or a backup since Open
+	Missing, Unchecked int   // of those expected
+	Bytes              int64 // of the files that have been looked at
+	Damaged            int64 // files quarantined, or found to be gone, since Open
+	Received           int64 // files received from peers or a backup since Open
 }
 
 // Store reads and writes the files of a directory. It is safe for concurrent use.
@@ -92,9 +92,8 @@ type Store struct {
 	retry time.Duration
 
 	mu     sync.Mutex
-	files  map[engine.SessionHandle]*file    // expected ones
-	found  map[engine.SessionHandle]struct{} // names of files that nobody has expected yet
-	sorted []*file                           // by handle; nil: to be made again
+	files  map[engine.SessionHandle]*file // expected ones
+	sorted []*file                        // by handle; nil: to be made again
 	closed bool
 
 	opening sync.Mutex // of what follows
@@ -107,12 +106,12 @@ type Store struct {
 	running           sync.WaitGroup
 }
 
-// Open reads the names of a directory, which it makes if it is missing. What is
-// there is looked at once it is expected.
+// Open opens a directory, which it makes if it is missing. What is there is looked at
+// once it is expected.
 func Open(cfg Config) (*Store, error) {
 	cfg.Log = cmp.Or(cfg.Log, slog.Default())
 	s := &Store{cfg: cfg, most: openFiles, chunk: chunkBytes, retry: retryEvery, wake: make(chan struct{}, 1),
-		files: map[engine.SessionHandle]*file{}, found: map[engine.SessionHandle]struct{}{}}
+		files: map[engine.SessionHandle]*file{}}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	err := vfs.OS().MkdirAll(cfg.Dir)
 	if err != nil {
@@ -120,10 +119,7 @@ func Open(cfg Config) (*Store, error) {
 	}
 	names, err := vfs.OS().List(cfg.Dir)
 	for _, name := range names {
-		number, ours := strings.CutSuffix(name, fileSuffix)
-		if h, bad := strconv.ParseUint(number, 10, 32); ours && bad == nil {
-			s.found[engine.SessionHandle(h)] = struct{}{}
-		} else if strings.HasSuffix(name, tmpSuffix) { // it was being written when a process ended
+		if strings.HasSuffix(name, tmpSuffix) { // it was being written when a process ended
 			err = errors.Join(err, os.Remove(filepath.Join(cfg.Dir, name)))
 		}
 	}
@@ -151,8 +147,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Expect says which sessions are settled, and so which files there ought to be; it
-// reads none. Sessions of earlier calls stay expected; one that is named differently
+// Expect says which sessions are settled, and so which files there ought to be; of those
+// it finds out whether they are there, and reads none. Sessions of earlier calls stay expected; one that is named differently
 // than before is expected as it is named now. Call it for a session once its orders
 // are no longer to be had elsewhere: until it has a file, answers that may need it
 // fail with ErrIncomplete. What has been written or received need not be named.
@@ -174,22 +170,21 @@ func signal(c chan struct{}) {
 
 // expect is Expect of one, under the lock.
 func (s *Store) expect(want Session) *file {
-	old := s.files[want.Handle]
-	if old != nil && old.Session == want {
+	if old := s.files[want.Handle]; old != nil && old.Session == want {
 		return old
 	}
-	_, there := s.found[want.Handle]
-	return s.replace(&file{Session: want, path: s.path(want.Handle)}, there || old != nil && !old.missing.Load())
+	f := &file{Session: want, path: s.path(want.Handle)}
+	_, err := os.Stat(f.path)
+	f.missing.Store(err != nil)
+	return s.replace(f)
 }
 
 // replace has f expected in the place of another, under the lock.
-func (s *Store) replace(f *file, there bool) *file {
-	f.missing.Store(!there)
+func (s *Store) replace(f *file) *file {
 	if old := s.files[f.Handle]; old != nil {
 		old.close()
 	}
 	s.files[f.Handle], s.sorted = f, nil
-	delete(s.found, f.Handle)
 	return f
 }
 
@@ -223,21 +218,15 @@ func (s *Store) Missing() (missing []engine.SessionHandle) {
 	return missing
 }
 
-// Has reports whether a session's file is there and whole; if it is there, the
-// session is expected from then on. It reads the file if nobody has since Open.
-func (s *Store) Has(ctx context.Context, want Session) (bool, error) {
-	s.mu.Lock()
-	f, closed := s.files[want.Handle], s.closed
-	if _, there := s.found[want.Handle]; !closed && (there || f != nil && !f.missing.Load()) {
-		f = s.expect(want)
-	}
-	s.mu.Unlock()
-	if closed {
-		return false, ErrClosed
-	}
-	if f == nil || f.Session != want {
+// has reports whether a session's file is there and whole; if it is there, the session
+// is expected from then on. It reads the file if nobody has since Open.
+func (s *Store) has(ctx context.Context, want Session) (bool, error) {
+	if _, err := os.Stat(s.path(want.Handle)); err != nil {
 		return false, nil
 	}
+	s.mu.Lock()
+	f := s.expect(want)
+	s.mu.Unlock()
 	err := s.try(f, func() error { return f.check(ctx) })
 	if errors.Is(err, ErrIncomplete) {
 		return false, nil
@@ -249,7 +238,6 @@ func (s *Store) Has(ctx context.Context, want Session) (bool, error) {
 func (s *Store) Stats() Stats {
 	t := Stats{Damaged: s.damaged.Load(), Received: s.received.Load()}
 	for _, f := range s.all() {
-		t.Sessions++
 		if f.missing.Load() {
 			t.Missing++
 			continue
@@ -306,7 +294,7 @@ func (s *Store) install(tmp string, want Session, h *head) error {
 	if err := os.Rename(tmp, s.path(want.Handle)); err != nil {
 		return err
 	}
-	f := s.replace(&file{Session: want, path: s.path(want.Handle)}, true)
+	f := s.replace(&file{Session: want, path: s.path(want.Handle)})
 	f.keep(h)
 	f.checked.Store(true)
 	return vfs.OS().SyncDir(s.cfg.Dir)

@@ -35,7 +35,7 @@ func (s *Store) Write(ctx context.Context, group [16]byte, l *engine.Leaving) er
 
 // write is Write of orders that record gives, whose ordinals go from 1 to want.Orders.
 func (s *Store) write(ctx context.Context, want Session, record func(ordinal uint32) (engine.OrderRecord, bool)) error {
-	if has, err := s.Has(ctx, want); has || err != nil {
+	if has, err := s.has(ctx, want); has || err != nil {
 		return err
 	}
 	return s.make(want, func(f *os.File) (*head, error) {

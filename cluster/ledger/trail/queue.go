@@ -6,11 +6,11 @@ import (
 	"doorbuster/engine"
 )
 
-// item is an entry that waits. Where coverage breaks off before it, after is behind
-// what; without effects it is nothing but that.
+// item is an entry that waits. Without effects nothing is known of it: it was lost, or a
+// snapshot's.
 type item struct {
 	effects *engine.Effects
-	after   *entry
+	seen    entry // the one that was told of before, or is meant
 }
 
 // size is what the item takes of the queue's room, 1 if it only moves the index.
@@ -30,9 +30,8 @@ type queue struct {
 	items   []item
 	size    int             // of items
 	seen    entry           // the last that was told of
-	reached engine.LogIndex // the trail has, or waits to have, or lost, all up to here
+	reached engine.LogIndex // the trail has, or waits to have, all up to here that it will
 	lost    int64           // entries that there was no room for
-	broken  *entry          // behind it coverage begins anew; nothing was added since
 	wake    chan struct{}   // signalled when there is something to do
 	room    chan struct{}   // closed, and replaced, whenever there may be room again
 }
@@ -48,27 +47,20 @@ func signal(c chan struct{}) {
 func (q *queue) add(e *engine.Effects) (first bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	seen := q.seen
+	i := item{e, q.seen}
 	if q.seen = entryOfEffects(e); e.Index <= q.reached {
 		return false
 	}
-	if seen.index > q.reached { // it was begun anew behind that
-		q.broken = &seen
-	}
-	q.reached = e.Index
-	i := item{e, q.broken}
 	if q.size+i.size() > q.most && len(q.items) > 0 {
 		q.lost++
-		lost := q.seen
-		q.broken = &lost
 		return q.lost == 1
 	}
-	q.broken = nil
-	q.push(i)
+	q.push(i, e.Index)
 	return false
 }
 
-func (q *queue) push(i item) {
+func (q *queue) push(i item, reached engine.LogIndex) {
+	q.reached = reached
 	quiet := q.size == len(q.items) // what waits did nothing, and waits for company
 	q.items = append(q.items, i)
 	if q.size += i.size(); quiet || q.size > q.most/4 {
@@ -80,10 +72,8 @@ func (q *queue) push(i item) {
 func (q *queue) restored(at entry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.seen = at; at.index > q.reached {
-		q.reached, q.broken = at.index, &at
-		signal(q.wake)
-	}
+	q.seen = at
+	signal(q.wake)
 }
 
 // reset forgets what waits: the trail reaches to an index, and will go on behind what was
@@ -91,7 +81,7 @@ func (q *queue) restored(at entry) {
 func (q *queue) reset(reached engine.LogIndex) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.items, q.size, q.reached, q.broken = nil, 0, reached, nil
+	q.items, q.size, q.reached = nil, 0, reached
 	q.drained()
 }
 
@@ -99,20 +89,20 @@ func (q *queue) reset(reached engine.LogIndex) {
 func (q *queue) due(idle bool) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.items) == 0 && q.broken != nil { // nobody waits for ever for what is lost
-		q.push(item{after: q.broken})
-		q.broken = nil
+	if len(q.items) == 0 && q.seen.index > q.reached { // nobody waits for ever for what is lost
+		q.push(item{seen: q.seen}, q.seen.index)
 	}
-	return q.size > len(q.items) || len(q.items) > 0 && (idle || q.items[0].after != nil)
+	return q.size > len(q.items) || len(q.items) > 0 && (idle || q.items[0].effects == nil)
 }
 
-// first gives the first items, about most events, up to where coverage breaks off.
-// They stay until done.
+// first gives the first items, about most events, up to where coverage breaks off: before
+// one that comes behind another than the one before it. They stay until done.
 func (q *queue) first(most int) (items []item, size int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n := 0
-	for n < len(q.items) && (n == 0 || size < most && q.items[n].after == nil) {
+	for n < len(q.items) && (n == 0 || size < most && q.items[n].effects != nil &&
+		q.items[n-1].effects != nil && q.items[n].seen.index == q.items[n-1].effects.Index) {
 		size += q.items[n].size()
 		n++
 	}

@@ -81,13 +81,13 @@ func (t *Trail) commit(idle bool) (size int, err error) {
 	}
 	items, size := t.queue.first(commitEvents)
 	if err := t.roll(func(b *building) bool {
-		e, after := items[0].effects, items[0].after
-		return b.end >= t.cfg.SegmentBytes || b.owner != t.cfg.owner() || e != nil && b.time != 0 && e.Time.Sub(b.time) > t.cfg.Keep/8 ||
-			after != nil && after.index > b.upto
+		e := items[0].effects
+		return b.end >= t.cfg.SegmentBytes || b.owner != t.cfg.owner() || items[0].seen.index > b.upto ||
+			e != nil && b.time != 0 && e.Time.Sub(b.time) > t.cfg.Keep/8
 	}); err != nil {
 		return 0, err
 	}
-	if err := t.begin(items[0].after); err != nil {
+	if err := t.begin(items[0].seen); err != nil {
 		return 0, err
 	}
 	for _, kind := range [...]int{deeds, events} { // a deed is never among events without being among deeds
@@ -111,9 +111,9 @@ func (t *Trail) roll(over func(*building) bool) error {
 	return nil
 }
 
-// begin begins the last segments that are not there, behind an entry where coverage
-// breaks off; nil: behind what there is.
-func (t *Trail) begin(after *entry) error {
+// begin begins the last segments that are not there, behind what there is, or an entry
+// where coverage breaks off.
+func (t *Trail) begin(seen entry) error {
 	for kind, b := range t.tails {
 		if b != nil {
 			continue
@@ -123,8 +123,8 @@ func (t *Trail) begin(after *entry) error {
 		if last := all[events].last; last.index == from.index {
 			from = last
 		}
-		if after != nil && after.index > from.index {
-			from = *after
+		if seen.index > from.index {
+			from = seen
 		}
 		b = newBuilding(&t.cfg, header{kind: kind, group: t.group, owner: t.cfg.owner(), after: from.index, time: from.time})
 		b.last = from
