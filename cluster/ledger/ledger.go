@@ -70,8 +70,9 @@ type orderReader interface {
 	ReadChunk(h engine.SessionHandle, offset int64) (chunk []byte, total int64, err error)
 }
 
-// eventReader is what trail.Trail answers without names.
+// eventReader is what trail.Trail does without names.
 type eventReader interface {
+	AwaitRoom(stop <-chan struct{})
 	AwaitEvents(ctx context.Context, from engine.TrailPosition) engine.LogIndex
 	Horizon(ofDeeds bool) (engine.TrailPosition, engine.Time, error)
 	Page(after, upto engine.LogIndex, ofDeeds bool) (trail.Page, error)
@@ -359,11 +360,6 @@ func (l *Ledger) Await(ctx context.Context, index engine.LogIndex) error {
 func (l *Ledger) AwaitTrail(ctx context.Context, index engine.LogIndex) error {
 	return l.trail.Await(ctx, index)
 }
-
-// AwaitRoom waits while more events wait to be written than half the queue holds, so
-// that what is proposed next is not lost. It does not wait for a disk that fails:
-// sales go on, with an alarm.
-func (l *Ledger) AwaitRoom(stop <-chan struct{}) { l.trail.AwaitRoom(stop) }
 
 // Stats are what a ledger tells of itself.
 type Stats struct {
