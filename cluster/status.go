@@ -28,12 +28,12 @@ type Status struct {
 // Status tells how the node is.
 func (n *Node) Status() Status {
 	_, leader := n.raft.LeaderWithID()
-	stats := n.log.Stats()
+	segments, bytes := n.log.Size()
 	return Status{
 		NodeID: n.cfg.NodeID, Zone: n.cfg.Zone, Leader: string(leader), Role: n.role(),
 		Term: engine.Term(n.raft.CurrentTerm()), Epoch: engine.Epoch(n.epoch.Load()),
 		LastIndex: engine.LogIndex(n.raft.LastIndex()), AppliedIndex: n.applied.load(),
-		FirstIndex: engine.LogIndex(n.log.FirstIndex()), WALBytes: stats.Bytes, WALSegments: stats.Segments,
+		FirstIndex: engine.LogIndex(n.log.FirstIndex()), WALBytes: bytes, WALSegments: segments,
 	}
 }
 

@@ -37,8 +37,8 @@ func (c *tailCache) add(recs []Record) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.count > 0 && recs[0].Index != c.first+uint64(c.count) {
-		c.keep(0, 0)
+	for c.count > 0 && recs[0].Index != c.first+uint64(c.count) {
+		c.dropOldest()
 	}
 	for i := range recs {
 		r := &recs[i]
@@ -77,8 +77,10 @@ func (c *tailCache) grow() {
 	}
 }
 
-// keep drops what is below from, and what is at or above to.
+// keep forgets what is below from, and what is at or above to.
 func (c *tailCache) keep(from, to uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for c.count > 0 && c.first+uint64(c.count) > to {
 		r := c.at(c.first + uint64(c.count) - 1)
 		c.bytes -= cachedBytes(r)
@@ -88,26 +90,4 @@ func (c *tailCache) keep(from, to uint64) {
 	for c.count > 0 && c.first < from {
 		c.dropOldest()
 	}
-}
-
-// dropBefore forgets the records below before.
-func (c *tailCache) dropBefore(before uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.keep(before, ^uint64(0))
-}
-
-// dropFrom forgets the records at and above from.
-func (c *tailCache) dropFrom(from uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.keep(0, from)
-}
-
-func (c *tailCache) clear() { c.dropFrom(0) }
-
-func (c *tailCache) size() int64 {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.bytes
 }

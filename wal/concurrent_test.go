@@ -77,7 +77,7 @@ func TestConcurrentUse(t *testing.T) {
 						return
 					}
 				}
-				l.Stats()
+				l.Size()
 			}
 		})
 	}
@@ -107,6 +107,7 @@ func TestAppendsQueueUp(t *testing.T) {
 					t.Error(err)
 					return
 				}
+				l.Size()
 			}
 		})
 	}

@@ -74,8 +74,3 @@ func (e *DamageError) Error() string {
 
 // Unwrap makes errors.Is(err, ErrDamaged) hold.
 func (e *DamageError) Unwrap() error { return ErrDamaged }
-
-func newerFormat(name string, version uint16) error {
-	return fmt.Errorf("%w: %s was written by format %d; this build reads up to %d",
-		ErrNewerFormat, name, version, FormatVersion)
-}

@@ -29,55 +29,77 @@ const (
 
 // readFloor returns 0 where there is no floor yet.
 func readFloor(fsys vfs.FS, dir string) (uint64, error) {
-	file, err := fsys.OpenRead(filepath.Join(dir, floorName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+	b, err := readSmall(fsys, dir, floorName, segmentHeaderBytes)
+	if b == nil || err != nil {
+		return 0, err
 	}
-	if err != nil {
-		return 0, fmt.Errorf("wal: open %s: %w", floorName, err)
-	}
-	defer file.Close()
-	b := make([]byte, segmentHeaderBytes+1)
-	n, err := file.ReadAt(b, 0)
-	if err != nil && err != io.EOF {
-		return 0, fmt.Errorf("wal: read %s: %w", floorName, err)
-	}
-	floor, _, err := decodeHeader(b[:n], floorMagic, floorName)
+	floor, _, err := decodeHeader(b, floorMagic, floorName)
 	if err != nil {
 		return 0, err
 	}
-	if floor == 0 || n > segmentHeaderBytes {
-		return 0, &DamageError{Segment: floorName, Reason: fmt.Sprintf("floor %d in %d bytes or more", floor, n)}
+	if floor == 0 || len(b) > segmentHeaderBytes {
+		return 0, &DamageError{Segment: floorName, Reason: fmt.Sprintf("floor %d in %d bytes or more", floor, len(b))}
 	}
 	return floor, nil
 }
 
-// writeFloor makes the floor durable.
-func writeFloor(fsys vfs.FS, dir string, floor uint64) error {
-	path := filepath.Join(dir, floorName)
-	if err := writeNew(fsys, path+tempSuffix, appendHeader(nil, floorMagic, floor, 0)); err != nil {
-		return err
+// readSmall reads a file of so many bytes, and one more of a longer one; nil where
+// there is none.
+func readSmall(fsys vfs.FS, dir, name string, bytes int) ([]byte, error) {
+	file, err := fsys.OpenRead(filepath.Join(dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
 	}
-	if err := fsys.Rename(path+tempSuffix, path); err != nil {
-		return fmt.Errorf("rename: %w", err)
+	if err != nil {
+		return nil, fmt.Errorf("wal: open %s: %w", name, err)
 	}
-	if err := fsys.SyncDir(dir); err != nil {
-		return fmt.Errorf("sync directory: %w", err)
+	defer file.Close()
+	b := make([]byte, bytes+1)
+	n, err := file.ReadAt(b, 0)
+	if err != nil && err != io.EOF {
+		return nil, fmt.Errorf("wal: read %s: %w", name, err)
 	}
-	return nil
+	return b[:n], nil
 }
 
-func writeNew(fsys vfs.FS, path string, b []byte) (err error) {
-	file, err := fsys.Create(path)
+// writeFloor makes the floor durable.
+func writeFloor(fsys vfs.FS, dir string, floor uint64) error {
+	file, err := writeNew(fsys, dir, floorName, appendHeader(nil, floorMagic, floor, 0), 0)
 	if err != nil {
-		return fmt.Errorf("create: %w", err)
+		return err
 	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	if _, err := file.WriteAt(b, 0); err != nil {
-		return fmt.Errorf("write: %w", err)
+	return file.Close()
+}
+
+// writeNew makes a file that begins with a header, and its name, durable. It takes the
+// place of one of the same name at once.
+func writeNew(fsys vfs.FS, dir, name string, header []byte, allocate int64) (_ vfs.File, err error) {
+	path := filepath.Join(dir, name)
+	file, err := fsys.Create(path + tempSuffix)
+	if err != nil {
+		return nil, fmt.Errorf("create: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, file.Close())
+		}
+	}()
+	if allocate > 0 {
+		if err := file.Preallocate(allocate); err != nil {
+			return nil, fmt.Errorf("allocate %d bytes: %w", allocate, err)
+		}
+	}
+	if _, err := file.WriteAt(header, 0); err != nil {
+		return nil, fmt.Errorf("write header: %w", err)
 	}
 	if err := file.Sync(); err != nil {
-		return fmt.Errorf("sync: %w", err)
+		return nil, fmt.Errorf("sync: %w", err)
 	}
-	return nil
+	if err := fsys.Rename(path+tempSuffix, path); err != nil {
+		return nil, fmt.Errorf("rename: %w", err)
+	}
+	if err := fsys.SyncDir(dir); err != nil {
+		return nil, fmt.Errorf("sync directory: %w", err)
+	}
+	return file, nil
 }

@@ -30,8 +30,9 @@ import (
 // a damaged one belongs to the same batch, or proves that a later batch was
 // begun, and the damaged one therefore acknowledged.
 const (
-	frameHeaderBytes = 32
-	commitFrameBytes = frameHeaderBytes + 4
+	// FrameHeaderBytes is what FrameLength needs to see.
+	FrameHeaderBytes = 32
+	commitFrameBytes = FrameHeaderBytes + 4
 
 	kindRecord = 1
 	kindCommit = 2
@@ -53,13 +54,15 @@ type Record struct {
 	Data  []byte
 }
 
-func (r *Record) frameBytes() int64 {
-	return frameHeaderBytes + int64(len(r.Meta)) + int64(len(r.Data))
+// FrameBytes is how many bytes the record takes in a batch.
+func (r *Record) FrameBytes() int64 {
+	return FrameHeaderBytes + int64(len(r.Meta)) + int64(len(r.Data))
 }
 
-// appendBatch appends the batch's frames to b. The caller has checked bounds
-// and order, and that recs is not empty.
-func appendBatch(b []byte, recs []Record) []byte {
+// AppendBatch appends the frames of a batch to b: the records', and one that seals
+// them. recs is not empty, and within the bounds of Append; indexes need not be
+// consecutive.
+func AppendBatch(b []byte, recs []Record) []byte {
 	var sum uint32
 	for i := range recs {
 		r := &recs[i]
@@ -108,19 +111,16 @@ type frame struct {
 // decodeFrame decodes the frame at the start of b. It reports false unless a
 // whole frame is there and its checksum holds.
 func decodeFrame(b []byte) (frame, bool) {
-	if len(b) < frameHeaderBytes {
-		return frame{}, false
-	}
-	le := binary.LittleEndian
-	length, ok := frameLength(b)
+	length, ok := FrameLength(b)
 	if !ok || length > len(b) {
 		return frame{}, false
 	}
+	le := binary.LittleEndian
 	b = b[:length]
 	if crc32.Checksum(b[4:], castagnoli) != le.Uint32(b) {
 		return frame{}, false
 	}
-	payload, meta := b[frameHeaderBytes:], le.Uint16(b[10:])
+	payload, meta := b[FrameHeaderBytes:], le.Uint16(b[10:])
 	return frame{
 		kind:     b[8],
 		position: le.Uint32(b[12:]),
@@ -132,16 +132,19 @@ func decodeFrame(b []byte) (frame, bool) {
 	}, true
 }
 
-// frameLength returns how many bytes the frame has whose header is at the start of
-// b, or reports false where no frame has such a header.
-func frameLength(b []byte) (int, bool) {
+// FrameLength returns how many bytes the frame has that starts with b's first
+// FrameHeaderBytes. It reports false where no frame starts so.
+func FrameLength(b []byte) (int, bool) {
+	if len(b) < FrameHeaderBytes {
+		return 0, false
+	}
 	le := binary.LittleEndian
 	kind, zero, length, meta := b[8], b[9], int64(le.Uint32(b[4:])), int64(le.Uint16(b[10:]))
 	switch {
 	case kind == kindCommit:
-		return commitFrameBytes, zero == 0 && length == commitFrameBytes-frameHeaderBytes && meta <= length
+		return commitFrameBytes, zero == 0 && length == commitFrameBytes-FrameHeaderBytes && meta <= length
 	case kind == kindRecord:
-		return int(frameHeaderBytes + length), zero == 0 && meta <= length && length <= MaxBatchBytes
+		return int(FrameHeaderBytes + length), zero == 0 && meta <= length && length <= MaxBatchBytes
 	}
 	return 0, false
 }
@@ -176,4 +179,50 @@ func (f *frame) carry(sum uint32) uint32 { return crc32.Update(sum, castagnoli, 
 // whose checksums sum up to sum.
 func (f *frame) seals(count int, sum uint32) bool {
 	return f.kind == kindCommit && int64(f.position) == int64(count) && binary.LittleEndian.Uint32(f.data) == sum
+}
+
+// What follows is for packages that keep records in files of their own: the frames
+// and their checks, without the log around them.
+
+// DecodeFrame decodes the frame at the start of b; the record's slices alias b. The
+// frame that seals a batch has no record, and gives commit. It reports false unless
+// a whole frame is there and its checksum holds.
+func DecodeFrame(b []byte) (r Record, length int, commit, ok bool) {
+	f, ok := decodeFrame(b)
+	if !ok {
+		return Record{}, 0, false, false
+	}
+	return f.record(), len(f.bytes), f.kind == kindCommit, true
+}
+
+// DecodeBatch decodes the batch at the start of b and appends its records to recs;
+// their slices alias b. It reports false unless the whole batch is there, and all
+// its checksums hold.
+func DecodeBatch(b []byte, recs []Record) (_ []Record, length int, ok bool) {
+	var sum uint32
+	for count := 0; ; count++ {
+		f, ok := decodeFrame(b[length:])
+		switch {
+		case !ok:
+			return recs, 0, false
+		case f.kind == kindCommit:
+			return recs, length + len(f.bytes), f.seals(count, sum)
+		case int64(f.position) != int64(count):
+			return recs, 0, false
+		}
+		recs, sum = append(recs, f.record()), f.carry(sum)
+		length += len(f.bytes)
+	}
+}
+
+// Sealed counts the intact frames in b, wherever they stand, that seal a batch.
+func Sealed(b []byte) (n int) {
+	for ; len(b) >= commitFrameBytes; b = b[1:] {
+		if b[8] == kindCommit && binary.LittleEndian.Uint32(b[4:]) == commitFrameBytes-FrameHeaderBytes {
+			if _, ok := decodeFrame(b); ok {
+				n++
+			}
+		}
+	}
+	return n
 }

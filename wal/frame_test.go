@@ -97,8 +97,8 @@ func TestTailCache(t *testing.T) {
 				t.Fatalf("record %d: %v, %v; want %d to %d", i, r.Index, ok, from, to)
 			}
 		}
-		if want := int64(to+1-from) * (cachedOverhead + 10); c.size() != want {
-			t.Fatalf("%d bytes, want %d", c.size(), want)
+		if want := int64(to+1-from) * (cachedOverhead + 10); c.bytes != want {
+			t.Fatalf("%d bytes, want %d", c.bytes, want)
 		}
 	}
 	check(1, 0)
@@ -106,9 +106,9 @@ func TestTailCache(t *testing.T) {
 	check(1, 5)
 	add(6, 100)
 	check(91, 100)
-	c.dropBefore(95)
+	c.keep(95, ^uint64(0))
 	check(95, 100)
-	c.dropFrom(99)
+	c.keep(0, 99)
 	check(95, 98)
 	add(99, 99)
 	check(95, 99)
@@ -118,7 +118,7 @@ func TestTailCache(t *testing.T) {
 	check(1, 0)
 	add(154, 155)
 	check(154, 155)
-	c.dropBefore(180)
+	c.keep(180, ^uint64(0))
 	check(1, 0)
 	off := tailCache{}
 	off.add([]Record{{Index: 1}})
@@ -138,7 +138,7 @@ func TestIntactFramesThatContradict(t *testing.T) {
 		sealFrame(b[at:], 0)
 		return b
 	}
-	batch := func(b []byte, recs ...Record) []byte { return appendBatch(b, recs) }
+	batch := func(b []byte, recs ...Record) []byte { return AppendBatch(b, recs) }
 	a, other, c := Record{Index: 5, Term: 2, Data: []byte("a")}, Record{Index: 5, Term: 2, Data: []byte("A")}, Record{Index: 6, Term: 2}
 	zeros := func(b []byte) []byte { return append(b, make([]byte, 2*sectorBytes)...) }
 	for _, tc := range []struct {
@@ -155,11 +155,11 @@ func TestIntactFramesThatContradict(t *testing.T) {
 			return record(record(b, 0, 5, 2, "a"), 2, 7, 2, "c")
 		}, true},
 		{"a commit frame that is another batch's", func(b []byte) []byte {
-			commit := batch(nil, other)[other.frameBytes():]
+			commit := batch(nil, other)[other.FrameBytes():]
 			return append(record(b, 0, 5, 2, "a"), commit...)
 		}, true},
 		{"a commit frame without records", func(b []byte) []byte {
-			return append(b, batch(nil, a)[a.frameBytes():]...)
+			return append(b, batch(nil, a)[a.FrameBytes():]...)
 		}, true},
 		{"a batch lost, the next one there", func(b []byte) []byte { return batch(zeros(b), c) }, true},
 		{"a batch begun and lost, another there", func(b []byte) []byte {

@@ -44,8 +44,6 @@ type Log struct {
 	// One for appends and what changes the tail, one for the rest: they may
 	// run at the same time.
 	appendWatch, shapeWatch *watchdog
-
-	batches, records, bytes, syncs atomic.Uint64
 }
 
 // keptBatchBytes bounds the encoding buffer that is kept between appends.
@@ -77,6 +75,7 @@ func Open(cfg Config) (*Log, error) {
 	}
 	l.appendWatch = newWatchdog(cfg.StallTimeout, l.stalled)
 	l.shapeWatch = newWatchdog(cfg.StallTimeout, l.stalled)
+	l.mark.watch = l.appendWatch
 	if cfg.MarkAfter > 0 {
 		go l.keepMark(l.mark.index.Load())
 	} else {
@@ -112,7 +111,7 @@ func (l *Log) repair(c *contents) error {
 	// Last: what is marked is on disk. With no segment there is none to be proved.
 	var err error
 	if l.mark, err = openMarker(fsys, dir, c.last); err != nil {
-		return fmt.Errorf("wal: %s: %w", markName, err)
+		return fmt.Errorf("wal: %w", err)
 	}
 	return nil
 }
@@ -220,7 +219,7 @@ func checkBatch(recs []Record) error {
 		if len(r.Meta) > MaxMetaBytes {
 			return fmt.Errorf("%w: Meta of record %d has %d bytes, at most %d", ErrTooLarge, r.Index, len(r.Meta), MaxMetaBytes)
 		}
-		if size += r.frameBytes(); size > MaxBatchBytes {
+		if size += r.FrameBytes(); size > MaxBatchBytes {
 			return fmt.Errorf("%w: batch from %d has more than %d bytes", ErrTooLarge, recs[0].Index, MaxBatchBytes)
 		}
 	}
@@ -238,7 +237,7 @@ func (l *Log) appendLocked(recs []Record) error {
 	if recs[0].Term < tail.lastTerm {
 		return fmt.Errorf("%w: record %d has term %d after term %d", ErrOutOfOrder, recs[0].Index, recs[0].Term, tail.lastTerm)
 	}
-	l.batch = appendBatch(l.batch[:0], recs)
+	l.batch = AppendBatch(l.batch[:0], recs)
 	tail, err := l.makeRoom(tail, int64(len(l.batch)))
 	if err != nil {
 		return l.poison(fmt.Errorf("append records %d to %d: %w", recs[0].Index, recs[len(recs)-1].Index, err))
@@ -246,7 +245,7 @@ func (l *Log) appendLocked(recs []Record) error {
 	if err := l.writeTail(tail); err != nil {
 		return l.poison(fmt.Errorf("append records %d to %d: %s: %w", recs[0].Index, recs[len(recs)-1].Index, tail.name, err))
 	}
-	if err := l.raiseMark(recs[len(recs)-1].Index); err != nil {
+	if err := l.mark.raise(recs[len(recs)-1].Index); err != nil {
 		return l.poison(fmt.Errorf("append records %d to %d: %w", recs[0].Index, recs[len(recs)-1].Index, err))
 	}
 	l.publish(tail, recs)
@@ -282,17 +281,12 @@ func (l *Log) publish(tail *segment, recs []Record) {
 	at := tail.end
 	for i := range recs {
 		tail.offsets = append(tail.offsets, uint32(at))
-		at += recs[i].frameBytes()
+		at += recs[i].FrameBytes()
 	}
 	tail.end += int64(len(l.batch))
 	tail.lastTerm = recs[len(recs)-1].Term
 	l.last = recs[len(recs)-1].Index
 	l.mu.Unlock()
-
-	l.syncs.Add(1)
-	l.batches.Add(1)
-	l.records.Add(uint64(len(recs)))
-	l.bytes.Add(uint64(len(l.batch)))
 	if cap(l.batch) > keptBatchBytes {
 		l.batch = nil
 	}
@@ -468,35 +462,14 @@ func readRecord(s *segment, index uint64, from, to int64) (Record, error) {
 	return f.record(), nil
 }
 
-// Stats is a snapshot of a log's size and work.
-type Stats struct {
-	Segments    int
-	Bytes       int64 // of segments, up to the last batch
-	Allocated   int64 // of segments, on disk
-	FirstIndex  uint64
-	LastIndex   uint64
-	CachedBytes int64
-
-	// Since Open.
-	Batches, Records, AppendedBytes, Syncs uint64
-}
-
-// Stats returns current figures; they need not all be of the same instant.
-func (l *Log) Stats() Stats {
-	st := Stats{
-		Batches: l.batches.Load(), Records: l.records.Load(),
-		AppendedBytes: l.bytes.Load(), Syncs: l.syncs.Load(),
-		CachedBytes: l.cache.size(),
-	}
-	st.FirstIndex, st.LastIndex = l.bounds()
+// Size returns how many segments there are, and their bytes up to the last batch.
+func (l *Log) Size() (segments int, bytes int64) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	st.Segments = len(l.segments)
 	for _, s := range l.segments {
-		st.Bytes += s.end
-		st.Allocated += s.allocated
+		bytes += s.end
 	}
-	return st
+	return len(l.segments), bytes
 }
 
 // Close trims the tail, makes the mark durable and closes all files. It waits for an append under way.
@@ -516,7 +489,7 @@ func (l *Log) Close() error {
 	l.mu.Unlock()
 	close(l.closing)
 	<-l.markKept
-	l.cache.clear()
+	l.cache.keep(0, 0)
 
 	var failures []error
 	if tail := l.tail; tail != nil && l.poisoned.Load() == nil {
@@ -527,8 +500,9 @@ func (l *Log) Close() error {
 		}
 	}
 	if l.poisoned.Load() == nil {
+		l.mark.watch = &watchdog{}
 		if err := l.mark.set(l.mark.index.Load()); err != nil {
-			failures = append(failures, fmt.Errorf("%s: %w", markName, err))
+			failures = append(failures, err)
 		}
 	}
 	if err := l.mark.file.Close(); err != nil {
@@ -539,8 +513,8 @@ func (l *Log) Close() error {
 			failures = append(failures, fmt.Errorf("close %s: %w", s.name, err))
 		}
 	}
-	l.appendWatch.stop()
-	l.shapeWatch.stop()
+	l.appendWatch.end()
+	l.shapeWatch.end()
 	if len(failures) > 0 {
 		return fmt.Errorf("wal: close: %w", errors.Join(failures...))
 	}

@@ -3,7 +3,6 @@ package wal
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path/filepath"
 	"sync/atomic"
@@ -36,33 +35,22 @@ const (
 
 // readMark returns 0 where nothing is known.
 func readMark(fsys vfs.FS, dir string) (uint64, error) {
-	file, err := fsys.OpenRead(filepath.Join(dir, markName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("wal: open %s: %w", markName, err)
-	}
-	defer file.Close()
+	b, err := readSmall(fsys, dir, markName, (markSlots-1)*markSlotGap+segmentHeaderBytes)
 	mark := uint64(0)
-	for slot := range int64(markSlots) {
-		var b [segmentHeaderBytes]byte
-		n, err := file.ReadAt(b[:], slot*markSlotGap)
-		if err != nil && err != io.EOF {
-			return 0, fmt.Errorf("wal: read %s: %w", markName, err)
-		}
-		if index, _, err := decodeHeader(b[:n], markMagic, markName); err == nil {
+	for slot := 0; slot < len(b); slot += markSlotGap {
+		if index, _, err := decodeHeader(b[slot:], markMagic, markName); err == nil {
 			mark = max(mark, index)
 		}
 	}
-	return mark, nil
+	return mark, err
 }
 
 // marker writes the mark. Only the appender may use it, but for sync.
 type marker struct {
-	file vfs.File
-	next int64  // slot to write
-	buf  []byte // reused
+	file  vfs.File
+	watch *watchdog // the appender's, while it appends
+	next  int64     // slot to write
+	buf   []byte    // reused
 	// index is the last that was written; 0: none yet.
 	index atomic.Uint64
 }
@@ -71,14 +59,14 @@ type marker struct {
 // disk.
 func openMarker(fsys vfs.FS, dir string, index uint64) (_ *marker, err error) {
 	path := filepath.Join(dir, markName)
-	m := &marker{}
+	m := &marker{watch: &watchdog{}}
 	m.file, err = fsys.OpenWrite(path)
 	missing := errors.Is(err, fs.ErrNotExist)
 	if missing {
 		m.file, err = fsys.Create(path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open: %w", err)
+		return nil, fmt.Errorf("%s: open: %w", markName, err)
 	}
 	if err = m.set(index); err == nil && missing {
 		err = fsys.SyncDir(dir)
@@ -91,9 +79,11 @@ func openMarker(fsys vfs.FS, dir string, index uint64) (_ *marker, err error) {
 
 // raise writes, and does not sync, that index is on disk.
 func (m *marker) raise(index uint64) error {
+	m.watch.begin(taskMark)
+	defer m.watch.end()
 	m.buf = appendHeader(m.buf[:0], markMagic, index, 0)
 	if _, err := m.file.WriteAt(m.buf, m.next*markSlotGap); err != nil {
-		return fmt.Errorf("write: %w", err)
+		return fmt.Errorf("%s: write: %w", markName, err)
 	}
 	m.next = (m.next + 1) % markSlots
 	m.index.Store(index)
@@ -107,38 +97,23 @@ func (m *marker) set(index uint64) error {
 			return err
 		}
 	}
+	m.watch.begin(taskMark)
+	defer m.watch.end()
 	return m.sync()
+}
+
+// lower takes back, durably, that records above index were on disk.
+func (m *marker) lower(index uint64) error {
+	if m.index.Load() <= index {
+		return nil
+	}
+	return m.set(index)
 }
 
 // sync may run beside raise: what that writes meanwhile may be left out.
 func (m *marker) sync() error {
 	if err := m.file.Sync(); err != nil {
-		return fmt.Errorf("sync: %w", err)
-	}
-	return nil
-}
-
-// raiseMark notes that a batch which ends with index is on disk. The caller holds
-// appendMu.
-func (l *Log) raiseMark(index uint64) error {
-	l.appendWatch.begin(taskMark)
-	defer l.appendWatch.end()
-	if err := l.mark.raise(index); err != nil {
-		return fmt.Errorf("%s: %w", markName, err)
-	}
-	return nil
-}
-
-// lowerMark takes back that records above index were on disk. The caller holds
-// appendMu.
-func (l *Log) lowerMark(index uint64) error {
-	if l.mark.index.Load() <= index {
-		return nil
-	}
-	l.appendWatch.begin(taskMark)
-	defer l.appendWatch.end()
-	if err := l.mark.set(index); err != nil {
-		return fmt.Errorf("%s: %w", markName, err)
+		return fmt.Errorf("%s: sync: %w", markName, err)
 	}
 	return nil
 }
@@ -146,7 +121,7 @@ func (l *Log) lowerMark(index uint64) error {
 // syncMark makes the mark as last written durable.
 func (l *Log) syncMark() error {
 	if err := l.mark.sync(); err != nil {
-		return l.poison(fmt.Errorf("%s: %w", markName, err))
+		return l.poison(err)
 	}
 	return nil
 }

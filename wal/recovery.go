@@ -338,7 +338,7 @@ func (r *segmentReader) judge(successor *segment) (*TornTail, error) {
 	records := d.records
 	gap := d.at
 	committed := false
-	for off := d.at; off+frameHeaderBytes <= len(r.b); {
+	for off := d.at; off+FrameHeaderBytes <= len(r.b); {
 		kind := r.b[off+8]
 		if kind != kindRecord && kind != kindCommit {
 			off++
@@ -399,17 +399,17 @@ func (r *segmentReader) unwritten(d *damage) bool {
 		}
 		return false
 	}
-	if touches(d.at, d.at+frameHeaderBytes) {
+	if touches(d.at, d.at+FrameHeaderBytes) {
 		return true
 	}
-	length, ok := frameLength(r.b[d.at:])
+	length, ok := FrameLength(r.b[d.at:])
 	return ok && touches(d.at, d.at+length)
 }
 
 // plausible reports whether the segment could hold a record of that index.
 // Record bytes may hold anything, even frames; this keeps most from counting.
 func (r *segmentReader) plausible(index uint64) bool {
-	return index >= r.segment.base && index-r.segment.base <= uint64(len(r.b)/frameHeaderBytes)
+	return index >= r.segment.base && index-r.segment.base <= uint64(len(r.b)/FrameHeaderBytes)
 }
 
 // sectorBytes is the smallest unit that a disk writes whole.

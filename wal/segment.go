@@ -2,11 +2,9 @@ package wal
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -124,7 +122,7 @@ func decodeHeader(b []byte, magic, name string) (value uint64, generation uint32
 		return 0, 0, &DamageError{Segment: name, Reason: fmt.Sprintf("it begins with %q instead of %q", b[:8], magic)}
 	}
 	if version := le.Uint16(b[8:]); version > FormatVersion {
-		return 0, 0, newerFormat(name, version)
+		return 0, 0, fmt.Errorf("%w: %s was written by format %d; this build reads up to %d", ErrNewerFormat, name, version, FormatVersion)
 	} else if version == 0 {
 		return 0, 0, &DamageError{Segment: name, Offset: 8, Reason: "format 0 does not exist"}
 	}
@@ -136,32 +134,11 @@ func decodeHeader(b []byte, magic, name string) (value uint64, generation uint32
 
 // createSegment makes the segment whose first record is base, and its name,
 // durable (invariant 1). It replaces one of the same name at once.
-func createSegment(fsys vfs.FS, dir string, base uint64, generation uint32, allocate int64) (_ *segment, err error) {
+func createSegment(fsys vfs.FS, dir string, base uint64, generation uint32, allocate int64) (*segment, error) {
 	name := segmentName(base)
-	path := filepath.Join(dir, name)
-	file, err := fsys.Create(path + tempSuffix)
+	file, err := writeNew(fsys, dir, name, appendHeader(nil, segmentMagic, base, generation), allocate)
 	if err != nil {
-		return nil, fmt.Errorf("create: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, file.Close())
-		}
-	}()
-	if err := file.Preallocate(allocate); err != nil {
-		return nil, fmt.Errorf("allocate %d bytes: %w", allocate, err)
-	}
-	if _, err := file.WriteAt(appendHeader(nil, segmentMagic, base, generation), 0); err != nil {
-		return nil, fmt.Errorf("write header: %w", err)
-	}
-	if err := file.Sync(); err != nil {
-		return nil, fmt.Errorf("sync: %w", err)
-	}
-	if err := fsys.Rename(path+tempSuffix, path); err != nil {
-		return nil, fmt.Errorf("rename: %w", err)
-	}
-	if err := fsys.SyncDir(dir); err != nil {
-		return nil, fmt.Errorf("sync directory: %w", err)
+		return nil, err
 	}
 	return &segment{base: base, generation: generation, name: name, file: file, end: segmentHeaderBytes, allocated: allocate}, nil
 }

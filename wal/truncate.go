@@ -31,7 +31,7 @@ func (l *Log) truncatePrefix(before uint64) error {
 	if err := l.setFloor(before); err != nil {
 		return l.poison(fmt.Errorf("truncate below %d: %w", before, err))
 	}
-	l.cache.dropBefore(before)
+	l.cache.keep(before, ^uint64(0))
 
 	l.mu.Lock()
 	n := 0
@@ -41,19 +41,9 @@ func (l *Log) truncatePrefix(before uint64) error {
 	dead := l.segments[:n]
 	l.segments = slices.Clone(l.segments[n:])
 	l.mu.Unlock()
-	if n == 0 {
-		return nil
-	}
 	// The floor is durable: it does not matter which of them a crash leaves.
-	l.shapeWatch.begin(taskRemove)
-	defer l.shapeWatch.end()
-	for _, s := range dead {
-		if err := l.remove(s); err != nil {
-			return l.poison(fmt.Errorf("truncate below %d: %w", before, err))
-		}
-	}
-	if err := l.cfg.FS.SyncDir(l.cfg.Dir); err != nil {
-		return l.poison(fmt.Errorf("truncate below %d: sync directory: %w", before, err))
+	if err := l.removeSegments(dead, l.shapeWatch); err != nil {
+		return l.poison(fmt.Errorf("truncate below %d: %w", before, err))
 	}
 	return nil
 }
@@ -69,16 +59,6 @@ func (l *Log) setFloor(floor uint64) error {
 	l.mu.Lock()
 	l.first = floor
 	l.mu.Unlock()
-	return nil
-}
-
-// remove closes a segment that readers can no longer find, and takes its name
-// away. A read under way fails and looks again.
-func (l *Log) remove(s *segment) error {
-	s.file.Close() // its bytes are not wanted any more, whatever the error
-	if err := l.cfg.FS.Remove(filepath.Join(l.cfg.Dir, s.name)); err != nil {
-		return fmt.Errorf("remove %s: %w", s.name, err)
-	}
 	return nil
 }
 
@@ -107,10 +87,10 @@ func (l *Log) TruncateSuffix(from uint64) error {
 	if err != nil {
 		return fmt.Errorf("wal: truncate from %d: %w", from, err)
 	}
-	if err := l.lowerMark(from - 1); err != nil {
+	if err := l.mark.lower(from - 1); err != nil {
 		return l.poison(fmt.Errorf("truncate from %d: %w", from, err))
 	}
-	l.cache.dropFrom(from)
+	l.cache.keep(0, from)
 
 	l.mu.Lock()
 	l.last = from - 1
@@ -139,23 +119,25 @@ func (l *Log) TruncateSuffix(from uint64) error {
 		dropped[0].file.Close() // its name is the new tail's
 		dropped = dropped[1:]
 	}
-	if err := l.removeSegments(dropped); err != nil {
+	if err := l.removeSegments(dropped, l.appendWatch); err != nil {
 		return l.poison(fmt.Errorf("truncate from %d: %w", from, err))
 	}
 	return nil
 }
 
-// removeSegments removes them durably. The caller holds appendMu, and has made
-// sure that it does not matter which of them a crash leaves.
-func (l *Log) removeSegments(segments []*segment) error {
+// removeSegments durably removes segments that readers can no longer find: a read
+// under way fails and looks again. The caller holds the lock that watch belongs to, and
+// has made sure that it does not matter which of them a crash leaves.
+func (l *Log) removeSegments(segments []*segment, watch *watchdog) error {
 	if len(segments) == 0 {
 		return nil
 	}
-	l.appendWatch.begin(taskRemove)
-	defer l.appendWatch.end()
+	watch.begin(taskRemove)
+	defer watch.end()
 	for _, s := range segments {
-		if err := l.remove(s); err != nil {
-			return err
+		s.file.Close() // its bytes are not wanted any more, whatever the error
+		if err := l.cfg.FS.Remove(filepath.Join(l.cfg.Dir, s.name)); err != nil {
+			return fmt.Errorf("remove %s: %w", s.name, err)
 		}
 	}
 	if err := l.cfg.FS.SyncDir(l.cfg.Dir); err != nil {
@@ -190,7 +172,7 @@ func (l *Log) removeAll() error {
 	l.segments, l.last = nil, 0
 	l.mu.Unlock()
 	l.tail = nil
-	if err := l.removeSegments(dropped); err != nil {
+	if err := l.removeSegments(dropped, l.appendWatch); err != nil {
 		return l.poison(fmt.Errorf("reset: %w", err))
 	}
 	return nil
@@ -219,7 +201,7 @@ func (l *Log) restart(r *Record) error {
 	if err := l.removeAll(); err != nil {
 		return err
 	}
-	if err := l.lowerMark(r.Index - 1); err != nil {
+	if err := l.mark.lower(r.Index - 1); err != nil {
 		return l.poison(fmt.Errorf("begin at %d: %w", r.Index, err))
 	}
 	if l.first != r.Index {
@@ -227,7 +209,7 @@ func (l *Log) restart(r *Record) error {
 			return l.poison(fmt.Errorf("begin at %d: %w", r.Index, err))
 		}
 	}
-	if _, err := l.addSegment(r.Index, r.frameBytes()); err != nil {
+	if _, err := l.addSegment(r.Index, r.FrameBytes()); err != nil {
 		return l.poison(fmt.Errorf("begin at %d: %w", r.Index, err))
 	}
 	return nil

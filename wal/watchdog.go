@@ -101,5 +101,3 @@ func (w *watchdog) end() {
 	w.timer.Stop()
 	w.doing.Store(int32(taskNone))
 }
-
-func (w *watchdog) stop() { w.end() }

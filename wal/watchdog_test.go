@@ -11,7 +11,7 @@ import (
 func TestWatchdogLooksTwice(t *testing.T) {
 	var told []error
 	w := newWatchdog(time.Hour, func(err error) { told = append(told, err) })
-	defer w.stop()
+	defer w.end()
 	overdue := func() { w.since.Add(-int64(2 * time.Hour)) }
 	w.begin(taskSync)
 	w.look()
