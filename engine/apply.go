@@ -3,8 +3,8 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 )
 
 // Apply takes the entry at index, the next one that holds a batch, and says in
@@ -79,16 +79,9 @@ func (s *State) decode(entry []byte) (h BatchHeader, commands []Command, rules u
 	s.entry = coder{buf: entry, reads: true}
 	defer func() { s.entry = coder{} }()
 	r := &s.entry
-	h.fields(r)
-	commands = s.commands[:0]
-	for i := 0; i < h.Commands && r.err == nil; i++ {
-		if len(commands) == cap(commands) {
-			commands = append(commands, Command{}) // what a malformed count says takes no room
-		}
-		commands = commands[:i+1]
-		c := &commands[i]
-		r.command(c)
-		if c.Kind == CmdRaiseRules {
+	h, commands = r.batch(s.commands[:0])
+	for i := range commands {
+		if c := &commands[i]; c.Kind == CmdRaiseRules {
 			rules = max(rules, c.RulesVersion)
 		}
 	}
@@ -128,49 +121,7 @@ func (s *State) do(c *Command) Event {
 	if c.Kind != CmdPayOrder && s.settled(c.Order.Session) {
 		return refused(ReasonUnknown)
 	}
-	switch c.Kind {
-	case CmdOpenEpoch:
-		return s.openEpoch(c)
-	case CmdCancelHold:
-		return s.cancelHold(c)
-	case CmdPayOrder:
-		return s.payOrder(c)
-	case CmdVoidOrder:
-		return s.voidOrder(c)
-	case CmdExtendHold:
-		return s.extendHold(c)
-	case CmdSetReceiver:
-		return s.setReceiver(c)
-	case CmdApplyPlan:
-		return s.applyPlan(c)
-	case CmdSteerSession:
-		return s.steerSession(c)
-	case CmdAddStock:
-		return s.addStock(c)
-	case CmdRaiseRules:
-		return s.raiseRules(c)
-	case CmdLeaveLine:
-		return s.leaveLine(c)
-	case CmdReserve:
-		return s.reserve(c)
-	case CmdEditRoster:
-		return s.editRoster(c)
-	case CmdSetSwitches:
-		return s.setSwitches(c)
-	case CmdSetProfile:
-		return s.setProfile(c)
-	case CmdConfirmRefund:
-		return s.confirmRefund(c)
-	case CmdCloseHold:
-		return s.closeHold(c)
-	case CmdSettleSession:
-		return s.settleSession(c)
-	case CmdClearSession:
-		return s.clearSession(c)
-	case cmdBreakListing:
-		return s.breakListing(c)
-	}
-	return refused(ReasonUnknown)
+	return commandSpecs[c.Kind].do(s, c)
 }
 
 func refused(why Reason) Event { return Event{Kind: CommandRefused, Reason: why} }
@@ -196,9 +147,8 @@ func (s *State) raiseRules(c *Command) Event {
 
 // touch notes that a listing's figures or state may have changed.
 func (s *State) touch(h ListingHandle) {
-	m := &s.marks[h-1]
-	if m.touched != s.index {
-		m.touched = s.index
+	if l := s.listings[h-1]; l.touched != s.index {
+		l.touched = s.index
 		s.eff.Touched = append(s.eff.Touched, h)
 	}
 }
@@ -229,10 +179,10 @@ func (s *State) settleTouched() {
 			s.derive(Event{Kind: ListingFroze, Session: l.Session, Listing: h})
 		}
 		looks := session.StateOf(l)
-		if looks == s.marks[h-1].looks {
+		if looks == l.looks {
 			continue
 		}
-		s.marks[h-1].looks = looks
+		l.looks = looks
 		switch looks {
 		case ListingSoldOut:
 			s.derive(Event{Kind: StockTaken, Session: l.Session, Listing: h})
@@ -241,13 +191,15 @@ func (s *State) settleTouched() {
 		}
 	}
 	for _, h := range s.eff.Touched { // ending a session touches more, of the same session
-		session := s.sessions[s.listings[h-1].Session-1]
-		if s.marks[h-1].looks != ListingGone || !s.allSold(session) {
+		l := s.listings[h-1]
+		session := s.sessions[l.Session-1]
+		if l.looks != ListingGone || !s.allSold(session) {
 			continue
 		}
 		s.derive(s.endSession(session))
 		for _, other := range session.Listings {
-			s.marks[other-1].looks = session.StateOf(s.listings[other-1])
+			l := s.listings[other-1]
+			l.looks = session.StateOf(l)
 		}
 	}
 }
@@ -316,15 +268,11 @@ func (s *State) recount(l *Listing) {
 	}
 }
 
+// sorted gives what a map has in the order of its keys.
 func sorted[V any](m map[string]*V) []*V {
-	ids := make([]string, 0, len(m))
-	for id := range m {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, strings.Compare)
-	values := make([]*V, len(ids))
-	for i, id := range ids {
-		values[i] = m[id]
+	values := make([]*V, 0, len(m))
+	for _, id := range slices.Sorted(maps.Keys(m)) {
+		values = append(values, m[id])
 	}
 	return values
 }

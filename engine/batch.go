@@ -107,60 +107,33 @@ func (x *Command) fields(c *coder) {
 		c.all(&x.Intent)
 		c.check(x.Intent != (Intent{}) && x.Kind != CmdOpenEpoch, "no intent, or none of an operator") // grabs are unknown below
 	}
-	by := []any{&x.Operator, &x.Note} // who of the operators asked, and why
-	switch x.Kind {
-	case CmdOpenEpoch:
-		c.all(&x.Node, &x.Nonce, &x.Secret)
-	case CmdCancelHold, CmdLeaveLine:
-		c.all(&x.Order, &x.Shopper)
-	case CmdPayOrder:
-		c.all(&x.Order, &x.Amount, &x.Currency, &x.PaymentID, &x.PaidAt, &x.OrderNo, &x.Transaction)
-	case CmdConfirmRefund:
-		c.all(&x.Refund, &x.Note)
-	case CmdCloseHold:
-		c.all(&x.Order)
-	case CmdSettleSession, CmdClearSession:
-		c.all(append(by, &x.Session)...)
-	case CmdVoidOrder:
-		c.all(append(by, &x.Order)...)
-	case CmdExtendHold:
-		c.all(append(by, &x.Order, &x.Deadline)...)
-	case CmdSetReceiver:
-		c.all(&x.Order, &x.Shopper, &x.Receiver)
-	case CmdApplyPlan:
-		c.all(&x.Operator, &x.Entropy, &x.Plan)
-		c.check(x.Plan != nil, "no plan")
-	case CmdSteerSession:
-		c.all(append(by, &x.Session, &x.Action)...)
-	case CmdAddStock:
-		c.all(append(by, &x.Listing, &x.Amount)...)
-	case CmdRaiseRules:
-		c.all(&x.RulesVersion)
-	case CmdReserve:
-		c.all(&x.Listing, &x.Shopper, &x.Withdraw)
-	case CmdEditRoster:
-		c.all(append(by, &x.Edit)...)
-		c.check(len(x.Edit.Rows) <= MaxRosterEntries, "too many rows in one edit")
-	case CmdSetSwitches, CmdSetProfile:
-		c.all(append(by, &x.Switches)...)
-	case cmdBreakListing:
-		c.all(&x.Listing)
-	default:
+	if int(x.Kind) >= len(commandSpecs) || commandSpecs[x.Kind].do == nil {
 		c.fail(fmt.Sprintf("unknown command kind %d", kind))
+		return
 	}
+	c.all(commandSpecs[x.Kind].carries(x)...)
+	c.check(x.Kind != CmdApplyPlan || x.Plan != nil, "no plan")
+	c.check(len(x.Edit.Rows) <= MaxRosterEntries, "too many rows in one edit")
+}
+
+// batch reads a header and the commands that follow, into the room for some.
+func (c *coder) batch(commands []Command) (h BatchHeader, _ []Command) {
+	h.fields(c)
+	for i := 0; i < h.Commands && c.err == nil; i++ {
+		if len(commands) == cap(commands) {
+			commands = append(commands, Command{}) // what a malformed count says takes no room
+		}
+		commands = commands[:i+1]
+		c.command(&commands[i])
+	}
+	return h, commands
 }
 
 // DecodeBatch decodes an entry for reading by people and tests. The commands'
 // byte slices lie in entry.
 func DecodeBatch(entry []byte) (BatchHeader, []Command, error) {
 	c := coder{buf: entry, reads: true}
-	var h BatchHeader
-	h.fields(&c)
-	var commands []Command
-	for i := 0; i < h.Commands && c.err == nil; i++ {
-		commands = append(commands, Command{})
-		c.command(&commands[i])
-	}
+	h, commands := c.batch(nil)
 	if err := c.done(); err != nil {
 		return BatchHeader{}, nil, err
 	}

@@ -144,6 +144,12 @@ type Listing struct {
 	Seed [32]byte
 	// Draw is how far it has come.
 	DrawState DrawState
+
+	line line
+	pool pool // of the draw
+	// What the batches so far have seen: the last that touched it, and how it looked.
+	touched LogIndex
+	looks   ListingState
 }
 
 // DrawState is how far a listing's draw has come.
@@ -181,14 +187,7 @@ func (c *Challenge) fields(to *coder) {
 func (c Challenge) String() string { return nameOf(challenges[:], int(c)) }
 
 // ParseChallenge reads the name of a challenge.
-func ParseChallenge(name string) (Challenge, bool) {
-	for i, n := range challenges {
-		if n == name {
-			return Challenge(i), true
-		}
-	}
-	return 0, false
-}
+func ParseChallenge(name string) (Challenge, bool) { return parse[Challenge](challenges[:], name) }
 
 // ListingSpec is what a plan says of a listing.
 type ListingSpec struct {

@@ -36,13 +36,47 @@ const cmdIntended CommandKind = 128
 
 const maxBatchCommands = 16_384
 
-var commandKinds = [...]string{"", "OpenEpoch", "PlaceHold", "CancelHold", "PayOrder", "VoidOrder", "ExtendHold", "SetReceiver", "ApplyPlan",
-	"SteerSession", "AddStock", "RaiseRules", "LeaveLine", "Reserve", "EditRoster", "SetSwitches", "SetProfile", "ConfirmRefund",
-	"CloseHold", "SettleSession", "ClearSession", cmdBreakListing: "BreakListing"}
+// commandSpecs are what there is to each kind of command: its name, where its fields
+// are, in the order in which they are written, and who does it. A grab is written and
+// done by itself: it is hot.
+var commandSpecs = [...]struct {
+	name    string
+	carries func(*Command) []any
+	do      func(*State, *Command) Event
+}{
+	CmdOpenEpoch:     {"OpenEpoch", func(c *Command) []any { return []any{&c.Node, &c.Nonce, &c.Secret} }, (*State).openEpoch},
+	CmdPlaceHold:     {name: "PlaceHold"},
+	CmdCancelHold:    {"CancelHold", func(c *Command) []any { return []any{&c.Order, &c.Shopper} }, (*State).cancelHold},
+	CmdPayOrder:      {"PayOrder", (*Command).payment, (*State).payOrder},
+	CmdVoidOrder:     {"VoidOrder", func(c *Command) []any { return c.by(&c.Order) }, (*State).voidOrder},
+	CmdExtendHold:    {"ExtendHold", func(c *Command) []any { return c.by(&c.Order, &c.Deadline) }, (*State).extendHold},
+	CmdSetReceiver:   {"SetReceiver", func(c *Command) []any { return []any{&c.Order, &c.Shopper, &c.Receiver} }, (*State).setReceiver},
+	CmdApplyPlan:     {"ApplyPlan", func(c *Command) []any { return []any{&c.Operator, &c.Entropy, &c.Plan} }, (*State).applyPlan},
+	CmdSteerSession:  {"SteerSession", func(c *Command) []any { return c.by(&c.Session, &c.Action) }, (*State).steerSession},
+	CmdAddStock:      {"AddStock", func(c *Command) []any { return c.by(&c.Listing, &c.Amount) }, (*State).addStock},
+	CmdRaiseRules:    {"RaiseRules", func(c *Command) []any { return []any{&c.RulesVersion} }, (*State).raiseRules},
+	CmdLeaveLine:     {"LeaveLine", func(c *Command) []any { return []any{&c.Order, &c.Shopper} }, (*State).leaveLine},
+	CmdReserve:       {"Reserve", func(c *Command) []any { return []any{&c.Listing, &c.Shopper, &c.Withdraw} }, (*State).reserve},
+	CmdEditRoster:    {"EditRoster", func(c *Command) []any { return c.by(&c.Edit) }, (*State).editRoster},
+	CmdSetSwitches:   {"SetSwitches", func(c *Command) []any { return c.by(&c.Switches) }, (*State).setSwitches},
+	CmdSetProfile:    {"SetProfile", func(c *Command) []any { return c.by(&c.Switches) }, (*State).setProfile},
+	CmdConfirmRefund: {"ConfirmRefund", func(c *Command) []any { return []any{&c.Refund, &c.Note} }, (*State).confirmRefund},
+	CmdCloseHold:     {"CloseHold", func(c *Command) []any { return []any{&c.Order} }, (*State).closeHold},
+	CmdSettleSession: {"SettleSession", func(c *Command) []any { return c.by(&c.Session) }, (*State).settleSession},
+	CmdClearSession:  {"ClearSession", func(c *Command) []any { return c.by(&c.Session) }, (*State).clearSession},
+	cmdBreakListing:  {"BreakListing", func(c *Command) []any { return []any{&c.Listing} }, (*State).breakListing},
+}
+
+// by is which operator asked, and why, and fields.
+func (c *Command) by(fields ...any) []any { return append([]any{&c.Operator, &c.Note}, fields...) }
+
+func (c *Command) payment() []any {
+	return []any{&c.Order, &c.Amount, &c.Currency, &c.PaymentID, &c.PaidAt, &c.OrderNo, &c.Transaction}
+}
 
 func (k CommandKind) String() string {
-	if int(k) < len(commandKinds) && commandKinds[k] != "" {
-		return commandKinds[k]
+	if int(k) < len(commandSpecs) && commandSpecs[k].name != "" {
+		return commandSpecs[k].name
 	}
 	return fmt.Sprintf("command %d", uint8(k))
 }
@@ -104,13 +138,3 @@ const (
 var sessionActions = [...]string{"", "publish", "pause", "resume", "end"}
 
 func (a SessionAction) String() string { return nameOf(sessionActions[:], int(a)) }
-
-// ParseSessionAction reads the name of an action.
-func ParseSessionAction(name string) (SessionAction, bool) {
-	for i, n := range sessionActions {
-		if i > 0 && n == name {
-			return SessionAction(i), true
-		}
-	}
-	return 0, false
-}

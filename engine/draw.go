@@ -70,7 +70,7 @@ func (h *drawnHeap) Pop() any {
 
 // add takes in the entrant at ref.
 func (s *State) addEntrant(l *Listing, ref OrderRef, late bool) {
-	p := &s.draws[l.Handle-1]
+	p := &l.pool
 	p.session, p.state = ref.Session, s
 	d := drawn{late: late, ordinal: ref.Ordinal}
 	if !late {
@@ -83,12 +83,12 @@ func (s *State) addEntrant(l *Listing, ref OrderRef, late bool) {
 // withdraw counts one entrant of l less, who is about to leave the state Entered.
 func (s *State) withdraw(l *Listing) {
 	l.Entrants--
-	s.draws[l.Handle-1].count--
+	l.pool.count--
 }
 
 // firstEntrant gives the next entrant of l, of whom there must be one.
 func (s *State) firstEntrant(l *Listing) OrderRef {
-	p := &s.draws[l.Handle-1]
+	p := &l.pool
 	for {
 		ref := OrderRef{l.Session, p.rows[0].ordinal}
 		if s.Order(ref).State == Entered {

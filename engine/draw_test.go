@@ -174,7 +174,7 @@ func TestLeavingADraw(t *testing.T) {
 	twin := copied(t, g.state)
 	g.after(time.Minute)
 	g.follow(twin)
-	if l.DrawState != DrawDone || len(g.state.draws[0].rows) != 0 {
+	if l.DrawState != DrawDone || len(g.state.listings[0].pool.rows) != 0 {
 		t.Errorf("an empty draw is %v", l.DrawState)
 	}
 }

@@ -139,16 +139,16 @@ func (s *State) MostAtOnce(l *Listing) uint32 {
 // Known answers a grab whose key led to an order before: that order, whatever
 // has become of it, or a refusal if the request was another one.
 func (s *State) Known(ref OrderRef, listing ListingHandle, quantity uint32) Event {
-	o := s.at(ref)
-	e := s.orderEvent(HoldConfirmed, ref, o)
-	if o.Listing != listing || o.Quantity != quantity {
-		e.Kind, e.Reason = HoldRefused, ReasonKeyReused
+	if o := s.at(ref); o.Listing != listing || o.Quantity != quantity {
+		return s.orderEvent(HoldRefused, ref, ReasonKeyReused)
 	}
-	return e
+	return s.orderEvent(HoldConfirmed, ref, ReasonNone)
 }
 
-func (s *State) orderEvent(kind EventKind, ref OrderRef, o *Order) Event {
-	return Event{Kind: kind, State: o.State, Session: ref.Session, Listing: o.Listing, Order: ref, Shopper: o.Shopper,
+// orderEvent tells of an order as it is now.
+func (s *State) orderEvent(kind EventKind, ref OrderRef, why Reason) Event {
+	o := s.at(ref)
+	return Event{Kind: kind, Reason: why, State: o.State, Session: ref.Session, Listing: o.Listing, Order: ref, Shopper: o.Shopper,
 		Quantity: o.Quantity, Amount: o.Amount, PayBy: o.PayBy, Transaction: o.Transaction}
 }
 
@@ -170,7 +170,7 @@ func (s *State) RefusedFor(l *Listing, st Standing, why Reason, limit uint32) Ev
 
 // Taken answers a grab of a shopper who is in line or in the draw already, with
 // another key: that is his place, whatever key he asks with.
-func (s *State) Taken(ref OrderRef) Event { return s.orderEvent(HoldConfirmed, ref, s.at(ref)) }
+func (s *State) Taken(ref OrderRef) Event { return s.orderEvent(HoldConfirmed, ref, ReasonNone) }
 
 // ticketUsed tells whether the shopper has got something for a ticket before.
 // Tickets are bound to who shows them, so that his own orders are all to look at.
@@ -198,9 +198,7 @@ func (s *State) placeHold(c *Command) Event {
 	if !st.Known.IsZero() {
 		return s.Known(st.Known, l.Handle, c.Quantity)
 	}
-	refuse := func(why Reason) Event {
-		return Event{Kind: HoldRefused, Reason: why, Session: l.Session, Listing: l.Handle}
-	}
+	refuse := func(why Reason) Event { return s.RefusedFor(l, st, why, 0) }
 	if s.now > c.Deadline {
 		return refuse(ReasonDeadline)
 	}
@@ -214,7 +212,7 @@ func (s *State) placeHold(c *Command) Event {
 		return refuse(ReasonTicketUsed)
 	}
 	drawing := s.Drawing(l)
-	free := l.Available >= int64(c.Quantity) && s.lines[l.Handle-1].count == 0
+	free := l.Available >= int64(c.Quantity) && l.line.count == 0
 	switch {
 	case drawing && l.Entrants >= MaxEntrants:
 		return refuse(ReasonTooMany)
@@ -230,13 +228,13 @@ func (s *State) placeHold(c *Command) Event {
 	switch {
 	case drawing:
 		s.enter(l, ref)
-		return s.orderEvent(DrawEntered, ref, s.Order(ref))
+		return s.orderEvent(DrawEntered, ref, ReasonNone)
 	case !free:
 		s.join(l, ref)
-		return s.orderEvent(PlaceTaken, ref, s.Order(ref))
+		return s.orderEvent(PlaceTaken, ref, ReasonNone)
 	}
 	s.hold(l, ref, st)
-	return s.orderEvent(HoldPlaced, ref, s.Order(ref))
+	return s.orderEvent(HoldPlaced, ref, ReasonNone)
 }
 
 // newOrder makes an order of what c asks for, that holds nothing yet.
@@ -276,11 +274,11 @@ func (s *State) hold(l *Listing, ref OrderRef, st Standing) {
 		l.Paid += int64(o.Quantity)
 	} else {
 		l.Held += int64(o.Quantity)
-		if due := o.Due(); due >= session.lastDue && !waited {
-			session.lastDue = due
+		if at := o.Due(); at >= session.lastDue && !waited {
+			session.lastDue = at
 			o.inLine = true
 		} else {
-			session.exceptional.add(dueEntry(due, ref))
+			session.exceptional.add(due{at, ref.Ordinal})
 		}
 	}
 	if st.ListingUnits == 0 {
@@ -292,7 +290,7 @@ func (s *State) hold(l *Listing, ref OrderRef, st Standing) {
 
 // SoldOutReason tells for now from for good, where nothing is to be had.
 func (s *State) SoldOutReason(l *Listing) Reason {
-	if l.Held > 0 || s.lines[l.Handle-1].count > 0 {
+	if l.Held > 0 || l.line.count > 0 {
 		return ReasonSoldOut
 	}
 	return ReasonGone
@@ -328,9 +326,7 @@ func (s *State) release(ref OrderRef, to OrderState, why Reason) Event {
 	l.Held -= int64(o.Quantity)
 	s.giveBack(l, o)
 	s.schedule(s.sessions[ref.Session-1])
-	e := s.orderEvent(HoldReleased, ref, o)
-	e.Reason = why
-	return e
+	return s.orderEvent(HoldReleased, ref, why)
 }
 
 // giveBack makes the units of an order that is no longer live available.
@@ -354,16 +350,26 @@ func (s *State) cancelHold(c *Command) Event {
 	if !s.owns(c.Shopper, c.Order) {
 		return refused(ReasonUnknown)
 	}
-	s.expireIfDue(c.Order)
-	switch o := s.Order(c.Order); {
+	switch o, l := s.commanded(c); {
 	case o.State == Cancelled:
-		return s.orderEvent(OrderUnchanged, c.Order, o)
-	case s.listings[o.Listing-1].Frozen:
+		return s.orderEvent(OrderUnchanged, c.Order, ReasonNone)
+	case l.Frozen:
 		return s.refusedOrder(c.Order, ReasonFrozen)
 	case o.State != Held:
 		return s.refusedOrder(c.Order, ReasonNotHeld)
 	}
 	return s.release(c.Order, Cancelled, ReasonCancelled)
+}
+
+// commanded gives the order that c is about and its listing, once it is expired if it
+// is due; nil if there is no such order.
+func (s *State) commanded(c *Command) (*Order, *Listing) {
+	o := s.Order(c.Order)
+	if o == nil {
+		return nil, nil
+	}
+	s.expireIfDue(c.Order)
+	return s.Order(c.Order), s.listings[o.Listing-1]
 }
 
 // owns tells whether there is such an order and it is the shopper's. To others
@@ -375,33 +381,27 @@ func (s *State) owns(id []byte, ref OrderRef) bool {
 
 // refusedOrder refuses a command on an order.
 func (s *State) refusedOrder(ref OrderRef, why Reason) Event {
-	e := s.orderEvent(CommandRefused, ref, s.Order(ref))
-	e.Reason = why
-	return e
+	return s.orderEvent(CommandRefused, ref, why)
 }
 
 func (s *State) extendHold(c *Command) Event {
-	o := s.Order(c.Order)
-	if o == nil {
+	o, l := s.commanded(c)
+	switch {
+	case o == nil:
 		return refused(ReasonUnknown)
-	}
-	s.expireIfDue(c.Order)
-	switch o = s.Order(c.Order); {
-	case s.listings[o.Listing-1].Frozen:
+	case l.Frozen:
 		return s.refusedOrder(c.Order, ReasonFrozen)
 	case o.State != Held:
 		return s.refusedOrder(c.Order, ReasonNotHeld)
 	case c.Deadline < o.PayBy || c.Deadline > s.now.Add(MaxPayWithin):
 		return s.refusedOrder(c.Order, ReasonConflict)
 	case o.PayBy == c.Deadline:
-		return s.orderEvent(OrderUnchanged, c.Order, o)
+		return s.orderEvent(OrderUnchanged, c.Order, ReasonNone)
 	}
 	o = s.mutOrder(c.Order)
 	o.PayBy, o.inLine = c.Deadline, false
 	session := s.sessions[c.Order.Session-1]
-	session.exceptional.add(dueEntry(o.Due(), c.Order))
+	session.exceptional.add(due{o.Due(), c.Order.Ordinal})
 	s.schedule(session)
-	return s.orderEvent(HoldExtended, c.Order, o)
+	return s.orderEvent(HoldExtended, c.Order, ReasonNone)
 }
-
-func dueEntry(at Time, ref OrderRef) due { return due{at, ref.Ordinal} }

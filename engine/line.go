@@ -90,7 +90,7 @@ func (s *State) join(l *Listing, ref OrderRef) {
 	o.State = Waiting
 	l.Waiting += int64(o.Quantity)
 	s.mutDetails(ref).place = l.lastPlace
-	s.lines[l.Handle-1].add(l.lastPlace, ref.Ordinal)
+	l.line.add(l.lastPlace, ref.Ordinal)
 	s.touch(l.Handle)
 }
 
@@ -99,10 +99,10 @@ func (s *State) leave(l *Listing, ref OrderRef, to OrderState, why Reason) {
 	o := s.mutOrder(ref)
 	if o.State == Waiting {
 		l.Waiting -= int64(o.Quantity)
-		if n := &s.lines[l.Handle-1]; n.orders[n.head] == ref.Ordinal {
+		if n := &l.line; n.orders[n.head] == ref.Ordinal {
 			s.setAside(l, 0) // it was for this one
 		}
-		s.lines[l.Handle-1].remove(s.detailsOf(ref).place)
+		l.line.remove(s.detailsOf(ref).place)
 		s.mutDetails(ref).place = 0
 	} else {
 		s.withdraw(l)
@@ -119,7 +119,7 @@ func (s *State) Position(ref OrderRef) uint32 {
 	if o == nil || o.State != Waiting {
 		return 0
 	}
-	return uint32(s.lines[o.Listing-1].ahead(s.detailsOf(ref).place)) + 1
+	return uint32(s.listings[o.Listing-1].line.ahead(s.detailsOf(ref).place)) + 1
 }
 
 // LineRoom tells how many more units may be waited for in l now; 0 if nobody may
@@ -139,16 +139,14 @@ func (s *State) leaveLine(c *Command) Event {
 	l := s.listings[o.Listing-1]
 	switch {
 	case o.State == Left:
-		return s.orderEvent(OrderUnchanged, c.Order, o)
+		return s.orderEvent(OrderUnchanged, c.Order, ReasonNone)
 	case o.State != Waiting && o.State != Entered:
 		return s.refusedOrder(c.Order, ReasonNotHeld)
 	case l.Frozen:
 		return s.refusedOrder(c.Order, ReasonFrozen)
 	}
 	s.leave(l, c.Order, Left, ReasonLeft)
-	e := s.orderEvent(PlacePassed, c.Order, s.Order(c.Order))
-	e.Reason = ReasonLeft
-	return e
+	return s.orderEvent(PlacePassed, c.Order, ReasonLeft)
 }
 
 // workLine does what is to be done for those in line and in the draw of a
@@ -163,7 +161,7 @@ func (s *State) workLine(l *Listing) (done bool) {
 	}
 	if s.drawDone(l) {
 		l.DrawState = DrawDone
-		s.draws[l.Handle-1] = pool{}
+		l.pool = pool{}
 		s.derive(Event{Kind: DrawWasDone, Session: l.Session, Listing: l.Handle})
 		s.eff.Catalogue = true
 		s.touch(l.Handle)
@@ -173,7 +171,7 @@ func (s *State) workLine(l *Listing) (done bool) {
 
 // drawDone tells whether a closed draw has decided about everybody.
 func (s *State) drawDone(l *Listing) bool {
-	return l.DrawState == DrawClosed && s.draws[l.Handle-1].count == 0 && s.movable(l)
+	return l.DrawState == DrawClosed && l.pool.count == 0 && s.movable(l)
 }
 
 // movable tells whether the line and the draw of l go on now, or are to end.
@@ -186,7 +184,7 @@ func (s *State) movable(l *Listing) bool {
 // will be none. Zero if everybody goes on waiting; then what is free is set aside for
 // the head of the line, whom nobody overtakes.
 func (s *State) nextUp(l *Listing) OrderRef {
-	n, d := &s.lines[l.Handle-1], &s.draws[l.Handle-1]
+	n, d := &l.line, &l.pool
 	if n.count == 0 && d.count == 0 || !s.movable(l) {
 		return OrderRef{}
 	}
@@ -240,12 +238,12 @@ func (s *State) takeUp(l *Listing, ref OrderRef) {
 	case why == ReasonNone && free:
 		s.leave(l, ref, Held, ReasonNone)
 		s.hold(l, ref, st)
-		s.derive(s.orderEvent(HoldPlaced, ref, s.Order(ref)))
+		s.derive(s.orderEvent(HoldPlaced, ref, ReasonNone))
 		return
 	case why == ReasonNone && o.State == Entered && o.traits&traitWaitlist != 0 && s.mayJoin(l, o.Quantity):
 		s.withdraw(l)
 		s.join(l, ref)
-		s.derive(s.orderEvent(PlaceTaken, ref, s.Order(ref)))
+		s.derive(s.orderEvent(PlaceTaken, ref, ReasonNone))
 		return
 	case why == ReasonNone && o.State == Entered:
 		why = ReasonDrawn
@@ -255,15 +253,13 @@ func (s *State) takeUp(l *Listing, ref OrderRef) {
 		why = ReasonGone
 	}
 	s.leave(l, ref, Passed, why)
-	e := s.orderEvent(PlacePassed, ref, s.Order(ref))
-	e.Reason = why
-	s.derive(e)
+	s.derive(s.orderEvent(PlacePassed, ref, why))
 }
 
 // InLine gives up to most of those who wait for l behind a place, the first in line
 // first, and the place of the last one given; 0 is before everybody.
 func (s *State) InLine(l *Listing, behind uint32, most int) (refs []OrderRef, last uint32) {
-	n := &s.lines[l.Handle-1]
+	n := &l.line
 	at := n.head
 	if behind > n.base {
 		at = max(at, int(behind-n.base))

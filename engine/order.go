@@ -70,9 +70,7 @@ func (s *State) payOrder(c *Command) Event {
 	l.Paid += int64(o.Quantity)
 	s.touch(l.Handle)
 	s.schedule(x)
-	e := s.orderEvent(OrderPaid, c.Order, o)
-	e.Reason = why
-	return e
+	return s.orderEvent(OrderPaid, c.Order, why)
 }
 
 // payForNoOrder takes money for no order of ours, to go back: for a number that this
@@ -122,7 +120,7 @@ func (s *State) paidBefore(c *Command, ref OrderRef) Event {
 	case c.Amount != o.Amount || c.Currency != s.listings[o.Listing-1].Currency:
 		return s.refusedOrder(ref, ReasonAmount)
 	}
-	return s.orderEvent(OrderUnchanged, ref, o)
+	return s.orderEvent(OrderUnchanged, ref, ReasonNone)
 }
 
 func (s *State) refusedOrderOrNone(ref OrderRef, why Reason) Event {
@@ -144,21 +142,21 @@ func (s *State) moneyBack(c *Command, o *Order, why Reason) Event {
 		}
 	}
 	s.oweRefund(Refund{Order: c.Order, PaymentID: c.PaymentID, Amount: c.Amount, Currency: c.Currency, Why: why, PaidAt: s.paidAt(c)})
-	return s.refundEvent(c.Order, c.Amount, why)
+	e := s.orderEvent(RefundBecameDue, c.Order, why)
+	e.Amount = c.Amount
+	return e
 }
 
 // closeHold releases a hold whose time to pay is over before its grace is: the
 // cashier takes no money for it any more.
 func (s *State) closeHold(c *Command) Event {
-	o := s.Order(c.Order)
-	if o == nil {
+	o, l := s.commanded(c)
+	switch {
+	case o == nil:
 		return refused(ReasonUnknown)
-	}
-	s.expireIfDue(c.Order)
-	switch o = s.Order(c.Order); {
 	case o.State == Expired:
-		return s.orderEvent(OrderUnchanged, c.Order, o)
-	case s.listings[o.Listing-1].Frozen:
+		return s.orderEvent(OrderUnchanged, c.Order, ReasonNone)
+	case l.Frozen:
 		return s.refusedOrder(c.Order, ReasonFrozen)
 	case o.State != Held || s.now < o.PayBy:
 		return s.refusedOrder(c.Order, ReasonNotHeld)
@@ -168,7 +166,7 @@ func (s *State) closeHold(c *Command) Event {
 
 // mayPayLate tells whether an expired hold's units can be had again.
 func (s *State) mayPayLate(l *Listing, o *Order) bool {
-	if s.lines[l.Handle-1].count > 0 || s.Drawing(l) {
+	if l.line.count > 0 || s.Drawing(l) {
 		return false // what is free is another's
 	}
 	var st Standing
@@ -183,15 +181,12 @@ func (s *State) mayPayLate(l *Listing, o *Order) bool {
 // paid one becomes a refund due and its units come back. Of one that cost nothing
 // there is nothing to pay back.
 func (s *State) voidOrder(c *Command) Event {
-	o := s.Order(c.Order)
-	if o == nil {
+	o, l := s.commanded(c)
+	switch {
+	case o == nil:
 		return refused(ReasonUnknown)
-	}
-	s.expireIfDue(c.Order)
-	l := s.listings[o.Listing-1]
-	switch o = s.Order(c.Order); {
 	case o.State == Voided:
-		return s.orderEvent(OrderUnchanged, c.Order, o)
+		return s.orderEvent(OrderUnchanged, c.Order, ReasonNone)
 	case l.Frozen:
 		return s.refusedOrder(c.Order, ReasonFrozen)
 	case o.State == Held:
@@ -209,9 +204,7 @@ func (s *State) voidOrder(c *Command) Event {
 	s.giveBack(l, o)
 	d := s.detailsOf(c.Order)
 	s.oweRefund(Refund{Order: c.Order, PaymentID: d.payment, Amount: o.Amount, Currency: l.Currency, Why: ReasonVoided, PaidAt: d.paidAt})
-	e := s.orderEvent(RefundBecameDue, c.Order, o)
-	e.Reason = ReasonVoided
-	return e
+	return s.orderEvent(RefundBecameDue, c.Order, ReasonVoided)
 }
 
 // orderTo changes an order's state, from now on.
@@ -231,18 +224,16 @@ func (s *State) setReceiver(c *Command) Event {
 	if !s.owns(c.Shopper, c.Order) {
 		return refused(ReasonUnknown)
 	}
-	s.expireIfDue(c.Order)
-	o := s.Order(c.Order)
-	if o.State != Held && o.State != Paid {
+	known, _ := s.Receiver(c.Order)
+	switch o, l := s.commanded(c); {
+	case o.State != Held && o.State != Paid:
 		return s.refusedOrder(c.Order, ReasonNotHeld)
-	}
-	if known, _ := s.Receiver(c.Order); known == c.Receiver {
-		return s.orderEvent(OrderUnchanged, c.Order, o)
-	}
-	if s.listings[o.Listing-1].Frozen {
+	case known == c.Receiver:
+		return s.orderEvent(OrderUnchanged, c.Order, ReasonNone)
+	case l.Frozen:
 		return s.refusedOrder(c.Order, ReasonFrozen)
 	}
 	to := c.Receiver
 	s.mutDetails(c.Order).receiver = &to
-	return s.orderEvent(ReceiverSet, c.Order, s.Order(c.Order))
+	return s.orderEvent(ReceiverSet, c.Order, ReasonNone)
 }

@@ -43,14 +43,14 @@ type RefundView struct {
 	Transaction Transaction
 }
 
-// ViewRefunds gives up to most refunds that are due, with a number over after.
-func (s *State) ViewRefunds(after RefundNo, most int) []RefundView {
-	due := s.RefundsDue(after, most)
-	views := make([]RefundView, len(due))
-	for i := range due {
-		views[i] = s.viewOf(&due[i])
+// ViewRefunds gives up to most refunds that are due, by number, with one over after.
+func (s *State) ViewRefunds(after RefundNo, most int) (due []RefundView) {
+	for no := max(after, s.madeUpTo) + 1; int(no) <= s.refunds.len() && len(due) < most; no++ {
+		if r := s.refunds.at(int(no) - 1); r.Made == 0 {
+			due = append(due, s.viewOf(r))
+		}
 	}
-	return views
+	return due
 }
 
 // InGrace gives up to most holds that at now are past their PayBy and not released

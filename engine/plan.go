@@ -87,7 +87,7 @@ func (d *planDiff) settle(path, planned, live, wanted string) {
 	case wanted != planned && live != planned:
 		d.Changes = append(d.Changes, Change{path, fmt.Sprintf("%s (%s in the last plan)", said(live), said(planned)), wanted})
 	default:
-		d.change(path, planned, wanted)
+		compare(d, path, planned, wanted)
 	}
 }
 
@@ -141,43 +141,62 @@ func (s *State) Findings(x *Session) (of []Problem) {
 	return d.Notes
 }
 
-func (d *planDiff) change(path, before, after string) {
+// compare notes a value that the plan makes another one.
+func compare[T comparable](d *planDiff, path string, before, after T) {
 	if before != after {
-		d.Changes = append(d.Changes, Change{path, before, after})
+		d.Changes = append(d.Changes, Change{path, fmt.Sprint(before), fmt.Sprint(after)})
 	}
 }
 
-func (d *planDiff) number(path string, before, after int64) {
-	d.change(path, units(before), units(after))
-}
+// The values of a plan are within bounds.
 
-func units(n int64) string { return strconv.FormatInt(n, 10) }
-
-func (d *planDiff) text(path string, before, after Text) {
-	for _, w := range after {
-		old := ""
-		for _, b := range before {
-			if b.Lang == w.Lang {
-				old = b.Text
-			}
-		}
-		d.change(path+"."+w.Lang, old, w.Text)
-	}
-	for _, b := range before {
-		kept := false
-		for _, w := range after {
-			kept = kept || w.Lang == b.Lang
-		}
-		if !kept {
-			d.Changes = append(d.Changes, Change{path + "." + b.Lang, b.Text, ""})
-		}
+func (d *planDiff) atMost(path string, n, most uint32) {
+	if n > most {
+		d.problem(path, "%d is over %d", n, most)
 	}
 }
 
-// words checks a text, and compares it with what was there before if that makes sense.
+func (d *planDiff) between(path string, n, least, most int64) {
+	if n < least || n > most {
+		d.problem(path, "%d is not between %d and %d", n, max(least, 0), most) // -1 stands for none
+	}
+}
+
+func (d *planDiff) lasts(path string, t, least, most time.Duration) {
+	if t < least || t > most || t%time.Millisecond != 0 {
+		d.problem(path, "%s is not between %s and %s, in whole milliseconds", t, least, most)
+	}
+}
+
+// idForm says what ids may be.
+const idForm = "is not 1 to 64 letters, digits, dots, dashes or underscores"
+
+// names checks what may name something, or nothing.
+func (d *planDiff) names(path, id string) {
+	if id != "" && !ValidID(id) {
+		d.problem(path, "%q %s", clip(id), idForm)
+	}
+}
+
+// valid checks an id, which is to be there once among those of its kind.
+func (d *planDiff) valid(seen map[string]bool, path, id, twice string) {
+	if !ValidID(id) {
+		d.problem(path, "the id %s", idForm)
+	}
+	if seen[id] {
+		d.problem(path, "%s", twice)
+	}
+	seen[id] = true
+}
+
+// words checks a text, and compares it with what was there before.
 func (d *planDiff) words(path string, before, after Text) {
-	if d.spoken(path, after) {
-		d.text(path, before, after)
+	if !d.spoken(path, after) {
+		return
+	}
+	was, is := []Message{{Text: before}}, []Message{{Text: after}}
+	for _, w := range wordings(is, was) {
+		compare(d, path+"."+w.lang, wordsOf(was, w), wordsOf(is, w))
 	}
 }
 
@@ -210,49 +229,30 @@ func (d *planDiff) plan(p *Plan) {
 	if size := len(written(p)); size > MaxPlanBytes {
 		d.problem("plan", "its %d bytes are over %d; split it", size, MaxPlanBytes)
 	}
-	seen := map[string]bool{}
+	products, sales, sessions := d.products, map[string]bool{}, map[string]bool{}
 	for i := range p.Products {
 		product := &p.Products[i]
 		path := "products[" + product.ID + "]"
-		if !ValidID(product.ID) {
-			d.problem(path, "the id is not 1 to %d letters, digits, dots, dashes or underscores", MaxIDBytes)
-		}
-		if seen[path] {
-			d.problem(path, "the id is there twice")
-		}
-		seen[path] = true
-		d.products[product.ID] = true
+		d.valid(products, path, product.ID, "the id is there twice")
 		d.product(path, product)
 	}
 	for i := range p.Sales {
 		sale := &p.Sales[i]
 		path := "sales[" + sale.ID + "]"
-		if !ValidID(sale.ID) {
-			d.problem(path, "the id is not 1 to %d letters, digits, dots, dashes or underscores", MaxIDBytes)
-		}
-		if seen[path] {
-			d.problem(path, "the id is there twice")
-		}
-		seen[path] = true
+		d.valid(sales, path, sale.ID, "the id is there twice")
 		d.sale(path, &sale.Sale)
 		for j := range sale.Sessions {
 			session := &sale.Sessions[j]
-			// A session's id is the shop's, not only its sale's: it stands alone in URLs.
-			key := "session " + session.ID
 			path := path + ".sessions[" + session.ID + "]"
-			if seen[key] {
-				d.problem(path, "the id is there twice; session ids are unique across sales")
-			}
-			seen[key] = true
+			// A session's id is the shop's, not only its sale's: it stands alone in URLs.
+			d.valid(sessions, path, session.ID, "the id is there twice; session ids are unique across sales")
 			d.session(path, sale.ID, session)
 		}
 	}
 }
 
 func (d *planDiff) product(path string, p *Product) {
-	if p.ListPrice < 0 || p.ListPrice > MaxPrice {
-		d.problem(path+".list_price", "%d is not between 0 and %d", p.ListPrice, int64(MaxPrice))
-	}
+	d.between(path+".list_price", p.ListPrice, 0, MaxPrice)
 	if len(p.Currency) != 3 || strings.Trim(p.Currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
 		d.problem(path+".currency", "%q is not an ISO 4217 code of three capital letters", p.Currency)
 	}
@@ -264,20 +264,20 @@ func (d *planDiff) product(path string, p *Product) {
 	old, found := d.state.products[p.ID]
 	if !found {
 		d.words(path+".name", p.Name, p.Name)
-		d.change(path, "", "new")
+		compare(d, path, "", "new")
 		return
 	}
 	d.words(path+".name", old.Name, p.Name)
-	d.change(path+".image", old.Image, p.Image)
-	d.change(path+".supplier", old.Supplier, p.Supplier)
-	d.number(path+".list_price", old.ListPrice, p.ListPrice)
+	compare(d, path+".image", old.Image, p.Image)
+	compare(d, path+".supplier", old.Supplier, p.Supplier)
+	compare(d, path+".list_price", old.ListPrice, p.ListPrice)
 	if old.Currency != p.Currency {
 		if d.state.offered(p.ID) {
 			d.problem(path+".currency", "stays %s: the product is offered in a session already", old.Currency)
 		}
-		d.change(path+".currency", old.Currency, p.Currency)
+		compare(d, path+".currency", old.Currency, p.Currency)
 	}
-	d.change(path+".place", old.Place.String(), p.Place.String())
+	compare(d, path+".place", old.Place.String(), p.Place.String())
 }
 
 // String gives "latitude,longitude", or "none".
@@ -294,11 +294,11 @@ func (d *planDiff) sale(path string, s *Sale) {
 	old, found := d.state.sales[s.ID]
 	if !found {
 		d.words(path+".name", s.Name, s.Name)
-		d.change(path, "", "new")
+		compare(d, path, "", "new")
 		old = &Sale{}
 	} else {
 		d.words(path+".name", old.Name, s.Name)
-		d.change(path+".timezone", old.Timezone, s.Timezone)
+		compare(d, path+".timezone", old.Timezone, s.Timezone)
 	}
 	d.messages(path+".messages", old, s.Messages)
 }
@@ -394,9 +394,6 @@ func (d *planDiff) months(path string, s *Sale) {
 }
 
 func (d *planDiff) session(path, sale string, p *SessionPlan) {
-	if !ValidID(p.ID) {
-		d.problem(path, "the id is not 1 to %d letters, digits, dots, dashes or underscores", MaxIDBytes)
-	}
 	old := d.state.sessionByID[p.ID]
 	start := p.Start
 	if old != nil && old.StartSpec == p.StartSpec {
@@ -412,21 +409,11 @@ func (d *planDiff) session(path, sale string, p *SessionPlan) {
 	case p.End-p.Start > Time(MaxSessionLength/time.Millisecond):
 		d.problem(path+".duration", "%d ms are over %s", p.End-p.Start, MaxSessionLength)
 	}
-	if p.PayWithin < time.Second || p.PayWithin > MaxPayWithin || p.PayWithin%time.Millisecond != 0 {
-		d.problem(path+".pay_within", "%s is not between 1s and %s, in whole milliseconds", p.PayWithin, MaxPayWithin)
-	}
-	if p.PayGrace < 0 || p.PayGrace > MaxPayGrace || p.PayGrace%time.Millisecond != 0 {
-		d.problem(path+".pay_grace", "%s is not between 0s and %s, in whole milliseconds", p.PayGrace, MaxPayGrace)
-	}
-	if p.LimitPerShopper > MaxQuantity {
-		d.problem(path+".limit_per_shopper", "%d is over %d", p.LimitPerShopper, MaxQuantity)
-	}
-	if p.AdmissionMultiple > MaxAdmission {
-		d.problem(path+".admission_multiple", "%d is over %d", p.AdmissionMultiple, MaxAdmission)
-	}
-	if p.Profile != "" && !ValidID(p.Profile) {
-		d.problem(path+".profile", "%q is not 1 to %d letters, digits, dots, dashes or underscores", clip(p.Profile), MaxIDBytes)
-	}
+	d.lasts(path+".pay_within", p.PayWithin, time.Second, MaxPayWithin)
+	d.lasts(path+".pay_grace", p.PayGrace, 0, MaxPayGrace)
+	d.atMost(path+".limit_per_shopper", p.LimitPerShopper, MaxQuantity)
+	d.atMost(path+".admission_multiple", p.AdmissionMultiple, MaxAdmission)
+	d.names(path+".profile", p.Profile)
 	d.missing(path+".profile", d.state.missingProfile(p.Profile))
 	if n := d.listings(old, p); n > MaxSessionListings {
 		d.problem(path+".listings", "%d are over %d", n, MaxSessionListings)
@@ -437,7 +424,7 @@ func (d *planDiff) session(path, sale string, p *SessionPlan) {
 		if p.Profile != "" {
 			said += ", profile " + p.Profile
 		}
-		d.change(path, "", said)
+		compare(d, path, "", said)
 		if end <= d.state.now {
 			d.problem(path, "it would end at %s, which is past", end.Wall().Format(time.RFC3339))
 		}
@@ -482,19 +469,19 @@ func (d *planDiff) oldSession(path, sale string, old *Session, p *SessionPlan, s
 		if old.State >= Open {
 			d.problem(path+".start", "the session has started at %s; its start can't change", old.Start.Wall().Format(time.RFC3339))
 		}
-		d.change(path+".start", old.Start.Wall().Format(time.RFC3339Nano), start.Wall().Format(time.RFC3339Nano))
+		compare(d, path+".start", old.Start.Wall().Format(time.RFC3339Nano), start.Wall().Format(time.RFC3339Nano))
 	}
 	if old.End != end {
 		if end <= d.state.now {
 			d.problem(path+".duration", "it would end at %s, which is past; to end it now, end the session", end.Wall().Format(time.RFC3339))
 		}
-		d.change(path+".end", old.End.Wall().Format(time.RFC3339Nano), end.Wall().Format(time.RFC3339Nano))
+		compare(d, path+".end", old.End.Wall().Format(time.RFC3339Nano), end.Wall().Format(time.RFC3339Nano))
 	}
-	d.change(path+".pay_within", old.PayWithin.String(), p.PayWithin.String())
-	d.change(path+".pay_grace", old.PayGrace.String(), p.PayGrace.String())
-	d.number(path+".limit_per_shopper", int64(old.LimitPerShopper), int64(p.LimitPerShopper))
-	d.number(path+".admission_multiple", int64(old.AdmissionMultiple), int64(p.AdmissionMultiple))
-	d.change(path+".profile", old.Profile, p.Profile)
+	compare(d, path+".pay_within", old.PayWithin, p.PayWithin)
+	compare(d, path+".pay_grace", old.PayGrace, p.PayGrace)
+	compare(d, path+".limit_per_shopper", old.LimitPerShopper, p.LimitPerShopper)
+	compare(d, path+".admission_multiple", old.AdmissionMultiple, p.AdmissionMultiple)
+	compare(d, path+".profile", old.Profile, p.Profile)
 	if p.Publish && old.State == Draft && end <= d.state.now && end == old.End {
 		d.problem(path, "it ended at %s; a session that is over can't be published", end.Wall().Format(time.RFC3339))
 	}
@@ -514,34 +501,18 @@ func (d *planDiff) oldSession(path, sale string, old *Session, p *SessionPlan, s
 
 func (d *planDiff) listing(path string, session *Session, l *ListingSpec) {
 	if !ValidID(l.SKU) {
-		d.problem(path+".sku", "the id is not 1 to %d letters, digits, dots, dashes or underscores", MaxIDBytes)
+		d.problem(path+".sku", "the id %s", idForm)
 	} else if !d.known(l.SKU) {
 		d.problem(path+".sku", "no product %q, in the plan or before it", l.SKU)
 	}
-	if l.Stock < 0 || l.Stock > MaxStock {
-		d.problem(path+".stock", "%d is not between 0 and %d", l.Stock, MaxStock)
-	}
-	if l.Shown < -1 || l.Shown > MaxStock {
-		d.problem(path+".shown", "%d is not between 0 and %d", l.Shown, MaxStock)
-	}
-	if l.Price < 0 || l.Price > MaxPrice {
-		d.problem(path+".price", "%d is not between 0 and %d", l.Price, int64(MaxPrice))
-	}
-	if l.LimitPerShopper > MaxQuantity {
-		d.problem(path+".limit_per_shopper", "%d is over %d", l.LimitPerShopper, MaxQuantity)
-	}
-	if l.LimitPerMonth > MaxQuantity {
-		d.problem(path+".limit_per_month", "%d is over %d", l.LimitPerMonth, MaxQuantity)
-	}
-	if l.AllowList != "" && !ValidID(l.AllowList) {
-		d.problem(path+".allow_list", "%q is not 1 to %d letters, digits, dots, dashes or underscores", clip(l.AllowList), MaxIDBytes)
-	}
-	if l.Draw < 0 || l.Draw > MaxDraw || l.Draw%time.Millisecond != 0 {
-		d.problem(path+".draw", "%s is not between 0s and %s, in whole milliseconds", l.Draw, MaxDraw)
-	}
-	if l.SetAside < 0 || l.SetAside > MaxSetAside || l.SetAside%time.Millisecond != 0 {
-		d.problem(path+".set_aside", "%s is not between 0s and %s, in whole milliseconds", l.SetAside, MaxSetAside)
-	}
+	d.between(path+".stock", l.Stock, 0, MaxStock)
+	d.between(path+".shown", l.Shown, -1, MaxStock)
+	d.between(path+".price", l.Price, 0, MaxPrice)
+	d.atMost(path+".limit_per_shopper", l.LimitPerShopper, MaxQuantity)
+	d.atMost(path+".limit_per_month", l.LimitPerMonth, MaxQuantity)
+	d.names(path+".allow_list", l.AllowList)
+	d.lasts(path+".draw", l.Draw, 0, MaxDraw)
+	d.lasts(path+".set_aside", l.SetAside, 0, MaxSetAside)
 	d.missing(path+".allow_list", d.state.missingList(l.AllowList))
 	var old *Listing
 	if session != nil {
@@ -551,31 +522,31 @@ func (d *planDiff) listing(path string, session *Session, l *ListingSpec) {
 		if session != nil && session.State >= Ended {
 			d.problem(path, "the session has ended; nothing can be listed any more")
 		}
-		d.change(path, "", fmt.Sprintf("%d units at %d%s", l.Stock, l.Price, l.told()))
+		compare(d, path, "", fmt.Sprintf("%d units at %d%s", l.Stock, l.Price, l.told()))
 		return
 	}
 	before := len(d.Changes)
-	d.number(path+".price", old.Price, l.Price)
+	compare(d, path+".price", old.Price, l.Price)
 	if l.Stock != old.ListingSpec.Stock && l.Stock < old.Held+old.Paid {
 		d.problem(path+".stock", "%d is less than the %d held and %d paid: it can be %d at least",
 			l.Stock, old.Held, old.Paid, old.Held+old.Paid)
 	}
 	if session.State >= Ended {
-		d.number(path+".stock", old.ListingSpec.Stock, l.Stock)
+		compare(d, path+".stock", old.ListingSpec.Stock, l.Stock)
 	} else {
-		d.settle(path+".stock", units(old.ListingSpec.Stock), units(old.Stock), units(l.Stock))
+		d.settle(path+".stock", fmt.Sprint(old.ListingSpec.Stock), fmt.Sprint(old.Stock), fmt.Sprint(l.Stock))
 	}
-	d.number(path+".shown", old.Shown, l.Shown)
-	d.number(path+".limit_per_shopper", int64(old.LimitPerShopper), int64(l.LimitPerShopper))
-	d.number(path+".sort_order", int64(old.SortOrder), int64(l.SortOrder))
-	d.number(path+".limit_per_month", int64(old.LimitPerMonth), int64(l.LimitPerMonth))
-	d.change(path+".reservation", strconv.FormatBool(old.Reservation), strconv.FormatBool(l.Reservation))
-	d.change(path+".allow_list", old.AllowList, l.AllowList)
-	d.change(path+".waitlist", strconv.FormatBool(old.Waitlist), strconv.FormatBool(l.Waitlist))
-	d.change(path+".ticket", strconv.FormatBool(old.Ticket), strconv.FormatBool(l.Ticket))
-	d.change(path+".challenge", old.Challenge.String(), l.Challenge.String())
-	d.change(path+".draw", old.Draw.String(), l.Draw.String())
-	d.change(path+".set_aside", old.SetAside.String(), l.SetAside.String())
+	compare(d, path+".shown", old.Shown, l.Shown)
+	compare(d, path+".limit_per_shopper", old.LimitPerShopper, l.LimitPerShopper)
+	compare(d, path+".sort_order", old.SortOrder, l.SortOrder)
+	compare(d, path+".limit_per_month", old.LimitPerMonth, l.LimitPerMonth)
+	compare(d, path+".reservation", old.Reservation, l.Reservation)
+	compare(d, path+".allow_list", old.AllowList, l.AllowList)
+	compare(d, path+".waitlist", old.Waitlist, l.Waitlist)
+	compare(d, path+".ticket", old.Ticket, l.Ticket)
+	compare(d, path+".challenge", old.Challenge, l.Challenge)
+	compare(d, path+".draw", old.Draw, l.Draw)
+	compare(d, path+".set_aside", old.SetAside, l.SetAside)
 	if old.Draw != l.Draw && session.State >= Open {
 		d.problem(path+".draw", "the session has opened; its draw can't change")
 	}

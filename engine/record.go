@@ -27,14 +27,13 @@ func (s *State) Record(ref OrderRef) (OrderRecord, bool) {
 	if o == nil {
 		return OrderRecord{}, false
 	}
-	r := recordOf(ref, o, s.detailsOf(ref), s.ShopperID(o.Shopper))
-	r.Life = s.Life(ref)
+	r := recordOf(ref, s.Life(ref), o, s.detailsOf(ref), s.ShopperID(o.Shopper))
 	r.Refunds = s.RefundsOf(ref)
 	return r, true
 }
 
-func recordOf(ref OrderRef, o *Order, d details, shopper string) OrderRecord {
-	r := OrderRecord{Ref: ref, Listing: o.Listing, Shopper: shopper, Key: o.Key, Quantity: o.Quantity, Amount: o.Amount, State: o.State, Why: o.Why,
+func recordOf(ref OrderRef, life Life, o *Order, d details, shopper string) OrderRecord {
+	r := OrderRecord{Ref: ref, Life: life, Listing: o.Listing, Shopper: shopper, Key: o.Key, Quantity: o.Quantity, Amount: o.Amount, State: o.State, Why: o.Why,
 		Granted: o.Granted, PayBy: o.PayBy, Changed: o.Changed, Transaction: o.Transaction, PaymentID: d.payment, PaidAt: d.paidAt}
 	if d.receiver != nil {
 		to := *d.receiver
@@ -89,7 +88,5 @@ func (l *Leaving) Record(ordinal uint32) (OrderRecord, bool) {
 	if o.details != 0 {
 		d = *l.details.at(int(o.details) - 1)
 	}
-	r := recordOf(OrderRef{l.Session, ordinal}, o, d, l.shoppers.at(int(o.Shopper)-1).id)
-	r.Life = lifeIn(l.lives, ordinal)
-	return r, true
+	return recordOf(OrderRef{l.Session, ordinal}, lifeIn(l.lives, ordinal), o, d, l.shoppers.at(int(o.Shopper)-1).id), true
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/dchest/siphash"
@@ -86,17 +87,6 @@ func (s *State) LookForRefunds(after RefundNo, most int) (due []RefundNo, last R
 	return due, 0
 }
 
-// RefundsDue gives up to most refunds that are due, of those with a number over
-// after, by number.
-func (s *State) RefundsDue(after RefundNo, most int) (due []Refund) {
-	for no := max(after+1, s.madeUpTo+1); int(no) <= s.refunds.len() && len(due) < most; no++ {
-		if r := s.refunds.at(int(no) - 1); r.Made == 0 {
-			due = append(due, *r)
-		}
-	}
-	return due
-}
-
 // RefundsOf gives the refunds of an order, the oldest first.
 func (s *State) RefundsOf(ref OrderRef) (of []Refund) {
 	for _, no := range s.refundsOf[ref] {
@@ -162,13 +152,6 @@ func (s *State) oweRefund(r Refund) {
 	s.owed++
 }
 
-// refundEvent tells of a refund that became due.
-func (s *State) refundEvent(ref OrderRef, amount int64, why Reason) Event {
-	e := s.orderEvent(RefundBecameDue, ref, s.Order(ref))
-	e.Amount, e.Reason = amount, why
-	return e
-}
-
 // confirmRefund notes that the cashier has paid back.
 func (s *State) confirmRefund(c *Command) Event {
 	r := s.Refund(c.Refund)
@@ -198,7 +181,7 @@ func (s *State) confirmRefund(c *Command) Event {
 		s.orderTo(o, r.Order, Refunded)
 		s.touch(o.Listing)
 	}
-	told := s.orderEvent(RefundMade, r.Order, o)
+	told := s.orderEvent(RefundMade, r.Order, ReasonNone)
 	told.Amount = e.Amount
 	return told
 }
@@ -253,5 +236,34 @@ func (s *State) restoreMoney() {
 	}
 	for i := range s.refunds.len() {
 		s.notePayment(s.refunds.at(i).PaymentID, s.refunds.at(i).Order)
+	}
+}
+
+// payments finds what payments came for. It is in parts, so that a part that has
+// shrunk can give its memory back within one Apply.
+type payments [256]paymentPart
+
+type paymentPart struct {
+	refs map[Key]OrderRef
+	most int // there have been since the map was made
+}
+
+func (p *payments) of(k Key) OrderRef { return p[k[0]].refs[k] }
+
+func (p *payments) set(k Key, ref OrderRef) {
+	part := &p[k[0]]
+	if part.refs == nil {
+		part.refs = map[Key]OrderRef{}
+	}
+	part.refs[k] = ref
+	part.most = max(part.most, len(part.refs))
+}
+
+func (p *payments) drop(k Key) {
+	part := &p[k[0]]
+	delete(part.refs, k)
+	if len(part.refs) < part.most/2 { // a map keeps what it has grown to
+		part.refs = maps.Collect(maps.All(part.refs))
+		part.most = len(part.refs)
 	}
 }

@@ -50,7 +50,7 @@ func TestLateMoneyHasOneVerdict(t *testing.T) {
 	if v, _ := g.state.View(ann); v.PaidAt != paidAt {
 		t.Errorf("paid at %d, the cashier said %d", v.PaidAt, paidAt)
 	}
-	due := g.state.RefundsDue(0, 10)
+	due := g.state.ViewRefunds(0, 10)
 	if len(due) == 2 && (due[0].PaidAt != paidAt || due[1].PaidAt != paidAt) {
 		t.Errorf("money to go back came at %d and %d, not %d", due[0].PaidAt, due[1].PaidAt, paidAt)
 	}
@@ -62,7 +62,7 @@ func TestLateMoneyHasOneVerdict(t *testing.T) {
 			g.one(Command{Kind: CmdConfirmRefund, Refund: r.No, Note: "ref"})
 		}
 	}
-	if len(g.state.RefundsDue(0, 10)) != 0 || g.state.Order(bob).State != Refunded || g.state.Order(ann).State != Paid {
+	if len(g.state.ViewRefunds(0, 10)) != 0 || g.state.Order(bob).State != Refunded || g.state.Order(ann).State != Paid {
 		t.Errorf("after the refunds: %v, %v", g.state.Order(ann).State, g.state.Order(bob).State)
 	}
 	if copied(t, g.state).Hash() != g.state.Hash() {
@@ -201,7 +201,7 @@ func TestSettledSessionsLeave(t *testing.T) {
 			t.Errorf("late money: %v", e)
 		}
 	}
-	if due := g.state.RefundsDue(0, 10); len(due) != 1 || due[0].Why != ReasonSettled {
+	if due := g.state.ViewRefunds(0, 10); len(due) != 1 || due[0].Why != ReasonSettled {
 		t.Errorf("due: %+v", due)
 	}
 	if g.state.PaymentOf("limited0").IsZero() == false || paid.IsZero() {
@@ -438,7 +438,7 @@ func TestRefundsSayWhyTheyAre(t *testing.T) {
 		want Reason
 	}{{paidAt, ReasonCancelled}, {paidAt, ReasonVoided}, {paidAt, ReasonExpired}, {paidAt.Add(2 * time.Second), ReasonPaidLate}} {
 		e := g.payAt(orders[i], fmt.Sprint("p", i), 100, c.at)
-		due := g.state.RefundsDue(0, 10)
+		due := g.state.ViewRefunds(0, 10)
 		if e.Kind != RefundBecameDue || e.Reason != c.want || len(due) != i+1 || due[i].Why != c.want {
 			t.Errorf("order %d: %v, refunds %+v; want %s", i, e, due, c.want)
 		}

@@ -106,10 +106,8 @@ func (s *snapshotReader) readRows(kind byte, body []byte) error {
 func (s *snapshotReader) readRow(c *coder, kind byte) {
 	switch kind {
 	case blockHead:
-		var h snapshotHead
-		h.fields(c)
-		s.index, s.now, s.rules, s.epoch, s.sequence, s.epochNode, s.life = h.index, h.now, h.rules, h.epoch, h.sequence, h.epochNode, h.life
-		s.setSecret(h.secret)
+		s.head.fields(c)
+		s.setSecret(s.secret)
 	case blockProducts:
 		p := new(Product)
 		c.all(p)
@@ -272,7 +270,7 @@ func (s *State) restore() error {
 		if !listed[i] {
 			return fmt.Errorf("%w: listing %d is not listed by its session", ErrMalformed, i+1)
 		}
-		s.marks[i].looks = s.sessions[l.Session-1].StateOf(l)
+		l.looks = s.sessions[l.Session-1].StateOf(l)
 	}
 	for _, id := range s.Rosters() {
 		if r := s.rosters[id]; (r.stage != 0) != (r.staged != nil) {
@@ -327,13 +325,13 @@ func (s *State) restoreLines() error {
 			if j > 0 && waiting[i][j-1].at == d.at {
 				return fmt.Errorf("%w: two orders of listing %d have place %d in line", ErrMalformed, l.Handle, d.at)
 			}
-			s.lines[i].add(uint32(d.at), d.who)
+			l.line.add(uint32(d.at), d.who)
 		}
-		if units[i] != l.Waiting || int64(s.draws[i].count) != l.Entrants {
+		if units[i] != l.Waiting || int64(l.pool.count) != l.Entrants {
 			return fmt.Errorf("%w: listing %d counts %d units waited for and %d entrants, its orders %d and %d", ErrMalformed,
-				l.Handle, l.Waiting, l.Entrants, units[i], s.draws[i].count)
+				l.Handle, l.Waiting, l.Entrants, units[i], l.pool.count)
 		}
-		if l.Aside != 0 && s.lines[i].count == 0 {
+		if l.Aside != 0 && l.line.count == 0 {
 			return fmt.Errorf("%w: listing %d has something set aside, and nobody is in line", ErrMalformed, l.Handle)
 		}
 		if l.Aside != 0 {

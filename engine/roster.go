@@ -3,6 +3,8 @@ package engine
 import (
 	"cmp"
 	"fmt"
+	"iter"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -76,10 +78,7 @@ func (k RosterKind) Word(l Level) string {
 }
 
 // ParseLevel reads the name of a risk level.
-func ParseLevel(name string) (Level, bool) {
-	i := slices.Index(levels[:], name)
-	return Level(max(i, 0)), i >= 0
-}
+func ParseLevel(name string) (Level, bool) { return parse[Level](levels[:], name) }
 
 // RosterRow is one that a roster names.
 type RosterRow struct {
@@ -264,12 +263,7 @@ func (s *State) RosterCount(id RosterID) int64 {
 
 // Rosters gives the ids of all rosters, sorted.
 func (s *State) Rosters() []RosterID {
-	ids := make([]RosterID, 0, len(s.rosters))
-	for id := range s.rosters {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, RosterID.compare)
-	return ids
+	return slices.SortedFunc(maps.Keys(s.rosters), RosterID.compare)
 }
 
 // RosterRows reads up to most rows of a roster from a position on (0 first), and
@@ -320,11 +314,9 @@ func (s *State) editRoster(c *Command) Event {
 	}
 	r := s.rosters[e.Roster]
 	if r == nil && e.Action != RosterDrop {
-		if len(s.rosters) >= MaxRosters {
+		if r = s.addRoster(e.Roster); r == nil {
 			return refused(ReasonTooMany)
 		}
-		r = s.newRoster()
-		s.rosters[e.Roster] = r
 	}
 	done := Event{Kind: RosterEdited, Listing: e.Roster.Listing, Quantity: uint32(len(e.Rows))}
 	switch e.Action {
@@ -347,6 +339,15 @@ func (s *State) editRoster(c *Command) Event {
 	}
 	s.rosterChanged(e.Roster)
 	return done
+}
+
+// addRoster makes a roster; nil if there are too many.
+func (s *State) addRoster(id RosterID) *roster {
+	if len(s.rosters) >= MaxRosters {
+		return nil
+	}
+	s.rosters[id] = s.newRoster()
+	return s.rosters[id]
 }
 
 func (s *State) wrongEdit(e *RosterEdit) Reason {
@@ -420,15 +421,54 @@ func (s *State) reserve(c *Command) Event {
 	case !s.takesReservations(l):
 		return Event{Kind: CommandRefused, Reason: ReasonTooLate, Session: l.Session, Listing: l.Handle}
 	case r == nil:
-		if len(s.rosters) >= MaxRosters {
-			return refused(ReasonTooMany)
-		}
-		r = s.newRoster()
-		s.rosters[id] = r
+		r = s.addRoster(id)
 	}
-	if !r.put(c.Shopper, level, s.now) {
+	if r == nil || !r.put(c.Shopper, level, s.now) {
 		return refused(ReasonTooMany)
 	}
 	s.rosterChanged(id)
 	return e
+}
+
+// RosterName is a roster as operators name it. It has a session and SKU if Kind is
+// RosterReserved, and a name of its own if it is RosterAllowed.
+type RosterName struct {
+	Kind         RosterKind
+	Name         string
+	Session, SKU string
+}
+
+// RosterInfo is a roster and how many it names.
+type RosterInfo struct {
+	RosterName
+	Count int64
+}
+
+// RosterImport is what an operator puts into a roster. Rows were found valid
+// (ValidRosterRow), and no id is in two of them.
+type RosterImport struct {
+	Replace bool // the rows take the place of all there were, in one step
+	Count   int  // of Rows
+	Rows    iter.Seq[RosterEntry]
+
+	Source string // what the rows came from, for the audit trail; up to MaxIDBytes*2
+
+	By   By
+	Note string
+	// Committed is told how many rows are on their way for good, from time to time;
+	// nil to be told nothing.
+	Committed func(rows int)
+}
+
+// RosterImported is what came of an import.
+type RosterImported struct {
+	Count   int64 // that the roster names now
+	Changed int   // rows that the roster did not have so already; of a replacement all, or none
+	Removed int   // of these, those that took somebody off
+}
+
+// Take counts a row that changed the roster.
+func (i *RosterImported) Take(row RosterEntry) {
+	i.Changed++
+	i.Removed += btoi(row.Level == LevelNone)
 }

@@ -88,7 +88,7 @@ func TestSamePaymentWithAnotherAmount(t *testing.T) {
 		t.Errorf("with another amount: %v", e)
 	}
 	before := *g.state.Order(ref)
-	if g.state.PaymentID(ref) != "p1" || *g.state.Order(ref) != before {
+	if g.state.detailsOf(ref).payment != "p1" || *g.state.Order(ref) != before {
 		t.Error("the order changed")
 	}
 }

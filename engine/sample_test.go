@@ -102,7 +102,7 @@ func TestSampleSnapshotIsRead(t *testing.T) {
 	if !ok || v != want {
 		t.Errorf("order %+v, want %+v", v, want)
 	}
-	if due := s.RefundsDue(0, 9); len(due) != 1 || due[0].PaymentID != "p2" || due[0].Why != ReasonPaidTwice || due[0].PaidAt != clockStart-1000 {
+	if due := s.ViewRefunds(0, 9); len(due) != 1 || due[0].PaymentID != "p2" || due[0].Why != ReasonPaidTwice || due[0].PaidAt != clockStart-1000 {
 		t.Errorf("refunds %+v", due)
 	}
 	if v, _ := s.View(OrderRef{1, 2}); v.PayBy != clockStart+1_200_000 {
@@ -135,7 +135,7 @@ func TestSampleSnapshotIsRead(t *testing.T) {
 	if sale := s.Sale("sale"); len(sale.Months) != 2 || sale.Messages[0].Text.In("zh") != "没了" {
 		t.Errorf("sale %+v", sale)
 	}
-	if s.ActiveProfile() != "rush" || s.Switches()[SwitchRates] != 50 || len(s.board.clocked) != 1 || s.board.base != NormalSwitches() || len(s.SwitchHistory()) != 1 {
+	if s.board.profile != "rush" || s.Switches()[SwitchRates] != 50 || len(s.board.clocked) != 1 || s.board.base != NormalSwitches() || len(s.board.history) != 1 {
 		t.Errorf("switches %+v", s.board)
 	}
 	for _, e := range sampleEdits {

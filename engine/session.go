@@ -302,9 +302,6 @@ func (s *State) planListing(x *Session, spec ListingSpec, entropy [32]byte) {
 
 func (s *State) addListing(l *Listing) {
 	s.listings = append(s.listings, l)
-	s.marks = append(s.marks, mark{})
-	s.lines = append(s.lines, line{})
-	s.draws = append(s.draws, pool{})
 	s.byName[listingName{l.Session, l.SKU}] = l
 }
 

@@ -116,7 +116,7 @@ func (d *directory[T]) addFree() {
 func (d *directory[T]) index(id []byte, no ShopperNo) {
 	at, tag := d.hash(id)
 	if len(at.slots) == 0 || at.used+1 > len(at.slots)/8*7 {
-		at.grow()
+		at.resize(max(firstSlots, 2*len(at.slots)))
 	}
 	at.put(slot(tag)<<32 | slot(no))
 	at.used++
@@ -151,7 +151,7 @@ func (d *directory[T]) trim() (rows int) {
 	return rows
 }
 
-// take removes a slot that is there, and moves those behind it that would not be
+// take removes a slot that is there, and puts those behind it anew: they might not be
 // found any more.
 func (t *shard) take(s slot) {
 	mask := uint32(len(t.slots) - 1)
@@ -159,42 +159,25 @@ func (t *shard) take(s slot) {
 	for t.slots[i] != s {
 		i = (i + 1) & mask
 	}
+	t.slots[i] = 0
 	t.used--
-	for {
+	for i = (i + 1) & mask; t.slots[i] != 0; i = (i + 1) & mask {
+		moved := t.slots[i]
 		t.slots[i] = 0
-		next := i
-		for {
-			next = (next + 1) & mask
-			moved := t.slots[next]
-			if moved == 0 {
-				return
-			}
-			// It may move to i unless its search begins behind i.
-			if begins := moved.tag() & mask; (next-begins)&mask >= (next-i)&mask {
-				t.slots[i] = moved
-				break
-			}
-		}
-		i = next
+		t.put(moved)
 	}
 }
 
+// shrink gives memory back, well before it takes as much to grow again.
 func (t *shard) shrink() {
 	size := len(t.slots)
-	for size > firstSlots && t.used+1 <= size/8 { // well below what it takes to grow again
+	for size > firstSlots && t.used+1 <= size/8 {
 		size /= 2
 	}
-	switch {
-	case t.used == 0:
+	if t.used == 0 {
 		t.slots = nil
-	case size < len(t.slots):
-		old := t.slots
-		t.slots = make([]slot, size)
-		for _, s := range old {
-			if s != 0 {
-				t.put(s)
-			}
-		}
+	} else if size < len(t.slots) {
+		t.resize(size)
 	}
 }
 
@@ -208,9 +191,9 @@ func (t *shard) put(s slot) {
 	t.slots[i] = s
 }
 
-func (t *shard) grow() {
+func (t *shard) resize(size int) {
 	old := t.slots
-	t.slots = make([]slot, max(firstSlots, 2*len(old)))
+	t.slots = make([]slot, size)
 	for _, s := range old {
 		if s != 0 {
 			t.put(s)

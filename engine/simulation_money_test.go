@@ -147,7 +147,7 @@ func (s *simulation) payment() Command {
 // confirmation says that a refund was made: mostly one that is due.
 func (s *simulation) confirmation() Command {
 	no := RefundNo(rapid.IntRange(0, s.group.state.Refunds()+1).Draw(s.t, "refund"))
-	if due := s.group.state.RefundsDue(0, 4); len(due) > 0 && rapid.IntRange(0, 3).Draw(s.t, "due") > 0 {
+	if due := s.group.state.ViewRefunds(0, 4); len(due) > 0 && rapid.IntRange(0, 3).Draw(s.t, "due") > 0 {
 		no = due[rapid.IntRange(0, len(due)-1).Draw(s.t, "which due")].No
 	}
 	return Command{Kind: CmdConfirmRefund, Refund: no, Note: rapid.SampledFrom([]string{"ref", "", "other"}).Draw(s.t, "reference")}
@@ -192,7 +192,7 @@ func (s *simulation) restart() {
 func (s *simulation) settleAll() {
 	g := s.group
 	var commands []Command
-	for _, r := range g.state.RefundsDue(0, g.state.Refunds()) {
+	for _, r := range g.state.ViewRefunds(0, g.state.Refunds()) {
 		commands = append(commands, Command{Kind: CmdConfirmRefund, Refund: r.No, Note: "at last"})
 	}
 	for _, x := range g.state.Sessions() {

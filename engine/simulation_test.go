@@ -562,8 +562,8 @@ func checkInside(tb rapid.TB, s *State) {
 		}
 	}
 	for _, l := range s.listings {
-		if looks := s.sessions[l.Session-1].StateOf(l); looks != s.marks[l.Handle-1].looks {
-			tb.Fatalf("listing %d looks %v, its mark %v", l.Handle, looks, s.marks[l.Handle-1].looks)
+		if looks := s.sessions[l.Session-1].StateOf(l); looks != l.looks {
+			tb.Fatalf("listing %d looks %v, its mark %v", l.Handle, looks, l.looks)
 		}
 		if !l.Frozen {
 			s.recount(l)
@@ -571,7 +571,7 @@ func checkInside(tb rapid.TB, s *State) {
 		x := s.sessions[l.Session-1]
 		aside := l.Aside
 		goesOn := !s.nextUp(l).IsZero() || s.drawDone(l)
-		if n := s.lines[l.Handle-1]; l.Aside != aside || aside != 0 && (n.count == 0 || !goesOn && s.movable(l) && aside <= s.now) {
+		if n := l.line; l.Aside != aside || aside != 0 && (n.count == 0 || !goesOn && s.movable(l) && aside <= s.now) {
 			tb.Fatalf("listing %d has %d free, %d are in line, and it is set aside until %d, or should be until %d; it is %d", l.Handle, l.Available, n.count, aside, l.Aside, s.now)
 		}
 		if goesOn != slices.Contains(x.restless, l.Handle) {

@@ -51,14 +51,14 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // Snapshot is a state frozen at a log index. It may be encoded while the state
 // it came from goes on, by one goroutine at a time.
 type Snapshot struct {
-	head     snapshotHead
+	head     head
 	products []*Product // never changed in place
 	sales    []*Sale
 	sessions []Session
 	listings []Listing
 	shoppers table[shopper]
 	refunds  table[Refund]
-	bought   []frozenBought
+	bought   []bought
 	rosters  []frozenRoster
 	board    switchboard // its slices are never changed in place
 	done     []*deed
@@ -70,22 +70,11 @@ type frozenRoster struct {
 	rows table[named[rostered]]
 }
 
-type snapshotHead struct {
-	index     LogIndex
-	now       Time
-	rules     uint32
-	epoch     Epoch
-	sequence  uint64
-	epochNode string
-	life      Life
-	secret    [16]byte
-}
-
 // Snapshot freezes the state. It costs a few words for every 128 orders or
 // shoppers, and a copy of the catalogue's figures.
 func (s *State) Snapshot() *Snapshot {
 	snap := &Snapshot{
-		head:     snapshotHead{s.index, s.now, s.rules, s.epoch, s.sequence, s.epochNode, s.life, s.secret},
+		head:     s.head,
 		products: s.Products(),
 		sales:    s.Sales(),
 		sessions: make([]Session, len(s.sessions)),
@@ -103,7 +92,7 @@ func (s *State) Snapshot() *Snapshot {
 		}
 	}
 	for _, b := range s.bought {
-		snap.bought = append(snap.bought, frozenBought{b.month, b.rows.freeze()})
+		snap.bought = append(snap.bought, bought{month: b.month, rows: b.rows.freeze()})
 	}
 	for i, x := range s.sessions {
 		snap.sessions[i] = *x
@@ -115,6 +104,7 @@ func (s *State) Snapshot() *Snapshot {
 	}
 	for i, l := range s.listings {
 		snap.listings[i] = *l
+		snap.listings[i].line, snap.listings[i].pool = line{}, pool{}
 	}
 	return snap
 }
@@ -253,7 +243,7 @@ func (s *Snapshot) WriteTo(to io.Writer) (int64, error) {
 	return b.written, b.err
 }
 
-func (h *snapshotHead) fields(c *coder) {
+func (h *head) fields(c *coder) {
 	c.all(&h.index, &h.now, &h.rules, &h.epoch, &h.sequence, &h.epochNode, &h.life, &h.secret)
 	c.check(h.rules != 0, "no version of rules")
 }
@@ -316,43 +306,22 @@ func (x *orderRow) fields(c *coder) {
 	c.check(o.State != 0 && o.traits < traitsEnd && o.Why < reasonEnd && (!o.State.Granted() || o.Why == ReasonNone) &&
 		(!o.inLine || o.State.Granted()), "an order that can't have come to be so")
 	c.fixed(o.Transaction[:])
-	x.more.fields(c)
+	more := x.more != (details{})
+	if c.bool(&more); more {
+		x.more.fields(c)
+	}
 	c.check(x.more.place == 0 || o.State == Waiting, "a place in line of one who does not wait")
 }
 
-// Parts of details that an order may have.
-const (
-	hasPayment = 1 << iota
-	hasReceiver
-	hasPlace
-	hasTicket
-	hasEnd
-)
-
 func (d *details) fields(c *coder) {
-	has := byte(hasPayment*btoi(d.settled) | hasReceiver*btoi(d.receiver != nil) | hasPlace*btoi(d.place != 0) | hasTicket*btoi(d.ticket != 0))
-	oneOf(c, &has, hasEnd, "an order with what no order has")
-	if has&hasPayment != 0 {
-		c.string(&d.payment)
-		c.time(&d.paidAt)
-		c.check(d.paidAt != 0, "a payment of no time")
-	}
-	if has&hasReceiver != 0 {
-		if c.reads {
-			d.receiver = new(Receiver)
-		}
-		c.all(d.receiver)
-	}
-	if has&hasPlace != 0 {
-		unsigned(c, &d.place)
-	}
-	if has&hasTicket != 0 {
-		unsigned(c, &d.ticket)
-	}
-	if c.reads {
-		d.settled = has&hasPayment != 0
-		c.check((d.place != 0) == (has&hasPlace != 0) && (d.ticket != 0) == (has&hasTicket != 0), "a place or a ticket without a number")
-	}
+	c.string(&d.payment)
+	c.bool(&d.settled)
+	c.time(&d.paidAt)
+	c.all(&d.receiver)
+	unsigned(c, &d.place)
+	unsigned(c, &d.ticket)
+	c.check(d.settled == (d.paidAt != 0) && (d.settled || d.payment == ""), "a payment of no time, or the time of none")
+	c.check(*d != (details{}), "details without anything")
 }
 
 // rosterHead is a roster, or what is staged of it.

@@ -10,15 +10,8 @@ import (
 
 // State is all that a Raft group knows at one log index.
 type State struct {
-	index     LogIndex
-	now       Time
-	rules     uint32
-	epoch     Epoch
-	sequence  uint64 // of the epoch's last batch
-	epochNode string
-	life      Life // of the orders granted in the epoch
-	secret    [16]byte
-	k0, k1    uint64 // the secret, as siphash wants it
+	head
+	k0, k1 uint64 // the secret, as siphash wants it
 
 	products    map[string]*Product
 	sales       map[string]*Sale
@@ -30,8 +23,6 @@ type State struct {
 	shoppers directory[OrderRef]
 	rosters  map[RosterID]*roster
 	board    switchboard
-	lines    []line // by listing handle - 1
-	draws    []pool // by listing handle - 1
 
 	refunds   table[Refund] // by number - 1
 	madeUpTo  RefundNo      // every refund up to it has been made
@@ -54,8 +45,19 @@ type State struct {
 	share    int       // what time may do in one batch
 	// clearShare is how many rows, about, one batch lets go of.
 	clearShare int
-	dues       int    // what is left of that in the batch under way
-	marks      []mark // by listing handle - 1
+	dues       int // what is left of that in the batch under way
+}
+
+// head is what a state is at.
+type head struct {
+	index     LogIndex
+	now       Time
+	rules     uint32
+	epoch     Epoch
+	sequence  uint64 // of the epoch's last batch
+	epochNode string
+	life      Life // of the orders granted in the epoch
+	secret    [16]byte
 }
 
 type listingName struct {
@@ -63,16 +65,10 @@ type listingName struct {
 	sku     string
 }
 
-// mark is what the batches so far have seen of a listing.
-type mark struct {
-	touched LogIndex
-	looks   ListingState
-}
-
 // NewState gives the state before the first log entry.
 func NewState() *State {
 	return &State{
-		rules:       1,
+		head:        head{rules: 1},
 		share:       MaxDuesPerBatch,
 		clearShare:  clearShare,
 		products:    map[string]*Product{},
@@ -242,9 +238,6 @@ func (s *State) Receiver(ref OrderRef) (Receiver, bool) {
 	}
 	return Receiver{}, false
 }
-
-// PaymentID gives the id of the payment that an order was paid by, or "".
-func (s *State) PaymentID(ref OrderRef) string { return s.detailsOf(ref).payment }
 
 func (s *State) detailsOf(ref OrderRef) details {
 	if s.has(ref) && s.at(ref).details != 0 {

@@ -204,15 +204,6 @@ type clocked struct {
 // Switches gives the present values.
 func (s *State) Switches() *Switches { return &s.board.now }
 
-// ActiveProfile is the profile turned on last, "" if anything was changed since.
-func (s *State) ActiveProfile() string { return s.board.profile }
-
-// Profiles gives the profiles, sorted by name. Read only.
-func (s *State) Profiles() []Profile { return s.board.profiles }
-
-// SwitchHistory gives the last changes, the oldest first. Read only.
-func (s *State) SwitchHistory() []SwitchRecord { return s.board.history }
-
 func (s *State) profileNamed(name string) (int, bool) {
 	return slices.BinarySearchFunc(s.board.profiles, name, func(p Profile, name string) int { return strings.Compare(p.Name, name) })
 }
@@ -385,3 +376,26 @@ func (b *switchboard) fields(c *coder) {
 		c.check(h.Action > 0 && h.Action < switchActionEnd, "a change of switches that can't have been")
 	}
 }
+
+// SwitchboardView is the switches as operators see them, at a log index. It is
+// whoever's it was made for.
+type SwitchboardView struct {
+	LogIndex LogIndex
+	Now      Switches
+	Profile  string         // turned on last, "" if anything was changed since
+	Profiles []Profile      // sorted by name
+	History  []SwitchRecord // the last changes, the oldest first
+}
+
+// Switchboard copies what operators see of the switches.
+func (s *State) Switchboard() SwitchboardView {
+	b := &s.board
+	return SwitchboardView{LogIndex: s.index, Now: b.now, Profile: b.profile, Profiles: slices.Clone(b.profiles), History: slices.Clone(b.history)}
+}
+
+// Words gives the words that the values of a switch have, by value; none if they
+// are numbers up to Top. Read only.
+func (w Switch) Words() []string { return switchSpecs[w].words }
+
+// Top is the highest value of a switch.
+func (w Switch) Top() int64 { return switchSpecs[w].top }

@@ -83,7 +83,7 @@ func TestSwitchHistoryIsBounded(t *testing.T) {
 	for i := range switchHistory + 5 {
 		g.turn(SwitchSet, "", Setting{SwitchDepth, int64(i)})
 	}
-	history := g.state.SwitchHistory()
+	history := g.state.board.history
 	if len(history) != switchHistory || history[0].After[SwitchDepth] != 5 || history[switchHistory-1].Operator != "op" {
 		t.Errorf("%d changes from %v", len(history), history[0].After)
 	}
@@ -115,8 +115,8 @@ func TestProfilesOfOverlappingSessions(t *testing.T) {
 		twin := copied(t, g.state)
 		g.after(after)
 		g.follow(twin)
-		if got := g.state.Switches(); got[SwitchRates] != rates || got[SwitchTickets] != tickets || g.state.ActiveProfile() != profile {
-			t.Errorf("profile %q, rates %d, tickets %d; want %q, %d, %d", g.state.ActiveProfile(), got[SwitchRates], got[SwitchTickets], profile, rates, tickets)
+		if got := g.state.Switches(); got[SwitchRates] != rates || got[SwitchTickets] != tickets || g.state.board.profile != profile {
+			t.Errorf("profile %q, rates %d, tickets %d; want %q, %d, %d", g.state.board.profile, got[SwitchRates], got[SwitchTickets], profile, rates, tickets)
 		}
 	}
 	at(0, "", 100, 1)
@@ -136,7 +136,7 @@ func TestSessionTakesBackOnlyItsOwnProfile(t *testing.T) {
 	g := newGroup(t)
 	g.turn(ProfileDefine, "rush", Setting{SwitchRates, 50})
 	a := g.profiled("a", "rush", 0, time.Hour)
-	if g.state.ActiveProfile() != "rush" {
+	if g.state.board.profile != "rush" {
 		t.Fatal("not turned on")
 	}
 	g.turn(SwitchSet, "", Setting{SwitchRates, 10})
@@ -153,7 +153,7 @@ func TestSessionTakesBackOnlyItsOwnProfile(t *testing.T) {
 	if got := *g.state.Switches(); got != NormalSwitches() {
 		t.Errorf("planned without: %v", got)
 	}
-	last := g.state.SwitchHistory()[len(g.state.SwitchHistory())-1]
+	last := g.state.board.history[len(g.state.board.history)-1]
 	if last.Operator != "session b" || last.Action != SwitchBack {
 		t.Errorf("the last change: %+v", last)
 	}

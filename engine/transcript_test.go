@@ -172,7 +172,7 @@ func (x *transcript) line(line string) string {
 		ref := x.order(args[0])
 		c = Command{Kind: CmdSetReceiver, Order: ref, Shopper: []byte(g.state.ShopperID(g.state.Order(ref).Shopper)), Receiver: Receiver{Name: args[1]}}
 	case "publish", "pause", "resume", "end":
-		action, _ := ParseSessionAction(verb)
+		action, _ := parse[SessionAction](sessionActions[:], verb)
 		c = Command{Kind: CmdSteerSession, Session: g.state.Session(args[0]).Handle, Action: action}
 	case "stock":
 		c = Command{Kind: CmdAddStock, Listing: x.listing(args[0], options), Amount: x.number(args[1], 0)}

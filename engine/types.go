@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -161,14 +163,7 @@ var orderStates = [...]string{"", "held", "paid", "expired", "cancelled", "voide
 func (s OrderState) String() string { return nameOf(orderStates[:], int(s)) }
 
 // ParseOrderState reads the name of an order's state.
-func ParseOrderState(name string) (OrderState, bool) {
-	for i, n := range orderStates {
-		if i > 0 && n == name {
-			return OrderState(i), true
-		}
-	}
-	return 0, false
-}
+func ParseOrderState(name string) (OrderState, bool) { return parse[OrderState](orderStates[:], name) }
 
 // Live tells whether units are the shopper's: held or bought.
 func (s OrderState) Live() bool {
@@ -255,6 +250,12 @@ func nameOf(names []string, i int) string {
 	return names[i]
 }
 
+// parse gives the value that has a name, which is not "".
+func parse[T ~uint8](names []string, name string) (T, bool) {
+	i := slices.Index(names, name)
+	return T(max(i, 0)), i >= 0 && name != ""
+}
+
 // ValidID tells whether id may name a product, sale, session or SKU: 1 to
 // MaxIDBytes of ASCII letters, digits, dot, dash and underscore, the first of
 // them a letter or digit. So an id needs no escaping in a path, a log or a page.
@@ -306,4 +307,22 @@ func printable[T string | []byte](s T, most int) bool {
 		}
 	}
 	return true
+}
+
+// Transaction is an id that goes from a shopper's first look to his payment: a
+// UUID. Zero is none.
+type Transaction [16]byte
+
+// May tells whether money that came in t may be for an order of transaction o: the
+// cashier need not say which it was, and old orders have none.
+func (t Transaction) May(o Transaction) bool {
+	return t == o || t == (Transaction{}) || o == (Transaction{})
+}
+
+// String gives the transaction as a UUID, "" for none.
+func (t Transaction) String() string {
+	if t == (Transaction{}) {
+		return ""
+	}
+	return fmt.Sprintf("%x-%x-%x-%x-%x", t[:4], t[4:6], t[6:8], t[8:10], t[10:])
 }
