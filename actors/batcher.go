@@ -38,13 +38,10 @@ type pending struct {
 
 // ask is a command other than a grab, and its result.
 type ask struct {
-	command  engine.Command
-	index    engine.LogIndex
-	event    engine.Event
-	changes  []engine.Change
-	problems []engine.Problem
-	err      error
-	done     chan struct{}
+	command engine.Command
+	outcome engine.Outcome
+	err     error
+	done    chan struct{}
 }
 
 // gathering is what will be the next entry: never more than one may hold. The entry's

@@ -412,10 +412,10 @@ func (g *Group) landed(f flight, effects *engine.Effects, err error) {
 	for i := range f.pending {
 		p, e := &f.pending[i], &effects.Primary[i]
 		if p.ask != nil {
-			p.ask.index, p.ask.event = effects.Index, *e
+			p.ask.outcome = engine.Outcome{Index: effects.Index, Event: *e}
 			for _, plan := range effects.Plans {
 				if plan.Command == e.Command {
-					p.ask.changes, p.ask.problems = plan.Changes, plan.Problems
+					p.ask.outcome.Changes, p.ask.outcome.Problems = plan.Changes, plan.Problems
 				}
 			}
 			close(p.ask.done)

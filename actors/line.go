@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 
@@ -116,11 +117,13 @@ func (g *Group) Draw(session, sku, cursor string, most int) (v engine.DrawView, 
 	if err := g.current(); err != nil {
 		return v, err
 	}
-	from := uint64(1)
+	at := engine.OrderRef{Ordinal: 1}
 	if cursor != "" {
-		if from, err = strconv.ParseUint(cursor, 10, 32); err != nil || from == 0 {
+		from, err := strconv.ParseUint(cursor, 10, 32)
+		if err != nil || from == 0 {
 			return v, refusal(engine.ReasonConflict)
 		}
+		at.Ordinal = uint32(from)
 	}
 	var l engine.ListingHandle
 	orders := 0
@@ -130,37 +133,27 @@ func (g *Group) Draw(session, sku, cursor string, most int) (v engine.DrawView, 
 		if listing == nil || listing.Draw == 0 || s.SessionOf(listing.Session).State == engine.Draft {
 			return
 		}
-		l, orders, err = listing.Handle, s.SessionOf(listing.Session).Orders(), nil
+		l, at.Session, orders, err = listing.Handle, listing.Session, s.SessionOf(listing.Session).Orders(), nil
 		v = engine.DrawView{Session: session, SKU: sku, State: listing.DrawState, DrawAt: s.DrawAt(listing), Stock: listing.Stock, Entrants: listing.Entrants}
 		v.Commitment, v.Seed, v.Revealed = s.SeedOf(listing)
 	})
-	for v.Revealed && len(v.Entries) < most && int(from) <= orders {
-		gone := engine.OrderRef{}
-		g.view.View(func(s *engine.State) { // a little at a time: readers hold up what is applied
-			session := s.Listing(l).Session
-			for range scanRows {
-				ref := engine.OrderRef{Session: session, Ordinal: uint32(from)}
-				o := s.Order(ref)
-				if o == nil && int(from) <= orders {
-					gone = ref
-				}
-				if o == nil || len(v.Entries) == most {
-					return
-				}
-				if entered, late := o.Entrant(); entered && o.Listing == l {
-					v.Entries = append(v.Entries, engine.DrawEntry{OrderNo: s.OrderNo(ref), Late: late, State: o.State, Why: o.Why, Quantity: o.Quantity})
-				}
-				from++
+	for v.Revealed && len(v.Entries) < most && int(at.Ordinal) <= orders {
+		looked, err := g.walk(&at, func(s *engine.State, o *engine.OrderRecord) bool {
+			if len(v.Entries) == most {
+				return false
 			}
+			if o.Drawn && o.Listing == l {
+				v.Entries = append(v.Entries, engine.DrawEntry{OrderNo: s.Numberer().Number(o.Ref, o.Life).String(), Late: o.Late, State: o.State, Why: o.Why,
+					Quantity: o.Quantity})
+			}
+			return true
 		})
-		if !gone.IsZero() {
-			if from, err = g.settledEntries(gone, l, most, &v); err != nil {
-				return v, err
-			}
+		if err != nil || looked == 0 {
+			return v, cmp.Or(err, engine.ErrNoRecords) // its orders are not there yet
 		}
 	}
-	if v.Revealed && int(from) <= orders {
-		v.Next = strconv.FormatUint(from, 10)
+	if v.Revealed && int(at.Ordinal) <= orders {
+		v.Next = strconv.FormatUint(uint64(at.Ordinal), 10)
 	}
 	return v, err
 }

@@ -121,58 +121,84 @@ func (g *Group) FindOrders(f engine.OrderFilter) (orders []engine.OrderView, nex
 			return nil, "", err
 		}
 	}
-	for looked := 0; len(orders) < limit && looked < mostScanned; looked += scanRows {
-		more, gone := false, false
-		g.view.View(func(s *engine.State) { more, gone = scan(s, &f, &at, limit, keep, &orders) })
-		if gone {
-			if err := g.scanSettled(&at, limit, keep, &orders); err != nil {
-				return nil, "", err
+	for looked := 0; len(orders) < limit && looked < mostScanned; looked++ {
+		x := (*engine.Session)(nil)
+		rows := 0
+		g.view.View(func(s *engine.State) {
+			if f.Session != "" {
+				if x = s.Session(f.Session); x != nil && at.Session < x.Handle {
+					at = engine.OrderRef{Session: x.Handle, Ordinal: 1}
+				}
+			} else {
+				x = s.SessionOf(at.Session)
 			}
-			more = true
-		}
-		if !more {
+			if x != nil {
+				rows = x.Orders()
+			}
+		})
+		over := x != nil && (at.Session > x.Handle || int(at.Ordinal) > rows)
+		switch {
+		case x == nil, over && f.Session != "":
 			return orders, "", nil
+		case over:
+			at = engine.OrderRef{Session: at.Session + 1, Ordinal: 1}
+			continue
 		}
+		n, err := g.walk(&at, func(s *engine.State, o *engine.OrderRecord) bool {
+			if len(orders) == limit {
+				return false
+			}
+			if v := s.ViewRecord(o); keep(&v) {
+				v.Position = s.Position(o.Ref)
+				orders = append(orders, v)
+			}
+			return true
+		})
+		if err != nil {
+			return nil, "", err
+		}
+		if n == 0 && len(orders) < limit { // nothing is left of it
+			at.Ordinal = uint32(rows) + 1
+		}
+		looked += n
 	}
 	return orders, formatCursor(at), nil
 }
 
-// scan reads some rows from at on, and moves at; more is false at the end of all.
-// gone: what comes next has left the state.
-func scan(s *engine.State, f *engine.OrderFilter, at *engine.OrderRef, limit int, keep func(*engine.OrderView) bool, orders *[]engine.OrderView) (more, gone bool) {
-	if f.Session != "" {
-		x := s.Session(f.Session)
-		if x == nil || at.Session > x.Handle {
-			return false, false
+// walk gives some orders of one session, from at on, to yield until that takes none any
+// more, from the state or from the ledger; at is moved behind what was taken. looked is
+// how many there were, 0 at the end, and where the ledger has none of them.
+func (g *Group) walk(at *engine.OrderRef, yield func(s *engine.State, o *engine.OrderRecord) bool) (looked int, err error) {
+	take := func(s *engine.State, o *engine.OrderRecord) bool {
+		if looked == scanRows || !yield(s, o) {
+			return false
 		}
-		if at.Session < x.Handle {
-			*at = engine.OrderRef{Session: x.Handle, Ordinal: 1}
-		}
+		looked++
+		at.Ordinal = o.Ref.Ordinal + 1
+		return true
 	}
-	for range scanRows {
-		x := s.SessionOf(at.Session)
-		if x == nil {
-			return false, false
+	left := false
+	g.view.View(func(s *engine.State) { // a little at a time: readers hold up what is applied
+		if left = s.SessionOf(at.Session).Left(); left {
+			return
 		}
-		if int(at.Ordinal) > x.Orders() {
-			if f.Session != "" {
-				return false, false
+		for {
+			if o, ok := s.Record(*at); !ok || !take(s, &o) {
+				return
 			}
-			*at = engine.OrderRef{Session: at.Session + 1, Ordinal: 1}
-			continue
 		}
-		if len(*orders) == limit {
-			return true, false
-		}
-		if x.Left() {
-			return true, true
-		}
-		if v, ok := s.View(*at); ok && keep(&v) {
-			*orders = append(*orders, v)
-		}
-		at.Ordinal++
+	})
+	if !left || g.ledger == nil {
+		return looked, nil
 	}
-	return true, false
+	if err := g.recorded(engine.LogIndex(g.settledAt.Load())); err != nil {
+		return 0, err
+	}
+	err = g.ledger.Scan(*at, func(o *engine.OrderRecord) (more bool) {
+		g.view.View(func(s *engine.State) { more = take(s, o) })
+		return more
+	})
+	return looked, unreadable(err)
 }
 
 // findOf looks through one shopper's orders.
@@ -284,7 +310,7 @@ func (g *Group) askHere(ctx context.Context, c engine.Command) (o engine.Outcome
 	case <-ctx.Done():
 		return o, engine.ErrOutcomeUnknown
 	}
-	return engine.Outcome{Index: a.index, Event: a.event, Changes: a.changes, Problems: a.problems}, a.err
+	return a.outcome, a.err
 }
 
 // askOrder takes a command about an order through the log and gives the order
@@ -438,10 +464,7 @@ func (g *Group) Steer(ctx context.Context, by engine.By, session string, action 
 	if _, err = g.ask(ctx, c); err != nil {
 		return v, err
 	}
-	for _, x := range g.sessions(func(x *engine.SessionView) bool { return x.ID == session }) {
-		v = x
-	}
-	return v, nil
+	return g.session(session), nil
 }
 
 // AddStock puts more units up, or takes free ones away.

@@ -112,10 +112,7 @@ func (g *Group) Settle(ctx context.Context, by engine.By, session, note string) 
 	if err := g.settle(ctx, by, session, note); err != nil {
 		return v, err
 	}
-	for _, x := range g.sessions(func(x *engine.SessionView) bool { return x.ID == session }) {
-		v = x
-	}
-	return v, nil
+	return g.session(session), nil
 }
 
 // settle settles a session. A refusal says what is in the way.

@@ -22,8 +22,6 @@ type Ledger interface {
 	OrdersOf(shopper string, after engine.OrderRef, granted engine.Time, yield func(*engine.OrderRecord) bool) error
 	// Scan walks a session's orders from an ordinal on, until yield says stop.
 	Scan(from engine.OrderRef, yield func(*engine.OrderRecord) bool) error
-	// View gives an order as readers see it.
-	View(o *engine.OrderRecord) engine.OrderView
 	// Await waits until everything up to index is on disk.
 	Await(ctx context.Context, index engine.LogIndex) error
 	// Recorded gives the index up to which the ledgers of all voters have everything
@@ -97,7 +95,13 @@ func (g *Group) settledOrder(ref engine.OrderRef) (v engine.OrderView, err error
 	case !found:
 		return v, engine.ErrNoRecords
 	}
-	return g.ledger.View(&o), nil
+	return g.viewOf(&o), nil
+}
+
+// viewOf gives an order that has left the state as readers see it.
+func (g *Group) viewOf(o *engine.OrderRecord) (v engine.OrderView) {
+	g.view.View(func(s *engine.State) { v = s.ViewRecord(o) })
+	return v
 }
 
 // settledRecord gives what the ledger has of an order, if it has it once it is as
@@ -205,7 +209,7 @@ func (g *Group) ordersOf(shopper string, after engine.OrderRef, most int, keep f
 				return nil, err
 			}
 			if known = found; found {
-				last = g.ledger.View(&o)
+				last = g.viewOf(&o)
 			}
 		}
 		if known {
@@ -238,42 +242,15 @@ func (g *Group) addSettled(orders []engine.OrderView, shopper string, after engi
 		if here[o.Ref] {
 			return true
 		}
-		left := false
-		g.view.View(func(s *engine.State) { left = hasLeft(s, o.Ref) })
-		if v := g.ledger.View(o); left && keep(&v) {
-			orders = append(orders, v)
-			added++
-		}
+		g.view.View(func(s *engine.State) {
+			if v := s.ViewRecord(o); hasLeft(s, o.Ref) && keep(&v) {
+				orders = append(orders, v)
+				added++
+			}
+		})
 		return added < most
 	})
 	return orders, unreadable(err)
-}
-
-// scanSettled is scan for a session that has left the state.
-func (g *Group) scanSettled(at *engine.OrderRef, limit int, keep func(*engine.OrderView) bool, orders *[]engine.OrderView) error {
-	if g.ledger == nil {
-		*at = engine.OrderRef{Session: at.Session + 1, Ordinal: 1}
-		return nil
-	}
-	if err := g.recorded(engine.LogIndex(g.settledAt.Load())); err != nil {
-		return err
-	}
-	looked, session := 0, at.Session
-	err := g.ledger.Scan(*at, func(o *engine.OrderRecord) bool {
-		if looked++; looked > scanRows || len(*orders) == limit {
-			return false
-		}
-		if v := g.ledger.View(o); keep(&v) {
-			*orders = append(*orders, v)
-		}
-		at.Ordinal = o.Ref.Ordinal + 1
-		return true
-	})
-	if err == nil && looked == 0 { // nothing is left of it
-		*at = engine.OrderRef{Session: session, Ordinal: 0}
-		g.view.View(func(s *engine.State) { at.Ordinal = uint32(s.SessionOf(session).Orders()) + 1 })
-	}
-	return unreadable(err)
 }
 
 // settledUnlessPaid refuses what can't be done any more to an order of a settled
@@ -303,31 +280,4 @@ func (g *Group) settledUnlessPaid(ref engine.OrderRef, c *engine.Command) (v eng
 		return v, &engine.Refusal{Reason: engine.ReasonAmount, State: v.State}
 	}
 	return v, nil
-}
-
-// settledEntries adds the entries of a draw whose session has left the state, and
-// gives the ordinal to go on from.
-func (g *Group) settledEntries(at engine.OrderRef, l engine.ListingHandle, most int, v *engine.DrawView) (next uint64, err error) {
-	next = uint64(at.Ordinal)
-	if g.ledger == nil {
-		return next, refusal(engine.ReasonUnknown)
-	}
-	if err := g.recorded(engine.LogIndex(g.settledAt.Load())); err != nil {
-		return next, err
-	}
-	looked := 0
-	err = g.ledger.Scan(at, func(o *engine.OrderRecord) bool {
-		if looked++; looked > scanRows || len(v.Entries) == most {
-			return false
-		}
-		if o.Drawn && o.Listing == l {
-			v.Entries = append(v.Entries, engine.DrawEntry{OrderNo: g.ledger.View(o).OrderNo, Late: o.Late, State: o.State, Why: o.Why})
-		}
-		next = uint64(o.Ref.Ordinal) + 1
-		return true
-	})
-	if err == nil && looked == 0 {
-		err = engine.ErrNoRecords // its orders are not there yet
-	}
-	return next, unreadable(err)
 }

@@ -20,7 +20,6 @@ func (lostLedger) OrdersOf(string, engine.OrderRef, engine.Time, func(*engine.Or
 	return nil
 }
 func (lostLedger) Scan(engine.OrderRef, func(*engine.OrderRecord) bool) error { return nil }
-func (lostLedger) View(*engine.OrderRecord) engine.OrderView                  { return engine.OrderView{} }
 func (lostLedger) Await(context.Context, engine.LogIndex) error               { return nil }
 func (lostLedger) Recorded() (engine.LogIndex, []string)                      { return ^engine.LogIndex(0), nil }
 

@@ -174,6 +174,12 @@ func (g *Group) sessions(want func(*engine.SessionView) bool) []engine.SessionVi
 	return views
 }
 
+func (g *Group) session(id string) (v engine.SessionView) {
+	for _, v = range g.sessions(func(x *engine.SessionView) bool { return x.ID == id }) {
+	}
+	return v
+}
+
 // Now is state time as the leader stamps it.
 func (g *Group) Now() engine.Time { return g.clock.read() }
 

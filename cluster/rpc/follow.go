@@ -6,17 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
 
 	"doorbuster/cluster/rpc/peerpb"
 )
-
-// unansweredPings is how many pings may wait for their pulses; an older one's
-// pulse would be of no use.
-const unansweredPings = 256
 
 // Follow keeps a stream of pulses open to the other node until ctx ends or the
 // Peer is forgotten. It pings every interval (more than 0) and calls heard with
@@ -54,45 +50,6 @@ func (r *Peer) Follow(ctx context.Context, interval time.Duration, heard func(p 
 	}
 }
 
-// sentPings are the pings that have not been answered.
-type sentPings struct {
-	mu    sync.Mutex
-	first uint64 // the sequence of at[0]
-	at    []time.Time
-}
-
-// add takes the time of a ping that is about to be sent, and gives its sequence.
-func (s *sentPings) add(at time.Time) uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.at) == unansweredPings {
-		s.drop(1)
-	}
-	s.at = append(s.at, at)
-	return s.first + uint64(len(s.at)) - 1
-}
-
-func (s *sentPings) drop(n int) {
-	s.first += uint64(n)
-	s.at = s.at[:copy(s.at, s.at[n:])]
-}
-
-// answered gives when the ping was sent, and forgets those before it as well. An
-// error for one that was never sent; the zero time for one that is forgotten.
-func (s *sentPings) answered(sequence uint64) (time.Time, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case sequence >= s.first+uint64(len(s.at)):
-		return time.Time{}, fmt.Errorf("a pulse for ping %d, which was not sent", sequence)
-	case sequence < s.first:
-		return time.Time{}, nil
-	}
-	at := s.at[sequence-s.first]
-	s.drop(int(sequence-s.first) + 1)
-	return at, nil
-}
-
 // followOnce follows on one stream until it breaks.
 func (r *Peer) followOnce(ctx context.Context, interval time.Duration, heard func(Pulse, time.Time)) error {
 	if r.conn == nil {
@@ -115,11 +72,12 @@ func (r *Peer) followOnce(ctx context.Context, interval time.Duration, heard fun
 	if !patience.Stop() {
 		return errors.New("the stream was not accepted in time")
 	}
-	pings := &sentPings{first: 1}
+	// A ping's sequence is when it was sent, in ns since then.
+	began, last := time.Now(), new(atomic.Uint64)
 	pinging := make(chan struct{})
 	go func() {
 		defer close(pinging)
-		ping(ctx, stream, pings, interval)
+		ping(ctx, stream, began, last, interval)
 	}()
 	defer func() {
 		cancel()
@@ -131,11 +89,12 @@ func (r *Peer) followOnce(ctx context.Context, interval time.Duration, heard fun
 			return err
 		}
 		sent := time.Time{}
-		if m.GetAnswers() != 0 {
-			if sent, err = pings.answered(m.GetAnswers()); err != nil {
-				r.peers.logger.Warn("another node answered what makes no sense", "peer", r.addr, "error", err)
-				return err
-			}
+		switch answers := m.GetAnswers(); {
+		case answers > last.Load():
+			r.peers.logger.Warn("another node answered what makes no sense: a ping which was not sent", "peer", r.addr)
+			return errors.New("a pulse for a ping which was not sent")
+		case answers > 0:
+			sent = began.Add(time.Duration(answers))
 		}
 		var p Pulse
 		if err := json.Unmarshal(m.GetJson(), &p); err != nil {
@@ -145,12 +104,13 @@ func (r *Peer) followOnce(ctx context.Context, interval time.Duration, heard fun
 	}
 }
 
-// ping sends a ping at once and every interval until ctx ends.
-func ping(ctx context.Context, stream grpc.BidiStreamingClient[peerpb.Ping, peerpb.Pulse], pings *sentPings, interval time.Duration) {
+// ping sends a ping at once and every interval until ctx ends; last is the newest one.
+func ping(ctx context.Context, stream grpc.BidiStreamingClient[peerpb.Ping, peerpb.Pulse], began time.Time, last *atomic.Uint64, interval time.Duration) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
-		sequence := pings.add(time.Now())
+		sequence := uint64(max(time.Since(began), 1))
+		last.Store(sequence)
 		if stream.Send(&peerpb.Ping{Sequence: sequence}) != nil {
 			return // the receiver learns why
 		}
