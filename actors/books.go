@@ -67,7 +67,7 @@ func (g *Group) Takings(ctx context.Context, from, to engine.Time, at engine.Tak
 	if err := errors.Join(err, ctx.Err()); err != nil {
 		return nil, at, false, err
 	}
-	session, settled, over := "", false, true
+	there, settled, over := false, false, true
 	g.view.View(func(s *engine.State) {
 		x := s.SessionOf(at.Session)
 		switch {
@@ -81,42 +81,26 @@ func (g *Group) Takings(ctx context.Context, from, to engine.Time, at engine.Tak
 		default:
 			settled = x.EndedAt+longOver >= from
 		}
-		session = x.ID
+		there = true
 	})
 	if settled {
-		if at.Cursor == "" { // it may have been settled while it was walked
-			at.Cursor = formatCursor(engine.OrderRef{Session: at.Session, Ordinal: at.Ordinal + 1})
-		}
-		if page, at.Cursor, err = g.settledTakings(session, at.Cursor, from, to); err != nil {
+		ref := engine.OrderRef{Session: at.Session, Ordinal: at.Ordinal + 1}
+		looked, err := g.walk(&ref, func(s *engine.State, o *engine.OrderRecord) bool {
+			if o.PaymentID != "" && o.PaidAt >= from && o.PaidAt < to {
+				kept, _ := s.Account(o.Ref)
+				page = append(page, engine.Account{Order: s.ViewRecord(o), Refunds: kept.Refunds, Timezone: kept.Timezone})
+			}
+			return true
+		})
+		if err != nil {
 			return nil, at, false, err
 		}
-		over = at.Cursor == ""
+		at.Ordinal, over = ref.Ordinal-1, looked == 0
 	}
 	if over {
 		at = engine.TakingsPlace{Session: at.Session + 1}
 	}
-	return page, at, session != "", nil
-}
-
-// settledTakings gives a page of Takings of a session whose orders have left the
-// state.
-func (g *Group) settledTakings(session, cursor string, from, to engine.Time) (page []engine.Account, next string, err error) {
-	orders, next, err := g.FindOrders(engine.OrderFilter{Session: session, Cursor: cursor, Limit: bookRows})
-	if err != nil {
-		return nil, "", err
-	}
-	for i := range orders {
-		if v := &orders[i]; v.PaymentID != "" && v.PaidAt >= from && v.PaidAt < to {
-			page = append(page, engine.Account{Order: *v})
-		}
-	}
-	g.view.View(func(s *engine.State) {
-		for i := range page {
-			kept, _ := s.Account(page[i].Order.Ref)
-			page[i].Refunds, page[i].Timezone = kept.Refunds, kept.Timezone
-		}
-	})
-	return page, next, nil
+	return page, at, there, nil
 }
 
 // RefundsAfter gives a page of all refunds, made or due, with a number over after,

@@ -404,7 +404,7 @@ func answerIn(s *engine.State, gate *gate, e *engine.Event) engine.Answer {
 	}
 	a := answer(gate, e)
 	if o := s.Order(e.Order); a.Code == engine.CodeLimitReached && o != nil {
-		a.Order, a.State, a.Listing, a.Quantity, a.Amount, a.PayBy, a.Transaction = e.Order, o.State, o.Listing, o.Quantity, o.Amount, o.PayBy, o.Transaction
+		naming(&a, e.Order, o)
 	}
 	a.Life = s.Life(a.Order)
 	return a
@@ -425,18 +425,22 @@ func answer(gate *gate, e *engine.Event) engine.Answer {
 // answerOrder tells a shopper of what a key of his led to.
 func answerOrder(s *engine.State, ref engine.OrderRef) engine.Answer {
 	o := s.Order(ref)
-	a := engine.Answer{State: o.State, Order: ref, Life: s.Life(ref), Session: ref.Session, Listing: o.Listing, Quantity: o.Quantity, Amount: o.Amount, Transaction: o.Transaction}
+	a := engine.Answer{Code: engine.CodeGranted, Life: s.Life(ref), Session: ref.Session}
+	naming(&a, ref, o)
 	switch o.State {
 	case engine.Waiting:
-		a.Code, a.Count = engine.CodeWaitlisted, s.Position(ref)
+		a.Code, a.Count, a.PayBy = engine.CodeWaitlisted, s.Position(ref), 0
 	case engine.Entered:
-		a.Code, a.Start = engine.CodeEntered, s.DrawAt(s.Listing(o.Listing))
+		a.Code, a.Start, a.PayBy = engine.CodeEntered, s.DrawAt(s.Listing(o.Listing)), 0
 	case engine.Left, engine.Passed:
 		return answerPassed(s, ref)
-	default:
-		a.Code, a.PayBy = engine.CodeGranted, o.PayBy
 	}
 	return a
+}
+
+// naming has an answer say all of an order but its life.
+func naming(a *engine.Answer, ref engine.OrderRef, o *engine.Order) {
+	a.Order, a.State, a.Listing, a.Quantity, a.Amount, a.PayBy, a.Transaction = ref, o.State, o.Listing, o.Quantity, o.Amount, o.PayBy, o.Transaction
 }
 
 // answerPassed tells a shopper why his place at ref came to nothing. Where that was
@@ -464,7 +468,7 @@ func answerPassed(s *engine.State, ref engine.OrderRef) engine.Answer {
 	a.Count = max(a.Count, a.Limit-min(a.Limit, o.Quantity-1), 1)
 	a.State, a.Life = 0, s.Life(a.Order)
 	if live := s.Order(a.Order); live != nil {
-		a.State, a.Listing, a.Quantity, a.Amount, a.PayBy, a.Transaction = live.State, live.Listing, live.Quantity, live.Amount, live.PayBy, live.Transaction
+		naming(&a, a.Order, live)
 	}
 	return a
 }

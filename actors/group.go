@@ -93,7 +93,9 @@ type Group struct {
 
 	ledger    Ledger        // nil: nothing that has left the state is found
 	settledAt atomic.Uint64 // the last entry that sealed a session whose orders have left the state; 0: none have
-	settling  settling
+	settling  sync.WaitGroup
+	closing   context.Context // ends with Close
+	close     context.CancelFunc
 
 	switches atomic.Pointer[engine.Switches]
 	watchers watchers
@@ -177,6 +179,7 @@ func New(cfg Config) (*Group, error) {
 	if cfg.JournalEntries > 0 {
 		g.journal = newJournal(cfg.JournalEntries, g.clock.read)
 	}
+	g.closing, g.close = context.WithCancel(context.Background())
 	g.catalogue.Store(&catalogue{})
 	g.numberer.Store(&engine.Numberer{})
 	normal := engine.NormalSwitches()
@@ -201,7 +204,8 @@ func (g *Group) Connect(log Proposer, view View) {
 // Close stops the group: what is in flight is completed, whoever comes later is
 // told that the outcome is unknown. Close it before the log that it proposes to.
 func (g *Group) Close() {
-	g.settling.end()
+	g.close()
+	g.settling.Wait()
 	g.EpochClosed()
 	g.batcher.shutdown()
 	g.system.Shutdown()

@@ -72,11 +72,10 @@ func (g *Group) Orders(shopper, session, cursor string, limit int) (orders []eng
 			return nil, "", refusal(engine.ReasonConflict)
 		}
 	}
-	orders, err = g.ordersOf(shopper, after, limit+1, func(v *engine.OrderView) bool {
+	orders, more, err := g.ordersOf(shopper, after, limit, func(v *engine.OrderView) bool {
 		return (session == "" || v.Session == session) && v.State.Granted()
 	})
-	if err == nil && len(orders) > limit {
-		orders = orders[:limit]
+	if more {
 		next = orders[limit-1].OrderNo
 	}
 	return orders, next, err
@@ -112,14 +111,21 @@ func (g *Group) FindOrders(f engine.OrderFilter) (orders []engine.OrderView, nex
 		}
 		return orders, "", err
 	}
-	if f.Shopper != "" {
-		return g.findOf(f, limit, keep)
-	}
-	at := engine.OrderRef{Session: 1, Ordinal: 1}
+	var at engine.OrderRef
 	if f.Cursor != "" {
 		if at, err = parseCursor(f.Cursor); err != nil {
 			return nil, "", err
 		}
+	}
+	if f.Shopper != "" {
+		orders, more, err := g.ordersOf(f.Shopper, at, limit, keep)
+		if more {
+			next = formatCursor(orders[limit-1].Ref)
+		}
+		return orders, next, err
+	}
+	if at.IsZero() {
+		at = engine.OrderRef{Session: 1, Ordinal: 1}
 	}
 	for looked := 0; len(orders) < limit && looked < mostScanned; looked++ {
 		x := (*engine.Session)(nil)
@@ -199,22 +205,6 @@ func (g *Group) walk(at *engine.OrderRef, yield func(s *engine.State, o *engine.
 		return more
 	})
 	return looked, unreadable(err)
-}
-
-// findOf looks through one shopper's orders.
-func (g *Group) findOf(f engine.OrderFilter, limit int, keep func(*engine.OrderView) bool) (orders []engine.OrderView, next string, err error) {
-	var before engine.OrderRef
-	if f.Cursor != "" {
-		if before, err = parseCursor(f.Cursor); err != nil {
-			return nil, "", err
-		}
-	}
-	orders, err = g.ordersOf(f.Shopper, before, limit+1, keep)
-	if err == nil && len(orders) > limit {
-		orders = orders[:limit]
-		next = formatCursor(orders[limit-1].Ref)
-	}
-	return orders, next, err
 }
 
 func formatCursor(at engine.OrderRef) string {
@@ -372,24 +362,24 @@ func (g *Group) needed(ref engine.OrderRef, c *engine.Command) (needed bool, err
 
 // Cancel releases a shopper's unpaid hold.
 func (g *Group) Cancel(ctx context.Context, shopper, orderNo string) (engine.OrderView, error) {
-	if err := g.awaitCaughtUp(ctx); err != nil {
-		return engine.OrderView{}, err
-	}
-	if _, err := g.Order(shopper, orderNo); err != nil { // no entry for what is not his
-		return engine.OrderView{}, err
-	}
-	return g.askOrder(ctx, orderNo, engine.Command{Kind: engine.CmdCancelHold, Shopper: []byte(shopper)})
+	return g.askOwn(ctx, shopper, orderNo, engine.Command{Kind: engine.CmdCancelHold})
 }
 
 // SetReceiver says where an order's goods go.
 func (g *Group) SetReceiver(ctx context.Context, shopper, orderNo string, to engine.Receiver) (engine.OrderView, error) {
+	return g.askOwn(ctx, shopper, orderNo, engine.Command{Kind: engine.CmdSetReceiver, Receiver: to})
+}
+
+// askOwn is askOrder for a shopper, about an order of theirs.
+func (g *Group) askOwn(ctx context.Context, shopper, orderNo string, c engine.Command) (engine.OrderView, error) {
 	if err := g.awaitCaughtUp(ctx); err != nil {
 		return engine.OrderView{}, err
 	}
 	if _, err := g.Order(shopper, orderNo); err != nil { // no entry for what is not theirs
 		return engine.OrderView{}, err
 	}
-	return g.askOrder(ctx, orderNo, engine.Command{Kind: engine.CmdSetReceiver, Shopper: []byte(shopper), Receiver: to})
+	c.Shopper = []byte(shopper)
+	return g.askOrder(ctx, orderNo, c)
 }
 
 // Void takes an order back.
@@ -469,15 +459,9 @@ func (g *Group) Steer(ctx context.Context, by engine.By, session string, action 
 
 // AddStock puts more units up, or takes free ones away.
 func (g *Group) AddStock(ctx context.Context, by engine.By, session, sku string, units int64, note string) (engine.Counts, error) {
-	if err := g.awaitCaughtUp(ctx); err != nil {
+	gate, err := g.gateOf(ctx, session, sku)
+	if err != nil {
 		return engine.Counts{}, err
-	}
-	gate := g.catalogue.Load().byName[session+"/skus/"+sku]
-	if gate == nil && g.current() == nil {
-		gate = g.catalogue.Load().byName[session+"/skus/"+sku]
-	}
-	if gate == nil {
-		return engine.Counts{}, refusal(engine.ReasonUnknown)
 	}
 	c := engine.Command{Kind: engine.CmdAddStock, Listing: gate.handle, Amount: units, Note: note}
 	if err := g.sign(ctx, &c, by); err != nil {

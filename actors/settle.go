@@ -3,7 +3,6 @@ package actors
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"doorbuster/engine"
@@ -12,31 +11,12 @@ import (
 // settleEvery is how often the leader looks for sessions to settle or to clear.
 const settleEvery = time.Second
 
-// settling is the goroutine that settles sessions, on whichever node leads.
-type settling struct {
-	mu      sync.Mutex
-	stop    context.CancelFunc
-	running sync.WaitGroup
-}
-
-func (w *settling) end() {
-	w.mu.Lock()
-	if w.stop != nil {
-		w.stop()
-	}
-	w.mu.Unlock()
-	w.running.Wait()
-}
-
 // KeepSettling has ended sessions settled once after has passed since their end, and
 // cleared once the ledgers of all voters have their orders, by the node that leads,
 // until Close. Call it once, after Connect and SetLedger.
 func (g *Group) KeepSettling(after time.Duration) {
-	ctx, stop := context.WithCancel(context.Background())
-	g.settling.mu.Lock()
-	g.settling.stop = stop
-	g.settling.mu.Unlock()
-	g.settling.running.Go(func() {
+	g.settling.Go(func() {
+		ctx := g.closing
 		tick := time.NewTicker(settleEvery)
 		defer tick.Stop()
 		for {

@@ -188,8 +188,9 @@ func newer(a, b *engine.OrderView) int {
 }
 
 // ordersOf gives a shopper's orders that keep wants, the newest grant first, from
-// behind after on, at most so many: those in the state and those that have left it.
-func (g *Group) ordersOf(shopper string, after engine.OrderRef, most int, keep func(*engine.OrderView) bool) (orders []engine.OrderView, err error) {
+// behind after on, at most so many, and whether there are more: those in the state and
+// those that have left it.
+func (g *Group) ordersOf(shopper string, after engine.OrderRef, most int, keep func(*engine.OrderView) bool) (orders []engine.OrderView, more bool, err error) {
 	var last engine.OrderView // of the page before
 	known := after.IsZero()
 	g.view.View(func(s *engine.State) {
@@ -206,26 +207,26 @@ func (g *Group) ordersOf(shopper string, after engine.OrderRef, most int, keep f
 		if !known {
 			o, found, err := g.settledRecord(after)
 			if err != nil {
-				return nil, err
+				return nil, false, err
 			}
 			if known = found; found {
 				last = g.viewOf(&o)
 			}
 		}
 		if known {
-			if orders, err = g.addSettled(orders, shopper, after, last.GrantedAt, most, keep); err != nil {
-				return nil, err
+			if orders, err = g.addSettled(orders, shopper, after, last.GrantedAt, most+1, keep); err != nil {
+				return nil, false, err
 			}
 		}
 	}
 	if !known {
-		return nil, nil
+		return nil, false, nil
 	}
 	orders = slices.DeleteFunc(orders, func(v engine.OrderView) bool {
 		return !keep(&v) || !after.IsZero() && newer(&last, &v) >= 0
 	})
 	slices.SortFunc(orders, func(a, b engine.OrderView) int { return newer(&a, &b) })
-	return orders[:min(len(orders), most)], nil
+	return orders[:min(len(orders), most)], len(orders) > most, nil
 }
 
 // addSettled adds a shopper's orders that have left the state to those that have not.

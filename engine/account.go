@@ -62,11 +62,10 @@ func (s *State) AccountBy(key AccountKey) (a Account, ref OrderRef, known bool) 
 }
 
 // TakingsPlace is how far a walk through all takings has come: into a session, to an
-// order of it, or, where they have left the state, to a page of them.
+// order of it.
 type TakingsPlace struct {
 	Session SessionHandle
 	Ordinal uint32 // the last one read
-	Cursor  string
 }
 
 // Takings visits the orders of a session, from the one after the given ordinal on,
