@@ -105,7 +105,8 @@ func (x *Command) fields(c *coder) {
 	octet(c, &kind)
 	if x.Kind = kind &^ cmdIntended; kind != x.Kind {
 		c.all(&x.Intent)
-		c.check(x.Intent != (Intent{}) && x.Kind != CmdOpenEpoch, "no intent, or none of an operator") // grabs are unknown below
+		// Grabs are unknown below.
+		c.check(x.Intent != (Intent{}) && x.Kind != CmdOpenEpoch, "no intent, or none of an operator")
 	}
 	if int(x.Kind) >= len(commandSpecs) || commandSpecs[x.Kind].do == nil {
 		c.fail(fmt.Sprintf("unknown command kind %d", kind))

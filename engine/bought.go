@@ -127,7 +127,8 @@ func (x *monthRow) fields(c *coder) { c.all(&x.shopper, &x.sku, &x.month, &x.uni
 func (s *State) readBought(c *coder) {
 	var x monthRow
 	x.fields(c)
-	c.check(s.ShopperID(x.shopper) != "" && s.products[x.sku] != nil && x.units != 0, "units bought by nobody, or of nothing")
+	c.check(s.ShopperID(x.shopper) != "" && s.products[x.sku] != nil && x.units != 0,
+		"units bought by nobody, or of nothing")
 	if n := len(s.bought); n > 0 {
 		c.check(s.bought[n-1].month <= x.month, "months out of order")
 	}

@@ -52,12 +52,10 @@ func Codes() []string { return append([]string(nil), codes[:]...) }
 // CodeOf gives the outward code of a refusal.
 func CodeOf(why Reason) Code {
 	switch why {
-	case ReasonSoldOut, ReasonGone:
+	case ReasonSoldOut, ReasonGone, ReasonLeft, ReasonDrawn, ReasonTooFew:
 		return CodeSoldOut
 	case ReasonLimitListing, ReasonLimitSession, ReasonLimitMonth, ReasonReleases:
 		return CodeLimitReached
-	case ReasonLeft, ReasonDrawn, ReasonTooFew:
-		return CodeSoldOut
 	case ReasonNotReserved, ReasonNotAllowed:
 		return CodeNotReserved
 	case ReasonTicketMissing, ReasonTicketUsed:

@@ -263,9 +263,8 @@ func (d *planDiff) product(path string, p *Product) {
 	}
 	old, found := d.state.products[p.ID]
 	if !found {
-		d.words(path+".name", p.Name, p.Name)
 		compare(d, path, "", "new")
-		return
+		old = p
 	}
 	d.words(path+".name", old.Name, p.Name)
 	compare(d, path+".image", old.Image, p.Image)
@@ -293,13 +292,11 @@ func (d *planDiff) sale(path string, s *Sale) {
 	d.months(path, s)
 	old, found := d.state.sales[s.ID]
 	if !found {
-		d.words(path+".name", s.Name, s.Name)
 		compare(d, path, "", "new")
-		old = &Sale{}
-	} else {
-		d.words(path+".name", old.Name, s.Name)
-		compare(d, path+".timezone", old.Timezone, s.Timezone)
+		old = &Sale{Name: s.Name, Timezone: s.Timezone}
 	}
+	d.words(path+".name", old.Name, s.Name)
+	compare(d, path+".timezone", old.Timezone, s.Timezone)
 	d.messages(path+".messages", old, s.Messages)
 }
 

@@ -200,7 +200,8 @@ func (f *Refund) fields(c *coder) {
 	c.check(f.Why < reasonEnd, "a refund for no reason that there is")
 	if f.Stray() {
 		c.all(&f.PaidFor, &f.PaidIn)
-		c.check(ValidOrderNo(f.PaidFor) && f.Why == ReasonNoOrder, "a refund of money for no order that has no order number")
+		c.check(ValidOrderNo(f.PaidFor) && f.Why == ReasonNoOrder,
+			"a refund of money for no order that has no order number")
 	}
 }
 
@@ -208,7 +209,8 @@ func (s *State) readRefund(c *coder) {
 	f := Refund{No: RefundNo(s.refunds.len() + 1)}
 	f.fields(c)
 	x := s.SessionOf(f.Order.Session)
-	c.check(f.Order == strayRef(f.No) || x != nil && f.Order.Ordinal != 0 && int(f.Order.Ordinal) <= x.Orders(), "a refund of no order")
+	c.check(f.Order == strayRef(f.No) || x != nil && f.Order.Ordinal != 0 && int(f.Order.Ordinal) <= x.Orders(),
+		"a refund of no order")
 	s.refunds.add(f)
 }
 

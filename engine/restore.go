@@ -121,8 +121,8 @@ func (s *snapshotReader) readRow(c *coder, kind byte) {
 	case blockSessions:
 		x := &Session{Handle: SessionHandle(len(s.sessions) + 1)}
 		x.fields(c)
-		c.check(x.State == Settled || x.settledOrders == 0 && !x.cleared && x.Sealed == 0, "a session without its orders that is not settled")
-		c.check(x.dropped <= x.settledOrders && (x.dropped == 0 || x.cleared), "a session without its orders that is not cleared")
+		c.check((x.State == Settled || x.settledOrders == 0 && !x.cleared && x.Sealed == 0) &&
+			x.dropped <= x.settledOrders && (x.dropped == 0 || x.cleared), "a session without its orders that is not settled")
 		c.check(s.sessionByID[x.ID] == nil, "a session is there twice")
 		c.check(s.sales[x.Sale] != nil, "a session of no sale")
 		s.sessions = append(s.sessions, x)
@@ -262,9 +262,6 @@ func (s *State) restore() error {
 		if err := x.checkLives(); err != nil {
 			return err
 		}
-		if err := x.line(); err != nil {
-			return err
-		}
 	}
 	for i, l := range s.listings {
 		if !listed[i] {
@@ -287,15 +284,24 @@ func (s *State) restore() error {
 	return s.followOrders(orders, leaving)
 }
 
-// restoreLines puts those who wait and those in draws where their turn finds
-// them, and finds what goes on with the next batch.
+// restoreLines puts holds where time finds them, and those who wait and those in draws
+// where their turn does, and finds what goes on with the next batch.
 func (s *State) restoreLines() error {
 	waiting := make([][]due, len(s.listings)) // by place
 	units := make([]int64, len(s.listings))
 	for _, x := range s.sessions {
+		var last Time
 		for i := range x.orders.len() {
 			o, ref := x.orders.at(i), OrderRef{x.Handle, uint32(i) + 1}
 			l := s.listings[o.Listing-1]
+			switch {
+			case o.inLine && (o.Due() < last || o.Due() > x.lastDue):
+				return fmt.Errorf("%w: order %d of session %q is in line but out of order", ErrMalformed, i+1, x.ID)
+			case o.inLine:
+				last = o.Due()
+			case o.State == Held:
+				x.exceptional.add(due{o.Due(), ref.Ordinal})
+			}
 			if o.State == RefundDue {
 				x.refundsDue++
 			}
@@ -344,23 +350,6 @@ func (s *State) restoreLines() error {
 	for _, x := range s.sessions {
 		if x.State == Open {
 			x.draws = s.drawsOf(x)
-		}
-	}
-	return nil
-}
-
-// line puts a session's holds where time finds them.
-func (x *Session) line() error {
-	var last Time
-	for i := range x.orders.len() {
-		o := x.orders.at(i)
-		switch {
-		case o.inLine && (o.Due() < last || o.Due() > x.lastDue):
-			return fmt.Errorf("%w: order %d of session %q is in line but out of order", ErrMalformed, i+1, x.ID)
-		case o.inLine:
-			last = o.Due()
-		case o.State == Held:
-			x.exceptional.add(due{o.Due(), uint32(i) + 1})
 		}
 	}
 	return nil

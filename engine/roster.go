@@ -373,7 +373,8 @@ func (s *State) wrongEdit(e *RosterEdit) Reason {
 // mayBe tells whether there may be such a roster: of a listing, of a name, or by its
 // kind alone.
 func (s *State) mayBe(id RosterID) bool {
-	return id.Kind > 0 && id.Kind < rosterKindEnd && (id.Kind == RosterReserved) == (id.Listing != 0) && (id.Kind == RosterAllowed) == (id.Name != "") &&
+	return id.Kind > 0 && id.Kind < rosterKindEnd &&
+		(id.Kind == RosterReserved) == (id.Listing != 0) && (id.Kind == RosterAllowed) == (id.Name != "") &&
 		(id.Listing == 0 || s.Listing(id.Listing) != nil) && (id.Name == "" || ValidID(id.Name))
 }
 

@@ -262,8 +262,8 @@ func (x *Session) fields(c *coder) {
 func (g *granting) fields(c *coder) { c.all(&g.first, &g.life) }
 
 func (l *Listing) fields(c *coder) {
-	c.all(&l.Session, &l.ListingSpec, &l.Currency, &l.Stock, &l.Available, &l.Held, &l.Paid, &l.Released, &l.Lowest, &l.Shoppers,
-		&l.Frozen, &l.Waiting, &l.Entrants, &l.lastPlace, &l.Aside, &l.Seed, &l.DrawState)
+	c.all(&l.Session, &l.ListingSpec, &l.Currency, &l.Stock, &l.Available, &l.Held, &l.Paid, &l.Released, &l.Lowest,
+		&l.Shoppers, &l.Frozen, &l.Waiting, &l.Entrants, &l.lastPlace, &l.Aside, &l.Seed, &l.DrawState)
 	c.check(l.DrawState <= DrawDone, "an unknown state of a draw")
 }
 

@@ -82,12 +82,8 @@ func (w Switch) Word(v int64) string {
 
 // ParseSwitch reads the name of a switch.
 func ParseSwitch(name string) (Switch, bool) {
-	for i := range switchSpecs {
-		if switchSpecs[i].name == name {
-			return Switch(i), true
-		}
-	}
-	return 0, false
+	i := slices.IndexFunc(switchSpecs[:], func(spec switchSpec) bool { return spec.name == name })
+	return Switch(max(i, 0)), i >= 0
 }
 
 // ParseValue reads a value of the switch, a word or a whole number. The error
@@ -368,7 +364,8 @@ func (x *clocked) fields(c *coder) { c.all(&x.session, &x.profile) }
 
 func (b *switchboard) fields(c *coder) {
 	c.all(&b.now, &b.before, &b.profile, &b.clocked, &b.base, &b.profiles, &b.history)
-	c.check(len(b.profiles) <= MaxProfiles && len(b.history) <= switchHistory, "too many profiles, or too long a history of switches")
+	c.check(len(b.profiles) <= MaxProfiles && len(b.history) <= switchHistory,
+		"too many profiles, or too long a history of switches")
 	for i, p := range b.profiles {
 		c.check(ValidID(p.Name) && validSettings(p.Settings) && (i == 0 || b.profiles[i-1].Name < p.Name), "a profile that can't be")
 	}

@@ -352,8 +352,8 @@ func (r *segmentReader) judge(successor *segment) (*TornTail, error) {
 		if f.batchFirst() != index {
 			return nil, rotten("%s, of a later batch, is intact at byte %d", &f, off)
 		}
-		adjoins := off == gap && off > d.at // the frame before it is intact too
-		if !adjoins && !r.sectorLost(d.batchAt, gap, off) {
+		adjoins := off == gap && off > d.at                               // the frame before it is intact too
+		if !adjoins && !r.sectorLost(d.batchAt, gap, off-sectorBytes+1) { // one that ends before it
 			return nil, rotten("%s, of the same batch, is intact at byte %d while no sector in between is missing", &f, off)
 		}
 		off += len(f.bytes)
@@ -388,22 +388,12 @@ func (r *segmentReader) unwritten(d *damage) bool {
 	for written > d.at && r.b[written-1] == 0 {
 		written--
 	}
-	touches := func(from, to int) bool {
-		if written < to {
-			return true
-		}
-		for sector := from / sectorBytes * sectorBytes; sector < to; sector += sectorBytes {
-			if isZero(r.b[max(sector, d.batchAt):min(sector+sectorBytes, len(r.b))]) {
-				return true
-			}
-		}
-		return false
-	}
-	if touches(d.at, d.at+FrameHeaderBytes) {
+	touches := func(to int) bool { return written < to || r.sectorLost(d.batchAt, d.at, to) }
+	if touches(d.at + FrameHeaderBytes) {
 		return true
 	}
 	length, ok := FrameLength(r.b[d.at:])
-	return ok && touches(d.at, d.at+length)
+	return ok && touches(d.at+length)
 }
 
 // plausible reports whether the segment could hold a record of that index.
@@ -420,8 +410,8 @@ const sectorBytes = 512
 // to it. The batch may share its first sector with the one before. A sector that
 // holds from may begin earlier, when an intact frame ends in zeros there.
 func (r *segmentReader) sectorLost(batchAt, from, to int) bool {
-	for sector := from / sectorBytes * sectorBytes; sector+sectorBytes <= to; sector += sectorBytes {
-		if isZero(r.b[max(sector, batchAt) : sector+sectorBytes]) {
+	for sector := from / sectorBytes * sectorBytes; sector < to; sector += sectorBytes {
+		if isZero(r.b[max(sector, batchAt):min(sector+sectorBytes, len(r.b))]) {
 			return true
 		}
 	}

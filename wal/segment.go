@@ -122,7 +122,8 @@ func decodeHeader(b []byte, magic, name string) (value uint64, generation uint32
 		return 0, 0, &DamageError{Segment: name, Reason: fmt.Sprintf("it begins with %q instead of %q", b[:8], magic)}
 	}
 	if version := le.Uint16(b[8:]); version > FormatVersion {
-		return 0, 0, fmt.Errorf("%w: %s was written by format %d; this build reads up to %d", ErrNewerFormat, name, version, FormatVersion)
+		return 0, 0, fmt.Errorf("%w: %s was written by format %d; this build reads up to %d",
+			ErrNewerFormat, name, version, FormatVersion)
 	} else if version == 0 {
 		return 0, 0, &DamageError{Segment: name, Offset: 8, Reason: "format 0 does not exist"}
 	}
