@@ -238,15 +238,16 @@ func (l *Log) appendLocked(recs []Record) error {
 		return fmt.Errorf("%w: record %d has term %d after term %d", ErrOutOfOrder, recs[0].Index, recs[0].Term, tail.lastTerm)
 	}
 	l.batch = AppendBatch(l.batch[:0], recs)
+	last := recs[len(recs)-1].Index
 	tail, err := l.makeRoom(tail, int64(len(l.batch)))
+	if err == nil {
+		err = l.writeTail(tail)
+	}
+	if err == nil {
+		err = l.mark.raise(last)
+	}
 	if err != nil {
-		return l.poison(fmt.Errorf("append records %d to %d: %w", recs[0].Index, recs[len(recs)-1].Index, err))
-	}
-	if err := l.writeTail(tail); err != nil {
-		return l.poison(fmt.Errorf("append records %d to %d: %s: %w", recs[0].Index, recs[len(recs)-1].Index, tail.name, err))
-	}
-	if err := l.mark.raise(recs[len(recs)-1].Index); err != nil {
-		return l.poison(fmt.Errorf("append records %d to %d: %w", recs[0].Index, recs[len(recs)-1].Index, err))
+		return l.poison(fmt.Errorf("append records %d to %d: %w", recs[0].Index, last, err))
 	}
 	l.publish(tail, recs)
 	return nil
@@ -257,7 +258,7 @@ func (l *Log) writeTail(tail *segment) error {
 	_, err := tail.file.WriteAt(l.batch, tail.end)
 	l.appendWatch.end()
 	if err != nil {
-		return fmt.Errorf("write: %w", err)
+		return fmt.Errorf("%s: write: %w", tail.name, err)
 	}
 	var start time.Time
 	if l.cfg.ObserveSync != nil {
@@ -267,7 +268,7 @@ func (l *Log) writeTail(tail *segment) error {
 	err = tail.file.Sync()
 	l.appendWatch.end()
 	if err != nil {
-		return fmt.Errorf("sync: %w", err)
+		return fmt.Errorf("%s: sync: %w", tail.name, err)
 	}
 	if l.cfg.ObserveSync != nil {
 		l.cfg.ObserveSync(time.Since(start))

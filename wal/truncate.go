@@ -201,15 +201,14 @@ func (l *Log) restart(r *Record) error {
 	if err := l.removeAll(); err != nil {
 		return err
 	}
-	if err := l.mark.lower(r.Index - 1); err != nil {
-		return l.poison(fmt.Errorf("begin at %d: %w", r.Index, err))
+	err := l.mark.lower(r.Index - 1)
+	if err == nil && l.first != r.Index {
+		err = l.setFloor(r.Index)
 	}
-	if l.first != r.Index {
-		if err := l.setFloor(r.Index); err != nil {
-			return l.poison(fmt.Errorf("begin at %d: %w", r.Index, err))
-		}
+	if err == nil {
+		_, err = l.addSegment(r.Index, r.FrameBytes())
 	}
-	if _, err := l.addSegment(r.Index, r.FrameBytes()); err != nil {
+	if err != nil {
 		return l.poison(fmt.Errorf("begin at %d: %w", r.Index, err))
 	}
 	return nil
