@@ -156,8 +156,12 @@ func (g *Group) GrabFor(q *engine.Grab, deadline engine.Time, to engine.Reply) {
 		return
 	}
 	x := passing{Grab: q, fingerprint: g.fingerprint(q.Shopper), deadline: min(deadline, g.clock.read().Add(longest)), expires: math.MaxInt64, reply: to}
-	if a, s := g.lead(&x, nil); s == nil {
-		tell(to, a)
+	switch a, s := g.lead(&x, nil); {
+	case s != nil:
+	case a == unknown: // it was handed to nobody
+		to.Decided(engine.Answer{}, 0, engine.ErrNotLeader)
+	default:
+		to.Decided(a, 0, nil)
 	}
 }
 
