@@ -89,7 +89,7 @@ type snapshotReader struct {
 	*State
 	rosters []*roster // in the order of their heads
 	shopper shopperRow
-	order   orderRow
+	order   Order
 	listed  rosterRow
 }
 
@@ -209,8 +209,8 @@ func (s *snapshotReader) readRosterRow(c *coder) {
 }
 
 func (s *snapshotReader) readOrder(c *coder) {
-	row := &s.order
-	*row = orderRow{}
+	s.order = Order{}
+	row := orderRow{Order: &s.order}
 	row.fields(c)
 	x, l := s.SessionOf(row.session), s.Listing(row.Listing)
 	c.check(x != nil && l != nil && l.Session == x.Handle, "an order of no listing")
@@ -218,9 +218,9 @@ func (s *snapshotReader) readOrder(c *coder) {
 	if c.err != nil {
 		return
 	}
-	x.orders.add(row.Order)
-	if row.more != (details{}) {
-		*s.mutDetails(OrderRef{x.Handle, uint32(x.orders.len())}) = row.more
+	x.orders.add(s.order)
+	if row.more != nil {
+		*s.mutDetails(OrderRef{x.Handle, uint32(x.orders.len())}) = *row.more
 	}
 }
 

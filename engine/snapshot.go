@@ -205,9 +205,9 @@ func (s *Snapshot) WriteTo(to io.Writer) (int64, error) {
 	for i := range s.sessions {
 		x := &s.sessions[i]
 		for j := range x.orders.len() {
-			order = orderRow{session: x.Handle, Order: *x.orders.at(j)}
-			if at := order.Order.details; at != 0 {
-				order.more = *x.details.at(int(at) - 1)
+			order = orderRow{session: x.Handle, Order: x.orders.at(j)}
+			if at := order.Order.details; at != 0 && *x.details.at(int(at) - 1) != (details{}) {
+				order.more = x.details.at(int(at) - 1)
 			}
 			b.row(blockOrders, &order)
 		}
@@ -281,12 +281,12 @@ func (x *shopperRow) fields(c *coder) {
 // orderRow is an order with all that is known of it.
 type orderRow struct {
 	session SessionHandle
-	Order
-	more details
+	*Order
+	more *details // nil: none
 }
 
 func (x *orderRow) fields(c *coder) {
-	o := &x.Order
+	o := x.Order
 	unsigned(c, &x.session)
 	c.fixed(o.Key[:])
 	signed(c, &o.Amount)
@@ -306,11 +306,14 @@ func (x *orderRow) fields(c *coder) {
 	c.check(o.State != 0 && o.traits < traitsEnd && o.Why < reasonEnd && (!o.State.Granted() || o.Why == ReasonNone) &&
 		(!o.inLine || o.State.Granted()), "an order that can't have come to be so")
 	c.fixed(o.Transaction[:])
-	more := x.more != (details{})
+	more := x.more != nil
 	if c.bool(&more); more {
+		if c.reads {
+			x.more = new(details)
+		}
 		x.more.fields(c)
+		c.check(x.more.place == 0 || o.State == Waiting, "a place in line of one who does not wait")
 	}
-	c.check(x.more.place == 0 || o.State == Waiting, "a place in line of one who does not wait")
 }
 
 func (d *details) fields(c *coder) {
