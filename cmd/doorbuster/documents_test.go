@@ -167,9 +167,48 @@ func quotedNames(t *testing.T) map[string]bool {
 	return names
 }
 
-// TestReadmeIsShort: what a stranger reads first is read at once.
-func TestReadmeIsShort(t *testing.T) {
-	if n := len(documents(t)["README.md"]); n > 8<<10 {
-		t.Errorf("README.md has %d bytes, over 8 KiB: what does not fit belongs in docs", n)
+// TestFirstPagesAreShort: what a stranger reads first is read at once.
+func TestFirstPagesAreShort(t *testing.T) {
+	for name, most := range map[string]int{"README.md": 8 << 10, "ARCHITECTURE.md": 12 << 10} {
+		if n := len(documents(t)[name]); n > most {
+			t.Errorf("%s has %d bytes, over %d: what does not fit belongs in docs", name, n, most)
+		}
+	}
+}
+
+// TestArchitectureNamesWhatIsThere: the files and tests that it and its records name.
+func TestArchitectureNamesWhatIsThere(t *testing.T) {
+	tests, named := map[string]bool{}, 0
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, found := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)`).FindAllSubmatch(text, -1) {
+			tests[string(found[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range documents(t) {
+		if name != "ARCHITECTURE.md" && !strings.HasPrefix(name, "docs/design/") {
+			continue
+		}
+		for _, found := range regexp.MustCompile("`((?:Test|Fuzz)[A-Z]\\w+)`").FindAllStringSubmatch(text, -1) {
+			if named++; !tests[found[1]] {
+				t.Errorf("%s: there is no %s", name, found[1])
+			}
+		}
+		for _, found := range regexp.MustCompile("`([a-z]+(?:/[a-z]+)*/[A-Za-z_]+\\.(?:go|md))`").FindAllStringSubmatch(text, -1) {
+			named++
+			if _, err := os.Stat(filepath.Join("../..", found[1])); err != nil {
+				t.Errorf("%s: there is no %s", name, found[1])
+			}
+		}
+	}
+	if named < 50 {
+		t.Errorf("only %d files and tests are named", named)
 	}
 }
