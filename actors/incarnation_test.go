@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"doorbuster/engine"
 )
@@ -14,7 +15,7 @@ import (
 // answer of its own, and no slot stays behind.
 func TestSlotsAmongIncarnations(t *testing.T) {
 	const sessions, shoppers, rounds = 4, 24, 12
-	s := openShop(t, nil)
+	s := openShop(t, func(c *Config) { c.CommandTimeout = time.Minute }) // the crowd takes all the processor there is
 	s.SetLedger(lostLedger{})
 	var grabs atomic.Int64
 	s.onGrab = func(*slot) {
@@ -44,6 +45,9 @@ func TestSlotsAmongIncarnations(t *testing.T) {
 				default:
 				}
 				a := s.grab(listing(round.Load(), n%sessions), who, fmt.Sprintf("k%d", n/sessions%3))
+				if a.Code == engine.CodeEnded {
+					time.Sleep(time.Millisecond) // else who ends and settles sessions hardly comes to its turn
+				}
 				if a.Code != engine.CodeGranted {
 					continue
 				}
