@@ -45,10 +45,8 @@ func TestSlotsAmongIncarnations(t *testing.T) {
 				default:
 				}
 				a := s.grab(listing(round.Load(), n%sessions), who, fmt.Sprintf("k%d", n/sessions%3))
-				if a.Code == engine.CodeEnded {
-					time.Sleep(time.Millisecond) // else who ends and settles sessions hardly comes to its turn
-				}
 				if a.Code != engine.CodeGranted {
+					time.Sleep(time.Millisecond) // else who ends and settles sessions hardly comes to its turn
 					continue
 				}
 				s.log.View(func(state *engine.State) {
