@@ -81,7 +81,8 @@ func (s *shop) settle(session string) {
 // TestHeapComesBack: ten sessions that were sold through the door and settled leave
 // the heap of a whole node as it was, and their orders are found.
 func TestHeapComesBack(t *testing.T) {
-	s := openShop(t, t.TempDir())
+	// The rate of writes remembers up to 262,144 orders, settled or not.
+	s := openShop(t, t.TempDir(), "--rate-limit-write-per-second", "0")
 	const sessions = 11
 	first := max(*settledUnits, 10_000) // fills pools, tables and what is kept of the log's end
 	s.apply(daysPlan(append([]int{first}, slices.Repeat([]int{*settledUnits}, sessions-1)...)...))
