@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -25,6 +26,14 @@ const pageBytes = 4096
 // fewer cost commits, more cost bbolt's growing nodes. What is kept of all orders are
 // the keys that have to be sorted.
 const writeRows = 2048
+
+// A file is written beside a rush: who writes it rests so many times as long as each
+// transaction takes, and has what it wrote put on disk bit by bit, lest the log's next
+// sync waits for all of it.
+const (
+	writeRests = 2
+	syncEvery  = 8 // transactions, of half a MiB or so each
+)
 
 // Write writes the file of a session from what the engine froze. The file is on disk when Write returns nil,
 // and its session is expected. It may take seconds; when ctx is done it gives up and
@@ -107,10 +116,11 @@ func fillKeys(ctx context.Context, db *bbolt.DB, bucket []byte, keys []string, t
 
 // fill puts n rows, which come in key order, into a bucket of its own.
 func fill(ctx context.Context, db *bbolt.DB, bucket []byte, n int, row func(int) (key, value []byte, err error)) error {
-	for i, first := 0, true; first || i < n; first = false {
+	for i, transactions := 0, 0; transactions == 0 || i < n; transactions++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		began := time.Now()
 		if err := db.Update(func(tx *bbolt.Tx) error {
 			b, err := tx.CreateBucketIfNotExists(bucket)
 			if err != nil {
@@ -129,6 +139,17 @@ func fill(ctx context.Context, db *bbolt.DB, bucket []byte, n int, row func(int)
 			return nil
 		}); err != nil {
 			return err
+		}
+		if transactions%syncEvery == syncEvery-1 {
+			if err := db.Sync(); err != nil {
+				return err
+			}
+		}
+		if i < n {
+			select {
+			case <-time.After(writeRests * time.Since(began)):
+			case <-ctx.Done():
+			}
 		}
 	}
 	return nil
