@@ -183,8 +183,9 @@ func (b *building) finish() (*segment, error) {
 }
 
 // recover goes on with a file that is not sealed: what is behind its last whole batch
-// is cut off. Error: codec.ErrDamaged if a crash can't have left that so.
-func (b *building) recover() (cut int, err error) {
+// is cut off. What is of entries up to kept was on disk, whole. Error: codec.ErrDamaged
+// if a crash can't have left that so.
+func (b *building) recover(kept engine.LogIndex) (cut int, err error) {
 	if b.file, err = b.fs.OpenWrite(b.path()); err != nil {
 		return 0, err
 	}
@@ -209,6 +210,11 @@ func (b *building) recover() (cut int, err error) {
 	// Each batch is on disk before the next is begun: only one can be torn.
 	if wal.Sealed(p[n:]) > 1 {
 		return 0, codec.Damaged("there are intact batches behind one that is not")
+	}
+	for torn := p[n:]; len(torn) > 0; torn = torn[1:] {
+		if rec, _, _, ok := wal.DecodeFrame(torn); ok && engine.LogIndex(rec.Index) <= kept {
+			return 0, codec.Damaged("the batch of entry %d was whole, and is not", rec.Index)
+		}
 	}
 	return len(p) - n, errors.Join(b.file.Truncate(b.end), b.file.Sync())
 }

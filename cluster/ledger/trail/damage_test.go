@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"doorbuster/engine"
+	"doorbuster/wal"
 	"doorbuster/wal/vfs"
 	"doorbuster/wal/waltest"
 )
@@ -388,7 +389,16 @@ func TestOpenedIsWhatIsKnown(t *testing.T) {
 // TestTheGoodPartOfDamageIsKept: where nobody can help, no more is missing than what
 // stands behind the damage in its segment, sealed or not.
 func TestTheGoodPartOfDamageIsKept(t *testing.T) {
-	for name, sealed := range map[string]bool{"sealed": true, "written to": false} {
+	half := func(disk *waltest.Disk, path string) { flip(disk, path, len(disk.Bytes(path))/2) }
+	for name, x := range map[string]struct {
+		sealed bool
+		damage func(disk *waltest.Disk, path string)
+	}{
+		"sealed": {true, half}, "written to": {false, half},
+		"cut short": {true, func(disk *waltest.Disk, path string) {
+			disk.SetBytes(path, disk.Bytes(path)[:len(disk.Bytes(path))/2])
+		}},
+	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSale(14)
 			disk := waltest.NewDisk(1)
@@ -400,7 +410,7 @@ func TestTheGoodPartOfDamageIsKept(t *testing.T) {
 				await(t, tr, s.index)
 			}
 			path := segments(disk)[0]
-			if sealed {
+			if x.sealed {
 				if err := tr.Close(); err != nil {
 					t.Fatal(err)
 				}
@@ -411,10 +421,10 @@ func TestTheGoodPartOfDamageIsKept(t *testing.T) {
 				if err := tr.Close(); err != nil {
 					t.Fatal(err)
 				}
-				flip(disk, path, len(disk.Bytes(path))/2)
+				x.damage(disk, path)
 				tr = open(t, c, nil)
 			} else {
-				flip(disk, path, len(disk.Bytes(path))/2)
+				x.damage(disk, path)
 			}
 			until(t, "gap", func() bool {
 				_, _, _, _ = tr.Find(Filter{Limit: 1000, From: engine.TrailPosition{Index: s.index / 2}})
@@ -482,5 +492,58 @@ func TestWhatIsKeptOfAnothersDamageStaysAnothers(t *testing.T) {
 	defer tr.Close()
 	if own, other := tr.Writer(); own || !other || len(tr.now()[events].segs) != 1 {
 		t.Errorf("own %v, another's %v, %d segments", own, other, len(tr.now()[events].segs))
+	}
+}
+
+// TestDamageToTheLastDeedsIsNoCrash: deeds are on disk before the events that they are
+// among, so that a crash tears none that the events reach to.
+func TestDamageToTheLastDeedsIsNoCrash(t *testing.T) {
+	s := newSale(17)
+	disk := waltest.NewDisk(1)
+	tr := open(t, testConfig(disk), nil)
+	s.feed(tr, 60, 12)
+	await(t, tr, s.index)
+	s.feed(tr, 60, 12)
+	await(t, tr, s.index)
+	if err := tr.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tr = open(t, testConfig(disk.Clone()), nil)
+	files := disk.Files()
+	path := files[slices.IndexFunc(files, func(path string) bool { return strings.HasSuffix(path, suffixes[deeds]) })]
+	for name, at := range map[string]int{"in a record": -40, "in what seals the batch": -2} {
+		t.Run(name, func(t *testing.T) {
+			disk := disk.Clone()
+			flip(disk, path, at)
+			alone := open(t, testConfig(disk.Clone()), nil)
+			if all := alone.now(); len(all[deeds].gaps(s.index)) != 1 || alone.Stats().Rebuilds == 0 {
+				t.Fatalf("nothing is said to be missing: %+v", alone.Stats())
+			}
+			helped := open(t, testConfig(disk), peer{tr})
+			want := entriesWithDeeds(t, tr, s.index)
+			until(t, "whole deeds", func() bool { return slices.Equal(entriesWithDeeds(t, helped, s.index), want) })
+		})
+	}
+}
+
+// entriesWithDeeds gives the indexes of the entries that have deeds, up to one.
+func entriesWithDeeds(t *testing.T, tr *Trail, upto engine.LogIndex) (indexes []uint64) {
+	t.Helper()
+	for after := engine.LogIndex(0); ; {
+		p, err := tr.Page(after, upto, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var recs []wal.Record
+		if len(p.Frames) > 0 {
+			recs, _, _ = wal.DecodeBatch(p.Frames, nil)
+		}
+		for _, rec := range recs {
+			indexes = append(indexes, rec.Index)
+		}
+		if p.After == p.Upto {
+			return indexes
+		}
+		after = p.Upto
 	}
 }

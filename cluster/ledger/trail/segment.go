@@ -311,7 +311,7 @@ func scan(f io.ReaderAt, from, to int64, visit func(rec *wal.Record) (bool, erro
 	for from < to {
 		head, err := r.Peek(wal.FrameHeaderBytes)
 		length, ok := wal.FrameLength(head)
-		if ok && int64(length) <= to-from {
+		if ok = ok && int64(length) <= to-from; ok {
 			b = slices.Grow(b[:0], length)[:length]
 			_, err = io.ReadFull(r, b)
 		}

@@ -115,8 +115,11 @@ func (t *Trail) open(kind int, name string, last bool) error {
 	case !last:
 		return codec.Damaged("it has no summary, and is not the last")
 	}
-	b := newBuilding(&t.cfg, s.header)
-	cut, err := b.recover()
+	b, kept := newBuilding(&t.cfg, s.header), engine.LogIndex(0)
+	if segs := t.views[events].segs; kind == deeds && len(segs) > 0 {
+		kept = segs[len(segs)-1].upto // deeds are on disk before the events that they are among
+	}
+	cut, err := b.recover(kept)
 	if err != nil {
 		return err
 	}
