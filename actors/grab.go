@@ -269,7 +269,7 @@ func (g *Group) insist(x *passing, gate *gate) engine.Answer {
 		case a == unknown && s != nil:
 			lost, left = lost || elsewhere, true
 		case a == unknown || a == unasked:
-		case refused(a.Code) && (lost || left && !leads && g.others != nil):
+		case refused(a.Code) && (lost || left && !leads):
 			return g.processing(gate, x.deadline)
 		default:
 			return a

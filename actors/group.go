@@ -406,10 +406,10 @@ func (g *Group) landed(f flight, effects *engine.Effects, err error) {
 	}
 	if err != nil {
 		g.logger.Warn("an entry's outcome is unknown; the epoch ends", "epoch", uint64(f.epoch), "commands", len(f.pending), "error", err)
-		g.failed(f.pending, engine.ErrOutcomeUnknown)
 		g.turning.Lock()
-		g.closeEpoch(f.epoch)
+		g.closeEpoch(f.epoch) // before anybody hears: who asks again would take this node's no for a sure one
 		g.turning.Unlock()
+		g.failed(f.pending, engine.ErrOutcomeUnknown)
 		g.batcher.log.EpochLost(f.epoch)
 		return
 	}

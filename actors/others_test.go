@@ -319,6 +319,74 @@ func TestNoIsNotSureWhileATryMayArrive(t *testing.T) {
 	}
 }
 
+// replyFunc is a reply of a test's.
+type replyFunc func()
+
+func (f replyFunc) Decided(engine.Answer, engine.LogIndex, error) { f() }
+
+// TestNoIsNotSureWhileAnEntryMayArrive: the entry with a shopper's grab got lost, and may
+// be found in the log after all. Whoever asks again at once hears no no before another
+// epoch has opened, however full the listing is.
+func TestNoIsNotSureWhileAnEntryMayArrive(t *testing.T) {
+	for name, open := range map[string]func(t *testing.T) *shop{
+		"alone": func(t *testing.T) *shop { return openShop(t, func(c *Config) { c.GrabTimeout = time.Second }) },
+		"a leader": func(t *testing.T) *shop {
+			leader, _, _ := openPair(t, time.Second)
+			return leader
+		},
+	} {
+		t.Run(name, func(t *testing.T) { noIsNotSure(t, open(t)) })
+	}
+}
+
+func noIsNotSure(t *testing.T, s *shop) {
+	s.plan("s1", nil, units("a", 9))
+	forward := func(shopper string, to replyFunc) {
+		x := passing{Grab: &engine.Grab{Listing: []byte("s1/skus/a"), Shopper: []byte(shopper), IdempotencyKey: []byte("k"), Quantity: 1},
+			fingerprint: s.fingerprint([]byte(shopper)), deadline: s.Now().Add(time.Minute), expires: math.MaxInt64, reply: to}
+		if _, handed := s.lead(&x, nil); handed == nil {
+			t.Fatal("a grab was not handed to the actor")
+		}
+	}
+	gathered := func(n int) func() bool {
+		return func() bool {
+			s.batcher.mu.Lock()
+			defer s.batcher.mu.Unlock()
+			return len(s.batcher.next.pending) == n
+		}
+	}
+	release := s.log.holdEntries()
+	forward("first", func() {})
+	await(t, "an entry in flight", func() bool { return len(s.batcher.tokens) == 1 && len(s.log.entries) == 0 && gathered(0)() })
+	time.Sleep(50 * time.Millisecond) // the log has it, and does not lose it
+	answered, again := make(chan engine.Answer, 1), make(chan struct{})
+	go func() { answered <- s.grab("s1/skus/a", "alice", "k") }()
+	await(t, "their grab in the next entry", gathered(1))
+	var others sync.WaitGroup
+	for _, shopper := range []string{"b", "c", "d"} {
+		others.Add(1)
+		forward(shopper, func() {
+			defer others.Done()
+			select { // the others hear nothing before the first one has asked again
+			case <-again:
+			case <-time.After(5 * time.Second):
+			}
+		})
+	}
+	await(t, "all others beside it", gathered(4))
+	crowded := *s.switches.Load()
+	crowded[engine.SwitchDepth] = 1
+	s.switches.Store(&crowded)
+	s.log.setFail(true)
+	release()
+	a := <-answered
+	close(again)
+	others.Wait()
+	if refused(a.Code) {
+		t.Errorf("told %v (%v), of a grab that may yet be granted", a.Code, a.Reason)
+	}
+}
+
 // TestNoFinalNoWhileInside: a key that led to nothing is not called missed while
 // a grab of the same shopper is on its way from this node.
 func TestNoFinalNoWhileInside(t *testing.T) {
