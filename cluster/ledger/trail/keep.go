@@ -199,7 +199,7 @@ func (t *Trail) fill(f *filling) (did bool, err error) {
 			return true, err
 		}
 		t.cfg.Logger.Warn("no peer has what the trail is missing", "after", g.after, "upto", g.upto, "error", err)
-		if !errors.Is(err, codec.ErrDamaged) {
+		if !errors.Is(err, codec.ErrDamaged) && !errors.Is(err, errNothing) {
 			wait = retryAfter
 		}
 	}
