@@ -395,8 +395,9 @@ func (l *Ledger) Alarms() (alarms []engine.Alarm) {
 	}
 	if s.Missing > 0 {
 		alarm(engine.AlarmLedgerMissing, "Until then no payment is taken that may have been for one of them. Bring other "+
-			"nodes back that have them; or stop this one, put DATA/ledger/settled of a restored backup in the place of its "+
-			"own, and start it.", "The ledger lacks the orders of %s.", counted(int64(s.Missing), "settled session"))
+			"nodes back that have them; or stop this one, copy the files that it lacks from ledger/settled of a restored "+
+			"backup into DATA/ledger/settled, and start it.",
+			"The ledger lacks the orders of %s.", counted(int64(s.Missing), "settled session"))
 	}
 	if s.Behind > behindTooFar {
 		alarm(engine.AlarmLedgerBehind, "Its disk is too slow.", "The ledger is %s behind, with %s to write.",
