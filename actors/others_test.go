@@ -357,8 +357,7 @@ func noIsNotSure(t *testing.T, s *shop) {
 	}
 	release := s.log.holdEntries()
 	forward("first", func() {})
-	await(t, "an entry in flight", func() bool { return len(s.batcher.tokens) == 1 && len(s.log.entries) == 0 && gathered(0)() })
-	time.Sleep(50 * time.Millisecond) // the log has it, and does not lose it
+	await(t, "an entry in flight, which the log has and does not lose", func() bool { return s.log.held.Load() == 1 && gathered(0)() })
 	answered, again := make(chan engine.Answer, 1), make(chan struct{})
 	go func() { answered <- s.grab("s1/skus/a", "alice", "k") }()
 	await(t, "their grab in the next entry", gathered(1))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ type memoryLog struct {
 	commands  int
 	lost      chan engine.Epoch
 	done      chan struct{}
+	held      atomic.Int64 // entries that came while they were to be held
 }
 
 type memoryEntry struct {
@@ -47,6 +49,7 @@ func newMemoryLog(g *Group) *memoryLog {
 			hold, fail := l.hold, l.fail
 			l.proposing.Unlock()
 			if hold != nil {
+				l.held.Add(1)
 				<-hold
 			}
 			if fail {

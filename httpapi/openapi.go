@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// openAPIDocument describes both APIs (OpenAPI 3.1). It is kept by hand; a test
-// compares its paths with the routers.
+// openAPIDocument describes both APIs (OpenAPI 3.1). It is kept by hand: tests compare
+// its paths with the routers, and hold every answer against it (see openapitest).
 //
 //go:embed openapi.json
 var openAPIDocument []byte
