@@ -40,8 +40,9 @@ func TestAddressRateIsTheGroups(t *testing.T) {
 			t.Errorf("status %d", answer)
 		}
 	}
-	// Each node of a group lets one in whatever its share is.
-	if passed > burst+2 || passed < burst {
+	// Each node of a group lets one in whatever its share is. Where shares follow demand in
+	// the middle of the crowd, what a node had not used of its share is lost.
+	if passed > burst+2 || passed < burst/2 {
 		t.Errorf("the group gave out %d tickets to one address; its burst is %d", passed, burst)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"doorbuster/cluster/ledger/codec"
 	"doorbuster/engine"
 	"doorbuster/wal/vfs"
 )
@@ -16,10 +15,10 @@ import (
 const (
 	keepEvery   = time.Second
 	askPatience = 60 * time.Second // for a peer's page
-	retryAfter  = 3 * time.Second  // where nobody could be asked
-	askAgain    = time.Minute      // for gaps that nobody can fill
-	checkShare  = 4                // checking rests so many times as long as it takes
-	deedsShare  = 4                // deeds may fill one part in so many of KeepBytes
+	retryAfter  = 3 * time.Second  // for a gap that nobody could fill, and twice as long each time
+	retryAtMost = time.Minute
+	checkShare  = 4 // checking rests so many times as long as it takes
+	deedsShare  = 4 // deeds may fill one part in so many of KeepBytes
 )
 
 // errOvertaken: what work was done on is not there any more.
@@ -175,9 +174,11 @@ func newGone(c *Config, of header, last entry, upto engine.LogIndex) (*building,
 	return b, b.create()
 }
 
-// filling remembers which gaps nobody could fill, and when they are to be asked for again.
+// filling remembers which gaps nobody could fill, and when they are to be asked for
+// again: soon, as a peer may be about to write them, and ever later.
 type filling struct {
 	gaps  []gap
+	wait  time.Duration
 	again time.Time
 }
 
@@ -188,7 +189,6 @@ func (t *Trail) fill(f *filling) (did bool, err error) {
 	if t.peers == nil || slices.Equal(gaps, f.gaps) && time.Now().Before(f.again) {
 		return false, nil
 	}
-	wait := askAgain
 	for _, g := range gaps {
 		err := t.fillGap(g, g.after == all[g.kind].dropped())
 		if err == nil {
@@ -199,11 +199,13 @@ func (t *Trail) fill(f *filling) (did bool, err error) {
 			return true, err
 		}
 		t.cfg.Logger.Warn("no peer has what the trail is missing", "after", g.after, "upto", g.upto, "error", err)
-		if !errors.Is(err, codec.ErrDamaged) && !errors.Is(err, errNothing) {
-			wait = retryAfter
-		}
 	}
-	f.gaps, f.again = gaps, time.Now().Add(wait)
+	if slices.Equal(gaps, f.gaps) {
+		f.wait = min(2*f.wait, retryAtMost)
+	} else {
+		f.gaps, f.wait = gaps, retryAfter
+	}
+	f.again = time.Now().Add(f.wait)
 	return false, nil
 }
 
