@@ -45,6 +45,7 @@ func (s *State) Apply(index LogIndex, entry []byte, eff *Effects) error {
 	if !opens {
 		s.sequence = header.Sequence
 	}
+	before := s.now
 	s.now = max(s.now, header.Time)
 	eff.Time = s.now
 	s.eff = eff
@@ -62,7 +63,7 @@ func (s *State) Apply(index LogIndex, entry []byte, eff *Effects) error {
 		eff.Primary = append(eff.Primary, e)
 	}
 	s.settleTouched()
-	s.letGo()
+	s.letGo(before)
 	eff.NextDue = s.NextDue()
 	s.eff = nil
 	return nil

@@ -269,6 +269,7 @@ func TestClearingInShares(t *testing.T) {
 			}
 			g.one(Command{Kind: CmdClearSession, Session: x.Handle})
 		}
+		g.after(clearEvery * time.Millisecond)
 		i := 0
 		return g, func() string { // what somebody hears, whose orders may have left or not
 			i++
@@ -290,9 +291,9 @@ func TestClearingInShares(t *testing.T) {
 		share := slow.state.clearShare
 		twin := copied(t, slow.state)
 		twin.clearShare = share
-		slow.do()
+		slow.after(clearEvery * time.Millisecond)
 		slow.follow(twin)
-		fast.do()
+		fast.after(clearEvery * time.Millisecond)
 		if twin.Hash() != slow.state.Hash() {
 			t.Fatal("a node that comes from a snapshot lets go otherwise")
 		}
@@ -302,10 +303,36 @@ func TestClearingInShares(t *testing.T) {
 	}
 	slow.after(100 * 24 * time.Hour)
 	for slow.state.mustLetGo() {
-		slow.do()
+		slow.after(clearEvery * time.Millisecond)
 	}
 	if n := len(slow.state.bought); n > 0 {
 		t.Errorf("%d months are still counted", n)
+	}
+}
+
+// However many batches a rush makes, clearing takes one share of each slice of time.
+func TestSharesGoByTime(t *testing.T) {
+	g := newGroup(t)
+	g.state.clearShare = 1
+	x := g.session("s", nil, ListingSpec{Stock: 50})
+	for i := range 50 {
+		g.pay(g.grab(x.Listings[0], fmt.Sprint("s", i), "k", 1).Order, fmt.Sprint("p", i))
+	}
+	g.steer(x.Handle, SessionEnd)
+	g.one(Command{Kind: CmdSettleSession, Session: x.Handle})
+	g.one(Command{Kind: CmdClearSession, Session: x.Handle})
+	for slice := range 5 {
+		g.after(clearEvery * time.Millisecond)
+		if due, want := g.state.NextDue(), g.clock-g.clock%clearEvery+clearEvery; due != want {
+			t.Errorf("the next share is due at %d and not at %d", due, want)
+		}
+		before := x.dropped
+		for range 5 {
+			g.do()
+		}
+		if x.dropped != before || before == 0 {
+			t.Errorf("slice %d: %d orders had left, and %d after more batches", slice, before, x.dropped)
+		}
 	}
 }
 

@@ -9,11 +9,13 @@ import "slices"
 // what remains of them are the units that limits by the month count, and the
 // listings' figures.
 //
-// What is cleared goes in shares, some with each batch, as do counts of months that
-// are over and the numbers of shoppers who have nothing left: no Apply takes long.
-
-// clearShare is how many rows one batch lets go of, about.
-const clearShare = 1024
+// What is cleared goes in shares, as do counts of months that are over and the numbers
+// of shoppers who have nothing left: no Apply takes long, and grabs beside it have most
+// of the time to themselves.
+const (
+	clearShare = 256 // rows, about: a millisecond or two
+	clearEvery = 10  // milliseconds of state time; the first batch of each lets go of a share
+)
 
 // MaySettle tells why a session can't be settled, or ReasonNone: it is over, nobody
 // holds or waits, and no money of its orders is on its way back. Reasons:
@@ -98,9 +100,18 @@ func (s *State) settled(h SessionHandle) bool {
 	return x != nil && x.State == Settled
 }
 
-// letGo does a batch's share of what clearing leaves to do.
-func (s *State) letGo() {
-	if !s.mustLetGo() {
+// nextShare is from when on a batch lets go of a share, if the last one was at a time.
+func (s *State) nextShare(last Time) Time {
+	if s.clearEvery == 0 {
+		return last
+	}
+	return last - last%s.clearEvery + s.clearEvery
+}
+
+// letGo does a share of what clearing leaves to do, if it is time for one; before is the
+// state time of the last batch.
+func (s *State) letGo(before Time) {
+	if s.now < s.nextShare(before) || !s.mustLetGo() {
 		return
 	}
 	limited := s.limitedByMonth()

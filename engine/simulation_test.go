@@ -85,7 +85,7 @@ func newSimulation(t *rapid.T, share int) *simulation {
 
 // limited gives a state whose batches have the simulation's share.
 func (s *simulation) limited(state *State) *State {
-	state.share, state.clearShare = s.share, 1<<30 // the model clears at once; see TestClearingInShares
+	state.share, state.clearShare, state.clearEvery = s.share, 1<<30, 0 // the model clears at once; see TestClearingInShares
 	return state
 }
 

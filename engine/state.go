@@ -43,8 +43,9 @@ type State struct {
 	entry    coder     // of the Apply under way; like the commands here so that it takes no new memory
 	commands []Command // room for those of the Apply under way, empty between
 	share    int       // what time may do in one batch
-	// clearShare is how many rows, about, one batch lets go of.
+	// The constants of these names, except in tests; every 0: each batch lets go.
 	clearShare int
+	clearEvery Time
 	dues       int // what is left of that in the batch under way
 }
 
@@ -71,6 +72,7 @@ func NewState() *State {
 		head:        head{rules: 1},
 		share:       MaxDuesPerBatch,
 		clearShare:  clearShare,
+		clearEvery:  clearEvery,
 		products:    map[string]*Product{},
 		sales:       map[string]*Sale{},
 		sessionByID: map[string]*Session{},
@@ -99,10 +101,10 @@ func (s *State) Rules() uint32 { return s.rules }
 
 // NextDue is when time has something to do next; Never if nothing.
 func (s *State) NextDue() Time {
-	if s.mustLetGo() {
-		return s.now
-	}
 	_, at := s.agenda.next()
+	if s.mustLetGo() {
+		at = min(at, s.nextShare(s.now))
+	}
 	return at
 }
 

@@ -125,7 +125,9 @@ func (s *shop) clear(x *engine.Session) {
 		s.reached(l)
 	}
 	s.do(engine.Command{Kind: engine.CmdClearSession, Session: x.Handle})
-	for eff := s.do(); eff.NextDue <= eff.Time; eff = s.do() {
+	for x.Leaving() {
+		s.clock = s.state.NextDue()
+		s.do()
 	}
 }
 
