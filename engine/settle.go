@@ -14,7 +14,7 @@ import "slices"
 // of the time to themselves.
 const (
 	clearShare = 256 // rows, about: a millisecond or two
-	clearEvery = 10  // milliseconds of state time; the first batch of each lets go of a share
+	clearEvery = 5   // milliseconds of state time; the first batch of each lets go of a share
 )
 
 // MaySettle tells why a session can't be settled, or ReasonNone: it is over, nobody

@@ -22,22 +22,23 @@ var (
 // pageBytes is the same on every machine, so that files are.
 const pageBytes = 4096
 
-// writeRows is how many rows go into one transaction, which keeps them in memory:
-// fewer cost commits, more cost bbolt's growing nodes. What is kept of all orders are
-// the keys that have to be sorted.
-const writeRows = 2048
+// writeRows is how many rows go into one transaction, which keeps them in memory: fewer
+// cost commits, more cost bbolt's growing nodes, and take a processor from grabs for
+// longer than two milliseconds at a time. What is kept of all orders are the keys that
+// have to be sorted.
+const writeRows = 512
 
 // A file is written beside a rush: who writes it rests so many times as long as each
 // transaction takes, and has what it wrote put on disk bit by bit, lest the log's next
 // sync waits for all of it.
 const (
 	writeRests = 2
-	syncEvery  = 8 // transactions, of half a MiB or so each
+	syncEvery  = 32 // transactions, of 128 KiB or so each
 )
 
-// Write writes the file of a session from what the engine froze. The file is on disk when Write returns nil,
-// and its session is expected. It may take seconds; when ctx is done it gives up and
-// leaves nothing. A file that is there already, and whole, stays.
+// Write writes the file of a session from what the engine froze. The file is on disk when
+// Write returns nil, and its session is expected. It may take seconds; when ctx is done it
+// gives up and leaves nothing. A file that is there already, and whole, stays.
 func (s *Store) Write(ctx context.Context, group [16]byte, l *engine.Leaving) error {
 	return s.write(ctx, Session{l.Session, l.Sealed, l.At, uint32(l.Orders()), group}, l.Record)
 }
