@@ -142,7 +142,8 @@ func (a *admin) addStock(l Listing, more int64) (err error) {
 		if try > 0 {
 			time.Sleep(250 * time.Millisecond)
 		}
-		if err = a.send(context.Background(), fasthttp.MethodPost, "/admin/v1/sessions/"+l.Session+"/skus/"+l.SKU+"/stock",
+		if err = a.send(context.Background(), fasthttp.MethodPost,
+			"/admin/v1/sessions/"+l.Session+"/skus/"+l.SKU+"/stock",
 			"application/json", key, fmt.Appendf(nil, `{"units":%d}`, more)); err == nil {
 			return nil
 		}

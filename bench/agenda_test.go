@@ -53,7 +53,8 @@ func TestOpenLoopHandsOutWhatIsDueAndNoMore(t *testing.T) {
 	}
 	// The clock jumps, as it does when the generator is starved: everything
 	// that fell due meanwhile is handed out, with its own due time.
-	for _, step := range []time.Duration{0, 10 * time.Millisecond, 10*time.Millisecond + 1, 2 * time.Second, time.Minute} {
+	for _, step := range []time.Duration{0, 10 * time.Millisecond, 10*time.Millisecond + 1,
+		2 * time.Second, time.Minute} {
 		clock.set(step)
 		want := int64(min(a.pace.count(step), 5000))
 		for taken.Load() < want {

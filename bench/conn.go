@@ -56,7 +56,8 @@ type conn struct {
 // newConn returns a connection that is opened at first use. The n-th
 // connection starts at the n-th address, so that connections spread evenly.
 func newConn(addrs []string, n int, timeout time.Duration) *conn {
-	return &conn{addrs: addrs, at: n % len(addrs), home: n % len(addrs), timeout: timeout, in: make([]byte, firstReadBytes)}
+	return &conn{addrs: addrs, at: n % len(addrs), home: n % len(addrs), timeout: timeout,
+		in: make([]byte, firstReadBytes)}
 }
 
 // reply is the part of an HTTP answer that matters here. The body is valid

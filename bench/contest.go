@@ -62,7 +62,8 @@ func ParseDefence(text string) (d Defence, err error) {
 	for _, name := range parts {
 		part := d.part(name)
 		if part == nil {
-			return d, fmt.Errorf("defence %q: %q is none of %s; also none and all", text, name, strings.Join(defenceParts, ", "))
+			return d, fmt.Errorf("defence %q: %q is none of %s; also none and all", text, name,
+				strings.Join(defenceParts, ", "))
 		}
 		*part = true
 	}
@@ -163,7 +164,8 @@ func DefaultContestConfig() ContestConfig {
 	return ContestConfig{
 		Defences: DefaultDefences(), Networks: []string{NetworkShared, NetworkRented},
 		Units: 500, Bots: 5_000, Requests: 1_000_000, Machines: 100, BotConnections: 64, Pipeline: 16, BotCores: 1,
-		KnownShare: 0.9, ReservedShare: 0.1, People: 2_000, PeopleWithin: 3 * time.Second, Tries: 5, Patience: 10 * time.Second,
+		KnownShare: 0.9, ReservedShare: 0.1, People: 2_000, PeopleWithin: 3 * time.Second, Tries: 5,
+		Patience:    10 * time.Second,
 		CancelShare: 0.05, DrawRounds: 4, Timeout: 10 * time.Second, ResultsDir: filepath.Join("bench", "results"),
 	}
 }
@@ -260,7 +262,8 @@ func Contest(ctx context.Context, cfg ContestConfig) (*ContestReport, error) {
 				row.Rounds = append(row.Rounds, *round)
 				row.sumUp()
 				if cfg.Progress != nil {
-					fmt.Fprintf(cfg.Progress, "%s %s, %s addresses: people got %.1f%% of the units\n", mark(round.Verdict.OK), d.Name, network, 100*round.PeopleShare)
+					fmt.Fprintf(cfg.Progress, "%s %s, %s addresses: people got %.1f%% of the units\n",
+						mark(round.Verdict.OK), d.Name, network, 100*round.PeopleShare)
 				}
 			}
 			if len(row.Rounds) > 0 {

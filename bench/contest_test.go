@@ -21,7 +21,8 @@ func TestParseDefence(t *testing.T) {
 	if none, err := ParseDefence("none"); err != nil || none != (Defence{Name: "none"}) {
 		t.Errorf("none: %+v, %v", none, err)
 	}
-	if some, err := ParseDefence("draw+risk"); err != nil || some != (Defence{Name: "draw+risk", Draw: true, Risk: true}) {
+	if some, err := ParseDefence("draw+risk"); err != nil ||
+		some != (Defence{Name: "draw+risk", Draw: true, Risk: true}) {
 		t.Errorf("some: %+v, %v", some, err)
 	}
 	for _, text := range []string{"", "moat", "draw+", "draw+none"} {
@@ -42,7 +43,8 @@ func TestWordJudge(t *testing.T) {
 		if code == codeProcessing {
 			status = 202
 		}
-		return verdictOn{status: status, said: shopping{Code: code, Message: message}, body: []byte(code + message), sentAt: time.Second, heardAt: 2 * time.Second}
+		return verdictOn{status: status, said: shopping{Code: code, Message: message}, body: []byte(code + message),
+			sentAt: time.Second, heardAt: 2 * time.Second}
 	}
 	with := func(v verdictOn, change func(*verdictOn)) verdictOn { change(&v); return v }
 	for _, c := range []struct {
@@ -54,20 +56,29 @@ func TestWordJudge(t *testing.T) {
 		{"granted", Defence{}, said(codeGranted, "You got it. Pay within 15 minutes."), true},
 		{"sold out", Defence{}, said(codeSoldOut, soldOut), true},
 		{"sold out, in other words", Defence{}, said(codeSoldOut, "System busy."), false},
-		{"sold out to a holder", Defence{}, with(said(codeSoldOut, soldOut), func(v *verdictOn) { v.holds = true }), false},
+		{"sold out to a holder", Defence{}, with(said(codeSoldOut, soldOut), func(v *verdictOn) { v.holds = true }),
+			false},
 		{"missed without a rule for it", Defence{Draw: true, Risk: true}, said(codeMissed, missed), false},
 		{"missed by the quota", Defence{Quota: true}, said(codeMissed, missed), true},
-		{"missed with a unit", Defence{Quota: true}, with(said(codeMissed, missed), func(v *verdictOn) { v.holds = true }), false},
-		{"a limit without a unit", Defence{}, said(codeLimit, "You have already bought 1, the limit for this session."), false},
-		{"a limit with one", Defence{}, with(said(codeLimit, "You have already bought 1, the limit for this session."), func(v *verdictOn) { v.holds = true }), true},
-		{"a draw where there is none", Defence{}, said(codeEntered, "You are in the draw. Results at 10:00:03."), false},
+		{"missed with a unit", Defence{Quota: true},
+			with(said(codeMissed, missed), func(v *verdictOn) { v.holds = true }), false},
+		{"a limit without a unit", Defence{},
+			said(codeLimit, "You have already bought 1, the limit for this session."), false},
+		{"a limit with one", Defence{}, with(said(codeLimit, "You have already bought 1, the limit for this session."),
+			func(v *verdictOn) { v.holds = true }), true},
+		{"a draw where there is none", Defence{},
+			said(codeEntered, "You are in the draw. Results at 10:00:03."), false},
 		{"the draw", Defence{Draw: true}, said(codeEntered, "You are in the draw. Results at 10:00:03."), true},
-		{"a ticket", Defence{Ticket: true}, said(codeTicket, "Get a ticket for this listing first, then ask again."), true},
-		{"a ticket for a ticket", Defence{Ticket: true}, with(said(codeTicket, "Get a ticket for this listing first, then ask again."), func(v *verdictOn) { v.ticket = true }), false},
-		{"not reserved, but they have", Defence{Reservation: true}, said(codeReserved, "This one is for those who reserved."), false},
+		{"a ticket", Defence{Ticket: true},
+			said(codeTicket, "Get a ticket for this listing first, then ask again."), true},
+		{"a ticket for a ticket", Defence{Ticket: true}, with(said(codeTicket, "Get a ticket for this listing "+
+			"first, then ask again."), func(v *verdictOn) { v.ticket = true }), false},
+		{"not reserved, but they have", Defence{Reservation: true},
+			said(codeReserved, "This one is for those who reserved."), false},
 		{"not open", Defence{}, said(codeNotOpen, "Starts at 10:00."), true},
 		{"processing", Defence{}, said(codeProcessing, "Hold on, we are checking. Ask at /v1/grabs/k."), true},
-		{"processing as if it were certain", Defence{}, with(said(codeProcessing, "Hold on, we are checking. Ask at /v1/grabs/k."), func(v *verdictOn) { v.status = 200 }), false},
+		{"processing as if it were certain", Defence{}, with(said(codeProcessing, "Hold on, we are checking. Ask at "+
+			"/v1/grabs/k."), func(v *verdictOn) { v.status = 200 }), false},
 		{"an error", Defence{}, verdictOn{status: 500}, false},
 		{"too often", Defence{Rates: true}, verdictOn{status: 429}, true},
 		{"too often without a limit", Defence{}, verdictOn{status: 429}, false},
@@ -98,13 +109,15 @@ func TestWordJudge(t *testing.T) {
 
 // TestSolvers has work solved that the library makes, and the library check it.
 func TestSolvers(t *testing.T) {
-	made, err := altcha.CreateChallenge(altcha.ChallengeOptions{Algorithm: altcha.SHA256, MaxNumber: 2000, HMACKey: "key"})
+	made, err := altcha.CreateChallenge(altcha.ChallengeOptions{Algorithm: altcha.SHA256,
+		MaxNumber: 2000, HMACKey: "key"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := newSolvers(1, 2)
 	solutions := make(chan string, 2)
-	work := workText{Algorithm: made.Algorithm, Challenge: made.Challenge, MaxNumber: made.MaxNumber, Salt: made.Salt, Signature: made.Signature}
+	work := workText{Algorithm: made.Algorithm, Challenge: made.Challenge, MaxNumber: made.MaxNumber, Salt: made.Salt,
+		Signature: made.Signature}
 	s.jobs <- solverJob{work, func(solution string) { solutions <- solution }}
 	if ok, err := altcha.VerifySolutionSafe(<-solutions, "key", false); err != nil || !ok {
 		t.Errorf("the library does not take it: %v", err)
@@ -157,7 +170,8 @@ func TestExchange(t *testing.T) {
 		{"all", answers(4), 4, nil},
 		{"cut off", answers(3), 3, io.ErrUnexpectedEOF},
 		{"cut off in the middle", answers(4)[:len(answers(4))-10], 3, io.ErrUnexpectedEOF},
-		{"closed in between", strings.Replace(answers(4), "OK\r\n", "OK\r\nConnection: close\r\n", 1), 1, io.ErrUnexpectedEOF},
+		{"closed in between", strings.Replace(answers(4), "OK\r\n", "OK\r\nConnection: close\r\n", 1),
+			1, io.ErrUnexpectedEOF},
 		{"one too many", answers(4) + answers(1), 4, errBadAnswer},
 		{"garbage", answers(2) + "garbage\r\n\r\n", 2, errBadAnswer},
 	} {
@@ -172,7 +186,8 @@ func TestExchange(t *testing.T) {
 			sizes += len(a.body)
 		})
 		n.close()
-		if answered != c.answered || got != answered || !errors.Is(err, c.want) || sizes != answered*(answered-1)/2*1500 {
+		if answered != c.answered || got != answered || !errors.Is(err, c.want) ||
+			sizes != answered*(answered-1)/2*1500 {
 			t.Errorf("%s: %d answered with %d bytes, %v", c.name, answered, sizes, err)
 		}
 	}
@@ -182,7 +197,8 @@ func TestContestConfigRefused(t *testing.T) {
 	cfg := DefaultContestConfig()
 	cfg.Networks, cfg.Units, cfg.KnownShare, cfg.Tries = []string{"moon"}, 0, 2, 255
 	err := cfg.Validate()
-	for _, want := range []string{"no way to start a shop", `network "moon": want shared or rented`, "units 0: want 1", "known share 2: want 0 to 1", "tries 255: want 1 to 254"} {
+	for _, want := range []string{"no way to start a shop", `network "moon": want shared or rented`,
+		"units 0: want 1", "known share 2: want 0 to 1", "tries 255: want 1 to 254"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in %v", want, err)
 		}
@@ -204,7 +220,8 @@ func TestContestGoals(t *testing.T) {
 		r.sumUp()
 		return r
 	}
-	r := ContestReport{Config: cfg, Rows: []ContestRow{row("none", 1, 499), row("draw", 145, 355), row("reservation+risk", 410, 90)}}
+	r := ContestReport{Config: cfg, Rows: []ContestRow{row("none", 1, 499), row("draw", 145, 355),
+		row("reservation+risk", 410, 90)}}
 	if r.judge(); len(r.Goals) != 2 || !r.Reached() {
 		t.Errorf("%+v", r.Goals)
 	}

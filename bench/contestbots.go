@@ -51,7 +51,8 @@ func (c *contest) runBots(ctx context.Context, i int) {
 	defer b.conn.close()
 	for n := i; n < c.cfg.Bots; n += c.cfg.BotConnections {
 		number := c.cfg.People + n
-		b.bots = append(b.bots, &bot{number: number, grab: c.appendGrab(nil, number, 0, ""), cancels: c.contestant(number).cancels})
+		b.bots = append(b.bots, &bot{number: number, grab: c.appendGrab(nil, number, 0, ""),
+			cancels: c.contestant(number).cancels})
 	}
 	if c.await(ctx, -early) {
 		b.run(ctx)
@@ -127,7 +128,8 @@ func (b *botConn) request(x *bot) {
 	case botChallenge:
 		b.buf = b.appendRequest(b.buf, "POST", b.path+"/challenge", x.number, "", nil)
 	case botTicket:
-		b.buf = b.appendRequest(b.buf, "POST", b.path+"/ticket", x.number, "", []byte(`{"solution":"`+*x.solution.Load()+`"}`))
+		b.buf = b.appendRequest(b.buf, "POST", b.path+"/ticket", x.number, "",
+			[]byte(`{"solution":"`+*x.solution.Load()+`"}`))
 	case botCancels:
 		b.buf = b.appendRequest(b.buf, "POST", "/v1/orders/"+x.order.orderNo+"/cancel", x.number, "", nil)
 	}
@@ -159,7 +161,8 @@ func (b *botConn) answered(x *bot, got reply, sent time.Duration) {
 		if x.phase = botGrabs; got.status == 200 && json.Unmarshal(got.body, &work) == nil && work.Challenge != "" {
 			x.phase = botSolves
 			x.solution.Store(nil)
-			b.botWork.jobs <- solverJob{work, func(solution string) { x.solution.Store(&solution) }} // has room for every bot
+			// has room for every bot
+			b.botWork.jobs <- solverJob{work, func(solution string) { x.solution.Store(&solution) }}
 		}
 	case botTicket:
 		x.phase = botGrabs

@@ -120,7 +120,8 @@ func (p *person) weigh(q ask, got reply) {
 		s = shopping{}
 	}
 	p.judge.weigh(verdictOn{
-		who: p.crowd.cfg.shopper(p.number), status: got.status, body: got.body, said: s, ticket: p.ticket != "", holds: p.order != nil, mayHold: p.witness.owed(p.number),
+		who: p.crowd.cfg.shopper(p.number), status: got.status, body: got.body, said: s, ticket: p.ticket != "",
+		holds: p.order != nil, mayHold: p.witness.owed(p.number),
 		sentAt: q.sentAt, heardAt: q.heardAt,
 	})
 	if s.Position > 0 {
@@ -171,7 +172,8 @@ func (p *person) getTicket(ctx context.Context) error {
 		return err
 	}
 	solved := make(chan string, 1)
-	p.peopleWork.jobs <- solverJob{s.workText, func(solution string) { solved <- solution }} // has room for every person
+	// has room for every person
+	p.peopleWork.jobs <- solverJob{s.workText, func(solution string) { solved <- solution }}
 	var solution string
 	select {
 	case solution = <-solved:
@@ -188,7 +190,8 @@ func (p *person) getTicket(ctx context.Context) error {
 func (p *person) cancel() {
 	p.cancelling(p.order)
 	for range triesFor {
-		got, err := p.conn.roundTrip(p.appendRequest(nil, "POST", "/v1/orders/"+p.order.orderNo+"/cancel", p.number, "", nil))
+		got, err := p.conn.roundTrip(p.appendRequest(nil, "POST",
+			"/v1/orders/"+p.order.orderNo+"/cancel", p.number, "", nil))
 		if err == nil && got.status < 500 && got.status != 202 {
 			p.cancelled(p.order, got.status)
 			return

@@ -85,13 +85,16 @@ func (r *ContestReport) judge() {
 		switch row.Defence.Name {
 		case "draw":
 			fair := cfg.fairShare()
-			claim, least, most = fmt.Sprintf("the draw alone gives people their %.1f%% ± %.0f points", 100*fair, 100*drawTolerance), fair-drawTolerance, fair+drawTolerance
-			spread := drawSpread(cfg.Units, cfg.People, cfg.People+cfg.Bots) / float64(cfg.Units) / math.Sqrt(float64(len(row.Rounds)))
+			claim, least, most = fmt.Sprintf("the draw alone gives people their %.1f%% ± %.0f points", 100*fair,
+				100*drawTolerance), fair-drawTolerance, fair+drawTolerance
+			spread := drawSpread(cfg.Units, cfg.People,
+				cfg.People+cfg.Bots) / float64(cfg.Units) / math.Sqrt(float64(len(row.Rounds)))
 			if 3*spread > drawTolerance {
 				continue
 			}
 		case "draw+reservation+risk", "reservation+risk", "all":
-			claim, least = fmt.Sprintf("%s gives people %.0f%% or more", row.Defence.Name, 100*reservedAndRisk), reservedAndRisk
+			claim, least = fmt.Sprintf("%s gives people %.0f%% or more", row.Defence.Name,
+				100*reservedAndRisk), reservedAndRisk
 		default:
 			continue
 		}
@@ -133,10 +136,12 @@ func (r *ContestReport) WriteTable(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	p := func(format string, args ...any) { fmt.Fprintf(w, format, args...) }
 	c := &r.Config
-	p("CROWD\t%d bot accounts, %d requests; %d people within %v; %d units; seed %d\n", c.Bots, c.Requests, c.People, c.PeopleWithin, c.Units, c.Seed)
+	p("CROWD\t%d bot accounts, %d requests; %d people within %v; %d units; seed %d\n", c.Bots, c.Requests, c.People,
+		c.PeopleWithin, c.Units, c.Seed)
 	p("\trisk lists know %.0f%% of the bots, %.0f%% of the bots reserved; people are %.1f%% of the accounts\n\n",
 		100*c.KnownShare, 100*c.ReservedShare, 100*c.fairShare())
-	p("DEFENCE\tADDRESSES\tPEOPLE'S SHARE\tUNITS PEOPLE/BOTS\tPEOPLE MISSED\tPEOPLE'S WAIT P50/P99\tBOTS' REQUESTS/S\tBOTS' WORK\tVERDICT\n")
+	p("DEFENCE\tADDRESSES\tPEOPLE'S SHARE\tUNITS PEOPLE/BOTS\tPEOPLE MISSED\tPEOPLE'S WAIT P50/P99\tBOTS' " +
+		"REQUESTS/S\tBOTS' WORK\tVERDICT\n")
 	for i := range r.Rows {
 		row := &r.Rows[i]
 		for n := range row.Rounds {
@@ -151,7 +156,8 @@ func (r *ContestReport) WriteTable(out io.Writer) error {
 			if x.BotWork.Solved > 0 {
 				work = fmt.Sprintf("%d × %.2f ms", x.BotWork.Solved, x.BotWork.MeanMS)
 			}
-			p("%s\t%s\t%.1f%%\t%d/%d\t%d\t%s/%s\t%.0f\t%s\t%s\n", name, row.Network, 100*x.PeopleShare, x.PeopleUnits, x.BotUnits,
+			p("%s\t%s\t%.1f%%\t%d/%d\t%d\t%s/%s\t%.0f\t%s\t%s\n", name, row.Network, 100*x.PeopleShare,
+				x.PeopleUnits, x.BotUnits,
 				x.Missed, ms(x.Wait.P50), ms(x.Wait.P99), float64(x.Requests)/max(1e-3, x.BotSeconds), work, word)
 		}
 		if len(row.Rounds) > 1 {
@@ -179,8 +185,10 @@ func (r *ContestReport) WriteBenchfmt(out io.Writer) error {
 	r.Environment.writeBenchfmt(&b)
 	for _, row := range r.Rows {
 		for _, x := range row.Rounds {
-			fmt.Fprintf(&b, "BenchmarkCrowd/defence=%s/addresses=%s-%d\t%d\t%.1f ns/op\t%.2f people-%%\t%.0f req/s\t%.3f p99-ms\n",
-				row.Defence.Name, row.Network, r.Environment.GOMAXPROCS, x.Requests, 1e9*x.BotSeconds/float64(max(1, x.Requests)),
+			fmt.Fprintf(&b, "BenchmarkCrowd/defence=%s/addresses=%s-%d\t%d\t%.1f ns/op\t%.2f people-%%\t%.0f "+
+				"req/s\t%.3f p99-ms\n",
+				row.Defence.Name, row.Network, r.Environment.GOMAXPROCS, x.Requests,
+				1e9*x.BotSeconds/float64(max(1, x.Requests)),
 				100*x.PeopleShare, float64(x.Requests)/max(1e-3, x.BotSeconds), x.Wait.P99)
 		}
 	}

@@ -52,7 +52,8 @@ type contest struct {
 }
 
 // holdContest starts a shop, holds one contest at it, and stops it.
-func holdContest(ctx context.Context, cfg *ContestConfig, d Defence, network string, seed uint64) (round *ContestRound, err error) {
+func holdContest(ctx context.Context, cfg *ContestConfig, d Defence, network string,
+	seed uint64) (round *ContestRound, err error) {
 	shop, err := cfg.StartShop(ctx, d)
 	if err != nil {
 		return nil, fmt.Errorf("start the shop: %w", err)
@@ -64,13 +65,15 @@ func holdContest(ctx context.Context, cfg *ContestConfig, d Defence, network str
 	}()
 	rush := DefaultRushConfig()
 	rush.Addrs, rush.Admin, rush.Listings = []string{shop.HTTPAddr}, shop.AdminAddr, []Listing{shop.Listing}
-	rush.Shoppers, rush.ShopperPrefix, rush.Seed, rush.Timeout = cfg.People+cfg.Bots, contestPrefix(seed), seed, cfg.Timeout
+	rush.Shoppers, rush.ShopperPrefix, rush.Seed, rush.Timeout = cfg.People+cfg.Bots,
+		contestPrefix(seed), seed, cfg.Timeout
 	rush.LimitPerSession = 1
 	if err := rush.Validate(); err != nil {
 		return nil, err
 	}
 	c := &contest{
-		crowd: newCrowd(&rush), cfg: cfg, d: d, network: network, shop: shop, path: shop.Listing.path(), host: shop.HTTPAddr,
+		crowd: newCrowd(&rush), cfg: cfg, d: d, network: network, shop: shop,
+		path: shop.Listing.path(), host: shop.HTTPAddr,
 		peopleGone: make(chan struct{}), botsTold: map[string]int64{}, people: map[string]int64{},
 		wait: hdrhistogram.New(latencyLow, latencyHigh, latencyDigits),
 	}
@@ -95,13 +98,15 @@ func holdContest(ctx context.Context, cfg *ContestConfig, d Defence, network str
 	}
 	c.fight(ctx)
 	round = &ContestRound{
-		Requests: cfg.Requests - max(0, c.left.Load()), Seconds: c.ended.Seconds(), BotSeconds: time.Duration(c.botsUntil.Load()).Seconds(),
+		Requests: cfg.Requests - max(0, c.left.Load()), Seconds: c.ended.Seconds(),
+		BotSeconds: time.Duration(c.botsUntil.Load()).Seconds(),
 		PeopleTold: c.people, BotsTold: c.botsTold,
 		Missed: c.missed, PeopleWork: c.peopleWork.report(), BotWork: c.botWork.report(), Wait: percentilesOf(c.wait),
 	}
 	v := &inquest{crowd: c.crowd, desk: desk, before: before}
 	round.Verdict = v.hold(context.WithoutCancel(ctx))
-	round.Verdict.extend(contestChecks(), map[string]string{checkHonestWords: fmt.Sprintf("%d answers", c.judge.judged.Load())}, c.sins)
+	round.Verdict.extend(contestChecks(),
+		map[string]string{checkHonestWords: fmt.Sprintf("%d answers", c.judge.judged.Load())}, c.sins)
 	for _, o := range v.listed {
 		if released(o.State) {
 			continue
@@ -243,7 +248,8 @@ func (c *contest) grabBody(ticket string) []byte {
 }
 
 func (c *contest) appendGrab(b []byte, who int, k click, ticket string) []byte {
-	return c.appendRequest(b, "POST", c.path+"/grab", who, string(c.crowd.cfg.appendKey(nil, who, k)), c.grabBody(ticket))
+	return c.appendRequest(b, "POST", c.path+"/grab", who,
+		string(c.crowd.cfg.appendKey(nil, who, k)), c.grabBody(ticket))
 }
 
 func (c *contest) appendOutcome(b []byte, who int, k click) []byte {
@@ -327,7 +333,8 @@ func (c *contest) showContest(over <-chan struct{}) {
 			return
 		case <-tick.C:
 			fmt.Fprintf(c.cfg.Progress, "  %s, %s addresses: %.1f s, bots sent %d of %d, orders told %d\n",
-				c.d.Name, c.network, c.now().Seconds(), c.cfg.Requests-max(0, c.left.Load()), c.cfg.Requests, c.tally.granted.Load())
+				c.d.Name, c.network, c.now().Seconds(), c.cfg.Requests-max(0, c.left.Load()),
+				c.cfg.Requests, c.tally.granted.Load())
 		}
 	}
 }

@@ -49,7 +49,8 @@ type verdictOn struct {
 func (j *wordJudge) weigh(v verdictOn) {
 	j.judged.Add(1)
 	if why := j.fault(&v); why != "" {
-		j.sins.add(checkHonestWords, fmt.Sprintf("%s, at %v: %s: %d %.300s", v.who, v.heardAt.Round(time.Millisecond), why, v.status, v.body))
+		j.sins.add(checkHonestWords, fmt.Sprintf("%s, at %v: %s: %d %.300s", v.who,
+			v.heardAt.Round(time.Millisecond), why, v.status, v.body))
 	}
 }
 

@@ -167,7 +167,8 @@ func (c *CrashConfig) offers() []offer {
 	day := "crash-" + strconv.FormatUint(c.Seed, 36)
 	all := []offer{
 		{Listing: Listing{Session: day, SKU: "plenty", Weight: 6}, stock: c.ListingStock, payWithin: time.Hour},
-		{Listing: Listing{Session: day, SKU: "some", Weight: 2}, stock: max(1, c.ListingStock/10), payWithin: time.Hour},
+		{Listing: Listing{Session: day, SKU: "some", Weight: 2},
+			stock: max(1, c.ListingStock/10), payWithin: time.Hour},
 		{Listing: Listing{Session: day, SKU: "scarce", Weight: 1}, keep: 1, payWithin: time.Hour},
 		{Listing: Listing{Session: day + "-brief", SKU: "fleeting", Weight: 3}, keep: 1, payWithin: c.PayWithin},
 	}
@@ -192,13 +193,15 @@ func planFor(sale string, offers []offer) []byte {
 		products += fmt.Sprintf("  - {id: %s, list_price: 4900, currency: CNY}\n", o.SKU)
 		if o.Session != session {
 			session = o.Session
-			sessions += fmt.Sprintf("      - id: %s\n        start: now\n        duration: 24h\n        pay_within: %s\n        pay_grace: 0s\n"+
+			sessions += fmt.Sprintf("      - id: %s\n        start: now\n        duration: 24h\n        pay_within: "+
+				"%s\n        pay_grace: 0s\n"+
 				"        limit_per_shopper: 1\n        admission_multiple: 0\n        listings:\n"+
 				"          - {sku: unwanted, price: 100, stock: 1}\n", session, o.payWithin)
 		}
 		sessions += fmt.Sprintf("          - {sku: %s, price: 100, stock: %d, limit_per_shopper: 1}\n", o.SKU, o.stock)
 	}
-	return []byte("products:\n" + products + "sales:\n  - id: " + sale + "\n    name: " + sale + "\n    timezone: UTC\n    sessions:\n" + sessions)
+	return []byte("products:\n" + products + "sales:\n  - id: " + sale + "\n    name: " + sale +
+		"\n    timezone: UTC\n    sessions:\n" + sessions)
 }
 
 // rush is the crowd's side of the run.

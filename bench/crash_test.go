@@ -122,7 +122,8 @@ func (m *mortal) serveOperators(ctx *fasthttp.RequestCtx) {
 func (m *mortal) start(context.Context, int64) (CrashNode, error) {
 	m.since.Store(time.Now().UnixNano())
 	m.up.Store(true)
-	return CrashNode{HTTPAddr: m.shopAddr, AdminAddr: m.adminAddr, Ended: make(chan struct{}), Kill: m.kill, Stop: func() error { return nil }}, nil
+	return CrashNode{HTTPAddr: m.shopAddr, AdminAddr: m.adminAddr, Ended: make(chan struct{}), Kill: m.kill,
+		Stop: func() error { return nil }}, nil
 }
 
 func (m *mortal) kill() error {
@@ -220,10 +221,12 @@ func TestCrashOfTheGoodShop(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := crashTable(t, r)
-	if !r.OK() || r.Kills < 3 || r.Orders == 0 || r.Looks == 0 || r.KeysAsked == 0 || r.Lost == 0 || r.Ready.Count == 0 {
+	if !r.OK() || r.Kills < 3 || r.Orders == 0 || r.Looks == 0 || r.KeysAsked == 0 ||
+		r.Lost == 0 || r.Ready.Count == 0 {
 		t.Errorf("the good shop:\n%s", text)
 	}
-	if !strings.Contains(text, "EXACT") || strings.Contains(text, "✗") || strings.Count(progress.String(), "✓ round") != 3 {
+	if !strings.Contains(text, "EXACT") || strings.Contains(text, "✗") ||
+		strings.Count(progress.String(), "✓ round") != 3 {
 		t.Errorf("the report says:\n%s\n%s", progress.String(), text)
 	}
 	b, err := r.JSON()

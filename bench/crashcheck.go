@@ -172,8 +172,9 @@ func (v *inquest) settleLost() (lost, yes int64) {
 			again.code == codeGranted && last != name(again, false),
 			again.code != codeGranted && last != "no trace",
 			knownCode([]byte(again.code)) == "":
-			r.sins.add(checkLostSettle, fmt.Sprintf("%s, whose answer was lost, is told %s, on asking again %s, and then %s",
-				who, first, name(again, false), last))
+			r.sins.add(checkLostSettle,
+				fmt.Sprintf("%s, whose answer was lost, is told %s, on asking again %s, and then %s",
+					who, first, name(again, false), last))
 		}
 	})
 	return int64(len(open)), gotOrder.Load()
@@ -214,7 +215,8 @@ func (t *crashTest) check(ctx context.Context) {
 	orders := r.witness.orders()
 	for _, o := range orders {
 		if was := t.settled[o]; o.state != "" && !mayFollow(was, o.state) {
-			r.sins.add(checkStateStays, fmt.Sprintf("order %s of %s was %s and is %s", o.orderNo, r.cfg.shopper(o.shopper), was, o.state))
+			r.sins.add(checkStateStays, fmt.Sprintf("order %s of %s was %s and is %s", o.orderNo,
+				r.cfg.shopper(o.shopper), was, o.state))
 		}
 		t.settled[o] = o.state
 	}
@@ -237,7 +239,8 @@ func (r *crowd) checkOutcomes() {
 		}
 	}
 	if n := r.tally.orderUnknown.Load(); n > 0 {
-		r.sins.add(checkNoWrongNo, fmt.Sprintf("%d payments or cancellations were answered that there is no such order", n))
+		r.sins.add(checkNoWrongNo, fmt.Sprintf("%d payments or cancellations were answered that there is no such "+
+			"order", n))
 	}
 }
 
@@ -262,9 +265,11 @@ func (t *crashTest) judge() {
 		checkStockStays: fmt.Sprintf("%v units", t.stock),
 		checkOldKeys:    fmt.Sprintf("%d keys asked again", t.report.KeysAsked),
 		checkLostSettle: fmt.Sprintf("%d answers lost, %d of them a yes", t.report.Lost, t.report.LostYes),
-		checkNoWrongNo:  fmt.Sprintf("%d questions during the rounds, %d answered", t.report.Looks, t.report.LooksAnswered),
-		checkLogWhole:   fmt.Sprintf("%d kills, %d torn ends", t.report.Kills, t.report.TornTails),
-		checkReady:      fmt.Sprintf("%d starts, the slowest %s, within %v", t.report.Starts, ms(percentilesOf(t.ready.sum()).Max), t.cfg.ReadyWithin),
+		checkNoWrongNo: fmt.Sprintf("%d questions during the rounds, %d answered", t.report.Looks,
+			t.report.LooksAnswered),
+		checkLogWhole: fmt.Sprintf("%d kills, %d torn ends", t.report.Kills, t.report.TornTails),
+		checkReady: fmt.Sprintf("%d starts, the slowest %s, within %v", t.report.Starts,
+			ms(percentilesOf(t.ready.sum()).Max), t.cfg.ReadyWithin),
 		checkStateStays: fmt.Sprintf("%d orders", len(t.settled)),
 		checkStaysUp:    fmt.Sprintf("%d kills", t.report.Kills),
 	}

@@ -93,7 +93,8 @@ func (t *crashTest) showRound() {
 	if len(r.Torn) > 0 {
 		ends = "torn: " + strings.Join(r.Torn, "; ")
 	}
-	fmt.Fprintf(t.cfg.Progress, "%s round %2d: %d orders told; killed at %s ms, down %s ms, ready in %s ms; log %.2f MB, %d records, %s; %d answers lost, %d a yes\n",
+	fmt.Fprintf(t.cfg.Progress, "%s round %2d: %d orders told; killed at %s ms, down %s ms, ready in %s ms; log "+
+		"%.2f MB, %d records, %s; %d answers lost, %d a yes\n",
 		mark, r.Round, r.Orders, wholeList(r.KilledMS), wholeList(r.DownMS), wholeList(r.ReadyMS),
 		float64(r.LogBytes)/1e6, r.LogRecords, ends, r.Lost, r.LostYes)
 }
@@ -122,7 +123,8 @@ func (p *CrashReport) WriteTable(out io.Writer) error {
 		p.Kills, p.KillsRecovering, p.KillsSnapshot, p.TornTails)
 	put("ORDERS\t%d told in %d grabs, %d paid, %d cancelled by the shopper\n", p.Orders, p.Grabs, p.Paid, p.Cancelled)
 	put("LOST\t%d answers to grabs, %d of them a yes\n", p.Lost, p.LostYes)
-	put("CHECKED\t%d orders looked up, %d keys asked again, %d orders asked for during kills\n\n", p.LookedUp, p.KeysAsked, p.Looks)
+	put("CHECKED\t%d orders looked up, %d keys asked again, %d orders asked for during kills\n\n",
+		p.LookedUp, p.KeysAsked, p.Looks)
 	put("TIME\tCOUNT\tP50\tP90\tMAX\n")
 	for _, l := range []struct {
 		name string
@@ -132,7 +134,8 @@ func (p *CrashReport) WriteTable(out io.Writer) error {
 	}
 	put("\nLISTING\tSTOCK\tGRANTED\tRESOLD\tAVAILABLE\tHELD\tPAID\tSTATE\n")
 	for _, l := range p.Listings {
-		put("%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", l.Listing, l.After.Stock, l.Granted, l.Resold, l.After.Available, l.After.Held, l.After.Paid, l.After.State)
+		put("%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", l.Listing, l.After.Stock, l.Granted, l.Resold, l.After.Available,
+			l.After.Held, l.After.Paid, l.After.State)
 	}
 	put("\n")
 	p.Verdict.write(put)

@@ -26,7 +26,8 @@ func Crash(ctx context.Context, cfg CrashConfig) (*CrashReport, error) {
 	if cfg.Seed == 0 {
 		cfg.Seed = uint64(time.Now().UnixMicro())
 	}
-	t := &crashTest{cfg: &cfg, rush: cfg.rush(), report: newCrashReport(cfg), settled: make(map[*told]string), ready: newLatency(), outage: newLatency()}
+	t := &crashTest{cfg: &cfg, rush: cfg.rush(), report: newCrashReport(cfg), settled: make(map[*told]string),
+		ready: newLatency(), outage: newLatency()}
 	// The round under way is finished, and its verdict owed, all the same.
 	lasting := context.WithoutCancel(ctx)
 	if err := t.open(lasting); err != nil {
@@ -321,13 +322,15 @@ func (t *crashTest) fillAgenda(round int) {
 	d := t.diceOf(round, "load")
 	start := r.now()
 	for i := range t.cfg.Shoppers {
-		r.agenda.add(task{due: start + d.upTo(t.cfg.LoadTime), deed: deedGrab, shopper: round*t.cfg.Shoppers + i, first: true})
+		r.agenda.add(task{due: start + d.upTo(t.cfg.LoadTime), deed: deedGrab,
+			shopper: round*t.cfg.Shoppers + i, first: true})
 	}
 	if round == 0 {
 		return
 	}
 	for i, o := range r.witness.someTold(&d, t.cfg.Returning) {
-		back := task{due: start + d.upTo(t.cfg.LoadTime), deed: deedGrab, shopper: o.shopper, listing: o.listing, click: o.click}
+		back := task{due: start + d.upTo(t.cfg.LoadTime), deed: deedGrab, shopper: o.shopper,
+			listing: o.listing, click: o.click}
 		if i%4 == 0 {
 			n := int(d.next() % uint64(round*t.cfg.Shoppers))
 			back.shopper, back.listing, back.click = n, t.rush.intentOf(n).listing, clickFirst

@@ -258,7 +258,8 @@ func (r *DecideReport) OK() bool {
 // WriteTable writes the report for people.
 func (r *DecideReport) WriteTable(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "DECIDE\t%d submitters, %d nodes, median %.0f decisions/s\n\n", r.Config.Submitters, r.Config.Nodes, r.PerSecond)
+	fmt.Fprintf(w, "DECIDE\t%d submitters, %d nodes, median %.0f decisions/s\n\n", r.Config.Submitters,
+		r.Config.Nodes, r.PerSecond)
 	fmt.Fprintf(w, "ROUND\tDECISIONS/S\tP50\tP99\tFSYNC P50\tFSYNC P99\tOUTCOMES\n")
 	for i, m := range r.Rounds {
 		var parts []string
@@ -280,7 +281,8 @@ func (r *DecideReport) WriteBenchfmt(out io.Writer) error {
 	var b strings.Builder
 	r.Environment.writeBenchfmt(&b)
 	for _, m := range r.Rounds {
-		fmt.Fprintf(&b, "BenchmarkDecide/%s/nodes=%d/submitters=%d-%d\t%d\t%.1f ns/op\t%.0f decisions/s\t%.3f p50-ms\t%.3f p99-ms\n",
+		fmt.Fprintf(&b, "BenchmarkDecide/%s/nodes=%d/submitters=%d-%d\t%d\t%.1f ns/op\t%.0f decisions/s\t%.3f "+
+			"p50-ms\t%.3f p99-ms\n",
 			r.Config.Want, cmp.Or(r.Config.Nodes, 1), r.Config.Submitters, r.Environment.GOMAXPROCS, m.Decisions,
 			1e9/max(1e-9, m.PerSecond), m.PerSecond, m.Latency.P50, m.Latency.P99)
 	}

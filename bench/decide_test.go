@@ -60,7 +60,8 @@ func TestDecide(t *testing.T) {
 		t.Errorf("lost decisions passed: %+v, %v", r, err)
 	}
 	c.Submitters, c.Want = 0, "nothing"
-	if _, err = Decide(t.Context(), c); err == nil || !strings.Contains(err.Error(), "submitters 0") || !strings.Contains(err.Error(), "want") {
+	if _, err = Decide(t.Context(), c); err == nil || !strings.Contains(err.Error(), "submitters 0") ||
+		!strings.Contains(err.Error(), "want") {
 		t.Errorf("%v", err)
 	}
 }

@@ -155,9 +155,11 @@ func (c *FailoverConfig) offers() []offer {
 	few := max(1, int64(c.Rate/10))
 	return []offer{
 		{Listing: Listing{Session: day, SKU: "plenty", Weight: 3}, stock: 100_000_000, payWithin: 12 * time.Hour},
-		{Listing: Listing{Session: day, SKU: "some", Weight: 1}, keep: 2 * few, stock: 2 * few, payWithin: 12 * time.Hour},
+		{Listing: Listing{Session: day, SKU: "some", Weight: 1}, keep: 2 * few, stock: 2 * few,
+			payWithin: 12 * time.Hour},
 		{Listing: Listing{Session: day, SKU: "scarce", Weight: 5}, keep: few, stock: few, payWithin: 12 * time.Hour},
-		{Listing: Listing{Session: day + "-brief", SKU: "fleeting", Weight: 3}, keep: 2 * few, stock: 2 * few, payWithin: c.PayWithin},
+		{Listing: Listing{Session: day + "-brief", SKU: "fleeting", Weight: 3}, keep: 2 * few, stock: 2 * few,
+			payWithin: c.PayWithin},
 	}
 }
 
@@ -214,7 +216,8 @@ type strike struct {
 func (c *FailoverConfig) strikeOf(i int) strike {
 	d := dice(c.Seed ^ 0x7374726b)
 	d = dice(d.next() ^ uint64(i)*0x9e3779b97f4a7c15)
-	s := strike{kind: killLeader, calm: c.CalmLeast + d.upTo(c.CalmMost-c.CalmLeast), down: d.upTo(c.DownMost), pick: d.next()}
+	s := strike{kind: killLeader, calm: c.CalmLeast + d.upTo(c.CalmMost-c.CalmLeast),
+		down: d.upTo(c.DownMost), pick: d.next()}
 	switch {
 	case (i+1)%7 == 0:
 		s.kind, s.calm = killAgain, 0

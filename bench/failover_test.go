@@ -100,7 +100,8 @@ func (f *fakeCluster) operatorAt(n int, ctx *fasthttp.RequestCtx) {
 			back := f.alive[i] && (f.flaw != flawNeverBack || f.kills.Load() == 0)
 			nodes = append(nodes, map[string]any{"id": id, "reachable": back, "applied_index": 7})
 		}
-		tell(ctx, 200, map[string]any{"leader": f.ids[f.leader], "answered_by": f.ids[n], "term": f.term, "nodes": nodes})
+		tell(ctx, 200, map[string]any{"leader": f.ids[f.leader], "answered_by": f.ids[n],
+			"term": f.term, "nodes": nodes})
 	default:
 		f.serveOperators(ctx)
 		if f.flaw == flawOtherCounts && n == 2 && strings.Contains(path, "/skus/plenty") {
@@ -123,7 +124,11 @@ func (f *fakeCluster) start(_ context.Context, n int) (CrashNode, error) {
 	}
 	return CrashNode{HTTPAddr: f.fronts[n].shop, AdminAddr: f.fronts[n].admin, Ended: ended,
 		Kill: func() error { return f.strike(n) }, Stop: func() error { return nil },
-		Pause: func() error { return f.strike(n) }, Resume: func() error { _, err := f.start(context.Background(), n); return err }}, nil
+		Pause: func() error { return f.strike(n) }, Resume: func() error {
+			_, err := f.start(context.Background(),
+				n)
+			return err
+		}}, nil
 }
 
 func (f *fakeCluster) strike(n int) error {
@@ -149,7 +154,8 @@ func smallFailover(t *testing.T, fl flaw) FailoverConfig {
 	c := DefaultFailoverConfig()
 	c.Seed, c.Kills, c.Rate, c.Connections, c.PayWithin = 11, 3, 300, 16, time.Second
 	c.CalmLeast, c.CalmMost, c.DownMost = 200*time.Millisecond, 400*time.Millisecond, 50*time.Millisecond
-	c.GrantWithin, c.BackWithin, c.Settle, c.StallFor = 2*time.Second, 2*time.Second, 5*time.Second, 100*time.Millisecond
+	c.GrantWithin, c.BackWithin, c.Settle, c.StallFor = 2*time.Second, 2*time.Second,
+		5*time.Second, 100*time.Millisecond
 	f := newFakeCluster(t, fl, &c)
 	c.StartNode = f.start
 	c.ApplyPlan = func(context.Context, string, []byte) error { return nil }
@@ -182,7 +188,8 @@ func TestFailoverOfTheGoodCluster(t *testing.T) {
 				r.Orders == 0 || r.LooksAnswered == 0 || r.LookedUpEverywhere != 3*r.Orders {
 				t.Errorf("the good cluster:\n%s", text)
 			}
-			if !strings.Contains(text, "EXACT") || strings.Contains(text, "✗") || strings.Count(progress.String(), "✓ "+how) != 3 {
+			if !strings.Contains(text, "EXACT") || strings.Contains(text, "✗") ||
+				strings.Count(progress.String(), "✓ "+how) != 3 {
 				t.Errorf("the report says:\n%s\n%s", progress.String(), text)
 			}
 			b, err := r.JSON()
@@ -190,7 +197,8 @@ func TestFailoverOfTheGoodCluster(t *testing.T) {
 				t.Fatal(err)
 			}
 			var back FailoverReport
-			if err := json.Unmarshal(b, &back); err != nil || len(back.Kills) != 3 || !back.OK() || back.Config.Seed != 11 {
+			if err := json.Unmarshal(b, &back); err != nil || len(back.Kills) != 3 || !back.OK() ||
+				back.Config.Seed != 11 {
 				t.Errorf("lost on the way through JSON: %v\n%s", err, b)
 			}
 		})
@@ -255,7 +263,8 @@ func TestFailoverWithoutNodes(t *testing.T) {
 	}
 	c = FailoverConfig{}
 	err := c.Validate()
-	for _, want := range []string{"kills 0", "nodes [] in zones []", `zone ack ""`, `how ""`, "rate 0", "pay within 0s", "no way to start"} {
+	for _, want := range []string{"kills 0", "nodes [] in zones []", `zone ack ""`, `how ""`, "rate 0",
+		"pay within 0s", "no way to start"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in %v", want, err)
 		}

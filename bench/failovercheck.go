@@ -65,7 +65,8 @@ func (t *failoverTest) check(ctx context.Context) {
 // change from one node's look to the next.
 func (t *failoverTest) awaitReleases(ctx context.Context) {
 	brief := slices.IndexFunc(t.cfg.offers(), func(o offer) bool { return o.payWithin == t.cfg.PayWithin })
-	for until := time.Now().Add(t.cfg.PayWithin + t.cfg.Settle); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+	for until := time.Now().Add(t.cfg.PayWithin +
+		t.cfg.Settle); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
 		if counts, err := t.inq.desk.survey(ctx, t.rush.Listings); err == nil && counts[brief].Held == 0 {
 			return
 		}
@@ -99,7 +100,8 @@ func (t *failoverTest) checkNode(n int, orders []*told) {
 			}
 		}
 		if wrong != "" {
-			r.sins.add(checkEveryNode, fmt.Sprintf("order %s of %s on %s: %s", o.orderNo, r.cfg.shopper(o.shopper), t.cfg.Nodes[n], wrong))
+			r.sins.add(checkEveryNode, fmt.Sprintf("order %s of %s on %s: %s", o.orderNo,
+				r.cfg.shopper(o.shopper), t.cfg.Nodes[n], wrong))
 		}
 	})
 	t.report.LookedUpEverywhere += asked.Load()

@@ -89,7 +89,8 @@ func (t *failoverTest) fillReport() {
 	p, c := t.report, t.crowd.tally
 	p.Seconds = time.Since(p.Started).Seconds()
 	p.NextGrant, p.AfterFollower = percentilesOf(t.leaderKills.sum()), percentilesOf(t.followerKills.sum())
-	p.Everywhere, p.Gap, p.Back = percentilesOf(t.everywhere.sum()), percentilesOf(t.gaps.sum()), percentilesOf(t.back.sum())
+	p.Everywhere, p.Gap, p.Back = percentilesOf(t.everywhere.sum()), percentilesOf(t.gaps.sum()),
+		percentilesOf(t.back.sum())
 	p.LongestGapMS = millis(t.watch.longest)
 	p.Shoppers, p.Grabs, p.Processing = c.shoppers.Load(), c.asks.Load(), c.processing.Load()
 	p.Orders, p.Paid, p.Cancelled = c.granted.Load(), c.paid.Load(), c.cancelled.Load()
@@ -107,7 +108,8 @@ func (t *failoverTest) tell(format string, args ...any) {
 // showKill writes the line of the last kill.
 func (t *failoverTest) showKill() {
 	k := t.report.Kills[len(t.report.Kills)-1]
-	mark, came := "✓", fmt.Sprintf("next grant after %.0f ms by %s, by all after %.0f ms", k.NextGrantMS, k.NextBy, k.AllGrantMS)
+	mark, came := "✓", fmt.Sprintf("next grant after %.0f ms by %s, by all after %.0f ms",
+		k.NextGrantMS, k.NextBy, k.AllGrantMS)
 	if k.Blocked {
 		came = "no grant possible without it"
 	}
@@ -131,7 +133,8 @@ func (p *FailoverReport) WriteTable(out io.Writer) error {
 	for _, k := range p.Kills {
 		kinds[k.Kind]++
 	}
-	put("FAILOVER\t%d of %d times %s, seed %d, %d nodes, zone ack %s, %.0f s\n", len(p.Kills), p.Config.Kills, p.Config.How, p.Config.Seed,
+	put("FAILOVER\t%d of %d times %s, seed %d, %d nodes, zone ack %s, %.0f s\n", len(p.Kills), p.Config.Kills,
+		p.Config.How, p.Config.Seed,
 		len(p.Config.Nodes), p.Config.ZoneAck, p.Seconds)
 	if p.Interrupted {
 		put("\tinterrupted\n")
@@ -139,22 +142,26 @@ func (p *FailoverReport) WriteTable(out io.Writer) error {
 	put("KILLS\t%d of leaders, %d of leaders that had just taken over, %d of followers; %d left a torn end\n",
 		kinds[killLeader], kinds[killAgain], kinds[killFollower], p.TornTails)
 	put("ORDERS\t%d told in %d grabs, %d paid, %d cancelled by the shopper\n", p.Orders, p.Grabs, p.Paid, p.Cancelled)
-	put("CROWD\t%d shoppers at %.0f a second; %d grabs were first told processing; %d answers open at the end, %d of them a yes\n",
+	put("CROWD\t%d shoppers at %.0f a second; %d grabs were first told processing; %d answers open at the end, %d "+
+		"of them a yes\n",
 		p.Shoppers, p.Config.Rate, p.Processing, p.Lost, p.LostYes)
-	put("CHECKED\t%d orders looked up on the nodes, %d orders asked for during kills\n\n", p.LookedUpEverywhere, p.Looks)
+	put("CHECKED\t%d orders looked up on the nodes, %d orders asked for during kills\n\n",
+		p.LookedUpEverywhere, p.Looks)
 	put("TIME\tCOUNT\tP50\tP90\tP99\tMAX\n")
 	for _, l := range []struct {
 		name string
 		p    Percentiles
 	}{
 		{"leader killed to next grant", p.NextGrant}, {"follower killed to next grant", p.AfterFollower},
-		{"until all nodes left grant", p.Everywhere}, {"longest gap between grants", p.Gap}, {"start to caught up", p.Back},
+		{"until all nodes left grant", p.Everywhere}, {"longest gap between grants", p.Gap},
+		{"start to caught up", p.Back},
 	} {
 		put("%s\t%d\t%s\t%s\t%s\t%s\n", l.name, l.p.Count, ms(l.p.P50), ms(l.p.P90), ms(l.p.P99), ms(l.p.Max))
 	}
 	put("\nLISTING\tSTOCK\tGRANTED\tRESOLD\tAVAILABLE\tHELD\tPAID\tSTATE\n")
 	for _, l := range p.Listings {
-		put("%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", l.Listing, l.After.Stock, l.Granted, l.Resold, l.After.Available, l.After.Held, l.After.Paid, l.After.State)
+		put("%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", l.Listing, l.After.Stock, l.Granted, l.Resold, l.After.Available,
+			l.After.Held, l.After.Paid, l.After.State)
 	}
 	put("\n")
 	p.Verdict.write(put)

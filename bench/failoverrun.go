@@ -27,7 +27,8 @@ func Failover(ctx context.Context, cfg FailoverConfig) (*FailoverReport, error) 
 		cfg.Seed = uint64(time.Now().UnixMicro())
 	}
 	t := &failoverTest{cfg: &cfg, rush: cfg.rush(), report: newFailoverReport(cfg), watch: newGrantWatch(),
-		gaps: newLatency(), leaderKills: newLatency(), followerKills: newLatency(), everywhere: newLatency(), back: newLatency(),
+		gaps: newLatency(), leaderKills: newLatency(), followerKills: newLatency(),
+		everywhere: newLatency(), back: newLatency(),
 		nodes: make([]failoverNode, len(cfg.Nodes)), away: make([]atomic.Bool, len(cfg.Nodes))}
 	// The kill under way is finished, and the verdict owed, all the same.
 	lasting := context.WithoutCancel(ctx)
@@ -118,7 +119,8 @@ func (t *failoverTest) open(ctx context.Context) error {
 		}
 	}
 	for n := range t.nodes {
-		t.tell("%s in zone %s serves shoppers at %s, operators at %s", t.cfg.Nodes[n], t.cfg.Zones[n], t.nodes[n].HTTPAddr, t.nodes[n].AdminAddr)
+		t.tell("%s in zone %s serves shoppers at %s, operators at %s", t.cfg.Nodes[n], t.cfg.Zones[n],
+			t.nodes[n].HTTPAddr, t.nodes[n].AdminAddr)
 	}
 	t.crowd = newCrowd(&t.rush)
 	t.crowd.serverAhead = t.crowd.clockOffset()

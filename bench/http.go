@@ -258,7 +258,8 @@ func HTTPRatios(ctx context.Context, cfg HTTPConfig) (report *HTTPReport, err er
 			}
 			report.Rounds = append(report.Rounds, r)
 			if cfg.Progress != nil {
-				fmt.Fprintf(cfg.Progress, "round %d %-16s %8.0f/s, p99 %.2f ms\n", r.Round, r.Kind, r.RequestsPerSecond, r.Latency.P99)
+				fmt.Fprintf(cfg.Progress, "round %d %-16s %8.0f/s, p99 %.2f ms\n", r.Round, r.Kind,
+					r.RequestsPerSecond, r.Latency.P99)
 			}
 		}
 	}

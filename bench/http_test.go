@@ -110,7 +110,8 @@ func TestVolleyShoppersAreDistinct(t *testing.T) {
 		f.mu.Lock()
 		clear(f.orders)
 		f.mu.Unlock()
-		v, err := newVolley(HTTPServer{Addr: f.shopAddr, Grab: Listing{Session: "s", SKU: "a"}}, 4, name+"-", codeGranted)
+		v, err := newVolley(HTTPServer{Addr: f.shopAddr, Grab: Listing{Session: "s", SKU: "a"}},
+			4, name+"-", codeGranted)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,7 +133,8 @@ func TestVolleyWithoutAServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = ln.Close()
-	v, err := newVolley(HTTPServer{Addr: ln.Addr().String(), Grab: Listing{Session: "s", SKU: "a"}}, 2, "x-", codeGranted)
+	v, err := newVolley(HTTPServer{Addr: ln.Addr().String(),
+		Grab: Listing{Session: "s", SKU: "a"}}, 2, "x-", codeGranted)
 	if err != nil {
 		t.Fatal(err)
 	}

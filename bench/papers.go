@@ -40,7 +40,8 @@ func Equipped(measured time.Duration) int {
 // newPaperedVolley is newVolley for shoppers with tokens. Its requests are made
 // once their papers' lengths are known.
 func newPaperedVolley(s HTTPServer, connections int, prefix, code string) (*volley, error) {
-	return &volley{addr: s.Addr, connections: connections, want: []byte(`{"code":"` + code + `"`), server: s, prefix: prefix, pool: s.Pool}, nil
+	return &volley{addr: s.Addr, connections: connections, want: []byte(`{"code":"` + code + `"`), server: s,
+		prefix: prefix, pool: s.Pool}, nil
 }
 
 // VolleyShopper is the name of shopper number n of those who come with tokens, from
@@ -89,7 +90,8 @@ func (p *papers) ticket(i int) []byte { return p.tickets[i*p.ticketBytes : (i+1)
 func (v *volley) makeTemplate() {
 	p := &v.papers
 	body := `{"ticket":"` + string(p.ticket(0)) + `"}`
-	b := "POST " + v.server.Grab.path() + "/grab HTTP/1.1\r\nHost: " + v.addr + "\r\nContent-Type: application/json\r\nContent-Length: " +
+	b := "POST " + v.server.Grab.path() + "/grab HTTP/1.1\r\nHost: " + v.addr +
+		"\r\nContent-Type: application/json\r\nContent-Length: " +
 		strconv.Itoa(len(body)) + "\r\nX-Forwarded-For: "
 	v.slots.address = len(b)
 	b += paperAddress(0) + "\r\nAuthorization: Bearer "
@@ -143,9 +145,12 @@ func (v *volley) getTickets(ctx context.Context) error {
 				requests = requests[:0]
 				n := min(ticketsAtATime, to-from)
 				for k := range n {
-					requests = append(append(append(requests, "POST "...), v.server.Grab.path()...), "/ticket HTTP/1.1\r\nHost: "...)
-					requests = append(append(append(requests, v.addr...), "\r\nContent-Length: 0\r\nX-Forwarded-For: "...), paperAddress(p.first+uint64(from+k))...)
-					requests = append(append(append(requests, "\r\nAuthorization: Bearer "...), p.token(from+k)...), "\r\n\r\n"...)
+					requests = append(append(append(requests, "POST "...), v.server.Grab.path()...),
+						"/ticket HTTP/1.1\r\nHost: "...)
+					requests = append(append(append(requests, v.addr...),
+						"\r\nContent-Length: 0\r\nX-Forwarded-For: "...), paperAddress(p.first+uint64(from+k))...)
+					requests = append(append(append(requests, "\r\nAuthorization: Bearer "...),
+						p.token(from+k)...), "\r\n\r\n"...)
 				}
 				_, err := c.exchange(requests, n, func(_ int, a reply) {
 					var given struct {

@@ -15,7 +15,8 @@ import (
 // TestPapers has a volley's shoppers get their tickets and show them.
 func TestPapers(t *testing.T) {
 	addr := serve(t, func(ctx *fasthttp.RequestCtx) {
-		ctx.SetBodyString(fmt.Sprintf(`{"ticket":"for %s from %s"}`, ctx.Request.Header.Peek("Authorization"), ctx.Request.Header.Peek("X-Forwarded-For")))
+		ctx.SetBodyString(fmt.Sprintf(`{"ticket":"for %s from %s"}`, ctx.Request.Header.Peek("Authorization"),
+			ctx.Request.Header.Peek("X-Forwarded-For")))
 	})
 	for _, pool := range []int{0, 100} {
 		s := HTTPServer{Addr: addr, Grab: Listing{Session: "s", SKU: "a"}, Pool: pool,

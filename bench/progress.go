@@ -57,7 +57,8 @@ func (r *crowd) showProgress(done <-chan struct{}) {
 			bar.Describe(r.progressTerse(rate))
 			_ = bar.Set64(r.tally.shoppers.Load())
 		case stop:
-			fmt.Fprintf(out, "%7.1fs done: %d shoppers, %s\n", now.Seconds(), r.tally.shoppers.Load(), r.progressTotals())
+			fmt.Fprintf(out, "%7.1fs done: %d shoppers, %s\n", now.Seconds(),
+				r.tally.shoppers.Load(), r.progressTotals())
 		default:
 			fmt.Fprintf(out, "%7.1fs %s\n", now.Seconds(), r.progressLine(rate))
 		}
@@ -72,7 +73,8 @@ func (r *crowd) progressTerse(rate float64) string {
 	t := r.tally
 	p99 := time.Duration(t.all.sum().ValueAtQuantile(99))
 	return fmt.Sprintf("sent %d granted %d paid %d sold_out %d missed %d err %d %.0f/s p99 %.1fms",
-		t.asks.Load(), t.granted.Load(), t.paid.Load(), t.soldOut.Load(), t.missed.Load(), t.errors.Load(), rate, millis(p99))
+		t.asks.Load(), t.granted.Load(), t.paid.Load(), t.soldOut.Load(), t.missed.Load(),
+		t.errors.Load(), rate, millis(p99))
 }
 
 func (r *crowd) progressLine(rate float64) string {

@@ -58,7 +58,8 @@ func StartRedisPair(ctx context.Context, dir string) (p *RedisPair, err error) {
 		if err := os.MkdirAll(home, 0o700); err != nil {
 			return nil, err
 		}
-		args := []string{"--bind", "127.0.0.1", "--port", port, "--dir", home, "--appendonly", "yes", "--appendfsync", "always",
+		args := []string{"--bind", "127.0.0.1", "--port", port, "--dir", home, "--appendonly", "yes",
+			"--appendfsync", "always",
 			"--save", "", "--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0", "--maxclients", "4096"}
 		if i == 0 {
 			p.Addr = addr
@@ -114,7 +115,8 @@ func freeAddr() (string, error) {
 // script and one WAIT a grab, in one round trip, over as many connections as
 // there are requests. The stock is units. It returns when ln is closed.
 func ServeRedis(ctx context.Context, ln net.Listener, addr string, units int64, connections int) error {
-	client := redis.NewClient(&redis.Options{Addr: addr, PoolSize: connections, MinIdleConns: connections, ReadTimeout: 10 * time.Second})
+	client := redis.NewClient(&redis.Options{Addr: addr, PoolSize: connections, MinIdleConns: connections,
+		ReadTimeout: 10 * time.Second})
 	defer client.Close()
 	if err := client.Set(ctx, "stock", units, 0).Err(); err != nil {
 		return err

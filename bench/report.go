@@ -192,14 +192,17 @@ func (r *RushReport) WriteTable(out io.Writer) error {
 		name string
 		p    Percentiles
 	}{
-		{"granted", r.Latency.Granted}, {"refused", r.Latency.Refused}, {"all", r.Latency.All}, {"generator lag", r.Lag.Percentiles},
+		{"granted", r.Latency.Granted}, {"refused", r.Latency.Refused}, {"all", r.Latency.All},
+		{"generator lag", r.Lag.Percentiles},
 	} {
 		if l.p.Count > 0 {
-			p("%s\t%d\t%s\t%s\t%s\t%s\t%s\n", l.name, l.p.Count, ms(l.p.P50), ms(l.p.P90), ms(l.p.P99), ms(l.p.P999), ms(l.p.Max))
+			p("%s\t%d\t%s\t%s\t%s\t%s\t%s\n", l.name, l.p.Count, ms(l.p.P50), ms(l.p.P90), ms(l.p.P99),
+				ms(l.p.P999), ms(l.p.Max))
 		}
 	}
 	if r.Lag.Behind {
-		p("the generator fell behind: the rate was more than %d connections could carry; latencies contain the lag\n", r.Config.Connections)
+		p("the generator fell behind: the rate was more than %d connections could carry; latencies contain the lag\n",
+			r.Config.Connections)
 	}
 	if s := r.Strike; s != nil {
 		p("\n")

@@ -12,7 +12,8 @@ import (
 // save writes a report as JSON and as text for benchstat into dir, which it
 // creates, and returns the paths. A name carries the time and the commit, so
 // that results pile up and nothing is overwritten.
-func save(dir, name string, e Environment, asJSON func() ([]byte, error), asText func(io.Writer) error) ([]string, error) {
+func save(dir, name string, e Environment,
+	asJSON func() ([]byte, error), asText func(io.Writer) error) ([]string, error) {
 	if dir == "" {
 		return nil, fmt.Errorf("save results: no directory given")
 	}

@@ -125,7 +125,8 @@ func (r *crowd) send(ctx context.Context) {
 	var workers sync.WaitGroup
 	for i := range r.cfg.Connections {
 		workers.Go(func() {
-			w := &worker{crowd: r, number: i, conn: newConn(r.cfg.Addrs, i, r.cfg.Timeout), twin: newConn(r.cfg.Addrs, i+1, r.cfg.Timeout)}
+			w := &worker{crowd: r, number: i, conn: newConn(r.cfg.Addrs, i, r.cfg.Timeout),
+				twin: newConn(r.cfg.Addrs, i+1, r.cfg.Timeout)}
 			defer w.conn.close()
 			defer w.twin.close()
 			if r.cfg.Cashier != "" {
@@ -342,7 +343,8 @@ func (w *worker) poll(t task) {
 	}
 	w.tally.polls.Add(1)
 	if w.resend && err == nil && got.status == 404 {
-		again := task{due: w.now() + w.cfg.PollEvery, deed: deedGrab, shopper: t.shopper, listing: t.listing, click: t.click, tries: t.tries}
+		again := task{due: w.now() + w.cfg.PollEvery, deed: deedGrab, shopper: t.shopper, listing: t.listing,
+			click: t.click, tries: t.tries}
 		if w.agenda.add(again) {
 			return
 		}

@@ -63,7 +63,9 @@ func TestVerdictOnTheGoodShop(t *testing.T) {
 		},
 		"nobody pays":            func(_ *fakeShop, c *RushConfig) { c.PayShare, c.CancelShare = 0, 0 },
 		"all cancel":             func(_ *fakeShop, c *RushConfig) { c.PayShare, c.CancelShare = 0, 1 },
-		"stock enough":           func(f *fakeShop, _ *RushConfig) { f.listings["s/a"].stock, f.listings["s/a"].available = 900, 900 },
+		"stock enough":           func(f *fakeShop, _ *RushConfig) {
+			f.listings["s/a"].stock, f.listings["s/a"].available = 900, 900
+		},
 		"connections that break": func(f *fakeShop, _ *RushConfig) { f.breaks = true },
 		"outcomes never told": func(f *fakeShop, c *RushConfig) {
 			// Asking is given up at once, and the inquest gets no word either.
@@ -181,7 +183,8 @@ func TestRushSaysWhatItDid(t *testing.T) {
 	if !back.OK() || back.Config.Seed != 7 || back.Environment.GoVersion == "" || back.Listings[0].After.Stock != 10 {
 		t.Errorf("lost on the way through JSON: %s", b)
 	}
-	if l := r.Listings[0]; l.SoldOutSeconds <= 0 || l.FirstRefusedSeconds <= 0 || l.Granted < 10 || l.Resold != l.Granted-10 {
+	if l := r.Listings[0]; l.SoldOutSeconds <= 0 || l.FirstRefusedSeconds <= 0 || l.Granted < 10 ||
+		l.Resold != l.Granted-10 {
 		t.Errorf("listing %+v", l)
 	}
 }
@@ -207,7 +210,8 @@ func TestRushStartsANode(t *testing.T) {
 	c.Addrs, c.Admin = nil, ""
 	closed := false
 	c.StartNode = func(context.Context) (Node, error) {
-		return Node{HTTPAddr: f.shopAddr, AdminAddr: f.adminAddr, Close: func() error { closed = true; return nil }}, nil
+		return Node{HTTPAddr: f.shopAddr, AdminAddr: f.adminAddr, Close: func() error { closed = true; return nil }},
+			nil
 	}
 	if r := mustRush(t, c); !r.OK() || !r.InProcess || !closed {
 		t.Errorf("ok %v, in process %v, closed %v", r.OK(), r.InProcess, closed)

@@ -105,7 +105,8 @@ func serve(t testing.TB, h fasthttp.RequestHandler) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &fasthttp.Server{Handler: h, NoDefaultServerHeader: true, CloseOnShutdown: true, Logger: log.New(io.Discard, "", 0)}
+	s := &fasthttp.Server{Handler: h, NoDefaultServerHeader: true, CloseOnShutdown: true,
+		Logger: log.New(io.Discard, "", 0)}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Serve(ln) }()
 	t.Cleanup(func() { _ = ln.Close(); <-done })
@@ -267,7 +268,8 @@ func (f *fakeShop) grant(l *fakeListing, shopper, key string, n int) *fakeOrder 
 		State: "held", PayBy: time.Now().Add(f.payWithin),
 	}}
 	if f.pay != nil {
-		token, _ := f.pay.Append(nil, []byte(o.OrderNo), &payment.Claims{Amount: o.Amount, Currency: o.Currency, PayBy: engine.TimeOf(o.PayBy)})
+		token, _ := f.pay.Append(nil, []byte(o.OrderNo), &payment.Claims{Amount: o.Amount, Currency: o.Currency,
+			PayBy: engine.TimeOf(o.PayBy)})
 		o.PayToken = string(token)
 	}
 	l.available -= n

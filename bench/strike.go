@@ -80,7 +80,8 @@ func (p *StrikeReport) write(put func(string, ...any)) {
 	case p.NextBy == "":
 		put("STRIKE\tat %.2f s; nothing was granted to anybody who came after it\n", p.AtSeconds)
 	default:
-		put("STRIKE\tat %.2f s; next grant to somebody who came after it: %.0f ms later, by %s; longest gap between grants %.0f ms\n",
+		put("STRIKE\tat %.2f s; next grant to somebody who came after it: %.0f ms later, by %s; longest gap between "+
+			"grants %.0f ms\n",
 			p.AtSeconds, p.NextGrantMS, p.NextBy, p.GapMS)
 	}
 }

@@ -34,10 +34,12 @@ func TestRushOverSeveralNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := r.Strike
-	if !r.OK() || r.Orders != 600 || s == nil || s.AtSeconds < 0.2 || s.NextGrantMS <= 0 || s.GapMS <= 0 || s.Error != "" {
+	if !r.OK() || r.Orders != 600 || s == nil || s.AtSeconds < 0.2 || s.NextGrantMS <= 0 ||
+		s.GapMS <= 0 || s.Error != "" {
 		t.Errorf("%+v\n%s", s, text.String())
 	}
-	if s != nil && !slices.Contains(c.Addrs[1:], s.NextBy) || !strings.Contains(text.String(), "next grant to somebody who came after it") {
+	if s != nil && !slices.Contains(c.Addrs[1:], s.NextBy) ||
+		!strings.Contains(text.String(), "next grant to somebody who came after it") {
 		t.Errorf("granted by %s:\n%s", s.NextBy, text.String())
 	}
 }
@@ -62,7 +64,8 @@ func TestStrikeThatComesToNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		var text bytes.Buffer
-		if err := r.WriteTable(&text); err != nil || !strings.Contains(text.String(), "STRIKE") || r.Strike.Error != c.want {
+		if err := r.WriteTable(&text); err != nil || !strings.Contains(text.String(), "STRIKE") ||
+			r.Strike.Error != c.want {
 			t.Errorf("%+v, %v\n%s", r.Strike, err, text.String())
 		}
 	}

@@ -21,7 +21,8 @@ func openCashier(t *testing.T, f *fakeShop, faults cashier.Faults) string {
 		t.Fatal(err)
 	}
 	f.pay = keys
-	c, err := cashier.New(cashier.Config{File: filepath.Join(t.TempDir(), "books.db"), Shop: []string{"http://" + f.shopAddr}, Keys: keys, Faults: faults})
+	c, err := cashier.New(cashier.Config{File: filepath.Join(t.TempDir(), "books.db"),
+		Shop: []string{"http://" + f.shopAddr}, Keys: keys, Faults: faults})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,8 +50,9 @@ func TestVerdictWithACashier(t *testing.T) {
 		caught string
 		lost   bool
 	}{
-		"all is well":            {},
-		"callbacks go lost":      {faults: cashier.Faults{Delay: 50 * time.Millisecond, Repeat: 0.5, Drop: 0.4, Reorder: 0.3}, lost: true},
+		"all is well": {},
+		"callbacks go lost": {faults: cashier.Faults{Delay: 50 * time.Millisecond, Repeat: 0.5, Drop: 0.4,
+			Reorder: 0.3}, lost: true},
 		"a payment is forgotten": {sin: sinDropPaid, caught: checkStatesAgree},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -66,8 +68,10 @@ func TestVerdictWithACashier(t *testing.T) {
 				}
 			}
 			m := r.Cashier
-			if m == nil || m.Taken == 0 || m.Taken != r.Paid || m.Taken != m.Paid+m.Untold || (m.Untold > 0) != c.lost || r.PayRefused+r.PayUnanswered != 0 {
-				t.Errorf("%d paid, %d refused, %d unanswered; the cashier: %+v", r.Paid, r.PayRefused, r.PayUnanswered, m)
+			if m == nil || m.Taken == 0 || m.Taken != r.Paid || m.Taken != m.Paid+m.Untold ||
+				(m.Untold > 0) != c.lost || r.PayRefused+r.PayUnanswered != 0 {
+				t.Errorf("%d paid, %d refused, %d unanswered; the cashier: %+v", r.Paid,
+					r.PayRefused, r.PayUnanswered, m)
 			}
 		})
 	}
@@ -90,7 +94,8 @@ func TestVerdictMissesTokens(t *testing.T) {
 	cfg.Cashier = openCashier(t, f, cashier.Faults{})
 	f.pay = nil
 	r := mustRush(t, cfg)
-	if k := r.Verdict.Checks[indexOfCheck(r.Verdict.Checks, checkOrdersKnown)]; k.OK || !strings.Contains(table(t, r), "without a token") {
+	if k := r.Verdict.Checks[indexOfCheck(r.Verdict.Checks, checkOrdersKnown)]; k.OK ||
+		!strings.Contains(table(t, r), "without a token") {
 		t.Errorf("\n%s", table(t, r))
 	}
 }

@@ -151,7 +151,8 @@ func (r *TwoTabsRound) summary() string {
 	for _, o := range r.Outcomes {
 		parts = append(parts, fmt.Sprintf("%s %d", o.Code, o.Count))
 	}
-	return fmt.Sprintf("%d units told, %d unsold, %.2f s; grabs: %s", r.Granted, r.Unsold, r.Seconds, strings.Join(parts, ", "))
+	return fmt.Sprintf("%d units told, %d unsold, %.2f s; grabs: %s", r.Granted, r.Unsold, r.Seconds,
+		strings.Join(parts, ", "))
 }
 
 // JSON returns the whole report, indented.

@@ -173,10 +173,12 @@ func (v *inquest) hold(ctx context.Context) Verdict {
 		}
 	default:
 		if !still {
-			s.add(checkStoodStill, fmt.Sprintf("counts still changed after %v; something else sells here, or holds go on expiring", v.crowd.cfg.Settle))
+			s.add(checkStoodStill, fmt.Sprintf("counts still changed after %v; something else sells here, or holds "+
+				"go on expiring", v.crowd.cfg.Settle))
 		}
 		if waiting > 0 {
-			s.add(checkStoodStill, fmt.Sprintf("%d callbacks still waited at the cashier after %v", waiting, v.crowd.cfg.Settle))
+			s.add(checkStoodStill, fmt.Sprintf("%d callbacks still waited at the cashier after %v",
+				waiting, v.crowd.cfg.Settle))
 		}
 		v.judge(figures)
 	}
@@ -321,7 +323,8 @@ func (v *inquest) lookUp() {
 			state = ""
 			if !o.accused {
 				o.accused = true
-				r.sins.add(checkOrdersKnown, fmt.Sprintf("order %s of %s: %v", o.orderNo, r.cfg.shopper(o.shopper), err))
+				r.sins.add(checkOrdersKnown, fmt.Sprintf("order %s of %s: %v", o.orderNo,
+					r.cfg.shopper(o.shopper), err))
 			}
 		}
 		o.state = state
@@ -423,7 +426,8 @@ func (v *inquest) judgeUnits(figures map[string]string, orders []*told) {
 		taken := c.Held + c.Paid - strangers[i]
 		lives = append(lives, fmt.Sprintf("%s: %d = %d", l.SKU, live, taken))
 		if live != taken {
-			s.add(checkToldIsTaken, fmt.Sprintf("%s: shoppers were told of %d live units, the shop has %d held + %d paid (%d of them other load's, or of unknown outcome)",
+			s.add(checkToldIsTaken, fmt.Sprintf("%s: shoppers were told of %d live units, the shop has %d held + %d "+
+				"paid (%d of them other load's, or of unknown outcome)",
 				l, live, c.Held, c.Paid, strangers[i]))
 		}
 		stock := max(c.Stock, v.before[i].Stock)
@@ -550,7 +554,8 @@ func (v *inquest) judgeList(figures map[string]string, orders []*told) {
 		has, ok := v.listed[o.orderNo]
 		if !ok {
 			if o.state != "" { // else it was named already
-				s.add(checkOrdersKnown, fmt.Sprintf("order %s of %s is not in the shop's list", o.orderNo, cfg.shopper(o.shopper)))
+				s.add(checkOrdersKnown, fmt.Sprintf("order %s of %s is not in the shop's list", o.orderNo,
+					cfg.shopper(o.shopper)))
 			}
 		} else if diff := v.differs(o, has); diff != "" {
 			s.add(checkOrdersKnown, fmt.Sprintf("order %s in the shop's list: %s", o.orderNo, diff))
@@ -612,11 +617,13 @@ func (v *inquest) judgeList(figures map[string]string, orders []*told) {
 		c := v.after[i]
 		lines = append(lines, fmt.Sprintf("%s: held %d, paid %d", l.SKU, held[i], paid[i]))
 		if held[i] != c.Held || paid[i] != c.Paid || c.Stock-held[i]-paid[i] != c.Available {
-			s.add(checkRecount, fmt.Sprintf("%s: its orders hold %d and paid %d of stock %d; it counts held %d, paid %d, available %d",
+			s.add(checkRecount, fmt.Sprintf("%s: its orders hold %d and paid %d of stock %d; it counts held %d, "+
+				"paid %d, available %d",
 				l, held[i], paid[i], c.Stock, c.Held, c.Paid, c.Available))
 		}
 		if int64(len(who[i])) != c.Shoppers {
-			s.add(checkRecount, fmt.Sprintf("%s: its live orders are of %d shoppers; it counts %d", l, len(who[i]), c.Shoppers))
+			s.add(checkRecount, fmt.Sprintf("%s: its live orders are of %d shoppers; it counts %d", l,
+				len(who[i]), c.Shoppers))
 		}
 	}
 	figures[checkRecount] = strings.Join(lines, "; ")

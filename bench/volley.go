@@ -49,7 +49,8 @@ func newVolley(s HTTPServer, connections int, prefix, code string) (*volley, err
 	if s.TokenFor != nil {
 		return newPaperedVolley(s, connections, prefix, code)
 	}
-	head := "POST " + s.Grab.path() + "/grab HTTP/1.1\r\nHost: " + s.Addr + "\r\nContent-Length: 0\r\nX-Shopper-Id: " + prefix
+	head := "POST " + s.Grab.path() + "/grab HTTP/1.1\r\nHost: " + s.Addr +
+		"\r\nContent-Length: 0\r\nX-Shopper-Id: " + prefix
 	return &volley{
 		addr:        s.Addr,
 		connections: connections,

@@ -188,7 +188,8 @@ func (w *witness) checkOffer(q ask, a answer) {
 	}
 	if a.order.Session != l.Session || a.order.SKU != l.SKU || a.order.Quantity != w.cfg.Quantity {
 		w.sins.add(checkOrdersKnown, fmt.Sprintf("%s asked for %d of %s and was granted %d of %s/%s (order %s)",
-			w.cfg.shopper(q.shopper), w.cfg.Quantity, l, a.order.Quantity, a.order.Session, a.order.SKU, a.order.OrderNo))
+			w.cfg.shopper(q.shopper), w.cfg.Quantity, l, a.order.Quantity, a.order.Session,
+			a.order.SKU, a.order.OrderNo))
 	}
 }
 

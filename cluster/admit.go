@@ -46,9 +46,13 @@ func (n *Node) weigh(other peer.Hello) error {
 	switch {
 	case roster == nil:
 	case roster.removed(other.Node, other.Incarnation):
-		return peer.Refuse(peer.CodeRemoved, "node %q was removed from this cluster; to take it in again, empty its directory and use 'doorbuster cluster join'", other.Node)
+		return peer.Refuse(peer.CodeRemoved,
+			"node %q was removed from this cluster; to take it in again, empty its directory and use 'doorbuster "+
+				"cluster join'", other.Node)
 	case roster.member(other.Node) == nil && n.fresh.holds():
-		return peer.Refuse(peer.CodeOther, "node %q is not of this cluster; take it in with 'doorbuster cluster join --id %s' on one that is", other.Node, other.Node)
+		return peer.Refuse(peer.CodeOther,
+			"node %q is not of this cluster; take it in with 'doorbuster cluster join --id %s' on one that is",
+			other.Node, other.Node)
 	}
 	n.hears(other.Node)
 	if n.dir.version().Generation == 0 && other.Generation > 0 {
@@ -64,7 +68,8 @@ func (n *Node) weigh(other peer.Hello) error {
 	switch errors.As(err, &why); {
 	case err == nil:
 		n.alarms.end(engine.AlarmWrongDirectory, other.Node)
-	case why != nil && (why.Code == peer.CodeOlderCopy || why.Code == peer.CodeTwice && n.memory.keptOut(other.Node) > twiceFor):
+	case why != nil && (why.Code == peer.CodeOlderCopy || why.Code == peer.CodeTwice &&
+		n.memory.keptOut(other.Node) > twiceFor):
 		n.alarm(engine.AlarmWrongDirectory, other.Node, "N"+why.Detail[1:]+".")
 	}
 	return err
@@ -89,7 +94,8 @@ func (n *Node) refusedBy(addr string, why *peer.Refusal) {
 	if why.Code == peer.CodeRemoved {
 		now := time.Now()
 		if was := n.members.toldOut.Swap(&now); was == nil && !n.members.out.Load() {
-			n.logger.Warn("another node says that this one was removed from the cluster: it serves nobody any more; stop it", "node", why.Node)
+			n.logger.Warn("another node says that this one was removed from the cluster: it serves nobody any more; "+
+				"stop it", "node", why.Node)
 		}
 		return
 	}
@@ -118,7 +124,8 @@ func (n *Node) refusedBy(addr string, why *peer.Refusal) {
 		n.fatal.fail(CauseDisk, err)
 		return
 	}
-	n.fatal.fail(CauseSuperseded, fmt.Errorf("cluster %q went on without this node, as generation %d (this node is of generation %d; says %s)",
+	n.fatal.fail(CauseSuperseded, fmt.Errorf("cluster %q went on without this node, as generation %d (this node is "+
+		"of generation %d; says %s)",
 		mine.Cluster, why.Generation, mine.Generation, addr))
 }
 

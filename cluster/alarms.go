@@ -140,7 +140,8 @@ func (n *Node) watchStuck(now time.Time) {
 	}
 	n.alarm(engine.AlarmNodeBehind, n.cfg.NodeID,
 		fmt.Sprintf("Node %s does not catch up with its cluster: %s. Mend what that names; "+
-			"if it stays behind, 'doorbuster cluster remove --node %s', and join it under a new id with an empty directory.", n.cfg.NodeID, why, n.cfg.NodeID))
+			"if it stays behind, 'doorbuster cluster remove --node %s', and join it under a new id with an empty "+
+			"directory.", n.cfg.NodeID, why, n.cfg.NodeID))
 }
 
 // saysWhoLeads gives a node that was heard just now and names another leader than

@@ -80,8 +80,10 @@ func (n *Node) Backup(ctx context.Context, w io.Writer, stateOnly bool) error {
 		return err
 	}
 	info, err := json.Marshal(BackupInfo{
-		Cluster: n.cfg.ClusterID, Node: n.cfg.NodeID, Generation: n.dir.version().Generation, Term: engine.Term(n.raft.CurrentTerm()),
-		LogIndex: index, Hash: hex.EncodeToString(digest.Sum(nil)), Taken: n.cfg.Wall().UTC(), Version: n.cfg.Version, Roster: n.fsm.roster.Load(),
+		Cluster: n.cfg.ClusterID, Node: n.cfg.NodeID, Generation: n.dir.version().Generation,
+		Term:     engine.Term(n.raft.CurrentTerm()),
+		LogIndex: index, Hash: hex.EncodeToString(digest.Sum(nil)), Taken: n.cfg.Wall().UTC(), Version: n.cfg.Version,
+		Roster:    n.fsm.roster.Load(),
 		StateOnly: stateOnly,
 	})
 	if err != nil {
@@ -103,7 +105,8 @@ func (n *Node) Backup(ctx context.Context, w io.Writer, stateOnly bool) error {
 	}
 	err = n.ledger.WritePart(ctx, w, index, left)
 	if gaps := n.ledger.Stats().Gaps; err == nil && gaps > 0 {
-		n.logger.Warn("a backup was written of a node whose trail has gaps: it has them, too", "gaps", gaps, "log_index", index)
+		n.logger.Warn("a backup was written of a node whose trail has gaps: it has them, too", "gaps",
+			gaps, "log_index", index)
 	}
 	return err
 }
@@ -117,7 +120,8 @@ func (n *Node) awaitLedger(ctx context.Context, index engine.LogIndex) error {
 		return ctx.Err()
 	}
 	if errors.Is(err, ledger.ErrNotWhole) {
-		return refuse("the backup would lack settled orders: %w. Try again in a while, ask another node, or save the state alone", err)
+		return refuse("the backup would lack settled orders: %w. Try again in a while, ask another node, or save "+
+			"the state alone", err)
 	}
 	return err
 }
@@ -175,7 +179,8 @@ func (b *backupFile) check() error {
 		return fmt.Errorf("it does not begin with %q; 'doorbuster backup' writes such files", backupMagic)
 	}
 	if version := binary.LittleEndian.Uint32(head[8:]); version > backupVersion {
-		return fmt.Errorf("it was written by a newer build (format %d, this build reads %d); upgrade doorbuster", version, backupVersion)
+		return fmt.Errorf("it was written by a newer build (format %d, this build reads %d); upgrade doorbuster",
+			version, backupVersion)
 	}
 	infoBytes, stateBytes := int64(binary.LittleEndian.Uint32(head[12:])), binary.LittleEndian.Uint64(head[16:])
 	begin := int64(backupHead) + infoBytes
@@ -229,7 +234,8 @@ func (b *backupFile) readState() (*engine.State, error) {
 		return nil, b.bad("%w", err)
 	}
 	if got := state.Hash(); hex.EncodeToString(got[:]) != b.info.Hash || state.LogIndex() != b.info.LogIndex {
-		return nil, b.bad("its state is at log index %d with hash %x, not at %d with %s", state.LogIndex(), got, b.info.LogIndex, b.info.Hash)
+		return nil, b.bad("its state is at log index %d with hash %x, not at %d with %s", state.LogIndex(), got,
+			b.info.LogIndex, b.info.Hash)
 	}
 	if b.info.Ledger != nil {
 		if err := b.info.Ledger.Fits(state); err != nil {
@@ -263,7 +269,8 @@ func Restore(cfg Config, path string) (info BackupInfo, err error) {
 		return info, err
 	}
 	if cfg.ClusterID != "" && cfg.self() == nil {
-		return info, fmt.Errorf("node %q is not among the nodes that the cluster begins with; it joins later, with an empty directory", cfg.NodeID)
+		return info, fmt.Errorf("node %q is not among the nodes that the cluster begins with; it joins later, with "+
+			"an empty directory", cfg.NodeID)
 	}
 	// All of it is read before anything is written: nothing of a damaged one is used.
 	b, err := openBackup(path)
@@ -281,7 +288,8 @@ func Restore(cfg Config, path string) (info BackupInfo, err error) {
 	info = b.info
 	info.Horizon = horizon(state)
 	if _, err := os.Stat(filepath.Join(cfg.Dir, versionFile)); err == nil {
-		return info, fmt.Errorf("%w: %s: it holds a node's data already; a backup is restored into a new directory", ErrDirectory, cfg.Dir)
+		return info, fmt.Errorf("%w: %s: it holds a node's data already; a backup is restored into a new directory",
+			ErrDirectory, cfg.Dir)
 	}
 	n := &Node{cfg: cfg, logger: cfg.Logger}
 	first := n.firstVersion()
@@ -310,11 +318,13 @@ func Restore(cfg Config, path string) (info BackupInfo, err error) {
 		return info, err
 	}
 	hop := loneTransport()
-	sink, err := snapshots.Create(raft.SnapshotVersionMax, uint64(info.LogIndex), term, n.firstConfiguration(hop), 1, hop)
+	sink, err := snapshots.Create(raft.SnapshotVersionMax, uint64(info.LogIndex), term,
+		n.firstConfiguration(hop), 1, hop)
 	if err != nil {
 		return info, err
 	}
-	if err := (fsmSnapshot{state.Snapshot(), snapshotHead{}, func(engine.LogIndex) error { return nil }}).Persist(sink); err != nil {
+	if err := (fsmSnapshot{state.Snapshot(), snapshotHead{},
+		func(engine.LogIndex) error { return nil }}).Persist(sink); err != nil {
 		return info, err
 	}
 	if b.part != nil {

@@ -41,7 +41,8 @@ func TestBackupSamples(t *testing.T) {
 			n := openAlone(t, cfg)
 			first := engine.OrderRef{Session: 1, Ordinal: 1}
 			o, found, err := n.Ledger().Order(first)
-			if (err == nil) != c.ledger || found != c.ledger || found && (o.Shopper != "ann" || o.State != engine.Paid) {
+			if (err == nil) != c.ledger || found != c.ledger || found &&
+				(o.Shopper != "ann" || o.State != engine.Paid) {
 				t.Errorf("the settled order: %+v, %v, %v", o, found, err)
 			}
 			var whole bytes.Buffer

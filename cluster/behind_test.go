@@ -30,7 +30,8 @@ func (c *trio) joins(id string) *seat {
 	}
 	c.seats = append(c.seats, s)
 	c.eventually(id+" does not vote", func() bool {
-		return slices.ContainsFunc(c.leader().ClusterStatus().Nodes, func(x NodeStatus) bool { return x.ID == id && x.voter })
+		return slices.ContainsFunc(c.leader().ClusterStatus().Nodes,
+			func(x NodeStatus) bool { return x.ID == id && x.voter })
 	})
 	return s
 }
@@ -94,7 +95,11 @@ func TestJoinUnderLaterLeader(t *testing.T) {
 	}
 	eventually(t, "the roster is not applied", func() bool { return joining.Roster().Version == 1 })
 	joining.net.port.DropConnections()
-	eventually(t, "what follows is refused for ever", func() bool { ok, err := p.try(5, 2, 5, 2, 1, noop); return ok && err == nil })
+	eventually(t, "what follows is refused for ever", func() bool {
+		ok, err := p.try(5, 2, 5, 2, 1,
+			noop)
+		return ok && err == nil
+	})
 }
 
 // TestStuckIsAnAlarm: a node that stands still behind a cluster that goes on says
@@ -112,7 +117,8 @@ func TestStuckIsAnAlarm(t *testing.T) {
 	lost := openSeat(t, cfg)
 	c.eventually("no alarm", func() bool {
 		text := fmt.Sprint(lost.ClusterStatus().Alarms)
-		return strings.Contains(text, "does not catch up") && strings.Contains(text, "another data directory") && strings.Contains(text, "cluster remove --node b1")
+		return strings.Contains(text, "does not catch up") && strings.Contains(text, "another data directory") &&
+			strings.Contains(text, "cluster remove --node b1")
 	})
 }
 

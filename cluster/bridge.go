@@ -47,7 +47,8 @@ func (n *Node) bridge(now time.Time) *Member {
 	}
 	for _, id := range v.others {
 		m := roster.member(id)
-		if m == nil || m.Drained || m.Kind != KindVoter || !n.healthy(term, id) || uint64(n.tracker.durableOf(term, id))+behind < n.raft.LastIndex() {
+		if m == nil || m.Drained || m.Kind != KindVoter || !n.healthy(term, id) ||
+			uint64(n.tracker.durableOf(term, id))+behind < n.raft.LastIndex() {
 			continue
 		}
 		if offset, known := n.clockOffset(id); known && offset.Abs() > clockBound {
@@ -55,7 +56,8 @@ func (n *Node) bridge(now time.Time) *Member {
 		}
 		p, _ := n.pulseOf(id)
 		for _, far := range strings.Fields(p.Detail[detailHears]) {
-			if roster.zoneOf(far) != m.Zone && slices.Contains(v.others, far) && now.Sub(n.heardAt(id)) < hearsFor && !n.ended(far) {
+			if roster.zoneOf(far) != m.Zone && slices.Contains(v.others, far) &&
+				now.Sub(n.heardAt(id)) < hearsFor && !n.ended(far) {
 				return m
 			}
 		}

@@ -183,7 +183,8 @@ func (d *directory) look(want dirVersion) (fresh bool, err error) {
 	for _, e := range entries {
 		// A first start that was cut short leaves the version half written.
 		if e.Name() != lockFile && e.Name() != versionFile+temporarySuffix && e.Name() != "lost+found" {
-			return false, fmt.Errorf("it has %q in it but no %s: it is no data directory of a node; name an empty or a new one", e.Name(), versionFile)
+			return false, fmt.Errorf("it has %q in it but no %s: it is no data directory of a node; name an empty "+
+				"or a new one", e.Name(), versionFile)
 		}
 	}
 	return true, nil
@@ -199,13 +200,16 @@ func (d *directory) read(version []byte, want dirVersion) error {
 	case v.Magic != dirMagic:
 		return fmt.Errorf("it was %w: begin with an empty directory", engine.ErrOlderFormat)
 	case v.Format > dirFormat:
-		return fmt.Errorf("it was written by a newer build (format %d, this build knows %d); upgrade doorbuster", v.Format, dirFormat)
+		return fmt.Errorf("it was written by a newer build (format %d, this build knows %d); upgrade doorbuster",
+			v.Format, dirFormat)
 	case v.Node != want.Node:
 		return fmt.Errorf("it belongs to node %q, this is node %q; name this node's own directory", v.Node, want.Node)
 	case v.Cluster == "" && want.Cluster != "":
-		return fmt.Errorf("it belongs to a node without a cluster, this one is of cluster %q; start the cluster with new directories, and bring a backup of this one into it with 'doorbuster restore'", want.Cluster)
+		return fmt.Errorf("it belongs to a node without a cluster, this one is of cluster %q; start the cluster "+
+			"with new directories, and bring a backup of this one into it with 'doorbuster restore'", want.Cluster)
 	case v.Cluster != want.Cluster:
-		return fmt.Errorf("it belongs to a node of cluster %q; this one's configuration says %q", v.Cluster, want.Cluster)
+		return fmt.Errorf("it belongs to a node of cluster %q; this one's configuration says %q",
+			v.Cluster, want.Cluster)
 	}
 	if err := v.usable(); err != nil {
 		return err
@@ -218,11 +222,14 @@ func (d *directory) read(version []byte, want dirVersion) error {
 func (v *dirVersion) usable() error {
 	switch {
 	case v.Restoring:
-		return errors.New("a backup was being put into it, and that was cut short; empty the directory and restore again")
+		return errors.New("a backup was being put into it, and that was cut short; empty the directory and restore " +
+			"again")
 	case v.OlderCopy != "":
 		return fmt.Errorf("it is an older copy of itself: %s", v.OlderCopy)
 	case v.Superseded > 0:
-		return fmt.Errorf("cluster %q went on without this node, as generation %d (this is generation %d): what it holds may never have been agreed on. Keep the directory for the books, and join the node from scratch: a new id, an empty directory, 'doorbuster cluster join'", v.Cluster, v.Superseded, v.Generation)
+		return fmt.Errorf("cluster %q went on without this node, as generation %d (this is generation %d): what it "+
+			"holds may never have been agreed on. Keep the directory for the books, and join the node from scratch: "+
+			"a new id, an empty directory, 'doorbuster cluster join'", v.Cluster, v.Superseded, v.Generation)
 	}
 	return nil
 }

@@ -32,21 +32,30 @@ const (
 )
 
 var ends = [causes]struct{ known, do, alone string }{
-	CauseRestart: {known: toldIsInLog, do: "look above for why, and " + startAgain + "; if it goes on, remove the node and join it under a new id with an empty directory",
+	CauseRestart: {known: toldIsInLog, do: "look above for why, and " + startAgain +
+		"; if it goes on, remove the node and join it under a new id with an empty directory",
 		alone: "look above for why, and " + startAgain},
 	CauseDisk: {known: toldIsInLog, do: "mend the disk, or make room on it, and " + startAgain},
 	CauseStall: {known: toldIsInLog + "; what it was writing was not told by it, and may be there or not",
 		do: "see why the disk hangs, and " + startAgain + "; a larger stall_timeout allows for longer pauses"},
 	CauseDamage: {known: "This node's log does not prove any more what it told",
-		do:    "check the disk, remove the node, and join it under a new id with an empty directory: it gets from the others what they agreed on",
-		alone: "check the disk, see with 'doorbuster wal verify' what is damaged, and keep the directory for the books before a backup is restored"},
-	CauseSuperseded: {known: "Orders that it told and that the promoted node did not have are not in the cluster, and their units may have been sold again",
-		do: "keep its directory for the books, and join the node from scratch under a new id with 'doorbuster cluster join'"},
+		do: "check the disk, remove the node, and join it under a new id with an empty directory: it gets from " +
+			"the others what they agreed on",
+		alone: "check the disk, see with 'doorbuster wal verify' what is damaged, and keep the directory for the " +
+			"books before a backup is restored"},
+	CauseSuperseded: {known: "Orders that it told and that the promoted node did not have are not in the cluster, " +
+		"and their units may have been sold again",
+		do: "keep its directory for the books, and join the node from scratch under a new id with 'doorbuster " +
+			"cluster join'"},
 	CauseOlderCopy: {known: "What this node acknowledged since that copy was made is not in it, and the others have it",
-		do: "keep the directory for the books if you like, remove the node, and join it under a new id with an empty directory"},
-	CauseContradiction: {known: "This node has applied, and may have told, what the others do not have; nothing of it was overwritten",
-		do: "stop the other nodes before they sell more, and find out which of them was put back to an older copy or lost its disk. Keep all directories. " +
-			"Then either promote this node, start the others no more and join new ones, and what they sold meanwhile is lost; " +
+		do: "keep the directory for the books if you like, remove the node, and join it under a new id with an " +
+			"empty directory"},
+	CauseContradiction: {known: "This node has applied, and may have told, what the others do not have; nothing of " +
+		"it was overwritten",
+		do: "stop the other nodes before they sell more, and find out which of them was put back to an older copy " +
+			"or lost its disk. Keep all directories. " +
+			"Then either promote this node, start the others no more and join new ones, and what they sold " +
+			"meanwhile is lost; " +
 			"or remove this node and join it under a new id with an empty directory, and what only it has is lost"},
 	CauseOutdated: {known: toldIsInLog, do: "upgrade doorbuster on this node"},
 	CauseNetwork:  {known: toldIsInLog, do: "mend what the network says, and " + startAgain},

@@ -30,7 +30,9 @@ func TestFatalSaysWhatIsKnown(t *testing.T) {
 			if end.Confirmed = 17; !strings.Contains(end.Error(), "confirmed everything up to index 17") {
 				t.Errorf("cause %d hides the index: %s", cause, end)
 			}
-			if alone && strings.Contains(end.Error(), "join") && cause != CauseSuperseded && cause != CauseOlderCopy && cause != CauseContradiction { // which no node meets alone
+			// which no node meets alone
+			if alone && strings.Contains(end.Error(), "join") && cause != CauseSuperseded &&
+				cause != CauseOlderCopy && cause != CauseContradiction {
 				t.Errorf("cause %d: a node that is alone can't join again: %s", cause, end)
 			}
 		}

@@ -66,7 +66,8 @@ func (net *network) keepFollowing() {
 			f := &followed{member: m, cancel: cancel}
 			net.follows[m.ID] = f
 			following.Go(func() {
-				net.peers.Peer(m.Peer).Follow(ctx, followEvery, func(p rpc.Pulse, sent time.Time) { net.heard(f, p, sent) }, func(err error) { net.gone(f, err) })
+				net.peers.Peer(m.Peer).Follow(ctx, followEvery,
+					func(p rpc.Pulse, sent time.Time) { net.heard(f, p, sent) }, func(err error) { net.gone(f, err) })
 			})
 		}
 		net.mu.Unlock()

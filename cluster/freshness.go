@@ -180,7 +180,8 @@ func (n *Node) Ready() error {
 	case len(n.voters.Load().configuration.Servers) == 0:
 		return errors.New("this node is not of the cluster yet: 'doorbuster cluster join' on one that is")
 	case n.across.blocked.Load():
-		return errors.New("zone ack is require, and no voter of another zone answers; bring one back, or 'doorbuster cluster zone-ack --mode prefer'")
+		return errors.New("zone ack is require, and no voter of another zone answers; bring one back, or " +
+			"'doorbuster cluster zone-ack --mode prefer'")
 	}
 	if _, leader := n.raft.LeaderWithID(); leader == "" {
 		return errors.New("no leader is known")

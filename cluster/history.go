@@ -66,7 +66,8 @@ func (n *Node) weighSnapshot(end mark, terms history) error {
 	if ours := n.termHere(at); ours == 0 || theirs == 0 || ours == theirs {
 		return nil
 	}
-	return n.contradicts(fmt.Sprintf("A snapshot of index %d is to overwrite the log of node %s, which has applied other entries up to index %d (of term %d there, and %d here)",
+	return n.contradicts(fmt.Sprintf("A snapshot of index %d is to overwrite the log of node %s, which has applied "+
+		"other entries up to index %d (of term %d there, and %d here)",
 		end.Index, n.cfg.NodeID, at, theirs, n.termHere(at)))
 }
 
@@ -86,7 +87,8 @@ func (n *Node) weighed(s *raft.FileSnapshotStore) raft.SnapshotStore {
 }
 
 // Create is Raft's.
-func (s snapshotStore) Create(version raft.SnapshotVersion, index, term uint64, servers raft.Configuration, since uint64, hop raft.Transport) (raft.SnapshotSink, error) {
+func (s snapshotStore) Create(version raft.SnapshotVersion, index, term uint64, servers raft.Configuration,
+	since uint64, hop raft.Transport) (raft.SnapshotSink, error) {
 	sink, err := s.FileSnapshotStore.Create(version, index, term, servers, since, hop)
 	if err != nil {
 		return nil, err

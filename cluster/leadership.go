@@ -246,7 +246,8 @@ func (n *Node) improve(now time.Time) {
 	}
 	due := l.due()
 	if due && bridge != nil && now.Sub(l.apart) > apartFor {
-		n.logger.Warn("this leader hears no voter of another zone, and another voter does: it is to lead", "node", bridge.ID)
+		n.logger.Warn("this leader hears no voter of another zone, and another voter does: it is to lead", "node",
+			bridge.ID)
 		go n.handTo(bridge, false)
 		return
 	}
@@ -371,10 +372,12 @@ func (n *Node) Transfer(ctx context.Context, from, to string) (leader string, er
 			return "", refuse("node %q is still joining; wait until it votes", to)
 		}
 		if !n.caughtUp(to) {
-			return "", refuse("node %q does not answer, or lacks too much of the log; see 'doorbuster cluster status'", to)
+			return "", refuse("node %q does not answer, or lacks too much of the log; see 'doorbuster cluster "+
+				"status'", to)
 		}
 		if offset := n.untimely(to); offset != 0 {
-			return "", refuse("the clock of node %q is %s off this one's; mend that first", to, offset.Round(time.Millisecond))
+			return "", refuse("the clock of node %q is %s off this one's; mend that first", to,
+				offset.Round(time.Millisecond))
 		}
 		target = m
 	}
@@ -423,7 +426,8 @@ func (n *Node) transferTo(target *Member, whole bool) error {
 	}
 	n.fresh.end()
 	n.logger.Info("handing leadership over", "to", target.ID, "zone", target.Zone)
-	if err := n.raft.LeadershipTransferToServer(raft.ServerID(target.ID), raft.ServerAddress(target.Peer)).Error(); err != nil {
+	if err := n.raft.LeadershipTransferToServer(raft.ServerID(target.ID),
+		raft.ServerAddress(target.Peer)).Error(); err != nil {
 		if n.raft.State() != raft.Leader || n.stopping.Load() {
 			return nil // somebody leads, or will: there is nothing left to hand over
 		}
@@ -509,8 +513,12 @@ func (n *Node) rank(gone string) int {
 		}
 		return w
 	}
-	left := slices.DeleteFunc(slices.Clone(roster.Members), func(m Member) bool { return m.ID == gone || !m.Kind.votes() })
-	slices.SortFunc(left, func(a, b Member) int { return cmp.Or(cmp.Compare(worth(a), worth(b)), strings.Compare(b.ID, a.ID)) })
+	left := slices.DeleteFunc(slices.Clone(roster.Members),
+		func(m Member) bool { return m.ID == gone || !m.Kind.votes() })
+	slices.SortFunc(left, func(a, b Member) int {
+		return cmp.Or(cmp.Compare(worth(a), worth(b)),
+			strings.Compare(b.ID, a.ID))
+	})
 	return max(0, slices.IndexFunc(left, func(m Member) bool { return m.ID == n.cfg.NodeID }))
 }
 
@@ -521,10 +529,12 @@ func (n *Node) HandOver(ctx context.Context) {
 		return
 	}
 	_, err := n.Transfer(ctx, "", "")
-	for began := time.Now(); errors.Is(err, ErrRefused) && time.Since(began) < handOverPatience && n.pause(20*time.Millisecond); {
+	for began := time.Now(); errors.Is(err, ErrRefused) && time.Since(began) < handOverPatience &&
+		n.pause(20*time.Millisecond); {
 		_, err = n.Transfer(ctx, "", "")
 	}
 	if err != nil && !errors.Is(err, engine.ErrNotLeader) {
-		n.logger.Warn("leadership is not handed over before the stop; the others elect a leader by themselves", "error", err)
+		n.logger.Warn("leadership is not handed over before the stop; the others elect a leader by themselves",
+			"error", err)
 	}
 }

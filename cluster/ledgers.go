@@ -113,7 +113,8 @@ const copyTimeout = 10 * time.Second
 
 // each asks the other nodes whose ledgers reach to least, or further, until one has
 // answered well.
-func (o otherLedgers) each(ctx context.Context, least engine.LogIndex, ask func(context.Context, *rpc.Peer) (done bool, err error)) error {
+func (o otherLedgers) each(ctx context.Context, least engine.LogIndex,
+	ask func(context.Context, *rpc.Peer) (done bool, err error)) error {
 	err := errNoLedger
 	for _, m := range o.n.Roster().Members {
 		if p, heard := o.n.pulseOf(m.ID); m.ID == o.n.cfg.NodeID || !heard || p.Ledger < least {
@@ -133,7 +134,8 @@ func (o otherLedgers) each(ctx context.Context, least engine.LogIndex, ask func(
 }
 
 // Entries is trail.Peers': the page of whoever has the most.
-func (o otherLedgers) Entries(ctx context.Context, after, upto engine.LogIndex, deeds bool) (best trail.Page, err error) {
+func (o otherLedgers) Entries(ctx context.Context, after, upto engine.LogIndex,
+	deeds bool) (best trail.Page, err error) {
 	answered := false
 	err = o.each(ctx, after+1, func(ctx context.Context, peer *rpc.Peer) (bool, error) {
 		p, err := peer.Trail(ctx, after, upto, deeds)
@@ -152,7 +154,8 @@ func (o otherLedgers) Entries(ctx context.Context, after, upto engine.LogIndex, 
 }
 
 // SessionChunk is settled.Peers'.
-func (o otherLedgers) SessionChunk(ctx context.Context, h engine.SessionHandle, offset int64) (chunk []byte, total int64, err error) {
+func (o otherLedgers) SessionChunk(ctx context.Context, h engine.SessionHandle,
+	offset int64) (chunk []byte, total int64, err error) {
 	err = o.each(ctx, 0, func(ctx context.Context, peer *rpc.Peer) (done bool, err error) {
 		chunk, total, err = peer.Orders(ctx, h, offset)
 		return err == nil, err

@@ -41,17 +41,20 @@ func propose(t *testing.T, n *Node, commands ...engine.Command) *engine.Effects 
 
 // planned is the plan of open sessions that sell a mask each, for 100.
 func planned(now engine.Time, sessions ...string) engine.Command {
-	p := &engine.Plan{Products: []engine.Product{{ID: "mask", Currency: "CNY"}}, Sales: []engine.SalePlan{{Sale: engine.Sale{ID: "sale", Timezone: "UTC"}}}}
+	p := &engine.Plan{Products: []engine.Product{{ID: "mask", Currency: "CNY"}},
+		Sales: []engine.SalePlan{{Sale: engine.Sale{ID: "sale", Timezone: "UTC"}}}}
 	for _, id := range sessions {
 		p.Sales[0].Sessions = append(p.Sales[0].Sessions, engine.SessionPlan{
-			SessionSpec: engine.SessionSpec{ID: id, StartSpec: "now", Start: now, End: now.Add(time.Hour), PayWithin: time.Minute, Publish: true},
-			Listings:    []engine.ListingSpec{{SKU: "mask", Price: 100, Stock: 1_000_000}}})
+			SessionSpec: engine.SessionSpec{ID: id, StartSpec: "now", Start: now, End: now.Add(time.Hour),
+				PayWithin: time.Minute, Publish: true},
+			Listings: []engine.ListingSpec{{SKU: "mask", Price: 100, Stock: 1_000_000}}})
 	}
 	return engine.Command{Kind: engine.CmdApplyPlan, Plan: p}
 }
 
 func grabbed(listing engine.ListingHandle, shopper string) engine.Command {
-	return engine.Command{Kind: engine.CmdPlaceHold, Listing: listing, Shopper: []byte(shopper), Key: engine.Key{1}, Quantity: 1, Deadline: engine.Never}
+	return engine.Command{Kind: engine.CmdPlaceHold, Listing: listing, Shopper: []byte(shopper), Key: engine.Key{1},
+		Quantity: 1, Deadline: engine.Never}
 }
 
 func backedUp(t *testing.T, n *Node, path string, stateOnly bool) {
@@ -72,7 +75,8 @@ func writeSamples(t *testing.T) {
 	propose(t, n, planned(now, "over", "on"))
 	for _, who := range []string{"ann", "bob", "cai"} {
 		e := propose(t, n, grabbed(1, who)).Primary[0]
-		propose(t, n, engine.Command{Kind: engine.CmdPayOrder, Order: e.Order, PaymentID: "p-" + who, Amount: 100, Currency: "CNY"})
+		propose(t, n, engine.Command{Kind: engine.CmdPayOrder, Order: e.Order, PaymentID: "p-" + who,
+			Amount: 100, Currency: "CNY"})
 	}
 	propose(t, n, grabbed(2, "dov"))
 	propose(t, n, engine.Command{Kind: engine.CmdSteerSession, Session: 1, Action: engine.SessionEnd})
@@ -109,7 +113,8 @@ func TestNoOrderNumberIsGivenOutInTwoLives(t *testing.T) {
 			propose(t, n, planned(engine.TimeOf(time.Now()), "one", "two"))
 		}
 		for i := range 1 + random.IntN(6) {
-			e := propose(t, n, grabbed(engine.ListingHandle(1+random.IntN(2)), fmt.Sprint("s", life, "-", i))).Primary[0]
+			e := propose(t, n, grabbed(engine.ListingHandle(1+random.IntN(2)),
+				fmt.Sprint("s", life, "-", i))).Primary[0]
 			n.View(func(s *engine.State) {
 				no := s.OrderNo(e.Order)
 				if before, twice := told[no]; twice || no == "" {

@@ -158,7 +158,8 @@ func (s *LogStore) StoreLogs(entries []*raft.Log) error {
 	for _, e := range entries {
 		at := len(meta)
 		meta = appendEntryMeta(meta, e)
-		s.records = append(s.records, wal.Record{Index: e.Index, Term: e.Term, Meta: meta[at:len(meta):len(meta)], Data: e.Data})
+		s.records = append(s.records, wal.Record{Index: e.Index, Term: e.Term,
+			Meta: meta[at:len(meta):len(meta)], Data: e.Data})
 	}
 	err := s.log.Append(s.records)
 	clear(s.records)
@@ -189,7 +190,8 @@ func appendEntryMeta(b []byte, e *raft.Log) []byte {
 
 func decodeEntry(r *wal.Record, e *raft.Log) error {
 	if len(r.Meta) > 0 && r.Meta[0] > entryVersion {
-		return fmt.Errorf("cluster: entry %d was written by format %d; this build reads up to %d", r.Index, r.Meta[0], entryVersion)
+		return fmt.Errorf("cluster: entry %d was written by format %d; this build reads up to %d", r.Index,
+			r.Meta[0], entryVersion)
 	}
 	if len(r.Meta) < entryMetaBytes || r.Meta[0] != entryVersion {
 		return fmt.Errorf("cluster: record %d is not a Raft entry", r.Index)

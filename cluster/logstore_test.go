@@ -31,7 +31,8 @@ func openStore(t *testing.T, dir string) (*LogStore, *wal.Log) {
 }
 
 func entry(index, term uint64) *raft.Log {
-	return &raft.Log{Index: index, Term: term, Type: raft.LogCommand, Data: fmt.Appendf(nil, "entry %d of term %d", index, term),
+	return &raft.Log{Index: index, Term: term, Type: raft.LogCommand,
+		Data:       fmt.Appendf(nil, "entry %d of term %d", index, term),
 		AppendedAt: time.Unix(1_700_000_000, int64(index))}
 }
 
@@ -78,8 +79,10 @@ func TestLogStoreKeepsEveryField(t *testing.T) {
 	want := []*raft.Log{
 		{Index: 1, Term: 1, Type: raft.LogConfiguration, Data: []byte{1, 2}},
 		{Index: 2, Term: 1, Type: raft.LogNoop, Data: []byte{}, AppendedAt: time.Unix(0, 0)},
-		{Index: 3, Term: 2, Type: raft.LogBarrier, Data: []byte{}, Extensions: []byte("ext"), AppendedAt: time.Unix(-5, 7)},
-		{Index: 4, Term: 2, Type: raft.LogCommand, Data: make([]byte, 3*wal.MinSegmentBytes), AppendedAt: time.Unix(1_700_000_000, 123456789)},
+		{Index: 3, Term: 2, Type: raft.LogBarrier, Data: []byte{}, Extensions: []byte("ext"),
+			AppendedAt: time.Unix(-5, 7)},
+		{Index: 4, Term: 2, Type: raft.LogCommand, Data: make([]byte, 3*wal.MinSegmentBytes),
+			AppendedAt: time.Unix(1_700_000_000, 123456789)},
 	}
 	if err := s.StoreLogs(want); err != nil {
 		t.Fatal(err)
@@ -116,7 +119,8 @@ func TestLogStoreDeleteRange(t *testing.T) {
 			if err := s.StoreLogs(entries(10, 100, 3)); err != nil {
 				t.Fatal(err)
 			}
-			if err := s.DeleteRange(tc.lowest, tc.highest); errors.Is(err, ErrDeleteInside) != tc.inside || !tc.inside && err != nil {
+			if err := s.DeleteRange(tc.lowest, tc.highest); errors.Is(err, ErrDeleteInside) != tc.inside ||
+				!tc.inside && err != nil {
 				t.Fatal(err)
 			}
 			var want []*raft.Log
@@ -490,7 +494,8 @@ func TestRaftRecoverCluster(t *testing.T) {
 	survivor.open(t)
 	_, survivor.trans = raft.NewInmemTransport(raft.ServerAddress(survivor.id))
 	alone := raft.Configuration{Servers: []raft.Server{{ID: survivor.id, Address: survivor.trans.LocalAddr()}}}
-	if err := raft.RecoverCluster(quickRaft(survivor.id), &listFSM{}, survivor.store, survivor.stab, survivor.snaps, survivor.trans, alone); err != nil {
+	if err := raft.RecoverCluster(quickRaft(survivor.id), &listFSM{}, survivor.store, survivor.stab, survivor.snaps,
+		survivor.trans, alone); err != nil {
 		t.Fatal(err)
 	}
 	if got := survivor.log.LastIndex(); got != 0 {

@@ -45,12 +45,14 @@ func (n *Node) rostered(r *Roster) {
 	v := n.dir.version()
 	out := r.removed(v.Node, v.Incarnation)
 	if was := n.members.out.Swap(out); out && !was {
-		n.logger.Warn("this node was removed from the cluster: it serves nobody any more; stop it", "operator", r.Operator)
+		n.logger.Warn("this node was removed from the cluster: it serves nobody any more; stop it", "operator",
+			r.Operator)
 	}
 	if n.net != nil {
 		n.net.relearn()
 	}
-	n.logger.Info("cluster changed", "roster", r.Version, "zone_ack", string(r.ZoneAck), "nodes", len(r.Members), "operator", r.Operator, "note", r.Note)
+	n.logger.Info("cluster changed", "roster", r.Version, "zone_ack", string(r.ZoneAck), "nodes", len(r.Members),
+		"operator", r.Operator, "note", r.Note)
 }
 
 func (m Member) server() raft.Server {
@@ -114,7 +116,10 @@ func (r *Roster) setZoneAck(mode ZoneAck) error {
 
 // prefer says which zone is to lead; "" is none.
 func (r *Roster) prefer(zone string) error {
-	if zone != "" && !slices.ContainsFunc(r.Members, func(m Member) bool { return m.Zone == zone && m.Kind == KindVoter }) {
+	if zone != "" && !slices.ContainsFunc(r.Members, func(m Member) bool {
+		return m.Zone == zone &&
+			m.Kind == KindVoter
+	}) {
 		return refuse("no voter stands in zone %q", zone)
 	}
 	r.Preferred = zone
@@ -172,7 +177,8 @@ func (n *Node) join(o Operation) error {
 				return errDone
 			}
 			if other.ID == m.ID {
-				return refuse("there is a node %q already (zone %s, at %s); a node that lost its data joins under a new id", m.ID, other.Zone, other.Peer)
+				return refuse("there is a node %q already (zone %s, at %s); a node that lost its data joins under a "+
+					"new id", m.ID, other.Zone, other.Peer)
 			}
 			if other.Peer == m.Peer {
 				return refuse("node %q is at %s already", other.ID, m.Peer)
@@ -276,9 +282,11 @@ func (n *Node) remove(o Operation) error {
 	case voters == 0:
 		return refuse("%q is the last voter", id)
 	case alive < voters/2+1:
-		return refuse("of the %d voters that would be left only %d answer: there would be no quorum. Bring the others back first, or promote the room that survives", voters, alive)
+		return refuse("of the %d voters that would be left only %d answer: there would be no quorum. Bring the "+
+			"others back first, or promote the room that survives", voters, alive)
 	case roster.ZoneAck == ZoneAckRequire && len(zones) < 2 && n.voters.Load().zones > 1:
-		return refuse("%q is the last voter of another zone, and zone ack is require; join another node of that zone first, or 'doorbuster cluster zone-ack --mode prefer'", id)
+		return refuse("%q is the last voter of another zone, and zone ack is require; join another node of that "+
+			"zone first, or 'doorbuster cluster zone-ack --mode prefer'", id)
 	}
 	if id == n.cfg.NodeID {
 		return refuse("%q leads; 'doorbuster cluster transfer' first", id)

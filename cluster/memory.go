@@ -113,8 +113,10 @@ func openMemory(dir string, old bool) (*memory, error) {
 		m.floor, m.applied = kept.Applied, kept.Applied
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: what this node remembers of the others is gone or damaged (%w), so it can't tell an older copy of them. "+
-			"Take it out with 'doorbuster cluster remove', and join it under a new id with an empty directory", ErrDirectory, m.path, err)
+		return nil, fmt.Errorf("%w: %s: what this node remembers of the others is gone or damaged (%w), so it can't "+
+			"tell an older copy of them. "+
+			"Take it out with 'doorbuster cluster remove', and join it under a new id with an empty directory",
+			ErrDirectory, m.path, err)
 	}
 	return m, nil
 }
@@ -214,12 +216,14 @@ func (m *memory) meet(h peer.Hello, living string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	a, known := m.of[h.Node]
-	advice := fmt.Sprintf("What it acknowledged since is not in it. 'doorbuster cluster remove --node %s', and join it under a new id with an empty directory", h.Node)
+	advice := fmt.Sprintf("What it acknowledged since is not in it. 'doorbuster cluster remove --node %s', and join "+
+		"it under a new id with an empty directory", h.Node)
 	switch {
 	case !known:
 	case a.Incarnation != h.Incarnation:
-		return peer.Refuse(peer.CodeIncarnation, "node %q comes with another data directory than before: what it acknowledged is not in it. "+
-			"Remove the node, and join it from scratch under a new id", h.Node)
+		return peer.Refuse(peer.CodeIncarnation,
+			"node %q comes with another data directory than before: what it acknowledged is not in it. "+
+				"Remove the node, and join it from scratch under a new id", h.Node)
 	case a.Life == h.Life && a.Starts == h.Starts:
 		delete(m.twice, h.Node)
 		return nil
@@ -227,12 +231,18 @@ func (m *memory) meet(h peer.Hello, living string) error {
 		if m.twice[h.Node].IsZero() {
 			m.twice[h.Node] = time.Now()
 		}
-		return peer.Refuse(peer.CodeTwice, "node %s is there already, as another process: stop one of the two, and give no two of them copies of one directory", h.Node)
+		return peer.Refuse(peer.CodeTwice,
+			"node %s is there already, as another process: stop one of the two, and give no two of them copies of "+
+				"one directory", h.Node)
 	case h.Starts <= a.Starts:
-		return peer.Refuse(peer.CodeOlderCopy, "node %s comes with an older copy of its directory: it counts %d starts of it, and start %d has been met. %s", h.Node, h.Starts, a.Starts, advice)
+		return peer.Refuse(peer.CodeOlderCopy,
+			"node %s comes with an older copy of its directory: it counts %d starts of it, and start %d has been "+
+				"met. %s", h.Node, h.Starts, a.Starts, advice)
 	default:
 		if at, short := shortSince(h.Lives, a.Starts, a.Wrote); short {
-			return peer.Refuse(peer.CodeOlderCopy, "node %s comes with an older copy of its directory: its log ended at index %d (term %d) at start %d, and had reached index %d (term %d) before. %s",
+			return peer.Refuse(peer.CodeOlderCopy,
+				"node %s comes with an older copy of its directory: its log ended at index %d (term %d) at start "+
+					"%d, and had reached index %d (term %d) before. %s",
 				h.Node, at.Index, at.Term, at.Count, a.Wrote.Index, a.Wrote.Term, advice)
 		}
 	}
@@ -280,7 +290,8 @@ func (m *memory) hears(own string, told []byte, gone func(id string, a acquainta
 	}
 	for id, t := range all {
 		a, known := m.of[id]
-		if id == own || gone(id, t) || known && a.Incarnation != t.Incarnation || len(t.Lives) > keptStarts || !known && len(m.of) >= 2*maxMembers {
+		if id == own || gone(id, t) || known && a.Incarnation != t.Incarnation || len(t.Lives) > keptStarts ||
+			!known && len(m.of) >= 2*maxMembers {
 			continue
 		}
 		next := a
@@ -333,7 +344,8 @@ func (n *Node) cutting(lowest uint64) error {
 	}
 	if floor := n.floor(); lowest <= floor && lowest > n.log.FirstIndex() {
 		_, leader := n.raft.LeaderWithID()
-		return n.contradicts(fmt.Sprintf("The leader %s wants to overwrite the log of node %s from index %d on, and that has applied everything up to index %d", leader, n.cfg.NodeID, lowest, floor))
+		return n.contradicts(fmt.Sprintf("The leader %s wants to overwrite the log of node %s from index %d on, and "+
+			"that has applied everything up to index %d", leader, n.cfg.NodeID, lowest, floor))
 	}
 	term, err := n.stable.GetUint64(termKey)
 	if err != nil {
@@ -361,7 +373,8 @@ func (n *Node) contradicts(what string) error {
 // tellAlarm tells the other nodes of an alarm that this one will not be there to
 // show.
 func (n *Node) tellAlarm(text string) {
-	body, err := json.Marshal(Operation{Name: OpAlarm, Operator: "node " + n.cfg.NodeID, Node: n.cfg.NodeID, Note: text})
+	body, err := json.Marshal(Operation{Name: OpAlarm, Operator: "node " + n.cfg.NodeID,
+		Node: n.cfg.NodeID, Note: text})
 	if err != nil {
 		return
 	}

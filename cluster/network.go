@@ -115,7 +115,8 @@ func (n *Node) Ask(ctx context.Context, command []byte) (engine.Outcome, error) 
 }
 
 // Look asks the leader what became of a grab.
-func (n *Node) Look(ctx context.Context, shopper, key []byte, deadline engine.Time) (engine.Answer, bool, engine.LogIndex, error) {
+func (n *Node) Look(ctx context.Context, shopper, key []byte,
+	deadline engine.Time) (engine.Answer, bool, engine.LogIndex, error) {
 	p := n.leaderPeer()
 	if p == nil {
 		return engine.Answer{}, false, 0, engine.ErrNotLeader
@@ -148,7 +149,8 @@ func (h handler) Advanced(after engine.LogIndex) <-chan struct{} { return h.n.ap
 func (h handler) Pulse() rpc.Pulse {
 	n, p := h.n, *h.n.net.slow.Load()
 	p.Term, p.Leads = engine.Term(n.raft.CurrentTerm()), n.vouches()
-	p.Applied, p.Commit, p.Ledger, p.Wall = n.applied.load(), engine.LogIndex(n.raft.CommitIndex()), n.ledger.Index(), n.cfg.Wall()
+	p.Applied, p.Commit, p.Ledger, p.Wall = n.applied.load(), engine.LogIndex(n.raft.CommitIndex()),
+		n.ledger.Index(), n.cfg.Wall()
 	return p
 }
 
@@ -156,8 +158,10 @@ func (h handler) Pulse() rpc.Pulse {
 func (n *Node) slowPulse() rpc.Pulse {
 	s, v := n.Status(), n.dir.version()
 	return rpc.Pulse{
-		Node: s.NodeID, Zone: s.Zone, Role: s.Role, Version: n.cfg.Version, Leader: s.Leader, Last: s.LastIndex, First: s.FirstIndex,
-		Rules: engine.RulesVersion, WALBytes: s.WALBytes, Generation: v.Generation, Life: v.Life, Applied: s.AppliedIndex, Ledger: n.ledger.Index(),
+		Node: s.NodeID, Zone: s.Zone, Role: s.Role, Version: n.cfg.Version, Leader: s.Leader,
+		Last: s.LastIndex, First: s.FirstIndex,
+		Rules: engine.RulesVersion, WALBytes: s.WALBytes, Generation: v.Generation, Life: v.Life,
+		Applied: s.AppliedIndex, Ledger: n.ledger.Index(),
 	}
 }
 

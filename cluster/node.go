@@ -179,7 +179,8 @@ func (n *Node) raftConfig() *raft.Config {
 	c.LocalID = raft.ServerID(n.cfg.NodeID)
 	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = heartbeatTimeout, heartbeatTimeout, heartbeatTimeout/2
 	if n.alone() {
-		c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = 30*time.Millisecond, 30*time.Millisecond, 30*time.Millisecond
+		c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = 30*time.Millisecond,
+			30*time.Millisecond, 30*time.Millisecond
 	}
 	c.CommitTimeout = 5 * time.Millisecond
 	c.MaxAppendEntries = 32
@@ -213,7 +214,8 @@ func (n *Node) startRaft(snapshots raft.SnapshotStore) error {
 		return fmt.Errorf("look for earlier state: %w", err)
 	}
 	if !exists && !n.dir.version().Joins {
-		if err := raft.BootstrapCluster(config, n.store, stable, snapshots, hop, n.firstConfiguration(hop)); err != nil {
+		if err := raft.BootstrapCluster(config, n.store, stable, snapshots, hop,
+			n.firstConfiguration(hop)); err != nil {
 			return fmt.Errorf("bootstrap: %w", err)
 		}
 	}
@@ -247,7 +249,8 @@ func (n *Node) startRaft(snapshots raft.SnapshotStore) error {
 // firstConfiguration is what a new cluster, or a lone node, begins with.
 func (n *Node) firstConfiguration(hop raft.Transport) (c raft.Configuration) {
 	if n.alone() {
-		return raft.Configuration{Servers: []raft.Server{{Suffrage: raft.Voter, ID: raft.ServerID(n.cfg.NodeID), Address: hop.LocalAddr()}}}
+		return raft.Configuration{Servers: []raft.Server{{Suffrage: raft.Voter, ID: raft.ServerID(n.cfg.NodeID),
+			Address: hop.LocalAddr()}}}
 	}
 	for _, m := range n.cfg.Members {
 		c.Servers = append(c.Servers, m.server())

@@ -73,7 +73,8 @@ func (n *Node) findSnapshots(store *raft.FileSnapshotStore) (s snapshotsFound, e
 			continue
 		}
 		if meta.ID != x.name || meta.Term != x.term || meta.Index != x.index { // Raft would believe it
-			return s, fmt.Errorf("the snapshot %s is damaged: it says that it is %s, of term %d and log index %d. %s", path, meta.ID, meta.Term, meta.Index, wal.Advice)
+			return s, fmt.Errorf("the snapshot %s is damaged: it says that it is %s, of term %d and log index %d. %s",
+				path, meta.ID, meta.Term, meta.Index, wal.Advice)
 		}
 		s.newest = mark{x.term, x.index}
 		break
@@ -130,9 +131,11 @@ func (n *Node) fitsTogether(found snapshotsFound, logMissing bool) error {
 	}
 	switch {
 	case last != 0 && first > found.newest.Index+1:
-		return fmt.Errorf("no snapshot in %s reaches to where the log goes on, at log index %d%s. %s", SnapshotsDir(n.cfg.Dir), first, damaged, wal.Advice)
+		return fmt.Errorf("no snapshot in %s reaches to where the log goes on, at log index %d%s. %s",
+			SnapshotsDir(n.cfg.Dir), first, damaged, wal.Advice)
 	case found.lost > last: // what came with it is nowhere else
-		return fmt.Errorf("the newest snapshot can't be used%s, and the log ends before it, at log index %d. %s", damaged, last, wal.Advice)
+		return fmt.Errorf("the newest snapshot can't be used%s, and the log ends before it, at log index %d. %s",
+			damaged, last, wal.Advice)
 	// One that has only a snapshot, or was only just joined, may have an empty log;
 	// none at all it can't have.
 	case last == 0 && (logMissing || found.newest.Index == 0 && !n.dir.version().Joins):
@@ -140,7 +143,8 @@ func (n *Node) fitsTogether(found snapshotsFound, logMissing bool) error {
 	}
 	if damaged != "" {
 		n.alarm(engine.AlarmSnapshotDamaged, n.cfg.NodeID,
-			fmt.Sprintf("Node %s found damaged snapshots (%s); it began with an older one, of log index %d, and read more of "+
+			fmt.Sprintf("Node %s found damaged snapshots (%s); it began with an older one, of log index %d, and "+
+				"read more of "+
 				"its log. Remove what is damaged, check the disk, and start it again.",
 				n.cfg.NodeID, strings.Join(found.damaged, ", "), found.newest.Index))
 	}
@@ -154,7 +158,8 @@ func (n *Node) fitsTogether(found snapshotsFound, logMissing bool) error {
 func (n *Node) checkNeverUsed(snapshot uint64) error {
 	switch term := n.stable.term(); {
 	case snapshot > 0 || term > 1:
-		return fmt.Errorf("%s is empty, but this node has voted in term %d: its log is gone. %s", WALDir(n.cfg.Dir), term, wal.Advice)
+		return fmt.Errorf("%s is empty, but this node has voted in term %d: its log is gone. %s",
+			WALDir(n.cfg.Dir), term, wal.Advice)
 	case term == 1:
 		return n.stable.setTerm(0)
 	default:

@@ -36,7 +36,8 @@ func TestLedgerProvesTheLog(t *testing.T) {
 	other := t.TempDir()
 	openReady(t, other)
 	openReady(t, other)
-	if err := errors.Join(os.RemoveAll(LedgerDir(dir)), os.CopyFS(LedgerDir(dir), os.DirFS(LedgerDir(other)))); err != nil {
+	if err := errors.Join(os.RemoveAll(LedgerDir(dir)),
+		os.CopyFS(LedgerDir(dir), os.DirFS(LedgerDir(other)))); err != nil {
 		t.Fatal(err)
 	}
 	openReady(t, dir)

@@ -114,7 +114,8 @@ func (n *Node) operate(ctx context.Context, name string, body []byte) ([]byte, e
 }
 
 func (n *Node) operateHere(ctx context.Context, o Operation) (leader string, err error) {
-	n.logger.Info("operator", "asks", o.Name, "operator", o.Operator, "node", o.Node+o.Member.ID, "zone", o.Zone, "note", o.Note)
+	n.logger.Info("operator", "asks", o.Name, "operator", o.Operator, "node", o.Node+o.Member.ID,
+		"zone", o.Zone, "note", o.Note)
 	switch o.Name {
 	case OpJoin:
 		return "", n.join(o)
@@ -123,9 +124,11 @@ func (n *Node) operateHere(ctx context.Context, o Operation) (leader string, err
 	case OpTransfer:
 		return n.Transfer(ctx, o.From, o.Node)
 	case OpZoneAck:
-		return "", n.changeRoster(o.Operator, cmp.Or(o.Note, "zone ack "+string(o.Mode)), func(r *Roster) error { return r.setZoneAck(o.Mode) })
+		return "", n.changeRoster(o.Operator, cmp.Or(o.Note, "zone ack "+string(o.Mode)),
+			func(r *Roster) error { return r.setZoneAck(o.Mode) })
 	case OpPrefer:
-		return "", n.changeRoster(o.Operator, "preferred zone "+o.Zone, func(r *Roster) error { return r.prefer(o.Zone) })
+		return "", n.changeRoster(o.Operator, "preferred zone "+o.Zone,
+			func(r *Roster) error { return r.prefer(o.Zone) })
 	case OpDrain:
 		return "", n.changeRoster(o.Operator, "", func(r *Roster) error { return r.drain(o.Node, o.Zone, o.On) })
 	case OpAlarm:

@@ -27,7 +27,8 @@ func (n *Node) watchEpochless() {
 	if n.presiding.Load() != term {
 		n.fresh.end() // what it knew as a follower says nothing about whether it leads
 		n.presiding.Store(term)
-		n.logger.Warn("this node leads, and shows and refuses as before; it can't sell until a voter of another zone answers", "zone", n.cfg.Zone)
+		n.logger.Warn("this node leads, and shows and refuses as before; it can't sell until a voter of another "+
+			"zone answers", "zone", n.cfg.Zone)
 	}
 	n.renewLease()
 }

@@ -46,7 +46,8 @@ func TestLeaderWritesBeforeItSends(t *testing.T) {
 	hops := make([]*raft.InmemTransport, servers)
 	for i := range servers {
 		_, hops[i] = raft.NewInmemTransport(raft.ServerAddress(fmt.Sprint("n", i)))
-		configuration.Servers = append(configuration.Servers, raft.Server{ID: raft.ServerID(fmt.Sprint("n", i)), Address: hops[i].LocalAddr()})
+		configuration.Servers = append(configuration.Servers, raft.Server{ID: raft.ServerID(fmt.Sprint("n", i)),
+			Address: hops[i].LocalAddr()})
 	}
 	for _, a := range hops {
 		for _, b := range hops {
@@ -56,7 +57,8 @@ func TestLeaderWritesBeforeItSends(t *testing.T) {
 	nodes, stores := make([]*raft.Raft, servers), make([]*slowStore, servers)
 	for i := range servers {
 		c := raft.DefaultConfig()
-		c.LocalID, c.Logger, c.CommitTimeout = configuration.Servers[i].ID, (&Node{logger: quietConfig(t.TempDir()).Logger}).raftLogger(), 5*time.Millisecond
+		c.LocalID, c.Logger, c.CommitTimeout = configuration.Servers[i].ID,
+			(&Node{logger: quietConfig(t.TempDir()).Logger}).raftLogger(), 5*time.Millisecond
 		s := &slowStore{InmemStore: raft.NewInmemStore()}
 		s.storing = func(entries []*raft.Log) {
 			switch from := leading.Load(); {
@@ -70,7 +72,8 @@ func TestLeaderWritesBeforeItSends(t *testing.T) {
 			}
 		}
 		stable := raft.NewInmemStore()
-		if err := raft.BootstrapCluster(c, s, stable, raft.NewInmemSnapshotStore(), hops[i], configuration); err != nil {
+		if err := raft.BootstrapCluster(c, s, stable, raft.NewInmemSnapshotStore(), hops[i],
+			configuration); err != nil {
 			t.Fatal(err)
 		}
 		var err error
@@ -113,10 +116,13 @@ func TestWrittenBy(t *testing.T) {
 		held []heldEntry // from index 11 on; the state is as of index 10, in epoch 10 of b1
 		want engine.LogIndex
 	}{
-		"nothing":                         {nil, 0},
-		"the applied epoch goes on":       {[]heldEntry{{term: 2, data: batch(10, 1)}, {term: 2, data: batch(10, 2)}}, 12},
-		"then this zone leads":            {[]heldEntry{{term: 2, data: batch(10, 1)}, {term: 3, data: open("a1")}, {term: 3, data: batch(12, 1)}}, 11},
-		"then the other zone again":       {[]heldEntry{{term: 3, data: open("a1")}, {term: 3, data: batch(11, 1)}, {term: 4, data: open("b1")}}, 13},
+		"nothing": {nil, 0},
+		"the applied epoch goes on": {[]heldEntry{{term: 2, data: batch(10, 1)},
+			{term: 2, data: batch(10, 2)}}, 12},
+		"then this zone leads": {[]heldEntry{{term: 2, data: batch(10, 1)}, {term: 3, data: open("a1")},
+			{term: 3, data: batch(12, 1)}}, 11},
+		"then the other zone again": {[]heldEntry{{term: 3, data: open("a1")}, {term: 3, data: batch(11, 1)},
+			{term: 4, data: open("b1")}}, 13},
 		"a batch that came too late":      {[]heldEntry{{term: 3, data: open("a1")}, {term: 3, data: batch(10, 1)}}, 0},
 		"an epoch of nobody knows whom":   {[]heldEntry{{term: 2, data: batch(9, 1)}}, 0},
 		"garbage":                         {[]heldEntry{{term: 2, data: []byte("\x01")}, {term: 2, data: nil}}, 0},
@@ -150,9 +156,10 @@ func TestWroteElsewhere(t *testing.T) {
 		"one that votes no more":            {[]string{"a2", "c1"}, []string{"c1"}, 1, "b1", 6, false},
 		"the voters have only just changed": {[]string{"a2", "b1"}, []string{"b1"}, 11, "b1", 4, false},
 		"they have, in the term before":     {[]string{"a2", "b1"}, []string{"b1"}, 11, "b1", 6, true},
-		"of five, with terms between":       {[]string{"a2", "a3", "b1", "b2"}, []string{"b1", "b2"}, 1, "b1", 5, false},
-		"of five, in the term before":       {[]string{"a2", "a3", "b1", "b2"}, []string{"b1", "b2"}, 1, "b1", 6, true},
-		"of four, with terms between":       {[]string{"a2", "b1", "b2"}, []string{"b1", "b2"}, 1, "b1", 2, true},
+		"of five, with terms between": {[]string{"a2", "a3", "b1", "b2"},
+			[]string{"b1", "b2"}, 1, "b1", 5, false},
+		"of five, in the term before": {[]string{"a2", "a3", "b1", "b2"}, []string{"b1", "b2"}, 1, "b1", 6, true},
+		"of four, with terms between": {[]string{"a2", "b1", "b2"}, []string{"b1", "b2"}, 1, "b1", 2, true},
 	} {
 		n := &Node{}
 		n.voters.Store(&votes{others: c.others, elsewhere: c.elsewhere, index: c.changed})
@@ -171,12 +178,14 @@ func TestHome(t *testing.T) {
 		roster Roster
 		want   string
 	}{
-		"the larger room":         {Roster{Members: two}, "a"},
-		"an operator's":           {Roster{Members: two, Preferred: "b"}, "b"},
-		"rooms of one size":       {Roster{Members: append([]Member{at("b", KindVoter)}, two...)}, ""},
-		"edge nodes do not count": {Roster{Members: append([]Member{at("b", KindEdge), at("b", KindEdge)}, two...)}, "a"},
-		"three sites":             {Roster{Members: []Member{at("a", KindVoter), at("b", KindVoter), at("c", KindWitness)}}, ""},
-		"nobody":                  {Roster{}, ""},
+		"the larger room":   {Roster{Members: two}, "a"},
+		"an operator's":     {Roster{Members: two, Preferred: "b"}, "b"},
+		"rooms of one size": {Roster{Members: append([]Member{at("b", KindVoter)}, two...)}, ""},
+		"edge nodes do not count": {Roster{Members: append([]Member{at("b", KindEdge), at("b", KindEdge)}, two...)},
+			"a"},
+		"three sites": {Roster{Members: []Member{at("a", KindVoter), at("b", KindVoter),
+			at("c", KindWitness)}}, ""},
+		"nobody": {Roster{}, ""},
 	} {
 		if got := c.roster.home(); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)

@@ -24,9 +24,10 @@ type PromotePlan struct {
 	LeaderHeard                time.Time // zero: not since this node started
 	Unreachable                []string
 	Will, CannotKnow           []string
-	Refusal                    string        // why it can't be, "" if it can
-	Wait                       time.Duration // after which the refusal is over, if nothing changes; 0: waiting is of no use
-	Token                      string        // names this very plan
+	Refusal                    string // why it can't be, "" if it can
+	// after which the refusal is over, if nothing changes; 0: waiting is of no use
+	Wait  time.Duration
+	Token string // names this very plan
 }
 
 // quietFor is how long no leader must have been heard of before a promotion:
@@ -83,48 +84,66 @@ func (n *Node) PlanPromotion(zone string) PromotePlan {
 	case joining:
 		p.Refusal = fmt.Sprintf("node %s is still joining: it may lack what shoppers were told", n.cfg.NodeID)
 	case reachable >= voters/2+1:
-		p.Refusal = fmt.Sprintf("%d of %d voters answer: there is a quorum, and the cluster elects a leader by itself. To move leadership use 'doorbuster cluster transfer', to take a room out of service 'drain'", reachable, voters)
+		p.Refusal = fmt.Sprintf("%d of %d voters answer: there is a quorum, and the cluster elects a leader by "+
+			"itself. To move leadership use 'doorbuster cluster transfer', to take a room out of service 'drain'",
+			reachable, voters)
 	case now.Sub(n.began) < quietFor:
 		p.Wait = quietFor - now.Sub(n.began)
 		p.Refusal = fmt.Sprintf("this node started %s ago; in %s it is certain who answers", seconds(now.Sub(n.began)),
 			seconds(p.Wait))
 	case !contact.IsZero() && now.Sub(contact) < quietFor:
 		p.Wait = quietFor - now.Sub(contact)
-		p.Refusal = fmt.Sprintf("a leader was heard %s ago; in %s, if none is heard again, it is certain that the other "+
+		p.Refusal = fmt.Sprintf("a leader was heard %s ago; in %s, if none is heard again, it is certain that the "+
+			"other "+
 			"room is gone", seconds(now.Sub(contact)), seconds(p.Wait))
 	case further != "":
-		p.Refusal = fmt.Sprintf("node %s has more of the log (this one ends at %d); promote there", further, s.LastIndex)
+		p.Refusal = fmt.Sprintf("node %s has more of the log (this one ends at %d); promote there", further,
+			s.LastIndex)
 	}
 	p.Will = []string{
-		fmt.Sprintf("Node %s becomes the only voter of cluster %s, as generation %d, with everything in its log up to index %d.", n.cfg.NodeID, n.cfg.ClusterID, p.NextGeneration, p.LastIndex),
-		fmt.Sprintf("It leads and sells within seconds. Nodes of generation %d are turned away for good when they come back: %s.", p.Generation, strings.Join(n.Others(), ", ")),
-		"The number of an order that may be lost with the others is given to nobody else, and money for it goes back; this node's log says from which order of each session on.",
+		fmt.Sprintf("Node %s becomes the only voter of cluster %s, as generation %d, with everything in its log up "+
+			"to index %d.", n.cfg.NodeID, n.cfg.ClusterID, p.NextGeneration, p.LastIndex),
+		fmt.Sprintf("It leads and sells within seconds. Nodes of generation %d are turned away for good when they "+
+			"come back: %s.", p.Generation, strings.Join(n.Others(), ", ")),
+		"The number of an order that may be lost with the others is given to nobody else, and money for it goes " +
+			"back; this node's log says from which order of each session on.",
 		"New nodes are taken in with 'doorbuster cluster join', under new ids and with empty directories.",
 	}
 	switch {
-	case roster.ZoneAck == ZoneAckRequire && (len(lost) == 0 || len(lost) == 1 && !lost[zone] && voters-len(mayHaveMore) == 1):
+	case roster.ZoneAck == ZoneAckRequire && (len(lost) == 0 || len(lost) == 1 && !lost[zone] &&
+		voters-len(mayHaveMore) == 1):
 		p.CannotKnow = []string{
-			"Zone ack is require: everything that anybody was told under it is here. Nothing of that is lost, and the other room, should it live, can grant nothing.",
-			"If zone ack was switched while this node could not hear of it, what was granted since is not here. Nobody may switch it in the other room now.",
+			"Zone ack is require: everything that anybody was told under it is here. Nothing of that is lost, and " +
+				"the other room, should it live, can grant nothing.",
+			"If zone ack was switched while this node could not hear of it, what was granted since is not here. " +
+				"Nobody may switch it in the other room now.",
 		}
 		if !n.fresh.ever() { // nobody has seen what the directory had before
-			p.CannotKnow[0] = "Zone ack is require, but this node has not caught up with a leader since it started. If its directory was put back to an older copy, " +
-				"what was told after that copy was made is lost, and its units will be sold again; of those that can be asked nobody would know. " +
+			p.CannotKnow[0] = "Zone ack is require, but this node has not caught up with a leader since it started. " +
+				"If its directory was put back to an older copy, " +
+				"what was told after that copy was made is lost, and its units will be sold again; of those that " +
+				"can be asked nobody would know. " +
 				"If it is the directory that this node has always had, everything that anybody was told is here."
 		}
 	case roster.ZoneAck == ZoneAckRequire:
 		p.CannotKnow = []string{
-			fmt.Sprintf("Zone ack is require, but voters are away that are not all of one other room (%s): what one of them and the lost leader had together may not be here. Bring them back first if you can.", strings.Join(mayHaveMore, ", ")),
-			"If the others live and are only cut off, they may go on selling. Make sure that they are off before you go on.",
+			fmt.Sprintf("Zone ack is require, but voters are away that are not all of one other room (%s): what one "+
+				"of them and the lost leader had together may not be here. Bring them back first if you can.",
+				strings.Join(mayHaveMore, ", ")),
+			"If the others live and are only cut off, they may go on selling. Make sure that they are off before " +
+				"you go on.",
 		}
 	default:
 		p.CannotKnow = []string{
-			fmt.Sprintf("Zone ack is %s: what the other room acknowledged while this node did not follow is not here. Those orders are lost, and their units will be sold again.", roster.ZoneAck),
-			"If the other room lives and is only cut off, it goes on selling the same units. Make sure that it is off before you go on.",
+			fmt.Sprintf("Zone ack is %s: what the other room acknowledged while this node did not follow is not "+
+				"here. Those orders are lost, and their units will be sold again.", roster.ZoneAck),
+			"If the other room lives and is only cut off, it goes on selling the same units. Make sure that it is " +
+				"off before you go on.",
 		}
 	}
 	p.CannotKnow = append(p.CannotKnow, n.knownBeyond()...)
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %d %d %d %s %v", n.cfg.ClusterID, p.Node, p.Generation, p.LastIndex, p.Term, p.ZoneAck, p.Unreachable))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %d %d %d %s %v", n.cfg.ClusterID, p.Node, p.Generation, p.LastIndex,
+		p.Term, p.ZoneAck, p.Unreachable))
 	p.Token = hex.EncodeToString(sum[:8])
 	return p
 }
@@ -141,8 +160,10 @@ func (n *Node) knownBeyond() (sentences []string) {
 	own := n.written()
 	for _, id := range n.Others() {
 		if had := n.memory.get(id).Wrote; own.before(had) {
-			sentences = append(sentences, fmt.Sprintf("Node %s is known to have had the log up to index %d (term %d); this one ends at index %d (term %d). What lies between is not here, and shoppers may have been told of it.",
-				id, had.Index, had.Term, own.Index, own.Term))
+			sentences = append(sentences,
+				fmt.Sprintf("Node %s is known to have had the log up to index %d (term %d); this one ends at index "+
+					"%d (term %d). What lies between is not here, and shoppers may have been told of it.",
+					id, had.Index, had.Term, own.Index, own.Term))
 		}
 	}
 	return sentences
@@ -173,7 +194,8 @@ func (n *Node) Promote(_ context.Context, operator, zone, token string) (Promote
 		return p, err
 	}
 	n.net.port.DropConnections()
-	n.logger.Warn("ALARM: this room takes over", "operator", operator, "zone", zone, "generation", p.NextGeneration, "last_index", uint64(p.LastIndex), "zone_ack", string(p.ZoneAck))
+	n.logger.Warn("ALARM: this room takes over", "operator", operator, "zone", zone, "generation", p.NextGeneration,
+		"last_index", uint64(p.LastIndex), "zone_ack", string(p.ZoneAck))
 	n.fatal.fail(CauseRestart, fmt.Errorf("%w: promoted to generation %d", ErrRestart, p.NextGeneration))
 	return p, nil
 }
@@ -181,14 +203,16 @@ func (n *Node) Promote(_ context.Context, operator, zone, token string) (Promote
 // finishPromotion makes this node the only voter, if that was begun. Raft's
 // recovery applies what was not committed, too, on a state that is thrown away,
 // and then cuts the whole log; it can be done again from the start.
-func (n *Node) finishPromotion(config *raft.Config, stable raft.StableStore, snapshots raft.SnapshotStore, hop raft.Transport) error {
+func (n *Node) finishPromotion(config *raft.Config, stable raft.StableStore, snapshots raft.SnapshotStore,
+	hop raft.Transport) error {
 	if !n.dir.version().Promoting {
 		return nil
 	}
 	// What this brings into the log counts: the ledger takes it, as it will not come
 	// again. The ledger reads nothing yet.
 	scratch := newFSM(n.ledger, n.fatal, n.logger)
-	alone := raft.Configuration{Servers: []raft.Server{{Suffrage: raft.Voter, ID: config.LocalID, Address: hop.LocalAddr()}}}
+	alone := raft.Configuration{Servers: []raft.Server{{Suffrage: raft.Voter, ID: config.LocalID,
+		Address: hop.LocalAddr()}}}
 	scratch.reduceTo = n.cfg.NodeID
 	if err := raft.RecoverCluster(config, scratch, n.store, stable, snapshots, hop, alone); err != nil {
 		return fmt.Errorf("take over alone: %w", err)
@@ -229,7 +253,8 @@ const horizonSessions = 20
 // granted after it: which numbers may be out there, and what becomes of them.
 func horizon(s *engine.State) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "What was granted after log index %d (%s) is not here", s.LogIndex(), s.Now().Wall().UTC().Format(time.RFC3339))
+	fmt.Fprintf(&b, "What was granted after log index %d (%s) is not here", s.LogIndex(),
+		s.Now().Wall().UTC().Format(time.RFC3339))
 	named, more := 0, 0
 	for _, x := range s.Sessions() {
 		switch {
@@ -244,6 +269,7 @@ func horizon(s *engine.State) string {
 	if more > 0 {
 		fmt.Fprintf(&b, ", and of %d sessions more", more)
 	}
-	b.WriteString(". Shoppers may know the numbers of such orders. Nobody else is given them; a search for one (GET /admin/v1/orders?order_no=…) says that it is lost; and money for one goes back.")
+	b.WriteString(". Shoppers may know the numbers of such orders. Nobody else is given them; a search for one (GET " +
+		"/admin/v1/orders?order_no=…) says that it is lost; and money for one goes back.")
 	return b.String()
 }

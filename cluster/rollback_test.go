@@ -41,7 +41,8 @@ func (s *seat) rollBack(t *testing.T, to string) {
 
 // isOlderCopy tells whether an error refuses a directory for that, with what to do.
 func isOlderCopy(err error, id string) bool {
-	return err != nil && strings.Contains(err.Error(), "older copy") && strings.Contains(err.Error(), "cluster remove --node "+id)
+	return err != nil && strings.Contains(err.Error(), "older copy") &&
+		strings.Contains(err.Error(), "cluster remove --node "+id)
 }
 
 // refusesItself opens a node that must find, at once or when it meets another, that
@@ -142,13 +143,15 @@ func TestOlderCopyRejoins(t *testing.T) {
 	b1 := k.seat("b1")
 	older := b1.copied(t)
 	k.ticks(20)
-	eventually(t, "a1 does not remember", func() bool { return uint64(k.seat("a1").remembers("b1")) >= b1.log.LastIndex() })
+	eventually(t, "a1 does not remember",
+		func() bool { return uint64(k.seat("a1").remembers("b1")) >= b1.log.LastIndex() })
 	b1.leave(t)
 	b1.rollBack(t, older)
 	b1.refusesItself(t)
 	k.seat("a1").showsOlderCopy(t, "b1")
 	k.seats = slices.DeleteFunc(k.seats, func(s *seat) bool { return s == b1 })
-	if _, err := k.seat("a1").Operate(t.Context(), Operation{Name: OpZoneAck, Mode: ZoneAckPrefer, Operator: "ops"}); err != nil {
+	if _, err := k.seat("a1").Operate(t.Context(), Operation{Name: OpZoneAck, Mode: ZoneAckPrefer,
+		Operator: "ops"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := k.leader().Operate(t.Context(), Operation{Name: OpRemove, Node: "b1", Operator: "ops"}); err != nil {
@@ -226,19 +229,22 @@ func TestNothingToldIsOverwritten(t *testing.T) {
 			}
 			select {
 			case err := <-back.fatal:
-				if text := err.Error(); errors.Is(err, ErrRestart) || !strings.Contains(text, "overwrite") || !strings.Contains(text, "Keep") {
+				if text := err.Error(); errors.Is(err, ErrRestart) || !strings.Contains(text, "overwrite") ||
+					!strings.Contains(text, "Keep") {
 					t.Errorf("got %v", err)
 				}
 			case <-time.After(patience):
 				t.Fatal("it takes what the others say")
 			}
 			var is raft.Log
-			if err := back.store.GetLog(told, &is); err != nil || is.Term != was.Term || string(is.Data) != string(was.Data) {
+			if err := back.store.GetLog(told, &is); err != nil || is.Term != was.Term ||
+				string(is.Data) != string(was.Data) {
 				t.Errorf("entry %d was of term %d, and is of term %d, %v", told, was.Term, is.Term, err)
 			}
 			eventually(t, "the others show no alarm", func() bool {
 				for _, s := range k.seats {
-					if s.Node != nil && s != back && strings.Contains(fmt.Sprint(s.ClusterStatus().Alarms), "overwrite") {
+					if s.Node != nil && s != back &&
+						strings.Contains(fmt.Sprint(s.ClusterStatus().Alarms), "overwrite") {
 						return true
 					}
 				}
@@ -257,7 +263,10 @@ func TestCloneIsKeptOut(t *testing.T) {
 	twin := seating(t, ZoneAckOff)[2]
 	cfg := b1.cfg
 	cfg.Dir, cfg.Listen = b1.copied(t), twin.Listen
-	eventually(t, "b1 is not heard", func() bool { return k.seat("a1").hearsLife("b1") && k.seat("a2").hearsLife("b1") })
+	eventually(t, "b1 is not heard", func() bool {
+		return k.seat("a1").hearsLife("b1") &&
+			k.seat("a2").hearsLife("b1")
+	})
 	clone := openSeat(t, cfg)
 	eventually(t, "the clone says nothing", func() bool {
 		return strings.Contains(fmt.Sprint(clone.ClusterStatus().Alarms), "another process")
@@ -269,8 +278,12 @@ func TestCloneIsKeptOut(t *testing.T) {
 		t.Error("the clone serves")
 	}
 	k.ticks(10)
-	eventually(t, "b1 does not follow", func() bool { return b1.Ready() == nil && b1.applied.load() == k.seat("a1").applied.load() })
-	eventually(t, "a1 does not remember", func() bool { return uint64(k.seat("a1").remembers("b1")) >= b1.log.LastIndex() })
+	eventually(t, "b1 does not follow", func() bool {
+		return b1.Ready() == nil &&
+			b1.applied.load() == k.seat("a1").applied.load()
+	})
+	eventually(t, "a1 does not remember",
+		func() bool { return uint64(k.seat("a1").remembers("b1")) >= b1.log.LastIndex() })
 	// Without the original the clone is what it is: an older copy.
 	b1.leave(t)
 	select {
@@ -330,7 +343,8 @@ func TestPlanSaysWhatItCannotKnow(t *testing.T) {
 	b1.leave(t)
 	b1.rollBack(t, older)
 	k.reopen(b1)
-	if text := strings.Join(plan().CannotKnow, " "); strings.Contains(text, "Nothing of that is lost") || !strings.Contains(text, "older copy") {
+	if text := strings.Join(plan().CannotKnow, " "); strings.Contains(text, "Nothing of that is lost") ||
+		!strings.Contains(text, "older copy") {
 		t.Errorf("nobody vouches for it: %s", text)
 	}
 	if _, err := k.seat("b1").Promote(t.Context(), "ops", "b", ""); err != nil {

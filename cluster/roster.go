@@ -41,7 +41,8 @@ type Member struct {
 // Validate tells everything that is wrong with m.
 func (m Member) Validate() error {
 	errs := []error{peer.CheckID("id", m.ID), peer.CheckID("zone", m.Zone)}
-	if host, port, err := net.SplitHostPort(m.Peer); err != nil || host == "" || port == "" || len(m.Peer) > engine.MaxTextBytes {
+	if host, port, err := net.SplitHostPort(m.Peer); err != nil || host == "" || port == "" ||
+		len(m.Peer) > engine.MaxTextBytes {
 		errs = append(errs, fmt.Errorf("peer %q is not HOST:PORT", m.Peer))
 	}
 	if m.Kind != KindVoter && m.Kind != KindWitness && m.Kind != KindEdge {

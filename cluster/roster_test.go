@@ -15,7 +15,8 @@ import (
 
 func TestRosterThereAndBack(t *testing.T) {
 	r := &Roster{Version: 7, ZoneAck: ZoneAckRequire, Preferred: "a", Operator: "ann", Note: "why",
-		Members: []Member{{ID: "a1", Zone: "a", Kind: KindVoter, Peer: "10.0.0.1:1", Drained: true}, {ID: "c1", Zone: "c", Kind: KindWitness, Peer: "h:2"}}}
+		Members: []Member{{ID: "a1", Zone: "a", Kind: KindVoter, Peer: "10.0.0.1:1", Drained: true},
+			{ID: "c1", Zone: "c", Kind: KindWitness, Peer: "h:2"}}}
 	got, err := DecodeRoster(encodeRoster(r))
 	if err != nil || !reflect.DeepEqual(got, r) {
 		t.Errorf("%v %+v", err, got)
@@ -28,7 +29,8 @@ func TestRosterThereAndBack(t *testing.T) {
 // TestSnapshotHeads: one from before version 1 of the formats is named, and what is
 // none is malformed.
 func TestSnapshotHeads(t *testing.T) {
-	for before, want := range map[string]error{"engine's bytes": engine.ErrMalformed, "DBCLUST2....": engine.ErrOlderFormat, "": io.EOF, "DB": io.ErrUnexpectedEOF} {
+	for before, want := range map[string]error{"engine's bytes": engine.ErrMalformed,
+		"DBCLUST2....": engine.ErrOlderFormat, "": io.EOF, "DB": io.ErrUnexpectedEOF} {
 		if _, err := readHead(strings.NewReader(before)); !errors.Is(err, want) {
 			t.Errorf("%q: %v", before, err)
 		}
@@ -157,7 +159,8 @@ func TestMemberValidate(t *testing.T) {
 // TestDirectoryOf: whose directory it is, and what became of it.
 func TestDirectoryOf(t *testing.T) {
 	dir := t.TempDir()
-	d, err := claimDir(dir, dirVersion{Hello: peer.Hello{Node: "a1", Cluster: "shop", Generation: 1, Past: peer.Past{Incarnation: "x"}}})
+	d, err := claimDir(dir, dirVersion{Hello: peer.Hello{Node: "a1", Cluster: "shop", Generation: 1,
+		Past: peer.Past{Incarnation: "x"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,11 +172,13 @@ func TestDirectoryOf(t *testing.T) {
 		`of cluster "shop"`:             {Node: "a1", Cluster: "other"},
 		`of cluster "shop"; this one's`: {Node: "a1"},
 	} {
-		if _, err := claimDir(dir, dirVersion{Hello: first}); !errors.Is(err, ErrDirectory) || !strings.Contains(err.Error(), want) {
+		if _, err := claimDir(dir, dirVersion{Hello: first}); !errors.Is(err, ErrDirectory) ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", want, err)
 		}
 	}
-	if d, err = claimDir(dir, dirVersion{Hello: peer.Hello{Node: "a1", Cluster: "shop", Generation: 9, Past: peer.Past{Incarnation: "z"}}}); err != nil {
+	if d, err = claimDir(dir, dirVersion{Hello: peer.Hello{Node: "a1", Cluster: "shop", Generation: 9,
+		Past: peer.Past{Incarnation: "z"}}}); err != nil {
 		t.Fatal(err)
 	}
 	if v := d.version(); v.Generation != 1 || v.Incarnation != "x" || v.Starts != 3 {
@@ -182,7 +187,8 @@ func TestDirectoryOf(t *testing.T) {
 	if err := errors.Join(d.update(func(v *dirVersion) { v.Superseded = 2 }), d.release()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := claimDir(dir, dirVersion{Hello: peer.Hello{Node: "a1", Cluster: "shop"}}); !errors.Is(err, ErrDirectory) || !strings.Contains(err.Error(), "generation 2") {
+	if _, err := claimDir(dir, dirVersion{Hello: peer.Hello{Node: "a1", Cluster: "shop"}}); !errors.Is(err,
+		ErrDirectory) || !strings.Contains(err.Error(), "generation 2") {
 		t.Errorf("superseded: %v", err)
 	}
 }

@@ -152,9 +152,11 @@ func (s *stableStore) reaches(term uint64) error {
 	case known >= term:
 		return nil
 	case known == 0:
-		return fmt.Errorf("%s is missing, but this node has entries of term %d: %w. %s", s.path, term, errUsed, wal.Advice)
+		return fmt.Errorf("%s is missing, but this node has entries of term %d: %w. %s", s.path,
+			term, errUsed, wal.Advice)
 	default:
-		return fmt.Errorf("%s ends with term %d, but this node has entries of term %d: it is an older copy, and %w. %s", s.path, known, term, errUsed, wal.Advice)
+		return fmt.Errorf("%s ends with term %d, but this node has entries of term %d: it is an older copy, and %w. "+
+			"%s", s.path, known, term, errUsed, wal.Advice)
 	}
 }
 

@@ -54,7 +54,8 @@ func openReady(t *testing.T, dir string) (last engine.LogIndex) {
 func TestFirstStartCutShort(t *testing.T) {
 	for name, leave := range map[string]func(t *testing.T, dir string){
 		"before the version was in place": func(t *testing.T, dir string) {
-			if err := os.WriteFile(filepath.Join(dir, versionFile+temporarySuffix), []byte(`{"for`), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, versionFile+temporarySuffix),
+				[]byte(`{"for`), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -125,7 +126,8 @@ func TestCloseWhileRecovering(t *testing.T) {
 		for n.Status().LastIndex <= last { // an entry of Raft's own
 			time.Sleep(time.Millisecond)
 		}
-		time.Sleep(20 * time.Millisecond) // for the epoch's, unless that waits for the state, and for Raft to hand it on
+		// for the epoch's, unless that waits for the state, and for Raft to hand it on
+		time.Sleep(20 * time.Millisecond)
 		last = n.Status().LastIndex
 		closed := make(chan error, 1)
 		go func() { closed <- n.Close() }()

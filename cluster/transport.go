@@ -33,7 +33,8 @@ type transport struct {
 func (transport) SetHeartbeatHandler(func(raft.RPC)) {}
 
 // AppendEntries is Raft's.
-func (t transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+func (t transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest,
+	resp *raft.AppendEntriesResponse) error {
 	sent := time.Now()
 	err := t.NetworkTransport.AppendEntries(id, target, args, resp)
 	if err == nil && resp.Term <= args.Term {
@@ -51,7 +52,8 @@ func (t transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, ar
 }
 
 // InstallSnapshot is Raft's.
-func (t transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
+func (t transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, args *raft.InstallSnapshotRequest,
+	resp *raft.InstallSnapshotResponse, data io.Reader) error {
 	sent := time.Now()
 	err := t.NetworkTransport.InstallSnapshot(id, target, args, resp, data)
 	if err == nil && resp.Success && resp.Term <= args.Term {
@@ -61,7 +63,8 @@ func (t transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, 
 }
 
 // RequestPreVote is Raft's.
-func (t transport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
+func (t transport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestPreVoteRequest,
+	resp *raft.RequestPreVoteResponse) error {
 	if err := t.mayLead(); err != nil {
 		return err
 	}
@@ -69,7 +72,8 @@ func (t transport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, a
 }
 
 // RequestVote is Raft's.
-func (t transport) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
+func (t transport) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest,
+	resp *raft.RequestVoteResponse) error {
 	if err := t.mayLead(); err != nil {
 		return err
 	}

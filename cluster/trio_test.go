@@ -102,7 +102,8 @@ func seating(t *testing.T, zoneAck ZoneAck) []Config {
 	var configs []Config
 	for _, m := range members {
 		cfg := quietConfig(t.TempDir())
-		cfg.NodeID, cfg.Zone, cfg.ClusterID, cfg.Listen, cfg.Members, cfg.ZoneAck, cfg.Desk = m.ID, m.Zone, "shop", m.Peer, members, zoneAck, quietDesk{}
+		cfg.NodeID, cfg.Zone, cfg.ClusterID, cfg.Listen, cfg.Members, cfg.ZoneAck, cfg.Desk = m.ID, m.Zone, "shop",
+			m.Peer, members, zoneAck, quietDesk{}
 		configs = append(configs, cfg)
 	}
 	return configs
@@ -271,7 +272,8 @@ func TestRequireHoldsBack(t *testing.T) {
 		defer leader.mu.Unlock()
 		return leader.blocked
 	})
-	c.eventually("the entry is not committed", func() bool { return engine.LogIndex(leader.raft.CommitIndex()) > before })
+	c.eventually("the entry is not committed",
+		func() bool { return engine.LogIndex(leader.raft.CommitIndex()) > before })
 	if state, _ := leader.zoneState(); state != ZoneBlocked {
 		t.Errorf("state %s", state)
 	}
@@ -305,13 +307,17 @@ func TestSwitchToPrefer(t *testing.T) {
 	c.seat("b1").leave(t)
 	told := make(chan error, 1)
 	go func() { _, err := leader.tick(); told <- err }()
-	if _, err := c.seat("a2").Operate(t.Context(), Operation{Name: OpZoneAck, Mode: ZoneAckPrefer, Operator: "ops"}); err != nil {
+	if _, err := c.seat("a2").Operate(t.Context(), Operation{Name: OpZoneAck, Mode: ZoneAckPrefer,
+		Operator: "ops"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-told; err != nil {
 		t.Errorf("got %v", err)
 	}
-	c.eventually("the leader does not call it degraded", func() bool { state, _ := leader.zoneState(); return state == ZoneDegraded })
+	c.eventually("the leader does not call it degraded", func() bool {
+		state, _ := leader.zoneState()
+		return state == ZoneDegraded
+	})
 	c.eventually("the other node does not hear of the change", func() bool {
 		r := c.seat("a2").Roster()
 		return r.ZoneAck == ZoneAckPrefer && r.Operator == "ops"
@@ -375,13 +381,15 @@ func pretend(t *testing.T, from, to Config) *pretender {
 	})
 	hop := raft.NewNetworkTransportWithLogger(network.port.Raft(), 1, patience, n.raftLogger())
 	t.Cleanup(func() { _ = hop.Close() })
-	return &pretender{t, hop, raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(from.NodeID), Addr: []byte(from.Listen)}, to}
+	return &pretender{t, hop, raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(from.NodeID),
+		Addr: []byte(from.Listen)}, to}
 }
 
 // try sends entries that follow the one at after; what they hold is for entry to
 // say.
 func (p *pretender) try(term, after, afterTerm, committed uint64, entries int, entry func(*raft.Log)) (bool, error) {
-	args := &raft.AppendEntriesRequest{RPCHeader: p.header, Term: term, PrevLogEntry: after, PrevLogTerm: afterTerm, LeaderCommitIndex: committed}
+	args := &raft.AppendEntriesRequest{RPCHeader: p.header, Term: term, PrevLogEntry: after, PrevLogTerm: afterTerm,
+		LeaderCommitIndex: committed}
 	for i := range entries {
 		e := &raft.Log{Index: after + 1 + uint64(i), Term: term, Type: raft.LogNoop}
 		entry(e)
@@ -398,13 +406,16 @@ func noop(*raft.Log) {}
 func (p *pretender) install(term, index uint64, configuration raft.Configuration) {
 	p.t.Helper()
 	var text snapshotText
-	if err := errors.Join(writeHead(&text, snapshotHead{}), func() error { _, err := engine.NewState().Snapshot().WriteTo(&text); return err }()); err != nil {
+	if err := errors.Join(writeHead(&text, snapshotHead{}),
+		func() error { _, err := engine.NewState().Snapshot().WriteTo(&text); return err }()); err != nil {
 		p.t.Fatal(err)
 	}
-	args := &raft.InstallSnapshotRequest{RPCHeader: p.header, SnapshotVersion: raft.SnapshotVersionMax, Term: term, LastLogIndex: index, LastLogTerm: term,
+	args := &raft.InstallSnapshotRequest{RPCHeader: p.header, SnapshotVersion: raft.SnapshotVersionMax, Term: term,
+		LastLogIndex: index, LastLogTerm: term,
 		Configuration: raft.EncodeConfiguration(configuration), ConfigurationIndex: 1, Size: int64(len(text))}
 	var installed raft.InstallSnapshotResponse
-	if err := p.hop.InstallSnapshot(raft.ServerID(p.to.NodeID), raft.ServerAddress(p.to.Listen), args, &installed, &text); err != nil || !installed.Success {
+	if err := p.hop.InstallSnapshot(raft.ServerID(p.to.NodeID), raft.ServerAddress(p.to.Listen), args, &installed,
+		&text); err != nil || !installed.Success {
 		p.t.Fatal(err, installed)
 	}
 }
@@ -442,7 +453,11 @@ func TestLogBeyondSnapshot(t *testing.T) {
 		t.Skip("this version of Raft has mended it")
 	}
 	follower.restarts(t)
-	eventually(t, "what follows the snapshot is refused for ever", func() bool { ok, err := p.try(6, 5, 6, 0, 1, noop); return ok && err == nil })
+	eventually(t, "what follows the snapshot is refused for ever", func() bool {
+		ok, err := p.try(6, 5, 6, 0, 1,
+			noop)
+		return ok && err == nil
+	})
 }
 
 // TestSnapshotOfThePast: a leader whose appends were answered too late begins again
@@ -456,7 +471,8 @@ func TestSnapshotOfThePast(t *testing.T) {
 	configuration := follower.firstConfiguration(nil)
 	p.install(6, 5, configuration)
 	command := func(e *raft.Log) {
-		e.Type, e.Data = raft.LogCommand, engine.EncodeBatch(engine.BatchHeader{Epoch: 1, Sequence: e.Index, Time: 1}, engine.Command{Kind: engine.CmdRaiseRules, RulesVersion: 1})
+		e.Type, e.Data = raft.LogCommand, engine.EncodeBatch(engine.BatchHeader{Epoch: 1, Sequence: e.Index, Time: 1},
+			engine.Command{Kind: engine.CmdRaiseRules, RulesVersion: 1})
 	}
 	const last = 10
 	append5 := func() (bool, error) { return p.try(6, 5, 6, last, last-5, command) }
@@ -478,7 +494,11 @@ func TestSnapshotOfThePast(t *testing.T) {
 		t.Errorf("the state went back from %d to %d", last, at)
 	}
 	follower.restarts(t)
-	eventually(t, "what follows the snapshot is refused for ever", func() bool { ok, err := append5(); return ok && err == nil })
+	eventually(t, "what follows the snapshot is refused for ever", func() bool {
+		ok, err := append5()
+		return ok &&
+			err == nil
+	})
 }
 
 // snapshotText is a snapshot on its way.
@@ -537,12 +557,14 @@ func TestHeartbeatsQueue(t *testing.T) {
 	}()
 	from := newTransport(other.port.Raft(), m.raftLogger(), newTracker(func(bool) {}), func() error { return nil })
 	defer from.Close()
-	if _, err := from.AppendEntriesPipeline("a1", raft.ServerAddress(configs[0].Listen)); !errors.Is(err, raft.ErrPipelineReplicationNotSupported) {
+	if _, err := from.AppendEntriesPipeline("a1", raft.ServerAddress(configs[0].Listen)); !errors.Is(err,
+		raft.ErrPipelineReplicationNotSupported) {
 		t.Errorf("entries are pipelined (hashicorp/raft #612): %v", err)
 	}
 	done := make(chan error, 1)
 	go func() {
-		args := &raft.AppendEntriesRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, Addr: []byte("a2"), ID: []byte("a2")}, Term: 1}
+		args := &raft.AppendEntriesRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax,
+			Addr: []byte("a2"), ID: []byte("a2")}, Term: 1}
 		done <- from.AppendEntries("a1", raft.ServerAddress(configs[0].Listen), args, new(raft.AppendEntriesResponse))
 	}()
 	select {

@@ -21,7 +21,10 @@ type votes struct {
 
 // has tells whether a node has a vote.
 func (v *votes) has(id string) bool {
-	return slices.ContainsFunc(v.configuration.Servers, func(s raft.Server) bool { return string(s.ID) == id && s.Suffrage == raft.Voter })
+	return slices.ContainsFunc(v.configuration.Servers, func(s raft.Server) bool {
+		return string(s.ID) == id &&
+			s.Suffrage == raft.Voter
+	})
 }
 
 // learnVoters takes in Raft's configuration, and where its servers stand.
@@ -175,7 +178,8 @@ func (n *Node) setZone(degraded, blocked bool) {
 	a := &n.across
 	if was := a.degraded.Swap(degraded); was != degraded {
 		if degraded {
-			n.logger.Error("ALARM: no voter of another zone answers: what is acknowledged from now on is in one zone only (zone ack prefer)", "zone", n.cfg.Zone)
+			n.logger.Error("ALARM: no voter of another zone answers: what is acknowledged from now on is in one "+
+				"zone only (zone ack prefer)", "zone", n.cfg.Zone)
 		} else {
 			n.logger.Warn("other zones have caught up, or this node does not lead: acknowledgements are across again")
 		}
@@ -183,7 +187,8 @@ func (n *Node) setZone(degraded, blocked bool) {
 	}
 	if was := a.blocked.Swap(blocked); was != blocked {
 		if blocked {
-			n.logger.Error("ALARM: no voter of another zone answers, and zone ack is require: nothing is granted until one does, or until 'doorbuster cluster zone-ack --mode prefer'", "zone", n.cfg.Zone)
+			n.logger.Error("ALARM: no voter of another zone answers, and zone ack is require: nothing is granted "+
+				"until one does, or until 'doorbuster cluster zone-ack --mode prefer'", "zone", n.cfg.Zone)
 		} else {
 			n.logger.Warn("grants are acknowledged again")
 		}
@@ -208,5 +213,6 @@ func (n *Node) zoneState() (state ZoneState, index engine.LogIndex) {
 	default:
 		state = ZoneHolding
 	}
-	return state, max(min(n.tracker.furthest(n.raft.CurrentTerm(), v.elsewhere), engine.LogIndex(n.raft.CommitIndex())), n.known.load())
+	return state, max(min(n.tracker.furthest(n.raft.CurrentTerm(), v.elsewhere),
+		engine.LogIndex(n.raft.CommitIndex())), n.known.load())
 }

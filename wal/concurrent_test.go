@@ -72,7 +72,8 @@ func TestConcurrentUse(t *testing.T) {
 				case err != nil && index > dropped.Load() && index <= acknowledged.Load() && index > 0:
 					// It may have been dropped and appended again; then it is
 					// there the next time.
-					if _, err := l.Read(index); err != nil && index > dropped.Load() && index <= acknowledged.Load() && index >= l.FirstIndex() && index <= l.LastIndex() {
+					if _, err := l.Read(index); err != nil && index > dropped.Load() &&
+						index <= acknowledged.Load() && index >= l.FirstIndex() && index <= l.LastIndex() {
 						t.Errorf("record %d: %v", index, err)
 						return
 					}

@@ -251,7 +251,8 @@ func failAt(seed uint64, n int) error {
 		}
 		for _, r := range s.held {
 			got, err := s.log.Read(r.Index)
-			if errors.Is(err, wal.ErrNotFound) && !slices.ContainsFunc(s.meant, func(m wal.Record) bool { return m.Index == r.Index }) {
+			if errors.Is(err, wal.ErrNotFound) &&
+				!slices.ContainsFunc(s.meant, func(m wal.Record) bool { return m.Index == r.Index }) {
 				continue // the failed operation was dropping it
 			}
 			if err != nil || !same(got, r) {

@@ -150,7 +150,8 @@ func TestFlipEveryByte(t *testing.T) {
 					damaged[i] ^= flip
 					disk.SetBytes(name, damaged)
 					// The end of the last batch, turned into a zero, looks like an end of writing.
-					if v := s.verdict(t, disk, 0); v != want && (v != "cut" || mark != "unmarked" || damaged[i] != 0 || i != s.end-1) {
+					if v := s.verdict(t, disk, 0); v != want &&
+						(v != "cut" || mark != "unmarked" || damaged[i] != 0 || i != s.end-1) {
 						t.Fatalf("%s, %s, byte %d flipped by %#x: %s", mark, name, i, flip, v)
 					}
 				}
@@ -210,11 +211,18 @@ func TestTornOrRotten(t *testing.T) {
 		{"last batch without its last byte", set(func(b []byte) []byte { return b[:last.end-1] }), "cut"},
 		{"last batch without its commit frame", set(func(b []byte) []byte { return b[:last.end-36] }), "cut"},
 		{"nothing of the last batch", set(func(b []byte) []byte { return b[:last.at] }), "cut cleanly"},
-		{"half of the last batch zero", set(func(b []byte) []byte { clear(b[(last.at+last.end)/2:]); return b }), "cut"},
-		{"last batch all garbage", set(func(b []byte) []byte { copy(b[last.at:], bytes.Repeat([]byte{0xa5}, last.end-last.at)); return b }), "refused"},
+		{"half of the last batch zero",
+			set(func(b []byte) []byte { clear(b[(last.at+last.end)/2:]); return b }), "cut"},
+		{"last batch all garbage", set(func(b []byte) []byte {
+			copy(b[last.at:],
+				bytes.Repeat([]byte{0xa5}, last.end-last.at))
+			return b
+		}), "refused"},
 		{"a byte flipped in the commit frame", set(func(b []byte) []byte { b[last.end-10] ^= 1; return b }), "refused"},
-		{"a byte flipped in the commit frame's length", set(func(b []byte) []byte { b[last.end-32] ^= 0x40; return b }), "refused"},
-		{"a byte flipped in the last record's end", set(func(b []byte) []byte { b[last.end-38] ^= 1; return b }), "refused"},
+		{"a byte flipped in the commit frame's length",
+			set(func(b []byte) []byte { b[last.end-32] ^= 0x40; return b }), "refused"},
+		{"a byte flipped in the last record's end",
+			set(func(b []byte) []byte { b[last.end-38] ^= 1; return b }), "refused"},
 		{"a byte flipped in the commit frame, zeros behind", set(func(b []byte) []byte {
 			b[last.end-2] ^= 1
 			return append(b, make([]byte, 5000)...)
@@ -223,11 +231,13 @@ func TestTornOrRotten(t *testing.T) {
 			lose(3)(d)
 			set(func(b []byte) []byte { b[last.end-10] ^= 1; return b })(d)
 		}, "cut"},
-		{"a byte flipped in the last record, no commit frame", set(func(b []byte) []byte { b[last.end-38] ^= 1; return b[:last.end-36] }), "refused"},
+		{"a byte flipped in the last record, no commit frame",
+			set(func(b []byte) []byte { b[last.end-38] ^= 1; return b[:last.end-36] }), "refused"},
 		{"first sector lost", lose(0), "cut"},
 		{"second sector lost", lose(1), "cut"},
 		{"several sectors lost", lose(0, 2, 3, 5), "cut"},
-		{"a byte flipped early in the last batch", set(func(b []byte) []byte { b[last.at+40] ^= 1; return b }), "refused"},
+		{"a byte flipped early in the last batch",
+			set(func(b []byte) []byte { b[last.at+40] ^= 1; return b }), "refused"},
 		{"a sector lost and a byte flipped", func(d *waltest.Disk) {
 			lose(5)(d)
 			set(func(b []byte) []byte { b[last.at+40] ^= 1; return b })(d)
@@ -236,13 +246,23 @@ func TestTornOrRotten(t *testing.T) {
 			lose(0)(d)
 			set(func(b []byte) []byte { return append(b, "garbage"...) })(d)
 		}, "refused"},
-		{"older segment cut short", func(d *waltest.Disk) { b := d.Bytes(older); d.SetBytes(older, b[:len(b)-1]) }, "refused"},
+		{"older segment cut short", func(d *waltest.Disk) {
+			b := d.Bytes(older)
+			d.SetBytes(older,
+				b[:len(b)-1])
+		}, "refused"},
 		{"older segment grown", func(d *waltest.Disk) { d.SetBytes(older, append(d.Bytes(older), 1)) }, "refused"},
 		{"older segment gone", func(d *waltest.Disk) { d.Remove(older) }, "refused"},
 		{"segment in the middle gone", func(d *waltest.Disk) { d.Remove(d.Files()[1]) }, "refused"},
 		{"floor gone", func(d *waltest.Disk) { d.Remove(path("FLOOR")) }, "refused"},
-		{"floor too long", func(d *waltest.Disk) { d.SetBytes(path("FLOOR"), append(d.Bytes(path("FLOOR")), 0)) }, "refused"},
-		{"segment under another name", func(d *waltest.Disk) { d.SetBytes(path("00000000000000000035.wal"), d.Bytes(older)) }, "refused"},
+		{"floor too long", func(d *waltest.Disk) {
+			d.SetBytes(path("FLOOR"),
+				append(d.Bytes(path("FLOOR")), 0))
+		}, "refused"},
+		{"segment under another name", func(d *waltest.Disk) {
+			d.SetBytes(path("00000000000000000035.wal"),
+				d.Bytes(older))
+		}, "refused"},
 		{"empty segment", func(d *waltest.Disk) { d.SetBytes(path("00000000000000000058.wal"), nil) }, "refused"},
 		{"stray files", func(d *waltest.Disk) {
 			d.SetBytes(path("00000000000000000035.wal.tmp"), []byte("left by a crash"))
@@ -270,7 +290,8 @@ func TestTornOrRotten(t *testing.T) {
 				if err := holdsExactly(l, want); err != nil {
 					t.Fatal(err)
 				}
-				if torn := l.Recovery().Torn; (torn == nil) != (tc.want == "cut cleanly") || torn != nil && torn.Records != 0 {
+				if torn := l.Recovery().Torn; (torn == nil) != (tc.want == "cut cleanly") ||
+					torn != nil && torn.Records != 0 {
 					t.Fatalf("%v", torn)
 				}
 			default:
@@ -295,7 +316,8 @@ func TestTornOrRotten(t *testing.T) {
 func TestKnownIndex(t *testing.T) {
 	s := makeSmallLog(t, nil)
 	last := s.records[len(s.records)-1].Index
-	for committed, want := range map[uint64]string{0: "as it was", 1: "as it was", last: "as it was", last + 1: "refused"} {
+	for committed, want := range map[uint64]string{0: "as it was", 1: "as it was",
+		last: "as it was", last + 1: "refused"} {
 		if v := s.verdict(t, s.disk.Clone(), committed); v != want {
 			t.Errorf("with %d committed: %s, want %s", committed, v, want)
 		}
@@ -303,7 +325,8 @@ func TestKnownIndex(t *testing.T) {
 	// All files lost: an empty log is as valid as can be, but for this.
 	cfg := crashConfig(waltest.NewDisk(1))
 	cfg.Known = wal.Known{Index: 1, By: "the test"}
-	if _, err := wal.Open(cfg); !errors.Is(err, wal.ErrDamaged) || !strings.Contains(err.Error(), "the test proves that it held record 1") {
+	if _, err := wal.Open(cfg); !errors.Is(err, wal.ErrDamaged) ||
+		!strings.Contains(err.Error(), "the test proves that it held record 1") {
 		t.Error(err)
 	}
 	// A log that was dropped as a whole has lost nothing.

@@ -45,7 +45,8 @@ var (
 	ErrNewerFormat = errors.New("wal: written by a newer build")
 
 	// ErrOlderFormat: a file is from before version 1 of the formats.
-	ErrOlderFormat = errors.New("wal: written by a build before version 1 of the formats, which this build can't read: begin with an empty directory")
+	ErrOlderFormat = errors.New("wal: written by a build before version 1 of the formats, which this build can't " +
+		"read: begin with an empty directory")
 )
 
 // Advice is what to do about a log that is refused. It must not come back as an
@@ -68,7 +69,8 @@ func (e *DamageError) Error() string {
 	if e.Index > 0 {
 		record = fmt.Sprintf(" (record %d)", e.Index)
 	}
-	return fmt.Sprintf("wal: %s is damaged at byte %d%s: %s; this is not the trace of a crash, so nothing was changed. "+Advice,
+	return fmt.Sprintf("wal: %s is damaged at byte %d%s: %s; this is not the trace of a crash, so nothing was "+
+		"changed. "+Advice,
 		e.Segment, e.Offset, record, e.Reason)
 }
 

@@ -50,8 +50,10 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type Record struct {
 	Index uint64 // consecutive, from 1 or wherever the log began
 	Term  uint64 // never decreases along the log; means nothing here
-	Meta  []byte // at most MaxMetaBytes; kept beside Data so that a caller with a few attributes need not copy Data behind them
-	Data  []byte
+	// at most MaxMetaBytes; kept beside Data so that a caller with a few attributes need not copy Data
+	// behind them
+	Meta []byte
+	Data []byte
 }
 
 // FrameBytes is how many bytes the record takes in a batch.

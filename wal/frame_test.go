@@ -73,7 +73,8 @@ func TestSegmentNames(t *testing.T) {
 			t.Errorf("%d became %d, %v", base, got, ok)
 		}
 	}
-	for _, name := range []string{"", "1.wal", segmentName(0), segmentName(1) + tempSuffix, "+0000000000000000001.wal", "99999999999999999999.wal"} {
+	for _, name := range []string{"", "1.wal", segmentName(0), segmentName(1) + tempSuffix,
+		"+0000000000000000001.wal", "99999999999999999999.wal"} {
 		if _, ok := parseSegmentName(name); ok {
 			t.Errorf("%q passes for a segment", name)
 		}
@@ -139,7 +140,8 @@ func TestIntactFramesThatContradict(t *testing.T) {
 		return b
 	}
 	batch := func(b []byte, recs ...Record) []byte { return AppendBatch(b, recs) }
-	a, other, c := Record{Index: 5, Term: 2, Data: []byte("a")}, Record{Index: 5, Term: 2, Data: []byte("A")}, Record{Index: 6, Term: 2}
+	a, other, c := Record{Index: 5, Term: 2, Data: []byte("a")}, Record{Index: 5, Term: 2, Data: []byte("A")},
+		Record{Index: 6, Term: 2}
 	zeros := func(b []byte) []byte { return append(b, make([]byte, 2*sectorBytes)...) }
 	for _, tc := range []struct {
 		name    string

@@ -8,11 +8,13 @@ import (
 )
 
 func TestBatchesOutsideOfALog(t *testing.T) {
-	recs := []wal.Record{{Index: 3, Term: 1, Meta: []byte("m"), Data: []byte("one")}, {Index: 9, Term: 2, Data: []byte("two")}}
+	recs := []wal.Record{{Index: 3, Term: 1, Meta: []byte("m"), Data: []byte("one")},
+		{Index: 9, Term: 2, Data: []byte("two")}}
 	first := wal.AppendBatch(nil, recs)
 	b := wal.AppendBatch(bytes.Clone(first), []wal.Record{{Index: 12, Term: 2}})
 	got, length, ok := wal.DecodeBatch(b, nil)
-	if !ok || length != len(first) || len(got) != 2 || got[1].Index != 9 || string(got[0].Data) != "one" || string(got[0].Meta) != "m" {
+	if !ok || length != len(first) || len(got) != 2 || got[1].Index != 9 || string(got[0].Data) != "one" ||
+		string(got[0].Meta) != "m" {
 		t.Fatalf("%v, %d, %v", got, length, ok)
 	}
 	if n := wal.Sealed(b); n != 2 {

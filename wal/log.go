@@ -63,7 +63,8 @@ func Open(cfg Config) (*Log, error) {
 		c.close()
 		return nil, err
 	}
-	l := &Log{cfg: cfg, segments: c.segments, first: c.floor, last: c.last, closing: make(chan struct{}), markKept: make(chan struct{})}
+	l := &Log{cfg: cfg, segments: c.segments, first: c.floor, last: c.last, closing: make(chan struct{}),
+		markKept: make(chan struct{})}
 	if n := len(c.segments); n > 0 {
 		l.tail = c.segments[n-1]
 		l.generation = l.tail.generation
@@ -139,8 +140,10 @@ func (l *Log) repairTail(c *contents) error {
 	if c.torn == nil {
 		return nil
 	}
-	l.cfg.Logger.Warn("cut off a torn tail: a last batch that is not whole, as a crash in the middle of an append leaves it; nothing shows that it ever was",
-		"known_to_have_been_on_disk", c.known.Index, "segment", c.torn.Segment, "offset", c.torn.Offset, "bytes", c.torn.Bytes,
+	l.cfg.Logger.Warn("cut off a torn tail: a last batch that is not whole, as a crash in the middle of an append "+
+		"leaves it; nothing shows that it ever was",
+		"known_to_have_been_on_disk", c.known.Index, "segment", c.torn.Segment, "offset",
+		c.torn.Offset, "bytes", c.torn.Bytes,
 		"index", c.torn.Index, "records", c.torn.Records, "reason", c.torn.Reason)
 	return nil
 }
@@ -211,13 +214,15 @@ func checkBatch(recs []Record) error {
 	for i := range recs {
 		r := &recs[i]
 		if r.Index == 0 || r.Index != recs[0].Index+uint64(i) {
-			return fmt.Errorf("%w: index %d at place %d of a batch that begins with %d", ErrOutOfOrder, r.Index, i, recs[0].Index)
+			return fmt.Errorf("%w: index %d at place %d of a batch that begins with %d", ErrOutOfOrder,
+				r.Index, i, recs[0].Index)
 		}
 		if i > 0 && r.Term < recs[i-1].Term {
 			return fmt.Errorf("%w: record %d has term %d after term %d", ErrOutOfOrder, r.Index, r.Term, recs[i-1].Term)
 		}
 		if len(r.Meta) > MaxMetaBytes {
-			return fmt.Errorf("%w: Meta of record %d has %d bytes, at most %d", ErrTooLarge, r.Index, len(r.Meta), MaxMetaBytes)
+			return fmt.Errorf("%w: Meta of record %d has %d bytes, at most %d", ErrTooLarge, r.Index,
+				len(r.Meta), MaxMetaBytes)
 		}
 		if size += r.FrameBytes(); size > MaxBatchBytes {
 			return fmt.Errorf("%w: batch from %d has more than %d bytes", ErrTooLarge, recs[0].Index, MaxBatchBytes)
@@ -235,7 +240,8 @@ func (l *Log) appendLocked(recs []Record) error {
 		return fmt.Errorf("%w: record %d after record %d", ErrOutOfOrder, first, tail.next()-1)
 	}
 	if recs[0].Term < tail.lastTerm {
-		return fmt.Errorf("%w: record %d has term %d after term %d", ErrOutOfOrder, recs[0].Index, recs[0].Term, tail.lastTerm)
+		return fmt.Errorf("%w: record %d has term %d after term %d", ErrOutOfOrder, recs[0].Index,
+			recs[0].Term, tail.lastTerm)
 	}
 	l.batch = AppendBatch(l.batch[:0], recs)
 	last := recs[len(recs)-1].Index
@@ -458,7 +464,8 @@ func readRecord(s *segment, index uint64, from, to int64) (Record, error) {
 	}
 	f, ok := decodeFrame(b)
 	if !ok || f.kind != kindRecord || f.index != index {
-		return Record{}, &DamageError{Segment: s.name, Offset: from, Index: index, Reason: "the record was whole when it was written or last checked"}
+		return Record{}, &DamageError{Segment: s.name, Offset: from, Index: index,
+			Reason: "the record was whole when it was written or last checked"}
 	}
 	return f.record(), nil
 }

@@ -112,7 +112,8 @@ func inspect(fsys vfs.FS, dir string, known Known, visit func(Entry) error) (*co
 		if buf, err = readWhole(s.file, s.name, buf); err != nil {
 			return c, err
 		}
-		r := segmentReader{b: buf, segment: s, floor: c.floor, term: term, known: c.known, visit: visit, limit: ^uint64(0)}
+		r := segmentReader{b: buf, segment: s, floor: c.floor, term: term, known: c.known,
+			visit: visit, limit: ^uint64(0)}
 		if successor != nil {
 			r.limit = successor.base
 		}
@@ -131,7 +132,8 @@ func inspect(fsys vfs.FS, dir string, known Known, visit func(Entry) error) (*co
 		if successor != nil {
 			if s.next() < successor.base {
 				return c, &DamageError{Segment: s.name, Offset: s.end, Index: s.next(),
-					Reason: fmt.Sprintf("records %d to %d are missing before %s", s.next(), successor.base-1, successor.name)}
+					Reason: fmt.Sprintf("records %d to %d are missing before %s", s.next(),
+						successor.base-1, successor.name)}
 			}
 		}
 		term = s.lastTerm
@@ -146,7 +148,8 @@ func (c *contents) holdsKnown() error {
 		return nil
 	}
 	e := &DamageError{Segment: floorName, Index: max(c.last+1, c.floor, 1),
-		Reason: fmt.Sprintf("its log is gone: it holds nothing, but %s proves that it held record %d", c.known.By, c.known.Index)}
+		Reason: fmt.Sprintf("its log is gone: it holds nothing, but %s proves that it held record %d",
+			c.known.By, c.known.Index)}
 	if n := len(c.segments); n > 0 {
 		e.Segment, e.Offset = c.segments[n-1].name, c.segments[n-1].end
 		e.Reason = fmt.Sprintf("the log ends here, but %s proves that it held record %d", c.known.By, c.known.Index)
@@ -206,7 +209,8 @@ func (c *contents) openSegment(fsys vfs.FS, dir string, base uint64) error {
 	}
 	s.generation = generation
 	if value != base {
-		return &DamageError{Segment: name, Offset: 16, Reason: fmt.Sprintf("its header says that it begins at record %d", value)}
+		return &DamageError{Segment: name, Offset: 16,
+			Reason: fmt.Sprintf("its header says that it begins at record %d", value)}
 	}
 	return nil
 }
@@ -354,7 +358,8 @@ func (r *segmentReader) judge(successor *segment) (*TornTail, error) {
 		}
 		adjoins := off == gap && off > d.at                               // the frame before it is intact too
 		if !adjoins && !r.sectorLost(d.batchAt, gap, off-sectorBytes+1) { // one that ends before it
-			return nil, rotten("%s, of the same batch, is intact at byte %d while no sector in between is missing", &f, off)
+			return nil, rotten("%s, of the same batch, is intact at byte %d while no sector in between is missing",
+				&f, off)
 		}
 		off += len(f.bytes)
 		gap = off

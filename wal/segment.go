@@ -141,7 +141,8 @@ func createSegment(fsys vfs.FS, dir string, base uint64, generation uint32, allo
 	if err != nil {
 		return nil, err
 	}
-	return &segment{base: base, generation: generation, name: name, file: file, end: segmentHeaderBytes, allocated: allocate}, nil
+	return &segment{base: base, generation: generation, name: name, file: file, end: segmentHeaderBytes,
+		allocated: allocate}, nil
 }
 
 // readWhole reads the file into buf, growing it as needed.
@@ -151,7 +152,8 @@ func readWhole(file vfs.File, name string, buf []byte) ([]byte, error) {
 		return buf[:0], fmt.Errorf("wal: size of %s: %w", name, err)
 	}
 	if size > largestSegment {
-		return buf[:0], &DamageError{Segment: name, Offset: largestSegment, Reason: fmt.Sprintf("its %d bytes are more than any segment has", size)}
+		return buf[:0], &DamageError{Segment: name, Offset: largestSegment,
+			Reason: fmt.Sprintf("its %d bytes are more than any segment has", size)}
 	}
 	if int64(cap(buf)) < size {
 		buf = make([]byte, size)

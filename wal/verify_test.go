@@ -24,7 +24,8 @@ func TestVerify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.FirstIndex != 3 || r.LastIndex != 34 || r.Records != 32 || r.Segments < 2 || r.Batches == 0 || r.Bytes == 0 || r.Torn != nil || len(r.Leftover) > 0 {
+	if r.FirstIndex != 3 || r.LastIndex != 34 || r.Records != 32 || r.Segments < 2 || r.Batches == 0 ||
+		r.Bytes == 0 || r.Torn != nil || len(r.Leftover) > 0 {
 		t.Fatalf("%+v", r)
 	}
 	b := s.disk.Bytes(s.tail)
@@ -92,7 +93,8 @@ var writeSample = flag.Bool("wal.sample", false, "write the stored sample of the
 // sample is a log as this format stores it. It must read back for ever.
 func sampleRecords() (before, after []wal.Record) {
 	for i := range uint64(60) {
-		r := wal.Record{Index: 100 + i, Term: 3 + i/20, Meta: []byte{1, byte(i)}, Data: fmt.Appendf(nil, "record %d, %*d", 100+i, 50+i, i)}
+		r := wal.Record{Index: 100 + i, Term: 3 + i/20, Meta: []byte{1, byte(i)},
+			Data: fmt.Appendf(nil, "record %d, %*d", 100+i, 50+i, i)}
 		before = append(before, r)
 		if i >= 50 {
 			r.Term++

@@ -117,7 +117,8 @@ func (b *Books) update(what func(*bolt.Tx) error) error {
 	err := b.db.Batch(func(tx *bolt.Tx) error {
 		refused = nil
 		err := what(tx)
-		if errors.Is(err, ErrPaid) || errors.Is(err, ErrClosed) || errors.Is(err, ErrUnknown) || errors.Is(err, ErrDiffers) || errors.Is(err, ErrRefunded) {
+		if errors.Is(err, ErrPaid) || errors.Is(err, ErrClosed) || errors.Is(err, ErrUnknown) ||
+			errors.Is(err, ErrDiffers) || errors.Is(err, ErrRefunded) {
 			refused = err // a no has written nothing, and is no reason to roll others back
 			return nil
 		}
@@ -160,7 +161,8 @@ func (b *Books) Take(p Payment, until time.Time, calls []call) (booked Payment, 
 			booked = known
 			return ErrPaid
 		}
-		if closed := tx.Bucket(bucketClosed).Get([]byte(p.OrderNo)); closed != nil && !until.After(time.UnixMilli(int64(binary.BigEndian.Uint64(closed)))) {
+		if closed := tx.Bucket(bucketClosed).Get([]byte(p.OrderNo)); closed != nil &&
+			!until.After(time.UnixMilli(int64(binary.BigEndian.Uint64(closed)))) {
 			return ErrClosed
 		}
 		key := keyAt(p.At, p.ID)
@@ -221,7 +223,8 @@ func (b *Books) PayBack(r Refund) (booked Refund, err error) {
 		}
 		key := keyAt(r.At, r.Reference)
 		p.Refund, booked.Asked = string(key), 1
-		return errors.Join(put(refunds, key, &booked), put(tx.Bucket(bucketPayments), tx.Bucket(bucketByID).Get([]byte(p.ID)), &p))
+		return errors.Join(put(refunds, key, &booked),
+			put(tx.Bucket(bucketPayments), tx.Bucket(bucketByID).Get([]byte(p.ID)), &p))
 	})
 	return booked, err
 }

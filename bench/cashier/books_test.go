@@ -24,7 +24,8 @@ func openBooks(t *testing.T, path string) *Books {
 var day = time.Date(2026, 9, 20, 2, 0, 0, 0, time.UTC)
 
 func paymentAt(i int) Payment {
-	return Payment{ID: fmt.Sprint("p", i), OrderNo: fmt.Sprint("O", i), Amount: int64(i), Currency: "CNY", At: day.Add(time.Duration(i) * time.Second), Transaction: "t"}
+	return Payment{ID: fmt.Sprint("p", i), OrderNo: fmt.Sprint("O", i), Amount: int64(i), Currency: "CNY",
+		At: day.Add(time.Duration(i) * time.Second), Transaction: "t"}
 }
 
 // TestBooksOnce: an order is paid once and paid back once, whoever asks how often,
@@ -60,13 +61,16 @@ func TestBooksOnce(t *testing.T) {
 	if !errors.Is(err, ErrPaid) {
 		t.Fatal(err)
 	}
-	back := Refund{Reference: "r1", No: 7, PaymentID: p.ID, OrderNo: p.OrderNo, Amount: p.Amount, Currency: p.Currency, At: day}
+	back := Refund{Reference: "r1", No: 7, PaymentID: p.ID, OrderNo: p.OrderNo, Amount: p.Amount,
+		Currency: p.Currency, At: day}
 	for name, c := range map[string]struct {
 		change func(*Refund)
 		want   error
 	}{
-		"unknown": {func(r *Refund) { r.PaymentID = "x" }, ErrUnknown}, "amount": {func(r *Refund) { r.Amount++ }, ErrDiffers},
-		"currency": {func(r *Refund) { r.Currency = "EUR" }, ErrDiffers}, "order": {func(r *Refund) { r.OrderNo = "O2" }, ErrDiffers},
+		"unknown":  {func(r *Refund) { r.PaymentID = "x" }, ErrUnknown},
+		"amount":   {func(r *Refund) { r.Amount++ }, ErrDiffers},
+		"currency": {func(r *Refund) { r.Currency = "EUR" }, ErrDiffers},
+		"order":    {func(r *Refund) { r.OrderNo = "O2" }, ErrDiffers},
 	} {
 		r := back
 		if c.change(&r); true {
@@ -102,7 +106,8 @@ func TestBooksOnce(t *testing.T) {
 	}
 	told := 0
 	if err := b.Payments(func(p *Payment) error {
-		if want := p.ID == calls[0].PaymentID; want != (p.Told == "paid" && p.ToldAt.Equal(day)) || !want && p.Told != "" {
+		if want := p.ID == calls[0].PaymentID; want != (p.Told == "paid" &&
+			p.ToldAt.Equal(day)) || !want && p.Told != "" {
 			t.Errorf("%+v", p)
 		}
 		told++
@@ -111,7 +116,8 @@ func TestBooksOnce(t *testing.T) {
 		t.Errorf("%d payments are listed, %v", told, err)
 	}
 	sum, err := b.Add()
-	if err != nil || sum.Payments != 5 || sum.Taken["CNY"] != 0+1+2+3+4 || sum.Refunds != 1 || sum.PaidBack["CNY"] != 1 || sum.Asked != 3 || sum.Calls != 4 {
+	if err != nil || sum.Payments != 5 || sum.Taken["CNY"] != 0+1+2+3+4 || sum.Refunds != 1 ||
+		sum.PaidBack["CNY"] != 1 || sum.Asked != 3 || sum.Calls != 4 {
 		t.Errorf("%+v, %v", sum, err)
 	}
 }
@@ -160,11 +166,13 @@ func TestStatement(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if _, err := b.PayBack(Refund{Reference: "r", No: 1, PaymentID: "p2", OrderNo: "O2", Amount: 2, Currency: "CNY", At: day.Add(3 * time.Second)}); err != nil {
+	if _, err := b.PayBack(Refund{Reference: "r", No: 1, PaymentID: "p2", OrderNo: "O2", Amount: 2, Currency: "CNY",
+		At: day.Add(3 * time.Second)}); err != nil {
 		t.Fatal(err)
 	}
 	count := func(from, to time.Duration) (rows []Row) {
-		if err := b.Statement(day.Add(from), day.Add(to), func(r *Row) error { rows = append(rows, *r); return nil }); err != nil {
+		if err := b.Statement(day.Add(from), day.Add(to),
+			func(r *Row) error { rows = append(rows, *r); return nil }); err != nil {
 			t.Fatal(err)
 		}
 		return rows
@@ -172,7 +180,9 @@ func TestStatement(t *testing.T) {
 	if rows := count(0, 24*time.Hour); len(rows) != n*8+1 || rows[1].OrderNo != "O1" || rows[n*8].Kind != "refund" {
 		t.Errorf("%d rows", len(rows))
 	}
-	if rows := count(2*time.Second, 4*time.Second); len(rows) != 3 || rows[0] != (Row{"p2", "O2", 2, "CNY", "payment", day.Add(2 * time.Second), "t"}) || rows[2] != (Row{"p2", "O2", 2, "CNY", "refund", day.Add(3 * time.Second), ""}) {
+	if rows := count(2*time.Second, 4*time.Second); len(rows) != 3 ||
+		rows[0] != (Row{"p2", "O2", 2, "CNY", "payment", day.Add(2 * time.Second), "t"}) ||
+		rows[2] != (Row{"p2", "O2", 2, "CNY", "refund", day.Add(3 * time.Second), ""}) {
 		t.Errorf("%+v", rows)
 	}
 }
@@ -197,7 +207,8 @@ func TestBrokenStatement(t *testing.T) {
 					t.Errorf("it ended with %v", got)
 				}
 			}()
-			r := httptest.NewRequest("GET", "/statement?from=2026-09-20T00:00:00Z&to=2026-09-21T00:00:00Z&format="+format, nil)
+			r := httptest.NewRequest("GET",
+				"/statement?from=2026-09-20T00:00:00Z&to=2026-09-21T00:00:00Z&format="+format, nil)
 			(&Cashier{books: b}).statement(broken{httptest.NewRecorder()}, r)
 		})
 	}
@@ -224,7 +235,8 @@ func TestFaultsAreAsWished(t *testing.T) {
 			overtaken++
 		}
 	}
-	for what, c := range map[string]struct{ got, want float64 }{"dropped": {float64(dropped), 0.1}, "repeated": {float64(repeated), 0.18}, "overtaken": {float64(overtaken), 0.27}} {
+	for what, c := range map[string]struct{ got, want float64 }{"dropped": {float64(dropped), 0.1},
+		"repeated": {float64(repeated), 0.18}, "overtaken": {float64(overtaken), 0.27}} {
 		if c.got < n*c.want*0.85 || c.got > n*c.want*1.15 {
 			t.Errorf("%s: %v of %d; wanted %v", what, c.got, n, n*c.want)
 		}

@@ -50,7 +50,8 @@ func New(cfg Config) (*Cashier, error) {
 		return nil, err
 	}
 	c := &Cashier{cfg: cfg, books: books, wake: make(chan struct{}, 1),
-		shop: &http.Client{Timeout: shopTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: cfg.Workers, MaxConnsPerHost: 2 * cfg.Workers, IdleConnTimeout: 30 * time.Second}}}
+		shop: &http.Client{Timeout: shopTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: cfg.Workers,
+			MaxConnsPerHost: 2 * cfg.Workers, IdleConnTimeout: 30 * time.Second}}}
 	if cfg.Secrets != nil {
 		if c.checker, err = payment.NewChecker(cfg.Secrets, time.Now); err != nil {
 			return nil, errors.Join(err, books.Close())
@@ -233,13 +234,17 @@ func (c *Cashier) deliver(ctx context.Context, x call) {
 	if err == nil && found {
 		for _, door := range c.doors() {
 			var said struct{ Outcome, Type, Detail string }
-			status, err := c.post(ctx, door, "/v1/payments/callback", &payment.Taken{PaymentID: p.ID, OrderNo: p.OrderNo, Amount: &p.Amount, Currency: p.Currency, PaidAt: input.Moment{Time: p.At}, Token: p.Token, Transaction: p.Transaction}, &said)
-			refused := status >= 400 && status < 500 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests
+			status, err := c.post(ctx, door, "/v1/payments/callback",
+				&payment.Taken{PaymentID: p.ID, OrderNo: p.OrderNo, Amount: &p.Amount, Currency: p.Currency,
+					PaidAt: input.Moment{Time: p.At}, Token: p.Token, Transaction: p.Transaction}, &said)
+			refused := status >= 400 && status < 500 && status != http.StatusRequestTimeout &&
+				status != http.StatusTooManyRequests
 			if err == nil && (status == http.StatusOK || refused) {
 				told := said.Outcome
 				if refused {
 					told = fmt.Sprint("refused_", status)
-					c.cfg.Logger.Warn("the shop refused a callback", "payment_id", p.ID, "order_no", p.OrderNo, "status", status, "problem", said.Type, "detail", said.Detail)
+					c.cfg.Logger.Warn("the shop refused a callback", "payment_id", p.ID, "order_no", p.OrderNo,
+						"status", status, "problem", said.Type, "detail", said.Detail)
 				}
 				if err := c.books.delivered(x, told, time.Now().Truncate(time.Millisecond).UTC()); err != nil {
 					c.cfg.Logger.Error("a delivered callback stays in the books, and comes again", "error", err)

@@ -63,7 +63,8 @@ func (c Config) Validate() error {
 	for _, share := range []struct {
 		name  string
 		value float64
-	}{{"repeat", c.Faults.Repeat}, {"drop", c.Faults.Drop}, {"reorder", c.Faults.Reorder}, {"late", c.Faults.Late}, {"fail", c.Faults.Fail}} {
+	}{{"repeat", c.Faults.Repeat}, {"drop", c.Faults.Drop}, {"reorder", c.Faults.Reorder}, {"late", c.Faults.Late},
+		{"fail", c.Faults.Fail}} {
 		if !(share.value >= 0 && share.value <= 1) {
 			errs = append(errs, fmt.Errorf("the share to %s is %v; it must be 0 to 1", share.name, share.value))
 		}
@@ -82,7 +83,8 @@ func (f *Faults) dice(name string) *rand.Rand {
 // callbacks tells when the callbacks of an order's payment are to come.
 func (f *Faults) callbacks(orderNo string, now time.Time) (at []time.Time) {
 	d := f.dice(orderNo)
-	late, dropped, overtaken, repeated := d.Float64(), d.Float64() < f.Drop, d.Float64() < f.Reorder, d.Float64() < f.Repeat
+	late, dropped, overtaken, repeated := d.Float64(), d.Float64() < f.Drop,
+		d.Float64() < f.Reorder, d.Float64() < f.Repeat
 	if dropped {
 		return nil
 	}

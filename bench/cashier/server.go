@@ -83,7 +83,8 @@ func (c *Cashier) pay(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if asked.PaymentID != "" && !engine.ValidKey(asked.PaymentID) {
-		reply(w, http.StatusBadRequest, map[string]string{"error": "the payment_id must have 1 to 255 printable ASCII characters and no space"})
+		reply(w, http.StatusBadRequest,
+			map[string]string{"error": "the payment_id must have 1 to 255 printable ASCII characters and no space"})
 		return
 	}
 	p, err := c.Take(r.Context(), asked.Token, asked.PaymentID)
@@ -109,8 +110,10 @@ func (c *Cashier) fromShop(answer func(w http.ResponseWriter, r *http.Request, b
 			return
 		}
 		if c.checker != nil {
-			if err := c.checker.Check(&payment.Signed{Method: r.Method, Path: r.URL.EscapedPath(), Timestamp: r.Header.Get(payment.HeaderTimestamp),
-				Nonce: r.Header.Get(payment.HeaderNonce), Signature: r.Header.Get(payment.HeaderSignature), Body: body}); err != nil {
+			if err := c.checker.Check(&payment.Signed{Method: r.Method, Path: r.URL.EscapedPath(),
+				Timestamp: r.Header.Get(payment.HeaderTimestamp),
+				Nonce:     r.Header.Get(payment.HeaderNonce), Signature: r.Header.Get(payment.HeaderSignature),
+				Body: body}); err != nil {
 				reply(w, http.StatusUnauthorized, map[string]string{"error": err.Error()})
 				return
 			}
@@ -137,11 +140,14 @@ func (unheard) WriteHeader(int)             {}
 func (c *Cashier) refund(w http.ResponseWriter, _ *http.Request, body []byte) {
 	var q payment.RefundRequest
 	if json.Unmarshal(body, &q) != nil || q.No == 0 || q.PaymentID == "" {
-		reply(w, http.StatusBadRequest, map[string]string{"error": "a refund takes refund_no, payment_id, order_no, amount and currency"})
+		reply(w, http.StatusBadRequest,
+			map[string]string{"error": "a refund takes refund_no, payment_id, order_no, amount and currency"})
 		return
 	}
-	booked, err := c.books.PayBack(Refund{Reference: "back-" + uuid.NewString(), No: uint32(q.No), PaymentID: q.PaymentID, OrderNo: q.OrderNo,
-		Transaction: q.Transaction, Amount: q.Amount, Currency: q.Currency, At: time.Now().Truncate(time.Millisecond).UTC()})
+	booked, err := c.books.PayBack(Refund{Reference: "back-" + uuid.NewString(), No: uint32(q.No),
+		PaymentID: q.PaymentID, OrderNo: q.OrderNo,
+		Transaction: q.Transaction, Amount: q.Amount, Currency: q.Currency,
+		At: time.Now().Truncate(time.Millisecond).UTC()})
 	if err != nil {
 		no(w, err, nil)
 		return
@@ -160,7 +166,9 @@ func (c *Cashier) closeOrder(w http.ResponseWriter, r *http.Request, _ []byte) {
 	case err != nil:
 		no(w, err, nil)
 	case paid != nil:
-		reply(w, http.StatusOK, &payment.Closed{Payment: &payment.Taken{PaymentID: paid.ID, OrderNo: paid.OrderNo, Amount: &paid.Amount, Currency: paid.Currency, PaidAt: input.Moment{Time: paid.At}, Transaction: paid.Transaction}})
+		reply(w, http.StatusOK, &payment.Closed{Payment: &payment.Taken{PaymentID: paid.ID, OrderNo: paid.OrderNo,
+			Amount: &paid.Amount, Currency: paid.Currency, PaidAt: input.Moment{Time: paid.At},
+			Transaction: paid.Transaction}})
 	default:
 		reply(w, http.StatusOK, &payment.Closed{Closed: true})
 	}
@@ -176,7 +184,8 @@ func (c *Cashier) statement(w http.ResponseWriter, r *http.Request) {
 		if given := r.URL.Query().Get(name); given != "" {
 			at, err := time.Parse(time.RFC3339, given)
 			if err != nil || at.UnixMilli() < 0 {
-				reply(w, http.StatusBadRequest, map[string]string{"error": name + " must be a time such as 2026-09-20T00:00:00Z"})
+				reply(w, http.StatusBadRequest,
+					map[string]string{"error": name + " must be a time such as 2026-09-20T00:00:00Z"})
 				return
 			}
 			bounds[i] = at
@@ -190,7 +199,8 @@ func (c *Cashier) statement(w http.ResponseWriter, r *http.Request) {
 		err = to.Write(columns)
 		if err == nil {
 			err = c.books.Statement(bounds[0], bounds[1], func(row *Row) error {
-				return to.Write([]string{row.PaymentID, row.OrderNo, strconv.FormatInt(row.Amount, 10), row.Currency, row.Kind, row.At.Format(time.RFC3339Nano), row.Transaction})
+				return to.Write([]string{row.PaymentID, row.OrderNo, strconv.FormatInt(row.Amount, 10), row.Currency,
+					row.Kind, row.At.Format(time.RFC3339Nano), row.Transaction})
 			})
 		}
 		to.Flush()

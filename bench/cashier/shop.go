@@ -21,7 +21,8 @@ func (c *Cashier) post(ctx context.Context, door, path string, question, answer 
 	if err != nil {
 		return 0, err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(door, "/")+path, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost,
+		strings.TrimSuffix(door, "/")+path, bytes.NewReader(body))
 	if err != nil {
 		return 0, err
 	}

@@ -303,7 +303,8 @@ func (l *Ledger) writeSealed() {
 		if err != nil {
 			text := err.Error()
 			if l.trouble.Swap(&text) == nil {
-				l.cfg.Logger.Error("ALARM: the file of a settled session can't be written; it is tried again", "error", err)
+				l.cfg.Logger.Error("ALARM: the file of a settled session can't be written; it is tried again",
+					"error", err)
 			}
 			select {
 			case <-time.After(retryAfter):
@@ -390,13 +391,16 @@ func (l *Ledger) Alarms() (alarms []engine.Alarm) {
 	}
 	s := l.Stats()
 	if s.Trouble != "" {
-		alarm(engine.AlarmLedgerBlocked, "Sales go on; no orders leave memory and no snapshot is taken until it can. Give "+
-			"its disk room.", "The ledger can't be written: %s.", s.Trouble)
+		alarm(engine.AlarmLedgerBlocked,
+			"Sales go on; no orders leave memory and no snapshot is taken until it can. Give "+
+				"its disk room.", "The ledger can't be written: %s.", s.Trouble)
 	}
 	if s.Missing > 0 {
-		alarm(engine.AlarmLedgerMissing, "Until then no payment is taken that may have been for one of them. Bring other "+
-			"nodes back that have them; or stop this one, copy the files that it lacks from ledger/settled of a restored "+
-			"backup into DATA/ledger/settled, and start it.",
+		alarm(engine.AlarmLedgerMissing,
+			"Until then no payment is taken that may have been for one of them. Bring other "+
+				"nodes back that have them; or stop this one, copy the files that it lacks from ledger/settled of a "+
+				"restored "+
+				"backup into DATA/ledger/settled, and start it.",
 			"The ledger lacks the orders of %s.", counted(int64(s.Missing), "settled session"))
 	}
 	if s.Behind > behindTooFar {

@@ -34,7 +34,8 @@ func TestTheSameWords(t *testing.T) {
 		}
 		for _, v := range want {
 			page, _, more, err := l.Audit(engine.TrailFilter{OrderNo: v.OrderNo, Limit: 10})
-			if err != nil || more || len(page) != 2 || page[0].Kind != engine.HoldPlaced || page[1].Shopper != v.Shopper || page[1].SKU != "mask" {
+			if err != nil || more || len(page) != 2 || page[0].Kind != engine.HoldPlaced ||
+				page[1].Shopper != v.Shopper || page[1].SKU != "mask" {
 				t.Fatalf("%s: %+v of %+v: %v", when, page, v, err)
 			}
 			if !settled {
@@ -55,7 +56,8 @@ func TestTheSameWords(t *testing.T) {
 			t.Errorf("%s: a walk finds other orders", when)
 		}
 		own := 0
-		err := l.OrdersOf("s7", engine.OrderRef{}, 0, func(o *engine.OrderRecord) bool { own++; return o.Shopper == "s7" })
+		err := l.OrdersOf("s7", engine.OrderRef{}, 0,
+			func(o *engine.OrderRecord) bool { own++; return o.Shopper == "s7" })
 		if err != nil || own != 1 {
 			t.Errorf("%s: s7 has %d orders, %v", when, own, err)
 		}
@@ -81,10 +83,12 @@ func TestTheSameWords(t *testing.T) {
 		t.Errorf("%+v, %v", deeds, err)
 	}
 	last, err := l.Last(1, "day")
-	if page, _, e := l.Events(last, 1); err != nil || e != nil || page[0].Kind != engine.SessionCleared || page[0].Session != "day" {
+	if page, _, e := l.Events(last, 1); err != nil || e != nil || page[0].Kind != engine.SessionCleared ||
+		page[0].Session != "day" {
 		t.Errorf("the last of the session: %+v, %v, %v", page, err, e)
 	}
-	if page, _, more, err := l.Audit(engine.TrailFilter{OrderNo: "of no order", Limit: 10}); len(page) > 0 || more || err != nil {
+	if page, _, more, err := l.Audit(engine.TrailFilter{OrderNo: "of no order",
+		Limit: 10}); len(page) > 0 || more || err != nil {
 		t.Errorf("events of no order: %+v, %v, %v", page, more, err)
 	}
 }
@@ -191,7 +195,8 @@ func TestIndexIsNoFurtherThanTheState(t *testing.T) {
 		}
 		l.Applied(state, eff)
 		if at := l.Index(); at > i || at >= x.Sealed {
-			t.Fatalf("at index %d it says that everything up to %d is there; %d sealed a session that has no file", i, at, x.Sealed)
+			t.Fatalf("at index %d it says that everything up to %d is there; %d sealed a session that has no file", i,
+				at, x.Sealed)
 		}
 	}
 }
@@ -217,7 +222,8 @@ func TestReadersBesideSettling(t *testing.T) {
 				if o, found, err := l.Order(ref); err != nil || !found || o.Shopper != "s0" {
 					t.Errorf("%+v, %v, %v", o, found, err)
 				}
-				if events, _, err := l.Events(engine.TrailPosition{}, len(want)); err != nil || !slices.Equal(events, want) {
+				if events, _, err := l.Events(engine.TrailPosition{}, len(want)); err != nil ||
+					!slices.Equal(events, want) {
 					t.Errorf("%d events, %v", len(events), err)
 				}
 				l.Stats()

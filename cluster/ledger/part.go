@@ -67,7 +67,8 @@ func Left(s *engine.State) (left []settled.Session) {
 func (p *Part) Fits(s *engine.State) error {
 	left := Left(s)
 	if p.Index != s.LogIndex() || p.Group != groupOf(s) || len(left) != len(p.Sessions) {
-		return fmt.Errorf("%w: it is of log index %d with %d settled sessions, the state of %d with %d", ErrPart, p.Index, len(p.Sessions), s.LogIndex(), len(left))
+		return fmt.Errorf("%w: it is of log index %d with %d settled sessions, the state of %d with %d", ErrPart,
+			p.Index, len(p.Sessions), s.LogIndex(), len(left))
 	}
 	for i, x := range left {
 		if p.Sessions[i] != x {
@@ -153,7 +154,8 @@ func readPart(from io.Reader, bytes int64, file func(settled.Session, io.Reader)
 		return p, fmt.Errorf("it does not begin with %q", partMagic)
 	}
 	if v := head[len(partMagic)]; v > partVersion {
-		return p, fmt.Errorf("the ledger's part: format %d, this build reads %d: %w", v, partVersion, engine.ErrNewerFormat)
+		return p, fmt.Errorf("the ledger's part: format %d, this build reads %d: %w", v,
+			partVersion, engine.ErrNewerFormat)
 	}
 	if err := gob.NewDecoder(r).Decode(&p); err != nil {
 		return p, err

@@ -49,7 +49,8 @@ func (l *Ledger) handleOf(session string) (h engine.SessionHandle) {
 // Audit gives the part of the trail that a filter asks for, the oldest first, and
 // where to go on; more is false at the end. A page may have fewer events than
 // asked for, and more may follow: what there is to look at is bounded.
-func (l *Ledger) Audit(f engine.TrailFilter) (shown []engine.TrailEvent, next engine.TrailPosition, more bool, err error) {
+func (l *Ledger) Audit(f engine.TrailFilter) (shown []engine.TrailEvent,
+	next engine.TrailPosition, more bool, err error) {
 	wanted := trail.Filter{Operator: f.Operator, From: f.From, Limit: f.Limit}
 	if f.Session != "" {
 		wanted.Session = l.handleOf(f.Session)
@@ -93,7 +94,8 @@ func (l *Ledger) shown(events []trail.Event) []engine.TrailEvent {
 		if e.Order.IsZero() || t.Shopper != "" && t.SKU != "" {
 			continue
 		}
-		if o, found, err := l.orders.Order(e.Order); err == nil && found && o.Life == e.Life { // else it says what it knows
+		// else it says what it knows
+		if o, found, err := l.orders.Order(e.Order); err == nil && found && o.Life == e.Life {
 			complete(t, e, o.Shopper, o.Transaction, o.Listing)
 			l.source.View(func(s *engine.State) { nameListing(s, t, e.Listing) })
 		}
@@ -102,7 +104,8 @@ func (l *Ledger) shown(events []trail.Event) []engine.TrailEvent {
 }
 
 // complete adds what an event leaves to its order to tell.
-func complete(t *engine.TrailEvent, e *trail.Event, shopper string, transaction engine.Transaction, listing engine.ListingHandle) {
+func complete(t *engine.TrailEvent, e *trail.Event, shopper string, transaction engine.Transaction,
+	listing engine.ListingHandle) {
 	if t.Shopper == "" {
 		t.Shopper = shopper
 	}

@@ -38,7 +38,8 @@ func newShop(t testing.TB, secret byte) *shop {
 // begin opens an epoch.
 func (s *shop) begin(node string, secret byte) {
 	s.t.Helper()
-	s.apply(engine.BatchHeader{Time: s.clock}, engine.Command{Kind: engine.CmdOpenEpoch, Node: node, Secret: [16]byte{secret}})
+	s.apply(engine.BatchHeader{Time: s.clock}, engine.Command{Kind: engine.CmdOpenEpoch, Node: node,
+		Secret: [16]byte{secret}})
 	s.epoch, s.sequence = engine.Epoch(s.index()), 0
 }
 
@@ -77,11 +78,12 @@ func (s *shop) day(id string, shoppers int) *engine.Session {
 	s.t.Helper()
 	eff := s.do(engine.Command{Kind: engine.CmdApplyPlan, Operator: "olga", Plan: &engine.Plan{
 		Products: []engine.Product{{ID: "mask", Currency: "CNY"}},
-		Sales: []engine.SalePlan{{Sale: engine.Sale{ID: "sale", Timezone: "Asia/Shanghai"}, Sessions: []engine.SessionPlan{{
-			SessionSpec: engine.SessionSpec{ID: id, StartSpec: "now", Start: s.clock, End: s.clock.Add(time.Hour),
-				PayWithin: 15 * time.Minute, Publish: true},
-			Listings: []engine.ListingSpec{{SKU: "mask", Price: 100, Stock: int64(shoppers)}},
-		}}}},
+		Sales: []engine.SalePlan{{Sale: engine.Sale{ID: "sale", Timezone: "Asia/Shanghai"},
+			Sessions: []engine.SessionPlan{{
+				SessionSpec: engine.SessionSpec{ID: id, StartSpec: "now", Start: s.clock, End: s.clock.Add(time.Hour),
+					PayWithin: 15 * time.Minute, Publish: true},
+				Listings: []engine.ListingSpec{{SKU: "mask", Price: 100, Stock: int64(shoppers)}},
+			}}}},
 	}})
 	if problems := eff.LastPlan().Problems; len(problems) > 0 {
 		s.t.Fatal(problems)

@@ -40,17 +40,21 @@ func (p *Port) judge(own, peer Hello, certificate *x509.Certificate) error {
 	// stops a node is believed before the certificate is.
 	switch {
 	case peer.Cluster != own.Cluster:
-		return Refuse(CodeCluster, "node %s is of cluster %s, and node %s of cluster %s: check the cluster ids and the peers' addresses in the configs",
+		return Refuse(CodeCluster, "node %s is of cluster %s, and node %s of cluster %s: check the cluster ids and "+
+			"the peers' addresses in the configs",
 			peer.Node, peer.Cluster, own.Node, own.Cluster)
 	case certificate != nil && !proves(certificate, peer.Cluster, peer.Node):
-		return Refuse(CodeIdentity, "node %s shows a certificate for %s, and not for %s: give each node its own certificate",
+		return Refuse(CodeIdentity, "node %s shows a certificate for %s, and not for %s: give each node its own "+
+			"certificate",
 			peer.Node, names(certificate), NodeURI(peer.Cluster, peer.Node))
 	case peer.To != "" && peer.To != own.Node:
-		return Refuse(CodeIdentity, "node %s wants node %s, and this is node %s: check the peers' addresses in the configs", peer.Node, peer.To, own.Node)
+		return Refuse(CodeIdentity, "node %s wants node %s, and this is node %s: check the peers' addresses in the "+
+			"configs", peer.Node, peer.To, own.Node)
 	case peer.Node == own.Node && peer.Incarnation == own.Incarnation:
 		return Refuse(CodeSelf, "node %s has reached itself: a peer's address in the config is its own", own.Node)
 	case peer.Node == own.Node:
-		return Refuse(CodeSelf, "two nodes go by the same id %s: stop one of them, and join it from scratch under a new id with 'doorbuster cluster join'", own.Node)
+		return Refuse(CodeSelf, "two nodes go by the same id %s: stop one of them, and join it from scratch under a "+
+			"new id with 'doorbuster cluster join'", own.Node)
 	case known && peer.Generation < own.Generation:
 		return Refuse(CodeGeneration, "%s", goneOn(peer, own))
 	case known && peer.Generation > own.Generation:
@@ -62,6 +66,7 @@ func (p *Port) judge(own, peer Hello, certificate *x509.Certificate) error {
 }
 
 func goneOn(old, current Hello) string {
-	return fmt.Sprintf("node %s is of generation %d, the cluster went on as generation %d: stop it, move its data directory away, and join it from scratch under a new id with 'doorbuster cluster join'",
+	return fmt.Sprintf("node %s is of generation %d, the cluster went on as generation %d: stop it, move its data "+
+		"directory away, and join it from scratch under a new id with 'doorbuster cluster join'",
 		old.Node, old.Generation, current.Generation)
 }

@@ -59,7 +59,8 @@ func MakeNode(ca KeyPair, cluster, node string, hosts []string, from, until time
 		return KeyPair{}, err
 	}
 	if until.After(signer.Leaf.NotAfter) {
-		return KeyPair{}, fmt.Errorf("the CA is good until %s only, and the certificate would be until %s", signer.Leaf.NotAfter.Format(time.DateTime), until.Format(time.DateTime))
+		return KeyPair{}, fmt.Errorf("the CA is good until %s only, and the certificate would be until %s",
+			signer.Leaf.NotAfter.Format(time.DateTime), until.Format(time.DateTime))
 	}
 	template := &x509.Certificate{
 		Subject:   pkix.Name{CommonName: node},

@@ -70,9 +70,10 @@ func TestMakeNodeRefuses(t *testing.T) {
 		until         time.Duration
 		want          string
 	}{
-		"bad node id":       {ca, "shop", "a/1", nil, time.Hour, `node id "a/1"`},
-		"bad cluster id":    {ca, "", "a1", nil, time.Hour, `cluster id ""`},
-		"another cluster":   {other, "shop", "a1", nil, time.Hour, "is for doorbuster://cluster/fair, and not for cluster shop"},
+		"bad node id":    {ca, "shop", "a/1", nil, time.Hour, `node id "a/1"`},
+		"bad cluster id": {ca, "", "a1", nil, time.Hour, `cluster id ""`},
+		"another cluster": {other, "shop", "a1", nil, time.Hour,
+			"is for doorbuster://cluster/fair, and not for cluster shop"},
 		"no CA":             {node, "shop", "a2", nil, time.Hour, "is no CA's"},
 		"key of another":    {KeyPair{ca.Cert, other.Key}, "shop", "a1", nil, time.Hour, "does not match"},
 		"no PEM":            {KeyPair{}, "shop", "a1", nil, time.Hour, "the CA and its key"},
@@ -82,7 +83,8 @@ func TestMakeNodeRefuses(t *testing.T) {
 		"too many of hosts": {ca, "shop", "a1", make([]string, maxHosts+1), time.Hour, "has 65 hosts"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := MakeNode(c.ca, c.cluster, c.node, c.hosts, now, now.Add(c.until)); err == nil || !strings.Contains(err.Error(), c.want) {
+			if _, err := MakeNode(c.ca, c.cluster, c.node, c.hosts, now, now.Add(c.until)); err == nil ||
+				!strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v", err)
 			}
 		})

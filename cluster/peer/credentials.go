@@ -39,7 +39,8 @@ type material struct {
 	roots       *x509.CertPool
 }
 
-func newCredentials(files Files, who func() Hello, now func() time.Time, every time.Duration, logger *slog.Logger) (*credentials, error) {
+func newCredentials(files Files, who func() Hello, now func() time.Time, every time.Duration,
+	logger *slog.Logger) (*credentials, error) {
 	c := &credentials{files: files, who: who, now: now, every: every, logger: logger, looked: time.Now()}
 	seen, err := files.read()
 	if err != nil {
@@ -104,7 +105,8 @@ func verify(chain []*x509.Certificate, roots *x509.CertPool, use x509.ExtKeyUsag
 	if len(chain) == 0 {
 		return errors.New("no certificate was shown")
 	}
-	options := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool(), CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{use}}
+	options := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool(), CurrentTime: at,
+		KeyUsages: []x509.ExtKeyUsage{use}}
 	for _, link := range chain[1:] {
 		options.Intermediates.AddCert(link)
 	}
@@ -141,7 +143,8 @@ func (c *credentials) current() material {
 		return c.present
 	}
 	c.present = renewed
-	c.logger.Info("the node's certificate files were replaced", "serial", renewed.certificate.Leaf.SerialNumber.Text(16), "until", renewed.certificate.Leaf.NotAfter)
+	c.logger.Info("the node's certificate files were replaced", "serial",
+		renewed.certificate.Leaf.SerialNumber.Text(16), "until", renewed.certificate.Leaf.NotAfter)
 	return c.present
 }
 

@@ -99,7 +99,8 @@ func TestWithdrawnCA(t *testing.T) {
 		next.write(f.CA, both)
 	}
 	looks := func(_ *Config, tuned *tuning) { tuned.lookAtFiles = 5 * time.Millisecond }
-	a, b, c := openNode(t, hello("a1"), aFiles, looks), openNode(t, hello("b1"), bFiles, nil), openNode(t, hello("c1"), cFiles, nil)
+	a, b, c := openNode(t, hello("a1"), aFiles, looks), openNode(t, hello("b1"), bFiles, nil),
+		openNode(t, hello("c1"), cFiles, nil)
 	toOld, _ := connect(t, a, b, kindRaft)
 	fromOld, _ := connect(t, b, a, kindRPC)
 	out, in := connect(t, a, c, kindRaft)

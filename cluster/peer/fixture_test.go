@@ -151,7 +151,8 @@ func newAuthority(t *testing.T) *authority {
 	now := time.Now()
 	// Without a cluster in it, as a CA from elsewhere: it signs for any.
 	pair, err := issue(&x509.Certificate{
-		Subject: pkix.Name{CommonName: "a CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		Subject: pkix.Name{CommonName: "a CA"}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage:  x509.KeyUsageCertSign,
 		NotBefore: now.Add(-100 * time.Hour), NotAfter: now.Add(100 * time.Hour),
 	}, nil)
 	if err != nil {
@@ -173,7 +174,8 @@ func (a *authority) issue(name, cluster, node string, life time.Duration) *Files
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	files := &Files{CA: filepath.Join(a.dir, name+"-ca.crt"), Cert: filepath.Join(a.dir, name+".crt"), Key: filepath.Join(a.dir, name+".key")}
+	files := &Files{CA: filepath.Join(a.dir, name+"-ca.crt"), Cert: filepath.Join(a.dir, name+".crt"),
+		Key: filepath.Join(a.dir, name+".key")}
 	a.write(files.CA, a.pair.Cert)
 	a.write(files.Key, pair.Key)
 	a.write(files.Cert, pair.Cert)

@@ -85,7 +85,8 @@ func readFrame(from io.Reader) (frameVersion, word byte, body []byte, err error)
 	}
 	length := binary.BigEndian.Uint16(header[6:])
 	if length > maxHelloBytes {
-		return 0, 0, nil, malformed(fmt.Sprintf("a handshake that claims %d bytes; at most %d are taken", length, maxHelloBytes))
+		return 0, 0, nil, malformed(fmt.Sprintf("a handshake that claims %d bytes; at most %d are taken", length,
+			maxHelloBytes))
 	}
 	body = make([]byte, length)
 	if _, err := io.ReadFull(from, body); err != nil {
@@ -111,7 +112,8 @@ func notOurs(first []byte) *Refusal {
 		return Refuse(CodeMalformed, "the peer speaks TLS and this node does not: give both certificates, or neither")
 	}
 	if string(first) == "DBPR" {
-		return Refuse(CodeVersion, "the peer runs a build before version 1 of the formats, which this one can't talk to: run one build on all nodes")
+		return Refuse(CodeVersion, "the peer runs a build before version 1 of the formats, which this one can't "+
+			"talk to: run one build on all nodes")
 	}
 	return malformed(fmt.Sprintf("it begins with %q and not with %q", first, magic))
 }
@@ -134,7 +136,8 @@ func readPreamble(from io.Reader) (kind, Hello, error) {
 }
 
 func newer(theirs byte) *Refusal {
-	return Refuse(CodeVersion, "the peer speaks version %d of the handshake, newer than this node's %d: upgrade this node, or let the peer run the older build", theirs, version)
+	return Refuse(CodeVersion, "the peer speaks version %d of the handshake, newer than this node's %d: upgrade "+
+		"this node, or let the peer run the older build", theirs, version)
 }
 
 func decodeHello(body []byte) (Hello, error) {

@@ -43,7 +43,8 @@ func TestSampleOfVersion1(t *testing.T) {
 			}
 		default:
 			peer, told, err := readAnswer(from)
-			if err != nil || name == "welcome" && (!reflect.DeepEqual(peer, what) || told != nil) || name == "refused" && *told != *what.(*Refusal) {
+			if err != nil || name == "welcome" && (!reflect.DeepEqual(peer, what) || told != nil) ||
+				name == "refused" && *told != *what.(*Refusal) {
 				t.Errorf("%+v %v %v", peer, told, err)
 			}
 		}
@@ -57,7 +58,8 @@ func TestSampleOfVersion1(t *testing.T) {
 // TestLongestHello: whatever a Hello and a Refusal may hold fits a frame.
 func TestLongestHello(t *testing.T) {
 	id := strings.Repeat("x", 64)
-	longest := Hello{Cluster: id, Node: id, To: id, Generation: 1<<64 - 1, Past: Past{Incarnation: strings.Repeat("<", maxIncarnationBytes)}}
+	longest := Hello{Cluster: id, Node: id, To: id, Generation: 1<<64 - 1,
+		Past: Past{Incarnation: strings.Repeat("<", maxIncarnationBytes)}}
 	if err := longest.check(); err != nil {
 		t.Fatal(err)
 	}

@@ -57,15 +57,16 @@ func TestMeterBounds(t *testing.T) {
 		send string
 		want string // "" for none
 	}{
-		"as much as may be":        {"\x00\x97" + "\xb0" + strings.Repeat("x", 16) + "123456", ""},
-		"a field too long":         {"\x00\xb1", "claims 17 bytes"},
-		"too long with the others": {"\x00\x94" + strings.Repeat("\xb0"+strings.Repeat("x", 16), 3) + "\xb0", "and a message 64"},
-		"too many values":          {"\x00\x98", "claims 8 values"},
-		"too many in two lists":    {"\x00\x92\x95\x01\x01\x01\x01\x01\x92", "claims 2 values"},
-		"too deep":                 {"\x00\x91\x91\x91", "deeper than 3"},
-		"deep enough":              {"\x00\x91\x91\x01", ""},
-		"no such type":             {"\x05", "type 5"},
-		"numbers too long":         {"\x00\x97" + strings.Repeat("\xcf12345678", 7), ""},
+		"as much as may be": {"\x00\x97" + "\xb0" + strings.Repeat("x", 16) + "123456", ""},
+		"a field too long":  {"\x00\xb1", "claims 17 bytes"},
+		"too long with the others": {"\x00\x94" + strings.Repeat("\xb0"+strings.Repeat("x", 16), 3) +
+			"\xb0", "and a message 64"},
+		"too many values":       {"\x00\x98", "claims 8 values"},
+		"too many in two lists": {"\x00\x92\x95\x01\x01\x01\x01\x01\x92", "claims 2 values"},
+		"too deep":              {"\x00\x91\x91\x91", "deeper than 3"},
+		"deep enough":           {"\x00\x91\x91\x01", ""},
+		"no such type":          {"\x05", "type 5"},
+		"numbers too long":      {"\x00\x97" + strings.Repeat("\xcf12345678", 7), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := &meter{bounds: small, requests: true}
@@ -94,7 +95,8 @@ func FuzzMeter(f *testing.F) {
 		if (want == nil) != (got == nil) || want != nil && want.Error() != got.Error() {
 			t.Fatalf("whole %v, in pieces %v", want, got)
 		}
-		if want == nil && (whole.taken != pieces.taken || whole.seen != pieces.seen || whole.skip != pieces.skip || whole.snapshot != pieces.snapshot) {
+		if want == nil && (whole.taken != pieces.taken || whole.seen != pieces.seen || whole.skip != pieces.skip ||
+			whole.snapshot != pieces.snapshot) {
 			t.Fatalf("%+v\n%+v", whole, pieces)
 		}
 		if whole.skip > whole.field+1 || len(whole.open) > whole.depth+1 {
@@ -139,27 +141,34 @@ func TestRaftPasses(t *testing.T) {
 			}
 		}()
 		target := raft.ServerAddress(b.addr())
-		batch := &raft.AppendEntriesRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: 3, ID: []byte("a1"), Addr: []byte(a.addr())}, Term: 3}
+		batch := &raft.AppendEntriesRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: 3, ID: []byte("a1"),
+			Addr: []byte(a.addr())}, Term: 3}
 		for i := range 32 {
-			batch.Entries = append(batch.Entries, &raft.Log{Index: uint64(i), Term: 3, Data: bytes.Repeat([]byte{0xdd}, 448<<10), AppendedAt: time.Now()})
+			batch.Entries = append(batch.Entries,
+				&raft.Log{Index: uint64(i), Term: 3, Data: bytes.Repeat([]byte{0xdd}, 448<<10), AppendedAt: time.Now()})
 		}
 		for range 2 {
 			response := raft.AppendEntriesResponse{}
-			if err := from.AppendEntries("b1", target, batch, &response); err != nil || !response.Success || response.LastLog != 7 {
+			if err := from.AppendEntries("b1", target, batch, &response); err != nil ||
+				!response.Success || response.LastLog != 7 {
 				t.Fatalf("%v %+v", err, response)
 			}
-			if err := from.RequestVote("b1", target, &raft.RequestVoteRequest{Term: 3}, &raft.RequestVoteResponse{}); err != nil {
+			if err := from.RequestVote("b1", target, &raft.RequestVoteRequest{Term: 3},
+				&raft.RequestVoteResponse{}); err != nil {
 				t.Fatal(err)
 			}
-			if err := from.RequestPreVote("b1", target, &raft.RequestPreVoteRequest{Term: 3}, &raft.RequestPreVoteResponse{}); err != nil {
+			if err := from.RequestPreVote("b1", target, &raft.RequestPreVoteRequest{Term: 3},
+				&raft.RequestPreVoteResponse{}); err != nil {
 				t.Fatal(err)
 			}
 			if err := from.TimeoutNow("b1", target, &raft.TimeoutNowRequest{}, &raft.TimeoutNowResponse{}); err != nil {
 				t.Fatal(err)
 			}
 			installed := raft.InstallSnapshotResponse{}
-			request := &raft.InstallSnapshotRequest{SnapshotVersion: 1, Size: int64(len(snapshot)), Configuration: []byte("c")}
-			if err := from.InstallSnapshot("b1", target, request, &installed, bytes.NewReader(snapshot)); err != nil || !installed.Success {
+			request := &raft.InstallSnapshotRequest{SnapshotVersion: 1, Size: int64(len(snapshot)),
+				Configuration: []byte("c")}
+			if err := from.InstallSnapshot("b1", target, request, &installed,
+				bytes.NewReader(snapshot)); err != nil || !installed.Success {
 				t.Fatal(err)
 			}
 		}

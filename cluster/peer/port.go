@@ -174,7 +174,8 @@ func (p *Port) accept() {
 func (p *Port) receive(raw *net.TCPConn) {
 	c, err := p.enter(raw, true)
 	if errors.Is(err, errCrowd) {
-		p.reports.warn(hostOf(raw.RemoteAddr()), "crowd", "a peer has too many connections, or too many of them in their handshake; the rest is closed")
+		p.reports.warn(hostOf(raw.RemoteAddr()), "crowd",
+			"a peer has too many connections, or too many of them in their handshake; the rest is closed")
 	}
 	if err != nil {
 		return
@@ -227,7 +228,8 @@ func (p *Port) secure(c *conn) (*x509.Certificate, error) {
 	case foreign && string(record.RecordHeader[:len(magic)]) == magic && c.inbound:
 		return nil, unencrypted
 	case foreign && string(record.RecordHeader[:len(magic)]) == magic:
-		return nil, Refuse(CodeMalformed, "it speaks without TLS and this node with it: give both certificates, or neither")
+		return nil, Refuse(CodeMalformed,
+			"it speaks without TLS and this node with it: give both certificates, or neither")
 	case foreign && c.inbound:
 		return nil, malformed("what it sends is not TLS")
 	case err != nil:
@@ -240,7 +242,8 @@ func (p *Port) secure(c *conn) (*x509.Certificate, error) {
 }
 
 // unencrypted is for our own handshake that came instead of TLS.
-var unencrypted = Refuse(CodeMalformed, "the caller speaks without TLS and the one who is called with it: give both certificates, or neither")
+var unencrypted = Refuse(CodeMalformed,
+	"the caller speaks without TLS and the one who is called with it: give both certificates, or neither")
 
 // hear does the handshake up to the answer, which is reply; nil if the peer is not
 // worth one. It is welcome if there is no error.
@@ -263,7 +266,8 @@ func (p *Port) hear(c *conn) (k kind, reply []byte, err error) {
 	}
 	why := p.meet(c, c.RemoteAddr().String(), own, peer, certificate)
 	if why == nil && p.inlet(k).isClosed() {
-		why = asRefusal(Refuse(CodeOther, "node %s takes no %s connections at the moment: it is starting or stopping", own.Node, k), own)
+		why = asRefusal(Refuse(CodeOther,
+			"node %s takes no %s connections at the moment: it is starting or stopping", own.Node, k), own)
 	}
 	if why != nil {
 		if reply, err = appendFrame(nil, refused, why); err != nil {
@@ -284,7 +288,8 @@ func (p *Port) meet(c *conn, addr string, own, peer Hello, certificate *x509.Cer
 	}
 	why := asRefusal(err, own)
 	if why.Code == CodeSuperseded { // this node is the old one
-		p.toldOff(addr, &Refusal{Code: CodeSuperseded, Detail: why.Detail, Node: peer.Node, Generation: peer.Generation})
+		p.toldOff(addr, &Refusal{Code: CodeSuperseded, Detail: why.Detail, Node: peer.Node,
+			Generation: peer.Generation})
 	}
 	return why
 }
@@ -401,12 +406,15 @@ func (p *Port) call(ctx context.Context, c *conn, addr string, k kind) error {
 	}
 	why := p.meet(c, addr, own, peer, certificate)
 	if why == nil && own.To != "" && peer.Node != own.To {
-		why = asRefusal(Refuse(CodeIdentity, "node %s was to be at %s, and node %s is: check the peers' addresses in the configs", own.To, addr, peer.Node), own)
+		why = asRefusal(Refuse(CodeIdentity,
+			"node %s was to be at %s, and node %s is: check the peers' addresses in the configs",
+			own.To, addr, peer.Node), own)
 	}
 	if why == nil {
 		return nil
 	}
-	p.reports.warn(addr, why.Code, "a peer that was called is not one to talk to", "node", peer.Node, "detail", why.Detail)
+	p.reports.warn(addr, why.Code, "a peer that was called is not one to talk to", "node",
+		peer.Node, "detail", why.Detail)
 	return why
 }
 

@@ -135,21 +135,25 @@ func refusalCases() map[string]refusalCase {
 	return map[string]refusalCase{
 		"another cluster": {
 			caller: func(h *Hello) { h.Cluster = "fair" },
-			code:   CodeCluster, detail: []string{"fair", "shop", "check the cluster ids"}, callerTold: CodeCluster, callerGeneration: 3,
+			code:   CodeCluster, detail: []string{"fair", "shop", "check the cluster ids"},
+			callerTold: CodeCluster, callerGeneration: 3,
 		},
 		"older caller": {
 			caller: generation(2),
-			code:   CodeGeneration, detail: []string{"node a1 is of generation 2, the cluster went on as generation 3: stop it", "doorbuster cluster join"},
+			code:   CodeGeneration, detail: []string{"node a1 is of generation 2, the cluster went on as generation " +
+				"3: stop it", "doorbuster cluster join"},
 			callerTold: CodeGeneration, callerGeneration: 3,
 		},
 		"older called": {
 			called: generation(2),
-			code:   CodeSuperseded, detail: []string{"node b1 is of generation 2, the cluster went on as generation 3: stop it"},
+			code:   CodeSuperseded, detail: []string{"node b1 is of generation 2, the cluster went on as generation " +
+				"3: stop it"},
 			calledTold: CodeSuperseded, calledGeneration: 3,
 		},
 		"the same id twice": {
 			caller: func(h *Hello) { h.Node = "b1" },
-			code:   CodeSelf, detail: []string{"two nodes go by the same id b1"}, callerTold: CodeSelf, callerGeneration: 3,
+			code:   CodeSelf, detail: []string{"two nodes go by the same id b1"},
+			callerTold: CodeSelf, callerGeneration: 3,
 		},
 		"itself": {
 			caller: func(h *Hello) { *h = hello("b1") },
@@ -157,19 +161,23 @@ func refusalCases() map[string]refusalCase {
 		},
 		"another node than wanted": {
 			whom: "c1",
-			code: CodeIdentity, detail: []string{"wants node c1, and this is node b1"}, callerTold: CodeIdentity, callerGeneration: 3,
+			code: CodeIdentity, detail: []string{"wants node c1, and this is node b1"},
+			callerTold: CodeIdentity, callerGeneration: 3,
 		},
 		"not admitted": {
 			admit: errors.New("not a member"),
 			code:  CodeOther, detail: []string{"not a member"}, callerTold: CodeOther, callerGeneration: 3,
 		},
 		"not admitted, with a code": {
-			admit: fmt.Errorf("wrapped: %w", &Refusal{Code: CodeIncarnation, Detail: "a1 came with another data directory"}),
-			code:  CodeIncarnation, detail: []string{"another data directory"}, callerTold: CodeIncarnation, callerGeneration: 3,
+			admit: fmt.Errorf("wrapped: %w",
+				&Refusal{Code: CodeIncarnation, Detail: "a1 came with another data directory"}),
+			code: CodeIncarnation, detail: []string{"another data directory"},
+			callerTold: CodeIncarnation, callerGeneration: 3,
 		},
 		"no valid id": {
 			caller: func(h *Hello) { h.Incarnation = strings.Repeat("x", maxIncarnationBytes+1) },
-			code:   CodeMalformed, detail: []string{"the incarnation is not at most 128"}, callerTold: CodeMalformed, callerGeneration: 3,
+			code:   CodeMalformed, detail: []string{"the incarnation is not at most 128"},
+			callerTold: CodeMalformed, callerGeneration: 3,
 		},
 	}
 }
@@ -223,7 +231,8 @@ func meet(t *testing.T, c refusalCase, caller, called Hello, callerFiles, called
 		for _, dial := range []func(*testing.T, string) (net.Conn, error){a.dialRaft, a.dialRPC} {
 			_, err := dial(t, b.addr())
 			var why *Refusal
-			if !errors.As(err, &why) || why.Code != c.code || why.Node != called.Node || why.Generation != called.Generation {
+			if !errors.As(err, &why) || why.Code != c.code || why.Node != called.Node ||
+				why.Generation != called.Generation {
 				t.Fatalf("attempt %d: %#v", i, err)
 			}
 			for _, part := range c.detail {
@@ -290,9 +299,10 @@ func TestCallerRefuses(t *testing.T) {
 		code   string
 		told   string
 	}{
-		"another cluster":          {answer: Hello{Cluster: "fair", Node: "b1", Generation: 3}, code: CodeCluster},
-		"an older one":             {answer: Hello{Cluster: "shop", Node: "b1", Generation: 2}, code: CodeGeneration},
-		"a newer one":              {answer: Hello{Cluster: "shop", Node: "b1", Generation: 4}, code: CodeSuperseded, told: CodeSuperseded},
+		"another cluster": {answer: Hello{Cluster: "fair", Node: "b1", Generation: 3}, code: CodeCluster},
+		"an older one":    {answer: Hello{Cluster: "shop", Node: "b1", Generation: 2}, code: CodeGeneration},
+		"a newer one": {answer: Hello{Cluster: "shop", Node: "b1", Generation: 4},
+			code: CodeSuperseded, told: CodeSuperseded},
 		"the same id":              {answer: Hello{Cluster: "shop", Node: "a1", Generation: 3}, code: CodeSelf},
 		"another node than wanted": {answer: hello("b1"), whom: "c1", code: CodeIdentity},
 		"not admitted":             {answer: hello("b1"), admit: errors.New("not a member"), code: CodeOther},
@@ -313,7 +323,8 @@ func TestCallerRefuses(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 			heard := a.tellings()
-			if c.told == "" && len(heard) != 0 || c.told != "" && (len(heard) != 1 || heard[0].Code != c.told || heard[0].Generation != c.answer.Generation) {
+			if c.told == "" && len(heard) != 0 || c.told != "" && (len(heard) != 1 || heard[0].Code != c.told ||
+				heard[0].Generation != c.answer.Generation) {
 				t.Errorf("heard %+v", heard)
 			}
 		})
@@ -364,13 +375,15 @@ func TestUnlikelyRefusals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := len(a.tellings())
-			frame, err := appendFrame(nil, refused, &Refusal{Code: c.say.Code, Detail: c.say.Detail[:min(1200, len(c.say.Detail))], Node: c.say.Node, Generation: c.say.Generation})
+			frame, err := appendFrame(nil, refused, &Refusal{Code: c.say.Code,
+				Detail: c.say.Detail[:min(1200, len(c.say.Detail))], Node: c.say.Node, Generation: c.say.Generation})
 			if err != nil {
 				t.Fatal(err)
 			}
 			_, err = a.dialRPC(t, answering(t, frame))
 			var why *Refusal
-			if !errors.As(err, &why) || why.Code != c.code || len(why.Error()) > 700 || strings.Contains(why.Error(), "\n") {
+			if !errors.As(err, &why) || why.Code != c.code || len(why.Error()) > 700 ||
+				strings.Contains(why.Error(), "\n") {
 				t.Errorf("%v", err)
 			}
 			if n := len(a.tellings()) - before; n != c.told {
@@ -536,7 +549,8 @@ func TestClose(t *testing.T) {
 		if err := <-accepted; !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%v", err)
 		}
-		for name, c := range map[string]net.Conn{"caller's": out, "called one's": in, "waiting": waiting, "slow": slow} {
+		for name, c := range map[string]net.Conn{"caller's": out, "called one's": in,
+			"waiting": waiting, "slow": slow} {
 			c.SetReadDeadline(time.Now().Add(patience))
 			if _, err := c.Read(make([]byte, 1)); err == nil || isTimeout(err) {
 				t.Errorf("%s: %v", name, err)
@@ -568,10 +582,12 @@ func TestStreamEnds(t *testing.T) {
 	if _, err := b.Raft().Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("%v", err)
 	}
-	for kind, dial := range map[string]func(*testing.T, string) (net.Conn, error){"raft": a.dialRaft, "rpc": a.dialRPC} {
+	for kind, dial := range map[string]func(*testing.T, string) (net.Conn,
+		error){"raft": a.dialRaft, "rpc": a.dialRPC} {
 		_, err := dial(t, b.addr())
 		var why *Refusal
-		if !errors.As(err, &why) || why.Code != CodeOther || !strings.Contains(why.Detail, "takes no "+kind+" connections") {
+		if !errors.As(err, &why) || why.Code != CodeOther ||
+			!strings.Contains(why.Detail, "takes no "+kind+" connections") {
 			t.Errorf("%v", err)
 		}
 	}
@@ -608,17 +624,25 @@ func TestListenRefuses(t *testing.T) {
 		"no number":          {func(c *Config) { c.Listen = "127.0.0.1:http" }, "the port is not a number"},
 		"taken":              {func(c *Config) { c.Listen = taken.addr() }, "in use"},
 		"nothing advertised": {func(c *Config) { c.Listen = "0.0.0.0:0" }, "names no host that others could reach"},
-		"advertised badly":   {func(c *Config) { c.Advertise = "a1.example:0" }, `advertise: "a1.example:0" names no port`},
-		"no identity":        {func(c *Config) { c.Identity = nil }, "no identity"},
-		"bad id":             {func(c *Config) { c.Identity = func() Hello { return hello("a/1") } }, `node id "a/1"`},
-		"no logger":          {func(c *Config) { c.Logger = nil }, "no logger"},
-		"no key":             {func(c *Config) { c.TLS = &Files{CA: good.CA, Cert: good.Cert} }, "TLS needs all of"},
-		"no such file":       {func(c *Config) { c.TLS = &Files{CA: good.CA, Cert: good.Cert + "x", Key: good.Key} }, "a1.crtx: no such file"},
-		"no CA in it":        {func(c *Config) { c.TLS = &Files{CA: good.Key, Cert: good.Cert, Key: good.Key} }, "has no certificate in it"},
-		"another's key":      {func(c *Config) { c.TLS = &Files{CA: good.CA, Cert: good.Cert, Key: ca.files("k1").Key} }, "private key does not match"},
-		"another node's":     {func(c *Config) { c.TLS = ca.files("b1") }, "is for doorbuster://cluster/shop/node/b1, and this is doorbuster://cluster/shop/node/a1"},
-		"another cluster's":  {func(c *Config) { c.TLS = ca.issue("x1", "fair", "a1", time.Hour) }, "is for doorbuster://cluster/fair/node/a1"},
-		"expired":            {func(c *Config) { c.TLS = ca.issue("e1", "shop", "a1", -time.Hour) }, "expired"},
+		"advertised badly": {func(c *Config) { c.Advertise = "a1.example:0" },
+			`advertise: "a1.example:0" names no port`},
+		"no identity": {func(c *Config) { c.Identity = nil }, "no identity"},
+		"bad id":      {func(c *Config) { c.Identity = func() Hello { return hello("a/1") } }, `node id "a/1"`},
+		"no logger":   {func(c *Config) { c.Logger = nil }, "no logger"},
+		"no key":      {func(c *Config) { c.TLS = &Files{CA: good.CA, Cert: good.Cert} }, "TLS needs all of"},
+		"no such file": {func(c *Config) { c.TLS = &Files{CA: good.CA, Cert: good.Cert + "x", Key: good.Key} },
+			"a1.crtx: no such file"},
+		"no CA in it": {func(c *Config) { c.TLS = &Files{CA: good.Key, Cert: good.Cert, Key: good.Key} },
+			"has no certificate in it"},
+		"another's key": {func(c *Config) {
+			c.TLS = &Files{CA: good.CA, Cert: good.Cert,
+				Key: ca.files("k1").Key}
+		}, "private key does not match"},
+		"another node's": {func(c *Config) { c.TLS = ca.files("b1") },
+			"is for doorbuster://cluster/shop/node/b1, and this is doorbuster://cluster/shop/node/a1"},
+		"another cluster's": {func(c *Config) { c.TLS = ca.issue("x1", "fair", "a1", time.Hour) },
+			"is for doorbuster://cluster/fair/node/a1"},
+		"expired": {func(c *Config) { c.TLS = ca.issue("e1", "shop", "a1", -time.Hour) }, "expired"},
 		"another CA's": {func(c *Config) {
 			c.TLS = &Files{CA: newAuthority(t).files("a1").CA, Cert: good.Cert, Key: good.Key}
 		}, "unknown authority"},

@@ -52,7 +52,8 @@ const maxDetailBytes = 512
 func (r *Refusal) tidied() *Refusal {
 	t := *r
 	switch t.Code {
-	case CodeCluster, CodeGeneration, CodeSuperseded, CodeIncarnation, CodeOlderCopy, CodeTwice, CodeRemoved, CodeIdentity, CodeVersion, CodeSelf, CodeMalformed:
+	case CodeCluster, CodeGeneration, CodeSuperseded, CodeIncarnation, CodeOlderCopy, CodeTwice, CodeRemoved,
+		CodeIdentity, CodeVersion, CodeSelf, CodeMalformed:
 	default:
 		t.Code = CodeOther
 	}

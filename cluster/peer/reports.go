@@ -43,7 +43,8 @@ func (r *reports) first(x report) bool {
 	if len(r.told) >= maxReports {
 		if !r.full {
 			r.full = true
-			r.logger.Warn("too many peers have been turned away; no more are told of for a while", "remembered", len(r.told))
+			r.logger.Warn("too many peers have been turned away; no more are told of for a while",
+				"remembered", len(r.told))
 		}
 		return false
 	}

@@ -31,11 +31,15 @@ func TestCertificates(t *testing.T) {
 		code   string
 	}{
 		"expired": {ca.issue("old", "shop", "a1", -time.Hour), past,
-			"does not take this node's certificate", "its certificate is not good: tls: failed to verify certificate: x509: certificate has expired", "certificate"},
+			"does not take this node's certificate",
+			"its certificate is not good: tls: failed to verify certificate: x509: certificate has expired",
+			"certificate"},
 		"another CA": {other.files("a1"), nil,
 			"unknown authority", "remote error", "certificate"},
 		"another node's": {mixed(ca.issue("c1", "shop", "c1", time.Hour)), nil,
-			"shows a certificate for doorbuster://cluster/shop/node/c1, and not for doorbuster://cluster/shop/node/a1", "shows a certificate for doorbuster://cluster/shop/node/c1", CodeIdentity},
+			"shows a certificate for doorbuster://cluster/shop/node/c1, and not for " +
+				"doorbuster://cluster/shop/node/a1",
+			"shows a certificate for doorbuster://cluster/shop/node/c1", CodeIdentity},
 		"another cluster's": {mixed(ca.issue("f1", "fair", "a1", time.Hour)), nil,
 			"shows a certificate for doorbuster://cluster/fair/node/a1", "cluster/fair/node/a1", CodeIdentity},
 	} {
@@ -87,16 +91,18 @@ func TestCalledShowsWrongCertificate(t *testing.T) {
 		serve *Files
 		want  string
 	}{
-		"expired":        {late, "expired"},
-		"another CA":     {newAuthority(t).files("b1"), "unknown authority"},
-		"another node's": {ca.issue("c1", "shop", "c1", time.Hour), "shows a certificate for doorbuster://cluster/shop/node/c1"},
+		"expired":    {late, "expired"},
+		"another CA": {newAuthority(t).files("b1"), "unknown authority"},
+		"another node's": {ca.issue("c1", "shop", "c1", time.Hour),
+			"shows a certificate for doorbuster://cluster/shop/node/c1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pair, err := tls.LoadX509KeyPair(c.serve.Cert, c.serve.Key)
 			if err != nil {
 				t.Fatal(err)
 			}
-			listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAnyClientCert})
+			listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair},
+				ClientAuth: tls.RequireAnyClientCert})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -169,18 +175,20 @@ func TestGarbage(t *testing.T) {
 		text string
 		mute bool // the log's only
 	}{
-		"HTTP":             {[]byte("GET / HTTP/1.1\r\n\r\n"), CodeMalformed, `it begins with \"GET \"`, false},
-		"TLS":              {[]byte("\x16\x03\x01\x02\x00\x01\x00"), CodeMalformed, "speaks TLS", false},
-		"zeros":            {make([]byte, 8<<10), CodeMalformed, "it begins with", false},
-		"version 0":        {frame(0, 1, 0, 2, '{', '}'), CodeMalformed, "version 0", false},
-		"newer version":    {newest, CodeVersion, "version 7 of the handshake, newer than this node's 1", false},
-		"older build":      {append([]byte("DBPR"), whole[4:]...), CodeVersion, "before version 1 of the formats", false},
-		"unknown kind":     {frame(1, 9, 0, 2, '{', '}'), CodeMalformed, "unknown kind 9", false},
-		"too long":         {frame(1, 1, 0x10, 0x01), CodeMalformed, "claims 4097 bytes", false},
-		"longest":          {frame(1, 1, 0xff, 0xff), CodeMalformed, "claims 65535 bytes", false},
-		"no JSON":          {frame(1, 1, 0, 2, '{', '{'), CodeMalformed, "not the JSON", false},
-		"empty":            {frame(1, 1, 0, 0), CodeMalformed, "not the JSON", false},
-		"wrong JSON":       {frame(append([]byte{1, 1, 0, 12}, `{"cluster":1`...)...), CodeMalformed, "not the JSON", false},
+		"HTTP":          {[]byte("GET / HTTP/1.1\r\n\r\n"), CodeMalformed, `it begins with \"GET \"`, false},
+		"TLS":           {[]byte("\x16\x03\x01\x02\x00\x01\x00"), CodeMalformed, "speaks TLS", false},
+		"zeros":         {make([]byte, 8<<10), CodeMalformed, "it begins with", false},
+		"version 0":     {frame(0, 1, 0, 2, '{', '}'), CodeMalformed, "version 0", false},
+		"newer version": {newest, CodeVersion, "version 7 of the handshake, newer than this node's 1", false},
+		"older build": {append([]byte("DBPR"), whole[4:]...), CodeVersion,
+			"before version 1 of the formats", false},
+		"unknown kind": {frame(1, 9, 0, 2, '{', '}'), CodeMalformed, "unknown kind 9", false},
+		"too long":     {frame(1, 1, 0x10, 0x01), CodeMalformed, "claims 4097 bytes", false},
+		"longest":      {frame(1, 1, 0xff, 0xff), CodeMalformed, "claims 65535 bytes", false},
+		"no JSON":      {frame(1, 1, 0, 2, '{', '{'), CodeMalformed, "not the JSON", false},
+		"empty":        {frame(1, 1, 0, 0), CodeMalformed, "not the JSON", false},
+		"wrong JSON": {frame(append([]byte{1, 1, 0, 12}, `{"cluster":1`...)...),
+			CodeMalformed, "not the JSON", false},
 		"ids missing":      {frame(1, 1, 0, 2, '{', '}'), CodeMalformed, `cluster id \"\"`, false},
 		"cut in the magic": {[]byte("DB"), "handshake", "unexpected EOF", true},
 		"cut in the JSON":  {whole[:len(whole)-1], "handshake", "unexpected EOF", true},
@@ -205,7 +213,8 @@ func TestGarbage(t *testing.T) {
 							s.CloseWrite()
 						}
 						_, told, err := readAnswer(send)
-						if c.mute && err == nil || !c.mute && (err != nil || told == nil || told.Code != c.code || told.Node != "b1") {
+						if c.mute && err == nil || !c.mute &&
+							(err != nil || told == nil || told.Code != c.code || told.Node != "b1") {
 							t.Errorf("%v %v", told, err)
 						}
 						raw.Close()
@@ -242,7 +251,8 @@ func TestBelowTLS(t *testing.T) {
 		code string
 		text string
 	}{
-		"garbage":     {func(raw net.Conn) { raw.Write(make([]byte, 64<<10)) }, CodeMalformed, "what it sends is not TLS"},
+		"garbage": {func(raw net.Conn) { raw.Write(make([]byte, 64<<10)) }, CodeMalformed,
+			"what it sends is not TLS"},
 		"without TLS": {func(raw net.Conn) { raw.Write(plain) }, CodeMalformed, "speaks without TLS"},
 		"no certificate": {func(raw net.Conn) {
 			tls.Client(raw, &tls.Config{InsecureSkipVerify: true}).Handshake()
@@ -301,7 +311,8 @@ func TestLookIn(t *testing.T) {
 // from meeting.
 func TestSlow(t *testing.T) {
 	both(t, func(t *testing.T, files func(string) *Files) {
-		b := openNode(t, hello("b1"), files("b1"), func(_ *Config, tuned *tuning) { tuned.patience = 200 * time.Millisecond })
+		b := openNode(t, hello("b1"), files("b1"),
+			func(_ *Config, tuned *tuning) { tuned.patience = 200 * time.Millisecond })
 		raw, err := net.Dial("tcp", b.addr())
 		if err != nil {
 			t.Fatal(err)
@@ -462,17 +473,20 @@ func TestHugeFramesOnRaft(t *testing.T) {
 		send func(net.Conn)
 		want string
 	}{
-		"bytes claimed":             {big("\x00\x81\xa4Addr\xc6" + gigabyte), "a field claims 1073741824 bytes"},
-		"string claimed":            {big("\x01\x81\xa4Addr\xdb" + gigabyte), "a field claims 1073741824 bytes"},
-		"list claimed":              {big("\x00\x81\xa7Entries\xdd" + gigabyte), "a list or map claims 1073741824 values"},
-		"map claimed":               {big("\x00\xdf" + gigabyte), "a list or map claims 2147483648 values"},
-		"extension claimed":         {big("\x00\x81\xa1x\xc9" + gigabyte), "a field claims 1073741824 bytes"},
-		"snapshot's configuration":  {big("\x02\x81\xadConfiguration\xc6" + gigabyte), "a field claims 1073741824 bytes"},
+		"bytes claimed":  {big("\x00\x81\xa4Addr\xc6" + gigabyte), "a field claims 1073741824 bytes"},
+		"string claimed": {big("\x01\x81\xa4Addr\xdb" + gigabyte), "a field claims 1073741824 bytes"},
+		"list claimed": {big("\x00\x81\xa7Entries\xdd" + gigabyte),
+			"a list or map claims 1073741824 values"},
+		"map claimed":       {big("\x00\xdf" + gigabyte), "a list or map claims 2147483648 values"},
+		"extension claimed": {big("\x00\x81\xa1x\xc9" + gigabyte), "a field claims 1073741824 bytes"},
+		"snapshot's configuration": {big("\x02\x81\xadConfiguration\xc6" + gigabyte),
+			"a field claims 1073741824 bytes"},
 		"a message of lawful parts": {many, "a field claims 2097152 bytes"},
 		"nested":                    {deep, "values are nested deeper than 16"},
 		"no such request":           {big("\x05"), "there is no request of type 5"},
 		"no such value":             {big("\x00\xc1"), "0xc1 begins no MessagePack value"},
-		"the second message":        {big("\x01\x80\x00\x81\xa4Addr\xc6" + gigabyte), "a field claims 1073741824 bytes"},
+		"the second message": {big("\x01\x80\x00\x81\xa4Addr\xc6" + gigabyte),
+			"a field claims 1073741824 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, b := openNode(t, hello("a1"), nil, nil), openNode(t, hello("b1"), nil, nil)
@@ -533,7 +547,8 @@ func TestHugeAnswersOnRaft(t *testing.T) {
 	defer transport.Close()
 	done := make(chan error)
 	go func() {
-		done <- transport.RequestVote("b1", raft.ServerAddress(b.addr()), &raft.RequestVoteRequest{}, &raft.RequestVoteResponse{})
+		done <- transport.RequestVote("b1", raft.ServerAddress(b.addr()), &raft.RequestVoteRequest{},
+			&raft.RequestVoteResponse{})
 	}()
 	in, err := b.Raft().Accept()
 	if err != nil {

@@ -126,7 +126,8 @@ func (r *raftConn) Read(to []byte) (int, error) {
 	n, err := r.conn.Read(to)
 	if bad := r.meter.take(to[:n]); bad != nil {
 		r.failed = bad
-		r.port.reports.warn(r.host, "bounds", "a peer broke the bounds of Raft's messages; its connection is closed", "error", bad)
+		r.port.reports.warn(r.host, "bounds",
+			"a peer broke the bounds of Raft's messages; its connection is closed", "error", bad)
 		r.Close()
 		return 0, bad
 	}

@@ -18,7 +18,8 @@ func TestSilenceIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		raw.Control(func(fd uintptr) {
-			for option, want := range map[int]int{unix.TCP_USER_TIMEOUT: int(silence.Milliseconds()), unix.TCP_KEEPIDLE: 1, unix.TCP_NODELAY: 1} {
+			for option, want := range map[int]int{unix.TCP_USER_TIMEOUT: int(silence.Milliseconds()),
+				unix.TCP_KEEPIDLE: 1, unix.TCP_NODELAY: 1} {
 				if got, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, option); err != nil || got != want {
 					t.Errorf("%s: option %d is %d: %v", name, option, got, err)
 				}

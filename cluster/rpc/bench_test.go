@@ -15,7 +15,8 @@ import (
 // BenchmarkGrab forwards grabs over loopback TCP; both ends are in the process.
 // cpu-ns/op is what both of them used together.
 func BenchmarkGrab(b *testing.B) {
-	for name, desk := range map[string]Handler{"refused": atOnce{newFake(), soldOut}, "granted": atOnce{newFake(), granted}, "waited": newTurnstile()} {
+	for name, desk := range map[string]Handler{"refused": atOnce{newFake(), soldOut},
+		"granted": atOnce{newFake(), granted}, "waited": newTurnstile()} {
 		for _, callers := range []int{1, 256, 4096} {
 			b.Run(fmt.Sprintf("%s/%d", name, callers), func(b *testing.B) { benchmarkGrab(b, callers, desk) })
 		}
@@ -27,7 +28,8 @@ func soldOut(*engine.Grab, engine.Time) engine.Answer {
 }
 
 func granted(q *engine.Grab, deadline engine.Time) engine.Answer {
-	return engine.Answer{Code: engine.CodeGranted, State: engine.Held, Order: engine.OrderRef{Session: 3, Ordinal: 123_456}, Session: 3,
+	return engine.Answer{Code: engine.CodeGranted, State: engine.Held,
+		Order: engine.OrderRef{Session: 3, Ordinal: 123_456}, Session: 3,
 		Listing: 17, Quantity: q.Quantity, Amount: 4900, PayBy: deadline}
 }
 

@@ -41,7 +41,8 @@ type question[Q, A any] struct {
 // questions are all of them, by name.
 var questions = map[string]func(context.Context, *Server, *peerpb.Question) (*peerpb.Reply, error){
 	ask.name: ask.serve, look.name: look.serve, barrier.name: barrier.serve, operate.name: operate.serve,
-	refusals.name: refusals.serve, trailPage.name: trailPage.serve, orders.name: orders.serve, reports.name: reports.serve,
+	refusals.name: refusals.serve, trailPage.name: trailPage.serve, orders.name: orders.serve,
+	reports.name: reports.serve,
 }
 
 // Call answers any question.

@@ -86,14 +86,16 @@ func TestUndialable(t *testing.T) {
 		return nil, errors.New("no such host")
 	})
 	for range 3 {
-		if _, _, err := p.Peer("fails:1").grab(grabOf("l", "s", "k"), 0, time.Hour); !errors.Is(err, engine.ErrNotLeader) {
+		if _, _, err := p.Peer("fails:1").grab(grabOf("l", "s", "k"), 0,
+			time.Hour); !errors.Is(err, engine.ErrNotLeader) {
 			t.Errorf("got %v, want not leader", err)
 		}
 	}
 	if n := log.count("can't be reached"); n != 1 {
 		t.Errorf("logged %d times", n)
 	}
-	if _, _, err := p.Peer("hangs:1").grab(grabOf("l", "s", "k"), 0, 20*time.Millisecond); !errors.Is(err, engine.ErrOutcomeUnknown) {
+	if _, _, err := p.Peer("hangs:1").grab(grabOf("l", "s", "k"), 0, 20*time.Millisecond); !errors.Is(err,
+		engine.ErrOutcomeUnknown) {
 		t.Errorf("got %v, want an unknown outcome", err)
 	}
 	if _, _, err := p.Peer("hangs:1").grab(grabOf("l", "s", "k"), 0, time.Hour); !errors.Is(err, engine.ErrNotLeader) {

@@ -42,7 +42,8 @@ func TestErrorsCross(t *testing.T) {
 	}{
 		{"none", nil, nil, ""},
 		{"not leader", engine.ErrNotLeader, engine.ErrNotLeader, engine.ErrNotLeader.Error()},
-		{"wrapped", fmt.Errorf("node b: %w", engine.ErrNotLeader), engine.ErrNotLeader, "node b: " + engine.ErrNotLeader.Error()},
+		{"wrapped", fmt.Errorf("node b: %w", engine.ErrNotLeader), engine.ErrNotLeader,
+			"node b: " + engine.ErrNotLeader.Error()},
 		{"unknown outcome", engine.ErrOutcomeUnknown, engine.ErrOutcomeUnknown, engine.ErrOutcomeUnknown.Error()},
 		{"careful", fmt.Errorf("%w: %w", engine.ErrNotLeader, engine.ErrOutcomeUnknown), engine.ErrOutcomeUnknown,
 			engine.ErrNotLeader.Error() + ": " + engine.ErrOutcomeUnknown.Error()},

@@ -73,7 +73,8 @@ func (f *fake) Trail(after, upto engine.LogIndex, deeds bool) (trail.Page, error
 	if after == 404 {
 		return trail.Page{}, engine.ErrOutcomeUnknown
 	}
-	return trail.Page{Group: [16]byte{1, 2}, Dropped: 3, After: after, Upto: upto, Time: 5, Frames: []byte("frames")}, nil
+	return trail.Page{Group: [16]byte{1, 2}, Dropped: 3, After: after, Upto: upto, Time: 5,
+		Frames: []byte("frames")}, nil
 }
 
 func (f *fake) Orders(h engine.SessionHandle, offset int64) ([]byte, int64, error) {
@@ -150,7 +151,8 @@ func serve(t testing.TB, h Handler, addr string, most int) *served {
 		return err == nil
 	})
 	s := &served{addr: ln.Addr().String(), ln: ln, log: &record{}, done: make(chan error, 1)}
-	s.Server = NewServer(ServerConfig{Handler: h, Logger: slog.New(slog.NewTextHandler(s.log, nil)), MaxConcurrentGrabs: most})
+	s.Server = NewServer(ServerConfig{Handler: h, Logger: slog.New(slog.NewTextHandler(s.log, nil)),
+		MaxConcurrentGrabs: most})
 	go func() { s.done <- s.Serve(ln) }()
 	t.Cleanup(s.kill)
 	return s
@@ -243,7 +245,8 @@ func (h hearing) Decided(a engine.Answer, applied engine.LogIndex, err error) {
 }
 
 // grab waits for what becomes of a grab, as a front does.
-func (r *Peer) grab(q *engine.Grab, deadline engine.Time, patience time.Duration) (engine.Answer, engine.LogIndex, error) {
+func (r *Peer) grab(q *engine.Grab, deadline engine.Time,
+	patience time.Duration) (engine.Answer, engine.LogIndex, error) {
 	told := make(hearing, 1)
 	r.Grab(q, deadline, told)
 	select {

@@ -23,7 +23,8 @@ import (
 //
 // gone is called when the stream breaks, or can't be opened; then not again
 // before a pulse has been heard. heard and gone are called one at a time.
-func (r *Peer) Follow(ctx context.Context, interval time.Duration, heard func(p Pulse, sent time.Time), gone func(error)) {
+func (r *Peer) Follow(ctx context.Context, interval time.Duration,
+	heard func(p Pulse, sent time.Time), gone func(error)) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(r.ctx, cancel)()
@@ -105,7 +106,8 @@ func (r *Peer) followOnce(ctx context.Context, interval time.Duration, heard fun
 }
 
 // ping sends a ping at once and every interval until ctx ends; last is the newest one.
-func ping(ctx context.Context, stream grpc.BidiStreamingClient[peerpb.Ping, peerpb.Pulse], began time.Time, last *atomic.Uint64, interval time.Duration) {
+func ping(ctx context.Context, stream grpc.BidiStreamingClient[peerpb.Ping, peerpb.Pulse], began time.Time,
+	last *atomic.Uint64, interval time.Duration) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {

@@ -25,7 +25,8 @@ func follow(t *testing.T, r *Peer, interval time.Duration) (heard chan heardPuls
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		r.Follow(ctx, interval, func(p Pulse, sent time.Time) { heard <- heardPulse{p, sent, time.Now()} }, func(err error) { gone <- err })
+		r.Follow(ctx, interval, func(p Pulse, sent time.Time) { heard <- heardPulse{p, sent, time.Now()} },
+			func(err error) { gone <- err })
 	}()
 	stop = func() {
 		cancel()
@@ -44,7 +45,8 @@ func TestPulsesOfPings(t *testing.T) {
 	for range 20 {
 		p := receive(t, "a pulse", heard)
 		if p.sent.Before(last) || p.sent.After(p.at) {
-			t.Fatalf("sent %s and heard %s after the beginning, the one before sent %s after", p.sent.Sub(began), p.at.Sub(began), last.Sub(began))
+			t.Fatalf("sent %s and heard %s after the beginning, the one before sent %s after", p.sent.Sub(began),
+				p.at.Sub(began), last.Sub(began))
 		}
 		last = p.sent
 	}

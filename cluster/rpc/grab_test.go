@@ -94,7 +94,8 @@ func TestBrokenStream(t *testing.T) {
 		}
 	}
 	q := grabOf("s/skus/a", "someone", "k")
-	if _, _, err := r.grab(q, 0, time.Hour); !errors.Is(err, engine.ErrNotLeader) || errors.Is(err, engine.ErrOutcomeUnknown) {
+	if _, _, err := r.grab(q, 0, time.Hour); !errors.Is(err, engine.ErrNotLeader) ||
+		errors.Is(err, engine.ErrOutcomeUnknown) {
 		t.Fatalf("a grab that can't have left: got %v, want not leader", err)
 	}
 	serve(t, newFake(), s.addr, 0)
@@ -123,7 +124,8 @@ func TestPatience(t *testing.T) {
 	var running sync.WaitGroup
 	for i := range n {
 		running.Go(func() {
-			if _, _, err := r.grab(grabOf("s/skus/a", "late", fmt.Sprint("k", i)), 0, 20*time.Millisecond); !errors.Is(err, engine.ErrOutcomeUnknown) {
+			if _, _, err := r.grab(grabOf("s/skus/a", "late", fmt.Sprint("k", i)), 0,
+				20*time.Millisecond); !errors.Is(err, engine.ErrOutcomeUnknown) {
 				t.Errorf("got %v, want an unknown outcome", err)
 			}
 		})
@@ -253,7 +255,8 @@ func TestCrowd(t *testing.T) {
 		}()
 	}
 	for range 20 {
-		if err := receive(t, "an answer", errs); !errors.Is(err, engine.ErrOutcomeUnknown) || !strings.Contains(err.Error(), "too many") {
+		if err := receive(t, "an answer", errs); !errors.Is(err, engine.ErrOutcomeUnknown) ||
+			!strings.Contains(err.Error(), "too many") {
 			t.Errorf("got %v, want too many", err)
 		}
 	}
@@ -289,7 +292,8 @@ func TestWrongGrabs(t *testing.T) {
 	}{
 		{"no listing", grabOf("", "s", "k"), engine.Answer{Reason: engine.ReasonUnknown}, ""},
 		{"long listing", grabOf(long, "s", "k"), engine.Answer{Reason: engine.ReasonUnknown}, ""},
-		{"too many units", &engine.Grab{Listing: []byte("l"), Shopper: []byte("s"), IdempotencyKey: []byte("k"), Quantity: engine.MaxQuantity + 1},
+		{"too many units", &engine.Grab{Listing: []byte("l"), Shopper: []byte("s"), IdempotencyKey: []byte("k"),
+			Quantity: engine.MaxQuantity + 1},
 			engine.Answer{Reason: engine.ReasonQuantity, Limit: engine.MaxQuantity}, ""},
 		{"no shopper", grabOf("l", "", "k"), engine.Answer{}, "a shopper's id of 0 bytes"},
 		{"long shopper", grabOf("l", long, "k"), engine.Answer{}, "a shopper's id of 257 bytes"},

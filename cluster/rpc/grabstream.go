@@ -119,7 +119,8 @@ func (g *grabStream) signal() {
 func (g *grabStream) decide(grabs []forwarded) (n int) {
 	defer func() {
 		if r := recover(); r != nil {
-			g.server.logger.Error("deciding a forwarded grab panicked", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			g.server.logger.Error("deciding a forwarded grab panicked", "panic", fmt.Sprint(r),
+				"stack", string(debug.Stack()))
 			grabs[n].Decided(engine.Answer{}, 0, errFailed)
 			n++
 		}
@@ -205,7 +206,8 @@ func (g *grabStream) settled(n int) bool {
 }
 
 // answer sends a batch in as many messages as it takes; an empty one in one.
-func (g *grabStream) answer(stream grpc.BidiStreamingServer[peerpb.GrabBatch, peerpb.AnswerBatch], m *peerpb.AnswerBatch, batch []decided) error {
+func (g *grabStream) answer(stream grpc.BidiStreamingServer[peerpb.GrabBatch, peerpb.AnswerBatch],
+	m *peerpb.AnswerBatch, batch []decided) error {
 	// Read after all of these were decided, so that it covers them.
 	applied := uint64(g.server.handler.Pulse().Applied)
 	for first := true; first || len(batch) > 0; first = false {

@@ -65,6 +65,8 @@ type Pulse struct {
 	Ledger                       engine.LogIndex   // up to which its ledger is on disk
 	Detail                       map[string]string `json:",omitempty"` // for status pages, small
 	Life                         string            // random, of its present start
-	Memory                       []byte            `json:",omitempty"` // what it remembers of other nodes, for package cluster; sent when it has changed
-	Demand                       []byte            `json:",omitempty"` // for cluster.Config.Demand; sent when it has changed
+	// what it remembers of other nodes, for package cluster; sent when it has changed
+	Memory []byte `json:",omitempty"`
+	// for cluster.Config.Demand; sent when it has changed
+	Demand []byte `json:",omitempty"`
 }

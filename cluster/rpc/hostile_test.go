@@ -63,13 +63,15 @@ func TestMalformedRequests(t *testing.T) {
 		want string
 	}{
 		{"a batch that is too long", grabs(&peerpb.GrabBatch{Grabs: 5000}), "a batch of 5000 grabs"},
-		{"a message that is too long", grabs(&peerpb.GrabBatch{Packed: make([]byte, maxMessageBytes-50)}), "more than its 0 grabs"},
+		{"a message that is too long", grabs(&peerpb.GrabBatch{Packed: make([]byte, maxMessageBytes-50)}),
+			"more than its 0 grabs"},
 		{"a message over the limit", func() error {
 			stream, err := r.client.Grabs(ctx, grpc.MaxCallSendMsgSize(64<<20))
 			if err != nil {
 				return err
 			}
-			if err := stream.Send(&peerpb.GrabBatch{Packed: make([]byte, 16<<20)}); err != nil && !errors.Is(err, io.EOF) {
+			if err := stream.Send(&peerpb.GrabBatch{Packed: make([]byte, 16<<20)}); err != nil &&
+				!errors.Is(err, io.EOF) {
 				return err
 			}
 			_, err = stream.Recv()
@@ -88,7 +90,8 @@ func TestMalformedRequests(t *testing.T) {
 		{"no operation", asks("operate", `""`, nil), "an operation's name"},
 	} {
 		before := s.log.count("malformed")
-		if err := c.send(); status.Code(err) != codes.InvalidArgument && status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), c.want) {
+		if err := c.send(); status.Code(err) != codes.InvalidArgument &&
+			status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
 		}
 		// The answer may be here before the line is.

@@ -59,9 +59,11 @@ func checkGrab(q *engine.Grab) error {
 	case len(q.Listing) == 0 || len(q.Listing) > maxListingBytes:
 		return fmt.Errorf("a listing's name of %d bytes, not 1 to %d", len(q.Listing), maxListingBytes)
 	case !engine.ValidShopper(q.Shopper):
-		return fmt.Errorf("a shopper's id of %d bytes that is not 1 to %d printable ASCII characters", len(q.Shopper), engine.MaxShopperBytes)
+		return fmt.Errorf("a shopper's id of %d bytes that is not 1 to %d printable ASCII characters",
+			len(q.Shopper), engine.MaxShopperBytes)
 	case !engine.ValidKey(q.IdempotencyKey):
-		return fmt.Errorf("an idempotency key of %d bytes that is not 1 to %d printable ASCII characters", len(q.IdempotencyKey), engine.MaxKeyBytes)
+		return fmt.Errorf("an idempotency key of %d bytes that is not 1 to %d printable ASCII characters",
+			len(q.IdempotencyKey), engine.MaxKeyBytes)
 	case q.Quantity > engine.MaxQuantity:
 		return fmt.Errorf("a quantity of %d, over %d", q.Quantity, engine.MaxQuantity)
 	}
@@ -127,7 +129,8 @@ func appendAnswer(b []byte, d *decided) []byte {
 		return append(w.Buf, fault...)
 	}
 	a, has := &d.answer, uint64(0)
-	if a.Order != (engine.OrderRef{}) || a.Life != 0 || a.Listing != 0 || a.Quantity != 0 || a.Amount != 0 || a.PayBy != 0 {
+	if a.Order != (engine.OrderRef{}) || a.Life != 0 || a.Listing != 0 || a.Quantity != 0 ||
+		a.Amount != 0 || a.PayBy != 0 {
 		has |= hasOrder
 	}
 	if a.Transaction != (engine.Transaction{}) {
@@ -185,7 +188,8 @@ func (d *decided) read(r *codec.Reader) {
 		return uint8(v)
 	}
 	a := &d.answer
-	a.Code, a.Reason, a.State, a.Session = engine.Code(small()), engine.Reason(small()), engine.OrderState(small()), engine.SessionHandle(r.Uint32())
+	a.Code, a.Reason, a.State, a.Session = engine.Code(small()), engine.Reason(small()), engine.OrderState(small()),
+		engine.SessionHandle(r.Uint32())
 	if has&hasOrder != 0 {
 		a.Order = engine.OrderRef{Session: engine.SessionHandle(r.Uint32()), Ordinal: r.Uint32()}
 		a.Life, a.Listing, a.Quantity = engine.Life(r.Uint()), engine.ListingHandle(r.Uint32()), r.Uint32()

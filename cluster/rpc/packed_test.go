@@ -34,8 +34,10 @@ func TestMalformedGrabs(t *testing.T) {
 	}{
 		{"one less", batchOf(fine, fine), func(m *peerpb.GrabBatch) { m.Grabs = 1 }, "more than its 1 grabs"},
 		{"one more", batchOf(fine), func(m *peerpb.GrabBatch) { m.Grabs = 2 }, "grab 1 of 2"},
-		{"text without grabs", new(peerpb.GrabBatch), func(m *peerpb.GrabBatch) { m.Packed = []byte("x") }, "more than its 0 grabs"},
-		{"short text", batchOf(fine, fine), func(m *peerpb.GrabBatch) { m.Packed = m.Packed[:len(m.Packed)-1] }, "grab 1 of 2: damaged"},
+		{"text without grabs", new(peerpb.GrabBatch), func(m *peerpb.GrabBatch) { m.Packed = []byte("x") },
+			"more than its 0 grabs"},
+		{"short text", batchOf(fine, fine), func(m *peerpb.GrabBatch) { m.Packed = m.Packed[:len(m.Packed)-1] },
+			"grab 1 of 2: damaged"},
 		{"lengths of nothing", batchOf(fine), func(m *peerpb.GrabBatch) { m.Packed[3] = 0x7f }, "grab 0 of 1: damaged"},
 		{"no listing", batchOf(grabOf("", "s", "k")), nil, "a listing's name of 0 bytes"},
 		{"long listing", batchOf(grabOf(strings.Repeat("l", 257), "s", "k")), nil, "a listing's name of 257 bytes"},
@@ -44,8 +46,10 @@ func TestMalformedGrabs(t *testing.T) {
 		{"odd shopper", batchOf(grabOf("l", "s\x00", "k")), nil, "printable"},
 		{"no key", batchOf(grabOf("l", "s", "")), nil, "an idempotency key of 0 bytes"},
 		{"long key", batchOf(grabOf("l", "s", strings.Repeat("k", 256))), nil, "an idempotency key of 256 bytes"},
-		{"quantity", batchOf(&engine.Grab{Listing: fine.Listing, Shopper: fine.Shopper, IdempotencyKey: fine.IdempotencyKey, Quantity: math.MaxUint32}), nil, "a quantity of 4294967295"},
-		{"quantity of more bits", &peerpb.GrabBatch{Grabs: 1, Packed: binary.AppendUvarint([]byte{1, 1}, 1<<(32+hasBits))}, nil, "damaged"},
+		{"quantity", batchOf(&engine.Grab{Listing: fine.Listing, Shopper: fine.Shopper,
+			IdempotencyKey: fine.IdempotencyKey, Quantity: math.MaxUint32}), nil, "a quantity of 4294967295"},
+		{"quantity of more bits", &peerpb.GrabBatch{Grabs: 1, Packed: binary.AppendUvarint([]byte{1, 1},
+			1<<(32+hasBits))}, nil, "damaged"},
 		{"too many", &peerpb.GrabBatch{Grabs: 1025}, nil, "a batch of 1025 grabs, over 1024"},
 	} {
 		if c.spoil != nil {
@@ -97,11 +101,16 @@ func TestAnswersRoundTrip(t *testing.T) {
 				d.err = engine.ErrNotLeader
 			} else {
 				d.answer = engine.Answer{
-					Code: engine.Code(rapid.Byte().Draw(t, "code")), Reason: engine.Reason(rapid.Byte().Draw(t, "reason")), State: engine.OrderState(rapid.Byte().Draw(t, "state")),
-					Order:   engine.OrderRef{Session: engine.SessionHandle(small.Draw(t, "of")), Ordinal: small.Draw(t, "ordinal")},
-					Session: engine.SessionHandle(i), Listing: engine.ListingHandle(small.Draw(t, "listing")), Quantity: small.Draw(t, "quantity"),
-					Amount: rapid.Int64().Draw(t, "amount"), PayBy: engine.Time(small.Draw(t, "pay by")), Count: small.Draw(t, "count"), Life: engine.Life(small.Draw(t, "life")),
-					Limit: small.Draw(t, "limit"), Start: engine.Time(rapid.Int64().Draw(t, "start")), Deadline: engine.Time(small.Draw(t, "deadline")),
+					Code: engine.Code(rapid.Byte().Draw(t, "code")), Reason: engine.Reason(rapid.Byte().Draw(t,
+						"reason")), State: engine.OrderState(rapid.Byte().Draw(t, "state")),
+					Order: engine.OrderRef{Session: engine.SessionHandle(small.Draw(t, "of")),
+						Ordinal: small.Draw(t, "ordinal")},
+					Session: engine.SessionHandle(i), Listing: engine.ListingHandle(small.Draw(t, "listing")),
+					Quantity: small.Draw(t, "quantity"),
+					Amount:   rapid.Int64().Draw(t, "amount"), PayBy: engine.Time(small.Draw(t, "pay by")),
+					Count: small.Draw(t, "count"), Life: engine.Life(small.Draw(t, "life")),
+					Limit: small.Draw(t, "limit"), Start: engine.Time(rapid.Int64().Draw(t, "start")),
+					Deadline: engine.Time(small.Draw(t, "deadline")),
 				}
 				if !d.answer.Order.IsZero() {
 					d.answer.Transaction[15] = byte(small.Draw(t, "transaction"))
@@ -130,7 +139,8 @@ func TestAnswersRoundTrip(t *testing.T) {
 
 // FuzzReadGrabs: nothing that comes in harms, and what is taken in is well-formed.
 func FuzzReadGrabs(f *testing.F) {
-	for _, m := range []*peerpb.GrabBatch{{}, batchOf(grabOf("l", "s", "k")), batchOf(grabOf("l", "s", "k"), grabOf("", "", ""))} {
+	for _, m := range []*peerpb.GrabBatch{{}, batchOf(grabOf("l", "s", "k")),
+		batchOf(grabOf("l", "s", "k"), grabOf("", "", ""))} {
 		b, err := proto.Marshal(m)
 		if err != nil {
 			f.Fatal(err)

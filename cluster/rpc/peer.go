@@ -51,7 +51,8 @@ func newPeer(p *Peers, addr string) *Peer {
 		}),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: backoffLeast, Multiplier: 2, Jitter: 0.2, MaxDelay: backoffMost},
+			Backoff: backoff.Config{BaseDelay: backoffLeast, Multiplier: 2,
+				Jitter: 0.2, MaxDelay: backoffMost},
 			MinConnectTimeout: connectPatience,
 		}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessageBytes), grpc.MaxCallSendMsgSize(maxMessageBytes)),

@@ -69,7 +69,8 @@ var look = question[lookedFor, looked]{
 	name: "look",
 	check: func(q lookedFor, _ []byte) error {
 		if !engine.ValidShopper(q.Shopper) || !engine.ValidKey(q.Key) {
-			return fmt.Errorf("a shopper's id of %d bytes or a key of %d that is not printable ASCII of 1 to %d, and 1 to %d",
+			return fmt.Errorf("a shopper's id of %d bytes or a key of %d that is not printable ASCII of 1 to %d, "+
+				"and 1 to %d",
 				len(q.Shopper), len(q.Key), engine.MaxShopperBytes, engine.MaxKeyBytes)
 		}
 		return nil
@@ -83,7 +84,8 @@ var look = question[lookedFor, looked]{
 
 // Look tells what became of a grab, as the other node knows, and its applied
 // index then. deadline is in state time; 0: an unknown key is not found.
-func (r *Peer) Look(ctx context.Context, shopper, key []byte, deadline engine.Time) (a engine.Answer, found bool, applied engine.LogIndex, err error) {
+func (r *Peer) Look(ctx context.Context, shopper, key []byte,
+	deadline engine.Time) (a engine.Answer, found bool, applied engine.LogIndex, err error) {
 	l, _, err := look.ask(ctx, r, lookedFor{shopper, key, deadline}, nil)
 	return l.Answer, l.Found, l.Applied, err
 }
@@ -116,7 +118,8 @@ var operate = question[string, nothing]{
 	},
 	answer: func(ctx context.Context, h Handler, name string, body []byte) (_ nothing, back []byte, err error) {
 		if back, err = h.Operate(ctx, name, body); err == nil && len(back) > MaxBodyBytes {
-			back, err = nil, fmt.Errorf("the answer to %s has %d bytes, over %d; ask for less", name, len(back), MaxBodyBytes)
+			back, err = nil, fmt.Errorf("the answer to %s has %d bytes, over %d; ask for less", name,
+				len(back), MaxBodyBytes)
 		}
 		return nothing{}, back, err
 	},
@@ -136,7 +139,8 @@ var refusals = question[refusedWhom, engine.RefusalReport]{
 	check: func(q refusedWhom, _ []byte) error {
 		switch {
 		case !engine.ValidShopper(q.Shopper):
-			return fmt.Errorf("a shopper's id of %d bytes that is not printable ASCII of 1 to %d", len(q.Shopper), engine.MaxShopperBytes)
+			return fmt.Errorf("a shopper's id of %d bytes that is not printable ASCII of 1 to %d",
+				len(q.Shopper), engine.MaxShopperBytes)
 		case q.Session != "" && !engine.ValidID(q.Session):
 			return errors.New("a session that is no id")
 		}
@@ -197,7 +201,8 @@ var orders = question[pieceOf, int64]{
 
 // Orders asks the other node for a piece of its file of a settled session, and how
 // many bytes that has.
-func (r *Peer) Orders(ctx context.Context, h engine.SessionHandle, offset int64) (chunk []byte, total int64, err error) {
+func (r *Peer) Orders(ctx context.Context, h engine.SessionHandle,
+	offset int64) (chunk []byte, total int64, err error) {
 	total, chunk, err = orders.ask(ctx, r, pieceOf{h, offset}, nil)
 	return chunk, total, err
 }
@@ -247,7 +252,8 @@ var reports = question[ReportsRequest, reportsTold]{
 	},
 	judge: func(q ReportsRequest, t reportsTold, piece []byte) error {
 		if q.ID != "" && (len(piece) > MaxPieceBytes || sha256.Sum256(piece) != t.Sum) {
-			return fmt.Errorf("a piece of a report with %d bytes that its checksum does not fit, or over %d", len(piece), MaxPieceBytes)
+			return fmt.Errorf("a piece of a report with %d bytes that its checksum does not fit, or over %d",
+				len(piece), MaxPieceBytes)
 		}
 		if n := len(t.Kept); n > MaxReports {
 			return fmt.Errorf("a list of %d reports, over %d", n, MaxReports)

@@ -106,22 +106,26 @@ func TestEveryFieldCrosses(t *testing.T) {
 	if got, err := r.Ask(ctx, []byte("with an error")); !errors.As(err, &refusal) || !reflect.DeepEqual(got, asked) {
 		t.Errorf("Ask: got %+v, %v; want %+v and a refusal", got, err, asked)
 	}
-	if got, found, applied, err := r.Look(ctx, []byte("someone"), []byte("key"), 77); err != nil || !found || got != answer || applied != pulse.Applied {
+	if got, found, applied, err := r.Look(ctx, []byte("someone"), []byte("key"), 77); err != nil || !found ||
+		got != answer || applied != pulse.Applied {
 		t.Errorf("Look: got %+v, %v, %d, %v; want %+v", got, found, applied, err, answer)
 	}
 	if got, err := r.Barrier(ctx); err != nil || got != 1<<63 {
 		t.Errorf("Barrier: got %d, %v", got, err)
 	}
-	if got, err := r.Operate(ctx, "remove", []byte(`{"node":"a2"}`)); err != nil || string(got) != `remove={"node":"a2"}` {
+	if got, err := r.Operate(ctx, "remove", []byte(`{"node":"a2"}`)); err != nil ||
+		string(got) != `remove={"node":"a2"}` {
 		t.Errorf("Operate: got %s, %v", got, err)
 	}
 	if got, err := r.Refusals(ctx, "someone", "day"); err != nil || !reflect.DeepEqual(got, report) {
 		t.Errorf("Refusals: got %+v, %v; want %+v", got, err, report)
 	}
-	if got, applied, err := r.grab(grabOf("l", "s", "k"), 0, patience); err != nil || got != answer || applied != pulse.Applied {
+	if got, applied, err := r.grab(grabOf("l", "s", "k"), 0, patience); err != nil || got != answer ||
+		applied != pulse.Applied {
 		t.Errorf("Grab: got %+v at %d, %v; want %+v", got, applied, err, answer)
 	}
-	if got, err := r.Trail(ctx, 8, 9, true); err != nil || got.After != 8 || got.Upto != 9 || got.Time != 5 || string(got.Frames) != "frames" || got.Group != [16]byte{1, 2} || got.Dropped != 3 {
+	if got, err := r.Trail(ctx, 8, 9, true); err != nil || got.After != 8 || got.Upto != 9 || got.Time != 5 ||
+		string(got.Frames) != "frames" || got.Group != [16]byte{1, 2} || got.Dropped != 3 {
 		t.Errorf("Trail: got %+v, %v", got, err)
 	}
 	if _, err := r.Trail(ctx, 404, 0, false); !errors.Is(err, engine.ErrOutcomeUnknown) {
@@ -151,8 +155,10 @@ func TestLongReports(t *testing.T) {
 	const n = 40_000
 	var a engine.Outcome
 	for i := range n {
-		a.Problems = append(a.Problems, engine.Problem{Path: fmt.Sprintf("sales[s].sessions[x].listings[%d].price", i), Message: strings.Repeat("m", 60)})
-		a.Changes = append(a.Changes, engine.Change{Path: fmt.Sprintf("products[%d].image", i), Before: "\xff", After: strings.Repeat("u", 5000)})
+		a.Problems = append(a.Problems, engine.Problem{Path: fmt.Sprintf("sales[s].sessions[x].listings[%d].price",
+			i), Message: strings.Repeat("m", 60)})
+		a.Changes = append(a.Changes, engine.Change{Path: fmt.Sprintf("products[%d].image", i), Before: "\xff",
+			After: strings.Repeat("u", 5000)})
 	}
 	f := newFake()
 	_, r := pair(t, f)
@@ -162,10 +168,12 @@ func TestLongReports(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if k := len(got.Problems); part.Problems != nil && got.Problems[k-1].Message != fmt.Sprintf("%d more problems, not shown", n-k+1) {
+		if k := len(got.Problems); part.Problems != nil &&
+			got.Problems[k-1].Message != fmt.Sprintf("%d more problems, not shown", n-k+1) {
 			t.Errorf("%d problems, the last %v", k, got.Problems[k-1])
 		}
-		if k := len(got.Changes); part.Changes != nil && got.Changes[k-1].Path != fmt.Sprintf("(%d more changes, not shown)", n-k+1) {
+		if k := len(got.Changes); part.Changes != nil &&
+			got.Changes[k-1].Path != fmt.Sprintf("(%d more changes, not shown)", n-k+1) {
 			t.Errorf("%d changes, the last %v", k, got.Changes[k-1])
 		}
 	}

@@ -28,13 +28,16 @@ func TestReports(t *testing.T) {
 	}
 	_, r := pair(t, f)
 	ctx := t.Context()
-	if p, err := r.Reports(ctx, ReportsRequest{}); err != nil || !reflect.DeepEqual(p.Kept, []KeptReport{{"r2", 7, 0}, {"r1", 1, 1 << 30}}) || p.Piece != nil {
+	if p, err := r.Reports(ctx, ReportsRequest{}); err != nil ||
+		!reflect.DeepEqual(p.Kept, []KeptReport{{"r2", 7, 0}, {"r1", 1, 1 << 30}}) || p.Piece != nil {
 		t.Errorf("the list: %+v, %v", p, err)
 	}
-	if p, err := r.Reports(ctx, ReportsRequest{ID: "r1", Findings: true, From: 9}); err != nil || string(p.Piece) != "findings" || p.Kept != nil {
+	if p, err := r.Reports(ctx, ReportsRequest{ID: "r1", Findings: true, From: 9}); err != nil ||
+		string(p.Piece) != "findings" || p.Kept != nil {
 		t.Errorf("a piece: %+v, %v", p, err)
 	}
-	for want, q := range map[string]ReportsRequest{"no such report": {ID: "r1"}, "a piece of 524289 bytes": {ID: "long"}, "no id": {ID: "a/b"}, "from byte -1": {ID: "r1", From: -1}} {
+	for want, q := range map[string]ReportsRequest{"no such report": {ID: "r1"},
+		"a piece of 524289 bytes": {ID: "long"}, "no id": {ID: "a/b"}, "from byte -1": {ID: "r1", From: -1}} {
 		if _, err := r.Reports(ctx, q); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", q, err, want)
 		}
@@ -44,8 +47,9 @@ func TestReports(t *testing.T) {
 		"no checksum": reports.judge(one, reportsTold{}, []byte("x")),
 		"too many":    reports.judge(ReportsRequest{}, reportsTold{Kept: make([]KeptReport, MaxReports+1)}, nil),
 		"no id":       reports.judge(ReportsRequest{}, reportsTold{Kept: []KeptReport{{ID: "../x"}}}, nil),
-		"beyond size": reports.judge(ReportsRequest{}, reportsTold{Kept: []KeptReport{{ID: "r1", Findings: 1 << 40}}}, nil),
-		"below":       reports.judge(ReportsRequest{}, reportsTold{Kept: []KeptReport{{ID: "r1", Whole: -1}}}, nil),
+		"beyond size": reports.judge(ReportsRequest{},
+			reportsTold{Kept: []KeptReport{{ID: "r1", Findings: 1 << 40}}}, nil),
+		"below": reports.judge(ReportsRequest{}, reportsTold{Kept: []KeptReport{{ID: "r1", Whole: -1}}}, nil),
 	} {
 		if err == nil {
 			t.Errorf("%s: taken", name)
@@ -67,7 +71,8 @@ func (olderBuild) Call(_ context.Context, q *peerpb.Question) (*peerpb.Reply, er
 func TestReportsOfAnOlderBuild(t *testing.T) {
 	p, _ := peers(t, dialTCP)
 	r := p.Peer(pretend(t, olderBuild{}))
-	if _, err := r.Reports(t.Context(), ReportsRequest{}); !errors.Is(err, ErrOlderBuild) || errors.Is(err, engine.ErrNotLeader) || errors.Is(err, engine.ErrOutcomeUnknown) {
+	if _, err := r.Reports(t.Context(), ReportsRequest{}); !errors.Is(err, ErrOlderBuild) ||
+		errors.Is(err, engine.ErrNotLeader) || errors.Is(err, engine.ErrOutcomeUnknown) {
 		t.Errorf("got %v", err)
 	}
 	if index, err := r.Barrier(t.Context()); err != nil || index != 5 {

@@ -48,7 +48,8 @@ func NewServer(cfg ServerConfig) *Server {
 		s.most = MaxPending
 	}
 	s.grpc = grpc.NewServer(
-		grpc.MaxRecvMsgSize(maxMessageBytes), grpc.MaxSendMsgSize(maxMessageBytes), grpc.MaxHeaderListSize(maxHeaderBytes),
+		grpc.MaxRecvMsgSize(maxMessageBytes), grpc.MaxSendMsgSize(maxMessageBytes),
+		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.MaxConcurrentStreams(maxStreams), grpc.ConnectionTimeout(connectPatience),
 		grpc.StaticStreamWindowSize(windowBytes), grpc.StaticConnWindowSize(connWindowBytes),
 		// A client reads something of a live server at least this often, see quietConn.
@@ -84,14 +85,16 @@ func (s *Server) Stop(ctx context.Context) {
 	}
 }
 
-func (s *Server) recoverStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
+func (s *Server) recoverStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo,
+	next grpc.StreamHandler) (err error) {
 	defer s.recovered(info.FullMethod, &err)
 	return next(srv, stream)
 }
 
 func (s *Server) recovered(method string, err *error) {
 	if r := recover(); r != nil {
-		s.logger.Error("answering another node panicked", "method", method, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		s.logger.Error("answering another node panicked", "method", method, "panic", fmt.Sprint(r),
+			"stack", string(debug.Stack()))
 		*err = status.Error(codes.Internal, "the node failed while answering")
 	}
 }

@@ -19,7 +19,8 @@ func made(h engine.SessionHandle) func(uint32) (engine.OrderRecord, bool) {
 			Shopper: madeShopper(h, ordinal), Quantity: 1, Amount: 9900,
 			State: engine.Paid, Granted: engine.Time(h)*1_000_000 + engine.Time(ordinal/100),
 			PaymentID: fmt.Sprintf("payment-%08d-%08d", h, ordinal),
-			Receiver:  &engine.Receiver{Name: "Ann Example", Phone: "+8613800000000", Address: "1 Example Road, Exampletown"}}
+			Receiver: &engine.Receiver{Name: "Ann Example", Phone: "+8613800000000",
+				Address: "1 Example Road, Exampletown"}}
 		o.PayBy, o.Changed = o.Granted+900_000, o.Granted+5000
 		return o, true
 	}
@@ -59,7 +60,8 @@ func BenchmarkThousandsOfFiles(b *testing.B) {
 	dir := b.TempDir()
 	s := open(b, dir)
 	for h := range sessions {
-		must(b, s.write(context.Background(), madeSession(engine.SessionHandle(h+1), orders), made(engine.SessionHandle(h+1))))
+		must(b, s.write(context.Background(), madeSession(engine.SessionHandle(h+1), orders),
+			made(engine.SessionHandle(h+1))))
 	}
 	must(b, s.Close())
 	began := time.Now()

@@ -29,7 +29,8 @@ func TestReadersBesideDamage(t *testing.T) {
 		readers.Go(func() {
 			for i := 0; !stop.Load(); i = (i + 1) % len(orders) {
 				o, found, err := s.Order(orders[i].Ref)
-				if err == nil && (!found || !reflect.DeepEqual(o, orders[i])) || err != nil && !errors.Is(err, ErrIncomplete) {
+				if err == nil && (!found || !reflect.DeepEqual(o, orders[i])) || err != nil &&
+					!errors.Is(err, ErrIncomplete) {
 					t.Errorf("session %d: %+v %v %v", h, o, found, err)
 				}
 				if id := orders[i].PaymentID; id != "" {
@@ -40,7 +41,8 @@ func TestReadersBesideDamage(t *testing.T) {
 				}
 				if of := w.of(orders[i].Shopper); i == 0 {
 					n := 0
-					err := s.OrdersOf(orders[i].Shopper, engine.OrderRef{}, 0, func(*engine.OrderRecord) bool { n++; return true })
+					err := s.OrdersOf(orders[i].Shopper, engine.OrderRef{}, 0,
+						func(*engine.OrderRecord) bool { n++; return true })
 					if err == nil && n != len(of) || err != nil && !errors.Is(err, ErrIncomplete) {
 						t.Errorf("session %d: %d orders of %d: %v", h, n, len(of), err)
 					}

@@ -42,7 +42,10 @@ var damages = []struct {
 	{"flipped in the summary", func(t *testing.T, _ *world, _ *Store, path string) {
 		flip(t, path, headOf(t, path)+20)
 	}},
-	{"flipped in the trailer", func(t *testing.T, _ *world, _ *Store, path string) { flip(t, path, sizeOf(t, path)-20) }},
+	{"flipped in the trailer", func(t *testing.T, _ *world, _ *Store,
+		path string) {
+		flip(t, path, sizeOf(t, path)-20)
+	}},
 	{"swapped", func(t *testing.T, _ *world, s *Store, path string) {
 		b, err := os.ReadFile(s.path(1))
 		must(t, err)

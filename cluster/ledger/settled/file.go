@@ -90,7 +90,8 @@ func readHead(f *os.File, want Session) (*head, error) {
 		return nil, err
 	}
 	if h.Session != want {
-		return nil, codec.Damaged("it is of session %d as index %d left it at %d, %d orders, and not of index %d at %d, "+
+		return nil, codec.Damaged("it is of session %d as index %d left it at %d, %d orders, and not of index %d at "+
+			"%d, "+
 			"%d orders, or of another group", h.Handle, h.Index, h.At, h.Orders, want.Index, want.At, want.Orders)
 	}
 	return h, nil

@@ -48,7 +48,8 @@ func readFilter(r *codec.Reader) filter {
 		return filter{}
 	}
 	seed, length := r.Uint(), r.Uint32()
-	if length == 0 || length&(length-1) != 0 || n%uint64(length) != 0 || n < 3*uint64(length) || n > uint64(len(r.Buf)) {
+	if length == 0 || length&(length-1) != 0 || n%uint64(length) != 0 || n < 3*uint64(length) ||
+		n > uint64(len(r.Buf)) {
 		r.Fail()
 		return filter{}
 	}

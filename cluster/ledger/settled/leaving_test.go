@@ -27,11 +27,12 @@ func TestWriteWhatTheEngineFroze(t *testing.T) {
 	do(engine.Command{Kind: engine.CmdOpenEpoch, Node: "n1", Secret: [16]byte{1, 2, 3}})
 	do(engine.Command{Kind: engine.CmdApplyPlan, Operator: "olga", Plan: &engine.Plan{
 		Products: []engine.Product{{ID: "mask", Currency: "CNY"}},
-		Sales: []engine.SalePlan{{Sale: engine.Sale{ID: "sale", Timezone: "Asia/Shanghai"}, Sessions: []engine.SessionPlan{{
-			SessionSpec: engine.SessionSpec{ID: "day", StartSpec: "now", Start: clock, End: clock.Add(time.Hour),
-				PayWithin: 15 * time.Minute, Publish: true},
-			Listings: []engine.ListingSpec{{SKU: "mask", Price: 100, Stock: 5}},
-		}}}},
+		Sales: []engine.SalePlan{{Sale: engine.Sale{ID: "sale", Timezone: "Asia/Shanghai"},
+			Sessions: []engine.SessionPlan{{
+				SessionSpec: engine.SessionSpec{ID: "day", StartSpec: "now", Start: clock, End: clock.Add(time.Hour),
+					PayWithin: 15 * time.Minute, Publish: true},
+				Listings: []engine.ListingSpec{{SKU: "mask", Price: 100, Stock: 5}},
+			}}}},
 	}})
 	x := state.Session("day")
 	for _, shopper := range []string{"ann", "bob", "cleo"} {
@@ -39,7 +40,8 @@ func TestWriteWhatTheEngineFroze(t *testing.T) {
 			Key: state.KeyOf([]byte(shopper)), Quantity: 1, Deadline: clock + 1000})
 	}
 	paid := engine.OrderRef{Session: x.Handle, Ordinal: 2}
-	do(engine.Command{Kind: engine.CmdPayOrder, Order: paid, Amount: 100, Currency: "CNY", PaymentID: "p", PaidAt: clock},
+	do(engine.Command{Kind: engine.CmdPayOrder, Order: paid, Amount: 100, Currency: "CNY",
+		PaymentID: "p", PaidAt: clock},
 		engine.Command{Kind: engine.CmdSetReceiver, Order: paid, Shopper: []byte("bob"),
 			Receiver: engine.Receiver{Name: "Bob", Phone: "1", Address: "Here"}})
 	for clock += 3_600_000; state.NextDue() <= clock; {

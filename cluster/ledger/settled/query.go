@@ -133,7 +133,8 @@ func (s *Store) Scan(from engine.OrderRef, yield func(*engine.OrderRecord) bool)
 	if f == nil || err != nil {
 		return err
 	}
-	for ref := (engine.OrderRef{Session: f.Handle, Ordinal: max(from.Ordinal, 1)}); ref.Ordinal <= f.Orders; ref.Ordinal++ {
+	for ref := (engine.OrderRef{Session: f.Handle,
+		Ordinal: max(from.Ordinal, 1)}); ref.Ordinal <= f.Orders; ref.Ordinal++ {
 		if o, _, err := s.Order(ref); err != nil || !yield(&o) {
 			return err
 		}
@@ -194,7 +195,8 @@ func (s *Store) places(h engine.SessionHandle, shopper string, from place) (foun
 	}
 	err = s.seek(f, bucketShoppers, shopper, func(c *bbolt.Cursor, key, prefix []byte) error {
 		found = nil
-		for ; len(key) == len(prefix)+shopperTail && bytes.HasPrefix(key, prefix); key, _ = c.Next() { // no name has a 0 in it
+		// no name has a 0 in it
+		for ; len(key) == len(prefix)+shopperTail && bytes.HasPrefix(key, prefix); key, _ = c.Next() {
 			granted := engine.Time(^binary.BigEndian.Uint64(key[len(prefix):]))
 			p := place{granted, engine.OrderRef{Session: h, Ordinal: ^binary.BigEndian.Uint32(key[len(key)-4:])}}
 			if from.compare(p) < 0 {

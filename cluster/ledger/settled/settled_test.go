@@ -57,7 +57,8 @@ func newWorld(sessions, orders, shoppers int) *world {
 			of[i] = o
 		}
 		w.orders[h] = of
-		w.sums[h] = Session{Handle: h, Index: engine.LogIndex(1000 + h), At: 2_000_000, Orders: uint32(orders), Group: group}
+		w.sums[h] = Session{Handle: h, Index: engine.LogIndex(1000 + h), At: 2_000_000,
+			Orders: uint32(orders), Group: group}
 	}
 	return w
 }

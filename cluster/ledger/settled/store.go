@@ -148,10 +148,10 @@ func (s *Store) Close() error {
 }
 
 // Expect says which sessions are settled, and so which files there ought to be; of those
-// it finds out whether they are there, and reads none. Sessions of earlier calls stay expected; one that is named differently
-// than before is expected as it is named now. Call it for a session once its orders
-// are no longer to be had elsewhere: until it has a file, answers that may need it
-// fail with ErrIncomplete. What has been written or received need not be named.
+// it finds out whether they are there, and reads none. Sessions of earlier calls stay expected; one
+// that is named differently than before is expected as it is named now. Call it for a session once
+// its orders are no longer to be had elsewhere: until it has a file, answers that may need it fail
+// with ErrIncomplete. What has been written or received need not be named.
 func (s *Store) Expect(sessions ...Session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -193,7 +193,8 @@ func (s *Store) all() []*file {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.sorted == nil {
-		s.sorted = slices.SortedFunc(maps.Values(s.files), func(a, b *file) int { return cmp.Compare(a.Handle, b.Handle) })
+		s.sorted = slices.SortedFunc(maps.Values(s.files),
+			func(a, b *file) int { return cmp.Compare(a.Handle, b.Handle) })
 	}
 	return s.sorted
 }
@@ -361,6 +362,7 @@ func (s *Store) fill(peers Peers) {
 		}
 	}
 	if failed > 0 && s.ctx.Err() == nil {
-		s.cfg.Log.Warn("settled sessions' files are missing, and no other node has sent them", "files", failed, "error", why)
+		s.cfg.Log.Warn("settled sessions' files are missing, and no other node has sent them",
+			"files", failed, "error", why)
 	}
 }

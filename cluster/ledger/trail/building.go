@@ -154,7 +154,10 @@ func (b *building) add(frames []byte, upto engine.LogIndex, durable bool) error 
 func (b *building) seal() (*segment, error) {
 	s := &segment{header: b.header, contents: b.contents, sealed: true, names: slices.Sorted(maps.Keys(b.names))}
 	rows := slices.Clone(b.rows) // readers have them
-	slices.SortFunc(rows, func(x, y row) int { return cmp.Or(cmp.Compare(x.key, y.key), cmp.Compare(x.offset, y.offset)) })
+	slices.SortFunc(rows, func(x, y row) int {
+		return cmp.Or(cmp.Compare(x.key, y.key),
+			cmp.Compare(x.offset, y.offset))
+	})
 	rows = slices.Compact(rows)
 	var p []byte
 	for _, r := range rows {

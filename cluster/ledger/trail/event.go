@@ -106,7 +106,8 @@ func appendEvents(b []byte, effects *engine.Effects, kind int) []byte {
 		}
 		e := Event{Session: ev.Session, Listing: ev.Listing, Order: ev.Order, Life: ev.Life,
 			TrailEvent: engine.TrailEvent{Time: effects.Time, Kind: ev.Kind, Reason: ev.Reason, State: ev.State,
-				Quantity: ev.Quantity, Limit: ev.Limit, Amount: ev.Amount, PayBy: ev.PayBy, Transaction: ev.Transaction}}
+				Quantity: ev.Quantity, Limit: ev.Limit, Amount: ev.Amount, PayBy: ev.PayBy,
+				Transaction: ev.Transaction}}
 		if remark != nil {
 			e.Shopper, e.Operator, e.Note, e.Detail = remark.Shopper, remark.Operator, remark.Note, remark.Detail
 			if remark.Transaction != (engine.Transaction{}) {

@@ -59,7 +59,10 @@ func TestDeedsOutlastTheEventsThatAreDropped(t *testing.T) {
 		if err != nil || !oldest.Before(first) {
 			t.Errorf("deeds since %s, %v; events since %s", oldest, err, first)
 		}
-		want := slices.DeleteFunc(deedsOf(s.model), func(e Event) bool { return e.Before(oldest) || e.Operator != "ops-2" })
+		want := slices.DeleteFunc(deedsOf(s.model), func(e Event) bool {
+			return e.Before(oldest) ||
+				e.Operator != "ops-2"
+		})
 		var got []Event
 		for f := (Filter{Operator: "ops-2", Limit: 100}); ; {
 			events, next, more, err := tr.Find(f)

@@ -128,7 +128,8 @@ func (t *Trail) WriteTo(ctx context.Context, w io.Writer, upto engine.LogIndex) 
 
 // ReadBackup checks what WriteTo wrote of a group's trail up to an index, but for frames,
 // gives its pages to use, and tells how many gaps there are.
-func ReadBackup(r io.Reader, group [16]byte, upto engine.LogIndex, use func(kind int, p *Page) error) (gaps int, err error) {
+func ReadBackup(r io.Reader, group [16]byte, upto engine.LogIndex,
+	use func(kind int, p *Page) error) (gaps int, err error) {
 	in, needed := gob.NewDecoder(r), upto // deeds are told of where events were dropped
 	for kind := range kinds {
 		var covered, horizon, last engine.LogIndex

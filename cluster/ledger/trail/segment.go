@@ -93,7 +93,8 @@ type headerRecord struct {
 }
 
 func (h *header) bytes() []byte {
-	r := headerRecord{[8]byte([]byte(magic)), version, uint16(h.kind), h.group, h.owner, uint64(h.after), int64(h.time), 0}
+	r := headerRecord{[8]byte([]byte(magic)), version, uint16(h.kind), h.group, h.owner,
+		uint64(h.after), int64(h.time), 0}
 	if h.gone {
 		r.Kind += kinds
 	}
@@ -109,11 +110,13 @@ func headerOf(b []byte) (h header, err error) {
 	case err != nil || string(r.Magic[:]) != magic:
 		return h, codec.Damaged("it does not begin like a segment of the trail")
 	case r.Version > version:
-		return h, fmt.Errorf("a segment of version %d, this build reads %d: %w", r.Version, version, engine.ErrNewerFormat)
+		return h, fmt.Errorf("a segment of version %d, this build reads %d: %w", r.Version,
+			version, engine.ErrNewerFormat)
 	case crc32.Checksum(b[:headerBytes-4], castagnoli) != r.CRC || r.Kind >= 2*kinds:
 		return h, codec.Damaged("the header does not fit its checksum")
 	}
-	return header{r.Group, r.Owner, engine.LogIndex(r.After), engine.Time(r.Time), int(r.Kind % kinds), r.Kind >= kinds}, nil
+	return header{r.Group, r.Owner, engine.LogIndex(r.After), engine.Time(r.Time),
+		int(r.Kind % kinds), r.Kind >= kinds}, nil
 }
 
 // row leads from a key to the frame of an entry.
@@ -183,7 +186,8 @@ func (s *segment) takeSummary(b []byte) error {
 	for ; marks > 0 && r.Err == nil; marks-- {
 		s.marks = append(s.marks, row{r.Uint(), r.Uint32()})
 	}
-	if r.Done() == nil && (s.upto < s.after || s.end < headerBytes || s.summaryAt()+int64(len(b))+trailerBytes != s.size) {
+	if r.Done() == nil && (s.upto < s.after || s.end < headerBytes ||
+		s.summaryAt()+int64(len(b))+trailerBytes != s.size) {
 		r.Fail()
 	}
 	return r.Err

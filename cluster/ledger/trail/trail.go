@@ -63,7 +63,8 @@ func Open(cfg Config) (*Trail, error) {
 		return nil, err
 	}
 	cfg.SegmentBytes = min(cfg.SegmentBytes, cfg.KeepBytes/8)
-	t := &Trail{cfg: cfg, pageBytes: pageBytes, advanced: make(chan struct{}), work: make(chan struct{}, 1), ready: make(chan struct{}),
+	t := &Trail{cfg: cfg, pageBytes: pageBytes, advanced: make(chan struct{}), work: make(chan struct{}, 1),
+		ready: make(chan struct{}),
 		queue: &queue{most: cfg.QueueEvents, wake: make(chan struct{}, 1), room: make(chan struct{})}}
 	t.ctx, t.stop = context.WithCancel(context.Background())
 	for kind := range kinds {
@@ -410,13 +411,14 @@ func (t *Trail) AwaitEvents(ctx context.Context, from engine.TrailPosition) engi
 
 // Stats are what a trail tells of itself.
 type Stats struct {
-	Index       engine.LogIndex
-	Waiting     int           // events that are not on disk yet, and their entries
-	Behind      time.Duration // between the time of the first that waits and that of what is on disk; 0 if nothing waits
-	Bytes       int64         // on disk, but for what is quarantined
-	Rebuilds    int64         // segments quarantined, or cut for damage, since the start
-	Gaps        int64         // that are there now
-	Lost        int64         // entries since the start for which the queue had no room
+	Index   engine.LogIndex
+	Waiting int // events that are not on disk yet, and their entries
+	// between the time of the first that waits and that of what is on disk; 0 if nothing waits
+	Behind      time.Duration
+	Bytes       int64 // on disk, but for what is quarantined
+	Rebuilds    int64 // segments quarantined, or cut for damage, since the start
+	Gaps        int64 // that are there now
+	Lost        int64 // entries since the start for which the queue had no room
 	FirstEvent  engine.LogIndex
 	Trouble     string // why nothing can be written just now, "" if it can
 	QueueEvents int

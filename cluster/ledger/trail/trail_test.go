@@ -48,7 +48,8 @@ type sale struct {
 }
 
 func newSale(seed uint64) *sale {
-	return &sale{rng: rand.New(rand.NewPCG(seed, 1)), time: 1_700_000_000_000, orders: map[engine.SessionHandle]uint32{}}
+	return &sale{rng: rand.New(rand.NewPCG(seed, 1)), time: 1_700_000_000_000,
+		orders: map[engine.SessionHandle]uint32{}}
 }
 
 // entry gives the next entry, with up to most events.
@@ -75,7 +76,8 @@ func (s *sale) entry(most int) *engine.Effects {
 	for ev, r := range e.InOrder {
 		m := Event{Session: ev.Session, Listing: ev.Listing, Order: ev.Order, Life: ev.Life,
 			TrailEvent: engine.TrailEvent{TrailPosition: engine.TrailPosition{Index: e.Index, N: n}, Time: e.Time,
-				Kind: ev.Kind, Reason: ev.Reason, State: ev.State, Quantity: ev.Quantity, Limit: ev.Limit, Amount: ev.Amount,
+				Kind: ev.Kind, Reason: ev.Reason, State: ev.State, Quantity: ev.Quantity,
+				Limit: ev.Limit, Amount: ev.Amount,
 				PayBy: ev.PayBy, Transaction: ev.Transaction}}
 		if r != nil {
 			m.Shopper, m.Operator, m.Note, m.Detail = r.Shopper, r.Operator, r.Note, r.Detail
@@ -98,17 +100,20 @@ func (s *sale) event(i int) (ev engine.Event, r engine.Remark) {
 	case 1, 2, 3:
 		ev = engine.Event{Kind: engine.HoldRefused, Reason: 1, Session: x, Listing: engine.ListingHandle(x),
 			Limit: 2, Quantity: 3}
-		r = engine.Remark{Shopper: fmt.Sprintf("shopper-%d", s.rng.IntN(1000)), Transaction: engine.Transaction{byte(i), 9}}
+		r = engine.Remark{Shopper: fmt.Sprintf("shopper-%d", s.rng.IntN(1000)),
+			Transaction: engine.Transaction{byte(i), 9}}
 	case 4, 5, 6, 7:
 		s.orders[x]++
 		ev = engine.Event{Kind: engine.HoldPlaced, State: 1, Session: x, Listing: engine.ListingHandle(x),
 			Quantity: 1, Amount: 1999,
-			Order: engine.OrderRef{Session: x, Ordinal: s.orders[x]}, Life: engine.Life(x)<<30 + 5, PayBy: s.time + 900_000,
+			Order: engine.OrderRef{Session: x, Ordinal: s.orders[x]}, Life: engine.Life(x)<<30 + 5,
+			PayBy:       s.time + 900_000,
 			Transaction: engine.Transaction{byte(s.index), byte(i), 7}}
 	default:
 		ev = engine.Event{Kind: engine.OrderPaid, State: 2, Session: x, Amount: -5}
 		if s.orders[x] > 0 {
-			ev.Order, ev.Life = engine.OrderRef{Session: x, Ordinal: 1 + s.rng.Uint32N(s.orders[x])}, engine.Life(x)<<30+5
+			ev.Order, ev.Life = engine.OrderRef{Session: x,
+				Ordinal: 1 + s.rng.Uint32N(s.orders[x])}, engine.Life(x)<<30+5
 		}
 	}
 	return ev, r

@@ -126,7 +126,8 @@ func (t *Trail) begin(seen entry) error {
 		if seen.index > from.index {
 			from = seen
 		}
-		b = newBuilding(&t.cfg, header{kind: kind, group: t.group, owner: t.cfg.owner(), after: from.index, time: from.time})
+		b = newBuilding(&t.cfg, header{kind: kind, group: t.group, owner: t.cfg.owner(),
+			after: from.index, time: from.time})
 		b.last = from
 		err := b.create()
 		if err == nil {
