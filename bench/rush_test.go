@@ -61,9 +61,9 @@ func TestVerdictOnTheGoodShop(t *testing.T) {
 			c.ReturnShare, c.ReturnAfter = 1, 400*time.Millisecond
 			c.Settle = 5 * time.Second
 		},
-		"nobody pays":            func(_ *fakeShop, c *RushConfig) { c.PayShare, c.CancelShare = 0, 0 },
-		"all cancel":             func(_ *fakeShop, c *RushConfig) { c.PayShare, c.CancelShare = 0, 1 },
-		"stock enough":           func(f *fakeShop, _ *RushConfig) {
+		"nobody pays": func(_ *fakeShop, c *RushConfig) { c.PayShare, c.CancelShare = 0, 0 },
+		"all cancel":  func(_ *fakeShop, c *RushConfig) { c.PayShare, c.CancelShare = 0, 1 },
+		"stock enough": func(f *fakeShop, _ *RushConfig) {
 			f.listings["s/a"].stock, f.listings["s/a"].available = 900, 900
 		},
 		"connections that break": func(f *fakeShop, _ *RushConfig) { f.breaks = true },
