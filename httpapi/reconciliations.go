@@ -17,7 +17,7 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/reconcile"
-	"doorbuster/httpapi/statement"
+	"doorbuster/httpapi/reconcile/statement"
 )
 
 // MaxStatementBytes bounds a statement: 214 bytes for each of statement.MaxLines.

@@ -14,7 +14,7 @@ import (
 
 	"doorbuster/httpapi"
 	"doorbuster/httpapi/reconcile"
-	"doorbuster/httpapi/statement"
+	"doorbuster/httpapi/reconcile/statement"
 )
 
 // differences are what the reports that are kept here have left open, until a later

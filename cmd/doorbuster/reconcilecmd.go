@@ -22,7 +22,7 @@ import (
 	"doorbuster/httpapi"
 	"doorbuster/httpapi/input"
 	"doorbuster/httpapi/reconcile"
-	"doorbuster/httpapi/statement"
+	"doorbuster/httpapi/reconcile/statement"
 )
 
 const reconciliationsPath = "/admin/v1/reconciliations"

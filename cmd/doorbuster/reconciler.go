@@ -23,7 +23,7 @@ import (
 	"doorbuster/httpapi"
 	"doorbuster/httpapi/calendar"
 	"doorbuster/httpapi/reconcile"
-	"doorbuster/httpapi/statement"
+	"doorbuster/httpapi/reconcile/statement"
 )
 
 // reportsFolder is where a node keeps its reports, below its data directory.
@@ -36,7 +36,7 @@ const statementPatience = time.Hour
 
 // reconciler takes statements in and runs them, one at a time.
 type reconciler struct {
-	books   reconcile.Books
+	books   reconcile.Accounts
 	reports reports
 	node    string
 	zone    *time.Location
@@ -63,7 +63,7 @@ type reconciler struct {
 
 var _ httpapi.Reconciler = (*reconciler)(nil)
 
-func newReconciler(cfg Config, books reconcile.Books, leads func() bool, logger *slog.Logger, metrics prometheus.Registerer) (*reconciler, error) {
+func newReconciler(cfg Config, books reconcile.Accounts, leads func() bool, logger *slog.Logger, metrics prometheus.Registerer) (*reconciler, error) {
 	zone, err := calendar.Zone(cfg.ReconcileTimezone)
 	if err != nil {
 		return nil, fmt.Errorf("reconcile.timezone: %w", err)

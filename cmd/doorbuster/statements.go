@@ -26,7 +26,7 @@ import (
 	"doorbuster/httpapi/hidden"
 	"doorbuster/httpapi/payment"
 	"doorbuster/httpapi/reconcile"
-	"doorbuster/httpapi/statement"
+	"doorbuster/httpapi/reconcile/statement"
 )
 
 // How statements are fetched from a folder or a URL, once a day.

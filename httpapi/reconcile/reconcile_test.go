@@ -13,7 +13,7 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/reconcile"
-	"doorbuster/httpapi/statement"
+	"doorbuster/httpapi/reconcile/statement"
 )
 
 func listing(sku string, stock, price int64) engine.ListingSpec {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"doorbuster/engine"
-	"doorbuster/httpapi/statement"
+	"doorbuster/httpapi/reconcile/statement"
 )
 
 // ReportVersion is the format of reports, and of their findings, as they are kept.

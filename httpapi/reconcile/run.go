@@ -12,7 +12,7 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/payment"
-	"doorbuster/httpapi/statement"
+	"doorbuster/httpapi/reconcile/statement"
 )
 
 // How a run is cut into pieces.
@@ -106,25 +106,25 @@ type Progress struct {
 // can't be taken, of which nothing was done; else what went wrong, after which some
 // payments may have been settled, each for good, and the same statement can be run
 // again.
-func Run(ctx context.Context, books Books, o Options) (*Report, error) {
+func Run(ctx context.Context, accounts Accounts, o Options) (*Report, error) {
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("reconcile: %w", err)
 	}
-	r := &run{books: books, o: o, seen: newSeen(), totals: newTotals(o.Zone), counts: map[Kind]int64{}, open: map[Kind]int64{}}
+	r := &run{accounts: accounts, o: o, seen: newSeen(), totals: newTotals(o.Zone), counts: map[Kind]int64{}, open: map[Kind]int64{}}
 	return r.run(ctx)
 }
 
 // run is one run under way. It is for one goroutine, but for pay.
 type run struct {
-	books   Books
-	o       Options
-	summary *statement.Summary
-	seen    *seen
-	totals  *totals
-	counts  map[Kind]int64
-	open    map[Kind]int64 // of them
-	report  Report
-	hasty   bool // a payment could not be settled in time: others are tried once
+	accounts Accounts
+	o        Options
+	summary  *statement.Summary
+	seen     *seen
+	totals   *totals
+	counts   map[Kind]int64
+	open     map[Kind]int64 // of them
+	report   Report
+	hasty    bool // a payment could not be settled in time: others are tried once
 }
 
 func (r *run) run(ctx context.Context) (*Report, error) {
@@ -266,7 +266,7 @@ func (r *run) settle(ctx context.Context, piece []matched) error {
 	for i := range piece {
 		keys[i] = engine.AccountKey{OrderNo: piece[i].row.OrderNo, PaymentID: piece[i].row.PaymentID}
 	}
-	accounts, err := r.books.Accounts(ctx, keys)
+	accounts, err := r.accounts.Accounts(ctx, keys)
 	if err != nil {
 		return fmt.Errorf("look the orders up: %w", err)
 	}
@@ -351,11 +351,11 @@ func (r *run) pay(ctx context.Context, m *matched, patience time.Duration) {
 	until := time.Now().Add(patience)
 	for pause := firstPause; ; pause = min(2*pause, mostPause) {
 		if m.row.Kind == statement.Payment {
-			m.receipt, m.err = r.books.Pay(ctx, engine.Payment{OrderNo: m.row.OrderNo, ID: m.row.PaymentID, Amount: m.row.Amount, Currency: m.row.Currency, PaidAt: m.row.At,
+			m.receipt, m.err = r.accounts.Pay(ctx, engine.Payment{OrderNo: m.row.OrderNo, ID: m.row.PaymentID, Amount: m.row.Amount, Currency: m.row.Currency, PaidAt: m.row.At,
 				Transaction: transactionOf(&m.row)})
 		} else {
 			_, _, back := m.account.PaidBy(m.row.PaymentID)
-			m.err = r.books.ConfirmRefund(ctx, back.No, referenceOf(m.row.At))
+			m.err = r.accounts.ConfirmRefund(ctx, back.No, referenceOf(m.row.At))
 		}
 		var no *engine.Refusal
 		if m.err == nil || errors.As(m.err, &no) || time.Now().Add(pause).After(until) {

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"doorbuster/engine"
-	"doorbuster/httpapi/statement"
+	"doorbuster/httpapi/reconcile/statement"
 	"slices"
 )
 
@@ -17,7 +17,7 @@ func (r *run) seek(ctx context.Context, from, to engine.Time) error {
 	for more := true; more; {
 		var page []engine.Account
 		var err error
-		page, at, more, err = r.books.Takings(ctx, from, to, at)
+		page, at, more, err = r.accounts.Takings(ctx, from, to, at)
 		if err != nil {
 			return fmt.Errorf("walk the orders: %w", err)
 		}
@@ -32,7 +32,7 @@ func (r *run) seek(ctx context.Context, from, to engine.Time) error {
 		r.progress(Seeking, looked, 0)
 	}
 	for after := engine.RefundNo(0); ; {
-		page, err := r.books.RefundsAfter(ctx, after)
+		page, err := r.accounts.RefundsAfter(ctx, after)
 		if err != nil {
 			return fmt.Errorf("walk the refunds: %w", err)
 		}
@@ -78,7 +78,7 @@ func (r *run) seekRefunds(ctx context.Context, page []engine.RefundView, from, t
 	if len(of) == 0 {
 		return nil
 	}
-	accounts, err := r.books.Accounts(ctx, keys)
+	accounts, err := r.accounts.Accounts(ctx, keys)
 	if err != nil {
 		return fmt.Errorf("look the orders up: %w", err)
 	}

@@ -12,7 +12,7 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/reconcile"
-	"doorbuster/httpapi/statement"
+	"doorbuster/httpapi/reconcile/statement"
 )
 
 // opened is when the tests' sessions open: 10:15 in Shanghai.

@@ -7,7 +7,7 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/calendar"
-	"doorbuster/httpapi/statement"
+	"doorbuster/httpapi/reconcile/statement"
 )
 
 func (b *Book) add(kind statement.Kind, amount int64) {

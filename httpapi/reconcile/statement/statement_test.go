@@ -13,7 +13,7 @@ import (
 	"unicode/utf16"
 
 	"doorbuster/engine"
-	"doorbuster/httpapi/statement"
+	"doorbuster/httpapi/reconcile/statement"
 )
 
 const (

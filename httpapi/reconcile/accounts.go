@@ -6,9 +6,9 @@ import (
 	"doorbuster/engine"
 )
 
-// Books are the shop's own. All methods are safe for concurrent use, and none holds
+// Accounts are the shop's own. All methods are safe for concurrent use, and none holds
 // the shop up: what is long is given in pages.
-type Books interface {
+type Accounts interface {
 	// Accounts gives the account of each order, in the sequence of the keys; that of an
 	// unknown one is not Known. Money that came by a key's payment for no order of ours
 	// is in its account, too.
