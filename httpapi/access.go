@@ -12,36 +12,12 @@ import (
 	"strings"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/auth"
 )
-
-// Role is what an operator may do. Each includes those before it.
-type Role string
-
-// Roles. Viewers read; operators besides change plans, sessions, stock and
-// orders; admins may do everything.
-const (
-	nobody       Role = "" // open to all
-	RoleViewer   Role = "viewer"
-	RoleOperator Role = "operator"
-	RoleAdmin    Role = "admin"
-)
-
-// rank orders roles; 0 is none.
-func (r Role) rank() int {
-	switch r {
-	case RoleViewer:
-		return 1
-	case RoleOperator:
-		return 2
-	case RoleAdmin:
-		return 3
-	}
-	return 0
-}
 
 // operator is who asks; the name goes into the audit trail.
 type operator struct {
-	*bearer
+	*auth.Bearer
 	name string
 	key  string    // their Idempotency-Key; "" without
 	said hash.Hash // of the request, as far as it has been read; with a key
@@ -99,19 +75,19 @@ func (who *operator) intends(r *http.Request, to *adminRoute) (wrong string) {
 
 // authorize tells who asks if they have the role that is needed, or answers 401 or
 // 403 itself and gives false.
-func (s *AdminServer) authorize(w http.ResponseWriter, r *http.Request, needs Role) (operator, bool) {
-	b, err := authorize(s.tokens, r.Header.Get("Authorization"), len(r.Header.Values("Authorization")))
+func (s *AdminServer) authorize(w http.ResponseWriter, r *http.Request, needs auth.Role) (operator, bool) {
+	b, err := auth.Authorize(s.tokens, r.Header.Get("Authorization"), len(r.Header.Values("Authorization")))
 	if err != nil {
-		w.Header().Set("WWW-Authenticate", tokenWanted("doorbuster-ops", err))
+		w.Header().Set("WWW-Authenticate", auth.Challenge("doorbuster-ops", err))
 		s.problem(w, r, unauthorized, err.Error())
 		return operator{}, false
 	}
-	if b.role.rank() < needs.rank() {
+	if !b.Role.Covers(needs) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="doorbuster-ops", error="insufficient_scope"`)
-		s.problem(w, r, forbidden, "This needs the role "+string(needs)+"; the token has "+string(b.role)+".")
+		s.problem(w, r, forbidden, "This needs the role "+string(needs)+"; the token has "+string(b.Role)+".")
 		return operator{}, false
 	}
-	return operator{bearer: b, name: string(b.subject)}, true
+	return operator{Bearer: b, name: string(b.Subject)}, true
 }
 
 // sameSite refuses what a page of another site may have sent in an operator's
@@ -127,7 +103,8 @@ func (s *AdminServer) sameSite(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	if s.origins.Check(r) != nil {
-		s.problem(w, r, crossSite, "Changes are taken from the console's own pages and from programs, not from pages of other sites.")
+		s.problem(w, r, crossSite,
+			"Changes are taken from the console's own pages and from programs, not from pages of other sites.")
 		return false
 	}
 	return true

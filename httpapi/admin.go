@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/auth"
 	"doorbuster/httpapi/payment"
 	"doorbuster/httpapi/roster"
 )
@@ -60,8 +61,8 @@ type AdminConfig struct {
 	Dev bool
 	// Tokens are the keys that operators' tokens are checked with; required
 	// without Dev. They must not be the shoppers' keys.
-	Tokens TokenKeys
-	// TokenBytes bounds a token. Default DefaultTokenBytes, 256 to 64 KiB.
+	Tokens auth.Keys
+	// TokenBytes bounds a token. Default auth.DefaultBytes, 256 to 64 KiB.
 	TokenBytes int
 	// OpenMetrics lets /metrics be read without a token, for a scraper that has
 	// none on a network that is trusted.
@@ -118,7 +119,7 @@ type AdminServer struct {
 	eventHeartbeat, eventPatience time.Duration
 	patience                      time.Duration
 
-	tokens      *tokenChecker // nil with dev
+	tokens      *auth.Checker // nil with dev
 	exposed     http.Handler  // the metrics; nil where none are gathered
 	origins     *http.CrossOriginProtection
 	metrics     *adminMetrics
@@ -181,7 +182,8 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 	}
 	if !cfg.Dev {
 		const remembered = 1024 // operators are few
-		tokens, err := newTokenChecker(OpsToken, cfg.Tokens, cfg.TokenBytes, remembered, cfg.Logger)
+		tokens, err := auth.NewChecker(auth.Config{Audience: auth.Operators, Keys: cfg.Tokens, MaxBytes: cfg.TokenBytes,
+			Remember: remembered, Log: cfg.Logger})
 		if err != nil {
 			errs = append(errs, fmt.Errorf("tokens: %w", err))
 		}
@@ -219,11 +221,11 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 
 // SetTokens checks tokens with other keys from now on. After an error nothing has
 // changed. With Dev there are none.
-func (s *AdminServer) SetTokens(keys TokenKeys) error {
+func (s *AdminServer) SetTokens(keys auth.Keys) error {
 	if s.tokens == nil {
 		return nil
 	}
-	return s.tokens.replace(keys)
+	return s.tokens.Replace(keys)
 }
 
 // Serve answers what comes in at ln until Shutdown, and then gives nil. It

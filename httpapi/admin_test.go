@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/auth"
 )
 
 // fakeParsePlan finds problems in texts that say so.
@@ -299,10 +300,10 @@ func TestReadiness(t *testing.T) {
 
 // TestRoles walks every route with every kind of token.
 func TestRoles(t *testing.T) {
-	s := newTestAdmin(t, &fakeOperator{found: []engine.OrderView{heldOrder()}}, func(c *AdminConfig) { c.Dev, c.Tokens = false, TokenKeys{Secret: testSecret} })
-	tokens := map[Role]string{}
-	for _, role := range []Role{RoleViewer, RoleOperator, RoleAdmin} {
-		token, err := TokenClaims{Kind: OpsToken, Subject: "olga", Role: role, TTL: time.Hour}.Sign(testSecret, time.Now())
+	s := newTestAdmin(t, &fakeOperator{found: []engine.OrderView{heldOrder()}}, func(c *AdminConfig) { c.Dev, c.Tokens = false, auth.Keys{Secret: testSecret} })
+	tokens := map[auth.Role]string{}
+	for _, role := range []auth.Role{auth.Viewer, auth.Operator, auth.Admin} {
+		token, err := auth.Claims{Audience: auth.Operators, Subject: "olga", Role: role, TTL: time.Hour}.Sign(testSecret, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -310,9 +311,9 @@ func TestRoles(t *testing.T) {
 	}
 	path := strings.NewReplacer("{session}", "fans-day-10", "{sku}", "mask-50", "{order_no}", fakeOrderNo, "{$}", "")
 	for _, r := range adminRoutes {
-		for _, role := range []Role{nobody, RoleViewer, RoleOperator, RoleAdmin} {
+		for _, role := range []auth.Role{auth.Anybody, auth.Viewer, auth.Operator, auth.Admin} {
 			var headers []string
-			if role != nobody {
+			if role != auth.Anybody {
 				headers = []string{"Authorization", "Bearer " + tokens[role]}
 			}
 			target := path.Replace(r.pattern)
@@ -321,13 +322,13 @@ func TestRoles(t *testing.T) {
 			}
 			w := askAdmin(s, r.method, target, "", headers...)
 			barred := w.Code == 401 || w.Code == 403
-			if want := role.rank() < r.needs.rank(); barred != want || barred && (w.Code == 401) != (role == nobody) {
+			if want := !role.Covers(r.needs); barred != want || barred && (w.Code == 401) != (role == auth.Anybody) {
 				t.Errorf("%s %s as %q: status %d", r.method, r.pattern, role, w.Code)
 			}
 			if barred && w.Header().Get("WWW-Authenticate") == "" {
 				t.Errorf("%s %s as %q is not challenged", r.method, r.pattern, role)
 			}
-			if r.method != "GET" && r.needs.rank() < RoleOperator.rank() {
+			if r.method != "GET" && !r.needs.Covers(auth.Operator) {
 				t.Errorf("%s changes something and needs only %q", r.pattern, r.needs)
 			}
 		}
@@ -336,16 +337,16 @@ func TestRoles(t *testing.T) {
 
 func TestOpsTokens(t *testing.T) {
 	f := &fakeOperator{}
-	s := newTestAdmin(t, f, func(c *AdminConfig) { c.Dev, c.Tokens = false, TokenKeys{Secret: testSecret} })
+	s := newTestAdmin(t, f, func(c *AdminConfig) { c.Dev, c.Tokens = false, auth.Keys{Secret: testSecret} })
 	claims := func(changes ...any) jwt.MapClaims {
-		return shopperClaims(append([]any{"aud", string(OpsToken), "role", "admin"}, changes...)...)
+		return shopperClaims(append([]any{"aud", string(auth.Operators), "role", "admin"}, changes...)...)
 	}
 	for name, c := range map[string]struct {
 		token  string
 		status int
 	}{
 		"good":           {sign(t, jwt.SigningMethodHS256, testSecret, claims("sub", "olga")), 200},
-		"a shopper's":    {sign(t, jwt.SigningMethodHS256, testSecret, claims("aud", string(ShopperToken))), 401},
+		"a shopper's":    {sign(t, jwt.SigningMethodHS256, testSecret, claims("aud", string(auth.Shoppers))), 401},
 		"no role":        {sign(t, jwt.SigningMethodHS256, testSecret, claims("role", nil)), 401},
 		"unknown role":   {sign(t, jwt.SigningMethodHS256, testSecret, claims("role", "root")), 401},
 		"role is a list": {sign(t, jwt.SigningMethodHS256, testSecret, claims("role", []string{"admin"})), 401},
@@ -368,7 +369,7 @@ func TestOpenMetrics(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	for _, open := range []bool{false, true} {
 		s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) {
-			c.Dev, c.Tokens, c.Gatherer, c.OpenMetrics = false, TokenKeys{Secret: testSecret}, registry, open
+			c.Dev, c.Tokens, c.Gatherer, c.OpenMetrics = false, auth.Keys{Secret: testSecret}, registry, open
 			if open {
 				c.Registerer = registry
 			}
@@ -381,7 +382,7 @@ func TestOpenMetrics(t *testing.T) {
 }
 
 func TestConsole(t *testing.T) {
-	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) { c.Dev, c.Tokens = false, TokenKeys{Secret: testSecret} })
+	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) { c.Dev, c.Tokens = false, auth.Keys{Secret: testSecret} })
 	for path, kind := range map[string]string{"/": "text/html", "/console/console.js": "text/javascript", "/console/console.css": "text/css"} {
 		w := askAdmin(s, "GET", path, "")
 		if w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Type"), kind) || !strings.Contains(w.Header().Get("Content-Security-Policy"), "default-src 'none'") {

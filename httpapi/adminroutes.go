@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/auth"
 )
 
 // adminRoute is one method of one path, and all that is decided about it: what its
@@ -18,8 +19,8 @@ import (
 // else.
 type adminRoute struct {
 	method  string
-	pattern string // of http.ServeMux
-	needs   Role   // the least role; nobody is open to all
+	pattern string    // of http.ServeMux
+	needs   auth.Role // the least role; auth.Anybody is open to all
 	takes   bodyKind
 	within  deadlineClass
 	again   repetition
@@ -109,88 +110,88 @@ func asking[Q any](handle func(*AdminServer, http.ResponseWriter, *http.Request,
 
 // adminRoutes is every route of the operations API.
 var adminRoutes = []adminRoute{
-	{"GET", "/livez", nobody, noBody, command, reads, plain((*AdminServer).live)},
-	{"GET", "/readyz", nobody, noBody, command, reads, plain((*AdminServer).ready)},
-	{"GET", "/metrics", RoleViewer, noBody, command, reads, plain((*AdminServer).exposeMetrics)},
-	{"GET", "/openapi.json", nobody, noBody, command, reads, plain((*AdminServer).openAPI)},
-	{"GET", "/{$}", nobody, noBody, command, reads, plain((*AdminServer).consolePage)},
-	{"GET", "/console/{file}", nobody, noBody, command, reads, plain((*AdminServer).consoleAsset)},
+	{"GET", "/livez", auth.Anybody, noBody, command, reads, plain((*AdminServer).live)},
+	{"GET", "/readyz", auth.Anybody, noBody, command, reads, plain((*AdminServer).ready)},
+	{"GET", "/metrics", auth.Viewer, noBody, command, reads, plain((*AdminServer).exposeMetrics)},
+	{"GET", "/openapi.json", auth.Anybody, noBody, command, reads, plain((*AdminServer).openAPI)},
+	{"GET", "/{$}", auth.Anybody, noBody, command, reads, plain((*AdminServer).consolePage)},
+	{"GET", "/console/{file}", auth.Anybody, noBody, command, reads, plain((*AdminServer).consoleAsset)},
 
-	{"POST", "/admin/v1/plan", RoleOperator, planBody, change, keyed, asking((*AdminServer).applyPlan)},
-	{"GET", "/admin/v1/messages", RoleViewer, noBody, command, reads, plain((*AdminServer).messages)},
-	{"PUT", "/admin/v1/messages/{sale}/{name}", RoleOperator, jsonBody, command, keyed, plain((*AdminServer).setMessage)},
-	{"DELETE", "/admin/v1/messages/{sale}/{name}", RoleOperator, noBody, command, keyed, plain((*AdminServer).resetMessage)},
-	{"GET", "/admin/v1/products", RoleViewer, noBody, command, reads, plain((*AdminServer).products)},
-	{"GET", "/admin/v1/sales", RoleViewer, noBody, command, reads, plain((*AdminServer).sales)},
-	{"GET", "/admin/v1/sessions", RoleViewer, noBody, command, reads, plain((*AdminServer).sessions)},
-	{"GET", "/admin/v1/sessions/{session}", RoleViewer, noBody, command, reads, plain((*AdminServer).session)},
-	{"POST", "/admin/v1/sessions/{session}/publish", RoleOperator, jsonBody, command, keyed, plain(steer(engine.SessionPublish))},
-	{"POST", "/admin/v1/sessions/{session}/pause", RoleOperator, jsonBody, command, keyed, plain(steer(engine.SessionPause))},
-	{"POST", "/admin/v1/sessions/{session}/resume", RoleOperator, jsonBody, command, keyed, plain(steer(engine.SessionResume))},
-	{"POST", "/admin/v1/sessions/{session}/end", RoleOperator, jsonBody, command, keyed, plain(steer(engine.SessionEnd))},
-	{"POST", "/admin/v1/sessions/{session}/settle", RoleOperator, jsonBody, command, keyed, plain((*AdminServer).settle)},
-	{"GET", "/admin/v1/sessions/{session}/skus/{sku}", RoleViewer, noBody, command, reads, plain((*AdminServer).counts)},
-	{"POST", "/admin/v1/sessions/{session}/skus/{sku}/stock", RoleOperator, jsonBody, command, keyed, plain((*AdminServer).addStock)},
-	{"GET", "/admin/v1/orders", RoleViewer, noBody, command, reads, asking((*AdminServer).orders)},
-	{"GET", "/admin/v1/orders/{order_no}", RoleViewer, noBody, command, reads, plain((*AdminServer).order)},
-	{"POST", "/admin/v1/orders/{order_no}/void", RoleOperator, jsonBody, command, keyed, plain((*AdminServer).void)},
-	{"POST", "/admin/v1/orders/{order_no}/extend", RoleOperator, jsonBody, command, keyed, plain((*AdminServer).extend)},
-	{"GET", "/admin/v1/refunds", RoleViewer, noBody, command, reads, asking((*AdminServer).refunds)},
+	{"POST", "/admin/v1/plan", auth.Operator, planBody, change, keyed, asking((*AdminServer).applyPlan)},
+	{"GET", "/admin/v1/messages", auth.Viewer, noBody, command, reads, plain((*AdminServer).messages)},
+	{"PUT", "/admin/v1/messages/{sale}/{name}", auth.Operator, jsonBody, command, keyed, plain((*AdminServer).setMessage)},
+	{"DELETE", "/admin/v1/messages/{sale}/{name}", auth.Operator, noBody, command, keyed, plain((*AdminServer).resetMessage)},
+	{"GET", "/admin/v1/products", auth.Viewer, noBody, command, reads, plain((*AdminServer).products)},
+	{"GET", "/admin/v1/sales", auth.Viewer, noBody, command, reads, plain((*AdminServer).sales)},
+	{"GET", "/admin/v1/sessions", auth.Viewer, noBody, command, reads, plain((*AdminServer).sessions)},
+	{"GET", "/admin/v1/sessions/{session}", auth.Viewer, noBody, command, reads, plain((*AdminServer).session)},
+	{"POST", "/admin/v1/sessions/{session}/publish", auth.Operator, jsonBody, command, keyed, plain(steer(engine.SessionPublish))},
+	{"POST", "/admin/v1/sessions/{session}/pause", auth.Operator, jsonBody, command, keyed, plain(steer(engine.SessionPause))},
+	{"POST", "/admin/v1/sessions/{session}/resume", auth.Operator, jsonBody, command, keyed, plain(steer(engine.SessionResume))},
+	{"POST", "/admin/v1/sessions/{session}/end", auth.Operator, jsonBody, command, keyed, plain(steer(engine.SessionEnd))},
+	{"POST", "/admin/v1/sessions/{session}/settle", auth.Operator, jsonBody, command, keyed, plain((*AdminServer).settle)},
+	{"GET", "/admin/v1/sessions/{session}/skus/{sku}", auth.Viewer, noBody, command, reads, plain((*AdminServer).counts)},
+	{"POST", "/admin/v1/sessions/{session}/skus/{sku}/stock", auth.Operator, jsonBody, command, keyed, plain((*AdminServer).addStock)},
+	{"GET", "/admin/v1/orders", auth.Viewer, noBody, command, reads, asking((*AdminServer).orders)},
+	{"GET", "/admin/v1/orders/{order_no}", auth.Viewer, noBody, command, reads, plain((*AdminServer).order)},
+	{"POST", "/admin/v1/orders/{order_no}/void", auth.Operator, jsonBody, command, keyed, plain((*AdminServer).void)},
+	{"POST", "/admin/v1/orders/{order_no}/extend", auth.Operator, jsonBody, command, keyed, plain((*AdminServer).extend)},
+	{"GET", "/admin/v1/refunds", auth.Viewer, noBody, command, reads, asking((*AdminServer).refunds)},
 	// Each payment is settled once, whoever tells of it how often.
-	{"POST", "/admin/v1/reconciliations", RoleOperator, statementBody, upload, same, asking((*AdminServer).reconcile)},
-	{"GET", "/admin/v1/reconciliations", RoleViewer, noBody, command, reads, plain((*AdminServer).reports)},
-	{"POST", "/admin/v1/reconciliations/{id}/set-aside", RoleOperator, jsonBody, command, same, plain((*AdminServer).setAside)},
-	{"GET", "/admin/v1/reconciliations/{id}", RoleViewer, noBody, download, reads, asking((*AdminServer).report)},
-	{"GET", "/admin/v1/alarms", RoleViewer, noBody, command, reads, plain((*AdminServer).alarms)},
-	{"GET", "/admin/v1/refusals", RoleViewer, noBody, command, reads, asking((*AdminServer).refusals)},
-	{"GET", "/admin/v1/events", RoleViewer, noBody, stream, reads, asking((*AdminServer).events)},
-	{"GET", "/admin/v1/audit", RoleViewer, noBody, command, reads, asking((*AdminServer).audit)},
+	{"POST", "/admin/v1/reconciliations", auth.Operator, statementBody, upload, same, asking((*AdminServer).reconcile)},
+	{"GET", "/admin/v1/reconciliations", auth.Viewer, noBody, command, reads, plain((*AdminServer).reports)},
+	{"POST", "/admin/v1/reconciliations/{id}/set-aside", auth.Operator, jsonBody, command, same, plain((*AdminServer).setAside)},
+	{"GET", "/admin/v1/reconciliations/{id}", auth.Viewer, noBody, download, reads, asking((*AdminServer).report)},
+	{"GET", "/admin/v1/alarms", auth.Viewer, noBody, command, reads, plain((*AdminServer).alarms)},
+	{"GET", "/admin/v1/refusals", auth.Viewer, noBody, command, reads, asking((*AdminServer).refusals)},
+	{"GET", "/admin/v1/events", auth.Viewer, noBody, stream, reads, asking((*AdminServer).events)},
+	{"GET", "/admin/v1/audit", auth.Viewer, noBody, command, reads, asking((*AdminServer).audit)},
 
-	{"GET", "/admin/v1/switches", RoleViewer, noBody, command, reads, plain((*AdminServer).switches)},
-	{"PATCH", "/admin/v1/switches", RoleOperator, jsonBody, command, keyed, plain((*AdminServer).setSwitches)},
-	{"POST", "/admin/v1/switches/back", RoleOperator, jsonBody, command, keyed, plain(turnAll(engine.SwitchBack))},
-	{"POST", "/admin/v1/switches/normal", RoleOperator, jsonBody, command, keyed, plain(turnAll(engine.SwitchNormal))},
-	{"GET", "/admin/v1/profiles", RoleViewer, noBody, command, reads, plain((*AdminServer).profiles)},
-	{"GET", "/admin/v1/profiles/{profile}", RoleViewer, noBody, command, reads, plain((*AdminServer).profile)},
-	{"PUT", "/admin/v1/profiles/{profile}", RoleOperator, jsonBody, command, keyed, plain((*AdminServer).defineProfile)},
-	{"DELETE", "/admin/v1/profiles/{profile}", RoleOperator, jsonBody, command, keyed, plain(turnAll(engine.ProfileForget))},
-	{"POST", "/admin/v1/profiles/{profile}/apply", RoleOperator, jsonBody, command, keyed, plain(turnAll(engine.SwitchProfile))},
+	{"GET", "/admin/v1/switches", auth.Viewer, noBody, command, reads, plain((*AdminServer).switches)},
+	{"PATCH", "/admin/v1/switches", auth.Operator, jsonBody, command, keyed, plain((*AdminServer).setSwitches)},
+	{"POST", "/admin/v1/switches/back", auth.Operator, jsonBody, command, keyed, plain(turnAll(engine.SwitchBack))},
+	{"POST", "/admin/v1/switches/normal", auth.Operator, jsonBody, command, keyed, plain(turnAll(engine.SwitchNormal))},
+	{"GET", "/admin/v1/profiles", auth.Viewer, noBody, command, reads, plain((*AdminServer).profiles)},
+	{"GET", "/admin/v1/profiles/{profile}", auth.Viewer, noBody, command, reads, plain((*AdminServer).profile)},
+	{"PUT", "/admin/v1/profiles/{profile}", auth.Operator, jsonBody, command, keyed, plain((*AdminServer).defineProfile)},
+	{"DELETE", "/admin/v1/profiles/{profile}", auth.Operator, jsonBody, command, keyed, plain(turnAll(engine.ProfileForget))},
+	{"POST", "/admin/v1/profiles/{profile}/apply", auth.Operator, jsonBody, command, keyed, plain(turnAll(engine.SwitchProfile))},
 
-	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/draw", RoleViewer, noBody, download, reads, asking((*AdminServer).draw)},
-	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/waitlist", RoleViewer, noBody, command, reads, asking((*AdminServer).waitlist)},
+	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/draw", auth.Viewer, noBody, download, reads, asking((*AdminServer).draw)},
+	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/waitlist", auth.Viewer, noBody, command, reads, asking((*AdminServer).waitlist)},
 
-	{"GET", "/admin/v1/risk", RoleViewer, noBody, command, reads, plain(listOfLists("risk", func(k engine.RosterKind) bool { return k >= engine.RosterRiskShopper }))},
-	{"GET", "/admin/v1/risk/{kind}", RoleViewer, noBody, download, reads, asking((*AdminServer).list)},
-	{"PUT", "/admin/v1/risk/{kind}", RoleOperator, listBody, upload, keyed, asking((*AdminServer).replaceRisk)},
-	{"PATCH", "/admin/v1/risk/{kind}", RoleOperator, listBody, upload, keyed, asking((*AdminServer).changeRisk)},
-	{"GET", "/admin/v1/risk/{kind}/{id}", RoleViewer, noBody, command, reads, plain((*AdminServer).listRow)},
-	{"DELETE", "/admin/v1/risk/{kind}/{id}", RoleOperator, noBody, command, keyed, asking((*AdminServer).dropRow)},
-	{"GET", "/admin/v1/allowlists", RoleViewer, noBody, command, reads, plain(listOfLists("allowlists", func(k engine.RosterKind) bool { return k == engine.RosterAllowed }))},
-	{"GET", "/admin/v1/allowlists/{name}", RoleViewer, noBody, download, reads, asking((*AdminServer).list)},
-	{"PUT", "/admin/v1/allowlists/{name}", RoleOperator, listBody, upload, keyed, asking((*AdminServer).replaceNames)},
-	{"PATCH", "/admin/v1/allowlists/{name}", RoleOperator, listBody, upload, keyed, asking((*AdminServer).changeNames)},
-	{"DELETE", "/admin/v1/allowlists/{name}", RoleOperator, noBody, command, keyed, asking((*AdminServer).dropList)},
-	{"GET", "/admin/v1/allowlists/{name}/{id}", RoleViewer, noBody, command, reads, plain((*AdminServer).listRow)},
-	{"DELETE", "/admin/v1/allowlists/{name}/{id}", RoleOperator, noBody, command, keyed, asking((*AdminServer).dropRow)},
-	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/reservations", RoleViewer, noBody, download, reads, asking((*AdminServer).list)},
-	{"PUT", "/admin/v1/sessions/{session}/skus/{sku}/reservations", RoleOperator, listBody, upload, keyed, asking((*AdminServer).replaceNames)},
-	{"PATCH", "/admin/v1/sessions/{session}/skus/{sku}/reservations", RoleOperator, listBody, upload, keyed, asking((*AdminServer).changeNames)},
-	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/reservations/{id}", RoleViewer, noBody, command, reads, plain((*AdminServer).listRow)},
-	{"DELETE", "/admin/v1/sessions/{session}/skus/{sku}/reservations/{id}", RoleOperator, noBody, command, keyed, asking((*AdminServer).dropRow)},
+	{"GET", "/admin/v1/risk", auth.Viewer, noBody, command, reads, plain(listOfLists("risk", func(k engine.RosterKind) bool { return k >= engine.RosterRiskShopper }))},
+	{"GET", "/admin/v1/risk/{kind}", auth.Viewer, noBody, download, reads, asking((*AdminServer).list)},
+	{"PUT", "/admin/v1/risk/{kind}", auth.Operator, listBody, upload, keyed, asking((*AdminServer).replaceRisk)},
+	{"PATCH", "/admin/v1/risk/{kind}", auth.Operator, listBody, upload, keyed, asking((*AdminServer).changeRisk)},
+	{"GET", "/admin/v1/risk/{kind}/{id}", auth.Viewer, noBody, command, reads, plain((*AdminServer).listRow)},
+	{"DELETE", "/admin/v1/risk/{kind}/{id}", auth.Operator, noBody, command, keyed, asking((*AdminServer).dropRow)},
+	{"GET", "/admin/v1/allowlists", auth.Viewer, noBody, command, reads, plain(listOfLists("allowlists", func(k engine.RosterKind) bool { return k == engine.RosterAllowed }))},
+	{"GET", "/admin/v1/allowlists/{name}", auth.Viewer, noBody, download, reads, asking((*AdminServer).list)},
+	{"PUT", "/admin/v1/allowlists/{name}", auth.Operator, listBody, upload, keyed, asking((*AdminServer).replaceNames)},
+	{"PATCH", "/admin/v1/allowlists/{name}", auth.Operator, listBody, upload, keyed, asking((*AdminServer).changeNames)},
+	{"DELETE", "/admin/v1/allowlists/{name}", auth.Operator, noBody, command, keyed, asking((*AdminServer).dropList)},
+	{"GET", "/admin/v1/allowlists/{name}/{id}", auth.Viewer, noBody, command, reads, plain((*AdminServer).listRow)},
+	{"DELETE", "/admin/v1/allowlists/{name}/{id}", auth.Operator, noBody, command, keyed, asking((*AdminServer).dropRow)},
+	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/reservations", auth.Viewer, noBody, download, reads, asking((*AdminServer).list)},
+	{"PUT", "/admin/v1/sessions/{session}/skus/{sku}/reservations", auth.Operator, listBody, upload, keyed, asking((*AdminServer).replaceNames)},
+	{"PATCH", "/admin/v1/sessions/{session}/skus/{sku}/reservations", auth.Operator, listBody, upload, keyed, asking((*AdminServer).changeNames)},
+	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/reservations/{id}", auth.Viewer, noBody, command, reads, plain((*AdminServer).listRow)},
+	{"DELETE", "/admin/v1/sessions/{session}/skus/{sku}/reservations/{id}", auth.Operator, noBody, command, keyed, asking((*AdminServer).dropRow)},
 
 	// Each says how the cluster is to be, not how it is to differ; a promote is for
 	// one generation.
-	{"GET", "/admin/v1/cluster", RoleViewer, noBody, command, reads, plain((*AdminServer).clusterStatus)},
-	{"POST", "/admin/v1/cluster/join", RoleAdmin, jsonBody, change, same, plain((*AdminServer).join)},
-	{"POST", "/admin/v1/cluster/remove", RoleAdmin, jsonBody, change, same, plain((*AdminServer).removeNode)},
-	{"POST", "/admin/v1/cluster/transfer", RoleAdmin, jsonBody, change, same, plain((*AdminServer).transfer)},
-	{"POST", "/admin/v1/cluster/snapshot", RoleAdmin, jsonBody, change, same, plain((*AdminServer).snapshot)},
-	{"POST", "/admin/v1/cluster/zone-ack", RoleAdmin, jsonBody, change, same, asking((*AdminServer).setZoneAck)},
-	{"POST", "/admin/v1/cluster/prefer", RoleAdmin, jsonBody, change, same, plain((*AdminServer).prefer)},
-	{"POST", "/admin/v1/cluster/drain", RoleAdmin, jsonBody, change, same, plain(drain("drain", true))},
-	{"POST", "/admin/v1/cluster/undrain", RoleAdmin, jsonBody, change, same, plain(drain("undrain", false))},
-	{"POST", "/admin/v1/cluster/promote", RoleAdmin, jsonBody, change, same, plain((*AdminServer).promote)},
-	{"GET", "/admin/v1/cluster/backup", RoleAdmin, noBody, stream, reads, asking((*AdminServer).backup)},
+	{"GET", "/admin/v1/cluster", auth.Viewer, noBody, command, reads, plain((*AdminServer).clusterStatus)},
+	{"POST", "/admin/v1/cluster/join", auth.Admin, jsonBody, change, same, plain((*AdminServer).join)},
+	{"POST", "/admin/v1/cluster/remove", auth.Admin, jsonBody, change, same, plain((*AdminServer).removeNode)},
+	{"POST", "/admin/v1/cluster/transfer", auth.Admin, jsonBody, change, same, plain((*AdminServer).transfer)},
+	{"POST", "/admin/v1/cluster/snapshot", auth.Admin, jsonBody, change, same, plain((*AdminServer).snapshot)},
+	{"POST", "/admin/v1/cluster/zone-ack", auth.Admin, jsonBody, change, same, asking((*AdminServer).setZoneAck)},
+	{"POST", "/admin/v1/cluster/prefer", auth.Admin, jsonBody, change, same, plain((*AdminServer).prefer)},
+	{"POST", "/admin/v1/cluster/drain", auth.Admin, jsonBody, change, same, plain(drain("drain", true))},
+	{"POST", "/admin/v1/cluster/undrain", auth.Admin, jsonBody, change, same, plain(drain("undrain", false))},
+	{"POST", "/admin/v1/cluster/promote", auth.Admin, jsonBody, change, same, plain((*AdminServer).promote)},
+	{"GET", "/admin/v1/cluster/backup", auth.Admin, noBody, stream, reads, asking((*AdminServer).backup)},
 }
 
 // route builds the mux: one handler a path, which tells its methods apart, so
@@ -238,8 +239,8 @@ func (s *AdminServer) route() {
 // serve checks who asks, and what the table says of the route, and hands the
 // request to it.
 func (s *AdminServer) serve(w http.ResponseWriter, r *http.Request, to *adminRoute) {
-	who := operator{bearer: &bearer{role: RoleAdmin}, name: "dev"}
-	if !s.dev && to.needs != nobody && !(s.openMetrics && to.pattern == "/metrics") {
+	who := operator{Bearer: &auth.Bearer{Role: auth.Admin}, name: "dev"}
+	if !s.dev && to.needs != auth.Anybody && !(s.openMetrics && to.pattern == "/metrics") {
 		var ok bool
 		if who, ok = s.authorize(w, r, to.needs); !ok {
 			return
@@ -249,9 +250,9 @@ func (s *AdminServer) serve(w http.ResponseWriter, r *http.Request, to *adminRou
 		s.problem(w, r, kind, wrong)
 		return
 	}
-	held, let := who.within(r.Context())
+	held, let := who.Within(r.Context())
 	defer let()
-	answer := s.paced(w, r, to, func() bool { return context.Cause(held) == errAuthorityOver })
+	answer := s.paced(w, r, to, func() bool { return context.Cause(held) == auth.ErrAuthorityOver })
 	if wrong := who.intends(r, to); wrong != "" {
 		s.problem(w, r, malformed, wrong)
 		return

@@ -4,10 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/auth"
 	"doorbuster/httpapi/reconcile"
 )
 
@@ -25,13 +26,13 @@ import (
 // goes on.
 func TestShoppersStreamEndsWithItsToken(t *testing.T) {
 	mint := func(secret []byte, ttl time.Duration) string {
-		token, err := TokenClaims{Kind: ShopperToken, Subject: "ada", TTL: ttl}.Sign(secret, time.Now())
+		token, err := auth.Claims{Audience: auth.Shoppers, Subject: "ada", TTL: ttl}.Sign(secret, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
 		return token
 	}
-	both := TokenKeys{Secret: bytes.Join([][]byte{testSecret, otherSecret}, []byte("\n"))}
+	both := auth.Keys{Secret: bytes.Join([][]byte{testSecret, otherSecret}, []byte("\n"))}
 	f := &fakeSeller{order: heldOrder()}
 	s, addr := serveShopper(t, ShopperConfig{Seller: f, Tokens: both})
 	follow := func(token string) *caller {
@@ -53,7 +54,7 @@ func TestShoppersStreamEndsWithItsToken(t *testing.T) {
 	}
 	ends(follow(mint(testSecret, 5*time.Second)), "the token has expired")
 	stays, goes := follow(mint(testSecret, time.Hour)), follow(mint(otherSecret, time.Hour))
-	if err := s.SetTokens(TokenKeys{Secret: testSecret}); err != nil {
+	if err := s.SetTokens(auth.Keys{Secret: testSecret}); err != nil {
 		t.Fatal(err)
 	}
 	ends(goes, "its key was withdrawn")
@@ -152,7 +153,7 @@ func TestNothingOutlivesItsToken(t *testing.T) {
 // outlive asks for something that takes far longer than its token lasts.
 func outlive(t *testing.T, to *adminRoute, path string, withdrawn bool) {
 	f := longLists()
-	keys := TokenKeys{Secret: bytes.Join([][]byte{testSecret, otherSecret}, []byte("\n"))}
+	keys := auth.Keys{Secret: bytes.Join([][]byte{testSecret, otherSecret}, []byte("\n"))}
 	desk := &readDesk{}
 	s := newTestAdmin(t, f, func(c *AdminConfig) {
 		c.Dev, c.Tokens, c.Reconciler, c.RequestTimeout = false, keys, desk, 10*time.Second
@@ -163,7 +164,7 @@ func outlive(t *testing.T, to *adminRoute, path string, withdrawn bool) {
 	if !withdrawn {
 		ttl = 5 * time.Second
 	}
-	token, err := TokenClaims{Kind: OpsToken, Subject: "olga", Role: RoleAdmin, TTL: ttl}.Sign(otherSecret, time.Now())
+	token, err := auth.Claims{Audience: auth.Operators, Subject: "olga", Role: auth.Admin, TTL: ttl}.Sign(otherSecret, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +180,7 @@ func outlive(t *testing.T, to *adminRoute, path string, withdrawn bool) {
 	}
 	if withdrawn {
 		time.AfterFunc(5*time.Second, func() {
-			if err := s.SetTokens(TokenKeys{Secret: testSecret}); err != nil {
+			if err := s.SetTokens(auth.Keys{Secret: testSecret}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -238,12 +239,16 @@ func longLists() *fakeOperator {
 // TestLateUploaderHearsAtOnce: who is still sending when their right to it ends is
 // told then, and not once they have sent the rest.
 func TestLateUploaderHearsAtOnce(t *testing.T) {
-	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) {
-		c.Dev, c.Tokens = false, TokenKeys{Secret: bytes.Join([][]byte{testSecret, otherSecret}, []byte("\n"))}
-	})
+	both, checked := auth.Keys{Secret: bytes.Join([][]byte{testSecret, otherSecret}, []byte("\n"))}, make(chan struct{})
+	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) { c.Dev, c.Tokens = false, both })
+	var err error
+	if s.tokens, err = auth.NewChecker(auth.Config{Audience: auth.Operators, Keys: both, Remember: 1,
+		Know: func(*auth.Bearer) { close(checked) }, Log: slog.New(slog.DiscardHandler)}); err != nil {
+		t.Fatal(err)
+	}
 	web := httptest.NewServer(s)
 	defer web.Close()
-	token, err := TokenClaims{Kind: OpsToken, Subject: "olga", Role: RoleAdmin, TTL: time.Hour}.Sign(otherSecret, time.Now())
+	token, err := auth.Claims{Audience: auth.Operators, Subject: "olga", Role: auth.Admin, TTL: time.Hour}.Sign(otherSecret, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,11 +264,8 @@ func TestLateUploaderHearsAtOnce(t *testing.T) {
 	}
 	const line = "4\r\nann\n\r\n"
 	send("PUT /admin/v1/allowlists/vips HTTP/1.1\r\nHost: shop\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\nAuthorization: Bearer " + token + "\r\n\r\n" + line)
-	hash := sha256.Sum256([]byte(token))
-	for s.tokens.shards[hash[0]%uint8(len(s.tokens.shards))].find(&hash) == nil {
-		time.Sleep(time.Millisecond)
-	}
-	if err := s.SetTokens(TokenKeys{Secret: testSecret}); err != nil {
+	<-checked
+	if err := s.SetTokens(auth.Keys{Secret: testSecret}); err != nil {
 		t.Fatal(err)
 	}
 	send(line)

@@ -13,6 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/auth"
 )
 
 // Bounds of streams of events.
@@ -130,8 +131,8 @@ func (x *streams) Collect(ch chan<- prometheus.Metric) {
 // events streams what becomes of a shopper's orders and places: first all of
 // them, then each as it changes. A Last-Event-ID is of no need: what comes first
 // is always the present. It ends with the authority of who asks.
-func (s *ShopperServer) events(ctx *fasthttp.RequestCtx, shopper string, who *bearer) {
-	held, end := who.within(context.Background())
+func (s *ShopperServer) events(ctx *fasthttp.RequestCtx, shopper string, who *auth.Bearer) {
+	held, end := who.Within(context.Background())
 	ended, leave, own := s.streams.enter(shopper, networkOf(s.guard.addressOf(ctx)).String(), end)
 	if leave == nil {
 		end()

@@ -11,6 +11,7 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi"
+	"doorbuster/httpapi/auth"
 )
 
 // shop sells one thing to whoever asks. Only what the examples use is there.
@@ -86,9 +87,9 @@ func (desk) Counts(session, sku string) (engine.Counts, error) {
 type trail struct{ httpapi.Trail }
 
 func ExampleNewAdmin() {
-	secret := []byte(strings.Repeat("s", httpapi.MinSecretBytes))
+	secret := []byte(strings.Repeat("s", auth.MinSecretBytes))
 	server, err := httpapi.NewAdmin(httpapi.AdminConfig{
-		Operator: desk{}, Cluster: node{}, Trail: trail{}, Tokens: httpapi.TokenKeys{Secret: secret},
+		Operator: desk{}, Cluster: node{}, Trail: trail{}, Tokens: auth.Keys{Secret: secret},
 		ParsePlan: func([]byte) (*engine.Plan, []httpapi.PlanProblem) { return &engine.Plan{}, nil },
 	})
 	if err != nil {
@@ -103,7 +104,7 @@ func ExampleNewAdmin() {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
 
-	token, err := httpapi.TokenClaims{Kind: httpapi.OpsToken, Subject: "olga", Role: httpapi.RoleViewer, TTL: time.Hour}.Sign(secret, time.Now())
+	token, err := auth.Claims{Audience: auth.Operators, Subject: "olga", Role: auth.Viewer, TTL: time.Hour}.Sign(secret, time.Now())
 	if err != nil {
 		fmt.Println(err)
 		return

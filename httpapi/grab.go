@@ -11,6 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/auth"
 	"doorbuster/httpapi/input"
 )
 
@@ -85,11 +86,11 @@ func (s *ShopperServer) grab(ctx *fasthttp.RequestCtx, listing []byte) {
 }
 
 // callFor takes a call for what who asks of a listing.
-func (s *ShopperServer) callFor(ctx *fasthttp.RequestCtx, who *bearer, listing []byte) *grabCall {
+func (s *ShopperServer) callFor(ctx *fasthttp.RequestCtx, who *auth.Bearer, listing []byte) *grabCall {
 	call := s.calls.Get().(*grabCall)
-	call.grab.Listing, call.grab.Shopper, call.grab.Door = listing, who.subject, call
-	call.ctx, call.visitor = ctx, engine.Visitor{Shopper: who.subject, Phone: who.listedPhone, Address: who.listedAddress}
-	call.phone = who.phone
+	call.grab.Listing, call.grab.Shopper, call.grab.Door = listing, who.Subject, call
+	call.ctx, call.visitor = ctx, engine.Visitor{Shopper: who.Subject, Phone: who.ListedPhone, Address: who.ListedAddress}
+	call.phone = who.Phone
 	return call
 }
 
@@ -152,7 +153,7 @@ func (s *ShopperServer) grabByKey(ctx *fasthttp.RequestCtx, escaped []byte) {
 		return
 	}
 	deadline := engine.Time(q.Deadline)
-	answer, found, err := s.seller.GrabByKey(who.subject, key, deadline)
+	answer, found, err := s.seller.GrabByKey(who.Subject, key, deadline)
 	switch unknown := errors.Is(err, engine.ErrNotLeader) || errors.Is(err, engine.ErrOutcomeUnknown); {
 	case unknown && deadline != 0, err == nil && !found && answer.Code == engine.CodeRefused && deadline != 0:
 		// Nobody could say that it did not happen: it may yet turn out a yes.

@@ -17,6 +17,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/auth"
 	"doorbuster/httpapi/challenge"
 	"doorbuster/httpapi/ratelimit"
 	"doorbuster/httpapi/risk"
@@ -218,7 +219,7 @@ func toSolve(rules engine.DoorRules, switches *engine.Switches, level engine.Lev
 
 // know brings what is said of a shopper into the form in which lists have it, and
 // counts what can't be compared with any.
-func (g *Guard) know(b *bearer) {
+func (g *Guard) know(b *auth.Bearer) {
 	claim := func(kind int, said string, canon func(string) (engine.Canonical, bool)) (known engine.Canonical) {
 		if said == "" {
 			return ""
@@ -230,7 +231,7 @@ func (g *Guard) know(b *bearer) {
 		}
 		return known
 	}
-	b.listedPhone, b.listedAddress = claim(claimedPhone, b.phone, g.canon.Phone), claim(claimedAddress, b.address, g.canon.Address)
+	b.ListedPhone, b.ListedAddress = claim(claimedPhone, b.Phone, g.canon.Phone), claim(claimedAddress, b.Address, g.canon.Address)
 }
 
 // overRate counts what is asked against the limits of the address and the

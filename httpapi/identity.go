@@ -4,28 +4,29 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/auth"
 )
 
 // whoAsks tells who asks, or answers 401 itself and gives false. The bytes lie in the
 // request or in the token cache: read only, and gone with the handler.
-func (s *ShopperServer) whoAsks(ctx *fasthttp.RequestCtx) (b bearer, ok bool) {
+func (s *ShopperServer) whoAsks(ctx *fasthttp.RequestCtx) (b auth.Bearer, ok bool) {
 	if s.dev {
 		var ids int
-		if b.subject, ids = oneOf(ctx, "X-Shopper-Id"); ids == 1 && engine.ValidShopper(b.subject) {
+		if b.Subject, ids = oneOf(ctx, "X-Shopper-Id"); ids == 1 && engine.ValidShopper(b.Subject) {
 			if phone := ctx.Request.Header.PeekCanonical(headerShopperPhone); len(phone) > 0 {
-				b.phone = string(phone)
+				b.Phone = string(phone)
 				s.guard.know(&b)
 			}
 			return b, true
 		}
 		s.unknown(ctx, "X-Shopper-Id", "Send one X-Shopper-Id: "+engine.ShopperForm+".")
-		return bearer{}, false
+		return auth.Bearer{}, false
 	}
 	header, headers := oneOf(ctx, fasthttp.HeaderAuthorization)
-	known, err := authorize(s.tokens, header, headers)
+	known, err := auth.Authorize(s.tokens, header, headers)
 	if err != nil {
-		s.unknown(ctx, tokenWanted("doorbuster", err), err.Error())
-		return bearer{}, false
+		s.unknown(ctx, auth.Challenge("doorbuster", err), err.Error())
+		return auth.Bearer{}, false
 	}
 	return *known, true
 }
@@ -44,22 +45,4 @@ func oneOf(ctx *fasthttp.RequestCtx, name string) (value []byte, headers int) {
 func (s *ShopperServer) unknown(ctx *fasthttp.RequestCtx, scheme, detail string) {
 	ctx.Response.Header.Set("WWW-Authenticate", scheme)
 	s.problem(ctx, unauthorized, detail)
-}
-
-// bearerToken takes the token out of an Authorization header.
-func bearerToken[T string | []byte](header T) (token T, ok bool) {
-	const scheme = "bearer "
-	if len(header) <= len(scheme) {
-		return token, false
-	}
-	for i := range len(scheme) {
-		c := header[i]
-		if c >= 'A' && c <= 'Z' {
-			c |= 0x20
-		}
-		if c != scheme[i] {
-			return token, false
-		}
-	}
-	return header[len(scheme):], true
 }

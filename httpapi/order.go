@@ -57,10 +57,10 @@ func (s *ShopperServer) serve(ctx *fasthttp.RequestCtx, r route, m matched) {
 	if thing == nil {
 		thing = m.name
 	}
-	if shopperRoutes[r].writes && s.writesTooOften(ctx, who.subject, thing) {
+	if shopperRoutes[r].writes && s.writesTooOften(ctx, who.Subject, thing) {
 		return
 	}
-	shopper, orderNo := string(who.subject), string(m.name)
+	shopper, orderNo := string(who.Subject), string(m.name)
 	switch r {
 	case routeOrders:
 		s.orders(ctx, shopper)
@@ -77,7 +77,7 @@ func (s *ShopperServer) serve(ctx *fasthttp.RequestCtx, r route, m matched) {
 	case routeReserve, routeWithdraw:
 		s.reserve(ctx, shopper, string(m.session), string(m.sku), r == routeWithdraw)
 	case routeLeave:
-		s.leaveLine(ctx, who.subject, m.name)
+		s.leaveLine(ctx, who.Subject, m.name)
 	case routeEvents:
 		s.events(ctx, shopper, &who)
 	}

@@ -4,6 +4,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"doorbuster/httpapi/auth"
 )
 
 // pieceBytes is how much of an answer must be taken within the patience that
@@ -38,7 +40,7 @@ func (a *answer) Write(p []byte) (written int, err error) {
 	for first := true; first || len(p) > 0 && err == nil; first = false {
 		if a.sends && a.over() {
 			a.cut = true
-			return written, errAuthorityOver
+			return written, auth.ErrAuthorityOver
 		}
 		n := min(len(p), pieceBytes)
 		a.moves()
@@ -76,7 +78,7 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	if b.answer.over() {
 		b.answer.refused = true
 		b.answer.Header().Set("Connection", "close") // else the answer would wait for the rest of the body
-		return 0, errAuthorityOver
+		return 0, auth.ErrAuthorityOver
 	}
 	if err != nil { // nothing more is read: what is done now may take its time
 		_ = b.control.SetReadDeadline(time.Time{})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/auth"
 	"doorbuster/httpapi/ratelimit"
 )
 
@@ -148,7 +149,7 @@ func TestCodedBodies(t *testing.T) {
 
 // TestWhoAsksComesFirst: who may not ask hears that, whatever their body is.
 func TestWhoAsksComesFirst(t *testing.T) {
-	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) { c.Dev, c.Tokens = false, TokenKeys{Secret: testSecret} })
+	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) { c.Dev, c.Tokens = false, auth.Keys{Secret: testSecret} })
 	for _, to := range adminRoutes {
 		if to.takes != noBody {
 			wantAdminProblem(t, askAdmin(s, to.method, pathOfPattern(to.pattern), "x", "Content-Type", "image/png"), 401, "unauthorized")

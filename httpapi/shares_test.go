@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/auth"
 	"doorbuster/httpapi/ratelimit"
 )
 
@@ -76,13 +77,13 @@ func TestShares(t *testing.T) {
 // not lock an admin out.
 func TestViewersStreamsLeaveRoom(t *testing.T) {
 	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) {
-		c.Dev, c.Tokens, c.Trail = false, TokenKeys{Secret: testSecret}, &fakeTrail{reached: 3}
+		c.Dev, c.Tokens, c.Trail = false, auth.Keys{Secret: testSecret}, &fakeTrail{reached: 3}
 	})
 	web := httptest.NewServer(s)
 	t.Cleanup(web.Close)
-	follow := func(who string, role Role) (status int, lines *bufio.Reader) {
+	follow := func(who string, role auth.Role) (status int, lines *bufio.Reader) {
 		t.Helper()
-		token, err := TokenClaims{Kind: OpsToken, Subject: who, Role: role, TTL: time.Hour}.Sign(testSecret, time.Now())
+		token, err := auth.Claims{Audience: auth.Operators, Subject: who, Role: role, TTL: time.Hour}.Sign(testSecret, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,16 +101,16 @@ func TestViewersStreamsLeaveRoom(t *testing.T) {
 	}
 	var theirs []*bufio.Reader
 	for range eventReaders {
-		status, lines := follow("vera", RoleViewer)
+		status, lines := follow("vera", auth.Viewer)
 		if status != 200 {
 			t.Fatal("a viewer: ", status)
 		}
 		theirs = append(theirs, lines)
 	}
-	if status, _ := follow("vera", RoleViewer); status != 503 {
+	if status, _ := follow("vera", auth.Viewer); status != 503 {
 		t.Errorf("one more than there is room for: %d", status)
 	}
-	status, lines := follow("olga", RoleAdmin)
+	status, lines := follow("olga", auth.Admin)
 	if line, err := lines.ReadString('\n'); status != 200 || err != nil || !strings.Contains(line, `"index":1`) {
 		t.Fatalf("the admin is locked out: %d %q %v", status, line, err)
 	}

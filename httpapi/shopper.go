@@ -19,6 +19,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/auth"
 	"doorbuster/httpapi/payment"
 )
 
@@ -32,9 +33,9 @@ type ShopperConfig struct {
 	Dev bool
 	// Tokens are the keys that shoppers' tokens are checked with; required
 	// without Dev, and of no use with it.
-	Tokens TokenKeys
+	Tokens auth.Keys
 	// TokenBytes bounds a token; it must fit into the headers, too. Default
-	// DefaultTokenBytes, 256 to 64 KiB.
+	// auth.DefaultBytes, 256 to 64 KiB.
 	TokenBytes int
 	// TokenCache bounds the checked tokens that are remembered until they
 	// expire. Default 100,000, some 300 bytes each. Fewer: more signatures to
@@ -175,7 +176,7 @@ type ShopperServer struct {
 	log     *slog.Logger
 	faults  rate.Sometimes // the log of faults that shoppers may be able to repeat at will
 
-	tokens *tokenChecker // nil with dev
+	tokens *auth.Checker // nil with dev
 	shop   *wording
 	own    few[uint64, *wording] // of sales, by the versions that Seller gives
 	zones  few[string, *time.Location]
@@ -245,11 +246,14 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 		calls: sync.Pool{New: func() any { return new(grabCall) }}, guard: guard, streams: newStreams(cfg.Streams, cfg.Leaving),
 	}
 	if !cfg.Dev {
-		tokens, err := newTokenChecker(ShopperToken, cfg.Tokens, cfg.TokenBytes, cfg.TokenCache, cfg.Logger)
+		checks := auth.Config{Audience: auth.Shoppers, Keys: cfg.Tokens, MaxBytes: cfg.TokenBytes,
+			Remember: cfg.TokenCache, Log: cfg.Logger}
+		if guard != nil {
+			checks.Know = guard.know
+		}
+		tokens, err := auth.NewChecker(checks)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("tokens: %w", err))
-		} else if guard != nil {
-			tokens.know = guard.know
 		}
 		s.tokens = tokens
 	}
@@ -289,11 +293,11 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 
 // SetTokens checks tokens with other keys from now on. After an error nothing has
 // changed. With Dev there are none.
-func (s *ShopperServer) SetTokens(keys TokenKeys) error {
+func (s *ShopperServer) SetTokens(keys auth.Keys) error {
 	if s.tokens == nil {
 		return nil
 	}
-	return s.tokens.replace(keys)
+	return s.tokens.Replace(keys)
 }
 
 // Guard is to be asked about every grab that the gate would let in; the grabs'

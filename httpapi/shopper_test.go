@@ -12,6 +12,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/auth"
 )
 
 // ask puts one request through s's handler.
@@ -377,7 +378,7 @@ func TestOrdersAsk(t *testing.T) {
 // TestCallbackNeedsDev: without a cashier's key nobody can say that they paid.
 func TestCallbackNeedsDev(t *testing.T) {
 	f := &fakeSeller{order: heldOrder()}
-	s, err := NewShopper(ShopperConfig{Seller: f, Tokens: TokenKeys{Secret: bytes.Repeat([]byte("s"), 32)}})
+	s, err := NewShopper(ShopperConfig{Seller: f, Tokens: auth.Keys{Secret: bytes.Repeat([]byte("s"), 32)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -389,7 +390,7 @@ func TestCallbackNeedsDev(t *testing.T) {
 }
 
 func TestNewShopperReportsEverything(t *testing.T) {
-	_, err := NewShopper(ShopperConfig{Limits: Limits{BodyBytes: 1, ReadTimeout: -1, ConnectionsPerIP: -1}, Tokens: TokenKeys{Secret: []byte("short")}})
+	_, err := NewShopper(ShopperConfig{Limits: Limits{BodyBytes: 1, ReadTimeout: -1, ConnectionsPerIP: -1}, Tokens: auth.Keys{Secret: []byte("short")}})
 	if err == nil {
 		t.Fatal("no error")
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"doorbuster/httpapi/auth"
 )
 
 var pathValues = regexp.MustCompile(`\{[^}]*\}`)
@@ -67,7 +69,7 @@ func TestTheDescriptionFollowsTheTable(t *testing.T) {
 		if err := json.Unmarshal(document.Paths[strings.TrimSuffix(to.pattern, "{$}")][strings.ToLower(to.method)], &operation); err != nil {
 			t.Fatalf("%s: %v", at, err)
 		}
-		if open := len(operation.Security) == 0; open != (to.needs == nobody) {
+		if open := len(operation.Security) == 0; open != (to.needs == auth.Anybody) {
 			t.Errorf("%s needs %q and is described with security %v", at, to.needs, operation.Security)
 		}
 		key := slices.ContainsFunc(operation.Parameters, func(p map[string]any) bool { return p["$ref"] == "#/components/parameters/OperatorKey" })

@@ -98,7 +98,7 @@ func newBoard(n *node) *board {
 	}
 	b := &board{logger: n.logger, rooms: []func() []engine.Alarm{
 		n.group.Alarms, n.desk.Alarms, n.daily.Alarms,
-		own(n.cluster.Ledger().Alarms), own(n.shoppers.Alarms), own(n.diskAlarms), own(n.keyAlarms),
+		own(n.cluster.Ledger().Alarms), own(n.shoppers.Alarms), own(n.diskAlarms), own(n.keys.Alarms),
 	}}
 	if n.errands != nil {
 		b.rooms = append(b.rooms, n.errands.Alarms)
@@ -128,17 +128,6 @@ func (n *node) diskAlarms() []engine.Alarm {
 	return []engine.Alarm{{Name: engine.AlarmDisk, Detail: fmt.Sprintf("The disk of %s is nearly full: %s are free.",
 		n.cfg.Data, binaryBytes(int64(free))),
 		Advice: "Give it room: a node that can't write its log stops. Smaller keep_events or snapshot_bytes need less."}}
-}
-
-// keyAlarms is whether keys that changed can't be used.
-func (n *node) keyAlarms() []engine.Alarm {
-	why := n.keyFault.Load()
-	if why == nil {
-		return nil
-	}
-	return []engine.Alarm{{Name: engine.AlarmKeysUnusable,
-		Detail: "New keys can't be used, and the old ones stay: " + *why + ".",
-		Advice: "Mend the file; it is read again every second."}}
 }
 
 const alarmsPath = "/admin/v1/alarms"

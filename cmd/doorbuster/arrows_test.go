@@ -13,48 +13,76 @@ import (
 // room says what one room may know. Test files are held to the same arrows, but
 // may use more of the standard library.
 type room struct {
-	rooms  []string // of ours, besides its own
-	never  []string // of the standard library, a path or a tree
-	but    []string // of those, what is harmless, and why: net/netip is notation and does no I/O
-	others []string // modules of others, by prefix
+	rooms  []string          // of ours, besides its own
+	never  map[string]string // of the standard library, a path or a tree, to why not
+	but    map[string]string // of those, what may be used nevertheless, to why; below a package: "package: path"
+	others []string          // modules of others, by prefix; docs/libraries.md has the reasons
 }
+
+const (
+	noDisk      = "it keeps nothing on disk"
+	noNetwork   = "it talks to nobody"
+	sameForAll  = "the same commands must have the same effects on every node"
+	portable    = "it runs on whatever Go runs on"
+	isNotation  = "it is notation, and does no I/O"
+	keepsNoTime = "it knows no time but what commands say"
+)
 
 var rooms = map[string]room{
 	"engine": {
-		never: []string{"os", "net", "sync", "log", "context", "math/rand", "crypto/rand", "runtime", "syscall", "unsafe", "reflect", "path"},
-		// reflect walks the fields of what is coded seldom (plans, products, sessions), as
-		// they are declared; grabs and orders are coded by hand.
-		but:    []string{"net/netip", "reflect"},
+		never: map[string]string{
+			"os": noDisk, "path": noDisk, "net": noNetwork, "log": noNetwork, "sync": sameForAll, "context": keepsNoTime,
+			"math/rand": sameForAll, "crypto/rand": sameForAll, "runtime": sameForAll, "syscall": portable,
+			"unsafe": portable, "reflect": "grabs and orders are coded by hand",
+		},
+		but: map[string]string{
+			"net/netip": isNotation,
+			"reflect":   "it walks the fields of what is coded seldom (plans, products, sessions), as they are declared",
+		},
 		others: []string{"github.com/dchest/siphash"},
 	},
 	"actors": {
-		rooms:  []string{"engine"},
-		never:  []string{"os", "net", "syscall", "unsafe", "path"},
-		but:    []string{"net/netip"},
+		rooms: []string{"engine"},
+		never: map[string]string{
+			"os": noDisk, "path": noDisk, "net": noNetwork, "syscall": portable, "unsafe": portable,
+		},
+		but:    map[string]string{"net/netip": isNotation},
 		others: []string{"github.com/asynkron/protoactor-go"},
 	},
 	"wal": {
-		never:  []string{"net"},
+		never:  map[string]string{"net": noNetwork},
 		others: []string{"golang.org/x/sys"},
 	},
 	"cluster": {
 		rooms: []string{"engine", "wal"},
-		never: []string{"net/http"},
-		others: []string{"github.com/hashicorp/raft", "github.com/hashicorp/raft-boltdb", "github.com/hashicorp/go-hclog", "go.etcd.io/bbolt", "github.com/gofrs/flock",
-			"google.golang.org/grpc", "google.golang.org/protobuf", "golang.org/x/sys", "golang.org/x/sync", "golang.org/x/time", "github.com/cespare/xxhash", "github.com/FastFilter/xorfilter"},
+		never: map[string]string{"net/http": "nodes ask each other over gRPC"},
+		others: []string{
+			"github.com/hashicorp/raft", "github.com/hashicorp/raft-boltdb", "github.com/hashicorp/go-hclog", "go.etcd.io/bbolt",
+			"github.com/gofrs/flock", "google.golang.org/grpc", "google.golang.org/protobuf", "golang.org/x/sys",
+			"golang.org/x/sync", "golang.org/x/time", "github.com/cespare/xxhash", "github.com/FastFilter/xorfilter",
+		},
 	},
 	"httpapi": {
 		rooms: []string{"engine"},
-		never: []string{"os", "syscall"},
-		others: []string{"github.com/valyala/fasthttp", "github.com/cespare/xxhash", "github.com/golang-jwt/jwt", "github.com/valyala/fastjson", "github.com/prometheus/client_golang", "github.com/google/uuid",
-			"golang.org/x/time", "github.com/hashicorp/golang-lru/v2", "go.yaml.in/yaml", "github.com/santhosh-tekuri/jsonschema", "golang.org/x/text",
-			"golang.org/x/sync", "github.com/sony/gobreaker", "github.com/altcha-org/altcha-lib-go", "github.com/dchest/captcha", "github.com/nyaruka/phonenumbers"},
+		never: map[string]string{"os": "doors keep nothing: whatever they take is committed or gone", "syscall": portable},
+		but: map[string]string{
+			"httpapi/auth: os": "keys are read again when their files change",
+		},
+		others: []string{
+			"github.com/valyala/fasthttp", "github.com/cespare/xxhash", "github.com/golang-jwt/jwt", "github.com/valyala/fastjson",
+			"github.com/prometheus/client_golang", "github.com/google/uuid", "golang.org/x/time",
+			"github.com/hashicorp/golang-lru/v2", "go.yaml.in/yaml", "github.com/santhosh-tekuri/jsonschema",
+			"golang.org/x/text", "golang.org/x/sync", "github.com/sony/gobreaker", "github.com/altcha-org/altcha-lib-go",
+			"github.com/dchest/captcha", "github.com/nyaruka/phonenumbers",
+		},
 	},
 	"bench": {
 		rooms: []string{"engine", "actors", "wal", "cluster", "httpapi"},
-		others: []string{"github.com/valyala/fasthttp", "github.com/HdrHistogram", "github.com/schollz/progressbar", "golang.org/x/",
-			"github.com/google/uuid", "github.com/mattn/go-isatty", "github.com/redis/go-redis", "go.etcd.io/bbolt", "github.com/cespare/xxhash",
-			"github.com/altcha-org/altcha-lib-go"},
+		others: []string{
+			"github.com/valyala/fasthttp", "github.com/HdrHistogram", "github.com/schollz/progressbar", "golang.org/x/",
+			"github.com/google/uuid", "github.com/mattn/go-isatty", "github.com/redis/go-redis", "go.etcd.io/bbolt",
+			"github.com/cespare/xxhash", "github.com/altcha-org/altcha-lib-go",
+		},
 	},
 }
 
@@ -71,6 +99,8 @@ func TestArrows(t *testing.T) {
 				return err
 			}
 			files++
+			below, _ := filepath.Rel(root, filepath.Dir(path))
+			within := filepath.ToSlash(below)
 			parsed, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
 			if err != nil {
 				return err
@@ -78,7 +108,7 @@ func TestArrows(t *testing.T) {
 			test := strings.HasSuffix(path, "_test.go") || strings.Contains(path, "test"+string(filepath.Separator))
 			for _, spec := range parsed.Imports {
 				imported, _ := strconv.Unquote(spec.Path.Value)
-				if why := r.forbids(name, imported, test); why != "" {
+				if why := r.forbids(within, imported, test); why != "" {
 					t.Errorf("%s imports %s: %s", path, imported, why)
 				}
 			}
@@ -93,30 +123,38 @@ func TestArrows(t *testing.T) {
 	}
 }
 
-func (r room) forbids(name, imported string, test bool) string {
+// forbids says why a package must not import what it imports; "" if it may.
+func (r room) forbids(by, imported string, test bool) string {
+	name, _, below := strings.Cut(by, "/")
 	if own, ok := strings.CutPrefix(imported, "doorbuster/"); ok {
 		other, _, _ := strings.Cut(own, "/")
-		if other == name || within(other, r.rooms) {
+		if below && own == "httpapi" && name == own {
+			return "doors ask services, and no service knows a door"
+		}
+		if other == name || belowAny(other, r.rooms) {
 			return ""
 		}
 		return "the room " + name + " must not know " + other
 	}
 	if first, _, _ := strings.Cut(imported, "/"); strings.Contains(first, ".") {
-		if within(imported, r.others) || test && within(imported, testOthers) {
+		if belowAny(imported, r.others) || test && belowAny(imported, testOthers) {
 			return ""
 		}
-		return "not among the libraries of " + name + "; if it belongs there, add it here and to docs/libraries.md with the reason"
+		return "not among the libraries of " + name + "; if it belongs there, add it here and to docs/libraries.md " +
+			"with the reason"
 	}
-	if !test && within(imported, r.never) && !within(imported, r.but) {
-		return "the room " + name + " does without it"
+	for never, why := range r.never {
+		if !test && belowAny(imported, []string{never}) && r.but[imported] == "" && r.but[by+": "+imported] == "" {
+			return "the room " + name + " does without " + never + ": " + why
+		}
 	}
 	return ""
 }
 
-// within tells whether path is one of paths, or below one.
-func within(path string, paths []string) bool {
+// belowAny reports whether path is one of paths, or below one.
+func belowAny(path string, paths []string) bool {
 	for _, p := range paths {
-		if path == p || strings.HasPrefix(path, strings.TrimSuffix(p, "/")+"/") || strings.HasSuffix(p, "/") && strings.HasPrefix(path, p) {
+		if p = strings.TrimSuffix(p, "/"); path == p || strings.HasPrefix(path, p+"/") {
 			return true
 		}
 	}
@@ -125,13 +163,48 @@ func within(path string, paths []string) bool {
 
 // TestArrowsCatch makes sure that the test above can fail.
 func TestArrowsCatch(t *testing.T) {
-	for _, c := range []struct{ room, imported string }{
-		{"engine", "os"}, {"engine", "os/exec"}, {"engine", "doorbuster/wal"}, {"wal", "doorbuster/engine"}, {"wal", "github.com/hashicorp/raft"},
-		{"actors", "doorbuster/cluster"}, {"httpapi", "doorbuster/actors"}, {"cluster", "doorbuster/httpapi/plan"}, {"actors", "net"},
-		{"engine", "github.com/valyala/fasthttp"}, {"httpapi", "doorbuster/bench"},
+	for _, c := range []struct{ by, imported string }{
+		{"engine", "os"}, {"engine", "os/exec"}, {"engine", "doorbuster/wal"}, {"wal", "doorbuster/engine"},
+		{"wal", "github.com/hashicorp/raft"}, {"actors", "doorbuster/cluster"}, {"httpapi", "doorbuster/actors"},
+		{"cluster", "doorbuster/httpapi/plan"}, {"actors", "net"}, {"engine", "github.com/valyala/fasthttp"},
+		{"httpapi", "doorbuster/bench"}, {"httpapi", "os"}, {"httpapi/plan", "os"}, {"httpapi/risk", "doorbuster/httpapi"},
 	} {
-		if rooms[c.room].forbids(c.room, c.imported, false) == "" {
-			t.Errorf("%s may import %s", c.room, c.imported)
+		name, _, _ := strings.Cut(c.by, "/")
+		if rooms[name].forbids(c.by, c.imported, false) == "" {
+			t.Errorf("%s may import %s", c.by, c.imported)
+		}
+	}
+	if why := rooms["httpapi"].forbids("httpapi/auth", "os", false); why != "" {
+		t.Error(why)
+	}
+}
+
+// TestExceptionsAreUsed: what a room may use although it does without it is used, or the
+// exception goes.
+func TestExceptionsAreUsed(t *testing.T) {
+	for name, r := range rooms {
+		for but := range r.but {
+			by, path, below := strings.Cut(but, ": ")
+			if !below {
+				by, path = name, but
+			}
+			used := false
+			files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(by), "*.go"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range files {
+				parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, spec := range parsed.Imports {
+					used = used || spec.Path.Value == strconv.Quote(path) && !strings.HasSuffix(file, "_test.go")
+				}
+			}
+			if !used {
+				t.Errorf("%s does without %s by now", by, path)
+			}
 		}
 	}
 }

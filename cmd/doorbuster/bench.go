@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"doorbuster/httpapi/auth"
 )
 
 func newBenchCommand() *cobra.Command {
@@ -49,7 +51,7 @@ func tokenOf(file string) (string, error) {
 	if file == "" {
 		return os.Getenv(envPrefix + "TOKEN"), nil
 	}
-	b, err := readKey(file)
+	b, err := auth.ReadFile(file)
 	if err != nil {
 		return "", fmt.Errorf("--token-file: %w", err)
 	}

@@ -17,7 +17,7 @@ import (
 
 	"doorbuster/bench"
 	"doorbuster/engine"
-	"doorbuster/httpapi"
+	"doorbuster/httpapi/auth"
 )
 
 // startRuledKind is startKind with every rule that leaves the kind's answer the same.
@@ -35,7 +35,7 @@ func startRuledKind(ctx context.Context, dir, kind, profile, prefix string, equi
 	at := func(name string) string { return filepath.Join(dir, kind+name) }
 	var secrets [2][]byte
 	for i, name := range []string{".shopper.key", ".ops.key"} {
-		random := make([]byte, httpapi.MinSecretBytes)
+		random := make([]byte, auth.MinSecretBytes)
 		rand.Read(random) // never fails
 		secrets[i] = hex.AppendEncode(nil, random)
 		if err := os.WriteFile(at(name), secrets[i], 0o600); err != nil {
@@ -64,7 +64,7 @@ func startRuledKind(ctx context.Context, dir, kind, profile, prefix string, equi
 	s.Pool = pool
 	minted := time.Now()
 	s.TokenFor = func(shopper string) (string, error) {
-		return httpapi.TokenClaims{Kind: httpapi.ShopperToken, Subject: shopper, TTL: 12 * time.Hour}.Sign(secrets[0], minted)
+		return auth.Claims{Audience: auth.Shoppers, Subject: shopper, TTL: 12 * time.Hour}.Sign(secrets[0], minted)
 	}
 	return s, nil
 }
@@ -72,7 +72,7 @@ func startRuledKind(ctx context.Context, dir, kind, profile, prefix string, equi
 // bringLists brings in who reserved, who is allowed and who is a risk, and waits
 // until the listing opens.
 func bringLists(ctx context.Context, shop, admin string, opsSecret []byte, l bench.Listing, prefix string, shoppers int) error {
-	token, err := httpapi.TokenClaims{Kind: httpapi.OpsToken, Subject: "bench", Role: httpapi.RoleAdmin, TTL: time.Hour}.Sign(opsSecret, time.Now())
+	token, err := auth.Claims{Audience: auth.Operators, Subject: "bench", Role: auth.Admin, TTL: time.Hour}.Sign(opsSecret, time.Now())
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 
 	"doorbuster/bench"
 	"doorbuster/engine"
-	"doorbuster/httpapi"
+	"doorbuster/httpapi/auth"
 )
 
 func newRushCommand() *cobra.Command {
@@ -144,7 +144,7 @@ func shopperTokens(keyFile string) (func(string) string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--shopper-key-file: %w", err)
 	}
-	if _, err := (httpapi.TokenClaims{Kind: httpapi.ShopperToken, Subject: "probe", TTL: time.Hour}).Sign(secret, time.Now()); err != nil {
+	if _, err := (auth.Claims{Audience: auth.Shoppers, Subject: "probe", TTL: time.Hour}).Sign(secret, time.Now()); err != nil {
 		return nil, fmt.Errorf("--shopper-key-file: %w", err)
 	}
 	var made sync.Map
@@ -152,7 +152,7 @@ func shopperTokens(keyFile string) (func(string) string, error) {
 		if t, ok := made.Load(shopper); ok {
 			return t.(string)
 		}
-		t, err := httpapi.TokenClaims{Kind: httpapi.ShopperToken, Subject: shopper, TTL: 12 * time.Hour}.Sign(secret, time.Now())
+		t, err := auth.Claims{Audience: auth.Shoppers, Subject: shopper, TTL: 12 * time.Hour}.Sign(secret, time.Now())
 		if err != nil {
 			return "" // the shop will say that it is not valid
 		}

@@ -110,7 +110,7 @@ func cashierFiles(t *testing.T) (flags []string, keys *payment.Keys, secrets *pa
 			t.Fatal(err)
 		}
 	}
-	given, err := readPayKeys(filepath.Join(dir, "keys.yaml"))
+	given, err := payment.ReadKeys(filepath.Join(dir, "keys.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,7 +337,7 @@ func TestCashierIsUsedRightly(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := readPayKeys(path); err == nil || !strings.Contains(err.Error(), path) {
+		if _, err := payment.ReadKeys(path); err == nil || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"doorbuster/bench/cashier"
-	"doorbuster/httpapi"
+	"doorbuster/httpapi/auth"
 	"doorbuster/httpapi/payment"
 )
 
@@ -58,16 +58,16 @@ same --seed and order number.`,
 			}
 			var err error
 			if keyFile != "" {
-				text, err := readKey(keyFile)
+				text, err := auth.ReadFile(keyFile)
 				if err != nil {
 					return fmt.Errorf("the shared secret: %w", err)
 				}
-				if cfg.Secrets, err = payment.NewSecrets(httpapi.Secrets(text)); err != nil {
+				if cfg.Secrets, err = payment.NewSecrets(auth.Secrets(text)); err != nil {
 					return err
 				}
 			}
 			if payKeys != "" {
-				keys, err := readPayKeys(payKeys)
+				keys, err := payment.ReadKeys(payKeys)
 				if err != nil {
 					return err
 				}

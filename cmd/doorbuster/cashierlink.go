@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"doorbuster/engine"
-	"doorbuster/httpapi"
+	"doorbuster/httpapi/auth"
 	"doorbuster/httpapi/hidden"
 	"doorbuster/httpapi/payment"
 )
@@ -41,14 +41,14 @@ type cashierKeys struct {
 }
 
 func (c Config) readCashierKeys() (k cashierKeys, err error) {
-	if k.pay, err = readPayKeys(c.PayKeys); err != nil || c.CashierKeyFile == "" {
+	if k.pay, err = payment.ReadKeys(c.PayKeys); err != nil || c.CashierKeyFile == "" {
 		return k, err
 	}
-	text, err := readKey(c.CashierKeyFile)
+	text, err := auth.ReadFile(c.CashierKeyFile)
 	if err != nil {
 		return k, fmt.Errorf("the cashier's secret: %w", err)
 	}
-	k.cashier = httpapi.Secrets(text)
+	k.cashier = auth.Secrets(text)
 	return k, nil
 }
 

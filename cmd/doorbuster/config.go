@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"net"
@@ -27,7 +26,7 @@ import (
 	"doorbuster/cluster"
 	"doorbuster/cluster/peer"
 	"doorbuster/engine"
-	"doorbuster/httpapi"
+	"doorbuster/httpapi/auth"
 	"doorbuster/httpapi/plan"
 	"doorbuster/wal/vfs"
 )
@@ -583,14 +582,14 @@ func (c Config) newLogger(to io.Writer) *slog.Logger {
 // keys are what others are believed by, and what this node is: all that is read again
 // when its file changes.
 type keys struct {
-	shopper, ops httpapi.TokenKeys
+	shopper, ops auth.Keys
 	risk         string // the token that the risk service is asked with; "" without
 	cashierKeys
 }
 
 func (c Config) readKeys() (k keys, err error) {
 	if c.RiskTokenFile != "" {
-		token, err := readKey(c.RiskTokenFile)
+		token, err := auth.ReadFile(c.RiskTokenFile)
 		if err != nil {
 			return k, fmt.Errorf("the risk service's token: %w", err)
 		}
@@ -612,12 +611,12 @@ func (c Config) readKeys() (k keys, err error) {
 		if want.path == "" {
 			continue
 		}
-		if *want.into, err = readKey(want.path); err != nil {
+		if *want.into, err = auth.ReadFile(want.path); err != nil {
 			return k, fmt.Errorf("%s: %w", want.what, err)
 		}
 	}
-	for _, shoppers := range httpapi.Secrets(k.shopper.Secret) {
-		for _, operators := range httpapi.Secrets(k.ops.Secret) {
+	for _, shoppers := range auth.Secrets(k.shopper.Secret) {
+		for _, operators := range auth.Secrets(k.ops.Secret) {
 			if len(shoppers) > 0 && string(shoppers) == string(operators) {
 				return k, errors.New("shoppers and operators must not share a secret: make another with 'openssl rand -base64 48'")
 			}
@@ -628,29 +627,9 @@ func (c Config) readKeys() (k keys, err error) {
 
 // readSigningKey reads the secret that tokens are made with: a file's first.
 func readSigningKey(path string) ([]byte, error) {
-	b, err := readKey(path)
+	b, err := auth.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	return httpapi.Secrets(b)[0], nil
-}
-
-// readKey reads a secret's file; an end of line at its end is not part of it.
-func readKey(path string) ([]byte, error) {
-	const most = 64 << 10
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Mode()&fs.ModeType == 0 && info.Size() > most {
-		return nil, fmt.Errorf("%s has %d bytes; a key has at most %d", path, info.Size(), most)
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	if b = bytes.TrimRight(b, "\r\n"); len(b) == 0 { // also while somebody writes it anew
-		return nil, fmt.Errorf("%s is empty; put the key into it, or take the setting away", path)
-	}
-	return b, nil
+	return auth.Secrets(b)[0], nil
 }

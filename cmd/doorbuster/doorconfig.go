@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"doorbuster/httpapi"
+	"doorbuster/httpapi/auth"
 )
 
 // addDoorFlags declares what a connection and a token may cost.
@@ -21,7 +22,7 @@ func addDoorFlags(f *pflag.FlagSet) {
 	f.Int("header-bytes", d.HeaderBytes, "a request's headers at most; operators' have 16384 at least")
 	f.Duration("read-timeout", d.ReadTimeout, "how long a shopper's request may take to arrive")
 	f.Duration("write-timeout", d.WriteTimeout, "how long an answer to a shopper may take to leave")
-	f.Int("token-bytes", httpapi.DefaultTokenBytes, "a token at most; it must fit into the headers")
+	f.Int("token-bytes", auth.DefaultBytes, "a token at most; it must fit into the headers")
 	f.String("shopper-issuer", "", "issuer (`iss`) that shoppers' tokens must have; without it any does")
 	f.String("ops-issuer", "", "issuer (`iss`) that operators' tokens must have; without it any does")
 }

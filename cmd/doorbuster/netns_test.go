@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"doorbuster/httpapi"
+	"doorbuster/httpapi/auth"
 )
 
 // namespace is a network of its own, as one host has it. It has no name in the
@@ -183,9 +183,9 @@ func (l *land) client(from string, patience time.Duration) *http.Client {
 type badge struct{ next http.RoundTripper }
 
 func (b *badge) RoundTrip(r *http.Request) (*http.Response, error) {
-	kind, id, role := httpapi.OpsToken, "olga", httpapi.Role("admin")
+	kind, id, role := auth.Operators, "olga", auth.Role("admin")
 	if shopper := r.Header.Get("X-Shopper-Id"); shopper != "" {
-		kind, id, role = httpapi.ShopperToken, shopper, ""
+		kind, id, role = auth.Shoppers, shopper, ""
 	}
 	token, err := mint(kind, id, role)
 	if err != nil {
@@ -197,12 +197,12 @@ func (b *badge) RoundTrip(r *http.Request) (*http.Response, error) {
 	return b.next.RoundTrip(r)
 }
 
-func mint(kind httpapi.TokenKind, id string, role httpapi.Role) (string, error) {
+func mint(kind auth.Audience, id string, role auth.Role) (string, error) {
 	secret := testKeys()["ops"]
-	if kind == httpapi.ShopperToken {
+	if kind == auth.Shoppers {
 		secret = testKeys()["shopper"]
 	}
-	return httpapi.TokenClaims{Kind: kind, Subject: id, Role: role, TTL: time.Hour}.Sign(secret, time.Now())
+	return auth.Claims{Audience: kind, Subject: id, Role: role, TTL: time.Hour}.Sign(secret, time.Now())
 }
 
 // testKeys are the secrets of the cluster's tokens.
@@ -238,7 +238,7 @@ func openCountry(t *testing.T, l *land, zoneAck string, ids ...string) *country 
 		}
 	}
 	var err error
-	if c.token, err = mint(httpapi.OpsToken, "olga", "admin"); err != nil {
+	if c.token, err = mint(auth.Operators, "olga", "admin"); err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range ids {

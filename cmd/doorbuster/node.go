@@ -16,6 +16,7 @@ import (
 	"doorbuster/cluster"
 	"doorbuster/engine"
 	"doorbuster/httpapi"
+	"doorbuster/httpapi/auth"
 	"doorbuster/httpapi/payment"
 	"doorbuster/httpapi/risk"
 	"doorbuster/httpapi/roster"
@@ -37,8 +38,8 @@ type node struct {
 	desk     *reconciler
 	daily    *daily // nil without statements to fetch
 	board    atomic.Pointer[board]
-	keyFault atomic.Pointer[string] // why new keys can't be used; nil while they can
-	canon    roster.Canon           // of both doors
+	keys     *auth.Watcher[keys]
+	canon    roster.Canon // of both doors
 
 	shopperListener, adminListener net.Listener
 	displayListener                net.Listener // nil where shoppers' own serves who looks
@@ -88,7 +89,7 @@ func openNode(cfg Config, logger *slog.Logger) (_ *node, err error) {
 	n.openDoors()
 	n.errands.begin()
 	n.daily.begin()
-	go n.watchKeys(keys)
+	go n.keys.Run(n.closing, keys)
 	go n.watchAlarms()
 	return n, nil
 }
@@ -129,8 +130,11 @@ func (n *node) makeDoors(keys keys) (err error) {
 	if n.daily, err = newDaily(n.cfg, n.desk, n.group.Leads, n.logger, n.metrics); err != nil {
 		return err
 	}
-	n.admin, err = newAdmin(n, keys)
-	return err
+	if n.admin, err = newAdmin(n, keys); err != nil {
+		return err
+	}
+	n.keys = n.newKeyWatcher()
+	return nil
 }
 
 // turnsAway tells whether shoppers had better come to another node: this one is

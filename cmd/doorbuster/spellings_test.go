@@ -10,7 +10,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"doorbuster/httpapi"
+	"doorbuster/httpapi/auth"
 )
 
 // TestRiskListsMeetEverySpelling lists phones and an address each in one spelling,
@@ -27,7 +27,7 @@ func TestRiskListsMeetEverySpelling(t *testing.T) {
 		"--log-format", "json", "--home-country", "CN",
 		"--shopper-key-file", filepath.Join(dir, "shopper.key"), "--ops-key-file", filepath.Join(dir, "ops.key")})
 	s.awaitServing()
-	operator, err := httpapi.TokenClaims{Kind: httpapi.OpsToken, Subject: "olga", Role: httpapi.RoleOperator, TTL: time.Hour}.Sign(keys["ops.key"], time.Now())
+	operator, err := auth.Claims{Audience: auth.Operators, Subject: "olga", Role: auth.Operator, TTL: time.Hour}.Sign(keys["ops.key"], time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestRiskListsMeetEverySpelling(t *testing.T) {
 	ops("PATCH", "/admin/v1/risk/addresses", "text/plain", "１２  Long Straße, Springfield\n")
 	grab := func(name string, claims jwt.MapClaims) string {
 		t.Helper()
-		claims["sub"], claims["aud"], claims["exp"] = name, string(httpapi.ShopperToken), time.Now().Add(time.Hour).Unix()
+		claims["sub"], claims["aud"], claims["exp"] = name, string(auth.Shoppers), time.Now().Add(time.Hour).Unix()
 		token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString(secret)
 		if err != nil {
 			t.Fatal(err)

@@ -22,6 +22,7 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi"
+	"doorbuster/httpapi/auth"
 	"doorbuster/httpapi/calendar"
 	"doorbuster/httpapi/hidden"
 	"doorbuster/httpapi/payment"
@@ -369,11 +370,11 @@ func (d *daily) fetchFrom(ctx context.Context, at string, q httpapi.StatementReq
 	}
 	r.Header.Set("Accept", "text/csv, application/x-ndjson")
 	if d.cfg.ReconcileKeyFile != "" {
-		text, err := readKey(d.cfg.ReconcileKeyFile)
+		text, err := auth.ReadFile(d.cfg.ReconcileKeyFile)
 		if err != nil {
 			return err
 		}
-		secrets, err := payment.NewSecrets(httpapi.Secrets(text))
+		secrets, err := payment.NewSecrets(auth.Secrets(text))
 		if err != nil {
 			return err
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"doorbuster/engine"
-	"doorbuster/httpapi"
+	"doorbuster/httpapi/auth"
 )
 
 func newTokenCommand() *cobra.Command {
@@ -33,11 +33,11 @@ provider makes them.`,
 			if ttl < time.Second {
 				return usageError{fmt.Errorf("--ttl: %s is under 1s", ttl)}
 			}
-			kind := httpapi.ShopperToken
+			kind := auth.Shoppers
 			switch role {
 			case "":
 			case "viewer", "operator", "admin":
-				kind = httpapi.OpsToken
+				kind = auth.Operators
 			default:
 				return usageError{fmt.Errorf("--role: there is no %q; take viewer, operator or admin", role)}
 			}
@@ -45,7 +45,7 @@ provider makes them.`,
 			if err != nil {
 				return err
 			}
-			token, err := httpapi.TokenClaims{Kind: kind, Subject: sub, Role: httpapi.Role(role), Issuer: issuer, TTL: ttl}.Sign(secret, time.Now())
+			token, err := auth.Claims{Audience: kind, Subject: sub, Role: auth.Role(role), Issuer: issuer, TTL: ttl}.Sign(secret, time.Now())
 			if err != nil {
 				return err
 			}

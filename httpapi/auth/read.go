@@ -1,10 +1,11 @@
-package httpapi
+package auth
 
 import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strconv"
 	"sync"
 	"unicode/utf8"
@@ -27,79 +28,69 @@ type knownHeader struct {
 	method jwt.SigningMethod
 }
 
-// tokenRoom is the scratch of one verification.
-type tokenRoom struct {
+// scratch is the scratch of one verification.
+type scratch struct {
 	parser     fastjson.Parser
 	plain, sig []byte
 }
 
-var tokenRooms = sync.Pool{New: func() any { return new(tokenRoom) }}
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-// tokenText is the one encoding of each part of a token.
-var tokenText = base64.RawURLEncoding.Strict()
+// encoding is the one encoding of each part of a token.
+var encoding = base64.RawURLEncoding.Strict()
 
-// verify reads a token and checks it at now, or gives a tokenFault.
-func (r *keyring) verify(token []byte, kind TokenKind, now int64) (*bearer, error) {
+// verify reads a token and checks it at now, or gives a Fault.
+func (r *keyring) verify(token []byte, audience Audience, now int64) (*Bearer, error) {
 	head, body := bytes.IndexByte(token, '.'), bytes.LastIndexByte(token, '.')
 	if head < 1 || body <= head {
-		return nil, tokenMalformed
+		return nil, faultMalformed
 	}
-	room := tokenRooms.Get().(*tokenRoom)
-	defer tokenRooms.Put(room)
-	method, err := r.methodOf(token[:head], room)
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	method, err := r.methodOf(token[:head], s)
 	if err != nil {
 		return nil, err
 	}
-	if room.sig, err = tokenText.AppendDecode(room.sig[:0], token[body+1:]); err != nil {
-		return nil, tokenMalformed
+	if s.sig, err = encoding.AppendDecode(s.sig[:0], token[body+1:]); err != nil {
+		return nil, faultMalformed
 	}
 	// A key serves for its own algorithm only: a public one is never a secret.
-	signed, key := string(token[:body]), (*tokenKey)(nil)
-	for _, k := range r.keys {
-		if key == nil && k.method == method && method.Verify(signed, room.sig, k.check) == nil {
-			key = k
-		}
-	}
-	if key == nil {
-		return nil, tokenSignature
+	signed := string(token[:body])
+	at := slices.IndexFunc(r.keys, func(k *key) bool {
+		return k.method == method && method.Verify(signed, s.sig, k.check) == nil
+	})
+	if at < 0 {
+		return nil, faultSignature
 	}
 	if r.header.Load() == nil && head <= 200 {
 		r.header.Store(&knownHeader{bytes.Clone(token[:head]), method})
 	}
-	if room.plain, err = tokenText.AppendDecode(room.plain[:0], token[head+1:body]); err != nil {
-		return nil, tokenMalformed
+	if s.plain, err = encoding.AppendDecode(s.plain[:0], token[head+1:body]); err != nil {
+		return nil, faultMalformed
 	}
-	b, err := room.bearerOf(kind, r.issuer, now)
+	b, err := s.bearerOf(audience, r.issuer, now)
 	if err != nil {
 		return nil, err
 	}
-	b.key = key
+	b.key = r.keys[at]
 	return b, nil
 }
 
 // methodOf reads the header of a token.
-func (r *keyring) methodOf(header []byte, room *tokenRoom) (jwt.SigningMethod, error) {
+func (r *keyring) methodOf(header []byte, s *scratch) (jwt.SigningMethod, error) {
 	if known := r.header.Load(); known != nil && bytes.Equal(header, known.text) {
 		return known.method, nil
 	}
 	var err error
-	if room.plain, err = tokenText.AppendDecode(room.plain[:0], header); err != nil {
-		return nil, tokenMalformed
+	if s.plain, err = encoding.AppendDecode(s.plain[:0], header); err != nil {
+		return nil, faultMalformed
 	}
 	var alg, crit *fastjson.Value
-	if !room.members(func(name []byte) **fastjson.Value {
-		switch string(name) {
-		case "alg":
-			return &alg
-		case "crit":
-			return &crit
-		}
-		return nil
-	}) {
-		return nil, tokenMalformed
+	if !s.members([]member{{"alg", &alg}, {"crit", &crit}}) {
+		return nil, faultMalformed
 	}
 	if crit != nil { // what must be understood, none of which is
-		return nil, tokenCritical
+		return nil, faultCritical
 	}
 	name, _ := textOf(alg)
 	for _, k := range r.keys {
@@ -107,79 +98,67 @@ func (r *keyring) methodOf(header []byte, room *tokenRoom) (jwt.SigningMethod, e
 			return k.method, nil
 		}
 	}
-	return nil, tokenAlgorithm
+	return nil, faultAlgorithm
 }
 
-// bearerOf reads the claims of a token, which lie in the room, and holds them to what
+// bearerOf reads the claims of a token, which lie in the scratch, and holds them to what
 // they must be. A claim that is not needed, or of another name, also one that differs
 // in case alone, may be anything.
-func (room *tokenRoom) bearerOf(kind TokenKind, issuer string, now int64) (*bearer, error) {
+func (s *scratch) bearerOf(audience Audience, issuer string, now int64) (*Bearer, error) {
 	var sub, aud, exp, nbf, iss, role, phone, address *fastjson.Value
-	if !room.members(func(name []byte) **fastjson.Value {
-		switch string(name) {
-		case "sub":
-			return &sub
-		case "aud":
-			return &aud
-		case "exp":
-			return &exp
-		case "nbf":
-			return &nbf
-		case "iss":
-			return &iss
-		case "role":
-			return &role
-		case "phone_number": // as OpenID Connect calls it; risk lists know shoppers by it
-			return &phone
-		case "address":
-			return &address
-		}
-		return nil
-	}) {
-		return nil, tokenMalformed
+	if !s.members([]member{{"sub", &sub}, {"aud", &aud}, {"exp", &exp}, {"nbf", &nbf}, {"iss", &iss}, {"role", &role},
+		// As OpenID Connect calls them; risk lists know shoppers by them.
+		{"phone_number", &phone}, {"address", &address}}) {
+		return nil, faultMalformed
 	}
-	b := &bearer{}
+	b := &Bearer{}
 	var ok bool
 	if b.expires, ok = secondsOf(exp); !ok || now >= b.expires {
-		return nil, tokenExpired
+		return nil, faultExpired
 	}
 	if given(nbf) {
-		if from, ok := secondsOf(nbf); !ok || now+tokenLeeway < from {
-			return nil, tokenEarly
+		if from, ok := secondsOf(nbf); !ok || now+leeway < from {
+			return nil, faultEarly
 		}
 	}
-	if !names(aud, string(kind)) {
-		return nil, tokenAudience
+	if !names(aud, string(audience)) {
+		return nil, faultAudience
 	}
 	if by, _ := textOf(iss); issuer != "" && by != issuer {
-		return nil, tokenIssuer
+		return nil, faultIssuer
 	}
 	id, _ := idOf(sub)
 	if !engine.ValidShopper(id) {
-		return nil, tokenSubject
+		return nil, faultSubject
 	}
-	b.subject = []byte(id)
-	if kind == OpsToken {
+	b.Subject = []byte(id)
+	if audience == Operators {
 		of, _ := textOf(role)
-		if b.role = Role(of); b.role.rank() == 0 {
-			return nil, tokenRole
+		if b.Role = Role(of); b.Role.rank() == 0 {
+			return nil, faultRole
 		}
 		return b, nil
 	}
-	b.phone, _ = idOf(phone)
-	if b.address, ok = textOf(address); !ok && given(address) {
-		b.address, _ = textOf(address.Get("formatted"))
+	b.Phone, _ = idOf(phone)
+	if b.Address, ok = textOf(address); !ok && given(address) {
+		b.Address, _ = textOf(address.Get("formatted"))
 	}
 	return b, nil
 }
 
-// members puts the members of the one object in the room where place has them, nil
-// being nowhere. false: it is none, or one of them is there twice.
-func (room *tokenRoom) members(place func(name []byte) **fastjson.Value) bool {
-	if !utf8.Valid(room.plain) || !json.Valid(room.plain) { // fastjson lets more pass
+// member is where a member of an object is to be put.
+type member struct {
+	name string
+	at   **fastjson.Value
+}
+
+// members puts the wanted members of the one object in the scratch where they are to
+// be. false: it is none, or one of them is there twice.
+func (s *scratch) members(wanted []member) bool {
+	if !utf8.Valid(s.plain) || !json.Valid(s.plain) { // fastjson lets more pass
 		return false
 	}
-	v, err := room.parser.ParseBytes(room.plain)
+	v, err := s.parser.ParseBytes(s.plain)
 	if err != nil {
 		return false
 	}
@@ -189,9 +168,11 @@ func (room *tokenRoom) members(place func(name []byte) **fastjson.Value) bool {
 	}
 	once := true
 	o.Visit(func(name []byte, v *fastjson.Value) {
-		if at := place(name); at != nil {
-			once = once && *at == nil
-			*at = v
+		for _, m := range wanted {
+			if m.name == string(name) {
+				once = once && *m.at == nil
+				*m.at = v
+			}
 		}
 	})
 	return once

@@ -1,4 +1,4 @@
-package main
+package payment
 
 import (
 	"bytes"
@@ -10,16 +10,16 @@ import (
 
 	yaml "go.yaml.in/yaml/v3"
 
-	"doorbuster/httpapi/payment"
+	"doorbuster/httpapi/auth"
 )
 
-// readPayKeys reads the list of keys of payment tokens, and their files, which lie
-// beside it unless they say where.
-func readPayKeys(path string) ([]payment.Key, error) {
+// ReadKeys reads the list of keys of payment tokens, a YAML file, and the keys' own
+// files, which lie beside it unless they say where. Without a path there are none.
+func ReadKeys(path string) ([]Key, error) {
 	if path == "" {
 		return nil, nil
 	}
-	text, err := readKey(path)
+	text, err := auth.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("keys of payment tokens: %w", err)
 	}
@@ -35,20 +35,21 @@ func readPayKeys(path string) ([]payment.Key, error) {
 		if line := regexp.MustCompile(`line \d+`).FindString(err.Error()); line != "" {
 			at = ", and is not at " + line
 		}
-		return nil, fmt.Errorf("keys of payment tokens: %s must be a list like \"- {id: k1, file: k1.key, signs: true}\"%s", path, at)
+		return nil, fmt.Errorf("keys of payment tokens: %s must be a list like %q%s", path,
+			"- {id: k1, file: k1.key, signs: true}", at)
 	}
-	keys := make([]payment.Key, len(list))
+	keys := make([]Key, len(list))
 	for i, given := range list {
 		file := given.File
 		if !filepath.IsAbs(file) {
 			file = filepath.Join(filepath.Dir(path), file)
 		}
-		keys[i] = payment.Key{ID: given.ID, Signs: given.Signs}
-		if keys[i].Text, err = readKey(file); err != nil {
+		keys[i] = Key{ID: given.ID, Signs: given.Signs}
+		if keys[i].Text, err = auth.ReadFile(file); err != nil {
 			return nil, fmt.Errorf("keys of payment tokens: key %q in %s: %w", given.ID, path, err)
 		}
 	}
-	if _, err := payment.NewKeys(keys); err != nil {
+	if _, err := NewKeys(keys); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return keys, nil
