@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -68,14 +67,12 @@ type Node struct {
 }
 
 // RushConfig says who comes, what they do and where. Start from
-// [DefaultRushConfig]. All of it but the functions goes into the report.
+// [DefaultRushConfig]; [RushConfig.Settings] says what each setting means. All of it
+// but the functions goes into the report.
 type RushConfig struct {
-	// Addrs are the shoppers' addresses, HOST:PORT, plain HTTP. Connections
-	// spread over them evenly; one that is down is passed over.
+	// Addrs speak plain HTTP. Connections spread over them evenly.
 	Addrs []string `json:"addrs"`
-	// Admin is the operators' address, for the verdict; of a cluster any node's,
-	// or several separated by commas, of which one that is down is passed over.
-	Admin string `json:"admin"`
+	Admin string   `json:"admin"`
 	// StartNode starts a node when Addrs is empty. Its listings must be open.
 	// The node runs until its Close; the context is not cancelled with Rush's.
 	StartNode func(context.Context) (Node, error) `json:"-"`
@@ -89,78 +86,45 @@ type RushConfig struct {
 	// SignCallback gives the header that signs a cashier's callback; nil sends
 	// none. Called concurrently.
 	SignCallback func(body []byte) (name, value string) `json:"-"`
-
-	// Cashier is the address of a "doorbuster cashier", HOST:PORT, that those who
-	// pay carry their tokens to; it has to call back to the same shop. Its clock
-	// counts as ours. Empty: the cashier's callbacks are sent from here.
+	// Cashier's clock counts as ours. Empty: its callbacks are sent from here.
 	Cashier string `json:"cashier,omitempty"`
 
-	// Shoppers is how many come, each a distinct one. Default 10,000.
-	Shoppers int `json:"shoppers"`
-	// ShopperPrefix begins every shopper's name; their number follows. It must be
-	// new to the shop, or old orders mix with the run's. Default "rush-SEED-".
-	ShopperPrefix string `json:"shopper_prefix"`
-	// Listings is what they come for.
-	Listings []Listing `json:"listings"`
-	// Quantity is how many units each asks for. Default 1.
-	Quantity int `json:"quantity"`
-	// Waitlist asks for a place in line when all is taken. Default false.
-	Waitlist bool `json:"waitlist"`
-	// LimitPerSession is how many units the shop lets one shopper have in a
-	// session, across its listings; what the verdict holds it to. 0 = no limit.
-	// Default 1.
+	Shoppers      int       `json:"shoppers"`
+	ShopperPrefix string    `json:"shopper_prefix"` // their number follows
+	Listings      []Listing `json:"listings"`
+	Quantity      int       `json:"quantity"`
+	Waitlist      bool      `json:"waitlist"`
+	// LimitPerSession is across a session's listings; the verdict holds the shop to it.
 	LimitPerSession int `json:"limit_per_session"`
 
-	// Rate is how many shoppers arrive each second (open loop). 0 = as fast as
-	// the connections carry them (closed loop), the default.
 	Rate float64 `json:"rate"`
-	// Connections is how many requests are under way at most. More make the
-	// closed loop deeper and, on shared cores, the generator costlier.
-	// Default 128.
-	Connections int `json:"connections"`
-	// Seed is what all choices derive from. Default 0: one is made from the
-	// clock and reported.
-	Seed uint64 `json:"seed"`
+	// More Connections make the closed loop deeper and, on shared cores, the
+	// generator costlier.
+	Connections int    `json:"connections"`
+	Seed        uint64 `json:"seed"`
 
-	// AgainShare of the shoppers click twice with the same key. Default 0.05.
-	AgainShare float64 `json:"again_share"`
-	// AnewShare click again with another key. Default 0.05.
-	AnewShare float64 `json:"anew_share"`
-	// AgainWithin is how long after the first click the others come at most.
-	// 0 = at once. Default 50 ms.
-	AgainWithin time.Duration `json:"again_within_ns"`
-	// SecondListingShare try another listing of the session at the same
-	// instant. Default 0.05.
-	SecondListingShare float64 `json:"second_listing_share"`
+	AgainShare         float64       `json:"again_share"`
+	AnewShare          float64       `json:"anew_share"`
+	AgainWithin        time.Duration `json:"again_within_ns"` // of the first click
+	SecondListingShare float64       `json:"second_listing_share"`
 	// TwoNodes sends both of these at once, each over a connection of its own,
-	// the second to the next one of Addrs. Default false: the second goes out
-	// with whichever connection is free.
+	// the second to the next one of Addrs. Else the second goes out with whichever
+	// connection is free.
 	TwoNodes bool `json:"two_nodes"`
-	// PayShare of those granted pay, CancelShare give their units back, the
-	// rest do neither. Together at most 1. Defaults 0.7 and 0.1.
-	PayShare    float64 `json:"pay_share"`
-	CancelShare float64 `json:"cancel_share"`
-	// PayTwiceShare of the payments are called back twice. Default 0.1.
-	PayTwiceShare float64 `json:"pay_twice_share"`
-	// DecideWithin is how long a shopper holds at most before they pay or
-	// cancels. Default 500 ms.
-	DecideWithin time.Duration `json:"decide_within_ns"`
-	// ReturnShare of the shoppers come back after sold out, up to Returns
-	// times, about ReturnAfter later. Defaults 0.1, 2 and 1 s.
-	ReturnShare float64       `json:"return_share"`
-	Returns     int           `json:"returns"`
-	ReturnAfter time.Duration `json:"return_after_ns"`
+	// Together at most 1; who does neither lets their hold run out.
+	PayShare      float64       `json:"pay_share"`
+	CancelShare   float64       `json:"cancel_share"`
+	PayTwiceShare float64       `json:"pay_twice_share"`
+	DecideWithin  time.Duration `json:"decide_within_ns"`
+	ReturnShare   float64       `json:"return_share"`
+	Returns       int           `json:"returns"`
+	ReturnAfter   time.Duration `json:"return_after_ns"`
 
-	// Timeout is how long to wait for an answer, to within a second. After it
-	// the outcome is open and is asked after. Default 5 s.
-	Timeout time.Duration `json:"timeout_ns"`
-	// PollEvery and PollFor: how often and how long to ask what became of a
-	// grab. Defaults 100 ms and 15 s.
+	// Timeout is kept to within a second.
+	Timeout   time.Duration `json:"timeout_ns"`
 	PollEvery time.Duration `json:"poll_every_ns"`
 	PollFor   time.Duration `json:"poll_for_ns"`
-	// Settle is how long the verdict waits at most for the shop to stand
-	// still: while holds expire under its hands no two counts agree. Default
-	// 30 s.
+	// Settle bounds the wait: while holds expire no two counts agree.
 	Settle time.Duration `json:"settle_ns"`
 
 	// Strike, if not nil, puts one of the nodes out of action, StrikeAfter the
@@ -178,124 +142,87 @@ type RushConfig struct {
 }
 
 // DefaultRushConfig returns the defaults; addresses and listings are missing.
-func DefaultRushConfig() RushConfig {
-	return RushConfig{
-		Shoppers:           10_000,
-		Quantity:           1,
-		LimitPerSession:    1,
-		Connections:        128,
-		AgainShare:         0.05,
-		AnewShare:          0.05,
-		AgainWithin:        50 * time.Millisecond,
-		SecondListingShare: 0.05,
-		PayShare:           0.7,
-		CancelShare:        0.1,
-		PayTwiceShare:      0.1,
-		DecideWithin:       500 * time.Millisecond,
-		ReturnShare:        0.1,
-		Returns:            2,
-		ReturnAfter:        time.Second,
-		Timeout:            5 * time.Second,
-		PollEvery:          100 * time.Millisecond,
-		PollFor:            15 * time.Second,
-		Settle:             30 * time.Second,
-	}
-}
+func DefaultRushConfig() RushConfig { return defaults[RushConfig]() }
 
 // Bounds of a run.
 const (
 	maxShoppers    = 100_000_000
 	maxConnections = 20_000
-	maxReturns     = 100
-	maxRate        = 10_000_000
 )
+
+// Settings are all that can be set from outside.
+func (c *RushConfig) Settings() []Setting {
+	return []Setting{
+		free(&c.Addrs, "addr", nil, "shoppers' `addresses`, separated by commas: connections spread over them; none "+
+			"starts a node in this process"),
+		free(&c.Admin, "admin", "", "operators' `addresses`, separated by commas, for the verdict; one that is down "+
+			"is passed over (required with --addr)"),
+		free(&c.Cashier, "cashier", "", "`address` of a \"doorbuster cashier\" that calls back to the same shop: who "+
+			"pays carries their token there"),
+		bounded(&c.Shoppers, "shoppers", 10_000, 1, maxShoppers, "how many distinct shoppers come"),
+		bounded(&c.Rate, "rate", 0, 0, 1e7, "arrivals a second (open loop); 0 = as fast as the connections carry them"),
+		bounded(&c.Connections, "connections", 128, 1, maxConnections, "requests under way at most"),
+		free(&c.Seed, "seed", 0, "what all choices derive from; 0 = from the clock, and reported"),
+		free(&c.ShopperPrefix, "shopper-prefix", "", "begins every shopper's name; must be new to the shop (default "+
+			"rush-SEED-)"),
+		bounded(&c.Quantity, "quantity", 1, 1, 1_000_000, "units each asks for"),
+		bounded(&c.LimitPerSession, "limit-per-session", 1, 0, 1_000_000, "units a shopper may have in the session, "+
+			"as planned; 0 = no limit"),
+		share(&c.AgainShare, "again-share", 0.05, "share of shoppers who click again with the same key"),
+		share(&c.AnewShare, "anew-share", 0.05, "share of shoppers who click again with another key"),
+		span(&c.AgainWithin, "again-within", 50*time.Millisecond, 0, "how soon they click again"),
+		share(&c.SecondListingShare, "second-listing-share", 0.05, "share who try another listing of the session at "+
+			"the same instant"),
+		share(&c.PayShare, "pay-share", 0.7, "share of those granted who pay (without --cashier by an unsigned "+
+			"callback, which only a node in --dev takes)"),
+		share(&c.CancelShare, "cancel-share", 0.1, "share of those granted who give their units back"),
+		share(&c.PayTwiceShare, "pay-twice-share", 0.1, "share of payments that are told twice"),
+		span(&c.DecideWithin, "decide-within", 500*time.Millisecond, 0, "longest that a shopper holds before paying "+
+			"or cancelling"),
+		share(&c.ReturnShare, "return-share", 0.1, "share of shoppers who come back after sold out"),
+		bounded(&c.Returns, "returns", 2, 0, 100, "how often they come back at most"),
+		span(&c.ReturnAfter, "return-after", time.Second, 0, "about how much later"),
+		span(&c.Timeout, "timeout", 5*time.Second, time.Millisecond, "wait for an answer, then ask what became of it"),
+		span(&c.PollEvery, "poll-every", 100*time.Millisecond, time.Millisecond, "how often to ask about a grab that "+
+			"is processing"),
+		span(&c.PollFor, "poll-for", 15*time.Second, 0, "how long"),
+		span(&c.Settle, "settle", 30*time.Second, 0, "longest that the verdict waits for the shop to stand still"),
+		span(&c.StrikeAfter, "kill-after", 5*time.Second, 0, "when to kill the process of --kill-pid, from the start"),
+	}
+}
 
 // Validate reports every problem at once, joined.
 func (c *RushConfig) Validate() error {
-	var all []error
-	no := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
-	if len(c.Addrs) == 0 && c.StartNode == nil {
-		no("addr: none given, and no node to start")
-	}
+	var all problems
+	all.unless(len(c.Addrs) > 0 || c.StartNode != nil, "addr: none given, and no node to start")
+	hasPort := func(addr string) bool { return strings.Contains(addr, ":") }
 	for _, a := range c.Addrs {
-		if !strings.Contains(a, ":") {
-			no("addr %q: want HOST:PORT", a)
-		}
+		all.unless(hasPort(a), "addr %q: want HOST:PORT", a)
 	}
-	if len(c.Addrs) > 0 {
-		for a := range strings.SplitSeq(c.Admin, ",") {
-			if !strings.Contains(a, ":") {
-				no("admin %q: want HOST:PORT; without the shop's own counts there is no verdict", a)
-			}
-		}
+	for a := range strings.SplitSeq(c.Admin, ",") {
+		all.unless(hasPort(a) || len(c.Addrs) == 0,
+			"admin %q: want HOST:PORT; without the shop's own counts there is no verdict", a)
 	}
-	if c.Cashier != "" && !strings.Contains(c.Cashier, ":") {
-		no("cashier %q: want HOST:PORT", c.Cashier)
+	if c.Cashier != "" {
+		all.unless(hasPort(c.Cashier), "cashier %q: want HOST:PORT", c.Cashier)
+		all.unless(len(c.Addrs) > 0, "cashier %q: it calls back to a shop that runs already; give addr too", c.Cashier)
 	}
-	if c.Cashier != "" && len(c.Addrs) == 0 {
-		no("cashier %q: it calls back to a shop that runs already; give addr too", c.Cashier)
-	}
-	if len(c.Listings) == 0 {
-		no("listing: at least one SESSION/SKU")
-	}
+	all.unless(len(c.Listings) > 0, "listing: at least one SESSION/SKU")
 	seen := make(map[string]bool)
 	for _, l := range c.Listings {
 		if err := l.check(); err != nil {
 			all = append(all, err)
 		}
-		if l.Weight < 0 {
-			no("listing %s: weight %g is below 0", l, l.Weight)
-		}
-		if seen[l.String()] {
-			no("listing %s: named twice", l)
-		}
+		all.unless(l.Weight >= 0, "listing %s: weight %g is below 0", l, l.Weight)
+		all.unless(!seen[l.String()], "listing %s: named twice", l)
 		seen[l.String()] = true
 	}
-	if strings.ContainsFunc(c.ShopperPrefix, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		no("shopper prefix %q: printable ASCII without spaces only", c.ShopperPrefix)
-	}
-	whole := func(name string, v, least, most int) {
-		if v < least || v > most {
-			no("%s %d: want %d to %d", name, v, least, most)
-		}
-	}
-	whole("shoppers", c.Shoppers, 1, maxShoppers)
-	whole("connections", c.Connections, 1, maxConnections)
-	whole("quantity", c.Quantity, 1, 1_000_000)
-	whole("limit per session", c.LimitPerSession, 0, 1_000_000)
-	whole("returns", c.Returns, 0, maxReturns)
-	if !(c.Rate >= 0 && c.Rate <= maxRate) {
-		no("rate %g: want 0 (closed loop) to %d a second", c.Rate, maxRate)
-	}
-	share := func(name string, v float64) {
-		if !(v >= 0 && v <= 1) {
-			no("%s %g: want 0 to 1", name, v)
-		}
-	}
-	share("again share", c.AgainShare)
-	share("anew share", c.AnewShare)
-	share("second listing share", c.SecondListingShare)
-	share("pay share", c.PayShare)
-	share("cancel share", c.CancelShare)
-	share("pay twice share", c.PayTwiceShare)
-	share("return share", c.ReturnShare)
-	if c.PayShare+c.CancelShare > 1 {
-		no("pay share %g and cancel share %g: together over 1", c.PayShare, c.CancelShare)
-	}
-	span := func(name string, v, least time.Duration) {
-		if v < least || v > time.Hour {
-			no("%s %v: want %v to 1h", name, v, least)
-		}
-	}
-	span("again within", c.AgainWithin, 0)
-	span("decide within", c.DecideWithin, 0)
-	span("return after", c.ReturnAfter, 0)
-	span("timeout", c.Timeout, time.Millisecond)
-	span("poll every", c.PollEvery, time.Millisecond)
-	span("poll for", c.PollFor, 0)
-	span("settle", c.Settle, 0)
-	span("strike after", c.StrikeAfter, 0)
-	return errors.Join(all...)
+	all.unless(!strings.ContainsFunc(c.ShopperPrefix, func(r rune) bool { return r <= ' ' || r > '~' }),
+		"shopper prefix %q: printable ASCII without spaces only", c.ShopperPrefix)
+	all.check(c.Settings())
+	all.unless(!(c.PayShare+c.CancelShare > 1), "pay share %g and cancel share %g: together over 1", c.PayShare,
+		c.CancelShare)
+	return all.join()
 }
 
 func (c *RushConfig) totalWeight() float64 {

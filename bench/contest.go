@@ -2,11 +2,9 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -101,125 +99,97 @@ type ContestShop struct {
 	Close     func() error // stops it
 }
 
-// ContestConfig says who comes for what. Start from [DefaultContestConfig].
+// ContestConfig says who comes for what. Start from [DefaultContestConfig];
+// [ContestConfig.Settings] says what each setting means.
 type ContestConfig struct {
 	// StartShop starts a shop with a defence and nothing else that holds a crowd
 	// back. Reservations and risk lists the contest brings in itself.
 	StartShop func(ctx context.Context, d Defence) (ContestShop, error) `json:"-"`
 	// Defences are tried one after the other, each against bots from each of
-	// Networks. Defaults: [DefaultDefences], shared and rented.
+	// Networks. Default: [DefaultDefences].
 	Defences []Defence `json:"defences"`
 	Networks []string  `json:"networks"`
 
-	// Units of the listing. Default 500.
 	Units int64 `json:"units"`
 	// Bots are accounts. They ask from the opening's first millisecond on, without
-	// a pause, until Requests were sent. Defaults 5,000 and 1,000,000.
-	Bots     int   `json:"bots"`
-	Requests int64 `json:"requests"`
-	// Machines is how many addresses they have in the shared network. Default 100.
-	Machines int `json:"machines"`
-	// BotConnections carry Pipeline requests of theirs at a time each. Defaults 64
-	// and 16.
-	BotConnections int `json:"bot_connections"`
-	Pipeline       int `json:"pipeline"`
-	// BotCores solve the bots' challenges, one a time each. They are of the machine
-	// that the shop runs on, so a farm has more: see the report's mean time of one.
-	// Default 1.
+	// a pause, until Requests were sent.
+	Bots           int   `json:"bots"`
+	Requests       int64 `json:"requests"`
+	Machines       int   `json:"machines"`
+	BotConnections int   `json:"bot_connections"`
+	Pipeline       int   `json:"pipeline"`
+	// BotCores are of the machine that the shop runs on, so a farm has more: see the
+	// report's mean time of one challenge.
 	BotCores int `json:"bot_cores"`
-	// KnownShare of the bots are on the risk lists, and ReservedShare have
-	// reserved, one regardless of the other. Defaults 0.9 and 0.1.
+	// A bot may be known and have reserved: one regardless of the other.
 	KnownShare    float64 `json:"known_share"`
 	ReservedShare float64 `json:"reserved_share"`
 
-	// People come within PeopleWithin of the opening, each with an address of their
-	// own, ask once, and ask again a second or two after a no, up to Tries times in
-	// all. All have reserved. Defaults 2,000, 3 s and 5.
+	// People have an address each, ask once, and again a second or two after a no.
+	// All have reserved.
 	People       int           `json:"people"`
 	PeopleWithin time.Duration `json:"people_within_ns"`
 	Tries        int           `json:"tries"`
-	// Patience is how long a person in line or in a draw looks what became of it.
-	// Default 10 s.
-	Patience time.Duration `json:"patience_ns"`
+	Patience     time.Duration `json:"patience_ns"`
 
 	// CancelShare of those who get a unit, bots or people, give it back a second
 	// later; but not where there is a draw and no line, for what comes back after a
-	// draw says nothing about the draw. Default 0.05.
-	CancelShare float64 `json:"cancel_share"`
-	// DrawRounds is how often the draw alone is held in each network: one is won by
-	// chance. Default 4.
-	DrawRounds int `json:"draw_rounds"`
-	// Seed is what all choices derive from. Default 0: made from the clock.
-	Seed uint64 `json:"seed"`
-	// Timeout is how long to wait for an answer. Default 10 s.
-	Timeout time.Duration `json:"timeout_ns"`
-	// ResultsDir is where [ContestReport.Save] writes. Default bench/results.
-	ResultsDir string `json:"-"`
+	// draw says nothing about the draw.
+	CancelShare float64       `json:"cancel_share"`
+	DrawRounds  int           `json:"draw_rounds"` // one is won by chance
+	Seed        uint64        `json:"seed"`
+	Timeout     time.Duration `json:"timeout_ns"`
+	ResultsDir  string        `json:"-"`
 	// Progress is where a line every two seconds goes; nil for none.
 	Progress io.Writer `json:"-"`
 }
 
 // DefaultContestConfig returns the defaults; StartShop is missing.
 func DefaultContestConfig() ContestConfig {
-	return ContestConfig{
-		Defences: DefaultDefences(), Networks: []string{NetworkShared, NetworkRented},
-		Units: 500, Bots: 5_000, Requests: 1_000_000, Machines: 100, BotConnections: 64, Pipeline: 16, BotCores: 1,
-		KnownShare: 0.9, ReservedShare: 0.1, People: 2_000, PeopleWithin: 3 * time.Second, Tries: 5,
-		Patience:    10 * time.Second,
-		CancelShare: 0.05, DrawRounds: 4, Timeout: 10 * time.Second, ResultsDir: filepath.Join("bench", "results"),
+	c := defaults[ContestConfig]()
+	c.Defences = DefaultDefences()
+	return c
+}
+
+// Settings are all that can be set from outside, but for the defences.
+func (c *ContestConfig) Settings() []Setting {
+	return []Setting{
+		free(&c.Networks, "networks", []string{NetworkShared, NetworkRented}, "where bots come from: shared, rented"),
+		bounded(&c.Units, "units", 500, 1, 1_000_000, "units of the listing"),
+		bounded(&c.Bots, "bots", 5_000, 1, 60_000, "bots' accounts"),
+		bounded(&c.Requests, "requests", 1_000_000, 1, 1_000_000_000, "requests that bots send"),
+		bounded(&c.Machines, "machines", 100, 1, 60_000, "addresses that bots have in the shared network"),
+		bounded(&c.BotConnections, "bot-connections", 64, 1, maxConnections, "bots' connections"),
+		bounded(&c.Pipeline, "pipeline", 16, 1, 1_000, "requests that bots send at a time over each"),
+		bounded(&c.BotCores, "bot-cores", 1, 1, 1_000, "bots' challenges that are solved at a time"),
+		share(&c.KnownShare, "known-share", 0.9, "share of the bots that are on the risk lists"),
+		share(&c.ReservedShare, "reserved-share", 0.1, "share of the bots that have reserved"),
+		bounded(&c.People, "people", 2_000, 1, maxConnections, "people who come"),
+		span(&c.PeopleWithin, "people-within", 3*time.Second, 0, "how long after the opening the last one comes"),
+		bounded(&c.Tries, "tries", 5, 1, int(clickUntold)-1, "how often a person asks at most"),
+		span(&c.Patience, "patience", 10*time.Second, 0, "how long a person waits in line or for a draw"),
+		share(&c.CancelShare, "cancel-share", 0.05, "share of those granted who give the unit back, but after a draw "+
+			"without a line"),
+		bounded(&c.DrawRounds, "draw-rounds", 4, 1, 1_000, "how often the draw alone is held in each network"),
+		free(&c.Seed, "seed", 0, "what all choices derive from; 0 makes one"),
+		bounded(&c.Timeout, "timeout", 10*time.Second, 100*time.Millisecond, time.Minute, "longest to wait for "+
+			"an answer"),
+		resultsDir(&c.ResultsDir),
 	}
 }
 
 // Validate reports every problem at once, joined.
 func (c *ContestConfig) Validate() error {
-	var all []error
-	no := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
-	if c.StartShop == nil {
-		no("no way to start a shop")
-	}
-	if len(c.Defences) == 0 {
-		no("defences: at least one")
-	}
-	if len(c.Networks) == 0 {
-		no("networks: at least one of %s and %s", NetworkShared, NetworkRented)
-	}
+	var all problems
+	all.unless(c.StartShop != nil, "no way to start a shop")
+	all.unless(len(c.Defences) > 0, "defences: at least one")
+	all.unless(len(c.Networks) > 0, "networks: at least one of %s and %s", NetworkShared, NetworkRented)
 	for _, n := range c.Networks {
-		if n != NetworkShared && n != NetworkRented {
-			no("network %q: want %s or %s", n, NetworkShared, NetworkRented)
-		}
+		all.unless(n == NetworkShared || n == NetworkRented, "network %q: want %s or %s", n, NetworkShared,
+			NetworkRented)
 	}
-	whole := func(name string, v, least, most int64) {
-		if v < least || v > most {
-			no("%s %d: want %d to %d", name, v, least, most)
-		}
-	}
-	whole("units", c.Units, 1, 1_000_000)
-	whole("bots", int64(c.Bots), 1, 60_000)
-	whole("requests", c.Requests, 1, 1_000_000_000)
-	whole("machines", int64(c.Machines), 1, 60_000)
-	whole("bot connections", int64(c.BotConnections), 1, maxConnections)
-	whole("pipeline", int64(c.Pipeline), 1, 1_000)
-	whole("bot cores", int64(c.BotCores), 1, 1_000)
-	whole("people", int64(c.People), 1, maxConnections)
-	whole("tries", int64(c.Tries), 1, int64(clickUntold)-1)
-	whole("draw rounds", int64(c.DrawRounds), 1, 1_000)
-	share := func(name string, v float64) {
-		if !(v >= 0 && v <= 1) {
-			no("%s %g: want 0 to 1", name, v)
-		}
-	}
-	share("known share", c.KnownShare)
-	share("reserved share", c.ReservedShare)
-	share("cancel share", c.CancelShare)
-	span := func(name string, v, least, most time.Duration) {
-		if v < least || v > most {
-			no("%s %v: want %v to %v", name, v, least, most)
-		}
-	}
-	span("people within", c.PeopleWithin, 0, time.Hour)
-	span("patience", c.Patience, 0, time.Hour)
-	span("timeout", c.Timeout, 100*time.Millisecond, time.Minute)
-	return errors.Join(all...)
+	all.check(c.Settings())
+	return all.join()
 }
 
 // rounds is how often a defence is tried in a network.

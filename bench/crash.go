@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -36,8 +35,8 @@ type LogReport struct {
 }
 
 // CrashConfig says how a node is to be killed, how often and under which load.
-// Start from [DefaultCrashConfig]. All of it but the functions goes into the
-// report.
+// Start from [DefaultCrashConfig]; [CrashConfig.Settings] says what each setting
+// means. All of it but the functions goes into the report.
 type CrashConfig struct {
 	// StartNode starts a node on the directory under test and returns without
 	// waiting until it is ready. snapshotBytes is how many bytes of log it may
@@ -52,102 +51,66 @@ type CrashConfig struct {
 	// ctx ends. nil: no kill is aimed at snapshots.
 	AwaitSnapshot func(ctx context.Context) `json:"-"`
 
-	// Rounds of load, kill, restart and check. Default 50.
-	Rounds int `json:"rounds"`
-	// Seed is what kill instants and the shoppers' choices derive from. Default
-	// 0: one is made from the clock and reported. What the kill meets in the
-	// node can't be repeated.
-	Seed uint64 `json:"seed"`
-	// ListingStock is the units of the largest listing; another has a tenth of
-	// it. Two more are filled up before each round so far that they sell out in
-	// it. Default 30,000: enough for 50 rounds, nearly.
+	Rounds int    `json:"rounds"`
+	Seed   uint64 `json:"seed"` // what the kill meets in the node can't be repeated
+	// ListingStock lasts nearly 50 rounds by default. Two listings besides are filled up
+	// before each round so far that they sell out in it.
 	ListingStock int64 `json:"listing_stock"`
-	// Shoppers who are new each round, and Returning who come back from earlier
-	// rounds and ask again with the keys they had. Defaults 1,500 and 500.
-	Shoppers  int `json:"shoppers"`
-	Returning int `json:"returning"`
-	// Connections is how many requests are under way at most, so also how many
-	// answers a kill can swallow. Default 48.
-	Connections int `json:"connections"`
-	// LoadTime is how long a round's shoppers keep coming. Default 1.2 s.
-	LoadTime time.Duration `json:"load_time_ns"`
-	// KillAfter and KillBefore bound the first kill of a round, counted from the
-	// start of its load. Defaults 50 ms and 800 ms.
-	KillAfter  time.Duration `json:"kill_after_ns"`
-	KillBefore time.Duration `json:"kill_before_ns"`
-	// PayWithin is the time to pay of the listing whose units expire during the
-	// run and sell again, 1 s to 1 m. Default 1 s. The others' is an hour.
-	PayWithin time.Duration `json:"pay_within_ns"`
-	// SmallSnapshotBytes is what one start in ten gets as snapshotBytes, and each
-	// whose snapshot a kill waits for. Default 1 MiB; 0 leaves all at the node's
-	// default.
-	SmallSnapshotBytes int64 `json:"small_snapshot_bytes"`
-	// KeysAgain is how many of the orders told so far are asked for again with
-	// their keys in each round's check. Default 500.
-	KeysAgain int `json:"keys_again"`
-	// ReadyWithin is how long a start may take until the node is ready. Default
-	// 10 s.
-	ReadyWithin time.Duration `json:"ready_within_ns"`
-	// Settle is how long a check waits at most for the shop to stand still.
-	// Default 30 s.
-	Settle time.Duration `json:"settle_ns"`
+	Shoppers     int   `json:"shoppers"`
+	Returning    int   `json:"returning"` // with the keys they had
+	// Connections is also how many answers a kill can swallow.
+	Connections        int           `json:"connections"`
+	LoadTime           time.Duration `json:"load_time_ns"`
+	KillAfter          time.Duration `json:"kill_after_ns"` // counted from the start of the load, as KillBefore
+	KillBefore         time.Duration `json:"kill_before_ns"`
+	PayWithin          time.Duration `json:"pay_within_ns"` // the other listings' is an hour
+	SmallSnapshotBytes int64         `json:"small_snapshot_bytes"`
+	KeysAgain          int           `json:"keys_again"`
+	ReadyWithin        time.Duration `json:"ready_within_ns"`
+	Settle             time.Duration `json:"settle_ns"`
 
 	// Progress is where a line a round goes; nil for none.
 	Progress io.Writer `json:"-"`
 }
 
 // DefaultCrashConfig returns the defaults; the functions are missing.
-func DefaultCrashConfig() CrashConfig {
-	return CrashConfig{
-		Rounds:             50,
-		ListingStock:       30_000,
-		Shoppers:           1500,
-		Returning:          500,
-		Connections:        48,
-		LoadTime:           1200 * time.Millisecond,
-		KillAfter:          50 * time.Millisecond,
-		KillBefore:         800 * time.Millisecond,
-		PayWithin:          time.Second,
-		SmallSnapshotBytes: 1 << 20,
-		KeysAgain:          500,
-		ReadyWithin:        10 * time.Second,
-		Settle:             30 * time.Second,
-	}
-}
+func DefaultCrashConfig() CrashConfig { return defaults[CrashConfig]() }
 
 // maxCrashRounds bounds a run: a shopper's number is their round's and their own.
 const maxCrashRounds = 10_000
 
+// Settings are all that can be set from outside.
+func (c *CrashConfig) Settings() []Setting {
+	const ms, perRound = time.Millisecond, maxShoppers / maxCrashRounds
+	return []Setting{
+		bounded(&c.Rounds, "rounds", 50, 1, maxCrashRounds, "rounds of load, kill, restart and check"),
+		free(&c.Seed, "seed", 0, "what kill instants and choices derive from; 0 makes one"),
+		bounded(&c.ListingStock, "listing-stock", 30_000, 1, 1_000_000_000, "units of the largest listing; the others "+
+			"have a tenth of it and less"),
+		bounded(&c.Shoppers, "shoppers", 1500, 1, perRound, "new shoppers a round"),
+		bounded(&c.Returning, "returning", 500, 0, perRound, "shoppers of earlier rounds who come back in each"),
+		bounded(&c.Connections, "connections", 48, 1, maxConnections, "requests under way at most"),
+		bounded(&c.LoadTime, "load-time", 1200*ms, 10*ms, time.Minute, "how long a round's shoppers keep coming"),
+		bounded(&c.KillAfter, "kill-after", 50*ms, 0, time.Minute, "earliest instant of a round's first kill"),
+		bounded(&c.KillBefore, "kill-before", 800*ms, c.KillAfter, time.Minute, "latest instant of it"),
+		bounded(&c.PayWithin, "pay-within", time.Second, time.Second, time.Minute, "time to pay of the listing whose "+
+			"units expire and sell again"),
+		bounded(&c.SmallSnapshotBytes, "small-snapshot-bytes", 1<<20, 0, 1<<50, "--snapshot-bytes of some starts, "+
+			"whose snapshots are then aimed at; 0 leaves all at the default"),
+		bounded(&c.KeysAgain, "keys-again", 500, 0, 1_000_000, "orders of those told so far that each check asks for "+
+			"again with their keys"),
+		span(&c.ReadyWithin, "ready-within", 10*time.Second, 100*ms, "longest that a start may take"),
+		span(&c.Settle, "settle", 30*time.Second, 0, "longest that a check waits for the shop to stand still"),
+	}
+}
+
 // Validate reports every problem at once, joined.
 func (c *CrashConfig) Validate() error {
-	var all []error
-	if c.StartNode == nil || c.ApplyPlan == nil || c.VerifyLog == nil {
-		all = append(all, errors.New("no way to start a node, to apply a plan or to verify a log"))
-	}
-	whole := func(name string, v, least, most int64) {
-		if v < least || v > most {
-			all = append(all, fmt.Errorf("%s %d: want %d to %d", name, v, least, most))
-		}
-	}
-	whole("rounds", int64(c.Rounds), 1, maxCrashRounds)
-	whole("listing stock", c.ListingStock, 1, 1_000_000_000)
-	whole("shoppers", int64(c.Shoppers), 1, maxShoppers/maxCrashRounds)
-	whole("returning", int64(c.Returning), 0, maxShoppers/maxCrashRounds)
-	whole("connections", int64(c.Connections), 1, maxConnections)
-	whole("keys again", int64(c.KeysAgain), 0, 1_000_000)
-	whole("small snapshot bytes", c.SmallSnapshotBytes, 0, 1<<50)
-	span := func(name string, v, least, most time.Duration) {
-		if v < least || v > most {
-			all = append(all, fmt.Errorf("%s %v: want %v to %v", name, v, least, most))
-		}
-	}
-	span("load time", c.LoadTime, 10*time.Millisecond, time.Minute)
-	span("kill after", c.KillAfter, 0, time.Minute)
-	span("kill before", c.KillBefore, c.KillAfter, time.Minute)
-	span("pay within", c.PayWithin, time.Second, time.Minute)
-	span("ready within", c.ReadyWithin, 100*time.Millisecond, time.Hour)
-	span("settle", c.Settle, 0, time.Hour)
-	return errors.Join(all...)
+	var all problems
+	all.unless(c.StartNode != nil && c.ApplyPlan != nil && c.VerifyLog != nil,
+		"no way to start a node, to apply a plan or to verify a log")
+	all.check(c.Settings())
+	return all.join()
 }
 
 // offer is a listing of the run.

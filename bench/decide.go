@@ -3,10 +3,8 @@ package bench
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,68 +29,48 @@ type DecideConfig struct {
 	// Listings is what is grabbed, in turn. For durable yeses they need more
 	// stock than all rounds ask for.
 	Listings []Listing `json:"listings"`
-	// Submitters, each waiting for one decision at a time. More let more
-	// decisions share a sync. Default 4,096.
-	Submitters int `json:"submitters"`
-	// Rounds, of RoundTime each after one WarmUp. Defaults 3, 3 s and 1 s.
-	Rounds    int           `json:"rounds"`
-	RoundTime time.Duration `json:"round_time_ns"`
-	WarmUp    time.Duration `json:"warm_up_ns"`
-	// Want is the code that counts; another one is unexpected. Default granted.
-	Want string `json:"want"`
+	// More Submitters let more decisions share a sync.
+	Submitters int           `json:"submitters"`
+	Rounds     int           `json:"rounds"`
+	RoundTime  time.Duration `json:"round_time_ns"`
+	WarmUp     time.Duration `json:"warm_up_ns"`
+	Want       string        `json:"want"` // the code that counts; another one is unexpected
 	// Nodes is how many nodes share the machine, for the report only.
 	Nodes int `json:"nodes"`
 	// DataDir is on the disk that holds the log; its fsync is timed before each
 	// round. Empty: not timed.
-	DataDir string `json:"data_dir"`
-	// ResultsDir is where [DecideReport.Save] writes. Default bench/results.
-	ResultsDir string `json:"-"`
-	// ShopperPrefix begins every shopper's name. Default "decide-".
-	ShopperPrefix string `json:"shopper_prefix"`
+	DataDir       string `json:"data_dir"`
+	ResultsDir    string `json:"-"`
+	ShopperPrefix string `json:"shopper_prefix"` // begins every shopper's name
 	// Progress is where a line a round goes; nil for none.
 	Progress io.Writer `json:"-"`
 }
 
 // DefaultDecideConfig returns the defaults; Submit and Listings are missing.
-func DefaultDecideConfig() DecideConfig {
-	return DecideConfig{
-		Submitters:    4096,
-		Rounds:        3,
-		RoundTime:     3 * time.Second,
-		WarmUp:        time.Second,
-		Want:          codeGranted,
-		Nodes:         1,
-		ResultsDir:    filepath.Join("bench", "results"),
-		ShopperPrefix: "decide-",
+func DefaultDecideConfig() DecideConfig { return defaults[DecideConfig]() }
+
+// Settings are all that can be set from outside.
+func (c *DecideConfig) Settings() []Setting {
+	return []Setting{
+		bounded(&c.Submitters, "submitters", 4096, 1, 1_000_000, "callers, each waiting for one decision at a time"),
+		bounded(&c.Rounds, "rounds", 3, 1, 1000, "rounds; medians are taken over them"),
+		span(&c.RoundTime, "round-time", 3*time.Second, time.Millisecond, "how long a round is"),
+		span(&c.WarmUp, "warm-up", time.Second, 0, "load before the first"),
+		free(&c.Want, "want", codeGranted, ""),
+		free(&c.Nodes, "nodes", 1, ""),
+		free(&c.ShopperPrefix, "shopper-prefix", "decide-", ""),
+		resultsDir(&c.ResultsDir),
 	}
 }
 
 // Validate reports every problem at once, joined.
 func (c *DecideConfig) Validate() error {
-	var all []error
-	no := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
-	if c.Submit == nil {
-		no("nothing to submit to")
-	}
-	if len(c.Listings) == 0 {
-		no("listing: at least one SESSION/SKU")
-	}
-	if c.Submitters < 1 || c.Submitters > 1_000_000 {
-		no("submitters %d: want 1 to 1000000", c.Submitters)
-	}
-	if c.Rounds < 1 || c.Rounds > 1000 {
-		no("rounds %d: want 1 to 1000", c.Rounds)
-	}
-	if c.RoundTime <= 0 || c.RoundTime > time.Hour {
-		no("round time %v: want above 0, to 1h", c.RoundTime)
-	}
-	if c.WarmUp < 0 || c.WarmUp > time.Hour {
-		no("warm-up %v: want 0 to 1h", c.WarmUp)
-	}
-	if knownCode([]byte(c.Want)) == "" {
-		no("want %q: no code of the shop", c.Want)
-	}
-	return errors.Join(all...)
+	var all problems
+	all.unless(c.Submit != nil, "nothing to submit to")
+	all.unless(len(c.Listings) > 0, "listing: at least one SESSION/SKU")
+	all.unless(knownCode([]byte(c.Want)) != "", "want %q: no code of the shop", c.Want)
+	all.check(c.Settings())
+	return all.join()
 }
 
 // DecideReport is what came of the rounds.

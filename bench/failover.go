@@ -2,8 +2,6 @@ package bench
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -18,8 +16,8 @@ const (
 )
 
 // FailoverConfig says how the nodes of a cluster are to be killed, how often and
-// under which load. Start from [DefaultFailoverConfig]. All of it but the
-// functions goes into the report.
+// under which load. Start from [DefaultFailoverConfig]; [FailoverConfig.Settings]
+// says what each setting means. All of it but the functions goes into the report.
 type FailoverConfig struct {
 	// StartNode starts the n-th node (from 0) on its own directory and returns
 	// without waiting until it is ready. Its addresses are the same for all runs.
@@ -36,49 +34,27 @@ type FailoverConfig struct {
 	Zones []string `json:"zones"`
 	// ZoneAck is the cluster's mode: while it is require and all that is left
 	// stands in one zone, nothing can be granted, and no grant is waited for.
-	// Default prefer.
 	ZoneAck string `json:"zone_ack"`
 
-	// Kills of nodes under load. Every 5th is of a follower, every 7th of a leader
-	// that has only just taken over. Default 100.
-	Kills int `json:"kills"`
-	// How they are done: [HowKill], the default, [HowStop] or [HowStall].
-	How string `json:"how"`
-	// StallFor is how long a stalled node stands still. Default 10 s.
+	// Every 5th of the Kills is of a follower, every 7th of a leader that has only
+	// just taken over.
+	Kills    int           `json:"kills"`
+	How      string        `json:"how"`
 	StallFor time.Duration `json:"stall_for_ns"`
-	// Seed is what kill instants and the shoppers' choices derive from. Default
-	// 0: one is made from the clock and reported.
-	Seed uint64 `json:"seed"`
+	Seed     uint64        `json:"seed"`
 
-	// Rate is how many new shoppers arrive each second, to all nodes alike
-	// (open loop). Default 2,000.
-	Rate float64 `json:"rate"`
-	// Connections is how many requests are under way at most. Default 384.
-	Connections int `json:"connections"`
-	// PayWithin is the time to pay of the listing whose units expire during the
-	// run and sell again, 1 s to 1 m. Default 2 s. The others' is twelve hours.
-	PayWithin time.Duration `json:"pay_within_ns"`
+	Rate        float64       `json:"rate"` // to all nodes alike (open loop)
+	Connections int           `json:"connections"`
+	PayWithin   time.Duration `json:"pay_within_ns"` // the other listings' is twelve hours
 
-	// CalmLeast and CalmMost bound how long all nodes are well, under load, before
-	// the next kill. Defaults 300 ms and 1.5 s.
 	CalmLeast time.Duration `json:"calm_least_ns"`
 	CalmMost  time.Duration `json:"calm_most_ns"`
-	// DownMost bounds how long a killed node stays down after the sale goes on.
-	// Default 600 ms.
-	DownMost time.Duration `json:"down_most_ns"`
-	// GrantWithin is how long it may take at most until a unit is granted again.
-	// Default 15 s: a bound that a cluster which is broken exceeds, not an aim.
+	DownMost  time.Duration `json:"down_most_ns"`
+	// GrantWithin is a bound that a cluster which is broken exceeds, not an aim.
 	GrantWithin time.Duration `json:"grant_within_ns"`
-	// BackWithin is how long a node may take from its start until it is ready and
-	// has caught up. Default 30 s.
-	BackWithin time.Duration `json:"back_within_ns"`
-	// Settle is how long the verdict waits at most for the shop to stand still,
-	// and for the nodes to agree. Default 30 s.
-	Settle time.Duration `json:"settle_ns"`
-
-	// GoOn goes on after a kill that found something wrong, as long as the cluster
-	// does. Default false.
-	GoOn bool `json:"go_on"`
+	BackWithin  time.Duration `json:"back_within_ns"`
+	Settle      time.Duration `json:"settle_ns"`
+	GoOn        bool          `json:"go_on"` // as long as the cluster does
 
 	// Progress is where a line a kill goes; nil for none.
 	Progress io.Writer `json:"-"`
@@ -86,65 +62,46 @@ type FailoverConfig struct {
 
 // DefaultFailoverConfig returns the defaults; the functions are missing.
 func DefaultFailoverConfig() FailoverConfig {
-	return FailoverConfig{
-		Nodes:       []string{"a1", "a2", "b1"},
-		Zones:       []string{"a", "a", "b"},
-		ZoneAck:     "prefer",
-		Kills:       100,
-		How:         HowKill,
-		StallFor:    10 * time.Second,
-		Rate:        2000,
-		Connections: 384,
-		PayWithin:   2 * time.Second,
-		CalmLeast:   300 * time.Millisecond,
-		CalmMost:    1500 * time.Millisecond,
-		DownMost:    600 * time.Millisecond,
-		GrantWithin: 15 * time.Second,
-		BackWithin:  30 * time.Second,
-		Settle:      30 * time.Second,
+	c := defaults[FailoverConfig]()
+	c.Nodes, c.Zones = []string{"a1", "a2", "b1"}, []string{"a", "a", "b"}
+	return c
+}
+
+// Settings are all that can be set from outside, but for the nodes.
+func (c *FailoverConfig) Settings() []Setting {
+	const ms = time.Millisecond
+	return []Setting{
+		bounded(&c.Kills, "kills", 100, 1, 100_000, "how often a node is killed"),
+		choice(&c.How, "how", HowKill, HowKill, HowStop, HowStall),
+		bounded(&c.StallFor, "stall-for", 10*time.Second, 10*ms, 10*time.Minute, "how long a stalled node "+
+			"stands still"),
+		choice(&c.ZoneAck, "zone-ack", "prefer", "off", "prefer", "require"),
+		bounded(&c.Rate, "rate", 2000, 1, 100_000, "new shoppers a second"),
+		bounded(&c.Connections, "connections", 384, 1, maxConnections, "requests under way at most"),
+		free(&c.Seed, "seed", 0, "what kill instants and choices derive from; 0 makes one"),
+		bounded(&c.PayWithin, "pay-within", 2*time.Second, time.Second, time.Minute, "time to pay of the listing "+
+			"whose units expire and sell again"),
+		span(&c.CalmLeast, "calm-least", 300*ms, 0, "least time that all nodes are well before a kill"),
+		span(&c.CalmMost, "calm-most", 1500*ms, c.CalmLeast, "longest such time"),
+		span(&c.DownMost, "down-most", 600*ms, 0, "longest that a node stays down once the sale goes on"),
+		span(&c.GrantWithin, "grant-within", 15*time.Second, 100*ms, "longest that it may take until a unit is "+
+			"granted again"),
+		span(&c.BackWithin, "back-within", 30*time.Second, 100*ms, "longest that a node may take to catch up"),
+		span(&c.Settle, "settle", 30*time.Second, 0, "longest that the verdict waits for the nodes to stand still, "+
+			"and to agree"),
+		free(&c.GoOn, "go-on", false, "go on after a kill that found something wrong"),
 	}
 }
 
 // Validate reports every problem at once, joined.
 func (c *FailoverConfig) Validate() error {
-	var all []error
-	no := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
-	if c.StartNode == nil || c.ApplyPlan == nil {
-		no("no way to start a node or to apply a plan")
-	}
-	if n := len(c.Nodes); n < 3 || n > 7 || n != len(c.Zones) {
-		no("nodes %v in zones %v: want 3 to 7, each with its zone: fewer than 3 can't lose one", c.Nodes, c.Zones)
-	}
-	if !slices.Contains([]string{"off", "prefer", "require"}, c.ZoneAck) {
-		no("zone ack %q: want off, prefer or require", c.ZoneAck)
-	}
-	if !slices.Contains([]string{HowKill, HowStop, HowStall}, c.How) {
-		no("how %q: want %s, %s or %s", c.How, HowKill, HowStop, HowStall)
-	}
-	whole := func(name string, v, least, most int) {
-		if v < least || v > most {
-			no("%s %d: want %d to %d", name, v, least, most)
-		}
-	}
-	whole("kills", c.Kills, 1, 100_000)
-	whole("connections", c.Connections, 1, maxConnections)
-	if !(c.Rate >= 1 && c.Rate <= 100_000) {
-		no("rate %g: want 1 to 100000 a second", c.Rate)
-	}
-	span := func(name string, v, least, most time.Duration) {
-		if v < least || v > most {
-			no("%s %v: want %v to %v", name, v, least, most)
-		}
-	}
-	span("stall for", c.StallFor, 10*time.Millisecond, 10*time.Minute)
-	span("pay within", c.PayWithin, time.Second, time.Minute)
-	span("calm least", c.CalmLeast, 0, time.Hour)
-	span("calm most", c.CalmMost, c.CalmLeast, time.Hour)
-	span("down most", c.DownMost, 0, time.Hour)
-	span("grant within", c.GrantWithin, 100*time.Millisecond, time.Hour)
-	span("back within", c.BackWithin, 100*time.Millisecond, time.Hour)
-	span("settle", c.Settle, 0, time.Hour)
-	return errors.Join(all...)
+	var all problems
+	all.unless(c.StartNode != nil && c.ApplyPlan != nil, "no way to start a node or to apply a plan")
+	n := len(c.Nodes)
+	all.unless(n >= 3 && n <= 7 && n == len(c.Zones),
+		"nodes %v in zones %v: want 3 to 7, each with its zone: fewer than 3 can't lose one", c.Nodes, c.Zones)
+	all.check(c.Settings())
+	return all.join()
 }
 
 // offers are what the crowd comes for. Most find nothing left: a no through a

@@ -3,10 +3,8 @@ package bench
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -84,65 +82,47 @@ type HTTPConfig struct {
 	// taken first. Neither may have an admission quota, or shoppers are told
 	// "missed". All servers stay up, idle, through all rounds.
 	StartServer func(ctx context.Context, kind string) (HTTPServer, error) `json:"-"`
-	// Kinds are what to measure; the first is what the others are compared
-	// with. Default hello, refused, granted.
-	Kinds []string `json:"kinds"`
-	// Connections, each with one request under way. Default 256.
-	Connections int `json:"connections"`
-	// Rounds, each of which measures every kind once. At least 3, or there is
-	// no median worth the name. Default 3.
-	Rounds int `json:"rounds"`
-	// RoundTime is how long a kind is measured in a round, WarmUp how long it
-	// is loaded before that, unmeasured. Defaults 4 s and 1 s.
+	Kinds       []string                                                   `json:"kinds"`
+	Connections int                                                        `json:"connections"`
+	// Rounds, each of which measures every kind once. With less than 3 there is no
+	// median worth the name.
+	Rounds    int           `json:"rounds"`
 	RoundTime time.Duration `json:"round_time_ns"`
 	WarmUp    time.Duration `json:"warm_up_ns"`
 	// DataDir is on the disk that holds the log; its fsync is timed before each
 	// round. Empty: not timed.
-	DataDir string `json:"data_dir"`
-	// ResultsDir is where [HTTPReport.Save] writes. Default bench/results.
-	ResultsDir string `json:"-"`
-	// ShopperPrefix begins every shopper's name. Default "bench-".
-	ShopperPrefix string `json:"shopper_prefix"`
+	DataDir       string `json:"data_dir"`
+	ResultsDir    string `json:"-"`
+	ShopperPrefix string `json:"shopper_prefix"` // begins every shopper's name
 	// Progress is where a line a measurement goes; nil for none.
 	Progress io.Writer `json:"-"`
 }
 
 // DefaultHTTPConfig returns the defaults; StartServer is missing.
-func DefaultHTTPConfig() HTTPConfig {
-	return HTTPConfig{
-		Kinds:         []string{KindHello, KindRefused, KindGranted},
-		Connections:   256,
-		Rounds:        3,
-		RoundTime:     4 * time.Second,
-		WarmUp:        time.Second,
-		ResultsDir:    filepath.Join("bench", "results"),
-		ShopperPrefix: "bench-",
+func DefaultHTTPConfig() HTTPConfig { return defaults[HTTPConfig]() }
+
+// Settings are all that can be set from outside.
+func (c *HTTPConfig) Settings() []Setting {
+	return []Setting{
+		free(&c.Kinds, "kinds", []string{KindHello, KindRefused, KindGranted}, "what to measure; the first is what "+
+			"the others are compared with"),
+		bounded(&c.Connections, "connections", 256, 1, maxConnections, "connections, each with one request under way"),
+		bounded(&c.Rounds, "rounds", 3, 3, 1000, "rounds; medians are taken over them"),
+		span(&c.RoundTime, "round-time", 4*time.Second, time.Millisecond, "how long each server is measured "+
+			"in a round"),
+		span(&c.WarmUp, "warm-up", time.Second, 0, "load before that"),
+		free(&c.ShopperPrefix, "shopper-prefix", "bench-", ""),
+		resultsDir(&c.ResultsDir),
 	}
 }
 
 // Validate reports every problem at once, joined.
 func (c *HTTPConfig) Validate() error {
-	var all []error
-	no := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
-	if c.StartServer == nil {
-		no("no way to start a server")
-	}
-	if len(c.Kinds) < 1 {
-		no("kinds: at least one")
-	}
-	if c.Connections < 1 || c.Connections > maxConnections {
-		no("connections %d: want 1 to %d", c.Connections, maxConnections)
-	}
-	if c.Rounds < 3 || c.Rounds > 1000 {
-		no("rounds %d: want 3 to 1000", c.Rounds)
-	}
-	if c.RoundTime <= 0 || c.RoundTime > time.Hour {
-		no("round time %v: want above 0, to 1h", c.RoundTime)
-	}
-	if c.WarmUp < 0 || c.WarmUp > time.Hour {
-		no("warm-up %v: want 0 to 1h", c.WarmUp)
-	}
-	return errors.Join(all...)
+	var all problems
+	all.unless(c.StartServer != nil, "no way to start a server")
+	all.unless(len(c.Kinds) > 0, "kinds: at least one")
+	all.check(c.Settings())
+	return all.join()
 }
 
 // HTTPReport is what came of the rounds.

@@ -9,6 +9,11 @@ import (
 	"path/filepath"
 )
 
+// resultsDir declares where results are kept.
+func resultsDir(at *string) Setting {
+	return free(at, "results", filepath.Join("bench", "results"), "`folder` to keep the results in; empty keeps none")
+}
+
 // save writes a report as JSON and as text for benchstat into dir, which it
 // creates, and returns the paths. A name carries the time and the commit, so
 // that results pile up and nothing is overwritten.

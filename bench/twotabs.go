@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -23,44 +22,37 @@ type TwoTabsConfig struct {
 	// limit of one unit across them and no admission quota.
 	ApplyPlan func(ctx context.Context, listings []Listing, stock int64) error `json:"-"`
 
-	// Rounds, each a session of its own. Default 20.
-	Rounds int `json:"rounds"`
-	// Shoppers a round, each asking once for each listing. Default 10,000.
-	Shoppers int `json:"shoppers"`
-	// Stock of each of the two listings, in units. Together less than Shoppers,
-	// or not all of it could sell. Default 4,000.
-	Stock int64 `json:"stock"`
-	// Connections is how many shoppers are under way at once; each has two
-	// connections. Default 2,000.
-	Connections int `json:"connections"`
-	// Seed is what all choices derive from. Default 0: made from the clock.
-	Seed uint64 `json:"seed"`
+	Rounds      int    `json:"rounds"`
+	Shoppers    int    `json:"shoppers"` // each asks once for each listing
+	Stock       int64  `json:"stock"`
+	Connections int    `json:"connections"`
+	Seed        uint64 `json:"seed"`
 	// Progress is where a line a round goes; nil for none.
 	Progress io.Writer `json:"-"`
 }
 
 // DefaultTwoTabsConfig returns the defaults; nodes and plan are missing.
-func DefaultTwoTabsConfig() TwoTabsConfig {
-	return TwoTabsConfig{Rounds: 20, Shoppers: 10_000, Stock: 4_000, Connections: 2_000}
+func DefaultTwoTabsConfig() TwoTabsConfig { return defaults[TwoTabsConfig]() }
+
+// Settings are all that can be set from outside, but for the nodes.
+func (c *TwoTabsConfig) Settings() []Setting {
+	return []Setting{
+		bounded(&c.Rounds, "rounds", 20, 1, 1000, "rounds, each a session of its own"),
+		bounded(&c.Shoppers, "shoppers", 10_000, 3, 1_000_000, "shoppers a round"),
+		free(&c.Stock, "stock", 4_000, "units of each of the two listings"),
+		bounded(&c.Connections, "connections", 2_000, 1, maxConnections/2, "shoppers under way at once, each with two "+
+			"connections"),
+		free(&c.Seed, "seed", 0, "what all choices derive from; 0 makes one"),
+	}
 }
 
 // Validate reports every problem at once, joined. It does not look at the nodes.
 func (c *TwoTabsConfig) Validate() error {
-	var all []error
-	no := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
-	if c.Rounds < 1 || c.Rounds > 1000 {
-		no("rounds %d: want 1 to 1000", c.Rounds)
-	}
-	if c.Shoppers < 3 || c.Shoppers > 1_000_000 {
-		no("shoppers %d: want 3 to 1000000", c.Shoppers)
-	}
-	if c.Stock < 1 || 2*c.Stock >= int64(c.Shoppers) {
-		no("stock %d: want 1 to less than half of the %d shoppers, or nobody would go without", c.Stock, c.Shoppers)
-	}
-	if c.Connections < 1 || c.Connections > maxConnections/2 {
-		no("connections %d: want 1 to %d", c.Connections, maxConnections/2)
-	}
-	return errors.Join(all...)
+	var all problems
+	all.check(c.Settings())
+	all.unless(c.Stock >= 1 && 2*c.Stock < int64(c.Shoppers),
+		"stock %d: want 1 to less than half of the %d shoppers, or nobody would go without", c.Stock, c.Shoppers)
+	return all.join()
 }
 
 // TwoTabsReport is what came of the rounds.

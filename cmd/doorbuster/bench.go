@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"doorbuster/bench"
 	"doorbuster/httpapi/auth"
 )
 
@@ -58,5 +60,31 @@ func tokenOf(file string) (string, error) {
 	return string(b), nil
 }
 
-// share declares a flag for a part of 1.
-func share(f *pflag.FlagSet, into *float64, name, help string) { f.Float64Var(into, name, *into, help) }
+// settingFlags declares a workload's settings as flags.
+func settingFlags(f *pflag.FlagSet, settings []bench.Setting) {
+	for _, s := range settings {
+		if s.Help == "" {
+			continue
+		}
+		switch at := s.At.(type) {
+		case *bool:
+			f.BoolVar(at, s.Name, *at, s.Help)
+		case *int:
+			f.IntVar(at, s.Name, *at, s.Help)
+		case *int64:
+			f.Int64Var(at, s.Name, *at, s.Help)
+		case *uint64:
+			f.Uint64Var(at, s.Name, *at, s.Help)
+		case *float64:
+			f.Float64Var(at, s.Name, *at, s.Help)
+		case *string:
+			f.StringVar(at, s.Name, *at, s.Help)
+		case *[]string:
+			f.StringSliceVar(at, s.Name, *at, s.Help)
+		case *time.Duration:
+			f.DurationVar(at, s.Name, *at, s.Help)
+		default:
+			panic(fmt.Sprintf("setting %s: no flag for a %T", s.Name, at)) // the bench declares what this does not know
+		}
+	}
+}

@@ -81,28 +81,10 @@ Bots really solve the challenges of tickets, on --bot-cores of this machine.`,
 		},
 	}
 	f := c.Flags()
+	settingFlags(f, cfg.Settings())
 	f.StringSliceVar(&defences, "defences", nil, "what to try, parts joined by +: none, rates, ticket, quota, reservation, risk, draw, waitlist, all (default: each alone, what works best together, and all)")
-	f.StringSliceVar(&cfg.Networks, "networks", cfg.Networks, "where bots come from: shared, rented")
-	f.Int64Var(&cfg.Units, "units", cfg.Units, "units of the listing")
-	f.IntVar(&cfg.Bots, "bots", cfg.Bots, "bots' accounts")
-	f.Int64Var(&cfg.Requests, "requests", cfg.Requests, "requests that bots send")
-	f.IntVar(&cfg.Machines, "machines", cfg.Machines, "addresses that bots have in the shared network")
-	f.IntVar(&cfg.BotConnections, "bot-connections", cfg.BotConnections, "bots' connections")
-	f.IntVar(&cfg.Pipeline, "pipeline", cfg.Pipeline, "requests that bots send at a time over each")
-	f.IntVar(&cfg.BotCores, "bot-cores", cfg.BotCores, "bots' challenges that are solved at a time")
-	share(f, &cfg.KnownShare, "known-share", "share of the bots that are on the risk lists")
-	share(f, &cfg.ReservedShare, "reserved-share", "share of the bots that have reserved")
-	f.IntVar(&cfg.People, "people", cfg.People, "people who come")
-	f.DurationVar(&cfg.PeopleWithin, "people-within", cfg.PeopleWithin, "how long after the opening the last one comes")
-	f.IntVar(&cfg.Tries, "tries", cfg.Tries, "how often a person asks at most")
-	f.DurationVar(&cfg.Patience, "patience", cfg.Patience, "how long a person waits in line or for a draw")
-	share(f, &cfg.CancelShare, "cancel-share", "share of those granted who give the unit back, but after a draw without a line")
-	f.IntVar(&cfg.DrawRounds, "draw-rounds", cfg.DrawRounds, "how often the draw alone is held in each network")
-	f.Uint64Var(&cfg.Seed, "seed", 0, "what all choices derive from; 0 makes one")
-	f.DurationVar(&cfg.Timeout, "timeout", cfg.Timeout, "longest to wait for an answer")
 	f.StringVar(&dataDir, "data-dir", "", "`folder` for the nodes' data (default: the system's temporary one)")
 	f.StringVar(&jsonFile, "json", "", "write the whole report to `FILE`")
-	f.StringVar(&cfg.ResultsDir, "results", cfg.ResultsDir, "`folder` to keep the results in; empty keeps none")
 	return c
 }
 

@@ -86,16 +86,11 @@ beside a Lua script on one with a replica ("redis-replica").`,
 		},
 	}
 	f := c.Flags()
-	f.StringSliceVar(&cfg.Kinds, "kinds", cfg.Kinds, "what to measure; the first is what the others are compared with")
+	settingFlags(f, cfg.Settings())
 	f.BoolVar(&cluster, "cluster", false, "measure three nodes instead of one")
 	f.BoolVar(&rules, "rules", false, "measure each path with every rule on, too")
 	f.StringVar(&profile, "cpu-profile", "", "write the nodes' CPU profiles to `FILE`.refused and FILE.granted")
-	f.IntVar(&cfg.Connections, "connections", cfg.Connections, "connections, each with one request under way")
-	f.IntVar(&cfg.Rounds, "rounds", cfg.Rounds, "rounds; medians are taken over them")
-	f.DurationVar(&cfg.RoundTime, "round-time", cfg.RoundTime, "how long each server is measured in a round")
-	f.DurationVar(&cfg.WarmUp, "warm-up", cfg.WarmUp, "load before that")
 	f.StringVar(&dataDir, "data-dir", "", "`folder` on the disk to measure (default: the system's temporary one)")
-	f.StringVar(&cfg.ResultsDir, "results", cfg.ResultsDir, "`folder` to keep the results in; empty keeps none")
 	return c
 }
 
@@ -334,13 +329,9 @@ func newBenchDecideCommand() *cobra.Command {
 		},
 	}
 	f := c.Flags()
+	settingFlags(f, cfg.Settings())
 	f.StringVar(&profile, "cpu-profile", "", "write a CPU profile to `FILE`")
-	f.IntVar(&cfg.Submitters, "submitters", cfg.Submitters, "callers, each waiting for one decision at a time")
-	f.IntVar(&cfg.Rounds, "rounds", cfg.Rounds, "rounds; medians are taken over them")
-	f.DurationVar(&cfg.RoundTime, "round-time", cfg.RoundTime, "how long a round is")
-	f.DurationVar(&cfg.WarmUp, "warm-up", cfg.WarmUp, "load before the first")
 	f.StringVar(&dataDir, "data-dir", "", "`folder` on the disk to measure (default: the system's temporary one)")
-	f.StringVar(&cfg.ResultsDir, "results", cfg.ResultsDir, "`folder` to keep the results in; empty keeps none")
 	return c
 }
 

@@ -71,12 +71,8 @@ waits. Exit status 1 if one is sold twice to the same shopper, or is left.`,
 		},
 	}
 	f := c.Flags()
-	f.IntVar(&cfg.Rounds, "rounds", cfg.Rounds, "rounds, each a session of its own")
-	f.IntVar(&cfg.Shoppers, "shoppers", cfg.Shoppers, "shoppers a round")
-	f.Int64Var(&cfg.Stock, "stock", cfg.Stock, "units of each of the two listings")
-	f.IntVar(&cfg.Connections, "connections", cfg.Connections, "shoppers under way at once, each with two connections")
+	settingFlags(f, cfg.Settings())
 	f.IntVar(&nodes, "nodes", nodes, "how many nodes, 3 to 7")
-	f.Uint64Var(&cfg.Seed, "seed", 0, "what all choices derive from; 0 makes one")
 	f.StringVar(&jsonFile, "json", "", "write the whole report to `FILE`")
 	return c
 }
