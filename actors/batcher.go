@@ -31,9 +31,9 @@ type pending struct {
 	ask  *ask
 
 	// Of a grab, for its actor; the slot is not to be looked at once completed.
-	gate *gate
-	item decidedItem
-	desk *desk
+	gate        *gate
+	item        decidedItem
+	speculative *speculative
 }
 
 // ask is a command other than a grab, and its result.
@@ -84,7 +84,7 @@ type batcher struct {
 	complete func(flight, *engine.Effects, error)
 
 	mu       sync.Mutex
-	room     sync.Cond // signalled when the gathering was taken
+	taken    sync.Cond // signalled when the gathering was taken
 	next     gathering
 	hold     engine.Command // of a grab, used again and again
 	size     int            // of the entry before, which the next is likely to have
@@ -106,7 +106,7 @@ func newBatcher(log Proposer, clock *stateClock, inFlight int, complete func(fli
 		log: log, clock: clock, complete: complete, due: engine.Never,
 		wake: make(chan struct{}, 1), flights: make(chan flight, inFlight), tokens: make(chan struct{}, inFlight), stop: make(chan struct{}),
 	}
-	b.room.L = &b.mu
+	b.taken.L = &b.mu
 	b.stopped.Add(2)
 	go b.run()
 	go b.land()
@@ -134,7 +134,7 @@ func (b *batcher) close(epoch engine.Epoch) []pending {
 	b.next = gathering{}
 	b.epoch = 0
 	b.clock.end()
-	b.room.Broadcast()
+	b.taken.Broadcast()
 	return left
 }
 
@@ -147,7 +147,7 @@ func (b *batcher) signal() {
 
 // addGrab queues the command of a grab; false if no epoch is open. It waits
 // while the gathering is full.
-func (b *batcher) addGrab(s *slot, d *desk, item decidedItem) bool {
+func (b *batcher) addGrab(s *slot, d *speculative, item decidedItem) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.ready(grabBytes) {
@@ -158,7 +158,7 @@ func (b *batcher) addGrab(s *slot, d *desk, item decidedItem) bool {
 	c.Quantity, c.Deadline, c.Ticket, c.Transaction = s.quantity, s.deadline, s.ticket, s.transaction
 	c.Waitlist = s.waitlist && s.gate.facts.Load().waitlist
 	b.next.entry = engine.AppendCommand(b.next.entry, c)
-	b.queue(pending{slot: s, gate: s.gate, desk: d, item: item})
+	b.queue(pending{slot: s, gate: s.gate, speculative: d, item: item})
 	return true
 }
 
@@ -181,7 +181,7 @@ const grabBytes = engine.MaxShopperBytes + 80
 // ready waits for room in the gathering, and makes it; b.mu is held.
 func (b *batcher) ready(size int) bool {
 	for b.epoch != 0 && !b.next.fits(size) {
-		b.room.Wait()
+		b.taken.Wait()
 	}
 	if b.next.entry == nil {
 		b.next.entry = make([]byte, engine.MaxHeaderBytes, max(engine.MaxHeaderBytes, b.size))
@@ -271,7 +271,7 @@ func (b *batcher) propose() bool {
 	}
 	b.sequence++
 	header := engine.BatchHeader{Epoch: b.epoch, Sequence: b.sequence, Time: now}
-	b.room.Broadcast()
+	b.taken.Broadcast()
 	b.mu.Unlock()
 
 	header.Commands = len(taken.pending)

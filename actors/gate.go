@@ -16,24 +16,24 @@ type gate struct {
 	session engine.SessionHandle
 	name    string // "{session}/skus/{sku}"
 
-	looks     atomic.Uint32 // engine.ListingState
-	available atomic.Int64
-	stock     atomic.Int64
-	released  atomic.Int64
-	lowest    atomic.Int64 // what is shown of it; see engine.Listing
-	inLine    atomic.Int64 // units waited for
-	lineRoom  atomic.Int64 // units that may be waited for besides
-	drawState atomic.Uint32
-	facts     atomic.Pointer[facts]
+	looks            atomic.Uint32 // engine.ListingState
+	available        atomic.Int64
+	stock            atomic.Int64
+	released         atomic.Int64
+	lowest           atomic.Int64 // what is shown of it; see engine.Listing
+	waitedFor        atomic.Int64 // units waited for
+	waitlistCapacity atomic.Int64 // units that may be waited for besides
+	drawState        atomic.Uint32
+	facts            atomic.Pointer[facts]
 
-	// engaged has everybody who holds, held or may be in flight.
-	engaged fingerprints
+	// seen has everybody who holds, held or may be in flight.
+	seen fingerprints
 	// admitted has everybody whom the admission quota let in on this node; used only
 	// with one. elsewhere counts those besides whom another leader let in: the log
 	// tells of those who got something.
 	admitted  fingerprints
 	elsewhere atomic.Int64
-	// waiting counts the grabs inside, parked or in flight.
+	// waiting counts the undecided grabs, parked or in flight.
 	waiting atomic.Int32
 	// quarantined: the actor panicked too often in this epoch.
 	quarantined atomic.Bool
@@ -57,7 +57,7 @@ type gate struct {
 	pid    atomic.Pointer[actor.PID] // nil until first needed
 	panics atomic.Int32              // of the actor, in this epoch
 	// retired: the gate is out of the catalogue, or its session settled. Grabs that
-	// are inside are given back to their fronts, nobody else is let in, and the actor
+	// are undecided are given back to their fronts, nobody else is let in, and the actor
 	// stops once waiting is 0. Set before the actor is told.
 	retired atomic.Bool
 	// decided is what the actor is to be told of the flight being completed; the
@@ -128,8 +128,8 @@ func (g *gate) update(s *engine.State, session *engine.Session, l *engine.Listin
 	g.available.Store(l.Available)
 	g.released.Store(l.Released)
 	g.lowest.Store(l.Lowest)
-	g.inLine.Store(l.Waiting)
-	g.lineRoom.Store(s.LineRoom(l))
+	g.waitedFor.Store(l.Waiting)
+	g.waitlistCapacity.Store(s.WaitlistCapacity(l))
 	g.drawState.Store(uint32(l.DrawState))
 	g.looks.Store(uint32(session.StateOf(l)))
 }
@@ -155,7 +155,7 @@ func (g *gate) opened() (index uint64, at time.Duration) {
 }
 
 // refusal gives the answer that the gate has for those it knows nothing of;
-// ReasonNone lets them in. waitlist: they would rather wait in line.
+// ReasonNone lets them in. waitlist: they would rather join the waitlist.
 func (g *gate) refusal(quantity uint32, waitlist bool) engine.Reason {
 	switch engine.ListingState(g.looks.Load()) {
 	case engine.ListingOpen:
@@ -167,7 +167,7 @@ func (g *gate) refusal(quantity uint32, waitlist bool) engine.Reason {
 		}
 		return engine.ReasonNone
 	case engine.ListingSoldOut:
-		if waitlist && g.lineRoom.Load() >= int64(quantity) && !g.quarantined.Load() && !g.blocked.Load() {
+		if waitlist && g.waitlistCapacity.Load() >= int64(quantity) && !g.quarantined.Load() && !g.blocked.Load() {
 			return engine.ReasonNone
 		}
 		return engine.ReasonSoldOut
@@ -197,17 +197,17 @@ func (g *gate) refuse(why engine.Reason) engine.Answer {
 	return a
 }
 
-// engage takes in one who got something by another leader's word. Entries of a draw
+// see takes in one who got something by another leader's word. Entries of a draw
 // count against no quota.
-func (g *gate) engage(fingerprint uint64) {
-	if g.engaged.add(fingerprint) && !g.drawing() && !g.admitted.has(fingerprint) {
+func (g *gate) see(fingerprint uint64) {
+	if g.seen.add(fingerprint) && !g.drawing() && !g.admitted.has(fingerprint) {
 		g.elsewhere.Add(1)
 	}
 }
 
 // forget frees what a gate knows of shoppers.
 func (g *gate) forget() {
-	g.engaged.clear()
+	g.seen.clear()
 	g.admitted.clear()
 	g.elsewhere.Store(0)
 }

@@ -13,9 +13,9 @@ type passing struct {
 	fingerprint uint64
 	// front: the shopper came to this node, and the guard is to be asked.
 	front bool
-	// inside is how often the grab itself is counted as inside.
-	inside int32
-	// What its slot is to know, once it is inside.
+	// undecided is how often the grab itself is counted as undecided.
+	undecided int32
+	// What its slot is to know, once it has passed the gate.
 	key      engine.Key
 	deadline engine.Time
 	expires  time.Duration // by the slots' clock
@@ -66,7 +66,7 @@ func (g *Group) decide(x *passing) (a engine.Answer, gate *gate) {
 		}
 	case fresh && (g.others == nil || g.leads.Load()):
 		return engine.Answer{Reason: engine.ReasonUnknown}, nil
-	case g.barred(nil, x.Grab) == engine.ReasonNone: // it may have been published just now
+	case g.checked(nil, x.Grab) == engine.ReasonNone: // it may have been published just now
 	case fresh:
 		return engine.Answer{Reason: engine.ReasonUnknown}, nil // as everybody hears for a listing that is not there
 	default: // so is who holds a unit: nobody is told that they missed it
@@ -90,25 +90,25 @@ func (g *Group) processing(gate *gate, certain engine.Time) engine.Answer {
 // Guard is the door's say on a grab: tickets, rates, risk. Met by the front.
 // Safe for concurrent use.
 type Guard interface {
-	// Bar tells why a grab that the gate would let in is not let in, or ReasonNone.
+	// Check tells why a grab that the gate would let in is not let in, or ReasonNone.
 	// It is asked once for a grab, on the node that the shopper came to, and never
 	// about a key that is known. It may set the grab's Ticket. rules are those of
 	// the listing; of one that this node does not know yet they are zero.
-	Bar(q *engine.Grab, rules engine.DoorRules) engine.Reason
+	Check(q *engine.Grab, rules engine.DoorRules) engine.Reason
 }
 
 // SetGuard has the guard asked from now on. Call it before grabs come in.
 func (g *Group) SetGuard(guard Guard) { g.guard = guard }
 
-// barred asks the guard. at is nil for a listing that this node does not know.
-func (g *Group) barred(at *gate, q *engine.Grab) engine.Reason {
+// checked asks the guard. at is nil for a listing that this node does not know.
+func (g *Group) checked(at *gate, q *engine.Grab) engine.Reason {
 	switch {
 	case g.guard == nil:
 		return engine.ReasonNone
 	case at == nil:
-		return g.guard.Bar(q, engine.DoorRules{})
+		return g.guard.Check(q, engine.DoorRules{})
 	}
-	return g.guard.Bar(q, at.doorRules())
+	return g.guard.Check(q, at.doorRules())
 }
 
 // quotaWord is how long a node that does not lead goes by the leader's word that
@@ -116,7 +116,7 @@ func (g *Group) barred(at *gate, q *engine.Grab) engine.Reason {
 // units make the quota larger.
 const quotaWord = 100 * time.Millisecond
 
-// depth is how many grabs of one listing may wait inside.
+// depth is how many grabs of one listing may wait undecided.
 func (g *Group) depth() int32 {
 	if depth := g.switches.Load()[engine.SwitchDepth]; depth > 0 {
 		return int32(depth)
@@ -127,8 +127,8 @@ func (g *Group) depth() int32 {
 // atGate answers what can be answered without the actor.
 func (g *Group) atGate(gate *gate, x *passing) (a engine.Answer, decided bool) {
 	closed := gate.refusal(x.Quantity, x.Waitlist) // first: their own grant may be what closes it
-	if gate.engaged.has(x.fingerprint) {
-		return g.atGateEngaged(gate, x)
+	if gate.seen.has(x.fingerprint) {
+		return g.atGateSeen(gate, x)
 	}
 	if closed != engine.ReasonNone {
 		return gate.refuse(closed), true
@@ -140,7 +140,7 @@ func (g *Group) atGate(gate *gate, x *passing) (a engine.Answer, decided bool) {
 	} else if !leads && gate.spentUntil.Load() > int64(g.slots.now()) {
 		why = engine.ReasonQuota
 	} else if x.front {
-		why = g.barred(gate, x.Grab)
+		why = g.checked(gate, x.Grab)
 	}
 	switch {
 	case why == engine.ReasonNone && leads && !gate.admit(x.fingerprint): // the leader counts who was let in, for all nodes
@@ -148,16 +148,16 @@ func (g *Group) atGate(gate *gate, x *passing) (a engine.Answer, decided bool) {
 	case why == engine.ReasonNone:
 		return a, false
 	}
-	if engine.CodeOf(why) == engine.CodeMissed && g.slots.inside.count(x.fingerprint) > x.inside {
-		return g.crowded(gate), true
+	if engine.CodeOf(why) == engine.CodeMissed && g.slots.undecided.count(x.fingerprint) > x.undecided {
+		return g.busy(gate), true
 	}
 	return gate.refuse(why), true
 }
 
-// atGateEngaged is atGate for one who holds, held or may yet hold a unit. What they
+// atGateSeen is atGate for one who holds, held or may yet hold a unit. What they
 // ask with a known key comes before every rule, and they are not told that they
 // missed anything.
-func (g *Group) atGateEngaged(gate *gate, x *passing) (a engine.Answer, decided bool) {
+func (g *Group) atGateSeen(gate *gate, x *passing) (a engine.Answer, decided bool) {
 	if a, found := g.byKey(gate, x.Shopper, g.hashed(x.IdempotencyKey), x.Quantity); found {
 		return a, true
 	}
@@ -167,7 +167,7 @@ func (g *Group) atGateEngaged(gate *gate, x *passing) (a engine.Answer, decided 
 	if !x.front {
 		return a, false
 	}
-	switch why := g.barred(gate, x.Grab); {
+	switch why := g.checked(gate, x.Grab); {
 	case why == engine.ReasonNone:
 		return a, false
 	case engine.CodeOf(why) == engine.CodeMissed:
@@ -180,7 +180,7 @@ func (g *Group) atGateEngaged(gate *gate, x *passing) (a engine.Answer, decided 
 // hashed gives the hash that a key is known by; the group has a state.
 func (g *Group) hashed(key []byte) engine.Key { return (*g.keyed.Load())(key) }
 
-// putOff answers one who is engaged and not let in, for why: with what they have,
+// putOff answers one who was seen and is not let in, for why: with what they have,
 // where that is a place or all that they may have, so that they are not sent to ask
 // for what would turn out as missed; and one who has nothing here any more, and
 // nothing under way, like one who never had.
@@ -190,8 +190,8 @@ func (g *Group) putOff(gate *gate, x *passing, why engine.Reason) engine.Answer 
 	switch {
 	case final && a.Code != engine.CodeMissed:
 		return a
-	case !caughtUp || g.blocked.Load() || g.slots.inside.count(x.fingerprint) > x.inside || g.has(gate, x.Shopper):
-		return g.crowded(gate)
+	case !caughtUp || g.blocked.Load() || g.slots.undecided.count(x.fingerprint) > x.undecided || g.has(gate, x.Shopper):
+		return g.busy(gate)
 	}
 	if closed != engine.ReasonNone {
 		return gate.refuse(closed)
@@ -220,9 +220,9 @@ func (g *Group) seesGrants(gate *gate) bool {
 	return g.others.Await(ctx, told) == nil
 }
 
-// crowded puts off a shopper for whom there is no room, but who may hold a unit
-// or have a grab inside: all that he sent before is certain by the deadline.
-func (g *Group) crowded(gate *gate) engine.Answer {
+// busy puts off a shopper for whom there is no room, but who may hold a unit
+// or have an undecided grab: all that he sent before is certain by the deadline.
+func (g *Group) busy(gate *gate) engine.Answer {
 	return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonDepth, Session: gate.session, Deadline: g.clock.read().Add(g.cfg.GrabTimeout)}
 }
 
@@ -237,9 +237,9 @@ const retryPause = 5 * time.Millisecond
 // sure, since a unit may come back meanwhile.
 func (g *Group) insist(x *passing, gate *gate) engine.Answer {
 	x.deadline, x.expires = g.clock.read().Add(g.cfg.GrabTimeout), g.slots.now()+g.cfg.GrabTimeout
-	x.front, x.inside = false, 1
-	g.slots.inside.enter(x.fingerprint) // between tries, too
-	defer g.slots.inside.leave(x.fingerprint)
+	x.front, x.undecided = false, 1
+	g.slots.undecided.enter(x.fingerprint) // between tries, too
+	defer g.slots.undecided.leave(x.fingerprint)
 	passed, epoch, tries := gate, g.epoch.Load(), 0
 	if g.others != nil && !g.leads.Load() {
 		passed = nil // by another gate than the leader's
@@ -322,7 +322,7 @@ func (g *Group) lead(x *passing, passed *gate) (a engine.Answer, s *slot) {
 		s = g.slots.lend(x, gate)
 		g.send(gate, s)
 		return unknown, s
-	case g.others != nil && g.blocked.Load(): // they are engaged, or the gate would have told them that they missed it
+	case g.others != nil && g.blocked.Load(): // they were seen, or the gate would have told them that they missed it
 		return g.putOff(gate, x, engine.ReasonOverload), nil
 	}
 	return unknown, nil
@@ -337,7 +337,7 @@ func (g *Group) learn(x *passing, a *engine.Answer, index engine.LogIndex) {
 	}
 	switch {
 	case a.Code == engine.CodeGranted, a.Code == engine.CodeWaitlisted, a.Code == engine.CodeEntered:
-		gate.engage(x.fingerprint) // when they ask again they go the long way, also before this node has seen their hold
+		gate.see(x.fingerprint) // when they ask again they go the long way, also before this node has seen their hold
 		gate.tells(index)
 	case a.Reason == engine.ReasonQuota:
 		gate.spentUntil.Store(int64(g.slots.now() + quotaWord))
@@ -397,7 +397,7 @@ func (g *Group) answerOf(gate *gate, e *engine.Event) engine.Answer {
 }
 
 // answerIn is answer, with the live order that a limit counts, or with what is to
-// be said of a place in line or in a draw.
+// be said of a place on the waitlist or in a draw.
 func answerIn(s *engine.State, gate *gate, e *engine.Event) engine.Answer {
 	if e.Kind != engine.HoldRefused && !e.State.Granted() {
 		return answerOrder(s, e.Order)
@@ -486,17 +486,17 @@ func (g *Group) GrabByKey(shopper, key []byte, deadline engine.Time) (a engine.A
 // whatCame is GrabByKey without the order's number. Where this node does not lead, the
 // leader must say: a grab may be under way to it from any node.
 func (g *Group) whatCame(shopper, key []byte, deadline engine.Time) (a engine.Answer, found bool, err error) {
-	undecided := engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Deadline: deadline}
-	// Looked at first: whoever is not inside now has been decided, and is seen.
-	inside := g.slots.inside.has(g.fingerprint(shopper))
+	processing := engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload, Deadline: deadline}
+	// Looked at first: whoever is not undecided now has been decided, and the state has the outcome.
+	undecided := g.slots.undecided.has(g.fingerprint(shopper))
 	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.GrabTimeout)
 	defer cancel()
 	for g.others != nil && !g.leads.Load() && !g.presides() {
 		if g.hasState() { // else it could not be told what came of it
 			var index engine.LogIndex
 			if a, found, index, err = g.others.Look(ctx, shopper, key, deadline); err == nil {
-				if g.learnOf(a.Listing, index); a.Code == engine.CodeMissed && inside { // one of theirs is on its way to the leader
-					a = undecided
+				if g.learnOf(a.Listing, index); a.Code == engine.CodeMissed && undecided { // one of theirs is on its way to the leader
+					a = processing
 				}
 				return a, found, nil
 			}
@@ -528,12 +528,12 @@ func (g *Group) whatCame(shopper, key []byte, deadline engine.Time) (a engine.An
 	switch {
 	case found || deadline == 0:
 		return a, found, nil
-	case past && !inside: // else a later grab with the same key may still be granted
+	case past && !undecided: // else a later grab with the same key may still be granted
 		return engine.Answer{Code: engine.CodeMissed, Reason: engine.ReasonDeadline}, true, nil
 	case g.leads.Load() && g.clock.read() > deadline:
 		g.batcher.nudge() // state time is behind because nothing happens
 	}
-	return undecided, true, nil
+	return processing, true, nil
 }
 
 // pause waits before somebody is asked again; false once ctx ends.

@@ -105,9 +105,9 @@ func TestParkedGrabGetsTheRefusedUnit(t *testing.T) {
 	alice, bob := make(chan engine.Answer, 1), make(chan engine.Answer, 1)
 	go func() { alice <- s.grab("day/skus/b", "alice", "k2") }()
 	gate := s.catalogue.Load().byName["day/skus/b"]
-	await(t, "alice's grab in flight", func() bool { return gate.waiting.Load() == 1 && gate.engaged.len() == 1 })
+	await(t, "alice's grab in flight", func() bool { return gate.waiting.Load() == 1 && gate.seen.len() == 1 })
 	go func() { bob <- s.grab("day/skus/b", "bob", "k1") }()
-	await(t, "bob inside", func() bool { return gate.waiting.Load() == 2 })
+	await(t, "bob undecided", func() bool { return gate.waiting.Load() == 2 })
 	release()
 	if a := <-alice; a.Code != engine.CodeLimitReached || a.Reason != engine.ReasonLimitSession || a.Listing == 0 {
 		t.Errorf("alice: %+v", a)
@@ -232,7 +232,7 @@ func TestPanicWithGrabsInFlight(t *testing.T) {
 	gate := s.catalogue.Load().byName["day/skus/mask"]
 	for i := range 3 { // two in flight, one parked
 		go func() { answers <- s.grab("day/skus/mask", fmt.Sprintf("s%d", i), "k") }()
-		await(t, "a grab inside", func() bool { return int(gate.waiting.Load()) == i+1 })
+		await(t, "a grab undecided", func() bool { return int(gate.waiting.Load()) == i+1 })
 	}
 	fault.Store(true)
 	go func() { answers <- s.grab("day/skus/mask", "last", "k") }()
@@ -326,7 +326,7 @@ func TestWaitingDepth(t *testing.T) {
 	answers := make(chan engine.Answer, 2)
 	for i := range 2 {
 		go func() { answers <- s.grab("day/skus/mask", fmt.Sprintf("s%d", i), "k") }()
-		await(t, "a grab inside", func() bool { return int(gate.waiting.Load()) == i+1 })
+		await(t, "a grab undecided", func() bool { return int(gate.waiting.Load()) == i+1 })
 	}
 	if a := s.grab("day/skus/mask", "late", "k"); a.Code != engine.CodeMissed || a.Reason != engine.ReasonDepth {
 		t.Errorf("waiting room full: %+v", a)
@@ -462,9 +462,9 @@ func TestMissedOnlyOnceNothingIsUnderWay(t *testing.T) {
 	release := s.log.holdEntries()
 	answers := make(chan engine.Answer, 2)
 	go func() { answers <- s.grab("day/skus/mask", "alice", "k") }()
-	await(t, "the first inside", func() bool { return s.Stats().Waiting == 1 && s.engaged("day/skus/mask", "alice") })
+	await(t, "the first undecided", func() bool { return s.Stats().Waiting == 1 && s.seen("day/skus/mask", "alice") })
 	go func() { answers <- s.grab("day/skus/mask", "alice", "other") }()
-	await(t, "the second inside", func() bool { return s.Stats().Waiting == 2 })
+	await(t, "the second undecided", func() bool { return s.Stats().Waiting == 2 })
 	again := s.grab("day/skus/mask", "alice", "k")
 	if again.Code != engine.CodeProcessing {
 		t.Fatalf("the same key again: %+v", again)
@@ -485,16 +485,16 @@ func TestMissedOnlyOnceNothingIsUnderWay(t *testing.T) {
 	}
 }
 
-// TestNobodyInsideIsMissed: whoever has a grab inside that may yet be granted is
+// TestNobodyUndecidedIsMissed: whoever has an undecided grab that may yet be granted is
 // not told that he missed it because many wait.
-func TestNobodyInsideIsMissed(t *testing.T) {
+func TestNobodyUndecidedIsMissed(t *testing.T) {
 	s := openShop(t, func(c *Config) { c.WaitingDepth = 2 })
 	s.plan("day", nil, units("mask", 1))
 	release := s.log.holdEntries()
 	answers := make(chan engine.Answer, 2)
 	for i, who := range []string{"alice", "bob"} { // bob parks behind alice
 		go func() { answers <- s.grab("day/skus/mask", who, "k") }()
-		await(t, who+" inside", func() bool { return s.Stats().Waiting == int64(i)+1 && s.engaged("day/skus/mask", "alice") })
+		await(t, who+" undecided", func() bool { return s.Stats().Waiting == int64(i)+1 && s.seen("day/skus/mask", "alice") })
 	}
 	if a := s.grab("day/skus/mask", "bob", "k"); a.Code != engine.CodeProcessing {
 		t.Errorf("bob again: %+v", a)
@@ -507,8 +507,8 @@ func TestNobodyInsideIsMissed(t *testing.T) {
 	<-answers
 }
 
-func (s *shop) engaged(listing, shopper string) bool {
-	return s.catalogue.Load().byName[listing].engaged.has(s.fingerprint([]byte(shopper)))
+func (s *shop) seen(listing, shopper string) bool {
+	return s.catalogue.Load().byName[listing].seen.has(s.fingerprint([]byte(shopper)))
 }
 
 // TestQuotaIsExact: however many come at once, no more are let in than the

@@ -23,7 +23,7 @@ type View interface {
 
 // Config of a Group. Start from DefaultConfig.
 type Config struct {
-	// WaitingDepth is how many grabs of one listing may wait inside; more are
+	// WaitingDepth is how many grabs of one listing may wait undecided; more are
 	// missed. Default 16,384. Higher holds more memory (about 1 KB each) and
 	// lets people wait longer; lower turns a burst away that could have been
 	// served.
@@ -130,7 +130,7 @@ type Group struct {
 	byActor    sync.Map // actor id → *gate
 	decidedMsg sync.Pool
 	touched    []*gate // of the flight being completed
-	wordings   uint64  // versions of sales' words given out; of the goroutine that applies
+	versions   uint64  // versions of sales' words given out; of the goroutine that applies
 
 	panics  atomic.Int64
 	frozen  atomic.Int64
@@ -160,7 +160,7 @@ type catalogue struct {
 	byName   map[string]*gate
 	byHandle []*gate // by handle - 1
 	sessions []shownSession
-	words    words
+	messages messages
 }
 
 func (c *catalogue) gate(h engine.ListingHandle) *gate {
@@ -234,7 +234,7 @@ func (g *Group) Applied(s *engine.State, effects *engine.Effects) {
 		// Before the gate closes: who took the last unit is not told that it is gone.
 		for i := range effects.Primary {
 			if e := &effects.Primary[i]; e.Kind == engine.HoldPlaced || e.Kind == engine.PlaceTaken || e.Kind == engine.DrawEntered {
-				c.gate(e.Listing).engage(g.fingerprint([]byte(s.ShopperID(e.Shopper))))
+				c.gate(e.Listing).see(g.fingerprint([]byte(s.ShopperID(e.Shopper))))
 			}
 		}
 	}
@@ -293,9 +293,9 @@ func (g *Group) Restored(s *engine.State) {
 			o := s.Order(engine.OrderRef{Session: x.Handle, Ordinal: uint32(ordinal)})
 			gate, fingerprint := c.gate(o.Listing), g.fingerprint([]byte(s.ShopperID(o.Shopper)))
 			if entered, _ := o.Entrant(); entered {
-				gate.engaged.add(fingerprint)
+				gate.seen.add(fingerprint)
 			} else {
-				gate.engage(fingerprint)
+				gate.see(fingerprint)
 			}
 		}
 	}
@@ -447,13 +447,13 @@ func (g *Group) failed(commands []pending, err error) {
 // noteDecided gathers what the actor of p's listing is to be told.
 func (g *Group) noteDecided(p *pending) {
 	gate := p.gate
-	if m := gate.decided; m != nil && m.desk != p.desk {
+	if m := gate.decided; m != nil && m.speculative != p.speculative {
 		g.send(gate, m)
 		gate.decided = nil
 	}
 	if gate.decided == nil {
 		gate.decided = g.decidedMsg.Get().(*decided)
-		gate.decided.desk = p.desk
+		gate.decided.speculative = p.speculative
 		g.touched = append(g.touched, gate)
 	}
 	gate.decided.items = append(gate.decided.items, p.item)
@@ -471,7 +471,7 @@ func (g *Group) tellDecided() {
 }
 
 func (g *Group) putDecided(m *decided) {
-	m.desk, m.items = nil, m.items[:0]
+	m.speculative, m.items = nil, m.items[:0]
 	g.decidedMsg.Put(m)
 }
 
@@ -488,7 +488,7 @@ type Stats struct {
 	StrayPayments  int64 // for no order of the group; alarms
 	Quarantined    int64 // listings now
 	Leaving        int64 // settled sessions whose orders have not left the state yet
-	Waiting        int64 // grabs inside now
+	Waiting        int64 // undecided grabs now
 	Actors         int64 // listings whose actor has been needed
 	JournalEntries int64 // in use
 	JournalLost    uint64

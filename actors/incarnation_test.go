@@ -11,7 +11,7 @@ import (
 )
 
 // TestSlotsAmongIncarnations has sessions settled, actors panic, epochs change and
-// the state restored while grabs are inside: every grab is answered once, with an
+// the state restored while grabs are undecided: every grab is answered once, with an
 // answer of its own, and no slot stays behind.
 func TestSlotsAmongIncarnations(t *testing.T) {
 	const sessions, shoppers, rounds = 4, 24, 12
@@ -111,7 +111,7 @@ func (s *shop) settleNow(t *testing.T, n int64, sessions int) {
 	}
 }
 
-// leavesNothing checks that nobody is inside any more, and every slot is free.
+// leavesNothing checks that nobody is undecided any more, and every slot is free.
 func (s *shop) leavesNothing(t *testing.T) {
 	t.Helper()
 	if lent := len(s.slots.lent); lent != 0 {
@@ -119,12 +119,12 @@ func (s *shop) leavesNothing(t *testing.T) {
 	}
 	for _, gate := range s.catalogue.Load().byHandle {
 		if n := gate.waiting.Load(); n != 0 {
-			t.Errorf("%s counts %d grabs inside", gate.name, n)
+			t.Errorf("%s counts %d undecided grabs", gate.name, n)
 		}
 	}
-	for i := range s.slots.inside {
-		if n := s.slots.inside[i].Load(); n != 0 {
-			t.Errorf("place %d counts %d grabs inside", i, n)
+	for i := range s.slots.undecided {
+		if n := s.slots.undecided[i].Load(); n != 0 {
+			t.Errorf("place %d counts %d undecided grabs", i, n)
 		}
 	}
 	free := map[*slot]bool{}

@@ -238,7 +238,7 @@ func TestWithoutStateNothingIsTold(t *testing.T) {
 		}
 		for what, ask := range map[string]func() error{
 			"by key": func() error { _, _, err := blank.GrabByKey([]byte("bob"), []byte("k"), blank.Now()+1); return err },
-			"leave":  func() error { _, err := blank.LeaveLine(t.Context(), []byte("bob"), []byte("k")); return err },
+			"leave":  func() error { _, err := blank.LeaveWaitlist(t.Context(), []byte("bob"), []byte("k")); return err },
 			"order":  func() error { _, err := blank.Order("bob", number); return err },
 			"orders": func() error { _, _, err := blank.Orders("bob", "", "", 10); return err },
 			"own":    func() error { _, err := blank.Own(t.Context(), "bob", 10); return err },
@@ -373,9 +373,9 @@ func noIsNotSure(t *testing.T, s *shop) {
 		})
 	}
 	await(t, "all others beside it", gathered(4))
-	crowded := *s.switches.Load()
-	crowded[engine.SwitchDepth] = 1
-	s.switches.Store(&crowded)
+	full := *s.switches.Load()
+	full[engine.SwitchDepth] = 1
+	s.switches.Store(&full)
 	s.log.setFail(true)
 	release()
 	a := <-answered
@@ -397,11 +397,11 @@ func TestNoFinalNoWhileInside(t *testing.T) {
 		return err == nil && found && a.Code == engine.CodeMissed
 	})
 	fp := follower.fingerprint([]byte("ann"))
-	follower.slots.inside.enter(fp)
+	follower.slots.undecided.enter(fp)
 	if a, found, err := follower.GrabByKey([]byte("ann"), []byte("k"), past); err != nil || !found || a.Code != engine.CodeProcessing {
 		t.Errorf("%+v %t %v", a, found, err)
 	}
-	follower.slots.inside.leave(fp)
+	follower.slots.undecided.leave(fp)
 	if a, _, err := follower.GrabByKey([]byte("ann"), []byte("k"), past); err != nil || a.Code != engine.CodeMissed {
 		t.Errorf("%+v %v", a, err)
 	}
@@ -533,7 +533,7 @@ func TestReopenedIsKnownFirst(t *testing.T) {
 			told := make(chan engine.Answer, 1)
 			go func() { told <- s.grab("day/skus/mask", "bob", "k") }()
 			if known {
-				await(t, "bob waits inside", func() bool { return s.Stats().Waiting == 1 })
+				await(t, "bob waits undecided", func() bool { return s.Stats().Waiting == 1 })
 				select {
 				case a := <-told:
 					t.Fatalf("told before the others know: %+v", a)
@@ -620,7 +620,7 @@ func TestOwnGrantIsNoSoldOut(t *testing.T) {
 		wait.Go(func() {
 			q := &engine.Grab{Listing: []byte(gate.name), Shopper: []byte("ann"), IdempotencyKey: []byte("other"), Quantity: 1}
 			x := &passing{Grab: q, fingerprint: follower.fingerprint(q.Shopper), front: true}
-			for looks := 0; !gate.engaged.has(x.fingerprint); looks++ {
+			for looks := 0; !gate.seen.has(x.fingerprint); looks++ {
 				if a, decided := follower.atGate(gate, x); decided {
 					t.Errorf("listing %d: %+v", i, a)
 					return

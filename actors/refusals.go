@@ -8,7 +8,7 @@ import (
 )
 
 // refused tells whether an answer to a grab is a no that a shopper may ask about
-// later: neither a yes, nor a place in a line, nor "not known yet".
+// later: neither a yes, nor a place on a waitlist, nor "not known yet".
 func refused(code engine.Code) bool {
 	switch code {
 	case engine.CodeGranted, engine.CodeWaitlisted, engine.CodeEntered, engine.CodeProcessing:

@@ -63,15 +63,17 @@ func TestRefusalsAreNoted(t *testing.T) {
 }
 
 // barAll is a guard that lets nobody in.
-type barAll struct{}
+type checkAll struct{}
 
-func (barAll) Bar(*engine.Grab, engine.DoorRules) engine.Reason { return engine.ReasonTicketMissing }
+func (checkAll) Check(*engine.Grab, engine.DoorRules) engine.Reason {
+	return engine.ReasonTicketMissing
+}
 
 // TestRefusalsOfTheGuard are noted like the rest.
 func TestRefusalsOfTheGuard(t *testing.T) {
 	s := openShop(t, nil)
 	s.plan("day", nil, units("mask", 1))
-	s.SetGuard(barAll{})
+	s.SetGuard(checkAll{})
 	if a := s.grab("day/skus/mask", "ann", "k"); a.Code != engine.CodeTicketRequired {
 		t.Fatal(a)
 	}

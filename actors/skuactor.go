@@ -7,16 +7,16 @@ import (
 )
 
 // skuActor is the actor of one listing. It takes grabs one by one against its
-// speculative state (desk) and never says yes.
+// speculative state and never says yes.
 type skuActor struct {
-	group *Group
-	gate  *gate
-	desk  *desk // this incarnation's alone: nobody else completes what it holds
+	group       *Group
+	gate        *gate
+	speculative *speculative // this incarnation's alone: nobody else completes what it holds
 }
 
-// desk is an actor's memory between messages. A restarted actor begins with a
+// speculative is an actor's memory between messages. A restarted actor begins with a
 // new one: what was in flight at the old is decided by the log alone.
-type desk struct {
+type speculative struct {
 	inFlight int64            // units proposed and not decided
 	joining  int64            // units that are to be waited for, likewise
 	shoppers map[uint64]int32 // fingerprints in flight
@@ -25,18 +25,18 @@ type desk struct {
 	current  *slot            // being decided: lost if the actor panics now
 }
 
-func newDesk() *desk { return &desk{shoppers: map[uint64]int32{}} }
+func newSpeculative() *speculative { return &speculative{shoppers: map[uint64]int32{}} }
 
-// decided tells a desk what became of its proposals. Pooled by the group.
+// decided tells an actor what became of its proposals. Pooled by the group.
 type decided struct {
-	desk  *desk
-	items []decidedItem
+	speculative *speculative
+	items       []decidedItem
 }
 
 type decidedItem struct {
 	fingerprint uint64
-	units       uint32 // as counted in the desk
-	joining     bool   // in desk.joining, else in desk.inFlight
+	units       uint32 // as counted in speculative
+	joining     bool   // in speculative.joining, else in speculative.inFlight
 }
 
 // closed tells an actor that its epoch has.
@@ -48,7 +48,7 @@ func (a *skuActor) Receive(ctx actor.Context) {
 	case *slot:
 		a.decide(m)
 	case *decided:
-		a.settle(m)
+		a.takeDecided(m)
 	case *closed:
 		a.letGo()
 	case *actor.Restarting: // it panicked; its successor begins with what is committed
@@ -65,7 +65,7 @@ func (a *skuActor) Receive(ctx actor.Context) {
 
 // decide answers a grab, parks it, or sends it on.
 func (a *skuActor) decide(s *slot) {
-	d := a.desk
+	d := a.speculative
 	d.current = s
 	if a.group.onGrab != nil {
 		a.group.onGrab(s)
@@ -76,7 +76,7 @@ func (a *skuActor) decide(s *slot) {
 	case !a.group.leads.Load() || a.gate.retired.Load():
 		a.answer(s, unknown)
 	case d.shoppers[s.fingerprint] > 0 && a.group.blocked.Load():
-		a.answer(s, a.group.crowded(a.gate)) // what he has in flight may take as long as a zone is away
+		a.answer(s, a.group.busy(a.gate)) // what he has in flight may take as long as a zone is away
 	case d.shoppers[s.fingerprint] > 0:
 		d.current = nil
 		d.twins = append(d.twins, s)
@@ -86,7 +86,7 @@ func (a *skuActor) decide(s *slot) {
 }
 
 func (a *skuActor) answer(s *slot, with engine.Answer) {
-	a.desk.current = nil
+	a.speculative.current = nil
 	a.group.slots.complete(s, with)
 }
 
@@ -101,13 +101,13 @@ func (a *skuActor) answerKnown(s *slot) bool {
 }
 
 // sell proposes a hold if units are free, parks the grab if units in flight may
-// come back, else says no. Whoever is engaged is answered from committed state
+// come back, else says no. Whoever was seen is answered from committed state
 // first.
 func (a *skuActor) sell(s *slot) {
-	d := a.desk
+	d := a.speculative
 	quantity := int64(s.quantity)
 	free := a.gate.available.Load() - d.inFlight
-	if a.gate.inLine.Load() > 0 {
+	if a.gate.waitedFor.Load() > 0 {
 		free = 0 // it is theirs
 	}
 	drawing := a.gate.drawing()
@@ -115,19 +115,19 @@ func (a *skuActor) sell(s *slot) {
 	if closed == engine.ReasonSoldOut || closed == engine.ReasonGone {
 		closed = engine.ReasonNone // what is free says that better
 	}
-	// Where a unit is free, the look into the engaged set and the entry there are
+	// Where a unit is free, the look into the set of those seen and the entry there are
 	// one.
-	engaged := false
-	joins := !drawing && free < quantity && s.waitlist && a.gate.facts.Load().waitlist && a.gate.lineRoom.Load()-d.joining >= quantity
+	seen := false
+	joins := !drawing && free < quantity && s.waitlist && a.gate.facts.Load().waitlist && a.gate.waitlistCapacity.Load()-d.joining >= quantity
 	if closed == engine.ReasonNone && (drawing || joins || free >= quantity) {
-		engaged = !a.gate.engaged.add(s.fingerprint)
+		seen = !a.gate.seen.add(s.fingerprint)
 	} else {
-		engaged = a.gate.engaged.has(s.fingerprint)
+		seen = a.gate.seen.has(s.fingerprint)
 	}
 	switch {
-	case engaged && a.answerKnown(s):
-	case closed == engine.ReasonOverload && engaged:
-		a.answer(s, a.group.crowded(a.gate)) // no final no to somebody who may have a grab in flight
+	case seen && a.answerKnown(s):
+	case closed == engine.ReasonOverload && seen:
+		a.answer(s, a.group.busy(a.gate)) // no final no to somebody who may have a grab in flight
 	case closed != engine.ReasonNone:
 		a.answer(s, a.gate.refuse(closed))
 	case drawing:
@@ -152,10 +152,10 @@ func (a *skuActor) sell(s *slot) {
 	}
 }
 
-// propose hands a grab, whose shopper is engaged, to the batcher. units of it are
+// propose hands a grab, whose shopper was seen, to the batcher. units of it are
 // counted as in flight or, joining, as waited for.
 func (a *skuActor) propose(s *slot, units uint32, joining bool) {
-	d := a.desk
+	d := a.speculative
 	item := decidedItem{s.fingerprint, units, joining}
 	d.count(item, 1)
 	d.shoppers[item.fingerprint]++
@@ -166,7 +166,7 @@ func (a *skuActor) propose(s *slot, units uint32, joining bool) {
 	}
 }
 
-func (d *desk) count(item decidedItem, sign int64) {
+func (d *speculative) count(item decidedItem, sign int64) {
 	if item.joining {
 		d.joining += sign * int64(item.units)
 	} else {
@@ -174,8 +174,8 @@ func (d *desk) count(item decidedItem, sign int64) {
 	}
 }
 
-// over takes what is decided, or was never proposed, off the desk.
-func (d *desk) over(item decidedItem) {
+// over takes what is decided, or was never proposed, out of the speculative state.
+func (d *speculative) over(item decidedItem) {
 	d.count(item, -1)
 	fingerprint := item.fingerprint
 	if d.shoppers[fingerprint]--; d.shoppers[fingerprint] <= 0 {
@@ -183,10 +183,10 @@ func (d *desk) over(item decidedItem) {
 	}
 }
 
-// settle takes in what the log decided, and lets those who waited for it go on.
-func (a *skuActor) settle(m *decided) {
-	d := a.desk
-	if m.desk == d {
+// takeDecided takes in what the log decided, and lets those who waited for it go on.
+func (a *skuActor) takeDecided(m *decided) {
+	d := a.speculative
+	if m.speculative == d {
 		for _, item := range m.items {
 			d.over(item)
 		}
@@ -211,8 +211,8 @@ func (a *skuActor) settle(m *decided) {
 // letGo completes what waits here as unknown, so that the fronts ask again: the
 // epoch is over, or this incarnation.
 func (a *skuActor) letGo() {
-	d := a.desk
-	a.desk = newDesk()
+	d := a.speculative
+	a.speculative = newSpeculative()
 	for _, s := range append(append(d.parked, d.twins...), d.current) {
 		if s != nil {
 			a.group.slots.complete(s, unknown)
@@ -269,7 +269,7 @@ func (g *Group) spawn(gate *gate) *actor.PID {
 	if pid := gate.pid.Load(); pid != nil {
 		return pid
 	}
-	props := actor.PropsFromProducer(func() actor.Actor { return &skuActor{g, gate, newDesk()} }, actor.WithGuardian(g.supervisor))
+	props := actor.PropsFromProducer(func() actor.Actor { return &skuActor{g, gate, newSpeculative()} }, actor.WithGuardian(g.supervisor))
 	pid := g.system.Root.SpawnPrefix(props, "sku")
 	g.byActor.Store(pid.Id, gate)
 	gate.pid.Store(pid)

@@ -26,16 +26,16 @@ type slot struct {
 	index   engine.LogIndex // what the node had applied that decided elsewhere
 	reply   engine.Reply    // nil: a front waits
 
-	gate        *gate  // nil: it is decided elsewhere
-	shopper     []byte // in shopperRoom
-	key         engine.Key
-	quantity    uint32
-	waitlist    bool   // would rather wait in line
-	ticket      uint64 // 0 without
-	transaction engine.Transaction
-	deadline    engine.Time
-	fingerprint uint64
-	shopperRoom [engine.MaxShopperBytes]byte
+	gate         *gate  // nil: it is decided elsewhere
+	shopper      []byte // in shopperRoom
+	key          engine.Key
+	quantity     uint32
+	waitlist     bool   // would rather join the waitlist
+	ticket       uint64 // 0 without
+	transaction  engine.Transaction
+	deadline     engine.Time
+	fingerprint  uint64
+	shopperBytes [engine.MaxShopperBytes]byte
 }
 
 const (
@@ -52,9 +52,9 @@ const expiryTick = 10 * time.Millisecond
 
 // slotPool lends slots. Safe for concurrent use.
 type slotPool struct {
-	began  time.Time
-	stop   chan struct{}
-	inside inside // also those whose fronts have left
+	began     time.Time
+	stop      chan struct{}
+	undecided undecided // also those whose fronts have left
 
 	mu   sync.Mutex
 	free []*slot
@@ -116,9 +116,9 @@ func (p *slotPool) lend(x *passing, gate *gate) *slot {
 	p.mu.Unlock()
 	s.gate, s.fingerprint, s.key, s.deadline, s.reply = gate, x.fingerprint, x.key, x.deadline, x.reply
 	s.quantity, s.waitlist, s.ticket, s.transaction = x.Quantity, x.Waitlist, x.Ticket, x.Transaction
-	s.shopper = append(s.shopperRoom[:0], x.Shopper...)
+	s.shopper = append(s.shopperBytes[:0], x.Shopper...)
 	s.expires.Store(int64(x.expires))
-	p.inside.enter(x.fingerprint)
+	p.undecided.enter(x.fingerprint)
 	s.state.Store(slotPending)
 	return s
 }
@@ -147,7 +147,7 @@ func (s *slot) complete(a engine.Answer, index engine.LogIndex) {
 	if s.gate != nil {
 		s.gate.waiting.Add(-1)
 	}
-	s.pool.inside.leave(s.fingerprint)
+	s.pool.undecided.leave(s.fingerprint)
 	switch reply := s.reply; {
 	case reply != nil:
 		s.pool.put(s)

@@ -37,7 +37,7 @@ func (g *Group) rebuilt(s *engine.State, old *catalogue) *catalogue {
 		}
 		c.sessions = append(c.sessions, shown)
 	}
-	c.words = g.wordsOf(s, old.words)
+	c.messages = g.messagesOf(s, old.messages)
 	return c
 }
 
@@ -120,21 +120,21 @@ func (g *Group) Sessions(known uint64) (sessions []engine.SessionView, version u
 	if err := g.awaitShown(); err != nil {
 		return nil, 0, err
 	}
-	version = g.settledFigures()
+	version = g.stableFigures()
 	if version != 0 && version == known {
 		return nil, version, nil
 	}
 	sessions = g.sessions(func(x *engine.SessionView) bool {
 		return x.State == engine.Published || x.State == engine.Open
 	})
-	if g.settledFigures() != version {
+	if g.stableFigures() != version {
 		version = 0
 	}
 	return sessions, version, nil
 }
 
 // settledFigures gives the version of what is on display, 0 while it changes.
-func (g *Group) settledFigures() uint64 {
+func (g *Group) stableFigures() uint64 {
 	if at := g.figures.Load(); at%2 == 0 {
 		return at + 2
 	}

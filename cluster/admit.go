@@ -15,7 +15,7 @@ import (
 // whoIsAt gives the node that an address belongs to, "" if that is not known. What
 // one node acknowledges must not count as another's because a name leads astray.
 func (n *Node) whoIsAt(addr string) string {
-	for _, m := range n.Roster().Members {
+	for _, m := range n.Membership().Members {
 		if m.Peer == addr {
 			return m.ID
 		}
@@ -30,7 +30,7 @@ func (n *Node) identity() peer.Hello { return n.dir.version().Hello }
 // directory a node was met first: one that comes with another has forgotten what
 // it acknowledged, and its vote would count twice.
 //
-// A node that has not caught up knows an old roster only, in which the present
+// A node that has not caught up knows an old membership only, in which the present
 // leader may be missing. It turns away whom it knows to have been removed, and
 // nobody for being unknown: certificate, cluster and generation have been checked.
 func (n *Node) admit(other peer.Hello) error {
@@ -42,14 +42,14 @@ func (n *Node) admit(other peer.Hello) error {
 }
 
 func (n *Node) weigh(other peer.Hello) error {
-	roster := n.fsm.roster.Load()
+	membership := n.fsm.membership.Load()
 	switch {
-	case roster == nil:
-	case roster.removed(other.Node, other.Incarnation):
+	case membership == nil:
+	case membership.removed(other.Node, other.Incarnation):
 		return peer.Refuse(peer.CodeRemoved,
 			"node %q was removed from this cluster; to take it in again, empty its directory and use 'doorbuster "+
 				"cluster join'", other.Node)
-	case roster.member(other.Node) == nil && n.fresh.holds():
+	case membership.member(other.Node) == nil && n.fresh.holds():
 		return peer.Refuse(peer.CodeOther,
 			"node %q is not of this cluster; take it in with 'doorbuster cluster join --id %s' on one that is",
 			other.Node, other.Node)
@@ -76,7 +76,7 @@ func (n *Node) weigh(other peer.Hello) error {
 }
 
 // forgetStrangers forgets the directories of nodes that were removed.
-func (n *Node) forgetStrangers(r *Roster) {
+func (n *Node) forgetStrangers(r *Membership) {
 	if r.Version == 0 {
 		return
 	}

@@ -15,7 +15,7 @@ import (
 
 // others gives the other members, by id; none on a lone node.
 func (n *Node) others() (others []Member) {
-	for _, m := range n.Roster().Members {
+	for _, m := range n.Membership().Members {
 		if m.ID != n.cfg.NodeID {
 			others = append(others, m)
 		}
@@ -69,7 +69,7 @@ var errOlder = errors.New("its build is older and gives reports to no other node
 // one; patience bounds the wait. The error says why in words.
 func (n *Node) AskReports(ctx context.Context, node string, q rpc.ReportsRequest,
 	patience time.Duration) (rpc.ReportsPage, error) {
-	m := n.Roster().member(node)
+	m := n.Membership().member(node)
 	if m == nil || n.net == nil {
 		return rpc.ReportsPage{}, errors.New("no node of the cluster any more")
 	}

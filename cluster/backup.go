@@ -47,7 +47,7 @@ type BackupInfo struct {
 	Hash       string          `json:"hash"` // of the state, as 'cluster status' tells it
 	Taken      time.Time       `json:"taken"`
 	Version    string          `json:"version"` // of the build
-	Roster     *Roster         `json:"roster,omitempty"`
+	Roster     *Membership     `json:"roster,omitempty"`
 	StateOnly  bool            `json:"state_only,omitempty"` // there is no ledger's part
 
 	// Horizon says, after a restore, which orders may have been told of and are lost.
@@ -83,7 +83,7 @@ func (n *Node) Backup(ctx context.Context, w io.Writer, stateOnly bool) error {
 		Cluster: n.cfg.ClusterID, Node: n.cfg.NodeID, Generation: n.dir.version().Generation,
 		Term:     engine.Term(n.raft.CurrentTerm()),
 		LogIndex: index, Hash: hex.EncodeToString(digest.Sum(nil)), Taken: n.cfg.Wall().UTC(), Version: n.cfg.Version,
-		Roster:    n.fsm.roster.Load(),
+		Roster:    n.fsm.membership.Load(),
 		StateOnly: stateOnly,
 	})
 	if err != nil {
@@ -184,7 +184,7 @@ func (b *backupFile) check() error {
 	}
 	infoBytes, stateBytes := int64(binary.LittleEndian.Uint32(head[12:])), binary.LittleEndian.Uint64(head[16:])
 	begin := int64(backupHead) + infoBytes
-	if most := size - sha256.Size - begin; most < 0 || stateBytes > uint64(most) || infoBytes > maxRosterBytes {
+	if most := size - sha256.Size - begin; most < 0 || stateBytes > uint64(most) || infoBytes > maxMembershipBytes {
 		return errBackupDamaged
 	}
 	end := begin + int64(stateBytes)
@@ -263,7 +263,7 @@ func CheckBackup(path string) (BackupInfo, error) {
 // start. Errors: ErrBackup, ErrDirectory.
 func Restore(cfg Config, path string) (info BackupInfo, err error) {
 	if cfg.ClusterID != "" {
-		cfg.Desk = noDesk{}
+		cfg.Decider = noDecider{}
 	}
 	if err := cfg.Validate(); err != nil {
 		return info, err
@@ -340,5 +340,5 @@ func Restore(cfg Config, path string) (info BackupInfo, err error) {
 	return info, n.dir.update(func(v *dirVersion) { v.Restoring = false })
 }
 
-// noDesk is for a node that is not opened.
-type noDesk struct{ rpc.Desk }
+// noDecider is for a node that is not opened.
+type noDecider struct{ rpc.Decider }

@@ -58,7 +58,7 @@ func TestBehindFollowsLaterLeader(t *testing.T) {
 	c.leads("a1")
 	b1 := c.seat("b1")
 	c.ticks(3)
-	if err := b1.Snapshot(); err != nil { // with the roster as of now: what it starts with
+	if err := b1.Snapshot(); err != nil { // with the membership as of now: what it starts with
 		t.Fatal(err)
 	}
 	b1.leave(t)
@@ -72,7 +72,7 @@ func TestBehindFollowsLaterLeader(t *testing.T) {
 	})
 	c.ticks(100) // more than one message holds
 	b1 = c.reopen(b1)
-	c.eventually("b1 does not catch up", func() bool { return b1.Ready() == nil && b1.Roster().member("a3") != nil })
+	c.eventually("b1 does not catch up", func() bool { return b1.Ready() == nil && b1.Membership().member("a3") != nil })
 	leader := c.leads("a3")
 	if _, err := leader.tick(); err != nil {
 		t.Error(err)
@@ -88,12 +88,12 @@ func TestJoinUnderLaterLeader(t *testing.T) {
 	later.NodeID, later.Members = "a3", configs[0].Members[1:]
 	joining := openSeat(t, configs[2])
 	p := pretend(t, later, configs[2])
-	roster := &Roster{Version: 1, ZoneAck: ZoneAckOff, Members: joining.cfg.Members}
-	named := func(e *raft.Log) { e.Type, e.Data = raft.LogCommand, encodeRoster(roster) }
+	membership := &Membership{Version: 1, ZoneAck: ZoneAckOff, Members: joining.cfg.Members}
+	named := func(e *raft.Log) { e.Type, e.Data = raft.LogCommand, encodeMembership(membership) }
 	if ok, err := p.try(5, 1, 1, 2, 1, named); !ok || err != nil {
 		t.Fatal("entries refused", err)
 	}
-	eventually(t, "the roster is not applied", func() bool { return joining.Roster().Version == 1 })
+	eventually(t, "the membership is not applied", func() bool { return joining.Membership().Version == 1 })
 	joining.net.port.DropConnections()
 	eventually(t, "what follows is refused for ever", func() bool {
 		ok, err := p.try(5, 2, 5, 2, 1,
@@ -135,7 +135,7 @@ func TestRemovedStaysOut(t *testing.T) {
 	a2.leave(t)
 	c.seats = slices.DeleteFunc(c.seats, func(s *seat) bool { return s == a2 })
 	c.ticks(3)
-	removed := leader.Roster().Removed
+	removed := leader.Membership().Removed
 	if len(removed) != 1 || removed[0].ID != "a2" || removed[0].Incarnation == "" {
 		t.Fatalf("removed: %+v", removed)
 	}
@@ -159,9 +159,9 @@ func TestRemovedStaysOut(t *testing.T) {
 	c.leads("a1")
 }
 
-// TestRemovedIsBounded: the roster remembers so many removed nodes and no more.
+// TestRemovedIsBounded: the membership remembers so many removed nodes and no more.
 func TestRemovedIsBounded(t *testing.T) {
-	r := &Roster{}
+	r := &Membership{}
 	for i := range 2 * maxRemoved {
 		r.remove(Removed{ID: "n" + string(rune('a'+i%26)), Incarnation: string(rune('a' + i))})
 	}

@@ -36,17 +36,17 @@ func (n *Node) whomItHears(now time.Time) string {
 // its own. With two nodes apart the third can have every zone acknowledge. nil if
 // other zones are not away, or are so for everybody.
 func (n *Node) bridge(now time.Time) *Member {
-	if !n.across.blocked.Load() && !n.across.degraded.Load() {
+	if !n.zoneAcked.blocked.Load() && !n.zoneAcked.degraded.Load() {
 		return nil
 	}
-	roster, v, term := n.Roster(), n.voters.Load(), n.raft.CurrentTerm()
+	membership, v, term := n.Membership(), n.voters.Load(), n.raft.CurrentTerm()
 	for _, id := range v.elsewhere {
 		if now.Sub(n.heardAt(id)) < freshFor {
 			return nil // it is slow, not cut off
 		}
 	}
 	for _, id := range v.others {
-		m := roster.member(id)
+		m := membership.member(id)
 		if m == nil || m.Drained || m.Kind != KindVoter || !n.healthy(term, id) ||
 			uint64(n.tracker.durableOf(term, id))+behind < n.raft.LastIndex() {
 			continue
@@ -56,7 +56,7 @@ func (n *Node) bridge(now time.Time) *Member {
 		}
 		p, _ := n.pulseOf(id)
 		for _, far := range strings.Fields(p.Detail[detailHears]) {
-			if roster.zoneOf(far) != m.Zone && slices.Contains(v.others, far) &&
+			if membership.zoneOf(far) != m.Zone && slices.Contains(v.others, far) &&
 				now.Sub(n.heardAt(id)) < hearsFor && !n.ended(far) {
 				return m
 			}

@@ -39,8 +39,8 @@ type Config struct {
 	TLS *peer.Files
 	// Ledger says how the ledger is kept; its directory and logger are the node's.
 	Ledger ledger.Config
-	// Desk decides what other nodes forward to this one; required in a cluster.
-	Desk rpc.Desk
+	// Decider decides what other nodes forward to this one; required in a cluster.
+	Decider rpc.Decider
 	// Alarms gives those of the rooms beside the cluster's, for every node's status;
 	// called often, so that it must be cheap. nil: none.
 	Alarms func() []engine.Alarm
@@ -122,7 +122,7 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// maxMembers bounds a roster; Raft with more voters is slow, and edges are few.
+// maxMembers bounds a membership; Raft with more voters is slow, and edges are few.
 const maxMembers = 64
 
 func (c Config) validateCluster() error {
@@ -134,8 +134,8 @@ func (c Config) validateCluster() error {
 	if c.ZoneTimeout < 10*time.Millisecond || c.ZoneTimeout > time.Minute {
 		bad("cluster.zone_timeout: %s is not between 10ms and 1m", c.ZoneTimeout)
 	}
-	if c.Desk == nil {
-		bad("no desk")
+	if c.Decider == nil {
+		bad("no decider")
 	}
 	if n := len(c.Members); n == 0 || n > maxMembers {
 		bad("cluster.nodes: %d nodes; a cluster begins with 1 to %d", n, maxMembers)
@@ -167,6 +167,6 @@ func (c Config) validateCluster() error {
 
 // self gives this node among the members that the cluster begins with, or nil.
 func (c Config) self() *Member {
-	r := Roster{Members: c.Members}
+	r := Membership{Members: c.Members}
 	return r.member(c.NodeID)
 }

@@ -42,11 +42,11 @@ func (net *network) keepFollowing() {
 			return
 		case <-net.learn:
 		}
-		roster := net.node.Roster()
+		membership := net.node.Membership()
 		var gone []string
 		net.mu.Lock()
 		for id, f := range net.follows {
-			if m := roster.member(id); m == nil || m.Peer != f.member.Peer {
+			if m := membership.member(id); m == nil || m.Peer != f.member.Peer {
 				f.cancel()
 				delete(net.follows, id)
 				net.peers.Forget(f.member.Peer)
@@ -58,7 +58,7 @@ func (net *network) keepFollowing() {
 				f.member = *m
 			}
 		}
-		for _, m := range roster.Members {
+		for _, m := range membership.Members {
 			if m.ID == net.node.cfg.NodeID || net.follows[m.ID] != nil {
 				continue
 			}
@@ -74,7 +74,7 @@ func (net *network) keepFollowing() {
 		for _, id := range gone {
 			net.port.DropNode(id) // also its own to this node
 		}
-		net.node.forgetStrangers(roster)
+		net.node.forgetStrangers(membership)
 	}
 }
 
@@ -110,7 +110,7 @@ func (net *network) heard(f *followed, p rpc.Pulse, sent time.Time) {
 	}
 	n.learnAcross(p.Applied)
 	if told := n.members.toldOut.Load(); told != nil && p.Leads && sent.After(*told) {
-		n.members.toldOut.Store(nil) // who turned this node away knew an old roster
+		n.members.toldOut.Store(nil) // who turned this node away knew an old membership
 	}
 	// A leader that does not know yet that there is another has its lease alone.
 	if p.Leads && !sent.IsZero() && p.Term >= engine.Term(n.raft.CurrentTerm()) && n.raft.State() != raft.Leader {
@@ -212,7 +212,7 @@ func (n *Node) ended(id string) bool {
 }
 
 // plainly says in plain words why a node can't be reached.
-func plainly(err error) error { return errors.New(engine.NetworkWords(err)) }
+func plainly(err error) error { return errors.New(engine.PlainNetworkError(err)) }
 
 // heardAt gives when a node last answered a ping, by its send time.
 func (n *Node) heardAt(id string) time.Time { return n.follow(id).heard }

@@ -179,7 +179,7 @@ func (n *Node) Ready() error {
 		return errors.New("no epoch is open: recovering, or waiting for a leader")
 	case len(n.voters.Load().configuration.Servers) == 0:
 		return errors.New("this node is not of the cluster yet: 'doorbuster cluster join' on one that is")
-	case n.across.blocked.Load():
+	case n.zoneAcked.blocked.Load():
 		return errors.New("zone ack is require, and no voter of another zone answers; bring one back, or " +
 			"'doorbuster cluster zone-ack --mode prefer'")
 	}

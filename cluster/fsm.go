@@ -26,8 +26,8 @@ type Observer interface {
 // fsm bridges committed entries into the engine.
 //
 // An entry is applied, and with that seen by any door of this node, only once it
-// is across: committed, and at or below the index that bound gives. Entries that
-// are committed and not yet across are held, in order. So the zone rule is kept
+// is zone-acked: committed, and at or below the index that bound gives. Entries that
+// are committed and not yet zone-acked are held, in order. So the zone rule is kept
 // in this one place, whatever a door shows of the state.
 type fsm struct {
 	observer Observer
@@ -36,10 +36,10 @@ type fsm struct {
 	// bound gives the highest index that may be applied. Set before the first
 	// Apply; safe for concurrent use; never called with hold locked by others.
 	bound func() engine.LogIndex
-	// rostered is told of each new roster, when it is committed; reconfigured, that
+	// membershipChanged is told of each new membership, when it is committed; reconfigured, that
 	// Raft's configuration has changed.
-	rostered     func(*Roster)
-	reconfigured func()
+	membershipChanged func(*Membership)
+	reconfigured      func()
 	// alarm is Node.alarm; called with hold locked.
 	alarm func(name engine.AlarmName, about, detail string)
 
@@ -55,8 +55,8 @@ type fsm struct {
 	// the state, too. A snapshot is not written before.
 	recorded func(engine.LogIndex) error
 
-	roster atomic.Pointer[Roster]
-	term   atomic.Uint64 // of the last entry that was committed here, also if it is held
+	membership atomic.Pointer[Membership]
+	term       atomic.Uint64 // of the last entry that was committed here, also if it is held
 	// reduceTo is the node that takes over alone, in a recovery.
 	reduceTo string
 
@@ -69,7 +69,7 @@ type fsm struct {
 	halted  error   // why nothing more is applied; under hold
 }
 
-// heldEntry is committed and not yet across. It is what the entry's future gets.
+// heldEntry is committed and not yet zone-acked. It is what the entry's future gets.
 type heldEntry struct {
 	index engine.LogIndex
 	term  uint64
@@ -88,7 +88,7 @@ type applied struct {
 func newFSM(observer Observer, fatal *fatal, logger *slog.Logger) *fsm {
 	return &fsm{observer: observer, fatal: fatal, logger: logger, state: engine.NewState(),
 		wake:  make(chan struct{}, 1),
-		bound: unbounded, rostered: func(*Roster) {}, reconfigured: func() {}, passed: func(engine.LogIndex) {},
+		bound: unbounded, membershipChanged: func(*Membership) {}, reconfigured: func() {}, passed: func(engine.LogIndex) {},
 		alarm: func(engine.AlarmName, string, string) {}, recorded: func(engine.LogIndex) error { return nil }}
 }
 
@@ -104,8 +104,8 @@ func (f *fsm) view(read func(*engine.State)) {
 // Apply is Raft's. It gives an applied, or a *heldEntry whose outcome comes later.
 func (f *fsm) Apply(entry *raft.Log) any {
 	f.term.Store(entry.Term)
-	if isRoster(entry.Data) {
-		return f.applyRoster(entry)
+	if isMembership(entry.Data) {
+		return f.applyMembership(entry)
 	}
 	f.hold.Lock()
 	defer f.hold.Unlock()
@@ -120,26 +120,26 @@ func (f *fsm) Apply(entry *raft.Log) any {
 	return h
 }
 
-// errRosterMoved: a roster was made out of one that is not the present one.
-var errRosterMoved = errors.New("the roster has changed meanwhile")
+// errMembershipMoved: a membership was made out of one that is not the present one.
+var errMembershipMoved = errors.New("the membership has changed meanwhile")
 
-// applyRoster takes in a change of the cluster itself. It waits for no zone: it
+// applyMembership takes in a change of the cluster itself. It waits for no zone: it
 // is how operators change that rule when a zone is away.
-func (f *fsm) applyRoster(entry *raft.Log) any {
-	next, err := DecodeRoster(entry.Data)
+func (f *fsm) applyMembership(entry *raft.Log) any {
+	next, err := DecodeMembership(entry.Data)
 	if err != nil {
-		f.malformed("roster", entry.Index, err)
+		f.malformed("membership", entry.Index, err)
 		return applied{err: err}
 	}
 	version := uint64(0)
-	if now := f.roster.Load(); now != nil {
+	if now := f.membership.Load(); now != nil {
 		version = now.Version
 	}
 	if next.Version != version+1 {
-		return applied{err: errRosterMoved}
+		return applied{err: errMembershipMoved}
 	}
-	f.roster.Store(next)
-	f.rostered(next)
+	f.membership.Store(next)
+	f.membershipChanged(next)
 	f.look()
 	return applied{}
 }
@@ -188,7 +188,7 @@ func upgrade(err error) error { return fmt.Errorf("%w; upgrade doorbuster on thi
 // look asks for held entries to be looked at: the bound may have moved.
 func (f *fsm) look() { wake(f.wake) }
 
-// release applies held entries as far as they are across, until stop.
+// release applies held entries as far as they are zone-acked, until stop.
 func (f *fsm) release(stop <-chan struct{}) {
 	for {
 		select {
@@ -235,7 +235,7 @@ func (f *fsm) abandon() {
 	}
 }
 
-// holding gives the term of the oldest entry that is committed and not yet across, and
+// holding gives the term of the oldest entry that is committed and not yet zone-acked, and
 // since when it is held; 0 if there is none. All before it has been applied.
 func (f *fsm) holding() (term uint64, since time.Time) {
 	f.hold.Lock()
@@ -270,7 +270,7 @@ func (f *fsm) writtenBy(counts func(node string, term uint64) bool) (last engine
 // errHolding: a snapshot must have all that Raft believes applied.
 var errHolding = errors.New("committed entries wait for another zone; the snapshot waits, too")
 
-// snapshotPatience is how long a snapshot waits for held entries to get across.
+// snapshotPatience is how long a snapshot waits for held entries to be zone-acked.
 // Entries queue up before the state machine meanwhile.
 const snapshotPatience = 500 * time.Millisecond
 
@@ -294,11 +294,11 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	roster := f.roster.Load()
+	membership := f.membership.Load()
 	if f.reduceTo != "" {
-		roster = roster.reduced(f.reduceTo)
+		membership = membership.reduced(f.reduceTo)
 	}
-	return fsmSnapshot{f.state.Snapshot(), snapshotHead{roster, f.history}, f.recorded}, nil
+	return fsmSnapshot{f.state.Snapshot(), snapshotHead{membership, f.history}, f.recorded}, nil
 }
 
 // Restore is Raft's. A state never goes back while somebody may look at it: a
@@ -337,9 +337,9 @@ func (f *fsm) Restore(from io.ReadCloser) error {
 	f.restored.Add(1)
 	f.passed(state.LogIndex())
 	f.history = head.Terms
-	if roster := head.Roster; roster != nil {
-		f.roster.Store(roster)
-		f.rostered(roster)
+	if membership := head.Roster; membership != nil {
+		f.membership.Store(membership)
+		f.membershipChanged(membership)
 	}
 	return nil
 }

@@ -132,6 +132,6 @@ func (f *fsm) terms() history {
 
 // snapshotHead is what a snapshot has in front of the engine's state.
 type snapshotHead struct {
-	Roster *Roster `json:"roster,omitempty"`
-	Terms  history `json:"terms,omitempty"`
+	Roster *Membership `json:"roster,omitempty"`
+	Terms  history     `json:"terms,omitempty"`
 }

@@ -115,7 +115,7 @@ func (n *Node) maySolicit() error {
 
 // modest tells whether another node should lead, if one can.
 func (n *Node) modest() bool {
-	m := n.Roster().member(n.cfg.NodeID)
+	m := n.Membership().member(n.cfg.NodeID)
 	return m != nil && (m.Drained || m.Kind == KindWitness)
 }
 
@@ -124,7 +124,7 @@ func (n *Node) ClockOff() bool { return n.lead.clockOff.Load() }
 
 // Drained tells whether an operator has taken this node out of service.
 func (n *Node) Drained() bool {
-	m := n.Roster().member(n.cfg.NodeID)
+	m := n.Membership().member(n.cfg.NodeID)
 	return m != nil && m.Drained
 }
 
@@ -251,7 +251,7 @@ func (n *Node) improve(now time.Time) {
 		go n.handTo(bridge, false)
 		return
 	}
-	home := n.Roster().home()
+	home := n.Membership().home()
 	wrongZone := home != "" && home != n.cfg.Zone
 	if !due || now.Sub(l.ledSince) <= settled || !n.modest() && !wrongZone && !l.clockOff.Load() {
 		return
@@ -288,10 +288,10 @@ func (n *Node) successor() (best *Member) {
 	if n.alone() {
 		return nil
 	}
-	roster, rank := n.Roster(), -1
-	home := roster.home()
+	membership, rank := n.Membership(), -1
+	home := membership.home()
 	for _, id := range n.voters.Load().others {
-		m := roster.member(id)
+		m := membership.member(id)
 		if m == nil || m.Drained || m.Kind == KindWitness || !n.caughtUp(id) || n.untimely(id) != 0 {
 			continue
 		}
@@ -350,14 +350,14 @@ func (n *Node) Transfer(ctx context.Context, from, to string) (leader string, er
 		return "", engine.ErrNotLeader
 	}
 	if from != "" && from != n.cfg.NodeID {
-		if n.Roster().member(from) == nil {
+		if n.Membership().member(from) == nil {
 			return "", refuse("no node %q; see 'doorbuster cluster status'", from)
 		}
 		return n.cfg.NodeID, nil
 	}
 	target := n.successor()
 	if to != "" {
-		m := n.Roster().member(to)
+		m := n.Membership().member(to)
 		switch {
 		case to == n.cfg.NodeID:
 			return to, nil
@@ -502,8 +502,8 @@ func (n *Node) refused(addr string) bool {
 // rank orders the voters that are left: the higher, the rather it is to lead. Who
 // has given the old leader up votes; so the one that is to lead comes last.
 func (n *Node) rank(gone string) int {
-	roster := n.Roster()
-	home := roster.home()
+	membership := n.Membership()
+	home := membership.home()
 	worth := func(m Member) (w int) {
 		if m.Kind == KindVoter && !m.Drained {
 			w += 2
@@ -513,7 +513,7 @@ func (n *Node) rank(gone string) int {
 		}
 		return w
 	}
-	left := slices.DeleteFunc(slices.Clone(roster.Members),
+	left := slices.DeleteFunc(slices.Clone(membership.Members),
 		func(m Member) bool { return m.ID == gone || !m.Kind.votes() })
 	slices.SortFunc(left, func(a, b Member) int {
 		return cmp.Or(cmp.Compare(worth(a), worth(b)),

@@ -116,7 +116,7 @@ const copyTimeout = 10 * time.Second
 func (o otherLedgers) each(ctx context.Context, least engine.LogIndex,
 	ask func(context.Context, *rpc.Peer) (done bool, err error)) error {
 	err := errNoLedger
-	for _, m := range o.n.Roster().Members {
+	for _, m := range o.n.Membership().Members {
 		if p, heard := o.n.pulseOf(m.ID); m.ID == o.n.cfg.NodeID || !heard || p.Ledger < least {
 			continue
 		}

@@ -45,7 +45,7 @@ var ErrDeleteInside = errors.New("cluster: can't delete entries from the middle 
 type LogStore struct {
 	log *wal.Log
 	// lastCommand is the index of the command stored last: entries of Raft's own,
-	// and rosters, change nothing that a door shows. 0 before the first.
+	// and memberships, change nothing that a door shows. 0 before the first.
 	lastCommand atomic.Uint64
 
 	// cutting is told, before entries are cut off the log's end, where it will end.
@@ -170,7 +170,7 @@ func (s *LogStore) StoreLogs(entries []*raft.Log) error {
 		s.last.Store(&mark{entries[n-1].Term, entries[n-1].Index})
 	}
 	for i := len(entries) - 1; i >= 0; i-- {
-		if e := entries[i]; e.Type == raft.LogCommand && !isRoster(e.Data) {
+		if e := entries[i]; e.Type == raft.LogCommand && !isMembership(e.Data) {
 			s.lastCommand.Store(e.Index)
 			break
 		}
@@ -207,14 +207,14 @@ func decodeEntry(r *wal.Record, e *raft.Log) error {
 }
 
 // EntryType tells what Raft keeps in a record of the log: "command", whose Data
-// is the engine's; "roster", see DecodeRoster; "noop", "barrier" and
+// is the engine's; "roster", see DecodeMembership; "noop", "barrier" and
 // "configuration" are Raft's own.
 func EntryType(r wal.Record) (string, error) {
 	var e raft.Log
 	if err := decodeEntry(&r, &e); err != nil {
 		return "unknown", err
 	}
-	if e.Type == raft.LogCommand && isRoster(r.Data) {
+	if e.Type == raft.LogCommand && isMembership(r.Data) {
 		return "roster", nil
 	}
 	return strings.ToLower(strings.TrimPrefix(e.Type.String(), "Log")), nil

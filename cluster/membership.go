@@ -12,10 +12,10 @@ import (
 	"doorbuster/engine"
 )
 
-// membership is who belongs to the cluster.
-type membership struct {
+// ownMembership is whether this node belongs to the cluster.
+type ownMembership struct {
 	changing sync.Mutex  // one change at a time
-	out      atomic.Bool // the committed roster says that this node was removed
+	out      atomic.Bool // the committed membership says that this node was removed
 	// toldOut is when another node said so; nil if nobody did since a leader was heard.
 	toldOut atomic.Pointer[time.Time]
 }
@@ -27,20 +27,20 @@ func (n *Node) Removed() bool { return n.members.out.Load() || n.members.toldOut
 // errRemoved is what a node that was removed says of itself.
 var errRemoved = errors.New("this node was removed from the cluster; ask one that is of it")
 
-// Roster gives what the cluster has agreed on about itself; before it has, what
+// Membership gives what the cluster has agreed on about itself; before it has, what
 // this node's configuration says (Version 0). It is shared: read only.
-func (n *Node) Roster() *Roster {
-	if r := n.fsm.roster.Load(); r != nil {
+func (n *Node) Membership() *Membership {
+	if r := n.fsm.membership.Load(); r != nil {
 		return r
 	}
 	if n.alone() {
-		return &Roster{ZoneAck: ZoneAckOff, Members: []Member{{ID: n.cfg.NodeID, Zone: n.cfg.Zone, Kind: KindVoter}}}
+		return &Membership{ZoneAck: ZoneAckOff, Members: []Member{{ID: n.cfg.NodeID, Zone: n.cfg.Zone, Kind: KindVoter}}}
 	}
-	return &Roster{ZoneAck: n.cfg.ZoneAck, Members: n.cfg.Members}
+	return &Membership{ZoneAck: n.cfg.ZoneAck, Members: n.cfg.Members}
 }
 
-// rostered is the fsm's: a new roster was committed.
-func (n *Node) rostered(r *Roster) {
+// membershipChanged is the fsm's: a new membership was committed.
+func (n *Node) membershipChanged(r *Membership) {
 	n.learnVoters()
 	v := n.dir.version()
 	out := r.removed(v.Node, v.Incarnation)
@@ -51,7 +51,7 @@ func (n *Node) rostered(r *Roster) {
 	if n.net != nil {
 		n.net.relearn()
 	}
-	n.logger.Info("cluster changed", "roster", r.Version, "zone_ack", string(r.ZoneAck), "nodes", len(r.Members),
+	n.logger.Info("cluster changed", "version", r.Version, "zone_ack", string(r.ZoneAck), "nodes", len(r.Members),
 		"operator", r.Operator, "note", r.Note)
 }
 
@@ -63,33 +63,33 @@ func (m Member) server() raft.Server {
 	return s
 }
 
-// firstRoster makes what the configuration says binding, once.
-func (n *Node) firstRoster() error {
-	if n.alone() || n.fsm.roster.Load() != nil {
+// firstMembership makes what the configuration says binding, once.
+func (n *Node) firstMembership() error {
+	if n.alone() || n.fsm.membership.Load() != nil {
 		return nil
 	}
-	first := n.Roster().clone()
+	first := n.Membership().clone()
 	first.Note = "as configured"
-	err := n.proposeRoster(first)
-	if errors.Is(err, errRosterMoved) {
+	err := n.proposeMembership(first)
+	if errors.Is(err, errMembershipMoved) {
 		return nil // it is there by now
 	}
 	return err
 }
 
-func (n *Node) proposeRoster(r *Roster) error {
-	_, err := n.unlessStopped(n.Propose(encodeRoster(r)))
+func (n *Node) proposeMembership(r *Membership) error {
+	_, err := n.unlessStopped(n.Propose(encodeMembership(r)))
 	return err
 }
 
-// changeRoster makes a new roster out of the present one, and again if that has
+// changeMembership makes a new membership out of the present one, and again if that has
 // changed meanwhile.
-func (n *Node) changeRoster(operator, note string, change func(*Roster) error) error {
+func (n *Node) changeMembership(operator, note string, change func(*Membership) error) error {
 	for {
 		// Before it has come to its own term a leader may not know what the last one
 		// changed. Its epoch need not be open: what opens it may wait for this.
 		term := n.fsm.term.Load()
-		now := n.fsm.roster.Load()
+		now := n.fsm.membership.Load()
 		if n.raft.State() != raft.Leader || term != n.raft.CurrentTerm() || now == nil {
 			return engine.ErrNotLeader
 		}
@@ -98,7 +98,7 @@ func (n *Node) changeRoster(operator, note string, change func(*Roster) error) e
 		if err := change(next); err != nil {
 			return err
 		}
-		if err := n.proposeRoster(next); !errors.Is(err, errRosterMoved) {
+		if err := n.proposeMembership(next); !errors.Is(err, errMembershipMoved) {
 			return err
 		}
 	}
@@ -106,7 +106,7 @@ func (n *Node) changeRoster(operator, note string, change func(*Roster) error) e
 
 // setZoneAck changes what acknowledgements wait for. It takes effect at once, on what
 // waits, too.
-func (r *Roster) setZoneAck(mode ZoneAck) error {
+func (r *Membership) setZoneAck(mode ZoneAck) error {
 	if !mode.Valid() {
 		return refuse("zone ack %q is none of off, prefer, require", mode)
 	}
@@ -115,7 +115,7 @@ func (r *Roster) setZoneAck(mode ZoneAck) error {
 }
 
 // prefer says which zone is to lead; "" is none.
-func (r *Roster) prefer(zone string) error {
+func (r *Membership) prefer(zone string) error {
 	if zone != "" && !slices.ContainsFunc(r.Members, func(m Member) bool {
 		return m.Zone == zone &&
 			m.Kind == KindVoter
@@ -127,7 +127,7 @@ func (r *Roster) prefer(zone string) error {
 }
 
 // drain takes a node, or with "" a whole zone, out of service, or back in.
-func (r *Roster) drain(node, zone string, on bool) error {
+func (r *Membership) drain(node, zone string, on bool) error {
 	what, verb := "node "+node, "drain "
 	if node == "" {
 		what = "zone " + zone
@@ -168,7 +168,7 @@ func (n *Node) join(o Operation) error {
 	}
 	n.members.changing.Lock()
 	defer n.members.changing.Unlock()
-	if err := n.changeRoster(o.Operator, "join "+m.ID, func(r *Roster) error {
+	if err := n.changeMembership(o.Operator, "join "+m.ID, func(r *Membership) error {
 		if len(r.Members) >= maxMembers {
 			return refuse("the cluster has %d nodes already, the most that it takes", len(r.Members))
 		}
@@ -196,8 +196,8 @@ func (n *Node) join(o Operation) error {
 // errDone: what is asked for again has been done.
 var errDone = errors.New("done before")
 
-// keepMembers makes Raft's configuration what the roster says, while this node
-// leads and has applied every roster of before: it takes up what a leader before it
+// keepMembers makes Raft's configuration what the membership says, while this node
+// leads and has applied every membership of before: it takes up what a leader before it
 // left half done. A leader that only presides does so, too: without that the node that
 // is to stand in for the last voter of another zone would never vote.
 func (n *Node) keepMembers() {
@@ -210,22 +210,22 @@ func (n *Node) keepMembers() {
 	})
 }
 
-// alignMembers makes the next change of Raft's configuration that the roster asks for.
-// The committed roster has decided: what does not come about now comes about later.
+// alignMembers makes the next change of Raft's configuration that the membership asks for.
+// The committed membership has decided: what does not come about now comes about later.
 // n.members.changing is held.
 func (n *Node) alignMembers() {
-	if err := n.alignNext(n.fsm.roster.Load()); err != nil {
+	if err := n.alignNext(n.fsm.membership.Load()); err != nil {
 		n.logger.Warn("a change of the cluster's nodes waits", "error", err)
 	}
 	n.learnVoters()
 }
 
-func (n *Node) alignNext(roster *Roster) error {
-	if roster == nil {
+func (n *Node) alignNext(membership *Membership) error {
+	if membership == nil {
 		return nil
 	}
 	servers := n.raft.GetConfiguration().Configuration().Servers
-	for _, m := range roster.Members {
+	for _, m := range membership.Members {
 		i := slices.IndexFunc(servers, func(s raft.Server) bool { return string(s.ID) == m.ID })
 		want := m.server()
 		switch {
@@ -240,7 +240,7 @@ func (n *Node) alignNext(roster *Roster) error {
 		}
 	}
 	for _, s := range servers {
-		if roster.member(string(s.ID)) == nil {
+		if membership.member(string(s.ID)) == nil {
 			defer n.tracker.reset(string(s.ID))
 			return n.raft.RemoveServer(s.ID, 0, joinPatience).Error()
 		}
@@ -254,8 +254,8 @@ func (n *Node) remove(o Operation) error {
 	if n.raft.State() != raft.Leader || n.epoch.Load() == 0 {
 		return engine.ErrNotLeader
 	}
-	roster, id := n.Roster(), o.Node
-	gone := roster.member(id)
+	membership, id := n.Membership(), o.Node
+	gone := membership.member(id)
 	switch {
 	case gone == nil && o.Again:
 		return nil
@@ -267,7 +267,7 @@ func (n *Node) remove(o Operation) error {
 	term := n.raft.CurrentTerm()
 	voters, alive := 0, 0
 	zones := map[string]bool{}
-	for _, m := range roster.Members {
+	for _, m := range membership.Members {
 		if m.ID == id || !m.Kind.votes() {
 			continue
 		}
@@ -284,14 +284,14 @@ func (n *Node) remove(o Operation) error {
 	case alive < voters/2+1:
 		return refuse("of the %d voters that would be left only %d answer: there would be no quorum. Bring the "+
 			"others back first, or promote the room that survives", voters, alive)
-	case roster.ZoneAck == ZoneAckRequire && len(zones) < 2 && n.voters.Load().zones > 1:
+	case membership.ZoneAck == ZoneAckRequire && len(zones) < 2 && n.voters.Load().zones > 1:
 		return refuse("%q is the last voter of another zone, and zone ack is require; join another node of that "+
 			"zone first, or 'doorbuster cluster zone-ack --mode prefer'", id)
 	}
 	if id == n.cfg.NodeID {
 		return refuse("%q leads; 'doorbuster cluster transfer' first", id)
 	}
-	if err := n.changeRoster(o.Operator, "remove "+id, func(r *Roster) error {
+	if err := n.changeMembership(o.Operator, "remove "+id, func(r *Membership) error {
 		r.remove(Removed{id, n.memory.get(id).Incarnation})
 		return nil
 	}); err != nil {

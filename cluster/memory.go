@@ -395,7 +395,7 @@ func (n *Node) self() acquaintance {
 // stranger tells of whom this node is to remember nothing: who was removed, and, of
 // nodes that others tell of, who is no member.
 func (n *Node) stranger(id string, a acquaintance) bool {
-	r := n.fsm.roster.Load()
+	r := n.fsm.membership.Load()
 	return r != nil && (r.removed(id, a.Incarnation) || r.member(id) == nil && n.fresh.holds())
 }
 

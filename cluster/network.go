@@ -53,7 +53,7 @@ func (n *Node) openNetwork() (*network, error) {
 		return nil, fmt.Errorf("listen for other nodes on %s: %w", n.cfg.Listen, err)
 	}
 	net.peers = rpc.NewPeers(net.port.DialRPC, n.logger, n.learnAcross)
-	net.server = rpc.NewServer(rpc.ServerConfig{Handler: handler{n.cfg.Desk, n}, Logger: n.logger})
+	net.server = rpc.NewServer(rpc.ServerConfig{Handler: handler{n.cfg.Decider, n}, Logger: n.logger})
 	net.ctx, net.cancel = context.WithCancel(context.Background())
 	return net, nil
 }
@@ -128,11 +128,11 @@ func (n *Node) Look(ctx context.Context, shopper, key []byte,
 
 // handler answers the other nodes.
 type handler struct {
-	rpc.Desk
+	rpc.Decider
 	n *Node
 }
 
-// Barrier names what this node has applied, and never more: others take it as across.
+// Barrier names what this node has applied, and never more: others take it as zone-acked.
 func (h handler) Barrier(ctx context.Context) (engine.LogIndex, error) {
 	if !h.n.vouches() {
 		return 0, engine.ErrNotLeader

@@ -62,12 +62,12 @@ type Node struct {
 
 	tracker      *tracker
 	applied      progress              // how far this node has applied
-	known        progress              // how far any node is known to have applied: across for good
+	known        progress              // how far any node is known to have applied: zone-acked for good
 	voters       atomic.Pointer[votes] // of Raft's configuration
-	across       across
+	zoneAcked    zoneAcked
 	fresh        freshness
 	lead         leadership
-	members      membership
+	members      ownMembership
 	memory       *memory
 	contradicted sync.Once
 	twice        atomic.Pointer[time.Time] // since when others say that another process goes by this id
@@ -99,7 +99,7 @@ func Open(cfg Config, observer Observer, leader Leader) (_ *Node, err error) {
 	}
 	n.fsm = newFSM(observer, n.fatal, cfg.Logger)
 	n.fsm.alarm = n.alarm
-	n.fsm.bound, n.fsm.rostered, n.fsm.reconfigured, n.fsm.passed = n.bound, n.rostered, n.learnVoters, n.passed
+	n.fsm.bound, n.fsm.membershipChanged, n.fsm.reconfigured, n.fsm.passed = n.bound, n.membershipChanged, n.learnVoters, n.passed
 	n.tracker = newTracker(n.heardFollower)
 	n.tracker.remember = func(id string, to mark) { n.memory.wrote(id, to) }
 	n.began = time.Now()
@@ -312,7 +312,7 @@ func (n *Node) keepEpoch() {
 				n.giveUpLeading(err)
 				break
 			}
-			err := n.firstRoster()
+			err := n.firstMembership()
 			if err == nil {
 				err = n.openEpoch()
 			}

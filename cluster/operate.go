@@ -124,13 +124,13 @@ func (n *Node) operateHere(ctx context.Context, o Operation) (leader string, err
 	case OpTransfer:
 		return n.Transfer(ctx, o.From, o.Node)
 	case OpZoneAck:
-		return "", n.changeRoster(o.Operator, cmp.Or(o.Note, "zone ack "+string(o.Mode)),
-			func(r *Roster) error { return r.setZoneAck(o.Mode) })
+		return "", n.changeMembership(o.Operator, cmp.Or(o.Note, "zone ack "+string(o.Mode)),
+			func(r *Membership) error { return r.setZoneAck(o.Mode) })
 	case OpPrefer:
-		return "", n.changeRoster(o.Operator, "preferred zone "+o.Zone,
-			func(r *Roster) error { return r.prefer(o.Zone) })
+		return "", n.changeMembership(o.Operator, "preferred zone "+o.Zone,
+			func(r *Membership) error { return r.prefer(o.Zone) })
 	case OpDrain:
-		return "", n.changeRoster(o.Operator, "", func(r *Roster) error { return r.drain(o.Node, o.Zone, o.On) })
+		return "", n.changeMembership(o.Operator, "", func(r *Membership) error { return r.drain(o.Node, o.Zone, o.On) })
 	case OpAlarm:
 		n.alarm(engine.AlarmContradiction, o.Node, o.Note)
 		return "", nil

@@ -6,15 +6,15 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// A new leader whose epoch can't get across, because zone ack is require and no voter
+// A new leader whose epoch can't be zone-acked, because zone ack is require and no voter
 // of another zone answers, can't sell. It can still tell what was: it presides. Its
 // state must have all that anybody was told before, so it has to apply what the leader
-// before it wrote, although nobody tells it any more how far that was across.
+// before it wrote, although nobody tells it any more how far that was zone-acked.
 
 // watchEpochless looks whether this node, which leads without an epoch, presides.
 func (n *Node) watchEpochless() {
 	term := n.raft.CurrentTerm()
-	if n.raft.State() != raft.Leader || n.epoch.Load() != 0 || !n.across.blocked.Load() || n.lead.leaving.Load() {
+	if n.raft.State() != raft.Leader || n.epoch.Load() != 0 || !n.zoneAcked.blocked.Load() || n.lead.leaving.Load() {
 		n.presiding.Store(0)
 		return
 	}
@@ -37,7 +37,7 @@ func (n *Node) watchEpochless() {
 const smallGroup = 4
 
 // wroteElsewhere tells of a committed entry, by the node that wrote it and the term,
-// whether it is across although nobody has said so. This node leads in term now.
+// whether it is zone-acked although nobody has said so. This node leads in term now.
 //
 // A leader has an entry on its disk before it sends it (raft.dispatchLogs), so one
 // that a voter of another zone wrote, and that this node has, is in both zones, with

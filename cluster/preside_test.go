@@ -141,7 +141,7 @@ func TestWrittenBy(t *testing.T) {
 	}
 }
 
-// TestWroteElsewhere: whose entries count as across, although nobody has said so.
+// TestWroteElsewhere: whose entries count as zone-acked, although nobody has said so.
 func TestWroteElsewhere(t *testing.T) {
 	for name, c := range map[string]struct {
 		others, elsewhere []string
@@ -175,19 +175,19 @@ func TestHome(t *testing.T) {
 	at := func(zone string, kind Kind) Member { return Member{ID: "n", Zone: zone, Kind: kind} }
 	two := []Member{at("a", KindVoter), at("b", KindVoter), at("a", KindVoter)}
 	for name, c := range map[string]struct {
-		roster Roster
-		want   string
+		membership Membership
+		want       string
 	}{
-		"the larger room":   {Roster{Members: two}, "a"},
-		"an operator's":     {Roster{Members: two, Preferred: "b"}, "b"},
-		"rooms of one size": {Roster{Members: append([]Member{at("b", KindVoter)}, two...)}, ""},
-		"edge nodes do not count": {Roster{Members: append([]Member{at("b", KindEdge), at("b", KindEdge)}, two...)},
+		"the larger room":   {Membership{Members: two}, "a"},
+		"an operator's":     {Membership{Members: two, Preferred: "b"}, "b"},
+		"rooms of one size": {Membership{Members: append([]Member{at("b", KindVoter)}, two...)}, ""},
+		"edge nodes do not count": {Membership{Members: append([]Member{at("b", KindEdge), at("b", KindEdge)}, two...)},
 			"a"},
-		"three sites": {Roster{Members: []Member{at("a", KindVoter), at("b", KindVoter),
+		"three sites": {Membership{Members: []Member{at("a", KindVoter), at("b", KindVoter),
 			at("c", KindWitness)}}, ""},
-		"nobody": {Roster{}, ""},
+		"nobody": {Membership{}, ""},
 	} {
-		if got := c.roster.home(); got != c.want {
+		if got := c.membership.home(); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}

@@ -38,14 +38,14 @@ const quietFor = 3 * time.Second
 // this node's.
 func (n *Node) PlanPromotion(zone string) PromotePlan {
 	v := n.dir.version()
-	roster := n.Roster()
+	membership := n.Membership()
 	p := PromotePlan{
 		Zone: zone, Node: n.cfg.NodeID, Generation: v.Generation, NextGeneration: v.Generation + 1,
-		LastIndex: engine.LogIndex(n.log.LastIndex()), AppliedIndex: n.applied.load(), ZoneAck: roster.ZoneAck,
+		LastIndex: engine.LogIndex(n.log.LastIndex()), AppliedIndex: n.applied.load(), ZoneAck: membership.ZoneAck,
 	}
 	s := n.ClusterStatus()
 	p.Term = s.Term
-	self := roster.member(n.cfg.NodeID)
+	self := membership.member(n.cfg.NodeID)
 	voters, reachable, further, joining := 0, 0, "", false
 	var mayHaveMore []string // voters that can't be asked, outside of the one room that is lost
 	lost := map[string]bool{}
@@ -110,7 +110,7 @@ func (n *Node) PlanPromotion(zone string) PromotePlan {
 		"New nodes are taken in with 'doorbuster cluster join', under new ids and with empty directories.",
 	}
 	switch {
-	case roster.ZoneAck == ZoneAckRequire && (len(lost) == 0 || len(lost) == 1 && !lost[zone] &&
+	case membership.ZoneAck == ZoneAckRequire && (len(lost) == 0 || len(lost) == 1 && !lost[zone] &&
 		voters-len(mayHaveMore) == 1):
 		p.CannotKnow = []string{
 			"Zone ack is require: everything that anybody was told under it is here. Nothing of that is lost, and " +
@@ -125,7 +125,7 @@ func (n *Node) PlanPromotion(zone string) PromotePlan {
 				"can be asked nobody would know. " +
 				"If it is the directory that this node has always had, everything that anybody was told is here."
 		}
-	case roster.ZoneAck == ZoneAckRequire:
+	case membership.ZoneAck == ZoneAckRequire:
 		p.CannotKnow = []string{
 			fmt.Sprintf("Zone ack is require, but voters are away that are not all of one other room (%s): what one "+
 				"of them and the lost leader had together may not be here. Bring them back first if you can.",
@@ -136,7 +136,7 @@ func (n *Node) PlanPromotion(zone string) PromotePlan {
 	default:
 		p.CannotKnow = []string{
 			fmt.Sprintf("Zone ack is %s: what the other room acknowledged while this node did not follow is not "+
-				"here. Those orders are lost, and their units will be sold again.", roster.ZoneAck),
+				"here. Those orders are lost, and their units will be sold again.", membership.ZoneAck),
 			"If the other room lives and is only cut off, it goes on selling the same units. Make sure that it is " +
 				"off before you go on.",
 		}
@@ -227,8 +227,8 @@ func (n *Node) finishPromotion(config *raft.Config, stable raft.StableStore, sna
 	return nil
 }
 
-// reduced is the roster with which a promoted node goes on: itself.
-func (r *Roster) reduced(to string) *Roster {
+// reduced is the membership with which a promoted node goes on: itself.
+func (r *Membership) reduced(to string) *Membership {
 	if r == nil {
 		return nil
 	}

@@ -94,8 +94,8 @@ func (n *Node) ClusterStatus() ClusterStatus {
 	s := ClusterStatus{Status: n.Status(), Cluster: n.cfg.ClusterID, Generation: n.dir.version().Generation,
 		Alarms: n.Alarms()}
 	n.View(func(state *engine.State) { s.Rules = state.Rules() })
-	roster := n.Roster()
-	s.ZoneAck, s.Preferred = roster.ZoneAck, roster.Preferred
+	membership := n.Membership()
+	s.ZoneAck, s.Preferred = membership.ZoneAck, membership.Preferred
 	s.ZoneState, s.ZoneIndex = n.zoneState()
 	if p, heard := n.pulseOf(s.Leader); heard && s.ZoneState == ZoneStateOther {
 		if state := ZoneState(p.Detail[detailZone]); slices.Contains(ZoneStates(), state) {
@@ -108,7 +108,7 @@ func (n *Node) ClusterStatus() ClusterStatus {
 		n.View(func(state *engine.State) { s.Epoch, _, _ = state.Epoch() })
 	}
 	v := n.voters.Load()
-	for _, m := range roster.Members {
+	for _, m := range membership.Members {
 		x := NodeStatus{Member: m, voter: v.has(m.ID)}
 		x.Joining = m.Kind.votes() && !x.voter
 		if m.ID == n.cfg.NodeID {

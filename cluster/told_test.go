@@ -56,7 +56,7 @@ func TestLeaderCatchesUpWithItsFollowers(t *testing.T) {
 }
 
 // TestHeldEntriesKeepNobodyWaiting: under the zone rule nobody is ahead of the
-// leader, so what is committed and not across does not count.
+// leader, so what is committed and not zone-acked does not count.
 func TestHeldEntriesKeepNobodyWaiting(t *testing.T) {
 	c := openTrio(t, ZoneAckRequire)
 	leader := c.leads("a1")

@@ -19,21 +19,23 @@ import (
 // patience bounds every wait for something that should happen soon.
 const patience = 30 * time.Second
 
-// quietDesk decides nothing.
-type quietDesk struct{}
+// quietDecider decides nothing.
+type quietDecider struct{}
 
-func (quietDesk) GrabFor(_ *engine.Grab, _ engine.Time, to engine.Reply) {
+func (quietDecider) GrabFor(_ *engine.Grab, _ engine.Time, to engine.Reply) {
 	to.Decided(engine.Answer{}, 0, engine.ErrNotLeader)
 }
 
-func (quietDesk) AskFor(context.Context, []byte) (engine.Outcome, error) {
+func (quietDecider) AskFor(context.Context, []byte) (engine.Outcome, error) {
 	return engine.Outcome{}, engine.ErrNotLeader
 }
 
-func (quietDesk) Refusals(string, string) engine.RefusalReport        { return engine.RefusalReport{} }
-func (quietDesk) Reports(rpc.ReportsRequest) (rpc.ReportsPage, error) { return rpc.ReportsPage{}, nil }
+func (quietDecider) Refusals(string, string) engine.RefusalReport { return engine.RefusalReport{} }
+func (quietDecider) Reports(rpc.ReportsRequest) (rpc.ReportsPage, error) {
+	return rpc.ReportsPage{}, nil
+}
 
-func (quietDesk) LookFor(_, _ []byte, _ engine.Time) (engine.Answer, bool, error) {
+func (quietDecider) LookFor(_, _ []byte, _ engine.Time) (engine.Answer, bool, error) {
 	return engine.Answer{}, false, engine.ErrNotLeader
 }
 
@@ -102,8 +104,8 @@ func seating(t *testing.T, zoneAck ZoneAck) []Config {
 	var configs []Config
 	for _, m := range members {
 		cfg := quietConfig(t.TempDir())
-		cfg.NodeID, cfg.Zone, cfg.ClusterID, cfg.Listen, cfg.Members, cfg.ZoneAck, cfg.Desk = m.ID, m.Zone, "shop",
-			m.Peer, members, zoneAck, quietDesk{}
+		cfg.NodeID, cfg.Zone, cfg.ClusterID, cfg.Listen, cfg.Members, cfg.ZoneAck, cfg.Decider = m.ID, m.Zone, "shop",
+			m.Peer, members, zoneAck, quietDecider{}
 		configs = append(configs, cfg)
 	}
 	return configs
@@ -290,7 +292,7 @@ func TestRequireHoldsBack(t *testing.T) {
 	}
 	c.reopen(b1)
 	if err := <-told; err != nil {
-		t.Errorf("across at last: %v", err)
+		t.Errorf("zone-acked at last: %v", err)
 	}
 	c.eventually("the gates stay shut", func() bool {
 		leader.mu.Lock()
@@ -319,7 +321,7 @@ func TestSwitchToPrefer(t *testing.T) {
 		return state == ZoneDegraded
 	})
 	c.eventually("the other node does not hear of the change", func() bool {
-		r := c.seat("a2").Roster()
+		r := c.seat("a2").Membership()
 		return r.ZoneAck == ZoneAckPrefer && r.Operator == "ops"
 	})
 }

@@ -37,13 +37,13 @@ func (n *Node) learnVoters() {
 func (n *Node) lookUpVoters() {
 	latest := n.raft.GetConfiguration()
 	v := &votes{configuration: latest.Configuration(), index: engine.LogIndex(latest.Index())}
-	roster, zones := n.Roster(), map[string]bool{}
+	membership, zones := n.Membership(), map[string]bool{}
 	for _, s := range v.configuration.Servers {
 		if s.Suffrage != raft.Voter {
 			continue
 		}
 		id := string(s.ID)
-		zone := roster.zoneOf(id)
+		zone := membership.zoneOf(id)
 		if zone != "" {
 			zones[zone] = true
 		}
@@ -79,9 +79,9 @@ func ZoneStates() []ZoneState {
 	return []ZoneState{ZoneOff, ZoneSingle, ZoneHolding, ZoneDegraded, ZoneBlocked, ZoneStateOther}
 }
 
-// across keeps the zone rule: nothing derived from an entry leaves a node before
+// zoneAcked keeps the zone rule: nothing derived from an entry leaves a node before
 // a voter of another zone than the leader's has it on disk.
-type across struct {
+type zoneAcked struct {
 	degraded atomic.Bool
 	blocked  atomic.Bool
 
@@ -92,7 +92,7 @@ type across struct {
 // zones, and it is not off. A node that is to join has no configuration yet, and
 // no say in this.
 func (n *Node) zoned() bool {
-	if n.alone() || n.Roster().ZoneAck == ZoneAckOff {
+	if n.alone() || n.Membership().ZoneAck == ZoneAckOff {
 		return false
 	}
 	v := n.voters.Load()
@@ -102,18 +102,18 @@ func (n *Node) zoned() bool {
 // bound gives the highest index that this node may apply. It is the fsm's.
 //
 // The leader knows what the voters elsewhere have on disk. What any node has
-// applied was across when it did, and stays so: so followers go by what others
+// applied was zone-acked when it did, and stays so: so followers go by what others
 // say that they have applied, and nobody's word is ever taken back.
 func (n *Node) bound() engine.LogIndex {
 	if !n.zoned() {
 		return unbounded()
 	}
-	v, mode := n.voters.Load(), n.Roster().ZoneAck
+	v, mode := n.voters.Load(), n.Membership().ZoneAck
 	index := n.known.load()
 	// Raft is asked last: while it leads in the tracker's term, all that was
 	// committed is of this node's own log, which is what the tracker speaks of.
 	if n.started.Load() && n.raft.State() == raft.Leader {
-		if mode == ZoneAckPrefer && n.across.degraded.Load() {
+		if mode == ZoneAckPrefer && n.zoneAcked.degraded.Load() {
 			return unbounded()
 		}
 		index = max(index, n.tracker.furthest(n.raft.CurrentTerm(), v.elsewhere))
@@ -141,8 +141,8 @@ const coldStart = 2 * time.Second
 
 // watchZones sees whether other zones answer, while this node leads.
 func (n *Node) watchZones(now time.Time) {
-	a := &n.across
-	v, mode := n.voters.Load(), n.Roster().ZoneAck
+	a := &n.zoneAcked
+	v, mode := n.voters.Load(), n.Membership().ZoneAck
 	leads := n.raft.State() == raft.Leader
 	if !leads || mode == ZoneAckOff || len(v.elsewhere) == 0 {
 		n.setZone(false, false)
@@ -175,13 +175,13 @@ func (n *Node) watchZones(now time.Time) {
 }
 
 func (n *Node) setZone(degraded, blocked bool) {
-	a := &n.across
+	a := &n.zoneAcked
 	if was := a.degraded.Swap(degraded); was != degraded {
 		if degraded {
 			n.logger.Error("ALARM: no voter of another zone answers: what is acknowledged from now on is in one "+
 				"zone only (zone ack prefer)", "zone", n.cfg.Zone)
 		} else {
-			n.logger.Warn("other zones have caught up, or this node does not lead: acknowledgements are across again")
+			n.logger.Warn("other zones have caught up, or this node does not lead: acknowledgements are zone-acked again")
 		}
 		n.fsm.look()
 	}
@@ -198,7 +198,7 @@ func (n *Node) setZone(degraded, blocked bool) {
 
 // zoneState gives the state in a word, and how far voters elsewhere have come.
 func (n *Node) zoneState() (state ZoneState, index engine.LogIndex) {
-	v, mode := n.voters.Load(), n.Roster().ZoneAck
+	v, mode := n.voters.Load(), n.Membership().ZoneAck
 	switch {
 	case n.alone() || v.zones <= 1:
 		return ZoneSingle, n.applied.load()
@@ -206,9 +206,9 @@ func (n *Node) zoneState() (state ZoneState, index engine.LogIndex) {
 		state = ZoneOff
 	case n.raft.State() != raft.Leader:
 		state = ZoneStateOther
-	case n.across.degraded.Load():
+	case n.zoneAcked.degraded.Load():
 		state = ZoneDegraded
-	case n.across.blocked.Load():
+	case n.zoneAcked.blocked.Load():
 		state = ZoneBlocked
 	default:
 		state = ZoneHolding

@@ -79,7 +79,7 @@ func (s *State) Takings(h SessionHandle, after uint32, from, to Time, rows int, 
 	for last = after; rows > 0 && int(last) < x.orders.len(); rows-- {
 		last++
 		ref := OrderRef{h, last}
-		if d := s.detailsOf(ref); d.settled && d.paidAt >= from && d.paidAt < to {
+		if d := s.detailsOf(ref); d.paid && d.paidAt >= from && d.paidAt < to {
 			visit(ref)
 		}
 	}

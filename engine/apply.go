@@ -49,8 +49,8 @@ func (s *State) Apply(index LogIndex, entry []byte, eff *Effects) error {
 	s.now = max(s.now, header.Time)
 	eff.Time = s.now
 	s.eff = eff
-	s.dues = s.share
-	s.runDue()
+	s.timersLeft = s.timerShare
+	s.runTimers()
 	eff.Primary = slices.Grow(eff.Primary, len(commands))
 	for i := range commands {
 		c := &commands[i]
@@ -58,11 +58,11 @@ func (s *State) Apply(index LogIndex, entry []byte, eff *Effects) error {
 		e := s.apply(c)
 		e.Command, e.Life = int32(i), s.Life(e.Order)
 		if c.Kind != CmdPlaceHold || e.Kind == HoldRefused {
-			s.remark(c, &e, said)
+			s.noteForAudit(c, &e, said)
 		}
 		eff.Primary = append(eff.Primary, e)
 	}
-	s.settleTouched()
+	s.finishTouched()
 	s.letGo(before)
 	eff.NextDue = s.NextDue()
 	s.eff = nil
@@ -159,12 +159,12 @@ func (s *State) derive(e Event) {
 	s.eff.Derived = append(s.eff.Derived, e)
 }
 
-// settleTouched checks the invariants of what the batch touched, and draws the
+// finishTouched checks the invariants of what the batch touched, and draws the
 // conclusions: sold out, gone, and then sessions of which everything is gone.
-func (s *State) settleTouched() {
+func (s *State) finishTouched() {
 	for i := 0; i < len(s.eff.Touched); i++ { // lines may touch more, of the same session
 		l := s.listings[s.eff.Touched[i]-1]
-		if s.workLine(l) {
+		if s.workWaitlist(l) {
 			s.calm(l)
 		} else {
 			s.unrest(l)
@@ -205,7 +205,7 @@ func (s *State) settleTouched() {
 	}
 }
 
-// unrest notes that the line or the draw of l goes on with the next batch.
+// unrest notes that the waitlist or the draw of l goes on with the next batch.
 func (s *State) unrest(l *Listing) {
 	x := s.sessions[l.Session-1]
 	if at, found := slices.BinarySearch(x.restless, l.Handle); !found {
@@ -214,7 +214,7 @@ func (s *State) unrest(l *Listing) {
 	}
 }
 
-// calm notes that nothing is left to do for those in line or in the draw of l.
+// calm notes that nothing is left to do for those on the waitlist or in the draw of l.
 func (s *State) calm(l *Listing) {
 	x := s.sessions[l.Session-1]
 	if at, found := slices.BinarySearch(x.restless, l.Handle); found {

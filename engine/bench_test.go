@@ -203,8 +203,8 @@ func BenchmarkMillionRows(b *testing.B) {
 	}
 }
 
-// BenchmarkLongLine joins a line of 50,000 and looks at every position.
-func BenchmarkLongLine(b *testing.B) {
+// BenchmarkLongWaitlist joins a waitlist of 50,000 and looks at every position.
+func BenchmarkLongWaitlist(b *testing.B) {
 	const long = 50_000
 	for b.Loop() {
 		g := newGroup(b)

@@ -88,14 +88,14 @@ type Session struct {
 	lastDue Time // of the holds in line
 	// exceptional are the holds whose due time is not in the order of their
 	// grant: extended ones, and those after pay_within was shortened.
-	exceptional dueHeap
+	exceptional timerHeap
 	// draws are the listings whose draw has not closed, by when it does; since the
 	// opening.
 	draws []ListingHandle
 	// asides are the listings that have something set aside, by until when. An entry
 	// whose time is not Listing.Aside any more says nothing.
-	asides dueHeap
-	// restless are the listings whose line or draw goes on with the next batch.
+	asides timerHeap
+	// restless are the listings whose waitlist or draw goes on with the next batch.
 	restless []ListingHandle
 }
 
@@ -132,11 +132,11 @@ type Listing struct {
 	// Frozen: an invariant broke; nothing changes any more.
 	Frozen bool
 
-	// Waiting are the units that shoppers in line ask for, at most what might still
+	// Waiting are the units that shoppers on the waitlist ask for, at most what might still
 	// come back when the last of them joined; Entrants those who are in the draw.
 	Waiting, Entrants int64
-	lastPlace         uint32 // in line, that was given out
-	// Aside is until when what is free is set aside for the head of the line, who asks
+	lastPlace         uint32 // on the waitlist, that was given out
+	// Aside is until when what is free is set aside for the head of the waitlist, who asks
 	// for more; 0 while nothing is.
 	Aside Time
 	// Seed decides the draw. Its SHA-256 is known before anybody enters, itself
@@ -145,8 +145,8 @@ type Listing struct {
 	// Draw is how far it has come.
 	DrawState DrawState
 
-	line line
-	pool pool // of the draw
+	waitlist waitlist
+	pool     pool // of the draw
 	// What the batches so far have seen: the last that touched it, and how it looked.
 	touched LogIndex
 	looks   ListingState
@@ -201,11 +201,11 @@ type ListingSpec struct {
 	LimitPerMonth uint32        // units of the product a shopper, calendar month and sale's time zone; 0 = none
 	Reservation   bool          // only those who reserved may buy
 	AllowList     string        // only who is on it may buy; "" = everybody
-	Waitlist      bool          // released units go to those in line
+	Waitlist      bool          // released units go to those on the waitlist
 	Ticket        bool          // no grab without a ticket
 	Challenge     Challenge     // to be solved for a ticket; implies Ticket
 	Draw          time.Duration // who comes in this time after the opening is drawn; 0 = no draw
-	SetAside      time.Duration // at most, what comes back is set aside for a head of the line that asks for more
+	SetAside      time.Duration // at most, what comes back is set aside for a head of the waitlist that asks for more
 }
 
 // StateOf tells what the listing l looks like from outside.
@@ -229,7 +229,7 @@ func (s *Session) StateOf(l *Listing) ListingState {
 	return ListingGone
 }
 
-// Order is a hold and what becomes of it, or a place in line or in a draw that
+// Order is a hold and what becomes of it, or a place on the waitlist or in a draw that
 // may become one. 96 bytes, no pointers: there are millions of them.
 type Order struct {
 	Key     Key
@@ -246,7 +246,7 @@ type Order struct {
 	graceMS     uint32
 	details     uint32 // where Session.details has more of it, from 1; 0 if nowhere
 	State       OrderState
-	inLine      bool   // due in the order of grants; else in Session.exceptional
+	inSequence  bool   // due in the order of grants; else in Session.exceptional
 	traits      traits // how it came to be
 	Why         Reason // of one Left or Passed
 }
@@ -276,9 +276,9 @@ type Receiver struct{ Name, Phone, Address string }
 // details is what only some orders have.
 type details struct {
 	payment  string    // the id of the payment that it was paid by
-	settled  bool      // payment counts, even an empty one
+	paid     bool      // payment counts, even an empty one
 	paidAt   Time      // when it was made, by the cashier's clock
 	receiver *Receiver // never changed in place
-	place    uint32    // in line, of one Waiting
+	place    uint32    // on the waitlist, of one Waiting
 	ticket   uint64    // the id of the ticket that it took
 }

@@ -55,7 +55,7 @@ var commandSpecs = [...]struct {
 	CmdSteerSession:  {"SteerSession", func(c *Command) []any { return c.by(&c.Session, &c.Action) }, (*State).steerSession},
 	CmdAddStock:      {"AddStock", func(c *Command) []any { return c.by(&c.Listing, &c.Amount) }, (*State).addStock},
 	CmdRaiseRules:    {"RaiseRules", func(c *Command) []any { return []any{&c.RulesVersion} }, (*State).raiseRules},
-	CmdLeaveLine:     {"LeaveLine", func(c *Command) []any { return []any{&c.Order, &c.Shopper} }, (*State).leaveLine},
+	CmdLeaveLine:     {"LeaveLine", func(c *Command) []any { return []any{&c.Order, &c.Shopper} }, (*State).leaveWaitlist},
 	CmdReserve:       {"Reserve", func(c *Command) []any { return []any{&c.Listing, &c.Shopper, &c.Withdraw} }, (*State).reserve},
 	CmdEditRoster:    {"EditRoster", func(c *Command) []any { return c.by(&c.Edit) }, (*State).editRoster},
 	CmdSetSwitches:   {"SetSwitches", func(c *Command) []any { return c.by(&c.Switches) }, (*State).setSwitches},
@@ -85,7 +85,7 @@ func (k CommandKind) String() string {
 // Shopper and the slices of a decoded command lie in the entry they came from.
 type Command struct {
 	Kind     CommandKind
-	Shopper  []byte // PlaceHold, CancelHold, SetReceiver, LeaveLine, Reserve
+	Shopper  []byte // PlaceHold, CancelHold, SetReceiver, LeaveWaitlist, Reserve
 	Key      Key    // PlaceHold
 	Listing  ListingHandle
 	Session  SessionHandle

@@ -15,10 +15,10 @@
 //     of the session.
 //   - A key of a shopper leads to one order for ever.
 //   - An order leaves the state Held once.
-//   - A shopper has one place at most in a listing's line or draw, and in line
+//   - A shopper has one place at most in a listing's waitlist or draw, and on the waitlist
 //     only ever comes nearer to its head. Who comes later is given nothing that
-//     one in line could have.
-//   - Lines, draws and the agenda, which no snapshot stores, are at each index
+//     one on the waitlist could have.
+//   - Waitlists, draws and the timers, which no snapshot stores, are at each index
 //     what a node that comes from a snapshot derives from the orders.
 //
 // A listing that breaks the first is frozen, with an event that raises an
@@ -26,7 +26,7 @@
 // instead, and costlier checks run.
 //
 // Start reading at State and Apply, then PlaceHold in hold.go, where the rules
-// of a grab stand once, and line.go for what becomes of those who wait. Plan (plan.go)
+// of a grab stand once, and waitlist.go for what becomes of those who wait. Plan (plan.go)
 // is what operators ask for; batch.go and snapshot.go draw the formats, whose values
 // codec.go writes and reads: types as they are declared, where none of it is hot.
 //

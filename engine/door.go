@@ -14,7 +14,7 @@ type DoorRules struct {
 	Reservation bool
 	Start       Time
 	// Closed tells why the gate would let nobody new in, who asks for one unit and
-	// would rather wait in line; ReasonNone if it would.
+	// would rather join the waitlist; ReasonNone if it would.
 	Closed Reason
 }
 

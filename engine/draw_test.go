@@ -80,14 +80,14 @@ func TestCrowdIsDrawnInBoundedBatches(t *testing.T) {
 				last = rank
 			}
 		}
-		if decided > MaxDuesPerBatch {
+		if decided > MaxTimersPerBatch {
 			t.Fatalf("%d decided in one batch", decided)
 		}
 		if batches == 3 {
 			twin = copied(t, g.state)
 		}
 	}
-	if want := crowd/MaxDuesPerBatch + 1; batches < want || batches > want+2 || late == 0 {
+	if want := crowd/MaxTimersPerBatch + 1; batches < want || batches > want+2 || late == 0 {
 		t.Errorf("%d batches, want about %d; %d came late", batches, want, late)
 	}
 	if c := g.state.CountsOf(l); c.Held != stock || c.Waiting != stock || c.Entrants != 0 || c.Available != 0 {

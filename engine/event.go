@@ -34,7 +34,7 @@ const (
 	CommandRefused             // any other command; Reason says why
 	BatchRefused               // malformed bytes in the log; an alarm
 
-	PlaceTaken           // a place in line
+	PlaceTaken           // a place on the waitlist
 	DrawEntered          // an entry in a draw
 	PlacePassed          // a place or an entry came to nothing; Reason says why
 	DrawWasClosed        // nobody enters any more, and the seed may be told
@@ -113,8 +113,8 @@ type Effects struct {
 	NextDue Time
 	// Plans has an outcome for each ApplyPlan, in order.
 	Plans []PlanOutcome
-	// Remarks are of commands whose events don't say all, in order.
-	Remarks []Remark
+	// AuditNotes are of commands whose events don't say all, in order.
+	AuditNotes []AuditNote
 	// Leaving are the orders of the sessions that were sealed.
 	Leaving []*Leaving
 }
@@ -136,10 +136,10 @@ type PlanOutcome struct {
 	Notes []Problem
 }
 
-// InOrder walks the events in the order in which things happened, with the remark
+// InOrder walks the events in the order in which things happened, with the audit note
 // of each, nil where there is none.
-func (e *Effects) InOrder(yield func(*Event, *Remark) bool) {
-	remarks, derived := e.Remarks, e.Derived
+func (e *Effects) InOrder(yield func(*Event, *AuditNote) bool) {
+	notes, derived := e.AuditNotes, e.Derived
 	for i := 0; i <= len(e.Primary); i++ {
 		for len(derived) > 0 && (int(derived[0].After) <= i || i == len(e.Primary)) {
 			if !yield(&derived[0], nil) {
@@ -150,21 +150,21 @@ func (e *Effects) InOrder(yield func(*Event, *Remark) bool) {
 		if i == len(e.Primary) {
 			return
 		}
-		var remark *Remark
-		for len(remarks) > 0 && int(remarks[0].Command) <= i {
-			if int(remarks[0].Command) == i {
-				remark = &remarks[0]
+		var note *AuditNote
+		for len(notes) > 0 && int(notes[0].Command) <= i {
+			if int(notes[0].Command) == i {
+				note = &notes[0]
 			}
-			remarks = remarks[1:]
+			notes = notes[1:]
 		}
-		if !yield(&e.Primary[i], remark) {
+		if !yield(&e.Primary[i], note) {
 			return
 		}
 	}
 }
 
 func (e *Effects) reset() {
-	*e = Effects{Primary: e.Primary[:0], Derived: e.Derived[:0], Touched: e.Touched[:0], Rosters: e.Rosters[:0], Remarks: e.Remarks[:0]}
+	*e = Effects{Primary: e.Primary[:0], Derived: e.Derived[:0], Touched: e.Touched[:0], Rosters: e.Rosters[:0], AuditNotes: e.AuditNotes[:0]}
 }
 
 func (e Event) String() string {

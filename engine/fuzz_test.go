@@ -32,7 +32,7 @@ func seedBatches(tb testing.TB) [][]byte {
 	return append(g.entries, EncodeBatch(BatchHeader{Epoch: g.epoch, Sequence: g.sequence + 1, Time: g.clock}, Command{Kind: cmdBreakListing, Listing: 2}))
 }
 
-// richBatches are entries with every kind of command about lines, draws, lists and switches, behind
+// richBatches are entries with every kind of command about waitlists, draws, lists and switches, behind
 // those that make something to use them on.
 func richBatches(tb testing.TB) [][]byte {
 	g := sampleGroup(tb)

@@ -11,7 +11,7 @@ type Grab struct {
 	// IdempotencyKey is ValidKey. The same shopper's same key gets the same order.
 	IdempotencyKey []byte
 	Quantity       uint32
-	// Waitlist: would rather wait in line than be told that all is taken.
+	// Waitlist: would rather join the waitlist than be told that all is taken.
 	Waitlist bool
 	// Ticket is the id of a ticket that the door has checked; 0 without.
 	Ticket uint64
@@ -70,7 +70,7 @@ func CodeOf(why Reason) Code {
 	return CodeMissed
 }
 
-// CodeOfPlace gives the outward code of why a place in line or in a draw came to
+// CodeOfPlace gives the outward code of why a place on the waitlist or in a draw came to
 // nothing. A quantity that a limit has come to forbid since was no wrong request.
 func CodeOfPlace(why Reason) Code {
 	if why == ReasonQuantity {
@@ -94,7 +94,7 @@ type Answer struct {
 	Quantity uint32
 	Amount   int64
 	PayBy    Time
-	Count    uint32 // limit_reached: units live, or releases; waitlisted: the position in line
+	Count    uint32 // limit_reached: units live, or releases; waitlisted: the position on the waitlist
 	Limit    uint32 // limit_reached, refused for quantity: the limit
 	Start    Time   // not_open: when it starts; entered: when it is drawn
 	Deadline Time   // processing: when the outcome is certain
@@ -137,7 +137,7 @@ type OrderView struct {
 type Counts struct {
 	Session, SKU                                     string
 	Stock, Available, Held, Paid, Released, Shoppers int64
-	Waiting, Entrants                                int64 // units waited for in line; shoppers in the draw
+	Waiting, Entrants                                int64 // units waited for on the waitlist; shoppers in the draw
 	Reserved                                         int64 // shoppers who have reserved
 	State                                            ListingState
 	LogIndex                                         LogIndex

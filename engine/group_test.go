@@ -160,7 +160,7 @@ func keep(e *Effects) Effects {
 	c.Derived = append([]Event(nil), e.Derived...)
 	c.Touched = append([]ListingHandle(nil), e.Touched...)
 	c.Rosters = append([]RosterID(nil), e.Rosters...)
-	c.Remarks = append([]Remark(nil), e.Remarks...)
+	c.AuditNotes = append([]AuditNote(nil), e.AuditNotes...)
 	c.Leaving = nil
 	for _, l := range e.Leaving { // in words: where tables keep things is their own business
 		var words []string

@@ -9,8 +9,8 @@ type Standing struct {
 	MonthUnits   uint32   // live, of the product in this month; counted only where that is limited
 	MonthLive    OrderRef // the newest order that MonthUnits counts
 	Releases     uint32   // of the listing
-	Leaves       uint32   // of the listing's line or draw
-	Place        OrderRef // in line or in the draw of the listing
+	Leaves       uint32   // of the listing's waitlist or draw
+	Place        OrderRef // on the waitlist or in the draw of the listing
 
 	NotReserved, NotAllowed bool  // where the listing asks for it
 	Risk                    Level // by the list of shoppers
@@ -168,7 +168,7 @@ func (s *State) RefusedFor(l *Listing, st Standing, why Reason, limit uint32) Ev
 	return e
 }
 
-// Taken answers a grab of a shopper who is in line or in the draw already, with
+// Taken answers a grab of a shopper who is on the waitlist or in the draw already, with
 // another key: that is his place, whatever key he asks with.
 func (s *State) Taken(ref OrderRef) Event { return s.orderEvent(HoldConfirmed, ref, ReasonNone) }
 
@@ -212,7 +212,7 @@ func (s *State) placeHold(c *Command) Event {
 		return refuse(ReasonTicketUsed)
 	}
 	drawing := s.Drawing(l)
-	free := l.Available >= int64(c.Quantity) && l.line.count == 0
+	free := l.Available >= int64(c.Quantity) && l.waitlist.count == 0
 	switch {
 	case drawing && l.Entrants >= MaxEntrants:
 		return refuse(ReasonTooMany)
@@ -276,9 +276,9 @@ func (s *State) hold(l *Listing, ref OrderRef, st Standing) {
 		l.Held += int64(o.Quantity)
 		if at := o.Due(); at >= session.lastDue && !waited {
 			session.lastDue = at
-			o.inLine = true
+			o.inSequence = true
 		} else {
-			session.exceptional.add(due{at, ref.Ordinal})
+			session.exceptional.add(timer{at, ref.Ordinal})
 		}
 	}
 	if st.ListingUnits == 0 {
@@ -290,13 +290,13 @@ func (s *State) hold(l *Listing, ref OrderRef, st Standing) {
 
 // SoldOutReason tells for now from for good, where nothing is to be had.
 func (s *State) SoldOutReason(l *Listing) Reason {
-	if l.Held > 0 || l.line.count > 0 {
+	if l.Held > 0 || l.waitlist.count > 0 {
 		return ReasonSoldOut
 	}
 	return ReasonGone
 }
 
-// releaseOverdue expires a shopper's overdue holds that the batch's share of dues
+// releaseOverdue expires a shopper's overdue holds that the batch's share of timers
 // has not reached yet, so that they bind nobody: those in the session of l, and
 // in all sessions where a month counts.
 func (s *State) releaseOverdue(no ShopperNo, l *Listing) {
@@ -399,9 +399,9 @@ func (s *State) extendHold(c *Command) Event {
 		return s.orderEvent(OrderUnchanged, c.Order, ReasonNone)
 	}
 	o = s.mutOrder(c.Order)
-	o.PayBy, o.inLine = c.Deadline, false
+	o.PayBy, o.inSequence = c.Deadline, false
 	session := s.sessions[c.Order.Session-1]
-	session.exceptional.add(due{o.Due(), c.Order.Ordinal})
+	session.exceptional.add(timer{o.Due(), c.Order.Ordinal})
 	s.schedule(session)
 	return s.orderEvent(HoldExtended, c.Order, ReasonNone)
 }

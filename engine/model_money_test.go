@@ -346,7 +346,7 @@ func (m *model) booksDiffer(s *State, x *modelSession) string {
 	return ""
 }
 
-// accountDiffers looks at what those are told of an order who go through the books.
+// accountDiffers looks at what those are told of an order who go through the accounts.
 func (m *model) accountDiffers(s *State, o *modelOrder) string {
 	account, _ := s.Account(o.ref)
 	if !slices.Equal(account.Refunds, m.refundsOf(o.ref)) {

@@ -41,7 +41,7 @@ type modelListing struct {
 	spec    ListingSpec
 	stock   int64
 	looked  ListingState
-	places  int // in line, given out so far
+	places  int // on the waitlist, given out so far
 	draw    DrawState
 }
 
@@ -64,7 +64,7 @@ type modelOrder struct {
 	waitlist bool
 	ticket   uint64
 	place    int
-	// asideUntil is until when what is free is set aside for this head of a line.
+	// asideUntil is until when what is free is set aside for this head of a waitlist.
 	asideUntil Time
 	drawn      bool
 	late       bool
@@ -259,7 +259,7 @@ func (m *model) batch(at Time, commands []Command, touched []ListingHandle) (pri
 		e.Command = int32(i)
 		primary = append(primary, e)
 	}
-	m.workLines()
+	m.workWaitlists()
 	m.conclude()
 	m.letGo()
 	return primary, m.derived
@@ -484,10 +484,10 @@ func (m *model) placeHold(c *Command) Event {
 	counts, left := m.counts(l), m.left(shopper, l)
 	if !l.drawing() && (counts.Available < int64(c.Quantity) || len(m.line(l)) > 0) {
 		switch {
-		case c.Waitlist && m.room(l, c.Quantity) && left >= MaxLeaves:
+		case c.Waitlist && m.capacity(l, c.Quantity) && left >= MaxLeaves:
 			no.Reason = ReasonLeft
 			return no
-		case c.Waitlist && m.room(l, c.Quantity):
+		case c.Waitlist && m.capacity(l, c.Quantity):
 			return m.told(PlaceTaken, ReasonNone, m.join(m.newOrder(c, l)))
 		case counts.Held > 0 || len(m.line(l)) > 0:
 			no.Reason = ReasonSoldOut

@@ -74,7 +74,7 @@ func TestMonthTurnsInTheSalesTimeZone(t *testing.T) {
 	check("and then no more", g.grab(a.Listings[0], "ann", "k11", 1), HoldRefused, ReasonLimitMonth)
 }
 
-// A hold in another session that a batch's share of dues has not reached is over
+// A hold in another session that a batch's share of timers has not reached is over
 // for the month's limit too.
 func TestOverdueHoldElsewhereCountsInNoMonth(t *testing.T) {
 	g := newGroup(t)
@@ -82,7 +82,7 @@ func TestOverdueHoldElsewhereCountsInNoMonth(t *testing.T) {
 	a := monthly(g, "a", months, ListingSpec{Stock: 100_000, LimitPerMonth: 1})
 	b := monthly(g, "b", months, ListingSpec{Stock: 100, LimitPerMonth: 1})
 	var grabs []Command
-	for i := range MaxDuesPerBatch {
+	for i := range MaxTimersPerBatch {
 		grabs = append(grabs, g.placeHold(a.Listings[0], "s"+string(rune('a'+i/676%26))+string(rune('a'+i/26%26))+string(rune('a'+i%26)), "k", 1))
 	}
 	g.do(grabs...)

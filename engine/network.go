@@ -16,9 +16,9 @@ var silences = [...]struct{ said, words string }{
 	{"too many open files", "too many open files"},
 }
 
-// NetworkWords says in plain words why another machine did not answer, as alarms have
+// PlainNetworkError says in plain words why another machine did not answer, as alarms have
 // it; an error of another kind in its own.
-func NetworkWords(err error) string {
+func PlainNetworkError(err error) string {
 	text, _, _ := strings.Cut(err.Error(), ", received prior goaway")
 	for _, wrapping := range [...]string{"desc = ", "Error while dialing: "} {
 		if i := strings.LastIndex(text, wrapping); i >= 0 {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestNetworkWords: no alarm speaks as Go, gRPC and the system's calls do.
-func TestNetworkWords(t *testing.T) {
+// TestPlainNetworkError: no alarm speaks as Go, gRPC and the system's calls do.
+func TestPlainNetworkError(t *testing.T) {
 	for said, want := range map[string]string{
 		`rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing: dial tcp [::1]:7002: connect: connection refused"`: "nothing listens at [::1]:7002",
 		`follow: rpc error: code = DeadlineExceeded desc = context deadline exceeded`:                                                                      "no answer in time",
@@ -22,7 +22,7 @@ func TestNetworkWords(t *testing.T) {
 		`the cashier answered with status 503`:      "the cashier answered with status 503",
 		`rpc error: code = Unknown desc = is for b`: "is for b",
 	} {
-		if got := NetworkWords(errors.New(said)); got != want {
+		if got := PlainNetworkError(errors.New(said)); got != want {
 			t.Errorf("%s: %q, want %q", said, got, want)
 		}
 	}

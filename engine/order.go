@@ -64,7 +64,7 @@ func (s *State) payOrder(c *Command) Event {
 		return s.moneyBack(c, o, ReasonPaidTwice)
 	}
 	d := s.mutDetails(c.Order)
-	d.payment, d.settled, d.paidAt = c.PaymentID, true, s.paidAt(c)
+	d.payment, d.paid, d.paidAt = c.PaymentID, true, s.paidAt(c)
 	o = s.mutOrder(c.Order)
 	o.State, o.Changed = Paid, s.now
 	l.Paid += int64(o.Quantity)
@@ -74,7 +74,7 @@ func (s *State) payOrder(c *Command) Event {
 }
 
 // payForNoOrder takes money for no order of ours, to go back: for a number that this
-// group has never given out, or in another life, or to somebody's place in line; or
+// group has never given out, or in another life, or to somebody's place on the waitlist; or
 // of another transaction than the order's, which has left the state. Whoever asked
 // knows that the number leads to no order, or to one that the money is not for.
 func (s *State) payForNoOrder(c *Command) Event {
@@ -137,8 +137,8 @@ func (s *State) moneyBack(c *Command, o *Order, why Reason) Event {
 	case Expired, Cancelled, Voided, Refunded:
 		m := s.mutOrder(c.Order)
 		s.orderTo(m, c.Order, RefundDue)
-		if d := s.mutDetails(c.Order); !d.settled {
-			d.payment, d.settled, d.paidAt = c.PaymentID, true, s.paidAt(c)
+		if d := s.mutDetails(c.Order); !d.paid {
+			d.payment, d.paid, d.paidAt = c.PaymentID, true, s.paidAt(c)
 		}
 	}
 	s.oweRefund(Refund{Order: c.Order, PaymentID: c.PaymentID, Amount: c.Amount, Currency: c.Currency, Why: why, PaidAt: s.paidAt(c)})
@@ -166,7 +166,7 @@ func (s *State) closeHold(c *Command) Event {
 
 // mayPayLate tells whether an expired hold's units can be had again.
 func (s *State) mayPayLate(l *Listing, o *Order) bool {
-	if l.line.count > 0 || s.Drawing(l) {
+	if l.waitlist.count > 0 || s.Drawing(l) {
 		return false // what is free is another's
 	}
 	var st Standing

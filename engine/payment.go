@@ -77,7 +77,7 @@ func (s *State) InGrace(after OrderRef, now Time, most int) (refs []OrderRef, la
 			if o.State != Held || s.listings[o.Listing-1].Frozen {
 				continue
 			}
-			if o.PayBy > now && o.inLine {
+			if o.PayBy > now && o.inSequence {
 				break
 			}
 			if o.PayBy <= now && o.graceMS > 0 {

@@ -76,10 +76,10 @@ func (d *planDiff) note(path, format string, args ...any) {
 	d.Notes = append(d.Notes, Problem{path, fmt.Sprintf(format, args...)})
 }
 
-// settle compares what both plans and operators change, by one rule: a value that is
+// merge compares what both plans and operators change, by one rule: a value that is
 // not the last plan's is what there shall be, whatever operators made of it; one
 // that is the last plan's leaves what they made of it.
-func (d *planDiff) settle(path, planned, live, wanted string) {
+func (d *planDiff) merge(path, planned, live, wanted string) {
 	switch {
 	case wanted == planned && live != planned:
 		d.note(path, "%s stays: operators have changed it since the plan said %s; to have a plan change it, say another value",
@@ -196,7 +196,7 @@ func (d *planDiff) words(path string, before, after Text) {
 	}
 	was, is := []Message{{Text: before}}, []Message{{Text: after}}
 	for _, w := range wordings(is, was) {
-		compare(d, path+"."+w.lang, wordsOf(was, w), wordsOf(is, w))
+		compare(d, path+"."+w.lang, messageText(was, w), messageText(is, w))
 	}
 }
 
@@ -316,7 +316,7 @@ func (d *planDiff) messages(path string, old *Sale, after []Message) {
 		planned = old.Messages
 	}
 	for _, w := range wordings(old.Messages, planned, after) {
-		d.settle(path+"."+w.name+"."+w.lang, wordsOf(planned, w), wordsOf(old.Messages, w), wordsOf(after, w))
+		d.merge(path+"."+w.name+"."+w.lang, messageText(planned, w), messageText(old.Messages, w), messageText(after, w))
 	}
 }
 
@@ -339,7 +339,7 @@ func wordings(of ...[]Message) (all []wording) {
 }
 
 // wordsOf gives the text of a wording, "" where there is none.
-func wordsOf(messages []Message, at wording) string {
+func messageText(messages []Message, at wording) string {
 	for _, m := range messages {
 		for _, w := range m.Text {
 			if m.Name == at.name && w.Lang == at.lang {
@@ -351,7 +351,7 @@ func wordsOf(messages []Message, at wording) string {
 }
 
 // messagesAfter gives what a sale's shoppers are told once a plan says sale, and what
-// the next plan is held against: see planDiff.settle.
+// the next plan is held against: see planDiff.merge.
 func (s *State) messagesAfter(sale *Sale, byHand bool) (live, planned []Message) {
 	old := s.sales[sale.ID]
 	switch {
@@ -361,9 +361,9 @@ func (s *State) messagesAfter(sale *Sale, byHand bool) (live, planned []Message)
 		return sale.Messages, old.Planned
 	}
 	for _, w := range wordings(old.Messages, sale.Messages) {
-		text := wordsOf(sale.Messages, w)
-		if text == wordsOf(old.Planned, w) {
-			text = wordsOf(old.Messages, w)
+		text := messageText(sale.Messages, w)
+		if text == messageText(old.Planned, w) {
+			text = messageText(old.Messages, w)
 		}
 		if text == "" {
 			continue
@@ -486,7 +486,7 @@ func (d *planDiff) oldSession(path, sale string, old *Session, p *SessionPlan, s
 		d.problem(path+".publish", "the session is published and can't be a draft again; pause it or end it")
 	}
 	published := old.Publish || old.State == Published || old.State == Open
-	d.settle(path+".publish", strconv.FormatBool(old.Publish), strconv.FormatBool(published), strconv.FormatBool(p.Publish))
+	d.merge(path+".publish", strconv.FormatBool(old.Publish), strconv.FormatBool(published), strconv.FormatBool(p.Publish))
 	if old.State >= Ended && old.EndedAt < old.End {
 		d.note(path, "has ended at %s already; what is planned until %s needs a session under a new id",
 			old.EndedAt.Wall().Format(time.RFC3339), old.End.Wall().Format(time.RFC3339))
@@ -531,7 +531,7 @@ func (d *planDiff) listing(path string, session *Session, l *ListingSpec) {
 	if session.State >= Ended {
 		compare(d, path+".stock", old.ListingSpec.Stock, l.Stock)
 	} else {
-		d.settle(path+".stock", fmt.Sprint(old.ListingSpec.Stock), fmt.Sprint(old.Stock), fmt.Sprint(l.Stock))
+		d.merge(path+".stock", fmt.Sprint(old.ListingSpec.Stock), fmt.Sprint(old.Stock), fmt.Sprint(l.Stock))
 	}
 	compare(d, path+".shown", old.Shown, l.Shown)
 	compare(d, path+".limit_per_shopper", old.LimitPerShopper, l.LimitPerShopper)

@@ -7,16 +7,16 @@ import (
 )
 
 // TestEventsInOrder: what time did and what followed stands where it happened, and
-// remarks stand with their commands.
+// audit notes stand with their commands.
 func TestEventsInOrder(t *testing.T) {
 	e := Effects{
-		Primary: []Event{{Kind: HoldPlaced}, {Kind: OrderPaid}, {Kind: StockAdded}},
-		Derived: []Event{{Kind: SessionOpened}, {Kind: HoldReleased, After: 1}, {Kind: StockTaken, After: 3}},
-		Remarks: []Remark{{Command: 1, Detail: "pay"}, {Command: 2, Operator: "olga"}},
+		Primary:    []Event{{Kind: HoldPlaced}, {Kind: OrderPaid}, {Kind: StockAdded}},
+		Derived:    []Event{{Kind: SessionOpened}, {Kind: HoldReleased, After: 1}, {Kind: StockTaken, After: 3}},
+		AuditNotes: []AuditNote{{Command: 1, Detail: "pay"}, {Command: 2, Operator: "olga"}},
 	}
 	var kinds []EventKind
 	said := map[EventKind]string{}
-	e.InOrder(func(e *Event, r *Remark) bool {
+	e.InOrder(func(e *Event, r *AuditNote) bool {
 		kinds = append(kinds, e.Kind)
 		if r != nil {
 			said[e.Kind] = r.Detail + r.Operator
@@ -27,7 +27,7 @@ func TestEventsInOrder(t *testing.T) {
 		t.Errorf("%v, want %v", kinds, want)
 	}
 	if len(said) != 2 || said[OrderPaid] != "pay" || said[StockAdded] != "olga" {
-		t.Errorf("remarks %v", said)
+		t.Errorf("audit notes %v", said)
 	}
 }
 
@@ -50,7 +50,7 @@ func TestOrdersLeave(t *testing.T) {
 		t.Fatal(why)
 	}
 	eff := g.do(Command{Kind: CmdSettleSession, Session: ref.Session, Operator: "olga", Note: "old"})
-	if len(eff.Leaving) != 1 || eff.Leaving[0].Orders() != 1 || len(eff.Remarks) != 1 || eff.Remarks[0].Operator != "olga" {
+	if len(eff.Leaving) != 1 || eff.Leaving[0].Orders() != 1 || len(eff.AuditNotes) != 1 || eff.AuditNotes[0].Operator != "olga" {
 		t.Fatalf("%+v", eff)
 	}
 	after, ok := eff.Leaving[0].Record(ref.Ordinal)

@@ -135,7 +135,7 @@ func (s *State) notePayment(id string, ref OrderRef) {
 // that comes from a snapshot, what refunds tell is still known.
 func (s *State) forgetPayment(ref OrderRef) {
 	d := s.detailsOf(ref)
-	if !d.settled || s.refundTells(ref, d.payment) {
+	if !d.paid || s.refundTells(ref, d.payment) {
 		return
 	}
 	if k := s.paymentKey(d.payment); s.payments.of(k) == ref {
@@ -230,7 +230,7 @@ func (s *State) restoreMoney() {
 		for _, x := range s.sessions {
 			for i := 0; i < x.orders.len() && settled == (x.State == Settled); i++ {
 				ref := OrderRef{x.Handle, uint32(i) + 1}
-				if d := s.detailsOf(ref); d.settled {
+				if d := s.detailsOf(ref); d.paid {
 					s.notePayment(d.payment, ref)
 				}
 			}

@@ -382,7 +382,7 @@ func TestPaymentAtNoTime(t *testing.T) {
 }
 
 // TestMoneyForNoOrderGoesBack: for a number of another life, for one that was never
-// given out, for a place in line, and of another transaction than the order's. Each
+// given out, for a place on the waitlist, and of another transaction than the order's. Each
 // payment goes back once, whatever it is told to be for later, and no order sees it.
 func TestMoneyForNoOrderGoesBack(t *testing.T) {
 	g := newGroup(t)

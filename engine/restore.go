@@ -287,7 +287,7 @@ func (s *State) restore() error {
 // restoreLines puts holds where time finds them, and those who wait and those in draws
 // where their turn does, and finds what goes on with the next batch.
 func (s *State) restoreLines() error {
-	waiting := make([][]due, len(s.listings)) // by place
+	waiting := make([][]timer, len(s.listings)) // by place
 	units := make([]int64, len(s.listings))
 	for _, x := range s.sessions {
 		var last Time
@@ -295,12 +295,12 @@ func (s *State) restoreLines() error {
 			o, ref := x.orders.at(i), OrderRef{x.Handle, uint32(i) + 1}
 			l := s.listings[o.Listing-1]
 			switch {
-			case o.inLine && (o.Due() < last || o.Due() > x.lastDue):
+			case o.inSequence && (o.Due() < last || o.Due() > x.lastDue):
 				return fmt.Errorf("%w: order %d of session %q is in line but out of order", ErrMalformed, i+1, x.ID)
-			case o.inLine:
+			case o.inSequence:
 				last = o.Due()
 			case o.State == Held:
-				x.exceptional.add(due{o.Due(), ref.Ordinal})
+				x.exceptional.add(timer{o.Due(), ref.Ordinal})
 			}
 			if o.State == RefundDue {
 				x.refundsDue++
@@ -311,7 +311,7 @@ func (s *State) restoreLines() error {
 				if place == 0 || place > l.lastPlace {
 					return fmt.Errorf("%w: order %d of session %q waits without a place in line", ErrMalformed, i+1, x.ID)
 				}
-				waiting[o.Listing-1] = append(waiting[o.Listing-1], due{Time(place), ref.Ordinal})
+				waiting[o.Listing-1] = append(waiting[o.Listing-1], timer{Time(place), ref.Ordinal})
 				units[o.Listing-1] += int64(o.Quantity)
 			case Entered:
 				if l.Draw == 0 || l.DrawState == DrawDone {
@@ -322,26 +322,26 @@ func (s *State) restoreLines() error {
 		}
 	}
 	for i, l := range s.listings {
-		// Nobody takes two places with one order: this bounds what a line needs.
+		// Nobody takes two places with one order: this bounds what a waitlist needs.
 		if int(l.lastPlace) > s.sessions[l.Session-1].Orders() {
 			return fmt.Errorf("%w: listing %d has given out %d places in line, more than there are orders", ErrMalformed, l.Handle, l.lastPlace)
 		}
-		slices.SortFunc(waiting[i], func(a, b due) int { return cmp.Compare(a.at, b.at) })
+		slices.SortFunc(waiting[i], func(a, b timer) int { return cmp.Compare(a.at, b.at) })
 		for j, d := range waiting[i] {
 			if j > 0 && waiting[i][j-1].at == d.at {
 				return fmt.Errorf("%w: two orders of listing %d have place %d in line", ErrMalformed, l.Handle, d.at)
 			}
-			l.line.add(uint32(d.at), d.who)
+			l.waitlist.add(uint32(d.at), d.who)
 		}
 		if units[i] != l.Waiting || int64(l.pool.count) != l.Entrants {
 			return fmt.Errorf("%w: listing %d counts %d units waited for and %d entrants, its orders %d and %d", ErrMalformed,
 				l.Handle, l.Waiting, l.Entrants, units[i], l.pool.count)
 		}
-		if l.Aside != 0 && l.line.count == 0 {
+		if l.Aside != 0 && l.waitlist.count == 0 {
 			return fmt.Errorf("%w: listing %d has something set aside, and nobody is in line", ErrMalformed, l.Handle)
 		}
 		if l.Aside != 0 {
-			s.sessions[l.Session-1].asides.add(due{l.Aside, uint32(l.Handle)})
+			s.sessions[l.Session-1].asides.add(timer{l.Aside, uint32(l.Handle)})
 		}
 		if !s.nextUp(l).IsZero() || s.drawDone(l) {
 			s.unrest(l)

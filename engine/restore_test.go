@@ -74,8 +74,8 @@ func TestCraftedSnapshotsAreRefused(t *testing.T) {
 	}
 }
 
-// Of lines, draws, lists and switches, too, nothing is taken for what can't be.
-func TestCraftedLinesAndListsAreRefused(t *testing.T) {
+// Of waitlists, draws, lists and switches, too, nothing is taken for what can't be.
+func TestCraftedWaitlistsAndListsAreRefused(t *testing.T) {
 	vip, tea := sampleEdits[0].Roster, RosterID{Kind: RosterReserved, Listing: 3}
 	waiting, entered, left := OrderRef{1, 4}, OrderRef{1, 5}, OrderRef{1, 3}
 	cases := []struct {
@@ -96,7 +96,7 @@ func TestCraftedLinesAndListsAreRefused(t *testing.T) {
 		{"an entrant of no draw", func(s *State) { s.mutOrder(entered).Listing = 1 }, "a draw that there is not"},
 		{"an entrant of a draw that is done", func(s *State) { s.listings[1].DrawState = DrawDone }, "a draw that there is not"},
 		{"an unknown state of a draw", func(s *State) { s.listings[1].DrawState = 9 }, "draw"},
-		{"one who waits in the line of dues", func(s *State) { s.mutOrder(waiting).inLine = true }, "can't have come"},
+		{"one who waits in the line of dues", func(s *State) { s.mutOrder(waiting).inSequence = true }, "can't have come"},
 		{"a grant with a reason to pass", func(s *State) { s.mutOrder(OrderRef{1, 2}).Why = ReasonGone }, "can't have come"},
 		{"unknown traits", func(s *State) { s.mutOrder(waiting).traits = traitsEnd }, "can't have come"},
 		{"a roster of no listing", func(s *State) { s.rosters[RosterID{Kind: RosterReserved, Listing: 99}] = s.newRoster() }, "roster of nothing"},

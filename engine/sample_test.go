@@ -30,7 +30,7 @@ func sample(t *testing.T, file string, write func() []byte) []byte {
 	return data
 }
 
-// sampleGroup has a paid order with a receiver, an extended hold, a refund, a line, an
+// sampleGroup has a paid order with a receiver, an extended hold, a refund, a waitlist, an
 // open draw, rosters of every kind, one of them staged, and a profile that a session has
 // turned on.
 func sampleGroup(t testing.TB) *group {

@@ -2,13 +2,13 @@ package engine
 
 import "crypto/sha256"
 
-// schedule tells the agenda when a session has something to do next. Whatever
-// changes that calls it at once: the agenda's next time must be exact, because a
+// schedule tells the timers when a session has something to do next. Whatever
+// changes that calls it at once: the timers' next time must be exact, because a
 // node restored from a snapshot builds it anew and must do the same things in the
 // same batch as the others.
-func (s *State) schedule(x *Session) { s.agenda.set(x.Handle, s.dueOf(x)) }
+func (s *State) schedule(x *Session) { s.timers.set(x.Handle, s.nextTimer(x)) }
 
-func (s *State) dueOf(x *Session) Time {
+func (s *State) nextTimer(x *Session) Time {
 	at := Never
 	switch x.State {
 	case Published:
@@ -25,7 +25,7 @@ func (s *State) dueOf(x *Session) Time {
 	if len(x.restless) > 0 {
 		at = 0 // at once, and before all else that is due
 	}
-	if ref := s.nextInLine(x); !ref.IsZero() {
+	if ref := s.nextInSequence(x); !ref.IsZero() {
 		at = min(at, s.Order(ref).Due())
 	}
 	if ref := s.nextExceptional(x); !ref.IsZero() {
@@ -34,10 +34,10 @@ func (s *State) dueOf(x *Session) Time {
 	return at
 }
 
-// nextInLine moves past holds that are over and gives the first that is not.
-func (s *State) nextInLine(x *Session) OrderRef {
+// nextInSequence moves past holds that are over and gives the first that is not.
+func (s *State) nextInSequence(x *Session) OrderRef {
 	for int(x.expired) < x.orders.len() {
-		if o := x.orders.at(int(x.expired)); o.State == Held && o.inLine && !s.listings[o.Listing-1].Frozen {
+		if o := x.orders.at(int(x.expired)); o.State == Held && o.inSequence && !s.listings[o.Listing-1].Frozen {
 			return OrderRef{x.Handle, x.expired + 1}
 		}
 		x.expired++
@@ -49,7 +49,7 @@ func (s *State) nextExceptional(x *Session) OrderRef {
 	for len(x.exceptional) > 0 {
 		top := x.exceptional[0]
 		o := x.orders.at(int(top.who) - 1)
-		if o.State == Held && !o.inLine && o.Due() == top.at && !s.listings[o.Listing-1].Frozen {
+		if o.State == Held && !o.inSequence && o.Due() == top.at && !s.listings[o.Listing-1].Frozen {
 			return OrderRef{x.Handle, top.who}
 		}
 		x.exceptional.drop()
@@ -69,16 +69,16 @@ func (s *State) nextAside(x *Session) Time {
 	return Never
 }
 
-// runDue does what is due at state time, up to the batch's share; the rest comes
+// runTimers does what is due at state time, up to the batch's share; the rest comes
 // with the next batch, and until then overdue holds are treated as expired
 // wherever somebody asks.
-func (s *State) runDue() {
-	for s.dues > 0 {
-		h, at := s.agenda.next()
+func (s *State) runTimers() {
+	for s.timersLeft > 0 {
+		h, at := s.timers.next()
 		if h == 0 || at > s.now {
 			return
 		}
-		s.dues--
+		s.timersLeft--
 		s.runSession(s.sessions[h-1])
 	}
 }
@@ -87,20 +87,20 @@ func (s *State) runDue() {
 func (s *State) runSession(x *Session) {
 	var ref OrderRef
 	at := Never
-	if first := s.nextInLine(x); !first.IsZero() {
+	if first := s.nextInSequence(x); !first.IsZero() {
 		ref, at = first, s.Order(first).Due()
 	}
 	if first := s.nextExceptional(x); !first.IsZero() && s.Order(first).Due() < at {
 		ref, at = first, s.Order(first).Due()
 	}
 	if len(x.restless) > 0 { // left over from the batch before: before all that is new
-		if l := s.listings[x.restless[0]-1]; s.workLine(l) {
+		if l := s.listings[x.restless[0]-1]; s.workWaitlist(l) {
 			s.calm(l)
 		}
 		return
 	}
 	if x.State == Open && !x.Paused && s.nextAside(x) <= min(at, s.now) {
-		s.touch(ListingHandle(x.asides[0].who)) // its line goes on when all else of the batch is done
+		s.touch(ListingHandle(x.asides[0].who)) // its waitlist goes on when all else of the batch is done
 		x.asides.drop()
 		s.schedule(x)
 		return
@@ -194,7 +194,7 @@ func (s *State) steerSession(c *Command) Event {
 		return refused(ReasonUnknown)
 	}
 	e := s.sessionChanged(x, kind)
-	s.runDue() // one published after its start opens
+	s.runTimers() // one published after its start opens
 	return e
 }
 
@@ -245,7 +245,7 @@ func (s *State) applyPlan(c *Command) Event {
 		}
 	}
 	s.eff.Catalogue = true
-	s.runDue()
+	s.runTimers()
 	return Event{Kind: PlanApplied}
 }
 

@@ -56,7 +56,7 @@ func (s *State) settleSession(c *Command) Event {
 	x.exceptional, x.asides = nil, nil
 	for _, h := range x.Listings {
 		delete(s.rosters, RosterID{Kind: RosterReserved, Listing: h})
-		s.listings[h-1].line, s.listings[h-1].pool = line{}, pool{}
+		s.listings[h-1].waitlist, s.listings[h-1].pool = waitlist{}, pool{}
 	}
 	s.eff.Leaving = append(s.eff.Leaving, s.leaving(x))
 	s.sessionChanged(x, SessionSettled)

@@ -179,7 +179,7 @@ func (s *simulation) restart() {
 		s.t.Fatal("a snapshot's reading has another hash")
 	}
 	checkInside(s.t, s.group.state)
-	s.books.check(s.t, s.group.state)
+	s.accounts.check(s.t, s.group.state)
 	if s.model != nil {
 		if why := s.model.differs(s.group.state); why != "" {
 			s.t.Fatal("after a restart: ", why)

@@ -17,23 +17,23 @@ import (
 // simulation drives a group by what rapid draws, and holds it against the model,
 // against a twin that came from a snapshot, and against snapshots taken earlier.
 type simulation struct {
-	t       *rapid.T
-	group   *group
-	model   *model // nil where what a batch gets done depends on its share
-	share   int    // of dues a batch
-	stages  uint64
-	places  map[OrderRef]uint32 // in line, as last seen
-	paid    []Command           // payments so far, so that they can come again
-	books   books
-	brisk   bool      // nearly everybody gets what he asks for, so that there is money to hear of
-	effects []Effects // by log index - 1
-	failed  []error
-	twin    *State
-	frozen  *Snapshot
-	bytes   []byte // what frozen encoded to at once
+	t        *rapid.T
+	group    *group
+	model    *model // nil where what a batch gets done depends on its share
+	share    int    // of timers a batch
+	stages   uint64
+	places   map[OrderRef]uint32 // on the waitlist, as last seen
+	paid     []Command           // payments so far, so that they can come again
+	accounts accounts
+	brisk    bool      // nearly everybody gets what he asks for, so that there is money to hear of
+	effects  []Effects // by log index - 1
+	failed   []error
+	twin     *State
+	frozen   *Snapshot
+	bytes    []byte // what frozen encoded to at once
 }
 
-// modelTick is what durations are multiples of, so that ends, dues and jumps meet.
+// modelTick is what durations are multiples of, so that ends, timers and jumps meet.
 const modelTick = 5 * time.Second
 
 // modelRules is the newest version of the rules that the model knows.
@@ -54,7 +54,7 @@ func TestStateAgainstModel(t *testing.T) {
 
 // newModelled gives a simulation that is held against the model.
 func newModelled(t *rapid.T) *simulation {
-	sim := newSimulation(t, MaxDuesPerBatch)
+	sim := newSimulation(t, MaxTimersPerBatch)
 	sim.model = &model{now: sim.group.clock, rules: 1, products: map[string]bool{}, rosters: map[RosterID]*modelRoster{},
 		asked: map[string]bool{}, board: modelBoard{now: NormalSwitches(), before: NormalSwitches(), profiles: map[string][]Setting{}}}
 	sim.model.rank = func(o *modelOrder) (uint64, string) {
@@ -85,7 +85,7 @@ func newSimulation(t *rapid.T, share int) *simulation {
 
 // limited gives a state whose batches have the simulation's share.
 func (s *simulation) limited(state *State) *State {
-	state.share, state.clearShare, state.clearEvery = s.share, 1<<30, 0 // the model clears at once; see TestClearingInShares
+	state.timerShare, state.clearShare, state.clearEvery = s.share, 1<<30, 0 // the model clears at once; see TestClearingInShares
 	return state
 }
 
@@ -170,7 +170,7 @@ func (s *simulation) grabs() {
 }
 
 // queue has everybody ask for something of one listing, and perhaps somebody let
-// go of something: so lines and draws come about.
+// go of something: so waitlists and draws come about.
 func (s *simulation) queue() {
 	l := s.listing()
 	var commands []Command
@@ -401,7 +401,7 @@ func (s *simulation) play(commands ...Command) {
 	s.record(nil)
 	checkInside(s.t, g.state)
 	s.checkPlaces()
-	s.books.note(s.t, g.state, commands, eff)
+	s.accounts.note(s.t, g.state, commands, eff)
 	if s.model == nil {
 		return
 	}
@@ -426,7 +426,7 @@ func (s *simulation) play(commands ...Command) {
 	}
 }
 
-// checkPlaces sees to it that nobody in line is ever further back than before.
+// checkPlaces sees to it that nobody on the waitlist is ever further back than before.
 func (s *simulation) checkPlaces() {
 	state := s.group.state
 	now := map[OrderRef]uint32{}
@@ -557,8 +557,8 @@ func hashBesideIndex(s *State) [sha256.Size]byte {
 // checkInside looks at what only the state itself can see.
 func checkInside(tb rapid.TB, s *State) {
 	for _, x := range s.sessions {
-		if at := s.dueOf(x); int(x.Handle) <= len(s.agenda.current) && at != s.agenda.current[x.Handle-1] {
-			tb.Fatalf("session %q is due at %d, the agenda says %d", x.ID, at, s.agenda.current[x.Handle-1])
+		if at := s.nextTimer(x); int(x.Handle) <= len(s.timers.current) && at != s.timers.current[x.Handle-1] {
+			tb.Fatalf("session %q is due at %d, the timers say %d", x.ID, at, s.timers.current[x.Handle-1])
 		}
 	}
 	for _, l := range s.listings {
@@ -571,7 +571,7 @@ func checkInside(tb rapid.TB, s *State) {
 		x := s.sessions[l.Session-1]
 		aside := l.Aside
 		goesOn := !s.nextUp(l).IsZero() || s.drawDone(l)
-		if n := l.line; l.Aside != aside || aside != 0 && (n.count == 0 || !goesOn && s.movable(l) && aside <= s.now) {
+		if n := l.waitlist; l.Aside != aside || aside != 0 && (n.count == 0 || !goesOn && s.movable(l) && aside <= s.now) {
 			tb.Fatalf("listing %d has %d free, %d are in line, and it is set aside until %d, or should be until %d; it is %d", l.Handle, l.Available, n.count, aside, l.Aside, s.now)
 		}
 		if goesOn != slices.Contains(x.restless, l.Handle) {

@@ -21,7 +21,7 @@ import (
 // Blocks of one kind follow each other in the order of the list, and their rows
 // are in a fixed order (by id, handle, number or reference), so that equal
 // states have equal bytes: their SHA-256 is the state's Hash. What can be derived
-// (indexes, the agenda, what is due) is not stored.
+// (indexes, the timers, what is due) is not stored.
 const (
 	snapshotMagic   = "DBSTATE1"
 	snapshotVersion = 1
@@ -104,7 +104,7 @@ func (s *State) Snapshot() *Snapshot {
 	}
 	for i, l := range s.listings {
 		snap.listings[i] = *l
-		snap.listings[i].line, snap.listings[i].pool = line{}, pool{}
+		snap.listings[i].waitlist, snap.listings[i].pool = waitlist{}, pool{}
 	}
 	return snap
 }
@@ -300,11 +300,11 @@ func (x *orderRow) fields(c *coder) {
 	c.check(o.Quantity > 0 && o.Quantity <= MaxQuantity, "a quantity out of bounds")
 	unsigned(c, &o.graceMS)
 	oneOf(c, &o.State, orderStateEnd, "an unknown order state")
-	c.bool(&o.inLine)
+	c.bool(&o.inSequence)
 	octet(c, &o.traits)
 	octet(c, &o.Why)
 	c.check(o.State != 0 && o.traits < traitsEnd && o.Why < reasonEnd && (!o.State.Granted() || o.Why == ReasonNone) &&
-		(!o.inLine || o.State.Granted()), "an order that can't have come to be so")
+		(!o.inSequence || o.State.Granted()), "an order that can't have come to be so")
 	c.fixed(o.Transaction[:])
 	more := x.more != nil
 	if c.bool(&more); more {
@@ -318,12 +318,12 @@ func (x *orderRow) fields(c *coder) {
 
 func (d *details) fields(c *coder) {
 	c.string(&d.payment)
-	c.bool(&d.settled)
+	c.bool(&d.paid)
 	c.time(&d.paidAt)
 	c.all(&d.receiver)
 	unsigned(c, &d.place)
 	unsigned(c, &d.ticket)
-	c.check(d.settled == (d.paidAt != 0) && (d.settled || d.payment == ""), "a payment of no time, or the time of none")
+	c.check(d.paid == (d.paidAt != 0) && (d.paid || d.payment == ""), "a payment of no time, or the time of none")
 	c.check(*d != (details{}), "details without anything")
 }
 

@@ -34,19 +34,19 @@ type State struct {
 
 	intents intents
 
-	agenda agenda
+	timers timers
 	// tooNew is the version of rules that the log has asked for and this build
 	// does not know; 0 while it knows them.
 	tooNew uint32
 
-	eff      *Effects  // of the Apply under way
-	entry    coder     // of the Apply under way; like the commands here so that it takes no new memory
-	commands []Command // room for those of the Apply under way, empty between
-	share    int       // what time may do in one batch
+	eff        *Effects  // of the Apply under way
+	entry      coder     // of the Apply under way; like the commands here so that it takes no new memory
+	commands   []Command // room for those of the Apply under way, empty between
+	timerShare int       // what time may do in one batch
 	// The constants of these names, except in tests; every 0: each batch lets go.
 	clearShare int
 	clearEvery Time
-	dues       int // what is left of that in the batch under way
+	timersLeft int // what is left of that in the batch under way
 }
 
 // head is what a state is at.
@@ -70,7 +70,7 @@ type listingName struct {
 func NewState() *State {
 	return &State{
 		head:        head{rules: 1},
-		share:       MaxDuesPerBatch,
+		timerShare:  MaxTimersPerBatch,
 		clearShare:  clearShare,
 		clearEvery:  clearEvery,
 		products:    map[string]*Product{},
@@ -101,7 +101,7 @@ func (s *State) Rules() uint32 { return s.rules }
 
 // NextDue is when time has something to do next; Never if nothing.
 func (s *State) NextDue() Time {
-	_, at := s.agenda.next()
+	_, at := s.timers.next()
 	if s.mustLetGo() {
 		at = min(at, s.nextShare(s.now))
 	}

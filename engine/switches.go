@@ -21,7 +21,7 @@ const (
 	SwitchRiskService                 //
 	SwitchReservations                // only those who reserved, where planned
 	SwitchAllowLists                  //
-	SwitchWaitlist                    // new places in line
+	SwitchWaitlist                    // new places on the waitlist
 	SwitchPrecheck                    // actors refuse early by committed state
 	SwitchDisplayAge                  // ms that caches may keep what is on display
 	SwitchDisplaySync                 // what is shown never goes up from node to node
@@ -286,7 +286,7 @@ func (s *State) turn(after Switches, action SwitchAction, profile string, on []c
 		b.base = after
 	}
 	s.eff.Switches = true
-	for _, l := range s.listings { // the line may go on, or what is looked at first may change
+	for _, l := range s.listings { // the waitlist may go on, or what is looked at first may change
 		s.touch(l.Handle)
 	}
 }

@@ -77,11 +77,11 @@ const (
 	MaxPrice           = 1_000_000_000_000
 	MaxAdmission       = 100_000
 	MaxReleases        = 3 // releases of one shopper and listing, then no more grabs
-	MaxDuesPerBatch    = 4096
+	MaxTimersPerBatch  = 4096
 	MaxEntryBytes      = 512 << 10
 	MaxPlanBytes       = 448 << 10 // a plan in its binary form, so that it fits one entry
 	MaxSessionListings = 10_000
-	MaxLeaves          = 3         // times a shopper may leave a listing's line, then no more places
+	MaxLeaves          = 3         // times a shopper may leave a listing's waitlist, then no more places
 	MaxEntrants        = 5_000_000 // of a listing's draw
 	MaxRosterRows      = 5_000_000 // of a reservation, an allow list or a risk list
 	MaxRosters         = 20_000
@@ -148,12 +148,12 @@ const (
 	Shipped
 	Received
 	Completed
-	// The four below are no orders yet, or never became any: a place in line, an
+	// The four below are no orders yet, or never became any: a place on the waitlist, an
 	// entry in a draw, and how either ended without a grant.
 	Waiting
 	Entered
 	Left   // the shopper left
-	Passed // the line or the draw came to its end, or a rule forbade it in the end
+	Passed // the waitlist or the draw came to its end, or a rule forbade it in the end
 	orderStateEnd
 )
 
@@ -221,7 +221,7 @@ const (
 	ReasonTicketMissing // a ticket is required and none was shown
 	ReasonTicket        // a forged, borrowed or expired ticket
 	ReasonTicketUsed    // a ticket that has brought something already
-	ReasonLeft          // the shopper left the line or the draw
+	ReasonLeft          // the shopper left the waitlist or the draw
 	ReasonDrawn         // not drawn: nothing was left
 	ReasonTooLate       // the session has started, or the listing is no longer open to it
 	ReasonTooMany       // a bound on what is remembered was reached
@@ -229,7 +229,7 @@ const (
 	ReasonSettled       // the session has been settled
 	ReasonCurrency      // money of another currency than the order's
 	ReasonNoOrder       // money for no order of ours, or of another transaction than the order's
-	ReasonTooFew        // not as many came back in time as the head of the line asked for
+	ReasonTooFew        // not as many came back in time as the head of the waitlist asked for
 	reasonEnd
 )
 

@@ -138,7 +138,7 @@ func (f *fakeSeller) Reserve(_ context.Context, shopper, session, sku string, wi
 	return len(f.called) == 1, f.err
 }
 
-func (f *fakeSeller) LeaveLine(_ context.Context, shopper, key []byte) (engine.OrderView, error) {
+func (f *fakeSeller) LeaveWaitlist(_ context.Context, shopper, key []byte) (engine.OrderView, error) {
 	f.called = append(f.called, fmt.Sprintf("leave %s %s", shopper, key))
 	return f.order, f.err
 }

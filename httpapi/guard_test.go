@@ -40,7 +40,7 @@ func newGuarded(t testing.TB, cfg GuardConfig) (*guarded, *ShopperServer) {
 }
 
 func (g *guarded) Grab(q *engine.Grab) engine.Answer {
-	if why := g.guard.Bar(q, g.rules); why != engine.ReasonNone {
+	if why := g.guard.Check(q, g.rules); why != engine.ReasonNone {
 		return engine.Answer{Code: engine.CodeOf(why), Reason: why}
 	}
 	g.ticket = q.Ticket

@@ -65,7 +65,7 @@ func (s *ShopperServer) leaveLine(ctx *fasthttp.RequestCtx, shopper, escaped []b
 	}
 	wait, stop := s.commandContext()
 	defer stop()
-	o, err := s.seller.LeaveLine(wait, shopper, key)
+	o, err := s.seller.LeaveWaitlist(wait, shopper, key)
 	var refusal *engine.Refusal
 	switch {
 	case errors.As(err, &refusal) && refusal.Reason == engine.ReasonUnknown:

@@ -60,7 +60,7 @@ const (
 // until one is accepted again.
 func (d *door) acceptFailed(err error) {
 	d.acceptFailures.Inc()
-	if d.failing.Swap(&acceptFailure{time.Now(), engine.NetworkWords(err)}) == nil {
+	if d.failing.Swap(&acceptFailure{time.Now(), engine.PlainNetworkError(err)}) == nil {
 		d.log.Error("ALARM: connections can't be accepted; trying again", "api", d.name, "error", err)
 	}
 }

@@ -39,7 +39,7 @@ type Seller interface {
 	Reserve(ctx context.Context, shopper, session, sku string, withdraw bool) (changed bool, err error)
 	// LeaveLine gives up the place in line or in a draw that the key led to. The
 	// error for a key that led to none is a refusal as unknown.
-	LeaveLine(ctx context.Context, shopper, key []byte) (engine.OrderView, error)
+	LeaveWaitlist(ctx context.Context, shopper, key []byte) (engine.OrderView, error)
 	// Watch signals on changed whenever something of the shopper's has changed on
 	// this node, at most one signal ahead, until stop is called. It may signal
 	// without a change. nil, nil if too many watch already.

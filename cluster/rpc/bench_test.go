@@ -15,10 +15,10 @@ import (
 // BenchmarkGrab forwards grabs over loopback TCP; both ends are in the process.
 // cpu-ns/op is what both of them used together.
 func BenchmarkGrab(b *testing.B) {
-	for name, desk := range map[string]Handler{"refused": atOnce{newFake(), soldOut},
+	for name, handler := range map[string]Handler{"refused": atOnce{newFake(), soldOut},
 		"granted": atOnce{newFake(), granted}, "waited": newTurnstile()} {
 		for _, callers := range []int{1, 256, 4096} {
-			b.Run(fmt.Sprintf("%s/%d", name, callers), func(b *testing.B) { benchmarkGrab(b, callers, desk) })
+			b.Run(fmt.Sprintf("%s/%d", name, callers), func(b *testing.B) { benchmarkGrab(b, callers, handler) })
 		}
 	}
 }

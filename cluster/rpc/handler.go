@@ -8,9 +8,9 @@ import (
 	"doorbuster/engine"
 )
 
-// Desk decides, on the leader, what other nodes forward to it, and tells on any
+// Decider decides, on the leader, what other nodes forward to it, and tells on any
 // node what they ask it. Safe for concurrent use.
-type Desk interface {
+type Decider interface {
 	// GrabFor has a forwarded grab decided as the leader. It does not wait: to is told,
 	// at once or later, and once; of engine.ErrNotLeader where this node does not lead.
 	// q and its slices are only valid during the call; they are well-formed, the
@@ -32,7 +32,7 @@ type Desk interface {
 // Handler is what a node answers the others with. Safe for concurrent use. A
 // panic is answered as an outcome that nobody knows, and logged.
 type Handler interface {
-	Desk
+	Decider
 	// Barrier gives an index that has everything that any node has told anybody so far.
 	Barrier(ctx context.Context) (engine.LogIndex, error)
 	// Pulse tells what this node knows of itself, cheaply: it is asked with every

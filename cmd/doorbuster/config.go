@@ -462,7 +462,7 @@ func (c Config) validateCluster() error {
 	}
 	cc := cluster.DefaultConfig("-")
 	c.clusterInto(&cc)
-	cc.Desk = desk{}
+	cc.Decider = desk{}
 	errs = append(errs, cc.Validate())
 	return errors.Join(errs...)
 }

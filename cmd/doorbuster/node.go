@@ -190,7 +190,7 @@ func (n *node) openRooms() (err error) {
 	}
 	// The cluster tells the group of epochs from the moment it is opened, and an
 	// epoch needs the log: the leader in between waits until both are connected.
-	cc.Desk = desk{n.group, &n.desk.reports}
+	cc.Decider = desk{n.group, &n.desk.reports}
 	cc.Alarms = n.roomAlarms
 	if n.cfg.HTTP != "" && n.cfg.RateLimitAddressPerSecond > 0 {
 		cc.Demand = n.shoppers.Guard()

@@ -335,7 +335,7 @@ func (l *lackingDay) failed(now time.Time, why error) *lackingDay {
 		l = &lackingDay{since: now}
 	}
 	l.wait = min(max(firstWait, 2*l.wait), mostWait)
-	l.again, l.why = now.Add(l.wait), engine.NetworkWords(why)
+	l.again, l.why = now.Add(l.wait), engine.PlainNetworkError(why)
 	return l
 }
 

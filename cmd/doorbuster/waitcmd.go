@@ -78,7 +78,7 @@ func await(ctx context.Context, at string) error {
 			}
 			last = errors.New(response.Status)
 		case ctx.Err() == nil:
-			last = errors.New(engine.NetworkWords(err))
+			last = errors.New(engine.PlainNetworkError(err))
 		}
 		select {
 		case <-ctx.Done():

@@ -150,18 +150,18 @@ type entryPrinter struct {
 
 // dumpedEntry is an entry as dump --json prints it.
 type dumpedEntry struct {
-	Index    uint64          `json:"index"`
-	Term     uint64          `json:"term"`
-	Segment  string          `json:"segment"`
-	Offset   int64           `json:"offset"`
-	Type     string          `json:"type"`
-	Bytes    int             `json:"bytes"`
-	Epoch    uint64          `json:"epoch,omitempty"`
-	Sequence uint64          `json:"sequence,omitempty"`
-	Time     string          `json:"time,omitempty"`
-	Commands []dumpedCommand `json:"commands,omitempty"`
-	Roster   *cluster.Roster `json:"roster,omitempty"`
-	Error    string          `json:"error,omitempty"`
+	Index    uint64              `json:"index"`
+	Term     uint64              `json:"term"`
+	Segment  string              `json:"segment"`
+	Offset   int64               `json:"offset"`
+	Type     string              `json:"type"`
+	Bytes    int                 `json:"bytes"`
+	Epoch    uint64              `json:"epoch,omitempty"`
+	Sequence uint64              `json:"sequence,omitempty"`
+	Time     string              `json:"time,omitempty"`
+	Commands []dumpedCommand     `json:"commands,omitempty"`
+	Roster   *cluster.Membership `json:"roster,omitempty"`
+	Error    string              `json:"error,omitempty"`
 }
 
 type dumpedCommand struct {
@@ -185,7 +185,7 @@ func (p entryPrinter) print(e wal.Entry) error {
 	case err != nil:
 		d.Error = err.Error()
 	case kind == "roster":
-		if d.Roster, err = cluster.DecodeRoster(e.Data); err != nil {
+		if d.Roster, err = cluster.DecodeMembership(e.Data); err != nil {
 			d.Error = err.Error()
 		}
 	case kind == "command":

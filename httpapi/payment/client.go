@@ -92,7 +92,7 @@ const deadAfter = 5 * time.Second
 // dead. It is until it has answered again.
 func (c *Client) fails() (since time.Time, why string) {
 	if at := c.silent.Load(); at != 0 && time.Since(time.UnixMilli(at)) > deadAfter {
-		return time.UnixMilli(at), strings.TrimSuffix(engine.NetworkWords(*c.failure.Load()), ".")
+		return time.UnixMilli(at), strings.TrimSuffix(engine.PlainNetworkError(*c.failure.Load()), ".")
 	}
 	return since, ""
 }

@@ -112,7 +112,7 @@ func (r *retries[K]) failed(k K, now time.Time, why error) {
 	a.underWay = false
 	if !errors.Is(why, ErrLeftAlone) {
 		a.tries++
-		a.failure = strings.ToValidUTF8(engine.NetworkWords(why), "?")
+		a.failure = strings.ToValidUTF8(engine.PlainNetworkError(why), "?")
 		if len(a.failure) > maxFailureBytes {
 			a.failure = strings.ToValidUTF8(a.failure[:maxFailureBytes], "") + "…"
 		}

@@ -29,7 +29,7 @@ func rushEntries(entries, events int) []*engine.Effects {
 			}
 			e.Primary = append(e.Primary, engine.Event{Kind: engine.HoldRefused, Reason: 3, Command: int32(n),
 				Session: 7, Listing: engine.ListingHandle(3 + n%5)})
-			e.Remarks = append(e.Remarks, engine.Remark{Command: int32(n), Shopper: "shopper-123456",
+			e.AuditNotes = append(e.AuditNotes, engine.AuditNote{Command: int32(n), Shopper: "shopper-123456",
 				Transaction: engine.Transaction{4, 5, 6}})
 		}
 		all[i] = e

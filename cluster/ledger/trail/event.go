@@ -9,7 +9,7 @@ import (
 )
 
 // Event is a committed event, with handles where readers see names: those are empty. It
-// is a copy, the reader's to keep. Transaction and Shopper are what the remark or the
+// is a copy, the reader's to keep. Transaction and Shopper are what the audit note or the
 // event has: of an order, it may be left to the order to tell.
 type Event struct {
 	engine.TrailEvent
@@ -95,12 +95,12 @@ func takeEvent(r *codec.Reader, e *Event) {
 	}
 }
 
-// appendEvents appends all that an entry did, or operators' deeds alone. Remarks
+// appendEvents appends all that an entry did, or operators' deeds alone. AuditNotes
 // complete and override events.
 func appendEvents(b []byte, effects *engine.Effects, kind int) []byte {
 	skipped := uint32(0)
-	for ev, remark := range effects.InOrder {
-		if kind == deeds && (remark == nil || remark.Operator == "") {
+	for ev, note := range effects.InOrder {
+		if kind == deeds && (note == nil || note.Operator == "") {
 			skipped++
 			continue
 		}
@@ -108,10 +108,10 @@ func appendEvents(b []byte, effects *engine.Effects, kind int) []byte {
 			TrailEvent: engine.TrailEvent{Time: effects.Time, Kind: ev.Kind, Reason: ev.Reason, State: ev.State,
 				Quantity: ev.Quantity, Limit: ev.Limit, Amount: ev.Amount, PayBy: ev.PayBy,
 				Transaction: ev.Transaction}}
-		if remark != nil {
-			e.Shopper, e.Operator, e.Note, e.Detail = remark.Shopper, remark.Operator, remark.Note, remark.Detail
-			if remark.Transaction != (engine.Transaction{}) {
-				e.Transaction = remark.Transaction
+		if note != nil {
+			e.Shopper, e.Operator, e.Note, e.Detail = note.Shopper, note.Operator, note.Note, note.Detail
+			if note.Transaction != (engine.Transaction{}) {
+				e.Transaction = note.Transaction
 			}
 		}
 		b = appendEvent(b, &e, skipped)

@@ -58,16 +58,16 @@ func (s *sale) entry(most int) *engine.Effects {
 	s.time += engine.Time(s.rng.IntN(20))
 	e := &engine.Effects{Index: s.index, Time: s.time, Header: engine.BatchHeader{Epoch: 1, Sequence: uint64(s.index)}}
 	for i := range s.rng.IntN(most + 1) {
-		ev, remark := s.event(i)
-		if s.rng.IntN(4) == 0 && remark.Operator == "" {
+		ev, note := s.event(i)
+		if s.rng.IntN(4) == 0 && note.Operator == "" {
 			ev.Command, ev.After = -1, int32(s.rng.IntN(most))
 			e.Derived = append(e.Derived, ev)
 			continue
 		}
 		ev.Command = int32(len(e.Primary))
-		if remark != (engine.Remark{}) {
-			remark.Command = ev.Command
-			e.Remarks = append(e.Remarks, remark)
+		if note != (engine.AuditNote{}) {
+			note.Command = ev.Command
+			e.AuditNotes = append(e.AuditNotes, note)
 		}
 		e.Primary = append(e.Primary, ev)
 	}
@@ -91,16 +91,16 @@ func (s *sale) entry(most int) *engine.Effects {
 	return e
 }
 
-func (s *sale) event(i int) (ev engine.Event, r engine.Remark) {
+func (s *sale) event(i int) (ev engine.Event, r engine.AuditNote) {
 	x := engine.SessionHandle(1 + s.rng.IntN(3) + int(s.index)/200)
 	switch s.rng.IntN(10) {
 	case 0:
 		ev = engine.Event{Kind: engine.SessionPaused, Session: x}
-		r = engine.Remark{Operator: fmt.Sprintf("ops-%d", s.rng.IntN(4)), Note: "too hot", Detail: fmt.Sprint(s.index)}
+		r = engine.AuditNote{Operator: fmt.Sprintf("ops-%d", s.rng.IntN(4)), Note: "too hot", Detail: fmt.Sprint(s.index)}
 	case 1, 2, 3:
 		ev = engine.Event{Kind: engine.HoldRefused, Reason: 1, Session: x, Listing: engine.ListingHandle(x),
 			Limit: 2, Quantity: 3}
-		r = engine.Remark{Shopper: fmt.Sprintf("shopper-%d", s.rng.IntN(1000)),
+		r = engine.AuditNote{Shopper: fmt.Sprintf("shopper-%d", s.rng.IntN(1000)),
 			Transaction: engine.Transaction{byte(i), 9}}
 	case 4, 5, 6, 7:
 		s.orders[x]++

@@ -177,7 +177,7 @@ func (t *Trail) append(kind int, items []item) error {
 }
 
 func hasDeeds(e *engine.Effects) bool {
-	return slices.ContainsFunc(e.Remarks, func(r engine.Remark) bool { return r.Operator != "" })
+	return slices.ContainsFunc(e.AuditNotes, func(r engine.AuditNote) bool { return r.Operator != "" })
 }
 
 // seal seals the segment of a kind that is written to, if there is one; one that covers

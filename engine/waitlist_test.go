@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// queue grabs a unit, or a place in line where there is none.
+// queue grabs a unit, or a place on the waitlist where there is none.
 func (g *group) queue(l ListingHandle, shopper string) Event {
 	g.tb.Helper()
 	c := g.placeHold(l, shopper, "k-"+shopper, 1)
@@ -14,7 +14,7 @@ func (g *group) queue(l ListingHandle, shopper string) Event {
 	return g.one(c)
 }
 
-func TestReleasedUnitsGoDownTheLine(t *testing.T) {
+func TestReleasedUnitsGoDownTheWaitlist(t *testing.T) {
 	g := newGroup(t)
 	x := g.session("s", func(x *SessionPlan) { x.PayGrace = time.Hour }, ListingSpec{Stock: 3, LimitPerShopper: 1, Waitlist: true})
 	l := x.Listings[0]
@@ -43,7 +43,7 @@ func TestReleasedUnitsGoDownTheLine(t *testing.T) {
 	if got := g.state.OrderByKey(g.state.ShopperNo("w1"), g.state.KeyOf([]byte("k-w1"))); g.state.Position(got) != 1 {
 		t.Errorf("the next one is at %d", g.state.Position(got))
 	}
-	// Nobody pays: the line moves on, and who never shows up does not stall it.
+	// Nobody pays: the waitlist moves on, and who never shows up does not stall it.
 	g.after(3 * time.Hour)
 	if c := g.state.CountsOf(g.state.Listing(l)); c.Waiting != 0 || c.Held != 0 {
 		t.Errorf("after the end: %+v", c)
@@ -106,9 +106,9 @@ func (g *group) follow(twin *State) {
 	}
 }
 
-// One in line who has the session's newest order is not in the order of the
+// One on the waitlist who has the session's newest order is not in the order of the
 // grants either: time has looked past his place.
-func TestHoldOfTheLastInLineExpires(t *testing.T) {
+func TestHoldOfTheLastOnTheWaitlistExpires(t *testing.T) {
 	g := newGroup(t)
 	x := g.session("s", nil, ListingSpec{Stock: 1, LimitPerShopper: 1, Waitlist: true})
 	first := g.grab(x.Listings[0], "ann", "k", 1).Order
@@ -151,7 +151,7 @@ func TestHeadThatAsksForTooMuchStallsNothing(t *testing.T) {
 	}
 }
 
-// Who has left a line too often gets no place in it any more, and leaves no trace.
+// Who has left a waitlist too often gets no place in it any more, and leaves no trace.
 func TestLeftTooOftenIsSaidSo(t *testing.T) {
 	g := newGroup(t)
 	x := g.session("s", nil, ListingSpec{Stock: 1, LimitPerShopper: 1, Waitlist: true})
@@ -182,9 +182,9 @@ func TestLeftTooOftenIsSaidSo(t *testing.T) {
 
 // Who is next is looked at as if nothing were overdue: a hold that this batch's
 // share has not reached yet must not cost him his place.
-func TestOverdueHoldCostsNoPlaceInLine(t *testing.T) {
+func TestOverdueHoldCostsNoPlaceOnTheWaitlist(t *testing.T) {
 	g := newGroup(t)
-	g.state.share = 2
+	g.state.timerShare = 2
 	x := g.session("s", func(x *SessionPlan) { x.LimitPerShopper, x.End = 1, x.End.Add(24*time.Hour) },
 		ListingSpec{Stock: 3, Waitlist: true}, ListingSpec{Stock: 9, Waitlist: true})
 	a, b := x.Listings[0], x.Listings[1]
@@ -206,7 +206,7 @@ func TestOverdueHoldCostsNoPlaceInLine(t *testing.T) {
 	}
 	g.do(commands...)
 	twin := copied(t, g.state)
-	twin.share = 2
+	twin.timerShare = 2
 	for g.state.NextDue() <= g.clock {
 		g.do()
 	}
@@ -220,8 +220,8 @@ func TestOverdueHoldCostsNoPlaceInLine(t *testing.T) {
 	g.follow(twin)
 }
 
-// A long line is joined, left and looked at without walking it each time.
-func TestLongLine(t *testing.T) {
+// A long waitlist is joined, left and looked at without walking it each time.
+func TestLongWaitlist(t *testing.T) {
 	if invariantsPanic {
 		t.Skip("this build counts every order of each batch")
 	}
@@ -293,7 +293,7 @@ func TestNoPlaceForMoreThanCanBeHad(t *testing.T) {
 	}
 }
 
-// A head of the line for two gets what comes back before who waits for one; but not
+// A head of the waitlist for two gets what comes back before who waits for one; but not
 // for ever, and nobody else gets it meanwhile.
 func TestUnitsAreSetAsideForTheHead(t *testing.T) {
 	for name, enough := range map[string]bool{"enough": true, "too few": false} {

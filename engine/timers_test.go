@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A node that came from a snapshot must spend its share of dues on the same
+// A node that came from a snapshot must spend its share of timers on the same
 // things as one that has lived through it all: what was due for a hold that is
 // over costs nothing.
 func TestRestoredNodeSpendsItsDuesAlike(t *testing.T) {
@@ -24,7 +24,7 @@ func TestRestoredNodeSpendsItsDuesAlike(t *testing.T) {
 			ref := g.grab(quiet.Listings[0], "ann", "k", 1).Order
 			g.clock = g.clock.Add(time.Second)
 			var grabs []Command
-			for i := range MaxDuesPerBatch + 2 {
+			for i := range MaxTimersPerBatch + 2 {
 				grabs = append(grabs, g.placeHold(busy.Listings[0], fmt.Sprint("s", i), "k", 1))
 			}
 			g.do(grabs...)
@@ -49,7 +49,7 @@ func TestRestoredNodeSpendsItsDuesAlike(t *testing.T) {
 	}
 }
 
-// What a batch's share of dues has not reached yet is over all the same for
+// What a batch's share of timers has not reached yet is over all the same for
 // whoever asks: here a late payment, which an overdue hold elsewhere must not
 // bar by a limit.
 func TestOverdueHoldBarsNoLatePayment(t *testing.T) {
@@ -58,7 +58,7 @@ func TestOverdueHoldBarsNoLatePayment(t *testing.T) {
 	first := g.grab(x.Listings[1], "ann", "k1", 1).Order
 	g.after(17 * time.Minute)
 	var grabs []Command
-	for i := range MaxDuesPerBatch {
+	for i := range MaxTimersPerBatch {
 		grabs = append(grabs, g.placeHold(x.Listings[0], fmt.Sprint("s", i), "k", 1))
 	}
 	g.do(grabs...)
@@ -76,18 +76,18 @@ func TestOverdueHoldTakesNoReceiver(t *testing.T) {
 	g := newGroup(t)
 	x := g.session("s", func(x *SessionPlan) { x.End = x.End.Add(24 * time.Hour) }, ListingSpec{Stock: 10_000})
 	var grabs []Command
-	for i := range MaxDuesPerBatch + 1 {
+	for i := range MaxTimersPerBatch + 1 {
 		grabs = append(grabs, g.placeHold(x.Listings[0], fmt.Sprint("s", i), "k", 1))
 	}
-	last := g.do(grabs...).Primary[MaxDuesPerBatch].Order
+	last := g.do(grabs...).Primary[MaxTimersPerBatch].Order
 	g.clock = g.clock.Add(time.Hour)
-	e := g.one(Command{Kind: CmdSetReceiver, Order: last, Shopper: fmt.Append(nil, "s", MaxDuesPerBatch), Receiver: Receiver{Name: "Ann"}})
+	e := g.one(Command{Kind: CmdSetReceiver, Order: last, Shopper: fmt.Append(nil, "s", MaxTimersPerBatch), Receiver: Receiver{Name: "Ann"}})
 	if e.Kind != CommandRefused || e.Reason != ReasonNotHeld || e.State != Expired {
 		t.Errorf("got %v", e)
 	}
 }
 
-// Shoppers who grab and let go leave nothing behind in the agenda but for a
+// Shoppers who grab and let go leave nothing behind in the timers but for a
 // constant.
 func TestAgendaDoesNotGrowWithStaleEntries(t *testing.T) {
 	g := newGroup(t)
@@ -96,7 +96,7 @@ func TestAgendaDoesNotGrowWithStaleEntries(t *testing.T) {
 		g.clock++
 		g.cancel(g.grab(x.Listings[0], fmt.Sprint("s", i), "k", 1).Order)
 	}
-	if n := len(g.state.agenda.heap); n > 200 {
-		t.Errorf("the agenda of one session has %d entries", n)
+	if n := len(g.state.timers.heap); n > 200 {
+		t.Errorf("one session has %d timers", n)
 	}
 }

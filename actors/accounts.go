@@ -8,10 +8,10 @@ import (
 	"doorbuster/engine"
 )
 
-// How much of the state is read under one lock while books are compared.
+// How much of the state is read under one lock while accounts are compared.
 const (
-	bookRows    = 4096
-	bookLookups = 64
+	accountRows    = 4096
+	accountLookups = 64
 )
 
 // longOver is how long after its end a session's money is still looked for once the
@@ -26,11 +26,11 @@ func (g *Group) Accounts(ctx context.Context, keys []engine.AccountKey) ([]engin
 		return nil, err
 	}
 	accounts := make([]engine.Account, len(keys))
-	for from := 0; from < len(keys); from += bookLookups {
+	for from := 0; from < len(keys); from += accountLookups {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		to := min(from+bookLookups, len(keys))
+		to := min(from+accountLookups, len(keys))
 		var elsewhere []int // of settled sessions
 		g.view.View(func(s *engine.State) {
 			for i := from; i < to; i++ {
@@ -74,7 +74,7 @@ func (g *Group) Takings(ctx context.Context, from, to engine.Time, at engine.Tak
 		case x == nil:
 			return
 		case !x.Left():
-			at.Ordinal, over = s.Takings(at.Session, at.Ordinal, from, to, bookRows, func(ref engine.OrderRef) {
+			at.Ordinal, over = s.Takings(at.Session, at.Ordinal, from, to, accountRows, func(ref engine.OrderRef) {
 				a, _ := s.Account(ref)
 				page = append(page, a)
 			})
@@ -110,7 +110,7 @@ func (g *Group) RefundsAfter(ctx context.Context, after engine.RefundNo) (page [
 		return nil, err
 	}
 	g.view.View(func(s *engine.State) {
-		for no := after + 1; int(no) <= s.Refunds() && len(page) < bookRows/8; no++ {
+		for no := after + 1; int(no) <= s.Refunds() && len(page) < accountRows/8; no++ {
 			page = append(page, s.ViewRefund(no))
 		}
 	})

@@ -40,9 +40,9 @@ func (g *Group) gateOf(ctx context.Context, session, sku string) (*gate, error) 
 	return gate, nil
 }
 
-// LeaveLine gives up the place in line or in a draw that a shopper's key led to, or
+// LeaveWaitlist gives up the place on the waitlist or in a draw that a shopper's key led to, or
 // that has the number given instead.
-func (g *Group) LeaveLine(ctx context.Context, shopper, key []byte) (v engine.OrderView, err error) {
+func (g *Group) LeaveWaitlist(ctx context.Context, shopper, key []byte) (v engine.OrderView, err error) {
 	if err := g.awaitCaughtUp(ctx); err != nil {
 		return v, err
 	}
@@ -65,7 +65,7 @@ func (g *Group) LeaveLine(ctx context.Context, shopper, key []byte) (v engine.Or
 }
 
 // ledTo gives the order of a shopper's that a key led to, else the one that has the
-// key for its number: who is in line is told of his place whatever key he asks with,
+// key for its number: who is on the waitlist is told of his place whatever key he asks with,
 // and may have no other name for it. hash is the key's.
 func (g *Group) ledTo(s *engine.State, shopper, key []byte, hash engine.Key) engine.OrderRef {
 	no := s.ShopperNo(string(shopper))
@@ -80,7 +80,7 @@ func (g *Group) ledTo(s *engine.State, shopper, key []byte, hash engine.Key) eng
 	return engine.OrderRef{}
 }
 
-// Own gives a shopper's newest orders and places in line or draws.
+// Own gives a shopper's newest orders and places on the waitlist or draws.
 func (g *Group) Own(ctx context.Context, shopper string, most int) (orders []engine.OrderView, err error) {
 	if err := g.awaitCaughtUp(ctx); err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func (g *Group) Own(ctx context.Context, shopper string, most int) (orders []eng
 	return orders, nil
 }
 
-// Estimate tells in about how many seconds a listing's line will have come to
+// Estimate tells in about how many seconds a listing's waitlist will have come to
 // position, by the pace of releases since the session opened.
 func (g *Group) Estimate(session, sku string, position uint32) (seconds int64, known bool) {
 	g.view.View(func(s *engine.State) {
@@ -158,7 +158,7 @@ func (g *Group) Draw(session, sku, cursor string, most int) (v engine.DrawView, 
 	return v, err
 }
 
-// Waitlist gives a page of those who wait for a listing, the first in line first,
+// Waitlist gives a page of those who wait for a listing, the first on the waitlist first,
 // and the cursor of the next page, "" at the end.
 func (g *Group) Waitlist(session, sku, cursor string, most int) (waiting []engine.OrderView, next string, err error) {
 	if err := g.current(); err != nil {
@@ -177,12 +177,12 @@ func (g *Group) Waitlist(session, sku, cursor string, most int) (waiting []engin
 			return
 		}
 		err = nil
-		refs, last := s.InLine(l, uint32(behind), most)
+		refs, last := s.Waiters(l, uint32(behind), most)
 		for _, ref := range refs {
 			v, _ := s.View(ref)
 			waiting = append(waiting, v)
 		}
-		if more, _ := s.InLine(l, last, 1); last > 0 && len(more) > 0 {
+		if more, _ := s.Waiters(l, last, 1); last > 0 && len(more) > 0 {
 			next = strconv.FormatUint(uint64(last), 10)
 		}
 	})

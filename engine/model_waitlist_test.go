@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// line gives who waits for a listing, the first in line first.
+// waitlist gives who waits for a listing, the first on the waitlist first.
 func (m *model) line(l *modelListing) (line []*modelOrder) {
 	for _, o := range m.orders {
 		if o.listing == l && o.state == Waiting {
@@ -56,7 +56,7 @@ func (m *model) closeDraws() {
 	}
 }
 
-// left counts how often a shopper has left a listing's line or draw.
+// left counts how often a shopper has left a listing's waitlist or draw.
 func (m *model) left(shopper string, l *modelListing) (n int) {
 	for _, o := range m.orders {
 		if o.shopper == shopper && o.listing == l && o.state == Left {
@@ -67,7 +67,7 @@ func (m *model) left(shopper string, l *modelListing) (n int) {
 }
 
 // room tells whether so many units more may be waited for.
-func (m *model) room(l *modelListing, quantity uint32) bool {
+func (m *model) capacity(l *modelListing, quantity uint32) bool {
 	c := m.counts(l)
 	comes := c.Held                                  // each held unit may come back once now,
 	for at, times := m.now, 1; times < 10; times++ { // and again after each time to pay that fits in the session
@@ -94,8 +94,8 @@ func (m *model) passOver(o *modelOrder, to OrderState, why Reason) Event {
 	return m.told(PlacePassed, why, o)
 }
 
-// workLines serves everybody in line and in draws whose turn it is.
-func (m *model) workLines() {
+// workWaitlists serves everybody on the waitlist and in draws whose turn it is.
+func (m *model) workWaitlists() {
 	order := slices.Clone(m.touched)
 	for _, l := range m.listings {
 		order = append(order, l.handle)
@@ -157,7 +157,7 @@ func (m *model) takeUp(o *modelOrder) Event {
 		return m.passOver(o, Passed, ReasonTooFew)
 	case o.state == Waiting:
 		return m.passOver(o, Passed, ReasonGone)
-	case o.waitlist && m.room(o.listing, o.quantity):
+	case o.waitlist && m.capacity(o.listing, o.quantity):
 		return m.told(PlaceTaken, ReasonNone, m.join(o))
 	}
 	return m.passOver(o, Passed, ReasonDrawn)

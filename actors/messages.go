@@ -8,28 +8,28 @@ import (
 	"doorbuster/engine"
 )
 
-// saleWords are what one sale tells in its own words. They do not change.
-type saleWords struct {
+// saleMessages are what one sale tells in its own words. They do not change.
+type saleMessages struct {
 	version uint64 // never 0, never the same of other words in this process
 	own     []engine.Message
 }
 
-// words finds each session's sale's own words, by handle - 1; empty where no sale
+// messages finds each session's sale's own words, by handle - 1; empty where no sale
 // has any.
-type words []*saleWords
+type messages []*saleMessages
 
-func (w words) of(x engine.SessionHandle) *saleWords {
+func (w messages) of(x engine.SessionHandle) *saleMessages {
 	if x == 0 || int(x) > len(w) {
 		return nil
 	}
 	return w[x-1]
 }
 
-// wordsOf gathers what the sales tell in their own words. Those that are as in old
+// messagesOf gathers what the sales tell in their own words. Those that are as in old
 // keep their version.
-func (g *Group) wordsOf(s *engine.State, old words) words {
-	bySale := map[string]*saleWords{}
-	var found words
+func (g *Group) messagesOf(s *engine.State, old messages) messages {
+	bySale := map[string]*saleMessages{}
+	var found messages
 	for i, x := range s.Sessions() {
 		sale := s.Sale(x.Sale)
 		if sale == nil || len(sale.Messages) == 0 {
@@ -37,21 +37,21 @@ func (g *Group) wordsOf(s *engine.State, old words) words {
 		}
 		own := bySale[sale.ID]
 		if own == nil {
-			if own = old.of(x.Handle); own == nil || !sameWords(own.own, sale.Messages) {
-				g.wordings++
-				own = &saleWords{g.wordings, sale.Messages}
+			if own = old.of(x.Handle); own == nil || !sameMessages(own.own, sale.Messages) {
+				g.versions++
+				own = &saleMessages{g.versions, sale.Messages}
 			}
 			bySale[sale.ID] = own
 		}
 		if found == nil {
-			found = make(words, len(s.Sessions()))
+			found = make(messages, len(s.Sessions()))
 		}
 		found[i] = own
 	}
 	return found
 }
 
-func sameWords(a, b []engine.Message) bool {
+func sameMessages(a, b []engine.Message) bool {
 	return slices.EqualFunc(a, b, func(a, b engine.Message) bool { return a.Name == b.Name && slices.Equal(a.Text, b.Text) })
 }
 
@@ -68,7 +68,7 @@ func (g *Group) Messages(listing []byte, h engine.ListingHandle) (zone string, v
 		return "", 0, nil
 	}
 	zone = gate.facts.Load().rules.timezone
-	if w := c.words.of(gate.session); w != nil {
+	if w := c.messages.of(gate.session); w != nil {
 		return zone, w.version, w.own
 	}
 	return zone, 0, nil

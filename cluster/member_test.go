@@ -14,15 +14,15 @@ import (
 )
 
 func TestRosterThereAndBack(t *testing.T) {
-	r := &Roster{Version: 7, ZoneAck: ZoneAckRequire, Preferred: "a", Operator: "ann", Note: "why",
+	r := &Membership{Version: 7, ZoneAck: ZoneAckRequire, Preferred: "a", Operator: "ann", Note: "why",
 		Members: []Member{{ID: "a1", Zone: "a", Kind: KindVoter, Peer: "10.0.0.1:1", Drained: true},
 			{ID: "c1", Zone: "c", Kind: KindWitness, Peer: "h:2"}}}
-	got, err := DecodeRoster(encodeRoster(r))
+	got, err := DecodeMembership(encodeMembership(r))
 	if err != nil || !reflect.DeepEqual(got, r) {
 		t.Errorf("%v %+v", err, got)
 	}
-	if _, _, err := engine.DecodeBatch(encodeRoster(r)); err == nil {
-		t.Error("the engine takes a roster for a batch")
+	if _, _, err := engine.DecodeBatch(encodeMembership(r)); err == nil {
+		t.Error("the engine takes a membership for a batch")
 	}
 }
 
@@ -36,7 +36,7 @@ func TestSnapshotHeads(t *testing.T) {
 		}
 	}
 	var text bytes.Buffer
-	if err := writeHead(&text, snapshotHead{Roster: &Roster{Version: 1, ZoneAck: ZoneAckOff}}); err != nil {
+	if err := writeHead(&text, snapshotHead{Roster: &Membership{Version: 1, ZoneAck: ZoneAckOff}}); err != nil {
 		t.Fatal(err)
 	}
 	text.WriteString("engine bytes")
@@ -49,7 +49,7 @@ func TestSnapshotHeads(t *testing.T) {
 
 func FuzzReadHead(f *testing.F) {
 	var text bytes.Buffer
-	if err := writeHead(&text, snapshotHead{Roster: &Roster{Version: 1, ZoneAck: ZoneAckOff}}); err != nil {
+	if err := writeHead(&text, snapshotHead{Roster: &Membership{Version: 1, ZoneAck: ZoneAckOff}}); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(text.Bytes())

@@ -13,12 +13,12 @@ import (
 	"doorbuster/engine"
 )
 
-// queue grabs a unit, or a place in line where there is none.
+// queue grabs a unit, or a place on the waitlist where there is none.
 func (s *shop) queue(listing, shopper, key string) engine.Answer {
 	return s.Grab(&engine.Grab{Listing: []byte(listing), Shopper: []byte(shopper), IdempotencyKey: []byte(key), Quantity: 1, Waitlist: true})
 }
 
-func TestLineByHand(t *testing.T) {
+func TestWaitlistByHand(t *testing.T) {
 	s := openShop(t, nil)
 	mask := units("mask", 2)
 	mask.Waitlist = true
@@ -39,7 +39,7 @@ func TestLineByHand(t *testing.T) {
 	if a, found, err := s.GrabByKey([]byte("dan"), place, 0); err != nil || found {
 		t.Errorf("by the number of another's place: %+v, %v", a, err)
 	}
-	if _, err := s.LeaveLine(t.Context(), []byte("dan"), place); isRefusal(err, engine.ReasonUnknown) != nil {
+	if _, err := s.LeaveWaitlist(t.Context(), []byte("dan"), place); isRefusal(err, engine.ReasonUnknown) != nil {
 		t.Errorf("leaving another's place: %v", err)
 	}
 	if a := s.queue("day/skus/mask", "dan", "k"); a.Code != engine.CodeWaitlisted || a.Count != 2 {
@@ -68,13 +68,13 @@ func TestLineByHand(t *testing.T) {
 		t.Errorf("the next: %+v", a)
 	}
 	dan, _, _ := s.GrabByKey([]byte("dan"), []byte("k"), 0)
-	if v, err := s.LeaveLine(t.Context(), []byte("dan"), dan.No[:]); err != nil || v.State != engine.Left {
+	if v, err := s.LeaveWaitlist(t.Context(), []byte("dan"), dan.No[:]); err != nil || v.State != engine.Left {
 		t.Errorf("leaving: %+v, %v", v, err)
 	}
 	if a, _, _ := s.GrabByKey([]byte("dan"), []byte("k"), 0); a.Code != engine.CodeSoldOut || a.Reason != engine.ReasonLeft {
 		t.Errorf("after leaving: %+v", a)
 	}
-	if _, err := s.LeaveLine(t.Context(), []byte("cai"), []byte("k1")); isRefusal(err, engine.ReasonNotHeld) != nil {
+	if _, err := s.LeaveWaitlist(t.Context(), []byte("cai"), []byte("k1")); isRefusal(err, engine.ReasonNotHeld) != nil {
 		t.Errorf("leaving with a grant: %v", err)
 	}
 	if orders, _, _ := s.Orders("dan", "", "", 10); len(orders) != 0 {
@@ -85,9 +85,9 @@ func TestLineByHand(t *testing.T) {
 	}
 }
 
-// TestLineCrowd lets a crowd that would wait meet others who let go: units only
+// TestWaitlistCrowd lets a crowd that would wait meet others who let go: units only
 // ever go to who is next.
-func TestLineCrowd(t *testing.T) {
+func TestWaitlistCrowd(t *testing.T) {
 	const stock, shoppers = 50, 600
 	s := openShop(t, nil)
 	mask := units("mask", stock)
@@ -123,7 +123,7 @@ func TestLineCrowd(t *testing.T) {
 	if c.Held+c.Available != stock || granted.Load() < stock {
 		t.Errorf("%+v, granted at once %d, waited %d", c, granted.Load(), waiting.Load())
 	}
-	// Who went first in line has not been passed by who came later.
+	// Who went first on the waitlist has not been passed by who came later.
 	s.log.View(func(state *engine.State) {
 		last := uint32(0)
 		x := state.SessionOf(1)
@@ -185,7 +185,7 @@ func TestDrawThroughTheGroup(t *testing.T) {
 // strict bars who has no ticket, and blocks some.
 type strict struct{ asked atomic.Int64 }
 
-func (g *strict) Bar(q *engine.Grab, rules engine.DoorRules) engine.Reason {
+func (g *strict) Check(q *engine.Grab, rules engine.DoorRules) engine.Reason {
 	g.asked.Add(1)
 	switch door, _ := q.Door.(string); {
 	case string(q.Shopper) == "bot":
@@ -256,9 +256,9 @@ func TestBarredHolderIsNotToldHeMissed(t *testing.T) {
 }
 
 // barBots bars whoever says that they are one.
-type barBots struct{}
+type checkBots struct{}
 
-func (barBots) Bar(q *engine.Grab, _ engine.DoorRules) engine.Reason {
+func (checkBots) Check(q *engine.Grab, _ engine.DoorRules) engine.Reason {
 	if strings.HasPrefix(string(q.Shopper), "bot") {
 		return engine.ReasonRisk
 	}
@@ -275,7 +275,7 @@ func TestBarredHearTheSameWhateverTheyHad(t *testing.T) {
 	if _, err := s.Cancel(t.Context(), "bot-once", s.OrderNo(once.Order)); err != nil {
 		t.Fatal(err)
 	}
-	s.SetGuard(barBots{})
+	s.SetGuard(checkBots{})
 	alike := func(when string, code engine.Code) {
 		t.Helper()
 		a, b := s.grab("day/skus/mask", "bot-once", "k1"), s.grab("day/skus/mask", "bot-new", "k1")
@@ -303,7 +303,7 @@ func TestBarredHearTheSameWhateverTheyHad(t *testing.T) {
 	}
 }
 
-// Nor is one who is in line sent to ask for what would turn out as missed, nor one
+// Nor is one who is on the waitlist sent to ask for what would turn out as missed, nor one
 // who has all that he may have.
 func TestBarredIsToldOfWhatHeHas(t *testing.T) {
 	s := openShop(t, nil)
@@ -488,7 +488,7 @@ func TestWhatChangesNothingIsNotCommitted(t *testing.T) {
 	s.grab("day/skus/lamp", "bob", "k")
 	s.queue("day/skus/lamp", "ann", "wait")
 	leave := func() {
-		if o, err := s.LeaveLine(t.Context(), []byte("ann"), []byte("wait")); err != nil || o.State != engine.Left {
+		if o, err := s.LeaveWaitlist(t.Context(), []byte("ann"), []byte("wait")); err != nil || o.State != engine.Left {
 			t.Fatal(o, err)
 		}
 	}

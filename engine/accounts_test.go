@@ -2,17 +2,17 @@ package engine
 
 import "pgregory.net/rapid"
 
-// books are what money has come in, by the verdicts that were told: kept apart
+// accounts are what money has come in, by the verdicts that were told: kept apart
 // from the state and the model, so that the state is held against them too where
 // there is no model.
-type books struct {
+type accounts struct {
 	in      int64               // minor units that were taken
 	settled int64               // of these, paid for orders that have left the state
 	verdict map[string]OrderRef // by payment id, of those that the state has to know
 }
 
 // note follows a batch.
-func (b *books) note(tb rapid.TB, s *State, commands []Command, eff *Effects) {
+func (b *accounts) note(tb rapid.TB, s *State, commands []Command, eff *Effects) {
 	if b.verdict == nil {
 		b.verdict = map[string]OrderRef{}
 	}
@@ -27,7 +27,7 @@ func (b *books) note(tb rapid.TB, s *State, commands []Command, eff *Effects) {
 	b.check(tb, s)
 }
 
-func (b *books) pay(tb rapid.TB, c *Command, e Event) {
+func (b *accounts) pay(tb rapid.TB, c *Command, e Event) {
 	before, known := b.verdict[c.PaymentID]
 	switch e.Kind {
 	case OrderPaid, RefundBecameDue:
@@ -54,7 +54,7 @@ func (b *books) pay(tb rapid.TB, c *Command, e Event) {
 
 // leave follows the orders of a session out of the state: it forgets payments that
 // no refund tells of.
-func (b *books) leave(tb rapid.TB, eff *Effects, session SessionHandle) {
+func (b *accounts) leave(tb rapid.TB, eff *Effects, session SessionHandle) {
 	for _, l := range eff.Leaving {
 		for i := range l.Orders() {
 			r, _ := l.Record(uint32(i) + 1)
@@ -74,7 +74,7 @@ func (b *books) leave(tb rapid.TB, eff *Effects, session SessionHandle) {
 
 // check adds up a state: what came in is what orders were paid with and what goes
 // or has gone back, and each payment is one of both.
-func (b *books) check(tb rapid.TB, s *State) {
+func (b *accounts) check(tb rapid.TB, s *State) {
 	var paid, back int64
 	homes, refunded := map[string]int{}, map[string]bool{}
 	for i := range s.Refunds() {
@@ -94,8 +94,8 @@ func (b *books) check(tb rapid.TB, s *State) {
 			if o.Amount == 0 {
 				mustHavePaid = false // it was paid with its grant
 			}
-			if d.settled != mustHavePaid {
-				tb.Fatalf("order %v is %v, a payment settled it: %v", ref, o.State, d.settled)
+			if d.paid != mustHavePaid {
+				tb.Fatalf("order %v is %v, a payment settled it: %v", ref, o.State, d.paid)
 			}
 			switch {
 			case o.State == Paid && mustHavePaid:

@@ -67,9 +67,9 @@ func (z ZoneAck) Valid() bool {
 	return z == ZoneAckOff || z == ZoneAckPrefer || z == ZoneAckRequire
 }
 
-// Roster is what the cluster agrees on about itself. It is replicated, takes
+// Membership is what the cluster agrees on about itself. It is replicated, takes
 // effect when it is committed, and is immutable: a change makes a new one.
-type Roster struct {
+type Membership struct {
 	// Version counts the changes. One that does not follow the present one is
 	// ignored: somebody else was faster.
 	Version   uint64   `json:"version"`
@@ -86,7 +86,7 @@ type Roster struct {
 }
 
 // member gives the one with this id, or nil.
-func (r *Roster) member(id string) *Member {
+func (r *Membership) member(id string) *Member {
 	if i := slices.IndexFunc(r.Members, func(m Member) bool { return m.ID == id }); i >= 0 {
 		return &r.Members[i]
 	}
@@ -100,24 +100,24 @@ type Removed struct {
 	Incarnation string `json:"incarnation,omitempty"` // "" if the leader never met it
 }
 
-// maxRemoved bounds how many removed nodes a roster names.
+// maxRemoved bounds how many removed nodes a membership names.
 const maxRemoved = 64
 
 // remove takes a member out and remembers that.
-func (r *Roster) remove(gone Removed) {
+func (r *Membership) remove(gone Removed) {
 	r.Members = slices.DeleteFunc(r.Members, func(m Member) bool { return m.ID == gone.ID })
 	r.Removed = append(slices.Clone(r.Removed), gone)
 	r.Removed = r.Removed[max(0, len(r.Removed)-maxRemoved):]
 }
 
 // removed tells whether a node is known to have been taken out.
-func (r *Roster) removed(id, incarnation string) bool {
+func (r *Membership) removed(id, incarnation string) bool {
 	return slices.ContainsFunc(r.Removed, func(gone Removed) bool {
 		return gone.ID == id && (gone.Incarnation == incarnation || gone.Incarnation == "" && r.member(id) == nil)
 	})
 }
 
-func (r *Roster) zoneOf(id string) string {
+func (r *Membership) zoneOf(id string) string {
 	if m := r.member(id); m != nil {
 		return m.Zone
 	}
@@ -127,7 +127,7 @@ func (r *Roster) zoneOf(id string) string {
 // home gives the zone that is to lead: the preferred one or, if there is none, the one
 // that has more votes than any other, so that the loss of another room does not take
 // the leader. "" is no zone in particular.
-func (r *Roster) home() string {
+func (r *Membership) home() string {
 	if r.Preferred != "" {
 		return r.Preferred
 	}
@@ -147,38 +147,38 @@ func (r *Roster) home() string {
 }
 
 // clone is what a change begins with.
-func (r *Roster) clone() *Roster {
+func (r *Membership) clone() *Membership {
 	next := *r
 	next.Members = slices.Clone(r.Members)
 	next.Version++
 	return &next
 }
 
-// A roster's entry in the log begins with a byte that no batch of the engine
+// A membership's entry in the log begins with a byte that no batch of the engine
 // begins with, followed by JSON. maxRosterBytes bounds it.
 const (
-	rosterEntry    = 0xC1
-	maxRosterBytes = 256 << 10
+	membershipEntry    = 0xC1
+	maxMembershipBytes = 256 << 10
 )
 
-func encodeRoster(r *Roster) []byte {
+func encodeMembership(r *Membership) []byte {
 	b, _ := json.Marshal(r) // strings and numbers: it can't fail
-	return append([]byte{rosterEntry}, b...)
+	return append([]byte{membershipEntry}, b...)
 }
 
-func isRoster(entry []byte) bool { return len(entry) > 0 && entry[0] == rosterEntry }
+func isMembership(entry []byte) bool { return len(entry) > 0 && entry[0] == membershipEntry }
 
-// DecodeRoster reads a roster's entry. Errors: engine.ErrMalformed.
-func DecodeRoster(entry []byte) (*Roster, error) {
-	if !isRoster(entry) || len(entry) > maxRosterBytes {
+// DecodeMembership reads a membership's entry. Errors: engine.ErrMalformed.
+func DecodeMembership(entry []byte) (*Membership, error) {
+	if !isMembership(entry) || len(entry) > maxMembershipBytes {
 		return nil, engine.ErrMalformed
 	}
-	r := new(Roster)
+	r := new(Membership)
 	if err := json.Unmarshal(entry[1:], r); err != nil {
-		return nil, fmt.Errorf("roster: %w: %w", engine.ErrMalformed, err)
+		return nil, fmt.Errorf("membership: %w: %w", engine.ErrMalformed, err)
 	}
 	if !r.ZoneAck.Valid() {
-		return nil, fmt.Errorf("roster: %w: zone ack %q", engine.ErrMalformed, r.ZoneAck)
+		return nil, fmt.Errorf("membership: %w: zone ack %q", engine.ErrMalformed, r.ZoneAck)
 	}
 	return r, nil
 }
@@ -189,7 +189,7 @@ func DecodeRoster(entry []byte) (*Roster, error) {
 const snapshotMagic = "DBSNAP01"
 
 // maxHeadBytes bounds a snapshot's head, all of it.
-const maxHeadBytes = maxRosterBytes + 64<<10
+const maxHeadBytes = maxMembershipBytes + 64<<10
 
 func writeHead(w io.Writer, h snapshotHead) error {
 	b, err := json.Marshal(h)

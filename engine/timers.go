@@ -2,41 +2,41 @@ package engine
 
 import "container/heap"
 
-// due is something that time will do to a hold or a session.
-type due struct {
+// timer is something that time will do to a hold or a session.
+type timer struct {
 	at  Time
 	who uint32 // an ordinal or a session handle; breaks ties, so that every node agrees
 }
 
-// dueHeap is a min-heap by time, then by who.
-type dueHeap []due
+// timerHeap is a min-heap by time, then by who.
+type timerHeap []timer
 
-func (h dueHeap) Len() int { return len(h) }
-func (h dueHeap) Less(i, j int) bool {
+func (h timerHeap) Len() int { return len(h) }
+func (h timerHeap) Less(i, j int) bool {
 	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].who < h[j].who
 }
-func (h dueHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *dueHeap) Push(x any)   { *h = append(*h, x.(due)) }
-func (h *dueHeap) Pop() any {
+func (h timerHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *timerHeap) Push(x any)   { *h = append(*h, x.(timer)) }
+func (h *timerHeap) Pop() any {
 	last := len(*h) - 1
 	x := (*h)[last]
 	*h = (*h)[:last]
 	return x
 }
 
-func (h *dueHeap) add(d due) { heap.Push(h, d) }
-func (h *dueHeap) drop()     { heap.Pop(h) }
+func (h *timerHeap) add(d timer) { heap.Push(h, d) }
+func (h *timerHeap) drop()       { heap.Pop(h) }
 
-// agenda knows which session time has something to do for first. It holds at
+// timers know which session time has something to do for first. It holds at
 // most one current entry a session; entries that a session's newer one has
 // overtaken are dropped when they come up.
-type agenda struct {
-	heap    dueHeap
+type timers struct {
+	heap    timerHeap
 	current []Time // by session handle - 1; Never if nothing is due
 }
 
 // set tells when session has its next due.
-func (a *agenda) set(session SessionHandle, at Time) {
+func (a *timers) set(session SessionHandle, at Time) {
 	for len(a.current) < int(session) {
 		a.current = append(a.current, Never)
 	}
@@ -45,7 +45,7 @@ func (a *agenda) set(session SessionHandle, at Time) {
 	}
 	a.current[session-1] = at
 	if at != Never {
-		a.heap.add(due{at, uint32(session)})
+		a.heap.add(timer{at, uint32(session)})
 	}
 	if len(a.heap) > 2*len(a.current)+64 {
 		a.compact()
@@ -54,18 +54,18 @@ func (a *agenda) set(session SessionHandle, at Time) {
 
 // compact drops what newer entries have overtaken: shoppers who grab and let go
 // would else leave an entry each until its time comes.
-func (a *agenda) compact() {
+func (a *timers) compact() {
 	a.heap = a.heap[:0]
 	for i, at := range a.current {
 		if at != Never {
-			a.heap = append(a.heap, due{at, uint32(i) + 1})
+			a.heap = append(a.heap, timer{at, uint32(i) + 1})
 		}
 	}
 	heap.Init(&a.heap)
 }
 
 // next gives the session with the earliest due, and when; 0 and Never if none.
-func (a *agenda) next() (SessionHandle, Time) {
+func (a *timers) next() (SessionHandle, Time) {
 	for len(a.heap) > 0 {
 		top := a.heap[0]
 		if a.current[top.who-1] == top.at {

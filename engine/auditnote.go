@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Remark is what the audit trail keeps of a command besides its event.
-type Remark struct {
+// AuditNote is what the audit trail keeps of a command besides its event.
+type AuditNote struct {
 	Command  int32  // which command of the batch
 	Operator string // who of the operators asked
 	Note     string // why
@@ -21,7 +21,7 @@ type Remark struct {
 	Transaction Transaction
 }
 
-// maxDetailBytes bounds a remark's detail.
+// maxDetailBytes bounds an audit note's detail.
 const maxDetailBytes = 4096
 
 // describe says what a command is to do, to whom, and how that is before. Most
@@ -120,10 +120,10 @@ func (s *State) describeProfile(c SwitchChange) string {
 	return c.String() + "; before:" + before
 }
 
-// remark notes of a command what its event has no room for; said is what describe
+// noteForAudit notes of a command what its event has no room for; said is what describe
 // gave before. Grants have none.
-func (s *State) remark(c *Command, e *Event, said string) {
-	r := Remark{Command: e.Command, Operator: c.Operator, Note: c.Note, Detail: said}
+func (s *State) noteForAudit(c *Command, e *Event, said string) {
+	r := AuditNote{Command: e.Command, Operator: c.Operator, Note: c.Note, Detail: said}
 	switch c.Kind {
 	case CmdPlaceHold:
 		if e.Kind != HoldRefused {
@@ -149,8 +149,8 @@ func (s *State) remark(c *Command, e *Event, said string) {
 	if len(r.Detail) > maxDetailBytes {
 		r.Detail = strings.ToValidUTF8(r.Detail[:maxDetailBytes-3], "") + "..."
 	}
-	if r != (Remark{Command: r.Command}) {
-		s.eff.Remarks = append(s.eff.Remarks, r)
+	if r != (AuditNote{Command: r.Command}) {
+		s.eff.AuditNotes = append(s.eff.AuditNotes, r)
 	}
 }
 

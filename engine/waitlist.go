@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// line is the waitlist of a listing: the orders that are Waiting, in the order of
+// waitlist is the waitlist of a listing: the orders that are Waiting, in the order of
 // their places. It is derived from them, and stored nowhere.
-type line struct {
+type waitlist struct {
 	base    uint32   // the place before the first one here
 	orders  []uint32 // ordinals, by place - base - 1
 	waiting []uint64 // bits, by the same: still waiting
@@ -15,9 +15,9 @@ type line struct {
 	count   int      // of those who wait
 }
 
-func (n *line) add(place, ordinal uint32) {
+func (n *waitlist) add(place, ordinal uint32) {
 	if n.count == 0 {
-		*n = line{base: place - 1, orders: n.orders[:0], waiting: n.waiting[:0]}
+		*n = waitlist{base: place - 1, orders: n.orders[:0], waiting: n.waiting[:0]}
 	}
 	at := int(place - n.base - 1)
 	for len(n.orders) <= at { // places of those who left before a restart are missing
@@ -31,7 +31,7 @@ func (n *line) add(place, ordinal uint32) {
 	n.count++
 }
 
-func (n *line) remove(place uint32) {
+func (n *waitlist) remove(place uint32) {
 	at := int(place - n.base - 1)
 	n.waiting[at/64] &^= 1 << (at % 64)
 	n.count--
@@ -39,7 +39,7 @@ func (n *line) remove(place uint32) {
 }
 
 // next gives the first position from at on where somebody waits, or the end.
-func (n *line) next(at int) int {
+func (n *waitlist) next(at int) int {
 	for at < len(n.orders) {
 		if rest := n.waiting[at/64] >> (at % 64); rest != 0 {
 			return at + bits.TrailingZeros64(rest)
@@ -50,7 +50,7 @@ func (n *line) next(at int) int {
 }
 
 // ahead counts who waits before place.
-func (n *line) ahead(place uint32) (count int) {
+func (n *waitlist) ahead(place uint32) (count int) {
 	at := int(place - n.base - 1)
 	for w := n.head / 64; w < at/64; w++ {
 		count += bits.OnesCount64(n.waiting[w])
@@ -61,7 +61,7 @@ func (n *line) ahead(place uint32) (count int) {
 // mostRounds bounds how often one unit is counted on to come back.
 const mostRounds = 10
 
-// mayComeBack is how many units those in line may still get before the session ends:
+// mayComeBack is how many units those on the waitlist may still get before the session ends:
 // what is set aside, and each that is held as often as it can be held and let go
 // until then.
 func (s *State) mayComeBack(l *Listing) int64 {
@@ -75,7 +75,7 @@ func (s *State) mayComeBack(l *Listing) int64 {
 	return back
 }
 
-// mayJoin tells whether the line of l has room for so many units more: no more
+// mayJoin tells whether the waitlist of l takes so many units more: no more
 // may be waited for than may still come back, nor by one shopper than may be free
 // at once. He would pass at once, and could leave traces without end.
 func (s *State) mayJoin(l *Listing, quantity uint32) bool {
@@ -83,26 +83,26 @@ func (s *State) mayJoin(l *Listing, quantity uint32) bool {
 		l.Available+l.Held >= int64(quantity)
 }
 
-// join puts the order at ref, which is new or was Entered, in line.
+// join puts the order at ref, which is new or was Entered, on the waitlist.
 func (s *State) join(l *Listing, ref OrderRef) {
 	l.lastPlace++
 	o := s.mutOrder(ref)
 	o.State = Waiting
 	l.Waiting += int64(o.Quantity)
 	s.mutDetails(ref).place = l.lastPlace
-	l.line.add(l.lastPlace, ref.Ordinal)
+	l.waitlist.add(l.lastPlace, ref.Ordinal)
 	s.touch(l.Handle)
 }
 
-// leave takes a Waiting or Entered order out of its line or draw.
+// leave takes a Waiting or Entered order out of its waitlist or draw.
 func (s *State) leave(l *Listing, ref OrderRef, to OrderState, why Reason) {
 	o := s.mutOrder(ref)
 	if o.State == Waiting {
 		l.Waiting -= int64(o.Quantity)
-		if n := &l.line; n.orders[n.head] == ref.Ordinal {
+		if n := &l.waitlist; n.orders[n.head] == ref.Ordinal {
 			s.setAside(l, 0) // it was for this one
 		}
-		l.line.remove(s.detailsOf(ref).place)
+		l.waitlist.remove(s.detailsOf(ref).place)
 		s.mutDetails(ref).place = 0
 	} else {
 		s.withdraw(l)
@@ -112,26 +112,26 @@ func (s *State) leave(l *Listing, ref OrderRef, to OrderState, why Reason) {
 	s.touch(l.Handle)
 }
 
-// Position tells how many are in line up to and with the order at ref; 0 if it
+// Position tells how many are on the waitlist up to and with the order at ref; 0 if it
 // does not wait. It never goes up.
 func (s *State) Position(ref OrderRef) uint32 {
 	o := s.Order(ref)
 	if o == nil || o.State != Waiting {
 		return 0
 	}
-	return uint32(s.listings[o.Listing-1].line.ahead(s.detailsOf(ref).place)) + 1
+	return uint32(s.listings[o.Listing-1].waitlist.ahead(s.detailsOf(ref).place)) + 1
 }
 
-// LineRoom tells how many more units may be waited for in l now; 0 if nobody may
+// WaitlistCapacity is how many more units may be waited for in l now; 0 if nobody may
 // join. As time goes on it shrinks by itself.
-func (s *State) LineRoom(l *Listing) int64 {
+func (s *State) WaitlistCapacity(l *Listing) int64 {
 	if !s.mayJoin(l, 1) {
 		return 0
 	}
 	return s.mayComeBack(l) - l.Waiting
 }
 
-func (s *State) leaveLine(c *Command) Event {
+func (s *State) leaveWaitlist(c *Command) Event {
 	if !s.owns(c.Shopper, c.Order) {
 		return refused(ReasonUnknown)
 	}
@@ -149,14 +149,14 @@ func (s *State) leaveLine(c *Command) Event {
 	return s.orderEvent(PlacePassed, c.Order, ReasonLeft)
 }
 
-// workLine does what is to be done for those in line and in the draw of a
+// workWaitlist does what is to be done for those on the waitlist and in the draw of a
 // listing, as far as the batch's share goes; false if that was not far enough.
-func (s *State) workLine(l *Listing) (done bool) {
+func (s *State) workWaitlist(l *Listing) (done bool) {
 	for ref := s.nextUp(l); !ref.IsZero(); ref = s.nextUp(l) {
-		if s.dues <= 0 {
+		if s.timersLeft <= 0 {
 			return false
 		}
-		s.dues--
+		s.timersLeft--
 		s.takeUp(l, ref)
 	}
 	if s.drawDone(l) {
@@ -174,7 +174,7 @@ func (s *State) drawDone(l *Listing) bool {
 	return l.DrawState == DrawClosed && l.pool.count == 0 && s.movable(l)
 }
 
-// movable tells whether the line and the draw of l go on now, or are to end.
+// movable tells whether the waitlist and the draw of l go on now, or are to end.
 func (s *State) movable(l *Listing) bool {
 	x := s.sessions[l.Session-1]
 	return !l.Frozen && (x.State >= Ended || x.State == Open && !x.Paused)
@@ -182,9 +182,9 @@ func (s *State) movable(l *Listing) bool {
 
 // nextUp gives the order whose turn it is: it gets its units, or hears that there
 // will be none. Zero if everybody goes on waiting; then what is free is set aside for
-// the head of the line, whom nobody overtakes.
+// the head of the waitlist, whom nobody overtakes.
 func (s *State) nextUp(l *Listing) OrderRef {
-	n, d := &l.line, &l.pool
+	n, d := &l.waitlist, &l.pool
 	if n.count == 0 && d.count == 0 || !s.movable(l) {
 		return OrderRef{}
 	}
@@ -214,14 +214,14 @@ func (s *State) nextUp(l *Listing) OrderRef {
 	return OrderRef{}
 }
 
-// setAside has what is free set aside for the head of the line of l until then; 0 is not.
+// setAside has what is free set aside for the head of the waitlist of l until then; 0 is not.
 func (s *State) setAside(l *Listing, until Time) {
 	if l.Aside == until {
 		return
 	}
 	x := s.sessions[l.Session-1]
 	if l.Aside = until; until != 0 {
-		x.asides.add(due{until, uint32(l.Handle)})
+		x.asides.add(timer{until, uint32(l.Handle)})
 	}
 	s.schedule(x)
 }
@@ -256,10 +256,10 @@ func (s *State) takeUp(l *Listing, ref OrderRef) {
 	s.derive(s.orderEvent(PlacePassed, ref, why))
 }
 
-// InLine gives up to most of those who wait for l behind a place, the first in line
+// Waiters gives up to most of those who wait for l behind a place, the first on the waitlist
 // first, and the place of the last one given; 0 is before everybody.
-func (s *State) InLine(l *Listing, behind uint32, most int) (refs []OrderRef, last uint32) {
-	n := &l.line
+func (s *State) Waiters(l *Listing, behind uint32, most int) (refs []OrderRef, last uint32) {
+	n := &l.waitlist
 	at := n.head
 	if behind > n.base {
 		at = max(at, int(behind-n.base))
