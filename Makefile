@@ -12,7 +12,7 @@ PARTITIONS ?= 20
 ORDERS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help build test tools race invariants lint fuzz sim crash recovery failover partitions money ledger bench crowd demo cluster-demo clean FORCE
+.PHONY: help build test tools race invariants lint docs fuzz sim crash recovery failover partitions money ledger bench crowd demo cluster-demo clean FORCE
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -46,6 +46,9 @@ lint: ## gofmt, go vet and staticcheck
 	$(GO) vet -tags 'faults invariants' ./engine ./cmd/doorbuster
 	$(GO) vet -tags nextrules ./engine ./actors ./cmd/doorbuster
 	$(GO) tool staticcheck ./...
+
+docs: ## docs/reference, written from the settings and commands that there are
+	$(GO) test -count=1 ./cmd/doorbuster -run TestReferenceIsCurrent -reference.write
 
 fuzz: ## every fuzz target for FUZZ_TIME (30s)
 	@for package in $$($(GO) list ./...); do \

@@ -59,7 +59,7 @@ func (v clusterView) Status() httpapi.ClusterStatus {
 func newAdmin(n *node, k keys) (*httpapi.AdminServer, error) {
 	return httpapi.NewAdmin(httpapi.AdminConfig{
 		Operator: n.group, Cluster: clusterView{n}, Trail: trail{n}, Operations: operations{n}, Reconciler: n.desk, RefundTries: n.refundTries, ParsePlan: parsePlan, Canon: n.canon, Visitors: n.shoppers.Guard().Visitors(),
-		Dev: n.cfg.Dev, Tokens: k.ops, TokenBytes: n.cfg.TokenBytes, IdleTimeout: n.cfg.IdleTimeout, HeaderBytes: n.cfg.HeaderBytes, OpenMetrics: n.cfg.OpenMetrics, EventHeartbeat: n.cfg.eventHeartbeat, EventPatience: n.cfg.eventPatience, Logger: n.logger, Registerer: n.metrics, Gatherer: n.metrics,
+		Dev: n.cfg.Dev, Tokens: k.ops, TokenBytes: n.cfg.Tokens.Bytes, IdleTimeout: n.cfg.Doors.IdleTimeout, HeaderBytes: n.cfg.Doors.HeaderBytes, OpenMetrics: n.cfg.Tokens.OpenMetrics, EventHeartbeat: n.cfg.eventHeartbeat, EventPatience: n.cfg.eventPatience, Logger: n.logger, Registerer: n.metrics, Gatherer: n.metrics,
 	})
 }
 

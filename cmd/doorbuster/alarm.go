@@ -122,7 +122,7 @@ func newBoard(n *node) *board {
 // snapshot, the log up to the one after it, and as much of a ledger.
 func (n *node) diskAlarms() []engine.Alarm {
 	free, known := diskFree(n.cfg.Data)
-	if reserve := uint64(4 * n.cfg.SnapshotBytes); !known || free >= reserve {
+	if reserve := uint64(4 * n.cfg.Disk.SnapshotBytes); !known || free >= reserve {
 		return nil
 	}
 	return []engine.Alarm{{Name: engine.AlarmDisk, Detail: fmt.Sprintf("The disk of %s is nearly full: %s are free.",

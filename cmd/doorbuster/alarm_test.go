@@ -133,14 +133,14 @@ func TestLostLogLinesAndAFullDiskAreAlarms(t *testing.T) {
 	if all := sink.alarms(); len(all) != 1 || all[0].Name != engine.AlarmLogLinesLost || !strings.Contains(all[0].Detail, ": 1.") {
 		t.Errorf("%+v", all)
 	}
-	n := &node{cfg: Config{Data: t.TempDir(), SnapshotBytes: 1}}
+	n := &node{cfg: Config{Data: t.TempDir(), Disk: DiskConfig{SnapshotBytes: 1}}}
 	if all := n.diskAlarms(); len(all) != 0 {
 		t.Errorf("with room: %+v", all)
 	}
 	if _, known := diskFree(n.cfg.Data); !known {
 		t.Skip("it is not known here")
 	}
-	n.cfg.SnapshotBytes = 1 << 60
+	n.cfg.Disk.SnapshotBytes = 1 << 60
 	if all := n.diskAlarms(); len(all) != 1 || all[0].Name != engine.AlarmDisk || !strings.Contains(all[0].Detail, n.cfg.Data) {
 		t.Errorf("without: %+v", all)
 	}

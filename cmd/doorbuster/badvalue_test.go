@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"doorbuster/cmd/doorbuster/settings"
 )
 
 // TestBadSettingsInPlainWords: flags, files and variables that can't be read are named
@@ -21,7 +23,7 @@ func TestBadSettingsInPlainWords(t *testing.T) {
 	for want, args := range map[string][]string{
 		`--connections: "many" is not a whole number`:              {"serve", "--connections", "many"},
 		`--cashier-timeout: "soon" is not a duration such as 1.5s`: {"serve", "--cashier-timeout", "soon"},
-		`connections: "many" is not a whole number`:                {"serve", "--config", file, "--data", t.TempDir()},
+		file + `:1: connections: "many" is not a whole number`:     {"serve", "--config", file, "--data", t.TempDir()},
 		`--timeout: "x" is not a duration`:                         {"reconcile", "-", "--admin", "127.0.0.1:1", "--timeout", "x"},
 	} {
 		status, _, errs := runTool(t, "", args...)
@@ -35,9 +37,7 @@ func TestBadSettingsInPlainWords(t *testing.T) {
 // and a name stays as it is written, from a flag, a file and a variable.
 func TestSettingsAreNeverCut(t *testing.T) {
 	noEnvironment(t)
-	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
-	addConfigFlags(flags)
-	flags.VisitAll(func(f *pflag.Flag) {
+	settingsOf(t, func(set *settings.Setting, f *pflag.Flag) {
 		bad := map[string]string{"7.9": "is not a whole number", "1.5e3": "is not a whole number", "true": "is not a whole number"}
 		switch f.Value.Type() {
 		case "duration":
@@ -53,18 +53,18 @@ func TestSettingsAreNeverCut(t *testing.T) {
 			if status, _, errs := runTool(t, "", "serve", "--"+f.Name+"="+value); status != 2 || !strings.Contains(errs, "--"+f.Name+": "+says) {
 				t.Errorf("flag %s: status %d, %s", f.Name, status, errs)
 			}
-			key := keyOf(f.Name)
-			if _, err := load(t, "--config", planFile(t, key+": "+value+"\n")); err == nil || err.Error() != key+": "+says {
+			file, line := planFile(t, nested(set.Key, value)+"\n"), 1+strings.Count(set.Key, ".")
+			if _, err := load(t, "--config", file); !saysLine(err, fmt.Sprintf("%s:%d: %s: %s", file, line, set.Key, says)) {
 				t.Errorf("file: %v", err)
 			}
-			t.Setenv(envPrefix+strings.ToUpper(key), value)
-			if _, err := load(t); err == nil || err.Error() != key+": "+says {
+			t.Setenv(set.Variable(envPrefix), value)
+			if _, err := load(t); !saysLine(err, set.Variable(envPrefix)+": "+says) {
 				t.Errorf("environment: %v", err)
 			}
-			t.Setenv(envPrefix+strings.ToUpper(key), "")
+			t.Setenv(set.Variable(envPrefix), "")
 		}
 	})
-	if cfg, err := load(t, "--data", "/x", "--dev", "--config", planFile(t, "node: 007\nzone: 1.10\nrisk: {list_share: 7}\n")); err != nil || cfg.Node != "007" || cfg.Zone != "1.10" || cfg.RiskListShare != 7 {
+	if cfg, err := load(t, "--data", "/x", "--dev", "--config", planFile(t, "node: 007\nzone: 1.10\nrisk: {list_share: 7}\n")); err != nil || cfg.Node != "007" || cfg.Zone != "1.10" || cfg.Risk.ListShare != 7 {
 		t.Errorf("%v %+v", err, cfg)
 	}
 }

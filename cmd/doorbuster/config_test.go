@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/spf13/pflag"
+
+	"doorbuster/cmd/doorbuster/settings"
 )
 
 // noEnvironment hides what the machine may have set. Tests that read the
@@ -34,6 +36,28 @@ func load(t *testing.T, args ...string) (Config, error) {
 	return loadConfig(flags)
 }
 
+// settingsOf calls each with the settings that are flags.
+func settingsOf(t *testing.T, each func(*settings.Setting, *pflag.Flag)) {
+	t.Helper()
+	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	addConfigFlags(flags)
+	seen := 0
+	for _, s := range new(Config).table().Settings {
+		if f := flags.Lookup(s.Flag()); f != nil {
+			seen++
+			each(s, f)
+		}
+	}
+	if seen < 60 {
+		t.Errorf("only %d settings were seen", seen)
+	}
+}
+
+// saysLine reports whether one of an error's lines is this.
+func saysLine(err error, line string) bool {
+	return err != nil && slices.Contains(strings.Split(err.Error(), "\n"), line)
+}
+
 func TestFlagsBeforeEnvironmentBeforeFile(t *testing.T) {
 	noEnvironment(t)
 	file := planFile(t, "data: /from/file\nzone: file\nnode: file\nwaiting_depth: 5\ndev: true\ngrab_timeout: 3s\n")
@@ -45,8 +69,8 @@ func TestFlagsBeforeEnvironmentBeforeFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.Node != "flag" || cfg.Zone != "environment" || cfg.WaitingDepth != 6 || cfg.Data != "/from/file" || !cfg.Dev ||
-		cfg.GrabTimeout.String() != "3s" || cfg.HTTP != "127.0.0.1:8080" {
+	if cfg.Node != "flag" || cfg.Zone != "environment" || cfg.Grabs.WaitingDepth != 6 || cfg.Data != "/from/file" || !cfg.Dev ||
+		cfg.Grabs.Timeout.String() != "3s" || cfg.HTTP != "127.0.0.1:8080" {
 		t.Errorf("%+v", cfg)
 	}
 	t.Setenv("DOORBUSTER_CONFIG", file)
@@ -78,16 +102,11 @@ var samples = map[string]string{
 
 func TestEverySettingInThreePlaces(t *testing.T) {
 	noEnvironment(t)
-	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
-	addConfigFlags(flags)
 	basis, err := load(t, "--data", "/x", "--dev")
 	if err != nil {
 		t.Fatal(err)
 	}
-	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Name == "config" {
-			return
-		}
+	settingsOf(t, func(set *settings.Setting, f *pflag.Flag) {
 		t.Run(f.Name, func(t *testing.T) {
 			if f.Name == "peer" || f.Name == "risk-token-file" || f.Name == "reconcile-key-file" {
 				return // mean nothing without the cluster section of a file, or a service
@@ -106,26 +125,36 @@ func TestEverySettingInThreePlaces(t *testing.T) {
 			if err != nil || reflect.DeepEqual(byFlag, basis) && f.Name != "dev" {
 				t.Errorf("flag: %v %+v", err, byFlag)
 			}
-			key := keyOf(f.Name)
-			byFile, err := load(t, append(fixed, "--config", planFile(t, key+": "+value+"\n"))...)
-			if err != nil || !reflect.DeepEqual(byFile, byFlag) {
-				t.Errorf("file: %v %+v, not %+v", err, byFile, byFlag)
+			files := []string{strings.ReplaceAll(set.Key, ".", "_") + ": " + value, nested(set.Key, value)}
+			if f.Value.Type() == "strings" {
+				files = append(files, nested(set.Key, "["+value+"]"))
 			}
-			if f.Value.Type() == "stringSlice" {
-				section, rest, _ := strings.Cut(key, "_")
-				for _, text := range []string{key + ": [" + value + "]\n", section + ": {" + rest + ": [" + value + "]}\n"} {
-					if byList, err := load(t, append(fixed, "--config", planFile(t, text))...); (err != nil || !reflect.DeepEqual(byList, byFlag)) && (slices.Contains(sections, section) || strings.HasPrefix(text, key)) {
-						t.Errorf("%s: %v %+v, not %+v", text, err, byList, byFlag)
-					}
+			for _, text := range files {
+				byFile, err := load(t, append(fixed, "--config", planFile(t, text+"\n"))...)
+				if err != nil || !reflect.DeepEqual(byFile, byFlag) {
+					t.Errorf("file: %v %+v, not %+v", err, byFile, byFlag)
 				}
 			}
-			t.Setenv(envPrefix+strings.ToUpper(key), value)
+			t.Setenv(set.Variable(envPrefix), value)
 			byEnvironment, err := load(t, fixed...)
 			if err != nil || !reflect.DeepEqual(byEnvironment, byFlag) {
 				t.Errorf("environment: %v %+v, not %+v", err, byEnvironment, byFlag)
 			}
 		})
 	})
+}
+
+// nested is a setting in the sections that its key names.
+func nested(key, value string) string {
+	var text strings.Builder
+	parts := strings.Split(key, ".")
+	for depth, part := range parts {
+		fmt.Fprintf(&text, "%*s%s:", 2*depth, "", part)
+		if depth < len(parts)-1 {
+			text.WriteByte('\n')
+		}
+	}
+	return text.String() + " " + value
 }
 
 // What holds the crowd back may stand in sections.
@@ -136,8 +165,8 @@ func TestSections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.RateLimitShopperPerSecond != 2.5 || cfg.RateLimitShopperBurst != 7 || cfg.RateLimitAddressPerSecond != 20 || cfg.RateLimitAddressBurst != 20 ||
-		len(cfg.TrustedProxies) != 2 || cfg.RiskTimeout.String() != "50ms" || cfg.RiskWhenDown != "challenge" {
+	if cfg.RateLimit.Shopper.PerSecond != 2.5 || cfg.RateLimit.Shopper.Burst != 7 || cfg.RateLimit.Address.PerSecond != 20 || cfg.RateLimit.Address.Burst != 20 ||
+		len(cfg.TrustedProxies) != 2 || cfg.Risk.Timeout.String() != "50ms" || cfg.Risk.WhenDown != "challenge" {
 		t.Errorf("%+v", cfg)
 	}
 }
@@ -150,28 +179,30 @@ func TestBadConfig(t *testing.T) {
 		status int
 		want   []string
 	}{
-		"unknown key":        {"dev: true\n\nhtpp: x\nlog_levle: y\n", nil, 1, []string{`:3: unknown key "htpp"`, `:4: unknown key "log_levle"`, "known are admin,"}},
-		"key twice":          {"dev: true\ndev: false\n", nil, 1, []string{":2:", "in line 1 already"}},
-		"a list for a value": {"node: [a, b]\n", nil, 1, []string{`:1: "node" takes a single value`}},
-		"lists in a list":    {"reconcile: {ignore_kinds: [[a]]}\n", nil, 1, []string{`:1: "reconcile.ignore_kinds" takes a list of single values`}},
-		"no settings":        {"- a\n", nil, 1, []string{":1:"}},
-		"no YAML":            {"a: [\n", nil, 1, []string{"plan.yaml:1:1: not YAML"}},
+		"unknown key":        {"dev: true\n\nhtpp: x\nlog_levle: y\n", nil, 2, []string{`:3: htpp: unknown key`, `:4: log_levle: unknown key`, "known are admin,"}},
+		"key twice":          {"dev: true\ndev: false\n", nil, 2, []string{":2: dev: set in line 1 already"}},
+		"a list for a value": {"node: [a, b]\n", nil, 2, []string{":1: node: it takes a single value"}},
+		"lists in a list":    {"reconcile: {ignore_kinds: [[a]]}\n", nil, 2, []string{`:1: reconcile.ignore_kinds: it takes a list of single values`}},
+		"no settings":        {"- a\n", nil, 2, []string{":1:"}},
+		"no YAML":            {"a: [\n", nil, 2, []string{"plan.yaml:1:1: not YAML"}},
 		"a word for a number": {"dev: true\nwaiting_depth: many\n", []string{"--data", "/x"}, 2,
 			[]string{"waiting_depth"}},
 		"everything at once": {"", []string{"--http", "8080", "--node", "a b", "--waiting-depth", "0", "--grab-timeout", "1ns", "--journal-entries", "-1", "--display", "8083", "--connections", "0", "--connections-per-ip", "-1", "--display-connections", "10000001", "--display-connections-per-ip", "-1", "--snapshot-bytes", "1", "--log-level", "loud", "--log-format", "xml"}, 2,
-			[]string{"no data directory", "http:", "node:", "waiting_depth:", "grab_timeout:", "journal_entries:", "display:", "connections: 0", "connections_per_ip: -1", "display_connections: 10000001", "display_connections_per_ip: -1", "snapshot_bytes:", "log_level:", "log_format:", "--shopper-key-file", "--ops-key-file"}},
+			[]string{"no data directory", "--http:", "--node:", "--waiting-depth:", "--grab-timeout:", "--journal-entries:", "--display:", "--connections: 0", "--connections-per-ip: -1", "--display-connections: 10000001", "--display-connections-per-ip: -1", "--snapshot-bytes:", "--log-level:", "--log-format:", "--shopper-key-file", "--ops-key-file"}},
+		"bounds in a file": {"rate_limit:\n  address:\n    burst: 0\nhtpp: x\nticket_ttl: 75\n", []string{"--dev", "--data", "/x"}, 2,
+			[]string{"plan.yaml:3: rate_limit.address.burst: 0 is not between 1 and 1000000\n", "plan.yaml:4: htpp: unknown key", `plan.yaml:5: ticket_ttl: "75" has no unit`}},
 		"the guard at once": {"", []string{"--trusted-proxies", "0.0.0.0/0", "--rate-limit-shopper-per-second", "-1", "--rate-limit-address-per-second", "1", "--rate-limit-address-burst", "0",
 			"--ticket-ttl", "1ns", "--challenge-max-number", "1", "--risk-url", "ftp://x", "--risk-timeout", "1ns", "--event-streams", "0", "--home-country", "China"}, 2,
-			[]string{"trusted_proxies: trusted proxy", "rate_limit.shopper.per_second is", "rate_limit.address.burst is", "ticket_ttl: 1ns", "challenge_max_number is", "risk.url is", "risk.timeout is", "event_streams: 0", `home_country: "China" is no country`}},
-		"a cashier that is none": {"", []string{"--cashier-url", "x", "--cashier-timeout", "1ns"}, 2, []string{"cashier.url must be like", "cashier.timeout is 1ns"}},
-		"a level that is none":   {"", []string{"--risk-url", "http://x/", "--risk-when-down", "perhaps"}, 2, []string{`risk.when_down: there is no risk level "perhaps"`}},
-		"a token for nobody":     {"", []string{"--risk-token-file", "x"}, 2, []string{"risk.token_file: there is no risk.url"}},
-		"unknown in a section":   {"rate_limit:\n  shopper: {per_minute: 1}\nrisk:\n  uri: x\n", nil, 1, []string{`:2: unknown key "rate_limit.shopper.per_minute"`, `:4: unknown key "risk.uri"`}},
-		"no section":             {"rate_limit: 5\n", nil, 1, []string{":1: rate_limit must be a section"}},
-		"a section for a value":  {"risk:\n  url: {a: b}\n", nil, 1, []string{`:2: "risk.url" takes a single value`}},
+			[]string{"--trusted-proxies: trusted proxy", "--rate-limit-shopper-per-second: -1 is not between 0.001 and", "--rate-limit-address-burst: 0 is not between 1 and", "--ticket-ttl: 1ns", "--challenge-max-number: 1 is not", "--risk-url: ", "--risk-timeout: 1ns is not", "--event-streams: 0", `--home-country: "China" is no country`}},
+		"a cashier that is none": {"", []string{"--cashier-url", "x", "--cashier-timeout", "1ns"}, 2, []string{"--cashier-url: URL must be like", "--cashier-timeout: 1ns is not between 10ms and 1m"}},
+		"a level that is none":   {"", []string{"--risk-url", "http://x/", "--risk-when-down", "perhaps"}, 2, []string{`--risk-when-down: "perhaps" is none of allow, challenge, block`}},
+		"a token for nobody":     {"", []string{"--risk-token-file", "x"}, 2, []string{"--risk-token-file: there is no risk.url"}},
+		"unknown in a section":   {"rate_limit:\n  shopper: {per_minute: 1}\nrisk:\n  uri: x\n", nil, 2, []string{`:2: rate_limit.shopper.per_minute: unknown key; known are burst, per_second`, `:4: risk.uri: unknown key; known are cache_ttl,`}},
+		"no section":             {"rate_limit: 5\n", nil, 2, []string{":1: rate_limit: it must be a section"}},
+		"a section for a value":  {"risk:\n  url: {a: b}\n", nil, 2, []string{":2: risk.url: it takes a single value"}},
 		"dev for everybody":      {"", []string{"--dev", "--data", "/x", "--http", "0.0.0.0:8080"}, 2, []string{"loopback only", `"0.0.0.0:8080"`}},
 		"dev for everybody ":     {"", []string{"--dev", "--data", "/x", "--admin", ":8081"}, 2, []string{"loopback only", `":8081"`}},
-		"dev for all eyes":       {"", []string{"--dev", "--data", "/x", "--display", "0.0.0.0:8083"}, 2, []string{"display: --dev", "loopback only", `"0.0.0.0:8083"`}},
+		"dev for all eyes":       {"", []string{"--dev", "--data", "/x", "--display", "0.0.0.0:8083"}, 2, []string{"--display: --dev", "loopback only", `"0.0.0.0:8083"`}},
 		"dev by name":            {"", []string{"--dev", "--data", "/x", "--http", "example.com:8080"}, 2, []string{"loopback only"}},
 		"no keys":                {"", []string{"--data", "/x"}, 2, []string{"shoppers need tokens", "operators need tokens"}},
 		"an argument":            {"", []string{"--dev", "--data", "/x", "now"}, 2, []string{`"now"`}},
@@ -228,7 +259,7 @@ func TestEmptyVariable(t *testing.T) {
 	t.Setenv("DOORBUSTER_WAITING_DEPTH", "")
 	t.Setenv("DOORBUSTER_ZONE", "")
 	t.Setenv("DOORBUSTER_DEV", "")
-	if cfg, err := load(t, "--data", "/x", "--dev"); err != nil || cfg.WaitingDepth != 16_384 || cfg.Zone != "z1" {
+	if cfg, err := load(t, "--data", "/x", "--dev"); err != nil || cfg.Grabs.WaitingDepth != 16_384 || cfg.Zone != "z1" {
 		t.Errorf("%v %+v", err, cfg)
 	}
 }

@@ -132,7 +132,7 @@ func commandIn(t *testing.T, document, line string) bool {
 	}
 	for _, word := range words {
 		flag, isFlag := strings.CutPrefix(word, "--")
-		flag, _, _ = strings.Cut(flag, "=")
+		flag, _, _ = strings.Cut(strings.TrimRight(flag, ")]"), "=")
 		if isFlag && !hasFlag(c, flag) {
 			t.Errorf("%s: %q has no flag --%s", document, c.CommandPath(), flag)
 		}

@@ -68,10 +68,10 @@ func TestDoorSettings(t *testing.T) {
 // TestDoorSettingsThatCantBe: each is refused with its key, its value and its bounds.
 func TestDoorSettingsThatCantBe(t *testing.T) {
 	for _, c := range []struct{ flag, value, says string }{
-		{"--idle-timeout", "0s", "idle_timeout: 0s is not between 1s and 1h"}, {"--read-timeout", "2h", "read_timeout: 2h0m0s is not between 1s and 1h"},
-		{"--write-timeout", "10ms", "write_timeout: 10ms is not between 1s and 1h"}, {"--header-bytes", "100", "header_bytes: 100 is not between 1024 and 1048576"},
-		{"--token-bytes", "100", "token_bytes: 100 is not between 256 and 65536"},
-		{"--token-bytes", "9000", "token_bytes: a token of 9000 bytes does not fit into header_bytes, 8192"},
+		{"--idle-timeout", "0s", "--idle-timeout: 0s is not between 1s and 1h"}, {"--read-timeout", "2h", "--read-timeout: 2h0m0s is not between 1s and 1h"},
+		{"--write-timeout", "10ms", "--write-timeout: 10ms is not between 1s and 1h"}, {"--header-bytes", "100", "--header-bytes: 100 is not between 1024 and 1048576"},
+		{"--token-bytes", "100", "--token-bytes: 100 is not between 256 and 65536"},
+		{"--token-bytes", "9000", "--token-bytes: a token of 9000 bytes does not fit into header_bytes, 8192"},
 	} {
 		if status, _, errs := runTool(t, "", "serve", "--dev", "--data", t.TempDir(), c.flag, c.value); status != 2 || !strings.Contains(errs, c.says) {
 			t.Errorf("%s %s: %d %s", c.flag, c.value, status, errs)

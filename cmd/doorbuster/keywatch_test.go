@@ -125,11 +125,11 @@ func TestEmptyKeyFilesAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, set := range map[string]func(c *Config, path string){
-		"shoppers' secret":     func(c *Config, path string) { c.ShopperKeyFile, c.ShopperPublicKeyFile = path, full },
-		"shoppers' public key": func(c *Config, path string) { c.ShopperKeyFile, c.ShopperPublicKeyFile = full, path },
-		"operators' secret":    func(c *Config, path string) { c.OpsKeyFile = path },
-		"cashier's secret":     func(c *Config, path string) { c.CashierKeyFile = path },
-		"risk service's token": func(c *Config, path string) { c.RiskTokenFile = path },
+		"shoppers' secret":     func(c *Config, path string) { c.Tokens.ShopperKeyFile, c.Tokens.ShopperPublicKeyFile = path, full },
+		"shoppers' public key": func(c *Config, path string) { c.Tokens.ShopperKeyFile, c.Tokens.ShopperPublicKeyFile = full, path },
+		"operators' secret":    func(c *Config, path string) { c.Tokens.OpsKeyFile = path },
+		"cashier's secret":     func(c *Config, path string) { c.Cashier.KeyFile = path },
+		"risk service's token": func(c *Config, path string) { c.Risk.TokenFile = path },
 	} {
 		for _, text := range []string{"", "\n\r\n"} {
 			path := filepath.Join(t.TempDir(), "empty.key")

@@ -23,14 +23,14 @@ func (c Config) lacks() (all []lack) {
 		return all // it has no shop
 	}
 	if !c.Dev {
-		missing(c.PayKeys == "", "pay_keys", "gives held orders no pay_token, so that no cashier knows what to take money "+
+		missing(c.Cashier.PayKeys == "", "pay_keys", "gives held orders no pay_token, so that no cashier knows what to take money "+
 			"for")
-		missing(c.CashierKeyFile == "", "cashier_key_file",
+		missing(c.Cashier.KeyFile == "", "cashier_key_file",
 			"believes no callback of a cashier, so that no order becomes paid by one")
 	}
-	missing(c.CashierURL == "", "cashier_url",
+	missing(c.Cashier.URL == "", "cashier_url",
 		"asks no cashier for refunds, which stay due, nor to take no money once the time to pay is over")
-	missing(c.ReconcileFolder == "" && c.ReconcileURL == "", "reconcile.folder, reconcile.url",
+	missing(c.Reconcile.Folder == "" && c.Reconcile.URL == "", "reconcile.folder, reconcile.url",
 		"compares no statement of a cashier by itself, so that what callbacks missed is not found until somebody does")
 	for _, door := range []struct{ setting, addr string }{{"http", c.HTTP}, {"display", c.Display}, {"admin", c.Admin}} {
 		host, _, _ := net.SplitHostPort(door.addr) // checked by Validate

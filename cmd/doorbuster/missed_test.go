@@ -68,10 +68,10 @@ func missedForAll(t *testing.T, freeze func(*node)) {
 	}))
 	t.Cleanup(service.Close)
 	s, n, closing := openBare(t, t.TempDir(), func(c *Config) {
-		c.TrustedProxies, c.RiskURL = []string{"127.0.0.1"}, service.URL
-		c.RiskTimeout, c.TicketTTL = 5*time.Second, time.Second
-		c.RateLimitShopperPerSecond, c.RateLimitShopperBurst = 0.001, 3
-		c.RateLimitAddressPerSecond, c.RateLimitAddressBurst = 0.001, 2
+		c.TrustedProxies, c.Risk.URL = []string{"127.0.0.1"}, service.URL
+		c.Risk.Timeout, c.TicketTTL = 5*time.Second, time.Second
+		c.RateLimit.Shopper.PerSecond, c.RateLimit.Shopper.Burst = 0.001, 3
+		c.RateLimit.Address.PerSecond, c.RateLimit.Address.Burst = 0.001, 2
 	})
 	defer closing()
 	s.apply(planOf([]string{"{sku: mask, price: 100, stock: 100000}", "{sku: few, price: 100, stock: 1, reservation: true}",

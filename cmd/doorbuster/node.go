@@ -105,7 +105,7 @@ func (n *node) makeDoors(keys keys) (err error) {
 	if n.cfg.wall != nil {
 		ac.Wall = n.cfg.wall
 	}
-	ac.Logger, ac.WaitingDepth, ac.GrabTimeout, ac.JournalEntries = n.logger, n.cfg.WaitingDepth, n.cfg.GrabTimeout, n.cfg.JournalEntries
+	ac.Logger, ac.WaitingDepth, ac.GrabTimeout, ac.JournalEntries = n.logger, n.cfg.Grabs.WaitingDepth, n.cfg.Grabs.Timeout, n.cfg.Grabs.JournalEntries
 	if n.group, err = actors.New(ac); err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (n *node) makeDoors(keys keys) (err error) {
 	n.risk = guard.Risk
 	n.canon = guard.Canon
 	if n.shoppers, err = httpapi.NewShopper(httpapi.ShopperConfig{
-		Seller: n.group, Guard: guard, Streams: n.cfg.EventStreams, Leaving: n.turnsAway, Removed: n.removed, DisplayAge: n.displayAge, DisplayShared: n.displayShared, Dev: n.cfg.Dev, Tokens: keys.shopper, TokenBytes: n.cfg.TokenBytes, PayKeys: n.pay, Cashier: n.cashier, Limits: n.cfg.limits(), Display: n.cfg.displayLimits(), Logger: n.logger, Registerer: n.metrics,
+		Seller: n.group, Guard: guard, Streams: n.cfg.Doors.EventStreams, Leaving: n.turnsAway, Removed: n.removed, DisplayAge: n.displayAge, DisplayShared: n.displayShared, Dev: n.cfg.Dev, Tokens: keys.shopper, TokenBytes: n.cfg.Tokens.Bytes, PayKeys: n.pay, Cashier: n.cashier, Limits: n.cfg.Doors.Limits, Display: n.cfg.displayLimits(), Logger: n.logger, Registerer: n.metrics,
 	}); err != nil {
 		return err
 	}
@@ -175,12 +175,12 @@ func (n *node) openRooms() (err error) {
 	fsync := newFsyncHistogram(n.metrics)
 	cc := cluster.DefaultConfig(n.cfg.Data)
 	n.cfg.clusterInto(&cc)
-	cc.SnapshotBytes, cc.StallTimeout = n.cfg.SnapshotBytes, n.cfg.StallTimeout
+	cc.SnapshotBytes, cc.StallTimeout = n.cfg.Disk.SnapshotBytes, n.cfg.Disk.StallTimeout
 	cc.Logger, cc.Version, cc.FS = n.logger, version, n.cfg.fs
 	if n.cfg.wall != nil {
 		cc.Wall = n.cfg.wall
 	}
-	cc.Ledger.Trail.Keep, cc.Ledger.Trail.KeepBytes = n.cfg.KeepEvents, n.cfg.KeepEventBytes
+	cc.Ledger.Trail.Keep, cc.Ledger.Trail.KeepBytes = n.cfg.Disk.KeepEvents, n.cfg.Disk.KeepEventBytes
 	cc.ObserveSync = fsync
 	cc.OnFatal = func(err error) {
 		select {
@@ -192,7 +192,7 @@ func (n *node) openRooms() (err error) {
 	// epoch needs the log: the leader in between waits until both are connected.
 	cc.Decider = desk{n.group, &n.desk.reports}
 	cc.Alarms = n.roomAlarms
-	if n.cfg.HTTP != "" && n.cfg.RateLimitAddressPerSecond > 0 {
+	if n.cfg.HTTP != "" && n.cfg.RateLimit.Address.PerSecond > 0 {
 		cc.Demand = n.shoppers.Guard()
 	}
 	if n.cluster, err = cluster.Open(cc, n.group, n.group); err != nil {
@@ -204,7 +204,7 @@ func (n *node) openRooms() (err error) {
 		n.desk.beginCopying(n.cluster)
 	}
 	n.group.Connect(n.cluster, n.cluster)
-	n.group.KeepSettling(n.cfg.SettleAfter)
+	n.group.KeepSettling(n.cfg.Disk.SettleAfter)
 	n.connected.Store(true)
 	registerGroup(n.metrics, n.group, n.cluster)
 	n.board.Store(newBoard(n))

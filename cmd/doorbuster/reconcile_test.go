@@ -363,7 +363,7 @@ func (d *fakeDesk) Reports(context.Context) (list []reconcile.Report, _ []httpap
 // being written any more; what is no statement is put aside with the reason.
 func TestDailyFolder(t *testing.T) {
 	cfg := testConfig(t)
-	cfg.ReconcileFolder, cfg.ReconcileTimezone = t.TempDir(), "Asia/Shanghai"
+	cfg.Reconcile.Folder, cfg.Reconcile.Timezone = t.TempDir(), "Asia/Shanghai"
 	now := time.Date(2026, 9, 20, 20, 29, 0, 0, time.UTC) // 04:29 in Shanghai
 	cfg.wall = func() time.Time { return now }
 	desk, leads := &fakeDesk{}, true
@@ -372,7 +372,7 @@ func TestDailyFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	put := func(name, text string) {
-		if err := os.WriteFile(filepath.Join(cfg.ReconcileFolder, name), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(cfg.Reconcile.Folder, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -401,7 +401,7 @@ func TestDailyFolder(t *testing.T) {
 		t.Errorf("%+v %q", desk.taken, desk.texts)
 	}
 	look(2)
-	if _, err := os.Stat(filepath.Join(cfg.ReconcileFolder, doneFolder, "b.csv")); err != nil {
+	if _, err := os.Stat(filepath.Join(cfg.Reconcile.Folder, doneFolder, "b.csv")); err != nil {
 		t.Error(err)
 	}
 	put("a.csv", "another of that name")
@@ -410,14 +410,14 @@ func TestDailyFolder(t *testing.T) {
 	look(2) // it is tried again
 	desk.err = nil
 	look(3)
-	if done, _ := os.ReadDir(filepath.Join(cfg.ReconcileFolder, doneFolder)); len(done) != 3 {
+	if done, _ := os.ReadDir(filepath.Join(cfg.Reconcile.Folder, doneFolder)); len(done) != 3 {
 		t.Errorf("done: %v", done)
 	}
 	desk.err = &http.MaxBytesError{Limit: 1}
 	put("bad.csv", "x")
 	look(3)
 	look(3)
-	if _, err := os.Stat(filepath.Join(cfg.ReconcileFolder, failedFolder, "bad.csv"+problemSuffix)); err != nil {
+	if _, err := os.Stat(filepath.Join(cfg.Reconcile.Folder, failedFolder, "bad.csv"+problemSuffix)); err != nil {
 		t.Error(err)
 	}
 	desk.err = nil
@@ -442,9 +442,9 @@ func TestDailyURL(t *testing.T) {
 	}))
 	defer from.Close()
 	cfg := testConfig(t)
-	cfg.ReconcileURL, cfg.ReconcileTimezone = from.URL+"/statement?from={from}&to={to}&day={date}", "Asia/Shanghai"
-	cfg.ReconcileKeyFile = filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(cfg.ReconcileKeyFile, []byte(strings.Repeat("k", 32)), 0o600); err != nil {
+	cfg.Reconcile.URL, cfg.Reconcile.Timezone = from.URL+"/statement?from={from}&to={to}&day={date}", "Asia/Shanghai"
+	cfg.Reconcile.KeyFile = filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(cfg.Reconcile.KeyFile, []byte(strings.Repeat("k", 32)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := cfg.Validate(); err != nil {
@@ -478,7 +478,7 @@ func TestDailyURL(t *testing.T) {
 
 func TestBadReconcileSettings(t *testing.T) {
 	cfg := testConfig(t)
-	cfg.ReconcileAt, cfg.ReconcileTimezone, cfg.ReconcileURL, cfg.ReconcileFolder = "4 o'clock", "Moon/Base", "ftp://x", filepath.Join(cfg.Data, reportsFolder)
+	cfg.Reconcile.At, cfg.Reconcile.Timezone, cfg.Reconcile.URL, cfg.Reconcile.Folder = "4 o'clock", "Moon/Base", "ftp://x", filepath.Join(cfg.Data, reportsFolder)
 	err := cfg.Validate()
 	for _, want := range []string{"reconcile.at", "reconcile.timezone", "reconcile.url", "reconcile.folder"} {
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -64,7 +64,7 @@ type reconciler struct {
 var _ httpapi.Reconciler = (*reconciler)(nil)
 
 func newReconciler(cfg Config, books reconcile.Accounts, leads func() bool, logger *slog.Logger, metrics prometheus.Registerer) (*reconciler, error) {
-	zone, err := calendar.Zone(cfg.ReconcileTimezone)
+	zone, err := calendar.Zone(cfg.Reconcile.Timezone)
 	if err != nil {
 		return nil, fmt.Errorf("reconcile.timezone: %w", err)
 	}

@@ -159,7 +159,7 @@ func TestRestartIsTheSameState(t *testing.T) {
 // Snapshots are taken by bytes of log, by the node itself, and old ones go.
 func TestSnapshotsByThemselves(t *testing.T) {
 	t.Parallel()
-	s, n, closing := openBare(t, t.TempDir(), func(c *Config) { c.SnapshotBytes = 1 << 10 })
+	s, n, closing := openBare(t, t.TempDir(), func(c *Config) { c.Disk.SnapshotBytes = 1 << 10 })
 	s.apply(masks(5000))
 	told := map[string]order{}
 	snapshots := func() []string {

@@ -113,15 +113,15 @@ func TestOpenStaysOpen(t *testing.T) {
 // TestEmptyFileIsNotDone: a file with a header and no rows is not filed as done.
 func TestEmptyFileIsNotDone(t *testing.T) {
 	cfg := testConfig(t)
-	cfg.ReconcileFolder = t.TempDir()
+	cfg.Reconcile.Folder = t.TempDir()
 	f := newFetching(t, cfg, time.Date(2026, 9, 20, 4, 30, 0, 0, time.UTC))
 	f.daily.desk = copying(t, nil)
-	if err := os.WriteFile(filepath.Join(cfg.ReconcileFolder, "day.csv"), []byte(statementHeader), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(cfg.Reconcile.Folder, "day.csv"), []byte(statementHeader), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	f.look(t.Context())
 	f.look(t.Context())
-	why, err := os.ReadFile(filepath.Join(cfg.ReconcileFolder, failedFolder, "day.csv"+problemSuffix))
+	why, err := os.ReadFile(filepath.Join(cfg.Reconcile.Folder, failedFolder, "day.csv"+problemSuffix))
 	if err != nil || !strings.Contains(string(why), "no row of an order of ours") {
 		t.Errorf("%s %v; %s", why, err, f.log.String())
 	}

@@ -71,10 +71,10 @@ func TestLackingStatementsAreSeenAndCaughtUp(t *testing.T) {
 			}))
 			defer cashier.Close()
 			cfg := testConfig(t)
-			cfg.ReconcileURL = strings.Replace(cashier.URL, "http://", "http://shop:pass-word@", 1) + "/statement?day={date}&token=secret-token"
-			good := cfg.ReconcileURL
+			cfg.Reconcile.URL = strings.Replace(cashier.URL, "http://", "http://shop:pass-word@", 1) + "/statement?day={date}&token=secret-token"
+			good := cfg.Reconcile.URL
 			if status == 0 {
-				cfg.ReconcileURL = "http://shop:pass-word@127.0.0.1:1/statement?day={date}&token=secret-token"
+				cfg.Reconcile.URL = "http://shop:pass-word@127.0.0.1:1/statement?day={date}&token=secret-token"
 			}
 			f := newFetching(t, cfg, time.Date(2026, 9, 20, 4, 30, 0, 0, time.UTC))
 			for range 4 * 24 { // four days long, past what was the window
@@ -96,7 +96,7 @@ func TestLackingStatementsAreSeenAndCaughtUp(t *testing.T) {
 				t.Error("it is an alarm on a node that does not lead")
 			}
 			f.leads = true
-			answer, asked, cfg.ReconcileURL = 200, nil, good
+			answer, asked, cfg.Reconcile.URL = 200, nil, good
 			f.again(cfg)
 			f.look(t.Context())
 			f.look(t.Context())
@@ -116,13 +116,13 @@ func TestLackingStatementsAreSeenAndCaughtUp(t *testing.T) {
 	}
 	t.Run("a folder that can't be read", func(t *testing.T) {
 		cfg := testConfig(t)
-		cfg.ReconcileFolder = filepath.Join(t.TempDir(), "gone")
+		cfg.Reconcile.Folder = filepath.Join(t.TempDir(), "gone")
 		f := newFetching(t, cfg, time.Date(2026, 9, 20, 4, 30, 0, 0, time.UTC))
 		f.look(t.Context())
 		if len(f.Alarms()) != 1 || !strings.Contains(f.log.String(), "ALARM") || f.metric("fetch_failures_total") != 1 {
 			t.Errorf("%+v %s", f.Alarms(), f.log.String())
 		}
-		if err := os.Mkdir(cfg.ReconcileFolder, 0o700); err != nil {
+		if err := os.Mkdir(cfg.Reconcile.Folder, 0o700); err != nil {
 			t.Fatal(err)
 		}
 		if f.look(t.Context()); len(f.Alarms()) != 0 {
@@ -149,7 +149,7 @@ func TestStatementDaysBeginWhenClocksSay(t *testing.T) {
 			fmt.Fprint(w, statementHeader)
 		}))
 		cfg := testConfig(t)
-		cfg.ReconcileURL, cfg.ReconcileTimezone = cashier.URL+"/?from={from}&to={to}", c.zone
+		cfg.Reconcile.URL, cfg.Reconcile.Timezone = cashier.URL+"/?from={from}&to={to}", c.zone
 		f := newFetching(t, cfg, c.now)
 		f.look(t.Context())
 		cashier.Close()

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/spf13/pflag"
 
 	"doorbuster/engine"
 	"doorbuster/httpapi"
@@ -45,47 +44,9 @@ const (
 	sinceFile     = "daily-since"   // among the reports: the first day that was wanted
 )
 
-// addReconcileFlags declares the settings of the daily reconciliation.
-func addReconcileFlags(f *pflag.FlagSet) {
-	f.String("reconcile-folder", "", "`directory` that the leader takes the cashier's statements from once a day; they are moved to done/ below it, or to failed/")
-	f.String("reconcile-url", "", "`URL` that the leader fetches yesterday's statement from once a day; {date}, {from} and {to} in it are filled in")
-	f.String("reconcile-at", "04:30", "`hour` at which that is done")
-	f.String("reconcile-timezone", "UTC", "time `zone` of that hour, of yesterday, and of the days of what belongs to no order")
-	f.StringSlice("reconcile-ignore-kinds", nil, "`kinds` of rows to leave out of those statements")
-	f.StringSlice("reconcile-order-prefixes", nil, "leave out rows of those statements whose order number begins with one of these `texts`")
-	f.String("reconcile-key-file", "", "`file` with the secret that fetching is signed with, as requests to the cashier are; read each time")
-}
-
-// validateReconcile reports every setting of these that can't be.
-func (c Config) validateReconcile() error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("reconcile."+format, args...)) }
-	if _, err := time.Parse("15:04", c.ReconcileAt); err != nil {
-		bad("at: %q is no hour such as 04:30", c.ReconcileAt)
-	}
-	if _, err := calendar.Zone(c.ReconcileTimezone); err != nil {
-		bad("timezone: %q %w", c.ReconcileTimezone, err)
-	}
-	if c.ReconcileURL != "" {
-		u, err := url.Parse(filledURL(c.ReconcileURL, time.Now(), time.Now()))
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			bad("url: %q is no URL such as https://cashier.example/statement?from={from}&to={to}", hidden.URL(c.ReconcileURL).String())
-		}
-	} else if c.ReconcileKeyFile != "" {
-		bad("key_file: there is no reconcile.url to sign for")
-	}
-	if err := prefixed("reconcile", c.statementFilter().Validate()); err != nil {
-		errs = append(errs, err)
-	}
-	if c.ReconcileFolder != "" && c.Data != "" && sameFolder(c.ReconcileFolder, filepath.Join(c.Data, reportsFolder)) {
-		bad("folder: %s is where reports are kept; take another", c.ReconcileFolder)
-	}
-	return errors.Join(errs...)
-}
-
 // statementFilter is what the daily reconciliation leaves out.
 func (c Config) statementFilter() statement.Filter {
-	return statement.Filter{Kinds: c.ReconcileIgnoreKinds, OrderPrefixes: c.ReconcileOrderPrefixes}
+	return statement.Filter{Kinds: c.Reconcile.IgnoreKinds, OrderPrefixes: c.Reconcile.OrderPrefixes}
 }
 
 func sameFolder(a, b string) bool {
@@ -138,10 +99,10 @@ type fileLook struct {
 
 // newDaily gives nil where there is nothing to do daily. The configuration is valid.
 func newDaily(cfg Config, desk httpapi.Reconciler, leads func() bool, logger *slog.Logger, metrics prometheus.Registerer) (*daily, error) {
-	if cfg.ReconcileFolder == "" && cfg.ReconcileURL == "" {
+	if cfg.Reconcile.Folder == "" && cfg.Reconcile.URL == "" {
 		return nil, nil
 	}
-	zone, err := calendar.Zone(cfg.ReconcileTimezone)
+	zone, err := calendar.Zone(cfg.Reconcile.Timezone)
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +158,7 @@ func (d *daily) end() {
 
 // last is when the last reconciliation was due.
 func (d *daily) last() time.Time {
-	at, _ := time.Parse("15:04", d.cfg.ReconcileAt) // checked by Validate
+	at, _ := time.Parse("15:04", d.cfg.Reconcile.At) // checked by Validate
 	now := d.now().In(d.zone)
 	on := func(days int) time.Time {
 		return calendar.FirstInstant(time.Date(now.Year(), now.Month(), now.Day()+days, at.Hour(), at.Minute(), 0, 0, time.UTC), d.zone)
@@ -210,7 +171,7 @@ func (d *daily) last() time.Time {
 
 // look does what is to be done now, if this node leads.
 func (d *daily) look(ctx context.Context) {
-	if d.cfg.ReconcileURL != "" && d.since == "" {
+	if d.cfg.Reconcile.URL != "" && d.since == "" {
 		d.begun()
 	}
 	if !d.leads() {
@@ -222,10 +183,10 @@ func (d *daily) look(ctx context.Context) {
 		return
 	}
 	due := d.last()
-	if d.cfg.ReconcileURL != "" {
+	if d.cfg.Reconcile.URL != "" {
 		d.fetchDays(ctx, due)
 	}
-	if d.cfg.ReconcileFolder == "" || d.now().Sub(due) >= dailyWindow {
+	if d.cfg.Reconcile.Folder == "" || d.now().Sub(due) >= dailyWindow {
 		clear(d.seen)
 		return
 	}
@@ -309,7 +270,7 @@ func (d *daily) fetchDays(ctx context.Context, due time.Time) {
 // fetch reconciles the statement of a day from the URL, or notes why it could not.
 func (d *daily) fetch(ctx context.Context, day oneDay) {
 	name := statementOf(day.name)
-	err := d.fetchFrom(ctx, filledURL(d.cfg.ReconcileURL, day.from, day.to), httpapi.StatementRequest{Name: name, From: engine.TimeOf(day.from), To: engine.TimeOf(day.to)})
+	err := d.fetchFrom(ctx, filledURL(d.cfg.Reconcile.URL, day.from, day.to), httpapi.StatementRequest{Name: name, From: engine.TimeOf(day.from), To: engine.TimeOf(day.to)})
 	if ctx.Err() != nil || errors.Is(err, httpapi.ErrReconciling) {
 		return // it is not the statement's fault
 	}
@@ -326,7 +287,7 @@ func (d *daily) fetch(ctx context.Context, day oneDay) {
 	if d.lacking[day.name].wait == firstWait {
 		log, say = d.logger.Error, "ALARM: a statement could not be had; it is asked for again"
 	}
-	log(say, "statement", name, "url", hidden.URL(d.cfg.ReconcileURL), "error", err, "again", d.lacking[day.name].again.UTC())
+	log(say, "statement", name, "url", hidden.URL(d.cfg.Reconcile.URL), "error", err, "again", d.lacking[day.name].again.UTC())
 }
 
 // failed notes a failure, the first or one more.
@@ -369,8 +330,8 @@ func (d *daily) fetchFrom(ctx context.Context, at string, q httpapi.StatementReq
 		return errors.New("the URL is not valid") // the error quotes it
 	}
 	r.Header.Set("Accept", "text/csv, application/x-ndjson")
-	if d.cfg.ReconcileKeyFile != "" {
-		text, err := auth.ReadFile(d.cfg.ReconcileKeyFile)
+	if d.cfg.Reconcile.KeyFile != "" {
+		text, err := auth.ReadFile(d.cfg.Reconcile.KeyFile)
 		if err != nil {
 			return err
 		}
@@ -430,7 +391,7 @@ func unfinished(name string) bool {
 
 // lookInFolder takes the files that have not changed since the last look, by name.
 func (d *daily) lookInFolder(ctx context.Context) {
-	entries, err := os.ReadDir(d.cfg.ReconcileFolder)
+	entries, err := os.ReadDir(d.cfg.Reconcile.Folder)
 	d.mu.Lock()
 	switch {
 	case err == nil:
@@ -470,7 +431,7 @@ func (d *daily) lookInFolder(ctx context.Context) {
 // take reconciles one file of the folder and moves it away; false if it is worth
 // another try.
 func (d *daily) take(ctx context.Context, name string) (done bool) {
-	path := filepath.Join(d.cfg.ReconcileFolder, name)
+	path := filepath.Join(d.cfg.Reconcile.Folder, name)
 	f, err := os.Open(path)
 	if err != nil {
 		d.logger.Warn("a statement can't be read", "statement", name, "error", err)
@@ -498,7 +459,7 @@ func (d *daily) take(ctx context.Context, name string) (done bool) {
 
 // move puts a file into a folder below, with what there is to say of it.
 func (d *daily) move(name, to, say string) error {
-	dir := filepath.Join(d.cfg.ReconcileFolder, to)
+	dir := filepath.Join(d.cfg.Reconcile.Folder, to)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -506,7 +467,7 @@ func (d *daily) move(name, to, say string) error {
 	if _, err := os.Lstat(at); !errors.Is(err, fs.ErrNotExist) { // one of that name was there before
 		at = filepath.Join(dir, d.now().UTC().Format("20060102T150405.000Z-")+name)
 	}
-	err := os.Rename(filepath.Join(d.cfg.ReconcileFolder, name), at)
+	err := os.Rename(filepath.Join(d.cfg.Reconcile.Folder, name), at)
 	if say != "" {
 		err = errors.Join(err, os.WriteFile(at+problemSuffix, []byte(say+"\n"), 0o644))
 	}
