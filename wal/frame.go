@@ -69,28 +69,29 @@ func AppendBatch(b []byte, recs []Record) []byte {
 	for i := range recs {
 		r := &recs[i]
 		at := len(b)
-		b = appendFrameHeader(b, kindRecord, len(r.Meta)+len(r.Data), len(r.Meta), uint32(i), r.Index, r.Term)
+		b = frame{kind: kindRecord, position: uint32(i), index: r.Index, term: r.Term}.appendHeader(b,
+			len(r.Meta)+len(r.Data), len(r.Meta))
 		b = append(b, r.Meta...)
 		b = append(b, r.Data...)
 		sum = sealFrame(b[at:], sum)
 	}
 	last := &recs[len(recs)-1]
 	at := len(b)
-	b = appendFrameHeader(b, kindCommit, 4, 0, uint32(len(recs)), last.Index, last.Term)
+	b = frame{kind: kindCommit, position: uint32(len(recs)), index: last.Index, term: last.Term}.appendHeader(b, 4, 0)
 	b = binary.LittleEndian.AppendUint32(b, sum)
 	sealFrame(b[at:], 0)
 	return b
 }
 
-func appendFrameHeader(b []byte, kind byte, length, meta int, position uint32, index, term uint64) []byte {
+func (f frame) appendHeader(b []byte, length, meta int) []byte {
 	le := binary.LittleEndian
 	b = append(b, 0, 0, 0, 0) // crc, filled in by sealFrame
 	b = le.AppendUint32(b, uint32(length))
-	b = append(b, kind, 0)
+	b = append(b, f.kind, 0)
 	b = le.AppendUint16(b, uint16(meta))
-	b = le.AppendUint32(b, position)
-	b = le.AppendUint64(b, index)
-	return le.AppendUint64(b, term)
+	b = le.AppendUint32(b, f.position)
+	b = le.AppendUint64(b, f.index)
+	return le.AppendUint64(b, f.term)
 }
 
 // sealFrame fills in the frame's crc and returns sum carried on over it.

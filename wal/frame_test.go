@@ -30,13 +30,14 @@ func TestFramesInAnyOrder(t *testing.T) {
 			case 0:
 				b = append(b, make([]byte, rapid.IntRange(1, 700).Draw(t, "zeros"))...)
 			case 1, 2:
-				b = appendFrameHeader(b, kindCommit, 4, 0, position, index-1, term)
+				b = frame{kind: kindCommit, position: position, index: index - 1, term: term}.appendHeader(b, 4, 0)
 				b = binary.LittleEndian.AppendUint32(b, sum)
 				sealFrame(b[at:], 0)
 				position, sum = 0, 0
 			default:
 				data := rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "data")
-				b = appendFrameHeader(b, kindRecord, len(data), len(data)/2, position, index, term)
+				b = frame{kind: kindRecord, position: position, index: index, term: term}.appendHeader(b, len(data),
+					len(data)/2)
 				b = append(b, data...)
 				sum = sealFrame(b[at:], sum)
 				index++
@@ -134,7 +135,7 @@ func TestIntactFramesThatContradict(t *testing.T) {
 	const base = 5
 	record := func(b []byte, position uint32, index, term uint64, data string) []byte {
 		at := len(b)
-		b = appendFrameHeader(b, kindRecord, len(data), 0, position, index, term)
+		b = frame{kind: kindRecord, position: position, index: index, term: term}.appendHeader(b, len(data), 0)
 		b = append(b, data...)
 		sealFrame(b[at:], 0)
 		return b
