@@ -26,7 +26,7 @@ func (n *Node) whoIsAt(addr string) string {
 // identity is what this node says of itself in a handshake.
 func (n *Node) identity() peer.Hello { return n.dir.version().Hello }
 
-// admit tells whether another node may talk to this one. It remembers with which
+// admit reports whether another node may talk to this one. It remembers with which
 // directory a node was met first: one that comes with another has forgotten what
 // it acknowledged, and its vote would count twice.
 //

@@ -19,7 +19,7 @@ type alarms struct {
 	all []engine.Alarm
 }
 
-// raise sets an alarm; it tells whether that is news.
+// raise sets an alarm; it reports whether that is news.
 func (a *alarms) raise(x engine.Alarm) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -33,12 +33,12 @@ func (a *alarms) raise(x engine.Alarm) bool {
 	return news
 }
 
-// end takes an alarm back; it tells whether there was one.
+// end takes an alarm back; it reports whether there was one.
 func (a *alarms) end(name engine.AlarmName, about string) bool {
 	return a.retain(func(x *engine.Alarm) bool { return x.Name != name || x.About != about })
 }
 
-// retain ends the alarms that stays does not hold for; it tells whether there were.
+// retain ends the alarms that stays does not hold for; it reports whether there were.
 func (a *alarms) retain(stays func(*engine.Alarm) bool) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -81,7 +81,7 @@ func TestBehindFollowsLaterLeader(t *testing.T) {
 
 // TestJoinUnderLaterLeader: a node that joins reads the log from its beginning,
 // where a leader that joined later is not named. It takes the rest all the same,
-// over connections that are made anew in between.
+// over connections that are made again in between.
 func TestJoinUnderLaterLeader(t *testing.T) {
 	configs := seating(t, ZoneAckOff)
 	later := configs[0]
@@ -123,7 +123,7 @@ func TestStuckIsAnAlarm(t *testing.T) {
 }
 
 // TestRemovedStaysOut: a node that was removed is known to have been, and turned
-// away whoever hears it, also after a start from a snapshot; under its id another
+// away a node that hears it, also after a start from a snapshot; under its id another
 // directory may join.
 func TestRemovedStaysOut(t *testing.T) {
 	c := openTrio(t, ZoneAckOff)

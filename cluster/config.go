@@ -18,7 +18,7 @@ import (
 type Config struct {
 	// Dir is the data directory. It is made if missing.
 	Dir string
-	// NodeID names the node in its cluster, for ever. Zone is its machine room.
+	// NodeID names the node in its cluster, forever. Zone is its machine room.
 	NodeID, Zone string
 
 	// ClusterID is "" for a lone node; then the rest of this block counts for

@@ -164,7 +164,7 @@ func claimDir(dir string, first dirVersion) (*directory, error) {
 	return d, nil
 }
 
-// look reads VERSION, and tells whether the directory is a new one.
+// look reads VERSION, and reports whether the directory is a new one.
 func (d *directory) look(want dirVersion) (fresh bool, err error) {
 	entries, err := os.ReadDir(d.path)
 	if err != nil {

@@ -118,7 +118,7 @@ func (net *network) heard(f *followed, p rpc.Pulse, sent time.Time) {
 	}
 }
 
-// hasEnded tells whether its process has ended, and it was not heard of since;
+// hasEnded reports whether its process has ended, and it was not heard of since;
 // net.mu is held.
 func (f *followed) hasEnded() bool { return f.ended.After(f.heard) && f.ended.After(f.came) }
 
@@ -205,7 +205,7 @@ func (n *Node) livesAs(id string) string {
 	return ""
 }
 
-// ended tells whether a node's process is known to have ended.
+// ended reports whether a node's process is known to have ended.
 func (n *Node) ended(id string) bool {
 	f := n.follow(id)
 	return f.hasEnded()

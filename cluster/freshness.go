@@ -53,10 +53,10 @@ func (f *freshness) end() {
 
 func (f *freshness) holds() bool { return int64(time.Since(f.began)) < f.until.Load() }
 
-// ever tells whether it has held since the start.
+// ever reports whether it has held since the start.
 func (f *freshness) ever() bool { return f.last.Load() > 0 }
 
-// lately tells whether it held at some time in the past d.
+// lately reports whether it held at some time in the past d.
 func (f *freshness) lately(d time.Duration) bool {
 	last := f.last.Load()
 	return last > 0 && time.Since(f.began) < time.Duration(last)+d
@@ -95,11 +95,11 @@ func (n *Node) renewLease() {
 	}
 }
 
-// Fresh tells whether the state of this node may be told as the group's: it has
+// Fresh reports whether the state of this node may be told as the group's: it has
 // all that anybody was told half a second ago. Cheap.
 func (n *Node) Fresh() bool { return n.alone() || n.fresh.holds() }
 
-// Leads tells whether this node leads, sells, and nobody else can.
+// Leads reports whether this node leads, sells, and nobody else can.
 func (n *Node) Leads() bool {
 	if n.epoch.Load() == 0 || n.raft.State() != raft.Leader {
 		return false
@@ -107,7 +107,7 @@ func (n *Node) Leads() bool {
 	return n.alone() || n.fresh.holds() && !n.lead.leaving.Load()
 }
 
-// vouches tells whether this node leads, and tells what it knows: whoever follows it
+// vouches reports whether this node leads, and tells what it knows: a node that follows it
 // is as fresh as it is.
 func (n *Node) vouches() bool { return n.Leads() || n.presides() }
 
@@ -126,7 +126,7 @@ func (n *Node) told() engine.LogIndex {
 	return max(applied, engine.LogIndex(min(n.raft.CommitIndex(), n.store.lastCommand.Load())))
 }
 
-// Current tells whether this node's state has all that any node has told anybody
+// Current reports whether this node's state has all that any node has told anybody
 // so far, because it leads, with an open epoch or without. Cheap.
 func (n *Node) Current() bool { return n.alone() || n.vouches() && n.applied.load() >= n.told() }
 

@@ -178,7 +178,7 @@ func (f *fsm) apply(index engine.LogIndex, data []byte) applied {
 	return applied{effects, err}
 }
 
-// tooOld tells whether this build is, for what it was given.
+// tooOld reports whether this build is, for what it was given.
 func tooOld(err error) bool {
 	return errors.Is(err, engine.ErrRulesTooNew) || errors.Is(err, engine.ErrNewerFormat)
 }
@@ -207,7 +207,7 @@ func (f *fsm) release(stop <-chan struct{}) {
 	}
 }
 
-// finish tells whoever waits; once only.
+// finish tells everybody who waits; once only.
 func (h *heldEntry) finish(a applied) {
 	select {
 	case <-h.done: // its waiter was told before that nobody knows
@@ -311,7 +311,7 @@ func (f *fsm) Restore(from io.ReadCloser) error {
 		return err
 	}
 	state, err := engine.ReadState(from)
-	if tooOld(err) { // Raft would drop the reason at a start, and later try for ever
+	if tooOld(err) { // Raft would drop the reason at a start, and later try forever
 		f.outdated = upgrade(err)
 		f.fatal.fail(CauseOutdated, err)
 	}

@@ -68,7 +68,7 @@ type leadership struct {
 	apart     time.Time // since when another voter hears a zone that this leader does not; zero: none does
 }
 
-// due tells whether another attempt to hand leadership over may be made.
+// due reports whether another attempt to hand leadership over may be made.
 func (l *leadership) due() bool {
 	last := l.lastTry.Load()
 	return last == nil || time.Since(*last) > transferPause
@@ -82,7 +82,7 @@ var (
 	errModest   = errors.New("this node leads only if no other can")
 )
 
-// mayLead tells whether this node may hold an epoch.
+// mayLead reports whether this node may hold an epoch.
 func (n *Node) mayLead() error {
 	switch {
 	case n.lead.leaving.Load():
@@ -93,7 +93,7 @@ func (n *Node) mayLead() error {
 	return nil
 }
 
-// maySolicit tells whether this node may ask for votes.
+// maySolicit reports whether this node may ask for votes.
 func (n *Node) maySolicit() error {
 	switch {
 	case n.lead.retired.Load() || n.stopping.Load():
@@ -113,16 +113,16 @@ func (n *Node) maySolicit() error {
 	return nil
 }
 
-// modest tells whether another node should lead, if one can.
+// modest reports whether another node should lead, if one can.
 func (n *Node) modest() bool {
 	m := n.Membership().member(n.cfg.NodeID)
 	return m != nil && (m.Drained || m.Kind == KindWitness)
 }
 
-// ClockOff tells whether this node's clock is off those of the others.
+// ClockOff reports whether this node's clock is off those of the others.
 func (n *Node) ClockOff() bool { return n.lead.clockOff.Load() }
 
-// Drained tells whether an operator has taken this node out of service.
+// Drained reports whether an operator has taken this node out of service.
 func (n *Node) Drained() bool {
 	m := n.Membership().member(n.cfg.NodeID)
 	return m != nil && m.Drained
@@ -309,7 +309,7 @@ func (n *Node) successor() (best *Member) {
 	return best
 }
 
-// caughtUp tells whether a node has answered this leader just now, and lacks no more
+// caughtUp reports whether a node has answered this leader just now, and lacks no more
 // than it gets in a moment.
 func (n *Node) caughtUp(id string) bool {
 	term := n.raft.CurrentTerm()
@@ -336,7 +336,7 @@ func (n *Node) missing() string {
 	return ""
 }
 
-// healthy tells whether a voter has answered this leader just now.
+// healthy reports whether a voter has answered this leader just now.
 func (n *Node) healthy(term uint64, id string) bool {
 	return time.Since(n.tracker.latest(term, []string{id})) < freshFor
 }
@@ -481,7 +481,7 @@ func (n *Node) hurry(leader Member, gone time.Time) {
 	}
 }
 
-// refused tells whether nobody listens at an address of a machine that answers.
+// refused reports whether nobody listens at an address of a machine that answers.
 // It looks for a while: a process that ends closes its doors one by one.
 func (n *Node) refused(addr string) bool {
 	for began := time.Now(); time.Since(began) < probePatience; {

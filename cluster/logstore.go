@@ -117,7 +117,7 @@ func (s *LogStore) LastIndex() (uint64, error) { return s.log.LastIndex(), nil }
 //
 // A crash between installing a snapshot and deleting the log behind it leaves
 // such a log. All of it is in the snapshot, but Raft would append the entry
-// that follows the snapshot, and be refused for the gap for ever.
+// that follows the snapshot, and be refused for the gap forever.
 func (s *LogStore) DropIfBehind(snapshotIndex uint64) error {
 	if last := s.log.LastIndex(); last == 0 || last >= snapshotIndex {
 		return nil

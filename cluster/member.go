@@ -24,7 +24,7 @@ const (
 	KindEdge    Kind = "edge"
 )
 
-// votes tells whether a node of this kind counts for the quorum.
+// votes reports whether a node of this kind counts for the quorum.
 func (k Kind) votes() bool { return k != KindEdge }
 
 // Member is a node of the cluster.
@@ -62,7 +62,7 @@ const (
 	ZoneAckRequire ZoneAck = "require"
 )
 
-// Valid tells whether z is one of the three.
+// Valid reports whether z is one of the three.
 func (z ZoneAck) Valid() bool {
 	return z == ZoneAckOff || z == ZoneAckPrefer || z == ZoneAckRequire
 }
@@ -110,7 +110,7 @@ func (r *Membership) remove(gone Removed) {
 	r.Removed = r.Removed[max(0, len(r.Removed)-maxRemoved):]
 }
 
-// removed tells whether a node is known to have been taken out.
+// removed reports whether a node is known to have been taken out.
 func (r *Membership) removed(id, incarnation string) bool {
 	return slices.ContainsFunc(r.Removed, func(gone Removed) bool {
 		return gone.ID == id && (gone.Incarnation == incarnation || gone.Incarnation == "" && r.member(id) == nil)

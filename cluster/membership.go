@@ -20,7 +20,7 @@ type ownMembership struct {
 	toldOut atomic.Pointer[time.Time]
 }
 
-// Removed tells whether this node was taken out of the cluster, as it has read in
+// Removed reports whether this node was taken out of the cluster, as it has read in
 // the log, or was told by a node that turned it away. Cheap.
 func (n *Node) Removed() bool { return n.members.out.Load() || n.members.toldOut.Load() != nil }
 
@@ -306,7 +306,7 @@ func (n *Node) remove(o Operation) error {
 const rulesEvery = 2 * time.Second
 
 // raiseRules raises the rules that the group runs by, if every node knows newer
-// ones; it tells whether it asked for them. A lone node, which has nobody to wait for,
+// ones; it reports whether it asked for them. A lone node, which has nobody to wait for,
 // does so with each epoch.
 func (n *Node) raiseRules() bool {
 	present := uint32(0)

@@ -43,7 +43,7 @@ func (n *Node) openNetwork() (*network, error) {
 	if self := n.cfg.self(); self != nil {
 		advertise = self.Peer
 	}
-	n.net = net // whoever comes finds it
+	n.net = net // callers find it
 	var err error
 	if net.port, err = peer.Listen(peer.Config{
 		Listen: n.cfg.Listen, Advertise: advertise, TLS: n.cfg.TLS, Logger: n.logger,

@@ -28,7 +28,7 @@ type Leader interface {
 	EpochOpened(epoch engine.Epoch, at engine.Time)
 	// EpochClosed: it no longer does. Also called when it had not.
 	EpochClosed()
-	// Blocked tells whether what is proposed now would not be acknowledged,
+	// Blocked reports whether what is proposed now would not be acknowledged,
 	// because the zone that must have it does not answer.
 	Blocked(bool)
 	// RaiseRules asks that the group go over to a version of the rules that every
@@ -494,7 +494,7 @@ func (n *Node) Snapshot() error {
 	return nil
 }
 
-// GiveUp tells whoever waits for an entry that another zone must have that nobody
+// GiveUp tells everybody who waits for an entry that another zone must have that nobody
 // knows what will become of it. It is for a node that is about to close, and may
 // otherwise wait for as long as that zone is away.
 func (n *Node) GiveUp() { n.giveUp.Do(func() { close(n.givingUp) }) }

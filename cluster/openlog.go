@@ -154,7 +154,7 @@ func (n *Node) fitsTogether(found snapshotsFound, logMissing bool) error {
 // checkNeverUsed refuses a node whose log is empty although it has voted, or has a
 // snapshot: the log was taken away, and what was told with it. A term of 1 and no log
 // is what a crash in the middle of the bootstrap leaves; that is taken back, or Raft
-// would neither bootstrap nor elect anybody for ever.
+// would neither bootstrap nor elect anybody forever.
 func (n *Node) checkNeverUsed(snapshot uint64) error {
 	switch term := n.stable.term(); {
 	case snapshot > 0 || term > 1:

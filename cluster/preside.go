@@ -57,7 +57,7 @@ func (n *Node) wroteElsewhere(now uint64) func(node string, term uint64) bool {
 	}
 }
 
-// presides tells whether this node leads without an epoch, nobody else can, and its
+// presides reports whether this node leads without an epoch, nobody else can, and its
 // state has all that any node has told anybody so far. It sells nothing.
 func (n *Node) presides() bool {
 	term := n.presiding.Load()

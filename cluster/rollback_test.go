@@ -39,7 +39,7 @@ func (s *seat) rollBack(t *testing.T, to string) {
 	}
 }
 
-// isOlderCopy tells whether an error refuses a directory for that, with what to do.
+// isOlderCopy reports whether an error refuses a directory for that, with what to do.
 func isOlderCopy(err error, id string) bool {
 	return err != nil && strings.Contains(err.Error(), "older copy") &&
 		strings.Contains(err.Error(), "cluster remove --node "+id)
@@ -352,7 +352,7 @@ func TestPlanSaysWhatItCannotKnow(t *testing.T) {
 	}
 }
 
-// hearsLife tells whether a node hears another.
+// hearsLife reports whether a node hears another.
 func (s *seat) hearsLife(id string) bool { return s.livesAs(id) != "" }
 
 // remembers gives the index up to which a node knows another to have written.

@@ -19,7 +19,7 @@ type votes struct {
 	zones         int             // how many zones have a voter
 }
 
-// has tells whether a node has a vote.
+// has reports whether a node has a vote.
 func (v *votes) has(id string) bool {
 	return slices.ContainsFunc(v.configuration.Servers, func(s raft.Server) bool {
 		return string(s.ID) == id &&
@@ -88,7 +88,7 @@ type zoneAcked struct {
 	commit engine.LogIndex // at the last look; keepLeadership's
 }
 
-// zoned tells whether the zone rule holds nodes back: there are voters in several
+// zoned reports whether the zone rule holds nodes back: there are voters in several
 // zones, and it is not off. A node that is to join has no configuration yet, and
 // no say in this.
 func (n *Node) zoned() bool {

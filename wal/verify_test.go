@@ -90,7 +90,7 @@ func TestDump(t *testing.T) {
 
 var writeSample = flag.Bool("wal.sample", false, "write the stored sample of the current format anew")
 
-// sample is a log as this format stores it. It must read back for ever.
+// sample is a log as this format stores it. It must read back forever.
 func sampleRecords() (before, after []wal.Record) {
 	for i := range uint64(60) {
 		r := wal.Record{Index: 100 + i, Term: 3 + i/20, Meta: []byte{1, byte(i)},

@@ -26,7 +26,7 @@ type Config struct {
 	// Owner names the data directory, at random: what has the same owner was written
 	// from the log of that directory. "" of no directory.
 	Owner string
-	// Logger hears of damage, gaps and what is made anew; required.
+	// Logger hears of damage, gaps and what is rebuilt; required.
 	Logger *slog.Logger
 }
 
@@ -111,7 +111,7 @@ var errOther = errors.New("this node's log goes on otherwise")
 // retryAfter is how long a file that could not be written waits.
 const retryAfter = 500 * time.Millisecond
 
-// Open opens the ledger in a directory, or begins one. What is damaged is put aside;
+// Open opens the ledger in a directory, or begins one. What is damaged is quarantined;
 // what it held comes from other nodes once Start was called. Errors:
 // engine.ErrNewerFormat, and what the disk says.
 func Open(cfg Config) (*Ledger, error) {
@@ -213,7 +213,7 @@ func (l *Ledger) Restored(s *engine.State) {
 }
 
 // recognise finds out whose ledger this should be, as soon as the state tells: a
-// trail from elsewhere is put aside before anybody is told of what is in it.
+// trail from elsewhere is quarantined before anybody is told of what is in it.
 func (l *Ledger) recognise(s *engine.State) {
 	if l.group != ([16]byte{}) {
 		return
@@ -365,7 +365,7 @@ func (l *Ledger) AwaitTrail(ctx context.Context, index engine.LogIndex) error {
 // Stats are what a ledger tells of itself.
 type Stats struct {
 	trail.Stats
-	Damaged int64 // files and segments put aside since the start
+	Damaged int64 // files and segments quarantined since the start
 	Missing int   // settled sessions whose orders could not be had yet
 	Whole   bool  // nothing is known to be missing
 }

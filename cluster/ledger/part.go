@@ -78,7 +78,7 @@ func (p *Part) Fits(s *engine.State) error {
 	return nil
 }
 
-// AwaitWhole waits until everything up to index is on disk, and tells whether the
+// AwaitWhole waits until everything up to index is on disk, and reports whether the
 // ledger can give its part up to there. Error: ErrNotWhole.
 func (l *Ledger) AwaitWhole(ctx context.Context, index engine.LogIndex) error {
 	err := l.Await(ctx, index)
@@ -138,7 +138,7 @@ func (l *Ledger) writeFile(w io.Writer, x settled.Session) error {
 }
 
 // readPart checks a part of so many bytes, and gives each file, and the pages of the
-// trail, to whoever takes them; what they leave unread is passed over. Error: ErrPart.
+// trail, to its callers; what they leave unread is passed over. Error: ErrPart.
 func readPart(from io.Reader, bytes int64, file func(settled.Session, io.Reader) error,
 	page func(kind int, p *trail.Page) error) (p Part, err error) {
 	defer func() {

@@ -13,7 +13,7 @@ func NodeURI(cluster, node string) *url.URL {
 	return &url.URL{Scheme: "doorbuster", Host: "cluster", Path: "/" + cluster + "/node/" + node}
 }
 
-// proves tells whether certificate is the one of node in cluster.
+// proves reports whether certificate is the one of node in cluster.
 func proves(certificate *x509.Certificate, cluster, node string) bool {
 	want := NodeURI(cluster, node).String()
 	for _, u := range certificate.URIs {

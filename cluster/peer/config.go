@@ -69,7 +69,7 @@ func (h Hello) check() error {
 	return errors.Join(errs...)
 }
 
-// unprintable tells whether r is not of printable ASCII.
+// unprintable reports whether r is not of printable ASCII.
 func unprintable(r rune) bool { return r < ' ' || r > '~' }
 
 // Config of a Port. Identity and Logger are required.

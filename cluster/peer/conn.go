@@ -80,7 +80,7 @@ func (p *Port) note(change func()) {
 
 // watchCAs closes connections with whoever proved themselves by a CA that is not
 // trusted any more, as soon as the files say so: a node that was kept out only by its
-// next handshake could stay for ever. That a certificate has expired meanwhile ends
+// next handshake could stay forever. That a certificate has expired meanwhile ends
 // nothing: a cluster must not come apart by the calendar.
 func (p *Port) watchCAs() {
 	tick := time.NewTicker(p.tuning.lookAtFiles)

@@ -430,7 +430,7 @@ func exchange(c net.Conn, own Hello, k kind) (Hello, *Refusal, error) {
 	return readAnswer(c)
 }
 
-// credible tells whether a refusal is passed on to the owner. One that would stop
+// credible reports whether a refusal is passed on to the owner. One that would stop
 // this node must come from a newer generation, or say that it was removed or has an
 // older copy of its directory, and be from who it says it is. That a peer is the old one is the peer's affair.
 func (p *Port) credible(own Hello, told *Refusal, certificate *x509.Certificate) bool {

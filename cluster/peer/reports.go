@@ -30,7 +30,7 @@ func newReports(logger *slog.Logger) *reports {
 	return &reports{logger: logger, told: map[report]time.Time{}}
 }
 
-// first tells whether (peer, code) is new, and remembers it.
+// first reports whether (peer, code) is new, and remembers it.
 func (r *reports) first(x report) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

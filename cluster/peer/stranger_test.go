@@ -320,7 +320,7 @@ func TestSlow(t *testing.T) {
 		defer raw.Close()
 		stop := make(chan struct{})
 		dripped := make(chan struct{})
-		go func() { // a byte at a time, for ever
+		go func() { // a byte at a time, forever
 			defer close(dripped)
 			first := []byte("DBP1\x01\x01\x10\x00")
 			if files("x") != nil {

@@ -196,7 +196,7 @@ func (g *grabStream) send(stream grpc.BidiStreamingServer[peerpb.GrabBatch, peer
 	}
 }
 
-// settled counts n as answered, and tells whether the peer has sent its last
+// settled counts n as answered, and reports whether the peer has sent its last
 // grab and has been answered all.
 func (g *grabStream) settled(n int) bool {
 	g.mu.Lock()

@@ -20,7 +20,7 @@ type Peers interface {
 	SessionChunk(ctx context.Context, h engine.SessionHandle, offset int64) (chunk []byte, total int64, err error)
 }
 
-// OpenFile opens a session's file as a whole, for a backup; whoever asks closes it.
+// OpenFile opens a session's file as a whole, for a backup; the caller closes it.
 // It is checked before. Errors: ErrIncomplete, also if the session is not expected,
 // ErrClosed.
 func (s *Store) OpenFile(h engine.SessionHandle) (from *os.File, err error) {

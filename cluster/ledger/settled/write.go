@@ -29,7 +29,7 @@ const pageBytes = 4096
 const writeRows = 512
 
 // A file is written beside a rush: who writes it rests so many times as long as each
-// transaction takes, and has what it wrote put on disk bit by bit, lest the log's next
+// transaction takes, and has what it wrote put on disk bit by bit, so that the log's next
 // sync waits for all of it.
 const (
 	writeRests = 2

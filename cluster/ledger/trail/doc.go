@@ -3,7 +3,7 @@
 //
 // A [Trail] is told of every applied entry ([Trail.Applied]) and of snapshots that
 // replace the state ([Trail.Restored]). It never looks at the state: events keep
-// handles and order references, and whoever reads puts names to them. So the trails
+// handles and order references, and readers put names to them. So the trails
 // of all nodes are equal, event by event.
 //
 // Invariants:

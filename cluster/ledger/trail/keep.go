@@ -241,7 +241,7 @@ func (t *Trail) look() {
 	all := t.now() // before the names: what comes meanwhile is not among these
 	names, err := t.cfg.FS.List(t.cfg.Dir)
 	if vfs.IgnoreGone(err) != nil {
-		return // whoever reads is told
+		return // readers are told
 	}
 	slices.Sort(names)
 	for _, s := range slices.Concat(all[deeds].segs, all[events].segs) {

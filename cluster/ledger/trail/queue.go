@@ -89,7 +89,7 @@ func (q *queue) reset(reached engine.LogIndex) {
 func (q *queue) due(idle bool) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.items) == 0 && q.seen.index > q.reached { // nobody waits for ever for what is lost
+	if len(q.items) == 0 && q.seen.index > q.reached { // nobody waits forever for what is lost
 		q.push(item{seen: q.seen}, q.seen.index)
 	}
 	return q.size > len(q.items) || len(q.items) > 0 && (idle || q.items[0].effects == nil)

@@ -22,7 +22,7 @@ import (
 var ErrNotReady = fmt.Errorf("%w: the trail does not know yet whose it is", codec.ErrUnreadable)
 
 // Trail is one node's. Applied, Restored, Own and Disown are for the goroutine that
-// applies, or for whoever opens the trail before that runs; the other methods are
+// applies, or for the code that opens the trail before that runs; the other methods are
 // safe for concurrent use.
 type Trail struct {
 	cfg   Config
