@@ -19,6 +19,7 @@ import (
 	"doorbuster/httpapi/auth"
 	"doorbuster/httpapi/payment"
 	"doorbuster/httpapi/roster"
+	"doorbuster/httpapi/wire"
 )
 
 // Bounds of the operations API.
@@ -47,7 +48,7 @@ type AdminConfig struct {
 	RefundTries func(engine.RefundNo) (tries payment.Tries, known bool)
 	// ParsePlan reads the text of a plan, YAML or JSON, or tells all that is
 	// wrong with it; required. It must be safe for concurrent use.
-	ParsePlan func(text []byte) (*engine.Plan, []PlanProblem)
+	ParsePlan func(text []byte) (*engine.Plan, []wire.PlanProblem)
 
 	// Canon is how ids of lists are compared; the shoppers' door must have the same.
 	Canon roster.Canon
@@ -109,7 +110,7 @@ type AdminServer struct {
 	reconciler Reconciler      // nil where no statements are taken
 
 	refundTries func(engine.RefundNo) (tries payment.Tries, known bool)
-	parsePlan   func([]byte) (*engine.Plan, []PlanProblem)
+	parsePlan   func([]byte) (*engine.Plan, []wire.PlanProblem)
 	canon       roster.Canon
 	visitors    *Visitors
 	dev         bool

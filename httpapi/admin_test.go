@@ -17,12 +17,13 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/auth"
+	"doorbuster/httpapi/wire"
 )
 
 // fakeParsePlan finds problems in texts that say so.
-func fakeParsePlan(text []byte) (*engine.Plan, []PlanProblem) {
+func fakeParsePlan(text []byte) (*engine.Plan, []wire.PlanProblem) {
 	if strings.Contains(string(text), "bad") {
-		return nil, []PlanProblem{{Path: "sales[x].colour", Message: "unknown key", Line: 3, Column: 5}, {Path: "", Message: "no sales"}}
+		return nil, []wire.PlanProblem{{Path: "sales[x].colour", Message: "unknown key", Line: 3, Column: 5}, {Path: "", Message: "no sales"}}
 	}
 	return &engine.Plan{Products: []engine.Product{{ID: "mask-50"}}}, nil
 }
@@ -122,12 +123,12 @@ func TestAdminRoutes(t *testing.T) {
 
 func TestAdminSessions(t *testing.T) {
 	s := newTestAdmin(t, &fakeOperator{})
-	var list struct{ Sessions []sessionJSON }
+	var list struct{ Sessions []wire.OpsSession }
 	w := askAdmin(s, "GET", "/admin/v1/sessions", "")
 	if err := json.Unmarshal(w.Body.Bytes(), &list); err != nil || len(list.Sessions) != 2 {
 		t.Fatalf("%v: %s", err, w.Body)
 	}
-	var one sessionJSON
+	var one wire.OpsSession
 	w = askAdmin(s, "GET", "/admin/v1/sessions/fans-day-10", "")
 	if err := json.Unmarshal(w.Body.Bytes(), &one); err != nil {
 		t.Fatalf("%v: %s", err, w.Body)

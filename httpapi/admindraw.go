@@ -8,21 +8,8 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/draw"
+	"doorbuster/httpapi/wire"
 )
-
-// drawJSON is a page of a draw as operators see it: reasons are the true ones.
-type drawJSON struct {
-	Session    string       `json:"session"`
-	SKU        string       `json:"sku"`
-	Stock      int64        `json:"stock"`
-	Undecided  int64        `json:"undecided"`
-	State      string       `json:"state"`
-	DrawAt     string       `json:"draw_at,omitempty"`
-	Commitment string       `json:"commitment"`
-	Seed       string       `json:"seed,omitempty"`
-	Entries    []draw.Entry `json:"entries"`
-	Cursor     string       `json:"cursor,omitempty"`
-}
 
 // exportEntries is how many entries of a draw are read at a time.
 const exportEntries = 5000
@@ -55,8 +42,8 @@ func (s *AdminServer) draw(w http.ResponseWriter, r *http.Request, q *drawQuery)
 		s.exportDraw(w, r, &v)
 		return
 	}
-	j := drawJSON{Session: v.Session, SKU: v.SKU, Stock: v.Stock, Undecided: v.Entrants, State: v.State.String(), Commitment: hex.EncodeToString(v.Commitment[:]),
-		Entries: []draw.Entry{}, Cursor: v.Next}
+	j := wire.OpsDraw{Session: v.Session, SKU: v.SKU, Stock: v.Stock, Undecided: v.Entrants, Entries: []wire.DrawEntry{},
+		Cursor: v.Next, Draw: wire.Draw{State: v.State.String(), Commitment: hex.EncodeToString(v.Commitment[:])}}
 	if v.DrawAt != 0 {
 		j.DrawAt = rfc3339(v.DrawAt)
 	}
@@ -121,12 +108,12 @@ func (s *AdminServer) waitlist(w http.ResponseWriter, r *http.Request, q *waitli
 		s.failed(w, r, err)
 		return
 	}
-	list := make([]orderJSON, 0, len(found))
+	list := make([]wire.OpsOrder, 0, len(found))
 	for i := range found {
 		list = append(list, orderOf(&found[i]))
 	}
 	s.reply(w, r, http.StatusOK, struct {
-		Waiting []orderJSON `json:"waiting"`
-		Cursor  string      `json:"cursor,omitempty"`
+		Waiting []wire.OpsOrder `json:"waiting"`
+		Cursor  string          `json:"cursor,omitempty"`
 	}{list, next})
 }

@@ -8,6 +8,7 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/draw"
+	"doorbuster/httpapi/wire"
 )
 
 const drawPath = "/admin/v1/sessions/day/skus/mask/draw"
@@ -28,7 +29,7 @@ func aDraw(revealed bool) *engine.DrawView {
 func TestDrawIsShownAndExported(t *testing.T) {
 	s := newTestAdmin(t, &fakeOperator{drawn: aDraw(true)})
 	w := askAdmin(s, "GET", drawPath+"?limit=2", "")
-	var page drawJSON
+	var page wire.OpsDraw
 	if err := json.Unmarshal(w.Body.Bytes(), &page); err != nil || len(page.Entries) != 2 || page.Cursor != "2" || page.Entries[1].Why != "risk" || page.Seed == "" || page.State != "done" {
 		t.Errorf("%v: %s", err, w.Body)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/roster"
+	"doorbuster/httpapi/wire"
 )
 
 // Bounds of lists.
@@ -60,40 +61,8 @@ func listName(r *http.Request) (name engine.RosterName, title, wrong string) {
 	return name, "reservations of " + name.Session + "/" + name.SKU, ""
 }
 
-// What operators see of lists.
-type (
-	listCountJSON struct {
-		List  string `json:"list"`
-		Count int64  `json:"count"`
-	}
-	listRowJSON struct {
-		ID    string `json:"id"`
-		Level string `json:"level,omitempty"` // of risk lists
-		Since string `json:"since"`
-	}
-	listPageJSON struct {
-		List   string        `json:"list"`
-		Count  int64         `json:"count"`
-		Rows   []listRowJSON `json:"rows"`
-		Cursor string        `json:"cursor,omitempty"`
-	}
-	listImportJSON struct {
-		List      string `json:"list"`
-		Action    string `json:"action"`    // replace, or change
-		Rows      int    `json:"rows"`      // that were taken in, for they changed something
-		Removed   int    `json:"removed"`   // of these, those that took somebody off
-		Unchanged int    `json:"unchanged"` // rows that said what the list has so already
-		Repeated  int    `json:"repeated"`  // lines that said what a line before had said
-		Count     int64  `json:"count"`     // that the list names now
-	}
-	listProgressJSON struct {
-		Committed int `json:"committed"`
-		Of        int `json:"of"`
-	}
-)
-
-func rowOf(kind engine.RosterKind, row *engine.RosterRow) listRowJSON {
-	j := listRowJSON{ID: row.ID, Since: rfc3339(row.Since)}
+func rowOf(kind engine.RosterKind, row *engine.RosterRow) wire.ListRow {
+	j := wire.ListRow{ID: row.ID, Since: rfc3339(row.Since)}
 	if kind >= engine.RosterRiskShopper {
 		j.Level = row.Level.String()
 	}
@@ -108,7 +77,7 @@ func listOfLists(member string, wanted func(engine.RosterKind) bool) func(*Admin
 			s.failed(w, r, err)
 			return
 		}
-		list := []listCountJSON{}
+		list := []wire.ListCount{}
 		for _, info := range infos {
 			if !wanted(info.Kind) {
 				continue
@@ -119,7 +88,7 @@ func listOfLists(member string, wanted func(engine.RosterKind) bool) func(*Admin
 					name = k.name
 				}
 			}
-			list = append(list, listCountJSON{name, info.Count})
+			list = append(list, wire.ListCount{List: name, Count: info.Count})
 		}
 		s.reply(w, r, http.StatusOK, map[string]any{member: list})
 	}
@@ -144,7 +113,7 @@ func (s *AdminServer) list(w http.ResponseWriter, r *http.Request, q *listQuery)
 		return
 	}
 	limit, from, err := q.Limit, q.Cursor, error(nil)
-	page := listPageJSON{List: title, Rows: []listRowJSON{}}
+	page := wire.ListPage{List: title, Rows: []wire.ListRow{}}
 	for done := false; !done && len(page.Rows) < limit; {
 		var rows []engine.RosterRow
 		if rows, from, page.Count, done, err = s.operator.RosterPage(name, from, limit-len(page.Rows)); err != nil {
@@ -290,7 +259,7 @@ func (s *AdminServer) dropRow(w http.ResponseWriter, r *http.Request, q *noteQue
 		return
 	}
 	s.log.Info("taken off a list", "list", title, "operator", operatorOf(r), "note", q.Note)
-	s.reply(w, r, http.StatusOK, listImportJSON{List: title, Action: "change", Rows: out.Changed, Removed: out.Removed, Unchanged: 1 - out.Changed, Count: out.Count})
+	s.reply(w, r, http.StatusOK, wire.ListImport{List: title, Action: "change", Rows: out.Changed, Removed: out.Removed, Unchanged: 1 - out.Changed, Count: out.Count})
 }
 
 func (s *AdminServer) dropList(w http.ResponseWriter, r *http.Request, q *sureQuery) {
@@ -307,7 +276,7 @@ func (s *AdminServer) dropList(w http.ResponseWriter, r *http.Request, q *sureQu
 		return
 	}
 	s.log.Info("list forgotten", "list", title, "operator", operatorOf(r), "note", q.Note)
-	s.reply(w, r, http.StatusOK, listCountJSON{title, 0})
+	s.reply(w, r, http.StatusOK, wire.ListCount{List: title})
 }
 
 // noteQuery says why a list is changed: its body is the list.
@@ -393,7 +362,7 @@ func (s *AdminServer) importList(w http.ResponseWriter, r *http.Request, q *empt
 	if !q.Sure && s.asks(w, r, s.bars(name, list, replace)) {
 		return
 	}
-	done := listImportJSON{List: title, Action: map[bool]string{true: "replace", false: "change"}[replace], Repeated: list.Repeated()}
+	done := wire.ListImport{List: title, Action: map[bool]string{true: "replace", false: "change"}[replace], Repeated: list.Repeated()}
 	source := fmt.Sprintf("sha256 %x", hash.Sum(nil))
 	log := s.log.With("list", title, "source", source, "action", done.Action, "operator", operatorOf(r), "rows", list.Len(), "note", q.Note)
 	told := newListProgress(w, r, list.Len())
@@ -496,9 +465,9 @@ func (s *AdminServer) readList(w http.ResponseWriter, r *http.Request, cfg roste
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &problems):
-		reasons := make([]PlanProblem, 0, len(problems.Told))
+		reasons := make([]wire.PlanProblem, 0, len(problems.Told))
 		for _, p := range problems.Told {
-			reasons = append(reasons, PlanProblem{Path: fmt.Sprintf("line %d", p.Line), Line: p.Line, Message: p.Message})
+			reasons = append(reasons, wire.PlanProblem{Path: fmt.Sprintf("line %d", p.Line), Line: p.Line, Message: p.Message})
 		}
 		said := "One line is wrong, and nothing was changed."
 		if problems.Count > 1 {
@@ -559,7 +528,7 @@ func (p *listProgress) committed(rows int) {
 	p.rows = rows
 	if p.streams && time.Since(p.last) >= progressStep {
 		p.last = time.Now()
-		p.line(listProgressJSON{rows, p.of})
+		p.line(wire.ImportProgress{Committed: rows, Of: p.of})
 	}
 }
 

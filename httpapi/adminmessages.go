@@ -7,22 +7,15 @@ import (
 	"strings"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/wire"
 	"doorbuster/httpapi/words"
 )
 
-// messageJSON is one message as operators see it.
-type messageJSON struct {
-	Name         string                       `json:"name"`
-	Placeholders []string                     `json:"placeholders"`
-	Shop         map[string]string            `json:"shop"`  // the shop's own words, by language
-	Sales        map[string]map[string]string `json:"sales"` // those of sales that have their own
-}
-
 // messages gives every message, with the shop's words and those of sales.
 func (s *AdminServer) messages(w http.ResponseWriter, r *http.Request) {
-	list := make([]messageJSON, words.Messages)
+	list := make([]wire.Message, words.Messages)
 	for m := range words.Messages {
-		j := messageJSON{Name: m.String(), Placeholders: []string{}, Shop: map[string]string{}, Sales: map[string]map[string]string{}}
+		j := wire.Message{Name: m.String(), Placeholders: []string{}, Shop: map[string]string{}, Sales: map[string]wire.Text{}}
 		for _, b := range m.Blanks() {
 			j.Placeholders = append(j.Placeholders, b.String())
 		}
@@ -61,18 +54,18 @@ func (s *AdminServer) setMessage(w http.ResponseWriter, r *http.Request) {
 	}
 	sale := r.PathValue("sale")
 	own := engine.Message{Name: m.String()}
-	var problems []PlanProblem
+	var problems []wire.PlanProblem
 	for tag, text := range request.Text {
 		at := fmt.Sprintf("sales[%s].messages.%s.%s", sale, m, tag)
 		if _, spoken := words.LanguageNamed(tag); !spoken {
-			problems = append(problems, PlanProblem{Path: at, Message: "nobody is spoken to in this language; it is en or zh"})
+			problems = append(problems, wire.PlanProblem{Path: at, Message: "nobody is spoken to in this language; it is en or zh"})
 		} else if _, err := words.Parse(m, text); err != nil {
-			problems = append(problems, PlanProblem{Path: at, Message: err.Error()})
+			problems = append(problems, wire.PlanProblem{Path: at, Message: err.Error()})
 		}
 		own.Text = append(own.Text, engine.Words{Lang: tag, Text: text})
 	}
 	if len(problems) > 0 {
-		slices.SortFunc(problems, func(a, b PlanProblem) int { return strings.Compare(a.Path, b.Path) })
+		slices.SortFunc(problems, func(a, b wire.PlanProblem) int { return strings.Compare(a.Path, b.Path) })
 		s.problem(w, r, badPlan, "Nothing was changed. Each problem is listed with its place.", problems...)
 		return
 	}

@@ -7,18 +7,19 @@ import (
 	"testing"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/wire"
 	"doorbuster/httpapi/words"
 )
 
 func TestAdminMessages(t *testing.T) {
 	w := askAdmin(newTestAdmin(t, &fakeOperator{}), "GET", "/admin/v1/messages", "")
-	var told struct{ Messages []messageJSON }
+	var told struct{ Messages []wire.Message }
 	if err := json.Unmarshal(w.Body.Bytes(), &told); err != nil || w.Code != 200 || len(told.Messages) != int(words.Messages) {
 		t.Fatalf("status %d, %v: %s", w.Code, err, w.Body)
 	}
-	for _, want := range []messageJSON{
-		{"limit_reached", []string{"count", "scope"}, map[string]string{"en": words.LimitReached.Shop(english), "zh": words.LimitReached.Shop(chinese)}, map[string]map[string]string{}},
-		{"missed", []string{}, map[string]string{"en": words.Missed.Shop(english), "zh": words.Missed.Shop(chinese)}, map[string]map[string]string{"fans-day": {"en": "Not today."}}},
+	for _, want := range []wire.Message{
+		{Name: "limit_reached", Placeholders: []string{"count", "scope"}, Shop: map[string]string{"en": words.LimitReached.Shop(english), "zh": words.LimitReached.Shop(chinese)}, Sales: map[string]wire.Text{}},
+		{Name: "missed", Placeholders: []string{}, Shop: map[string]string{"en": words.Missed.Shop(english), "zh": words.Missed.Shop(chinese)}, Sales: map[string]wire.Text{"fans-day": {"en": "Not today."}}},
 	} {
 		m, _ := words.Named(want.Name)
 		if got := told.Messages[m]; !reflect.DeepEqual(got, want) {

@@ -7,36 +7,11 @@ import (
 	"time"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/wire"
 )
 
-// orderJSON is an order as operators see it.
-type orderJSON struct {
-	OrderNo     string        `json:"order_no"`
-	Shopper     string        `json:"shopper"`
-	Session     string        `json:"session"`
-	SKU         string        `json:"sku"`
-	Quantity    uint32        `json:"quantity"`
-	Amount      int64         `json:"amount"`
-	Currency    string        `json:"currency"`
-	State       string        `json:"state"`
-	GrantedAt   string        `json:"granted_at"`
-	PayBy       string        `json:"pay_by,omitempty"`   // once granted
-	Position    uint32        `json:"position,omitempty"` // in line, of one waiting
-	Why         string        `json:"why,omitempty"`      // of one left or passed
-	ChangedAt   string        `json:"changed_at"`
-	PaymentID   string        `json:"payment_id,omitempty"`
-	Transaction string        `json:"transaction_id,omitempty"`
-	Receiver    *receiverJSON `json:"receiver,omitempty"`
-}
-
-type receiverJSON struct {
-	Name    string `json:"name"`
-	Phone   string `json:"phone"`
-	Address string `json:"address"`
-}
-
-func orderOf(o *engine.OrderView) orderJSON {
-	j := orderJSON{OrderNo: o.OrderNo, Shopper: o.Shopper, Session: o.Session, SKU: o.SKU, Quantity: o.Quantity, Amount: o.Amount,
+func orderOf(o *engine.OrderView) wire.OpsOrder {
+	j := wire.OpsOrder{OrderNo: o.OrderNo, Shopper: o.Shopper, Session: o.Session, SKU: o.SKU, Quantity: o.Quantity, Amount: o.Amount,
 		Currency: o.Currency, State: o.State.String(), GrantedAt: rfc3339(o.GrantedAt), Position: o.Position,
 		ChangedAt: rfc3339(o.ChangedAt), PaymentID: o.PaymentID, Transaction: o.Transaction.String()}
 	if o.PayBy != 0 {
@@ -46,7 +21,7 @@ func orderOf(o *engine.OrderView) orderJSON {
 		j.Why = o.Why.String()
 	}
 	if o.HasReceiver {
-		j.Receiver = &receiverJSON{o.Receiver.Name, o.Receiver.Phone, o.Receiver.Address}
+		j.Receiver = &wire.Receiver{Name: o.Receiver.Name, Phone: o.Receiver.Phone, Address: o.Receiver.Address}
 	}
 	return j
 }
@@ -76,31 +51,23 @@ func (s *AdminServer) orders(w http.ResponseWriter, r *http.Request, q *orderQue
 		s.failed(w, r, err)
 		return
 	}
-	list := make([]orderJSON, 0, len(found))
+	list := make([]wire.OpsOrder, 0, len(found))
 	for i := range found {
 		list = append(list, orderOf(&found[i]))
 	}
-	var lost *lostJSON
+	var lost *wire.LostOrder
 	if len(found) == 0 && filter.OrderNo != "" {
 		lost = s.lost(filter.OrderNo)
 	}
 	s.reply(w, r, http.StatusOK, struct {
-		Orders []orderJSON `json:"orders"`
-		Lost   *lostJSON   `json:"lost,omitempty"`
-		Cursor string      `json:"cursor,omitempty"`
+		Orders []wire.OpsOrder `json:"orders"`
+		Lost   *wire.LostOrder `json:"lost,omitempty"`
+		Cursor string          `json:"cursor,omitempty"`
 	}{list, lost, next})
 }
 
-// lostJSON is an order that a recovery has lost, as operators see it.
-type lostJSON struct {
-	Session string `json:"session,omitempty"`
-	Place   uint32 `json:"place"`
-	Life    string `json:"life"`
-	Says    string `json:"says"`
-}
-
 // lost tells of the order with a number, nil if none was lost.
-func (s *AdminServer) lost(orderNo string) *lostJSON {
+func (s *AdminServer) lost(orderNo string) *wire.LostOrder {
 	o, ok := s.operator.LostOrder(orderNo)
 	if !ok {
 		return nil
@@ -109,7 +76,7 @@ func (s *AdminServer) lost(orderNo string) *lostJSON {
 	if o.Session != "" {
 		where = "session " + o.Session
 	}
-	return &lostJSON{o.Session, o.Place, o.Life.String(), fmt.Sprintf("This shop has given the number out, for order %d of %s, and lost the order in a recovery. "+
+	return &wire.LostOrder{Session: o.Session, Place: o.Place, Life: o.Life.String(), Says: fmt.Sprintf("This shop has given the number out, for order %d of %s, and lost the order in a recovery. "+
 		"Nobody else has the number, and money for it goes back.", o.Place, where)}
 }
 

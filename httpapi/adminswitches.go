@@ -11,58 +11,17 @@ import (
 	"strings"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/wire"
 )
 
-// What operators see of the switches.
-type (
-	switchboardJSON struct {
-		LogIndex      uint64             `json:"log_index"`
-		ActiveProfile string             `json:"active_profile"` // "" if anything was turned since
-		Switches      []switchJSON       `json:"switches"`
-		Profiles      []profileJSON      `json:"profiles"`
-		History       []switchRecordJSON `json:"history"` // the newest first
-	}
-	switchJSON struct {
-		Name    string   `json:"name"`
-		Value   any      `json:"value"`  // a word, or a whole number
-		Normal  any      `json:"normal"` // while nobody says otherwise
-		Allowed []string `json:"allowed,omitempty"`
-		Most    *int64   `json:"most,omitempty"` // of one that takes whole numbers from 0
-		Help    string   `json:"help"`
-	}
-	profileJSON struct {
-		Name     string         `json:"name"`
-		Switches map[string]any `json:"switches"`
-	}
-	switchRecordJSON struct {
-		At       string             `json:"at"`
-		LogIndex uint64             `json:"log_index"`
-		Operator string             `json:"operator"`
-		Note     string             `json:"note"`
-		Action   string             `json:"action"`
-		Profile  string             `json:"profile,omitempty"`
-		Changed  []switchChangeJSON `json:"changed"`
-	}
-	switchChangeJSON struct {
-		Name   string `json:"name"`
-		Before any    `json:"before"`
-		After  any    `json:"after"`
-	}
-)
+// valueOf gives a switch's value as it is written.
+func valueOf(w engine.Switch, v int64) wire.SwitchValue { return wire.SwitchValue(w.Word(v)) }
 
-// valueOf gives a switch's value as JSON has it: its word, or the number.
-func valueOf(w engine.Switch, v int64) any {
-	if w.Words() != nil {
-		return w.Word(v)
-	}
-	return v
-}
-
-func switchboardOf(v *engine.SwitchboardView) switchboardJSON {
-	j := switchboardJSON{LogIndex: uint64(v.LogIndex), ActiveProfile: v.Profile, Profiles: profilesOf(v.Profiles), History: []switchRecordJSON{}}
+func switchboardOf(v *engine.SwitchboardView) wire.Switchboard {
+	j := wire.Switchboard{LogIndex: uint64(v.LogIndex), ActiveProfile: v.Profile, Profiles: profilesOf(v.Profiles), History: []wire.SwitchRecord{}}
 	for i, now := range v.Now {
 		w := engine.Switch(i)
-		each := switchJSON{Name: w.String(), Value: valueOf(w, now), Normal: valueOf(w, w.Normal()), Allowed: w.Words(), Help: w.Help()}
+		each := wire.Switch{Name: w.String(), Value: valueOf(w, now), Normal: valueOf(w, w.Normal()), Allowed: w.Words(), Help: w.Help()}
 		if w.Words() == nil {
 			most := w.Top()
 			each.Most = &most
@@ -70,11 +29,12 @@ func switchboardOf(v *engine.SwitchboardView) switchboardJSON {
 		j.Switches = append(j.Switches, each)
 	}
 	for _, r := range slices.Backward(v.History) {
-		record := switchRecordJSON{At: rfc3339(r.At), LogIndex: uint64(r.Index), Operator: r.Operator, Note: r.Note, Action: r.Action.String(),
-			Profile: r.Profile, Changed: []switchChangeJSON{}}
+		record := wire.SwitchRecord{At: rfc3339(r.At), LogIndex: uint64(r.Index), Operator: r.Operator, Note: r.Note, Action: r.Action.String(),
+			Profile: r.Profile, Changed: []wire.SwitchChange{}}
 		for i := range r.After {
 			if w := engine.Switch(i); r.Before[i] != r.After[i] {
-				record.Changed = append(record.Changed, switchChangeJSON{w.String(), valueOf(w, r.Before[i]), valueOf(w, r.After[i])})
+				record.Changed = append(record.Changed, wire.SwitchChange{Name: w.String(),
+					Before: valueOf(w, r.Before[i]), After: valueOf(w, r.After[i])})
 			}
 		}
 		j.History = append(j.History, record)
@@ -82,10 +42,10 @@ func switchboardOf(v *engine.SwitchboardView) switchboardJSON {
 	return j
 }
 
-func profilesOf(profiles []engine.Profile) []profileJSON {
-	list := make([]profileJSON, 0, len(profiles))
+func profilesOf(profiles []engine.Profile) []wire.Profile {
+	list := make([]wire.Profile, 0, len(profiles))
 	for _, p := range profiles {
-		j := profileJSON{p.Name, map[string]any{}}
+		j := wire.Profile{Name: p.Name, Switches: map[string]wire.SwitchValue{}}
 		for _, v := range p.Settings {
 			j.Switches[v.Switch.String()] = valueOf(v.Switch, v.Value)
 		}

@@ -8,11 +8,12 @@ import (
 	"testing"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/wire"
 )
 
 func TestSwitchesAreListed(t *testing.T) {
 	w := askAdmin(newTestAdmin(t, &fakeOperator{}), "GET", "/admin/v1/switches", "")
-	var got switchboardJSON
+	var got wire.Switchboard
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 200 {
 		t.Fatalf("status %d, %v: %s", w.Code, err, w.Body)
 	}
@@ -29,14 +30,15 @@ func TestSwitchesAreListed(t *testing.T) {
 				t.Errorf("%+v", v)
 			}
 		case "rate_limits":
-			if v.Value != 50.0 || v.Normal != 100.0 || *v.Most != 1000 {
+			if v.Value != "50" || v.Normal != "100" || *v.Most != 1000 {
 				t.Errorf("%+v", v)
 			}
 		}
 	}
 	newest := got.History[0]
 	if newest.LogIndex != 4711 || newest.Operator != "ada" || newest.Note != "bots" || newest.Action != "profile" || newest.Profile != "rush" ||
-		!reflect.DeepEqual(newest.Changed, []switchChangeJSON{{"rate_limits", 100.0, 50.0}, {"tickets", "planned", "always"}}) {
+		!reflect.DeepEqual(newest.Changed, []wire.SwitchChange{
+			{Name: "rate_limits", Before: "100", After: "50"}, {Name: "tickets", Before: "planned", After: "always"}}) {
 		t.Errorf("%+v", newest)
 	}
 }

@@ -8,69 +8,7 @@ import (
 	"strconv"
 
 	"doorbuster/engine"
-)
-
-// What operators see of the catalogue.
-type (
-	productJSON struct {
-		ID        string            `json:"id"`
-		Name      map[string]string `json:"name"`
-		Image     string            `json:"image,omitempty"`
-		Supplier  string            `json:"supplier,omitempty"`
-		ListPrice int64             `json:"list_price"`
-		Currency  string            `json:"currency"`
-		Place     *placeJSON        `json:"place,omitempty"`
-	}
-	placeJSON struct {
-		Latitude  float64 `json:"latitude"`
-		Longitude float64 `json:"longitude"`
-	}
-	saleJSON struct {
-		ID       string            `json:"id"`
-		Name     map[string]string `json:"name"`
-		Timezone string            `json:"timezone"`
-	}
-	sessionJSON struct {
-		ID                string            `json:"id"`
-		Sale              string            `json:"sale"`
-		SaleName          map[string]string `json:"sale_name"`
-		State             string            `json:"state"`
-		Paused            bool              `json:"paused"`
-		Start             string            `json:"start"`
-		End               string            `json:"end"`
-		PayWithinSeconds  float64           `json:"pay_within_seconds"`
-		PayGraceSeconds   float64           `json:"pay_grace_seconds"`
-		LimitPerShopper   uint32            `json:"limit_per_shopper"`
-		AdmissionMultiple uint32            `json:"admission_multiple"`
-		Listings          []listingJSON     `json:"listings"`
-		Findings          []PlanProblem     `json:"findings,omitempty"`
-	}
-	listingJSON struct {
-		SKU             string            `json:"sku"`
-		Name            map[string]string `json:"name"`
-		Price           int64             `json:"price"`
-		ListPrice       int64             `json:"list_price"`
-		Currency        string            `json:"currency"`
-		Shown           int64             `json:"shown"`
-		State           string            `json:"state"`
-		LimitPerShopper uint32            `json:"limit_per_shopper"`
-		SortOrder       int32             `json:"sort_order"`
-		Counts          *countsJSON       `json:"counts,omitempty"`
-	}
-	countsJSON struct {
-		Session    string `json:"session"`
-		SKU        string `json:"sku"`
-		Stock      int64  `json:"stock"`
-		Available  int64  `json:"available"`
-		Held       int64  `json:"held"`
-		Paid       int64  `json:"paid"`
-		Waitlisted int64  `json:"waitlisted"` // units waited for in line
-		Entrants   int64  `json:"entrants"`   // of a draw, undecided
-		Reserved   int64  `json:"reserved"`
-		Shoppers   int64  `json:"shoppers"`
-		State      string `json:"state"`
-		LogIndex   uint64 `json:"log_index"`
-	}
+	"doorbuster/httpapi/wire"
 )
 
 func textJSON(t engine.Text) map[string]string {
@@ -81,22 +19,22 @@ func textJSON(t engine.Text) map[string]string {
 	return m
 }
 
-func countsOf(c *engine.Counts) *countsJSON {
-	return &countsJSON{Session: c.Session, SKU: c.SKU, Stock: c.Stock, Available: c.Available, Held: c.Held, Paid: c.Paid,
+func countsOf(c *engine.Counts) *wire.Counts {
+	return &wire.Counts{Session: c.Session, SKU: c.SKU, Stock: c.Stock, Available: c.Available, Held: c.Held, Paid: c.Paid,
 		Waitlisted: c.Waiting, Entrants: c.Entrants, Reserved: c.Reserved, Shoppers: c.Shoppers, State: c.State.String(), LogIndex: uint64(c.LogIndex)}
 }
 
-func sessionOf(x *engine.SessionView) sessionJSON {
-	j := sessionJSON{
+func sessionOf(x *engine.SessionView) wire.OpsSession {
+	j := wire.OpsSession{
 		ID: x.ID, Sale: x.Sale, SaleName: textJSON(x.SaleName), State: x.State.String(), Paused: x.Paused,
 		Start: rfc3339(x.Start), End: rfc3339(x.End),
 		PayWithinSeconds: float64(x.PayWithinMS) / 1000, PayGraceSeconds: float64(x.PayGraceMS) / 1000,
 		LimitPerShopper: x.LimitPerShopper, AdmissionMultiple: x.AdmissionMultiple,
-		Listings: make([]listingJSON, 0, len(x.Listings)), Findings: placesOf(x.Findings),
+		Listings: make([]wire.OpsListing, 0, len(x.Listings)), Findings: placesOf(x.Findings),
 	}
 	for i := range x.Listings {
 		l := &x.Listings[i]
-		j.Listings = append(j.Listings, listingJSON{SKU: l.SKU, Name: textJSON(l.Name), Price: l.Price, ListPrice: l.ListPrice,
+		j.Listings = append(j.Listings, wire.OpsListing{SKU: l.SKU, Name: textJSON(l.Name), Price: l.Price, ListPrice: l.ListPrice,
 			Currency: l.Currency, Shown: l.Stock, State: l.State.String(), LimitPerShopper: l.LimitPerShopper, SortOrder: l.SortOrder})
 	}
 	return j
@@ -104,12 +42,12 @@ func sessionOf(x *engine.SessionView) sessionJSON {
 
 func (s *AdminServer) products(w http.ResponseWriter, r *http.Request) {
 	products := s.operator.Products()
-	list := make([]productJSON, 0, len(products))
+	list := make([]wire.Product, 0, len(products))
 	for i := range products {
 		p := &products[i]
-		j := productJSON{ID: p.ID, Name: textJSON(p.Name), Image: p.Image, Supplier: p.Supplier, ListPrice: p.ListPrice, Currency: p.Currency}
+		j := wire.Product{ID: p.ID, Name: textJSON(p.Name), Image: p.Image, Supplier: p.Supplier, ListPrice: p.ListPrice, Currency: p.Currency}
 		if p.Place != nil {
-			j.Place = &placeJSON{p.Place.Latitude, p.Place.Longitude}
+			j.Place = &wire.Place{Latitude: p.Place.Latitude, Longitude: p.Place.Longitude}
 		}
 		list = append(list, j)
 	}
@@ -118,16 +56,16 @@ func (s *AdminServer) products(w http.ResponseWriter, r *http.Request) {
 
 func (s *AdminServer) sales(w http.ResponseWriter, r *http.Request) {
 	sales := s.operator.Sales()
-	list := make([]saleJSON, 0, len(sales))
+	list := make([]wire.Sale, 0, len(sales))
 	for _, x := range sales {
-		list = append(list, saleJSON{x.ID, textJSON(x.Name), x.Timezone})
+		list = append(list, wire.Sale{ID: x.ID, Name: textJSON(x.Name), Timezone: x.Timezone})
 	}
 	s.reply(w, r, http.StatusOK, map[string]any{"sales": list})
 }
 
 func (s *AdminServer) sessions(w http.ResponseWriter, r *http.Request) {
 	views := s.operator.AllSessions()
-	list := make([]sessionJSON, 0, len(views))
+	list := make([]wire.OpsSession, 0, len(views))
 	for i := range views {
 		list = append(list, sessionOf(&views[i]))
 	}
@@ -265,13 +203,6 @@ func (s *AdminServer) body(w http.ResponseWriter, r *http.Request) ([]byte, bool
 	return body, err == nil
 }
 
-// changeJSON is one difference that a plan makes.
-type changeJSON struct {
-	Path   string `json:"path"`
-	Before string `json:"before"`
-	After  string `json:"after"`
-}
-
 // planQuery is what may be asked with a plan.
 type planQuery struct {
 	DryRun bool `query:"dry_run"`
@@ -301,23 +232,23 @@ func (s *AdminServer) planned(w http.ResponseWriter, r *http.Request, dry bool, 
 		s.problem(w, r, badPlan, "Nothing was changed. Each problem is listed with its place.", placesOf(o.Problems)...)
 		return
 	}
-	list := make([]changeJSON, 0, len(o.Changes))
+	list := make([]wire.PlanChange, 0, len(o.Changes))
 	for _, c := range o.Changes {
-		list = append(list, changeJSON(c))
+		list = append(list, wire.PlanChange(c))
 	}
 	s.reply(w, r, http.StatusOK, struct {
-		Applied bool         `json:"applied"`
-		DryRun  bool         `json:"dry_run"`
-		Changes []changeJSON `json:"changes"`
+		Applied bool              `json:"applied"`
+		DryRun  bool              `json:"dry_run"`
+		Changes []wire.PlanChange `json:"changes"`
 		// Notes forbid nothing, and are to be known.
-		Notes []PlanProblem `json:"notes,omitempty"`
+		Notes []wire.PlanProblem `json:"notes,omitempty"`
 	}{!dry, dry, list, placesOf(o.Notes)})
 }
 
-func placesOf(of []engine.Problem) []PlanProblem {
-	places := make([]PlanProblem, len(of))
+func placesOf(of []engine.Problem) []wire.PlanProblem {
+	places := make([]wire.PlanProblem, len(of))
 	for i, p := range of {
-		places[i] = PlanProblem{Path: p.Path, Message: p.Message}
+		places[i] = wire.PlanProblem{Path: p.Path, Message: p.Message}
 	}
 	return places
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/wire"
 )
 
 // clusterStatus shows the nodes, and all that somebody must see to.
@@ -21,27 +22,22 @@ func (s *AdminServer) clusterStatus(w http.ResponseWriter, r *http.Request) {
 	s.reply(w, r, http.StatusOK, s.statusNow())
 }
 
-// AlarmList is all that somebody must see to.
-type AlarmList struct {
-	Alarms []engine.Alarm `json:"alarms"`
-}
-
 func (s *AdminServer) alarms(w http.ResponseWriter, r *http.Request) {
-	s.reply(w, r, http.StatusOK, AlarmList{s.statusNow().Alarms})
+	s.reply(w, r, http.StatusOK, wire.Alarms{Alarms: s.statusNow().Alarms})
 }
 
 // statusNow gives the status with all alarms: in front those that it tells itself.
-func (s *AdminServer) statusNow() *ClusterStatus {
+func (s *AdminServer) statusNow() *wire.Cluster {
 	status := s.cluster.Status()
 	if status.Nodes == nil {
-		status.Nodes = []NodeStatus{}
+		status.Nodes = []wire.Node{}
 	}
-	status.Alarms = status.AllAlarms()
+	status.Alarms = AllAlarms(&status)
 	return &status
 }
 
-// AllAlarms gives those that the status tells itself, and behind them its Alarms.
-func (c *ClusterStatus) AllAlarms() []engine.Alarm {
+// AllAlarms gives those that a status tells itself, and behind them its Alarms.
+func AllAlarms(c *wire.Cluster) []engine.Alarm {
 	all := alarmsOf(c)
 	for i := range c.Alarms {
 		if c.Alarms[i].In(all) < 0 {
@@ -56,7 +52,7 @@ func (c *ClusterStatus) AllAlarms() []engine.Alarm {
 const clockAlarmMS = 200
 
 // alarmsOf gives what a status shows that somebody must see to. It never gives nil.
-func alarmsOf(c *ClusterStatus) []engine.Alarm {
+func alarmsOf(c *wire.Cluster) []engine.Alarm {
 	alarms := []engine.Alarm{}
 	alarm := func(name engine.AlarmName, about, advice, format string, args ...any) {
 		alarms = append(alarms, engine.Alarm{Name: name, About: about, Detail: fmt.Sprintf(format, args...), Advice: advice})
@@ -65,16 +61,16 @@ func alarmsOf(c *ClusterStatus) []engine.Alarm {
 		alarm(engine.AlarmNoLeader, "", "", "No leader is known: nothing is granted until there is one.")
 	}
 	switch c.ZoneAck.State {
-	case ZoneAckDegraded:
+	case wire.ZoneAckDegraded:
 		alarm(engine.AlarmZoneAck, "", "Bring a voter of another zone back.",
 			"Zone ack is degraded: what shoppers are told now is in one zone only, and lost if that zone is.")
-	case ZoneAckBlocked:
+	case wire.ZoneAckBlocked:
 		alarm(engine.AlarmZoneAck, "", "Bring one back, or go on without: 'doorbuster cluster zone-ack --mode prefer' "+
 			"sells at once, and what is told from then on is lost if this zone is.",
 			"Zone ack is blocked: no voter of another zone answers, so nothing is granted; what is known is shown and refused "+
 				"as before.")
-	case ZoneAckSingleZone:
-		if c.ZoneAck.Mode == ZoneAckRequire {
+	case wire.ZoneAckSingleZone:
+		if c.ZoneAck.Mode == wire.ZoneAckRequire {
 			alarm(engine.AlarmZoneAck, "", "", "Zone ack is require, but all voters are of one zone: there is no other zone "+
 				"to have anything.")
 		}
@@ -82,13 +78,13 @@ func alarmsOf(c *ClusterStatus) []engine.Alarm {
 	voters, reached, serving := 0, 0, 0
 	for i := range c.Nodes {
 		n := &c.Nodes[i]
-		if (n.Kind == KindVoter || n.Kind == KindWitness) && !n.Joining {
+		if (n.Kind == wire.KindVoter || n.Kind == wire.KindWitness) && !n.Joining {
 			voters++
 			if n.Reachable {
 				reached++
 			}
 		}
-		if n.Reachable && !n.Drained && n.Kind != KindWitness {
+		if n.Reachable && !n.Drained && n.Kind != wire.KindWitness {
 			serving++
 		}
 		why := ""
@@ -169,20 +165,20 @@ func (s *AdminServer) clusterFailed(w http.ResponseWriter, r *http.Request, err 
 }
 
 func (s *AdminServer) join(w http.ResponseWriter, r *http.Request) {
-	var request struct { // Member's, not embedded: a wrong member is told by its name
+	var request struct { // wire.Member's, not embedded: a wrong member is told by its name
 		noted
 		ID   string `json:"id"`
 		Zone string `json:"zone"`
 		Kind string `json:"kind"`
 		Peer string `json:"peer"`
 	}
-	var m Member
+	var m wire.Member
 	if !s.operates(w, r) || !s.decode(w, r, &request, func() string {
-		m = Member{request.ID, request.Zone, request.Kind, request.Peer}
+		m = wire.Member{ID: request.ID, Zone: request.Zone, Kind: request.Kind, Peer: request.Peer}
 		if m.Kind == "" {
-			m.Kind = KindVoter
+			m.Kind = wire.KindVoter
 		}
-		if wrong := m.wrong(); wrong != "" {
+		if wrong := wrongMember(&m); wrong != "" {
 			return wrong
 		}
 		return request.wrong()
@@ -193,13 +189,13 @@ func (s *AdminServer) join(w http.ResponseWriter, r *http.Request) {
 		func(ctx context.Context, who string) (any, error) { return m, s.operations.Join(ctx, who, m) }})
 }
 
-func (m *Member) wrong() string {
+func wrongMember(m *wire.Member) string {
 	switch {
 	case !engine.ValidID(m.ID):
 		return needsID("id", "a node", "a3")
 	case !engine.ValidID(m.Zone):
 		return needsID("zone", "a zone", "a")
-	case m.Kind != KindVoter && m.Kind != KindWitness && m.Kind != KindEdge:
+	case m.Kind != wire.KindVoter && m.Kind != wire.KindWitness && m.Kind != wire.KindEdge:
 		return "The kind must be voter, witness or edge; voter unless it is said."
 	}
 	return wrongPeer(m.Peer)
@@ -298,15 +294,15 @@ type sureOnly struct {
 func (s *AdminServer) alone() string {
 	status := s.cluster.Status()
 	from := cmp.Or(status.Leader, status.Answered)
-	at := slices.IndexFunc(status.Nodes, func(n NodeStatus) bool { return n.ID == from })
+	at := slices.IndexFunc(status.Nodes, func(n wire.Node) bool { return n.ID == from })
 	away, answers := false, false
 	for i := range status.Nodes {
 		n := &status.Nodes[i]
-		if at >= 0 && n.Zone != status.Nodes[at].Zone && n.Kind != KindEdge && !n.Joining {
+		if at >= 0 && n.Zone != status.Nodes[at].Zone && n.Kind != wire.KindEdge && !n.Joining {
 			away, answers = away || !n.Reachable, answers || n.Reachable
 		}
 	}
-	if state := status.ZoneAck.State; state != ZoneAckBlocked && state != ZoneAckDegraded && (answers || !away) {
+	if state := status.ZoneAck.State; state != wire.ZoneAckBlocked && state != wire.ZoneAckDegraded && (answers || !away) {
 		return ""
 	}
 	return "No voter of another zone answers: with require nothing is granted until one does."
@@ -319,11 +315,11 @@ func (s *AdminServer) setZoneAck(w http.ResponseWriter, r *http.Request, q *sure
 	}
 	if !s.operates(w, r) || !s.decode(w, r, &request, func() string {
 		switch request.Mode {
-		case ZoneAckOff, ZoneAckPrefer, ZoneAckRequire:
+		case wire.ZoneAckOff, wire.ZoneAckPrefer, wire.ZoneAckRequire:
 			return request.wrong()
 		}
 		return "The mode must be there: off, prefer or require."
-	}) || !q.Sure && request.Mode == ZoneAckRequire && s.asks(w, r, s.alone()) {
+	}) || !q.Sure && request.Mode == wire.ZoneAckRequire && s.asks(w, r, s.alone()) {
 		return
 	}
 	s.operate(w, r, operation{"zone-ack", []any{"mode", request.Mode, "note", request.Note}, func(ctx context.Context, who string) (any, error) {
@@ -370,20 +366,14 @@ func drain(name string, on bool) func(*AdminServer, http.ResponseWriter, *http.R
 		}) {
 			return
 		}
-		d := Drain{Node: request.Node, Zone: request.Zone, On: on}
+		d := wire.Drain{Node: request.Node, Zone: request.Zone, On: on}
 		s.operate(w, r, operation{name, []any{"node", d.Node, "zone", d.Zone, "note", request.Note},
 			func(ctx context.Context, who string) (any, error) { return d, s.operations.Drain(ctx, who, d) }})
 	}
 }
 
-// promotedJSON is a plan, and whether it was carried out.
-type promotedJSON struct {
-	Promoted bool `json:"promoted"`
-	PromotePlan
-}
-
-func promotedOf(plan *PromotePlan, done bool) promotedJSON {
-	j := promotedJSON{done, *plan}
+func promotedOf(plan *wire.PromotePlan, done bool) wire.Promoted {
+	j := wire.Promoted{Promoted: done, PromotePlan: *plan}
 	for _, list := range []*[]string{&j.Unreachable, &j.Will, &j.CannotKnow} {
 		if *list == nil {
 			*list = []string{}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/wire"
 )
 
 func withOperations(f *fakeOperations) func(*AdminConfig) {
@@ -76,10 +77,10 @@ func TestClusterOperations(t *testing.T) {
 // stops all grants, so that it is done only where that is meant.
 func TestZoneAckAsksBeforeItEndsASale(t *testing.T) {
 	f := &fakeOperations{}
-	nodes := []NodeStatus{{ID: "a1", Zone: "a", Kind: KindVoter, Reachable: true}, {ID: "b1", Zone: "b", Kind: KindVoter},
-		{ID: "b2", Zone: "b", Kind: KindEdge, Reachable: true}}
+	nodes := []wire.Node{{ID: "a1", Zone: "a", Kind: wire.KindVoter, Reachable: true}, {ID: "b1", Zone: "b", Kind: wire.KindVoter},
+		{ID: "b2", Zone: "b", Kind: wire.KindEdge, Reachable: true}}
 	s := newTestAdmin(t, &fakeOperator{}, withOperations(f), func(c *AdminConfig) {
-		c.Cluster = &fakeCluster{status: &ClusterStatus{Leader: "a1", Nodes: nodes}}
+		c.Cluster = &fakeCluster{status: &wire.Cluster{Leader: "a1", Nodes: nodes}}
 	})
 	wantAdminProblem(t, askAdmin(s, "POST", operationsPath+"zone-ack", `{"mode":"require"}`), 409, "unsure")
 	if f.asked != "" {
@@ -287,38 +288,40 @@ func TestOneBackupAtATime(t *testing.T) {
 }
 
 // wellCluster is three nodes in two zones without a complaint.
-func wellCluster() ClusterStatus {
-	node := func(id, zone, role string) NodeStatus {
-		return NodeStatus{ID: id, Zone: zone, Kind: KindVoter, Role: role, Reachable: true, Generation: 1}
+func wellCluster() wire.Cluster {
+	node := func(id, zone, role string) wire.Node {
+		return wire.Node{ID: id, Zone: zone, Kind: wire.KindVoter, Role: role, Reachable: true, Generation: 1}
 	}
-	return ClusterStatus{Cluster: "shop", Generation: 1, Leader: "a1", ZoneAck: ZoneAckStatus{Mode: ZoneAckRequire, State: ZoneAckHolding, ZoneIndex: 9},
-		Nodes: []NodeStatus{node("a1", "a", NodeLeader), node("a2", "a", NodeFollower), node("b1", "b", NodeFollower)}, Answered: "a1"}
+	return wire.Cluster{Cluster: "shop", Generation: 1, Leader: "a1", ZoneAck: wire.ZoneAck{Mode: wire.ZoneAckRequire, State: wire.ZoneAckHolding, ZoneIndex: 9},
+		Nodes: []wire.Node{node("a1", "a", wire.NodeLeader), node("a2", "a", wire.NodeFollower), node("b1", "b", wire.NodeFollower)}, Answered: "a1"}
 }
 
 func TestAlarms(t *testing.T) {
-	lost := func(n *NodeStatus) { n.Reachable, n.Role = false, NodeUnknown }
+	lost := func(n *wire.Node) { n.Reachable, n.Role = false, wire.NodeUnknown }
 	for name, c := range map[string]struct {
-		change func(*ClusterStatus)
+		change func(*wire.Cluster)
 		want   []string
 	}{
-		"all well":    {func(*ClusterStatus) {}, nil},
-		"no leader":   {func(c *ClusterStatus) { c.Leader = "" }, []string{"No leader"}},
-		"degraded":    {func(c *ClusterStatus) { c.ZoneAck.State = ZoneAckDegraded }, []string{"Zone ack is degraded"}},
-		"blocked":     {func(c *ClusterStatus) { c.ZoneAck.State = ZoneAckBlocked }, []string{"Zone ack is blocked"}},
-		"not known":   {func(c *ClusterStatus) { c.ZoneAck.State = ZoneAckUnknown }, nil},
-		"one zone":    {func(c *ClusterStatus) { c.ZoneAck.State = ZoneAckSingleZone }, []string{"all voters are of one zone"}},
-		"by choice":   {func(c *ClusterStatus) { c.ZoneAck = ZoneAckStatus{Mode: ZoneAckPrefer, State: ZoneAckSingleZone} }, nil},
-		"one lost":    {func(c *ClusterStatus) { lost(&c.Nodes[2]); c.Nodes[2].Error = "connection refused" }, []string{"Node b1 of zone b can't be reached: connection refused."}},
-		"two lost":    {func(c *ClusterStatus) { lost(&c.Nodes[1]); lost(&c.Nodes[2]) }, []string{"Node a2", "Node b1", "Only 1 of 3 voters"}},
-		"joining":     {func(c *ClusterStatus) { c.Nodes[2].Joining = true; lost(&c.Nodes[2]); c.Nodes[1].Kind = KindEdge }, []string{"Node b1"}},
-		"ails":        {func(c *ClusterStatus) { c.Nodes[1].Error = "its disk is nearly full." }, []string{"Node a2: its disk is nearly full."}},
-		"old one":     {func(c *ClusterStatus) { c.Generation = 2; c.Nodes[0].Generation = 2; c.Nodes[1].Generation = 2 }, []string{"Node b1 is of generation 1, the cluster of 2"}},
-		"clock":       {func(c *ClusterStatus) { c.Nodes[1].ClockOffsetMS = 200; c.Nodes[2].ClockOffsetMS = -201 }, []string{"The clock of node b1 is -201 ms off"}},
-		"one drained": {func(c *ClusterStatus) { c.Nodes[0].Drained = true }, nil},
-		"nobody sells": {func(c *ClusterStatus) {
-			c.Nodes[0].Drained, c.Nodes[1].Drained, c.Nodes[2].Kind = true, true, KindWitness
+		"all well":  {func(*wire.Cluster) {}, nil},
+		"no leader": {func(c *wire.Cluster) { c.Leader = "" }, []string{"No leader"}},
+		"degraded":  {func(c *wire.Cluster) { c.ZoneAck.State = wire.ZoneAckDegraded }, []string{"Zone ack is degraded"}},
+		"blocked":   {func(c *wire.Cluster) { c.ZoneAck.State = wire.ZoneAckBlocked }, []string{"Zone ack is blocked"}},
+		"not known": {func(c *wire.Cluster) { c.ZoneAck.State = wire.ZoneAckUnknown }, nil},
+		"one zone":  {func(c *wire.Cluster) { c.ZoneAck.State = wire.ZoneAckSingleZone }, []string{"all voters are of one zone"}},
+		"by choice": {func(c *wire.Cluster) {
+			c.ZoneAck = wire.ZoneAck{Mode: wire.ZoneAckPrefer, State: wire.ZoneAckSingleZone}
+		}, nil},
+		"one lost":    {func(c *wire.Cluster) { lost(&c.Nodes[2]); c.Nodes[2].Error = "connection refused" }, []string{"Node b1 of zone b can't be reached: connection refused."}},
+		"two lost":    {func(c *wire.Cluster) { lost(&c.Nodes[1]); lost(&c.Nodes[2]) }, []string{"Node a2", "Node b1", "Only 1 of 3 voters"}},
+		"joining":     {func(c *wire.Cluster) { c.Nodes[2].Joining = true; lost(&c.Nodes[2]); c.Nodes[1].Kind = wire.KindEdge }, []string{"Node b1"}},
+		"ails":        {func(c *wire.Cluster) { c.Nodes[1].Error = "its disk is nearly full." }, []string{"Node a2: its disk is nearly full."}},
+		"old one":     {func(c *wire.Cluster) { c.Generation = 2; c.Nodes[0].Generation = 2; c.Nodes[1].Generation = 2 }, []string{"Node b1 is of generation 1, the cluster of 2"}},
+		"clock":       {func(c *wire.Cluster) { c.Nodes[1].ClockOffsetMS = 200; c.Nodes[2].ClockOffsetMS = -201 }, []string{"The clock of node b1 is -201 ms off"}},
+		"one drained": {func(c *wire.Cluster) { c.Nodes[0].Drained = true }, nil},
+		"nobody sells": {func(c *wire.Cluster) {
+			c.Nodes[0].Drained, c.Nodes[1].Drained, c.Nodes[2].Kind = true, true, wire.KindWitness
 		}, []string{"No node takes new shoppers"}},
-		"its own": {func(c *ClusterStatus) {
+		"its own": {func(c *wire.Cluster) {
 			c.Leader, c.Alarms = "", []engine.Alarm{{Name: engine.AlarmListingFrozen, Detail: "The moon is full."}}
 		}, []string{"No leader", "The moon is full."}},
 	} {
@@ -327,7 +330,7 @@ func TestAlarms(t *testing.T) {
 			c.change(&status)
 			s := newTestAdmin(t, &fakeOperator{}, func(cfg *AdminConfig) { cfg.Cluster = &fakeCluster{status: &status} })
 			w := askAdmin(s, "GET", "/admin/v1/cluster", "")
-			var shown ClusterStatus
+			var shown wire.Cluster
 			if err := json.Unmarshal(w.Body.Bytes(), &shown); err != nil {
 				t.Fatal(err)
 			}

@@ -12,6 +12,7 @@ import (
 	"doorbuster/engine"
 	"doorbuster/httpapi"
 	"doorbuster/httpapi/auth"
+	"doorbuster/httpapi/wire"
 )
 
 // shop sells one thing to whoever asks. Only what the examples use is there.
@@ -73,8 +74,8 @@ func ExampleNewShopper() {
 // node is a group of one that leads. Only what the example uses is there.
 type node struct{ httpapi.ClusterView }
 
-func (node) Ready() error                  { return nil }
-func (node) Status() httpapi.ClusterStatus { return httpapi.ClusterStatus{Leader: "a1"} }
+func (node) Ready() error         { return nil }
+func (node) Status() wire.Cluster { return wire.Cluster{Leader: "a1"} }
 
 // desk counts one listing. Only what the example uses is there.
 type desk struct{ httpapi.Operator }
@@ -90,7 +91,7 @@ func ExampleNewAdmin() {
 	secret := []byte(strings.Repeat("s", auth.MinSecretBytes))
 	server, err := httpapi.NewAdmin(httpapi.AdminConfig{
 		Operator: desk{}, Cluster: node{}, Trail: trail{}, Tokens: auth.Keys{Secret: secret},
-		ParsePlan: func([]byte) (*engine.Plan, []httpapi.PlanProblem) { return &engine.Plan{}, nil },
+		ParsePlan: func([]byte) (*engine.Plan, []wire.PlanProblem) { return &engine.Plan{}, nil },
 	})
 	if err != nil {
 		fmt.Println(err)

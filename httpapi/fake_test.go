@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/wire"
 )
 
 // fakeNow is the time that the fakes say it is.
@@ -419,7 +420,7 @@ func (f *fakeOperator) Done(context.Context, engine.By) (bool, error) { return f
 // unless status says otherwise.
 type fakeCluster struct {
 	notReady error
-	status   *ClusterStatus
+	status   *wire.Cluster
 
 	refused          []NodeRefusals
 	shopper, session string // whose refusals were asked for
@@ -434,11 +435,11 @@ func (f *fakeCluster) Refusals(ctx context.Context, shopper, session string) []N
 	return f.refused
 }
 
-func (f *fakeCluster) Status() ClusterStatus {
+func (f *fakeCluster) Status() wire.Cluster {
 	if f.status != nil {
 		return *f.status
 	}
-	return ClusterStatus{Leader: "a1", Term: 2, Epoch: 7, Nodes: []NodeStatus{{ID: "a1", Zone: "a", Role: "leader", Reachable: true, AppliedIndex: 9, LastIndex: 9}}}
+	return wire.Cluster{Leader: "a1", Term: 2, Epoch: 7, Nodes: []wire.Node{{ID: "a1", Zone: "a", Role: "leader", Reachable: true, AppliedIndex: 9, LastIndex: 9}}}
 }
 
 // fakeOperations answers what a test tells it to, and keeps what it was asked.
@@ -455,7 +456,7 @@ func (f *fakeOperations) ask(operator, format string, args ...any) {
 	f.operator, f.asked = operator, fmt.Sprintf(format, args...)
 }
 
-func (f *fakeOperations) Join(ctx context.Context, operator string, m Member) error {
+func (f *fakeOperations) Join(ctx context.Context, operator string, m wire.Member) error {
 	if _, bounded := ctx.Deadline(); !bounded {
 		panic("an operation without a deadline")
 	}
@@ -488,17 +489,17 @@ func (f *fakeOperations) Prefer(_ context.Context, operator, zone string) error 
 	return f.err
 }
 
-func (f *fakeOperations) Drain(_ context.Context, operator string, d Drain) error {
+func (f *fakeOperations) Drain(_ context.Context, operator string, d wire.Drain) error {
 	f.ask(operator, "drain %+v", d)
 	return f.err
 }
 
-func (f *fakeOperations) PromotePlan(_ context.Context, zone string) (PromotePlan, error) {
-	return PromotePlan{Zone: zone, Node: "b1", Generation: 1, NextGeneration: 2, LastIndex: 9, AppliedIndex: 9, Term: 2, ZoneAck: ZoneAckPrefer,
+func (f *fakeOperations) PromotePlan(_ context.Context, zone string) (wire.PromotePlan, error) {
+	return wire.PromotePlan{Zone: zone, Node: "b1", Generation: 1, NextGeneration: 2, LastIndex: 9, AppliedIndex: 9, Term: 2, ZoneAck: wire.ZoneAckPrefer,
 		LeaderHeardAgo: "12s", Unreachable: []string{"a1", "a2"}, Will: []string{"Raise the generation."}, Refusal: f.refusal, Token: "t-9"}, f.err
 }
 
-func (f *fakeOperations) Promote(ctx context.Context, operator, zone, token string) (PromotePlan, error) {
+func (f *fakeOperations) Promote(ctx context.Context, operator, zone, token string) (wire.PromotePlan, error) {
 	f.ask(operator, "promote %s as %s", zone, token)
 	return f.PromotePlan(ctx, zone)
 }

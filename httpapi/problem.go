@@ -11,6 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/wire"
 )
 
 // problemType is the media type of RFC 9457.
@@ -213,17 +214,8 @@ func (s *ShopperServer) failed(ctx *fasthttp.RequestCtx, err error) {
 	s.problem(ctx, kind, detail)
 }
 
-// PlanProblem is one reason why a plan, or a list, can't be taken, and where in the
-// text it is.
-type PlanProblem struct {
-	Path    string `json:"path"`
-	Message string `json:"message"`
-	Line    int    `json:"line,omitempty"`   // from 1; 0 is unknown
-	Column  int    `json:"column,omitempty"` // from 1; 0 is unknown
-}
-
 // problem answers an operator's request with a problem document.
-func (s *AdminServer) problem(w http.ResponseWriter, r *http.Request, kind problemKind, detail string, reasons ...PlanProblem) {
+func (s *AdminServer) problem(w http.ResponseWriter, r *http.Request, kind problemKind, detail string, reasons ...wire.PlanProblem) {
 	if a, ok := w.(*answer); ok && a.refused { // whatever became of the part that was read
 		kind, detail, reasons = unauthorized, "The token expired while this was being sent, or its key was withdrawn. Nothing was changed.", nil
 	}

@@ -18,6 +18,7 @@ import (
 	"doorbuster/engine"
 	"doorbuster/httpapi/reconcile"
 	"doorbuster/httpapi/reconcile/statement"
+	"doorbuster/httpapi/wire"
 )
 
 // MaxStatementBytes bounds a statement: 214 bytes for each of statement.MaxLines.
@@ -181,7 +182,7 @@ var statementTooLarge = fmt.Sprintf("A statement may have %d bytes. Split it, by
 func (s *AdminServer) notReconciled(w http.ResponseWriter, r *http.Request, told *reconcileProgress, err error) {
 	var bad *statement.Malformed
 	var large *http.MaxBytesError
-	var reasons []PlanProblem
+	var reasons []wire.PlanProblem
 	kind, detail, known := problemOf(err)
 	switch {
 	case errors.As(err, &bad):
@@ -190,7 +191,7 @@ func (s *AdminServer) notReconciled(w http.ResponseWriter, r *http.Request, told
 			if p.Line > 0 {
 				where = fmt.Sprintf("line %d", p.Line)
 			}
-			reasons = append(reasons, PlanProblem{Path: where, Line: int(p.Line), Message: p.Message})
+			reasons = append(reasons, wire.PlanProblem{Path: where, Line: int(p.Line), Message: p.Message})
 		}
 		kind, detail = badStatement, "Nothing of it was taken. Each problem is listed with its line."
 		if bad.More > 0 {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/wire"
 )
 
 // NodeRefusals is what one node's journal has of a shopper. Error says why it
@@ -16,42 +17,6 @@ type NodeRefusals struct {
 	Node   string
 	Report engine.RefusalReport
 	Error  string
-}
-
-// Refusals is what is known of why a shopper was refused.
-type Refusals struct {
-	Shopper  string        `json:"shopper"`
-	Session  string        `json:"session,omitempty"` // asked for; all without
-	Refusals []Refused     `json:"refusals"`          // newest first
-	Nodes    []NodeJournal `json:"nodes"`
-	// Complete: every node answered and has forgotten nothing since its Since.
-	Complete bool   `json:"complete"`
-	Note     string `json:"note"` // sentences: what this is worth
-}
-
-// Refused is one reason for which one node refused the shopper a listing.
-type Refused struct {
-	Node    string `json:"node"`
-	Session string `json:"session"`
-	SKU     string `json:"sku"`
-	Code    string `json:"code"`   // what they were told
-	Reason  string `json:"reason"` // the true one
-	First   string `json:"first"`  // RFC 3339, to the second
-	Last    string `json:"last"`
-	Count   uint32 `json:"count"` // engine.MaxRefusedCount stands for more, too
-}
-
-// NodeJournal is how far one node's answer can be relied on.
-type NodeJournal struct {
-	Node     string `json:"node"`
-	Answered bool   `json:"answered"`
-	Noting   bool   `json:"noting"`          // it notes refusals now
-	Since    string `json:"since,omitempty"` // it has noted them without a break, RFC 3339
-	Entries  int64  `json:"entries"`         // in use, of all shoppers
-	Capacity int64  `json:"capacity"`
-	Lost     uint64 `json:"lost"`               // of all shoppers, overwritten or not noted
-	LeftOut  int64  `json:"left_out,omitempty"` // of this shopper's, for want of room in the answer
-	Error    string `json:"error,omitempty"`
 }
 
 // refusalQuery says whose refusals are asked for.
@@ -71,22 +36,22 @@ func (s *AdminServer) refusals(w http.ResponseWriter, r *http.Request, q *refusa
 }
 
 // refusalsOf puts together what the nodes told.
-func refusalsOf(shopper, session string, told []NodeRefusals) *Refusals {
-	all := &Refusals{Shopper: shopper, Session: session, Refusals: []Refused{}, Nodes: []NodeJournal{}, Complete: true}
+func refusalsOf(shopper, session string, told []NodeRefusals) *wire.Refusals {
+	all := &wire.Refusals{Shopper: shopper, Session: session, Refusals: []wire.Refused{}, Nodes: []wire.NodeJournal{}, Complete: true}
 	for i := range told {
 		n, report := &told[i], &told[i].Report
-		j := NodeJournal{Node: n.Node, Answered: n.Error == "", Noting: report.On, Entries: report.Entries, Capacity: report.Capacity,
+		j := wire.NodeJournal{Node: n.Node, Answered: n.Error == "", Noting: report.On, Entries: report.Entries, Capacity: report.Capacity,
 			Lost: report.Lost, LeftOut: report.LeftOut, Error: n.Error}
 		if report.Since != 0 {
 			j.Since = rfc3339(report.Since)
 		}
 		all.Nodes = append(all.Nodes, j)
 		for _, x := range report.Refused {
-			all.Refusals = append(all.Refusals, Refused{Node: n.Node, Session: x.Session, SKU: x.SKU, Code: x.Code.String(),
+			all.Refusals = append(all.Refusals, wire.Refused{Node: n.Node, Session: x.Session, SKU: x.SKU, Code: x.Code.String(),
 				Reason: x.Reason.String(), First: rfc3339(x.First), Last: rfc3339(x.Last), Count: x.Count})
 		}
 	}
-	slices.SortStableFunc(all.Refusals, func(a, b Refused) int { return cmp.Compare(b.Last, a.Last) })
+	slices.SortStableFunc(all.Refusals, func(a, b wire.Refused) int { return cmp.Compare(b.Last, a.Last) })
 	caveats := caveatsOf(all.Nodes)
 	all.Complete = len(caveats) == 0
 	all.Note = strings.Join(append([]string{"Each node remembers what it refused itself, in memory, since the time given for it."}, caveats...), " ")
@@ -94,7 +59,7 @@ func refusalsOf(shopper, session string, told []NodeRefusals) *Refusals {
 }
 
 // caveatsOf says in words what may be missing.
-func caveatsOf(nodes []NodeJournal) (caveats []string) {
+func caveatsOf(nodes []wire.NodeJournal) (caveats []string) {
 	for i := range nodes {
 		n := &nodes[i]
 		say := func(format string, args ...any) { caveats = append(caveats, n.Node+" "+fmt.Sprintf(format, args...)) }

@@ -3,9 +3,9 @@ package httpapi
 import (
 	"context"
 	"io"
-	"time"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/wire"
 )
 
 // Seller is what the shopper API needs of the room behind it. All methods are
@@ -142,104 +142,11 @@ type ClusterView interface {
 	// Ready is nil once the node serves; else it says what is missing.
 	Ready() error
 	// Status must not wait for other nodes: it gives what is known of them.
-	Status() ClusterStatus
-	// Refusals asks every node that serves shoppers why it refused one
+	Status() wire.Cluster
+	// wire.Refusals asks every node that serves shoppers why it refused one
 	// (engine.ValidShopper), in one session or ("") in all. It waits about a
 	// second for those that don't answer, and names them. Safe for concurrent use.
 	Refusals(ctx context.Context, shopper, session string) []NodeRefusals
-}
-
-// ClusterStatus is the state of the group as the node that answers sees it.
-type ClusterStatus struct {
-	Cluster      string        `json:"cluster,omitempty"` // id; "" for a lone node
-	Generation   uint64        `json:"generation"`        // raised by every promote
-	Leader       string        `json:"leader"`            // node id; "" where none is known
-	Term         uint64        `json:"term"`
-	Epoch        uint64        `json:"epoch"`
-	Hash         string        `json:"hash,omitempty"` // of the state at the answering node's applied index
-	RulesVersion uint32        `json:"rules_version"`  // that the state is under
-	ZoneAck      ZoneAckStatus `json:"zone_ack"`
-	// AsOf is how far the answering node's directory reached when the node was
-	// started; nil: the directory was new.
-	AsOf *AsOfStatus `json:"as_of,omitempty"`
-	// Alarms are what somebody must see to, of all rooms and nodes. The API puts those
-	// in front that the rest of the status tells; a view adds what only it knows.
-	Alarms   []engine.Alarm `json:"alarms"`
-	Nodes    []NodeStatus   `json:"nodes"`
-	Answered string         `json:"answered_by,omitempty"` // the node that answers
-}
-
-// AsOfStatus is the last entry that a data directory had.
-type AsOfStatus struct {
-	LogIndex uint64    `json:"log_index"`
-	Time     time.Time `json:"time"` // by the clock of the leader of then
-}
-
-// Modes of zone ack.
-const (
-	ZoneAckOff     = "off"
-	ZoneAckPrefer  = "prefer"
-	ZoneAckRequire = "require"
-)
-
-// States of zone ack.
-const (
-	ZoneAckHolding    = "holding"     // another zone has all that was answered
-	ZoneAckDegraded   = "degraded"    // prefer: answered without another zone
-	ZoneAckBlocked    = "blocked"     // require: nothing is granted until another zone is back
-	ZoneAckUnknown    = "unknown"     // a new leader that has not heard of another zone yet
-	ZoneAckSingleZone = "single_zone" // there is no other zone
-)
-
-// ZoneAckStatus is whether another zone has on disk what shoppers are told.
-type ZoneAckStatus struct {
-	Mode  string `json:"mode"`  // off, prefer, require; "" for a lone node
-	State string `json:"state"` // off, or one of the states above; "" for a lone node
-	// ZoneIndex is the last log index that a voter of another zone has on disk.
-	ZoneIndex uint64 `json:"zone_index"`
-}
-
-// Kinds of nodes.
-const (
-	KindVoter   = "voter"
-	KindWitness = "witness" // votes, serves no shoppers
-	KindEdge    = "edge"    // serves shoppers, does not vote
-)
-
-// Roles of nodes.
-const (
-	NodeLeader    = "leader"
-	NodeFollower  = "follower"
-	NodeCandidate = "candidate"
-	NodeNonVoter  = "non_voter"
-	NodeStopped   = "stopped"
-	NodeUnknown   = "unknown"
-)
-
-// NodeStatus is one node of the group. What is not known of it is zero.
-type NodeStatus struct {
-	ID           string `json:"id"`
-	Zone         string `json:"zone"`
-	Kind         string `json:"kind,omitempty"` // voter, witness, edge
-	Role         string `json:"role"`           // one of the roles above
-	Reachable    bool   `json:"reachable"`      // from the node that answers, which reaches itself
-	AppliedIndex uint64 `json:"applied_index"`
-	LastIndex    uint64 `json:"last_index"`
-	FirstIndex   uint64 `json:"first_index"`
-	DurableIndex uint64 `json:"durable_index"` // the last that is known to be on its disk
-	LedgerIndex  uint64 `json:"ledger_index"`  // up to which its ledger is on its disk
-	Lag          uint64 `json:"lag"`           // entries that it applied fewer than the leader
-	Peer         string `json:"peer,omitempty"`
-	Version      string `json:"version,omitempty"` // of its build
-	RulesVersion uint32 `json:"rules_version"`     // the newest that its build knows
-	Generation   uint64 `json:"generation"`
-	Drained      bool   `json:"drained"`   // takes no new shoppers
-	Joining      bool   `json:"joining"`   // becomes a voter once it has caught up
-	Preferred    bool   `json:"preferred"` // of the zone that leadership is to be in
-	// ClockOffsetMS is how far its clock is ahead of the answering node's.
-	ClockOffsetMS float64 `json:"clock_offset_ms"`
-	WALBytes      int64   `json:"wal_bytes"`       // of log on its disk
-	Error         string  `json:"error,omitempty"` // why it can't be reached, or what ails it
 }
 
 // ClusterOperator is what operators do to the cluster. Each change takes who
@@ -250,7 +157,7 @@ type NodeStatus struct {
 type ClusterOperator interface {
 	// Join lets a node in: as a non-voter at first, and where it is to vote, as a
 	// voter once it has caught up, which Join does not wait for.
-	Join(ctx context.Context, operator string, m Member) error
+	Join(ctx context.Context, operator string, m wire.Member) error
 	// Remove takes a node out for good; its id can't come back.
 	Remove(ctx context.Context, operator, node string) error
 	// Transfer hands leadership to a node, or with "" to the best one, unless from
@@ -258,19 +165,19 @@ type ClusterOperator interface {
 	Transfer(ctx context.Context, operator, from, to string) (leader string, err error)
 	// Snapshot takes one on the node that answers and gives its log index.
 	Snapshot(ctx context.Context, operator string) (index uint64, err error)
-	// SetZoneAck changes the mode: ZoneAckOff, ZoneAckPrefer or ZoneAckRequire.
+	// SetZoneAck changes the mode: wire.ZoneAckOff, wire.ZoneAckPrefer or wire.ZoneAckRequire.
 	SetZoneAck(ctx context.Context, operator, mode, note string) error
 	// Prefer names the zone that leadership is to be in; "" for none.
 	Prefer(ctx context.Context, operator, zone string) error
-	// Drain keeps new shoppers away from nodes, or lets them come again.
-	Drain(ctx context.Context, operator string, d Drain) error
-	// PromotePlan says what Promote would do on the node that answers, and what it
+	// wire.Drain keeps new shoppers away from nodes, or lets them come again.
+	Drain(ctx context.Context, operator string, d wire.Drain) error
+	// wire.PromotePlan says what Promote would do on the node that answers, and what it
 	// can't know. It changes nothing.
-	PromotePlan(ctx context.Context, zone string) (PromotePlan, error)
+	PromotePlan(ctx context.Context, zone string) (wire.PromotePlan, error)
 	// Promote makes the surviving zone take over. token is that of the plan that
 	// was read; where things have changed since, Promote refuses. It gives the plan
 	// that it followed.
-	Promote(ctx context.Context, operator, zone, token string) (PromotePlan, error)
+	Promote(ctx context.Context, operator, zone, token string) (wire.PromotePlan, error)
 	// Backup writes the whole state at one log index to w, and unless it is to be the
 	// state only, what the ledger has kept of before: settled orders and the trail;
 	// with checksums. An error may come after parts were written: they are worth
@@ -289,37 +196,3 @@ type ClusterRefusal struct {
 }
 
 func (r *ClusterRefusal) Error() string { return r.Message }
-
-// Member is a node that is to join.
-type Member struct {
-	ID   string `json:"id"`
-	Zone string `json:"zone"`
-	Kind string `json:"kind"` // voter, witness, edge
-	Peer string `json:"peer"` // host:port that the other nodes reach it at
-}
-
-// Drain names a node or a zone, exactly one of them.
-type Drain struct {
-	Node string `json:"node,omitempty"`
-	Zone string `json:"zone,omitempty"`
-	On   bool   `json:"drained"` // false lets shoppers come again
-}
-
-// PromotePlan is what a promote will do, made for an operator to read first.
-type PromotePlan struct {
-	Zone           string   `json:"zone"`
-	Node           string   `json:"node"` // that is promoted: the one that answers
-	Generation     uint64   `json:"generation"`
-	NextGeneration uint64   `json:"next_generation"`
-	LastIndex      uint64   `json:"last_index"`
-	AppliedIndex   uint64   `json:"applied_index"`
-	Term           uint64   `json:"term"`
-	ZoneAck        string   `json:"zone_ack"`         // the mode that the state was last under
-	LeaderHeardAgo string   `json:"leader_heard_ago"` // a duration, "" if never
-	Unreachable    []string `json:"unreachable"`      // node ids
-	Will           []string `json:"will"`             // sentences: what it will do
-	CannotKnow     []string `json:"cannot_know"`      // sentences: what may be lost, or sold twice
-	Refusal        string   `json:"refusal"`          // why it can't be done now; "" if it can
-	Wait           string   `json:"wait,omitempty"`   // a duration after which it is not refused any more, if nothing changes
-	Token          string   `json:"token"`            // of this very plan
-}

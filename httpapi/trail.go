@@ -14,6 +14,7 @@ import (
 	"unicode"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/wire"
 )
 
 // Trail is what the admin API needs of the ledger: the committed events, the same
@@ -36,40 +37,8 @@ type Trail interface {
 	Horizon(deeds bool) (engine.TrailPosition, engine.Time, error)
 }
 
-// TrailJSON is an event as the admin API tells it, or a heartbeat.
-type TrailJSON struct {
-	Index       uint64 `json:"index"`
-	N           uint32 `json:"n"`
-	Time        string `json:"time"`
-	Kind        string `json:"kind"`
-	Reason      string `json:"reason,omitempty"`
-	Session     string `json:"session,omitempty"`
-	SKU         string `json:"sku,omitempty"`
-	OrderNo     string `json:"order_no,omitempty"`
-	Shopper     string `json:"shopper,omitempty"`
-	State       string `json:"state,omitempty"`
-	Quantity    uint32 `json:"quantity,omitempty"`
-	Limit       uint32 `json:"limit,omitempty"`
-	Units       int64  `json:"units,omitempty"` // of stock added
-	Amount      *int64 `json:"amount,omitempty"`
-	Currency    string `json:"currency,omitempty"`
-	PayBy       string `json:"pay_by,omitempty"`
-	Operator    string `json:"operator,omitempty"`
-	Note        string `json:"note,omitempty"`
-	Detail      string `json:"detail,omitempty"`
-	Transaction string `json:"transaction_id,omitempty"`
-	// MissingFrom: the events from this index to Index are lost to the node that answers.
-	MissingFrom uint64 `json:"missing_from,omitempty"`
-}
-
-// TrailHeartbeat is told while nothing happens: all up to Index has been told.
-type TrailHeartbeat struct {
-	Heartbeat bool   `json:"heartbeat"`
-	Index     uint64 `json:"index"`
-}
-
-func trailOf(e *engine.TrailEvent) TrailJSON {
-	j := TrailJSON{Index: uint64(e.Index), N: e.N, Time: milliseconds(e.Time), Kind: snake(e.Kind.String()), Session: e.Session, SKU: e.SKU, OrderNo: e.OrderNo,
+func trailOf(e *engine.TrailEvent) wire.TrailEvent {
+	j := wire.TrailEvent{Index: uint64(e.Index), N: e.N, Time: milliseconds(e.Time), Kind: snake(e.Kind.String()), Session: e.Session, SKU: e.SKU, OrderNo: e.OrderNo,
 		Shopper: e.Shopper, Quantity: e.Quantity, Limit: e.Limit, Operator: e.Operator, Note: e.Note, Detail: e.Detail, MissingFrom: uint64(e.Missing),
 		Transaction: e.Transaction.String()}
 	if e.Reason != engine.ReasonNone {
@@ -135,16 +104,6 @@ const (
 	MostLastEvents = 10_000
 )
 
-// HeaderFromEvent is the header that names the position a stream begins with: a
-// reader who is cut off before the first event comes again there.
-const HeaderFromEvent = "Doorbuster-From-Event"
-
-// Headers that name the first event that is kept, and its time.
-const (
-	HeaderFirstEvent = "Doorbuster-First-Event"
-	HeaderKeptSince  = "Doorbuster-Kept-Since"
-)
-
 // eventQuery is what a reader of events asks for.
 type eventQuery struct {
 	From    askedPosition `query:"from"` // from what comes next without
@@ -192,11 +151,11 @@ func (s *AdminServer) events(w http.ResponseWriter, r *http.Request, q *eventQue
 		s.trailFailed(w, r, err)
 		return
 	}
-	w.Header().Set(HeaderFirstEvent, first.String())
-	w.Header().Set(HeaderKeptSince, milliseconds(since))
+	w.Header().Set(wire.HeaderFirstEvent, first.String())
+	w.Header().Set(wire.HeaderKeptSince, milliseconds(since))
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set("X-Accel-Buffering", "no")
-	w.Header().Set(HeaderFromEvent, from.String())
+	w.Header().Set(wire.HeaderFromEvent, from.String())
 	if r.Method == http.MethodHead {
 		return
 	}
@@ -265,7 +224,7 @@ func (s *AdminServer) follow(ctx context.Context, out *trailStream, q *eventQuer
 			}
 		}
 		if time.Since(told) >= s.eventHeartbeat && next.Index > 0 {
-			out.write(TrailHeartbeat{true, uint64(next.Index - 1)})
+			out.write(wire.TrailHeartbeat{Heartbeat: true, Index: uint64(next.Index - 1)})
 			told = time.Now()
 		}
 		if page, next, err = s.trail.Events(next, eventPage); err != nil {
@@ -311,7 +270,7 @@ func (o *trailStream) flush() {
 func (s *AdminServer) trailFailed(w http.ResponseWriter, r *http.Request, err error) {
 	var dropped *engine.TrailGone
 	if errors.As(err, &dropped) {
-		w.Header().Set(HeaderFirstEvent, dropped.First.String())
+		w.Header().Set(wire.HeaderFirstEvent, dropped.First.String())
 		s.problem(w, r, gone, "Events before "+dropped.First.String()+" have been dropped. Begin with from="+dropped.First.String()+".")
 		return
 	}
@@ -352,11 +311,11 @@ func (s *AdminServer) audit(w http.ResponseWriter, r *http.Request, q *auditQuer
 		return
 	}
 	page := struct {
-		First  string      `json:"first_event"` // what was before it is not known here
-		Since  string      `json:"kept_since"`
-		Events []TrailJSON `json:"events"`
-		Next   string      `json:"next,omitempty"`
-	}{First: first.String(), Since: milliseconds(since), Events: make([]TrailJSON, 0, len(found))}
+		First  string            `json:"first_event"` // what was before it is not known here
+		Since  string            `json:"kept_since"`
+		Events []wire.TrailEvent `json:"events"`
+		Next   string            `json:"next,omitempty"`
+	}{First: first.String(), Since: milliseconds(since), Events: make([]wire.TrailEvent, 0, len(found))}
 	for i := range found {
 		page.Events = append(page.Events, trailOf(&found[i]))
 	}

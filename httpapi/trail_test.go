@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/wire"
 )
 
 // fakeTrail has one event an index, from first to reached.
@@ -132,7 +133,7 @@ func TestAuditByPages(t *testing.T) {
 	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) { c.Trail = trail })
 	w := askAdmin(s, "GET", "/admin/v1/audit?order=0123456789abcdefghjkmnpq&from=4.1&limit=3", "")
 	var page struct {
-		Events []TrailJSON
+		Events []wire.TrailEvent
 		Next   string
 	}
 	if err := json.Unmarshal(w.Body.Bytes(), &page); err != nil || len(page.Events) != 3 || page.Next != "7.1" || trail.filter.OrderNo != fakeOrderNo {
@@ -151,11 +152,11 @@ func TestEventsFromNow(t *testing.T) {
 	wantAdminProblem(t, askAdmin(s, "GET", "/admin/v1/events", ""), 503, "unavailable")
 	wantAdminProblem(t, askAdmin(s, "GET", "/admin/v1/events?last=3&follow=false", ""), 503, "unavailable")
 	trail.grow(40)
-	if w := askAdmin(s, "GET", "/admin/v1/events?follow=false", ""); w.Code != 200 || w.Body.Len() > 0 || w.Header().Get(HeaderFromEvent) != "41.0" {
-		t.Errorf("%d from %q: %s", w.Code, w.Header().Get(HeaderFromEvent), w.Body)
+	if w := askAdmin(s, "GET", "/admin/v1/events?follow=false", ""); w.Code != 200 || w.Body.Len() > 0 || w.Header().Get(wire.HeaderFromEvent) != "41.0" {
+		t.Errorf("%d from %q: %s", w.Code, w.Header().Get(wire.HeaderFromEvent), w.Body)
 	}
-	if w := askAdmin(s, "GET", "/admin/v1/events?last=2&follow=false&session=nobody", ""); w.Header().Get(HeaderFromEvent) != "39.0" {
-		t.Errorf("the last two are from %q", w.Header().Get(HeaderFromEvent))
+	if w := askAdmin(s, "GET", "/admin/v1/events?last=2&follow=false&session=nobody", ""); w.Header().Get(wire.HeaderFromEvent) != "39.0" {
+		t.Errorf("the last two are from %q", w.Header().Get(wire.HeaderFromEvent))
 	}
 }
 
@@ -371,7 +372,7 @@ func TestTheTrailNamesItsHorizon(t *testing.T) {
 		}
 	}
 	w := askAdmin(s, "GET", "/admin/v1/events?follow=false", "")
-	if w.Header().Get(HeaderFirstEvent) != "3.0" || w.Header().Get(HeaderKeptSince) != "2026-09-20T02:00:00.000Z" {
+	if w.Header().Get(wire.HeaderFirstEvent) != "3.0" || w.Header().Get(wire.HeaderKeptSince) != "2026-09-20T02:00:00.000Z" {
 		t.Errorf("the stream: %v", w.Header())
 	}
 }

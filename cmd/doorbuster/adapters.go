@@ -11,6 +11,7 @@ import (
 	"doorbuster/engine"
 	"doorbuster/httpapi"
 	"doorbuster/httpapi/plan"
+	"doorbuster/httpapi/wire"
 )
 
 // desk answers other nodes: of grabs and commands, and of reports.
@@ -30,21 +31,21 @@ func (v clusterView) Ready() error {
 	return v.cluster.Inviting()
 }
 
-func (v clusterView) Status() httpapi.ClusterStatus {
+func (v clusterView) Status() wire.Cluster {
 	s := v.cluster.ClusterStatus()
-	told := httpapi.ClusterStatus{
+	told := wire.Cluster{
 		Cluster: s.Cluster, Generation: s.Generation, Leader: s.Leader, Term: uint64(s.Term), Epoch: uint64(s.Epoch), RulesVersion: s.Rules, Answered: s.NodeID,
-		ZoneAck: httpapi.ZoneAckStatus{Mode: string(s.ZoneAck), State: string(s.ZoneState), ZoneIndex: uint64(s.ZoneIndex)},
+		ZoneAck: wire.ZoneAck{Mode: string(s.ZoneAck), State: string(s.ZoneState), ZoneIndex: uint64(s.ZoneIndex)},
 	}
 	if found := v.cluster.AsOf(); found.LogIndex != 0 {
-		told.AsOf = &httpapi.AsOfStatus{LogIndex: uint64(found.LogIndex), Time: found.Time}
+		told.AsOf = &wire.AsOf{LogIndex: uint64(found.LogIndex), Time: found.Time}
 	}
 	leading := engine.LogIndex(0)
 	for _, x := range s.Nodes {
 		leading = max(leading, x.Last)
 	}
 	for _, x := range s.Nodes {
-		told.Nodes = append(told.Nodes, httpapi.NodeStatus{
+		told.Nodes = append(told.Nodes, wire.Node{
 			ID: x.ID, Zone: x.Zone, Kind: string(x.Kind), Role: x.Role, Reachable: x.Reachable,
 			AppliedIndex: uint64(x.Applied), LastIndex: uint64(x.Last), FirstIndex: uint64(x.First), DurableIndex: uint64(x.Durable), LedgerIndex: uint64(x.Ledger),
 			Lag: uint64(leading - x.Last), Peer: x.Peer, Version: x.Version, RulesVersion: x.Rules, Generation: x.Generation,
@@ -63,12 +64,12 @@ func newAdmin(n *node, k keys) (*httpapi.AdminServer, error) {
 	})
 }
 
-func parsePlan(text []byte) (*engine.Plan, []httpapi.PlanProblem) {
+func parsePlan(text []byte) (*engine.Plan, []wire.PlanProblem) {
 	parsed, problems := plan.Parse(text, plan.Options{Now: time.Now()})
 	if len(problems) > 0 {
-		told := make([]httpapi.PlanProblem, len(problems))
+		told := make([]wire.PlanProblem, len(problems))
 		for i, p := range problems {
-			told[i] = httpapi.PlanProblem{Path: p.Path, Line: p.Line, Column: p.Column, Message: p.Message}
+			told[i] = wire.PlanProblem{Path: p.Path, Line: p.Line, Column: p.Column, Message: p.Message}
 		}
 		return nil, told
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +14,8 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi"
+	"doorbuster/httpapi/client"
+	"doorbuster/httpapi/wire"
 )
 
 // alarmsEvery is how often the rooms are asked for their alarms.
@@ -111,7 +114,7 @@ func newBoard(n *node) *board {
 	n.metrics.MustRegister(collectOnce{gauge, func() {
 		gauge.Reset()
 		status := clusterView{n}.Status()
-		for _, a := range status.AllAlarms() {
+		for _, a := range httpapi.AllAlarms(&status) {
 			gauge.WithLabelValues(string(a.Name)).Inc()
 		}
 	}})
@@ -130,8 +133,6 @@ func (n *node) diskAlarms() []engine.Alarm {
 		Advice: "Give it room: a node that can't write its log stops. Smaller keep_events or snapshot_bytes need less."}}
 }
 
-const alarmsPath = "/admin/v1/alarms"
-
 func newAlarmsCommand() *cobra.Command {
 	var o clusterOptions
 	return o.command(&cobra.Command{
@@ -143,19 +144,15 @@ and of all that it hears.`,
 		Example: `  doorbuster alarms --admin 127.0.0.1:8081
   doorbuster alarms --admin 127.0.0.1:8081 --json | jq -r '.alarms[].name'`,
 	}, nil, func(c *cobra.Command) error {
-		var list httpapi.AlarmList
-		if err := o.call(c.Context(), alarmsPath, nil, &list); err != nil {
+		get := func(ctx context.Context, node *client.Client) (*wire.Alarms, error) { return node.Alarms(ctx) }
+		return request(c, &o, get, func(w io.Writer, list *wire.Alarms) error {
+			if len(list.Alarms) == 0 {
+				_, err := fmt.Fprintln(w, "No alarms.")
+				return err
+			}
+			_, err := io.WriteString(w, alarmLines(list.Alarms, paintFor(w)))
 			return err
-		}
-		if o.output == "json" {
-			return printJSON(c.OutOrStdout(), &list)
-		}
-		if len(list.Alarms) == 0 {
-			_, err := fmt.Fprintln(c.OutOrStdout(), "No alarms.")
-			return err
-		}
-		_, err := io.WriteString(c.OutOrStdout(), alarmLines(list.Alarms, paintFor(c.OutOrStdout())))
-		return err
+		})
 	})
 }
 

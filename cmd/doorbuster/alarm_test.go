@@ -151,7 +151,11 @@ func TestFailedStatementIsAnAlarm(t *testing.T) {
 	s := openShop(t, t.TempDir())
 	s.apply(dayPlan("", 10))
 	reconcileHere(t, s, "not a statement\n")
-	s.eventually(func() bool { return strings.Contains(s.ops("GET", alarmsPath, "").Body, "reconciliation_failed") }, func() string { return "no alarm" })
+	s.eventually(func() bool {
+		return strings.Contains(s.ops("GET", "/admin/v1/alarms", "").Body, "reconciliation_failed")
+	}, func() string { return "no alarm" })
 	reconcileHere(t, s, statementHeader)
-	s.eventually(func() bool { return !strings.Contains(s.ops("GET", alarmsPath, "").Body, "reconciliation_failed") }, func() string { return "for ever" })
+	s.eventually(func() bool {
+		return !strings.Contains(s.ops("GET", "/admin/v1/alarms", "").Body, "reconciliation_failed")
+	}, func() string { return "for ever" })
 }

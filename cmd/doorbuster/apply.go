@@ -1,36 +1,27 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
-	"context"
-	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
-	"net/url"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"doorbuster/httpapi/client"
 	"doorbuster/httpapi/input"
 	"doorbuster/httpapi/plan"
+	"doorbuster/httpapi/wire"
 )
 
-// Bounds of what apply reads from a node.
-const (
-	maxApplyAnswerBytes = 64 << 20 // a change for each of a plan's listings
-	maxApplyTimeout     = time.Hour
-)
+// maxApplyTimeout is the longest that a command waits for a node.
+const maxApplyTimeout = time.Hour
 
 // applyOptions are the flags of apply.
 type applyOptions struct {
@@ -107,7 +98,7 @@ func (o *applyOptions) validate() error {
 	}
 	if o.admin == "" {
 		problems = append(problems, errors.New("no node: name its admin API with --admin ADDR, such as 127.0.0.1:8081"))
-	} else if _, err := o.endpoint(); err != nil {
+	} else if _, err := client.New(o.config("", "")); err != nil {
 		problems = append(problems, err)
 	}
 	if o.output != "text" && o.output != "json" {
@@ -122,24 +113,6 @@ func (o *applyOptions) validate() error {
 	return errors.Join(problems...)
 }
 
-// endpoint gives the URL to send the plan to. ADDR is host:port, or a URL where
-// something before the node speaks TLS.
-func (o *applyOptions) endpoint() (string, error) {
-	base := o.admin
-	if !strings.Contains(base, "://") {
-		base = "http://" + base
-	}
-	u, err := url.Parse(base)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || (u.Path != "" && u.Path != "/") {
-		return "", fmt.Errorf("--admin %q is not an address such as 127.0.0.1:8081", o.admin)
-	}
-	u.Path = "/admin/v1/plan"
-	if o.dryRun {
-		u.RawQuery = "dry_run=true"
-	}
-	return u.String(), nil
-}
-
 func (o *applyOptions) run(cmd *cobra.Command) error {
 	text, name, err := o.read(cmd.InOrStdin())
 	if err != nil {
@@ -152,41 +125,32 @@ func (o *applyOptions) run(cmd *cobra.Command) error {
 	for _, note := range result.Notes {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: note: %s\n", name, note)
 	}
-	token, err := o.token()
+	node, err := o.client("the plan may be applied or not")
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), o.timeout)
-	defer cancel()
-	var answer *applyAnswer
-	err = o.insist(ctx, func() (err error) {
-		answer, err = o.send(ctx, text, token)
-		return err
-	}, func() bool { return true })
-	var refused *planProblems
-	if errors.As(err, &refused) {
-		return planRefused(cmd.ErrOrStderr(), refused.in(name, result))
+	answer, err := node.ApplyPlan(cmd.Context(), text, o.dryRun)
+	var refused *client.Refused
+	if errors.As(err, &refused) && len(refused.Problem.Problems) > 0 {
+		return planRefused(cmd.ErrOrStderr(), located(refused.Problem.Problems, name, result))
 	}
 	if err != nil {
 		return err
 	}
-	for _, note := range (&planProblems{answer.Notes}).in(name, result) {
+	for _, note := range located(answer.Notes, name, result) {
 		note.Message = "note: " + note.Message
 		fmt.Fprintln(cmd.ErrOrStderr(), note)
 	}
 	if o.output == "json" {
 		if answer.Changes == nil {
-			answer.Changes = []planChange{} // a list to whoever reads it, if an empty one
+			answer.Changes = []wire.PlanChange{} // a list to whoever reads it, if an empty one
 		}
-		encoder := json.NewEncoder(cmd.OutOrStdout())
-		encoder.SetIndent("", "  ")
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(answer)
+		return printJSON(cmd.OutOrStdout(), answer)
 	}
 	for i, c := range answer.Changes {
 		answer.Changes[i].Before, answer.Changes[i].After = result.Local(c.Path, c.Before), result.Local(c.Path, c.After)
 	}
-	return answer.print(cmd.OutOrStdout())
+	return printChanges(cmd.OutOrStdout(), answer)
 }
 
 // planRefused tells every problem and gives the error that closes the list.
@@ -239,157 +203,27 @@ func (o *applyOptions) token() (string, error) {
 	return token, nil
 }
 
-// applyAnswer is what the admin API says of a plan that it took.
-type applyAnswer struct {
-	Applied bool         `json:"applied"`
-	DryRun  bool         `json:"dry_run"`
-	Changes []planChange `json:"changes"`
-	// Notes are what forbids nothing, and whoever applies the plan should know.
-	Notes plan.Problems `json:"notes,omitempty"`
-}
-
-type planChange struct {
-	Path   string `json:"path"`
-	Before string `json:"before"`
-	After  string `json:"after"`
-}
-
-// planProblems is the node's refusal of a plan.
-type planProblems struct {
-	Problems plan.Problems
-}
-
-func (p *planProblems) Error() string { return p.Problems.Error() }
-
-// in gives the problems in the order of the file, with its name, and with lines
-// where the node named none.
-func (p *planProblems) in(name string, result *plan.Result) plan.Problems {
-	for i := range p.Problems {
-		at := &p.Problems[i]
-		at.File = name
+// located gives what the node says of a plan in the order of the file, with its name, and
+// with lines where the node named none.
+func located(said []wire.PlanProblem, name string, result *plan.Result) plan.Problems {
+	problems := make(plan.Problems, len(said))
+	for i, p := range said {
+		at := plan.Problem{File: name, Path: p.Path, Message: p.Message, Line: p.Line, Column: p.Column}
 		line, column := result.Locate(at.Path)
 		if at.Line == 0 || at.Line == line && at.Column == 0 {
 			at.Line, at.Column = line, column
 		}
+		problems[i] = at
 	}
-	slices.SortStableFunc(p.Problems, func(a, b plan.Problem) int {
+	slices.SortStableFunc(problems, func(a, b plan.Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
-	return p.Problems
+	return problems
 }
 
-// send posts the plan. Errors: *planProblems where the node refuses it; else
-// what went wrong and what to do.
-func (o *applyOptions) send(ctx context.Context, text []byte, token string) (*applyAnswer, error) {
-	endpoint, err := o.endpoint()
-	if err != nil {
-		return nil, err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, bytes.NewReader(text))
-	if err != nil {
-		return nil, fmt.Errorf("apply to %s: %w", o.admin, err)
-	}
-	request.Header.Set("Content-Type", "application/yaml")
-	request.Header.Set("Accept", "application/json, application/problem+json")
-	request.Header.Set("Idempotency-Key", o.intent())
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	// A proxy from the environment, and redirects that would drop the plan or
-	// carry the token elsewhere, are not for a node's admin API.
-	client := http.Client{
-		Transport:     &http.Transport{},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	defer client.CloseIdleConnections()
-	response, err := client.Do(request)
-	if err != nil {
-		return nil, o.unreached(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxApplyAnswerBytes))
-	if err != nil {
-		return nil, o.unreached(err)
-	}
-	if response.StatusCode == http.StatusOK {
-		var answer applyAnswer
-		if err := json.Unmarshal(body, &answer); err != nil {
-			return nil, fmt.Errorf("apply to %s: the answer is not one of a node's admin API; is --admin right? (%s)", o.admin, input.Wrong(err, len(body)))
-		}
-		return &answer, nil
-	}
-	return nil, o.refusal(response, body)
-}
-
-// unreached says what to do where no whole answer came.
-func (o *applyOptions) unreached(err error) error {
-	const unknown = "the plan may be applied or not"
-	var dns *net.DNSError
-	var dial *net.OpError
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("nothing answers at %s: is the node running, and is --admin the address of its admin API? (%w)", o.admin, err)
-	case errors.Is(err, http.ErrSchemeMismatch):
-		return fmt.Errorf("%s speaks plain HTTP, and was asked in TLS; nothing was sent. A node itself has no TLS: say "+
-			"http://, or name what stands before it", o.admin)
-	case unencrypted(err):
-		return fmt.Errorf("%s can't be asked in TLS; nothing was sent: %w", o.admin, err)
-	case errors.As(err, &dns):
-		return fmt.Errorf("no host of the name in --admin %s (%w)", o.admin, err)
-	case errors.As(err, &dial) && dial.Op == "dial":
-		return fmt.Errorf("%s can't be reached: is --admin right, and does the network lead there? (%w)", o.admin, err)
-	case errors.Is(err, context.DeadlineExceeded):
-		return unheard{fmt.Errorf("no answer from %s within %s; %s (--timeout waits longer)", o.admin, o.timeout, unknown)}
-	case errors.Is(err, context.Canceled):
-		return unheard{fmt.Errorf("interrupted while %s was asked; %s", o.admin, unknown)}
-	}
-	return unheard{fmt.Errorf("the answer of %s broke off; %s (%w)", o.admin, unknown, err)}
-}
-
-// unencrypted tells whether TLS could not be agreed on: then nothing was asked.
-func unencrypted(err error) bool {
-	var certificate *tls.CertificateVerificationError
-	var record tls.RecordHeaderError
-	var alert tls.AlertError
-	return errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &certificate) || errors.As(err,
-		&record) || errors.As(err, &alert)
-}
-
-// refusal turns an answer that is no 200 into an error that says what to do.
-func (o *applyOptions) refusal(response *http.Response, body []byte) error {
-	var problem struct { // RFC 9457, and the plan's own
-		Title    string        `json:"title"`
-		Detail   string        `json:"detail"`
-		Problems plan.Problems `json:"problems"`
-	}
-	readable := json.Unmarshal(body, &problem) == nil
-	if len(problem.Problems) > 0 {
-		return &planProblems{problem.Problems}
-	}
-	said := problem.Detail
-	if said == "" {
-		said = problem.Title
-	}
-	if said == "" || !readable {
-		said = response.Status
-	}
-	hint := ""
-	switch response.StatusCode {
-	case http.StatusUnauthorized:
-		hint = "; name an ops token with --token-file or $DOORBUSTER_TOKEN"
-	case http.StatusForbidden:
-		hint = "; the token's role does not allow it"
-	case http.StatusNotFound, http.StatusMethodNotAllowed:
-		hint = "; is --admin the admin address, not the shoppers' one?"
-	case http.StatusServiceUnavailable:
-		hint = "; the node has no leader to ask just now, try again"
-	}
-	return refusal{response.StatusCode, fmt.Errorf("%s refused the plan (%d): %s%s", o.admin, response.StatusCode, strings.TrimSuffix(said, "."), hint)}
-}
-
-// print tells the changes in groups, one for the products and one for each sale
+// printChanges tells the changes in groups, one for the products and one for each sale
 // and session, and what they come to.
-func (a *applyAnswer) print(w io.Writer) error {
+func printChanges(w io.Writer, a *wire.PlanChanges) error {
 	var b strings.Builder
 	paint := paintFor(w)
 	created, changed, removed := 0, 0, 0

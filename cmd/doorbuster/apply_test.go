@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"doorbuster/httpapi/wire"
 )
 
 const goodPlan = `products:
@@ -150,7 +152,7 @@ func TestApplyJSON(t *testing.T) {
 	}
 	var answer struct {
 		Applied bool
-		Changes []planChange
+		Changes []wire.PlanChange
 	}
 	if err := json.Unmarshal([]byte(out), &answer); err != nil || !answer.Applied || answer.Changes == nil {
 		t.Errorf("%v: %s", err, out)
@@ -209,7 +211,7 @@ func TestApplySaysWhatToDo(t *testing.T) {
 		"no token":        {answering(401, `{"title":"Unauthorized","detail":"No token."}`), "(401): No token; name an ops token with --token-file"},
 		"another role":    {answering(403, `{"title":"Forbidden"}`), "(403): Forbidden; the token's role"},
 		"shoppers' port":  {answering(404, `not found`), "(404): 404 Not Found; is --admin the admin address"},
-		"no leader":       {answering(503, `{"title":"no leader"}`), "(503): no leader; the node has no leader to ask just now"},
+		"no leader":       {answering(503, `{"title":"no leader"}`), "(503): no leader; the same command with --idempotency-key"},
 		"another service": {answering(200, `<html>`), "is --admin right?"},
 		"redirect":        {answering(302, ``), "(302)"},
 		"no answer":       {slow.Listener.Addr().String(), "the same command with --idempotency-key"},

@@ -66,7 +66,8 @@ var rooms = map[string]room{
 		rooms: []string{"engine"},
 		never: map[string]string{"os": "doors keep nothing: whatever they take is committed or gone", "syscall": portable},
 		but: map[string]string{
-			"httpapi/auth: os": "keys are read again when their files change",
+			"httpapi/auth: os":        "keys are read again when their files change",
+			"httpapi/client: syscall": "a connection that was refused is told from others by its number",
 		},
 		others: []string{
 			"github.com/valyala/fasthttp", "github.com/cespare/xxhash", "github.com/golang-jwt/jwt", "github.com/valyala/fastjson",

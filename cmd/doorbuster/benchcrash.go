@@ -22,6 +22,7 @@ import (
 
 	"doorbuster/bench"
 	"doorbuster/cluster"
+	"doorbuster/httpapi/client"
 	"doorbuster/httpapi/plan"
 	"doorbuster/wal"
 	"doorbuster/wal/vfs"
@@ -104,12 +105,14 @@ func applyPlanTo(ctx context.Context, admin string, text []byte) error {
 	if len(problems) > 0 {
 		return problems
 	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	_, err := (&applyOptions{admin: admin}).send(ctx, text, "")
-	var refused *planProblems
-	if errors.As(err, &refused) {
-		return refused.in("", result)
+	node, err := client.New(client.Config{Addr: admin})
+	if err != nil {
+		return err
+	}
+	_, err = node.ApplyPlan(ctx, text, false)
+	var refused *client.Refused
+	if errors.As(err, &refused) && len(refused.Problem.Problems) > 0 {
+		return located(refused.Problem.Problems, "", result)
 	}
 	return err
 }

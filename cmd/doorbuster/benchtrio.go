@@ -17,7 +17,7 @@ import (
 
 	"doorbuster/bench"
 	"doorbuster/engine"
-	"doorbuster/httpapi"
+	"doorbuster/httpapi/wire"
 )
 
 // benchTrio is a cluster of three under measurement: zones a, a, b on this
@@ -126,7 +126,7 @@ func (b *benchTrio) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var status httpapi.ClusterStatus
+	var status wire.Cluster
 	if err := json.Unmarshal(text, &status); err != nil {
 		return err
 	}

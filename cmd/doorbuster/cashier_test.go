@@ -178,7 +178,7 @@ func TestTokenKeysRotate(t *testing.T) {
 			t.Fatal(err)
 		}
 		secrets.Sign(r, []byte(body), time.Now())
-		answer, err := client.Do(r)
+		answer, err := poolless.Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}

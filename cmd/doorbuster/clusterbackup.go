@@ -1,13 +1,11 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
@@ -76,15 +74,9 @@ func (o *clusterOptions) saveBackup(c *cobra.Command, file string, stateOnly boo
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return 0, info, err
 	}
-	ctx, cancel := context.WithCancelCause(c.Context())
-	defer cancel(nil)
-	silent := time.AfterFunc(o.timeout, func() { cancel(context.DeadlineExceeded) })
-	defer silent.Stop()
-	told := func(err error) error {
-		if cause := context.Cause(ctx); cause != nil {
-			err = cause
-		}
-		return o.broken(err, false)
+	node, err := o.asks()
+	if err != nil {
+		return 0, info, err
 	}
 	// The file before the request: a node should not do in vain what has no place.
 	part := file + ".part"
@@ -102,30 +94,12 @@ func (o *clusterOptions) saveBackup(c *cobra.Command, file string, stateOnly boo
 			err = errors.Join(err, os.Remove(part))
 		}
 	}()
-	path := clusterPath + "/backup"
-	if stateOnly {
-		path += "?state_only=true"
-	}
-	response, err := o.open(ctx, path)
-	if err != nil {
-		if context.Cause(ctx) != nil {
-			err = told(err)
-		}
-		return 0, info, err
-	}
-	defer response.Body.Close()
-	if kind := response.Header.Get("Content-Type"); kind != "application/octet-stream" {
-		return 0, info, fmt.Errorf("%s answered with %q, which is no backup; is --admin right?", o.admin, kind)
-	}
 	stderr := c.ErrOrStderr()
 	bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(stderr), progressbar.OptionShowBytes(true),
 		progressbar.OptionSetVisibility(isTerminal(stderr)), progressbar.OptionClearOnFinish())
-	from := &heard{response.Body, func() { silent.Reset(o.timeout) }, nil}
-	size, err = io.Copy(io.MultiWriter(f, bar), from)
+	size, err = node.Backup(c.Context(), io.MultiWriter(f, bar), stateOnly)
 	_ = bar.Finish() // progress is a courtesy: it may fail
 	switch {
-	case from.failed != nil:
-		return 0, info, told(from.failed)
 	case err != nil:
 		return 0, info, err
 	case size == 0:
@@ -142,25 +116,6 @@ func (o *clusterOptions) saveBackup(c *cobra.Command, file string, stateOnly boo
 	}
 	whole = true
 	return size, info, syncFolder(filepath.Dir(file))
-}
-
-// heard is a body that tells of each part that comes, and keeps the error that
-// it ended with, so that one of the network is told from one of the disk.
-type heard struct {
-	from   io.Reader
-	part   func()
-	failed error // nil at the end of a whole body
-}
-
-func (h *heard) Read(p []byte) (int, error) {
-	n, err := h.from.Read(p)
-	if n > 0 {
-		h.part()
-	}
-	if err != nil && err != io.EOF {
-		h.failed = err
-	}
-	return n, err
 }
 
 // syncFolder makes a rename in dir last.

@@ -1,26 +1,19 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"doorbuster/httpapi/input"
+	"doorbuster/httpapi/client"
 )
-
-// maxClusterAnswerBytes bounds what a node answers to one of the commands.
-const maxClusterAnswerBytes = 4 << 20
 
 // clusterOptions are the flags that the cluster commands share: apply's, as far
 // as they are about the node and not about a plan.
@@ -64,8 +57,28 @@ func (o *clusterOptions) change(c *cobra.Command, check func() error, run func(*
 	return c
 }
 
-// call asks the node for path and reads its answer into answer. body is nil for a
-// GET. Errors say what went wrong and what to do.
+// client asks the node that the flags name.
+func (o *applyOptions) client(look string) (*client.Client, error) {
+	token, err := o.token()
+	if err != nil {
+		return nil, err
+	}
+	return client.New(o.config(token, look))
+}
+
+// config is how the flags have a node asked.
+func (o *applyOptions) config(token, look string) client.Config {
+	return client.Config{Addr: o.admin, Token: token, Timeout: o.timeout, Key: o.intent(), Look: look, Names: client.Names{
+		Addr: "--admin", Token: "--token-file or $DOORBUSTER_TOKEN", Timeout: "--timeout", Key: "--idempotency-key"}}
+}
+
+// asks gives the client of a command.
+func (o *clusterOptions) asks() (*client.Client, error) {
+	return o.client(cmp.Or(o.breaks, "it may be done or not: look with 'doorbuster "+cmp.Or(o.look, "cluster status")+
+		"' before asking again"))
+}
+
+// call asks the node for path and reads its answer into answer. body is nil for a GET.
 func (o *clusterOptions) call(ctx context.Context, path string, body, answer any) error {
 	method := http.MethodGet
 	if body != nil {
@@ -76,184 +89,29 @@ func (o *clusterOptions) call(ctx context.Context, path string, body, answer any
 
 // callAs is call with a method of its own; body is nil for none.
 func (o *clusterOptions) callAs(ctx context.Context, method, path string, body, answer any) error {
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
-	defer cancel()
-	try := func() error { return o.callOnce(ctx, method, path, body, answer) }
-	if method == http.MethodGet {
-		return try()
-	}
-	return o.insist(ctx, try, func() bool { return true })
-}
-
-func (o *clusterOptions) callOnce(ctx context.Context, method, path string, body, answer any) error {
-	response, err := o.openAs(ctx, method, path, body)
+	c, err := o.asks()
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxClusterAnswerBytes))
-	if err != nil {
-		return o.broken(err, method != http.MethodGet)
-	}
-	if err := json.Unmarshal(text, answer); err != nil {
-		return fmt.Errorf("the answer of %s is not one of a node's admin API; is --admin right? (%s)", o.admin, input.Wrong(err, len(text)))
-	}
-	return nil
+	return c.Do(ctx, method, path, body, answer)
 }
 
-// open asks the node for path with GET and gives its answer if that is a 200; the
-// caller closes its body.
-func (o *clusterOptions) open(ctx context.Context, path string) (*http.Response, error) {
-	return o.openAs(ctx, http.MethodGet, path, nil)
-}
-
-// openAs is open with another method, and body as JSON unless it is nil.
-func (o *clusterOptions) openAs(ctx context.Context, method, path string, body any) (*http.Response, error) {
-	if body == nil {
-		return o.request(ctx, method, path, "", nil)
-	}
-	content, err := json.Marshal(body)
+// request is what a command does: it asks the node by get, and prints the answer: as the node
+// said it for --output json, else by print.
+func request[A any](c *cobra.Command, o *clusterOptions, get func(context.Context, *client.Client) (*A, error),
+	print func(io.Writer, *A) error) error {
+	node, err := o.asks()
 	if err != nil {
-		return nil, fmt.Errorf("encode what is asked: %w", err)
-	}
-	return o.request(ctx, method, path, "application/json", bytes.NewReader(content))
-}
-
-// request is openAs with a body of any kind; nil for none.
-func (o *clusterOptions) request(ctx context.Context, method, path, kind string, body io.Reader) (*http.Response, error) {
-	request, err := o.prepare(ctx, method, path, kind, body)
-	if err != nil {
-		return nil, err
-	}
-	return o.do(request)
-}
-
-// prepare makes a request with the operator's token; kind is the body's.
-func (o *clusterOptions) prepare(ctx context.Context, method, path, kind string, body io.Reader) (*http.Request, error) {
-	endpoint, err := o.endpoint()
-	if err != nil {
-		return nil, err
-	}
-	token, err := o.token()
-	if err != nil {
-		return nil, err
-	}
-	at := strings.TrimSuffix(endpoint, "/admin/v1/plan") + path
-	request, err := http.NewRequestWithContext(ctx, method, at, body)
-	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", o.admin, err)
-	}
-	if kind != "" {
-		request.Header.Set("Content-Type", kind)
-	}
-	request.Header.Set("Accept", "application/json, application/problem+json")
-	if method != http.MethodGet {
-		request.Header.Set("Idempotency-Key", o.intent())
-	}
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	return request, nil
-}
-
-// do sends a request and gives the answer if that is a 200.
-func (o *clusterOptions) do(request *http.Request) (*http.Response, error) {
-	changing := request.Method != http.MethodGet
-	// As for apply, no proxies and no redirects: the token is for this node alone.
-	client := http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true, ExpectContinueTimeout: time.Second},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return nil, o.broken(err, changing)
-	}
-	if response.StatusCode == http.StatusOK {
-		return response, nil
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxClusterAnswerBytes))
-	if err != nil {
-		return nil, o.broken(err, changing)
-	}
-	return nil, o.refused(response.StatusCode, response.Status, text)
-}
-
-// broken says what to do where no whole answer came. changing tells whether
-// something was to be changed.
-func (o *clusterOptions) broken(err error, changing bool) error {
-	unknown := ""
-	switch {
-	case o.breaks != "":
-		unknown = "; " + o.breaks
-	case changing:
-		unknown = "; it may be done or not: look with 'doorbuster " + cmp.Or(o.look, "cluster status") + "' before asking again"
-	}
-	mark := func(err error) error {
-		if changing {
-			return unheard{err}
-		}
 		return err
 	}
-	var dial *net.OpError
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &dial) && dial.Op == "dial", unencrypted(err):
-		return o.unreached(err)
-	case errors.Is(err, context.DeadlineExceeded):
-		return mark(fmt.Errorf("no answer from %s within %s (--timeout waits longer)%s", o.admin, o.timeout, unknown))
-	case errors.Is(err, context.Canceled):
-		return mark(fmt.Errorf("interrupted while %s was asked%s", o.admin, unknown))
+	answer, err := get(c.Context(), node)
+	if err != nil {
+		return err
 	}
-	return mark(fmt.Errorf("the answer of %s broke off%s (%w)", o.admin, unknown, err))
-}
-
-// errRefused marks what a node said no to.
-var errRefused = errors.New("refused")
-
-// refusal is an answer that is no 200.
-type refusal struct {
-	status int
-	error
-}
-
-func (r refusal) Unwrap() error { return r.error }
-
-// passes tells whether the same may be answered otherwise a little later: the node
-// is not ready, or asked too often, or only what stands before it answered.
-func (r refusal) passes() bool {
-	switch r.status {
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return true
+	if o.output == "json" {
+		return printJSON(c.OutOrStdout(), answer)
 	}
-	return false
-}
-
-// refused turns an answer that is no 200 into an error that says what to do.
-func (o *clusterOptions) refused(code int, status string, body []byte) error {
-	var problem struct { // RFC 9457, and what is wrong line by line
-		Title, Detail string
-		Problems      []struct{ Path, Message string }
-	}
-	said := status
-	if json.Unmarshal(body, &problem) == nil && problem.Title+problem.Detail != "" {
-		said = problem.Detail
-		if said == "" {
-			said = problem.Title
-		}
-	}
-	hint := ""
-	switch code {
-	case http.StatusUnauthorized:
-		hint = "; name an ops token with --token-file or $DOORBUSTER_TOKEN"
-	case http.StatusNotFound, http.StatusMethodNotAllowed:
-		if problem.Detail == "" || strings.HasPrefix(problem.Detail, "No route") {
-			hint = "; is --admin the admin address, not the shoppers' one, and the node's build new enough?"
-		}
-	}
-	for _, p := range problem.Problems {
-		hint += "\n  " + shown(p.Path+": "+p.Message)
-	}
-	return refusal{code, fmt.Errorf("%s %w this (%d): %s%s", o.admin, errRefused, code, shown(strings.TrimSuffix(said, ".")), hint)}
+	return print(c.OutOrStdout(), answer)
 }
 
 // operate posts body and tells what came of it: as the node said it for

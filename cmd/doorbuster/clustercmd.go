@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"doorbuster/httpapi"
+	"doorbuster/httpapi/wire"
 )
 
 // clusterPath leads the routes of the admin API that are about the cluster.
@@ -34,7 +34,7 @@ Only snapshot, backup and promote are about the very node that is asked.`,
 
 func newClusterJoinCommand() *cobra.Command {
 	var o clusterOptions
-	var m httpapi.Member
+	var m wire.Member
 	c := o.change(&cobra.Command{
 		Use:   "join --id ID --zone ZONE --peer HOST:PORT --admin ADDR",
 		Short: "Let a node into the cluster",
@@ -54,17 +54,17 @@ whose disk was lost, comes back as another.`,
 			}
 		}
 		switch m.Kind {
-		case httpapi.KindVoter, httpapi.KindWitness, httpapi.KindEdge:
+		case wire.KindVoter, wire.KindWitness, wire.KindEdge:
 		default:
 			problems = append(problems, fmt.Errorf("--kind %q is none of voter, witness, edge", m.Kind))
 		}
 		return errors.Join(problems...)
 	}, func(c *cobra.Command) error {
-		var joined httpapi.Member
+		var joined wire.Member
 		return o.operate(c, clusterPath+"/join", map[string]any{"id": m.ID, "zone": m.Zone, "kind": m.Kind, "peer": m.Peer}, &joined,
 			func() string {
 				// Only for the advice: without it there is less to copy.
-				var status httpapi.ClusterStatus
+				var status wire.Cluster
 				_ = o.call(c.Context(), clusterPath, nil, &status)
 				return joinAdvice(joined, &status)
 			})
@@ -72,15 +72,15 @@ whose disk was lost, comes back as another.`,
 	c.Flags().StringVar(&m.ID, "id", "", "`id` of the node, one that the cluster has not had before")
 	c.Flags().StringVar(&m.Zone, "zone", "", "its failure domain")
 	c.Flags().StringVar(&m.Peer, "peer", "", "`host:port` that the other nodes reach it at")
-	c.Flags().StringVar(&m.Kind, "kind", httpapi.KindVoter, "voter; witness (votes, serves no shoppers); edge (serves shoppers, has no vote)")
+	c.Flags().StringVar(&m.Kind, "kind", wire.KindVoter, "voter; witness (votes, serves no shoppers); edge (serves shoppers, has no vote)")
 	return c
 }
 
 // joinAdvice says that m is let in, and what is to be done on the node itself.
-func joinAdvice(m httpapi.Member, s *httpapi.ClusterStatus) string {
+func joinAdvice(m wire.Member, s *wire.Cluster) string {
 	does := map[string]string{
-		httpapi.KindVoter: "It votes once it has caught up.", httpapi.KindWitness: "It votes once it has caught up, and serves no shoppers.",
-		httpapi.KindEdge: "It serves shoppers once it has caught up, and has no vote.",
+		wire.KindVoter: "It votes once it has caught up.", wire.KindWitness: "It votes once it has caught up, and serves no shoppers.",
+		wire.KindEdge: "It serves shoppers once it has caught up, and has no vote.",
 	}[m.Kind]
 	var b strings.Builder
 	fmt.Fprintf(&b, `%[1]s of zone %[2]s is let in as %[3]s. %[4]s
@@ -103,7 +103,7 @@ Now on the node itself:
 			continue
 		}
 		kind := ""
-		if n.Kind != "" && n.Kind != httpapi.KindVoter {
+		if n.Kind != "" && n.Kind != wire.KindVoter {
 			kind = ", kind: " + n.Kind
 		}
 		fmt.Fprintf(&b, "           - %s\n", shown(fmt.Sprintf("{id: %s, zone: %s%s, peer: %q}", n.ID, n.Zone, kind, n.Peer)))
@@ -114,7 +114,7 @@ It shows in 'doorbuster cluster status' with its lag.`)
 }
 
 func article(kind string) string {
-	if kind == httpapi.KindEdge {
+	if kind == wire.KindEdge {
 		return "an edge node"
 	}
 	return "a " + shown(kind)
@@ -212,7 +212,7 @@ func newClusterZoneAckCommand() *cobra.Command {
 		Example: `  doorbuster cluster zone-ack --mode prefer --note "b is being moved" --admin 127.0.0.1:8081`,
 	}, func() error {
 		switch mode {
-		case httpapi.ZoneAckOff, httpapi.ZoneAckPrefer, httpapi.ZoneAckRequire:
+		case wire.ZoneAckOff, wire.ZoneAckPrefer, wire.ZoneAckRequire:
 			return nil
 		case "":
 			return errors.New("no mode: say --mode off, prefer or require")
@@ -291,7 +291,7 @@ balancer, and leadership moves elsewhere. Who is inside is served to the end.`
 		if zone != "" {
 			body, what = map[string]any{"zone": zone}, "Zone "+zone
 		}
-		var answer httpapi.Drain
+		var answer wire.Drain
 		return o.operate(c, clusterPath+"/"+name, body, &answer, func() string { return fmt.Sprintf(told, what) })
 	})
 	c.Flags().StringVar(&node, "node", "", "`id` of a node")

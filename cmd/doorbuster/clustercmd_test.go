@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"doorbuster/engine"
-	"doorbuster/httpapi"
+	"doorbuster/httpapi/wire"
 )
 
 // clusterNode is a node's admin API as far as the cluster commands see it: the
@@ -96,15 +96,15 @@ func clusterSays(t *testing.T, stdin string, args ...string) (stdout string, err
 }
 
 // twoRoomStatus is three nodes in two zones, with something to see to.
-func twoRoomStatus() *httpapi.ClusterStatus {
-	return &httpapi.ClusterStatus{Cluster: "shop", Generation: 2, Leader: "a1", Term: 7, Epoch: 41, Hash: "c0ffee", RulesVersion: 1,
-		ZoneAck: httpapi.ZoneAckStatus{Mode: httpapi.ZoneAckPrefer, State: httpapi.ZoneAckDegraded, ZoneIndex: 4700},
+func twoRoomStatus() *wire.Cluster {
+	return &wire.Cluster{Cluster: "shop", Generation: 2, Leader: "a1", Term: 7, Epoch: 41, Hash: "c0ffee", RulesVersion: 1,
+		ZoneAck: wire.ZoneAck{Mode: wire.ZoneAckPrefer, State: wire.ZoneAckDegraded, ZoneIndex: 4700},
 		Alarms:  []engine.Alarm{{Name: engine.AlarmZoneAck, Detail: "Zone ack is degraded."}, {Name: engine.AlarmNodeUnreachable, About: "b1", Detail: "Node b1 can't be reached: \x1b[2J."}},
-		Nodes: []httpapi.NodeStatus{
-			{ID: "b1", Zone: "b", Kind: httpapi.KindVoter, Role: httpapi.NodeUnknown, LastIndex: 4700, Error: "connection refused"},
-			{ID: "a2", Zone: "a", Kind: httpapi.KindEdge, Role: httpapi.NodeNonVoter, Reachable: true, AppliedIndex: 4702, LastIndex: 4711, Lag: 9,
+		Nodes: []wire.Node{
+			{ID: "b1", Zone: "b", Kind: wire.KindVoter, Role: wire.NodeUnknown, LastIndex: 4700, Error: "connection refused"},
+			{ID: "a2", Zone: "a", Kind: wire.KindEdge, Role: wire.NodeNonVoter, Reachable: true, AppliedIndex: 4702, LastIndex: 4711, Lag: 9,
 				DurableIndex: 4710, WALBytes: 900, Generation: 2, ClockOffsetMS: -12.34, Drained: true, Joining: true, Version: "1.1"},
-			{ID: "a1", Zone: "a", Kind: httpapi.KindVoter, Role: httpapi.NodeLeader, Reachable: true, AppliedIndex: 4711, LastIndex: 4711,
+			{ID: "a1", Zone: "a", Kind: wire.KindVoter, Role: wire.NodeLeader, Reachable: true, AppliedIndex: 4711, LastIndex: 4711,
 				DurableIndex: 4711, WALBytes: 3 << 20, Generation: 2, Preferred: true, Version: "1.0"},
 		}, Answered: "a1"}
 }
@@ -140,7 +140,7 @@ ALARM     "node_unreachable: Node b1 can't be reached: \x1b[2J."
 		t.Errorf("got:\n%s\nwant:\n%s", out, want)
 	}
 	out, err = clusterSays(t, "", "status", "--admin", node.URL, "--output", "json")
-	var status httpapi.ClusterStatus
+	var status wire.Cluster
 	if err != nil || json.Unmarshal([]byte(out), &status) != nil || len(status.Nodes) != 3 || status.ZoneAck.ZoneIndex != 4700 {
 		t.Errorf("%v: %s", err, out)
 	}
@@ -157,10 +157,10 @@ func TestClusterStatusOfALoneNode(t *testing.T) {
 // TestZoneAckText: every state has its words.
 func TestZoneAckText(t *testing.T) {
 	for state, want := range map[string]string{
-		httpapi.ZoneAckOff: "off: a quorum", httpapi.ZoneAckHolding: "require, holding", httpapi.ZoneAckDegraded: "DEGRADED",
-		httpapi.ZoneAckBlocked: "nothing is granted", httpapi.ZoneAckUnknown: "not known yet", httpapi.ZoneAckSingleZone: "of one zone", "new": "require, new",
+		wire.ZoneAckOff: "off: a quorum", wire.ZoneAckHolding: "require, holding", wire.ZoneAckDegraded: "DEGRADED",
+		wire.ZoneAckBlocked: "nothing is granted", wire.ZoneAckUnknown: "not known yet", wire.ZoneAckSingleZone: "of one zone", "new": "require, new",
 	} {
-		if got := zoneAckText(httpapi.ZoneAckStatus{Mode: "require", State: state}); !strings.Contains(got, want) {
+		if got := zoneAckText(wire.ZoneAck{Mode: "require", State: state}); !strings.Contains(got, want) {
 			t.Errorf("%s: %s", state, got)
 		}
 	}
@@ -520,7 +520,7 @@ func TestClusterBackupLeavesNothingBehind(t *testing.T) {
 			w.WriteHeader(409)
 			io.WriteString(w, `{"detail":"the backup would lack settled orders: try again"}`)
 		}, "would lack settled orders"},
-		"a page": {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") }, "which is no backup"},
+		"a page": {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") }, "not with application/octet-stream"},
 		"nothing": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/octet-stream")
 		}, "sent nothing"},

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"doorbuster/httpapi"
+	"doorbuster/httpapi/wire"
 )
 
 // maxTypedBytes bounds what is read from whoever is asked to confirm.
@@ -19,7 +19,7 @@ const maxTypedBytes = 1 << 10
 // promoteAnswer is a plan, and whether it was carried out.
 type promoteAnswer struct {
 	Promoted bool `json:"promoted"`
-	httpapi.PromotePlan
+	wire.PromotePlan
 }
 
 func newClusterPromoteCommand() *cobra.Command {
@@ -107,7 +107,7 @@ also refused for some seconds after a leader was heard: --wait waits for that.`,
 }
 
 // promoteText is a plan as an operator reads it.
-func promoteText(p *httpapi.PromotePlan) string {
+func promoteText(p *wire.PromotePlan) string {
 	var b strings.Builder
 	heard := "never heard since the start"
 	if p.LeaderHeardAgo != "" {

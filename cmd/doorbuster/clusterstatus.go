@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,7 +16,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"doorbuster/httpapi"
+	"doorbuster/httpapi/client"
+	"doorbuster/httpapi/wire"
 )
 
 // watchEvery is how often status --watch looks.
@@ -36,38 +38,38 @@ until it is interrupted; --output json then gives one line each time.`,
 		if watch {
 			return o.watch(c)
 		}
-		var status httpapi.ClusterStatus
-		if err := o.call(c.Context(), clusterPath, nil, &status); err != nil {
-			return err
-		}
-		if o.output == "json" {
-			return printJSON(c.OutOrStdout(), &status)
-		}
-		return printStatus(c.OutOrStdout(), &status)
+		return request(c, &o, readCluster, printStatus)
 	})
 	c.Flags().BoolVar(&watch, "watch", false, "look every second until interrupted")
 	return c
+}
+
+func readCluster(ctx context.Context, node *client.Client) (*wire.Cluster, error) {
+	return node.Cluster(ctx)
 }
 
 // watch shows the status again and again. A node that does not answer for a
 // while, as during a restart, is told of and asked again; one that refuses, or
 // never answered, ends it.
 func (o *clusterOptions) watch(c *cobra.Command) error {
+	node, err := o.asks()
+	if err != nil {
+		return err
+	}
 	out := c.OutOrStdout()
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for shownOnce := false; ; {
-		var status httpapi.ClusterStatus
-		err := o.call(c.Context(), clusterPath, nil, &status)
+		status, err := node.Cluster(c.Context())
 		switch {
 		case c.Context().Err() != nil:
 			return nil
-		case err != nil && (!shownOnce || errors.Is(err, errRefused)):
+		case err != nil && (!shownOnce || errors.As(err, new(*client.Refused))):
 			return err
 		case err != nil:
 			fmt.Fprintf(c.ErrOrStderr(), "%s %v\n", time.Now().Format(time.TimeOnly), err)
 		default:
-			if err := o.show(out, &status, shownOnce); err != nil {
+			if err := o.show(out, status, shownOnce); err != nil {
 				return err
 			}
 			shownOnce = true
@@ -81,7 +83,7 @@ func (o *clusterOptions) watch(c *cobra.Command) error {
 }
 
 // show writes one look: over the one before on a terminal, else below it.
-func (o *clusterOptions) show(out io.Writer, status *httpapi.ClusterStatus, again bool) error {
+func (o *clusterOptions) show(out io.Writer, status *wire.Cluster, again bool) error {
 	const clear = "\x1b[H\x1b[2J"
 	switch {
 	case o.output == "json":
@@ -106,7 +108,7 @@ func isTerminal(w io.Writer) bool {
 }
 
 // printStatus writes what a person reads: the group, the alarms, the nodes.
-func printStatus(w io.Writer, s *httpapi.ClusterStatus) error {
+func printStatus(w io.Writer, s *wire.Cluster) error {
 	var b strings.Builder
 	head := func(name, text string) { fmt.Fprintf(&b, "%-9s %s\n", name, shown(text)) }
 	name := "this node is alone"
@@ -134,7 +136,7 @@ func printStatus(w io.Writer, s *httpapi.ClusterStatus) error {
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "  NODE\tZONE\tKIND\tROLE\tAPPLIED\tLAST\tLAG\tDURABLE\tDISK\tGEN\tCLOCK\tNOTES")
 	nodes := slices.Clone(s.Nodes)
-	slices.SortStableFunc(nodes, func(a, b httpapi.NodeStatus) int { return cmp.Or(cmp.Compare(a.Zone, b.Zone), cmp.Compare(a.ID, b.ID)) })
+	slices.SortStableFunc(nodes, func(a, b wire.Node) int { return cmp.Or(cmp.Compare(a.Zone, b.Zone), cmp.Compare(a.ID, b.ID)) })
 	versions := map[string]bool{}
 	for i := range nodes {
 		if nodes[i].Version != "" {
@@ -156,27 +158,27 @@ func printStatus(w io.Writer, s *httpapi.ClusterStatus) error {
 	return err
 }
 
-func zoneAckText(z httpapi.ZoneAckStatus) string {
+func zoneAckText(z wire.ZoneAck) string {
 	upTo := fmt.Sprintf("up to log index %d", z.ZoneIndex)
 	switch z.State {
-	case httpapi.ZoneAckOff:
+	case wire.ZoneAckOff:
 		return "off: a quorum is waited for, in whatever zones"
-	case httpapi.ZoneAckHolding:
+	case wire.ZoneAckHolding:
 		return z.Mode + ", holding: another zone has everything " + upTo
-	case httpapi.ZoneAckDegraded:
+	case wire.ZoneAckDegraded:
 		return z.Mode + ", DEGRADED: another zone has things only " + upTo
-	case httpapi.ZoneAckBlocked:
+	case wire.ZoneAckBlocked:
 		return z.Mode + ", BLOCKED: another zone has things only " + upTo + "; nothing is granted until one answers, or until 'doorbuster cluster zone-ack --mode prefer'"
-	case httpapi.ZoneAckUnknown:
+	case wire.ZoneAckUnknown:
 		return z.Mode + ": not known yet what another zone has"
-	case httpapi.ZoneAckSingleZone:
+	case wire.ZoneAckSingleZone:
 		return z.Mode + ": all voters are of one zone"
 	}
 	return z.Mode + ", " + z.State
 }
 
 // nodeRow is one line of the table, its cells parted by tabs.
-func nodeRow(s *httpapi.ClusterStatus, n *httpapi.NodeStatus, versions bool) string {
+func nodeRow(s *wire.Cluster, n *wire.Node, versions bool) string {
 	count := func(n uint64) string {
 		if n == 0 {
 			return "-" // not known; log indices begin at 1

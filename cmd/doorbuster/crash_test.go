@@ -75,7 +75,7 @@ func aVictim(t *testing.T) (*victim, func() (bench.CrashNode, *shop)) {
 		}
 		t.Cleanup(func() { _ = n.Kill() })
 		for until := time.Now().Add(patience); ; {
-			if answer, err := client.Get("http://" + v.admin + "/readyz"); err == nil {
+			if answer, err := poolless.Get("http://" + v.admin + "/readyz"); err == nil {
 				_, _ = io.Copy(io.Discard, answer.Body)
 				_ = answer.Body.Close()
 				if answer.StatusCode == http.StatusOK {

@@ -3,22 +3,19 @@ package main
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/client"
 	"doorbuster/httpapi/draw"
-	"doorbuster/httpapi/input"
+	"doorbuster/httpapi/wire"
 )
 
 func newDrawCommand() *cobra.Command {
@@ -75,70 +72,63 @@ func (o *drawOptions) source(listing string) (err error) {
 	return err
 }
 
-// drawPage is a page of a draw, as either API tells it.
-type drawPage struct {
-	draw.Header
-	Entries []draw.Entry `json:"entries"`
-	Cursor  string       `json:"cursor"`
-}
-
 // pageEntries is how many entries are asked for at a time.
 const pageEntries = 5000
 
-// page fetches one.
-func (o *drawOptions) page(ctx context.Context, cursor string) (p drawPage, err error) {
-	path := "/sessions/" + o.session + "/skus/" + o.sku + "/draw?limit=" + strconv.Itoa(pageEntries)
-	if cursor != "" {
-		path += "&cursor=" + url.QueryEscape(cursor)
-	}
+// page fetches one: the operators' has the true reasons, the shoppers' what was told.
+func (o *drawOptions) page(ctx context.Context, cursor string) (h draw.Header, entries []draw.Entry, next string, err error) {
 	if o.addr == "" {
-		return p, o.call(ctx, "/admin/v1"+path, nil, &p)
+		node, err := o.asks()
+		if err != nil {
+			return h, nil, "", err
+		}
+		p, err := node.Draw(ctx, o.session, o.sku, cursor, pageEntries)
+		if err != nil {
+			return h, nil, "", err
+		}
+		h, err = o.header(&p.Draw, p.Stock)
+		return h, p.Entries, p.Cursor, err
 	}
-	shop := o.clusterOptions
-	shop.admin = o.addr
-	endpoint, err := shop.endpoint()
+	cfg := o.config("", "")
+	cfg.Addr, cfg.Names.Addr = o.addr, "--addr"
+	node, err := client.New(cfg)
 	if err != nil {
-		return p, err
+		return h, nil, "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(endpoint, "/admin/v1/plan")+"/v1"+path, nil)
+	p, err := node.ShownDraw(ctx, o.session, o.sku, cursor, pageEntries)
 	if err != nil {
-		return p, err
+		return h, nil, "", err
 	}
-	response, err := shop.do(request) // without the operator's token
-	if err != nil {
-		return p, err
+	h, err = o.header(&p.Draw, p.Stock)
+	return h, p.Entries, p.Cursor, err
+}
+
+// header makes the first line of a draw's file, or says that it has not closed.
+func (o *drawOptions) header(d *wire.Draw, stock int64) (h draw.Header, err error) {
+	if d.Seed == "" {
+		return h, fmt.Errorf("the draw of %s/%s has not closed: its seed and who entered are told once it has; it is "+
+			"committed to by %s", o.session, o.sku, shown(d.Commitment))
 	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxClusterAnswerBytes))
-	if err != nil {
-		return p, fmt.Errorf("the answer of %s broke off: %w", o.addr, err)
-	}
-	if err := json.Unmarshal(text, &p); err != nil {
-		return p, fmt.Errorf("the answer of %s is not one of a shop; is --addr right? (%s)", o.addr, input.Wrong(err, len(text)))
-	}
-	return p, nil
+	h = draw.Header{Version: draw.Version, Session: o.session, SKU: o.sku, Stock: stock, State: d.State,
+		Commitment: d.Commitment, Seed: d.Seed}
+	h.DrawAt, err = time.Parse(time.RFC3339, d.DrawAt)
+	return h, err
 }
 
 // fetch reads all of a draw, some entries at a time.
 func (o *drawOptions) fetch(ctx context.Context, begin func(draw.Header) error, each func(draw.Entry) error) error {
 	for cursor, first := "", true; first || cursor != ""; first = false {
-		p, err := o.page(ctx, cursor)
+		header, entries, next, err := o.page(ctx, cursor)
 		if err == nil && first {
-			if p.Seed == "" {
-				return fmt.Errorf("the draw of %s/%s has not closed: its seed and who entered are told once it has; it is committed to by %s", o.session, o.sku, shown(p.Commitment))
-			}
-			p.Version, p.Session, p.SKU = draw.Version, o.session, o.sku
-			err = begin(p.Header)
+			err = begin(header)
 		}
-		for i := 0; i < len(p.Entries) && err == nil; i++ {
-			err = each(p.Entries[i])
+		for i := 0; i < len(entries) && err == nil; i++ {
+			err = each(entries[i])
 		}
 		if err != nil {
 			return err
 		}
-		cursor = p.Cursor
+		cursor = next
 	}
 	return nil
 }

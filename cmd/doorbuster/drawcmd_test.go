@@ -72,7 +72,7 @@ func TestDrawIsVerified(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := client.Get("http://" + s.admin + "/admin/v1/sessions/day/skus/mask/draw?format=ndjson")
+	response, err := poolless.Get("http://" + s.admin + "/admin/v1/sessions/day/skus/mask/draw?format=ndjson")
 	if err != nil {
 		t.Fatal(err)
 	}

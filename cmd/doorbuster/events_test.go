@@ -21,7 +21,7 @@ import (
 	"time"
 
 	"doorbuster/engine"
-	"doorbuster/httpapi"
+	"doorbuster/httpapi/wire"
 )
 
 // tailing is a command of the program in a process of its own.
@@ -141,7 +141,7 @@ func TestTailComesAgain(t *testing.T) {
 		n := len(asked)
 		asked = append(asked, r.URL.Query().Get("last")+" "+r.URL.Query().Get("from"))
 		mu.Unlock()
-		w.Header().Set(httpapi.HeaderFromEvent, "5.0")
+		w.Header().Set(wire.HeaderFromEvent, "5.0")
 		if n == 0 { // the head has come, and nothing else
 			w.(http.Flusher).Flush()
 		}
@@ -208,7 +208,7 @@ func TestReaderThatStopsReading(t *testing.T) {
 	}}}
 	open := func(from string) *bufio.Reader {
 		t.Helper()
-		answer, err := small.Get("http://" + s.admin + eventsPath + "?from=" + from)
+		answer, err := small.Get("http://" + s.admin + "/admin/v1/events" + "?from=" + from)
 		if err != nil || answer.StatusCode != 200 {
 			t.Fatal(answer, err)
 		}

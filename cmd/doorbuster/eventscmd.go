@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,11 +17,9 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi"
-	"doorbuster/httpapi/input"
+	"doorbuster/httpapi/client"
+	"doorbuster/httpapi/wire"
 )
-
-// eventsPath is where the admin API tells the trail of events.
-const eventsPath = "/admin/v1/events"
 
 // eventsPause is how long a reader that was cut off waits before it goes on, and
 // eventsSilence after what time without an event or a heartbeat it takes a node for
@@ -109,7 +104,7 @@ func (o *eventsOptions) tail(ctx context.Context, out, diagnostics io.Writer) er
 			broken = false
 		})
 		at = cmp.Or(next, at)
-		var refused refusal
+		var refused *client.Refused
 		switch {
 		case err == nil && !o.follow && o.session != "" && !o.told && (o.from == "" || o.from == "0"):
 			return fmt.Errorf("no event of a session %q is kept; is that its id?", o.session)
@@ -124,7 +119,7 @@ func (o *eventsOptions) tail(ctx context.Context, out, diagnostics io.Writer) er
 			return nil
 		case !began:
 			return err
-		case !o.follow, errors.As(err, new(lastingError)), errors.As(err, &refused) && !refused.passes():
+		case !o.follow, errors.As(err, new(lastingError)), errors.As(err, &refused) && !refused.Passes():
 			return fmt.Errorf("%w; it was at %s", err, at)
 		}
 		if !broken {
@@ -146,14 +141,14 @@ type lastingError struct{ error }
 
 func (e lastingError) Unwrap() error { return e.error }
 
-var errSilent = fmt.Errorf("told nothing for %s", eventsSilence)
-
 // tailOnce writes what one stream gives, and gives where to go on; "" if nothing
 // came. begins is told the position that the stream begins
 // with, and since when the node keeps events.
 func (o *eventsOptions) tailOnce(ctx context.Context, from string, out io.Writer, begins func(at, since string)) (next string, err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	node, err := o.asks()
+	if err != nil {
+		return "", lastingError{err}
+	}
 	q := url.Values{"follow": {strconv.FormatBool(o.follow)}}
 	if from != "" {
 		q.Set("from", from)
@@ -163,62 +158,31 @@ func (o *eventsOptions) tailOnce(ctx context.Context, from string, out io.Writer
 	if o.session != "" {
 		q.Set("session", o.session)
 	}
-	request, err := o.prepare(ctx, http.MethodGet, eventsPath+"?"+q.Encode(), "", nil)
-	if err != nil {
-		return "", lastingError{err}
-	}
-	request.Header.Set("Accept", "application/x-ndjson, application/problem+json")
-	silence := time.AfterFunc(eventsSilence, func() { cancel(errSilent) })
-	defer silence.Stop()
-	response, err := o.do(request)
-	if err != nil {
-		if context.Cause(ctx) == errSilent {
-			err = fmt.Errorf("%s %w", o.admin, errSilent)
-		}
-		return "", err
-	}
-	defer response.Body.Close()
-	begins(cmp.Or(response.Header.Get(httpapi.HeaderFromEvent), from), response.Header.Get(httpapi.HeaderKeptSince))
-	in := bufio.NewScanner(response.Body)
-	in.Buffer(make([]byte, 64<<10), 1<<20)
-	in.Split(wholeLines)
-	for in.Scan() {
-		silence.Reset(eventsSilence)
+	err = node.Events(ctx, q, eventsSilence, func(h http.Header) {
+		begins(cmp.Or(h.Get(wire.HeaderFromEvent), from), h.Get(wire.HeaderKeptSince))
+	}, func(text []byte) error {
 		var line struct {
-			httpapi.TrailJSON
+			wire.TrailEvent
 			Heartbeat bool `json:"heartbeat"`
 		}
-		if err := json.Unmarshal(in.Bytes(), &line); err != nil {
-			return next, lastingError{fmt.Errorf("the answer of %s is not one of a node's admin API; is --admin right? (%s)", o.admin, input.Wrong(err, len(in.Bytes())))}
+		if err := node.Decode(text, &line); err != nil {
+			return lastingError{err}
 		}
 		if line.Heartbeat {
 			next = strconv.FormatUint(line.Index+1, 10)
-			continue
+			return nil
 		}
-		if err := o.print(out, in.Bytes(), &line.TrailJSON); err != nil {
-			return next, lastingError{err}
+		if err := o.print(out, text, &line.TrailEvent); err != nil {
+			return lastingError{err}
 		}
 		next = strconv.FormatUint(line.Index, 10) + "." + strconv.FormatUint(uint64(line.N)+1, 10)
-	}
-	if err = in.Err(); context.Cause(ctx) == errSilent {
-		err = errSilent
-	}
-	if err != nil {
-		return next, fmt.Errorf("%s broke off: %w", o.admin, err)
-	}
-	return next, nil
-}
-
-// wholeLines has a scanner leave out what a stream that broke off has half told.
-func wholeLines(data []byte, _ bool) (advance int, line []byte, err error) {
-	if i := bytes.IndexByte(data, '\n'); i >= 0 {
-		return i + 1, data[:i], nil
-	}
-	return 0, nil, nil
+		return nil
+	})
+	return next, err
 }
 
 // print writes an event: as it came, or a line for people.
-func (o *eventsOptions) print(out io.Writer, line []byte, e *httpapi.TrailJSON) error {
+func (o *eventsOptions) print(out io.Writer, line []byte, e *wire.TrailEvent) error {
 	o.told = true
 	if o.output == "json" {
 		_, err := out.Write(append(line[:len(line):len(line)], '\n'))

@@ -1,15 +1,12 @@
 package main
 
 import (
-	"bufio"
-	"cmp"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,60 +18,36 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi"
-	"doorbuster/httpapi/input"
+	"doorbuster/httpapi/client"
+	"doorbuster/httpapi/wire"
 )
 
-// listPage is what the admin API shows of a list.
-type listPage struct {
-	List   string    `json:"list"`
-	Count  int64     `json:"count"`
-	Rows   []listRow `json:"rows"`
-	Cursor string    `json:"cursor,omitempty"`
-}
-
-type listRow struct {
-	ID    string    `json:"id"`
-	Level string    `json:"level,omitempty"`
-	Since time.Time `json:"since"`
-}
-
-// listResult is what the admin API says of an import.
-type listResult struct {
-	List      string `json:"list"`
-	Action    string `json:"action"`
-	Rows      int64  `json:"rows"`
-	Removed   int64  `json:"removed"`
-	Unchanged int64  `json:"unchanged"`
-	Repeated  int64  `json:"repeated"`
-	Count     int64  `json:"count"`
-}
-
-// listPath turns the name of a list into its path of the admin API.
-type listPath func(name string) (path string, err error)
+// listPath reads the name of a list.
+type listPath func(name string) (client.List, error)
 
 // pathOfList is for risk and allow lists.
-func pathOfList(name string) (string, error) {
+func pathOfList(name string) (client.List, error) {
 	kind, rest, _ := strings.Cut(name, "/")
 	switch {
 	case kind == "risk":
 		switch rest {
 		case "shoppers", "phones", "addresses", "ips":
-			return "/admin/v1/" + name, nil
+			return client.List(name), nil
 		}
 		return "", fmt.Errorf("%q is no list: risk lists are risk/shoppers, risk/phones, risk/addresses, risk/ips", name)
 	case kind == "allowlists" && engine.ValidID(rest):
-		return "/admin/v1/" + name, nil
+		return client.List(name), nil
 	}
 	return "", fmt.Errorf("%q is no list: name one such as risk/shoppers or allowlists/vips", name)
 }
 
 // pathOfReservations is for the reservations of a listing.
-func pathOfReservations(name string) (string, error) {
+func pathOfReservations(name string) (client.List, error) {
 	session, sku, _ := strings.Cut(name, "/")
 	if !engine.ValidID(session) || !engine.ValidID(sku) {
 		return "", fmt.Errorf("%q is no listing: name it as SESSION/SKU", name)
 	}
-	return "/admin/v1/sessions/" + session + "/skus/" + sku + "/reservations", nil
+	return client.List("sessions/" + session + "/skus/" + sku + "/reservations"), nil
 }
 
 func newListsCommand() *cobra.Command {
@@ -129,27 +102,27 @@ func newListsShowCommand() *cobra.Command {
 
 func newListShowCommand(what string, pathOf listPath) *cobra.Command {
 	o := clusterOptions{}
-	var path, id string
+	var list client.List
+	id := ""
 	use := "show " + what + " [ID] --admin ADDR"
 	if strings.HasPrefix(what, "[") {
 		use = "show " + what + " [ID]] --admin ADDR"
 	}
-	c := o.command(&cobra.Command{Use: use, Short: "Show the newest figures of a list, its first rows, or what it says of one id"}, nil, func(c *cobra.Command) error {
+	short := "Show the newest figures of a list, its first rows, or what it says of one id"
+	c := o.command(&cobra.Command{Use: use, Short: short}, nil, func(c *cobra.Command) error {
 		switch {
-		case path == "":
+		case list == "":
 			return o.showLists(c)
 		case id != "":
-			var row listRow
-			if err := o.call(c.Context(), path+"/"+url.PathEscape(id), nil, &row); err != nil {
-				return err
-			}
-			return o.showRows(c, &listPage{Rows: []listRow{row}}, &row)
+			return request(c, &o, func(ctx context.Context, node *client.Client) (*wire.ListRow, error) {
+				return node.ListRow(ctx, list, id)
+			}, func(w io.Writer, row *wire.ListRow) error {
+				return printRows(w, &wire.ListPage{Rows: []wire.ListRow{*row}})
+			})
 		}
-		var page listPage
-		if err := o.call(c.Context(), path, nil, &page); err != nil {
-			return err
-		}
-		return o.showRows(c, &page, &page)
+		return request(c, &o, func(ctx context.Context, node *client.Client) (*wire.ListPage, error) {
+			return node.List(ctx, list)
+		}, printRows)
 	})
 	return withArguments(c, func(args []string) (err error) {
 		switch {
@@ -160,18 +133,15 @@ func newListShowCommand(what string, pathOf listPath) *cobra.Command {
 		case len(args) == 2:
 			id = args[1]
 		}
-		path, err = pathOf(args[0])
+		list, err = pathOf(args[0])
 		return err
 	})
 }
 
-func (o *clusterOptions) showRows(c *cobra.Command, page *listPage, whole any) error {
-	if o.output == "json" {
-		return printJSON(c.OutOrStdout(), whole)
-	}
-	table := tabwriter.NewWriter(c.OutOrStdout(), 0, 8, 2, ' ', 0)
+func printRows(w io.Writer, page *wire.ListPage) error {
+	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	for _, row := range page.Rows {
-		fmt.Fprintf(table, "%s\t%s\tsince %s\n", shown(row.ID), shown(row.Level), row.Since.Format(time.RFC3339))
+		fmt.Fprintf(table, "%s\t%s\tsince %s\n", shown(row.ID), shown(row.Level), shown(row.Since))
 	}
 	if page.List != "" {
 		fmt.Fprintf(table, "%s: %d", shown(page.List), page.Count)
@@ -185,28 +155,25 @@ func (o *clusterOptions) showRows(c *cobra.Command, page *listPage, whole any) e
 
 // showLists tells which lists there are.
 func (o *clusterOptions) showLists(c *cobra.Command) error {
-	var counts struct {
-		Risk []struct {
-			List  string
-			Count int64
-		} `json:"risk"`
-		Allow []struct {
-			List  string
-			Count int64
-		} `json:"allowlists"`
+	node, err := o.asks()
+	if err != nil {
+		return err
 	}
-	for _, path := range []string{"/admin/v1/risk", "/admin/v1/allowlists"} {
-		if err := o.call(c.Context(), path, nil, &counts); err != nil {
-			return err
-		}
+	risk, err := node.RiskLists(c.Context())
+	if err != nil {
+		return err
+	}
+	allow, err := node.AllowLists(c.Context())
+	if err != nil {
+		return err
 	}
 	all := map[string]int64{}
 	table := tabwriter.NewWriter(c.OutOrStdout(), 0, 8, 2, ' ', 0)
-	for _, x := range counts.Risk {
+	for _, x := range risk.Risk {
 		all["risk/"+x.List] = x.Count
 		fmt.Fprintf(table, "risk/%s\t%d\n", shown(x.List), x.Count)
 	}
-	for _, x := range counts.Allow {
+	for _, x := range allow.AllowLists {
 		all["allowlists/"+x.List] = x.Count
 		fmt.Fprintf(table, "allowlists/%s\t%d\n", shown(x.List), x.Count)
 	}
@@ -224,8 +191,9 @@ const sureUsage = "it is meant, although it bars a good part of the last shopper
 
 func newListImportCommand(what string, pathOf listPath) *cobra.Command {
 	o := clusterOptions{look: strings.ToLower(map[bool]string{true: "lists", false: "reservations"}[what == "LIST"]) + " show"}
-	var path, file, format, level string
-	var replace, empty, yes bool
+	var list client.List
+	var file, format string
+	var send client.SendList
 	c := o.change(&cobra.Command{
 		Use:   "import " + what + " FILE --admin ADDR",
 		Short: "Take a file in: on top of what there is, or with --replace instead of it",
@@ -236,48 +204,37 @@ instead of it, in one step. Every line is checked before anything is changed.
 		if _, known := listMedia[format]; !known && format != "" {
 			return fmt.Errorf("--format %q is none of lines, csv, ndjson", format)
 		}
-		if empty && !replace {
+		if send.Empty && !send.Replace {
 			return errors.New("--empty is for --replace")
 		}
 		return nil
 	}, func(c *cobra.Command) error {
-		query := url.Values{}
-		for name, value := range map[string]string{"level": level, "note": o.note} {
-			if value != "" {
-				query.Set(name, value)
-			}
-		}
-		if empty {
-			query.Set("empty", "true")
-		}
-		if yes {
-			query.Set("sure", "true")
-		}
-		method := http.MethodPatch
-		if replace {
-			method = http.MethodPut
-		}
 		in, closed, err := openList(c, file)
 		if err != nil {
 			return err
 		}
 		defer closed()
-		return o.sendList(c, method, path+"?"+query.Encode(), format, file, in)
+		text := in
+		if format == "" {
+			format, text = formatOfFile(file, in)
+		}
+		send.Body, send.Size, send.Type = text, sizeOf(in), listMedia[format]
+		return o.sendList(c, list, send)
 	})
 	flags := c.Flags()
-	flags.BoolVar(&replace, "replace", false, "the file takes the place of all there is")
-	flags.BoolVar(&empty, "empty", false, "with --replace: the file may be empty, which takes everybody off")
+	flags.BoolVar(&send.Replace, "replace", false, "the file takes the place of all there is")
+	flags.BoolVar(&send.Empty, "empty", false, "with --replace: the file may be empty, which takes everybody off")
 	flags.StringVar(&format, "format", "", "lines, csv or ndjson (else by the file's name and its first character)")
-	flags.BoolVar(&yes, "yes", false, sureUsage)
+	flags.BoolVar(&send.Sure, "yes", false, sureUsage)
 	if what == "LIST" {
-		flags.StringVar(&level, "level", "", "of rows of a risk list that name none: watch, challenge, block (the default)")
+		flags.StringVar(&send.Level, "level", "", "of rows of a risk list that name none: watch, challenge, block (the default)")
 	}
 	return withArguments(c, func(args []string) (err error) {
 		if len(args) != 2 {
 			return fmt.Errorf("name one %s and one file, - for standard input", what)
 		}
 		file = args[1]
-		path, err = pathOf(args[0])
+		list, err = pathOf(args[0])
 		return err
 	})
 }
@@ -319,89 +276,40 @@ func sizeOf(in io.Reader) int64 {
 	return -1
 }
 
-// sendList sends a list and tells how it goes, and what came of it. One that can be
-// read again is sent again where nothing was heard of the outcome.
-func (o *clusterOptions) sendList(c *cobra.Command, method, path, format, file string, in io.Reader) error {
-	return o.insist(c.Context(), func() error { return o.sendListOnce(c, method, path, format, file, in) }, func() bool {
-		seeker, ok := in.(io.Seeker)
-		if !ok {
-			return false
-		}
-		_, err := seeker.Seek(0, io.SeekStart)
-		return err == nil
-	})
-}
-
-func (o *clusterOptions) sendListOnce(c *cobra.Command, method, path, format, file string, in io.Reader) error {
-	size := sizeOf(in)
-	text := bufio.NewReader(in)
-	kind := listMedia[cmp.Or(format, formatOfFile(file, text))]
-	ctx, cancel := context.WithCancelCause(c.Context())
-	defer cancel(nil)
-	silent := time.AfterFunc(o.timeout, func() { cancel(context.DeadlineExceeded) })
-	defer silent.Stop()
-	told := func(err error) error {
-		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, errRefused) {
-			return o.broken(cause, true)
-		}
-		return err
-	}
+// sendList sends a list and tells how it goes, and what came of it.
+func (o *clusterOptions) sendList(c *cobra.Command, list client.List, send client.SendList) error {
 	stderr := c.ErrOrStderr()
 	bar := func(of int64, what string, bytes bool) *progressbar.ProgressBar {
-		return progressbar.NewOptions64(of, progressbar.OptionSetWriter(stderr), progressbar.OptionShowBytes(bytes), progressbar.OptionSetDescription(what),
-			progressbar.OptionShowCount(), progressbar.OptionSetVisibility(isTerminal(stderr)), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
+		return progressbar.NewOptions64(of, progressbar.OptionSetWriter(stderr), progressbar.OptionShowBytes(bytes),
+			progressbar.OptionSetDescription(what), progressbar.OptionShowCount(),
+			progressbar.OptionSetVisibility(isTerminal(stderr)), progressbar.OptionClearOnFinish(),
+			progressbar.OptionThrottle(100*time.Millisecond))
 	}
-	sending := bar(size, "sent", true)
-	began := time.Now()
-	request, err := o.prepare(ctx, method, path, kind, io.TeeReader(&heard{text, func() { silent.Reset(o.timeout) }, nil}, sending))
-	if err != nil {
-		return err
-	}
-	request.ContentLength = size
-	request.Header.Set("Expect", "100-continue") // one that is refused need not be sent
-	request.Header.Set("Accept", "application/x-ndjson, application/problem+json")
-	response, err := o.do(request)
-	_ = sending.Finish() // progress is a courtesy: it may fail
-	if err != nil {
-		return told(err)
-	}
-	defer response.Body.Close()
+	sending := bar(send.Size, "sent", true)
 	var committing *progressbar.ProgressBar
-	lines := bufio.NewScanner(response.Body)
-	for lines.Scan() {
-		silent.Reset(o.timeout)
-		var line struct {
-			Committed *int64
-			Of        int64
-			Status    int
-			listResult
+	send.Sent, send.Note, send.Progress = sending, o.note, func(p wire.ImportProgress) {
+		if committing == nil {
+			_ = sending.Finish() // progress is a courtesy: it may fail
+			committing = bar(int64(p.Of), "rows", false)
 		}
-		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			return fmt.Errorf("the answer of %s is not one of a node's admin API; is --admin right? (%s)", o.admin, input.Wrong(err, len(lines.Bytes())))
-		}
-		switch {
-		case line.Committed != nil:
-			if committing == nil {
-				committing = bar(line.Of, "rows", false)
-			}
-			_ = committing.Set64(*line.Committed)
-			continue
-		case line.Status != 0:
-			return o.refused(line.Status, http.StatusText(line.Status), lines.Bytes())
-		}
+		_ = committing.Set(p.Committed)
+	}
+	began := time.Now()
+	return request(c, o, func(ctx context.Context, node *client.Client) (*wire.ListImport, error) {
+		done, err := node.SendList(ctx, list, send)
+		_ = sending.Finish()
 		if committing != nil {
 			_ = committing.Finish()
 		}
-		if o.output == "json" {
-			return printJSON(c.OutOrStdout(), &line.listResult)
-		}
-		_, err := fmt.Fprintf(c.OutOrStdout(), "%s in %s\n", line.listResult.String(), time.Since(began).Round(time.Millisecond))
+		return done, err
+	}, func(w io.Writer, r *wire.ListImport) error {
+		_, err := fmt.Fprintf(w, "%s in %s\n", importText(r), time.Since(began).Round(time.Millisecond))
 		return err
-	}
-	return told(o.broken(cmp.Or(lines.Err(), io.ErrUnexpectedEOF), true))
+	})
 }
 
-func (r *listResult) String() string {
+// importText is what came of an import, as a person reads it.
+func importText(r *wire.ListImport) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: ", shown(r.List))
 	switch {
@@ -425,30 +333,39 @@ func (r *listResult) String() string {
 	return b.String()
 }
 
-// formatOfFile tells the format of a list by its name, or else its first character.
-func formatOfFile(file string, text *bufio.Reader) string {
+// formatOfFile tells the format of a list by its name, or else its first character, and
+// gives what is to be read instead of in then.
+func formatOfFile(file string, in io.Reader) (format string, text io.Reader) {
 	switch strings.ToLower(filepath.Ext(file)) {
 	case ".csv":
-		return "csv"
+		return "csv", in
 	case ".ndjson", ".jsonl", ".json":
-		return "ndjson"
+		return "ndjson", in
 	}
-	if first, err := text.Peek(1); err == nil && first[0] == '{' {
-		return "ndjson"
+	format, first := "lines", make([]byte, 1)
+	n, _ := io.ReadFull(in, first) // what is wrong with it is wrong again
+	if first[0] == '{' {
+		format = "ndjson"
 	}
-	return "lines"
+	if seeker, ok := in.(io.Seeker); ok { // so that it can be sent again
+		if _, err := seeker.Seek(0, io.SeekStart); err == nil {
+			return format, in
+		}
+	}
+	return format, io.MultiReader(bytes.NewReader(first[:n]), in)
 }
 
 func newListExportCommand(what string, pathOf listPath) *cobra.Command {
 	o := clusterOptions{}
-	var path, format, file string
+	var list client.List
+	var format, file string
 	c := o.command(&cobra.Command{Use: "export " + what + " --admin ADDR", Short: "Write all of a list, as what can be imported again"}, func() error {
 		if format != "csv" && format != "ndjson" {
 			return fmt.Errorf("--format %q is neither csv nor ndjson", format)
 		}
 		return nil
 	}, func(c *cobra.Command) error {
-		return o.download(c, path+"?format="+format, file)
+		return o.exportList(c, list, format, file)
 	})
 	c.Flags().StringVar(&format, "format", "csv", "csv or ndjson")
 	c.Flags().StringVar(&file, "out", "", "the `file` to write; it must not exist yet (else standard output)")
@@ -456,58 +373,42 @@ func newListExportCommand(what string, pathOf listPath) *cobra.Command {
 		if len(args) != 1 {
 			return fmt.Errorf("name one %s", what)
 		}
-		path, err = pathOf(args[0])
+		list, err = pathOf(args[0])
 		return err
 	})
 }
 
-// download writes what a path gives to file, or standard output; a file is there
-// only once it is whole.
-func (o *clusterOptions) download(c *cobra.Command, path, file string) (err error) {
-	ctx, cancel := context.WithCancelCause(c.Context())
-	defer cancel(nil)
-	silent := time.AfterFunc(o.timeout, func() { cancel(context.DeadlineExceeded) })
-	defer silent.Stop()
-	if file != "" {
-		if _, err := os.Lstat(file); err == nil {
-			return fmt.Errorf("%s is there already; name another, or move it away", file)
-		}
-	}
-	response, err := o.open(ctx, path)
+// exportList writes a list to file, or standard output; a file is there only once it is
+// whole.
+func (o *clusterOptions) exportList(c *cobra.Command, list client.List, format, file string) (err error) {
+	node, err := o.asks()
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
-	from := &heard{response.Body, func() { silent.Reset(o.timeout) }, nil}
-	to, part := c.OutOrStdout(), file+".part"
-	if file != "" {
-		f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-		if err != nil {
-			return err
-		}
-		to = f
-		defer func() {
-			if err = errors.Join(err, f.Close()); err == nil {
-				err = os.Rename(part, file)
-			}
-			if err != nil {
-				os.Remove(part)
-			}
-		}()
+	if file == "" {
+		return node.ExportList(c.Context(), list, format, c.OutOrStdout())
 	}
-	_, err = io.Copy(to, from)
-	if from.failed != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			from.failed = cause
-		}
-		return o.broken(from.failed, false)
+	if _, err := os.Lstat(file); err == nil {
+		return fmt.Errorf("%s is there already; name another, or move it away", file)
+	}
+	part := file + ".part"
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	if err = errors.Join(node.ExportList(c.Context(), list, format, f), f.Close()); err == nil {
+		err = os.Rename(part, file)
+	}
+	if err != nil {
+		os.Remove(part)
 	}
 	return err
 }
 
 func newListChangeCommand(verb, what string, pathOf listPath) *cobra.Command {
 	o := clusterOptions{look: map[bool]string{true: "lists", false: "reservations"}[what == "LIST"] + " show"}
-	var path, level string
+	var list client.List
+	var level string
 	var ids []string
 	var yes bool
 	short := map[string]string{"add": "Put ids on a list, or change their level", "remove": "Take ids off a list"}[verb]
@@ -522,14 +423,8 @@ func newListChangeCommand(verb, what string, pathOf listPath) *cobra.Command {
 				return err
 			}
 		}
-		query := url.Values{}
-		if o.note != "" {
-			query.Set("note", o.note)
-		}
-		if yes {
-			query.Set("sure", "true")
-		}
-		return o.sendList(c, http.MethodPatch, path+"?"+query.Encode(), "ndjson", "", strings.NewReader(text.String()))
+		return o.sendList(c, list, client.SendList{Body: strings.NewReader(text.String()), Size: int64(text.Len()),
+			Type: listMedia["ndjson"], Sure: yes})
 	})
 	c.Flags().BoolVar(&yes, "yes", false, sureUsage)
 	if verb == "add" && what == "LIST" {
@@ -542,40 +437,29 @@ func newListChangeCommand(verb, what string, pathOf listPath) *cobra.Command {
 		if ids = args[1:]; verb == "remove" {
 			level = engine.LevelNone.String()
 		}
-		path, err = pathOf(args[0])
+		list, err = pathOf(args[0])
 		return err
 	})
 }
 
 func newListForgetCommand() *cobra.Command {
 	o := clusterOptions{look: "lists show"}
-	path, yes := "", false
+	var list client.List
+	yes := false
 	c := o.change(&cobra.Command{Use: "forget allowlists/NAME --admin ADDR", Short: "Forget an allow list"}, nil, func(c *cobra.Command) error {
-		query := url.Values{}
-		if o.note != "" {
-			query.Set("note", o.note)
-		}
-		if yes {
-			query.Set("sure", "true")
-		}
-		var forgotten struct {
-			List string `json:"list"`
-		}
-		if err := o.callAs(c.Context(), http.MethodDelete, path+"?"+query.Encode(), nil, &forgotten); err != nil {
+		return request(c, &o, func(ctx context.Context, node *client.Client) (*wire.ListCount, error) {
+			return node.ForgetList(ctx, list, o.note, yes)
+		}, func(w io.Writer, forgotten *wire.ListCount) error {
+			_, err := fmt.Fprintf(w, "%s is forgotten\n", shown(forgotten.List))
 			return err
-		}
-		if o.output == "json" {
-			return printJSON(c.OutOrStdout(), &forgotten)
-		}
-		_, err := fmt.Fprintf(c.OutOrStdout(), "%s is forgotten\n", shown(forgotten.List))
-		return err
+		})
 	})
 	c.Flags().BoolVar(&yes, "yes", false, sureUsage)
 	return withArguments(c, func(args []string) (err error) {
 		if len(args) != 1 || !strings.HasPrefix(args[0], "allowlists/") {
 			return errors.New("name one list, such as allowlists/vips; a risk list is emptied with import --replace --empty")
 		}
-		path, err = pathOfList(args[0])
+		list, err = pathOfList(args[0])
 		return err
 	})
 }

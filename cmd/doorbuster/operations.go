@@ -9,6 +9,7 @@ import (
 
 	"doorbuster/cluster"
 	"doorbuster/httpapi"
+	"doorbuster/httpapi/wire"
 )
 
 // operations lets operators change the cluster. It is made before the cluster's
@@ -30,7 +31,7 @@ func (o operations) operate(ctx context.Context, what cluster.Operation) (leader
 	return leader, told(err)
 }
 
-func (o operations) Join(ctx context.Context, operator string, m httpapi.Member) error {
+func (o operations) Join(ctx context.Context, operator string, m wire.Member) error {
 	_, err := o.operate(ctx, cluster.Operation{Name: cluster.OpJoin, Operator: operator,
 		Member: cluster.Member{ID: m.ID, Zone: m.Zone, Kind: cluster.Kind(m.Kind), Peer: m.Peer}})
 	return err
@@ -62,21 +63,21 @@ func (o operations) Prefer(ctx context.Context, operator, zone string) error {
 	return err
 }
 
-func (o operations) Drain(ctx context.Context, operator string, d httpapi.Drain) error {
+func (o operations) Drain(ctx context.Context, operator string, d wire.Drain) error {
 	_, err := o.operate(ctx, cluster.Operation{Name: cluster.OpDrain, Operator: operator, Node: d.Node, Zone: d.Zone, On: d.On})
 	return err
 }
 
-func (o operations) PromotePlan(_ context.Context, zone string) (httpapi.PromotePlan, error) {
+func (o operations) PromotePlan(_ context.Context, zone string) (wire.PromotePlan, error) {
 	return shownPlan(o.cluster.PlanPromotion(zone)), nil
 }
 
-func (o operations) Promote(ctx context.Context, operator, zone, token string) (httpapi.PromotePlan, error) {
+func (o operations) Promote(ctx context.Context, operator, zone, token string) (wire.PromotePlan, error) {
 	p, err := o.cluster.Promote(ctx, operator, zone, token)
 	return shownPlan(p), told(err)
 }
 
-func shownPlan(p cluster.PromotePlan) httpapi.PromotePlan {
+func shownPlan(p cluster.PromotePlan) wire.PromotePlan {
 	heard := ""
 	if !p.LeaderHeard.IsZero() {
 		heard = time.Since(p.LeaderHeard).Round(time.Millisecond).String()
@@ -85,7 +86,7 @@ func shownPlan(p cluster.PromotePlan) httpapi.PromotePlan {
 	if p.Wait > 0 {
 		wait = p.Wait.String()
 	}
-	return httpapi.PromotePlan{
+	return wire.PromotePlan{
 		Wait: wait,
 		Zone: p.Zone, Node: p.Node, Generation: p.Generation, NextGeneration: p.NextGeneration, LastIndex: uint64(p.LastIndex),
 		AppliedIndex: uint64(p.AppliedIndex), Term: uint64(p.Term), ZoneAck: string(p.ZoneAck), LeaderHeardAgo: heard,

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"doorbuster/httpapi"
+	"doorbuster/httpapi/client"
 	"doorbuster/httpapi/input"
 	"doorbuster/httpapi/reconcile"
 	"doorbuster/httpapi/reconcile/statement"
@@ -31,7 +30,6 @@ const reconciliationsPath = "/admin/v1/reconciliations"
 const (
 	mostShownFindings = 20
 	mostShownTotals   = 31 // a month of days
-	maxReportLine     = 64 << 20
 )
 
 // reconcileOptions are the flags of reconcile.
@@ -211,58 +209,32 @@ func (o *reconcileOptions) send(c *cobra.Command) (*reconcile.Report, error) {
 		}
 		from = f
 	}
-	ctx, cancel := context.WithCancelCause(c.Context())
-	defer cancel(nil)
-	silent := time.AfterFunc(o.timeout, func() { cancel(context.DeadlineExceeded) })
-	defer silent.Stop()
-	bars := newReconcileBars(c.ErrOrStderr(), size)
-	defer bars.end()
-	body := &heard{from, func() { silent.Reset(o.timeout) }, nil}
-	q, _ := o.query()
-	request, err := o.prepare(ctx, http.MethodPost, reconciliationsPath+"?"+q.Encode(), "application/octet-stream", io.TeeReader(body, bars))
+	node, err := o.asks()
 	if err != nil {
 		return nil, err
 	}
-	request.ContentLength = size
-	request.Header.Set("Expect", "100-continue") // a node that will not take it says so first
-	request.Header.Set("Accept", "application/x-ndjson, application/problem+json")
-	response, err := o.do(request)
-	switch {
-	case body.failed != nil:
-		return nil, fmt.Errorf("read the statement: %w", body.failed)
-	case err != nil && context.Cause(ctx) != nil:
-		return nil, o.broken(context.Cause(ctx), true)
-	case err != nil:
-		return nil, err
-	}
-	defer response.Body.Close()
-	lines := bufio.NewScanner(response.Body)
-	lines.Buffer(nil, maxReportLine)
-	for lines.Scan() {
-		silent.Reset(o.timeout)
-		var line reconcileLine
-		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			return nil, fmt.Errorf("the answer of %s is not one of a node's admin API; is --admin right? (%s)", o.admin, input.Wrong(err, len(lines.Bytes())))
-		}
-		switch {
-		case line.Progress != nil:
-			bars.told(line.Progress)
-		case line.Report != nil:
-			return line.Report, nil
-		case line.Problem != nil:
-			var status struct{ Status int }
-			_ = json.Unmarshal(line.Problem, &status) // refused reads the rest of it
-			return nil, o.refused(status.Status, http.StatusText(status.Status), line.Problem)
-		}
-	}
-	err = lines.Err()
-	if cause := context.Cause(ctx); cause != nil {
-		err = cause
-	}
-	if err == nil {
-		err = io.ErrUnexpectedEOF
-	}
-	return nil, o.broken(err, true)
+	bars := newReconcileBars(c.ErrOrStderr(), size)
+	defer bars.end()
+	q, _ := o.query()
+	var report *reconcile.Report
+	err = node.Upload(c.Context(), client.Upload{Method: http.MethodPost, Path: reconciliationsPath + "?" + q.Encode(),
+		Type: "application/octet-stream", Body: from, Size: size, Sent: bars, Line: func(text []byte) (last bool, err error) {
+			var line reconcileLine
+			if err := node.Decode(text, &line); err != nil {
+				return false, err
+			}
+			switch {
+			case line.Progress != nil:
+				bars.told(line.Progress)
+			case line.Problem != nil:
+				var status struct{ Status int }
+				_ = json.Unmarshal(line.Problem, &status) // Refusal reads the rest of it
+				return false, node.Refusal(status.Status, line.Problem)
+			}
+			report = line.Report
+			return report != nil, nil
+		}})
+	return report, err
 }
 
 // reconcileBars show how far an upload and a run are, where somebody looks.

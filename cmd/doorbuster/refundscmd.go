@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -9,10 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"doorbuster/httpapi"
+	"doorbuster/httpapi/client"
+	"doorbuster/httpapi/wire"
 )
-
-const refundsPath = "/admin/v1/refunds"
 
 func newRefundsCommand() *cobra.Command {
 	var o clusterOptions
@@ -26,24 +26,15 @@ node that leads asks; the others don't know of tries.`,
 		Example: `  doorbuster refunds --admin 127.0.0.1:8081
   doorbuster refunds --admin 127.0.0.1:8081 --json | jq '.refunds[].last_error'`,
 	}, nil, func(c *cobra.Command) error {
-		var page httpapi.RefundsPage
-		path := refundsPath
-		if cursor != "" {
-			path += "?cursor=" + cursor
-		}
-		if err := o.call(c.Context(), path, nil, &page); err != nil {
-			return err
-		}
-		if o.output == "json" {
-			return printJSON(c.OutOrStdout(), &page)
-		}
-		return printRefunds(c.OutOrStdout(), &page)
+		return request(c, &o, func(ctx context.Context, node *client.Client) (*wire.Refunds, error) {
+			return node.Refunds(ctx, cursor)
+		}, printRefunds)
 	})
 	c.Flags().StringVar(&cursor, "cursor", "", "where to go on, as the page before says")
 	return c
 }
 
-func printRefunds(w io.Writer, page *httpapi.RefundsPage) error {
+func printRefunds(w io.Writer, page *wire.Refunds) error {
 	var b strings.Builder
 	if len(page.Refunds) == 0 {
 		b.WriteString("No refund is due.\n")

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"doorbuster/httpapi"
+	"doorbuster/httpapi/wire"
 )
 
 // TestRefundsSayWhyAndWhatCameOfThem: an order cancelled in time gets its money back for
@@ -22,10 +22,10 @@ func TestRefundsSayWhyAndWhatCameOfThem(t *testing.T) {
 		time.Now().Format(time.RFC3339Nano)), "Content-Type", "application/json"); a.Status != 200 {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
-	var page httpapi.RefundsPage
+	var page wire.Refunds
 	s.eventually(func() bool {
-		a := s.ops("GET", refundsPath, "")
-		page = httpapi.RefundsPage{}
+		a := s.ops("GET", "/admin/v1/refunds", "")
+		page = wire.Refunds{}
 		return json.Unmarshal([]byte(a.Body), &page) == nil && len(page.Refunds) == 1 && page.Refunds[0].Tries > 1
 	}, func() string { return fmt.Sprintf("%+v", page) })
 	r := &page.Refunds[0]

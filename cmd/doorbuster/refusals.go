@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -15,6 +14,8 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi"
+	"doorbuster/httpapi/client"
+	"doorbuster/httpapi/wire"
 )
 
 // refusalsPath is where the admin API tells why a shopper was refused.
@@ -55,18 +56,9 @@ with what it is worth.`,
 		}
 		return errors.Join(errs...)
 	}, func(c *cobra.Command) error {
-		query := url.Values{"shopper": {shopper}}
-		if session != "" {
-			query.Set("session", session)
-		}
-		var told httpapi.Refusals
-		if err := o.call(c.Context(), refusalsPath+"?"+query.Encode(), nil, &told); err != nil {
-			return err
-		}
-		if o.output == "json" {
-			return printJSON(c.OutOrStdout(), &told)
-		}
-		return printRefusals(c.OutOrStdout(), &told)
+		return request(c, &o, func(ctx context.Context, node *client.Client) (*wire.Refusals, error) {
+			return node.Refusals(ctx, shopper, session)
+		}, printRefusals)
 	})
 	flags := c.Flags()
 	flags.StringVar(&shopper, "shopper", "", "`id` of the shopper")
@@ -76,7 +68,7 @@ with what it is worth.`,
 
 // printRefusals writes what customer service reads out, and below it what that
 // is worth.
-func printRefusals(w io.Writer, told *httpapi.Refusals) error {
+func printRefusals(w io.Writer, told *wire.Refusals) error {
 	var b strings.Builder
 	row := func(table io.Writer, cells ...string) {
 		for i := range cells {

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"doorbuster/httpapi"
+	"doorbuster/httpapi/wire"
 )
 
 // refusalsSay runs "doorbuster refusals" with args.
@@ -20,10 +20,10 @@ func refusalsSay(t *testing.T, args ...string) (stdout, stderr string, status in
 }
 
 func TestRefusalsCommand(t *testing.T) {
-	told := httpapi.Refusals{Shopper: "ann", Refusals: []httpapi.Refused{
+	told := wire.Refusals{Shopper: "ann", Refusals: []wire.Refused{
 		{Node: "b1", Session: "day", SKU: "lamp", Code: "missed", Reason: "quota", First: "2026-09-20T02:00:01Z", Last: "2026-09-20T02:00:09Z", Count: 65535},
 		{Node: "a1", Session: "day", SKU: "mask-50", Code: "limit_reached", Reason: "limit_session", First: "2026-09-20T02:00:03Z", Last: "2026-09-20T02:00:03Z", Count: 1},
-	}, Nodes: []httpapi.NodeJournal{
+	}, Nodes: []wire.NodeJournal{
 		{Node: "a1", Answered: true, Noting: true, Since: "2026-09-20T01:00:00Z", Entries: 2, Capacity: 8, Lost: 3},
 		{Node: "a2", Error: "no answer within 1s\x1b"}, {Node: "b1", Answered: true}, {Node: "b2", Answered: true, Since: "2026-09-20T01:00:00Z", Capacity: 8},
 	}, Note: "There may have been more."}
@@ -46,7 +46,7 @@ There may have been more.
 	}
 	for _, as := range [][]string{{"--json"}, {"--output", "json"}} {
 		out, errs, status = refusalsSay(t, append([]string{"--shopper", "ann", "--admin", node.URL}, as...)...)
-		var back httpapi.Refusals
+		var back wire.Refusals
 		if err := json.Unmarshal([]byte(out), &back); status != 0 || err != nil || encoded(t, back) != encoded(t, told) {
 			t.Errorf("%v: status %d, %s, %v:\n%s", as, status, errs, err, out)
 		}
@@ -59,7 +59,7 @@ There may have been more.
 }
 
 // refusals is what a node tells of a shopper.
-func (s *shop) refusals(shopper string) (told httpapi.Refusals) {
+func (s *shop) refusals(shopper string) (told wire.Refusals) {
 	s.t.Helper()
 	a := s.do("GET", "http://"+s.admin+refusalsPath+"?shopper="+shopper, "")
 	if a.Status != 200 {
@@ -72,7 +72,7 @@ func (s *shop) refusals(shopper string) (told httpapi.Refusals) {
 }
 
 // reasons gives what was told as "node session/sku reason".
-func reasons(told httpapi.Refusals) (list []string) {
+func reasons(told wire.Refusals) (list []string) {
 	for _, x := range told.Refusals {
 		list = append(list, x.Node+" "+x.Session+"/"+x.SKU+" "+x.Reason)
 	}

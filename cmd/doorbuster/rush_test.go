@@ -89,7 +89,7 @@ func startRush(t *testing.T, name, listing string, rate int, doors ...*door) *ru
 // watch asks again and again whether a door is ready.
 func (r *rush) watch(d *door) {
 	for {
-		response, err := client.Get(d.check)
+		response, err := poolless.Get(d.check)
 		d.ready.Store(err == nil && response.StatusCode == 200)
 		if err == nil {
 			response.Body.Close()

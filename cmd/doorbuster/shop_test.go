@@ -204,7 +204,7 @@ type order struct {
 
 // A connection for each request: a pool dials some that it then leaves unused,
 // and a server that stops gives those a few seconds.
-var client = &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+var poolless = &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 
 // request sends one request; header is pairs of names and values.
 func (s *shop) request(method, url, body string, header ...string) (reply, error) {
@@ -217,7 +217,7 @@ func (s *shop) request(method, url, body string, header ...string) (reply, error
 	}
 	through := s.through
 	if through == nil {
-		through = client
+		through = poolless
 	}
 	response, err := through.Do(r)
 	if err != nil {

@@ -2,75 +2,21 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/client"
+	"doorbuster/httpapi/wire"
 )
-
-// Paths of the admin API that the switches are at.
-const (
-	switchesPath = "/admin/v1/switches"
-	profilesPath = "/admin/v1/profiles/"
-)
-
-// switchboard is what the admin API says of the switches.
-type switchboard struct {
-	LogIndex      uint64          `json:"log_index"`
-	ActiveProfile string          `json:"active_profile"`
-	Switches      []switchSetting `json:"switches"`
-	Profiles      []switchProfile `json:"profiles"`
-	History       []switchRecord  `json:"history"`
-}
-
-type switchSetting struct {
-	Name    string      `json:"name"`
-	Value   switchValue `json:"value"`
-	Normal  switchValue `json:"normal"`
-	Allowed []string    `json:"allowed,omitempty"`
-	Most    *int64      `json:"most,omitempty"`
-	Help    string      `json:"help"`
-}
-
-// switchValue is a word or a whole number, as the node wrote it.
-type switchValue struct{ json.RawMessage }
-
-func (v switchValue) String() string {
-	if word, err := strconv.Unquote(string(v.RawMessage)); err == nil {
-		return word
-	}
-	return string(v.RawMessage)
-}
-
-type switchProfile struct {
-	Name     string                 `json:"name"`
-	Switches map[string]switchValue `json:"switches"`
-}
-
-type switchRecord struct {
-	At       time.Time `json:"at"`
-	LogIndex uint64    `json:"log_index"`
-	Operator string    `json:"operator"`
-	Note     string    `json:"note"`
-	Action   string    `json:"action"`
-	Profile  string    `json:"profile,omitempty"`
-	Changed  []struct {
-		Name   string      `json:"name"`
-		Before switchValue `json:"before"`
-		After  switchValue `json:"after"`
-	} `json:"changed"`
-}
 
 func newSwitchesCommand() *cobra.Command {
 	c := newSwitchesListCommand("switches [command]")
@@ -87,52 +33,34 @@ a session that names it. "back" takes the last change back.`
   doorbuster switches back --admin 127.0.0.1:8081`
 	c.SetFlagErrorFunc(badFlag)
 	c.AddCommand(newSwitchesListCommand("list"), newSwitchesSetCommand(),
-		newSwitchesTurnCommand("back", "Take the last change back", http.MethodPost, func(string) string { return switchesPath + "/back" }),
-		newSwitchesTurnCommand("normal", "Turn everything as it is while nobody says otherwise", http.MethodPost, func(string) string { return switchesPath + "/normal" }),
-		newSwitchesTurnCommand("profile NAME", "Turn a profile's switches on", http.MethodPost, func(name string) string { return profilesPath + name + "/apply" }),
+		newSwitchesTurnCommand("back", "Take the last change back",
+			func(ctx context.Context, node *client.Client, _, note string) (*wire.Switchboard, error) {
+				return node.TurnSwitches(ctx, "back", note)
+			}),
+		newSwitchesTurnCommand("normal", "Turn everything as it is while nobody says otherwise",
+			func(ctx context.Context, node *client.Client, _, note string) (*wire.Switchboard, error) {
+				return node.TurnSwitches(ctx, "normal", note)
+			}),
+		newSwitchesTurnCommand("profile NAME", "Turn a profile's switches on",
+			func(ctx context.Context, node *client.Client, name, note string) (*wire.Switchboard, error) {
+				return node.ApplyProfile(ctx, name, note)
+			}),
 		newSwitchesDefineCommand(),
-		newSwitchesTurnCommand("forget NAME", "Forget a profile; what it has turned on stays", http.MethodDelete, func(name string) string { return profilesPath + name }))
+		newSwitchesTurnCommand("forget NAME", "Forget a profile; what it has turned on stays",
+			func(ctx context.Context, node *client.Client, name, note string) (*wire.Switchboard, error) {
+				return node.ForgetProfile(ctx, name, note)
+			}))
 	return c
 }
 
 func newSwitchesListCommand(use string) *cobra.Command {
 	o := clusterOptions{look: "switches list"}
-	return o.command(&cobra.Command{Use: use + " --admin ADDR", Short: "List the switches, the profiles and the last changes"}, nil, func(c *cobra.Command) error {
-		var board switchboard
-		if err := o.call(c.Context(), switchesPath, nil, &board); err != nil {
-			return err
-		}
-		if o.output == "json" {
-			return printJSON(c.OutOrStdout(), &board)
-		}
-		return board.print(c.OutOrStdout())
+	list := &cobra.Command{Use: use + " --admin ADDR", Short: "List the switches, the profiles and the last changes"}
+	return o.command(list, nil, func(c *cobra.Command) error {
+		return request(c, &o, func(ctx context.Context, node *client.Client) (*wire.Switchboard, error) {
+			return node.Switches(ctx)
+		}, printSwitches)
 	})
-}
-
-// turnSwitches asks for a change and shows what it came to.
-func (o *clusterOptions) turnSwitches(c *cobra.Command, method, path string, switches map[string]string) error {
-	body := map[string]any{}
-	if switches != nil {
-		values := map[string]any{}
-		for name, text := range switches {
-			values[name] = text
-			if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-				values[name] = n
-			}
-		}
-		body["switches"] = values
-	}
-	if o.note != "" {
-		body["note"] = o.note
-	}
-	var board switchboard
-	if err := o.callAs(c.Context(), method, path, body, &board); err != nil {
-		return err
-	}
-	if o.output == "json" {
-		return printJSON(c.OutOrStdout(), &board)
-	}
-	return board.printChange(c.OutOrStdout())
 }
 
 // withArguments lets a command of the admin API take arguments, which check must
@@ -147,11 +75,14 @@ func withArguments(c *cobra.Command, check func(args []string) error) *cobra.Com
 	return c
 }
 
-func newSwitchesTurnCommand(use, short, method string, path func(name string) string) *cobra.Command {
+func newSwitchesTurnCommand(use, short string,
+	turn func(ctx context.Context, node *client.Client, name, note string) (*wire.Switchboard, error)) *cobra.Command {
 	o := clusterOptions{look: "switches list"}
 	name := ""
 	c := o.change(&cobra.Command{Use: use + " --admin ADDR", Short: short}, nil, func(c *cobra.Command) error {
-		return o.turnSwitches(c, method, path(name), nil)
+		return request(c, &o, func(ctx context.Context, node *client.Client) (*wire.Switchboard, error) {
+			return turn(ctx, node, name, o.note)
+		}, printSwitched)
 	})
 	if !strings.Contains(use, "NAME") {
 		return c
@@ -174,10 +105,14 @@ func profileName(given string) (string, error) {
 
 func newSwitchesSetCommand() *cobra.Command {
 	o := clusterOptions{look: "switches list"}
-	var switches map[string]string
+	var switches map[string]wire.SwitchValue
 	c := o.change(&cobra.Command{Use: "set NAME=VALUE... --admin ADDR", Short: "Turn single switches",
-		Example: `  doorbuster switches set rate_limits=50 risk_service=off --note "the risk service is slow" --admin 127.0.0.1:8081`},
-		nil, func(c *cobra.Command) error { return o.turnSwitches(c, http.MethodPatch, switchesPath, switches) })
+		Example: `  doorbuster switches set rate_limits=50 risk_service=off --note "the risk service is slow" --admin 127.0.0.1:8081`,
+	}, nil, func(c *cobra.Command) error {
+		return request(c, &o, func(ctx context.Context, node *client.Client) (*wire.Switchboard, error) {
+			return node.SetSwitches(ctx, switches, o.note)
+		}, printSwitched)
+	})
 	return withArguments(c, func(args []string) (err error) {
 		switches, err = parseSwitches(args)
 		return err
@@ -186,10 +121,13 @@ func newSwitchesSetCommand() *cobra.Command {
 
 func newSwitchesDefineCommand() *cobra.Command {
 	o := clusterOptions{look: "switches list"}
-	var switches map[string]string
+	var switches map[string]wire.SwitchValue
 	name := ""
-	c := o.change(&cobra.Command{Use: "define NAME NAME=VALUE... --admin ADDR", Short: "Define a profile, or define it anew"},
-		nil, func(c *cobra.Command) error { return o.turnSwitches(c, http.MethodPut, profilesPath+name, switches) })
+	c := o.change(&cobra.Command{Use: "define NAME NAME=VALUE... --admin ADDR", Short: "Define a profile, or define it anew"}, nil, func(c *cobra.Command) error {
+		return request(c, &o, func(ctx context.Context, node *client.Client) (*wire.Switchboard, error) {
+			return node.DefineProfile(ctx, name, switches, o.note)
+		}, printSwitched)
+	})
 	return withArguments(c, func(args []string) (err error) {
 		if len(args) == 0 {
 			return errors.New("name the profile, and then its switches")
@@ -205,11 +143,11 @@ func newSwitchesDefineCommand() *cobra.Command {
 // parseSwitches reads what the command line says of switches. This build may know
 // others than the node: what values they take is for the node to say, but a name
 // that is no switch here is most likely a slip.
-func parseSwitches(args []string) (map[string]string, error) {
+func parseSwitches(args []string) (map[string]wire.SwitchValue, error) {
 	if len(args) == 0 {
 		return nil, errors.New("name switches and their values, such as rate_limits=50")
 	}
-	switches := map[string]string{}
+	switches := map[string]wire.SwitchValue{}
 	var problems []error
 	for _, arg := range args {
 		name, value, given := strings.Cut(arg, "=")
@@ -222,27 +160,28 @@ func parseSwitches(args []string) (map[string]string, error) {
 		case twice:
 			problems = append(problems, fmt.Errorf("%s is given twice", name))
 		default:
-			switches[name] = value
+			switches[name] = wire.SwitchValue(value)
 		}
 	}
 	return switches, errors.Join(problems...)
 }
 
-// print writes the whole board for a person.
-func (b *switchboard) print(w io.Writer) error {
+// printSwitches writes the whole board for a person.
+func printSwitches(w io.Writer, b *wire.Switchboard) error {
 	var out strings.Builder
 	paint := paintFor(w)
 	table := tabwriter.NewWriter(&out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(table, "  SWITCH\tNOW\tNORMAL\tMAY BE\tTURNS")
 	for _, v := range b.Switches {
 		mark, may := " ", strings.Join(v.Allowed, ", ")
-		if v.Value.String() != v.Normal.String() {
+		if v.Value != v.Normal {
 			mark = "*"
 		}
 		if v.Most != nil {
 			may = fmt.Sprintf("0 to %d", *v.Most)
 		}
-		fmt.Fprintf(table, "%s %s\t%s\t%s\t%s\t%s\n", mark, shown(v.Name), shown(v.Value.String()), shown(v.Normal.String()), shown(may), shown(v.Help))
+		fmt.Fprintf(table, "%s %s\t%s\t%s\t%s\t%s\n", mark, shown(v.Name),
+			shown(string(v.Value)), shown(string(v.Normal)), shown(may), shown(v.Help))
 	}
 	_ = table.Flush() // into memory
 	lines := strings.SplitAfter(out.String(), "\n")
@@ -268,15 +207,16 @@ func (b *switchboard) print(w io.Writer) error {
 		out.WriteString("\nLast changes, the newest first:\n")
 	}
 	for _, r := range b.History {
-		fmt.Fprintf(&out, "  %s\n", shown(r.String()))
+		fmt.Fprintf(&out, "  %s\n", shown(recordText(&r)))
 	}
 	_, err := io.WriteString(w, out.String())
 	return err
 }
 
-func (r *switchRecord) String() string {
+// recordText is a change as a person reads it.
+func recordText(r *wire.SwitchRecord) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %s: %s", r.At.Format(time.RFC3339), cmp.Or(r.Operator, "nobody"), r.Action)
+	fmt.Fprintf(&b, "%s  %s: %s", r.At, cmp.Or(r.Operator, "nobody"), r.Action)
 	if r.Profile != "" {
 		fmt.Fprintf(&b, " %s", r.Profile)
 	}
@@ -292,11 +232,11 @@ func (r *switchRecord) String() string {
 	return b.String()
 }
 
-// printChange writes what the last change came to.
-func (b *switchboard) printChange(w io.Writer) error {
+// printSwitched writes what the last change came to.
+func printSwitched(w io.Writer, b *wire.Switchboard) error {
 	var off []string
 	for _, v := range b.Switches {
-		if v.Value.String() != v.Normal.String() {
+		if v.Value != v.Normal {
 			off = append(off, fmt.Sprintf("%s=%v", v.Name, v.Value))
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"doorbuster/httpapi/wire"
 )
 
 // TestSwitchesThroughTheProgram turns switches as an operator does.
@@ -32,7 +34,7 @@ func TestSwitchesThroughTheProgram(t *testing.T) {
 	does("rate_limits=50 tickets=always\n", "back")
 	does("Everything is as it normally is.", "normal")
 	does("Done.", "forget", "rush")
-	var board switchboard
+	var board wire.Switchboard
 	if err := json.Unmarshal([]byte(does("", "--json")), &board); err != nil || len(board.Profiles) != 0 || len(board.History) != 4 {
 		t.Errorf("%+v, %v", board, err)
 	}
@@ -78,13 +80,13 @@ func TestSwitchesReachEveryNode(t *testing.T) {
 	through := f.follower()
 	value := func(m *member, name string) string {
 		a := m.ops("GET", "/admin/v1/switches", "")
-		var board switchboard
+		var board wire.Switchboard
 		if err := json.Unmarshal([]byte(a.Body), &board); err != nil || a.Status != 200 {
 			return fmt.Sprint(a.Status, " ", err)
 		}
 		for _, v := range board.Switches {
 			if v.Name == name {
-				return v.Value.String()
+				return string(v.Value)
 			}
 		}
 		return "missing"

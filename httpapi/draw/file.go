@@ -13,6 +13,7 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/input"
+	"doorbuster/httpapi/wire"
 )
 
 // Version of the file.
@@ -31,13 +32,7 @@ type Header struct {
 }
 
 // Entry is one entrant and what became of them.
-type Entry struct {
-	OrderNo  string `json:"order_no"`
-	Quantity uint32 `json:"quantity"`
-	Late     bool   `json:"late"` // came when the draw had closed: after all others, by arrival
-	State    string `json:"state"`
-	Why      string `json:"why,omitempty"` // of one left or passed
-}
+type Entry = wire.DrawEntry
 
 // Trailer is a file's last line: how many entries there are, and the SHA-256 of
 // all the lines before it. A file that was cut off has none.

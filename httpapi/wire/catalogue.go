@@ -1,0 +1,139 @@
+package wire
+
+// Products is the catalogue.
+type Products struct {
+	Products []Product `json:"products"`
+}
+
+// Product is a thing that sessions offer.
+type Product struct {
+	ID        string `json:"id"`
+	Name      Text   `json:"name"`
+	Image     string `json:"image,omitempty"`
+	Supplier  string `json:"supplier,omitempty"`
+	ListPrice int64  `json:"list_price"`
+	Currency  string `json:"currency"`
+	Place     *Place `json:"place,omitempty"`
+}
+
+// Text by language (BCP 47).
+type Text map[string]string
+
+// Place is where something is to be had, in degrees.
+type Place struct {
+	Latitude  float64 `json:"latitude"`
+	Longitude float64 `json:"longitude"`
+}
+
+// Sales are all of them.
+type Sales struct {
+	Sales []Sale `json:"sales"`
+}
+
+// Sale is a campaign.
+type Sale struct {
+	ID       string `json:"id"`
+	Name     Text   `json:"name"`
+	Timezone string `json:"timezone"`
+}
+
+// OpsSessions are all sessions, drafts and ended ones too.
+type OpsSessions struct {
+	Sessions []OpsSession `json:"sessions"`
+}
+
+// OpsSession is a session as operators see it.
+type OpsSession struct {
+	ID                string       `json:"id"`
+	Sale              string       `json:"sale"`
+	SaleName          Text         `json:"sale_name"`
+	State             string       `json:"state" jsonschema:"enum=session"`
+	Paused            bool         `json:"paused"`
+	Start             string       `json:"start" jsonschema:"format=date-time"`
+	End               string       `json:"end" jsonschema:"format=date-time"`
+	PayWithinSeconds  float64      `json:"pay_within_seconds"`
+	PayGraceSeconds   float64      `json:"pay_grace_seconds"`
+	LimitPerShopper   uint32       `json:"limit_per_shopper"`
+	AdmissionMultiple uint32       `json:"admission_multiple"`
+	Listings          []OpsListing `json:"listings"`
+	// Names in its plan that point to nothing: a profile, allow lists. Only where it is
+	// asked for, not after a change.
+	Findings []PlanProblem `json:"findings,omitempty"`
+}
+
+// OpsListing is a listing as operators see it.
+type OpsListing struct {
+	SKU             string  `json:"sku"`
+	Name            Text    `json:"name"`
+	Price           int64   `json:"price"`
+	ListPrice       int64   `json:"list_price"`
+	Currency        string  `json:"currency"`
+	Shown           int64   `json:"shown"` // Stock as shoppers are shown it.
+	State           string  `json:"state" jsonschema:"enum=listing"`
+	LimitPerShopper uint32  `json:"limit_per_shopper"`
+	SortOrder       int32   `json:"sort_order"`
+	Counts          *Counts `json:"counts,omitempty"`
+}
+
+// Counts are a listing's exact counts at a log index: stock = available + held + paid.
+type Counts struct {
+	Session    string `json:"session"`
+	SKU        string `json:"sku"`
+	Stock      int64  `json:"stock"`
+	Available  int64  `json:"available"`
+	Held       int64  `json:"held"`
+	Paid       int64  `json:"paid"`
+	Waitlisted int64  `json:"waitlisted"` // Units waited for in line.
+	Entrants   int64  `json:"entrants"`   // Of a draw, not decided yet.
+	Reserved   int64  `json:"reserved"`   // Shoppers who have reserved.
+	Shoppers   int64  `json:"shoppers"`   // Distinct shoppers with live or paid units.
+	State      string `json:"state" jsonschema:"enum=listing"`
+	LogIndex   uint64 `json:"log_index"`
+}
+
+// Note is what a change may say of why it is made.
+type Note struct {
+	Note string `json:"note,omitempty" jsonschema:"maxLength=1024"` // Why, for the audit trail.
+}
+
+// StockRequest puts more units up, or takes free ones away.
+type StockRequest struct {
+	Note
+	// Below 0 takes free units away; not 0.
+	Units *int64 `json:"units" jsonschema:"minimum=-1000000000,maximum=1000000000"`
+}
+
+// PlanChanges is what a plan changed, or would.
+type PlanChanges struct {
+	Applied bool         `json:"applied"`
+	DryRun  bool         `json:"dry_run"`
+	Changes []PlanChange `json:"changes"`
+	// What forbids nothing, and whoever applies the plan should know: what operators have
+	// changed and stays, names of profiles and lists that nobody has defined.
+	Notes []PlanProblem `json:"notes,omitempty"`
+}
+
+// PlanChange is one difference that a plan makes.
+type PlanChange struct {
+	Path   string `json:"path"`
+	Before string `json:"before"`
+	After  string `json:"after"`
+}
+
+// Messages are what shoppers are told.
+type Messages struct {
+	Messages []Message `json:"messages"`
+}
+
+// Message is one thing that shoppers are told.
+type Message struct {
+	Name         string          `json:"name"`
+	Placeholders []string        `json:"placeholders"` // What it may have filled in, each in braces.
+	Shop         Text            `json:"shop"`         // The shop's own words.
+	Sales        map[string]Text `json:"sales"`        // The own words of sales that have some, by sale.
+}
+
+// MessageRequest gives a sale its own words for a message.
+type MessageRequest struct {
+	Text Text `json:"text"` // A language that is left out is in the shop's words.
+}
