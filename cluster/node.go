@@ -99,7 +99,8 @@ func Open(cfg Config, observer Observer, leader Leader) (_ *Node, err error) {
 	}
 	n.fsm = newFSM(observer, n.fatal, cfg.Logger)
 	n.fsm.alarm = n.alarm
-	n.fsm.bound, n.fsm.membershipChanged, n.fsm.reconfigured, n.fsm.passed = n.bound, n.membershipChanged, n.learnVoters, n.passed
+	n.fsm.bound, n.fsm.membershipChanged, n.fsm.reconfigured, n.fsm.passed = n.bound, n.membershipChanged,
+		n.learnVoters, n.passed
 	n.tracker = newTracker(n.heardFollower)
 	n.tracker.remember = func(id string, to mark) { n.memory.wrote(id, to) }
 	n.began = time.Now()

@@ -201,7 +201,7 @@ func TestIndexIsNoFurtherThanTheState(t *testing.T) {
 	}
 }
 
-// TestReadersBesideSettling: readers in between is told all of it, or that it can't
+// TestReadersBesideSettling: readers in between are told all of it, or that it can't
 // be said now.
 func TestReadersBesideSettling(t *testing.T) {
 	s := newShop(t, 1)

@@ -29,8 +29,8 @@ const pageBytes = 4096
 const writeRows = 512
 
 // A file is written beside a rush: who writes it rests so many times as long as each
-// transaction takes, and has what it wrote put on disk bit by bit, so that the log's next
-// sync waits for all of it.
+// transaction takes, and has what it wrote put on disk bit by bit, so that the log's next sync
+// need not wait for all of it.
 const (
 	writeRests = 2
 	syncEvery  = 32 // transactions, of 128 KiB or so each

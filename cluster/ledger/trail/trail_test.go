@@ -96,7 +96,8 @@ func (s *sale) event(i int) (ev engine.Event, r engine.AuditNote) {
 	switch s.rng.IntN(10) {
 	case 0:
 		ev = engine.Event{Kind: engine.SessionPaused, Session: x}
-		r = engine.AuditNote{Operator: fmt.Sprintf("ops-%d", s.rng.IntN(4)), Note: "too hot", Detail: fmt.Sprint(s.index)}
+		r = engine.AuditNote{Operator: fmt.Sprintf("ops-%d", s.rng.IntN(4)), Note: "too hot",
+			Detail: fmt.Sprint(s.index)}
 	case 1, 2, 3:
 		ev = engine.Event{Kind: engine.HoldRefused, Reason: 1, Session: x, Listing: engine.ListingHandle(x),
 			Limit: 2, Quantity: 3}
