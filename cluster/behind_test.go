@@ -72,8 +72,9 @@ func TestBehindFollowsLaterLeader(t *testing.T) {
 	})
 	c.ticks(100) // more than one message holds
 	b1 = c.reopen(b1)
-	c.eventually("b1 does not catch up", func() bool { return b1.Ready() == nil &&
-		b1.Membership().member("a3") != nil })
+	c.eventually("b1 does not catch up", func() bool {
+		return b1.Ready() == nil && b1.Membership().member("a3") != nil
+	})
 	leader := c.leads("a3")
 	if _, err := leader.tick(); err != nil {
 		t.Error(err)

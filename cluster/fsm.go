@@ -89,8 +89,8 @@ func newFSM(observer Observer, fatal *fatal, logger *slog.Logger) *fsm {
 	return &fsm{observer: observer, fatal: fatal, logger: logger, state: engine.NewState(),
 		wake:  make(chan struct{}, 1),
 		bound: unbounded, membershipChanged: func(*Membership) {}, reconfigured: func() {},
-			passed: func(engine.LogIndex) {},
-		alarm: func(engine.AlarmName, string, string) {}, recorded: func(engine.LogIndex) error { return nil }}
+		passed: func(engine.LogIndex) {},
+		alarm:  func(engine.AlarmName, string, string) {}, recorded: func(engine.LogIndex) error { return nil }}
 }
 
 // unbounded lets everything that is committed be applied.

@@ -34,8 +34,8 @@ func (n *Node) Membership() *Membership {
 		return r
 	}
 	if n.alone() {
-		return &Membership{ZoneAck: ZoneAckOff, Members: []Member{{ID: n.cfg.NodeID, Zone: n.cfg.Zone,
-			Kind: KindVoter}}}
+		alone := Member{ID: n.cfg.NodeID, Zone: n.cfg.Zone, Kind: KindVoter}
+		return &Membership{ZoneAck: ZoneAckOff, Members: []Member{alone}}
 	}
 	return &Membership{ZoneAck: n.cfg.ZoneAck, Members: n.cfg.Members}
 }

@@ -130,8 +130,9 @@ func (n *Node) operateHere(ctx context.Context, o Operation) (leader string, err
 		return "", n.changeMembership(o.Operator, "preferred zone "+o.Zone,
 			func(r *Membership) error { return r.prefer(o.Zone) })
 	case OpDrain:
-		return "", n.changeMembership(o.Operator, "", func(r *Membership) error { return r.drain(o.Node, o.Zone,
-			o.On) })
+		return "", n.changeMembership(o.Operator, "", func(r *Membership) error {
+			return r.drain(o.Node, o.Zone, o.On)
+		})
 	case OpAlarm:
 		n.alarm(engine.AlarmContradiction, o.Node, o.Note)
 		return "", nil

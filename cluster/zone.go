@@ -181,8 +181,7 @@ func (n *Node) setZone(degraded, blocked bool) {
 			n.logger.Error("ALARM: no voter of another zone answers: what is acknowledged from now on is in one "+
 				"zone only (zone ack prefer)", "zone", n.cfg.Zone)
 		} else {
-			n.logger.Warn("other zones have caught up, or this node does not lead: acknowledgements are zone-acked " +
-				"again")
+			n.logger.Warn("other zones have caught up, or this node does not lead: entries are zone-acked again")
 		}
 		n.fsm.look()
 	}
