@@ -60,75 +60,76 @@ func (a *admin) addr() string { return a.addrs[a.at.Load()%uint32(len(a.addrs))]
 // hop turns from an address that did not answer to the next one.
 func (a *admin) hop() { a.at.Add(1) }
 
-// adminTries is how often a question is asked: a shop that just lost its
-// leader answers again within seconds.
-const adminTries = 20
+// call is a request to the operations API.
+type call struct {
+	method, path     string
+	contentType, key string // key "" sends none
+	body             []byte
+}
 
-// get asks for path and decodes the answer into v.
-func (a *admin) get(ctx context.Context, path string, v any) error {
+// do sends a request once, to the address that is next, and decodes the answer into v,
+// if there is one. again says that it may be worth to ask again.
+func (a *admin) do(c call, v any) (again bool, err error) {
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
+	req.SetRequestURI("http://" + a.addr() + c.path)
+	req.Header.SetMethod(c.method)
+	for name, value := range map[string]string{"Content-Type": c.contentType, "Idempotency-Key": c.key} {
+		if value != "" {
+			req.Header.Set(name, value)
+		}
+	}
 	if a.token != "" {
 		req.Header.Set("Authorization", "Bearer "+a.token)
 	}
-	var err error
-	for try := range adminTries {
-		req.SetRequestURI("http://" + a.addr() + path)
-		if try > 0 {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(250 * time.Millisecond):
-			}
-		}
-		err = a.client.DoTimeout(req, resp, a.timeout)
-		switch {
-		case err != nil:
-			err = fmt.Errorf("GET %s: %w", path, err)
-			a.hop()
-			continue
-		case resp.StatusCode() >= 500:
-			err = fmt.Errorf("GET %s: status %d", path, resp.StatusCode())
-			a.hop()
-			continue
-		case resp.StatusCode() != 200:
-			return fmt.Errorf("GET %s: status %d: %.200s", path, resp.StatusCode(), resp.Body())
-		}
-		if err = json.Unmarshal(resp.Body(), v); err != nil {
-			return fmt.Errorf("GET %s: %w", path, err)
-		}
-		return nil
+	req.SetBody(c.body)
+	if err = a.client.DoTimeout(req, resp, a.timeout); err != nil {
+		again = true
+	} else if status := resp.StatusCode(); status >= 300 {
+		again, err = status >= 500, fmt.Errorf("status %d: %.200s", status, resp.Body())
+	} else if v != nil {
+		err = json.Unmarshal(resp.Body(), v)
 	}
-	return err
+	if err != nil {
+		err = fmt.Errorf("%s %s: %w", c.method, c.path, err)
+	}
+	return again, err
 }
 
 // once asks a single time, of the address that is next.
 func (a *admin) once(path string, v any) error {
-	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
-	defer fasthttp.ReleaseRequest(req)
-	defer fasthttp.ReleaseResponse(resp)
-	req.SetRequestURI("http://" + a.addr() + path)
-	if a.token != "" {
-		req.Header.Set("Authorization", "Bearer "+a.token)
+	_, err := a.do(call{method: "GET", path: path}, v)
+	return err
+}
+
+// ready asks once whether a node is; the error says why not.
+func (a *admin) ready() error { return a.once("/readyz", nil) }
+
+// insist asks until there is a clear answer, each time of another address: a shop that
+// just lost its leader answers again within seconds.
+func (a *admin) insist(ctx context.Context, c call, v any) (err error) {
+	const tries, every = 20, 250 * time.Millisecond
+	again := true
+	for try := 0; again && try < tries; try++ {
+		if try > 0 {
+			a.hop()
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(every):
+			}
+		}
+		again, err = a.do(c, v)
 	}
-	if err := a.client.DoTimeout(req, resp, a.timeout); err != nil {
-		return fmt.Errorf("GET %s: %w", path, err)
-	}
-	if resp.StatusCode() != 200 {
-		return fmt.Errorf("GET %s: status %d: %.200s", path, resp.StatusCode(), resp.Body())
-	}
-	if err := json.Unmarshal(resp.Body(), v); err != nil {
-		return fmt.Errorf("GET %s: %w", path, err)
-	}
-	return nil
+	return err
 }
 
 // survey reads the counts of all listings, in their sequence.
 func (a *admin) survey(ctx context.Context, listings []Listing) ([]Counts, error) {
 	all := make([]Counts, len(listings))
 	for i, l := range listings {
-		if err := a.get(ctx, "/admin/v1/sessions/"+l.Session+"/skus/"+l.SKU, &all[i]); err != nil {
+		if err := a.insist(ctx, call{method: "GET", path: "/admin" + l.path()}, &all[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -136,46 +137,9 @@ func (a *admin) survey(ctx context.Context, listings []Listing) ([]Counts, error
 }
 
 // addStock puts up more units, more than 0, once however often it has to ask.
-func (a *admin) addStock(l Listing, more int64) (err error) {
-	key := uuid.NewString()
-	for try := range adminTries {
-		if try > 0 {
-			time.Sleep(250 * time.Millisecond)
-		}
-		if err = a.send(context.Background(), fasthttp.MethodPost,
-			"/admin/v1/sessions/"+l.Session+"/skus/"+l.SKU+"/stock",
-			"application/json", key, fmt.Appendf(nil, `{"units":%d}`, more)); err == nil {
-			return nil
-		}
-	}
-	return err
-}
-
-// send changes something, with one request; once for all requests with a key.
-func (a *admin) send(ctx context.Context, method, path, contentType, key string, body []byte) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
-	defer fasthttp.ReleaseRequest(req)
-	defer fasthttp.ReleaseResponse(resp)
-	req.SetRequestURI("http://" + a.addr() + path)
-	req.Header.SetMethod(method)
-	req.Header.SetContentType(contentType)
-	if key != "" {
-		req.Header.Set("Idempotency-Key", key)
-	}
-	if a.token != "" {
-		req.Header.Set("Authorization", "Bearer "+a.token)
-	}
-	req.SetBody(body)
-	if err := a.client.DoTimeout(req, resp, a.timeout); err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
-	}
-	if resp.StatusCode() >= 300 {
-		return fmt.Errorf("%s %s: status %d: %.200s", method, path, resp.StatusCode(), resp.Body())
-	}
-	return nil
+func (a *admin) addStock(ctx context.Context, l Listing, more int64) error {
+	return a.insist(ctx, call{"POST", "/admin" + l.path() + "/stock", "application/json", uuid.NewString(),
+		fmt.Appendf(nil, `{"units":%d}`, more)}, nil)
 }
 
 // orders calls each for every order of a session.
@@ -190,7 +154,7 @@ func (a *admin) orders(ctx context.Context, session string, each func(order)) er
 		if cursor != "" {
 			path += "&cursor=" + url.QueryEscape(cursor)
 		}
-		if err := a.get(ctx, path, &page); err != nil {
+		if err := a.insist(ctx, call{method: "GET", path: path}, &page); err != nil {
 			return err
 		}
 		for _, o := range page.Orders {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 )
@@ -23,27 +23,6 @@ type Defence struct {
 	Waitlist    bool   `json:"waitlist"`    // what comes back goes to those in line
 }
 
-// part gives the part of d with a name; nil if there is none.
-func (d *Defence) part(name string) *bool {
-	switch name {
-	case "rates":
-		return &d.Rates
-	case "ticket":
-		return &d.Ticket
-	case "quota":
-		return &d.Quota
-	case "reservation":
-		return &d.Reservation
-	case "risk":
-		return &d.Risk
-	case "draw":
-		return &d.Draw
-	case "waitlist":
-		return &d.Waitlist
-	}
-	return nil
-}
-
 // defenceParts are the parts of a defence, by name.
 var defenceParts = []string{"rates", "ticket", "quota", "reservation", "risk", "draw", "waitlist"}
 
@@ -57,13 +36,14 @@ func ParseDefence(text string) (d Defence, err error) {
 	case "all":
 		parts = defenceParts
 	}
+	fields := []*bool{&d.Rates, &d.Ticket, &d.Quota, &d.Reservation, &d.Risk, &d.Draw, &d.Waitlist}
 	for _, name := range parts {
-		part := d.part(name)
-		if part == nil {
+		i := slices.Index(defenceParts, name)
+		if i < 0 {
 			return d, fmt.Errorf("defence %q: %q is none of %s; also none and all", text, name,
 				strings.Join(defenceParts, ", "))
 		}
-		*part = true
+		*fields[i] = true
 	}
 	return d, nil
 }
@@ -212,11 +192,9 @@ func Contest(ctx context.Context, cfg ContestConfig) (*ContestReport, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if cfg.Seed == 0 {
-		cfg.Seed = uint64(time.Now().UnixMicro())
-	}
+	seed(&cfg.Seed)
 	report := &ContestReport{Config: cfg, Environment: environment()}
-	seed := cfg.Seed
+	roundSeed := cfg.Seed
 	for _, network := range cfg.Networks {
 		for _, d := range cfg.Defences {
 			row := ContestRow{Defence: d, Network: network}
@@ -224,8 +202,8 @@ func Contest(ctx context.Context, cfg ContestConfig) (*ContestReport, error) {
 				if ctx.Err() != nil {
 					break
 				}
-				seed++
-				round, err := holdContest(ctx, &cfg, d, network, seed)
+				roundSeed++
+				round, err := holdContest(ctx, &cfg, d, network, roundSeed)
 				if err != nil {
 					return nil, fmt.Errorf("%s, %s addresses: %w", d.Name, network, err)
 				}
@@ -253,7 +231,7 @@ func drawSpread(units int64, people, total int) float64 {
 }
 
 // contestant names: their numbers follow.
-func contestPrefix(seed uint64) string { return "crowd-" + strconv.FormatUint(seed, 36) + "-" }
+func contestPrefix(seed uint64) string { return seeded("crowd", seed) + "-" }
 
 // botAddr is the address that bot number n of all has in a network; personAddr the
 // one of a person. Both are of blocks kept for private networks.

@@ -83,26 +83,26 @@ func TestWordJudge(t *testing.T) {
 		{"too often", Defence{Rates: true}, verdictOn{status: 429}, true},
 		{"too often without a limit", Defence{}, verdictOn{status: 429}, false},
 	} {
-		j := wordJudge{d: c.d, sins: newSins()}
-		if j.weigh(c.v); j.sins.any() == c.good {
-			t.Errorf("%s: judged otherwise: %v", c.name, j.sins.named)
+		j := wordJudge{d: c.d, findings: newFindings()}
+		if j.weigh(c.v); j.findings.any() == c.good {
+			t.Errorf("%s: judged otherwise: %v", c.name, j.findings.named)
 		}
 	}
 
-	j := wordJudge{d: Defence{Quota: true}, sins: newSins()}
+	j := wordJudge{d: Defence{Quota: true}, findings: newFindings()}
 	j.weigh(said(codeMissed, missed))
 	j.weigh(said(codeMissed, missed))
-	if j.sins.any() {
-		t.Error(j.sins.named)
+	if j.findings.any() {
+		t.Error(j.findings.named)
 	}
 	j.weigh(with(said(codeMissed, missed), func(v *verdictOn) { v.body = []byte("another body") }))
-	if !j.sins.any() {
+	if !j.findings.any() {
 		t.Error("two kinds of missed pass")
 	}
-	j = wordJudge{sins: newSins()}
+	j = wordJudge{findings: newFindings()}
 	j.weigh(said(codeSoldOut, soldOut)) // heard at 2 s
 	j.weigh(with(said(codeNotOpen, "Starts at 10:00."), func(v *verdictOn) { v.sentAt = 3 * time.Second }))
-	if !j.sins.any() {
+	if !j.findings.any() {
 		t.Error("not open, after others heard otherwise, passes")
 	}
 }

@@ -114,7 +114,7 @@ func (b *botConn) request(x *bot) {
 		}
 	case x.phase == botHolds && x.cancels && b.now() >= x.cancelAt:
 		x.phase = botCancels
-		b.cancelling(x.order)
+		b.witness.sending(x.order, &x.order.cancel, b.now())
 	}
 	switch x.phase {
 	case botGrabs:
@@ -173,8 +173,8 @@ func (b *botConn) answered(x *bot, got reply, sent time.Duration) {
 			x.ticket = given.Ticket
 		}
 	case botCancels:
-		b.cancelled(x.order, got.status)
 		if got.status == 200 {
+			b.witness.confirmed(x.order, &x.order.cancel, b.now())
 			x.phase = botDone
 		}
 	}

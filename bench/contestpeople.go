@@ -126,7 +126,8 @@ func (p *person) weigh(q ask, got reply) {
 	})
 	if s.Position > 0 {
 		if p.position > 0 && s.Position > p.position {
-			p.sins.add(checkLineMoves, p.crowd.cfg.shopper(p.number)+" was told a place further back than before")
+			p.findings.add(checkLineMoves, "%s was told a place further back than before",
+				p.crowd.cfg.shopper(p.number))
 		}
 		p.position = s.Position
 	}
@@ -188,12 +189,14 @@ func (p *person) getTicket(ctx context.Context) error {
 }
 
 func (p *person) cancel() {
-	p.cancelling(p.order)
+	p.witness.sending(p.order, &p.order.cancel, p.now())
 	for range triesFor {
 		got, err := p.conn.roundTrip(p.appendRequest(nil, "POST",
 			"/v1/orders/"+p.order.orderNo+"/cancel", p.number, "", nil))
 		if err == nil && got.status < 500 && got.status != 202 {
-			p.cancelled(p.order, got.status)
+			if got.status == 200 {
+				p.witness.confirmed(p.order, &p.order.cancel, p.now())
+			}
 			return
 		}
 	}

@@ -2,10 +2,7 @@ package bench
 
 import (
 	"fmt"
-	"io"
 	"math"
-	"strings"
-	"text/tabwriter"
 )
 
 // ContestReport is what came of the contests.
@@ -128,76 +125,57 @@ func (r *ContestReport) Reached() bool {
 	return true
 }
 
-// JSON returns the whole report, indented.
-func (r *ContestReport) JSON() ([]byte, error) { return indentedJSON(r) }
-
-// WriteTable writes the report for people.
-func (r *ContestReport) WriteTable(out io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	p := func(format string, args ...any) { fmt.Fprintf(w, format, args...) }
+func (r *ContestReport) write(s *sheet) {
 	c := &r.Config
-	p("CROWD\t%d bot accounts, %d requests; %d people within %v; %d units; seed %d\n", c.Bots, c.Requests, c.People,
+	s.put("CROWD\t%d bot accounts, %d requests; %d people within %v; %d units; seed %d\n", c.Bots, c.Requests, c.People,
 		c.PeopleWithin, c.Units, c.Seed)
-	p("\trisk lists know %.0f%% of the bots, %.0f%% of the bots reserved; people are %.1f%% of the accounts\n\n",
+	s.put("\trisk lists know %.0f%% of the bots, %.0f%% of the bots reserved; people are %.1f%% of the accounts\n\n",
 		100*c.KnownShare, 100*c.ReservedShare, 100*c.fairShare())
-	p("DEFENCE\tADDRESSES\tPEOPLE'S SHARE\tUNITS PEOPLE/BOTS\tPEOPLE MISSED\tPEOPLE'S WAIT P50/P99\tBOTS' " +
+	s.put("DEFENCE\tADDRESSES\tPEOPLE'S SHARE\tUNITS PEOPLE/BOTS\tPEOPLE MISSED\tPEOPLE'S WAIT P50/P99\tBOTS' " +
 		"REQUESTS/S\tBOTS' WORK\tVERDICT\n")
-	for i := range r.Rows {
-		row := &r.Rows[i]
+	for _, row := range r.Rows {
 		for n := range row.Rounds {
 			x := &row.Rounds[n]
-			name, word, work := row.Defence.Name, "exact", "-"
+			name, work := row.Defence.Name, "-"
 			if len(row.Rounds) > 1 {
 				name += fmt.Sprintf(" %d/%d", n+1, len(row.Rounds))
-			}
-			if !x.Verdict.OK {
-				word = "NOT EXACT"
 			}
 			if x.BotWork.Solved > 0 {
 				work = fmt.Sprintf("%d × %.2f ms", x.BotWork.Solved, x.BotWork.MeanMS)
 			}
-			p("%s\t%s\t%.1f%%\t%d/%d\t%d\t%s/%s\t%.0f\t%s\t%s\n", name, row.Network, 100*x.PeopleShare,
-				x.PeopleUnits, x.BotUnits,
-				x.Missed, ms(x.Wait.P50), ms(x.Wait.P99), float64(x.Requests)/max(1e-3, x.BotSeconds), work, word)
+			s.put("%s\t%s\t%.1f%%\t%d/%d\t%d\t%s/%s\t%.0f\t%s\t%s\n", name, row.Network, 100*x.PeopleShare,
+				x.PeopleUnits, x.BotUnits, x.Missed, ms(x.Wait.P50), ms(x.Wait.P99), x.perSecond(), work,
+				exact(x.Verdict.OK))
 		}
 		if len(row.Rounds) > 1 {
-			p("%s\t%s\t%.1f%%\tin all\n", row.Defence.Name, row.Network, 100*row.PeopleShare)
+			s.put("%s\t%s\t%.1f%%\tin all\n", row.Defence.Name, row.Network, 100*row.PeopleShare)
 		}
 	}
-	p("\n")
+	s.put("\n")
 	for _, g := range r.Goals {
-		p("%s %s\t%s\n", mark(g.OK), g.Claim, g.Figures)
+		s.put("%s %s\t%s\n", mark(g.OK), g.Claim, g.Figures)
 	}
-	for i := range r.Rows {
-		for n := range r.Rows[i].Rounds {
-			if v := &r.Rows[i].Rounds[n].Verdict; !v.OK {
-				p("\n%s, %s addresses:\n", r.Rows[i].Defence.Name, r.Rows[i].Network)
-				v.write(p)
+	for _, row := range r.Rows {
+		for n := range row.Rounds {
+			if v := &row.Rounds[n].Verdict; !v.OK {
+				s.put("\n%s, %s addresses:\n", row.Defence.Name, row.Network)
+				s.verdict(v)
 			}
 		}
 	}
-	return w.Flush()
 }
 
-// WriteBenchfmt writes one line a contest in the format that benchstat reads.
-func (r *ContestReport) WriteBenchfmt(out io.Writer) error {
-	var b strings.Builder
-	r.Environment.writeBenchfmt(&b)
+// perSecond is the bots' requests a second.
+func (x *ContestRound) perSecond() float64 { return float64(x.Requests) / max(1e-3, x.BotSeconds) }
+
+func (r *ContestReport) kept() kept {
+	k := kept{dir: r.Config.ResultsDir, name: "crowd", from: &r.Environment}
 	for _, row := range r.Rows {
 		for _, x := range row.Rounds {
-			fmt.Fprintf(&b, "BenchmarkCrowd/defence=%s/addresses=%s-%d\t%d\t%.1f ns/op\t%.2f people-%%\t%.0f "+
-				"req/s\t%.3f p99-ms\n",
-				row.Defence.Name, row.Network, r.Environment.GOMAXPROCS, x.Requests,
-				1e9*x.BotSeconds/float64(max(1, x.Requests)),
-				100*x.PeopleShare, float64(x.Requests)/max(1e-3, x.BotSeconds), x.Wait.P99)
+			k.line("Crowd/defence="+row.Defence.Name+"/addresses="+row.Network, x.Requests,
+				"%.1f ns/op\t%.2f people-%%\t%.0f req/s\t%.3f p99-ms",
+				1e9*x.BotSeconds/float64(max(1, x.Requests)), 100*x.PeopleShare, x.perSecond(), x.Wait.P99)
 		}
 	}
-	_, err := io.WriteString(out, b.String())
-	return err
-}
-
-// Save writes the report as JSON and as text for benchstat into ResultsDir,
-// under names made of time and commit, and returns their paths.
-func (r *ContestReport) Save() (paths []string, err error) {
-	return save(r.Config.ResultsDir, "crowd", r.Environment, r.JSON, r.WriteBenchfmt)
+	return k
 }

@@ -6,26 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
-
-// The checks of a contest beyond those of a rush.
-const (
-	checkHonestWords = "honest_words"
-	checkLineMoves   = "line_moves"
-)
-
-func contestChecks() [][2]string {
-	return [][2]string{
-		{checkHonestWords, "every no that a person heard is one that the rules allow, in its words"},
-		{checkLineMoves, "nobody's place in line moved back"},
-	}
-}
 
 // contest is one under way. People have the first numbers, bots those behind.
 type contest struct {
@@ -77,7 +63,7 @@ func holdContest(ctx context.Context, cfg *ContestConfig, d Defence, network str
 		peopleGone: make(chan struct{}), botsTold: map[string]int64{}, people: map[string]int64{},
 		wait: hdrhistogram.New(latencyLow, latencyHigh, latencyDigits),
 	}
-	c.judge = wordJudge{d: d, sins: c.sins}
+	c.judge = wordJudge{d: d, findings: c.findings}
 	c.left.Store(cfg.Requests)
 	desk := newAdmin(shop.AdminAddr, "", cfg.Timeout)
 	c.serverAhead = c.clockOffset()
@@ -104,9 +90,9 @@ func holdContest(ctx context.Context, cfg *ContestConfig, d Defence, network str
 		Missed: c.missed, PeopleWork: c.peopleWork.report(), BotWork: c.botWork.report(), Wait: percentilesOf(c.wait),
 	}
 	v := &inquest{crowd: c.crowd, desk: desk, before: before}
-	round.Verdict = v.hold(context.WithoutCancel(ctx))
-	round.Verdict.extend(contestChecks(),
-		map[string]string{checkHonestWords: fmt.Sprintf("%d answers", c.judge.judged.Load())}, c.sins)
+	v.hold(context.WithoutCancel(ctx))
+	c.findings.figure(checkHonestWords, "%d answers", c.judge.judged.Load())
+	round.Verdict = v.verdict(contestChecks)
 	for _, o := range v.listed {
 		if released(o.State) {
 			continue
@@ -181,7 +167,8 @@ func (c *contest) prepare(ctx context.Context, desk *admin) error {
 		}
 	}
 	if c.d.Risk && known.Len() > 0 {
-		if err := desk.send(ctx, "PUT", "/admin/v1/risk/shoppers", "text/csv", "", known.Bytes()); err != nil {
+		if err := desk.insist(ctx, call{method: "PUT", path: "/admin/v1/risk/shoppers", contentType: "text/csv",
+			body: known.Bytes()}, nil); err != nil {
 			return err
 		}
 	}
@@ -189,7 +176,7 @@ func (c *contest) prepare(ctx context.Context, desk *admin) error {
 		return nil
 	}
 	var failed atomic.Pointer[error]
-	each(c.crowd, reserved, func(n *conn, who int) {
+	each(c.crowd.cfg.Addrs, c.cfg.Timeout, reserved, func(n *conn, who int) {
 		if failed.Load() != nil {
 			return
 		}
@@ -218,20 +205,13 @@ func (c *contest) addrOf(n int) string {
 
 // appendRequest appends a request of a contestant; key "" sends none.
 func (c *contest) appendRequest(b []byte, method, path string, who int, key string, body []byte) []byte {
-	b = append(append(append(append(b, method...), ' '), path...), " HTTP/1.1\r\nHost: "...)
-	b = append(append(b, c.host...), "\r\nX-Forwarded-For: "...)
+	b = append(appendHead(b, method, path, c.host), "X-Forwarded-For: "...)
 	b = append(append(b, c.addrOf(who)...), "\r\n"...)
 	b = c.requests.appendIdentity(b, who)
 	if key != "" {
 		b = append(append(append(b, "Idempotency-Key: "...), key...), "\r\n"...)
 	}
-	if method != "GET" {
-		if len(body) > 0 {
-			b = append(b, "Content-Type: application/json\r\n"...)
-		}
-		b = append(strconv.AppendInt(append(b, "Content-Length: "...), int64(len(body)), 10), "\r\n"...)
-	}
-	return append(append(b, "\r\n"...), body...)
+	return appendBody(b, method, body)
 }
 
 // grabBody is the body of a grab; waitlist asks for a place in line.
@@ -289,35 +269,6 @@ func (c *contest) await(ctx context.Context, until time.Duration) bool {
 	case <-wait.C:
 		return true
 	}
-}
-
-// hear takes down what somebody was told, and gives the order if it is news.
-func (c *contest) hear(q ask, a answer) *told {
-	var payBy time.Duration
-	if a.order != nil {
-		payBy = c.runTime(a.order.PayBy)
-	}
-	news := c.witness.hear(q, a, payBy)
-	if news != nil {
-		c.tally.granted.Add(1)
-	}
-	return news
-}
-
-// cancelled takes down the answer to a cancellation.
-func (c *contest) cancelled(o *told, status int) {
-	if status == 200 {
-		c.witness.change(o, func(o *told) { o.cancelHeard, o.cancelHeardAt = true, c.now() })
-	}
-}
-
-// cancelling takes down that somebody is about to cancel.
-func (c *contest) cancelling(o *told) {
-	c.witness.change(o, func(o *told) {
-		if o.cancelSentAt == 0 {
-			o.cancelSentAt = c.now()
-		}
-	})
 }
 
 func (c *contest) showContest(over <-chan struct{}) {

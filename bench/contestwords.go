@@ -25,9 +25,9 @@ var honestWords = map[string][]string{
 // wordJudge looks at what people are told: only what the rules of the contest
 // allow, in its words. Safe for concurrent use.
 type wordJudge struct {
-	d      Defence
-	sins   *sins
-	judged atomic.Int64
+	d        Defence
+	findings *findings
+	judged   atomic.Int64
 
 	opened atomic.Int64 // when somebody was first told what only an open listing says, in ns of the run; 0 not yet
 	mu     sync.Mutex
@@ -49,8 +49,8 @@ type verdictOn struct {
 func (j *wordJudge) weigh(v verdictOn) {
 	j.judged.Add(1)
 	if why := j.fault(&v); why != "" {
-		j.sins.add(checkHonestWords, fmt.Sprintf("%s, at %v: %s: %d %.300s", v.who,
-			v.heardAt.Round(time.Millisecond), why, v.status, v.body))
+		j.findings.add(checkHonestWords, "%s, at %v: %s: %d %.300s", v.who,
+			v.heardAt.Round(time.Millisecond), why, v.status, v.body)
 	}
 }
 

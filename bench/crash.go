@@ -2,37 +2,9 @@ package bench
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"strconv"
 	"time"
 )
-
-// CrashNode is a run of a node in a process of its own, which can be killed.
-type CrashNode struct {
-	// HTTPAddr and AdminAddr are where it listens, once it does; the same for
-	// all runs on a directory, as shoppers go on knocking through an outage.
-	HTTPAddr, AdminAddr string
-	// Kill ends the process at once (SIGKILL) and waits until it is gone. An
-	// error means that it had ended by itself before, and why.
-	Kill func() error
-	// Stop ends it in an orderly way and waits.
-	Stop func() error
-	// Pause stops the process where it stands (SIGSTOP) and Resume lets it go on;
-	// nil where that can't be done.
-	Pause, Resume func() error
-	// Ended is closed once the process is gone.
-	Ended <-chan struct{}
-}
-
-// LogReport is what an offline look at a stopped node's log found.
-type LogReport struct {
-	Bytes   int64  `json:"bytes"`
-	Records uint64 `json:"records"`
-	Torn    string `json:"torn,omitempty"` // what the next start will cut off; "" for a clean end
-	// HalfSnapshots is how many snapshots lie beside it that were being written.
-	HalfSnapshots int `json:"half_snapshots,omitempty"`
-}
 
 // CrashConfig says how a node is to be killed, how often and under which load.
 // Start from [DefaultCrashConfig]; [CrashConfig.Settings] says what each setting
@@ -113,21 +85,11 @@ func (c *CrashConfig) Validate() error {
 	return all.join()
 }
 
-// offer is a listing of the run.
-type offer struct {
-	Listing
-	stock int64 // put up at first
-	// keep is how many units are made available again before each round, so that
-	// the listing sells out and sells what comes back in all of them; 0 is none.
-	keep      int64
-	payWithin time.Duration
-}
-
 // offers are what the crowd comes for: listings of one session, with one unit a
 // shopper across them, from one that lasts the run to one that is gone at once,
 // and one of another session where holds run out all the time.
 func (c *CrashConfig) offers() []offer {
-	day := "crash-" + strconv.FormatUint(c.Seed, 36)
+	day := seeded("crash", c.Seed)
 	all := []offer{
 		{Listing: Listing{Session: day, SKU: "plenty", Weight: 6}, stock: c.ListingStock, payWithin: time.Hour},
 		{Listing: Listing{Session: day, SKU: "some", Weight: 2},
@@ -148,43 +110,14 @@ func (c *CrashConfig) offers() []offer {
 	return all
 }
 
-// planFor puts offers up in sessions of one sale that are open throughout: each
-// has a unit that nobody comes for, as a session ends when it has sold everything.
-func planFor(sale string, offers []offer) []byte {
-	products, sessions, session := "  - {id: unwanted, list_price: 4900, currency: CNY}\n", "", ""
-	for _, o := range offers {
-		products += fmt.Sprintf("  - {id: %s, list_price: 4900, currency: CNY}\n", o.SKU)
-		if o.Session != session {
-			session = o.Session
-			sessions += fmt.Sprintf("      - id: %s\n        start: now\n        duration: 24h\n        pay_within: "+
-				"%s\n        pay_grace: 0s\n"+
-				"        limit_per_shopper: 1\n        admission_multiple: 0\n        listings:\n"+
-				"          - {sku: unwanted, price: 100, stock: 1}\n", session, o.payWithin)
-		}
-		sessions += fmt.Sprintf("          - {sku: %s, price: 100, stock: %d, limit_per_shopper: 1}\n", o.SKU, o.stock)
-	}
-	return []byte("products:\n" + products + "sales:\n  - id: " + sale + "\n    name: " + sale +
-		"\n    timezone: UTC\n    sessions:\n" + sessions)
-}
-
-// rush is the crowd's side of the run.
-func (c *CrashConfig) rush() RushConfig {
-	r := DefaultRushConfig()
-	r.Seed = c.Seed
-	r.ShopperPrefix = "crash-" + strconv.FormatUint(c.Seed, 36) + "-"
-	r.Shoppers = c.Rounds * c.Shoppers
-	for _, o := range c.offers() {
-		r.Listings = append(r.Listings, o.Listing)
-	}
-	r.Connections = c.Connections
-	r.AgainShare, r.AnewShare, r.SecondListingShare = 0.15, 0.1, 0.1
-	r.AgainWithin = c.LoadTime / 3
-	r.PayShare, r.CancelShare, r.PayTwiceShare = 0.4, 0.2, 0.2
-	r.DecideWithin = c.LoadTime / 3
-	r.ReturnShare, r.Returns, r.ReturnAfter = 0.2, 2, c.LoadTime/4
-	r.PollEvery, r.PollFor = 50*time.Millisecond, 300*time.Millisecond
-	r.Settle = c.Settle
-	return r
+// drill is the crowd's side of the run.
+func (c *CrashConfig) drill(report *DrillReport) drill {
+	d := newDrill(report, "crash", c.Seed, c.offers())
+	r := &d.rush
+	r.Shoppers, r.Connections = c.Rounds*c.Shoppers, c.Connections
+	r.AgainWithin, r.DecideWithin, r.ReturnAfter = c.LoadTime/3, c.LoadTime/3, c.LoadTime/4
+	r.PollEvery, r.PollFor, r.Settle = 50*time.Millisecond, 300*time.Millisecond, c.Settle
+	return d
 }
 
 // kill is one death of the node.

@@ -202,15 +202,6 @@ func smallCrash(t *testing.T, fl flaw) (CrashConfig, *mortal) {
 	return c, m
 }
 
-func crashTable(t *testing.T, r *CrashReport) string {
-	t.Helper()
-	var b bytes.Buffer
-	if err := r.WriteTable(&b); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
-}
-
 func TestCrashOfTheGoodShop(t *testing.T) {
 	t.Parallel()
 	c, _ := smallCrash(t, flawNone)
@@ -220,7 +211,7 @@ func TestCrashOfTheGoodShop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := crashTable(t, r)
+	text := table(t, r)
 	if !r.OK() || r.Kills < 3 || r.Orders == 0 || r.Looks == 0 || r.KeysAsked == 0 ||
 		r.Lost == 0 || r.Ready.Count == 0 {
 		t.Errorf("the good shop:\n%s", text)
@@ -229,7 +220,7 @@ func TestCrashOfTheGoodShop(t *testing.T) {
 		strings.Count(progress.String(), "✓ round") != 3 {
 		t.Errorf("the report says:\n%s\n%s", progress.String(), text)
 	}
-	b, err := r.JSON()
+	b, err := JSON(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +231,7 @@ func TestCrashOfTheGoodShop(t *testing.T) {
 }
 
 func TestCrashCatchesEachFlaw(t *testing.T) {
-	for fl, caught := range map[flaw]string{
+	for fl, caught := range map[flaw]check{
 		flawForgetOrder:  checkOrdersKnown,
 		flawForgetPaid:   checkStatesAgree,
 		flawRevive:       checkStatesAgree,
@@ -263,12 +254,11 @@ func TestCrashCatchesEachFlaw(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				i := indexOfCheck(r.Verdict.Checks, caught)
-				if !r.OK() && i >= 0 && !r.Verdict.Checks[i].OK && len(r.Verdict.Checks[i].Offenders) > 0 {
+				if k := checked(&r.Verdict, caught); !k.OK && len(k.Offenders) > 0 {
 					return
 				}
 				if tries == 10 {
-					t.Fatalf("%s holds:\n%s", caught, crashTable(t, r))
+					t.Fatalf("%s holds:\n%s", caught.id, table(t, r))
 				}
 			}
 		})
@@ -285,7 +275,7 @@ func TestCrashEndsAfterTheRound(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !r.Interrupted || len(r.Rounds) != 1 || !r.OK() {
-		t.Errorf("interrupted %v after %d rounds:\n%s", r.Interrupted, len(r.Rounds), crashTable(t, r))
+		t.Errorf("interrupted %v after %d rounds:\n%s", r.Interrupted, len(r.Rounds), table(t, r))
 	}
 }
 

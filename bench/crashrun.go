@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
 	"time"
 )
 
@@ -23,57 +23,52 @@ func Crash(ctx context.Context, cfg CrashConfig) (*CrashReport, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if cfg.Seed == 0 {
-		cfg.Seed = uint64(time.Now().UnixMicro())
-	}
-	t := &crashTest{cfg: &cfg, rush: cfg.rush(), report: newCrashReport(cfg), settled: make(map[*told]string),
+	seed(&cfg.Seed)
+	p := &CrashReport{Config: cfg}
+	t := &crashTest{drill: cfg.drill(&p.DrillReport), cfg: &cfg, report: p, states: make(map[*told]string),
 		ready: newLatency(), outage: newLatency()}
 	// The round under way is finished, and its verdict owed, all the same.
 	lasting := context.WithoutCancel(ctx)
 	if err := t.open(lasting); err != nil {
-		return nil, errors.Join(err, t.close())
+		return nil, errors.Join(err, t.node.close())
 	}
 	for round := range cfg.Rounds {
 		if ctx.Err() != nil {
-			t.report.Interrupted = true
+			p.Interrupted = true
 			break
 		}
 		err := t.round(lasting, round)
-		t.judge()
+		t.sumUp()
 		t.showRound()
-		if err != nil || !t.report.OK() {
+		if err != nil || !p.OK() {
 			break
 		}
 	}
-	if err := t.close(); err != nil {
-		t.crowd.sins.add(checkStaysUp, "the last, orderly stop: "+err.Error())
+	if err := t.node.close(); err != nil {
+		t.crowd.findings.add(checkStaysUp, "the last, orderly stop: %v", err)
 	}
 	if log, err := cfg.VerifyLog(); err != nil {
-		t.crowd.sins.add(checkLogWhole, "after the last, orderly stop: "+err.Error())
+		t.crowd.findings.add(checkLogWhole, "after the last, orderly stop: %v", err)
 	} else if log.Torn != "" {
-		t.crowd.sins.add(checkLogWhole, "after the last, orderly stop: torn: "+log.Torn)
+		t.crowd.findings.add(checkLogWhole, "after the last, orderly stop: torn: %s", log.Torn)
 	}
-	t.judge()
-	return t.report, nil
+	t.sumUp()
+	return p, nil
 }
 
 // crashTest is one run under way.
 type crashTest struct {
+	drill
 	cfg    *CrashConfig
-	rush   RushConfig
-	crowd  *crowd
-	node   CrashNode
-	up     bool
-	inq    *inquest
-	stock  []int64 // of each listing, as put up
+	node   mortalNode
 	report *CrashReport
 	line   *CrashRound // of the round under way
 
 	startedAt time.Time // of the process
 	killedAt  time.Time // zero while no outage lasts
 	halves    int       // snapshots half written when the node was last killed
-	// settled is each order's state when it was last looked up.
-	settled map[*told]string
+	// states are those of orders when they were last looked up.
+	states map[*told]string
 	// ready counts from the start of a process, outage from the kill before.
 	ready, outage *latency
 }
@@ -89,30 +84,7 @@ func (t *crashTest) open(ctx context.Context) error {
 	if err := t.awaitReady(ctx); err != nil {
 		return err
 	}
-	if err := t.cfg.ApplyPlan(ctx, t.node.AdminAddr, planFor("crash", t.cfg.offers())); err != nil {
-		return fmt.Errorf("apply the plan: %w", err)
-	}
-	desk := newAdmin(t.rush.Admin, "", t.rush.Timeout)
-	var before []Counts
-	for until := time.Now().Add(t.cfg.Settle); ; time.Sleep(time.Millisecond) {
-		var err error
-		if before, err = desk.survey(ctx, t.rush.Listings); err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(before, func(c Counts) bool { return c.State != "open" }) {
-			break
-		}
-		if time.Now().After(until) {
-			return fmt.Errorf("the listings did not open: %+v", before)
-		}
-	}
-	t.crowd = newCrowd(&t.rush)
-	t.crowd.serverAhead = t.crowd.clockOffset()
-	t.inq = &inquest{crowd: t.crowd, desk: desk, before: before}
-	for _, o := range t.cfg.offers() {
-		t.stock = append(t.stock, o.stock)
-	}
-	return nil
+	return t.drill.open(ctx, t.cfg.ApplyPlan, "crash", t.node.desk)
 }
 
 func (t *crashTest) start(ctx context.Context, snapshotBytes int64) error {
@@ -121,31 +93,17 @@ func (t *crashTest) start(ctx context.Context, snapshotBytes int64) error {
 	if err != nil {
 		return fmt.Errorf("start the node: %w", err)
 	}
-	if t.report.Starts++; t.report.Starts > 1 && (n.HTTPAddr != t.rush.Addrs[0] || n.AdminAddr != t.rush.Admin) {
-		return errors.Join(errors.New("the node listens elsewhere than before"), n.Kill())
-	}
-	t.node, t.up = n, true
-	return nil
-}
-
-func (t *crashTest) close() error {
-	if !t.up {
-		return nil
-	}
-	t.up = false
-	return t.node.Stop()
+	t.report.Starts++
+	return t.node.started(n)
 }
 
 // awaitReady waits until the node says that it is ready, and notes how long it
 // took.
 func (t *crashTest) awaitReady(ctx context.Context) error {
-	c := newConn([]string{t.node.AdminAddr}, 0, time.Second)
-	defer c.close()
-	request := []byte("GET /readyz HTTP/1.1\r\nHost: " + t.node.AdminAddr + "\r\n\r\n")
 	for {
-		got, err := c.roundTrip(request)
+		err := t.node.desk.ready()
 		took := time.Since(t.startedAt)
-		if err == nil && got.status == 200 {
+		if err == nil {
 			t.ready.record(0, took)
 			if t.line != nil {
 				t.line.ReadyMS = append(t.line.ReadyMS, millis(took))
@@ -157,9 +115,6 @@ func (t *crashTest) awaitReady(ctx context.Context) error {
 			return nil
 		}
 		if took > t.cfg.ReadyWithin {
-			if err == nil {
-				err = fmt.Errorf("status %d", got.status)
-			}
 			return fmt.Errorf("not ready after %v: %w", t.cfg.ReadyWithin, err)
 		}
 		select {
@@ -173,15 +128,14 @@ func (t *crashTest) awaitReady(ctx context.Context) error {
 }
 
 // round is load with its kills, then the check. An error ends the run; it has
-// been entered among the offences.
+// been entered among the findings.
 func (t *crashTest) round(ctx context.Context, round int) error {
 	t.report.Rounds = append(t.report.Rounds, CrashRound{Round: round + 1})
 	t.line = &t.report.Rounds[round]
 	defer func() { t.line = nil }()
 	kills := t.cfg.killsOf(round)
-	if err := t.fillUp(ctx); err != nil {
-		t.crowd.sins.add(checkStockStays, fmt.Sprintf("round %d: %v", t.line.Round, err))
-		return err
+	if err := t.fillUp(ctx, t.node.desk); err != nil {
+		return t.fault(checkStockStays, err)
 	}
 	longest := t.cfg.LoadTime + t.rush.Timeout + 10*time.Second
 	for _, k := range kills {
@@ -190,71 +144,50 @@ func (t *crashTest) round(ctx context.Context, round int) error {
 	loading, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
 	t.fillAgenda(round)
-	look := t.newOnlookers(round)
-	loaded, looked := make(chan struct{}), make(chan struct{})
+	stopLooking := t.lookOn(t.diceOf(round, "look"))
+	loaded := make(chan struct{})
 	began := time.Now()
 	go func() { defer close(loaded); t.crowd.send(loading) }()
-	go func() { defer close(looked); look.watch(loaded) }()
 	err := t.killAll(ctx, kills, began)
 	if err != nil {
 		cancel() // nobody will answer any more
 	}
 	<-loaded
-	<-looked
-	t.report.Looks += look.asked.Load()
-	t.report.LooksAnswered += look.answered.Load()
+	stopLooking()
 	if err != nil {
 		return err
 	}
-	lost, yes := t.inq.settleLost()
+	lost, yes := t.settleLost()
 	t.line.Lost, t.line.LostYes = int(lost), int(yes)
-	t.report.Lost += lost
-	t.report.LostYes += yes
 	t.askAgain(round)
 	t.check(ctx)
 	return nil
 }
 
-// fillUp makes the listings that sell out sell again.
-func (t *crashTest) fillUp(ctx context.Context) error {
-	counts, err := t.inq.desk.survey(ctx, t.rush.Listings)
-	if err != nil {
-		return err
-	}
-	for i, o := range t.cfg.offers() {
-		if more := o.keep - counts[i].Available; more > 0 {
-			if err := t.inq.desk.addStock(o.Listing, more); err != nil {
-				return err
-			}
-			t.stock[i] += more
-		}
-	}
-	return nil
+// fault enters what ends the run.
+func (t *crashTest) fault(c check, err error) error {
+	t.crowd.findings.add(c, "round %d: %v", t.line.Round, err)
+	return err
 }
 
 // killAll carries out a round's kills.
 func (t *crashTest) killAll(ctx context.Context, kills []kill, since time.Time) error {
-	sins := t.crowd.sins
 	for i, k := range kills {
 		t.awaitInstant(ctx, k, since)
-		recovering := i > 0 && !t.isReady()
+		if i > 0 && t.node.desk.ready() != nil {
+			t.report.KillsRecovering++
+		}
 		t.line.KilledMS = append(t.line.KilledMS, millis(time.Since(since)))
 		if t.killedAt.IsZero() {
 			t.killedAt = time.Now()
 		}
-		t.up = false
 		t.report.Kills++
-		if recovering {
-			t.report.KillsRecovering++
-		}
-		if err := t.node.Kill(); err != nil {
-			sins.add(checkStaysUp, fmt.Sprintf("round %d: %v", t.line.Round, err))
-			return err
+		if err := t.node.kill(); err != nil {
+			return t.fault(checkStaysUp, err)
 		}
 		log, err := t.cfg.VerifyLog()
 		if err != nil {
-			sins.add(checkLogWhole, fmt.Sprintf("round %d: %v", t.line.Round, err))
-			return err
+			return t.fault(checkLogWhole, err)
 		}
 		t.line.LogBytes, t.line.LogRecords = log.Bytes, log.Records
 		if log.HalfSnapshots > t.halves { // else they are of an earlier kill: it takes a start to remove them
@@ -268,20 +201,16 @@ func (t *crashTest) killAll(ctx context.Context, kills []kill, since time.Time) 
 		time.Sleep(k.down)
 		t.line.DownMS = append(t.line.DownMS, millis(k.down))
 		if err := t.start(ctx, k.snapshotBytes); err != nil {
-			sins.add(checkReady, fmt.Sprintf("round %d: %v", t.line.Round, err))
-			return err
+			return t.fault(checkReady, err)
 		}
 		since = t.startedAt
-		if i < len(kills)-1 {
-			continue
-		}
-		if err := t.awaitReady(ctx); err != nil {
-			if errors.Is(err, errNodeEnded) {
-				err = fmt.Errorf("%w: %w", err, t.node.Kill())
-			}
-			sins.add(checkReady, fmt.Sprintf("round %d: %v", t.line.Round, err))
-			return err
-		}
+	}
+	err := t.awaitReady(ctx)
+	if errors.Is(err, errNodeEnded) {
+		err = fmt.Errorf("%w: %w", err, t.node.kill())
+	}
+	if err != nil {
+		return t.fault(checkReady, err)
 	}
 	return nil
 }
@@ -304,14 +233,6 @@ func (t *crashTest) awaitInstant(ctx context.Context, k kill, since time.Time) {
 		return
 	}
 	<-ctx.Done()
-}
-
-// isReady asks once.
-func (t *crashTest) isReady() bool {
-	c := newConn([]string{t.node.AdminAddr}, 0, 100*time.Millisecond)
-	defer c.close()
-	got, err := c.roundTrip([]byte("GET /readyz HTTP/1.1\r\nHost: " + t.node.AdminAddr + "\r\n\r\n"))
-	return err == nil && got.status == 200
 }
 
 // fillAgenda invites a round's shoppers: new ones, those who come back for an
@@ -345,4 +266,126 @@ func (t *crashTest) diceOf(round int, what string) dice {
 		d = dice(d.next() ^ uint64(c))
 	}
 	return dice(d.next() ^ uint64(round)*0x9e3779b97f4a7c15)
+}
+
+// askAgain sends grabs of earlier rounds again with their old keys.
+func (t *crashTest) askAgain(round int) {
+	r, d := t.crowd, t.diceOf(round, "again")
+	some := r.witness.someTold(&d, t.cfg.KeysAgain)
+	each(t.rush.Addrs, t.rush.Timeout, some, func(c *conn, o *told) {
+		told := "no answer"
+		got, err := t.inq.insist(c, r.requests.appendGrab(nil, o.shopper, o.listing, o.click))
+		if err == nil {
+			a := readAnswer(got)
+			if told = a.code; a.code == codeGranted {
+				told = a.order.OrderNo
+			}
+		}
+		if told != o.orderNo {
+			r.findings.add(checkOldKeys, "%s asks again with the key that had got them order %s and is told %s",
+				r.cfg.shopper(o.shopper), o.orderNo, told)
+		}
+	})
+	t.report.KeysAsked += int64(len(some))
+}
+
+// check reads every order ever told anew, and holds it against the round before.
+func (t *crashTest) check(ctx context.Context) {
+	orders := t.crowd.witness.orders()
+	for _, o := range orders {
+		o.state = ""
+	}
+	if !t.drill.check(ctx) {
+		return
+	}
+	orders = t.crowd.witness.orders()
+	for _, o := range orders {
+		if was := t.states[o]; o.state != "" && !mayFollow(was, o.state) {
+			t.crowd.findings.add(checkStateStays, "order %s of %s was %s and is %s", o.orderNo,
+				t.rush.shopper(o.shopper), was, o.state)
+		}
+		t.states[o] = o.state
+	}
+	t.line.Orders = len(orders)
+}
+
+// mayFollow reports whether an order may be in state now that was in state was,
+// with nobody but shoppers and the cashier at work.
+func mayFollow(was, now string) bool {
+	switch was {
+	case "", "held":
+		return true
+	case "expired", "cancelled":
+		return now == was || now == "refund_due" // late money
+	}
+	return now == was
+}
+
+// sumUp takes over what was counted, and the verdict, so far.
+func (t *crashTest) sumUp() {
+	p, f := t.report, t.crowd.findings
+	p.LookedUp = t.crowd.tally.lookedUp.Load()
+	p.Ready, p.Outage = percentilesOf(t.ready.sum()), percentilesOf(t.outage.sum())
+	f.figure(checkOldKeys, "%d keys asked again", p.KeysAsked)
+	f.figure(checkLogWhole, "%d kills, %d torn ends", p.Kills, p.TornTails)
+	f.figure(checkReady, "%d starts, the slowest %s, within %v", p.Starts, ms(p.Ready.Max), t.cfg.ReadyWithin)
+	f.figure(checkStateStays, "%d orders", len(t.states))
+	f.figure(checkStaysUp, "%d kills", p.Kills)
+	t.drill.sumUp(crashChecks)
+}
+
+// CrashReport is what came of a crash test.
+type CrashReport struct {
+	Config CrashConfig `json:"config"`
+	DrillReport
+	Kills           int   `json:"kills"`
+	KillsRecovering int   `json:"kills_recovering"` // of them, before the node was ready again
+	KillsSnapshot   int   `json:"kills_snapshot"`   // of them, in the middle of a snapshot
+	LookedUp        int64 `json:"looked_up"`        // orders read for the checks
+	KeysAsked       int64 `json:"keys_asked"`       // grabs sent again with an old key for the checks
+
+	// Ready is from the start of a process until it said that it is ready,
+	// Outage from the kill until then; both of the starts that were not killed
+	// on the way.
+	Ready  Percentiles  `json:"ready"`
+	Outage Percentiles  `json:"outage"`
+	Rounds []CrashRound `json:"rounds"`
+}
+
+// CrashRound is one round of a crash test.
+type CrashRound struct {
+	Round int `json:"round"` // from 1
+	// KilledMS are the kills: the first from the start of the load, others from
+	// the start of the process. DownMS is how long nothing ran on purpose.
+	KilledMS   []float64 `json:"killed_ms"`
+	DownMS     []float64 `json:"down_ms"`
+	ReadyMS    []float64 `json:"ready_ms"`
+	LogBytes   int64     `json:"log_bytes"`
+	LogRecords uint64    `json:"log_records"`
+	Torn       []string  `json:"torn,omitempty"`
+	Orders     int       `json:"orders"` // told so far, in all rounds
+	Lost       int       `json:"lost_answers"`
+	LostYes    int       `json:"lost_answers_yes"`
+}
+
+// showRound writes the line of the last round.
+func (t *crashTest) showRound() {
+	if t.cfg.Progress == nil {
+		return
+	}
+	r, ends := t.report.Rounds[len(t.report.Rounds)-1], "clean"
+	if len(r.Torn) > 0 {
+		ends = "torn: " + strings.Join(r.Torn, "; ")
+	}
+	fmt.Fprintf(t.cfg.Progress, "%s round %2d: %d orders told; killed at %.0f ms, down %.0f ms, ready in %.0f ms; log "+
+		"%.2f MB, %d records, %s; %d answers lost, %d a yes\n", mark(t.report.OK()), r.Round, r.Orders, r.KilledMS,
+		r.DownMS, r.ReadyMS, float64(r.LogBytes)/1e6, r.LogRecords, ends, r.Lost, r.LostYes)
+}
+
+func (p *CrashReport) write(s *sheet) {
+	s.put("CRASH\t%d rounds of %d, seed %d, %.0f s\n", len(p.Rounds), p.Config.Rounds, p.Config.Seed, p.Seconds)
+	s.put("KILLS\t%d, %d of them before the node was ready again, %d in the middle of a snapshot; %d left a torn end\n",
+		p.Kills, p.KillsRecovering, p.KillsSnapshot, p.TornTails)
+	s.put("CHECKED\t%d orders looked up, %d keys asked again\n", p.LookedUp, p.KeysAsked)
+	p.DrillReport.write(s, []timed{{"start to ready", p.Ready}, {"kill to ready", p.Outage}})
 }

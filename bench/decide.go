@@ -5,12 +5,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"text/tabwriter"
 	"time"
 )
 
@@ -233,43 +230,22 @@ func (r *DecideReport) OK() bool {
 	return len(r.Rounds) > 0 && r.Unknown == 0
 }
 
-// WriteTable writes the report for people.
-func (r *DecideReport) WriteTable(out io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "DECIDE\t%d submitters, %d nodes, median %.0f decisions/s\n\n", r.Config.Submitters,
-		r.Config.Nodes, r.PerSecond)
-	fmt.Fprintf(w, "ROUND\tDECISIONS/S\tP50\tP99\tFSYNC P50\tFSYNC P99\tOUTCOMES\n")
+func (r *DecideReport) write(s *sheet) {
+	s.put("DECIDE\t%d submitters, %d nodes, median %.0f decisions/s\n\n", r.Config.Submitters, r.Config.Nodes,
+		r.PerSecond)
+	s.put("ROUND\tDECISIONS/S\tP50\tP99\tFSYNC P50\tFSYNC P99\tOUTCOMES\n")
 	for i, m := range r.Rounds {
-		var parts []string
-		for code, n := range m.Outcomes {
-			parts = append(parts, fmt.Sprintf("%s %d", code, n))
-		}
-		slices.Sort(parts)
-		fmt.Fprintf(w, "%d\t%.0f\t%s\t%s\t%s\t%s\t%s\n", i+1, m.PerSecond, ms(m.Latency.P50), ms(m.Latency.P99),
-			ms(m.FsyncP50MS), ms(m.FsyncP99MS), strings.Join(parts, ", "))
+		s.put("%d\t%.0f\t%s\t%s\t%s\t%s\t%s\n", i+1, m.PerSecond, ms(m.Latency.P50), ms(m.Latency.P99),
+			ms(m.FsyncP50MS), ms(m.FsyncP99MS), sortedCounts(m.Outcomes))
 	}
-	return w.Flush()
 }
 
-// JSON returns the whole report, indented.
-func (r *DecideReport) JSON() ([]byte, error) { return indentedJSON(r) }
-
-// WriteBenchfmt writes one line a round in the format that benchstat reads.
-func (r *DecideReport) WriteBenchfmt(out io.Writer) error {
-	var b strings.Builder
-	r.Environment.writeBenchfmt(&b)
+func (r *DecideReport) kept() kept {
+	k := kept{dir: r.Config.ResultsDir, name: "decide", from: &r.Environment}
 	for _, m := range r.Rounds {
-		fmt.Fprintf(&b, "BenchmarkDecide/%s/nodes=%d/submitters=%d-%d\t%d\t%.1f ns/op\t%.0f decisions/s\t%.3f "+
-			"p50-ms\t%.3f p99-ms\n",
-			r.Config.Want, cmp.Or(r.Config.Nodes, 1), r.Config.Submitters, r.Environment.GOMAXPROCS, m.Decisions,
+		k.line(fmt.Sprintf("Decide/%s/nodes=%d/submitters=%d", r.Config.Want, cmp.Or(r.Config.Nodes, 1),
+			r.Config.Submitters), m.Decisions, "%.1f ns/op\t%.0f decisions/s\t%.3f p50-ms\t%.3f p99-ms",
 			1e9/max(1e-9, m.PerSecond), m.PerSecond, m.Latency.P50, m.Latency.P99)
 	}
-	_, err := io.WriteString(out, b.String())
-	return err
-}
-
-// Save writes the report as JSON and as text for benchstat into ResultsDir,
-// under names made of time and commit, and returns their paths.
-func (r *DecideReport) Save() (paths []string, err error) {
-	return save(r.Config.ResultsDir, "decide", r.Environment, r.JSON, r.WriteBenchfmt)
+	return k
 }

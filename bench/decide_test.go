@@ -48,10 +48,10 @@ func TestDecide(t *testing.T) {
 		t.Errorf("granted %d: %+v", s.granted, r)
 	}
 	var text bytes.Buffer
-	if err := r.WriteTable(&text); err != nil || !strings.Contains(text.String(), "granted") {
+	if err := WriteTable(&text, r); err != nil || !strings.Contains(text.String(), "granted") {
 		t.Errorf("%v: %s", err, text.String())
 	}
-	if paths, err := r.Save(); err != nil || len(paths) != 2 {
+	if paths, err := Save(r); err != nil || len(paths) != 2 {
 		t.Errorf("%v, %v", paths, err)
 	}
 

@@ -35,7 +35,7 @@
 //   - A report carries all the settings of its run.
 //
 // Start reading at [RushConfig] and [Rush]; witness.go keeps what shoppers were
-// told, verdict.go judges it; [Crash] kills the node in between, [Failover] the
+// told, judge.go judges it; [Crash] kills the node in between, [Failover] the
 // leader. The package uses the shop through its outside contract only and imports
 // no other room.
 package bench

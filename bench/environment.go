@@ -2,6 +2,8 @@ package bench
 
 import (
 	"bufio"
+	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -70,4 +72,16 @@ func firstLine(path, name string) string {
 		}
 	}
 	return ""
+}
+
+// writeBenchfmt writes the configuration lines that benchstat groups by.
+func (e Environment) writeBenchfmt(w io.Writer) {
+	fmt.Fprintf(w, "goos: %s\ngoarch: %s\npkg: doorbuster/bench\n", e.OS, e.Arch)
+	if e.CPU != "" {
+		fmt.Fprintf(w, "cpu: %s\n", e.CPU)
+	}
+	fmt.Fprintf(w, "go: %s\ncores: %d\n", e.GoVersion, e.Cores)
+	if e.Commit != "" {
+		fmt.Fprintf(w, "commit: %s\n", e.Commit)
+	}
 }

@@ -41,7 +41,7 @@ func ExampleRush() {
 		fmt.Fprintln(os.Stderr, err)
 		return
 	}
-	_ = report.WriteTable(os.Stdout)
+	_ = bench.WriteTable(os.Stdout, report)
 	if !report.OK() {
 		os.Exit(1)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -108,7 +107,7 @@ func (c *FailoverConfig) Validate() error {
 // follower while the leader changes is as delicate as a yes. What is plenty never
 // sells out, or no grant could tell that the sale goes on.
 func (c *FailoverConfig) offers() []offer {
-	day := "failover-" + strconv.FormatUint(c.Seed, 36)
+	day := seeded("failover", c.Seed)
 	few := max(1, int64(c.Rate/10))
 	return []offer{
 		{Listing: Listing{Session: day, SKU: "plenty", Weight: 3}, stock: 100_000_000, payWithin: 12 * time.Hour},
@@ -124,24 +123,14 @@ func (c *FailoverConfig) offers() []offer {
 // asks a certain node, to see whether it sells.
 const probesFrom = maxShoppers / 2
 
-// rush is the crowd's side of the run.
-func (c *FailoverConfig) rush() RushConfig {
-	r := DefaultRushConfig()
-	r.Seed = c.Seed
-	r.ShopperPrefix = "failover-" + strconv.FormatUint(c.Seed, 36) + "-"
-	r.Shoppers = maxShoppers
-	for _, o := range c.offers() {
-		r.Listings = append(r.Listings, o.Listing)
-	}
-	r.Rate, r.Connections = c.Rate, c.Connections
-	r.AgainShare, r.AnewShare, r.SecondListingShare = 0.15, 0.1, 0.1
-	r.AgainWithin = 500 * time.Millisecond
-	r.PayShare, r.CancelShare, r.PayTwiceShare = 0.4, 0.2, 0.2
-	r.DecideWithin = c.PayWithin / 3
-	r.ReturnShare, r.Returns, r.ReturnAfter = 0.2, 2, 500*time.Millisecond
-	r.PollEvery, r.PollFor = 100*time.Millisecond, 15*time.Second
+// drill is the crowd's side of the run.
+func (c *FailoverConfig) drill(report *DrillReport) drill {
+	d := newDrill(report, "failover", c.Seed, c.offers())
+	r := &d.rush
+	r.Shoppers, r.Rate, r.Connections = maxShoppers, c.Rate, c.Connections
+	r.AgainWithin, r.DecideWithin, r.ReturnAfter = 500*time.Millisecond, c.PayWithin/3, 500*time.Millisecond
 	r.Settle = c.Settle
-	return r
+	return d
 }
 
 // blocked reports whether nothing can be granted while node n is away.

@@ -163,15 +163,6 @@ func smallFailover(t *testing.T, fl flaw) FailoverConfig {
 	return c
 }
 
-func failoverTable(t *testing.T, r *FailoverReport) string {
-	t.Helper()
-	var b bytes.Buffer
-	if err := r.WriteTable(&b); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
-}
-
 func TestFailoverOfTheGoodCluster(t *testing.T) {
 	for _, how := range []string{HowKill, HowStall} {
 		t.Run(how, func(t *testing.T) {
@@ -183,7 +174,7 @@ func TestFailoverOfTheGoodCluster(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			text := failoverTable(t, r)
+			text := table(t, r)
 			if !r.OK() || len(r.Kills) != 3 || r.NextGrant.Count != 3 || r.NextGrant.Max < millis(recovers)/2 ||
 				r.Orders == 0 || r.LooksAnswered == 0 || r.LookedUpEverywhere != 3*r.Orders {
 				t.Errorf("the good cluster:\n%s", text)
@@ -192,7 +183,7 @@ func TestFailoverOfTheGoodCluster(t *testing.T) {
 				strings.Count(progress.String(), "✓ "+how) != 3 {
 				t.Errorf("the report says:\n%s\n%s", progress.String(), text)
 			}
-			b, err := r.JSON()
+			b, err := JSON(r)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -206,7 +197,7 @@ func TestFailoverOfTheGoodCluster(t *testing.T) {
 }
 
 func TestFailoverCatchesEachFlaw(t *testing.T) {
-	for fl, caught := range map[flaw]string{
+	for fl, caught := range map[flaw]check{
 		flawForgetOrder: checkEveryNode,
 		flawForgetPaid:  checkStatesAgree,
 		flawForgetStock: checkStockStays,
@@ -228,12 +219,11 @@ func TestFailoverCatchesEachFlaw(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				i := indexOfCheck(r.Verdict.Checks, caught)
-				if !r.OK() && i >= 0 && !r.Verdict.Checks[i].OK && len(r.Verdict.Checks[i].Offenders) > 0 {
+				if k := checked(&r.Verdict, caught); !k.OK && len(k.Offenders) > 0 {
 					return
 				}
 				if tries == 5 {
-					t.Fatalf("%s holds:\n%s", caught, failoverTable(t, r))
+					t.Fatalf("%s holds:\n%s", caught.id, table(t, r))
 				}
 			}
 		})
@@ -251,7 +241,7 @@ func TestFailoverEndsAfterTheKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !r.Interrupted || len(r.Kills) != 1 || !r.OK() {
-		t.Errorf("interrupted %v after %d kills:\n%s", r.Interrupted, len(r.Kills), failoverTable(t, r))
+		t.Errorf("interrupted %v after %d kills:\n%s", r.Interrupted, len(r.Kills), table(t, r))
 	}
 }
 

@@ -36,7 +36,7 @@ func (t *failoverTest) probe(n int, done <-chan struct{}) {
 			return
 		case <-time.After(every):
 		}
-		if t.away[n].Load() {
+		if t.nodes[n].away.Load() {
 			continue
 		}
 		var w *worker

@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -23,13 +22,14 @@ func Failover(ctx context.Context, cfg FailoverConfig) (*FailoverReport, error) 
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if cfg.Seed == 0 {
-		cfg.Seed = uint64(time.Now().UnixMicro())
-	}
-	t := &failoverTest{cfg: &cfg, rush: cfg.rush(), report: newFailoverReport(cfg), watch: newGrantWatch(),
+	seed(&cfg.Seed)
+	p := &FailoverReport{Config: cfg}
+	t := &failoverTest{drill: cfg.drill(&p.DrillReport), cfg: &cfg, report: p, watch: newGrantWatch(),
 		gaps: newLatency(), leaderKills: newLatency(), followerKills: newLatency(),
-		everywhere: newLatency(), back: newLatency(),
-		nodes: make([]failoverNode, len(cfg.Nodes)), away: make([]atomic.Bool, len(cfg.Nodes))}
+		everywhere: newLatency(), back: newLatency()}
+	for range cfg.Nodes {
+		t.nodes = append(t.nodes, new(mortalNode))
+	}
 	// The kill under way is finished, and the verdict owed, all the same.
 	lasting := context.WithoutCancel(ctx)
 	if err := t.open(lasting); err != nil {
@@ -38,12 +38,12 @@ func Failover(ctx context.Context, cfg FailoverConfig) (*FailoverReport, error) 
 	t.underLoad(lasting, func() {
 		for i := range cfg.Kills {
 			if ctx.Err() != nil {
-				t.report.Interrupted = true
+				p.Interrupted = true
 				break
 			}
 			err := t.kill(lasting, i)
 			t.showKill()
-			if err != nil || t.crowd.sins.any() && !cfg.GoOn {
+			if err != nil || t.crowd.findings.any() && !cfg.GoOn {
 				break
 			}
 		}
@@ -51,24 +51,20 @@ func Failover(ctx context.Context, cfg FailoverConfig) (*FailoverReport, error) 
 	t.allBack(lasting)
 	t.check(lasting)
 	if err := t.close(); err != nil {
-		t.crowd.sins.add(checkStaysUp, "the last, orderly stop: "+err.Error())
+		t.crowd.findings.add(checkStaysUp, "the last, orderly stop: %v", err)
 	}
 	for n := range cfg.Nodes {
 		t.verifyLog(n)
 	}
-	t.judge()
-	return t.report, nil
+	t.sumUp()
+	return p, nil
 }
 
 // failoverTest is one run under way.
 type failoverTest struct {
+	drill
 	cfg    *FailoverConfig
-	rush   RushConfig
-	crowd  *crowd
-	inq    *inquest
-	nodes  []failoverNode
-	away   []atomic.Bool // nodes that were put down on purpose
-	stock  []int64       // of each listing, as put up
+	nodes  []*mortalNode
 	watch  *grantWatch
 	report *FailoverReport
 	line   *FailoverKill // of the kill under way
@@ -79,86 +75,51 @@ type failoverTest struct {
 	gaps                                         *latency // the longest time without a grant around each kill
 }
 
-// failoverNode is a node of the cluster under test.
-type failoverNode struct {
-	CrashNode
-	up     bool
-	paused bool
-	desk   *admin // its own operators' address
-}
-
 // open starts all nodes and puts the listings up.
 func (t *failoverTest) open(ctx context.Context) error {
-	for n := range t.nodes {
+	var admins []string
+	var desks []*admin
+	for n, node := range t.nodes {
 		if err := t.start(ctx, n); err != nil {
 			return err
 		}
-		t.rush.Addrs = append(t.rush.Addrs, t.nodes[n].HTTPAddr)
-		if n > 0 {
-			t.rush.Admin += ","
-		}
-		t.rush.Admin += t.nodes[n].AdminAddr
+		t.rush.Addrs = append(t.rush.Addrs, node.HTTPAddr)
+		admins, desks = append(admins, node.AdminAddr), append(desks, node.desk)
 	}
+	t.rush.Admin = strings.Join(admins, ",")
 	if err := t.awaitWell(ctx); err != nil {
 		return err
 	}
-	if err := t.cfg.ApplyPlan(ctx, t.nodes[0].AdminAddr, planFor("failover", t.cfg.offers())); err != nil {
-		return fmt.Errorf("apply the plan: %w", err)
+	if err := t.drill.open(ctx, t.cfg.ApplyPlan, "failover", desks...); err != nil {
+		return err
 	}
-	var before []Counts
-	for n := range t.nodes {
-		for until := time.Now().Add(t.cfg.Settle); ; time.Sleep(time.Millisecond) {
-			var err error
-			before, err = t.nodes[n].desk.survey(ctx, t.rush.Listings)
-			if err == nil && !slices.ContainsFunc(before, func(c Counts) bool { return c.State != "open" }) {
-				break
-			}
-			if time.Now().After(until) {
-				return fmt.Errorf("the listings did not open on %s: %+v, %v", t.cfg.Nodes[n], before, err)
-			}
-		}
-	}
-	for n := range t.nodes {
+	for n, node := range t.nodes {
 		t.tell("%s in zone %s serves shoppers at %s, operators at %s", t.cfg.Nodes[n], t.cfg.Zones[n],
-			t.nodes[n].HTTPAddr, t.nodes[n].AdminAddr)
+			node.HTTPAddr, node.AdminAddr)
 	}
-	t.crowd = newCrowd(&t.rush)
-	t.crowd.serverAhead = t.crowd.clockOffset()
 	t.crowd.agenda = newAgenda(t.crowd.now, pace{rate: t.rush.Rate}, probesFrom)
 	t.crowd.onGrant, t.crowd.resend = t.granted, true
-	t.inq = &inquest{crowd: t.crowd, desk: newAdmin(t.rush.Admin, "", t.rush.Timeout), before: before}
-	for _, o := range t.cfg.offers() {
-		t.stock = append(t.stock, o.stock)
-	}
 	return nil
 }
 
 func (t *failoverTest) start(ctx context.Context, n int) error {
 	c, err := t.cfg.StartNode(ctx, n)
+	if err == nil {
+		t.report.Starts++
+		err = t.nodes[n].started(c)
+	}
 	if err != nil {
 		return fmt.Errorf("start %s: %w", t.cfg.Nodes[n], err)
 	}
-	t.report.Starts++
-	node := &t.nodes[n]
-	if node.desk == nil {
-		node.desk = newAdmin(c.AdminAddr, "", time.Second)
-	} else if c.HTTPAddr != node.HTTPAddr || c.AdminAddr != node.AdminAddr {
-		return errors.Join(fmt.Errorf("%s listens elsewhere than before", t.cfg.Nodes[n]), c.Kill())
-	}
-	node.CrashNode, node.up = c, true
-	t.away[n].Store(false)
 	return nil
 }
 
 // close stops the nodes that are up, one after the other.
 func (t *failoverTest) close() error {
 	var all []error
-	for n := range t.nodes {
-		if node := &t.nodes[n]; node.up {
-			node.up = false
-			if err := node.Stop(); err != nil {
-				all = append(all, fmt.Errorf("%s: %w", t.cfg.Nodes[n], err))
-			}
+	for n, node := range t.nodes {
+		if err := node.close(); err != nil {
+			all = append(all, fmt.Errorf("%s: %w", t.cfg.Nodes[n], err))
 		}
 	}
 	return errors.Join(all...)
@@ -201,19 +162,14 @@ const echoEvery = 4
 func (t *failoverTest) kill(ctx context.Context, i int) error {
 	t.report.Kills = append(t.report.Kills, FailoverKill{Kill: i + 1})
 	t.line = &t.report.Kills[i]
-	look := t.newOnlookers(i)
-	done, looked := make(chan struct{}), make(chan struct{})
-	go func() { defer close(looked); look.watch(done) }()
+	stopLooking := t.lookOn(dice(t.cfg.Seed ^ 0x6c6f6f6b ^ uint64(i)<<32))
 	defer func() {
-		close(done)
-		<-looked
-		t.report.Looks += look.asked.Load()
-		t.report.LooksAnswered += look.answered.Load()
+		stopLooking()
 		t.line.Orders = t.crowd.tally.granted.Load()
 	}()
 	s := t.cfg.strikeOf(i)
 	if s.calm > 0 {
-		if err := t.fillUp(ctx, i); err != nil {
+		if err := t.fillUp(ctx, t.nodes[i%len(t.nodes)].desk); err != nil {
 			return t.fault(checkStockStays, err)
 		}
 		time.Sleep(s.calm)
@@ -252,43 +208,16 @@ func (t *failoverTest) kill(ctx context.Context, i int) error {
 	return nil
 }
 
-func (t *failoverTest) fault(check string, err error) error {
+func (t *failoverTest) fault(c check, err error) error {
 	t.watch.disarm()
 	t.line.Fault = err.Error()
-	t.crowd.sins.add(check, fmt.Sprintf("kill %d (%s %s): %v", t.line.Kill, t.line.Kind, t.line.Node, err))
+	t.crowd.findings.add(c, "kill %d (%s %s): %v", t.line.Kill, t.line.Kind, t.line.Node, err)
 	return err
-}
-
-func (t *failoverTest) newOnlookers(i int) *onlookers {
-	d := dice(t.cfg.Seed ^ 0x6c6f6f6b ^ uint64(i)<<32)
-	return &onlookers{inquest: t.inq, orders: t.crowd.witness.someTold(&d, 1000)}
-}
-
-// fillUp makes the listings that sell out sell again, by way of another node each
-// time.
-func (t *failoverTest) fillUp(ctx context.Context, i int) error {
-	desk := t.nodes[i%len(t.nodes)].desk
-	counts, err := desk.survey(ctx, t.rush.Listings)
-	if err != nil {
-		return err
-	}
-	for l, o := range t.cfg.offers() {
-		more := o.keep - counts[l].Available
-		if more <= 0 {
-			continue
-		}
-		if err := desk.addStock(o.Listing, more); err != nil {
-			return fmt.Errorf("more units by way of %s: %w", t.cfg.Nodes[i%len(t.nodes)], err)
-		}
-		t.stock[l] += more
-	}
-	return nil
 }
 
 // strike puts a node out of action.
 func (t *failoverTest) strike(victim int) error {
-	node := &t.nodes[victim]
-	at := t.crowd.now()
+	node, at := t.nodes[victim], t.crowd.now()
 	t.line.AtSeconds = at.Seconds()
 	t.watch.arm(at)
 	switch t.cfg.How {
@@ -300,13 +229,9 @@ func (t *failoverTest) strike(victim int) error {
 	case HowStop:
 		// It may grant on until it has handed over: here the gap says more.
 		t.watch.countFrom(at)
-		node.up = false
-		t.away[victim].Store(true)
-		return node.Stop()
+		return node.close()
 	}
-	node.up = false
-	t.away[victim].Store(true)
-	err := node.Kill()
+	err := node.kill()
 	t.watch.countFrom(t.crowd.now()) // what is asked from here on was not decided by it
 	return err
 }
@@ -318,15 +243,23 @@ func (t *failoverTest) awaitGrants(kind string, victim int) error {
 	defer patience.Stop()
 	for first := true; ; {
 		byNode, more := t.watch.granting()
-		delete(byNode, t.nodes[victim].HTTPAddr)
-		if len(byNode) > 0 && first {
-			first = false
-			var next time.Duration
-			for n := range t.nodes {
-				if d, ok := byNode[t.nodes[n].HTTPAddr]; ok && (next == 0 || d < next) {
-					next, t.line.NextBy = d, t.cfg.Nodes[n]
-				}
+		var next, last time.Duration
+		var silent []string
+		for n, node := range t.nodes {
+			if n == victim {
+				continue
 			}
+			d, ok := byNode[node.HTTPAddr]
+			if !ok {
+				silent = append(silent, t.cfg.Nodes[n])
+				continue
+			}
+			if last = max(last, d); first && (next == 0 || d < next) {
+				next, t.line.NextBy = d, t.cfg.Nodes[n]
+			}
+		}
+		if next > 0 {
+			first = false
 			t.line.NextGrantMS = millis(next)
 			if kind == killFollower {
 				t.followerKills.record(0, next)
@@ -334,11 +267,7 @@ func (t *failoverTest) awaitGrants(kind string, victim int) error {
 				t.leaderKills.record(0, next)
 			}
 		}
-		if len(byNode) == len(t.nodes)-1 {
-			var last time.Duration
-			for _, d := range byNode {
-				last = max(last, d)
-			}
+		if len(silent) == 0 {
 			t.line.AllGrantMS = millis(last)
 			t.everywhere.record(0, last)
 			return nil
@@ -346,12 +275,6 @@ func (t *failoverTest) awaitGrants(kind string, victim int) error {
 		select {
 		case <-more:
 		case <-patience.C:
-			var silent []string
-			for n := range t.nodes {
-				if _, ok := byNode[t.nodes[n].HTTPAddr]; !ok && n != victim {
-					silent = append(silent, t.cfg.Nodes[n])
-				}
-			}
 			return fmt.Errorf("nothing granted by %v within %v; %s", silent, t.cfg.GrantWithin, t.views())
 		}
 	}
@@ -359,7 +282,7 @@ func (t *failoverTest) awaitGrants(kind string, victim int) error {
 
 // bringBack starts the node again, or lets it go on, and waits until all is well.
 func (t *failoverTest) bringBack(ctx context.Context, victim int) error {
-	node := &t.nodes[victim]
+	node := t.nodes[victim]
 	began := time.Now()
 	if t.cfg.How == HowStall {
 		node.paused = false
@@ -382,20 +305,19 @@ func (t *failoverTest) bringBack(ctx context.Context, victim int) error {
 
 // allBack brings back what a kill that went wrong has left away, for the verdict.
 func (t *failoverTest) allBack(ctx context.Context) {
-	for n := range t.nodes {
-		node := &t.nodes[n]
+	for n, node := range t.nodes {
 		switch {
 		case node.paused:
 			node.paused = false
 			_ = node.Resume() // if it can't go on, it won't be well below
 		case !node.up:
 			if err := t.start(ctx, n); err != nil {
-				t.crowd.sins.add(checkBack, err.Error())
+				t.crowd.findings.add(checkBack, "%v", err)
 			}
 		}
 	}
 	if err := t.awaitWell(ctx); err != nil {
-		t.crowd.sins.add(checkBack, "before the verdict: "+err.Error())
+		t.crowd.findings.add(checkBack, "before the verdict: %v", err)
 	}
 }
 
@@ -405,7 +327,7 @@ func (t *failoverTest) verifyLog(n int) {
 	}
 	log, err := t.cfg.VerifyLog(n)
 	if err != nil {
-		t.crowd.sins.add(checkLogWhole, fmt.Sprintf("%s: %v", t.cfg.Nodes[n], err))
+		t.crowd.findings.add(checkLogWhole, "%s: %v", t.cfg.Nodes[n], err)
 	}
 	if log.Torn != "" {
 		t.report.TornTails++

@@ -104,8 +104,7 @@ func (t *failoverTest) unwell() string {
 		return fmt.Sprintf("%s knows %d nodes of %d", v.Leader, known, len(t.nodes))
 	}
 	for n := range t.nodes {
-		var ready map[string]any
-		if err := t.nodes[n].desk.once("/readyz", &ready); err != nil {
+		if err := t.nodes[n].desk.ready(); err != nil {
 			return fmt.Sprintf("%s is not ready: %v", t.cfg.Nodes[n], err)
 		}
 	}

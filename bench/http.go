@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
@@ -317,45 +316,28 @@ func median(v []float64) float64 {
 	return s[(len(s)-1)/2]
 }
 
-// WriteTable writes the report for people.
-func (r *HTTPReport) WriteTable(out io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "HTTP\t%d connections, medians of %d rounds of %v, fsync p50 %.3f ms p99 %.3f ms\n\n",
+func (r *HTTPReport) write(s *sheet) {
+	s.put("HTTP\t%d connections, medians of %d rounds of %v, fsync p50 %.3f ms p99 %.3f ms\n\n",
 		r.Config.Connections, r.Config.Rounds, r.Config.RoundTime, r.FsyncP50MS, r.FsyncP99MS)
-	fmt.Fprintf(w, "KIND\tREQUESTS/S\tRATIO\t(LEAST, MOST)\tOF PLAIN\t(LEAST, MOST)\tP50\tP99\tUNEXPECTED\n")
+	s.put("KIND\tREQUESTS/S\tRATIO\t(LEAST, MOST)\tOF PLAIN\t(LEAST, MOST)\tP50\tP99\tUNEXPECTED\n")
 	for _, k := range r.Kinds {
 		plain := "\t"
 		if k.OfPlain > 0 {
 			plain = fmt.Sprintf("%.3f\t(%.3f, %.3f)", k.OfPlain, k.OfPlainLeast, k.OfPlainMost)
 		}
-		fmt.Fprintf(w, "%s\t%.0f\t%.3f\t(%.3f, %.3f)\t%s\t%s\t%s\t%d\n",
-			k.Kind, k.RequestsPerSecond, k.Ratio, k.RatioLeast, k.RatioMost, plain, ms(k.P50), ms(k.P99), k.Unexpected)
+		s.put("%s\t%.0f\t%.3f\t(%.3f, %.3f)\t%s\t%s\t%s\t%d\n", k.Kind, k.RequestsPerSecond, k.Ratio, k.RatioLeast,
+			k.RatioMost, plain, ms(k.P50), ms(k.P99), k.Unexpected)
 	}
-	return w.Flush()
 }
 
-// JSON returns the whole report, indented.
-func (r *HTTPReport) JSON() ([]byte, error) { return indentedJSON(r) }
-
-// WriteBenchfmt writes one line a measurement in the format that benchstat
-// reads.
-func (r *HTTPReport) WriteBenchfmt(out io.Writer) error {
-	rounds := slices.SortedStableFunc(slices.Values(r.Rounds), func(a, b HTTPRound) int {
+func (r *HTTPReport) kept() kept {
+	k := kept{dir: r.Config.ResultsDir, name: "http", from: &r.Environment}
+	for _, m := range slices.SortedStableFunc(slices.Values(r.Rounds), func(a, b HTTPRound) int {
 		return cmp.Compare(slices.Index(r.Config.Kinds, a.Kind), slices.Index(r.Config.Kinds, b.Kind))
-	})
-	var b strings.Builder
-	r.Environment.writeBenchfmt(&b)
-	for _, m := range rounds {
-		fmt.Fprintf(&b, "BenchmarkHTTP/%s/connections=%d-%d\t%d\t%.1f ns/op\t%.0f req/s\t%.3f p50-ms\t%.3f p99-ms\n",
-			m.Kind, r.Config.Connections, r.Environment.GOMAXPROCS, m.Requests,
-			1e9/max(1e-9, m.RequestsPerSecond), m.RequestsPerSecond, m.Latency.P50, m.Latency.P99)
+	}) {
+		k.line(fmt.Sprintf("HTTP/%s/connections=%d", m.Kind, r.Config.Connections), m.Requests,
+			"%.1f ns/op\t%.0f req/s\t%.3f p50-ms\t%.3f p99-ms", 1e9/max(1e-9, m.RequestsPerSecond),
+			m.RequestsPerSecond, m.Latency.P50, m.Latency.P99)
 	}
-	_, err := io.WriteString(out, b.String())
-	return err
-}
-
-// Save writes the report as JSON and as text for benchstat into ResultsDir,
-// under names made of time and commit, and returns their paths.
-func (r *HTTPReport) Save() (paths []string, err error) {
-	return save(r.Config.ResultsDir, "http", r.Environment, r.JSON, r.WriteBenchfmt)
+	return k
 }

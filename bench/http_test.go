@@ -62,10 +62,10 @@ func TestHTTPRatios(t *testing.T) {
 		}
 	}
 	var text bytes.Buffer
-	if err := r.WriteTable(&text); err != nil || !strings.Contains(text.String(), "granted") {
+	if err := WriteTable(&text, r); err != nil || !strings.Contains(text.String(), "granted") {
 		t.Errorf("%v: %s", err, text.String())
 	}
-	paths, err := r.Save()
+	paths, err := Save(r)
 	if err != nil || len(paths) != 2 {
 		t.Fatalf("%v, %v", paths, err)
 	}

@@ -1,271 +1,169 @@
 package bench
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
-	"time"
 )
 
-// RushReport is what came of a rush.
-type RushReport struct {
-	Config      RushConfig  `json:"config"`
-	InProcess   bool        `json:"in_process"` // the node ran in this process
-	Environment Environment `json:"environment"`
-	Started     time.Time   `json:"started"`
-	Interrupted bool        `json:"interrupted"`
-
-	Shoppers   int64 `json:"shoppers"`   // who came
-	Grabs      int64 `json:"grabs"`      // asks: second clicks, tabs and returns too
-	Polls      int64 `json:"polls"`      // questions what became of a grab
-	Processing int64 `json:"processing"` // grabs first told "processing"
-
-	// Seconds is from the first grab until the last follow-up was answered.
-	Seconds float64 `json:"seconds"`
-	// GrabsPerSecond is Grabs over the whole run; with returns and thinking
-	// time it is well below what the shop can take.
-	GrabsPerSecond float64 `json:"grabs_per_second"`
-	// ArrivalSeconds is until the last shopper had sent their first grab, and
-	// ArrivalsPerSecond their number over it.
-	ArrivalSeconds    float64 `json:"arrival_seconds"`
-	ArrivalsPerSecond float64 `json:"arrivals_per_second"`
-
-	Outcomes []Outcome `json:"outcomes"`
-
-	// Latency of the first answer to a grab. In the open loop it counts from
-	// the moment the grab was meant to be sent.
-	Latency struct {
-		All     Percentiles `json:"all"`
-		Granted Percentiles `json:"granted"` // waitlisted too
-		Refused Percentiles `json:"refused"` // any no, errors too
-	} `json:"latency"`
-
-	Orders        int64           `json:"orders"`         // distinct orders told
-	Paid          int64           `json:"paid"`           // payments confirmed, or taken by the cashier
-	PayRefused    int64           `json:"pay_refused"`    // payments answered 4xx
-	Cancelled     int64           `json:"cancelled"`      // cancellations confirmed
-	CancelRefused int64           `json:"cancel_refused"` // cancellations answered 4xx
-	PayUnanswered int64           `json:"pay_unanswered"` // payments never confirmed nor refused
-	Lag           Lag             `json:"generator_lag"`  // of the open loop
-	Strike        *StrikeReport   `json:"strike,omitempty"`
-	ClockAheadNS  int64           `json:"clock_ahead_ns"` // the shop's wall clock less ours
-	Cashier       *CashierReport  `json:"cashier,omitempty"`
-	Listings      []ListingReport `json:"listings"`
-	Verdict       Verdict         `json:"verdict"`
+// Report is what came of a workload.
+type Report interface {
+	// OK reports whether all was as it must be.
+	OK() bool
+	write(*sheet) // for people
 }
 
-// Outcome is how many grabs ended in a code.
-type Outcome struct {
-	Code  string  `json:"code"`
-	Count int64   `json:"count"`
-	Share float64 `json:"share"`
-}
-
-// Lag is how late the generator sent what was due. It covers both a generator
-// that could not keep up and one whose connections were all waiting for the
-// shop; latencies contain it.
-type Lag struct {
-	Percentiles
-	// Behind says that one grab in a hundred left over 10 ms late: then the
-	// rate was more than this many connections could carry.
-	Behind bool `json:"behind"`
-}
-
-// ListingReport is a listing's part in a rush.
-type ListingReport struct {
-	Listing
-	Before Counts `json:"before"`
-	After  Counts `json:"after"`
-	// Granted is units told granted; Resold those beyond what was available at
-	// the start: units that were released and sold again.
-	Granted int64 `json:"granted"`
-	Resold  int64 `json:"resold"`
-	// SoldOutSeconds is when all that was available at the start had been told
-	// granted; 0 if that was never so.
-	SoldOutSeconds float64 `json:"sold_out_seconds"`
-	// FirstRefusedSeconds is when sold_out was first heard; 0 if never.
-	FirstRefusedSeconds float64 `json:"first_refused_seconds"`
-}
-
-// OK reports whether every check of the verdict held.
-func (r *RushReport) OK() bool { return r.Verdict.OK }
-
-func newRushReport(cfg *RushConfig, inProcess bool) *RushReport {
-	return &RushReport{Config: *cfg, InProcess: inProcess, Environment: environment()}
-}
-
-// fill takes over what the crowd counted.
-func (r *crowd) fill(p *RushReport) {
-	t := r.tally
-	p.Shoppers, p.Grabs, p.Polls, p.Processing = t.shoppers.Load(), t.asks.Load(), t.polls.Load(), t.processing.Load()
-	p.Seconds = r.ended.Seconds()
-	p.GrabsPerSecond = float64(p.Grabs) / r.ended.Seconds()
-	p.ArrivalSeconds = time.Duration(t.lastArrival.Load()).Seconds()
-	if p.ArrivalSeconds > 0 {
-		p.ArrivalsPerSecond = float64(p.Shoppers) / p.ArrivalSeconds
-	}
-	var sum int64
-	for _, n := range t.outcomes {
-		sum += n
-	}
-	for code, n := range t.outcomes {
-		p.Outcomes = append(p.Outcomes, Outcome{Code: code, Count: n, Share: float64(n) / float64(sum)})
-	}
-	slices.SortFunc(p.Outcomes, func(a, b Outcome) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Code, b.Code))
-	})
-	p.Latency.All = percentilesOf(t.all.sum())
-	p.Latency.Granted = percentilesOf(t.yes.sum())
-	p.Latency.Refused = percentilesOf(t.no.sum())
-	p.Orders, p.Paid, p.PayRefused = t.granted.Load(), t.paid.Load(), t.payRefused.Load()
-	p.Cancelled, p.CancelRefused = t.cancelled.Load(), t.cancelRefused.Load()
-	for _, o := range r.witness.orders() {
-		if o.paySentAt > 0 && !o.payTaken {
-			p.PayUnanswered++
-		}
-	}
-	p.PayUnanswered = max(0, p.PayUnanswered-p.PayRefused)
-	p.Lag.Percentiles = percentilesOf(t.lag.sum())
-	p.Lag.Behind = p.Lag.P99 > 10
-	p.ClockAheadNS = int64(r.serverAhead)
-}
-
-// listings reports on each listing.
-func (v *inquest) listings() []ListingReport {
-	r := v.crowd
-	all := make([]ListingReport, len(r.cfg.Listings))
-	orders := r.witness.orders()
-	slices.SortFunc(orders, func(a, b *told) int { return cmp.Compare(a.heardAt, b.heardAt) })
-	for i, l := range r.cfg.Listings {
-		p := &all[i]
-		p.Listing, p.Before = l, v.before[i]
-		if v.after != nil {
-			p.After = v.after[i]
-		}
-		for _, o := range orders {
-			if o.listing != i {
-				continue
-			}
-			p.Granted += int64(o.quantity)
-			if p.SoldOutSeconds == 0 && p.Granted >= p.Before.Available && p.Before.Available > 0 {
-				p.SoldOutSeconds = o.heardAt.Seconds()
-			}
-		}
-		p.Resold = max(0, p.Granted-p.Before.Available-max(0, p.After.Stock-p.Before.Stock))
-		p.FirstRefusedSeconds = time.Duration(r.soldOut[i].Load()).Seconds()
-	}
-	return all
+// WriteTable writes a report for people.
+func WriteTable(out io.Writer, r Report) error {
+	s := &sheet{tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)}
+	r.write(s)
+	return s.to.Flush()
 }
 
 // JSON returns the whole report, indented.
-func (r *RushReport) JSON() ([]byte, error) { return indentedJSON(r) }
+func JSON(r Report) ([]byte, error) {
+	b, err := json.MarshalIndent(r, "", "  ")
+	return append(b, '\n'), err
+}
 
-// WriteTable writes the report for people.
-func (r *RushReport) WriteTable(out io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	p := func(format string, args ...any) { fmt.Fprintf(w, format, args...) }
+// Measurement is a report whose figures are kept, to be compared with others.
+type Measurement interface {
+	Report
+	kept() kept
+}
 
-	loop := fmt.Sprintf("closed loop, %d connections", r.Config.Connections)
-	if r.Config.Rate > 0 {
-		loop = fmt.Sprintf("open loop, %.0f arrivals/s, up to %d connections", r.Config.Rate, r.Config.Connections)
+// kept are a measurement's figures for benchstat: a line each.
+type kept struct {
+	dir, name string
+	from      *Environment
+	lines     []string
+}
+
+// line adds one; what is measured follows the number of operations, as unit and value
+// in turn.
+func (k *kept) line(name string, operations int64, measured string, args ...any) {
+	k.lines = append(k.lines, fmt.Sprintf("Benchmark%s-%d\t%d\t", name, k.from.GOMAXPROCS, operations)+
+		fmt.Sprintf(measured, args...)+"\n")
+}
+
+// Save writes a measurement as JSON and as text for benchstat into its folder, which it
+// creates, and returns the paths; without a folder nowhere. A name carries the time and the commit, so that
+// results pile up and nothing is overwritten.
+func Save(r Measurement) (paths []string, err error) {
+	k := r.kept()
+	if k.dir == "" {
+		return nil, nil
 	}
-	p("RUSH\t%d shoppers, %s, seed %d\n", r.Config.Shoppers, loop, r.Config.Seed)
-	if r.Interrupted {
-		p("\tinterrupted after %d shoppers\n", r.Shoppers)
+	asJSON, err := JSON(r)
+	if err != nil {
+		return nil, fmt.Errorf("save results: %w", err)
 	}
-	p("\n")
-	p("OUTCOME\tGRABS\tSHARE\n")
-	for _, o := range r.Outcomes {
-		p("%s\t%d\t%.2f%%\n", o.Code, o.Count, 100*o.Share)
+	if err := os.MkdirAll(k.dir, 0o755); err != nil {
+		return nil, fmt.Errorf("save results: %w", err)
 	}
-	p("all\t%d\tof %d shoppers\n", r.Grabs, r.Shoppers)
-	if r.Processing > 0 {
-		p("(first told processing)\t%d\t\n", r.Processing)
+	var text bytes.Buffer
+	k.from.writeBenchfmt(&text)
+	text.WriteString(strings.Join(k.lines, ""))
+	stem := fmt.Sprintf("%s-%s-%.10s", k.name, k.from.Time.Format("20060102T150405Z"), cmp.Or(k.from.Commit, "unknown"))
+	for suffix, data := range map[string][]byte{".json": asJSON, ".txt": text.Bytes()} {
+		path := filepath.Join(k.dir, stem+suffix)
+		if err := os.WriteFile(path, data, 0o644); err != nil {
+			return paths, fmt.Errorf("save results: %w", err)
+		}
+		paths = append(paths, path)
 	}
-	p("\n")
-	p("LATENCY\tCOUNT\tP50\tP90\tP99\tP99.9\tMAX\n")
-	for _, l := range []struct {
-		name string
-		p    Percentiles
-	}{
-		{"granted", r.Latency.Granted}, {"refused", r.Latency.Refused}, {"all", r.Latency.All},
-		{"generator lag", r.Lag.Percentiles},
-	} {
+	slices.Sort(paths)
+	return paths, nil
+}
+
+// resultsDir declares where results are kept.
+func resultsDir(at *string) Setting {
+	return free(at, "results", filepath.Join("bench", "results"), "`folder` to keep the results in; empty keeps none")
+}
+
+// sheet is a report for people: tabs part columns.
+type sheet struct{ to *tabwriter.Writer }
+
+func (s *sheet) put(format string, args ...any) { fmt.Fprintf(s.to, format, args...) }
+
+// some is put where there are any.
+func (s *sheet) some(format string, n int64) {
+	if n > 0 {
+		s.put(format, n)
+	}
+}
+
+// timed is a row of a table of times.
+type timed struct {
+	name string
+	p    Percentiles
+}
+
+func (s *sheet) times(title string, rows []timed) {
+	s.put("%s\tCOUNT\tP50\tP90\tP99\tP99.9\tMAX\n", title)
+	for _, l := range rows {
 		if l.p.Count > 0 {
-			p("%s\t%d\t%s\t%s\t%s\t%s\t%s\n", l.name, l.p.Count, ms(l.p.P50), ms(l.p.P90), ms(l.p.P99),
+			s.put("%s\t%d\t%s\t%s\t%s\t%s\t%s\n", l.name, l.p.Count, ms(l.p.P50), ms(l.p.P90), ms(l.p.P99),
 				ms(l.p.P999), ms(l.p.Max))
 		}
 	}
-	if r.Lag.Behind {
-		p("the generator fell behind: the rate was more than %d connections could carry; latencies contain the lag\n",
-			r.Config.Connections)
-	}
-	if s := r.Strike; s != nil {
-		p("\n")
-		s.write(p)
-	}
-	p("\n")
-	p("THROUGHPUT\t%.0f arrivals/s for %.2f s; %.0f grabs/s over the whole %.2f s\n",
-		r.ArrivalsPerSecond, r.ArrivalSeconds, r.GrabsPerSecond, r.Seconds)
-	p("ORDERS\t%d told, %d paid, %d cancelled by the shopper", r.Orders, r.Paid, r.Cancelled)
-	if n := r.PayRefused + r.PayUnanswered; n > 0 {
-		p(", %d payments not taken", n)
-	}
-	p("\n")
-	if c := r.Cashier; c != nil {
-		c.write(p)
-	}
-	p("\n")
-	p("LISTING\tSTOCK\tGRANTED\tRESOLD\tAVAILABLE\tHELD\tPAID\tSTATE\tSOLD OUT AFTER\n")
-	for _, l := range r.Listings {
+}
+
+func (s *sheet) listings(all []ListingReport) {
+	s.put("\nLISTING\tSTOCK\tGRANTED\tRESOLD\tAVAILABLE\tHELD\tPAID\tSTATE\tSOLD OUT AFTER\n")
+	for _, l := range all {
 		after := "-"
 		if l.SoldOutSeconds > 0 {
 			after = fmt.Sprintf("%.3f s", l.SoldOutSeconds)
 		}
-		p("%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", l.Listing, l.After.Stock, l.Granted, l.Resold,
+		s.put("%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", l.Listing, l.After.Stock, l.Granted, l.Resold,
 			l.After.Available, l.After.Held, l.After.Paid, l.After.State, after)
 	}
-	p("\n")
-	r.Verdict.write(p)
-	return w.Flush()
+	s.put("\n")
 }
 
-func (v *Verdict) write(p func(string, ...any)) {
-	word := "EXACT"
-	if !v.OK {
-		word = "NOT EXACT"
-	}
-	p("VERDICT\t%s\n", word)
+func (s *sheet) verdict(v *Verdict) {
+	s.put("VERDICT\t%s\n", strings.ToUpper(exact(v.OK)))
 	for _, c := range v.Checks {
-		mark := "✓"
-		if !c.OK {
-			mark = "✗"
-		}
-		p("%s %s\t%s\n", mark, c.Claim, c.Figures)
+		s.put("%s %s\t%s\n", mark(c.OK), c.Claim, c.Figures)
 		for _, o := range c.Offenders {
-			p("    %s\n", o)
+			s.put("    %s\n", o)
 		}
-		if more := c.Offences - len(c.Offenders); more > 0 {
-			p("    and %d more\n", more)
-		}
+		s.some("    and %d more\n", int64(c.Offences-len(c.Offenders)))
 	}
+}
+
+// exact is the word for a verdict.
+func exact(ok bool) string {
+	if ok {
+		return "exact"
+	}
+	return "NOT EXACT"
+}
+
+// mark is how a check is shown.
+func mark(ok bool) string {
+	if ok {
+		return "✓"
+	}
+	return "✗"
 }
 
 func ms(v float64) string { return fmt.Sprintf("%.2f ms", v) }
 
 // sortedCounts writes counts by name.
-func sortedCounts(m map[string]int) string {
+func sortedCounts[N int | int64](m map[string]N) string {
 	var parts []string
 	for _, k := range slices.Sorted(maps.Keys(m)) {
 		parts = append(parts, fmt.Sprintf("%s %d", k, m[k]))
 	}
 	return strings.Join(parts, ", ")
-}
-
-func sortedOrders(m map[string]order) []order {
-	return slices.SortedFunc(maps.Values(m), func(a, b order) int { return strings.Compare(a.OrderNo, b.OrderNo) })
 }

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"fmt"
 	"net/url"
 	"strconv"
 )
@@ -12,25 +13,22 @@ type requests struct {
 	cfg   *RushConfig
 	host  string
 	grabs [][]byte // a listing's grab up to the identity header
-	body  []byte   // of a grab; empty where it would say nothing but the defaults
+	end   []byte   // of a grab, with its body, which is empty where it would say nothing but the defaults
 }
 
 func newRequests(cfg *RushConfig) *requests {
 	r := &requests{cfg: cfg, host: cfg.Addrs[0]}
+	var body []byte
 	switch {
 	case cfg.Waitlist:
-		r.body = []byte(`{"quantity":` + strconv.Itoa(cfg.Quantity) + `,"waitlist":true}`)
+		body = []byte(`{"quantity":` + strconv.Itoa(cfg.Quantity) + `,"waitlist":true}`)
 	case cfg.Quantity != 1:
-		r.body = []byte(`{"quantity":` + strconv.Itoa(cfg.Quantity) + `}`)
+		body = []byte(`{"quantity":` + strconv.Itoa(cfg.Quantity) + `}`)
 	}
 	for _, l := range cfg.Listings {
-		g := []byte("POST " + l.path() + "/grab HTTP/1.1\r\nHost: " + r.host + "\r\n")
-		if len(r.body) > 0 {
-			g = append(g, "Content-Type: application/json\r\n"...)
-		}
-		g = append(g, "Content-Length: "+strconv.Itoa(len(r.body))+"\r\n"...)
-		r.grabs = append(r.grabs, g)
+		r.grabs = append(r.grabs, appendHead(nil, "POST", l.path()+"/grab", r.host))
 	}
+	r.end = appendBody(nil, "POST", body)
 	return r
 }
 
@@ -51,19 +49,29 @@ func (r *requests) appendGrab(b []byte, shopper, listing int, k click) []byte {
 	b = r.appendIdentity(b, shopper)
 	b = append(b, "Idempotency-Key: "...)
 	b = r.cfg.appendKey(b, shopper, k)
-	b = append(b, "\r\n\r\n"...)
-	return append(b, r.body...)
+	return append(append(b, "\r\n"...), r.end...)
+}
+
+// appendHead begins a request to host.
+func appendHead(b []byte, method, path, host string) []byte {
+	b = append(append(append(append(b, method...), ' '), path...), " HTTP/1.1\r\nHost: "...)
+	return append(append(b, host...), "\r\n"...)
+}
+
+// appendBody ends a request, with a JSON body or an empty one.
+func appendBody(b []byte, method string, body []byte) []byte {
+	if method != "GET" {
+		if len(body) > 0 {
+			b = append(b, "Content-Type: application/json\r\n"...)
+		}
+		b = append(strconv.AppendInt(append(b, "Content-Length: "...), int64(len(body)), 10), "\r\n"...)
+	}
+	return append(append(b, "\r\n"...), body...)
 }
 
 // appendGet asks for path as shopper.
 func (r *requests) appendGet(b []byte, path string, shopper int) []byte {
-	b = append(b, "GET "...)
-	b = append(b, path...)
-	b = append(b, " HTTP/1.1\r\nHost: "...)
-	b = append(b, r.host...)
-	b = append(b, "\r\n"...)
-	b = r.appendIdentity(b, shopper)
-	return append(b, "\r\n"...)
+	return appendBody(r.appendIdentity(appendHead(b, "GET", path, r.host), shopper), "GET", nil)
 }
 
 // appendOutcome asks what became of a grab.
@@ -76,13 +84,8 @@ func (r *requests) appendOrder(b []byte, shopper int, orderNo string) []byte {
 }
 
 func (r *requests) appendCancel(b []byte, shopper int, orderNo string) []byte {
-	b = append(b, "POST /v1/orders/"...)
-	b = append(b, url.PathEscape(orderNo)...)
-	b = append(b, "/cancel HTTP/1.1\r\nHost: "...)
-	b = append(b, r.host...)
-	b = append(b, "\r\nContent-Length: 0\r\n"...)
-	b = r.appendIdentity(b, shopper)
-	return append(b, "\r\n"...)
+	b = appendHead(b, "POST", "/v1/orders/"+url.PathEscape(orderNo)+"/cancel", r.host)
+	return appendBody(r.appendIdentity(b, shopper), "POST", nil)
 }
 
 // paymentID derives from the order, so that paying again is the same payment.
@@ -90,29 +93,18 @@ func paymentID(o *told) string { return "pay-" + o.orderNo }
 
 // appendPay carries an order's token to the cashier.
 func (r *requests) appendPay(b []byte, o *told) []byte {
-	body := []byte(`{"token":` + strconv.Quote(o.payToken) + `,"payment_id":` + strconv.Quote(paymentID(o)) + `}`)
-	b = append(b, "POST /pay HTTP/1.1\r\nHost: "...)
-	b = append(b, r.cfg.Cashier...)
-	b = append(b, "\r\nContent-Type: application/json\r\nContent-Length: "...)
-	b = strconv.AppendInt(b, int64(len(body)), 10)
-	b = append(b, "\r\n\r\n"...)
-	return append(b, body...)
+	return appendBody(appendHead(b, "POST", "/pay", r.cfg.Cashier), "POST",
+		fmt.Appendf(nil, `{"token":%q,"payment_id":%q}`, o.payToken, paymentID(o)))
 }
 
 // appendCallback is the cashier's word that an order was paid.
 func (r *requests) appendCallback(b []byte, o *told) []byte {
-	body := []byte(`{"order_no":` + strconv.Quote(o.orderNo) +
-		`,"amount":` + strconv.FormatInt(o.amount, 10) +
-		`,"currency":` + strconv.Quote(o.currency) +
-		`,"payment_id":` + strconv.Quote(paymentID(o)) + `}`)
-	b = append(b, "POST /v1/payments/callback HTTP/1.1\r\nHost: "...)
-	b = append(b, r.host...)
-	b = append(b, "\r\nContent-Type: application/json\r\nContent-Length: "...)
-	b = strconv.AppendInt(b, int64(len(body)), 10)
+	body := fmt.Appendf(nil, `{"order_no":%q,"amount":%d,"currency":%q,"payment_id":%q}`, o.orderNo, o.amount,
+		o.currency, paymentID(o))
+	b = appendHead(b, "POST", "/v1/payments/callback", r.host)
 	if r.cfg.SignCallback != nil {
 		name, value := r.cfg.SignCallback(body)
-		b = append(b, "\r\n"+name+": "+value...)
+		b = append(b, name+": "+value+"\r\n"...)
 	}
-	b = append(b, "\r\n\r\n"...)
-	return append(b, body...)
+	return appendBody(b, "POST", body)
 }

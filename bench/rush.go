@@ -17,36 +17,29 @@ import (
 // report and its verdict still come. The error is for runs that could not be
 // done at all; a shop that sold wrongly is in the report: see
 // [RushReport.OK].
-func Rush(ctx context.Context, cfg RushConfig) (*RushReport, error) {
+func Rush(ctx context.Context, cfg RushConfig) (report *RushReport, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if cfg.Seed == 0 {
-		cfg.Seed = uint64(time.Now().UnixMicro()) // below 2^53: safe in anyone's JSON
-	}
+	seed(&cfg.Seed)
 	if cfg.ShopperPrefix == "" {
 		cfg.ShopperPrefix = "rush-" + strconv.FormatUint(cfg.Seed, 36) + "-"
 	}
+	// The verdict is owed even when the sending was stopped, and the node to outlive that.
+	lasting := context.WithoutCancel(ctx)
 	inProcess := len(cfg.Addrs) == 0
 	if inProcess {
-		// The node has to outlive a stop: it is still to be judged.
-		node, err := cfg.StartNode(context.WithoutCancel(ctx))
+		node, err := cfg.StartNode(lasting)
 		if err != nil {
 			return nil, fmt.Errorf("start node: %w", err)
 		}
 		cfg.Addrs, cfg.Admin = []string{node.HTTPAddr}, node.AdminAddr
-		report, err := rush(ctx, cfg, inProcess)
-		if cerr := node.Close(); cerr != nil && err == nil {
-			err = fmt.Errorf("stop node: %w", cerr)
-		}
-		return report, err
+		defer func() {
+			if cerr := node.Close(); cerr != nil && err == nil {
+				err = fmt.Errorf("stop node: %w", cerr)
+			}
+		}()
 	}
-	return rush(ctx, cfg, inProcess)
-}
-
-func rush(ctx context.Context, cfg RushConfig, inProcess bool) (*RushReport, error) {
-	// The verdict is owed even when the sending was stopped.
-	lasting := context.WithoutCancel(ctx)
 	desk := newAdmin(cfg.Admin, cfg.AdminToken, cfg.Timeout)
 	before, err := desk.survey(lasting, cfg.Listings)
 	if err != nil {
@@ -55,9 +48,7 @@ func rush(ctx context.Context, cfg RushConfig, inProcess bool) (*RushReport, err
 	r := newCrowd(&cfg)
 	r.serverAhead = r.clockOffset()
 	r.started = time.Now()
-
-	report := newRushReport(&cfg, inProcess)
-	report.Started = r.started
+	report = &RushReport{Config: cfg, InProcess: inProcess, Environment: environment(), Started: r.started}
 	struck := r.strikeInTime(ctx)
 	r.send(ctx)
 	report.Strike = struck()
@@ -65,10 +56,18 @@ func rush(ctx context.Context, cfg RushConfig, inProcess bool) (*RushReport, err
 
 	r.fill(report)
 	v := &inquest{crowd: r, desk: desk, before: before}
-	report.Verdict = v.hold(lasting)
+	v.hold(lasting)
+	report.Verdict = v.verdict(nil)
 	report.Listings = v.listings()
 	report.Cashier = v.till
 	return report, nil
+}
+
+// seed makes one where none is given: below 2^53, safe in anyone's JSON.
+func seed(given *uint64) {
+	if *given == 0 {
+		*given = uint64(time.Now().UnixMicro())
+	}
 }
 
 // crowd is one rush under way.
@@ -77,7 +76,7 @@ type crowd struct {
 	requests *requests
 	agenda   *agenda
 	witness  *witness
-	sins     *sins
+	findings *findings
 	tally    *tally
 
 	started     time.Time
@@ -96,12 +95,12 @@ func newCrowd(cfg *RushConfig) *crowd {
 	r := &crowd{
 		cfg:      cfg,
 		requests: newRequests(cfg),
-		sins:     newSins(),
+		findings: newFindings(),
 		tally:    newTally(),
 		started:  time.Now(),
 		soldOut:  make([]atomic.Int64, len(cfg.Listings)),
 	}
-	r.witness = newWitness(cfg, r.sins)
+	r.witness = newWitness(cfg, r.findings)
 	r.agenda = newAgenda(r.now, pace{rate: cfg.Rate}, cfg.Shoppers)
 	return r
 }
@@ -172,6 +171,20 @@ const clockError = 100 * time.Millisecond
 // side.
 func (r *crowd) runTime(t time.Time) time.Duration {
 	return t.Sub(r.started) - r.serverAhead - clockError
+}
+
+// hear takes down the final answer to an ask, and gives the order if this is the first
+// that was heard of it.
+func (r *crowd) hear(q ask, a answer) *told {
+	var payBy time.Duration
+	if a.order != nil {
+		payBy = r.runTime(a.order.PayBy)
+	}
+	news := r.witness.hear(q, a, payBy)
+	if news != nil {
+		r.tally.granted.Add(1)
+	}
+	return news
 }
 
 // worker does tasks one by one over its own connection.
@@ -299,13 +312,7 @@ func (w *worker) conclude(t task, q ask, a answer) {
 	if a.code == outcomeNotSent {
 		return
 	}
-	var payBy time.Duration
-	if a.order != nil {
-		payBy = w.runTime(a.order.PayBy)
-	}
-	news := w.witness.hear(q, a, payBy)
-	if news != nil {
-		w.tally.granted.Add(1)
+	if news := w.hear(q, a); news != nil {
 		if w.onGrant != nil && a.code == codeGranted {
 			w.onGrant(w.conn.addr(), q, t.first || t.probe)
 		}
@@ -363,22 +370,18 @@ func (w *worker) pay(t task) {
 		return
 	}
 	w.buf = w.requests.appendCallback(w.buf[:0], t.order)
-	w.witness.change(t.order, func(o *told) {
-		if o.paySentAt == 0 {
-			o.paySentAt = w.now()
-		}
-	})
-	status := w.once(w.conn, t).status
-	news := false
-	if status == 200 {
-		w.witness.change(t.order, func(o *told) {
-			if news = !o.payHeard; news {
-				o.payTaken, o.payHeard, o.payHeardAt = true, true, w.now()
-			}
-		})
+	status, news := w.try(t, &t.order.pay)
+	if news {
+		w.witness.change(t.order, func(o *told) { o.payTaken = true })
 	}
 	w.tally.settled(&w.tally.paid, &w.tally.payRefused, status, news)
-	if status == 200 && t.tries < triesFor && w.cfg.intentOf(t.shopper).paysTwice {
+	w.payAgain(t, status == 200)
+}
+
+// payAgain puts a payment that was taken back on the agenda, once, where the shopper is
+// of those who pay twice.
+func (w *worker) payAgain(t task, taken bool) {
+	if taken && t.tries < triesFor && w.cfg.intentOf(t.shopper).paysTwice {
 		t.tries = triesFor
 		t.due = w.now()
 		w.agenda.add(t)
@@ -387,21 +390,16 @@ func (w *worker) pay(t task) {
 
 func (w *worker) cancel(t task) {
 	w.buf = w.requests.appendCancel(w.buf[:0], t.shopper, t.order.orderNo)
-	w.witness.change(t.order, func(o *told) {
-		if o.cancelSentAt == 0 {
-			o.cancelSentAt = w.now()
-		}
-	})
-	status := w.once(w.conn, t).status
-	news := false
-	if status == 200 {
-		w.witness.change(t.order, func(o *told) {
-			if news = !o.cancelHeard; news {
-				o.cancelHeard, o.cancelHeardAt = true, w.now()
-			}
-		})
-	}
+	status, news := w.try(t, &t.order.cancel)
 	w.tally.settled(&w.tally.cancelled, &w.tally.cancelRefused, status, news)
+}
+
+// try sends what is in the worker's buffer, an attempt at the task's order. news says
+// that it was answered 200 for the first time.
+func (w *worker) try(t task, a *attempt) (status int, news bool) {
+	w.witness.sending(t.order, a, w.now())
+	status = w.once(w.conn, t).status
+	return status, status == 200 && w.witness.confirmed(t.order, a, w.now())
 }
 
 // once sends what is in the worker's buffer and returns the answer, with status 0

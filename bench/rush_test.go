@@ -42,13 +42,23 @@ func mustRush(t *testing.T, c RushConfig) *RushReport {
 	return r
 }
 
-func table(t *testing.T, r *RushReport) string {
+func table(t *testing.T, r Report) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := r.WriteTable(&b); err != nil {
+	if err := WriteTable(&b, r); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
+}
+
+// checked gives a line of a verdict.
+func checked(v *Verdict, c check) *Check {
+	for i := range v.Checks {
+		if v.Checks[i].ID == c.id {
+			return &v.Checks[i]
+		}
+	}
+	panic(c.id + " is no check of this verdict")
 }
 
 func TestVerdictOnTheGoodShop(t *testing.T) {
@@ -107,21 +117,21 @@ func TestVerdictOnTheGoodShop(t *testing.T) {
 func TestVerdictCatchesEachSin(t *testing.T) {
 	cases := []struct {
 		sin    sin
-		caught []string // the checks that must fail; no other may
+		caught []check // the checks that must fail; no other may
 	}{
-		{sinOversell, []string{checkConservation, checkNeverOver}},
-		{sinOversellQuietly, []string{checkToldIsTaken, checkNeverOver, checkRecount}},
-		{sinForgetOrder, []string{checkOrdersKnown}},
-		{sinTwoOrders, []string{checkOneAnswer, checkNobodyTwice}},
-		{sinDropPaid, []string{checkStatesAgree}},
-		{sinLoseUnit, []string{checkConservation, checkRecount}},
-		{sinTakeUntold, []string{checkNobodyUntold, checkToldIsTaken}},
-		{sinTwoTabs, []string{checkNobodyTwice}},
-		{sinNoAfterYes, []string{checkOneAnswer}},
-		{sinMissHolder, []string{checkOneAnswer}},
-		{sinWrongAmount, []string{checkOrdersKnown}},
-		{sinEarlyExpiry, []string{checkStatesAgree}},
-		{sinWrongCount, []string{checkRecount}},
+		{sinOversell, []check{checkConservation, checkNeverOver}},
+		{sinOversellQuietly, []check{checkToldIsTaken, checkNeverOver, checkRecount}},
+		{sinForgetOrder, []check{checkOrdersKnown}},
+		{sinTwoOrders, []check{checkOneAnswer, checkNobodyTwice}},
+		{sinDropPaid, []check{checkStatesAgree}},
+		{sinLoseUnit, []check{checkConservation, checkRecount}},
+		{sinTakeUntold, []check{checkNobodyUntold, checkToldIsTaken}},
+		{sinTwoTabs, []check{checkNobodyTwice}},
+		{sinNoAfterYes, []check{checkOneAnswer}},
+		{sinMissHolder, []check{checkOneAnswer}},
+		{sinWrongAmount, []check{checkOrdersKnown}},
+		{sinEarlyExpiry, []check{checkStatesAgree}},
+		{sinWrongCount, []check{checkRecount}},
 	}
 	for _, c := range cases {
 		t.Run(string(c.sin), func(t *testing.T) {
@@ -146,8 +156,8 @@ func TestVerdictCatchesEachSin(t *testing.T) {
 				}
 			}
 			for _, want := range c.caught {
-				if !slices.Contains(failed, want) {
-					t.Errorf("%s holds", want)
+				if !slices.Contains(failed, want.id) {
+					t.Errorf("%s holds", want.id)
 				}
 			}
 			if t.Failed() {
@@ -172,7 +182,7 @@ func TestRushSaysWhatItDid(t *testing.T) {
 	if !strings.Contains(progress.String(), "done: 400 shoppers") {
 		t.Errorf("progress: %q", progress.String())
 	}
-	b, err := r.JSON()
+	b, err := JSON(r)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,15 +73,14 @@ func (r *crowd) strikeInTime(ctx context.Context) (report func() *StrikeReport) 
 	}
 }
 
-func (p *StrikeReport) write(put func(string, ...any)) {
+func (p *StrikeReport) write(s *sheet) {
 	switch {
 	case p.Error != "":
-		put("STRIKE\tnone: %s\n", p.Error)
+		s.put("STRIKE\tnone: %s\n", p.Error)
 	case p.NextBy == "":
-		put("STRIKE\tat %.2f s; nothing was granted to anybody who came after it\n", p.AtSeconds)
+		s.put("STRIKE\tat %.2f s; nothing was granted to anybody who came after it\n", p.AtSeconds)
 	default:
-		put("STRIKE\tat %.2f s; next grant to somebody who came after it: %.0f ms later, by %s; longest gap between "+
-			"grants %.0f ms\n",
-			p.AtSeconds, p.NextGrantMS, p.NextBy, p.GapMS)
+		s.put("STRIKE\tat %.2f s; next grant to somebody who came after it: %.0f ms later, by %s; longest gap between "+
+			"grants %.0f ms\n", p.AtSeconds, p.NextGrantMS, p.NextBy, p.GapMS)
 	}
 }

@@ -30,7 +30,7 @@ func TestRushOverSeveralNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	var text bytes.Buffer
-	if err := r.WriteTable(&text); err != nil {
+	if err := WriteTable(&text, r); err != nil {
 		t.Fatal(err)
 	}
 	s := r.Strike
@@ -64,7 +64,7 @@ func TestStrikeThatComesToNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		var text bytes.Buffer
-		if err := r.WriteTable(&text); err != nil || !strings.Contains(text.String(), "STRIKE") ||
+		if err := WriteTable(&text, r); err != nil || !strings.Contains(text.String(), "STRIKE") ||
 			r.Strike.Error != c.want {
 			t.Errorf("%+v, %v\n%s", r.Strike, err, text.String())
 		}

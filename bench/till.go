@@ -32,34 +32,22 @@ type CashierReport struct {
 	Untold int64 `json:"untold"`
 }
 
-func (c *CashierReport) write(p func(string, ...any)) {
-	p("CASHIER\t%d payments taken; the shop was told of %d: %d paid", c.Taken, c.Taken-c.Untold, c.Paid)
-	for _, n := range []struct {
-		count int64
-		what  string
-	}{{c.RefundDue, "refund due"}, {c.Heard, "heard of before"}, {c.Refused, "refused"}} {
-		if n.count > 0 {
-			p(", %d %s", n.count, n.what)
-		}
-	}
-	if c.Untold > 0 {
-		p("; %d callbacks got lost", c.Untold)
-	}
-	p("\n")
+func (c *CashierReport) write(s *sheet) {
+	s.put("CASHIER\t%d payments taken; the shop was told of %d: %d paid", c.Taken, c.Taken-c.Untold, c.Paid)
+	s.some(", %d refund due", c.RefundDue)
+	s.some(", %d heard of before", c.Heard)
+	s.some(", %d refused", c.Refused)
+	s.some("; %d callbacks got lost", c.Untold)
+	s.put("\n")
 }
 
 // payCashier carries an order's token to the cashier, and again where the shopper is
 // of those who pay twice.
 func (w *worker) payCashier(t task) {
-	var token string
-	w.witness.change(t.order, func(o *told) {
-		if token = o.payToken; token != "" && o.paySentAt == 0 {
-			o.paySentAt = w.now()
-		}
-	})
-	if token == "" {
+	if t.order.payToken == "" {
 		return // every_order_known has it, if it should have had one
 	}
+	w.witness.sending(t.order, &t.order.pay, w.now())
 	w.buf = w.requests.appendPay(w.buf[:0], t.order)
 	got := w.once(w.till, t)
 	status, news := got.status, false
@@ -70,11 +58,7 @@ func (w *worker) payCashier(t task) {
 		w.witness.change(t.order, func(o *told) { news, o.payTaken = !o.payTaken, true })
 	}
 	w.tally.settled(&w.tally.paid, &w.tally.payRefused, status, news)
-	if news && t.tries < triesFor && w.cfg.intentOf(t.shopper).paysTwice {
-		t.tries = triesFor
-		t.due = w.now()
-		w.agenda.add(t)
-	}
+	w.payAgain(t, news)
 }
 
 // booksTimeout bounds reading all of the cashier's payments.
@@ -160,8 +144,8 @@ func (v *inquest) hearPayment(o *told, p *cashier.Payment) {
 		c.Heard++
 	}
 	v.crowd.witness.change(o, func(o *told) {
-		o.payOutcome, o.payHeard = p.Told, true
+		o.payOutcome, o.pay.heard = p.Told, true
 		// On the late side: what was in time for certain is held to it.
-		o.payHeardAt = p.ToldAt.Sub(v.crowd.started) + clockError
+		o.pay.heardAt = p.ToldAt.Sub(v.crowd.started) + clockError
 	})
 }

@@ -47,7 +47,7 @@ func TestVerdictWithACashier(t *testing.T) {
 	for name, c := range map[string]struct {
 		sin    sin
 		faults cashier.Faults
-		caught string
+		caught check
 		lost   bool
 	}{
 		"all is well": {},
@@ -63,7 +63,7 @@ func TestVerdictWithACashier(t *testing.T) {
 			cfg.PayTwiceShare = 0.5
 			r := mustRush(t, cfg)
 			for _, k := range r.Verdict.Checks {
-				if k.OK != (k.ID != c.caught) {
+				if k.OK != (k.ID != c.caught.id) {
 					t.Errorf("%s holds: %v\n%s", k.ID, k.OK, table(t, r))
 				}
 			}
@@ -94,7 +94,7 @@ func TestVerdictMissesTokens(t *testing.T) {
 	cfg.Cashier = openCashier(t, f, cashier.Faults{})
 	f.pay = nil
 	r := mustRush(t, cfg)
-	if k := r.Verdict.Checks[indexOfCheck(r.Verdict.Checks, checkOrdersKnown)]; k.OK ||
+	if k := checked(&r.Verdict, checkOrdersKnown); k.OK ||
 		!strings.Contains(table(t, r), "without a token") {
 		t.Errorf("\n%s", table(t, r))
 	}

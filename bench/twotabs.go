@@ -6,8 +6,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
-	"time"
 )
 
 // TwoTabsConfig says how to try the trap of two tabs: everybody asks for both
@@ -92,9 +90,7 @@ func TwoTabs(ctx context.Context, cfg TwoTabsConfig) (*TwoTabsReport, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if cfg.Seed == 0 {
-		cfg.Seed = uint64(time.Now().UnixMicro())
-	}
+	seed(&cfg.Seed)
 	report := &TwoTabsReport{Config: cfg, Environment: environment()}
 	for round := 1; round <= cfg.Rounds && ctx.Err() == nil; round++ {
 		session := "tabs-" + strconv.Itoa(round)
@@ -130,14 +126,6 @@ func TwoTabs(ctx context.Context, cfg TwoTabsConfig) (*TwoTabsReport, error) {
 	return report, nil
 }
 
-// mark is how a check is shown.
-func mark(ok bool) string {
-	if ok {
-		return "✓"
-	}
-	return "✗"
-}
-
 func (r *TwoTabsRound) summary() string {
 	var parts []string
 	for _, o := range r.Outcomes {
@@ -147,30 +135,20 @@ func (r *TwoTabsRound) summary() string {
 		strings.Join(parts, ", "))
 }
 
-// JSON returns the whole report, indented.
-func (r *TwoTabsReport) JSON() ([]byte, error) { return indentedJSON(r) }
-
-// WriteTable writes the report for people.
-func (r *TwoTabsReport) WriteTable(out io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	p := func(format string, args ...any) { fmt.Fprintf(w, format, args...) }
-	p("TWO TABS\t%d shoppers, two listings of %d units, limit 1 across both, %d nodes, seed %d\n\n",
+func (r *TwoTabsReport) write(s *sheet) {
+	s.put("TWO TABS\t%d shoppers, two listings of %d units, limit 1 across both, %d nodes, seed %d\n\n",
 		r.Config.Shoppers, r.Config.Stock, len(r.Config.Addrs), r.Config.Seed)
-	p("ROUND\tUNITS TOLD\tUNSOLD\tLOST\tSECONDS\tVERDICT\n")
+	s.put("ROUND\tUNITS TOLD\tUNSOLD\tLOST\tSECONDS\tVERDICT\n")
+	bad := -1
 	for i := range r.Rounds {
 		x := &r.Rounds[i]
-		word := "exact"
-		if !x.OK() {
-			word = "NOT EXACT"
-		}
-		p("%d\t%d\t%d\t%d\t%.2f\t%s\n", i+1, x.Granted, x.Unsold, x.Lost, x.Seconds, word)
-	}
-	for i := range r.Rounds {
-		if x := &r.Rounds[i]; !x.OK() {
-			p("\nround %d: %s\n", i+1, x.summary())
-			x.Verdict.write(p)
-			break // the others are in the JSON
+		s.put("%d\t%d\t%d\t%d\t%.2f\t%s\n", i+1, x.Granted, x.Unsold, x.Lost, x.Seconds, exact(x.OK()))
+		if bad < 0 && !x.OK() {
+			bad = i // the others are in the JSON
 		}
 	}
-	return w.Flush()
+	if bad >= 0 {
+		s.put("\nround %d: %s\n", bad+1, r.Rounds[bad].summary())
+		s.verdict(&r.Rounds[bad].Verdict)
+	}
 }

@@ -26,20 +26,22 @@ type told struct {
 	heardBy  string // the address that told of it first
 	payBy    time.Duration
 
-	// What was sent before payBy and confirmed after it may have been done by a
-	// repetition that came too late: only the confirmation's time is certain.
-	paySentAt     time.Duration // first callback, or first way to the cashier; 0 = none
-	payTaken      bool          // the callback was answered 200, or the cashier took the money
-	payHeard      bool          // a callback was answered 200
-	payHeardAt    time.Duration // when that was first so
-	payOutcome    string        // what the shop told the cashier, as its books say; "" without
-	cancelSentAt  time.Duration // 0 = not cancelled by the shopper
-	cancelHeard   bool          // the cancellation was answered 200
-	cancelHeardAt time.Duration // when that was first so
+	pay, cancel attempt
+	payTaken    bool   // the callback was answered 200, or the cashier took the money
+	payOutcome  string // what the shop told the cashier, as its books say; "" without
 
 	// Set by the inquest only, after the rush.
 	state   string // as the shop says; "" = it does not know the order as told
 	accused bool   // every_order_known has named it
+}
+
+// attempt is a shopper's payment or cancellation. What was sent before payBy and
+// confirmed after it may have been done by a repetition that came too late: only the
+// confirmation's time is certain.
+type attempt struct {
+	sentAt  time.Duration // first callback, way to the cashier or cancellation; 0 = none
+	heard   bool          // it was answered 200
+	heardAt time.Duration // when that was first so
 }
 
 // surely is a time no run reaches.
@@ -48,11 +50,11 @@ const surely = time.Duration(1<<63 - 1)
 // freeFrom is the earliest moment at which the unit may be another's.
 func (o *told) freeFrom() time.Duration {
 	at := o.payBy
-	if o.payHeard && o.payHeardAt < o.payBy {
+	if o.pay.heard && o.pay.heardAt < o.payBy {
 		at = surely
 	}
-	if o.cancelSentAt > 0 {
-		at = min(at, o.cancelSentAt)
+	if o.cancel.sentAt > 0 {
+		at = min(at, o.cancel.sentAt)
 	}
 	return at
 }
@@ -89,16 +91,16 @@ const witnessShards = 32
 // witness remembers what shoppers were told and speaks up at once where two
 // answers can't both be right. Safe for concurrent use.
 type witness struct {
-	cfg    *RushConfig
-	sins   *sins
-	shards [witnessShards]struct {
+	cfg      *RushConfig
+	findings *findings
+	shards   [witnessShards]struct {
 		mu      sync.Mutex
 		stories map[int]*story
 	}
 }
 
-func newWitness(cfg *RushConfig, s *sins) *witness {
-	w := &witness{cfg: cfg, sins: s}
+func newWitness(cfg *RushConfig, f *findings) *witness {
+	w := &witness{cfg: cfg, findings: f}
 	for i := range w.shards {
 		w.shards[i].stories = make(map[int]*story)
 	}
@@ -166,9 +168,9 @@ const clickUntold click = 255
 // checkRetold compares two tellings of one order.
 func (w *witness) checkRetold(q ask, o *told, again *order) {
 	if o.quantity != again.Quantity || o.amount != again.Amount || o.currency != again.Currency {
-		w.sins.add(checkOneAnswer, fmt.Sprintf("%s was told of order %s as %d units for %d %s, then as %d for %d %s",
+		w.findings.add(checkOneAnswer, "%s was told of order %s as %d units for %d %s, then as %d for %d %s",
 			w.cfg.shopper(q.shopper), o.orderNo, o.quantity, o.amount, o.currency,
-			again.Quantity, again.Amount, again.Currency))
+			again.Quantity, again.Amount, again.Currency)
 	}
 }
 
@@ -177,19 +179,16 @@ func (w *witness) checkOffer(q ask, a answer) {
 	if a.code != codeGranted {
 		return
 	}
-	l := w.cfg.Listings[q.listing]
-	if w.cfg.Cashier != "" && unpaid(a.order.State) && a.order.PayToken == "" {
-		w.sins.add(checkOrdersKnown, fmt.Sprintf("order %s of %s was granted without a token to pay with",
-			a.order.OrderNo, w.cfg.shopper(q.shopper)))
+	l, o, who := w.cfg.Listings[q.listing], a.order, w.cfg.shopper(q.shopper)
+	if w.cfg.Cashier != "" && unpaid(o.State) && o.PayToken == "" {
+		w.findings.add(checkOrdersKnown, "order %s of %s was granted without a token to pay with", o.OrderNo, who)
 	}
-	if a.order.PayBy.IsZero() {
-		w.sins.add(checkOrdersKnown, fmt.Sprintf("order %s of %s was granted without a time to pay by",
-			a.order.OrderNo, w.cfg.shopper(q.shopper)))
+	if o.PayBy.IsZero() {
+		w.findings.add(checkOrdersKnown, "order %s of %s was granted without a time to pay by", o.OrderNo, who)
 	}
-	if a.order.Session != l.Session || a.order.SKU != l.SKU || a.order.Quantity != w.cfg.Quantity {
-		w.sins.add(checkOrdersKnown, fmt.Sprintf("%s asked for %d of %s and was granted %d of %s/%s (order %s)",
-			w.cfg.shopper(q.shopper), w.cfg.Quantity, l, a.order.Quantity, a.order.Session,
-			a.order.SKU, a.order.OrderNo))
+	if o.Session != l.Session || o.SKU != l.SKU || o.Quantity != w.cfg.Quantity {
+		w.findings.add(checkOrdersKnown, "%s asked for %d of %s and was granted %d of %s/%s (order %s)", who,
+			w.cfg.Quantity, l, o.Quantity, o.Session, o.SKU, o.OrderNo)
 	}
 }
 
@@ -201,8 +200,8 @@ func (w *witness) compare(st *story, q ask, a answer) {
 	for _, o := range st.orders {
 		sameKey := o.click == q.click
 		if sameKey && a.code == codeGranted && a.order.OrderNo != o.orderNo {
-			w.sins.add(checkOneAnswer, fmt.Sprintf("%s was told orders %s and %s for one key",
-				w.cfg.shopper(q.shopper), o.orderNo, a.order.OrderNo))
+			w.findings.add(checkOneAnswer, "%s was told orders %s and %s for one key",
+				w.cfg.shopper(q.shopper), o.orderNo, a.order.OrderNo)
 		}
 		if q.sentAt <= o.heardAt || q.heardAt >= o.freeFrom() {
 			continue
@@ -213,13 +212,13 @@ func (w *witness) compare(st *story, q ask, a answer) {
 		names := a.order != nil && a.order.OrderNo == o.orderNo
 		switch {
 		case sameKey && !names && a.code != codeGranted:
-			w.sins.add(checkOneAnswer, fmt.Sprintf("%s heard %s for the key that had got them order %s%s",
-				w.cfg.shopper(q.shopper), a.code, o.orderNo, circumstances(q, o)))
+			w.findings.add(checkOneAnswer, "%s heard %s for the key that had got them order %s%s",
+				w.cfg.shopper(q.shopper), a.code, o.orderNo, circumstances(q, o))
 		case !sameKey && !q.polled && o.listing == q.listing && w.cfg.LimitPerSession > 0 &&
 			o.quantity+w.cfg.Quantity > w.cfg.LimitPerSession &&
 			(a.code == codeSoldOut || a.code == codeMissed):
-			w.sins.add(checkOneAnswer, fmt.Sprintf("%s heard %s while holding order %s%s",
-				w.cfg.shopper(q.shopper), a.code, o.orderNo, circumstances(q, o)))
+			w.findings.add(checkOneAnswer, "%s heard %s while holding order %s%s",
+				w.cfg.shopper(q.shopper), a.code, o.orderNo, circumstances(q, o))
 		}
 	}
 }
@@ -249,8 +248,8 @@ func (w *witness) checkLimit(st *story, q ask, news *told) {
 		}
 	}
 	if units > w.cfg.LimitPerSession {
-		w.sins.add(checkNobodyTwice, fmt.Sprintf("%s was told %d live units in session %s: orders%s",
-			w.cfg.shopper(q.shopper), units, w.cfg.Listings[news.listing].Session, names))
+		w.findings.add(checkNobodyTwice, "%s was told %d live units in session %s: orders%s",
+			w.cfg.shopper(q.shopper), units, w.cfg.Listings[news.listing].Session, names)
 	}
 }
 
@@ -262,33 +261,48 @@ func (w *witness) change(o *told, f func(*told)) {
 	s.mu.Unlock()
 }
 
-// takeOpen takes the open asks off the record, to be asked after once more.
-func (w *witness) takeOpen() []openAsk {
-	var open []openAsk
+// sending notes that an attempt at an order is about to be sent.
+func (w *witness) sending(o *told, a *attempt, now time.Duration) {
+	w.change(o, func(*told) {
+		if a.sentAt == 0 {
+			a.sentAt = now
+		}
+	})
+}
+
+// confirmed notes that an attempt at an order was answered 200; it reports whether
+// that is news.
+func (w *witness) confirmed(o *told, a *attempt, now time.Duration) (news bool) {
+	w.change(o, func(*told) {
+		if news = !a.heard; news {
+			a.heard, a.heardAt = true, now
+		}
+	})
+	return news
+}
+
+// each shows f every story, in no set sequence, under its lock.
+func (w *witness) each(f func(*story)) {
 	for i := range w.shards {
 		s := &w.shards[i]
 		s.mu.Lock()
 		for _, st := range s.stories {
-			open = append(open, st.open...)
-			st.open = nil
+			f(st)
 		}
 		s.mu.Unlock()
 	}
+}
+
+// takeOpen takes the open asks off the record, to be asked after once more.
+func (w *witness) takeOpen() (open []openAsk) {
+	w.each(func(st *story) { open, st.open = append(open, st.open...), nil })
 	return open
 }
 
 // orders lists all orders that anyone was told of, in no set sequence. The
 // orders themselves stay the witness's.
-func (w *witness) orders() []*told {
-	var all []*told
-	for i := range w.shards {
-		s := &w.shards[i]
-		s.mu.Lock()
-		for _, st := range s.stories {
-			all = append(all, st.orders...)
-		}
-		s.mu.Unlock()
-	}
+func (w *witness) orders() (all []*told) {
+	w.each(func(st *story) { all = append(all, st.orders...) })
 	return all
 }
 

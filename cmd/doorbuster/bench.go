@@ -32,19 +32,27 @@ func writeFile(path string, b []byte) error {
 	return os.Rename(path+".new", path)
 }
 
-// keepJSON writes a report as JSON where --json asks for it; nowhere for "".
-func keepJSON(path string, report interface{ JSON() ([]byte, error) }) error {
-	if path == "" {
-		return nil
+// deliver writes a report for people, and as JSON where --json asks for it.
+func deliver(c *cobra.Command, jsonFile string, report bench.Report) error {
+	if jsonFile != "" {
+		b, err := bench.JSON(report)
+		if err == nil {
+			err = writeFile(jsonFile, b)
+		}
+		if err != nil {
+			return fmt.Errorf("--json: %w", err)
+		}
 	}
-	b, err := report.JSON()
-	if err == nil {
-		err = writeFile(path, b)
+	return bench.WriteTable(c.OutOrStdout(), report)
+}
+
+// keep keeps a measurement's figures, and says where.
+func keep(c *cobra.Command, report bench.Measurement) error {
+	files, err := bench.Save(report)
+	for _, file := range files {
+		fmt.Fprintln(c.OutOrStdout(), "kept in", file)
 	}
-	if err != nil {
-		return fmt.Errorf("--json: %w", err)
-	}
-	return nil
+	return err
 }
 
 // tokenOf reads the operators' token from a file, else from the environment:

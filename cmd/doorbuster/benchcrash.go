@@ -79,10 +79,7 @@ run unless --keep. What the node logs goes to a file beside it, DIR.log.`,
 			if err != nil {
 				return fmt.Errorf("%w\nthe node's last words:\n%s", err, v.lastWords())
 			}
-			if err := keepJSON(jsonFile, report); err != nil {
-				return err
-			}
-			if err := report.WriteTable(c.OutOrStdout()); err != nil {
+			if err := deliver(c, jsonFile, report); err != nil {
 				return err
 			}
 			if !report.OK() {

@@ -56,20 +56,11 @@ Bots really solve the challenges of tickets, on --bot-cores of this machine.`,
 			if err != nil {
 				return err
 			}
-			if err := keepJSON(jsonFile, report); err != nil {
+			if err := deliver(c, jsonFile, report); err != nil {
 				return err
 			}
-			if err := report.WriteTable(c.OutOrStdout()); err != nil {
+			if err := keep(c, report); err != nil {
 				return err
-			}
-			if cfg.ResultsDir != "" {
-				files, err := report.Save()
-				for _, file := range files {
-					fmt.Fprintln(c.OutOrStdout(), "kept in", file)
-				}
-				if err != nil {
-					return err
-				}
 			}
 			switch {
 			case !report.OK():

@@ -71,10 +71,7 @@ good run unless --keep. What a node logs goes to a file beside its directory.`,
 			if err != nil {
 				return fmt.Errorf("%w\nthe nodes' last words:\n%s", err, f.lastWords())
 			}
-			if err := keepJSON(jsonFile, report); err != nil {
-				return err
-			}
-			if err := report.WriteTable(c.OutOrStdout()); err != nil {
+			if err := deliver(c, jsonFile, report); err != nil {
 				return err
 			}
 			if !report.OK() {

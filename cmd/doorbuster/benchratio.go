@@ -81,7 +81,6 @@ beside a Lua script on one with a replica ("redis-replica").`,
 			if err != nil {
 				return err
 			}
-			report.WriteTable(c.OutOrStdout())
 			return saved(c, report)
 		},
 	}
@@ -94,14 +93,12 @@ beside a Lua script on one with a replica ("redis-replica").`,
 	return c
 }
 
-func saved(c *cobra.Command, report interface {
-	Save() ([]string, error)
-	OK() bool
-}) error {
-	files, err := report.Save()
-	for _, file := range files {
-		fmt.Fprintln(c.OutOrStdout(), "kept in", file)
+// saved keeps a measurement's figures.
+func saved(c *cobra.Command, report bench.Measurement) error {
+	if err := bench.WriteTable(c.OutOrStdout(), report); err != nil {
+		return err
 	}
+	err := keep(c, report)
 	if err == nil && !report.OK() {
 		err = errors.New("some answers were not what was measured: the figures mean nothing")
 	}
@@ -323,7 +320,6 @@ func newBenchDecideCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			report.WriteTable(c.OutOrStdout())
 			fmt.Fprintln(c.OutOrStdout(), "heap per order, bytes:", heapPerOrder(n))
 			return saved(c, report)
 		},

@@ -89,10 +89,9 @@ the listings given and --stock units of each (or a --plan of yours).`,
 			if err != nil {
 				return err
 			}
-			if err := keepJSON(jsonFile, report); err != nil {
+			if err := deliver(c, jsonFile, report); err != nil {
 				return err
 			}
-			report.WriteTable(c.OutOrStdout())
 			if !report.OK() {
 				return errors.New("the verdict is bad: see the checks above")
 			}

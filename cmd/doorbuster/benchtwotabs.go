@@ -58,10 +58,7 @@ waits. Exit status 1 if one is sold twice to the same shopper, or is left.`,
 			if err != nil {
 				return fmt.Errorf("%w\nthe nodes' last words:\n%s", err, f.lastWords())
 			}
-			if err := keepJSON(jsonFile, report); err != nil {
-				return err
-			}
-			if err := report.WriteTable(c.OutOrStdout()); err != nil {
+			if err := deliver(c, jsonFile, report); err != nil {
 				return err
 			}
 			if !report.OK() {
