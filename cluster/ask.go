@@ -67,11 +67,11 @@ var errOlder = errors.New("its build is older and gives reports to no other node
 
 // AskReports asks one of the others for the list of its reports, or for a piece of
 // one; patience bounds the wait. The error says why in words.
-func (n *Node) AskReports(ctx context.Context, node string, q rpc.ReportsRequest,
-	patience time.Duration) (rpc.ReportsPage, error) {
+func (n *Node) AskReports(ctx context.Context, node string, q engine.ReportsRequest,
+	patience time.Duration) (engine.ReportsPage, error) {
 	m := n.Membership().member(node)
 	if m == nil || n.net == nil {
-		return rpc.ReportsPage{}, errors.New("no node of the cluster any more")
+		return engine.ReportsPage{}, errors.New("no node of the cluster any more")
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -12,7 +12,6 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"doorbuster/cluster/rpc"
 	"doorbuster/engine"
 )
 
@@ -31,8 +30,8 @@ func (quietDecider) AskFor(context.Context, []byte) (engine.Outcome, error) {
 }
 
 func (quietDecider) Refusals(string, string) engine.RefusalReport { return engine.RefusalReport{} }
-func (quietDecider) Reports(rpc.ReportsRequest) (rpc.ReportsPage, error) {
-	return rpc.ReportsPage{}, nil
+func (quietDecider) Reports(engine.ReportsRequest) (engine.ReportsPage, error) {
+	return engine.ReportsPage{}, nil
 }
 
 func (quietDecider) LookFor(_, _ []byte, _ engine.Time) (engine.Answer, bool, error) {

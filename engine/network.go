@@ -1,6 +1,9 @@
 package engine
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // silences are the ways in which a network, and what speaks through it, say at the end
 // of an error that another machine did not answer. Words that end in a blank go on with
@@ -43,4 +46,12 @@ func PlainNetworkError(err error) string {
 		return s.words + where
 	}
 	return text
+}
+
+// Counted is a number of things, in words of English: 1 payment, 2 payments.
+func Counted(n int64, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }

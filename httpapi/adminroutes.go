@@ -12,6 +12,7 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/auth"
+	"doorbuster/httpapi/reconcile/statement"
 )
 
 // adminRoute is one method of one path, and all that is decided about it: what its
@@ -51,7 +52,7 @@ var bodies = [...]struct {
 		asked: "application/yaml or application/json with a plan"},
 	listBody: {types: []string{"text/csv", "text/plain", "application/x-ndjson", "application/ndjson", "application/jsonl"}, most: MaxListBytes,
 		asked: "text/csv, application/x-ndjson, or text/plain for an id a line", tells: true},
-	statementBody: {types: []string{"text/csv", "application/x-ndjson", "application/octet-stream"}, most: MaxStatementBytes,
+	statementBody: {types: []string{"text/csv", "application/x-ndjson", "application/octet-stream"}, most: statement.MaxBytes,
 		asked: "text/csv or application/x-ndjson with a statement"},
 }
 

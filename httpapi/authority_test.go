@@ -19,6 +19,7 @@ import (
 	"doorbuster/engine"
 	"doorbuster/httpapi/auth"
 	"doorbuster/httpapi/reconcile"
+	"doorbuster/httpapi/reconcile/intake"
 )
 
 // TestShoppersStreamEndsWithItsToken: a stream of events ends when its token
@@ -218,7 +219,7 @@ type readDesk struct {
 	whole bool
 }
 
-func (d *readDesk) Reconcile(ctx context.Context, from io.Reader, q StatementRequest) (*reconcile.Report, error) {
+func (d *readDesk) Reconcile(ctx context.Context, from io.Reader, q intake.Request) (*reconcile.Report, error) {
 	report, err := d.longDesk.Reconcile(ctx, from, q)
 	d.whole = err == nil
 	return report, err

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"doorbuster/httpapi/reconcile"
+	"doorbuster/httpapi/reconcile/archive"
+	"doorbuster/httpapi/reconcile/intake"
 )
 
 // pacePatience is what the streaming routes have with the other side in tests; a
@@ -28,24 +30,24 @@ const (
 // longDesk keeps one report, which is long, and takes statements in.
 type longDesk struct{}
 
-func (longDesk) SetAside(context.Context, SetAsideRequest) (*reconcile.Report, error) {
-	return nil, ErrNoReport
+func (longDesk) SetAside(context.Context, archive.SetAside) (*reconcile.Report, error) {
+	return nil, archive.ErrNoReport
 }
 
-func (longDesk) Reconcile(_ context.Context, from io.Reader, _ StatementRequest) (*reconcile.Report, error) {
+func (longDesk) Reconcile(_ context.Context, from io.Reader, _ intake.Request) (*reconcile.Report, error) {
 	if _, err := io.Copy(io.Discard, from); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCutOff, err)
+		return nil, fmt.Errorf("%w: %w", intake.ErrCutOff, err)
 	}
 	return &reconcile.Report{ID: "r"}, nil
 }
 
-func (longDesk) Reports(context.Context) ([]reconcile.Report, []SilentNode, error) {
+func (longDesk) Reports(context.Context) ([]reconcile.Report, []archive.SilentNode, error) {
 	return nil, nil, nil
 }
 
-func (longDesk) Report(ctx context.Context, id string) (*reconcile.Report, io.ReadCloser, error) {
+func (longDesk) Report(ctx context.Context, id string) (*reconcile.Report, *archive.Findings, error) {
 	text := strings.Repeat(`{"line":1,"kind":"missing","open":true,"says":"`+strings.Repeat("x", 200)+`"}`+"\n", 3500)
-	return &reconcile.Report{ID: id}, io.NopCloser(&untilDone{ctx, strings.NewReader(text)}), nil
+	return &reconcile.Report{ID: id}, archive.NewFindings(io.NopCloser(&untilDone{ctx, strings.NewReader(text)})), nil
 }
 
 // untilDone is read from another node, as long as somebody waits for it.

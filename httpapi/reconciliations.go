@@ -17,108 +17,23 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/reconcile"
+	"doorbuster/httpapi/reconcile/archive"
+	"doorbuster/httpapi/reconcile/intake"
 	"doorbuster/httpapi/reconcile/statement"
 	"doorbuster/httpapi/wire"
 )
 
-// MaxStatementBytes bounds a statement: 214 bytes for each of statement.MaxLines.
-const MaxStatementBytes = 4 << 30
+// Reconciler holds statements against the orders, and keeps the reports. It is met by
+// intake.Service and its archive, which say what the methods do.
+type Reconciler interface {
+	Reconcile(ctx context.Context, from io.Reader, q intake.Request) (*reconcile.Report, error)
+	Reports(ctx context.Context) ([]reconcile.Report, []archive.SilentNode, error)
+	Report(ctx context.Context, id string) (*reconcile.Report, *archive.Findings, error)
+	SetAside(ctx context.Context, q archive.SetAside) (*reconcile.Report, error)
+}
 
 // maxNameBytes bounds the name of a statement.
 const maxNameBytes = 255
-
-// Errors of a Reconciler, besides a *statement.Malformed.
-var (
-	// ErrReconciling: one run at a time; another is under way on this node.
-	ErrReconciling = errors.New("another statement is being taken in or reconciled")
-	// ErrNoReport: there is none by this id, as far as nodes could be asked.
-	ErrNoReport = errors.New("no such report")
-	// ErrCutOff: the statement broke off before it had come in whole.
-	ErrCutOff = errors.New("the statement broke off before its end")
-	// ErrTooSlow: the statement took too long to come in; another may wait for it.
-	ErrTooSlow = errors.New("the statement took too long to come in")
-)
-
-// Reconciler holds statements against the orders, and keeps the reports. All
-// methods are safe for concurrent use.
-type Reconciler interface {
-	// Reconcile takes a statement in and runs it. Once it is in, the run goes on
-	// whether or not ctx does, until the node ends. Errors as above; others may come
-	// after payments were settled, each of them for good.
-	Reconcile(ctx context.Context, from io.Reader, q StatementRequest) (*reconcile.Report, error)
-	// Reports gives what the nodes keep, the newest first, without their findings,
-	// days and listings, and which nodes could not be asked.
-	Reports(ctx context.Context) ([]reconcile.Report, []SilentNode, error)
-	// Report gives a whole report but for its findings, and those as JSON, a line
-	// each, for the caller to close; ctx is needed until then. Error: ErrNoReport, a
-	// *NoReportError where nodes could not be asked.
-	Report(ctx context.Context, id string) (*reconcile.Report, io.ReadCloser, error)
-	// SetAside notes that somebody has seen to open differences, and gives the report
-	// of that. Errors: ErrNoReport, a *NotOpenError.
-	SetAside(ctx context.Context, q SetAsideRequest) (*reconcile.Report, error)
-}
-
-// SetAsideRequest names open differences that somebody has seen to.
-type SetAsideRequest struct {
-	Report      string
-	Differences []string // by id
-	All         bool     // all that the report left open
-	Operator    string
-	Note        string // why
-}
-
-// NotOpenError names a difference that is not open, so that it can't be set aside, or
-// none where there is none at all.
-type NotOpenError struct {
-	Difference string
-	Became     string
-	Known      bool
-}
-
-func (e *NotOpenError) Error() string {
-	switch {
-	case e.Difference == "":
-		return "the report has left nothing open"
-	case e.Known:
-		return "the difference " + e.Difference + " is not open: it is " + e.Became
-	}
-	return "there is no difference " + strconv.QuoteToASCII(e.Difference)
-}
-
-// SilentNode is a node that could not be asked for its reports, and why.
-type SilentNode struct {
-	Node  string `json:"node"`
-	Error string `json:"error"`
-}
-
-// NoReportError is an ErrNoReport that nodes which could not be asked may refute.
-type NoReportError struct{ Silent []SilentNode }
-
-func (e *NoReportError) Error() string {
-	return ErrNoReport.Error() + "; could not be asked: " + e.nodes()
-}
-
-// nodes says which could not be asked, and why.
-func (e *NoReportError) nodes() string {
-	said := make([]string, len(e.Silent))
-	for i, n := range e.Silent {
-		said[i] = n.Node + " (" + n.Error + ")"
-	}
-	return strings.Join(said, ", ")
-}
-
-func (e *NoReportError) Unwrap() error { return ErrNoReport }
-
-// StatementRequest says how a statement is to be run.
-type StatementRequest struct {
-	Name     string // of the file; "" if it has none
-	Operator string
-	Note     string
-	From, To engine.Time // the period, where it is known
-	Filter   statement.Filter
-	DryRun   bool
-	Progress func(reconcile.Progress) // may be nil
-}
 
 // statementQuery says how a statement is to be run.
 type statementQuery struct {
@@ -144,7 +59,8 @@ func splitList(given string) []string {
 // for NDJSON hears how far it is, a line each time, and the report or the problem
 // in the last one.
 func (s *AdminServer) reconcile(w http.ResponseWriter, r *http.Request, asked *statementQuery) {
-	q := StatementRequest{Name: asked.Name, Operator: operatorOf(r), Note: asked.Note, From: asked.From, To: asked.To, DryRun: asked.DryRun}
+	q := intake.Request{Name: asked.Name, Operator: operatorOf(r), Note: asked.Note, From: asked.From, To: asked.To,
+		DryRun: asked.DryRun}
 	q.Filter.Kinds, q.Filter.OrderPrefixes = splitList(asked.IgnoreKind), splitList(asked.OrderPrefix)
 	badFilter := q.Filter.Validate()
 	switch {
@@ -167,17 +83,17 @@ func (s *AdminServer) reconcile(w http.ResponseWriter, r *http.Request, asked *s
 		s.notReconciled(w, r, told, err)
 		return
 	}
-	log.Info("statement reconciled", "report", report.ID, "open", report.Open, "settled", report.Settled, "matched", report.Matched, "took_ms", report.TookMS)
+	log.Info("statement reconciled", "report", report.ID, "open", report.Open, "settled", report.Settled,
+		"matched", report.Matched, "took_ms", report.TookMS)
 	if told.streams {
-		told.line(struct {
-			Report *reconcile.Report `json:"report"`
-		}{report})
+		told.line("report", report)
 		return
 	}
 	s.reply(w, r, http.StatusOK, report)
 }
 
-var statementTooLarge = fmt.Sprintf("A statement may have %d bytes. Split it, by day for instance.", int64(MaxStatementBytes))
+var statementTooLarge = fmt.Sprintf("A statement may have %d bytes. Split it, by day for instance.",
+	int64(statement.MaxBytes))
 
 func (s *AdminServer) notReconciled(w http.ResponseWriter, r *http.Request, told *reconcileProgress, err error) {
 	var bad *statement.Malformed
@@ -195,21 +111,26 @@ func (s *AdminServer) notReconciled(w http.ResponseWriter, r *http.Request, told
 		}
 		kind, detail = badStatement, "Nothing of it was taken. Each problem is listed with its line."
 		if bad.More > 0 {
-			detail = fmt.Sprintf("Nothing of it was taken. The first %d of %d problems are listed, each with its line.", len(reasons), int64(len(reasons))+bad.More)
+			detail = fmt.Sprintf("Nothing of it was taken. The first %d of %d problems are listed, each with its line.",
+				len(reasons), int64(len(reasons))+bad.More)
 		}
 	case errors.As(err, &large):
 		kind, detail = tooLarge, statementTooLarge
-	case errors.Is(err, ErrCutOff):
+	case errors.Is(err, intake.ErrCutOff):
 		kind, detail = malformed, "The statement broke off before its end. Nothing of it was taken."
-	case errors.Is(err, ErrTooSlow):
-		kind, detail = tooSlow, "The statement was not in after the hour that it may take. Nothing of it was taken. Send it over a faster connection, or split it, by day for instance."
-	case errors.Is(err, ErrReconciling):
-		kind, detail = conflict, "Another statement is being taken in or reconciled on this node. Wait for its report, or ask another node."
+	case errors.Is(err, intake.ErrTooSlow):
+		kind, detail = tooSlow, "The statement was not in after the hour that it may take. Nothing of it was taken. "+
+			"Send it over a faster connection, or split it, by day for instance."
+	case errors.Is(err, intake.ErrReconciling):
+		kind, detail = conflict, "Another statement is being taken in or reconciled on this node. "+
+			"Wait for its report, or ask another node."
 	case kind == unavailable:
-		detail = "The run did not come to its end. What it has settled is settled for good; send the statement again for the rest: doing it twice changes nothing more."
+		detail = "The run did not come to its end. What it has settled is settled for good; " +
+			"send the statement again for the rest: doing it twice changes nothing more."
 	case !known:
 		s.log.Error("admin request failed", "path", r.URL.Path, "error", err)
-		detail = "The run did not come to its end; it was noted why. What it has settled is settled for good. Send the statement again: doing it twice changes nothing more."
+		detail = "The run did not come to its end; it was noted why. What it has settled is settled for good. " +
+			"Send the statement again: doing it twice changes nothing more."
 	}
 	if !told.streams || told.written == 0 {
 		s.problem(w, r, kind, detail, reasons...)
@@ -224,7 +145,7 @@ func (s *AdminServer) notReconciled(w http.ResponseWriter, r *http.Request, told
 		}
 		body = append(append(body, `,"problems":`...), list...)
 	}
-	told.line(map[string]json.RawMessage{"problem": append(body, '}')})
+	told.line("problem", json.RawMessage(append(body, '}')))
 }
 
 // reconcileProgress tells a client that asked for it how far a run is.
@@ -237,24 +158,23 @@ type reconcileProgress struct {
 }
 
 func newReconcileProgress(w http.ResponseWriter, r *http.Request) *reconcileProgress {
-	return &reconcileProgress{streams: strings.Contains(r.Header.Get("Accept"), "application/x-ndjson"), header: w.Header(),
-		counted: counted{to: w}, control: http.NewResponseController(w)}
+	return &reconcileProgress{streams: strings.Contains(r.Header.Get("Accept"), "application/x-ndjson"),
+		header: w.Header(), counted: counted{to: w}, control: http.NewResponseController(w)}
 }
 
 func (p *reconcileProgress) heard(how reconcile.Progress) {
 	if p.streams && time.Since(p.last) >= progressStep {
 		p.last = time.Now()
-		p.line(struct {
-			Progress reconcile.Progress `json:"progress"`
-		}{how})
+		p.line("progress", how)
 	}
 }
 
-func (p *reconcileProgress) line(v any) {
+// line tells something, by its name.
+func (p *reconcileProgress) line(name string, v any) {
 	if p.written == 0 {
 		p.header.Set("Content-Type", "application/x-ndjson")
 	}
-	text, err := json.Marshal(v)
+	text, err := json.Marshal(map[string]any{name: v})
 	if err != nil {
 		panic(fmt.Sprintf("strings, numbers and times did not encode: %v", err))
 	}
@@ -280,7 +200,8 @@ func (s *AdminServer) setAside(w http.ResponseWriter, r *http.Request) {
 		case request.All == (len(request.Differences) > 0):
 			return `Name the differences, or all of them with "all":true.`
 		case len(request.Differences) > mostSetAside:
-			return fmt.Sprintf("%d differences are over %d. Name fewer at a time, or all.", len(request.Differences), mostSetAside)
+			return fmt.Sprintf("%d differences are over %d. Name fewer at a time, or all.", len(request.Differences),
+				mostSetAside)
 		}
 		return request.wrong()
 	}) {
@@ -291,27 +212,29 @@ func (s *AdminServer) setAside(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, r, notFound, noReport)
 		return
 	}
-	q := SetAsideRequest{Report: id, Differences: request.Differences, All: request.All, Operator: operatorOf(r), Note: request.Note}
+	q := archive.SetAside{Report: id, Differences: request.Differences, All: request.All, Operator: operatorOf(r),
+		Note: request.Note}
 	report, err := s.reconciler.SetAside(r.Context(), q)
-	var closed *NotOpenError
+	var closed *archive.NotOpenError
 	switch {
 	case errors.As(err, &closed):
 		wrong := closed.Error()
 		s.problem(w, r, conflict, strings.ToUpper(wrong[:1])+wrong[1:]+". Nothing was set aside.")
-	case errors.Is(err, ErrNoReport):
+	case errors.Is(err, archive.ErrNoReport):
 		s.problem(w, r, notFound, noReport)
 	case err != nil:
 		s.failed(w, r, err)
 	default:
-		s.log.Info("differences set aside", "operator", q.Operator, "report", id, "differences", len(report.SetAside), "note", q.Note)
+		s.log.Info("differences set aside", "operator", q.Operator, "report", id, "differences", len(report.SetAside),
+			"note", q.Note)
 		s.reply(w, r, http.StatusOK, report)
 	}
 }
 
 // reportList is the answer with what is kept, on whichever node.
 type reportList struct {
-	Reconciliations []reconcile.Report `json:"reconciliations"`
-	Unanswered      []SilentNode       `json:"unanswered,omitempty"`
+	Reconciliations []reconcile.Report   `json:"reconciliations"`
+	Unanswered      []archive.SilentNode `json:"unanswered,omitempty"`
 }
 
 // reports lists what is kept on the nodes.
@@ -339,7 +262,7 @@ type reportQuery struct {
 // report gives a whole report: as JSON with its findings, or one part as CSV.
 func (s *AdminServer) report(w http.ResponseWriter, r *http.Request, q *reportQuery) {
 	part := q.Part
-	var of func(*csv.Writer, *reconcile.Report, io.Reader) error
+	var of reportPart
 	switch {
 	case q.Format == "csv":
 		part = cmp.Or(part, "findings")
@@ -354,12 +277,12 @@ func (s *AdminServer) report(w http.ResponseWriter, r *http.Request, q *reportQu
 		return
 	}
 	report, findings, err := s.reconciler.Report(r.Context(), id)
-	var unsure *NoReportError
+	var unsure *archive.NoReportError
 	switch {
 	case errors.As(err, &unsure):
-		s.problem(w, r, notFound, noReport+" But not all nodes could be asked: "+unsure.nodes()+".")
+		s.problem(w, r, notFound, noReport+" But not all nodes could be asked: "+unsure.Nodes()+".")
 		return
-	case errors.Is(err, ErrNoReport):
+	case errors.Is(err, archive.ErrNoReport):
 		s.problem(w, r, notFound, noReport)
 		return
 	case err != nil:
@@ -389,50 +312,43 @@ func (s *AdminServer) report(w http.ResponseWriter, r *http.Request, q *reportQu
 
 const noReport = "No report has this id. Reports are listed at /admin/v1/reconciliations; the oldest are dropped."
 
-// openFinding is in the line of a finding that is open, and in no other: within a
-// text the quotes are escaped.
-var openFinding = []byte(`"open":true`)
-
 // writeReport writes a report with those of its findings that are to be shown,
 // which may be many.
-func writeReport(w io.Writer, report *reconcile.Report, findings io.Reader, q *reportQuery) error {
+func writeReport(w io.Writer, report *reconcile.Report, findings *archive.Findings, q *reportQuery) error {
 	whole := *report
 	whole.Findings = []reconcile.Finding{} // the last member
 	text, err := json.Marshal(&whole)
 	if err != nil {
 		return err
 	}
-	to := bufio.NewWriterSize(w, 64<<10)
-	begun := strings.TrimSuffix(string(text), "]}")
-	if _, err := to.WriteString(begun); err != nil {
-		return err
-	}
-	lines := bufio.NewScanner(findings)
-	for i := int64(0); i < q.Findings && lines.Scan(); {
-		if q.Open && !bytes.Contains(lines.Bytes(), openFinding) {
+	to := bufio.NewWriterSize(w, 64<<10) // which keeps its first error until it is flushed
+	_, _ = to.Write(bytes.TrimSuffix(text, []byte("]}")))
+	shown := int64(0)
+	for line, err := range findings.Lines() {
+		if err != nil {
+			return err
+		}
+		if shown == q.Findings {
+			break
+		}
+		if q.Open && !archive.IsOpen(line) {
 			continue
 		}
-		if i > 0 {
-			if err := to.WriteByte(','); err != nil {
-				return err
-			}
+		if shown++; shown > 1 {
+			_ = to.WriteByte(',')
 		}
-		i++
-		if _, err := to.Write(lines.Bytes()); err != nil {
+		if _, err := to.Write(line); err != nil {
 			return err
 		}
 	}
-	if err := lines.Err(); err != nil {
-		return err
-	}
-	if _, err := to.WriteString("]}\n"); err != nil {
-		return err
-	}
+	_, _ = to.WriteString("]}\n")
 	return to.Flush()
 }
 
-// reportParts write one part of a report each.
-var reportParts = map[string]func(*csv.Writer, *reconcile.Report, io.Reader) error{
+// reportPart writes one part of a report.
+type reportPart func(*csv.Writer, *reconcile.Report, *archive.Findings) error
+
+var reportParts = map[string]reportPart{
 	"findings": writeFindings,
 	"totals":   totalsOf(func(r *reconcile.Report) []reconcile.Total { return r.Totals }),
 	"days":     totalsOf(func(r *reconcile.Report) []reconcile.Total { return r.Days }),
@@ -448,8 +364,9 @@ func cell(text string) string {
 	return text
 }
 
-func writeFindings(to *csv.Writer, _ *reconcile.Report, findings io.Reader) error {
-	if err := to.Write([]string{"line", "kind", "open", "outcome", "payment_id", "order_no", "session", "sku", "state", "currency", "theirs", "ours", "at", "says", "id"}); err != nil {
+func writeFindings(to *csv.Writer, _ *reconcile.Report, findings *archive.Findings) error {
+	if err := to.Write(strings.Split("line,kind,open,outcome,payment_id,order_no,session,sku,state,currency,"+
+		"theirs,ours,at,says,id", ",")); err != nil {
 		return err
 	}
 	amount := func(v *int64) string {
@@ -458,24 +375,27 @@ func writeFindings(to *csv.Writer, _ *reconcile.Report, findings io.Reader) erro
 		}
 		return strconv.FormatInt(*v, 10)
 	}
-	lines := bufio.NewScanner(findings)
-	for lines.Scan() {
+	for line, err := range findings.Lines() {
+		if err != nil {
+			return err
+		}
 		var f reconcile.Finding
-		if err := json.Unmarshal(lines.Bytes(), &f); err != nil {
+		if err := json.Unmarshal(line, &f); err != nil {
 			return fmt.Errorf("a finding: %w", err)
 		}
-		if err := to.Write([]string{strconv.FormatInt(f.Line, 10), string(f.Kind), strconv.FormatBool(f.Open), f.Outcome, cell(f.PaymentID), cell(f.OrderNo), cell(f.Session),
-			cell(f.SKU), f.State, f.Currency, amount(f.Theirs), amount(f.Ours), f.At.Format(time.RFC3339Nano), f.Says, f.ID}); err != nil {
+		if err := to.Write([]string{strconv.FormatInt(f.Line, 10), string(f.Kind), strconv.FormatBool(f.Open),
+			f.Outcome, cell(f.PaymentID), cell(f.OrderNo), cell(f.Session), cell(f.SKU), f.State, f.Currency,
+			amount(f.Theirs), amount(f.Ours), f.At.Format(time.RFC3339Nano), f.Says, f.ID}); err != nil {
 			return err
 		}
 	}
-	return lines.Err()
+	return nil
 }
 
-func totalsOf(list func(*reconcile.Report) []reconcile.Total) func(*csv.Writer, *reconcile.Report, io.Reader) error {
-	return func(to *csv.Writer, r *reconcile.Report, _ io.Reader) error {
-		if err := to.Write([]string{"day", "session", "sku", "currency", "their_payments", "their_paid", "their_refunds", "their_refunded",
-			"our_payments", "our_paid", "our_refunds", "our_refunded"}); err != nil {
+func totalsOf(list func(*reconcile.Report) []reconcile.Total) reportPart {
+	return func(to *csv.Writer, r *reconcile.Report, _ *archive.Findings) error {
+		if err := to.Write(strings.Split("day,session,sku,currency,their_payments,their_paid,their_refunds,"+
+			"their_refunded,our_payments,our_paid,our_refunds,our_refunded", ",")); err != nil {
 			return err
 		}
 		for _, t := range list(r) {

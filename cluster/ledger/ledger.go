@@ -401,26 +401,19 @@ func (l *Ledger) Alarms() (alarms []engine.Alarm) {
 				"nodes back that have them; or stop this one, copy the files that it lacks from ledger/settled of a "+
 				"restored "+
 				"backup into DATA/ledger/settled, and start it.",
-			"The ledger lacks the orders of %s.", counted(int64(s.Missing), "settled session"))
+			"The ledger lacks the orders of %s.", engine.Counted(int64(s.Missing), "settled session"))
 	}
 	if s.Behind > behindTooFar {
 		alarm(engine.AlarmLedgerBehind, "Its disk is too slow.", "The ledger is %s behind, with %s to write.",
-			s.Behind.Round(time.Second), counted(int64(s.Waiting), "event"))
+			s.Behind.Round(time.Second), engine.Counted(int64(s.Waiting), "event"))
 	}
 	if s.Gaps > 0 {
 		alarm(engine.AlarmLedgerGaps, "Other nodes are asked for what is missing; what none of them has stays missing.",
-			"The trail of events has %s.", counted(s.Gaps, "gap"))
+			"The trail of events has %s.", engine.Counted(s.Gaps, "gap"))
 	}
 	if s.Damaged > 0 {
 		alarm(engine.AlarmLedgerRebuilt, "Check its disk; this is said until the node is started again.",
 			"Files of the ledger were damaged and put aside, %d since the start.", s.Damaged)
 	}
 	return alarms
-}
-
-func counted(n int64, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

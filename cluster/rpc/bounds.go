@@ -5,7 +5,6 @@ import "time"
 // Bounds of what crosses, kept by both ends.
 const (
 	MaxBodyBytes    = 3 << 20        // of an operator's request, and of its answer
-	MaxPieceBytes   = 512 << 10      // of a report
 	MaxReports      = 4096           // in a list of them
 	MaxPending      = 65_536         // grabs that wait on one peer, and the default of what a stream may have undecided
 	maxUnsent       = 2 * MaxPending // answers on a stream; a Peer never gets near

@@ -26,7 +26,7 @@ type fake struct {
 	barrier func(ctx context.Context) (engine.LogIndex, error)
 	operate func(ctx context.Context, name string, body []byte) ([]byte, error)
 	refused func(shopper, session string) engine.RefusalReport
-	reports func(q ReportsRequest) (ReportsPage, error)
+	reports func(q engine.ReportsRequest) (engine.ReportsPage, error)
 
 	mu       sync.Mutex
 	pulse    Pulse
@@ -84,7 +84,7 @@ func (f *fake) Orders(h engine.SessionHandle, offset int64) ([]byte, int64, erro
 	return []byte{byte(h)}, offset + 1, nil
 }
 
-func (f *fake) Reports(q ReportsRequest) (ReportsPage, error) { return f.reports(q) }
+func (f *fake) Reports(q engine.ReportsRequest) (engine.ReportsPage, error) { return f.reports(q) }
 
 func (f *fake) Pulse() Pulse {
 	f.mu.Lock()

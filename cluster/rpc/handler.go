@@ -25,8 +25,8 @@ type Decider interface {
 	// Refusals tells why this node refused a shopper, in one session or ("") in all.
 	Refusals(shopper, session string) engine.RefusalReport
 	// Reports lists the reports of reconciliations that this node keeps, or gives a
-	// piece of one, of MaxPieceBytes and less only at the end.
-	Reports(r ReportsRequest) (ReportsPage, error)
+	// piece of one, of engine.MaxReportPieceBytes and less only at the end.
+	Reports(r engine.ReportsRequest) (engine.ReportsPage, error)
 }
 
 // Handler is what a node answers the others with. Safe for concurrent use. A

@@ -207,34 +207,14 @@ func (r *Peer) Orders(ctx context.Context, h engine.SessionHandle,
 	return chunk, total, err
 }
 
-// ReportsRequest asks for the list of a node's reports, or, if ID is not "", for a
-// piece of that one from a byte on: of its findings, or of what it says as a whole.
-type ReportsRequest struct {
-	ID       string // engine.ValidID
-	Findings bool
-	From     int64
-}
-
-// ReportsPage is the list, the newest first, or a piece.
-type ReportsPage struct {
-	Kept  []KeptReport
-	Piece []byte
-}
-
-// KeptReport is a report, and the length of its two parts in bytes.
-type KeptReport struct {
-	ID              string
-	Whole, Findings int64
-}
-
 type reportsTold struct {
-	Kept []KeptReport
+	Kept []engine.KeptReport
 	Sum  [sha256.Size]byte // of the piece
 }
 
-var reports = question[ReportsRequest, reportsTold]{
+var reports = question[engine.ReportsRequest, reportsTold]{
 	name: "reports",
-	check: func(q ReportsRequest, _ []byte) error {
+	check: func(q engine.ReportsRequest, _ []byte) error {
 		switch {
 		case q.ID != "" && !engine.ValidID(q.ID):
 			return errors.New("a report that is no id")
@@ -243,17 +223,17 @@ var reports = question[ReportsRequest, reportsTold]{
 		}
 		return nil
 	},
-	answer: func(_ context.Context, h Handler, q ReportsRequest, _ []byte) (reportsTold, []byte, error) {
+	answer: func(_ context.Context, h Handler, q engine.ReportsRequest, _ []byte) (reportsTold, []byte, error) {
 		p, err := h.Reports(q)
-		if err == nil && len(p.Piece) > MaxPieceBytes {
-			p, err = ReportsPage{}, fmt.Errorf("a piece of %d bytes, not up to %d", len(p.Piece), MaxPieceBytes)
+		if err == nil && len(p.Piece) > engine.MaxReportPieceBytes {
+			p, err = engine.ReportsPage{}, fmt.Errorf("a piece of %d bytes, not up to %d", len(p.Piece), engine.MaxReportPieceBytes)
 		}
 		return reportsTold{p.Kept[:min(len(p.Kept), MaxReports)], sha256.Sum256(p.Piece)}, p.Piece, err
 	},
-	judge: func(q ReportsRequest, t reportsTold, piece []byte) error {
-		if q.ID != "" && (len(piece) > MaxPieceBytes || sha256.Sum256(piece) != t.Sum) {
+	judge: func(q engine.ReportsRequest, t reportsTold, piece []byte) error {
+		if q.ID != "" && (len(piece) > engine.MaxReportPieceBytes || sha256.Sum256(piece) != t.Sum) {
 			return fmt.Errorf("a piece of a report with %d bytes that its checksum does not fit, or over %d",
-				len(piece), MaxPieceBytes)
+				len(piece), engine.MaxReportPieceBytes)
 		}
 		if n := len(t.Kept); n > MaxReports {
 			return fmt.Errorf("a list of %d reports, over %d", n, MaxReports)
@@ -269,10 +249,10 @@ var reports = question[ReportsRequest, reportsTold]{
 
 // Reports asks the other node for the list of its reports, or for a piece of one.
 // Besides the errors of all methods: ErrOlderBuild.
-func (r *Peer) Reports(ctx context.Context, q ReportsRequest) (ReportsPage, error) {
+func (r *Peer) Reports(ctx context.Context, q engine.ReportsRequest) (engine.ReportsPage, error) {
 	t, piece, err := reports.ask(ctx, r, q, nil)
 	if err != nil || q.ID == "" {
 		piece = nil
 	}
-	return ReportsPage{Kept: t.Kept, Piece: piece}, err
+	return engine.ReportsPage{Kept: t.Kept, Piece: piece}, err
 }

@@ -11,13 +11,18 @@ import (
 	"doorbuster/engine"
 	"doorbuster/httpapi"
 	"doorbuster/httpapi/plan"
+	"doorbuster/httpapi/reconcile/archive"
 	"doorbuster/httpapi/wire"
 )
 
 // desk answers other nodes: of grabs and commands, and of reports.
 type desk struct {
 	*actors.Group
-	*reports
+	archive *archive.Archive
+}
+
+func (d desk) Reports(q engine.ReportsRequest) (engine.ReportsPage, error) {
+	return d.archive.GiveReports(q)
 }
 
 // clusterView shows the cluster's node to the operations API, which is made
@@ -59,7 +64,7 @@ func (v clusterView) Status() wire.Cluster {
 
 func newAdmin(n *node, k keys) (*httpapi.AdminServer, error) {
 	return httpapi.NewAdmin(httpapi.AdminConfig{
-		Operator: n.group, Cluster: clusterView{n}, Trail: trail{n}, Operations: operations{n}, Reconciler: n.desk, RefundTries: n.refundTries, ParsePlan: parsePlan, Canon: n.canon, Visitors: n.shoppers.Guard().Visitors(),
+		Operator: n.group, Cluster: clusterView{n}, Trail: trail{n}, Operations: operations{n}, Reconciler: n.intake, RefundTries: n.jobs.RefundTries, ParsePlan: parsePlan, Canon: n.canon, Visitors: n.shoppers.Guard().Visitors(),
 		Dev: n.cfg.Dev, Tokens: k.ops, TokenBytes: n.cfg.Tokens.Bytes, IdleTimeout: n.cfg.Doors.IdleTimeout, HeaderBytes: n.cfg.Doors.HeaderBytes, OpenMetrics: n.cfg.Tokens.OpenMetrics, EventHeartbeat: n.cfg.eventHeartbeat, EventPatience: n.cfg.eventPatience, Logger: n.logger, Registerer: n.metrics, Gatherer: n.metrics,
 	})
 }

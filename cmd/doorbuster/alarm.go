@@ -75,13 +75,13 @@ func (n *node) roomAlarms() []engine.Alarm {
 }
 
 // watchAlarms asks the rooms until the node closes.
-func (n *node) watchAlarms() {
+func (n *node) watchAlarms(ctx context.Context) {
 	tick := time.NewTicker(alarmsEvery)
 	defer tick.Stop()
 	for {
 		n.board.Load().look(time.Now())
 		select {
-		case <-n.closing:
+		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
@@ -100,11 +100,11 @@ func newBoard(n *node) *board {
 		}
 	}
 	b := &board{logger: n.logger, rooms: []func() []engine.Alarm{
-		n.group.Alarms, n.desk.Alarms, n.daily.Alarms,
+		n.group.Alarms, n.intake.Alarms, n.jobs.Alarms,
 		own(n.cluster.Ledger().Alarms), own(n.shoppers.Alarms), own(n.diskAlarms), own(n.keys.Alarms),
 	}}
-	if n.errands != nil {
-		b.rooms = append(b.rooms, n.errands.Alarms)
+	if n.daily != nil {
+		b.rooms = append(b.rooms, n.daily.Alarms)
 	}
 	if n.cfg.logSink != nil {
 		b.rooms = append(b.rooms, own(n.cfg.logSink.alarms))

@@ -66,8 +66,10 @@ var rooms = map[string]room{
 		rooms: []string{"engine"},
 		never: map[string]string{"os": "doors keep nothing: whatever they take is committed or gone", "syscall": portable},
 		but: map[string]string{
-			"httpapi/auth: os":        "keys are read again when their files change",
-			"httpapi/client: syscall": "a connection that was refused is told from others by its number",
+			"httpapi/auth: os":              "keys are read again when their files change",
+			"httpapi/reconcile/archive: os": "reports are kept beside the log, not in it",
+			"httpapi/reconcile/daily: os":   "statements come in a folder, too",
+			"httpapi/client: syscall":       "a connection that was refused is told from others by its number",
 		},
 		others: []string{
 			"github.com/valyala/fasthttp", "github.com/cespare/xxhash", "github.com/golang-jwt/jwt", "github.com/valyala/fastjson",

@@ -1,11 +1,16 @@
 package main
 
 import (
-	"context"
-	"sync"
+	"path/filepath"
+	"time"
 
-	"doorbuster/engine"
+	"doorbuster/httpapi/auth"
+	"doorbuster/httpapi/calendar"
 	"doorbuster/httpapi/payment"
+	"doorbuster/httpapi/reconcile/archive"
+	"doorbuster/httpapi/reconcile/daily"
+	"doorbuster/httpapi/reconcile/intake"
+	"doorbuster/httpapi/reconcile/statement"
 )
 
 // meetCashier makes what deals with the cashier, as far as it is configured.
@@ -23,56 +28,52 @@ func (n *node) meetCashier(k cashierKeys) (err error) {
 	if n.cfg.Cashier.URL == "" {
 		return nil
 	}
-	client, err := payment.NewClient(payment.Config{URL: n.cfg.Cashier.URL, Secrets: n.cashier, Timeout: n.cfg.Cashier.Timeout, Logger: n.logger})
+	client, err := payment.NewClient(payment.Config{URL: n.cfg.Cashier.URL, Secrets: n.cashier,
+		Timeout: n.cfg.Cashier.Timeout, Logger: n.logger})
 	if err != nil {
 		return err
 	}
-	n.errands = &errands{Errands: payment.NewErrands(client, n.group), client: client}
-	n.metrics.MustRegister(n.errands.Collectors()...)
+	n.jobs = payment.NewJobs(client, n.group)
+	n.metrics.MustRegister(n.jobs.Collectors()...)
 	return nil
 }
 
-// errands are run from when the rooms are open until the doors close.
-type errands struct {
-	*payment.Errands
-	client *payment.Client
-	mu     sync.Mutex
-	stop   func() // cancels and waits; nil before the beginning
+// archive is where reports of reconciliations are kept.
+func (c *Config) archive() string { return filepath.Join(c.Data, archive.Folder) }
+
+func sameFolder(a, b string) bool {
+	a, errA := filepath.Abs(a)
+	b, errB := filepath.Abs(b)
+	return errA == nil && errB == nil && a == b
 }
 
-// refundTries tells what came of asking the cashier for a refund, if this node asks.
-func (n *node) refundTries(no engine.RefundNo) (payment.Tries, bool) {
-	if n.errands == nil {
-		return payment.Tries{}, false
+// makeReconciler makes what takes statements in, and what has them taken in daily.
+func (n *node) makeReconciler() error {
+	c := &n.cfg.Reconcile
+	zone, err := calendar.Zone(c.Timezone)
+	if err != nil {
+		return err
 	}
-	return n.errands.RefundTries(no)
-}
-
-func (e *errands) begin() {
-	if e == nil {
-		return
+	n.intake = intake.New(intake.Config{Dir: n.cfg.archive(), Node: n.cfg.Node, Zone: zone, Accounts: n.group,
+		Leads: n.group.Leads, Log: n.logger, Registerer: n.metrics})
+	if c.Folder == "" && c.URL == "" {
+		return nil
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		e.Run(ctx)
-	}()
-	e.mu.Lock()
-	e.stop = func() { cancel(); <-ended }
-	e.mu.Unlock()
-}
-
-func (e *errands) end() {
-	if e == nil {
-		return
+	d := daily.Config{Folder: c.Folder, URL: c.URL, At: c.At, Zone: zone, Archive: n.cfg.archive(),
+		Filter: statement.Filter{Kinds: c.IgnoreKinds, OrderPrefixes: c.OrderPrefixes},
+		Intake: n.intake, Leads: n.group.Leads, Now: time.Now, Log: n.logger, Registerer: n.metrics}
+	if c.KeyFile != "" {
+		d.Secrets = func() (*payment.Secrets, error) {
+			text, err := auth.ReadFile(c.KeyFile)
+			if err != nil {
+				return nil, err
+			}
+			return payment.NewSecrets(auth.Secrets(text))
+		}
 	}
-	e.mu.Lock()
-	stop := e.stop
-	e.stop = nil
-	e.mu.Unlock()
-	if stop != nil {
-		stop()
+	if n.cfg.wall != nil {
+		d.Now = n.cfg.wall
 	}
-	e.client.Close()
+	n.daily, err = daily.New(d)
+	return err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"doorbuster/cluster"
+	"doorbuster/engine"
 )
 
 func newClusterBackupCommand() *cobra.Command {
@@ -62,7 +63,7 @@ func ledgerText(info cluster.BackupInfo) string {
 	}
 	text := fmt.Sprintf("with settled orders (%d) and the trail", info.Ledger.Orders())
 	if gaps := info.Ledger.Gaps; gaps > 0 {
-		text += ", which has " + counted(int64(gaps), "gap")
+		text += ", which has " + engine.Counted(int64(gaps), "gap")
 	}
 	return text
 }

@@ -7,9 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +26,7 @@ import (
 	"doorbuster/httpapi/hidden"
 	"doorbuster/httpapi/payment"
 	"doorbuster/httpapi/ratelimit"
+	"doorbuster/httpapi/reconcile/daily"
 	"doorbuster/httpapi/reconcile/statement"
 	"doorbuster/httpapi/risk"
 	"doorbuster/httpapi/roster"
@@ -345,14 +344,7 @@ func (c *Config) addMoney(t *settings.Table) {
 	settings.Add(t, &r.Folder, "reconcile.folder", "", "`directory` that the leader takes the cashier's statements from "+
 		"once a day; they are moved to done/ below it, or to failed/")
 	settings.Add(t, &r.URL, "reconcile.url", "", "`URL` that the leader fetches yesterday's statement from once a day; "+
-		"{date}, {from} and {to} in it are filled in", ifSet("http or https", func(s string) error {
-		u, err := url.Parse(filledURL(s, time.Now(), time.Now()))
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return fmt.Errorf("%q is no URL such as https://cashier.example/statement?from={from}&to={to}",
-				hidden.URL(s).String())
-		}
-		return nil
-	}))
+		"{date}, {from} and {to} in it are filled in", ifSet("http or https", daily.CheckURL))
 	settings.Add(t, &r.At, "reconcile.at", "04:30", "`hour` at which that is done",
 		checkedBy("HH:MM", func(s string) error {
 			if _, err := time.Parse("15:04", s); err != nil {
@@ -449,7 +441,7 @@ func (c *Config) agree() error {
 	bad(c.Cashier.URL != "" && c.Cashier.KeyFile == "" && !c.Dev, "cashier.key_file: the cashier at %s must know who asks "+
 		"it; give the secret that is shared with it", hidden.URL(c.Cashier.URL))
 	bad(c.Reconcile.URL == "" && c.Reconcile.KeyFile != "", "reconcile.key_file: there is no reconcile.url to sign for")
-	bad(c.Reconcile.Folder != "" && c.Data != "" && sameFolder(c.Reconcile.Folder, filepath.Join(c.Data, reportsFolder)),
+	bad(c.Reconcile.Folder != "" && c.Data != "" && sameFolder(c.Reconcile.Folder, c.archive()),
 		"reconcile.folder: %s is where reports are kept; take another", c.Reconcile.Folder)
 	return errors.Join(append(errs, c.agreeOnCluster())...)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,8 @@ import (
 	"doorbuster/httpapi"
 	"doorbuster/httpapi/auth"
 	"doorbuster/httpapi/payment"
+	"doorbuster/httpapi/reconcile/daily"
+	"doorbuster/httpapi/reconcile/intake"
 	"doorbuster/httpapi/risk"
 	"doorbuster/httpapi/roster"
 )
@@ -34,9 +37,9 @@ type node struct {
 	risk     *risk.Client     // nil without a service to ask
 	pay      *payment.Keys    // of payment tokens; nil without
 	cashier  *payment.Secrets // shared with the cashier; nil without
-	errands  *errands         // nil without a cashier to ask
-	desk     *reconciler
-	daily    *daily // nil without statements to fetch
+	jobs     *payment.Jobs    // nil without a cashier to ask
+	intake   *intake.Service
+	daily    *daily.Daily // nil without statements to fetch
 	board    atomic.Pointer[board]
 	keys     *auth.Watcher[keys]
 	canon    roster.Canon // of both doors
@@ -45,8 +48,10 @@ type node struct {
 	displayListener                net.Listener // nil where shoppers' own serves who looks
 	served                         chan error   // one value for each server that ends
 	fatal                          chan error
-	closing                        chan struct{}
-	connected, leaving             atomic.Bool // the rooms are; about to stop
+	working                        context.Context // ends when the node closes
+	endWork                        context.CancelFunc
+	work                           sync.WaitGroup // what runs beside the doors
+	connected, leaving             atomic.Bool    // the rooms are; about to stop
 }
 
 // openNode opens the rooms in order: a data directory that is in use ends it, for
@@ -54,7 +59,8 @@ type node struct {
 // nothing to give back, then the log and the state; only then are the doors opened.
 // Whether the node is ready is for the caller to await.
 func openNode(cfg Config, logger *slog.Logger) (_ *node, err error) {
-	n := &node{cfg: cfg, logger: logger, metrics: prometheus.NewRegistry(), served: make(chan error, 3), fatal: make(chan error, 1), closing: make(chan struct{})}
+	n := &node{cfg: cfg, logger: logger, metrics: prometheus.NewRegistry(), served: make(chan error, 3), fatal: make(chan error, 1)}
+	n.working, n.endWork = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
 			n.close(context.Background())
@@ -87,12 +93,19 @@ func openNode(cfg Config, logger *slog.Logger) (_ *node, err error) {
 		return nil, err
 	}
 	n.openDoors()
-	n.errands.begin()
-	n.daily.begin()
-	go n.keys.Run(n.closing, keys)
-	go n.watchAlarms()
+	if n.jobs != nil {
+		n.inBackground(n.jobs.Run)
+	}
+	if n.daily != nil {
+		n.inBackground(n.daily.Run)
+	}
+	n.inBackground(func(ctx context.Context) { n.keys.Run(ctx, keys) })
+	n.inBackground(n.watchAlarms)
 	return n, nil
 }
+
+// inBackground does something until the node closes.
+func (n *node) inBackground(do func(ctx context.Context)) { n.work.Go(func() { do(n.working) }) }
 
 func listenError(who, flag, addr string, err error) error {
 	return fmt.Errorf("can't listen for %s on %s (%s): %w", who, addr, flag, err)
@@ -124,10 +137,7 @@ func (n *node) makeDoors(keys keys) (err error) {
 		return err
 	}
 	n.group.SetGuard(n.shoppers.Guard())
-	if n.desk, err = newReconciler(n.cfg, n.group, n.group.Leads, n.logger, n.metrics); err != nil {
-		return err
-	}
-	if n.daily, err = newDaily(n.cfg, n.desk, n.group.Leads, n.logger, n.metrics); err != nil {
+	if err := n.makeReconciler(); err != nil {
 		return err
 	}
 	if n.admin, err = newAdmin(n, keys); err != nil {
@@ -190,7 +200,7 @@ func (n *node) openRooms() (err error) {
 	}
 	// The cluster tells the group of epochs from the moment it is opened, and an
 	// epoch needs the log: the leader in between waits until both are connected.
-	cc.Decider = desk{n.group, &n.desk.reports}
+	cc.Decider = desk{n.group, n.intake.Archive}
 	cc.Alarms = n.roomAlarms
 	if n.cfg.HTTP != "" && n.cfg.RateLimit.Address.PerSecond > 0 {
 		cc.Demand = n.shoppers.Guard()
@@ -201,7 +211,7 @@ func (n *node) openRooms() (err error) {
 	n.group.SetLedger(ledgers{n.cluster.Ledger(), n.cluster})
 	if n.cfg.Cluster.ID != "" {
 		n.group.Join(n.cluster)
-		n.desk.beginCopying(n.cluster)
+		n.intake.Join(n.cluster)
 	}
 	n.group.Connect(n.cluster, n.cluster)
 	n.group.KeepSettling(n.cfg.Disk.SettleAfter)
@@ -222,14 +232,11 @@ const closePatience = 12 * time.Second
 func (n *node) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, closePatience)
 	defer cancel()
-	if n.closing != nil {
-		close(n.closing)
+	n.endWork()
+	if n.intake != nil {
+		n.intake.Stop()
 	}
-	n.errands.end()
-	if n.desk != nil {
-		n.desk.stop()
-	}
-	n.daily.end()
+	n.work.Wait()
 	doors := make(chan error, 2)
 	shut := func(door interface{ Shutdown(context.Context) error }, made bool, listeners ...net.Listener) {
 		var err error
@@ -253,8 +260,8 @@ func (n *node) close(ctx context.Context) error {
 			errs = append(errs, err)
 		}
 	}
-	if n.desk != nil {
-		n.desk.close()
+	if n.intake != nil {
+		n.intake.Close()
 	}
 	if n.cluster != nil {
 		// What waits for another zone may wait for ever.

@@ -3,12 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -17,11 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"doorbuster/engine"
-	"doorbuster/httpapi"
 	"doorbuster/httpapi/reconcile"
+	"doorbuster/httpapi/reconcile/archive"
 )
 
 const statementHeader = "payment_id,order_no,amount,currency,kind,at\n"
@@ -207,7 +202,7 @@ func TestBadStatementsThroughTheProgram(t *testing.T) {
 			}
 		})
 	}
-	left, err := filepath.Glob(filepath.Join(s.dir, reportsFolder, "*"))
+	left, err := filepath.Glob(filepath.Join(s.dir, archive.Folder, "*"))
 	if err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
@@ -248,7 +243,7 @@ func TestStatementThatBreaksOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.eventually(func() bool {
-		coming, _ := filepath.Glob(filepath.Join(s.dir, reportsFolder, "statement-*"))
+		coming, _ := filepath.Glob(filepath.Join(s.dir, archive.Folder, "statement-*"))
 		return len(coming) > 0
 	}, func() string { return "the statement is not being taken in" })
 	second := s.do("POST", "http://"+s.admin+reconciliationsPath, statementHeader, "Content-Type", "text/csv")
@@ -334,151 +329,9 @@ func testConfig(t *testing.T) Config {
 	return cfg
 }
 
-// fakeDesk notes what it is to reconcile.
-type fakeDesk struct {
-	httpapi.Reconciler
-	taken []httpapi.StatementRequest
-	texts []string
-	err   error
-}
-
-func (d *fakeDesk) Reconcile(_ context.Context, from io.Reader, q httpapi.StatementRequest) (*reconcile.Report, error) {
-	text, err := io.ReadAll(from)
-	if err = errors.Join(err, d.err); err != nil {
-		return nil, err
-	}
-	d.taken, d.texts = append(d.taken, q), append(d.texts, string(text))
-	return new(reconcile.Report), nil
-}
-
-// Reports are what was taken.
-func (d *fakeDesk) Reports(context.Context) (list []reconcile.Report, _ []httpapi.SilentNode, _ error) {
-	for _, q := range d.taken {
-		list = append(list, reconcile.Report{Operator: q.Operator, Statement: reconcile.StatementFile{Name: q.Name}})
-	}
-	return list, nil, nil
-}
-
-// TestDailyFolder: only the leader looks, only at its hour, and takes what is not
-// being written any more; what is no statement is put aside with the reason.
-func TestDailyFolder(t *testing.T) {
-	cfg := testConfig(t)
-	cfg.Reconcile.Folder, cfg.Reconcile.Timezone = t.TempDir(), "Asia/Shanghai"
-	now := time.Date(2026, 9, 20, 20, 29, 0, 0, time.UTC) // 04:29 in Shanghai
-	cfg.wall = func() time.Time { return now }
-	desk, leads := &fakeDesk{}, true
-	d, err := newDaily(cfg, desk, func() bool { return leads }, cfg.newLogger(io.Discard), prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
-	put := func(name, text string) {
-		if err := os.WriteFile(filepath.Join(cfg.Reconcile.Folder, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	look := func(want int) {
-		t.Helper()
-		d.look(t.Context())
-		if len(desk.taken) != want {
-			t.Errorf("at %s: %d taken, want %d", now.Format(time.TimeOnly), len(desk.taken), want)
-		}
-	}
-	for _, name := range []string{"b.csv", "a.csv", ".hidden.csv", "c.csv.part", "d.tmp"} {
-		put(name, "half")
-	}
-	look(0)
-	look(0) // not yet
-	now = now.Add(time.Minute)
-	leads = false
-	look(0)
-	look(0)
-	leads = true
-	look(0) // the first look
-	put("b.csv", "the whole")
-	look(1)
-	look(2)
-	if desk.taken[0].Name != "a.csv" || desk.texts[1] != "the whole" || desk.taken[0].Operator != dailyOperator {
-		t.Errorf("%+v %q", desk.taken, desk.texts)
-	}
-	look(2)
-	if _, err := os.Stat(filepath.Join(cfg.Reconcile.Folder, doneFolder, "b.csv")); err != nil {
-		t.Error(err)
-	}
-	put("a.csv", "another of that name")
-	look(2)
-	desk.err = engine.ErrNotLeader
-	look(2) // it is tried again
-	desk.err = nil
-	look(3)
-	if done, _ := os.ReadDir(filepath.Join(cfg.Reconcile.Folder, doneFolder)); len(done) != 3 {
-		t.Errorf("done: %v", done)
-	}
-	desk.err = &http.MaxBytesError{Limit: 1}
-	put("bad.csv", "x")
-	look(3)
-	look(3)
-	if _, err := os.Stat(filepath.Join(cfg.Reconcile.Folder, failedFolder, "bad.csv"+problemSuffix)); err != nil {
-		t.Error(err)
-	}
-	desk.err = nil
-	now = now.Add(dailyWindow)
-	put("late.csv", "x")
-	look(3)
-	look(3)
-	now = now.Add(24*time.Hour - dailyWindow)
-	look(3)
-	look(4)
-}
-
-// TestDailyURL: yesterday's statement is fetched once, by the days of the time zone,
-// and tried again as long as it can't be had.
-func TestDailyURL(t *testing.T) {
-	asked := []string{}
-	status := http.StatusServiceUnavailable
-	from := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked = append(asked, r.URL.Query().Get("from")+" "+r.Header.Get("X-Cashier-Signature")[:3])
-		w.WriteHeader(status)
-		io.WriteString(w, statementHeader)
-	}))
-	defer from.Close()
-	cfg := testConfig(t)
-	cfg.Reconcile.URL, cfg.Reconcile.Timezone = from.URL+"/statement?from={from}&to={to}&day={date}", "Asia/Shanghai"
-	cfg.Reconcile.KeyFile = filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(cfg.Reconcile.KeyFile, []byte(strings.Repeat("k", 32)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := cfg.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	now := time.Date(2026, 9, 20, 20, 31, 0, 0, time.UTC)
-	cfg.wall = func() time.Time { return now }
-	desk := &fakeDesk{}
-	d, err := newDaily(cfg, desk, func() bool { return true }, cfg.newLogger(io.Discard), prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.look(t.Context())
-	status = http.StatusOK
-	d.look(t.Context()) // too soon
-	now = now.Add(firstWait)
-	d.look(t.Context())
-	d.look(t.Context())
-	if len(desk.taken) != 1 || desk.texts[0] != statementHeader || len(asked) != 2 || asked[1] != "2026-09-20T00:00:00+08:00 v1=" {
-		t.Fatalf("%+v, asked %q", desk.taken, asked)
-	}
-	if q := desk.taken[0]; q.To-q.From != 24*3600*1000 || q.Name != "statement of 2026-09-20" {
-		t.Errorf("%+v", q)
-	}
-	now = now.Add(24 * time.Hour)
-	d.look(t.Context())
-	if len(desk.taken) != 2 || asked[2] != "2026-09-21T00:00:00+08:00 v1=" {
-		t.Errorf("the day after: %q", asked)
-	}
-}
-
 func TestBadReconcileSettings(t *testing.T) {
 	cfg := testConfig(t)
-	cfg.Reconcile.At, cfg.Reconcile.Timezone, cfg.Reconcile.URL, cfg.Reconcile.Folder = "4 o'clock", "Moon/Base", "ftp://x", filepath.Join(cfg.Data, reportsFolder)
+	cfg.Reconcile.At, cfg.Reconcile.Timezone, cfg.Reconcile.URL, cfg.Reconcile.Folder = "4 o'clock", "Moon/Base", "ftp://x", cfg.archive()
 	err := cfg.Validate()
 	for _, want := range []string{"reconcile.at", "reconcile.timezone", "reconcile.url", "reconcile.folder"} {
 		if err == nil || !strings.Contains(err.Error(), want) {

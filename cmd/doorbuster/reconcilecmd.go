@@ -17,7 +17,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
-	"doorbuster/httpapi"
+	"doorbuster/engine"
 	"doorbuster/httpapi/client"
 	"doorbuster/httpapi/input"
 	"doorbuster/httpapi/reconcile"
@@ -202,8 +202,8 @@ func (o *reconcileOptions) send(c *cobra.Command) (*reconcile.Report, error) {
 			return nil, err
 		case info.IsDir():
 			return nil, errors.New("it is a directory")
-		case info.Mode().IsRegular() && info.Size() > httpapi.MaxStatementBytes:
-			return nil, fmt.Errorf("it has %d bytes, and a statement at most %d; split it, by day for instance", info.Size(), int64(httpapi.MaxStatementBytes))
+		case info.Mode().IsRegular() && info.Size() > statement.MaxBytes:
+			return nil, fmt.Errorf("it has %d bytes, and a statement at most %d; split it, by day for instance", info.Size(), int64(statement.MaxBytes))
 		case info.Mode().IsRegular():
 			size = info.Size()
 		}
@@ -281,19 +281,11 @@ func (b *reconcileBars) told(p *reconcile.Progress) {
 
 func (b *reconcileBars) end() { _ = b.bar.Finish() }
 
-// counted is a number of things, in words of English: 1 payment, 2 payments.
-func counted(n int64, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
-}
-
 // reportText is a report as a person reads it.
 func reportText(r *reconcile.Report, admin string) string {
 	var b bytes.Buffer
 	s := &r.Statement
-	fmt.Fprintf(&b, "Statement %s: %s, %s, %s as %s, sha256 %.12s\n", shown(s.Name), counted(s.Payments, "payment"), counted(s.Refunds, "refund"), binaryBytes(s.Bytes), strings.ToUpper(string(s.Format)), s.SHA256)
+	fmt.Fprintf(&b, "Statement %s: %s, %s, %s as %s, sha256 %.12s\n", shown(s.Name), engine.Counted(s.Payments, "payment"), engine.Counted(s.Refunds, "refund"), binaryBytes(s.Bytes), strings.ToUpper(string(s.Format)), s.SHA256)
 	if !r.To.IsZero() {
 		fmt.Fprintf(&b, "Period    %s to %s\n", r.From.Format(time.RFC3339Nano), r.To.Format(time.RFC3339Nano))
 	}
@@ -309,7 +301,7 @@ func reportText(r *reconcile.Report, admin string) string {
 		b.WriteString("Amounts are in minor units; - is what belongs to no order of ours.\n")
 	}
 	if r.NotOurs.Count > 0 {
-		fmt.Fprintf(&b, "\nNot ours: %s%s\n", counted(r.NotOurs.Count, "row"), sums(r.NotOurs.Money))
+		fmt.Fprintf(&b, "\nNot ours: %s%s\n", engine.Counted(r.NotOurs.Count, "row"), sums(r.NotOurs.Money))
 		for _, by := range r.NotOurs.By {
 			fmt.Fprintf(&b, "  %s: %d%s\n", shown(by.Why), by.Count, sums(by.Money))
 		}

@@ -3,8 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -108,21 +106,4 @@ func TestOpenStaysOpen(t *testing.T) {
 	s.stop()
 	s = openShop(t, s.dir)
 	open("0")
-}
-
-// TestEmptyFileIsNotDone: a file with a header and no rows is not filed as done.
-func TestEmptyFileIsNotDone(t *testing.T) {
-	cfg := testConfig(t)
-	cfg.Reconcile.Folder = t.TempDir()
-	f := newFetching(t, cfg, time.Date(2026, 9, 20, 4, 30, 0, 0, time.UTC))
-	f.daily.desk = copying(t, nil)
-	if err := os.WriteFile(filepath.Join(cfg.Reconcile.Folder, "day.csv"), []byte(statementHeader), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f.look(t.Context())
-	f.look(t.Context())
-	why, err := os.ReadFile(filepath.Join(cfg.Reconcile.Folder, failedFolder, "day.csv"+problemSuffix))
-	if err != nil || !strings.Contains(string(why), "no row of an order of ours") {
-		t.Errorf("%s %v; %s", why, err, f.log.String())
-	}
 }

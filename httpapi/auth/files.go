@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -45,14 +46,13 @@ type Watcher[K any] struct {
 	fault atomic.Pointer[string] // why new keys can't be used; nil while they can
 }
 
-// Run looks at the files every second until closing is closed; now are the keys in
-// force.
-func (w *Watcher[K]) Run(closing <-chan struct{}, now K) {
+// Run looks at the files every second until ctx ends; now are the keys in force.
+func (w *Watcher[K]) Run(ctx context.Context, now K) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
-		case <-closing:
+		case <-ctx.Done():
 			return
 		case <-tick.C:
 			now = w.look(now)

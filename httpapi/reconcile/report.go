@@ -61,6 +61,13 @@ type Report struct {
 	Findings       []Finding `json:"findings"`
 }
 
+// NewReport gives a report that says nothing yet.
+func NewReport() *Report {
+	return &Report{Version: ReportVersion, Pending: Tally{Money: []Sum{}}, Counts: []Count{}, Findings: []Finding{},
+		NotOurs: statement.NotOurs{Tally: Tally{Money: []Sum{}}, By: []statement.NotOursBy{}},
+		Totals:  []Total{}, Days: []Total{}, Sessions: []Total{}, Listings: []Total{}}
+}
+
 // StatementFile says which statement it was.
 type StatementFile struct {
 	Name     string           `json:"name,omitempty"`

@@ -110,7 +110,7 @@ func Run(ctx context.Context, accounts Accounts, o Options) (*Report, error) {
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("reconcile: %w", err)
 	}
-	r := &run{accounts: accounts, o: o, seen: newSeen(), totals: newTotals(o.Zone), counts: map[Kind]int64{}, open: map[Kind]int64{}}
+	r := &run{accounts: accounts, o: o, seen: newSeen(), totals: newTotals(o.Zone), report: NewReport(), counts: map[Kind]int64{}, open: map[Kind]int64{}}
 	return r.run(ctx)
 }
 
@@ -123,7 +123,7 @@ type run struct {
 	totals   *totals
 	counts   map[Kind]int64
 	open     map[Kind]int64 // of them
-	report   Report
+	report   *Report
 	hasty    bool // a payment could not be settled in time: others are tried once
 }
 
@@ -154,22 +154,15 @@ func (r *run) run(ctx context.Context) (*Report, error) {
 			return nil, err
 		}
 	}
-	report := &r.report
-	report.Version, report.Statement, report.NotOurs = ReportVersion, r.o.File, r.summary.NotOurs
+	report := r.report
+	report.Statement, report.NotOurs = r.o.File, r.summary.NotOurs
 	f := &report.Statement
 	f.Format, f.Payments, f.Refunds, f.Repeated = r.summary.Format, r.summary.Payments, r.summary.Refunds, int64(r.summary.Repeated())
 	report.RanAt, report.TookMS, report.DryRun = began.UTC(), r.o.Now().Sub(began).Milliseconds(), r.o.DryRun
-	report.Counts = []Count{}
 	for _, k := range kinds {
 		if n := r.counts[k]; n > 0 {
 			report.Counts = append(report.Counts, Count{k, n, r.open[k]})
 		}
-	}
-	if report.Findings == nil {
-		report.Findings = []Finding{}
-	}
-	if report.Pending.Money == nil {
-		report.Pending.Money = []Sum{}
 	}
 	r.totals.into(report)
 	report.Verdict = r.verdict()

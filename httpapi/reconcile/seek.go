@@ -124,7 +124,7 @@ func (r *run) seekRefunds(ctx context.Context, page []engine.RefundView, from, t
 
 // verdict says in a sentence or two how the books stand.
 func (r *run) verdict() string {
-	s, rep := &strings.Builder{}, &r.report
+	s, rep := &strings.Builder{}, r.report
 	switch {
 	case rep.Open == 0:
 		s.WriteString("The books agree.")
@@ -136,7 +136,7 @@ func (r *run) verdict() string {
 	if days := r.silentDays(); len(days) > 0 {
 		s.WriteString(" The statement has no payment of " + strings.Join(days[:min(len(days), mostDaysSaid)], ", "))
 		if more := len(days) - mostDaysSaid; more > 0 {
-			fmt.Fprintf(s, " and %s more", several(int64(more), "day"))
+			fmt.Fprintf(s, " and %s more", engine.Counted(int64(more), "day"))
 		}
 		s.WriteString(", when we took some.")
 	}
@@ -146,10 +146,10 @@ func (r *run) verdict() string {
 	case rep.Settled == 0:
 		s.WriteString(" Nothing was changed.")
 	default:
-		fmt.Fprintf(s, " What was news to us is noted: %s, %s.", several(r.counts[LostPayment], "payment"), several(r.counts[LostRefund], "refund"))
+		fmt.Fprintf(s, " What was news to us is noted: %s, %s.", engine.Counted(r.counts[LostPayment], "payment"), engine.Counted(r.counts[LostRefund], "refund"))
 	}
 	if n := r.counts[RefundPending]; n > 0 {
-		fmt.Fprintf(s, " Due and not made yet: %s.", several(n, "refund"))
+		fmt.Fprintf(s, " Due and not made yet: %s.", engine.Counted(n, "refund"))
 	}
 	return s.String()
 }
@@ -165,11 +165,4 @@ func (r *run) silentDays() (days []string) {
 		}
 	}
 	return days
-}
-
-func several(n int64, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
 }

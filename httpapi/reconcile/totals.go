@@ -92,7 +92,6 @@ func ours(t *Total) *Book   { return &t.Ours }
 
 // into sorts the totals into a report.
 func (t *totals) into(r *Report) {
-	r.Totals, r.Days, r.Sessions, r.Listings = []Total{}, []Total{}, []Total{}, []Total{}
 	for _, each := range t.all {
 		switch {
 		case each.Day != "":

@@ -16,6 +16,7 @@ import (
 
 // Bounds of a statement. They keep memory bounded, whatever is sent.
 const (
+	MaxBytes     = 4 << 30 // 214 for each of MaxLines
 	MaxLineBytes = 8 << 10
 	MaxLines     = 20_000_000
 	// MaxCurrencies and MaxDays are how many different ones the lines have: whoever

@@ -135,7 +135,7 @@ func (s *fakeShop) over() bool {
 }
 
 // runErrands runs them against a cashier until the test ends.
-func runErrands(t *testing.T, shop *fakeShop, cashier http.HandlerFunc) *Errands {
+func runErrands(t *testing.T, shop *fakeShop, cashier http.HandlerFunc) *Jobs {
 	t.Helper()
 	server := httptest.NewServer(cashier)
 	secrets, err := NewSecrets([][]byte{secret('a')})
@@ -146,7 +146,7 @@ func runErrands(t *testing.T, shop *fakeShop, cashier http.HandlerFunc) *Errands
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := NewErrands(client, shop)
+	e := NewJobs(client, shop)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -223,7 +223,7 @@ func TestErrandsGetThrough(t *testing.T) {
 			fmt.Fprintf(w, `{"reference":%q}`, "back-"+q.PaymentID)
 		}
 	})
-	eventually(t, "the end of all errands", shop.over)
+	eventually(t, "the end of all jobs", shop.over)
 	shop.mu.Lock()
 	defer shop.mu.Unlock()
 	mu.Lock()
@@ -267,7 +267,7 @@ func TestOnlyALeaderRunsErrands(t *testing.T) {
 		t.Errorf("asked %d times", n)
 	}
 	shop.leads.Store(true)
-	eventually(t, "the end of all errands", shop.over)
+	eventually(t, "the end of all jobs", shop.over)
 }
 
 // TestThoseWhoFailStarveNobody: there are more of them than are looked at each time,
@@ -280,7 +280,7 @@ func TestThoseWhoFailStarveNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	e := NewErrands(client, shop)
+	e := NewJobs(client, shop)
 	var refunds []engine.RefundNo
 	var holds []engine.OrderRef
 	for range 4 { // two times round

@@ -13,10 +13,10 @@ import (
 	"doorbuster/engine"
 )
 
-// Shop is what Errands need to know and to tell. All methods are safe for
+// Shop is what Jobs need to know and to tell. All methods are safe for
 // concurrent use.
 type Shop interface {
-	// Leads tells whether this node leads: only then does it run errands.
+	// Leads tells whether this node leads: only then does it run jobs.
 	Leads() bool
 	// RefundsOwed tells how many refunds are due, and since when the oldest is.
 	RefundsOwed() (refunds int, since engine.Time)
@@ -50,11 +50,11 @@ const (
 // commandTimeout bounds what the shop is told.
 const commandTimeout = 10 * time.Second
 
-// Errands asks the cashier for every refund that is due until it is made, and for
+// Jobs asks the cashier for every refund that is due until it is made, and for
 // the end of every hold whose time to pay is over. What there is to ask stands in
 // the shop's state alone: a new leader, or one started again, begins with what is
 // there.
-type Errands struct {
+type Jobs struct {
 	client *Client
 	shop   Shop
 	cfg    Config
@@ -69,19 +69,20 @@ type Errands struct {
 	closed, paidAlready, closeFailures atomic.Uint64
 }
 
-// NewErrands makes Errands that do nothing until Run.
-func NewErrands(client *Client, shop Shop) *Errands {
+// NewJobs makes Jobs that do nothing until Run.
+func NewJobs(client *Client, shop Shop) *Jobs {
 	cfg := client.cfg
-	return &Errands{client: client, shop: shop, cfg: cfg, refunds: newRetries[engine.RefundNo](cfg.RetryFirst, cfg.RetryMost),
+	return &Jobs{client: client, shop: shop, cfg: cfg, refunds: newRetries[engine.RefundNo](cfg.RetryFirst, cfg.RetryMost),
 		closes: newRetries[engine.OrderRef](cfg.RetryFirst, cfg.RetryMost)}
 }
 
-// Run runs errands until ctx ends, and then waits for those under way, whose
+// Run runs jobs until ctx ends, and then waits for those under way, whose
 // requests end with it.
-func (e *Errands) Run(ctx context.Context) {
+func (j *Jobs) Run(ctx context.Context) {
+	defer j.client.Close()
 	var all sync.WaitGroup
-	all.Go(func() { run(ctx, e.cfg, e.lookForRefunds, e.refund) })
-	all.Go(func() { run(ctx, e.cfg, e.lookForHolds, e.close) })
+	all.Go(func() { run(ctx, j.cfg, j.lookForRefunds, j.refund) })
+	all.Go(func() { run(ctx, j.cfg, j.lookForHolds, j.close) })
 	all.Wait()
 }
 
@@ -118,26 +119,26 @@ func run[W any](ctx context.Context, cfg Config, look func(give func(W) bool), d
 }
 
 // lookForRefunds gives out what is due, page by page.
-func (e *Errands) lookForRefunds(give func(engine.RefundView) bool) {
+func (j *Jobs) lookForRefunds(give func(engine.RefundView) bool) {
 	for range pagesATime {
-		leads := e.shop.Leads()
+		leads := j.shop.Leads()
 		if !leads {
-			e.lastRefund = 0
+			j.lastRefund = 0
 		}
-		if e.lastRefund == 0 {
-			e.refunds.turn()
+		if j.lastRefund == 0 {
+			j.refunds.turn()
 		}
 		if !leads {
 			return
 		}
-		due, last := e.shop.LookForRefunds(e.lastRefund, pageRows)
-		e.lastRefund = last
+		due, last := j.shop.LookForRefunds(j.lastRefund, pageRows)
+		j.lastRefund = last
 		for _, no := range due {
-			if !e.refunds.begin(no, time.Now()) {
+			if !j.refunds.begin(no, time.Now()) {
 				continue
 			}
-			if r, still := e.shop.RefundDue(no); !still {
-				e.refunds.drop(no)
+			if r, still := j.shop.RefundDue(no); !still {
+				j.refunds.drop(no)
 			} else if !give(r) {
 				return
 			}
@@ -149,59 +150,59 @@ func (e *Errands) lookForRefunds(give func(engine.RefundView) bool) {
 }
 
 // refund asks for one refund.
-func (e *Errands) refund(ctx context.Context, r engine.RefundView) {
-	if !e.shop.Leads() {
-		e.refunds.drop(r.No)
+func (j *Jobs) refund(ctx context.Context, r engine.RefundView) {
+	if !j.shop.Leads() {
+		j.refunds.drop(r.No)
 		return
 	}
-	reference, err := e.client.Refund(ctx, &r)
+	reference, err := j.client.Refund(ctx, &r)
 	if !errors.Is(err, ErrLeftAlone) {
-		e.asked.Add(1)
+		j.asked.Add(1)
 	}
 	if err == nil {
 		wait, stop := context.WithTimeout(ctx, commandTimeout)
-		err = e.shop.ConfirmRefund(wait, r.No, reference)
+		err = j.shop.ConfirmRefund(wait, r.No, reference)
 		stop()
 	}
 	if err == nil {
-		e.confirmed.Add(1)
-		e.refunds.done(r.No)
-		e.cfg.Logger.Info("refund made", "refund_no", r.No, "order_no", r.OrderNo, "payment_id", r.PaymentID, "amount", r.Amount, "currency", r.Currency,
+		j.confirmed.Add(1)
+		j.refunds.done(r.No)
+		j.cfg.Logger.Info("refund made", "refund_no", r.No, "order_no", r.OrderNo, "payment_id", r.PaymentID, "amount", r.Amount, "currency", r.Currency,
 			"reason", r.Why.String(), "transaction_id", r.Transaction.String())
 		return
 	}
-	if e.refunds.failed(r.No, time.Now(), err); ctx.Err() == nil && !errors.Is(err, ErrLeftAlone) {
-		e.failed.Add(1)
-		e.cfg.Logger.Warn("a refund failed; it is asked for again", "refund_no", r.No, "order_no", r.OrderNo, "error", err)
+	if j.refunds.failed(r.No, time.Now(), err); ctx.Err() == nil && !errors.Is(err, ErrLeftAlone) {
+		j.failed.Add(1)
+		j.cfg.Logger.Warn("a refund failed; it is asked for again", "refund_no", r.No, "order_no", r.OrderNo, "error", err)
 	}
 }
 
 // RefundTries tells how often a refund was asked for and what came of it, on the node
 // that leads: known is false elsewhere, and forgotten when another leads.
-func (e *Errands) RefundTries(no engine.RefundNo) (t Tries, known bool) {
-	if e == nil || !e.shop.Leads() {
+func (j *Jobs) RefundTries(no engine.RefundNo) (t Tries, known bool) {
+	if j == nil || !j.shop.Leads() {
 		return t, false
 	}
-	return e.refunds.told(no), true
+	return j.refunds.told(no), true
 }
 
 // lookForHolds gives out the holds that may be closed.
-func (e *Errands) lookForHolds(give func(engine.OrderRef) bool) {
+func (j *Jobs) lookForHolds(give func(engine.OrderRef) bool) {
 	for range pagesATime {
-		leads := e.shop.Leads()
+		leads := j.shop.Leads()
 		if !leads {
-			e.lastHold = engine.OrderRef{}
+			j.lastHold = engine.OrderRef{}
 		}
-		if e.lastHold.IsZero() {
-			e.closes.turn()
+		if j.lastHold.IsZero() {
+			j.closes.turn()
 		}
 		if !leads {
 			return
 		}
-		holds, last := e.shop.InGrace(e.lastHold, pageRows)
-		e.lastHold = last
+		holds, last := j.shop.InGrace(j.lastHold, pageRows)
+		j.lastHold = last
 		for _, ref := range holds {
-			if e.closes.begin(ref, time.Now()) && !give(ref) {
+			if j.closes.begin(ref, time.Now()) && !give(ref) {
 				return
 			}
 		}
@@ -213,42 +214,42 @@ func (e *Errands) lookForHolds(give func(engine.OrderRef) bool) {
 
 // close asks for the end of one hold. Where the cashier does not answer, the
 // grace runs.
-func (e *Errands) close(ctx context.Context, ref engine.OrderRef) {
-	if !e.shop.Leads() {
-		e.closes.drop(ref)
+func (j *Jobs) close(ctx context.Context, ref engine.OrderRef) {
+	if !j.shop.Leads() {
+		j.closes.drop(ref)
 		return
 	}
-	orderNo := e.shop.OrderNo(ref)
-	closed, err := e.client.CloseOrder(ctx, orderNo)
+	orderNo := j.shop.OrderNo(ref)
+	closed, err := j.client.CloseOrder(ctx, orderNo)
 	wait, stop := context.WithTimeout(ctx, commandTimeout)
 	defer stop()
 	switch {
 	case err != nil:
 	case closed.Closed:
-		err = e.shop.CloseHold(wait, ref)
+		err = j.shop.CloseHold(wait, ref)
 	default:
-		err = e.takeLost(wait, orderNo, closed.Payment)
+		err = j.takeLost(wait, orderNo, closed.Payment)
 	}
 	switch {
 	case err == nil && closed.Closed:
-		e.closed.Add(1)
+		j.closed.Add(1)
 	case err == nil:
-		e.paidAlready.Add(1)
+		j.paidAlready.Add(1)
 	default:
-		if e.closes.failed(ref, time.Now(), err); ctx.Err() != nil || errors.Is(err, ErrLeftAlone) {
+		if j.closes.failed(ref, time.Now(), err); ctx.Err() != nil || errors.Is(err, ErrLeftAlone) {
 			return
 		}
 		if no := (*engine.Refusal)(nil); closed.Payment != nil || !errors.As(err, &no) { // else it was paid, or released, meanwhile
-			e.closeFailures.Add(1)
-			e.cfg.Logger.Warn("an order could not be closed at the cashier; its grace runs", "order_no", orderNo, "error", err)
+			j.closeFailures.Add(1)
+			j.cfg.Logger.Warn("an order could not be closed at the cashier; its grace runs", "order_no", orderNo, "error", err)
 		}
 		return
 	}
-	e.closes.done(ref)
+	j.closes.done(ref)
 }
 
 // takeLost takes a payment whose callback has not come.
-func (e *Errands) takeLost(ctx context.Context, orderNo string, t *Taken) error {
+func (j *Jobs) takeLost(ctx context.Context, orderNo string, t *Taken) error {
 	p, wrong := t.Payment(time.Now())
 	if wrong == "" && p.OrderNo != orderNo {
 		wrong = "The payment is for another order."
@@ -256,34 +257,34 @@ func (e *Errands) takeLost(ctx context.Context, orderNo string, t *Taken) error 
 	if wrong != "" {
 		return errors.New("the payment in the cashier's answer: " + wrong)
 	}
-	r, err := e.shop.Pay(ctx, p)
+	r, err := j.shop.Pay(ctx, p)
 	if err == nil {
-		e.cfg.Logger.Info("a payment whose callback had not come was taken", "order_no", orderNo, "payment_id", p.ID, "outcome", r.Outcome.String())
+		j.cfg.Logger.Info("a payment whose callback had not come was taken", "order_no", orderNo, "payment_id", p.ID, "outcome", r.Outcome.String())
 	}
 	return err
 }
 
 // owed tells of the refunds that are due, to metrics: none where another leads.
-func (e *Errands) owed() (refunds int, since engine.Time) {
-	if !e.shop.Leads() {
+func (j *Jobs) owed() (refunds int, since engine.Time) {
+	if !j.shop.Leads() {
 		return 0, 0
 	}
-	return e.shop.RefundsOwed()
+	return j.shop.RefundsOwed()
 }
 
 // Alarms is what somebody must see to between the shop and the cashier, on the node
 // that leads; none elsewhere.
-func (e *Errands) Alarms() (all []engine.Alarm) {
-	if e == nil || !e.shop.Leads() {
+func (j *Jobs) Alarms() (all []engine.Alarm) {
+	if j == nil || !j.shop.Leads() {
 		return nil
 	}
-	if since, why := e.client.fails(); why != "" {
+	if since, why := j.client.fails(); why != "" {
 		all = append(all, engine.Alarm{Name: engine.AlarmCashierFails, Since: since,
 			Detail: "The cashier does not answer: " + why + ".",
 			Advice: "Refunds wait, and orders past their time to pay are kept for their grace, until it answers: look at it, " +
 				"and at cashier_url."})
 	}
-	if n, why := e.refunds.failing(); n > 0 {
+	if n, why := j.refunds.failing(); n > 0 {
 		all = append(all, engine.Alarm{Name: engine.AlarmRefundsFail,
 			Detail: fmt.Sprintf("Refunds that failed and are asked for again: %d; of one: %s.", n, why),
 			Advice: "See 'doorbuster refunds --admin ADDR'."})
@@ -292,7 +293,7 @@ func (e *Errands) Alarms() (all []engine.Alarm) {
 }
 
 // Collectors give what is counted, for metrics.
-func (e *Errands) Collectors() []prometheus.Collector {
+func (j *Jobs) Collectors() []prometheus.Collector {
 	counter := func(name, help string, n *atomic.Uint64, labels prometheus.Labels) prometheus.Collector {
 		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "doorbuster_" + name, Help: help, ConstLabels: labels}, func() float64 { return float64(n.Load()) })
 	}
@@ -300,18 +301,18 @@ func (e *Errands) Collectors() []prometheus.Collector {
 	const closes, closesHelp = "hold_closes_total", "Holds past their time to pay, by what the cashier said: closed, paid already, nothing."
 	as := func(result string) prometheus.Labels { return prometheus.Labels{"result": result} }
 	return []prometheus.Collector{
-		counter(refunds, refundsHelp, &e.asked, as("asked")), counter(refunds, refundsHelp, &e.confirmed, as("confirmed")), counter(refunds, refundsHelp, &e.failed, as("failed")),
-		counter(closes, closesHelp, &e.closed, as("closed")), counter(closes, closesHelp, &e.paidAlready, as("paid")), counter(closes, closesHelp, &e.closeFailures, as("failed")),
+		counter(refunds, refundsHelp, &j.asked, as("asked")), counter(refunds, refundsHelp, &j.confirmed, as("confirmed")), counter(refunds, refundsHelp, &j.failed, as("failed")),
+		counter(closes, closesHelp, &j.closed, as("closed")), counter(closes, closesHelp, &j.paidAlready, as("paid")), counter(closes, closesHelp, &j.closeFailures, as("failed")),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_refunds_due", Help: "Refunds that the cashier has not confirmed, on the leader; 0 elsewhere."},
 			func() float64 {
-				n, _ := e.owed()
+				n, _ := j.owed()
 				return float64(n)
 			}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_refunds_oldest_seconds",
 			Help: "ALARM (refunds_overdue) if it keeps growing: for how long the oldest refund has been due, on the leader; 0 " +
 				"without."},
 			func() float64 {
-				n, since := e.owed()
+				n, since := j.owed()
 				if n == 0 {
 					return 0
 				}
