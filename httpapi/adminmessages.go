@@ -7,26 +7,26 @@ import (
 	"strings"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/messages"
 	"doorbuster/httpapi/wire"
-	"doorbuster/httpapi/words"
 )
 
 // messages gives every message, with the shop's words and those of sales.
 func (s *AdminServer) messages(w http.ResponseWriter, r *http.Request) {
-	list := make([]wire.Message, words.Messages)
-	for m := range words.Messages {
+	list := make([]wire.Message, messages.Messages)
+	for m := range messages.Messages {
 		j := wire.Message{Name: m.String(), Placeholders: []string{}, Shop: map[string]string{}, Sales: map[string]wire.Text{}}
 		for _, b := range m.Blanks() {
 			j.Placeholders = append(j.Placeholders, b.String())
 		}
-		for in := range words.Languages {
+		for in := range messages.Languages {
 			j.Shop[in.Tag()] = m.Shop(in)
 		}
 		list[m] = j
 	}
 	for _, sale := range s.operator.Sales() {
 		for _, own := range sale.Messages {
-			if m, known := words.Named(own.Name); known {
+			if m, known := messages.Named(own.Name); known {
 				list[m].Sales[sale.ID] = textJSON(own.Text)
 			}
 		}
@@ -57,9 +57,9 @@ func (s *AdminServer) setMessage(w http.ResponseWriter, r *http.Request) {
 	var problems []wire.PlanProblem
 	for tag, text := range request.Text {
 		at := fmt.Sprintf("sales[%s].messages.%s.%s", sale, m, tag)
-		if _, spoken := words.LanguageNamed(tag); !spoken {
+		if _, spoken := messages.LanguageNamed(tag); !spoken {
 			problems = append(problems, wire.PlanProblem{Path: at, Message: "nobody is spoken to in this language; it is en or zh"})
-		} else if _, err := words.Parse(m, text); err != nil {
+		} else if _, err := messages.Parse(m, text); err != nil {
 			problems = append(problems, wire.PlanProblem{Path: at, Message: err.Error()})
 		}
 		own.Text = append(own.Text, engine.Words{Lang: tag, Text: text})
@@ -90,8 +90,8 @@ func (s *AdminServer) changeMessage(w http.ResponseWriter, r *http.Request, sale
 }
 
 // messageNamed gives the message that the path names, or answers 404 itself.
-func (s *AdminServer) messageNamed(w http.ResponseWriter, r *http.Request) (m words.Message, known bool) {
-	if m, known = words.Named(r.PathValue("name")); !known {
+func (s *AdminServer) messageNamed(w http.ResponseWriter, r *http.Request) (m messages.Message, known bool) {
+	if m, known = messages.Named(r.PathValue("name")); !known {
 		s.problem(w, r, notFound, "No message has this name. See /admin/v1/messages.")
 	}
 	return m, known

@@ -7,21 +7,21 @@ import (
 	"testing"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/messages"
 	"doorbuster/httpapi/wire"
-	"doorbuster/httpapi/words"
 )
 
 func TestAdminMessages(t *testing.T) {
 	w := askAdmin(newTestAdmin(t, &fakeOperator{}), "GET", "/admin/v1/messages", "")
 	var told struct{ Messages []wire.Message }
-	if err := json.Unmarshal(w.Body.Bytes(), &told); err != nil || w.Code != 200 || len(told.Messages) != int(words.Messages) {
+	if err := json.Unmarshal(w.Body.Bytes(), &told); err != nil || w.Code != 200 || len(told.Messages) != int(messages.Messages) {
 		t.Fatalf("status %d, %v: %s", w.Code, err, w.Body)
 	}
 	for _, want := range []wire.Message{
-		{Name: "limit_reached", Placeholders: []string{"count", "scope"}, Shop: map[string]string{"en": words.LimitReached.Shop(english), "zh": words.LimitReached.Shop(chinese)}, Sales: map[string]wire.Text{}},
-		{Name: "missed", Placeholders: []string{}, Shop: map[string]string{"en": words.Missed.Shop(english), "zh": words.Missed.Shop(chinese)}, Sales: map[string]wire.Text{"fans-day": {"en": "Not today."}}},
+		{Name: "limit_reached", Placeholders: []string{"count", "scope"}, Shop: map[string]string{"en": messages.LimitReached.Shop(english), "zh": messages.LimitReached.Shop(chinese)}, Sales: map[string]wire.Text{}},
+		{Name: "missed", Placeholders: []string{}, Shop: map[string]string{"en": messages.Missed.Shop(english), "zh": messages.Missed.Shop(chinese)}, Sales: map[string]wire.Text{"fans-day": {"en": "Not today."}}},
 	} {
-		m, _ := words.Named(want.Name)
+		m, _ := messages.Named(want.Name)
 		if got := told.Messages[m]; !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v\nwant %+v", got, want)
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"doorbuster/engine"
-	"doorbuster/httpapi/words"
+	"doorbuster/httpapi/messages"
 )
 
 // How long what is on display may be shown without asking again: a second, so
@@ -102,7 +102,7 @@ type wordsQuery struct {
 // languageAsked gives the language of what is on display, and whether Accept-Language
 // chose it.
 func (s *ShopperServer) languageAsked(ctx *fasthttp.RequestCtx, q *wordsQuery) (in language, negotiated bool) {
-	if in, asked := words.LanguageNamed(q.Lang); asked {
+	if in, asked := messages.LanguageNamed(q.Lang); asked {
 		return in, false
 	}
 	return s.languageOf(ctx), true

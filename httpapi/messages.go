@@ -5,70 +5,70 @@ import (
 	"time"
 
 	"doorbuster/engine"
-	"doorbuster/httpapi/words"
+	"doorbuster/httpapi/messages"
 )
 
 // language is one that shoppers are spoken to in.
-type language = words.Language
+type language = messages.Language
 
 const (
-	english   = words.English
-	chinese   = words.Chinese
-	languages = words.Languages
+	english   = messages.English
+	chinese   = messages.Chinese
+	languages = messages.Languages
 )
 
 // grantedMessages says what became of an order since it was granted.
-var grantedMessages = map[engine.OrderState]words.Message{
-	engine.Held: words.Granted, engine.Paid: words.Paid, engine.Expired: words.Expired, engine.Cancelled: words.Cancelled,
-	engine.Voided: words.Voided, engine.RefundDue: words.RefundDue, engine.Refunded: words.Refunded, engine.Shipped: words.Shipped,
-	engine.Received: words.Received, engine.Completed: words.Completed,
+var grantedMessages = map[engine.OrderState]messages.Message{
+	engine.Held: messages.Granted, engine.Paid: messages.Paid, engine.Expired: messages.Expired, engine.Cancelled: messages.Cancelled,
+	engine.Voided: messages.Voided, engine.RefundDue: messages.RefundDue, engine.Refunded: messages.Refunded, engine.Shipped: messages.Shipped,
+	engine.Received: messages.Received, engine.Completed: messages.Completed,
 }
 
 // messageFor chooses what a shopper is told. now decides whether a held order
 // may still be paid.
-func messageFor(a *engine.Answer, now engine.Time) words.Message {
+func messageFor(a *engine.Answer, now engine.Time) messages.Message {
 	switch a.Code {
 	case engine.CodeGranted:
 		if a.State == engine.Held && now >= a.PayBy {
-			return words.PayOverdue
+			return messages.PayOverdue
 		}
-		return grantedMessages[a.State] // words.Granted for a state that is not told
+		return grantedMessages[a.State] // messages.Granted for a state that is not told
 	case engine.CodeWaitlisted:
-		return words.Waitlisted
+		return messages.Waitlisted
 	case engine.CodeEntered:
-		return words.Entered
+		return messages.Entered
 	case engine.CodeSoldOut:
 		switch a.Reason {
 		case engine.ReasonGone, engine.ReasonQuantity:
-			return words.Gone
+			return messages.Gone
 		case engine.ReasonLeft:
-			return words.Left
+			return messages.Left
 		case engine.ReasonTooFew:
-			return words.TooFew
+			return messages.TooFew
 		case engine.ReasonDrawn:
-			return words.NotDrawn
+			return messages.NotDrawn
 		}
-		return words.SoldOut
+		return messages.SoldOut
 	case engine.CodeLimitReached:
 		if a.Reason == engine.ReasonReleases {
-			return words.Releases
+			return messages.Releases
 		}
-		return words.LimitReached
+		return messages.LimitReached
 	case engine.CodeNotOpen:
 		if a.Reason == engine.ReasonPaused || a.Start == 0 {
-			return words.Paused
+			return messages.Paused
 		}
-		return words.NotOpen
+		return messages.NotOpen
 	case engine.CodeEnded:
-		return words.Ended
+		return messages.Ended
 	case engine.CodeNotReserved:
-		return words.NotReserved
+		return messages.NotReserved
 	case engine.CodeTicketRequired:
-		return words.TicketRequired
+		return messages.TicketRequired
 	case engine.CodeProcessing:
-		return words.Processing
+		return messages.Processing
 	}
-	return words.Missed
+	return messages.Missed
 }
 
 // appendDuration appends how long there is to pay, to the second: people read it.

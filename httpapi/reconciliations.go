@@ -83,7 +83,7 @@ func (s *AdminServer) reconcile(w http.ResponseWriter, r *http.Request, asked *s
 		s.notReconciled(w, r, told, err)
 		return
 	}
-	log.Info("statement reconciled", "report", report.ID, "open", report.Open, "settled", report.Settled,
+	log.Info("statement reconciled", "report", report.ID, "open", report.Open, "settled", report.Booked,
 		"matched", report.Matched, "took_ms", report.TookMS)
 	if told.streams {
 		told.line("report", report)

@@ -8,35 +8,35 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"doorbuster/engine"
-	"doorbuster/httpapi/words"
+	"doorbuster/httpapi/messages"
 )
 
 // phrase is a message taken apart once, so that filling it in is appending:
 // JSON-escaped text, each piece followed by a placeholder or none.
 type phrase []struct {
 	text []byte
-	then words.Blank
+	then messages.Blank
 }
 
 // wording is every message in words: the shop's, or those of a sale with words of
 // its own. It does not change.
 type wording struct {
-	phrases [words.Messages][languages]phrase
+	phrases [messages.Messages][languages]phrase
 	// whole are the bodies of answers that have nothing to fill in. A message that
 	// is told so in one sale is told so, in one body, in all of it.
-	whole [words.Messages][languages][]byte
+	whole [messages.Messages][languages][]byte
 }
 
 // wholeAnswers are the messages that say all there is to say, with their codes.
-var wholeAnswers = map[words.Message]engine.Code{
-	words.SoldOut: engine.CodeSoldOut, words.Gone: engine.CodeSoldOut, words.Left: engine.CodeSoldOut, words.NotDrawn: engine.CodeSoldOut,
-	words.Paused: engine.CodeNotOpen, words.Ended: engine.CodeEnded, words.Missed: engine.CodeMissed,
+var wholeAnswers = map[messages.Message]engine.Code{
+	messages.SoldOut: engine.CodeSoldOut, messages.Gone: engine.CodeSoldOut, messages.Left: engine.CodeSoldOut, messages.NotDrawn: engine.CodeSoldOut,
+	messages.Paused: engine.CodeNotOpen, messages.Ended: engine.CodeEnded, messages.Missed: engine.CodeMissed,
 }
 
 // shopWording is the shop's own. An error is a mistake in its table.
 func shopWording() (*wording, error) {
 	w := new(wording)
-	for m := range words.Messages {
+	for m := range messages.Messages {
 		for in := range languages {
 			if err := w.say(m, in, m.Shop(in)); err != nil {
 				return nil, fmt.Errorf("the shop's words for %s in %s: %w", m, in.Tag(), err)
@@ -51,12 +51,12 @@ func shopWording() (*wording, error) {
 func (w *wording) with(own []engine.Message) *wording {
 	changed := *w
 	for i := range own {
-		m, known := words.Named(own[i].Name)
+		m, known := messages.Named(own[i].Name)
 		if !known {
 			continue
 		}
 		for _, text := range own[i].Text {
-			if in, spoken := words.LanguageNamed(text.Lang); spoken {
+			if in, spoken := messages.LanguageNamed(text.Lang); spoken {
 				_ = changed.say(m, in, text.Text)
 			}
 		}
@@ -64,9 +64,9 @@ func (w *wording) with(own []engine.Message) *wording {
 	return &changed
 }
 
-// say has m told by text. After an error, which is words.Parse's, nothing changed.
-func (w *wording) say(m words.Message, in language, text string) error {
-	pieces, err := words.Parse(m, text)
+// say has m told by text. After an error, which is messages.Parse's, nothing changed.
+func (w *wording) say(m messages.Message, in language, text string) error {
+	pieces, err := messages.Parse(m, text)
 	if err != nil {
 		return err
 	}
@@ -90,21 +90,21 @@ type telling struct {
 }
 
 // append appends message m with its placeholders filled in, inside a JSON string.
-func (w *wording) append(b []byte, m words.Message, in language, t telling) []byte {
+func (w *wording) append(b []byte, m messages.Message, in language, t telling) []byte {
 	a := t.answer
 	for i := range w.phrases[m][in] {
 		piece := &w.phrases[m][in][i]
 		b = append(b, piece.text...)
 		switch piece.then {
-		case words.PayWithin:
+		case messages.PayWithin:
 			b = appendDuration(b, a.PayBy.Sub(t.now), in)
-		case words.Position, words.Count:
+		case messages.Position, messages.Count:
 			b = strconv.AppendUint(b, uint64(a.Count), 10)
-		case words.Scope:
+		case messages.Scope:
 			b = w.append(b, scopeOf(a), in, t)
-		case words.Start, words.DrawAt:
+		case messages.Start, messages.DrawAt:
 			b = appendMoment(b, a.Start, t.now, t.zone, in)
-		case words.ResultURL:
+		case messages.ResultURL:
 			b = appendResultURL(b, t.key, a.Deadline)
 		}
 	}
@@ -112,14 +112,14 @@ func (w *wording) append(b []byte, m words.Message, in language, t telling) []by
 }
 
 // scopeOf says what a limit is for.
-func scopeOf(a *engine.Answer) words.Message {
+func scopeOf(a *engine.Answer) messages.Message {
 	switch a.Reason {
 	case engine.ReasonLimitSession:
-		return words.ScopeSession
+		return messages.ScopeSession
 	case engine.ReasonLimitMonth:
-		return words.ScopeMonth
+		return messages.ScopeMonth
 	}
-	return words.ScopeListing
+	return messages.ScopeListing
 }
 
 // How much is kept of what was worked out for whoever comes next: sales' own words
@@ -162,8 +162,8 @@ func (s *ShopperServer) languageOf(ctx *fasthttp.RequestCtx) language {
 	in, known := s.spoken.all()[string(header)]
 	if !known {
 		text := string(header)
-		in = words.LanguageOf(text)
-		if len(text) <= words.MaxHeaderBytes {
+		in = messages.LanguageOf(text)
+		if len(text) <= messages.MaxHeaderBytes {
 			s.spoken.keep(text, in)
 		}
 	}

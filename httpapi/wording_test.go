@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"doorbuster/engine"
-	"doorbuster/httpapi/words"
+	"doorbuster/httpapi/messages"
 )
 
 // ownWords are a sale's, with some that will not do.
@@ -65,7 +65,7 @@ func TestOwnWordsByKeyAndListing(t *testing.T) {
 		t.Errorf("%s", r.Body())
 	}
 	f.answer = engine.Answer{Code: engine.CodeMissed}
-	if r := ask(s, "POST", "/v1/sessions/other-10/skus/mask-50/grab", who, ""); !strings.Contains(string(r.Body()), words.Missed.Shop(english)) {
+	if r := ask(s, "POST", "/v1/sessions/other-10/skus/mask-50/grab", who, ""); !strings.Contains(string(r.Body()), messages.Missed.Shop(english)) {
 		t.Errorf("%s", r.Body())
 	}
 }
@@ -75,7 +75,7 @@ func TestOwnWordsChange(t *testing.T) {
 	f := &fakeSeller{answer: engine.Answer{Code: engine.CodeMissed}}
 	s := newTestShopper(t, f)
 	for version := range uint64(3 * maxOwnWordings) {
-		want := words.Missed.Shop(english)
+		want := messages.Missed.Shop(english)
 		if f.wording = version; version > 0 {
 			want = fmt.Sprint("Version ", version)
 		}

@@ -68,7 +68,7 @@ func TestReconcileThroughTheProgram(t *testing.T) {
 	if status != 0 || errs != "" {
 		t.Errorf("status %d, %s", status, errs)
 	}
-	if status, report, errs := reconcileHere(t, s, text); status != 0 || report.Settled != 0 || report.Matched != 2 || report.Verdict != "The books agree. Nothing was changed." {
+	if status, report, errs := reconcileHere(t, s, text); status != 0 || report.Booked != 0 || report.Matched != 2 || report.Verdict != "The books agree. Nothing was changed." {
 		t.Errorf("a second time: status %d, %+v %s", status, report, errs)
 	}
 	one := text + statementRow("p-differs", differs, 99, "payment", now)
@@ -140,7 +140,7 @@ func TestReconcileSettledSession(t *testing.T) {
 	text := statementHeader + statementRow("p-ann", numbers["ann"], 100, "payment", began) + statementRow("p-bob", numbers["bob"], 100, "payment", began.Add(time.Second))
 	for round, want := range []struct{ settled, matched int64 }{{1, 1}, {0, 2}} {
 		status, report, errs := reconcileHere(t, s, text)
-		if status != 1 || report.Settled != want.settled || report.Matched != want.matched || report.Open != 1 || report.Pending.Count != 1 {
+		if status != 1 || report.Booked != want.settled || report.Matched != want.matched || report.Open != 1 || report.Pending.Count != 1 {
 			t.Fatalf("round %d: status %d, %+v %s", round, status, report, errs)
 		}
 		for _, f := range report.Findings {
@@ -305,12 +305,12 @@ func TestReconcileAtSpeed(t *testing.T) {
 		return
 	}
 	status, report, errs := reconcileHere(t, s, text.String())
-	if status != 0 || report.Settled != orders/2 || report.Matched != orders/2 || report.Open != 0 {
+	if status != 0 || report.Booked != orders/2 || report.Matched != orders/2 || report.Open != 0 {
 		t.Fatalf("status %d, %+v %s", status, report, errs)
 	}
-	t.Logf("%d lines, %d of them lost callbacks: %d ms", orders, report.Settled, report.TookMS)
+	t.Logf("%d lines, %d of them lost callbacks: %d ms", orders, report.Booked, report.TookMS)
 	status, again, errs := reconcileHere(t, s, text.String())
-	if status != 0 || again.Settled != 0 || again.Matched != orders {
+	if status != 0 || again.Booked != 0 || again.Matched != orders {
 		t.Fatalf("a second time: status %d, %+v %s", status, again, errs)
 	}
 	t.Logf("a second time: %d ms", again.TookMS)

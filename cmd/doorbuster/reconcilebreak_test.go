@@ -69,10 +69,10 @@ func (f *testCluster) mustAgree(m *member, file string, orders int64) {
 		report = told
 		return told != nil && status == 0
 	}, "it can't be run again")
-	if report.Settled+report.Matched != orders || report.Open != 0 {
+	if report.Booked+report.Matched != orders || report.Open != 0 {
 		f.t.Errorf("again: %+v", report)
 	}
-	if status, report, errs := reconcileHere(f.t, m.shop, string(text)); status != 0 || report.Settled != 0 || report.Matched != orders || report.Totals[0].Theirs != report.Totals[0].Ours {
+	if status, report, errs := reconcileHere(f.t, m.shop, string(text)); status != 0 || report.Booked != 0 || report.Matched != orders || report.Totals[0].Theirs != report.Totals[0].Ours {
 		f.t.Errorf("a third time: status %d, %+v %s", status, report, errs)
 	}
 	if c := f.settled()["day/sku-1"]; c.Paid != orders || c.Held != 0 {

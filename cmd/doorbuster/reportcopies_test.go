@@ -68,7 +68,7 @@ func TestReportsOnEveryNode(t *testing.T) {
 		text += statementRow(fmt.Sprint("p-unknown-", i), "000000000000000000000000", 5, "payment", now)
 	}
 	_, report, errs := reconcileHere(t, ran.shop, text)
-	if report == nil || report.Node != ran.id || report.Open != 9_001 || report.Settled != 1 {
+	if report == nil || report.Node != ran.id || report.Open != 9_001 || report.Booked != 1 {
 		t.Fatalf("%+v %s", report, errs)
 	}
 	want := ran.reportBodies(report.ID)

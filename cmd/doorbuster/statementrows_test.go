@@ -56,8 +56,8 @@ func TestOneRowDoesNotSpoilAStatement(t *testing.T) {
 					open -= n.Count
 				}
 			}
-			if report.Settled != 1 || report.NotOurs.Count != c.notOurs || open != c.open {
-				t.Errorf("settled %d, not ours %+v, open %d; want 1, %d, %d", report.Settled, report.NotOurs, open, c.notOurs, c.open)
+			if report.Booked != 1 || report.NotOurs.Count != c.notOurs || open != c.open {
+				t.Errorf("settled %d, not ours %+v, open %d; want 1, %d, %d", report.Booked, report.NotOurs, open, c.notOurs, c.open)
 			}
 		})
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"doorbuster/engine"
-	"doorbuster/httpapi/words"
+	"doorbuster/httpapi/messages"
 )
 
 // minDraw is the shortest draw: below it, who is near wins again.
@@ -73,17 +73,17 @@ func (r *reader) messages(n *node) []engine.Message {
 	}
 	var own []engine.Message
 	for _, f := range n.fields {
-		m, known := words.Named(f.name)
+		m, known := messages.Named(f.name)
 		if !known { // the schema said so
 			continue
 		}
 		told := engine.Message{Name: f.name}
 		for _, in := range f.value.fields {
 			text := in.value.text()
-			if _, spoken := words.LanguageNamed(in.name); !spoken || text == "" {
+			if _, spoken := messages.LanguageNamed(in.name); !spoken || text == "" {
 				continue
 			}
-			if _, err := words.Parse(m, text); err != nil {
+			if _, err := messages.Parse(m, text); err != nil {
 				r.problem(in.value, "%v", err)
 			}
 			told.Text = append(told.Text, engine.Words{Lang: in.name, Text: text})

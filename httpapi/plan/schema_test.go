@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"doorbuster/engine"
-	"doorbuster/httpapi/words"
+	"doorbuster/httpapi/messages"
 )
 
 // schemaParts calls do with every schema within the schema, and its place.
@@ -95,10 +95,10 @@ func TestSchemaIsWhatParseReads(t *testing.T) {
 			asked[match[1]+match[2]] = true
 		}
 	}
-	for m := range words.Messages {
+	for m := range messages.Messages {
 		asked[m.String()] = true
 	}
-	for in := range words.Languages {
+	for in := range messages.Languages {
 		asked[in.Tag()] = true
 	}
 	if in, by := slices.Sorted(maps.Keys(keys)), slices.Sorted(maps.Keys(asked)); !slices.Equal(in, by) {

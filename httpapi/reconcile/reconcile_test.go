@@ -55,10 +55,10 @@ func everyDifference(t *testing.T, format statement.Format) {
 
 	dry, foundDry := reconciled(t, s, b.text(format), func(o *reconcile.Options) { o.DryRun = true })
 	before := s.books()
-	if dry, _ := reconciled(t, s, b.text(format), func(o *reconcile.Options) { o.DryRun = true }); dry.Settled != 0 || before != s.books() {
-		t.Errorf("a dry run settled %d", dry.Settled)
+	if dry, _ := reconciled(t, s, b.text(format), func(o *reconcile.Options) { o.DryRun = true }); dry.Booked != 0 || before != s.books() {
+		t.Errorf("a dry run settled %d", dry.Booked)
 	}
-	if n := len(foundDry[reconcile.Unsettled]); n != 5 || !strings.Contains(dry.Verdict, "dry run") { // only the log can tell a conflict
+	if n := len(foundDry[reconcile.Unbooked]); n != 5 || !strings.Contains(dry.Verdict, "dry run") { // only the log can tell a conflict
 		t.Errorf("a dry run tells of %d lost payments: %s", n, dry.Verdict)
 	}
 
@@ -89,8 +89,8 @@ func everyDifference(t *testing.T, format statement.Format) {
 	if len(found) > 0 {
 		t.Errorf("also %v", found)
 	}
-	if report.Open != 7 || report.Settled != 5 || report.Matched != 2 || report.Found != 13 || !strings.HasPrefix(report.Verdict, "7 differences are open.") {
-		t.Errorf("open %d, settled %d, matched %d, found %d: %s", report.Open, report.Settled, report.Matched, report.Found, report.Verdict)
+	if report.Open != 7 || report.Booked != 5 || report.Matched != 2 || report.Found != 13 || !strings.HasPrefix(report.Verdict, "7 differences are open.") {
+		t.Errorf("open %d, settled %d, matched %d, found %d: %s", report.Open, report.Booked, report.Matched, report.Found, report.Verdict)
 	}
 	want := reconcile.Total{Currency: "CNY",
 		Theirs: reconcile.Book{Payments: 9, Paid: 4900 + 4900 + 4901 + 4900 + 700 + 4900 + 4900 + 4900 + 100, Refunds: 2, Refunded: 9800},
@@ -109,8 +109,8 @@ func everyDifference(t *testing.T, format statement.Format) {
 
 	settled := s.books()
 	again, foundAgain := reconciled(t, s, b.text(format), nil)
-	if again.Settled != 0 || again.Open != report.Open || again.Matched != report.Matched+report.Settled || settled != s.books() {
-		t.Errorf("a second time: settled %d, open %d, matched %d", again.Settled, again.Open, again.Matched)
+	if again.Booked != 0 || again.Open != report.Open || again.Matched != report.Matched+report.Booked || settled != s.books() {
+		t.Errorf("a second time: settled %d, open %d, matched %d", again.Booked, again.Open, again.Matched)
 	}
 	if len(again.Totals) != 1 || again.Totals[0] != want {
 		t.Errorf("a second time the totals are %+v", again.Totals)
@@ -177,7 +177,7 @@ func TestRefundsOnBothSides(t *testing.T) {
 	var next book
 	next.gaveBack(numbers["due"], "due", 4900, s.now)
 	nextDay, found := reconciled(t, s, next.text(statement.CSV), func(o *reconcile.Options) { o.From = s.now.Add(-3 * time.Hour) })
-	if nextDay.Open != 0 || nextDay.Settled != 1 {
+	if nextDay.Open != 0 || nextDay.Booked != 1 {
 		t.Errorf("the day after: %v", found)
 	}
 }
@@ -241,8 +241,8 @@ func TestRandomBooks(t *testing.T) {
 			}
 		}
 		books := s.books()
-		if again, _ := reconciled(t, s, b.text(statement.NDJSON), nil); again.Settled != 0 || again.Open != report.Open || books != s.books() {
-			t.Fatalf("seed %d: a second time settled %d", seed, again.Settled)
+		if again, _ := reconciled(t, s, b.text(statement.NDJSON), nil); again.Booked != 0 || again.Open != report.Open || books != s.books() {
+			t.Fatalf("seed %d: a second time settled %d", seed, again.Booked)
 		}
 	}
 }
@@ -273,17 +273,17 @@ func TestNobodyLeads(t *testing.T) {
 		b.took(s.grab("mask", fmt.Sprint("ann", i)), fmt.Sprint("p", i), 4900, s.now)
 	}
 	s.failing = 3
-	if report, _ := reconciled(t, s, b.text(statement.CSV), nil); report.Settled != 3 || report.Open != 0 {
-		t.Errorf("settled %d, open %d", report.Settled, report.Open)
+	if report, _ := reconciled(t, s, b.text(statement.CSV), nil); report.Booked != 3 || report.Open != 0 {
+		t.Errorf("settled %d, open %d", report.Booked, report.Open)
 	}
 	b.took(s.grab("mask", "bob"), "p-bob", 4900, s.now)
 	s.failing = 1
 	report, found := reconciled(t, s, b.text(statement.CSV), func(o *reconcile.Options) { o.Patience = 0 })
-	if n := len(found[reconcile.Unsettled]); n != 1 || report.Open != 1 || !strings.Contains(report.Findings[0].Says, "Run the statement again") {
+	if n := len(found[reconcile.Unbooked]); n != 1 || report.Open != 1 || !strings.Contains(report.Findings[0].Says, "Run the statement again") {
 		t.Errorf("%+v", report.Findings)
 	}
-	if report, _ := reconciled(t, s, b.text(statement.CSV), nil); report.Settled != 1 || report.Open != 0 {
-		t.Errorf("run again: settled %d, open %d", report.Settled, report.Open)
+	if report, _ := reconciled(t, s, b.text(statement.CSV), nil); report.Booked != 1 || report.Open != 0 {
+		t.Errorf("run again: settled %d, open %d", report.Booked, report.Open)
 	}
 }
 
@@ -351,7 +351,7 @@ func TestMoneyOfLostOrdersGoesBack(t *testing.T) {
 	for _, f := range found[reconcile.LostPayment] {
 		settled = append(settled, f.PaymentID+" "+f.Outcome+" "+f.Session)
 	}
-	if fmt.Sprint(settled) != "[p-lost refund_due  p-other refund_due  p-ann paid ten]" || len(found[reconcile.UnknownOrder]) != 1 || report.Settled != 3 || report.Open != 1 {
+	if fmt.Sprint(settled) != "[p-lost refund_due  p-other refund_due  p-ann paid ten]" || len(found[reconcile.UnknownOrder]) != 1 || report.Booked != 3 || report.Open != 1 {
 		t.Errorf("settled %q, %d open: %+v", settled, report.Open, found)
 	}
 	due := s.state.ViewRefunds(0, 10)
@@ -364,14 +364,14 @@ func TestMoneyOfLostOrdersGoesBack(t *testing.T) {
 	}
 	settledBooks := s.books()
 	again, foundAgain := reconciled(t, s, text, nil)
-	if again.Settled != 0 || again.Open != 1 || again.Matched != 3 || settledBooks != s.books() || len(again.Totals) != 1 || again.Totals[0] != report.Totals[0] {
-		t.Errorf("a second time: settled %d, open %d, matched %d: %+v; totals %+v, %+v", again.Settled, again.Open, again.Matched, foundAgain, again.Totals, report.Totals)
+	if again.Booked != 0 || again.Open != 1 || again.Matched != 3 || settledBooks != s.books() || len(again.Totals) != 1 || again.Totals[0] != report.Totals[0] {
+		t.Errorf("a second time: settled %d, open %d, matched %d: %+v; totals %+v, %+v", again.Booked, again.Open, again.Matched, foundAgain, again.Totals, report.Totals)
 	}
 	// The cashier has made them.
 	for _, id := range []string{"p-lost," + lost, "p-other," + anns} {
 		text += id + ",4900,CNY,refund,2026-09-20T02:00:02Z,\n"
 	}
-	if made, foundMade := reconciled(t, s, text, nil); made.Settled != 2 || made.Open != 1 || len(foundMade[reconcile.LostRefund]) != 2 {
-		t.Errorf("made: settled %d, open %d: %+v", made.Settled, made.Open, foundMade)
+	if made, foundMade := reconciled(t, s, text, nil); made.Booked != 2 || made.Open != 1 || len(foundMade[reconcile.LostRefund]) != 2 {
+		t.Errorf("made: settled %d, open %d: %+v", made.Booked, made.Open, foundMade)
 	}
 }

@@ -31,10 +31,10 @@ type Report struct {
 
 	Verdict string `json:"verdict"` // a sentence or two for people
 	Open    int64  `json:"open"`    // findings that somebody must see to
-	Settled int64  `json:"settled"` // payments and refunds that were news to us, and were noted
+	Booked  int64  `json:"settled"` // payments and refunds that were news to us, and were noted
 	Matched int64  `json:"matched"` // rows on which both books agree
 	Pending Tally  `json:"refunds_pending"`
-	// Closes are the differences of earlier reports that this one settles, by id.
+	// Closes are the differences of earlier reports that this one closes, by id.
 	Closes []string `json:"closes,omitempty"`
 	// SetAside are differences that an operator has set aside, by id, in a report of
 	// that alone, which has no statement.
@@ -116,14 +116,14 @@ type Kind string
 
 // Kinds of findings. The first group is done with, the second is for people.
 const (
-	LostPayment     Kind = "payment_settled"     // they took it, nobody had told us; settled now
+	LostPayment     Kind = "payment_settled"     // they took it, nobody had told us; booked now
 	LostRefund      Kind = "refund_confirmed"    // they made it, nobody had told us; noted now
 	RefundPending   Kind = "refund_pending"      // due, and both books say that it was not made yet
 	Repeated        Kind = "repeated_line"       // the statement says it twice
 	UnknownOrder    Kind = "order_unknown"       // they took money for no order of ours
 	AmountDiffers   Kind = "amount_differs"      // the sums or the currencies differ
 	PaymentConflict Kind = "payment_conflict"    // we know the payment for another order
-	Unsettled       Kind = "payment_not_settled" // they took it and we don't have it yet
+	Unbooked        Kind = "payment_not_settled" // they took it and we don't have it yet
 	MissingPayment  Kind = "payment_missing"     // we have it and they lack it
 	UnknownRefund   Kind = "refund_unknown"      // they paid back what we owe nobody
 	Unconfirmed     Kind = "refund_not_confirmed"
@@ -132,7 +132,7 @@ const (
 )
 
 // kinds in the sequence in which a report counts them.
-var kinds = [...]Kind{LostPayment, LostRefund, RefundPending, Repeated, UnknownOrder, AmountDiffers, PaymentConflict, Unsettled, MissingPayment,
+var kinds = [...]Kind{LostPayment, LostRefund, RefundPending, Repeated, UnknownOrder, AmountDiffers, PaymentConflict, Unbooked, MissingPayment,
 	UnknownRefund, Unconfirmed, MissingRefund, CoversNothing}
 
 // Open tells whether somebody must see to findings of this kind.
@@ -144,7 +144,7 @@ type Finding struct {
 	Line      int64     `json:"line,omitempty"` // of the statement; 0 for what it lacks
 	Kind      Kind      `json:"kind"`
 	Open      bool      `json:"open"`
-	Outcome   string    `json:"outcome,omitempty"` // of a payment settled: paid, paid_late, refund_due
+	Outcome   string    `json:"outcome,omitempty"` // of a payment booked: paid, paid_late, refund_due
 	PaymentID string    `json:"payment_id"`
 	OrderNo   string    `json:"order_no"`
 	Session   string    `json:"session,omitempty"`

@@ -39,10 +39,10 @@ type Options struct {
 	Filter statement.Filter
 	// Zone is where the days begin for rows of no known order. Default UTC.
 	Zone *time.Location
-	// DryRun only tells what would be settled.
+	// DryRun only tells what would be booked.
 	DryRun bool
 	// InFlight is how many payments are on their way to the log at once, 1 to 1,024.
-	// Default 64: more settle faster, and take more of the log from those who buy.
+	// Default 64: more are booked faster, and take more of the log from those who buy.
 	InFlight int
 	// Patience is how long one payment is tried while nobody leads. Default 30 s.
 	Patience time.Duration
@@ -91,7 +91,7 @@ func (o *Options) Validate() error {
 // Phases of a run.
 const (
 	Checking = "checking" // the statement is read whole; nothing is done yet
-	Matching = "matching" // its rows are held against the orders, and lost payments settled
+	Matching = "matching" // its rows are held against the orders, and lost payments booked
 	Seeking  = "seeking"  // the orders are walked for what it lacks
 )
 
@@ -104,7 +104,7 @@ type Progress struct {
 
 // Run reconciles one statement. Errors: a *statement.Malformed for a file that
 // can't be taken, of which nothing was done; else what went wrong, after which some
-// payments may have been settled, each for good, and the same statement can be run
+// payments may have been booked, each for good, and the same statement can be run
 // again.
 func Run(ctx context.Context, accounts Accounts, o Options) (*Report, error) {
 	if err := o.Validate(); err != nil {
@@ -124,7 +124,7 @@ type run struct {
 	counts   map[Kind]int64
 	open     map[Kind]int64 // of them
 	report   *Report
-	hasty    bool // a payment could not be settled in time: others are tried once
+	hasty    bool // a payment could not be booked in time: others are tried once
 }
 
 func (r *run) run(ctx context.Context) (*Report, error) {
@@ -205,7 +205,7 @@ type matched struct {
 	earlier int64 // the line that it repeats, or 0
 	again   bool
 
-	lost    bool // to be settled
+	lost    bool // to be booked
 	receipt engine.Receipt
 	err     error
 }
@@ -241,7 +241,7 @@ func (r *run) match(ctx context.Context, kind statement.Kind, done, of int64) er
 			}
 			piece = append(piece, m)
 		}
-		if err := r.settle(ctx, piece); err != nil {
+		if err := r.book(ctx, piece); err != nil {
 			return err
 		}
 		r.progress(Matching, done, of)
@@ -249,9 +249,9 @@ func (r *run) match(ctx context.Context, kind statement.Kind, done, of int64) er
 	return nil
 }
 
-// settle decides a piece: all of its rows are looked up at once, what is lost is
-// settled side by side, and then each row is told in its turn.
-func (r *run) settle(ctx context.Context, piece []matched) error {
+// book decides a piece: all of its rows are looked up at once, what is lost is
+// booked side by side, and then each row is told in its turn.
+func (r *run) book(ctx context.Context, piece []matched) error {
 	if len(piece) == 0 {
 		return ctx.Err()
 	}
@@ -336,8 +336,8 @@ const (
 	mostPause  = 2 * time.Second
 )
 
-// pay settles a lost row, and tries again for as long as it is not known what came
-// of it: it is settled once, however often it is asked.
+// pay books a lost row, and tries again for as long as it is not known what came
+// of it: it is booked once, however often it is asked.
 func (r *run) pay(ctx context.Context, m *matched, patience time.Duration) {
 	ctx, stop := context.WithTimeout(ctx, patience+mostPause)
 	defer stop()
@@ -508,7 +508,7 @@ func (r *run) tellLost(m *matched, f *Finding, agreed func(int64)) error {
 		_, _, back := m.account.PaidBy(row.PaymentID)
 		defer r.seen.refunds.set(uint32(back.No)) // whatever came of it, it is told of once
 	}
-	open := map[statement.Kind]Kind{statement.Payment: Unsettled, statement.Refund: Unconfirmed}[row.Kind]
+	open := map[statement.Kind]Kind{statement.Payment: Unbooked, statement.Refund: Unconfirmed}[row.Kind]
 	var no *engine.Refusal
 	switch {
 	case r.o.DryRun && row.Kind == statement.Payment:
@@ -526,7 +526,7 @@ func (r *run) tellLost(m *matched, f *Finding, agreed func(int64)) error {
 	case row.Kind == statement.Refund:
 		agreed(row.Amount)
 		r.agree(row)
-		r.report.Settled++
+		r.report.Booked++
 		f.Kind, f.Says, f.Ours = LostRefund, "They paid it back and nobody had told us. It is noted now.", &row.Amount
 	case m.receipt.Outcome == engine.PaymentUnchanged: // its callback has come meanwhile
 		agreed(row.Amount)
@@ -534,7 +534,7 @@ func (r *run) tellLost(m *matched, f *Finding, agreed func(int64)) error {
 		return nil
 	default:
 		r.agree(row)
-		r.report.Settled++
+		r.report.Booked++
 		f.Kind, f.Ours = LostPayment, &row.Amount
 		switch {
 		case m.receipt.Reason == engine.ReasonNoOrder:

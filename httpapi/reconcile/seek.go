@@ -143,7 +143,7 @@ func (r *run) verdict() string {
 	switch {
 	case rep.DryRun:
 		s.WriteString(" This was a dry run: nothing was changed.")
-	case rep.Settled == 0:
+	case rep.Booked == 0:
 		s.WriteString(" Nothing was changed.")
 	default:
 		fmt.Fprintf(s, " What was news to us is noted: %s, %s.", engine.Counted(r.counts[LostPayment], "payment"), engine.Counted(r.counts[LostRefund], "refund"))

@@ -22,12 +22,12 @@ import (
 )
 
 // difference is what the reports that are kept say of one difference between the
-// accounts: it is open until a later report settles it or an operator sets it aside.
+// accounts: it is open until a later report closes it or an operator sets it aside.
 type difference struct {
 	About
-	foundBy   string // the newest report that found it open; "" if none is kept
-	settledBy string // the newest report that settles it
-	asideBy   string // the newest report that sets it aside
+	foundBy  string // the newest report that found it open; "" if none is kept
+	closedBy string // the newest report that closes it
+	asideBy  string // the newest report that sets it aside
 }
 
 // About is what a difference is about: a payment, or the refund of one.
@@ -41,8 +41,8 @@ func (d difference) became() string {
 	switch {
 	case d.asideBy != "":
 		return "set aside, see report " + d.asideBy
-	case d.settledBy > d.foundBy:
-		return "settled, see report " + d.settledBy
+	case d.closedBy > d.foundBy:
+		return "settled, see report " + d.closedBy
 	}
 	return ""
 }
@@ -50,7 +50,7 @@ func (d difference) became() string {
 // open reports whether somebody has to see to it.
 func (d difference) open() bool { return d.foundBy != "" && d.became() == "" }
 
-// index takes in what a report left open, settled and set aside.
+// index takes in what a report left open, closed and set aside.
 func (a *Archive) index(r *reconcile.Report) error {
 	if r.DryRun {
 		return nil
@@ -61,7 +61,7 @@ func (a *Archive) index(r *reconcile.Report) error {
 		a.differences[id] = d
 	}
 	for _, id := range r.Closes {
-		note(id, func(d *difference) { d.settledBy = max(d.settledBy, r.ID) })
+		note(id, func(d *difference) { d.closedBy = max(d.closedBy, r.ID) })
 	}
 	for _, id := range r.SetAside {
 		note(id, func(d *difference) { d.asideBy = max(d.asideBy, r.ID) })
@@ -186,7 +186,7 @@ func (a *Archive) AsOfNow(list ...*reconcile.Report) error {
 	})
 }
 
-// Findings are those of one report, as they stand now: what was settled or set aside
+// Findings are those of one report, as they stand now: what was closed or set aside
 // since is not open. To be closed.
 type Findings struct {
 	from   io.ReadCloser

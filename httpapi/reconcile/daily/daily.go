@@ -338,7 +338,7 @@ func (d *Daily) reconcile(ctx context.Context, from io.Reader, q intake.Request)
 	if report.Open > 0 {
 		log, say = d.cfg.Log.Error, "ALARM: statement reconciled, and differences are open"
 	}
-	log(say, "statement", q.Name, "report", report.ID, "open", report.Open, "settled", report.Settled,
+	log(say, "statement", q.Name, "report", report.ID, "open", report.Open, "settled", report.Booked,
 		"matched", report.Matched, "not_ours", report.NotOurs.Count)
 	if slices.ContainsFunc(report.Counts, func(c reconcile.Count) bool { return c.Kind == reconcile.CoversNothing }) {
 		return errCoversNothing

@@ -64,8 +64,8 @@ type Service struct {
 	stop    context.CancelFunc
 	copying sync.WaitGroup
 
-	settled, ranAt prometheus.Gauge // of the last run that was no dry one
-	failed         prometheus.Counter
+	booked, ranAt prometheus.Gauge // of the last run that was no dry one
+	failed        prometheus.Counter
 
 	failing  sync.Mutex
 	failures []engine.Alarm // statements whose run failed, the oldest first; under failing
@@ -76,14 +76,14 @@ func New(cfg Config) *Service {
 	s := &Service{cfg: cfg, patience: patience,
 		Archive: archive.New(archive.Config{Dir: cfg.Dir, Node: cfg.Node, Log: cfg.Log})}
 	s.ctx, s.stop = context.WithCancel(context.Background())
-	s.settled = prometheus.NewGauge(prometheus.GaugeOpts{Name: "doorbuster_reconciliation_settled",
+	s.booked = prometheus.NewGauge(prometheus.GaugeOpts{Name: "doorbuster_reconciliation_settled",
 		Help: "Payments and refunds that nobody had told us of before the last statement run here did."})
 	s.ranAt = prometheus.NewGauge(prometheus.GaugeOpts{Name: "doorbuster_reconciliation_last_run_seconds",
 		Help: "When the last statement was run here, in seconds since 1970."})
 	s.failed = prometheus.NewCounter(prometheus.CounterOpts{Name: "doorbuster_reconciliation_failed_total",
 		Help: "ALARM (reconciliation_failed) if it grows: statements that could not be taken, or whose run did not come " +
 			"to its end."})
-	cfg.Registerer.MustRegister(s.settled, s.ranAt, s.failed,
+	cfg.Registerer.MustRegister(s.booked, s.ranAt, s.failed,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_reconciliation_open",
 			Help: "ALARM (reconciliation_open) if over 0: differences between the cashier's accounts and ours, of all " +
 				"reports that are kept, that nothing has settled and nobody has set aside; on the leader, 0 elsewhere."},
@@ -245,7 +245,7 @@ func (s *Service) run(f io.ReaderAt, q Request, file reconcile.StatementFile) (*
 		return nil, err
 	}
 	if !q.DryRun {
-		s.settled.Set(float64(report.Settled))
+		s.booked.Set(float64(report.Booked))
 		s.ranAt.Set(float64(began.UnixMilli()) / 1000)
 	}
 	return report, s.AsOfNow(report)

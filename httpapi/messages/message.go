@@ -1,4 +1,4 @@
-package words
+package messages
 
 // Message names one thing that a shopper may be told of a grab.
 type Message uint8
