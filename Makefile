@@ -65,17 +65,17 @@ crash: build ## ROUNDS (50) rounds of load, kill -9, restart, and a look at what
 	$(BIN) bench crash --rounds $(ROUNDS)
 
 recovery: ## every kind of damage to a node's disk, alone and in a cluster, and what the node makes of it (takes root, for small disks)
-	$(GO) test -count=1 -timeout 60m -parallel 2 ./cmd/doorbuster -run TestRecoveryMatrix -recovery.all -recovery.table=$(CURDIR)/docs/recovery.md
+	$(GO) test -count=1 -timeout 60m -parallel 2 ./cmd/doorbuster/tests/recovery -run TestRecoveryMatrix -recovery.all -recovery.table=$(CURDIR)/docs/recovery.md
 
 failover: build ## KILLS (100) times kill -9 of a leader of three nodes under load, and a look at what was told
 	$(BIN) bench failover --kills $(KILLS)
 
 partitions: ## PARTITIONS (20) rounds each: cut the network every way and in part, lose a room, cut it off, replace all nodes under load (takes root, for network namespaces)
-	$(GO) test -count=1 -timeout 60m -v ./cmd/doorbuster -run 'TestPartitions|TestPartialCuts|TestRoomLost|TestRoomCutOff|TestAllNodesReplaced' -partition.rounds=$(PARTITIONS)
+	$(GO) test -count=1 -timeout 60m -v ./cmd/doorbuster/tests/partitions -run 'TestPartitions|TestPartialCuts|TestRoomLost|TestRoomCutOff|TestAllNodesReplaced' -partition.rounds=$(PARTITIONS)
 
 money: build ## ORDERS (10000) through a cashier who behaves badly while leaders are killed, a race of 100,000 to the cent, and a statement of a million lines twice
 	$(GO) test -count=1 -timeout 60m -v ./actors -run TestPaidExpiredCancelledAtOnce -money.instants=100000
-	$(GO) test -count=1 -timeout 60m -v ./cmd/doorbuster -run TestMoneyAgrees -money.orders=$(ORDERS)
+	$(GO) test -count=1 -timeout 60m -v ./cmd/doorbuster/tests/money -run TestMoneyAgrees -money.orders=$(ORDERS)
 	$(BIN) bench reconcile
 
 LEDGER_ORDERS ?= 5000000
@@ -85,7 +85,7 @@ ledger: ## the ledger at full size: the trail alone, look-ups among LEDGER_ORDER
 	$(GO) test -count=1 -timeout 60m ./cluster/ledger/trail -run '^$$' -bench TrailRush -benchtime 2000000x
 	$(GO) test -count=1 -timeout 60m ./cluster/ledger/settled -run '^$$' -bench 'WriteMillion|ThousandsOfFiles' -settled.orders=$(LEDGER_ORDERS)
 	$(GO) test -count=1 -timeout 60m -v ./cmd/doorbuster -run TestHeapComesBack -settled.units=50000
-	$(GO) test -count=1 -timeout 60m -v ./cmd/doorbuster -run 'TestRushBesideTheLedger|TestRushBesideSettling' -settled.units=50000 -settled.sessions=$(LEDGER_SESSIONS)
+	$(GO) test -count=1 -timeout 60m -v ./cmd/doorbuster/tests/ledger -run 'TestRushBesideTheLedger|TestRushBesideSettling' -settled.units=50000 -settled.sessions=$(LEDGER_SESSIONS)
 
 bench: build ## the figures: HTTP against a bare handler, and decisions without HTTP; kept in bench/results
 	$(BIN) bench http --rounds 5

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"doorbuster/cmd/doorbuster/nodetest"
 	"doorbuster/engine"
 )
 
@@ -21,14 +22,14 @@ import (
 // commands, and in metrics; and over when they are.
 func TestAlarmsOfAllRoomsAreOneList(t *testing.T) {
 	s := openShop(t, t.TempDir(), "--cashier-url", "http://shop:pass-word@127.0.0.1:1/api")
-	s.apply(dayPlan("", 10))
-	o := s.mustGrant("ann", "", "day/sku-1")
-	s.cancelOrder("ann", o.OrderNo)
-	if a := s.do("POST", s.http+"/v1/payments/callback", fmt.Sprintf(`{"order_no":%q,"payment_id":"p-1","amount":100,"currency":"CNY","paid_at":%q}`, o.OrderNo,
+	s.Apply(nodetest.DayPlan("", 10))
+	o := s.MustGrant("ann", "", "day/sku-1")
+	s.CancelOrder("ann", o.OrderNo)
+	if a := s.Do("POST", s.HTTP+"/v1/payments/callback", fmt.Sprintf(`{"order_no":%q,"payment_id":"p-1","amount":100,"currency":"CNY","paid_at":%q}`, o.OrderNo,
 		time.Now().Format(time.RFC3339Nano)), "Content-Type", "application/json"); a.Status != 200 {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
-	if _, report, errs := reconcileHere(t, s, statementHeader); report == nil || report.Open != 1 { // it covers nothing
+	if _, report, errs := nodetest.ReconcileHere(t, s, nodetest.StatementHeader); report == nil || report.Open != 1 { // it covers nothing
 		t.Fatal(report, errs)
 	}
 	wanted := []string{"cashier_fails", "refunds_fail", "reconciliation_open"}
@@ -41,23 +42,23 @@ func TestAlarmsOfAllRoomsAreOneList(t *testing.T) {
 		return lacking
 	}
 	told := ""
-	s.eventually(func() bool {
-		told = s.ops("GET", "/admin/v1/alarms", "").Body
+	s.Eventually(func() bool {
+		told = s.Ops("GET", "/admin/v1/alarms", "").Body
 		return len(lacks(told)) == 0
 	}, func() string { return fmt.Sprintf("it lacks %q: %s", lacks(told), told) })
 	if strings.Count(told, "nothing listens at 127.0.0.1:1.") != 2 || strings.Contains(told, "dial tcp") {
 		t.Errorf("not in plain words: %s", told)
 	}
-	if status := s.ops("GET", "/admin/v1/cluster", "").Body; len(lacks(status)) != 0 {
+	if status := s.Ops("GET", "/admin/v1/cluster", "").Body; len(lacks(status)) != 0 {
 		t.Errorf("the status lacks %q: %s", lacks(status), status)
 	}
 	for _, args := range [][]string{{"alarms"}, {"alarms", "--json"}, {"cluster", "status"}} {
-		code, out, errs := runTool(t, "", append(args, "--admin", s.admin)...)
+		code, out, errs := runTool(t, "", append(args, "--admin", s.Admin)...)
 		if code != 0 || len(lacks(out)) != 0 || strings.Contains(out, "pass-word") || !strings.Contains(out, "doorbuster reconcile set-aside") {
 			t.Errorf("%v: %d, lacks %q: %s%s", args, code, lacks(out), out, errs)
 		}
 	}
-	if metrics := s.ops("GET", "/metrics", "").Body; !strings.Contains(metrics, `doorbuster_alarms{name="cashier_fails"} 1`) {
+	if metrics := s.Ops("GET", "/metrics", "").Body; !strings.Contains(metrics, `doorbuster_alarms{name="cashier_fails"} 1`) {
 		t.Error("no metric of the alarms")
 	}
 	if code, out, errs := runTool(t, "", "alarms"); code != 2 || !strings.Contains(errs, "--admin") {
@@ -99,7 +100,7 @@ func TestEveryAlarmingMetricIsAnAlarm(t *testing.T) {
 // TestBoard: an alarm is since when it was first seen, whatever its words; it is logged
 // once, and so is its end.
 func TestBoard(t *testing.T) {
-	log := newLogBook()
+	log := nodetest.NewLogBook()
 	var now []engine.Alarm
 	b := &board{logger: slog.New(slog.NewTextHandler(log, nil)), rooms: []func() []engine.Alarm{func() []engine.Alarm { return slices.Clone(now) }}}
 	start := time.Date(2026, 9, 20, 2, 0, 0, 0, time.UTC)
@@ -149,13 +150,13 @@ func TestLostLogLinesAndAFullDiskAreAlarms(t *testing.T) {
 // TestFailedStatementIsAnAlarm until one of its name is taken.
 func TestFailedStatementIsAnAlarm(t *testing.T) {
 	s := openShop(t, t.TempDir())
-	s.apply(dayPlan("", 10))
-	reconcileHere(t, s, "not a statement\n")
-	s.eventually(func() bool {
-		return strings.Contains(s.ops("GET", "/admin/v1/alarms", "").Body, "reconciliation_failed")
+	s.Apply(nodetest.DayPlan("", 10))
+	nodetest.ReconcileHere(t, s, "not a statement\n")
+	s.Eventually(func() bool {
+		return strings.Contains(s.Ops("GET", "/admin/v1/alarms", "").Body, "reconciliation_failed")
 	}, func() string { return "no alarm" })
-	reconcileHere(t, s, statementHeader)
-	s.eventually(func() bool {
-		return !strings.Contains(s.ops("GET", "/admin/v1/alarms", "").Body, "reconciliation_failed")
+	nodetest.ReconcileHere(t, s, nodetest.StatementHeader)
+	s.Eventually(func() bool {
+		return !strings.Contains(s.Ops("GET", "/admin/v1/alarms", "").Body, "reconciliation_failed")
 	}, func() string { return "for ever" })
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"doorbuster/cmd/doorbuster/nodetest"
 	"doorbuster/httpapi/wire"
 )
 
@@ -68,15 +69,6 @@ func newPlanNode(t *testing.T, status int, answer string) *planNode {
 
 func (n *planNode) addr() string { return n.Listener.Addr().String() }
 
-func planFile(t *testing.T, text string) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "plan.yaml")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
-
 func runApply(t *testing.T, stdin string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	cmd := newApplyCommand()
@@ -102,7 +94,7 @@ const changesAnswer = `{"applied":true,"dry_run":false,"changes":[
 func TestApplyTellsWhatChanged(t *testing.T) {
 	t.Setenv("DOORBUSTER_TOKEN", "")
 	node := newPlanNode(t, 200, changesAnswer)
-	out, errs, err := runApply(t, "", "-f", planFile(t, goodPlan), "--admin", node.addr())
+	out, errs, err := runApply(t, "", "-f", nodetest.TempFile(t, goodPlan), "--admin", node.addr())
 	if err != nil || errs != "" {
 		t.Fatalf("%v, %s", err, errs)
 	}
@@ -130,7 +122,7 @@ func TestApplyTellsWhatChanged(t *testing.T) {
 
 func TestApplyDryRunFromStandardInputWithToken(t *testing.T) {
 	node := newPlanNode(t, 200, `{"applied":false,"dry_run":true,"changes":[]}`)
-	token := planFile(t, "  s3cret\n")
+	token := nodetest.TempFile(t, "  s3cret\n")
 	out, _, err := runApply(t, goodPlan, "-f", "-", "--admin", node.URL, "--dry-run", "--token-file", token)
 	if err != nil || out != "nothing to change; dry run: nothing was changed\n" {
 		t.Errorf("%v, %q", err, out)
@@ -146,7 +138,7 @@ func TestApplyDryRunFromStandardInputWithToken(t *testing.T) {
 
 func TestApplyJSON(t *testing.T) {
 	node := newPlanNode(t, 200, `{"applied":true,"dry_run":false}`)
-	out, _, err := runApply(t, "", "-f", planFile(t, goodPlan), "--admin", node.addr(), "--output", "json")
+	out, _, err := runApply(t, "", "-f", nodetest.TempFile(t, goodPlan), "--admin", node.addr(), "--output", "json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +153,7 @@ func TestApplyJSON(t *testing.T) {
 
 func TestApplySendsNothingOfABadPlan(t *testing.T) {
 	node := newPlanNode(t, 200, `{}`)
-	file := planFile(t, badPlan)
+	file := nodetest.TempFile(t, badPlan)
 	out, errs, err := runApply(t, "", "-f", file, "--admin", node.addr())
 	if err == nil || errors.As(err, new(usageError)) || out != "" || node.asked != 0 {
 		t.Errorf("err %v, stdout %q, asked %d", err, out, node.asked)
@@ -182,7 +174,7 @@ func TestApplyTellsTheNodesProblemsByLine(t *testing.T) {
 	node := newPlanNode(t, 422, `{"title":"plan refused","status":422,"problems":[
  {"path":"sales[fans-day].sessions[fans-day-10].listings[mask-50].stock","message":"can't be lowered by 5"},
  {"path":"sales[fans-day].sessions[fans-day-10].start","line":7,"message":"the session has started"}]}`)
-	file := planFile(t, goodPlan)
+	file := nodetest.TempFile(t, goodPlan)
 	_, errs, err := runApply(t, "", "-f", file, "--admin", node.addr())
 	want := file + `:7:16: sales[fans-day].sessions[fans-day-10].start: the session has started
 ` + file + `:9:47: sales[fans-day].sessions[fans-day-10].listings[mask-50].stock: can't be lowered by 5
@@ -217,7 +209,7 @@ func TestApplySaysWhatToDo(t *testing.T) {
 		"no answer":       {slow.Listener.Addr().String(), "the same command with --idempotency-key"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := runApply(t, "", "-f", planFile(t, goodPlan), "--admin", c.admin, "--timeout", "300ms")
+			_, _, err := runApply(t, "", "-f", nodetest.TempFile(t, goodPlan), "--admin", c.admin, "--timeout", "300ms")
 			if err == nil || !strings.Contains(err.Error(), c.want) || errors.As(err, new(usageError)) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}

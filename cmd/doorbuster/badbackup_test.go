@@ -8,25 +8,27 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"doorbuster/cmd/doorbuster/nodetest"
 )
 
 // TestBadBackups: a file that is no whole backup is refused with words that say
 // what is wrong with it, whatever stands in its place, and leaves nothing behind.
 func TestBadBackups(t *testing.T) {
 	s := openShop(t, t.TempDir())
-	s.apply(masks(500))
+	s.Apply(nodetest.Masks(500))
 	for _, who := range []string{"ann", "bob", "cid"} {
-		s.mustGrant(who, "k", mask)
+		s.MustGrant(who, "k", nodetest.Mask)
 	}
 	good := filepath.Join(t.TempDir(), "shop.backup")
-	if status, out, errs := runTool(t, "", "backup", "--out", good, "--admin", s.admin); status != 0 {
+	if status, out, errs := runTool(t, "", "backup", "--out", good, "--admin", s.Admin); status != 0 {
 		t.Fatal(out, errs)
 	}
 	whole, err := os.ReadFile(good)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status, out, errs := runTool(t, "", "backup", "--out", good, "--admin", s.admin); status != 1 || !strings.Contains(errs, "is there already") {
+	if status, out, errs := runTool(t, "", "backup", "--out", good, "--admin", s.Admin); status != 1 || !strings.Contains(errs, "is there already") {
 		t.Errorf("over another one: %d %s%s", status, out, errs)
 	}
 	if now, err := os.ReadFile(good); err != nil || !bytes.Equal(now, whole) {
@@ -49,7 +51,7 @@ func TestBadBackups(t *testing.T) {
 	part := check + sha256.Size
 	resigned := func(b []byte) []byte { return append(signed(b[:part:part]), b[part:]...) }
 	older := filepath.Join(t.TempDir(), "state.backup")
-	if status, out, errs := runTool(t, "", "backup", "--state-only", "--out", older, "--admin", s.admin); status != 0 || !strings.Contains(out, "without settled orders") {
+	if status, out, errs := runTool(t, "", "backup", "--state-only", "--out", older, "--admin", s.Admin); status != 0 || !strings.Contains(out, "without settled orders") {
 		t.Fatal(status, out, errs)
 	}
 	alone, err := os.ReadFile(older)
@@ -129,7 +131,7 @@ func TestBadBackups(t *testing.T) {
 		"no directory":            {[]string{"--from", good, "--dev"}, 2, "--data"},
 		"a node's directory":      {[]string{"--from", good, "--dev", "--data", used}, 1, "new directory"},
 		"somebody's directory":    {[]string{"--from", good, "--dev", "--data", foreign}, 1, "thesis.txt"},
-		"a directory that serves": {[]string{"--from", good, "--dev", "--data", s.dir}, 1, "new directory"},
+		"a directory that serves": {[]string{"--from", good, "--dev", "--data", s.Dir}, 1, "new directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := tree(t, used) + tree(t, foreign)
@@ -147,8 +149,8 @@ func TestBadBackups(t *testing.T) {
 	}
 	// What was refused around it does no harm to what was restored.
 	restored := openShop(t, used)
-	restored.expect(mask, 497, 3, 0)
-	restored.mustGrant("dan", "k", mask)
+	restored.Expect(nodetest.Mask, 497, 3, 0)
+	restored.MustGrant("dan", "k", nodetest.Mask)
 }
 
 // tree lists what is under a directory, and when it was written.

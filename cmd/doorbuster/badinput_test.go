@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"doorbuster/cmd/doorbuster/nodetest"
 )
 
 // A plan with a mistake is refused whole: each mistake with line and path, and
@@ -16,11 +18,11 @@ import (
 func TestBadPlans(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
-	good := masks(3)
-	s.apply(good)
-	s.mustGrant("alice", "", mask)
-	before := s.counts(mask)
-	catalogue := s.ops("GET", "/admin/v1/sessions", "").Body + s.ops("GET", "/admin/v1/products", "").Body
+	good := nodetest.Masks(3)
+	s.Apply(good)
+	s.MustGrant("alice", "", nodetest.Mask)
+	before := s.Counts(nodetest.Mask)
+	catalogue := s.Ops("GET", "/admin/v1/sessions", "").Body + s.Ops("GET", "/admin/v1/products", "").Body
 
 	extra := strings.Replace(good, "sales:\n", "  - {id: mug, currency: CNY}\nsales:\n", 1) // would be a change
 	for name, c := range map[string]struct {
@@ -41,8 +43,8 @@ func TestBadPlans(t *testing.T) {
 			if plan == extra {
 				t.Fatal("nothing was spoilt")
 			}
-			file := planFile(t, plan)
-			status, out, errs := runTool(t, "", "apply", "-f", file, "--admin", s.admin)
+			file := nodetest.TempFile(t, plan)
+			status, out, errs := runTool(t, "", "apply", "-f", file, "--admin", s.Admin)
 			if status != 1 || out != "" {
 				t.Errorf("status %d, stdout %q", status, out)
 			}
@@ -52,7 +54,7 @@ func TestBadPlans(t *testing.T) {
 				}
 			}
 			// The node does not rely on the tool that sent it.
-			r, err := http.Post("http://"+s.admin+"/admin/v1/plan", "application/yaml", strings.NewReader(plan))
+			r, err := http.Post("http://"+s.Admin+"/admin/v1/plan", "application/yaml", strings.NewReader(plan))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -63,10 +65,10 @@ func TestBadPlans(t *testing.T) {
 			}
 		})
 	}
-	if after := s.counts(mask); after != before {
+	if after := s.Counts(nodetest.Mask); after != before {
 		t.Errorf("from %+v to %+v", before, after)
 	}
-	if after := s.ops("GET", "/admin/v1/sessions", "").Body + s.ops("GET", "/admin/v1/products", "").Body; after != catalogue {
+	if after := s.Ops("GET", "/admin/v1/sessions", "").Body + s.Ops("GET", "/admin/v1/products", "").Body; after != catalogue {
 		t.Errorf("the catalogue changed from\n%s\nto\n%s", catalogue, after)
 	}
 }
@@ -75,11 +77,11 @@ func TestBadPlans(t *testing.T) {
 func TestBadGrabs(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
-	s.apply(planOf([]string{"{sku: mask, price: 100, stock: 3}", "{sku: mug, price: 100, stock: 9, limit_per_shopper: 4}"}, "limit_per_shopper: 0"))
-	s.mustGrant("holder", "", mask)
-	before := s.everyListing()
+	s.Apply(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 3}", "{sku: mug, price: 100, stock: 9, limit_per_shopper: 4}"}, "limit_per_shopper: 0"))
+	s.MustGrant("holder", "", nodetest.Mask)
+	before := s.EveryListing()
 
-	url := s.listingURL(mask) + "/grab"
+	url := s.ListingURL(nodetest.Mask) + "/grab"
 	for name, c := range map[string]struct {
 		method, url, body string
 		header            []string // pairs, instead of the shopper's id
@@ -98,7 +100,7 @@ func TestBadGrabs(t *testing.T) {
 		"quantity 1.5":         {body: `{"quantity":1.5}`, status: 400},
 		"quantity as text":     {body: `{"quantity":"1"}`, status: 400},
 		"above the limit":      {body: `{"quantity":2}`, status: 400},
-		"above another limit":  {url: s.listingURL("day/mug") + "/grab", body: `{"quantity":5}`, status: 400},
+		"above another limit":  {url: s.ListingURL("day/mug") + "/grab", body: `{"quantity":5}`, status: 400},
 		"key over 255 bytes":   {header: []string{"X-Shopper-Id", "eve", "Idempotency-Key", strings.Repeat("k", 256)}, status: 400},
 		"key with a space":     {header: []string{"X-Shopper-Id", "eve", "Idempotency-Key", "a b"}, status: 400},
 		"key with a tab":       {header: []string{"X-Shopper-Id", "eve", "Idempotency-Key", "a\tb"}, status: 400},
@@ -107,12 +109,12 @@ func TestBadGrabs(t *testing.T) {
 		"shopper beyond ASCII": {header: []string{"X-Shopper-Id", "é"}, status: 401},
 		"shopper over 128":     {header: []string{"X-Shopper-Id", strings.Repeat("s", 129)}, status: 401},
 		"shopper with a tab":   {header: []string{"X-Shopper-Id", "a\tb"}, status: 401},
-		"unknown session":      {url: s.listingURL("night/mask") + "/grab", status: 404},
-		"unknown SKU":          {url: s.listingURL("day/glove") + "/grab", status: 404},
-		"control character":    {url: s.http + "/v1/sessions/day/skus/mas%00k/grab", status: 404},
-		"newline in an id":     {url: s.http + "/v1/sessions/day%0Ax/skus/mask/grab", status: 404},
-		"slash in an id":       {url: s.http + "/v1/sessions/day%2Fskus/skus/mask/grab", status: 404},
-		"long id":              {url: s.http + "/v1/sessions/" + strings.Repeat("d", 4000) + "/skus/mask/grab", status: 404},
+		"unknown session":      {url: s.ListingURL("night/mask") + "/grab", status: 404},
+		"unknown SKU":          {url: s.ListingURL("day/glove") + "/grab", status: 404},
+		"control character":    {url: s.HTTP + "/v1/sessions/day/skus/mas%00k/grab", status: 404},
+		"newline in an id":     {url: s.HTTP + "/v1/sessions/day%0Ax/skus/mask/grab", status: 404},
+		"slash in an id":       {url: s.HTTP + "/v1/sessions/day%2Fskus/skus/mask/grab", status: 404},
+		"long id":              {url: s.HTTP + "/v1/sessions/" + strings.Repeat("d", 4000) + "/skus/mask/grab", status: 404},
 		"wrong method":         {method: "GET", status: 405},
 		"huge headers":         {header: []string{"X-Shopper-Id", "eve", "X-Padding", strings.Repeat("x", 20_000)}, status: 431},
 	} {
@@ -128,7 +130,7 @@ func TestBadGrabs(t *testing.T) {
 			if header == nil {
 				header = []string{"X-Shopper-Id", "eve"}
 			}
-			a, err := s.request(method, to, c.body, header...)
+			a, err := s.Request(method, to, c.body, header...)
 			if err != nil && len(c.body) > 1<<20 {
 				return // cut off before all was sent, which is as clear
 			}
@@ -140,13 +142,13 @@ func TestBadGrabs(t *testing.T) {
 			}
 		})
 	}
-	after := s.everyListing()
+	after := s.EveryListing()
 	for listing := range before {
 		if before[listing] != after[listing] {
 			t.Errorf("%s: from %+v to %+v", listing, before[listing], after[listing])
 		}
 	}
-	if a := s.grab("holder", "", mask); a.Code != "limit_reached" {
+	if a := s.Grab("holder", "", nodetest.Mask); a.Code != "limit_reached" {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
 }
@@ -155,8 +157,8 @@ func TestBadGrabs(t *testing.T) {
 func TestBadBytes(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
-	s.apply(masks(3))
-	before := s.counts(mask)
+	s.Apply(nodetest.Masks(3))
+	before := s.Counts(nodetest.Mask)
 	const grab = "POST /v1/sessions/day/skus/mask/grab HTTP/1.1\r\nHost: x\r\nX-Shopper-Id: eve\r\n"
 	for name, c := range map[string]struct {
 		send   string
@@ -173,12 +175,12 @@ func TestBadBytes(t *testing.T) {
 		"escape in the shopper": {"POST /v1/sessions/day/skus/mask/grab HTTP/1.1\r\nHost: x\r\nX-Shopper-Id: e\x1b[2Jve\r\n\r\n", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			conn, err := net.Dial("tcp", strings.TrimPrefix(s.http, "http://"))
+			conn, err := net.Dial("tcp", strings.TrimPrefix(s.HTTP, "http://"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			conn.SetDeadline(time.Now().Add(patience))
+			conn.SetDeadline(time.Now().Add(nodetest.Patience))
 			fmt.Fprint(conn, c.send)
 			r, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil {
@@ -191,23 +193,23 @@ func TestBadBytes(t *testing.T) {
 			}
 		})
 	}
-	if after := s.counts(mask); after != before {
+	if after := s.Counts(nodetest.Mask); after != before {
 		t.Errorf("from %+v to %+v", before, after)
 	}
-	s.mustGrant("alice", "", mask)
+	s.MustGrant("alice", "", nodetest.Mask)
 }
 
 // Requests in one go are answered one by one, in order.
 func TestPipelinedGrabs(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
-	s.apply(masks(3))
-	conn, err := net.Dial("tcp", strings.TrimPrefix(s.http, "http://"))
+	s.Apply(nodetest.Masks(3))
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.HTTP, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(nodetest.Patience))
 	const shoppers = 6
 	var send strings.Builder
 	for i := range shoppers {
@@ -235,11 +237,11 @@ func TestPipelinedGrabs(t *testing.T) {
 func TestLanguages(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
-	s.apply(masks(0))
+	s.Apply(nodetest.Masks(0))
 	for accept, want := range map[string]string{
 		"": "Sold out.", "zh-CN,zh;q=0.9": "已售罄。", "de": "Sold out.", "ZH": "已售罄。", strings.Repeat("zh,", 1000): "已售罄。", ";;;,,,*": "Sold out.", "\xff\xfe": "Sold out.",
 	} {
-		a := s.do("POST", s.listingURL(mask)+"/grab", "", "X-Shopper-Id", "alice", "Accept-Language", accept)
+		a := s.Do("POST", s.ListingURL(nodetest.Mask)+"/grab", "", "X-Shopper-Id", "alice", "Accept-Language", accept)
 		if a.Code != "sold_out" || a.Message != want {
 			t.Errorf("%q: %s", accept, a.Body)
 		}

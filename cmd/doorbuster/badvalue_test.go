@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"doorbuster/cmd/doorbuster/nodetest"
 	"doorbuster/cmd/doorbuster/settings"
 )
 
@@ -53,7 +54,7 @@ func TestSettingsAreNeverCut(t *testing.T) {
 			if status, _, errs := runTool(t, "", "serve", "--"+f.Name+"="+value); status != 2 || !strings.Contains(errs, "--"+f.Name+": "+says) {
 				t.Errorf("flag %s: status %d, %s", f.Name, status, errs)
 			}
-			file, line := planFile(t, nested(set.Key, value)+"\n"), 1+strings.Count(set.Key, ".")
+			file, line := nodetest.TempFile(t, nested(set.Key, value)+"\n"), 1+strings.Count(set.Key, ".")
 			if _, err := load(t, "--config", file); !saysLine(err, fmt.Sprintf("%s:%d: %s: %s", file, line, set.Key, says)) {
 				t.Errorf("file: %v", err)
 			}
@@ -64,7 +65,7 @@ func TestSettingsAreNeverCut(t *testing.T) {
 			t.Setenv(set.Variable(envPrefix), "")
 		}
 	})
-	if cfg, err := load(t, "--data", "/x", "--dev", "--config", planFile(t, "node: 007\nzone: 1.10\nrisk: {list_share: 7}\n")); err != nil || cfg.Node != "007" || cfg.Zone != "1.10" || cfg.Risk.ListShare != 7 {
+	if cfg, err := load(t, "--data", "/x", "--dev", "--config", nodetest.TempFile(t, "node: 007\nzone: 1.10\nrisk: {list_share: 7}\n")); err != nil || cfg.Node != "007" || cfg.Zone != "1.10" || cfg.Risk.ListShare != 7 {
 		t.Errorf("%v %+v", err, cfg)
 	}
 }

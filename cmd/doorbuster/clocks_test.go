@@ -10,12 +10,13 @@ import (
 	"time"
 	"unsafe"
 
+	"doorbuster/cmd/doorbuster/nodetest"
 	"doorbuster/engine"
 )
 
 // clocked is a node in this process, with a clock of its own.
 type clocked struct {
-	*member
+	*nodetest.Member
 	n      *node
 	ahead  time.Duration // of the machine's clock, from the start
 	jumped atomic.Int64  // seconds, since
@@ -32,14 +33,15 @@ func (c *clocked) wall() time.Time {
 }
 
 // openClocked opens a fleet's nodes, each with its clock so far ahead.
-func openClocked(f *testCluster, ahead ...time.Duration) []*clocked {
-	f.t.Helper()
-	nodes := make([]*clocked, len(f.nodes))
-	for i, m := range f.nodes {
-		nodes[i] = &clocked{member: m, ahead: ahead[i]}
+func openClocked(f *nodetest.Fleet, ahead ...time.Duration) []*clocked {
+	f.T.Helper()
+	nodes := make([]*clocked, len(f.Nodes))
+	for i, m := range f.Nodes {
+		m.Program = run
+		nodes[i] = &clocked{Member: m, ahead: ahead[i]}
 		nodes[i].open()
 		if i == 0 { // the first looks for votes before the others are there
-			nodes[i].logs.await(f.t, nil, "heartbeat timeout")
+			nodes[i].Logs.Await(f.T, nil, "heartbeat timeout")
 		}
 	}
 	return nodes
@@ -47,28 +49,28 @@ func openClocked(f *testCluster, ahead ...time.Duration) []*clocked {
 
 // open opens the node until shut, or until the test ends.
 func (c *clocked) open() {
-	c.t.Helper()
-	cfg, err := load(c.t, "--dev", "--config", c.config())
+	c.T.Helper()
+	cfg, err := load(c.T, "--dev", "--config", c.Config())
 	if err != nil {
-		c.t.Fatal(err)
+		c.T.Fatal(err)
 	}
 	cfg.wall = c.wall
-	c.logs = newLogBook()
-	n, err := openNode(cfg, cfg.newLogger(c.logs))
+	c.Logs = nodetest.NewLogBook()
+	n, err := openNode(cfg, cfg.newLogger(c.Logs))
 	if err != nil {
-		c.t.Fatal(err)
+		c.T.Fatal(err)
 	}
 	over := make(chan struct{})
-	c.n, c.up, c.over = n, true, over
-	c.t.Cleanup(func() {
-		if c.up && c.n == n {
+	c.n, c.Up, c.over = n, true, over
+	c.T.Cleanup(func() {
+		if c.Up && c.n == n {
 			c.shut()
 		}
 	})
 	go func() {
 		select {
 		case err := <-n.fatal:
-			c.t.Errorf("%s can't go on: %v", c.id, err)
+			c.T.Errorf("%s can't go on: %v", c.ID, err)
 		case <-over:
 		}
 	}()
@@ -76,23 +78,23 @@ func (c *clocked) open() {
 
 // shut ends the node without a word to the others.
 func (c *clocked) shut() {
-	c.t.Helper()
-	c.up = false
+	c.T.Helper()
+	c.Up = false
 	close(c.over)
 	now, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := c.n.close(now); err != nil && !errors.Is(err, context.Canceled) {
-		c.t.Errorf("%s: %v", c.id, err)
+		c.T.Errorf("%s: %v", c.ID, err)
 	}
 }
 
 // leaderOf waits until nodes agree on one of them that sells.
-func leaderOf(f *testCluster, nodes []*clocked) (leader *clocked) {
-	f.t.Helper()
-	f.eventually(func() bool {
-		m := f.leader()
+func leaderOf(f *nodetest.Fleet, nodes []*clocked) (leader *clocked) {
+	f.T.Helper()
+	f.Eventually(func() bool {
+		m := f.Leader()
 		for _, c := range nodes {
-			if c.member == m {
+			if c.Member == m {
 				leader = c
 			}
 		}
@@ -118,19 +120,19 @@ func TestPayByAfterFailover(t *testing.T) {
 	for _, ahead := range []time.Duration{-150 * time.Millisecond, 150 * time.Millisecond} {
 		t.Run(ahead.String(), func(t *testing.T) {
 			t.Parallel()
-			f := newFleet(t, "prefer", rooms3...)
+			f := nodetest.NewFleet(t, "prefer", nodetest.Rooms3...)
 			nodes := openClocked(f, 0, ahead, ahead)
 			leader := leaderOf(f, nodes)
-			f.plan(dayPlan("        pay_within: 6s\n        pay_grace: 1s\n", 100))
+			f.Plan(nodetest.DayPlan("        pay_within: 6s\n        pay_grace: 1s\n", 100))
 			if leader != nodes[0] {
-				if status, out, errs := runTool(t, "", "cluster", "transfer", "--to", nodes[0].id, "--admin", leader.admin); status != 0 {
+				if status, out, errs := runTool(t, "", "cluster", "transfer", "--to", nodes[0].ID, "--admin", leader.Admin); status != 0 {
 					t.Fatal(out, errs)
 				}
 				leader = nodes[0]
 			}
-			var told []order
+			var told []nodetest.Order
 			for i := range 10 {
-				told = append(told, leader.mustGrant(fmt.Sprint("s", i), "k", "day/sku-1"))
+				told = append(told, leader.MustGrant(fmt.Sprint("s", i), "k", "day/sku-1"))
 				time.Sleep(20 * time.Millisecond) // so that they do not end all at once
 			}
 			leader.shut()
@@ -138,10 +140,10 @@ func TestPayByAfterFailover(t *testing.T) {
 			before := next.holds()
 			least := time.Hour // one look may be late for its own reasons
 			for i, o := range told {
-				var now reply
+				var now nodetest.Reply
 				var seen time.Time
-				f.eventually(func() bool {
-					now, seen = next.order(fmt.Sprint("s", i), o.OrderNo), time.Now()
+				f.Eventually(func() bool {
+					now, seen = next.Order(fmt.Sprint("s", i), o.OrderNo), time.Now()
 					return now.Order.State != "held"
 				}, "a hold never ends")
 				if now.Order.State != "expired" || !now.Order.PayBy.Equal(o.PayBy) {
@@ -162,8 +164,8 @@ func TestPayByAfterFailover(t *testing.T) {
 					t.Errorf("hold %d was %+v, ended as %+v", i, before[i], o)
 				}
 			}
-			f.settled()
-			f.sameHash()
+			f.Settled()
+			f.SameHash()
 		})
 	}
 }
@@ -174,42 +176,42 @@ func TestClockOff(t *testing.T) {
 	for _, seconds := range []int64{2, -2} {
 		t.Run(fmt.Sprint(seconds), func(t *testing.T) {
 			t.Parallel()
-			f := newFleet(t, "prefer", rooms3...)
+			f := nodetest.NewFleet(t, "prefer", nodetest.Rooms3...)
 			nodes := openClocked(f, time.Duration(seconds)*time.Second, 0, 0)
 			off := nodes[0]
 			leader := leaderOf(f, nodes)
-			f.plan(dayPlan("", 100))
+			f.Plan(nodetest.DayPlan("", 100))
 			off.noticesClock()
-			leader.mustGrant("ann", "k", "day/sku-1")
-			off.mustGrant("abe", "k", "day/sku-1") // whatever its clock says of deadlines
-			if status, out, errs := runTool(t, "", "cluster", "transfer", "--to", off.id, "--admin", leader.admin); status != 1 || !strings.Contains(out+errs, "clock") {
+			leader.MustGrant("ann", "k", "day/sku-1")
+			off.MustGrant("abe", "k", "day/sku-1") // whatever its clock says of deadlines
+			if status, out, errs := runTool(t, "", "cluster", "transfer", "--to", off.ID, "--admin", leader.Admin); status != 1 || !strings.Contains(out+errs, "clock") {
 				t.Errorf("leadership may be handed to it: %d %s%s", status, out, errs)
 			}
 			leader.shut()
-			off.eventuallyGrants("bob", "day/sku-1")
+			off.EventuallyGrants("bob", "day/sku-1")
 			if next := leaderOf(f, nodes); next == off {
 				t.Error("it leads")
 			}
-			if log := off.logs.String(); strings.Contains(log, "epoch opened") {
+			if log := off.Logs.String(); strings.Contains(log, "epoch opened") {
 				t.Errorf("it has led:\n%s", log)
 			}
 			leader.open()
 			off.jumped.Store(-seconds)
-			f.eventually(func() bool { return off.metric("doorbuster_clock_off") == "0" }, "a clock that was mended stays off")
-			off.logs.await(t, nil, "agrees with the others again")
+			f.Eventually(func() bool { return off.Metric("doorbuster_clock_off") == "0" }, "a clock that was mended stays off")
+			off.Logs.Await(t, nil, "agrees with the others again")
 
 			jumps := leaderOf(f, nodes)
 			jumps.jumped.Add(seconds)
-			f.eventually(func() bool { return leaderOf(f, nodes) != jumps }, "a leader whose clock jumps leads on")
+			f.Eventually(func() bool { return leaderOf(f, nodes) != jumps }, "a leader whose clock jumps leads on")
 			jumps.noticesClock()
-			jumps.eventuallyGrants("cid", "day/sku-1")
+			jumps.EventuallyGrants("cid", "day/sku-1")
 			asked := time.Now()
 			leaderOf(f, nodes).n.cluster.View(func(s *engine.State) {
 				if apart := s.Now().Wall().Sub(asked); apart > time.Second {
 					t.Errorf("the jump moved state time by %s", apart)
 				}
 			})
-			if c := f.settled()["day/sku-1"]; c.Held != 4 {
+			if c := f.Settled()["day/sku-1"]; c.Held != 4 {
 				t.Errorf("%+v", c)
 			}
 		})
@@ -218,7 +220,7 @@ func TestClockOff(t *testing.T) {
 
 // noticesClock waits until the node says that its clock is off.
 func (c *clocked) noticesClock() {
-	c.t.Helper()
-	c.f.eventually(func() bool { return c.metric("doorbuster_clock_off") == "1" }, c.id+" does not notice its clock")
-	c.logs.await(c.t, nil, "clock is off")
+	c.T.Helper()
+	c.Fleet.Eventually(func() bool { return c.Metric("doorbuster_clock_off") == "1" }, c.ID+" does not notice its clock")
+	c.Logs.Await(c.T, nil, "clock is off")
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"doorbuster/cmd/doorbuster/nodetest"
 	"doorbuster/cmd/doorbuster/settings"
 )
 
@@ -60,7 +61,7 @@ func saysLine(err error, line string) bool {
 
 func TestFlagsBeforeEnvironmentBeforeFile(t *testing.T) {
 	noEnvironment(t)
-	file := planFile(t, "data: /from/file\nzone: file\nnode: file\nwaiting_depth: 5\ndev: true\ngrab_timeout: 3s\n")
+	file := nodetest.TempFile(t, "data: /from/file\nzone: file\nnode: file\nwaiting_depth: 5\ndev: true\ngrab_timeout: 3s\n")
 	t.Setenv("DOORBUSTER_ZONE", "environment")
 	t.Setenv("DOORBUSTER_NODE", "environment")
 	t.Setenv("DOORBUSTER_WAITING_DEPTH", "6")
@@ -130,7 +131,7 @@ func TestEverySettingInThreePlaces(t *testing.T) {
 				files = append(files, nested(set.Key, "["+value+"]"))
 			}
 			for _, text := range files {
-				byFile, err := load(t, append(fixed, "--config", planFile(t, text+"\n"))...)
+				byFile, err := load(t, append(fixed, "--config", nodetest.TempFile(t, text+"\n"))...)
 				if err != nil || !reflect.DeepEqual(byFile, byFlag) {
 					t.Errorf("file: %v %+v, not %+v", err, byFile, byFlag)
 				}
@@ -160,7 +161,7 @@ func nested(key, value string) string {
 // What holds the crowd back may stand in sections.
 func TestSections(t *testing.T) {
 	noEnvironment(t)
-	cfg, err := load(t, "--dev", "--data", "/x", "--config", planFile(t, "rate_limit:\n  shopper: {per_second: 2.5, burst: 7}\n  address:\n    per_second: 20\n"+
+	cfg, err := load(t, "--dev", "--data", "/x", "--config", nodetest.TempFile(t, "rate_limit:\n  shopper: {per_second: 2.5, burst: 7}\n  address:\n    per_second: 20\n"+
 		"trusted_proxies: [10.1.0.0/16, 192.0.2.1]\nrisk: {url: \"http://127.0.0.1:1/judge\", timeout: 50ms, when_down: challenge}\n"))
 	if err != nil {
 		t.Fatal(err)
@@ -211,7 +212,7 @@ func TestBadConfig(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			args := append([]string{"serve"}, c.args...)
 			if c.file != "" {
-				args = append(args, "--config", planFile(t, c.file))
+				args = append(args, "--config", nodetest.TempFile(t, c.file))
 			}
 			status, out, errs := runTool(t, "", args...)
 			if status != c.status || out != "" {
@@ -286,7 +287,7 @@ func TestHelp(t *testing.T) {
 func TestTokensEndToEnd(t *testing.T) {
 	t.Parallel()
 	shopperSecret, opsSecret := strings.Repeat("shopper-secret-", 4), strings.Repeat("operator-secret-", 4)
-	shopperKey, opsKey := planFile(t, shopperSecret+"\n"), planFile(t, opsSecret)
+	shopperKey, opsKey := nodetest.TempFile(t, shopperSecret+"\n"), nodetest.TempFile(t, opsSecret)
 	mint := func(args ...string) string {
 		t.Helper()
 		status, out, errs := runTool(t, "", append([]string{"token"}, args...)...)
@@ -297,7 +298,7 @@ func TestTokensEndToEnd(t *testing.T) {
 	}
 	s := runShop(t, []string{"serve", "--data", t.TempDir(), "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json", "--log-level", "debug",
 		"--shopper-key-file", shopperKey, "--ops-key-file", opsKey})
-	s.awaitServing()
+	s.AwaitServing()
 	alice := mint("--sub", "alice", "--key-file", shopperKey)
 	forged := mint("--sub", "alice", "--key-file", opsKey)
 	tokens := map[string]string{"alice's": alice, "forged": forged}
@@ -306,12 +307,12 @@ func TestTokensEndToEnd(t *testing.T) {
 	}
 
 	// Operators first: without a role that may, there is no plan.
-	tokenFile := planFile(t, tokens["operator"]+"\n")
-	status, out, errs := runTool(t, masks(5), "apply", "-f", "-", "--admin", s.admin)
+	tokenFile := nodetest.TempFile(t, tokens["operator"]+"\n")
+	status, out, errs := runTool(t, nodetest.Masks(5), "apply", "-f", "-", "--admin", s.Admin)
 	if status != 1 || !strings.Contains(errs, "401") || !strings.Contains(errs, "--token-file") {
 		t.Errorf("without a token: status %d, %s%s", status, out, errs)
 	}
-	if status, out, errs = runTool(t, masks(5), "apply", "-f", "-", "--admin", s.admin, "--token-file", tokenFile); status != 0 {
+	if status, out, errs = runTool(t, nodetest.Masks(5), "apply", "-f", "-", "--admin", s.Admin, "--token-file", tokenFile); status != 0 {
 		t.Fatalf("status %d, %s%s", status, out, errs)
 	}
 	for _, c := range []struct {
@@ -323,11 +324,11 @@ func TestTokensEndToEnd(t *testing.T) {
 		{"operator", "POST", "/admin/v1/sessions/day/pause", 200}, {"admin", "POST", "/admin/v1/sessions/day/resume", 200},
 		{"", "GET", "/metrics", 401}, {"viewer", "GET", "/metrics", 200}, {"", "GET", "/livez", 200}, {"", "GET", "/readyz", 200},
 	} {
-		if s.token = tokens[c.who]; s.ops(c.method, c.path, "").Status != c.status {
+		if s.Token = tokens[c.who]; s.Ops(c.method, c.path, "").Status != c.status {
 			t.Errorf("%s %s by %q is not %d", c.method, c.path, c.who, c.status)
 		}
 	}
-	s.token = tokens["viewer"]
+	s.Token = tokens["viewer"]
 
 	for who, c := range map[string]struct {
 		header []string
@@ -342,7 +343,7 @@ func TestTokensEndToEnd(t *testing.T) {
 		"another scheme":     {[]string{"Authorization", "Basic " + alice}, 401},
 		"one that is no JWT": {[]string{"Authorization", "Bearer x"}, 401},
 	} {
-		a := s.do("POST", s.listingURL(mask)+"/grab", "", c.header...)
+		a := s.Do("POST", s.ListingURL(nodetest.Mask)+"/grab", "", c.header...)
 		if a.Status != c.status || c.status == 401 && (a.Header.Get("WWW-Authenticate") == "" || a.Header.Get("Content-Type") != "application/problem+json") {
 			t.Errorf("%s: %d %s", who, a.Status, a.Body)
 		}
@@ -350,21 +351,21 @@ func TestTokensEndToEnd(t *testing.T) {
 			t.Errorf("%s: %s", who, a.Body)
 		}
 	}
-	s.expect(mask, 4, 1, 0)
-	if a := s.do("POST", s.http+"/v1/payments/callback", `{"order_no":"X","payment_id":"p","amount":100,"currency":"CNY"}`); a.Status != 403 {
+	s.Expect(nodetest.Mask, 4, 1, 0)
+	if a := s.Do("POST", s.HTTP+"/v1/payments/callback", `{"order_no":"X","payment_id":"p","amount":100,"currency":"CNY"}`); a.Status != 403 {
 		t.Errorf("anybody may say that an order is paid: %d %s", a.Status, a.Body)
 	}
-	s.stop()
+	s.Stop()
 	for name, secret := range map[string]string{"shoppers' secret": shopperSecret, "operators' secret": opsSecret, "a token": alice, "an operator's token": tokens["operator"], "the sub": "alice"} {
-		if strings.Contains(s.logs.String(), secret) {
-			t.Errorf("%s is in the log:\n%s", name, s.logs)
+		if strings.Contains(s.Logs.String(), secret) {
+			t.Errorf("%s is in the log:\n%s", name, s.Logs)
 		}
 	}
 }
 
 func TestTokenUsage(t *testing.T) {
 	t.Parallel()
-	key := planFile(t, strings.Repeat("k", 40))
+	key := nodetest.TempFile(t, strings.Repeat("k", 40))
 	for _, c := range []struct {
 		args   []string
 		status int
@@ -372,7 +373,7 @@ func TestTokenUsage(t *testing.T) {
 	}{
 		{[]string{"--key-file", key}, 2, "--sub"},
 		{[]string{"--sub", "a b", "--key-file", key}, 2, "--sub"},
-		{[]string{"--sub", "a", "--key-file", planFile(t, "short")}, 1, "32"},
+		{[]string{"--sub", "a", "--key-file", nodetest.TempFile(t, "short")}, 1, "32"},
 		{[]string{"--sub", "a", "--key-file", filepath.Join(t.TempDir(), "none")}, 1, "no such file"},
 		{[]string{"--sub", "a", "--key-file", key, "--role", "king"}, 2, "king"},
 		{[]string{"--sub", "a", "--key-file", key, "--ttl", "-1h"}, 2, "-1h"},

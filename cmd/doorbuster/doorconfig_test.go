@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"doorbuster/cmd/doorbuster/nodetest"
 )
 
 // TestDoorSettings: how long a connection may be idle, how many bytes headers have,
@@ -26,7 +28,7 @@ func TestDoorSettings(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
-		if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		if err := c.SetDeadline(time.Now().Add(nodetest.Patience)); err != nil {
 			t.Fatal(err)
 		}
 		return c, bufio.NewReader(c)
@@ -35,7 +37,7 @@ func TestDoorSettings(t *testing.T) {
 		at, path string
 		slow     string // the status of one that does not arrive; "" where the setting is not its
 	}{
-		"shoppers": {s.http, "/v1/time", "408"}, "display": {s.shown, "/v1/time", "408"}, "operators": {s.admin, "/livez", ""},
+		"shoppers": {s.HTTP, "/v1/time", "408"}, "display": {s.Shown, "/v1/time", "408"}, "operators": {s.Admin, "/livez", ""},
 	} {
 		c, in := open(door.at)
 		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: localhost\r\nCookie: sso=%s\r\n\r\n", door.path, strings.Repeat("x", 30_000))
@@ -99,23 +101,23 @@ func TestRiskTokenIsReadAgain(t *testing.T) {
 	}
 	write("first")
 	s := openShop(t, t.TempDir(), "--risk-url", service.URL, "--risk-timeout", "5s", "--risk-token-file", file)
-	s.apply(dayPlan("", 1000))
+	s.Apply(nodetest.DayPlan("", 1000))
 	asked := 0
 	asks := func() string {
 		asked++
-		s.mustGrant(fmt.Sprint("s", asked), "k", "day/sku-1")
+		s.MustGrant(fmt.Sprint("s", asked), "k", "day/sku-1")
 		return <-tokens
 	}
 	if got := asks(); got != "Bearer first" {
 		t.Fatalf("asked with %q", got)
 	}
 	write("not one\x00")
-	s.logs.await(t, s.exit, "the old ones stay")
+	s.Logs.Await(t, s.Exit, "the old ones stay")
 	if got := asks(); got != "Bearer first" {
 		t.Errorf("after a file that does not do: %q", got)
 	}
 	write("second")
-	s.eventually(func() bool { return asks() == "Bearer second" }, func() string { return "the new token is not taken" })
+	s.Eventually(func() bool { return asks() == "Bearer second" }, func() string { return "the new token is not taken" })
 }
 
 // TestTokensAsConfigured: a node takes tokens of the issuers and up to the size that it
@@ -131,7 +133,7 @@ func TestTokensAsConfigured(t *testing.T) {
 	}
 	s := runShop(t, []string{"serve", "--data", filepath.Join(dir, "data"), "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json", "--open-metrics",
 		"--shopper-key-file", key("shopper.key", "s"), "--ops-key-file", key("ops.key", "o"), "--shopper-issuer", "shop", "--ops-issuer", "staff", "--token-bytes", "1000"})
-	s.awaitServing()
+	s.AwaitServing()
 	sign := func(secret, aud, iss, more string) string {
 		token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": 7, "aud": aud, "iss": iss, "role": "viewer", "x": more,
 			"exp": time.Now().Add(time.Hour).Unix()}).SignedString([]byte(strings.Repeat(secret, 40)))
@@ -145,22 +147,22 @@ func TestTokensAsConfigured(t *testing.T) {
 		url, token string
 		want       int
 	}{
-		{s.http + "/v1/orders", sign("s", "doorbuster-shopper", "shop", ""), 200}, {s.http + "/v1/orders", sign("s", "doorbuster-shopper", "staff", ""), 401},
-		{s.http + "/v1/orders", sign("s", "doorbuster-shopper", "shop", long), 401},
-		{"http://" + s.admin + "/admin/v1/sales", sign("o", "doorbuster-ops", "staff", ""), 200}, {"http://" + s.admin + "/admin/v1/sales", sign("o", "doorbuster-ops", "shop", ""), 401},
-		{"http://" + s.admin + "/admin/v1/sales", sign("o", "doorbuster-ops", "staff", long), 401},
+		{s.HTTP + "/v1/orders", sign("s", "doorbuster-shopper", "shop", ""), 200}, {s.HTTP + "/v1/orders", sign("s", "doorbuster-shopper", "staff", ""), 401},
+		{s.HTTP + "/v1/orders", sign("s", "doorbuster-shopper", "shop", long), 401},
+		{"http://" + s.Admin + "/admin/v1/sales", sign("o", "doorbuster-ops", "staff", ""), 200}, {"http://" + s.Admin + "/admin/v1/sales", sign("o", "doorbuster-ops", "shop", ""), 401},
+		{"http://" + s.Admin + "/admin/v1/sales", sign("o", "doorbuster-ops", "staff", long), 401},
 	} {
-		if a := s.do("GET", c.url, "", "Authorization", c.token); a.Status != c.want {
+		if a := s.Do("GET", c.url, "", "Authorization", c.token); a.Status != c.want {
 			t.Errorf("%s: %d, want %d: %s", c.url, a.Status, c.want, a.Body)
 		}
 	}
 	status, token, errs := runTool(t, "", "token", "--sub", "olga", "--role", "viewer", "--issuer", "staff", "--key-file", filepath.Join(dir, "ops.key"))
-	if a := s.do("GET", "http://"+s.admin+"/admin/v1/sales", "", "Authorization", "Bearer "+strings.TrimSpace(token)); status != 0 || a.Status != 200 {
+	if a := s.Do("GET", "http://"+s.Admin+"/admin/v1/sales", "", "Authorization", "Bearer "+strings.TrimSpace(token)); status != 0 || a.Status != 200 {
 		t.Errorf("a token that was made with its issuer: %d %s, %d", status, errs, a.Status)
 	}
 	for _, api := range []string{"shopper", "admin"} {
 		for _, reason := range []string{"iss", "too_long"} {
-			if n := s.metric(fmt.Sprintf(`doorbuster_tokens_refused_total{api=%q,reason=%q}`, api, reason)); n != "1" {
+			if n := s.Metric(fmt.Sprintf(`doorbuster_tokens_refused_total{api=%q,reason=%q}`, api, reason)); n != "1" {
 				t.Errorf("%s, %s: %s", api, reason, n)
 			}
 		}

@@ -8,18 +8,20 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"doorbuster/cmd/doorbuster/nodetest"
 )
 
 // TestDrawIsVerified holds a draw and checks it as anybody can, from the shop and
 // from a file, also when somebody has been at the file.
 func TestDrawIsVerified(t *testing.T) {
 	s := openShop(t, t.TempDir())
-	s.apply(planOf([]string{"{sku: mask, price: 100, stock: 5, draw: 1s, waitlist: true}"}))
+	s.Apply(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 5, draw: 1s, waitlist: true}"}))
 	listing := func() (v struct {
 		State, Commitment, Seed string
 		Undecided               int
 	}) {
-		a := s.ops("GET", "/admin/v1/sessions/day/skus/mask/draw", "")
+		a := s.Ops("GET", "/admin/v1/sessions/day/skus/mask/draw", "")
 		if err := json.Unmarshal([]byte(a.Body), &v); err != nil {
 			t.Fatal(err)
 		}
@@ -29,12 +31,12 @@ func TestDrawIsVerified(t *testing.T) {
 	if before.Seed != "" || len(before.Commitment) != 64 {
 		t.Fatalf("before the draw: %+v", before)
 	}
-	if status, _, errs := runTool(t, "", "draw", "verify", mask, "--addr", s.http); status != 1 || !strings.Contains(errs, before.Commitment) {
+	if status, _, errs := runTool(t, "", "draw", "verify", nodetest.Mask, "--addr", s.HTTP); status != 1 || !strings.Contains(errs, before.Commitment) {
 		t.Errorf("before the draw: status %d: %s", status, errs)
 	}
 	entries := []string{}
 	for i := range 20 {
-		a := s.do("POST", s.listingURL(mask)+"/grab", `{"waitlist":true}`, "X-Shopper-Id", fmt.Sprintf("shopper-%d", i), "Content-Type", "application/json")
+		a := s.Do("POST", s.ListingURL(nodetest.Mask)+"/grab", `{"waitlist":true}`, "X-Shopper-Id", fmt.Sprintf("shopper-%d", i), "Content-Type", "application/json")
 		if a.Code != "entered" {
 			t.Fatalf("%s", a.Body)
 		}
@@ -44,7 +46,7 @@ func TestDrawIsVerified(t *testing.T) {
 		}
 		entries = append(entries, told.Entry)
 	}
-	s.eventually(func() bool { v := listing(); return v.State == "done" && v.Undecided == 0 }, func() string { return "the draw does not end" })
+	s.Eventually(func() bool { v := listing(); return v.State == "done" && v.Undecided == 0 }, func() string { return "the draw does not end" })
 
 	verify := func(want int, says string, args ...string) {
 		t.Helper()
@@ -53,18 +55,18 @@ func TestDrawIsVerified(t *testing.T) {
 			t.Errorf("verify %v: status %d: %s%s; want %d and %q", args, status, out, errs, want, says)
 		}
 	}
-	verify(0, "The draw holds", mask, "--addr", s.http, "--commitment", before.Commitment)
-	verify(0, "5 got units", mask, "--admin", s.admin)
-	verify(0, entries[3]+" is in the draw: number ", mask, "--addr", s.http, "--order", entries[3])
-	verify(1, "is not in the draw", mask, "--addr", s.http, "--order", "0123456789ABCDEFGHJKMNPQ")
-	verify(1, "NOT hold", mask, "--addr", s.http, "--commitment", strings.Repeat("ab", 32))
-	verify(2, "in hex", mask, "--addr", s.http, "--commitment", "xyz")
-	verify(2, "SESSION/SKU", "day", "--addr", s.http)
-	verify(2, "say where", mask, "--addr", s.http, "--admin", s.admin)
+	verify(0, "The draw holds", nodetest.Mask, "--addr", s.HTTP, "--commitment", before.Commitment)
+	verify(0, "5 got units", nodetest.Mask, "--admin", s.Admin)
+	verify(0, entries[3]+" is in the draw: number ", nodetest.Mask, "--addr", s.HTTP, "--order", entries[3])
+	verify(1, "is not in the draw", nodetest.Mask, "--addr", s.HTTP, "--order", "0123456789ABCDEFGHJKMNPQ")
+	verify(1, "NOT hold", nodetest.Mask, "--addr", s.HTTP, "--commitment", strings.Repeat("ab", 32))
+	verify(2, "in hex", nodetest.Mask, "--addr", s.HTTP, "--commitment", "xyz")
+	verify(2, "SESSION/SKU", "day", "--addr", s.HTTP)
+	verify(2, "say where", nodetest.Mask, "--addr", s.HTTP, "--admin", s.Admin)
 	verify(1, "no such file", filepath.Join(t.TempDir(), "none"))
 
 	file := filepath.Join(t.TempDir(), "draw.ndjson")
-	if status, _, errs := runTool(t, "", "draw", "show", mask, "--admin", s.admin, "--out", file); status != 0 {
+	if status, _, errs := runTool(t, "", "draw", "show", nodetest.Mask, "--admin", s.Admin, "--out", file); status != 0 {
 		t.Fatalf("status %d: %s", status, errs)
 	}
 	verify(0, "The draw holds", file, "--commitment", before.Commitment)
@@ -72,7 +74,7 @@ func TestDrawIsVerified(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := poolless.Get("http://" + s.admin + "/admin/v1/sessions/day/skus/mask/draw?format=ndjson")
+	response, err := nodetest.Client.Get("http://" + s.Admin + "/admin/v1/sessions/day/skus/mask/draw?format=ndjson")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +97,7 @@ func TestDrawIsVerified(t *testing.T) {
 			Position int
 		}
 	}
-	if a := s.ops("GET", "/admin/v1/sessions/day/skus/mask/waitlist", ""); json.Unmarshal([]byte(a.Body), &line) != nil {
+	if a := s.Ops("GET", "/admin/v1/sessions/day/skus/mask/waitlist", ""); json.Unmarshal([]byte(a.Body), &line) != nil {
 		t.Fatalf("%s", a.Body)
 	}
 	if len(line.Waiting) == 0 {

@@ -11,8 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,103 +18,10 @@ import (
 	"testing"
 	"time"
 
+	"doorbuster/cmd/doorbuster/nodetest"
 	"doorbuster/engine"
 	"doorbuster/httpapi/wire"
 )
-
-// tailing is a command of the program in a process of its own.
-type tailing struct {
-	process *exec.Cmd
-	out     *logBook
-	errs    *logBook
-}
-
-func startTail(t *testing.T, args ...string) *tailing {
-	t.Helper()
-	return startTool(t, append([]string{"events", "tail"}, args...)...)
-}
-
-func startTool(t *testing.T, args ...string) *tailing {
-	t.Helper()
-	w := &tailing{process: process(t, args...), out: newLogBook(), errs: newLogBook()}
-	w.process.Stdout, w.process.Stderr = w.out, w.errs
-	if err := w.process.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if w.process.ProcessState == nil {
-			w.process.Process.Kill()
-			w.process.Wait()
-		}
-	})
-	return w
-}
-
-// await waits until one of the tail's streams says something.
-func (w *tailing) await(t *testing.T, from *logBook, says string) {
-	t.Helper()
-	from.await(t, nil, says)
-}
-
-// TestTailOverARestart: the node that is read from is killed and comes back; every
-// event is told once and in order, the break is told once, and Ctrl-C is an end in
-// good order, which says where to go on, also at another node.
-func TestTailOverARestart(t *testing.T) {
-	f := openFleet(t, "prefer", rooms3...)
-	f.plan(dayPlan("", 1000))
-	read, other := f.follower(), f.leader()
-	tail := startTail(t, "--admin", read.admin, "--from", "0", "--follow", "--json")
-	last := ""
-	grant := func(m *member, from, to int) {
-		t.Helper()
-		for i := from; i < to; i++ {
-			last = m.mustGrant(fmt.Sprint("s", i), "k", "day/sku-1").OrderNo
-		}
-	}
-	grant(read, 0, 30)
-	tail.await(t, tail.out, last)
-	selling := make(chan struct{})
-	go func() { // the sale does not wait for the reader's node
-		defer close(selling)
-		for i := 30; i < 60; i++ {
-			other.mustGrant(fmt.Sprint("s", i), "k", "day/sku-1")
-		}
-	}()
-	read.kill()
-	tail.await(t, tail.errs, "coming again at ")
-	<-selling
-	if t.Failed() {
-		return
-	}
-	read.relaunch()
-	grant(other, 60, 90)
-	tail.await(t, tail.out, last)
-	f.awaitLedgers()
-	told := strings.Join(other.told("0"), "")
-	f.eventually(func() bool { return len(tail.out.String()) >= len(told) }, "the tail stays short")
-	if err := tail.process.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if err := tail.process.Wait(); err != nil {
-		t.Errorf("Ctrl-C: %v: %s", err, tail.errs)
-	}
-	if got := tail.out.String(); got != told {
-		t.Errorf("%d lines were read, %d told", strings.Count(got, "\n"), strings.Count(told, "\n"))
-	}
-	said := tail.errs.String()
-	for _, once := range []string{"coming again at ", "going on at ", "stopped; go on with --from "} {
-		if strings.Count(said, once) != 1 {
-			t.Errorf("%q is not said once:\n%s", once, said)
-		}
-	}
-	_, at, _ := strings.Cut(said, "stopped; go on with --from ")
-	grant(other, 90, 93)
-	f.awaitLedgers()
-	status, out, errs := runProgram(t, "events", "tail", "--admin", other.admin, "--from", strings.TrimSpace(at), "--json")
-	if whole := strings.Join(other.told("0"), ""); status != 0 || told+out != whole {
-		t.Errorf("status %d, from %s at another node: %s%s", status, at, out, errs)
-	}
-}
 
 // TestTailComesAgain: after a break it asks behind what it has told whole, or where
 // the stream began; what will not pass ends it, with its place.
@@ -148,7 +53,7 @@ func TestTailComesAgain(t *testing.T) {
 		answers[n](w)
 	}))
 	defer node.Close()
-	status, out, errs := runProgram(t, "events", "tail", "--admin", node.URL, "--follow", "--session", "day", "--json")
+	status, out, errs := runTool(t, "", "events", "tail", "--admin", node.URL, "--follow", "--session", "day", "--json")
 	if want := fmt.Sprintf(event+event, 7, 8); status != 1 || out != want {
 		t.Errorf("status %d: %s", status, out)
 	}
@@ -172,7 +77,7 @@ func TestReaderThatStopsReading(t *testing.T) {
 	const orders = 20_000 // more of events than sockets keep
 	cfg := testConfig(t)
 	cfg.eventPatience, cfg.eventHeartbeat = 500*time.Millisecond, 50*time.Millisecond
-	log := newLogBook()
+	log := nodetest.NewLogBook()
 	n, err := openNode(cfg, cfg.newLogger(log))
 	if err != nil {
 		t.Fatal(err)
@@ -181,8 +86,8 @@ func TestReaderThatStopsReading(t *testing.T) {
 	if err := n.cluster.AwaitReady(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s := &shop{t: t, admin: n.adminListener.Addr().String(), http: "http://" + n.shopperListener.Addr().String()}
-	s.apply(dayPlan("", orders+200))
+	s := &nodetest.Shop{T: t, Admin: n.adminListener.Addr().String(), HTTP: "http://" + n.shopperListener.Addr().String()}
+	s.Apply(nodetest.DayPlan("", orders+200))
 	var crowd sync.WaitGroup
 	for worker := range 100 {
 		crowd.Go(func() {
@@ -208,7 +113,7 @@ func TestReaderThatStopsReading(t *testing.T) {
 	}}}
 	open := func(from string) *bufio.Reader {
 		t.Helper()
-		answer, err := small.Get("http://" + s.admin + "/admin/v1/events" + "?from=" + from)
+		answer, err := small.Get("http://" + s.Admin + "/admin/v1/events" + "?from=" + from)
 		if err != nil || answer.StatusCode != 200 {
 			t.Fatal(answer, err)
 		}
@@ -227,7 +132,7 @@ func TestReaderThatStopsReading(t *testing.T) {
 		h.events, h.err = eventsUntil(other, `"shopper":"last"`)
 		for beats := 0; h.err == nil && beats < 3; beats++ {
 			var line []byte
-			var beat trailLine
+			var beat nodetest.TrailLine
 			if line, h.err = other.ReadBytes('\n'); h.err != nil {
 				break
 			}
@@ -239,14 +144,14 @@ func TestReaderThatStopsReading(t *testing.T) {
 		others <- h
 	}()
 	bought := 0
-	s.eventually(func() bool {
+	s.Eventually(func() bool {
 		if bought < 100 {
-			s.mustGrant(fmt.Sprint("late", bought), "k", "day/sku-1")
+			s.MustGrant(fmt.Sprint("late", bought), "k", "day/sku-1")
 			bought++
 		}
-		return s.metric("doorbuster_event_readers_cut_off_total") == "1"
+		return s.Metric("doorbuster_event_readers_cut_off_total") == "1"
 	}, func() string { return "the reader is not cut off" })
-	s.mustGrant("last", "k", "day/sku-1")
+	s.MustGrant("last", "k", "day/sku-1")
 	told, err := eventsUntil(stopped, "nobody")
 	if err != io.ErrUnexpectedEOF && !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("it ended as if that were all: %v", err)
@@ -267,7 +172,7 @@ func TestReaderThatStopsReading(t *testing.T) {
 		t.Errorf("said %d times", said)
 	}
 	// A heartbeat tells from where on whatever comes next will be.
-	s.mustGrant("next", "k", "day/sku-1")
+	s.MustGrant("next", "k", "day/sku-1")
 	next, err := eventsUntil(open(strconv.FormatUint(whole.beat+1, 10)), `"shopper":"next"`)
 	if err != nil || bytes.Count(next, []byte("\n")) != 1 {
 		t.Errorf("behind heartbeat %d comes %s, %v", whole.beat, next, err)
@@ -292,7 +197,7 @@ func eventsUntil(from *bufio.Reader, marker string) (events []byte, err error) {
 func behind(t *testing.T, events []byte) string {
 	t.Helper()
 	last := bytes.TrimSuffix(events, []byte("\n"))
-	var e trailLine
+	var e nodetest.TrailLine
 	if err := json.Unmarshal(last[bytes.LastIndexByte(last, '\n')+1:], &e); err != nil {
 		t.Fatal(err)
 	}
@@ -303,31 +208,31 @@ func behind(t *testing.T, events []byte) string {
 // others have come since.
 func TestTailOfOneSession(t *testing.T) {
 	s := openShop(t, t.TempDir())
-	s.apply(strings.Replace(masks(100), "id: day", "id: other", 1))
-	s.apply(dayPlan("", 10))
+	s.Apply(strings.Replace(nodetest.Masks(100), "id: day", "id: other", 1))
+	s.Apply(nodetest.DayPlan("", 10))
 	for range 3 {
-		s.mustGrant(newKey(), newKey(), "day/sku-1")
+		s.MustGrant(nodetest.NewKey(), nodetest.NewKey(), "day/sku-1")
 	}
 	for range 20 {
-		s.mustGrant(newKey(), newKey(), "other/mask")
+		s.MustGrant(nodetest.NewKey(), nodetest.NewKey(), "other/mask")
 	}
 	var told string
-	s.eventually(func() bool {
-		_, out, errs := runTool(t, "", "events", "tail", "--admin", s.admin, "--last", "2", "--session", "day")
+	s.Eventually(func() bool {
+		_, out, errs := runTool(t, "", "events", "tail", "--admin", s.Admin, "--last", "2", "--session", "day")
 		told = out + errs
 		return strings.Count(out, "hold_placed session=day ") == 2 && strings.Count(out, "\n") == 2
 	}, func() string { return told })
 	for _, begin := range [][]string{{"--last", "1"}, {"--from", "0"}, nil} {
-		status, out, errs := runTool(t, "", append([]string{"events", "tail", "--admin", s.admin, "--session", "none"}, begin...)...)
+		status, out, errs := runTool(t, "", append([]string{"events", "tail", "--admin", s.Admin, "--session", "none"}, begin...)...)
 		if status != 1 || out != "" || !strings.HasPrefix(errs, "doorbuster: events are kept since 20") || !strings.Contains(errs, `no event of a session "none" is kept`) {
 			t.Errorf("of a session that is not there: %d %s%s", status, out, errs)
 		}
 	}
 	// Who comes again where it was hears of nothing new, and that is no fault.
-	if status, out, errs := runTool(t, "", "events", "tail", "--admin", s.admin, "--from", "99999", "--session", "day"); status != 0 || out != "" {
+	if status, out, errs := runTool(t, "", "events", "tail", "--admin", s.Admin, "--from", "99999", "--session", "day"); status != 0 || out != "" {
 		t.Errorf("nothing new: %d %s%s", status, out, errs)
 	}
-	if status, _, errs := runTool(t, "", "events", "tail", "--admin", s.admin, "--from", "0", "--last", "3"); status != 2 || !strings.Contains(errs, "--from and --last: take one") {
+	if status, _, errs := runTool(t, "", "events", "tail", "--admin", s.Admin, "--from", "0", "--last", "3"); status != 2 || !strings.Contains(errs, "--from and --last: take one") {
 		t.Errorf("--from with --last: %d %s", status, errs)
 	}
 }

@@ -5,6 +5,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"doorbuster/cmd/doorbuster/nodetest"
 )
 
 // A listing whose units no longer add up is frozen with an alarm; the others
@@ -12,54 +14,55 @@ import (
 func TestBrokenListingIsFrozen(t *testing.T) {
 	t.Parallel()
 	s, n, closing := openBare(t, t.TempDir(), nil)
-	s.apply(planOf([]string{"{sku: mask, price: 100, stock: 9}", "{sku: mug, price: 100, stock: 9}"}, "limit_per_shopper: 0"))
+	s.Apply(nodetest.PlanOf([]string{"{sku: nodetest.Mask, price: 100, stock: 9}", "{sku: mug, price: 100, stock: 9}"}, "limit_per_shopper: 0"))
 	const mug = "day/mug"
-	held, paid := s.mustGrant("holder", "k", mask), s.mustGrant("payer", "k", mask)
-	s.pay(paid, "p1")
-	s.mustGrant("holder", "other", mug)
+	held, paid := s.MustGrant("holder", "k", nodetest.Mask), s.MustGrant("payer", "k", nodetest.Mask)
+	s.Pay(paid, "p1")
+	s.MustGrant("holder", "other", mug)
 
 	if err := n.group.BreakListing(t.Context(), "day", "mask"); err != nil {
 		t.Fatal(err)
 	}
-	s.frozenButFor(t, mug, held, "first")
+	frozenButFor(s, mug, held, "first")
 	closing()
 
-	s, n, closing = openBare(t, s.dir, nil)
-	s.frozenButFor(t, mug, held, "after a restart from the log")
+	s, n, closing = openBare(t, s.Dir, nil)
+	frozenButFor(s, mug, held, "after a restart from the log")
 	if err := n.cluster.Snapshot(); err != nil {
 		t.Fatal(err)
 	}
 	closing()
 
-	s, _, closing = openBare(t, s.dir, nil)
-	s.frozenButFor(t, mug, held, "after a restart from a snapshot")
+	s, _, closing = openBare(t, s.Dir, nil)
+	frozenButFor(s, mug, held, "after a restart from a snapshot")
 	closing()
 }
 
 // frozenButFor expects the mask's listing frozen, with an alarm, and another
 // selling to a new shopper.
-func (s *shop) frozenButFor(t *testing.T, other string, held order, when string) {
+func frozenButFor(s *nodetest.Shop, other string, held nodetest.Order, when string) {
+	t := s.T
 	t.Helper()
-	if line, _ := s.logs.find("ALARM: listing frozen"); !strings.Contains(line, `"sku":"mask"`) || !strings.Contains(line, `"level":"ERROR"`) {
+	if line, _ := s.Logs.Find("ALARM: listing frozen"); !strings.Contains(line, `"sku":"mask"`) || !strings.Contains(line, `"level":"ERROR"`) {
 		t.Errorf("%s: no alarm in the log: %q", when, line)
 	}
-	if v := s.metric("doorbuster_listings_frozen_total"); v != "1" {
+	if v := s.Metric("doorbuster_listings_frozen_total"); v != "1" {
 		t.Errorf("%s: the alarm metric is %s", when, v)
 	}
-	if a := s.ops("GET", "/admin/v1/sessions/day/skus/mask", ""); !strings.Contains(a.Body, `"state":"frozen"`) {
+	if a := s.Ops("GET", "/admin/v1/sessions/day/skus/mask", ""); !strings.Contains(a.Body, `"state":"frozen"`) {
 		t.Errorf("%s: %s", when, a.Body)
 	}
 	// Nobody gets in, and nobody learns why; who holds still hears of it.
-	s.mustRefuse("missed", newKey(), "", mask)
-	if again := s.mustGrant("holder", "k", mask); again != held {
+	s.MustRefuse("missed", nodetest.NewKey(), "", nodetest.Mask)
+	if again := s.MustGrant("holder", "k", nodetest.Mask); again != held {
 		t.Errorf("%s: the holder hears %+v", when, again)
 	}
-	if a := s.ops("POST", "/admin/v1/sessions/day/skus/mask/stock", `{"units":1}`); a.Status < 400 || a.Status > 499 {
+	if a := s.Ops("POST", "/admin/v1/sessions/day/skus/mask/stock", `{"units":1}`); a.Status < 400 || a.Status > 499 {
 		t.Errorf("%s: stock was added to it: %d %s", when, a.Status, a.Body)
 	}
-	before := s.counts(other)
-	s.mustGrant(newKey(), "", other)
-	if after := s.counts(other); after.Held != before.Held+1 {
+	before := s.Counts(other)
+	s.MustGrant(nodetest.NewKey(), "", other)
+	if after := s.Counts(other); after.Held != before.Held+1 {
 		t.Errorf("%s: the other: from %+v to %+v", when, before, after)
 	}
 }

@@ -12,13 +12,15 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"doorbuster/cmd/doorbuster/nodetest"
 )
 
 // opsCall is one request of an operator.
 type opsCall struct{ method, path, body, kind string }
 
-func (s *shop) asOperator(a opsCall, key string) reply {
-	s.t.Helper()
+func asOperator(s *nodetest.Shop, a opsCall, key string) nodetest.Reply {
+	s.T.Helper()
 	header := []string{"Content-Type", a.kind}
 	if a.kind == "" {
 		header = []string{"Content-Type", "application/json"}
@@ -26,7 +28,7 @@ func (s *shop) asOperator(a opsCall, key string) reply {
 	if key != "" {
 		header = append(header, "Idempotency-Key", key)
 	}
-	return s.do(a.method, "http://"+s.admin+a.path, a.body, header...)
+	return s.Do(a.method, "http://"+s.Admin+a.path, a.body, header...)
 }
 
 var changes = regexp.MustCompile(`"(log_index|server_time)":\s*("[^"]*"|\d+)`)
@@ -39,8 +41,8 @@ func TestEveryChangeIsMadeOnce(t *testing.T) {
 	const plan, text = "application/yaml", "text/plain"
 	s := openShop(t, t.TempDir())
 	start := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
-	s.apply(masks(100) + "      - id: later\n        start: " + start + "\n        listings:\n          - {sku: mask, price: 100, stock: 3, reservation: true}\n")
-	voided, extended := s.mustGrant("ann", "", mask).OrderNo, s.mustGrant("bob", "", mask).OrderNo
+	s.Apply(nodetest.Masks(100) + "      - id: later\n        start: " + start + "\n        listings:\n          - {sku: mask, price: 100, stock: 3, reservation: true}\n")
+	voided, extended := s.MustGrant("ann", "", nodetest.Mask).OrderNo, s.MustGrant("bob", "", nodetest.Mask).OrderNo
 	at := func(minutes int) string {
 		return `{"pay_by":"` + time.Now().Add(time.Duration(minutes)*time.Minute).UTC().Format(time.RFC3339) + `"}`
 	}
@@ -88,19 +90,19 @@ func TestEveryChangeIsMadeOnce(t *testing.T) {
 	tried := map[string]bool{}
 	for _, c := range cases {
 		tried[c.change.method+" "+c.change.path] = true
-		if a := s.asOperator(c.change, c.name); a.Status != 200 { // an answer that nobody hears
+		if a := asOperator(s, c.change, c.name); a.Status != 200 { // an answer that nobody hears
 			t.Fatalf("%s: %d %s", c.name, a.Status, a.Body)
 		}
 		if c.undo.method != "" {
-			if a := s.asOperator(c.undo, ""); a.Status != 200 {
+			if a := asOperator(s, c.undo, ""); a.Status != 200 {
 				t.Fatalf("%s, undone: %d %s", c.name, a.Status, a.Body)
 			}
 		}
 		look := func() string {
-			return changes.ReplaceAllString(s.ops("GET", c.look, "").Body, "")
+			return changes.ReplaceAllString(s.Ops("GET", c.look, "").Body, "")
 		}
 		before := look()
-		if a := s.asOperator(c.change, c.name); a.Status != 200 {
+		if a := asOperator(s, c.change, c.name); a.Status != 200 {
 			t.Errorf("%s, asked again: %d %s", c.name, a.Status, a.Body)
 		}
 		if after := look(); after != before {
@@ -114,22 +116,22 @@ func TestEveryChangeIsMadeOnce(t *testing.T) {
 				other.body = `{"units":2}`
 			}
 		}
-		if a := s.asOperator(other, c.name); a.Status != 422 {
+		if a := asOperator(s, other, c.name); a.Status != 422 {
 			t.Errorf("%s, another request with its key: %d %s", c.name, a.Status, a.Body)
 		}
 	}
-	s.everyChangeIsTried(tried)
+	everyChangeIsTried(s, tried)
 }
 
 // everyChangeIsTried looks in the description for a route that changes something
 // once for each key, and was not tried.
-func (s *shop) everyChangeIsTried(tried map[string]bool) {
-	s.t.Helper()
+func everyChangeIsTried(s *nodetest.Shop, tried map[string]bool) {
+	s.T.Helper()
 	var document struct {
 		Paths map[string]map[string]json.RawMessage
 	}
-	if err := json.Unmarshal([]byte(s.ops("GET", "/openapi.json", "").Body), &document); err != nil {
-		s.t.Fatal(err)
+	if err := json.Unmarshal([]byte(s.Ops("GET", "/openapi.json", "").Body), &document); err != nil {
+		s.T.Fatal(err)
 	}
 	keyed := 0
 	for path, item := range document.Paths {
@@ -145,40 +147,40 @@ func (s *shop) everyChangeIsTried(tried map[string]bool) {
 				found = found || strings.EqualFold(m, method) && pattern.MatchString(at)
 			}
 			if !found {
-				s.t.Errorf("%s %s is not tried", method, path)
+				s.T.Errorf("%s %s is not tried", method, path)
 			}
 		}
 	}
 	if keyed == 0 {
-		s.t.Error("no route takes a key")
+		s.T.Error("no route takes a key")
 	}
 }
 
 // TestToolsAskAgain: whoever runs a command whose answer is lost has it done once.
 func TestToolsAskAgain(t *testing.T) {
 	s := openShop(t, t.TempDir())
-	s.apply(masks(3))
+	s.Apply(nodetest.Masks(3))
 	for name, args := range map[string][]string{
 		"switches back": {"switches", "back"},
 		"switches set":  {"switches", "set", "rate_limits=50"},
 		"lists add":     {"lists", "add", "risk/shoppers", "zed"},
 	} {
-		before := len(s.switchHistory())
-		door := loseFirst(t, s.admin)
+		before := len(switchHistory(s))
+		door := loseFirst(t, s.Admin)
 		status, out, errs := runTool(t, "", append(args, "--admin", door)...)
 		if status != 0 {
 			t.Errorf("%s: status %d: %s%s", name, status, out, errs)
 		}
-		if after := len(s.switchHistory()); after > before+1 {
+		if after := len(switchHistory(s)); after > before+1 {
 			t.Errorf("%s was done %d times", name, after-before)
 		}
 	}
 }
 
-func (s *shop) switchHistory() []any {
+func switchHistory(s *nodetest.Shop) []any {
 	var board struct{ History []any }
-	if err := json.Unmarshal([]byte(s.ops("GET", "/admin/v1/switches", "").Body), &board); err != nil {
-		s.t.Fatal(err)
+	if err := json.Unmarshal([]byte(s.Ops("GET", "/admin/v1/switches", "").Body), &board); err != nil {
+		s.T.Fatal(err)
 	}
 	return board.History
 }
@@ -205,9 +207,9 @@ func loseFirst(t *testing.T, admin string) (address string) {
 // TestRefusedExtendSaysWhy: and until when an order may be extended.
 func TestRefusedExtendSaysWhy(t *testing.T) {
 	s := openShop(t, t.TempDir())
-	s.apply(masks(3))
-	o := s.mustGrant("ann", "", mask)
-	a := s.ops("POST", "/admin/v1/orders/"+o.OrderNo+"/extend", `{"pay_by":"2020-01-01T00:00:00Z"}`)
+	s.Apply(nodetest.Masks(3))
+	o := s.MustGrant("ann", "", nodetest.Mask)
+	a := s.Ops("POST", "/admin/v1/orders/"+o.OrderNo+"/extend", `{"pay_by":"2020-01-01T00:00:00Z"}`)
 	if a.Status != 409 || !strings.Contains(a.Body, "The order is to be paid by "+o.PayBy.UTC().Format("2006-01-02T15:04")) {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
@@ -218,11 +220,11 @@ func TestRefusedExtendSaysWhy(t *testing.T) {
 func TestUnknownAllowListIsNotFound(t *testing.T) {
 	s := openShop(t, t.TempDir())
 	for _, path := range []string{"/admin/v1/allowlists/vipps", "/admin/v1/allowlists/vipps?limit=5", "/admin/v1/allowlists/vipps?format=csv"} {
-		if a := s.ops("GET", path, ""); a.Status != 404 {
+		if a := s.Ops("GET", path, ""); a.Status != 404 {
 			t.Errorf("%s: %d %s", path, a.Status, a.Body)
 		}
 	}
-	if a := s.ops("GET", "/admin/v1/risk/shoppers?format=csv", ""); a.Status != 200 {
+	if a := s.Ops("GET", "/admin/v1/risk/shoppers?format=csv", ""); a.Status != 200 {
 		t.Errorf("an empty risk list: %d %s", a.Status, a.Body)
 	}
 }

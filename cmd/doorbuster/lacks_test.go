@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"doorbuster/cmd/doorbuster/nodetest"
 )
 
 // TestServeSaysWhatAShopLacks: a shop that is started with tokens alone says that no
@@ -30,12 +32,12 @@ func TestServeSaysWhatAShopLacks(t *testing.T) {
 		"tokens alone": {tokens, []string{`"setting":"pay_keys"`, `"setting":"cashier_key_file"`, `"setting":"cashier_url"`, "reconcile.folder"}},
 		"all there is": {all, nil},
 		"open doors":   {append(append([]string{}, all...), "--http", "0.0.0.0:0"), []string{`"setting":"http"`}},
-		"dev":          {serveArgs("", "--cashier-url", "http://127.0.0.1:1", "--reconcile-folder", dir), []string{`"setting":"dev"`}},
+		"dev":          {nodetest.ServeArgs("", "--cashier-url", "http://127.0.0.1:1", "--reconcile-folder", dir), []string{`"setting":"dev"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := runShop(t, append(c.args, "--data", t.TempDir()))
-			s.awaitServing()
-			said := s.logs.String()
+			s.AwaitServing()
+			said := s.Logs.String()
 			for _, part := range c.says {
 				if !strings.Contains(said, part) {
 					t.Errorf("it does not say %s: %s", part, said)

@@ -9,44 +9,39 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"doorbuster/cmd/doorbuster/nodetest"
 	"doorbuster/engine"
 )
 
 // raw sends a request as bytes and gives the answer as bytes, but for the Date,
 // which is the clock's.
-func (s *shop) raw(method, path, shopper, key, from, language, body string) string {
-	s.t.Helper()
-	c, err := net.Dial("tcp", strings.TrimPrefix(s.http, "http://"))
+func raw(s *nodetest.Shop, method, path, shopper, key, from, language, body string) string {
+	s.T.Helper()
+	c, err := net.Dial("tcp", strings.TrimPrefix(s.HTTP, "http://"))
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
-		s.t.Fatal(err)
+	if err := c.SetDeadline(time.Now().Add(nodetest.Patience)); err != nil {
+		s.T.Fatal(err)
 	}
 	fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\nX-Shopper-Id: %s\r\nIdempotency-Key: %s\r\nX-Forwarded-For: %s\r\nAccept-Language: %s\r\nContent-Length: %d\r\n\r\n%s",
 		method, path, shopper, key, from, language, len(body), body)
 	answer, err := io.ReadAll(c)
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	return dateLine.ReplaceAllString(string(answer), "")
 }
 
-var distinct atomic.Int64
-
-// newKey gives an idempotency key that was not used before.
-func newKey() string { return fmt.Sprintf("key-%d", distinct.Add(1)) }
-
 var dateLine = regexp.MustCompile(`(?m)^Date: .*\r\n`)
 
 // reasons gives how many grabs were answered for a reason.
-func (s *shop) reasons(why engine.Reason) string {
-	return s.metric(fmt.Sprintf("doorbuster_grab_reasons_total{reason=%q}", why))
+func reasons(s *nodetest.Shop, why engine.Reason) string {
+	return s.Metric(fmt.Sprintf("doorbuster_grab_reasons_total{reason=%q}", why))
 }
 
 func TestMissedTellsNothing(t *testing.T) {
@@ -74,7 +69,7 @@ func missedForAll(t *testing.T, freeze func(*node)) {
 		c.RateLimit.Address.PerSecond, c.RateLimit.Address.Burst = 0.001, 2
 	})
 	defer closing()
-	s.apply(planOf([]string{"{sku: mask, price: 100, stock: 100000}", "{sku: few, price: 100, stock: 1, reservation: true}",
+	s.Apply(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 100000}", "{sku: few, price: 100, stock: 1, reservation: true}",
 		"{sku: ticket, price: 100, stock: 9, ticket: true}", "{sku: frozen, price: 100, stock: 9}"}, "admission_multiple: 1"))
 	list := func(shopper string) {
 		edit := engine.Command{Kind: engine.CmdEditRoster, Operator: "test", Edit: engine.RosterEdit{
@@ -88,10 +83,10 @@ func missedForAll(t *testing.T, freeze func(*node)) {
 	addresses := 0
 	elsewhere := func() string { addresses++; return fmt.Sprintf("198.51.%d.%d", 100+addresses/250, 1+addresses%250) }
 	grab := func(shopper, sku, language, body string) string {
-		return s.raw("POST", "/v1/sessions/day/skus/"+sku+"/grab", shopper, newKey(), elsewhere(), language, body)
+		return raw(s, "POST", "/v1/sessions/day/skus/"+sku+"/grab", shopper, nodetest.NewKey(), elsewhere(), language, body)
 	}
 	ticket := func(shopper, sku string) string {
-		_, after, _ := strings.Cut(s.raw("POST", "/v1/sessions/day/skus/"+sku+"/ticket", shopper, newKey(), elsewhere(), "en", ""), `{"ticket":"`)
+		_, after, _ := strings.Cut(raw(s, "POST", "/v1/sessions/day/skus/"+sku+"/ticket", shopper, nodetest.NewKey(), elsewhere(), "en", ""), `{"ticket":"`)
 		ticket, _, _ := strings.Cut(after, `"`)
 		return ticket
 	}
@@ -107,7 +102,7 @@ func missedForAll(t *testing.T, freeze func(*node)) {
 		{"risk list, and a unit let go before", engine.ReasonRisk, func(in string) string {
 			_, after, _ := strings.Cut(grab("once-"+in, "mask", in, ""), `"order_no":"`)
 			no, _, _ := strings.Cut(after, `"`)
-			if a := s.cancelOrder("once-"+in, no); a.Status != 200 {
+			if a := s.CancelOrder("once-"+in, no); a.Status != 200 {
 				t.Errorf("%d %s", a.Status, a.Body)
 			}
 			list("once-" + in)
@@ -123,23 +118,25 @@ func missedForAll(t *testing.T, freeze func(*node)) {
 		{"rate of the address", engine.ReasonRate, func(in string) string {
 			from := elsewhere()
 			for i := range 2 {
-				s.raw("POST", "/v1/sessions/day/skus/mask/grab", fmt.Sprint("office", i, in), newKey(), from, in, "")
+				raw(s, "POST", "/v1/sessions/day/skus/mask/grab", fmt.Sprint("office", i, in), nodetest.NewKey(), from, in, "")
 			}
-			return s.raw("POST", "/v1/sessions/day/skus/mask/grab", "office"+in, newKey(), from, in, "")
+			return raw(s, "POST", "/v1/sessions/day/skus/mask/grab", "office"+in, nodetest.NewKey(), from, in, "")
 		}},
 		{"admission quota", engine.ReasonQuota, func(in string) string {
 			grab("first", "few", in, "") // is let in, and has not reserved
 			return grab("second-"+in, "few", in, "")
 		}},
-		{"forged ticket", engine.ReasonTicket, func(in string) string { return grab("forger-"+in, "ticket", in, with(strings.Repeat("x", 44))) }},
+		{"forged ticket", engine.ReasonTicket, func(in string) string {
+			return grab("forger-"+in, "ticket", in, nodetest.With(strings.Repeat("x", 44)))
+		}},
 		{"borrowed ticket", engine.ReasonTicket, func(in string) string {
-			return grab("borrower-"+in, "ticket", in, with(ticket("lender-"+in, "ticket")))
+			return grab("borrower-"+in, "ticket", in, nodetest.With(ticket("lender-"+in, "ticket")))
 		}},
 		{"expired ticket", engine.ReasonTicket, func(in string) string {
 			late := ticket("late-"+in, "ticket")
 			over := time.Now().Add(time.Second)
-			s.eventually(func() bool { return time.Now().After(over) }, func() string { return "time stands still" })
-			return grab("late-"+in, "ticket", in, with(late))
+			s.Eventually(func() bool { return time.Now().After(over) }, func() string { return "time stands still" })
+			return grab("late-"+in, "ticket", in, nodetest.With(late))
 		}},
 		{"overload", engine.ReasonOverload, func(in string) string {
 			n.group.Blocked(true)
@@ -147,13 +144,13 @@ func missedForAll(t *testing.T, freeze func(*node)) {
 			return grab("crowd-"+in, "mask", in, "")
 		}},
 		{"waiting room", engine.ReasonDepth, func(in string) (missed string) {
-			if a := s.ops("PATCH", "/admin/v1/switches", `{"switches":{"waiting_depth":1,"rate_limits":0,"risk_service":false}}`); a.Status != 200 {
+			if a := s.Ops("PATCH", "/admin/v1/switches", `{"switches":{"waiting_depth":1,"rate_limits":0,"risk_service":false}}`); a.Status != 200 {
 				t.Fatalf("%d %s", a.Status, a.Body)
 			}
-			defer s.ops("POST", "/admin/v1/switches/normal", "")
-			s.eventually(func() bool {
-				for _, answer := range crowd(32, func(i int) string {
-					return s.raw("POST", "/v1/sessions/day/skus/mask/grab", newKey(), newKey(), "198.51.99.1", in, "")
+			defer s.Ops("POST", "/admin/v1/switches/normal", "")
+			s.Eventually(func() bool {
+				for _, answer := range nodetest.Crowd(32, func(i int) string {
+					return raw(s, "POST", "/v1/sessions/day/skus/mask/grab", nodetest.NewKey(), nodetest.NewKey(), "198.51.99.1", in, "")
 				}) {
 					if strings.Contains(answer, `"missed"`) {
 						missed = answer
@@ -164,7 +161,7 @@ func missedForAll(t *testing.T, freeze func(*node)) {
 			return missed
 		}},
 		{"deadline", engine.ReasonNone, func(in string) string {
-			return s.raw("GET", "/v1/grabs/"+newKey()+"?deadline=1", "patient", "k", elsewhere(), in, "")
+			return raw(s, "GET", "/v1/grabs/"+nodetest.NewKey()+"?deadline=1", "patient", "k", elsewhere(), in, "")
 		}},
 	}
 	if freeze != nil {
@@ -175,9 +172,9 @@ func missedForAll(t *testing.T, freeze func(*node)) {
 	for _, in := range []string{"en", "zh"} {
 		want, first := "", ""
 		for _, c := range causes {
-			before := s.reasons(c.why)
+			before := reasons(s, c.why)
 			got := c.miss(in)
-			if c.why != engine.ReasonNone && s.reasons(c.why) == before {
+			if c.why != engine.ReasonNone && reasons(s, c.why) == before {
 				t.Errorf("%s: no grab was answered for %s: %s", c.name, c.why, got)
 			}
 			if want == "" {

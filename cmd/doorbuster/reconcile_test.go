@@ -14,52 +14,33 @@ import (
 	"testing"
 	"time"
 
+	"doorbuster/cmd/doorbuster/nodetest"
 	"doorbuster/engine"
 	"doorbuster/httpapi/reconcile"
 	"doorbuster/httpapi/reconcile/archive"
 )
 
-const statementHeader = "payment_id,order_no,amount,currency,kind,at\n"
-
-// statementRow is a line of a statement that was taken, or paid back, now.
-func statementRow(id, orderNo string, amount int64, kind string, at time.Time) string {
-	return fmt.Sprintf("%s,%s,%d,CNY,%s,%s\n", id, orderNo, amount, kind, at.UTC().Format(time.RFC3339Nano))
-}
-
-// reconcileHere runs the command, and gives its report.
-func reconcileHere(t *testing.T, s *shop, text string, more ...string) (status int, report *reconcile.Report, errs string) {
-	t.Helper()
-	status, out, errs := runTool(t, text, append([]string{"reconcile", "-", "--json", "--admin", s.admin}, more...)...)
-	if out != "" {
-		report = new(reconcile.Report)
-		if err := json.Unmarshal([]byte(out), report); err != nil {
-			t.Fatal(err, out)
-		}
-	}
-	return status, report, errs
-}
-
 // TestReconcileThroughTheProgram: callbacks that never came are settled, once, and
 // the report can be had in every form, also after the node was started again.
 func TestReconcileThroughTheProgram(t *testing.T) {
 	s := openShop(t, t.TempDir())
-	s.apply(dayPlan("", 10))
-	order := func(shopper string) string { return orderOfShopper(t, s, shopper) }
+	s.Apply(nodetest.DayPlan("", 10))
+	order := func(shopper string) string { return nodetest.OrderOfShopper(t, s, shopper) }
 	agreed, lost, differs := order("ann"), order("bob"), order("cai")
 	now := time.Now()
-	if a := s.do("POST", s.http+"/v1/payments/callback", fmt.Sprintf(`{"order_no":%q,"payment_id":"p-agreed","amount":100,"currency":"CNY","paid_at":%q}`, agreed, now.Format(time.RFC3339Nano)), "Content-Type", "application/json"); a.Status != 200 {
+	if a := s.Do("POST", s.HTTP+"/v1/payments/callback", fmt.Sprintf(`{"order_no":%q,"payment_id":"p-agreed","amount":100,"currency":"CNY","paid_at":%q}`, agreed, now.Format(time.RFC3339Nano)), "Content-Type", "application/json"); a.Status != 200 {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
-	text := statementHeader + statementRow("p-agreed", agreed, 100, "payment", now) + statementRow("p-lost", lost, 100, "payment", now)
+	text := nodetest.StatementHeader + nodetest.StatementRow("p-agreed", agreed, 100, "payment", now) + nodetest.StatementRow("p-lost", lost, 100, "payment", now)
 	file := filepath.Join(t.TempDir(), "today.csv")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	status, out, errs := runTool(t, "", "reconcile", file, "--dry-run", "--admin", s.admin)
+	status, out, errs := runTool(t, "", "reconcile", file, "--dry-run", "--admin", s.Admin)
 	if status != 1 || !strings.Contains(out, "payment not settled") || !strings.Contains(errs, "the books differ") {
 		t.Fatalf("dry run: status %d\n%s%s", status, out, errs)
 	}
-	status, out, errs = runTool(t, "", "reconcile", file, "--note", "by hand", "--admin", s.admin)
+	status, out, errs = runTool(t, "", "reconcile", file, "--note", "by hand", "--admin", s.Admin)
 	for _, part := range []string{"today.csv: 2 payments, 0 refunds", "What was news to us is noted: 1 payment, 0 refunds.", "day/sku-1", "200 CNY"} {
 		if !strings.Contains(out, part) {
 			t.Errorf("it lacks %q:\n%s", part, out)
@@ -68,48 +49,48 @@ func TestReconcileThroughTheProgram(t *testing.T) {
 	if status != 0 || errs != "" {
 		t.Errorf("status %d, %s", status, errs)
 	}
-	if status, report, errs := reconcileHere(t, s, text); status != 0 || report.Booked != 0 || report.Matched != 2 || report.Verdict != "The books agree. Nothing was changed." {
+	if status, report, errs := nodetest.ReconcileHere(t, s, text); status != 0 || report.Booked != 0 || report.Matched != 2 || report.Verdict != "The books agree. Nothing was changed." {
 		t.Errorf("a second time: status %d, %+v %s", status, report, errs)
 	}
-	one := text + statementRow("p-differs", differs, 99, "payment", now)
-	text += statementRow("p-differs", differs, 99, "payment", now) + statementRow("=1+1", "000000000000000000000000", 5, "payment", now)
-	status, report, errs := reconcileHere(t, s, text)
+	one := text + nodetest.StatementRow("p-differs", differs, 99, "payment", now)
+	text += nodetest.StatementRow("p-differs", differs, 99, "payment", now) + nodetest.StatementRow("=1+1", "000000000000000000000000", 5, "payment", now)
+	status, report, errs := nodetest.ReconcileHere(t, s, text)
 	if status != 1 || report.Open != 2 || !strings.Contains(errs, "2 findings are open") {
 		t.Fatalf("status %d, %+v %s", status, report, errs)
 	}
 
-	s.stop()
-	s = openShop(t, s.dir)
+	s.Stop()
+	s = openShop(t, s.Dir)
 	var list struct{ Reconciliations []reconcile.Report }
-	if a := s.ops("GET", reconciliationsPath, ""); json.Unmarshal([]byte(a.Body), &list) != nil || len(list.Reconciliations) != 4 || list.Reconciliations[0].ID != report.ID ||
+	if a := s.Ops("GET", reconciliationsPath, ""); json.Unmarshal([]byte(a.Body), &list) != nil || len(list.Reconciliations) != 4 || list.Reconciliations[0].ID != report.ID ||
 		list.Reconciliations[2].Note != "by hand" || list.Reconciliations[2].Statement.Name != "today.csv" || list.Reconciliations[0].Statement.SHA256 == list.Reconciliations[1].Statement.SHA256 {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
 	var whole reconcile.Report
-	if a := s.ops("GET", reconciliationsPath+"/"+report.ID, ""); json.Unmarshal([]byte(a.Body), &whole) != nil || len(whole.Findings) != 2 || whole.Open != 2 || len(whole.Days) != 1 || whole.Operator != "dev" {
+	if a := s.Ops("GET", reconciliationsPath+"/"+report.ID, ""); json.Unmarshal([]byte(a.Body), &whole) != nil || len(whole.Findings) != 2 || whole.Open != 2 || len(whole.Days) != 1 || whole.Operator != "dev" {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
 	for part, want := range map[string]string{"": "order_unknown,true,,'=1+1,000000000000000000000000", "&part=totals": ",,,CNY,4,304,0,0,2,200,0,0", "&part=listings": ",day,sku-1,CNY,3,299,0,0,2,200,0,0", "&part=sessions": ",-,,CNY,1,5,", "&part=days": ",CNY,4,304,"} {
-		if a := s.ops("GET", reconciliationsPath+"/"+report.ID+"?format=csv"+part, ""); a.Status != 200 || !strings.Contains(a.Body, want) {
+		if a := s.Ops("GET", reconciliationsPath+"/"+report.ID+"?format=csv"+part, ""); a.Status != 200 || !strings.Contains(a.Body, want) {
 			t.Errorf("%s: %d %s\nwant %s", part, a.Status, a.Body, want)
 		}
 	}
 	for query, want := range map[string]int{"": 1, "?open=true": 0, "?findings=0": 0, "?findings=5&open=false": 1} { // of the one that was settled
 		var brief reconcile.Report
-		if a := s.ops("GET", reconciliationsPath+"/"+list.Reconciliations[2].ID+query, ""); json.Unmarshal([]byte(a.Body), &brief) != nil || len(brief.Findings) != want || brief.Found != 1 {
+		if a := s.Ops("GET", reconciliationsPath+"/"+list.Reconciliations[2].ID+query, ""); json.Unmarshal([]byte(a.Body), &brief) != nil || len(brief.Findings) != want || brief.Found != 1 {
 			t.Errorf("%q: %d %s", query, a.Status, a.Body)
 		}
 	}
 	var brief reconcile.Report
-	if a := s.ops("GET", reconciliationsPath+"/"+report.ID+"?findings=1&open=true", ""); json.Unmarshal([]byte(a.Body), &brief) != nil || len(brief.Findings) != 1 || brief.Open != 2 {
+	if a := s.Ops("GET", reconciliationsPath+"/"+report.ID+"?findings=1&open=true", ""); json.Unmarshal([]byte(a.Body), &brief) != nil || len(brief.Findings) != 1 || brief.Open != 2 {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
 	for path, want := range map[string]int{"/nobody": 404, "/" + report.ID + "?findings=-1": 400, "/" + report.ID + "?open=maybe": 400, "/" + report.ID + "?format=pdf": 400, "/" + report.ID + "?part=days": 400, "/" + report.ID + "?format=csv&part=months": 400, "/..%2fVERSION": 404} {
-		if a := s.ops("GET", reconciliationsPath+path, ""); a.Status != want {
+		if a := s.Ops("GET", reconciliationsPath+path, ""); a.Status != want {
 			t.Errorf("%s: %d %s", path, a.Status, a.Body)
 		}
 	}
-	if status, report, errs := reconcileHere(t, s, one); status != 1 || report.Open != 1 || !strings.Contains(errs, "1 finding is open") {
+	if status, report, errs := nodetest.ReconcileHere(t, s, one); status != 1 || report.Open != 1 || !strings.Contains(errs, "1 finding is open") {
 		t.Errorf("one that differs: status %d, %+v %s", status, report, errs)
 	}
 }
@@ -118,28 +99,28 @@ func TestReconcileThroughTheProgram(t *testing.T) {
 // comes for them goes back, and what the statement lacks of them is told.
 func TestReconcileSettledSession(t *testing.T) {
 	s := openShop(t, t.TempDir())
-	s.apply(dayPlan("        pay_within: 1s\n        pay_grace: 0s\n", 10))
+	s.Apply(nodetest.DayPlan("        pay_within: 1s\n        pay_grace: 0s\n", 10))
 	began := time.Now()
 	numbers := map[string]string{}
 	for _, shopper := range []string{"ann", "bob", "cai"} {
-		numbers[shopper] = orderOfShopper(t, s, shopper)
+		numbers[shopper] = nodetest.OrderOfShopper(t, s, shopper)
 	}
 	for _, shopper := range []string{"ann", "cai"} {
-		if a := s.do("POST", s.http+"/v1/payments/callback", fmt.Sprintf(`{"order_no":%q,"payment_id":"p-%s","amount":100,"currency":"CNY","paid_at":%q}`, numbers[shopper], shopper, began.Format(time.RFC3339Nano)), "Content-Type", "application/json"); a.Status != 200 {
+		if a := s.Do("POST", s.HTTP+"/v1/payments/callback", fmt.Sprintf(`{"order_no":%q,"payment_id":"p-%s","amount":100,"currency":"CNY","paid_at":%q}`, numbers[shopper], shopper, began.Format(time.RFC3339Nano)), "Content-Type", "application/json"); a.Status != 200 {
 			t.Fatalf("%d %s", a.Status, a.Body)
 		}
 	}
-	if a := s.ops("POST", "/admin/v1/sessions/day/end", ""); a.Status != 200 {
+	if a := s.Ops("POST", "/admin/v1/sessions/day/end", ""); a.Status != 200 {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
-	var settled reply
-	s.eventually(func() bool {
-		settled = s.ops("POST", "/admin/v1/sessions/day/settle", "")
+	var settled nodetest.Reply
+	s.Eventually(func() bool {
+		settled = s.Ops("POST", "/admin/v1/sessions/day/settle", "")
 		return settled.Status == 200
 	}, func() string { return fmt.Sprint("not settled: ", settled.Status, " ", settled.Body) })
-	text := statementHeader + statementRow("p-ann", numbers["ann"], 100, "payment", began) + statementRow("p-bob", numbers["bob"], 100, "payment", began.Add(time.Second))
+	text := nodetest.StatementHeader + nodetest.StatementRow("p-ann", numbers["ann"], 100, "payment", began) + nodetest.StatementRow("p-bob", numbers["bob"], 100, "payment", began.Add(time.Second))
 	for round, want := range []struct{ settled, matched int64 }{{1, 1}, {0, 2}} {
-		status, report, errs := reconcileHere(t, s, text)
+		status, report, errs := nodetest.ReconcileHere(t, s, text)
 		if status != 1 || report.Booked != want.settled || report.Matched != want.matched || report.Open != 1 || report.Pending.Count != 1 {
 			t.Fatalf("round %d: status %d, %+v %s", round, status, report, errs)
 		}
@@ -151,32 +132,22 @@ func TestReconcileSettledSession(t *testing.T) {
 	}
 }
 
-// orderOfShopper grabs a unit and gives the order's number.
-func orderOfShopper(t *testing.T, s *shop, shopper string) string {
-	t.Helper()
-	a := s.grab(shopper, "", "day/sku-1")
-	if a.Order.OrderNo == "" {
-		t.Fatalf("%d %s", a.Status, a.Body)
-	}
-	return a.Order.OrderNo
-}
-
 // TestBadStatementsThroughTheProgram: each is refused by name, and nothing of it is
 // taken.
 func TestBadStatementsThroughTheProgram(t *testing.T) {
 	s := openShop(t, t.TempDir())
-	s.apply(dayPlan("", 10))
-	good := statementRow("p1", "0123456789ABCDEFGHJKMNPQ", 100, "payment", time.Now())
+	s.Apply(nodetest.DayPlan("", 10))
+	good := nodetest.StatementRow("p1", "0123456789ABCDEFGHJKMNPQ", 100, "payment", time.Now())
 	for name, c := range map[string]struct{ text, says string }{
-		"negative":         {statementHeader + good + statementRow("p2", "0123456789ABCDEFGHJKMNPQ", -1, "payment", time.Now()), "line 3: the amount -1 is negative"},
-		"garbled":          {statementHeader + "\"\"\"\n", "line 2"},
+		"negative":         {nodetest.StatementHeader + good + nodetest.StatementRow("p2", "0123456789ABCDEFGHJKMNPQ", -1, "payment", time.Now()), "line 3: the amount -1 is negative"},
+		"garbled":          {nodetest.StatementHeader + "\"\"\"\n", "line 2"},
 		"wrong header":     {"id;sum\n" + good, "lacks payment_id"},
 		"another encoding": {"\xff\xfep\x00a\x00", "UTF-16"},
-		"cut off":          {statementHeader + good[:len(good)-9], "may have been cut off"},
+		"cut off":          {nodetest.StatementHeader + good[:len(good)-9], "may have been cut off"},
 		"empty":            {"", "the file is empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			status, report, errs := reconcileHere(t, s, c.text)
+			status, report, errs := nodetest.ReconcileHere(t, s, c.text)
 			if status != 1 || report != nil || !strings.Contains(errs, c.says) {
 				t.Errorf("status %d, %s; want %q", status, errs, c.says)
 			}
@@ -187,12 +158,12 @@ func TestBadStatementsThroughTheProgram(t *testing.T) {
 		status int
 		says   string
 	}{
-		"no file":       {[]string{"--admin", s.admin}, 2, "name one statement"},
-		"two":           {[]string{"a", "b", "--admin", s.admin}, 2, "name one statement"},
-		"no such file":  {[]string{filepath.Join(t.TempDir(), "nowhere.csv"), "--admin", s.admin}, 1, "no such file"},
-		"a directory":   {[]string{t.TempDir(), "--admin", s.admin}, 1, "directory"},
-		"bad time":      {[]string{"-", "--from", "yesterday", "--admin", s.admin}, 2, "--from"},
-		"wrong way":     {[]string{"-", "--from", "2026-09-21T00:00:00Z", "--to", "2026-09-20T00:00:00Z", "--admin", s.admin}, 1, "from is not before to"},
+		"no file":       {[]string{"--admin", s.Admin}, 2, "name one statement"},
+		"two":           {[]string{"a", "b", "--admin", s.Admin}, 2, "name one statement"},
+		"no such file":  {[]string{filepath.Join(t.TempDir(), "nowhere.csv"), "--admin", s.Admin}, 1, "no such file"},
+		"a directory":   {[]string{t.TempDir(), "--admin", s.Admin}, 1, "directory"},
+		"bad time":      {[]string{"-", "--from", "yesterday", "--admin", s.Admin}, 2, "--from"},
+		"wrong way":     {[]string{"-", "--from", "2026-09-21T00:00:00Z", "--to", "2026-09-20T00:00:00Z", "--admin", s.Admin}, 1, "from is not before to"},
 		"nobody there":  {[]string{"-", "--admin", "127.0.0.1:1"}, 1, "127.0.0.1:1"},
 		"no node named": {[]string{"-"}, 2, "--admin"},
 	} {
@@ -202,11 +173,11 @@ func TestBadStatementsThroughTheProgram(t *testing.T) {
 			}
 		})
 	}
-	left, err := filepath.Glob(filepath.Join(s.dir, archive.Folder, "*"))
+	left, err := filepath.Glob(filepath.Join(s.Dir, archive.Folder, "*"))
 	if err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
-	if a := s.ops("GET", reconciliationsPath, ""); a.Body != "{\"reconciliations\":[]}\n" {
+	if a := s.Ops("GET", reconciliationsPath, ""); a.Body != "{\"reconciliations\":[]}\n" {
 		t.Errorf("reports: %s", a.Body)
 	}
 }
@@ -217,19 +188,19 @@ func TestStatementThatBreaksOff(t *testing.T) {
 	s := openShop(t, t.TempDir())
 	dial := func(head string) net.Conn {
 		t.Helper()
-		c, err := net.Dial("tcp", s.admin)
+		c, err := net.Dial("tcp", s.Admin)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
-		if _, err := fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/csv\r\n%s\r\n", reconciliationsPath, s.admin, head); err != nil {
+		if _, err := fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/csv\r\n%s\r\n", reconciliationsPath, s.Admin, head); err != nil {
 			t.Fatal(err)
 		}
 		return c
 	}
 	answer := func(c net.Conn, want ...string) {
 		t.Helper()
-		c.SetReadDeadline(time.Now().Add(patience))
+		c.SetReadDeadline(time.Now().Add(nodetest.Patience))
 		text, _ := io.ReadAll(c) // it may be reset behind the answer
 		for _, part := range want {
 			if !strings.Contains(string(text), part) {
@@ -239,14 +210,14 @@ func TestStatementThatBreaksOff(t *testing.T) {
 	}
 	answer(dial("Content-Length: 5000000000\r\n"), "413", "4294967296")
 	slow := dial("Content-Length: 1000\r\nConnection: close\r\n")
-	if _, err := io.WriteString(slow, statementHeader); err != nil {
+	if _, err := io.WriteString(slow, nodetest.StatementHeader); err != nil {
 		t.Fatal(err)
 	}
-	s.eventually(func() bool {
-		coming, _ := filepath.Glob(filepath.Join(s.dir, archive.Folder, "statement-*"))
+	s.Eventually(func() bool {
+		coming, _ := filepath.Glob(filepath.Join(s.Dir, archive.Folder, "statement-*"))
 		return len(coming) > 0
 	}, func() string { return "the statement is not being taken in" })
-	second := s.do("POST", "http://"+s.admin+reconciliationsPath, statementHeader, "Content-Type", "text/csv")
+	second := s.Do("POST", "http://"+s.Admin+reconciliationsPath, nodetest.StatementHeader, "Content-Type", "text/csv")
 	if second.Status != 409 {
 		t.Errorf("a second one: %d", second.Status)
 	}
@@ -255,7 +226,7 @@ func TestStatementThatBreaksOff(t *testing.T) {
 	}
 	slow.(*net.TCPConn).CloseWrite()
 	answer(slow, "400", "broke off before its end")
-	if a := s.do("POST", "http://"+s.admin+reconciliationsPath, statementHeader, "Content-Type", "text/csv"); a.Status != 200 {
+	if a := s.Do("POST", "http://"+s.Admin+reconciliationsPath, nodetest.StatementHeader, "Content-Type", "text/csv"); a.Status != 200 {
 		t.Errorf("the next one: %d %s", a.Status, a.Body)
 	}
 }
@@ -272,10 +243,10 @@ func TestReconcileAtSpeed(t *testing.T) {
 	if err := n.cluster.AwaitReady(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s := &shop{t: t, admin: n.adminListener.Addr().String()}
-	s.apply(dayPlan("", orders))
+	s := &nodetest.Shop{T: t, Admin: n.adminListener.Addr().String()}
+	s.Apply(nodetest.DayPlan("", orders))
 	var text strings.Builder
-	text.WriteString(statementHeader)
+	text.WriteString(nodetest.StatementHeader)
 	var mu sync.Mutex
 	began := time.Now()
 	var crowd sync.WaitGroup
@@ -295,7 +266,7 @@ func TestReconcileAtSpeed(t *testing.T) {
 					}
 				}
 				mu.Lock()
-				text.WriteString(statementRow(id, no, 100, "payment", began))
+				text.WriteString(nodetest.StatementRow(id, no, 100, "payment", began))
 				mu.Unlock()
 			}
 		})
@@ -304,12 +275,12 @@ func TestReconcileAtSpeed(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	status, report, errs := reconcileHere(t, s, text.String())
+	status, report, errs := nodetest.ReconcileHere(t, s, text.String())
 	if status != 0 || report.Booked != orders/2 || report.Matched != orders/2 || report.Open != 0 {
 		t.Fatalf("status %d, %+v %s", status, report, errs)
 	}
 	t.Logf("%d lines, %d of them lost callbacks: %d ms", orders, report.Booked, report.TookMS)
-	status, again, errs := reconcileHere(t, s, text.String())
+	status, again, errs := nodetest.ReconcileHere(t, s, text.String())
 	if status != 0 || again.Booked != 0 || again.Matched != orders {
 		t.Fatalf("a second time: status %d, %+v %s", status, again, errs)
 	}
@@ -322,7 +293,7 @@ func TestReconcileAtSpeed(t *testing.T) {
 // testConfig is that of a lone node on loopback.
 func testConfig(t *testing.T) Config {
 	t.Helper()
-	cfg, err := load(t, serveArgs(t.TempDir())[1:]...)
+	cfg, err := load(t, nodetest.ServeArgs(t.TempDir())[1:]...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,9 +18,6 @@ import (
 	"doorbuster/httpapi/wire"
 )
 
-// refusalsPath is where the admin API tells why a shopper was refused.
-const refusalsPath = "/admin/v1/refusals"
-
 // Refusals asks every node why it refused a shopper; this one first.
 func (v clusterView) Refusals(ctx context.Context, shopper, session string) []httpapi.NodeRefusals {
 	told := []httpapi.NodeRefusals{{Node: v.cfg.Node, Report: v.group.Refusals(shopper, session)}}

@@ -4,10 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
+	"doorbuster/cmd/doorbuster/nodetest"
 	"doorbuster/httpapi/wire"
 )
 
@@ -58,105 +57,33 @@ There may have been more.
 	}
 }
 
-// refusals is what a node tells of a shopper.
-func (s *shop) refusals(shopper string) (told wire.Refusals) {
-	s.t.Helper()
-	a := s.do("GET", "http://"+s.admin+refusalsPath+"?shopper="+shopper, "")
-	if a.Status != 200 {
-		s.t.Fatalf("%d %s", a.Status, a.Body)
-	}
-	if err := json.Unmarshal([]byte(a.Body), &told); err != nil {
-		s.t.Fatal(err)
-	}
-	return told
-}
-
-// reasons gives what was told as "node session/sku reason".
-func reasons(told wire.Refusals) (list []string) {
-	for _, x := range told.Refusals {
-		list = append(list, x.Node+" "+x.Session+"/"+x.SKU+" "+x.Reason)
-	}
-	return list
-}
-
 // TestRefusalsOfALoneNode: noted, told, bounded, and forgotten with the process.
 func TestRefusalsOfALoneNode(t *testing.T) {
 	s := openShop(t, t.TempDir(), "--journal-entries", "4")
-	s.apply(dayPlan("", 1))
-	s.mustGrant("ann", "k", "day/sku-1")
-	s.mustRefuse("limit_reached", "ann", "other", "day/sku-1")
-	told := s.refusals("ann")
-	if got := strings.Join(reasons(told), "; "); got != "n1 day/sku-1 limit_listing" && got != "n1 day/sku-1 limit_session" || !told.Complete || told.Refusals[0].Code != "limit_reached" {
+	s.Apply(nodetest.DayPlan("", 1))
+	s.MustGrant("ann", "k", "day/sku-1")
+	s.MustRefuse("limit_reached", "ann", "other", "day/sku-1")
+	told := s.Refusals("ann")
+	if got := strings.Join(nodetest.Reasons(told), "; "); got != "n1 day/sku-1 limit_listing" && got != "n1 day/sku-1 limit_session" || !told.Complete || told.Refusals[0].Code != "limit_reached" {
 		t.Errorf("%+v", told)
 	}
 	for _, shopper := range []string{"bob", "cid", "dan", "eve"} { // one more than there is room for
-		s.mustRefuse("sold_out", shopper, "", "day/sku-1")
+		s.MustRefuse("sold_out", shopper, "", "day/sku-1")
 	}
-	told = s.refusals("eve")
+	told = s.Refusals("eve")
 	if len(told.Refusals) != 1 || told.Complete || len(told.Nodes) != 1 || told.Nodes[0].Lost != 1 || told.Nodes[0].Entries != 4 || !strings.Contains(told.Note, "there may have been more") {
 		t.Errorf("%+v", told)
 	}
-	if entries, lost := s.metric("doorbuster_journal_entries"), s.metric("doorbuster_journal_lost_total"); entries != "4" || lost != "1" {
+	if entries, lost := s.Metric("doorbuster_journal_entries"), s.Metric("doorbuster_journal_lost_total"); entries != "4" || lost != "1" {
 		t.Errorf("metrics say %s entries, %s lost", entries, lost)
 	}
-	out, errs, status := refusalsSay(t, "--shopper", "eve", "--admin", s.admin)
+	out, errs, status := refusalsSay(t, "--shopper", "eve", "--admin", s.Admin)
 	if status != 0 || !strings.Contains(out, "sold_out") || !strings.Contains(out, "there may have been more") {
 		t.Errorf("status %d, %s:\n%s", status, errs, out)
 	}
-	s.stop()
-	s = s.reopen("--journal-entries", "0")
-	if told := s.refusals("eve"); len(told.Refusals) != 0 || told.Complete || told.Nodes[0].Since != "" {
+	s.Stop()
+	s = s.Reopen("--journal-entries", "0")
+	if told := s.Refusals("eve"); len(told.Refusals) != 0 || told.Complete || told.Nodes[0].Since != "" {
 		t.Errorf("without a journal: %+v", told)
-	}
-}
-
-// TestRefusalsAcrossNodes: refused at one node, looked up at another; who can't
-// be asked is named, in about a second.
-func TestRefusalsAcrossNodes(t *testing.T) {
-	f := openFleet(t, "prefer", rooms3...)
-	f.plan(dayPlan("", 1, 1))
-	leader := f.leader()
-	others := f.others(leader)
-	here, there := others[0], others[1]
-	here.mustGrant("ann", "k", "day/sku-1")
-	here.mustRefuse("limit_reached", "ann", "other", "day/sku-2") // the leader decides, the follower notes
-	there.mustRefuse("limit_reached", "ann", "third", "day/sku-2")
-	want := map[string]bool{here.id + " day/sku-2 limit_session": true, there.id + " day/sku-2 limit_session": true}
-	for _, m := range f.nodes {
-		told := m.refusals("ann")
-		if len(told.Refusals) != len(want) || len(told.Nodes) != 3 || !told.Complete || told.Nodes[0].Node != m.id {
-			t.Errorf("%s: %+v", m.id, told)
-		}
-		for _, got := range reasons(told) {
-			if !want[got] {
-				t.Errorf("%s: %s", m.id, got)
-			}
-		}
-		for _, n := range told.Nodes {
-			if since, err := time.Parse(time.RFC3339, n.Since); !n.Answered || err != nil || time.Since(since) > 10*time.Minute {
-				t.Errorf("%s says of %+v: %v", m.id, n, err)
-			}
-		}
-	}
-	there.kill()
-	told := here.refusals("ann")
-	if got := reasons(told); len(got) != 1 || got[0] != here.id+" day/sku-2 limit_session" || told.Complete || !strings.Contains(told.Note, there.id+" did not answer") {
-		t.Errorf("%+v", told)
-	}
-	for _, n := range told.Nodes {
-		if n.Answered != (n.Node != there.id) || n.Answered != (n.Error == "") || strings.Contains(n.Error, "lead") {
-			t.Errorf("%+v", n)
-		}
-	}
-	leader.signal(syscall.SIGSTOP)
-	told = here.refusals("ann")
-	leader.signal(syscall.SIGCONT)
-	for _, n := range told.Nodes {
-		if n.Node == leader.id && (n.Answered || !strings.Contains(n.Error, "no answer within")) {
-			t.Errorf("a node that hangs: %+v", n)
-		}
-	}
-	if len(told.Refusals) != 1 {
-		t.Errorf("with both others away: %+v", told)
 	}
 }

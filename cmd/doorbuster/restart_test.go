@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"doorbuster/cluster"
+	"doorbuster/cmd/doorbuster/nodetest"
 	"doorbuster/engine"
 	"doorbuster/wal"
 	"doorbuster/wal/vfs"
@@ -23,11 +23,11 @@ import (
 
 // openBare serves dir in this process without run, so that a test can look at
 // the state itself. It is closed by the test's end, or by closing.
-func openBare(t *testing.T, dir string, how func(*Config)) (s *shop, n *node, closing func()) {
+func openBare(t *testing.T, dir string, how func(*Config)) (s *nodetest.Shop, n *node, closing func()) {
 	t.Helper()
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	addConfigFlags(flags)
-	if err := flags.Parse(serveArgs(dir)[1:]); err != nil {
+	if err := flags.Parse(nodetest.ServeArgs(dir)[1:]); err != nil {
 		t.Fatal(err)
 	}
 	cfg, err := loadConfig(flags)
@@ -37,17 +37,17 @@ func openBare(t *testing.T, dir string, how func(*Config)) (s *shop, n *node, cl
 	if how != nil {
 		how(&cfg)
 	}
-	s = &shop{t: t, dir: dir, logs: newLogBook()}
-	if n, err = openNode(cfg, cfg.newLogger(s.logs)); err != nil {
+	s = &nodetest.Shop{T: t, Dir: dir, Logs: nodetest.NewLogBook()}
+	if n, err = openNode(cfg, cfg.newLogger(s.Logs)); err != nil {
 		t.Fatal(err)
 	}
-	s.http, s.admin = "http://"+n.shopperListener.Addr().String(), n.adminListener.Addr().String()
+	s.HTTP, s.Admin = "http://"+n.shopperListener.Addr().String(), n.adminListener.Addr().String()
 	open := true
 	closing = func() {
 		if open {
 			open = false
 			if err := n.close(t.Context()); err != nil {
-				t.Errorf("%v:\n%s", err, s.logs)
+				t.Errorf("%v:\n%s", err, s.Logs)
 			}
 		}
 	}
@@ -56,7 +56,7 @@ func openBare(t *testing.T, dir string, how func(*Config)) (s *shop, n *node, cl
 			n.close(t.Context()) // the test has failed already, or does not mind
 		}
 	})
-	s.eventually(func() bool { return n.cluster.Ready() == nil }, s.logs.String)
+	s.Eventually(func() bool { return n.cluster.Ready() == nil }, s.Logs.String)
 	return s, n, closing
 }
 
@@ -93,19 +93,19 @@ func replay(t *testing.T, dir string, to engine.LogIndex) (sum [sha256.Size]byte
 func TestRestartIsTheSameState(t *testing.T) {
 	t.Parallel()
 	s, n, closing := openBare(t, t.TempDir(), nil)
-	s.apply(planOf([]string{"{sku: mask, price: 100, stock: 50}", "{sku: mug, price: 200, stock: 5, limit_per_shopper: 2}"}, "limit_per_shopper: 0"))
-	told := map[string]order{}
+	s.Apply(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 50}", "{sku: mug, price: 200, stock: 5, limit_per_shopper: 2}"}, "limit_per_shopper: 0"))
+	told := map[string]nodetest.Order{}
 	sell := func(round string) {
 		for i := range 8 {
 			shopper := fmt.Sprintf("%s%d", round, i)
-			o := s.mustGrant(shopper, "k", mask)
+			o := s.MustGrant(shopper, "k", nodetest.Mask)
 			switch i % 4 {
 			case 1:
-				s.pay(o, round+"p"+shopper)
+				s.Pay(o, round+"p"+shopper)
 			case 2:
-				s.cancelOrder(shopper, o.OrderNo)
+				s.CancelOrder(shopper, o.OrderNo)
 			case 3:
-				s.do("PUT", s.http+"/v1/orders/"+o.OrderNo+"/receiver", `{"name":"王小明","phone":"1","address":"Road 1"}`, "X-Shopper-Id", shopper)
+				s.Do("PUT", s.HTTP+"/v1/orders/"+o.OrderNo+"/receiver", `{"name":"王小明","phone":"1","address":"Road 1"}`, "X-Shopper-Id", shopper)
 			}
 			told[shopper] = o
 		}
@@ -113,19 +113,19 @@ func TestRestartIsTheSameState(t *testing.T) {
 	same := func(when string) {
 		t.Helper()
 		live, at := hashOf(n)
-		if replayed := replay(t, s.dir, at); replayed != live {
+		if replayed := replay(t, s.Dir, at); replayed != live {
 			t.Errorf("%s: at log index %d the node has %x, its log comes to %x", when, at, live, replayed)
 		}
 	}
 	sell("a")
 	same("at first")
-	before := s.orders()
+	before := s.Orders()
 	closing()
 
-	s, n, closing = openBare(t, s.dir, nil)
+	s, n, closing = openBare(t, s.Dir, nil)
 	same("after a restart from the log")
-	s.stillThere(told)
-	if after := s.orders(); fmt.Sprint(after) != fmt.Sprint(before) {
+	s.StillThere(told)
+	if after := s.Orders(); fmt.Sprint(after) != fmt.Sprint(before) {
 		t.Errorf("orders were\n%v\nare\n%v", before, after)
 	}
 	if err := n.cluster.Snapshot(); err != nil {
@@ -133,26 +133,26 @@ func TestRestartIsTheSameState(t *testing.T) {
 	}
 	sell("b")
 	same("after a snapshot")
-	before = s.orders()
+	before = s.Orders()
 	closing()
 
-	s, n, closing = openBare(t, s.dir, nil)
+	s, n, closing = openBare(t, s.Dir, nil)
 	same("after a restart from the snapshot and the log behind it")
-	s.stillThere(told)
+	s.StillThere(told)
 	if err := n.cluster.Snapshot(); err != nil {
 		t.Fatal(err)
 	}
 	closing()
-	s, n, closing = openBare(t, s.dir, nil)
+	s, n, closing = openBare(t, s.Dir, nil)
 	same("after a restart from a snapshot of everything")
-	if after := s.orders(); fmt.Sprint(after) != fmt.Sprint(before) {
+	if after := s.Orders(); fmt.Sprint(after) != fmt.Sprint(before) {
 		t.Errorf("orders were\n%v\nare\n%v", before, after)
 	}
 	// Keys, limits and releases are remembered too.
-	if again := s.mustGrant("a0", "k", mask); again.OrderNo != told["a0"].OrderNo {
+	if again := s.MustGrant("a0", "k", nodetest.Mask); again.OrderNo != told["a0"].OrderNo {
 		t.Errorf("%+v, not %+v", again, told["a0"])
 	}
-	s.mustRefuse("limit_reached", "b1", "other", mask)
+	s.MustRefuse("limit_reached", "b1", "other", nodetest.Mask)
 	closing()
 }
 
@@ -160,10 +160,10 @@ func TestRestartIsTheSameState(t *testing.T) {
 func TestSnapshotsByThemselves(t *testing.T) {
 	t.Parallel()
 	s, n, closing := openBare(t, t.TempDir(), func(c *Config) { c.Disk.SnapshotBytes = 1 << 10 })
-	s.apply(masks(5000))
-	told := map[string]order{}
+	s.Apply(nodetest.Masks(5000))
+	told := map[string]nodetest.Order{}
 	snapshots := func() []string {
-		names, err := filepath.Glob(filepath.Join(s.dir, "snapshots", "*"))
+		names, err := filepath.Glob(filepath.Join(s.Dir, "snapshots", "*"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -180,18 +180,18 @@ func TestSnapshotsByThemselves(t *testing.T) {
 	for range 3 {
 		for range 40 {
 			shopper := fmt.Sprintf("s%d", len(told))
-			told[shopper] = s.mustGrant(shopper, "k", mask)
+			told[shopper] = s.MustGrant(shopper, "k", nodetest.Mask)
 		}
-		s.eventually(look, func() string { return fmt.Sprintf("no snapshot but %v:\n%s", seen, s.logs) })
+		s.Eventually(look, func() string { return fmt.Sprintf("no snapshot but %v:\n%s", seen, s.Logs) })
 	}
 	live, at := hashOf(n)
-	if replayed := replay(t, s.dir, at); replayed != live {
+	if replayed := replay(t, s.Dir, at); replayed != live {
 		t.Errorf("at log index %d the node has %x, its log comes to %x", at, live, replayed)
 	}
 	closing()
-	s, _, closing = openBare(t, s.dir, nil)
-	s.stillThere(told)
-	if c := s.counts(mask); c.Held != int64(len(told)) {
+	s, _, closing = openBare(t, s.Dir, nil)
+	s.StillThere(told)
+	if c := s.Counts(nodetest.Mask); c.Held != int64(len(told)) {
 		t.Errorf("%d hold: %+v", len(told), c)
 	}
 	closing()
@@ -205,81 +205,24 @@ func TestSnapshotsByThemselves(t *testing.T) {
 func TestDamagedSnapshot(t *testing.T) {
 	t.Parallel()
 	s, n, closing := openBare(t, t.TempDir(), nil)
-	s.apply(masks(50))
-	told := map[string]order{"alice": s.mustGrant("alice", "k", mask)}
+	s.Apply(nodetest.Masks(50))
+	told := map[string]nodetest.Order{"alice": s.MustGrant("alice", "k", nodetest.Mask)}
 	if err := n.cluster.Snapshot(); err != nil {
 		t.Fatal(err)
 	}
-	told["bob"] = s.mustGrant("bob", "k", mask)
+	told["bob"] = s.MustGrant("bob", "k", nodetest.Mask)
 	closing()
-	names, err := filepath.Glob(filepath.Join(s.dir, "snapshots", "*", "state.bin"))
+	names, err := filepath.Glob(filepath.Join(s.Dir, "snapshots", "*", "state.bin"))
 	if err != nil || len(names) != 1 {
 		t.Fatalf("%v %v", names, err)
 	}
-	edit(t, names[0], func(b []byte) []byte {
+	nodetest.Edit(t, names[0], func(b []byte) []byte {
 		b[len(b)/2] ^= 1
 		return b
 	})
-	status, _, errs := runTool(t, "", serveArgs(s.dir)...)
+	status, _, errs := runTool(t, "", nodetest.ServeArgs(s.Dir)...)
 	if status != 1 || !strings.Contains(errs, "snapshot") {
 		t.Errorf("status %d: %s", status, errs)
-	}
-}
-
-// A stop answers what is in flight and loses nothing; who was cut off learns the
-// truth by their key.
-func TestStopInTheMiddle(t *testing.T) {
-	t.Parallel()
-	s := spawnShop(t, t.TempDir())
-	s.apply(masks(100_000))
-	const shoppers = 16
-	begun := make(chan struct{}, shoppers)
-	type outcome struct {
-		told    map[string]order
-		unheard string
-	}
-	go func() {
-		for range 5 * shoppers {
-			<-begun
-		}
-		s.child.Process.Signal(os.Interrupt)
-		for range begun { // nobody is to wait for the counter
-		}
-	}()
-	defer close(begun)
-	outcomes := crowd(shoppers, func(i int) outcome {
-		o := outcome{told: map[string]order{}}
-		for n := 0; ; n++ {
-			shopper := fmt.Sprintf("s%d-%d", i, n)
-			begun <- struct{}{}
-			a, err := s.tryGrab(shopper, "k", mask)
-			if err != nil || a.Code != "granted" {
-				o.unheard = shopper
-				if err == nil && a.Status < 500 && a.Code != "processing" {
-					t.Errorf("%d %s", a.Status, a.Body)
-				}
-				return o
-			}
-			o.told[shopper] = a.Order
-		}
-	})
-	if status := s.wait(); status != 0 {
-		t.Errorf("exit status %d:\n%s", status, s.logs)
-	}
-	s = s.reopen()
-	n := int64(0)
-	for _, o := range outcomes {
-		s.stillThere(o.told)
-		n += int64(len(o.told))
-		switch a := s.do("GET", s.http+"/v1/grabs/k", "", "X-Shopper-Id", o.unheard); {
-		case a.Status == 200 && a.Order.OrderNo != "":
-			n++
-		case a.Status != 404:
-			t.Errorf("%s: %d %s", o.unheard, a.Status, a.Body)
-		}
-	}
-	if c := s.counts(mask); c.Held != n {
-		t.Errorf("%d are known to hold: %+v", n, c)
 	}
 }
 
@@ -288,7 +231,7 @@ func TestStopInTheMiddle(t *testing.T) {
 func TestStopWithIdleConnections(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
-	for _, addr := range []string{strings.TrimPrefix(s.http, "http://"), s.admin} {
+	for _, addr := range []string{strings.TrimPrefix(s.HTTP, "http://"), s.Admin} {
 		silent, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
@@ -306,7 +249,7 @@ func TestStopWithIdleConnections(t *testing.T) {
 		}
 		io.Copy(io.Discard, r.Body)
 	}
-	s.stop()
+	s.Stop()
 }
 
 // A request that is half sent when the stop begins is answered or cut off, and
@@ -314,39 +257,14 @@ func TestStopWithIdleConnections(t *testing.T) {
 func TestStopWithASlowSender(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
-	s.apply(masks(1))
-	slow, err := net.Dial("tcp", strings.TrimPrefix(s.http, "http://"))
+	s.Apply(nodetest.Masks(1))
+	slow, err := net.Dial("tcp", strings.TrimPrefix(s.HTTP, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer slow.Close()
 	fmt.Fprint(slow, "POST /v1/sessions/day/skus/mask/grab HTTP/1.1\r\nHost: x\r\nX-Shopper-Id: s\r\nContent-Length: 14\r\n\r\n{\"quan")
-	s.stop()
-}
-
-// Who can't wait for slow shoppers says so again.
-func TestSecondInterruptEndsAtOnce(t *testing.T) {
-	t.Parallel()
-	s := spawnShop(t, t.TempDir())
-	s.apply(masks(1))
-	alice := s.mustGrant("alice", "k", mask)
-	slow, err := net.Dial("tcp", strings.TrimPrefix(s.http, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer slow.Close()
-	fmt.Fprint(slow, "POST /v1/sessions/day/skus/mask/grab HTTP/1.1\r\n")
-	s.child.Process.Signal(os.Interrupt)
-	s.logs.await(t, s.exit, "stopping")
-	start := time.Now()
-	s.eventually(func() bool {
-		s.child.Process.Signal(os.Interrupt) // one that comes too soon is still the first
-		return len(s.exit) > 0
-	}, s.logs.String)
-	if status := s.wait(); status == 0 || time.Since(start) > closePatience/2 {
-		t.Errorf("status %d after %s:\n%s", status, time.Since(start), s.logs)
-	}
-	s.reopen().stillThere(map[string]order{"alice": alice})
+	s.Stop()
 }
 
 // Ready means ready; alive means alive.
@@ -354,13 +272,13 @@ func TestReadiness(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
 	for path, want := range map[string]string{"/livez": `{"live":true}`, "/readyz": `{"ready":true}`} {
-		if a := s.ops("GET", path, ""); a.Status != 200 || strings.TrimSpace(a.Body) != want {
+		if a := s.Ops("GET", path, ""); a.Status != 200 || strings.TrimSpace(a.Body) != want {
 			t.Errorf("%s: %d %s", path, a.Status, a.Body)
 		}
 	}
-	s.apply(masks(1))
-	s.mustGrant("alice", "", mask)
-	metrics := s.ops("GET", "/metrics", "").Body
+	s.Apply(nodetest.Masks(1))
+	s.MustGrant("alice", "", nodetest.Mask)
+	metrics := s.Ops("GET", "/metrics", "").Body
 	for _, want := range []string{"doorbuster_leader 1", `doorbuster_grabs_total{code="granted"} 1`, "doorbuster_wal_fsync_seconds_count", "doorbuster_listings_frozen_total 0",
 		"doorbuster_applied_index ", "doorbuster_http_connections{", "go_goroutines", "process_open_fds"} {
 		if !strings.Contains(metrics, want) {
@@ -372,7 +290,7 @@ func TestReadiness(t *testing.T) {
 			t.Errorf("a metric without our prefix: %s", name)
 		}
 	}
-	a := s.ops("GET", "/admin/v1/cluster", "")
+	a := s.Ops("GET", "/admin/v1/cluster", "")
 	for _, want := range []string{`"leader":"n1"`, `"id":"n1"`, `"zone":"z1"`, `"role":"leader"`, `"reachable":true`, `"applied_index":`} {
 		if !strings.Contains(a.Body, want) {
 			t.Errorf("no %s in %s", want, a.Body)
@@ -398,27 +316,27 @@ func TestManyListings(t *testing.T) {
 		fmt.Fprintf(&plan, "          - {sku: p%d, price: 1, stock: 10}\n", i)
 	}
 	s, _, closing := openBare(t, t.TempDir(), nil)
-	s.apply(plan.String())
-	told := map[string]order{}
+	s.Apply(plan.String())
+	told := map[string]nodetest.Order{}
 	for i := 0; i < listings; i += 100 {
-		told[fmt.Sprintf("s%d", i)] = s.mustGrant(fmt.Sprintf("s%d", i), "k", fmt.Sprintf("day%d/p%d", i/500, i))
+		told[fmt.Sprintf("s%d", i)] = s.MustGrant(fmt.Sprintf("s%d", i), "k", fmt.Sprintf("day%d/p%d", i/500, i))
 	}
-	if out := s.apply(plan.String()); !strings.Contains(out, "nothing to change") {
+	if out := s.Apply(plan.String()); !strings.Contains(out, "nothing to change") {
 		t.Errorf("applied again: %s", out)
 	}
 	closing()
 	start := time.Now()
 	var n *node
-	s, n, closing = openBare(t, s.dir, nil)
-	if took := time.Since(start); took > patience/3 {
+	s, n, closing = openBare(t, s.Dir, nil)
+	if took := time.Since(start); took > nodetest.Patience/3 {
 		t.Errorf("the restart took %s", took)
 	}
 	if actors := n.group.Stats().Actors; actors != 0 {
 		t.Errorf("%d actors before the first grab", actors)
 	}
-	s.stillThere(told)
-	s.mustGrant("s0", "k", "day0/p0")
-	s.mustGrant("new", "k", "day3/p1999")
+	s.StillThere(told)
+	s.MustGrant("s0", "k", "day0/p0")
+	s.MustGrant("new", "k", "day3/p1999")
 	if actors := n.group.Stats().Actors; actors < 1 || actors > 2 {
 		t.Errorf("%d actors after two grabs", actors)
 	}
@@ -431,7 +349,7 @@ func TestDailySessionsOverAClockChange(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
 	// Berlin puts its clocks forward on 28 March 2038, and back on 31 October.
-	s.apply(`products:
+	s.Apply(`products:
   - {id: mask, currency: EUR}
 sales:
   - id: spring
@@ -454,16 +372,16 @@ sales:
 		"night-20381031":   {"2038-10-31T00:30:00Z", "2038-10-31T01:00:00Z"}, // half past two, the first time
 		"night-20381101":   {"2038-11-01T01:30:00Z", "2038-11-01T02:00:00Z"},
 	} {
-		a := s.ops("GET", "/admin/v1/sessions/"+id, "")
+		a := s.Ops("GET", "/admin/v1/sessions/"+id, "")
 		if a.Status != 200 || !strings.Contains(a.Body, `"start":"`+want[0]) || !strings.Contains(a.Body, `"end":"`+want[1]) {
 			t.Errorf("%s: %d %s; not %v", id, a.Status, a.Body, want)
 		}
-		if c := s.counts(id + "/mask"); c.Stock != 7 || c.State != "published" {
+		if c := s.Counts(id + "/mask"); c.Stock != 7 || c.State != "published" {
 			t.Errorf("%s: %+v", id, c)
 		}
-		s.mustRefuse("not_open", "alice", "", id+"/mask")
+		s.MustRefuse("not_open", "alice", "", id+"/mask")
 	}
-	if n := len(s.everyListing()); n != 6 {
+	if n := len(s.EveryListing()); n != 6 {
 		t.Errorf("%d listings", n)
 	}
 }

@@ -6,39 +6,41 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"doorbuster/cmd/doorbuster/nodetest"
 )
 
 // The sale by hand, as a newcomer tries it.
 func TestSaleByHand(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
-	s.apply(masks(1))
+	s.Apply(nodetest.Masks(1))
 
-	first := s.grab("alice", "k1", mask)
+	first := s.Grab("alice", "k1", nodetest.Mask)
 	if first.Code != "granted" || first.Order.State != "held" || first.Order.Amount != 100 || first.Order.Currency != "CNY" ||
 		first.Order.Session != "day" || first.Order.SKU != "mask" || first.Order.Quantity != 1 || time.Until(first.Order.PayBy) < 14*time.Minute {
 		t.Fatalf("%d %s", first.Status, first.Body)
 	}
-	if again := s.grab("alice", "k1", mask); again.Code != "granted" || again.Order != first.Order {
+	if again := s.Grab("alice", "k1", nodetest.Mask); again.Code != "granted" || again.Order != first.Order {
 		t.Errorf("the same key got %s", again.Body)
 	}
-	if other := s.mustRefuse("limit_reached", "alice", "k2", mask); other.Order != first.Order {
+	if other := s.MustRefuse("limit_reached", "alice", "k2", nodetest.Mask); other.Order != first.Order {
 		t.Errorf("limit_reached without the order that counts: %s", other.Body)
 	}
-	if late := s.mustRefuse("sold_out", "bob", "", mask); late.Order.OrderNo != "" || strings.Contains(late.Body, "order") {
+	if late := s.MustRefuse("sold_out", "bob", "", nodetest.Mask); late.Order.OrderNo != "" || strings.Contains(late.Body, "order") {
 		t.Errorf("bob was told of an order: %s", late.Body)
 	}
-	if key := s.do("GET", s.http+"/v1/grabs/k1", "", "X-Shopper-Id", "alice"); key.Order != first.Order {
+	if key := s.Do("GET", s.HTTP+"/v1/grabs/k1", "", "X-Shopper-Id", "alice"); key.Order != first.Order {
 		t.Errorf("asked by key: %s", key.Body)
 	}
-	if foreign := s.order("bob", first.Order.OrderNo); foreign.Status != 404 {
+	if foreign := s.Order("bob", first.Order.OrderNo); foreign.Status != 404 {
 		t.Errorf("bob sees alice's order: %d %s", foreign.Status, foreign.Body)
 	}
-	if paid := s.pay(first.Order, "p1"); paid.Status != 200 || paid.Order.State != "paid" {
+	if paid := s.Pay(first.Order, "p1"); paid.Status != 200 || paid.Order.State != "paid" {
 		t.Errorf("pay: %d %s", paid.Status, paid.Body)
 	}
-	s.expect(mask, 0, 0, 1)
-	if c := s.counts(mask); c.State != "ended" || c.Shoppers != 1 {
+	s.Expect(nodetest.Mask, 0, 0, 1)
+	if c := s.Counts(nodetest.Mask); c.State != "ended" || c.Shoppers != 1 {
 		t.Errorf("%+v", c)
 	}
 }
@@ -48,33 +50,33 @@ func TestSaleByHand(t *testing.T) {
 func TestHolderAsksAgainAfterSoldOut(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
-	s.apply(masks(2))
-	alice, bob := s.mustGrant("alice", "a", mask), s.mustGrant("bob", "b", mask)
-	s.mustRefuse("sold_out", "carol", "", mask)
+	s.Apply(nodetest.Masks(2))
+	alice, bob := s.MustGrant("alice", "a", nodetest.Mask), s.MustGrant("bob", "b", nodetest.Mask)
+	s.MustRefuse("sold_out", "carol", "", nodetest.Mask)
 	for range 3 {
-		if got := s.mustGrant("alice", "a", mask); got != alice {
+		if got := s.MustGrant("alice", "a", nodetest.Mask); got != alice {
 			t.Errorf("alice: %+v, not %+v", got, alice)
 		}
-		if got := s.mustGrant("bob", "b", mask); got != bob {
+		if got := s.MustGrant("bob", "b", nodetest.Mask); got != bob {
 			t.Errorf("bob: %+v, not %+v", got, bob)
 		}
 	}
-	s.pay(alice, "p1")
-	s.pay(bob, "p2")
-	s.expect(mask, 0, 0, 2)
+	s.Pay(alice, "p1")
+	s.Pay(bob, "p2")
+	s.Expect(nodetest.Mask, 0, 0, 2)
 	// The session ends when everything is gone; the key still answers.
-	if got := s.mustGrant("alice", "a", mask); got.OrderNo != alice.OrderNo || got.State != "paid" {
+	if got := s.MustGrant("alice", "a", nodetest.Mask); got.OrderNo != alice.OrderNo || got.State != "paid" {
 		t.Errorf("alice: %+v", got)
 	}
-	if s = s.reopenAfterStop(); s.mustGrant("alice", "a", mask).OrderNo != alice.OrderNo {
+	if s = reopenAfterStop(s); s.MustGrant("alice", "a", nodetest.Mask).OrderNo != alice.OrderNo {
 		t.Error("another order after the restart")
 	}
 }
 
-func (s *shop) reopenAfterStop() *shop {
-	s.t.Helper()
-	s.stop()
-	return s.reopen()
+func reopenAfterStop(s *nodetest.Shop) *nodetest.Shop {
+	s.T.Helper()
+	s.Stop()
+	return s.Reopen()
 }
 
 // Many at once, each many times, some over two listings that one limit spans:
@@ -83,10 +85,10 @@ func TestCrowdTakesExactlyTheStock(t *testing.T) {
 	t.Parallel()
 	const stock, shoppers, clicks = 40, 120, 3
 	s := openShop(t, t.TempDir())
-	s.apply(planOf([]string{"{sku: mask, price: 100, stock: 40}", "{sku: mug, price: 100, stock: 40}"}, "limit_per_shopper: 1"))
-	listings := []string{mask, "day/mug"}
-	told := crowd(shoppers*clicks, func(i int) reply {
-		a, err := s.tryGrab(fmt.Sprintf("s%d", i%shoppers), "", listings[i/shoppers%2])
+	s.Apply(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 40}", "{sku: mug, price: 100, stock: 40}"}, "limit_per_shopper: 1"))
+	listings := []string{nodetest.Mask, "day/mug"}
+	told := nodetest.Crowd(shoppers*clicks, func(i int) nodetest.Reply {
+		a, err := s.TryGrab(fmt.Sprintf("s%d", i%shoppers), "", listings[i/shoppers%2])
 		if err != nil {
 			t.Error(err)
 		}
@@ -109,9 +111,9 @@ func TestCrowdTakesExactlyTheStock(t *testing.T) {
 			t.Errorf("%d %s", a.Status, a.Body)
 		}
 	}
-	orders := s.orders()
+	orders := s.Orders()
 	taken := int64(0)
-	for listing, c := range s.everyListing() {
+	for listing, c := range s.EveryListing() {
 		if c.Held > stock || c.Available != c.Stock-c.Held {
 			t.Errorf("%s: %+v", listing, c)
 		}
@@ -131,13 +133,13 @@ func TestCrowdTakesExactlyTheStock(t *testing.T) {
 func TestRepeatedClicksBurnNoStock(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
-	s.apply(masks(10))
-	crowd(60, func(int) reply { a, _ := s.tryGrab("alice", "", mask); return a })
-	s.expect(mask, 9, 1, 0)
+	s.Apply(nodetest.Masks(10))
+	nodetest.Crowd(60, func(int) nodetest.Reply { a, _ := s.TryGrab("alice", "", nodetest.Mask); return a })
+	s.Expect(nodetest.Mask, 9, 1, 0)
 	for i := range 9 {
-		s.mustGrant(fmt.Sprintf("other%d", i), "", mask)
+		s.MustGrant(fmt.Sprintf("other%d", i), "", nodetest.Mask)
 	}
-	s.mustRefuse("sold_out", "late", "", mask)
+	s.MustRefuse("sold_out", "late", "", nodetest.Mask)
 }
 
 // A client that gives up knows nothing; asking by its key gets the truth, and
@@ -145,11 +147,11 @@ func TestRepeatedClicksBurnNoStock(t *testing.T) {
 func TestTimeoutThenTruthByKey(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
-	s.apply(masks(500))
+	s.Apply(nodetest.Masks(500))
 	hasty := &http.Client{Timeout: 2 * time.Millisecond, Transport: &http.Transport{DisableKeepAlives: true}}
 	const shoppers = 60
 	for i := range shoppers {
-		r, _ := http.NewRequest("POST", s.listingURL(mask)+"/grab", nil)
+		r, _ := http.NewRequest("POST", s.ListingURL(nodetest.Mask)+"/grab", nil)
 		r.Header.Set("X-Shopper-Id", fmt.Sprintf("s%d", i))
 		r.Header.Set("Idempotency-Key", fmt.Sprintf("k%d", i))
 		if response, err := hasty.Do(r); err == nil {
@@ -157,16 +159,16 @@ func TestTimeoutThenTruthByKey(t *testing.T) {
 		}
 	}
 	// What the server still reads of the connections that were left comes first.
-	s.eventually(func() bool { return s.metric("doorbuster_grabs_waiting") == "0" }, func() string { return "grabs wait for ever" })
+	s.Eventually(func() bool { return s.Metric("doorbuster_grabs_waiting") == "0" }, func() string { return "grabs wait for ever" })
 	for i := range shoppers {
 		shopper, key := fmt.Sprintf("s%d", i), fmt.Sprintf("k%d", i)
-		asked := s.do("GET", s.http+"/v1/grabs/"+key, "", "X-Shopper-Id", shopper)
-		again := s.mustGrant(shopper, key, mask)
+		asked := s.Do("GET", s.HTTP+"/v1/grabs/"+key, "", "X-Shopper-Id", shopper)
+		again := s.MustGrant(shopper, key, nodetest.Mask)
 		if asked.Status == 200 && asked.Order.OrderNo != again.OrderNo {
 			t.Errorf("%s: told %s by key, then %s", shopper, asked.Body, again.OrderNo)
 		}
 	}
-	if c := s.counts(mask); c.Held != shoppers || c.Shoppers != shoppers {
+	if c := s.Counts(nodetest.Mask); c.Held != shoppers || c.Shoppers != shoppers {
 		t.Errorf("%d shoppers hold one each, counts say %+v", shoppers, c)
 	}
 }
@@ -175,21 +177,21 @@ func TestTimeoutThenTruthByKey(t *testing.T) {
 func TestKeysAreTheShoppersOwn(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
-	s.apply(planOf([]string{"{sku: mask, price: 100, stock: 5}", "{sku: mug, price: 100, stock: 5}"}, "limit_per_shopper: 0"))
-	alice := s.mustGrant("alice", "same", mask)
-	if bob := s.mustGrant("bob", "same", mask); bob.OrderNo == alice.OrderNo {
+	s.Apply(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 5}", "{sku: mug, price: 100, stock: 5}"}, "limit_per_shopper: 0"))
+	alice := s.MustGrant("alice", "same", nodetest.Mask)
+	if bob := s.MustGrant("bob", "same", nodetest.Mask); bob.OrderNo == alice.OrderNo {
 		t.Error("bob got alice's order")
 	}
-	if a := s.grab("alice", "same", "day/mug"); a.Status != 422 {
+	if a := s.Grab("alice", "same", "day/mug"); a.Status != 422 {
 		t.Errorf("a key for two requests: %d %s", a.Status, a.Body)
 	}
-	if a := s.do("GET", s.http+"/v1/grabs/never", "", "X-Shopper-Id", "alice"); a.Status != 404 {
+	if a := s.Do("GET", s.HTTP+"/v1/grabs/never", "", "X-Shopper-Id", "alice"); a.Status != 404 {
 		t.Errorf("a key that was never used: %d %s", a.Status, a.Body)
 	}
-	minted := s.grab("carol", "", mask)
+	minted := s.Grab("carol", "", nodetest.Mask)
 	if key := minted.Header.Get("Idempotency-Key"); key == "" {
 		t.Error("no key was minted")
-	} else if again := s.mustGrant("carol", key, mask); again != minted.Order {
+	} else if again := s.MustGrant("carol", key, nodetest.Mask); again != minted.Order {
 		t.Errorf("the minted key got %+v", again)
 	}
 }
@@ -199,108 +201,108 @@ func TestKeysAreTheShoppersOwn(t *testing.T) {
 func TestPaymentOnce(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
-	s.apply(masks(2))
-	o := s.mustGrant("alice", "", mask)
+	s.Apply(nodetest.Masks(2))
+	o := s.MustGrant("alice", "", nodetest.Mask)
 	wrong := o
 	wrong.Amount = 99
-	if a := s.pay(wrong, "p0"); a.Status != 422 {
+	if a := s.Pay(wrong, "p0"); a.Status != 422 {
 		t.Errorf("too little: %d %s", a.Status, a.Body)
 	}
-	for _, a := range crowd(10, func(int) reply { return s.pay(o, "p1") }) {
+	for _, a := range nodetest.Crowd(10, func(int) nodetest.Reply { return s.Pay(o, "p1") }) {
 		if a.Status != 200 || a.Order.State != "paid" {
 			t.Errorf("%d %s", a.Status, a.Body)
 		}
 	}
-	s.expect(mask, 1, 0, 1)
-	if a := s.pay(o, "p2"); a.Status != 200 || a.Order.State != "paid" {
+	s.Expect(nodetest.Mask, 1, 0, 1)
+	if a := s.Pay(o, "p2"); a.Status != 200 || a.Order.State != "paid" {
 		t.Errorf("paid twice: %d %s", a.Status, a.Body)
 	}
-	if a := s.cancelOrder("alice", o.OrderNo); a.Status != 409 {
+	if a := s.CancelOrder("alice", o.OrderNo); a.Status != 409 {
 		t.Errorf("cancelled though paid: %d %s", a.Status, a.Body)
 	}
-	s.expect(mask, 1, 0, 1)
+	s.Expect(nodetest.Mask, 1, 0, 1)
 }
 
 // What operators do while shoppers are at it.
 func TestOperatorsChangeARunningSale(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
-	s.apply(masks(4))
-	alice, bob := s.mustGrant("alice", "", mask), s.mustGrant("bob", "", mask)
-	s.pay(alice, "p1")
+	s.Apply(nodetest.Masks(4))
+	alice, bob := s.MustGrant("alice", "", nodetest.Mask), s.MustGrant("bob", "", nodetest.Mask)
+	s.Pay(alice, "p1")
 
-	status, _, errs := runTool(t, masks(1), "apply", "-f", "-", "--admin", s.admin)
+	status, _, errs := runTool(t, nodetest.Masks(1), "apply", "-f", "-", "--admin", s.Admin)
 	if status != 1 || !strings.Contains(errs, "stock") || !strings.Contains(errs, ":9:44:") {
 		t.Errorf("stock lowered below what is taken: status %d: %s", status, errs)
 	}
-	s.expect(mask, 2, 1, 1)
-	s.apply(masks(3))
-	s.expect(mask, 1, 1, 1)
+	s.Expect(nodetest.Mask, 2, 1, 1)
+	s.Apply(nodetest.Masks(3))
+	s.Expect(nodetest.Mask, 1, 1, 1)
 
-	s.apply(strings.ReplaceAll(masks(3), "price: 100", "price: 150"))
-	if o := s.order("bob", bob.OrderNo); o.Order.Amount != 100 {
+	s.Apply(strings.ReplaceAll(nodetest.Masks(3), "price: 100", "price: 150"))
+	if o := s.Order("bob", bob.OrderNo); o.Order.Amount != 100 {
 		t.Errorf("the price of a hold changed: %s", o.Body)
 	}
 
-	s.ops("POST", "/admin/v1/sessions/day/pause", `{"note":"wrong picture"}`)
-	if a := s.mustRefuse("not_open", "carol", "", mask); !strings.Contains(a.Message, "Not on sale just now") {
+	s.Ops("POST", "/admin/v1/sessions/day/pause", `{"note":"wrong picture"}`)
+	if a := s.MustRefuse("not_open", "carol", "", nodetest.Mask); !strings.Contains(a.Message, "Not on sale just now") {
 		t.Errorf("paused: %s", a.Body)
 	}
-	if a := s.pay(bob, "p2"); a.Order.State != "paid" {
+	if a := s.Pay(bob, "p2"); a.Order.State != "paid" {
 		t.Errorf("paying while paused: %d %s", a.Status, a.Body)
 	}
-	s.ops("POST", "/admin/v1/sessions/day/resume", "")
-	if carol := s.mustGrant("carol", "", mask); carol.Amount != 150 {
+	s.Ops("POST", "/admin/v1/sessions/day/resume", "")
+	if carol := s.MustGrant("carol", "", nodetest.Mask); carol.Amount != 150 {
 		t.Errorf("the new price is not asked: %+v", carol)
 	}
-	s.mustRefuse("sold_out", "dave", "", mask)
+	s.MustRefuse("sold_out", "dave", "", nodetest.Mask)
 
-	if a := s.ops("POST", "/admin/v1/sessions/day/skus/mask/stock", `{"units":2}`); a.Status != 200 {
+	if a := s.Ops("POST", "/admin/v1/sessions/day/skus/mask/stock", `{"units":2}`); a.Status != 200 {
 		t.Errorf("add stock: %d %s", a.Status, a.Body)
 	}
-	s.mustGrant("dave", "", mask)
-	s.expect(mask, 1, 2, 2)
-	if a := s.ops("POST", "/admin/v1/sessions/day/skus/mask/stock", `{"units":-2}`); a.Status != 409 {
+	s.MustGrant("dave", "", nodetest.Mask)
+	s.Expect(nodetest.Mask, 1, 2, 2)
+	if a := s.Ops("POST", "/admin/v1/sessions/day/skus/mask/stock", `{"units":-2}`); a.Status != 409 {
 		t.Errorf("took away what is not free: %d %s", a.Status, a.Body)
 	}
-	if a := s.ops("POST", "/admin/v1/orders/"+alice.OrderNo+"/void", `{"note":"fraud"}`); a.Status != 200 || !strings.Contains(a.Body, "refund_due") {
+	if a := s.Ops("POST", "/admin/v1/orders/"+alice.OrderNo+"/void", `{"note":"fraud"}`); a.Status != 200 || !strings.Contains(a.Body, "refund_due") {
 		t.Errorf("void a paid order: %d %s", a.Status, a.Body)
 	}
-	s.expect(mask, 2, 2, 1)
+	s.Expect(nodetest.Mask, 2, 2, 1)
 
-	before := s.do("GET", s.http+"/v1/sessions/day/skus/mask", "").Body
-	s.apply(strings.ReplaceAll(masks(3, "duration: 3h"), "price: 100", "price: 150"))
-	if after := s.do("GET", s.http+"/v1/sessions/day/skus/mask", "").Body; after == before {
+	before := s.Do("GET", s.HTTP+"/v1/sessions/day/skus/mask", "").Body
+	s.Apply(strings.ReplaceAll(nodetest.Masks(3, "duration: 3h"), "price: 100", "price: 150"))
+	if after := s.Do("GET", s.HTTP+"/v1/sessions/day/skus/mask", "").Body; after == before {
 		t.Errorf("the end was not moved: %s", after)
 	}
-	s.expect(mask, 2, 2, 1) // the units that were added besides the plan stay
-	s.ops("POST", "/admin/v1/sessions/day/end", "")
-	s.mustRefuse("ended", "erin", "", mask)
-	if a := s.pay(s.mustGrantKnown("dave"), "p4"); a.Order.State != "paid" {
+	s.Expect(nodetest.Mask, 2, 2, 1) // the units that were added besides the plan stay
+	s.Ops("POST", "/admin/v1/sessions/day/end", "")
+	s.MustRefuse("ended", "erin", "", nodetest.Mask)
+	if a := s.Pay(mustGrantKnown(s, "dave"), "p4"); a.Order.State != "paid" {
 		t.Errorf("a hold from before the end can't be paid: %d %s", a.Status, a.Body)
 	}
 }
 
 // mustGrantKnown gives the only order of a shopper.
-func (s *shop) mustGrantKnown(shopper string) order {
-	s.t.Helper()
-	for _, o := range s.orders() {
+func mustGrantKnown(s *nodetest.Shop, shopper string) nodetest.Order {
+	s.T.Helper()
+	for _, o := range s.Orders() {
 		if o.Shopper == shopper {
-			return o.order
+			return o.Order
 		}
 	}
-	s.t.Fatalf("%s has no order", shopper)
-	return order{}
+	s.T.Fatalf("%s has no order", shopper)
+	return nodetest.Order{}
 }
 
 // Before its start a session says when; it opens by itself.
 func TestSessionOpensByItself(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
-	s.apply(strings.Replace(masks(1), "start: now", "start: +2s", 1))
-	if a := s.mustRefuse("not_open", "alice", "", mask); !strings.Contains(a.Body, `"start":"`) {
+	s.Apply(strings.Replace(nodetest.Masks(1), "start: now", "start: +2s", 1))
+	if a := s.MustRefuse("not_open", "alice", "", nodetest.Mask); !strings.Contains(a.Body, `"start":"`) {
 		t.Errorf("not told when: %s", a.Body)
 	}
-	s.eventually(func() bool { return s.counts(mask).State == "open" }, func() string { return "it never opened" })
-	s.mustGrant("alice", "", mask)
+	s.Eventually(func() bool { return s.Counts(nodetest.Mask).State == "open" }, func() string { return "it never opened" })
+	s.MustGrant("alice", "", nodetest.Mask)
 }

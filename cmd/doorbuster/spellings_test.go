@@ -10,6 +10,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"doorbuster/cmd/doorbuster/nodetest"
 	"doorbuster/httpapi/auth"
 )
 
@@ -26,18 +27,18 @@ func TestRiskListsMeetEverySpelling(t *testing.T) {
 	s := runShop(t, []string{"serve", "--data", filepath.Join(dir, "data"), "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0",
 		"--log-format", "json", "--home-country", "CN",
 		"--shopper-key-file", filepath.Join(dir, "shopper.key"), "--ops-key-file", filepath.Join(dir, "ops.key")})
-	s.awaitServing()
+	s.AwaitServing()
 	operator, err := auth.Claims{Audience: auth.Operators, Subject: "olga", Role: auth.Operator, TTL: time.Hour}.Sign(keys["ops.key"], time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	ops := func(method, path, kind, body string) {
 		t.Helper()
-		if a := s.do(method, "http://"+s.admin+path, body, "Authorization", "Bearer "+operator, "Content-Type", kind); a.Status != 200 {
+		if a := s.Do(method, "http://"+s.Admin+path, body, "Authorization", "Bearer "+operator, "Content-Type", kind); a.Status != 200 {
 			t.Fatalf("%s %s: %d %s", method, path, a.Status, a.Body)
 		}
 	}
-	ops("POST", "/admin/v1/plan", "application/yaml", masks(50))
+	ops("POST", "/admin/v1/plan", "application/yaml", nodetest.Masks(50))
 	ops("PATCH", "/admin/v1/risk/phones", "text/plain", "138 0013 8000\ntel:+1-425-555-1212\n+44 20 7946 0018\n")
 	ops("PATCH", "/admin/v1/risk/addresses", "text/plain", "１２  Long Straße, Springfield\n")
 	grab := func(name string, claims jwt.MapClaims) string {
@@ -47,7 +48,7 @@ func TestRiskListsMeetEverySpelling(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return s.do("POST", s.listingURL(mask)+"/grab", "", "Authorization", "Bearer "+token).Code
+		return s.Do("POST", s.ListingURL(nodetest.Mask)+"/grab", "", "Authorization", "Bearer "+token).Code
 	}
 	if got := grab("good", jwt.MapClaims{"phone_number": "+8613800138009", "address": map[string]any{"formatted": "13 Long Strasse"}}); got != "granted" {
 		t.Fatalf("who is on no list: %s", got)
@@ -68,7 +69,7 @@ func TestRiskListsMeetEverySpelling(t *testing.T) {
 	if got := grab("odd", jwt.MapClaims{"phone_number": "none of yours"}); got != "granted" {
 		t.Errorf("a phone that is none: %s", got)
 	}
-	a := s.do("GET", "http://"+s.admin+"/metrics", "", "Authorization", "Bearer "+operator)
+	a := s.Do("GET", "http://"+s.Admin+"/metrics", "", "Authorization", "Bearer "+operator)
 	if !strings.Contains(a.Body, `doorbuster_risk_claims_unreadable_total{claim="phone"} 1`) {
 		t.Error("a phone that no list can be compared with is not counted")
 	}

@@ -7,12 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/spf13/pflag"
 
+	"doorbuster/cmd/doorbuster/nodetest"
 	"doorbuster/wal/vfs"
 )
 
@@ -28,7 +28,8 @@ type hangingFile struct {
 	fs hangingFS
 }
 
-func (h hangingFS) Create(name string) (vfs.File, error)    { return h.open(h.FS.Create(name)) }
+func (h hangingFS) Create(name string) (vfs.File, error) { return h.open(h.FS.Create(name)) }
+
 func (h hangingFS) OpenWrite(name string) (vfs.File, error) { return h.open(h.FS.OpenWrite(name)) }
 
 func (h hangingFS) open(f vfs.File, err error) (vfs.File, error) {
@@ -82,75 +83,20 @@ func TestHangingProcess(t *testing.T) {
 }
 
 // launchHanging starts the node's process on a disk that can be made to hang.
-func (m *member) launchHanging() {
-	m.t.Helper()
-	c := process(m.t, "--dev", "--config", m.config())
-	c.Args[1] = "-test.run=^TestHangingProcess$"
-	c.Env = append(c.Env, hangsBy+"="+m.hangs())
-	m.logs = newLogBook()
-	m.start(c)
-	m.up = true
-}
-
-func (m *member) hangs() string { return filepath.Join(m.f.dir, m.id+".hangs") }
-
-// promises is what shoppers of one listing were told through some nodes.
-type promises struct {
-	stop chan struct{}
-	done sync.WaitGroup
-
-	mu   sync.Mutex
-	told map[string]string // order by shopper
-}
-
-// promise has shoppers grab through nodes until kept.
-func promise(listing string, through ...*member) *promises {
-	p := &promises{stop: make(chan struct{}), told: map[string]string{}}
-	for i, m := range through {
-		p.done.Go(func() {
-			for n := 0; ; n++ {
-				select {
-				case <-p.stop:
-					return
-				default:
-				}
-				who := fmt.Sprintf("p%d-%d", i, n)
-				if a, err := m.tryGrab(who, "k", listing); err == nil && a.Code == "granted" {
-					p.mu.Lock()
-					p.told[who] = a.Order.OrderNo
-					p.mu.Unlock()
-				}
-				time.Sleep(5 * time.Millisecond)
-			}
-		})
+func launchHanging(m *nodetest.Member) {
+	m.T.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		m.T.Fatal(err)
 	}
-	return p
+	c := nodetest.CommandOf(m.T, self, "-test.run=^TestHangingProcess$", "--", "--dev", "--config", m.Config())
+	c.Env = append(os.Environ(), hangsBy+"="+hangs(m))
+	m.Logs = nodetest.NewLogBook()
+	m.Start(c)
+	m.Up = true
 }
 
-func (p *promises) count() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.told)
-}
-
-// kept ends it, and looks for all that was told on each node that is up.
-func (p *promises) kept(f *testCluster) {
-	f.t.Helper()
-	close(p.stop)
-	p.done.Wait()
-	f.settled()
-	for _, m := range f.nodes {
-		if !m.up {
-			continue
-		}
-		found := m.orders()
-		for who, orderNo := range p.told {
-			if o, there := found[orderNo]; !there || o.Shopper != who || o.State != "held" {
-				f.t.Errorf("%s was told order %s; node %s has %+v", who, orderNo, m.id, o)
-			}
-		}
-	}
-}
+func hangs(m *nodetest.Member) string { return filepath.Join(m.Fleet.Dir, m.ID+".hangs") }
 
 // TestLeadersDiskHangs: a leader whose disk hangs ends, because a node that can't
 // write must not lead; another leads, and nothing that was told is lost. The disk
@@ -159,35 +105,35 @@ func TestLeadersDiskHangs(t *testing.T) {
 	for _, call := range []string{"sync", "write"} {
 		t.Run(call, func(t *testing.T) {
 			t.Parallel()
-			f := newFleet(t, "prefer", rooms3...)
-			f.stall = 1500 * time.Millisecond // the usual
-			for _, m := range f.nodes {
-				m.launchHanging()
+			f := nodetest.NewFleet(t, "prefer", nodetest.Rooms3...)
+			f.Stall = 1500 * time.Millisecond // the usual
+			for _, m := range f.Nodes {
+				launchHanging(m)
 			}
-			for _, m := range f.nodes {
-				m.awaitUp()
+			for _, m := range f.Nodes {
+				m.AwaitUp()
 			}
-			f.plan(dayPlan("", 100_000))
-			leader := f.leader()
-			p := promise("day/sku-1", f.nodes...)
-			f.eventually(func() bool { return p.count() > 20 }, "nobody is granted anything")
-			if err := os.WriteFile(leader.hangs(), []byte(call), 0o600); err != nil {
+			f.Plan(nodetest.DayPlan("", 100_000))
+			leader := f.Leader()
+			p := nodetest.Promise("day/sku-1", f.Nodes...)
+			f.Eventually(func() bool { return p.Count() > 20 }, "nobody is granted anything")
+			if err := os.WriteFile(hangs(leader), []byte(call), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			since := time.Now()
-			if status := leader.wait(); status != 1 || !strings.Contains(leader.logs.String(), "disk stalled") || !strings.Contains(leader.logs.String(), "the disk has confirmed everything up to index ") {
-				t.Errorf("status %d: %s", status, leader.logs)
+			if status := leader.Wait(); status != 1 || !strings.Contains(leader.Logs.String(), "disk stalled") || !strings.Contains(leader.Logs.String(), "the disk has confirmed everything up to index ") {
+				t.Errorf("status %d: %s", status, leader.Logs)
 			}
-			leader.up = false
-			ended, before := time.Since(since), p.count()
-			f.eventually(func() bool { return p.count() > before+20 }, "nobody sells in the place of the node whose disk hangs")
+			leader.Up = false
+			ended, before := time.Since(since), p.Count()
+			f.Eventually(func() bool { return p.Count() > before+20 }, "nobody sells in the place of the node whose disk hangs")
 			t.Logf("the node ended after %s; twenty more were granted something after %s", ended.Round(time.Millisecond), time.Since(since).Round(time.Millisecond))
-			if err := os.Remove(leader.hangs()); err != nil {
+			if err := os.Remove(hangs(leader)); err != nil {
 				t.Fatal(err)
 			}
-			leader.launchHanging()
-			leader.awaitUp()
-			p.kept(f)
+			launchHanging(leader)
+			leader.AwaitUp()
+			p.Kept(f)
 		})
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"doorbuster/cmd/doorbuster/nodetest"
 )
 
 // TestWaitWaitsUntilItIsReady: wait asks until a node is ready and a URL answers, and
@@ -42,7 +44,7 @@ func TestTLSToAPlainPortIsSaid(t *testing.T) {
 	defer plain.Close()
 	strange := httptest.NewTLSServer(http.NotFoundHandler())
 	defer strange.Close()
-	plan := planFile(t, masks(1))
+	plan := nodetest.TempFile(t, nodetest.Masks(1))
 	for _, args := range [][]string{{"apply", "-f", plan}, {"cluster", "status"}, {"cluster", "snapshot"}, {"switches", "normal"}, {"alarms"}, {"events", "tail"}} {
 		code, _, errs := runTool(t, "", append(args, "--admin", strings.Replace(plain.URL, "http:", "https:", 1))...)
 		if code != 1 || !strings.Contains(errs, "speaks plain HTTP") || !strings.Contains(errs, "nothing was sent") || strings.Contains(errs, "may be") {
@@ -58,7 +60,7 @@ func TestTLSToAPlainPortIsSaid(t *testing.T) {
 // TestJSONEverywhere: apply and version take --json like the others.
 func TestJSONEverywhere(t *testing.T) {
 	s := openShop(t, t.TempDir())
-	for _, args := range [][]string{{"version", "--json"}, {"apply", "-f", planFile(t, masks(1)), "--admin", s.admin, "--json"}} {
+	for _, args := range [][]string{{"version", "--json"}, {"apply", "-f", nodetest.TempFile(t, nodetest.Masks(1)), "--admin", s.Admin, "--json"}} {
 		code, out, errs := runTool(t, "", args...)
 		var told map[string]any
 		if err := json.Unmarshal([]byte(out), &told); code != 0 || err != nil || len(told) == 0 {
