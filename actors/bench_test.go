@@ -1,4 +1,4 @@
-package actors
+package actors_test
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"doorbuster/actors"
+	"doorbuster/actors/backoffice"
 	"doorbuster/engine"
 )
 
@@ -21,19 +23,20 @@ func BenchmarkGrab(b *testing.B) {
 }
 
 func benchmarkGrab(b *testing.B, through string, callers int) {
-	cfg := DefaultConfig()
+	cfg := actors.DefaultConfig()
 	cfg.Logger = slog.New(slog.DiscardHandler)
-	leader := openShop(b, func(c *Config) { c.Logger = cfg.Logger })
+	leader := openShop(b, func(c *actors.Config) { c.Logger = cfg.Logger })
 	s := leader.Group
 	if through == "follower" {
-		var err error
-		if s, err = New(cfg); err != nil {
+		follower, err := backoffice.New(cfg)
+		if err != nil {
 			b.Fatal(err)
 		}
-		s.Connect(leader.log, leader.log)
-		s.Join(&wire{leader: leader.Group, fresh: alwaysTrue()})
-		b.Cleanup(s.Close)
-		(&shop{Group: s, log: leader.log, t: b}).awake()
+		follower.Connect(leader.log, leader.log)
+		follower.Join(&wire{leader: leader.Group, fresh: alwaysTrue()})
+		b.Cleanup(follower.Close)
+		(&testShop{Office: follower, log: leader.log, t: b}).awake()
+		s = follower.Group
 	}
 	leader.plan("day", nil, units("mask", engine.MaxStock))
 	var next atomic.Int64

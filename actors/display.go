@@ -12,15 +12,15 @@ import (
 // is told to look again: an old figure could be higher than one he has seen.
 const displayPatience = 500 * time.Millisecond
 
-// awaitShown waits until what this node shows has all that any node has shown
+// AwaitShown waits until what this node shows has all that any node has shown
 // anybody before the call: the stock on display only ever falls, so a shopper who
 // goes from node to node never sees it rise. A lone node is certain once it has
 // recovered; a leader, of what it has applied; any other asks the leader, once
 // for all who look meanwhile. With that switched off one that is fresh asks
 // nobody, and may show what is half a second old. Error: engine.ErrNotLeader.
-func (g *Group) awaitShown() error {
+func (g *Group) AwaitShown() error {
 	switch {
-	case g.certain(), (g.others == nil || !g.switches.Load().On(engine.SwitchDisplaySync)) && g.fresh():
+	case g.certain(), (g.others == nil || !g.switches.Load().On(engine.SwitchDisplaySync)) && g.Fresh():
 		return nil
 	case g.others != nil:
 		return g.rounds.await(g.sync)
@@ -30,10 +30,10 @@ func (g *Group) awaitShown() error {
 	return engine.ErrNotLeader
 }
 
-// awaitKnown waits a while until this node is fresh, before operators are shown
+// AwaitKnown waits a while until this node is fresh, before operators are shown
 // the catalogue. What they are shown may be old all the same; it decides nothing.
-func (g *Group) awaitKnown() {
-	if !g.fresh() {
+func (g *Group) AwaitKnown() {
+	if !g.Fresh() {
 		_ = g.catchUp(context.Background(), g.cfg.GrabTimeout)
 	}
 }

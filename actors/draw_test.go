@@ -1,4 +1,4 @@
-package actors
+package actors_test
 
 import (
 	"fmt"
@@ -14,6 +14,7 @@ import (
 	"gonum.org/v1/gonum/stat/combin"
 	"gonum.org/v1/gonum/stat/distuv"
 
+	"doorbuster/actors"
 	"doorbuster/engine"
 )
 
@@ -29,7 +30,7 @@ func TestDrawFavoursNobody(t *testing.T) {
 	const draws, bots, people, stock = 200, 16, 24, 10
 	began := time.Now()
 	var passed atomic.Int64 // the test's clock, in ns: nobody is late because the machine is slow
-	s := openShop(t, func(c *Config) { c.Wall = func() time.Time { return began.Add(time.Duration(passed.Load())) } })
+	s := openShop(t, func(c *actors.Config) { c.Wall = func() time.Time { return began.Add(time.Duration(passed.Load())) } })
 	var listings []engine.ListingSpec
 	for i := range draws {
 		l := units("sku-"+strconv.Itoa(i), stock)
@@ -58,7 +59,7 @@ func TestDrawFavoursNobody(t *testing.T) {
 		return
 	}
 	passed.Add(int64(3 * time.Second))
-	s.batcher.nudge()
+	s.Nudge()
 	await(t, "the end of all draws", func() (over bool) {
 		over = true
 		s.log.View(func(state *engine.State) {
@@ -67,7 +68,7 @@ func TestDrawFavoursNobody(t *testing.T) {
 			}
 		})
 		if !over {
-			s.batcher.nudge()
+			s.Nudge()
 		}
 		return over
 	})

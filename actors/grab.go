@@ -51,11 +51,11 @@ func (g *Group) number(a *engine.Answer) {
 
 // decide is Grab without the journal. gate is the listing's, if it was known here.
 func (g *Group) decide(x *passing) (a engine.Answer, gate *gate) {
-	if g.others == nil && !g.fresh() && !g.leadsWithin(g.cfg.GrabTimeout) {
+	if g.others == nil && !g.Fresh() && !g.leadsWithin(g.cfg.GrabTimeout) {
 		// What came before this grab had the same patience, and the time of a grab after it.
 		return g.processing(nil, g.clock.read().Add(2*g.cfg.GrabTimeout)), nil
 	}
-	fresh := g.fresh() // else what the gates say is from the past
+	fresh := g.Fresh() // else what the gates say is from the past
 	if fresh {
 		gate = g.named(x.Listing)
 	}
@@ -301,7 +301,7 @@ func (g *Group) insist(x *passing, gate *gate) engine.Answer {
 func (g *Group) lead(x *passing, passed *gate) (a engine.Answer, s *slot) {
 	gate := passed
 	if gate == nil {
-		if !g.fresh() {
+		if !g.Fresh() {
 			return unknown, nil
 		}
 		if gate = g.named(x.Listing); gate == nil {
@@ -501,24 +501,24 @@ func (g *Group) whatCame(shopper, key []byte, deadline engine.Time) (a engine.An
 				return a, found, nil
 			}
 		}
-		if !pause(ctx) {
+		if !Pause(ctx) {
 			return engine.Answer{}, false, engine.ErrNotLeader
 		}
 	}
-	if err := g.current(); err != nil {
+	if err := g.Current(); err != nil {
 		return a, false, err
 	}
 	hash, past := g.hashed(key), false
 	g.view.View(func(s *engine.State) {
-		ref := g.ledTo(s, shopper, key, hash)
+		ref := s.OrderOf(string(shopper), string(key))
 		if found = !ref.IsZero(); found {
 			a = answerOrder(s, ref)
 		}
 		past = s.Now() > deadline
 	})
-	if !found && g.settledAt.Load() > 0 {
+	if !found && g.records.Any() {
 		var o engine.OrderRecord
-		if o, found, err = g.settledByKey(string(shopper), hash); err != nil {
+		if o, found, err = g.records.ByKey(string(shopper), hash); err != nil {
 			return a, false, err
 		}
 		if found {
@@ -536,12 +536,40 @@ func (g *Group) whatCame(shopper, key []byte, deadline engine.Time) (a engine.An
 	return processing, true, nil
 }
 
-// pause waits before somebody is asked again; false once ctx ends.
-func pause(ctx context.Context) bool {
+// Pause waits before somebody is asked again; false once ctx ends.
+func Pause(ctx context.Context) bool {
 	select {
 	case <-time.After(retryPause):
 		return true
 	case <-ctx.Done():
 		return false
+	}
+}
+
+// answerRecord tells a shopper of what a key of theirs led to.
+func answerRecord(o *engine.OrderRecord) engine.Answer {
+	if !o.State.Granted() {
+		return engine.Answer{Code: engine.CodeOfPlace(o.Why), Reason: o.Why, State: o.State, Session: o.Ref.Session}
+	}
+	return engine.Answer{Code: engine.CodeGranted, State: o.State, Order: o.Ref, Life: o.Life, Session: o.Ref.Session, Listing: o.Listing,
+		Quantity: o.Quantity, Amount: o.Amount, PayBy: o.PayBy, Transaction: o.Transaction}
+}
+
+// afterSettling answers one who grabs in a settled session: with what their key led to
+// there, else with no. Gates know nobody any more.
+func (g *Group) afterSettling(gate *gate, x *passing, no engine.Answer) engine.Answer {
+	key := g.hashed(x.IdempotencyKey)
+	if a, found := g.byKey(gate, x.Shopper, key, x.Quantity); found {
+		return a
+	}
+	switch o, found, err := g.records.ByKey(string(x.Shopper), key); {
+	case err != nil:
+		return g.processing(gate, g.clock.read().Add(g.cfg.GrabTimeout))
+	case !found:
+		return no
+	case o.Listing != gate.handle || o.Quantity != x.Quantity:
+		return gate.refuse(engine.ReasonKeyReused)
+	default:
+		return answerRecord(&o)
 	}
 }

@@ -1,4 +1,4 @@
-package actors
+package actors_test
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"doorbuster/actors"
 	"doorbuster/engine"
 )
 
@@ -104,10 +105,10 @@ func TestParkedGrabGetsTheRefusedUnit(t *testing.T) {
 	release := s.log.holdEntries()
 	alice, bob := make(chan engine.Answer, 1), make(chan engine.Answer, 1)
 	go func() { alice <- s.grab("day/skus/b", "alice", "k2") }()
-	gate := s.catalogue.Load().byName["day/skus/b"]
-	await(t, "alice's grab in flight", func() bool { return gate.waiting.Load() == 1 && gate.seen.len() == 1 })
+	gate := s.Gate("day/skus/b")
+	await(t, "alice's grab in flight", func() bool { return gate.Undecided() == 1 && gate.SeenSoFar() == 1 })
 	go func() { bob <- s.grab("day/skus/b", "bob", "k1") }()
-	await(t, "bob undecided", func() bool { return gate.waiting.Load() == 2 })
+	await(t, "bob undecided", func() bool { return gate.Undecided() == 2 })
 	release()
 	if a := <-alice; a.Code != engine.CodeLimitReached || a.Reason != engine.ReasonLimitSession || a.Listing == 0 {
 		t.Errorf("alice: %+v", a)
@@ -148,7 +149,7 @@ func TestEpochLost(t *testing.T) {
 // TestProcessing: a grab whose deadline passes is told where to ask, and then
 // hears the truth: the order, or missed once it can't be any more.
 func TestProcessing(t *testing.T) {
-	s := openShop(t, func(c *Config) { c.GrabTimeout = 20 * time.Millisecond })
+	s := openShop(t, func(c *actors.Config) { c.GrabTimeout = 20 * time.Millisecond })
 	s.plan("day", nil, units("mask", 3))
 	release := s.log.holdEntries()
 	a := s.grab("day/skus/mask", "alice", "k")
@@ -178,11 +179,11 @@ func TestProcessing(t *testing.T) {
 func TestActorPanics(t *testing.T) {
 	s := openShop(t, nil)
 	var faults atomic.Int32
-	s.onGrab = func(x *slot) {
-		if x.gate.name == "day/skus/bad" && faults.Add(-1) >= 0 {
+	s.OnGrab(func(listing string) {
+		if listing == "day/skus/bad" && faults.Add(-1) >= 0 {
 			panic("made to")
 		}
-	}
+	})
 	s.plan("day", func(x *engine.SessionPlan) { x.LimitPerShopper = 0 }, units("bad", 4), units("good", 4))
 	faults.Store(1)
 	if a := s.grab("day/skus/bad", "alice", "k"); a.Code != engine.CodeGranted {
@@ -222,17 +223,17 @@ func TestPanicWithGrabsInFlight(t *testing.T) {
 	s := openShop(t, nil)
 	s.plan("day", nil, units("mask", 2))
 	var fault atomic.Bool
-	s.onGrab = func(*slot) {
+	s.OnGrab(func(string) {
 		if fault.CompareAndSwap(true, false) {
 			panic("made to")
 		}
-	}
+	})
 	release := s.log.holdEntries()
 	answers := make(chan engine.Answer, 4)
-	gate := s.catalogue.Load().byName["day/skus/mask"]
+	gate := s.Gate("day/skus/mask")
 	for i := range 3 { // two in flight, one parked
 		go func() { answers <- s.grab("day/skus/mask", fmt.Sprintf("s%d", i), "k") }()
-		await(t, "a grab undecided", func() bool { return int(gate.waiting.Load()) == i+1 })
+		await(t, "a grab undecided", func() bool { return gate.Undecided() == i+1 })
 	}
 	fault.Store(true)
 	go func() { answers <- s.grab("day/skus/mask", "last", "k") }()
@@ -319,14 +320,14 @@ func TestExpiryByTicks(t *testing.T) {
 }
 
 func TestWaitingDepth(t *testing.T) {
-	s := openShop(t, func(c *Config) { c.WaitingDepth = 2 })
+	s := openShop(t, func(c *actors.Config) { c.WaitingDepth = 2 })
 	s.plan("day", nil, units("mask", 5))
 	release := s.log.holdEntries()
-	gate := s.catalogue.Load().byName["day/skus/mask"]
+	gate := s.Gate("day/skus/mask")
 	answers := make(chan engine.Answer, 2)
 	for i := range 2 {
 		go func() { answers <- s.grab("day/skus/mask", fmt.Sprintf("s%d", i), "k") }()
-		await(t, "a grab undecided", func() bool { return int(gate.waiting.Load()) == i+1 })
+		await(t, "a grab undecided", func() bool { return gate.Undecided() == i+1 })
 	}
 	if a := s.grab("day/skus/mask", "late", "k"); a.Code != engine.CodeMissed || a.Reason != engine.ReasonDepth {
 		t.Errorf("waiting room full: %+v", a)
@@ -415,19 +416,14 @@ func TestPlansInOneBatch(t *testing.T) {
 	s.plan("day", nil, units("mask", 3))
 	release := sync.OnceFunc(s.log.holdEntries())
 	t.Cleanup(release)
-	sequence := func() uint64 {
-		s.batcher.mu.Lock()
-		defer s.batcher.mu.Unlock()
-		return s.batcher.sequence
-	}
 	blocked := make(chan error)
-	for range s.cfg.EntriesInFlight { // each in an entry of its own, so that the plans must gather
-		before := sequence()
+	for range actors.DefaultConfig().EntriesInFlight { // each in an entry of its own, so that the plans must gather
+		before := s.Sequence()
 		go func() {
 			_, err := s.AddStock(t.Context(), engine.By{Operator: "ops"}, "day", "mask", 1, "")
 			blocked <- err
 		}()
-		await(t, "an entry in flight", func() bool { return sequence() > before })
+		await(t, "an entry in flight", func() bool { return s.Sequence() > before })
 	}
 	var wait sync.WaitGroup
 	for i := range 4 {
@@ -439,14 +435,10 @@ func TestPlansInOneBatch(t *testing.T) {
 			}
 		})
 	}
-	await(t, "the plans to gather", func() bool {
-		s.batcher.mu.Lock()
-		defer s.batcher.mu.Unlock()
-		return len(s.batcher.next.pending) == 4
-	})
+	await(t, "the plans to gather", func() bool { return s.Gathered() == 4 })
 	release()
 	wait.Wait()
-	for range s.cfg.EntriesInFlight {
+	for range actors.DefaultConfig().EntriesInFlight {
 		if err := <-blocked; err != nil {
 			t.Error(err)
 		}
@@ -456,7 +448,7 @@ func TestPlansInOneBatch(t *testing.T) {
 // TestMissedOnlyOnceNothingIsUnderWay: a grab that is turned away because many
 // wait names a deadline at which his earlier one with the same key is certain.
 func TestMissedOnlyOnceNothingIsUnderWay(t *testing.T) {
-	s := openShop(t, func(c *Config) { c.WaitingDepth = 1 })
+	s := openShop(t, func(c *actors.Config) { c.WaitingDepth = 1 })
 	s.plan("day", nil, units("mask", 3))
 	s.log.setFail(true)
 	release := s.log.holdEntries()
@@ -488,7 +480,7 @@ func TestMissedOnlyOnceNothingIsUnderWay(t *testing.T) {
 // TestNobodyUndecidedIsMissed: whoever has an undecided grab that may yet be granted is
 // not told that he missed it because many wait.
 func TestNobodyUndecidedIsMissed(t *testing.T) {
-	s := openShop(t, func(c *Config) { c.WaitingDepth = 2 })
+	s := openShop(t, func(c *actors.Config) { c.WaitingDepth = 2 })
 	s.plan("day", nil, units("mask", 1))
 	release := s.log.holdEntries()
 	answers := make(chan engine.Answer, 2)
@@ -507,42 +499,6 @@ func TestNobodyUndecidedIsMissed(t *testing.T) {
 	<-answers
 }
 
-func (s *shop) seen(listing, shopper string) bool {
-	return s.catalogue.Load().byName[listing].seen.has(s.fingerprint([]byte(shopper)))
-}
-
-// TestQuotaIsExact: however many come at once, no more are let in than the
-// quota, and nobody who was is told otherwise.
-func TestQuotaIsExact(t *testing.T) {
-	for range 2000 {
-		var switches atomic.Pointer[engine.Switches]
-		normal := engine.NormalSwitches()
-		switches.Store(&normal)
-		g := &gate{switches: &switches}
-		g.facts.Store(&facts{multiple: 1})
-		g.stock.Store(1)
-		var in [6]atomic.Bool // each shopper clicks twice
-		var ready, wait sync.WaitGroup
-		ready.Add(len(in))
-		for i := range in {
-			wait.Go(func() {
-				ready.Done()
-				ready.Wait()
-				in[i].Store(g.admit(uint64(i/2)<<1 | 1))
-			})
-		}
-		wait.Wait()
-		let := 0
-		for i := 0; i < len(in); i += 2 {
-			if in[i].Load() != in[i+1].Load() {
-				t.Fatalf("a shopper was let in and turned away: %v, %v", in[i].Load(), in[i+1].Load())
-			}
-			if in[i].Load() {
-				let++
-			}
-		}
-		if let != 1 {
-			t.Fatalf("%d let in, want 1", let)
-		}
-	}
+func (s *testShop) seen(listing, shopper string) bool {
+	return s.Gate(listing).HasSeen(s.Fingerprint(shopper))
 }

@@ -91,14 +91,8 @@ type Group struct {
 	// tickets is the secret of grab tickets.
 	tickets atomic.Pointer[[32]byte]
 
-	ledger    Ledger        // nil: nothing that has left the state is found
-	settledAt atomic.Uint64 // the last entry that sealed a session whose orders have left the state; 0: none have
-	settling  sync.WaitGroup
-	closing   context.Context // ends with Close
-	close     context.CancelFunc
-
+	records  Records
 	switches atomic.Pointer[engine.Switches]
-	watchers watchers
 	risky    atomic.Bool // anybody is on a risk list
 
 	catalogue atomic.Pointer[catalogue]
@@ -134,9 +128,7 @@ type Group struct {
 
 	panics  atomic.Int64
 	frozen  atomic.Int64
-	strays  atomic.Int64 // payments for no order that this node took
-	strayAt atomic.Int64 // when it took the last, in milliseconds since 1970
-	blocked atomic.Bool  // see Blocked
+	blocked atomic.Bool // see Blocked
 
 	// onGrab lets tests of this package make an actor fail.
 	onGrab func(*slot)
@@ -155,31 +147,15 @@ func (w warnings) WithAttrs(attrs []slog.Attr) slog.Handler {
 }
 func (w warnings) WithGroup(name string) slog.Handler { return warnings{w.Handler.WithGroup(name)} }
 
-// catalogue is how gates are found: immutable, replaced whole.
-type catalogue struct {
-	byName   map[string]*gate
-	byHandle []*gate // by handle - 1
-	sessions []shownSession
-	messages messages
-}
-
-func (c *catalogue) gate(h engine.ListingHandle) *gate {
-	if h == 0 || int(h) > len(c.byHandle) {
-		return nil
-	}
-	return c.byHandle[h-1]
-}
-
 // New makes a group that knows of nothing yet. Connect it before anything else.
 func New(cfg Config) (*Group, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	g := &Group{cfg: cfg, logger: cfg.Logger, clock: newStateClock(cfg.Wall), slots: newSlotPool(), seed: maphash.MakeSeed(), connected: make(chan struct{})}
+	g := &Group{cfg: cfg, logger: cfg.Logger, clock: newStateClock(cfg.Wall), records: Records{patience: cfg.GrabTimeout}, slots: newSlotPool(), seed: maphash.MakeSeed(), connected: make(chan struct{})}
 	if cfg.JournalEntries > 0 {
 		g.journal = newJournal(cfg.JournalEntries, g.clock.read)
 	}
-	g.closing, g.close = context.WithCancel(context.Background())
 	g.catalogue.Store(&catalogue{})
 	g.numberer.Store(&engine.Numberer{})
 	normal := engine.NormalSwitches()
@@ -204,8 +180,6 @@ func (g *Group) Connect(log Proposer, view View) {
 // Close stops the group: what is in flight is completed, whoever comes later is
 // told that the outcome is unknown. Close it before the log that it proposes to.
 func (g *Group) Close() {
-	g.close()
-	g.settling.Wait()
 	g.EpochClosed()
 	g.batcher.shutdown()
 	g.system.Shutdown()
@@ -260,11 +234,10 @@ func (g *Group) Applied(s *engine.State, effects *engine.Effects) {
 	if changes {
 		for i := range effects.Primary {
 			if e := &effects.Primary[i]; e.Kind == engine.SessionCleared {
-				g.left(s.SessionOf(e.Session))
+				g.records.left(s.SessionOf(e.Session))
 			}
 		}
 	}
-	g.watchers.tell(s, effects)
 	for i := range effects.Derived {
 		if e := &effects.Derived[i]; e.Kind == engine.ListingFroze {
 			g.frozen.Add(1)
@@ -287,7 +260,7 @@ func (g *Group) Restored(s *engine.State) {
 	c := g.rebuilt(s, &catalogue{})
 	for _, x := range s.Sessions() {
 		if x.Left() {
-			g.left(x)
+			g.records.left(x)
 		}
 		for ordinal := 1; ordinal <= x.Orders() && x.State != engine.Settled; ordinal++ {
 			o := s.Order(engine.OrderRef{Session: x.Handle, Ordinal: uint32(ordinal)})
@@ -316,7 +289,6 @@ func (g *Group) Restored(s *engine.State) {
 	for _, id := range s.Rosters() {
 		g.learnRoster(s, id)
 	}
-	g.watchers.tellAll()
 }
 
 // learnSecret takes over what does not change after the first epoch. A state before
@@ -331,6 +303,19 @@ func (g *Group) learnSecret(s *engine.State) {
 	g.numberer.Store(&numberer)
 	g.keyed.Store(&keyed) // last: it is what hasState goes by
 }
+
+// Keyed gives what hashes idempotency keys with the group's secret; nil before this
+// node knows it.
+func (g *Group) Keyed() func(key []byte) engine.Key {
+	if keyed := g.keyed.Load(); keyed != nil {
+		return *keyed
+	}
+	return nil
+}
+
+// View calls read with the committed state; see the View that the group was connected
+// to.
+func (g *Group) View(read func(*engine.State)) { g.view.View(read) }
 
 // hasState tells whether this node has a state of the group's. Whatever needs the
 // group's secret is asked for only then.
@@ -485,7 +470,6 @@ type Stats struct {
 	Epoch          engine.Epoch
 	Panics         int64 // of SKU actors
 	FrozenListings int64 // alarms
-	StrayPayments  int64 // for no order of the group; alarms
 	Quarantined    int64 // listings now
 	Leaving        int64 // settled sessions whose orders have not left the state yet
 	Waiting        int64 // undecided grabs now
@@ -496,7 +480,7 @@ type Stats struct {
 
 // Stats gives the counters.
 func (g *Group) Stats() Stats {
-	s := Stats{Leads: g.leads.Load(), Epoch: engine.Epoch(g.epoch.Load()), Panics: g.panics.Load(), FrozenListings: g.frozen.Load(), StrayPayments: g.strays.Load()}
+	s := Stats{Leads: g.leads.Load(), Epoch: engine.Epoch(g.epoch.Load()), Panics: g.panics.Load(), FrozenListings: g.frozen.Load()}
 	if j := g.journal; j != nil {
 		s.JournalEntries, s.JournalLost = j.used.Load(), j.lostSoFar()
 	}

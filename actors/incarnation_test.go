@@ -1,4 +1,4 @@
-package actors
+package actors_test
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"doorbuster/actors"
 	"doorbuster/engine"
 )
 
@@ -15,14 +16,14 @@ import (
 // answer of its own, and no slot stays behind.
 func TestSlotsAmongIncarnations(t *testing.T) {
 	const sessions, shoppers, rounds = 4, 24, 12
-	s := openShop(t, func(c *Config) { c.CommandTimeout = time.Minute }) // the crowd takes all the processor there is
+	s := openShop(t, func(c *actors.Config) { c.CommandTimeout = time.Minute }) // the crowd takes all the processor there is
 	s.SetLedger(lostLedger{})
 	var grabs atomic.Int64
-	s.onGrab = func(*slot) {
+	s.OnGrab(func(string) {
 		if grabs.Add(1)%499 == 0 {
 			panic("as the test wants")
 		}
-	}
+	})
 	var round atomic.Int64
 	listing := func(n int64, i int) string { return fmt.Sprintf("r%d-%d/skus/mask", n, i) }
 	plan := func(n int64) {
@@ -81,12 +82,14 @@ func TestSlotsAmongIncarnations(t *testing.T) {
 	}
 	close(stop)
 	crowd.Wait()
-	s.leavesNothing(t)
+	if err := s.LeavesNothing(); err != nil {
+		t.Error(err)
+	}
 }
 
 // settleNow pays for nothing and settles the sessions of a round: what is held in
 // them is voided first.
-func (s *shop) settleNow(t *testing.T, n int64, sessions int) {
+func (s *testShop) settleNow(t *testing.T, n int64, sessions int) {
 	t.Helper()
 	for i := range sessions {
 		name := fmt.Sprintf("r%d-%d", n, i)
@@ -108,30 +111,5 @@ func (s *shop) settleNow(t *testing.T, n int64, sessions int) {
 		if _, err := s.Settle(t.Context(), engine.By{Operator: "ops"}, name, ""); err != nil {
 			t.Fatal(err)
 		}
-	}
-}
-
-// leavesNothing checks that nobody is undecided any more, and every slot is free.
-func (s *shop) leavesNothing(t *testing.T) {
-	t.Helper()
-	if lent := len(s.slots.lent); lent != 0 {
-		t.Errorf("%d slots were never given back", lent)
-	}
-	for _, gate := range s.catalogue.Load().byHandle {
-		if n := gate.waiting.Load(); n != 0 {
-			t.Errorf("%s counts %d undecided grabs", gate.name, n)
-		}
-	}
-	for i := range s.slots.undecided {
-		if n := s.slots.undecided[i].Load(); n != 0 {
-			t.Errorf("place %d counts %d undecided grabs", i, n)
-		}
-	}
-	free := map[*slot]bool{}
-	for _, x := range s.slots.free {
-		if free[x] {
-			t.Error("a slot is free twice: two grabs would share it")
-		}
-		free[x] = true
 	}
 }

@@ -1,4 +1,4 @@
-package actors
+package actors_test
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"doorbuster/actors"
 	"doorbuster/engine"
 )
 
@@ -19,7 +20,7 @@ var instants = flag.Int("money.instants", 5_000, "orders that are paid, cancelle
 // TestPaidExpiredCancelledAtOnce: whoever comes first, an order has one outcome;
 // the payment has one verdict, which goes with it; and all nodes say the same.
 func TestPaidExpiredCancelledAtOnce(t *testing.T) {
-	s := openShop(t, func(c *Config) { c.GrabTimeout, c.CommandTimeout = time.Minute, time.Minute })
+	s := openShop(t, func(c *actors.Config) { c.GrabTimeout, c.CommandTimeout = time.Minute, time.Minute })
 	const payWithin = time.Second // the least that there is
 	s.log.mu.Lock()
 	for range 2 { // the other nodes begin with what this one has

@@ -1,9 +1,7 @@
 package actors
 
 import (
-	"context"
 	"slices"
-	"strings"
 
 	"doorbuster/engine"
 )
@@ -72,32 +70,4 @@ func (g *Group) Messages(listing []byte, h engine.ListingHandle) (zone string, v
 		return zone, w.version, w.own
 	}
 	return zone, 0, nil
-}
-
-// SetMessage gives a sale's message these words, or with none takes its own away.
-// What else the sale has stays as it is. Problems are why it can't be. Error: a
-// refusal as unknown where there is no such sale.
-func (g *Group) SetMessage(
-	ctx context.Context, by engine.By, sale string, m engine.Message,
-) (engine.PlanOutcome, error) {
-	if err := g.awaitCaughtUp(ctx); err != nil {
-		return engine.PlanOutcome{}, err
-	}
-	var present *engine.Sale
-	g.view.View(func(s *engine.State) {
-		if x := s.Sale(sale); x != nil {
-			copied := *x
-			present = &copied
-		}
-	})
-	if present == nil {
-		return engine.PlanOutcome{}, refusal(engine.ReasonUnknown)
-	}
-	present.Months, present.Planned = nil, nil // those that the sale has stay
-	present.Messages = slices.DeleteFunc(slices.Clone(present.Messages), func(other engine.Message) bool { return other.Name == m.Name })
-	if len(m.Text) > 0 {
-		present.Messages = append(present.Messages, m)
-		slices.SortFunc(present.Messages, func(a, b engine.Message) int { return strings.Compare(a.Name, b.Name) })
-	}
-	return g.ApplyPlan(ctx, by, &engine.Plan{ByHand: true, Sales: []engine.SalePlan{{Sale: *present}}}, false)
 }

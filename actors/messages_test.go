@@ -1,4 +1,4 @@
-package actors
+package actors_test
 
 import (
 	"testing"
@@ -17,12 +17,12 @@ func TestSalesOwnWords(t *testing.T) {
 	leader, follower, _ := openPair(t, 20*time.Second)
 	leader.plan("day", nil, units("mask", 1), units("mug", 1))
 	leader.plan("eve", nil, units("mask", 1))
-	for _, s := range []*shop{leader, follower} {
+	for _, s := range []*testShop{leader, follower} {
 		if _, version, own := s.Messages([]byte("day/skus/mask"), 0); version != 0 || own != nil {
 			t.Fatal(version, own)
 		}
 	}
-	set := func(through *shop, m engine.Message) []engine.Change {
+	set := func(through *testShop, m engine.Message) []engine.Change {
 		t.Helper()
 		o, err := through.SetMessage(t.Context(), engine.By{Operator: "ops"}, "sale", m)
 		if err != nil || len(o.Problems) > 0 {
@@ -38,7 +38,7 @@ func TestSalesOwnWords(t *testing.T) {
 		t.Error("the same again:", changes)
 	}
 	var before [2]uint64
-	for i, s := range []*shop{leader, follower} {
+	for i, s := range []*testShop{leader, follower} {
 		for listing, h := range map[string]engine.ListingHandle{"day/skus/mask": 0, "day/skus/mug": 0, "eve/skus/mask": 0, "": 3} {
 			_, version, own := s.Messages([]byte(listing), h)
 			if len(own) != 2 || own[0].Name != "gone" || own[1].Text.In("en") != "Not today." || version == 0 || before[i] != 0 && version != before[i] {
@@ -53,13 +53,13 @@ func TestSalesOwnWords(t *testing.T) {
 	if _, err := leader.AddStock(t.Context(), engine.By{Operator: "ops"}, "day", "mask", 5, ""); err != nil {
 		t.Fatal(err)
 	}
-	for i, s := range []*shop{leader, follower} {
+	for i, s := range []*testShop{leader, follower} {
 		if _, version, _ := s.Messages([]byte("day/skus/mask"), 0); version != before[i] {
 			t.Errorf("version %d for the words of version %d", version, before[i])
 		}
 	}
 	set(leader, engine.Message{Name: "gone"})
-	for i, s := range []*shop{leader, follower} {
+	for i, s := range []*testShop{leader, follower} {
 		if _, version, own := s.Messages([]byte("eve/skus/mask"), 0); len(own) != 1 || version == before[i] || version == 0 {
 			t.Errorf("version %d after %d: %v", version, before[i], own)
 		}

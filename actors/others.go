@@ -43,15 +43,21 @@ func (g *Group) Join(others Others) {
 	g.clock.ahead.Store(&ahead)
 }
 
-// fresh tells whether what this node does not know is not there. A node that has
+// Fresh tells whether what this node does not know is not there. A node that has
 // applied nothing since it started or joined does not know the group's secret: whatever
 // the cluster says of freshness, it tells nobody anything.
-func (g *Group) fresh() bool {
+func (g *Group) Fresh() bool {
 	if g.others == nil {
 		return g.caughtUp.Load()
 	}
 	return g.hasState() && g.others.Fresh()
 }
+
+// Alone reports whether there are no other nodes.
+func (g *Group) Alone() bool { return g.others == nil }
+
+// Leads reports whether this node leads.
+func (g *Group) Leads() bool { return g.leads.Load() }
 
 // certain tells whether this node leads or presides, and knows all that anybody was told.
 func (g *Group) certain() bool { return g.others != nil && g.hasState() && g.others.Current() }
@@ -61,7 +67,7 @@ func (g *Group) certain() bool { return g.others != nil && g.hasState() && g.oth
 func (g *Group) presides() bool { return !g.leads.Load() && g.certain() }
 
 // speaks tells whether this node leads, and may tell the others what it knows.
-func (g *Group) speaks() bool { return g.leads.Load() && g.fresh() || g.presides() }
+func (g *Group) speaks() bool { return g.leads.Load() && g.Fresh() || g.presides() }
 
 // sync waits until this node knows all that was ever told before the call.
 func (g *Group) sync(ctx context.Context) error {
@@ -75,21 +81,21 @@ func (g *Group) sync(ctx context.Context) error {
 	return err
 }
 
-// current waits until this node knows all that was ever told, as long as a grab
+// Current waits until this node knows all that was ever told, as long as a grab
 // may take; a lone node that has not recovered yet does not wait.
-func (g *Group) current() error {
-	if g.others == nil && !g.fresh() {
+func (g *Group) Current() error {
+	if g.others == nil && !g.Fresh() {
 		return engine.ErrNotLeader
 	}
 	return g.catchUp(context.Background(), g.cfg.GrabTimeout)
 }
 
-// awaitCaughtUp waits until this node knows all that was ever told, at most for
+// CatchUp waits until this node knows all that was ever told, at most for
 // the time that a command may take.
-func (g *Group) awaitCaughtUp(ctx context.Context) error { return g.catchUp(ctx, g.cfg.CommandTimeout) }
+func (g *Group) CatchUp(ctx context.Context) error { return g.catchUp(ctx, g.cfg.CommandTimeout) }
 
 func (g *Group) catchUp(ctx context.Context, patience time.Duration) error {
-	if g.others == nil && g.fresh() || g.speaks() {
+	if g.others == nil && g.Fresh() || g.speaks() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -212,7 +218,7 @@ func (g *Group) Blocked(blocked bool) { g.blocked.Store(blocked) }
 func (g *Group) RaiseRules(version uint32) {
 	go func() {
 		<-g.connected
-		if _, err := g.ask(context.Background(), engine.Command{Kind: engine.CmdRaiseRules, RulesVersion: version}); err != nil {
+		if _, err := g.Ask(context.Background(), engine.Command{Kind: engine.CmdRaiseRules, RulesVersion: version}); err != nil {
 			g.logger.Warn("the rules were not raised; it will be tried again", "to", version, "error", err)
 		}
 	}()

@@ -1,4 +1,4 @@
-package actors
+package actors_test
 
 import (
 	"context"
@@ -12,13 +12,15 @@ import (
 	"testing"
 	"time"
 
+	"doorbuster/actors"
+	"doorbuster/actors/backoffice"
 	"doorbuster/engine"
 )
 
 // wire is a follower's way to a leader in the same process, with the faults that
 // a test asks for.
 type wire struct {
-	leader  *Group
+	leader  *actors.Group
 	fresh   *atomic.Bool
 	current bool // this node leads, and is certain
 	seen    atomic.Uint64
@@ -107,9 +109,9 @@ func (h heard) Decided(a engine.Answer, _ engine.LogIndex, err error) {
 }
 
 // grabFor asks a node as another does; false if it does not say.
-func (g *Group) grabFor(listing, shopper, key string) (engine.Answer, bool) {
+func (s *testShop) grabFor(listing, shopper, key string) (engine.Answer, bool) {
 	told := make(heard, 1)
-	g.GrabFor(&engine.Grab{Listing: []byte(listing), Shopper: []byte(shopper), IdempotencyKey: []byte(key), Quantity: 1}, g.Now().Add(time.Second), told)
+	s.GrabFor(&engine.Grab{Listing: []byte(listing), Shopper: []byte(shopper), IdempotencyKey: []byte(key), Quantity: 1}, s.Now().Add(time.Second), told)
 	a, ok := <-told
 	return a, ok
 }
@@ -124,7 +126,7 @@ func (w *wire) Look(_ context.Context, shopper, key []byte, deadline engine.Time
 }
 
 // openPair is a leader that sells and a follower of it.
-func openPair(t *testing.T, timeout time.Duration) (leader, follower *shop, w *wire) {
+func openPair(t *testing.T, timeout time.Duration) (leader, follower *testShop, w *wire) {
 	t.Helper()
 	leader, follower, w = openBlank(t, timeout)
 	follower.awake()
@@ -132,15 +134,15 @@ func openPair(t *testing.T, timeout time.Duration) (leader, follower *shop, w *w
 }
 
 // openBlank is a leader that sells and a node that has applied nothing yet.
-func openBlank(t *testing.T, timeout time.Duration) (leader, blank *shop, w *wire) {
+func openBlank(t *testing.T, timeout time.Duration) (leader, blank *testShop, w *wire) {
 	t.Helper()
 	leader = openShop(t, nil)
 	own := &wire{leader: leader.Group, fresh: alwaysTrue(), current: true}
 	own.seen.Store(math.MaxUint64)
 	leader.Join(own)
-	cfg := DefaultConfig()
+	cfg := actors.DefaultConfig()
 	cfg.GrabTimeout, cfg.CommandTimeout = timeout, timeout
-	g, err := New(cfg)
+	g, err := backoffice.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,15 +150,15 @@ func openBlank(t *testing.T, timeout time.Duration) (leader, blank *shop, w *wir
 	w = &wire{leader: leader.Group, fresh: alwaysTrue()}
 	g.Join(w)
 	t.Cleanup(g.Close)
-	return leader, &shop{Group: g, log: leader.log, t: t}, w
+	return leader, &testShop{Office: g, log: leader.log, t: t}, w
 }
 
 // awake has a blank node take over the state, and apply what comes.
-func (s *shop) awake() {
+func (s *testShop) awake() {
 	s.log.mu.Lock()
 	defer s.log.mu.Unlock()
 	s.Restored(s.log.state)
-	s.log.followers = append(s.log.followers, s.Group)
+	s.log.followers = append(s.log.followers, s.Office)
 }
 
 func alwaysTrue() *atomic.Bool {
@@ -328,9 +330,11 @@ func (f replyFunc) Decided(engine.Answer, engine.LogIndex, error) { f() }
 // be found in the log after all. Whoever asks again at once hears no no before another
 // epoch has opened, however full the listing is.
 func TestNoIsNotSureWhileAnEntryMayArrive(t *testing.T) {
-	for name, open := range map[string]func(t *testing.T) *shop{
-		"alone": func(t *testing.T) *shop { return openShop(t, func(c *Config) { c.GrabTimeout = time.Second }) },
-		"a leader": func(t *testing.T) *shop {
+	for name, open := range map[string]func(t *testing.T) *testShop{
+		"alone": func(t *testing.T) *testShop {
+			return openShop(t, func(c *actors.Config) { c.GrabTimeout = time.Second })
+		},
+		"a leader": func(t *testing.T) *testShop {
 			leader, _, _ := openPair(t, time.Second)
 			return leader
 		},
@@ -339,21 +343,15 @@ func TestNoIsNotSureWhileAnEntryMayArrive(t *testing.T) {
 	}
 }
 
-func noIsNotSure(t *testing.T, s *shop) {
+func noIsNotSure(t *testing.T, s *testShop) {
 	s.plan("s1", nil, units("a", 9))
 	forward := func(shopper string, to replyFunc) {
-		x := passing{Grab: &engine.Grab{Listing: []byte("s1/skus/a"), Shopper: []byte(shopper), IdempotencyKey: []byte("k"), Quantity: 1},
-			fingerprint: s.fingerprint([]byte(shopper)), deadline: s.Now().Add(time.Minute), expires: math.MaxInt64, reply: to}
-		if _, handed := s.lead(&x, nil); handed == nil {
+		if !s.HandToActor("s1/skus/a", shopper, "k", to) {
 			t.Fatal("a grab was not handed to the actor")
 		}
 	}
 	gathered := func(n int) func() bool {
-		return func() bool {
-			s.batcher.mu.Lock()
-			defer s.batcher.mu.Unlock()
-			return len(s.batcher.next.pending) == n
-		}
+		return func() bool { return s.Gathered() == n }
 	}
 	release := s.log.holdEntries()
 	forward("first", func() {})
@@ -373,15 +371,13 @@ func noIsNotSure(t *testing.T, s *shop) {
 		})
 	}
 	await(t, "all others beside it", gathered(4))
-	full := *s.switches.Load()
-	full[engine.SwitchDepth] = 1
-	s.switches.Store(&full)
+	s.SetSwitches(func(now *engine.Switches) { now[engine.SwitchDepth] = 1 })
 	s.log.setFail(true)
 	release()
 	a := <-answered
 	close(again)
 	others.Wait()
-	if refused(a.Code) {
+	if actors.Refused(a.Code) {
 		t.Errorf("told %v (%v), of a grab that may yet be granted", a.Code, a.Reason)
 	}
 }
@@ -396,12 +392,11 @@ func TestNoFinalNoWhileInside(t *testing.T) {
 		a, found, err := follower.GrabByKey([]byte("ann"), []byte("k"), past)
 		return err == nil && found && a.Code == engine.CodeMissed
 	})
-	fp := follower.fingerprint([]byte("ann"))
-	follower.slots.undecided.enter(fp)
+	follower.Enter("ann")
 	if a, found, err := follower.GrabByKey([]byte("ann"), []byte("k"), past); err != nil || !found || a.Code != engine.CodeProcessing {
 		t.Errorf("%+v %t %v", a, found, err)
 	}
-	follower.slots.undecided.leave(fp)
+	follower.Leave("ann")
 	if a, _, err := follower.GrabByKey([]byte("ann"), []byte("k"), past); err != nil || a.Code != engine.CodeMissed {
 		t.Errorf("%+v %v", a, err)
 	}
@@ -526,7 +521,7 @@ func TestReopenedIsKnownFirst(t *testing.T) {
 			held := s.grab("day/skus/mask", "ann", "k")
 			sold := s.counts("day", "mask").LogIndex
 			w.seen.Store(uint64(sold))
-			since := s.slots.now()
+			since := s.Since()
 			if _, err := s.Cancel(t.Context(), "ann", held.No.String()); err != nil {
 				t.Fatal(err)
 			}
@@ -544,7 +539,7 @@ func TestReopenedIsKnownFirst(t *testing.T) {
 			if a := <-told; a.Code != engine.CodeGranted {
 				t.Error(a)
 			}
-			if took := s.slots.now() - since; !known && took < knownAfter {
+			if took := s.Since() - since; !known && took < actors.KnownAfter {
 				t.Errorf("granted after %s, when a node may still be fresh", took)
 			}
 		})
@@ -561,7 +556,7 @@ func TestOnlyWhatChangedReopens(t *testing.T) {
 	s.plan("day", nil, units("mask", 9))
 	s.plan("night", nil, units("lamp", 9))
 	s.grab("day/skus/mask", "ann", "k")
-	mask, lamp := s.catalogue.Load().byName["day/skus/mask"], s.catalogue.Load().byName["night/skus/lamp"]
+	mask, lamp := s.Gate("day/skus/mask"), s.Gate("night/skus/lamp")
 	for _, c := range []struct {
 		what   string
 		change func() error
@@ -579,25 +574,25 @@ func TestOnlyWhatChangedReopens(t *testing.T) {
 		}},
 		{"a new session", func() error { s.plan("dawn", nil, units("cup", 1)); return nil }},
 	} {
-		before, _ := mask.opened()
+		before := mask.Opened()
 		if err := c.change(); err != nil {
 			t.Fatal(c.what, err)
 		}
-		if after, _ := mask.opened(); after != before {
+		if after := mask.Opened(); after != before {
 			t.Errorf("%s: the mask counts as opened by entry %d, was %d", c.what, after, before)
 		}
 	}
 	at := s.counts("night", "lamp").LogIndex
-	if opened, _ := lamp.opened(); opened == 0 || engine.LogIndex(opened) > at {
+	if opened := lamp.Opened(); opened == 0 || engine.LogIndex(opened) > at {
 		t.Errorf("the lamp counts as opened by entry %d of %d", opened, at)
 	}
-	opened, _ := mask.opened()
+	opened := mask.Opened()
 	w.seen.Store(opened) // a node is mute from now on
 	s.plan("noon", nil, units("hat", 1))
-	if !s.everybodyKnows(mask) {
+	if !s.EverybodyKnows("day/skus/mask") {
 		t.Error("grants of the mask wait for a mute node, because another session was planned")
 	}
-	if s.everybodyKnows(s.catalogue.Load().byName["noon/skus/hat"]) {
+	if s.EverybodyKnows("noon/skus/hat") {
 		t.Error("grants of a new listing don't wait for a mute node")
 	}
 }
@@ -615,13 +610,13 @@ func TestOwnGrantIsNoSoldOut(t *testing.T) {
 	var wait sync.WaitGroup
 	defer wait.Wait()
 	for i := range rounds {
-		gate := follower.catalogue.Load().byName[fmt.Sprint("day/skus/mask", i)]
+		listing := fmt.Sprint("day/skus/mask", i)
 		began := make(chan struct{})
 		wait.Go(func() {
-			q := &engine.Grab{Listing: []byte(gate.name), Shopper: []byte("ann"), IdempotencyKey: []byte("other"), Quantity: 1}
-			x := &passing{Grab: q, fingerprint: follower.fingerprint(q.Shopper), front: true}
-			for looks := 0; !gate.seen.has(x.fingerprint); looks++ {
-				if a, decided := follower.atGate(gate, x); decided {
+			q := &engine.Grab{Listing: []byte(listing), Shopper: []byte("ann"), IdempotencyKey: []byte("other"), Quantity: 1}
+			gate, ann := follower.Gate(listing), follower.Fingerprint("ann")
+			for looks := 0; !gate.HasSeen(ann); looks++ {
+				if a, decided := follower.AtGate(listing, q); decided {
 					t.Errorf("listing %d: %+v", i, a)
 					return
 				}
@@ -631,7 +626,7 @@ func TestOwnGrantIsNoSoldOut(t *testing.T) {
 			}
 		})
 		<-began
-		if a := leader.grab(gate.name, "ann", fmt.Sprint("k", i)); a.Code != engine.CodeGranted {
+		if a := leader.grab(listing, "ann", fmt.Sprint("k", i)); a.Code != engine.CodeGranted {
 			t.Fatal(a)
 		}
 	}
@@ -646,7 +641,7 @@ func TestQuotaOverFailover(t *testing.T) {
 			w.seen.Store(math.MaxUint64)
 			leader.plan("day", func(x *engine.SessionPlan) { x.AdmissionMultiple = 1 }, units("other", 1), units("mask", 3))
 			leader.grab("day/skus/other", "alice", "k")
-			for who, through := range map[string]*shop{"bob": leader, "ben": follower} {
+			for who, through := range map[string]*testShop{"bob": leader, "ben": follower} {
 				if a := through.grab("day/skus/mask", who, "k"); a.Code != engine.CodeGranted {
 					t.Fatal(who, a)
 				}
@@ -668,7 +663,7 @@ func TestQuotaOverFailover(t *testing.T) {
 }
 
 // leadNow has a node lead in old's place.
-func (s *shop) leadNow(old *shop) {
+func (s *testShop) leadNow(old *testShop) {
 	s.t.Helper()
 	old.EpochClosed()
 	opened, err := s.log.apply(engine.EncodeBatch(engine.BatchHeader{Time: s.Now()}, engine.Command{Kind: engine.CmdOpenEpoch, Node: "n2"}))
@@ -716,13 +711,13 @@ func (s *shaky) Grab(q *engine.Grab, deadline engine.Time, to engine.Reply) {
 func TestLateAnswersFindNobodyElse(t *testing.T) {
 	const shoppers, rounds = 32, 30
 	leader, follower, w := openPair(t, 40*time.Millisecond)
-	follower.others = &shaky{wire: w, random: rand.New(rand.NewPCG(1, 2))}
+	follower.SetOthers(&shaky{wire: w, random: rand.New(rand.NewPCG(1, 2))})
 	var grabs atomic.Int64
-	leader.onGrab = func(*slot) {
+	leader.OnGrab(func(string) {
 		if grabs.Add(1)%97 == 0 {
 			panic("as the test wants")
 		}
-	}
+	})
 	leader.plan("day", nil, units("mask", shoppers/2))
 	var answered atomic.Int64
 	var crowd sync.WaitGroup
@@ -748,13 +743,11 @@ func TestLateAnswersFindNobodyElse(t *testing.T) {
 		leader.log.openEpoch(t, leader.Now())
 	}
 	crowd.Wait()
-	for _, s := range []*shop{leader, follower} {
-		await(t, "all slots to come back", func() bool {
-			s.slots.mu.Lock()
-			defer s.slots.mu.Unlock()
-			return len(s.slots.lent) == 0
-		})
-		s.leavesNothing(t)
+	for _, s := range []*testShop{leader, follower} {
+		await(t, "all slots to come back", func() bool { return s.Lent() == 0 })
+		if err := s.LeavesNothing(); err != nil {
+			t.Error(err)
+		}
 	}
 	if answered.Load() == 0 {
 		t.Error("nobody was granted anything")

@@ -1,20 +1,22 @@
-package actors
+package actors_test
 
 import (
 	"errors"
 	"testing"
 	"time"
 
+	"doorbuster/actors"
+	"doorbuster/actors/backoffice"
 	"doorbuster/engine"
 )
 
 // recovering is a group that has taken in a state from before its last entries,
 // and has not led since.
-func recovering(t *testing.T, from *shop, timeout time.Duration) *shop {
+func recovering(t *testing.T, from *testShop, timeout time.Duration) *testShop {
 	t.Helper()
-	cfg := DefaultConfig()
+	cfg := actors.DefaultConfig()
 	cfg.GrabTimeout, cfg.CommandTimeout = timeout, timeout
-	g, err := New(cfg)
+	g, err := backoffice.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +31,7 @@ func recovering(t *testing.T, from *shop, timeout time.Duration) *shop {
 		close(log.entries)
 		<-log.done
 	})
-	return &shop{Group: g, log: log, t: t}
+	return &testShop{Office: g, log: log, t: t}
 }
 
 // TestNothingIsDeniedWhileRecovering: what a node that has not caught up does
@@ -42,7 +44,7 @@ func TestNothingIsDeniedWhileRecovering(t *testing.T) {
 		t.Fatal(held)
 	}
 	orderNo := held.No.String()
-	for name, from := range map[string]*shop{"no state yet": nil, "an older state": before} {
+	for name, from := range map[string]*testShop{"no state yet": nil, "an older state": before} {
 		t.Run(name, func(t *testing.T) {
 			s := recovering(t, from, 10*time.Millisecond)
 			for _, who := range []string{"alice", "bob"} {

@@ -1,14 +1,16 @@
-package actors
+package actors_test
 
 import (
 	"testing"
 	"time"
 
+	"doorbuster/actors"
+	"doorbuster/actors/backoffice"
 	"doorbuster/engine"
 )
 
 // reasonsOf is what a group has of a shopper, by listing and reason.
-func (s *shop) reasonsOf(shopper, session string) map[string]uint32 {
+func (s *testShop) reasonsOf(shopper, session string) map[string]uint32 {
 	s.t.Helper()
 	r := s.Refusals(shopper, session)
 	of := map[string]uint32{}
@@ -109,7 +111,7 @@ func TestRefusalsTurnedOff(t *testing.T) {
 	began := s.Refusals("bob", "").Since
 	turn := func(to int64) {
 		t.Helper()
-		if _, err := s.ask(t.Context(), engine.Command{Kind: engine.CmdSetSwitches, Switches: engine.SwitchChange{Action: engine.SwitchSet,
+		if _, err := s.Ask(t.Context(), engine.Command{Kind: engine.CmdSetSwitches, Switches: engine.SwitchChange{Action: engine.SwitchSet,
 			Settings: []engine.Setting{{Switch: engine.SwitchJournal, Value: to}}}}); err != nil {
 			t.Fatal(err)
 		}
@@ -129,17 +131,17 @@ func TestRefusalsTurnedOff(t *testing.T) {
 }
 
 func TestNoJournal(t *testing.T) {
-	s := openShop(t, func(c *Config) { c.JournalEntries = 0 })
+	s := openShop(t, func(c *actors.Config) { c.JournalEntries = 0 })
 	s.plan("day", nil, units("mask", 1))
 	s.grab("day/skus/mask", "ann", "k")
 	s.grab("day/skus/mask", "bob", "")
 	if r := s.Refusals("bob", ""); r.On || r.Since != 0 || r.Capacity != 0 || len(r.Refused) != 0 {
 		t.Errorf("%+v", r)
 	}
-	for _, entries := range []int{-1, MaxJournalEntries + 1} {
-		cfg := DefaultConfig()
+	for _, entries := range []int{-1, actors.MaxJournalEntries + 1} {
+		cfg := actors.DefaultConfig()
 		cfg.JournalEntries = entries
-		if _, err := New(cfg); err == nil {
+		if _, err := backoffice.New(cfg); err == nil {
 			t.Errorf("%d entries are taken", entries)
 		}
 	}

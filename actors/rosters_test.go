@@ -1,4 +1,4 @@
-package actors
+package actors_test
 
 import (
 	"context"
@@ -25,10 +25,16 @@ func rowsOf(n int, level engine.Level) iter.Seq[engine.RosterEntry] {
 }
 
 // bring imports rows as an operator does.
-func (s *shop) bring(name engine.RosterName, replace bool, n int, rows iter.Seq[engine.RosterEntry]) (int64, error) {
+func (s *testShop) bring(name engine.RosterName, replace bool, n int, rows iter.Seq[engine.RosterEntry]) (int64, error) {
 	out, err := s.ImportRoster(s.t.Context(), name, engine.RosterImport{Replace: replace, Count: n, Rows: rows, By: engine.By{Operator: "olga"}})
 	return out.Count, err
 }
+
+// What one entry of an import, and one look into a list, take.
+const (
+	importRows = 2048
+	scanRows   = 4096
+)
 
 var riskyShoppers = engine.RosterName{Kind: engine.RosterRiskShopper}
 

@@ -1,9 +1,10 @@
-package actors
+package actors_test
 
 import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"doorbuster/engine"
 )
@@ -23,6 +24,16 @@ func (lostLedger) Scan(engine.OrderRef, func(*engine.OrderRecord) bool) error { 
 func (lostLedger) Await(context.Context, engine.LogIndex) error               { return nil }
 func (lostLedger) Recorded() (engine.LogIndex, []string)                      { return ^engine.LogIndex(0), nil }
 
+// clear waits until the orders of a settled session have left the state.
+func (s *testShop) clear(t *testing.T, session string) {
+	t.Helper()
+	s.KeepSettling(time.Hour)
+	await(t, "the orders to leave", func() (left bool) {
+		s.View(func(state *engine.State) { left = state.Session(session).Left() })
+		return left
+	})
+}
+
 // TestSettledOrdersThatTheLedgerLacks are not denied: a cashier who hears "no such
 // order" keeps the money and asks nobody any more.
 func TestSettledOrdersThatTheLedgerLacks(t *testing.T) {
@@ -40,7 +51,7 @@ func TestSettledOrdersThatTheLedgerLacks(t *testing.T) {
 	if _, err := s.Settle(t.Context(), engine.By{Operator: "ops"}, "day", ""); err != nil {
 		t.Fatal(err)
 	}
-	s.clearSettled(t.Context())
+	s.clear(t, "day")
 	for what, ask := range map[string]func() error{
 		"looked up": func() error { _, err := s.AnyOrder(no); return err },
 		"found": func() error {
@@ -92,7 +103,7 @@ func TestSameKeyAfterSettlement(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.log.View(func(state *engine.State) {
-		l.kept = []engine.OrderRecord{{Ref: held.Order, Shopper: "ann", Key: s.hashed([]byte("k")), Listing: held.Listing, Quantity: 1, Amount: 100,
+		l.kept = []engine.OrderRecord{{Ref: held.Order, Shopper: "ann", Key: s.Keyed()([]byte("k")), Listing: held.Listing, Quantity: 1, Amount: 100,
 			State: engine.Paid, Life: state.Life(held.Order)}}
 	})
 	if _, err := s.Settle(t.Context(), engine.By{Operator: "ops"}, "day", ""); err != nil {
@@ -113,7 +124,7 @@ func TestSameKeyAfterSettlement(t *testing.T) {
 				t.Errorf("%s: the key with another request: %+v", when, a)
 			}
 		}
-		s.clearSettled(t.Context())
+		s.clear(t, "day")
 	}
 	l.err = errors.New("the disk is gone")
 	if a := s.grab("day/skus/mask", "ann", "k"); a.Code != engine.CodeProcessing {

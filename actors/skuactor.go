@@ -275,3 +275,21 @@ func (g *Group) spawn(gate *gate) *actor.PID {
 	gate.pid.Store(pid)
 	return pid
 }
+
+// retire frees what the gates of a settled session hold: nobody gets anything of it
+// any more.
+func (g *Group) retire(c *catalogue, gone *engine.Leaving) {
+	for i := range gone.Listings {
+		gate := c.gate(gone.Listings[i].Handle)
+		gate.forget()
+		g.retireActor(gate)
+	}
+}
+
+// retireActor has a gate's actor give back what it holds and stop, for good.
+func (g *Group) retireActor(gate *gate) {
+	gate.retired.Store(true)
+	if pid := gate.pid.Load(); pid != nil {
+		g.system.Root.Send(pid, &closed{})
+	}
+}

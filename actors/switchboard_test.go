@@ -1,4 +1,4 @@
-package actors
+package actors_test
 
 import (
 	"testing"
@@ -65,18 +65,18 @@ func TestJournalIsTurned(t *testing.T) {
 func TestRulesOfTheGateAreTurned(t *testing.T) {
 	s := openShop(t, nil)
 	s.plan("day", func(x *engine.SessionPlan) { x.AdmissionMultiple = 1 }, units("mask", 1))
-	gate := s.catalogue.Load().byName["day/skus/mask"]
-	if !gate.admit(s.fingerprint([]byte("ann"))) || gate.admit(s.fingerprint([]byte("bob"))) {
+	gate := s.Gate("day/skus/mask")
+	if !gate.Admit(s.Fingerprint("ann")) || gate.Admit(s.Fingerprint("bob")) {
 		t.Fatal("a quota of one lets in another number than one")
 	}
 	if _, err := s.ChangeSwitches(t.Context(), engine.By{Operator: "olga"}, turned(engine.SwitchAdmission, 0), ""); err != nil {
 		t.Fatal(err)
 	}
-	if !gate.admit(s.fingerprint([]byte("bob"))) {
+	if !gate.Admit(s.Fingerprint("bob")) {
 		t.Error("the quota is off, and bob is over it")
 	}
-	if _, err := s.ChangeSwitches(t.Context(), engine.By{Operator: "olga"}, turned(engine.SwitchDepth, 7), ""); err != nil || s.depth() != 7 {
-		t.Errorf("waiting depth %d, %v", s.depth(), err)
+	if _, err := s.ChangeSwitches(t.Context(), engine.By{Operator: "olga"}, turned(engine.SwitchDepth, 7), ""); err != nil || s.Depth() != 7 {
+		t.Errorf("waiting depth %d, %v", s.Depth(), err)
 	}
 }
 
@@ -87,7 +87,7 @@ func TestDisplaySyncIsTurned(t *testing.T) {
 	looks := func(want int64) {
 		t.Helper()
 		before := w.syncs.Load()
-		if err := follower.awaitShown(); err != nil {
+		if err := follower.AwaitShown(); err != nil {
 			t.Fatal(err)
 		}
 		if n := w.syncs.Load() - before; n != want {
@@ -95,9 +95,7 @@ func TestDisplaySyncIsTurned(t *testing.T) {
 		}
 	}
 	looks(1)
-	off := engine.NormalSwitches()
-	off[engine.SwitchDisplaySync] = 0
-	follower.switches.Store(&off)
+	follower.SetSwitches(func(now *engine.Switches) { now[engine.SwitchDisplaySync] = 0 })
 	looks(0)
 	w.fresh.Store(false)
 	looks(1)

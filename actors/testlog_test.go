@@ -1,4 +1,4 @@
-package actors
+package actors_test
 
 import (
 	"errors"
@@ -8,14 +8,16 @@ import (
 	"testing"
 	"time"
 
+	"doorbuster/actors"
+	"doorbuster/actors/backoffice"
 	"doorbuster/engine"
 )
 
 // memoryLog is a replicated log without the replication: entries are applied by
 // one goroutine, in order, when the test lets them.
 type memoryLog struct {
-	group     *Group
-	followers []*Group // that apply the same, at once
+	group     *backoffice.Office
+	followers []*backoffice.Office // that apply the same, at once
 
 	mu    sync.RWMutex // the state's
 	state *engine.State
@@ -40,7 +42,7 @@ type memoryEntry struct {
 	err     error
 }
 
-func newMemoryLog(g *Group) *memoryLog {
+func newMemoryLog(g *backoffice.Office) *memoryLog {
 	l := &memoryLog{group: g, state: engine.NewState(), entries: make(chan *memoryEntry, 64), lost: make(chan engine.Epoch, 64), done: make(chan struct{})}
 	go func() {
 		defer close(l.done)
@@ -133,28 +135,28 @@ func (l *memoryLog) openEpoch(t testing.TB, now engine.Time) {
 	l.group.EpochOpened(engine.Epoch(effects.Index), effects.Time)
 }
 
-// shop is a group that sells, on a memory log.
-type shop struct {
-	*Group
+// testShop is a shop that sells, on a memory log.
+type testShop struct {
+	*backoffice.Office
 	log *memoryLog
 	t   testing.TB
 }
 
-func openShop(t testing.TB, change func(*Config)) *shop {
+func openShop(t testing.TB, change func(*actors.Config)) *testShop {
 	t.Helper()
-	cfg := DefaultConfig()
+	cfg := actors.DefaultConfig()
 	cfg.GrabTimeout = 20 * time.Second // a condition decides, not the clock
 	if change != nil {
 		change(&cfg)
 	}
-	g, err := New(cfg)
+	g, err := backoffice.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := newMemoryLog(g)
 	g.Connect(log, log)
 	log.openEpoch(t, engine.TimeOf(cfg.Wall()))
-	s := &shop{Group: g, log: log, t: t}
+	s := &testShop{Office: g, log: log, t: t}
 	t.Cleanup(func() {
 		g.Close()
 		close(log.entries)
@@ -165,7 +167,7 @@ func openShop(t testing.TB, change func(*Config)) *shop {
 }
 
 // plan lists products in one session, open from now on.
-func (s *shop) plan(session string, change func(*engine.SessionPlan), listings ...engine.ListingSpec) {
+func (s *testShop) plan(session string, change func(*engine.SessionPlan), listings ...engine.ListingSpec) {
 	s.t.Helper()
 	now := s.Now()
 	p := &engine.Plan{Sales: []engine.SalePlan{{Sale: engine.Sale{ID: "sale", Timezone: "UTC"}}}}
@@ -188,12 +190,12 @@ func units(sku string, stock int64) engine.ListingSpec {
 	return engine.ListingSpec{SKU: sku, Price: 100, Stock: stock, Shown: -1, LimitPerShopper: 1}
 }
 
-func (s *shop) grab(listing, shopper, key string) engine.Answer {
+func (s *testShop) grab(listing, shopper, key string) engine.Answer {
 	return s.Grab(&engine.Grab{Listing: []byte(listing), Shopper: []byte(shopper), IdempotencyKey: []byte(key), Quantity: 1})
 }
 
 // conserves checks what must be true of every listing at any time.
-func (s *shop) conserves() {
+func (s *testShop) conserves() {
 	s.t.Helper()
 	s.log.View(func(state *engine.State) {
 		for _, l := range state.Listings() {
@@ -204,7 +206,7 @@ func (s *shop) conserves() {
 	})
 }
 
-func (s *shop) counts(session, sku string) engine.Counts {
+func (s *testShop) counts(session, sku string) engine.Counts {
 	s.t.Helper()
 	c, err := s.Counts(session, sku)
 	if err != nil {

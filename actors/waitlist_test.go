@@ -1,4 +1,4 @@
-package actors
+package actors_test
 
 import (
 	"fmt"
@@ -14,7 +14,7 @@ import (
 )
 
 // queue grabs a unit, or a place on the waitlist where there is none.
-func (s *shop) queue(listing, shopper, key string) engine.Answer {
+func (s *testShop) queue(listing, shopper, key string) engine.Answer {
 	return s.Grab(&engine.Grab{Listing: []byte(listing), Shopper: []byte(shopper), IdempotencyKey: []byte(key), Quantity: 1, Waitlist: true})
 }
 
@@ -158,7 +158,7 @@ func TestDrawThroughTheGroup(t *testing.T) {
 		t.Errorf("while it is open: %+v, %v", v, err)
 	}
 	await(t, "the draw is done", func() bool {
-		s.batcher.nudge()
+		s.Nudge()
 		v, _ := s.Draw("day", "mask", "", 1)
 		return v.State == engine.DrawDone
 	})
@@ -392,7 +392,7 @@ func TestRiskLists(t *testing.T) {
 	s := openShop(t, nil)
 	put := func(kind engine.RosterKind, id string, level engine.Level) {
 		t.Helper()
-		_, err := s.ask(t.Context(), engine.Command{Kind: engine.CmdEditRoster, Edit: engine.RosterEdit{Roster: engine.RosterID{Kind: kind},
+		_, err := s.Ask(t.Context(), engine.Command{Kind: engine.CmdEditRoster, Edit: engine.RosterEdit{Roster: engine.RosterID{Kind: kind},
 			Action: engine.RosterPut, Rows: []engine.RosterEntry{{ID: []byte(id), Level: level}}}})
 		if err != nil {
 			t.Fatal(err)
@@ -426,7 +426,7 @@ func TestRiskLists(t *testing.T) {
 	if got := at("bot", "", ""); got != engine.LevelNone {
 		t.Errorf("taken off: %v", got)
 	}
-	if _, err := s.ask(t.Context(), engine.Command{Kind: engine.CmdSetSwitches, Switches: engine.SwitchChange{Action: engine.SwitchSet,
+	if _, err := s.Ask(t.Context(), engine.Command{Kind: engine.CmdSetSwitches, Switches: engine.SwitchChange{Action: engine.SwitchSet,
 		Settings: []engine.Setting{{Switch: engine.SwitchRiskLists}}}}); err != nil {
 		t.Fatal(err)
 	}
@@ -451,7 +451,7 @@ func TestWhatChangesNothingIsNotCommitted(t *testing.T) {
 	await(t, "the opening", func() bool { v, _, _ := s.Listing("day", "mask"); return v != nil && v.State == engine.ListingOpen })
 	no := s.grab("day/skus/mask", "ann", "k").No.String()
 	index := func() (at engine.LogIndex) {
-		s.view.View(func(s *engine.State) { at = s.LogIndex() })
+		s.View(func(s *engine.State) { at = s.LogIndex() })
 		return at
 	}
 	receiver := func(name string) {

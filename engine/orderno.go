@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"slices"
+	"strings"
 
 	"github.com/dchest/siphash"
 )
@@ -190,7 +191,7 @@ type LostOrder struct {
 // FindLost tells of an order that this group has given a number to, and lost in a
 // recovery; false for one that is here, and for a number that it never gave out.
 func (s *State) FindLost(no string) (lost LostOrder, ok bool) {
-	ref, life, ok := s.Numberer().Parse(no)
+	ref, life, ok := s.Numberer().Parse(strings.ToUpper(no))
 	if !ok || s.Life(ref) == life {
 		return lost, false
 	}
@@ -201,10 +202,10 @@ func (s *State) FindLost(no string) (lost LostOrder, ok bool) {
 	return lost, true
 }
 
-// FindOrder gives the order with a number, also one of a settled session. One that
-// was given out in another life, or never, is unknown.
+// FindOrder gives the order with a number, as it may be typed, also one of a settled
+// session. One that was given out in another life, or never, is unknown.
 func (s *State) FindOrder(no string) (ref OrderRef, known bool) {
-	ref, life, ok := s.Numberer().Parse(no)
+	ref, life, ok := s.Numberer().Parse(strings.ToUpper(no))
 	if !ok || s.Life(ref) != life {
 		return OrderRef{}, false
 	}

@@ -294,3 +294,19 @@ func (s *State) OrderByKey(no ShopperNo, key Key) (found OrderRef) {
 	})
 	return found
 }
+
+// OrderOf gives the order that a shopper's key led to, else the shopper's order that
+// has the key for its number: whoever waits is told of their place whatever key they
+// ask with, and may have no other name for it.
+func (s *State) OrderOf(shopper, key string) OrderRef {
+	no := s.ShopperNo(shopper)
+	if ref := s.OrderByKey(no, s.KeyOf([]byte(key))); !ref.IsZero() {
+		return ref
+	}
+	if ref, ok := s.FindOrder(key); ok && no != 0 {
+		if o := s.Order(ref); o != nil && o.Shopper == no {
+			return ref
+		}
+	}
+	return OrderRef{}
+}

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"doorbuster/actors"
+	"doorbuster/actors/backoffice"
 	"doorbuster/cluster"
 	"doorbuster/engine"
 	"doorbuster/httpapi"
@@ -15,13 +16,13 @@ import (
 	"doorbuster/httpapi/wire"
 )
 
-// desk answers other nodes: of grabs and commands, and of reports.
-type desk struct {
+// decider answers other nodes: of grabs and commands, and of reports.
+type decider struct {
 	*actors.Group
 	archive *archive.Archive
 }
 
-func (d desk) Reports(q engine.ReportsRequest) (engine.ReportsPage, error) {
+func (d decider) Reports(q engine.ReportsRequest) (engine.ReportsPage, error) {
 	return d.archive.GiveReports(q)
 }
 
@@ -64,7 +65,7 @@ func (v clusterView) Status() wire.Cluster {
 
 func newAdmin(n *node, k keys) (*httpapi.AdminServer, error) {
 	return httpapi.NewAdmin(httpapi.AdminConfig{
-		Operator: n.group, Cluster: clusterView{n}, Trail: trail{n}, Operations: operations{n}, Reconciler: n.intake, RefundTries: n.jobs.RefundTries, ParsePlan: parsePlan, Canon: n.canon, Visitors: n.shoppers.Guard().Visitors(),
+		Operator: n.office, Cluster: clusterView{n}, Trail: trail{n}, Operations: operations{n}, Reconciler: n.intake, RefundTries: n.jobs.RefundTries, ParsePlan: parsePlan, Canon: n.canon, Visitors: n.shoppers.Guard().Visitors(),
 		Dev: n.cfg.Dev, Tokens: k.ops, TokenBytes: n.cfg.Tokens.Bytes, IdleTimeout: n.cfg.Doors.IdleTimeout, HeaderBytes: n.cfg.Doors.HeaderBytes, OpenMetrics: n.cfg.Tokens.OpenMetrics, EventHeartbeat: n.cfg.eventHeartbeat, EventPatience: n.cfg.eventPatience, Logger: n.logger, Registerer: n.metrics, Gatherer: n.metrics,
 	})
 }
@@ -92,7 +93,7 @@ func newFsyncHistogram(to prometheus.Registerer) func(time.Duration) {
 }
 
 // registerGroup exposes what the rooms count by themselves.
-func registerGroup(to prometheus.Registerer, g *actors.Group, n *cluster.Node) {
+func registerGroup(to prometheus.Registerer, o *backoffice.Office, n *cluster.Node) {
 	gauge := func(name, help string, read func() float64) {
 		to.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_" + name, Help: help}, read))
 	}
@@ -141,21 +142,21 @@ func registerGroup(to prometheus.Registerer, g *actors.Group, n *cluster.Node) {
 	gauge("last_index", "Log index of the last entry on this node's disk.", func() float64 { return float64(n.Status().LastIndex) })
 	gauge("wal_bytes", "Bytes of log on disk.", func() float64 { return float64(n.Status().WALBytes) })
 	gauge("wal_segments", "Segments of log on disk.", func() float64 { return float64(n.Status().WALSegments) })
-	gauge("grabs_waiting", "Grabs inside, parked or in flight.", func() float64 { return float64(g.Stats().Waiting) })
-	gauge("actors", "Listings whose actor has been needed since the start.", func() float64 { return float64(g.Stats().Actors) })
+	gauge("grabs_waiting", "Grabs inside, parked or in flight.", func() float64 { return float64(o.Stats().Waiting) })
+	gauge("actors", "Listings whose actor has been needed since the start.", func() float64 { return float64(o.Stats().Actors) })
 	gauge("listings_quarantined", "ALARM (listing_quarantined) if over 0: listings whose actor panicked too often.",
-		func() float64 { return float64(g.Stats().Quarantined) })
+		func() float64 { return float64(o.Stats().Quarantined) })
 	counter("listings_frozen_total", "ALARM (listing_frozen) if it grows: listings frozen because their units no longer "+
-		"add up.", func() float64 { return float64(g.Stats().FrozenListings) })
+		"add up.", func() float64 { return float64(o.Stats().FrozenListings) })
 	counter("payments_for_no_order_total", "ALARM (stray_payments) if it grows: payments taken by this node for no "+
 		"order of the group, or in another transaction than the order's. They go back.",
-		func() float64 { return float64(g.Stats().StrayPayments) })
-	gauge("journal_entries", "Reasons why shoppers were refused that this node remembers.", func() float64 { return float64(g.Stats().JournalEntries) })
-	counter("journal_lost_total", "Reasons that were overwritten by newer ones, and refusals that could not be noted.", func() float64 { return float64(g.Stats().JournalLost) })
+		func() float64 { return float64(o.StrayPayments()) })
+	gauge("journal_entries", "Reasons why shoppers were refused that this node remembers.", func() float64 { return float64(o.Stats().JournalEntries) })
+	counter("journal_lost_total", "Reasons that were overwritten by newer ones, and refusals that could not be noted.", func() float64 { return float64(o.Stats().JournalLost) })
 	gauge("sessions_leaving", "Settled sessions whose orders have not left memory yet: the ledgers of all voters must have them first.",
-		func() float64 { return float64(g.Stats().Leaving) })
+		func() float64 { return float64(o.Stats().Leaving) })
 	registerLedger(gauge, counter, n.Ledger())
-	counter("actor_panics_total", "Panics of SKU actors.", func() float64 { return float64(g.Stats().Panics) })
+	counter("actor_panics_total", "Panics of SKU actors.", func() float64 { return float64(o.Stats().Panics) })
 }
 
 func oneIf(yes bool) float64 {

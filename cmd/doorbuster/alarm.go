@@ -100,7 +100,7 @@ func newBoard(n *node) *board {
 		}
 	}
 	b := &board{logger: n.logger, rooms: []func() []engine.Alarm{
-		n.group.Alarms, n.intake.Alarms, n.jobs.Alarms,
+		n.office.Alarms, n.intake.Alarms, n.jobs.Alarms,
 		own(n.cluster.Ledger().Alarms), own(n.shoppers.Alarms), own(n.diskAlarms), own(n.keys.Alarms),
 	}}
 	if n.daily != nil {

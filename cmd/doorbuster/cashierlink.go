@@ -33,7 +33,7 @@ func (n *node) meetCashier(k cashierKeys) (err error) {
 	if err != nil {
 		return err
 	}
-	n.jobs = payment.NewJobs(client, n.group)
+	n.jobs = payment.NewJobs(client, n.office)
 	n.metrics.MustRegister(n.jobs.Collectors()...)
 	return nil
 }
@@ -54,14 +54,14 @@ func (n *node) makeReconciler() error {
 	if err != nil {
 		return err
 	}
-	n.intake = intake.New(intake.Config{Dir: n.cfg.archive(), Node: n.cfg.Node, Zone: zone, Accounts: n.group,
-		Leads: n.group.Leads, Log: n.logger, Registerer: n.metrics})
+	n.intake = intake.New(intake.Config{Dir: n.cfg.archive(), Node: n.cfg.Node, Zone: zone, Accounts: n.office,
+		Leads: n.office.Leads, Log: n.logger, Registerer: n.metrics})
 	if c.Folder == "" && c.URL == "" {
 		return nil
 	}
 	d := daily.Config{Folder: c.Folder, URL: c.URL, At: c.At, Zone: zone, Archive: n.cfg.archive(),
 		Filter: statement.Filter{Kinds: c.IgnoreKinds, OrderPrefixes: c.OrderPrefixes},
-		Intake: n.intake, Leads: n.group.Leads, Now: time.Now, Log: n.logger, Registerer: n.metrics}
+		Intake: n.intake, Leads: n.office.Leads, Now: time.Now, Log: n.logger, Registerer: n.metrics}
 	if c.KeyFile != "" {
 		d.Secrets = func() (*payment.Secrets, error) {
 			text, err := auth.ReadFile(c.KeyFile)

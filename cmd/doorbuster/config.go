@@ -470,7 +470,7 @@ func (c *Config) agreeOnCluster() error {
 		"'doorbuster cluster certs' makes some for trying out (or use --dev)")
 	cc := cluster.DefaultConfig("-")
 	c.clusterInto(&cc)
-	cc.Decider = desk{}
+	cc.Decider = decider{}
 	return errors.Join(append(errs, cc.Validate())...)
 }
 

@@ -92,7 +92,7 @@ func TestReaderThatStopsReading(t *testing.T) {
 	for worker := range 100 {
 		crowd.Go(func() {
 			for i := worker; i < orders; i += 100 {
-				if a := n.group.Grab(&engine.Grab{Listing: []byte("day/skus/sku-1"), Shopper: []byte("s" + strconv.Itoa(i)), IdempotencyKey: []byte("k"), Quantity: 1}); a.Code != engine.CodeGranted {
+				if a := n.office.Grab(&engine.Grab{Listing: []byte("day/skus/sku-1"), Shopper: []byte("s" + strconv.Itoa(i)), IdempotencyKey: []byte("k"), Quantity: 1}); a.Code != engine.CodeGranted {
 					t.Error(a.Code)
 					return
 				}

@@ -20,7 +20,7 @@ func TestBrokenListingIsFrozen(t *testing.T) {
 	s.Pay(paid, "p1")
 	s.MustGrant("holder", "other", mug)
 
-	if err := n.group.BreakListing(t.Context(), "day", "mask"); err != nil {
+	if err := n.office.BreakListing(t.Context(), "day", "mask"); err != nil {
 		t.Fatal(err)
 	}
 	frozenButFor(s, mug, held, "first")
@@ -71,7 +71,7 @@ func frozenButFor(s *nodetest.Shop, other string, held nodetest.Order, when stri
 func TestFrozenListingTellsNothing(t *testing.T) {
 	t.Parallel()
 	missedForAll(t, func(n *node) {
-		if err := n.group.BreakListing(t.Context(), "day", "frozen"); err != nil {
+		if err := n.office.BreakListing(t.Context(), "day", "frozen"); err != nil {
 			t.Fatal(err)
 		}
 	})

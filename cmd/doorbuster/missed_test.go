@@ -74,7 +74,7 @@ func missedForAll(t *testing.T, freeze func(*node)) {
 	list := func(shopper string) {
 		edit := engine.Command{Kind: engine.CmdEditRoster, Operator: "test", Edit: engine.RosterEdit{
 			Roster: engine.RosterID{Kind: engine.RosterRiskShopper}, Action: engine.RosterPut, Rows: []engine.RosterEntry{{ID: []byte(shopper), Level: engine.LevelBlock}}}}
-		if _, err := n.group.AskFor(t.Context(), engine.EncodeBatch(engine.BatchHeader{}, edit)); err != nil {
+		if _, err := n.office.AskFor(t.Context(), engine.EncodeBatch(engine.BatchHeader{}, edit)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -139,8 +139,8 @@ func missedForAll(t *testing.T, freeze func(*node)) {
 			return grab("late-"+in, "ticket", in, nodetest.With(late))
 		}},
 		{"overload", engine.ReasonOverload, func(in string) string {
-			n.group.Blocked(true)
-			defer n.group.Blocked(false)
+			n.office.Blocked(true)
+			defer n.office.Blocked(false)
 			return grab("crowd-"+in, "mask", in, "")
 		}},
 		{"waiting room", engine.ReasonDepth, func(in string) (missed string) {

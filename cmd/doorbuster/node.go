@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"doorbuster/actors"
+	"doorbuster/actors/backoffice"
 	"doorbuster/cluster"
 	"doorbuster/engine"
 	"doorbuster/httpapi"
@@ -29,7 +30,7 @@ import (
 type node struct {
 	cfg      Config
 	logger   *slog.Logger
-	group    *actors.Group
+	office   *backoffice.Office
 	cluster  *cluster.Node
 	shoppers *httpapi.ShopperServer
 	admin    *httpapi.AdminServer
@@ -119,7 +120,7 @@ func (n *node) makeDoors(keys keys) (err error) {
 		ac.Wall = n.cfg.wall
 	}
 	ac.Logger, ac.WaitingDepth, ac.GrabTimeout, ac.JournalEntries = n.logger, n.cfg.Grabs.WaitingDepth, n.cfg.Grabs.Timeout, n.cfg.Grabs.JournalEntries
-	if n.group, err = actors.New(ac); err != nil {
+	if n.office, err = backoffice.New(ac); err != nil {
 		return err
 	}
 	if err := n.meetCashier(keys.cashierKeys); err != nil {
@@ -132,11 +133,11 @@ func (n *node) makeDoors(keys keys) (err error) {
 	n.risk = guard.Risk
 	n.canon = guard.Canon
 	if n.shoppers, err = httpapi.NewShopper(httpapi.ShopperConfig{
-		Seller: n.group, Guard: guard, Streams: n.cfg.Doors.EventStreams, Leaving: n.turnsAway, Removed: n.removed, DisplayAge: n.displayAge, DisplayShared: n.displayShared, Dev: n.cfg.Dev, Tokens: keys.shopper, TokenBytes: n.cfg.Tokens.Bytes, PayKeys: n.pay, Cashier: n.cashier, Limits: n.cfg.Doors.Limits, Display: n.cfg.displayLimits(), Logger: n.logger, Registerer: n.metrics,
+		Seller: n.office, Guard: guard, Streams: n.cfg.Doors.EventStreams, Leaving: n.turnsAway, Removed: n.removed, DisplayAge: n.displayAge, DisplayShared: n.displayShared, Dev: n.cfg.Dev, Tokens: keys.shopper, TokenBytes: n.cfg.Tokens.Bytes, PayKeys: n.pay, Cashier: n.cashier, Limits: n.cfg.Doors.Limits, Display: n.cfg.displayLimits(), Logger: n.logger, Registerer: n.metrics,
 	}); err != nil {
 		return err
 	}
-	n.group.SetGuard(n.shoppers.Guard())
+	n.office.SetGuard(n.shoppers.Guard())
 	if err := n.makeReconciler(); err != nil {
 		return err
 	}
@@ -158,11 +159,11 @@ func (n *node) removed() bool { return n.connected.Load() && n.cluster.Removed()
 
 // displayAge is how long caches may keep what is on display, as operators have it.
 func (n *node) displayAge() time.Duration {
-	return time.Duration(n.group.Switches()[engine.SwitchDisplayAge]) * time.Millisecond
+	return time.Duration(n.office.Switches()[engine.SwitchDisplayAge]) * time.Millisecond
 }
 
 // displayShared tells whether operators have both listeners serve everything.
-func (n *node) displayShared() bool { return n.group.Switches().On(engine.SwitchDisplayShared) }
+func (n *node) displayShared() bool { return n.office.Switches().On(engine.SwitchDisplayShared) }
 
 // openDoors begins to answer.
 func (n *node) openDoors() {
@@ -200,23 +201,23 @@ func (n *node) openRooms() (err error) {
 	}
 	// The cluster tells the group of epochs from the moment it is opened, and an
 	// epoch needs the log: the leader in between waits until both are connected.
-	cc.Decider = desk{n.group, n.intake.Archive}
+	cc.Decider = decider{n.office.Group, n.intake.Archive}
 	cc.Alarms = n.roomAlarms
 	if n.cfg.HTTP != "" && n.cfg.RateLimit.Address.PerSecond > 0 {
 		cc.Demand = n.shoppers.Guard()
 	}
-	if n.cluster, err = cluster.Open(cc, n.group, n.group); err != nil {
+	if n.cluster, err = cluster.Open(cc, n.office, n.office); err != nil {
 		return err
 	}
-	n.group.SetLedger(ledgers{n.cluster.Ledger(), n.cluster})
+	n.office.SetLedger(ledgers{n.cluster.Ledger(), n.cluster})
 	if n.cfg.Cluster.ID != "" {
-		n.group.Join(n.cluster)
+		n.office.Join(n.cluster)
 		n.intake.Join(n.cluster)
 	}
-	n.group.Connect(n.cluster, n.cluster)
-	n.group.KeepSettling(n.cfg.Disk.SettleAfter)
+	n.office.Connect(n.cluster, n.cluster)
+	n.office.KeepSettling(n.cfg.Disk.SettleAfter)
 	n.connected.Store(true)
-	registerGroup(n.metrics, n.group, n.cluster)
+	registerGroup(n.metrics, n.office, n.cluster)
 	n.board.Store(newBoard(n))
 	return nil
 }
@@ -266,7 +267,7 @@ func (n *node) close(ctx context.Context) error {
 	if n.cluster != nil {
 		// What waits for another zone may wait for ever.
 		impatience := time.AfterFunc(reopenPatience, n.cluster.GiveUp)
-		n.group.Close()
+		n.office.Close()
 		impatience.Stop()
 		errs = append(errs, n.cluster.Close())
 	}

@@ -253,14 +253,14 @@ func TestReconcileAtSpeed(t *testing.T) {
 	for worker := range 100 {
 		crowd.Go(func() {
 			for i := worker; i < orders; i += 100 {
-				a := n.group.Grab(&engine.Grab{Listing: []byte("day/skus/sku-1"), Shopper: []byte("s" + strconv.Itoa(i)), IdempotencyKey: []byte("k"), Quantity: 1})
+				a := n.office.Grab(&engine.Grab{Listing: []byte("day/skus/sku-1"), Shopper: []byte("s" + strconv.Itoa(i)), IdempotencyKey: []byte("k"), Quantity: 1})
 				if a.Code != engine.CodeGranted {
 					t.Error(a.Code)
 					return
 				}
 				no, id := a.No.String(), "p"+strconv.Itoa(i)
 				if i%2 == 0 {
-					if _, err := n.group.Pay(t.Context(), engine.Payment{OrderNo: no, ID: id, Amount: 100, Currency: "CNY", PaidAt: engine.TimeOf(began)}); err != nil {
+					if _, err := n.office.Pay(t.Context(), engine.Payment{OrderNo: no, ID: id, Amount: 100, Currency: "CNY", PaidAt: engine.TimeOf(began)}); err != nil {
 						t.Error(err)
 						return
 					}
@@ -285,7 +285,7 @@ func TestReconcileAtSpeed(t *testing.T) {
 		t.Fatalf("a second time: status %d, %+v %s", status, again, errs)
 	}
 	t.Logf("a second time: %d ms", again.TookMS)
-	if c, err := n.group.Counts("day", "sku-1"); err != nil || c.Paid != orders {
+	if c, err := n.office.Counts("day", "sku-1"); err != nil || c.Paid != orders {
 		t.Errorf("%+v, %v", c, err)
 	}
 }

@@ -20,7 +20,7 @@ import (
 
 // Refusals asks every node why it refused a shopper; this one first.
 func (v clusterView) Refusals(ctx context.Context, shopper, session string) []httpapi.NodeRefusals {
-	told := []httpapi.NodeRefusals{{Node: v.cfg.Node, Report: v.group.Refusals(shopper, session)}}
+	told := []httpapi.NodeRefusals{{Node: v.cfg.Node, Report: v.office.Refusals(shopper, session)}}
 	for _, other := range v.cluster.AskRefusals(ctx, shopper, session) {
 		n := httpapi.NodeRefusals{Node: other.Node, Report: other.Report}
 		if other.Err != nil {

@@ -331,13 +331,13 @@ func TestManyListings(t *testing.T) {
 	if took := time.Since(start); took > nodetest.Patience/3 {
 		t.Errorf("the restart took %s", took)
 	}
-	if actors := n.group.Stats().Actors; actors != 0 {
+	if actors := n.office.Stats().Actors; actors != 0 {
 		t.Errorf("%d actors before the first grab", actors)
 	}
 	s.StillThere(told)
 	s.MustGrant("s0", "k", "day0/p0")
 	s.MustGrant("new", "k", "day3/p1999")
-	if actors := n.group.Stats().Actors; actors < 1 || actors > 2 {
+	if actors := n.office.Stats().Actors; actors < 1 || actors > 2 {
 		t.Errorf("%d actors after two grabs", actors)
 	}
 	closing()

@@ -1,4 +1,4 @@
-package actors
+package backoffice
 
 import (
 	"context"
@@ -8,39 +8,39 @@ import (
 
 // sign puts into c who asks for it, and what they mean to have done once, which
 // only a node that knows the group's secret can.
-func (g *Group) sign(ctx context.Context, c *engine.Command, by engine.By) error {
+func (bo *Office) sign(ctx context.Context, c *engine.Command, by engine.By) error {
 	c.Operator = by.Operator
 	if by.Key == "" {
 		return nil
 	}
-	if err := g.awaitCaughtUp(ctx); err != nil {
+	if err := bo.CatchUp(ctx); err != nil {
 		return err
 	}
-	keyed := g.keyed.Load()
+	keyed := bo.Keyed()
 	if keyed == nil {
 		return engine.ErrNotLeader
 	}
-	c.Intent = by.Intent(*keyed)
+	c.Intent = by.Intent(keyed)
 	return nil
 }
 
 // done tells whether what an intent means has been done, as State.Done, as far as
 // this node knows.
-func (g *Group) done(i engine.Intent) (done bool, changes []engine.Change, err error) {
+func (bo *Office) done(i engine.Intent) (done bool, changes []engine.Change, err error) {
 	if i == (engine.Intent{}) {
 		return false, nil, nil
 	}
-	g.view.View(func(s *engine.State) { done, changes, err = s.Done(i) })
+	bo.View(func(s *engine.State) { done, changes, err = s.Done(i) })
 	return done, changes, err
 }
 
 // Done tells whether by has had this request done, as far as that is remembered.
 // Error: a refusal for a key that was used for another request.
-func (g *Group) Done(ctx context.Context, by engine.By) (done bool, err error) {
+func (bo *Office) Done(ctx context.Context, by engine.By) (done bool, err error) {
 	var c engine.Command
-	if err := g.sign(ctx, &c, by); err != nil {
+	if err := bo.sign(ctx, &c, by); err != nil {
 		return false, err
 	}
-	done, _, err = g.done(c.Intent)
+	done, _, err = bo.done(c.Intent)
 	return done, err
 }

@@ -1,4 +1,4 @@
-package actors
+package backoffice
 
 import (
 	"context"
@@ -21,8 +21,8 @@ const longOver engine.Time = 62 * 24 * 3600 * 1000
 // Accounts gives the account of each order, in the sequence of the keys; that of an
 // unknown one is not Known. Money that came by a key's payment for no order of ours is
 // in its account, too. It reads a few at a time, so that nobody waits.
-func (g *Group) Accounts(ctx context.Context, keys []engine.AccountKey) ([]engine.Account, error) {
-	if err := g.awaitCaughtUp(ctx); err != nil {
+func (bo *Office) Accounts(ctx context.Context, keys []engine.AccountKey) ([]engine.Account, error) {
+	if err := bo.CatchUp(ctx); err != nil {
 		return nil, err
 	}
 	accounts := make([]engine.Account, len(keys))
@@ -32,7 +32,7 @@ func (g *Group) Accounts(ctx context.Context, keys []engine.AccountKey) ([]engin
 		}
 		to := min(from+accountLookups, len(keys))
 		var elsewhere []int // of settled sessions
-		g.view.View(func(s *engine.State) {
+		bo.View(func(s *engine.State) {
 			for i := from; i < to; i++ {
 				a, ref, known := s.AccountBy(engine.AccountKey{OrderNo: strings.ToUpper(keys[i].OrderNo), PaymentID: keys[i].PaymentID})
 				if accounts[i] = a; !known && hasLeft(s, ref) {
@@ -42,7 +42,7 @@ func (g *Group) Accounts(ctx context.Context, keys []engine.AccountKey) ([]engin
 		})
 		for _, i := range elsewhere {
 			var err error
-			if accounts[i].Order, err = g.AnyOrder(keys[i].OrderNo); err != nil && !isUnknown(err) {
+			if accounts[i].Order, err = bo.AnyOrder(keys[i].OrderNo); err != nil && !isUnknown(err) {
 				return nil, err
 			}
 		}
@@ -59,16 +59,16 @@ func isUnknown(err error) bool {
 // a place on, the zero one for the first; more is false at the end. A page may be
 // empty and not the last. Sessions that were settled, and ended two months before
 // from, are left out.
-func (g *Group) Takings(ctx context.Context, from, to engine.Time, at engine.TakingsPlace) (page []engine.Account, next engine.TakingsPlace, more bool, err error) {
+func (bo *Office) Takings(ctx context.Context, from, to engine.Time, at engine.TakingsPlace) (page []engine.Account, next engine.TakingsPlace, more bool, err error) {
 	if at == (engine.TakingsPlace{}) {
 		at.Session = 1
-		err = g.awaitCaughtUp(ctx)
+		err = bo.CatchUp(ctx)
 	}
 	if err := errors.Join(err, ctx.Err()); err != nil {
 		return nil, at, false, err
 	}
 	there, settled, over := false, false, true
-	g.view.View(func(s *engine.State) {
+	bo.View(func(s *engine.State) {
 		x := s.SessionOf(at.Session)
 		switch {
 		case x == nil:
@@ -85,7 +85,7 @@ func (g *Group) Takings(ctx context.Context, from, to engine.Time, at engine.Tak
 	})
 	if settled {
 		ref := engine.OrderRef{Session: at.Session, Ordinal: at.Ordinal + 1}
-		looked, err := g.walk(&ref, func(s *engine.State, o *engine.OrderRecord) bool {
+		looked, err := bo.walk(&ref, func(s *engine.State, o *engine.OrderRecord) bool {
 			if o.PaymentID != "" && o.PaidAt >= from && o.PaidAt < to {
 				kept, _ := s.Account(o.Ref)
 				page = append(page, engine.Account{Order: s.ViewRecord(o), Refunds: kept.Refunds, Timezone: kept.Timezone})
@@ -105,11 +105,11 @@ func (g *Group) Takings(ctx context.Context, from, to engine.Time, at engine.Tak
 
 // RefundsAfter gives a page of all refunds, made or due, with a number over after,
 // by number; none at the end.
-func (g *Group) RefundsAfter(ctx context.Context, after engine.RefundNo) (page []engine.RefundView, err error) {
+func (bo *Office) RefundsAfter(ctx context.Context, after engine.RefundNo) (page []engine.RefundView, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	g.view.View(func(s *engine.State) {
+	bo.View(func(s *engine.State) {
 		for no := after + 1; int(no) <= s.Refunds() && len(page) < accountRows/8; no++ {
 			page = append(page, s.ViewRefund(no))
 		}

@@ -1,4 +1,4 @@
-package actors
+package backoffice
 
 import (
 	"context"
@@ -14,9 +14,9 @@ const settleEvery = time.Second
 // KeepSettling has ended sessions settled once after has passed since their end, and
 // cleared once the ledgers of all voters have their orders, by the node that leads,
 // until Close. Call it once, after Connect and SetLedger.
-func (g *Group) KeepSettling(after time.Duration) {
-	g.settling.Go(func() {
-		ctx := g.closing
+func (bo *Office) KeepSettling(after time.Duration) {
+	bo.settling.Go(func() {
+		ctx := bo.closing
 		tick := time.NewTicker(settleEvery)
 		defer tick.Stop()
 		for {
@@ -25,18 +25,18 @@ func (g *Group) KeepSettling(after time.Duration) {
 				return
 			case <-tick.C:
 			}
-			if g.leads.Load() {
-				g.settleDue(ctx, g.clock.read(), after)
-				g.clearSettled(ctx)
+			if bo.Leads() {
+				bo.settleDue(ctx, bo.Now(), after)
+				bo.clearSettled(ctx)
 			}
 		}
 	})
 }
 
 // settleDue settles sessions that at now are due and may be.
-func (g *Group) settleDue(ctx context.Context, now engine.Time, after time.Duration) {
+func (bo *Office) settleDue(ctx context.Context, now engine.Time, after time.Duration) {
 	var due []string
-	g.view.View(func(s *engine.State) {
+	bo.View(func(s *engine.State) {
 		for _, x := range s.Sessions() {
 			if x.State == engine.Ended && x.EndedAt.Add(after) <= now && s.MaySettle(x) == engine.ReasonNone {
 				due = append(due, x.ID)
@@ -44,31 +44,31 @@ func (g *Group) settleDue(ctx context.Context, now engine.Time, after time.Durat
 		}
 	})
 	for _, id := range due {
-		err := g.settle(ctx, engine.By{}, id, "ended "+after.String()+" ago")
+		err := bo.settle(ctx, engine.By{}, id, "ended "+after.String()+" ago")
 		var refused *engine.Refusal
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err == nil:
-			g.logger.Info("session settled: its orders leave the state once the ledgers of all voters have them", "session", id)
+			bo.logger.Info("session settled: its orders leave the state once the ledgers of all voters have them", "session", id)
 		case !errors.As(err, &refused): // else something has come in the way meanwhile
-			g.logger.Warn("a session could not be settled; it is tried again", "session", id, "error", err)
+			bo.logger.Warn("a session could not be settled; it is tried again", "session", id, "error", err)
 		}
 	}
 }
 
 // clearSettled has the orders of settled sessions leave the state, of those that the
 // ledgers of all voters have.
-func (g *Group) clearSettled(ctx context.Context) {
-	if g.ledger == nil {
+func (bo *Office) clearSettled(ctx context.Context) {
+	if !bo.Records().Kept() {
 		return
 	}
-	recorded, unknown := g.ledger.Recorded()
+	recorded, unknown := bo.Records().Recorded()
 	if len(unknown) > 0 {
 		return
 	}
 	var ready []engine.SessionHandle
-	g.view.View(func(s *engine.State) {
+	bo.View(func(s *engine.State) {
 		for _, x := range s.Sessions() {
 			if x.State == engine.Settled && !x.Left() && x.Sealed <= recorded {
 				ready = append(ready, x.Handle)
@@ -76,8 +76,8 @@ func (g *Group) clearSettled(ctx context.Context) {
 		}
 	})
 	for _, h := range ready {
-		if _, err := g.ask(ctx, engine.Command{Kind: engine.CmdClearSession, Session: h}); err != nil && ctx.Err() == nil {
-			g.logger.Warn("the orders of a settled session could not leave the state; it is tried again", "session", uint32(h), "error", err)
+		if _, err := bo.Ask(ctx, engine.Command{Kind: engine.CmdClearSession, Session: h}); err != nil && ctx.Err() == nil {
+			bo.logger.Warn("the orders of a settled session could not leave the state; it is tried again", "session", uint32(h), "error", err)
 			return
 		}
 	}
@@ -85,24 +85,24 @@ func (g *Group) clearSettled(ctx context.Context) {
 
 // Settle settles a session, whether or not it is due. Its orders leave the state a
 // little later.
-func (g *Group) Settle(ctx context.Context, by engine.By, session, note string) (v engine.SessionView, err error) {
-	if err := g.awaitCaughtUp(ctx); err != nil {
+func (bo *Office) Settle(ctx context.Context, by engine.By, session, note string) (v engine.SessionView, err error) {
+	if err := bo.CatchUp(ctx); err != nil {
 		return v, err
 	}
-	if err := g.settle(ctx, by, session, note); err != nil {
+	if err := bo.settle(ctx, by, session, note); err != nil {
 		return v, err
 	}
-	return g.session(session), nil
+	return bo.session(session), nil
 }
 
 // settle settles a session. A refusal says what is in the way.
-func (g *Group) settle(ctx context.Context, by engine.By, session, note string) error {
-	if g.ledger == nil {
+func (bo *Office) settle(ctx context.Context, by engine.By, session, note string) error {
+	if !bo.Records().Kept() {
 		return inTheWay("This node keeps no ledger.")
 	}
 	var h engine.SessionHandle
 	why := engine.ReasonUnknown
-	g.view.View(func(s *engine.State) {
+	bo.View(func(s *engine.State) {
 		if x := s.Session(session); x != nil {
 			h, why = x.Handle, s.MaySettle(x)
 		}
@@ -118,11 +118,7 @@ func (g *Group) settle(ctx context.Context, by engine.By, session, note string) 
 	default:
 		return inTheWay("Somebody still holds a unit or waits for one, money is on its way back, or a listing is frozen.")
 	}
-	c := engine.Command{Kind: engine.CmdSettleSession, Session: h, Note: note}
-	if err := g.sign(ctx, &c, by); err != nil {
-		return err
-	}
-	_, err := g.ask(ctx, c)
+	err := bo.askBy(ctx, by, engine.Command{Kind: engine.CmdSettleSession, Session: h, Note: note})
 	var refused *engine.Refusal
 	if errors.As(err, &refused) { // something has happened meanwhile
 		return inTheWay("Something of it has just changed; look again.")

@@ -1,4 +1,4 @@
-package actors
+package backoffice
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"doorbuster/actors"
 	"doorbuster/engine"
 )
 
@@ -24,11 +25,11 @@ const stepPatience = time.Minute
 
 // Rosters gives the risk lists, and the allow lists that there are, with how many
 // each names.
-func (g *Group) Rosters() (infos []engine.RosterInfo, err error) {
-	if err := g.current(); err != nil {
+func (bo *Office) Rosters() (infos []engine.RosterInfo, err error) {
+	if err := bo.Current(); err != nil {
 		return nil, err
 	}
-	g.view.View(func(s *engine.State) {
+	bo.View(func(s *engine.State) {
 		for kind := engine.RosterRiskShopper; kind <= engine.RosterRiskIP; kind++ {
 			infos = append(infos, engine.RosterInfo{RosterName: engine.RosterName{Kind: kind}, Count: s.RosterCount(engine.RosterID{Kind: kind})})
 		}
@@ -42,17 +43,15 @@ func (g *Group) Rosters() (infos []engine.RosterInfo, err error) {
 }
 
 // rosterOf gives the id of a roster, after this node knows all that was told.
-func (g *Group) rosterOf(name engine.RosterName) (id engine.RosterID, err error) {
-	if err := g.current(); err != nil {
+func (bo *Office) rosterOf(name engine.RosterName) (id engine.RosterID, err error) {
+	if err := bo.Current(); err != nil {
 		return id, err
 	}
 	id = engine.RosterID{Kind: name.Kind, Name: name.Name}
 	if name.Kind == engine.RosterReserved {
-		gate := g.catalogue.Load().byName[name.Session+"/skus/"+name.SKU]
-		if gate == nil {
+		if id.Listing = bo.Handle(name.Session, name.SKU); id.Listing == 0 {
 			return id, refusal(engine.ReasonUnknown)
 		}
-		id.Listing = gate.handle
 	}
 	return id, nil
 }
@@ -69,12 +68,12 @@ func known(s *engine.State, id engine.RosterID) error {
 // RosterPage reads up to most rows of a roster from a position on (0 first), and
 // gives the position after them, how many the roster names, and whether that was
 // all. Fewer rows may come although there are more.
-func (g *Group) RosterPage(name engine.RosterName, from, most int) (rows []engine.RosterRow, next int, count int64, done bool, err error) {
-	id, err := g.rosterOf(name)
+func (bo *Office) RosterPage(name engine.RosterName, from, most int) (rows []engine.RosterRow, next int, count int64, done bool, err error) {
+	id, err := bo.rosterOf(name)
 	if err != nil {
 		return nil, 0, 0, false, err
 	}
-	g.view.View(func(s *engine.State) {
+	bo.View(func(s *engine.State) {
 		if err = known(s, id); err != nil {
 			return
 		}
@@ -87,8 +86,8 @@ func (g *Group) RosterPage(name engine.RosterName, from, most int) (rows []engin
 // ExportRoster gives all rows of a roster, some at a time. Rows that change
 // meanwhile may be given as they were or as they are. Errors: each's, which ends
 // it; a refusal as in conflict if the roster was replaced meanwhile.
-func (g *Group) ExportRoster(name engine.RosterName, each func([]engine.RosterRow) error) error {
-	id, err := g.rosterOf(name)
+func (bo *Office) ExportRoster(name engine.RosterName, each func([]engine.RosterRow) error) error {
+	id, err := bo.rosterOf(name)
 	if err != nil {
 		return err
 	}
@@ -96,7 +95,7 @@ func (g *Group) ExportRoster(name engine.RosterName, each func([]engine.RosterRo
 	for at, done := 0, false; !done; {
 		var rows []engine.RosterRow
 		first := at == 0
-		g.view.View(func(s *engine.State) {
+		bo.View(func(s *engine.State) {
 			if first {
 				mark, err = s.RosterMark(id), known(s, id)
 			} else if mark != s.RosterMark(id) {
@@ -119,12 +118,12 @@ func (g *Group) ExportRoster(name engine.RosterName, each func([]engine.RosterRo
 
 // RosterRow gives what a roster says of id. Of an address that the risk list does
 // not name itself it gives the prefix that says the worst.
-func (g *Group) RosterRow(name engine.RosterName, id string) (row engine.RosterRow, found bool, err error) {
-	roster, err := g.rosterOf(name)
+func (bo *Office) RosterRow(name engine.RosterName, id string) (row engine.RosterRow, found bool, err error) {
+	roster, err := bo.rosterOf(name)
 	if err != nil {
 		return row, false, err
 	}
-	g.view.View(func(s *engine.State) {
+	bo.View(func(s *engine.State) {
 		if row, found = s.RowOf(roster, []byte(id)); found || name.Kind != engine.RosterRiskIP {
 			return
 		}
@@ -138,24 +137,25 @@ func (g *Group) RosterRow(name engine.RosterName, id string) (row engine.RosterR
 }
 
 // DropRoster forgets a roster and all that it names.
-func (g *Group) DropRoster(ctx context.Context, by engine.By, name engine.RosterName, note string) error {
-	id, err := g.rosterOf(name)
+func (bo *Office) DropRoster(ctx context.Context, by engine.By, name engine.RosterName, note string) error {
+	id, err := bo.rosterOf(name)
 	if err != nil {
 		return err
 	}
 	c := engine.Command{Kind: engine.CmdEditRoster, Note: note, Edit: engine.RosterEdit{Roster: id, Action: engine.RosterDrop}}
-	if err := g.sign(ctx, &c, by); err != nil {
+	if err := bo.sign(ctx, &c, by); err != nil {
 		return err
 	}
-	if done, _, err := g.done(c.Intent); done || err != nil {
+	if done, _, err := bo.done(c.Intent); done || err != nil {
 		return err
 	}
 	known := false
-	g.view.View(func(s *engine.State) { known = s.RosterMark(id) != nil })
+	bo.View(func(s *engine.State) { known = s.RosterMark(id) != nil })
 	if !known {
 		return refusal(engine.ReasonUnknown)
 	}
-	return g.askCaughtUp(ctx, c)
+	_, err = bo.Ask(ctx, c)
+	return err
 }
 
 // ImportRoster puts rows into a roster, or has them take the place of all there
@@ -164,16 +164,16 @@ func (g *Group) DropRoster(ctx context.Context, by engine.By, name engine.Roster
 // after some of them: putting all of them once more is right then. A change of the
 // leader is waited for. Error: a refusal as in conflict if another import came in
 // between; the roster is as it was, or as that other one has it.
-func (g *Group) ImportRoster(ctx context.Context, name engine.RosterName, in engine.RosterImport) (out engine.RosterImported, err error) {
-	id, err := g.rosterOf(name)
+func (bo *Office) ImportRoster(ctx context.Context, name engine.RosterName, in engine.RosterImport) (out engine.RosterImported, err error) {
+	id, err := bo.rosterOf(name)
 	if err != nil {
 		return out, err
 	}
 	c := engine.Command{Kind: engine.CmdEditRoster, Note: in.Note, Edit: engine.RosterEdit{Roster: id, Action: engine.RosterPut, Source: in.Source}}
-	if err := g.sign(ctx, &c, in.By); err != nil {
+	if err := bo.sign(ctx, &c, in.By); err != nil {
 		return out, err
 	}
-	before, _, err := g.done(c.Intent)
+	before, _, err := bo.done(c.Intent)
 	switch {
 	case err != nil:
 		return out, err
@@ -181,18 +181,18 @@ func (g *Group) ImportRoster(ctx context.Context, name engine.RosterName, in eng
 		for row := range in.Rows {
 			out.Take(row)
 		}
-	case in.Replace && g.names(id, &in):
+	case in.Replace && bo.names(id, &in):
 	default:
-		if out, err = g.bring(ctx, c, &in); err != nil {
+		if out, err = bo.bring(ctx, c, &in); err != nil {
 			return out, err
 		}
 	}
-	g.view.View(func(s *engine.State) { out.Count = s.RosterCount(id) })
+	bo.View(func(s *engine.State) { out.Count = s.RosterCount(id) })
 	return out, nil
 }
 
 // bring asks for an import step by step. c has everything but the rows.
-func (g *Group) bring(ctx context.Context, c engine.Command, in *engine.RosterImport) (out engine.RosterImported, err error) {
+func (bo *Office) bring(ctx context.Context, c engine.Command, in *engine.RosterImport) (out engine.RosterImported, err error) {
 	id, intent := c.Edit.Roster, c.Intent
 	c.Intent = engine.Intent{} // until the step that makes it done
 	if in.Replace {
@@ -202,12 +202,12 @@ func (g *Group) bring(ctx context.Context, c engine.Command, in *engine.RosterIm
 	step := func() error {
 		committed += len(c.Edit.Rows)
 		if !in.Replace { // what changes nothing is not committed
-			g.view.View(func(s *engine.State) {
+			bo.View(func(s *engine.State) {
 				c.Edit.Rows = slices.DeleteFunc(c.Edit.Rows, func(row engine.RosterEntry) bool { return s.LevelOf(id, row.ID) == row.Level })
 			})
 		}
 		if in.Replace || len(c.Edit.Rows) > 0 || out.Changed > 0 && c.Intent != (engine.Intent{}) {
-			if err := g.persist(ctx, c); err != nil {
+			if err := bo.persist(ctx, c); err != nil {
 				return err
 			}
 		}
@@ -240,10 +240,10 @@ func (g *Group) bring(ctx context.Context, c engine.Command, in *engine.RosterIm
 	}
 	if in.Replace {
 		c.Edit.Action, c.Edit.Count, c.Edit.Rows, c.Intent = engine.RosterCommit, uint32(in.Count), nil, intent
-		if err := g.persist(ctx, c); err != nil {
+		if err := bo.persist(ctx, c); err != nil {
 			// One that was asked twice, and was done the first time, is refused.
 			var refused *engine.Refusal
-			if !errors.As(err, &refused) || refused.Reason != engine.ReasonConflict || !g.names(id, in) {
+			if !errors.As(err, &refused) || refused.Reason != engine.ReasonConflict || !bo.names(id, in) {
 				return out, err
 			}
 		}
@@ -260,28 +260,28 @@ func newStage() uint64 {
 
 // persist asks for a step of an import until its outcome is known: doing it twice
 // is as good as once.
-func (g *Group) persist(ctx context.Context, c engine.Command) error {
+func (bo *Office) persist(ctx context.Context, c engine.Command) error {
 	ctx, cancel := context.WithTimeout(ctx, stepPatience)
 	defer cancel()
 	for {
-		_, err := g.ask(ctx, c)
+		_, err := bo.Ask(ctx, c)
 		if err == nil || !errors.Is(err, engine.ErrNotLeader) && !errors.Is(err, engine.ErrOutcomeUnknown) {
 			return err
 		}
-		if !pause(ctx) {
+		if !actors.Pause(ctx) {
 			return err
 		}
 	}
 }
 
 // names tells whether a roster names exactly what was to be imported.
-func (g *Group) names(id engine.RosterID, in *engine.RosterImport) bool {
-	if g.current() != nil {
+func (bo *Office) names(id engine.RosterID, in *engine.RosterImport) bool {
+	if bo.Current() != nil {
 		return false
 	}
 	rows, same := make([]engine.RosterEntry, 0, importRows), true
 	compare := func() {
-		g.view.View(func(s *engine.State) {
+		bo.View(func(s *engine.State) {
 			same = same && s.RosterMark(id) != nil && s.RosterCount(id) == int64(in.Count)
 			for _, row := range rows {
 				same = same && s.LevelOf(id, row.ID) == row.Level

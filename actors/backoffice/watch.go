@@ -1,4 +1,4 @@
-package actors
+package backoffice
 
 import (
 	"sync"
@@ -21,8 +21,8 @@ type watchers struct {
 // Watch signals on changed when something of the shopper's has changed on this
 // node, until stop is called; nil, nil if too many watch already. A signal that
 // nobody has taken yet stands for all that came after it.
-func (g *Group) Watch(shopper string) (changed <-chan struct{}, stop func()) {
-	w := &g.watchers
+func (bo *Office) Watch(shopper string) (changed <-chan struct{}, stop func()) {
+	w := &bo.watchers
 	if w.count.Add(1) > maxWatchers {
 		w.count.Add(-1)
 		return nil, nil

@@ -1,10 +1,21 @@
 package actors
 
-import (
-	"strings"
+import "doorbuster/engine"
 
-	"doorbuster/engine"
-)
+// catalogue is how gates are found: immutable, replaced whole.
+type catalogue struct {
+	byName   map[string]*gate
+	byHandle []*gate // by handle - 1
+	sessions []shownSession
+	messages messages
+}
+
+func (c *catalogue) gate(h engine.ListingHandle) *gate {
+	if h == 0 || int(h) > len(c.byHandle) {
+		return nil
+	}
+	return c.byHandle[h-1]
+}
 
 // shownSession is a session with the gates of its listings, in their sequence.
 type shownSession struct {
@@ -89,20 +100,6 @@ func (g *gate) look() engine.ListingView {
 	return v
 }
 
-// Listing gives a listing as it is shown to shoppers; drafts are not. Error:
-// engine.ErrNotLeader where it can't be had that nobody has seen less of it.
-func (g *Group) Listing(session, sku string) (*engine.ListingView, bool, error) {
-	if err := g.awaitShown(); err != nil {
-		return nil, false, err
-	}
-	gate := g.catalogue.Load().byName[session+"/skus/"+sku]
-	if gate == nil || engine.ListingState(gate.looks.Load()) == engine.ListingDraft {
-		return nil, false, nil
-	}
-	v := gate.look()
-	return &v, true, nil
-}
-
 // ListingOf gives the session id, SKU and currency of a listing, or "".
 func (g *Group) ListingOf(h engine.ListingHandle) (session, sku, currency string) {
 	if gate := g.catalogue.Load().gate(h); gate != nil {
@@ -112,51 +109,33 @@ func (g *Group) ListingOf(h engine.ListingHandle) (session, sku, currency string
 	return "", "", ""
 }
 
-// Sessions gives the sessions open or to come, with their listings as shown, and
-// the version of all that; no sessions if that is the one in known. Version 0 is
-// none: something is being changed, and what is given may be half of it. Errors as
-// of Listing.
-func (g *Group) Sessions(known uint64) (sessions []engine.SessionView, version uint64, err error) {
-	if err := g.awaitShown(); err != nil {
-		return nil, 0, err
+// Handle gives the handle of a listing, 0 if there is none.
+func (g *Group) Handle(session, sku string) engine.ListingHandle {
+	if gate := g.catalogue.Load().byName[session+"/skus/"+sku]; gate != nil {
+		return gate.handle
 	}
-	version = g.stableFigures()
-	if version != 0 && version == known {
-		return nil, version, nil
-	}
-	sessions = g.sessions(func(x *engine.SessionView) bool {
-		return x.State == engine.Published || x.State == engine.Open
-	})
-	if g.stableFigures() != version {
-		version = 0
-	}
-	return sessions, version, nil
+	return 0
 }
 
-// settledFigures gives the version of what is on display, 0 while it changes.
-func (g *Group) stableFigures() uint64 {
+// Figures is the version of what is on display; 0 while it changes.
+func (g *Group) Figures() uint64 {
 	if at := g.figures.Load(); at%2 == 0 {
 		return at + 2
 	}
 	return 0
 }
 
-// AllSessions gives every session. It is for operators: what they see may be old
-// where no leader answers.
-func (g *Group) AllSessions() []engine.SessionView {
-	g.awaitKnown()
-	all := g.sessions(func(*engine.SessionView) bool { return true })
-	g.view.View(func(s *engine.State) {
-		for i := range all {
-			if x := s.Session(all[i].ID); x != nil {
-				all[i].Findings = s.Findings(x)
-			}
-		}
-	})
-	return all
+// Look gives a listing as it is on display now, drafts too. See AwaitShown.
+func (g *Group) Look(session, sku string) (v engine.ListingView, known bool) {
+	gate := g.catalogue.Load().byName[session+"/skus/"+sku]
+	if gate == nil {
+		return v, false
+	}
+	return gate.look(), true
 }
 
-func (g *Group) sessions(want func(*engine.SessionView) bool) []engine.SessionView {
+// Looks gives the sessions that are wanted, with their listings as Look gives them.
+func (g *Group) Looks(want func(*engine.SessionView) bool) []engine.SessionView {
 	c := g.catalogue.Load()
 	views := make([]engine.SessionView, 0, len(c.sessions))
 	for i := range c.sessions {
@@ -174,23 +153,5 @@ func (g *Group) sessions(want func(*engine.SessionView) bool) []engine.SessionVi
 	return views
 }
 
-func (g *Group) session(id string) (v engine.SessionView) {
-	for _, v = range g.sessions(func(x *engine.SessionView) bool { return x.ID == id }) {
-	}
-	return v
-}
-
 // Now is state time as the leader stamps it.
 func (g *Group) Now() engine.Time { return g.clock.read() }
-
-// OrderNo gives the number of an order that this node knows of, also of a settled
-// session; "" of another.
-func (g *Group) OrderNo(ref engine.OrderRef) (no string) {
-	g.view.View(func(s *engine.State) { no = s.OrderNo(ref) })
-	return no
-}
-
-// find gives the order with a number that s knows of, as it may be typed.
-func find(s *engine.State, orderNo string) (engine.OrderRef, bool) {
-	return s.FindOrder(strings.ToUpper(orderNo))
-}
