@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -274,31 +273,15 @@ func (s *AdminServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// reply answers with v as JSON.
-func (s *AdminServer) reply(w http.ResponseWriter, r *http.Request, status int, v any) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		s.failed(w, r, fmt.Errorf("encode the answer: %w", err))
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	// Whoever asked may have gone; there is nobody left to tell.
-	_, _ = w.Write(append(body, '\n'))
-}
-
-func (s *AdminServer) live(w http.ResponseWriter, r *http.Request) {
-	s.reply(w, r, http.StatusOK, map[string]bool{"live": true})
-}
+func (s *AdminServer) live(*http.Request) (wire.Live, error) { return wire.Live{Live: true}, nil }
 
 // ready says whether the node serves; what is missing helps an operator, and is
 // no secret.
-func (s *AdminServer) ready(w http.ResponseWriter, r *http.Request) {
+func (s *AdminServer) ready(*http.Request) (wire.Ready, error) {
 	if err := s.cluster.Ready(); err != nil {
-		s.problem(w, r, unavailable, "Not ready: "+err.Error()+".")
-		return
+		return wire.Ready{}, refuse(unavailable, "Not ready: "+err.Error()+".")
 	}
-	s.reply(w, r, http.StatusOK, map[string]bool{"ready": true})
+	return wire.Ready{Ready: true}, nil
 }
 
 func (s *AdminServer) exposeMetrics(w http.ResponseWriter, r *http.Request) {

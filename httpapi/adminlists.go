@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/csv"
@@ -39,26 +40,32 @@ var riskKinds = []struct {
 	{"addresses", engine.RosterRiskAddress}, {"ips", engine.RosterRiskIP},
 }
 
-// listName reads which list a path is about. wrong says why none, "" if it is one.
-func listName(r *http.Request) (name engine.RosterName, title, wrong string) {
-	switch {
-	case r.PathValue("kind") != "":
-		given := r.PathValue("kind")
+// listNamed is a list, and what people call it.
+type listNamed struct {
+	engine.RosterName
+	title string
+}
+
+// listName reads which list a path is about.
+func listName(r *http.Request) (l listNamed, err error) {
+	if kind := r.PathValue("kind"); kind != "" {
 		for _, k := range riskKinds {
-			if k.name == given {
-				return engine.RosterName{Kind: k.kind}, "risk/" + given, ""
+			if k.name == kind {
+				return listNamed{engine.RosterName{Kind: k.kind}, "risk/" + kind}, nil
 			}
 		}
-		return name, "", "There is no such risk list. Take one of shoppers, phones, addresses, ips."
-	case r.PathValue("name") != "":
-		given := r.PathValue("name")
-		if !engine.ValidID(given) {
-			return name, "", fmt.Sprintf("An allow list's name has 1 to %d letters, digits, dots, dashes and underscores, and begins with a letter or digit.", engine.MaxIDBytes)
-		}
-		return engine.RosterName{Kind: engine.RosterAllowed, Name: given}, "allowlists/" + given, ""
+		return l, refuse(notFound, "There is no such risk list. Take one of shoppers, phones, addresses, ips.")
 	}
-	name = engine.RosterName{Kind: engine.RosterReserved, Session: r.PathValue("session"), SKU: r.PathValue("sku")}
-	return name, "reservations of " + name.Session + "/" + name.SKU, ""
+	if name := r.PathValue("name"); name != "" {
+		if !engine.ValidID(name) {
+			return l, refuse(notFound, fmt.Sprintf("An allow list's name has 1 to %d letters, digits, dots, dashes and "+
+				"underscores, and begins with a letter or digit.", engine.MaxIDBytes))
+		}
+		return listNamed{engine.RosterName{Kind: engine.RosterAllowed, Name: name}, "allowlists/" + name}, nil
+	}
+	l.RosterName = engine.RosterName{Kind: engine.RosterReserved, Session: r.PathValue("session"), SKU: r.PathValue("sku")}
+	l.title = "reservations of " + l.Session + "/" + l.SKU
+	return l, nil
 }
 
 func rowOf(kind engine.RosterKind, row *engine.RosterRow) wire.ListRow {
@@ -69,56 +76,58 @@ func rowOf(kind engine.RosterKind, row *engine.RosterRow) wire.ListRow {
 	return j
 }
 
-// listOfLists makes the handler that counts the lists of some kinds.
-func listOfLists(member string, wanted func(engine.RosterKind) bool) func(*AdminServer, http.ResponseWriter, *http.Request) {
-	return func(s *AdminServer, w http.ResponseWriter, r *http.Request) {
-		infos, err := s.operator.Rosters()
-		if err != nil {
-			s.failed(w, r, err)
-			return
+// riskLists counts the risk lists.
+func (s *AdminServer) riskLists(*http.Request) (wire.RiskLists, error) {
+	list, err := s.countLists(func(k engine.RosterKind) bool { return k >= engine.RosterRiskShopper })
+	return wire.RiskLists{Risk: list}, err
+}
+
+// allowLists counts the allow lists.
+func (s *AdminServer) allowLists(*http.Request) (wire.AllowLists, error) {
+	list, err := s.countLists(func(k engine.RosterKind) bool { return k == engine.RosterAllowed })
+	return wire.AllowLists{AllowLists: list}, err
+}
+
+func (s *AdminServer) countLists(wanted func(engine.RosterKind) bool) ([]wire.ListCount, error) {
+	infos, err := s.operator.Rosters()
+	list := []wire.ListCount{}
+	for _, info := range infos {
+		if !wanted(info.Kind) {
+			continue
 		}
-		list := []wire.ListCount{}
-		for _, info := range infos {
-			if !wanted(info.Kind) {
-				continue
+		name := info.Name
+		for _, k := range riskKinds {
+			if k.kind == info.Kind {
+				name = k.name
 			}
-			name := info.Name
-			for _, k := range riskKinds {
-				if k.kind == info.Kind {
-					name = k.name
-				}
-			}
-			list = append(list, wire.ListCount{List: name, Count: info.Count})
 		}
-		s.reply(w, r, http.StatusOK, map[string]any{member: list})
+		list = append(list, wire.ListCount{List: name, Count: info.Count})
 	}
+	return list, err
 }
 
 // listQuery is what may be asked of a list.
 type listQuery struct {
+	// All of the list, as what can be sent back; without it a page as JSON.
 	Format string `query:"format" oneof:"csv ndjson"`
-	Cursor int    `query:"cursor" least:"0" most:"1000000000"`
-	Limit  int    `query:"limit" usual:"100" most:"1000"`
+	Cursor int    `query:"cursor" least:"0" most:"1000000000"` // From the page before.
+	Limit  int    `query:"limit" usual:"100" most:"1000"`      // Rows a page.
 }
 
 // list shows a page of a list, or gives all of it in the format that is asked for.
-func (s *AdminServer) list(w http.ResponseWriter, r *http.Request, q *listQuery) {
-	name, title, wrong := listName(r)
-	if wrong != "" {
-		s.problem(w, r, notFound, wrong)
-		return
+func (s *AdminServer) list(w http.ResponseWriter, r *http.Request, q *listQuery) error {
+	name, err := listName(r)
+	if err != nil {
+		return err
 	}
 	if q.Format != "" {
-		s.exportList(w, r, name, title, q.Format)
-		return
+		return s.exportList(w, r, name, q.Format)
 	}
-	limit, from, err := q.Limit, q.Cursor, error(nil)
-	page := wire.ListPage{List: title, Rows: []wire.ListRow{}}
-	for done := false; !done && len(page.Rows) < limit; {
+	from, page := q.Cursor, wire.ListPage{List: name.title, Rows: []wire.ListRow{}}
+	for done := false; !done && len(page.Rows) < q.Limit; {
 		var rows []engine.RosterRow
-		if rows, from, page.Count, done, err = s.operator.RosterPage(name, from, limit-len(page.Rows)); err != nil {
-			s.failed(w, r, err)
-			return
+		if rows, from, page.Count, done, err = s.operator.RosterPage(name.RosterName, from, q.Limit-len(page.Rows)); err != nil {
+			return err
 		}
 		for i := range rows {
 			page.Rows = append(page.Rows, rowOf(name.Kind, &rows[i]))
@@ -127,11 +136,11 @@ func (s *AdminServer) list(w http.ResponseWriter, r *http.Request, q *listQuery)
 			page.Cursor = strconv.Itoa(from)
 		}
 	}
-	s.reply(w, r, http.StatusOK, page)
+	return s.reply(w, page)
 }
 
 // exportList gives a whole list, as what can be sent back.
-func (s *AdminServer) exportList(w http.ResponseWriter, r *http.Request, name engine.RosterName, title, format string) {
+func (s *AdminServer) exportList(w http.ResponseWriter, r *http.Request, name listNamed, format string) error {
 	media := map[string]string{"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}[format]
 	out := &counted{to: w}
 	begin := func() error {
@@ -139,14 +148,19 @@ func (s *AdminServer) exportList(w http.ResponseWriter, r *http.Request, name en
 			return nil
 		}
 		w.Header().Set("Content-Type", media)
-		w.Header().Set("Content-Disposition", `attachment; filename="`+strings.NewReplacer("/", "-", " ", "-").Replace(title)+"."+format+`"`)
+		file := strings.NewReplacer("/", "-", " ", "-").Replace(name.title) + "." + format
+		w.Header().Set("Content-Disposition", `attachment; filename="`+file+`"`)
 		if format != "csv" {
 			return nil
 		}
-		_, err := io.WriteString(out, map[bool]string{true: "id,level,since\n", false: "id,since\n"}[name.Kind >= engine.RosterRiskShopper])
+		head := "id,since\n"
+		if name.Kind >= engine.RosterRiskShopper {
+			head = "id,level,since\n"
+		}
+		_, err := io.WriteString(out, head)
 		return err
 	}
-	err := s.operator.ExportRoster(name, func(rows []engine.RosterRow) error {
+	err := s.operator.ExportRoster(name.RosterName, func(rows []engine.RosterRow) error {
 		if r.Context().Err() != nil {
 			return r.Context().Err()
 		}
@@ -158,15 +172,14 @@ func (s *AdminServer) exportList(w http.ResponseWriter, r *http.Request, name en
 	if err == nil {
 		err = begin() // of an empty list
 	}
-	switch {
-	case err == nil:
-	case out.written == 0:
-		w.Header().Del("Content-Disposition")
-		s.failed(w, r, err)
-	default: // whoever reads must not take the part for the whole
-		s.log.Warn("the export of a list broke off", "list", title, "error", err)
+	if err != nil && out.written > 0 { // whoever reads must not take the part for the whole
+		s.log.Warn("the export of a list broke off", "list", name.title, "error", err)
 		panic(http.ErrAbortHandler)
 	}
+	if err != nil {
+		w.Header().Del("Content-Disposition")
+	}
+	return err
 }
 
 func writeRows(to io.Writer, format string, kind engine.RosterKind, rows []engine.RosterRow) error {
@@ -198,191 +211,187 @@ func writeRows(to io.Writer, format string, kind engine.RosterKind, rows []engin
 }
 
 // listRow looks one up.
-func (s *AdminServer) listRow(w http.ResponseWriter, r *http.Request) {
-	name, title, wrong := listName(r)
-	if wrong != "" {
-		s.problem(w, r, notFound, wrong)
-		return
+func (s *AdminServer) listRow(r *http.Request) (j wire.ListRow, err error) {
+	name, id, err := s.listID(r)
+	if err != nil {
+		return j, err
 	}
-	id, ok := s.listID(w, r, name.Kind)
-	if !ok {
-		return
+	row, found, err := s.operator.RosterRow(name.RosterName, id)
+	if err == nil && !found {
+		err = name.lacks(id)
 	}
-	row, found, err := s.operator.RosterRow(name, id)
-	switch {
-	case err != nil:
-		s.failed(w, r, err)
-	case !found:
-		s.problem(w, r, notFound, fmt.Sprintf("There is no %s in %s.", clipped(id), title))
-	default:
-		s.reply(w, r, http.StatusOK, rowOf(name.Kind, &row))
-	}
+	return rowOf(name.Kind, &row), err
 }
 
-// listID reads the id of a row, or answers what is wrong with it and gives false.
-func (s *AdminServer) listID(w http.ResponseWriter, r *http.Request, kind engine.RosterKind) (string, bool) {
-	id := s.canon.Of(kind, r.PathValue("id"))
-	if wrong := engine.ValidRosterRow(kind, id, engine.LevelListed); wrong != "" {
-		s.problem(w, r, malformed, wrong+".")
-		return "", false
+func (l *listNamed) lacks(id string) error {
+	return refuse(notFound, fmt.Sprintf("There is no %s in %s.", clipped(id), l.title))
+}
+
+// listID reads which row of which list a path is about.
+func (s *AdminServer) listID(r *http.Request) (l listNamed, id string, err error) {
+	if l, err = listName(r); err != nil {
+		return l, "", err
 	}
-	return id, true
+	id = s.canon.Of(l.Kind, r.PathValue("id"))
+	if wrong := engine.ValidRosterRow(l.Kind, id, engine.LevelListed); wrong != "" {
+		return l, "", refuse(malformed, wrong+".")
+	}
+	return l, id, nil
 }
 
 // dropRow takes one off a list.
-func (s *AdminServer) dropRow(w http.ResponseWriter, r *http.Request, q *noteQuery) {
-	name, title, wrong := listName(r)
-	if wrong != "" {
-		s.problem(w, r, notFound, wrong)
-		return
-	}
-	id, ok := s.listID(w, r, name.Kind)
-	if !ok {
-		return
-	}
-	row, found, err := s.operator.RosterRow(name, id)
-	done := false
-	if err == nil {
-		done, err = s.operator.Done(r.Context(), byOf(r))
-	}
-	if err == nil && !done && (!found || row.ID != id) {
-		s.problem(w, r, notFound, fmt.Sprintf("There is no %s in %s.", clipped(id), title))
-		return
-	}
-	var out engine.RosterImported
-	if err == nil {
-		out, err = s.operator.ImportRoster(r.Context(), name, engine.RosterImport{Count: 1, By: byOf(r), Note: q.Note,
-			Rows: slices.Values([]engine.RosterEntry{{ID: []byte(id)}})})
-	}
+func (s *AdminServer) dropRow(r *http.Request, q *noteQuery) (j wire.ListImport, err error) {
+	name, id, err := s.listID(r)
 	if err != nil {
-		s.failed(w, r, err)
-		return
+		return j, err
 	}
-	s.log.Info("taken off a list", "list", title, "operator", operatorOf(r), "note", q.Note)
-	s.reply(w, r, http.StatusOK, wire.ListImport{List: title, Action: "change", Rows: out.Changed, Removed: out.Removed, Unchanged: 1 - out.Changed, Count: out.Count})
+	row, found, err := s.operator.RosterRow(name.RosterName, id)
+	if err != nil {
+		return j, err
+	}
+	if done, err := s.operator.Done(r.Context(), byOf(r)); err != nil || !done && (!found || row.ID != id) {
+		return j, cmp.Or(err, name.lacks(id))
+	}
+	out, err := s.operator.ImportRoster(r.Context(), name.RosterName, engine.RosterImport{Count: 1, By: byOf(r), Note: q.Note,
+		Rows: slices.Values([]engine.RosterEntry{{ID: []byte(id)}})})
+	if err != nil {
+		return j, err
+	}
+	s.log.Info("taken off a list", "list", name.title, "operator", operatorOf(r), "note", q.Note)
+	return wire.ListImport{List: name.title, Action: "change", Rows: out.Changed, Removed: out.Removed,
+		Unchanged: 1 - out.Changed, Count: out.Count}, nil
 }
 
-func (s *AdminServer) dropList(w http.ResponseWriter, r *http.Request, q *sureQuery) {
-	name, title, wrong := listName(r)
-	if wrong != "" {
-		s.problem(w, r, notFound, wrong)
-		return
+func (s *AdminServer) dropList(r *http.Request, q *sureQuery) (j wire.ListCount, err error) {
+	name, err := listName(r)
+	if err != nil {
+		return j, err
 	}
-	if !q.Sure && s.asks(w, r, s.bars(name, nil, true)) {
-		return
+	if !q.Sure {
+		if err := s.unsure(r, s.bars(name.RosterName, nil, true)); err != nil {
+			return j, err
+		}
 	}
-	if err := s.operator.DropRoster(r.Context(), byOf(r), name, q.Note); err != nil {
-		s.failed(w, r, err)
-		return
+	if err := s.operator.DropRoster(r.Context(), byOf(r), name.RosterName, q.Note); err != nil {
+		return j, err
 	}
-	s.log.Info("list forgotten", "list", title, "operator", operatorOf(r), "note", q.Note)
-	s.reply(w, r, http.StatusOK, wire.ListCount{List: title})
+	s.log.Info("list forgotten", "list", name.title, "operator", operatorOf(r), "note", q.Note)
+	return wire.ListCount{List: name.title}, nil
 }
 
 // noteQuery says why a list is changed: its body is the list.
 type noteQuery struct {
-	Note string `query:"note" as:"note"`
+	Note string `query:"note" as:"note"` // Why, for the audit trail.
 }
 
 // sureQuery is noteQuery of what could end a sale.
 type sureQuery struct {
 	noteQuery
-	Sure bool `query:"sure"` // it is meant, whoever it bars
+	// true: what could end a sale is meant; without it that is a 409 that says why (problem
+	// unsure), and nothing is changed. It is a prefix shorter than /8 (IPv4) or /32 (IPv6), or
+	// what bars more than risk.list_share percent of the shoppers whom the node that answers
+	// saw in the last five minutes.
+	Sure bool `query:"sure"`
 }
 
 // riskQuery is sureQuery of a risk list, whose rows have a level.
 type riskQuery struct {
 	sureQuery
-	Level askedLevel `query:"level"` // of rows that name none
+	Level askedLevel `query:"level"` // Of rows that name none; block without it.
 }
 
 // emptyQuery is sureQuery of rows that take the place of a list.
 type emptyQuery struct {
 	sureQuery
-	Empty bool `query:"empty"` // takes everybody off
+	Empty bool `query:"empty"` // true: an empty list is meant, and takes everybody off.
 }
 
 // emptyRiskQuery is emptyQuery of a risk list.
 type emptyRiskQuery struct {
 	riskQuery
-	Empty bool `query:"empty"`
+	Empty bool `query:"empty"` // true: an empty list is meant, and takes everybody off.
 }
 
-func (s *AdminServer) replaceRisk(w http.ResponseWriter, r *http.Request, q *emptyRiskQuery) {
-	s.importList(w, r, q, true)
+// imports makes the handler that takes a list in, as what is asked says: instead of what
+// was there, or on top of it.
+func imports[Q any](replace bool, as func(*Q) emptyRiskQuery) adminHandler {
+	return asking(func(s *AdminServer, w http.ResponseWriter, r *http.Request, q *Q) error {
+		all := as(q)
+		return s.importList(w, r, &all, replace)
+	}).giving(wire.Bodies{wire.JSON: {wire.ListImport{}}, wire.NDJSON: {wire.ImportProgress{}, wire.ListImport{}, wire.Problem{}}})
 }
 
-func (s *AdminServer) changeRisk(w http.ResponseWriter, r *http.Request, q *riskQuery) {
-	s.importList(w, r, &emptyRiskQuery{riskQuery: *q}, false)
-}
+// What takes lists in, by whether rows have levels, and take the place of what there is.
+var (
+	replacesRisk  = imports(true, func(q *emptyRiskQuery) emptyRiskQuery { return *q })
+	changesRisk   = imports(false, func(q *riskQuery) emptyRiskQuery { return emptyRiskQuery{riskQuery: *q} })
+	replacesNames = imports(true, func(q *emptyQuery) emptyRiskQuery {
+		return emptyRiskQuery{riskQuery{sureQuery: q.sureQuery}, q.Empty}
+	})
+	changesNames = imports(false, func(q *sureQuery) emptyRiskQuery {
+		return emptyRiskQuery{riskQuery: riskQuery{sureQuery: *q}}
+	})
+)
 
-func (s *AdminServer) replaceNames(w http.ResponseWriter, r *http.Request, q *emptyQuery) {
-	s.importList(w, r, &emptyRiskQuery{riskQuery{sureQuery: q.sureQuery}, q.Empty}, true)
-}
-
-func (s *AdminServer) changeNames(w http.ResponseWriter, r *http.Request, q *sureQuery) {
-	s.importList(w, r, &emptyRiskQuery{riskQuery: riskQuery{sureQuery: *q}}, false)
-}
+// wholeLists is what a list is answered as.
+var wholeLists = wire.Bodies{wire.JSON: {wire.ListPage{}}, "text/csv": nil, wire.NDJSON: {wire.ListRow{}}}
 
 // importList takes a list in: instead of what was there, or on top of it. All of it
 // is read and checked first, so that a bad line changes nothing.
-func (s *AdminServer) importList(w http.ResponseWriter, r *http.Request, q *emptyRiskQuery, replace bool) {
-	name, title, wrong := listName(r)
-	if wrong != "" {
-		s.problem(w, r, notFound, wrong)
-		return
+func (s *AdminServer) importList(w http.ResponseWriter, r *http.Request, q *emptyRiskQuery, replace bool) error {
+	name, err := listName(r)
+	if err != nil {
+		return err
 	}
-	cfg, ok := s.listConfig(w, r, name.Kind, q)
-	if !ok {
-		return
+	cfg, err := s.listConfig(r, name.Kind, q)
+	if err != nil {
+		return err
 	}
 	cfg.Whole = replace
 	release := func() {}
 	if r.ContentLength < 0 || r.ContentLength > smallListBytes {
 		if !s.importing.TryLock() {
-			s.problem(w, r, conflict, "Another large list is being imported through this node. Wait for it, or ask another node.")
-			return
+			return refuse(conflict, "Another large list is being imported through this node. Wait for it, or ask another node.")
 		}
 		release = sync.OnceFunc(s.importing.Unlock)
 		defer release()
 	}
 	hash := sha256.New()
-	r.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.TeeReader(r.Body, hash), r.Body}
-	list, ok := s.readList(w, r, cfg)
-	if !ok {
-		return
+	list, err := roster.Read(io.TeeReader(r.Body, hash), cfg)
+	switch {
+	case err != nil:
+		return badListOf(err)
+	case replace && list.Len() == 0 && !q.Empty:
+		return refuse(badList, "The list is empty, and nothing was changed. To take everybody off, say so with ?empty=true.")
+	case !q.Sure:
+		if err := s.unsure(r, s.bars(name.RosterName, list, replace)); err != nil {
+			return err
+		}
 	}
-	if replace && list.Len() == 0 && !q.Empty {
-		s.problem(w, r, badList, "The list is empty, and nothing was changed. To take everybody off, say so with ?empty=true.")
-		return
+	done := wire.ListImport{List: name.title, Action: "change", Repeated: list.Repeated()}
+	if replace {
+		done.Action = "replace"
 	}
-	if !q.Sure && s.asks(w, r, s.bars(name, list, replace)) {
-		return
-	}
-	done := wire.ListImport{List: title, Action: map[bool]string{true: "replace", false: "change"}[replace], Repeated: list.Repeated()}
 	source := fmt.Sprintf("sha256 %x", hash.Sum(nil))
-	log := s.log.With("list", title, "source", source, "action", done.Action, "operator", operatorOf(r), "rows", list.Len(), "note", q.Note)
+	log := s.log.With("list", name.title, "source", source, "action", done.Action, "operator", operatorOf(r),
+		"rows", list.Len(), "note", q.Note)
 	told := newListProgress(w, r, list.Len())
 	ctx, stop := context.WithTimeout(r.Context(), listPatience)
 	defer stop()
-	out, err := s.operator.ImportRoster(ctx, name, engine.RosterImport{Replace: replace, Count: list.Len(), Rows: list.Rows(), Source: source,
-		By: byOf(r), Note: q.Note, Committed: told.committed})
+	out, err := s.operator.ImportRoster(ctx, name.RosterName, engine.RosterImport{Replace: replace, Count: list.Len(),
+		Rows: list.Rows(), Source: source, By: byOf(r), Note: q.Note, Committed: told.committed})
 	release() // whoever hears of the end may send the next
 	if err != nil {
 		log.Info("list not imported", "committed", told.rows, "error", err)
-		s.listFailed(w, r, told, replace, err)
-		return
+		return s.listFailed(r, told, replace, err)
 	}
 	done.Rows, done.Removed, done.Unchanged, done.Count = out.Changed, out.Removed, list.Len()-out.Changed, out.Count
 	log.Info("list imported", "changed", done.Rows, "removed", done.Removed, "count", done.Count)
 	if told.streams {
 		told.line(done)
-		return
+		return nil
 	}
-	s.reply(w, r, http.StatusOK, done)
+	return s.reply(w, done)
 }
 
 // bars says whom a change of a list would bar, if that could end a sale; "" if it could
@@ -427,26 +436,24 @@ func (s *AdminServer) bars(name engine.RosterName, list *roster.List, replace bo
 	return ""
 }
 
-// asks has an operator say that what could end a sale is meant, and gives true then;
-// unless danger is "", or it was done already.
-func (s *AdminServer) asks(w http.ResponseWriter, r *http.Request, danger string) bool {
+// unsure has an operator say that what could end a sale is meant, unless danger is "", or
+// it was done already.
+func (s *AdminServer) unsure(r *http.Request, danger string) error {
 	if danger == "" {
-		return false
+		return nil
 	}
 	if done, err := s.operator.Done(r.Context(), byOf(r)); err == nil && done {
-		return false
+		return nil
 	}
-	s.problem(w, r, unsure, danger+" It could end a sale, and nothing was changed. If it is meant, say so with ?sure=true (--yes).")
-	return true
+	return refuse(unsure, danger+" It could end a sale, and nothing was changed. If it is meant, say so with ?sure=true (--yes).")
 }
 
-// listConfig says how a list is to be read, or answers what is wrong and gives
-// false.
-func (s *AdminServer) listConfig(w http.ResponseWriter, r *http.Request, kind engine.RosterKind, q *emptyRiskQuery) (cfg roster.Config, ok bool) {
+// listConfig says how a list is to be read.
+func (s *AdminServer) listConfig(r *http.Request, kind engine.RosterKind, q *emptyRiskQuery) (cfg roster.Config, err error) {
 	cfg = roster.Config{Kind: kind, Level: engine.LevelListed, Canon: s.canon}
-	if cfg.Format, ok = roster.FormatOf(r.Header.Get("Content-Type")); !ok { // of a body that is empty; others were looked at
-		s.problem(w, r, wrongMediaType, "Send Content-Type: "+bodies[listBody].asked+".")
-		return cfg, false
+	known := false
+	if cfg.Format, known = roster.FormatOf(r.Header.Get("Content-Type")); !known { // of a body that is empty; others were looked at
+		return cfg, refuse(wrongMediaType, "Send Content-Type: "+bodies[listBody].asked+".")
 	}
 	switch level := q.Level.Level; {
 	case kind >= engine.RosterRiskShopper && level == engine.LevelNone:
@@ -454,13 +461,11 @@ func (s *AdminServer) listConfig(w http.ResponseWriter, r *http.Request, kind en
 	case level != engine.LevelNone:
 		cfg.Level = level
 	}
-	return cfg, true
+	return cfg, nil
 }
 
-// readList reads and checks all of a body, or answers what is wrong and gives
-// false.
-func (s *AdminServer) readList(w http.ResponseWriter, r *http.Request, cfg roster.Config) (*roster.List, bool) {
-	list, err := roster.Read(r.Body, cfg)
+// badListOf says why a list could not be read.
+func badListOf(err error) error {
 	var problems *roster.Problems
 	var large *http.MaxBytesError
 	switch {
@@ -476,17 +481,15 @@ func (s *AdminServer) readList(w http.ResponseWriter, r *http.Request, cfg roste
 		if problems.Count > len(reasons) {
 			said += fmt.Sprintf(" The first %d are listed.", len(reasons))
 		}
-		s.problem(w, r, badList, said, reasons...)
+		return refuse(badList, said, reasons...)
 	case errors.As(err, &large):
-		s.problem(w, r, tooLarge, fmt.Sprintf("The list may have %d bytes.", large.Limit))
-	case err != nil:
-		s.problem(w, r, malformed, "The list broke off before its end, and nothing was changed.")
+		return refuse(tooLarge, fmt.Sprintf("The list may have %d bytes.", large.Limit))
 	}
-	return list, err == nil
+	return refuse(malformed, "The list broke off before its end, and nothing was changed.")
 }
 
 // listFailed answers an import that ended in err after all lines were found good.
-func (s *AdminServer) listFailed(w http.ResponseWriter, r *http.Request, told *listProgress, replace bool, err error) {
+func (s *AdminServer) listFailed(r *http.Request, told *listProgress, replace bool, err error) error {
 	kind, detail, known := problemOf(err)
 	if !known {
 		s.log.Error("admin request failed", "path", r.URL.Path, "error", err)
@@ -501,11 +504,11 @@ func (s *AdminServer) listFailed(w http.ResponseWriter, r *http.Request, told *l
 		detail = fmt.Sprintf("%d of %d rows are known to be taken in; send all of them again. %s", told.rows, told.of, notKnown(r))
 	}
 	if !told.streams || told.written == 0 {
-		s.problem(w, r, kind, detail)
-		return
+		return refuse(kind, detail)
 	}
 	s.metrics.problem(kind)
-	told.line(json.RawMessage(append(appendProblem(nil, kind, detail, r.URL.EscapedPath()), '}')))
+	told.line(problemFor(kind, detail, r.URL.EscapedPath()))
+	return nil
 }
 
 // listProgress tells a client that asked for it how far an import has come, a line

@@ -12,10 +12,10 @@ import (
 )
 
 // messages gives every message, with the shop's words and those of sales.
-func (s *AdminServer) messages(w http.ResponseWriter, r *http.Request) {
+func (s *AdminServer) messages(*http.Request) (wire.Messages, error) {
 	list := make([]wire.Message, messages.Messages)
 	for m := range messages.Messages {
-		j := wire.Message{Name: m.String(), Placeholders: []string{}, Shop: map[string]string{}, Sales: map[string]wire.Text{}}
+		j := wire.Message{Name: m.String(), Placeholders: []string{}, Shop: wire.Text{}, Sales: map[string]wire.Text{}}
 		for _, b := range m.Blanks() {
 			j.Placeholders = append(j.Placeholders, b.String())
 		}
@@ -31,31 +31,24 @@ func (s *AdminServer) messages(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	s.reply(w, r, http.StatusOK, map[string]any{"messages": list})
+	return wire.Messages{Messages: list}, nil
 }
 
 // setMessage gives a sale its own words for a message: all languages at once, those
 // left out in the shop's.
-func (s *AdminServer) setMessage(w http.ResponseWriter, r *http.Request) {
-	m, known := s.messageNamed(w, r)
-	if !known {
-		return
-	}
-	var request struct {
-		Text map[string]string `json:"text"`
-	}
-	if !s.decode(w, r, &request, func() string {
-		if len(request.Text) == 0 {
-			return `The text must be there, for one language at least: {"text":{"en":"…"}}. DELETE goes back to the shop's own words.`
-		}
-		return ""
-	}) {
-		return
+func (s *AdminServer) setMessage(r *http.Request, b *wire.MessageRequest) (wire.PlanChanges, error) {
+	m, known := messages.Named(r.PathValue("name"))
+	switch {
+	case !known:
+		return wire.PlanChanges{}, noSuchMessage
+	case len(b.Text) == 0:
+		return wire.PlanChanges{}, refuse(malformed, `The text must be there, for one language at least: {"text":{"en":"…"}}. `+
+			`DELETE goes back to the shop's own messages.`)
 	}
 	sale := r.PathValue("sale")
 	own := engine.Message{Name: m.String()}
 	var problems []wire.PlanProblem
-	for tag, text := range request.Text {
+	for tag, text := range b.Text {
 		at := fmt.Sprintf("sales[%s].messages.%s.%s", sale, m, tag)
 		if _, spoken := messages.LanguageNamed(tag); !spoken {
 			problems = append(problems, wire.PlanProblem{Path: at, Message: "nobody is spoken to in this language; it is en or zh"})
@@ -66,33 +59,24 @@ func (s *AdminServer) setMessage(w http.ResponseWriter, r *http.Request) {
 	}
 	if len(problems) > 0 {
 		slices.SortFunc(problems, func(a, b wire.PlanProblem) int { return strings.Compare(a.Path, b.Path) })
-		s.problem(w, r, badPlan, "Nothing was changed. Each problem is listed with its place.", problems...)
-		return
+		return wire.PlanChanges{}, refuse(badPlan, planRefused, problems...)
 	}
 	slices.SortFunc(own.Text, func(a, b engine.Words) int { return strings.Compare(a.Lang, b.Lang) })
-	s.changeMessage(w, r, sale, own)
+	return s.changeMessage(r, own)
 }
 
 // resetMessage takes a sale's own words for a message away.
-func (s *AdminServer) resetMessage(w http.ResponseWriter, r *http.Request) {
-	if m, known := s.messageNamed(w, r); known {
-		s.changeMessage(w, r, r.PathValue("sale"), engine.Message{Name: m.String()})
+func (s *AdminServer) resetMessage(r *http.Request) (wire.PlanChanges, error) {
+	m, known := messages.Named(r.PathValue("name"))
+	if !known {
+		return wire.PlanChanges{}, noSuchMessage
 	}
+	return s.changeMessage(r, engine.Message{Name: m.String()})
 }
 
-func (s *AdminServer) changeMessage(w http.ResponseWriter, r *http.Request, sale string, own engine.Message) {
-	o, err := s.operator.SetMessage(r.Context(), byOf(r), sale, own)
-	if err != nil {
-		s.failed(w, r, err)
-		return
-	}
-	s.planned(w, r, false, &o)
+func (s *AdminServer) changeMessage(r *http.Request, own engine.Message) (wire.PlanChanges, error) {
+	o, err := s.operator.SetMessage(r.Context(), byOf(r), r.PathValue("sale"), own)
+	return planned(&o, false, err)
 }
 
-// messageNamed gives the message that the path names, or answers 404 itself.
-func (s *AdminServer) messageNamed(w http.ResponseWriter, r *http.Request) (m messages.Message, known bool) {
-	if m, known = messages.Named(r.PathValue("name")); !known {
-		s.problem(w, r, notFound, "No message has this name. See /admin/v1/messages.")
-	}
-	return m, known
-}
+var noSuchMessage = refuse(notFound, "No message has this name. See /admin/v1/messages.")

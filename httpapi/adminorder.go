@@ -4,15 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"time"
+	"strconv"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/input"
 	"doorbuster/httpapi/wire"
 )
 
 func orderOf(o *engine.OrderView) wire.OpsOrder {
-	j := wire.OpsOrder{OrderNo: o.OrderNo, Shopper: o.Shopper, Session: o.Session, SKU: o.SKU, Quantity: o.Quantity, Amount: o.Amount,
-		Currency: o.Currency, State: o.State.String(), GrantedAt: rfc3339(o.GrantedAt), Position: o.Position,
+	j := wire.OpsOrder{OrderNo: o.OrderNo, Shopper: o.Shopper, Session: o.Session, SKU: o.SKU, Quantity: o.Quantity,
+		Amount: o.Amount, Currency: o.Currency, State: o.State.String(), GrantedAt: rfc3339(o.GrantedAt), Position: o.Position,
 		ChangedAt: rfc3339(o.ChangedAt), PaymentID: o.PaymentID, Transaction: o.Transaction.String()}
 	if o.PayBy != 0 {
 		j.PayBy = rfc3339(o.PayBy)
@@ -20,50 +21,39 @@ func orderOf(o *engine.OrderView) wire.OpsOrder {
 	if o.State == engine.Left || o.State == engine.Passed {
 		j.Why = o.Why.String()
 	}
-	if o.HasReceiver {
-		j.Receiver = &wire.Receiver{Name: o.Receiver.Name, Phone: o.Receiver.Phone, Address: o.Receiver.Address}
+	if to := &o.Receiver; o.HasReceiver {
+		j.Receiver = &wire.Receiver{Name: to.Name, Phone: to.Phone, Address: to.Address}
 	}
 	return j
 }
 
 // orderQuery is what an operator looks for among orders.
 type orderQuery struct {
-	OrderNo string            `query:"order_no" as:"order"`
-	Shopper string            `query:"shopper" as:"shopper"`
-	Session string            `query:"session" as:"id"`
-	SKU     string            `query:"sku" as:"id"`
-	State   engine.OrderState `query:"state"`
-	From    engine.Time       `query:"from"`
-	To      engine.Time       `query:"to"`
-	Cursor  string            `query:"cursor" as:"cursor"`
-	Limit   int               `query:"limit" usual:"100" most:"1000"`
+	OrderNo string            `query:"order_no" as:"order"`           // Its number.
+	Shopper string            `query:"shopper" as:"shopper"`          // Whose.
+	Session string            `query:"session" as:"id"`               // In this session.
+	SKU     string            `query:"sku" as:"id"`                   // Of this SKU.
+	State   engine.OrderState `query:"state"`                         // In this state.
+	From    engine.Time       `query:"from"`                          // Granted then or later.
+	To      engine.Time       `query:"to"`                            // Granted before then.
+	Cursor  string            `query:"cursor" as:"cursor"`            // From the page before.
+	Limit   int               `query:"limit" usual:"100" most:"1000"` // Orders a page.
 }
 
-func (s *AdminServer) orders(w http.ResponseWriter, r *http.Request, q *orderQuery) {
-	filter := engine.OrderFilter{OrderNo: q.OrderNo, Shopper: q.Shopper, Session: q.Session, SKU: q.SKU, State: q.State, From: q.From, To: q.To, Cursor: q.Cursor, Limit: q.Limit}
-	found, next, err := s.operator.FindOrders(filter)
+func (s *AdminServer) orders(_ *http.Request, q *orderQuery) (page wire.OpsOrders, err error) {
+	found, next, err := s.operator.FindOrders(engine.OrderFilter(*q))
 	var refusal *engine.Refusal
 	switch {
 	case errors.As(err, &refusal) && refusal.Reason == engine.ReasonConflict: // nothing else of a filter can contradict what is there
-		s.problem(w, r, malformed, foreignCursor)
-		return
+		return page, refuse(malformed, foreignCursor)
 	case err != nil:
-		s.failed(w, r, err)
-		return
+		return page, err
 	}
-	list := make([]wire.OpsOrder, 0, len(found))
-	for i := range found {
-		list = append(list, orderOf(&found[i]))
+	page = wire.OpsOrders{Orders: listOf(found, orderOf), Cursor: next}
+	if len(found) == 0 && q.OrderNo != "" {
+		page.Lost = s.lost(q.OrderNo)
 	}
-	var lost *wire.LostOrder
-	if len(found) == 0 && filter.OrderNo != "" {
-		lost = s.lost(filter.OrderNo)
-	}
-	s.reply(w, r, http.StatusOK, struct {
-		Orders []wire.OpsOrder `json:"orders"`
-		Lost   *wire.LostOrder `json:"lost,omitempty"`
-		Cursor string          `json:"cursor,omitempty"`
-	}{list, lost, next})
+	return page, nil
 }
 
 // lost tells of the order with a number, nil if none was lost.
@@ -76,56 +66,76 @@ func (s *AdminServer) lost(orderNo string) *wire.LostOrder {
 	if o.Session != "" {
 		where = "session " + o.Session
 	}
-	return &wire.LostOrder{Session: o.Session, Place: o.Place, Life: o.Life.String(), Says: fmt.Sprintf("This shop has given the number out, for order %d of %s, and lost the order in a recovery. "+
-		"Nobody else has the number, and money for it goes back.", o.Place, where)}
+	return &wire.LostOrder{Session: o.Session, Place: o.Place, Life: o.Life.String(), Says: fmt.Sprintf("This shop has given "+
+		"the number out, for order %d of %s, and lost the order in a recovery. Nobody else has the number, and money for it "+
+		"goes back.", o.Place, where)}
 }
 
-func (s *AdminServer) order(w http.ResponseWriter, r *http.Request) {
+func (s *AdminServer) order(r *http.Request) (j wire.OpsOrder, err error) {
 	found, _, err := s.operator.FindOrders(engine.OrderFilter{OrderNo: r.PathValue("order_no"), Limit: 1})
-	if err == nil && len(found) == 0 {
-		refusal := &engine.Refusal{Reason: engine.ReasonUnknown}
-		if lost := s.lost(r.PathValue("order_no")); lost != nil {
-			refusal.Detail = lost.Says
-		}
-		err = refusal
-	}
 	if err != nil {
-		s.failed(w, r, err)
-		return
+		return j, err
 	}
-	s.reply(w, r, http.StatusOK, orderOf(&found[0]))
+	if len(found) > 0 {
+		return orderOf(&found[0]), nil
+	}
+	refusal := &engine.Refusal{Reason: engine.ReasonUnknown}
+	if lost := s.lost(r.PathValue("order_no")); lost != nil {
+		refusal.Detail = lost.Says
+	}
+	return j, refusal
 }
 
-func (s *AdminServer) void(w http.ResponseWriter, r *http.Request) {
-	var request noted
-	if !s.decode(w, r, &request, func() string { return request.wrong() }) {
-		return
-	}
-	o, err := s.operator.Void(r.Context(), byOf(r), r.PathValue("order_no"), request.Note)
-	s.orderOrError(w, r, &o, err)
+func (s *AdminServer) void(r *http.Request, b *wire.Note) (wire.OpsOrder, error) {
+	o, err := s.operator.Void(r.Context(), byOf(r), r.PathValue("order_no"), b.Note)
+	return orderOf(&o), err
 }
 
-func (s *AdminServer) extend(w http.ResponseWriter, r *http.Request) {
-	var request struct {
-		noted
-		PayBy time.Time `json:"pay_by"`
+func (s *AdminServer) extend(r *http.Request, b *wire.ExtendRequest) (wire.OpsOrder, error) {
+	payBy, err := input.Time(b.PayBy)
+	if err != nil || payBy.UnixMilli() <= 0 {
+		return wire.OpsOrder{}, refuse(malformed, "pay_by must be there: a time such as 2026-09-20T02:15:00Z (RFC 3339).")
 	}
-	if !s.decode(w, r, &request, func() string {
-		if request.PayBy.UnixMilli() <= 0 {
-			return "pay_by must be there: a time such as 2026-09-20T02:15:00Z (RFC 3339)."
+	o, err := s.operator.Extend(r.Context(), byOf(r), r.PathValue("order_no"), engine.TimeOf(payBy), b.Note.Note)
+	return orderOf(&o), err
+}
+
+// pageQuery is which places in line an operator looks for.
+type pageQuery struct {
+	Cursor string `query:"cursor" as:"row"`               // From the page before.
+	Limit  int    `query:"limit" usual:"100" most:"1000"` // Places a page.
+}
+
+// waitlist shows who waits for a listing, the first in line first.
+func (s *AdminServer) waitlist(r *http.Request, q *pageQuery) (wire.Waitlist, error) {
+	found, next, err := s.operator.Waitlist(r.PathValue("session"), r.PathValue("sku"), q.Cursor, q.Limit)
+	return wire.Waitlist{Waiting: listOf(found, orderOf), Cursor: next}, err
+}
+
+// refundQuery is which refunds an operator looks for.
+type refundQuery struct {
+	Cursor int64 `query:"cursor" least:"0" most:"4294967295"` // From the page before.
+	Limit  int   `query:"limit" usual:"100" most:"1000"`      // Refunds a page.
+}
+
+// refunds gives a page of the refunds that are due, the oldest first.
+func (s *AdminServer) refunds(_ *http.Request, q *refundQuery) (page wire.Refunds, err error) {
+	due := s.operator.RefundsDue(engine.RefundNo(q.Cursor), q.Limit+1)
+	if len(due) > q.Limit {
+		due = due[:q.Limit]
+		page.Cursor = strconv.FormatUint(uint64(due[q.Limit-1].No), 10)
+	}
+	_, page.Asking = s.refundTries(0)
+	page.Refunds = listOf(due, func(r *engine.RefundView) wire.Refund {
+		j := wire.Refund{RefundNo: uint32(r.No), OrderNo: r.OrderNo, PaymentID: r.PaymentID, Amount: r.Amount,
+			Currency: r.Currency, Reason: r.Why.String(), DueAt: rfc3339(r.Due), Transaction: r.Transaction.String()}
+		if r.PaidAt != 0 {
+			j.PaidAt = rfc3339(r.PaidAt)
 		}
-		return request.wrong()
-	}) {
-		return
-	}
-	o, err := s.operator.Extend(r.Context(), byOf(r), r.PathValue("order_no"), engine.TimeOf(request.PayBy), request.Note)
-	s.orderOrError(w, r, &o, err)
-}
-
-func (s *AdminServer) orderOrError(w http.ResponseWriter, r *http.Request, o *engine.OrderView, err error) {
-	if err != nil {
-		s.failed(w, r, err)
-		return
-	}
-	s.reply(w, r, http.StatusOK, orderOf(o))
+		if t, known := s.refundTries(r.No); known && t.Tries > 0 {
+			j.Tries, j.LastError, j.NextTryAt = t.Tries, t.LastError, rfc3339(engine.TimeOf(t.Next))
+		}
+		return j
+	})
+	return page, nil
 }

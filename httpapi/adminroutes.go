@@ -5,14 +5,16 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/auth"
+	"doorbuster/httpapi/draw"
+	"doorbuster/httpapi/reconcile"
 	"doorbuster/httpapi/reconcile/statement"
+	"doorbuster/httpapi/wire"
 )
 
 // adminRoute is one method of one path, and all that is decided about it: what its
@@ -26,6 +28,7 @@ type adminRoute struct {
 	within  deadlineClass
 	again   repetition
 	does    adminHandler
+	about   about
 }
 
 // bodyKind is what the body of a request may be.
@@ -85,114 +88,302 @@ const (
 	same
 )
 
-// adminHandler is what a route does, and what it may be asked.
-type adminHandler struct {
-	query query
-	serve func(s *AdminServer, w http.ResponseWriter, r *http.Request, raw string) (wrong string)
-}
+// about is what the description says of a route beside its types. problems are statuses
+// that callers must be ready for, besides those that follow from the rest of the row.
+type about struct{ id, summary, says, problems string }
 
-// plain is a handler that nothing can be asked.
-func plain(handle func(*AdminServer, http.ResponseWriter, *http.Request)) adminHandler {
-	return asking(func(s *AdminServer, w http.ResponseWriter, r *http.Request, _ *struct{}) { handle(s, w, r) })
-}
-
-// asking is a handler that may be asked what Q says.
-func asking[Q any](handle func(*AdminServer, http.ResponseWriter, *http.Request, *Q)) adminHandler {
-	known := queryOf[Q]()
-	return adminHandler{known, func(s *AdminServer, w http.ResponseWriter, r *http.Request, raw string) string {
-		q := new(Q)
-		if wrong := known.read(raw, reflect.ValueOf(q).Elem()); wrong != "" {
-			return wrong
-		}
-		handle(s, w, r, q)
-		return ""
-	}}
-}
+const listSays = "All lines are checked first; a bad one is told by its number and nothing is changed. At most 268435456 " +
+	"bytes and 5000000 rows. With Accept: application/x-ndjson the answer is lines of {\"committed\",\"of\"} while rows " +
+	"are taken in, and last the result, or a problem."
 
 // adminRoutes is every route of the operations API.
 var adminRoutes = []adminRoute{
-	{"GET", "/livez", auth.Anybody, noBody, command, reads, plain((*AdminServer).live)},
-	{"GET", "/readyz", auth.Anybody, noBody, command, reads, plain((*AdminServer).ready)},
-	{"GET", "/metrics", auth.Viewer, noBody, command, reads, plain((*AdminServer).exposeMetrics)},
-	{"GET", "/openapi.json", auth.Anybody, noBody, command, reads, plain((*AdminServer).openAPI)},
-	{"GET", "/{$}", auth.Anybody, noBody, command, reads, plain((*AdminServer).consolePage)},
-	{"GET", "/console/{file}", auth.Anybody, noBody, command, reads, plain((*AdminServer).consoleAsset)},
+	{"GET", "/livez", auth.Anybody, noBody, command, reads,
+		gets((*AdminServer).live),
+		about{"livez", "The process lives", "", ""}},
+	{"GET", "/readyz", auth.Anybody, noBody, command, reads,
+		gets((*AdminServer).ready),
+		about{"readyz", "The node serves", "", "503"}},
+	{"GET", "/metrics", auth.Viewer, noBody, command, reads,
+		plain((*AdminServer).exposeMetrics).giving(wire.Bodies{"text/plain": nil}),
+		about{"metrics", "Metrics in Prometheus's format", "", ""}},
+	{"GET", "/openapi.json", auth.Anybody, noBody, command, reads,
+		plain((*AdminServer).openAPI).giving(wire.Bodies{wire.JSON: {map[string]any{}}}),
+		about{"openapi", "This document", "", ""}},
+	{"GET", "/{$}", auth.Anybody, noBody, command, reads,
+		plain((*AdminServer).consolePage).giving(wire.Bodies{"text/html": nil}),
+		about{"console", "The console", "", ""}},
+	{"GET", "/console/{file}", auth.Anybody, noBody, command, reads,
+		plain((*AdminServer).consoleAsset).giving(wire.Bodies{"text/javascript": nil, "text/css": nil}),
+		about{"consoleFile", "A file of the console", "", "404"}},
 
-	{"POST", "/admin/v1/plan", auth.Operator, planBody, change, keyed, asking((*AdminServer).applyPlan)},
-	{"GET", "/admin/v1/messages", auth.Viewer, noBody, command, reads, plain((*AdminServer).messages)},
-	{"PUT", "/admin/v1/messages/{sale}/{name}", auth.Operator, jsonBody, command, keyed, plain((*AdminServer).setMessage)},
-	{"DELETE", "/admin/v1/messages/{sale}/{name}", auth.Operator, noBody, command, keyed, plain((*AdminServer).resetMessage)},
-	{"GET", "/admin/v1/products", auth.Viewer, noBody, command, reads, plain((*AdminServer).products)},
-	{"GET", "/admin/v1/sales", auth.Viewer, noBody, command, reads, plain((*AdminServer).sales)},
-	{"GET", "/admin/v1/sessions", auth.Viewer, noBody, command, reads, plain((*AdminServer).sessions)},
-	{"GET", "/admin/v1/sessions/{session}", auth.Viewer, noBody, command, reads, plain((*AdminServer).session)},
-	{"POST", "/admin/v1/sessions/{session}/publish", auth.Operator, jsonBody, command, keyed, plain(steer(engine.SessionPublish))},
-	{"POST", "/admin/v1/sessions/{session}/pause", auth.Operator, jsonBody, command, keyed, plain(steer(engine.SessionPause))},
-	{"POST", "/admin/v1/sessions/{session}/resume", auth.Operator, jsonBody, command, keyed, plain(steer(engine.SessionResume))},
-	{"POST", "/admin/v1/sessions/{session}/end", auth.Operator, jsonBody, command, keyed, plain(steer(engine.SessionEnd))},
-	{"POST", "/admin/v1/sessions/{session}/settle", auth.Operator, jsonBody, command, keyed, plain((*AdminServer).settle)},
-	{"GET", "/admin/v1/sessions/{session}/skus/{sku}", auth.Viewer, noBody, command, reads, plain((*AdminServer).counts)},
-	{"POST", "/admin/v1/sessions/{session}/skus/{sku}/stock", auth.Operator, jsonBody, command, keyed, plain((*AdminServer).addStock)},
-	{"GET", "/admin/v1/orders", auth.Viewer, noBody, command, reads, asking((*AdminServer).orders)},
-	{"GET", "/admin/v1/orders/{order_no}", auth.Viewer, noBody, command, reads, plain((*AdminServer).order)},
-	{"POST", "/admin/v1/orders/{order_no}/void", auth.Operator, jsonBody, command, keyed, plain((*AdminServer).void)},
-	{"POST", "/admin/v1/orders/{order_no}/extend", auth.Operator, jsonBody, command, keyed, plain((*AdminServer).extend)},
-	{"GET", "/admin/v1/refunds", auth.Viewer, noBody, command, reads, asking((*AdminServer).refunds)},
+	{"POST", "/admin/v1/plan", auth.Operator, planBody, change, keyed,
+		finds((*AdminServer).applyPlan),
+		about{"applyPlan", "Make products, sales, sessions and listings match a plan",
+			"Applied whole or not at all. 422 lists every problem with its path and, where known, its line.", "422"}},
+	{"GET", "/admin/v1/messages", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).messages),
+		about{"listMessages", "What shoppers are told: the shop's words and those of sales", "", ""}},
+	{"PUT", "/admin/v1/messages/{sale}/{name}", auth.Operator, jsonBody, command, keyed,
+		makes((*AdminServer).setMessage),
+		about{"setMessage", "Give a sale its own words for a message",
+			"As a plan with the sale's messages and without its sessions: at most 1024 bytes on one line for " +
+				"each language, braces only of the message's placeholders. A language left out is in the shop's " +
+				"words. What is applied later from a plan file replaces all of a sale's own words.", "404 422"}},
+	{"DELETE", "/admin/v1/messages/{sale}/{name}", auth.Operator, noBody, command, keyed,
+		gets((*AdminServer).resetMessage),
+		about{"resetMessage", "Take a sale's own words for a message away", "", "404 422"}},
+	{"GET", "/admin/v1/products", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).products),
+		about{"listProducts", "The catalogue", "", ""}},
+	{"GET", "/admin/v1/sales", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).sales),
+		about{"listSales", "Sales", "", ""}},
+	{"GET", "/admin/v1/sessions", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).sessions),
+		about{"listAllSessions", "All sessions, drafts and ended ones too", "", ""}},
+	{"GET", "/admin/v1/sessions/{session}", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).session),
+		about{"getSession", "One session, its listings with exact counts", "", "404"}},
+	{"POST", "/admin/v1/sessions/{session}/publish", auth.Operator, jsonBody, command, keyed,
+		steer(engine.SessionPublish),
+		about{"publishSession", "Let a draft open at its start", "", "404 409"}},
+	{"POST", "/admin/v1/sessions/{session}/pause", auth.Operator, jsonBody, command, keyed,
+		steer(engine.SessionPause),
+		about{"pauseSession", "Stop selling for now", "", "404 409"}},
+	{"POST", "/admin/v1/sessions/{session}/resume", auth.Operator, jsonBody, command, keyed,
+		steer(engine.SessionResume),
+		about{"resumeSession", "Sell again", "", "404 409"}},
+	{"POST", "/admin/v1/sessions/{session}/end", auth.Operator, jsonBody, command, keyed,
+		steer(engine.SessionEnd),
+		about{"endSession", "End the session now; what is held may still be paid", "", "404 409"}},
+	{"POST", "/admin/v1/sessions/{session}/settle", auth.Operator, jsonBody, command, keyed,
+		makes((*AdminServer).settle),
+		about{"settleSession", "Settle an ended session: its orders change no more, and leave memory for the ledger",
+			"Once nothing of it is undecided. The leader does so by itself settle_after its end. The orders " +
+				"leave memory when the ledger of every voter has them on disk (event session_cleared), and are found " +
+				"as before all along.", "404 409"}},
+	{"GET", "/admin/v1/sessions/{session}/skus/{sku}", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).counts),
+		about{"getCounts", "A listing's exact counts at a log index", "", "404"}},
+	{"POST", "/admin/v1/sessions/{session}/skus/{sku}/stock", auth.Operator, jsonBody, command, keyed,
+		makes((*AdminServer).addStock),
+		about{"addStock", "Put more units up, or take free ones away", "", "404 409"}},
+	{"GET", "/admin/v1/orders", auth.Viewer, noBody, command, reads,
+		finds((*AdminServer).orders),
+		about{"findOrders", "Find orders", "", ""}},
+	{"GET", "/admin/v1/orders/{order_no}", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).order),
+		about{"getAnyOrder", "One order", "", "404"}},
+	{"POST", "/admin/v1/orders/{order_no}/void", auth.Operator, jsonBody, command, keyed,
+		makes((*AdminServer).void),
+		about{"voidOrder", "Take an order back: a hold is released, a paid one becomes refund_due", "", "404 409"}},
+	{"POST", "/admin/v1/orders/{order_no}/extend", auth.Operator, jsonBody, command, keyed,
+		makes((*AdminServer).extend),
+		about{"extendOrder", "Give a hold longer to be paid", "", "404 409"}},
+	{"GET", "/admin/v1/refunds", auth.Viewer, noBody, command, reads,
+		finds((*AdminServer).refunds),
+		about{"listRefundsDue", "Refunds that are due, the oldest first",
+			"Money that came in and has to go back, and that the cashier has not confirmed as paid back; one " +
+				"that it confirms leaves the list. As the node that answers has applied it.", ""}},
 	// Each payment is settled once, whoever tells of it how often.
-	{"POST", "/admin/v1/reconciliations", auth.Operator, statementBody, upload, same, asking((*AdminServer).reconcile)},
-	{"GET", "/admin/v1/reconciliations", auth.Viewer, noBody, command, reads, plain((*AdminServer).reports)},
-	{"POST", "/admin/v1/reconciliations/{id}/set-aside", auth.Operator, jsonBody, command, same, plain((*AdminServer).setAside)},
-	{"GET", "/admin/v1/reconciliations/{id}", auth.Viewer, noBody, download, reads, asking((*AdminServer).report)},
-	{"GET", "/admin/v1/alarms", auth.Viewer, noBody, command, reads, plain((*AdminServer).alarms)},
-	{"GET", "/admin/v1/refusals", auth.Viewer, noBody, command, reads, asking((*AdminServer).refusals)},
-	{"GET", "/admin/v1/events", auth.Viewer, noBody, stream, reads, asking((*AdminServer).events)},
-	{"GET", "/admin/v1/audit", auth.Viewer, noBody, command, reads, asking((*AdminServer).audit)},
+	{"POST", "/admin/v1/reconciliations", auth.Operator, statementBody, upload, same,
+		asking((*AdminServer).reconcile).giving(wire.Bodies{wire.JSON: {reconcile.Report{}}, wire.NDJSON: {reconcileLine{}}}),
+		about{"reconcile", "Hold a statement of the cashier against the orders, and settle what got lost",
+			"The body is the statement: CSV with the header payment_id,order_no,amount,currency,kind,at (and " +
+				"transaction_id and refund_id), or NDJSON with these members, in UTF-8, at most 4 GiB and 20,000,000 " +
+				"lines, of at most 64 currencies and 1,000 days (UTC). Rows that can't be about orders of ours, such " +
+				"as other order numbers, payouts, fees, disputes, totals and empty rows, are counted under not_ours. " +
+				"If what could be ours is malformed, nothing of the file is taken. Each refund row stands for " +
+				"itself, by its refund_id where there is one. Payments that nobody had told of are settled, as late " +
+				"as the statement says they were; the same statement again changes nothing. One run at a time on a " +
+				"node, from the first byte that comes in; the last must come within an hour. With Accept: " +
+				"application/x-ndjson the answer is a line {\"progress\": {phase, rows, of}} now and then, and " +
+				"{\"report\": …} or {\"problem\": …} as the last one.", "408 409 422 503"}},
+	{"GET", "/admin/v1/reconciliations", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).reports),
+		about{"listReconciliations", "Reports of statements that the nodes have reconciled",
+			"The newest first, without their findings, days and listings; each node keeps 400, and copies those " +
+				"of the others.", ""}},
+	{"POST", "/admin/v1/reconciliations/{id}/set-aside", auth.Operator, jsonBody, command, same,
+		makes((*AdminServer).setAside),
+		about{"setAside", "Note that somebody has seen to differences of a report",
+			"They count as open no more, also when they are found again. Who did it, when and why is kept as a " +
+				"report of its own.", "404 409"}},
+	{"GET", "/admin/v1/reconciliations/{id}", auth.Viewer, noBody, download, reads,
+		asking((*AdminServer).report).giving(wire.Bodies{wire.JSON: {reconcile.Report{}}, "text/csv": nil}),
+		about{"getReconciliation", "A report with all of its findings", "On any node, whichever ran it.", "404"}},
+	{"GET", "/admin/v1/alarms", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).alarms),
+		about{"listAlarms", "What needs seeing to, in all rooms of all nodes",
+			"The alarms of the node that answers and of those that it hears: nodes, ledgers, listings, the " +
+				"cashier and refunds, statements, doors, keys, logs and disks. As of half a second ago at most.", ""}},
+	{"GET", "/admin/v1/refusals", auth.Viewer, noBody, command, reads,
+		finds((*AdminServer).refusals),
+		about{"findRefusals", "Why a shopper was refused",
+			"Asks every node that serves shoppers. Each remembers in memory what it refused itself; a journal is " +
+				"bounded and overwrites the oldest first, and the answer says so.", ""}},
+	{"GET", "/admin/v1/events", auth.Viewer, noBody, stream, reads,
+		asking((*AdminServer).events).giving(wire.Bodies{wire.NDJSON: {wire.TrailEvent{}, wire.TrailHeartbeat{}}}),
+		about{"streamTrail", "The committed events, as they come",
+			"One JSON object a line: the same events, in the same order, on every node. Goes on as they come, " +
+				"with a heartbeat every 10 s without one: all up to its index has been told. To go on after a break, " +
+				"ask from the position behind the last event: INDEX.N+1, or from the heartbeat's index + 1. Who does " +
+				"not take what is sent for 10 s is cut off. A node has 64 places for readers; once all are taken, an " +
+				"operator with many gives way to one with fewer, and their newest stream ends.", "410 503"}},
+	{"GET", "/admin/v1/audit", auth.Viewer, noBody, command, reads,
+		finds((*AdminServer).audit),
+		about{"readAudit", "The audit trail, by pages",
+			"The same events as the stream's, of one order, one session or one operator, or all. A page may hold " +
+				"fewer events than asked for while more follow: next is missing only at the end.", "503"}},
 
-	{"GET", "/admin/v1/switches", auth.Viewer, noBody, command, reads, plain((*AdminServer).switches)},
-	{"PATCH", "/admin/v1/switches", auth.Operator, jsonBody, command, keyed, plain((*AdminServer).setSwitches)},
-	{"POST", "/admin/v1/switches/back", auth.Operator, jsonBody, command, keyed, plain(turnAll(engine.SwitchBack))},
-	{"POST", "/admin/v1/switches/normal", auth.Operator, jsonBody, command, keyed, plain(turnAll(engine.SwitchNormal))},
-	{"GET", "/admin/v1/profiles", auth.Viewer, noBody, command, reads, plain((*AdminServer).profiles)},
-	{"GET", "/admin/v1/profiles/{profile}", auth.Viewer, noBody, command, reads, plain((*AdminServer).profile)},
-	{"PUT", "/admin/v1/profiles/{profile}", auth.Operator, jsonBody, command, keyed, plain((*AdminServer).defineProfile)},
-	{"DELETE", "/admin/v1/profiles/{profile}", auth.Operator, jsonBody, command, keyed, plain(turnAll(engine.ProfileForget))},
-	{"POST", "/admin/v1/profiles/{profile}/apply", auth.Operator, jsonBody, command, keyed, plain(turnAll(engine.SwitchProfile))},
+	{"GET", "/admin/v1/switches", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).switches),
+		about{"getSwitches", "Switches, profiles and the last changes", "", "503"}},
+	{"PATCH", "/admin/v1/switches", auth.Operator, jsonBody, command, keyed,
+		makes((*AdminServer).setSwitches),
+		about{"setSwitches", "Turn switches, on all nodes within a second", "", "409"}},
+	{"POST", "/admin/v1/switches/back", auth.Operator, jsonBody, command, keyed,
+		turnAll(engine.SwitchBack),
+		about{"turnSwitchesBack", "Take the last change of switches back", "", "409"}},
+	{"POST", "/admin/v1/switches/normal", auth.Operator, jsonBody, command, keyed,
+		turnAll(engine.SwitchNormal),
+		about{"turnSwitchesNormal", "Turn all switches as they are while nobody says otherwise", "", "409"}},
+	{"GET", "/admin/v1/profiles", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).profiles),
+		about{"listProfiles", "Named sets of switches", "", "503"}},
+	{"GET", "/admin/v1/profiles/{profile}", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).profile),
+		about{"getProfile", "One profile", "", "404 503"}},
+	{"PUT", "/admin/v1/profiles/{profile}", auth.Operator, jsonBody, command, keyed,
+		makes((*AdminServer).defineProfile),
+		about{"defineProfile", "Define a profile, or define it anew", "", "409"}},
+	{"DELETE", "/admin/v1/profiles/{profile}", auth.Operator, jsonBody, command, keyed,
+		turnAll(engine.ProfileForget),
+		about{"forgetProfile", "Forget a profile; what it has turned on stays", "", "404 409"}},
+	{"POST", "/admin/v1/profiles/{profile}/apply", auth.Operator, jsonBody, command, keyed,
+		turnAll(engine.SwitchProfile),
+		about{"applyProfile", "Turn a profile's switches on, on all nodes within a second", "", "404 409"}},
 
-	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/draw", auth.Viewer, noBody, download, reads, asking((*AdminServer).draw)},
-	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/waitlist", auth.Viewer, noBody, command, reads, asking((*AdminServer).waitlist)},
+	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/draw", auth.Viewer, noBody, download, reads,
+		asking((*AdminServer).draw).giving(wire.Bodies{wire.JSON: {wire.OpsDraw{}}, wire.NDJSON: {draw.Header{}, wire.DrawEntry{}, draw.Trailer{}}}),
+		about{"getOpsDraw", "A listing's draw: a page, or the file that doorbuster draw verify checks",
+			"", "404 409 503"}},
+	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/waitlist", auth.Viewer, noBody, command, reads,
+		finds((*AdminServer).waitlist),
+		about{"getWaitlist", "Who waits for a listing", "", "404 503"}},
 
-	{"GET", "/admin/v1/risk", auth.Viewer, noBody, command, reads, plain(listOfLists("risk", func(k engine.RosterKind) bool { return k >= engine.RosterRiskShopper }))},
-	{"GET", "/admin/v1/risk/{kind}", auth.Viewer, noBody, download, reads, asking((*AdminServer).list)},
-	{"PUT", "/admin/v1/risk/{kind}", auth.Operator, listBody, upload, keyed, asking((*AdminServer).replaceRisk)},
-	{"PATCH", "/admin/v1/risk/{kind}", auth.Operator, listBody, upload, keyed, asking((*AdminServer).changeRisk)},
-	{"GET", "/admin/v1/risk/{kind}/{id}", auth.Viewer, noBody, command, reads, plain((*AdminServer).listRow)},
-	{"DELETE", "/admin/v1/risk/{kind}/{id}", auth.Operator, noBody, command, keyed, asking((*AdminServer).dropRow)},
-	{"GET", "/admin/v1/allowlists", auth.Viewer, noBody, command, reads, plain(listOfLists("allowlists", func(k engine.RosterKind) bool { return k == engine.RosterAllowed }))},
-	{"GET", "/admin/v1/allowlists/{name}", auth.Viewer, noBody, download, reads, asking((*AdminServer).list)},
-	{"PUT", "/admin/v1/allowlists/{name}", auth.Operator, listBody, upload, keyed, asking((*AdminServer).replaceNames)},
-	{"PATCH", "/admin/v1/allowlists/{name}", auth.Operator, listBody, upload, keyed, asking((*AdminServer).changeNames)},
-	{"DELETE", "/admin/v1/allowlists/{name}", auth.Operator, noBody, command, keyed, asking((*AdminServer).dropList)},
-	{"GET", "/admin/v1/allowlists/{name}/{id}", auth.Viewer, noBody, command, reads, plain((*AdminServer).listRow)},
-	{"DELETE", "/admin/v1/allowlists/{name}/{id}", auth.Operator, noBody, command, keyed, asking((*AdminServer).dropRow)},
-	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/reservations", auth.Viewer, noBody, download, reads, asking((*AdminServer).list)},
-	{"PUT", "/admin/v1/sessions/{session}/skus/{sku}/reservations", auth.Operator, listBody, upload, keyed, asking((*AdminServer).replaceNames)},
-	{"PATCH", "/admin/v1/sessions/{session}/skus/{sku}/reservations", auth.Operator, listBody, upload, keyed, asking((*AdminServer).changeNames)},
-	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/reservations/{id}", auth.Viewer, noBody, command, reads, plain((*AdminServer).listRow)},
-	{"DELETE", "/admin/v1/sessions/{session}/skus/{sku}/reservations/{id}", auth.Operator, noBody, command, keyed, asking((*AdminServer).dropRow)},
+	{"GET", "/admin/v1/risk", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).riskLists),
+		about{"listRisk", "Risk lists, and how many each names", "", "503"}},
+	{"GET", "/admin/v1/risk/{kind}", auth.Viewer, noBody, download, reads,
+		asking((*AdminServer).list).giving(wholeLists),
+		about{"getRisk", "A page of a risk list, or all of it", "", "404 503"}},
+	{"PUT", "/admin/v1/risk/{kind}", auth.Operator, listBody, upload, keyed,
+		replacesRisk,
+		about{"replaceRisk", "Replace a risk list, whole and in one step", listSays, "404 409 422"}},
+	{"PATCH", "/admin/v1/risk/{kind}", auth.Operator, listBody, upload, keyed,
+		changesRisk,
+		about{"changeRisk", "Add to a risk list, change rows, or take them off (level none)",
+			listSays + " Rows are taken in step by step: after a 503 send all of them again.", "404 409 422"}},
+	{"GET", "/admin/v1/risk/{kind}/{id}", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).listRow),
+		about{"findRisk", "What a risk list says of one; of an IP address that is not on it, the prefix that says the worst of it",
+			"", "404 503"}},
+	{"DELETE", "/admin/v1/risk/{kind}/{id}", auth.Operator, noBody, command, keyed,
+		finds((*AdminServer).dropRow),
+		about{"removeRisk", "Take one off a risk list", "", "404 409"}},
+	{"GET", "/admin/v1/allowlists", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).allowLists),
+		about{"listAllowLists", "Allow lists, and how many each names", "", "503"}},
+	{"GET", "/admin/v1/allowlists/{name}", auth.Viewer, noBody, download, reads,
+		asking((*AdminServer).list).giving(wholeLists),
+		about{"getAllowList", "A page of an allow list, or all of it", "", "404 503"}},
+	{"PUT", "/admin/v1/allowlists/{name}", auth.Operator, listBody, upload, keyed,
+		replacesNames,
+		about{"replaceAllowList", "Replace an allow list, whole and in one step", listSays, "404 409 422"}},
+	{"PATCH", "/admin/v1/allowlists/{name}", auth.Operator, listBody, upload, keyed,
+		changesNames,
+		about{"changeAllowList", "Add to an allow list, change rows, or take them off (level none)",
+			listSays + " Rows are taken in step by step: after a 503 send all of them again.", "404 409 422"}},
+	{"DELETE", "/admin/v1/allowlists/{name}", auth.Operator, noBody, command, keyed,
+		finds((*AdminServer).dropList),
+		about{"forgetAllowList", "Forget an allow list: nobody is on it any more", "", "404 409"}},
+	{"GET", "/admin/v1/allowlists/{name}/{id}", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).listRow),
+		about{"findAllowed", "One of an allow list", "", "404 503"}},
+	{"DELETE", "/admin/v1/allowlists/{name}/{id}", auth.Operator, noBody, command, keyed,
+		finds((*AdminServer).dropRow),
+		about{"removeAllowed", "Take one off an allow list", "", "404 409"}},
+	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/reservations", auth.Viewer, noBody, download, reads,
+		asking((*AdminServer).list).giving(wholeLists),
+		about{"getReservations", "A page of the reservations of a listing (before its start), or all of it",
+			"", "404 503"}},
+	{"PUT", "/admin/v1/sessions/{session}/skus/{sku}/reservations", auth.Operator, listBody, upload, keyed,
+		replacesNames,
+		about{"replaceReservations", "Replace the reservations of a listing (before its start), whole and in one step",
+			listSays, "404 409 422"}},
+	{"PATCH", "/admin/v1/sessions/{session}/skus/{sku}/reservations", auth.Operator, listBody, upload, keyed,
+		changesNames,
+		about{"changeReservations", "Add to the reservations of a listing (before its start), change rows, or take them off (level none)",
+			listSays + " Rows are taken in step by step: after a 503 send all of them again.", "404 409 422"}},
+	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/reservations/{id}", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).listRow),
+		about{"findReservation", "One of the reservations of a listing", "", "404 503"}},
+	{"DELETE", "/admin/v1/sessions/{session}/skus/{sku}/reservations/{id}", auth.Operator, noBody, command, keyed,
+		finds((*AdminServer).dropRow),
+		about{"removeReservation", "Take one off the reservations of a listing", "", "404 409"}},
 
 	// Each says how the cluster is to be, not how it is to differ; a promote is for
 	// one generation.
-	{"GET", "/admin/v1/cluster", auth.Viewer, noBody, command, reads, plain((*AdminServer).clusterStatus)},
-	{"POST", "/admin/v1/cluster/join", auth.Admin, jsonBody, change, same, plain((*AdminServer).join)},
-	{"POST", "/admin/v1/cluster/remove", auth.Admin, jsonBody, change, same, plain((*AdminServer).removeNode)},
-	{"POST", "/admin/v1/cluster/transfer", auth.Admin, jsonBody, change, same, plain((*AdminServer).transfer)},
-	{"POST", "/admin/v1/cluster/snapshot", auth.Admin, jsonBody, change, same, plain((*AdminServer).snapshot)},
-	{"POST", "/admin/v1/cluster/zone-ack", auth.Admin, jsonBody, change, same, asking((*AdminServer).setZoneAck)},
-	{"POST", "/admin/v1/cluster/prefer", auth.Admin, jsonBody, change, same, plain((*AdminServer).prefer)},
-	{"POST", "/admin/v1/cluster/drain", auth.Admin, jsonBody, change, same, plain(drain("drain", true))},
-	{"POST", "/admin/v1/cluster/undrain", auth.Admin, jsonBody, change, same, plain(drain("undrain", false))},
-	{"POST", "/admin/v1/cluster/promote", auth.Admin, jsonBody, change, same, plain((*AdminServer).promote)},
-	{"GET", "/admin/v1/cluster/backup", auth.Admin, noBody, stream, reads, asking((*AdminServer).backup)},
+	{"GET", "/admin/v1/cluster", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).clusterStatus),
+		about{"getCluster", "The nodes as this one sees them", "", ""}},
+	{"POST", "/admin/v1/cluster/join", auth.Admin, jsonBody, change, same,
+		joins,
+		about{"joinNode", "Let a node into the cluster",
+			"Start the node with the cluster's id and certificates; it is sent the state.", "409 422 503"}},
+	{"POST", "/admin/v1/cluster/remove", auth.Admin, jsonBody, change, same,
+		removes,
+		about{"removeNode", "Take a node out of the cluster for good",
+			"Refused where it would break the quorum. A node that was taken out can come back only from scratch, " +
+				"under a new id.", "409 422 503"}},
+	{"POST", "/admin/v1/cluster/transfer", auth.Admin, jsonBody, change, same,
+		transfers,
+		about{"transferLeadership", "Hand leadership to another node",
+			"Refused unless all voters are well.", "409 422 503"}},
+	{"POST", "/admin/v1/cluster/snapshot", auth.Admin, jsonBody, change, same,
+		snapshots,
+		about{"takeSnapshot", "Take a snapshot on the node that answers", "", "409 422 503"}},
+	{"POST", "/admin/v1/cluster/zone-ack", auth.Admin, jsonBody, change, same,
+		setsZoneAck,
+		about{"setZoneAck", "Change when another zone must have what shoppers are told",
+			"With require nothing is granted while no voter of another zone answers; prefer goes on then, with " +
+				"an alarm; off is the plain quorum.", "409 422 503"}},
+	{"POST", "/admin/v1/cluster/prefer", auth.Admin, jsonBody, change, same,
+		prefers,
+		about{"preferZone", "Name the zone that leadership is to be in",
+			"Leadership moves there by itself once a voter of that zone has caught up.", "409 422 503"}},
+	{"POST", "/admin/v1/cluster/drain", auth.Admin, jsonBody, change, same,
+		drains("drain", true),
+		about{"drainNodes", "Keep new shoppers away from a node or a zone, and leadership too",
+			"Name either a node or a zone.", "409 422 503"}},
+	{"POST", "/admin/v1/cluster/undrain", auth.Admin, jsonBody, change, same,
+		drains("undrain", false),
+		about{"undrainNodes", "Let shoppers come to a node or a zone again",
+			"Name either a node or a zone.", "409 422 503"}},
+	{"POST", "/admin/v1/cluster/promote", auth.Admin, jsonBody, change, same,
+		promotes,
+		about{"promoteZone", "Make the surviving zone take over, on the node that answers",
+			"For when a quorum is lost with the other zone. Say one of dry_run, token and confirm. Refused while " +
+				"a quorum lives. The generation is raised, and nodes of older ones are refused from then on.", "409 422 503"}},
+	{"GET", "/admin/v1/cluster/backup", auth.Admin, noBody, stream, reads,
+		asking((*AdminServer).backup).giving(wire.Bodies{"application/octet-stream": nil}),
+		about{"takeBackup", "The whole shop at one log index, while selling",
+			"One at a time from each node. It is the state and what the node's ledger has kept of before: the " +
+				"orders of settled sessions, and the trail of events; each part with checksums. While the ledger is " +
+				"behind or lacks orders, 409: try again, or ask another node. An answer that breaks off is worth " +
+				"nothing.", "409 422 503"}},
 }
 
 // route builds the mux: one handler a path, which tells its methods apart, so
@@ -275,8 +466,9 @@ func (s *AdminServer) serve(w http.ResponseWriter, r *http.Request, to *adminRou
 		defer answer.stalled.Stop()
 	}
 	defer stop()
-	if wrong := to.does.serve(s, answer, r.WithContext(ctx), r.URL.RawQuery); wrong != "" {
-		s.problem(answer, r, malformed, wrong)
+	r = r.WithContext(ctx)
+	if err := to.does.serve(s, answer, r); err != nil {
+		s.failed(answer, r, err)
 	}
 	if answer.cut {
 		panic(http.ErrAbortHandler) // an end in good order would say that this is all

@@ -1,13 +1,11 @@
 package httpapi
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"doorbuster/engine"
@@ -43,51 +41,40 @@ func switchboardOf(v *engine.SwitchboardView) wire.Switchboard {
 }
 
 func profilesOf(profiles []engine.Profile) []wire.Profile {
-	list := make([]wire.Profile, 0, len(profiles))
-	for _, p := range profiles {
+	return listOf(profiles, func(p *engine.Profile) wire.Profile {
 		j := wire.Profile{Name: p.Name, Switches: map[string]wire.SwitchValue{}}
 		for _, v := range p.Settings {
 			j.Switches[v.Switch.String()] = valueOf(v.Switch, v.Value)
 		}
-		list = append(list, j)
-	}
-	return list
+		return j
+	})
 }
 
-// settingsRequest names switches and what they are to be.
-type settingsRequest struct {
-	noted
-	Switches map[string]json.RawMessage `json:"switches"`
-
-	settings []engine.Setting
-}
-
-// wrong reads the settings and tells all that is wrong with them.
-func (q *settingsRequest) wrong() string {
-	if wrong := q.noted.wrong(); wrong != "" {
-		return wrong
-	}
-	if len(q.Switches) == 0 {
-		return `Name switches and their values, such as {"switches":{"rate_limits":50,"tickets":"always"}}.`
+// settingsOf reads switches and what they are to be, and tells all that is wrong with them.
+func settingsOf(b *wire.Settings) (settings []engine.Setting, err error) {
+	if len(b.Switches) == 0 {
+		return nil, refuse(malformed, `Name switches and their values, such as `+
+			`{"switches":{"rate_limits":50,"tickets":"always"}}.`)
 	}
 	var wrong []string
-	for _, name := range slices.Sorted(maps.Keys(q.Switches)) {
+	for _, name := range slices.Sorted(maps.Keys(b.Switches)) {
 		w, known := engine.ParseSwitch(name)
 		if !known {
 			wrong = append(wrong, fmt.Sprintf("there is no switch %q", clipped(name)))
 			continue
 		}
-		v, err := w.ParseValue(settingText(q.Switches[name]))
+		v, err := w.ParseValue(string(b.Switches[name]))
 		if err != nil {
 			wrong = append(wrong, err.Error())
 			continue
 		}
-		q.settings = append(q.settings, engine.Setting{Switch: w, Value: v})
+		settings = append(settings, engine.Setting{Switch: w, Value: v})
 	}
 	if len(wrong) > 0 {
-		return "Nothing was changed: " + strings.Join(wrong[:min(len(wrong), mostProblems)], "; ") + ". The switches are listed at /admin/v1/switches."
+		return nil, refuse(malformed, "Nothing was changed: "+strings.Join(wrong[:min(len(wrong), mostProblems)], "; ")+
+			". The switches are listed at /admin/v1/switches.")
 	}
-	return ""
+	return settings, nil
 }
 
 // mostProblems is how many of them are told at once.
@@ -100,63 +87,42 @@ func clipped(s string) string {
 	return s
 }
 
-// settingText gives a value as people write it: "on" for true, too.
-func settingText(raw json.RawMessage) string {
-	switch text := string(raw); text {
-	case "true":
-		return "on"
-	case "false":
-		return "off"
-	default:
-		if word, err := strconv.Unquote(text); err == nil {
-			return word
-		}
-		return text
-	}
-}
-
-func (s *AdminServer) switches(w http.ResponseWriter, r *http.Request) {
+func (s *AdminServer) switches(*http.Request) (wire.Switchboard, error) {
 	v, err := s.operator.Switchboard()
-	if err != nil {
-		s.failed(w, r, err)
-		return
-	}
-	s.reply(w, r, http.StatusOK, switchboardOf(&v))
+	return switchboardOf(&v), err
 }
 
-func (s *AdminServer) setSwitches(w http.ResponseWriter, r *http.Request) {
-	var request settingsRequest
-	if s.decode(w, r, &request, request.wrong) {
-		s.turn(w, r, engine.SwitchChange{Action: engine.SwitchSet, Settings: request.settings}, request.Note)
+func (s *AdminServer) setSwitches(r *http.Request, b *wire.Settings) (wire.Switchboard, error) {
+	settings, err := settingsOf(b)
+	if err != nil {
+		return wire.Switchboard{}, err
 	}
+	return s.turn(r, engine.SwitchChange{Action: engine.SwitchSet, Settings: settings}, b.Note.Note)
 }
 
 // turnAll makes the handler of a change that names no switch.
-func turnAll(action engine.SwitchAction) func(*AdminServer, http.ResponseWriter, *http.Request) {
-	return func(s *AdminServer, w http.ResponseWriter, r *http.Request) {
-		var request noted
-		if s.decode(w, r, &request, func() string { return request.wrong() }) {
-			s.turn(w, r, engine.SwitchChange{Action: action, Profile: r.PathValue("profile")}, request.Note)
-		}
-	}
+func turnAll(action engine.SwitchAction) adminHandler {
+	return makes(func(s *AdminServer, r *http.Request, b *wire.Note) (wire.Switchboard, error) {
+		return s.turn(r, engine.SwitchChange{Action: action, Profile: r.PathValue("profile")}, b.Note)
+	})
 }
 
-func (s *AdminServer) defineProfile(w http.ResponseWriter, r *http.Request) {
-	var request settingsRequest
-	if !s.decode(w, r, &request, func() string {
-		if !engine.ValidID(r.PathValue("profile")) {
-			return fmt.Sprintf("A profile's name has 1 to %d letters, digits, dots, dashes and underscores, and begins with a letter or digit.", engine.MaxIDBytes)
-		}
-		return request.wrong()
-	}) {
-		return
+func (s *AdminServer) defineProfile(r *http.Request, b *wire.Settings) (wire.Switchboard, error) {
+	name := r.PathValue("profile")
+	if !engine.ValidID(name) {
+		return wire.Switchboard{}, refuse(malformed, fmt.Sprintf("A profile's name has 1 to %d letters, digits, dots, dashes "+
+			"and underscores, and begins with a letter or digit.", engine.MaxIDBytes))
 	}
-	s.turn(w, r, engine.SwitchChange{Action: engine.ProfileDefine, Profile: r.PathValue("profile"), Settings: request.settings}, request.Note)
+	settings, err := settingsOf(b)
+	if err != nil {
+		return wire.Switchboard{}, err
+	}
+	return s.turn(r, engine.SwitchChange{Action: engine.ProfileDefine, Profile: name, Settings: settings}, b.Note.Note)
 }
 
-// turn makes a change, which the operator's name goes with, and answers with how
-// it is afterwards.
-func (s *AdminServer) turn(w http.ResponseWriter, r *http.Request, change engine.SwitchChange, note string) {
+// turn makes a change, which the operator's name goes with, and gives how it is
+// afterwards.
+func (s *AdminServer) turn(r *http.Request, change engine.SwitchChange, note string) (wire.Switchboard, error) {
 	log := s.log.With("action", change.Action.String(), "operator", operatorOf(r), "note", note)
 	if change.Profile != "" {
 		log = log.With("profile", change.Profile)
@@ -169,36 +135,29 @@ func (s *AdminServer) turn(w http.ResponseWriter, r *http.Request, change engine
 		log.Info("switches not changed", "error", err)
 		var refusal *engine.Refusal
 		if errors.As(err, &refusal) && refusal.Reason == engine.ReasonUnknown {
-			s.problem(w, r, notFound, fmt.Sprintf("No profile has the name %q. The profiles are listed at /admin/v1/profiles.", clipped(change.Profile)))
-			return
+			err = refuse(notFound, fmt.Sprintf("No profile has the name %q. The profiles are listed at /admin/v1/profiles.",
+				clipped(change.Profile)))
 		}
-		s.failed(w, r, err)
-		return
+		return wire.Switchboard{}, err
 	}
 	log.Info("switches changed", "log_index", uint64(v.LogIndex))
-	s.reply(w, r, http.StatusOK, switchboardOf(&v))
+	return switchboardOf(&v), nil
 }
 
-func (s *AdminServer) profiles(w http.ResponseWriter, r *http.Request) {
+func (s *AdminServer) profiles(*http.Request) (wire.Profiles, error) {
 	v, err := s.operator.Switchboard()
-	if err != nil {
-		s.failed(w, r, err)
-		return
-	}
-	s.reply(w, r, http.StatusOK, map[string]any{"active_profile": v.Profile, "profiles": profilesOf(v.Profiles)})
+	return wire.Profiles{ActiveProfile: v.Profile, Profiles: profilesOf(v.Profiles)}, err
 }
 
-func (s *AdminServer) profile(w http.ResponseWriter, r *http.Request) {
-	v, err := s.operator.Switchboard()
+func (s *AdminServer) profile(r *http.Request) (wire.Profile, error) {
+	all, err := s.profiles(r)
 	if err != nil {
-		s.failed(w, r, err)
-		return
+		return wire.Profile{}, err
 	}
-	for _, p := range profilesOf(v.Profiles) {
+	for _, p := range all.Profiles {
 		if p.Name == r.PathValue("profile") {
-			s.reply(w, r, http.StatusOK, p)
-			return
+			return p, nil
 		}
 	}
-	s.problem(w, r, notFound, "No profile has this name. The profiles are listed at /admin/v1/profiles.")
+	return wire.Profile{}, refuse(notFound, "No profile has this name. The profiles are listed at /admin/v1/profiles.")
 }

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -18,22 +17,18 @@ import (
 )
 
 // clusterStatus shows the nodes, and all that somebody must see to.
-func (s *AdminServer) clusterStatus(w http.ResponseWriter, r *http.Request) {
-	s.reply(w, r, http.StatusOK, s.statusNow())
-}
-
-func (s *AdminServer) alarms(w http.ResponseWriter, r *http.Request) {
-	s.reply(w, r, http.StatusOK, wire.Alarms{Alarms: s.statusNow().Alarms})
-}
-
-// statusNow gives the status with all alarms: in front those that it tells itself.
-func (s *AdminServer) statusNow() *wire.Cluster {
+func (s *AdminServer) clusterStatus(*http.Request) (wire.Cluster, error) {
 	status := s.cluster.Status()
 	if status.Nodes == nil {
 		status.Nodes = []wire.Node{}
 	}
 	status.Alarms = AllAlarms(&status)
-	return &status
+	return status, nil
+}
+
+func (s *AdminServer) alarms(r *http.Request) (wire.Alarms, error) {
+	status, err := s.clusterStatus(r)
+	return wire.Alarms{Alarms: status.Alarms}, err
 }
 
 // AllAlarms gives those that a status tells itself, and behind them its Alarms.
@@ -116,89 +111,72 @@ func alarmsOf(c *wire.Cluster) []engine.Alarm {
 	return alarms
 }
 
-// operation is what one request asks of the cluster.
-type operation struct {
-	name string
-	said []any // what goes into the log beside the name, as slog takes it
-	// do makes the change and gives what the answer says.
-	do func(ctx context.Context, who string) (any, error)
-}
-
-// operates tells whether there is a cluster to change, or answers that there is
-// none itself and gives false.
-func (s *AdminServer) operates(w http.ResponseWriter, r *http.Request) bool {
-	if s.operations != nil {
-		return true
-	}
-	s.problem(w, r, conflict, "This node is alone: it has no cluster to change. Name one under cluster in its config.")
-	return false
-}
-
-// operate does what was asked and audits it: before, because what is asked may
-// end this process, and after, with what became of it.
-func (s *AdminServer) operate(w http.ResponseWriter, r *http.Request, o operation) {
-	log := s.log.With("operation", o.name, "operator", operatorOf(r)).With(o.said...)
-	log.Info("cluster operation asked")
-	answer, err := o.do(r.Context(), operatorOf(r))
-	if err != nil {
-		log.Info("cluster operation failed", "error", err)
-		s.clusterFailed(w, r, err)
-		return
-	}
-	log.Info("cluster operation done")
-	s.reply(w, r, http.StatusOK, answer)
-}
-
-// clusterFailed answers an operation that ended in err.
-func (s *AdminServer) clusterFailed(w http.ResponseWriter, r *http.Request, err error) {
-	var refusal *ClusterRefusal
-	switch {
-	case errors.As(err, &refusal) && refusal.Invalid:
-		s.problem(w, r, badOperation, refusal.Message)
-	case errors.As(err, &refusal):
-		s.problem(w, r, conflict, refusal.Message)
-	case errors.Is(err, engine.ErrOutcomeUnknown), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		s.problem(w, r, unavailable, "It is not known yet whether this was done. Look at /admin/v1/cluster before asking again.")
-	default:
-		s.failed(w, r, err)
-	}
-}
-
-func (s *AdminServer) join(w http.ResponseWriter, r *http.Request) {
-	var request struct { // wire.Member's, not embedded: a wrong member is told by its name
-		noted
-		ID   string `json:"id"`
-		Zone string `json:"zone"`
-		Kind string `json:"kind"`
-		Peer string `json:"peer"`
-	}
-	var m wire.Member
-	if !s.operates(w, r) || !s.decode(w, r, &request, func() string {
-		m = wire.Member{ID: request.ID, Zone: request.Zone, Kind: request.Kind, Peer: request.Peer}
-		if m.Kind == "" {
-			m.Kind = wire.KindVoter
+// operates makes the handler of an operation on the cluster. It is audited before,
+// because what is asked may end this process, and after, with what became of it. said
+// gives what goes into the log beside the name, as slog takes it, or says what is wrong.
+func operates[Q, B, A any](name string, said func(s *AdminServer, r *http.Request, q *Q, b *B) ([]any, error),
+	do func(ctx context.Context, o ClusterOperator, who string, b *B) (A, error)) adminHandler {
+	return does(func(s *AdminServer, r *http.Request, q *Q, b *B) (a A, err error) {
+		if s.operations == nil {
+			return a, aloneHere
 		}
-		if wrong := wrongMember(&m); wrong != "" {
-			return wrong
+		about, err := said(s, r, q, b)
+		if err != nil {
+			return a, err
 		}
-		return request.wrong()
-	}) {
-		return
-	}
-	s.operate(w, r, operation{"join", []any{"node", m.ID, "zone", m.Zone, "kind", m.Kind, "peer", m.Peer, "note", request.Note},
-		func(ctx context.Context, who string) (any, error) { return m, s.operations.Join(ctx, who, m) }})
+		if noted, ok := any(b).(interface{ Why() string }); ok {
+			about = append(about, "note", noted.Why())
+		}
+		if plan, ok := any(b).(*wire.PromoteRequest); ok && plan.DryRun { // nothing is done
+			a, err = do(r.Context(), s.operations, operatorOf(r), b)
+			return a, unknownCluster(err)
+		}
+		log := s.log.With("operation", name, "operator", operatorOf(r)).With(about...)
+		log.Info("cluster operation asked")
+		if a, err = do(r.Context(), s.operations, operatorOf(r), b); err != nil {
+			log.Info("cluster operation failed", "error", err)
+			return a, unknownCluster(err)
+		}
+		log.Info("cluster operation done")
+		return a, nil
+	})
 }
 
-func wrongMember(m *wire.Member) string {
-	switch {
-	case !engine.ValidID(m.ID):
-		return needsID("id", "a node", "a3")
-	case !engine.ValidID(m.Zone):
-		return needsID("zone", "a zone", "a")
-	case m.Kind != wire.KindVoter && m.Kind != wire.KindWitness && m.Kind != wire.KindEdge:
-		return "The kind must be voter, witness or edge; voter unless it is said."
+var aloneHere = refuse(conflict, "This node is alone: it has no cluster to change. Name one under cluster in its config.")
+
+// unknownCluster says where to look after an operation of which nobody knows whether it
+// was done; other errors stay as they are.
+func unknownCluster(err error) error {
+	if unknownOutcome(err) {
+		return refuse(unavailable, "It is not known yet whether this was done. Look at /admin/v1/cluster before asking again.")
 	}
-	return wrongPeer(m.Peer)
+	return err
+}
+
+// saying is said of an operation of which only the body says something.
+func saying[B any](said func(b *B) ([]any, error)) func(*AdminServer, *http.Request, *none, *B) ([]any, error) {
+	return func(_ *AdminServer, _ *http.Request, _ *none, b *B) ([]any, error) { return said(b) }
+}
+
+var joins = operates("join", saying(func(b *wire.JoinRequest) ([]any, error) {
+	b.Kind = cmp.Or(b.Kind, wire.KindVoter)
+	return []any{"node", b.ID, "zone", b.Zone, "kind", b.Kind, "peer", b.Peer}, wrongMember(b)
+}), func(ctx context.Context, o ClusterOperator, who string, b *wire.JoinRequest) (wire.Member, error) {
+	m := wire.Member{ID: b.ID, Zone: b.Zone, Kind: b.Kind, Peer: b.Peer}
+	return m, o.Join(ctx, who, m)
+})
+
+func wrongMember(m *wire.JoinRequest) error {
+	if err := cmp.Or(wrongID(m.ID, "id", "a node", "a3"), wrongID(m.Zone, "zone", "a zone", "a")); err != nil {
+		return err
+	}
+	if m.Kind != wire.KindVoter && m.Kind != wire.KindWitness && m.Kind != wire.KindEdge {
+		return refuse(malformed, "The kind must be voter, witness or edge; voter unless it is said.")
+	}
+	if wrong := wrongPeer(m.Peer); wrong != "" {
+		return refuse(malformed, wrong)
+	}
+	return nil
 }
 
 // wrongPeer says what is wrong with an address that other nodes are to reach a
@@ -225,67 +203,40 @@ func wrongPeer(peer string) string {
 	return ""
 }
 
-func needsID(member, of, such string) string {
-	return fmt.Sprintf("The %s must be there: the id of %s, such as %q; up to %d letters, digits, dots, dashes and underscores.", member, of, such, engine.MaxIDBytes)
-}
+var removes = operates("remove", saying(func(b *wire.RemoveRequest) ([]any, error) {
+	return []any{"node", b.Node}, wrongID(b.Node, "node", "the node to take out", "a3")
+}), func(ctx context.Context, o ClusterOperator, who string, b *wire.RemoveRequest) (wire.Removed, error) {
+	return wire.Removed{Removed: b.Node}, o.Remove(ctx, who, b.Node)
+})
 
-func (s *AdminServer) removeNode(w http.ResponseWriter, r *http.Request) {
-	var request struct {
-		noted
-		Node string `json:"node"`
+var transfers = operates("transfer", saying(func(b *wire.TransferRequest) ([]any, error) {
+	said := []any{"from", b.From, "to", b.To}
+	switch {
+	case b.To == "" && b.From == "":
+		return said, refuse(malformed, "There must be to, the node that is to lead, or from, the node that is to lead no longer: "+
+			"the best of the others follows it.")
+	case b.To != "" && !engine.ValidID(b.To):
+		return said, wrongID(b.To, "to", "the node that is to lead", "a2")
+	case b.From != "":
+		return said, wrongID(b.From, "from", "the node that is to lead no longer", "a1")
 	}
-	if !s.operates(w, r) || !s.decode(w, r, &request, func() string {
-		if !engine.ValidID(request.Node) {
-			return needsID("node", "the node to take out", "a3")
-		}
-		return request.wrong()
-	}) {
-		return
-	}
-	s.operate(w, r, operation{"remove", []any{"node", request.Node, "note", request.Note}, func(ctx context.Context, who string) (any, error) {
-		return map[string]string{"removed": request.Node}, s.operations.Remove(ctx, who, request.Node)
-	}})
-}
+	return said, nil
+}), func(ctx context.Context, o ClusterOperator, who string, b *wire.TransferRequest) (wire.Led, error) {
+	leader, err := o.Transfer(ctx, who, b.From, b.To)
+	return wire.Led{Leader: leader}, err
+})
 
-func (s *AdminServer) transfer(w http.ResponseWriter, r *http.Request) {
-	var request struct {
-		noted
-		To   string `json:"to"`
-		From string `json:"from"`
-	}
-	if !s.operates(w, r) || !s.decode(w, r, &request, func() string {
-		switch {
-		case request.To == "" && request.From == "":
-			return "There must be to, the node that is to lead, or from, the node that is to lead no longer: the best of the others follows it."
-		case request.To != "" && !engine.ValidID(request.To):
-			return needsID("to", "the node that is to lead", "a2")
-		case request.From != "" && !engine.ValidID(request.From):
-			return needsID("from", "the node that is to lead no longer", "a1")
-		}
-		return request.wrong()
-	}) {
-		return
-	}
-	s.operate(w, r, operation{"transfer", []any{"from", request.From, "to", request.To, "note", request.Note}, func(ctx context.Context, who string) (any, error) {
-		leader, err := s.operations.Transfer(ctx, who, request.From, request.To)
-		return map[string]string{"leader": leader}, err
-	}})
-}
-
-func (s *AdminServer) snapshot(w http.ResponseWriter, r *http.Request) {
-	var request noted
-	if !s.operates(w, r) || !s.decode(w, r, &request, func() string { return request.wrong() }) {
-		return
-	}
-	s.operate(w, r, operation{"snapshot", []any{"note", request.Note}, func(ctx context.Context, who string) (any, error) {
-		index, err := s.operations.Snapshot(ctx, who)
-		return map[string]uint64{"log_index": index}, err
-	}})
-}
+var snapshots = operates("snapshot", saying(func(*wire.Note) ([]any, error) { return nil, nil }),
+	func(ctx context.Context, o ClusterOperator, who string, _ *wire.Note) (wire.Snapshot, error) {
+		index, err := o.Snapshot(ctx, who)
+		return wire.Snapshot{LogIndex: index}, err
+	})
 
 // sureOnly is asked of what could end a sale.
 type sureOnly struct {
-	Sure bool `query:"sure"` // it is meant, whatever it ends
+	// true: require is meant although no voter of another zone answers; without it that is a
+	// 409 (problem unsure), and nothing is changed.
+	Sure bool `query:"sure"`
 }
 
 // alone says that no voter of another zone than the leader's answers, or than this
@@ -308,68 +259,46 @@ func (s *AdminServer) alone() string {
 	return "No voter of another zone answers: with require nothing is granted until one does."
 }
 
-func (s *AdminServer) setZoneAck(w http.ResponseWriter, r *http.Request, q *sureOnly) {
-	var request struct {
-		noted
-		Mode string `json:"mode"`
-	}
-	if !s.operates(w, r) || !s.decode(w, r, &request, func() string {
-		switch request.Mode {
-		case wire.ZoneAckOff, wire.ZoneAckPrefer, wire.ZoneAckRequire:
-			return request.wrong()
+var setsZoneAck = operates("zone-ack", func(s *AdminServer, r *http.Request, q *sureOnly, b *wire.ZoneAckRequest) ([]any, error) {
+	said := []any{"mode", b.Mode}
+	switch b.Mode {
+	case wire.ZoneAckOff, wire.ZoneAckPrefer:
+		return said, nil
+	case wire.ZoneAckRequire:
+		if q.Sure {
+			return said, nil
 		}
-		return "The mode must be there: off, prefer or require."
-	}) || !q.Sure && request.Mode == wire.ZoneAckRequire && s.asks(w, r, s.alone()) {
-		return
+		return said, s.unsure(r, s.alone())
 	}
-	s.operate(w, r, operation{"zone-ack", []any{"mode", request.Mode, "note", request.Note}, func(ctx context.Context, who string) (any, error) {
-		return map[string]string{"mode": request.Mode}, s.operations.SetZoneAck(ctx, who, request.Mode, request.Note)
-	}})
-}
+	return said, refuse(malformed, "The mode must be there: off, prefer or require.")
+}, func(ctx context.Context, o ClusterOperator, who string, b *wire.ZoneAckRequest) (wire.ZoneAckMode, error) {
+	return wire.ZoneAckMode{Mode: b.Mode}, o.SetZoneAck(ctx, who, b.Mode, b.Note.Note)
+})
 
-func (s *AdminServer) prefer(w http.ResponseWriter, r *http.Request) {
-	var request struct {
-		noted
-		Zone *string `json:"zone"`
+var prefers = operates("prefer", saying(func(b *wire.PreferRequest) ([]any, error) {
+	if b.Zone == nil || *b.Zone != "" && !engine.ValidID(*b.Zone) {
+		return nil, refuse(malformed, wrongID("", "zone", "the zone that leadership is to be in", "a").Error()+` "" is for none.`)
 	}
-	if !s.operates(w, r) || !s.decode(w, r, &request, func() string {
-		if request.Zone == nil || *request.Zone != "" && !engine.ValidID(*request.Zone) {
-			return needsID("zone", "the zone that leadership is to be in", "a") + ` "" is for none.`
-		}
-		return request.wrong()
-	}) {
-		return
-	}
-	s.operate(w, r, operation{"prefer", []any{"zone", *request.Zone, "note", request.Note}, func(ctx context.Context, who string) (any, error) {
-		return map[string]string{"zone": *request.Zone}, s.operations.Prefer(ctx, who, *request.Zone)
-	}})
-}
+	return []any{"zone", *b.Zone}, nil
+}), func(ctx context.Context, o ClusterOperator, who string, b *wire.PreferRequest) (wire.Preferred, error) {
+	return wire.Preferred{Zone: *b.Zone}, o.Prefer(ctx, who, *b.Zone)
+})
 
-// drain makes the handler that keeps shoppers away, or lets them come again.
-func drain(name string, on bool) func(*AdminServer, http.ResponseWriter, *http.Request) {
-	return func(s *AdminServer, w http.ResponseWriter, r *http.Request) {
-		var request struct {
-			noted
-			Node string `json:"node"`
-			Zone string `json:"zone"`
+// drains makes the handler that keeps shoppers away, or lets them come again.
+func drains(name string, on bool) adminHandler {
+	return operates(name, saying(func(b *wire.DrainRequest) ([]any, error) {
+		said := []any{"node", b.Node, "zone", b.Zone}
+		switch {
+		case (b.Node == "") == (b.Zone == ""):
+			return said, refuse(malformed, `Name a node or a zone, one of them: {"node":"a1"} or {"zone":"a"}.`)
+		case b.Node != "":
+			return said, wrongID(b.Node, "node", "a node", "a1")
 		}
-		if !s.operates(w, r) || !s.decode(w, r, &request, func() string {
-			switch {
-			case (request.Node == "") == (request.Zone == ""):
-				return `Name a node or a zone, one of them: {"node":"a1"} or {"zone":"a"}.`
-			case request.Node != "" && !engine.ValidID(request.Node):
-				return needsID("node", "a node", "a1")
-			case request.Zone != "" && !engine.ValidID(request.Zone):
-				return needsID("zone", "a zone", "a")
-			}
-			return request.wrong()
-		}) {
-			return
-		}
-		d := wire.Drain{Node: request.Node, Zone: request.Zone, On: on}
-		s.operate(w, r, operation{name, []any{"node", d.Node, "zone", d.Zone, "note", request.Note},
-			func(ctx context.Context, who string) (any, error) { return d, s.operations.Drain(ctx, who, d) }})
-	}
+		return said, wrongID(b.Zone, "zone", "a zone", "a")
+	}), func(ctx context.Context, o ClusterOperator, who string, b *wire.DrainRequest) (wire.Drain, error) {
+		d := wire.Drain{Node: b.Node, Zone: b.Zone, On: on}
+		return d, o.Drain(ctx, who, d)
+	})
 }
 
 func promotedOf(plan *wire.PromotePlan, done bool) wire.Promoted {
@@ -382,85 +311,58 @@ func promotedOf(plan *wire.PromotePlan, done bool) wire.Promoted {
 	return j
 }
 
-// promote shows what a promote would do, or does what was shown. Who says
-// confirm has a plan made and carried out unread.
-func (s *AdminServer) promote(w http.ResponseWriter, r *http.Request) {
+// promotes shows what a promote would do, or does what was shown. Who says confirm has a
+// plan made and carried out unread.
+var promotes = operates("promote", saying(func(b *wire.PromoteRequest) ([]any, error) {
 	const maxTokenBytes = 512
-	var request struct {
-		noted
-		Zone    string `json:"zone"`
-		DryRun  bool   `json:"dry_run"`
-		Token   string `json:"token"`
-		Confirm bool   `json:"confirm"`
-	}
-	if !s.operates(w, r) || !s.decode(w, r, &request, func() string {
-		ways := 0
-		for _, said := range [...]bool{request.DryRun, request.Token != "", request.Confirm} {
-			if said {
-				ways++
-			}
+	ways := 0
+	for _, said := range [...]bool{b.DryRun, b.Token != "", b.Confirm} {
+		if said {
+			ways++
 		}
-		switch {
-		case !engine.ValidID(request.Zone):
-			return needsID("zone", "the zone that is to take over", "b")
-		case ways != 1:
-			return `Say one of "dry_run":true for the plan, "token" of a plan to do what it says, or "confirm":true to do it unread.`
-		case len(request.Token) > maxTokenBytes:
-			return "The token is none that a plan gave."
-		}
-		return request.wrong()
-	}) {
-		return
 	}
-	if request.DryRun {
-		plan, err := s.operations.PromotePlan(r.Context(), request.Zone)
-		if err != nil {
-			s.clusterFailed(w, r, err)
-			return
-		}
-		s.reply(w, r, http.StatusOK, promotedOf(&plan, false))
-		return
+	said := []any{"zone", b.Zone, "confirmed_unread", b.Confirm}
+	switch {
+	case ways != 1 && engine.ValidID(b.Zone):
+		return said, refuse(malformed, `Say one of "dry_run":true for the plan, "token" of a plan to do what it says, or `+
+			`"confirm":true to do it unread.`)
+	case len(b.Token) > maxTokenBytes:
+		return said, refuse(malformed, "The token is none that a plan gave.")
 	}
-	s.operate(w, r, operation{"promote", []any{"zone", request.Zone, "confirmed_unread", request.Confirm, "note", request.Note},
-		func(ctx context.Context, who string) (any, error) {
-			token := request.Token
-			if request.Confirm {
-				plan, err := s.operations.PromotePlan(ctx, request.Zone)
-				if err != nil {
-					return nil, err
-				}
-				if plan.Refusal != "" {
-					return nil, &ClusterRefusal{Message: plan.Refusal}
-				}
-				token = plan.Token
-			}
-			plan, err := s.operations.Promote(ctx, who, request.Zone, token)
-			if err != nil {
-				return nil, err
-			}
-			return promotedOf(&plan, true), nil
-		}})
-}
+	return said, wrongID(b.Zone, "zone", "the zone that is to take over", "b")
+}), func(ctx context.Context, o ClusterOperator, who string, b *wire.PromoteRequest) (j wire.Promoted, err error) {
+	if b.DryRun || b.Confirm {
+		plan, err := o.PromotePlan(ctx, b.Zone)
+		if err != nil || b.DryRun {
+			return promotedOf(&plan, false), err
+		}
+		if plan.Refusal != "" {
+			return j, &ClusterRefusal{Message: plan.Refusal}
+		}
+		b.Token = plan.Token
+	}
+	plan, err := o.Promote(ctx, who, b.Zone, b.Token)
+	return promotedOf(&plan, true), err
+})
 
 // backupQuery says what is to be in a backup.
 type backupQuery struct {
-	StateOnly bool `query:"state_only"`
+	StateOnly bool `query:"state_only"` // true: without the ledger's part, whatever becomes of settled orders then.
 }
 
-// backup streams the state, and the ledger's part. An answer that breaks off is one that failed: its
-// connection is cut, so that nobody takes it for whole.
-func (s *AdminServer) backup(w http.ResponseWriter, r *http.Request, q *backupQuery) {
-	if !s.operates(w, r) {
-		return
+// backup streams the state, and the ledger's part. An answer that breaks off is one that
+// failed: its connection is cut, so that nobody takes it for whole.
+func (s *AdminServer) backup(w http.ResponseWriter, r *http.Request, q *backupQuery) error {
+	if s.operations == nil {
+		return aloneHere
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/octet-stream")
 	if r.Method == http.MethodHead {
-		return
+		return nil
 	}
 	if !s.backingUp.TryLock() {
-		s.problem(w, r, conflict, "Another backup is being taken from this node. Wait for it, or ask another node.")
-		return
+		return refuse(conflict, "Another backup is being taken from this node. Wait for it, or ask another node.")
 	}
 	defer s.backingUp.Unlock()
 	h.Set("Content-Disposition", `attachment; filename="doorbuster.backup"`)
@@ -474,11 +376,11 @@ func (s *AdminServer) backup(w http.ResponseWriter, r *http.Request, q *backupQu
 	case out.written == 0:
 		log.Info("cluster operation failed", "error", err)
 		h.Del("Content-Disposition")
-		s.clusterFailed(w, r, err)
 	default:
 		log.Warn("cluster operation broke off", "bytes", out.written, "error", err)
 		panic(http.ErrAbortHandler)
 	}
+	return unknownCluster(err)
 }
 
 // counted is an answer of which somebody has to know whether it has begun.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 
@@ -143,7 +142,15 @@ func unknownOutcome(err error) bool {
 // problem. known is false for errors that nobody foresaw: a fault of ours.
 func problemOf(err error) (kind problemKind, detail string, known bool) {
 	var refusal *engine.Refusal
+	var refused *problemError
+	var operation *ClusterRefusal
 	switch {
+	case errors.As(err, &refused):
+		return refused.kind, refused.detail, true
+	case errors.As(err, &operation) && operation.Invalid:
+		return badOperation, operation.Message, true
+	case errors.As(err, &operation):
+		return conflict, operation.Message, true
 	case errors.As(err, &refusal):
 		entry, ok := refusalTable[refusal.Reason]
 		if ok && refusal.Detail != "" {
@@ -214,20 +221,19 @@ func (s *ShopperServer) failed(ctx *fasthttp.RequestCtx, err error) {
 	s.problem(ctx, kind, detail)
 }
 
+// problemFor makes a problem document.
+func problemFor(kind problemKind, detail, instance string, reasons ...wire.PlanProblem) wire.Problem {
+	p := &problemTable[kind]
+	return wire.Problem{Type: problemURN + p.slug, Title: p.title, Status: p.status, Detail: detail,
+		Instance: instance[:min(len(instance), 512)], Problems: reasons}
+}
+
 // problem answers an operator's request with a problem document.
 func (s *AdminServer) problem(w http.ResponseWriter, r *http.Request, kind problemKind, detail string, reasons ...wire.PlanProblem) {
 	if a, ok := w.(*answer); ok && a.refused { // whatever became of the part that was read
 		kind, detail, reasons = unauthorized, "The token expired while this was being sent, or its key was withdrawn. Nothing was changed.", nil
 	}
 	s.metrics.problem(kind)
-	body := appendProblem(nil, kind, detail, r.URL.EscapedPath())
-	if len(reasons) > 0 {
-		list, err := json.Marshal(reasons)
-		if err != nil {
-			panic(fmt.Sprintf("strings and numbers did not encode: %v", err))
-		}
-		body = append(append(body, `,"problems":`...), list...)
-	}
 	h := w.Header()
 	h.Set("Content-Type", problemType)
 	h.Set("Cache-Control", "no-store")
@@ -235,8 +241,10 @@ func (s *AdminServer) problem(w http.ResponseWriter, r *http.Request, kind probl
 		h.Set("Retry-After", retrySeconds)
 	}
 	w.WriteHeader(problemTable[kind].status)
+	to := json.NewEncoder(w)
+	to.SetEscapeHTML(false)
 	// Whoever asked may have gone; there is nobody left to tell.
-	_, _ = w.Write(append(body, '}', '\n'))
+	_ = to.Encode(problemFor(kind, detail, r.URL.EscapedPath(), reasons...))
 }
 
 // notKnown says what to do about a change of which nobody knows whether it was made.
@@ -250,11 +258,22 @@ func notKnown(r *http.Request) string {
 // failed answers an operator's request that ended in err.
 func (s *AdminServer) failed(w http.ResponseWriter, r *http.Request, err error) {
 	kind, detail, known := problemOf(err)
-	if !known {
+	if !known && !errors.As(err, new(*engine.TrailGone)) {
 		s.log.Error("admin request failed", "path", r.URL.Path, "error", err)
 	}
 	if unknownOutcome(err) && r.Method != http.MethodGet {
 		detail = notKnown(r)
+	}
+	var dropped *engine.TrailGone
+	if errors.As(err, &dropped) {
+		first := dropped.First.String()
+		w.Header().Set(wire.HeaderFirstEvent, first)
+		kind, detail = gone, "Events before "+first+" have been dropped. Begin with from="+first+"."
+	}
+	var refused *problemError
+	if errors.As(err, &refused) {
+		s.problem(w, r, kind, detail, refused.reasons...)
+		return
 	}
 	s.problem(w, r, kind, detail)
 }

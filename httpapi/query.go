@@ -154,7 +154,7 @@ var textKinds = map[string]func(name, given string) string{
 		_, err := strconv.ParseUint(given, 10, 32)
 		return unless(err == nil, foreignCursor)
 	},
-	"note": func(_, given string) string { return noted{given}.wrong() },
+	"note": func(_, given string) string { return wrongNote(given) },
 	"name": func(_, given string) string {
 		return unless(validText(given) && len(given) <= maxNameBytes, fmt.Sprintf("The name may have %d bytes of text without control characters.", maxNameBytes))
 	},

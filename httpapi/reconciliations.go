@@ -37,13 +37,18 @@ const maxNameBytes = 255
 
 // statementQuery says how a statement is to be run.
 type statementQuery struct {
-	Name   string      `query:"name" as:"name"`
-	Note   string      `query:"note" as:"note"`
-	DryRun bool        `query:"dry_run"`
-	From   engine.Time `query:"from"`
-	To     engine.Time `query:"to"`
-	// IgnoreKind and OrderPrefix are lists with commas: what to leave out.
-	IgnoreKind  string `query:"ignore_kind"`
+	Name   string `query:"name" as:"name"` // What the statement is called.
+	Note   string `query:"note" as:"note"` // Why, for the report.
+	DryRun bool   `query:"dry_run"`        // Only tell what would be settled.
+	// Begin of the statement's period: all payments from then on should be in it. Without it,
+	// the statement's first line.
+	From engine.Time `query:"from"`
+	// End of the period, not in it. Without it, just after the last line.
+	To engine.Time `query:"to"`
+	// Kinds of rows to leave out, separated by commas: at most 32 of 64 bytes.
+	IgnoreKind string `query:"ignore_kind"`
+	// Leave out rows whose order number begins with one of these, separated by commas: at most
+	// 32 of 64 bytes.
 	OrderPrefix string `query:"order_prefix"`
 }
 
@@ -58,21 +63,18 @@ func splitList(given string) []string {
 // reconcile takes a statement in, and answers with its report. A client that asks
 // for NDJSON hears how far it is, a line each time, and the report or the problem
 // in the last one.
-func (s *AdminServer) reconcile(w http.ResponseWriter, r *http.Request, asked *statementQuery) {
+func (s *AdminServer) reconcile(w http.ResponseWriter, r *http.Request, asked *statementQuery) error {
 	q := intake.Request{Name: asked.Name, Operator: operatorOf(r), Note: asked.Note, From: asked.From, To: asked.To,
 		DryRun: asked.DryRun}
 	q.Filter.Kinds, q.Filter.OrderPrefixes = splitList(asked.IgnoreKind), splitList(asked.OrderPrefix)
 	badFilter := q.Filter.Validate()
 	switch {
 	case s.reconciler == nil:
-		s.problem(w, r, conflict, "This node reconciles no statements.")
-		return
+		return refuse(conflict, "This node reconciles no statements.")
 	case q.From != 0 && q.To != 0 && q.From >= q.To:
-		s.problem(w, r, malformed, "The period must begin before it ends: from is not before to.")
-		return
+		return refuse(malformed, "The period must begin before it ends: from is not before to.")
 	case badFilter != nil:
-		s.problem(w, r, malformed, "What to leave out can't be: "+strings.ReplaceAll(badFilter.Error(), "\n", "; ")+".")
-		return
+		return refuse(malformed, "What to leave out can't be: "+strings.ReplaceAll(badFilter.Error(), "\n", "; ")+".")
 	}
 	told := newReconcileProgress(w, r)
 	q.Progress = told.heard
@@ -80,22 +82,29 @@ func (s *AdminServer) reconcile(w http.ResponseWriter, r *http.Request, asked *s
 	report, err := s.reconciler.Reconcile(r.Context(), r.Body, q)
 	if err != nil {
 		log.Info("statement not reconciled", "error", err)
-		s.notReconciled(w, r, told, err)
-		return
+		return s.notReconciled(r, told, err)
 	}
 	log.Info("statement reconciled", "report", report.ID, "open", report.Open, "settled", report.Booked,
 		"matched", report.Matched, "took_ms", report.TookMS)
 	if told.streams {
-		told.line("report", report)
-		return
+		told.line(reconcileLine{Report: report})
+		return nil
 	}
-	s.reply(w, r, http.StatusOK, report)
+	return s.reply(w, report)
+}
+
+// reconcileLine is a line of the answer to who asks for lines: the report or the problem
+// is the last.
+type reconcileLine struct {
+	Progress *reconcile.Progress `json:"progress,omitempty"`
+	Report   *reconcile.Report   `json:"report,omitempty"`
+	Problem  *wire.Problem       `json:"problem,omitempty"`
 }
 
 var statementTooLarge = fmt.Sprintf("A statement may have %d bytes. Split it, by day for instance.",
 	int64(statement.MaxBytes))
 
-func (s *AdminServer) notReconciled(w http.ResponseWriter, r *http.Request, told *reconcileProgress, err error) {
+func (s *AdminServer) notReconciled(r *http.Request, told *reconcileProgress, err error) error {
 	var bad *statement.Malformed
 	var large *http.MaxBytesError
 	var reasons []wire.PlanProblem
@@ -133,19 +142,12 @@ func (s *AdminServer) notReconciled(w http.ResponseWriter, r *http.Request, told
 			"Send the statement again: doing it twice changes nothing more."
 	}
 	if !told.streams || told.written == 0 {
-		s.problem(w, r, kind, detail, reasons...)
-		return
+		return refuse(kind, detail, reasons...)
 	}
 	s.metrics.problem(kind)
-	body := appendProblem(nil, kind, detail, r.URL.EscapedPath())
-	if len(reasons) > 0 {
-		list, err := json.Marshal(reasons)
-		if err != nil {
-			panic(fmt.Sprintf("strings and numbers did not encode: %v", err))
-		}
-		body = append(append(body, `,"problems":`...), list...)
-	}
-	told.line("problem", json.RawMessage(append(body, '}')))
+	problem := problemFor(kind, detail, r.URL.EscapedPath(), reasons...)
+	told.line(reconcileLine{Problem: &problem})
+	return nil
 }
 
 // reconcileProgress tells a client that asked for it how far a run is.
@@ -165,16 +167,15 @@ func newReconcileProgress(w http.ResponseWriter, r *http.Request) *reconcileProg
 func (p *reconcileProgress) heard(how reconcile.Progress) {
 	if p.streams && time.Since(p.last) >= progressStep {
 		p.last = time.Now()
-		p.line("progress", how)
+		p.line(reconcileLine{Progress: &how})
 	}
 }
 
-// line tells something, by its name.
-func (p *reconcileProgress) line(name string, v any) {
+func (p *reconcileProgress) line(l reconcileLine) {
 	if p.written == 0 {
 		p.header.Set("Content-Type", "application/x-ndjson")
 	}
-	text, err := json.Marshal(map[string]any{name: v})
+	text, err := json.Marshal(l)
 	if err != nil {
 		panic(fmt.Sprintf("strings, numbers and times did not encode: %v", err))
 	}
@@ -187,80 +188,69 @@ func (p *reconcileProgress) line(name string, v any) {
 const mostSetAside = 1000
 
 // setAside has differences count as seen to.
-func (s *AdminServer) setAside(w http.ResponseWriter, r *http.Request) {
-	var request struct {
-		noted
-		Differences []string `json:"differences"`
-		All         bool     `json:"all"`
-	}
-	if !s.decode(w, r, &request, func() string {
-		switch {
-		case strings.TrimSpace(request.Note) == "":
-			return "Say in note why."
-		case request.All == (len(request.Differences) > 0):
-			return `Name the differences, or all of them with "all":true.`
-		case len(request.Differences) > mostSetAside:
-			return fmt.Sprintf("%d differences are over %d. Name fewer at a time, or all.", len(request.Differences),
-				mostSetAside)
-		}
-		return request.wrong()
-	}) {
-		return
-	}
+func (s *AdminServer) setAside(r *http.Request, b *wire.SetAsideRequest) (*reconcile.Report, error) {
 	id := r.PathValue("id")
-	if s.reconciler == nil || !engine.ValidID(id) {
-		s.problem(w, r, notFound, noReport)
-		return
+	switch {
+	case strings.TrimSpace(b.Note) == "":
+		return nil, refuse(malformed, "Say in note why.")
+	case wrongNote(b.Note) != "":
+		return nil, refuse(malformed, wrongNote(b.Note))
+	case b.All == (len(b.Differences) > 0):
+		return nil, refuse(malformed, `Name the differences, or all of them with "all":true.`)
+	case len(b.Differences) > mostSetAside:
+		return nil, refuse(malformed, fmt.Sprintf("%d differences are over %d. Name fewer at a time, or all.",
+			len(b.Differences), mostSetAside))
+	case s.reconciler == nil || !engine.ValidID(id):
+		return nil, refuse(notFound, noReport)
 	}
-	q := archive.SetAside{Report: id, Differences: request.Differences, All: request.All, Operator: operatorOf(r),
-		Note: request.Note}
-	report, err := s.reconciler.SetAside(r.Context(), q)
+	report, err := s.reconciler.SetAside(r.Context(), archive.SetAside{Report: id, Differences: b.Differences, All: b.All,
+		Operator: operatorOf(r), Note: b.Note})
 	var closed *archive.NotOpenError
 	switch {
 	case errors.As(err, &closed):
 		wrong := closed.Error()
-		s.problem(w, r, conflict, strings.ToUpper(wrong[:1])+wrong[1:]+". Nothing was set aside.")
+		return nil, refuse(conflict, strings.ToUpper(wrong[:1])+wrong[1:]+". Nothing was set aside.")
 	case errors.Is(err, archive.ErrNoReport):
-		s.problem(w, r, notFound, noReport)
+		return nil, refuse(notFound, noReport)
 	case err != nil:
-		s.failed(w, r, err)
-	default:
-		s.log.Info("differences set aside", "operator", q.Operator, "report", id, "differences", len(report.SetAside),
-			"note", q.Note)
-		s.reply(w, r, http.StatusOK, report)
+		return nil, err
 	}
+	s.log.Info("differences set aside", "operator", operatorOf(r), "report", id, "differences", len(report.SetAside),
+		"note", b.Note)
+	return report, nil
 }
 
-// reportList is the answer with what is kept, on whichever node.
+// reportList is what is kept, on whichever node.
 type reportList struct {
-	Reconciliations []reconcile.Report   `json:"reconciliations"`
-	Unanswered      []archive.SilentNode `json:"unanswered,omitempty"`
+	Reconciliations []reconcile.Report `json:"reconciliations"`
+	// Nodes that could not be asked, or could not give a report that they have; not there if
+	// all answered. What they ran last may be missing.
+	Unanswered []archive.SilentNode `json:"unanswered,omitempty"`
 }
 
 // reports lists what is kept on the nodes.
-func (s *AdminServer) reports(w http.ResponseWriter, r *http.Request) {
-	list := reportList{Reconciliations: []reconcile.Report{}}
-	if s.reconciler != nil {
-		kept, silent, err := s.reconciler.Reports(r.Context())
-		if err != nil {
-			s.failed(w, r, err)
-			return
-		}
-		list.Reconciliations, list.Unanswered = append(list.Reconciliations, kept...), silent
+func (s *AdminServer) reports(r *http.Request) (list reportList, err error) {
+	list.Reconciliations = []reconcile.Report{}
+	if s.reconciler == nil {
+		return list, nil
 	}
-	s.reply(w, r, http.StatusOK, list)
+	kept, silent, err := s.reconciler.Reports(r.Context())
+	list.Reconciliations, list.Unanswered = append(list.Reconciliations, kept...), silent
+	return list, err
 }
 
 // reportQuery says which part of a report is asked for.
 type reportQuery struct {
-	Format   string `query:"format" oneof:"json csv"`
-	Part     string `query:"part" oneof:"findings totals days sessions listings"` // of CSV
-	Findings int64  `query:"findings" usual:"9223372036854775807" least:"0" most:"9223372036854775807"`
-	Open     bool   `query:"open"` // only those findings
+	Format string `query:"format" oneof:"json csv"` // json or csv; json without it.
+	// Which part, as CSV; findings without it.
+	Part string `query:"part" oneof:"findings totals days sessions listings"`
+	// At most so many findings, as JSON; all without it.
+	Findings int64 `query:"findings" usual:"9223372036854775807" least:"0" most:"9223372036854775807"`
+	Open     bool  `query:"open"` // true: only findings that somebody must see to, as JSON.
 }
 
 // report gives a whole report: as JSON with its findings, or one part as CSV.
-func (s *AdminServer) report(w http.ResponseWriter, r *http.Request, q *reportQuery) {
+func (s *AdminServer) report(w http.ResponseWriter, r *http.Request, q *reportQuery) error {
 	part := q.Part
 	var of reportPart
 	switch {
@@ -268,26 +258,21 @@ func (s *AdminServer) report(w http.ResponseWriter, r *http.Request, q *reportQu
 		part = cmp.Or(part, "findings")
 		of = reportParts[part]
 	case part != "":
-		s.problem(w, r, malformed, "Parts are for CSV: ?format=csv&part=findings.")
-		return
+		return refuse(malformed, "Parts are for CSV: ?format=csv&part=findings.")
 	}
 	id := r.PathValue("id")
 	if s.reconciler == nil || !engine.ValidID(id) {
-		s.problem(w, r, notFound, noReport)
-		return
+		return refuse(notFound, noReport)
 	}
 	report, findings, err := s.reconciler.Report(r.Context(), id)
 	var unsure *archive.NoReportError
 	switch {
 	case errors.As(err, &unsure):
-		s.problem(w, r, notFound, noReport+" But not all nodes could be asked: "+unsure.Nodes()+".")
-		return
+		return refuse(notFound, noReport+" But not all nodes could be asked: "+unsure.Nodes()+".")
 	case errors.Is(err, archive.ErrNoReport):
-		s.problem(w, r, notFound, noReport)
-		return
+		return refuse(notFound, noReport)
 	case err != nil:
-		s.failed(w, r, err)
-		return
+		return err
 	}
 	defer findings.Close()
 	out := &counted{to: w}
@@ -308,6 +293,7 @@ func (s *AdminServer) report(w http.ResponseWriter, r *http.Request, q *reportQu
 		s.log.Warn("report broke off", "report", id, "bytes", out.written, "error", err)
 		panic(http.ErrAbortHandler)
 	}
+	return nil
 }
 
 const noReport = "No report has this id. Reports are listed at /admin/v1/reconciliations; the oldest are dropped."

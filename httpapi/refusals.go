@@ -21,18 +21,16 @@ type NodeRefusals struct {
 
 // refusalQuery says whose refusals are asked for.
 type refusalQuery struct {
-	Shopper string `query:"shopper" as:"shopper"`
-	Session string `query:"session" as:"id"`
+	Shopper string `query:"shopper" as:"shopper" needed:"true"` // Whose.
+	Session string `query:"session" as:"id"`                    // In this session.
 }
 
 // refusals tells customer service why a shopper was refused.
-func (s *AdminServer) refusals(w http.ResponseWriter, r *http.Request, q *refusalQuery) {
-	shopper, session := q.Shopper, q.Session
-	if shopper == "" {
-		s.problem(w, r, malformed, "Say whose: ?shopper=ID.")
-		return
+func (s *AdminServer) refusals(r *http.Request, q *refusalQuery) (*wire.Refusals, error) {
+	if q.Shopper == "" {
+		return nil, refuse(malformed, "Say whose: ?shopper=ID.")
 	}
-	s.reply(w, r, http.StatusOK, refusalsOf(shopper, session, s.cluster.Refusals(r.Context(), shopper, session)))
+	return refusalsOf(q.Shopper, q.Session, s.cluster.Refusals(r.Context(), q.Shopper, q.Session)), nil
 }
 
 // refusalsOf puts together what the nodes told.

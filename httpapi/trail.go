@@ -106,25 +106,25 @@ const (
 
 // eventQuery is what a reader of events asks for.
 type eventQuery struct {
-	From    askedPosition `query:"from"` // from what comes next without
-	Last    int           `query:"last" most:"10000"`
-	Session string        `query:"session" as:"id"`
-	Follow  bool          `query:"follow" usual:"true"`
+	// Position to begin with: INDEX or INDEX.N; 0 is the first that is kept. Without it, and
+	// without last, what comes next.
+	From    askedPosition `query:"from"`
+	Last    int           `query:"last" most:"10000"`   // Begin so many events before the end; with session, so many of its events.
+	Session string        `query:"session" as:"id"`     // Only events of this session.
+	Follow  bool          `query:"follow" usual:"true"` // false: end with what there is.
 }
 
 // events streams the trail, one JSON object a line, and goes on as it grows.
-func (s *AdminServer) events(w http.ResponseWriter, r *http.Request, q *eventQuery) {
+func (s *AdminServer) events(w http.ResponseWriter, r *http.Request, q *eventQuery) error {
 	if q.Last > 0 && q.From.given {
-		s.problem(w, r, malformed, fmt.Sprintf("last must be 1 to %d, and goes without from.", MostLastEvents))
-		return
+		return refuse(malformed, fmt.Sprintf("last must be 1 to %d, and goes without from.", MostLastEvents))
 	}
 	from := q.From.TrailPosition
 	ctx, end := context.WithCancel(r.Context())
 	defer end()
 	leave := s.readers.enter(operatorOf(r), end)
 	if leave == nil {
-		s.problem(w, r, unavailable, fmt.Sprintf("%d readers follow this node's events already. Ask another node.", eventReaders))
-		return
+		return refuse(unavailable, fmt.Sprintf("%d readers follow this node's events already. Ask another node.", eventReaders))
 	}
 	defer leave()
 	r = r.WithContext(ctx)
@@ -148,8 +148,7 @@ func (s *AdminServer) events(w http.ResponseWriter, r *http.Request, q *eventQue
 		first, since, err = s.trail.Horizon(false)
 	}
 	if err != nil {
-		s.trailFailed(w, r, err)
-		return
+		return err
 	}
 	w.Header().Set(wire.HeaderFirstEvent, first.String())
 	w.Header().Set(wire.HeaderKeptSince, milliseconds(since))
@@ -157,7 +156,7 @@ func (s *AdminServer) events(w http.ResponseWriter, r *http.Request, q *eventQue
 	w.Header().Set("X-Accel-Buffering", "no")
 	w.Header().Set(wire.HeaderFromEvent, from.String())
 	if r.Method == http.MethodHead {
-		return
+		return nil
 	}
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Time{}) // nothing more is read; where there are no deadlines, there is none
@@ -173,12 +172,15 @@ func (s *AdminServer) events(w http.ResponseWriter, r *http.Request, q *eventQue
 		}
 		switch {
 		case slow:
-			s.log.Warn("a reader of events was cut off: it took nothing", "for", s.eventPatience, "at", at.String(), "operator", operatorOf(r), "address", r.RemoteAddr)
+			s.log.Warn("a reader of events was cut off: it took nothing", "for", s.eventPatience, "at", at.String(),
+				"operator", operatorOf(r), "address", r.RemoteAddr)
 		case out.err == nil:
-			s.log.Warn("a reader of events was cut off", "at", at.String(), "operator", operatorOf(r), "address", r.RemoteAddr, "error", err)
+			s.log.Warn("a reader of events was cut off", "at", at.String(), "operator", operatorOf(r), "address", r.RemoteAddr,
+				"error", err)
 		} // else it left by itself
 		panic(http.ErrAbortHandler) // an end in good order would say that this is all
 	}
+	return nil
 }
 
 // fromTheEnd gives the position behind which so many events stand now. A ledger
@@ -266,29 +268,19 @@ func (o *trailStream) flush() {
 	}
 }
 
-// trailFailed answers for a trail that can't be read, or no longer from there.
-func (s *AdminServer) trailFailed(w http.ResponseWriter, r *http.Request, err error) {
-	var dropped *engine.TrailGone
-	if errors.As(err, &dropped) {
-		w.Header().Set(wire.HeaderFirstEvent, dropped.First.String())
-		s.problem(w, r, gone, "Events before "+dropped.First.String()+" have been dropped. Begin with from="+dropped.First.String()+".")
-		return
-	}
-	s.failed(w, r, err)
-}
-
 // auditQuery is which part of the trail is asked for.
 type auditQuery struct {
-	Order    string        `query:"order" as:"order"`
-	Session  string        `query:"session" as:"id"`
-	Operator string        `query:"operator" as:"operator"`
-	From     askedPosition `query:"from"`
-	Limit    int           `query:"limit" usual:"100" most:"1000"`
+	Order    string        `query:"order" as:"order"`              // An order number.
+	Session  string        `query:"session" as:"id"`               // Of this session.
+	Operator string        `query:"operator" as:"operator"`        // What this operator did.
+	From     askedPosition `query:"from"`                          // Where to go on: next of the page before.
+	Limit    int           `query:"limit" usual:"100" most:"1000"` // Events a page.
 }
 
 // audit gives a page of the trail: of an order, a session, an operator, or all.
-func (s *AdminServer) audit(w http.ResponseWriter, r *http.Request, q *auditQuery) {
-	f := engine.TrailFilter{OrderNo: q.Order, Session: q.Session, Operator: q.Operator, From: q.From.TrailPosition, Limit: q.Limit}
+func (s *AdminServer) audit(_ *http.Request, q *auditQuery) (page wire.TrailPage, err error) {
+	f := engine.TrailFilter{OrderNo: strings.ToUpper(q.Order), Session: q.Session, Operator: q.Operator,
+		From: q.From.TrailPosition, Limit: q.Limit}
 	named := 0
 	for _, name := range []string{f.OrderNo, f.Session, f.Operator} {
 		if name != "" {
@@ -296,31 +288,16 @@ func (s *AdminServer) audit(w http.ResponseWriter, r *http.Request, q *auditQuer
 		}
 	}
 	if named > 1 {
-		s.problem(w, r, malformed, "Ask for one of order, session and operator.")
-		return
+		return page, refuse(malformed, "Ask for one of order, session and operator.")
 	}
-	f.OrderNo = strings.ToUpper(f.OrderNo)
 	found, next, more, err := s.trail.Audit(f)
-	var first engine.TrailPosition
-	var since engine.Time
-	if err == nil {
-		first, since, err = s.trail.Horizon(f.Operator != "")
-	}
 	if err != nil {
-		s.trailFailed(w, r, err)
-		return
+		return page, err
 	}
-	page := struct {
-		First  string            `json:"first_event"` // what was before it is not known here
-		Since  string            `json:"kept_since"`
-		Events []wire.TrailEvent `json:"events"`
-		Next   string            `json:"next,omitempty"`
-	}{First: first.String(), Since: milliseconds(since), Events: make([]wire.TrailEvent, 0, len(found))}
-	for i := range found {
-		page.Events = append(page.Events, trailOf(&found[i]))
-	}
+	first, since, err := s.trail.Horizon(f.Operator != "")
+	page = wire.TrailPage{First: first.String(), Since: milliseconds(since), Events: listOf(found, trailOf)}
 	if more {
 		page.Next = next.String()
 	}
-	s.reply(w, r, http.StatusOK, page)
+	return page, err
 }

@@ -96,6 +96,9 @@ type Note struct {
 	Note string `json:"note,omitempty" jsonschema:"maxLength=1024"` // Why, for the audit trail.
 }
 
+// Why gives the note.
+func (n Note) Why() string { return n.Note }
+
 // StockRequest puts more units up, or takes free ones away.
 type StockRequest struct {
 	Note

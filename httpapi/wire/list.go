@@ -48,3 +48,10 @@ type ImportProgress struct {
 	Committed int `json:"committed"` // Rows that are in the log.
 	Of        int `json:"of"`
 }
+
+// SetAsideRequest names open differences of a report that somebody has seen to.
+type SetAsideRequest struct {
+	Note        string   `json:"note" jsonschema:"minLength=1,maxLength=1024"`     // Why.
+	Differences []string `json:"differences,omitempty" jsonschema:"maxItems=1000"` // By id, each of them open.
+	All         bool     `json:"all,omitempty"`                                    // All that the report left open, instead of differences.
+}
