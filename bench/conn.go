@@ -111,14 +111,8 @@ func (c *conn) send(request []byte) error {
 }
 
 // receive is the second half of roundTrip.
-func (c *conn) receive() (reply, error) {
-	a, last, err := c.read()
-	switch {
-	case err != nil:
-		c.hop()
-	case last:
-		c.close()
-	}
+func (c *conn) receive() (a reply, err error) {
+	_, err = c.read(1, func(_ int, got reply) { a = got })
 	return a, err
 }
 
@@ -130,34 +124,39 @@ func (c *conn) exchange(requests []byte, count int, each func(n int, a reply)) (
 	if err := c.send(requests); err != nil {
 		return 0, err
 	}
-	have := 0
-	for last := false; answered < count && !last; {
+	return c.read(count, each)
+}
+
+// read reads count answers and nothing behind them.
+func (c *conn) read(count int, each func(n int, a reply)) (answered int, err error) {
+	have, last := 0, false
+	for answered < count && !last && err == nil {
 		total, head, perr := answerBounds(c.in[:have])
-		if perr == nil && (total == 0 || have < total) {
-			var more int
-			if more, perr = c.more(have, total); perr == nil {
-				have += more
-				continue
-			}
+		if err = perr; err == nil && (total == 0 || have < total) {
+			var n int
+			n, err = c.more(have, total)
+			have += n
+			continue
 		}
-		if perr != nil {
-			c.hop()
-			return answered, perr
+		if err == nil {
+			last = saysClose(c.in[:head])
+			each(answered, reply{status: statusOf(c.in[:head]), body: c.in[head:total]})
+			answered++
+			have = copy(c.in, c.in[total:have])
 		}
-		last = saysClose(c.in[:head])
-		each(answered, reply{status: statusOf(c.in[:head]), body: c.in[head:total]})
-		answered++
-		have = copy(c.in, c.in[total:have])
 	}
-	switch {
-	case answered < count:
-		c.close()
-		return answered, fmt.Errorf("receive: %w", io.ErrUnexpectedEOF)
-	case have > 0:
+	if err == nil && have > 0 && answered == count {
+		err = fmt.Errorf("%w: %d bytes after the last answer", errBadAnswer, have)
+	}
+	if err != nil {
 		c.hop()
-		return answered, fmt.Errorf("%w: %d bytes after the last answer", errBadAnswer, have)
+	} else if last {
+		c.close()
+		if answered < count {
+			err = fmt.Errorf("receive: %w", io.ErrUnexpectedEOF)
+		}
 	}
-	return answered, nil
+	return answered, err
 }
 
 // more reads behind the have bytes that were read of an answer of total bytes, 0
@@ -211,39 +210,6 @@ func (c *conn) close() {
 	if c.c != nil {
 		_ = c.c.Close()
 		c.c = nil
-	}
-}
-
-// read reads one answer; last says that the server will close the connection.
-func (c *conn) read() (a reply, last bool, err error) {
-	have := 0
-	for {
-		n, rerr := c.c.Read(c.in[have:])
-		have += n
-		total, head, perr := answerBounds(c.in[:have])
-		if perr != nil {
-			return reply{}, true, perr
-		}
-		if total > 0 && have >= total {
-			if have > total {
-				return reply{}, true, fmt.Errorf("%w: %d bytes after the answer", errBadAnswer, have-total)
-			}
-			h := c.in[:head]
-			return reply{status: statusOf(h), body: c.in[head:total]}, saysClose(h), nil
-		}
-		if rerr != nil {
-			if rerr == io.EOF {
-				rerr = io.ErrUnexpectedEOF
-			}
-			return reply{}, true, fmt.Errorf("receive: %w", rerr)
-		}
-		need := max(total, have+1)
-		if need > maxAnswerBytes {
-			return reply{}, true, fmt.Errorf("%w: over %d bytes", errBadAnswer, maxAnswerBytes)
-		}
-		if need > len(c.in) {
-			c.in = append(c.in, make([]byte, max(need-len(c.in), len(c.in)))...)
-		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package cashier
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -49,13 +50,23 @@ type call struct {
 	tries     int
 }
 
+func (c *call) key() []byte { return binary.BigEndian.AppendUint64(nil, c.Seq) }
+
+// refusal is a no of the cashier's, with the HTTP status that goes with it.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r *refusal) Error() string { return r.text }
+
 // Errors of the books.
 var (
-	ErrPaid     = errors.New("the order is paid already")
-	ErrClosed   = errors.New("the order is closed: no money is taken for it any more")
-	ErrUnknown  = errors.New("there is no such payment")
-	ErrDiffers  = errors.New("order, amount or currency are not the payment's own")
-	ErrRefunded = errors.New("the payment was paid back under another number")
+	ErrPaid     error = &refusal{409, "the order is paid already"}
+	ErrClosed   error = &refusal{409, "the order is closed: no money is taken for it any more"}
+	ErrUnknown  error = &refusal{404, "there is no such payment"}
+	ErrDiffers  error = &refusal{422, "order, amount or currency are not the payment's own"}
+	ErrRefunded error = &refusal{409, "the payment was paid back under another number"}
 )
 
 var (
@@ -117,34 +128,25 @@ func (b *Books) update(what func(*bolt.Tx) error) error {
 	err := b.db.Batch(func(tx *bolt.Tx) error {
 		refused = nil
 		err := what(tx)
-		if errors.Is(err, ErrPaid) || errors.Is(err, ErrClosed) || errors.Is(err, ErrUnknown) ||
-			errors.Is(err, ErrDiffers) || errors.Is(err, ErrRefunded) {
+		if no := new(refusal); errors.As(err, &no) {
 			refused = err // a no has written nothing, and is no reason to roll others back
 			return nil
 		}
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return refused
+	return cmp.Or(err, refused)
 }
 
-func paymentByID(tx *bolt.Tx, id string) (p Payment, found bool, err error) {
-	key := tx.Bucket(bucketByID).Get([]byte(id))
-	if key == nil {
+// paymentBy finds a payment by its id, or in bucketByOrder by its order.
+func paymentBy(tx *bolt.Tx, index []byte, name string) (p Payment, found bool, err error) {
+	key := tx.Bucket(index).Get([]byte(name))
+	switch {
+	case key == nil:
 		return p, false, nil
+	case &index[0] == &bucketByOrder[0]:
+		return paymentBy(tx, bucketByID, string(key))
 	}
 	return p, true, json.Unmarshal(tx.Bucket(bucketPayments).Get(key), &p)
-}
-
-// paymentOf finds the payment of an order.
-func paymentOf(tx *bolt.Tx, orderNo string) (p Payment, found bool, err error) {
-	id := tx.Bucket(bucketByOrder).Get([]byte(orderNo))
-	if id == nil {
-		return p, false, nil
-	}
-	return paymentByID(tx, string(id))
 }
 
 // Take books a payment and the callbacks that are to tell of it. until is when its
@@ -153,7 +155,7 @@ func paymentOf(tx *bolt.Tx, orderNo string) (p Payment, found bool, err error) {
 func (b *Books) Take(p Payment, until time.Time, calls []call) (booked Payment, queued []call, err error) {
 	err = b.update(func(tx *bolt.Tx) error {
 		booked, queued = p, nil
-		known, found, err := paymentOf(tx, p.OrderNo)
+		known, found, err := paymentBy(tx, bucketByOrder, p.OrderNo)
 		if err != nil {
 			return err
 		}
@@ -174,7 +176,7 @@ func (b *Books) Take(p Payment, until time.Time, calls []call) (booked Payment, 
 			if c.Seq, err = tx.Bucket(bucketCalls).NextSequence(); err != nil {
 				return err
 			}
-			if err := put(tx.Bucket(bucketCalls), binary.BigEndian.AppendUint64(nil, c.Seq), &c); err != nil {
+			if err := put(tx.Bucket(bucketCalls), c.key(), &c); err != nil {
 				return err
 			}
 			queued = append(queued, c)
@@ -187,7 +189,7 @@ func (b *Books) Take(p Payment, until time.Time, calls []call) (booked Payment, 
 // Payment finds a payment.
 func (b *Books) Payment(id string) (p Payment, found bool, err error) {
 	err = b.db.View(func(tx *bolt.Tx) error {
-		p, found, err = paymentByID(tx, id)
+		p, found, err = paymentBy(tx, bucketByID, id)
 		return err
 	})
 	return p, found, err
@@ -198,7 +200,7 @@ func (b *Books) Payment(id string) (p Payment, found bool, err error) {
 func (b *Books) PayBack(r Refund) (booked Refund, err error) {
 	err = b.update(func(tx *bolt.Tx) error {
 		booked = r
-		p, found, err := paymentByID(tx, r.PaymentID)
+		p, found, err := paymentBy(tx, bucketByID, r.PaymentID)
 		switch {
 		case err != nil:
 			return err
@@ -234,7 +236,7 @@ func (b *Books) PayBack(r Refund) (booked Refund, err error) {
 func (b *Books) CloseOrder(orderNo string, at time.Time) (paid *Payment, err error) {
 	err = b.update(func(tx *bolt.Tx) error {
 		paid = nil
-		p, found, err := paymentOf(tx, orderNo)
+		p, found, err := paymentBy(tx, bucketByOrder, orderNo)
 		if err != nil {
 			return err
 		}
@@ -266,10 +268,10 @@ const unchanged = "unchanged"
 // for a payment the first stays that decided anything.
 func (b *Books) delivered(c call, told string, at time.Time) error {
 	return b.update(func(tx *bolt.Tx) error {
-		if err := tx.Bucket(bucketCalls).Delete(binary.BigEndian.AppendUint64(nil, c.Seq)); err != nil {
+		if err := tx.Bucket(bucketCalls).Delete(c.key()); err != nil {
 			return err
 		}
-		p, found, err := paymentByID(tx, c.PaymentID)
+		p, found, err := paymentBy(tx, bucketByID, c.PaymentID)
 		if err != nil || !found || p.Told != "" && (p.Told != unchanged || told == unchanged) {
 			return err
 		}
@@ -281,13 +283,9 @@ func (b *Books) delivered(c call, told string, at time.Time) error {
 // Payments gives each with every payment, without its token, in the order of their
 // times.
 func (b *Books) Payments(each func(*Payment) error) error {
-	return b.rows(bucketPayments, time.UnixMilli(0), time.Now().Add(time.Hour), func(v []byte) error {
-		var p Payment
-		if err := json.Unmarshal(v, &p); err != nil {
-			return err
-		}
+	return rows(b, bucketPayments, time.UnixMilli(0), time.Now().Add(time.Hour), func(p *Payment) error {
 		p.Token = ""
-		return each(&p)
+		return each(p)
 	})
 }
 
@@ -308,43 +306,39 @@ type Row struct {
 // Statement gives each with every payment, and then every refund, at [from, to),
 // in the order of their times.
 func (b *Books) Statement(from, to time.Time, each func(*Row) error) error {
-	if err := b.rows(bucketPayments, from, to, func(v []byte) error {
-		var p Payment
-		if err := json.Unmarshal(v, &p); err != nil {
-			return err
-		}
+	if err := rows(b, bucketPayments, from, to, func(p *Payment) error {
 		return each(&Row{p.ID, p.OrderNo, p.Amount, p.Currency, "payment", p.At, p.Transaction})
 	}); err != nil {
 		return err
 	}
-	return b.rows(bucketRefunds, from, to, func(v []byte) error {
-		var r Refund
-		if err := json.Unmarshal(v, &r); err != nil {
-			return err
-		}
+	return rows(b, bucketRefunds, from, to, func(r *Refund) error {
 		return each(&Row{r.PaymentID, r.OrderNo, r.Amount, r.Currency, "refund", r.At, ""})
 	})
 }
 
 // rows reads a bucket in pieces: a transaction that stays open keeps the file from
 // using its pages again, and its reader may be slow.
-func (b *Books) rows(bucket []byte, from, to time.Time, each func([]byte) error) error {
+func rows[T any](b *Books, bucket []byte, from, to time.Time, each func(*T) error) error {
 	next, end := keyAt(from, ""), keyAt(to, "")
 	for {
-		var page [][]byte
+		var page []*T
 		if err := b.db.View(func(tx *bolt.Tx) error {
 			c := tx.Bucket(bucket).Cursor()
 			k, v := c.Seek(next)
 			for ; k != nil && string(k) < string(end) && len(page) < statementRows; k, v = c.Next() {
-				page = append(page, append([]byte(nil), v...))
+				row := new(T)
+				if err := json.Unmarshal(v, row); err != nil {
+					return err
+				}
+				page = append(page, row)
 				next = append(append(next[:0], k...), 0)
 			}
 			return nil
 		}); err != nil {
 			return err
 		}
-		for _, v := range page {
-			if err := each(v); err != nil {
+		for _, row := range page {
+			if err := each(row); err != nil {
 				return err
 			}
 		}
@@ -369,28 +363,24 @@ type Totals struct {
 // Add gives the totals.
 func (b *Books) Add() (t Totals, err error) {
 	t.Taken, t.PaidBack = map[string]int64{}, map[string]int64{}
-	err = b.db.View(func(tx *bolt.Tx) error {
-		t.Closed, t.Calls = int64(tx.Bucket(bucketClosed).Stats().KeyN), int64(tx.Bucket(bucketCalls).Stats().KeyN)
-		if err := tx.Bucket(bucketPayments).ForEach(func(_, v []byte) error {
-			var p Payment
-			err := json.Unmarshal(v, &p)
+	begin, end := time.UnixMilli(0), time.Now().Add(time.Hour)
+	return t, errors.Join(
+		b.db.View(func(tx *bolt.Tx) error {
+			t.Closed, t.Calls = int64(tx.Bucket(bucketClosed).Stats().KeyN), int64(tx.Bucket(bucketCalls).Stats().KeyN)
+			return nil
+		}),
+		rows(b, bucketPayments, begin, end, func(p *Payment) error {
 			t.Payments++
 			t.Taken[p.Currency] += p.Amount
 			if p.Late {
 				t.Late++
 			}
-			return err
-		}); err != nil {
-			return err
-		}
-		return tx.Bucket(bucketRefunds).ForEach(func(_, v []byte) error {
-			var r Refund
-			err := json.Unmarshal(v, &r)
+			return nil
+		}),
+		rows(b, bucketRefunds, begin, end, func(r *Refund) error {
 			t.Refunds++
 			t.PaidBack[r.Currency] += r.Amount
 			t.Asked += int64(r.Asked)
-			return err
-		})
-	})
-	return t, err
+			return nil
+		}))
 }

@@ -77,9 +77,9 @@ func (c *Cashier) Books() *Books { return c.books }
 
 // Errors of Take besides those of the books.
 var (
-	ErrToken   = errors.New("the token does not do")
-	ErrExpired = errors.New("the time to pay is over")
-	ErrShop    = errors.New("the shop, which checks tokens, does not answer")
+	ErrToken   error = &refusal{422, "the token does not do"}
+	ErrExpired error = &refusal{422, "the time to pay is over"}
+	ErrShop    error = &refusal{502, "the shop, which checks tokens, does not answer"}
 )
 
 // Take takes the money that a token names. id names the payment, "" for a new

@@ -46,32 +46,25 @@ type Faults struct {
 // Validate reports every setting that can't be.
 func (c Config) Validate() error {
 	var errs []error
-	if c.File == "" {
-		errs = append(errs, errors.New("there is no file for the books"))
+	unless := func(holds bool, format string, args ...any) {
+		if !holds {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
 	}
-	if len(c.Shop) == 0 {
-		errs = append(errs, errors.New("there is no shop to call back"))
-	}
+	unless(c.File != "", "there is no file for the books")
+	unless(len(c.Shop) > 0, "there is no shop to call back")
 	for _, shop := range c.Shop {
-		if u, err := url.Parse(shop); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			errs = append(errs, fmt.Errorf("the shop %q is not like http://127.0.0.1:8080", shop))
-		}
+		u, err := url.Parse(shop)
+		unless(err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "",
+			"the shop %q is not like http://127.0.0.1:8080", shop)
 	}
-	if c.Workers < 0 || c.Workers > 1024 {
-		errs = append(errs, fmt.Errorf("%d workers are not between 1 and 1024", c.Workers))
+	unless(c.Workers >= 0 && c.Workers <= 1024, "%d workers are not between 1 and 1024", c.Workers)
+	f := &c.Faults
+	for i, share := range []float64{f.Repeat, f.Drop, f.Reorder, f.Late, f.Fail} {
+		unless(share >= 0 && share <= 1, "the share to %s is %v; it must be 0 to 1",
+			[]string{"repeat", "drop", "reorder", "late", "fail"}[i], share)
 	}
-	for _, share := range []struct {
-		name  string
-		value float64
-	}{{"repeat", c.Faults.Repeat}, {"drop", c.Faults.Drop}, {"reorder", c.Faults.Reorder}, {"late", c.Faults.Late},
-		{"fail", c.Faults.Fail}} {
-		if !(share.value >= 0 && share.value <= 1) {
-			errs = append(errs, fmt.Errorf("the share to %s is %v; it must be 0 to 1", share.name, share.value))
-		}
-	}
-	if c.Faults.Delay < 0 || c.Faults.Delay > time.Hour {
-		errs = append(errs, fmt.Errorf("the delay is %s; it must be 0s to 1h", c.Faults.Delay))
-	}
+	unless(f.Delay >= 0 && f.Delay <= time.Hour, "the delay is %s; it must be 0s to 1h", f.Delay)
 	return errors.Join(errs...)
 }
 

@@ -43,18 +43,11 @@ func reply(w http.ResponseWriter, status int, v any) {
 	_, _ = w.Write(append(text, '\n')) // whoever asked may have gone
 }
 
-// no answers why something is not done. payment is the one that is in the way.
+// no answers why something is not done. paid is the payment that is in the way.
 func no(w http.ResponseWriter, err error, paid *Payment) {
 	status := http.StatusInternalServerError
-	switch {
-	case errors.Is(err, ErrToken), errors.Is(err, ErrExpired), errors.Is(err, ErrDiffers):
-		status = http.StatusUnprocessableEntity
-	case errors.Is(err, ErrPaid), errors.Is(err, ErrClosed), errors.Is(err, ErrRefunded):
-		status = http.StatusConflict
-	case errors.Is(err, ErrUnknown):
-		status = http.StatusNotFound
-	case errors.Is(err, ErrShop):
-		status = http.StatusBadGateway
+	if r := new(refusal); errors.As(err, &r) {
+		status = r.status
 	}
 	reply(w, status, struct {
 		Error   string   `json:"error"`
@@ -62,13 +55,16 @@ func no(w http.ResponseWriter, err error, paid *Payment) {
 	}{err.Error(), paid})
 }
 
+// bad answers what is wrong with a question.
+func bad(w http.ResponseWriter, why string) { no(w, &refusal{http.StatusBadRequest, why}, nil) }
+
 func read(w http.ResponseWriter, r *http.Request, v any) (body []byte, ok bool) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
 	if err == nil {
 		err = json.Unmarshal(body, v)
 	}
 	if err != nil {
-		reply(w, http.StatusBadRequest, map[string]string{"error": "the body must be a JSON object: " + err.Error()})
+		bad(w, "the body must be a JSON object: "+err.Error())
 		return nil, false
 	}
 	return body, true
@@ -83,19 +79,17 @@ func (c *Cashier) pay(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if asked.PaymentID != "" && !engine.ValidKey(asked.PaymentID) {
-		reply(w, http.StatusBadRequest,
-			map[string]string{"error": "the payment_id must have 1 to 255 printable ASCII characters and no space"})
+		bad(w, "the payment_id must have 1 to 255 printable ASCII characters and no space")
 		return
 	}
 	p, err := c.Take(r.Context(), asked.Token, asked.PaymentID)
+	p.Token = ""
 	switch {
 	case errors.Is(err, ErrPaid):
-		p.Token = ""
 		no(w, err, &p)
 	case err != nil:
 		no(w, err, nil)
 	default:
-		p.Token = ""
 		reply(w, http.StatusOK, &p)
 	}
 }
@@ -114,21 +108,24 @@ func (c *Cashier) fromShop(answer func(w http.ResponseWriter, r *http.Request, b
 				Timestamp: r.Header.Get(payment.HeaderTimestamp),
 				Nonce:     r.Header.Get(payment.HeaderNonce), Signature: r.Header.Get(payment.HeaderSignature),
 				Body: body}); err != nil {
-				reply(w, http.StatusUnauthorized, map[string]string{"error": err.Error()})
+				no(w, &refusal{http.StatusUnauthorized, err.Error()}, nil)
 				return
 			}
 		}
 		switch throw := c.cfg.Faults.dice("question " + strconv.FormatUint(c.asked.Add(1), 10)).Float64(); {
 		case throw < c.cfg.Faults.Fail/2:
-			reply(w, http.StatusServiceUnavailable, map[string]string{"error": "as it was wished for"})
+			no(w, errWished, nil)
 		case throw < c.cfg.Faults.Fail:
 			answer(unheard{}, r, body)
-			reply(w, http.StatusServiceUnavailable, map[string]string{"error": "as it was wished for"})
+			no(w, errWished, nil)
 		default:
 			answer(w, r, body)
 		}
 	}
 }
+
+// errWished is a failure that Faults ask for.
+var errWished = &refusal{http.StatusServiceUnavailable, "as it was wished for"}
 
 // unheard takes an answer that nobody is to hear.
 type unheard struct{}
@@ -140,8 +137,7 @@ func (unheard) WriteHeader(int)             {}
 func (c *Cashier) refund(w http.ResponseWriter, _ *http.Request, body []byte) {
 	var q payment.RefundRequest
 	if json.Unmarshal(body, &q) != nil || q.No == 0 || q.PaymentID == "" {
-		reply(w, http.StatusBadRequest,
-			map[string]string{"error": "a refund takes refund_no, payment_id, order_no, amount and currency"})
+		bad(w, "a refund takes refund_no, payment_id, order_no, amount and currency")
 		return
 	}
 	booked, err := c.books.PayBack(Refund{Reference: "back-" + uuid.NewString(), No: uint32(q.No),
@@ -158,7 +154,7 @@ func (c *Cashier) refund(w http.ResponseWriter, _ *http.Request, body []byte) {
 func (c *Cashier) closeOrder(w http.ResponseWriter, r *http.Request, _ []byte) {
 	orderNo := r.PathValue("order_no")
 	if !engine.ValidID(orderNo) {
-		reply(w, http.StatusBadRequest, map[string]string{"error": "that is no order number"})
+		bad(w, "that is no order number")
 		return
 	}
 	paid, err := c.books.CloseOrder(orderNo, time.Now())
@@ -184,8 +180,7 @@ func (c *Cashier) statement(w http.ResponseWriter, r *http.Request) {
 		if given := r.URL.Query().Get(name); given != "" {
 			at, err := time.Parse(time.RFC3339, given)
 			if err != nil || at.UnixMilli() < 0 {
-				reply(w, http.StatusBadRequest,
-					map[string]string{"error": name + " must be a time such as 2026-09-20T00:00:00Z"})
+				bad(w, name+" must be a time such as 2026-09-20T00:00:00Z")
 				return
 			}
 			bounds[i] = at
@@ -212,7 +207,7 @@ func (c *Cashier) statement(w http.ResponseWriter, r *http.Request) {
 		to := json.NewEncoder(w)
 		err = c.books.Statement(bounds[0], bounds[1], func(row *Row) error { return to.Encode(row) })
 	default:
-		reply(w, http.StatusBadRequest, map[string]string{"error": "format must be csv or ndjson"})
+		bad(w, "format must be csv or ndjson")
 	}
 	if err != nil {
 		panic(http.ErrAbortHandler) // half a statement must not look like a whole one
