@@ -32,32 +32,17 @@ const (
 	codeProcessing = "processing"
 )
 
+// knownCodes are all that the shop may answer.
+var knownCodes = []string{codeGranted, codeSoldOut, codeMissed, codeLimit, codeProcessing, codeWaitlisted,
+	codeEntered, codeNotOpen, codeEnded, codeReserved, codeTicket}
+
 // knownCode returns a constant for each code that the shop may answer, so that
 // the common answers need no allocation; "" for anything else.
 func knownCode(b []byte) string {
-	switch string(b) {
-	case codeGranted:
-		return codeGranted
-	case codeWaitlisted:
-		return codeWaitlisted
-	case codeEntered:
-		return codeEntered
-	case codeSoldOut:
-		return codeSoldOut
-	case codeLimit:
-		return codeLimit
-	case codeNotOpen:
-		return codeNotOpen
-	case codeEnded:
-		return codeEnded
-	case codeReserved:
-		return codeReserved
-	case codeTicket:
-		return codeTicket
-	case codeMissed:
-		return codeMissed
-	case codeProcessing:
-		return codeProcessing
+	for _, code := range knownCodes {
+		if string(b) == code {
+			return code
+		}
 	}
 	return ""
 }
@@ -76,38 +61,25 @@ type order struct {
 	PayToken string    `json:"pay_token,omitempty"` // of held ones, for their shoppers
 }
 
-// An order's states, as far as units are concerned.
-
-// unpaid reports whether the order's units count as held.
-func unpaid(state string) bool { return state == "held" }
-
-// sold reports whether the order's units count as paid.
-func sold(state string) bool {
+// place says where the units of an order in a state are.
+func place(state string) string {
 	switch state {
+	case "held":
+		return "held"
 	case "paid", "shipped", "received", "completed":
-		return true
-	}
-	return false
-}
-
-// released reports whether the order's units went back on sale.
-func released(state string) bool {
-	switch state {
+		return "sold"
 	case "expired", "cancelled", "voided", "refund_due", "refunded":
-		return true
+		return "released" // on sale again
+	case "waiting", "entered", "left", "passed":
+		return "none" // a place in line or in a draw, that is or was somebody's
 	}
-	return false
+	return "?"
 }
 
-// noUnits reports whether the order is a place in line or in a draw, that is or was
-// somebody's: no units are set aside for it.
-func noUnits(state string) bool {
-	switch state {
-	case "waiting", "entered", "left", "passed":
-		return true
-	}
-	return false
-}
+func unpaid(state string) bool   { return place(state) == "held" }
+func sold(state string) bool     { return place(state) == "sold" }
+func released(state string) bool { return place(state) == "released" }
+func noUnits(state string) bool  { return place(state) == "none" }
 
 // answer is what a shopper was told about a grab.
 type answer struct {

@@ -80,7 +80,7 @@ func (p *person) grab(ctx context.Context, k click) (code string) {
 	code = p.told(ask{p.number, 0, k, sent, heard, false, p.conn.addr()}, got, err)
 	if err == nil {
 		p.mu.Lock()
-		_ = p.wait.RecordValue(min(max(int64(heard-sent), latencyLow), latencyHigh))
+		record(p.wait, heard-sent)
 		p.mu.Unlock()
 	}
 	if code != codeTicket || p.ticket != "" {

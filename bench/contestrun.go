@@ -61,7 +61,7 @@ func holdContest(ctx context.Context, cfg *ContestConfig, d Defence, network str
 		crowd: newCrowd(&rush), cfg: cfg, d: d, network: network, shop: shop,
 		path: shop.Listing.path(), host: shop.HTTPAddr,
 		peopleGone: make(chan struct{}), botsTold: map[string]int64{}, people: map[string]int64{},
-		wait: hdrhistogram.New(latencyLow, latencyHigh, latencyDigits),
+		wait: newHistogram(),
 	}
 	c.judge = wordJudge{d: d, findings: c.findings}
 	c.left.Store(cfg.Requests)
@@ -285,7 +285,7 @@ func (c *contest) showContest(over <-chan struct{}) {
 		case <-tick.C:
 			fmt.Fprintf(c.cfg.Progress, "  %s, %s addresses: %.1f s, bots sent %d of %d, orders told %d\n",
 				c.d.Name, c.network, c.now().Seconds(), c.cfg.Requests-max(0, c.left.Load()),
-				c.cfg.Requests, c.tally.granted.Load())
+				c.cfg.Requests, atomic.LoadInt64(&c.tally.Orders))
 		}
 	}
 }

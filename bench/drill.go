@@ -84,12 +84,9 @@ type DrillReport struct {
 	Interrupted bool        `json:"interrupted"`
 	Seconds     float64     `json:"seconds"`
 
+	Totals
 	Starts        int   `json:"starts"`
 	TornTails     int   `json:"torn_tails"`       // logs that ended in half a batch
-	Grabs         int64 `json:"grabs"`            // asks, second clicks and those of shoppers who come again too
-	Orders        int64 `json:"orders"`           // distinct orders told
-	Paid          int64 `json:"paid"`             // payments confirmed
-	Cancelled     int64 `json:"cancelled"`        // cancellations confirmed
 	Lost          int64 `json:"lost_answers"`     // grabs whose outcome was open when nodes were well again
 	LostYes       int64 `json:"lost_answers_yes"` // of them, those that had got an order
 	Looks         int64 `json:"looks"`            // orders asked for while nodes were being killed
@@ -182,10 +179,9 @@ func (t *drill) check(ctx context.Context) bool {
 
 // sumUp takes over what was counted, and the verdict, so far.
 func (t *drill) sumUp(besides []check) {
-	p, c, f := t.report, t.crowd.tally, t.crowd.findings
+	p, f := t.report, t.crowd.findings
 	p.Seconds = time.Since(p.Started).Seconds()
-	p.Grabs, p.Orders, p.Paid, p.Cancelled = c.asks.Load(), c.granted.Load(), c.paid.Load(), c.cancelled.Load()
-	p.Listings = t.inq.listings()
+	p.Totals, p.Listings = t.crowd.tally.Totals, t.inq.listings()
 	f.figure(checkStockStays, "%v units", t.stock)
 	f.figure(checkLostSettle, "%d answers lost, %d of them a yes", p.Lost, p.LostYes)
 	f.figure(checkNoWrongNo, "%d questions while nodes were killed, %d answered", p.Looks, p.LooksAnswered)

@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
 // check holds what was told against what all nodes know once the crowd has gone.
 func (t *failoverTest) check(ctx context.Context) {
-	t.tell("the crowd has gone; checking %d orders on %d nodes", t.crowd.tally.granted.Load(), len(t.nodes))
+	t.tell("the crowd has gone; checking %d orders on %d nodes", atomic.LoadInt64(&t.crowd.tally.Orders), len(t.nodes))
 	t.settleLost()
 	t.awaitReleases(ctx)
 	if !t.drill.check(ctx) {
@@ -118,13 +119,13 @@ func (t *failoverTest) sumUp() {
 	p.Everywhere, p.Gap, p.Back = percentilesOf(t.everywhere.sum()), percentilesOf(t.gaps.sum()),
 		percentilesOf(t.back.sum())
 	p.LongestGapMS = millis(t.watch.longest)
-	p.Shoppers, p.Processing, p.Outcomes = c.shoppers.Load(), c.processing.Load(), c.outcomes
+	p.Outcomes = c.outcomes
 	hash := ""
 	if p.Hash != "" {
 		hash = ", hash " + p.Hash
 	}
 	kills := fmt.Sprintf("%d kills", len(p.Kills))
-	f.figure(checkEveryNode, "%d orders × %d nodes", c.granted.Load(), len(t.nodes))
+	f.figure(checkEveryNode, "%d orders × %d nodes", c.Orders, len(t.nodes))
 	f.figure(checkNodesAgree, "%d listings at log index %d%s", len(t.rush.Listings), p.AgreedAt, hash)
 	f.figure(checkLogWhole, "%s, %d torn ends", kills, p.TornTails)
 	f.figure(checkGrants, "%s, the slowest %s, within %v", kills, ms(p.Everywhere.Max), t.cfg.GrantWithin)

@@ -20,8 +20,6 @@ type FailoverReport struct {
 	// Back is from the start of a node until it was ready and had caught up.
 	Back Percentiles `json:"back"`
 
-	Shoppers   int64 `json:"shoppers"`   // who came
-	Processing int64 `json:"processing"` // grabs first answered "processing"
 	// LookedUpEverywhere is how many orders were read for the verdict, one node
 	// after the other.
 	LookedUpEverywhere int64 `json:"looked_up_everywhere"`

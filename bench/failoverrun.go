@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -165,7 +166,7 @@ func (t *failoverTest) kill(ctx context.Context, i int) error {
 	stopLooking := t.lookOn(dice(t.cfg.Seed ^ 0x6c6f6f6b ^ uint64(i)<<32))
 	defer func() {
 		stopLooking()
-		t.line.Orders = t.crowd.tally.granted.Load()
+		t.line.Orders = atomic.LoadInt64(&t.crowd.tally.Orders)
 	}()
 	s := t.cfg.strikeOf(i)
 	if s.calm > 0 {

@@ -114,24 +114,12 @@ func (t *failoverTest) unwell() string {
 // views is how the nodes see things, for a message.
 func (t *failoverTest) views() string {
 	var all []string
-	for n := range t.nodes {
-		if !t.nodes[n].up {
-			all = append(all, t.cfg.Nodes[n]+" is down")
-			continue
+	for n, id := range t.cfg.Nodes {
+		if v, err := t.view(n); err != nil {
+			all = append(all, fmt.Sprintf("%s: %v", id, err))
+		} else {
+			all = append(all, fmt.Sprintf("%s sees %+v", id, v))
 		}
-		v, err := t.view(n)
-		if err != nil {
-			all = append(all, fmt.Sprintf("%s: %v", t.cfg.Nodes[n], err))
-			continue
-		}
-		text := fmt.Sprintf("%s sees leader %q in term %d:", t.cfg.Nodes[n], v.Leader, v.Term)
-		for _, x := range v.Nodes {
-			text += fmt.Sprintf(" %s %s at %d", x.ID, x.Role, x.Applied)
-			if !x.Reachable {
-				text += " unreachable"
-			}
-		}
-		all = append(all, text)
 	}
 	return strings.Join(all, "; ")
 }

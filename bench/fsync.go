@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"os"
 	"time"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // fsyncsARound is how many syncs are timed before a round: enough for a p99.
@@ -24,16 +22,17 @@ func MeasureFsync(dir string, n int) (Percentiles, error) {
 		_ = os.Remove(f.Name())
 	}()
 	block := make([]byte, 4096)
-	h := hdrhistogram.New(latencyLow, latencyHigh, latencyDigits)
+	h := newHistogram()
 	for range n {
 		began := time.Now()
-		if _, err := f.Write(block); err != nil {
+		_, err := f.Write(block)
+		if err == nil {
+			err = f.Sync()
+		}
+		if err != nil {
 			return Percentiles{}, fmt.Errorf("measure fsync: %w", err)
 		}
-		if err := f.Sync(); err != nil {
-			return Percentiles{}, fmt.Errorf("measure fsync: %w", err)
-		}
-		_ = h.RecordValue(max(latencyLow, min(int64(time.Since(began)), latencyHigh)))
+		record(h, time.Since(began))
 	}
 	return percentilesOf(h), nil
 }

@@ -266,18 +266,14 @@ func (r *HTTPReport) OK() bool {
 }
 
 func (r *HTTPReport) sumUp() {
-	base := make(map[int]float64)
-	rate := make(map[string]map[int]float64)
-	for _, m := range r.Rounds {
-		if rate[m.Kind] == nil {
-			rate[m.Kind] = make(map[int]float64)
-		}
-		rate[m.Kind][m.Round] = m.RequestsPerSecond
+	rate := make(map[string]map[int]float64) // by kind and round
+	for _, kind := range append([]string{""}, r.Config.Kinds...) {
+		rate[kind] = make(map[int]float64)
 	}
 	var f50, f99 []float64
 	for _, m := range r.Rounds {
+		rate[m.Kind][m.Round] = m.RequestsPerSecond
 		if m.Kind == r.Config.Kinds[0] {
-			base[m.Round] = m.RequestsPerSecond
 			f50, f99 = append(f50, m.FsyncP50MS), append(f99, m.FsyncP99MS)
 		}
 	}
@@ -290,19 +286,18 @@ func (r *HTTPReport) sumUp() {
 				continue
 			}
 			rates = append(rates, m.RequestsPerSecond)
-			ratios = append(ratios, m.RequestsPerSecond/base[m.Round])
+			ratios = append(ratios, m.RequestsPerSecond/rate[r.Config.Kinds[0]][m.Round])
 			if plain := rate[Plain(kind)][m.Round]; plain > 0 {
 				ofPlain = append(ofPlain, m.RequestsPerSecond/plain)
 			}
 			p50, p99 = append(p50, m.Latency.P50), append(p99, m.Latency.P99)
 			k.Unexpected += m.Unexpected
 		}
-		k.RequestsPerSecond, k.Ratio = median(rates), median(ratios)
-		k.RatioLeast, k.RatioMost = slices.Min(ratios), slices.Max(ratios)
+		k.RequestsPerSecond, k.P50, k.P99 = median(rates), median(p50), median(p99)
+		k.Ratio, k.RatioLeast, k.RatioMost = median(ratios), slices.Min(ratios), slices.Max(ratios)
 		if len(ofPlain) > 0 {
 			k.OfPlain, k.OfPlainLeast, k.OfPlainMost = median(ofPlain), slices.Min(ofPlain), slices.Max(ofPlain)
 		}
-		k.P50, k.P99 = median(p50), median(p99)
 		r.Kinds = append(r.Kinds, k)
 	}
 }

@@ -47,7 +47,7 @@ func (v *inquest) hold(ctx context.Context) {
 		trouble = v.hearCashier(ctx)
 	}
 	f.figure(checkStoodStill, "gone through %d×", v.passes)
-	f.figure(checkOneAnswer, "%d answers", v.crowd.tally.asks.Load())
+	f.figure(checkOneAnswer, "%d answers", v.crowd.tally.Grabs)
 	if trouble != nil { // nothing can be said for a shop that can't be asked
 		for _, c := range rushChecks {
 			f.add(c, "could not be checked: %v", trouble)

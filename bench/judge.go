@@ -98,8 +98,8 @@ func (v *inquest) judgeList(orders []*told, all []account) {
 	for _, o := range orders {
 		known[o.orderNo] = true
 	}
-	type place struct{ shopper, session string }
-	live := make(map[place]int)
+	type buyer struct{ shopper, session string }
+	live := make(map[buyer]int)
 	untold, unknown, strangers := 0, 0, 0
 	for _, no := range slices.Sorted(maps.Keys(v.listed)) {
 		has := v.listed[no]
@@ -108,7 +108,7 @@ func (v *inquest) judgeList(orders []*told, all []account) {
 		owed := numbered && v.crowd.witness.owed(n)
 		if !released(has.State) {
 			if ours {
-				live[place{has.Shopper, has.Session}] += has.Quantity
+				live[buyer{has.Shopper, has.Session}] += has.Quantity
 			}
 			if i := cfg.listingOf(has.Session, has.SKU, -1); i >= 0 {
 				a, units := &all[i], int64(has.Quantity)

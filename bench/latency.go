@@ -32,23 +32,31 @@ type latency struct {
 func newLatency() *latency {
 	l := new(latency)
 	for i := range l.stripes {
-		l.stripes[i].h = hdrhistogram.New(latencyLow, latencyHigh, latencyDigits)
+		l.stripes[i].h = newHistogram()
 	}
 	return l
 }
 
-// record notes d for worker w. What lies outside the range counts as its end.
+// record notes d for worker w.
 func (l *latency) record(w int, d time.Duration) {
 	s := &l.stripes[w%latencyStripes]
-	v := min(max(int64(d), latencyLow), latencyHigh)
 	s.mu.Lock()
-	_ = s.h.RecordValue(v) // fails outside the range only
+	record(s.h, d)
 	s.mu.Unlock()
+}
+
+func newHistogram() *hdrhistogram.Histogram {
+	return hdrhistogram.New(latencyLow, latencyHigh, latencyDigits)
+}
+
+// record notes d. What lies outside the range counts as its end.
+func record(h *hdrhistogram.Histogram, d time.Duration) {
+	_ = h.RecordValue(min(max(int64(d), latencyLow), latencyHigh)) // fails outside the range only
 }
 
 // sum merges the stripes.
 func (l *latency) sum() *hdrhistogram.Histogram {
-	all := hdrhistogram.New(latencyLow, latencyHigh, latencyDigits)
+	all := newHistogram()
 	for i := range l.stripes {
 		s := &l.stripes[i]
 		s.mu.Lock()

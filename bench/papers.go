@@ -5,19 +5,39 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 )
 
-// papers are what shoppers of a volley show: the token of each, and their ticket,
-// all of one length, one behind the other, so that a request is made by copying.
+// papers are what shoppers of a volley show: the token of each, and their ticket, all
+// of one length.
 type papers struct {
-	first                   uint64 // the number of the first shopper
-	count                   int
-	tokens, tickets         []byte
-	tokenBytes, ticketBytes int
+	first           uint64 // the number of the first shopper
+	count           int
+	tokens, tickets column
 }
+
+// column has texts of one length, one behind the other, so that a request is made by
+// copying.
+type column struct {
+	text []byte
+	size int // of one
+}
+
+func (c *column) add(text string) error {
+	if c.size == 0 {
+		c.size = len(text)
+	}
+	if len(text) != c.size {
+		return fmt.Errorf("%.20s… has %d bytes, the others %d", text, len(text), c.size)
+	}
+	c.text = append(c.text, text...)
+	return nil
+}
+
+func (c *column) at(i int) []byte { return c.text[i*c.size : (i+1)*c.size] }
 
 // paperSlots are where a request has them.
 type paperSlots struct{ token, ticket, address int }
@@ -35,13 +55,6 @@ const equippedAtOnce = 60_000
 func Equipped(measured time.Duration) int {
 	const perSecond = 100_000 // more than anybody grants on the machines it is for
 	return max(2*primeTries, min(equippedAtOnce, int(perSecond*measured.Seconds())))
-}
-
-// newPaperedVolley is newVolley for shoppers with tokens. Its requests are made
-// once their papers' lengths are known.
-func newPaperedVolley(s HTTPServer, connections int, prefix, code string) (*volley, error) {
-	return &volley{addr: s.Addr, connections: connections, want: []byte(`{"code":"` + code + `"`), server: s,
-		prefix: prefix, pool: s.Pool}, nil
 }
 
 // VolleyShopper is the name of shopper number n of those who come with tokens, from
@@ -67,13 +80,9 @@ func (v *volley) equip(ctx context.Context, count int) error {
 		if err != nil {
 			return err
 		}
-		if p.tokenBytes == 0 {
-			p.tokenBytes, p.tokens = len(token), make([]byte, 0, count*len(token))
+		if err := p.tokens.add(token); err != nil {
+			return fmt.Errorf("tokens: %w", err)
 		}
-		if len(token) != p.tokenBytes {
-			return fmt.Errorf("a token has %d bytes, the others %d", len(token), p.tokenBytes)
-		}
-		p.tokens = append(p.tokens, token...)
 	}
 	v.papers = p
 	if err := v.getTickets(ctx); err != nil {
@@ -83,20 +92,16 @@ func (v *volley) equip(ctx context.Context, count int) error {
 	return nil
 }
 
-func (p *papers) token(i int) []byte  { return p.tokens[i*p.tokenBytes : (i+1)*p.tokenBytes] }
-func (p *papers) ticket(i int) []byte { return p.tickets[i*p.ticketBytes : (i+1)*p.ticketBytes] }
-
 // makeTemplate makes a whole request with room for papers.
 func (v *volley) makeTemplate() {
 	p := &v.papers
-	body := `{"ticket":"` + string(p.ticket(0)) + `"}`
-	b := "POST " + v.server.Grab.path() + "/grab HTTP/1.1\r\nHost: " + v.addr +
-		"\r\nContent-Type: application/json\r\nContent-Length: " +
-		strconv.Itoa(len(body)) + "\r\nX-Forwarded-For: "
+	body := `{"ticket":"` + string(p.tickets.at(0)) + `"}`
+	b := string(appendHead(nil, "POST", v.server.Grab.path()+"/grab", v.addr)) +
+		"Content-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\nX-Forwarded-For: "
 	v.slots.address = len(b)
 	b += paperAddress(0) + "\r\nAuthorization: Bearer "
 	v.slots.token = len(b)
-	b += string(p.token(0)) + "\r\n\r\n"
+	b += string(p.tokens.at(0)) + "\r\n\r\n"
 	v.slots.ticket = len(b) + len(`{"ticket":"`)
 	v.template = []byte(b + body)
 }
@@ -119,8 +124,8 @@ func (v *volley) patchPapers(request []byte, n uint64) bool {
 		}
 		at++
 	}
-	copy(request[v.slots.token:], v.papers.token(i))
-	copy(request[v.slots.ticket:], v.papers.ticket(i))
+	copy(request[v.slots.token:], v.papers.tokens.at(i))
+	copy(request[v.slots.ticket:], v.papers.tickets.at(i))
 	return true
 }
 
@@ -145,12 +150,11 @@ func (v *volley) getTickets(ctx context.Context) error {
 				requests = requests[:0]
 				n := min(ticketsAtATime, to-from)
 				for k := range n {
-					requests = append(append(append(requests, "POST "...), v.server.Grab.path()...),
-						"/ticket HTTP/1.1\r\nHost: "...)
-					requests = append(append(append(requests, v.addr...),
-						"\r\nContent-Length: 0\r\nX-Forwarded-For: "...), paperAddress(p.first+uint64(from+k))...)
-					requests = append(append(append(requests, "\r\nAuthorization: Bearer "...),
-						p.token(from+k)...), "\r\n\r\n"...)
+					requests = append(appendHead(requests, "POST", v.server.Grab.path()+"/ticket", v.addr),
+						"Content-Length: 0\r\nX-Forwarded-For: "...)
+					requests = append(append(requests, paperAddress(p.first+uint64(from+k))...),
+						"\r\nAuthorization: Bearer "...)
+					requests = append(append(requests, p.tokens.at(from+k)...), "\r\n\r\n"...)
 				}
 				_, err := c.exchange(requests, n, func(_ int, a reply) {
 					var given struct {
@@ -169,18 +173,12 @@ func (v *volley) getTickets(ctx context.Context) error {
 		})
 	}
 	all.Wait()
-	if err := errors.Join(ctx.Err(), firstError(errs)); err != nil {
+	if err := errors.Join(ctx.Err(), errors.Join(errs...)); err != nil {
 		return err
 	}
-	for _, some := range got {
-		for _, ticket := range some {
-			if p.ticketBytes == 0 {
-				p.ticketBytes, p.tickets = len(ticket), make([]byte, 0, p.count*len(ticket))
-			}
-			if len(ticket) != p.ticketBytes {
-				return fmt.Errorf("a ticket has %d bytes, the others %d", len(ticket), p.ticketBytes)
-			}
-			p.tickets = append(p.tickets, ticket...)
+	for _, ticket := range slices.Concat(got...) {
+		if err := p.tickets.add(ticket); err != nil {
+			return err
 		}
 	}
 	return nil

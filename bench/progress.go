@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -47,45 +48,28 @@ func (r *crowd) showProgress(done <-chan struct{}) {
 			stop = true
 		case <-tick.C:
 		}
-		now, n := r.now(), r.tally.asks.Load()
+		now, t := r.now(), r.tally
+		n, shoppers := atomic.LoadInt64(&t.Grabs), atomic.LoadInt64(&t.Shoppers)
 		rate := float64(n-asked) / max(1e-3, (now-at).Seconds())
 		asked, at = n, now
+		text := fmt.Sprintf("sent %d, granted %d, paid %d, %s", n, atomic.LoadInt64(&t.Orders),
+			atomic.LoadInt64(&t.Paid), sortedCounts(t.soFar()))
+		p99 := millis(time.Duration(t.all.sum().ValueAtQuantile(99)))
 		switch {
 		case bar != nil && stop:
 			_ = bar.Finish() // progress is a courtesy: it may fail
 		case bar != nil:
-			bar.Describe(r.progressTerse(rate))
-			_ = bar.Set64(r.tally.shoppers.Load())
+			bar.Describe(fmt.Sprintf("%s %.0f/s p99 %.1fms", text, rate, p99))
+			_ = bar.Set64(shoppers)
 		case stop:
-			fmt.Fprintf(out, "%7.1fs done: %d shoppers, %s\n", now.Seconds(),
-				r.tally.shoppers.Load(), r.progressTotals())
+			fmt.Fprintf(out, "%7.1fs done: %d shoppers, %s\n", now.Seconds(), shoppers, text)
 		default:
-			fmt.Fprintf(out, "%7.1fs %s\n", now.Seconds(), r.progressLine(rate))
+			fmt.Fprintf(out, "%7.1fs %s, %.0f/s, p99 %.1f ms\n", now.Seconds(), text, rate, p99)
 		}
 		if stop {
 			return
 		}
 	}
-}
-
-// progressTerse is progressLine for a terminal's single line.
-func (r *crowd) progressTerse(rate float64) string {
-	t := r.tally
-	p99 := time.Duration(t.all.sum().ValueAtQuantile(99))
-	return fmt.Sprintf("sent %d granted %d paid %d sold_out %d missed %d err %d %.0f/s p99 %.1fms",
-		t.asks.Load(), t.granted.Load(), t.paid.Load(), t.soldOut.Load(), t.missed.Load(),
-		t.errors.Load(), rate, millis(p99))
-}
-
-func (r *crowd) progressLine(rate float64) string {
-	p99 := time.Duration(r.tally.all.sum().ValueAtQuantile(99))
-	return fmt.Sprintf("sent %d, %s, %.0f/s, p99 %.1f ms", r.tally.asks.Load(), r.progressTotals(), rate, millis(p99))
-}
-
-func (r *crowd) progressTotals() string {
-	t := r.tally
-	return fmt.Sprintf("granted %d, paid %d, sold_out %d, missed %d, errors %d",
-		t.granted.Load(), t.paid.Load(), t.soldOut.Load(), t.missed.Load(), t.errors.Load())
 }
 
 // showLookups writes how far the verdict has come until done is closed.

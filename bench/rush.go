@@ -182,7 +182,7 @@ func (r *crowd) hear(q ask, a answer) *told {
 	}
 	news := r.witness.hear(q, a, payBy)
 	if news != nil {
-		r.tally.granted.Add(1)
+		atomic.AddInt64(&r.tally.Orders, 1)
 	}
 	return news
 }
@@ -348,7 +348,7 @@ func (w *worker) poll(t task) {
 		// 404: no trace of it yet. The grab may still be on its way in.
 		a = readAnswer(got)
 	}
-	w.tally.polls.Add(1)
+	atomic.AddInt64(&w.tally.Polls, 1)
 	if w.resend && err == nil && got.status == 404 {
 		again := task{due: w.now() + w.cfg.PollEvery, deed: deedGrab, shopper: t.shopper, listing: t.listing,
 			click: t.click, tries: t.tries}
@@ -374,7 +374,7 @@ func (w *worker) pay(t task) {
 	if news {
 		w.witness.change(t.order, func(o *told) { o.payTaken = true })
 	}
-	w.tally.settled(&w.tally.paid, &w.tally.payRefused, status, news)
+	w.tally.carriedOut(&w.tally.Paid, &w.tally.PayRefused, status, news)
 	w.payAgain(t, status == 200)
 }
 
@@ -391,7 +391,7 @@ func (w *worker) payAgain(t task, taken bool) {
 func (w *worker) cancel(t task) {
 	w.buf = w.requests.appendCancel(w.buf[:0], t.shopper, t.order.orderNo)
 	status, news := w.try(t, &t.order.cancel)
-	w.tally.settled(&w.tally.cancelled, &w.tally.cancelRefused, status, news)
+	w.tally.carriedOut(&w.tally.Cancelled, &w.tally.CancelRefused, status, news)
 }
 
 // try sends what is in the worker's buffer, an attempt at the task's order. news says

@@ -16,11 +16,7 @@ type RushReport struct {
 	Started     time.Time   `json:"started"`
 	Interrupted bool        `json:"interrupted"`
 
-	Shoppers   int64 `json:"shoppers"`   // who came
-	Grabs      int64 `json:"grabs"`      // asks: second clicks, tabs and returns too
-	Polls      int64 `json:"polls"`      // questions what became of a grab
-	Processing int64 `json:"processing"` // grabs first told "processing"
-
+	Totals
 	// Seconds is from the first grab until the last follow-up was answered.
 	Seconds float64 `json:"seconds"`
 	// GrabsPerSecond is Grabs over the whole run; with returns and thinking
@@ -41,11 +37,6 @@ type RushReport struct {
 		Refused Percentiles `json:"refused"` // any no, errors too
 	} `json:"latency"`
 
-	Orders        int64           `json:"orders"`         // distinct orders told
-	Paid          int64           `json:"paid"`           // payments confirmed, or taken by the cashier
-	PayRefused    int64           `json:"pay_refused"`    // payments answered 4xx
-	Cancelled     int64           `json:"cancelled"`      // cancellations confirmed
-	CancelRefused int64           `json:"cancel_refused"` // cancellations answered 4xx
 	PayUnanswered int64           `json:"pay_unanswered"` // payments never confirmed nor refused
 	Lag           Lag             `json:"generator_lag"`  // of the open loop
 	Strike        *StrikeReport   `json:"strike,omitempty"`
@@ -94,7 +85,7 @@ func (r *RushReport) OK() bool { return r.Verdict.OK }
 // fill takes over what the crowd counted.
 func (r *crowd) fill(p *RushReport) {
 	t := r.tally
-	p.Shoppers, p.Grabs, p.Polls, p.Processing = t.shoppers.Load(), t.asks.Load(), t.polls.Load(), t.processing.Load()
+	p.Totals = t.Totals
 	p.Seconds = r.ended.Seconds()
 	p.GrabsPerSecond = float64(p.Grabs) / r.ended.Seconds()
 	p.ArrivalSeconds = time.Duration(t.lastArrival.Load()).Seconds()
@@ -114,8 +105,6 @@ func (r *crowd) fill(p *RushReport) {
 	p.Latency.All = percentilesOf(t.all.sum())
 	p.Latency.Granted = percentilesOf(t.yes.sum())
 	p.Latency.Refused = percentilesOf(t.no.sum())
-	p.Orders, p.Paid, p.PayRefused = t.granted.Load(), t.paid.Load(), t.payRefused.Load()
-	p.Cancelled, p.CancelRefused = t.cancelled.Load(), t.cancelRefused.Load()
 	for _, o := range r.witness.orders() {
 		if o.pay.sentAt > 0 && !o.payTaken {
 			p.PayUnanswered++

@@ -88,25 +88,16 @@ func (c *RushConfig) intentOf(n int) intent {
 
 // otherListing picks another listing of the same session, or -1 if none is.
 func (c *RushConfig) otherListing(i int, draw uint64) int {
-	others := 0
+	var others []int
 	for j, l := range c.Listings {
 		if j != i && l.Session == c.Listings[i].Session {
-			others++
+			others = append(others, j)
 		}
 	}
-	if others == 0 {
+	if len(others) == 0 {
 		return -1
 	}
-	skip := int(draw % uint64(others))
-	for j, l := range c.Listings {
-		if j != i && l.Session == c.Listings[i].Session {
-			if skip == 0 {
-				return j
-			}
-			skip--
-		}
-	}
-	return -1
+	return others[draw%uint64(len(others))]
 }
 
 // appendShopper appends the name of shopper number n.

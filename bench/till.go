@@ -57,7 +57,7 @@ func (w *worker) payCashier(t task) {
 	if status == http.StatusOK {
 		w.witness.change(t.order, func(o *told) { news, o.payTaken = !o.payTaken, true })
 	}
-	w.tally.settled(&w.tally.paid, &w.tally.payRefused, status, news)
+	w.tally.carriedOut(&w.tally.Paid, &w.tally.PayRefused, status, news)
 	w.payAgain(t, news)
 }
 

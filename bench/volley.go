@@ -46,18 +46,12 @@ func newVolley(s HTTPServer, connections int, prefix, code string) (*volley, err
 	if err := s.Grab.check(); err != nil {
 		return nil, err
 	}
-	if s.TokenFor != nil {
-		return newPaperedVolley(s, connections, prefix, code)
-	}
-	head := "POST " + s.Grab.path() + "/grab HTTP/1.1\r\nHost: " + s.Addr +
-		"\r\nContent-Length: 0\r\nX-Shopper-Id: " + prefix
-	return &volley{
-		addr:        s.Addr,
-		connections: connections,
-		template:    append([]byte(head), "0000000000\r\n\r\n"...),
-		numberAt:    len(head),
-		want:        []byte(`{"code":"` + code + `"`),
-	}, nil
+	head := string(appendHead(nil, "POST", s.Grab.path()+"/grab", s.Addr)) + "Content-Length: 0\r\nX-Shopper-Id: " +
+		prefix
+	return &volley{addr: s.Addr, connections: connections, server: s, prefix: prefix, pool: s.Pool,
+		want: []byte(`{"code":"` + code + `"`),
+		// Of shoppers with tokens equip makes another one, once their papers' lengths are known.
+		template: append([]byte(head), "0000000000\r\n\r\n"...), numberAt: len(head)}, nil
 }
 
 // primeTries bounds how many grabs it may take until the server answers as it
@@ -123,7 +117,7 @@ type gauge struct {
 }
 
 func newGauge(from, until time.Time) *gauge {
-	return &gauge{from: from, until: until, latencies: hdrhistogram.New(latencyLow, latencyHigh, latencyDigits)}
+	return &gauge{from: from, until: until, latencies: newHistogram()}
 }
 
 // answered notes an answer with this body.
@@ -135,13 +129,13 @@ func (g *gauge) answered(v *volley, status int, body []byte, sent, now time.Time
 	if status != 200 || !bytes.HasPrefix(body, v.want) {
 		g.unexpected++
 	}
-	_ = g.latencies.RecordValue(min(max(int64(now.Sub(sent)), latencyLow), latencyHigh))
+	record(g.latencies, now.Sub(sent))
 }
 
 // sumShots adds up what several senders measured over the same time.
 func sumShots(gauges []*gauge) shot {
 	sum := shot{took: gauges[0].until.Sub(gauges[0].from)}
-	all := hdrhistogram.New(latencyLow, latencyHigh, latencyDigits)
+	all := newHistogram()
 	for _, g := range gauges {
 		sum.requests += g.requests
 		sum.unexpected += g.unexpected
@@ -188,17 +182,8 @@ func (v *volley) fireByConns(ctx context.Context, warmUp, measured time.Duration
 		})
 	}
 	all.Wait()
-	if err := errors.Join(ctx.Err(), firstError(errs)); err != nil {
+	if err := errors.Join(append(errs, ctx.Err())...); err != nil {
 		return shot{}, fmt.Errorf("volley: %w", err)
 	}
 	return sumShots(gauges), nil
-}
-
-func firstError(errs []error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -10,40 +10,30 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	altcha "github.com/altcha-org/altcha-lib-go"
 )
 
-// workText is a challenge by proof of work, as ALTCHA writes it: find the number
-// that, written behind the salt, hashes to the challenge.
-type workText struct {
-	Algorithm string `json:"algorithm"`
-	Challenge string `json:"challenge"`
-	MaxNumber int64  `json:"maxnumber"`
-	Salt      string `json:"salt"`
-	Signature string `json:"signature"`
-}
+// workText is a challenge by proof of work: find the number that, written behind the
+// salt, hashes to the challenge.
+type workText = altcha.Challenge
 
 // solve does the work and gives the solution as ALTCHA's widget writes it. It is
 // this package's own loop, and not the library's, because a bot farm would not use
 // that either: it takes over three times as long.
-func (w *workText) solve() (solution string, err error) {
+func solve(w *workText) (solution string, err error) {
 	want, err := hex.DecodeString(w.Challenge)
-	if err != nil || len(want) != sha256.Size || w.Algorithm != "SHA-256" {
+	if err != nil || len(want) != sha256.Size || w.Algorithm != string(altcha.SHA256) {
 		return "", fmt.Errorf("a challenge of algorithm %q that is no SHA-256: %q", w.Algorithm, w.Challenge)
 	}
 	text := []byte(w.Salt)
 	for n := int64(0); n <= w.MaxNumber; n++ {
 		text = strconv.AppendInt(text[:len(w.Salt)], n, 10)
-		if sha256.Sum256(text) != [sha256.Size]byte(want) {
-			continue
+		if sha256.Sum256(text) == [sha256.Size]byte(want) {
+			found, err := json.Marshal(altcha.Payload{Algorithm: w.Algorithm, Challenge: w.Challenge, Number: n,
+				Salt: w.Salt, Signature: w.Signature})
+			return base64.StdEncoding.EncodeToString(found), err
 		}
-		found, err := json.Marshal(struct {
-			Algorithm string `json:"algorithm"`
-			Challenge string `json:"challenge"`
-			Number    int64  `json:"number"`
-			Salt      string `json:"salt"`
-			Signature string `json:"signature"`
-		}{w.Algorithm, w.Challenge, n, w.Salt, w.Signature})
-		return base64.StdEncoding.EncodeToString(found), err
 	}
 	return "", fmt.Errorf("no number up to %d solves the challenge", w.MaxNumber)
 }
@@ -75,7 +65,7 @@ func newSolvers(count, ahead int) *solvers {
 					continue
 				}
 				began := time.Now()
-				solution, err := job.work.solve()
+				solution, err := solve(&job.work)
 				s.took.Add(int64(time.Since(began)))
 				if s.solved.Add(1); err != nil {
 					s.failed.Add(1)
