@@ -155,8 +155,8 @@ func TestTokenCache(t *testing.T) {
 	now := time.Now()
 	c.now = func() time.Time { return now }
 	remembered := func() (n int) {
-		for i := range c.shards {
-			n += len(c.shards[i].passed)
+		for _, part := range c.passed {
+			n += part.Len()
 		}
 		return n
 	}
@@ -188,8 +188,8 @@ func TestTokenCache(t *testing.T) {
 		t.Error("an expired token passes from the cache")
 	}
 	hash := sha256.Sum256(last)
-	shard := &c.shards[hash[0]%uint8(len(c.shards))]
-	for i := 0; shard.passed[hash] != nil; i++ { // others take its place, as soon as one comes into its shard
+	part := c.passed[hash[0]%uint8(len(c.passed))]
+	for i := 0; part.Contains(hash); i++ { // others take its place, as soon as one comes into its part
 		token, err := Claims{Audience: Shoppers, Subject: fmt.Sprintf("later-%d", i), TTL: time.Minute}.Sign(testSecret, now)
 		if err != nil || i == 1000*places {
 			t.Fatalf("an expired token is still remembered after %d others: %v", i, err)

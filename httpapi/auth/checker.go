@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"doorbuster/engine"
@@ -128,76 +129,12 @@ type Checker struct {
 	log      *slog.Logger
 
 	replacing sync.Mutex
-	perShard  int
-	shards    [64]shard
+	// passed are the tokens that did, by their SHA-256, in parts so that few requests
+	// wait for the same one.
+	passed [64]*lru.Cache[[sha256.Size]byte, *Bearer]
 
 	refused     [faultKinds]atomic.Uint64
 	refusedDesc *prometheus.Desc
-}
-
-// shard holds a part of what was checked, by the SHA-256 of the token. When it
-// is full, a hand goes around what is remembered and forgets the first that does not
-// count any more, or whom nobody asked for since it came by last (CLOCK).
-type shard struct {
-	mu     sync.RWMutex
-	passed map[[sha256.Size]byte]*remembered
-	ring   []*remembered // all of them
-	hand   int
-}
-
-// remembered is a token that passed.
-type remembered struct {
-	Bearer
-	hash  [sha256.Size]byte
-	at    int         // in the ring
-	asked atomic.Bool // since the hand came by
-}
-
-// find gives what was remembered of a token whose key still counts; nil if nothing was.
-func (t *shard) find(hash *[sha256.Size]byte) *remembered {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	r := t.passed[*hash]
-	if r == nil || r.key.gone.Load() {
-		return nil
-	}
-	if !r.asked.Load() { // written once, not with every request
-		r.asked.Store(true)
-	}
-	return r
-}
-
-// keep remembers a token, among most at most. The shard is locked.
-func (t *shard) keep(r *remembered, most int, now int64) {
-	if t.passed == nil {
-		t.passed = make(map[[sha256.Size]byte]*remembered)
-	}
-	if old := t.passed[r.hash]; old != nil {
-		if old.key.gone.Load() { // and the key has come back
-			t.put(r, old.at)
-		}
-		return // another request brought it meanwhile
-	}
-	if len(t.ring) < most {
-		t.ring = append(t.ring, nil)
-		t.put(r, len(t.ring)-1)
-		return
-	}
-	for { // once around at most
-		old := t.ring[t.hand]
-		if old.expires <= now || old.key.gone.Load() || !old.asked.Swap(false) {
-			break
-		}
-		t.hand = (t.hand + 1) % len(t.ring)
-	}
-	delete(t.passed, t.ring[t.hand].hash)
-	t.put(r, t.hand)
-	t.hand = (t.hand + 1) % len(t.ring)
-}
-
-func (t *shard) put(r *remembered, at int) {
-	r.at = at
-	t.ring[at], t.passed[r.hash] = r, r
 }
 
 // Config is what a Checker is made of.
@@ -230,7 +167,9 @@ func NewChecker(cfg Config) (*Checker, error) {
 	c.refusedDesc = prometheus.NewDesc("doorbuster_tokens_refused_total",
 		"Requests refused for their token, by what was wrong with it.", []string{"reason"},
 		prometheus.Labels{"api": api})
-	c.perShard = (cfg.Remember + len(c.shards) - 1) / len(c.shards)
+	for i := range c.passed {
+		c.passed[i], _ = lru.New[[sha256.Size]byte, *Bearer]((cfg.Remember + len(c.passed) - 1) / len(c.passed)) // over 0
+	}
 	return c, c.Replace(cfg.Keys)
 }
 
@@ -287,13 +226,12 @@ func (c *Checker) check(token []byte) (*Bearer, error) {
 		return nil, faultLong
 	}
 	hash := sha256.Sum256(token)
-	shard := &c.shards[hash[0]%uint8(len(c.shards))]
-	now := c.now().Unix()
-	if r := shard.find(&hash); r != nil {
-		if now < r.expires {
-			return &r.Bearer, nil
+	passed, now := c.passed[hash[0]%uint8(len(c.passed))], c.now().Unix()
+	if b, known := passed.Get(hash); known && !b.key.gone.Load() {
+		if now < b.expires {
+			return b, nil
 		}
-		return nil, faultExpired // the hand will come by
+		return nil, faultExpired
 	}
 	b, err := c.keys.Load().verify(token, c.audience, now)
 	if err != nil {
@@ -302,11 +240,8 @@ func (c *Checker) check(token []byte) (*Bearer, error) {
 	if c.know != nil {
 		c.know(b)
 	}
-	r := &remembered{Bearer: *b, hash: hash}
-	shard.mu.Lock()
-	defer shard.mu.Unlock()
-	shard.keep(r, c.perShard, now)
-	return &r.Bearer, nil
+	passed.Add(hash, b)
+	return b, nil
 }
 
 // Describe implements prometheus.Collector.
