@@ -59,11 +59,8 @@ type Jobs struct {
 	shop   Shop
 	cfg    Config
 
-	refunds *retries[engine.RefundNo]
-	closes  *retries[engine.OrderRef]
-
-	lastRefund engine.RefundNo // where the last look ended; lookForRefunds's own
-	lastHold   engine.OrderRef // lookForHolds's own
+	refunds queue[engine.RefundNo]
+	closes  queue[engine.OrderRef]
 
 	asked, confirmed, failed           atomic.Uint64 // refunds
 	closed, paidAlready, closeFailures atomic.Uint64
@@ -72,8 +69,9 @@ type Jobs struct {
 // NewJobs makes Jobs that do nothing until Run.
 func NewJobs(client *Client, shop Shop) *Jobs {
 	cfg := client.cfg
-	return &Jobs{client: client, shop: shop, cfg: cfg, refunds: newRetries[engine.RefundNo](cfg.RetryFirst, cfg.RetryMost),
-		closes: newRetries[engine.OrderRef](cfg.RetryFirst, cfg.RetryMost)}
+	return &Jobs{client: client, shop: shop, cfg: cfg,
+		refunds: queue[engine.RefundNo]{retries: newRetries[engine.RefundNo](cfg), page: shop.LookForRefunds},
+		closes:  queue[engine.OrderRef]{retries: newRetries[engine.OrderRef](cfg), page: shop.InGrace}}
 }
 
 // Run runs jobs until ctx ends, and then waits for those under way, whose
@@ -81,19 +79,30 @@ func NewJobs(client *Client, shop Shop) *Jobs {
 func (j *Jobs) Run(ctx context.Context) {
 	defer j.client.Close()
 	var all sync.WaitGroup
-	all.Go(func() { run(ctx, j.cfg, j.lookForRefunds, j.refund) })
-	all.Go(func() { run(ctx, j.cfg, j.lookForHolds, j.close) })
+	all.Go(func() { j.refunds.run(ctx, j.shop.Leads, j.cfg, j.refund) })
+	all.Go(func() { j.closes.run(ctx, j.shop.Leads, j.cfg, j.close) })
 	all.Wait()
 }
 
-// run has look find work again and again, and does it, so many at once.
-func run[W any](ctx context.Context, cfg Config, look func(give func(W) bool), do func(context.Context, W)) {
-	work := make(chan W)
+// queue is one kind of job: what there is to do, and what failed of it.
+type queue[K comparable] struct {
+	*retries[K]
+	page func(after K, most int) (keys []K, last K) // the zero key is before the first, and behind the last
+	last K                                          // where the last look ended
+}
+
+// run looks for work again and again, and does it, so many at once.
+func (q *queue[K]) run(ctx context.Context, leads func() bool, cfg Config, do func(context.Context, K)) {
+	work := make(chan K)
 	var hands sync.WaitGroup
 	for range cfg.InFlight {
 		hands.Go(func() {
-			for w := range work {
-				do(ctx, w)
+			for k := range work {
+				if leads() {
+					do(ctx, k)
+				} else {
+					q.drop(k)
+				}
 			}
 		})
 	}
@@ -102,9 +111,9 @@ func run[W any](ctx context.Context, cfg Config, look func(give func(W) bool), d
 	tick := time.NewTicker(cfg.Every)
 	defer tick.Stop()
 	for {
-		look(func(w W) bool {
+		q.look(leads, func(k K) bool {
 			select {
-			case work <- w:
+			case work <- k:
 				return true
 			case <-ctx.Done():
 				return false
@@ -118,41 +127,38 @@ func run[W any](ctx context.Context, cfg Config, look func(give func(W) bool), d
 	}
 }
 
-// lookForRefunds gives out what is due, page by page.
-func (j *Jobs) lookForRefunds(give func(engine.RefundView) bool) {
+// look gives out what is to be done, page by page, until give gives false.
+func (q *queue[K]) look(leads func() bool, give func(K) bool) {
+	var zero K
 	for range pagesATime {
-		leads := j.shop.Leads()
+		leads := leads()
 		if !leads {
-			j.lastRefund = 0
+			q.last = zero
 		}
-		if j.lastRefund == 0 {
-			j.refunds.turn()
+		if q.last == zero {
+			q.turn()
 		}
 		if !leads {
 			return
 		}
-		due, last := j.shop.LookForRefunds(j.lastRefund, pageRows)
-		j.lastRefund = last
-		for _, no := range due {
-			if !j.refunds.begin(no, time.Now()) {
-				continue
-			}
-			if r, still := j.shop.RefundDue(no); !still {
-				j.refunds.drop(no)
-			} else if !give(r) {
+		var keys []K
+		keys, q.last = q.page(q.last, pageRows)
+		for _, k := range keys {
+			if q.begin(k, time.Now()) && !give(k) {
 				return
 			}
 		}
-		if last == 0 {
+		if q.last == zero {
 			return
 		}
 	}
 }
 
 // refund asks for one refund.
-func (j *Jobs) refund(ctx context.Context, r engine.RefundView) {
-	if !j.shop.Leads() {
-		j.refunds.drop(r.No)
+func (j *Jobs) refund(ctx context.Context, no engine.RefundNo) {
+	r, due := j.shop.RefundDue(no)
+	if !due {
+		j.refunds.drop(no)
 		return
 	}
 	reference, err := j.client.Refund(ctx, &r)
@@ -167,8 +173,8 @@ func (j *Jobs) refund(ctx context.Context, r engine.RefundView) {
 	if err == nil {
 		j.confirmed.Add(1)
 		j.refunds.done(r.No)
-		j.cfg.Logger.Info("refund made", "refund_no", r.No, "order_no", r.OrderNo, "payment_id", r.PaymentID, "amount", r.Amount, "currency", r.Currency,
-			"reason", r.Why.String(), "transaction_id", r.Transaction.String())
+		j.cfg.Logger.Info("refund made", "refund_no", r.No, "order_no", r.OrderNo, "payment_id", r.PaymentID,
+			"amount", r.Amount, "currency", r.Currency, "reason", r.Why.String(), "transaction_id", r.Transaction.String())
 		return
 	}
 	if j.refunds.failed(r.No, time.Now(), err); ctx.Err() == nil && !errors.Is(err, ErrLeftAlone) {
@@ -186,39 +192,9 @@ func (j *Jobs) RefundTries(no engine.RefundNo) (t Tries, known bool) {
 	return j.refunds.told(no), true
 }
 
-// lookForHolds gives out the holds that may be closed.
-func (j *Jobs) lookForHolds(give func(engine.OrderRef) bool) {
-	for range pagesATime {
-		leads := j.shop.Leads()
-		if !leads {
-			j.lastHold = engine.OrderRef{}
-		}
-		if j.lastHold.IsZero() {
-			j.closes.turn()
-		}
-		if !leads {
-			return
-		}
-		holds, last := j.shop.InGrace(j.lastHold, pageRows)
-		j.lastHold = last
-		for _, ref := range holds {
-			if j.closes.begin(ref, time.Now()) && !give(ref) {
-				return
-			}
-		}
-		if last.IsZero() {
-			return
-		}
-	}
-}
-
 // close asks for the end of one hold. Where the cashier does not answer, the
 // grace runs.
 func (j *Jobs) close(ctx context.Context, ref engine.OrderRef) {
-	if !j.shop.Leads() {
-		j.closes.drop(ref)
-		return
-	}
 	orderNo := j.shop.OrderNo(ref)
 	closed, err := j.client.CloseOrder(ctx, orderNo)
 	wait, stop := context.WithTimeout(ctx, commandTimeout)
@@ -239,9 +215,11 @@ func (j *Jobs) close(ctx context.Context, ref engine.OrderRef) {
 		if j.closes.failed(ref, time.Now(), err); ctx.Err() != nil || errors.Is(err, ErrLeftAlone) {
 			return
 		}
-		if no := (*engine.Refusal)(nil); closed.Payment != nil || !errors.As(err, &no) { // else it was paid, or released, meanwhile
+		// A hold that is refused was paid, or released, meanwhile.
+		if no := (*engine.Refusal)(nil); closed.Payment != nil || !errors.As(err, &no) {
 			j.closeFailures.Add(1)
-			j.cfg.Logger.Warn("an order could not be closed at the cashier; its grace runs", "order_no", orderNo, "error", err)
+			j.cfg.Logger.Warn("an order could not be closed at the cashier; its grace runs", "order_no", orderNo,
+				"error", err)
 		}
 		return
 	}
@@ -259,7 +237,8 @@ func (j *Jobs) takeLost(ctx context.Context, orderNo string, t *Taken) error {
 	}
 	r, err := j.shop.Pay(ctx, p)
 	if err == nil {
-		j.cfg.Logger.Info("a payment whose callback had not come was taken", "order_no", orderNo, "payment_id", p.ID, "outcome", r.Outcome.String())
+		j.cfg.Logger.Info("a payment whose callback had not come was taken", "order_no", orderNo, "payment_id", p.ID,
+			"outcome", r.Outcome.String())
 	}
 	return err
 }
@@ -294,23 +273,30 @@ func (j *Jobs) Alarms() (all []engine.Alarm) {
 
 // Collectors give what is counted, for metrics.
 func (j *Jobs) Collectors() []prometheus.Collector {
-	counter := func(name, help string, n *atomic.Uint64, labels prometheus.Labels) prometheus.Collector {
-		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "doorbuster_" + name, Help: help, ConstLabels: labels}, func() float64 { return float64(n.Load()) })
+	counter := func(name, result, help string, n *atomic.Uint64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help,
+			ConstLabels: prometheus.Labels{"result": result}}, func() float64 { return float64(n.Load()) })
 	}
-	const refunds, refundsHelp = "refund_requests_total", "Refunds: asked of the cashier, confirmed by it, failed and to be asked for again."
-	const closes, closesHelp = "hold_closes_total", "Holds past their time to pay, by what the cashier said: closed, paid already, nothing."
-	as := func(result string) prometheus.Labels { return prometheus.Labels{"result": result} }
+	refunds := func(result string, n *atomic.Uint64) prometheus.Collector {
+		return counter("doorbuster_refund_requests_total", result,
+			"Refunds: asked of the cashier, confirmed by it, failed and to be asked for again.", n)
+	}
+	closes := func(result string, n *atomic.Uint64) prometheus.Collector {
+		return counter("doorbuster_hold_closes_total", result,
+			"Holds past their time to pay, by what the cashier said: closed, paid already, nothing.", n)
+	}
 	return []prometheus.Collector{
-		counter(refunds, refundsHelp, &j.asked, as("asked")), counter(refunds, refundsHelp, &j.confirmed, as("confirmed")), counter(refunds, refundsHelp, &j.failed, as("failed")),
-		counter(closes, closesHelp, &j.closed, as("closed")), counter(closes, closesHelp, &j.paidAlready, as("paid")), counter(closes, closesHelp, &j.closeFailures, as("failed")),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_refunds_due", Help: "Refunds that the cashier has not confirmed, on the leader; 0 elsewhere."},
+		refunds("asked", &j.asked), refunds("confirmed", &j.confirmed), refunds("failed", &j.failed),
+		closes("closed", &j.closed), closes("paid", &j.paidAlready), closes("failed", &j.closeFailures),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_refunds_due",
+			Help: "Refunds that the cashier has not confirmed, on the leader; 0 elsewhere."},
 			func() float64 {
 				n, _ := j.owed()
 				return float64(n)
 			}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_refunds_oldest_seconds",
-			Help: "ALARM (refunds_overdue) if it keeps growing: for how long the oldest refund has been due, on the leader; 0 " +
-				"without."},
+			Help: "ALARM (refunds_overdue) if it keeps growing: for how long the oldest refund has been due, on the " +
+				"leader; 0 without."},
 			func() float64 {
 				n, since := j.owed()
 				if n == 0 {

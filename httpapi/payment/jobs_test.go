@@ -134,8 +134,8 @@ func (s *fakeShop) over() bool {
 	return len(s.due) == 0 && len(s.holds) == 0
 }
 
-// runErrands runs them against a cashier until the test ends.
-func runErrands(t *testing.T, shop *fakeShop, cashier http.HandlerFunc) *Jobs {
+// runJobs runs them against a cashier until the test ends.
+func runJobs(t *testing.T, shop *fakeShop, cashier http.HandlerFunc) *Jobs {
 	t.Helper()
 	server := httptest.NewServer(cashier)
 	secrets, err := NewSecrets([][]byte{secret('a')})
@@ -182,7 +182,7 @@ func TestErrandsGetThrough(t *testing.T) {
 	asked, booked := map[string]int{}, map[string]string{}
 	hang := make(chan struct{})
 	defer close(hang)
-	e := runErrands(t, shop, func(w http.ResponseWriter, r *http.Request) {
+	e := runJobs(t, shop, func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		asked[r.URL.Path]++
 		n := asked[r.URL.Path]
@@ -252,7 +252,7 @@ func TestOnlyALeaderRunsErrands(t *testing.T) {
 	shop := newFakeShop(1, 1)
 	shop.leads.Store(false)
 	var asked atomic.Int64
-	e := runErrands(t, shop, func(w http.ResponseWriter, r *http.Request) {
+	e := runJobs(t, shop, func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
 		fmt.Fprint(w, `{"reference":"r","closed":true}`)
 	})
@@ -284,18 +284,18 @@ func TestThoseWhoFailStarveNobody(t *testing.T) {
 	var refunds []engine.RefundNo
 	var holds []engine.OrderRef
 	for range 4 { // two times round
-		e.lookForRefunds(func(r engine.RefundView) bool {
-			refunds = append(refunds, r.No)
-			e.refunds.failed(r.No, time.Now(), ErrLeftAlone)
+		e.refunds.look(shop.Leads, func(no engine.RefundNo) bool {
+			refunds = append(refunds, no)
+			e.refunds.failed(no, time.Now(), ErrLeftAlone)
 			return true
 		})
-		e.lookForHolds(func(ref engine.OrderRef) bool {
+		e.closes.look(shop.Leads, func(ref engine.OrderRef) bool {
 			holds = append(holds, ref)
 			e.closes.failed(ref, time.Now(), ErrLeftAlone)
 			return true
 		})
 	}
-	if len(refunds) != stuck+1 || refunds[stuck] != stuck+1 || shop.viewed != stuck+1 {
+	if len(refunds) != stuck+1 || refunds[stuck] != stuck+1 || shop.viewed != 0 {
 		t.Errorf("%d refunds were given out, and %d built", len(refunds), shop.viewed)
 	}
 	if len(holds) != stuck+1 || holds[stuck].Ordinal != stuck+1 {
@@ -305,8 +305,8 @@ func TestThoseWhoFailStarveNobody(t *testing.T) {
 		t.Errorf("%d refunds are owed", n)
 	}
 	shop.leads.Store(false)
-	e.lookForRefunds(nil)
-	e.lookForRefunds(nil)
+	e.refunds.look(shop.Leads, nil)
+	e.refunds.look(shop.Leads, nil)
 	if n, since := e.owed(); n != 0 || since != 0 || len(e.refunds.of) != 0 {
 		t.Errorf("where another leads, %d refunds are owed since %d, %d remembered", n, since, len(e.refunds.of))
 	}
@@ -316,7 +316,7 @@ func TestThoseWhoFailStarveNobody(t *testing.T) {
 func TestALyingCashier(t *testing.T) {
 	shop := newFakeShop(0, 1)
 	var asked atomic.Int64
-	e := runErrands(t, shop, func(w http.ResponseWriter, r *http.Request) {
+	e := runJobs(t, shop, func(w http.ResponseWriter, r *http.Request) {
 		if asked.Add(1) < 4 {
 			fmt.Fprint(w, `{"closed":false,"payment":{"payment_id":"p","order_no":"OTHER","amount":100,"currency":"CNY"}}`)
 			return
@@ -331,7 +331,7 @@ func TestALyingCashier(t *testing.T) {
 
 // TestRetriesForget what is no longer there to do.
 func TestRetriesForget(t *testing.T) {
-	r := newRetries[int](time.Second, 10*time.Second)
+	r := newRetries[int](Config{RetryFirst: time.Second, RetryMost: 10 * time.Second})
 	now := moment
 	for round := range 10 {
 		r.turn()

@@ -30,8 +30,8 @@ type attempt struct {
 	seen     uint64 // the round in which it was last there to do
 }
 
-func newRetries[K comparable](first, most time.Duration) *retries[K] {
-	return &retries[K]{first: first, most: most, of: map[K]*attempt{}}
+func newRetries[K comparable](cfg Config) *retries[K] {
+	return &retries[K]{first: cfg.RetryFirst, most: cfg.RetryMost, of: map[K]*attempt{}}
 }
 
 // begin tells whether k may be tried now, and takes it to be under way if so.
