@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -74,6 +75,7 @@ type heldReports struct {
 	nodes map[string]*Archive
 	fault func(node string, q engine.ReportsRequest, p *engine.ReportsPage) error
 	asked int // for pieces
+	mu    sync.Mutex
 }
 
 func (h *heldReports) Others() (ids []string) {
@@ -85,6 +87,8 @@ func (h *heldReports) Others() (ids []string) {
 }
 
 func (h *heldReports) AskReports(_ context.Context, node string, q engine.ReportsRequest, _ time.Duration) (engine.ReportsPage, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	p, err := h.nodes[node].GiveReports(q)
 	if q.ID != "" {
 		h.asked++
@@ -292,7 +296,9 @@ func TestCopiesAreBounded(t *testing.T) {
 	if got, want := filesOf(t, damaged, heldID), filesOf(t, h.nodes["a2"], heldID); !bytes.Equal(got[0], want[0]) || !bytes.Equal(got[1], want[1]) {
 		t.Error("the damaged report did not come anew")
 	}
+	h.mu.Lock()
 	h.fault = func(string, engine.ReportsRequest, *engine.ReportsPage) error { return errors.New("not now") }
+	h.mu.Unlock()
 	var unsure *NoReportError
 	if _, _, err := damaged.Report(t.Context(), name(0)); !errors.As(err, &unsure) || !errors.Is(err, ErrNoReport) || unsure.Silent[0] != (SilentNode{Node: "a2", Error: "not now"}) {
 		t.Errorf("a node that can't be asked: %v", err)

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -227,7 +228,7 @@ func (a *Archive) copyFrom(ctx context.Context, node string, k engine.KeptReport
 	if err != nil {
 		return err
 	}
-	if _, err = io.Copy(w, from.pieces(ctx, true, copyPause)); err == nil {
+	if err = from.copyTo(ctx, w, true, copyPause); err == nil {
 		if sum := w.checksum(); report.FindingsSHA256 != "" && report.FindingsSHA256 != sum {
 			err = fmt.Errorf("its findings have the checksum %s, not %s: they are damaged there", sum,
 				report.FindingsSHA256)
@@ -253,65 +254,43 @@ func (r remote) whole(ctx context.Context) (*reconcile.Report, []byte, error) {
 	if r.Whole > mostWholeBytes {
 		return nil, nil, fmt.Errorf("it has %d bytes, over %d", r.Whole, mostWholeBytes)
 	}
-	text, err := io.ReadAll(r.pieces(ctx, false, 0))
-	if err != nil {
+	var text bytes.Buffer
+	if err := r.copyTo(ctx, &text, false, 0); err != nil {
 		return nil, nil, err
 	}
-	report, err := parse(r.ID, text)
-	return report, text, err
+	report, err := parse(r.ID, text.Bytes())
+	return report, text.Bytes(), err
 }
 
-// pieces reads a part of a report, piece by piece.
-type pieces struct {
-	ask        func(from int64) ([]byte, error)
-	from, size int64
-	rest       []byte
-}
-
-// pieces reads one part of the report, with a pause before each piece but the first.
-func (r remote) pieces(ctx context.Context, findings bool, pause time.Duration) *pieces {
-	p := &pieces{size: r.Whole}
+// copyTo writes one part of the report, piece by piece, with a pause before each but the
+// first.
+func (r remote) copyTo(ctx context.Context, to io.Writer, findings bool, pause time.Duration) error {
+	q, size := engine.ReportsRequest{ID: r.ID, Findings: findings}, r.Whole
 	if findings {
-		p.size = r.Findings
+		size = r.Findings
 	}
-	p.ask = func(from int64) ([]byte, error) {
-		if from > 0 && pause > 0 {
+	for q.From < size {
+		if q.From > 0 {
 			wait(ctx, pause)
 		}
-		q := engine.ReportsRequest{ID: r.ID, Findings: findings, From: from}
-		for try := 1; ; try++ {
-			page, err := r.others.AskReports(ctx, r.node, q, piecePatience)
-			if err == nil || try >= r.tries || ctx.Err() != nil {
-				return page.Piece, err
-			}
-			wait(ctx, copyRetry)
+		page, err := r.others.AskReports(ctx, r.node, q, piecePatience)
+		for try := 1; err != nil && try < r.tries && wait(ctx, copyRetry); try++ {
+			page, err = r.others.AskReports(ctx, r.node, q, piecePatience)
 		}
-	}
-	return p
-}
-
-func (p *pieces) Read(to []byte) (int, error) {
-	if len(p.rest) == 0 {
-		left := p.size - p.from
-		if left == 0 {
-			return 0, io.EOF
-		}
-		piece, err := p.ask(p.from)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		if n := int64(len(piece)); n == 0 || n > left {
-			return 0, fmt.Errorf("a piece of %d bytes came where %d were left", n, left)
+		n, left := int64(len(page.Piece)), size-q.From
+		if n == 0 || n > left {
+			return fmt.Errorf("a piece of %d bytes came where %d were left", n, left)
 		}
-		p.rest, p.from = piece, p.from+int64(len(piece))
+		if _, err := to.Write(page.Piece); err != nil {
+			return err
+		}
+		q.From += n
 	}
-	n := copy(to, p.rest)
-	p.rest = p.rest[n:]
-	return n, nil
+	return nil
 }
-
-// Close implements io.Closer.
-func (p *pieces) Close() error { return nil }
 
 // Reports gives what the nodes keep, the newest first, without their findings, days and
 // listings, and which nodes could not be asked.
@@ -377,7 +356,9 @@ func (a *Archive) Report(ctx context.Context, id string) (*reconcile.Report, *Fi
 		report, from, why := a.elsewhere(ctx, o)
 		if why == nil {
 			from.tries = copyTries
-			return report, NewFindings(from.pieces(ctx, true, 0)), a.AsOfNow(report)
+			read, write := io.Pipe()
+			go func() { write.CloseWithError(from.copyTo(ctx, write, true, 0)) }() // ends when it is closed
+			return report, NewFindings(read), a.AsOfNow(report)
 		}
 		silent = append(silent, SilentNode{Node: from.node, Error: why.Error()})
 	}
