@@ -12,7 +12,7 @@ PARTITIONS ?= 20
 ORDERS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help build test tools race invariants lint docs fuzz sim crash recovery failover partitions money ledger bench crowd demo cluster-demo clean FORCE
+.PHONY: help build test check tools race invariants lint docs fuzz sim crash recovery failover partitions money ledger bench crowd demo cluster-demo clean FORCE
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -22,7 +22,11 @@ build: $(BIN) ## build bin/doorbuster
 $(BIN): FORCE
 	$(GO) build $(STAMP) -o $@ ./cmd/doorbuster
 
-test: tools lint build race invariants ## every check that needs no setup: lint, race, invariants (some 15 minutes)
+test: tools ## a short test of every promise (some 5 minutes)
+	$(GO) test -short ./...
+
+# Tests say themselves, by testing.Short, what they leave to this.
+check: lint build test race invariants ## what CI runs: 'make test', all at full length with the race detector, documents, lint, invariants (some 20 minutes)
 
 # Tests that need a load balancer or a network of their own are skipped, and say
 # so, where these can't be had.
@@ -32,7 +36,7 @@ tools:
 	done; \
 	[ -z "$$missing" ] || { apt-get update -qq && apt-get install -y -qq $$missing; } >/dev/null 2>&1 || echo "not installed:$$missing; the tests that need it are skipped"
 
-race: ## all tests, with the race detector
+race: tools ## all tests at full length, with the race detector
 	$(GO) test -race -timeout $(RACE_TIMEOUT) ./...
 
 invariants: ## the engine's tests in the builds that check at every step, and that can be made to fail
@@ -44,7 +48,7 @@ lint: ## gofmt, go vet and staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags 'faults invariants' ./engine ./cmd/doorbuster
-	$(GO) vet -tags nextrules ./engine ./actors ./cmd/doorbuster
+	$(GO) vet -tags nextrules ./engine ./actors ./cmd/doorbuster/...
 	$(GO) tool staticcheck ./...
 
 docs: ## docs/reference, written from the settings and commands that there are

@@ -82,12 +82,17 @@ func (w *lineWatch) look(got func(m *nodetest.Member, name string, o nodetest.Or
 
 // TestLineOfThreeNodes: 100 units are taken and 300 shoppers wait in line. 60 holds
 // end unpaid, in three waves, and the leader is killed in between. The first 60 in
-// line get the units, in order; nobody is told that they have moved back.
+// line get the units, in order; nobody is told that they have moved back. Holds last
+// long enough for everybody to come into line; a short test has fewer of both.
 func TestLineOfThreeNodes(t *testing.T) {
 	t.Parallel()
-	const stock, unpaid, waves, waiting = 100, 60, 3, 300
+	stock, unpaid, waves, waiting, payWithin := 100, 60, 3, 300, nodetest.Patience
+	if testing.Short() {
+		stock, unpaid, waves, waiting, payWithin = 20, 12, 2, 40, nodetest.Patience/3
+	}
 	f := nodetest.OpenFleet(t, "prefer", nodetest.Rooms3...)
-	f.Plan(nodetest.PlanOf([]string{fmt.Sprintf("{sku: mask, price: 100, stock: %d, waitlist: true}", stock)}, "pay_within: 30s", "pay_grace: 0s"))
+	f.Plan(nodetest.PlanOf([]string{fmt.Sprintf("{sku: mask, price: 100, stock: %d, waitlist: true}", stock)},
+		"pay_within: "+payWithin.String(), "pay_grace: 0s"))
 	f.Leader()
 	m := f.Follower()
 	for i := range stock - unpaid {
@@ -102,7 +107,7 @@ func TestLineOfThreeNodes(t *testing.T) {
 			last = m.MustGrant(fmt.Sprintf("idler%d-%d", wave, i), "", nodetest.Mask)
 		}
 		// The next wave's holds end a second later.
-		held := last.PayBy.Add(-30 * time.Second)
+		held := last.PayBy.Add(-payWithin)
 		m.Eventually(func() bool { return time.Since(held) > time.Second }, func() string { return "time stands still" })
 	}
 	w := &lineWatch{f: f, listing: nodetest.Mask, place: map[string]int{}, order: map[string]nodetest.Order{}, over: map[string]nodetest.Reply{}}
@@ -139,7 +144,7 @@ func TestLineOfThreeNodes(t *testing.T) {
 		}
 	}
 	for name, c := range f.Settled() {
-		if name != nodetest.Mask || c.Paid != stock || c.Held != 0 || c.Available != 0 || c.Shoppers != stock {
+		if name != nodetest.Mask || c.Paid != int64(stock) || c.Held != 0 || c.Available != 0 || c.Shoppers != int64(stock) {
 			t.Errorf("%s in the end: %+v", name, c)
 		}
 	}
