@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -19,9 +22,69 @@ func newBenchCommand() *cobra.Command {
 		Args:  noArguments,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newRushCommand(), newBenchHTTPCommand(), newBenchDecideCommand(), newCrashCommand(), newFailoverCommand(), newTwoTabsCommand(), newCrowdCommand(), newReconcileBenchCommand(), newHelloCommand())
+	c.AddCommand(newRushCommand(), newBenchHTTPCommand(), newBenchDecideCommand(), newCrashCommand(),
+		newFailoverCommand(),
+		newTwoTabsCommand(), newCrowdCommand(), newReconcileBenchCommand(), newHelloCommand())
 	return c
 }
+
+// benchReport is what a workload came to: a bench.Report, or what prints as a table.
+type benchReport interface{ OK() bool }
+
+// teller tells a report, and what it means if it is not OK: the command fails by it.
+type teller func(r benchReport, bad string) error
+
+// workload makes the command of a workload, with its settings and --json as flags.
+func workload(c *cobra.Command, settings []bench.Setting,
+	run func(c *cobra.Command, tell teller) error) *cobra.Command {
+	var jsonFile string
+	c.Args = noArguments
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		return run(c, func(r benchReport, bad string) error {
+			err := errors.Join(keepJSON(jsonFile, r), printReport(c.OutOrStdout(), r))
+			if m, ok := r.(bench.Measurement); ok && err == nil {
+				var files []string
+				files, err = bench.Save(m)
+				for _, file := range files {
+					fmt.Fprintln(c.OutOrStdout(), "kept in", file)
+				}
+			}
+			if err == nil && !r.OK() {
+				err = errors.New(bad)
+			}
+			return err
+		})
+	}
+	settingFlags(c.Flags(), settings)
+	c.Flags().StringVar(&jsonFile, "json", "", "write the whole report to `FILE`")
+	return c
+}
+
+func printReport(out io.Writer, r benchReport) error {
+	if r, ok := r.(bench.Report); ok {
+		return bench.WriteTable(out, r)
+	}
+	_, err := fmt.Fprint(out, r)
+	return err
+}
+
+// inScratch runs something in a new directory, which goes afterwards unless keeps says
+// otherwise. parent "" is the system's.
+func inScratch(parent, name string, run func(dir string) error, keeps func(err error) bool) (err error) {
+	dir, err := os.MkdirTemp(parent, "doorbuster-"+name+"-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if !keeps(err) {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
+	return run(dir)
+}
+
+// neverKept keeps no scratch directory.
+func neverKept(error) bool { return false }
 
 // writeFile writes a report next to where it is wanted and moves it there, so
 // that a report is whole or not there.
@@ -32,27 +95,20 @@ func writeFile(path string, b []byte) error {
 	return os.Rename(path+".new", path)
 }
 
-// deliver writes a report for people, and as JSON where --json asks for it.
-func deliver(c *cobra.Command, jsonFile string, report bench.Report) error {
-	if jsonFile != "" {
-		b, err := bench.JSON(report)
-		if err == nil {
-			err = writeFile(jsonFile, b)
-		}
-		if err != nil {
-			return fmt.Errorf("--json: %w", err)
-		}
+// keepJSON writes a report as JSON where --json asks for it; nowhere for "".
+func keepJSON(path string, report any) error {
+	if path == "" {
+		return nil
 	}
-	return bench.WriteTable(c.OutOrStdout(), report)
-}
-
-// keep keeps a measurement's figures, and says where.
-func keep(c *cobra.Command, report bench.Measurement) error {
-	files, err := bench.Save(report)
-	for _, file := range files {
-		fmt.Fprintln(c.OutOrStdout(), "kept in", file)
+	var b bytes.Buffer
+	err := printJSON(&b, report)
+	if err == nil {
+		err = writeFile(path, b.Bytes())
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("--json: %w", err)
+	}
+	return nil
 }
 
 // tokenOf reads the operators' token from a file, else from the environment:

@@ -30,9 +30,9 @@ import (
 
 func newCrashCommand() *cobra.Command {
 	cfg := bench.DefaultCrashConfig()
-	var data, jsonFile string
+	var data string
 	var keep bool
-	c := &cobra.Command{
+	c := workload(&cobra.Command{
 		Use:   "crash",
 		Short: "Kill a node under load, over and over, and check what it still knows",
 		Long: `Run a node of this program as a child process and kill it (SIGKILL) at a random
@@ -49,29 +49,15 @@ Without --data the node's directory is a temporary one, which goes after a good
 run unless --keep. What the node logs goes to a file beside it, DIR.log.`,
 		Example: `  doorbuster bench crash --rounds 50
   doorbuster bench crash --rounds 500 --seed 7 --data /mnt/disk/crash --json crash.json`,
-		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) (err error) {
-			cfg.Progress = c.ErrOrStderr()
-			v := victim{data: data}
-			cfg.StartNode, cfg.ApplyPlan, cfg.VerifyLog = v.start, applyPlanTo, v.verifyLog
-			cfg.AwaitSnapshot = v.awaitSnapshot
-			if err := cfg.Validate(); err != nil {
-				return usageError{err}
-			}
-			if data == "" {
-				dir, err := os.MkdirTemp("", "doorbuster-crash-")
-				if err != nil {
-					return err
-				}
-				v.data = filepath.Join(dir, "data")
-				defer func() {
-					if keep || err != nil {
-						fmt.Fprintln(c.ErrOrStderr(), "kept:", v.data)
-						return
-					}
-					err = os.RemoveAll(dir)
-				}()
-			}
+	}, cfg.Settings(), func(c *cobra.Command, tell teller) error {
+		cfg.Progress = c.ErrOrStderr()
+		v := victim{data: data}
+		cfg.StartNode, cfg.ApplyPlan, cfg.VerifyLog = v.start, applyPlanTo, v.verifyLog
+		cfg.AwaitSnapshot = v.awaitSnapshot
+		if err := cfg.Validate(); err != nil {
+			return usageError{err}
+		}
+		crash := func() error {
 			if err := v.prepare(); err != nil {
 				return err
 			}
@@ -79,21 +65,29 @@ run unless --keep. What the node logs goes to a file beside it, DIR.log.`,
 			if err != nil {
 				return fmt.Errorf("%w\nthe node's last words:\n%s", err, v.lastWords())
 			}
-			if err := deliver(c, jsonFile, report); err != nil {
-				return err
-			}
-			if !report.OK() {
-				return fmt.Errorf("the node broke its word: see the checks above; its directory is %s, its log %s", v.data, v.logFile())
-			}
-			return nil
-		},
-	}
-	f := c.Flags()
-	settingFlags(f, cfg.Settings())
-	f.StringVar(&data, "data", "", "data `directory` for the node, kept; none makes a temporary one")
-	f.BoolVar(&keep, "keep", false, "keep the temporary directory after a good run too")
-	f.StringVar(&jsonFile, "json", "", "write the whole report to `FILE`")
+			return tell(report, fmt.Sprintf("the node broke its word: see the checks above; its directory is %s, its "+
+				"log %s",
+				v.data, v.logFile()))
+		}
+		if data != "" {
+			return crash()
+		}
+		return inScratch("", "crash", func(dir string) error {
+			v.data = filepath.Join(dir, "data")
+			return crash()
+		}, func(err error) bool { return kept(c, keep || err != nil, v.data) })
+	})
+	c.Flags().StringVar(&data, "data", "", "data `directory` for the node, kept; none makes a temporary one")
+	c.Flags().BoolVar(&keep, "keep", false, "keep the temporary directory after a good run too")
 	return c
+}
+
+// kept says where a directory is if it is kept, and gives whether it is.
+func kept(c *cobra.Command, is bool, dir string) bool {
+	if is {
+		fmt.Fprintln(c.ErrOrStderr(), "kept:", dir)
+	}
+	return is
 }
 
 // applyPlanTo is 'apply' without a command line.
@@ -205,7 +199,8 @@ func (v *victim) start(_ context.Context, snapshotBytes int64) (n bench.CrashNod
 			return err
 		}
 		<-ended
-		if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || status.Signal() != syscall.SIGKILL {
+		if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() ||
+			status.Signal() != syscall.SIGKILL {
 			return fmt.Errorf("the node had ended by itself (%v):\n%s", cmd.ProcessState, v.lastWords())
 		}
 		return nil

@@ -17,8 +17,8 @@ import (
 func newCrowdCommand() *cobra.Command {
 	cfg := bench.DefaultContestConfig()
 	var defences []string
-	var jsonFile, dataDir string
-	c := &cobra.Command{
+	var dataDir string
+	c := workload(&cobra.Command{
 		Use:   "crowd",
 		Short: "Bots from the first millisecond against people, with each defence alone and with all",
 		Long: `Hold people against bots for a few units: thousands of accounts that send a
@@ -33,49 +33,37 @@ defence does not bring about what it is for.
 Bots really solve the challenges of tickets, on --bot-cores of this machine.`,
 		Example: `  doorbuster bench crowd
   doorbuster bench crowd --defences none,draw,draw+reservation+risk --networks rented --json crowd.json`,
-		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if c.Flags().Changed("defences") {
-				cfg.Defences = nil
-				for _, text := range defences {
-					d, err := bench.ParseDefence(text)
-					if err != nil {
-						return usageError{fmt.Errorf("--defences: %w", err)}
-					}
-					cfg.Defences = append(cfg.Defences, d)
+	}, cfg.Settings(), func(c *cobra.Command, tell teller) error {
+		if c.Flags().Changed("defences") {
+			cfg.Defences = nil
+			for _, text := range defences {
+				d, err := bench.ParseDefence(text)
+				if err != nil {
+					return usageError{fmt.Errorf("--defences: %w", err)}
 				}
+				cfg.Defences = append(cfg.Defences, d)
 			}
-			cfg.Progress = c.ErrOrStderr()
-			cfg.StartShop = func(ctx context.Context, d bench.Defence) (bench.ContestShop, error) {
-				return startContestShop(ctx, dataDir, &cfg, d)
-			}
-			if err := cfg.Validate(); err != nil {
-				return usageError{err}
-			}
-			report, err := bench.Contest(c.Context(), cfg)
-			if err != nil {
-				return err
-			}
-			if err := deliver(c, jsonFile, report); err != nil {
-				return err
-			}
-			if err := keep(c, report); err != nil {
-				return err
-			}
-			switch {
-			case !report.OK():
-				return errors.New("a verdict is bad, or a contest is missing: see above")
-			case !report.Reached():
-				return errors.New("a defence does not bring about what it is for: see above")
-			}
-			return nil
-		},
-	}
-	f := c.Flags()
-	settingFlags(f, cfg.Settings())
-	f.StringSliceVar(&defences, "defences", nil, "what to try, parts joined by +: none, rates, ticket, quota, reservation, risk, draw, waitlist, all (default: each alone, what works best together, and all)")
-	f.StringVar(&dataDir, "data-dir", "", "`folder` for the nodes' data (default: the system's temporary one)")
-	f.StringVar(&jsonFile, "json", "", "write the whole report to `FILE`")
+		}
+		cfg.Progress = c.ErrOrStderr()
+		cfg.StartShop = func(ctx context.Context, d bench.Defence) (bench.ContestShop, error) {
+			return startContestShop(ctx, dataDir, &cfg, d)
+		}
+		if err := cfg.Validate(); err != nil {
+			return usageError{err}
+		}
+		report, err := bench.Contest(c.Context(), cfg)
+		if err != nil {
+			return err
+		}
+		err = tell(report, "a verdict is bad, or a contest is missing: see above")
+		if err == nil && !report.Reached() {
+			err = errors.New("a defence does not bring about what it is for: see above")
+		}
+		return err
+	})
+	c.Flags().StringSliceVar(&defences, "defences", nil, "what to try, parts joined by +: none, rates, ticket, quota, "+
+		"reservation, risk, draw, waitlist, all (default: each alone, what works best together, and all)")
+	c.Flags().StringVar(&dataDir, "data-dir", "", "`folder` for the nodes' data (default: the system's temporary one)")
 	return c
 }
 
@@ -90,7 +78,8 @@ const (
 
 // startContestShop runs a node in a process of its own, on a directory that goes
 // when it does.
-func startContestShop(ctx context.Context, dataDir string, cfg *bench.ContestConfig, d bench.Defence) (s bench.ContestShop, err error) {
+func startContestShop(ctx context.Context, dataDir string, cfg *bench.ContestConfig,
+	d bench.Defence) (s bench.ContestShop, err error) {
 	dir, err := os.MkdirTemp(dataDir, "doorbuster-crowd-")
 	if err != nil {
 		return s, err
@@ -125,7 +114,8 @@ func contestConfig(d bench.Defence) string {
 	b.WriteString("trusted_proxies: [127.0.0.1/32]\n") // the bench, which tells whom it asks for
 	if d.Rates {
 		for _, of := range []string{"shopper", "address"} {
-			fmt.Fprintf(&b, "rate_limit_%s_per_second: %d\nrate_limit_%s_burst: %d\n", of, contestPerSecond, of, contestBurst)
+			fmt.Fprintf(&b, "rate_limit_%s_per_second: %d\nrate_limit_%s_burst: %d\n", of, contestPerSecond, of,
+				contestBurst)
 		}
 	}
 	if d.Ticket {
@@ -144,7 +134,8 @@ func contestPlan(d bench.Defence, units int64, lead time.Duration) string {
 	for _, rule := range []struct {
 		on   bool
 		text string
-	}{{d.Reservation, "reservation: true"}, {d.Waitlist, "waitlist: true"}, {d.Ticket, "challenge: work"}, {d.Draw, "draw: " + contestDraw.String()}} {
+	}{{d.Reservation, "reservation: true"}, {d.Waitlist, "waitlist: true"}, {d.Ticket, "challenge: work"},
+		{d.Draw, "draw: " + contestDraw.String()}} {
 		if rule.on {
 			rules.WriteString(", " + rule.text)
 		}

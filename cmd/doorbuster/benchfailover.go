@@ -18,9 +18,9 @@ func newFailoverCommand() *cobra.Command {
 	cfg := bench.DefaultFailoverConfig()
 	nodes := len(cfg.Nodes)
 	snapshotBytes := int64(8 << 20)
-	var dir, jsonFile string
+	var dir string
 	var keep bool
-	c := &cobra.Command{
+	c := workload(&cobra.Command{
 		Use:   "failover",
 		Short: "Kill the leader of a cluster under load, over and over, and time it",
 		Long: `Run a cluster of this program's nodes in two zones as child processes, send a
@@ -39,31 +39,18 @@ Without --dir the nodes' directories are in a temporary one, which goes after a
 good run unless --keep. What a node logs goes to a file beside its directory.`,
 		Example: `  doorbuster bench failover --kills 100
   doorbuster bench failover --kills 20 --how stall --zone-ack require --json failover.json`,
-		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) (err error) {
-			if nodes < 3 || nodes > 7 {
-				return usageError{fmt.Errorf("--nodes %d: want 3 to 7", nodes)}
-			}
-			cfg.Progress = c.ErrOrStderr()
-			cfg.Nodes, cfg.Zones = twoRooms(nodes)
-			f := fleet{ids: cfg.Nodes, zones: cfg.Zones, zoneAck: cfg.ZoneAck, snapshotBytes: snapshotBytes}
-			cfg.StartNode, cfg.ApplyPlan, cfg.VerifyLog = f.start, applyPlanTo, f.verifyLog
-			if err := cfg.Validate(); err != nil {
-				return usageError{err}
-			}
-			at := dir
-			if at == "" {
-				if at, err = os.MkdirTemp("", "doorbuster-failover-"); err != nil {
-					return err
-				}
-				defer func() {
-					if keep || err != nil {
-						fmt.Fprintln(c.ErrOrStderr(), "kept:", at)
-						return
-					}
-					err = os.RemoveAll(at)
-				}()
-			}
+	}, cfg.Settings(), func(c *cobra.Command, tell teller) error {
+		if nodes < 3 || nodes > 7 {
+			return usageError{fmt.Errorf("--nodes %d: want 3 to 7", nodes)}
+		}
+		cfg.Progress = c.ErrOrStderr()
+		cfg.Nodes, cfg.Zones = twoRooms(nodes)
+		f := fleet{ids: cfg.Nodes, zones: cfg.Zones, zoneAck: cfg.ZoneAck, snapshotBytes: snapshotBytes}
+		cfg.StartNode, cfg.ApplyPlan, cfg.VerifyLog = f.start, applyPlanTo, f.verifyLog
+		if err := cfg.Validate(); err != nil {
+			return usageError{err}
+		}
+		failover := func(at string) error {
 			if err := f.prepare(at); err != nil {
 				return err
 			}
@@ -71,22 +58,23 @@ good run unless --keep. What a node logs goes to a file beside its directory.`,
 			if err != nil {
 				return fmt.Errorf("%w\nthe nodes' last words:\n%s", err, f.lastWords())
 			}
-			if err := deliver(c, jsonFile, report); err != nil {
-				return err
-			}
-			if !report.OK() {
-				return fmt.Errorf("the cluster broke its word: see the checks above; its nodes' directories and logs are in %s", at)
-			}
-			return nil
-		},
-	}
+			return tell(report, "the cluster broke its word: see the checks above; its nodes' directories and logs "+
+				"are in "+at)
+		}
+		if dir != "" {
+			return failover(dir)
+		}
+		at := ""
+		return inScratch("", "failover", func(dir string) error { at = dir; return failover(dir) },
+			func(err error) bool { return kept(c, keep || err != nil, at) })
+	})
 	f := c.Flags()
-	settingFlags(f, cfg.Settings())
 	f.IntVar(&nodes, "nodes", nodes, "how many nodes, 3 to 7; the larger half of them in zone a, the others in b")
-	f.Int64Var(&snapshotBytes, "snapshot-bytes", snapshotBytes, "bytes of log after which the nodes take snapshots: few, so that nodes come back by way of one")
-	f.StringVar(&dir, "dir", "", "`directory` for the nodes', kept; it must be new or empty; none makes a temporary one")
+	f.Int64Var(&snapshotBytes, "snapshot-bytes", snapshotBytes,
+		"bytes of log after which the nodes take snapshots: few, so that nodes come back by way of one")
+	f.StringVar(&dir, "dir", "", "`directory` for the nodes', kept; it must be new or empty; none makes a temporary "+
+		"one")
 	f.BoolVar(&keep, "keep", false, "keep the temporary directory after a good run too")
-	f.StringVar(&jsonFile, "json", "", "write the whole report to `FILE`")
 	return c
 }
 
@@ -130,9 +118,17 @@ func (f *fleet) prepare(dir string) error {
 		fmt.Fprintf(&members, "    - {id: %s, zone: %s, peer: %q}\n", id, f.zones[i], addrs[i])
 	}
 	for i, id := range f.ids {
-		v := &victim{data: filepath.Join(dir, id), config: filepath.Join(dir, id+".yaml"), http: addrs[n+i], admin: addrs[2*n+i]}
-		text := fmt.Sprintf("node: %s\nzone: %s\npeer: %s\nsnapshot_bytes: %d\ncluster:\n  id: failover\n  zone_ack: %s\n  nodes:\n%s",
-			id, f.zones[i], addrs[i], f.snapshotBytes, f.zoneAck, members.String())
+		v := &victim{data: filepath.Join(dir, id), config: filepath.Join(dir, id+".yaml"), http: addrs[n+i],
+			admin: addrs[2*n+i]}
+		text := fmt.Sprintf(`node: %s
+zone: %s
+peer: %s
+snapshot_bytes: %d
+cluster:
+  id: failover
+  zone_ack: %s
+  nodes:
+%s`, id, f.zones[i], addrs[i], f.snapshotBytes, f.zoneAck, members.String())
 		err := errors.Join(os.WriteFile(v.config, []byte(text), 0o600), os.WriteFile(v.logFile(), nil, 0o600))
 		if err != nil {
 			return err

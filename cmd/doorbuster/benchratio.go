@@ -25,7 +25,7 @@ func newBenchHTTPCommand() *cobra.Command {
 	cfg := bench.DefaultHTTPConfig()
 	var dataDir, profile string
 	cluster, rules := false, false
-	c := &cobra.Command{
+	c := workload(&cobra.Command{
 		Use:   "http",
 		Short: "Measure refused and granted grabs against a bare fasthttp handler",
 		Long: `Measure three servers in one run, interleaved, each a process of this program
@@ -41,13 +41,8 @@ another shopper's, who got their ticket some seconds before.
 With --cluster, the last two are measured on three nodes that share the machine,
 through the leader and through a follower; where a redis-server is installed,
 beside a Lua script on one with a replica ("redis-replica").`,
-		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error {
-			dir, err := os.MkdirTemp(dataDir, "doorbuster-bench-")
-			if err != nil {
-				return err
-			}
-			defer os.RemoveAll(dir)
+	}, cfg.Settings(), func(c *cobra.Command, tell teller) error {
+		return inScratch(dataDir, "bench", func(dir string) error {
 			cfg.DataDir, cfg.Progress = dir, c.ErrOrStderr()
 			trio := &benchTrio{dir: dir, profile: profile}
 			cfg.StartServer = func(ctx context.Context, kind string) (bench.HTTPServer, error) {
@@ -58,7 +53,8 @@ beside a Lua script on one with a replica ("redis-replica").`,
 					return trio.server(ctx, kind)
 				}
 				if bench.Plain(kind) != "" {
-					return startRuledKind(ctx, dir, kind, profile, cfg.ShopperPrefix, bench.Equipped(cfg.RoundTime), cfg.Rounds)
+					return startRuledKind(ctx, ruledKind{dir, kind, profile, cfg.ShopperPrefix,
+						bench.Equipped(cfg.RoundTime), cfg.Rounds})
 				}
 				return startKind(dir, kind, profile)
 			}
@@ -81,11 +77,10 @@ beside a Lua script on one with a replica ("redis-replica").`,
 			if err != nil {
 				return err
 			}
-			return saved(c, report)
-		},
-	}
+			return tell(report, notMeasured)
+		}, neverKept)
+	})
 	f := c.Flags()
-	settingFlags(f, cfg.Settings())
 	f.BoolVar(&cluster, "cluster", false, "measure three nodes instead of one")
 	f.BoolVar(&rules, "rules", false, "measure each path with every rule on, too")
 	f.StringVar(&profile, "cpu-profile", "", "write the nodes' CPU profiles to `FILE`.refused and FILE.granted")
@@ -93,17 +88,7 @@ beside a Lua script on one with a replica ("redis-replica").`,
 	return c
 }
 
-// saved keeps a measurement's figures.
-func saved(c *cobra.Command, report bench.Measurement) error {
-	if err := bench.WriteTable(c.OutOrStdout(), report); err != nil {
-		return err
-	}
-	err := keep(c, report)
-	if err == nil && !report.OK() {
-		err = errors.New("some answers were not what was measured: the figures mean nothing")
-	}
-	return err
-}
+const notMeasured = "some answers were not what was measured: the figures mean nothing"
 
 // startKind runs this program again as one of the servers to compare.
 func startKind(dir, kind, profile string) (bench.HTTPServer, error) {
@@ -117,7 +102,8 @@ func startKind(dir, kind, profile string) (bench.HTTPServer, error) {
 	}
 	data := filepath.Join(dir, kind)
 	planFile := filepath.Join(dir, kind+".yaml")
-	if err := os.WriteFile(planFile, []byte(rushPlan([]bench.Listing{listing}, stock, time.Hour, 1)), 0o600); err != nil {
+	if err := os.WriteFile(planFile, []byte(rushPlan([]bench.Listing{listing}, stock, time.Hour, 1)),
+		0o600); err != nil {
 		return bench.HTTPServer{}, err
 	}
 	args := []string{"bench", "hello", "--node", "--data", data, "--plan", planFile}
@@ -133,7 +119,8 @@ func startRedis(ctx context.Context, dir string, connections int) (bench.HTTPSer
 	if err != nil {
 		return bench.HTTPServer{}, err
 	}
-	s, err := startChild(trioGranted, "bench", "hello", "--redis", pair.Addr, "--redis-connections", strconv.Itoa(connections))
+	s, err := startChild(trioGranted, "bench", "hello", "--redis", pair.Addr, "--redis-connections",
+		strconv.Itoa(connections))
 	if err != nil {
 		return s, errors.Join(err, pair.Close())
 	}
@@ -222,12 +209,11 @@ func newHelloCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if planFile == "" {
-				err = n.cluster.AwaitReady(c.Context())
-			} else {
-				err = applyPlanFile(c.Context(), n, planFile)
+			var text []byte
+			if planFile != "" {
+				text, err = os.ReadFile(planFile)
 			}
-			if err != nil {
+			if err = errors.Join(err, n.takePlan(c.Context(), text)); err != nil {
 				return errors.Join(err, n.close(context.Background()))
 			}
 			stop, err := startProfile(profile)
@@ -257,57 +243,22 @@ func newHelloCommand() *cobra.Command {
 	return c
 }
 
-func applyPlanFile(ctx context.Context, n *node, planFile string) error {
-	if err := n.cluster.AwaitReady(ctx); err != nil {
-		return err
-	}
-	text, err := os.ReadFile(planFile)
-	if err != nil {
-		return err
-	}
-	parsed, problems := parsePlan(text)
-	if len(problems) > 0 {
-		return fmt.Errorf("%s: %v", planFile, problems)
-	}
-	o, err := n.office.ApplyPlan(ctx, engine.By{Operator: "bench"}, parsed, false)
-	if len(o.Problems) > 0 {
-		return fmt.Errorf("%s: %v", planFile, o.Problems)
-	}
-	return err
-}
-
 func newBenchDecideCommand() *cobra.Command {
 	cfg := bench.DefaultDecideConfig()
 	var dataDir, profile string
-	c := &cobra.Command{
+	c := workload(&cobra.Command{
 		Use:   "decide",
 		Short: "Measure durable decisions a second, without HTTP",
-		Args:  noArguments,
-		RunE: func(c *cobra.Command, _ []string) error {
-			dir, err := os.MkdirTemp(dataDir, "doorbuster-bench-")
-			if err != nil {
-				return err
-			}
-			defer os.RemoveAll(dir)
-			listing := bench.Listing{Session: "bench", SKU: "unit", Weight: 1}
-			planFile := filepath.Join(dir, "plan.yaml")
-			if err := os.WriteFile(planFile, []byte(rushPlan([]bench.Listing{listing}, engine.MaxStock, time.Hour, 1)), 0o600); err != nil {
-				return err
-			}
-			node, err := temporaryConfig(filepath.Join(dir, "data"))
-			if err != nil {
-				return err
-			}
-			n, err := openNode(node, node.newLogger(c.ErrOrStderr()))
+	}, cfg.Settings(), func(c *cobra.Command, tell teller) error {
+		return inScratch(dataDir, "bench", func(dir string) error {
+			cfg.Listings = []bench.Listing{{Session: "bench", SKU: "unit", Weight: 1}}
+			n, err := openTemporary(c.Context(), filepath.Join(dir, "data"), c.ErrOrStderr(),
+				[]byte(rushPlan(cfg.Listings, engine.MaxStock, time.Hour, 1)))
 			if err != nil {
 				return err
 			}
 			defer n.close(context.Background())
-			if err := applyPlanFile(c.Context(), n, planFile); err != nil {
-				return err
-			}
-			cfg.Listings, cfg.DataDir, cfg.Progress, cfg.Nodes = []bench.Listing{listing}, dir, c.ErrOrStderr(), 1
-			cfg.Submit = submitter{n}
+			cfg.DataDir, cfg.Progress, cfg.Nodes, cfg.Submit = dir, c.ErrOrStderr(), 1, submitter{n}
 			if err := cfg.Validate(); err != nil {
 				return usageError{err}
 			}
@@ -321,13 +272,12 @@ func newBenchDecideCommand() *cobra.Command {
 				return err
 			}
 			fmt.Fprintln(c.OutOrStdout(), "heap per order, bytes:", heapPerOrder(n))
-			return saved(c, report)
-		},
-	}
-	f := c.Flags()
-	settingFlags(f, cfg.Settings())
-	f.StringVar(&profile, "cpu-profile", "", "write a CPU profile to `FILE`")
-	f.StringVar(&dataDir, "data-dir", "", "`folder` on the disk to measure (default: the system's temporary one)")
+			return tell(report, notMeasured)
+		}, neverKept)
+	})
+	c.Flags().StringVar(&profile, "cpu-profile", "", "write a CPU profile to `FILE`")
+	c.Flags().StringVar(&dataDir, "data-dir", "", "`folder` on the disk to measure (default: the system's temporary "+
+		"one)")
 	return c
 }
 
@@ -367,7 +317,8 @@ func heapPerOrder(n *node) int64 {
 type submitter struct{ node *node }
 
 func (s submitter) Grab(_ context.Context, session, sku, shopper, key string, quantity int) (string, error) {
-	a := s.node.office.Grab(&engine.Grab{Listing: []byte(session + "/skus/" + sku), Shopper: []byte(shopper), IdempotencyKey: []byte(key), Quantity: uint32(quantity)})
+	a := s.node.office.Grab(&engine.Grab{Listing: []byte(session + "/skus/" + sku), Shopper: []byte(shopper),
+		IdempotencyKey: []byte(key), Quantity: uint32(quantity)})
 	if a.Code == engine.CodeProcessing {
 		return "", errors.New("processing until " + strconv.FormatInt(int64(a.Deadline), 10))
 	}

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -27,7 +26,6 @@ import (
 // reconcileBench is a statement of many lines, some of which nobody has told of.
 type reconcileBench struct {
 	orders, lost int
-	jsonFile     string
 }
 
 // reconcileFigures are what came of it. Times are of the whole command, with its
@@ -52,104 +50,90 @@ type reconcileFigures struct {
 
 func newReconcileBenchCommand() *cobra.Command {
 	b := reconcileBench{orders: 1_000_000, lost: 10_000}
-	c := &cobra.Command{
+	c := workload(&cobra.Command{
 		Use:   "reconcile",
 		Short: "Reconcile a statement of a million lines, twice",
 		Long: `Run a node in this process, sell and pay as many orders as are asked for, and
 reconcile a statement of them twice with 'doorbuster reconcile': some of the lines
 are payments that nobody has told of. Exit status 1 if not each of those is settled
 once, or anything is left open.`,
-		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if b.orders < 1 || b.orders > 10_000_000 || b.lost < 0 || b.lost > b.orders {
-				return usageError{fmt.Errorf("--orders %d, --lost %d: want 1 to 10000000 orders, and at most as many lost", b.orders, b.lost)}
+	}, nil, func(c *cobra.Command, tell teller) error {
+		if b.orders < 1 || b.orders > 10_000_000 || b.lost < 0 || b.lost > b.orders {
+			return usageError{fmt.Errorf("--orders %d, --lost %d: want 1 to 10000000 orders, and at most as many lost",
+				b.orders, b.lost)}
+		}
+		return inScratch("", "reconcile", func(dir string) error {
+			figures, err := b.run(c, dir)
+			if err != nil {
+				return err
 			}
-			return b.run(c)
-		},
-	}
+			return tell(figures, "the books don't agree: see above")
+		}, neverKept)
+	})
 	f := c.Flags()
 	f.IntVar(&b.orders, "orders", b.orders, "orders, each a line of the statement")
 	f.IntVar(&b.lost, "lost", b.lost, "of them, orders whose callback never came")
-	f.StringVar(&b.jsonFile, "json", "", "write the figures to `FILE`")
 	return c
 }
 
-func (b *reconcileBench) run(c *cobra.Command) (err error) {
-	dir, err := os.MkdirTemp("", "doorbuster-reconcile-")
+func (b *reconcileBench) run(c *cobra.Command, dir string) (figures *reconcileFigures, err error) {
+	n, err := openTemporary(c.Context(), filepath.Join(dir, "node"), io.Discard, fmt.Appendf(nil,
+		"products: [{id: unit, list_price: 100, currency: CNY}]\nsales: [{id: bench, timezone: UTC, sessions: [{id: "+
+			"day, "+
+			"start: now, duration: 2h, pay_within: 2h, admission_multiple: 0, listings: [{sku: unit, price: 100, "+
+			"stock: %d}]}]}]\n", b.orders))
 	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	cfg, err := temporaryConfig(filepath.Join(dir, "node"))
-	if err != nil {
-		return err
-	}
-	n, err := openNode(cfg, slog.New(slog.NewTextHandler(io.Discard, nil)))
-	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, n.close(context.Background())) }()
-	if err := n.cluster.AwaitReady(c.Context()); err != nil {
-		return err
-	}
-	file := filepath.Join(dir, "statement.csv")
-	out, said := c.OutOrStdout(), c.ErrOrStderr()
+	file, said := filepath.Join(dir, "statement.csv"), c.ErrOrStderr()
 	fmt.Fprintf(said, "selling %d units and paying for %d of them\n", b.orders, b.orders-b.lost)
 	if err := b.sell(c.Context(), n, file); err != nil {
-		return err
+		return nil, err
 	}
 	info, err := os.Stat(file)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	figures := reconcileFigures{Lines: b.orders, Lost: b.lost, StatementBytes: info.Size()}
+	figures = &reconcileFigures{Lines: b.orders, Lost: b.lost, StatementBytes: info.Size()}
 	var sold engine.LogIndex
 	n.cluster.View(func(s *engine.State) { sold = s.LogIndex() })
 	if err := n.cluster.Ledger().Await(c.Context(), sold); err != nil {
-		return err
+		return nil, err
 	}
 	debug.FreeOSMemory() // what selling took is not of interest
 	peak := watchMemory()
 	admin := n.adminListener.Addr().String()
 	first, took, err := reconcileOnce(c.Context(), file, admin, said)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	figures.FirstSeconds, figures.Settled, figures.OpenFirst = took.Seconds(), first.Booked, first.Open
 	again, took, err := reconcileOnce(c.Context(), file, admin, said)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	figures.AgainSeconds, figures.SettledAgain, figures.OpenAgain = took.Seconds(), again.Booked, again.Open
 	figures.PeakBytes, figures.MappedBytes = peak()
-	fmt.Fprintf(out, "statement      %d lines, %s\nfirst          %.1f s, %d lost payments settled, %d open\na second time  %.1f s, %d settled, %d open\nmemory         %s at most, node and command together; %s of the ledger's files mapped\n",
-		b.orders, binaryBytes(figures.StatementBytes), figures.FirstSeconds, figures.Settled, figures.OpenFirst, figures.AgainSeconds, figures.SettledAgain, figures.OpenAgain, binaryBytes(figures.PeakBytes), binaryBytes(figures.MappedBytes))
-	if b.jsonFile != "" {
-		text, err := json.MarshalIndent(&figures, "", "  ")
-		if err == nil {
-			err = writeFile(b.jsonFile, append(text, '\n'))
-		}
-		if err != nil {
-			return fmt.Errorf("--json: %w", err)
-		}
-	}
-	if figures.Settled != int64(b.lost) || figures.SettledAgain != 0 || figures.OpenFirst+figures.OpenAgain != 0 {
-		return errors.New("the books don't agree: see above")
-	}
-	return nil
+	return figures, nil
+}
+
+func (f *reconcileFigures) String() string {
+	return fmt.Sprintf(`statement      %d lines, %s
+first          %.1f s, %d lost payments settled, %d open
+a second time  %.1f s, %d settled, %d open
+memory         %s at most, node and command together; %s of the ledger's files mapped
+`, f.Lines, binaryBytes(f.StatementBytes), f.FirstSeconds, f.Settled, f.OpenFirst,
+		f.AgainSeconds, f.SettledAgain, f.OpenAgain, binaryBytes(f.PeakBytes), binaryBytes(f.MappedBytes))
+}
+
+func (f *reconcileFigures) OK() bool {
+	return f.Settled == int64(f.Lost) && f.SettledAgain == 0 && f.OpenFirst+f.OpenAgain == 0
 }
 
 // sell has every unit granted, all but the lost ones paid, and writes the cashier's
 // statement of them.
 func (b *reconcileBench) sell(ctx context.Context, n *node, file string) (err error) {
-	plan := fmt.Sprintf("products: [{id: unit, list_price: 100, currency: CNY}]\nsales: [{id: bench, timezone: UTC, sessions: [{id: day, start: now, duration: 2h, pay_within: 2h, admission_multiple: 0, listings: [{sku: unit, price: 100, stock: %d}]}]}]\n", b.orders)
-	parsed, problems := parsePlan([]byte(plan))
-	if len(problems) > 0 {
-		return fmt.Errorf("the plan can't be applied: %v", problems)
-	}
-	if o, err := n.office.ApplyPlan(ctx, engine.By{Operator: "bench"}, parsed, false); err != nil || len(o.Problems) > 0 {
-		return fmt.Errorf("apply the plan: %v %w", o.Problems, err)
-	}
 	f, err := os.Create(file)
 	if err != nil {
 		return err
@@ -168,13 +152,15 @@ func (b *reconcileBench) sell(ctx context.Context, n *node, file string) (err er
 	for range buyers {
 		crowd.Go(func() error {
 			for i := int(next.Add(1)); i <= b.orders; i = int(next.Add(1)) {
-				a := n.office.Grab(&engine.Grab{Listing: []byte("day/skus/unit"), Shopper: strconv.AppendInt(nil, int64(i), 10), IdempotencyKey: []byte("k"), Quantity: 1})
+				a := n.office.Grab(&engine.Grab{Listing: []byte("day/skus/unit"),
+					Shopper: strconv.AppendInt(nil, int64(i), 10), IdempotencyKey: []byte("k"), Quantity: 1})
 				if a.Code != engine.CodeGranted {
 					return fmt.Errorf("a grab was answered %s", a.Code)
 				}
 				no, id := a.No.String(), "payment-"+strconv.Itoa(i)
 				if i > b.lost {
-					if _, err := n.office.Pay(ctx, engine.Payment{OrderNo: no, ID: id, Amount: 100, Currency: "CNY", PaidAt: at}); err != nil {
+					if _, err := n.office.Pay(ctx, engine.Payment{OrderNo: no, ID: id, Amount: 100, Currency: "CNY",
+						PaidAt: at}); err != nil {
 						return fmt.Errorf("pay: %w", err)
 					}
 				}

@@ -20,19 +20,25 @@ import (
 	"doorbuster/httpapi/auth"
 )
 
-// startRuledKind is startKind with every rule that leaves the kind's answer the same.
-// equipped is how many shoppers come in a round; the same ones, again and again, for
-// what is sold out: fewer than a node remembers tokens. In all, no more come than the
-// rounds and one more need: they have reserved, and are on the allow list.
-func startRuledKind(ctx context.Context, dir, kind, profile, prefix string, equipped, rounds int) (s bench.HTTPServer, err error) {
+// ruledKind is a kind with every rule that leaves its answer the same. equipped is how
+// many shoppers come in a round; the same ones, again and again, for what is sold out:
+// fewer than a node remembers tokens. In all, no more come than the rounds and one more
+// need: they have reserved, and are on the allow list.
+type ruledKind struct {
+	dir, kind, profile, prefix string
+	equipped, rounds           int
+}
+
+// startRuledKind is startKind for a ruledKind.
+func startRuledKind(ctx context.Context, k ruledKind) (s bench.HTTPServer, err error) {
 	listing := bench.Listing{Session: "bench", SKU: "unit", Weight: 1}
-	stock, pool := int64(100), equipped
-	if bench.Grants(kind) {
+	stock, pool := int64(100), k.equipped
+	if bench.Grants(k.kind) {
 		stock, pool = engine.MaxStock, 0
 	}
-	shoppers := equipped * (rounds + 1)
+	shoppers := k.equipped * (k.rounds + 1)
 	lead := 2*time.Second + time.Duration(shoppers)*20*time.Microsecond
-	at := func(name string) string { return filepath.Join(dir, kind+name) }
+	at := func(name string) string { return filepath.Join(k.dir, k.kind+name) }
 	var secrets [2][]byte
 	for i, name := range []string{".shopper.key", ".ops.key"} {
 		random := make([]byte, auth.MinSecretBytes)
@@ -46,19 +52,21 @@ func startRuledKind(ctx context.Context, dir, kind, profile, prefix string, equi
 	if err != nil {
 		return s, err
 	}
-	for name, text := range map[string]string{".config.yaml": ruledConfig(at(".shopper.key"), at(".ops.key")), ".plan.yaml": ruledPlan(listing, stock, lead)} {
+	for name, text := range map[string]string{".config.yaml": ruledConfig(at(".shopper.key"), at(".ops.key")),
+		".plan.yaml": ruledPlan(listing, stock, lead)} {
 		if err := os.WriteFile(at(name), []byte(text), 0o600); err != nil {
 			return s, err
 		}
 	}
-	args := []string{"bench", "hello", "--node", "--guarded", "--config", at(".config.yaml"), "--data", at(""), "--http", addrs[0], "--admin", addrs[1], "--plan", at(".plan.yaml")}
-	if profile != "" {
-		args = append(args, "--cpu-profile", profile+"."+kind)
+	args := []string{"bench", "hello", "--node", "--guarded", "--config", at(".config.yaml"), "--data", at(""),
+		"--http", addrs[0], "--admin", addrs[1], "--plan", at(".plan.yaml")}
+	if k.profile != "" {
+		args = append(args, "--cpu-profile", k.profile+"."+k.kind)
 	}
 	if s, err = startChild(listing, args...); err != nil {
 		return s, err
 	}
-	if err := bringLists(ctx, s.Addr, addrs[1], secrets[1], listing, prefix, shoppers); err != nil {
+	if err := bringLists(ctx, s.Addr, addrs[1], secrets[1], listing, k.prefix, shoppers); err != nil {
 		return s, errors.Join(err, s.Close())
 	}
 	s.Pool = pool
@@ -71,8 +79,10 @@ func startRuledKind(ctx context.Context, dir, kind, profile, prefix string, equi
 
 // bringLists brings in who reserved, who is allowed and who is a risk, and waits
 // until the listing opens.
-func bringLists(ctx context.Context, shop, admin string, opsSecret []byte, l bench.Listing, prefix string, shoppers int) error {
-	token, err := auth.Claims{Audience: auth.Operators, Subject: "bench", Role: auth.Admin, TTL: time.Hour}.Sign(opsSecret, time.Now())
+func bringLists(ctx context.Context, shop, admin string, opsSecret []byte, l bench.Listing, prefix string,
+	shoppers int) error {
+	token, err := auth.Claims{Audience: auth.Operators, Subject: "bench", Role: auth.Admin,
+		TTL: time.Hour}.Sign(opsSecret, time.Now())
 	if err != nil {
 		return err
 	}
@@ -82,7 +92,8 @@ func bringLists(ctx context.Context, shop, admin string, opsSecret []byte, l ben
 		risks.WriteString("scalper-" + strconv.Itoa(n) + ",block\n")
 	}
 	put := func(path, media string, body []byte) error {
-		r, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://"+admin+"/admin/v1/"+path, bytes.NewReader(body))
+		r, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://"+admin+"/admin/v1/"+path,
+			bytes.NewReader(body))
 		if err != nil {
 			return err
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -16,16 +15,17 @@ import (
 	"doorbuster/bench"
 	"doorbuster/engine"
 	"doorbuster/httpapi/auth"
+	"doorbuster/httpapi/plan"
 )
 
 func newRushCommand() *cobra.Command {
 	cfg := bench.DefaultRushConfig()
 	var listings []string
-	var jsonFile, progress, tokenFile, shopperKeyFile, planFile string
+	var progress, tokenFile, shopperKeyFile, planFile string
 	var stock int64
 	var payWithin time.Duration
 	var killPID int
-	c := &cobra.Command{
+	c := workload(&cobra.Command{
 		Use:   "rush --listing SESSION/SKU [--addr HOST:PORT --admin HOST:PORT]",
 		Short: "Send many shoppers at once, and check every answer",
 		Long: `Send many distinct shoppers for a listing over HTTP: some click twice, some pay,
@@ -41,71 +41,65 @@ the listings given and --stock units of each (or a --plan of yours).`,
     --listing fans-day-10/mask-50 --shoppers 200000 --rate 10000 --json rush.json
   doorbuster bench rush --addr 127.0.0.1:8080 --admin 127.0.0.1:8081 \
     --cashier 127.0.0.1:8090 --listing fans-day-10/mask-50`,
-		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) (err error) {
-			for _, text := range listings {
-				l, err := bench.ParseListing(text)
-				if err != nil {
-					return usageError{fmt.Errorf("--listing: %w", err)}
-				}
-				cfg.Listings = append(cfg.Listings, l)
-			}
-			if cfg.AdminToken, err = tokenOf(tokenFile); err != nil {
-				return err
-			}
-			if shopperKeyFile != "" {
-				if cfg.TokenFor, err = shopperTokens(shopperKeyFile); err != nil {
-					return err
-				}
-			}
-			switch progress {
-			case "auto":
-				cfg.Progress = c.ErrOrStderr()
-			case "bar":
-				cfg.Progress, cfg.ForceBar = c.ErrOrStderr(), true
-			case "none":
-			default:
-				return usageError{fmt.Errorf("--progress: %q is none of auto, bar, none", progress)}
-			}
-			cfg.StartNode = func(ctx context.Context) (bench.Node, error) {
-				text := []byte(rushPlan(cfg.Listings, stock, payWithin, cfg.LimitPerSession))
-				if planFile != "" {
-					if text, err = os.ReadFile(planFile); err != nil {
-						return bench.Node{}, err
-					}
-				}
-				return startTemporaryNode(ctx, text)
-			}
-			if killPID != 0 {
-				if killPID < 2 || len(cfg.Addrs) == 0 {
-					return usageError{fmt.Errorf("--kill-pid %d: want the process id of a node, and --addr of another one", killPID)}
-				}
-				cfg.Strike = func() error { return killProcess(killPID) }
-			}
-			if err := cfg.Validate(); err != nil {
-				return usageError{err}
-			}
-			report, err := bench.Rush(c.Context(), cfg)
+	}, cfg.Settings(), func(c *cobra.Command, tell teller) (err error) {
+		for _, text := range listings {
+			l, err := bench.ParseListing(text)
 			if err != nil {
+				return usageError{fmt.Errorf("--listing: %w", err)}
+			}
+			cfg.Listings = append(cfg.Listings, l)
+		}
+		if cfg.AdminToken, err = tokenOf(tokenFile); err != nil {
+			return err
+		}
+		if shopperKeyFile != "" {
+			if cfg.TokenFor, err = shopperTokens(shopperKeyFile); err != nil {
 				return err
 			}
-			if err := deliver(c, jsonFile, report); err != nil {
-				return err
+		}
+		switch progress {
+		case "auto":
+			cfg.Progress = c.ErrOrStderr()
+		case "bar":
+			cfg.Progress, cfg.ForceBar = c.ErrOrStderr(), true
+		case "none":
+		default:
+			return usageError{fmt.Errorf("--progress: %q is none of auto, bar, none", progress)}
+		}
+		cfg.StartNode = func(ctx context.Context) (bench.Node, error) {
+			text := []byte(rushPlan(cfg.Listings, stock, payWithin, cfg.LimitPerSession))
+			if planFile != "" {
+				if text, err = os.ReadFile(planFile); err != nil {
+					return bench.Node{}, err
+				}
 			}
-			if !report.OK() {
-				return errors.New("the verdict is bad: see the checks above")
+			return startTemporaryNode(ctx, text)
+		}
+		if killPID != 0 {
+			if killPID < 2 || len(cfg.Addrs) == 0 {
+				return usageError{fmt.Errorf("--kill-pid %d: want the process id of a node, and --addr of another one",
+					killPID)}
 			}
-			return nil
-		},
-	}
+			cfg.Strike = func() error { return killProcess(killPID) }
+		}
+		if err := cfg.Validate(); err != nil {
+			return usageError{err}
+		}
+		report, err := bench.Rush(c.Context(), cfg)
+		if err != nil {
+			return err
+		}
+		return tell(report, "the verdict is bad: see the checks above")
+	})
 	f := c.Flags()
-	settingFlags(f, cfg.Settings())
-	f.StringArrayVar(&listings, "listing", nil, "`SESSION/SKU`, or SESSION/SKU=WEIGHT; repeat it for several (required)")
-	f.IntVar(&killPID, "kill-pid", 0, "`process` of a node to kill (SIGKILL) in the middle of the rush, to time the next grant of the others")
-	f.StringVar(&jsonFile, "json", "", "write the whole report to `FILE`")
+	f.StringArrayVar(&listings, "listing", nil,
+		"`SESSION/SKU`, or SESSION/SKU=WEIGHT; repeat it for several (required)")
+	f.IntVar(&killPID, "kill-pid", 0,
+		"`process` of a node to kill (SIGKILL) in the middle of the rush, to time the next grant of the others")
 	f.StringVar(&progress, "progress", "auto", "auto, bar or none")
 	f.StringVar(&tokenFile, "token-file", "", "`file` with the operators' token (or DOORBUSTER_TOKEN)")
-	f.StringVar(&shopperKeyFile, "shopper-key-file", "", "`file` with the secret to make shoppers' tokens with; none sends X-Shopper-Id")
+	f.StringVar(&shopperKeyFile, "shopper-key-file", "",
+		"`file` with the secret to make shoppers' tokens with; none sends X-Shopper-Id")
 	f.StringVar(&planFile, "plan", "", "plan `file` for the node in this process")
 	f.Int64Var(&stock, "stock", 1000, "units of each listing, for the node in this process")
 	f.DurationVar(&payWithin, "pay-within", 15*time.Minute, "time to pay, for the node in this process")
@@ -118,7 +112,8 @@ func shopperTokens(keyFile string) (func(string) string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--shopper-key-file: %w", err)
 	}
-	if _, err := (auth.Claims{Audience: auth.Shoppers, Subject: "probe", TTL: time.Hour}).Sign(secret, time.Now()); err != nil {
+	if _, err := (auth.Claims{Audience: auth.Shoppers, Subject: "probe", TTL: time.Hour}).Sign(secret,
+		time.Now()); err != nil {
 		return nil, fmt.Errorf("--shopper-key-file: %w", err)
 	}
 	var made sync.Map
@@ -161,45 +156,76 @@ func rushPlan(listings []bench.Listing, stock int64, payWithin time.Duration, li
 		bySession[l.Session] = append(bySession[l.Session], l.SKU)
 	}
 	for _, id := range order {
-		fmt.Fprintf(&sessions, "      - id: %s\n        start: now\n        pay_within: %s\n        pay_grace: 0s\n        limit_per_shopper: %d\n        admission_multiple: 0\n        listings:\n", id, payWithin, limit)
+		fmt.Fprintf(&sessions, `      - id: %s
+        start: now
+        pay_within: %s
+        pay_grace: 0s
+        limit_per_shopper: %d
+        admission_multiple: 0
+        listings:
+`, id, payWithin, limit)
 		for _, sku := range bySession[id] {
 			fmt.Fprintf(&sessions, "          - {sku: %s, price: 100, stock: %d, limit_per_shopper: 0}\n", sku, stock)
 		}
 	}
-	return "products:\n" + products.String() + "sales:\n  - id: bench\n    name: bench\n    timezone: UTC\n    sessions:\n" + sessions.String()
+	return "products:\n" + products.String() + `sales:
+  - id: bench
+    name: bench
+    timezone: UTC
+    sessions:
+` + sessions.String()
 }
 
 // startTemporaryNode runs a node of this process on a directory that goes when
 // it does, with the plan applied.
 func startTemporaryNode(ctx context.Context, planText []byte) (_ bench.Node, err error) {
-	parsed, problems := parsePlan(planText)
-	if len(problems) > 0 {
-		var told strings.Builder
-		for _, p := range problems {
-			fmt.Fprintf(&told, "\n  line %d: %s: %s", p.Line, p.Path, p.Message)
-		}
-		return bench.Node{}, fmt.Errorf("the plan can't be applied:%s", told.String())
+	if _, problems := plan.Parse(planText, plan.Options{Now: time.Now()}); len(problems) > 0 {
+		return bench.Node{}, fmt.Errorf("the plan can't be applied:\n%w", problems)
 	}
 	dir, err := os.MkdirTemp("", "doorbuster-bench-")
 	if err != nil {
 		return bench.Node{}, err
 	}
-	cfg, err := temporaryConfig(dir)
-	if err != nil {
-		return bench.Node{}, errors.Join(err, os.RemoveAll(dir))
-	}
-	n, err := openNode(cfg, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	n, err := openTemporary(ctx, dir, io.Discard, planText)
 	if err != nil {
 		return bench.Node{}, errors.Join(err, os.RemoveAll(dir))
 	}
 	shut := func() error { return errors.Join(n.close(context.Background()), os.RemoveAll(dir)) }
-	if err := n.cluster.AwaitReady(ctx); err != nil {
-		return bench.Node{}, errors.Join(err, shut())
+	return bench.Node{HTTPAddr: n.shopperListener.Addr().String(), AdminAddr: n.adminListener.Addr().String(),
+			Close: shut},
+		nil
+}
+
+// openTemporary runs a node of this process on dir, with a plan applied.
+func openTemporary(ctx context.Context, dir string, log io.Writer, planText []byte) (*node, error) {
+	cfg, err := temporaryConfig(dir)
+	if err != nil {
+		return nil, err
 	}
-	if o, err := n.office.ApplyPlan(ctx, engine.By{Operator: "bench"}, parsed, false); err != nil || len(o.Problems) > 0 {
-		return bench.Node{}, errors.Join(fmt.Errorf("apply the plan: %v %w", o.Problems, err), shut())
+	n, err := openNode(cfg, cfg.newLogger(log))
+	if err != nil {
+		return nil, err
 	}
-	return bench.Node{HTTPAddr: n.shopperListener.Addr().String(), AdminAddr: n.adminListener.Addr().String(), Close: shut}, nil
+	if err := n.takePlan(ctx, planText); err != nil {
+		return nil, errors.Join(err, n.close(context.Background()))
+	}
+	return n, nil
+}
+
+// takePlan waits until the node is ready and applies a plan; nil is none.
+func (n *node) takePlan(ctx context.Context, text []byte) error {
+	if err := n.cluster.AwaitReady(ctx); err != nil || text == nil {
+		return err
+	}
+	parsed, problems := plan.Parse(text, plan.Options{Now: time.Now()})
+	if len(problems) > 0 {
+		return problems
+	}
+	o, err := n.office.ApplyPlan(ctx, engine.By{Operator: "bench"}, parsed.Plan, false)
+	if err != nil || len(o.Problems) > 0 {
+		return fmt.Errorf("apply the plan: %v %w", o.Problems, err)
+	}
+	return nil
 }
 
 // temporaryConfig is a development node's on ports of the system's choice.

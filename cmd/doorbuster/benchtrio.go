@@ -87,7 +87,8 @@ func (b *benchTrio) start(ctx context.Context) error {
 	}
 	all := make(chan started)
 	for i, v := range b.fleet.victims {
-		args := []string{"bench", "hello", "--node", "--config", v.config, "--data", v.data, "--http", v.http, "--admin", v.admin}
+		args := []string{"bench", "hello", "--node", "--config", v.config, "--data", v.data, "--http", v.http,
+			"--admin", v.admin}
 		if b.profile != "" {
 			args = append(args, "--cpu-profile", b.profile+"."+b.fleet.ids[i])
 		}
@@ -113,9 +114,11 @@ func (b *benchTrio) start(ctx context.Context) error {
 		sale    string
 		listing bench.Listing
 		stock   int64
-	}{{"bench", trioGranted, engine.MaxStock}, {"follower", trioFollower, engine.MaxStock}, {"gone", trioRefused, 100}} {
+	}{{"bench", trioGranted, engine.MaxStock}, {"follower", trioFollower, engine.MaxStock},
+		{"gone", trioRefused, 100}} {
 		path := filepath.Join(b.dir, p.sale+".yaml")
-		if err := os.WriteFile(path, []byte(rushPlan([]bench.Listing{p.listing}, p.stock, time.Hour, 1)), 0o600); err != nil {
+		if err := os.WriteFile(path, []byte(rushPlan([]bench.Listing{p.listing}, p.stock, time.Hour, 1)),
+			0o600); err != nil {
 			return err
 		}
 		if _, err := b.run(ctx, "apply", "-f", path, "--admin", admin); err != nil {
@@ -149,7 +152,8 @@ func (b *benchTrio) run(ctx context.Context, args ...string) ([]byte, error) {
 func fileConfig(file, data, http, admin string, dev bool) (Config, error) {
 	flags := pflag.NewFlagSet("node", pflag.ContinueOnError)
 	addConfigFlags(flags)
-	if err := flags.Parse([]string{"--dev=" + strconv.FormatBool(dev), "--config", file, "--data", data, "--http", http, "--admin", admin, "--log-level", "error"}); err != nil {
+	if err := flags.Parse([]string{"--dev=" + strconv.FormatBool(dev), "--config", file, "--data", data, "--http", http,
+		"--admin", admin, "--log-level", "error"}); err != nil {
 		return Config{}, err
 	}
 	return loadConfig(flags)

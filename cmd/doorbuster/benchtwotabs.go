@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -17,8 +16,7 @@ import (
 func newTwoTabsCommand() *cobra.Command {
 	cfg := bench.DefaultTwoTabsConfig()
 	nodes := 3
-	var jsonFile string
-	c := &cobra.Command{
+	c := workload(&cobra.Command{
 		Use:   "twotabs",
 		Short: "Everybody asks for two listings at once through two nodes; each may have one unit",
 		Long: `Run a cluster of this program's nodes as child processes and send everybody for
@@ -26,22 +24,17 @@ both listings of a session at the same instant, one grab through one node and on
 through another, with a limit of one unit across the session. Every unit must go
 to a shopper of its own: a unit that a refused second grab frees goes to one who
 waits. Exit status 1 if one is sold twice to the same shopper, or is left.`,
-		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) (err error) {
-			if nodes < 3 || nodes > 7 {
-				return usageError{fmt.Errorf("--nodes %d: want 3 to 7", nodes)}
-			}
-			cfg.Progress = c.ErrOrStderr()
-			if err := cfg.Validate(); err != nil {
-				return usageError{err}
-			}
+	}, cfg.Settings(), func(c *cobra.Command, tell teller) error {
+		if nodes < 3 || nodes > 7 {
+			return usageError{fmt.Errorf("--nodes %d: want 3 to 7", nodes)}
+		}
+		cfg.Progress = c.ErrOrStderr()
+		if err := cfg.Validate(); err != nil {
+			return usageError{err}
+		}
+		return inScratch("", "twotabs", func(dir string) (err error) {
 			f := fleet{zoneAck: "prefer", snapshotBytes: 256 << 20}
 			f.ids, f.zones = twoRooms(nodes)
-			dir, err := os.MkdirTemp("", "doorbuster-twotabs-")
-			if err != nil {
-				return err
-			}
-			defer os.RemoveAll(dir)
 			if err := f.prepare(filepath.Join(dir, "nodes")); err != nil {
 				return err
 			}
@@ -58,19 +51,10 @@ waits. Exit status 1 if one is sold twice to the same shopper, or is left.`,
 			if err != nil {
 				return fmt.Errorf("%w\nthe nodes' last words:\n%s", err, f.lastWords())
 			}
-			if err := deliver(c, jsonFile, report); err != nil {
-				return err
-			}
-			if !report.OK() {
-				return errors.New("not every unit went to a shopper of its own: see above")
-			}
-			return nil
-		},
-	}
-	f := c.Flags()
-	settingFlags(f, cfg.Settings())
-	f.IntVar(&nodes, "nodes", nodes, "how many nodes, 3 to 7")
-	f.StringVar(&jsonFile, "json", "", "write the whole report to `FILE`")
+			return tell(report, "not every unit went to a shopper of its own: see above")
+		}, neverKept)
+	})
+	c.Flags().IntVar(&nodes, "nodes", nodes, "how many nodes, 3 to 7")
 	return c
 }
 
