@@ -22,7 +22,8 @@ func TestBooks(t *testing.T) {
 		listing := []string{"ten", "eleven"}[i%2] + "/skus/mask"
 		no := s.grab(listing, fmt.Sprint("ann", i), "k").No.String()
 		numbers = append(numbers, no)
-		if _, err := s.Pay(ctx, engine.Payment{OrderNo: no, ID: fmt.Sprint("p", i), Amount: 100, Currency: "CNY", PaidAt: began + engine.Time(i)}); err != nil {
+		if _, err := s.Pay(ctx, engine.Payment{OrderNo: no, ID: fmt.Sprint("p", i), Amount: 100, Currency: "CNY",
+			PaidAt: began + engine.Time(i)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -41,7 +42,9 @@ func TestBooks(t *testing.T) {
 	}
 	for i, a := range accounts {
 		amount, known, back := a.PaidBy(fmt.Sprint("p", i))
-		if a.Known() != (i < 20) || known != a.Known() || known && (amount != 100 || a.Order.OrderNo != numbers[i] || a.Timezone != "UTC") || (back != nil) != (i == 3 || i == 4) {
+		if a.Known() != (i < 20) || known != a.Known() || known &&
+			(amount != 100 || a.Order.OrderNo != numbers[i] || a.Timezone != "UTC") ||
+			(back != nil) != (i == 3 || i == 4) {
 			t.Errorf("%d: %+v", i, a)
 		}
 	}

@@ -23,7 +23,8 @@ func TestFrozenListingsAreAnAlarm(t *testing.T) {
 	for _, l := range listings {
 		s.Gate("day/skus/" + l.SKU).Freeze()
 	}
-	if all := s.Alarms(); len(all) != 1 || all[0].Name != engine.AlarmListingFrozen || !strings.Contains(all[0].Detail, "day/sku-0") || !strings.Contains(all[0].Detail, "and 2 more") {
+	if all := s.Alarms(); len(all) != 1 || all[0].Name != engine.AlarmListingFrozen ||
+		!strings.Contains(all[0].Detail, "day/sku-0") || !strings.Contains(all[0].Detail, "and 2 more") {
 		t.Errorf("%+v", all)
 	}
 }

@@ -104,7 +104,8 @@ type batcher struct {
 func newBatcher(log Proposer, clock *stateClock, inFlight int, complete func(flight, *engine.Effects, error)) *batcher {
 	b := &batcher{
 		log: log, clock: clock, complete: complete, due: engine.Never,
-		wake: make(chan struct{}, 1), flights: make(chan flight, inFlight), tokens: make(chan struct{}, inFlight), stop: make(chan struct{}),
+		wake: make(chan struct{}, 1), flights: make(chan flight, inFlight), tokens: make(chan struct{}, inFlight),
+		stop: make(chan struct{}),
 	}
 	b.taken.L = &b.mu
 	b.stopped.Add(2)

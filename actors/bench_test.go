@@ -50,7 +50,8 @@ func benchmarkGrab(b *testing.B, through string, callers int) {
 				if n > int64(b.N) {
 					return
 				}
-				q := &engine.Grab{Listing: []byte("day/skus/mask"), Shopper: fmt.Appendf(nil, "shopper-%d", n), IdempotencyKey: []byte("k"), Quantity: 1}
+				q := &engine.Grab{Listing: []byte("day/skus/mask"), Shopper: fmt.Appendf(nil, "shopper-%d", n),
+					IdempotencyKey: []byte("k"), Quantity: 1}
 				if a := s.Grab(q); a.Code != engine.CodeGranted {
 					b.Error(a)
 					return

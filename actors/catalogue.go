@@ -53,7 +53,8 @@ func (g *Group) rebuilt(s *engine.State, old *catalogue) *catalogue {
 }
 
 func (g *Group) newGate(h engine.ListingHandle, x *engine.Session, l *engine.Listing) *gate {
-	gate := &gate{handle: h, session: x.Handle, name: x.ID + "/skus/" + l.SKU, blocked: &g.blocked, switches: &g.switches}
+	gate := &gate{handle: h, session: x.Handle, name: x.ID + "/skus/" + l.SKU, blocked: &g.blocked,
+		switches: &g.switches}
 	gate.retired.Store(x.State == engine.Settled)
 	return gate
 }
@@ -66,13 +67,14 @@ func factsOf(s *engine.State, x *engine.Session, l *engine.Listing) *facts {
 	}
 	return &facts{
 		rules:   rules{x.SessionSpec, l.ListingSpec, s.Sale(x.Sale).Timezone},
-		session: x.ID, sku: l.SKU, mostAtOnce: s.MostAtOnce(l), multiple: x.AdmissionMultiple, start: x.Start, end: x.End,
+		session: x.ID, sku: l.SKU, mostAtOnce: s.MostAtOnce(l), multiple: x.AdmissionMultiple, start: x.Start,
+		end: x.End,
 		view: engine.ListingView{
-			Session: x.ID, SKU: l.SKU, Name: product.Name, Image: product.Image, Price: l.Price, ListPrice: product.ListPrice,
-			Currency: l.Currency, Stock: l.Shown, Start: x.Start, End: x.End, LimitPerShopper: l.LimitPerShopper,
-			SortOrder: l.SortOrder, Place: product.Place,
-			LimitPerMonth: l.LimitPerMonth, Reservation: l.Reservation, AllowList: l.AllowList != "", Waitlist: l.Waitlist,
-			Ticket: l.Ticket || l.Challenge != engine.ChallengeNone, Challenge: l.Challenge,
+			Session: x.ID, SKU: l.SKU, Name: product.Name, Image: product.Image, Price: l.Price,
+			ListPrice: product.ListPrice, Currency: l.Currency, Stock: l.Shown, Start: x.Start, End: x.End,
+			LimitPerShopper: l.LimitPerShopper, SortOrder: l.SortOrder, Place: product.Place,
+			LimitPerMonth: l.LimitPerMonth, Reservation: l.Reservation, AllowList: l.AllowList != "",
+			Waitlist: l.Waitlist, Ticket: l.Ticket || l.Challenge != engine.ChallengeNone, Challenge: l.Challenge,
 			Draw: l.Draw, DrawAt: s.DrawAt(l), DrawState: l.DrawState, Commitment: commitment, Seed: seed,
 		},
 		waitlist: l.Waitlist, ticket: l.Ticket, challenge: l.Challenge, draws: l.Draw > 0,

@@ -21,7 +21,8 @@ func (j *jumpy) read() time.Time { return j.began.Add(time.Duration(j.passed.Loa
 // behind it; state time comes nearer by a tenth of what passes and no faster, however
 // often it is read.
 func TestClockIsBentNotSet(t *testing.T) {
-	for _, every := range []time.Duration{100 * time.Microsecond, 900 * time.Microsecond, 1900 * time.Microsecond, time.Second} {
+	for _, every := range []time.Duration{100 * time.Microsecond, 900 * time.Microsecond, 1900 * time.Microsecond,
+		time.Second} {
 		j := &jumpy{began: time.Now()}
 		c := newStateClock(j.read)
 		begun := engine.TimeOf(j.began).Add(time.Minute)
@@ -31,7 +32,8 @@ func TestClockIsBentNotSet(t *testing.T) {
 			c.read()
 		}
 		if got := c.read().Sub(begun); got < 8999*time.Millisecond || got > 9001*time.Millisecond {
-			t.Errorf("read each %s, ten seconds with the wall clock behind came to %s of state time, want 9 s", every, got)
+			t.Errorf("read each %s, ten seconds with the wall clock behind came to %s of state time, want 9 s", every,
+				got)
 		}
 	}
 }

@@ -30,7 +30,9 @@ func TestDrawFavoursNobody(t *testing.T) {
 	const draws, bots, people, stock = 200, 16, 24, 10
 	began := time.Now()
 	var passed atomic.Int64 // the test's clock, in ns: nobody is late because the machine is slow
-	s := openShop(t, func(c *actors.Config) { c.Wall = func() time.Time { return began.Add(time.Duration(passed.Load())) } })
+	s := openShop(t, func(c *actors.Config) {
+		c.Wall = func() time.Time { return began.Add(time.Duration(passed.Load())) }
+	})
 	var listings []engine.ListingSpec
 	for i := range draws {
 		l := units("sku-"+strconv.Itoa(i), stock)
@@ -43,7 +45,8 @@ func TestDrawFavoursNobody(t *testing.T) {
 		for i := range count {
 			all.Go(func() {
 				for n := range draws {
-					if a := s.grab(fmt.Sprintf("day/skus/sku-%d", n), kind+strconv.Itoa(i), strconv.Itoa(n)); a.Code != engine.CodeEntered {
+					if a := s.grab(fmt.Sprintf("day/skus/sku-%d", n), kind+strconv.Itoa(i),
+						strconv.Itoa(n)); a.Code != engine.CodeEntered {
 						t.Errorf("%s %d: %+v", kind, i, a)
 						return
 					}
@@ -101,7 +104,8 @@ func TestDrawFavoursNobody(t *testing.T) {
 	obs, exp := pooled(wins, expected)
 	x2 := stat.ChiSquare(obs, exp)
 	p := distuv.ChiSquared{K: float64(len(obs) - 1)}.Survival(x2)
-	t.Logf("bots won %d of %d units; chi-square of the draws %.1f with %d degrees of freedom, p %.3g", total, draws*stock, x2, len(obs)-1, p)
+	t.Logf("bots won %d of %d units; chi-square of the draws %.1f with %d degrees of freedom, p %.3g", total,
+		draws*stock, x2, len(obs)-1, p)
 	if p < falseAlarm/2 {
 		t.Errorf("what bots won is not by chance: draws by units won %v, expected %.1f", wins, expected)
 	}
@@ -137,8 +141,9 @@ func drawnPlan(now engine.Time) *engine.Plan {
 	return &engine.Plan{
 		Products: []engine.Product{{ID: "mask", Currency: "CNY"}},
 		Sales: []engine.SalePlan{{Sale: engine.Sale{ID: "sale", Timezone: "UTC"}, Sessions: []engine.SessionPlan{{
-			SessionSpec: engine.SessionSpec{ID: "day", StartSpec: "later", Start: now.Add(time.Hour), End: now.Add(2 * time.Hour), PayWithin: time.Minute, Publish: true},
-			Listings:    []engine.ListingSpec{drawn}}}}},
+			SessionSpec: engine.SessionSpec{ID: "day", StartSpec: "later", Start: now.Add(time.Hour),
+				End: now.Add(2 * time.Hour), PayWithin: time.Minute, Publish: true},
+			Listings: []engine.ListingSpec{drawn}}}}},
 	}
 }
 
@@ -147,7 +152,8 @@ func TestPlansSeedsDiffer(t *testing.T) {
 	var seeds [2][32]byte
 	for i := range seeds {
 		s := openShop(t, nil)
-		if o, err := s.ApplyPlan(t.Context(), engine.By{Operator: "ops"}, drawnPlan(s.Now()), false); err != nil || len(o.Problems) > 0 {
+		if o, err := s.ApplyPlan(t.Context(), engine.By{Operator: "ops"}, drawnPlan(s.Now()), false); err != nil ||
+			len(o.Problems) > 0 {
 			t.Fatal(err, o.Problems)
 		}
 		s.log.View(func(state *engine.State) { seeds[i] = state.Listings()[0].Seed })

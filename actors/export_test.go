@@ -71,8 +71,9 @@ func (g *Group) EverybodyKnows(listing string) bool { return g.everybodyKnows(g.
 
 // HandToActor has the actor of a listing decide a grab; false if it was decided before.
 func (g *Group) HandToActor(listing, shopper, key string, to engine.Reply) bool {
-	x := passing{Grab: &engine.Grab{Listing: []byte(listing), Shopper: []byte(shopper), IdempotencyKey: []byte(key), Quantity: 1},
-		fingerprint: g.Fingerprint(shopper), deadline: g.Now().Add(time.Minute), expires: math.MaxInt64, reply: to}
+	x := passing{Grab: &engine.Grab{Listing: []byte(listing), Shopper: []byte(shopper), IdempotencyKey: []byte(key),
+		Quantity: 1}, fingerprint: g.Fingerprint(shopper), deadline: g.Now().Add(time.Minute), expires: math.MaxInt64,
+		reply: to}
 	_, handed := g.lead(&x, nil)
 	return handed != nil
 }

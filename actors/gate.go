@@ -102,8 +102,9 @@ func (g *gate) drawing() bool {
 // doorRules gives what the door must know of the listing.
 func (g *gate) doorRules() engine.DoorRules {
 	f, w := g.facts.Load(), g.switches.Load()
-	r := engine.DoorRules{Session: g.session, Listing: g.handle, State: engine.ListingState(g.looks.Load()), Ticket: f.ticket, Challenge: f.challenge,
-		Reservation: f.view.Reservation && w.On(engine.SwitchReservations), Start: f.start, Closed: g.refusal(1, true)}
+	r := engine.DoorRules{Session: g.session, Listing: g.handle, State: engine.ListingState(g.looks.Load()),
+		Ticket: f.ticket, Challenge: f.challenge, Reservation: f.view.Reservation && w.On(engine.SwitchReservations),
+		Start: f.start, Closed: g.refusal(1, true)}
 	switch w[engine.SwitchChallenge] {
 	case 0:
 		r.Challenge = engine.ChallengeNone

@@ -143,7 +143,8 @@ func (g *Group) atGate(gate *gate, x *passing) (a engine.Answer, decided bool) {
 		why = g.checked(gate, x.Grab)
 	}
 	switch {
-	case why == engine.ReasonNone && leads && !gate.admit(x.fingerprint): // the leader counts who was let in, for all nodes
+	case why == engine.ReasonNone && leads && !gate.admit(x.fingerprint):
+		// the leader counts who was let in, for all nodes
 		why = engine.ReasonQuota
 	case why == engine.ReasonNone:
 		return a, false
@@ -185,12 +186,14 @@ func (g *Group) hashed(key []byte) engine.Key { return (*g.keyed.Load())(key) }
 // for what would turn out as missed; and one who has nothing here any more, and
 // nothing under way, like one who never had.
 func (g *Group) putOff(gate *gate, x *passing, why engine.Reason) engine.Answer {
-	closed, caughtUp := gate.refusal(x.Quantity, x.Waitlist), g.seesGrants(gate) // the gate first: their own grant may close it
+	// the gate first: their own grant may close it
+	closed, caughtUp := gate.refusal(x.Quantity, x.Waitlist), g.seesGrants(gate)
 	a, final := g.known(gate, x.Shopper, g.hashed(x.IdempotencyKey), x.Quantity)
 	switch {
 	case final && a.Code != engine.CodeMissed:
 		return a
-	case !caughtUp || g.blocked.Load() || g.slots.undecided.count(x.fingerprint) > x.undecided || g.has(gate, x.Shopper):
+	case !caughtUp || g.blocked.Load() || g.slots.undecided.count(x.fingerprint) > x.undecided ||
+		g.has(gate, x.Shopper):
 		return g.busy(gate)
 	}
 	if closed != engine.ReasonNone {
@@ -223,7 +226,8 @@ func (g *Group) seesGrants(gate *gate) bool {
 // busy puts off a shopper for whom there is no room, but who may hold a unit
 // or have an undecided grab: all that he sent before is certain by the deadline.
 func (g *Group) busy(gate *gate) engine.Answer {
-	return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonDepth, Session: gate.session, Deadline: g.clock.read().Add(g.cfg.GrabTimeout)}
+	return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonDepth, Session: gate.session,
+		Deadline: g.clock.read().Add(g.cfg.GrabTimeout)}
 }
 
 // retryPause is how long a front waits before it asks again whoever leads then.
@@ -418,8 +422,8 @@ func answer(gate *gate, e *engine.Event) engine.Answer {
 		}
 		return a
 	}
-	return engine.Answer{Code: engine.CodeGranted, State: e.State, Order: e.Order, Life: e.Life, Session: gate.session, Listing: e.Listing,
-		Quantity: e.Quantity, Amount: e.Amount, PayBy: e.PayBy, Transaction: e.Transaction}
+	return engine.Answer{Code: engine.CodeGranted, State: e.State, Order: e.Order, Life: e.Life, Session: gate.session,
+		Listing: e.Listing, Quantity: e.Quantity, Amount: e.Amount, PayBy: e.PayBy, Transaction: e.Transaction}
 }
 
 // answerOrder tells a shopper of what a key of his led to.
@@ -440,7 +444,8 @@ func answerOrder(s *engine.State, ref engine.OrderRef) engine.Answer {
 
 // naming has an answer say all of an order but its life.
 func naming(a *engine.Answer, ref engine.OrderRef, o *engine.Order) {
-	a.Order, a.State, a.Listing, a.Quantity, a.Amount, a.PayBy, a.Transaction = ref, o.State, o.Listing, o.Quantity, o.Amount, o.PayBy, o.Transaction
+	a.Order, a.State, a.Listing, a.Quantity = ref, o.State, o.Listing, o.Quantity
+	a.Amount, a.PayBy, a.Transaction = o.Amount, o.PayBy, o.Transaction
 }
 
 // answerPassed tells a shopper why his place at ref came to nothing. Where that was
@@ -495,7 +500,8 @@ func (g *Group) whatCame(shopper, key []byte, deadline engine.Time) (a engine.An
 		if g.hasState() { // else it could not be told what came of it
 			var index engine.LogIndex
 			if a, found, index, err = g.others.Look(ctx, shopper, key, deadline); err == nil {
-				if g.learnOf(a.Listing, index); a.Code == engine.CodeMissed && undecided { // one of theirs is on its way to the leader
+				// one of theirs is on its way to the leader
+				if g.learnOf(a.Listing, index); a.Code == engine.CodeMissed && undecided {
 					a = processing
 				}
 				return a, found, nil
@@ -551,8 +557,8 @@ func answerRecord(o *engine.OrderRecord) engine.Answer {
 	if !o.State.Granted() {
 		return engine.Answer{Code: engine.CodeOfPlace(o.Why), Reason: o.Why, State: o.State, Session: o.Ref.Session}
 	}
-	return engine.Answer{Code: engine.CodeGranted, State: o.State, Order: o.Ref, Life: o.Life, Session: o.Ref.Session, Listing: o.Listing,
-		Quantity: o.Quantity, Amount: o.Amount, PayBy: o.PayBy, Transaction: o.Transaction}
+	return engine.Answer{Code: engine.CodeGranted, State: o.State, Order: o.Ref, Life: o.Life, Session: o.Ref.Session,
+		Listing: o.Listing, Quantity: o.Quantity, Amount: o.Amount, PayBy: o.PayBy, Transaction: o.Transaction}
 }
 
 // afterSettling answers one who grabs in a settled session: with what their key led to

@@ -22,19 +22,23 @@ func TestGrabByHand(t *testing.T) {
 	if again := s.grab("day/skus/mask", "alice", "k1"); again.Code != engine.CodeGranted || again.Order != first.Order {
 		t.Errorf("the same key: %+v", again)
 	}
-	if other := s.grab("day/skus/mask", "alice", "k2"); other.Code != engine.CodeLimitReached || other.Order != first.Order || other.Count != 1 || other.Amount != 100 {
+	if other := s.grab("day/skus/mask", "alice", "k2"); other.Code != engine.CodeLimitReached ||
+		other.Order != first.Order || other.Count != 1 || other.Amount != 100 {
 		t.Errorf("another key: %+v", other)
 	}
-	if a := s.Grab(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("alice"), IdempotencyKey: []byte("k1"), Quantity: 2}); a.Reason != engine.ReasonKeyReused {
+	if a := s.Grab(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("alice"),
+		IdempotencyKey: []byte("k1"), Quantity: 2}); a.Reason != engine.ReasonKeyReused {
 		t.Errorf("the key with another request: %+v", a)
 	}
-	if bob := s.grab("day/skus/mask", "bob", "k1"); bob.Code != engine.CodeSoldOut || bob.Reason != engine.ReasonSoldOut {
+	if bob := s.grab("day/skus/mask", "bob", "k1"); bob.Code != engine.CodeSoldOut ||
+		bob.Reason != engine.ReasonSoldOut {
 		t.Errorf("a second shopper: %+v", bob)
 	}
 	if a := s.grab("day/skus/none", "bob", "k1"); a.Code != engine.CodeRefused || a.Reason != engine.ReasonUnknown {
 		t.Errorf("an unknown listing: %+v", a)
 	}
-	if a := s.Grab(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("carol"), IdempotencyKey: []byte("k"), Quantity: 2}); a.Code != engine.CodeSoldOut {
+	if a := s.Grab(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("carol"), IdempotencyKey: []byte("k"),
+		Quantity: 2}); a.Code != engine.CodeSoldOut {
 		t.Errorf("too many of a sold-out listing: %+v", a)
 	}
 	v, err := s.Order("alice", first.No.String())
@@ -156,7 +160,8 @@ func TestProcessing(t *testing.T) {
 	if a.Code != engine.CodeProcessing || a.Deadline == 0 {
 		t.Fatalf("%+v", a)
 	}
-	if b, found, err := s.GrabByKey([]byte("alice"), []byte("k"), a.Deadline); err != nil || !found || b.Code != engine.CodeProcessing {
+	if b, found, err := s.GrabByKey([]byte("alice"), []byte("k"), a.Deadline); err != nil || !found ||
+		b.Code != engine.CodeProcessing {
 		t.Errorf("while undecided: %+v %v %v", b, found, err)
 	}
 	if _, found, _ := s.GrabByKey([]byte("alice"), []byte("never"), 0); found {
@@ -199,7 +204,8 @@ func TestActorPanics(t *testing.T) {
 	if st := s.Stats(); st.Panics != 3 || st.Quarantined != 1 {
 		t.Errorf("%+v", st)
 	}
-	if all := s.Alarms(); len(all) != 1 || all[0].Name != engine.AlarmListingQuarantined || !strings.Contains(all[0].Detail, "day/bad") || strings.Contains(all[0].Detail, "good") {
+	if all := s.Alarms(); len(all) != 1 || all[0].Name != engine.AlarmListingQuarantined ||
+		!strings.Contains(all[0].Detail, "day/bad") || strings.Contains(all[0].Detail, "good") {
 		t.Errorf("alarms %+v", all)
 	}
 	if a := s.grab("day/skus/bad", "carol", "k"); a.Code != engine.CodeMissed {
@@ -373,7 +379,8 @@ func TestRefusedAllocatesNothing(t *testing.T) {
 	s := openShop(t, nil)
 	s.plan("day", nil, units("mask", 1))
 	s.grab("day/skus/mask", "alice", "k")
-	q := &engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("bob"), IdempotencyKey: []byte("k"), Quantity: 1}
+	q := &engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("bob"), IdempotencyKey: []byte("k"),
+		Quantity: 1}
 	if n := testing.AllocsPerRun(1000, func() { s.Grab(q) }); n != 0 {
 		t.Errorf("%v allocations a refused grab", n)
 	}
@@ -429,7 +436,8 @@ func TestPlansInOneBatch(t *testing.T) {
 	for i := range 4 {
 		wait.Go(func() {
 			id := fmt.Sprintf("p%d", i)
-			o, err := s.ApplyPlan(t.Context(), engine.By{Operator: "ops"}, &engine.Plan{Products: []engine.Product{{ID: id, Currency: "CNY"}}}, false)
+			o, err := s.ApplyPlan(t.Context(), engine.By{Operator: "ops"},
+				&engine.Plan{Products: []engine.Product{{ID: id, Currency: "CNY"}}}, false)
 			if err != nil || len(o.Problems) > 0 || len(o.Changes) != 1 || o.Changes[0].Path != "products["+id+"]" {
 				t.Errorf("%s: %+v %v", id, o, err)
 			}
@@ -464,11 +472,13 @@ func TestMissedOnlyOnceNothingIsUnderWay(t *testing.T) {
 	release()
 	<-s.log.lost
 	s.log.setFail(false)
-	opened, err := s.log.apply(engine.EncodeBatch(engine.BatchHeader{Time: s.Now() + 5}, engine.Command{Kind: engine.CmdOpenEpoch, Node: "n1"}))
+	opened, err := s.log.apply(engine.EncodeBatch(engine.BatchHeader{Time: s.Now() + 5},
+		engine.Command{Kind: engine.CmdOpenEpoch, Node: "n1"}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, _, err := s.GrabByKey([]byte("alice"), []byte("k"), again.Deadline); err != nil || a.Code != engine.CodeProcessing {
+	if a, _, err := s.GrabByKey([]byte("alice"), []byte("k"), again.Deadline); err != nil ||
+		a.Code != engine.CodeProcessing {
 		t.Errorf("asked while the first is under way: %+v, %v", a, err)
 	}
 	s.EpochOpened(engine.Epoch(opened.Index), opened.Time)
@@ -486,7 +496,9 @@ func TestNobodyUndecidedIsMissed(t *testing.T) {
 	answers := make(chan engine.Answer, 2)
 	for i, who := range []string{"alice", "bob"} { // bob parks behind alice
 		go func() { answers <- s.grab("day/skus/mask", who, "k") }()
-		await(t, who+" undecided", func() bool { return s.Stats().Waiting == int64(i)+1 && s.seen("day/skus/mask", "alice") })
+		await(t, who+" undecided", func() bool {
+			return s.Stats().Waiting == int64(i)+1 && s.seen("day/skus/mask", "alice")
+		})
 	}
 	if a := s.grab("day/skus/mask", "bob", "k"); a.Code != engine.CodeProcessing {
 		t.Errorf("bob again: %+v", a)

@@ -49,8 +49,8 @@ type Config struct {
 
 // DefaultConfig is what suits a node.
 func DefaultConfig() Config {
-	return Config{WaitingDepth: 16_384, GrabTimeout: 2 * time.Second, CommandTimeout: 5 * time.Second, EntriesInFlight: 1,
-		JournalEntries: 262_144, Logger: slog.Default(), Wall: time.Now}
+	return Config{WaitingDepth: 16_384, GrabTimeout: 2 * time.Second, CommandTimeout: 5 * time.Second,
+		EntriesInFlight: 1, JournalEntries: 262_144, Logger: slog.Default(), Wall: time.Now}
 }
 
 // Validate tells every field that is out of bounds.
@@ -69,7 +69,8 @@ func (c Config) Validate() error {
 		bad = append(bad, fmt.Sprintf("entries in flight %d is not between 1 and 64", c.EntriesInFlight))
 	}
 	if c.JournalEntries < 0 || c.JournalEntries > MaxJournalEntries {
-		bad = append(bad, fmt.Sprintf("journal entries %d are not between 0 and %d", c.JournalEntries, MaxJournalEntries))
+		bad = append(bad, fmt.Sprintf("journal entries %d are not between 0 and %d", c.JournalEntries,
+			MaxJournalEntries))
 	}
 	if len(bad) > 0 {
 		return fmt.Errorf("actors: %v", bad)
@@ -152,7 +153,9 @@ func New(cfg Config) (*Group, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	g := &Group{cfg: cfg, logger: cfg.Logger, clock: newStateClock(cfg.Wall), records: Records{patience: cfg.GrabTimeout}, slots: newSlotPool(), seed: maphash.MakeSeed(), connected: make(chan struct{})}
+	g := &Group{cfg: cfg, logger: cfg.Logger, clock: newStateClock(cfg.Wall),
+		records: Records{patience: cfg.GrabTimeout}, slots: newSlotPool(), seed: maphash.MakeSeed(),
+		connected: make(chan struct{})}
 	if cfg.JournalEntries > 0 {
 		g.journal = newJournal(cfg.JournalEntries, g.clock.read)
 	}
@@ -164,7 +167,9 @@ func New(cfg Config) (*Group, error) {
 	g.opened.Store(&nothing)
 	g.supervisor = &supervisor{g}
 	g.decidedMsg.New = func() any { return &decided{} }
-	g.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(warnings{cfg.Logger.Handler()}) }))
+	g.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+		return slog.New(warnings{cfg.Logger.Handler()})
+	}))
 	return g, nil
 }
 
@@ -207,7 +212,8 @@ func (g *Group) Applied(s *engine.State, effects *engine.Effects) {
 	if !own { // of its own epoch's holds the actor has told the gate already
 		// Before the gate closes: who took the last unit is not told that it is gone.
 		for i := range effects.Primary {
-			if e := &effects.Primary[i]; e.Kind == engine.HoldPlaced || e.Kind == engine.PlaceTaken || e.Kind == engine.DrawEntered {
+			if e := &effects.Primary[i]; e.Kind == engine.HoldPlaced || e.Kind == engine.PlaceTaken ||
+				e.Kind == engine.DrawEntered {
 				c.gate(e.Listing).see(g.fingerprint([]byte(s.ShopperID(e.Shopper))))
 			}
 		}
@@ -390,7 +396,8 @@ func (g *Group) landed(f flight, effects *engine.Effects, err error) {
 		err = engine.ErrOutcomeUnknown // a batch that was refused as malformed
 	}
 	if err != nil {
-		g.logger.Warn("an entry's outcome is unknown; the epoch ends", "epoch", uint64(f.epoch), "commands", len(f.pending), "error", err)
+		g.logger.Warn("an entry's outcome is unknown; the epoch ends", "epoch", uint64(f.epoch),
+			"commands", len(f.pending), "error", err)
 		g.turning.Lock()
 		g.closeEpoch(f.epoch) // before anybody hears: who asks again would take this node's no for a sure one
 		g.turning.Unlock()
@@ -480,7 +487,8 @@ type Stats struct {
 
 // Stats gives the counters.
 func (g *Group) Stats() Stats {
-	s := Stats{Leads: g.leads.Load(), Epoch: engine.Epoch(g.epoch.Load()), Panics: g.panics.Load(), FrozenListings: g.frozen.Load()}
+	s := Stats{Leads: g.leads.Load(), Epoch: engine.Epoch(g.epoch.Load()), Panics: g.panics.Load(),
+		FrozenListings: g.frozen.Load()}
 	if j := g.journal; j != nil {
 		s.JournalEntries, s.JournalLost = j.used.Load(), j.lostSoFar()
 	}

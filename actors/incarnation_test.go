@@ -16,7 +16,8 @@ import (
 // answer of its own, and no slot stays behind.
 func TestSlotsAmongIncarnations(t *testing.T) {
 	const sessions, shoppers, rounds = 4, 24, 12
-	s := openShop(t, func(c *actors.Config) { c.CommandTimeout = time.Minute }) // the crowd takes all the processor there is
+	// the crowd takes all the processor there is
+	s := openShop(t, func(c *actors.Config) { c.CommandTimeout = time.Minute })
 	s.SetLedger(lostLedger{})
 	var grabs atomic.Int64
 	s.OnGrab(func(string) {

@@ -50,7 +50,8 @@ func TestPaidExpiredCancelledAtOnce(t *testing.T) {
 		var paying, cancelling error
 		var both sync.WaitGroup
 		pays := func() {
-			receipt, paying = s.Pay(t.Context(), engine.Payment{OrderNo: no, ID: "p" + no, Amount: 100, Currency: "CNY", PaidAt: a.PayBy})
+			receipt, paying = s.Pay(t.Context(), engine.Payment{OrderNo: no, ID: "p" + no, Amount: 100, Currency: "CNY",
+				PaidAt: a.PayBy})
 		}
 		cancels := func() { _, cancelling = s.Cancel(t.Context(), shopper, no) }
 		if d.IntN(2) == 0 {
@@ -79,7 +80,8 @@ func TestPaidExpiredCancelledAtOnce(t *testing.T) {
 			back.Add(1)
 			cancelled.Add(1)
 		default:
-			return fmt.Errorf("order %s is %s; the cashier was told %s (%s), the shopper %v", no, v.State, receipt.Outcome, receipt.Reason, cancelling)
+			return fmt.Errorf("order %s is %s; the cashier was told %s (%s), the shopper %v", no, v.State,
+				receipt.Outcome, receipt.Reason, cancelling)
 		}
 		return nil
 	}
@@ -97,7 +99,8 @@ func TestPaidExpiredCancelledAtOnce(t *testing.T) {
 	}
 	workers.Wait()
 	c := s.counts("day", "mask")
-	if paid.Load()+back.Load() != int64(*instants) || c.Paid != paid.Load() || c.Held != 0 || c.Available != c.Stock-c.Paid {
+	if paid.Load()+back.Load() != int64(*instants) || c.Paid != paid.Load() || c.Held != 0 ||
+		c.Available != c.Stock-c.Paid {
 		t.Errorf("%d paid, %d to go back of %d; the listing says %+v", paid.Load(), back.Load(), *instants, c)
 	}
 	s.log.View(func(state *engine.State) {

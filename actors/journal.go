@@ -71,7 +71,8 @@ const journalTick = 250 * time.Millisecond
 // newJournal makes one that is on, of at least so many entries. clock gives
 // state time.
 func newJournal(entries int, clock func() engine.Time) *journal {
-	j := &journal{sets: make([]journalSet, (entries+journalWays-1)/journalWays), clock: clock, stop: make(chan struct{})}
+	j := &journal{sets: make([]journalSet, (entries+journalWays-1)/journalWays), clock: clock,
+		stop: make(chan struct{})}
 	j.readClock()
 	j.turn(true)
 	go j.keepTime()
@@ -246,5 +247,6 @@ func (e *journalEntry) read(fingerprint uint64) (n noted, what uint64, ok bool) 
 	if tallyCount(before) == 0 || tallyCount(t) == 0 || tallyUse(before) != tallyUse(t) || shopper != fingerprint {
 		return n, 0, false
 	}
-	return noted{code: engine.Code(what >> 8), why: engine.Reason(what), first: first, last: tallyLast(t), count: tallyCount(t)}, what, true
+	return noted{code: engine.Code(what >> 8), why: engine.Reason(what), first: first, last: tallyLast(t),
+		count: tallyCount(t)}, what, true
 }

@@ -43,7 +43,9 @@ type modelEntry struct {
 type modelSet []modelEntry
 
 // note gives the set after a refusal, and whether something was lost.
-func (s modelSet) note(shopper uint64, h engine.ListingHandle, code engine.Code, why engine.Reason, now uint32) (_ modelSet, lost bool) {
+func (s modelSet) note(
+	shopper uint64, h engine.ListingHandle, code engine.Code, why engine.Reason, now uint32,
+) (_ modelSet, lost bool) {
 	for i := range s {
 		if e := &s[i]; e.shopper == shopper && e.listing == h && e.code == code && e.why == why {
 			e.count, e.last = min(e.count+1, engine.MaxRefusedCount), max(e.last, now)

@@ -50,7 +50,9 @@ func (g *Group) messagesOf(s *engine.State, old messages) messages {
 }
 
 func sameMessages(a, b []engine.Message) bool {
-	return slices.EqualFunc(a, b, func(a, b engine.Message) bool { return a.Name == b.Name && slices.Equal(a.Text, b.Text) })
+	return slices.EqualFunc(a, b, func(a, b engine.Message) bool {
+		return a.Name == b.Name && slices.Equal(a.Text, b.Text)
+	})
 }
 
 // Messages gives the zone of the sale of a listing, and what that tells in its own

@@ -30,7 +30,8 @@ func TestSalesOwnWords(t *testing.T) {
 		}
 		return o.Changes
 	}
-	if changes := set(follower, said("missed", "Not today.")); len(changes) != 1 || changes[0] != (engine.Change{Path: "sales[sale].messages.missed.en", After: "Not today."}) {
+	if changes := set(follower, said("missed", "Not today.")); len(changes) != 1 ||
+		changes[0] != (engine.Change{Path: "sales[sale].messages.missed.en", After: "Not today."}) {
 		t.Error(changes)
 	}
 	set(leader, said("gone", "All gone."))
@@ -39,9 +40,11 @@ func TestSalesOwnWords(t *testing.T) {
 	}
 	var before [2]uint64
 	for i, s := range []*testShop{leader, follower} {
-		for listing, h := range map[string]engine.ListingHandle{"day/skus/mask": 0, "day/skus/mug": 0, "eve/skus/mask": 0, "": 3} {
+		for listing, h := range map[string]engine.ListingHandle{"day/skus/mask": 0, "day/skus/mug": 0,
+			"eve/skus/mask": 0, "": 3} {
 			_, version, own := s.Messages([]byte(listing), h)
-			if len(own) != 2 || own[0].Name != "gone" || own[1].Text.In("en") != "Not today." || version == 0 || before[i] != 0 && version != before[i] {
+			if len(own) != 2 || own[0].Name != "gone" || own[1].Text.In("en") != "Not today." || version == 0 ||
+				before[i] != 0 && version != before[i] {
 				t.Errorf("%q: version %d, %v", listing, version, own)
 			}
 			before[i] = version
@@ -60,7 +63,8 @@ func TestSalesOwnWords(t *testing.T) {
 	}
 	set(leader, engine.Message{Name: "gone"})
 	for i, s := range []*testShop{leader, follower} {
-		if _, version, own := s.Messages([]byte("eve/skus/mask"), 0); len(own) != 1 || version == before[i] || version == 0 {
+		if _, version, own := s.Messages([]byte("eve/skus/mask"), 0); len(own) != 1 || version == before[i] ||
+			version == 0 {
 			t.Errorf("version %d after %d: %v", version, before[i], own)
 		}
 	}
@@ -83,7 +87,8 @@ func TestSalesOwnWords(t *testing.T) {
 func TestMessagesAllocateNothing(t *testing.T) {
 	s := openShop(t, nil)
 	s.plan("day", nil, units("mask", 1))
-	if o, err := s.SetMessage(t.Context(), engine.By{Operator: "ops"}, "sale", said("missed", "Not today.")); err != nil || len(o.Problems) > 0 {
+	if o, err := s.SetMessage(t.Context(), engine.By{Operator: "ops"}, "sale",
+		said("missed", "Not today.")); err != nil || len(o.Problems) > 0 {
 		t.Fatal(err, o.Problems)
 	}
 	listing := []byte("day/skus/mask")

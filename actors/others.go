@@ -33,7 +33,9 @@ type Others interface {
 	// Ask has the leader take a batch of one command through the log.
 	Ask(ctx context.Context, batch []byte) (engine.Outcome, error)
 	// Look asks the leader what became of a grab.
-	Look(ctx context.Context, shopper, key []byte, deadline engine.Time) (a engine.Answer, found bool, index engine.LogIndex, err error)
+	Look(
+		ctx context.Context, shopper, key []byte, deadline engine.Time,
+	) (a engine.Answer, found bool, index engine.LogIndex, err error)
 }
 
 // Join gives the group the way to the other nodes. Call it before grabs come in.
@@ -161,7 +163,8 @@ func (g *Group) GrabFor(q *engine.Grab, deadline engine.Time, to engine.Reply) {
 		to.Decided(engine.Answer{}, 0, engine.ErrNotLeader)
 		return
 	}
-	x := passing{Grab: q, fingerprint: g.fingerprint(q.Shopper), deadline: min(deadline, g.clock.read().Add(longest)), expires: math.MaxInt64, reply: to}
+	x := passing{Grab: q, fingerprint: g.fingerprint(q.Shopper), deadline: min(deadline, g.clock.read().Add(longest)),
+		expires: math.MaxInt64, reply: to}
 	switch a, s := g.lead(&x, nil); {
 	case s != nil:
 	case a == unknown: // it was handed to nobody
@@ -218,7 +221,8 @@ func (g *Group) Blocked(blocked bool) { g.blocked.Store(blocked) }
 func (g *Group) RaiseRules(version uint32) {
 	go func() {
 		<-g.connected
-		if _, err := g.Ask(context.Background(), engine.Command{Kind: engine.CmdRaiseRules, RulesVersion: version}); err != nil {
+		c := engine.Command{Kind: engine.CmdRaiseRules, RulesVersion: version}
+		if _, err := g.Ask(context.Background(), c); err != nil {
 			g.logger.Warn("the rules were not raised; it will be tried again", "to", version, "error", err)
 		}
 	}()

@@ -72,7 +72,8 @@ func (w *wire) Grab(q *engine.Grab, deadline engine.Time, to engine.Reply) {
 	w.mu.Unlock()
 	switch {
 	case late != nil:
-		kept := engine.Grab{Listing: slices.Clone(q.Listing), Shopper: slices.Clone(q.Shopper), IdempotencyKey: slices.Clone(q.IdempotencyKey), Quantity: q.Quantity}
+		kept := engine.Grab{Listing: slices.Clone(q.Listing), Shopper: slices.Clone(q.Shopper),
+			IdempotencyKey: slices.Clone(q.IdempotencyKey), Quantity: q.Quantity}
 		late(func() {
 			told := make(heard, 1)
 			w.leader.GrabFor(&kept, deadline, told)
@@ -111,7 +112,8 @@ func (h heard) Decided(a engine.Answer, _ engine.LogIndex, err error) {
 // grabFor asks a node as another does; false if it does not say.
 func (s *testShop) grabFor(listing, shopper, key string) (engine.Answer, bool) {
 	told := make(heard, 1)
-	s.GrabFor(&engine.Grab{Listing: []byte(listing), Shopper: []byte(shopper), IdempotencyKey: []byte(key), Quantity: 1}, s.Now().Add(time.Second), told)
+	s.GrabFor(&engine.Grab{Listing: []byte(listing), Shopper: []byte(shopper), IdempotencyKey: []byte(key),
+		Quantity: 1}, s.Now().Add(time.Second), told)
 	a, ok := <-told
 	return a, ok
 }
@@ -120,7 +122,9 @@ func (w *wire) Ask(ctx context.Context, batch []byte) (engine.Outcome, error) {
 	return w.leader.AskFor(ctx, batch)
 }
 
-func (w *wire) Look(_ context.Context, shopper, key []byte, deadline engine.Time) (engine.Answer, bool, engine.LogIndex, error) {
+func (w *wire) Look(
+	_ context.Context, shopper, key []byte, deadline engine.Time,
+) (engine.Answer, bool, engine.LogIndex, error) {
 	a, found, err := w.leader.LookFor(shopper, key, deadline)
 	return a, found, 0, err
 }
@@ -235,12 +239,19 @@ func TestWithoutStateNothingIsTold(t *testing.T) {
 	for _, fresh := range []bool{false, true} { // what the cluster says of freshness is not about the state
 		w.fresh = new(atomic.Bool)
 		w.fresh.Store(fresh)
-		if a := blank.grab("day/skus/mask", "ann", "k"); a.Code != engine.CodeProcessing || a.Deadline == 0 || w.grabs.Load() != 0 {
+		if a := blank.grab("day/skus/mask", "ann", "k"); a.Code != engine.CodeProcessing || a.Deadline == 0 ||
+			w.grabs.Load() != 0 {
 			t.Errorf("a grab: %+v, asked elsewhere %d times", a, w.grabs.Load())
 		}
 		for what, ask := range map[string]func() error{
-			"by key": func() error { _, _, err := blank.GrabByKey([]byte("bob"), []byte("k"), blank.Now()+1); return err },
-			"leave":  func() error { _, err := blank.LeaveWaitlist(t.Context(), []byte("bob"), []byte("k")); return err },
+			"by key": func() error {
+				_, _, err := blank.GrabByKey([]byte("bob"), []byte("k"), blank.Now()+1)
+				return err
+			},
+			"leave": func() error {
+				_, err := blank.LeaveWaitlist(t.Context(), []byte("bob"), []byte("k"))
+				return err
+			},
 			"order":  func() error { _, err := blank.Order("bob", number); return err },
 			"orders": func() error { _, _, err := blank.Orders("bob", "", "", 10); return err },
 			"own":    func() error { _, err := blank.Own(t.Context(), "bob", 10); return err },
@@ -301,7 +312,8 @@ func TestNoIsNotSureWhileATryMayArrive(t *testing.T) {
 		t.Fatal(err)
 	}
 	arrive()
-	if a, found, err := follower.GrabByKey([]byte("ann"), []byte("k"), a.Deadline); err != nil || !found || a.Code != engine.CodeGranted {
+	if a, found, err := follower.GrabByKey([]byte("ann"), []byte("k"), a.Deadline); err != nil || !found ||
+		a.Code != engine.CodeGranted {
 		t.Errorf("%+v %t %v", a, found, err)
 	}
 	// One that surely was not asked leaves nothing behind.
@@ -355,7 +367,9 @@ func noIsNotSure(t *testing.T, s *testShop) {
 	}
 	release := s.log.holdEntries()
 	forward("first", func() {})
-	await(t, "an entry in flight, which the log has and does not lose", func() bool { return s.log.held.Load() == 1 && gathered(0)() })
+	await(t, "an entry in flight, which the log has and does not lose", func() bool {
+		return s.log.held.Load() == 1 && gathered(0)()
+	})
 	answered, again := make(chan engine.Answer, 1), make(chan struct{})
 	go func() { answered <- s.grab("s1/skus/a", "alice", "k") }()
 	await(t, "their grab in the next entry", gathered(1))
@@ -393,7 +407,8 @@ func TestNoFinalNoWhileInside(t *testing.T) {
 		return err == nil && found && a.Code == engine.CodeMissed
 	})
 	follower.Enter("ann")
-	if a, found, err := follower.GrabByKey([]byte("ann"), []byte("k"), past); err != nil || !found || a.Code != engine.CodeProcessing {
+	if a, found, err := follower.GrabByKey([]byte("ann"), []byte("k"), past); err != nil || !found ||
+		a.Code != engine.CodeProcessing {
 		t.Errorf("%+v %t %v", a, found, err)
 	}
 	follower.Leave("ann")
@@ -411,13 +426,15 @@ func TestForwardedCommands(t *testing.T) {
 		"no command":   engine.EncodeBatch(engine.BatchHeader{}),
 		"two commands": engine.EncodeBatch(engine.BatchHeader{}, good, good),
 		"an epoch":     engine.EncodeBatch(engine.BatchHeader{}, engine.Command{Kind: engine.CmdOpenEpoch, Node: "x"}),
-		"a hold":       engine.EncodeBatch(engine.BatchHeader{}, engine.Command{Kind: engine.CmdPlaceHold, Shopper: []byte("ann"), Listing: 1, Quantity: 1}),
+		"a hold": engine.EncodeBatch(engine.BatchHeader{},
+			engine.Command{Kind: engine.CmdPlaceHold, Shopper: []byte("ann"), Listing: 1, Quantity: 1}),
 	} {
 		if _, err := leader.AskFor(t.Context(), batch); !errors.Is(err, engine.ErrMalformed) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := follower.AskFor(t.Context(), engine.EncodeBatch(engine.BatchHeader{}, good)); !errors.Is(err, engine.ErrNotLeader) {
+	if _, err := follower.AskFor(t.Context(), engine.EncodeBatch(engine.BatchHeader{}, good)); !errors.Is(err,
+		engine.ErrNotLeader) {
 		t.Errorf("a follower: %v", err)
 	}
 	if a, ok := follower.grabFor("day/skus/mask", "ann", "k"); ok {
@@ -488,7 +505,8 @@ func TestPresiding(t *testing.T) {
 	if a, found, err := next.GrabByKey([]byte("ann"), []byte("k"), 0); err != nil || !found || a.Order != held.Order {
 		t.Errorf("by key: %+v %t %v", a, found, err)
 	}
-	if a, found, err := next.LookFor([]byte("eve"), []byte("k"), next.Now().Add(time.Second)); err != nil || !found || a.Code != engine.CodeProcessing {
+	if a, found, err := next.LookFor([]byte("eve"), []byte("k"), next.Now().Add(time.Second)); err != nil || !found ||
+		a.Code != engine.CodeProcessing {
 		t.Errorf("an unknown key, for another node: %+v %t %v", a, found, err)
 	}
 	if v, _, err := next.Listing("day", "mask"); err != nil || v.Stock != 0 {
@@ -613,7 +631,8 @@ func TestOwnGrantIsNoSoldOut(t *testing.T) {
 		listing := fmt.Sprint("day/skus/mask", i)
 		began := make(chan struct{})
 		wait.Go(func() {
-			q := &engine.Grab{Listing: []byte(listing), Shopper: []byte("ann"), IdempotencyKey: []byte("other"), Quantity: 1}
+			q := &engine.Grab{Listing: []byte(listing), Shopper: []byte("ann"), IdempotencyKey: []byte("other"),
+				Quantity: 1}
 			gate, ann := follower.Gate(listing), follower.Fingerprint("ann")
 			for looks := 0; !gate.HasSeen(ann); looks++ {
 				if a, decided := follower.AtGate(listing, q); decided {
@@ -639,7 +658,9 @@ func TestQuotaOverFailover(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			leader, follower, w := openPair(t, 20*time.Second)
 			w.seen.Store(math.MaxUint64)
-			leader.plan("day", func(x *engine.SessionPlan) { x.AdmissionMultiple = 1 }, units("other", 1), units("mask", 3))
+			leader.plan("day", func(x *engine.SessionPlan) {
+				x.AdmissionMultiple = 1
+			}, units("other", 1), units("mask", 3))
 			leader.grab("day/skus/other", "alice", "k")
 			for who, through := range map[string]*testShop{"bob": leader, "ben": follower} {
 				if a := through.grab("day/skus/mask", who, "k"); a.Code != engine.CodeGranted {
@@ -652,7 +673,8 @@ func TestQuotaOverFailover(t *testing.T) {
 				follower.log.mu.Unlock()
 			}
 			follower.leadNow(leader)
-			if a := follower.grab("day/skus/mask", "alice", "k1"); a.Code != engine.CodeLimitReached { // let in, and refused
+			// let in, and refused
+			if a := follower.grab("day/skus/mask", "alice", "k1"); a.Code != engine.CodeLimitReached {
 				t.Fatal(a)
 			}
 			if a := follower.grab("day/skus/mask", "carol", "k"); a.Reason != engine.ReasonQuota {
@@ -666,7 +688,8 @@ func TestQuotaOverFailover(t *testing.T) {
 func (s *testShop) leadNow(old *testShop) {
 	s.t.Helper()
 	old.EpochClosed()
-	opened, err := s.log.apply(engine.EncodeBatch(engine.BatchHeader{Time: s.Now()}, engine.Command{Kind: engine.CmdOpenEpoch, Node: "n2"}))
+	opened, err := s.log.apply(engine.EncodeBatch(engine.BatchHeader{Time: s.Now()},
+		engine.Command{Kind: engine.CmdOpenEpoch, Node: "n2"}))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -731,7 +754,8 @@ func TestLateAnswersFindNobodyElse(t *testing.T) {
 				}
 				answered.Add(1)
 				leader.log.View(func(state *engine.State) {
-					if o := state.Order(a.Order); o == nil || state.ShopperID(o.Shopper) != who || a.No.String() != state.OrderNo(a.Order) {
+					if o := state.Order(a.Order); o == nil || state.ShopperID(o.Shopper) != who ||
+						a.No.String() != state.OrderNo(a.Order) {
 						t.Errorf("%s was given %+v", who, a)
 					}
 				})

@@ -15,16 +15,20 @@ func TestTransactionIsTheFirstGrabs(t *testing.T) {
 	s := openShop(t, nil)
 	s.plan("day", nil, units("mask", 2))
 	id := engine.Transaction{1, 2, 3}
-	a := s.Grab(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("ann"), IdempotencyKey: []byte("k"), Quantity: 1, Transaction: id})
+	a := s.Grab(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("ann"), IdempotencyKey: []byte("k"),
+		Quantity: 1, Transaction: id})
 	if a.Code != engine.CodeGranted || a.Transaction != id {
 		t.Fatalf("granted %+v", a)
 	}
-	again := s.Grab(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("ann"), IdempotencyKey: []byte("k"), Quantity: 1, Transaction: engine.Transaction{9}})
+	again := s.Grab(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte("ann"), IdempotencyKey: []byte("k"),
+		Quantity: 1, Transaction: engine.Transaction{9}})
 	if again.Order != a.Order || again.Transaction != id {
 		t.Errorf("asked again: %+v", again)
 	}
-	r, err := s.Pay(t.Context(), engine.Payment{OrderNo: a.No.String(), ID: "p", Amount: 100, Currency: "CNY", PaidAt: s.Now().Add(-time.Second)})
-	if err != nil || r.Outcome != engine.PaymentTaken || r.Order.State != engine.Paid || r.Order.Transaction != id || r.Order.PaymentID != "p" {
+	r, err := s.Pay(t.Context(), engine.Payment{OrderNo: a.No.String(), ID: "p", Amount: 100, Currency: "CNY",
+		PaidAt: s.Now().Add(-time.Second)})
+	if err != nil || r.Outcome != engine.PaymentTaken || r.Order.State != engine.Paid || r.Order.Transaction != id ||
+		r.Order.PaymentID != "p" {
 		t.Errorf("paid: %+v, %v", r, err)
 	}
 }
@@ -40,9 +44,13 @@ func TestPaymentsThatDiffer(t *testing.T) {
 		change func(*engine.Payment)
 		says   string
 	}{
-		engine.ReasonAmount:   {func(p *engine.Payment) { p.Amount = 99 }, "The order comes to 100 CNY, and 99 CNY were paid."},
-		engine.ReasonCurrency: {func(p *engine.Payment) { p.Currency = "EUR" }, "The order comes to 100 CNY, and 100 EUR were paid."},
-		engine.ReasonUnknown:  {func(p *engine.Payment) { p.OrderNo = "0000000000000" }, ""},
+		engine.ReasonAmount: {func(p *engine.Payment) {
+			p.Amount = 99
+		}, "The order comes to 100 CNY, and 99 CNY were paid."},
+		engine.ReasonCurrency: {func(p *engine.Payment) {
+			p.Currency = "EUR"
+		}, "The order comes to 100 CNY, and 100 EUR were paid."},
+		engine.ReasonUnknown: {func(p *engine.Payment) { p.OrderNo = "0000000000000" }, ""},
 	} {
 		p := good
 		bad.change(&p)
@@ -62,7 +70,8 @@ func TestPaymentsThatDiffer(t *testing.T) {
 	p.OrderNo = other
 	_, err := s.Pay(t.Context(), p)
 	var refused *engine.Refusal
-	if !errors.As(err, &refused) || refused.Reason != engine.ReasonConflict || !strings.Contains(refused.Detail, "another order") {
+	if !errors.As(err, &refused) || refused.Reason != engine.ReasonConflict ||
+		!strings.Contains(refused.Detail, "another order") {
 		t.Errorf("the payment of another order: %v, %+v", err, refused)
 	}
 	if r, err := s.Pay(t.Context(), good); err != nil || r.Outcome != engine.PaymentUnchanged {
@@ -123,7 +132,8 @@ func TestRefundsAreConfirmedOnce(t *testing.T) {
 	if n, since := s.RefundsOwed(); n != 2 || since != due[0].Due {
 		t.Errorf("%d refunds are owed since %d", n, since)
 	}
-	if len(due) != 2 || due[0].OrderNo != no || due[0].PaymentID != "p2" || due[1].Why != engine.ReasonPaidTwice || s.RefundsDue(due[0].No, 10)[0].No != due[1].No {
+	if len(due) != 2 || due[0].OrderNo != no || due[0].PaymentID != "p2" || due[1].Why != engine.ReasonPaidTwice ||
+		s.RefundsDue(due[0].No, 10)[0].No != due[1].No {
 		t.Fatalf("due: %+v", due)
 	}
 	for range 2 {

@@ -56,19 +56,26 @@ func TestNothingIsDeniedWhileRecovering(t *testing.T) {
 				t.Errorf("grab by key: %v", err)
 			}
 			for what, ask := range map[string]func() error{
-				"order":       func() error { _, err := s.Order("alice", orderNo); return err },
-				"any order":   func() error { _, err := s.AnyOrder(orderNo); return err },
-				"orders":      func() error { _, _, err := s.Orders("alice", "", "", 10); return err },
-				"find orders": func() error { _, _, err := s.FindOrders(engine.OrderFilter{Session: "day"}); return err },
-				"listing":     func() error { _, _, err := s.Listing("day", "mask"); return err },
-				"sessions":    func() error { _, _, err := s.Sessions(0); return err },
-				"counts":      func() error { _, err := s.Counts("day", "mask"); return err },
-				"cancel":      func() error { _, err := s.Cancel(t.Context(), "alice", orderNo); return err },
-				"pay": func() error {
-					_, err := s.Pay(t.Context(), engine.Payment{OrderNo: orderNo, ID: "p", Amount: 100, Currency: "CNY"})
+				"order":     func() error { _, err := s.Order("alice", orderNo); return err },
+				"any order": func() error { _, err := s.AnyOrder(orderNo); return err },
+				"orders":    func() error { _, _, err := s.Orders("alice", "", "", 10); return err },
+				"find orders": func() error {
+					_, _, err := s.FindOrders(engine.OrderFilter{Session: "day"})
 					return err
 				},
-				"void": func() error { _, err := s.Void(t.Context(), engine.By{Operator: "ops"}, orderNo, ""); return err },
+				"listing":  func() error { _, _, err := s.Listing("day", "mask"); return err },
+				"sessions": func() error { _, _, err := s.Sessions(0); return err },
+				"counts":   func() error { _, err := s.Counts("day", "mask"); return err },
+				"cancel":   func() error { _, err := s.Cancel(t.Context(), "alice", orderNo); return err },
+				"pay": func() error {
+					_, err := s.Pay(t.Context(), engine.Payment{OrderNo: orderNo, ID: "p", Amount: 100,
+						Currency: "CNY"})
+					return err
+				},
+				"void": func() error {
+					_, err := s.Void(t.Context(), engine.By{Operator: "ops"}, orderNo, "")
+					return err
+				},
 				"add stock": func() error {
 					_, err := s.AddStock(t.Context(), engine.By{Operator: "ops"}, "day", "mask", 1, "")
 					return err
@@ -108,7 +115,8 @@ func TestRecoveryIsWaitedFor(t *testing.T) {
 	}()
 	s.log.openEpoch(t, s.Now())
 	one, other := <-grabs, <-grabs
-	if one.Code != engine.CodeGranted || other.Code != engine.CodeGranted || (one.Order == held.Order) == (other.Order == held.Order) {
+	if one.Code != engine.CodeGranted || other.Code != engine.CodeGranted ||
+		(one.Order == held.Order) == (other.Order == held.Order) {
 		t.Errorf("alice, who holds %v, and bob were told %+v and %+v", held.Order, one, other)
 	}
 	if !<-listed {

@@ -41,7 +41,9 @@ func wantReasons(t *testing.T, got map[string]uint32, want map[string]uint32) {
 func TestRefusalsAreNoted(t *testing.T) {
 	s := openShop(t, nil)
 	s.plan("day", nil, units("mask", 1), units("lamp", 5))
-	s.plan("late", func(x *engine.SessionPlan) { x.Start, x.StartSpec = x.Start.Add(30*time.Minute), "later" }, units("mug", 1))
+	s.plan("late", func(x *engine.SessionPlan) {
+		x.Start, x.StartSpec = x.Start.Add(30*time.Minute), "later"
+	}, units("mug", 1))
 	s.grab("day/skus/mask", "ann", "k1") // granted
 	s.grab("day/skus/mask", "ann", "k1") // again
 	s.grab("day/skus/lamp", "ann", "k2") // over the session's limit
@@ -111,8 +113,9 @@ func TestRefusalsTurnedOff(t *testing.T) {
 	began := s.Refusals("bob", "").Since
 	turn := func(to int64) {
 		t.Helper()
-		if _, err := s.Ask(t.Context(), engine.Command{Kind: engine.CmdSetSwitches, Switches: engine.SwitchChange{Action: engine.SwitchSet,
-			Settings: []engine.Setting{{Switch: engine.SwitchJournal, Value: to}}}}); err != nil {
+		if _, err := s.Ask(t.Context(), engine.Command{Kind: engine.CmdSetSwitches,
+			Switches: engine.SwitchChange{Action: engine.SwitchSet,
+				Settings: []engine.Setting{{Switch: engine.SwitchJournal, Value: to}}}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -25,8 +25,11 @@ func rowsOf(n int, level engine.Level) iter.Seq[engine.RosterEntry] {
 }
 
 // bring imports rows as an operator does.
-func (s *testShop) bring(name engine.RosterName, replace bool, n int, rows iter.Seq[engine.RosterEntry]) (int64, error) {
-	out, err := s.ImportRoster(s.t.Context(), name, engine.RosterImport{Replace: replace, Count: n, Rows: rows, By: engine.By{Operator: "olga"}})
+func (s *testShop) bring(
+	name engine.RosterName, replace bool, n int, rows iter.Seq[engine.RosterEntry],
+) (int64, error) {
+	out, err := s.ImportRoster(s.t.Context(), name, engine.RosterImport{Replace: replace, Count: n, Rows: rows,
+		By: engine.By{Operator: "olga"}})
 	return out.Count, err
 }
 
@@ -47,7 +50,8 @@ func TestRostersByHand(t *testing.T) {
 	if level := s.Risk(&engine.Visitor{Shopper: []byte("shopper-9")}); level != engine.LevelBlock {
 		t.Errorf("the door hears %s", level)
 	}
-	if n, err := s.bring(riskyShoppers, false, 2, slices.Values([]engine.RosterEntry{{ID: []byte("shopper-9")}, {ID: []byte("new"), Level: engine.LevelListed}})); n != many || err != nil {
+	if n, err := s.bring(riskyShoppers, false, 2, slices.Values([]engine.RosterEntry{{ID: []byte("shopper-9")},
+		{ID: []byte("new"), Level: engine.LevelListed}})); n != many || err != nil {
 		t.Fatalf("%d, %v", n, err)
 	}
 	if row, found, err := s.RosterRow(riskyShoppers, "shopper-9"); found || err != nil {
@@ -80,11 +84,14 @@ func TestRostersByHand(t *testing.T) {
 func TestAddressesOnTheRiskList(t *testing.T) {
 	s := openShop(t, nil)
 	ips := engine.RosterName{Kind: engine.RosterRiskIP}
-	if _, err := s.bring(ips, true, 3, slices.Values([]engine.RosterEntry{{ID: []byte("203.0.113.0/24"), Level: engine.LevelChallenge},
-		{ID: []byte("203.0.113.7/32"), Level: engine.LevelBlock}, {ID: []byte("2001:db8::/32"), Level: engine.LevelListed}})); err != nil {
+	if _, err := s.bring(ips, true, 3, slices.Values([]engine.RosterEntry{{ID: []byte("203.0.113.0/24"),
+		Level: engine.LevelChallenge},
+		{ID: []byte("203.0.113.7/32"), Level: engine.LevelBlock},
+		{ID: []byte("2001:db8::/32"), Level: engine.LevelListed}})); err != nil {
 		t.Fatal(err)
 	}
-	for addr, want := range map[string]engine.Level{"203.0.113.7": engine.LevelBlock, "203.0.113.8": engine.LevelChallenge, "::ffff:203.0.113.8": engine.LevelChallenge,
+	for addr, want := range map[string]engine.Level{"203.0.113.7": engine.LevelBlock,
+		"203.0.113.8": engine.LevelChallenge, "::ffff:203.0.113.8": engine.LevelChallenge,
 		"203.0.114.7": engine.LevelNone, "2001:db8:1::1": engine.LevelListed, "2001:db9::1": engine.LevelNone} {
 		if got := s.Risk(&engine.Visitor{Shopper: []byte("ann"), Addr: netip.MustParseAddr(addr)}); got != want {
 			t.Errorf("%s: %s, not %s", addr, got, want)
@@ -93,10 +100,12 @@ func TestAddressesOnTheRiskList(t *testing.T) {
 	if row, found, err := s.RosterRow(ips, "203.0.113.8/32"); !found || row.ID != "203.0.113.0/24" || err != nil {
 		t.Errorf("what says something of an address that is not listed: %+v, %t, %v", row, found, err)
 	}
-	if _, err := s.bring(ips, false, 1, slices.Values([]engine.RosterEntry{{ID: []byte("203.0.113.7/32")}})); err != nil {
+	if _, err := s.bring(ips, false, 1,
+		slices.Values([]engine.RosterEntry{{ID: []byte("203.0.113.7/32")}})); err != nil {
 		t.Fatal(err)
 	}
-	if got := s.Risk(&engine.Visitor{Shopper: []byte("ann"), Addr: netip.MustParseAddr("203.0.113.7")}); got != engine.LevelChallenge {
+	if got := s.Risk(&engine.Visitor{Shopper: []byte("ann"),
+		Addr: netip.MustParseAddr("203.0.113.7")}); got != engine.LevelChallenge {
 		t.Errorf("taken off, the prefix around it says %s", got)
 	}
 }
@@ -111,13 +120,16 @@ func TestImportCountsWhatChanged(t *testing.T) {
 	}
 	rows := slices.Collect(rowsOf(last, engine.LevelBlock))
 	slices.Reverse(rows)
-	in := engine.RosterImport{Count: last, Rows: slices.Values(rows), By: engine.By{Operator: "olga", Key: "k", Request: engine.Key{1}}}
+	in := engine.RosterImport{Count: last, Rows: slices.Values(rows),
+		By: engine.By{Operator: "olga", Key: "k", Request: engine.Key{1}}}
 	want := engine.RosterImported{Count: last, Changed: importRows}
 	if out, err := s.ImportRoster(t.Context(), riskyShoppers, in); out != want || err != nil {
 		t.Fatalf("%+v, %v; want %+v", out, err, want)
 	}
-	if out, err := s.ImportRoster(t.Context(), riskyShoppers, engine.RosterImport{Count: 2, By: engine.By{Operator: "olga"},
-		Rows: slices.Values([]engine.RosterEntry{{ID: []byte("shopper-7")}, {ID: []byte("nobody")}})}); out.Changed != 1 || out.Removed != 1 || err != nil {
+	if out, err := s.ImportRoster(t.Context(), riskyShoppers,
+		engine.RosterImport{Count: 2, By: engine.By{Operator: "olga"},
+			Rows: slices.Values([]engine.RosterEntry{{ID: []byte("shopper-7")},
+				{ID: []byte("nobody")}})}); out.Changed != 1 || out.Removed != 1 || err != nil {
 		t.Fatalf("%+v, %v", out, err)
 	}
 	if out, err := s.ImportRoster(t.Context(), riskyShoppers, in); out.Count != last-1 || err != nil {
@@ -131,14 +143,15 @@ func TestImportThatIsOvertaken(t *testing.T) {
 	s := openShop(t, nil)
 	const mine, others = importRows + 1, 5
 	once := false
-	_, err := s.ImportRoster(t.Context(), riskyShoppers, engine.RosterImport{Replace: true, Count: mine, Rows: rowsOf(mine, engine.LevelBlock), Committed: func(int) {
-		if !once {
-			once = true
-			if _, err := s.bring(riskyShoppers, true, others, rowsOf(others, engine.LevelListed)); err != nil {
-				t.Error(err)
+	_, err := s.ImportRoster(t.Context(), riskyShoppers, engine.RosterImport{Replace: true, Count: mine,
+		Rows: rowsOf(mine, engine.LevelBlock), Committed: func(int) {
+			if !once {
+				once = true
+				if _, err := s.bring(riskyShoppers, true, others, rowsOf(others, engine.LevelListed)); err != nil {
+					t.Error(err)
+				}
 			}
-		}
-	}})
+		}})
 	if isRefusal(err, engine.ReasonConflict) != nil {
 		t.Errorf("%v", err)
 	}
@@ -167,7 +180,9 @@ func TestReservationsAreBroughtBeforeTheStart(t *testing.T) {
 	s := openShop(t, nil)
 	mask := units("mask", 2)
 	mask.Reservation = true
-	s.plan("day", func(x *engine.SessionPlan) { x.Start, x.End = s.Now().Add(time.Hour), s.Now().Add(2*time.Hour) }, mask)
+	s.plan("day", func(x *engine.SessionPlan) {
+		x.Start, x.End = s.Now().Add(time.Hour), s.Now().Add(2*time.Hour)
+	}, mask)
 	reserved := engine.RosterName{Kind: engine.RosterReserved, Session: "day", SKU: "mask"}
 	if n, err := s.bring(reserved, false, 3, rowsOf(3, engine.LevelListed)); n != 3 || err != nil {
 		t.Fatalf("%d, %v", n, err)
@@ -182,10 +197,12 @@ func TestReservationsAreBroughtBeforeTheStart(t *testing.T) {
 		t.Errorf("%t, %v", found, err)
 	}
 	s.plan("now", nil, mask)
-	if _, err := s.bring(engine.RosterName{Kind: engine.RosterReserved, Session: "now", SKU: "mask"}, true, 3, rowsOf(3, engine.LevelListed)); isRefusal(err, engine.ReasonTooLate) != nil {
+	if _, err := s.bring(engine.RosterName{Kind: engine.RosterReserved, Session: "now", SKU: "mask"}, true, 3,
+		rowsOf(3, engine.LevelListed)); isRefusal(err, engine.ReasonTooLate) != nil {
 		t.Errorf("after the start: %v", err)
 	}
-	if _, err := s.bring(engine.RosterName{Kind: engine.RosterReserved, Session: "day", SKU: "none"}, true, 3, rowsOf(3, engine.LevelListed)); isRefusal(err, engine.ReasonUnknown) != nil {
+	if _, err := s.bring(engine.RosterName{Kind: engine.RosterReserved, Session: "day", SKU: "none"}, true, 3,
+		rowsOf(3, engine.LevelListed)); isRefusal(err, engine.ReasonUnknown) != nil {
 		t.Errorf("for nothing: %v", err)
 	}
 }
@@ -194,7 +211,8 @@ func TestImportEndsWithWhoAsks(t *testing.T) {
 	s := openShop(t, nil)
 	ctx, stop := context.WithCancel(t.Context())
 	const many = importRows * 3
-	_, err := s.ImportRoster(ctx, riskyShoppers, engine.RosterImport{Replace: true, Count: many, Rows: rowsOf(many, engine.LevelBlock), Committed: func(int) { stop() }})
+	_, err := s.ImportRoster(ctx, riskyShoppers, engine.RosterImport{Replace: true, Count: many,
+		Rows: rowsOf(many, engine.LevelBlock), Committed: func(int) { stop() }})
 	if !errors.Is(err, engine.ErrOutcomeUnknown) && !errors.Is(err, engine.ErrNotLeader) {
 		t.Errorf("%v", err)
 	}
@@ -206,7 +224,8 @@ func TestImportEndsWithWhoAsks(t *testing.T) {
 func TestAllowListIsForgotten(t *testing.T) {
 	s := openShop(t, nil)
 	vips := engine.RosterName{Kind: engine.RosterAllowed, Name: "vips"}
-	if err := s.DropRoster(t.Context(), engine.By{Operator: "olga"}, vips, ""); isRefusal(err, engine.ReasonUnknown) != nil {
+	if err := s.DropRoster(t.Context(), engine.By{Operator: "olga"}, vips, ""); isRefusal(err,
+		engine.ReasonUnknown) != nil {
 		t.Errorf("one that is not there: %v", err)
 	}
 	if _, err := s.bring(vips, true, 2, rowsOf(2, engine.LevelListed)); err != nil {
@@ -227,7 +246,9 @@ func TestAllowListIsForgotten(t *testing.T) {
 func BenchmarkImport(b *testing.B) {
 	for b.Loop() {
 		s := openShop(b, nil)
-		if n, err := s.ImportRoster(b.Context(), riskyShoppers, engine.RosterImport{Replace: true, Count: 1_000_000, Rows: rowsOf(1_000_000, engine.LevelBlock)}); n.Count != 1_000_000 || err != nil {
+		if n, err := s.ImportRoster(b.Context(), riskyShoppers,
+			engine.RosterImport{Replace: true, Count: 1_000_000,
+				Rows: rowsOf(1_000_000, engine.LevelBlock)}); n.Count != 1_000_000 || err != nil {
 			b.Fatalf("%d, %v", n, err)
 		}
 	}

@@ -16,7 +16,8 @@ import (
 func TestFirstPlanWaitsForTheNewestRules(t *testing.T) {
 	apply := func(s *testShop) (by uint32) {
 		t.Helper()
-		if o, err := s.ApplyPlan(t.Context(), engine.By{Operator: "ops"}, drawnPlan(s.Now()), false); err != nil || len(o.Problems) > 0 || len(o.Changes) == 0 {
+		if o, err := s.ApplyPlan(t.Context(), engine.By{Operator: "ops"}, drawnPlan(s.Now()), false); err != nil ||
+			len(o.Problems) > 0 || len(o.Changes) == 0 {
 			t.Error(o, err)
 		}
 		s.log.View(func(state *engine.State) { by = state.Rules() })

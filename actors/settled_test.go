@@ -58,9 +58,12 @@ func TestSettledOrdersThatTheLedgerLacks(t *testing.T) {
 			_, _, err := s.FindOrders(engine.OrderFilter{OrderNo: no})
 			return err
 		},
-		"paid":              func() error { _, err := s.Pay(t.Context(), p); return err },
-		"paid once more":    func() error { q := p; q.ID = "q"; _, err := s.Pay(t.Context(), q); return err },
-		"for the statement": func() error { _, err := s.Accounts(t.Context(), []engine.AccountKey{{OrderNo: no}}); return err },
+		"paid":           func() error { _, err := s.Pay(t.Context(), p); return err },
+		"paid once more": func() error { q := p; q.ID = "q"; _, err := s.Pay(t.Context(), q); return err },
+		"for the statement": func() error {
+			_, err := s.Accounts(t.Context(), []engine.AccountKey{{OrderNo: no}})
+			return err
+		},
 	} {
 		if err := ask(); !errors.Is(err, engine.ErrNotLeader) || !errors.Is(err, engine.ErrNoRecords) {
 			t.Errorf("%s: %v; want that it can't be said now, and why", what, err)
@@ -79,7 +82,9 @@ type keptLedger struct {
 	err  error
 }
 
-func (l *keptLedger) OrdersOf(shopper string, _ engine.OrderRef, _ engine.Time, yield func(*engine.OrderRecord) bool) error {
+func (l *keptLedger) OrdersOf(
+	shopper string, _ engine.OrderRef, _ engine.Time, yield func(*engine.OrderRecord) bool,
+) error {
 	for i := range l.kept {
 		if l.kept[i].Shopper == shopper && !yield(&l.kept[i]) {
 			break
@@ -96,21 +101,23 @@ func TestSameKeyAfterSettlement(t *testing.T) {
 	s.SetLedger(l)
 	s.plan("day", nil, units("mask", 2), units("soap", 2))
 	held := s.grab("day/skus/mask", "ann", "k")
-	if _, err := s.Pay(t.Context(), engine.Payment{OrderNo: held.No.String(), ID: "p", Amount: 100, Currency: "CNY"}); err != nil {
+	if _, err := s.Pay(t.Context(), engine.Payment{OrderNo: held.No.String(), ID: "p", Amount: 100,
+		Currency: "CNY"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Steer(t.Context(), engine.By{Operator: "ops"}, "day", engine.SessionEnd, ""); err != nil {
 		t.Fatal(err)
 	}
 	s.log.View(func(state *engine.State) {
-		l.kept = []engine.OrderRecord{{Ref: held.Order, Shopper: "ann", Key: s.Keyed()([]byte("k")), Listing: held.Listing, Quantity: 1, Amount: 100,
-			State: engine.Paid, Life: state.Life(held.Order)}}
+		l.kept = []engine.OrderRecord{{Ref: held.Order, Shopper: "ann", Key: s.Keyed()([]byte("k")),
+			Listing: held.Listing, Quantity: 1, Amount: 100, State: engine.Paid, Life: state.Life(held.Order)}}
 	})
 	if _, err := s.Settle(t.Context(), engine.By{Operator: "ops"}, "day", ""); err != nil {
 		t.Fatal(err)
 	}
 	for _, when := range []string{"settled", "cleared"} {
-		if a := s.grab("day/skus/mask", "ann", "k"); a.Code != engine.CodeGranted || a.State != engine.Paid || a.No != held.No {
+		if a := s.grab("day/skus/mask", "ann", "k"); a.Code != engine.CodeGranted || a.State != engine.Paid ||
+			a.No != held.No {
 			t.Errorf("%s: %+v, want order %s", when, a, held.No)
 		}
 		for _, other := range [][3]string{{"mask", "ann", "other"}, {"mask", "bob", "k"}} {
@@ -118,7 +125,8 @@ func TestSameKeyAfterSettlement(t *testing.T) {
 				t.Errorf("%s: %v: %+v", when, other, a)
 			}
 		}
-		for _, q := range []*engine.Grab{{Listing: []byte("day/skus/mask"), Quantity: 2}, {Listing: []byte("day/skus/soap"), Quantity: 1}} {
+		for _, q := range []*engine.Grab{{Listing: []byte("day/skus/mask"), Quantity: 2},
+			{Listing: []byte("day/skus/soap"), Quantity: 1}} {
 			q.Shopper, q.IdempotencyKey = []byte("ann"), []byte("k")
 			if a := s.Grab(q); a.Reason != engine.ReasonKeyReused {
 				t.Errorf("%s: the key with another request: %+v", when, a)

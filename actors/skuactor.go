@@ -118,7 +118,8 @@ func (a *skuActor) sell(s *slot) {
 	// Where a unit is free, the look into the set of those seen and the entry there are
 	// one.
 	seen := false
-	joins := !drawing && free < quantity && s.waitlist && a.gate.facts.Load().waitlist && a.gate.waitlistCapacity.Load()-d.joining >= quantity
+	joins := !drawing && free < quantity && s.waitlist && a.gate.facts.Load().waitlist &&
+		a.gate.waitlistCapacity.Load()-d.joining >= quantity
 	if closed == engine.ReasonNone && (drawing || joins || free >= quantity) {
 		seen = !a.gate.seen.add(s.fingerprint)
 	} else {
@@ -198,7 +199,10 @@ func (a *skuActor) takeDecided(m *decided) {
 		a.decide(s)
 	}
 	// Those that must wait on are parked again, behind.
-	for n := len(d.parked); n > 0 && (d.inFlight == 0 || a.gate.available.Load()-d.inFlight >= int64(d.parked[0].quantity)); n-- {
+	goesOn := func() bool {
+		return d.inFlight == 0 || a.gate.available.Load()-d.inFlight >= int64(d.parked[0].quantity)
+	}
+	for n := len(d.parked); n > 0 && goesOn(); n-- {
 		s := d.parked[0]
 		d.parked[0] = nil
 		if d.parked = d.parked[1:]; len(d.parked) == 0 {
@@ -236,7 +240,9 @@ type supervisor struct{ group *Group }
 const panicsAllowed = 2
 
 // HandleFailure is proto.actor's. It runs on the failing actor's goroutine.
-func (v *supervisor) HandleFailure(_ *actor.ActorSystem, by actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
+func (v *supervisor) HandleFailure(
+	_ *actor.ActorSystem, by actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any,
+) {
 	found, ok := v.group.byActor.Load(child.Id)
 	if !ok {
 		by.StopChildren(child)
@@ -249,7 +255,8 @@ func (v *supervisor) HandleFailure(_ *actor.ActorSystem, by actor.Supervisor, ch
 	v.group.logger.Error("a SKU actor panicked; it restarts from committed state",
 		"session", f.session, "sku", f.sku, "panics", panics, "reason", reason)
 	if int(panics) > panicsAllowed && g.quarantined.CompareAndSwap(false, true) {
-		v.group.logger.Error("ALARM: listing in quarantine: no new shopper is let in until the next epoch", "session", f.session, "sku", f.sku)
+		v.group.logger.Error("ALARM: listing in quarantine: no new shopper is let in until the next epoch",
+			"session", f.session, "sku", f.sku)
 	}
 	by.RestartChildren(child)
 }
@@ -269,7 +276,9 @@ func (g *Group) spawn(gate *gate) *actor.PID {
 	if pid := gate.pid.Load(); pid != nil {
 		return pid
 	}
-	props := actor.PropsFromProducer(func() actor.Actor { return &skuActor{g, gate, newSpeculative()} }, actor.WithGuardian(g.supervisor))
+	props := actor.PropsFromProducer(func() actor.Actor {
+		return &skuActor{g, gate, newSpeculative()}
+	}, actor.WithGuardian(g.supervisor))
 	pid := g.system.Root.SpawnPrefix(props, "sku")
 	g.byActor.Store(pid.Id, gate)
 	gate.pid.Store(pid)

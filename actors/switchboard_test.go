@@ -14,23 +14,32 @@ func turned(w engine.Switch, v int64) engine.SwitchChange {
 func TestSwitchesByHand(t *testing.T) {
 	s := openShop(t, nil)
 	v, err := s.ChangeSwitches(t.Context(), engine.By{Operator: "olga"}, turned(engine.SwitchRates, 50), "bots")
-	if err != nil || v.Now[engine.SwitchRates] != 50 || len(v.History) != 1 || v.History[0].Operator != "olga" || v.History[0].Note != "bots" {
+	if err != nil || v.Now[engine.SwitchRates] != 50 || len(v.History) != 1 || v.History[0].Operator != "olga" ||
+		v.History[0].Note != "bots" {
 		t.Fatalf("%+v, %v", v, err)
 	}
 	if s.Switches()[engine.SwitchRates] != 50 {
 		t.Error("the door goes by another value")
 	}
-	rush := engine.SwitchChange{Action: engine.ProfileDefine, Profile: "rush", Settings: []engine.Setting{{Switch: engine.SwitchTickets, Value: 2}}}
-	if v, err = s.ChangeSwitches(t.Context(), engine.By{Operator: "olga"}, rush, ""); err != nil || len(v.Profiles) != 1 || v.Now[engine.SwitchTickets] != 1 {
+	rush := engine.SwitchChange{Action: engine.ProfileDefine, Profile: "rush",
+		Settings: []engine.Setting{{Switch: engine.SwitchTickets, Value: 2}}}
+	if v, err = s.ChangeSwitches(t.Context(), engine.By{Operator: "olga"}, rush, ""); err != nil ||
+		len(v.Profiles) != 1 || v.Now[engine.SwitchTickets] != 1 {
 		t.Fatalf("%+v, %v", v, err)
 	}
-	if v, err = s.ChangeSwitches(t.Context(), engine.By{Operator: "olga"}, engine.SwitchChange{Action: engine.SwitchProfile, Profile: "rush"}, ""); err != nil || v.Profile != "rush" || v.Now[engine.SwitchTickets] != 2 {
+	if v, err = s.ChangeSwitches(t.Context(), engine.By{Operator: "olga"},
+		engine.SwitchChange{Action: engine.SwitchProfile, Profile: "rush"}, ""); err != nil || v.Profile != "rush" ||
+		v.Now[engine.SwitchTickets] != 2 {
 		t.Fatalf("%+v, %v", v, err)
 	}
-	if v, err = s.ChangeSwitches(t.Context(), engine.By{Operator: "olga"}, engine.SwitchChange{Action: engine.SwitchBack}, ""); err != nil || v.Profile != "" || v.Now[engine.SwitchTickets] != 1 || v.Now[engine.SwitchRates] != 50 {
+	if v, err = s.ChangeSwitches(t.Context(), engine.By{Operator: "olga"},
+		engine.SwitchChange{Action: engine.SwitchBack}, ""); err != nil || v.Profile != "" ||
+		v.Now[engine.SwitchTickets] != 1 || v.Now[engine.SwitchRates] != 50 {
 		t.Fatalf("%+v, %v", v, err)
 	}
-	if _, err = s.ChangeSwitches(t.Context(), engine.By{Operator: "olga"}, engine.SwitchChange{Action: engine.SwitchProfile, Profile: "calm"}, ""); isRefusal(err, engine.ReasonUnknown) != nil {
+	if _, err = s.ChangeSwitches(t.Context(), engine.By{Operator: "olga"},
+		engine.SwitchChange{Action: engine.SwitchProfile, Profile: "calm"},
+		""); isRefusal(err, engine.ReasonUnknown) != nil {
 		t.Error(err)
 	}
 	if now, err := s.Switchboard(); err != nil || now.Now != v.Now || len(now.History) != 3 {
@@ -44,7 +53,8 @@ func TestJournalIsTurned(t *testing.T) {
 	s.plan("day", nil, units("mask", 1))
 	s.grab("day/skus/mask", "ann", "k")
 	turn := func(v int64) {
-		if _, err := s.ChangeSwitches(t.Context(), engine.By{Operator: "olga"}, turned(engine.SwitchJournal, v), ""); err != nil {
+		if _, err := s.ChangeSwitches(t.Context(), engine.By{Operator: "olga"}, turned(engine.SwitchJournal, v),
+			""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -69,13 +79,15 @@ func TestRulesOfTheGateAreTurned(t *testing.T) {
 	if !gate.Admit(s.Fingerprint("ann")) || gate.Admit(s.Fingerprint("bob")) {
 		t.Fatal("a quota of one lets in another number than one")
 	}
-	if _, err := s.ChangeSwitches(t.Context(), engine.By{Operator: "olga"}, turned(engine.SwitchAdmission, 0), ""); err != nil {
+	if _, err := s.ChangeSwitches(t.Context(), engine.By{Operator: "olga"}, turned(engine.SwitchAdmission, 0),
+		""); err != nil {
 		t.Fatal(err)
 	}
 	if !gate.Admit(s.Fingerprint("bob")) {
 		t.Error("the quota is off, and bob is over it")
 	}
-	if _, err := s.ChangeSwitches(t.Context(), engine.By{Operator: "olga"}, turned(engine.SwitchDepth, 7), ""); err != nil || s.Depth() != 7 {
+	if _, err := s.ChangeSwitches(t.Context(), engine.By{Operator: "olga"}, turned(engine.SwitchDepth, 7),
+		""); err != nil || s.Depth() != 7 {
 		t.Errorf("waiting depth %d, %v", s.Depth(), err)
 	}
 }

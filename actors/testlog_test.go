@@ -43,7 +43,8 @@ type memoryEntry struct {
 }
 
 func newMemoryLog(g *backoffice.Office) *memoryLog {
-	l := &memoryLog{group: g, state: engine.NewState(), entries: make(chan *memoryEntry, 64), lost: make(chan engine.Epoch, 64), done: make(chan struct{})}
+	l := &memoryLog{group: g, state: engine.NewState(), entries: make(chan *memoryEntry, 64),
+		lost: make(chan engine.Epoch, 64), done: make(chan struct{})}
 	go func() {
 		defer close(l.done)
 		for e := range l.entries {
@@ -171,10 +172,11 @@ func (s *testShop) plan(session string, change func(*engine.SessionPlan), listin
 	s.t.Helper()
 	now := s.Now()
 	p := &engine.Plan{Sales: []engine.SalePlan{{Sale: engine.Sale{ID: "sale", Timezone: "UTC"}}}}
-	x := engine.SessionPlan{SessionSpec: engine.SessionSpec{ID: session, StartSpec: "now", Start: now, End: now.Add(time.Hour),
-		PayWithin: time.Minute, LimitPerShopper: 1, Publish: true}, Listings: listings}
+	x := engine.SessionPlan{SessionSpec: engine.SessionSpec{ID: session, StartSpec: "now", Start: now,
+		End: now.Add(time.Hour), PayWithin: time.Minute, LimitPerShopper: 1, Publish: true}, Listings: listings}
 	for _, l := range listings {
-		p.Products = append(p.Products, engine.Product{ID: l.SKU, Currency: "CNY", Name: engine.Text{{Lang: "en", Text: l.SKU}}})
+		p.Products = append(p.Products, engine.Product{ID: l.SKU, Currency: "CNY",
+			Name: engine.Text{{Lang: "en", Text: l.SKU}}})
 	}
 	if change != nil {
 		change(&x)
@@ -191,7 +193,8 @@ func units(sku string, stock int64) engine.ListingSpec {
 }
 
 func (s *testShop) grab(listing, shopper, key string) engine.Answer {
-	return s.Grab(&engine.Grab{Listing: []byte(listing), Shopper: []byte(shopper), IdempotencyKey: []byte(key), Quantity: 1})
+	return s.Grab(&engine.Grab{Listing: []byte(listing), Shopper: []byte(shopper), IdempotencyKey: []byte(key),
+		Quantity: 1})
 }
 
 // conserves checks what must be true of every listing at any time.
@@ -200,7 +203,8 @@ func (s *testShop) conserves() {
 	s.log.View(func(state *engine.State) {
 		for _, l := range state.Listings() {
 			if !l.Frozen && (l.Stock != l.Available+l.Held+l.Paid || l.Available < 0 || l.Held < 0 || l.Paid < 0) {
-				s.t.Errorf("listing %s: stock %d, available %d, held %d, paid %d", l.SKU, l.Stock, l.Available, l.Held, l.Paid)
+				s.t.Errorf("listing %s: stock %d, available %d, held %d, paid %d", l.SKU, l.Stock, l.Available, l.Held,
+					l.Paid)
 			}
 		}
 	})

@@ -15,21 +15,24 @@ import (
 
 // queue grabs a unit, or a place on the waitlist where there is none.
 func (s *testShop) queue(listing, shopper, key string) engine.Answer {
-	return s.Grab(&engine.Grab{Listing: []byte(listing), Shopper: []byte(shopper), IdempotencyKey: []byte(key), Quantity: 1, Waitlist: true})
+	return s.Grab(&engine.Grab{Listing: []byte(listing), Shopper: []byte(shopper), IdempotencyKey: []byte(key),
+		Quantity: 1, Waitlist: true})
 }
 
 func TestWaitlistByHand(t *testing.T) {
 	s := openShop(t, nil)
 	mask := units("mask", 2)
 	mask.Waitlist = true
-	s.plan("day", func(x *engine.SessionPlan) { x.PayWithin = 2 * time.Hour }, mask) // so that each unit comes back once at most
+	// so that each unit comes back once at most
+	s.plan("day", func(x *engine.SessionPlan) { x.PayWithin = 2 * time.Hour }, mask)
 	ann := s.grab("day/skus/mask", "ann", "k")
 	s.grab("day/skus/mask", "bob", "k")
 	first := s.queue("day/skus/mask", "cai", "k1")
 	if first.Code != engine.CodeWaitlisted || first.Count != 1 {
 		t.Fatalf("first in line: %+v", first)
 	}
-	if again := s.queue("day/skus/mask", "cai", "k2"); again.Code != engine.CodeWaitlisted || again.Order != first.Order {
+	if again := s.queue("day/skus/mask", "cai", "k2"); again.Code != engine.CodeWaitlisted ||
+		again.Order != first.Order {
 		t.Errorf("with another key: %+v", again)
 	}
 	place := first.No[:]
@@ -61,7 +64,8 @@ func TestWaitlistByHand(t *testing.T) {
 	default:
 		t.Error("who watches was not told")
 	}
-	if a, found, err := s.GrabByKey([]byte("cai"), []byte("k1"), 0); err != nil || !found || a.Code != engine.CodeGranted || a.State != engine.Held || a.Order != first.Order {
+	if a, found, err := s.GrabByKey([]byte("cai"), []byte("k1"), 0); err != nil || !found ||
+		a.Code != engine.CodeGranted || a.State != engine.Held || a.Order != first.Order {
 		t.Errorf("the head of the line: %+v, %v, %v", a, found, err)
 	}
 	if a, _, _ := s.GrabByKey([]byte("dan"), []byte("k"), 0); a.Code != engine.CodeWaitlisted || a.Count != 1 {
@@ -71,10 +75,12 @@ func TestWaitlistByHand(t *testing.T) {
 	if v, err := s.LeaveWaitlist(t.Context(), []byte("dan"), dan.No[:]); err != nil || v.State != engine.Left {
 		t.Errorf("leaving: %+v, %v", v, err)
 	}
-	if a, _, _ := s.GrabByKey([]byte("dan"), []byte("k"), 0); a.Code != engine.CodeSoldOut || a.Reason != engine.ReasonLeft {
+	if a, _, _ := s.GrabByKey([]byte("dan"), []byte("k"), 0); a.Code != engine.CodeSoldOut ||
+		a.Reason != engine.ReasonLeft {
 		t.Errorf("after leaving: %+v", a)
 	}
-	if _, err := s.LeaveWaitlist(t.Context(), []byte("cai"), []byte("k1")); isRefusal(err, engine.ReasonNotHeld) != nil {
+	if _, err := s.LeaveWaitlist(t.Context(), []byte("cai"), []byte("k1")); isRefusal(err,
+		engine.ReasonNotHeld) != nil {
 		t.Errorf("leaving with a grant: %v", err)
 	}
 	if orders, _, _ := s.Orders("dan", "", "", 10); len(orders) != 0 {
@@ -177,7 +183,8 @@ func TestDrawThroughTheGroup(t *testing.T) {
 			t.Errorf("rank %d: %v", i, e.State)
 		}
 	}
-	if a, _, _ := s.GrabByKey([]byte("s0"), []byte("k"), 0); a.Code != engine.CodeGranted && (a.Code != engine.CodeSoldOut || a.Reason != engine.ReasonDrawn) {
+	if a, _, _ := s.GrabByKey([]byte("s0"), []byte("k"), 0); a.Code != engine.CodeGranted &&
+		(a.Code != engine.CodeSoldOut || a.Reason != engine.ReasonDrawn) {
 		t.Errorf("afterwards: %+v", a)
 	}
 }
@@ -206,7 +213,8 @@ func TestGuardIsAskedAfterWhatIsKnown(t *testing.T) {
 	mask.LimitPerShopper, mask.Ticket = 2, true
 	s.plan("day", func(x *engine.SessionPlan) { x.LimitPerShopper = 2 }, mask)
 	grab := func(shopper, key, ticket string) engine.Answer {
-		q := &engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte(shopper), IdempotencyKey: []byte(key), Quantity: 1}
+		q := &engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte(shopper), IdempotencyKey: []byte(key),
+			Quantity: 1}
 		if ticket != "" {
 			q.Door = ticket
 		}
@@ -232,8 +240,8 @@ func TestGuardIsAskedAfterWhatIsKnown(t *testing.T) {
 		before := guard.asked.Load()
 		a := grab(c.shopper, c.key, c.ticket)
 		if a.Code != c.code || a.Reason != c.why || guard.asked.Load()-before != c.asked {
-			t.Errorf("%s with key %s and ticket %q: %v %v, asked %d times; want %v %v, %d", c.shopper, c.key, c.ticket, a.Code, a.Reason,
-				guard.asked.Load()-before, c.code, c.why, c.asked)
+			t.Errorf("%s with key %s and ticket %q: %v %v, asked %d times; want %v %v, %d", c.shopper, c.key, c.ticket,
+				a.Code, a.Reason, guard.asked.Load()-before, c.code, c.why, c.asked)
 		}
 	}
 }
@@ -345,15 +353,17 @@ func TestPassedByALimit(t *testing.T) {
 		got, missed = missed, got
 		held, _, _ = s.GrabByKey([]byte("cai"), []byte(got), 0)
 	}
-	want := engine.Answer{Code: engine.CodeLimitReached, Reason: engine.ReasonLimitSession, Count: 1, Limit: 1, State: engine.Held, Session: held.Session,
-		Order: held.Order, No: held.No, Listing: held.Listing, Quantity: 1, Amount: held.Amount, PayBy: held.PayBy, Transaction: held.Transaction}
+	want := engine.Answer{Code: engine.CodeLimitReached, Reason: engine.ReasonLimitSession, Count: 1, Limit: 1,
+		State: engine.Held, Session: held.Session, Order: held.Order, No: held.No, Listing: held.Listing, Quantity: 1,
+		Amount: held.Amount, PayBy: held.PayBy, Transaction: held.Transaction}
 	if a, _, err := s.GrabByKey([]byte("cai"), []byte(missed), 0); err != nil || a != want {
 		t.Errorf("the second place: %+v, %v; want %+v", a, err, want)
 	}
 	if _, err := s.Cancel(t.Context(), "cai", held.No.String()); err != nil {
 		t.Fatal(err)
 	}
-	want = engine.Answer{Code: engine.CodeLimitReached, Reason: engine.ReasonLimitSession, Count: 1, Limit: 1, Session: held.Session}
+	want = engine.Answer{Code: engine.CodeLimitReached, Reason: engine.ReasonLimitSession, Count: 1, Limit: 1,
+		Session: held.Session}
 	if a, _, err := s.GrabByKey([]byte("cai"), []byte(missed), 0); err != nil || a != want {
 		t.Errorf("after letting go: %+v, %v; want %+v", a, err, want)
 	}
@@ -368,7 +378,8 @@ func TestPassedByALoweredLimit(t *testing.T) {
 	wide := func(x *engine.SessionPlan) { x.LimitPerShopper = 2 }
 	s.plan("day", wide, mask)
 	two := func(shopper string) engine.Answer {
-		return s.Grab(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte(shopper), IdempotencyKey: []byte("k"), Quantity: 2, Waitlist: true})
+		return s.Grab(&engine.Grab{Listing: []byte("day/skus/mask"), Shopper: []byte(shopper),
+			IdempotencyKey: []byte("k"), Quantity: 2, Waitlist: true})
 	}
 	held, place := two("ann"), two("bob")
 	if held.Code != engine.CodeGranted || place.Code != engine.CodeWaitlisted {
@@ -379,11 +390,13 @@ func TestPassedByALoweredLimit(t *testing.T) {
 	if _, err := s.Cancel(t.Context(), "ann", held.No.String()); err != nil {
 		t.Fatal(err)
 	}
-	if a, _, err := s.GrabByKey([]byte("bob"), []byte("k"), 0); err != nil || a.Code != engine.CodeSoldOut || a.Reason != engine.ReasonQuantity {
+	if a, _, err := s.GrabByKey([]byte("bob"), []byte("k"), 0); err != nil || a.Code != engine.CodeSoldOut ||
+		a.Reason != engine.ReasonQuantity {
 		t.Errorf("the place: %+v, %v", a, err)
 	}
 	no := place.No.String()
-	if found, _, err := s.FindOrders(engine.OrderFilter{OrderNo: no}); err != nil || len(found) != 1 || found[0].Why != engine.ReasonQuantity {
+	if found, _, err := s.FindOrders(engine.OrderFilter{OrderNo: no}); err != nil || len(found) != 1 ||
+		found[0].Why != engine.ReasonQuantity {
 		t.Errorf("the place by its number: %+v, %v", found, err)
 	}
 }
@@ -392,8 +405,9 @@ func TestRiskLists(t *testing.T) {
 	s := openShop(t, nil)
 	put := func(kind engine.RosterKind, id string, level engine.Level) {
 		t.Helper()
-		_, err := s.Ask(t.Context(), engine.Command{Kind: engine.CmdEditRoster, Edit: engine.RosterEdit{Roster: engine.RosterID{Kind: kind},
-			Action: engine.RosterPut, Rows: []engine.RosterEntry{{ID: []byte(id), Level: level}}}})
+		_, err := s.Ask(t.Context(), engine.Command{Kind: engine.CmdEditRoster,
+			Edit: engine.RosterEdit{Roster: engine.RosterID{Kind: kind}, Action: engine.RosterPut,
+				Rows: []engine.RosterEntry{{ID: []byte(id), Level: level}}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -414,8 +428,10 @@ func TestRiskLists(t *testing.T) {
 		shopper, addr, phone string
 		want                 engine.Level
 	}{
-		{"ann", "198.51.100.1", "", engine.LevelNone}, {"bot", "", "", engine.LevelBlock}, {"ann", "203.0.113.8", "", engine.LevelChallenge},
-		{"ann", "203.0.113.7", "", engine.LevelBlock}, {"ann", "::ffff:203.0.113.7", "", engine.LevelBlock}, {"ann", "2001:db8::1", "", engine.LevelListed},
+		{"ann", "198.51.100.1", "", engine.LevelNone}, {"bot", "", "", engine.LevelBlock},
+		{"ann", "203.0.113.8", "", engine.LevelChallenge},
+		{"ann", "203.0.113.7", "", engine.LevelBlock}, {"ann", "::ffff:203.0.113.7", "", engine.LevelBlock},
+		{"ann", "2001:db8::1", "", engine.LevelListed},
 		{"ann", "", "+8613800138000", engine.LevelChallenge},
 	} {
 		if got := at(c.shopper, c.addr, c.phone); got != c.want {
@@ -426,8 +442,9 @@ func TestRiskLists(t *testing.T) {
 	if got := at("bot", "", ""); got != engine.LevelNone {
 		t.Errorf("taken off: %v", got)
 	}
-	if _, err := s.Ask(t.Context(), engine.Command{Kind: engine.CmdSetSwitches, Switches: engine.SwitchChange{Action: engine.SwitchSet,
-		Settings: []engine.Setting{{Switch: engine.SwitchRiskLists}}}}); err != nil {
+	if _, err := s.Ask(t.Context(), engine.Command{Kind: engine.CmdSetSwitches,
+		Switches: engine.SwitchChange{Action: engine.SwitchSet,
+			Settings: []engine.Setting{{Switch: engine.SwitchRiskLists}}}}); err != nil {
 		t.Fatal(err)
 	}
 	if got := at("ann", "203.0.113.7", ""); got != engine.LevelNone {
@@ -448,14 +465,18 @@ func TestWhatChangesNothingIsNotCommitted(t *testing.T) {
 	lamp := units("lamp", 1)
 	lamp.Waitlist = true
 	s.plan("day", func(x *engine.SessionPlan) { x.LimitPerShopper = 2 }, units("mask", 5), lamp)
-	await(t, "the opening", func() bool { v, _, _ := s.Listing("day", "mask"); return v != nil && v.State == engine.ListingOpen })
+	await(t, "the opening", func() bool {
+		v, _, _ := s.Listing("day", "mask")
+		return v != nil && v.State == engine.ListingOpen
+	})
 	no := s.grab("day/skus/mask", "ann", "k").No.String()
 	index := func() (at engine.LogIndex) {
 		s.View(func(s *engine.State) { at = s.LogIndex() })
 		return at
 	}
 	receiver := func(name string) {
-		if o, err := s.SetReceiver(t.Context(), "ann", no, engine.Receiver{Name: name, Phone: "1", Address: "Here"}); err != nil || o.Receiver.Name != name {
+		if o, err := s.SetReceiver(t.Context(), "ann", no, engine.Receiver{Name: name, Phone: "1",
+			Address: "Here"}); err != nil || o.Receiver.Name != name {
 			t.Fatal(o, err)
 		}
 	}
@@ -464,7 +485,9 @@ func TestWhatChangesNothingIsNotCommitted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for name, do := range map[string]func(){"receiver": func() { receiver("Ann") }, "reservation": func() { reserve(false) }} {
+	for name, do := range map[string]func(){"receiver": func() {
+		receiver("Ann")
+	}, "reservation": func() { reserve(false) }} {
 		do()
 		before := index()
 		do()
@@ -520,7 +543,10 @@ func TestReservationOpensTheDoor(t *testing.T) {
 	if _, err := s.Reserve(t.Context(), "ann", "day", "none", false); isRefusal(err, engine.ReasonUnknown) != nil {
 		t.Error(err)
 	}
-	await(t, "the opening", func() bool { v, _, _ := s.Listing("day", "mask"); return v != nil && v.State == engine.ListingOpen })
+	await(t, "the opening", func() bool {
+		v, _, _ := s.Listing("day", "mask")
+		return v != nil && v.State == engine.ListingOpen
+	})
 	if a := s.grab("day/skus/mask", "ann", "k"); a.Code != engine.CodeGranted {
 		t.Errorf("who reserved: %+v", a)
 	}

@@ -71,7 +71,9 @@ type TakingsPlace struct {
 // Takings visits the orders of a session, from the one after the given ordinal on,
 // whose money came in [from, to), and reads at most so many rows for that. It gives
 // the last ordinal that it has read; at the end of the session, done.
-func (s *State) Takings(h SessionHandle, after uint32, from, to Time, rows int, visit func(OrderRef)) (last uint32, done bool) {
+func (s *State) Takings(
+	h SessionHandle, after uint32, from, to Time, rows int, visit func(OrderRef),
+) (last uint32, done bool) {
 	x := s.SessionOf(h)
 	if x == nil {
 		return after, true

@@ -110,7 +110,8 @@ func (b *accounts) check(tb rapid.TB, s *State) {
 		}
 	}
 	if b.in != b.settled+paid+back {
-		tb.Fatalf("%d came in; settled orders were paid with %d, others with %d, and %d is going back", b.in, b.settled, paid, back)
+		tb.Fatalf("%d came in; settled orders were paid with %d, others with %d, and %d is going back", b.in, b.settled,
+			paid, back)
 	}
 	for id, n := range homes {
 		if n > 1 {
@@ -119,7 +120,8 @@ func (b *accounts) check(tb rapid.TB, s *State) {
 	}
 	for id, ref := range b.verdict {
 		if homes[id] != 1 || s.PaymentOf(id) != ref {
-			tb.Fatalf("payment %q came for order %v: counted %d times, the state says for %v", id, ref, homes[id], s.PaymentOf(id))
+			tb.Fatalf("payment %q came for order %v: counted %d times, the state says for %v", id, ref, homes[id],
+				s.PaymentOf(id))
 		}
 	}
 }

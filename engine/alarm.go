@@ -65,7 +65,9 @@ const (
 
 // In tells where list has the same alarm, perhaps in other words; -1: nowhere.
 func (a *Alarm) In(list []Alarm) int {
-	return slices.IndexFunc(list, func(b Alarm) bool { return a.Name == b.Name && a.About == b.About && a.Node == b.Node })
+	return slices.IndexFunc(list, func(b Alarm) bool {
+		return a.Name == b.Name && a.About == b.About && a.Node == b.Node
+	})
 }
 
 // String gives the alarm as a person reads it.

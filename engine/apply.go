@@ -70,7 +70,8 @@ func (s *State) Apply(index LogIndex, entry []byte, eff *Effects) error {
 }
 
 func (s *State) rulesTooNew(index LogIndex) error {
-	return fmt.Errorf("log index %d: rules version %d, this build knows %d: %w", index, s.tooNew, RulesVersion, ErrRulesTooNew)
+	return fmt.Errorf("log index %d: rules version %d, this build knows %d: %w", index, s.tooNew, RulesVersion,
+		ErrRulesTooNew)
 }
 
 // decode reads the whole entry before anything of it is applied, so that a malformed
@@ -263,9 +264,12 @@ func (s *State) recount(l *Listing) {
 			paid += int64(o.Quantity)
 		}
 	}
-	if held != l.Held || paid != l.Paid || int64(len(live)) != l.Shoppers || waiting != l.Waiting || entrants != l.Entrants {
-		panic(fmt.Sprintf("engine: listing %d at log index %d: counts held %d paid %d shoppers %d waiting %d entrants %d, orders say %d, %d, %d, %d, %d",
-			l.Handle, s.index, l.Held, l.Paid, l.Shoppers, l.Waiting, l.Entrants, held, paid, len(live), waiting, entrants))
+	if held != l.Held || paid != l.Paid || int64(len(live)) != l.Shoppers || waiting != l.Waiting ||
+		entrants != l.Entrants {
+		panic(fmt.Sprintf("engine: listing %d at log index %d: counts held %d paid %d shoppers %d waiting %d "+
+			"entrants %d, orders say %d, %d, %d, %d, %d",
+			l.Handle, s.index, l.Held, l.Paid, l.Shoppers, l.Waiting, l.Entrants, held, paid, len(live), waiting,
+			entrants))
 	}
 }
 

@@ -53,7 +53,8 @@ func (s *State) describe(c *Command) string {
 		case c.Kind == CmdVoidOrder:
 			return fmt.Sprintf("before: %s", o.State)
 		default:
-			return fmt.Sprintf("pay by %s; before: %s", c.Deadline.Wall().Format(time.RFC3339), o.PayBy.Wall().Format(time.RFC3339))
+			return fmt.Sprintf("pay by %s; before: %s", c.Deadline.Wall().Format(time.RFC3339),
+				o.PayBy.Wall().Format(time.RFC3339))
 		}
 	case CmdEditRoster:
 		return s.describeEdit(&c.Edit)

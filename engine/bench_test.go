@@ -25,7 +25,8 @@ func grabEntries(g *group, l ListingHandle, first, grabs int) [][]byte {
 	for i := range grabs {
 		shopper = strconv.AppendInt(append(shopper[:0], "u-"...), int64(1_000_000_000+first+i), 10)
 		key := g.state.KeyOf(shopper)
-		commands = AppendCommand(commands, &Command{Kind: CmdPlaceHold, Listing: l, Shopper: shopper, Key: key, Quantity: 1, Deadline: g.clock.Add(time.Second)})
+		commands = AppendCommand(commands, &Command{Kind: CmdPlaceHold, Listing: l, Shopper: shopper, Key: key,
+			Quantity: 1, Deadline: g.clock.Add(time.Second)})
 		if n++; n == 256 {
 			flush()
 		}
@@ -117,7 +118,8 @@ func BenchmarkSettle(b *testing.B) {
 			var holds, pays []Command
 			for n := i; n < i+1000; n++ {
 				holds = append(holds, g.placeHold(x.Listings[0], fmt.Sprint("s", n), "own"+strconv.Itoa(n), 1))
-				pays = append(pays, Command{Kind: CmdPayOrder, Order: OrderRef{x.Handle, uint32(n + 1)}, Amount: 100, Currency: "CNY", PaymentID: fmt.Sprint("own-", n)})
+				pays = append(pays, Command{Kind: CmdPayOrder, Order: OrderRef{x.Handle, uint32(n + 1)}, Amount: 100,
+					Currency: "CNY", PaymentID: fmt.Sprint("own-", n)})
 			}
 			g.do(holds...)
 			g.do(pays...)
@@ -178,10 +180,12 @@ func BenchmarkMillionRows(b *testing.B) {
 		for first := 0; first < million; first += MaxRosterEntries {
 			e := RosterEdit{Roster: id, Action: RosterStage, Stage: 1}
 			for i := first; i < min(first+MaxRosterEntries, million); i++ {
-				e.Rows = append(e.Rows, RosterEntry{strconv.AppendInt([]byte("u-"), int64(1_000_000_000+i), 10), LevelListed})
+				e.Rows = append(e.Rows, RosterEntry{strconv.AppendInt([]byte("u-"), int64(1_000_000_000+i), 10),
+					LevelListed})
 			}
 			g.sequence++
-			entries = append(entries, EncodeBatch(BatchHeader{Epoch: g.epoch, Sequence: g.sequence, Time: g.clock}, Command{Kind: CmdEditRoster, Edit: e}))
+			entries = append(entries, EncodeBatch(BatchHeader{Epoch: g.epoch, Sequence: g.sequence, Time: g.clock},
+				Command{Kind: CmdEditRoster, Edit: e}))
 		}
 		before, start := heapBytes(), time.Now()
 		for _, entry := range entries {
@@ -190,7 +194,8 @@ func BenchmarkMillionRows(b *testing.B) {
 			}
 		}
 		g.entries = make([][]byte, g.state.LogIndex())
-		if e := g.one(Command{Kind: CmdEditRoster, Edit: RosterEdit{Roster: id, Action: RosterCommit, Stage: 1, Count: million}}); e.Kind != RosterEdited {
+		if e := g.one(Command{Kind: CmdEditRoster, Edit: RosterEdit{Roster: id, Action: RosterCommit, Stage: 1,
+			Count: million}}); e.Kind != RosterEdited {
 			b.Fatal(e)
 		}
 		b.ReportMetric(float64(time.Since(start).Milliseconds()), "import-ms")

@@ -62,7 +62,9 @@ func (b *bought) add(no ShopperNo, sku string, units uint32) {
 
 // boughtIn gives what was bought in a month; it is made if missing.
 func (s *State) boughtIn(month Time) *bought {
-	at, found := slices.BinarySearchFunc(s.bought, month, func(b *bought, m Time) int { return cmp.Compare(b.month, m) })
+	at, found := slices.BinarySearchFunc(s.bought, month, func(b *bought, m Time) int {
+		return cmp.Compare(b.month, m)
+	})
 	if !found {
 		s.bought = slices.Insert(s.bought, at, &bought{month: month})
 	}

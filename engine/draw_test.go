@@ -11,7 +11,8 @@ import (
 // whether a node has seen them differ or not.
 func TestDrawsOfAShortenedSessionCloseAlike(t *testing.T) {
 	g := newGroup(t)
-	x := g.session("s", nil, ListingSpec{Stock: 1, Draw: 30 * time.Minute, Waitlist: true}, ListingSpec{Stock: 1, Draw: 20 * time.Minute, Waitlist: true})
+	x := g.session("s", nil, ListingSpec{Stock: 1, Draw: 30 * time.Minute, Waitlist: true},
+		ListingSpec{Stock: 1, Draw: 20 * time.Minute, Waitlist: true})
 	for i := range 3 {
 		g.queue(x.Listings[0], fmt.Sprint("a", i))
 		g.queue(x.Listings[1], fmt.Sprint("b", i))
@@ -19,7 +20,8 @@ func TestDrawsOfAShortenedSessionCloseAlike(t *testing.T) {
 	g.after(time.Minute)
 	spec := x.SessionSpec
 	spec.End = spec.Start.Add(10 * time.Minute)
-	g.plan(&Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale", Timezone: "Asia/Shanghai"}, Sessions: []SessionPlan{{SessionSpec: spec}}}}})
+	g.plan(&Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale", Timezone: "Asia/Shanghai"},
+		Sessions: []SessionPlan{{SessionSpec: spec}}}}})
 	twin := copied(t, g.state)
 	eff := keep(g.after(10 * time.Minute))
 	var other Effects
@@ -42,7 +44,9 @@ func TestCrowdIsDrawnInBoundedBatches(t *testing.T) {
 	}
 	const crowd, stock = 100_000, 500
 	g := newGroup(t)
-	x := g.session("s", func(x *SessionPlan) { x.PayGrace = time.Hour }, ListingSpec{Stock: stock, LimitPerShopper: 1, Waitlist: true, Draw: time.Minute})
+	x := g.session("s", func(x *SessionPlan) {
+		x.PayGrace = time.Hour
+	}, ListingSpec{Stock: stock, LimitPerShopper: 1, Waitlist: true, Draw: time.Minute})
 	l := g.state.Listing(x.Listings[0])
 	for first := 0; first < crowd; first += 5000 {
 		var commands []Command
@@ -103,9 +107,11 @@ func TestEqualRanksGoByOrderNumber(t *testing.T) {
 	for i := range 5 {
 		g.grab(l, fmt.Sprint("s", i), "k", 1)
 	}
-	h := drawnHeap{session: 1, state: g.state, rows: []drawn{{rank: 5, ordinal: 1}, {rank: 5, ordinal: 2}, {rank: 4, ordinal: 3}, {ordinal: 4, late: true}, {ordinal: 5, late: true}}}
+	h := drawnHeap{session: 1, state: g.state, rows: []drawn{{rank: 5, ordinal: 1}, {rank: 5, ordinal: 2},
+		{rank: 4, ordinal: 3}, {ordinal: 4, late: true}, {ordinal: 5, late: true}}}
 	byNo := g.state.OrderNo(OrderRef{1, 1}) < g.state.OrderNo(OrderRef{1, 2})
-	if h.Less(0, 1) != byNo || h.Less(1, 0) == byNo || !h.Less(2, 0) || !h.Less(0, 3) || h.Less(3, 0) || !h.Less(3, 4) || h.Less(4, 3) {
+	if h.Less(0, 1) != byNo || h.Less(1, 0) == byNo || !h.Less(2, 0) || !h.Less(0, 3) || h.Less(3, 0) ||
+		!h.Less(3, 4) || h.Less(4, 3) {
 		t.Error("out of order")
 	}
 }
@@ -114,7 +120,10 @@ func TestEqualRanksGoByOrderNumber(t *testing.T) {
 // ends before its draw closes tells it too, and gives nobody anything.
 func TestSeedIsToldOnceNobodyCanEnter(t *testing.T) {
 	g := newGroup(t)
-	x := g.session("s", func(x *SessionPlan) { x.Start = x.Start.Add(time.Minute); x.End = x.End.Add(time.Minute) }, ListingSpec{Stock: 1, Draw: time.Minute})
+	x := g.session("s", func(x *SessionPlan) {
+		x.Start = x.Start.Add(time.Minute)
+		x.End = x.End.Add(time.Minute)
+	}, ListingSpec{Stock: 1, Draw: time.Minute})
 	l := g.state.Listing(x.Listings[0])
 	told := func(when string, want bool) {
 		t.Helper()
@@ -163,7 +172,8 @@ func TestLeavingADraw(t *testing.T) {
 			}
 			continue
 		}
-		if again := g.one(g.placeHold(l.Handle, "ann", "another", 1)); again.Kind != HoldConfirmed || again.Order != e.Order || again.State != Entered {
+		if again := g.one(g.placeHold(l.Handle, "ann", "another", 1)); again.Kind != HoldConfirmed ||
+			again.Order != e.Order || again.State != Entered {
 			t.Errorf("entering twice: %v", again)
 		}
 		g.one(Command{Kind: CmdLeaveLine, Order: e.Order, Shopper: []byte("ann")})

@@ -50,11 +50,15 @@ const (
 	SessionCleared       // the orders of a settled session leave the state
 )
 
-var eventKinds = [...]string{"None", "EpochOpened", "HoldPlaced", "HoldConfirmed", "HoldRefused", "HoldReleased", "OrderPaid",
-	"RefundBecameDue", "OrderUnchanged", "HoldExtended", "ReceiverSet", "PlanApplied", "PlanRefused", "SessionPublished", "SessionOpened",
-	"SessionPaused", "SessionResumed", "SessionEnded", "SessionUnchanged", "StockAdded", "StockTaken", "StockGone", "ListingFroze", "RulesRaised",
-	"CommandRefused", "BatchRefused", "PlaceTaken", "DrawEntered", "PlacePassed", "DrawWasClosed", "DrawWasDone", "ShopperReserved",
-	"ReservationWithdrawn", "RosterEdited", "SwitchesSet", "ProfileSet", "RefundMade", "SessionSettled", "IntentRepeated", "SessionCleared"}
+var eventKinds = [...]string{
+	"None", "EpochOpened", "HoldPlaced", "HoldConfirmed", "HoldRefused", "HoldReleased", "OrderPaid",
+	"RefundBecameDue", "OrderUnchanged", "HoldExtended", "ReceiverSet", "PlanApplied", "PlanRefused",
+	"SessionPublished", "SessionOpened", "SessionPaused", "SessionResumed", "SessionEnded", "SessionUnchanged",
+	"StockAdded", "StockTaken", "StockGone", "ListingFroze", "RulesRaised", "CommandRefused", "BatchRefused",
+	"PlaceTaken", "DrawEntered", "PlacePassed", "DrawWasClosed", "DrawWasDone", "ShopperReserved",
+	"ReservationWithdrawn", "RosterEdited", "SwitchesSet", "ProfileSet", "RefundMade", "SessionSettled",
+	"IntentRepeated", "SessionCleared",
+}
 
 func (k EventKind) String() string { return nameOf(eventKinds[:], int(k)) }
 
@@ -164,7 +168,8 @@ func (e *Effects) InOrder(yield func(*Event, *AuditNote) bool) {
 }
 
 func (e *Effects) reset() {
-	*e = Effects{Primary: e.Primary[:0], Derived: e.Derived[:0], Touched: e.Touched[:0], Rosters: e.Rosters[:0], AuditNotes: e.AuditNotes[:0]}
+	*e = Effects{Primary: e.Primary[:0], Derived: e.Derived[:0], Touched: e.Touched[:0], Rosters: e.Rosters[:0],
+		AuditNotes: e.AuditNotes[:0]}
 }
 
 func (e Event) String() string {

@@ -24,13 +24,16 @@ func ExampleState_Apply() {
 		}
 	}
 	apply(1, engine.BatchHeader{Time: now}, engine.Command{Kind: engine.CmdOpenEpoch, Node: "a1", Secret: [16]byte{1}})
-	apply(2, engine.BatchHeader{Epoch: 1, Sequence: 1, Time: now}, engine.Command{Kind: engine.CmdApplyPlan, Plan: &engine.Plan{
-		Products: []engine.Product{{ID: "mask-50", Currency: "CNY"}},
-		Sales: []engine.SalePlan{{Sale: engine.Sale{ID: "fans-day", Timezone: "Asia/Shanghai"}, Sessions: []engine.SessionPlan{{
-			SessionSpec: engine.SessionSpec{ID: "fans-day-10", Start: now, End: now.Add(time.Hour), PayWithin: 15 * time.Minute, Publish: true},
-			Listings:    []engine.ListingSpec{{SKU: "mask-50", Price: 100, Stock: 1, LimitPerShopper: 1}},
-		}}}},
-	}})
+	apply(2, engine.BatchHeader{Epoch: 1, Sequence: 1, Time: now},
+		engine.Command{Kind: engine.CmdApplyPlan, Plan: &engine.Plan{
+			Products: []engine.Product{{ID: "mask-50", Currency: "CNY"}},
+			Sales: []engine.SalePlan{{Sale: engine.Sale{ID: "fans-day", Timezone: "Asia/Shanghai"},
+				Sessions: []engine.SessionPlan{{
+					SessionSpec: engine.SessionSpec{ID: "fans-day-10", Start: now, End: now.Add(time.Hour),
+						PayWithin: 15 * time.Minute, Publish: true},
+					Listings: []engine.ListingSpec{{SKU: "mask-50", Price: 100, Stock: 1, LimitPerShopper: 1}},
+				}}}},
+		}})
 	listing := state.ListingOf("fans-day-10", "mask-50")
 	grab := func(shopper string) engine.Command {
 		return engine.Command{Kind: engine.CmdPlaceHold, Listing: listing.Handle, Shopper: []byte(shopper),

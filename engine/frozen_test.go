@@ -20,7 +20,8 @@ func TestBrokenListingFreezes(t *testing.T) {
 	g.pay(paid, "p1")
 	other := g.grab(good, "ann", "k2", 1).Order
 	eff := keep(g.do(BreakListing(bad), BreakListing(99)))
-	if len(eff.Derived) != 1 || eff.Derived[0] != (Event{Kind: ListingFroze, Command: -1, After: 2, Session: x.Handle, Listing: bad}) {
+	if len(eff.Derived) != 1 || eff.Derived[0] != (Event{Kind: ListingFroze, Command: -1, After: 2, Session: x.Handle,
+		Listing: bad}) {
 		t.Fatalf("derived %v", eff.Derived)
 	}
 	if e := eff.Primary[1]; e.Kind != CommandRefused || e.Reason != ReasonUnknown {
@@ -41,13 +42,16 @@ func TestBrokenListingFreezes(t *testing.T) {
 	check("pay late", g.pay(gone, "p2"), CommandRefused, ReasonFrozen)
 	check("void a hold", g.one(Command{Kind: CmdVoidOrder, Order: held}), CommandRefused, ReasonFrozen)
 	check("void a paid one", g.one(Command{Kind: CmdVoidOrder, Order: paid}), CommandRefused, ReasonFrozen)
-	check("extend", g.one(Command{Kind: CmdExtendHold, Order: held, Deadline: g.clock.Add(time.Hour)}), CommandRefused, ReasonFrozen)
-	check("receiver", g.one(Command{Kind: CmdSetReceiver, Order: held, Shopper: []byte("ann"), Receiver: Receiver{Name: "A"}}), CommandRefused, ReasonFrozen)
+	check("extend", g.one(Command{Kind: CmdExtendHold, Order: held, Deadline: g.clock.Add(time.Hour)}), CommandRefused,
+		ReasonFrozen)
+	check("receiver", g.one(Command{Kind: CmdSetReceiver, Order: held, Shopper: []byte("ann"),
+		Receiver: Receiver{Name: "A"}}), CommandRefused, ReasonFrozen)
 	check("stock", g.one(Command{Kind: CmdAddStock, Listing: bad, Amount: 1}), CommandRefused, ReasonFrozen)
 	spec := g.state.Listing(bad).ListingSpec
 	spec.Stock++
-	check("plan", g.one(Command{Kind: CmdApplyPlan, Plan: &Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale", Timezone: "Asia/Shanghai"},
-		Sessions: []SessionPlan{{SessionSpec: x.SessionSpec, Listings: []ListingSpec{spec}}}}}}}), PlanRefused, ReasonConflict)
+	check("plan", g.one(Command{Kind: CmdApplyPlan, Plan: &Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale",
+		Timezone: "Asia/Shanghai"}, Sessions: []SessionPlan{{SessionSpec: x.SessionSpec,
+		Listings: []ListingSpec{spec}}}}}}}), PlanRefused, ReasonConflict)
 
 	// What changes nothing is answered: whoever has an order hears of it.
 	check("the same key", g.grab(bad, "ann", "k1", 1), HoldConfirmed, ReasonNone)

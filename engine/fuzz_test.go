@@ -17,7 +17,8 @@ import (
 func seedBatches(tb testing.TB) [][]byte {
 	g := newGroup(tb)
 	x := g.session("s", nil, ListingSpec{Stock: 3, LimitPerShopper: 2}, ListingSpec{Stock: 3})
-	g.plan(&Plan{Products: []Product{{ID: "p", Currency: "CNY", Name: Text{{"en", "A"}, {"zh", "B"}}, Image: "i", Supplier: "s", Place: &Place{31.2, 121.4}}}})
+	g.plan(&Plan{Products: []Product{{ID: "p", Currency: "CNY", Name: Text{{"en", "A"}, {"zh", "B"}}, Image: "i",
+		Supplier: "s", Place: &Place{31.2, 121.4}}}})
 	ref := g.grab(x.Listings[0], "ann", "k1", 1).Order
 	other := g.grab(x.Listings[1], "bob", "k1", 2).Order
 	g.one(Command{Kind: CmdExtendHold, Order: other, Deadline: g.clock.Add(time.Hour), Operator: "op", Note: "why"})
@@ -29,15 +30,18 @@ func seedBatches(tb testing.TB) [][]byte {
 	g.one(Command{Kind: CmdRaiseRules, RulesVersion: 1})
 	g.steer(x.Handle, SessionPause)
 	g.do(g.placeHold(1, "ann", "k2", 1), g.placeHold(1, "cai", "k2", 1))
-	return append(g.entries, EncodeBatch(BatchHeader{Epoch: g.epoch, Sequence: g.sequence + 1, Time: g.clock}, Command{Kind: cmdBreakListing, Listing: 2}))
+	return append(g.entries, EncodeBatch(BatchHeader{Epoch: g.epoch, Sequence: g.sequence + 1, Time: g.clock},
+		Command{Kind: cmdBreakListing, Listing: 2}))
 }
 
 // richBatches are entries with every kind of command about waitlists, draws, lists and switches, behind
 // those that make something to use them on.
 func richBatches(tb testing.TB) [][]byte {
 	g := sampleGroup(tb)
-	g.one(Command{Kind: CmdEditRoster, Edit: RosterEdit{Roster: sampleEdits[1].Roster, Action: RosterCommit, Stage: 9, Count: 2}})
-	g.one(Command{Kind: CmdEditRoster, Edit: RosterEdit{Roster: sampleEdits[2].Roster, Action: RosterDrop}, Operator: "op", Note: "why"})
+	g.one(Command{Kind: CmdEditRoster, Edit: RosterEdit{Roster: sampleEdits[1].Roster, Action: RosterCommit, Stage: 9,
+		Count: 2}})
+	g.one(Command{Kind: CmdEditRoster, Edit: RosterEdit{Roster: sampleEdits[2].Roster, Action: RosterDrop},
+		Operator: "op", Note: "why"})
 	g.cancel(OrderRef{1, 2})
 	for _, action := range []SwitchAction{SwitchProfile, SwitchBack, SwitchNormal, ProfileForget} {
 		g.turn(action, "rush")
@@ -122,7 +126,8 @@ func TestDecodeBatchAllocatesInProportion(t *testing.T) {
 	if got := totalAlloc() - before; got > 64<<20 {
 		t.Errorf("%d bytes of commands took %d", len(entry), got)
 	}
-	if _, _, err := DecodeBatch(AppendCommand(AppendBatchHeader(nil, BatchHeader{Commands: maxBatchCommands + 1}), &Command{Kind: CmdRaiseRules})); !errors.Is(err, ErrMalformed) {
+	if _, _, err := DecodeBatch(AppendCommand(AppendBatchHeader(nil, BatchHeader{Commands: maxBatchCommands + 1}),
+		&Command{Kind: CmdRaiseRules})); !errors.Is(err, ErrMalformed) {
 		t.Errorf("more commands than allowed: %v", err)
 	}
 }
@@ -243,7 +248,8 @@ func FuzzReadState(f *testing.F) {
 		for _, data := range [][]byte{data, mended} {
 			s, err := ReadState(bytes.NewReader(data))
 			if err != nil {
-				if s != nil || !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrNewerFormat) && !errors.Is(err, ErrOlderFormat) && !errors.Is(err, ErrRulesTooNew) {
+				if s != nil || !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrNewerFormat) &&
+					!errors.Is(err, ErrOlderFormat) && !errors.Is(err, ErrRulesTooNew) {
 					t.Fatalf("state %v with error %v", s != nil, err)
 				}
 				continue
@@ -268,12 +274,14 @@ func use(t *testing.T, s *State) {
 	}
 	var commands []Command
 	for _, l := range s.listings[:min(len(s.listings), 4)] {
-		commands = append(commands, Command{Kind: CmdPlaceHold, Listing: l.Handle, Shopper: []byte("zoe"), Key: Key{1}, Quantity: 1, Deadline: Never, Waitlist: true})
+		commands = append(commands, Command{Kind: CmdPlaceHold, Listing: l.Handle, Shopper: []byte("zoe"), Key: Key{1},
+			Quantity: 1, Deadline: Never, Waitlist: true})
 		commands = append(commands, Command{Kind: CmdReserve, Listing: l.Handle, Shopper: []byte("zoe")})
 	}
 	for _, id := range s.Rosters()[:min(len(s.rosters), 4)] {
 		for _, action := range []RosterAction{RosterStage, RosterCommit, RosterPut} {
-			commands = append(commands, Command{Kind: CmdEditRoster, Edit: RosterEdit{Roster: id, Action: action, Stage: max(1, s.rosters[id].stage)}})
+			commands = append(commands, Command{Kind: CmdEditRoster,
+				Edit: RosterEdit{Roster: id, Action: action, Stage: max(1, s.rosters[id].stage)}})
 		}
 		s.RosterRows(id, 0, 10)
 	}
@@ -283,11 +291,12 @@ func use(t *testing.T, s *State) {
 	for _, x := range s.sessions[:min(len(s.sessions), 4)] {
 		for i := range min(x.Orders(), 4) {
 			ref := OrderRef{x.Handle, uint32(i) + 1}
-			commands = append(commands, Command{Kind: CmdPayOrder, Order: ref, PaymentID: "of use", Amount: 100, Currency: "CNY"},
-				Command{Kind: CmdVoidOrder, Order: ref})
+			commands = append(commands, Command{Kind: CmdPayOrder, Order: ref, PaymentID: "of use", Amount: 100,
+				Currency: "CNY"}, Command{Kind: CmdVoidOrder, Order: ref})
 			commands = append(commands, Command{Kind: CmdCloseHold, Order: ref})
 			if o := s.Order(ref); o != nil {
-				commands = append(commands, Command{Kind: CmdLeaveLine, Order: ref, Shopper: []byte(s.ShopperID(o.Shopper))})
+				commands = append(commands, Command{Kind: CmdLeaveLine, Order: ref,
+					Shopper: []byte(s.ShopperID(o.Shopper))})
 			}
 			s.View(ref)
 		}
@@ -372,8 +381,10 @@ func FuzzComparePlan(f *testing.F) {
 			t.Fatal("comparing changed the state")
 		}
 		eff := g.do(Command{Kind: CmdApplyPlan, Plan: p})
-		if !reflect.DeepEqual(eff.LastPlan().Changes, changes) || !reflect.DeepEqual(eff.LastPlan().Problems, problems) {
-			t.Fatalf("compared: %v %v\napplied: %v %v", changes, problems, eff.LastPlan().Changes, eff.LastPlan().Problems)
+		if !reflect.DeepEqual(eff.LastPlan().Changes, changes) ||
+			!reflect.DeepEqual(eff.LastPlan().Problems, problems) {
+			t.Fatalf("compared: %v %v\napplied: %v %v", changes, problems, eff.LastPlan().Changes,
+				eff.LastPlan().Problems)
 		}
 		if (len(problems) == 0) != (eff.Primary[0].Kind == PlanApplied) {
 			t.Fatalf("problems %v, yet %v", problems, eff.Primary[0])

@@ -213,9 +213,10 @@ func (s *State) View(ref OrderRef) (OrderView, bool) {
 // ViewRecord gives an order as readers see it, also one that has left the state.
 func (s *State) ViewRecord(r *OrderRecord) OrderView {
 	l := s.listings[r.Listing-1]
-	v := OrderView{Ref: r.Ref, OrderNo: s.Numberer().Number(r.Ref, r.Life).String(), Shopper: r.Shopper, Session: s.sessions[r.Ref.Session-1].ID, SKU: l.SKU,
-		Quantity: r.Quantity, Amount: r.Amount, Currency: l.Currency, State: r.State, GrantedAt: r.Granted, PayBy: r.PayBy, ChangedAt: r.Changed,
-		Why: r.Why, PaymentID: r.PaymentID, PaidAt: r.PaidAt, Transaction: r.Transaction}
+	v := OrderView{Ref: r.Ref, OrderNo: s.Numberer().Number(r.Ref, r.Life).String(), Shopper: r.Shopper,
+		Session: s.sessions[r.Ref.Session-1].ID, SKU: l.SKU, Quantity: r.Quantity, Amount: r.Amount,
+		Currency: l.Currency, State: r.State, GrantedAt: r.Granted, PayBy: r.PayBy, ChangedAt: r.Changed, Why: r.Why,
+		PaymentID: r.PaymentID, PaidAt: r.PaidAt, Transaction: r.Transaction}
 	if r.Receiver != nil {
 		v.Receiver, v.HasReceiver = *r.Receiver, true
 	}
@@ -235,7 +236,8 @@ func (s *State) CountsOf(l *Listing) Counts {
 	x := s.sessions[l.Session-1]
 	return Counts{Session: x.ID, SKU: l.SKU, Stock: l.Stock, Available: l.Available, Held: l.Held, Paid: l.Paid,
 		Released: l.Released, Shoppers: l.Shoppers, Waiting: l.Waiting, Entrants: l.Entrants,
-		Reserved: s.RosterCount(RosterID{Kind: RosterReserved, Listing: l.Handle}), State: x.StateOf(l), LogIndex: s.index}
+		Reserved: s.RosterCount(RosterID{Kind: RosterReserved, Listing: l.Handle}), State: x.StateOf(l),
+		LogIndex: s.index}
 }
 
 // Refused is one reason for which a shopper was refused a listing, as the node

@@ -35,7 +35,8 @@ func newGroup(tb rapid.TB) *group {
 // open begins an epoch.
 func (g *group) open() *Effects {
 	g.tb.Helper()
-	c := Command{Kind: CmdOpenEpoch, Node: "a1", Nonce: uint64(len(g.entries)), Secret: [16]byte{1, 2, 3, 4, 5, 6, 7, 8, 9}}
+	c := Command{Kind: CmdOpenEpoch, Node: "a1", Nonce: uint64(len(g.entries)),
+		Secret: [16]byte{1, 2, 3, 4, 5, 6, 7, 8, 9}}
 	eff := g.apply(EncodeBatch(BatchHeader{Time: g.clock}, c))
 	g.epoch, g.sequence = Epoch(len(g.entries)), 0
 	return eff
@@ -80,19 +81,21 @@ func (g *group) grab(l ListingHandle, shopper, key string, quantity uint32) Even
 }
 
 func (g *group) placeHold(l ListingHandle, shopper, key string, quantity uint32) Command {
-	return Command{Kind: CmdPlaceHold, Listing: l, Shopper: []byte(shopper), Key: g.state.KeyOf([]byte(key)), Quantity: quantity,
-		Deadline: g.clock.Add(time.Second)}
+	return Command{Kind: CmdPlaceHold, Listing: l, Shopper: []byte(shopper), Key: g.state.KeyOf([]byte(key)),
+		Quantity: quantity, Deadline: g.clock.Add(time.Second)}
 }
 
 func (g *group) cancel(ref OrderRef) Event {
 	g.tb.Helper()
-	return g.one(Command{Kind: CmdCancelHold, Order: ref, Shopper: []byte(g.state.ShopperID(g.state.Order(ref).Shopper))})
+	return g.one(Command{Kind: CmdCancelHold, Order: ref,
+		Shopper: []byte(g.state.ShopperID(g.state.Order(ref).Shopper))})
 }
 
 func (g *group) pay(ref OrderRef, payment string) Event {
 	g.tb.Helper()
 	o := g.state.Order(ref)
-	return g.one(Command{Kind: CmdPayOrder, Order: ref, Amount: o.Amount, Currency: g.state.Listing(o.Listing).Currency, PaymentID: payment})
+	return g.one(Command{Kind: CmdPayOrder, Order: ref, Amount: o.Amount, Currency: g.state.Listing(o.Listing).Currency,
+		PaymentID: payment})
 }
 
 func (g *group) steer(x SessionHandle, action SessionAction) Event {
@@ -173,7 +176,8 @@ func keep(e *Effects) Effects {
 			r.Receiver = nil
 			words = append(words, fmt.Sprintf("%+v %s", r, to))
 		}
-		c.Leaving = append(c.Leaving, &Leaving{Session: l.Session, Sealed: l.Sealed, At: l.At, Listings: []Listing{{Currency: strings.Join(words, "\n")}}})
+		c.Leaving = append(c.Leaving, &Leaving{Session: l.Session, Sealed: l.Sealed, At: l.At,
+			Listings: []Listing{{Currency: strings.Join(words, "\n")}}})
 	}
 	return c
 }

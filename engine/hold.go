@@ -148,8 +148,8 @@ func (s *State) Known(ref OrderRef, listing ListingHandle, quantity uint32) Even
 // orderEvent tells of an order as it is now.
 func (s *State) orderEvent(kind EventKind, ref OrderRef, why Reason) Event {
 	o := s.at(ref)
-	return Event{Kind: kind, Reason: why, State: o.State, Session: ref.Session, Listing: o.Listing, Order: ref, Shopper: o.Shopper,
-		Quantity: o.Quantity, Amount: o.Amount, PayBy: o.PayBy, Transaction: o.Transaction}
+	return Event{Kind: kind, Reason: why, State: o.State, Session: ref.Session, Listing: o.Listing, Order: ref,
+		Shopper: o.Shopper, Quantity: o.Quantity, Amount: o.Amount, PayBy: o.PayBy, Transaction: o.Transaction}
 }
 
 // RefusedFor answers a grab that MayHold refused.
@@ -243,8 +243,8 @@ func (s *State) newOrder(c *Command, l *Listing, no ShopperNo) OrderRef {
 		no = s.shoppers.add(c.Shopper, OrderRef{})
 	}
 	session := s.sessions[l.Session-1]
-	o := Order{Key: c.Key, Amount: l.Price * int64(c.Quantity), Granted: s.now, PayBy: s.now, Changed: s.now, Transaction: c.Transaction,
-		previous: s.lastOrder(no), Shopper: no, Listing: l.Handle, Quantity: c.Quantity}
+	o := Order{Key: c.Key, Amount: l.Price * int64(c.Quantity), Granted: s.now, PayBy: s.now, Changed: s.now,
+		Transaction: c.Transaction, previous: s.lastOrder(no), Shopper: no, Listing: l.Handle, Quantity: c.Quantity}
 	if c.Waitlist {
 		o.traits = traitWaitlist
 	}

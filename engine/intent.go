@@ -94,7 +94,8 @@ func (s *State) remember(c *Command, e *Event) {
 	if e.Kind == CommandRefused || e.Kind == PlanRefused {
 		return
 	}
-	d := &deed{Intent: c.Intent, at: s.now, event: Event{Reason: e.Reason, State: e.State, Session: e.Session, Listing: e.Listing, Order: e.Order}}
+	d := &deed{Intent: c.Intent, at: s.now, event: Event{Reason: e.Reason, State: e.State, Session: e.Session,
+		Listing: e.Listing, Order: e.Order}}
 	if c.Kind == CmdApplyPlan {
 		size := 0
 		for _, change := range s.eff.LastPlan().Changes {

@@ -62,7 +62,8 @@ func TestARepeatedPlanTellsWhatItChanged(t *testing.T) {
 	first := fmt.Sprint(g.do(plan).Plans[0].Changes)
 	g.one(Command{Kind: CmdApplyPlan, Plan: &Plan{Products: []Product{{ID: "tea", Currency: "EUR"}}}})
 	again := g.do(Command{Kind: CmdApplyPlan, Plan: &Plan{}}, plan)
-	if len(again.Plans) != 2 || again.Plans[1].Command != 1 || fmt.Sprint(again.Plans[1].Changes) != first || first == "[]" {
+	if len(again.Plans) != 2 || again.Plans[1].Command != 1 || fmt.Sprint(again.Plans[1].Changes) != first ||
+		first == "[]" {
 		t.Errorf("%+v, at first %+v", again.Plans, first)
 	}
 	if got := g.state.Product("tea").Currency; got != "EUR" {
@@ -75,7 +76,8 @@ func TestIntentsAreBounded(t *testing.T) {
 	g := newGroup(t)
 	x := g.session("ten", nil, ListingSpec{Stock: 5})
 	publish := func(n int) Command {
-		return Command{Kind: CmdSteerSession, Session: x.Handle, Action: SessionPublish, Intent: Intent{Key{1, byte(n), byte(n >> 8)}, Key{1}}}
+		return Command{Kind: CmdSteerSession, Session: x.Handle, Action: SessionPublish,
+			Intent: Intent{Key{1, byte(n), byte(n >> 8)}, Key{1}}}
 	}
 	for n := range MaxIntents + 1 {
 		g.one(publish(n))

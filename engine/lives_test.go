@@ -44,7 +44,8 @@ func TestNoOrderNumberIsGivenOutInTwoLives(t *testing.T) {
 			shopper := fmt.Sprint("s", random.Uint64())
 			e := l.grab(listings[random.IntN(2)], shopper, "k", 1)
 			if v, _ := l.state.View(e.Order); told[v.OrderNo] != "" {
-				t.Fatalf("life %d (seed %d): %s is told that their order is %s, as %s was", n, seed, shopper, v.OrderNo, told[v.OrderNo])
+				t.Fatalf("life %d (seed %d): %s is told that their order is %s, as %s was", n, seed, shopper, v.OrderNo,
+					told[v.OrderNo])
 			} else {
 				told[v.OrderNo] = shopper
 			}

@@ -192,7 +192,8 @@ func (m *model) profile(x *modelSession, opens bool) {
 // listsDiffer says how a state's lists and switches are not what the model says.
 func (m *model) listsDiffer(s *State) string {
 	if *s.Switches() != m.board.now || s.board.before != m.board.before {
-		return fmt.Sprintf("switches %v, before %v; the model says %v and %v", s.Switches(), s.board.before, m.board.now, m.board.before)
+		return fmt.Sprintf("switches %v, before %v; the model says %v and %v", s.Switches(), s.board.before,
+			m.board.now, m.board.before)
 	}
 	if len(s.board.profiles) != len(m.board.profiles) {
 		return fmt.Sprintf("%d profiles, the model has %d", len(s.board.profiles), len(m.board.profiles))

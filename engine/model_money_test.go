@@ -86,7 +86,8 @@ func (m *model) pay(c *Command) Event {
 		case ref != c.Order:
 			return m.told(CommandRefused, ReasonConflict, o)
 		case o == nil:
-			return Event{Kind: OrderUnchanged, Reason: ReasonSettled, Session: ref.Session, Order: ref, Amount: c.Amount}
+			return Event{Kind: OrderUnchanged, Reason: ReasonSettled, Session: ref.Session, Order: ref,
+				Amount: c.Amount}
 		case !matches:
 			return m.told(CommandRefused, ReasonAmount, o)
 		}
@@ -100,7 +101,8 @@ func (m *model) pay(c *Command) Event {
 	case o == nil:
 		m.payBack(c.Order, p, ReasonSettled)
 		m.refunds[len(m.refunds)-1].Currency = c.Currency // of the order's own the state knows nothing any more
-		return Event{Kind: RefundBecameDue, Reason: ReasonSettled, Session: c.Order.Session, Order: c.Order, Amount: c.Amount}
+		return Event{Kind: RefundBecameDue, Reason: ReasonSettled, Session: c.Order.Session, Order: c.Order,
+			Amount: c.Amount}
 	case !o.state.Granted():
 		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
 	case !matches:
@@ -149,8 +151,8 @@ func (m *model) spare(o *modelOrder) bool {
 }
 
 func (m *model) payBack(ref OrderRef, p modelPayment, why Reason) {
-	m.refunds = append(m.refunds, Refund{No: RefundNo(len(m.refunds) + 1), Order: ref, PaymentID: p.id, Amount: p.amount, Currency: "CNY", Why: why,
-		PaidAt: p.at, Due: m.now})
+	m.refunds = append(m.refunds, Refund{No: RefundNo(len(m.refunds) + 1), Order: ref, PaymentID: p.id,
+		Amount: p.amount, Currency: "CNY", Why: why, PaidAt: p.at, Due: m.now})
 }
 
 func (m *model) confirmRefund(c *Command) Event {
@@ -188,7 +190,8 @@ func (m *model) settle(c *Command) Event {
 		return Event{Kind: CommandRefused, Reason: ReasonNotOpen, Session: x.handle}
 	}
 	for _, o := range m.orders {
-		if o.listing.session == x && (o.state == Held || o.state == Waiting || o.state == Entered || o.state == RefundDue) {
+		if o.listing.session == x && (o.state == Held || o.state == Waiting || o.state == Entered ||
+			o.state == RefundDue) {
 			return Event{Kind: CommandRefused, Reason: ReasonNotHeld, Session: x.handle}
 		}
 	}
@@ -233,14 +236,18 @@ func (m *model) letGo() {
 		}
 	}
 	for i, who := range m.shoppers {
-		if !slices.ContainsFunc(m.orders, func(o *modelOrder) bool { return o.shopper == who && (!o.left() || o.month != Never) }) {
+		if !slices.ContainsFunc(m.orders, func(o *modelOrder) bool {
+			return o.shopper == who && (!o.left() || o.month != Never)
+		}) {
 			m.shoppers[i] = ""
 		}
 	}
 }
 
 func (m *model) countedByMonth(sku string) bool {
-	return slices.ContainsFunc(m.listings, func(l *modelListing) bool { return l.spec.SKU == sku && l.spec.LimitPerMonth > 0 })
+	return slices.ContainsFunc(m.listings, func(l *modelListing) bool {
+		return l.spec.SKU == sku && l.spec.LimitPerMonth > 0
+	})
 }
 
 // moneyDiffers says how a state's payments and refunds are not what the model says.
@@ -263,7 +270,9 @@ func (m *model) moneyDiffers(s *State) string {
 	for after := range RefundNo(len(m.refunds) + 2) {
 		want := slices.DeleteFunc(slices.Clone(due), func(r Refund) bool { return r.No <= after })
 		want = want[:min(3, len(want))]
-		if got := s.ViewRefunds(after, 3); !slices.EqualFunc(got, want, func(v RefundView, r Refund) bool { return v.Refund == r }) {
+		if got := s.ViewRefunds(after, 3); !slices.EqualFunc(got, want, func(v RefundView, r Refund) bool {
+			return v.Refund == r
+		}) {
 			return fmt.Sprintf("due after %d: %+v, the model says %+v", after, got, want)
 		}
 	}
@@ -338,7 +347,8 @@ func (m *model) booksDiffer(s *State, x *modelSession) string {
 		refs, after = s.InGrace(after, m.now, 2)
 		for _, ref := range refs { // it may miss some
 			if ref.Session == x.handle && (seen[ref] || !slices.Contains(closable, ref)) {
-				return fmt.Sprintf("order %v is in its grace, seen before: %v; the model has %v", ref, seen[ref], closable)
+				return fmt.Sprintf("order %v is in its grace, seen before: %v; the model has %v", ref, seen[ref],
+					closable)
 			}
 			seen[ref] = true
 		}
@@ -352,7 +362,8 @@ func (m *model) accountDiffers(s *State, o *modelOrder) string {
 	if !slices.Equal(account.Refunds, m.refundsOf(o.ref)) {
 		return fmt.Sprintf("account %+v, the model has refunds %+v", account, m.refundsOf(o.ref))
 	}
-	if r, _ := s.Record(o.ref); r.State != o.state || r.Shopper != o.shopper || !slices.Equal(r.Refunds, account.Refunds) {
+	if r, _ := s.Record(o.ref); r.State != o.state || r.Shopper != o.shopper ||
+		!slices.Equal(r.Refunds, account.Refunds) {
 		return fmt.Sprintf("record %+v, the model says %+v", r, *o)
 	}
 	told := []string{"never heard of"}

@@ -167,7 +167,8 @@ func (m *model) looks(l *modelListing, c Counts) ListingState {
 // and finds the newest order among them.
 func (m *model) units(shopper string, x *modelSession, l *modelListing) (units uint32, newest OrderRef) {
 	for _, o := range m.orders {
-		if o.shopper == shopper && o.listing.session == x && (l == nil || o.listing == l) && (o.state == Held || o.state == Paid) {
+		if o.shopper == shopper && o.listing.session == x && (l == nil || o.listing == l) &&
+			(o.state == Held || o.state == Paid) {
 			units += o.quantity
 			newest = o.ref
 		}
@@ -244,8 +245,9 @@ func (m *model) release(o *modelOrder, to OrderState, why Reason) Event {
 
 // told is an event about an order.
 func (m *model) told(kind EventKind, why Reason, o *modelOrder) Event {
-	return Event{Kind: kind, Reason: why, State: o.state, Session: o.ref.Session, Listing: o.listing.handle, Order: o.ref,
-		Shopper: m.shopper(o.shopper), Quantity: o.quantity, Amount: o.amount, PayBy: o.payBy, Transaction: o.trace}
+	return Event{Kind: kind, Reason: why, State: o.state, Session: o.ref.Session, Listing: o.listing.handle,
+		Order: o.ref, Shopper: m.shopper(o.shopper), Quantity: o.quantity, Amount: o.amount, PayBy: o.payBy,
+		Transaction: o.trace}
 }
 
 // batch does what an entry asks and gives the events it should cause. touched is
@@ -275,9 +277,11 @@ func (m *model) conclude() {
 		if looks != l.looked {
 			switch looks {
 			case ListingSoldOut:
-				m.derived = append(m.derived, Event{Kind: StockTaken, Command: -1, Session: l.session.handle, Listing: l.handle})
+				m.derived = append(m.derived, Event{Kind: StockTaken, Command: -1, Session: l.session.handle,
+					Listing: l.handle})
 			case ListingGone:
-				m.derived = append(m.derived, Event{Kind: StockGone, Command: -1, Session: l.session.handle, Listing: l.handle})
+				m.derived = append(m.derived, Event{Kind: StockGone, Command: -1, Session: l.session.handle,
+					Listing: l.handle})
 			}
 		}
 		l.looked = looks
@@ -341,7 +345,8 @@ func (m *model) command(c *Command) Event {
 		return m.pay(c)
 	}
 	o := m.order(c.Order)
-	if o == nil || (c.Kind == CmdCancelHold || c.Kind == CmdSetReceiver || c.Kind == CmdLeaveLine) && string(c.Shopper) != o.shopper {
+	if o == nil || (c.Kind == CmdCancelHold || c.Kind == CmdSetReceiver || c.Kind == CmdLeaveLine) &&
+		string(c.Shopper) != o.shopper {
 		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
 	}
 	switch c.Kind {
@@ -408,10 +413,12 @@ func (m *model) command(c *Command) Event {
 }
 
 func (m *model) limited(shopper string, l *modelListing, quantity uint32) Reason {
-	if units, _ := m.units(shopper, l.session, l); l.spec.LimitPerShopper > 0 && units+quantity > l.spec.LimitPerShopper {
+	if units, _ := m.units(shopper, l.session, l); l.spec.LimitPerShopper > 0 &&
+		units+quantity > l.spec.LimitPerShopper {
 		return ReasonLimitListing
 	}
-	if units, _ := m.units(shopper, l.session, nil); l.session.LimitPerShopper > 0 && units+quantity > l.session.LimitPerShopper {
+	if units, _ := m.units(shopper, l.session, nil); l.session.LimitPerShopper > 0 &&
+		units+quantity > l.session.LimitPerShopper {
 		return ReasonLimitSession
 	}
 	if units, _ := m.month(shopper, l); l.spec.LimitPerMonth > 0 && units+quantity > l.spec.LimitPerMonth {
@@ -535,10 +542,12 @@ func (m *model) forbids(shopper string, l *modelListing, quantity uint32, no *Ev
 		return
 	}
 	switch {
-	case l.spec.Reservation && m.board.now.On(SwitchReservations) && m.level(RosterID{Kind: RosterReserved, Listing: l.handle}, shopper) == LevelNone:
+	case l.spec.Reservation && m.board.now.On(SwitchReservations) &&
+		m.level(RosterID{Kind: RosterReserved, Listing: l.handle}, shopper) == LevelNone:
 		no.Reason = ReasonNotReserved
 		return
-	case l.spec.AllowList != "" && m.board.now.On(SwitchAllowLists) && m.level(RosterID{Kind: RosterAllowed, Name: l.spec.AllowList}, shopper) == LevelNone:
+	case l.spec.AllowList != "" && m.board.now.On(SwitchAllowLists) &&
+		m.level(RosterID{Kind: RosterAllowed, Name: l.spec.AllowList}, shopper) == LevelNone:
 		no.Reason = ReasonNotAllowed
 		return
 	}
@@ -580,9 +589,9 @@ func (m *model) newOrder(c *Command, l *modelListing) *modelOrder {
 		}
 	}
 	l.session.orders++
-	o := &modelOrder{ref: OrderRef{l.session.handle, l.session.orders}, shopper: string(c.Shopper), key: c.Key, listing: l, quantity: c.Quantity,
-		amount: l.spec.Price * int64(c.Quantity), granted: m.now, changed: m.now, payBy: m.now, waitlist: c.Waitlist, ticket: c.Ticket,
-		trace: c.Transaction}
+	o := &modelOrder{ref: OrderRef{l.session.handle, l.session.orders}, shopper: string(c.Shopper), key: c.Key,
+		listing: l, quantity: c.Quantity, amount: l.spec.Price * int64(c.Quantity), granted: m.now, changed: m.now,
+		payBy: m.now, waitlist: c.Waitlist, ticket: c.Ticket, trace: c.Transaction}
 	m.orders = append(m.orders, o)
 	return o
 }
@@ -703,7 +712,8 @@ func (m *model) mayPlan(p *SessionPlan) bool {
 		return false
 	}
 	ended := x.state >= Ended
-	if ended && (end != x.End || p.PayWithin != x.PayWithin || p.PayGrace != x.PayGrace || p.LimitPerShopper != x.LimitPerShopper || p.Profile != x.Profile) {
+	if ended && (end != x.End || p.PayWithin != x.PayWithin || p.PayGrace != x.PayGrace ||
+		p.LimitPerShopper != x.LimitPerShopper || p.Profile != x.Profile) {
 		return false
 	}
 	for _, spec := range p.Listings {
@@ -769,14 +779,16 @@ func (m *model) differs(s *State) string {
 		return fmt.Sprintf("state time %d, the model says %d", s.Now(), m.now)
 	}
 	if len(s.Sessions()) != len(m.sessions) || len(s.Listings()) != len(m.listings) {
-		return fmt.Sprintf("%d sessions and %d listings, the model has %d and %d", len(s.Sessions()), len(s.Listings()), len(m.sessions), len(m.listings))
+		return fmt.Sprintf("%d sessions and %d listings, the model has %d and %d", len(s.Sessions()), len(s.Listings()),
+			len(m.sessions), len(m.listings))
 	}
 	orders := 0
 	for i, x := range m.sessions {
 		got, spec := s.Sessions()[i], x.SessionSpec
 		spec.Publish = got.Publish // a plan's wish, not a fact
 		if got.SessionSpec != spec || got.State != x.state || got.Paused != x.paused {
-			return fmt.Sprintf("session %+v %v paused %v, the model says %+v %v paused %v", got.SessionSpec, got.State, got.Paused, x.SessionSpec, x.state, x.paused)
+			return fmt.Sprintf("session %+v %v paused %v, the model says %+v %v paused %v", got.SessionSpec, got.State,
+				got.Paused, x.SessionSpec, x.state, x.paused)
 		}
 		orders += got.Orders()
 	}
@@ -803,8 +815,10 @@ func (m *model) differs(s *State) string {
 		if o.payment != nil {
 			by = *o.payment
 		}
-		if !ok || v.State != m.shown(o) || v.Shopper != o.shopper || v.PayBy != o.payBy || v.Amount != o.amount || v.Quantity != o.quantity ||
-			v.PaymentID != by.id || v.PaidAt != by.at || v.Transaction != o.trace || v.Receiver != o.receiver || v.SKU != o.listing.spec.SKU || v.Why != o.why || v.Position != m.position(o) ||
+		if !ok || v.State != m.shown(o) || v.Shopper != o.shopper || v.PayBy != o.payBy || v.Amount != o.amount ||
+			v.Quantity != o.quantity ||
+			v.PaymentID != by.id || v.PaidAt != by.at || v.Transaction != o.trace || v.Receiver != o.receiver ||
+			v.SKU != o.listing.spec.SKU || v.Why != o.why || v.Position != m.position(o) ||
 			v.GrantedAt != o.granted || v.ChangedAt != o.changed {
 			return fmt.Sprintf("order %+v, the model says %+v", v, *o)
 		}

@@ -51,7 +51,8 @@ func (m *model) closeDraws() {
 	for _, l := range m.listings {
 		if l.session.state == Open && l.drawing() && l.draw == DrawOpen && l.drawAt() <= m.now {
 			l.draw = DrawClosed
-			m.derived = append(m.derived, Event{Kind: DrawWasClosed, Command: -1, Session: l.session.handle, Listing: l.handle})
+			m.derived = append(m.derived, Event{Kind: DrawWasClosed, Command: -1, Session: l.session.handle,
+				Listing: l.handle})
 		}
 	}
 }
@@ -79,7 +80,8 @@ func (m *model) capacity(l *modelListing, quantity uint32) bool {
 	if c.Waiting > 0 {
 		comes += c.Available // set aside
 	}
-	return l.spec.Waitlist && m.board.now.On(SwitchWaitlist) && c.Waiting+int64(quantity) <= comes && int64(quantity) <= c.Available+c.Held
+	return l.spec.Waitlist && m.board.now.On(SwitchWaitlist) && c.Waiting+int64(quantity) <= comes &&
+		int64(quantity) <= c.Available+c.Held
 }
 
 func (m *model) join(o *modelOrder) *modelOrder {
@@ -112,7 +114,8 @@ func (m *model) workWaitlists() {
 		}
 		if l.draw == DrawClosed {
 			l.draw = DrawDone
-			m.derived = append(m.derived, Event{Kind: DrawWasDone, Command: -1, Session: l.session.handle, Listing: l.handle})
+			m.derived = append(m.derived, Event{Kind: DrawWasDone, Command: -1, Session: l.session.handle,
+				Listing: l.handle})
 		}
 	}
 }

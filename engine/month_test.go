@@ -24,8 +24,9 @@ func monthly(g *group, id string, months []Time, spec ListingSpec) *Session {
 	spec.SKU, spec.Price = "tea", 100
 	g.plan(&Plan{Products: []Product{{ID: "tea", Currency: "CNY"}}, Sales: []SalePlan{{
 		Sale: Sale{ID: "sale", Timezone: "Asia/Shanghai", Months: months},
-		Sessions: []SessionPlan{{SessionSpec: SessionSpec{ID: id, StartSpec: id, Start: g.clock, End: g.clock.Add(24 * time.Hour),
-			PayWithin: 15 * time.Minute, Publish: true}, Listings: []ListingSpec{spec}}}}}})
+		Sessions: []SessionPlan{{SessionSpec: SessionSpec{ID: id, StartSpec: id, Start: g.clock,
+			End: g.clock.Add(24 * time.Hour), PayWithin: 15 * time.Minute, Publish: true},
+			Listings: []ListingSpec{spec}}}}}})
 	return g.state.Session(id)
 }
 
@@ -83,7 +84,8 @@ func TestOverdueHoldElsewhereCountsInNoMonth(t *testing.T) {
 	b := monthly(g, "b", months, ListingSpec{Stock: 100, LimitPerMonth: 1})
 	var grabs []Command
 	for i := range MaxTimersPerBatch {
-		grabs = append(grabs, g.placeHold(a.Listings[0], "s"+string(rune('a'+i/676%26))+string(rune('a'+i/26%26))+string(rune('a'+i%26)), "k", 1))
+		grabs = append(grabs, g.placeHold(a.Listings[0],
+			"s"+string(rune('a'+i/676%26))+string(rune('a'+i/26%26))+string(rune('a'+i%26)), "k", 1))
 	}
 	g.do(grabs...)
 	first := g.grab(a.Listings[0], "ann", "k1", 1)
@@ -99,7 +101,8 @@ func TestOverdueHoldElsewhereCountsInNoMonth(t *testing.T) {
 // Where a table of months does not reach, more counts, never less.
 func TestMonthsBeyondTheTable(t *testing.T) {
 	sale := Sale{Months: []Time{100, 200, 300}}
-	for _, c := range []struct{ at, want Time }{{0, 0}, {99, 0}, {100, 100}, {199, 100}, {200, 200}, {299, 200}, {300, 300}, {1 << 40, 300}} {
+	for _, c := range []struct{ at, want Time }{{0, 0}, {99, 0}, {100, 100}, {199, 100}, {200, 200}, {299, 200},
+		{300, 300}, {1 << 40, 300}} {
 		if got := sale.monthOf(c.at); got != c.want {
 			t.Errorf("the month of %d began at %d, want %d", c.at, got, c.want)
 		}
@@ -116,8 +119,9 @@ func TestPlanAppliedAgainBringsLaterMonths(t *testing.T) {
 	monthly(g, "a", monthsIn(t, "Asia/Shanghai", 2027, time.January, 2), ListingSpec{Stock: 100, LimitPerMonth: 1})
 	more := monthsIn(t, "Asia/Shanghai", 2027, time.February, 3)
 	x := g.state.Session("a")
-	again := Command{Kind: CmdApplyPlan, Plan: &Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale", Timezone: "Asia/Shanghai", Months: more},
-		Sessions: []SessionPlan{{SessionSpec: x.SessionSpec, Listings: []ListingSpec{g.state.Listing(x.Listings[0]).ListingSpec}}}}}}}
+	again := Command{Kind: CmdApplyPlan, Plan: &Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale",
+		Timezone: "Asia/Shanghai", Months: more}, Sessions: []SessionPlan{{SessionSpec: x.SessionSpec,
+		Listings: []ListingSpec{g.state.Listing(x.Listings[0]).ListingSpec}}}}}}}
 	eff := g.do(again)
 	if eff.Primary[0].Kind != PlanApplied {
 		t.Fatal(eff.LastPlan().Problems)

@@ -70,7 +70,9 @@ func TestNamesMatchConstants(t *testing.T) {
 		{"types.go", "ReasonNone", reasons[:], 0, as("Reason")},
 		{"grab.go", "CodeRefused", codes[:], 0, as("Code")},
 		{"command.go", "SessionPublish", sessionActions[:], 1, as("Session")},
-		{"event.go", "EventNone", eventKinds[:], 0, func(name string) string { return strings.TrimPrefix(name, "Event") }},
+		{"event.go", "EventNone", eventKinds[:], 0, func(name string) string {
+			return strings.TrimPrefix(name, "Event")
+		}},
 	}
 	for _, c := range cases {
 		constants := constantsIn(t, c.file, c.first)
@@ -117,7 +119,8 @@ func TestNamesOutside(t *testing.T) {
 		{strings.Join(Reasons()[:3], " "), "none sold_out gone"},
 		{(&Refusal{Reason: ReasonNotHeld, State: Paid}).Error(), "refused: not_held (the order is paid)"},
 		{(&Refusal{Reason: ReasonUnknown}).Error(), "refused: unknown"},
-		{Event{Kind: HoldPlaced, Order: OrderRef{1, 2}, State: Held, Listing: 3, Quantity: 4}.String(), "HoldPlaced order 1/2 held listing 3 quantity 4"},
+		{Event{Kind: HoldPlaced, Order: OrderRef{1, 2}, State: Held, Listing: 3, Quantity: 4}.String(),
+			"HoldPlaced order 1/2 held listing 3 quantity 4"},
 	}
 	for _, c := range cases {
 		if c.got != c.want {
@@ -136,11 +139,14 @@ func TestNamesOutside(t *testing.T) {
 
 func TestCodeOfReasons(t *testing.T) {
 	want := map[Reason]Code{
-		ReasonSoldOut: CodeSoldOut, ReasonGone: CodeSoldOut, ReasonLimitListing: CodeLimitReached, ReasonLimitSession: CodeLimitReached,
-		ReasonReleases: CodeLimitReached, ReasonNotOpen: CodeNotOpen, ReasonPaused: CodeNotOpen, ReasonEnded: CodeEnded,
+		ReasonSoldOut: CodeSoldOut, ReasonGone: CodeSoldOut, ReasonLimitListing: CodeLimitReached,
+		ReasonLimitSession: CodeLimitReached,
+		ReasonReleases:     CodeLimitReached, ReasonNotOpen: CodeNotOpen, ReasonPaused: CodeNotOpen,
+		ReasonEnded:   CodeEnded,
 		ReasonUnknown: CodeRefused, ReasonQuantity: CodeRefused, ReasonKeyReused: CodeRefused,
 		ReasonLimitMonth: CodeLimitReached, ReasonNotReserved: CodeNotReserved, ReasonNotAllowed: CodeNotReserved,
-		ReasonTicketMissing: CodeTicketRequired, ReasonTicketUsed: CodeTicketRequired, ReasonLeft: CodeSoldOut, ReasonDrawn: CodeSoldOut,
+		ReasonTicketMissing: CodeTicketRequired, ReasonTicketUsed: CodeTicketRequired, ReasonLeft: CodeSoldOut,
+		ReasonDrawn:  CodeSoldOut,
 		ReasonTooFew: CodeSoldOut,
 	}
 	for r := ReasonNone; r < reasonEnd; r++ {

@@ -19,7 +19,8 @@ func (s *State) payOrder(c *Command) Event {
 	}
 	if x.State == Settled { // the order is in the ledgers alone; whoever asked has looked it up there
 		s.notePayment(c.PaymentID, c.Order)
-		s.oweRefund(Refund{Order: c.Order, PaymentID: c.PaymentID, Amount: c.Amount, Currency: c.Currency, Why: ReasonSettled, PaidAt: s.paidAt(c)})
+		s.oweRefund(Refund{Order: c.Order, PaymentID: c.PaymentID, Amount: c.Amount, Currency: c.Currency,
+			Why: ReasonSettled, PaidAt: s.paidAt(c)})
 		return Event{Kind: RefundBecameDue, Session: x.Handle, Order: c.Order, Amount: c.Amount, Reason: ReasonSettled}
 	}
 	o := s.Order(c.Order)
@@ -79,7 +80,8 @@ func (s *State) payOrder(c *Command) Event {
 // knows that the number leads to no order, or to one that the money is not for.
 func (s *State) payForNoOrder(c *Command) Event {
 	if ref, ours := s.FindOrder(c.OrderNo); ours {
-		if o := s.Order(ref); o != nil && !s.settled(ref.Session) && o.State.Granted() && c.Transaction.May(o.Transaction) {
+		if o := s.Order(ref); o != nil && !s.settled(ref.Session) && o.State.Granted() &&
+			c.Transaction.May(o.Transaction) {
 			return s.refusedOrder(ref, ReasonConflict)
 		}
 	}
@@ -90,8 +92,8 @@ func (s *State) payForNoOrder(c *Command) Event {
 func (s *State) oweForNoOrder(c *Command) Event {
 	ref := strayRef(RefundNo(s.refunds.len() + 1))
 	s.notePayment(c.PaymentID, ref)
-	s.oweRefund(Refund{Order: ref, PaymentID: c.PaymentID, Amount: c.Amount, Currency: c.Currency, Why: ReasonNoOrder, PaidAt: s.paidAt(c),
-		PaidFor: s.paidFor(c), PaidIn: c.Transaction})
+	s.oweRefund(Refund{Order: ref, PaymentID: c.PaymentID, Amount: c.Amount, Currency: c.Currency, Why: ReasonNoOrder,
+		PaidAt: s.paidAt(c), PaidFor: s.paidFor(c), PaidIn: c.Transaction})
 	return Event{Kind: RefundBecameDue, Amount: c.Amount, Reason: ReasonNoOrder, Transaction: c.Transaction}
 }
 
@@ -141,7 +143,8 @@ func (s *State) moneyBack(c *Command, o *Order, why Reason) Event {
 			d.payment, d.paid, d.paidAt = c.PaymentID, true, s.paidAt(c)
 		}
 	}
-	s.oweRefund(Refund{Order: c.Order, PaymentID: c.PaymentID, Amount: c.Amount, Currency: c.Currency, Why: why, PaidAt: s.paidAt(c)})
+	s.oweRefund(Refund{Order: c.Order, PaymentID: c.PaymentID, Amount: c.Amount, Currency: c.Currency, Why: why,
+		PaidAt: s.paidAt(c)})
 	e := s.orderEvent(RefundBecameDue, c.Order, why)
 	e.Amount = c.Amount
 	return e
@@ -173,7 +176,8 @@ func (s *State) mayPayLate(l *Listing, o *Order) bool {
 	s.unitsOf(o.Shopper, l, Key{}, &st)
 	session := s.sessions[l.Session-1]
 	within := func(units, limit uint32) bool { return limit == 0 || uint64(units)+uint64(o.Quantity) <= uint64(limit) }
-	return l.Available >= int64(o.Quantity) && within(st.ListingUnits, l.LimitPerShopper) && within(st.SessionUnits, session.LimitPerShopper) &&
+	return l.Available >= int64(o.Quantity) && within(st.ListingUnits, l.LimitPerShopper) &&
+		within(st.SessionUnits, session.LimitPerShopper) &&
 		within(st.MonthUnits, l.LimitPerMonth)
 }
 
@@ -203,7 +207,8 @@ func (s *State) voidOrder(c *Command) Event {
 	l.Paid -= int64(o.Quantity)
 	s.giveBack(l, o)
 	d := s.detailsOf(c.Order)
-	s.oweRefund(Refund{Order: c.Order, PaymentID: d.payment, Amount: o.Amount, Currency: l.Currency, Why: ReasonVoided, PaidAt: d.paidAt})
+	s.oweRefund(Refund{Order: c.Order, PaymentID: d.payment, Amount: o.Amount, Currency: l.Currency, Why: ReasonVoided,
+		PaidAt: d.paidAt})
 	return s.orderEvent(RefundBecameDue, c.Order, ReasonVoided)
 }
 

@@ -157,7 +157,9 @@ func lifeIn(lives []granting, ordinal uint32) Life {
 	if n := len(lives); n > 0 && lives[n-1].first <= ordinal {
 		return lives[n-1].life
 	}
-	i, _ := slices.BinarySearchFunc(lives, ordinal+1, func(g granting, ordinal uint32) int { return cmp.Compare(g.first, ordinal) })
+	i, _ := slices.BinarySearchFunc(lives, ordinal+1, func(g granting, ordinal uint32) int {
+		return cmp.Compare(g.first, ordinal)
+	})
 	if i == 0 {
 		return 0
 	}

@@ -52,10 +52,14 @@ func TestParseRefusesOtherSpellings(t *testing.T) {
 	n := Numberer{1, 2}
 	no := n.Number(OrderRef{3, 7}, someLife).String()
 	bad := map[string]string{
-		"empty": "", "short": no[:23], "long": no + "0", "padded": no[:23] + "=", "a space": " " + no[:23], "a letter that is none": "U" + no[1:],
-		"bytes that are no letters": "\xff\xfe" + no[2:], "a line's end within": no[:5] + "\n" + no[6:], "lower case": strings.ToLower(no),
-		"no session": n.Number(OrderRef{0, 7}, someLife).String(), "no ordinal": n.Number(OrderRef{3, 0}, someLife).String(),
-		"no life": n.Number(OrderRef{3, 7}, 0).String(), "another group's": Numberer{9, 9}.Number(OrderRef{3, 7}, someLife).String(),
+		"empty": "", "short": no[:23], "long": no + "0", "padded": no[:23] + "=", "a space": " " + no[:23],
+		"a letter that is none":     "U" + no[1:],
+		"bytes that are no letters": "\xff\xfe" + no[2:], "a line's end within": no[:5] + "\n" + no[6:],
+		"lower case": strings.ToLower(no),
+		"no session": n.Number(OrderRef{0, 7}, someLife).String(),
+		"no ordinal": n.Number(OrderRef{3, 0}, someLife).String(),
+		"no life":    n.Number(OrderRef{3, 7}, 0).String(), "another group's": Numberer{9, 9}.Number(OrderRef{3, 7},
+			someLife).String(),
 	}
 	for i := range no {
 		other := "0"
@@ -100,7 +104,8 @@ func TestFindOrderKnowsNoOtherLife(t *testing.T) {
 			}
 		}
 	}
-	if no := numberer.Number(OrderRef{1, 10}, g.state.life).String(); no == "" || g.state.OrderNo(OrderRef{1, 10}) != "" {
+	if no := numberer.Number(OrderRef{1, 10}, g.state.life).String(); no == "" ||
+		g.state.OrderNo(OrderRef{1, 10}) != "" {
 		t.Error("an order that is not there has a number")
 	} else if _, known := g.state.FindOrder(no); known {
 		t.Error("an order that is not there is found")

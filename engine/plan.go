@@ -52,7 +52,8 @@ func (p Problem) String() string { return p.Path + ": " + p.Message }
 // changing anything, or every problem that forbids it. It is what ApplyPlan
 // itself decides by.
 func (s *State) ComparePlan(p *Plan) PlanOutcome {
-	d := planDiff{state: s, byHand: p.ByHand, products: make(map[string]bool, len(p.Products)), noted: map[string]bool{}}
+	d := planDiff{state: s, byHand: p.ByHand, products: make(map[string]bool, len(p.Products)),
+		noted: map[string]bool{}}
 	d.plan(p)
 	if len(d.Problems) > 0 {
 		return PlanOutcome{Problems: d.Problems}
@@ -82,10 +83,11 @@ func (d *planDiff) note(path, format string, args ...any) {
 func (d *planDiff) merge(path, planned, live, wanted string) {
 	switch {
 	case wanted == planned && live != planned:
-		d.note(path, "%s stays: operators have changed it since the plan said %s; to have a plan change it, say another value",
-			said(live), said(planned))
+		d.note(path, "%s stays: operators have changed it since the plan said %s; to have a plan change it, "+
+			"say another value", said(live), said(planned))
 	case wanted != planned && live != planned:
-		d.Changes = append(d.Changes, Change{path, fmt.Sprintf("%s (%s in the last plan)", said(live), said(planned)), wanted})
+		d.Changes = append(d.Changes, Change{path, fmt.Sprintf("%s (%s in the last plan)", said(live), said(planned)),
+			wanted})
 	default:
 		compare(d, path, planned, wanted)
 	}
@@ -258,7 +260,8 @@ func (d *planDiff) product(path string, p *Product) {
 	}
 	d.fits(path+".image", p.Image, MaxURLBytes)
 	d.fits(path+".supplier", p.Supplier, MaxTextBytes)
-	if at := p.Place; at != nil && !(at.Latitude >= -90 && at.Latitude <= 90 && at.Longitude >= -180 && at.Longitude <= 180) {
+	if at := p.Place; at != nil &&
+		!(at.Latitude >= -90 && at.Latitude <= 90 && at.Longitude >= -180 && at.Longitude <= 180) {
 		d.problem(path+".place", "%s is not between -90,-180 and 90,180", at)
 	}
 	old, found := d.state.products[p.ID]
@@ -316,7 +319,8 @@ func (d *planDiff) messages(path string, old *Sale, after []Message) {
 		planned = old.Messages
 	}
 	for _, w := range wordings(old.Messages, planned, after) {
-		d.merge(path+"."+w.name+"."+w.lang, messageText(planned, w), messageText(old.Messages, w), messageText(after, w))
+		d.merge(path+"."+w.name+"."+w.lang, messageText(planned, w), messageText(old.Messages, w),
+			messageText(after, w))
 	}
 }
 
@@ -464,13 +468,15 @@ func (d *planDiff) oldSession(path, sale string, old *Session, p *SessionPlan, s
 	}
 	if old.Start != start {
 		if old.State >= Open {
-			d.problem(path+".start", "the session has started at %s; its start can't change", old.Start.Wall().Format(time.RFC3339))
+			d.problem(path+".start", "the session has started at %s; its start can't change",
+				old.Start.Wall().Format(time.RFC3339))
 		}
 		compare(d, path+".start", old.Start.Wall().Format(time.RFC3339Nano), start.Wall().Format(time.RFC3339Nano))
 	}
 	if old.End != end {
 		if end <= d.state.now {
-			d.problem(path+".duration", "it would end at %s, which is past; to end it now, end the session", end.Wall().Format(time.RFC3339))
+			d.problem(path+".duration", "it would end at %s, which is past; to end it now, end the session",
+				end.Wall().Format(time.RFC3339))
 		}
 		compare(d, path+".end", old.End.Wall().Format(time.RFC3339Nano), end.Wall().Format(time.RFC3339Nano))
 	}
@@ -486,7 +492,8 @@ func (d *planDiff) oldSession(path, sale string, old *Session, p *SessionPlan, s
 		d.problem(path+".publish", "the session is published and can't be a draft again; pause it or end it")
 	}
 	published := old.Publish || old.State == Published || old.State == Open
-	d.merge(path+".publish", strconv.FormatBool(old.Publish), strconv.FormatBool(published), strconv.FormatBool(p.Publish))
+	d.merge(path+".publish", strconv.FormatBool(old.Publish), strconv.FormatBool(published),
+		strconv.FormatBool(p.Publish))
 	if old.State >= Ended && old.EndedAt < old.End {
 		d.note(path, "has ended at %s already; what is planned until %s needs a session under a new id",
 			old.EndedAt.Wall().Format(time.RFC3339), old.End.Wall().Format(time.RFC3339))

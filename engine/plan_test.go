@@ -12,21 +12,24 @@ import (
 func TestPlansThatMustBeRefused(t *testing.T) {
 	long := strings.Repeat("x", MaxURLBytes+1)
 	cases := map[string]func(p *Plan){
-		"products[sku-1].name":       func(p *Plan) { p.Products[0].Name = Text{{"en", long}} },
-		"products[sku-1].name ":      func(p *Plan) { p.Products[0].Name = Text{{"en", "a"}, {"en", "b"}} },
-		"products[sku-1].name  ":     func(p *Plan) { p.Products[0].Name = make(Text, 10_000) },
-		"products[sku-1].currency":   func(p *Plan) { p.Products[0].Currency = "cny" },
-		"products[sku-1].currency ":  func(p *Plan) { p.Products[0].Currency = "¥¥" },
-		"products[sku-1].image":      func(p *Plan) { p.Products[0].Image = long },
-		"products[sku-1].supplier":   func(p *Plan) { p.Products[0].Supplier = long },
-		"products[sku-1].place":      func(p *Plan) { p.Products[0].Place = &Place{math.NaN(), 0} },
-		"products[sku-1].place ":     func(p *Plan) { p.Products[0].Place = &Place{0, 181} },
-		"sales[sale].timezone":       func(p *Plan) { p.Sales[0].Timezone = long },
-		"sales[sale].name":           func(p *Plan) { p.Sales[0].Name = Text{{long, "x"}} },
-		"sales[sale].sessions[s]":    func(p *Plan) { p.Sales[0].Sessions[0].StartSpec = long },
-		"sales[sale].sessions[s] ":   func(p *Plan) { p.Sales[0].Sessions[0].End = p.Sales[0].Sessions[0].Start },
-		"sales[sale].sessions[s]  ":  func(p *Plan) { p.Sales[0].Sessions[0].End = math.MaxInt64 },
-		"sales[sale].sessions[s]   ": func(p *Plan) { x := &p.Sales[0].Sessions[0]; x.Start, x.End = math.MinInt64, math.MaxInt64 },
+		"products[sku-1].name":      func(p *Plan) { p.Products[0].Name = Text{{"en", long}} },
+		"products[sku-1].name ":     func(p *Plan) { p.Products[0].Name = Text{{"en", "a"}, {"en", "b"}} },
+		"products[sku-1].name  ":    func(p *Plan) { p.Products[0].Name = make(Text, 10_000) },
+		"products[sku-1].currency":  func(p *Plan) { p.Products[0].Currency = "cny" },
+		"products[sku-1].currency ": func(p *Plan) { p.Products[0].Currency = "¥¥" },
+		"products[sku-1].image":     func(p *Plan) { p.Products[0].Image = long },
+		"products[sku-1].supplier":  func(p *Plan) { p.Products[0].Supplier = long },
+		"products[sku-1].place":     func(p *Plan) { p.Products[0].Place = &Place{math.NaN(), 0} },
+		"products[sku-1].place ":    func(p *Plan) { p.Products[0].Place = &Place{0, 181} },
+		"sales[sale].timezone":      func(p *Plan) { p.Sales[0].Timezone = long },
+		"sales[sale].name":          func(p *Plan) { p.Sales[0].Name = Text{{long, "x"}} },
+		"sales[sale].sessions[s]":   func(p *Plan) { p.Sales[0].Sessions[0].StartSpec = long },
+		"sales[sale].sessions[s] ":  func(p *Plan) { p.Sales[0].Sessions[0].End = p.Sales[0].Sessions[0].Start },
+		"sales[sale].sessions[s]  ": func(p *Plan) { p.Sales[0].Sessions[0].End = math.MaxInt64 },
+		"sales[sale].sessions[s]   ": func(p *Plan) {
+			x := &p.Sales[0].Sessions[0]
+			x.Start, x.End = math.MinInt64, math.MaxInt64
+		},
 		// In nanoseconds, this length is a second once more.
 		"sales[sale].sessions[s].duration": func(p *Plan) {
 			x := &p.Sales[0].Sessions[0]
@@ -34,15 +37,18 @@ func TestPlansThatMustBeRefused(t *testing.T) {
 		},
 		"sales[sale].sessions[s].pay_within": func(p *Plan) { p.Sales[0].Sessions[0].PayWithin = time.Minute + 1 },
 		"sales[sale].sessions[s].pay_grace":  func(p *Plan) { p.Sales[0].Sessions[0].PayGrace = 1 },
-		"sales[sale].sessions[s].listings":   func(p *Plan) { p.Sales[0].Sessions[0].Listings = make([]ListingSpec, MaxSessionListings+1) },
+		"sales[sale].sessions[s].listings": func(p *Plan) {
+			p.Sales[0].Sessions[0].Listings = make([]ListingSpec, MaxSessionListings+1)
+		},
 	}
 	for path, change := range cases {
 		s := NewState()
 		p := &Plan{
 			Products: []Product{{ID: "sku-1", Currency: "CNY"}},
 			Sales: []SalePlan{{Sale: Sale{ID: "sale"}, Sessions: []SessionPlan{{
-				SessionSpec: SessionSpec{ID: "s", Start: clockStart, End: clockStart.Add(time.Hour), PayWithin: time.Minute},
-				Listings:    []ListingSpec{{SKU: "sku-1", Stock: 1}},
+				SessionSpec: SessionSpec{ID: "s", Start: clockStart, End: clockStart.Add(time.Hour),
+					PayWithin: time.Minute},
+				Listings: []ListingSpec{{SKU: "sku-1", Stock: 1}},
 			}}}},
 		}
 		if problems := s.ComparePlan(p).Problems; len(problems) > 0 {
@@ -65,7 +71,8 @@ func TestPlanCannotPublishASessionThatIsOver(t *testing.T) {
 	draft := func(x *SessionPlan) { x.Publish = false }
 	x := g.session("s", draft, ListingSpec{Stock: 1})
 	g.after(2 * time.Hour)
-	p := &Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale", Timezone: "Asia/Shanghai"}, Sessions: []SessionPlan{{SessionSpec: x.SessionSpec}}}}}
+	p := &Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale", Timezone: "Asia/Shanghai"},
+		Sessions: []SessionPlan{{SessionSpec: x.SessionSpec}}}}}
 	p.Sales[0].Sessions[0].Publish = true
 	if problems := g.state.ComparePlan(p).Problems; len(problems) == 0 {
 		t.Error("no problem")
@@ -100,7 +107,8 @@ func TestPlansOfOneBatchAreToldApart(t *testing.T) {
 func TestPlansCannotOutgrowASession(t *testing.T) {
 	g := newGroup(t)
 	x := g.session("s", nil, ListingSpec{Stock: 1})
-	p := &Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale", Timezone: "Asia/Shanghai"}, Sessions: []SessionPlan{{SessionSpec: x.SessionSpec}}}}}
+	p := &Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale", Timezone: "Asia/Shanghai"},
+		Sessions: []SessionPlan{{SessionSpec: x.SessionSpec}}}}}
 	for i := range MaxSessionListings {
 		id := "other-" + string(rune('a'+i/26/26%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i%26))
 		p.Products = append(p.Products, Product{ID: id, Currency: "CNY"})

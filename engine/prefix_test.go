@@ -18,7 +18,8 @@ func TestPrefixLengthsSurviveASnapshot(t *testing.T) {
 	r.put([]byte("not a prefix/99999"), LevelBlock, 2)
 	back := mustRead(t, encoded(t, s.Snapshot()))
 	for _, each := range []*State{s, back} {
-		if level, by := each.PrefixLevel(netip.MustParseAddr("203.0.113.9")); level != LevelBlock || by.String() != "203.0.113.0/24" {
+		if level, by := each.PrefixLevel(netip.MustParseAddr("203.0.113.9")); level != LevelBlock ||
+			by.String() != "203.0.113.0/24" {
 			t.Errorf("%s by %s", level, by)
 		}
 		if level, _ := each.PrefixLevel(netip.MustParseAddr("198.51.100.9")); level != LevelNone {

@@ -33,8 +33,9 @@ func (s *State) Record(ref OrderRef) (OrderRecord, bool) {
 }
 
 func recordOf(ref OrderRef, life Life, o *Order, d details, shopper string) OrderRecord {
-	r := OrderRecord{Ref: ref, Life: life, Listing: o.Listing, Shopper: shopper, Key: o.Key, Quantity: o.Quantity, Amount: o.Amount, State: o.State, Why: o.Why,
-		Granted: o.Granted, PayBy: o.PayBy, Changed: o.Changed, Transaction: o.Transaction, PaymentID: d.payment, PaidAt: d.paidAt}
+	r := OrderRecord{Ref: ref, Life: life, Listing: o.Listing, Shopper: shopper, Key: o.Key, Quantity: o.Quantity,
+		Amount: o.Amount, State: o.State, Why: o.Why, Granted: o.Granted, PayBy: o.PayBy, Changed: o.Changed,
+		Transaction: o.Transaction, PaymentID: d.payment, PaidAt: d.paidAt}
 	if d.receiver != nil {
 		to := *d.receiver
 		r.Receiver = &to
@@ -67,8 +68,8 @@ func (s *State) Leaving(h SessionHandle) *Leaving {
 
 // leaving takes hold of the orders of x.
 func (s *State) leaving(x *Session) *Leaving {
-	l := &Leaving{Session: x.Handle, Sealed: x.Sealed, At: x.SettledAt, orders: x.orders.freeze(), details: x.details.freeze(),
-		lives: x.lives, shoppers: s.shoppers.rows.freeze()}
+	l := &Leaving{Session: x.Handle, Sealed: x.Sealed, At: x.SettledAt, orders: x.orders.freeze(),
+		details: x.details.freeze(), lives: x.lives, shoppers: s.shoppers.rows.freeze()}
 	for _, h := range x.Listings {
 		l.Listings = append(l.Listings, *s.listings[h-1])
 	}
@@ -88,5 +89,6 @@ func (l *Leaving) Record(ordinal uint32) (OrderRecord, bool) {
 	if o.details != 0 {
 		d = *l.details.at(int(o.details) - 1)
 	}
-	return recordOf(OrderRef{l.Session, ordinal}, lifeIn(l.lives, ordinal), o, d, l.shoppers.at(int(o.Shopper)-1).id), true
+	return recordOf(OrderRef{l.Session, ordinal}, lifeIn(l.lives, ordinal), o, d,
+		l.shoppers.at(int(o.Shopper)-1).id), true
 }

@@ -23,7 +23,8 @@ func TestEventsInOrder(t *testing.T) {
 		}
 		return true
 	})
-	if want := []EventKind{SessionOpened, HoldPlaced, HoldReleased, OrderPaid, StockAdded, StockTaken}; !slices.Equal(kinds, want) {
+	if want := []EventKind{SessionOpened, HoldPlaced, HoldReleased, OrderPaid, StockAdded,
+		StockTaken}; !slices.Equal(kinds, want) {
 		t.Errorf("%v, want %v", kinds, want)
 	}
 	if len(said) != 2 || said[OrderPaid] != "pay" || said[StockAdded] != "olga" {
@@ -50,14 +51,17 @@ func TestOrdersLeave(t *testing.T) {
 		t.Fatal(why)
 	}
 	eff := g.do(Command{Kind: CmdSettleSession, Session: ref.Session, Operator: "olga", Note: "old"})
-	if len(eff.Leaving) != 1 || eff.Leaving[0].Orders() != 1 || len(eff.AuditNotes) != 1 || eff.AuditNotes[0].Operator != "olga" {
+	if len(eff.Leaving) != 1 || eff.Leaving[0].Orders() != 1 || len(eff.AuditNotes) != 1 ||
+		eff.AuditNotes[0].Operator != "olga" {
 		t.Fatalf("%+v", eff)
 	}
 	after, ok := eff.Leaving[0].Record(ref.Ordinal)
-	if !ok || after.Shopper != "ann" || after.Key != before.Key || *after.Receiver != *before.Receiver || after.State != Paid || after.PaymentID != "p" {
+	if !ok || after.Shopper != "ann" || after.Key != before.Key || *after.Receiver != *before.Receiver ||
+		after.State != Paid || after.PaymentID != "p" {
 		t.Errorf("%+v, before %+v", after, before)
 	}
-	if now, ok := g.state.Record(ref); !ok || now.State != Paid || now.Refunds != nil || g.state.MaySettle(x) != ReasonSettled {
+	if now, ok := g.state.Record(ref); !ok || now.State != Paid || now.Refunds != nil ||
+		g.state.MaySettle(x) != ReasonSettled {
 		t.Error("it has left before the session is cleared")
 	}
 	g.clear(x)

@@ -117,7 +117,8 @@ func (s *State) PaymentOf(id string) OrderRef {
 // SealedPaymentOf gives the order of a settled session that a payment paid for, while
 // the state has its orders.
 func (s *State) SealedPaymentOf(id string) OrderRef {
-	if ref := s.payments.of(s.paymentKey(id)); s.settled(ref.Session) && s.Order(ref) != nil && s.detailsOf(ref).payment == id {
+	if ref := s.payments.of(s.paymentKey(id)); s.settled(ref.Session) && s.Order(ref) != nil &&
+		s.detailsOf(ref).payment == id {
 		return ref
 	}
 	return OrderRef{}

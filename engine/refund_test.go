@@ -10,14 +10,17 @@ import (
 
 func (g *group) payAt(ref OrderRef, payment string, amount int64, at Time) Event {
 	g.tb.Helper()
-	return g.one(Command{Kind: CmdPayOrder, Order: ref, Amount: amount, Currency: "CNY", PaymentID: payment, PaidAt: at})
+	return g.one(Command{Kind: CmdPayOrder, Order: ref, Amount: amount, Currency: "CNY", PaymentID: payment,
+		PaidAt: at})
 }
 
 // Money that comes late is given a unit if one is free, else it goes back: one
 // verdict for each payment, however often it is told.
 func TestLateMoneyHasOneVerdict(t *testing.T) {
 	g := newGroup(t)
-	x := g.session("s", func(x *SessionPlan) { x.PayWithin, x.PayGrace = time.Minute, time.Second }, ListingSpec{Stock: 2, LimitPerShopper: 1})
+	x := g.session("s", func(x *SessionPlan) {
+		x.PayWithin, x.PayGrace = time.Minute, time.Second
+	}, ListingSpec{Stock: 2, LimitPerShopper: 1})
 	ann := g.grab(x.Listings[0], "ann", "k", 1).Order
 	bob := g.grab(x.Listings[0], "bob", "k", 1).Order
 	paidAt := g.clock.Add(59 * time.Second)
@@ -44,7 +47,8 @@ func TestLateMoneyHasOneVerdict(t *testing.T) {
 	if g.state.Refunds() != before || before != 1 {
 		t.Errorf("%d refunds, then %d", before, g.state.Refunds())
 	}
-	if e := g.payAt(ann, "p3", 100, paidAt); e.Kind != RefundBecameDue || e.State != Paid || e.Reason != ReasonPaidTwice {
+	if e := g.payAt(ann, "p3", 100, paidAt); e.Kind != RefundBecameDue || e.State != Paid ||
+		e.Reason != ReasonPaidTwice {
 		t.Errorf("paid twice: %v", e)
 	}
 	if v, _ := g.state.View(ann); v.PaidAt != paidAt {
@@ -62,7 +66,8 @@ func TestLateMoneyHasOneVerdict(t *testing.T) {
 			g.one(Command{Kind: CmdConfirmRefund, Refund: r.No, Note: "ref"})
 		}
 	}
-	if len(g.state.ViewRefunds(0, 10)) != 0 || g.state.Order(bob).State != Refunded || g.state.Order(ann).State != Paid {
+	if len(g.state.ViewRefunds(0, 10)) != 0 || g.state.Order(bob).State != Refunded ||
+		g.state.Order(ann).State != Paid {
 		t.Errorf("after the refunds: %v, %v", g.state.Order(ann).State, g.state.Order(bob).State)
 	}
 	if copied(t, g.state).Hash() != g.state.Hash() {
@@ -75,7 +80,9 @@ func TestLateMoneyHasOneVerdict(t *testing.T) {
 func TestLooksAreBounded(t *testing.T) {
 	g := newGroup(t)
 	const orders = 3*lookedAt + 2
-	x := g.session("s", func(x *SessionPlan) { x.PayWithin, x.PayGrace = time.Minute, time.Hour }, ListingSpec{Stock: orders, LimitPerShopper: 1})
+	x := g.session("s", func(x *SessionPlan) {
+		x.PayWithin, x.PayGrace = time.Minute, time.Hour
+	}, ListingSpec{Stock: orders, LimitPerShopper: 1})
 	var refs []OrderRef
 	for i := range orders {
 		refs = append(refs, g.grab(x.Listings[0], fmt.Sprint("s", i), "k", 1).Order)
@@ -119,7 +126,9 @@ func TestLooksAreBounded(t *testing.T) {
 
 func TestClosedAtTheCashierNeedsNoGrace(t *testing.T) {
 	g := newGroup(t)
-	x := g.session("s", func(x *SessionPlan) { x.PayWithin, x.PayGrace = time.Minute, time.Hour }, ListingSpec{Stock: 1})
+	x := g.session("s", func(x *SessionPlan) {
+		x.PayWithin, x.PayGrace = time.Minute, time.Hour
+	}, ListingSpec{Stock: 1})
 	ann := g.grab(x.Listings[0], "ann", "k", 1).Order
 	if e := g.one(Command{Kind: CmdCloseHold, Order: ann}); e.Kind != CommandRefused {
 		t.Errorf("before pay_by: %v", e)
@@ -144,8 +153,9 @@ func TestSettledSessionsLeave(t *testing.T) {
 			change(&spec)
 		}
 		x := g.session(id, nil, spec)
-		g.plan(&Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale", Timezone: "Asia/Shanghai", Months: []Time{month, month + 31*86_400_000}},
-			Sessions: []SessionPlan{{SessionSpec: x.SessionSpec, Listings: []ListingSpec{g.state.Listing(x.Listings[0]).ListingSpec}}}}}})
+		g.plan(&Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale", Timezone: "Asia/Shanghai",
+			Months: []Time{month, month + 31*86_400_000}}, Sessions: []SessionPlan{{SessionSpec: x.SessionSpec,
+			Listings: []ListingSpec{g.state.Listing(x.Listings[0]).ListingSpec}}}}}})
 		return x
 	}
 	stays := session("stays", nil)
@@ -197,7 +207,8 @@ func TestSettledSessionsLeave(t *testing.T) {
 	}
 	// Late money for what is settled goes back, once.
 	for range 2 {
-		if e := g.payAt(OrderRef{goes.Handle, 2}, "late", 100, g.clock); e.Kind != RefundBecameDue && e.Kind != OrderUnchanged {
+		if e := g.payAt(OrderRef{goes.Handle, 2}, "late", 100, g.clock); e.Kind != RefundBecameDue &&
+			e.Kind != OrderUnchanged {
 			t.Errorf("late money: %v", e)
 		}
 	}
@@ -244,10 +255,14 @@ func TestClearingInShares(t *testing.T) {
 		month := clockStart - 1000
 		var all []*Session
 		for n := range 3 {
-			x := g.session(fmt.Sprint("x", n), func(x *SessionPlan) { x.PayWithin = time.Minute }, ListingSpec{Stock: 300, LimitPerShopper: 3, LimitPerMonth: 4})
+			x := g.session(fmt.Sprint("x", n), func(x *SessionPlan) {
+				x.PayWithin = time.Minute
+			}, ListingSpec{Stock: 300, LimitPerShopper: 3, LimitPerMonth: 4})
 			all = append(all, x)
-			g.plan(&Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale", Timezone: "Asia/Shanghai", Months: []Time{month, month + 31*86_400_000}},
-				Sessions: []SessionPlan{{SessionSpec: x.SessionSpec, Listings: []ListingSpec{g.state.Listing(x.Listings[0]).ListingSpec}}}}}})
+			g.plan(&Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale", Timezone: "Asia/Shanghai",
+				Months: []Time{month, month + 31*86_400_000}},
+				Sessions: []SessionPlan{{SessionSpec: x.SessionSpec,
+					Listings: []ListingSpec{g.state.Listing(x.Listings[0]).ListingSpec}}}}}})
 		}
 		for i := range 60 {
 			for n, x := range all {
@@ -274,9 +289,11 @@ func TestClearingInShares(t *testing.T) {
 		return g, func() string { // what somebody hears, whose orders may have left or not
 			i++
 			e := g.grab(all[2].Listings[0], fmt.Sprint("s", i%60), fmt.Sprint("again-", i), 1)
-			late := g.one(Command{Kind: CmdPayOrder, Order: OrderRef{all[i%2].Handle, uint32(i%60) + 1}, Amount: 100, Currency: "CNY", PaymentID: fmt.Sprint("late", i)})
+			late := g.one(Command{Kind: CmdPayOrder, Order: OrderRef{all[i%2].Handle, uint32(i%60) + 1}, Amount: 100,
+				Currency: "CNY", PaymentID: fmt.Sprint("late", i)})
 			v, _ := g.state.View(OrderRef{all[0].Handle, 1})
-			return fmt.Sprintln(e.Kind, e.Reason, e.Quantity, e.Limit, late.Kind, late.Reason, v.Shopper, len(g.state.ViewRefunds(0, 1000)))
+			return fmt.Sprintln(e.Kind, e.Reason, e.Quantity, e.Limit, late.Kind, late.Reason, v.Shopper,
+				len(g.state.ViewRefunds(0, 1000)))
 		}
 	}
 	slow, asksSlow := at(1)
@@ -395,7 +412,8 @@ func TestMoneyForNoOrderGoesBack(t *testing.T) {
 	bob := g.one(wait).Order
 	lost := g.state.Numberer().Number(OrderRef{1, 1}, g.state.life+1).String()
 	pay := func(id, no string, ref OrderRef, in Transaction) Event {
-		return g.one(Command{Kind: CmdPayOrder, Order: ref, OrderNo: no, PaymentID: id, Amount: 100, Currency: "CNY", Transaction: in})
+		return g.one(Command{Kind: CmdPayOrder, Order: ref, OrderNo: no, PaymentID: id, Amount: 100, Currency: "CNY",
+			Transaction: in})
 	}
 	anns := g.state.OrderNo(ann)
 	for i, c := range []struct {
@@ -408,38 +426,45 @@ func TestMoneyForNoOrderGoesBack(t *testing.T) {
 		{"of another life", "p1", lost, OrderRef{}, Transaction{2}, RefundBecameDue, ReasonNoOrder},
 		{"again", "p1", lost, OrderRef{}, Transaction{2}, OrderUnchanged, ReasonNoOrder},
 		{"again, for ann's order", "p1", anns, ann, Transaction{1}, CommandRefused, ReasonConflict},
-		{"of no life", "p2", strings.Repeat("0", OrderNoBytes), OrderRef{}, Transaction{}, RefundBecameDue, ReasonNoOrder},
+		{"of no life", "p2", strings.Repeat("0", OrderNoBytes), OrderRef{}, Transaction{}, RefundBecameDue,
+			ReasonNoOrder},
 		{"for a place in line", "p3", g.state.OrderNo(bob), OrderRef{}, Transaction{}, RefundBecameDue, ReasonNoOrder},
 		{"in another transaction", "p4", "", ann, Transaction{3}, RefundBecameDue, ReasonNoOrder},
 		{"in another transaction, told again without", "p4", "", ann, Transaction{}, OrderUnchanged, ReasonNoOrder},
-		{"in another transaction, as no order's", "p5", anns, OrderRef{}, Transaction{3}, RefundBecameDue, ReasonNoOrder},
+		{"in another transaction, as no order's", "p5", anns, OrderRef{}, Transaction{3}, RefundBecameDue,
+			ReasonNoOrder},
 		{"ann's own, as no order's", "p6", anns, OrderRef{}, Transaction{1}, CommandRefused, ReasonConflict},
 		{"for no number", "p6", "no number", OrderRef{}, Transaction{}, CommandRefused, ReasonUnknown},
 		{"ann's own", "p6", anns, ann, Transaction{1}, OrderPaid, ReasonNone},
 		{"ann's own again, for the lost order", "p6", lost, OrderRef{}, Transaction{2}, CommandRefused, ReasonConflict},
 	} {
-		if e := pay(c.id, c.no, c.ref, c.in); e.Kind != c.want || e.Reason != c.why || c.why == ReasonNoOrder && !e.Order.IsZero() {
+		if e := pay(c.id, c.no, c.ref, c.in); e.Kind != c.want || e.Reason != c.why ||
+			c.why == ReasonNoOrder && !e.Order.IsZero() {
 			t.Errorf("%d, %s: %v", i, c.name, e)
 		}
 	}
 	want := []RefundView{{Refund{PaymentID: "p1", PaidFor: lost, PaidIn: Transaction{2}}, lost, Transaction{2}},
-		{Refund{PaymentID: "p2", PaidFor: strings.Repeat("0", OrderNoBytes)}, strings.Repeat("0", OrderNoBytes), Transaction{}},
+		{Refund{PaymentID: "p2", PaidFor: strings.Repeat("0", OrderNoBytes)}, strings.Repeat("0", OrderNoBytes),
+			Transaction{}},
 		{Refund{PaymentID: "p3", PaidFor: g.state.OrderNo(bob)}, g.state.OrderNo(bob), Transaction{}},
 		{Refund{PaymentID: "p4", PaidFor: anns, PaidIn: Transaction{3}}, anns, Transaction{3}},
 		{Refund{PaymentID: "p5", PaidFor: anns, PaidIn: Transaction{3}}, anns, Transaction{3}}}
 	for i := range want {
 		r := &want[i].Refund
-		r.No, r.Order, r.Amount, r.Currency, r.Why, r.PaidAt, r.Due = RefundNo(i+1), OrderRef{0, uint32(i + 1)}, 100, "CNY", ReasonNoOrder, g.clock, g.clock
+		r.No, r.Order, r.Amount, r.Currency, r.Why, r.PaidAt, r.Due = RefundNo(i+1), OrderRef{0,
+			uint32(i + 1)}, 100, "CNY", ReasonNoOrder, g.clock, g.clock
 	}
 	for _, s := range []*State{g.state, copied(t, g.state)} {
 		if got := s.ViewRefunds(0, 10); !slices.Equal(got, want) {
 			t.Errorf("due %+v\nwant %+v", got, want)
 		}
-		if of := s.RefundsOf(ann); of != nil || s.StrayOf("p4").No != 4 || s.StrayOf("p6") != nil || s.PaymentOf("p6") != ann {
+		if of := s.RefundsOf(ann); of != nil || s.StrayOf("p4").No != 4 || s.StrayOf("p6") != nil ||
+			s.PaymentOf("p6") != ann {
 			t.Errorf("of ann's order: %+v", of)
 		}
 	}
-	if e := g.one(Command{Kind: CmdConfirmRefund, Refund: 1, Note: "back"}); e.Kind != RefundMade || !e.Order.IsZero() || e.Amount != 100 {
+	if e := g.one(Command{Kind: CmdConfirmRefund, Refund: 1, Note: "back"}); e.Kind != RefundMade ||
+		!e.Order.IsZero() || e.Amount != 100 {
 		t.Error(e)
 	}
 }
@@ -448,7 +473,9 @@ func TestMoneyForNoOrderGoesBack(t *testing.T) {
 // for that, though it came in time, and so does money that was told of too late.
 func TestRefundsSayWhyTheyAre(t *testing.T) {
 	g := newGroup(t)
-	x := g.session("s", func(x *SessionPlan) { x.PayWithin, x.PayGrace = time.Minute, time.Second }, ListingSpec{Stock: 4, LimitPerShopper: 1})
+	x := g.session("s", func(x *SessionPlan) {
+		x.PayWithin, x.PayGrace = time.Minute, time.Second
+	}, ListingSpec{Stock: 4, LimitPerShopper: 1})
 	var orders [4]OrderRef
 	for i, shopper := range []string{"ann", "bob", "cai", "dan"} {
 		orders[i] = g.grab(x.Listings[0], shopper, "k", 1).Order
@@ -463,7 +490,8 @@ func TestRefundsSayWhyTheyAre(t *testing.T) {
 	for i, c := range []struct {
 		at   Time
 		want Reason
-	}{{paidAt, ReasonCancelled}, {paidAt, ReasonVoided}, {paidAt, ReasonExpired}, {paidAt.Add(2 * time.Second), ReasonPaidLate}} {
+	}{{paidAt, ReasonCancelled}, {paidAt, ReasonVoided}, {paidAt, ReasonExpired},
+		{paidAt.Add(2 * time.Second), ReasonPaidLate}} {
 		e := g.payAt(orders[i], fmt.Sprint("p", i), 100, c.at)
 		due := g.state.ViewRefunds(0, 10)
 		if e.Kind != RefundBecameDue || e.Reason != c.want || len(due) != i+1 || due[i].Why != c.want {

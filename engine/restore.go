@@ -33,7 +33,8 @@ func ReadState(from io.Reader) (*State, error) {
 	var body bytes.Buffer
 	for {
 		kind, n, err := readBlock(from, &body)
-		if err == nil && (kind < last || kind == last && (kind == blockHead || kind == blockSwitches) || kind != blockHead && last == 0) {
+		if err == nil && (kind < last || kind == last && (kind == blockHead || kind == blockSwitches) ||
+			kind != blockHead && last == 0) {
 			err = fmt.Errorf("%w: block %d after block %d", ErrMalformed, kind, last)
 		}
 		if err == nil && kind == blockEnd && body.Len() > 0 {
@@ -41,7 +42,8 @@ func ReadState(from io.Reader) (*State, error) {
 		}
 		if err == nil && kind == blockEnd {
 			if s.rules > RulesVersion {
-				return nil, fmt.Errorf("snapshot of rules version %d, this build knows %d: %w", s.rules, RulesVersion, ErrRulesTooNew)
+				return nil, fmt.Errorf("snapshot of rules version %d, this build knows %d: %w", s.rules, RulesVersion,
+					ErrRulesTooNew)
 			}
 			if err := s.restore(); err != nil {
 				return nil, err
@@ -122,7 +124,8 @@ func (s *snapshotReader) readRow(c *coder, kind byte) {
 		x := &Session{Handle: SessionHandle(len(s.sessions) + 1)}
 		x.fields(c)
 		c.check((x.State == Settled || x.settledOrders == 0 && !x.cleared && x.Sealed == 0) &&
-			x.dropped <= x.settledOrders && (x.dropped == 0 || x.cleared), "a session without its orders that is not settled")
+			x.dropped <= x.settledOrders && (x.dropped == 0 || x.cleared),
+			"a session without its orders that is not settled")
 		c.check(s.sessionByID[x.ID] == nil, "a session is there twice")
 		c.check(s.sales[x.Sale] != nil, "a session of no sale")
 		s.sessions = append(s.sessions, x)
@@ -228,7 +231,8 @@ func (s *snapshotReader) readOrder(c *coder) {
 func (x *Session) checkLives() error {
 	last := uint32(0)
 	for i, g := range x.lives {
-		if g.first <= last || i == 0 && g.first != 1 || int(g.first) > x.Orders() || g.life == 0 || i > 0 && g.life == x.lives[i-1].life {
+		if g.first <= last || i == 0 && g.first != 1 || int(g.first) > x.Orders() || g.life == 0 ||
+			i > 0 && g.life == x.lives[i-1].life {
 			return fmt.Errorf("%w: life %d of session %q can't be", ErrMalformed, i+1, x.ID)
 		}
 		last = g.first
@@ -309,13 +313,15 @@ func (s *State) restoreLines() error {
 			case Waiting:
 				place := s.detailsOf(ref).place
 				if place == 0 || place > l.lastPlace {
-					return fmt.Errorf("%w: order %d of session %q waits without a place in line", ErrMalformed, i+1, x.ID)
+					return fmt.Errorf("%w: order %d of session %q waits without a place in line", ErrMalformed, i+1,
+						x.ID)
 				}
 				waiting[o.Listing-1] = append(waiting[o.Listing-1], timer{Time(place), ref.Ordinal})
 				units[o.Listing-1] += int64(o.Quantity)
 			case Entered:
 				if l.Draw == 0 || l.DrawState == DrawDone {
-					return fmt.Errorf("%w: order %d of session %q is in a draw that there is not", ErrMalformed, i+1, x.ID)
+					return fmt.Errorf("%w: order %d of session %q is in a draw that there is not", ErrMalformed, i+1,
+						x.ID)
 				}
 				s.addEntrant(l, ref, o.traits&traitLate != 0)
 			}
@@ -324,7 +330,8 @@ func (s *State) restoreLines() error {
 	for i, l := range s.listings {
 		// Nobody takes two places with one order: this bounds what a waitlist needs.
 		if int(l.lastPlace) > s.sessions[l.Session-1].Orders() {
-			return fmt.Errorf("%w: listing %d has given out %d places in line, more than there are orders", ErrMalformed, l.Handle, l.lastPlace)
+			return fmt.Errorf("%w: listing %d has given out %d places in line, more than there are orders",
+				ErrMalformed, l.Handle, l.lastPlace)
 		}
 		slices.SortFunc(waiting[i], func(a, b timer) int { return cmp.Compare(a.at, b.at) })
 		for j, d := range waiting[i] {
@@ -334,8 +341,8 @@ func (s *State) restoreLines() error {
 			l.waitlist.add(uint32(d.at), d.who)
 		}
 		if units[i] != l.Waiting || int64(l.pool.count) != l.Entrants {
-			return fmt.Errorf("%w: listing %d counts %d units waited for and %d entrants, its orders %d and %d", ErrMalformed,
-				l.Handle, l.Waiting, l.Entrants, units[i], l.pool.count)
+			return fmt.Errorf("%w: listing %d counts %d units waited for and %d entrants, its orders %d and %d",
+				ErrMalformed, l.Handle, l.Waiting, l.Entrants, units[i], l.pool.count)
 		}
 		if l.Aside != 0 && l.waitlist.count == 0 {
 			return fmt.Errorf("%w: listing %d has something set aside, and nobody is in line", ErrMalformed, l.Handle)

@@ -30,15 +30,21 @@ func TestCraftedSnapshotsAreRefused(t *testing.T) {
 		change func(s *State)
 		says   string
 	}{
-		{"two orders follow each other", func(s *State) { s.mutOrder(OrderRef{1, 1}).previous = OrderRef{1, 3} }, "follow"},
+		{"two orders follow each other", func(s *State) {
+			s.mutOrder(OrderRef{1, 1}).previous = OrderRef{1, 3}
+		}, "follow"},
 		{"a cycle across sessions", func(s *State) { s.mutOrder(OrderRef{1, 1}).previous = OrderRef{2, 1} }, "follow"},
 		{"an order that nothing leads to", func(s *State) { s.shoppers.rows.mut(0).kept = OrderRef{1, 3} }, "lead"},
-		{"an order of another shopper before it", func(s *State) { s.mutOrder(OrderRef{1, 3}).previous = OrderRef{1, 2} }, "follow"},
+		{"an order of another shopper before it", func(s *State) {
+			s.mutOrder(OrderRef{1, 3}).previous = OrderRef{1, 2}
+		}, "follow"},
 		{"a session twice", func(s *State) { s.sessions[1].ID = "s" }, "twice"},
 		{"a session of no sale", func(s *State) { s.sessions[1].Sale = "none" }, "sale"},
 		{"a listing twice", func(s *State) { s.listings[1].SKU = "sku-1" }, "twice"},
 		{"a session that lists a listing twice", func(s *State) { s.sessions[0].Listings[1] = 1 }, "list"},
-		{"a session that hides a listing", func(s *State) { s.sessions[0].Listings = s.sessions[0].Listings[:1] }, "list"},
+		{"a session that hides a listing", func(s *State) {
+			s.sessions[0].Listings = s.sessions[0].Listings[:1]
+		}, "list"},
 		{"in line out of line", func(s *State) { s.mutOrder(OrderRef{1, 2}).PayBy -= 5 }, "line"},
 		{"due after the line's end", func(s *State) { s.sessions[0].lastDue = 0 }, "line"},
 		{"a time beyond all", func(s *State) { s.mutOrder(OrderRef{1, 3}).PayBy = Never }, "time"},
@@ -94,20 +100,34 @@ func TestCraftedWaitlistsAndListsAreRefused(t *testing.T) {
 		{"fewer waiting than counted", func(s *State) { s.listings[0].Waiting++ }, "counts"},
 		{"fewer entrants than counted", func(s *State) { s.listings[1].Entrants++ }, "counts"},
 		{"an entrant of no draw", func(s *State) { s.mutOrder(entered).Listing = 1 }, "a draw that there is not"},
-		{"an entrant of a draw that is done", func(s *State) { s.listings[1].DrawState = DrawDone }, "a draw that there is not"},
+		{"an entrant of a draw that is done", func(s *State) {
+			s.listings[1].DrawState = DrawDone
+		}, "a draw that there is not"},
 		{"an unknown state of a draw", func(s *State) { s.listings[1].DrawState = 9 }, "draw"},
-		{"one who waits in the line of dues", func(s *State) { s.mutOrder(waiting).inSequence = true }, "can't have come"},
-		{"a grant with a reason to pass", func(s *State) { s.mutOrder(OrderRef{1, 2}).Why = ReasonGone }, "can't have come"},
+		{"one who waits in the line of dues", func(s *State) {
+			s.mutOrder(waiting).inSequence = true
+		}, "can't have come"},
+		{"a grant with a reason to pass", func(s *State) {
+			s.mutOrder(OrderRef{1, 2}).Why = ReasonGone
+		}, "can't have come"},
 		{"unknown traits", func(s *State) { s.mutOrder(waiting).traits = traitsEnd }, "can't have come"},
-		{"a roster of no listing", func(s *State) { s.rosters[RosterID{Kind: RosterReserved, Listing: 99}] = s.newRoster() }, "roster of nothing"},
-		{"a roster without a name", func(s *State) { s.rosters[RosterID{Kind: RosterAllowed}] = s.newRoster() }, "roster of nothing"},
-		{"a roster of no kind", func(s *State) { s.rosters[RosterID{Kind: rosterKindEnd}] = s.newRoster() }, "roster of nothing"},
+		{"a roster of no listing", func(s *State) {
+			s.rosters[RosterID{Kind: RosterReserved, Listing: 99}] = s.newRoster()
+		}, "roster of nothing"},
+		{"a roster without a name", func(s *State) {
+			s.rosters[RosterID{Kind: RosterAllowed}] = s.newRoster()
+		}, "roster of nothing"},
+		{"a roster of no kind", func(s *State) {
+			s.rosters[RosterID{Kind: rosterKindEnd}] = s.newRoster()
+		}, "roster of nothing"},
 		{"a staging that is not there", func(s *State) { s.rosters[tea].stage = 5 }, "staging"},
 		{"a staging of nobody", func(s *State) { s.rosters[vip].stage = 0 }, "staged for none"},
 		{"a row of an unknown level", func(s *State) { s.rosters[vip].rows.rows.mut(0).kept.level = levelEnd }, "row"},
 		{"a row from beyond all time", func(s *State) { s.rosters[vip].rows.rows.mut(0).kept.since = Never }, "time"},
 		{"a switch that can't be so", func(s *State) { s.board.now[SwitchTickets] = 9 }, "switch"},
-		{"profiles out of order", func(s *State) { s.board.profiles = append(s.board.profiles, s.board.profiles[0]) }, "profile"},
+		{"profiles out of order", func(s *State) {
+			s.board.profiles = append(s.board.profiles, s.board.profiles[0])
+		}, "profile"},
 		{"a profile of no session", func(s *State) { s.board.clocked[0].session = 99 }, "profile of no session"},
 		{"a change that can't have been", func(s *State) { s.board.history[0].Action = 0 }, "change of switches"},
 		{"an unknown challenge", func(s *State) { s.listings[0].Challenge = 9 }, "challenge"},
@@ -159,7 +179,8 @@ func TestSnapshotBlocksMissingOrDoubled(t *testing.T) {
 	var end bytes.Buffer
 	b.to = &end
 	b.block(blockEnd, []byte("x"))
-	if _, err := ReadState(bytes.NewReader(joined(head, append(blocks[:len(blocks)-1:len(blocks)-1], end.Bytes())...))); err == nil {
+	if _, err := ReadState(bytes.NewReader(joined(head, append(blocks[:len(blocks)-1:len(blocks)-1],
+		end.Bytes())...))); err == nil {
 		t.Error("read with an end that is not empty")
 	}
 }

@@ -47,7 +47,8 @@ func (id RosterID) String() string {
 }
 
 func (id RosterID) compare(other RosterID) int {
-	return cmp.Or(cmp.Compare(id.Kind, other.Kind), cmp.Compare(id.Listing, other.Listing), cmp.Compare(id.Name, other.Name))
+	return cmp.Or(cmp.Compare(id.Kind, other.Kind), cmp.Compare(id.Listing, other.Listing),
+		cmp.Compare(id.Name, other.Name))
 }
 
 // Level is what a list says of somebody.
@@ -131,10 +132,12 @@ func ValidRosterRow(kind RosterKind, id string, level Level) string {
 		}
 	case RosterRiskPhone:
 		if len(id) < 4 || len(id) > 16 || id[0] != '+' || strings.Trim(id[1:], "0123456789") != "" {
-			return fmt.Sprintf("%q is no phone number like +8613800138000; without a country code, home_country must be set", clip(id))
+			return fmt.Sprintf("%q is no phone number like +8613800138000; without a country code, home_country "+
+				"must be set", clip(id))
 		}
 	case RosterRiskAddress:
-		if len(id) == 0 || len(id) > MaxShopperBytes*2 || strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }) {
+		odd := func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }
+		if len(id) == 0 || len(id) > MaxShopperBytes*2 || strings.ContainsFunc(id, odd) {
 			return fmt.Sprintf("%q is no address: one line of 1 to %d bytes of UTF-8", clip(id), MaxShopperBytes*2)
 		}
 	case RosterRiskIP:

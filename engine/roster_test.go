@@ -40,7 +40,8 @@ func TestRosterIsStagedAndThenThere(t *testing.T) {
 	if level("new") != LevelNone || level("old") != LevelBlock || g.state.RosterCount(id) != 2 {
 		t.Error("what is staged counts before its commit")
 	}
-	for what, e := range map[string]Event{"of an older staging": commit(1, 1), "of too few rows": commit(2, 2), "of too many": commit(2, 4), "of none": commit(0, 3)} {
+	for what, e := range map[string]Event{"of an older staging": commit(1, 1), "of too few rows": commit(2, 2),
+		"of too many": commit(2, 4), "of none": commit(0, 3)} {
 		if e.Kind != CommandRefused || e.Reason != ReasonConflict {
 			t.Errorf("a commit %s: %v", what, e)
 		}
@@ -48,14 +49,17 @@ func TestRosterIsStagedAndThenThere(t *testing.T) {
 	if e := commit(2, 3); e.Kind != RosterEdited || e.Quantity != 3 {
 		t.Errorf("the commit: %v", e)
 	}
-	if level("old") != LevelNone || level("both") != LevelListed || level("new") != LevelChallenge || level("newer") != LevelChallenge || level("lost") != LevelNone {
+	if level("old") != LevelNone || level("both") != LevelListed || level("new") != LevelChallenge ||
+		level("newer") != LevelChallenge || level("lost") != LevelNone {
 		t.Error("not what was staged")
 	}
 	if e := commit(2, 3); e.Kind != CommandRefused {
 		t.Errorf("the commit again: %v", e)
 	}
 	g.follow(twin)
-	if eff := g.do(Command{Kind: CmdEditRoster, Edit: RosterEdit{Roster: id, Action: RosterDrop}}); !slices.Contains(eff.Rosters, id) || level("new") != LevelNone || len(g.state.Rosters()) != 0 {
+	if eff := g.do(Command{Kind: CmdEditRoster, Edit: RosterEdit{Roster: id,
+		Action: RosterDrop}}); !slices.Contains(eff.Rosters, id) || level("new") != LevelNone ||
+		len(g.state.Rosters()) != 0 {
 		t.Error("dropped, and still there")
 	}
 }
@@ -66,12 +70,17 @@ func TestRosterEditIsWholeOrNotAtAll(t *testing.T) {
 	g.session("s", nil, ListingSpec{Stock: 1, Reservation: true})
 	long := strings.Repeat("x", MaxShopperBytes+1)
 	for what, e := range map[string]RosterEdit{
-		"an empty id":            {Roster: RosterID{Kind: RosterAllowed, Name: "vip"}, Rows: rows(LevelListed, "ann", "")},
-		"a long id":              {Roster: RosterID{Kind: RosterAllowed, Name: "vip"}, Rows: rows(LevelListed, "ann", long)},
-		"a level of risk":        {Roster: RosterID{Kind: RosterAllowed, Name: "vip"}, Rows: append(rows(LevelListed, "ann"), rows(LevelBlock, "bob")...)},
-		"no level at all":        {Roster: RosterID{Kind: RosterRiskShopper}, Rows: rows(levelEnd, "ann")},
-		"no phone":               {Roster: RosterID{Kind: RosterRiskPhone}, Rows: rows(LevelBlock, "+8613800138000", "13800138000")},
-		"no prefix":              {Roster: RosterID{Kind: RosterRiskIP}, Rows: rows(LevelBlock, "203.0.113.0/24", "203.0.113.0/33")},
+		"an empty id": {Roster: RosterID{Kind: RosterAllowed, Name: "vip"},
+			Rows: rows(LevelListed, "ann", "")},
+		"a long id": {Roster: RosterID{Kind: RosterAllowed, Name: "vip"},
+			Rows: rows(LevelListed, "ann", long)},
+		"a level of risk": {Roster: RosterID{Kind: RosterAllowed, Name: "vip"},
+			Rows: append(rows(LevelListed, "ann"), rows(LevelBlock, "bob")...)},
+		"no level at all": {Roster: RosterID{Kind: RosterRiskShopper}, Rows: rows(levelEnd, "ann")},
+		"no phone": {Roster: RosterID{Kind: RosterRiskPhone},
+			Rows: rows(LevelBlock, "+8613800138000", "13800138000")},
+		"no prefix": {Roster: RosterID{Kind: RosterRiskIP},
+			Rows: rows(LevelBlock, "203.0.113.0/24", "203.0.113.0/33")},
 		"a prefix with its host": {Roster: RosterID{Kind: RosterRiskIP}, Rows: rows(LevelBlock, "203.0.113.7/24")},
 		"an address of lines":    {Roster: RosterID{Kind: RosterRiskAddress}, Rows: rows(LevelBlock, "a\nb")},
 		"no name":                {Roster: RosterID{Kind: RosterAllowed}, Rows: rows(LevelListed, "ann")},
@@ -98,7 +107,8 @@ func TestRosterEditIsWholeOrNotAtAll(t *testing.T) {
 
 func TestRosterRowsAsWritten(t *testing.T) {
 	for in, want := range map[string]string{
-		"203.0.113.7": "203.0.113.7/32", "203.0.113.7/24": "203.0.113.0/24", "2001:db8::1": "2001:db8::1/128", "2001:DB8::/32": "2001:db8::/32",
+		"203.0.113.7": "203.0.113.7/32", "203.0.113.7/24": "203.0.113.0/24", "2001:db8::1": "2001:db8::1/128",
+		"2001:DB8::/32":      "2001:db8::/32",
 		"::ffff:203.0.113.7": "203.0.113.7/32", "fe80::1%eth0": "", "x": "", "": "", "203.0.113.0/33": "",
 	} {
 		if got := CanonicalPrefix(in); got != want {
@@ -108,7 +118,8 @@ func TestRosterRowsAsWritten(t *testing.T) {
 			t.Errorf("%q is not written as it is", want)
 		}
 	}
-	for name, want := range map[string]Level{"none": LevelNone, "watch": LevelListed, "challenge": LevelChallenge, "block": LevelBlock} {
+	for name, want := range map[string]Level{"none": LevelNone, "watch": LevelListed, "challenge": LevelChallenge,
+		"block": LevelBlock} {
 		if got, ok := ParseLevel(name); !ok || got != want {
 			t.Errorf("level %q is %d", name, got)
 		}
@@ -121,7 +132,9 @@ func TestRosterRowsAsWritten(t *testing.T) {
 // Reserving and taking it back a million times leaves one row behind.
 func TestReserveLoopsLeaveNothing(t *testing.T) {
 	g := newGroup(t)
-	x := g.session("s", func(x *SessionPlan) { x.Start, x.End = x.Start.Add(time.Hour), x.End.Add(time.Hour) }, ListingSpec{Stock: 1, Reservation: true})
+	x := g.session("s", func(x *SessionPlan) {
+		x.Start, x.End = x.Start.Add(time.Hour), x.End.Add(time.Hour)
+	}, ListingSpec{Stock: 1, Reservation: true})
 	l := x.Listings[0]
 	var commands []Command
 	for i := range 8192 {
@@ -134,10 +147,12 @@ func TestReserveLoopsLeaveNothing(t *testing.T) {
 			t.Fatalf("%v of rosters %v", eff.Primary[1], eff.Rosters)
 		}
 	}
-	if after := len(encoded(t, g.state.Snapshot())); after > before+4 || g.state.CountsOf(g.state.Listing(l)).Reserved != 0 {
+	if after := len(encoded(t, g.state.Snapshot())); after > before+4 ||
+		g.state.CountsOf(g.state.Listing(l)).Reserved != 0 {
 		t.Errorf("the snapshot has grown from %d to %d bytes", before, after)
 	}
-	if e := g.one(Command{Kind: CmdReserve, Listing: l, Shopper: []byte("a b")}); e.Kind != CommandRefused || e.Reason != ReasonRefused {
+	if e := g.one(Command{Kind: CmdReserve, Listing: l, Shopper: []byte("a b")}); e.Kind != CommandRefused ||
+		e.Reason != ReasonRefused {
 		t.Errorf("an id that is none: %v", e)
 	}
 }
@@ -154,7 +169,8 @@ func TestFrozenRosterStays(t *testing.T) {
 	g.edit(RosterEdit{Roster: id, Action: RosterStage, Stage: 1, Rows: rows(LevelListed, ids[:10]...)})
 	snap := g.state.Snapshot()
 	before := encoded(t, snap)
-	g.edit(RosterEdit{Roster: id, Action: RosterPut, Rows: append(rows(LevelNone, ids[:500]...), rows(LevelListed, "more")...)})
+	g.edit(RosterEdit{Roster: id, Action: RosterPut, Rows: append(rows(LevelNone, ids[:500]...),
+		rows(LevelListed, "more")...)})
 	g.edit(RosterEdit{Roster: id, Action: RosterStage, Stage: 1, Rows: rows(LevelListed, ids[10:20]...)})
 	g.edit(RosterEdit{Roster: id, Action: RosterCommit, Stage: 1, Count: 20})
 	if !bytes.Equal(encoded(t, snap), before) {

@@ -32,8 +32,10 @@ func TestRulesTooNewChangesNothing(t *testing.T) {
 // A batch that its fence refuses raises no rules.
 func TestStaleRaiseIsStale(t *testing.T) {
 	g := newGroup(t)
-	mustFail(t, g.try(EncodeBatch(BatchHeader{Epoch: 99, Sequence: 1, Time: g.clock}, Command{Kind: CmdRaiseRules, RulesVersion: RulesVersion + 1})), ErrStaleEpoch)
-	if e := g.one(Command{Kind: CmdRaiseRules, RulesVersion: 1}); e.Kind != CommandRefused || e.Reason != ReasonConflict {
+	mustFail(t, g.try(EncodeBatch(BatchHeader{Epoch: 99, Sequence: 1, Time: g.clock},
+		Command{Kind: CmdRaiseRules, RulesVersion: RulesVersion + 1})), ErrStaleEpoch)
+	if e := g.one(Command{Kind: CmdRaiseRules, RulesVersion: 1}); e.Kind != CommandRefused ||
+		e.Reason != ReasonConflict {
 		t.Errorf("raising to the same: %v", e)
 	}
 }
@@ -84,7 +86,8 @@ func TestSamePaymentWithAnotherAmount(t *testing.T) {
 	if e := g.pay(ref, "p1"); e.Kind != OrderUnchanged {
 		t.Errorf("again: %v", e)
 	}
-	if e := g.one(Command{Kind: CmdPayOrder, Order: ref, Amount: 1, Currency: "CNY", PaymentID: "p1"}); e.Kind != CommandRefused || e.Reason != ReasonAmount {
+	if e := g.one(Command{Kind: CmdPayOrder, Order: ref, Amount: 1, Currency: "CNY",
+		PaymentID: "p1"}); e.Kind != CommandRefused || e.Reason != ReasonAmount {
 		t.Errorf("with another amount: %v", e)
 	}
 	before := *g.state.Order(ref)

@@ -36,19 +36,24 @@ func sample(t *testing.T, file string, write func() []byte) []byte {
 func sampleGroup(t testing.TB) *group {
 	g := newGroup(t)
 	g.turn(ProfileDefine, "rush", Setting{SwitchRates, 50}, Setting{SwitchTickets, 2})
-	g.plan(&Plan{Products: []Product{{ID: "mask", Currency: "CNY", Name: Text{{"en", "Masks"}, {"zh", "口罩"}}, Image: "https://example.com/p.png",
-		Supplier: "s", ListPrice: 4900, Place: &Place{31.2304, 121.4737}}, {ID: "tea", Currency: "CNY"}, {ID: "fan", Currency: "CNY"}},
-		Sales: []SalePlan{{Sale: Sale{ID: "sale", Name: Text{{"en", "Fans' Day"}}, Timezone: "Asia/Shanghai", Months: []Time{clockStart - 1000, clockStart + 1_000_000},
-			Messages: []Message{{"sold_out", Text{{"en", "Gone."}, {"zh", "没了"}}}}},
-			Sessions: []SessionPlan{
-				{SessionSpec: SessionSpec{ID: "ten", StartSpec: "now", Start: clockStart, End: clockStart + 3_600_000, PayWithin: 15 * time.Minute,
-					PayGrace: 2 * time.Minute, Publish: true, Profile: "rush"},
-					Listings: []ListingSpec{
-						{SKU: "mask", Price: 100, Stock: 2, LimitPerShopper: 1, Waitlist: true, LimitPerMonth: 2, Ticket: true, Challenge: ChallengeImage},
-						{SKU: "fan", Price: 300, Stock: 1, Draw: 30 * time.Second, Waitlist: true}}},
-				{SessionSpec: SessionSpec{ID: "eleven", StartSpec: "later", Start: clockStart + 3_600_000, End: clockStart + 7_200_000, PayWithin: time.Minute, Publish: true},
-					Listings: []ListingSpec{{SKU: "tea", Price: 200, Stock: 5, Reservation: true, AllowList: "vip"}}},
-			}}}})
+	g.plan(&Plan{Products: []Product{{ID: "mask", Currency: "CNY", Name: Text{{"en", "Masks"}, {"zh", "口罩"}},
+		Image:    "https://example.com/p.png",
+		Supplier: "s", ListPrice: 4900, Place: &Place{31.2304, 121.4737}}, {ID: "tea", Currency: "CNY"},
+		{ID: "fan", Currency: "CNY"}}, Sales: []SalePlan{{Sale: Sale{ID: "sale", Name: Text{{"en", "Fans' Day"}},
+		Timezone: "Asia/Shanghai", Months: []Time{clockStart - 1000, clockStart + 1_000_000},
+		Messages: []Message{{"sold_out", Text{{"en", "Gone."}, {"zh", "没了"}}}}},
+		Sessions: []SessionPlan{
+			{SessionSpec: SessionSpec{ID: "ten", StartSpec: "now", Start: clockStart, End: clockStart + 3_600_000,
+				PayWithin: 15 * time.Minute,
+				PayGrace:  2 * time.Minute, Publish: true, Profile: "rush"},
+				Listings: []ListingSpec{
+					{SKU: "mask", Price: 100, Stock: 2, LimitPerShopper: 1, Waitlist: true, LimitPerMonth: 2,
+						Ticket: true, Challenge: ChallengeImage},
+					{SKU: "fan", Price: 300, Stock: 1, Draw: 30 * time.Second, Waitlist: true}}},
+			{SessionSpec: SessionSpec{ID: "eleven", StartSpec: "later", Start: clockStart + 3_600_000,
+				End: clockStart + 7_200_000, PayWithin: time.Minute, Publish: true},
+				Listings: []ListingSpec{{SKU: "tea", Price: 200, Stock: 5, Reservation: true, AllowList: "vip"}}},
+		}}}})
 	mask, fan, tea := ListingHandle(1), ListingHandle(2), ListingHandle(3)
 	grab := func(l ListingHandle, shopper string, ticket uint64) OrderRef {
 		c := g.placeHold(l, shopper, "k", 1)
@@ -80,12 +85,18 @@ func sampleGroup(t testing.TB) *group {
 }
 
 var sampleEdits = []RosterEdit{
-	{Roster: RosterID{Kind: RosterAllowed, Name: "vip"}, Action: RosterPut, Rows: []RosterEntry{{[]byte("ann"), LevelListed}}},
-	{Roster: RosterID{Kind: RosterAllowed, Name: "vip"}, Action: RosterStage, Stage: 9, Rows: []RosterEntry{{[]byte("bob"), LevelListed}, {[]byte("cai"), LevelListed}}},
-	{Roster: RosterID{Kind: RosterRiskShopper}, Action: RosterPut, Rows: []RosterEntry{{[]byte("zed"), LevelBlock}, {[]byte("yan"), LevelChallenge}}},
-	{Roster: RosterID{Kind: RosterRiskPhone}, Action: RosterPut, Rows: []RosterEntry{{[]byte("+8613800138000"), LevelBlock}}},
-	{Roster: RosterID{Kind: RosterRiskAddress}, Action: RosterPut, Rows: []RosterEntry{{[]byte("南京路 1"), LevelListed}}},
-	{Roster: RosterID{Kind: RosterRiskIP}, Action: RosterPut, Rows: []RosterEntry{{[]byte("203.0.113.0/24"), LevelBlock}}},
+	{Roster: RosterID{Kind: RosterAllowed, Name: "vip"}, Action: RosterPut,
+		Rows: []RosterEntry{{[]byte("ann"), LevelListed}}},
+	{Roster: RosterID{Kind: RosterAllowed, Name: "vip"}, Action: RosterStage, Stage: 9,
+		Rows: []RosterEntry{{[]byte("bob"), LevelListed}, {[]byte("cai"), LevelListed}}},
+	{Roster: RosterID{Kind: RosterRiskShopper}, Action: RosterPut,
+		Rows: []RosterEntry{{[]byte("zed"), LevelBlock}, {[]byte("yan"), LevelChallenge}}},
+	{Roster: RosterID{Kind: RosterRiskPhone}, Action: RosterPut,
+		Rows: []RosterEntry{{[]byte("+8613800138000"), LevelBlock}}},
+	{Roster: RosterID{Kind: RosterRiskAddress}, Action: RosterPut,
+		Rows: []RosterEntry{{[]byte("南京路 1"), LevelListed}}},
+	{Roster: RosterID{Kind: RosterRiskIP}, Action: RosterPut,
+		Rows: []RosterEntry{{[]byte("203.0.113.0/24"), LevelBlock}}},
 }
 
 func TestSampleSnapshotIsRead(t *testing.T) {
@@ -96,25 +107,30 @@ func TestSampleSnapshotIsRead(t *testing.T) {
 	}
 	ann := OrderRef{1, 1}
 	v, ok := s.View(ann)
-	want := OrderView{Ref: ann, OrderNo: s.OrderNo(ann), Shopper: "ann", Session: "ten", SKU: "mask", Quantity: 1, Amount: 100, Currency: "CNY",
-		State: Paid, GrantedAt: clockStart, PayBy: clockStart + 900_000, ChangedAt: clockStart, PaymentID: "p1", PaidAt: clockStart,
-		Transaction: Transaction{7}, Receiver: Receiver{"Ann", "123", "Here"}, HasReceiver: true}
+	want := OrderView{Ref: ann, OrderNo: s.OrderNo(ann), Shopper: "ann", Session: "ten", SKU: "mask", Quantity: 1,
+		Amount: 100, Currency: "CNY", State: Paid, GrantedAt: clockStart, PayBy: clockStart + 900_000,
+		ChangedAt: clockStart, PaymentID: "p1", PaidAt: clockStart, Transaction: Transaction{7},
+		Receiver: Receiver{"Ann", "123", "Here"}, HasReceiver: true}
 	if !ok || v != want {
 		t.Errorf("order %+v, want %+v", v, want)
 	}
-	if due := s.ViewRefunds(0, 9); len(due) != 1 || due[0].PaymentID != "p2" || due[0].Why != ReasonPaidTwice || due[0].PaidAt != clockStart-1000 {
+	if due := s.ViewRefunds(0, 9); len(due) != 1 || due[0].PaymentID != "p2" || due[0].Why != ReasonPaidTwice ||
+		due[0].PaidAt != clockStart-1000 {
 		t.Errorf("refunds %+v", due)
 	}
 	if v, _ := s.View(OrderRef{1, 2}); v.PayBy != clockStart+1_200_000 {
 		t.Errorf("the extended hold: %+v", v)
 	}
-	if got := s.Product("mask").Name.In("zh") + s.Product("mask").Name.In("fr") + s.Product("mask").Place.String(); got != "口罩Masks31.2304,121.4737" {
+	if got := s.Product("mask").Name.In("zh") + s.Product("mask").Name.In("fr") +
+		s.Product("mask").Place.String(); got != "口罩Masks31.2304,121.4737" {
 		t.Errorf("product: %s", got)
 	}
-	if mask, want := s.CountsOf(s.Listing(1)), (Counts{Session: "ten", SKU: "mask", Stock: 2, Held: 1, Paid: 1, Shoppers: 2, Waiting: 1, State: ListingSoldOut, LogIndex: s.LogIndex()}); mask != want {
+	if mask, want := s.CountsOf(s.Listing(1)), (Counts{Session: "ten", SKU: "mask", Stock: 2, Held: 1, Paid: 1,
+		Shoppers: 2, Waiting: 1, State: ListingSoldOut, LogIndex: s.LogIndex()}); mask != want {
 		t.Errorf("counts %+v, want %+v", mask, want)
 	}
-	if fan, tea := s.CountsOf(s.Listing(2)), s.CountsOf(s.Listing(3)); fan.Entrants != 2 || fan.Available != 1 || tea.Reserved != 1 {
+	if fan, tea := s.CountsOf(s.Listing(2)), s.CountsOf(s.Listing(3)); fan.Entrants != 2 || fan.Available != 1 ||
+		tea.Reserved != 1 {
 		t.Errorf("counts %+v and %+v", fan, tea)
 	}
 	for order, want := range map[OrderRef]OrderView{
@@ -122,7 +138,8 @@ func TestSampleSnapshotIsRead(t *testing.T) {
 		{1, 4}: {State: Waiting, Position: 1, Shopper: "dov"},
 		{1, 5}: {State: Entered, Shopper: "eva"},
 	} {
-		if v, _ := s.View(order); v.State != want.State || v.Why != want.Why || v.Position != want.Position || v.Shopper != want.Shopper {
+		if v, _ := s.View(order); v.State != want.State || v.Why != want.Why || v.Position != want.Position ||
+			v.Shopper != want.Shopper {
 			t.Errorf("order %v: %+v", order, v)
 		}
 	}
@@ -135,7 +152,8 @@ func TestSampleSnapshotIsRead(t *testing.T) {
 	if sale := s.Sale("sale"); len(sale.Months) != 2 || sale.Messages[0].Text.In("zh") != "没了" {
 		t.Errorf("sale %+v", sale)
 	}
-	if s.board.profile != "rush" || s.Switches()[SwitchRates] != 50 || len(s.board.clocked) != 1 || s.board.base != NormalSwitches() || len(s.board.history) != 1 {
+	if s.board.profile != "rush" || s.Switches()[SwitchRates] != 50 || len(s.board.clocked) != 1 ||
+		s.board.base != NormalSwitches() || len(s.board.history) != 1 {
 		t.Errorf("switches %+v", s.board)
 	}
 	for _, e := range sampleEdits {
@@ -151,7 +169,8 @@ func TestSampleSnapshotIsRead(t *testing.T) {
 	if vip := s.rosters[sampleEdits[0].Roster]; vip.stage != 9 || vip.staged.rows.rows.len() != 2 {
 		t.Errorf("staged: %d", vip.stage)
 	}
-	for version, want := range map[string]error{snapshotMagic + "\x02": ErrNewerFormat, "DOORSNAP\x03": ErrOlderFormat} {
+	for version, want := range map[string]error{snapshotMagic + "\x02": ErrNewerFormat,
+		"DOORSNAP\x03": ErrOlderFormat} {
 		_, err := ReadState(strings.NewReader(version + string(data[len(version):])))
 		mustFail(t, err, want)
 	}
@@ -159,19 +178,27 @@ func TestSampleSnapshotIsRead(t *testing.T) {
 
 func TestSampleBatchIsRead(t *testing.T) {
 	commands := []Command{
-		{Kind: CmdPlaceHold, Listing: 1, Shopper: []byte("ann"), Key: Key{1, 2, 3}, Quantity: 2, Deadline: clockStart + 1000, Waitlist: true, Ticket: 1 << 40, Transaction: Transaction{4}},
+		{Kind: CmdPlaceHold, Listing: 1, Shopper: []byte("ann"), Key: Key{1, 2, 3}, Quantity: 2,
+			Deadline: clockStart + 1000, Waitlist: true, Ticket: 1 << 40, Transaction: Transaction{4}},
 		{Kind: CmdApplyPlan, Operator: "op", Entropy: [32]byte{7}, Plan: &Plan{Sales: []SalePlan{{
-			Sale: Sale{ID: "s", Timezone: "UTC", Months: []Time{1, 2}, Messages: []Message{{"sold_out", Text{{"en", "Gone."}}}}},
-			Sessions: []SessionPlan{{SessionSpec: SessionSpec{ID: "x", Profile: "rush", PayWithin: time.Minute}, Listings: []ListingSpec{
-				{SKU: "p", LimitPerMonth: 2, Reservation: true, AllowList: "vip", Waitlist: true, Ticket: true, Challenge: ChallengeWork, Draw: 3 * time.Second}}}}}}}},
+			Sale: Sale{ID: "s", Timezone: "UTC", Months: []Time{1, 2},
+				Messages: []Message{{"sold_out", Text{{"en", "Gone."}}}}},
+			Sessions: []SessionPlan{{SessionSpec: SessionSpec{ID: "x", Profile: "rush", PayWithin: time.Minute},
+				Listings: []ListingSpec{
+					{SKU: "p", LimitPerMonth: 2, Reservation: true, AllowList: "vip", Waitlist: true, Ticket: true,
+						Challenge: ChallengeWork, Draw: 3 * time.Second}}}}}}}},
 		{Kind: CmdLeaveLine, Order: OrderRef{1, 2}, Shopper: []byte("bob")},
 		{Kind: CmdReserve, Listing: 3, Shopper: []byte("cai"), Withdraw: true},
 		{Kind: CmdEditRoster, Edit: sampleEdits[2], Operator: "op", Note: "why"},
-		{Kind: CmdEditRoster, Edit: RosterEdit{Roster: RosterID{Kind: RosterReserved, Listing: 3}, Action: RosterCommit, Stage: 5, Count: 1_000_000}, Operator: "op"},
-		{Kind: CmdSetSwitches, Switches: SwitchChange{Action: SwitchSet, Settings: []Setting{{SwitchRates, 50}, {SwitchDepth, 4096}}}, Operator: "op", Note: "why"},
-		{Kind: CmdSetProfile, Switches: SwitchChange{Action: ProfileDefine, Profile: "rush", Settings: []Setting{{SwitchTickets, 2}}}, Operator: "op"},
+		{Kind: CmdEditRoster, Edit: RosterEdit{Roster: RosterID{Kind: RosterReserved, Listing: 3}, Action: RosterCommit,
+			Stage: 5, Count: 1_000_000}, Operator: "op"},
+		{Kind: CmdSetSwitches, Switches: SwitchChange{Action: SwitchSet,
+			Settings: []Setting{{SwitchRates, 50}, {SwitchDepth, 4096}}}, Operator: "op", Note: "why"},
+		{Kind: CmdSetProfile, Switches: SwitchChange{Action: ProfileDefine, Profile: "rush",
+			Settings: []Setting{{SwitchTickets, 2}}}, Operator: "op"},
 		{Kind: CmdCancelHold, Order: OrderRef{1, 2}, Shopper: []byte("bob")},
-		{Kind: CmdPayOrder, Order: OrderRef{1, 3}, Amount: 4900, Currency: "CNY", PaymentID: "p1", PaidAt: clockStart, OrderNo: "no", Transaction: Transaction{5}},
+		{Kind: CmdPayOrder, Order: OrderRef{1, 3}, Amount: 4900, Currency: "CNY", PaymentID: "p1", PaidAt: clockStart,
+			OrderNo: "no", Transaction: Transaction{5}},
 		{Kind: CmdVoidOrder, Order: OrderRef{1, 4}, Operator: "op", Note: "why"},
 		{Kind: CmdExtendHold, Order: OrderRef{1, 5}, Deadline: clockStart, Operator: "op", Note: "why"},
 		{Kind: CmdSetReceiver, Order: OrderRef{1, 6}, Shopper: []byte("cai"), Receiver: Receiver{"Cai", "1", "Here"}},
@@ -191,7 +218,8 @@ func TestSampleBatchIsRead(t *testing.T) {
 		t.Fatalf("header %+v, %v", h, err)
 	}
 	if a, b := EncodeBatch(h, got...), EncodeBatch(header, commands...); !bytes.Equal(a, b) || !bytes.Equal(a, data) {
-		t.Errorf("read   %s\nwant   %s\nstored %s", hex.EncodeToString(a), hex.EncodeToString(b), hex.EncodeToString(data))
+		t.Errorf("read   %s\nwant   %s\nstored %s", hex.EncodeToString(a), hex.EncodeToString(b),
+			hex.EncodeToString(data))
 	}
 	newer := bytes.Clone(data)
 	newer[0] = batchVersion + 1

@@ -283,7 +283,8 @@ func (s *State) planSession(sale string, p *SessionPlan, entropy [32]byte) {
 func (s *State) planListing(x *Session, spec ListingSpec, entropy [32]byte) {
 	l := s.listingIn(x, spec.SKU)
 	if l == nil {
-		l = &Listing{Handle: ListingHandle(len(s.listings) + 1), Session: x.Handle, Stock: spec.Stock, Available: spec.Stock, Lowest: spec.Stock}
+		l = &Listing{Handle: ListingHandle(len(s.listings) + 1), Session: x.Handle, Stock: spec.Stock,
+			Available: spec.Stock, Lowest: spec.Stock}
 		l.SKU = spec.SKU
 		s.addListing(l)
 		x.Listings = append(x.Listings, l.Handle)

@@ -36,7 +36,8 @@ func (s *simulation) shop() {
 	var commands []Command
 	for i := range rapid.IntRange(2, 6).Draw(s.t, "grabs") {
 		c := s.grab()
-		c.Shopper = []byte(rapid.SampledFrom([]string{"ann", "bob", "cai", "dov", "eve", "fay", "gus", "hal"}).Draw(s.t, "of more"))
+		c.Shopper = []byte(rapid.SampledFrom([]string{"ann", "bob", "cai", "dov", "eve", "fay", "gus", "hal"}).Draw(s.t,
+			"of more"))
 		c.Listing = open[rapid.IntRange(0, len(open)-1).Draw(s.t, "open listing")]
 		c.Key = s.group.state.KeyOf(fmt.Appendf(nil, "n%d.%d", len(s.group.entries), i))
 		c.Deadline, c.Ticket, c.Quantity = Never, 0, uint32(rapid.SampledFrom([]int{1, 1, 1, 2}).Draw(s.t, "units"))
@@ -55,7 +56,8 @@ func (s *simulation) briskPlan() *Plan {
 		LimitPerShopper: uint32(rapid.SampledFrom([]int{0, 0, 0, 3}).Draw(s.t, "session limit"))}}
 	p := &Plan{}
 	for i := range rapid.IntRange(1, 2).Draw(s.t, "listings") {
-		l := ListingSpec{SKU: fmt.Sprint("sku-", i), Price: int64(100 * (i + 1)), Stock: int64(rapid.IntRange(2, 5).Draw(s.t, "stock")),
+		l := ListingSpec{SKU: fmt.Sprint("sku-", i), Price: int64(100 * (i + 1)),
+			Stock:           int64(rapid.IntRange(2, 5).Draw(s.t, "stock")),
 			LimitPerShopper: uint32(rapid.SampledFrom([]int{0, 0, 2}).Draw(s.t, "limit"))}
 		l.Waitlist = rapid.IntRange(0, 2).Draw(s.t, "has a line") == 0
 		l.LimitPerMonth = uint32(rapid.SampledFrom([]int{0, 0, 0, 4}).Draw(s.t, "month limit"))
@@ -125,7 +127,8 @@ func (s *simulation) payment() Command {
 		}
 		return c
 	}
-	c := Command{Kind: CmdPayOrder, Order: s.order(), Amount: 100, Currency: "CNY", PaymentID: fmt.Sprint("f", len(s.paid))}
+	c := Command{Kind: CmdPayOrder, Order: s.order(), Amount: 100, Currency: "CNY",
+		PaymentID: fmt.Sprint("f", len(s.paid))}
 	if rapid.IntRange(0, 2).Draw(s.t, "shared id") == 0 {
 		c.PaymentID = rapid.SampledFrom([]string{"p1", "p2", "p3", ""}).Draw(s.t, "payment")
 	}
@@ -139,7 +142,8 @@ func (s *simulation) payment() Command {
 	case 1:
 		c.Currency = "EUR"
 	}
-	c.PaidAt = rapid.SampledFrom([]Time{0, at - 1, at, at + 1, at.Add(-modelTick), s.group.clock, 1, -1, maxTime, maxTime + 1}).Draw(s.t, "paid at")
+	c.PaidAt = rapid.SampledFrom([]Time{0, at - 1, at, at + 1, at.Add(-modelTick), s.group.clock, 1, -1, maxTime,
+		maxTime + 1}).Draw(s.t, "paid at")
 	s.paid = append(s.paid, c)
 	return c
 }
@@ -150,7 +154,8 @@ func (s *simulation) confirmation() Command {
 	if due := s.group.state.ViewRefunds(0, 4); len(due) > 0 && rapid.IntRange(0, 3).Draw(s.t, "due") > 0 {
 		no = due[rapid.IntRange(0, len(due)-1).Draw(s.t, "which due")].No
 	}
-	return Command{Kind: CmdConfirmRefund, Refund: no, Note: rapid.SampledFrom([]string{"ref", "", "other"}).Draw(s.t, "reference")}
+	return Command{Kind: CmdConfirmRefund, Refund: no, Note: rapid.SampledFrom([]string{"ref", "", "other"}).Draw(s.t,
+		"reference")}
 }
 
 // settling asks for a session to be settled, or to leave the state: mostly for one that is over.
@@ -196,7 +201,8 @@ func (s *simulation) settleAll() {
 		commands = append(commands, Command{Kind: CmdConfirmRefund, Refund: r.No, Note: "at last"})
 	}
 	for _, x := range g.state.Sessions() {
-		commands = append(commands, Command{Kind: CmdSettleSession, Session: x.Handle}, Command{Kind: CmdClearSession, Session: x.Handle})
+		commands = append(commands, Command{Kind: CmdSettleSession, Session: x.Handle},
+			Command{Kind: CmdClearSession, Session: x.Handle})
 	}
 	s.play(commands...)
 	for _, x := range g.state.Sessions() {

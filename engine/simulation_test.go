@@ -55,8 +55,9 @@ func TestStateAgainstModel(t *testing.T) {
 // newModelled gives a simulation that is held against the model.
 func newModelled(t *rapid.T) *simulation {
 	sim := newSimulation(t, MaxTimersPerBatch)
-	sim.model = &model{now: sim.group.clock, rules: 1, products: map[string]bool{}, rosters: map[RosterID]*modelRoster{},
-		asked: map[string]bool{}, board: modelBoard{now: NormalSwitches(), before: NormalSwitches(), profiles: map[string][]Setting{}}}
+	sim.model = &model{now: sim.group.clock, rules: 1, products: map[string]bool{},
+		rosters: map[RosterID]*modelRoster{}, asked: map[string]bool{},
+		board: modelBoard{now: NormalSwitches(), before: NormalSwitches(), profiles: map[string][]Setting{}}}
 	sim.model.rank = func(o *modelOrder) (uint64, string) {
 		no := sim.group.state.OrderNo(o.ref)
 		return Rank(sim.group.state.Listing(o.listing.handle).Seed, no), no
@@ -85,7 +86,8 @@ func newSimulation(t *rapid.T, share int) *simulation {
 
 // limited gives a state whose batches have the simulation's share.
 func (s *simulation) limited(state *State) *State {
-	state.timerShare, state.clearShare, state.clearEvery = s.share, 1<<30, 0 // the model clears at once; see TestClearingInShares
+	// the model clears at once; see TestClearingInShares
+	state.timerShare, state.clearShare, state.clearEvery = s.share, 1<<30, 0
 	return state
 }
 
@@ -143,7 +145,8 @@ func (s *simulation) finish() {
 			s.t.Fatalf("session %q is %v for ever", x.ID, x.State)
 		}
 		for i := range x.Orders() {
-			if o := g.state.Order(OrderRef{x.Handle, uint32(i) + 1}); o != nil && (o.State == Held || o.State == Waiting || o.State == Entered) {
+			if o := g.state.Order(OrderRef{x.Handle, uint32(i) + 1}); o != nil &&
+				(o.State == Held || o.State == Waiting || o.State == Entered) {
 				s.t.Fatalf("order %d of session %q is %v for ever", i+1, x.ID, o.State)
 			}
 		}
@@ -182,7 +185,8 @@ func (s *simulation) queue() {
 	if rapid.Bool().Draw(s.t, "one lets go") {
 		ref := s.order()
 		if o := s.group.state.Order(ref); o != nil {
-			commands = append(commands, Command{Kind: CmdCancelHold, Order: ref, Shopper: []byte(s.group.state.ShopperID(o.Shopper))})
+			commands = append(commands, Command{Kind: CmdCancelHold, Order: ref,
+				Shopper: []byte(s.group.state.ShopperID(o.Shopper))})
 		}
 	}
 	s.play(commands...)
@@ -225,13 +229,15 @@ func (s *simulation) command() Command {
 	case n >= 26:
 		return Command{Kind: CmdLeaveLine, Order: s.order(), Shopper: s.shopper()}
 	case n >= 25:
-		return Command{Kind: CmdReserve, Listing: s.listing(), Shopper: s.shopper(), Withdraw: rapid.IntRange(0, 3).Draw(s.t, "withdraw") == 0}
+		return Command{Kind: CmdReserve, Listing: s.listing(), Shopper: s.shopper(),
+			Withdraw: rapid.IntRange(0, 3).Draw(s.t, "withdraw") == 0}
 	case n >= 23:
 		return s.edit()
 	case n >= 21:
 		return s.turn()
 	case n >= 20:
-		return Command{Kind: CmdRaiseRules, RulesVersion: uint32(rapid.IntRange(1, int(s.rules())).Draw(s.t, "version"))}
+		return Command{Kind: CmdRaiseRules, RulesVersion: uint32(rapid.IntRange(1, int(s.rules())).Draw(s.t,
+			"version"))}
 	case n < 5:
 		return s.grab()
 	case n < 8:
@@ -247,10 +253,12 @@ func (s *simulation) command() Command {
 		}
 		return Command{Kind: CmdExtendHold, Order: s.order(), Deadline: by}
 	case n < 15:
-		return Command{Kind: CmdSetReceiver, Order: s.order(), Shopper: s.shopper(), Receiver: Receiver{Name: rapid.SampledFrom([]string{"", "A", "B"}).Draw(s.t, "name")}}
+		return Command{Kind: CmdSetReceiver, Order: s.order(), Shopper: s.shopper(),
+			Receiver: Receiver{Name: rapid.SampledFrom([]string{"", "A", "B"}).Draw(s.t, "name")}}
 	case n < 17:
 		action := SessionAction(rapid.SampledFrom([]int{1, 1, 2, 2, 3, 3, 3, 4, 0, 9}).Draw(s.t, "action"))
-		return Command{Kind: CmdSteerSession, Session: SessionHandle(rapid.IntRange(0, len(s.group.state.Sessions())+1).Draw(s.t, "session")), Action: action}
+		return Command{Kind: CmdSteerSession, Session: SessionHandle(rapid.IntRange(0,
+			len(s.group.state.Sessions())+1).Draw(s.t, "session")), Action: action}
 	case n < 18:
 		amount := rapid.SampledFrom([]int64{-3, -1, 0, 1, 2, MaxStock, -MaxStock, 1 << 62, -1 << 63}).Draw(s.t, "stock")
 		return Command{Kind: CmdAddStock, Listing: s.listing(), Amount: amount}
@@ -272,7 +280,8 @@ func (s *simulation) edit() Command {
 	}
 	if e.Action != RosterCommit {
 		for range rapid.IntRange(0, 3).Draw(s.t, "rows") {
-			e.Rows = append(e.Rows, RosterEntry{ID: s.shopper(), Level: Level(rapid.SampledFrom([]int{0, 1, 1, 1, 3}).Draw(s.t, "level"))})
+			e.Rows = append(e.Rows, RosterEntry{ID: s.shopper(),
+				Level: Level(rapid.SampledFrom([]int{0, 1, 1, 1, 3}).Draw(s.t, "level"))})
 		}
 	}
 	if e.Action == RosterStage || e.Action == RosterCommit {
@@ -285,7 +294,8 @@ func (s *simulation) edit() Command {
 // turn changes switches that Apply looks at, or a profile of them.
 func (s *simulation) turn() Command {
 	c := Command{Kind: CmdSetSwitches, Operator: "op", Note: "why"}
-	w := rapid.SampledFrom([]Switch{SwitchWaitlist, SwitchReservations, SwitchAllowLists, SwitchRiskLists}).Draw(s.t, "switch")
+	w := rapid.SampledFrom([]Switch{SwitchWaitlist, SwitchReservations, SwitchAllowLists, SwitchRiskLists}).Draw(s.t,
+		"switch")
 	c.Switches.Settings = []Setting{{w, int64(rapid.IntRange(0, 1).Draw(s.t, "value"))}}
 	switch n := rapid.IntRange(0, 9).Draw(s.t, "turn"); {
 	case n < 3:
@@ -299,19 +309,22 @@ func (s *simulation) turn() Command {
 	case n < 7:
 		c.Kind, c.Switches = CmdSetProfile, SwitchChange{Action: ProfileForget, Profile: "calm"}
 	default:
-		c.Kind, c.Switches.Action, c.Switches.Profile = CmdSetProfile, ProfileDefine, rapid.SampledFrom([]string{"rush", "calm"}).Draw(s.t, "profile")
+		c.Kind, c.Switches.Action, c.Switches.Profile = CmdSetProfile, ProfileDefine, rapid.SampledFrom([]string{"rush",
+			"calm"}).Draw(s.t, "profile")
 	}
 	return c
 }
 
 func (s *simulation) grab() Command {
 	g := s.group
-	deadline := g.clock.Add(time.Duration(rapid.SampledFrom([]int{0, 1000, 1000, -1}).Draw(s.t, "deadline")) * time.Millisecond)
+	deadline := g.clock.Add(time.Duration(rapid.SampledFrom([]int{0, 1000, 1000, -1}).Draw(s.t,
+		"deadline")) * time.Millisecond)
 	trace := Transaction{byte(rapid.IntRange(0, 3).Draw(s.t, "transaction"))}
-	return Command{Kind: CmdPlaceHold, Listing: s.listing(), Shopper: s.shopper(), Deadline: deadline, Transaction: trace,
-		Key:      g.state.KeyOf([]byte(rapid.SampledFrom(simKeys).Draw(s.t, "key"))),
+	return Command{Kind: CmdPlaceHold, Listing: s.listing(), Shopper: s.shopper(), Deadline: deadline,
+		Transaction: trace, Key: g.state.KeyOf([]byte(rapid.SampledFrom(simKeys).Draw(s.t, "key"))),
 		Quantity: rapid.SampledFrom([]uint32{1, 1, 1, 1, 2, 3, 0, 1 << 31}).Draw(s.t, "quantity"),
-		Waitlist: rapid.Bool().Draw(s.t, "waitlist"), Ticket: rapid.SampledFrom([]uint64{0, 0, 0, 7}).Draw(s.t, "ticket")}
+		Waitlist: rapid.Bool().Draw(s.t, "waitlist"), Ticket: rapid.SampledFrom([]uint64{0, 0, 0, 7}).Draw(s.t,
+			"ticket")}
 }
 
 func (s *simulation) shopper() []byte {
@@ -571,8 +584,10 @@ func checkInside(tb rapid.TB, s *State) {
 		x := s.sessions[l.Session-1]
 		aside := l.Aside
 		goesOn := !s.nextUp(l).IsZero() || s.drawDone(l)
-		if n := l.waitlist; l.Aside != aside || aside != 0 && (n.count == 0 || !goesOn && s.movable(l) && aside <= s.now) {
-			tb.Fatalf("listing %d has %d free, %d are in line, and it is set aside until %d, or should be until %d; it is %d", l.Handle, l.Available, n.count, aside, l.Aside, s.now)
+		if n := l.waitlist; l.Aside != aside || aside != 0 &&
+			(n.count == 0 || !goesOn && s.movable(l) && aside <= s.now) {
+			tb.Fatalf("listing %d has %d free, %d are in line, and it is set aside until %d, or should be until %d; "+
+				"it is %d", l.Handle, l.Available, n.count, aside, l.Aside, s.now)
 		}
 		if goesOn != slices.Contains(x.restless, l.Handle) {
 			tb.Fatalf("listing %d goes on: %v; of its session these do: %v", l.Handle, goesOn, x.restless)

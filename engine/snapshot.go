@@ -88,7 +88,8 @@ func (s *State) Snapshot() *Snapshot {
 		r := s.rosters[id]
 		snap.rosters = append(snap.rosters, frozenRoster{rosterHead{id, r.stage, false}, r.rows.rows.freeze()})
 		if r.staged != nil {
-			snap.rosters = append(snap.rosters, frozenRoster{rosterHead{id, r.stage, true}, r.staged.rows.rows.freeze()})
+			snap.rosters = append(snap.rosters, frozenRoster{rosterHead{id, r.stage, true},
+				r.staged.rows.rows.freeze()})
 		}
 	}
 	for _, b := range s.bought {

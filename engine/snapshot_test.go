@@ -26,7 +26,8 @@ func TestSnapshotStaysWhileTheStateGoesOn(t *testing.T) {
 			case 1:
 				g.cancel(ref)
 			case 2:
-				g.one(Command{Kind: CmdSetReceiver, Order: OrderRef{1, 3}, Shopper: []byte("s0-2"), Receiver: Receiver{Name: shopper}})
+				g.one(Command{Kind: CmdSetReceiver, Order: OrderRef{1, 3}, Shopper: []byte("s0-2"),
+					Receiver: Receiver{Name: shopper}})
 			}
 		}
 		// Two snapshots of the same state: one encoded at once, one meanwhile.
@@ -82,14 +83,17 @@ func TestGrabCancelLoopsLeaveNothing(t *testing.T) {
 	key := g.state.KeyOf([]byte("again"))
 	var commands []byte
 	for range batch / 2 {
-		commands = AppendCommand(commands, &Command{Kind: CmdPlaceHold, Listing: l.Handle, Shopper: []byte("ann"), Key: key, Quantity: 1, Deadline: maxTime})
-		commands = AppendCommand(commands, &Command{Kind: CmdCancelHold, Order: OrderRef{1, MaxReleases}, Shopper: []byte("ann")})
+		commands = AppendCommand(commands, &Command{Kind: CmdPlaceHold, Listing: l.Handle, Shopper: []byte("ann"),
+			Key: key, Quantity: 1, Deadline: maxTime})
+		commands = AppendCommand(commands, &Command{Kind: CmdCancelHold, Order: OrderRef{1, MaxReleases},
+			Shopper: []byte("ann")})
 	}
 	index := g.state.LogIndex()
 	for range loops / (batch / 2) {
 		g.sequence++
 		index++
-		entry := append(AppendBatchHeader(nil, BatchHeader{Epoch: g.epoch, Sequence: g.sequence, Time: g.clock, Commands: batch}), commands...)
+		entry := append(AppendBatchHeader(nil, BatchHeader{Epoch: g.epoch, Sequence: g.sequence, Time: g.clock,
+			Commands: batch}), commands...)
 		if err := g.state.Apply(index, entry, &g.effects); err != nil {
 			t.Fatal(err)
 		}

@@ -42,21 +42,28 @@ type switchSpec struct {
 var onOff = []string{"off", "on"}
 
 var switchSpecs = [SwitchCount]switchSpec{
-	SwitchAdmission:     {"admission_quota", 1, 1, onOff, "the admission quota of a listing"},
-	SwitchDepth:         {"waiting_depth", 0, 1 << 20, nil, "grabs of a listing that may wait inside; 0 is what the node's configuration says"},
-	SwitchRates:         {"rate_limits", 100, 1000, nil, "percent of the configured rates that a shopper or an address may use; 0 is no limit"},
-	SwitchTickets:       {"tickets", 1, 2, []string{"off", "planned", "always"}, "grab tickets"},
-	SwitchChallenge:     {"challenge", 1, 3, []string{"off", "planned", "work", "image"}, "what is to be solved for a ticket"},
-	SwitchRiskLists:     {"risk_lists", 1, 1, onOff, "risk lists"},
-	SwitchRiskService:   {"risk_service", 1, 1, onOff, "the outside risk service, where one is configured"},
-	SwitchReservations:  {"reservations", 1, 1, onOff, "only those who reserved may buy, where the listing says so"},
-	SwitchAllowLists:    {"allow_lists", 1, 1, onOff, "only those on the allow list may buy, where the listing names one"},
-	SwitchWaitlist:      {"waitlist", 1, 1, onOff, "new places in line; who is in line stays there"},
-	SwitchPrecheck:      {"precheck", 1, 1, onOff, "refusing early by what is committed, before the log decides"},
-	SwitchDisplayAge:    {"display_age_ms", 1000, 60_000, nil, "milliseconds that caches may keep what is on display, as whole seconds; under 1000 they keep nothing"},
-	SwitchDisplaySync:   {"display_sync", 1, 1, onOff, "stock on display never goes up from node to node; off takes load from the leader"},
-	SwitchDisplayShared: {"display_shared", 0, 1, onOff, "the shoppers' and the display listener stand in for each other"},
-	SwitchJournal:       {"refusal_journal", 1, 1, onOff, "noting why shoppers were refused"},
+	SwitchAdmission: {"admission_quota", 1, 1, onOff, "the admission quota of a listing"},
+	SwitchDepth: {"waiting_depth", 0, 1 << 20, nil,
+		"grabs of a listing that may wait inside; 0 is what the node's configuration says"},
+	SwitchRates: {"rate_limits", 100, 1000, nil,
+		"percent of the configured rates that a shopper or an address may use; 0 is no limit"},
+	SwitchTickets: {"tickets", 1, 2, []string{"off", "planned", "always"}, "grab tickets"},
+	SwitchChallenge: {"challenge", 1, 3, []string{"off", "planned", "work", "image"},
+		"what is to be solved for a ticket"},
+	SwitchRiskLists:    {"risk_lists", 1, 1, onOff, "risk lists"},
+	SwitchRiskService:  {"risk_service", 1, 1, onOff, "the outside risk service, where one is configured"},
+	SwitchReservations: {"reservations", 1, 1, onOff, "only those who reserved may buy, where the listing says so"},
+	SwitchAllowLists: {"allow_lists", 1, 1, onOff,
+		"only those on the allow list may buy, where the listing names one"},
+	SwitchWaitlist: {"waitlist", 1, 1, onOff, "new places in line; who is in line stays there"},
+	SwitchPrecheck: {"precheck", 1, 1, onOff, "refusing early by what is committed, before the log decides"},
+	SwitchDisplayAge: {"display_age_ms", 1000, 60_000, nil,
+		"milliseconds that caches may keep what is on display, as whole seconds; under 1000 they keep nothing"},
+	SwitchDisplaySync: {"display_sync", 1, 1, onOff,
+		"stock on display never goes up from node to node; off takes load from the leader"},
+	SwitchDisplayShared: {"display_shared", 0, 1, onOff,
+		"the shoppers' and the display listener stand in for each other"},
+	SwitchJournal: {"refusal_journal", 1, 1, onOff, "noting why shoppers were refused"},
 }
 
 func (w Switch) String() string {
@@ -201,7 +208,9 @@ type clocked struct {
 func (s *State) Switches() *Switches { return &s.board.now }
 
 func (s *State) profileNamed(name string) (int, bool) {
-	return slices.BinarySearchFunc(s.board.profiles, name, func(p Profile, name string) int { return strings.Compare(p.Name, name) })
+	return slices.BinarySearchFunc(s.board.profiles, name, func(p Profile, name string) int {
+		return strings.Compare(p.Name, name)
+	})
 }
 
 func validSettings(settings []Setting) bool {
@@ -273,7 +282,8 @@ func (s *State) turned(change *SwitchChange) (after Switches, profile string, wh
 // clocks have turned on then.
 func (s *State) turn(after Switches, action SwitchAction, profile string, on []clocked, operator, note string) {
 	b := &s.board
-	record := SwitchRecord{At: s.now, Index: s.index, Operator: operator, Note: note, Action: action, Profile: profile, Before: b.now, After: after}
+	record := SwitchRecord{At: s.now, Index: s.index, Operator: operator, Note: note, Action: action, Profile: profile,
+		Before: b.now, After: after}
 	if len(b.history) >= switchHistory {
 		b.history = slices.Clone(b.history[1:]) // a snapshot may hold the old one
 	}
@@ -339,7 +349,8 @@ func (s *State) setProfile(c *Command) Event {
 	default:
 		b.profiles = slices.Insert(slices.Clone(b.profiles), i, Profile{change.Profile, change.Settings})
 		for _, x := range s.sessions { // those that opened without it
-			if x.State == Open && x.Profile == change.Profile && !slices.ContainsFunc(b.clocked, func(c clocked) bool { return c.session == x.Handle }) {
+			if x.State == Open && x.Profile == change.Profile &&
+				!slices.ContainsFunc(b.clocked, func(c clocked) bool { return c.session == x.Handle }) {
 				s.profileFor(x, true, "defined while it is open")
 			}
 		}
@@ -367,7 +378,8 @@ func (b *switchboard) fields(c *coder) {
 	c.check(len(b.profiles) <= MaxProfiles && len(b.history) <= switchHistory,
 		"too many profiles, or too long a history of switches")
 	for i, p := range b.profiles {
-		c.check(ValidID(p.Name) && validSettings(p.Settings) && (i == 0 || b.profiles[i-1].Name < p.Name), "a profile that can't be")
+		c.check(ValidID(p.Name) && validSettings(p.Settings) && (i == 0 || b.profiles[i-1].Name < p.Name),
+			"a profile that can't be")
 	}
 	for _, h := range b.history {
 		c.check(h.Action > 0 && h.Action < switchActionEnd, "a change of switches that can't have been")
@@ -387,7 +399,8 @@ type SwitchboardView struct {
 // Switchboard copies what operators see of the switches.
 func (s *State) Switchboard() SwitchboardView {
 	b := &s.board
-	return SwitchboardView{LogIndex: s.index, Now: b.now, Profile: b.profile, Profiles: slices.Clone(b.profiles), History: slices.Clone(b.history)}
+	return SwitchboardView{LogIndex: s.index, Now: b.now, Profile: b.profile, Profiles: slices.Clone(b.profiles),
+		History: slices.Clone(b.history)}
 }
 
 // Words gives the words that the values of a switch have, by value; none if they

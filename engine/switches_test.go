@@ -9,7 +9,8 @@ import (
 
 func (g *group) turn(action SwitchAction, profile string, settings ...Setting) Event {
 	g.tb.Helper()
-	c := Command{Kind: CmdSetSwitches, Operator: "op", Note: "why", Switches: SwitchChange{Action: action, Profile: profile, Settings: settings}}
+	c := Command{Kind: CmdSetSwitches, Operator: "op", Note: "why",
+		Switches: SwitchChange{Action: action, Profile: profile, Settings: settings}}
 	if action == ProfileDefine || action == ProfileForget {
 		c.Kind = CmdSetProfile
 	}
@@ -84,13 +85,15 @@ func TestSwitchHistoryIsBounded(t *testing.T) {
 		g.turn(SwitchSet, "", Setting{SwitchDepth, int64(i)})
 	}
 	history := g.state.board.history
-	if len(history) != switchHistory || history[0].After[SwitchDepth] != 5 || history[switchHistory-1].Operator != "op" {
+	if len(history) != switchHistory || history[0].After[SwitchDepth] != 5 ||
+		history[switchHistory-1].Operator != "op" {
 		t.Errorf("%d changes from %v", len(history), history[0].After)
 	}
 	for i := range MaxProfiles {
 		g.turn(ProfileDefine, fmt.Sprint("p", i), Setting{SwitchDepth, 1})
 	}
-	if e := g.turn(ProfileDefine, "one-more", Setting{SwitchDepth, 1}); e.Kind != CommandRefused || e.Reason != ReasonTooMany {
+	if e := g.turn(ProfileDefine, "one-more", Setting{SwitchDepth, 1}); e.Kind != CommandRefused ||
+		e.Reason != ReasonTooMany {
 		t.Errorf("one profile more: %v", e)
 	}
 	if e := g.turn(ProfileDefine, "p7", Setting{SwitchDepth, 2}); e.Kind != ProfileSet {
@@ -115,8 +118,10 @@ func TestProfilesOfOverlappingSessions(t *testing.T) {
 		twin := copied(t, g.state)
 		g.after(after)
 		g.follow(twin)
-		if got := g.state.Switches(); got[SwitchRates] != rates || got[SwitchTickets] != tickets || g.state.board.profile != profile {
-			t.Errorf("profile %q, rates %d, tickets %d; want %q, %d, %d", g.state.board.profile, got[SwitchRates], got[SwitchTickets], profile, rates, tickets)
+		if got := g.state.Switches(); got[SwitchRates] != rates || got[SwitchTickets] != tickets ||
+			g.state.board.profile != profile {
+			t.Errorf("profile %q, rates %d, tickets %d; want %q, %d, %d", g.state.board.profile, got[SwitchRates],
+				got[SwitchTickets], profile, rates, tickets)
 		}
 	}
 	at(0, "", 100, 1)
@@ -149,7 +154,8 @@ func TestSessionTakesBackOnlyItsOwnProfile(t *testing.T) {
 	b := g.profiled("b", "rush", 0, time.Hour)
 	spec := b.SessionSpec
 	spec.Profile = ""
-	g.plan(&Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale", Timezone: "Asia/Shanghai"}, Sessions: []SessionPlan{{SessionSpec: spec}}}}})
+	g.plan(&Plan{Sales: []SalePlan{{Sale: Sale{ID: "sale", Timezone: "Asia/Shanghai"},
+		Sessions: []SessionPlan{{SessionSpec: spec}}}}})
 	if got := *g.state.Switches(); got != NormalSwitches() {
 		t.Errorf("planned without: %v", got)
 	}

@@ -40,7 +40,8 @@ func TestRestoredNodeSpendsItsDuesAlike(t *testing.T) {
 				t.Fatal(err)
 			}
 			if len(eff.Derived) != len(other.Derived) || eff.NextDue != other.NextDue {
-				t.Errorf("the node did %d things, its twin %d; next due %d and %d", len(eff.Derived), len(other.Derived), eff.NextDue, other.NextDue)
+				t.Errorf("the node did %d things, its twin %d; next due %d and %d", len(eff.Derived),
+					len(other.Derived), eff.NextDue, other.NextDue)
 			}
 			if g.state.Hash() != twin.Hash() {
 				t.Error("the twin has another hash")
@@ -54,7 +55,9 @@ func TestRestoredNodeSpendsItsDuesAlike(t *testing.T) {
 // bar by a limit.
 func TestOverdueHoldBarsNoLatePayment(t *testing.T) {
 	g := newGroup(t)
-	x := g.session("s", func(x *SessionPlan) { x.LimitPerShopper, x.End = 1, x.End.Add(24*time.Hour) }, ListingSpec{Stock: 10_000}, ListingSpec{Stock: 10})
+	x := g.session("s", func(x *SessionPlan) {
+		x.LimitPerShopper, x.End = 1, x.End.Add(24*time.Hour)
+	}, ListingSpec{Stock: 10_000}, ListingSpec{Stock: 10})
 	first := g.grab(x.Listings[1], "ann", "k1", 1).Order
 	g.after(17 * time.Minute)
 	var grabs []Command
@@ -81,7 +84,8 @@ func TestOverdueHoldTakesNoReceiver(t *testing.T) {
 	}
 	last := g.do(grabs...).Primary[MaxTimersPerBatch].Order
 	g.clock = g.clock.Add(time.Hour)
-	e := g.one(Command{Kind: CmdSetReceiver, Order: last, Shopper: fmt.Append(nil, "s", MaxTimersPerBatch), Receiver: Receiver{Name: "Ann"}})
+	e := g.one(Command{Kind: CmdSetReceiver, Order: last, Shopper: fmt.Append(nil, "s", MaxTimersPerBatch),
+		Receiver: Receiver{Name: "Ann"}})
 	if e.Kind != CommandRefused || e.Reason != ReasonNotHeld || e.State != Expired {
 		t.Errorf("got %v", e)
 	}

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-var update = flag.Bool("update", false, "rewrite testdata/*.txt and the samples with what the engine does now; read the diff")
+var update = flag.Bool("update", false,
+	"rewrite testdata/*.txt and the samples with what the engine does now; read the diff")
 
 // TestTranscripts plays the stories in testdata. Each paragraph begins with
 // commands, one batch a line, and after "----" has what the engine said:
@@ -133,9 +134,11 @@ func (x *transcript) line(line string) string {
 		ref := x.order(args[0])
 		c = Command{Kind: CmdLeaveLine, Order: ref, Shopper: []byte(g.state.ShopperID(g.state.Order(ref).Shopper))}
 	case "reserve", "withdraw":
-		c = Command{Kind: CmdReserve, Listing: x.listing(args[1], options), Shopper: []byte(args[0]), Withdraw: verb == "withdraw"}
+		c = Command{Kind: CmdReserve, Listing: x.listing(args[1], options), Shopper: []byte(args[0]),
+			Withdraw: verb == "withdraw"}
 	case "list":
-		c = Command{Kind: CmdEditRoster, Edit: RosterEdit{Roster: RosterID{Kind: RosterAllowed, Name: args[0]}, Action: RosterPut}}
+		c = Command{Kind: CmdEditRoster, Edit: RosterEdit{Roster: RosterID{Kind: RosterAllowed, Name: args[0]},
+			Action: RosterPut}}
 		for _, shopper := range args[1:] {
 			c.Edit.Rows = append(c.Edit.Rows, RosterEntry{[]byte(shopper), LevelListed})
 		}
@@ -155,7 +158,8 @@ func (x *transcript) line(line string) string {
 		return x.told(g.do(grabs...), short)
 	case "pay":
 		ref := x.order(args[0])
-		c = Command{Kind: CmdPayOrder, Order: ref, Amount: x.number(options["amount"], g.state.Order(ref).Amount), Currency: "CNY", PaymentID: args[1]}
+		c = Command{Kind: CmdPayOrder, Order: ref, Amount: x.number(options["amount"], g.state.Order(ref).Amount),
+			Currency: "CNY", PaymentID: args[1]}
 	case "cancel":
 		ref := x.order(args[0])
 		by := options["by"]
@@ -170,7 +174,8 @@ func (x *transcript) line(line string) string {
 		c = Command{Kind: CmdExtendHold, Order: ref, Deadline: g.state.Order(ref).PayBy.Add(x.duration(args[1]))}
 	case "receiver":
 		ref := x.order(args[0])
-		c = Command{Kind: CmdSetReceiver, Order: ref, Shopper: []byte(g.state.ShopperID(g.state.Order(ref).Shopper)), Receiver: Receiver{Name: args[1]}}
+		c = Command{Kind: CmdSetReceiver, Order: ref, Shopper: []byte(g.state.ShopperID(g.state.Order(ref).Shopper)),
+			Receiver: Receiver{Name: args[1]}}
 	case "publish", "pause", "resume", "end":
 		action, _ := parse[SessionAction](sessionActions[:], verb)
 		c = Command{Kind: CmdSteerSession, Session: g.state.Session(args[0]).Handle, Action: action}
@@ -239,8 +244,9 @@ func (x *transcript) plan(args []string, options map[string]string) *Plan {
 	if old := g.state.Session(args[0]); old != nil {
 		start = old.Start
 	}
-	p := SessionPlan{SessionSpec: SessionSpec{ID: args[0], StartSpec: "spec", Start: start, End: start.Add(said("end", "1h")),
-		PayWithin: said("pay_within", "15m"), PayGrace: said("pay_grace", "2m"), LimitPerShopper: uint32(x.number(options["limit"], 0)), Publish: true}}
+	p := SessionPlan{SessionSpec: SessionSpec{ID: args[0], StartSpec: "spec", Start: start,
+		End: start.Add(said("end", "1h")), PayWithin: said("pay_within", "15m"), PayGrace: said("pay_grace", "2m"),
+		LimitPerShopper: uint32(x.number(options["limit"], 0)), Publish: true}}
 	plan := &Plan{}
 	for _, arg := range args[1:] {
 		if arg == "draft" {

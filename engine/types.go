@@ -157,8 +157,10 @@ const (
 	orderStateEnd
 )
 
-var orderStates = [...]string{"", "held", "paid", "expired", "cancelled", "voided", "refund_due", "refunded", "shipped", "received", "completed",
-	"waiting", "entered", "left", "passed"}
+var orderStates = [...]string{
+	"", "held", "paid", "expired", "cancelled", "voided", "refund_due", "refunded", "shipped", "received",
+	"completed", "waiting", "entered", "left", "passed",
+}
 
 func (s OrderState) String() string { return nameOf(orderStates[:], int(s)) }
 
@@ -233,10 +235,13 @@ const (
 	reasonEnd
 )
 
-var reasons = [...]string{"none", "sold_out", "gone", "limit_listing", "limit_session", "releases", "not_open", "paused", "ended",
-	"deadline", "key_reused", "quantity", "frozen", "unknown", "quota", "depth", "overload", "not_yours", "not_held", "amount",
-	"conflict", "refused", "expired", "cancelled", "voided", "paid_late", "limit_month", "not_reserved", "not_allowed", "risk", "rate",
-	"ticket_missing", "ticket", "ticket_used", "left", "drawn", "too_late", "too_many", "paid_twice", "settled", "currency", "no_order", "too_few"}
+var reasons = [...]string{
+	"none", "sold_out", "gone", "limit_listing", "limit_session", "releases", "not_open", "paused", "ended",
+	"deadline", "key_reused", "quantity", "frozen", "unknown", "quota", "depth", "overload", "not_yours", "not_held",
+	"amount", "conflict", "refused", "expired", "cancelled", "voided", "paid_late", "limit_month", "not_reserved",
+	"not_allowed", "risk", "rate", "ticket_missing", "ticket", "ticket_used", "left", "drawn", "too_late", "too_many",
+	"paid_twice", "settled", "currency", "no_order", "too_few",
+}
 
 func (r Reason) String() string { return nameOf(reasons[:], int(r)) }
 

@@ -16,7 +16,9 @@ func (g *group) queue(l ListingHandle, shopper string) Event {
 
 func TestReleasedUnitsGoDownTheWaitlist(t *testing.T) {
 	g := newGroup(t)
-	x := g.session("s", func(x *SessionPlan) { x.PayGrace = time.Hour }, ListingSpec{Stock: 3, LimitPerShopper: 1, Waitlist: true})
+	x := g.session("s", func(x *SessionPlan) {
+		x.PayGrace = time.Hour
+	}, ListingSpec{Stock: 3, LimitPerShopper: 1, Waitlist: true})
 	l := x.Listings[0]
 	var holds []OrderRef
 	for i := range 3 {
@@ -37,7 +39,8 @@ func TestReleasedUnitsGoDownTheWaitlist(t *testing.T) {
 		t.Errorf("one who did not wait: %v", e)
 	}
 	first := eff.Derived[0]
-	if len(eff.Derived) != 1 || first.Kind != HoldPlaced || g.state.ShopperID(first.Shopper) != "w0" || first.PayBy != g.clock.Add(15*time.Minute) {
+	if len(eff.Derived) != 1 || first.Kind != HoldPlaced || g.state.ShopperID(first.Shopper) != "w0" ||
+		first.PayBy != g.clock.Add(15*time.Minute) {
 		t.Errorf("derived %v", eff.Derived)
 	}
 	if got := g.state.OrderByKey(g.state.ShopperNo("w1"), g.state.KeyOf([]byte("k-w1"))); g.state.Position(got) != 1 {
@@ -55,7 +58,9 @@ func TestReleasedUnitsGoDownTheWaitlist(t *testing.T) {
 
 func TestDrawIgnoresWhoCameFirst(t *testing.T) {
 	g := newGroup(t)
-	x := g.session("s", func(x *SessionPlan) { x.PayGrace = time.Hour }, ListingSpec{Stock: 2, LimitPerShopper: 1, Waitlist: true, Draw: 3 * time.Second})
+	x := g.session("s", func(x *SessionPlan) {
+		x.PayGrace = time.Hour
+	}, ListingSpec{Stock: 2, LimitPerShopper: 1, Waitlist: true, Draw: 3 * time.Second})
 	l := g.state.Listing(x.Listings[0])
 	commitment, _, revealed := g.state.SeedOf(l)
 	if revealed || commitment != Commitment(l.Seed) {
@@ -102,7 +107,8 @@ func (g *group) follow(twin *State) {
 		}
 	}
 	if twin.Hash() != g.state.Hash() {
-		g.tb.Errorf("a twin restored from a snapshot went another way; next due %d and %d", twin.NextDue(), g.state.NextDue())
+		g.tb.Errorf("a twin restored from a snapshot went another way; next due %d and %d", twin.NextDue(),
+			g.state.NextDue())
 	}
 }
 
@@ -164,7 +170,8 @@ func TestLeftTooOftenIsSaidSo(t *testing.T) {
 	}
 	for i := range MaxLeaves {
 		e := join(i)
-		if left := g.one(Command{Kind: CmdLeaveLine, Order: e.Order, Shopper: []byte("bob")}); left.Kind != PlacePassed || left.Reason != ReasonLeft {
+		if left := g.one(Command{Kind: CmdLeaveLine, Order: e.Order,
+			Shopper: []byte("bob")}); left.Kind != PlacePassed || left.Reason != ReasonLeft {
 			t.Fatalf("%v, %v", e, left)
 		}
 	}
@@ -172,10 +179,12 @@ func TestLeftTooOftenIsSaidSo(t *testing.T) {
 	if e := join(MaxLeaves); e.Kind != HoldRefused || e.Reason != ReasonLeft || x.Orders() != orders {
 		t.Errorf("again: %v", e)
 	}
-	if e := g.one(Command{Kind: CmdLeaveLine, Order: OrderRef{1, 2}, Shopper: []byte("bob")}); e.Kind != OrderUnchanged {
+	if e := g.one(Command{Kind: CmdLeaveLine, Order: OrderRef{1, 2},
+		Shopper: []byte("bob")}); e.Kind != OrderUnchanged {
 		t.Errorf("leaving twice: %v", e)
 	}
-	if e := g.one(Command{Kind: CmdLeaveLine, Order: OrderRef{1, 2}, Shopper: []byte("ann")}); e.Kind != CommandRefused || e.Reason != ReasonUnknown {
+	if e := g.one(Command{Kind: CmdLeaveLine, Order: OrderRef{1, 2},
+		Shopper: []byte("ann")}); e.Kind != CommandRefused || e.Reason != ReasonUnknown {
 		t.Errorf("somebody else's place: %v", e)
 	}
 }
@@ -248,7 +257,8 @@ func TestLongWaitlist(t *testing.T) {
 	for last := long - 1; last > 0; {
 		var commands []Command
 		for ; last > 0 && len(commands) < 5000; last -= 2 {
-			commands = append(commands, Command{Kind: CmdLeaveLine, Order: line[last], Shopper: fmt.Append(nil, "w", last)})
+			commands = append(commands, Command{Kind: CmdLeaveLine, Order: line[last],
+				Shopper: fmt.Append(nil, "w", last)})
 		}
 		g.do(commands...)
 	}
@@ -299,14 +309,16 @@ func TestUnitsAreSetAsideForTheHead(t *testing.T) {
 	for name, enough := range map[string]bool{"enough": true, "too few": false} {
 		t.Run(name, func(t *testing.T) {
 			g := newGroup(t)
-			x := g.session("s", nil, ListingSpec{Stock: 2, LimitPerShopper: 2, Waitlist: true, SetAside: 2 * time.Minute})
+			x := g.session("s", nil, ListingSpec{Stock: 2, LimitPerShopper: 2, Waitlist: true,
+				SetAside: 2 * time.Minute})
 			l := g.state.Listing(x.Listings[0])
 			ann, bob := g.grab(l.Handle, "ann", "k", 1).Order, g.grab(l.Handle, "bob", "k", 1).Order
 			c := g.placeHold(l.Handle, "cai", "k", 2)
 			c.Waitlist = true
 			cai, dov := g.one(c).Order, g.queue(l.Handle, "dov").Order
 			g.cancel(ann)
-			if due := g.state.NextDue(); g.state.Order(dov).State != Waiting || l.Available != 1 || due != g.clock.Add(2*time.Minute) {
+			if due := g.state.NextDue(); g.state.Order(dov).State != Waiting || l.Available != 1 ||
+				due != g.clock.Add(2*time.Minute) {
 				t.Fatalf("%v is the next one's, %d free, next due at %v", g.state.Order(dov).State, l.Available, due)
 			}
 			if e := g.grab(l.Handle, "eve", "k", 1); e.Reason != ReasonSoldOut || x.StateOf(l) != ListingSoldOut {
@@ -326,8 +338,10 @@ func TestUnitsAreSetAsideForTheHead(t *testing.T) {
 				}
 			} else {
 				g.after(2 * time.Minute)
-				if o := g.state.Order(cai); o.State != Passed || o.Why != ReasonTooFew || g.state.Order(dov).State != Held {
-					t.Errorf("their time is over, and they are %v (%v); the next one %v", o.State, o.Why, g.state.Order(dov).State)
+				if o := g.state.Order(cai); o.State != Passed || o.Why != ReasonTooFew ||
+					g.state.Order(dov).State != Held {
+					t.Errorf("their time is over, and they are %v (%v); the next one %v", o.State, o.Why,
+						g.state.Order(dov).State)
 				}
 			}
 			g.follow(twin)

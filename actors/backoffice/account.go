@@ -34,7 +34,8 @@ func (bo *Office) Accounts(ctx context.Context, keys []engine.AccountKey) ([]eng
 		var elsewhere []int // of settled sessions
 		bo.View(func(s *engine.State) {
 			for i := from; i < to; i++ {
-				a, ref, known := s.AccountBy(engine.AccountKey{OrderNo: strings.ToUpper(keys[i].OrderNo), PaymentID: keys[i].PaymentID})
+				a, ref, known := s.AccountBy(engine.AccountKey{OrderNo: strings.ToUpper(keys[i].OrderNo),
+					PaymentID: keys[i].PaymentID})
 				if accounts[i] = a; !known && hasLeft(s, ref) {
 					elsewhere = append(elsewhere, i)
 				}
@@ -59,7 +60,9 @@ func isUnknown(err error) bool {
 // a place on, the zero one for the first; more is false at the end. A page may be
 // empty and not the last. Sessions that were settled, and ended two months before
 // from, are left out.
-func (bo *Office) Takings(ctx context.Context, from, to engine.Time, at engine.TakingsPlace) (page []engine.Account, next engine.TakingsPlace, more bool, err error) {
+func (bo *Office) Takings(
+	ctx context.Context, from, to engine.Time, at engine.TakingsPlace,
+) (page []engine.Account, next engine.TakingsPlace, more bool, err error) {
 	if at == (engine.TakingsPlace{}) {
 		at.Session = 1
 		err = bo.CatchUp(ctx)
@@ -88,7 +91,8 @@ func (bo *Office) Takings(ctx context.Context, from, to engine.Time, at engine.T
 		looked, err := bo.walk(&ref, func(s *engine.State, o *engine.OrderRecord) bool {
 			if o.PaymentID != "" && o.PaidAt >= from && o.PaidAt < to {
 				kept, _ := s.Account(o.Ref)
-				page = append(page, engine.Account{Order: s.ViewRecord(o), Refunds: kept.Refunds, Timezone: kept.Timezone})
+				page = append(page, engine.Account{Order: s.ViewRecord(o), Refunds: kept.Refunds,
+					Timezone: kept.Timezone})
 			}
 			return true
 		})

@@ -30,7 +30,8 @@ func (bo *Office) Draw(session, sku, cursor string, most int) (v engine.DrawView
 			return
 		}
 		l, at.Session, orders, err = listing.Handle, listing.Session, s.SessionOf(listing.Session).Orders(), nil
-		v = engine.DrawView{Session: session, SKU: sku, State: listing.DrawState, DrawAt: s.DrawAt(listing), Stock: listing.Stock, Entrants: listing.Entrants}
+		v = engine.DrawView{Session: session, SKU: sku, State: listing.DrawState, DrawAt: s.DrawAt(listing),
+			Stock: listing.Stock, Entrants: listing.Entrants}
 		v.Commitment, v.Seed, v.Revealed = s.SeedOf(listing)
 	})
 	for v.Revealed && len(v.Entries) < most && int(at.Ordinal) <= orders {
@@ -39,8 +40,8 @@ func (bo *Office) Draw(session, sku, cursor string, most int) (v engine.DrawView
 				return false
 			}
 			if o.Drawn && o.Listing == l {
-				v.Entries = append(v.Entries, engine.DrawEntry{OrderNo: s.Numberer().Number(o.Ref, o.Life).String(), Late: o.Late, State: o.State, Why: o.Why,
-					Quantity: o.Quantity})
+				v.Entries = append(v.Entries, engine.DrawEntry{OrderNo: s.Numberer().Number(o.Ref, o.Life).String(),
+					Late: o.Late, State: o.State, Why: o.Why, Quantity: o.Quantity})
 			}
 			return true
 		})

@@ -31,11 +31,13 @@ func (bo *Office) Rosters() (infos []engine.RosterInfo, err error) {
 	}
 	bo.View(func(s *engine.State) {
 		for kind := engine.RosterRiskShopper; kind <= engine.RosterRiskIP; kind++ {
-			infos = append(infos, engine.RosterInfo{RosterName: engine.RosterName{Kind: kind}, Count: s.RosterCount(engine.RosterID{Kind: kind})})
+			infos = append(infos, engine.RosterInfo{RosterName: engine.RosterName{Kind: kind},
+				Count: s.RosterCount(engine.RosterID{Kind: kind})})
 		}
 		for _, id := range s.Rosters() {
 			if id.Kind == engine.RosterAllowed {
-				infos = append(infos, engine.RosterInfo{RosterName: engine.RosterName{Kind: id.Kind, Name: id.Name}, Count: s.RosterCount(id)})
+				infos = append(infos, engine.RosterInfo{RosterName: engine.RosterName{Kind: id.Kind, Name: id.Name},
+					Count: s.RosterCount(id)})
 			}
 		}
 	})
@@ -60,7 +62,8 @@ func (bo *Office) rosterOf(name engine.RosterName) (id engine.RosterID, err erro
 // The lists of other kinds are always there.
 func known(s *engine.State, id engine.RosterID) error {
 	if id.Kind == engine.RosterAllowed && s.RosterMark(id) == nil {
-		return &engine.Refusal{Reason: engine.ReasonUnknown, Detail: "No allow list has this name. The lists are at /admin/v1/allowlists."}
+		return &engine.Refusal{Reason: engine.ReasonUnknown,
+			Detail: "No allow list has this name. The lists are at /admin/v1/allowlists."}
 	}
 	return nil
 }
@@ -68,7 +71,9 @@ func known(s *engine.State, id engine.RosterID) error {
 // RosterPage reads up to most rows of a roster from a position on (0 first), and
 // gives the position after them, how many the roster names, and whether that was
 // all. Fewer rows may come although there are more.
-func (bo *Office) RosterPage(name engine.RosterName, from, most int) (rows []engine.RosterRow, next int, count int64, done bool, err error) {
+func (bo *Office) RosterPage(
+	name engine.RosterName, from, most int,
+) (rows []engine.RosterRow, next int, count int64, done bool, err error) {
 	id, err := bo.rosterOf(name)
 	if err != nil {
 		return nil, 0, 0, false, err
@@ -142,7 +147,8 @@ func (bo *Office) DropRoster(ctx context.Context, by engine.By, name engine.Rost
 	if err != nil {
 		return err
 	}
-	c := engine.Command{Kind: engine.CmdEditRoster, Note: note, Edit: engine.RosterEdit{Roster: id, Action: engine.RosterDrop}}
+	c := engine.Command{Kind: engine.CmdEditRoster, Note: note,
+		Edit: engine.RosterEdit{Roster: id, Action: engine.RosterDrop}}
 	if err := bo.sign(ctx, &c, by); err != nil {
 		return err
 	}
@@ -164,12 +170,15 @@ func (bo *Office) DropRoster(ctx context.Context, by engine.By, name engine.Rost
 // after some of them: putting all of them once more is right then. A change of the
 // leader is waited for. Error: a refusal as in conflict if another import came in
 // between; the roster is as it was, or as that other one has it.
-func (bo *Office) ImportRoster(ctx context.Context, name engine.RosterName, in engine.RosterImport) (out engine.RosterImported, err error) {
+func (bo *Office) ImportRoster(
+	ctx context.Context, name engine.RosterName, in engine.RosterImport,
+) (out engine.RosterImported, err error) {
 	id, err := bo.rosterOf(name)
 	if err != nil {
 		return out, err
 	}
-	c := engine.Command{Kind: engine.CmdEditRoster, Note: in.Note, Edit: engine.RosterEdit{Roster: id, Action: engine.RosterPut, Source: in.Source}}
+	c := engine.Command{Kind: engine.CmdEditRoster, Note: in.Note,
+		Edit: engine.RosterEdit{Roster: id, Action: engine.RosterPut, Source: in.Source}}
 	if err := bo.sign(ctx, &c, in.By); err != nil {
 		return out, err
 	}
@@ -192,7 +201,9 @@ func (bo *Office) ImportRoster(ctx context.Context, name engine.RosterName, in e
 }
 
 // bring asks for an import step by step. c has everything but the rows.
-func (bo *Office) bring(ctx context.Context, c engine.Command, in *engine.RosterImport) (out engine.RosterImported, err error) {
+func (bo *Office) bring(
+	ctx context.Context, c engine.Command, in *engine.RosterImport,
+) (out engine.RosterImported, err error) {
 	id, intent := c.Edit.Roster, c.Intent
 	c.Intent = engine.Intent{} // until the step that makes it done
 	if in.Replace {
@@ -203,7 +214,9 @@ func (bo *Office) bring(ctx context.Context, c engine.Command, in *engine.Roster
 		committed += len(c.Edit.Rows)
 		if !in.Replace { // what changes nothing is not committed
 			bo.View(func(s *engine.State) {
-				c.Edit.Rows = slices.DeleteFunc(c.Edit.Rows, func(row engine.RosterEntry) bool { return s.LevelOf(id, row.ID) == row.Level })
+				c.Edit.Rows = slices.DeleteFunc(c.Edit.Rows, func(row engine.RosterEntry) bool {
+					return s.LevelOf(id, row.ID) == row.Level
+				})
 			})
 		}
 		if in.Replace || len(c.Edit.Rows) > 0 || out.Changed > 0 && c.Intent != (engine.Intent{}) {

@@ -56,7 +56,9 @@ func (bo *Office) LostOrder(orderNo string) (lost engine.LostOrder, ok bool) {
 
 // Orders gives a shopper's orders, the newest first, at most limit of them, and
 // the cursor of the next page, "" at the end.
-func (bo *Office) Orders(shopper, session, cursor string, limit int) (orders []engine.OrderView, next string, err error) {
+func (bo *Office) Orders(
+	shopper, session, cursor string, limit int,
+) (orders []engine.OrderView, next string, err error) {
 	if err := bo.Current(); err != nil {
 		return nil, "", err
 	}
@@ -139,7 +141,9 @@ func (bo *Office) Cancel(ctx context.Context, shopper, orderNo string) (engine.O
 }
 
 // SetReceiver says where an order's goods go.
-func (bo *Office) SetReceiver(ctx context.Context, shopper, orderNo string, to engine.Receiver) (engine.OrderView, error) {
+func (bo *Office) SetReceiver(
+	ctx context.Context, shopper, orderNo string, to engine.Receiver,
+) (engine.OrderView, error) {
 	return bo.askOwn(ctx, shopper, orderNo, engine.Command{Kind: engine.CmdSetReceiver, Receiver: to})
 }
 
@@ -161,19 +165,23 @@ func (bo *Office) Void(ctx context.Context, by engine.By, orderNo, note string) 
 }
 
 // Extend gives a hold until payBy to be paid.
-func (bo *Office) Extend(ctx context.Context, by engine.By, orderNo string, payBy engine.Time, note string) (engine.OrderView, error) {
+func (bo *Office) Extend(
+	ctx context.Context, by engine.By, orderNo string, payBy engine.Time, note string,
+) (engine.OrderView, error) {
 	v, err := bo.askOrderBy(ctx, by, orderNo, engine.Command{Kind: engine.CmdExtendHold, Deadline: payBy, Note: note})
 	var refused *engine.Refusal
 	if errors.As(err, &refused) && refused.Reason == engine.ReasonConflict {
 		if now, lookErr := bo.AnyOrder(orderNo); lookErr == nil {
-			refused.Detail = fmt.Sprintf("The order is to be paid by %s now: pay_by must not be before that, nor over %s from now.",
-				now.PayBy.Wall().Format(time.RFC3339), engine.MaxPayWithin)
+			refused.Detail = fmt.Sprintf("The order is to be paid by %s now: pay_by must not be before that, "+
+				"nor over %s from now.", now.PayBy.Wall().Format(time.RFC3339), engine.MaxPayWithin)
 		}
 	}
 	return v, err
 }
 
-func (bo *Office) askOrderBy(ctx context.Context, by engine.By, orderNo string, c engine.Command) (engine.OrderView, error) {
+func (bo *Office) askOrderBy(
+	ctx context.Context, by engine.By, orderNo string, c engine.Command,
+) (engine.OrderView, error) {
 	if err := bo.sign(ctx, &c, by); err != nil {
 		return engine.OrderView{}, err
 	}

@@ -32,8 +32,8 @@ func (bo *Office) Pay(ctx context.Context, p engine.Payment) (r engine.Receipt, 
 	if known.PaymentID == p.ID && known.Amount == p.Amount {
 		return r, nil // also where the state has forgotten it with a settled session
 	}
-	c := engine.Command{Kind: engine.CmdPayOrder, Order: known.Ref, PaymentID: p.ID, Amount: p.Amount, Currency: p.Currency,
-		PaidAt: p.PaidAt, Transaction: p.Transaction}
+	c := engine.Command{Kind: engine.CmdPayOrder, Order: known.Ref, PaymentID: p.ID, Amount: p.Amount,
+		Currency: p.Currency, PaidAt: p.PaidAt, Transaction: p.Transaction}
 	if _, err := bo.settledUnlessPaid(known.Ref, &c); err != nil {
 		return r, sayingWhat(err, &known, &p)
 	}
@@ -83,8 +83,8 @@ func (bo *Office) payForNoOrder(ctx context.Context, p engine.Payment) (r engine
 	if other, err := bo.paidOther(p.ID, engine.OrderRef{}); err != nil || other {
 		return r, cmp.Or(err, conflict)
 	}
-	o, err := bo.Ask(ctx, engine.Command{Kind: engine.CmdPayOrder, OrderNo: p.OrderNo, PaymentID: p.ID, Amount: p.Amount, Currency: p.Currency,
-		PaidAt: p.PaidAt, Transaction: p.Transaction})
+	o, err := bo.Ask(ctx, engine.Command{Kind: engine.CmdPayOrder, OrderNo: p.OrderNo, PaymentID: p.ID,
+		Amount: p.Amount, Currency: p.Currency, PaidAt: p.PaidAt, Transaction: p.Transaction})
 	if err != nil {
 		return r, sayingWhat(err, &engine.OrderView{}, &p)
 	}
@@ -95,15 +95,18 @@ func (bo *Office) payForNoOrder(ctx context.Context, p engine.Payment) (r engine
 		bo.strayAt.Store(time.Now().UnixMilli())
 		ours := false
 		bo.View(func(s *engine.State) { ours = s.GaveOut(p.OrderNo) })
-		bo.logger.Error("ALARM: money came for no order of this group; it goes back", "order_no", p.OrderNo, "given_out_in_another_life", ours,
-			"payment_id", p.ID, "amount", p.Amount, "currency", p.Currency, "transaction_id", p.Transaction.String())
+		bo.logger.Error("ALARM: money came for no order of this group; it goes back", "order_no", p.OrderNo,
+			"given_out_in_another_life", ours, "payment_id", p.ID, "amount", p.Amount, "currency", p.Currency,
+			"transaction_id", p.Transaction.String())
 	}
 	return r, nil
 }
 
 // differs refuses money that is not the order's, and says what would be.
 func differs(why engine.Reason, o *engine.OrderView, p *engine.Payment) error {
-	return &engine.Refusal{Reason: why, State: o.State, Detail: fmt.Sprintf("The order comes to %d %s, and %d %s were paid.", o.Amount, o.Currency, p.Amount, p.Currency)}
+	return &engine.Refusal{Reason: why, State: o.State,
+		Detail: fmt.Sprintf("The order comes to %d %s, and %d %s were paid.",
+			o.Amount, o.Currency, p.Amount, p.Currency)}
 }
 
 // sayingWhat adds to a payment's refusal what contradicts it.
@@ -116,7 +119,8 @@ func sayingWhat(err error, o *engine.OrderView, p *engine.Payment) error {
 	case engine.ReasonAmount, engine.ReasonCurrency:
 		return differs(refused.Reason, o, p)
 	case engine.ReasonConflict:
-		return &engine.Refusal{Reason: refused.Reason, State: refused.State, Detail: "The payment " + p.ID + " came for another order before. Each payment has an id of its own."}
+		return &engine.Refusal{Reason: refused.Reason, State: refused.State,
+			Detail: "The payment " + p.ID + " came for another order before. Each payment has an id of its own."}
 	}
 	return err
 }

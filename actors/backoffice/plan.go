@@ -12,7 +12,9 @@ import (
 
 // ApplyPlan makes a plan true, whole or not at all. With dryRun it only tells. The
 // first one of a group of nodes waits a moment for the newest rules.
-func (bo *Office) ApplyPlan(ctx context.Context, by engine.By, p *engine.Plan, dryRun bool) (o engine.PlanOutcome, err error) {
+func (bo *Office) ApplyPlan(
+	ctx context.Context, by engine.By, p *engine.Plan, dryRun bool,
+) (o engine.PlanOutcome, err error) {
 	if err := bo.CatchUp(ctx); err != nil {
 		return o, err
 	}
@@ -37,7 +39,9 @@ func (bo *Office) ApplyPlan(ctx context.Context, by engine.By, p *engine.Plan, d
 }
 
 // Steer publishes, pauses, resumes or ends a session.
-func (bo *Office) Steer(ctx context.Context, by engine.By, session string, action engine.SessionAction, note string) (v engine.SessionView, err error) {
+func (bo *Office) Steer(
+	ctx context.Context, by engine.By, session string, action engine.SessionAction, note string,
+) (v engine.SessionView, err error) {
 	if err := bo.CatchUp(ctx); err != nil {
 		return v, err
 	}
@@ -58,7 +62,9 @@ func (bo *Office) Steer(ctx context.Context, by engine.By, session string, actio
 }
 
 // AddStock puts more units up, or takes free ones away.
-func (bo *Office) AddStock(ctx context.Context, by engine.By, session, sku string, units int64, note string) (engine.Counts, error) {
+func (bo *Office) AddStock(
+	ctx context.Context, by engine.By, session, sku string, units int64, note string,
+) (engine.Counts, error) {
 	h, err := bo.handle(ctx, session, sku)
 	if err != nil {
 		return engine.Counts{}, err
@@ -126,7 +132,9 @@ func (bo *Office) SetMessage(
 		return engine.PlanOutcome{}, refusal(engine.ReasonUnknown)
 	}
 	present.Months, present.Planned = nil, nil // those that the sale has stay
-	present.Messages = slices.DeleteFunc(slices.Clone(present.Messages), func(other engine.Message) bool { return other.Name == m.Name })
+	present.Messages = slices.DeleteFunc(slices.Clone(present.Messages), func(other engine.Message) bool {
+		return other.Name == m.Name
+	})
 	if len(m.Text) > 0 {
 		present.Messages = append(present.Messages, m)
 		slices.SortFunc(present.Messages, func(a, b engine.Message) int { return strings.Compare(a.Name, b.Name) })

@@ -24,8 +24,10 @@ func (bo *Office) FindOrders(f engine.OrderFilter) (orders []engine.OrderView, n
 		limit = 1000
 	}
 	keep := func(v *engine.OrderView) bool {
-		return (f.Shopper == "" || v.Shopper == f.Shopper) && (f.Session == "" || v.Session == f.Session) && (f.SKU == "" || v.SKU == f.SKU) &&
-			(f.State == 0 && (v.State.Granted() || f.OrderNo != "") || v.State == f.State) && (f.From == 0 || v.GrantedAt >= f.From) && (f.To == 0 || v.GrantedAt < f.To)
+		return (f.Shopper == "" || v.Shopper == f.Shopper) && (f.Session == "" || v.Session == f.Session) &&
+			(f.SKU == "" || v.SKU == f.SKU) &&
+			(f.State == 0 && (v.State.Granted() || f.OrderNo != "") || v.State == f.State) &&
+			(f.From == 0 || v.GrantedAt >= f.From) && (f.To == 0 || v.GrantedAt < f.To)
 	}
 	if f.OrderNo != "" {
 		v, err := bo.AnyOrder(f.OrderNo)
@@ -100,7 +102,9 @@ func (bo *Office) FindOrders(f engine.OrderFilter) (orders []engine.OrderView, n
 // walk gives some orders of one session, from at on, to yield until that takes none any
 // more, from the state or from the ledger; at is moved behind what was taken. looked is
 // how many there were, 0 at the end, and where the ledger has none of them.
-func (bo *Office) walk(at *engine.OrderRef, yield func(s *engine.State, o *engine.OrderRecord) bool) (looked int, err error) {
+func (bo *Office) walk(
+	at *engine.OrderRef, yield func(s *engine.State, o *engine.OrderRecord) bool,
+) (looked int, err error) {
 	take := func(s *engine.State, o *engine.OrderRecord) bool {
 		if looked == scanRows || !yield(s, o) {
 			return false
@@ -135,7 +139,8 @@ func formatCursor(at engine.OrderRef) string {
 }
 
 func parseCursor(cursor string) (at engine.OrderRef, err error) {
-	if n, err := fmt.Sscanf(cursor, "%d.%d", &at.Session, &at.Ordinal); n != 2 || err != nil || formatCursor(at) != cursor || at.Session == 0 || at.Ordinal == 0 {
+	if n, err := fmt.Sscanf(cursor, "%d.%d", &at.Session, &at.Ordinal); n != 2 || err != nil ||
+		formatCursor(at) != cursor || at.Session == 0 || at.Ordinal == 0 {
 		return at, refusal(engine.ReasonConflict)
 	}
 	return at, nil

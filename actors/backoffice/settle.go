@@ -50,7 +50,8 @@ func (bo *Office) settleDue(ctx context.Context, now engine.Time, after time.Dur
 		case ctx.Err() != nil:
 			return
 		case err == nil:
-			bo.logger.Info("session settled: its orders leave the state once the ledgers of all voters have them", "session", id)
+			bo.logger.Info("session settled: its orders leave the state once the ledgers of all voters have them",
+				"session", id)
 		case !errors.As(err, &refused): // else something has come in the way meanwhile
 			bo.logger.Warn("a session could not be settled; it is tried again", "session", id, "error", err)
 		}
@@ -76,8 +77,10 @@ func (bo *Office) clearSettled(ctx context.Context) {
 		}
 	})
 	for _, h := range ready {
-		if _, err := bo.Ask(ctx, engine.Command{Kind: engine.CmdClearSession, Session: h}); err != nil && ctx.Err() == nil {
-			bo.logger.Warn("the orders of a settled session could not leave the state; it is tried again", "session", uint32(h), "error", err)
+		_, err := bo.Ask(ctx, engine.Command{Kind: engine.CmdClearSession, Session: h})
+		if err != nil && ctx.Err() == nil {
+			bo.logger.Warn("the orders of a settled session could not leave the state; it is tried again",
+				"session", uint32(h), "error", err)
 			return
 		}
 	}
@@ -116,7 +119,8 @@ func (bo *Office) settle(ctx context.Context, by engine.By, session, note string
 	case engine.ReasonNotOpen:
 		return inTheWay("It has not ended yet; end it first.")
 	default:
-		return inTheWay("Somebody still holds a unit or waits for one, money is on its way back, or a listing is frozen.")
+		return inTheWay("Somebody still holds a unit or waits for one, money is on its way back, or a listing is " +
+			"frozen.")
 	}
 	err := bo.askBy(ctx, by, engine.Command{Kind: engine.CmdSettleSession, Session: h, Note: note})
 	var refused *engine.Refusal

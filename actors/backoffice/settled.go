@@ -49,13 +49,16 @@ func (bo *Office) paidOther(paymentID string, ref engine.OrderRef) (bool, error)
 
 // newer sorts orders, the newest grant first.
 func newer(a, b *engine.OrderView) int {
-	return cmp.Or(cmp.Compare(b.GrantedAt, a.GrantedAt), cmp.Compare(b.Ref.Session, a.Ref.Session), cmp.Compare(b.Ref.Ordinal, a.Ref.Ordinal))
+	return cmp.Or(cmp.Compare(b.GrantedAt, a.GrantedAt), cmp.Compare(b.Ref.Session, a.Ref.Session),
+		cmp.Compare(b.Ref.Ordinal, a.Ref.Ordinal))
 }
 
 // ordersOf gives a shopper's orders that keep wants, the newest grant first, from
 // behind after on, at most so many, and whether there are more: those in the state and
 // those that have left it.
-func (bo *Office) ordersOf(shopper string, after engine.OrderRef, most int, keep func(*engine.OrderView) bool) (orders []engine.OrderView, more bool, err error) {
+func (bo *Office) ordersOf(
+	shopper string, after engine.OrderRef, most int, keep func(*engine.OrderView) bool,
+) (orders []engine.OrderView, more bool, err error) {
 	var last engine.OrderView // of the page before
 	known := after.IsZero()
 	bo.View(func(s *engine.State) {
@@ -95,7 +98,10 @@ func (bo *Office) ordersOf(shopper string, after engine.OrderRef, most int, keep
 }
 
 // addSettled adds a shopper's orders that have left the state to those that have not.
-func (bo *Office) addSettled(orders []engine.OrderView, shopper string, after engine.OrderRef, granted engine.Time, most int, keep func(*engine.OrderView) bool) ([]engine.OrderView, error) {
+func (bo *Office) addSettled(
+	orders []engine.OrderView, shopper string, after engine.OrderRef, granted engine.Time, most int,
+	keep func(*engine.OrderView) bool,
+) ([]engine.OrderView, error) {
 	here := make(map[engine.OrderRef]bool, len(orders))
 	for i := range orders {
 		here[orders[i].Ref] = true
@@ -136,7 +142,9 @@ func (bo *Office) settledUnlessPaid(ref engine.OrderRef, c *engine.Command) (v e
 	switch {
 	case c.Kind != engine.CmdPayOrder:
 		return v, &engine.Refusal{Reason: engine.ReasonNotHeld, State: v.State,
-			Detail: "The order is " + v.State.String() + " and its session is settled: nothing about it changes here any more. Money that is to go back goes back at the cashier."}
+			Detail: "The order is " + v.State.String() +
+				" and its session is settled: nothing about it changes here any more. Money that is to go back goes " +
+				"back at the cashier."}
 	case !v.State.Granted():
 		return v, refusal(engine.ReasonUnknown)
 	case c.Amount != v.Amount || c.Currency != v.Currency:

@@ -18,7 +18,9 @@ func (bo *Office) Switchboard() (v engine.SwitchboardView, err error) {
 // ChangeSwitches turns switches, or defines or forgets a profile, and gives how
 // it is afterwards. Every node that serves goes by it within half a second: one
 // that has not heard of it by then tells nobody anything.
-func (bo *Office) ChangeSwitches(ctx context.Context, by engine.By, change engine.SwitchChange, note string) (v engine.SwitchboardView, err error) {
+func (bo *Office) ChangeSwitches(
+	ctx context.Context, by engine.By, change engine.SwitchChange, note string,
+) (v engine.SwitchboardView, err error) {
 	c := engine.Command{Kind: engine.CmdSetSwitches, Switches: change, Note: note}
 	if change.Action == engine.ProfileDefine || change.Action == engine.ProfileForget {
 		c.Kind = engine.CmdSetProfile

@@ -17,13 +17,14 @@ func (bo *Office) Reserve(ctx context.Context, shopper, session, sku string, wit
 	takes := false
 	bo.View(func(s *engine.State) {
 		takes = s.Listing(h).Reservation
-		reserved := s.LevelOf(engine.RosterID{Kind: engine.RosterReserved, Listing: h}, []byte(shopper)) != engine.LevelNone
-		changed = reserved == withdraw
+		level := s.LevelOf(engine.RosterID{Kind: engine.RosterReserved, Listing: h}, []byte(shopper))
+		changed = (level != engine.LevelNone) == withdraw
 	})
 	if takes && !changed {
 		return false, nil // nothing to write down
 	}
-	_, err = bo.Ask(ctx, engine.Command{Kind: engine.CmdReserve, Listing: h, Shopper: []byte(shopper), Withdraw: withdraw})
+	_, err = bo.Ask(ctx, engine.Command{Kind: engine.CmdReserve, Listing: h, Shopper: []byte(shopper),
+		Withdraw: withdraw})
 	return changed && err == nil, err
 }
 
