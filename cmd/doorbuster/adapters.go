@@ -40,7 +40,8 @@ func (v clusterView) Ready() error {
 func (v clusterView) Status() wire.Cluster {
 	s := v.cluster.ClusterStatus()
 	told := wire.Cluster{
-		Cluster: s.Cluster, Generation: s.Generation, Leader: s.Leader, Term: uint64(s.Term), Epoch: uint64(s.Epoch), RulesVersion: s.Rules, Answered: s.NodeID,
+		Cluster: s.Cluster, Generation: s.Generation, Leader: s.Leader, Term: uint64(s.Term), Epoch: uint64(s.Epoch),
+		RulesVersion: s.Rules, Answered: s.NodeID,
 		ZoneAck: wire.ZoneAck{Mode: string(s.ZoneAck), State: string(s.ZoneState), ZoneIndex: uint64(s.ZoneIndex)},
 	}
 	if found := v.cluster.AsOf(); found.LogIndex != 0 {
@@ -53,9 +54,11 @@ func (v clusterView) Status() wire.Cluster {
 	for _, x := range s.Nodes {
 		told.Nodes = append(told.Nodes, wire.Node{
 			ID: x.ID, Zone: x.Zone, Kind: string(x.Kind), Role: x.Role, Reachable: x.Reachable,
-			AppliedIndex: uint64(x.Applied), LastIndex: uint64(x.Last), FirstIndex: uint64(x.First), DurableIndex: uint64(x.Durable), LedgerIndex: uint64(x.Ledger),
-			Lag: uint64(leading - x.Last), Peer: x.Peer, Version: x.Version, RulesVersion: x.Rules, Generation: x.Generation,
-			Drained: x.Drained, Joining: x.Joining, Preferred: s.Preferred != "" && x.Zone == s.Preferred,
+			AppliedIndex: uint64(x.Applied), LastIndex: uint64(x.Last), FirstIndex: uint64(x.First),
+			DurableIndex: uint64(x.Durable), LedgerIndex: uint64(x.Ledger),
+			Lag: uint64(leading - x.Last), Peer: x.Peer, Version: x.Version, RulesVersion: x.Rules,
+			Generation: x.Generation,
+			Drained:    x.Drained, Joining: x.Joining, Preferred: s.Preferred != "" && x.Zone == s.Preferred,
 			ClockOffsetMS: float64(x.ClockOffset) / float64(time.Millisecond), WALBytes: x.WALBytes, Error: x.Error,
 		})
 	}
@@ -65,8 +68,13 @@ func (v clusterView) Status() wire.Cluster {
 
 func newAdmin(n *node, k keys) (*httpapi.AdminServer, error) {
 	return httpapi.NewAdmin(httpapi.AdminConfig{
-		Operator: n.office, Cluster: clusterView{n}, Trail: trail{n}, Operations: operations{n}, Reconciler: n.intake, RefundTries: n.jobs.RefundTries, ParsePlan: parsePlan, Canon: n.canon, Visitors: n.shoppers.Guard().Visitors(),
-		Dev: n.cfg.Dev, Tokens: k.ops, TokenBytes: n.cfg.Tokens.Bytes, IdleTimeout: n.cfg.Doors.IdleTimeout, HeaderBytes: n.cfg.Doors.HeaderBytes, OpenMetrics: n.cfg.Tokens.OpenMetrics, EventHeartbeat: n.cfg.eventHeartbeat, EventPatience: n.cfg.eventPatience, Logger: n.logger, Registerer: n.metrics, Gatherer: n.metrics,
+		Operator: n.office, Cluster: clusterView{n}, Trail: trail{n}, Operations: operations{n}, Reconciler: n.intake,
+		RefundTries: n.jobs.RefundTries, ParsePlan: parsePlan, Canon: n.canon,
+		Visitors: n.shoppers.Guard().Visitors(),
+		Dev:      n.cfg.Dev, Tokens: k.ops, TokenBytes: n.cfg.Tokens.Bytes, IdleTimeout: n.cfg.Doors.IdleTimeout,
+		HeaderBytes: n.cfg.Doors.HeaderBytes, OpenMetrics: n.cfg.Tokens.OpenMetrics,
+		EventHeartbeat: n.cfg.eventHeartbeat, EventPatience: n.cfg.eventPatience, Logger: n.logger,
+		Registerer: n.metrics, Gatherer: n.metrics,
 	})
 }
 
@@ -121,8 +129,10 @@ func registerGroup(to prometheus.Registerer, o *backoffice.Office, n *cluster.No
 		"nothing is granted.", func() float64 {
 		return oneIf(n.ClusterStatus().ZoneState == cluster.ZoneBlocked)
 	})
-	gauge("zone_index", "Log index up to which a voter of another zone has everything, as this node knows.", func() float64 { return float64(n.ClusterStatus().ZoneIndex) })
-	gauge("generation", "How often a surviving room was promoted, and 1.", func() float64 { return float64(n.ClusterStatus().Generation) })
+	gauge("zone_index", "Log index up to which a voter of another zone has everything, as this node knows.",
+		func() float64 { return float64(n.ClusterStatus().ZoneIndex) })
+	gauge("generation", "How often a surviving room was promoted, and 1.",
+		func() float64 { return float64(n.ClusterStatus().Generation) })
 	gauge("nodes_unreachable", "ALARM (node_unreachable) if it stays over 0: nodes of the cluster that don't answer "+
 		"this one.", func() float64 {
 		unreachable := 0
@@ -133,27 +143,35 @@ func registerGroup(to prometheus.Registerer, o *backoffice.Office, n *cluster.No
 		}
 		return float64(unreachable)
 	})
-	gauge("fresh", "1 while this node's state may be told as the group's.", func() float64 { return oneIf(n.Ready() == nil) })
+	gauge("fresh", "1 while this node's state may be told as the group's.",
+		func() float64 { return oneIf(n.Ready() == nil) })
 	gauge("drained", "1 while an operator has this node out of service.", func() float64 { return oneIf(n.Drained()) })
 	gauge("clock_off", "ALARM (clock_off) if 1: this node's clock is off those of the others; it does not lead.",
 		func() float64 { return oneIf(n.ClockOff()) })
 	gauge("term", "Raft term.", func() float64 { return float64(n.Status().Term) })
-	gauge("applied_index", "Log index of the last entry applied.", func() float64 { return float64(n.Status().AppliedIndex) })
-	gauge("last_index", "Log index of the last entry on this node's disk.", func() float64 { return float64(n.Status().LastIndex) })
+	gauge("applied_index", "Log index of the last entry applied.",
+		func() float64 { return float64(n.Status().AppliedIndex) })
+	gauge("last_index", "Log index of the last entry on this node's disk.",
+		func() float64 { return float64(n.Status().LastIndex) })
 	gauge("wal_bytes", "Bytes of log on disk.", func() float64 { return float64(n.Status().WALBytes) })
 	gauge("wal_segments", "Segments of log on disk.", func() float64 { return float64(n.Status().WALSegments) })
 	gauge("grabs_waiting", "Grabs inside, parked or in flight.", func() float64 { return float64(o.Stats().Waiting) })
-	gauge("actors", "Listings whose actor has been needed since the start.", func() float64 { return float64(o.Stats().Actors) })
+	gauge("actors", "Listings whose actor has been needed since the start.",
+		func() float64 { return float64(o.Stats().Actors) })
 	gauge("listings_quarantined", "ALARM (listing_quarantined) if over 0: listings whose actor panicked too often.",
 		func() float64 { return float64(o.Stats().Quarantined) })
-	counter("listings_frozen_total", "ALARM (listing_frozen) if it grows: listings frozen because their units no longer "+
-		"add up.", func() float64 { return float64(o.Stats().FrozenListings) })
+	counter("listings_frozen_total",
+		"ALARM (listing_frozen) if it grows: listings frozen because their units no longer "+
+			"add up.", func() float64 { return float64(o.Stats().FrozenListings) })
 	counter("payments_for_no_order_total", "ALARM (stray_payments) if it grows: payments taken by this node for no "+
 		"order of the group, or in another transaction than the order's. They go back.",
 		func() float64 { return float64(o.StrayPayments()) })
-	gauge("journal_entries", "Reasons why shoppers were refused that this node remembers.", func() float64 { return float64(o.Stats().JournalEntries) })
-	counter("journal_lost_total", "Reasons that were overwritten by newer ones, and refusals that could not be noted.", func() float64 { return float64(o.Stats().JournalLost) })
-	gauge("sessions_leaving", "Settled sessions whose orders have not left memory yet: the ledgers of all voters must have them first.",
+	gauge("journal_entries", "Reasons why shoppers were refused that this node remembers.",
+		func() float64 { return float64(o.Stats().JournalEntries) })
+	counter("journal_lost_total", "Reasons that were overwritten by newer ones, and refusals that could not be noted.",
+		func() float64 { return float64(o.Stats().JournalLost) })
+	gauge("sessions_leaving",
+		"Settled sessions whose orders have not left memory yet: the ledgers of all voters must have them first.",
 		func() float64 { return float64(o.Stats().Leaving) })
 	registerLedger(gauge, counter, n.Ledger())
 	counter("actor_panics_total", "Panics of SKU actors.", func() float64 { return float64(o.Stats().Panics) })

@@ -130,11 +130,12 @@ func (n *node) diskAlarms() []engine.Alarm {
 	}
 	return []engine.Alarm{{Name: engine.AlarmDisk, Detail: fmt.Sprintf("The disk of %s is nearly full: %s are free.",
 		n.cfg.Data, binaryBytes(int64(free))),
-		Advice: "Give it room: a node that can't write its log stops. Smaller keep_events or snapshot_bytes need less."}}
+		Advice: "Give it room: a node that can't write its log stops. Smaller keep_events or snapshot_bytes need " +
+			"less."}}
 }
 
 func newAlarmsCommand() *cobra.Command {
-	var o clusterOptions
+	var o nodeOptions
 	return o.command(&cobra.Command{
 		Use:   "alarms --admin ADDR",
 		Short: "Show what needs seeing to, in all rooms of all nodes",
@@ -143,17 +144,16 @@ cashier and refunds, statements, doors, keys, logs and disks, of the node that i
 and of all that it hears.`,
 		Example: `  doorbuster alarms --admin 127.0.0.1:8081
   doorbuster alarms --admin 127.0.0.1:8081 --json | jq -r '.alarms[].name'`,
-	}, nil, func(c *cobra.Command) error {
-		get := func(ctx context.Context, node *client.Client) (*wire.Alarms, error) { return node.Alarms(ctx) }
-		return request(c, &o, get, func(w io.Writer, list *wire.Alarms) error {
-			if len(list.Alarms) == 0 {
-				_, err := fmt.Fprintln(w, "No alarms.")
-				return err
-			}
-			_, err := io.WriteString(w, alarmLines(list.Alarms, paintFor(w)))
+	}, nil, asking(&o, func(ctx context.Context, node *client.Client) (*wire.Alarms, error) {
+		return node.Alarms(ctx)
+	}, func(w io.Writer, list *wire.Alarms) error {
+		if len(list.Alarms) == 0 {
+			_, err := fmt.Fprintln(w, "No alarms.")
 			return err
-		})
-	})
+		}
+		_, err := io.WriteString(w, alarmLines(list.Alarms, paintFor(w)))
+		return err
+	}))
 }
 
 // alarmLines gives alarms as a person reads them, one a line.

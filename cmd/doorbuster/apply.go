@@ -2,39 +2,32 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"doorbuster/httpapi/client"
-	"doorbuster/httpapi/input"
 	"doorbuster/httpapi/plan"
 	"doorbuster/httpapi/wire"
 )
 
-// maxApplyTimeout is the longest that a command waits for a node.
-const maxApplyTimeout = time.Hour
-
 // applyOptions are the flags of apply.
 type applyOptions struct {
-	file, admin, tokenFile, output string
-	asJSON                         bool // --json, the same as --output json
-	dryRun                         bool
-	timeout                        time.Duration
-	key                            string // of what is to be done once; minted where none is given
+	nodeOptions
+	file   string
+	dryRun bool
 }
 
 func newApplyCommand() *cobra.Command {
-	o := applyOptions{}
-	cmd := &cobra.Command{
+	o := applyOptions{nodeOptions: nodeOptions{breaks: "the plan may be applied or not"}}
+	c := withArguments(o.keyed(&cobra.Command{
 		Use:   "apply -f FILE --admin ADDR",
 		Short: "Make products, sales, sessions and listings match a plan file",
 		Long: `Apply makes the products, sales, sessions and listings of a node match a plan
@@ -55,62 +48,20 @@ holds it against what is on sale already.`,
 
   # For a script
   doorbuster apply -f plan.yaml --admin 127.0.0.1:8081 --json`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("apply takes no argument %q; name the plan with -f %s", args[0], args[0])}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.validate(); err != nil {
-				return usageError{err}
-			}
-			cmd.SilenceUsage = true // what fails from here on is not the command line
-			return o.run(cmd)
-		},
-	}
-	flags := cmd.Flags()
-	flags.StringVarP(&o.file, "file", "f", "", "the plan file, YAML or JSON; - for standard input")
-	flags.StringVar(&o.admin, "admin", "", "address of a node's admin API, such as 127.0.0.1:8081")
-	flags.BoolVar(&o.dryRun, "dry-run", false, "only tell what would change")
-	flags.StringVar(&o.tokenFile, "token-file", "", "file with the ops token (else $DOORBUSTER_TOKEN; a node in --dev needs none)")
-	o.outputFlags(flags)
-	flags.DurationVar(&o.timeout, "timeout", 30*time.Second, "how long to wait for the node")
-	o.intendFlag(flags)
-	cmd.SetFlagErrorFunc(badFlag)
-	return cmd
-}
-
-// outputFlags say how to tell what came of it.
-func (o *applyOptions) outputFlags(flags *pflag.FlagSet) {
-	flags.StringVar(&o.output, "output", "text", "text or json")
-	flags.BoolVar(&o.asJSON, "json", false, "the same as --output json")
-}
-
-// validate reports every problem of the command line at once.
-func (o *applyOptions) validate() error {
-	if o.asJSON {
-		o.output = "json"
-	}
-	var problems []error
-	if o.file == "" {
-		problems = append(problems, errors.New("no plan: name it with -f FILE, or -f - for standard input"))
-	}
-	if o.admin == "" {
-		problems = append(problems, errors.New("no node: name its admin API with --admin ADDR, such as 127.0.0.1:8081"))
-	} else if _, err := client.New(o.config("", "")); err != nil {
-		problems = append(problems, err)
-	}
-	if o.output != "text" && o.output != "json" {
-		problems = append(problems, fmt.Errorf("--output %q is neither text nor json", o.output))
-	}
-	if err := o.validIntent(); err != nil {
-		problems = append(problems, err)
-	}
-	if o.timeout <= 0 || o.timeout > maxApplyTimeout {
-		problems = append(problems, fmt.Errorf("--timeout %s is not over 0s and at most %s", o.timeout, maxApplyTimeout))
-	}
-	return errors.Join(problems...)
+	}, func() error {
+		if o.file == "" {
+			return errors.New("no plan: name it with -f FILE, or -f - for standard input")
+		}
+		return nil
+	}, o.run), func(args []string) error {
+		if len(args) > 0 {
+			return fmt.Errorf("apply takes no argument %q; name the plan with -f %s", args[0], args[0])
+		}
+		return nil
+	})
+	c.Flags().StringVarP(&o.file, "file", "f", "", "the plan file, YAML or JSON; - for standard input")
+	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "only tell what would change")
+	return c
 }
 
 func (o *applyOptions) run(cmd *cobra.Command) error {
@@ -125,32 +76,31 @@ func (o *applyOptions) run(cmd *cobra.Command) error {
 	for _, note := range result.Notes {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: note: %s\n", name, note)
 	}
-	node, err := o.client("the plan may be applied or not")
-	if err != nil {
-		return err
-	}
-	answer, err := node.ApplyPlan(cmd.Context(), text, o.dryRun)
+	err = asking(&o.nodeOptions, func(ctx context.Context, node *client.Client) (*wire.PlanChanges, error) {
+		answer, err := node.ApplyPlan(ctx, text, o.dryRun)
+		if err != nil {
+			return nil, err
+		}
+		for _, note := range located(answer.Notes, name, result) {
+			note.Message = "note: " + note.Message
+			fmt.Fprintln(cmd.ErrOrStderr(), note)
+		}
+		if answer.Changes == nil {
+			answer.Changes = []wire.PlanChange{} // a list to whoever reads it, if an empty one
+		}
+		return answer, nil
+	}, func(w io.Writer, answer *wire.PlanChanges) error {
+		for i, c := range answer.Changes {
+			answer.Changes[i].Before, answer.Changes[i].After = result.Local(c.Path, c.Before),
+				result.Local(c.Path, c.After)
+		}
+		return printChanges(w, answer)
+	})(cmd)
 	var refused *client.Refused
 	if errors.As(err, &refused) && len(refused.Problem.Problems) > 0 {
 		return planRefused(cmd.ErrOrStderr(), located(refused.Problem.Problems, name, result))
 	}
-	if err != nil {
-		return err
-	}
-	for _, note := range located(answer.Notes, name, result) {
-		note.Message = "note: " + note.Message
-		fmt.Fprintln(cmd.ErrOrStderr(), note)
-	}
-	if o.output == "json" {
-		if answer.Changes == nil {
-			answer.Changes = []wire.PlanChange{} // a list to whoever reads it, if an empty one
-		}
-		return printJSON(cmd.OutOrStdout(), answer)
-	}
-	for i, c := range answer.Changes {
-		answer.Changes[i].Before, answer.Changes[i].After = result.Local(c.Path, c.Before), result.Local(c.Path, c.After)
-	}
-	return printChanges(cmd.OutOrStdout(), answer)
+	return err
 }
 
 // planRefused tells every problem and gives the error that closes the list.
@@ -180,27 +130,6 @@ func (o *applyOptions) read(stdin io.Reader) (text []byte, name string, err erro
 		return nil, "", fmt.Errorf("read the plan: %w", err)
 	}
 	return text, name, nil
-}
-
-func (o *applyOptions) token() (string, error) {
-	if o.tokenFile == "" {
-		return strings.TrimSpace(os.Getenv("DOORBUSTER_TOKEN")), nil
-	}
-	const most = 64 << 10
-	f, err := os.Open(o.tokenFile)
-	if err != nil {
-		return "", fmt.Errorf("read the token: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, most))
-	if err != nil {
-		return "", fmt.Errorf("read the token: %w", err)
-	}
-	token := strings.TrimSpace(string(text))
-	if token == "" || strings.ContainsAny(token, "\r\n") {
-		return "", fmt.Errorf("read the token: %s is not one line with a token", o.tokenFile)
-	}
-	return token, nil
 }
 
 // located gives what the node says of a plan in the order of the file, with its name, and
@@ -289,35 +218,4 @@ func groupOf(path string) string {
 		}
 	}
 	return path
-}
-
-// Colours of a terminal, by their SGR numbers.
-const (
-	red    = 31
-	green  = 32
-	yellow = 33
-)
-
-// paintFor gives what colours a line for w: nothing unless w is a terminal, and
-// nothing where NO_COLOR (https://no-color.org) is set.
-func paintFor(w io.Writer) func(colour int, line string) string {
-	f, file := w.(*os.File)
-	plain := os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb"
-	if !plain && file {
-		info, err := f.Stat()
-		plain = err != nil || info.Mode()&os.ModeCharDevice == 0
-	}
-	if plain || !file {
-		return func(_ int, line string) string { return line }
-	}
-	return func(colour int, line string) string { return fmt.Sprintf("\x1b[%dm%s\x1b[0m", colour, line) }
-}
-
-// shown gives what a node says for a terminal: on one line, and without
-// characters that would steer it.
-func shown(s string) string {
-	if strings.ContainsFunc(s, input.Steers) {
-		return strconv.Quote(s)
-	}
-	return s
 }

@@ -71,13 +71,12 @@ func (n *planNode) addr() string { return n.Listener.Addr().String() }
 
 func runApply(t *testing.T, stdin string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
-	cmd := newApplyCommand()
+	cmd := newRootCommand()
 	var out, errs bytes.Buffer
 	cmd.SetIn(strings.NewReader(stdin))
 	cmd.SetOut(&out)
 	cmd.SetErr(&errs)
-	cmd.SetArgs(args)
-	cmd.SilenceErrors = true
+	cmd.SetArgs(append([]string{"apply"}, args...))
 	err = cmd.ExecuteContext(t.Context())
 	return out.String(), errs.String(), err
 }

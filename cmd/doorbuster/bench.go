@@ -16,16 +16,11 @@ import (
 )
 
 func newBenchCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "bench",
 		Short: "Send a crowd, and check what it was told; measure",
-		Args:  noArguments,
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(newRushCommand(), newBenchHTTPCommand(), newBenchDecideCommand(), newCrashCommand(),
-		newFailoverCommand(),
-		newTwoTabsCommand(), newCrowdCommand(), newReconcileBenchCommand(), newHelloCommand())
-	return c
+	}, newRushCommand(), newBenchHTTPCommand(), newBenchDecideCommand(), newCrashCommand(),
+		newFailoverCommand(), newTwoTabsCommand(), newCrowdCommand(), newReconcileBenchCommand(), newHelloCommand())
 }
 
 // benchReport is what a workload came to: a bench.Report, or what prints as a table.

@@ -85,14 +85,17 @@ same --seed and order number.`,
 	c.Flags().StringVar(&data, "data", "", "`directory` for the books; made if missing (required)")
 	c.Flags().StringVar(&listen, "listen", "127.0.0.1:8090", "`address` to serve at")
 	c.Flags().StringSliceVar(&cfg.Shop, "shop", nil, "`URLs` of the shoppers' doors of the shop's nodes (required)")
-	c.Flags().StringVar(&keyFile, "cashier-key-file", "", "`file` with the secret shared with the shop; without it nothing is signed")
-	c.Flags().StringVar(&payKeys, "pay-keys", "", "YAML `file` with the keys of payment tokens; without it the shop is asked about each token")
+	c.Flags().StringVar(&keyFile, "cashier-key-file", "", "`file` with the secret shared with the shop; without it "+
+		"nothing is signed")
+	c.Flags().StringVar(&payKeys, "pay-keys", "", "YAML `file` with the keys of payment tokens; without it the shop "+
+		"is asked about each token")
 	c.Flags().DurationVar(&f.Delay, "delay", 0, "delay callbacks, each by another time up to this")
 	c.Flags().Float64Var(&f.Repeat, "repeat", 0, "share of callbacks that come two to four times")
 	c.Flags().Float64Var(&f.Drop, "drop", 0, "share of callbacks that never come")
 	c.Flags().Float64Var(&f.Reorder, "reorder", 0, "share of callbacks that later ones overtake")
 	c.Flags().Float64Var(&f.Late, "late", 0, "share of tokens that are taken though their time is over")
-	c.Flags().Float64Var(&f.Fail, "fail", 0, "share of the shop's questions that get no answer, half of them after all was booked")
+	c.Flags().Float64Var(&f.Fail, "fail", 0, "share of the shop's questions that get no answer, half of them after "+
+		"all was booked")
 	c.Flags().Uint64Var(&f.Seed, "seed", 1, "what goes wrong depends on it")
 	return c
 }
@@ -107,7 +110,8 @@ func runCashier(ctx context.Context, cfg cashier.Config, listen string) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("can't listen on %s (--listen): %w", listen, err), c.Close())
 	}
-	server := &http.Server{Handler: c.Handler(), ReadTimeout: 10 * time.Second, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	server := &http.Server{Handler: c.Handler(), ReadTimeout: 10 * time.Second, ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug)}
 	inner, cancel := context.WithCancel(context.Background())
 	ran := make(chan struct{})
@@ -117,7 +121,8 @@ func runCashier(ctx context.Context, cfg cashier.Config, listen string) error {
 	}()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
-	cfg.Logger.Info("cashier", "at", "http://"+ln.Addr().String(), "shop", strings.Join(cfg.Shop, ","), "books", cfg.File)
+	cfg.Logger.Info("cashier", "at", "http://"+ln.Addr().String(), "shop", strings.Join(cfg.Shop, ","), "books",
+		cfg.File)
 	select {
 	case err = <-served:
 	case <-ctx.Done():

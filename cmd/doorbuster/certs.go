@@ -77,7 +77,8 @@ by themselves.`,
 	f := c.Flags()
 	f.StringVar(&o.dir, "dir", "", "`folder` for the files; it is made if missing")
 	f.StringVar(&o.cluster, "cluster", "", "the cluster's `id`, as in the nodes' configs")
-	f.StringArrayVar(&o.hosts, "hosts", nil, "`NODE=HOST,...`: IP addresses and host names for a node's certificate; once a node")
+	f.StringArrayVar(&o.hosts, "hosts", nil, "`NODE=HOST,...`: IP addresses and host names for a node's certificate; "+
+		"once a node")
 	f.IntVar(&o.days, "days", 365, "how long node certificates are good for")
 	f.StringVar(&o.ca, "ca", "", "certificate `file` of the CA that signs, instead of DIR/ca.crt")
 	f.StringVar(&o.caKey, "ca-key", "", "its key `file`")
@@ -208,11 +209,14 @@ func (o certsOptions) authority(now time.Time) (peer.KeyPair, []certFile, error)
 		pair, err := readPair(cert, key)
 		return pair, nil, err
 	case haveCert:
-		return peer.KeyPair{}, nil, fmt.Errorf("%s is there and %s is not: bring the key, or take another --dir to begin anew", cert, key)
+		return peer.KeyPair{}, nil, fmt.Errorf("%s is there and %s is not: bring the key, or take another --dir to "+
+			"begin anew", cert, key)
 	case haveKey:
-		return peer.KeyPair{}, nil, fmt.Errorf("%s is there and %s is not: bring the certificate, or take another --dir to begin anew", key, cert)
+		return peer.KeyPair{}, nil, fmt.Errorf("%s is there and %s is not: bring the certificate, or take another "+
+			"--dir to begin anew", key, cert)
 	case o.renew:
-		return peer.KeyPair{}, nil, fmt.Errorf("--renew needs the CA, and there is no %s; name it with --ca and --ca-key", cert)
+		return peer.KeyPair{}, nil, fmt.Errorf("--renew needs the CA, and there is no %s; name it with --ca and "+
+			"--ca-key", cert)
 	}
 	pair, err := peer.MakeCA(o.cluster, now.Add(-backdated), now.Add(caLife))
 	return pair, []certFile{{cert, pair.Cert, 0o644, false}, {key, pair.Key, 0o600, false}}, err
@@ -226,7 +230,8 @@ func (o certsOptions) node(ca peer.KeyPair, node string, hosts []string, now tim
 		if err != nil {
 			return nil, fmt.Errorf("--renew of node %s: %w", node, err)
 		}
-		if want := peer.NodeURI(o.cluster, node).String(); !slices.ContainsFunc(old.URIs, func(u *url.URL) bool { return u.String() == want }) {
+		if want := peer.NodeURI(o.cluster, node).String(); !slices.ContainsFunc(old.URIs,
+			func(u *url.URL) bool { return u.String() == want }) {
 			return nil, fmt.Errorf("--renew of node %s: %s is not for %s", node, cert, want)
 		}
 		if hosts == nil {
@@ -241,7 +246,8 @@ func (o certsOptions) node(ca peer.KeyPair, node string, hosts []string, now tim
 			case err != nil:
 				return nil, err
 			case there:
-				return nil, fmt.Errorf("%s is there already: --renew replaces it by a new one, --force writes over whatever it is", path)
+				return nil, fmt.Errorf("%s is there already: --renew replaces it by a new one, --force writes over "+
+					"whatever it is", path)
 			}
 		}
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 func newClusterBackupCommand() *cobra.Command {
-	var o clusterOptions
+	var o nodeOptions
 	var file string
 	var stateOnly bool
 	c := o.command(&cobra.Command{
@@ -42,13 +42,15 @@ settled orders. Reports of reconciliations are not in a backup.`,
 			return fmt.Errorf("backup to %s: %w", file, err)
 		}
 		if o.output == "json" {
-			saved := map[string]any{"file": file, "bytes": size, "log_index": info.LogIndex, "ledger": info.Ledger != nil}
+			saved := map[string]any{"file": file, "bytes": size, "log_index": info.LogIndex,
+				"ledger": info.Ledger != nil}
 			if p := info.Ledger; p != nil {
 				saved["settled_orders"], saved["trail_gaps"] = p.Orders(), p.Gaps
 			}
 			return printJSON(c.OutOrStdout(), saved)
 		}
-		_, err = fmt.Fprintf(c.OutOrStdout(), "%s: %s, log index %d, %s\n", file, binaryBytes(size), info.LogIndex, ledgerText(info))
+		_, err = fmt.Fprintf(c.OutOrStdout(), "%s: %s, log index %d, %s\n", file, binaryBytes(size), info.LogIndex,
+			ledgerText(info))
 		return err
 	})
 	c.Flags().StringVar(&file, "out", "", "the `file` to write; it must not exist yet")
@@ -69,7 +71,8 @@ func ledgerText(info cluster.BackupInfo) string {
 }
 
 // saveBackup writes a backup from the node to file, or leaves nothing behind.
-func (o *clusterOptions) saveBackup(c *cobra.Command, file string, stateOnly bool) (size int64, info cluster.BackupInfo, err error) {
+func (o *nodeOptions) saveBackup(c *cobra.Command, file string, stateOnly bool) (size int64, info cluster.BackupInfo,
+	err error) {
 	if _, err := os.Lstat(file); err == nil {
 		return 0, info, errors.New("the file is there already; name another, or move it away")
 	} else if !errors.Is(err, os.ErrNotExist) {
@@ -83,7 +86,8 @@ func (o *clusterOptions) saveBackup(c *cobra.Command, file string, stateOnly boo
 	part := file + ".part"
 	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
-		return 0, info, fmt.Errorf("%s is there: another backup is being written, or one broke off and it can be deleted", part)
+		return 0, info, fmt.Errorf("%s is there: another backup is being written, or one broke off and it can be "+
+			"deleted", part)
 	}
 	if err != nil {
 		return 0, info, err

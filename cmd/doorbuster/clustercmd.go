@@ -2,39 +2,35 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"doorbuster/httpapi/client"
 	"doorbuster/httpapi/wire"
 )
 
-// clusterPath leads the routes of the admin API that are about the cluster.
-const clusterPath = "/admin/v1/cluster"
-
 func newClusterCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "cluster",
 		Short: "Look at a cluster and operate it",
 		Long: `Look at a cluster and operate it, through the admin API of any of its nodes.
 Only snapshot, backup and promote are about the very node that is asked.`,
 		Example: `  doorbuster cluster status --admin 127.0.0.1:8081 --watch
   doorbuster cluster transfer --to b1 --admin 127.0.0.1:8081`,
-		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.SetFlagErrorFunc(badFlag)
-	c.AddCommand(newClusterStatusCommand(), newClusterJoinCommand(), newClusterRemoveCommand(), newClusterTransferCommand(),
+	}, newClusterStatusCommand(), newClusterJoinCommand(), newClusterRemoveCommand(), newClusterTransferCommand(),
 		newClusterSnapshotCommand(), newClusterPromoteCommand(), newClusterZoneAckCommand(), newClusterPreferCommand(),
-		newClusterDrainCommand("drain", true), newClusterDrainCommand("undrain", false), newClusterBackupCommand(), newCertsCommand())
-	return c
+		newClusterDrainCommand("drain", true), newClusterDrainCommand("undrain", false), newClusterBackupCommand(),
+		newCertsCommand(),
+		newRestoreCommand())
 }
 
 func newClusterJoinCommand() *cobra.Command {
-	var o clusterOptions
-	var m wire.Member
+	var o nodeOptions
+	var m wire.JoinRequest
 	c := o.change(&cobra.Command{
 		Use:   "join --id ID --zone ZONE --peer HOST:PORT --admin ADDR",
 		Short: "Let a node into the cluster",
@@ -59,28 +55,38 @@ whose disk was lost, comes back as another.`,
 			problems = append(problems, fmt.Errorf("--kind %q is none of voter, witness, edge", m.Kind))
 		}
 		return errors.Join(problems...)
-	}, func(c *cobra.Command) error {
-		var joined wire.Member
-		return o.operate(c, clusterPath+"/join", map[string]any{"id": m.ID, "zone": m.Zone, "kind": m.Kind, "peer": m.Peer}, &joined,
-			func() string {
-				// Only for the advice: without it there is less to copy.
-				var status wire.Cluster
-				_ = o.call(c.Context(), clusterPath, nil, &status)
-				return joinAdvice(joined, &status)
-			})
-	})
+	}, asking(&o, func(ctx context.Context, node *client.Client) (*joined, error) {
+		m.Note.Note = o.note
+		member, err := node.Join(ctx, m)
+		if err != nil {
+			return nil, err
+		}
+		status, err := node.Cluster(ctx)
+		if err != nil { // it is only for the advice: without it there is less to copy
+			status = &wire.Cluster{}
+		}
+		return &joined{*member, status}, nil
+	}, line(func(j *joined) string { return joinAdvice(j.Member, j.in) })))
 	c.Flags().StringVar(&m.ID, "id", "", "`id` of the node, one that the cluster has not had before")
 	c.Flags().StringVar(&m.Zone, "zone", "", "its failure domain")
 	c.Flags().StringVar(&m.Peer, "peer", "", "`host:port` that the other nodes reach it at")
-	c.Flags().StringVar(&m.Kind, "kind", wire.KindVoter, "voter; witness (votes, serves no shoppers); edge (serves shoppers, has no vote)")
+	c.Flags().StringVar(&m.Kind, "kind", wire.KindVoter, "voter; witness (votes, serves no shoppers); edge (serves "+
+		"shoppers, has no vote)")
 	return c
+}
+
+// joined is a node that was let in, and the cluster that it is of.
+type joined struct {
+	wire.Member
+	in *wire.Cluster
 }
 
 // joinAdvice says that m is let in, and what is to be done on the node itself.
 func joinAdvice(m wire.Member, s *wire.Cluster) string {
 	does := map[string]string{
-		wire.KindVoter: "It votes once it has caught up.", wire.KindWitness: "It votes once it has caught up, and serves no shoppers.",
-		wire.KindEdge: "It serves shoppers once it has caught up, and has no vote.",
+		wire.KindVoter:   "It votes once it has caught up.",
+		wire.KindWitness: "It votes once it has caught up, and serves no shoppers.",
+		wire.KindEdge:    "It serves shoppers once it has caught up, and has no vote.",
 	}[m.Kind]
 	var b strings.Builder
 	fmt.Fprintf(&b, `%[1]s of zone %[2]s is let in as %[3]s. %[4]s
@@ -106,7 +112,8 @@ Now on the node itself:
 		if n.Kind != "" && n.Kind != wire.KindVoter {
 			kind = ", kind: " + n.Kind
 		}
-		fmt.Fprintf(&b, "           - %s\n", shown(fmt.Sprintf("{id: %s, zone: %s%s, peer: %q}", n.ID, n.Zone, kind, n.Peer)))
+		fmt.Fprintf(&b, "           - %s\n", shown(fmt.Sprintf("{id: %s, zone: %s%s, peer: %q}", n.ID, n.Zone, kind,
+			n.Peer)))
 	}
 	b.WriteString(`  3. Start it: doorbuster serve --config FILE
 It shows in 'doorbuster cluster status' with its lag.`)
@@ -121,7 +128,7 @@ func article(kind string) string {
 }
 
 func newClusterRemoveCommand() *cobra.Command {
-	var o clusterOptions
+	var o nodeOptions
 	var node string
 	c := o.change(&cobra.Command{
 		Use:   "remove --node ID --admin ADDR",
@@ -134,20 +141,18 @@ not decide any more. To keep shoppers away for a while, drain the node instead.`
 			return errors.New("no node: name the one to take out with --node, such as a3")
 		}
 		return nil
-	}, func(c *cobra.Command) error {
-		var answer struct {
-			Removed string `json:"removed"`
-		}
-		return o.operate(c, clusterPath+"/remove", map[string]any{"node": node}, &answer, func() string {
-			return fmt.Sprintf("%s is out of the cluster. Stop it; it can come back only with an empty data directory, under a new id.", shown(answer.Removed))
-		})
-	})
+	}, asking(&o, func(ctx context.Context, at *client.Client) (*wire.Removed, error) {
+		return at.Remove(ctx, wire.RemoveRequest{Note: wire.Note{Note: o.note}, Node: node})
+	}, line(func(r *wire.Removed) string {
+		return shown(r.Removed) + " is out of the cluster. Stop it; it can come back only with an empty data " +
+			"directory, under a new id."
+	})))
 	c.Flags().StringVar(&node, "node", "", "`id` of the node")
 	return c
 }
 
 func newClusterTransferCommand() *cobra.Command {
-	var o clusterOptions
+	var o nodeOptions
 	var from, to string
 	c := o.change(&cobra.Command{
 		Use:   "transfer [--from ID] [--to ID] --admin ADDR",
@@ -163,41 +168,28 @@ prefer'.`,
 			return errors.New("say --to ID, or --from ID for the best of the others")
 		}
 		return nil
-	}, func(c *cobra.Command) error {
-		var answer struct {
-			Leader string `json:"leader"`
-		}
-		body := map[string]any{}
-		if from != "" {
-			body["from"] = from
-		}
-		if to != "" {
-			body["to"] = to
-		}
-		return o.operate(c, clusterPath+"/transfer", body, &answer,
-			func() string { return shown(answer.Leader) + " leads." })
-	})
+	}, asking(&o, func(ctx context.Context, node *client.Client) (*wire.Led, error) {
+		return node.Transfer(ctx, wire.TransferRequest{Note: wire.Note{Note: o.note}, From: from, To: to})
+	}, line(func(l *wire.Led) string { return shown(l.Leader) + " leads." })))
 	c.Flags().StringVar(&to, "to", "", "`id` of the node that is to lead")
 	c.Flags().StringVar(&from, "from", "", "`id` of the node that is to lead no longer")
 	return c
 }
 
 func newClusterSnapshotCommand() *cobra.Command {
-	var o clusterOptions
+	var o nodeOptions
 	return o.change(&cobra.Command{
 		Use:   "snapshot --admin ADDR",
 		Short: "Take a snapshot on the node that is asked",
-	}, nil, func(c *cobra.Command) error {
-		var answer struct {
-			LogIndex uint64 `json:"log_index"`
-		}
-		return o.operate(c, clusterPath+"/snapshot", map[string]any{}, &answer,
-			func() string { return fmt.Sprintf("The snapshot holds the state at log index %d.", answer.LogIndex) })
-	})
+	}, nil, asking(&o, func(ctx context.Context, node *client.Client) (*wire.Snapshot, error) {
+		return node.Snapshot(ctx, o.note)
+	}, line(func(s *wire.Snapshot) string {
+		return fmt.Sprintf("The snapshot holds the state at log index %d.", s.LogIndex)
+	})))
 }
 
 func newClusterZoneAckCommand() *cobra.Command {
-	var o clusterOptions
+	var o nodeOptions
 	var mode string
 	var yes bool
 	c := o.change(&cobra.Command{
@@ -218,24 +210,17 @@ func newClusterZoneAckCommand() *cobra.Command {
 			return errors.New("no mode: say --mode off, prefer or require")
 		}
 		return fmt.Errorf("--mode %q is none of off, prefer, require", mode)
-	}, func(c *cobra.Command) error {
-		var answer struct {
-			Mode string `json:"mode"`
-		}
-		path := clusterPath + "/zone-ack"
-		if yes {
-			path += "?sure=true"
-		}
-		return o.operate(c, path, map[string]any{"mode": mode}, &answer,
-			func() string { return "Zone ack is " + shown(answer.Mode) + "." })
-	})
+	}, asking(&o, func(ctx context.Context, node *client.Client) (*wire.ZoneAckMode, error) {
+		return node.SetZoneAck(ctx, wire.ZoneAckRequest{Note: wire.Note{Note: o.note}, Mode: mode}, yes)
+	}, line(func(z *wire.ZoneAckMode) string { return "Zone ack is " + shown(z.Mode) + "." })))
 	c.Flags().StringVar(&mode, "mode", "", "off, prefer or require")
-	c.Flags().BoolVar(&yes, "yes", false, "require is meant, although no voter of another zone answers: nothing is granted then")
+	c.Flags().BoolVar(&yes, "yes", false, "require is meant, although no voter of another zone answers: nothing is "+
+		"granted then")
 	return c
 }
 
 func newClusterPreferCommand() *cobra.Command {
-	var o clusterOptions
+	var o nodeOptions
 	var zone string
 	var none bool
 	c := o.change(&cobra.Command{
@@ -252,48 +237,52 @@ leader.`,
 			return errors.New("say --zone ZONE or --none, one of them")
 		}
 		return nil
-	}, func(c *cobra.Command) error {
-		var answer struct {
-			Zone string `json:"zone"`
+	}, asking(&o, func(ctx context.Context, node *client.Client) (*wire.Preferred, error) {
+		return node.Prefer(ctx, zone, o.note)
+	}, line(func(p *wire.Preferred) string {
+		if p.Zone == "" {
+			return "Leadership may be in any zone."
 		}
-		return o.operate(c, clusterPath+"/prefer", map[string]any{"zone": zone}, &answer, func() string {
-			if answer.Zone == "" {
-				return "Leadership may be in any zone."
-			}
-			return "Leadership is to be in zone " + shown(answer.Zone) + "."
-		})
-	})
+		return "Leadership is to be in zone " + shown(p.Zone) + "."
+	})))
 	c.Flags().StringVar(&zone, "zone", "", "the `zone`")
 	c.Flags().BoolVar(&none, "none", false, "no zone is better than another")
 	return c
 }
 
 func newClusterDrainCommand(name string, on bool) *cobra.Command {
-	var o clusterOptions
+	var o nodeOptions
 	var node, zone string
-	short, long, told := "Let shoppers come to a node or a zone again", "Let shoppers come to a node or a zone again, and leadership too.", "%s takes shoppers again."
+	short, long, told := "Let shoppers come to a node or a zone again",
+		"Let shoppers come to a node or a zone again, and leadership too.", "%s takes shoppers again."
 	if on {
 		short = "Keep new shoppers away from a node or a zone, for maintenance"
 		long = `Keep new shoppers away from a node or a zone: /readyz says so to the load
 balancer, and leadership moves elsewhere. Who is inside is served to the end.`
-		told = "%s takes no new shoppers. Wait until the load balancer has seen it, then go on; 'doorbuster cluster undrain' ends it."
+		told = "%s takes no new shoppers. Wait until the load balancer has seen it, then go on; 'doorbuster cluster " +
+			"undrain' ends it."
 	}
 	c := o.change(&cobra.Command{
 		Use: name + " (--node ID | --zone ZONE) --admin ADDR", Short: short, Long: long,
-		Example: fmt.Sprintf("  doorbuster cluster %[1]s --node a1 --admin 127.0.0.1:8081\n  doorbuster cluster %[1]s --zone a --admin 127.0.0.1:8081", name),
+		Example: fmt.Sprintf("  doorbuster cluster %[1]s --node a1 --admin 127.0.0.1:8081\n  doorbuster cluster %[1]s "+
+			"--zone a --admin 127.0.0.1:8081", name),
 	}, func() error {
 		if (node == "") == (zone == "") {
 			return errors.New("say --node ID or --zone ZONE, one of them")
 		}
 		return nil
-	}, func(c *cobra.Command) error {
-		body, what := map[string]any{"node": node}, "Node "+node
-		if zone != "" {
-			body, what = map[string]any{"zone": zone}, "Zone "+zone
+	}, asking(&o, func(ctx context.Context, at *client.Client) (*wire.Drain, error) {
+		r := wire.DrainRequest{Note: wire.Note{Note: o.note}, Node: node, Zone: zone}
+		if on {
+			return at.Drain(ctx, r)
 		}
-		var answer wire.Drain
-		return o.operate(c, clusterPath+"/"+name, body, &answer, func() string { return fmt.Sprintf(told, what) })
-	})
+		return at.Undrain(ctx, r)
+	}, line(func(*wire.Drain) string {
+		if zone != "" {
+			return fmt.Sprintf(told, "Zone "+zone)
+		}
+		return fmt.Sprintf(told, "Node "+node)
+	})))
 	c.Flags().StringVar(&node, "node", "", "`id` of a node")
 	c.Flags().StringVar(&zone, "zone", "", "a `zone`, with all its nodes")
 	return c

@@ -77,13 +77,12 @@ func (n *clusterNode) requests() []string {
 
 // runCluster runs "doorbuster cluster" with args.
 func runCluster(ctx context.Context, stdin io.Reader, stdout io.Writer, args ...string) (stderr string, err error) {
-	c := newClusterCommand()
+	c := newRootCommand()
 	var errs bytes.Buffer
 	c.SetIn(stdin)
 	c.SetOut(stdout)
 	c.SetErr(&errs)
-	c.SetArgs(args)
-	c.SilenceErrors, c.SilenceUsage = true, true
+	c.SetArgs(append([]string{"cluster"}, args...))
 	err = c.ExecuteContext(ctx)
 	return errs.String(), err
 }
@@ -225,9 +224,9 @@ func TestClusterChanges(t *testing.T) {
 		want   string
 	}{
 		"join": {[]string{"join", "--id", "a3", "--zone", "a", "--peer", "h:1"}, `{"id":"a3","zone":"a","kind":"voter","peer":"h:1"}`,
-			`join {"id":"a3","kind":"voter","peer":"h:1","zone":"a"}`, "a3 of zone a is let in as a voter. It votes once it has caught up."},
+			`join {"id":"a3","zone":"a","kind":"voter","peer":"h:1"}`, "a3 of zone a is let in as a voter. It votes once it has caught up."},
 		"join, advice": {[]string{"join", "--id", "e1", "--zone", "a", "--peer", "h:1", "--kind", "edge"}, `{"id":"e1","zone":"a","kind":"edge","peer":"h:1"}`,
-			`join {"id":"e1","kind":"edge","peer":"h:1","zone":"a"}`, `         id: shop
+			`join {"id":"e1","zone":"a","kind":"edge","peer":"h:1"}`, `         id: shop
          ca: ca.crt
          cert: e1.crt
          key: e1.key
@@ -235,7 +234,7 @@ func TestClusterChanges(t *testing.T) {
            - {id: a1, zone: a, peer: "h:2"}
            - {id: c1, zone: c, kind: witness, peer: "h:3"}
   3. Start it`},
-		"remove":         {[]string{"remove", "--node", "a3", "--note", "old iron"}, `{"removed":"a3"}`, `remove {"node":"a3","note":"old iron"}`, "a3 is out of the cluster."},
+		"remove":         {[]string{"remove", "--node", "a3", "--note", "old iron"}, `{"removed":"a3"}`, `remove {"note":"old iron","node":"a3"}`, "a3 is out of the cluster."},
 		"transfer":       {[]string{"transfer", "--to", "b1"}, `{"leader":"b1"}`, `transfer {"to":"b1"}`, "b1 leads.\n"},
 		"to the best":    {[]string{"transfer", "--from", "a1"}, `{"leader":"a2"}`, `transfer {"from":"a1"}`, "a2 leads.\n"},
 		"snapshot":       {[]string{"snapshot"}, `{"log_index":4711}`, `snapshot {}`, "at log index 4711."},
@@ -339,8 +338,8 @@ func TestClusterSaysWhatToDo(t *testing.T) {
 
 const (
 	promoteAt  = "POST /admin/v1/cluster/promote"
-	promoteDry = promoteAt + ` {"dry_run":true,"zone":"b"}`
-	promoteDo  = promoteAt + ` {"token":"t-9","zone":"b"}`
+	promoteDry = promoteAt + ` {"zone":"b","dry_run":true}`
+	promoteDo  = promoteAt + ` {"zone":"b","token":"t-9"}`
 	planText   = `"zone":"b","node":"b1","generation":1,"next_generation":2,"last_index":9,"applied_index":8,"term":2,"zone_ack":"prefer",` +
 		`"leader_heard_ago":"12s","unreachable":["a1","a2"],"will":["Raise the generation to 2."],"cannot_know":["Whether room a still sells."],"refusal":"%s","token":"t-9"}`
 )
@@ -387,7 +386,7 @@ It can't know:
 	}
 	node := newClusterNode(t, map[string]string{promoteAt: `{"promoted":true,` + fmt.Sprintf(planText, "")})
 	out, err := clusterSays(t, "", "promote", "--zone", "b", "--yes", "--output", "json", "--admin", node.URL)
-	var answer promoteAnswer
+	var answer wire.Promoted
 	if err != nil || json.Unmarshal([]byte(out), &answer) != nil || !answer.Promoted || answer.Node != "b1" {
 		t.Errorf("%v: %s", err, out)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,20 +11,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"doorbuster/httpapi/client"
 	"doorbuster/httpapi/wire"
 )
 
 // maxTypedBytes bounds what is read from whoever is asked to confirm.
 const maxTypedBytes = 1 << 10
 
-// promoteAnswer is a plan, and whether it was carried out.
-type promoteAnswer struct {
-	Promoted bool `json:"promoted"`
-	wire.PromotePlan
-}
-
 func newClusterPromoteCommand() *cobra.Command {
-	var o clusterOptions
+	var o nodeOptions
 	var zone string
 	var yes, dryRun, wait bool
 	c := o.change(&cobra.Command{
@@ -52,11 +48,14 @@ also refused for some seconds after a leader was heard: --wait waits for that.`,
 		}
 		return nil
 	}, func(c *cobra.Command) error {
-		var plan promoteAnswer
+		node, err := o.asks()
+		if err != nil {
+			return err
+		}
+		request := wire.PromoteRequest{Note: wire.Note{Note: o.note}, Zone: zone, DryRun: true}
+		var plan *wire.Promoted
 		for until := time.Now().Add(o.timeout); ; {
-			plan = promoteAnswer{}
-			if err := o.call(c.Context(), clusterPath+"/promote", map[string]any{"zone": zone, "dry_run": true},
-				&plan); err != nil {
+			if plan, err = node.Promote(c.Context(), request); err != nil {
 				return err
 			}
 			pause, err := time.ParseDuration(plan.Wait)
@@ -94,14 +93,19 @@ also refused for some seconds after a leader was heard: --wait waits for that.`,
 				return fmt.Errorf("%q is not %s; nothing was changed", typed, zone)
 			}
 		}
-		var done promoteAnswer
-		return o.operate(c, clusterPath+"/promote", map[string]any{"zone": zone, "token": plan.Token}, &done, func() string {
-			return fmt.Sprintf("\n%s of zone %s takes over, in generation %d. Follow it with 'doorbuster cluster status'.", shown(done.Node), shown(done.Zone), done.NextGeneration)
-		})
+		request.DryRun, request.Token = false, plan.Token
+		return asking(&o, func(ctx context.Context, node *client.Client) (*wire.Promoted, error) {
+			return node.Promote(ctx, request)
+		}, line(func(p *wire.Promoted) string {
+			return fmt.Sprintf("\n%s of zone %s takes over, in generation %d. Follow it with 'doorbuster cluster "+
+				"status'.",
+				shown(p.Node), shown(p.Zone), p.NextGeneration)
+		}))(c)
 	})
 	c.Flags().StringVar(&zone, "zone", "", "the `zone` that is to take over")
 	c.Flags().BoolVar(&yes, "yes", false, "go on without asking")
-	c.Flags().BoolVar(&wait, "wait", false, "wait, for --timeout at most, where that is all it takes until it can be done")
+	c.Flags().BoolVar(&wait, "wait", false, "wait, for --timeout at most, where that is all it takes until it can be "+
+		"done")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "only tell what it would do")
 	return c
 }
@@ -113,7 +117,8 @@ func promoteText(p *wire.PromotePlan) string {
 	if p.LeaderHeardAgo != "" {
 		heard = "last heard " + p.LeaderHeardAgo + " ago"
 	}
-	fmt.Fprintf(&b, "Node %s of zone %s, generation %d, term %d, zone ack %s.\nIts log ends at index %d, of which %d is applied. The leader was %s.\n",
+	fmt.Fprintf(&b, "Node %s of zone %s, generation %d, term %d, zone ack %s.\nIts log ends at index %d, of which %d "+
+		"is applied. The leader was %s.\n",
 		shown(p.Node), shown(p.Zone), p.Generation, p.Term, shown(p.ZoneAck), p.LastIndex, p.AppliedIndex, shown(heard))
 	if len(p.Unreachable) > 0 {
 		fmt.Fprintf(&b, "Out of reach: %s.\n", shown(strings.Join(p.Unreachable, ", ")))

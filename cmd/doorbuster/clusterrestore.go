@@ -41,8 +41,10 @@ restored without settled orders.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(c.OutOrStdout(), "restored %s for node %s: state of cluster %q at log index %d, taken %s, %s\nhash %s\n%s\n",
-				cfg.Data, cfg.Node, info.Cluster, info.LogIndex, info.Taken.Format("2006-01-02 15:04:05 MST"), ledgerText(info), info.Hash, info.Horizon)
+			fmt.Fprintf(c.OutOrStdout(), "restored %s for node %s: state of cluster %q at log index %d, taken %s, "+
+				"%s\nhash %s\n%s\n",
+				cfg.Data, cfg.Node, info.Cluster, info.LogIndex, info.Taken.Format("2006-01-02 15:04:05 MST"),
+				ledgerText(info), info.Hash, info.Horizon)
 			return nil
 		},
 	}

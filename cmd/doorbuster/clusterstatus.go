@@ -7,11 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,7 +22,7 @@ import (
 const watchEvery = time.Second
 
 func newClusterStatusCommand() *cobra.Command {
-	var o clusterOptions
+	var o nodeOptions
 	var watch bool
 	c := o.command(&cobra.Command{
 		Use:   "status --admin ADDR",
@@ -38,20 +36,18 @@ until it is interrupted; --output json then gives one line each time.`,
 		if watch {
 			return o.watch(c)
 		}
-		return request(c, &o, readCluster, printStatus)
+		return asking(&o, func(ctx context.Context, node *client.Client) (*wire.Cluster, error) {
+			return node.Cluster(ctx)
+		}, printStatus)(c)
 	})
 	c.Flags().BoolVar(&watch, "watch", false, "look every second until interrupted")
 	return c
 }
 
-func readCluster(ctx context.Context, node *client.Client) (*wire.Cluster, error) {
-	return node.Cluster(ctx)
-}
-
 // watch shows the status again and again. A node that does not answer for a
 // while, as during a restart, is told of and asked again; one that refuses, or
 // never answered, ends it.
-func (o *clusterOptions) watch(c *cobra.Command) error {
+func (o *nodeOptions) watch(c *cobra.Command) error {
 	node, err := o.asks()
 	if err != nil {
 		return err
@@ -83,7 +79,7 @@ func (o *clusterOptions) watch(c *cobra.Command) error {
 }
 
 // show writes one look: over the one before on a terminal, else below it.
-func (o *clusterOptions) show(out io.Writer, status *wire.Cluster, again bool) error {
+func (o *nodeOptions) show(out io.Writer, status *wire.Cluster, again bool) error {
 	const clear = "\x1b[H\x1b[2J"
 	switch {
 	case o.output == "json":
@@ -94,17 +90,6 @@ func (o *clusterOptions) show(out io.Writer, status *wire.Cluster, again bool) e
 		fmt.Fprintln(out)
 	}
 	return printStatus(out, status)
-}
-
-// isTerminal tells whether w is a character device, which for a standard stream
-// means a terminal.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && f.Name() != os.DevNull
 }
 
 // printStatus writes what a person reads: the group, the alarms, the nodes.
@@ -126,17 +111,21 @@ func printStatus(w io.Writer, s *wire.Cluster) error {
 	}
 	head("state", state)
 	if s.AsOf != nil {
-		head("began", fmt.Sprintf("with the state as of log index %d, %s", s.AsOf.LogIndex, s.AsOf.Time.Format(time.RFC3339)))
+		head("began", fmt.Sprintf("with the state as of log index %d, %s", s.AsOf.LogIndex,
+			s.AsOf.Time.Format(time.RFC3339)))
 	}
 	if s.ZoneAck.Mode != "" {
 		head("zone ack", zoneAckText(s.ZoneAck))
 	}
 	b.WriteString(alarmLines(s.Alarms, paintFor(w)))
 	b.WriteByte('\n')
-	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "  NODE\tZONE\tKIND\tROLE\tAPPLIED\tLAST\tLAG\tDURABLE\tDISK\tGEN\tCLOCK\tNOTES")
+	t := newTable(&b, "  NODE", "ZONE", "KIND", "ROLE", "APPLIED", "LAST", "LAG", "DURABLE", "DISK", "GEN", "CLOCK",
+		"NOTES")
 	nodes := slices.Clone(s.Nodes)
-	slices.SortStableFunc(nodes, func(a, b wire.Node) int { return cmp.Or(cmp.Compare(a.Zone, b.Zone), cmp.Compare(a.ID, b.ID)) })
+	slices.SortStableFunc(nodes, func(a, b wire.Node) int {
+		return cmp.Or(cmp.Compare(a.Zone, b.Zone),
+			cmp.Compare(a.ID, b.ID))
+	})
 	versions := map[string]bool{}
 	for i := range nodes {
 		if nodes[i].Version != "" {
@@ -144,17 +133,10 @@ func printStatus(w io.Writer, s *wire.Cluster) error {
 		}
 	}
 	for i := range nodes {
-		fmt.Fprintln(table, nodeRow(s, &nodes[i], len(versions) > 1))
+		t.row(nodeRow(s, &nodes[i], len(versions) > 1)...)
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	// The last column pads nothing; an empty one leaves blanks behind.
-	lines := strings.Split(b.String(), "\n")
-	for i := range lines {
-		lines[i] = strings.TrimRight(lines[i], " ")
-	}
-	_, err := io.WriteString(w, strings.Join(lines, "\n"))
+	t.flush()
+	_, err := io.WriteString(w, b.String())
 	return err
 }
 
@@ -168,7 +150,8 @@ func zoneAckText(z wire.ZoneAck) string {
 	case wire.ZoneAckDegraded:
 		return z.Mode + ", DEGRADED: another zone has things only " + upTo
 	case wire.ZoneAckBlocked:
-		return z.Mode + ", BLOCKED: another zone has things only " + upTo + "; nothing is granted until one answers, or until 'doorbuster cluster zone-ack --mode prefer'"
+		return z.Mode + ", BLOCKED: another zone has things only " + upTo +
+			"; nothing is granted until one answers, or until 'doorbuster cluster zone-ack --mode prefer'"
 	case wire.ZoneAckUnknown:
 		return z.Mode + ": not known yet what another zone has"
 	case wire.ZoneAckSingleZone:
@@ -177,8 +160,8 @@ func zoneAckText(z wire.ZoneAck) string {
 	return z.Mode + ", " + z.State
 }
 
-// nodeRow is one line of the table, its cells parted by tabs.
-func nodeRow(s *wire.Cluster, n *wire.Node, versions bool) string {
+// nodeRow is one line of the table.
+func nodeRow(s *wire.Cluster, n *wire.Node, versions bool) []any {
 	count := func(n uint64) string {
 		if n == 0 {
 			return "-" // not known; log indices begin at 1
@@ -221,24 +204,6 @@ func nodeRow(s *wire.Cluster, n *wire.Node, versions bool) string {
 	if n.Error != "" {
 		notes = append(notes, n.Error)
 	}
-	cells := []string{mark + n.ID, n.Zone, cmp.Or(n.Kind, "-"), strings.ReplaceAll(role, "_", "-"), count(n.AppliedIndex), count(n.LastIndex), lag,
-		count(n.DurableIndex), disk, count(n.Generation), clock, strings.Join(notes, "; ")}
-	for i := range cells {
-		cells[i] = shown(cells[i])
-	}
-	return strings.Join(cells, "\t")
-}
-
-// binaryBytes gives n with a unit, such as 1.5 MiB.
-func binaryBytes(n int64) string {
-	const unit = 1024
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	size, prefix := float64(n)/unit, 0
-	for size >= unit && prefix < len("KMGTP")-1 {
-		size /= unit
-		prefix++
-	}
-	return fmt.Sprintf("%.1f %ciB", size, "KMGTP"[prefix])
+	return []any{mark + n.ID, n.Zone, n.Kind, strings.ReplaceAll(role, "_", "-"), count(n.AppliedIndex),
+		count(n.LastIndex), lag, count(n.DurableIndex), disk, count(n.Generation), clock, strings.Join(notes, "; ")}
 }

@@ -141,10 +141,12 @@ const (
 
 // Checks of texts.
 var (
-	id = settings.Check[string]{Says: fmt.Sprintf("1 to %d letters, digits, dots, dashes or underscores", engine.MaxIDBytes),
+	id = settings.Check[string]{Says: fmt.Sprintf("1 to %d letters, digits, dots, dashes or underscores",
+		engine.MaxIDBytes),
 		Of: func(s string) error {
 			if !engine.ValidID(s) {
-				return fmt.Errorf("%q is not 1 to %d letters, digits, dots, dashes or underscores", s, engine.MaxIDBytes)
+				return fmt.Errorf("%q is not 1 to %d letters, digits, dots, dashes or underscores", s,
+					engine.MaxIDBytes)
 			}
 			return nil
 		}}
@@ -200,37 +202,48 @@ func (c *Config) addNode(t *settings.Table) {
 		"`address` for the other nodes of a cluster (with a 'cluster' section in the --config file)", hostPort)
 	settings.Add(t, &c.Dev, "dev", false,
 		"for trying out: loopback only, a shopper is whoever X-Shopper-Id says, no token for operators")
-	settings.Add(t, &c.StopDelay, "stop_delay", time.Second, "how long a node of a cluster that is told to stop goes on "+
-		"serving, not ready and without leadership, so that load balancers notice", settings.Between(0, 10*time.Minute))
+	settings.Add(t, &c.StopDelay, "stop_delay", time.Second,
+		"how long a node of a cluster that is told to stop goes on "+
+			"serving, not ready and without leadership, so that load balancers notice",
+		settings.Between(0, 10*time.Minute))
 	settings.Add(t, &c.LogLevel, "log_level", "info", "debug, info, warn or error",
-		checkedBy("", func(s string) error { return settings.OneOf("debug", "info", "warn", "error").Of(strings.ToLower(s)) }))
+		checkedBy("", func(s string) error {
+			return settings.OneOf("debug", "info", "warn",
+				"error").Of(strings.ToLower(s))
+		}))
 	settings.Add(t, &c.LogFormat, "log_format", "text", "text or json", settings.OneOf("text", "json"))
 
 	t.Topic("Disk and ledger")
 	d := &c.Disk
 	settings.Add(t, &d.SnapshotBytes, "snapshot_bytes", 256<<20, "bytes of log after which a snapshot is taken",
 		settings.AtLeast[int64](1<<20))
-	settings.Add(t, &d.SettleAfter, "settle_after", day, "how long after its end a session's orders leave memory for the "+
+	settings.Add(t, &d.SettleAfter, "settle_after", day, "how long after its end a session's orders leave memory for "+
+		"the "+
 		"ledger, once nothing of it is undecided", settings.Between(0, 10*year))
 	settings.Add(t, &d.KeepEvents, "keep_events", 90*day, "how long the ledger keeps events",
 		settings.Between(time.Minute, 20*year))
 	settings.Add(t, &d.KeepEventBytes, "keep_event_bytes", 4<<30, "bytes of events that the ledger keeps, about; the "+
 		"oldest are dropped first, operators' deeds once they alone fill a quarter", settings.AtLeast[int64](1<<20))
-	settings.Add(t, &d.StallTimeout, "stall_timeout", 1500*time.Millisecond, "how long one write or fsync of the log may "+
-		"take before the node stops, so that another leads; more for a disk that pauses when it is busy",
+	settings.Add(t, &d.StallTimeout, "stall_timeout", 1500*time.Millisecond,
+		"how long one write or fsync of the log may "+
+			"take before the node stops, so that another leads; more for a disk that pauses when it is busy",
 		settings.Between(100*time.Millisecond, 10*time.Minute))
 
 	t.Topic("Tokens")
 	k := &c.Tokens
-	settings.Add(t, &k.ShopperKeyFile, "shopper_key_file", "", "`file` with the HS256 secret that shoppers' tokens (JWT) "+
-		"are signed with, 32 bytes or more; several, one a line, all do; read again when it changes")
-	settings.Add(t, &k.ShopperPublicKeyFile, "shopper_public_key_file", "", "PEM `file` with the public key for shoppers' "+
-		"tokens (Ed25519, RSA, P-256), or several of one kind; read again when it changes")
-	settings.Add(t, &k.OpsKeyFile, "ops_key_file", "", "`file` with the HS256 secret for operators' tokens, 32 bytes or "+
+	settings.Add(t, &k.ShopperKeyFile, "shopper_key_file", "",
+		"`file` with the HS256 secret that shoppers' tokens (JWT) "+
+			"are signed with, 32 bytes or more; several, one a line, all do; read again when it changes")
+	settings.Add(t, &k.ShopperPublicKeyFile, "shopper_public_key_file", "",
+		"PEM `file` with the public key for shoppers' "+
+			"tokens (Ed25519, RSA, P-256), or several of one kind; read again when it changes")
+	settings.Add(t, &k.OpsKeyFile, "ops_key_file", "", "`file` with the HS256 secret for operators' tokens, 32 bytes "+
+		"or "+
 		"more; another one than the shoppers'; several, one a line, all do; read again when it changes")
 	settings.Add(t, &k.ShopperIssuer, "shopper_issuer", "",
 		"issuer (`iss`) that shoppers' tokens must have; without it any does")
-	settings.Add(t, &k.OpsIssuer, "ops_issuer", "", "issuer (`iss`) that operators' tokens must have; without it any does")
+	settings.Add(t, &k.OpsIssuer, "ops_issuer", "", "issuer (`iss`) that operators' tokens must have; without it any "+
+		"does")
 	settings.Add(t, &k.Bytes, "token_bytes", auth.DefaultBytes,
 		"a token at most; it must fit into the headers", settings.Between(256, 64<<10))
 	settings.Add(t, &k.OpenMetrics, "open_metrics", false, "answer /metrics without a token")
@@ -247,7 +260,8 @@ func (c *Config) addCrowd(t *settings.Table) {
 	settings.Add(t, &g.Timeout, "grab_timeout", 2*time.Second, "after this a grab that is not decided is answered "+
 		"\"processing\"", settings.Between(10*time.Millisecond, time.Minute))
 	settings.Add(t, &g.JournalEntries, "journal_entries", 262_144, "reasons why shoppers were refused that this node "+
-		"remembers, 32 bytes each, the oldest overwritten first; 0 = none", settings.Between(0, actors.MaxJournalEntries))
+		"remembers, 32 bytes each, the oldest overwritten first; 0 = none",
+		settings.Between(0, actors.MaxJournalEntries))
 
 	t.Topic("Connections")
 	d, preset := &c.Doors, httpapi.DefaultLimits()
@@ -261,8 +275,9 @@ func (c *Config) addCrowd(t *settings.Table) {
 		"connections at --display at most", some)
 	settings.Add(t, &d.DisplayConnectionsPerIP, "display_connections_per_ip", 0,
 		"connections at --display from one address at most, trusted proxies aside; 0 = no bound", orNone)
-	settings.Add(t, &d.IdleTimeout, "idle_timeout", preset.IdleTimeout, "how long a connection, of whomever, may wait for "+
-		"its next request; more than the load balancer's own (Google's: over 600s)", anHour)
+	settings.Add(t, &d.IdleTimeout, "idle_timeout", preset.IdleTimeout,
+		"how long a connection, of whomever, may wait for "+
+			"its next request; more than the load balancer's own (Google's: over 600s)", anHour)
 	settings.Add(t, &d.HeaderBytes, "header_bytes", preset.HeaderBytes,
 		"a request's headers at most; operators' have 16384 at least", settings.Between(1<<10, 1<<20))
 	settings.Add(t, &d.ReadTimeout, "read_timeout", preset.ReadTimeout,
@@ -286,14 +301,14 @@ func (c *Config) addCrowd(t *settings.Table) {
 		{&c.RateLimit.Shopper, "shopper", 0, 5,
 			"grabs, challenges and tickets of one shopper a second, on each node for itself",
 			"of a shopper who was quiet, on each node for itself"},
-		{&c.RateLimit.Address, "address", 0, 20, "grabs, challenges and tickets from one address (IPv6: from one network " +
-			"of 64 bits) a second, on all nodes together",
+		{&c.RateLimit.Address, "address", 0, 20, "grabs, challenges and tickets from one address (IPv6: from one " +
+			"network of 64 bits) a second, on all nodes together",
 			"from an address that was quiet, on all nodes together: an even part on each at first"},
-		{&c.RateLimit.Look, "look", 50, 500, "looks that are made for one address alone (sessions by distance or page, " +
-			"entries of a draw) a second, on each node for itself",
+		{&c.RateLimit.Look, "look", 50, 500, "looks that are made for one address alone (sessions by distance or " +
+			"page, entries of a draw) a second, on each node for itself",
 			"from an address that was quiet, on each node for itself"},
-		{&c.RateLimit.Write, "write", 5, 50, "receivers, cancellations, reservations and places given up of one shopper a " +
-			"second, and about one listing or order a hundredth of that, on each node for itself",
+		{&c.RateLimit.Write, "write", 5, 50, "receivers, cancellations, reservations and places given up of one " +
+			"shopper a second, and about one listing or order a hundredth of that, on each node for itself",
 			"of a shopper who was quiet, on each node for itself"},
 	} {
 		settings.Add(t, &r.into.PerSecond, "rate_limit."+r.key+".per_second", r.perSecond, r.of+"; 0 = no limit",
@@ -303,14 +318,17 @@ func (c *Config) addCrowd(t *settings.Table) {
 	}
 	settings.Add(t, &c.TicketTTL, "ticket_ttl", 2*time.Minute, "how long a grab ticket is good", anHour)
 	settings.Add(t, &c.Challenge.MaxNumber, "challenge_max_number", challenge.DefaultConfig().MaxNumber,
-		"how hard the work of a challenge is: half as many hashes on average", settings.Between[int64](1000, 10_000_000))
+		"how hard the work of a challenge is: half as many hashes on average",
+		settings.Between[int64](1000, 10_000_000))
 	settings.Add(t, &c.Challenge.Lifetime, "challenge_lifetime", challenge.DefaultConfig().Lifetime,
 		"how long a challenge may be solved", settings.Between(10*time.Second, time.Hour))
-	settings.Add(t, &c.HomeCountry, "home_country", "", "`country` (ISO 3166: CN) whose phone numbers may come without a "+
+	settings.Add(t, &c.HomeCountry, "home_country", "", "`country` (ISO 3166: CN) whose phone numbers may come "+
+		"without a "+
 		"country code, in claims and risk lists; the same on all nodes",
 		checkedBy("", func(s string) error { _, err := roster.NewCanon(s); return err }))
 	r := &c.Risk
-	settings.Add(t, &r.URL, "risk.url", "", "`URL` of an outside risk service that is asked about who grabs; without it "+
+	settings.Add(t, &r.URL, "risk.url", "", "`URL` of an outside risk service that is asked about who grabs; without "+
+		"it "+
 		"none is", ifSet("http or https", func(s string) error { return risk.Config{URL: s}.Validate() }))
 	settings.Add(t, &r.Timeout, "risk.timeout", risk.DefaultConfig().Timeout,
 		"how long a grab waits for the risk service", settings.Between(10*time.Millisecond, 5*time.Second))
@@ -331,20 +349,24 @@ func (c *Config) addMoney(t *settings.Table) {
 	p := &c.Cashier
 	settings.Add(t, &p.PayKeys, "pay_keys", "", "YAML `file` with the keys of payment tokens: a list like {id: "+
 		"\"2026-09\", file: pay.key, signs: true}; read again when it or a key changes")
-	settings.Add(t, &p.URL, "cashier.url", "", "`URL` of the cashier, who is asked for refunds, and to take no money once "+
+	settings.Add(t, &p.URL, "cashier.url", "", "`URL` of the cashier, who is asked for refunds, and to take no money "+
+		"once "+
 		"the time to pay is over; without it refunds stay due",
 		ifSet("http or https", func(s string) error { return payment.Config{URL: s}.Validate() }))
-	settings.Add(t, &p.KeyFile, "cashier.key_file", "", "`file` with the secret shared with the cashier, 32 bytes or more; "+
+	settings.Add(t, &p.KeyFile, "cashier.key_file", "", "`file` with the secret shared with the cashier, 32 bytes or "+
+		"more; "+
 		"several, one a line, all do, and the first one signs; read again when it changes")
 	settings.Add(t, &p.Timeout, "cashier.timeout", payment.DefaultConfig().Timeout,
 		"how long the cashier has for an answer", settings.Between(10*time.Millisecond, time.Minute))
 
 	t.Topic("Reconciliation")
 	r := &c.Reconcile
-	settings.Add(t, &r.Folder, "reconcile.folder", "", "`directory` that the leader takes the cashier's statements from "+
+	settings.Add(t, &r.Folder, "reconcile.folder", "", "`directory` that the leader takes the cashier's statements "+
+		"from "+
 		"once a day; they are moved to done/ below it, or to failed/")
-	settings.Add(t, &r.URL, "reconcile.url", "", "`URL` that the leader fetches yesterday's statement from once a day; "+
-		"{date}, {from} and {to} in it are filled in", ifSet("http or https", daily.CheckURL))
+	settings.Add(t, &r.URL, "reconcile.url", "",
+		"`URL` that the leader fetches yesterday's statement from once a day; "+
+			"{date}, {from} and {to} in it are filled in", ifSet("http or https", daily.CheckURL))
 	settings.Add(t, &r.At, "reconcile.at", "04:30", "`hour` at which that is done",
 		checkedBy("HH:MM", func(s string) error {
 			if _, err := time.Parse("15:04", s); err != nil {
@@ -352,17 +374,19 @@ func (c *Config) addMoney(t *settings.Table) {
 			}
 			return nil
 		}))
-	settings.Add(t, &r.Timezone, "reconcile.timezone", "UTC", "time `zone` of that hour, of yesterday, and of the days of "+
-		"what belongs to no order", checkedBy("IANA name", func(s string) error {
-		if _, err := calendar.Zone(s); err != nil {
-			return fmt.Errorf("%q %w", s, err)
-		}
-		return nil
-	}))
+	settings.Add(t, &r.Timezone, "reconcile.timezone", "UTC",
+		"time `zone` of that hour, of yesterday, and of the days of "+
+			"what belongs to no order", checkedBy("IANA name", func(s string) error {
+			if _, err := calendar.Zone(s); err != nil {
+				return fmt.Errorf("%q %w", s, err)
+			}
+			return nil
+		}))
 	settings.Add(t, &r.IgnoreKinds, "reconcile.ignore_kinds", nil, "`kinds` of rows to leave out of those statements",
 		checkedBy("", func(s []string) error { return statement.Filter{Kinds: s}.Validate() }))
-	settings.Add(t, &r.OrderPrefixes, "reconcile.order_prefixes", nil, "leave out rows of those statements whose order "+
-		"number begins with one of these `texts`",
+	settings.Add(t, &r.OrderPrefixes, "reconcile.order_prefixes", nil,
+		"leave out rows of those statements whose order "+
+			"number begins with one of these `texts`",
 		checkedBy("", func(s []string) error { return statement.Filter{OrderPrefixes: s}.Validate() }))
 	settings.Add(t, &r.KeyFile, "reconcile.key_file", "", "`file` with the secret that fetching is signed with, as "+
 		"requests to the cashier are; read each time")
@@ -373,7 +397,8 @@ func (c *Config) addCluster(t *settings.Table) {
 	cl := &c.Cluster
 	settings.Add(t, &cl.ID, "cluster.id", "", "the cluster's `id`, the same on all nodes; without it a node is alone")
 	settings.Add(t, &cl.ZoneAck, "cluster.zone_ack", string(cluster.ZoneAckPrefer), "whether a yes waits for "+
-		"a voter of another zone: never, while one answers, or always; of a new cluster, 'doorbuster cluster zone-ack' "+
+		"a voter of another zone: never, while one answers, or always; of a new cluster, 'doorbuster cluster "+
+		"zone-ack' "+
 		"changes it later", settings.OneOf("off", "prefer", "require"))
 	settings.Add(t, &cl.ZoneTimeout, "cluster.zone_timeout", cluster.DefaultConfig("").ZoneTimeout, "how long a "+
 		"zone may be silent, or a yes wait for it", settings.Between(10*time.Millisecond, time.Minute))
@@ -431,15 +456,18 @@ func (c *Config) agree() error {
 		bad(c.Dev && exposed(a.addr),
 			"%s: --dev trusts everybody, so it listens on loopback only (127.0.0.1:PORT), not on %q", a.key, a.addr)
 	}
-	bad(!c.Dev && c.Tokens.ShopperKeyFile == "" && c.Tokens.ShopperPublicKeyFile == "", "shopper_key_file: shoppers need "+
-		"tokens: give --shopper-key-file or --shopper-public-key-file (or --dev to try things out)")
-	bad(!c.Dev && c.Tokens.OpsKeyFile == "", "ops_key_file: operators need tokens: give --ops-key-file (or --dev to try "+
+	bad(!c.Dev && c.Tokens.ShopperKeyFile == "" && c.Tokens.ShopperPublicKeyFile == "",
+		"shopper_key_file: shoppers need "+
+			"tokens: give --shopper-key-file or --shopper-public-key-file (or --dev to try things out)")
+	bad(!c.Dev && c.Tokens.OpsKeyFile == "", "ops_key_file: operators need tokens: give --ops-key-file (or --dev to "+
+		"try "+
 		"things out); 'doorbuster token' makes tokens")
 	bad(c.Tokens.Bytes >= c.Doors.HeaderBytes && c.Tokens.Bytes <= 64<<10,
 		"token_bytes: a token of %d bytes does not fit into header_bytes, %d", c.Tokens.Bytes, c.Doors.HeaderBytes)
 	bad(c.Risk.URL == "" && c.Risk.TokenFile != "", "risk.token_file: there is no risk.url to ask with it")
-	bad(c.Cashier.URL != "" && c.Cashier.KeyFile == "" && !c.Dev, "cashier.key_file: the cashier at %s must know who asks "+
-		"it; give the secret that is shared with it", hidden.URL(c.Cashier.URL))
+	bad(c.Cashier.URL != "" && c.Cashier.KeyFile == "" && !c.Dev,
+		"cashier.key_file: the cashier at %s must know who asks "+
+			"it; give the secret that is shared with it", hidden.URL(c.Cashier.URL))
 	bad(c.Reconcile.URL == "" && c.Reconcile.KeyFile != "", "reconcile.key_file: there is no reconcile.url to sign for")
 	bad(c.Reconcile.Folder != "" && c.Data != "" && sameFolder(c.Reconcile.Folder, c.archive()),
 		"reconcile.folder: %s is where reports are kept; take another", c.Reconcile.Folder)
@@ -493,7 +521,8 @@ func (c Config) clusterInto(cc *cluster.Config) {
 		cc.TLS = &peer.Files{CA: c.Cluster.CA, Cert: c.Cluster.Cert, Key: c.Cluster.Key}
 	}
 	for _, n := range c.Cluster.Nodes {
-		cc.Members = append(cc.Members, cluster.Member{ID: n.ID, Zone: n.Zone, Kind: cluster.Kind(n.Kind), Peer: n.Peer})
+		cc.Members = append(cc.Members, cluster.Member{ID: n.ID, Zone: n.Zone, Kind: cluster.Kind(n.Kind),
+			Peer: n.Peer})
 	}
 }
 
@@ -532,8 +561,9 @@ func (c Config) guard(k keys, logger *slog.Logger) (g httpapi.GuardConfig, err e
 	if err != nil {
 		return g, err
 	}
-	g.Risk, err = risk.New(risk.Config{URL: c.Risk.URL, Timeout: c.Risk.Timeout, CacheTTL: c.Risk.CacheTTL, WhenDown: down,
-		Logger: logger, Token: k.risk})
+	g.Risk, err = risk.New(risk.Config{URL: c.Risk.URL, Timeout: c.Risk.Timeout, CacheTTL: c.Risk.CacheTTL,
+		WhenDown: down,
+		Logger:   logger, Token: k.risk})
 	return g, err
 }
 

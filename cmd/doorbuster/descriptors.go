@@ -24,5 +24,6 @@ func (c *Config) keepDescriptors(limit uint64, logger *slog.Logger) {
 	c.Doors.DisplayConnections = max(1, int(share*float64(c.Doors.DisplayConnections)))
 	logger.Warn("connections are fewer than configured: the process may not open as many files. "+
 		"Raise the limit (LimitNOFILE= of a systemd unit, or ulimit -n), or lower --connections",
-		"descriptors", limit, "reserved", reserve, "connections", c.Doors.Connections, "display_connections", c.Doors.DisplayConnections)
+		"descriptors", limit, "reserved", reserve, "connections", c.Doors.Connections, "display_connections",
+		c.Doors.DisplayConnections)
 }

@@ -13,13 +13,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"doorbuster/engine"
-	"doorbuster/httpapi/client"
 	"doorbuster/httpapi/draw"
 	"doorbuster/httpapi/wire"
 )
 
 func newDrawCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "draw",
 		Short: "Download a listing's draw, and check it",
 		Long: `Download a listing's draw, and check it. The seed was committed to before anybody
@@ -27,17 +26,12 @@ entered, and is told once the draw has closed; anybody can do the sum again.`,
 		Example: `  doorbuster draw show spirits-evening/rice-spirit-500 --addr https://shop.example.com --out draw.ndjson
   doorbuster draw verify draw.ndjson --commitment HEX
   doorbuster draw verify spirits-evening/rice-spirit-500 --addr https://shop.example.com --order 0123456789ABCDEFGHJKMNPQ`,
-		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.SetFlagErrorFunc(badFlag)
-	c.AddCommand(newDrawShowCommand(), newDrawVerifyCommand())
-	return c
+	}, newDrawShowCommand(), newDrawVerifyCommand())
 }
 
 // drawOptions say where a draw is to be had.
 type drawOptions struct {
-	clusterOptions
+	nodeOptions
 	addr         string // of the shoppers' API; "" for the operators'
 	session, sku string
 }
@@ -61,39 +55,29 @@ func (o *drawOptions) source(listing string) (err error) {
 	if (o.addr == "") == (o.admin == "") {
 		return errors.Join(err, errors.New("say where the draw is, with --addr (as shoppers see it) or --admin"))
 	}
-	o.file, o.output = "-", "text" // for apply's own check; nothing reads the file
-	check := *o
-	if o.addr != "" {
-		check.admin = o.addr
+	if o.output = "text"; o.addr != "" {
+		o.admin, o.adminFlag = o.addr, "--addr"
 	}
-	if wrong := check.validate(); wrong != nil {
-		err = errors.Join(err, errors.New(strings.ReplaceAll(wrong.Error(), "--admin", map[bool]string{true: "--admin", false: "--addr"}[o.addr == ""])))
-	}
-	return err
+	return errors.Join(err, o.validate())
 }
 
 // pageEntries is how many entries are asked for at a time.
 const pageEntries = 5000
 
 // page fetches one: the operators' has the true reasons, the shoppers' what was told.
-func (o *drawOptions) page(ctx context.Context, cursor string) (h draw.Header, entries []draw.Entry, next string, err error) {
+func (o *drawOptions) page(ctx context.Context, cursor string) (h draw.Header, entries []draw.Entry, next string,
+	err error) {
+	node, err := o.asks()
+	if err != nil {
+		return h, nil, "", err
+	}
 	if o.addr == "" {
-		node, err := o.asks()
-		if err != nil {
-			return h, nil, "", err
-		}
 		p, err := node.Draw(ctx, o.session, o.sku, cursor, pageEntries)
 		if err != nil {
 			return h, nil, "", err
 		}
 		h, err = o.header(&p.Draw, p.Stock)
 		return h, p.Entries, p.Cursor, err
-	}
-	cfg := o.config("", "")
-	cfg.Addr, cfg.Names.Addr = o.addr, "--addr"
-	node, err := client.New(cfg)
-	if err != nil {
-		return h, nil, "", err
 	}
 	p, err := node.ShownDraw(ctx, o.session, o.sku, cursor, pageEntries)
 	if err != nil {
@@ -136,20 +120,10 @@ func (o *drawOptions) fetch(ctx context.Context, begin func(draw.Header) error, 
 func newDrawShowCommand() *cobra.Command {
 	var o drawOptions
 	file := ""
-	c := &cobra.Command{
+	c := withArguments(&cobra.Command{
 		Use:   "show SESSION/SKU (--addr URL | --admin ADDR)",
 		Short: "Download a draw into a file: commitment, seed, every entry",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usageError{errors.New("name one listing, as SESSION/SKU")}
-			}
-			if err := o.source(args[0]); err != nil {
-				return usageError{err}
-			}
-			return nil
-		},
 		RunE: func(c *cobra.Command, _ []string) (err error) {
-			c.SilenceUsage = true
 			to := c.OutOrStdout()
 			if file != "" {
 				f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
@@ -173,7 +147,12 @@ func newDrawShowCommand() *cobra.Command {
 			}
 			return w.Close()
 		},
-	}
+	}, func(args []string) error {
+		if len(args) != 1 {
+			return errors.New("name one listing, as SESSION/SKU")
+		}
+		return o.source(args[0])
+	})
 	o.flags(c)
 	c.Flags().StringVar(&file, "out", "", "the `file` to write; it must not exist yet (else standard output)")
 	return c
@@ -183,7 +162,7 @@ func newDrawVerifyCommand() *cobra.Command {
 	var o drawOptions
 	var file, commitment, order string
 	asJSON := false
-	c := &cobra.Command{
+	c := withArguments(&cobra.Command{
 		Use:   "verify (FILE | SESSION/SKU (--addr URL | --admin ADDR))",
 		Short: "Do the sum of a draw again: seed, ranks, order, outcomes",
 		Long: `Do the sum of a draw again: the seed's commitment, everybody's rank, the order,
@@ -193,24 +172,7 @@ What a draw can't show of itself is that nobody who entered is missing: whoever
 entered finds themselves in it with --order and the number that they were told. With
 --commitment the seed is held against what was told beforehand, and not against
 what the draw now says was told.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			switch {
-			case len(args) != 1:
-				return usageError{errors.New("name one file, or one listing as SESSION/SKU")}
-			case o.addr == "" && o.admin == "":
-				file = args[0]
-			default:
-				if err := o.source(args[0]); err != nil {
-					return usageError{err}
-				}
-			}
-			if raw, err := hex.DecodeString(commitment); err != nil || commitment != "" && len(raw) != 32 {
-				return usageError{fmt.Errorf("--commitment %q is not 32 bytes in hex", commitment)}
-			}
-			return nil
-		},
 		RunE: func(c *cobra.Command, _ []string) error {
-			c.SilenceUsage = true
 			d, err := o.read(c, file)
 			if err != nil {
 				return err
@@ -220,7 +182,8 @@ what the draw now says was told.`,
 				r.Find(d, order)
 			}
 			if asJSON {
-				err = printJSON(c.OutOrStdout(), map[string]any{"holds": r.Holds(), "checked": r.Checked, "problems": append([]string{}, r.Problems...), "entrants": r.Entrants, "got": r.Got})
+				err = printJSON(c.OutOrStdout(), map[string]any{"holds": r.Holds(), "checked": r.Checked,
+					"problems": append([]string{}, r.Problems...), "entrants": r.Entrants, "got": r.Got})
 			} else {
 				err = printDrawReport(c.OutOrStdout(), d, r)
 			}
@@ -229,7 +192,20 @@ what the draw now says was told.`,
 			}
 			return err
 		},
-	}
+	}, func(args []string) (err error) {
+		switch {
+		case len(args) != 1:
+			return errors.New("name one file, or one listing as SESSION/SKU")
+		case o.addr == "" && o.admin == "":
+			file = args[0]
+		default:
+			err = o.source(args[0])
+		}
+		if raw, wrong := hex.DecodeString(commitment); wrong != nil || commitment != "" && len(raw) != 32 {
+			err = errors.Join(err, fmt.Errorf("--commitment %q is not 32 bytes in hex", commitment))
+		}
+		return err
+	})
 	o.flags(c)
 	c.Flags().StringVar(&commitment, "commitment", "", "what was told of the seed beforehand, in `hex`")
 	c.Flags().StringVar(&order, "order", "", "the `number` of an entry that must be in it")
@@ -241,13 +217,14 @@ what the draw now says was told.`,
 func (o *drawOptions) read(c *cobra.Command, file string) (*draw.Draw, error) {
 	if file == "" {
 		d := &draw.Draw{}
-		return d, o.fetch(c.Context(), func(h draw.Header) error { d.Header = h; return nil }, func(e draw.Entry) error {
-			if len(d.Entries) == engine.MaxEntrants {
-				return fmt.Errorf("the draw has more than %d entries", engine.MaxEntrants)
-			}
-			d.Entries = append(d.Entries, e)
-			return nil
-		})
+		return d, o.fetch(c.Context(), func(h draw.Header) error { d.Header = h; return nil },
+			func(e draw.Entry) error {
+				if len(d.Entries) == engine.MaxEntrants {
+					return fmt.Errorf("the draw has more than %d entries", engine.MaxEntrants)
+				}
+				d.Entries = append(d.Entries, e)
+				return nil
+			})
 	}
 	f, err := os.Open(file)
 	if err != nil {

@@ -32,19 +32,15 @@ const (
 var trailPosition = regexp.MustCompile(`^[0-9]{1,20}(\.[0-9]{1,10})?$`)
 
 func newEventsCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "events",
 		Short: "Read the trail of committed events",
-		Args:  noArguments,
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(newEventsTailCommand())
-	return c
+	}, newEventsTailCommand())
 }
 
 // eventsOptions are those of events tail.
 type eventsOptions struct {
-	clusterOptions
+	nodeOptions
 	from, session string
 	last          int
 	follow        bool
@@ -144,7 +140,8 @@ func (e lastingError) Unwrap() error { return e.error }
 // tailOnce writes what one stream gives, and gives where to go on; "" if nothing
 // came. begins is told the position that the stream begins
 // with, and since when the node keeps events.
-func (o *eventsOptions) tailOnce(ctx context.Context, from string, out io.Writer, begins func(at, since string)) (next string, err error) {
+func (o *eventsOptions) tailOnce(ctx context.Context, from string, out io.Writer,
+	begins func(at, since string)) (next string, err error) {
 	node, err := o.asks()
 	if err != nil {
 		return "", lastingError{err}

@@ -23,7 +23,8 @@ func (c Config) lacks() (all []lack) {
 		return all // it has no shop
 	}
 	if !c.Dev {
-		missing(c.Cashier.PayKeys == "", "pay_keys", "gives held orders no pay_token, so that no cashier knows what to take money "+
+		missing(c.Cashier.PayKeys == "", "pay_keys", "gives held orders no pay_token, so that no cashier knows what "+
+			"to take money "+
 			"for")
 		missing(c.Cashier.KeyFile == "", "cashier_key_file",
 			"believes no callback of a cashier, so that no order becomes paid by one")
@@ -32,10 +33,12 @@ func (c Config) lacks() (all []lack) {
 		"asks no cashier for refunds, which stay due, nor to take no money once the time to pay is over")
 	missing(c.Reconcile.Folder == "" && c.Reconcile.URL == "", "reconcile.folder, reconcile.url",
 		"compares no statement of a cashier by itself, so that what callbacks missed is not found until somebody does")
-	for _, door := range []struct{ setting, addr string }{{"http", c.HTTP}, {"display", c.Display}, {"admin", c.Admin}} {
+	for _, door := range []struct{ setting, addr string }{{"http", c.HTTP}, {"display", c.Display},
+		{"admin", c.Admin}} {
 		host, _, _ := net.SplitHostPort(door.addr) // checked by Validate
 		missing(door.addr != "" && !loopback(host), door.setting,
-			"speaks plain HTTP at this address, and tokens can be read on the way: put TLS in front of it, and let nobody "+
+			"speaks plain HTTP at this address, and tokens can be read on the way: put TLS in front of it, and let "+
+				"nobody "+
 				"else reach it")
 	}
 	return all

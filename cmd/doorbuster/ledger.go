@@ -42,12 +42,16 @@ func (t trail) Horizon(deeds bool) (engine.TrailPosition, engine.Time, error) {
 
 // registerLedger exposes what the ledger counts.
 func registerLedger(gauge, counter func(name, help string, read func() float64), l *ledger.Ledger) {
-	gauge("ledger_index", "Log index up to which this node's ledger is on disk; 0 until it is known whose it is.", func() float64 { return float64(l.Stats().Index) })
-	gauge("ledger_lag_events", "Events that wait to be written to the ledger.", func() float64 { return float64(l.Stats().Waiting) })
-	gauge("ledger_lag_seconds", "ALARM (ledger_behind) if it stays over 60: state time between what is applied and what "+
+	gauge("ledger_index", "Log index up to which this node's ledger is on disk; 0 until it is known whose it is.",
+		func() float64 { return float64(l.Stats().Index) })
+	gauge("ledger_lag_events", "Events that wait to be written to the ledger.",
+		func() float64 { return float64(l.Stats().Waiting) })
+	gauge("ledger_lag_seconds", "ALARM (ledger_behind) if it stays over 60: state time between what is applied and "+
+		"what "+
 		"the ledger has on disk.", func() float64 { return l.Stats().Behind.Seconds() })
 	gauge("ledger_bytes", "Bytes of the ledger's files.", func() float64 { return float64(l.Stats().Bytes) })
-	gauge("ledger_whole", "1 while nothing is known to be missing of the ledger, else 0.", func() float64 { return oneIf(l.Stats().Whole) })
+	gauge("ledger_whole", "1 while nothing is known to be missing of the ledger, else 0.",
+		func() float64 { return oneIf(l.Stats().Whole) })
 	gauge("ledger_missing_sessions", "ALARM (ledger_missing) if over 0: settled sessions whose orders this node's "+
 		"ledger could not get from anybody.", func() float64 { return float64(l.Stats().Missing) })
 	gauge("ledger_blocked", "ALARM (ledger_blocked) if 1: the ledger can't be written; no orders leave memory "+

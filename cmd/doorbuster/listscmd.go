@@ -2,15 +2,17 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -34,7 +36,8 @@ func pathOfList(name string) (client.List, error) {
 		case "shoppers", "phones", "addresses", "ips":
 			return client.List(name), nil
 		}
-		return "", fmt.Errorf("%q is no list: risk lists are risk/shoppers, risk/phones, risk/addresses, risk/ips", name)
+		return "", fmt.Errorf("%q is no list: risk lists are risk/shoppers, risk/phones, risk/addresses, risk/ips",
+			name)
 	case kind == "allowlists" && engine.ValidID(rest):
 		return client.List(name), nil
 	}
@@ -51,7 +54,7 @@ func pathOfReservations(name string) (client.List, error) {
 }
 
 func newListsCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "lists",
 		Short: "Import, export and change risk lists and allow lists",
 		Long: `Import, export and change risk lists and allow lists, through the admin API of any
@@ -67,18 +70,14 @@ anywhere but on the first line of CSV, id first.`,
   doorbuster lists add risk/ips 203.0.113.0/24 --level block --note "farm" --admin 127.0.0.1:8081
   doorbuster lists show risk/ips 203.0.113.7 --admin 127.0.0.1:8081
   doorbuster lists export allowlists/vips --out vips.csv --admin 127.0.0.1:8081`,
-		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.SetFlagErrorFunc(badFlag)
-	c.AddCommand(newListsShowCommand(), newListImportCommand("LIST", pathOfList), newListExportCommand("LIST", pathOfList),
-		newListChangeCommand("add", "LIST", pathOfList), newListChangeCommand("remove", "LIST", pathOfList), newListForgetCommand())
-	return c
+	}, newListsShowCommand(), newListImportCommand("LIST", pathOfList), newListExportCommand("LIST", pathOfList),
+		newListChangeCommand("add", "LIST", pathOfList), newListChangeCommand("remove", "LIST", pathOfList),
+		newListForgetCommand())
 }
 
 func newReservationsCommand() *cobra.Command {
 	const name = "SESSION/SKU"
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "reservations",
 		Short: "Look at and import who has reserved a listing",
 		Long: `Look at and import who has reserved a listing, before its session starts. A file
@@ -86,13 +85,9 @@ has a shopper's id a line, or is CSV, or has an object such as {"id":"ann"} a li
 It is taken whole or not at all: a bad line is told by its number.`,
 		Example: `  doorbuster reservations import spirits-evening/rice-spirit-500 reserved.txt --admin 127.0.0.1:8081
   doorbuster reservations show spirits-evening/rice-spirit-500 --admin 127.0.0.1:8081`,
-		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.SetFlagErrorFunc(badFlag)
-	c.AddCommand(newListShowCommand(name, pathOfReservations), newListImportCommand(name, pathOfReservations), newListExportCommand(name, pathOfReservations),
+	}, newListShowCommand(name, pathOfReservations), newListImportCommand(name, pathOfReservations),
+		newListExportCommand(name, pathOfReservations),
 		newListChangeCommand("add", name, pathOfReservations), newListChangeCommand("remove", name, pathOfReservations))
-	return c
 }
 
 // newListsShowCommand also shows, with no argument, which lists there are.
@@ -101,7 +96,7 @@ func newListsShowCommand() *cobra.Command {
 }
 
 func newListShowCommand(what string, pathOf listPath) *cobra.Command {
-	o := clusterOptions{}
+	o := nodeOptions{}
 	var list client.List
 	id := ""
 	use := "show " + what + " [ID] --admin ADDR"
@@ -112,17 +107,17 @@ func newListShowCommand(what string, pathOf listPath) *cobra.Command {
 	c := o.command(&cobra.Command{Use: use, Short: short}, nil, func(c *cobra.Command) error {
 		switch {
 		case list == "":
-			return o.showLists(c)
+			return asking(&o, readLists, printLists)(c)
 		case id != "":
-			return request(c, &o, func(ctx context.Context, node *client.Client) (*wire.ListRow, error) {
+			return asking(&o, func(ctx context.Context, node *client.Client) (*wire.ListRow, error) {
 				return node.ListRow(ctx, list, id)
 			}, func(w io.Writer, row *wire.ListRow) error {
 				return printRows(w, &wire.ListPage{Rows: []wire.ListRow{*row}})
-			})
+			})(c)
 		}
-		return request(c, &o, func(ctx context.Context, node *client.Client) (*wire.ListPage, error) {
+		return asking(&o, func(ctx context.Context, node *client.Client) (*wire.ListPage, error) {
 			return node.List(ctx, list)
-		}, printRows)
+		}, printRows)(c)
 	})
 	return withArguments(c, func(args []string) (err error) {
 		switch {
@@ -139,48 +134,54 @@ func newListShowCommand(what string, pathOf listPath) *cobra.Command {
 }
 
 func printRows(w io.Writer, page *wire.ListPage) error {
-	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	var b strings.Builder
+	t := newTable(&b)
 	for _, row := range page.Rows {
-		fmt.Fprintf(table, "%s\t%s\tsince %s\n", shown(row.ID), shown(row.Level), shown(row.Since))
+		t.row(row.ID, row.Level, "since "+row.Since)
 	}
+	t.flush()
 	if page.List != "" {
-		fmt.Fprintf(table, "%s: %d", shown(page.List), page.Count)
+		fmt.Fprintf(&b, "%s: %d", shown(page.List), page.Count)
 		if page.Cursor != "" {
-			fmt.Fprintf(table, ", of which %d are shown; export gives all", len(page.Rows))
+			fmt.Fprintf(&b, ", of which %d are shown; export gives all", len(page.Rows))
 		}
-		fmt.Fprintln(table)
+		b.WriteByte('\n')
 	}
-	return table.Flush()
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
-// showLists tells which lists there are.
-func (o *clusterOptions) showLists(c *cobra.Command) error {
-	node, err := o.asks()
+// readLists tells which lists there are, and how many each names.
+func readLists(ctx context.Context, node *client.Client) (*map[string]int64, error) {
+	risk, err := node.RiskLists(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	risk, err := node.RiskLists(c.Context())
+	allow, err := node.AllowLists(ctx)
 	if err != nil {
-		return err
-	}
-	allow, err := node.AllowLists(c.Context())
-	if err != nil {
-		return err
+		return nil, err
 	}
 	all := map[string]int64{}
-	table := tabwriter.NewWriter(c.OutOrStdout(), 0, 8, 2, ' ', 0)
 	for _, x := range risk.Risk {
 		all["risk/"+x.List] = x.Count
-		fmt.Fprintf(table, "risk/%s\t%d\n", shown(x.List), x.Count)
 	}
 	for _, x := range allow.AllowLists {
 		all["allowlists/"+x.List] = x.Count
-		fmt.Fprintf(table, "allowlists/%s\t%d\n", shown(x.List), x.Count)
 	}
-	if o.output == "json" {
-		return printJSON(c.OutOrStdout(), all)
+	return &all, nil
+}
+
+func printLists(w io.Writer, all *map[string]int64) error {
+	var b strings.Builder
+	t := newTable(&b)
+	names := slices.Sorted(maps.Keys(*all))
+	slices.SortStableFunc(names, func(a, b string) int { return -cmp.Compare(a[:1], b[:1]) }) // risk lists first
+	for _, name := range names {
+		t.row(name, (*all)[name])
 	}
-	return table.Flush()
+	t.flush()
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 // listMedia are the formats of lists, by the name that --format has for them.
@@ -190,7 +191,8 @@ var listMedia = map[string]string{"lines": "text/plain", "csv": "text/csv", "ndj
 const sureUsage = "it is meant, although it bars a good part of the last shoppers or of all addresses"
 
 func newListImportCommand(what string, pathOf listPath) *cobra.Command {
-	o := clusterOptions{look: strings.ToLower(map[bool]string{true: "lists", false: "reservations"}[what == "LIST"]) + " show"}
+	o := nodeOptions{look: strings.ToLower(map[bool]string{true: "lists", false: "reservations"}[what == "LIST"]) +
+		" show"}
 	var list client.List
 	var file, format string
 	var send client.SendList
@@ -227,7 +229,8 @@ instead of it, in one step. Every line is checked before anything is changed.
 	flags.StringVar(&format, "format", "", "lines, csv or ndjson (else by the file's name and its first character)")
 	flags.BoolVar(&send.Sure, "yes", false, sureUsage)
 	if what == "LIST" {
-		flags.StringVar(&send.Level, "level", "", "of rows of a risk list that name none: watch, challenge, block (the default)")
+		flags.StringVar(&send.Level, "level", "", "of rows of a risk list that name none: watch, challenge, block "+
+			"(the default)")
 	}
 	return withArguments(c, func(args []string) (err error) {
 		if len(args) != 2 {
@@ -254,7 +257,8 @@ func openList(c *cobra.Command, file string) (in io.Reader, closed func(), err e
 	case info.IsDir():
 		err = fmt.Errorf("%s is a folder", file)
 	case info.Size() > httpapi.MaxListBytes:
-		err = fmt.Errorf("%s has %s; a list may have %s", file, binaryBytes(info.Size()), binaryBytes(httpapi.MaxListBytes))
+		err = fmt.Errorf("%s has %s; a list may have %s", file, binaryBytes(info.Size()),
+			binaryBytes(httpapi.MaxListBytes))
 	}
 	if err != nil {
 		f.Close()
@@ -277,7 +281,7 @@ func sizeOf(in io.Reader) int64 {
 }
 
 // sendList sends a list and tells how it goes, and what came of it.
-func (o *clusterOptions) sendList(c *cobra.Command, list client.List, send client.SendList) error {
+func (o *nodeOptions) sendList(c *cobra.Command, list client.List, send client.SendList) error {
 	stderr := c.ErrOrStderr()
 	bar := func(of int64, what string, bytes bool) *progressbar.ProgressBar {
 		return progressbar.NewOptions64(of, progressbar.OptionSetWriter(stderr), progressbar.OptionShowBytes(bytes),
@@ -295,7 +299,7 @@ func (o *clusterOptions) sendList(c *cobra.Command, list client.List, send clien
 		_ = committing.Set(p.Committed)
 	}
 	began := time.Now()
-	return request(c, o, func(ctx context.Context, node *client.Client) (*wire.ListImport, error) {
+	return asking(o, func(ctx context.Context, node *client.Client) (*wire.ListImport, error) {
 		done, err := node.SendList(ctx, list, send)
 		_ = sending.Finish()
 		if committing != nil {
@@ -305,7 +309,7 @@ func (o *clusterOptions) sendList(c *cobra.Command, list client.List, send clien
 	}, func(w io.Writer, r *wire.ListImport) error {
 		_, err := fmt.Fprintf(w, "%s in %s\n", importText(r), time.Since(began).Round(time.Millisecond))
 		return err
-	})
+	})(c)
 }
 
 // importText is what came of an import, as a person reads it.
@@ -356,10 +360,11 @@ func formatOfFile(file string, in io.Reader) (format string, text io.Reader) {
 }
 
 func newListExportCommand(what string, pathOf listPath) *cobra.Command {
-	o := clusterOptions{}
+	o := nodeOptions{}
 	var list client.List
 	var format, file string
-	c := o.command(&cobra.Command{Use: "export " + what + " --admin ADDR", Short: "Write all of a list, as what can be imported again"}, func() error {
+	c := o.command(&cobra.Command{Use: "export " + what + " --admin ADDR",
+		Short: "Write all of a list, as what can be imported again"}, func() error {
 		if format != "csv" && format != "ndjson" {
 			return fmt.Errorf("--format %q is neither csv nor ndjson", format)
 		}
@@ -380,7 +385,7 @@ func newListExportCommand(what string, pathOf listPath) *cobra.Command {
 
 // exportList writes a list to file, or standard output; a file is there only once it is
 // whole.
-func (o *clusterOptions) exportList(c *cobra.Command, list client.List, format, file string) (err error) {
+func (o *nodeOptions) exportList(c *cobra.Command, list client.List, format, file string) (err error) {
 	node, err := o.asks()
 	if err != nil {
 		return err
@@ -406,26 +411,27 @@ func (o *clusterOptions) exportList(c *cobra.Command, list client.List, format, 
 }
 
 func newListChangeCommand(verb, what string, pathOf listPath) *cobra.Command {
-	o := clusterOptions{look: map[bool]string{true: "lists", false: "reservations"}[what == "LIST"] + " show"}
+	o := nodeOptions{look: map[bool]string{true: "lists", false: "reservations"}[what == "LIST"] + " show"}
 	var list client.List
 	var level string
 	var ids []string
 	var yes bool
 	short := map[string]string{"add": "Put ids on a list, or change their level", "remove": "Take ids off a list"}[verb]
-	c := o.change(&cobra.Command{Use: verb + " " + what + " ID... --admin ADDR", Short: short}, nil, func(c *cobra.Command) error {
-		var text strings.Builder
-		e := json.NewEncoder(&text)
-		for _, id := range ids {
-			if err := e.Encode(struct {
-				ID    string `json:"id"`
-				Level string `json:"level,omitempty"`
-			}{id, level}); err != nil {
-				return err
+	c := o.change(&cobra.Command{Use: verb + " " + what + " ID... --admin ADDR", Short: short}, nil,
+		func(c *cobra.Command) error {
+			var text strings.Builder
+			e := json.NewEncoder(&text)
+			for _, id := range ids {
+				if err := e.Encode(struct {
+					ID    string `json:"id"`
+					Level string `json:"level,omitempty"`
+				}{id, level}); err != nil {
+					return err
+				}
 			}
-		}
-		return o.sendList(c, list, client.SendList{Body: strings.NewReader(text.String()), Size: int64(text.Len()),
-			Type: listMedia["ndjson"], Sure: yes})
-	})
+			return o.sendList(c, list, client.SendList{Body: strings.NewReader(text.String()), Size: int64(text.Len()),
+				Type: listMedia["ndjson"], Sure: yes})
+		})
 	c.Flags().BoolVar(&yes, "yes", false, sureUsage)
 	if verb == "add" && what == "LIST" {
 		c.Flags().StringVar(&level, "level", "", "on a risk list: watch, challenge, block (the default)")
@@ -443,21 +449,21 @@ func newListChangeCommand(verb, what string, pathOf listPath) *cobra.Command {
 }
 
 func newListForgetCommand() *cobra.Command {
-	o := clusterOptions{look: "lists show"}
+	o := nodeOptions{look: "lists show"}
 	var list client.List
 	yes := false
-	c := o.change(&cobra.Command{Use: "forget allowlists/NAME --admin ADDR", Short: "Forget an allow list"}, nil, func(c *cobra.Command) error {
-		return request(c, &o, func(ctx context.Context, node *client.Client) (*wire.ListCount, error) {
+	c := o.change(&cobra.Command{Use: "forget allowlists/NAME --admin ADDR", Short: "Forget an allow list"}, nil,
+		asking(&o, func(ctx context.Context, node *client.Client) (*wire.ListCount, error) {
 			return node.ForgetList(ctx, list, o.note, yes)
 		}, func(w io.Writer, forgotten *wire.ListCount) error {
 			_, err := fmt.Fprintf(w, "%s is forgotten\n", shown(forgotten.List))
 			return err
-		})
-	})
+		}))
 	c.Flags().BoolVar(&yes, "yes", false, sureUsage)
 	return withArguments(c, func(args []string) (err error) {
 		if len(args) != 1 || !strings.HasPrefix(args[0], "allowlists/") {
-			return errors.New("name one list, such as allowlists/vips; a risk list is emptied with import --replace --empty")
+			return errors.New("name one list, such as allowlists/vips; a risk list is emptied with import --replace " +
+				"--empty")
 		}
 		list, err = pathOfList(args[0])
 		return err

@@ -59,7 +59,7 @@ func commandPath(root *cobra.Command, args []string) string {
 }
 
 func newRootCommand() *cobra.Command {
-	root := &cobra.Command{
+	root := group(&cobra.Command{
 		Use:   "doorbuster",
 		Short: "Sell a fixed number of units to a crowd, exactly",
 		Long: `Doorbuster runs flash sales: each listing's stock is kept in memory by an actor,
@@ -73,18 +73,23 @@ Try it:
     http://127.0.0.1:8080/v1/sessions/fans-day-10/skus/mask-50/grab`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          noArguments,
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
+	}, newServeCommand(), newApplyCommand(), newClusterCommand(), newBenchCommand(), newWALCommand(),
+		newTokenCommand(), newCashierCommand(), newClusterBackupCommand(), newRestoreCommand(), newRefusalsCommand(),
+		newRefundsCommand(), newAlarmsCommand(), newWaitCommand(), newSwitchesCommand(), newListsCommand(),
+		newReservationsCommand(), newReconcileCommand(), newDrawCommand(), newEventsCommand(), newVersionCommand())
 	root.SetFlagErrorFunc(badFlag)
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return noTimeBelowZero(c.Flags()) }
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpCommand(newHelpCommand(root))
-	root.AddCommand(newServeCommand(), newApplyCommand(), newWholeClusterCommand(), newBenchCommand(), newWALCommand(),
-		newTokenCommand(), newCashierCommand(), newClusterBackupCommand(), newRestoreCommand(), newRefusalsCommand(),
-		newRefundsCommand(), newAlarmsCommand(), newWaitCommand(), newSwitchesCommand(), newListsCommand(),
-		newReservationsCommand(), newReconcileCommand(), newDrawCommand(), newEventsCommand(), newVersionCommand())
 	return root
+}
+
+// group makes a command that is only there for those below it.
+func group(c *cobra.Command, below ...*cobra.Command) *cobra.Command {
+	c.Args = noArguments
+	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	c.AddCommand(below...)
+	return c
 }
 
 func noArguments(c *cobra.Command, args []string) error {
@@ -107,11 +112,4 @@ func newHelpCommand(root *cobra.Command) *cobra.Command {
 			return found.Help()
 		},
 	}
-}
-
-// newWholeClusterCommand is what operators and installers do to a cluster.
-func newWholeClusterCommand() *cobra.Command {
-	c := newClusterCommand()
-	c.AddCommand(newRestoreCommand())
-	return c
 }

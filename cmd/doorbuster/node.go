@@ -60,7 +60,8 @@ type node struct {
 // nothing to give back, then the log and the state; only then are the doors opened.
 // Whether the node is ready is for the caller to await.
 func openNode(cfg Config, logger *slog.Logger) (_ *node, err error) {
-	n := &node{cfg: cfg, logger: logger, metrics: prometheus.NewRegistry(), served: make(chan error, 3), fatal: make(chan error, 1)}
+	n := &node{cfg: cfg, logger: logger, metrics: prometheus.NewRegistry(), served: make(chan error, 3),
+		fatal: make(chan error, 1)}
 	n.working, n.endWork = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -119,7 +120,8 @@ func (n *node) makeDoors(keys keys) (err error) {
 	if n.cfg.wall != nil {
 		ac.Wall = n.cfg.wall
 	}
-	ac.Logger, ac.WaitingDepth, ac.GrabTimeout, ac.JournalEntries = n.logger, n.cfg.Grabs.WaitingDepth, n.cfg.Grabs.Timeout, n.cfg.Grabs.JournalEntries
+	ac.Logger, ac.WaitingDepth, ac.GrabTimeout, ac.JournalEntries = n.logger, n.cfg.Grabs.WaitingDepth,
+		n.cfg.Grabs.Timeout, n.cfg.Grabs.JournalEntries
 	if n.office, err = backoffice.New(ac); err != nil {
 		return err
 	}
@@ -133,7 +135,10 @@ func (n *node) makeDoors(keys keys) (err error) {
 	n.risk = guard.Risk
 	n.canon = guard.Canon
 	if n.shoppers, err = httpapi.NewShopper(httpapi.ShopperConfig{
-		Seller: n.office, Guard: guard, Streams: n.cfg.Doors.EventStreams, Leaving: n.turnsAway, Removed: n.removed, DisplayAge: n.displayAge, DisplayShared: n.displayShared, Dev: n.cfg.Dev, Tokens: keys.shopper, TokenBytes: n.cfg.Tokens.Bytes, PayKeys: n.pay, Cashier: n.cashier, Limits: n.cfg.Doors.Limits, Display: n.cfg.displayLimits(), Logger: n.logger, Registerer: n.metrics,
+		Seller: n.office, Guard: guard, Streams: n.cfg.Doors.EventStreams, Leaving: n.turnsAway, Removed: n.removed,
+		DisplayAge: n.displayAge, DisplayShared: n.displayShared, Dev: n.cfg.Dev, Tokens: keys.shopper,
+		TokenBytes: n.cfg.Tokens.Bytes, PayKeys: n.pay, Cashier: n.cashier, Limits: n.cfg.Doors.Limits,
+		Display: n.cfg.displayLimits(), Logger: n.logger, Registerer: n.metrics,
 	}); err != nil {
 		return err
 	}
@@ -177,7 +182,8 @@ func (n *node) openDoors() {
 }
 
 func (n *node) openRooms() (err error) {
-	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	n.metrics.MustRegister(collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if sink := n.cfg.logSink; sink != nil {
 		n.metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "doorbuster_log_lines_lost_total", Help: "Lines of the log that its reader did not take.",

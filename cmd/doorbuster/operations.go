@@ -54,7 +54,8 @@ func (o operations) Snapshot(context.Context, string) (uint64, error) {
 }
 
 func (o operations) SetZoneAck(ctx context.Context, operator, mode, note string) error {
-	_, err := o.operate(ctx, cluster.Operation{Name: cluster.OpZoneAck, Operator: operator, Mode: cluster.ZoneAck(mode), Note: note})
+	_, err := o.operate(ctx, cluster.Operation{Name: cluster.OpZoneAck, Operator: operator, Mode: cluster.ZoneAck(mode),
+		Note: note})
 	return err
 }
 
@@ -64,7 +65,8 @@ func (o operations) Prefer(ctx context.Context, operator, zone string) error {
 }
 
 func (o operations) Drain(ctx context.Context, operator string, d wire.Drain) error {
-	_, err := o.operate(ctx, cluster.Operation{Name: cluster.OpDrain, Operator: operator, Node: d.Node, Zone: d.Zone, On: d.On})
+	_, err := o.operate(ctx, cluster.Operation{Name: cluster.OpDrain, Operator: operator, Node: d.Node, Zone: d.Zone,
+		On: d.On})
 	return err
 }
 
@@ -88,7 +90,8 @@ func shownPlan(p cluster.PromotePlan) wire.PromotePlan {
 	}
 	return wire.PromotePlan{
 		Wait: wait,
-		Zone: p.Zone, Node: p.Node, Generation: p.Generation, NextGeneration: p.NextGeneration, LastIndex: uint64(p.LastIndex),
+		Zone: p.Zone, Node: p.Node, Generation: p.Generation, NextGeneration: p.NextGeneration,
+		LastIndex:    uint64(p.LastIndex),
 		AppliedIndex: uint64(p.AppliedIndex), Term: uint64(p.Term), ZoneAck: string(p.ZoneAck), LeaderHeardAgo: heard,
 		Unreachable: p.Unreachable, Will: p.Will, CannotKnow: p.CannotKnow, Refusal: p.Refusal, Token: p.Token,
 	}

@@ -34,7 +34,7 @@ const (
 
 // reconcileOptions are the flags of reconcile.
 type reconcileOptions struct {
-	clusterOptions
+	nodeOptions
 	statement string
 	from, to  string
 	dryRun    bool
@@ -71,10 +71,13 @@ nothing, and is what to do when a run broke off: each line counts once. The exit
 	}, func(c *cobra.Command) error { return o.run(c) })
 	flags := c.Flags()
 	flags.BoolVar(&o.dryRun, "dry-run", false, "only tell what would be settled")
-	flags.StringVar(&o.from, "from", "", "begin of the statement's period (RFC 3339): all payments from then on should be in it (default: its first line's)")
+	flags.StringVar(&o.from, "from", "", "begin of the statement's period (RFC 3339): all payments from then on "+
+		"should be in it (default: its first line's)")
 	flags.StringVar(&o.to, "to", "", "end of the period, not in it (default: just after the last line's)")
 	flags.StringSliceVar(&o.filter.Kinds, "ignore-kind", nil, "`kinds` of rows to leave out, separated by commas")
-	flags.StringSliceVar(&o.filter.OrderPrefixes, "order-prefix", nil, "leave out rows whose order number begins with one of these `texts`, separated by commas: those of another channel of the shop")
+	flags.StringSliceVar(&o.filter.OrderPrefixes, "order-prefix", nil,
+		"leave out rows whose order number begins with one of these `texts`, separated by commas: those of another "+
+			"channel of the shop")
 	c.AddCommand(newSetAsideCommand())
 	return withArguments(c, func(args []string) error {
 		if len(args) != 1 {
@@ -86,7 +89,7 @@ nothing, and is what to do when a run broke off: each line counts once. The exit
 }
 
 func newSetAsideCommand() *cobra.Command {
-	var o clusterOptions
+	var o nodeOptions
 	var report string
 	var differences []string
 	c := o.change(&cobra.Command{
@@ -107,13 +110,20 @@ it, when and why is kept with the reports.`,
 			body = map[string]any{"note": o.note, "all": true}
 		}
 		var done reconcile.Report
-		if err := o.call(c.Context(), reconciliationsPath+"/"+url.PathEscape(report)+"/set-aside", body, &done); err != nil {
+		node, err := o.asks()
+		if err != nil {
+			return err
+		}
+		if err := node.Do(c.Context(), http.MethodPost, reconciliationsPath+"/"+url.PathEscape(report)+"/set-aside",
+			body,
+			&done); err != nil {
 			return err
 		}
 		if o.output == "json" {
 			return printJSON(c.OutOrStdout(), &done)
 		}
-		_, err := fmt.Fprintf(c.OutOrStdout(), "%s Still open, in all reports: %d.\n", shown(done.Verdict), done.OpenBefore)
+		_, err = fmt.Fprintf(c.OutOrStdout(), "%s Still open, in all reports: %d.\n", shown(done.Verdict),
+			done.OpenBefore)
 		return err
 	})
 	return withArguments(c, func(args []string) error {
@@ -157,7 +167,8 @@ func (o *reconcileOptions) query() (url.Values, error) {
 }
 
 func (o *reconcileOptions) run(c *cobra.Command) error {
-	o.breaks = "what was settled is settled for good, and a node that has the whole statement goes on with it by itself: run it again, at any node, for the report; doing it twice changes nothing more"
+	o.breaks = "what was settled is settled for good, and a node that has the whole statement goes on with it by " +
+		"itself: run it again, at any node, for the report; doing it twice changes nothing more"
 	if o.dryRun {
 		o.breaks = "it was a dry run, so nothing is settled: run it again"
 	}
@@ -218,7 +229,8 @@ func (o *reconcileOptions) send(c *cobra.Command) (*reconcile.Report, error) {
 	q, _ := o.query()
 	var report *reconcile.Report
 	err = node.Upload(c.Context(), client.Upload{Method: http.MethodPost, Path: reconciliationsPath + "?" + q.Encode(),
-		Type: "application/octet-stream", Body: from, Size: size, Sent: bars, Line: func(text []byte) (last bool, err error) {
+		Type: "application/octet-stream", Body: from, Size: size, Sent: bars,
+		Line: func(text []byte) (last bool, err error) {
 			var line reconcileLine
 			if err := node.Decode(text, &line); err != nil {
 				return false, err
@@ -257,8 +269,10 @@ func (b *reconcileBars) next(phase string, of int64, more ...progressbar.Option)
 		_ = b.bar.Finish() // progress is a courtesy: it may fail
 	}
 	b.phase = phase
-	options := append([]progressbar.Option{progressbar.OptionSetWriter(b.to), progressbar.OptionSetVisibility(b.shown), progressbar.OptionSetDescription(phase),
-		progressbar.OptionThrottle(100 * time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionSetElapsedTime(true)}, more...)
+	options := append([]progressbar.Option{progressbar.OptionSetWriter(b.to), progressbar.OptionSetVisibility(b.shown),
+		progressbar.OptionSetDescription(phase),
+		progressbar.OptionThrottle(100 * time.Millisecond), progressbar.OptionClearOnFinish(),
+		progressbar.OptionSetElapsedTime(true)}, more...)
 	b.bar = progressbar.NewOptions64(of, options...)
 }
 
@@ -274,7 +288,8 @@ func (b *reconcileBars) told(p *reconcile.Progress) {
 		if of == 0 {
 			of = -1
 		}
-		b.next(p.Phase, of, progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("rows"))
+		b.next(p.Phase, of, progressbar.OptionShowCount(), progressbar.OptionShowIts(),
+			progressbar.OptionSetItsString("rows"))
 	}
 	_ = b.bar.Set64(p.Rows)
 }
@@ -344,12 +359,14 @@ func reportText(r *reconcile.Report, admin string) string {
 		fmt.Fprintf(&b, "  and %d more\n", r.Open-int64(printed))
 	}
 	if r.OpenBefore > 0 {
-		fmt.Fprintf(&b, "\nStill open of earlier reports: %d (see doorbuster reconcile set-aside --help)\n", r.OpenBefore)
+		fmt.Fprintf(&b, "\nStill open of earlier reports: %d (see doorbuster reconcile set-aside --help)\n",
+			r.OpenBefore)
 	}
 	if !strings.Contains(admin, "://") {
 		admin = "http://" + admin
 	}
-	fmt.Fprintf(&b, "\n%s\nReport %s: %s%s/%s (or ?format=csv)\n", shown(r.Verdict), shown(r.ID), shown(admin), reconciliationsPath, shown(r.ID))
+	fmt.Fprintf(&b, "\n%s\nReport %s: %s%s/%s (or ?format=csv)\n", shown(r.Verdict), shown(r.ID), shown(admin),
+		reconciliationsPath, shown(r.ID))
 	return b.String()
 }
 
@@ -374,7 +391,8 @@ func printTotals(w io.Writer, list []reconcile.Total, name func(*reconcile.Total
 		t := &list[i]
 		fmt.Fprintf(w, "%s\t", shown(name(t)))
 		for _, book := range [...]reconcile.Book{t.Theirs, t.Ours} {
-			fmt.Fprintf(w, "%d\t%d %s\t%d\t%d %s\t", book.Payments, book.Paid, t.Currency, book.Refunds, book.Refunded, t.Currency)
+			fmt.Fprintf(w, "%d\t%d %s\t%d\t%d %s\t", book.Payments, book.Paid, t.Currency, book.Refunds, book.Refunded,
+				t.Currency)
 		}
 		fmt.Fprintln(w)
 	}

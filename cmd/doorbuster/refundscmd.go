@@ -1,12 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +13,7 @@ import (
 )
 
 func newRefundsCommand() *cobra.Command {
-	var o clusterOptions
+	var o nodeOptions
 	var cursor string
 	c := o.command(&cobra.Command{
 		Use:   "refunds --admin ADDR",
@@ -25,11 +23,9 @@ was asked in vain, what went wrong the last time, and when it is asked for again
 node that leads asks; the others don't know of tries.`,
 		Example: `  doorbuster refunds --admin 127.0.0.1:8081
   doorbuster refunds --admin 127.0.0.1:8081 --json | jq '.refunds[].last_error'`,
-	}, nil, func(c *cobra.Command) error {
-		return request(c, &o, func(ctx context.Context, node *client.Client) (*wire.Refunds, error) {
-			return node.Refunds(ctx, cursor)
-		}, printRefunds)
-	})
+	}, nil, asking(&o, func(ctx context.Context, node *client.Client) (*wire.Refunds, error) {
+		return node.Refunds(ctx, cursor)
+	}, printRefunds))
 	c.Flags().StringVar(&cursor, "cursor", "", "where to go on, as the page before says")
 	return c
 }
@@ -39,20 +35,20 @@ func printRefunds(w io.Writer, page *wire.Refunds) error {
 	if len(page.Refunds) == 0 {
 		b.WriteString("No refund is due.\n")
 	} else {
-		table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "NUMBER\tDUE SINCE\tORDER\tPAYMENT\tAMOUNT\tWHY\tTRIES\tNEXT TRY\tLAST ERROR")
-		for i := range page.Refunds {
-			r := &page.Refunds[i]
-			fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%d %s\t%s\t%d\t%s\t%s\n", r.RefundNo, r.DueAt, shown(r.OrderNo), shown(r.PaymentID), r.Amount, r.Currency, r.Reason,
-				r.Tries, cmp.Or(r.NextTryAt, "-"), shown(cmp.Or(r.LastError, "-")))
+		t := newTable(&b, "NUMBER", "DUE SINCE", "ORDER", "PAYMENT", "AMOUNT", "WHY", "TRIES", "NEXT TRY", "LAST ERROR")
+		for _, r := range page.Refunds {
+			t.row(r.RefundNo, r.DueAt, r.OrderNo, r.PaymentID, fmt.Sprintf("%d %s", r.Amount, r.Currency), r.Reason,
+				r.Tries,
+				r.NextTryAt, r.LastError)
 		}
-		_ = table.Flush() // into memory
+		t.flush()
 	}
 	if page.Cursor != "" {
 		fmt.Fprintf(&b, "There are more: --cursor %s\n", page.Cursor)
 	}
 	if !page.Asking {
-		b.WriteString("This node does not ask the cashier: the one that leads knows of tries, where a cashier_url is set.\n")
+		b.WriteString("This node does not ask the cashier: the one that leads knows of tries, where a cashier_url is " +
+			"set.\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

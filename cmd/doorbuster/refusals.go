@@ -1,14 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +30,7 @@ func (v clusterView) Refusals(ctx context.Context, shopper, session string) []ht
 }
 
 func newRefusalsCommand() *cobra.Command {
-	var o clusterOptions
+	var o nodeOptions
 	var shopper, session string
 	c := o.command(&cobra.Command{
 		Use:   "refusals --shopper ID --admin ADDR",
@@ -52,11 +50,9 @@ with what it is worth.`,
 			errs = append(errs, fmt.Errorf("--session %q is no session's id", session))
 		}
 		return errors.Join(errs...)
-	}, func(c *cobra.Command) error {
-		return request(c, &o, func(ctx context.Context, node *client.Client) (*wire.Refusals, error) {
-			return node.Refusals(ctx, shopper, session)
-		}, printRefusals)
-	})
+	}, asking(&o, func(ctx context.Context, node *client.Client) (*wire.Refusals, error) {
+		return node.Refusals(ctx, shopper, session)
+	}, printRefusals))
 	flags := c.Flags()
 	flags.StringVar(&shopper, "shopper", "", "`id` of the shopper")
 	flags.StringVar(&session, "session", "", "`id` of a session; all if not given")
@@ -67,49 +63,37 @@ with what it is worth.`,
 // is worth.
 func printRefusals(w io.Writer, told *wire.Refusals) error {
 	var b strings.Builder
-	row := func(table io.Writer, cells ...string) {
-		for i := range cells {
-			cells[i] = shown(cmp.Or(cells[i], "-"))
-		}
-		fmt.Fprintln(table, strings.Join(cells, "\t"))
-	}
 	if len(told.Refusals) == 0 {
 		fmt.Fprintf(&b, "No refusal of %s is remembered.\n", shown(told.Shopper))
 	} else {
-		table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-		row(table, "LAST", "FIRST", "TIMES", "SESSION", "SKU", "TOLD", "REASON", "NODE")
+		t := newTable(&b, "LAST", "FIRST", "TIMES", "SESSION", "SKU", "TOLD", "REASON", "NODE")
 		for _, x := range told.Refusals {
 			times := strconv.FormatUint(uint64(x.Count), 10)
 			if x.Count >= engine.MaxRefusedCount {
 				times += "+"
 			}
-			row(table, x.Last, x.First, times, x.Session, x.SKU, x.Code, x.Reason, x.Node)
+			t.row(x.Last, x.First, times, x.Session, x.SKU, x.Code, x.Reason, x.Node)
 		}
-		if err := table.Flush(); err != nil {
-			return err
-		}
+		t.flush()
 	}
 	b.WriteByte('\n')
-	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	row(table, "NODE", "SINCE", "ENTRIES", "LOST", "NOTES")
+	t := newTable(&b, "NODE", "SINCE", "ENTRIES", "LOST", "NOTES")
 	for _, n := range told.Nodes {
 		switch {
 		case !n.Answered:
-			row(table, n.Node, "", "", "", "no answer: "+n.Error)
+			t.row(n.Node, "", "", "", "no answer: "+n.Error)
 			continue
 		case n.Capacity == 0:
-			row(table, n.Node, "", "", "", "no journal")
+			t.row(n.Node, "", "", "", "no journal")
 			continue
 		}
 		notes := ""
 		if !n.Noting {
 			notes = "turned off"
 		}
-		row(table, n.Node, n.Since, fmt.Sprintf("%d of %d", n.Entries, n.Capacity), strconv.FormatUint(n.Lost, 10), notes)
+		t.row(n.Node, n.Since, fmt.Sprintf("%d of %d", n.Entries, n.Capacity), n.Lost, notes)
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
+	t.flush()
 	fmt.Fprintf(&b, "\n%s\n", shown(told.Note))
 	_, err := io.WriteString(w, b.String())
 	return err

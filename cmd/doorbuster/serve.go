@@ -76,7 +76,8 @@ func serve(ctx context.Context, cfg Config, logger *slog.Logger) error {
 		}
 		restarts = append(restarts, time.Now())
 		if n := len(restarts); n > restartsAtMost && time.Since(restarts[n-1-restartsAtMost]) < restartsWithin {
-			return givenUp(fmt.Errorf("it opened itself again %d times within %s: %w", restartsAtMost, restartsWithin, err))
+			return givenUp(fmt.Errorf("it opened itself again %d times within %s: %w", restartsAtMost, restartsWithin,
+				err))
 		}
 		why := err
 		if end := (*cluster.Fatal)(nil); errors.As(err, &end) {
@@ -92,7 +93,8 @@ func serveOnce(ctx context.Context, cfg Config, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	logger.Info("recovering", "data", cfg.Data, "shoppers", address(n.shopperListener), "display", n.displayAddress(), "operators", address(n.adminListener))
+	logger.Info("recovering", "data", cfg.Data, "shoppers", address(n.shopperListener), "display", n.displayAddress(),
+		"operators", address(n.adminListener))
 	ready := make(chan error, 1)
 	go func() { ready <- n.cluster.AwaitReady(ctx) }()
 	for {
@@ -101,9 +103,11 @@ func serveOnce(ctx context.Context, cfg Config, logger *slog.Logger) error {
 			ready = nil
 			if err == nil {
 				if found := n.cluster.AsOf(); found.LogIndex != 0 {
-					logger.Info(fmt.Sprintf("the state is as of log index %d, %s", found.LogIndex, found.Time.Format(time.RFC3339Nano)))
+					logger.Info(fmt.Sprintf("the state is as of log index %d, %s", found.LogIndex,
+						found.Time.Format(time.RFC3339Nano)))
 				}
-				logger.Info("serving", "shoppers", "http://"+address(n.shopperListener), "display", "http://"+n.displayAddress(),
+				logger.Info("serving", "shoppers", "http://"+address(n.shopperListener), "display",
+					"http://"+n.displayAddress(),
 					"operators", "http://"+address(n.adminListener), "after", time.Since(start).Round(time.Millisecond))
 			}
 		case <-ctx.Done():

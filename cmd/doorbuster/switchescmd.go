@@ -9,7 +9,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +30,6 @@ a session that names it. "back" takes the last change back.`
   doorbuster switches define rush tickets=always challenge=work --admin 127.0.0.1:8081
   doorbuster switches profile rush --admin 127.0.0.1:8081
   doorbuster switches back --admin 127.0.0.1:8081`
-	c.SetFlagErrorFunc(badFlag)
 	c.AddCommand(newSwitchesListCommand("list"), newSwitchesSetCommand(),
 		newSwitchesTurnCommand("back", "Take the last change back",
 			func(ctx context.Context, node *client.Client, _, note string) (*wire.Switchboard, error) {
@@ -54,36 +52,31 @@ a session that names it. "back" takes the last change back.`
 }
 
 func newSwitchesListCommand(use string) *cobra.Command {
-	o := clusterOptions{look: "switches list"}
-	list := &cobra.Command{Use: use + " --admin ADDR", Short: "List the switches, the profiles and the last changes"}
-	return o.command(list, nil, func(c *cobra.Command) error {
-		return request(c, &o, func(ctx context.Context, node *client.Client) (*wire.Switchboard, error) {
-			return node.Switches(ctx)
-		}, printSwitches)
-	})
+	var o nodeOptions
+	return o.command(&cobra.Command{
+		Use:   use + " --admin ADDR",
+		Short: "List the switches, the profiles and the last changes",
+	}, nil, asking(&o, func(ctx context.Context, node *client.Client) (*wire.Switchboard, error) {
+		return node.Switches(ctx)
+	}, printSwitches))
 }
 
-// withArguments lets a command of the admin API take arguments, which check must
-// find right.
-func withArguments(c *cobra.Command, check func(args []string) error) *cobra.Command {
-	c.Args = func(_ *cobra.Command, args []string) error {
-		if err := check(args); err != nil {
-			return usageError{err}
-		}
-		return nil
-	}
-	return c
+// switching fills in a command that turns switches.
+func switching(c *cobra.Command,
+	turn func(ctx context.Context, node *client.Client, note string) (*wire.Switchboard, error)) *cobra.Command {
+	o := nodeOptions{look: "switches list"}
+	return o.change(c, nil, asking(&o, func(ctx context.Context, node *client.Client) (*wire.Switchboard, error) {
+		return turn(ctx, node, o.note)
+	}, printSwitched))
 }
 
 func newSwitchesTurnCommand(use, short string,
 	turn func(ctx context.Context, node *client.Client, name, note string) (*wire.Switchboard, error)) *cobra.Command {
-	o := clusterOptions{look: "switches list"}
 	name := ""
-	c := o.change(&cobra.Command{Use: use + " --admin ADDR", Short: short}, nil, func(c *cobra.Command) error {
-		return request(c, &o, func(ctx context.Context, node *client.Client) (*wire.Switchboard, error) {
-			return turn(ctx, node, name, o.note)
-		}, printSwitched)
-	})
+	c := switching(&cobra.Command{Use: use + " --admin ADDR", Short: short},
+		func(ctx context.Context, node *client.Client, note string) (*wire.Switchboard, error) {
+			return turn(ctx, node, name, note)
+		})
 	if !strings.Contains(use, "NAME") {
 		return c
 	}
@@ -98,20 +91,21 @@ func newSwitchesTurnCommand(use, short string,
 
 func profileName(given string) (string, error) {
 	if !engine.ValidID(given) {
-		return "", fmt.Errorf("%q is no profile's name: 1 to %d letters, digits, dots, dashes and underscores", given, engine.MaxIDBytes)
+		return "", fmt.Errorf("%q is no profile's name: 1 to %d letters, digits, dots, dashes and underscores",
+			given, engine.MaxIDBytes)
 	}
 	return given, nil
 }
 
 func newSwitchesSetCommand() *cobra.Command {
-	o := clusterOptions{look: "switches list"}
 	var switches map[string]wire.SwitchValue
-	c := o.change(&cobra.Command{Use: "set NAME=VALUE... --admin ADDR", Short: "Turn single switches",
-		Example: `  doorbuster switches set rate_limits=50 risk_service=off --note "the risk service is slow" --admin 127.0.0.1:8081`,
-	}, nil, func(c *cobra.Command) error {
-		return request(c, &o, func(ctx context.Context, node *client.Client) (*wire.Switchboard, error) {
-			return node.SetSwitches(ctx, switches, o.note)
-		}, printSwitched)
+	c := switching(&cobra.Command{
+		Use:   "set NAME=VALUE... --admin ADDR",
+		Short: "Turn single switches",
+		Example: `  doorbuster switches set rate_limits=50 risk_service=off --note "the risk service is slow" \
+    --admin 127.0.0.1:8081`,
+	}, func(ctx context.Context, node *client.Client, note string) (*wire.Switchboard, error) {
+		return node.SetSwitches(ctx, switches, note)
 	})
 	return withArguments(c, func(args []string) (err error) {
 		switches, err = parseSwitches(args)
@@ -120,13 +114,13 @@ func newSwitchesSetCommand() *cobra.Command {
 }
 
 func newSwitchesDefineCommand() *cobra.Command {
-	o := clusterOptions{look: "switches list"}
 	var switches map[string]wire.SwitchValue
 	name := ""
-	c := o.change(&cobra.Command{Use: "define NAME NAME=VALUE... --admin ADDR", Short: "Define a profile, or define it anew"}, nil, func(c *cobra.Command) error {
-		return request(c, &o, func(ctx context.Context, node *client.Client) (*wire.Switchboard, error) {
-			return node.DefineProfile(ctx, name, switches, o.note)
-		}, printSwitched)
+	c := switching(&cobra.Command{
+		Use:   "define NAME NAME=VALUE... --admin ADDR",
+		Short: "Define a profile, or define it anew",
+	}, func(ctx context.Context, node *client.Client, note string) (*wire.Switchboard, error) {
+		return node.DefineProfile(ctx, name, switches, note)
 	})
 	return withArguments(c, func(args []string) (err error) {
 		if len(args) == 0 {
@@ -156,7 +150,8 @@ func parseSwitches(args []string) (map[string]wire.SwitchValue, error) {
 		case !given || value == "":
 			problems = append(problems, fmt.Errorf("%q is not like rate_limits=50", arg))
 		case !known:
-			problems = append(problems, fmt.Errorf("there is no switch %q; 'doorbuster switches list' shows them", name))
+			problems = append(problems, fmt.Errorf("there is no switch %q; 'doorbuster switches list' shows them",
+				name))
 		case twice:
 			problems = append(problems, fmt.Errorf("%s is given twice", name))
 		default:
@@ -170,20 +165,18 @@ func parseSwitches(args []string) (map[string]wire.SwitchValue, error) {
 func printSwitches(w io.Writer, b *wire.Switchboard) error {
 	var out strings.Builder
 	paint := paintFor(w)
-	table := tabwriter.NewWriter(&out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "  SWITCH\tNOW\tNORMAL\tMAY BE\tTURNS")
+	t := newTable(&out, "  SWITCH", "NOW", "NORMAL", "MAY BE", "TURNS")
 	for _, v := range b.Switches {
-		mark, may := " ", strings.Join(v.Allowed, ", ")
+		mark, may := "  ", strings.Join(v.Allowed, ", ")
 		if v.Value != v.Normal {
-			mark = "*"
+			mark = "* "
 		}
 		if v.Most != nil {
 			may = fmt.Sprintf("0 to %d", *v.Most)
 		}
-		fmt.Fprintf(table, "%s %s\t%s\t%s\t%s\t%s\n", mark, shown(v.Name),
-			shown(string(v.Value)), shown(string(v.Normal)), shown(may), shown(v.Help))
+		t.row(mark+v.Name, v.Value, v.Normal, may, v.Help)
 	}
-	_ = table.Flush() // into memory
+	t.flush()
 	lines := strings.SplitAfter(out.String(), "\n")
 	out.Reset()
 	for _, line := range lines {

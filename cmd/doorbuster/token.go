@@ -28,7 +28,8 @@ provider makes them.`,
 				return usageError{fmt.Errorf("--sub and --key-file are required")}
 			}
 			if !engine.ValidShopper(sub) {
-				return usageError{fmt.Errorf("--sub: %q is not 1 to %d printable characters without spaces", sub, engine.MaxShopperBytes)}
+				return usageError{fmt.Errorf("--sub: %q is not 1 to %d printable characters without spaces", sub,
+					engine.MaxShopperBytes)}
 			}
 			if ttl < time.Second {
 				return usageError{fmt.Errorf("--ttl: %s is under 1s", ttl)}
@@ -45,7 +46,8 @@ provider makes them.`,
 			if err != nil {
 				return err
 			}
-			token, err := auth.Claims{Audience: kind, Subject: sub, Role: auth.Role(role), Issuer: issuer, TTL: ttl}.Sign(secret, time.Now())
+			token, err := auth.Claims{Audience: kind, Subject: sub, Role: auth.Role(role), Issuer: issuer,
+				TTL: ttl}.Sign(secret, time.Now())
 			if err != nil {
 				return err
 			}
@@ -55,7 +57,8 @@ provider makes them.`,
 	}
 	c.Flags().StringVar(&sub, "sub", "", "who it is for: a shopper's or an operator's `id`")
 	c.Flags().StringVar(&role, "role", "", "viewer, operator or admin; empty makes a shopper's token")
-	c.Flags().StringVar(&issuer, "issuer", "", "its issuer, where the node asks for one (--shopper-issuer, --ops-issuer)")
+	c.Flags().StringVar(&issuer, "issuer", "", "its issuer, where the node asks for one (--shopper-issuer, "+
+		"--ops-issuer)")
 	c.Flags().StringVar(&keyFile, "key-file", "", "`file` with the secret")
 	c.Flags().DurationVar(&ttl, "ttl", time.Hour, "how long it is good for")
 	return c

@@ -29,10 +29,12 @@ func newVersionCommand() *cobra.Command {
 				}
 			}
 			if asJSON {
-				return printJSON(c.OutOrStdout(), map[string]any{"version": version, "commit": commit, "go": runtime.Version(),
+				return printJSON(c.OutOrStdout(), map[string]any{"version": version, "commit": commit,
+					"go":            runtime.Version(),
 					"rules_version": engine.RulesVersion})
 			}
-			fmt.Fprintf(c.OutOrStdout(), "doorbuster %s (commit %s, %s, rules version %d)\n", version, commit, runtime.Version(), engine.RulesVersion)
+			fmt.Fprintf(c.OutOrStdout(), "doorbuster %s (commit %s, %s, rules version %d)\n", version, commit,
+				runtime.Version(), engine.RulesVersion)
 			return nil
 		},
 	}

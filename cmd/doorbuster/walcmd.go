@@ -16,14 +16,10 @@ import (
 )
 
 func newWALCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "wal",
 		Short: "Check and read a node's log, offline",
-		Args:  noArguments,
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(newWALVerifyCommand(), newWALDumpCommand())
-	return c
+	}, newWALVerifyCommand(), newWALDumpCommand())
 }
 
 // oneDir takes the data directory as the only argument.
@@ -194,11 +190,13 @@ func (p entryPrinter) print(e wal.Entry) error {
 			d.Error = err.Error()
 			break
 		}
-		d.Epoch, d.Sequence, d.Time = uint64(header.Epoch), header.Sequence, header.Time.Wall().Format("2006-01-02T15:04:05.000Z")
+		d.Epoch, d.Sequence, d.Time = uint64(header.Epoch), header.Sequence,
+			header.Time.Wall().Format("2006-01-02T15:04:05.000Z")
 		for i := range commands {
 			c := &commands[i]
-			told := dumpedCommand{Kind: c.Kind.String(), Shopper: string(c.Shopper), Listing: uint32(c.Listing), Quantity: c.Quantity,
-				Session: uint32(c.Session), Amount: c.Amount, Operator: c.Operator, Note: c.Note}
+			told := dumpedCommand{Kind: c.Kind.String(), Shopper: string(c.Shopper), Listing: uint32(c.Listing),
+				Quantity: c.Quantity,
+				Session:  uint32(c.Session), Amount: c.Amount, Operator: c.Operator, Note: c.Note}
 			if c.Kind == engine.CmdSteerSession {
 				told.Action = c.Action.String()
 			}
@@ -223,15 +221,18 @@ func (p entryPrinter) text(d dumpedEntry) error {
 		_, err = fmt.Fprintf(p.out, " ERROR %s", d.Error)
 	}
 	if r := d.Roster; r != nil {
-		_, err = fmt.Fprintf(p.out, " version %d zone_ack %s operator=%q note=%q", r.Version, r.ZoneAck, r.Operator, r.Note)
+		_, err = fmt.Fprintf(p.out, " version %d zone_ack %s operator=%q note=%q", r.Version, r.ZoneAck, r.Operator,
+			r.Note)
 		for _, m := range r.Members {
-			_, err = fmt.Fprintf(p.out, "\n  %s zone=%s kind=%s peer=%s drained=%t", m.ID, m.Zone, m.Kind, m.Peer, m.Drained)
+			_, err = fmt.Fprintf(p.out, "\n  %s zone=%s kind=%s peer=%s drained=%t", m.ID, m.Zone, m.Kind, m.Peer,
+				m.Drained)
 		}
 	}
 	for _, c := range d.Commands {
 		_, err = fmt.Fprintf(p.out, "\n  %s", c.Kind)
 		for _, field := range []struct{ name, value string }{
-			{"shopper", c.Shopper}, {"listing", unlessZero(int64(c.Listing))}, {"session", unlessZero(int64(c.Session))},
+			{"shopper", c.Shopper}, {"listing", unlessZero(int64(c.Listing))},
+			{"session", unlessZero(int64(c.Session))},
 			{"order", c.Order}, {"quantity", unlessZero(int64(c.Quantity))}, {"amount", unlessZero(c.Amount)},
 			{"action", c.Action}, {"operator", c.Operator}, {"note", c.Note},
 		} {
