@@ -92,6 +92,7 @@ ledger: ## the ledger at full size: the trail alone, look-ups among LEDGER_ORDER
 	$(GO) test -count=1 -timeout 60m -v ./cmd/doorbuster/tests/ledger -run 'TestRushBesideTheLedger|TestRushBesideSettling' -settled.units=50000 -settled.sessions=$(LEDGER_SESSIONS)
 
 bench: build ## the figures: HTTP against a bare handler, and decisions without HTTP; kept in bench/results
+	$(GO) build -o bin/redislab ./bench/redislab # measured where a redis-server is installed
 	$(BIN) bench http --rounds 5
 	$(BIN) bench http --rules --rounds 5
 	$(BIN) bench http --cluster --rounds 5

@@ -26,6 +26,8 @@ const (
 	// (JWT) and a ticket with each grab.
 	KindRefusedRuled = "refused-ruled"
 	KindGrantedRuled = "granted-ruled"
+	// KindRedis is what a shop would use instead: see bench/redislab.
+	KindRedis = "redis-replica"
 )
 
 // RuledKinds is what to measure of one node's rules: each path with all of them,

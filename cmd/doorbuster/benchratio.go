@@ -39,15 +39,17 @@ path with none ("refused-ruled", "granted-ruled"). Each grab of granted-ruled is
 another shopper's, who got their ticket some seconds before.
 
 With --cluster, the last two are measured on three nodes that share the machine,
-through the leader and through a follower; where a redis-server is installed,
-beside a Lua script on one with a replica ("redis-replica").`,
+through the leader and through a follower; where a redis-server is installed, and
+redislab (bench/redislab) lies beside this program, beside a Lua script on one with a
+replica ("redis-replica").`,
 	}, cfg.Settings(), func(c *cobra.Command, tell teller) error {
 		return inScratch(dataDir, "bench", func(dir string) error {
 			cfg.DataDir, cfg.Progress = dir, c.ErrOrStderr()
 			trio := &benchTrio{dir: dir, profile: profile}
 			cfg.StartServer = func(ctx context.Context, kind string) (bench.HTTPServer, error) {
 				if kind == bench.KindRedis {
-					return startRedis(ctx, dir, cfg.Connections)
+					return startProgram(redislab(), trioGranted, filepath.Join(dir, "redis"),
+						strconv.Itoa(engine.MaxStock), strconv.Itoa(cfg.Connections))
 				}
 				if cluster && kind != bench.KindHello {
 					return trio.server(ctx, kind)
@@ -66,7 +68,7 @@ beside a Lua script on one with a replica ("redis-replica").`,
 			}
 			if cluster && !c.Flags().Changed("kinds") {
 				cfg.Kinds = bench.ClusterKinds()
-				if bench.RedisInstalled() {
+				if redislab() != "" {
 					cfg.Kinds = append(cfg.Kinds, bench.KindRedis)
 				}
 			}
@@ -113,29 +115,32 @@ func startKind(dir, kind, profile string) (bench.HTTPServer, error) {
 	return startChild(listing, args...)
 }
 
-// startRedis starts a pair, and a server before it.
-func startRedis(ctx context.Context, dir string, connections int) (bench.HTTPServer, error) {
-	pair, err := bench.StartRedisPair(ctx, dir)
-	if err != nil {
-		return bench.HTTPServer{}, err
+// redislab finds the program that serves grabs out of a Redis; "" where that, or a
+// redis-server, is not there.
+func redislab() string {
+	self, err := os.Executable()
+	if err == nil {
+		_, err = exec.LookPath("redis-server")
 	}
-	s, err := startChild(trioGranted, "bench", "hello", "--redis", pair.Addr, "--redis-connections",
-		strconv.Itoa(connections))
 	if err != nil {
-		return s, errors.Join(err, pair.Close())
+		return ""
 	}
-	stop := s.Close
-	s.Close = func() error { return errors.Join(stop(), pair.Close()) }
-	return s, nil
+	found, _ := exec.LookPath(filepath.Join(filepath.Dir(self), "redislab"))
+	return found
 }
 
-// startChild runs this program with args; it says where it listens on its first line.
+// startChild runs this program with args.
 func startChild(listing bench.Listing, args ...string) (s bench.HTTPServer, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return s, err
 	}
-	cmd := exec.Command(self, args...)
+	return startProgram(self, listing, args...)
+}
+
+// startProgram runs a program, which says where it listens on its first line.
+func startProgram(program string, listing bench.Listing, args ...string) (s bench.HTTPServer, err error) {
+	cmd := exec.Command(program, args...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe() // the child ends when this closes, also when we die
 	if err != nil {
@@ -159,8 +164,7 @@ func startChild(listing bench.Listing, args ...string) (s bench.HTTPServer, err 
 // newHelloCommand is a server under measurement, started by 'bench http'.
 func newHelloCommand() *cobra.Command {
 	var asNode, guarded bool
-	var data, planFile, profile, file, http, admin, redis string
-	var connections int
+	var data, planFile, profile, file, http, admin string
 	c := &cobra.Command{
 		Use:    "hello",
 		Short:  "A server to be measured, until its standard input ends",
@@ -183,13 +187,7 @@ func newHelloCommand() *cobra.Command {
 				}
 				fmt.Fprintln(c.OutOrStdout(), ln.Addr())
 				failed := make(chan error, 1)
-				go func() {
-					if redis != "" {
-						failed <- bench.ServeRedis(c.Context(), ln, redis, engine.MaxStock, connections)
-						return
-					}
-					failed <- bench.ServeHello(ln)
-				}()
+				go func() { failed <- bench.ServeHello(ln) }()
 				select {
 				case <-ended:
 					return ln.Close()
@@ -233,8 +231,6 @@ func newHelloCommand() *cobra.Command {
 	c.Flags().BoolVar(&asNode, "node", false, "a node instead of a bare handler")
 	c.Flags().BoolVar(&guarded, "guarded", false, "without --dev: the node asks for tokens")
 	c.Flags().StringVar(&data, "data", "", "data directory of the node")
-	c.Flags().StringVar(&redis, "redis", "", "`address` of a Redis to grab from")
-	c.Flags().IntVar(&connections, "redis-connections", 256, "connections to it")
 	c.Flags().StringVar(&file, "config", "", "configuration `file` of the node")
 	c.Flags().StringVar(&http, "http", "", "its address for shoppers")
 	c.Flags().StringVar(&admin, "admin", "", "its address for operators")
