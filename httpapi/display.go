@@ -96,7 +96,9 @@ func (s *ShopperServer) unsure(ctx *fasthttp.RequestCtx) {
 
 // wordsQuery is in which language what is on display is asked for.
 type wordsQuery struct {
-	Lang string `query:"lang" oneof:"en zh"` // else Accept-Language says it
+	// The language of names, whatever Accept-Language says: the answer is then the same for all
+	// who ask so, without Vary: Accept-Language.
+	Lang string `query:"lang" oneof:"en zh"`
 }
 
 // languageAsked gives the language of what is on display, and whether Accept-Language

@@ -134,7 +134,7 @@ func ofBody(wrong string) string {
 
 // grabQuery is what may be asked with the key of a grab.
 type grabQuery struct {
-	Deadline int64 `query:"deadline"` // of the processing answer: Unix milliseconds
+	Deadline int64 `query:"deadline"` // The one that the processing answer named, in Unix milliseconds.
 }
 
 // grabByKey tells what became of a grab.

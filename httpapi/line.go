@@ -80,8 +80,8 @@ func (s *ShopperServer) leaveLine(ctx *fasthttp.RequestCtx, shopper, escaped []b
 // entriesQuery is which entries of a draw are asked for.
 type entriesQuery struct {
 	wordsQuery        // there are none in it; whoever asks for all pages alike may
-	Cursor     string `query:"cursor" as:"row"`
-	Limit      int    `query:"limit" usual:"500" most:"5000"`
+	Cursor     string `query:"cursor" as:"row"`               // From the page before.
+	Limit      int    `query:"limit" usual:"500" most:"5000"` // Entries a page.
 }
 
 // draw shows a listing's draw: the commitment to its seed, and once it has closed

@@ -5,9 +5,10 @@ import (
 	"net/http"
 )
 
-// openAPIDocument describes both APIs (OpenAPI 3.1). It is kept by hand: tests compare
-// its paths with the routers, and hold every answer against it (see openapitest).
+// openAPIDocument describes both APIs (OpenAPI 3.1). It is made from the tables of routes
+// and the types that they name; tests hold every answer against it (see openapitest).
 //
+//go:generate go test -run ^TestOpenAPIIsCurrent$ -update .
 //go:embed openapi.json
 var openAPIDocument []byte
 

@@ -1,102 +1,115 @@
 package httpapi
 
 import (
-	"encoding/json"
-	"fmt"
-	"maps"
-	"slices"
+	"bytes"
+	"flag"
+	"net/http"
+	"os"
+	"reflect"
 	"strings"
 	"testing"
+
+	"doorbuster/engine"
+	"doorbuster/httpapi/auth"
+	"doorbuster/httpapi/openapi"
+	"doorbuster/httpapi/wire"
 )
 
-// TestOpenAPICoversTheRouters: every route is in the document, and nothing else is.
-func TestOpenAPICoversTheRouters(t *testing.T) {
-	var document struct {
-		OpenAPI string
-		Paths   map[string]map[string]json.RawMessage
+var update = flag.Bool("update", false, "write openapi.json anew; read the diff")
+
+// operations gives what the tables say of every route.
+func operations() (all []wire.Operation) {
+	for r, op := range shopperOperations[routeNone+1:] {
+		route := &shopperRoutes[routeNone+1:][r]
+		op.Method, op.Path, op.Tag, op.Query = route.method, route.template, "shopper", route.asked
+		all = append(all, op)
 	}
-	if err := json.Unmarshal(openAPIDocument, &document); err != nil {
-		t.Fatal(err)
+	for i := range adminRoutes {
+		all = append(all, adminRoutes[i].operation())
 	}
-	if document.OpenAPI != "3.1.0" {
-		t.Errorf("OpenAPI %q", document.OpenAPI)
-	}
-	described := map[string]string{} // "GET /path" to its tag
-	for path, item := range document.Paths {
-		for method, raw := range item {
-			if method == "parameters" {
-				continue
-			}
-			var operation struct {
-				OperationID string
-				Tags        []string
-				Security    *[]any
-				Responses   map[string]any
-			}
-			if err := json.Unmarshal(raw, &operation); err != nil {
-				t.Fatal(err)
-			}
-			if len(operation.Tags) != 1 || operation.Security == nil || len(operation.Responses) == 0 || operation.OperationID == "" {
-				t.Errorf("%s %s lacks a tag, security, responses or an id", method, path)
-				continue
-			}
-			described[strings.ToUpper(method)+" "+path] = operation.Tags[0]
-		}
-	}
-	served := map[string]string{}
-	for _, r := range shopperRoutes[routeNone+1:] {
-		served[r.method+" "+r.template] = "shopper"
-	}
-	for _, r := range adminRoutes {
-		served[r.method+" "+strings.TrimSuffix(r.pattern, "{$}")] = "operations"
-	}
-	for _, route := range slices.Sorted(maps.Keys(served)) {
-		if described[route] != served[route] {
-			t.Errorf("%s of the %s API is not described", route, served[route])
-		}
-	}
-	for _, route := range slices.Sorted(maps.Keys(described)) {
-		if served[route] == "" {
-			t.Errorf("%s is described and not served", route)
-		}
-	}
+	return all
 }
 
-// TestOpenAPIReferencesLead: every $ref names something.
-func TestOpenAPIReferencesLead(t *testing.T) {
-	var document any
-	if err := json.Unmarshal(openAPIDocument, &document); err != nil {
-		t.Fatal(err)
+// operation describes a route of operators, as its row of the table has it.
+func (to *adminRoute) operation() wire.Operation {
+	op := wire.Operation{Method: to.method, Path: strings.TrimSuffix(to.pattern, "{$}"), Tag: "operations", ID: to.about.id,
+		Summary: to.about.summary, Description: to.about.says, Query: to.does.asked, Problems: to.about.problems,
+		Answers: []wire.Answer{{Status: http.StatusOK, Bodies: to.does.gives}}}
+	if to.needs != auth.Anybody {
+		op.Security = []string{"opsToken"}
+		op.Description = strings.TrimSpace("Role " + string(to.needs) + ". " + op.Description)
 	}
-	var walk func(v any)
-	walk = func(v any) {
-		switch v := v.(type) {
-		case []any:
-			for _, x := range v {
-				walk(x)
-			}
-		case map[string]any:
-			if to, ok := v["$ref"].(string); ok {
-				at := document
-				for _, step := range strings.Split(strings.TrimPrefix(to, "#/"), "/") {
-					m, _ := at.(map[string]any)
-					at = m[step]
-				}
-				if at == nil {
-					t.Errorf("%s leads nowhere", to)
-				}
-			}
-			for _, x := range v {
-				walk(x)
-			}
+	if to.again == keyed {
+		op.Headers = []string{"OperatorKey"}
+		op.Problems += " 503"
+	}
+	if to.takes != noBody {
+		op.Problems += " 413"
+		op.Body = wire.Bodies{}
+		for _, kind := range bodies[to.takes].types {
+			op.Body[kind] = nil
 		}
 	}
-	walk(document)
+	if body := to.does.body; body != nil {
+		op.Body[wire.JSON], op.Optional = []any{body}, body == reflect.TypeFor[wire.Note]()
+	}
+	if strings.HasPrefix(to.pattern, "/admin/v1/sessions/{session}/skus/{sku}/draw") {
+		op.Answers[0].Says = "By arrival."
+	}
+	if to.within == stream && op.Answers[0].Bodies[wire.NDJSON] != nil {
+		op.Answers[0].Headers = []string{wire.HeaderFromEvent, wire.HeaderFirstEvent, wire.HeaderKeptSince}
+	}
+	return op
+}
+
+// TestOpenAPIIsCurrent: the document is what the tables and the types make. A member that
+// is renamed in code alone makes another one.
+func TestOpenAPIIsCurrent(t *testing.T) {
+	names := func(first int, name func(i int) string) (all []string) {
+		for i := first; name(i) != "unknown"; i++ {
+			all = append(all, name(i))
+		}
+		return all
+	}
+	made, err := openapi.Document(operations(), map[string]string{
+		"doorbuster/engine": "../engine", "doorbuster/httpapi": ".", "doorbuster/httpapi/wire": "wire",
+		"doorbuster/httpapi/draw": "draw", "doorbuster/httpapi/payment": "payment", "doorbuster/httpapi/reconcile": "reconcile",
+		"doorbuster/httpapi/reconcile/statement": "reconcile/statement", "doorbuster/httpapi/reconcile/archive": "reconcile/archive",
+	}, map[string][]string{
+		"order":   names(1, func(i int) string { return engine.OrderState(i).String() }),
+		"listing": names(0, func(i int) string { return engine.ListingState(i).String() }),
+		"session": {"draft", "published", "open", "ended", "settled"},
+		"code":    names(0, func(i int) string { return engine.Code(i).String() }),
+		"level":   {"watch", "challenge", "block"},
+		"role": {wire.NodeLeader, wire.NodeFollower, wire.NodeCandidate, wire.NodeNonVoter, wire.NodeStopped,
+			wire.NodeUnknown},
+		"zone_ack": {"", wire.ZoneAckOff, wire.ZoneAckHolding, wire.ZoneAckDegraded, wire.ZoneAckBlocked,
+			wire.ZoneAckUnknown, wire.ZoneAckSingleZone},
+		"pay_token":     {"malformed", "key", "signature", "expired", "order", "used", "differs"},
+		"switch_action": names(0, func(i int) string { return engine.SwitchAction(i).String() }),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range adminRoutes {
+		if to := &adminRoutes[i]; (to.again == reads) != (to.method == http.MethodGet) {
+			t.Errorf("%s %s: the table says of doing it again: %d", to.method, to.pattern, to.again)
+		}
+	}
+	if *update {
+		if err := os.WriteFile("openapi.json", made, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if !bytes.Equal(made, openAPIDocument) {
+		t.Error("openapi.json is not what the routes and their types make: run go generate ./httpapi, and read the diff")
+	}
 }
 
 func TestOpenAPIIsServed(t *testing.T) {
 	w := askAdmin(newTestAdmin(t, &fakeOperator{}), "GET", "/openapi.json", "")
 	if w.Code != 200 || w.Body.String() != string(openAPIDocument) {
-		t.Error(fmt.Sprint("status ", w.Code))
+		t.Error("status ", w.Code)
 	}
 }

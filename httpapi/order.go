@@ -107,9 +107,9 @@ func (s *ShopperServer) orderOrError(ctx *fasthttp.RequestCtx, o *engine.OrderVi
 
 // ordersQuery is which of their orders a shopper asks for.
 type ordersQuery struct {
-	Session string `query:"session" as:"id"`
-	Cursor  string `query:"cursor" as:"cursor"`
-	Limit   int    `query:"limit" usual:"20" most:"100"`
+	Session string `query:"session" as:"id"`             // Only of this session.
+	Cursor  string `query:"cursor" as:"cursor"`          // From the page before.
+	Limit   int    `query:"limit" usual:"20" most:"100"` // Orders a page.
 }
 
 func (s *ShopperServer) orders(ctx *fasthttp.RequestCtx, shopper string) {

@@ -1,8 +1,6 @@
 package httpapi
 
 import (
-	"encoding/json"
-	"slices"
 	"strings"
 	"testing"
 
@@ -33,43 +31,6 @@ func TestWhatIsAskedIsKnown(t *testing.T) {
 		wantAdminProblem(t, w, 400, "malformed")
 		if !strings.Contains(w.Body.String(), says) {
 			t.Errorf("%s: %s", path, w.Body)
-		}
-	}
-}
-
-// TestQueriesAreDescribed: what may be asked is what the description says.
-func TestQueriesAreDescribed(t *testing.T) {
-	var document struct {
-		Paths map[string]map[string]json.RawMessage
-	}
-	if err := json.Unmarshal(openAPIDocument, &document); err != nil {
-		t.Fatal(err)
-	}
-	type described struct {
-		method, path string
-		query        query
-	}
-	var all []described
-	for _, r := range adminRoutes {
-		all = append(all, described{r.method, strings.TrimSuffix(r.pattern, "{$}"), r.does.query})
-	}
-	for _, r := range shopperRoutes[routeNone+1:] {
-		all = append(all, described{r.method, r.template, r.query})
-	}
-	for _, route := range all {
-		method, path, names := route.method, route.path, route.query.names()
-		var operation struct{ Parameters []struct{ Name, In string } }
-		if err := json.Unmarshal(document.Paths[path][strings.ToLower(method)], &operation); err != nil {
-			t.Fatalf("%s %s: %v", method, path, err)
-		}
-		var described []string
-		for _, p := range operation.Parameters {
-			if p.In == "query" {
-				described = append(described, p.Name)
-			}
-		}
-		if got, want := slices.Sorted(slices.Values(names)), slices.Sorted(slices.Values(described)); !slices.Equal(got, want) {
-			t.Errorf("%s %s takes %v and is described with %v", method, path, got, want)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"reflect"
 
 	"doorbuster/engine"
 )
@@ -36,25 +37,25 @@ const (
 // shopperRoutes says what each path is for. The templates are those of
 // openapi.json; match finds them by hand.
 var shopperRoutes = [routes]shopperRoute{
-	routeTime:      {"GET", "GET, HEAD", "/v1/time", nil, !writes},
-	routeSessions:  {"GET", "GET, HEAD", "/v1/sessions", queryOf[sessionsQuery](), !writes},
-	routeListing:   {"GET", "GET, HEAD", "/v1/sessions/{session}/skus/{sku}", queryOf[wordsQuery](), !writes},
-	routeGrab:      {"POST", "POST", "/v1/sessions/{session}/skus/{sku}/grab", nil, !writes},
-	routeGrabByKey: {"GET", "GET, HEAD, DELETE", "/v1/grabs/{key}", queryOf[grabQuery](), !writes},
-	routeOrders:    {"GET", "GET, HEAD", "/v1/orders", queryOf[ordersQuery](), !writes},
-	routeOrder:     {"GET", "GET, HEAD", "/v1/orders/{order_no}", nil, !writes},
-	routeCancel:    {"POST", "POST", "/v1/orders/{order_no}/cancel", nil, writes},
-	routeReceiver:  {"PUT", "PUT", "/v1/orders/{order_no}/receiver", nil, writes},
-	routeCallback:  {"POST", "POST", "/v1/payments/callback", nil, !writes},
-	routeChallenge: {"POST", "POST", "/v1/sessions/{session}/skus/{sku}/challenge", nil, !writes},
-	routeTicket:    {"POST", "POST", "/v1/sessions/{session}/skus/{sku}/ticket", nil, !writes},
-	routeReserve:   {"POST", "POST, DELETE", "/v1/sessions/{session}/skus/{sku}/reservation", nil, writes},
-	routeWithdraw:  {"DELETE", "POST, DELETE", "/v1/sessions/{session}/skus/{sku}/reservation", nil, writes},
-	routeDraw:      {"GET", "GET, HEAD", "/v1/sessions/{session}/skus/{sku}/draw", queryOf[entriesQuery](), !writes},
-	routeLeave:     {"DELETE", "GET, HEAD, DELETE", "/v1/grabs/{key}", nil, writes},
-	routeEvents:    {"GET", "GET, HEAD", "/v1/events", nil, !writes},
-	routeVerify:    {"POST", "POST", "/v1/payments/verify", nil, !writes},
-	routePayKeys:   {"GET", "GET, HEAD", "/v1/payments/keys", nil, !writes},
+	routeTime:      {"GET", "GET, HEAD", "/v1/time", question{}, !writes},
+	routeSessions:  {"GET", "GET, HEAD", "/v1/sessions", asks[sessionsQuery](), !writes},
+	routeListing:   {"GET", "GET, HEAD", "/v1/sessions/{session}/skus/{sku}", asks[wordsQuery](), !writes},
+	routeGrab:      {"POST", "POST", "/v1/sessions/{session}/skus/{sku}/grab", question{}, !writes},
+	routeGrabByKey: {"GET", "GET, HEAD, DELETE", "/v1/grabs/{key}", asks[grabQuery](), !writes},
+	routeOrders:    {"GET", "GET, HEAD", "/v1/orders", asks[ordersQuery](), !writes},
+	routeOrder:     {"GET", "GET, HEAD", "/v1/orders/{order_no}", question{}, !writes},
+	routeCancel:    {"POST", "POST", "/v1/orders/{order_no}/cancel", question{}, writes},
+	routeReceiver:  {"PUT", "PUT", "/v1/orders/{order_no}/receiver", question{}, writes},
+	routeCallback:  {"POST", "POST", "/v1/payments/callback", question{}, !writes},
+	routeChallenge: {"POST", "POST", "/v1/sessions/{session}/skus/{sku}/challenge", question{}, !writes},
+	routeTicket:    {"POST", "POST", "/v1/sessions/{session}/skus/{sku}/ticket", question{}, !writes},
+	routeReserve:   {"POST", "POST, DELETE", "/v1/sessions/{session}/skus/{sku}/reservation", question{}, writes},
+	routeWithdraw:  {"DELETE", "POST, DELETE", "/v1/sessions/{session}/skus/{sku}/reservation", question{}, writes},
+	routeDraw:      {"GET", "GET, HEAD", "/v1/sessions/{session}/skus/{sku}/draw", asks[entriesQuery](), !writes},
+	routeLeave:     {"DELETE", "GET, HEAD, DELETE", "/v1/grabs/{key}", question{}, writes},
+	routeEvents:    {"GET", "GET, HEAD", "/v1/events", question{}, !writes},
+	routeVerify:    {"POST", "POST", "/v1/payments/verify", question{}, !writes},
+	routePayKeys:   {"GET", "GET, HEAD", "/v1/payments/keys", question{}, !writes},
 }
 
 // writes is said of routes whose requests may go into the log, at the rate of
@@ -76,9 +77,17 @@ type shopperRoute struct {
 	method   string
 	allow    string // as the Allow header says it
 	template string
-	query    query // what may be asked after it; nil is nothing
+	question // what may be asked after it
 	writes   bool
 }
+
+// question is what may be asked in a query: nothing without a type.
+type question struct {
+	query query
+	asked reflect.Type
+}
+
+func asks[Q any]() question { return question{queryOf[Q](), reflect.TypeFor[Q]()} }
 
 func (r *shopperRoute) allows(method []byte) bool {
 	return string(method) == r.method || r.method == "GET" && string(method) == "HEAD"

@@ -24,10 +24,13 @@ const usualSessions = 100
 // sessionsQuery is what may be asked of the sessions.
 type sessionsQuery struct {
 	wordsQuery
-	Near   askedPlace  `query:"near"`  // the nearest first
-	Until  engine.Time `query:"until"` // the latest start
-	Cursor string      `query:"cursor" as:"id"`
-	Limit  int         `query:"limit" usual:"100" most:"1000"`
+	// Where the shopper is: latitude (-90 to 90), a comma, longitude (-180 to 180), in degrees.
+	Near askedPlace `query:"near"`
+	// The latest start to tell of (RFC 3339). Without it, sessions that start within 7 days;
+	// those that are open are always told.
+	Until  engine.Time `query:"until"`
+	Cursor string      `query:"cursor" as:"id"`                // Where the next page begins, as the last one told. Not with near.
+	Limit  int         `query:"limit" usual:"100" most:"1000"` // How many at most.
 }
 
 // shownSessions are those of a page.

@@ -1,13 +1,9 @@
 package httpapi
 
 import (
-	"encoding/json"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
-
-	"doorbuster/httpapi/auth"
 )
 
 var pathValues = regexp.MustCompile(`\{[^}]*\}`)
@@ -46,46 +42,6 @@ func TestEveryRouteRefusesWhatItDoesNotKnow(t *testing.T) {
 			if got := ask(newTestShopper(t, &fakeSeller{}), to.method, pathOfPattern(to.template)+query, ada, "").StatusCode(); got != 400 {
 				t.Errorf("%s %s%s: %d", to.method, to.template, query, got)
 			}
-		}
-	}
-}
-
-// TestTheDescriptionFollowsTheTable: who may ask, what the body is, and whether a
-// key is taken, are described as the table of routes has them.
-func TestTheDescriptionFollowsTheTable(t *testing.T) {
-	var document struct {
-		Paths map[string]map[string]json.RawMessage
-	}
-	if err := json.Unmarshal(openAPIDocument, &document); err != nil {
-		t.Fatal(err)
-	}
-	for _, to := range adminRoutes {
-		var operation struct {
-			Security    []any
-			Parameters  []map[string]any
-			RequestBody struct{ Content map[string]any }
-		}
-		at := to.method + " " + to.pattern
-		if err := json.Unmarshal(document.Paths[strings.TrimSuffix(to.pattern, "{$}")][strings.ToLower(to.method)], &operation); err != nil {
-			t.Fatalf("%s: %v", at, err)
-		}
-		if open := len(operation.Security) == 0; open != (to.needs == auth.Anybody) {
-			t.Errorf("%s needs %q and is described with security %v", at, to.needs, operation.Security)
-		}
-		key := slices.ContainsFunc(operation.Parameters, func(p map[string]any) bool { return p["$ref"] == "#/components/parameters/OperatorKey" })
-		if key != (to.again == keyed) {
-			t.Errorf("%s takes a key: %t, described: %t", at, to.again == keyed, key)
-		}
-		for kind := range operation.RequestBody.Content {
-			if !slices.Contains(bodies[to.takes].types, kind) {
-				t.Errorf("%s is described with a body of %s, and refuses it", at, kind)
-			}
-		}
-		if described := len(operation.RequestBody.Content) > 0; described != (to.takes != noBody) {
-			t.Errorf("%s takes a body: %t, described: %t", at, to.takes != noBody, described)
-		}
-		if (to.again == reads) != (to.method == "GET") {
-			t.Errorf("%s: the table says of doing it again: %d", at, to.again)
 		}
 	}
 }

@@ -74,7 +74,7 @@ var rooms = map[string]room{
 		others: []string{
 			"github.com/valyala/fasthttp", "github.com/cespare/xxhash", "github.com/golang-jwt/jwt", "github.com/valyala/fastjson",
 			"github.com/prometheus/client_golang", "github.com/google/uuid", "golang.org/x/time",
-			"github.com/hashicorp/golang-lru/v2", "go.yaml.in/yaml", "github.com/santhosh-tekuri/jsonschema",
+			"github.com/hashicorp/golang-lru/v2", "go.yaml.in/yaml", "github.com/santhosh-tekuri/jsonschema", "github.com/invopop/jsonschema",
 			"golang.org/x/text", "golang.org/x/sync", "github.com/sony/gobreaker", "github.com/altcha-org/altcha-lib-go",
 			"github.com/dchest/captcha", "github.com/nyaruka/phonenumbers",
 		},

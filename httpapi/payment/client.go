@@ -126,14 +126,17 @@ type Closed struct {
 
 // Taken is a payment as the cashier tells of it, here and in callbacks.
 type Taken struct {
-	PaymentID string       `json:"payment_id"`
-	OrderNo   string       `json:"order_no"`
-	Amount    *int64       `json:"amount"` // minor units
-	Currency  string       `json:"currency"`
-	PaidAt    input.Moment `json:"paid_at,omitzero"`
-	Token     string       `json:"token,omitempty"` // that the shopper brought
-	// Transaction that the money was taken in; where a token is there, it says so, too.
-	Transaction string `json:"transaction_id,omitempty"`
+	PaymentID string `json:"payment_id" jsonschema:"maxLength=255"`
+	OrderNo   string `json:"order_no"`
+	Amount    *int64 `json:"amount" jsonschema:"minimum=0"` // Minor units.
+	Currency  string `json:"currency" jsonschema:"minLength=3,maxLength=3"`
+	// When the money was taken, by the cashier's clock: it decides what was late. Without it,
+	// the time of arrival does.
+	PaidAt input.Moment `json:"paid_at,omitzero"`
+	Token  string       `json:"token,omitempty"` // The pay_token that the shopper brought; checked against the rest, where given.
+	// The txn of the token that was paid by. Money in another transaction than the order's goes
+	// back.
+	Transaction string `json:"transaction_id,omitempty" jsonschema:"format=uuid"`
 }
 
 // Payment turns t into what the shop understands, or says what is wrong with it.
