@@ -113,8 +113,8 @@ func (o *nodeOptions) config(token string) client.Config {
 	}
 	look := "it may be done or not: look with 'doorbuster " + cmp.Or(o.look, "cluster status") + "' before asking again"
 	return client.Config{Addr: o.admin, Token: token, Timeout: o.timeout, Key: o.key, Look: cmp.Or(o.breaks, look),
-		Names: client.Names{Addr: cmp.Or(o.adminFlag, "--admin"), Token: "--token-file or $DOORBUSTER_TOKEN", Timeout: "--timeout",
-			Key: "--idempotency-key"}}
+		Names: client.Names{Addr: cmp.Or(o.adminFlag, "--admin"), Token: "--token-file or $DOORBUSTER_TOKEN",
+			Timeout: "--timeout", Key: "--idempotency-key"}}
 }
 
 // asks gives the client of a command.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -65,9 +64,9 @@ run unless --keep. What the node logs goes to a file beside it, DIR.log.`,
 			if err != nil {
 				return fmt.Errorf("%w\nthe node's last words:\n%s", err, v.lastWords())
 			}
-			return tell(report, fmt.Sprintf("the node broke its word: see the checks above; its directory is %s, its "+
-				"log %s",
-				v.data, v.logFile()))
+			return tell(report,
+				fmt.Sprintf("the node broke its word: see the checks above; its directory is %s, its log %s",
+					v.data, v.logFile()))
 		}
 		if data != "" {
 			return crash()
@@ -229,25 +228,10 @@ const startPatience = 30 * time.Second
 func (v *victim) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
-	every := time.NewTicker(20 * time.Millisecond)
-	defer every.Stop()
-	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+v.admin+"/readyz", nil)
-		if err != nil {
-			return err
-		}
-		if answer, err := http.DefaultClient.Do(request); err == nil {
-			answer.Body.Close()
-			if answer.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the node at %s is not ready: %w", v.admin, context.Cause(ctx))
-		case <-every.C:
-		}
+	if err := await(ctx, "http://"+v.admin+"/readyz"); err != nil {
+		return fmt.Errorf("the node at %s is not ready: %w", v.admin, err)
 	}
+	return nil
 }
 
 // lastWords are the last lines that the node logged.

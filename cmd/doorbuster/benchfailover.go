@@ -58,8 +58,8 @@ good run unless --keep. What a node logs goes to a file beside its directory.`,
 			if err != nil {
 				return fmt.Errorf("%w\nthe nodes' last words:\n%s", err, f.lastWords())
 			}
-			return tell(report, "the cluster broke its word: see the checks above; its nodes' directories and logs "+
-				"are in "+at)
+			return tell(report,
+				"the cluster broke its word: see the checks above; its nodes' directories and logs are in "+at)
 		}
 		if dir != "" {
 			return failover(dir)
@@ -72,8 +72,8 @@ good run unless --keep. What a node logs goes to a file beside its directory.`,
 	f.IntVar(&nodes, "nodes", nodes, "how many nodes, 3 to 7; the larger half of them in zone a, the others in b")
 	f.Int64Var(&snapshotBytes, "snapshot-bytes", snapshotBytes,
 		"bytes of log after which the nodes take snapshots: few, so that nodes come back by way of one")
-	f.StringVar(&dir, "dir", "", "`directory` for the nodes', kept; it must be new or empty; none makes a temporary "+
-		"one")
+	f.StringVar(&dir, "dir", "",
+		"`directory` for the nodes', kept; it must be new or empty; none makes a temporary one")
 	f.BoolVar(&keep, "keep", false, "keep the temporary directory after a good run too")
 	return c
 }

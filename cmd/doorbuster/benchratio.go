@@ -272,8 +272,8 @@ func newBenchDecideCommand() *cobra.Command {
 		}, neverKept)
 	})
 	c.Flags().StringVar(&profile, "cpu-profile", "", "write a CPU profile to `FILE`")
-	c.Flags().StringVar(&dataDir, "data-dir", "", "`folder` on the disk to measure (default: the system's temporary "+
-		"one)")
+	c.Flags().StringVar(&dataDir, "data-dir", "",
+		"`folder` on the disk to measure (default: the system's temporary one)")
 	return c
 }
 

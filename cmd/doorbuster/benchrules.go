@@ -1,23 +1,23 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"doorbuster/bench"
 	"doorbuster/engine"
 	"doorbuster/httpapi/auth"
+	"doorbuster/httpapi/client"
 )
 
 // ruledKind is a kind with every rule that leaves its answer the same. equipped is how
@@ -66,11 +66,16 @@ func startRuledKind(ctx context.Context, k ruledKind) (s bench.HTTPServer, err e
 	if s, err = startChild(listing, args...); err != nil {
 		return s, err
 	}
-	if err := bringLists(ctx, s.Addr, addrs[1], secrets[1], listing, k.prefix, shoppers); err != nil {
+	minted := time.Now()
+	token, err := auth.Claims{Audience: auth.Operators, Subject: "bench", Role: auth.Admin,
+		TTL: time.Hour}.Sign(secrets[1], minted)
+	if err == nil {
+		err = bringLists(ctx, s.Addr, client.Config{Addr: addrs[1], Token: token}, listing, k.prefix, shoppers)
+	}
+	if err != nil {
 		return s, errors.Join(err, s.Close())
 	}
 	s.Pool = pool
-	minted := time.Now()
 	s.TokenFor = func(shopper string) (string, error) {
 		return auth.Claims{Audience: auth.Shoppers, Subject: shopper, TTL: 12 * time.Hour}.Sign(secrets[0], minted)
 	}
@@ -79,43 +84,30 @@ func startRuledKind(ctx context.Context, k ruledKind) (s bench.HTTPServer, err e
 
 // bringLists brings in who reserved, who is allowed and who is a risk, and waits
 // until the listing opens.
-func bringLists(ctx context.Context, shop, admin string, opsSecret []byte, l bench.Listing, prefix string,
+func bringLists(ctx context.Context, shop string, ops client.Config, l bench.Listing, prefix string,
 	shoppers int) error {
-	token, err := auth.Claims{Audience: auth.Operators, Subject: "bench", Role: auth.Admin,
-		TTL: time.Hour}.Sign(opsSecret, time.Now())
+	node, err := client.New(ops)
 	if err != nil {
 		return err
 	}
-	var names, risks bytes.Buffer
+	var names, risks strings.Builder
 	for n := range shoppers {
 		names.WriteString(bench.VolleyShopper(prefix, uint64(n)) + "\n")
 		risks.WriteString("scalper-" + strconv.Itoa(n) + ",block\n")
 	}
-	put := func(path, media string, body []byte) error {
-		r, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://"+admin+"/admin/v1/"+path,
-			bytes.NewReader(body))
+	for _, list := range []struct {
+		name client.List
+		kind string
+		text string
+	}{
+		{client.List("sessions/" + l.Session + "/skus/" + l.SKU + "/reservations"), "text/plain", names.String()},
+		{"allowlists/guests", "text/plain", names.String()}, {"risk/shoppers", "text/csv", risks.String()},
+	} {
+		_, err := node.SendList(ctx, list.name, client.SendList{Body: strings.NewReader(list.text),
+			Size: int64(len(list.text)), Type: list.kind, Replace: true, Sure: true})
 		if err != nil {
 			return err
 		}
-		r.Header.Set("Authorization", "Bearer "+token)
-		r.Header.Set("Content-Type", media)
-		answer, err := http.DefaultClient.Do(r)
-		if err != nil {
-			return err
-		}
-		defer answer.Body.Close()
-		if answer.StatusCode != http.StatusOK {
-			said, _ := io.ReadAll(io.LimitReader(answer.Body, 1000)) // more of the reason, if there is more
-			return fmt.Errorf("PUT %s: %s: %s", path, answer.Status, said)
-		}
-		return nil
-	}
-	err = errors.Join(
-		put("sessions/"+l.Session+"/skus/"+l.SKU+"/reservations", "text/plain", names.Bytes()),
-		put("allowlists/guests", "text/plain", names.Bytes()),
-		put("risk/shoppers", "text/csv", risks.Bytes()))
-	if err != nil {
-		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()

@@ -1,23 +1,19 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"doorbuster/bench"
 	"doorbuster/engine"
-	"doorbuster/httpapi/wire"
+	"doorbuster/httpapi/client"
 )
 
 // benchTrio is a cluster of three under measurement: zones a, a, b on this
@@ -111,41 +107,26 @@ func (b *benchTrio) start(ctx context.Context) error {
 	}
 	admin := b.fleet.victims[0].admin
 	for _, p := range []struct {
-		sale    string
 		listing bench.Listing
 		stock   int64
-	}{{"bench", trioGranted, engine.MaxStock}, {"follower", trioFollower, engine.MaxStock},
-		{"gone", trioRefused, 100}} {
-		path := filepath.Join(b.dir, p.sale+".yaml")
-		if err := os.WriteFile(path, []byte(rushPlan([]bench.Listing{p.listing}, p.stock, time.Hour, 1)),
-			0o600); err != nil {
-			return err
-		}
-		if _, err := b.run(ctx, "apply", "-f", path, "--admin", admin); err != nil {
+	}{{trioGranted, engine.MaxStock}, {trioFollower, engine.MaxStock}, {trioRefused, 100}} {
+		text := []byte(rushPlan([]bench.Listing{p.listing}, p.stock, time.Hour, 1))
+		if err := applyPlanTo(ctx, admin, text); err != nil {
 			return err
 		}
 	}
-	text, err := b.run(ctx, "cluster", "status", "--output", "json", "--admin", admin)
+	node, err := client.New(client.Config{Addr: admin})
 	if err != nil {
 		return err
 	}
-	var status wire.Cluster
-	if err := json.Unmarshal(text, &status); err != nil {
+	status, err := node.Cluster(ctx)
+	if err != nil {
 		return err
 	}
 	if b.leader = slices.Index(b.fleet.ids, status.Leader); b.leader < 0 {
-		return fmt.Errorf("the nodes agree on no leader: %s", text)
+		return fmt.Errorf("the nodes agree on no leader: %+v", status.Nodes)
 	}
 	return nil
-}
-
-// run runs a command of this program.
-func (b *benchTrio) run(ctx context.Context, args ...string) ([]byte, error) {
-	var out, diagnostics bytes.Buffer
-	if status := run(ctx, args, strings.NewReader(""), &out, &diagnostics); status != 0 {
-		return nil, fmt.Errorf("%s: %s", strings.Join(args, " "), diagnostics.String())
-	}
-	return out.Bytes(), nil
 }
 
 // fileConfig is the configuration of a measured node that has a file.

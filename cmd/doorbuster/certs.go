@@ -209,14 +209,14 @@ func (o certsOptions) authority(now time.Time) (peer.KeyPair, []certFile, error)
 		pair, err := readPair(cert, key)
 		return pair, nil, err
 	case haveCert:
-		return peer.KeyPair{}, nil, fmt.Errorf("%s is there and %s is not: bring the key, or take another --dir to "+
-			"begin anew", cert, key)
+		return peer.KeyPair{}, nil,
+			fmt.Errorf("%s is there and %s is not: bring the key, or take another --dir to begin anew", cert, key)
 	case haveKey:
 		return peer.KeyPair{}, nil, fmt.Errorf("%s is there and %s is not: bring the certificate, or take another "+
 			"--dir to begin anew", key, cert)
 	case o.renew:
-		return peer.KeyPair{}, nil, fmt.Errorf("--renew needs the CA, and there is no %s; name it with --ca and "+
-			"--ca-key", cert)
+		return peer.KeyPair{}, nil,
+			fmt.Errorf("--renew needs the CA, and there is no %s; name it with --ca and --ca-key", cert)
 	}
 	pair, err := peer.MakeCA(o.cluster, now.Add(-backdated), now.Add(caLife))
 	return pair, []certFile{{cert, pair.Cert, 0o644, false}, {key, pair.Key, 0o600, false}}, err

@@ -103,7 +103,8 @@ Now on the node itself:
          cert: %[1]s.crt
          key: %[1]s.key
          nodes:
-`, shown(m.ID), shown(m.Zone), article(m.Kind), does, shown(m.Peer), shown(cmp.Or(s.Cluster, "(the id of this cluster)")))
+`, shown(m.ID), shown(m.Zone), article(m.Kind), does, shown(m.Peer),
+		shown(cmp.Or(s.Cluster, "(the id of this cluster)")))
 	for _, n := range s.Nodes {
 		if n.ID == m.ID || n.Peer == "" {
 			continue

@@ -104,8 +104,8 @@ also refused for some seconds after a leader was heard: --wait waits for that.`,
 	})
 	c.Flags().StringVar(&zone, "zone", "", "the `zone` that is to take over")
 	c.Flags().BoolVar(&yes, "yes", false, "go on without asking")
-	c.Flags().BoolVar(&wait, "wait", false, "wait, for --timeout at most, where that is all it takes until it can be "+
-		"done")
+	c.Flags().BoolVar(&wait, "wait", false,
+		"wait, for --timeout at most, where that is all it takes until it can be done")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "only tell what it would do")
 	return c
 }

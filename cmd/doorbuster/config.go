@@ -218,8 +218,7 @@ func (c *Config) addNode(t *settings.Table) {
 	settings.Add(t, &d.SnapshotBytes, "snapshot_bytes", 256<<20, "bytes of log after which a snapshot is taken",
 		settings.AtLeast[int64](1<<20))
 	settings.Add(t, &d.SettleAfter, "settle_after", day, "how long after its end a session's orders leave memory for "+
-		"the "+
-		"ledger, once nothing of it is undecided", settings.Between(0, 10*year))
+		"the ledger, once nothing of it is undecided", settings.Between(0, 10*year))
 	settings.Add(t, &d.KeepEvents, "keep_events", 90*day, "how long the ledger keeps events",
 		settings.Between(time.Minute, 20*year))
 	settings.Add(t, &d.KeepEventBytes, "keep_event_bytes", 4<<30, "bytes of events that the ledger keeps, about; the "+
@@ -238,12 +237,11 @@ func (c *Config) addNode(t *settings.Table) {
 		"PEM `file` with the public key for shoppers' "+
 			"tokens (Ed25519, RSA, P-256), or several of one kind; read again when it changes")
 	settings.Add(t, &k.OpsKeyFile, "ops_key_file", "", "`file` with the HS256 secret for operators' tokens, 32 bytes "+
-		"or "+
-		"more; another one than the shoppers'; several, one a line, all do; read again when it changes")
+		"or more; another one than the shoppers'; several, one a line, all do; read again when it changes")
 	settings.Add(t, &k.ShopperIssuer, "shopper_issuer", "",
 		"issuer (`iss`) that shoppers' tokens must have; without it any does")
-	settings.Add(t, &k.OpsIssuer, "ops_issuer", "", "issuer (`iss`) that operators' tokens must have; without it any "+
-		"does")
+	settings.Add(t, &k.OpsIssuer, "ops_issuer", "",
+		"issuer (`iss`) that operators' tokens must have; without it any does")
 	settings.Add(t, &k.Bytes, "token_bytes", auth.DefaultBytes,
 		"a token at most; it must fit into the headers", settings.Between(256, 64<<10))
 	settings.Add(t, &k.OpenMetrics, "open_metrics", false, "answer /metrics without a token")
@@ -323,13 +321,11 @@ func (c *Config) addCrowd(t *settings.Table) {
 	settings.Add(t, &c.Challenge.Lifetime, "challenge_lifetime", challenge.DefaultConfig().Lifetime,
 		"how long a challenge may be solved", settings.Between(10*time.Second, time.Hour))
 	settings.Add(t, &c.HomeCountry, "home_country", "", "`country` (ISO 3166: CN) whose phone numbers may come "+
-		"without a "+
-		"country code, in claims and risk lists; the same on all nodes",
+		"without a country code, in claims and risk lists; the same on all nodes",
 		checkedBy("", func(s string) error { _, err := roster.NewCanon(s); return err }))
 	r := &c.Risk
 	settings.Add(t, &r.URL, "risk.url", "", "`URL` of an outside risk service that is asked about who grabs; without "+
-		"it "+
-		"none is", ifSet("http or https", func(s string) error { return risk.Config{URL: s}.Validate() }))
+		"it none is", ifSet("http or https", func(s string) error { return risk.Config{URL: s}.Validate() }))
 	settings.Add(t, &r.Timeout, "risk.timeout", risk.DefaultConfig().Timeout,
 		"how long a grab waits for the risk service", settings.Between(10*time.Millisecond, 5*time.Second))
 	settings.Add(t, &r.CacheTTL, "risk.cache_ttl", risk.DefaultConfig().CacheTTL,
@@ -337,9 +333,9 @@ func (c *Config) addCrowd(t *settings.Table) {
 	settings.Add(t, &r.WhenDown, "risk.when_down", "allow",
 		"what to do while the risk service does not answer: allow, challenge or block",
 		settings.OneOf("allow", "challenge", "block"))
-	settings.Add(t, &r.ListShare, "risk.list_share", httpapi.DefaultListShare, "`percent` of the shoppers of the last "+
-		"minutes that a risk list may meet before it is an alarm, and that a change of a list may bar without --yes; "+
-		"100 = all", settings.Between(1, 100))
+	settings.Add(t, &r.ListShare, "risk.list_share", httpapi.DefaultListShare,
+		"`percent` of the shoppers of the last minutes that a risk list may meet before it is an alarm, and that a "+
+			"change of a list may bar without --yes; 100 = all", settings.Between(1, 100))
 	settings.Add(t, &r.TokenFile, "risk.token_file", "",
 		"`file` with the bearer token that the risk service is asked with; read again when it changes")
 }
@@ -350,20 +346,17 @@ func (c *Config) addMoney(t *settings.Table) {
 	settings.Add(t, &p.PayKeys, "pay_keys", "", "YAML `file` with the keys of payment tokens: a list like {id: "+
 		"\"2026-09\", file: pay.key, signs: true}; read again when it or a key changes")
 	settings.Add(t, &p.URL, "cashier.url", "", "`URL` of the cashier, who is asked for refunds, and to take no money "+
-		"once "+
-		"the time to pay is over; without it refunds stay due",
+		"once the time to pay is over; without it refunds stay due",
 		ifSet("http or https", func(s string) error { return payment.Config{URL: s}.Validate() }))
 	settings.Add(t, &p.KeyFile, "cashier.key_file", "", "`file` with the secret shared with the cashier, 32 bytes or "+
-		"more; "+
-		"several, one a line, all do, and the first one signs; read again when it changes")
+		"more; several, one a line, all do, and the first one signs; read again when it changes")
 	settings.Add(t, &p.Timeout, "cashier.timeout", payment.DefaultConfig().Timeout,
 		"how long the cashier has for an answer", settings.Between(10*time.Millisecond, time.Minute))
 
 	t.Topic("Reconciliation")
 	r := &c.Reconcile
 	settings.Add(t, &r.Folder, "reconcile.folder", "", "`directory` that the leader takes the cashier's statements "+
-		"from "+
-		"once a day; they are moved to done/ below it, or to failed/")
+		"from once a day; they are moved to done/ below it, or to failed/")
 	settings.Add(t, &r.URL, "reconcile.url", "",
 		"`URL` that the leader fetches yesterday's statement from once a day; "+
 			"{date}, {from} and {to} in it are filled in", ifSet("http or https", daily.CheckURL))
@@ -396,10 +389,9 @@ func (c *Config) addCluster(t *settings.Table) {
 	t.FileTopic("The cluster")
 	cl := &c.Cluster
 	settings.Add(t, &cl.ID, "cluster.id", "", "the cluster's `id`, the same on all nodes; without it a node is alone")
-	settings.Add(t, &cl.ZoneAck, "cluster.zone_ack", string(cluster.ZoneAckPrefer), "whether a yes waits for "+
-		"a voter of another zone: never, while one answers, or always; of a new cluster, 'doorbuster cluster "+
-		"zone-ack' "+
-		"changes it later", settings.OneOf("off", "prefer", "require"))
+	settings.Add(t, &cl.ZoneAck, "cluster.zone_ack", string(cluster.ZoneAckPrefer),
+		"whether a yes waits for a voter of another zone: never, while one answers, or always; of a new cluster, "+
+			"'doorbuster cluster zone-ack' changes it later", settings.OneOf("off", "prefer", "require"))
 	settings.Add(t, &cl.ZoneTimeout, "cluster.zone_timeout", cluster.DefaultConfig("").ZoneTimeout, "how long a "+
 		"zone may be silent, or a yes wait for it", settings.Between(10*time.Millisecond, time.Minute))
 	settings.Add(t, &cl.CA, "cluster.ca", "", "`file` with the certificate that signs all nodes' certificates")
@@ -460,8 +452,7 @@ func (c *Config) agree() error {
 		"shopper_key_file: shoppers need "+
 			"tokens: give --shopper-key-file or --shopper-public-key-file (or --dev to try things out)")
 	bad(!c.Dev && c.Tokens.OpsKeyFile == "", "ops_key_file: operators need tokens: give --ops-key-file (or --dev to "+
-		"try "+
-		"things out); 'doorbuster token' makes tokens")
+		"try things out); 'doorbuster token' makes tokens")
 	bad(c.Tokens.Bytes >= c.Doors.HeaderBytes && c.Tokens.Bytes <= 64<<10,
 		"token_bytes: a token of %d bytes does not fit into header_bytes, %d", c.Tokens.Bytes, c.Doors.HeaderBytes)
 	bad(c.Risk.URL == "" && c.Risk.TokenFile != "", "risk.token_file: there is no risk.url to ask with it")

@@ -23,9 +23,11 @@ func newDrawCommand() *cobra.Command {
 		Short: "Download a listing's draw, and check it",
 		Long: `Download a listing's draw, and check it. The seed was committed to before anybody
 entered, and is told once the draw has closed; anybody can do the sum again.`,
-		Example: `  doorbuster draw show spirits-evening/rice-spirit-500 --addr https://shop.example.com --out draw.ndjson
+		Example: `  doorbuster draw show spirits-evening/rice-spirit-500 --addr https://shop.example.com \
+    --out draw.ndjson
   doorbuster draw verify draw.ndjson --commitment HEX
-  doorbuster draw verify spirits-evening/rice-spirit-500 --addr https://shop.example.com --order 0123456789ABCDEFGHJKMNPQ`,
+  doorbuster draw verify spirits-evening/rice-spirit-500 --addr https://shop.example.com \
+    --order 0123456789ABCDEFGHJKMNPQ`,
 	}, newDrawShowCommand(), newDrawVerifyCommand())
 }
 

@@ -48,9 +48,8 @@ func (c Config) readKeys() (k keys, err error) {
 	for _, shoppers := range auth.Secrets(k.shopper.Secret) {
 		for _, operators := range auth.Secrets(k.ops.Secret) {
 			if len(shoppers) > 0 && string(shoppers) == string(operators) {
-				return k, errors.New("shoppers and operators must not share a secret: make another with 'openssl rand " +
-					"" +
-					"-base64 48'")
+				return k, errors.New("shoppers and operators must not share a secret: " +
+					"make another with 'openssl rand -base64 48'")
 			}
 		}
 	}

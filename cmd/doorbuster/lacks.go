@@ -23,9 +23,8 @@ func (c Config) lacks() (all []lack) {
 		return all // it has no shop
 	}
 	if !c.Dev {
-		missing(c.Cashier.PayKeys == "", "pay_keys", "gives held orders no pay_token, so that no cashier knows what "+
-			"to take money "+
-			"for")
+		missing(c.Cashier.PayKeys == "", "pay_keys",
+			"gives held orders no pay_token, so that no cashier knows what to take money for")
 		missing(c.Cashier.KeyFile == "", "cashier_key_file",
 			"believes no callback of a cashier, so that no order becomes paid by one")
 	}
@@ -38,8 +37,7 @@ func (c Config) lacks() (all []lack) {
 		host, _, _ := net.SplitHostPort(door.addr) // checked by Validate
 		missing(door.addr != "" && !loopback(host), door.setting,
 			"speaks plain HTTP at this address, and tokens can be read on the way: put TLS in front of it, and let "+
-				"nobody "+
-				"else reach it")
+				"nobody else reach it")
 	}
 	return all
 }
