@@ -246,8 +246,8 @@ func TestBackup(t *testing.T) {
 
 // TestBackupOutlivesTimeouts: those of other requests don't end one.
 func TestBackupOutlivesTimeouts(t *testing.T) {
-	const short = 50 * time.Millisecond
-	f := &fakeOperations{text: strings.Repeat("state", 100_000), hold: func() { time.Sleep(4 * short) }}
+	const short = 500 * time.Millisecond
+	f := &fakeOperations{text: strings.Repeat("state", 100_000), hold: func() { time.Sleep(2 * short) }}
 	server := httptest.NewUnstartedServer(newTestAdmin(t, &fakeOperator{}, withOperations(f), func(c *AdminConfig) { c.RequestTimeout = short }))
 	server.Config.ReadTimeout, server.Config.WriteTimeout = short, short
 	server.Start()

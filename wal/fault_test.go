@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"doorbuster/wal"
@@ -118,7 +119,9 @@ func TestStallIsToldWhileItLasts(t *testing.T) {
 	}
 }
 
-func TestQuickDiskIsNoStall(t *testing.T) {
+func TestQuickDiskIsNoStall(t *testing.T) { synctest.Test(t, quickDisk) }
+
+func quickDisk(t *testing.T) {
 	cfg := crashConfig(waltest.NewDisk(1))
 	cfg.StallTimeout = 50 * time.Millisecond
 	cfg.OnStall = func(err error) { t.Error(err) }

@@ -106,12 +106,9 @@ func TestGarbage(t *testing.T) {
 		"days":        append(fill("sales: [{id: a, sessions: [    ", "                                        {id: a, daily: {from: 2026-10-01, until: 2027-09-30, at: \"10:00\"}},"), "]}]"...),
 	} {
 		t.Run(name, func(t *testing.T) {
-			began := time.Now()
 			_, problems := Parse(text, Options{Now: noon()})
-			took := time.Since(began)
-			t.Logf("%d problems in %s", len(problems), took)
-			if len(problems) > maxProblems+1 || took > time.Minute {
-				t.Errorf("%d problems in %s", len(problems), took)
+			if len(problems) > maxProblems+1 {
+				t.Errorf("%d problems", len(problems))
 			}
 		})
 	}

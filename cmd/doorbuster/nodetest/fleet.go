@@ -45,13 +45,19 @@ type Member struct {
 func OpenFleet(t *testing.T, zoneAck string, names ...string) *Fleet {
 	t.Helper()
 	f := NewFleet(t, zoneAck, names...)
+	f.Open()
+	return f
+}
+
+// Open starts all nodes, with further flags, and waits until they serve.
+func (f *Fleet) Open(more ...string) {
+	f.T.Helper()
 	for _, m := range f.Nodes {
-		m.Launch()
+		m.Launch(more...)
 	}
 	for _, m := range f.Nodes {
 		m.AwaitUp()
 	}
-	return f
 }
 
 // NewFleet configures one without starting it.

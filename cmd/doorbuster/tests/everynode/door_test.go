@@ -14,12 +14,7 @@ func TestChallengesAtTheDoor(t *testing.T) {
 	t.Parallel()
 	f := nodetest.NewFleet(t, "off", nodetest.Rooms3...)
 	f.Extra = "challenge_max_number: 1000\n"
-	for _, m := range f.Nodes {
-		m.Launch()
-	}
-	for _, m := range f.Nodes {
-		m.AwaitUp()
-	}
+	f.Open()
 	leader, other := f.Leader(), f.Follower()
 	leader.Apply(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 9, limit_per_shopper: 2, challenge: work}"}, "limit_per_shopper: 2"))
 	other.Eventually(func() bool { return other.Grab("x", "", nodetest.Mask).Code == "ticket_required" }, func() string { return "the listing does not open" })

@@ -150,12 +150,7 @@ func TestBackupHasSettledOrders(t *testing.T) {
 			t.Fatalf("status %d: %s%s; not %q", status, out, errs, want)
 		}
 	}
-	for _, m := range g.Nodes {
-		m.Launch()
-	}
-	for _, m := range g.Nodes {
-		m.AwaitUp()
-	}
+	g.Open()
 	for _, m := range g.Nodes {
 		if m.Kind != "witness" {
 			mustHaveKept(m, sold)

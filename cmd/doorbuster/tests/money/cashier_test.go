@@ -305,12 +305,7 @@ func TestBadCallbacksOnThreeNodes(t *testing.T) {
 	flags, keys, secrets := cashierFiles(t)
 	f := nodetest.NewFleet(t, "prefer", nodetest.Rooms3...)
 	f.Extra = fmt.Sprintf("cashier: {key_file: %q}\npay_keys: %q\n", flags[3], flags[1])
-	for _, m := range f.Nodes {
-		m.Launch()
-	}
-	for _, m := range f.Nodes {
-		m.AwaitUp()
-	}
+	f.Open()
 	f.Plan(nodetest.Masks(4, "limit_per_shopper: 0"))
 	node := f.Follower()
 	ann, bob, cai := node.MustGrant("ann", "", nodetest.Mask), node.MustGrant("bob", "", nodetest.Mask), node.MustGrant("cai", "", nodetest.Mask)

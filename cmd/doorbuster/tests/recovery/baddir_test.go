@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"doorbuster/cluster"
 	"doorbuster/cmd/doorbuster/nodetest"
@@ -303,9 +302,5 @@ func TestLockEndsWithTheProcess(t *testing.T) {
 	s := nodetest.Open(t, t.TempDir())
 	s.Child.Process.Kill()
 	s.Wait()
-	start := time.Now()
 	s.Reopen()
-	if took := time.Since(start); took > nodetest.Patience/2 {
-		t.Errorf("it took %s", took)
-	}
 }
