@@ -136,7 +136,7 @@ type AdminServer struct {
 // wrong with cfg.
 func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 	var errs []error
-	if cfg.Operator == nil {
+	if cfg.Operator == (Operator{}) {
 		errs = append(errs, errors.New("no Operator"))
 	}
 	if cfg.Cluster == nil {

@@ -30,7 +30,7 @@ func fakeParsePlan(text []byte) (*engine.Plan, []wire.PlanProblem) {
 
 func newTestAdmin(t testing.TB, f *fakeOperator, change ...func(*AdminConfig)) *AdminServer {
 	t.Helper()
-	cfg := AdminConfig{Operator: f, Cluster: &fakeCluster{}, Trail: &fakeTrail{}, ParsePlan: fakeParsePlan, Dev: true}
+	cfg := AdminConfig{Operator: Operator{f, f, f, f}, Cluster: &fakeCluster{}, Trail: &fakeTrail{}, ParsePlan: fakeParsePlan, Dev: true}
 	for _, c := range change {
 		c(&cfg)
 	}

@@ -35,7 +35,7 @@ func TestShoppersStreamEndsWithItsToken(t *testing.T) {
 	}
 	both := auth.Keys{Secret: bytes.Join([][]byte{testSecret, otherSecret}, []byte("\n"))}
 	f := &fakeSeller{order: heldOrder()}
-	s, addr := serveShopper(t, ShopperConfig{Seller: f, Tokens: both})
+	s, addr := serveShopper(t, ShopperConfig{Seller: selling(f), Tokens: both})
 	follow := func(token string) *caller {
 		c := dial(t, addr)
 		c.send(t, "GET /v1/events HTTP/1.1\r\nHost: shop.test\r\nAuthorization: Bearer "+token+"\r\n\r\n")

@@ -27,7 +27,7 @@ func newSignedShopper(t *testing.T, f *fakeSeller) (*ShopperServer, *payment.Sec
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := NewShopper(ShopperConfig{Seller: f, Dev: true, Cashier: secrets, PayKeys: keys})
+	s, err := NewShopper(ShopperConfig{Seller: selling(f), Dev: true, Cashier: secrets, PayKeys: keys})
 	if err != nil {
 		t.Fatal(err)
 	}

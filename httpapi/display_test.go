@@ -140,7 +140,7 @@ func TestIfNoneMatch(t *testing.T) {
 // TestDisplayAge: how long a page may be kept is said in whole seconds, within bounds.
 func TestDisplayAge(t *testing.T) {
 	var age time.Duration
-	s, err := NewShopper(ShopperConfig{Seller: &fakeSeller{sessions: fakeSessions()}, Dev: true, DisplayAge: func() time.Duration { return age }})
+	s, err := NewShopper(ShopperConfig{Seller: selling(&fakeSeller{sessions: fakeSessions()}), Dev: true, DisplayAge: func() time.Duration { return age }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ func askDisplay(s *ShopperServer, method, path string, headers map[string]string
 func TestTwoDoors(t *testing.T) {
 	var shared atomic.Bool
 	registry := prometheus.NewPedanticRegistry()
-	s, err := NewShopper(ShopperConfig{Seller: &fakeSeller{sessions: fakeSessions(), order: heldOrder(), answer: granted()}, Dev: true,
+	s, err := NewShopper(ShopperConfig{Seller: selling(&fakeSeller{sessions: fakeSessions(), order: heldOrder(), answer: granted()}), Dev: true,
 		Display: &Limits{}, DisplayShared: shared.Load, Registerer: registry})
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +76,7 @@ func TestDisplayHasItsOwnListener(t *testing.T) {
 		}
 		return ln
 	}
-	s, _ := serveShopper(t, ShopperConfig{Seller: &fakeSeller{sessions: fakeSessions()}, Dev: true, Display: &Limits{ConnectionsPerIP: 1}})
+	s, _ := serveShopper(t, ShopperConfig{Seller: selling(&fakeSeller{sessions: fakeSessions()}), Dev: true, Display: &Limits{ConnectionsPerIP: 1}})
 	ln := listen()
 	served := make(chan error, 1)
 	go func() { served <- s.ServeDisplay(ln) }()
@@ -115,7 +115,7 @@ func TestDisplayHasItsOwnListener(t *testing.T) {
 	if err := whole.ServeDisplay(listen()); err == nil {
 		t.Error("a display that is not apart was served apart")
 	}
-	if _, err := NewShopper(ShopperConfig{Seller: &fakeSeller{}, Dev: true, Display: &Limits{Connections: -1}}); err == nil {
+	if _, err := NewShopper(ShopperConfig{Seller: selling(&fakeSeller{}), Dev: true, Display: &Limits{Connections: -1}}); err == nil {
 		t.Error("bad limits of the display were taken")
 	}
 }

@@ -39,7 +39,7 @@ func (shop) Messages([]byte, engine.ListingHandle) (string, uint64, []engine.Mes
 }
 
 func ExampleNewShopper() {
-	server, err := httpapi.NewShopper(httpapi.ShopperConfig{Seller: shop{}, Dev: true})
+	server, err := httpapi.NewShopper(httpapi.ShopperConfig{Seller: httpapi.Seller{Grabber: shop{}, OrderDesk: shop{}, Display: shop{}, Rules: shop{}}, Dev: true})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -78,7 +78,7 @@ func (node) Ready() error         { return nil }
 func (node) Status() wire.Cluster { return wire.Cluster{Leader: "a1"} }
 
 // desk counts one listing. Only what the example uses is there.
-type desk struct{ httpapi.Operator }
+type desk struct{ httpapi.Catalogue }
 
 func (desk) Counts(session, sku string) (engine.Counts, error) {
 	return engine.Counts{Session: session, SKU: sku, Stock: 1000, Held: 990, Paid: 10, Shoppers: 1000, State: engine.ListingSoldOut, LogIndex: 4711}, nil
@@ -90,7 +90,7 @@ type trail struct{ httpapi.Trail }
 func ExampleNewAdmin() {
 	secret := []byte(strings.Repeat("s", auth.MinSecretBytes))
 	server, err := httpapi.NewAdmin(httpapi.AdminConfig{
-		Operator: desk{}, Cluster: node{}, Trail: trail{}, Tokens: auth.Keys{Secret: secret},
+		Operator: httpapi.Operator{Catalogue: desk{}}, Cluster: node{}, Trail: trail{}, Tokens: auth.Keys{Secret: secret},
 		ParsePlan: func([]byte) (*engine.Plan, []wire.PlanProblem) { return &engine.Plan{}, nil },
 	})
 	if err != nil {

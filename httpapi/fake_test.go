@@ -190,13 +190,23 @@ func fakeSessions() []engine.SessionView {
 	}
 }
 
+// selling gives what a server needs of a fake.
+func selling[F interface {
+	Grabber
+	OrderDesk
+	Display
+	Rules
+}](f F) Seller {
+	return Seller{f, f, f, f}
+}
+
 // newTestShopper makes a server in dev mode around f.
 func newTestShopper(t testing.TB, f *fakeSeller) *ShopperServer {
 	t.Helper()
 	if f.order.OrderNo == "" {
 		f.order = heldOrder()
 	}
-	s, err := NewShopper(ShopperConfig{Seller: f, Dev: true})
+	s, err := NewShopper(ShopperConfig{Seller: selling(f), Dev: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -162,7 +162,7 @@ func (l *limiter) set(percent int64) {
 	}
 }
 
-// Bar tells why a grab that the gate would let in is not let in, or ReasonNone.
+// Check tells why a grab that the gate would let in is not let in, or ReasonNone.
 // With a ticket that does, its id is put into the grab. It allocates nothing
 // unless a risk service is asked.
 func (g *Guard) Check(q *engine.Grab, rules engine.DoorRules) engine.Reason {

@@ -31,7 +31,7 @@ type guarded struct {
 func newGuarded(t testing.TB, cfg GuardConfig) (*guarded, *ShopperServer) {
 	t.Helper()
 	g := &guarded{rules: engine.DoorRules{Session: 1, Listing: 1, State: engine.ListingOpen}, switches: engine.NormalSwitches(), secret: [32]byte{1}}
-	s, err := NewShopper(ShopperConfig{Seller: g, Dev: true, Guard: cfg})
+	s, err := NewShopper(ShopperConfig{Seller: selling(g), Dev: true, Guard: cfg})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +232,7 @@ func TestRiskLevelsAreTheSame(t *testing.T) {
 }
 
 func TestGuardConfigIsChecked(t *testing.T) {
-	_, err := NewShopper(ShopperConfig{Seller: &fakeSeller{}, Dev: true, Streams: -1, Guard: GuardConfig{
+	_, err := NewShopper(ShopperConfig{Seller: selling(&fakeSeller{}), Dev: true, Streams: -1, Guard: GuardConfig{
 		TicketTTL: time.Millisecond, ShopperRate: ratelimit.Config{PerSecond: 1}, AddressRate: ratelimit.Config{PerSecond: -1, Burst: 1}}})
 	for _, want := range []string{"TicketTTL is 1ms", "shopper: rate limit: Burst is 0", "address: rate limit: PerSecond is -1", "-1 event streams"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -247,7 +247,7 @@ func TestGuardConfigIsChecked(t *testing.T) {
 // though they keep to the rate, and may change another meanwhile.
 func TestShoppersWritesOfOneThingAreBounded(t *testing.T) {
 	seller := &fakeSeller{order: heldOrder()}
-	s, err := NewShopper(ShopperConfig{Seller: seller, Dev: true, Guard: GuardConfig{WriteRate: ratelimit.Config{PerSecond: 1e6, Burst: 20}}})
+	s, err := NewShopper(ShopperConfig{Seller: selling(seller), Dev: true, Guard: GuardConfig{WriteRate: ratelimit.Config{PerSecond: 1e6, Burst: 20}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,7 +277,7 @@ func TestShoppersWritesHaveARate(t *testing.T) {
 			continue
 		}
 		seller := &fakeSeller{order: heldOrder()}
-		s, err := NewShopper(ShopperConfig{Seller: seller, Dev: true, Guard: GuardConfig{WriteRate: ratelimit.Config{PerSecond: 0.001, Burst: 3}}})
+		s, err := NewShopper(ShopperConfig{Seller: selling(seller), Dev: true, Guard: GuardConfig{WriteRate: ratelimit.Config{PerSecond: 0.001, Burst: 3}}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -39,7 +39,7 @@ func gathered(t *testing.T, from prometheus.Gatherer) map[string]float64 {
 func TestMetrics(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	f := &fakeSeller{}
-	_, addr := serveShopper(t, ShopperConfig{Seller: f, Dev: true, Registerer: registry})
+	_, addr := serveShopper(t, ShopperConfig{Seller: selling(f), Dev: true, Registerer: registry})
 	before := gathered(t, registry)
 	for _, name := range engine.Codes() {
 		if _, ok := before[`doorbuster_grabs_total{code="`+name+`"}`]; !ok {

@@ -8,11 +8,18 @@ import (
 	"doorbuster/httpapi/wire"
 )
 
-// Seller is what the shopper API needs of the room behind it. All methods are
-// safe for concurrent use. Errors: *engine.Refusal for a no of the state
-// machine, engine.ErrNotLeader and engine.ErrOutcomeUnknown where the outcome
-// can't be had in time.
-type Seller interface {
+// Seller is what the shopper API needs of the room behind it. All methods are safe for
+// concurrent use. Errors: *engine.Refusal for a no of the state machine,
+// engine.ErrNotLeader and engine.ErrOutcomeUnknown where the outcome can't be had in time.
+type Seller struct {
+	Grabber
+	OrderDesk
+	Display
+	Rules
+}
+
+// Grabber decides who gets a unit, or a place on the waitlist or in a draw.
+type Grabber interface {
 	// Grab decides a grab, or gives CodeProcessing when its deadline passed. It
 	// allocates nothing where the answer is no without asking anybody.
 	Grab(g *engine.Grab) engine.Answer
@@ -22,10 +29,29 @@ type Seller interface {
 	// and CodeProcessing until then; found is false only where neither can be
 	// said, as without a deadline.
 	GrabByKey(shopper, key []byte, deadline engine.Time) (answer engine.Answer, found bool, err error)
+	// LeaveWaitlist gives up the place on the waitlist or in a draw that the key led
+	// to. The error for a key that led to none is a refusal as unknown.
+	LeaveWaitlist(ctx context.Context, shopper, key []byte) (engine.OrderView, error)
+	// Reserve registers a shopper for a listing before its start, or takes the
+	// registration back. Doing it twice changes nothing; changed says so.
+	Reserve(ctx context.Context, shopper, session, sku string, withdraw bool) (changed bool, err error)
+	// Estimate tells in about how many seconds the waitlist will have come to position;
+	// false while nothing is known of its pace.
+	Estimate(session, sku string, position uint32) (seconds int64, known bool)
+}
 
+// OrderDesk has shoppers' orders.
+type OrderDesk interface {
 	// Order, Orders: the shopper's own. cursor is "" for the newest.
 	Order(shopper, orderNo string) (engine.OrderView, error)
 	Orders(shopper, session, cursor string, limit int) (orders []engine.OrderView, next string, err error)
+	// Own gives the shopper's newest orders and places, at most so many, up to date
+	// with all that they were told by any node.
+	Own(ctx context.Context, shopper string, most int) ([]engine.OrderView, error)
+	// Watch signals on changed whenever something of the shopper's has changed on
+	// this node, at most one signal ahead, until stop is called. It may signal
+	// without a change. nil, nil if too many watch already.
+	Watch(shopper string) (changed <-chan struct{}, stop func())
 	Cancel(ctx context.Context, shopper, orderNo string) (engine.OrderView, error)
 	SetReceiver(ctx context.Context, shopper, orderNo string, to engine.Receiver) (engine.OrderView, error)
 	// Pay takes the cashier's word of a payment, once for each payment id, and comes
@@ -33,44 +59,20 @@ type Seller interface {
 	Pay(ctx context.Context, p engine.Payment) (engine.Receipt, error)
 	// AnyOrder gives an order, whosever it is.
 	AnyOrder(orderNo string) (engine.OrderView, error)
+}
 
-	// Reserve registers a shopper for a listing before its start, or takes the
-	// registration back. Doing it twice changes nothing; changed says so.
-	Reserve(ctx context.Context, shopper, session, sku string, withdraw bool) (changed bool, err error)
-	// LeaveLine gives up the place in line or in a draw that the key led to. The
-	// error for a key that led to none is a refusal as unknown.
-	LeaveWaitlist(ctx context.Context, shopper, key []byte) (engine.OrderView, error)
-	// Watch signals on changed whenever something of the shopper's has changed on
-	// this node, at most one signal ahead, until stop is called. It may signal
-	// without a change. nil, nil if too many watch already.
-	Watch(shopper string) (changed <-chan struct{}, stop func())
-	// Own gives the shopper's newest orders and places in line or draws, at most
-	// so many, up to date with all that they were told by any node.
-	Own(ctx context.Context, shopper string, most int) ([]engine.OrderView, error)
-	// Estimate tells in about how many seconds the line will have come to position;
-	// false while nothing is known of its pace.
-	Estimate(session, sku string, position uint32) (seconds int64, known bool)
-	// Draw gives a page of a listing's draw.
-	Draw(session, sku, cursor string, most int) (engine.DrawView, error)
-
-	// DoorRules gives what the door must know of a listing, named as in a Grab.
-	DoorRules(listing []byte) engine.DoorRules
-	// Risk gives what the risk lists say of a visitor: the worst.
-	Risk(v *engine.Visitor) engine.Level
-	// Switches gives the present values; read only.
-	Switches() *engine.Switches
-	// TicketSecret gives the secret that every node of the group knows and nobody
-	// else; false before this node does.
-	TicketSecret() (secret [32]byte, known bool)
-
-	// Listing, Sessions: the display path. Stock never goes up from one look to
-	// the next, on whichever node; engine.ErrNotLeader where that can't be promised.
-	// Views are shared: read only. Sessions gives a version of what it gives, and
-	// nothing but that if it is the one in known. Version 0 is not to be kept.
+// Display is what everybody may see. Stock never goes up from one look to the next, on
+// whichever node; engine.ErrNotLeader where that can't be promised. Views are shared: read
+// only.
+type Display interface {
 	Listing(session, sku string) (*engine.ListingView, bool, error)
 	// ListingOf gives the session id, SKU and currency of a listing.
 	ListingOf(h engine.ListingHandle) (session, sku, currency string)
+	// Sessions gives a version of what it gives, and nothing but that if it is the one in
+	// known. Version 0 is not to be kept.
 	Sessions(known uint64) (sessions []engine.SessionView, version uint64, err error)
+	// Draw gives a page of a listing's draw.
+	Draw(session, sku, cursor string, most int) (engine.DrawView, error)
 	// Messages gives the zone of the sale of a listing, "" if it is not known, and what
 	// the sale tells in its own words, shared: read only. The listing is named as in a
 	// Grab; one without a name is found by its handle. version is 0 where there are
@@ -80,8 +82,30 @@ type Seller interface {
 	Now() engine.Time
 }
 
-// Operator is what the admin API needs of the room behind it. Errors as for Seller.
-type Operator interface {
+// Rules are what the door goes by.
+type Rules interface {
+	// DoorRules gives what the door must know of a listing, named as in a Grab.
+	DoorRules(listing []byte) engine.DoorRules
+	// Risk gives what the risk lists say of a visitor: the worst.
+	Risk(v *engine.Visitor) engine.Level
+	// Switches gives the present values; read only.
+	Switches() *engine.Switches
+	// TicketSecret gives the secret that every node of the group knows and nobody
+	// else; false before this node does.
+	TicketSecret() (secret [32]byte, known bool)
+}
+
+// Operator is what the admin API needs of the room behind it. Errors as for Seller. Each
+// change that carries a key is made once, and asked for again gives what is there then.
+type Operator struct {
+	Catalogue
+	OrderOffice
+	Switcher
+	Lists
+}
+
+// Catalogue is what is for sale, and what operators change about it.
+type Catalogue interface {
 	// ApplyPlan makes the plan true, whole or not at all; with dryRun it only
 	// tells what would change.
 	ApplyPlan(ctx context.Context, by engine.By, plan *engine.Plan, dryRun bool) (engine.PlanOutcome, error)
@@ -90,19 +114,42 @@ type Operator interface {
 	// ApplyPlan; a sale that is not there is refused as unknown.
 	SetMessage(ctx context.Context, by engine.By, sale string, own engine.Message) (engine.PlanOutcome, error)
 	Steer(ctx context.Context, by engine.By, session string, action engine.SessionAction, note string) (engine.SessionView, error)
-	AddStock(ctx context.Context, by engine.By, session, sku string, units int64, note string) (engine.Counts, error)
 	// Settle has a session's orders leave memory for the ledgers, whether or not it is
 	// time for that. The refusal says in sentences what is in the way.
 	Settle(ctx context.Context, by engine.By, session, note string) (engine.SessionView, error)
+	AddStock(ctx context.Context, by engine.By, session, sku string, units int64, note string) (engine.Counts, error)
+	Counts(session, sku string) (engine.Counts, error)
+	Products() []engine.Product
+	Sales() []engine.Sale
+	AllSessions() []engine.SessionView // drafts and ended ones too
+}
+
+// OrderOffice finds orders and places, and changes single ones.
+type OrderOffice interface {
+	FindOrders(filter engine.OrderFilter) (orders []engine.OrderView, next string, err error)
+	// LostOrder tells of an order that was not found, by its number, if the group has
+	// granted it and lost it in a recovery.
+	LostOrder(orderNo string) (lost engine.LostOrder, ok bool)
 	Void(ctx context.Context, by engine.By, orderNo, note string) (engine.OrderView, error)
 	Extend(ctx context.Context, by engine.By, orderNo string, payBy engine.Time, note string) (engine.OrderView, error)
+	// RefundsDue gives refunds that the cashier has not confirmed, with a number over
+	// after, by number, at most so many.
+	RefundsDue(after engine.RefundNo, most int) []engine.RefundView
+	// Draw and Waitlist give pages of a listing's draw, by arrival, and of its waitlist,
+	// the first to be served first.
+	Draw(session, sku, cursor string, most int) (engine.DrawView, error)
+	Waitlist(session, sku, cursor string, most int) (waiting []engine.OrderView, next string, err error)
+}
 
-	// Switchboard, ChangeSwitches: what operators turn while a sale runs. A change
-	// gives how it is afterwards.
+// Switcher has what operators turn while a sale runs.
+type Switcher interface {
 	Switchboard() (engine.SwitchboardView, error)
+	// ChangeSwitches gives how all is afterwards.
 	ChangeSwitches(ctx context.Context, by engine.By, change engine.SwitchChange, note string) (engine.SwitchboardView, error)
+}
 
-	// Rosters and the methods below: reservations, allow lists, risk lists.
+// Lists are reservations, allow lists and risk lists.
+type Lists interface {
 	Rosters() ([]engine.RosterInfo, error)
 	// RosterPage reads up to most rows from a position on, and gives the position
 	// after them. Fewer may come although done is false.
@@ -113,28 +160,9 @@ type Operator interface {
 	// left out.
 	ImportRoster(ctx context.Context, name engine.RosterName, rows engine.RosterImport) (engine.RosterImported, error)
 	DropRoster(ctx context.Context, by engine.By, name engine.RosterName, note string) error
-
-	// Draw and Waitlist give pages of a listing's draw, by arrival, and of its line,
-	// the first in line first.
-	Draw(session, sku, cursor string, most int) (engine.DrawView, error)
-	Waitlist(session, sku, cursor string, most int) (waiting []engine.OrderView, next string, err error)
-
 	// Done tells whether by has had this request done, as far as that is remembered.
-	// Each change above that carries a key is made once, and asked for again gives
-	// what is there then. Error: a refusal for a key that was used for another request.
+	// Error: a refusal for a key that was used for another request.
 	Done(ctx context.Context, by engine.By) (bool, error)
-
-	Counts(session, sku string) (engine.Counts, error)
-	FindOrders(filter engine.OrderFilter) (orders []engine.OrderView, next string, err error)
-	// LostOrder tells of an order that was not found, by its number, if the group has
-	// granted it and lost it in a recovery.
-	LostOrder(orderNo string) (lost engine.LostOrder, ok bool)
-	// RefundsDue gives refunds that the cashier has not confirmed, with a number over
-	// after, by number, at most so many.
-	RefundsDue(after engine.RefundNo, most int) []engine.RefundView
-	Products() []engine.Product
-	Sales() []engine.Sale
-	AllSessions() []engine.SessionView // drafts and ended ones too
 }
 
 // ClusterView is what the admin API shows of the nodes.

@@ -100,7 +100,7 @@ func TestTheDisplayIsCompressed(t *testing.T) {
 // TestLooksOfOnesOwnHaveARate: what is made for one address alone is bounded, what
 // all share is not.
 func TestLooksOfOnesOwnHaveARate(t *testing.T) {
-	s, err := NewShopper(ShopperConfig{Seller: aYear(), Dev: true, Guard: GuardConfig{LookRate: ratelimit.Config{PerSecond: 0.001, Burst: 3}}})
+	s, err := NewShopper(ShopperConfig{Seller: selling(aYear()), Dev: true, Guard: GuardConfig{LookRate: ratelimit.Config{PerSecond: 0.001, Burst: 3}}})
 	if err != nil {
 		t.Fatal(err)
 	}

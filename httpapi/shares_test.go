@@ -131,7 +131,7 @@ func TestImagesAreSharedFairly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, addr := serveShopper(t, ShopperConfig{Seller: f, Dev: true, Guard: GuardConfig{Proxies: proxies}, Limits: Limits{CommandTimeout: time.Minute}})
+	s, addr := serveShopper(t, ShopperConfig{Seller: selling(f), Dev: true, Guard: GuardConfig{Proxies: proxies}, Limits: Limits{CommandTimeout: time.Minute}})
 	ask := func(c *caller, shopper, from string) int {
 		c.send(t, "POST /v1/sessions/fans-day-10/skus/mask-50/challenge HTTP/1.1\r\nHost: shop.test\r\nX-Shopper-Id: "+shopper+"\r\nX-Forwarded-For: "+from+"\r\n\r\n")
 		status, _, body := c.receive(t)
@@ -189,7 +189,7 @@ func TestStreamsOfOneAddressLeaveRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	const most = 6
-	_, addr := serveShopper(t, ShopperConfig{Seller: &fakeSeller{order: heldOrder()}, Dev: true, Streams: most, Guard: GuardConfig{Proxies: proxies}})
+	_, addr := serveShopper(t, ShopperConfig{Seller: selling(&fakeSeller{order: heldOrder()}), Dev: true, Streams: most, Guard: GuardConfig{Proxies: proxies}})
 	follow := func(shopper, from string) (*caller, string) {
 		c := dial(t, addr)
 		c.send(t, "GET /v1/events HTTP/1.1\r\nHost: shop.test\r\nX-Shopper-Id: "+shopper+"\r\nX-Forwarded-For: "+from+"\r\n\r\n")

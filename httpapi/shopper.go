@@ -202,7 +202,7 @@ var ErrServerStopped = errors.New("the server has been shut down")
 // wrong with cfg.
 func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 	var errs []error
-	if cfg.Seller == nil {
+	if cfg.Seller == (Seller{}) {
 		errs = append(errs, errors.New("no Seller"))
 	}
 	if err := cfg.Limits.Validate(); err != nil {

@@ -378,7 +378,7 @@ func TestOrdersAsk(t *testing.T) {
 // TestCallbackNeedsDev: without a cashier's key nobody can say that they paid.
 func TestCallbackNeedsDev(t *testing.T) {
 	f := &fakeSeller{order: heldOrder()}
-	s, err := NewShopper(ShopperConfig{Seller: f, Tokens: auth.Keys{Secret: bytes.Repeat([]byte("s"), 32)}})
+	s, err := NewShopper(ShopperConfig{Seller: selling(f), Tokens: auth.Keys{Secret: bytes.Repeat([]byte("s"), 32)}})
 	if err != nil {
 		t.Fatal(err)
 	}

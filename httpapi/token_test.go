@@ -119,7 +119,7 @@ func TestShopperTokens(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := (&fakeSeller{answer: granted()}).keepGrabs()
-			s, err := NewShopper(ShopperConfig{Seller: f, Tokens: c.keys})
+			s, err := NewShopper(ShopperConfig{Seller: selling(f), Tokens: c.keys})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -210,7 +210,7 @@ func TestTokensAreReadToTheLetter(t *testing.T) {
 
 	shopper := signedText(t, plainHeader, fmt.Sprintf(`{"Sub":"eve","sub":"ada","SUB":"eve","aud":"doorbuster-shopper","exp":%d}`, later), testSecret)
 	f := (&fakeSeller{answer: granted()}).keepGrabs()
-	_, addr := serveShopper(t, ShopperConfig{Seller: f, Tokens: auth.Keys{Secret: testSecret}})
+	_, addr := serveShopper(t, ShopperConfig{Seller: selling(f), Tokens: auth.Keys{Secret: testSecret}})
 	c := dial(t, addr)
 	grab := func(headers string) (status int) {
 		c.send(t, "POST "+grabPath+" HTTP/1.1\r\nHost: shop.test\r\n"+headers+"\r\n")
@@ -226,7 +226,7 @@ func TestTokensAreReadToTheLetter(t *testing.T) {
 	if got := grab("Authorization: Bearer " + shopper + "\r\nIdempotency-Key: a\r\nIdempotency-Key: b\r\n"); got != 400 {
 		t.Errorf("two keys: %d", got)
 	}
-	_, dev := serveShopper(t, ShopperConfig{Seller: f, Dev: true})
+	_, dev := serveShopper(t, ShopperConfig{Seller: selling(f), Dev: true})
 	c = dial(t, dev)
 	if got := grab("X-Shopper-Id: ada\r\nX-Shopper-Id: bob\r\n"); got != 401 {
 		t.Errorf("two shoppers: %d", got)
@@ -240,7 +240,7 @@ func TestTokensOfOtherIssuers(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	f := (&fakeSeller{answer: granted()}).keepGrabs()
 	log := &safeText{}
-	s, err := NewShopper(ShopperConfig{Seller: f, Tokens: auth.Keys{Secret: testSecret, Issuer: "shop"}, Registerer: registry,
+	s, err := NewShopper(ShopperConfig{Seller: selling(f), Tokens: auth.Keys{Secret: testSecret, Issuer: "shop"}, Registerer: registry,
 		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		t.Fatal(err)
@@ -314,7 +314,7 @@ func TestTokensOfOtherIssuers(t *testing.T) {
 }
 
 func BenchmarkRefusedGrabWithToken(b *testing.B) {
-	s, err := NewShopper(ShopperConfig{Seller: &fakeSeller{answer: engine.Answer{Code: engine.CodeSoldOut}}, Tokens: auth.Keys{Secret: testSecret}})
+	s, err := NewShopper(ShopperConfig{Seller: selling(&fakeSeller{answer: engine.Answer{Code: engine.CodeSoldOut}}), Tokens: auth.Keys{Secret: testSecret}})
 	if err != nil {
 		b.Fatal(err)
 	}

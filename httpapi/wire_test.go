@@ -94,7 +94,7 @@ const rawGrab = "POST " + grabPath + " HTTP/1.1\r\nHost: shop.test\r\nX-Shopper-
 
 // TestRawRequests puts bytes on the wire that no client library would send.
 func TestRawRequests(t *testing.T) {
-	_, addr := serveShopper(t, ShopperConfig{Seller: &fakeSeller{answer: engine.Answer{Code: engine.CodeSoldOut}}, Dev: true})
+	_, addr := serveShopper(t, ShopperConfig{Seller: selling(&fakeSeller{answer: engine.Answer{Code: engine.CodeSoldOut}}), Dev: true})
 	withBody := func(body string) string {
 		return fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", rawGrab, len(body), body)
 	}
@@ -150,7 +150,7 @@ func TestRawRequests(t *testing.T) {
 // TestLargeBodyIsNotRead: 10 MB are refused while they are being sent, and the
 // sender still hears the 413.
 func TestLargeBodyIsNotRead(t *testing.T) {
-	_, addr := serveShopper(t, ShopperConfig{Seller: &fakeSeller{}, Dev: true})
+	_, addr := serveShopper(t, ShopperConfig{Seller: selling(&fakeSeller{}), Dev: true})
 	line := dial(t, addr)
 	line.send(t, rawGrab+"Content-Length: 10485760\r\n\r\n")
 	sent := make(chan int64, 1)
@@ -174,7 +174,7 @@ func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 // connection, the bad among them too.
 func TestPipelining(t *testing.T) {
 	f := &fakeSeller{answer: engine.Answer{Code: engine.CodeSoldOut}}
-	_, addr := serveShopper(t, ShopperConfig{Seller: f, Dev: true})
+	_, addr := serveShopper(t, ShopperConfig{Seller: selling(f), Dev: true})
 	line := dial(t, addr)
 	const rounds = 20
 	line.send(t, strings.Repeat(rawGrab+"\r\n"+"GET /v1/nothing HTTP/1.1\r\nHost: s\r\n\r\n"+
@@ -192,7 +192,7 @@ func TestPipelining(t *testing.T) {
 // bytes, and what an answer shows is its own.
 func TestBuffersDieWithTheHandler(t *testing.T) {
 	f := &fakeSeller{answer: engine.Answer{Code: engine.CodeProcessing, Deadline: 5}}
-	_, addr := serveShopper(t, ShopperConfig{Seller: f, Dev: true})
+	_, addr := serveShopper(t, ShopperConfig{Seller: selling(f), Dev: true})
 	var wait sync.WaitGroup
 	for c := range 8 {
 		line := dial(t, addr)
@@ -229,7 +229,7 @@ func TestPanicIsOneRequests(t *testing.T) {
 		}
 	}}
 	registry := prometheus.NewPedanticRegistry()
-	_, addr := serveShopper(t, ShopperConfig{Seller: f, Dev: true, Registerer: registry, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+	_, addr := serveShopper(t, ShopperConfig{Seller: selling(f), Dev: true, Registerer: registry, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
 	line := dial(t, addr)
 	line.send(t, rawGrab+"Idempotency-Key: bad\r\n\r\n")
 	if status, header, body := line.receive(t); status != 500 || header.Get("Content-Type") != problemType || strings.Contains(body, "a bug") {
@@ -269,7 +269,7 @@ func (l *lockedBuffer) String() string {
 func TestShutdownFinishesWhatIsInFlight(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	f := &fakeSeller{answer: granted(), onGrab: func(*engine.Grab) { close(entered); <-release }}
-	s, addr := serveShopper(t, ShopperConfig{Seller: f, Dev: true})
+	s, addr := serveShopper(t, ShopperConfig{Seller: selling(f), Dev: true})
 	idle, line := dial(t, addr), dial(t, addr)
 	idle.send(t, "GET /v1/time HTTP/1.1\r\nHost: s\r\n\r\n")
 	idle.receive(t)
@@ -311,7 +311,7 @@ func TestShutdownFinishesWhatIsInFlight(t *testing.T) {
 
 // TestSlowSenderIsCutOff: half a request does not hold a connection for ever.
 func TestSlowSenderIsCutOff(t *testing.T) {
-	_, addr := serveShopper(t, ShopperConfig{Seller: &fakeSeller{}, Dev: true, Limits: Limits{ReadTimeout: 50 * time.Millisecond}})
+	_, addr := serveShopper(t, ShopperConfig{Seller: selling(&fakeSeller{}), Dev: true, Limits: Limits{ReadTimeout: 50 * time.Millisecond}})
 	for name, raw := range map[string]string{"headers": rawGrab, "body": rawGrab + "Content-Length: 10\r\n\r\n{"} {
 		t.Run(name, func(t *testing.T) {
 			line := dial(t, addr)
@@ -328,7 +328,7 @@ func TestSlowSenderIsCutOff(t *testing.T) {
 
 // TestHeadHasNoBody: HEAD is answered like GET.
 func TestHeadHasNoBody(t *testing.T) {
-	_, addr := serveShopper(t, ShopperConfig{Seller: &fakeSeller{sessions: fakeSessions()}, Dev: true})
+	_, addr := serveShopper(t, ShopperConfig{Seller: selling(&fakeSeller{sessions: fakeSessions()}), Dev: true})
 	r, err := http.Head("http://" + addr + "/v1/sessions")
 	if err != nil {
 		t.Fatal(err)

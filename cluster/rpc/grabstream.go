@@ -48,9 +48,9 @@ type grabStream struct {
 	complete  bool // the peer has sent its last
 }
 
-// errCrowded answers a grab that was not even begun. The outcome is called
+// errBusy answers a grab that was not even begun. The outcome is called
 // unknown all the same, so that whoever asked waits instead of coming back at once.
-var errCrowded = fmt.Errorf("%w: too many grabs at once", engine.ErrOutcomeUnknown)
+var errBusy = fmt.Errorf("%w: too many grabs at once", engine.ErrOutcomeUnknown)
 
 // errFailed answers a grab during which the handler panicked.
 var errFailed = fmt.Errorf("%w: the node failed while deciding", engine.ErrOutcomeUnknown)
@@ -98,7 +98,7 @@ func (g *grabStream) admit(grabs []forwarded) (n int, err error) {
 	g.undecided += n
 	g.unsent += len(grabs)
 	for i := n; i < len(grabs); i++ {
-		g.done = append(g.done, decided{id: grabs[i].id, err: errCrowded})
+		g.done = append(g.done, decided{id: grabs[i].id, err: errBusy})
 	}
 	g.probed = g.probed || len(grabs) == 0
 	if n < len(grabs) || g.probed {

@@ -68,7 +68,8 @@ func (v clusterView) Status() wire.Cluster {
 
 func newAdmin(n *node, k keys) (*httpapi.AdminServer, error) {
 	return httpapi.NewAdmin(httpapi.AdminConfig{
-		Operator: n.office, Cluster: clusterView{n}, Trail: trail{n}, Operations: operations{n}, Reconciler: n.intake,
+		Operator: httpapi.Operator{Catalogue: n.office, OrderOffice: n.office, Switcher: n.office, Lists: n.office},
+		Cluster:  clusterView{n}, Trail: trail{n}, Operations: operations{n}, Reconciler: n.intake,
 		RefundTries: n.jobs.RefundTries, ParsePlan: parsePlan, Canon: n.canon,
 		Visitors: n.shoppers.Guard().Visitors(),
 		Dev:      n.cfg.Dev, Tokens: k.ops, TokenBytes: n.cfg.Tokens.Bytes, IdleTimeout: n.cfg.Doors.IdleTimeout,

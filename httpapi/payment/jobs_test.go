@@ -172,9 +172,9 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// TestErrandsGetThrough to a cashier who refuses, fails, hangs and talks nonsense:
+// TestJobsGetThrough to a cashier who refuses, fails, hangs and talks nonsense:
 // every refund is made once, however often it is asked for, and every hold ends.
-func TestErrandsGetThrough(t *testing.T) {
+func TestJobsGetThrough(t *testing.T) {
 	const refunds, holds = 600, 40 // more than a page
 	shop := newFakeShop(refunds, holds)
 	shop.fails = 20
@@ -247,8 +247,8 @@ func TestErrandsGetThrough(t *testing.T) {
 	}
 }
 
-// TestOnlyALeaderRunsErrands.
-func TestOnlyALeaderRunsErrands(t *testing.T) {
+// TestOnlyALeaderRunsJobs.
+func TestOnlyALeaderRunsJobs(t *testing.T) {
 	shop := newFakeShop(1, 1)
 	shop.leads.Store(false)
 	var asked atomic.Int64
