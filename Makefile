@@ -51,8 +51,8 @@ lint: ## gofmt, go vet and staticcheck
 	$(GO) vet -tags nextrules ./engine ./actors ./cmd/doorbuster/...
 	$(GO) tool staticcheck ./...
 
-docs: ## docs/reference, written from the settings and commands that there are
-	$(GO) test -count=1 ./cmd/doorbuster -run TestReferenceIsCurrent -reference.write
+docs: ## docs/reference, written from the settings, commands, routes and errors that there are
+	$(GO) test -count=1 ./cmd/doorbuster ./httpapi -run TestReferenceIsCurrent -reference.write
 
 fuzz: ## every fuzz target for FUZZ_TIME (30s)
 	@for package in $$($(GO) list ./...); do \

@@ -63,12 +63,14 @@ const (
 	problemKinds
 )
 
-// problemTable turns each kind into a status and the words that never change.
-var problemTable = [problemKinds]struct {
+type problemRow struct {
 	status int
 	slug   string
 	title  string
-}{
+}
+
+// problemTable turns each kind into a status and the words that never change.
+var problemTable = [problemKinds]problemRow{
 	malformed:          {http.StatusBadRequest, "malformed", "The request is malformed"},
 	badQuantity:        {http.StatusBadRequest, "quantity", "The quantity can't be sold"},
 	unauthorized:       {http.StatusUnauthorized, "unauthorized", "Say who you are"},
