@@ -6,6 +6,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/payment"
 )
 
 // appendCode begins an answer, up to the opening quote of its message.
@@ -86,7 +87,8 @@ func (s *ShopperServer) appendAnswerOrder(b []byte, a *engine.Answer) []byte {
 	b = append(b, a.No[:]...)
 	b = append(b, '"')
 	b = appendOrderTerms(b, session, sku, a.Quantity, a.Amount, currency, a.State, a.PayBy)
-	b = s.appendPayment(b, a.No[:], a.Amount, currency, a.State, a.PayBy, a.Transaction)
+	b = s.appendPayment(b, a.No[:], a.State,
+		payment.Claims{Amount: a.Amount, Currency: currency, PayBy: a.PayBy, Transaction: a.Transaction})
 	return append(b, '}')
 }
 
@@ -118,7 +120,8 @@ func (s *ShopperServer) appendOrder(b []byte, o *engine.OrderView) []byte {
 	b = append(b, `{"order_no":`...)
 	b = appendString(b, o.OrderNo)
 	b = appendOrderTerms(b, o.Session, o.SKU, o.Quantity, o.Amount, o.Currency, o.State, o.PayBy)
-	b = s.appendPayment(b, []byte(o.OrderNo), o.Amount, o.Currency, o.State, o.PayBy, o.Transaction)
+	b = s.appendPayment(b, []byte(o.OrderNo), o.State,
+		payment.Claims{Amount: o.Amount, Currency: o.Currency, PayBy: o.PayBy, Transaction: o.Transaction})
 	switch {
 	case o.State.Granted():
 		b = append(b, `,"granted_at":`...)

@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -57,22 +56,22 @@ func (p *payDesk) signing(seller Seller) *payment.Keys {
 
 // appendPayment appends to an order what paying it takes: the token, of one that
 // is held, and the transaction.
-func (s *ShopperServer) appendPayment(b []byte, orderNo []byte, amount int64, currency string, state engine.OrderState, payBy engine.Time, t engine.Transaction) []byte {
+func (s *ShopperServer) appendPayment(b, orderNo []byte, state engine.OrderState, c payment.Claims) []byte {
 	if state == engine.Held {
 		if keys := s.pay.signing(s.seller); keys != nil {
 			from := len(b)
 			b = append(b, `,"pay_token":"`...)
 			var signed bool
-			if b, signed = keys.Append(b, orderNo, &payment.Claims{Amount: amount, Currency: currency, PayBy: payBy, Transaction: t}); signed {
+			if b, signed = keys.Append(b, orderNo, &c); signed {
 				b = append(b, '"')
 			} else {
 				b = b[:from]
 			}
 		}
 	}
-	if t != (engine.Transaction{}) {
+	if c.Transaction != (engine.Transaction{}) {
 		b = append(b, `,"transaction_id":"`...)
-		b = payment.AppendTransaction(b, t)
+		b = payment.AppendTransaction(b, c.Transaction)
 		b = append(b, '"')
 	}
 	return b
@@ -117,7 +116,7 @@ func (s *ShopperServer) verifyPayToken(ctx *fasthttp.RequestCtx) {
 		s.failed(ctx, err)
 		return
 	case o.State != engine.Held:
-		uncached(ctx, appendInvalid(nil, "used", fmt.Sprintf("The order is %s: nothing is to be paid for it.", o.State)))
+		uncached(ctx, appendInvalid(nil, "used", "The order is "+o.State.String()+": nothing is to be paid for it."))
 		return
 	case o.Amount != c.Amount || o.Currency != c.Currency:
 		uncached(ctx, appendInvalid(nil, "differs", "Amount or currency are not the order's own."))
@@ -134,7 +133,8 @@ func (s *ShopperServer) verifyPayToken(ctx *fasthttp.RequestCtx) {
 var tokenFaults = [...]struct {
 	err error
 	why string
-}{{payment.ErrTokenMalformed, "malformed"}, {payment.ErrTokenKey, "key"}, {payment.ErrTokenSignature, "signature"}, {payment.ErrTokenExpired, "expired"}}
+}{{payment.ErrTokenMalformed, "malformed"}, {payment.ErrTokenKey, "key"}, {payment.ErrTokenSignature, "signature"},
+	{payment.ErrTokenExpired, "expired"}}
 
 func appendInvalid(b []byte, why, detail string) []byte {
 	b = append(b, `{"valid":false,"why":`...)
@@ -163,8 +163,9 @@ type paymentMetrics struct {
 
 func newPaymentMetrics() paymentMetrics {
 	names := engine.PaymentOutcomes()
-	return paymentMetrics{names: names, outcomes: make([]atomic.Uint64, len(names)), desc: prometheus.NewDesc("doorbuster_payment_callbacks_total",
-		"Callbacks of the cashier that were taken, by what became of the money.", []string{"outcome"}, nil)}
+	return paymentMetrics{names: names, outcomes: make([]atomic.Uint64, len(names)),
+		desc: prometheus.NewDesc("doorbuster_payment_callbacks_total",
+			"Callbacks of the cashier that were taken, by what became of the money.", []string{"outcome"}, nil)}
 }
 
 // Describe implements prometheus.Collector.

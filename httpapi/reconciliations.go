@@ -203,8 +203,8 @@ func (s *AdminServer) setAside(r *http.Request, b *wire.SetAsideRequest) (*recon
 	case s.reconciler == nil || !engine.ValidID(id):
 		return nil, refuse(notFound, noReport)
 	}
-	report, err := s.reconciler.SetAside(r.Context(), archive.SetAside{Report: id, Differences: b.Differences, All: b.All,
-		Operator: operatorOf(r), Note: b.Note})
+	report, err := s.reconciler.SetAside(r.Context(), archive.SetAside{Report: id, Differences: b.Differences,
+		All: b.All, Operator: operatorOf(r), Note: b.Note})
 	var closed *archive.NotOpenError
 	switch {
 	case errors.As(err, &closed):

@@ -86,34 +86,52 @@ func TestShopperTokens(t *testing.T) {
 		"good":                    {both, "Bearer " + good, 200},
 		"minted":                  {both, "Bearer " + minted, 200},
 		"scheme in small letters": {both, "bearer " + good, 200},
-		"several audiences":       {both, "Bearer " + sign(t, jwt.SigningMethodHS256, testSecret, shopperClaims("aud", []string{"x", string(auth.Shoppers)})), 200},
-		"EdDSA":                   {both, "Bearer " + sign(t, jwt.SigningMethodEdDSA, private, shopperClaims()), 200},
-		"with the issuer":         {auth.Keys{Secret: testSecret, Issuer: "shop"}, "Bearer " + sign(t, jwt.SigningMethodHS256, testSecret, shopperClaims("iss", "shop")), 200},
+		"several audiences": {both, "Bearer " + sign(t, jwt.SigningMethodHS256, testSecret,
+			shopperClaims("aud", []string{"x", string(auth.Shoppers)})), 200},
+		"EdDSA": {both, "Bearer " + sign(t, jwt.SigningMethodEdDSA, private, shopperClaims()), 200},
+		"with the issuer": {auth.Keys{Secret: testSecret, Issuer: "shop"}, "Bearer " +
+			sign(t, jwt.SigningMethodHS256, testSecret, shopperClaims("iss", "shop")), 200},
 
-		"none":                      {both, "", 401},
-		"dev's header":              {both, "X-Shopper-Id", 401},
-		"basic":                     {both, "Basic YWRhOng=", 401},
-		"no token":                  {both, "Bearer ", 401},
-		"scribble":                  {both, "Bearer a.b.c", 401},
-		"too long":                  {both, "Bearer " + good + strings.Repeat("x", auth.DefaultBytes), 401},
-		"another secret":            {both, "Bearer " + sign(t, jwt.SigningMethodHS256, otherSecret, shopperClaims()), 401},
-		"signature of another":      {both, "Bearer " + part[0] + "." + part[1] + "." + strings.Split(minted, ".")[2], 401},
-		"subject changed":           {both, "Bearer " + part[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"eve","aud":"doorbuster-shopper","exp":9999999999}`)) + "." + part[2], 401},
-		"expired":                   {both, "Bearer " + sign(t, jwt.SigningMethodHS256, testSecret, shopperClaims("exp", time.Now().Add(-time.Second).Unix())), 401},
-		"without expiry":            {both, "Bearer " + sign(t, jwt.SigningMethodHS256, testSecret, shopperClaims("exp", nil)), 401},
-		"not yet":                   {both, "Bearer " + sign(t, jwt.SigningMethodHS256, testSecret, shopperClaims("nbf", time.Now().Add(time.Hour).Unix())), 401},
-		"operators' audience":       {both, "Bearer " + sign(t, jwt.SigningMethodHS256, testSecret, shopperClaims("aud", string(auth.Operators))), 401},
-		"without audience":          {both, "Bearer " + sign(t, jwt.SigningMethodHS256, testSecret, shopperClaims("aud", nil)), 401},
-		"without subject":           {both, "Bearer " + sign(t, jwt.SigningMethodHS256, testSecret, shopperClaims("sub", nil)), 401},
-		"subject with a space":      {both, "Bearer " + sign(t, jwt.SigningMethodHS256, testSecret, shopperClaims("sub", "a b")), 401},
-		"another issuer":            {auth.Keys{Secret: testSecret, Issuer: "shop"}, "Bearer " + sign(t, jwt.SigningMethodHS256, testSecret, shopperClaims("iss", "x")), 401},
-		"without issuer":            {auth.Keys{Secret: testSecret, Issuer: "shop"}, "Bearer " + good, 401},
-		"alg none":                  {both, "Bearer " + unsigned, 401},
-		"HS512":                     {both, "Bearer " + sign(t, jwt.SigningMethodHS512, testSecret, shopperClaims()), 401},
-		"EdDSA of another":          {both, "Bearer " + sign(t, jwt.SigningMethodEdDSA, foreign, shopperClaims()), 401},
-		"public key as secret":      {auth.Keys{PublicKeyPEM: keyPEM}, "Bearer " + sign(t, jwt.SigningMethodHS256, keyPEM, shopperClaims()), 401},
-		"raw public key as secret":  {auth.Keys{PublicKeyPEM: keyPEM}, "Bearer " + sign(t, jwt.SigningMethodHS256, []byte(public), shopperClaims()), 401},
-		"EdDSA without its key":     {auth.Keys{Secret: testSecret}, "Bearer " + sign(t, jwt.SigningMethodEdDSA, private, shopperClaims()), 401},
+		"none":         {both, "", 401},
+		"dev's header": {both, "X-Shopper-Id", 401},
+		"basic":        {both, "Basic YWRhOng=", 401},
+		"no token":     {both, "Bearer ", 401},
+		"scribble":     {both, "Bearer a.b.c", 401},
+		"too long":     {both, "Bearer " + good + strings.Repeat("x", auth.DefaultBytes), 401},
+		"another secret": {both, "Bearer " + sign(t, jwt.SigningMethodHS256, otherSecret, shopperClaims()),
+			401},
+		"signature of another": {both, "Bearer " + part[0] + "." + part[1] + "." + strings.Split(minted, ".")[2],
+			401},
+		"subject changed": {both, "Bearer " + part[0] + "." +
+			base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"eve","aud":"doorbuster-shopper","exp":9999999999}`)) +
+			"." + part[2], 401},
+		"expired": {both, "Bearer " + sign(t, jwt.SigningMethodHS256, testSecret,
+			shopperClaims("exp", time.Now().Add(-time.Second).Unix())), 401},
+		"without expiry": {both, "Bearer " + sign(t, jwt.SigningMethodHS256, testSecret,
+			shopperClaims("exp", nil)), 401},
+		"not yet": {both, "Bearer " + sign(t, jwt.SigningMethodHS256, testSecret,
+			shopperClaims("nbf", time.Now().Add(time.Hour).Unix())), 401},
+		"operators' audience": {both, "Bearer " + sign(t, jwt.SigningMethodHS256, testSecret,
+			shopperClaims("aud", string(auth.Operators))), 401},
+		"without audience": {both, "Bearer " + sign(t, jwt.SigningMethodHS256, testSecret,
+			shopperClaims("aud", nil)), 401},
+		"without subject": {both, "Bearer " + sign(t, jwt.SigningMethodHS256, testSecret,
+			shopperClaims("sub", nil)), 401},
+		"subject with a space": {both, "Bearer " + sign(t, jwt.SigningMethodHS256, testSecret,
+			shopperClaims("sub", "a b")), 401},
+		"another issuer": {auth.Keys{Secret: testSecret, Issuer: "shop"}, "Bearer " +
+			sign(t, jwt.SigningMethodHS256, testSecret, shopperClaims("iss", "x")), 401},
+		"without issuer": {auth.Keys{Secret: testSecret, Issuer: "shop"}, "Bearer " + good, 401},
+		"alg none":       {both, "Bearer " + unsigned, 401},
+		"HS512": {both, "Bearer " + sign(t, jwt.SigningMethodHS512, testSecret, shopperClaims()),
+			401},
+		"EdDSA of another": {both, "Bearer " + sign(t, jwt.SigningMethodEdDSA, foreign, shopperClaims()), 401},
+		"public key as secret": {auth.Keys{PublicKeyPEM: keyPEM}, "Bearer " + sign(t, jwt.SigningMethodHS256,
+			keyPEM, shopperClaims()), 401},
+		"raw public key as secret": {auth.Keys{PublicKeyPEM: keyPEM}, "Bearer " + sign(t, jwt.SigningMethodHS256,
+			[]byte(public), shopperClaims()), 401},
+		"EdDSA without its key": {auth.Keys{Secret: testSecret}, "Bearer " + sign(t, jwt.SigningMethodEdDSA,
+			private, shopperClaims()), 401},
 		"HS256 without its secret":  {auth.Keys{PublicKeyPEM: keyPEM}, "Bearer " + good, 401},
 		"two spaces after a scheme": {both, "Bearer  " + good, 401},
 	} {
@@ -148,7 +166,8 @@ func TestShopperTokens(t *testing.T) {
 // signedText signs a token whose parts are written out.
 func signedText(t testing.TB, header, claims string, secret []byte) string {
 	t.Helper()
-	unsigned := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
+	unsigned := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." +
+		base64.RawURLEncoding.EncodeToString([]byte(claims))
 	signature, err := jwt.SigningMethodHS256.Sign(unsigned, secret)
 	if err != nil {
 		t.Fatal(err)
@@ -162,7 +181,10 @@ const plainHeader = `{"alg":"HS256","typ":"JWT"}`
 // refuses, a claim counts by its name to the letter only and once, and of two
 // Authorization headers neither does.
 func TestTokensAreReadToTheLetter(t *testing.T) {
-	ops := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) { c.Dev, c.Tokens = false, auth.Keys{Secret: testSecret} })
+	ops := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) {
+		c.Dev, c.Tokens = false,
+			auth.Keys{Secret: testSecret}
+	})
 	later := time.Now().Add(time.Hour).Unix()
 	claims := func(more string) string {
 		return fmt.Sprintf(`{"sub":"olga","aud":"doorbuster-ops","exp":%d%s}`, later, more)
@@ -182,14 +204,15 @@ func TestTokensAreReadToTheLetter(t *testing.T) {
 		header, more string
 		want         int
 	}{
-		"good":                     {plainHeader, `,"role":"operator"`, 200},
-		"Role beside role":         {plainHeader, `,"role":"viewer","Role":"admin"`, 403},
-		"ROLE before role":         {plainHeader, `,"ROLE":"viewer","role":"operator"`, 200},
-		"Role alone":               {plainHeader, `,"Role":"admin"`, 401},
-		"role twice":               {plainHeader, `,"role":"viewer","role":"admin"`, 401},
-		"role once more, escaped":  {plainHeader, `,"role":"viewer","r\u006fle":"admin"`, 401},
-		"Aud beside aud":           {plainHeader, `,"role":"operator","Aud":"x"`, 200},
-		"Exp beside exp":           {plainHeader, `,"role":"operator","Exp":1}`[:len(`,"role":"operator","Exp":1`)], 200},
+		"good":                    {plainHeader, `,"role":"operator"`, 200},
+		"Role beside role":        {plainHeader, `,"role":"viewer","Role":"admin"`, 403},
+		"ROLE before role":        {plainHeader, `,"ROLE":"viewer","role":"operator"`, 200},
+		"Role alone":              {plainHeader, `,"Role":"admin"`, 401},
+		"role twice":              {plainHeader, `,"role":"viewer","role":"admin"`, 401},
+		"role once more, escaped": {plainHeader, `,"role":"viewer","r\u006fle":"admin"`, 401},
+		"Aud beside aud":          {plainHeader, `,"role":"operator","Aud":"x"`, 200},
+		"Exp beside exp": {plainHeader, `,"role":"operator","Exp":1}`[:len(`,"role":"operator","Exp":1`)],
+			200},
 		"crit of something":        {`{"alg":"HS256","crit":["b64"],"b64":true}`, `,"role":"operator"`, 401},
 		"crit of nothing":          {`{"alg":"HS256","crit":[]}`, `,"role":"operator"`, 401},
 		"alg twice":                {`{"alg":"HS256","alg":"HS256"}`, `,"role":"operator"`, 401},
@@ -223,7 +246,8 @@ func TestTokensAreReadToTheLetter(t *testing.T) {
 	if got := grab("Authorization: Bearer " + shopper + "\r\nauthorization: Bearer " + shopper + "\r\n"); got != 401 {
 		t.Errorf("a shopper's two Authorization headers: %d", got)
 	}
-	if got := grab("Authorization: Bearer " + shopper + "\r\nIdempotency-Key: a\r\nIdempotency-Key: b\r\n"); got != 400 {
+	if got := grab("Authorization: Bearer " + shopper + "\r\nIdempotency-Key: a\r\nIdempotency-Key: " +
+		"b\r\n"); got != 400 {
 		t.Errorf("two keys: %d", got)
 	}
 	_, dev := serveShopper(t, ShopperConfig{Seller: selling(f), Dev: true})
@@ -240,8 +264,9 @@ func TestTokensOfOtherIssuers(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	f := (&fakeSeller{answer: granted()}).keepGrabs()
 	log := &safeText{}
-	s, err := NewShopper(ShopperConfig{Seller: selling(f), Tokens: auth.Keys{Secret: testSecret, Issuer: "shop"}, Registerer: registry,
-		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	s, err := NewShopper(ShopperConfig{Seller: selling(f), Tokens: auth.Keys{Secret: testSecret, Issuer: "shop"},
+		Registerer: registry,
+		Logger:     slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,8 +275,10 @@ func TestTokensOfOtherIssuers(t *testing.T) {
 		name, claims, shopper, reason string // by which it is refused
 	}{
 		{"a role", `"role":["user"]`, "ada", ""}, {"another role", `"role":7`, "ada", ""},
-		{"an address of text", `"address":"1 Nanjing Road"`, "ada", ""}, {"an address of a number", `"address":7`, "ada", ""},
-		{"a phone of digits", `"phone_number":13800138000`, "ada", ""}, {"a phone of many", `"phone_number":["1"]`, "ada", ""},
+		{"an address of text", `"address":"1 Nanjing Road"`, "ada", ""}, {"an address of a number", `"address":7`,
+			"ada", ""},
+		{"a phone of digits", `"phone_number":13800138000`, "ada", ""}, {"a phone of many", `"phone_number":["1"]`,
+			"ada", ""},
 		{"what is null", `"phone_number":null,"address":null,"nbf":null,"jti":{}`, "ada", ""},
 		{"made by a clock that is ahead", fmt.Sprintf(`"iat":%d,"nbf":%d`, now+50, now+50), "ada", ""},
 		{"made at no time", `"iat":"yesterday"`, "ada", ""},
@@ -259,11 +286,14 @@ func TestTokensOfOtherIssuers(t *testing.T) {
 		{"not yet", fmt.Sprintf(`"nbf":%d`, now+3600), "", "nbf"}, {"at no time", `"nbf":"soon"`, "", "nbf"},
 		{"over", fmt.Sprintf(`"exp":%d`, now-1), "", "exp"}, {"over at no time", `"exp":"never"`, "", "exp"},
 		{"a subject that is not ASCII", `"sub":"艾达"`, "", "sub"}, {"one with a space", `"sub":"a b"`, "", "sub"},
-		{"one of a fraction", `"sub":1.5`, "", "sub"}, {"one below nothing", `"sub":-1`, "", "sub"}, {"one of a power", `"sub":1e3`, "", "sub"},
+		{"one of a fraction", `"sub":1.5`, "", "sub"}, {"one below nothing", `"sub":-1`, "", "sub"},
+		{"one of a power", `"sub":1e3`, "", "sub"},
 		{"half a character", `"sub":"\ud800"`, "", "sub"}, {"a domain's user", `"sub":"SHOP\\ada"`, `SHOP\ada`, ""},
-		{"another issuer", `"iss":"x"`, "", "iss"}, {"another audience", `"aud":["x"]`, "", "aud"}, {"too long", `"x":"` + strings.Repeat("x", 4000) + `"`, "", "too_long"},
+		{"another issuer", `"iss":"x"`, "", "iss"}, {"another audience", `"aud":["x"]`, "", "aud"},
+		{"too long", `"x":"` + strings.Repeat("x", 4000) + `"`, "", "too_long"},
 	} {
-		said := map[string]string{"sub": `"ada"`, "aud": `"doorbuster-shopper"`, "iss": `"shop"`, "exp": fmt.Sprint(now + 3600)}
+		said := map[string]string{"sub": `"ada"`, "aud": `"doorbuster-shopper"`, "iss": `"shop"`,
+			"exp": fmt.Sprint(now + 3600)}
 		text := "{" + c.claims
 		for name, value := range said {
 			if !strings.Contains(c.claims, `"`+name+`":`) {
@@ -271,7 +301,8 @@ func TestTokensOfOtherIssuers(t *testing.T) {
 			}
 		}
 		f.grabbed = engine.Grab{}
-		r := ask(s, "POST", grabPath, map[string]string{"Authorization": "Bearer " + signedText(t, plainHeader, text+"}", testSecret)}, "")
+		r := ask(s, "POST", grabPath, map[string]string{"Authorization": "Bearer " + signedText(t, plainHeader,
+			text+"}", testSecret)}, "")
 		want := 200
 		if c.shopper == "" {
 			want = 401
@@ -285,7 +316,8 @@ func TestTokensOfOtherIssuers(t *testing.T) {
 	reasons["missing"]++
 	ask(s, "POST", grabPath, map[string]string{"Authorization": "Bearer a.b.c"}, "")
 	reasons["malformed"]++
-	ask(s, "POST", grabPath, map[string]string{"Authorization": "Bearer " + signedText(t, plainHeader, "{}", otherSecret)}, "")
+	ask(s, "POST", grabPath, map[string]string{"Authorization": "Bearer " + signedText(t, plainHeader, "{}",
+		otherSecret)}, "")
 	reasons["signature"]++
 	families, err := registry.Gather()
 	if err != nil {
@@ -314,7 +346,8 @@ func TestTokensOfOtherIssuers(t *testing.T) {
 }
 
 func BenchmarkRefusedGrabWithToken(b *testing.B) {
-	s, err := NewShopper(ShopperConfig{Seller: selling(&fakeSeller{answer: engine.Answer{Code: engine.CodeSoldOut}}), Tokens: auth.Keys{Secret: testSecret}})
+	s, err := NewShopper(ShopperConfig{Seller: selling(&fakeSeller{answer: engine.Answer{Code: engine.CodeSoldOut}}),
+		Tokens: auth.Keys{Secret: testSecret}})
 	if err != nil {
 		b.Fatal(err)
 	}

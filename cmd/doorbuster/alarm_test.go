@@ -25,11 +25,13 @@ func TestAlarmsOfAllRoomsAreOneList(t *testing.T) {
 	s.Apply(nodetest.DayPlan("", 10))
 	o := s.MustGrant("ann", "", "day/sku-1")
 	s.CancelOrder("ann", o.OrderNo)
-	if a := s.Do("POST", s.HTTP+"/v1/payments/callback", fmt.Sprintf(`{"order_no":%q,"payment_id":"p-1","amount":100,"currency":"CNY","paid_at":%q}`, o.OrderNo,
-		time.Now().Format(time.RFC3339Nano)), "Content-Type", "application/json"); a.Status != 200 {
+	if a := s.Do("POST", s.HTTP+"/v1/payments/callback",
+		fmt.Sprintf(`{"order_no":%q,"payment_id":"p-1","amount":100,"currency":"CNY","paid_at":%q}`, o.OrderNo,
+			time.Now().Format(time.RFC3339Nano)), "Content-Type", "application/json"); a.Status != 200 {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
-	if _, report, errs := nodetest.ReconcileHere(t, s, nodetest.StatementHeader); report == nil || report.Open != 1 { // it covers nothing
+	// it covers nothing
+	if _, report, errs := nodetest.ReconcileHere(t, s, nodetest.StatementHeader); report == nil || report.Open != 1 {
 		t.Fatal(report, errs)
 	}
 	wanted := []string{"cashier_fails", "refunds_fail", "reconciliation_open"}
@@ -54,11 +56,13 @@ func TestAlarmsOfAllRoomsAreOneList(t *testing.T) {
 	}
 	for _, args := range [][]string{{"alarms"}, {"alarms", "--json"}, {"cluster", "status"}} {
 		code, out, errs := runTool(t, "", append(args, "--admin", s.Admin)...)
-		if code != 0 || len(lacks(out)) != 0 || strings.Contains(out, "pass-word") || !strings.Contains(out, "doorbuster reconcile set-aside") {
+		if code != 0 || len(lacks(out)) != 0 || strings.Contains(out, "pass-word") ||
+			!strings.Contains(out, "doorbuster reconcile set-aside") {
 			t.Errorf("%v: %d, lacks %q: %s%s", args, code, lacks(out), out, errs)
 		}
 	}
-	if metrics := s.Ops("GET", "/metrics", "").Body; !strings.Contains(metrics, `doorbuster_alarms{name="cashier_fails"} 1`) {
+	if metrics := s.Ops("GET", "/metrics", "").Body; !strings.Contains(metrics,
+		`doorbuster_alarms{name="cashier_fails"} 1`) {
 		t.Error("no metric of the alarms")
 	}
 	if code, out, errs := runTool(t, "", "alarms"); code != 2 || !strings.Contains(errs, "--admin") {
@@ -86,7 +90,8 @@ func TestEveryAlarmingMetricIsAnAlarm(t *testing.T) {
 				continue // all of them, by name; or what is no help of a metric
 			}
 			found++
-			if m := named.FindStringSubmatch(says); m == nil || !strings.Contains(string(names), `AlarmName = "`+m[1]+`"`) {
+			if m := named.FindStringSubmatch(says); m == nil || !strings.Contains(string(names),
+				`AlarmName = "`+m[1]+`"`) {
 				t.Errorf("%s: %s names no alarm of engine/alarm.go", path, says)
 			}
 		}
@@ -102,7 +107,8 @@ func TestEveryAlarmingMetricIsAnAlarm(t *testing.T) {
 func TestBoard(t *testing.T) {
 	log := nodetest.NewLogBook()
 	var now []engine.Alarm
-	b := &board{logger: slog.New(slog.NewTextHandler(log, nil)), rooms: []func() []engine.Alarm{func() []engine.Alarm { return slices.Clone(now) }}}
+	b := &board{logger: slog.New(slog.NewTextHandler(log, nil)),
+		rooms: []func() []engine.Alarm{func() []engine.Alarm { return slices.Clone(now) }}}
 	start := time.Date(2026, 9, 20, 2, 0, 0, 0, time.UTC)
 	now = []engine.Alarm{{Name: engine.AlarmRefundsFail, Detail: "1 failed."}}
 	b.look(start)
@@ -113,7 +119,8 @@ func TestBoard(t *testing.T) {
 	}
 	now = nil
 	b.look(start.Add(time.Hour))
-	if said := log.String(); len(b.alarms()) != 0 || strings.Count(said, "ALARM") != 1 || strings.Count(said, "is over") != 1 {
+	if said := log.String(); len(b.alarms()) != 0 || strings.Count(said, "ALARM") != 1 ||
+		strings.Count(said, "is over") != 1 {
 		t.Errorf("%+v, %s", b.alarms(), said)
 	}
 }
@@ -131,7 +138,8 @@ func TestLostLogLinesAndAFullDiskAreAlarms(t *testing.T) {
 	}
 	fmt.Fprintln(sink, "a line")
 	sink.flush()
-	if all := sink.alarms(); len(all) != 1 || all[0].Name != engine.AlarmLogLinesLost || !strings.Contains(all[0].Detail, ": 1.") {
+	if all := sink.alarms(); len(all) != 1 || all[0].Name != engine.AlarmLogLinesLost ||
+		!strings.Contains(all[0].Detail, ": 1.") {
 		t.Errorf("%+v", all)
 	}
 	n := &node{cfg: Config{Data: t.TempDir(), Disk: DiskConfig{SnapshotBytes: 1}}}
@@ -142,7 +150,8 @@ func TestLostLogLinesAndAFullDiskAreAlarms(t *testing.T) {
 		t.Skip("it is not known here")
 	}
 	n.cfg.Disk.SnapshotBytes = 1 << 60
-	if all := n.diskAlarms(); len(all) != 1 || all[0].Name != engine.AlarmDisk || !strings.Contains(all[0].Detail, n.cfg.Data) {
+	if all := n.diskAlarms(); len(all) != 1 || all[0].Name != engine.AlarmDisk || !strings.Contains(all[0].Detail,
+		n.cfg.Data) {
 		t.Errorf("without: %+v", all)
 	}
 }

@@ -23,7 +23,8 @@ func TestKeysRotate(t *testing.T) {
 		return path
 	}
 	shoppers, ops := write("shopper.key", secret("s")+"\n"), write("ops.key", secret("a")+"\n")
-	s := runShop(t, []string{"serve", "--data", filepath.Join(dir, "data"), "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json",
+	s := runShop(t, []string{"serve", "--data", filepath.Join(dir, "data"), "--http", "127.0.0.1:0", "--admin",
+		"127.0.0.1:0", "--log-format", "json",
 		"--shopper-key-file", shoppers, "--ops-key-file", ops})
 	s.AwaitServing()
 	token := func(key string) string {
@@ -67,8 +68,14 @@ func TestEmptyKeyFilesAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, set := range map[string]func(c *Config, path string){
-		"shoppers' secret":     func(c *Config, path string) { c.Tokens.ShopperKeyFile, c.Tokens.ShopperPublicKeyFile = path, full },
-		"shoppers' public key": func(c *Config, path string) { c.Tokens.ShopperKeyFile, c.Tokens.ShopperPublicKeyFile = full, path },
+		"shoppers' secret": func(c *Config, path string) {
+			c.Tokens.ShopperKeyFile,
+				c.Tokens.ShopperPublicKeyFile = path, full
+		},
+		"shoppers' public key": func(c *Config, path string) {
+			c.Tokens.ShopperKeyFile,
+				c.Tokens.ShopperPublicKeyFile = full, path
+		},
 		"operators' secret":    func(c *Config, path string) { c.Tokens.OpsKeyFile = path },
 		"cashier's secret":     func(c *Config, path string) { c.Cashier.KeyFile = path },
 		"risk service's token": func(c *Config, path string) { c.Risk.TokenFile = path },
@@ -80,7 +87,8 @@ func TestEmptyKeyFilesAreRefused(t *testing.T) {
 			}
 			var c Config
 			set(&c, path)
-			if _, err := c.readKeys(); err == nil || !strings.Contains(err.Error(), what) || !strings.Contains(err.Error(), path+" is empty") {
+			if _, err := c.readKeys(); err == nil || !strings.Contains(err.Error(), what) ||
+				!strings.Contains(err.Error(), path+" is empty") {
 				t.Errorf("%s, %q: %v", what, text, err)
 			}
 		}

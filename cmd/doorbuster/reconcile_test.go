@@ -28,10 +28,13 @@ func TestReconcileThroughTheProgram(t *testing.T) {
 	order := func(shopper string) string { return nodetest.OrderOfShopper(t, s, shopper) }
 	agreed, lost, differs := order("ann"), order("bob"), order("cai")
 	now := time.Now()
-	if a := s.Do("POST", s.HTTP+"/v1/payments/callback", fmt.Sprintf(`{"order_no":%q,"payment_id":"p-agreed","amount":100,"currency":"CNY","paid_at":%q}`, agreed, now.Format(time.RFC3339Nano)), "Content-Type", "application/json"); a.Status != 200 {
+	if a := s.Do("POST", s.HTTP+"/v1/payments/callback",
+		fmt.Sprintf(`{"order_no":%q,"payment_id":"p-agreed","amount":100,"currency":"CNY","paid_at":%q}`, agreed,
+			now.Format(time.RFC3339Nano)), "Content-Type", "application/json"); a.Status != 200 {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
-	text := nodetest.StatementHeader + nodetest.StatementRow("p-agreed", agreed, 100, "payment", now) + nodetest.StatementRow("p-lost", lost, 100, "payment", now)
+	text := nodetest.StatementHeader + nodetest.StatementRow("p-agreed", agreed, 100, "payment", now) +
+		nodetest.StatementRow("p-lost", lost, 100, "payment", now)
 	file := filepath.Join(t.TempDir(), "today.csv")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -41,7 +44,8 @@ func TestReconcileThroughTheProgram(t *testing.T) {
 		t.Fatalf("dry run: status %d\n%s%s", status, out, errs)
 	}
 	status, out, errs = runTool(t, "", "reconcile", file, "--note", "by hand", "--admin", s.Admin)
-	for _, part := range []string{"today.csv: 2 payments, 0 refunds", "What was news to us is noted: 1 payment, 0 refunds.", "day/sku-1", "200 CNY"} {
+	for _, part := range []string{"today.csv: 2 payments, 0 refunds",
+		"What was news to us is noted: 1 payment, 0 refunds.", "day/sku-1", "200 CNY"} {
 		if !strings.Contains(out, part) {
 			t.Errorf("it lacks %q:\n%s", part, out)
 		}
@@ -49,11 +53,13 @@ func TestReconcileThroughTheProgram(t *testing.T) {
 	if status != 0 || errs != "" {
 		t.Errorf("status %d, %s", status, errs)
 	}
-	if status, report, errs := nodetest.ReconcileHere(t, s, text); status != 0 || report.Booked != 0 || report.Matched != 2 || report.Verdict != "The books agree. Nothing was changed." {
+	if status, report, errs := nodetest.ReconcileHere(t, s, text); status != 0 || report.Booked != 0 ||
+		report.Matched != 2 || report.Verdict != "The books agree. Nothing was changed." {
 		t.Errorf("a second time: status %d, %+v %s", status, report, errs)
 	}
 	one := text + nodetest.StatementRow("p-differs", differs, 99, "payment", now)
-	text += nodetest.StatementRow("p-differs", differs, 99, "payment", now) + nodetest.StatementRow("=1+1", "000000000000000000000000", 5, "payment", now)
+	text += nodetest.StatementRow("p-differs", differs, 99, "payment", now) + nodetest.StatementRow("=1+1",
+		"000000000000000000000000", 5, "payment", now)
 	status, report, errs := nodetest.ReconcileHere(t, s, text)
 	if status != 1 || report.Open != 2 || !strings.Contains(errs, "2 findings are open") {
 		t.Fatalf("status %d, %+v %s", status, report, errs)
@@ -62,35 +68,47 @@ func TestReconcileThroughTheProgram(t *testing.T) {
 	s.Stop()
 	s = openShop(t, s.Dir)
 	var list struct{ Reconciliations []reconcile.Report }
-	if a := s.Ops("GET", reconciliationsPath, ""); json.Unmarshal([]byte(a.Body), &list) != nil || len(list.Reconciliations) != 4 || list.Reconciliations[0].ID != report.ID ||
-		list.Reconciliations[2].Note != "by hand" || list.Reconciliations[2].Statement.Name != "today.csv" || list.Reconciliations[0].Statement.SHA256 == list.Reconciliations[1].Statement.SHA256 {
+	if a := s.Ops("GET", reconciliationsPath, ""); json.Unmarshal([]byte(a.Body), &list) != nil ||
+		len(list.Reconciliations) != 4 || list.Reconciliations[0].ID != report.ID ||
+		list.Reconciliations[2].Note != "by hand" || list.Reconciliations[2].Statement.Name != "today.csv" ||
+		list.Reconciliations[0].Statement.SHA256 == list.Reconciliations[1].Statement.SHA256 {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
 	var whole reconcile.Report
-	if a := s.Ops("GET", reconciliationsPath+"/"+report.ID, ""); json.Unmarshal([]byte(a.Body), &whole) != nil || len(whole.Findings) != 2 || whole.Open != 2 || len(whole.Days) != 1 || whole.Operator != "dev" {
+	if a := s.Ops("GET", reconciliationsPath+"/"+report.ID, ""); json.Unmarshal([]byte(a.Body), &whole) != nil ||
+		len(whole.Findings) != 2 || whole.Open != 2 || len(whole.Days) != 1 || whole.Operator != "dev" {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
-	for part, want := range map[string]string{"": "order_unknown,true,,'=1+1,000000000000000000000000", "&part=totals": ",,,CNY,4,304,0,0,2,200,0,0", "&part=listings": ",day,sku-1,CNY,3,299,0,0,2,200,0,0", "&part=sessions": ",-,,CNY,1,5,", "&part=days": ",CNY,4,304,"} {
-		if a := s.Ops("GET", reconciliationsPath+"/"+report.ID+"?format=csv"+part, ""); a.Status != 200 || !strings.Contains(a.Body, want) {
+	for part, want := range map[string]string{"": "order_unknown,true,,'=1+1,000000000000000000000000",
+		"&part=totals": ",,,CNY,4,304,0,0,2,200,0,0", "&part=listings": ",day,sku-1,CNY,3,299,0,0,2,200,0,0",
+		"&part=sessions": ",-,,CNY,1,5,", "&part=days": ",CNY,4,304,"} {
+		if a := s.Ops("GET", reconciliationsPath+"/"+report.ID+"?format=csv"+part, ""); a.Status != 200 ||
+			!strings.Contains(a.Body, want) {
 			t.Errorf("%s: %d %s\nwant %s", part, a.Status, a.Body, want)
 		}
 	}
-	for query, want := range map[string]int{"": 1, "?open=true": 0, "?findings=0": 0, "?findings=5&open=false": 1} { // of the one that was settled
+	// of the one that was settled
+	for query, want := range map[string]int{"": 1, "?open=true": 0, "?findings=0": 0, "?findings=5&open=false": 1} {
 		var brief reconcile.Report
-		if a := s.Ops("GET", reconciliationsPath+"/"+list.Reconciliations[2].ID+query, ""); json.Unmarshal([]byte(a.Body), &brief) != nil || len(brief.Findings) != want || brief.Found != 1 {
+		if a := s.Ops("GET", reconciliationsPath+"/"+list.Reconciliations[2].ID+query,
+			""); json.Unmarshal([]byte(a.Body), &brief) != nil || len(brief.Findings) != want || brief.Found != 1 {
 			t.Errorf("%q: %d %s", query, a.Status, a.Body)
 		}
 	}
 	var brief reconcile.Report
-	if a := s.Ops("GET", reconciliationsPath+"/"+report.ID+"?findings=1&open=true", ""); json.Unmarshal([]byte(a.Body), &brief) != nil || len(brief.Findings) != 1 || brief.Open != 2 {
+	if a := s.Ops("GET", reconciliationsPath+"/"+report.ID+"?findings=1&open=true", ""); json.Unmarshal([]byte(a.Body),
+		&brief) != nil || len(brief.Findings) != 1 || brief.Open != 2 {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
-	for path, want := range map[string]int{"/nobody": 404, "/" + report.ID + "?findings=-1": 400, "/" + report.ID + "?open=maybe": 400, "/" + report.ID + "?format=pdf": 400, "/" + report.ID + "?part=days": 400, "/" + report.ID + "?format=csv&part=months": 400, "/..%2fVERSION": 404} {
+	for path, want := range map[string]int{"/nobody": 404, "/" + report.ID + "?findings=-1": 400, "/" + report.ID +
+		"?open=maybe": 400, "/" + report.ID + "?format=pdf": 400, "/" + report.ID + "?part=days": 400, "/" + report.ID +
+		"?format=csv&part=months": 400, "/..%2fVERSION": 404} {
 		if a := s.Ops("GET", reconciliationsPath+path, ""); a.Status != want {
 			t.Errorf("%s: %d %s", path, a.Status, a.Body)
 		}
 	}
-	if status, report, errs := nodetest.ReconcileHere(t, s, one); status != 1 || report.Open != 1 || !strings.Contains(errs, "1 finding is open") {
+	if status, report, errs := nodetest.ReconcileHere(t, s, one); status != 1 || report.Open != 1 ||
+		!strings.Contains(errs, "1 finding is open") {
 		t.Errorf("one that differs: status %d, %+v %s", status, report, errs)
 	}
 }
@@ -106,7 +124,10 @@ func TestReconcileSettledSession(t *testing.T) {
 		numbers[shopper] = nodetest.OrderOfShopper(t, s, shopper)
 	}
 	for _, shopper := range []string{"ann", "cai"} {
-		if a := s.Do("POST", s.HTTP+"/v1/payments/callback", fmt.Sprintf(`{"order_no":%q,"payment_id":"p-%s","amount":100,"currency":"CNY","paid_at":%q}`, numbers[shopper], shopper, began.Format(time.RFC3339Nano)), "Content-Type", "application/json"); a.Status != 200 {
+		if a := s.Do("POST", s.HTTP+"/v1/payments/callback",
+			fmt.Sprintf(`{"order_no":%q,"payment_id":"p-%s","amount":100,"currency":"CNY","paid_at":%q}`,
+				numbers[shopper], shopper, began.Format(time.RFC3339Nano)), "Content-Type",
+			"application/json"); a.Status != 200 {
 			t.Fatalf("%d %s", a.Status, a.Body)
 		}
 	}
@@ -118,14 +139,17 @@ func TestReconcileSettledSession(t *testing.T) {
 		settled = s.Ops("POST", "/admin/v1/sessions/day/settle", "")
 		return settled.Status == 200
 	}, func() string { return fmt.Sprint("not settled: ", settled.Status, " ", settled.Body) })
-	text := nodetest.StatementHeader + nodetest.StatementRow("p-ann", numbers["ann"], 100, "payment", began) + nodetest.StatementRow("p-bob", numbers["bob"], 100, "payment", began.Add(time.Second))
+	text := nodetest.StatementHeader + nodetest.StatementRow("p-ann", numbers["ann"], 100, "payment", began) +
+		nodetest.StatementRow("p-bob", numbers["bob"], 100, "payment", began.Add(time.Second))
 	for round, want := range []struct{ settled, matched int64 }{{1, 1}, {0, 2}} {
 		status, report, errs := nodetest.ReconcileHere(t, s, text)
-		if status != 1 || report.Booked != want.settled || report.Matched != want.matched || report.Open != 1 || report.Pending.Count != 1 {
+		if status != 1 || report.Booked != want.settled || report.Matched != want.matched || report.Open != 1 ||
+			report.Pending.Count != 1 {
 			t.Fatalf("round %d: status %d, %+v %s", round, status, report, errs)
 		}
 		for _, f := range report.Findings {
-			if f.Kind == reconcile.LostPayment && (f.Outcome != "refund_due" || f.PaymentID != "p-bob") || f.Kind == reconcile.MissingPayment && f.PaymentID != "p-cai" {
+			if f.Kind == reconcile.LostPayment && (f.Outcome != "refund_due" || f.PaymentID != "p-bob") ||
+				f.Kind == reconcile.MissingPayment && f.PaymentID != "p-cai" {
 				t.Errorf("round %d: %+v", round, f)
 			}
 		}
@@ -139,7 +163,8 @@ func TestBadStatementsThroughTheProgram(t *testing.T) {
 	s.Apply(nodetest.DayPlan("", 10))
 	good := nodetest.StatementRow("p1", "0123456789ABCDEFGHJKMNPQ", 100, "payment", time.Now())
 	for name, c := range map[string]struct{ text, says string }{
-		"negative":         {nodetest.StatementHeader + good + nodetest.StatementRow("p2", "0123456789ABCDEFGHJKMNPQ", -1, "payment", time.Now()), "line 3: the amount -1 is negative"},
+		"negative": {nodetest.StatementHeader + good + nodetest.StatementRow("p2", "0123456789ABCDEFGHJKMNPQ",
+			-1, "payment", time.Now()), "line 3: the amount -1 is negative"},
 		"garbled":          {nodetest.StatementHeader + "\"\"\"\n", "line 2"},
 		"wrong header":     {"id;sum\n" + good, "lacks payment_id"},
 		"another encoding": {"\xff\xfep\x00a\x00", "UTF-16"},
@@ -158,17 +183,19 @@ func TestBadStatementsThroughTheProgram(t *testing.T) {
 		status int
 		says   string
 	}{
-		"no file":       {[]string{"--admin", s.Admin}, 2, "name one statement"},
-		"two":           {[]string{"a", "b", "--admin", s.Admin}, 2, "name one statement"},
-		"no such file":  {[]string{filepath.Join(t.TempDir(), "nowhere.csv"), "--admin", s.Admin}, 1, "no such file"},
-		"a directory":   {[]string{t.TempDir(), "--admin", s.Admin}, 1, "directory"},
-		"bad time":      {[]string{"-", "--from", "yesterday", "--admin", s.Admin}, 2, "--from"},
-		"wrong way":     {[]string{"-", "--from", "2026-09-21T00:00:00Z", "--to", "2026-09-20T00:00:00Z", "--admin", s.Admin}, 1, "from is not before to"},
+		"no file":      {[]string{"--admin", s.Admin}, 2, "name one statement"},
+		"two":          {[]string{"a", "b", "--admin", s.Admin}, 2, "name one statement"},
+		"no such file": {[]string{filepath.Join(t.TempDir(), "nowhere.csv"), "--admin", s.Admin}, 1, "no such file"},
+		"a directory":  {[]string{t.TempDir(), "--admin", s.Admin}, 1, "directory"},
+		"bad time":     {[]string{"-", "--from", "yesterday", "--admin", s.Admin}, 2, "--from"},
+		"wrong way": {[]string{"-", "--from", "2026-09-21T00:00:00Z", "--to", "2026-09-20T00:00:00Z", "--admin",
+			s.Admin}, 1, "from is not before to"},
 		"nobody there":  {[]string{"-", "--admin", "127.0.0.1:1"}, 1, "127.0.0.1:1"},
 		"no node named": {[]string{"-"}, 2, "--admin"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if status, _, errs := runTool(t, "", append([]string{"reconcile"}, c.args...)...); status != c.status || !strings.Contains(errs, c.says) {
+			if status, _, errs := runTool(t, "", append([]string{"reconcile"}, c.args...)...); status != c.status ||
+				!strings.Contains(errs, c.says) {
 				t.Errorf("status %d, %s; want %d and %q", status, errs, c.status, c.says)
 			}
 		})
@@ -193,7 +220,8 @@ func TestStatementThatBreaksOff(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
-		if _, err := fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/csv\r\n%s\r\n", reconciliationsPath, s.Admin, head); err != nil {
+		if _, err := fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/csv\r\n%s\r\n",
+			reconciliationsPath, s.Admin, head); err != nil {
 			t.Fatal(err)
 		}
 		return c
@@ -226,7 +254,8 @@ func TestStatementThatBreaksOff(t *testing.T) {
 	}
 	slow.(*net.TCPConn).CloseWrite()
 	answer(slow, "400", "broke off before its end")
-	if a := s.Do("POST", "http://"+s.Admin+reconciliationsPath, nodetest.StatementHeader, "Content-Type", "text/csv"); a.Status != 200 {
+	if a := s.Do("POST", "http://"+s.Admin+reconciliationsPath, nodetest.StatementHeader, "Content-Type",
+		"text/csv"); a.Status != 200 {
 		t.Errorf("the next one: %d %s", a.Status, a.Body)
 	}
 }
@@ -253,14 +282,16 @@ func TestReconcileAtSpeed(t *testing.T) {
 	for worker := range 100 {
 		crowd.Go(func() {
 			for i := worker; i < orders; i += 100 {
-				a := n.office.Grab(&engine.Grab{Listing: []byte("day/skus/sku-1"), Shopper: []byte("s" + strconv.Itoa(i)), IdempotencyKey: []byte("k"), Quantity: 1})
+				a := n.office.Grab(&engine.Grab{Listing: []byte("day/skus/sku-1"),
+					Shopper: []byte("s" + strconv.Itoa(i)), IdempotencyKey: []byte("k"), Quantity: 1})
 				if a.Code != engine.CodeGranted {
 					t.Error(a.Code)
 					return
 				}
 				no, id := a.No.String(), "p"+strconv.Itoa(i)
 				if i%2 == 0 {
-					if _, err := n.office.Pay(t.Context(), engine.Payment{OrderNo: no, ID: id, Amount: 100, Currency: "CNY", PaidAt: engine.TimeOf(began)}); err != nil {
+					if _, err := n.office.Pay(t.Context(), engine.Payment{OrderNo: no, ID: id, Amount: 100,
+						Currency: "CNY", PaidAt: engine.TimeOf(began)}); err != nil {
 						t.Error(err)
 						return
 					}
@@ -302,7 +333,8 @@ func testConfig(t *testing.T) Config {
 
 func TestBadReconcileSettings(t *testing.T) {
 	cfg := testConfig(t)
-	cfg.Reconcile.At, cfg.Reconcile.Timezone, cfg.Reconcile.URL, cfg.Reconcile.Folder = "4 o'clock", "Moon/Base", "ftp://x", cfg.archive()
+	cfg.Reconcile.At, cfg.Reconcile.Timezone, cfg.Reconcile.URL, cfg.Reconcile.Folder = "4 o'clock", "Moon/Base",
+		"ftp://x", cfg.archive()
 	err := cfg.Validate()
 	for _, want := range []string{"reconcile.at", "reconcile.timezone", "reconcile.url", "reconcile.folder"} {
 		if err == nil || !strings.Contains(err.Error(), want) {

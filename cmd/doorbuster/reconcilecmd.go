@@ -214,7 +214,8 @@ func (o *reconcileOptions) send(c *cobra.Command) (*reconcile.Report, error) {
 		case info.IsDir():
 			return nil, errors.New("it is a directory")
 		case info.Mode().IsRegular() && info.Size() > statement.MaxBytes:
-			return nil, fmt.Errorf("it has %d bytes, and a statement at most %d; split it, by day for instance", info.Size(), int64(statement.MaxBytes))
+			return nil, fmt.Errorf("it has %d bytes, and a statement at most %d; split it, by day for instance",
+				info.Size(), int64(statement.MaxBytes))
 		case info.Mode().IsRegular():
 			size = info.Size()
 		}
@@ -300,7 +301,9 @@ func (b *reconcileBars) end() { _ = b.bar.Finish() }
 func reportText(r *reconcile.Report, admin string) string {
 	var b bytes.Buffer
 	s := &r.Statement
-	fmt.Fprintf(&b, "Statement %s: %s, %s, %s as %s, sha256 %.12s\n", shown(s.Name), engine.Counted(s.Payments, "payment"), engine.Counted(s.Refunds, "refund"), binaryBytes(s.Bytes), strings.ToUpper(string(s.Format)), s.SHA256)
+	fmt.Fprintf(&b, "Statement %s: %s, %s, %s as %s, sha256 %.12s\n", shown(s.Name),
+		engine.Counted(s.Payments, "payment"), engine.Counted(s.Refunds, "refund"), binaryBytes(s.Bytes),
+		strings.ToUpper(string(s.Format)), s.SHA256)
 	if !r.To.IsZero() {
 		fmt.Fprintf(&b, "Period    %s to %s\n", r.From.Format(time.RFC3339Nano), r.To.Format(time.RFC3339Nano))
 	}

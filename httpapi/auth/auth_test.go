@@ -59,7 +59,8 @@ func publicPEM(t *testing.T, key crypto.PublicKey) []byte {
 // signedText signs a token whose parts are written out.
 func signedText(t testing.TB, header, claims string, secret []byte) string {
 	t.Helper()
-	unsigned := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
+	unsigned := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." +
+		base64.RawURLEncoding.EncodeToString([]byte(claims))
 	signature, err := jwt.SigningMethodHS256.Sign(unsigned, secret)
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +96,8 @@ func TestPublicKeys(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if b, err := checker.check([]byte(sign(t, c.method, c.key, shopperClaims()))); err != nil || string(b.Subject) != "ada" {
+		if b, err := checker.check([]byte(sign(t, c.method, c.key, shopperClaims()))); err != nil ||
+			string(b.Subject) != "ada" {
 			t.Errorf("%s: %v", name, err)
 		}
 		if _, err := checker.check([]byte(sign(t, jwt.SigningMethodPS256, rsaKey, shopperClaims()))); err == nil {
@@ -104,7 +106,8 @@ func TestPublicKeys(t *testing.T) {
 	}
 	for name, keys := range map[string]Keys{
 		"P-384": {PublicKeyPEM: publicPEM(t, p384.Public())}, "no PEM": {PublicKeyPEM: []byte("x")}, "none": {},
-		"no key in the PEM": {PublicKeyPEM: pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: []byte("x")})}, "short": {Secret: []byte("short")},
+		"no key in the PEM": {PublicKeyPEM: pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: []byte("x")})},
+		"short":             {Secret: []byte("short")},
 	} {
 		if _, err := newChecker(keys, 10); err == nil {
 			t.Errorf("%s: no error", name)
@@ -162,7 +165,8 @@ func TestTokenCache(t *testing.T) {
 	}
 	var last []byte
 	for i := range 10 * places {
-		token, err := Claims{Audience: Shoppers, Subject: fmt.Sprintf("shopper-%d", i), TTL: time.Minute}.Sign(testSecret, now)
+		token, err := Claims{Audience: Shoppers, Subject: fmt.Sprintf("shopper-%d", i),
+			TTL: time.Minute}.Sign(testSecret, now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -190,7 +194,8 @@ func TestTokenCache(t *testing.T) {
 	hash := sha256.Sum256(last)
 	part := c.passed[hash[0]%uint8(len(c.passed))]
 	for i := 0; part.Contains(hash); i++ { // others take its place, as soon as one comes into its part
-		token, err := Claims{Audience: Shoppers, Subject: fmt.Sprintf("later-%d", i), TTL: time.Minute}.Sign(testSecret, now)
+		token, err := Claims{Audience: Shoppers, Subject: fmt.Sprintf("later-%d", i), TTL: time.Minute}.Sign(testSecret,
+			now)
 		if err != nil || i == 1000*places {
 			t.Fatalf("an expired token is still remembered after %d others: %v", i, err)
 		}
@@ -242,7 +247,8 @@ func TestKeysThatStay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stays, goes := []byte(sign(t, jwt.SigningMethodHS256, testSecret, shopperClaims())), []byte(sign(t, jwt.SigningMethodHS256, otherSecret, shopperClaims("sub", "bob")))
+	stays, goes := []byte(sign(t, jwt.SigningMethodHS256, testSecret, shopperClaims())), []byte(sign(t,
+		jwt.SigningMethodHS256, otherSecret, shopperClaims("sub", "bob")))
 	first, err := c.check(stays)
 	if err != nil {
 		t.Fatal(err)
@@ -269,7 +275,8 @@ func TestKeysThatStay(t *testing.T) {
 // TestBlankLinesAreNoKeys: two keys with a blank line between them are two keys.
 func TestBlankLinesAreNoKeys(t *testing.T) {
 	text := append(append(append([]byte{}, testSecret...), "\n\r\n"...), otherSecret...)
-	if all := Secrets(text); len(all) != 2 || string(all[0]) != string(testSecret) || string(all[1]) != string(otherSecret) {
+	if all := Secrets(text); len(all) != 2 || string(all[0]) != string(testSecret) ||
+		string(all[1]) != string(otherSecret) {
 		t.Errorf("%q", all)
 	}
 }
@@ -288,7 +295,8 @@ func FuzzToken(f *testing.F) {
 	f.Add("{\"sub\":\"a\xffn\",\"aud\":\"doorbuster-shopper\",\"exp\":4102444800}")
 	f.Add(`{"sub":"\ud800","aud":"doorbuster-shopper","exp":4102444800}`)
 	f.Fuzz(func(t *testing.T, payload string) {
-		b, err := c.keys.Load().verify([]byte(signedText(t, plainHeader, payload, testSecret)), Shoppers, time.Now().Unix())
+		b, err := c.keys.Load().verify([]byte(signedText(t, plainHeader, payload, testSecret)), Shoppers,
+			time.Now().Unix())
 		if err != nil {
 			return
 		}
@@ -319,7 +327,8 @@ func BenchmarkFirstCheck(b *testing.B) {
 	}
 	tokens := make([][]byte, 4096)
 	for i := range tokens {
-		tokens[i] = []byte(sign(b, jwt.SigningMethodHS256, testSecret, jwt.MapClaims{"sub": fmt.Sprint("shopper-", i), "aud": string(Shoppers), "exp": time.Now().Add(time.Hour).Unix(), "iat": time.Now().Unix()}))
+		tokens[i] = []byte(sign(b, jwt.SigningMethodHS256, testSecret, jwt.MapClaims{"sub": fmt.Sprint("shopper-", i),
+			"aud": string(Shoppers), "exp": time.Now().Add(time.Hour).Unix(), "iat": time.Now().Unix()}))
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {

@@ -167,8 +167,9 @@ func NewChecker(cfg Config) (*Checker, error) {
 	c.refusedDesc = prometheus.NewDesc("doorbuster_tokens_refused_total",
 		"Requests refused for their token, by what was wrong with it.", []string{"reason"},
 		prometheus.Labels{"api": api})
+	each := (cfg.Remember + len(c.passed) - 1) / len(c.passed)
 	for i := range c.passed {
-		c.passed[i], _ = lru.New[[sha256.Size]byte, *Bearer]((cfg.Remember + len(c.passed) - 1) / len(c.passed)) // over 0
+		c.passed[i], _ = lru.New[[sha256.Size]byte, *Bearer](each) // which is over 0
 	}
 	return c, c.Replace(cfg.Keys)
 }

@@ -38,7 +38,8 @@ func (c Claims) Sign(secret []byte, now time.Time) (string, error) {
 		errs = append(errs, fmt.Errorf("the token would be valid for %s; it must be 1s to 366 days", c.TTL))
 	}
 	if len(secret) < MinSecretBytes {
-		errs = append(errs, fmt.Errorf("the secret has %d bytes; it must have at least %d", len(secret), MinSecretBytes))
+		errs = append(errs, fmt.Errorf("the secret has %d bytes; it must have at least %d", len(secret),
+			MinSecretBytes))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return "", fmt.Errorf("mint a token: %w", err)

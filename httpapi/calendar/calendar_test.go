@@ -13,10 +13,12 @@ func TestDaysBeginOnce(t *testing.T) {
 	for _, c := range []struct{ zone, noon, from, to string }{
 		{"UTC", "2026-09-20T12:00:00Z", "2026-09-20T00:00:00Z", "2026-09-21T00:00:00Z"},
 		{"Asia/Shanghai", "2026-09-20T04:00:00Z", "2026-09-19T16:00:00Z", "2026-09-20T16:00:00Z"},
-		{"America/Santiago", "2026-09-06T15:00:00Z", "2026-09-06T04:00:00Z", "2026-09-07T03:00:00Z"}, // 23 hours, from one o'clock
+		// 23 hours, from one o'clock
+		{"America/Santiago", "2026-09-06T15:00:00Z", "2026-09-06T04:00:00Z", "2026-09-07T03:00:00Z"},
 		{"America/Santiago", "2026-09-05T15:00:00Z", "2026-09-05T04:00:00Z", "2026-09-06T04:00:00Z"},
 		{"America/Havana", "2026-03-08T16:00:00Z", "2026-03-08T05:00:00Z", "2026-03-09T04:00:00Z"},
-		{"America/Havana", "2026-11-01T16:00:00Z", "2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z"}, // midnight twice: the first
+		// midnight twice: the first
+		{"America/Havana", "2026-11-01T16:00:00Z", "2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z"},
 	} {
 		zone, err := time.LoadLocation(c.zone)
 		if err != nil {

@@ -83,7 +83,8 @@ func TestSecretWhileChecking(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
-	for _, cfg := range []Config{{}, DefaultConfig(), {MaxNumber: 10_000_000, Lifetime: time.Hour, Digits: 8, Tries: 10, TriedImages: 1024}} {
+	for _, cfg := range []Config{{}, DefaultConfig(), {MaxNumber: 10_000_000, Lifetime: time.Hour, Digits: 8, Tries: 10,
+		TriedImages: 1024}} {
 		if err := cfg.Validate(); err != nil {
 			t.Errorf("%+v: %v", cfg, err)
 		}
@@ -94,7 +95,8 @@ func TestValidate(t *testing.T) {
 		t.Fatal("what is wrong is taken")
 	}
 	for _, want := range []string{
-		"MaxNumber is 999; it must be 1000 to 10000000", "Lifetime is 1s; it must be 10s to 1h0m0s", "Digits is 9; it must be 4 to 8",
+		"MaxNumber is 999; it must be 1000 to 10000000", "Lifetime is 1s; it must be 10s to 1h0m0s",
+		"Digits is 9; it must be 4 to 8",
 		"Tries is -1; it must be 1 to 10", "TriedImages is 2000000; it must be 1024 to 1000000",
 	} {
 		if !strings.Contains(err.Error(), want) {

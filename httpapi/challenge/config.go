@@ -62,13 +62,15 @@ func (c Config) Validate() error {
 	c = c.withDefaults()
 	var errs []error
 	if c.Lifetime < minLifetime || c.Lifetime > maxLifetime {
-		errs = append(errs, fmt.Errorf("%s is %s; it must be %s to %s", "Lifetime", c.Lifetime, minLifetime, maxLifetime))
+		errs = append(errs, fmt.Errorf("%s is %s; it must be %s to %s", "Lifetime", c.Lifetime,
+			minLifetime, maxLifetime))
 	}
 	for _, n := range []struct {
 		name               string
 		value, least, most int64
 	}{
-		{"MaxNumber", c.MaxNumber, minNumber, maxNumber}, {"Digits", int64(c.Digits), 4, 8}, {"Tries", int64(c.Tries), 1, 10},
+		{"MaxNumber", c.MaxNumber, minNumber, maxNumber}, {"Digits", int64(c.Digits), 4, 8},
+		{"Tries", int64(c.Tries), 1, 10},
 		{"TriedImages", int64(c.TriedImages), 1 << 10, 1_000_000},
 	} {
 		if n.value < n.least || n.value > n.most {

@@ -13,7 +13,8 @@ import (
 )
 
 func ExampleChallenges() {
-	challenges, err := challenge.New(challenge.Config{MaxNumber: 1000}, bytes.Repeat([]byte("s"), challenge.SecretBytes))
+	challenges, err := challenge.New(challenge.Config{MaxNumber: 1000}, bytes.Repeat([]byte("s"),
+		challenge.SecretBytes))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -31,7 +32,8 @@ func ExampleChallenges() {
 		fmt.Println(err)
 		return
 	}
-	text, _ := json.Marshal(altcha.Payload{Algorithm: work.Algorithm, Challenge: work.Challenge, Number: int64(found.Number), Salt: work.Salt, Signature: work.Signature})
+	text, _ := json.Marshal(altcha.Payload{Algorithm: work.Algorithm, Challenge: work.Challenge,
+		Number: int64(found.Number), Salt: work.Salt, Signature: work.Signature})
 	solution := []byte(base64.StdEncoding.EncodeToString(text))
 
 	first, err := challenges.CheckWork(solution, ada, listing, now)

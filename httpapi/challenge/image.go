@@ -53,7 +53,8 @@ func (c *Challenges) MakeImage(shopper, listing []byte, now time.Time) (Image, e
 	text := bytes.NewBufferString("data:image/png;base64,")
 	encoder := base64.NewEncoder(base64.StdEncoding, text)
 	// The name seeds how the digits are bent and crossed out.
-	if _, err := captcha.NewImage(string(n[:]), digits, captcha.StdWidth, captcha.StdHeight).WriteTo(encoder); err != nil {
+	image := captcha.NewImage(string(n[:]), digits, captcha.StdWidth, captcha.StdHeight)
+	if _, err := image.WriteTo(encoder); err != nil {
 		return Image{}, fmt.Errorf("draw an image: %w", err)
 	}
 	if err := encoder.Close(); err != nil {

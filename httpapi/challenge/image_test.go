@@ -48,7 +48,8 @@ func TestImage(t *testing.T) {
 		{"no digits", fresh(), "", "ada", string(masks), noon, ErrWrong},
 		{"the bytes themselves", fresh(), "\x00\x01\x09\x05", "ada", string(masks), noon, ErrWrong},
 		{"letters", fresh(), "OI9S", "ada", string(masks), noon, ErrWrong},
-		{"an answer without end", fresh(), strings.Repeat(" ", maxAnswerBytes+1), "ada", string(masks), noon, ErrMalformed},
+		{"an answer without end", fresh(), strings.Repeat(" ", maxAnswerBytes+1), "ada", string(masks), noon,
+			ErrMalformed},
 		{"other nonce", changed(5), "0195", "ada", string(masks), noon, ErrForged},
 		{"other digits", changed(50), "0195", "ada", string(masks), noon, ErrForged},
 		{"made elsewhere", []byte(elsewhere), "0195", "ada", string(masks), noon, ErrForged},
@@ -57,7 +58,8 @@ func TestImage(t *testing.T) {
 		{"empty", nil, "0195", "ada", string(masks), noon, ErrMalformed},
 		{"other version", append([]byte("Ag"), fresh()[2:]...), "0195", "ada", string(masks), noon, ErrMalformed},
 		{"no base64", []byte("!" + strings.Repeat("A", 79)), "0195", "ada", string(masks), noon, ErrMalformed},
-		{"a line end inside", bytes.Replace(fresh(), []byte("A"), []byte("A\n"), 1), "0195", "ada", string(masks), noon, ErrMalformed},
+		{"a line end inside", bytes.Replace(fresh(), []byte("A"), []byte("A\n"), 1), "0195", "ada", string(masks), noon,
+			ErrMalformed},
 		{"too long", bytes.Repeat([]byte("A"), maxInputBytes+1), "0195", "ada", string(masks), noon, ErrMalformed},
 	} {
 		t.Run(s.name, func(t *testing.T) {
@@ -101,7 +103,8 @@ func TestWrongAnswers(t *testing.T) {
 		answer string
 		want   error
 	}{
-		{first, "1", ErrWrong}, {first, "1234", nil}, {first, "2", ErrWrong}, {first, "1234", nil}, {second, "1", ErrWrong},
+		{first, "1", ErrWrong}, {first, "1234", nil}, {first, "2", ErrWrong}, {first, "1234", nil},
+		{second, "1", ErrWrong},
 		{first, "3", ErrWrong}, {first, "1234", ErrSpent}, {first, "4", ErrSpent}, {second, "1234", nil},
 	} {
 		if _, err := c.CheckImage(s.token, []byte(s.answer), ada, masks, noon); !errors.Is(err, s.want) {
@@ -179,10 +182,12 @@ func TestDrawn(t *testing.T) {
 			if size := drawn.Bounds().Size(); size.X != 240 || size.Y != 80 {
 				t.Errorf("the image is %s", size)
 			}
-			if _, err := c.CheckImage([]byte(made.Token), []byte("x"), ada, masks, noon.Add(2*time.Minute-1)); !errors.Is(err, ErrWrong) {
+			if _, err := c.CheckImage([]byte(made.Token), []byte("x"), ada, masks,
+				noon.Add(2*time.Minute-1)); !errors.Is(err, ErrWrong) {
 				t.Errorf("the token gives %v", err)
 			}
-			if _, err := c.CheckImage([]byte(made.Token), []byte("x"), ada, masks, noon.Add(2*time.Minute)); !errors.Is(err, ErrExpired) {
+			if _, err := c.CheckImage([]byte(made.Token), []byte("x"), ada, masks,
+				noon.Add(2*time.Minute)); !errors.Is(err, ErrExpired) {
 				t.Errorf("the token gives %v after its time", err)
 			}
 			if seen[data] || seen[made.Token] {
@@ -199,7 +204,8 @@ const keptToken = "AR1GupJ6cjfUDTASHaw-FZuqrJWQJRyRPKD2DF8XQFGvd1L-P1d5c5c4kN7yZ
 
 // TestTokenSample keeps the format: a token of today is read after any change.
 func TestTokenSample(t *testing.T) {
-	if id, err := newChallenges(t, secret1).CheckImage([]byte(keptToken), []byte("0195"), ada, masks, noon); id == 0 || err != nil {
+	if id, err := newChallenges(t, secret1).CheckImage([]byte(keptToken), []byte("0195"), ada, masks, noon); id == 0 ||
+		err != nil {
 		fresh, _ := newChallenges(t, secret1).sealImage([]byte{0, 1, 9, 5}, ada, masks, noon.Add(time.Minute))
 		t.Errorf("the kept token gives %d, %v; one of now is %s", id, err, fresh)
 	}

@@ -54,7 +54,8 @@ func (c *Challenges) MakeWork(shopper, listing []byte, now time.Time) (Work, err
 	if err != nil {
 		return Work{}, fmt.Errorf("make a challenge: %w", err)
 	}
-	return Work{Algorithm: made.Algorithm, Challenge: made.Challenge, MaxNumber: made.MaxNumber, MaxNumberCamel: made.MaxNumber, Salt: made.Salt, Signature: made.Signature}, nil
+	return Work{Algorithm: made.Algorithm, Challenge: made.Challenge, MaxNumber: made.MaxNumber,
+		MaxNumberCamel: made.MaxNumber, Salt: made.Salt, Signature: made.Signature}, nil
 }
 
 // CheckWork gives the id (never 0) of the challenge that solution solves, the

@@ -27,12 +27,14 @@ func makeWork(t testing.TB, c *Challenges) Work {
 // widget would send.
 func solve(t testing.TB, work Work) []byte {
 	t.Helper()
-	found, err := altcha.SolveChallenge(work.Challenge, work.Salt, altcha.Algorithm(work.Algorithm), int(work.MaxNumber), 0, nil)
+	found, err := altcha.SolveChallenge(work.Challenge, work.Salt, altcha.Algorithm(work.Algorithm),
+		int(work.MaxNumber), 0, nil)
 	if err != nil || found == nil {
 		t.Fatalf("%+v is not solved: %v, %v", work, found, err)
 	}
 	return payload(t, map[string]any{
-		"algorithm": work.Algorithm, "challenge": work.Challenge, "number": found.Number, "salt": work.Salt, "signature": work.Signature, "took": 12,
+		"algorithm": work.Algorithm, "challenge": work.Challenge, "number": found.Number, "salt": work.Salt,
+		"signature": work.Signature, "took": 12,
 	})
 }
 
@@ -74,12 +76,14 @@ func TestWork(t *testing.T) {
 		{"a letter moved from the listing to the shopper", good, "adaf", string(masks[1:]), 0, ErrBorrowed},
 		{"wrong number", with("number", number+1), "ada", string(masks), 0, ErrWrong},
 		{"negative number", with("number", -number-1), "ada", string(masks), 0, ErrWrong},
-		{"later expiry", with("salt", strings.Replace(work.Salt, "expires=1", "expires=2", 1)), "ada", string(masks), 0, ErrWrong},
+		{"later expiry", with("salt", strings.Replace(work.Salt, "expires=1", "expires=2", 1)), "ada", string(masks), 0,
+			ErrWrong},
 		{"other signature", with("signature", strings.Repeat("0", 64)), "ada", string(masks), 0, ErrForged},
 		{"signature that is none", with("signature", "zz"), "ada", string(masks), 0, ErrForged},
 		{"other challenge", with("challenge", strings.Repeat("0", 64)), "ada", string(masks), 0, ErrForged},
 		{"no salt", with("salt", ""), "ada", string(masks), 0, ErrMalformed},
-		{"salt without its end", with("salt", strings.TrimSuffix(work.Salt, "&")), "ada", string(masks), 0, ErrMalformed},
+		{"salt without its end", with("salt", strings.TrimSuffix(work.Salt, "&")), "ada", string(masks), 0,
+			ErrMalformed},
 		{"salt with digits of the number", with("salt", work.Salt+"1"), "ada", string(masks), 0, ErrMalformed},
 		{"salt with more", with("salt", work.Salt+"expires=9&"), "ada", string(masks), 0, ErrMalformed},
 		{"salt of others", with("salt", "a&b?expires=9999999999"), "ada", string(masks), 0, ErrMalformed},
@@ -144,7 +148,8 @@ func TestWorkJSON(t *testing.T) {
 		t.Errorf("the fields are %v", names)
 	}
 	salt, _ := fields["salt"].(string)
-	if fields["algorithm"] != "SHA-256" || fields["maxnumber"] != 1000.0 || fields["maxNumber"] != 1000.0 || !strings.Contains(salt, "?expires=1790000120&") {
+	if fields["algorithm"] != "SHA-256" || fields["maxnumber"] != 1000.0 || fields["maxNumber"] != 1000.0 ||
+		!strings.Contains(salt, "?expires=1790000120&") {
 		t.Errorf("the challenge is %s", text)
 	}
 	if bytes.Contains(text, olga) || bytes.Contains(text, masks) {
@@ -177,7 +182,8 @@ const (
 // TestWorkSample keeps the format: a solution of today passes after any change,
 // with the same id.
 func TestWorkSample(t *testing.T) {
-	if id, err := newChallenges(t, secret1).CheckWork([]byte(keptSolution), ada, masks, noon); id != keptID || err != nil {
+	if id, err := newChallenges(t, secret1).CheckWork([]byte(keptSolution), ada, masks, noon); id != keptID ||
+		err != nil {
 		t.Errorf("the kept solution gives %d, %v; it gave %d", id, err, uint64(keptID))
 	}
 }
@@ -212,7 +218,8 @@ func FuzzSalt(f *testing.F) {
 	f.Add([]byte("?expires=1&for=&"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		s, ok := parseSalt(text)
-		if ok && (len(s.nonce) != workNonceBytes || len(s.binding) != bindingBytes || !bytes.HasSuffix(text, []byte("&"))) {
+		if ok && (len(s.nonce) != workNonceBytes || len(s.binding) != bindingBytes ||
+			!bytes.HasSuffix(text, []byte("&"))) {
 			t.Errorf("%q is read as %+v", text, s)
 		}
 	})

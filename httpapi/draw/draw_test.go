@@ -18,7 +18,8 @@ import (
 func held(entrants, units int) (*Draw, [32]byte) {
 	seed := [32]byte{1, 2, 3}
 	commitment := engine.Commitment(seed)
-	d := &Draw{Header: Header{Version: Version, Session: "day", SKU: "mask", Stock: int64(units), State: "done", DrawAt: time.Unix(1_790_000_000, 0).UTC(),
+	d := &Draw{Header: Header{Version: Version, Session: "day", SKU: "mask", Stock: int64(units),
+		State: "done", DrawAt: time.Unix(1_790_000_000, 0).UTC(),
 		Commitment: hex.EncodeToString(commitment[:]), Seed: hex.EncodeToString(seed[:])}}
 	for i := range entrants {
 		d.Entries = append(d.Entries, Entry{OrderNo: fmt.Sprintf("N%05d", i), Quantity: 1, Late: i >= entrants-2})
@@ -41,7 +42,8 @@ func held(entrants, units int) (*Draw, [32]byte) {
 func TestGoodDraws(t *testing.T) {
 	d, seed := held(50, 10)
 	r := Verify(d, strings.ToUpper(d.Commitment))
-	if !r.Holds() || r.Entrants != 50 || r.Late != 2 || r.Got != 10 || r.NothingLeft != 38 || r.Left != 1 || r.Forbidden != 1 {
+	if !r.Holds() || r.Entrants != 50 || r.Late != 2 || r.Got != 10 || r.NothingLeft != 38 || r.Left != 1 ||
+		r.Forbidden != 1 {
 		t.Errorf("%+v", r)
 	}
 	order := InOrder(d, seed)
@@ -74,7 +76,8 @@ func TestTamperedDraws(t *testing.T) {
 		commitment string
 		says       string
 	}{
-		"another seed":       {func(d *Draw, _ []*Entry) { d.Seed = strings.Repeat("00", 32) }, "", "was committed to beforehand"},
+		"another seed": {func(d *Draw, _ []*Entry) { d.Seed = strings.Repeat("00", 32) }, "",
+			"was committed to beforehand"},
 		"another commitment": {func(*Draw, []*Entry) {}, hex.EncodeToString(other[:]), "was committed to beforehand"},
 		"a commitment to match": {func(d *Draw, _ []*Entry) {
 			s := [32]byte{7}
@@ -89,9 +92,12 @@ func TestTamperedDraws(t *testing.T) {
 		"the last one swapped": {func(_ *Draw, o []*Entry) {
 			o[11].State, o[12].State, o[11].Why, o[12].Why = o[12].State, o[11].State, "drawn", ""
 		}, "", "although nothing was left"},
-		"a late one first":     {func(_ *Draw, o []*Entry) { o[49].State, o[49].Why = "held", "" }, "", "although nothing was left"},
-		"one more than stock":  {func(d *Draw, o []*Entry) { o[12].State, o[12].Why = "held", "" }, "", "only 10 were put up"},
-		"twice":                {func(d *Draw, o []*Entry) { d.Entries[1].OrderNo = d.Entries[0].OrderNo }, "", "twice"},
+		"a late one first": {func(_ *Draw, o []*Entry) { o[49].State, o[49].Why = "held", "" }, "",
+			"although nothing was left"},
+		"one more than stock": {func(d *Draw, o []*Entry) { o[12].State, o[12].Why = "held", "" }, "",
+			"only 10 were put up"},
+		"twice": {func(d *Draw, o []*Entry) { d.Entries[1].OrderNo = d.Entries[0].OrderNo }, "",
+			"twice"},
 		"undecided":            {func(_ *Draw, o []*Entry) { o[7].State = "entered" }, "", "not decided yet"},
 		"no outcome":           {func(_ *Draw, o []*Entry) { o[7].State = "happy" }, "", "no outcome"},
 		"passed for no reason": {func(_ *Draw, o []*Entry) { o[7].State, o[7].Why = "passed", "" }, "", "no outcome"},

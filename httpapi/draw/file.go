@@ -52,7 +52,8 @@ func EntryOf(e *engine.DrawEntry) Entry {
 
 // HeaderOf gives the header of a draw's file.
 func HeaderOf(v *engine.DrawView) Header {
-	h := Header{Version: Version, Session: v.Session, SKU: v.SKU, Stock: v.Stock, State: v.State.String(), DrawAt: v.DrawAt.Wall(), Commitment: hex.EncodeToString(v.Commitment[:])}
+	h := Header{Version: Version, Session: v.Session, SKU: v.SKU, Stock: v.Stock, State: v.State.String(),
+		DrawAt: v.DrawAt.Wall(), Commitment: hex.EncodeToString(v.Commitment[:])}
 	if v.Revealed {
 		h.Seed = hex.EncodeToString(v.Seed[:])
 	}
@@ -136,7 +137,8 @@ func Read(from io.Reader) (*Draw, error) {
 			}
 		case line.Entries != nil:
 			if got := hex.EncodeToString(sum.Sum(nil)); *line.Entries != len(d.Entries) || line.SHA256 != got {
-				return nil, fmt.Errorf("%w: it ends after %d entries with the sum %s, and its last line says %d and %s", ErrDamaged, len(d.Entries), got, *line.Entries, line.SHA256)
+				return nil, fmt.Errorf("%w: it ends after %d entries with the sum %s, and its last line says %d and %s",
+					ErrDamaged, len(d.Entries), got, *line.Entries, line.SHA256)
 			}
 			if lines.Scan() {
 				return nil, fmt.Errorf("%w: it goes on after its last line", ErrDamaged)

@@ -210,14 +210,16 @@ func (r *Report) verifyOutcomes(d *Draw, order []placed) {
 			}
 			r.CameBack++
 			if after += int64(e.Quantity); after > back {
-				r.wrong("%s, number %d in the order, got %d, although nothing was left for %s, and no more than %d came back (unless stock was added after the draw)", e.OrderNo, i+1, e.Quantity, first, back)
+				r.wrong("%s, number %d in the order, got %d, although nothing was left for %s, and no more than %d "+
+					"came back (unless stock was added after the draw)", e.OrderNo, i+1, e.Quantity, first, back)
 			}
 		}
 	}
 	if live > d.Stock {
 		r.wrong("%d units are with entrants, and only %d were put up", live, d.Stock)
 	}
-	r.checked("%d got units in the order of the draw, %d of them units that came back; nothing was left for %d, %d wait in line", r.Got, r.CameBack, r.NothingLeft, r.Waiting)
+	r.checked("%d got units in the order of the draw, %d of them units that came back; nothing was left for %d, %d "+
+		"wait in line", r.Got, r.CameBack, r.NothingLeft, r.Waiting)
 	r.checked("%d left by themselves; a rule forbade %d, for the reasons that they name", r.Left, r.Forbidden)
 }
 

@@ -37,7 +37,8 @@ func TestSecretsOfAddressesAreNotTold(t *testing.T) {
 	if !strings.Contains(said, "http://127.0.0.1:1/path") || !strings.Contains(log.String(), "refused") {
 		t.Errorf("it does not say where, or why: %s", said)
 	}
-	if odd := fmt.Sprint(hidden.URL("token=secret"), hidden.URL("http://[::1%zz?secret")); strings.Contains(odd, "secret") {
+	if odd := fmt.Sprint(hidden.URL("token=secret"), hidden.URL("http://[::1%zz?secret")); strings.Contains(odd,
+		"secret") {
 		t.Error(odd)
 	}
 }

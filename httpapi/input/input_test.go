@@ -14,7 +14,8 @@ func ExampleObject() {
 		Amount int64        `json:"amount"`
 		PaidAt input.Moment `json:"paid_at"`
 	}
-	for _, text := range []string{`{"amount":1,"paid_at":"2026-09-20t02:15:00z","more":1}`, `{"amount":"1"}`, `{"paid_at":"soon"}`, `{"amount":}`, `{"amount":1`, `[]`, `{} {}`} {
+	for _, text := range []string{`{"amount":1,"paid_at":"2026-09-20t02:15:00z","more":1}`, `{"amount":"1"}`,
+		`{"paid_at":"soon"}`, `{"amount":}`, `{"amount":1`, `[]`, `{} {}`} {
 		fmt.Printf("%q\n", input.Object([]byte(text), &order, false))
 	}
 	fmt.Printf("%q\n", input.Object([]byte(`{"more":1}`), &order, true))
@@ -35,13 +36,16 @@ func TestTimes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{"2026-09-20t02:15:00.5z", "2026-09-20T10:15:00.5+08:00", "2026-09-20t10:15:00.5+08:00"} {
+	for _, text := range []string{"2026-09-20t02:15:00.5z", "2026-09-20T10:15:00.5+08:00",
+		"2026-09-20t10:15:00.5+08:00"} {
 		if got, err := input.Time(text); err != nil || !got.Equal(want) {
 			t.Errorf("%s: %s, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "soon", "2026-09-20", "2026-09-20 02:15:00Z", "2026-09-20T02:15:00", strings.Repeat("9", 1000)} {
-		if _, err := input.Time(text); err == nil || len(err.Error()) > 200 || strings.Contains(err.Error(), "parsing") {
+	for _, text := range []string{"", "soon", "2026-09-20", "2026-09-20 02:15:00Z", "2026-09-20T02:15:00",
+		strings.Repeat("9", 1000)} {
+		if _, err := input.Time(text); err == nil || len(err.Error()) > 200 || strings.Contains(err.Error(),
+			"parsing") {
 			t.Errorf("%.20s: %v", text, err)
 		}
 	}
@@ -84,7 +88,8 @@ func TestMembersToTheLetter(t *testing.T) {
 			t.Errorf("%s: %q, want %q", text, got, want)
 		}
 	}
-	if got := input.Object([]byte(`{"Amount":1}`), &whole{}, true); got != `the member "Amount" must be written "amount"` {
+	if got := input.Object([]byte(`{"Amount":1}`), &whole{},
+		true); got != `the member "Amount" must be written "amount"` {
 		t.Errorf("strictly: %q", got)
 	}
 }

@@ -41,7 +41,8 @@ func wrongIn(err error, length int, at int64) string {
 	var kind *json.UnmarshalTypeError
 	var time *TimeError
 	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.As(err, &syntax) && syntax.Error() == "unexpected end of JSON input":
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF),
+		errors.As(err, &syntax) && syntax.Error() == "unexpected end of JSON input":
 		return fmt.Sprintf("it is not JSON: it ends too early, at byte %d", length)
 	case errors.As(err, &syntax):
 		return fmt.Sprintf("it is not JSON, at byte %d", syntax.Offset)

@@ -16,7 +16,8 @@ func Steers(c rune) bool {
 // nothing.
 func OneLine(text string) (wrong string) {
 	if strings.ContainsFunc(text, Steers) {
-		return "has a line break, a control character or one that turns the direction of writing; it is one line of text"
+		return "has a line break, a control character or one that turns the direction of writing; it is one line of " +
+			"text"
 	}
 	return ""
 }

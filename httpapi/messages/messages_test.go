@@ -55,19 +55,27 @@ func TestParse(t *testing.T) {
 		{Missed, "", "is empty; leave the language out to keep the shop's own words"},
 		{Missed, " \u3000", "is empty; leave the language out to keep the shop's own words"},
 		{Missed, long + "长", "1026 bytes are over 1024"},
-		{Missed, "a\nb", "has a line break, a control character or one that turns the direction of writing; it is one line of text"},
-		{Missed, "a\u202eb", "has a line break, a control character or one that turns the direction of writing; it is one line of text"},
-		{Missed, "a\u0085b", "has a line break, a control character or one that turns the direction of writing; it is one line of text"},
+		{Missed, "a\nb", "has a line break, a control character or one that turns the direction of writing; it is " +
+			"one line of text"},
+		{Missed, "a\u202eb", "has a line break, a control character or one that turns the direction of writing; it " +
+			"is one line of text"},
+		{Missed, "a\u0085b", "has a line break, a control character or one that turns the direction of writing; it " +
+			"is one line of text"},
 		{Missed, "a\xffb", "is not UTF-8"},
 		{Missed, "Try {start}.", "{start} is no placeholder of missed; here there are none"},
 		{Granted, "Pay in {payin}.", "{payin} is no placeholder of granted; here there is {pay_within}"},
 		{Granted, "{}", "{} is no placeholder of granted; here there is {pay_within}"},
 		{Granted, "{ pay_within }", "{ pay_within } is no placeholder of granted; here there is {pay_within}"},
-		{LimitReached, "{" + strings.Repeat("x", 50) + "}", "{" + strings.Repeat("x", 40) + "…} is no placeholder of limit_reached; here there are {count} and {scope}"},
-		{Granted, "Pay in {pay_within.", "has a { without its }; braces are for placeholders only, here there is {pay_within}"},
-		{Granted, "Pay {in {pay_within}", "has a { without its }; braces are for placeholders only, here there is {pay_within}"},
-		{Granted, "Pay in pay_within}.", "has a } without its {; braces are for placeholders only, here there is {pay_within}"},
-		{Granted, "{pay_within}}", "has a } without its {; braces are for placeholders only, here there is {pay_within}"},
+		{LimitReached, "{" + strings.Repeat("x", 50) + "}", "{" + strings.Repeat("x", 40) +
+			"…} is no placeholder of limit_reached; here there are {count} and {scope}"},
+		{Granted, "Pay in {pay_within.", "has a { without its }; braces are for placeholders only, here there is " +
+			"{pay_within}"},
+		{Granted, "Pay {in {pay_within}", "has a { without its }; braces are for placeholders only, here there is " +
+			"{pay_within}"},
+		{Granted, "Pay in pay_within}.", "has a } without its {; braces are for placeholders only, here there is " +
+			"{pay_within}"},
+		{Granted, "{pay_within}}", "has a } without its {; braces are for placeholders only, here there is " +
+			"{pay_within}"},
 	} {
 		pieces, err := Parse(c.m, c.text)
 		var got strings.Builder
@@ -115,13 +123,20 @@ func FuzzParse(f *testing.F) {
 
 func TestLanguageOf(t *testing.T) {
 	for header, want := range map[string]Language{
-		"": English, "en-GB,zh;q=0.9": English, "zh-CN,en": Chinese, "ZH": Chinese, " zh;q=1": Chinese, "zho": Chinese, "z": English, "fr": English,
-		"fr, zh;q=0.9": Chinese, "en;q=0.1, zh;q=0.9": Chinese, "zh;q=0.3,en;q=0.8": English, "zh;q=0, fr": English, "zh-TW": Chinese, "zh-Hant-HK, en;q=0.9": Chinese,
-		"en;q=0,*": Chinese, "*, en-US;q=0": Chinese, "zh;q=0,en;q=0": English, "zh;q=0,*": English, "fr, *;q=0.5": English,
-		"zh-Hans;q=0.9;level=1": Chinese, "zh;level=1;q=0.9, en;q=0.5": Chinese, "cmn-Hans": Chinese, "cmn": Chinese, "yue": Chinese, "yue-HK, en;q=0.9": Chinese,
-		"zh-yue": Chinese, "zh-min-nan": Chinese, "wuu": Chinese, "zh_CN": Chinese, "en;q=0.9;level=1, zh;q=0.8": English, "x!y, zh": Chinese,
-		"*": English, "de-DE,de;q=0.9,zh-CN;q=0.8,en;q=0.7": Chinese, "zh,,": Chinese, ";q=1": English, "zh;q=x": English,
-		strings.Repeat("fr,", 100) + "zh": English, strings.Repeat("fr,", 50) + "zh": Chinese, strings.Repeat("x", 300): English,
+		"": English, "en-GB,zh;q=0.9": English, "zh-CN,en": Chinese, "ZH": Chinese, " zh;q=1": Chinese, "zho": Chinese,
+		"z": English, "fr": English,
+		"fr, zh;q=0.9": Chinese, "en;q=0.1, zh;q=0.9": Chinese, "zh;q=0.3,en;q=0.8": English, "zh;q=0, fr": English,
+		"zh-TW": Chinese, "zh-Hant-HK, en;q=0.9": Chinese,
+		"en;q=0,*": Chinese, "*, en-US;q=0": Chinese, "zh;q=0,en;q=0": English, "zh;q=0,*": English,
+		"fr, *;q=0.5":           English,
+		"zh-Hans;q=0.9;level=1": Chinese, "zh;level=1;q=0.9, en;q=0.5": Chinese, "cmn-Hans": Chinese, "cmn": Chinese,
+		"yue": Chinese, "yue-HK, en;q=0.9": Chinese,
+		"zh-yue": Chinese, "zh-min-nan": Chinese, "wuu": Chinese, "zh_CN": Chinese,
+		"en;q=0.9;level=1, zh;q=0.8": English, "x!y, zh": Chinese,
+		"*": English, "de-DE,de;q=0.9,zh-CN;q=0.8,en;q=0.7": Chinese, "zh,,": Chinese, ";q=1": English,
+		"zh;q=x":                          English,
+		strings.Repeat("fr,", 100) + "zh": English, strings.Repeat("fr,", 50) + "zh": Chinese,
+		strings.Repeat("x", 300): English,
 	} {
 		if got := LanguageOf(header); got != want {
 			t.Errorf("%q: %s, want %s", header, got.Tag(), want.Tag())

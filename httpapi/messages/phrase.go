@@ -26,7 +26,8 @@ const (
 	ResultURL
 )
 
-var blanks = [...]string{PayWithin: "pay_within", Position: "position", Count: "count", Scope: "scope", Start: "start", DrawAt: "draw_at", ResultURL: "result_url"}
+var blanks = [...]string{PayWithin: "pay_within", Position: "position", Count: "count", Scope: "scope", Start: "start",
+	DrawAt: "draw_at", ResultURL: "result_url"}
 
 // String is the placeholder without its braces; "" for None.
 func (b Blank) String() string { return blanks[b] }

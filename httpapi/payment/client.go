@@ -40,7 +40,7 @@ type Client struct {
 	http    *http.Client
 	breaker *gobreaker.CircuitBreaker[[]byte]
 	failure atomic.Pointer[error] // the latest
-	silent  atomic.Int64          // since when it has not answered, in milliseconds since 1970; 0: it has, when it was asked last
+	silent  atomic.Int64          // since when it has not answered, in Unix milliseconds; 0: it did last
 }
 
 // NewClient makes a Client, or says all that is wrong with cfg. It connects to
@@ -52,11 +52,11 @@ func NewClient(cfg Config) (*Client, error) {
 	cfg = cfg.withDefaults()
 	c := &Client{cfg: cfg, base: strings.TrimSuffix(cfg.URL, "/"), http: &http.Client{
 		Transport: &http.Transport{
-			Proxy:       http.ProxyFromEnvironment,
-			DialContext: (&net.Dialer{Timeout: cfg.Timeout}).DialContext, TLSHandshakeTimeout: cfg.Timeout, ForceAttemptHTTP2: true,
+			Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: cfg.Timeout}).DialContext,
+			TLSHandshakeTimeout: cfg.Timeout, ForceAttemptHTTP2: true,
 			DisableCompression: true, // answers are tiny, and what unpacks may grow
-			MaxConnsPerHost:    2 * cfg.InFlight, MaxIdleConns: 2 * cfg.InFlight, MaxIdleConnsPerHost: 2 * cfg.InFlight, IdleConnTimeout: 90 * time.Second,
-			MaxResponseHeaderBytes: 16 << 10,
+			MaxConnsPerHost:    2 * cfg.InFlight, MaxIdleConns: 2 * cfg.InFlight, MaxIdleConnsPerHost: 2 * cfg.InFlight,
+			IdleConnTimeout: 90 * time.Second, MaxResponseHeaderBytes: 16 << 10,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -145,13 +145,15 @@ func (t *Taken) Payment(now time.Time) (p engine.Payment, wrong string) {
 	case !engine.ValidID(t.OrderNo):
 		return p, "The order_no is no order number."
 	case !engine.ValidKey(t.PaymentID):
-		return p, fmt.Sprintf("The payment_id must have 1 to %d printable ASCII characters and no space.", engine.MaxKeyBytes)
+		return p, fmt.Sprintf("The payment_id must have 1 to %d printable ASCII characters and no space.",
+			engine.MaxKeyBytes)
 	case t.Amount == nil || *t.Amount < 0:
 		return p, "The amount must be there, in minor units, and not below 0."
 	case len(t.Currency) != 3:
 		return p, "The currency must be an ISO 4217 code of three letters."
 	case !t.PaidAt.IsZero() && (t.PaidAt.UnixMilli() <= 0 || t.PaidAt.After(now.Add(Tolerance))):
-		return p, "The paid_at must be the time at which the money was taken, in RFC 3339: after 1970, and not ahead of this clock."
+		return p, "The paid_at must be the time at which the money was taken, in RFC 3339: after 1970, and not ahead " +
+			"of this clock."
 	}
 	var transaction engine.Transaction
 	if t.Transaction != "" {
@@ -160,7 +162,8 @@ func (t *Taken) Payment(now time.Time) (p engine.Payment, wrong string) {
 			return p, "The transaction_id must be the order's, a UUID with dashes, or be left out."
 		}
 	}
-	p = engine.Payment{Transaction: transaction, OrderNo: t.OrderNo, ID: t.PaymentID, Amount: *t.Amount, Currency: t.Currency}
+	p = engine.Payment{Transaction: transaction, OrderNo: t.OrderNo, ID: t.PaymentID, Amount: *t.Amount,
+		Currency: t.Currency}
 	if !t.PaidAt.IsZero() {
 		p.PaidAt = engine.TimeOf(t.PaidAt.Time)
 	}
@@ -179,14 +182,15 @@ func (e refusedError) Error() string {
 
 // Refund asks for a refund and gives the cashier's reference once it is made.
 func (c *Client) Refund(ctx context.Context, r *engine.RefundView) (reference string, err error) {
-	q := RefundRequest{No: r.No, PaymentID: r.PaymentID, OrderNo: r.OrderNo, Amount: r.Amount, Currency: r.Currency, Why: r.Why.String(),
-		Transaction: r.Transaction.String()}
+	q := RefundRequest{No: r.No, PaymentID: r.PaymentID, OrderNo: r.OrderNo, Amount: r.Amount, Currency: r.Currency,
+		Why: r.Why.String(), Transaction: r.Transaction.String()}
 	var made RefundMade
 	if err := c.ask(ctx, "/refunds", &q, &made); err != nil {
 		return "", err
 	}
 	if made.Reference == "" || len(made.Reference) > engine.MaxTextBytes {
-		return "", fmt.Errorf("the cashier's answer has a reference of %d bytes, not 1 to %d", len(made.Reference), engine.MaxTextBytes)
+		return "", fmt.Errorf("the cashier's answer has a reference of %d bytes, not 1 to %d", len(made.Reference),
+			engine.MaxTextBytes)
 	}
 	return made.Reference, nil
 }

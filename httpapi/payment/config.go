@@ -37,8 +37,8 @@ type Config struct {
 
 // DefaultConfig is complete but for the URL.
 func DefaultConfig() Config {
-	return Config{Timeout: 5 * time.Second, InFlight: 8, Every: 250 * time.Millisecond, RetryFirst: 500 * time.Millisecond, RetryMost: time.Minute,
-		Logger: slog.New(slog.DiscardHandler)}
+	return Config{Timeout: 5 * time.Second, InFlight: 8, Every: 250 * time.Millisecond,
+		RetryFirst: 500 * time.Millisecond, RetryMost: time.Minute, Logger: slog.New(slog.DiscardHandler)}
 }
 
 func (c Config) withDefaults() Config {

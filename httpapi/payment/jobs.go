@@ -174,12 +174,14 @@ func (j *Jobs) refund(ctx context.Context, no engine.RefundNo) {
 		j.confirmed.Add(1)
 		j.refunds.done(r.No)
 		j.cfg.Logger.Info("refund made", "refund_no", r.No, "order_no", r.OrderNo, "payment_id", r.PaymentID,
-			"amount", r.Amount, "currency", r.Currency, "reason", r.Why.String(), "transaction_id", r.Transaction.String())
+			"amount", r.Amount, "currency", r.Currency, "reason", r.Why.String(),
+			"transaction_id", r.Transaction.String())
 		return
 	}
 	if j.refunds.failed(r.No, time.Now(), err); ctx.Err() == nil && !errors.Is(err, ErrLeftAlone) {
 		j.failed.Add(1)
-		j.cfg.Logger.Warn("a refund failed; it is asked for again", "refund_no", r.No, "order_no", r.OrderNo, "error", err)
+		j.cfg.Logger.Warn("a refund failed; it is asked for again", "refund_no", r.No, "order_no", r.OrderNo,
+			"error", err)
 	}
 }
 
@@ -260,8 +262,8 @@ func (j *Jobs) Alarms() (all []engine.Alarm) {
 	if since, why := j.client.fails(); why != "" {
 		all = append(all, engine.Alarm{Name: engine.AlarmCashierFails, Since: since,
 			Detail: "The cashier does not answer: " + why + ".",
-			Advice: "Refunds wait, and orders past their time to pay are kept for their grace, until it answers: look at it, " +
-				"and at cashier_url."})
+			Advice: "Refunds wait, and orders past their time to pay are kept for their grace, until it answers: " +
+				"look at it, and at cashier_url."})
 	}
 	if n, why := j.refunds.failing(); n > 0 {
 		all = append(all, engine.Alarm{Name: engine.AlarmRefundsFail,

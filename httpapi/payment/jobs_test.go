@@ -33,15 +33,18 @@ type fakeShop struct {
 }
 
 func newFakeShop(refunds, holds int) *fakeShop {
-	s := &fakeShop{due: map[engine.RefundNo]engine.RefundView{}, made: map[engine.RefundNo]string{}, holds: map[engine.OrderRef]engine.OrderView{}, heldOnce: holds}
+	s := &fakeShop{due: map[engine.RefundNo]engine.RefundView{}, made: map[engine.RefundNo]string{},
+		holds: map[engine.OrderRef]engine.OrderView{}, heldOnce: holds}
 	s.leads.Store(true)
 	for i := 1; i <= refunds; i++ {
 		no := engine.RefundNo(i)
-		s.due[no] = engine.RefundView{Refund: engine.Refund{No: no, PaymentID: fmt.Sprint("p", i), Amount: 100, Currency: "CNY", Why: engine.ReasonPaidLate, Due: 1}, OrderNo: fmt.Sprint("R", i), Transaction: someone}
+		s.due[no] = engine.RefundView{Refund: engine.Refund{No: no, PaymentID: fmt.Sprint("p", i), Amount: 100,
+			Currency: "CNY", Why: engine.ReasonPaidLate, Due: 1}, OrderNo: fmt.Sprint("R", i), Transaction: someone}
 	}
 	for i := 1; i <= holds; i++ {
 		ref := engine.OrderRef{Session: 1, Ordinal: uint32(i)}
-		s.holds[ref] = engine.OrderView{Ref: ref, OrderNo: fmt.Sprint("H", i), Amount: 100, Currency: "CNY", State: engine.Held}
+		s.holds[ref] = engine.OrderView{Ref: ref, OrderNo: fmt.Sprint("H", i), Amount: 100, Currency: "CNY",
+			State: engine.Held}
 	}
 	return s
 }
@@ -142,7 +145,8 @@ func runJobs(t *testing.T, shop *fakeShop, cashier http.HandlerFunc) *Jobs {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := NewClient(Config{URL: server.URL, Secrets: secrets, Timeout: 200 * time.Millisecond, Every: time.Millisecond, RetryFirst: time.Millisecond, RetryMost: 20 * time.Millisecond})
+	client, err := NewClient(Config{URL: server.URL, Secrets: secrets, Timeout: 200 * time.Millisecond,
+		Every: time.Millisecond, RetryFirst: time.Millisecond, RetryMost: 20 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +206,8 @@ func TestJobsGetThrough(t *testing.T) {
 			return
 		}
 		var q RefundRequest
-		if err := json.NewDecoder(r.Body).Decode(&q); err != nil || q.Transaction != someText || q.Amount != 100 || q.Why != "paid_late" {
+		if err := json.NewDecoder(r.Body).Decode(&q); err != nil || q.Transaction != someText || q.Amount != 100 ||
+			q.Why != "paid_late" {
 			t.Errorf("asked for %+v, %v", q, err)
 		}
 		mu.Lock()
@@ -236,11 +241,14 @@ func TestJobsGetThrough(t *testing.T) {
 			t.Errorf("refund %d is %q", no, reference)
 		}
 	}
-	if len(shop.paid) != 1 || shop.paid[0] != (engine.Payment{OrderNo: "H7", ID: "p7", Amount: 100, Currency: "CNY", PaidAt: engine.TimeOf(moment)}) || len(shop.closed) != holds-1 {
+	if len(shop.paid) != 1 || shop.paid[0] != (engine.Payment{OrderNo: "H7", ID: "p7", Amount: 100, Currency: "CNY",
+		PaidAt: engine.TimeOf(moment)}) || len(shop.closed) != holds-1 {
 		t.Errorf("%d closed, paid %+v", len(shop.closed), shop.paid)
 	}
-	if e.confirmed.Load() != refunds || e.asked.Load() <= refunds || e.failed.Load() == 0 || e.closed.Load() != holds-1 || e.paidAlready.Load() != 1 {
-		t.Errorf("counted %d asked, %d confirmed, %d failed, %d closed, %d paid", e.asked.Load(), e.confirmed.Load(), e.failed.Load(), e.closed.Load(), e.paidAlready.Load())
+	if e.confirmed.Load() != refunds || e.asked.Load() <= refunds || e.failed.Load() == 0 ||
+		e.closed.Load() != holds-1 || e.paidAlready.Load() != 1 {
+		t.Errorf("counted %d asked, %d confirmed, %d failed, %d closed, %d paid", e.asked.Load(), e.confirmed.Load(),
+			e.failed.Load(), e.closed.Load(), e.paidAlready.Load())
 	}
 	if got := asked["/refunds"]; got <= refunds {
 		t.Errorf("asked %d times", got)
@@ -353,7 +361,8 @@ func TestRetriesForget(t *testing.T) {
 }
 
 func TestConfigReportsEverything(t *testing.T) {
-	err := Config{URL: "ftp://x", Timeout: time.Hour, InFlight: 1000, Every: time.Hour, RetryFirst: 2 * time.Hour}.Validate()
+	err := Config{URL: "ftp://x", Timeout: time.Hour, InFlight: 1000, Every: time.Hour,
+		RetryFirst: 2 * time.Hour}.Validate()
 	for _, want := range []string{"URL", "Timeout", "InFlight", "Every", "RetryFirst", "RetryMost"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not name %s", err, want)

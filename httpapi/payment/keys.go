@@ -99,7 +99,8 @@ func (k *Keys) Replace(keys []Key) error {
 	}
 	r.parser = jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg(), jwt.SigningMethodEdDSA.Alg()}),
 		jwt.WithAudience(audience), jwt.WithIssuer(Issuer), jwt.WithExpirationRequired(),
-		jwt.WithTimeFunc(func() time.Time { return time.Unix(0, 0) })) // what is over is told apart from all else, by who reads
+		// what is over is told apart from all else, by who reads
+		jwt.WithTimeFunc(func() time.Time { return time.Unix(0, 0) }))
 	r.public = r.jwks()
 	k.ring.Store(r)
 	return nil
@@ -145,9 +146,11 @@ func parseKey(given Key) (*key, error) {
 		}
 		k.method, k.check = jwt.SigningMethodEdDSA, public
 	default:
-		return nil, fmt.Errorf("a PEM block %q is no key that is known; take PRIVATE KEY (Ed25519, PKCS #8) or PUBLIC KEY", block.Type)
+		return nil, fmt.Errorf("a PEM block %q is no key that is known; take PRIVATE KEY (Ed25519, PKCS #8) or "+
+			"PUBLIC KEY", block.Type)
 	}
-	k.header = base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"`+k.method.Alg()+`","kid":"`+k.id+`","typ":"JWT"}`)) + "."
+	header := `{"alg":"` + k.method.Alg() + `","kid":"` + k.id + `","typ":"JWT"}`
+	k.header = base64.RawURLEncoding.EncodeToString([]byte(header)) + "."
 	return k, nil
 }
 

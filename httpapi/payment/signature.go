@@ -32,7 +32,8 @@ const rememberedNonces = 100_000
 
 // Why a request is not taken for the other side's.
 var (
-	ErrUnsigned  = errors.New("it is not signed: " + HeaderTimestamp + ", " + HeaderNonce + " and " + HeaderSignature + " must be there, each in its form")
+	ErrUnsigned = errors.New("it is not signed: " + HeaderTimestamp + ", " + HeaderNonce + " and " + HeaderSignature +
+		" must be there, each in its form")
 	ErrSignature = errors.New("the signature is wrong")
 	ErrStale     = fmt.Errorf("the timestamp is more than %s off this clock", Tolerance)
 	ErrNonce     = errors.New("the nonce was used with another request")
@@ -56,7 +57,8 @@ func (s *Secrets) Replace(secrets [][]byte) error {
 	}
 	for i, secret := range secrets {
 		if len(secret) < MinSecretBytes {
-			return fmt.Errorf("secrets of the cashier: number %d has %d bytes; it must have at least %d", i+1, len(secret), MinSecretBytes)
+			return fmt.Errorf("secrets of the cashier: number %d has %d bytes; it must have at least %d", i+1,
+				len(secret), MinSecretBytes)
 		}
 	}
 	s.all.Store(&secrets)
@@ -80,7 +82,8 @@ func (s *Secrets) Sign(r *http.Request, body []byte, now time.Time) {
 	timestamp := strconv.FormatInt(now.Unix(), 10)
 	r.Header.Set(HeaderTimestamp, timestamp)
 	r.Header.Set(HeaderNonce, nonce)
-	r.Header.Set(HeaderSignature, signaturePrefix+hex.EncodeToString(sum((*s.all.Load())[0], r.Method, r.URL.EscapedPath(), timestamp, nonce, body)))
+	signature := sum((*s.all.Load())[0], r.Method, r.URL.EscapedPath(), timestamp, nonce, body)
+	r.Header.Set(HeaderSignature, signaturePrefix+hex.EncodeToString(signature))
 }
 
 // Signed is a request as it came in. Path is as it was sent, without a query.

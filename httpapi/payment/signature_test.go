@@ -16,7 +16,8 @@ func signed(t *testing.T, s *Secrets, method, path, body string, at time.Time) *
 		t.Fatal(err)
 	}
 	s.Sign(r, []byte(body), at)
-	return &Signed{Method: method, Path: path, Timestamp: r.Header.Get(HeaderTimestamp), Nonce: r.Header.Get(HeaderNonce), Signature: r.Header.Get(HeaderSignature), Body: []byte(body)}
+	return &Signed{Method: method, Path: path, Timestamp: r.Header.Get(HeaderTimestamp),
+		Nonce: r.Header.Get(HeaderNonce), Signature: r.Header.Get(HeaderSignature), Body: []byte(body)}
 }
 
 func TestSignatures(t *testing.T) {
@@ -38,12 +39,21 @@ func TestSignatures(t *testing.T) {
 		spoil func(*Signed)
 		want  error
 	}{
-		"good":              {fine, func(*Signed) {}, nil},
-		"by the second":     {func() *Signed { return signed(t, older, "POST", "/x", "", moment) }, func(*Signed) {}, nil},
-		"5 minutes old":     {func() *Signed { return signed(t, ours, "POST", "/x", "", moment.Add(-Tolerance)) }, func(*Signed) {}, nil},
-		"older":             {func() *Signed { return signed(t, ours, "POST", "/x", "", moment.Add(-Tolerance-time.Second)) }, func(*Signed) {}, ErrStale},
-		"of the future":     {func() *Signed { return signed(t, ours, "POST", "/x", "", moment.Add(Tolerance+time.Second)) }, func(*Signed) {}, ErrStale},
-		"another's":         {func() *Signed { return signed(t, other, "POST", "/x", "", moment) }, func(*Signed) {}, ErrSignature},
+		"good": {fine, func(*Signed) {}, nil},
+		"by the second": {func() *Signed { return signed(t, older, "POST", "/x", "", moment) }, func(*Signed) {},
+			nil},
+		"5 minutes old": {func() *Signed { return signed(t, ours, "POST", "/x", "", moment.Add(-Tolerance)) },
+			func(*Signed) {}, nil},
+		"older": {func() *Signed {
+			return signed(t, ours, "POST", "/x", "",
+				moment.Add(-Tolerance-time.Second))
+		}, func(*Signed) {}, ErrStale},
+		"of the future": {func() *Signed {
+			return signed(t, ours, "POST", "/x", "",
+				moment.Add(Tolerance+time.Second))
+		}, func(*Signed) {}, ErrStale},
+		"another's": {func() *Signed { return signed(t, other, "POST", "/x", "", moment) }, func(*Signed) {},
+			ErrSignature},
 		"body changed":      {fine, func(r *Signed) { r.Body[5] = '2' }, ErrSignature},
 		"path changed":      {fine, func(r *Signed) { r.Path = "/v1/payments/verify" }, ErrSignature},
 		"method changed":    {fine, func(r *Signed) { r.Method = "PUT" }, ErrSignature},
@@ -90,7 +100,8 @@ func TestNonces(t *testing.T) {
 	}
 	second := *first
 	second.Body = []byte("2")
-	second.Signature = signaturePrefix + hexOf(sum(secret('a'), "POST", "/x", second.Timestamp, second.Nonce, second.Body))
+	second.Signature = signaturePrefix + hexOf(sum(secret('a'), "POST", "/x", second.Timestamp, second.Nonce,
+		second.Body))
 	if err := checker.Check(&second); !errors.Is(err, ErrNonce) {
 		t.Errorf("the nonce of another: %v", err)
 	}
@@ -102,7 +113,8 @@ func hexOf(b []byte) string { return hex.EncodeToString(b) }
 func TestDocumentedSignature(t *testing.T) {
 	const want = "71942394f955319a19275dd630595a495fec9d5a427f39143adea1918538f8e5"
 	body := `{"payment_id":"p-1","order_no":"0123456789ABCDEFGHJKMNPQ","amount":100,"currency":"CNY","paid_at":"2026-09-20T02:03:04Z"}`
-	got := hexOf(sum([]byte("0123456789abcdef0123456789abcdef"), "POST", "/v1/payments/callback", "1789869784", "n-0123456789abcdef", []byte(body)))
+	got := hexOf(sum([]byte("0123456789abcdef0123456789abcdef"), "POST", "/v1/payments/callback", "1789869784",
+		"n-0123456789abcdef", []byte(body)))
 	if got != want {
 		t.Errorf("%s; docs/cashier.md says %s", got, want)
 	}
@@ -116,7 +128,8 @@ func TestSecretsAreChecked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Replace([][]byte{secret('b'), []byte("short")}); err == nil || !strings.Contains(err.Error(), "number 2 has 5 bytes") {
+	if err := s.Replace([][]byte{secret('b'), []byte("short")}); err == nil || !strings.Contains(err.Error(),
+		"number 2 has 5 bytes") {
 		t.Error(err)
 	}
 	if string((*s.all.Load())[0]) != string(secret('a')) {

@@ -136,10 +136,12 @@ func (r *ring) read(token string, now time.Time) (c Claims, err error) {
 // Peek reads a token that another has found good: it checks nothing but its form.
 func Peek(token string) (c Claims, ok bool) {
 	var said claims
-	if _, _, err := jwt.NewParser().ParseUnverified(token, &said); err != nil || said.Amount == nil || said.ExpiresAt == nil || !engine.ValidID(said.OrderNo) {
+	_, _, err := jwt.NewParser().ParseUnverified(token, &said)
+	if err != nil || said.Amount == nil || said.ExpiresAt == nil || !engine.ValidID(said.OrderNo) {
 		return c, false
 	}
-	c = Claims{OrderNo: said.OrderNo, Amount: *said.Amount, Currency: said.Currency, PayBy: engine.TimeOf(said.ExpiresAt.Time)}
+	c = Claims{OrderNo: said.OrderNo, Amount: *said.Amount, Currency: said.Currency,
+		PayBy: engine.TimeOf(said.ExpiresAt.Time)}
 	if said.Transaction != "" {
 		t, err := ParseTransaction(said.Transaction)
 		if err != nil {

@@ -20,7 +20,8 @@ var (
 	moment   = time.Date(2026, 9, 20, 2, 0, 0, 0, time.UTC)
 	someone  = engine.Transaction{0x01, 0x8f, 0x3f, 0x2e, 0x6c, 0x1a, 0x4b, 0x62, 0x9d, 0x4e, 1, 2, 3, 4, 5, 6}
 	someText = "018f3f2e-6c1a-4b62-9d4e-010203040506"
-	claimed  = Claims{OrderNo: "0123456789ABCDEFGHJKMNPQ", Amount: 100, Currency: "CNY", PayBy: engine.TimeOf(moment.Add(15 * time.Minute)), Transaction: someone}
+	claimed  = Claims{OrderNo: "0123456789ABCDEFGHJKMNPQ", Amount: 100, Currency: "CNY",
+		PayBy: engine.TimeOf(moment.Add(15 * time.Minute)), Transaction: someone}
 )
 
 func secret(c byte) []byte { return []byte(strings.Repeat(string(c), MinSecretBytes)) }
@@ -36,7 +37,8 @@ func edKeys(t testing.TB, seed byte) (private, public []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki})
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}),
+		pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki})
 }
 
 func mustKeys(t testing.TB, keys ...Key) *Keys {
@@ -85,7 +87,8 @@ func TestTokenIsRead(t *testing.T) {
 			}, jwt.WithTimeFunc(func() time.Time { return moment })); err != nil {
 				t.Error(err)
 			}
-			if said["jti"] != claimed.OrderNo || said["txn"] != someText || said["amount"] != 100.0 || said["exp"] != float64(claimed.PayBy/1000) {
+			if said["jti"] != claimed.OrderNo || said["txn"] != someText || said["amount"] != 100.0 ||
+				said["exp"] != float64(claimed.PayBy/1000) {
 				t.Errorf("claims %v", said)
 			}
 		})
@@ -100,7 +103,8 @@ func TestBadTokens(t *testing.T) {
 	parts := strings.Split(good, ".")
 	encode := base64.RawURLEncoding.EncodeToString
 	with := func(key []byte, id string, change func(map[string]any)) string {
-		said := map[string]any{"iss": Issuer, "aud": audience, "jti": "A", "order_no": "A", "amount": 1, "currency": "CNY", "exp": moment.Add(time.Hour).Unix()}
+		said := map[string]any{"iss": Issuer, "aud": audience, "jti": "A", "order_no": "A", "amount": 1,
+			"currency": "CNY", "exp": moment.Add(time.Hour).Unix()}
 		change(said)
 		token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims(said))
 		token.Header["kid"] = id
@@ -118,30 +122,48 @@ func TestBadTokens(t *testing.T) {
 		token string
 		want  error
 	}{
-		"none":                  {"", ErrTokenMalformed},
-		"garbled":               {"a.b.c", ErrTokenMalformed},
-		"too long":              {strings.Repeat("a", 5000), ErrTokenMalformed},
-		"cut":                   {good[:len(good)-3], ErrTokenSignature},
-		"another's signature":   {parts[0] + "." + parts[1] + "." + strings.Split(with(secret('n'), "now", same), ".")[2], ErrTokenSignature},
-		"another amount":        {parts[0] + "." + encode([]byte(strings.Replace(mustDecode(t, parts[1]), `"amount":100`, `"amount":1`, 1))) + "." + parts[2], ErrTokenSignature},
-		"signed by a retired":   {with(secret('o'), "old", same), ErrTokenKey},
-		"a secret of ours":      {with(secret('x'), "now", same), ErrTokenSignature},
-		"no key":                {with(secret('n'), "", same), ErrTokenKey},
-		"algorithm none":        {encode([]byte(`{"alg":"none","kid":"now"}`)) + "." + parts[1] + ".", ErrTokenSignature},
-		"public key as secret":  {with(public, "ed", same), ErrTokenSignature},
-		"over":                  {tokenOf(t, keys, Claims{OrderNo: "A", Currency: "CNY", PayBy: engine.TimeOf(moment)}), ErrTokenExpired},
-		"for others":            {with(secret('n'), "now", func(m map[string]any) { m["aud"] = "doorbuster-shopper" }), ErrTokenMalformed},
-		"of others":             {with(secret('n'), "now", func(m map[string]any) { m["iss"] = "x" }), ErrTokenMalformed},
-		"without an end":        {with(secret('n'), "now", func(m map[string]any) { delete(m, "exp") }), ErrTokenMalformed},
-		"without an amount":     {with(secret('n'), "now", func(m map[string]any) { delete(m, "amount") }), ErrTokenMalformed},
-		"of two orders":         {with(secret('n'), "now", func(m map[string]any) { m["jti"] = "B" }), ErrTokenMalformed},
-		"of no transaction":     {with(secret('n'), "now", func(m map[string]any) { m["txn"] = "x" }), ErrTokenMalformed},
-		"another Amount":        {with(secret('n'), "now", func(m map[string]any) { m["Amount"] = 2 }), ErrTokenMalformed},
-		"an Order_No alone":     {with(secret('n'), "now", func(m map[string]any) { delete(m, "order_no"); m["Order_No"] = "A" }), ErrTokenMalformed},
-		"crit":                  {with(secret('n'), "now", func(m map[string]any) { m["crit"] = []string{"x"} }), ErrTokenMalformed},
-		"an amount of a string": {with(secret('n'), "now", func(m map[string]any) { m["amount"] = "1" }), ErrTokenMalformed},
+		"none":     {"", ErrTokenMalformed},
+		"garbled":  {"a.b.c", ErrTokenMalformed},
+		"too long": {strings.Repeat("a", 5000), ErrTokenMalformed},
+		"cut":      {good[:len(good)-3], ErrTokenSignature},
+		"another's signature": {parts[0] + "." + parts[1] + "." + strings.Split(with(secret('n'), "now", same),
+			".")[2], ErrTokenSignature},
+		"another amount": {parts[0] + "." + encode([]byte(strings.Replace(mustDecode(t, parts[1]),
+			`"amount":100`, `"amount":1`, 1))) + "." + parts[2], ErrTokenSignature},
+		"signed by a retired": {with(secret('o'), "old", same), ErrTokenKey},
+		"a secret of ours":    {with(secret('x'), "now", same), ErrTokenSignature},
+		"no key":              {with(secret('n'), "", same), ErrTokenKey},
+		"algorithm none": {encode([]byte(`{"alg":"none","kid":"now"}`)) + "." + parts[1] + ".",
+			ErrTokenSignature},
+		"public key as secret": {with(public, "ed", same), ErrTokenSignature},
+		"over": {tokenOf(t, keys, Claims{OrderNo: "A", Currency: "CNY", PayBy: engine.TimeOf(moment)}),
+			ErrTokenExpired},
+		"for others": {with(secret('n'), "now", func(m map[string]any) { m["aud"] = "doorbuster-shopper" }),
+			ErrTokenMalformed},
+		"of others": {with(secret('n'), "now", func(m map[string]any) { m["iss"] = "x" }),
+			ErrTokenMalformed},
+		"without an end": {with(secret('n'), "now", func(m map[string]any) { delete(m, "exp") }),
+			ErrTokenMalformed},
+		"without an amount": {with(secret('n'), "now", func(m map[string]any) { delete(m, "amount") }),
+			ErrTokenMalformed},
+		"of two orders": {with(secret('n'), "now", func(m map[string]any) { m["jti"] = "B" }),
+			ErrTokenMalformed},
+		"of no transaction": {with(secret('n'), "now", func(m map[string]any) { m["txn"] = "x" }),
+			ErrTokenMalformed},
+		"another Amount": {with(secret('n'), "now", func(m map[string]any) { m["Amount"] = 2 }),
+			ErrTokenMalformed},
+		"an Order_No alone": {with(secret('n'), "now", func(m map[string]any) {
+			delete(m,
+				"order_no")
+			m["Order_No"] = "A"
+		}), ErrTokenMalformed},
+		"crit": {with(secret('n'), "now", func(m map[string]any) { m["crit"] = []string{"x"} }),
+			ErrTokenMalformed},
+		"an amount of a string": {with(secret('n'), "now", func(m map[string]any) { m["amount"] = "1" }),
+			ErrTokenMalformed},
 	} {
-		if got, err := keys.Read(c.token, moment); !errors.Is(err, c.want) || err != nil && c.want != ErrTokenExpired && got != (Claims{}) {
+		if got, err := keys.Read(c.token, moment); !errors.Is(err, c.want) || err != nil && c.want != ErrTokenExpired &&
+			got != (Claims{}) {
 			t.Errorf("%s: %+v, %v; want %v", name, got, err, c.want)
 		}
 	}
@@ -206,10 +228,12 @@ func TestPublicKeys(t *testing.T) {
 	var set struct {
 		Keys []struct{ Kty, Crv, Kid, X, Alg string }
 	}
-	if err := json.Unmarshal(mustKeys(t, Key{"z", private, true}, Key{"b", public, false}, Key{"h", secret('h'), false}).Public(), &set); err != nil {
+	if err := json.Unmarshal(mustKeys(t, Key{"z", private, true}, Key{"b", public, false},
+		Key{"h", secret('h'), false}).Public(), &set); err != nil {
 		t.Fatal(err)
 	}
-	if len(set.Keys) != 2 || set.Keys[0].Kid != "b" || set.Keys[1].Kid != "z" || set.Keys[0].Alg != "EdDSA" || len(set.Keys[0].X) != 43 {
+	if len(set.Keys) != 2 || set.Keys[0].Kid != "b" || set.Keys[1].Kid != "z" || set.Keys[0].Alg != "EdDSA" ||
+		len(set.Keys[0].X) != 43 {
 		t.Errorf("%+v", set)
 	}
 }
@@ -220,7 +244,8 @@ func TestSigningAllocatesNothing(t *testing.T) {
 	}
 	keys, no := mustKeys(t, Key{"h", secret('h'), true}), []byte(claimed.OrderNo)
 	b := make([]byte, 0, 1024)
-	if n := testing.AllocsPerRun(1000, func() { b, _ = keys.Append(b[:0], no, &claimed) }); n >= 1 { // the pool may be emptied
+	// the pool may be emptied
+	if n := testing.AllocsPerRun(1000, func() { b, _ = keys.Append(b[:0], no, &claimed) }); n >= 1 {
 		t.Errorf("%v allocations", n)
 	}
 }

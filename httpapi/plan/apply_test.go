@@ -117,7 +117,8 @@ func TestLocateLeadsEngineProblemsToLines(t *testing.T) {
 	s := newShop(t, noon())
 	s.apply(runningPlan)
 	s.now = s.now.Add(time.Hour)
-	result, eff := s.apply(strings.NewReplacer("start: now,", "start: 2026-09-18T11:30:00Z,", "sku: a, price: 1, stock: 10}]\n", "sku: z, price: 1, stock: 3}]\n").Replace(runningPlan))
+	result, eff := s.apply(strings.NewReplacer("start: now,", "start: 2026-09-18T11:30:00Z,",
+		"sku: a, price: 1, stock: 10}]\n", "sku: z, price: 1, stock: 3}]\n").Replace(runningPlan))
 	got := result.Problems("plan.yaml", eff.LastPlan().Problems)
 	const want = `plan.yaml:7:26: sales[s].sessions[now].start: the session has started at 2026-09-18T12:00:00Z; its start can't change
 plan.yaml:12:26: sales[s].sessions[day-20260918].listings[z].sku: no product "z", in the plan or before it
@@ -127,7 +128,8 @@ plan.yaml:12:26: sales[s].sessions[day-20260921].listings[z].sku: no product "z"
 	if got.Error() != want {
 		t.Errorf("got:\n%v\nwant:\n%v", got, want)
 	}
-	for path, want := range map[string]int{"sales[s].sessions[fixed].no.such": 9, "sales[s].timezone": 5, "products[b]": 0, "": 0, "nothing": 0} {
+	for path, want := range map[string]int{"sales[s].sessions[fixed].no.such": 9, "sales[s].timezone": 5,
+		"products[b]": 0, "": 0, "nothing": 0} {
 		if line, _ := result.Locate(path); line != want {
 			t.Errorf("%q is in line %d, want %d", path, line, want)
 		}
@@ -207,11 +209,13 @@ func TestEveryRuleApplies(t *testing.T) {
 		t.Fatalf("%+v", x)
 	}
 	zodiac := s.state.Listing(x.Listings[1])
-	if zodiac.LimitPerMonth != 2 || !zodiac.Reservation || zodiac.AllowList != "vips" || !zodiac.Waitlist || !zodiac.Ticket ||
+	if zodiac.LimitPerMonth != 2 || !zodiac.Reservation || zodiac.AllowList != "vips" || !zodiac.Waitlist ||
+		!zodiac.Ticket ||
 		zodiac.Challenge != engine.ChallengeImage || zodiac.Draw != time.Minute || zodiac.Seed == [32]byte{} {
 		t.Errorf("%+v", zodiac.ListingSpec)
 	}
-	if glasses := s.state.Listing(x.Listings[2]).ListingSpec; glasses.Reservation || glasses.Waitlist || !glasses.Ticket || glasses.Challenge != engine.ChallengeNone || glasses.Draw != 0 {
+	if glasses := s.state.Listing(x.Listings[2]).ListingSpec; glasses.Reservation || glasses.Waitlist ||
+		!glasses.Ticket || glasses.Challenge != engine.ChallengeNone || glasses.Draw != 0 {
 		t.Errorf("%+v", glasses)
 	}
 	if sale := s.state.Sale("spirits"); len(sale.Messages) != 5 || len(sale.Months) != 16 {

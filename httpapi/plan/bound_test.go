@@ -22,7 +22,8 @@ func listings(n int) string {
 func TestPlanTooLargeForTheLog(t *testing.T) {
 	const start, daily = "start: now", "daily: {from: 2026-10-01, until: 2027-09-30, at: \"10:00\"}"
 	plan := func(when string, n int) []byte {
-		return []byte("sales:\n  - id: s\n    sessions:\n      - id: x\n        " + when + "\n        listings:\n" + listings(n))
+		return []byte("sales:\n  - id: s\n    sessions:\n      - id: x\n        " + when + "\n        listings:\n" +
+			listings(n))
 	}
 	for _, c := range []struct {
 		name string
@@ -32,7 +33,8 @@ func TestPlanTooLargeForTheLog(t *testing.T) {
 		{"many listings", plan(start, 10_000), ""},
 		{"too many in a session", plan(start, 10_001), "10001 are over 10000"},
 		{"a year of some", plan(daily, 50), ""},
-		{"a year of many", plan(daily, 10_000), "which are over 458752; split it into several files, by sale or by days"},
+		{"a year of many", plan(daily, 10_000), "which are over 458752; split it into several files, by sale or by " +
+			"days"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var before, after runtime.MemStats
@@ -55,7 +57,8 @@ func TestPlanTooLargeForTheLog(t *testing.T) {
 
 func TestFileTooLong(t *testing.T) {
 	text := append([]byte(contractPlan), bytes.Repeat([]byte("# more\n"), MaxFileBytes/7)...)
-	if _, problems := Parse(text, Options{}); len(problems) != 1 || !strings.Contains(problems[0].Message, "are over 4194304") {
+	if _, problems := Parse(text, Options{}); len(problems) != 1 || !strings.Contains(problems[0].Message,
+		"are over 4194304") {
 		t.Error(problems)
 	}
 }
@@ -103,7 +106,9 @@ func TestGarbage(t *testing.T) {
 		"comments":    fill("products: []\n", "#\n"),
 		"anchors":     fill("products:", "\n- &a 1"),
 		"questions":   fill("", "? "),
-		"days":        append(fill("sales: [{id: a, sessions: [    ", "                                        {id: a, daily: {from: 2026-10-01, until: 2027-09-30, at: \"10:00\"}},"), "]}]"...),
+		"days": append(fill("sales: [{id: a, sessions: [    ",
+			"                                        {id: a, daily: {from: 2026-10-01, until: 2027-09-30, at: "+
+				"\"10:00\"}},"), "]}]"...),
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, problems := Parse(text, Options{Now: noon()})
@@ -118,18 +123,22 @@ func TestGarbage(t *testing.T) {
 // in a terminal, is refused, in catalogue, sale, messages and addresses alike; joined
 // emoji are not.
 func TestNamesTurnNothing(t *testing.T) {
-	const at = "products:\n  - {id: a, name: %q, list_price: 1, currency: CNY, image: %q}\nsales:\n  - {id: s, name: %q, messages: {missed: {en: %q}}}\n"
+	const at = "products:\n  - {id: a, name: %q, list_price: 1, currency: CNY, image: %q}\nsales:\n  - {id: s, name: " +
+		"%q, messages: {missed: {en: %q}}}\n"
 	for _, bad := range []string{"\u202e", "\u2066", "\u200f", "\u2028"} {
 		for i := range 4 {
 			names := []any{"Masks", "https://shop.example/a.jpg", "Day", "Sorry."}
 			names[i] = names[i].(string) + bad + "x"
 			text := fmt.Sprintf(strings.ReplaceAll(at, "%q", "\"%s\""), names...)
-			if _, problems := Parse([]byte(text), Options{Now: time.Now()}); len(problems) != 1 || !strings.Contains(problems.Error(), "direction of writing") && !strings.Contains(problems.Error(), "control character") {
+			if _, problems := Parse([]byte(text), Options{Now: time.Now()}); len(problems) != 1 ||
+				!strings.Contains(problems.Error(), "direction of writing") && !strings.Contains(problems.Error(),
+					"control character") {
 				t.Errorf("%q in text %d: %v", bad, i, problems)
 			}
 		}
 	}
-	if _, problems := Parse(fmt.Appendf(nil, strings.ReplaceAll(at, "%q", "\"%s\""), "👩\u200d🚀", "https://shop.example/面.jpg", "צ'יק", "…"), Options{Now: time.Now()}); len(problems) != 0 {
+	if _, problems := Parse(fmt.Appendf(nil, strings.ReplaceAll(at, "%q", "\"%s\""), "👩\u200d🚀",
+		"https://shop.example/面.jpg", "צ'יק", "…"), Options{Now: time.Now()}); len(problems) != 0 {
 		t.Error(problems)
 	}
 }

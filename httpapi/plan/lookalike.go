@@ -106,7 +106,8 @@ func culprit(lines [][]byte, line int) (at, column int, c rune) {
 			continue
 		}
 		for i, c := range string(text) { // the one alone, or else the first of several
-			if size := utf8.RuneLen(c); isLookalike(c) && helps(slices.Concat(text[:i], asMeant(text[i:i+size]), text[i+size:])) {
+			size := utf8.RuneLen(c)
+			if isLookalike(c) && helps(slices.Concat(text[:i], asMeant(text[i:i+size]), text[i+size:])) {
 				first = i
 				break
 			}

@@ -33,7 +33,8 @@ func (r *reader) months(n *node, sale *engine.SalePlan, zone *time.Location) []e
 	}
 	first, last := monthOf(r.opts.Now, zone)-monthsBefore, monthOf(latest, zone)+monthsAfter
 	if count := last - first + 1; count > engine.MaxMonths {
-		r.problem(n.get("sessions"), "its last session ends in %s; a limit a month then needs a table of %d months, which are over %d: end it earlier, or plan it later",
+		r.problem(n.get("sessions"), "its last session ends in %s; a limit a month then needs a table of %d months, "+
+			"which are over %d: end it earlier, or plan it later",
 			latest.In(zone).Format("2006-01"), count, engine.MaxMonths)
 		return nil
 	}

@@ -131,7 +131,8 @@ func (r *reader) problemAt(path string, line, column int, format string, args ..
 	if len(r.problems) >= enoughProblems {
 		return
 	}
-	r.problems = append(r.problems, Problem{File: r.opts.File, Path: path, Line: line, Column: column, Message: fmt.Sprintf(format, args...)})
+	r.problems = append(r.problems, Problem{File: r.opts.File, Path: path, Line: line, Column: column,
+		Message: fmt.Sprintf(format, args...)})
 }
 
 func (r *reader) note(format string, args ...any) {
@@ -160,7 +161,8 @@ func (r *reader) checkSize() {
 		size = bytesOf(r.result.Plan)
 	}
 	if size > engine.MaxPlanBytes {
-		r.problemAt("", 1, 1, "the plan takes %d bytes in the log, which are over %d; split it into several files, by sale or by days", size, engine.MaxPlanBytes)
+		r.problemAt("", 1, 1, "the plan takes %d bytes in the log, which are over %d; split it into several files, "+
+			"by sale or by days", size, engine.MaxPlanBytes)
 	}
 }
 

@@ -52,17 +52,21 @@ func TestParseGivesThePlan(t *testing.T) {
 	got := mustParse(t, contractPlan).Plan
 	want := &engine.Plan{
 		Products: []engine.Product{{
-			ID: "mask-50", Name: engine.Text{{Lang: "en", Text: "Surgical masks, box of 50"}, {Lang: "zh", Text: "医用口罩 50只装"}},
+			ID: "mask-50", Name: engine.Text{{Lang: "en", Text: "Surgical masks, box of 50"},
+				{Lang: "zh", Text: "医用口罩 50只装"}},
 			ListPrice: 4900, Currency: "CNY",
 		}},
 		Sales: []engine.SalePlan{{
-			Sale: engine.Sale{ID: "fans-day", Name: engine.Text{{Lang: "en", Text: "Fans' Day"}, {Lang: "zh", Text: "粉丝节"}}, Timezone: "Asia/Shanghai"},
+			Sale: engine.Sale{ID: "fans-day", Name: engine.Text{{Lang: "en", Text: "Fans' Day"},
+				{Lang: "zh", Text: "粉丝节"}}, Timezone: "Asia/Shanghai"},
 			Sessions: []engine.SessionPlan{{
 				SessionSpec: engine.SessionSpec{
-					ID: "fans-day-10", StartSpec: "now", Start: engine.TimeOf(noon()), End: engine.TimeOf(noon().Add(time.Hour)),
+					ID: "fans-day-10", StartSpec: "now", Start: engine.TimeOf(noon()),
+					End:       engine.TimeOf(noon().Add(time.Hour)),
 					PayWithin: 15 * time.Minute, LimitPerShopper: 1, AdmissionMultiple: 20, Publish: true,
 				},
-				Listings: []engine.ListingSpec{{SKU: "mask-50", Price: 100, Stock: 1000, Shown: -1, LimitPerShopper: 1, SortOrder: 1}},
+				Listings: []engine.ListingSpec{{SKU: "mask-50", Price: 100, Stock: 1000, Shown: -1, LimitPerShopper: 1,
+					SortOrder: 1}},
 			}},
 		}},
 	}

@@ -10,7 +10,7 @@ import (
 // Problem is one thing that is wrong with a plan file.
 type Problem struct {
 	File    string `json:"-"`              // as in Options
-	Path    string `json:"path"`           // "sales[fans-day].sessions[fans-day-10].duration"; empty for the file as a whole
+	Path    string `json:"path"`           // as sales[fans-day].sessions[fans-day-10].duration; "" for the file
 	Line    int    `json:"line,omitempty"` // from 1; 0 if it has none
 	Column  int    `json:"column,omitempty"`
 	Message string `json:"message"` // what is wrong, and what would be right
@@ -60,12 +60,14 @@ const (
 // inOrder sorts by line and cuts what is over maxProblems, saying how many.
 func (p Problems) inOrder() Problems {
 	slices.SortStableFunc(p, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Path, b.Path),
+			cmp.Compare(a.Message, b.Message))
 	})
 	p = slices.Compact(p)
 	if len(p) > maxProblems {
 		more := len(p) - maxProblems
-		p = append(p[:maxProblems:maxProblems], Problem{File: p[0].File, Message: fmt.Sprintf("and more: %d problems at least", more)})
+		p = append(p[:maxProblems:maxProblems], Problem{File: p[0].File,
+			Message: fmt.Sprintf("and more: %d problems at least", more)})
 	}
 	return p
 }

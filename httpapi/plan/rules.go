@@ -36,7 +36,8 @@ func (r *reader) rules(n *node, unless engine.ListingSpec) engine.ListingSpec {
 		l.Challenge = c
 	}
 	if at := n.get("ticket"); at != nil && !l.Ticket && l.Challenge != engine.ChallengeNone {
-		r.problem(at, "false, but the challenge %s is solved for a ticket; take this out, or say challenge: none", l.Challenge)
+		r.problem(at, "false, but the challenge %s is solved for a ticket; take this out, or say challenge: none",
+			l.Challenge)
 	}
 	if at := n.get("draw"); at.usable() && l.Draw > 0 && l.Draw < minDraw {
 		r.problem(at, "%s is not between %s and %s; 0s is no draw", at.Value, short(minDraw), short(engine.MaxDraw))

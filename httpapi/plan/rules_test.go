@@ -55,7 +55,8 @@ sales:
 	}
 	full := func(draw time.Duration) func(*engine.ListingSpec) {
 		return func(l *engine.ListingSpec) {
-			l.LimitPerMonth, l.Reservation, l.AllowList, l.Waitlist, l.Ticket, l.Challenge, l.Draw, l.SetAside = 2, true, "vips", true, true, engine.ChallengeWork, draw, 2*time.Minute
+			l.LimitPerMonth, l.Reservation, l.AllowList, l.Waitlist, l.Ticket, l.Challenge, l.Draw, l.SetAside = 2,
+				true, "vips", true, true, engine.ChallengeWork, draw, 2*time.Minute
 		}
 	}
 	sale := result.Plan.Sales[0]
@@ -64,8 +65,12 @@ sales:
 			full(59 * time.Minute)(l)
 			l.LimitPerMonth, l.AllowList, l.Challenge = 3, "staff", engine.ChallengeImage
 		})},
-		{listing("a", 1, full(time.Second)), listing("b", 2, func(l *engine.ListingSpec) { l.Ticket = true }), plain("c", 3)},
-		{plain("a", 1), listing("b", 2, func(l *engine.ListingSpec) { l.Ticket, l.Challenge = true, engine.ChallengeWork })},
+		{listing("a", 1, full(time.Second)), listing("b", 2, func(l *engine.ListingSpec) { l.Ticket = true }),
+			plain("c", 3)},
+		{plain("a", 1), listing("b", 2, func(l *engine.ListingSpec) {
+			l.Ticket, l.Challenge = true,
+				engine.ChallengeWork
+		})},
 	} {
 		if got := sale.Sessions[i].Listings; !reflect.DeepEqual(got, want) {
 			t.Errorf("session %s:\n got %+v\nwant %+v", sale.Sessions[i].ID, got, want)
@@ -80,7 +85,8 @@ sales:
 	}; !reflect.DeepEqual(sale.Messages, want) {
 		t.Errorf("messages %+v", sale.Messages)
 	}
-	const note = "sales[s].sessions[each]: opens at once, so that nobody has the time to reserve; import those who may buy"
+	const note = "sales[s].sessions[each]: opens at once, so that nobody has the time to reserve; import those who " +
+		"may buy"
 	if len(result.Notes) != 1 || result.Notes[0] != note {
 		t.Errorf("notes %q", result.Notes)
 	}

@@ -138,7 +138,8 @@ func TestSchemaBoundsAreTheEngines(t *testing.T) {
 		}
 	}
 	id := regexp.MustCompile((&shapeCheck{shape: s}).rule("#/$defs/id")["pattern"].(string))
-	for _, text := range []string{"a", "A9._-", "", "-a", ".a", "a b", "ä", "a\n", strings.Repeat("a", engine.MaxIDBytes), strings.Repeat("a", engine.MaxIDBytes+1)} {
+	for _, text := range []string{"a", "A9._-", "", "-a", ".a", "a b", "ä", "a\n",
+		strings.Repeat("a", engine.MaxIDBytes), strings.Repeat("a", engine.MaxIDBytes+1)} {
 		if id.MatchString(text) != engine.ValidID(text) {
 			t.Errorf("%q: the schema and the engine differ on whether it is an id", text)
 		}

@@ -47,7 +47,8 @@ func (r *reader) session(n *node, zone *time.Location) []engine.SessionPlan {
 	// An id of some day is as long as of any other, and so is its start: all
 	// take the same room in the log.
 	one := session
-	one.ID, one.StartSpec, one.Start, one.End = id+openings[0].suffix, openings[0].spec, openings[0].start, openings[0].end
+	one.ID, one.StartSpec, one.Start, one.End = id+openings[0].suffix, openings[0].spec, openings[0].start,
+		openings[0].end
 	r.bytes += len(openings) * bytesOf(&engine.Plan{Sales: []engine.SalePlan{{Sessions: []engine.SessionPlan{one}}}})
 	if r.bytes > engine.MaxPlanBytes {
 		return nil

@@ -92,7 +92,8 @@ func (n *node) eachNode(do func(*node)) {
 // parse turns the file into nodes, or reports why it can't and gives nil.
 func (r *reader) parse(data []byte) *node {
 	if len(data) > MaxFileBytes {
-		r.problemAt("", 0, 0, "the file has %d bytes, which are over %d; split it into several, by sale", len(data), MaxFileBytes)
+		r.problemAt("", 0, 0, "the file has %d bytes, which are over %d; split it into several, by sale", len(data),
+			MaxFileBytes)
 		return nil
 	}
 	if count := separators(data); count > maxSeparators {
@@ -122,7 +123,8 @@ func (r *reader) parse(data []byte) *node {
 		r.notYAML(data, err)
 		return nil
 	default:
-		r.problemAt("", second.Line, second.Column, "a second document begins here; a plan file has one, so take out the ---")
+		r.problemAt("", second.Line, second.Column, "a second document begins here; a plan file has one, so take out "+
+			"the ---")
 		return nil
 	}
 	return r.tree(document.Content[0], "", 1)
@@ -198,7 +200,8 @@ func NotYAML(data []byte, err error) (line, column int, said string) {
 // of the file; the others stay as they are.
 func inPlainWords(complaint string) string {
 	switch {
-	case strings.HasPrefix(complaint, "did not find expected key"), strings.HasPrefix(complaint, "did not find expected '-' indicator"):
+	case strings.HasPrefix(complaint, "did not find expected key"),
+		strings.HasPrefix(complaint, "did not find expected '-' indicator"):
 		return "the indentation does not fit the lines above"
 	case strings.HasPrefix(complaint, "did not find expected ',' or"):
 		return "a comma is missing, or a brace or bracket is not closed"
@@ -266,7 +269,8 @@ func (r *reader) tree(y *yaml.Node, path string, depth int) *node {
 		case "!!str", "!!timestamp", "!!bool", "!!null":
 		case "!!int":
 			if !plainInteger.MatchString(y.Value) {
-				return refuse("%s: write the number in plain decimal digits, without a sign +, leading zeros, underscores or a prefix", clip(y.Value))
+				return refuse("%s: write the number in plain decimal digits, without a sign +, leading zeros, "+
+					"underscores or a prefix", clip(y.Value))
 			}
 		case "!!float":
 			if f, err := strconv.ParseFloat(y.Value, 64); err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
@@ -310,7 +314,8 @@ func nameOf(item *yaml.Node, index int) string {
 	if item.Kind == yaml.MappingNode {
 		for i := 0; i+1 < len(item.Content); i += 2 {
 			key, value := item.Content[i], item.Content[i+1]
-			if (key.Value == "id" || key.Value == "sku") && value.Kind == yaml.ScalarNode && engine.ValidID(value.Value) {
+			if (key.Value == "id" || key.Value == "sku") && value.Kind == yaml.ScalarNode &&
+				engine.ValidID(value.Value) {
 				return value.Value
 			}
 		}

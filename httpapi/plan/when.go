@@ -71,7 +71,8 @@ func (r *reader) start(n, start *node, length time.Duration) (opening, bool) {
 		case length <= 0:
 			r.problem(end, "%s is not after the start, %s", end.Value, start.Value)
 		case length > engine.MaxSessionLength:
-			r.problem(end, "%s is %s after the start, which is over %s", end.Value, length, short(engine.MaxSessionLength))
+			r.problem(end, "%s is %s after the start, which is over %s", end.Value, length,
+				short(engine.MaxSessionLength))
 		}
 	}
 	return o, true
@@ -114,7 +115,8 @@ func (r *reader) days(n, daily *node, zone *time.Location, length time.Duration)
 	}
 	const suffix = "-20060102"
 	if id := n.get("id"); id.usable() && len(id.Value)+len(suffix) > engine.MaxIDBytes {
-		r.problem(id, "%d characters are over %d: each day adds %d, as in %q", len(id.Value), engine.MaxIDBytes-len(suffix), len(suffix), from.Format(suffix))
+		r.problem(id, "%d characters are over %d: each day adds %d, as in %q", len(id.Value),
+			engine.MaxIDBytes-len(suffix), len(suffix), from.Format(suffix))
 		return nil
 	}
 	if r.bytes > engine.MaxPlanBytes {
@@ -174,7 +176,8 @@ func (r *reader) timeOfDay(n *node) (time.Duration, bool) {
 		r.problem(n, "%q is not a time of day", clip(n.Value))
 		return 0, false
 	}
-	return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute + time.Duration(t.Second())*time.Second, true
+	return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute +
+		time.Duration(t.Second())*time.Second, true
 }
 
 // duration reads a duration in whole milliseconds from least to most.

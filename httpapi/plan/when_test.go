@@ -16,33 +16,50 @@ func TestDailyFollowsTheClocksOfTheZone(t *testing.T) {
 		want                        []string // local time and offset, UTC
 	}{
 		{"no daylight saving", "Asia/Shanghai", "2026-03-28", "2026-03-30", "10:00", []string{
-			"2026-03-28T10:00:00+08:00 = 02:00Z", "2026-03-29T10:00:00+08:00 = 02:00Z", "2026-03-30T10:00:00+08:00 = 02:00Z"}},
-		{"UTC has an offset in digits", "UTC", "2026-03-28", "2026-03-28", "10:00:30", []string{"2026-03-28T10:00:30+00:00 = 10:00Z"}},
+			"2026-03-28T10:00:00+08:00 = 02:00Z", "2026-03-29T10:00:00+08:00 = 02:00Z",
+			"2026-03-30T10:00:00+08:00 = 02:00Z"}},
+		{"UTC has an offset in digits", "UTC", "2026-03-28", "2026-03-28", "10:00:30",
+			[]string{"2026-03-28T10:00:30+00:00 = 10:00Z"}},
 		{"spring, 23 hours apart", "Europe/Berlin", "2026-03-28", "2026-03-30", "10:00", []string{
-			"2026-03-28T10:00:00+01:00 = 09:00Z", "2026-03-29T10:00:00+02:00 = 08:00Z", "2026-03-30T10:00:00+02:00 = 08:00Z"}},
+			"2026-03-28T10:00:00+01:00 = 09:00Z", "2026-03-29T10:00:00+02:00 = 08:00Z",
+			"2026-03-30T10:00:00+02:00 = 08:00Z"}},
 		{"autumn, 25 hours apart", "Europe/Berlin", "2026-10-24", "2026-10-26", "10:00", []string{
-			"2026-10-24T10:00:00+02:00 = 08:00Z", "2026-10-25T10:00:00+01:00 = 09:00Z", "2026-10-26T10:00:00+01:00 = 09:00Z"}},
+			"2026-10-24T10:00:00+02:00 = 08:00Z", "2026-10-25T10:00:00+01:00 = 09:00Z",
+			"2026-10-26T10:00:00+01:00 = 09:00Z"}},
 		{"in the gap: the first instant after it", "Europe/Berlin", "2026-03-28", "2026-03-30", "02:30", []string{
-			"2026-03-28T02:30:00+01:00 = 01:30Z", "2026-03-29T03:00:00+02:00 = 01:00Z", "2026-03-30T02:30:00+02:00 = 00:30Z"}},
-		{"the gap's first moment", "Europe/Berlin", "2026-03-29", "2026-03-29", "02:00", []string{"2026-03-29T03:00:00+02:00 = 01:00Z"}},
-		{"just before the gap", "Europe/Berlin", "2026-03-29", "2026-03-29", "01:59:59", []string{"2026-03-29T01:59:59+01:00 = 00:59Z"}},
-		{"just after the gap", "Europe/Berlin", "2026-03-29", "2026-03-29", "03:00", []string{"2026-03-29T03:00:00+02:00 = 01:00Z"}},
-		{"twice: the first", "Europe/Berlin", "2026-10-25", "2026-10-25", "02:30", []string{"2026-10-25T02:30:00+02:00 = 00:30Z"}},
-		{"just after twice", "Europe/Berlin", "2026-10-25", "2026-10-25", "03:00", []string{"2026-10-25T03:00:00+01:00 = 02:00Z"}},
+			"2026-03-28T02:30:00+01:00 = 01:30Z", "2026-03-29T03:00:00+02:00 = 01:00Z",
+			"2026-03-30T02:30:00+02:00 = 00:30Z"}},
+		{"the gap's first moment", "Europe/Berlin", "2026-03-29", "2026-03-29", "02:00",
+			[]string{"2026-03-29T03:00:00+02:00 = 01:00Z"}},
+		{"just before the gap", "Europe/Berlin", "2026-03-29", "2026-03-29", "01:59:59",
+			[]string{"2026-03-29T01:59:59+01:00 = 00:59Z"}},
+		{"just after the gap", "Europe/Berlin", "2026-03-29", "2026-03-29", "03:00",
+			[]string{"2026-03-29T03:00:00+02:00 = 01:00Z"}},
+		{"twice: the first", "Europe/Berlin", "2026-10-25", "2026-10-25", "02:30",
+			[]string{"2026-10-25T02:30:00+02:00 = 00:30Z"}},
+		{"just after twice", "Europe/Berlin", "2026-10-25", "2026-10-25", "03:00",
+			[]string{"2026-10-25T03:00:00+01:00 = 02:00Z"}},
 		{"in the gap, west", "America/New_York", "2026-03-07", "2026-03-09", "02:30", []string{
-			"2026-03-07T02:30:00-05:00 = 07:30Z", "2026-03-08T03:00:00-04:00 = 07:00Z", "2026-03-09T02:30:00-04:00 = 06:30Z"}},
+			"2026-03-07T02:30:00-05:00 = 07:30Z", "2026-03-08T03:00:00-04:00 = 07:00Z",
+			"2026-03-09T02:30:00-04:00 = 06:30Z"}},
 		{"twice, west", "America/New_York", "2026-10-31", "2026-11-02", "01:30", []string{
-			"2026-10-31T01:30:00-04:00 = 05:30Z", "2026-11-01T01:30:00-04:00 = 05:30Z", "2026-11-02T01:30:00-05:00 = 06:30Z"}},
+			"2026-10-31T01:30:00-04:00 = 05:30Z", "2026-11-01T01:30:00-04:00 = 05:30Z",
+			"2026-11-02T01:30:00-05:00 = 06:30Z"}},
 		{"a gap of half an hour", "Australia/Lord_Howe", "2026-10-03", "2026-10-05", "02:15", []string{
-			"2026-10-03T02:15:00+10:30 = 15:45Z", "2026-10-04T02:30:00+11:00 = 15:30Z", "2026-10-05T02:15:00+11:00 = 15:15Z"}},
+			"2026-10-03T02:15:00+10:30 = 15:45Z", "2026-10-04T02:30:00+11:00 = 15:30Z",
+			"2026-10-05T02:15:00+11:00 = 15:15Z"}},
 		{"half an hour twice", "Australia/Lord_Howe", "2026-04-04", "2026-04-06", "01:45", []string{
-			"2026-04-04T01:45:00+11:00 = 14:45Z", "2026-04-05T01:45:00+11:00 = 14:45Z", "2026-04-06T01:45:00+10:30 = 15:15Z"}},
+			"2026-04-04T01:45:00+11:00 = 14:45Z", "2026-04-05T01:45:00+11:00 = 14:45Z",
+			"2026-04-06T01:45:00+10:30 = 15:15Z"}},
 		{"a day that never was", "Pacific/Apia", "2011-12-29", "2011-12-31", "10:00", []string{
-			"2011-12-29T10:00:00-10:00 = 20:00Z", "2011-12-31T00:00:00+14:00 = 10:00Z", "2011-12-31T10:00:00+14:00 = 20:00Z"}},
-		{"the first instant before the gap at midnight", "America/Santiago", "2026-09-06", "2026-09-06", "00:00", []string{"2026-09-06T01:00:00-03:00 = 04:00Z"}},
+			"2011-12-29T10:00:00-10:00 = 20:00Z", "2011-12-31T00:00:00+14:00 = 10:00Z",
+			"2011-12-31T10:00:00+14:00 = 20:00Z"}},
+		{"the first instant before the gap at midnight", "America/Santiago", "2026-09-06", "2026-09-06", "00:00",
+			[]string{"2026-09-06T01:00:00-03:00 = 04:00Z"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			text := fmt.Sprintf("sales:\n- {id: s, timezone: %s, sessions: [{id: x, daily: {from: %s, until: %s, at: %q}}]}\n", c.zone, c.from, c.until, c.at)
+			text := fmt.Sprintf("sales:\n- {id: s, timezone: %s, sessions: [{id: x, daily: {from: %s, until: %s, at: "+
+				"%q}}]}\n", c.zone, c.from, c.until, c.at)
 			result, problems := Parse([]byte(text), Options{Now: time.Date(2011, 1, 1, 0, 0, 0, 0, time.UTC)})
 			if len(problems) > 0 {
 				t.Fatal(problems)
@@ -73,7 +90,8 @@ func TestDailyFollowsTheClocksOfTheZone(t *testing.T) {
 // TestFirstInstantAgainstSearch walks the minutes around each change of the clocks
 // and compares with the obvious search.
 func TestFirstInstantAgainstSearch(t *testing.T) {
-	for _, name := range []string{"Europe/Berlin", "America/New_York", "Asia/Shanghai", "Australia/Lord_Howe", "America/Santiago", "Africa/Casablanca", "Pacific/Apia", "Pacific/Kiritimati", "Pacific/Pago_Pago"} {
+	for _, name := range []string{"Europe/Berlin", "America/New_York", "Asia/Shanghai", "Australia/Lord_Howe",
+		"America/Santiago", "Africa/Casablanca", "Pacific/Apia", "Pacific/Kiritimati", "Pacific/Pago_Pago"} {
 		zone, err := time.LoadLocation(name)
 		if err != nil {
 			t.Fatal(err)
@@ -121,7 +139,8 @@ func TestStartsAndEnds(t *testing.T) {
 		{`start: +1h30m`, "+1h30m", now.Add(90 * time.Minute), now.Add(150 * time.Minute)},
 		{"start: 2026-09-20T10:00:00+08:00", "2026-09-20T02:00:00Z", now.Add(38 * time.Hour), now.Add(39 * time.Hour)},
 		{"start: 2026-09-20t02:00:00.0005z", "2026-09-20T02:00:00Z", now.Add(38 * time.Hour), now.Add(39 * time.Hour)},
-		{`start: "2026-09-20 02:00:00Z", end: 2026-09-20T13:00:00+08:00`, "2026-09-20T02:00:00Z", now.Add(38 * time.Hour), now.Add(41 * time.Hour)},
+		{`start: "2026-09-20 02:00:00Z", end: 2026-09-20T13:00:00+08:00`, "2026-09-20T02:00:00Z",
+			now.Add(38 * time.Hour), now.Add(41 * time.Hour)},
 	} {
 		result := mustParse(t, "sales: [{id: s, sessions: [{id: x, "+c.session+"}]}]")
 		s := result.Plan.Sales[0].Sessions[0]
@@ -139,9 +158,12 @@ func TestPastDaysAreLeftOut(t *testing.T) {
 		note string
 	}{
 		{noon().AddDate(0, 0, -7), "x-20260916 x-20260917 x-20260918 x-20260919", ""},
-		{noon(), "x-20260918 x-20260919", "sales[s].sessions[x]: 2 of 4 days are past and left out; what was applied of them stays as it is"},
-		{noon().Add(30 * time.Minute), "x-20260919", "sales[s].sessions[x]: 3 of 4 days are past and left out; what was applied of them stays as it is"},
-		{noon().AddDate(0, 0, 7), "", "sales[s].sessions[x]: its last day, 2026-09-19, is past; nothing of it is applied"},
+		{noon(), "x-20260918 x-20260919", "sales[s].sessions[x]: 2 of 4 days are past and left out; what was applied " +
+			"of them stays as it is"},
+		{noon().Add(30 * time.Minute), "x-20260919", "sales[s].sessions[x]: 3 of 4 days are past and left out; what " +
+			"was applied of them stays as it is"},
+		{noon().AddDate(0, 0, 7), "", "sales[s].sessions[x]: its last day, 2026-09-19, is past; nothing of it is " +
+			"applied"},
 	} {
 		result, problems := Parse([]byte(text), Options{Now: c.now})
 		if len(problems) > 0 {

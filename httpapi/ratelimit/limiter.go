@@ -60,7 +60,8 @@ func validateLimit(perSecond float64, burst int) error {
 	}
 	var err error
 	if !(perSecond >= MinPerSecond && perSecond <= MaxPerSecond) { // what is not a number, too
-		err = fmt.Errorf("%s is %v; it must be 0 (no limit) or %v to %d", "PerSecond", perSecond, MinPerSecond, MaxPerSecond)
+		err = fmt.Errorf("%s is %v; it must be 0 (no limit) or %v to %d", "PerSecond", perSecond, MinPerSecond,
+			MaxPerSecond)
 	}
 	return errors.Join(err, within("Burst", burst, 1, MaxBurst))
 }

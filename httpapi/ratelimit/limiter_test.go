@@ -103,7 +103,8 @@ func TestValidate(t *testing.T) {
 		{Config{}, nil},
 		{DefaultConfig(), nil},
 		{Config{PerSecond: 0.001, Burst: 1, Keys: 1024}, nil},
-		{Config{PerSecond: -1, Burst: 0, Keys: 10}, []string{"PerSecond is -1", "Burst is 0; it must be 1 to 1000000", "Keys is 10; it must be 1024 to 16777216"}},
+		{Config{PerSecond: -1, Burst: 0, Keys: 10}, []string{"PerSecond is -1", "Burst is 0; it must be 1 to 1000000",
+			"Keys is 10; it must be 1024 to 16777216"}},
 		{Config{PerSecond: math.NaN(), Burst: 1}, []string{"PerSecond is NaN"}},
 		{Config{PerSecond: math.Inf(1), Burst: 2_000_000}, []string{"PerSecond is +Inf", "Burst is 2000000"}},
 	} {

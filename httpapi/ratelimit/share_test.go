@@ -80,8 +80,10 @@ func TestSharesFollowDemand(t *testing.T) {
 		{"all nodes at once", func(int) []int { return []int{0, 1, 2} }, burst + 9*perSecond*seconds/10 - burst/2},
 		{"one node", func(int) []int { return []int{0} }, 9 * perSecond * seconds / 10},
 		{"one after the other", func(second int) []int { return []int{second % 3} }, perSecond * seconds / 4},
-		{"another one each five seconds", func(second int) []int { return []int{second / 5 % 3} }, perSecond * seconds / 2},
-		{"two, then the third", func(second int) []int { return [][]int{{0, 1}, {2}}[min(second/10, 1)] }, perSecond * seconds / 2},
+		{"another one each five seconds", func(second int) []int { return []int{second / 5 % 3} },
+			perSecond * seconds / 2},
+		{"two, then the third", func(second int) []int { return [][]int{{0, 1}, {2}}[min(second/10, 1)] },
+			perSecond * seconds / 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g, passed := newGroup(t, 3, perSecond, burst), 0
@@ -134,7 +136,10 @@ func TestTellIsBounded(t *testing.T) {
 	if len(told) != 1+bytesTold*maxTold {
 		t.Errorf("%d bytes", len(told))
 	}
-	if n := testing.AllocsPerRun(1000, func() { g.nodes[0].AllowAddress(netip.MustParseAddr("10.0.0.1"), g.now) }); n != 0 {
+	if n := testing.AllocsPerRun(1000, func() {
+		g.nodes[0].AllowAddress(netip.MustParseAddr("10.0.0.1"),
+			g.now)
+	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

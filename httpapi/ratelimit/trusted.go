@@ -26,7 +26,8 @@ func ParseTrusted(proxies []string) (Trusted, error) {
 	var t Trusted
 	var errs []error
 	if len(proxies) > maxTrusted {
-		return Trusted{}, fmt.Errorf("%d trusted proxies are too many; give at most %d prefixes", len(proxies), maxTrusted)
+		return Trusted{}, fmt.Errorf("%d trusted proxies are too many; give at most %d prefixes", len(proxies),
+			maxTrusted)
 	}
 	for _, proxy := range proxies {
 		prefix, err := parsePrefix(proxy)
@@ -64,7 +65,8 @@ func parsePrefix(text string) (netip.Prefix, error) {
 		prefix = netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-96)
 	}
 	if prefix != prefix.Masked() {
-		return netip.Prefix{}, fmt.Errorf("there is more of the address than its length says; write %s, or the address alone", prefix.Masked())
+		return netip.Prefix{}, fmt.Errorf("there is more of the address than its length says; write %s, or the "+
+			"address alone", prefix.Masked())
 	}
 	return prefix, nil
 }

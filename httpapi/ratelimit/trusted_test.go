@@ -61,14 +61,16 @@ func TestClientAddr(t *testing.T) {
 		{"too long after a good one", "10.0.0.1", []string{strings.Repeat("1", 1<<20) + ",10.0.0.2"}, "10.0.0.2"},
 		{"as many hops as are read", "10.0.0.1", []string{"203.0.113.5," + everyHop}, "203.0.113.5"},
 		{"a hop more", "10.0.0.1", []string{"203.0.113.5,10.8.8.8," + everyHop}, "10.8.8.8"},
-		{"hops in lines of their own", "10.0.0.1", append([]string{"203.0.113.5", "10.8.8.8"}, strings.Split(everyHop, ",")...), "10.8.8.8"},
+		{"hops in lines of their own", "10.0.0.1", append([]string{"203.0.113.5", "10.8.8.8"}, strings.Split(everyHop,
+			",")...), "10.8.8.8"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := proxies.ClientAddr(netip.MustParseAddr(c.remote), lines(c.lines)...)
 			if got != netip.MustParseAddr(c.want) {
 				t.Errorf("the client is %s; want %s", got, c.want)
 			}
-			if got := (Trusted{}).ClientAddr(netip.MustParseAddr(c.remote), lines(c.lines)...); got != netip.MustParseAddr(c.remote).Unmap() {
+			if got := (Trusted{}).ClientAddr(netip.MustParseAddr(c.remote),
+				lines(c.lines)...); got != netip.MustParseAddr(c.remote).Unmap() {
 				t.Errorf("with nobody trusted the client is %s; want %s", got, c.remote)
 			}
 		})
@@ -83,13 +85,16 @@ func lines(texts []string) (all [][]byte) {
 }
 
 func TestParseTrusted(t *testing.T) {
-	_, err := ParseTrusted([]string{"10.0.0.0/8", "10.0.0.5/8", "lb", "0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96", "fe80::1%eth0", "1.2.3.4/33", ""})
+	_, err := ParseTrusted([]string{"10.0.0.0/8", "10.0.0.5/8", "lb", "0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96",
+		"fe80::1%eth0", "1.2.3.4/33", ""})
 	if err == nil {
 		t.Fatal("what is wrong is taken")
 	}
 	for _, want := range []string{
-		`"10.0.0.5/8": there is more of the address than its length says; write 10.0.0.0/8`, `"lb": not an address`, `"0.0.0.0/0": this trusts everybody`,
-		`"::/0": this trusts everybody`, `"::ffff:0.0.0.0/96": this trusts every IPv4`, `"fe80::1%eth0": not`, `"1.2.3.4/33": not`, `"": not`,
+		`"10.0.0.5/8": there is more of the address than its length says; write 10.0.0.0/8`, `"lb": not an address`,
+		`"0.0.0.0/0": this trusts everybody`,
+		`"::/0": this trusts everybody`, `"::ffff:0.0.0.0/96": this trusts every IPv4`, `"fe80::1%eth0": not`,
+		`"1.2.3.4/33": not`, `"": not`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not say %q", err, want)
@@ -102,7 +107,8 @@ func TestParseTrusted(t *testing.T) {
 		t.Error("too many are taken")
 	}
 	proxies := parseTrusted(t, "::ffff:10.0.0.0/104", "::ffff:192.0.2.7")
-	for text, want := range map[string]bool{"10.1.2.3": true, "11.0.0.0": false, "192.0.2.7": true, "192.0.2.8": false, "::1": false} {
+	for text, want := range map[string]bool{"10.1.2.3": true, "11.0.0.0": false, "192.0.2.7": true, "192.0.2.8": false,
+		"::1": false} {
 		if proxies.Contains(netip.MustParseAddr(text)) != want {
 			t.Errorf("%s is trusted: %t", text, !want)
 		}

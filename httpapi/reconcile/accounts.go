@@ -16,7 +16,8 @@ type Accounts interface {
 	// Takings gives a page of the accounts whose orders' money came in [from, to),
 	// from a place on, the zero one for the first; more is false at the end. A page
 	// may be empty and not the last.
-	Takings(ctx context.Context, from, to engine.Time, at engine.TakingsPlace) (page []engine.Account, next engine.TakingsPlace, more bool, err error)
+	Takings(ctx context.Context, from, to engine.Time, at engine.TakingsPlace) (
+		page []engine.Account, next engine.TakingsPlace, more bool, err error)
 	// RefundsAfter gives a page of all refunds, made or due, with a number over
 	// after, by number; none at the end.
 	RefundsAfter(ctx context.Context, after engine.RefundNo) ([]engine.RefundView, error)

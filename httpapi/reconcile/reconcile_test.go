@@ -31,7 +31,8 @@ func everyDifference(t *testing.T, format statement.Format) {
 	s := openShop(t, listing("mask", 8, 4900), listing("gel", 2, 100))
 	var b book
 	at := func(minutes int) engine.Time { return opened.Add(time.Duration(minutes) * time.Minute) }
-	agreed, lost, missing, differs, conflict := s.grab("mask", "ann"), s.grab("mask", "bob"), s.grab("mask", "cai"), s.grab("mask", "dov"), s.grab("mask", "eva")
+	agreed, lost, missing, differs, conflict := s.grab("mask", "ann"), s.grab("mask", "bob"), s.grab("mask",
+		"cai"), s.grab("mask", "dov"), s.grab("mask", "eva")
 	late, tooLate, twice := s.grab("mask", "fay"), s.grab("gel", "gil"), s.grab("mask", "hal")
 	other := s.grab("gel", "ivy")
 	s.paid(agreed, "p-agreed", at(1))
@@ -55,16 +56,19 @@ func everyDifference(t *testing.T, format statement.Format) {
 
 	dry, foundDry := reconciled(t, s, b.text(format), func(o *reconcile.Options) { o.DryRun = true })
 	before := s.books()
-	if dry, _ := reconciled(t, s, b.text(format), func(o *reconcile.Options) { o.DryRun = true }); dry.Booked != 0 || before != s.books() {
+	if dry, _ := reconciled(t, s, b.text(format), func(o *reconcile.Options) { o.DryRun = true }); dry.Booked != 0 ||
+		before != s.books() {
 		t.Errorf("a dry run settled %d", dry.Booked)
 	}
-	if n := len(foundDry[reconcile.Unbooked]); n != 5 || !strings.Contains(dry.Verdict, "dry run") { // only the log can tell a conflict
+	// only the log can tell a conflict
+	if n := len(foundDry[reconcile.Unbooked]); n != 5 || !strings.Contains(dry.Verdict, "dry run") {
 		t.Errorf("a dry run tells of %d lost payments: %s", n, dry.Verdict)
 	}
 
 	report, found := reconciled(t, s, b.text(format), nil)
 	for kind, want := range map[reconcile.Kind][]string{
-		reconcile.LostPayment:     {"p-lost paid_late", "p-twice refund_due", "p-late paid_late", "p-too-late refund_due"},
+		reconcile.LostPayment: {"p-lost paid_late", "p-twice refund_due", "p-late paid_late",
+			"p-too-late refund_due"},
 		reconcile.LostRefund:      {"p-twice "},
 		reconcile.RefundPending:   {"p-too-late "},
 		reconcile.Repeated:        {"p-agreed "},
@@ -89,19 +93,25 @@ func everyDifference(t *testing.T, format statement.Format) {
 	if len(found) > 0 {
 		t.Errorf("also %v", found)
 	}
-	if report.Open != 7 || report.Booked != 5 || report.Matched != 2 || report.Found != 13 || !strings.HasPrefix(report.Verdict, "7 differences are open.") {
-		t.Errorf("open %d, settled %d, matched %d, found %d: %s", report.Open, report.Booked, report.Matched, report.Found, report.Verdict)
+	if report.Open != 7 || report.Booked != 5 || report.Matched != 2 || report.Found != 13 ||
+		!strings.HasPrefix(report.Verdict, "7 differences are open.") {
+		t.Errorf("open %d, settled %d, matched %d, found %d: %s", report.Open, report.Booked, report.Matched,
+			report.Found, report.Verdict)
 	}
 	want := reconcile.Total{Currency: "CNY",
-		Theirs: reconcile.Book{Payments: 9, Paid: 4900 + 4900 + 4901 + 4900 + 700 + 4900 + 4900 + 4900 + 100, Refunds: 2, Refunded: 9800},
-		Ours:   reconcile.Book{Payments: 8, Paid: 4900 + 4900 + 4900 + 4900 + 4900 + 100 + 4900 + 100, Refunds: 1, Refunded: 4900}}
+		Theirs: reconcile.Book{Payments: 9, Paid: 4900 + 4900 + 4901 + 4900 + 700 + 4900 + 4900 + 4900 + 100,
+			Refunds: 2, Refunded: 9800},
+		Ours: reconcile.Book{Payments: 8, Paid: 4900 + 4900 + 4900 + 4900 + 4900 + 100 + 4900 + 100, Refunds: 1,
+			Refunded: 4900}}
 	if len(report.Totals) != 1 || report.Totals[0] != want {
 		t.Errorf("totals %+v\nwant   %+v", report.Totals, want)
 	}
-	if len(report.Days) != 1 || report.Days[0].Day != "2026-09-20" || len(report.Sessions) != 2 || len(report.Listings) != 3 {
+	if len(report.Days) != 1 || report.Days[0].Day != "2026-09-20" || len(report.Sessions) != 2 ||
+		len(report.Listings) != 3 {
 		t.Errorf("days %v, sessions %v, listings %v", report.Days, report.Sessions, report.Listings)
 	}
-	for no, state := range map[string]engine.OrderState{lost: engine.Paid, late: engine.Paid, tooLate: engine.RefundDue, differs: engine.Expired, twice: engine.Paid} {
+	for no, state := range map[string]engine.OrderState{lost: engine.Paid, late: engine.Paid, tooLate: engine.RefundDue,
+		differs: engine.Expired, twice: engine.Paid} {
 		if v := s.order(no); v.State != state {
 			t.Errorf("order of %s is %s, not %s", v.Shopper, v.State, state)
 		}
@@ -109,7 +119,8 @@ func everyDifference(t *testing.T, format statement.Format) {
 
 	settled := s.books()
 	again, foundAgain := reconciled(t, s, b.text(format), nil)
-	if again.Booked != 0 || again.Open != report.Open || again.Matched != report.Matched+report.Booked || settled != s.books() {
+	if again.Booked != 0 || again.Open != report.Open || again.Matched != report.Matched+report.Booked ||
+		settled != s.books() {
 		t.Errorf("a second time: settled %d, open %d, matched %d", again.Booked, again.Open, again.Matched)
 	}
 	if len(again.Totals) != 1 || again.Totals[0] != want {
@@ -153,14 +164,19 @@ func TestRefundsOnBothSides(t *testing.T) {
 	b.gaveBack(numbers["both"], "both", 4900, s.now)
 	b.gaveBack(numbers["theirs"], "theirs", 4900, s.now+1)
 	s.after(time.Hour)
-	report, found := reconciled(t, s, b.text(statement.CSV), func(o *reconcile.Options) { o.From = opened + 1; o.To = s.now })
+	report, found := reconciled(t, s, b.text(statement.CSV), func(o *reconcile.Options) {
+		o.From = opened +
+			1
+		o.To = s.now
+	})
 	names := func(kind reconcile.Kind) (names string) {
 		for _, f := range found[kind] {
 			names += f.PaymentID + " "
 		}
 		return names
 	}
-	if names(reconcile.LostRefund) != "theirs " || names(reconcile.MissingRefund) != "ours " || names(reconcile.RefundPending) != "due " || report.Open != 2 {
+	if names(reconcile.LostRefund) != "theirs " || names(reconcile.MissingRefund) != "ours " ||
+		names(reconcile.RefundPending) != "due " || report.Open != 2 {
 		t.Errorf("%+v", report.Findings)
 	}
 	if got := names(reconcile.MissingPayment); got != "old " { // the statement's own first row widens the period
@@ -169,14 +185,16 @@ func TestRefundsOnBothSides(t *testing.T) {
 	if s.order(numbers["theirs"]).State != engine.Refunded || s.order(numbers["due"]).State != engine.RefundDue {
 		t.Error("what they paid back is not noted")
 	}
-	if report.Pending.Count != 1 || len(report.Pending.Money) != 1 || report.Pending.Money[0] != (reconcile.Sum{Currency: "CNY", Amount: 4900}) {
+	if report.Pending.Count != 1 || len(report.Pending.Money) != 1 ||
+		report.Pending.Money[0] != (reconcile.Sum{Currency: "CNY", Amount: 4900}) {
 		t.Errorf("pending %+v", report.Pending)
 	}
 	// What a statement has told of was made when the statement says, not when it was read.
 	s.after(24 * time.Hour)
 	var next book
 	next.gaveBack(numbers["due"], "due", 4900, s.now)
-	nextDay, found := reconciled(t, s, next.text(statement.CSV), func(o *reconcile.Options) { o.From = s.now.Add(-3 * time.Hour) })
+	nextDay, found := reconciled(t, s, next.text(statement.CSV),
+		func(o *reconcile.Options) { o.From = s.now.Add(-3 * time.Hour) })
 	if nextDay.Open != 0 || nextDay.Booked != 1 {
 		t.Errorf("the day after: %v", found)
 	}
@@ -236,12 +254,14 @@ func TestRandomBooks(t *testing.T) {
 			}
 		}
 		for _, r := range b.rows {
-			if ref, _ := s.state.FindOrder(r.OrderNo); strings.HasPrefix(r.PaymentID, "p") && s.state.PaymentOf(r.PaymentID) != ref {
+			if ref, _ := s.state.FindOrder(r.OrderNo); strings.HasPrefix(r.PaymentID, "p") &&
+				s.state.PaymentOf(r.PaymentID) != ref {
 				t.Fatalf("seed %d: payment %s is not known", seed, r.PaymentID)
 			}
 		}
 		books := s.books()
-		if again, _ := reconciled(t, s, b.text(statement.NDJSON), nil); again.Booked != 0 || again.Open != report.Open || books != s.books() {
+		if again, _ := reconciled(t, s, b.text(statement.NDJSON), nil); again.Booked != 0 ||
+			again.Open != report.Open || books != s.books() {
 			t.Fatalf("seed %d: a second time settled %d", seed, again.Booked)
 		}
 	}
@@ -279,7 +299,8 @@ func TestNobodyLeads(t *testing.T) {
 	b.took(s.grab("mask", "bob"), "p-bob", 4900, s.now)
 	s.failing = 1
 	report, found := reconciled(t, s, b.text(statement.CSV), func(o *reconcile.Options) { o.Patience = 0 })
-	if n := len(found[reconcile.Unbooked]); n != 1 || report.Open != 1 || !strings.Contains(report.Findings[0].Says, "Run the statement again") {
+	if n := len(found[reconcile.Unbooked]); n != 1 || report.Open != 1 || !strings.Contains(report.Findings[0].Says,
+		"Run the statement again") {
 		t.Errorf("%+v", report.Findings)
 	}
 	if report, _ := reconciled(t, s, b.text(statement.CSV), nil); report.Booked != 1 || report.Open != 0 {
@@ -307,7 +328,8 @@ func TestDaysAreTheSales(t *testing.T) {
 	b.took(no, "p1", 4900, at)
 	b.took("000000000000000000000000", "p2", 1, at)
 	report, _ := reconciled(t, s, b.text(statement.CSV), nil)
-	if len(report.Days) != 2 || report.Days[0].Day != "2026-09-20" || report.Days[1].Day != "2026-09-21" || report.Days[1].Theirs.Paid != 4900 {
+	if len(report.Days) != 2 || report.Days[0].Day != "2026-09-20" || report.Days[1].Day != "2026-09-21" ||
+		report.Days[1].Theirs.Paid != 4900 {
 		t.Errorf("%+v", report.Days)
 	}
 }
@@ -337,13 +359,16 @@ func ExampleRun() {
 // gave out is left to people: it may be another shop's.
 func TestMoneyOfLostOrdersGoesBack(t *testing.T) {
 	s := openShop(t, listing("mask", 8, 4900))
-	ann := s.do(engine.Command{Kind: engine.CmdPlaceHold, Listing: 1, Shopper: []byte("ann"), Key: engine.Key{1}, Quantity: 1, Deadline: engine.Never,
+	ann := s.do(engine.Command{Kind: engine.CmdPlaceHold, Listing: 1, Shopper: []byte("ann"), Key: engine.Key{1},
+		Quantity: 1, Deadline: engine.Never,
 		Transaction: engine.Transaction{1}})
 	anns := s.state.OrderNo(ann.Order)
 	lost := s.state.Numberer().Number(ann.Order, 77).String()
 	foreign := engine.Numberer{}.Number(ann.Order, 77).String()
 	text := "payment_id,order_no,amount,currency,kind,at,transaction_id\n"
-	for _, row := range []string{"p-lost," + lost + ",4900,", "p-other," + anns + ",4900,01000000-0000-0000-0000-000000000001", "p-foreign," + foreign + ",4900,", "p-ann," + anns + ",4900,their-own"} {
+	for _, row := range []string{"p-lost," + lost + ",4900,", "p-other," + anns +
+		",4900,01000000-0000-0000-0000-000000000001", "p-foreign," + foreign + ",4900,", "p-ann," + anns +
+		",4900,their-own"} {
 		text += strings.Replace(row, ",4900,", ",4900,CNY,payment,2026-09-20T02:00:01Z,", 1) + "\n"
 	}
 	report, found := reconciled(t, s, text, nil)
@@ -351,7 +376,8 @@ func TestMoneyOfLostOrdersGoesBack(t *testing.T) {
 	for _, f := range found[reconcile.LostPayment] {
 		settled = append(settled, f.PaymentID+" "+f.Outcome+" "+f.Session)
 	}
-	if fmt.Sprint(settled) != "[p-lost refund_due  p-other refund_due  p-ann paid ten]" || len(found[reconcile.UnknownOrder]) != 1 || report.Booked != 3 || report.Open != 1 {
+	if fmt.Sprint(settled) != "[p-lost refund_due  p-other refund_due  p-ann paid ten]" ||
+		len(found[reconcile.UnknownOrder]) != 1 || report.Booked != 3 || report.Open != 1 {
 		t.Errorf("settled %q, %d open: %+v", settled, report.Open, found)
 	}
 	due := s.state.ViewRefunds(0, 10)
@@ -364,14 +390,17 @@ func TestMoneyOfLostOrdersGoesBack(t *testing.T) {
 	}
 	settledBooks := s.books()
 	again, foundAgain := reconciled(t, s, text, nil)
-	if again.Booked != 0 || again.Open != 1 || again.Matched != 3 || settledBooks != s.books() || len(again.Totals) != 1 || again.Totals[0] != report.Totals[0] {
-		t.Errorf("a second time: settled %d, open %d, matched %d: %+v; totals %+v, %+v", again.Booked, again.Open, again.Matched, foundAgain, again.Totals, report.Totals)
+	if again.Booked != 0 || again.Open != 1 || again.Matched != 3 || settledBooks != s.books() ||
+		len(again.Totals) != 1 || again.Totals[0] != report.Totals[0] {
+		t.Errorf("a second time: settled %d, open %d, matched %d: %+v; totals %+v, %+v", again.Booked, again.Open,
+			again.Matched, foundAgain, again.Totals, report.Totals)
 	}
 	// The cashier has made them.
 	for _, id := range []string{"p-lost," + lost, "p-other," + anns} {
 		text += id + ",4900,CNY,refund,2026-09-20T02:00:02Z,\n"
 	}
-	if made, foundMade := reconciled(t, s, text, nil); made.Booked != 2 || made.Open != 1 || len(foundMade[reconcile.LostRefund]) != 2 {
+	if made, foundMade := reconciled(t, s, text, nil); made.Booked != 2 || made.Open != 1 ||
+		len(foundMade[reconcile.LostRefund]) != 2 {
 		t.Errorf("made: settled %d, open %d: %+v", made.Booked, made.Open, foundMade)
 	}
 }

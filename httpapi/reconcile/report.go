@@ -132,8 +132,8 @@ const (
 )
 
 // kinds in the sequence in which a report counts them.
-var kinds = [...]Kind{LostPayment, LostRefund, RefundPending, Repeated, UnknownOrder, AmountDiffers, PaymentConflict, Unbooked, MissingPayment,
-	UnknownRefund, Unconfirmed, MissingRefund, CoversNothing}
+var kinds = [...]Kind{LostPayment, LostRefund, RefundPending, Repeated, UnknownOrder, AmountDiffers, PaymentConflict,
+	Unbooked, MissingPayment, UnknownRefund, Unconfirmed, MissingRefund, CoversNothing}
 
 // Open tells whether somebody must see to findings of this kind.
 func (k Kind) Open() bool { return k != LostPayment && k != LostRefund && k != RefundPending }
@@ -165,7 +165,8 @@ func (f *Finding) identify() {
 		}
 		return *v
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%s\n%d\n%d\n%d", f.Kind, f.PaymentID, f.OrderNo, f.Currency, amount(f.Theirs), amount(f.Ours), f.At.UnixMilli()))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%s\n%d\n%d\n%d", f.Kind, f.PaymentID, f.OrderNo, f.Currency,
+		amount(f.Theirs), amount(f.Ours), f.At.UnixMilli()))
 	const idBytes = 8
 	f.ID = hex.EncodeToString(sum[:idBytes])
 }

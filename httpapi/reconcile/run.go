@@ -83,7 +83,8 @@ func (o *Options) Validate() error {
 		errs = append(errs, errors.New("no Zone, or no Now"))
 	}
 	if o.From != 0 && o.To != 0 && o.From >= o.To {
-		errs = append(errs, fmt.Errorf("the period begins at %s, not before its end at %s", wall(o.From).Format(time.RFC3339), wall(o.To).Format(time.RFC3339)))
+		errs = append(errs, fmt.Errorf("the period begins at %s, not before its end at %s",
+			wall(o.From).Format(time.RFC3339), wall(o.To).Format(time.RFC3339)))
 	}
 	return errors.Join(errs...)
 }
@@ -110,7 +111,8 @@ func Run(ctx context.Context, accounts Accounts, o Options) (*Report, error) {
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("reconcile: %w", err)
 	}
-	r := &run{accounts: accounts, o: o, seen: newSeen(), totals: newTotals(o.Zone), report: NewReport(), counts: map[Kind]int64{}, open: map[Kind]int64{}}
+	r := &run{accounts: accounts, o: o, seen: newSeen(), totals: newTotals(o.Zone), report: NewReport(),
+		counts: map[Kind]int64{}, open: map[Kind]int64{}}
 	return r.run(ctx)
 }
 
@@ -149,7 +151,8 @@ func (r *run) run(ctx context.Context) (*Report, error) {
 		r.report.From, r.report.To = wall(from), wall(to)
 	} else if rows == 0 {
 		err := r.found(&Finding{Kind: CoversNothing, At: began.UTC(),
-			Says: "It covers no time: it has no row of an order of ours, and nobody said from when to when it is. Nothing was compared."})
+			Says: "It covers no time: it has no row of an order of ours, and nobody said from when to when it is. " +
+				"Nothing was compared."})
 		if err != nil {
 			return nil, err
 		}
@@ -157,7 +160,8 @@ func (r *run) run(ctx context.Context) (*Report, error) {
 	report := r.report
 	report.Statement, report.NotOurs = r.o.File, r.summary.NotOurs
 	f := &report.Statement
-	f.Format, f.Payments, f.Refunds, f.Repeated = r.summary.Format, r.summary.Payments, r.summary.Refunds, int64(r.summary.Repeated())
+	f.Format, f.Payments, f.Refunds, f.Repeated = r.summary.Format, r.summary.Payments, r.summary.Refunds,
+		int64(r.summary.Repeated())
 	report.RanAt, report.TookMS, report.DryRun = began.UTC(), r.o.Now().Sub(began).Milliseconds(), r.o.DryRun
 	for _, k := range kinds {
 		if n := r.counts[k]; n > 0 {
@@ -344,8 +348,8 @@ func (r *run) pay(ctx context.Context, m *matched, patience time.Duration) {
 	until := time.Now().Add(patience)
 	for pause := firstPause; ; pause = min(2*pause, mostPause) {
 		if m.row.Kind == statement.Payment {
-			m.receipt, m.err = r.accounts.Pay(ctx, engine.Payment{OrderNo: m.row.OrderNo, ID: m.row.PaymentID, Amount: m.row.Amount, Currency: m.row.Currency, PaidAt: m.row.At,
-				Transaction: transactionOf(&m.row)})
+			m.receipt, m.err = r.accounts.Pay(ctx, engine.Payment{OrderNo: m.row.OrderNo, ID: m.row.PaymentID,
+				Amount: m.row.Amount, Currency: m.row.Currency, PaidAt: m.row.At, Transaction: transactionOf(&m.row)})
 		} else {
 			_, _, back := m.account.PaidBy(m.row.PaymentID)
 			m.err = r.accounts.ConfirmRefund(ctx, back.No, referenceOf(m.row.At))
@@ -384,7 +388,8 @@ func madeAt(r *engine.Refund) (at engine.Time, exactly bool) {
 // tell counts a row, and tells what there is to tell of it.
 func (r *run) tell(m *matched) error {
 	a, row := &m.account, &m.row
-	f := Finding{Line: row.Line, PaymentID: row.PaymentID, OrderNo: row.OrderNo, Currency: row.Currency, Theirs: &row.Amount, At: wall(row.At)}
+	f := Finding{Line: row.Line, PaymentID: row.PaymentID, OrderNo: row.OrderNo, Currency: row.Currency,
+		Theirs: &row.Amount, At: wall(row.At)}
 	if m.again {
 		f.Kind, f.Says = Repeated, fmt.Sprintf("Line %d says the same. It was counted once.", m.earlier)
 		return r.found(&f)
@@ -423,7 +428,8 @@ func (r *run) tell(m *matched) error {
 	case !a.Known() && !stray:
 		f.Kind, f.Says = UnknownOrder, "They have it for an order that we don't have."
 		return r.found(&f)
-	case row.Kind == statement.Refund && back != nil && back.Currency == row.Currency && r.paidBackMore(back, row.Amount):
+	case row.Kind == statement.Refund && back != nil && back.Currency == row.Currency &&
+		r.paidBackMore(back, row.Amount):
 		f.Kind, f.Ours = UnknownRefund, &back.Amount
 		f.Says = fmt.Sprintf("With it they paid back more than the %d %s that we owe.", back.Amount, back.Currency)
 		return r.found(&f)
@@ -443,7 +449,8 @@ func (r *run) tell(m *matched) error {
 	}
 	if amount != row.Amount || currency != row.Currency {
 		f.Kind, f.Ours = AmountDiffers, &amount
-		f.Says = fmt.Sprintf("They took %d %s for an order of %d %s. It was not taken as a payment.", row.Amount, row.Currency, amount, currency)
+		f.Says = fmt.Sprintf("They took %d %s for an order of %d %s. It was not taken as a payment.", row.Amount,
+			row.Currency, amount, currency)
 		if known {
 			f.Says = fmt.Sprintf("They have %d %s, we have %d %s.", row.Amount, row.Currency, amount, currency)
 			if row.Kind == statement.Refund && currency == row.Currency {
@@ -538,11 +545,14 @@ func (r *run) tellLost(m *matched, f *Finding, agreed func(int64)) error {
 		f.Kind, f.Ours = LostPayment, &row.Amount
 		switch {
 		case m.receipt.Reason == engine.ReasonNoOrder:
-			f.Outcome, f.Says = "refund_due", "They took it for an order that we don't have any more, or in another transaction than the order's. It goes back."
+			f.Outcome, f.Says = "refund_due", "They took it for an order that we don't have any more, or in another "+
+				"transaction than the order's. It goes back."
 		case m.receipt.Outcome == engine.PaymentToRefund:
-			f.Outcome, f.Says = "refund_due", "They took it and nobody had told us. There is nothing to have for it any more: it goes back."
+			f.Outcome, f.Says = "refund_due", "They took it and nobody had told us. There is nothing to have for it "+
+				"any more: it goes back."
 		case m.receipt.Reason == engine.ReasonPaidLate:
-			f.Outcome, f.Says = "paid_late", "They took it and nobody had told us. It was late, and a unit was free: the order is paid."
+			f.Outcome, f.Says = "paid_late", "They took it and nobody had told us. It was late, and a unit was free: "+
+				"the order is paid."
 		default:
 			f.Outcome, f.Says = "paid", "They took it and nobody had told us. The order is paid."
 		}

@@ -23,7 +23,8 @@ func (r *run) seek(ctx context.Context, from, to engine.Time) error {
 		}
 		for i := range page {
 			if a := &page[i]; !r.seen.hasOrder(a.Order.Ref) {
-				if err := r.missing(a, a.Order.PaymentID, a.Order.Amount, a.Order.Currency, a.Order.PaidAt); err != nil {
+				o := &a.Order
+				if err := r.missing(a, o.PaymentID, o.Amount, o.Currency, o.PaidAt); err != nil {
 					return err
 				}
 			}
@@ -49,8 +50,10 @@ func (r *run) seek(ctx context.Context, from, to engine.Time) error {
 // missing tells of a payment that we have and they lack.
 func (r *run) missing(a *engine.Account, paymentID string, amount int64, currency string, at engine.Time) error {
 	r.totals.add(place{at, a, currency}, statement.Payment, amount, ours)
-	return r.found(&Finding{Kind: MissingPayment, PaymentID: paymentID, OrderNo: a.Order.OrderNo, Session: a.Order.Session, SKU: a.Order.SKU,
-		State: a.Order.State.String(), Currency: currency, Ours: &amount, At: wall(at), Says: "We have it as paid, and the statement of that time lacks it."})
+	return r.found(&Finding{Kind: MissingPayment, PaymentID: paymentID, OrderNo: a.Order.OrderNo,
+		Session: a.Order.Session, SKU: a.Order.SKU, State: a.Order.State.String(), Currency: currency, Ours: &amount,
+		At:   wall(at),
+		Says: "We have it as paid, and the statement of that time lacks it."})
 }
 
 // seekRefunds looks through a page of refunds: for the payments that they give
@@ -71,7 +74,9 @@ func (r *run) seekRefunds(ctx context.Context, page []engine.RefundView, from, t
 	for i := range page {
 		v := &page[i]
 		lacksPayment := within(takenAt(v), from) && !r.seen.returns.has(uint32(v.No)) && !r.seen.late[v.PaymentID]
-		if lacksPayment || !r.seen.refunds.has(uint32(v.No)) && (v.Made == 0 || within(v.Made, from) || strings.HasPrefix(v.Reference, statementReference)) {
+		lacksRefund := !r.seen.refunds.has(uint32(v.No)) &&
+			(v.Made == 0 || within(v.Made, from) || strings.HasPrefix(v.Reference, statementReference))
+		if lacksPayment || lacksRefund {
 			of, keys = append(of, v), append(keys, engine.AccountKey{OrderNo: v.OrderNo})
 		}
 	}
@@ -88,7 +93,8 @@ func (r *run) seekRefunds(ctx context.Context, page []engine.RefundView, from, t
 			a.Order, a.Refunds = engine.OrderView{OrderNo: v.OrderNo}, nil
 		}
 		// The payment that its order has been paid by was looked for with the order.
-		if a.Order.PaymentID != v.PaymentID && within(takenAt(v), from) && !r.seen.returns.has(uint32(v.No)) && !r.seen.late[v.PaymentID] {
+		if a.Order.PaymentID != v.PaymentID && within(takenAt(v), from) && !r.seen.returns.has(uint32(v.No)) &&
+			!r.seen.late[v.PaymentID] {
 			if err := r.missing(a, v.PaymentID, v.Amount, v.Currency, takenAt(v)); err != nil {
 				return err
 			}
@@ -96,10 +102,12 @@ func (r *run) seekRefunds(ctx context.Context, page []engine.RefundView, from, t
 		if r.seen.refunds.has(uint32(v.No)) {
 			continue
 		}
-		f := Finding{PaymentID: v.PaymentID, OrderNo: v.OrderNo, Session: a.Order.Session, SKU: a.Order.SKU, State: a.Order.State.String(), Currency: v.Currency, Ours: &v.Amount}
+		f := Finding{PaymentID: v.PaymentID, OrderNo: v.OrderNo, Session: a.Order.Session, SKU: a.Order.SKU,
+			State: a.Order.State.String(), Currency: v.Currency, Ours: &v.Amount}
 		if v.Made == 0 {
 			r.report.Pending.Add(v.Currency, v.Amount)
-			f.Kind, f.At, f.Says = RefundPending, wall(v.Due), "It is due since then, and the cashier is asked until it has made it."
+			f.Kind, f.At, f.Says = RefundPending, wall(v.Due),
+				"It is due since then, and the cashier is asked until it has made it."
 			if err := r.found(&f); err != nil {
 				return err
 			}
@@ -114,7 +122,8 @@ func (r *run) seekRefunds(ctx context.Context, page []engine.RefundView, from, t
 			continue
 		}
 		r.totals.add(place{at, a, v.Currency}, statement.Refund, v.Amount, ours)
-		f.Kind, f.At, f.Says = MissingRefund, wall(at), "We have it as paid back, and the statement of that time lacks it."
+		f.Kind, f.At, f.Says = MissingRefund, wall(at),
+			"We have it as paid back, and the statement of that time lacks it."
 		if err := r.found(&f); err != nil {
 			return err
 		}
@@ -146,7 +155,8 @@ func (r *run) verdict() string {
 	case rep.Booked == 0:
 		s.WriteString(" Nothing was changed.")
 	default:
-		fmt.Fprintf(s, " What was news to us is noted: %s, %s.", engine.Counted(r.counts[LostPayment], "payment"), engine.Counted(r.counts[LostRefund], "refund"))
+		fmt.Fprintf(s, " What was news to us is noted: %s, %s.", engine.Counted(r.counts[LostPayment], "payment"),
+			engine.Counted(r.counts[LostRefund], "refund"))
 	}
 	if n := r.counts[RefundPending]; n > 0 {
 		fmt.Fprintf(s, " Due and not made yet: %s.", engine.Counted(n, "refund"))

@@ -33,10 +33,13 @@ type shop struct {
 func openShop(t testing.TB, listings ...engine.ListingSpec) *shop {
 	t.Helper()
 	s := &shop{t: t, state: engine.NewState(), now: opened}
-	s.apply(engine.EncodeBatch(engine.BatchHeader{Time: s.now}, engine.Command{Kind: engine.CmdOpenEpoch, Node: "a1", Secret: [16]byte{1, 2, 3}}))
-	x := engine.SessionPlan{SessionSpec: engine.SessionSpec{ID: "ten", StartSpec: "now", Start: s.now, End: s.now.Add(time.Hour),
+	s.apply(engine.EncodeBatch(engine.BatchHeader{Time: s.now}, engine.Command{Kind: engine.CmdOpenEpoch, Node: "a1",
+		Secret: [16]byte{1, 2, 3}}))
+	x := engine.SessionPlan{SessionSpec: engine.SessionSpec{ID: "ten", StartSpec: "now", Start: s.now,
+		End:       s.now.Add(time.Hour),
 		PayWithin: 15 * time.Minute, Publish: true}, Listings: listings}
-	plan := &engine.Plan{Sales: []engine.SalePlan{{Sale: engine.Sale{ID: "sale", Timezone: "Asia/Shanghai"}, Sessions: []engine.SessionPlan{x}}}}
+	plan := &engine.Plan{Sales: []engine.SalePlan{{Sale: engine.Sale{ID: "sale", Timezone: "Asia/Shanghai"},
+		Sessions: []engine.SessionPlan{x}}}}
 	for _, l := range listings {
 		plan.Products = append(plan.Products, engine.Product{ID: l.SKU, Currency: "CNY"})
 	}
@@ -57,7 +60,8 @@ func (s *shop) apply(entry []byte) *engine.Effects {
 func (s *shop) do(c engine.Command) engine.Event {
 	s.t.Helper()
 	epoch, sequence, _ := s.state.Epoch()
-	e := s.apply(engine.EncodeBatch(engine.BatchHeader{Epoch: epoch, Sequence: sequence + 1, Time: s.now}, c)).Primary[0]
+	e := s.apply(engine.EncodeBatch(engine.BatchHeader{Epoch: epoch, Sequence: sequence + 1, Time: s.now},
+		c)).Primary[0]
 	return e
 }
 
@@ -71,8 +75,9 @@ func (s *shop) after(d time.Duration) {
 // grab gives the number of a new order.
 func (s *shop) grab(sku, shopper string) string {
 	s.t.Helper()
-	e := s.do(engine.Command{Kind: engine.CmdPlaceHold, Listing: s.state.ListingOf("ten", sku).Handle, Shopper: []byte(shopper),
-		Key: s.state.KeyOf([]byte(shopper)), Quantity: 1, Deadline: s.now + 1000})
+	e := s.do(engine.Command{Kind: engine.CmdPlaceHold, Listing: s.state.ListingOf("ten", sku).Handle,
+		Shopper: []byte(shopper),
+		Key:     s.state.KeyOf([]byte(shopper)), Quantity: 1, Deadline: s.now + 1000})
 	if e.Kind != engine.HoldPlaced {
 		s.t.Fatalf("%s got no %s: %v", shopper, sku, e)
 	}
@@ -83,7 +88,8 @@ func (s *shop) grab(sku, shopper string) string {
 func (s *shop) paid(orderNo, id string, at engine.Time) {
 	s.t.Helper()
 	v := s.order(orderNo)
-	if _, err := s.Pay(context.Background(), engine.Payment{OrderNo: orderNo, ID: id, Amount: v.Amount, Currency: v.Currency, PaidAt: at}); err != nil {
+	if _, err := s.Pay(context.Background(), engine.Payment{OrderNo: orderNo, ID: id, Amount: v.Amount,
+		Currency: v.Currency, PaidAt: at}); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -104,7 +110,8 @@ func (s *shop) Accounts(_ context.Context, keys []engine.AccountKey) ([]engine.A
 	return accounts, nil
 }
 
-func (s *shop) Takings(_ context.Context, from, to engine.Time, at engine.TakingsPlace) (page []engine.Account, next engine.TakingsPlace, more bool, err error) {
+func (s *shop) Takings(_ context.Context, from, to engine.Time, at engine.TakingsPlace) (page []engine.Account,
+	next engine.TakingsPlace, more bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last, done := s.state.Takings(1, at.Ordinal, from, to, 3, func(ref engine.OrderRef) {
@@ -132,7 +139,8 @@ func (s *shop) Pay(_ context.Context, p engine.Payment) (r engine.Receipt, err e
 		return r, engine.ErrOutcomeUnknown
 	}
 	ref, _ := s.state.FindOrder(p.OrderNo)
-	e := s.do(engine.Command{Kind: engine.CmdPayOrder, Order: ref, Amount: p.Amount, Currency: p.Currency, PaymentID: p.ID, PaidAt: p.PaidAt, OrderNo: p.OrderNo, Transaction: p.Transaction})
+	e := s.do(engine.Command{Kind: engine.CmdPayOrder, Order: ref, Amount: p.Amount, Currency: p.Currency,
+		PaymentID: p.ID, PaidAt: p.PaidAt, OrderNo: p.OrderNo, Transaction: p.Transaction})
 	switch e.Kind {
 	case engine.CommandRefused:
 		return r, &engine.Refusal{Reason: e.Reason, State: e.State}
@@ -150,7 +158,8 @@ func (s *shop) Pay(_ context.Context, p engine.Payment) (r engine.Receipt, err e
 func (s *shop) ConfirmRefund(_ context.Context, no engine.RefundNo, reference string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.do(engine.Command{Kind: engine.CmdConfirmRefund, Refund: no, Note: reference}); e.Kind == engine.CommandRefused {
+	if e := s.do(engine.Command{Kind: engine.CmdConfirmRefund, Refund: no,
+		Note: reference}); e.Kind == engine.CommandRefused {
 		return &engine.Refusal{Reason: e.Reason}
 	}
 	return nil
@@ -160,11 +169,13 @@ func (s *shop) ConfirmRefund(_ context.Context, no engine.RefundNo, reference st
 type book struct{ rows []statement.Row }
 
 func (b *book) took(orderNo, id string, amount int64, at engine.Time) {
-	b.rows = append(b.rows, statement.Row{Kind: statement.Payment, PaymentID: id, OrderNo: orderNo, Amount: amount, Currency: "CNY", At: at})
+	b.rows = append(b.rows, statement.Row{Kind: statement.Payment, PaymentID: id, OrderNo: orderNo, Amount: amount,
+		Currency: "CNY", At: at})
 }
 
 func (b *book) gaveBack(orderNo, id string, amount int64, at engine.Time) {
-	b.rows = append(b.rows, statement.Row{Kind: statement.Refund, PaymentID: id, OrderNo: orderNo, Amount: amount, Currency: "CNY", At: at})
+	b.rows = append(b.rows, statement.Row{Kind: statement.Refund, PaymentID: id, OrderNo: orderNo, Amount: amount,
+		Currency: "CNY", At: at})
 }
 
 func (b *book) text(format statement.Format) string {
@@ -178,14 +189,16 @@ func (b *book) text(format statement.Format) string {
 			fmt.Fprintf(&s, "%s,%s,%d,%s,%s,%s\n", r.PaymentID, r.OrderNo, r.Amount, r.Currency, r.Kind, at)
 			continue
 		}
-		line, _ := json.Marshal(map[string]any{"payment_id": r.PaymentID, "order_no": r.OrderNo, "amount": r.Amount, "currency": r.Currency, "kind": r.Kind.String(), "at": at})
+		line, _ := json.Marshal(map[string]any{"payment_id": r.PaymentID, "order_no": r.OrderNo, "amount": r.Amount,
+			"currency": r.Currency, "kind": r.Kind.String(), "at": at})
 		s.Write(append(line, '\n'))
 	}
 	return s.String()
 }
 
 // reconciled runs a statement, and gives the findings by kind besides.
-func reconciled(t testing.TB, s *shop, text string, change func(*reconcile.Options)) (*reconcile.Report, map[reconcile.Kind][]reconcile.Finding) {
+func reconciled(t testing.TB, s *shop, text string, change func(*reconcile.Options)) (*reconcile.Report,
+	map[reconcile.Kind][]reconcile.Finding) {
 	t.Helper()
 	o := reconcile.DefaultOptions()
 	o.Open = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil }

@@ -106,7 +106,8 @@ func (t *totals) into(r *Report) {
 	}
 	for _, list := range [...][]Total{r.Totals, r.Days, r.Sessions, r.Listings} {
 		slices.SortFunc(list, func(a, b Total) int {
-			return cmp.Or(cmp.Compare(a.Day, b.Day), cmp.Compare(a.Session, b.Session), cmp.Compare(a.SKU, b.SKU), cmp.Compare(a.Currency, b.Currency))
+			return cmp.Or(cmp.Compare(a.Day, b.Day), cmp.Compare(a.Session, b.Session), cmp.Compare(a.SKU, b.SKU),
+				cmp.Compare(a.Currency, b.Currency))
 		})
 	}
 }

@@ -83,11 +83,14 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("risk service: %w", err)
 	}
-	c := &Client{cfg: cfg, now: time.Now, http: newHTTP(cfg), slots: make(chan struct{}, cfg.MaxInFlight), remembered: remembered}
+	c := &Client{cfg: cfg, now: time.Now, http: newHTTP(cfg), slots: make(chan struct{}, cfg.MaxInFlight),
+		remembered: remembered}
 	c.token.Store(&cfg.Token)
 	c.breaker = gobreaker.NewCircuitBreaker[Level](gobreaker.Settings{
 		MaxRequests: uint32(cfg.Breaker.Probes), Timeout: cfg.Breaker.OpenFor,
-		ReadyToTrip:   func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= uint32(cfg.Breaker.Failures) },
+		ReadyToTrip: func(counts gobreaker.Counts) bool {
+			return counts.ConsecutiveFailures >= uint32(cfg.Breaker.Failures)
+		},
 		OnStateChange: c.logBreaker,
 	})
 	return c, nil

@@ -54,7 +54,8 @@ func newClient(t *testing.T, cfg Config) *Client {
 }
 
 func (c *Counters) String() string {
-	return fmt.Sprintf("asked %d, answered %d, cached %d, down %d, open %d", c.Asked.Load(), c.Answered.Load(), c.Cached.Load(), c.Down.Load(), c.Open.Load())
+	return fmt.Sprintf("asked %d, answered %d, cached %d, down %d, open %d", c.Asked.Load(), c.Answered.Load(),
+		c.Cached.Load(), c.Down.Load(), c.Open.Load())
 }
 
 // eventually waits until done says yes, or fails the test.
@@ -75,7 +76,8 @@ func TestJudge(t *testing.T) {
 			url := serve(t, func(w http.ResponseWriter, r *http.Request, _ <-chan struct{}) {
 				body, _ := io.ReadAll(r.Body)
 				const want = `{"shopper":"ada","address":"203.0.113.5","session":"fans-day-10","sku":"mask-50"}`
-				if r.Method != "POST" || string(body) != want || r.Header.Get("Authorization") != "Bearer abc" || r.Header.Get("Content-Type") != "application/json" {
+				if r.Method != "POST" || string(body) != want || r.Header.Get("Authorization") != "Bearer abc" ||
+					r.Header.Get("Content-Type") != "application/json" {
 					t.Errorf("%s %s with %v", r.Method, body, r.Header)
 				}
 				_, _ = fmt.Fprintf(w, `{"level":%q,"score":0.5}`, level)
@@ -159,7 +161,10 @@ func TestBadServices(t *testing.T) {
 				}
 			}
 		}, false},
-		{"answers too long", func(w http.ResponseWriter, _ *http.Request, _ <-chan struct{}) { _, _ = io.WriteString(w, long) }, false},
+		{"answers too long", func(w http.ResponseWriter, _ *http.Request, _ <-chan struct{}) {
+			_,
+				_ = io.WriteString(w, long)
+		}, false},
 		{"says Level beside level", func(w http.ResponseWriter, _ *http.Request, _ <-chan struct{}) {
 			_, _ = io.WriteString(w, `{"level":"block","Level":"allow"}`)
 		}, false},
@@ -221,7 +226,10 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 		_, _ = io.WriteString(w, `{"level":"allow"}`)
 	})
 	for _, status := range []int{301, 302, 303, 307, 308} {
-		url := serve(t, func(w http.ResponseWriter, r *http.Request, _ <-chan struct{}) { http.Redirect(w, r, target, status) })
+		url := serve(t, func(w http.ResponseWriter, r *http.Request, _ <-chan struct{}) {
+			http.Redirect(w, r, target,
+				status)
+		})
 		c := newClient(t, Config{URL: url, Token: "secret", Timeout: patience, WhenDown: Challenge})
 		if got := c.Judge(t.Context(), ada); got != (Verdict{Challenge, FromConfig}) {
 			t.Errorf("status %d: the verdict is %v", status, got)
@@ -255,15 +263,20 @@ func TestProxyIsNotTaken(t *testing.T) {
 
 // TestTLS: a certificate that nobody vouches for is no service.
 func TestTLS(t *testing.T) {
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"level":"watch"}`) }))
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_,
+			_ = io.WriteString(w, `{"level":"watch"}`)
+	}))
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	t.Cleanup(server.Close)
-	if got := newClient(t, Config{URL: server.URL, Timeout: patience}).Judge(t.Context(), ada); got != (Verdict{Allow, FromConfig}) {
+	if got := newClient(t, Config{URL: server.URL, Timeout: patience}).Judge(t.Context(), ada); got != (Verdict{Allow,
+		FromConfig}) {
 		t.Errorf("from whom nobody vouches for: %v", got)
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
-	if got := newClient(t, Config{URL: server.URL, Timeout: patience, TLS: &tls.Config{RootCAs: roots}}).Judge(t.Context(), ada); got != (Verdict{Watch, FromService}) {
+	if got := newClient(t, Config{URL: server.URL, Timeout: patience,
+		TLS: &tls.Config{RootCAs: roots}}).Judge(t.Context(), ada); got != (Verdict{Watch, FromService}) {
 		t.Errorf("from whom we trust: %v", got)
 	}
 }
@@ -335,7 +348,8 @@ func TestMaxInFlight(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, `{"level":"watch"}`)
 	})
-	c := newClient(t, Config{URL: url, Timeout: patience, MaxInFlight: 2, WhenDown: Challenge, Breaker: Breaker{Failures: 1}})
+	c := newClient(t, Config{URL: url, Timeout: patience, MaxInFlight: 2, WhenDown: Challenge,
+		Breaker: Breaker{Failures: 1}})
 	var waiting sync.WaitGroup
 	for _, shopper := range []string{"ada", "bob"} {
 		waiting.Go(func() {
@@ -370,8 +384,9 @@ func TestBreakerOpens(t *testing.T) {
 		w.WriteHeader(500)
 	})
 	var logged lockedBuffer
-	c := newClient(t, Config{URL: url + "/?key=hidden", Timeout: patience, WhenDown: Block, Breaker: Breaker{Failures: 3, OpenFor: 5 * time.Minute},
-		Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+	c := newClient(t, Config{URL: url + "/?key=hidden", Timeout: patience, WhenDown: Block,
+		Breaker: Breaker{Failures: 3, OpenFor: 5 * time.Minute},
+		Logger:  slog.New(slog.NewTextHandler(&logged, nil))})
 	for i := range 10 {
 		if got := c.Judge(t.Context(), about(fmt.Sprint("shopper", i))); got != (Verdict{Block, FromConfig}) {
 			t.Errorf("the verdict is %v", got)
@@ -383,7 +398,8 @@ func TestBreakerOpens(t *testing.T) {
 	if got := c.counters.String(); got != "asked 3, answered 0, cached 0, down 3, open 7" {
 		t.Error(got)
 	}
-	if text := logged.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "status is 500") || strings.Contains(text, "hidden") {
+	if text := logged.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "status is 500") ||
+		strings.Contains(text, "hidden") {
 		t.Errorf("logged: %s", text)
 	}
 }
@@ -398,7 +414,8 @@ func TestBreakerCloses(t *testing.T) {
 		_, _ = io.WriteString(w, `{"level":"watch"}`)
 	})
 	var logged lockedBuffer
-	c := newClient(t, Config{URL: url, Timeout: patience, Breaker: Breaker{Failures: 1, OpenFor: 10 * time.Millisecond, Probes: 2},
+	c := newClient(t, Config{URL: url, Timeout: patience, Breaker: Breaker{Failures: 1, OpenFor: 10 * time.Millisecond,
+		Probes: 2},
 		Logger: slog.New(slog.NewTextHandler(&logged, nil))})
 	c.Judge(t.Context(), about("first"))
 	// It is tried again, and fails again, for as long as it is down.

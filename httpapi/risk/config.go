@@ -98,7 +98,8 @@ const maxTokenBytes = 4096
 
 func validateToken(token string) error {
 	if len(token) > maxTokenBytes || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return fmt.Errorf("%s has %d characters; it must have at most %d, all of printable ASCII without space", "Token", len(token), maxTokenBytes)
+		return fmt.Errorf("%s has %d characters; it must have at most %d, all of printable ASCII without space",
+			"Token", len(token), maxTokenBytes)
 	}
 	return nil
 }
@@ -116,7 +117,8 @@ func (c Config) Validate() error {
 		name               string
 		value, least, most time.Duration
 	}{
-		{"Timeout", c.Timeout, 10 * time.Millisecond, 5 * time.Second}, {"CacheTTL", c.CacheTTL, time.Second, time.Hour},
+		{"Timeout", c.Timeout, 10 * time.Millisecond, 5 * time.Second},
+		{"CacheTTL", c.CacheTTL, time.Second, time.Hour},
 		{"Breaker.OpenFor", c.Breaker.OpenFor, 10 * time.Millisecond, 5 * time.Minute},
 	} {
 		if d.value < d.least || d.value > d.most {

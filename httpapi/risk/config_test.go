@@ -15,16 +15,20 @@ func TestValidate(t *testing.T) {
 		}
 	}
 	err := Config{
-		URL: "ftp://risk.example", Token: "top secret\n", Timeout: time.Millisecond, WhenDown: Watch, CacheTTL: 2 * time.Hour, CacheSize: -1,
+		URL: "ftp://risk.example", Token: "top secret\n", Timeout: time.Millisecond, WhenDown: Watch,
+		CacheTTL: 2 * time.Hour, CacheSize: -1,
 		MaxInFlight: 20_000, Breaker: Breaker{Failures: 2000, OpenFor: time.Hour, Probes: -5},
 	}.Validate()
 	if err == nil {
 		t.Fatal("what is wrong is taken")
 	}
 	for _, want := range []string{
-		`URL is "ftp://risk.example"; it must be like https://`, "Token has 11 characters", "WhenDown is watch; it must be allow, challenge or block",
-		"Timeout is 1ms; it must be 10ms to 5s", "CacheTTL is 2h0m0s; it must be 1s to 1h0m0s", "CacheSize is -1; it must be 1 to 10000000",
-		"MaxInFlight is 20000; it must be 1 to 10000", "Breaker.Failures is 2000", "Breaker.OpenFor is 1h0m0s", "Breaker.Probes is -5",
+		`URL is "ftp://risk.example"; it must be like https://`, "Token has 11 characters",
+		"WhenDown is watch; it must be allow, challenge or block",
+		"Timeout is 1ms; it must be 10ms to 5s", "CacheTTL is 2h0m0s; it must be 1s to 1h0m0s",
+		"CacheSize is -1; it must be 1 to 10000000",
+		"MaxInFlight is 20000; it must be 1 to 10000", "Breaker.Failures is 2000", "Breaker.OpenFor is 1h0m0s",
+		"Breaker.Probes is -5",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not say %q", err, want)
@@ -33,7 +37,8 @@ func TestValidate(t *testing.T) {
 	if strings.Contains(err.Error(), "secret") {
 		t.Errorf("%q shows the token", err)
 	}
-	for _, url := range []string{"", "risk.example", "https://", "https://ops:word@risk.example", "https://risk.example/#top", "https://risk.example:port", "http://a b:c\x00"} {
+	for _, url := range []string{"", "risk.example", "https://", "https://ops:word@risk.example",
+		"https://risk.example/#top", "https://risk.example:port", "http://a b:c\x00"} {
 		err := Config{URL: url}.Validate()
 		if err == nil || strings.Contains(err.Error(), "word") {
 			t.Errorf("%q: %v", url, err)
@@ -60,7 +65,8 @@ func TestLevels(t *testing.T) {
 
 // FuzzAnswer: whatever is taken names its level, whole.
 func FuzzAnswer(f *testing.F) {
-	for _, said := range []string{`{"level":"allow"}`, `{"level":"block","level":"watch"}`, `{"level":1}`, `null`, "", "{\"Level\":\"watch\"}\n", strings.Repeat("[", 4096)} {
+	for _, said := range []string{`{"level":"allow"}`, `{"level":"block","level":"watch"}`, `{"level":1}`, `null`, "",
+		"{\"Level\":\"watch\"}\n", strings.Repeat("[", 4096)} {
 		f.Add([]byte(said))
 	}
 	f.Fuzz(func(t *testing.T, said []byte) {

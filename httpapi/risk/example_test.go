@@ -23,7 +23,8 @@ func ExampleClient_Judge() {
 		return
 	}
 	defer client.Close()
-	question := risk.Question{Shopper: "ada", Address: netip.MustParseAddr("203.0.113.5"), Session: "fans-day-10", SKU: "mask-50"}
+	question := risk.Question{Shopper: "ada", Address: netip.MustParseAddr("203.0.113.5"), Session: "fans-day-10",
+		SKU: "mask-50"}
 	for range 2 {
 		verdict := client.Judge(context.Background(), question)
 		fmt.Println(verdict.Level, "from", verdict.Source)

@@ -27,7 +27,8 @@ type request struct {
 
 // exchange puts one question to the service and reads its answer.
 func (c *Client) exchange(ctx context.Context, q Question) (Level, error) {
-	body, err := json.Marshal(request{Shopper: q.Shopper, Address: q.Address.String(), Session: q.Session, SKU: q.SKU, Phone: q.Phone})
+	body, err := json.Marshal(request{Shopper: q.Shopper, Address: q.Address.String(), Session: q.Session, SKU: q.SKU,
+		Phone: q.Phone})
 	if err != nil {
 		return 0, fmt.Errorf("write the question: %w", err)
 	}

@@ -264,7 +264,8 @@ func (r *reading) row(no int, id, word string) {
 		r.wrong(no, "%s", wrong)
 		return
 	}
-	if prefix, err := netip.ParsePrefix(id); r.Kind == engine.RosterRiskIP && err == nil && level > engine.LevelListed && r.list.broad == "" &&
+	if prefix, err := netip.ParsePrefix(id); r.Kind == engine.RosterRiskIP && err == nil &&
+		level > engine.LevelListed && r.list.broad == "" &&
 		(prefix.Bits() < 8 || prefix.Addr().Is6() && prefix.Bits() < 32) {
 		r.list.broad = id
 	}
@@ -321,8 +322,8 @@ func (r *reading) namesColumns(no int, line ...string) bool {
 		}
 	}
 	if names > 0 {
-		r.wrong(no, `%q looks like the names of columns; leave that line out, or send CSV whose first line begins with id. `+
-			`If it is meant, send it as an object: {"id":"…"}`, clip(strings.Join(line, ",")))
+		r.wrong(no, `%q looks like the names of columns; leave that line out, or send CSV whose first line begins `+
+			`with id. If it is meant, send it as an object: {"id":"…"}`, clip(strings.Join(line, ",")))
 	}
 	return names > 0
 }

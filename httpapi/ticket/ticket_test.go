@@ -43,7 +43,8 @@ func TestCheck(t *testing.T) {
 		err              error
 	}{
 		{"good", good, "ada", string(masks), noon, 7, nil},
-		{"a millisecond before its expiry", good, "ada", string(masks), noon.Add(time.Minute - time.Millisecond), 7, nil},
+		{"a millisecond before its expiry", good, "ada", string(masks), noon.Add(time.Minute - time.Millisecond), 7,
+			nil},
 		{"at its expiry", good, "ada", string(masks), noon.Add(time.Minute), 0, ErrExpired},
 		{"years later", good, "ada", string(masks), noon.AddDate(50, 0, 0), 0, ErrExpired},
 		{"another shopper's", good, "bob", string(masks), noon, 0, ErrForged},
@@ -63,7 +64,8 @@ func TestCheck(t *testing.T) {
 		{"empty", nil, "ada", string(masks), noon, 0, ErrMalformed},
 		{"huge", bytes.Repeat([]byte("A"), 1<<20), "ada", string(masks), noon, 0, ErrMalformed},
 		{"all A", bytes.Repeat([]byte("A"), EncodedBytes), "ada", string(masks), noon, 0, ErrMalformed},
-		{"under another secret", newKeys(t, secret2).Issue(nil, ada, masks, 7, noon.Add(time.Minute)), "ada", string(masks), noon, 0, ErrForged},
+		{"under another secret", newKeys(t, secret2).Issue(nil, ada, masks, 7, noon.Add(time.Minute)),
+			"ada", string(masks), noon, 0, ErrForged},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			id, err := k.Check(c.ticket, []byte(c.shopper), []byte(c.listing), c.now)

@@ -52,7 +52,8 @@ func TestReportsAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	list, _, err := s.Reports(t.Context())
-	if err != nil || len(list) != mostReports || list[0].ID != last || list[0].Kept != 1 || list[mostReports-1].ID != name(1) {
+	if err != nil || len(list) != mostReports || list[0].ID != last || list[0].Kept != 1 ||
+		list[mostReports-1].ID != name(1) {
 		t.Fatalf("%d reports, %v", len(list), err)
 	}
 	if _, _, err := s.here(name(0)); !errors.Is(err, ErrNoReport) {
@@ -63,7 +64,8 @@ func TestReportsAreBounded(t *testing.T) {
 	} else {
 		f.Close()
 	}
-	for file, want := range map[string]bool{"20000101T000000.000Z-damaged" + reportSuffix: true, "20000101T000000.000Z-newer" + reportSuffix: true, "statement-1" + partSuffix: false} {
+	for file, want := range map[string]bool{"20000101T000000.000Z-damaged" + reportSuffix: true,
+		"20000101T000000.000Z-newer" + reportSuffix: true, "statement-1" + partSuffix: false} {
 		if _, err := os.Stat(filepath.Join(s.Dir(), file)); (err == nil) != want {
 			t.Errorf("%s: %v", file, err)
 		}
@@ -86,7 +88,8 @@ func (h *heldReports) Others() (ids []string) {
 	return ids
 }
 
-func (h *heldReports) AskReports(_ context.Context, node string, q engine.ReportsRequest, _ time.Duration) (engine.ReportsPage, error) {
+func (h *heldReports) AskReports(_ context.Context, node string, q engine.ReportsRequest,
+	_ time.Duration) (engine.ReportsPage, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p, err := h.nodes[node].GiveReports(q)
@@ -116,7 +119,8 @@ func reportElsewhere(t *testing.T, id string, n int) *Archive {
 		t.Fatal(err)
 	}
 	for i := range n {
-		if err := w.Finding(&reconcile.Finding{Line: int64(i), Kind: reconcile.UnknownOrder, Open: true, Says: strings.Repeat("x", 200)}); err != nil {
+		if err := w.Finding(&reconcile.Finding{Line: int64(i), Kind: reconcile.UnknownOrder, Open: true,
+			Says: strings.Repeat("x", 200)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -160,8 +164,10 @@ func TestCopiesOfReports(t *testing.T) {
 		fault func(h *heldReports) func(node string, q engine.ReportsRequest, p *engine.ReportsPage) error
 		comes bool
 	}{
-		"as it is": {func(*heldReports) func(string, engine.ReportsRequest, *engine.ReportsPage) error { return nil }, true},
-		"a piece lost on the way": {func(h *heldReports) func(string, engine.ReportsRequest, *engine.ReportsPage) error {
+		"as it is": {func(*heldReports) func(string, engine.ReportsRequest, *engine.ReportsPage) error { return nil },
+			true},
+		"a piece lost on the way": {func(h *heldReports) func(string, engine.ReportsRequest,
+			*engine.ReportsPage) error {
 			return func(_ string, q engine.ReportsRequest, _ *engine.ReportsPage) error {
 				if q.ID != "" && h.asked == 2 {
 					return engine.ErrOutcomeUnknown
@@ -169,7 +175,8 @@ func TestCopiesOfReports(t *testing.T) {
 				return nil
 			}
 		}, true},
-		"one node that gives it up": {func(*heldReports) func(string, engine.ReportsRequest, *engine.ReportsPage) error {
+		"one node that gives it up": {func(*heldReports) func(string, engine.ReportsRequest,
+			*engine.ReportsPage) error {
 			return func(node string, q engine.ReportsRequest, p *engine.ReportsPage) error {
 				if node == "a2" && q.From > 0 {
 					p.Piece = nil
@@ -177,7 +184,8 @@ func TestCopiesOfReports(t *testing.T) {
 				return nil
 			}
 		}, true},
-		"findings that were changed": {func(*heldReports) func(string, engine.ReportsRequest, *engine.ReportsPage) error {
+		"findings that were changed": {func(*heldReports) func(string, engine.ReportsRequest,
+			*engine.ReportsPage) error {
 			return func(_ string, q engine.ReportsRequest, p *engine.ReportsPage) error {
 				if q.Findings {
 					p.Piece = bytes.ReplaceAll(p.Piece, []byte("order_unknown"), []byte("order_unknowm"))
@@ -222,7 +230,8 @@ func TestCopiesOfReports(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got, err := io.ReadAll(findings.from); err != nil || !bytes.Equal(got, want) || len(want) <= engine.MaxReportPieceBytes || here(r) {
+				if got, err := io.ReadAll(findings.from); err != nil || !bytes.Equal(got, want) ||
+					len(want) <= engine.MaxReportPieceBytes || here(r) {
 					t.Errorf("%d bytes of findings, want %d: %v", len(got), len(want), err)
 				}
 			}
@@ -237,7 +246,8 @@ func TestCopiesOfReports(t *testing.T) {
 				}
 				return
 			}
-			if got, want := filesOf(t, r, heldID), filesOf(t, good, heldID); !bytes.Equal(got[0], want[0]) || !bytes.Equal(got[1], want[1]) {
+			if got, want := filesOf(t, r, heldID), filesOf(t, good, heldID); !bytes.Equal(got[0], want[0]) ||
+				!bytes.Equal(got[1], want[1]) {
 				t.Error("the copy differs")
 			}
 			before := h.asked
@@ -293,14 +303,16 @@ func TestCopiesAreBounded(t *testing.T) {
 		findings.Close()
 	}
 	damaged.copyLacking(t.Context())
-	if got, want := filesOf(t, damaged, heldID), filesOf(t, h.nodes["a2"], heldID); !bytes.Equal(got[0], want[0]) || !bytes.Equal(got[1], want[1]) {
+	if got, want := filesOf(t, damaged, heldID), filesOf(t, h.nodes["a2"], heldID); !bytes.Equal(got[0], want[0]) ||
+		!bytes.Equal(got[1], want[1]) {
 		t.Error("the damaged report did not come anew")
 	}
 	h.mu.Lock()
 	h.fault = func(string, engine.ReportsRequest, *engine.ReportsPage) error { return errors.New("not now") }
 	h.mu.Unlock()
 	var unsure *NoReportError
-	if _, _, err := damaged.Report(t.Context(), name(0)); !errors.As(err, &unsure) || !errors.Is(err, ErrNoReport) || unsure.Silent[0] != (SilentNode{Node: "a2", Error: "not now"}) {
+	if _, _, err := damaged.Report(t.Context(), name(0)); !errors.As(err, &unsure) || !errors.Is(err, ErrNoReport) ||
+		unsure.Silent[0] != (SilentNode{Node: "a2", Error: "not now"}) {
 		t.Errorf("a node that can't be asked: %v", err)
 	}
 }

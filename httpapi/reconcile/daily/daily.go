@@ -84,8 +84,9 @@ func CheckURL(text string) error {
 
 // filledURL names the period that a statement is fetched for.
 func filledURL(u string, from, to time.Time) string {
-	return strings.NewReplacer("{date}", from.Format(time.DateOnly),
-		"{from}", url.QueryEscape(from.Format(time.RFC3339)), "{to}", url.QueryEscape(to.Format(time.RFC3339))).Replace(u)
+	moment := func(t time.Time) string { return url.QueryEscape(t.Format(time.RFC3339)) }
+	fill := strings.NewReplacer("{date}", from.Format(time.DateOnly), "{from}", moment(from), "{to}", moment(to))
+	return fill.Replace(u)
 }
 
 // Daily fetches and reconciles. Its methods are for one goroutine, but for Alarms.
@@ -121,14 +122,14 @@ func New(cfg Config) (*Daily, error) {
 	d := &Daily{cfg: cfg, at: at, seen: map[string]look{}, had: map[string]bool{}, lacking: map[string]*lack{}}
 	d.failures = prometheus.NewCounter(prometheus.CounterOpts{Name: "doorbuster_reconciliation_fetch_failures_total",
 		Help: "Times that the statement of a day, or the folder of statements, could not be had."})
-	cfg.Registerer.MustRegister(d.failures, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_reconciliation_days_lacking",
+	days := prometheus.GaugeOpts{Name: "doorbuster_reconciliation_days_lacking",
 		Help: "ALARM (statement_lacking) if over 0: days whose statement was due and could not be had so far, on the " +
-			"leader; 0 elsewhere."},
-		func() float64 {
-			d.mu.Lock()
-			defer d.mu.Unlock()
-			return float64(len(d.lacking))
-		}))
+			"leader; 0 elsewhere."}
+	cfg.Registerer.MustRegister(d.failures, prometheus.NewGaugeFunc(days, func() float64 {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return float64(len(d.lacking))
+	}))
 	// No redirects: what is signed is for that address alone.
 	d.client = &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -354,8 +355,8 @@ func (d *Daily) Alarms() (alarms []engine.Alarm) {
 		l := d.lacking[day]
 		alarms = append(alarms, engine.Alarm{Name: engine.AlarmStatementLacking, About: day, Since: l.since,
 			Detail: "The statement of " + day + " could not be had: " + l.why + ".",
-			Advice: "It is asked for again by " + l.again.UTC().Format(time.RFC3339) + ". Check reconcile.url and the " +
-				"cashier, or reconcile the statement by hand."})
+			Advice: "It is asked for again by " + l.again.UTC().Format(time.RFC3339) +
+				". Check reconcile.url and the cashier, or reconcile the statement by hand."})
 	}
 	if d.folder != nil {
 		alarms = append(alarms, engine.Alarm{Name: engine.AlarmStatementFolder, Since: d.folder.since,

@@ -125,7 +125,8 @@ func TestLackingStatementsAreSeenAndCaughtUp(t *testing.T) {
 			}))
 			defer cashier.Close()
 			cfg := config(t)
-			cfg.URL = strings.Replace(cashier.URL, "http://", "http://shop:pass-word@", 1) + "/statement?day={date}&token=secret-token"
+			cfg.URL = strings.Replace(cashier.URL, "http://", "http://shop:pass-word@", 1) +
+				"/statement?day={date}&token=secret-token"
 			good := cfg.URL
 			if status == 0 {
 				cfg.URL = "http://shop:pass-word@127.0.0.1:1/statement?day={date}&token=secret-token"
@@ -136,12 +137,16 @@ func TestLackingStatementsAreSeenAndCaughtUp(t *testing.T) {
 				f.clock = f.clock.Add(time.Hour)
 			}
 			alarms := f.Alarms()
-			if len(alarms) != 4 || f.metric("days_lacking") != 4 || f.metric("fetch_failures_total") < 8 || !strings.Contains(f.log.String(), "ALARM") {
-				t.Errorf("alarms %+v, lacking %v, failures %v", alarms, f.metric("days_lacking"), f.metric("fetch_failures_total"))
-			} else if a := alarms[0]; a.Name != "statement_lacking" || !strings.Contains(a.Detail, "2026-09-19") || !a.Since.Equal(time.Date(2026, 9, 20, 4, 30, 0, 0, time.UTC)) || a.Advice == "" {
+			if len(alarms) != 4 || f.metric("days_lacking") != 4 || f.metric("fetch_failures_total") < 8 ||
+				!strings.Contains(f.log.String(), "ALARM") {
+				t.Errorf("alarms %+v, lacking %v, failures %v", alarms, f.metric("days_lacking"),
+					f.metric("fetch_failures_total"))
+			} else if a := alarms[0]; a.Name != "statement_lacking" || !strings.Contains(a.Detail, "2026-09-19") ||
+				!a.Since.Equal(time.Date(2026, 9, 20, 4, 30, 0, 0, time.UTC)) || a.Advice == "" {
 				t.Errorf("%+v", a)
 			}
-			if said := f.log.String() + fmt.Sprint(alarms); strings.Contains(said, "secret-token") || strings.Contains(said, "pass-word") || !strings.Contains(said, "/statement") {
+			if said := f.log.String() + fmt.Sprint(alarms); strings.Contains(said, "secret-token") ||
+				strings.Contains(said, "pass-word") || !strings.Contains(said, "/statement") {
 				t.Errorf("it tells secrets, or not which URL: %s", said)
 			}
 			f.leads = false
@@ -154,7 +159,8 @@ func TestLackingStatementsAreSeenAndCaughtUp(t *testing.T) {
 			f.again(cfg)
 			f.look(t.Context())
 			f.look(t.Context())
-			if got := strings.Join(asked, " "); got != "2026-09-19 2026-09-20 2026-09-21 2026-09-22 2026-09-23" || len(f.desk.taken) != 5 {
+			if got := strings.Join(asked, " "); got != "2026-09-19 2026-09-20 2026-09-21 2026-09-22 2026-09-23" ||
+				len(f.desk.taken) != 5 {
 				t.Errorf("caught up: %s", got)
 			}
 			if len(f.Alarms()) != 0 || f.metric("days_lacking") != 0 {
@@ -193,9 +199,12 @@ func TestStatementDaysBeginWhenClocksSay(t *testing.T) {
 		now      time.Time
 		from, to string
 	}{
-		{"America/Santiago", time.Date(2026, 9, 7, 12, 0, 0, 0, time.UTC), "2026-09-06T01:00:00-03:00", "2026-09-07T00:00:00-03:00"},
-		{"America/Santiago", time.Date(2026, 9, 6, 12, 0, 0, 0, time.UTC), "2026-09-05T00:00:00-04:00", "2026-09-06T01:00:00-03:00"},
-		{"America/Havana", time.Date(2026, 3, 9, 12, 0, 0, 0, time.UTC), "2026-03-08T01:00:00-04:00", "2026-03-09T00:00:00-04:00"},
+		{"America/Santiago", time.Date(2026, 9, 7, 12, 0, 0, 0, time.UTC), "2026-09-06T01:00:00-03:00",
+			"2026-09-07T00:00:00-03:00"},
+		{"America/Santiago", time.Date(2026, 9, 6, 12, 0, 0, 0, time.UTC), "2026-09-05T00:00:00-04:00",
+			"2026-09-06T01:00:00-03:00"},
+		{"America/Havana", time.Date(2026, 3, 9, 12, 0, 0, 0, time.UTC), "2026-03-08T01:00:00-04:00",
+			"2026-03-09T00:00:00-04:00"},
 	} {
 		asked := ""
 		cashier := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -304,7 +313,8 @@ func TestDailyURL(t *testing.T) {
 	d.clock = d.clock.Add(firstWait)
 	d.look(t.Context())
 	d.look(t.Context())
-	if len(desk.taken) != 1 || desk.texts[0] != statementHeader || len(asked) != 2 || asked[1] != "2026-09-20T00:00:00+08:00 v1=" {
+	if len(desk.taken) != 1 || desk.texts[0] != statementHeader || len(asked) != 2 ||
+		asked[1] != "2026-09-20T00:00:00+08:00 v1=" {
 		t.Fatalf("%+v, asked %q", desk.taken, asked)
 	}
 	if q := desk.taken[0]; q.To-q.From != 24*3600*1000 || q.Name != "statement of 2026-09-20" {

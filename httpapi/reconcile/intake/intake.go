@@ -81,15 +81,17 @@ func New(cfg Config) *Service {
 	s.ranAt = prometheus.NewGauge(prometheus.GaugeOpts{Name: "doorbuster_reconciliation_last_run_seconds",
 		Help: "When the last statement was run here, in seconds since 1970."})
 	s.failed = prometheus.NewCounter(prometheus.CounterOpts{Name: "doorbuster_reconciliation_failed_total",
-		Help: "ALARM (reconciliation_failed) if it grows: statements that could not be taken, or whose run did not come " +
-			"to its end."})
+		Help: "ALARM (reconciliation_failed) if it grows: statements that could not be taken, or whose run did not " +
+			"come to its end."})
 	cfg.Registerer.MustRegister(s.booked, s.ranAt, s.failed,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_reconciliation_open",
-			Help: "ALARM (reconciliation_open) if over 0: differences between the cashier's accounts and ours, of all " +
-				"reports that are kept, that nothing has settled and nobody has set aside; on the leader, 0 elsewhere."},
+			Help: "ALARM (reconciliation_open) if over 0: differences between the cashier's accounts and ours, of " +
+				"all reports that are kept, that nothing has settled and nobody has set aside; on the leader, 0 " +
+				"elsewhere."},
 			func() float64 { open, _ := s.open(); return float64(open) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "doorbuster_reconciliation_reports_not_copied",
-			Help: "ALARM (reports_not_copied) if it stays over 0: reports of other nodes that this node could not copy."},
+			Help: "ALARM (reports_not_copied) if it stays over 0: reports of other nodes that this node could not " +
+				"copy."},
 			func() float64 { return float64(s.NotCopied()) }))
 	return s
 }

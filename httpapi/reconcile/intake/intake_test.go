@@ -85,7 +85,8 @@ func TestCloseWaitsForStatements(t *testing.T) {
 		t.Error(err)
 	}
 	<-closed
-	if _, err := r.Reconcile(t.Context(), strings.NewReader(statementHeader), Request{}); !errors.Is(err, context.Canceled) {
+	if _, err := r.Reconcile(t.Context(), strings.NewReader(statementHeader), Request{}); !errors.Is(err,
+		context.Canceled) {
 		t.Errorf("behind the end: %v", err)
 	}
 }

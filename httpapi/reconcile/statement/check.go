@@ -110,7 +110,8 @@ func Check(ctx context.Context, from io.Reader, filter *Filter, heard func(rows 
 			continue
 		}
 		if total > math.MaxInt64-row.Amount {
-			bad.add(Problem{row.Line, fmt.Sprintf("with this line the amounts come to more than %d", int64(math.MaxInt64))})
+			bad.add(Problem{row.Line, fmt.Sprintf("with this line the amounts come to more than %d",
+				int64(math.MaxInt64))})
 			return nil, &bad
 		}
 		total += row.Amount
@@ -160,7 +161,8 @@ func (s *sightings) add(row *Row) {
 	if len(*shard) == cap(*shard) {
 		*shard = slices.Grow(*shard, max(16, len(*shard)/3))
 	}
-	*shard = append(*shard, sighting{uint32(a >> 32), uint32(a), uint32(b), uint32(says >> 32), uint32(says), uint32(row.Line)})
+	*shard = append(*shard, sighting{uint32(a >> 32), uint32(a), uint32(b), uint32(says >> 32), uint32(says),
+		uint32(row.Line)})
 }
 
 // rowCounts are numbers of rows.
@@ -173,7 +175,8 @@ func (s *sightings) resolve(bad *Malformed) (repeated []pair, n rowCounts) {
 	for i := range s.shards {
 		shard := s.shards[i]
 		slices.SortFunc(shard, func(a, b sighting) int {
-			return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1]), cmp.Compare(a[2], b[2]), cmp.Compare(a[5], b[5]))
+			return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1]), cmp.Compare(a[2], b[2]),
+				cmp.Compare(a[5], b[5]))
 		})
 		first := 0
 		for j := 1; j < len(shard); j++ {
@@ -204,7 +207,8 @@ func (s *sightings) resolve(bad *Malformed) (repeated []pair, n rowCounts) {
 			bad.More += int64(len(against) - i)
 			break
 		}
-		bad.add(Problem{int64(p.line), fmt.Sprintf("it says of its %s something else than line %d", p.what(), p.earlier)})
+		bad.add(Problem{int64(p.line), fmt.Sprintf("it says of its %s something else than line %d", p.what(),
+			p.earlier)})
 	}
 	slices.SortStableFunc(bad.Problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
 	return repeated, n

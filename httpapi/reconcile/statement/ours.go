@@ -36,7 +36,8 @@ func (f Filter) Validate() error {
 		}
 		for i, v := range list.values {
 			if (v == "" || len(v) > maxFilterBytes) && slices.Index(list.values, v) == i { // said once
-				errs = append(errs, fmt.Errorf("among the %s, %s has not 1 to %d bytes", list.what, quoted(v), maxFilterBytes))
+				errs = append(errs, fmt.Errorf("among the %s, %s has not 1 to %d bytes", list.what, quoted(v),
+					maxFilterBytes))
 			}
 		}
 	}
@@ -48,7 +49,8 @@ func (f Filter) Validate() error {
 
 // foreignKinds are what statements tell of besides payments of orders and refunds:
 // nothing that the shop has in its books.
-var foreignKinds = []string{"payout", "fee", "dispute", "chargeback", "adjustment", "transfer", "interest", "tax", "reserve", "withdrawal", "total"}
+var foreignKinds = []string{"payout", "fee", "dispute", "chargeback", "adjustment", "transfer", "interest", "tax",
+	"reserve", "withdrawal", "total"}
 
 // totals are what the first cell of a line of sums begins with.
 var totals = []string{"total", "subtotal", "sum", "grand total", "合计", "总", "小计"}
@@ -67,7 +69,8 @@ func (f *Filter) notOurs(v *[columns]string) (why string) {
 			return "order number with " + prefix + " (left out as asked)"
 		}
 	}
-	known := strings.EqualFold(strings.TrimSpace(kind), Payment.String()) || strings.EqualFold(strings.TrimSpace(kind), Refund.String())
+	trimmed := strings.TrimSpace(kind)
+	known := strings.EqualFold(trimmed, Payment.String()) || strings.EqualFold(trimmed, Refund.String())
 	switch {
 	case slices.Contains(foreignKinds, strings.ToLower(kind)):
 		return "kind " + strings.ToLower(kind)

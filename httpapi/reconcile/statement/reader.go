@@ -105,15 +105,18 @@ func foreign(head []byte) string {
 	for _, known := range [...]struct{ begins, what string }{
 		{"\xff\xfe\x00\x00", "it is written in UTF-32"}, {"\x00\x00\xfe\xff", "it is written in UTF-32"},
 		{"\xff\xfe", "it is written in UTF-16"}, {"\xfe\xff", "it is written in UTF-16"},
-		{"\x1f\x8b", "it is compressed with gzip"}, {"\x28\xb5\x2f\xfd", "it is compressed with zstd"}, {"BZh", "it is compressed with bzip2"},
-		{"PK\x03\x04", "it is a zip archive or a workbook"}, {"%PDF", "it is a PDF"}, {"\xd0\xcf\x11\xe0", "it is a workbook"},
+		{"\x1f\x8b", "it is compressed with gzip"}, {"\x28\xb5\x2f\xfd", "it is compressed with zstd"},
+		{"BZh", "it is compressed with bzip2"},
+		{"PK\x03\x04", "it is a zip archive or a workbook"}, {"%PDF", "it is a PDF"},
+		{"\xd0\xcf\x11\xe0", "it is a workbook"},
 	} {
 		if bytes.HasPrefix(head, []byte(known.begins)) {
 			return known.what + "; a statement is CSV or NDJSON, plain text in UTF-8"
 		}
 	}
 	if bytes.IndexByte(head, 0) >= 0 {
-		return "it has zero bytes: it is written in UTF-16, or is no text; a statement is CSV or NDJSON, plain text in UTF-8"
+		return "it has zero bytes: it is written in UTF-16, or is no text; a statement is CSV or NDJSON, plain text " +
+			"in UTF-8"
 	}
 	return ""
 }
@@ -135,7 +138,8 @@ func (r *Reader) nextLine() ([]byte, error) {
 	}
 	r.line++
 	if r.line > MaxLines {
-		return nil, &Malformed{Problems: []Problem{{r.line, fmt.Sprintf("a statement has at most %d lines; split it, by day for instance", MaxLines)}}}
+		return nil, &Malformed{Problems: []Problem{{r.line,
+			fmt.Sprintf("a statement has at most %d lines; split it, by day for instance", MaxLines)}}}
 	}
 	switch {
 	case err == bufio.ErrBufferFull:
@@ -163,7 +167,8 @@ func (r *Reader) nextLine() ([]byte, error) {
 			}
 			at, rest = at+n, rest[n:]
 		}
-		return nil, r.wrong("byte %d (0x%02x) is not UTF-8; if the file is in GB 18030 or another encoding, convert it: iconv -f GB18030 -t UTF-8", at+1, line[at])
+		return nil, r.wrong("byte %d (0x%02x) is not UTF-8; if the file is in GB 18030 or another encoding, convert "+
+			"it: iconv -f GB18030 -t UTF-8", at+1, line[at])
 	}
 	if i := bytes.IndexFunc(line, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }); i >= 0 {
 		return nil, r.wrong("byte %d is a control character (0x%02x)", i+1, line[i])
@@ -173,7 +178,8 @@ func (r *Reader) nextLine() ([]byte, error) {
 
 // readHeader finds the columns, or says what is wrong with the header.
 func (r *Reader) readHeader(line string) string {
-	const wanted = "a statement begins with the header payment_id,order_no,amount,currency,kind,at (and transaction_id and refund_id, if they are known), in any order, or is NDJSON"
+	const wanted = "a statement begins with the header payment_id,order_no,amount,currency,kind,at (and " +
+		"transaction_id and refund_id, if they are known), in any order, or is NDJSON"
 	var wrong string
 	if r.cells, wrong = splitCSV(r.cells[:0], line); wrong != "" {
 		return "the header can't be read: " + wrong + "; " + wanted
@@ -313,7 +319,8 @@ func members(line []byte, v *[columns]string) (wrong string) {
 	if wrong := input.Object(line, &object, false); wrong != "" {
 		return wrong
 	}
-	for i, raw := range [columns]json.RawMessage{object.PaymentID, object.OrderNo, object.Amount, object.Currency, object.Kind, object.At, object.Transaction, object.Refund} {
+	for i, raw := range [columns]json.RawMessage{object.PaymentID, object.OrderNo, object.Amount, object.Currency,
+		object.Kind, object.At, object.Transaction, object.Refund} {
 		switch {
 		case len(raw) == 0 || string(raw) == "null":
 		case raw[0] == '"':

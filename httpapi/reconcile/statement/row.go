@@ -61,7 +61,8 @@ const (
 	columns
 )
 
-var columnNames = [columns]string{"payment_id", "order_no", "amount", "currency", "kind", "at", "transaction_id", "refund_id"}
+var columnNames = [columns]string{"payment_id", "order_no", "amount", "currency", "kind", "at", "transaction_id",
+	"refund_id"}
 
 // maxAmount is what one order can come to at most.
 const maxAmount = engine.MaxPrice * engine.MaxQuantity
@@ -87,15 +88,19 @@ func quoted(v string) string {
 func (r *Row) fill(v *[columns]string) (wrong string) {
 	switch {
 	case !engine.ValidKey(v[colPayment]):
-		return fmt.Sprintf("the payment_id %s has not 1 to %d printable ASCII characters without a space", quoted(v[colPayment]), engine.MaxKeyBytes)
+		return fmt.Sprintf("the payment_id %s has not 1 to %d printable ASCII characters without a space",
+			quoted(v[colPayment]), engine.MaxKeyBytes)
 	case !engine.ValidOrderNo(strings.ToUpper(v[colOrder])): // as orders are found
-		return fmt.Sprintf("the order_no %s is no order number of ours; rows of another channel can be left out by what their numbers begin with (--order-prefix)", quoted(v[colOrder]))
+		return fmt.Sprintf("the order_no %s is no order number of ours; rows of another channel can be left out by "+
+			"what their numbers begin with (--order-prefix)", quoted(v[colOrder]))
 	case !currency(v[colCurrency]):
 		return fmt.Sprintf("the currency %s is no ISO 4217 code of three capital letters", quoted(v[colCurrency]))
 	case v[colRefund] != "" && !engine.ValidKey(v[colRefund]):
-		return fmt.Sprintf("the refund_id %s has not 1 to %d printable ASCII characters without a space", quoted(v[colRefund]), engine.MaxKeyBytes)
+		return fmt.Sprintf("the refund_id %s has not 1 to %d printable ASCII characters without a space",
+			quoted(v[colRefund]), engine.MaxKeyBytes)
 	case len(v[colTransaction]) > engine.MaxIDBytes || v[colTransaction] != "" && !engine.ValidKey(v[colTransaction]):
-		return fmt.Sprintf("the transaction_id %s has over %d bytes, or not only printable ASCII characters", quoted(v[colTransaction]), engine.MaxIDBytes)
+		return fmt.Sprintf("the transaction_id %s has over %d bytes, or not only printable ASCII characters",
+			quoted(v[colTransaction]), engine.MaxIDBytes)
 	}
 	switch v[colKind] {
 	case "payment":
@@ -103,14 +108,17 @@ func (r *Row) fill(v *[columns]string) (wrong string) {
 	case "refund":
 		r.Kind = Refund
 	default:
-		return fmt.Sprintf("the kind %s is neither payment nor refund; if such rows are to be left out, ignore the kind (--ignore-kind)", quoted(v[colKind]))
+		return fmt.Sprintf("the kind %s is neither payment nor refund; if such rows are to be left out, ignore the "+
+			"kind (--ignore-kind)", quoted(v[colKind]))
 	}
 	amount, err := strconv.ParseInt(v[colAmount], 10, 64)
 	switch {
 	case err == nil && amount < 0:
-		return fmt.Sprintf("the amount %d is negative; money paid back is a row of kind refund with its amount above 0", amount)
+		return fmt.Sprintf("the amount %d is negative; money paid back is a row of kind refund with its amount above 0",
+			amount)
 	case err != nil || v[colAmount][0] == '+':
-		return fmt.Sprintf("the amount %s is no whole number of minor units, such as 4900 for 49.00", quoted(v[colAmount]))
+		return fmt.Sprintf("the amount %s is no whole number of minor units, such as 4900 for 49.00",
+			quoted(v[colAmount]))
 	case amount > maxAmount:
 		return fmt.Sprintf("the amount %d is over %d, more than any order comes to", amount, int64(maxAmount))
 	}
@@ -127,5 +135,6 @@ func (r *Row) fill(v *[columns]string) (wrong string) {
 }
 
 func currency(code string) bool {
-	return len(code) == 3 && code[0] >= 'A' && code[0] <= 'Z' && code[1] >= 'A' && code[1] <= 'Z' && code[2] >= 'A' && code[2] <= 'Z'
+	capital := func(c byte) bool { return c >= 'A' && c <= 'Z' }
+	return len(code) == 3 && capital(code[0]) && capital(code[1]) && capital(code[2])
 }

@@ -30,7 +30,8 @@ func ExampleCheck() {
 		return
 	}
 	earlier, _ := summary.Repeats(3)
-	fmt.Println(summary.Format, summary.Payments, summary.Refunds, summary.First.Wall().Format("15:04"), summary.Last.Wall().Format("15:04"))
+	fmt.Println(summary.Format, summary.Payments, summary.Refunds, summary.First.Wall().Format("15:04"),
+		summary.Last.Wall().Format("15:04"))
 	fmt.Println("line 3 says what line", earlier, "says")
 	// Output:
 	// csv 1 1 02:15 02:20
@@ -81,27 +82,41 @@ func TestMalformedIsNamed(t *testing.T) {
 		{"gzip", "\x1f\x8b\x08\x00aaaaaaaaaa", "gzip"},
 		{"a workbook", "PK\x03\x04aaaaaaaaaa", "workbook"},
 		{"another encoding", "payment_id,order_no,amount,currency,kind,at,name\np-1,0123456789ABCDEFGHJKMNPQ,1,CNY,payment,2026-09-20T02:15:00Z,\xcd\xf5\n", "line 2: byte 65 (0xcd) is not UTF-8"},
-		{"negative", header + "p-1,0123456789ABCDEFGHJKMNPQ,-4900,CNY,payment,2026-09-20T02:15:00Z\n", "line 2: the amount -4900 is negative"},
-		{"a decimal amount", header + "p-1,0123456789ABCDEFGHJKMNPQ,49.00,CNY,payment,2026-09-20T02:15:00Z\n", "line 2: the amount \"49.00\" is no whole number of minor units"},
+		{"negative", header + "p-1,0123456789ABCDEFGHJKMNPQ,-4900,CNY,payment,2026-09-20T02:15:00Z\n",
+			"line 2: the amount -4900 is negative"},
+		{"a decimal amount", header + "p-1,0123456789ABCDEFGHJKMNPQ,49.00,CNY,payment,2026-09-20T02:15:00Z\n",
+			"line 2: the amount \"49.00\" is no whole number of minor units"},
 		{"an amount over all bounds", header + "p-1,0123456789ABCDEFGHJKMNPQ,9999999999999999999999,CNY,payment,2026-09-20T02:15:00Z\n", "line 2: the amount"},
-		{"no amount", header + "p-1,0123456789ABCDEFGHJKMNPQ,,CNY,payment,2026-09-20T02:15:00Z\n", "line 2: the amount \"\""},
+		{"no amount", header + "p-1,0123456789ABCDEFGHJKMNPQ,,CNY,payment,2026-09-20T02:15:00Z\n",
+			"line 2: the amount \"\""},
 		{"a garbled line", header + good + "@@@@\n", "line 3: it has 1 columns, the header has 6"},
-		{"a garbled id", header + "p 1,0123456789ABCDEFGHJKMNPQ,1,CNY,payment,2026-09-20T02:15:00Z\n", "line 2: the payment_id \"p 1\""},
+		{"a garbled id", header + "p 1,0123456789ABCDEFGHJKMNPQ,1,CNY,payment,2026-09-20T02:15:00Z\n",
+			"line 2: the payment_id \"p 1\""},
 		{"no order", header + "p-1,,1,CNY,payment,2026-09-20T02:15:00Z\n", "line 2: the order_no \"\""},
-		{"another kind", header + "p-1,0123456789ABCDEFGHJKMNPQ,1,CNY,sale,2026-09-20T02:15:00Z\n", "line 2: the kind \"sale\" is neither"},
-		{"a currency by its sign", header + "p-1,0123456789ABCDEFGHJKMNPQ,1,¥,payment,2026-09-20T02:15:00Z\n", "line 2: the currency"},
-		{"a time without a zone", header + "p-1,0123456789ABCDEFGHJKMNPQ,1,CNY,payment,2026-09-20 02:15:00\n", "line 2: the time \"2026-09-20 02:15:00\""},
-		{"a time that can't be", header + "p-1,0123456789ABCDEFGHJKMNPQ,1,CNY,payment,1026-09-20T02:15:00Z\n", "line 2: the time"},
-		{"a quote left open", header + "\"p-1,0123456789ABCDEFGHJKMNPQ,1,CNY,payment,2026-09-20T02:15:00Z\n", "line 2: a quote is not closed"},
-		{"zero bytes within", header + "p\x00-1,0123456789ABCDEFGHJKMNPQ,1,CNY,payment,2026-09-20T02:15:00Z\n", "line 2: byte 2 is a control character"},
+		{"another kind", header + "p-1,0123456789ABCDEFGHJKMNPQ,1,CNY,sale,2026-09-20T02:15:00Z\n",
+			"line 2: the kind \"sale\" is neither"},
+		{"a currency by its sign", header + "p-1,0123456789ABCDEFGHJKMNPQ,1,¥,payment,2026-09-20T02:15:00Z\n",
+			"line 2: the currency"},
+		{"a time without a zone", header + "p-1,0123456789ABCDEFGHJKMNPQ,1,CNY,payment,2026-09-20 02:15:00\n",
+			"line 2: the time \"2026-09-20 02:15:00\""},
+		{"a time that can't be", header + "p-1,0123456789ABCDEFGHJKMNPQ,1,CNY,payment,1026-09-20T02:15:00Z\n",
+			"line 2: the time"},
+		{"a quote left open", header + "\"p-1,0123456789ABCDEFGHJKMNPQ,1,CNY,payment,2026-09-20T02:15:00Z\n",
+			"line 2: a quote is not closed"},
+		{"zero bytes within", header + "p\x00-1,0123456789ABCDEFGHJKMNPQ,1,CNY,payment,2026-09-20T02:15:00Z\n",
+			"line 2: byte 2 is a control character"},
 		{"cut off", header + good + good2[:30], "line 3: it has no end: the file may have been cut off"},
 		{"cut off behind a column", header + good + strings.TrimSuffix(good2, "\n"), "line 3: it has no end"},
 		{"cut off in the header", "payment_id,order_", "line 1: it has no end"},
 		{"a line without end", header + strings.Repeat("x", 100_000) + "\n", "line 2: it has over 8192 bytes"},
-		{"says two things", header + good + "p-1,0123456789ABCDEFGHJKMNPQ,4901,CNY,payment,2026-09-20T02:15:00Z\n", "line 3: it says of its payment_id something else than line 2"},
-		{"NDJSON cut off", `{"payment_id":"p-1","order_no":"0123456789ABCDEFGHJKMNPQ","amount":1`, "line 1: it has no end"},
-		{"NDJSON garbled", "{\"order_no\":\"0123456789ABCDEFGHJKMNPQ\",\"payment_id\":{}}\n", "line 1: the member payment_id must be a string or a number"},
-		{"NDJSON that is none", "{\"order_no\":\"0123456789ABCDEFGHJKMNPQ\",\n", "line 1: it is not JSON: it ends too early, at byte 39"},
+		{"says two things", header + good + "p-1,0123456789ABCDEFGHJKMNPQ,4901,CNY,payment,2026-09-20T02:15:00Z\n",
+			"line 3: it says of its payment_id something else than line 2"},
+		{"NDJSON cut off", `{"payment_id":"p-1","order_no":"0123456789ABCDEFGHJKMNPQ","amount":1`,
+			"line 1: it has no end"},
+		{"NDJSON garbled", "{\"order_no\":\"0123456789ABCDEFGHJKMNPQ\",\"payment_id\":{}}\n",
+			"line 1: the member payment_id must be a string or a number"},
+		{"NDJSON that is none", "{\"order_no\":\"0123456789ABCDEFGHJKMNPQ\",\n",
+			"line 1: it is not JSON: it ends too early, at byte 39"},
 		{"NDJSON with half a unit", `{"payment_id":"p-1","order_no":"0123456789ABCDEFGHJKMNPQ","amount":0.5,"currency":"CNY","kind":"payment","at":"2026-09-20T02:15:00Z"}` + "\n", "line 1: the amount \"0.5\""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -130,7 +145,8 @@ func TestAllProblemsAreTold(t *testing.T) {
 // The same bad value of a filter is told once, however often it was given.
 func TestBadFiltersAreToldOnce(t *testing.T) {
 	long := strings.Repeat("x", 65)
-	err := statement.Filter{Kinds: []string{"", "fee", "", long, ""}, OrderPrefixes: []string{"", "", long, long}}.Validate()
+	err := statement.Filter{Kinds: []string{"", "fee", "", long, ""}, OrderPrefixes: []string{"", "", long,
+		long}}.Validate()
 	const each = `among the %s, %q has not 1 to 64 bytes`
 	if err == nil || strings.Count(err.Error(), "\n") != 3 {
 		t.Fatalf("%v", err)
@@ -146,7 +162,8 @@ func TestBadFiltersAreToldOnce(t *testing.T) {
 // is one too many is named, and as many as may be are taken.
 func TestCurrenciesAndDaysAreBounded(t *testing.T) {
 	row := func(i int, currency string, day int) string {
-		return fmt.Sprintf("p-%d,0123456789ABCDEFGHJKMNPQ,4900,%s,payment,%s\n", i, currency, time.Date(2020, 1, 1+day, 23, 59, 59, 0, time.UTC).Format(time.RFC3339))
+		return fmt.Sprintf("p-%d,0123456789ABCDEFGHJKMNPQ,4900,%s,payment,%s\n", i, currency, time.Date(2020, 1, 1+day,
+			23, 59, 59, 0, time.UTC).Format(time.RFC3339))
 	}
 	for _, c := range []struct {
 		name, want string
@@ -177,7 +194,8 @@ func TestCurrenciesAndDaysAreBounded(t *testing.T) {
 }
 
 func TestWhatIsRead(t *testing.T) {
-	want := statement.Row{Line: 2, Kind: statement.Refund, PaymentID: "p-1", OrderNo: "0123456789ABCDEFGHJKMNPQ", Amount: 4900, Currency: "CNY", At: 1789870500000, Transaction: "t-1"}
+	want := statement.Row{Line: 2, Kind: statement.Refund, PaymentID: "p-1", OrderNo: "0123456789ABCDEFGHJKMNPQ",
+		Amount: 4900, Currency: "CNY", At: 1789870500000, Transaction: "t-1"}
 	object := `{"at":"2026-09-20T02:15:00Z","kind":"refund","payment_id":"p-1","order_no":"0123456789ABCDEFGHJKMNPQ","amount":4900,"currency":"CNY","transaction_id":"t-1","note":{"a":[1]}}`
 	for name, text := range map[string]string{
 		"plain":           "payment_id,order_no,amount,currency,kind,at,transaction_id\np-1,0123456789ABCDEFGHJKMNPQ,4900,CNY,refund,2026-09-20T02:15:00Z,t-1\n",
@@ -230,7 +248,8 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	_, err = statement.Check(context.Background(), &endless{row: func(int) string { return strings.Repeat("a", 1<<16) }, left: 1 << 11}, new(statement.Filter), nil)
+	_, err = statement.Check(context.Background(), &endless{row: func(int) string { return strings.Repeat("a", 1<<16) },
+		left: 1 << 11}, new(statement.Filter), nil)
 	runtime.ReadMemStats(&after)
 	if grown := int64(after.TotalAlloc) - int64(before.TotalAlloc); err == nil || grown > 256<<20 {
 		t.Errorf("128 MiB without a line took %d bytes; %v", grown, err)
@@ -263,16 +282,24 @@ func TestTooManyLines(t *testing.T) {
 	if testing.Short() {
 		t.Skip("reads 20 million lines")
 	}
-	_, err := statement.Check(context.Background(), &endless{row: func(int) string { return strings.Repeat("\n", 1<<16) }, left: statement.MaxLines>>16 + 1}, new(statement.Filter), nil)
-	if err == nil || !strings.Contains(err.Error(), "at most 20000000 lines") && !strings.Contains(err.Error(), "empty") {
+	_, err := statement.Check(context.Background(), &endless{row: func(int) string {
+		return strings.Repeat("\n",
+			1<<16)
+	}, left: statement.MaxLines>>16 + 1}, new(statement.Filter), nil)
+	if err == nil || !strings.Contains(err.Error(), "at most 20000000 lines") && !strings.Contains(err.Error(),
+		"empty") {
 		t.Error(err)
 	}
 }
 
 func TestStopsWhenTold(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
-	text := io.MultiReader(strings.NewReader(header), &endless{row: func(i int) string { return fmt.Sprintf("p-%d%s", i, good[3:]) }, left: 1 << 20})
-	if _, err := statement.Check(ctx, text, new(statement.Filter), func(int64) { stop() }); !errors.Is(err, context.Canceled) {
+	text := io.MultiReader(strings.NewReader(header), &endless{row: func(i int) string {
+		return fmt.Sprintf("p-%d%s", i,
+			good[3:])
+	}, left: 1 << 20})
+	if _, err := statement.Check(ctx, text, new(statement.Filter),
+		func(int64) { stop() }); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }
@@ -280,7 +307,8 @@ func TestStopsWhenTold(t *testing.T) {
 // FuzzCheck: whatever is sent is read without a panic, and what is taken is within
 // the bounds of a row, the same each time.
 func FuzzCheck(f *testing.F) {
-	for _, text := range []string{header + good + good, "{\n", header + "\"", `{"payment_id":"p"}` + "\n", header + ",,,,,\np-1,#1001,5,CNY,fee,\ntotal\n", "\xef\xbb\xbf" + header + good2} {
+	for _, text := range []string{header + good + good, "{\n", header + "\"", `{"payment_id":"p"}` + "\n", header +
+		",,,,,\np-1,#1001,5,CNY,fee,\ntotal\n", "\xef\xbb\xbf" + header + good2} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -312,7 +340,8 @@ func FuzzCheck(f *testing.F) {
 				}
 				continue
 			}
-			if row.Amount < 0 || !engine.ValidKey(row.PaymentID) || !engine.ValidID(row.OrderNo) || row.At < summary.First || row.At > summary.Last {
+			if row.Amount < 0 || !engine.ValidKey(row.PaymentID) || !engine.ValidID(row.OrderNo) ||
+				row.At < summary.First || row.At > summary.Last {
 				t.Fatalf("%+v", row)
 			}
 			if _, again := summary.Repeats(row.Line); again {
@@ -321,7 +350,8 @@ func FuzzCheck(f *testing.F) {
 				rows++
 			}
 		}
-		if rows != summary.Payments+summary.Refunds || foreign != summary.NotOurs.Count || repeated != summary.Repeated() {
+		if rows != summary.Payments+summary.Refunds || foreign != summary.NotOurs.Count ||
+			repeated != summary.Repeated() {
 			t.Fatalf("%d rows and %d repeated, %+v", rows, repeated, summary)
 		}
 	})
@@ -331,9 +361,10 @@ func BenchmarkCheck(b *testing.B) {
 	const rows = 100_000
 	b.SetBytes(rows)
 	for b.Loop() {
-		_, err := statement.Check(context.Background(), io.MultiReader(strings.NewReader(header), &endless{row: func(i int) string {
-			return fmt.Sprintf("p-%d,0123456789ABCDEFGHJKMNPQ,4900,CNY,payment,2026-09-20T02:15:00Z\n", i)
-		}, left: rows}), new(statement.Filter), nil)
+		_, err := statement.Check(context.Background(), io.MultiReader(strings.NewReader(header),
+			&endless{row: func(i int) string {
+				return fmt.Sprintf("p-%d,0123456789ABCDEFGHJKMNPQ,4900,CNY,payment,2026-09-20T02:15:00Z\n", i)
+			}, left: rows}), new(statement.Filter), nil)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -27,14 +27,16 @@ func (v *variety) add(row *Row) (wrong string) {
 		v.currency = strings.Clone(row.Currency) // the row's is a part of its whole line
 		v.currencies[v.currency] = struct{}{}
 		if len(v.currencies) > MaxCurrencies {
-			return fmt.Sprintf("with the currency %s the lines have more than %d currencies, the most that a statement may have", v.currency, MaxCurrencies)
+			return fmt.Sprintf("with the currency %s the lines have more than %d currencies, the most that a "+
+				"statement may have", v.currency, MaxCurrencies)
 		}
 	}
 	if day := row.At / aDay; day != v.day {
 		v.day = day
 		v.days[day] = struct{}{}
 		if len(v.days) > MaxDays {
-			return fmt.Sprintf("with %s the lines are of more than %d days (UTC), the most that a statement may have; split it, by year for instance", row.At.Wall().UTC().Format(time.DateOnly), MaxDays)
+			return fmt.Sprintf("with %s the lines are of more than %d days (UTC), the most that a statement may "+
+				"have; split it, by year for instance", row.At.Wall().UTC().Format(time.DateOnly), MaxDays)
 		}
 	}
 	return ""
