@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -289,6 +288,3 @@ func (c *contest) showContest(over <-chan struct{}) {
 		}
 	}
 }
-
-// errClosed is a shop that has nothing to solve or give any more.
-var errClosed = errors.New("the listing has closed")

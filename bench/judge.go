@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// account is what a listing's orders add up to, in units.
-type account struct {
+// sums are what a listing's orders add up to, in units.
+type sums struct {
 	granted, live, back int64           // told, of them still taken, and given back
 	held, paid          int64           // of the shop's list
 	others              int64           // of these, what nobody can have been told of here
@@ -21,7 +21,7 @@ type account struct {
 func (v *inquest) judge() {
 	orders := v.crowd.witness.orders()
 	slices.SortFunc(orders, func(a, b *told) int { return a.shopper - b.shopper })
-	all := make([]account, len(v.after))
+	all := make([]sums, len(v.after))
 	for i := range all {
 		all[i].who = make(map[string]bool)
 	}
@@ -32,7 +32,7 @@ func (v *inquest) judge() {
 
 // judgeTold compares each order's state with what its shopper did, and the order with
 // the shop's list.
-func (v *inquest) judgeTold(orders []*told, all []account) {
+func (v *inquest) judgeTold(orders []*told, all []sums) {
 	f, asked, byState := v.crowd.findings, v.crowd.now(), make(map[string]int)
 	for _, o := range orders {
 		who, units := v.crowd.cfg.shopper(o.shopper), int64(o.quantity)
@@ -92,7 +92,7 @@ func disagrees(o *told, asked time.Duration) string {
 }
 
 // judgeList goes through the shop's own list of orders.
-func (v *inquest) judgeList(orders []*told, all []account) {
+func (v *inquest) judgeList(orders []*told, all []sums) {
 	cfg, f := v.crowd.cfg, v.crowd.findings
 	known := make(map[string]bool, len(orders))
 	for _, o := range orders {
@@ -147,7 +147,7 @@ func (v *inquest) judgeList(orders []*told, all []account) {
 }
 
 // judgeUnits holds each listing's counts, its stock and its orders against one another.
-func (v *inquest) judgeUnits(orders []*told, all []account) {
+func (v *inquest) judgeUnits(orders []*told, all []sums) {
 	f := v.crowd.findings
 	lines := make(map[check][]string)
 	figure := func(c check, format string, args ...any) { lines[c] = append(lines[c], fmt.Sprintf(format, args...)) }
