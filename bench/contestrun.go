@@ -3,7 +3,7 @@ package bench
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -113,19 +113,17 @@ const early = 2 * time.Millisecond
 
 // opens asks when the listing does, by the shop's clock.
 func (c *contest) opens() (time.Time, error) {
-	n := newConn(c.crowd.cfg.Addrs, 0, c.cfg.Timeout)
-	defer n.close()
-	got, err := n.roundTrip(c.requests.appendGet(nil, c.path, 0))
 	var l struct {
 		Start time.Time `json:"start"`
 	}
-	switch {
-	case err != nil:
-		return l.Start, fmt.Errorf("when does the listing open: %w", err)
-	case got.status != 200 || json.Unmarshal(got.body, &l) != nil || l.Start.IsZero():
-		return l.Start, fmt.Errorf("when does the listing open: status %d: %.200s", got.status, got.body)
+	err := c.get(c.path, &l)
+	if err == nil && l.Start.IsZero() {
+		err = errors.New("it does not say")
 	}
-	return l.Start, nil
+	if err != nil {
+		err = fmt.Errorf("when does the listing open: %w", err)
+	}
+	return l.Start, err
 }
 
 // contestant is what the seed made of somebody.
@@ -174,24 +172,18 @@ func (c *contest) prepare(ctx context.Context, desk *admin) error {
 	if !c.d.Reservation {
 		return nil
 	}
-	var failed atomic.Pointer[error]
+	var failed error
+	var once sync.Once
 	each(c.crowd.cfg.Addrs, c.cfg.Timeout, reserved, func(n *conn, who int) {
-		if failed.Load() != nil {
-			return
-		}
 		got, err := n.roundTrip(c.appendRequest(nil, "POST", c.path+"/reservation", who, "", nil))
 		if err == nil && got.status >= 300 {
 			err = fmt.Errorf("status %d: %.200s", got.status, got.body)
 		}
 		if err != nil {
-			err = fmt.Errorf("reserve: %w", err)
-			failed.CompareAndSwap(nil, &err)
+			once.Do(func() { failed = fmt.Errorf("reserve: %w", err) })
 		}
 	})
-	if err := failed.Load(); err != nil {
-		return *err
-	}
-	return nil
+	return failed
 }
 
 // addrOf is the address that somebody asks from.
@@ -247,7 +239,15 @@ func (c *contest) fight(ctx context.Context) {
 		bots.Go(func() { c.runBots(ctx, i) })
 	}
 	over := make(chan struct{})
-	beside.Go(func() { c.showContest(over) })
+	beside.Go(func() {
+		everyLine(over, func() {
+			if c.cfg.Progress != nil {
+				fmt.Fprintf(c.cfg.Progress, "  %s, %s addresses: %.1f s, bots sent %d of %d, orders told %d\n", c.d.Name,
+					c.network, c.now().Seconds(), c.cfg.Requests-max(0, c.left.Load()), c.cfg.Requests,
+					atomic.LoadInt64(&c.tally.Orders))
+			}
+		})
+	})
 	people.Wait()
 	close(c.peopleGone)
 	bots.Wait()
@@ -267,24 +267,5 @@ func (c *contest) await(ctx context.Context, until time.Duration) bool {
 		return false
 	case <-wait.C:
 		return true
-	}
-}
-
-func (c *contest) showContest(over <-chan struct{}) {
-	if c.cfg.Progress == nil {
-		<-over
-		return
-	}
-	tick := time.NewTicker(lineEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-over:
-			return
-		case <-tick.C:
-			fmt.Fprintf(c.cfg.Progress, "  %s, %s addresses: %.1f s, bots sent %d of %d, orders told %d\n",
-				c.d.Name, c.network, c.now().Seconds(), c.cfg.Requests-max(0, c.left.Load()),
-				c.cfg.Requests, atomic.LoadInt64(&c.tally.Orders))
-		}
 	}
 }

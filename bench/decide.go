@@ -109,12 +109,9 @@ func Decide(ctx context.Context, cfg DecideConfig) (*DecideReport, error) {
 	}
 	var rates []float64
 	for i := range cfg.Rounds {
-		var fsync Percentiles
-		if cfg.DataDir != "" {
-			var err error
-			if fsync, err = MeasureFsync(cfg.DataDir, fsyncsARound); err != nil {
-				return nil, err
-			}
+		fsync, err := MeasureFsync(cfg.DataDir, fsyncsARound)
+		if err != nil {
+			return nil, err
 		}
 		r := d.round(ctx, cfg.RoundTime)
 		if err := ctx.Err(); err != nil {

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"maps"
 	"sync"
 	"time"
 )
@@ -64,11 +65,7 @@ func (w *grantWatch) heard(addr string, q ask, fresh bool) {
 func (w *grantWatch) granting() (byNode map[string]time.Duration, more <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	byNode = make(map[string]time.Duration, len(w.firstHeard))
-	for addr, d := range w.firstHeard {
-		byNode[addr] = d
-	}
-	return byNode, w.changed
+	return maps.Clone(w.firstHeard), w.changed
 }
 
 // urgent reports whether a strike's first grant is still to come from addr.

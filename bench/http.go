@@ -38,11 +38,10 @@ func RuledKinds() []string {
 
 // Plain gives the kind that a ruled one is held against; "" for others.
 func Plain(kind string) string {
-	plain, _ := strings.CutSuffix(kind, "-ruled")
-	if plain == kind {
-		return ""
+	if plain, ruled := strings.CutSuffix(kind, "-ruled"); ruled {
+		return plain
 	}
-	return plain
+	return ""
 }
 
 // ClusterKinds is what to measure of three nodes.
@@ -50,15 +49,11 @@ func ClusterKinds() []string {
 	return []string{KindHello, KindRefused, KindRefusedFollower, KindGranted, KindGrantedFollower}
 }
 
-// Grants tells whether a kind answers yes.
-func Grants(kind string) bool {
-	return kind == KindGranted || kind == KindGrantedFollower || kind == KindGrantedRuled || kind == KindRedis
-}
+// Grants reports whether a kind answers yes.
+func Grants(kind string) bool { return strings.HasPrefix(kind, KindGranted) || kind == KindRedis }
 
-// ThroughFollower tells whether a kind asks a follower.
-func ThroughFollower(kind string) bool {
-	return kind == KindRefusedFollower || kind == KindGrantedFollower
-}
+// ThroughFollower reports whether a kind asks a follower.
+func ThroughFollower(kind string) bool { return strings.HasSuffix(kind, "-follower") }
 
 // HTTPServer is a server under test.
 type HTTPServer struct {
@@ -210,11 +205,9 @@ func HTTPRatios(ctx context.Context, cfg HTTPConfig) (report *HTTPReport, err er
 		crowds[kind] = v
 	}
 	for round := range cfg.Rounds {
-		var fsync Percentiles
-		if cfg.DataDir != "" {
-			if fsync, err = MeasureFsync(cfg.DataDir, fsyncsARound); err != nil {
-				return nil, err
-			}
+		fsync, err := MeasureFsync(cfg.DataDir, fsyncsARound)
+		if err != nil {
+			return nil, err
 		}
 		for i := range cfg.Kinds {
 			kind := cfg.Kinds[(i+round)%len(cfg.Kinds)]

@@ -168,7 +168,12 @@ func (v *inquest) lookUp() {
 	open := slices.DeleteFunc(r.witness.orders(), func(o *told) bool { return o.state != "" && !unpaid(o.state) })
 	done := make(chan struct{})
 	defer close(done)
-	go r.showLookups(len(open), done)
+	began := r.tally.lookedUp.Load()
+	go everyLine(done, func() {
+		if r.cfg.Progress != nil {
+			fmt.Fprintf(r.cfg.Progress, "checking orders: %d of %d\n", r.tally.lookedUp.Load()-began, len(open))
+		}
+	})
 	each(r.cfg.Addrs, r.cfg.Timeout, open, func(c *conn, o *told) {
 		v.asked.Add(1)
 		r.tally.lookedUp.Add(1)

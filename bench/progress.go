@@ -72,20 +72,16 @@ func (r *crowd) showProgress(done <-chan struct{}) {
 	}
 }
 
-// showLookups writes how far the verdict has come until done is closed.
-func (r *crowd) showLookups(total int, done <-chan struct{}) {
-	if r.cfg.Progress == nil {
-		return
-	}
+// everyLine calls show as often as a line of progress is written, until done is closed.
+func everyLine(done <-chan struct{}, show func()) {
 	tick := time.NewTicker(lineEvery)
 	defer tick.Stop()
-	began := r.tally.lookedUp.Load()
 	for {
 		select {
 		case <-done:
 			return
 		case <-tick.C:
-			fmt.Fprintf(r.cfg.Progress, "checking orders: %d of %d\n", r.tally.lookedUp.Load()-began, total)
+			show()
 		}
 	}
 }

@@ -147,17 +147,28 @@ func (r *crowd) send(ctx context.Context) {
 	beside.Wait()
 }
 
+// get asks for path, once, as the first shopper, and reads the answer into v.
+func (r *crowd) get(path string, v any) error {
+	c := newConn(r.cfg.Addrs, 0, r.cfg.Timeout)
+	defer c.close()
+	got, err := c.roundTrip(r.requests.appendGet(nil, path, 0))
+	switch {
+	case err != nil:
+		return err
+	case got.status != 200:
+		return fmt.Errorf("status %d: %.200s", got.status, got.body)
+	}
+	return json.Unmarshal(got.body, v)
+}
+
 // clockOffset measures how far the shop's clock is ahead of ours; pay_by is by
 // its clock. 0 if it does not say.
 func (r *crowd) clockOffset() time.Duration {
-	c := newConn(r.cfg.Addrs, 0, r.cfg.Timeout)
-	defer c.close()
 	var got struct {
 		UnixMS int64 `json:"unix_ms"`
 	}
 	asked := time.Now()
-	a, err := c.roundTrip(r.requests.appendGet(nil, "/v1/time", 0))
-	if err != nil || a.status != 200 || json.Unmarshal(a.body, &got) != nil || got.UnixMS == 0 {
+	if r.get("/v1/time", &got) != nil || got.UnixMS == 0 {
 		return 0
 	}
 	half := time.Since(asked) / 2

@@ -3,8 +3,10 @@ package bench
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"runtime"
 	"time"
 
@@ -14,7 +16,8 @@ import (
 // socket is one connection of the loop. Invariant: once sent, exactly one
 // request is under way until the loop drains.
 type socket struct {
-	fd      int
+	file    *os.File
+	fd      int // the file's
 	request []byte
 	in      []byte
 	have    int
@@ -57,23 +60,18 @@ func (l *loop) open() (err error) {
 	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return fmt.Errorf("epoll: %w", err)
 	}
-	addr, family, err := socketAddress(l.addr)
-	if err != nil {
-		return err
-	}
 	for i := range l.connections {
-		fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		c, err := net.DialTimeout("tcp", l.addr, volleyTimeout)
 		if err != nil {
-			return fmt.Errorf("socket: %w", err)
+			return err
 		}
-		s := &socket{fd: fd, request: bytes.Clone(l.template), in: make([]byte, socketReadBytes)}
+		file, err := c.(*net.TCPConn).File() // a descriptor that the runtime's poller does not watch
+		if err = errors.Join(err, c.Close()); err != nil {
+			return err
+		}
+		fd := int(file.Fd())
+		s := &socket{file: file, fd: fd, request: bytes.Clone(l.template), in: make([]byte, socketReadBytes)}
 		l.sockets = append(l.sockets, s)
-		if err := unix.Connect(fd, addr); err != nil {
-			return fmt.Errorf("connect to %s: %w", l.addr, err)
-		}
-		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
-			return fmt.Errorf("no delay: %w", err)
-		}
 		if err := unix.SetNonblock(fd, true); err != nil {
 			return fmt.Errorf("non-blocking: %w", err)
 		}
@@ -87,7 +85,7 @@ func (l *loop) open() (err error) {
 
 func (l *loop) close() {
 	for _, s := range l.sockets {
-		_ = unix.Close(s.fd)
+		_ = s.file.Close()
 	}
 	if l.epoll > 0 {
 		_ = unix.Close(l.epoll)
@@ -203,20 +201,4 @@ func threadCPU() time.Duration {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// socketAddress resolves HOST:PORT.
-func socketAddress(addr string) (unix.Sockaddr, int, error) {
-	a, err := net.ResolveTCPAddr("tcp", addr)
-	if err != nil {
-		return nil, 0, err
-	}
-	if ip := a.IP.To4(); ip != nil {
-		return &unix.SockaddrInet4{Port: a.Port, Addr: [4]byte(ip)}, unix.AF_INET, nil
-	}
-	ip := a.IP.To16()
-	if ip == nil {
-		return nil, 0, fmt.Errorf("address %s: no host", addr)
-	}
-	return &unix.SockaddrInet6{Port: a.Port, Addr: [16]byte(ip)}, unix.AF_INET6, nil
 }
