@@ -131,7 +131,10 @@ func (c *contest) solve(x *account, work workText) {
 	x.solution.Store(nil)
 	solvers, done := c.botWork, func(solution string) { x.solution.Store(&solution) }
 	if x.person != nil {
-		solvers, done = c.peopleWork, func(solution string) { x.solution.Store(&solution); x.person.solved <- struct{}{} }
+		solvers, done = c.peopleWork, func(solution string) {
+			x.solution.Store(&solution)
+			x.person.solved <- struct{}{}
+		}
 	}
 	solvers.jobs <- solverJob{work, done}
 }

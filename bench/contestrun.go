@@ -242,8 +242,8 @@ func (c *contest) fight(ctx context.Context) {
 	beside.Go(func() {
 		everyLine(over, func() {
 			if c.cfg.Progress != nil {
-				fmt.Fprintf(c.cfg.Progress, "  %s, %s addresses: %.1f s, bots sent %d of %d, orders told %d\n", c.d.Name,
-					c.network, c.now().Seconds(), c.cfg.Requests-max(0, c.left.Load()), c.cfg.Requests,
+				fmt.Fprintf(c.cfg.Progress, "  %s, %s addresses: %.1f s, bots sent %d of %d, orders told %d\n",
+					c.d.Name, c.network, c.now().Seconds(), c.cfg.Requests-max(0, c.left.Load()), c.cfg.Requests,
 					atomic.LoadInt64(&c.tally.Orders))
 			}
 		})

@@ -245,24 +245,32 @@ func TestCrashCatchesEachFlaw(t *testing.T) {
 		flawNeverReady:   checkReady,
 		flawEndsByItself: checkStaysUp,
 	} {
-		t.Run(string(fl), func(t *testing.T) {
-			t.Parallel()
-			// A kill may come before the flaw had anything to show itself on.
-			for tries := 1; ; tries++ {
-				c, _ := smallCrash(t, fl)
-				r, err := Crash(t.Context(), c)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if k := checked(&r.Verdict, caught); !k.OK && len(k.Offenders) > 0 {
-					return
-				}
-				if tries == 10 {
-					t.Fatalf("%s holds:\n%s", caught.id, table(t, r))
-				}
-			}
+		catches(t, fl, caught, 10, func() (Report, *Verdict, error) {
+			c, _ := smallCrash(t, fl)
+			r, err := Crash(t.Context(), c)
+			return r, &r.Verdict, err
 		})
 	}
+}
+
+// catches runs a drill until a flaw has been caught by its check: a kill may come before
+// the flaw had anything to show itself on.
+func catches(t *testing.T, fl flaw, caught check, tries int, run func() (Report, *Verdict, error)) {
+	t.Run(string(fl), func(t *testing.T) {
+		t.Parallel()
+		for {
+			r, v, err := run()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if k := checked(v, caught); !r.OK() && !k.OK && len(k.Offenders) > 0 {
+				return
+			}
+			if tries--; tries == 0 {
+				t.Fatalf("%s holds:\n%s", caught.id, table(t, r))
+			}
+		}
+	})
 }
 
 func TestCrashEndsAfterTheRound(t *testing.T) {

@@ -211,21 +211,9 @@ func TestFailoverCatchesEachFlaw(t *testing.T) {
 		flawNeverBack:   checkBack,
 		flawNodeEnds:    checkBack,
 	} {
-		t.Run(string(fl), func(t *testing.T) {
-			t.Parallel()
-			// A kill may come before the flaw had anything to show itself on.
-			for tries := 1; ; tries++ {
-				r, err := Failover(t.Context(), smallFailover(t, fl))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if k := checked(&r.Verdict, caught); !k.OK && len(k.Offenders) > 0 {
-					return
-				}
-				if tries == 5 {
-					t.Fatalf("%s holds:\n%s", caught.id, table(t, r))
-				}
-			}
+		catches(t, fl, caught, 5, func() (Report, *Verdict, error) {
+			r, err := Failover(t.Context(), smallFailover(t, fl))
+			return r, &r.Verdict, err
 		})
 	}
 }
