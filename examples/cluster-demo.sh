@@ -28,24 +28,16 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-# Loopback ports that nobody listens on, below those that systems give to
-# connections: the nodes must know each other's before they start.
-taken=" "
-free_port() {
-  while :; do
-    port=$((10000 + RANDOM % 20000))
-    [[ $taken == *" $port "* ]] && continue
-    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && continue
-    taken+="$port "
-    return
-  done
-}
+# The nodes must know each other's addresses before they start. They are held for as
+# long as this script's end of the pipe is open.
+coproc ports { "$doorbuster" bench ports 9; }
+address() { read -r "$1" <&"${ports[0]}"; }
 
 members=
 for id in $nodes; do
-  free_port; http[$id]=127.0.0.1:$port
-  free_port; admin[$id]=127.0.0.1:$port
-  free_port; peer[$id]=127.0.0.1:$port
+  address "http[$id]"
+  address "admin[$id]"
+  address "peer[$id]"
   members+="    - {id: $id, zone: ${zone[$id]}, peer: \"${peer[$id]}\"}"$'\n'
 done
 

@@ -58,13 +58,10 @@ for key in pay cashier; do head -c 48 /dev/urandom | base64 | tr -d '\n' >"$work
 echo '- {id: demo, file: pay.key, signs: true}' >"$work/pay-keys.yaml"
 keys=(--pay-keys "$work/pay-keys.yaml" --cashier-key-file "$work/cashier.key")
 
-# A port that nobody listens on, below those that systems give to connections: shop
-# and cashier must each know the other's address, so one is chosen beforehand.
-while :; do
-  port=$((10000 + RANDOM % 20000))
-  (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
-done
-till=127.0.0.1:$port
+# Shop and cashier must each know the other's address, so the cashier's is chosen
+# beforehand. It is held for as long as this script's end of the pipe is open.
+coproc ports { "$doorbuster" bench ports 1; }
+read -r till <&"${ports[0]}"
 
 # The node's ports are of the system's choice, so that one of yours is not in the way.
 start "$work/node.log" "$doorbuster" serve --dev --data "$work/data" --http 127.0.0.1:0 --admin 127.0.0.1:0 --log-format json \
@@ -89,7 +86,7 @@ status=0
 
 # fetch gets the cashier's statement with bash alone.
 fetch() { # FILE
-  exec 3<>"/dev/tcp/127.0.0.1/$port"
+  exec 3<>"/dev/tcp/127.0.0.1/${till##*:}"
   printf 'GET /statement HTTP/1.0\r\n\r\n' >&3
   read -r _ code _ <&3
   [ "$code" = 200 ] || { echo "the cashier gives no statement: status $code" >&2; return 1; }

@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"doorbuster/bench"
+	"doorbuster/bench/port"
 	"doorbuster/cluster"
 	"doorbuster/httpapi/client"
 	"doorbuster/httpapi/plan"
@@ -128,33 +126,11 @@ func (v *victim) prepare() error {
 	return os.WriteFile(v.logFile(), nil, 0o600)
 }
 
-// quietAddr is a loopback address that is free, with a port that systems do not
-// give to outgoing connections: one that nobody else takes while the node is
-// down.
-func quietAddr() (string, error) {
-	const first, last, tries = 10_000, 30_000, 100
-	var err error
-	for range tries {
-		var ln net.Listener
-		if ln, err = net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(first+rand.IntN(last-first))); err == nil {
-			return ln.Addr().String(), ln.Close()
-		}
-	}
-	return "", err
-}
-
-// quietAddrs are n of them, all different.
-func quietAddrs(n int) (all []string, err error) {
-	for len(all) < n {
-		addr, err := quietAddr()
-		if err != nil {
-			return nil, err
-		}
-		if !slices.Contains(all, addr) {
-			all = append(all, addr)
-		}
-	}
-	return all, nil
+// quietAddrs are n loopback addresses that nobody else takes while a node is down,
+// as long as this process runs.
+func quietAddrs(n int) ([]string, error) {
+	addrs, _, err := port.Hold(n)
+	return addrs, err
 }
 
 // start runs this program as a node. Errors are of the process; whether the

@@ -2,7 +2,6 @@ package nodetest
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"doorbuster/bench/port"
 )
 
 // Fleet is a cluster whose nodes are processes of this binary, on loopback.
@@ -83,23 +82,15 @@ func (f *Fleet) Add(name string) *Member {
 	return m
 }
 
-// Address is an address on loopback whose port the kernel has chosen, and gives to
-// nobody else until the test ends: a socket is bound to it that never listens, so
-// whoever is to have it can listen there, end, and listen again.
+// Address is an address on loopback that nobody else is given until the test ends.
 func Address(t *testing.T) string {
 	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	addrs, release, err := port.Hold(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = unix.Close(fd) })
-	err = errors.Join(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
-		unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
-	at, nameErr := unix.Getsockname(fd)
-	if err := errors.Join(err, nameErr); err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprint("127.0.0.1:", at.(*unix.SockaddrInet4).Port)
+	t.Cleanup(release)
+	return addrs[0]
 }
 
 // Config writes the node's configuration and gives its path.
