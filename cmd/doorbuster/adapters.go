@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -194,4 +195,17 @@ type collectOnce struct {
 func (c collectOnce) Collect(to chan<- prometheus.Metric) {
 	c.update()
 	c.Collector.Collect(to)
+}
+
+// Refusals asks every node why it refused a shopper; this one first.
+func (v clusterView) Refusals(ctx context.Context, shopper, session string) []httpapi.NodeRefusals {
+	told := []httpapi.NodeRefusals{{Node: v.cfg.Node, Report: v.office.Refusals(shopper, session)}}
+	for _, other := range v.cluster.AskRefusals(ctx, shopper, session) {
+		n := httpapi.NodeRefusals{Node: other.Node, Report: other.Report}
+		if other.Err != nil {
+			n.Error = other.Err.Error()
+		}
+		told = append(told, n)
+	}
+	return told
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/cmd/doorbuster/nodetest"
 	"doorbuster/httpapi/wire"
 )
@@ -154,7 +155,7 @@ func TestApplySendsNothingOfABadPlan(t *testing.T) {
 	node := newPlanNode(t, 200, `{}`)
 	file := nodetest.TempFile(t, badPlan)
 	out, errs, err := runApply(t, "", "-f", file, "--admin", node.addr())
-	if err == nil || errors.As(err, new(usageError)) || out != "" || node.asked != 0 {
+	if err == nil || errors.As(err, new(cli.UsageError)) || out != "" || node.asked != 0 {
 		t.Errorf("err %v, stdout %q, asked %d", err, out, node.asked)
 	}
 	if err.Error() != "the plan has 3 problems; nothing was changed" {
@@ -209,7 +210,7 @@ func TestApplySaysWhatToDo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := runApply(t, "", "-f", nodetest.TempFile(t, goodPlan), "--admin", c.admin, "--timeout", "300ms")
-			if err == nil || !strings.Contains(err.Error(), c.want) || errors.As(err, new(usageError)) {
+			if err == nil || !strings.Contains(err.Error(), c.want) || errors.As(err, new(cli.UsageError)) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
@@ -231,13 +232,13 @@ func TestApplyUsage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := runApply(t, "", c.args...)
-			if !errors.As(err, new(usageError)) || !strings.Contains(err.Error(), c.want) {
+			if !errors.As(err, new(cli.UsageError)) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
 	}
 	_, _, err := runApply(t, "", "-f", filepath.Join(t.TempDir(), "none.yaml"), "--admin", "a:1")
-	if !errors.Is(err, os.ErrNotExist) || errors.As(err, new(usageError)) {
+	if !errors.Is(err, os.ErrNotExist) || errors.As(err, new(cli.UsageError)) {
 		t.Errorf("a missing file: %v", err)
 	}
 }

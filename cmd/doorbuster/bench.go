@@ -12,11 +12,12 @@ import (
 	"github.com/spf13/pflag"
 
 	"doorbuster/bench"
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/httpapi/auth"
 )
 
 func newBenchCommand() *cobra.Command {
-	return group(&cobra.Command{
+	return cli.Group(&cobra.Command{
 		Use:   "bench",
 		Short: "Send a crowd, and check what it was told; measure",
 	}, newRushCommand(), newBenchHTTPCommand(), newBenchDecideCommand(), newCrashCommand(),
@@ -33,7 +34,7 @@ type teller func(r benchReport, bad string) error
 func workload(c *cobra.Command, settings []bench.Setting,
 	run func(c *cobra.Command, tell teller) error) *cobra.Command {
 	var jsonFile string
-	c.Args = noArguments
+	c.Args = cli.NoArguments
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		return run(c, func(r benchReport, bad string) error {
 			err := errors.Join(keepJSON(jsonFile, r), printReport(c.OutOrStdout(), r))
@@ -96,7 +97,7 @@ func keepJSON(path string, report any) error {
 		return nil
 	}
 	var b bytes.Buffer
-	err := printJSON(&b, report)
+	err := cli.PrintJSON(&b, report)
 	if err == nil {
 		err = writeFile(path, b.Bytes())
 	}

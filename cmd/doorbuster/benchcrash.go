@@ -19,8 +19,8 @@ import (
 	"doorbuster/bench"
 	"doorbuster/bench/port"
 	"doorbuster/cluster"
-	"doorbuster/httpapi/client"
-	"doorbuster/httpapi/plan"
+	"doorbuster/cmd/doorbuster/cli"
+	"doorbuster/cmd/doorbuster/operate"
 	"doorbuster/wal"
 	"doorbuster/wal/vfs"
 )
@@ -49,10 +49,10 @@ run unless --keep. What the node logs goes to a file beside it, DIR.log.`,
 	}, cfg.Settings(), func(c *cobra.Command, tell teller) error {
 		cfg.Progress = c.ErrOrStderr()
 		v := victim{data: data}
-		cfg.StartNode, cfg.ApplyPlan, cfg.VerifyLog = v.start, applyPlanTo, v.verifyLog
+		cfg.StartNode, cfg.ApplyPlan, cfg.VerifyLog = v.start, operate.ApplyPlan, v.verifyLog
 		cfg.AwaitSnapshot = v.awaitSnapshot
 		if err := cfg.Validate(); err != nil {
-			return usageError{err}
+			return cli.Usage(err)
 		}
 		crash := func() error {
 			if err := v.prepare(); err != nil {
@@ -85,24 +85,6 @@ func kept(c *cobra.Command, is bool, dir string) bool {
 		fmt.Fprintln(c.ErrOrStderr(), "kept:", dir)
 	}
 	return is
-}
-
-// applyPlanTo is 'apply' without a command line.
-func applyPlanTo(ctx context.Context, admin string, text []byte) error {
-	result, problems := plan.Parse(text, plan.Options{Now: time.Now()})
-	if len(problems) > 0 {
-		return problems
-	}
-	node, err := client.New(client.Config{Addr: admin})
-	if err != nil {
-		return err
-	}
-	_, err = node.ApplyPlan(ctx, text, false)
-	var refused *client.Refused
-	if errors.As(err, &refused) && len(refused.Problem.Problems) > 0 {
-		return located(refused.Problem.Problems, "", result)
-	}
-	return err
 }
 
 // victim is a node that runs as a child process on one directory and one pair
@@ -204,7 +186,7 @@ const startPatience = 30 * time.Second
 func (v *victim) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
-	if err := await(ctx, "http://"+v.admin+"/readyz"); err != nil {
+	if err := operate.Await(ctx, "http://"+v.admin+"/readyz"); err != nil {
 		return fmt.Errorf("the node at %s is not ready: %w", v.admin, err)
 	}
 	return nil

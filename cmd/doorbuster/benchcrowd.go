@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"doorbuster/bench"
+	"doorbuster/cmd/doorbuster/cli"
+	"doorbuster/cmd/doorbuster/operate"
 )
 
 func newCrowdCommand() *cobra.Command {
@@ -39,7 +41,7 @@ Bots really solve the challenges of tickets, on --bot-cores of this machine.`,
 			for _, text := range defences {
 				d, err := bench.ParseDefence(text)
 				if err != nil {
-					return usageError{fmt.Errorf("--defences: %w", err)}
+					return cli.Usage(fmt.Errorf("--defences: %w", err))
 				}
 				cfg.Defences = append(cfg.Defences, d)
 			}
@@ -49,7 +51,7 @@ Bots really solve the challenges of tickets, on --bot-cores of this machine.`,
 			return startContestShop(ctx, dataDir, &cfg, d)
 		}
 		if err := cfg.Validate(); err != nil {
-			return usageError{err}
+			return cli.Usage(err)
 		}
 		report, err := bench.Contest(c.Context(), cfg)
 		if err != nil {
@@ -101,7 +103,7 @@ func startContestShop(ctx context.Context, dataDir string, cfg *bench.ContestCon
 	if d.Reservation || d.Risk { // they are brought in first, some thousands a second
 		lead += time.Duration(cfg.People+cfg.Bots) * 500 * time.Microsecond
 	}
-	if err := applyPlanTo(ctx, v.admin, []byte(contestPlan(d, cfg.Units, lead))); err != nil {
+	if err := operate.ApplyPlan(ctx, v.admin, []byte(contestPlan(d, cfg.Units, lead))); err != nil {
 		return s, errors.Join(err, s.Close())
 	}
 	return s, nil

@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"doorbuster/bench"
+	"doorbuster/cmd/doorbuster/cli"
+	"doorbuster/cmd/doorbuster/operate"
 )
 
 func newFailoverCommand() *cobra.Command {
@@ -41,14 +43,14 @@ good run unless --keep. What a node logs goes to a file beside its directory.`,
   doorbuster bench failover --kills 20 --how stall --zone-ack require --json failover.json`,
 	}, cfg.Settings(), func(c *cobra.Command, tell teller) error {
 		if nodes < 3 || nodes > 7 {
-			return usageError{fmt.Errorf("--nodes %d: want 3 to 7", nodes)}
+			return cli.Usage(fmt.Errorf("--nodes %d: want 3 to 7", nodes))
 		}
 		cfg.Progress = c.ErrOrStderr()
 		cfg.Nodes, cfg.Zones = twoRooms(nodes)
 		f := fleet{ids: cfg.Nodes, zones: cfg.Zones, zoneAck: cfg.ZoneAck, snapshotBytes: snapshotBytes}
-		cfg.StartNode, cfg.ApplyPlan, cfg.VerifyLog = f.start, applyPlanTo, f.verifyLog
+		cfg.StartNode, cfg.ApplyPlan, cfg.VerifyLog = f.start, operate.ApplyPlan, f.verifyLog
 		if err := cfg.Validate(); err != nil {
-			return usageError{err}
+			return cli.Usage(err)
 		}
 		failover := func(at string) error {
 			if err := f.prepare(at); err != nil {
@@ -106,7 +108,7 @@ func (f *fleet) prepare(dir string) error {
 	if found, err := os.ReadDir(dir); err != nil {
 		return err
 	} else if len(found) > 0 {
-		return usageError{fmt.Errorf("--dir %s: it is not empty: there is %s", dir, found[0].Name())}
+		return cli.Usage(fmt.Errorf("--dir %s: it is not empty: there is %s", dir, found[0].Name()))
 	}
 	n := len(f.ids)
 	addrs, err := quietAddrs(3 * n)

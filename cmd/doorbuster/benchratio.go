@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"doorbuster/bench"
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/engine"
 )
 
@@ -61,7 +62,7 @@ replica ("redis-replica").`,
 				return startKind(dir, kind, profile)
 			}
 			if cluster && rules {
-				return usageError{errors.New("--rules and --cluster: one of them at a time")}
+				return cli.Usage(errors.New("--rules and --cluster: one of them at a time"))
 			}
 			if rules && !c.Flags().Changed("kinds") {
 				cfg.Kinds = bench.RuledKinds()
@@ -73,7 +74,7 @@ replica ("redis-replica").`,
 				}
 			}
 			if err := cfg.Validate(); err != nil {
-				return usageError{err}
+				return cli.Usage(err)
 			}
 			report, err := bench.HTTPRatios(c.Context(), cfg)
 			if err != nil {
@@ -169,7 +170,7 @@ func newHelloCommand() *cobra.Command {
 		Use:    "hello",
 		Short:  "A server to be measured, until its standard input ends",
 		Hidden: true,
-		Args:   noArguments,
+		Args:   cli.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ended := make(chan struct{})
 			go func() {
@@ -256,7 +257,7 @@ func newBenchDecideCommand() *cobra.Command {
 			defer n.close(context.Background())
 			cfg.DataDir, cfg.Progress, cfg.Nodes, cfg.Submit = dir, c.ErrOrStderr(), 1, submitter{n}
 			if err := cfg.Validate(); err != nil {
-				return usageError{err}
+				return cli.Usage(err)
 			}
 			stop, err := startProfile(profile)
 			if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/engine"
 	"doorbuster/httpapi/reconcile"
 )
@@ -59,8 +60,8 @@ are payments that nobody has told of. Exit status 1 if not each of those is sett
 once, or anything is left open.`,
 	}, nil, func(c *cobra.Command, tell teller) error {
 		if b.orders < 1 || b.orders > 10_000_000 || b.lost < 0 || b.lost > b.orders {
-			return usageError{fmt.Errorf("--orders %d, --lost %d: want 1 to 10000000 orders, and at most as many lost",
-				b.orders, b.lost)}
+			return cli.Usage(fmt.Errorf("--orders %d, --lost %d: want 1 to 10000000 orders, and at most as many lost",
+				b.orders, b.lost))
 		}
 		return inScratch("", "reconcile", func(dir string) error {
 			figures, err := b.run(c, dir)
@@ -123,8 +124,8 @@ func (f *reconcileFigures) String() string {
 first          %.1f s, %d lost payments settled, %d open
 a second time  %.1f s, %d settled, %d open
 memory         %s at most, node and command together; %s of the ledger's files mapped
-`, f.Lines, binaryBytes(f.StatementBytes), f.FirstSeconds, f.Settled, f.OpenFirst,
-		f.AgainSeconds, f.SettledAgain, f.OpenAgain, binaryBytes(f.PeakBytes), binaryBytes(f.MappedBytes))
+`, f.Lines, cli.BinaryBytes(f.StatementBytes), f.FirstSeconds, f.Settled, f.OpenFirst,
+		f.AgainSeconds, f.SettledAgain, f.OpenAgain, cli.BinaryBytes(f.PeakBytes), cli.BinaryBytes(f.MappedBytes))
 }
 
 func (f *reconcileFigures) OK() bool {

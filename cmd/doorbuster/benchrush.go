@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"doorbuster/bench"
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/engine"
 	"doorbuster/httpapi/auth"
 	"doorbuster/httpapi/plan"
@@ -45,7 +46,7 @@ the listings given and --stock units of each (or a --plan of yours).`,
 		for _, text := range listings {
 			l, err := bench.ParseListing(text)
 			if err != nil {
-				return usageError{fmt.Errorf("--listing: %w", err)}
+				return cli.Usage(fmt.Errorf("--listing: %w", err))
 			}
 			cfg.Listings = append(cfg.Listings, l)
 		}
@@ -64,7 +65,7 @@ the listings given and --stock units of each (or a --plan of yours).`,
 			cfg.Progress, cfg.ForceBar = c.ErrOrStderr(), true
 		case "none":
 		default:
-			return usageError{fmt.Errorf("--progress: %q is none of auto, bar, none", progress)}
+			return cli.Usage(fmt.Errorf("--progress: %q is none of auto, bar, none", progress))
 		}
 		cfg.StartNode = func(ctx context.Context) (bench.Node, error) {
 			text := []byte(rushPlan(cfg.Listings, stock, payWithin, cfg.LimitPerSession))
@@ -77,13 +78,13 @@ the listings given and --stock units of each (or a --plan of yours).`,
 		}
 		if killPID != 0 {
 			if killPID < 2 || len(cfg.Addrs) == 0 {
-				return usageError{fmt.Errorf("--kill-pid %d: want the process id of a node, and --addr of another one",
-					killPID)}
+				return cli.Usage(fmt.Errorf("--kill-pid %d: want the process id of a node, and --addr of another one",
+					killPID))
 			}
 			cfg.Strike = func() error { return killProcess(killPID) }
 		}
 		if err := cfg.Validate(); err != nil {
-			return usageError{err}
+			return cli.Usage(err)
 		}
 		report, err := bench.Rush(c.Context(), cfg)
 		if err != nil {

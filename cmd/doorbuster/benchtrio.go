@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"doorbuster/bench"
+	"doorbuster/cmd/doorbuster/operate"
 	"doorbuster/engine"
 	"doorbuster/httpapi/client"
 )
@@ -111,7 +112,7 @@ func (b *benchTrio) start(ctx context.Context) error {
 		stock   int64
 	}{{trioGranted, engine.MaxStock}, {trioFollower, engine.MaxStock}, {trioRefused, 100}} {
 		text := []byte(rushPlan([]bench.Listing{p.listing}, p.stock, time.Hour, 1))
-		if err := applyPlanTo(ctx, admin, text); err != nil {
+		if err := operate.ApplyPlan(ctx, admin, text); err != nil {
 			return err
 		}
 	}

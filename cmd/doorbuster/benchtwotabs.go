@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"doorbuster/bench"
+	"doorbuster/cmd/doorbuster/cli"
+	"doorbuster/cmd/doorbuster/operate"
 )
 
 func newTwoTabsCommand() *cobra.Command {
@@ -26,11 +28,11 @@ to a shopper of its own: a unit that a refused second grab frees goes to one who
 waits. Exit status 1 if one is sold twice to the same shopper, or is left.`,
 	}, cfg.Settings(), func(c *cobra.Command, tell teller) error {
 		if nodes < 3 || nodes > 7 {
-			return usageError{fmt.Errorf("--nodes %d: want 3 to 7", nodes)}
+			return cli.Usage(fmt.Errorf("--nodes %d: want 3 to 7", nodes))
 		}
 		cfg.Progress = c.ErrOrStderr()
 		if err := cfg.Validate(); err != nil {
-			return usageError{err}
+			return cli.Usage(err)
 		}
 		return inScratch("", "twotabs", func(dir string) (err error) {
 			f := fleet{zoneAck: "prefer", snapshotBytes: 256 << 20}
@@ -45,7 +47,7 @@ waits. Exit status 1 if one is sold twice to the same shopper, or is left.`,
 			}
 			cfg.Addrs, cfg.Admin = f.addrs()
 			cfg.ApplyPlan = func(ctx context.Context, listings []bench.Listing, stock int64) error {
-				return applyPlanTo(ctx, f.victims[0].admin, []byte(rushPlan(listings, stock, 15*time.Minute, 1)))
+				return operate.ApplyPlan(ctx, f.victims[0].admin, []byte(rushPlan(listings, stock, 15*time.Minute, 1)))
 			}
 			report, err := bench.TwoTabs(c.Context(), cfg)
 			if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"doorbuster/bench/cashier"
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/httpapi/auth"
 	"doorbuster/httpapi/payment"
 )
@@ -47,14 +48,14 @@ same --seed and order number.`,
   doorbuster cashier --data /tmp/cashier --shop http://127.0.0.1:8080 --delay 2s --repeat 0.2 --drop 0.05 &
   curl -d '{"token":"'$PAY_TOKEN'"}' http://127.0.0.1:8090/pay
   curl 'http://127.0.0.1:8090/statement?format=csv' > statement.csv`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if data == "" || len(cfg.Shop) == 0 {
-				return usageError{errors.New("--data and --shop are required")}
+				return cli.Usage(errors.New("--data and --shop are required"))
 			}
 			cfg.File = filepath.Join(data, "books.db")
 			if err := cfg.Validate(); err != nil {
-				return usageError{err}
+				return cli.Usage(err)
 			}
 			var err error
 			if keyFile != "" {

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"doorbuster/cluster/peer"
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/engine"
 )
 
@@ -69,7 +70,7 @@ by themselves.`,
   doorbuster cluster certs --dir certs --cluster shop --renew a1`,
 		RunE: func(c *cobra.Command, nodes []string) error {
 			if err := o.validate(nodes); err != nil {
-				return usageError{err}
+				return cli.Usage(err)
 			}
 			return o.run(c.OutOrStdout(), nodes, time.Now())
 		},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"doorbuster/cluster/peer"
+	"doorbuster/cmd/doorbuster/cli"
 )
 
 // runCerts runs cluster certs in dir, for cluster shop unless args say otherwise.
@@ -178,7 +179,7 @@ func TestCertsRefuse(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("%v", err)
 			}
-			if _, usage := err.(usageError); usage != c.usage {
+			if _, usage := err.(cli.UsageError); usage != c.usage {
 				t.Errorf("usage error: %t", usage)
 			}
 			after := filesIn(t, dir)

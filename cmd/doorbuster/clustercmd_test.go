@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/engine"
 	"doorbuster/httpapi/wire"
 )
@@ -153,18 +154,6 @@ func TestClusterStatusOfALoneNode(t *testing.T) {
 	}
 }
 
-// TestZoneAckText: every state has its words.
-func TestZoneAckText(t *testing.T) {
-	for state, want := range map[string]string{
-		wire.ZoneAckOff: "off: a quorum", wire.ZoneAckHolding: "require, holding", wire.ZoneAckDegraded: "DEGRADED",
-		wire.ZoneAckBlocked: "nothing is granted", wire.ZoneAckUnknown: "not known yet", wire.ZoneAckSingleZone: "of one zone", "new": "require, new",
-	} {
-		if got := zoneAckText(wire.ZoneAck{Mode: "require", State: state}); !strings.Contains(got, want) {
-			t.Errorf("%s: %s", state, got)
-		}
-	}
-}
-
 // signalling keeps what is written, and tells of each piece.
 type signalling struct {
 	kept   bytes.Buffer
@@ -292,7 +281,7 @@ func TestClusterUsage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, err := clusterSays(t, "", c.args...)
-			if !errors.As(err, new(usageError)) || !strings.Contains(err.Error(), c.want) || out != "" {
+			if !errors.As(err, new(cli.UsageError)) || !strings.Contains(err.Error(), c.want) || out != "" {
 				t.Errorf("%v, %q; want %s", err, out, c.want)
 			}
 		})
@@ -329,7 +318,7 @@ func TestClusterSaysWhatToDo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := clusterSays(t, "", "transfer", "--to", "b1", "--admin", c.admin, "--timeout", "300ms")
-			if err == nil || !strings.Contains(err.Error(), c.want) || errors.As(err, new(usageError)) {
+			if err == nil || !strings.Contains(err.Error(), c.want) || errors.As(err, new(cli.UsageError)) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
@@ -527,7 +516,7 @@ func TestClusterBackupLeavesNothingBehind(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			_, err := clusterSays(t, "", "backup", "--out", filepath.Join(dir, "f"), "--admin", serve(c.node), "--timeout", "500ms")
-			if err == nil || !strings.Contains(err.Error(), c.want) || errors.As(err, new(usageError)) {
+			if err == nil || !strings.Contains(err.Error(), c.want) || errors.As(err, new(cli.UsageError)) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {

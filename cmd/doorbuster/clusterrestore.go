@@ -6,6 +6,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"doorbuster/cluster"
+	"doorbuster/cmd/doorbuster/cli"
+	"doorbuster/cmd/doorbuster/operate"
 )
 
 func newRestoreCommand() *cobra.Command {
@@ -25,10 +27,10 @@ checked before anything is written. One of the state only is
 restored without settled orders.`,
 		Example: `  doorbuster restore --from shop.backup --config a1.yaml
   doorbuster restore --from shop.backup --dev --data /tmp/shop`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if from == "" {
-				return usageError{fmt.Errorf("say which backup with --from FILE")}
+				return cli.Usage(fmt.Errorf("say which backup with --from FILE"))
 			}
 			cfg, err := loadConfig(c.Flags())
 			if err != nil {
@@ -44,7 +46,7 @@ restored without settled orders.`,
 			fmt.Fprintf(c.OutOrStdout(), "restored %s for node %s: state of cluster %q at log index %d, taken %s, "+
 				"%s\nhash %s\n%s\n",
 				cfg.Data, cfg.Node, info.Cluster, info.LogIndex, info.Taken.Format("2006-01-02 15:04:05 MST"),
-				ledgerText(info), info.Hash, info.Horizon)
+				operate.LedgerText(info), info.Hash, info.Horizon)
 			return nil
 		},
 	}

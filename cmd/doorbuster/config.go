@@ -17,6 +17,7 @@ import (
 	"doorbuster/actors"
 	"doorbuster/cluster"
 	"doorbuster/cluster/peer"
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/cmd/doorbuster/settings"
 	"doorbuster/engine"
 	"doorbuster/httpapi"
@@ -426,7 +427,7 @@ func loadConfig(flags *pflag.FlagSet) (cfg Config, err error) {
 		File: path, Prefix: envPrefix, Others: []string{"CONFIG", "TOKEN"}, Flags: flags,
 	}, cfg.agree)
 	if unread := (*fs.PathError)(nil); err != nil && !errors.As(err, &unread) {
-		err = usageError{err}
+		err = cli.Usage(err)
 	}
 	return cfg, err
 }

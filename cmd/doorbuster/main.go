@@ -13,10 +13,10 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-)
 
-// usageError is a wrong use of the command line: exit status 2.
-type usageError struct{ error }
+	"doorbuster/cmd/doorbuster/cli"
+	"doorbuster/cmd/doorbuster/operate"
+)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -34,22 +34,19 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	var usage usageError
+	var usage cli.UsageError
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "doorbuster: %v\nTry '%s --help'.\n", err, commandPath(root, args))
 		return 2
-	case errors.Is(err, errQuiet):
+	case errors.Is(err, cli.ErrQuiet):
 		return 1
 	}
 	fmt.Fprintf(stderr, "doorbuster: %v\n", err)
 	return 1
 }
-
-// errQuiet ends the program with status 1 after everything has been said.
-var errQuiet = errors.New("failed")
 
 func commandPath(root *cobra.Command, args []string) string {
 	if found, _, err := root.Find(args); err == nil {
@@ -59,7 +56,7 @@ func commandPath(root *cobra.Command, args []string) string {
 }
 
 func newRootCommand() *cobra.Command {
-	root := group(&cobra.Command{
+	root := cli.Group(&cobra.Command{
 		Use:   "doorbuster",
 		Short: "Sell a fixed number of units to a crowd, exactly",
 		Long: `Doorbuster runs flash sales: each listing's stock is kept in memory by an actor,
@@ -73,30 +70,13 @@ Try it:
     http://127.0.0.1:8080/v1/sessions/fans-day-10/skus/mask-50/grab`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-	}, newServeCommand(), newApplyCommand(), newClusterCommand(), newBenchCommand(), newWALCommand(),
-		newTokenCommand(), newCashierCommand(), newClusterBackupCommand(), newRestoreCommand(), newRefusalsCommand(),
-		newRefundsCommand(), newAlarmsCommand(), newWaitCommand(), newSwitchesCommand(), newListsCommand(),
-		newReservationsCommand(), newReconcileCommand(), newDrawCommand(), newEventsCommand(), newVersionCommand())
-	root.SetFlagErrorFunc(badFlag)
-	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return noTimeBelowZero(c.Flags()) }
+	}, append(operate.Commands(newCertsCommand(), newRestoreCommand()), newServeCommand(), newBenchCommand(),
+		newWALCommand(), newTokenCommand(), newCashierCommand(), newRestoreCommand(), newVersionCommand())...)
+	root.SetFlagErrorFunc(cli.BadFlag)
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return cli.NoTimeBelowZero(c.Flags()) }
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetHelpCommand(newHelpCommand(root))
 	return root
-}
-
-// group makes a command that is only there for those below it.
-func group(c *cobra.Command, below ...*cobra.Command) *cobra.Command {
-	c.Args = noArguments
-	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
-	c.AddCommand(below...)
-	return c
-}
-
-func noArguments(c *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usageError{fmt.Errorf("unknown command or argument %q for %q", args[0], c.CommandPath())}
-	}
-	return nil
 }
 
 // newHelpCommand replaces cobra's, to which an unknown topic is no error.
@@ -107,7 +87,7 @@ func newHelpCommand(root *cobra.Command) *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			found, rest, err := root.Find(args)
 			if err != nil || len(rest) > 0 {
-				return usageError{fmt.Errorf("there is no command %q", strings.Join(args, " "))}
+				return cli.Usage(fmt.Errorf("there is no command %q", strings.Join(args, " ")))
 			}
 			return found.Help()
 		},

@@ -20,6 +20,8 @@ import (
 	"doorbuster/httpapi/reconcile/archive"
 )
 
+const reconciliationsPath = "/admin/v1/reconciliations"
+
 // TestReconcileThroughTheProgram: callbacks that never came are settled, once, and
 // the report can be had in every form, also after the node was started again.
 func TestReconcileThroughTheProgram(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"doorbuster/cluster"
+	"doorbuster/cmd/doorbuster/cli"
 )
 
 func newServeCommand() *cobra.Command {
@@ -37,7 +38,7 @@ id in "sub"), and so do operators (audience "doorbuster-ops", role "viewer",
   openssl rand -base64 48 > shopper.key; openssl rand -base64 48 > ops.key
   doorbuster serve --data /var/lib/doorbuster --http 0.0.0.0:8080 \
     --shopper-key-file shopper.key --ops-key-file ops.key`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(c.Flags())
 			if err != nil {

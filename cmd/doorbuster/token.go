@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/engine"
 	"doorbuster/httpapi/auth"
 )
@@ -22,17 +23,17 @@ operator's, to be checked with --ops-key-file. In production your identity
 provider makes them.`,
 		Example: `  doorbuster token --sub alice --key-file shopper.key
   doorbuster token --sub olga --role operator --ttl 8h --key-file ops.key`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if sub == "" || keyFile == "" {
-				return usageError{fmt.Errorf("--sub and --key-file are required")}
+				return cli.Usage(fmt.Errorf("--sub and --key-file are required"))
 			}
 			if !engine.ValidShopper(sub) {
-				return usageError{fmt.Errorf("--sub: %q is not 1 to %d printable characters without spaces", sub,
-					engine.MaxShopperBytes)}
+				return cli.Usage(fmt.Errorf("--sub: %q is not 1 to %d printable characters without spaces", sub,
+					engine.MaxShopperBytes))
 			}
 			if ttl < time.Second {
-				return usageError{fmt.Errorf("--ttl: %s is under 1s", ttl)}
+				return cli.Usage(fmt.Errorf("--ttl: %s is under 1s", ttl))
 			}
 			kind := auth.Shoppers
 			switch role {
@@ -40,7 +41,7 @@ provider makes them.`,
 			case "viewer", "operator", "admin":
 				kind = auth.Operators
 			default:
-				return usageError{fmt.Errorf("--role: there is no %q; take viewer, operator or admin", role)}
+				return cli.Usage(fmt.Errorf("--role: there is no %q; take viewer, operator or admin", role))
 			}
 			secret, err := readSigningKey(keyFile)
 			if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/engine"
 )
 
@@ -18,7 +19,7 @@ func newVersionCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "version",
 		Short: "Print which build this is, and what it can read",
-		Args:  noArguments,
+		Args:  cli.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			commit := "unknown"
 			if info, ok := debug.ReadBuildInfo(); ok {
@@ -29,7 +30,7 @@ func newVersionCommand() *cobra.Command {
 				}
 			}
 			if asJSON {
-				return printJSON(c.OutOrStdout(), map[string]any{"version": version, "commit": commit,
+				return cli.PrintJSON(c.OutOrStdout(), map[string]any{"version": version, "commit": commit,
 					"go":            runtime.Version(),
 					"rules_version": engine.RulesVersion})
 			}

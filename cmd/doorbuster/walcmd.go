@@ -10,13 +10,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"doorbuster/cluster"
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/engine"
 	"doorbuster/wal"
 	"doorbuster/wal/vfs"
 )
 
 func newWALCommand() *cobra.Command {
-	return group(&cobra.Command{
+	return cli.Group(&cobra.Command{
 		Use:   "wal",
 		Short: "Check and read a node's log, offline",
 	}, newWALVerifyCommand(), newWALDumpCommand())
@@ -25,7 +26,7 @@ func newWALCommand() *cobra.Command {
 // oneDir takes the data directory as the only argument.
 func oneDir(c *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return usageError{fmt.Errorf("%s takes one argument, the data directory", c.CommandPath())}
+		return cli.Usage(fmt.Errorf("%s takes one argument, the data directory", c.CommandPath()))
 	}
 	return nil
 }
@@ -65,7 +66,7 @@ and offset, with exit status 1.`,
 					return jsonErr
 				}
 				if err != nil {
-					return errQuiet
+					return cli.ErrQuiet
 				}
 				return nil
 			}

@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"bytes"
@@ -17,6 +17,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/engine"
 	"doorbuster/httpapi/client"
 	"doorbuster/httpapi/input"
@@ -79,7 +80,7 @@ nothing, and is what to do when a run broke off: each line counts once. The exit
 		"leave out rows whose order number begins with one of these `texts`, separated by commas: those of another "+
 			"channel of the shop")
 	c.AddCommand(newSetAsideCommand())
-	return withArguments(c, func(args []string) error {
+	return cli.WithArguments(c, func(args []string) error {
 		if len(args) != 1 {
 			return errors.New("name one statement, or - for standard input")
 		}
@@ -120,13 +121,13 @@ it, when and why is kept with the reports.`,
 			return err
 		}
 		if o.output == "json" {
-			return printJSON(c.OutOrStdout(), &done)
+			return cli.PrintJSON(c.OutOrStdout(), &done)
 		}
-		_, err = fmt.Fprintf(c.OutOrStdout(), "%s Still open, in all reports: %d.\n", shown(done.Verdict),
+		_, err = fmt.Fprintf(c.OutOrStdout(), "%s Still open, in all reports: %d.\n", cli.Shown(done.Verdict),
 			done.OpenBefore)
 		return err
 	})
-	return withArguments(c, func(args []string) error {
+	return cli.WithArguments(c, func(args []string) error {
 		if len(args) < 2 {
 			return errors.New("name a report and its differences, or all")
 		}
@@ -178,7 +179,7 @@ func (o *reconcileOptions) run(c *cobra.Command) error {
 	}
 	out := c.OutOrStdout()
 	if o.output == "json" {
-		err = printJSON(out, report)
+		err = cli.PrintJSON(out, report)
 	} else {
 		_, err = io.WriteString(out, reportText(report, o.admin))
 	}
@@ -260,7 +261,7 @@ type reconcileBars struct {
 }
 
 func newReconcileBars(to io.Writer, size int64) *reconcileBars {
-	b := &reconcileBars{to: to, shown: isTerminal(to), size: size}
+	b := &reconcileBars{to: to, shown: cli.IsTerminal(to), size: size}
 	b.next("sending", size, progressbar.OptionShowBytes(true))
 	return b
 }
@@ -301,8 +302,8 @@ func (b *reconcileBars) end() { _ = b.bar.Finish() }
 func reportText(r *reconcile.Report, admin string) string {
 	var b bytes.Buffer
 	s := &r.Statement
-	fmt.Fprintf(&b, "Statement %s: %s, %s, %s as %s, sha256 %.12s\n", shown(s.Name),
-		engine.Counted(s.Payments, "payment"), engine.Counted(s.Refunds, "refund"), binaryBytes(s.Bytes),
+	fmt.Fprintf(&b, "Statement %s: %s, %s, %s as %s, sha256 %.12s\n", cli.Shown(s.Name),
+		engine.Counted(s.Payments, "payment"), engine.Counted(s.Refunds, "refund"), cli.BinaryBytes(s.Bytes),
 		strings.ToUpper(string(s.Format)), s.SHA256)
 	if !r.To.IsZero() {
 		fmt.Fprintf(&b, "Period    %s to %s\n", r.From.Format(time.RFC3339Nano), r.To.Format(time.RFC3339Nano))
@@ -321,7 +322,7 @@ func reportText(r *reconcile.Report, admin string) string {
 	if r.NotOurs.Count > 0 {
 		fmt.Fprintf(&b, "\nNot ours: %s%s\n", engine.Counted(r.NotOurs.Count, "row"), sums(r.NotOurs.Money))
 		for _, by := range r.NotOurs.By {
-			fmt.Fprintf(&b, "  %s: %d%s\n", shown(by.Why), by.Count, sums(by.Money))
+			fmt.Fprintf(&b, "  %s: %d%s\n", cli.Shown(by.Why), by.Count, sums(by.Money))
 		}
 	}
 	if len(r.Counts) > 0 {
@@ -356,7 +357,7 @@ func reportText(r *reconcile.Report, admin string) string {
 		if f.Kind == reconcile.CoversNothing {
 			where, of = "the statement", ""
 		}
-		fmt.Fprintf(&b, "  %s  %s\n", f.ID, shown(fmt.Sprintf("%s: %s%s", where, of, f.Says)))
+		fmt.Fprintf(&b, "  %s  %s\n", f.ID, cli.Shown(fmt.Sprintf("%s: %s%s", where, of, f.Says)))
 	}
 	if r.Open > int64(printed) {
 		fmt.Fprintf(&b, "  and %d more\n", r.Open-int64(printed))
@@ -368,8 +369,8 @@ func reportText(r *reconcile.Report, admin string) string {
 	if !strings.Contains(admin, "://") {
 		admin = "http://" + admin
 	}
-	fmt.Fprintf(&b, "\n%s\nReport %s: %s%s/%s (or ?format=csv)\n", shown(r.Verdict), shown(r.ID), shown(admin),
-		reconciliationsPath, shown(r.ID))
+	fmt.Fprintf(&b, "\n%s\nReport %s: %s%s/%s (or ?format=csv)\n", cli.Shown(r.Verdict), cli.Shown(r.ID), cli.Shown(admin),
+		reconciliationsPath, cli.Shown(r.ID))
 	return b.String()
 }
 
@@ -392,7 +393,7 @@ func printTotals(w io.Writer, list []reconcile.Total, name func(*reconcile.Total
 			return
 		}
 		t := &list[i]
-		fmt.Fprintf(w, "%s\t", shown(name(t)))
+		fmt.Fprintf(w, "%s\t", cli.Shown(name(t)))
 		for _, book := range [...]reconcile.Book{t.Theirs, t.Ours} {
 			fmt.Fprintf(w, "%d\t%d %s\t%d\t%d %s\t", book.Payments, book.Paid, t.Currency, book.Refunds, book.Refunded,
 				t.Currency)

@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"cmp"
@@ -9,23 +9,23 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/httpapi/client"
 	"doorbuster/httpapi/wire"
 )
 
-func newClusterCommand() *cobra.Command {
-	return group(&cobra.Command{
+func newClusterCommand(others []*cobra.Command) *cobra.Command {
+	return cli.Group(&cobra.Command{
 		Use:   "cluster",
 		Short: "Look at a cluster and operate it",
 		Long: `Look at a cluster and operate it, through the admin API of any of its nodes.
 Only snapshot, backup and promote are about the very node that is asked.`,
 		Example: `  doorbuster cluster status --admin 127.0.0.1:8081 --watch
   doorbuster cluster transfer --to b1 --admin 127.0.0.1:8081`,
-	}, newClusterStatusCommand(), newClusterJoinCommand(), newClusterRemoveCommand(), newClusterTransferCommand(),
-		newClusterSnapshotCommand(), newClusterPromoteCommand(), newClusterZoneAckCommand(), newClusterPreferCommand(),
-		newClusterDrainCommand("drain", true), newClusterDrainCommand("undrain", false), newClusterBackupCommand(),
-		newCertsCommand(),
-		newRestoreCommand())
+	}, append(others, newClusterStatusCommand(), newClusterJoinCommand(), newClusterRemoveCommand(),
+		newClusterTransferCommand(), newClusterSnapshotCommand(), newClusterPromoteCommand(), newClusterZoneAckCommand(),
+		newClusterPreferCommand(), newClusterDrainCommand("drain", true), newClusterDrainCommand("undrain", false),
+		newBackupCommand())...)
 }
 
 func newClusterJoinCommand() *cobra.Command {
@@ -103,8 +103,8 @@ Now on the node itself:
          cert: %[1]s.crt
          key: %[1]s.key
          nodes:
-`, shown(m.ID), shown(m.Zone), article(m.Kind), does, shown(m.Peer),
-		shown(cmp.Or(s.Cluster, "(the id of this cluster)")))
+`, cli.Shown(m.ID), cli.Shown(m.Zone), article(m.Kind), does, cli.Shown(m.Peer),
+		cli.Shown(cmp.Or(s.Cluster, "(the id of this cluster)")))
 	for _, n := range s.Nodes {
 		if n.ID == m.ID || n.Peer == "" {
 			continue
@@ -113,7 +113,7 @@ Now on the node itself:
 		if n.Kind != "" && n.Kind != wire.KindVoter {
 			kind = ", kind: " + n.Kind
 		}
-		fmt.Fprintf(&b, "           - %s\n", shown(fmt.Sprintf("{id: %s, zone: %s%s, peer: %q}", n.ID, n.Zone, kind,
+		fmt.Fprintf(&b, "           - %s\n", cli.Shown(fmt.Sprintf("{id: %s, zone: %s%s, peer: %q}", n.ID, n.Zone, kind,
 			n.Peer)))
 	}
 	b.WriteString(`  3. Start it: doorbuster serve --config FILE
@@ -125,7 +125,7 @@ func article(kind string) string {
 	if kind == wire.KindEdge {
 		return "an edge node"
 	}
-	return "a " + shown(kind)
+	return "a " + cli.Shown(kind)
 }
 
 func newClusterRemoveCommand() *cobra.Command {
@@ -145,7 +145,7 @@ not decide any more. To keep shoppers away for a while, drain the node instead.`
 	}, asking(&o, func(ctx context.Context, at *client.Client) (*wire.Removed, error) {
 		return at.Remove(ctx, wire.RemoveRequest{Note: wire.Note{Note: o.note}, Node: node})
 	}, line(func(r *wire.Removed) string {
-		return shown(r.Removed) + " is out of the cluster. Stop it; it can come back only with an empty data " +
+		return cli.Shown(r.Removed) + " is out of the cluster. Stop it; it can come back only with an empty data " +
 			"directory, under a new id."
 	})))
 	c.Flags().StringVar(&node, "node", "", "`id` of the node")
@@ -171,7 +171,7 @@ prefer'.`,
 		return nil
 	}, asking(&o, func(ctx context.Context, node *client.Client) (*wire.Led, error) {
 		return node.Transfer(ctx, wire.TransferRequest{Note: wire.Note{Note: o.note}, From: from, To: to})
-	}, line(func(l *wire.Led) string { return shown(l.Leader) + " leads." })))
+	}, line(func(l *wire.Led) string { return cli.Shown(l.Leader) + " leads." })))
 	c.Flags().StringVar(&to, "to", "", "`id` of the node that is to lead")
 	c.Flags().StringVar(&from, "from", "", "`id` of the node that is to lead no longer")
 	return c
@@ -213,7 +213,7 @@ func newClusterZoneAckCommand() *cobra.Command {
 		return fmt.Errorf("--mode %q is none of off, prefer, require", mode)
 	}, asking(&o, func(ctx context.Context, node *client.Client) (*wire.ZoneAckMode, error) {
 		return node.SetZoneAck(ctx, wire.ZoneAckRequest{Note: wire.Note{Note: o.note}, Mode: mode}, yes)
-	}, line(func(z *wire.ZoneAckMode) string { return "Zone ack is " + shown(z.Mode) + "." })))
+	}, line(func(z *wire.ZoneAckMode) string { return "Zone ack is " + cli.Shown(z.Mode) + "." })))
 	c.Flags().StringVar(&mode, "mode", "", "off, prefer or require")
 	c.Flags().BoolVar(&yes, "yes", false, "require is meant, although no voter of another zone answers: nothing is "+
 		"granted then")
@@ -244,7 +244,7 @@ leader.`,
 		if p.Zone == "" {
 			return "Leadership may be in any zone."
 		}
-		return "Leadership is to be in zone " + shown(p.Zone) + "."
+		return "Leadership is to be in zone " + cli.Shown(p.Zone) + "."
 	})))
 	c.Flags().StringVar(&zone, "zone", "", "the `zone`")
 	c.Flags().BoolVar(&none, "none", false, "no zone is better than another")

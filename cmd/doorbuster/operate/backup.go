@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"errors"
@@ -11,10 +11,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"doorbuster/cluster"
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/engine"
 )
 
-func newClusterBackupCommand() *cobra.Command {
+func newBackupCommand() *cobra.Command {
 	var o nodeOptions
 	var file string
 	var stateOnly bool
@@ -47,10 +48,10 @@ settled orders. Reports of reconciliations are not in a backup.`,
 			if p := info.Ledger; p != nil {
 				saved["settled_orders"], saved["trail_gaps"] = p.Orders(), p.Gaps
 			}
-			return printJSON(c.OutOrStdout(), saved)
+			return cli.PrintJSON(c.OutOrStdout(), saved)
 		}
-		_, err = fmt.Fprintf(c.OutOrStdout(), "%s: %s, log index %d, %s\n", file, binaryBytes(size), info.LogIndex,
-			ledgerText(info))
+		_, err = fmt.Fprintf(c.OutOrStdout(), "%s: %s, log index %d, %s\n", file, cli.BinaryBytes(size), info.LogIndex,
+			LedgerText(info))
 		return err
 	})
 	c.Flags().StringVar(&file, "out", "", "the `file` to write; it must not exist yet")
@@ -58,8 +59,8 @@ settled orders. Reports of reconciliations are not in a backup.`,
 	return c
 }
 
-// ledgerText says what a backup has of the ledger.
-func ledgerText(info cluster.BackupInfo) string {
+// LedgerText says what a backup has of the ledger.
+func LedgerText(info cluster.BackupInfo) string {
 	if info.Ledger == nil {
 		return "without settled orders"
 	}
@@ -101,7 +102,7 @@ func (o *nodeOptions) saveBackup(c *cobra.Command, file string, stateOnly bool) 
 	}()
 	stderr := c.ErrOrStderr()
 	bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(stderr), progressbar.OptionShowBytes(true),
-		progressbar.OptionSetVisibility(isTerminal(stderr)), progressbar.OptionClearOnFinish())
+		progressbar.OptionSetVisibility(cli.IsTerminal(stderr)), progressbar.OptionClearOnFinish())
 	size, err = node.Backup(c.Context(), io.MultiWriter(f, bar), stateOnly)
 	_ = bar.Finish() // progress is a courtesy: it may fail
 	switch {

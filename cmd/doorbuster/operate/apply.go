@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"cmp"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/httpapi/client"
 	"doorbuster/httpapi/plan"
 	"doorbuster/httpapi/wire"
@@ -27,7 +28,7 @@ type applyOptions struct {
 
 func newApplyCommand() *cobra.Command {
 	o := applyOptions{nodeOptions: nodeOptions{breaks: "the plan may be applied or not"}}
-	c := withArguments(o.keyed(&cobra.Command{
+	c := cli.WithArguments(o.keyed(&cobra.Command{
 		Use:   "apply -f FILE --admin ADDR",
 		Short: "Make products, sales, sessions and listings match a plan file",
 		Long: `Apply makes the products, sales, sessions and listings of a node match a plan
@@ -154,7 +155,7 @@ func located(said []wire.PlanProblem, name string, result *plan.Result) plan.Pro
 // and session, and what they come to.
 func printChanges(w io.Writer, a *wire.PlanChanges) error {
 	var b strings.Builder
-	paint := paintFor(w)
+	paint := cli.PaintFor(w)
 	created, changed, removed := 0, 0, 0
 	group := ""
 	for i, c := range a.Changes {
@@ -171,13 +172,13 @@ func printChanges(w io.Writer, a *wire.PlanChanges) error {
 			if c.After != "" && c.After != "new" {
 				said = ": " + c.After
 			}
-			b.WriteString(paint(green, shown("+ "+c.Path+said)) + "\n")
+			b.WriteString(paint(cli.Green, cli.Shown("+ "+c.Path+said)) + "\n")
 		case c.After == "":
 			removed++
-			b.WriteString(paint(red, shown("- "+c.Path+": "+c.Before)) + "\n")
+			b.WriteString(paint(cli.Red, cli.Shown("- "+c.Path+": "+c.Before)) + "\n")
 		default:
 			changed++
-			b.WriteString(paint(yellow, shown("~ "+c.Path+": "+c.Before+" → "+c.After)) + "\n")
+			b.WriteString(paint(cli.Yellow, cli.Shown("~ "+c.Path+": "+c.Before+" → "+c.After)) + "\n")
 		}
 	}
 	if len(a.Changes) > 0 {
@@ -218,4 +219,22 @@ func groupOf(path string) string {
 		}
 	}
 	return path
+}
+
+// ApplyPlan is 'apply' without a command line.
+func ApplyPlan(ctx context.Context, admin string, text []byte) error {
+	result, problems := plan.Parse(text, plan.Options{Now: time.Now()})
+	if len(problems) > 0 {
+		return problems
+	}
+	node, err := client.New(client.Config{Addr: admin})
+	if err != nil {
+		return err
+	}
+	_, err = node.ApplyPlan(ctx, text, false)
+	var refused *client.Refused
+	if errors.As(err, &refused) && len(refused.Problem.Problems) > 0 {
+		return located(refused.Problem.Problems, "", result)
+	}
+	return err
 }

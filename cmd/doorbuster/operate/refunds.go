@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/httpapi/client"
 	"doorbuster/httpapi/wire"
 )
@@ -35,13 +36,13 @@ func printRefunds(w io.Writer, page *wire.Refunds) error {
 	if len(page.Refunds) == 0 {
 		b.WriteString("No refund is due.\n")
 	} else {
-		t := newTable(&b, "NUMBER", "DUE SINCE", "ORDER", "PAYMENT", "AMOUNT", "WHY", "TRIES", "NEXT TRY", "LAST ERROR")
+		t := cli.NewTable(&b, "NUMBER", "DUE SINCE", "ORDER", "PAYMENT", "AMOUNT", "WHY", "TRIES", "NEXT TRY", "LAST ERROR")
 		for _, r := range page.Refunds {
-			t.row(r.RefundNo, r.DueAt, r.OrderNo, r.PaymentID, fmt.Sprintf("%d %s", r.Amount, r.Currency), r.Reason,
+			t.Row(r.RefundNo, r.DueAt, r.OrderNo, r.PaymentID, fmt.Sprintf("%d %s", r.Amount, r.Currency), r.Reason,
 				r.Tries,
 				r.NextTryAt, r.LastError)
 		}
-		t.flush()
+		t.Flush()
 	}
 	if page.Cursor != "" {
 		fmt.Fprintf(&b, "There are more: --cursor %s\n", page.Cursor)

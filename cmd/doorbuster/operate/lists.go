@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"bytes"
@@ -18,6 +18,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/engine"
 	"doorbuster/httpapi"
 	"doorbuster/httpapi/client"
@@ -54,7 +55,7 @@ func pathOfReservations(name string) (client.List, error) {
 }
 
 func newListsCommand() *cobra.Command {
-	return group(&cobra.Command{
+	return cli.Group(&cobra.Command{
 		Use:   "lists",
 		Short: "Import, export and change risk lists and allow lists",
 		Long: `Import, export and change risk lists and allow lists, through the admin API of any
@@ -77,7 +78,7 @@ anywhere but on the first line of CSV, id first.`,
 
 func newReservationsCommand() *cobra.Command {
 	const name = "SESSION/SKU"
-	return group(&cobra.Command{
+	return cli.Group(&cobra.Command{
 		Use:   "reservations",
 		Short: "Look at and import who has reserved a listing",
 		Long: `Look at and import who has reserved a listing, before its session starts. A file
@@ -119,7 +120,7 @@ func newListShowCommand(what string, pathOf listPath) *cobra.Command {
 			return node.List(ctx, list)
 		}, printRows)(c)
 	})
-	return withArguments(c, func(args []string) (err error) {
+	return cli.WithArguments(c, func(args []string) (err error) {
 		switch {
 		case len(args) == 0 && strings.HasPrefix(what, "["):
 			return nil
@@ -135,13 +136,13 @@ func newListShowCommand(what string, pathOf listPath) *cobra.Command {
 
 func printRows(w io.Writer, page *wire.ListPage) error {
 	var b strings.Builder
-	t := newTable(&b)
+	t := cli.NewTable(&b)
 	for _, row := range page.Rows {
-		t.row(row.ID, row.Level, "since "+row.Since)
+		t.Row(row.ID, row.Level, "since "+row.Since)
 	}
-	t.flush()
+	t.Flush()
 	if page.List != "" {
-		fmt.Fprintf(&b, "%s: %d", shown(page.List), page.Count)
+		fmt.Fprintf(&b, "%s: %d", cli.Shown(page.List), page.Count)
 		if page.Cursor != "" {
 			fmt.Fprintf(&b, ", of which %d are shown; export gives all", len(page.Rows))
 		}
@@ -173,13 +174,13 @@ func readLists(ctx context.Context, node *client.Client) (*map[string]int64, err
 
 func printLists(w io.Writer, all *map[string]int64) error {
 	var b strings.Builder
-	t := newTable(&b)
+	t := cli.NewTable(&b)
 	names := slices.Sorted(maps.Keys(*all))
 	slices.SortStableFunc(names, func(a, b string) int { return -cmp.Compare(a[:1], b[:1]) }) // risk lists first
 	for _, name := range names {
-		t.row(name, (*all)[name])
+		t.Row(name, (*all)[name])
 	}
-	t.flush()
+	t.Flush()
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -232,7 +233,7 @@ instead of it, in one step. Every line is checked before anything is changed.
 		flags.StringVar(&send.Level, "level", "", "of rows of a risk list that name none: watch, challenge, block "+
 			"(the default)")
 	}
-	return withArguments(c, func(args []string) (err error) {
+	return cli.WithArguments(c, func(args []string) (err error) {
 		if len(args) != 2 {
 			return fmt.Errorf("name one %s and one file, - for standard input", what)
 		}
@@ -257,8 +258,8 @@ func openList(c *cobra.Command, file string) (in io.Reader, closed func(), err e
 	case info.IsDir():
 		err = fmt.Errorf("%s is a folder", file)
 	case info.Size() > httpapi.MaxListBytes:
-		err = fmt.Errorf("%s has %s; a list may have %s", file, binaryBytes(info.Size()),
-			binaryBytes(httpapi.MaxListBytes))
+		err = fmt.Errorf("%s has %s; a list may have %s", file, cli.BinaryBytes(info.Size()),
+			cli.BinaryBytes(httpapi.MaxListBytes))
 	}
 	if err != nil {
 		f.Close()
@@ -286,7 +287,7 @@ func (o *nodeOptions) sendList(c *cobra.Command, list client.List, send client.S
 	bar := func(of int64, what string, bytes bool) *progressbar.ProgressBar {
 		return progressbar.NewOptions64(of, progressbar.OptionSetWriter(stderr), progressbar.OptionShowBytes(bytes),
 			progressbar.OptionSetDescription(what), progressbar.OptionShowCount(),
-			progressbar.OptionSetVisibility(isTerminal(stderr)), progressbar.OptionClearOnFinish(),
+			progressbar.OptionSetVisibility(cli.IsTerminal(stderr)), progressbar.OptionClearOnFinish(),
 			progressbar.OptionThrottle(100*time.Millisecond))
 	}
 	sending := bar(send.Size, "sent", true)
@@ -315,7 +316,7 @@ func (o *nodeOptions) sendList(c *cobra.Command, list client.List, send client.S
 // importText is what came of an import, as a person reads it.
 func importText(r *wire.ListImport) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: ", shown(r.List))
+	fmt.Fprintf(&b, "%s: ", cli.Shown(r.List))
 	switch {
 	case r.Rows == 0 && r.Unchanged > 0:
 		b.WriteString("nothing changed")
@@ -374,7 +375,7 @@ func newListExportCommand(what string, pathOf listPath) *cobra.Command {
 	})
 	c.Flags().StringVar(&format, "format", "csv", "csv or ndjson")
 	c.Flags().StringVar(&file, "out", "", "the `file` to write; it must not exist yet (else standard output)")
-	return withArguments(c, func(args []string) (err error) {
+	return cli.WithArguments(c, func(args []string) (err error) {
 		if len(args) != 1 {
 			return fmt.Errorf("name one %s", what)
 		}
@@ -436,7 +437,7 @@ func newListChangeCommand(verb, what string, pathOf listPath) *cobra.Command {
 	if verb == "add" && what == "LIST" {
 		c.Flags().StringVar(&level, "level", "", "on a risk list: watch, challenge, block (the default)")
 	}
-	return withArguments(c, func(args []string) (err error) {
+	return cli.WithArguments(c, func(args []string) (err error) {
 		if len(args) < 2 {
 			return fmt.Errorf("name one %s, and the ids", what)
 		}
@@ -456,11 +457,11 @@ func newListForgetCommand() *cobra.Command {
 		asking(&o, func(ctx context.Context, node *client.Client) (*wire.ListCount, error) {
 			return node.ForgetList(ctx, list, o.note, yes)
 		}, func(w io.Writer, forgotten *wire.ListCount) error {
-			_, err := fmt.Fprintf(w, "%s is forgotten\n", shown(forgotten.List))
+			_, err := fmt.Fprintf(w, "%s is forgotten\n", cli.Shown(forgotten.List))
 			return err
 		}))
 	c.Flags().BoolVar(&yes, "yes", false, sureUsage)
-	return withArguments(c, func(args []string) (err error) {
+	return cli.WithArguments(c, func(args []string) (err error) {
 		if len(args) != 1 || !strings.HasPrefix(args[0], "allowlists/") {
 			return errors.New("name one list, such as allowlists/vips; a risk list is emptied with import --replace " +
 				"--empty")

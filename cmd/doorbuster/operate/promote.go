@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"bufio"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/httpapi/client"
 	"doorbuster/httpapi/wire"
 )
@@ -62,7 +63,7 @@ also refused for some seconds after a leader was heard: --wait waits for that.`,
 			if !wait || plan.Refusal == "" || err != nil || time.Now().Add(pause).After(until) {
 				break
 			}
-			fmt.Fprintf(c.ErrOrStderr(), "doorbuster: %s\n", shown(plan.Refusal))
+			fmt.Fprintf(c.ErrOrStderr(), "doorbuster: %s\n", cli.Shown(plan.Refusal))
 			select {
 			case <-c.Context().Done():
 				return errors.New("interrupted; nothing was changed")
@@ -71,7 +72,7 @@ also refused for some seconds after a leader was heard: --wait waits for that.`,
 		}
 		out := c.OutOrStdout()
 		if o.output == "json" && (dryRun || plan.Refusal != "") {
-			if err := printJSON(out, plan); err != nil {
+			if err := cli.PrintJSON(out, plan); err != nil {
 				return err
 			}
 		} else if o.output != "json" {
@@ -81,7 +82,7 @@ also refused for some seconds after a leader was heard: --wait waits for that.`,
 		}
 		switch {
 		case plan.Refusal != "":
-			return fmt.Errorf("it can't be done now; nothing was changed: %s", shown(plan.Refusal))
+			return fmt.Errorf("it can't be done now; nothing was changed: %s", cli.Shown(plan.Refusal))
 		case dryRun:
 			return nil
 		case !yes:
@@ -99,7 +100,7 @@ also refused for some seconds after a leader was heard: --wait waits for that.`,
 		}, line(func(p *wire.Promoted) string {
 			return fmt.Sprintf("\n%s of zone %s takes over, in generation %d. Follow it with 'doorbuster cluster "+
 				"status'.",
-				shown(p.Node), shown(p.Zone), p.NextGeneration)
+				cli.Shown(p.Node), cli.Shown(p.Zone), p.NextGeneration)
 		}))(c)
 	})
 	c.Flags().StringVar(&zone, "zone", "", "the `zone` that is to take over")
@@ -119,9 +120,9 @@ func promoteText(p *wire.PromotePlan) string {
 	}
 	fmt.Fprintf(&b, "Node %s of zone %s, generation %d, term %d, zone ack %s.\nIts log ends at index %d, of which %d "+
 		"is applied. The leader was %s.\n",
-		shown(p.Node), shown(p.Zone), p.Generation, p.Term, shown(p.ZoneAck), p.LastIndex, p.AppliedIndex, shown(heard))
+		cli.Shown(p.Node), cli.Shown(p.Zone), p.Generation, p.Term, cli.Shown(p.ZoneAck), p.LastIndex, p.AppliedIndex, cli.Shown(heard))
 	if len(p.Unreachable) > 0 {
-		fmt.Fprintf(&b, "Out of reach: %s.\n", shown(strings.Join(p.Unreachable, ", ")))
+		fmt.Fprintf(&b, "Out of reach: %s.\n", cli.Shown(strings.Join(p.Unreachable, ", ")))
 	}
 	for _, part := range [...]struct {
 		head  string
@@ -132,7 +133,7 @@ func promoteText(p *wire.PromotePlan) string {
 		}
 		fmt.Fprintf(&b, "\n%s:\n", part.head)
 		for _, line := range part.lines {
-			fmt.Fprintf(&b, "  - %s\n", shown(line))
+			fmt.Fprintf(&b, "  - %s\n", cli.Shown(line))
 		}
 	}
 	return b.String()

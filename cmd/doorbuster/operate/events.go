@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"cmp"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/engine"
 	"doorbuster/httpapi"
 	"doorbuster/httpapi/client"
@@ -32,7 +33,7 @@ const (
 var trailPosition = regexp.MustCompile(`^[0-9]{1,20}(\.[0-9]{1,10})?$`)
 
 func newEventsCommand() *cobra.Command {
-	return group(&cobra.Command{
+	return cli.Group(&cobra.Command{
 		Use:   "events",
 		Short: "Read the trail of committed events",
 	}, newEventsTailCommand())
@@ -188,7 +189,7 @@ func (o *eventsOptions) print(out io.Writer, line []byte, e *wire.TrailEvent) er
 	words := []string{fmt.Sprintf("%d.%d", e.Index, e.N), e.Time, e.Kind}
 	add := func(name, value string) {
 		if value != "" {
-			words = append(words, name+"="+shown(value))
+			words = append(words, name+"="+cli.Shown(value))
 		}
 	}
 	add("reason", e.Reason)

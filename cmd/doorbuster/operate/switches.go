@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"cmp"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/engine"
 	"doorbuster/httpapi/client"
 	"doorbuster/httpapi/wire"
@@ -80,7 +81,7 @@ func newSwitchesTurnCommand(use, short string,
 	if !strings.Contains(use, "NAME") {
 		return c
 	}
-	return withArguments(c, func(args []string) (err error) {
+	return cli.WithArguments(c, func(args []string) (err error) {
 		if len(args) != 1 {
 			return errors.New("name one profile")
 		}
@@ -107,7 +108,7 @@ func newSwitchesSetCommand() *cobra.Command {
 	}, func(ctx context.Context, node *client.Client, note string) (*wire.Switchboard, error) {
 		return node.SetSwitches(ctx, switches, note)
 	})
-	return withArguments(c, func(args []string) (err error) {
+	return cli.WithArguments(c, func(args []string) (err error) {
 		switches, err = parseSwitches(args)
 		return err
 	})
@@ -122,7 +123,7 @@ func newSwitchesDefineCommand() *cobra.Command {
 	}, func(ctx context.Context, node *client.Client, note string) (*wire.Switchboard, error) {
 		return node.DefineProfile(ctx, name, switches, note)
 	})
-	return withArguments(c, func(args []string) (err error) {
+	return cli.WithArguments(c, func(args []string) (err error) {
 		if len(args) == 0 {
 			return errors.New("name the profile, and then its switches")
 		}
@@ -164,8 +165,8 @@ func parseSwitches(args []string) (map[string]wire.SwitchValue, error) {
 // printSwitches writes the whole board for a person.
 func printSwitches(w io.Writer, b *wire.Switchboard) error {
 	var out strings.Builder
-	paint := paintFor(w)
-	t := newTable(&out, "  SWITCH", "NOW", "NORMAL", "MAY BE", "TURNS")
+	paint := cli.PaintFor(w)
+	t := cli.NewTable(&out, "  SWITCH", "NOW", "NORMAL", "MAY BE", "TURNS")
 	for _, v := range b.Switches {
 		mark, may := "  ", strings.Join(v.Allowed, ", ")
 		if v.Value != v.Normal {
@@ -174,18 +175,18 @@ func printSwitches(w io.Writer, b *wire.Switchboard) error {
 		if v.Most != nil {
 			may = fmt.Sprintf("0 to %d", *v.Most)
 		}
-		t.row(mark+v.Name, v.Value, v.Normal, may, v.Help)
+		t.Row(mark+v.Name, v.Value, v.Normal, may, v.Help)
 	}
-	t.flush()
+	t.Flush()
 	lines := strings.SplitAfter(out.String(), "\n")
 	out.Reset()
 	for _, line := range lines {
 		if strings.HasPrefix(line, "*") {
-			line = paint(yellow, strings.TrimSuffix(line, "\n")) + "\n"
+			line = paint(cli.Yellow, strings.TrimSuffix(line, "\n")) + "\n"
 		}
 		out.WriteString(line)
 	}
-	fmt.Fprintf(&out, "\n* is not as it normally is. Active profile: %s\n", shown(cmp.Or(b.ActiveProfile, "none")))
+	fmt.Fprintf(&out, "\n* is not as it normally is. Active profile: %s\n", cli.Shown(cmp.Or(b.ActiveProfile, "none")))
 	if len(b.Profiles) > 0 {
 		out.WriteString("\nProfiles:\n")
 	}
@@ -194,13 +195,13 @@ func printSwitches(w io.Writer, b *wire.Switchboard) error {
 		for _, name := range slices.Sorted(maps.Keys(p.Switches)) {
 			settings = append(settings, fmt.Sprintf("%s=%v", name, p.Switches[name]))
 		}
-		fmt.Fprintf(&out, "  %s: %s\n", shown(p.Name), shown(strings.Join(settings, " ")))
+		fmt.Fprintf(&out, "  %s: %s\n", cli.Shown(p.Name), cli.Shown(strings.Join(settings, " ")))
 	}
 	if len(b.History) > 0 {
 		out.WriteString("\nLast changes, the newest first:\n")
 	}
 	for _, r := range b.History {
-		fmt.Fprintf(&out, "  %s\n", shown(recordText(&r)))
+		fmt.Fprintf(&out, "  %s\n", cli.Shown(recordText(&r)))
 	}
 	_, err := io.WriteString(w, out.String())
 	return err
@@ -240,6 +241,6 @@ func printSwitched(w io.Writer, b *wire.Switchboard) error {
 	if b.ActiveProfile != "" {
 		said += " (profile " + b.ActiveProfile + ")"
 	}
-	_, err := fmt.Fprintln(w, shown(said))
+	_, err := fmt.Fprintln(w, cli.Shown(said))
 	return err
 }

@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"cmp"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/httpapi/client"
 	"doorbuster/httpapi/wire"
 )
@@ -84,7 +85,7 @@ func (o *nodeOptions) show(out io.Writer, status *wire.Cluster, again bool) erro
 	switch {
 	case o.output == "json":
 		return json.NewEncoder(out).Encode(status)
-	case isTerminal(out):
+	case cli.IsTerminal(out):
 		fmt.Fprint(out, clear)
 	case again:
 		fmt.Fprintln(out)
@@ -95,7 +96,7 @@ func (o *nodeOptions) show(out io.Writer, status *wire.Cluster, again bool) erro
 // printStatus writes what a person reads: the group, the alarms, the nodes.
 func printStatus(w io.Writer, s *wire.Cluster) error {
 	var b strings.Builder
-	head := func(name, text string) { fmt.Fprintf(&b, "%-9s %s\n", name, shown(text)) }
+	head := func(name, text string) { fmt.Fprintf(&b, "%-9s %s\n", name, cli.Shown(text)) }
 	name := "this node is alone"
 	if s.Cluster != "" {
 		name = fmt.Sprintf("%s, generation %d", s.Cluster, s.Generation)
@@ -117,9 +118,9 @@ func printStatus(w io.Writer, s *wire.Cluster) error {
 	if s.ZoneAck.Mode != "" {
 		head("zone ack", zoneAckText(s.ZoneAck))
 	}
-	b.WriteString(alarmLines(s.Alarms, paintFor(w)))
+	b.WriteString(alarmLines(s.Alarms, cli.PaintFor(w)))
 	b.WriteByte('\n')
-	t := newTable(&b, "  NODE", "ZONE", "KIND", "ROLE", "APPLIED", "LAST", "LAG", "DURABLE", "DISK", "GEN", "CLOCK",
+	t := cli.NewTable(&b, "  NODE", "ZONE", "KIND", "ROLE", "APPLIED", "LAST", "LAG", "DURABLE", "DISK", "GEN", "CLOCK",
 		"NOTES")
 	nodes := slices.Clone(s.Nodes)
 	slices.SortStableFunc(nodes, func(a, b wire.Node) int {
@@ -133,9 +134,9 @@ func printStatus(w io.Writer, s *wire.Cluster) error {
 		}
 	}
 	for i := range nodes {
-		t.row(nodeRow(s, &nodes[i], len(versions) > 1)...)
+		t.Row(nodeRow(s, &nodes[i], len(versions) > 1)...)
 	}
-	t.flush()
+	t.Flush()
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -186,7 +187,7 @@ func nodeRow(s *wire.Cluster, n *wire.Node, versions bool) []any {
 	}
 	disk := "-"
 	if n.WALBytes > 0 {
-		disk = binaryBytes(n.WALBytes)
+		disk = cli.BinaryBytes(n.WALBytes)
 	}
 	var notes []string
 	if n.Joining {

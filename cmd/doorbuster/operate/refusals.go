@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"context"
@@ -10,24 +10,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/engine"
-	"doorbuster/httpapi"
 	"doorbuster/httpapi/client"
 	"doorbuster/httpapi/wire"
 )
-
-// Refusals asks every node why it refused a shopper; this one first.
-func (v clusterView) Refusals(ctx context.Context, shopper, session string) []httpapi.NodeRefusals {
-	told := []httpapi.NodeRefusals{{Node: v.cfg.Node, Report: v.office.Refusals(shopper, session)}}
-	for _, other := range v.cluster.AskRefusals(ctx, shopper, session) {
-		n := httpapi.NodeRefusals{Node: other.Node, Report: other.Report}
-		if other.Err != nil {
-			n.Error = other.Err.Error()
-		}
-		told = append(told, n)
-	}
-	return told
-}
 
 func newRefusalsCommand() *cobra.Command {
 	var o nodeOptions
@@ -64,37 +51,37 @@ with what it is worth.`,
 func printRefusals(w io.Writer, told *wire.Refusals) error {
 	var b strings.Builder
 	if len(told.Refusals) == 0 {
-		fmt.Fprintf(&b, "No refusal of %s is remembered.\n", shown(told.Shopper))
+		fmt.Fprintf(&b, "No refusal of %s is remembered.\n", cli.Shown(told.Shopper))
 	} else {
-		t := newTable(&b, "LAST", "FIRST", "TIMES", "SESSION", "SKU", "TOLD", "REASON", "NODE")
+		t := cli.NewTable(&b, "LAST", "FIRST", "TIMES", "SESSION", "SKU", "TOLD", "REASON", "NODE")
 		for _, x := range told.Refusals {
 			times := strconv.FormatUint(uint64(x.Count), 10)
 			if x.Count >= engine.MaxRefusedCount {
 				times += "+"
 			}
-			t.row(x.Last, x.First, times, x.Session, x.SKU, x.Code, x.Reason, x.Node)
+			t.Row(x.Last, x.First, times, x.Session, x.SKU, x.Code, x.Reason, x.Node)
 		}
-		t.flush()
+		t.Flush()
 	}
 	b.WriteByte('\n')
-	t := newTable(&b, "NODE", "SINCE", "ENTRIES", "LOST", "NOTES")
+	t := cli.NewTable(&b, "NODE", "SINCE", "ENTRIES", "LOST", "NOTES")
 	for _, n := range told.Nodes {
 		switch {
 		case !n.Answered:
-			t.row(n.Node, "", "", "", "no answer: "+n.Error)
+			t.Row(n.Node, "", "", "", "no answer: "+n.Error)
 			continue
 		case n.Capacity == 0:
-			t.row(n.Node, "", "", "", "no journal")
+			t.Row(n.Node, "", "", "", "no journal")
 			continue
 		}
 		notes := ""
 		if !n.Noting {
 			notes = "turned off"
 		}
-		t.row(n.Node, n.Since, fmt.Sprintf("%d of %d", n.Entries, n.Capacity), n.Lost, notes)
+		t.Row(n.Node, n.Since, fmt.Sprintf("%d of %d", n.Entries, n.Capacity), n.Lost, notes)
 	}
-	t.flush()
-	fmt.Fprintf(&b, "\n%s\n", shown(told.Note))
+	t.Flush()
+	fmt.Fprintf(&b, "\n%s\n", cli.Shown(told.Note))
 	_, err := io.WriteString(w, b.String())
 	return err
 }

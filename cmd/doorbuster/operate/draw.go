@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"context"
@@ -12,13 +12,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/engine"
 	"doorbuster/httpapi/draw"
 	"doorbuster/httpapi/wire"
 )
 
 func newDrawCommand() *cobra.Command {
-	return group(&cobra.Command{
+	return cli.Group(&cobra.Command{
 		Use:   "draw",
 		Short: "Download a listing's draw, and check it",
 		Long: `Download a listing's draw, and check it. The seed was committed to before anybody
@@ -93,7 +94,7 @@ func (o *drawOptions) page(ctx context.Context, cursor string) (h draw.Header, e
 func (o *drawOptions) header(d *wire.Draw, stock int64) (h draw.Header, err error) {
 	if d.Seed == "" {
 		return h, fmt.Errorf("the draw of %s/%s has not closed: its seed and who entered are told once it has; it is "+
-			"committed to by %s", o.session, o.sku, shown(d.Commitment))
+			"committed to by %s", o.session, o.sku, cli.Shown(d.Commitment))
 	}
 	h = draw.Header{Version: draw.Version, Session: o.session, SKU: o.sku, Stock: stock, State: d.State,
 		Commitment: d.Commitment, Seed: d.Seed}
@@ -122,7 +123,7 @@ func (o *drawOptions) fetch(ctx context.Context, begin func(draw.Header) error, 
 func newDrawShowCommand() *cobra.Command {
 	var o drawOptions
 	file := ""
-	c := withArguments(&cobra.Command{
+	c := cli.WithArguments(&cobra.Command{
 		Use:   "show SESSION/SKU (--addr URL | --admin ADDR)",
 		Short: "Download a draw into a file: commitment, seed, every entry",
 		RunE: func(c *cobra.Command, _ []string) (err error) {
@@ -164,7 +165,7 @@ func newDrawVerifyCommand() *cobra.Command {
 	var o drawOptions
 	var file, commitment, order string
 	asJSON := false
-	c := withArguments(&cobra.Command{
+	c := cli.WithArguments(&cobra.Command{
 		Use:   "verify (FILE | SESSION/SKU (--addr URL | --admin ADDR))",
 		Short: "Do the sum of a draw again: seed, ranks, order, outcomes",
 		Long: `Do the sum of a draw again: the seed's commitment, everybody's rank, the order,
@@ -184,13 +185,13 @@ what the draw now says was told.`,
 				r.Find(d, order)
 			}
 			if asJSON {
-				err = printJSON(c.OutOrStdout(), map[string]any{"holds": r.Holds(), "checked": r.Checked,
+				err = cli.PrintJSON(c.OutOrStdout(), map[string]any{"holds": r.Holds(), "checked": r.Checked,
 					"problems": append([]string{}, r.Problems...), "entrants": r.Entrants, "got": r.Got})
 			} else {
 				err = printDrawReport(c.OutOrStdout(), d, r)
 			}
 			if err == nil && !r.Holds() {
-				err = errQuiet
+				err = cli.ErrQuiet
 			}
 			return err
 		},
@@ -243,18 +244,18 @@ func (o *drawOptions) read(c *cobra.Command, file string) (*draw.Draw, error) {
 // printDrawReport says what was checked, and the verdict.
 func printDrawReport(w io.Writer, d *draw.Draw, r *draw.Report) error {
 	var b strings.Builder
-	paint := paintFor(w)
-	fmt.Fprintf(&b, "Draw of %s/%s, %d units.\n", shown(d.Session), shown(d.SKU), d.Stock)
+	paint := cli.PaintFor(w)
+	fmt.Fprintf(&b, "Draw of %s/%s, %d units.\n", cli.Shown(d.Session), cli.Shown(d.SKU), d.Stock)
 	for _, line := range r.Checked {
-		fmt.Fprintf(&b, "  checked: %s\n", shown(line))
+		fmt.Fprintf(&b, "  checked: %s\n", cli.Shown(line))
 	}
 	for _, line := range r.Problems {
-		b.WriteString(paint(red, "  WRONG: "+shown(line)) + "\n")
+		b.WriteString(paint(cli.Red, "  WRONG: "+cli.Shown(line)) + "\n")
 	}
 	if r.Holds() {
-		b.WriteString(paint(green, "The draw holds: it went by the seed that was committed to.") + "\n")
+		b.WriteString(paint(cli.Green, "The draw holds: it went by the seed that was committed to.") + "\n")
 	} else {
-		b.WriteString(paint(red, "The draw does NOT hold.") + "\n")
+		b.WriteString(paint(cli.Red, "The draw does NOT hold.") + "\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"errors"
@@ -11,18 +11,18 @@ import (
 	"doorbuster/cmd/doorbuster/settings"
 )
 
-// badFlag says in plain words which value a flag can't take.
-func badFlag(_ *cobra.Command, err error) error {
+// BadFlag says in plain words which value a flag can't take.
+func BadFlag(_ *cobra.Command, err error) error {
 	var bad *pflag.InvalidValueError
 	if errors.As(err, &bad) {
 		f := bad.GetFlag()
 		err = fmt.Errorf("--%s: %w", f.Name, settings.BadValue(f.Value.Type(), bad.GetValue(), errors.Unwrap(bad)))
 	}
-	return usageError{err}
+	return Usage(err)
 }
 
-// noTimeBelowZero refuses durations that no command has a use for.
-func noTimeBelowZero(flags *pflag.FlagSet) error {
+// NoTimeBelowZero refuses durations that no command has a use for.
+func NoTimeBelowZero(flags *pflag.FlagSet) error {
 	var errs []error
 	flags.Visit(func(f *pflag.Flag) {
 		if f.Value.Type() == "duration" && strings.HasPrefix(f.Value.String(), "-") {
@@ -32,5 +32,5 @@ func noTimeBelowZero(flags *pflag.FlagSet) error {
 	if len(errs) == 0 {
 		return nil
 	}
-	return usageError{errors.Join(errs...)}
+	return Usage(errors.Join(errs...))
 }

@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"cmp"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/engine"
 	"doorbuster/httpapi/client"
 )
@@ -35,14 +36,14 @@ type nodeOptions struct {
 // command fills in what these commands have in common. check tells what is wrong with
 // the command line beyond the shared flags; it may be nil.
 func (o *nodeOptions) command(c *cobra.Command, check func() error, run func(*cobra.Command) error) *cobra.Command {
-	c.Args = noArguments
+	c.Args = cli.NoArguments
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		err := o.validate()
 		if check != nil {
 			err = errors.Join(check(), err)
 		}
 		if err != nil {
-			return usageError{err}
+			return cli.Usage(err)
 		}
 		return run(c)
 	}
@@ -69,17 +70,6 @@ func (o *nodeOptions) keyed(c *cobra.Command, check func() error, run func(*cobr
 func (o *nodeOptions) change(c *cobra.Command, check func() error, run func(*cobra.Command) error) *cobra.Command {
 	o.keyed(c, check, run)
 	c.Flags().StringVar(&o.note, "note", "", "why, for the audit trail")
-	return c
-}
-
-// withArguments lets a command take arguments, which check must find right.
-func withArguments(c *cobra.Command, check func(args []string) error) *cobra.Command {
-	c.Args = func(_ *cobra.Command, args []string) error {
-		if err := check(args); err != nil {
-			return usageError{err}
-		}
-		return nil
-	}
 	return c
 }
 
@@ -129,7 +119,7 @@ func (o *nodeOptions) asks() (*client.Client, error) {
 // token reads the operator's: never from a flag, where others could read it.
 func (o *nodeOptions) token() (string, error) {
 	if o.tokenFile == "" {
-		return strings.TrimSpace(os.Getenv(envPrefix + "TOKEN")), nil
+		return strings.TrimSpace(os.Getenv("DOORBUSTER_TOKEN")), nil
 	}
 	const most = 64 << 10
 	f, err := os.Open(o.tokenFile)
@@ -162,7 +152,7 @@ func asking[A any](o *nodeOptions, get func(context.Context, *client.Client) (*A
 			return err
 		}
 		if o.output == "json" {
-			return printJSON(c.OutOrStdout(), answer)
+			return cli.PrintJSON(c.OutOrStdout(), answer)
 		}
 		return print(c.OutOrStdout(), answer)
 	}

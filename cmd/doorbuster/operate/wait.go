@@ -1,4 +1,4 @@
-package main
+package operate
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/engine"
 )
 
@@ -29,7 +30,7 @@ For scripts, after something was started.`,
   doorbuster wait --timeout 2m 10.0.1.1:8081 10.0.1.2:8081 http://127.0.0.1:8090/books`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError{errors.New("no address to wait for, such as 127.0.0.1:8081")}
+				return cli.Usage(errors.New("no address to wait for, such as 127.0.0.1:8081"))
 			}
 			return nil
 		},
@@ -41,7 +42,7 @@ For scripts, after something was started.`,
 					at = "http://" + addr + "/readyz"
 				}
 				if u, err := url.Parse(at); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-					return usageError{fmt.Errorf("%q is neither HOST:PORT nor a URL", addr)}
+					return cli.Usage(fmt.Errorf("%q is neither HOST:PORT nor a URL", addr))
 				}
 				urls = append(urls, at)
 			}
@@ -49,7 +50,7 @@ For scripts, after something was started.`,
 			ctx, cancel := context.WithTimeout(c.Context(), timeout)
 			defer cancel()
 			for _, at := range urls {
-				if err := await(ctx, at); err != nil {
+				if err := Await(ctx, at); err != nil {
 					return fmt.Errorf("%s did not answer within %s: %w", at, timeout, err)
 				}
 			}
@@ -60,8 +61,8 @@ For scripts, after something was started.`,
 	return c
 }
 
-// await asks until there is a 200. The error is what came of the last try.
-func await(ctx context.Context, at string) error {
+// Await asks until there is a 200. The error is what came of the last try.
+func Await(ctx context.Context, at string) error {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	last := errors.New("there was no time to ask")
 	for {
