@@ -1,7 +1,5 @@
 package engine
 
-import "cmp"
-
 // Account is what money an order has seen: a copy, whoever has it keeps it.
 type Account struct {
 	Order    OrderView
@@ -86,21 +84,4 @@ func (s *State) Takings(
 		}
 	}
 	return last, int(last) >= x.orders.len()
-}
-
-func (s *State) viewOf(r *Refund) RefundView {
-	v := RefundView{Refund: *r, OrderNo: cmp.Or(r.PaidFor, s.OrderNo(r.Order)), Transaction: r.PaidIn}
-	if o := s.Order(r.Order); o != nil {
-		v.Transaction = o.Transaction
-	}
-	return v
-}
-
-// ViewRefund gives a refund, made or due, as those see it who make it.
-func (s *State) ViewRefund(no RefundNo) (v RefundView) {
-	r := s.Refund(no)
-	if r == nil {
-		return v
-	}
-	return s.viewOf(r)
 }

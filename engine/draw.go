@@ -159,3 +159,30 @@ func (s *State) drawsOf(x *Session) (draws []ListingHandle) {
 	})
 	return draws
 }
+
+// DrawView is a listing's draw as anybody may see it.
+type DrawView struct {
+	Session, SKU string
+	Commitment   [32]byte
+	Seed         [32]byte // once Revealed
+	Revealed     bool
+	State        DrawState
+	DrawAt       Time  // 0 before the opening
+	Stock        int64 // put up
+	Entrants     int64 // still undecided
+	// Entries are those of this page: order numbers, in the order of their arrival,
+	// told only once Revealed.
+	Entries []DrawEntry
+	Next    string // cursor of the next page; "" at the end
+}
+
+// DrawEntry is one entrant and what became of him.
+type DrawEntry struct {
+	OrderNo string
+	Late    bool // came when the draw had closed: taken after all who were drawn, by arrival
+	State   OrderState
+	Why     Reason // of one left or passed
+	// Quantity is the units asked for: one who asks for more than is left does not
+	// bar one who asks for fewer.
+	Quantity uint32
+}

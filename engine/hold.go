@@ -83,13 +83,6 @@ func (s *State) unitsOf(no ShopperNo, l *Listing, key Key, st *Standing) {
 	}
 }
 
-func (s *State) lastOrder(no ShopperNo) OrderRef {
-	if no == 0 {
-		return OrderRef{}
-	}
-	return s.shoppers.rows.at(int(no) - 1).kept
-}
-
 // MayHold decides whether a shopper in standing st may hold quantity units of
 // l, but for whether units are free: these are the rules of who may buy. It is
 // ReasonNone if so, else the reason and the limit concerned. Actors ask it to
@@ -143,13 +136,6 @@ func (s *State) Known(ref OrderRef, listing ListingHandle, quantity uint32) Even
 		return s.orderEvent(HoldRefused, ref, ReasonKeyReused)
 	}
 	return s.orderEvent(HoldConfirmed, ref, ReasonNone)
-}
-
-// orderEvent tells of an order as it is now.
-func (s *State) orderEvent(kind EventKind, ref OrderRef, why Reason) Event {
-	o := s.at(ref)
-	return Event{Kind: kind, Reason: why, State: o.State, Session: ref.Session, Listing: o.Listing, Order: ref,
-		Shopper: o.Shopper, Quantity: o.Quantity, Amount: o.Amount, PayBy: o.PayBy, Transaction: o.Transaction}
 }
 
 // RefusedFor answers a grab that MayHold refused.
@@ -235,27 +221,6 @@ func (s *State) placeHold(c *Command) Event {
 	}
 	s.hold(l, ref, st)
 	return s.orderEvent(HoldPlaced, ref, ReasonNone)
-}
-
-// newOrder makes an order of what c asks for, that holds nothing yet.
-func (s *State) newOrder(c *Command, l *Listing, no ShopperNo) OrderRef {
-	if no == 0 {
-		no = s.shoppers.add(c.Shopper, OrderRef{})
-	}
-	session := s.sessions[l.Session-1]
-	o := Order{Key: c.Key, Amount: l.Price * int64(c.Quantity), Granted: s.now, PayBy: s.now, Changed: s.now,
-		Transaction: c.Transaction, previous: s.lastOrder(no), Shopper: no, Listing: l.Handle, Quantity: c.Quantity}
-	if c.Waitlist {
-		o.traits = traitWaitlist
-	}
-	session.orders.add(o)
-	session.grantedIn(s.life)
-	ref := OrderRef{session.Handle, uint32(session.orders.len())}
-	s.shoppers.rows.mut(int(no) - 1).kept = ref
-	if c.Ticket != 0 {
-		s.mutDetails(ref).ticket = c.Ticket
-	}
-	return ref
 }
 
 // hold makes a hold of the order at ref, whose shopper's standing is st: units
@@ -361,29 +326,6 @@ func (s *State) cancelHold(c *Command) Event {
 	return s.release(c.Order, Cancelled, ReasonCancelled)
 }
 
-// commanded gives the order that c is about and its listing, once it is expired if it
-// is due; nil if there is no such order.
-func (s *State) commanded(c *Command) (*Order, *Listing) {
-	o := s.Order(c.Order)
-	if o == nil {
-		return nil, nil
-	}
-	s.expireIfDue(c.Order)
-	return s.Order(c.Order), s.listings[o.Listing-1]
-}
-
-// owns tells whether there is such an order and it is the shopper's. To others
-// an order is as unknown as one that is not there.
-func (s *State) owns(id []byte, ref OrderRef) bool {
-	o := s.Order(ref)
-	return o != nil && s.ShopperID(o.Shopper) == string(id)
-}
-
-// refusedOrder refuses a command on an order.
-func (s *State) refusedOrder(ref OrderRef, why Reason) Event {
-	return s.orderEvent(CommandRefused, ref, why)
-}
-
 func (s *State) extendHold(c *Command) Event {
 	o, l := s.commanded(c)
 	switch {
@@ -404,4 +346,56 @@ func (s *State) extendHold(c *Command) Event {
 	session.exceptional.add(timer{o.Due(), c.Order.Ordinal})
 	s.schedule(session)
 	return s.orderEvent(HoldExtended, c.Order, ReasonNone)
+}
+
+// closeHold releases a hold whose time to pay is over before its grace is: the
+// cashier takes no money for it any more.
+func (s *State) closeHold(c *Command) Event {
+	o, l := s.commanded(c)
+	switch {
+	case o == nil:
+		return refused(ReasonUnknown)
+	case o.State == Expired:
+		return s.orderEvent(OrderUnchanged, c.Order, ReasonNone)
+	case l.Frozen:
+		return s.refusedOrder(c.Order, ReasonFrozen)
+	case o.State != Held || s.now < o.PayBy:
+		return s.refusedOrder(c.Order, ReasonNotHeld)
+	}
+	return s.release(c.Order, Expired, ReasonExpired)
+}
+
+// InGrace gives up to most holds that at now are past their PayBy and not released
+// yet, session by session in the order of the orders, of those behind after; and the
+// last order it looked at, for the next look: the zero value once there is nothing
+// behind. It may give few, or none, and still have more. Holds that stand behind one
+// with time left to pay may be missed: their grace runs.
+func (s *State) InGrace(after OrderRef, now Time, most int) (refs []OrderRef, last OrderRef) {
+	looked := 0
+	for _, x := range s.sessions[min(max(int(after.Session)-1, 0), len(s.sessions)):] {
+		if x.State == Settled || x.PayGrace == 0 {
+			continue
+		}
+		i := x.expired
+		if x.Handle == after.Session {
+			i = max(i, after.Ordinal)
+		}
+		for ; int(i) < x.orders.len(); i++ {
+			if len(refs) == most || looked == most*lookedAt {
+				return refs, OrderRef{x.Handle, i}
+			}
+			looked++
+			o := x.orders.at(int(i))
+			if o.State != Held || s.listings[o.Listing-1].Frozen {
+				continue
+			}
+			if o.PayBy > now && o.inSequence {
+				break
+			}
+			if o.PayBy <= now && o.graceMS > 0 {
+				refs = append(refs, OrderRef{x.Handle, i + 1})
+			}
+		}
+	}
+	return refs, OrderRef{}
 }

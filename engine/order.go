@@ -1,184 +1,223 @@
 package engine
 
-import "cmp"
+// Order is a hold and what becomes of it, or a place on the waitlist or in a draw that
+// may become one. 96 bytes, no pointers: there are millions of them.
+type Order struct {
+	Key     Key
+	Amount  int64 // minor units
+	Granted Time  // of one Waiting or Entered: when it joined
+	PayBy   Time
+	Changed Time // when State was last set
+	// Transaction ties together all that was asked, said and paid about it.
+	Transaction Transaction
+	previous    OrderRef // the same shopper's order before this one
+	Shopper     ShopperNo
+	Listing     ListingHandle
+	Quantity    uint32
+	graceMS     uint32
+	details     uint32 // where Session.details has more of it, from 1; 0 if nowhere
+	State       OrderState
+	inSequence  bool   // due in the order of grants; else in Session.exceptional
+	traits      traits // how it came to be
+	Why         Reason // of one Left or Passed
+}
 
-// payOrder takes money for an order, once for each payment. Money in time makes
-// it Paid. Money for a hold that has gone gets a unit if one is free and the
-// limits allow it, else it is to go back: never both, never neither. The cashier's
-// own time of payment says what was late.
-func (s *State) payOrder(c *Command) Event {
-	x, forNone := s.SessionOf(c.Order.Session), c.Order.IsZero() && ValidOrderNo(c.OrderNo)
-	if !forNone && (x == nil || c.Order.Ordinal == 0 || int(c.Order.Ordinal) > x.Orders()) {
-		return refused(ReasonUnknown)
+// traits of an order are bits.
+type traits uint8
+
+const (
+	traitWaitlist traits = 1 << iota // would rather wait than be told that all is taken
+	traitDrawn                       // entered a draw
+	traitLate                        // entered it after it had closed, before it was done
+	traitsEnd
+)
+
+// Entrant tells whether the order came by a draw, and whether too late to be
+// drawn: then it was taken in the order of arrival, after all who were drawn.
+func (o *Order) Entrant() (entered, late bool) {
+	return o.traits&traitDrawn != 0, o.traits&traitLate != 0
+}
+
+// Due is when an unpaid hold is released: PayBy and the grace.
+func (o *Order) Due() Time { return o.PayBy + Time(o.graceMS) }
+
+// Receiver is where an order's goods go.
+type Receiver struct{ Name, Phone, Address string }
+
+// details is what only some orders have.
+type details struct {
+	payment  string    // the id of the payment that it was paid by
+	paid     bool      // payment counts, even an empty one
+	paidAt   Time      // when it was made, by the cashier's clock
+	receiver *Receiver // never changed in place
+	place    uint32    // on the waitlist, of one Waiting
+	ticket   uint64    // the id of the ticket that it took
+}
+
+// Order gives an order, or nil, also if it has left the state. It is the state's
+// own: read it under the same lock as the state, and don't keep it.
+func (s *State) Order(ref OrderRef) *Order {
+	if !s.has(ref) || s.sessions[ref.Session-1].Left() {
+		return nil
 	}
-	if known := s.PaymentOf(c.PaymentID); known != (OrderRef{}) {
-		return s.paidBefore(c, known)
+	return s.at(ref)
+}
+
+// has tells whether at has an order.
+func (s *State) has(ref OrderRef) bool {
+	x := s.SessionOf(ref.Session)
+	return x != nil && ref.Ordinal > 0 && int(ref.Ordinal) <= x.orders.len()
+}
+
+// at gives an order that there is, also while it leaves the state: shoppers' orders
+// lead to each other until they have.
+func (s *State) at(ref OrderRef) *Order {
+	return s.sessions[ref.Session-1].orders.at(int(ref.Ordinal) - 1)
+}
+
+func (s *State) mutOrder(ref OrderRef) *Order {
+	return s.sessions[ref.Session-1].orders.mut(int(ref.Ordinal) - 1)
+}
+
+// Orders tells how many orders a session has, or had when it was settled; their
+// ordinals go from 1 to it.
+func (x *Session) Orders() int { return max(x.orders.len(), int(x.settledOrders)) }
+
+// Receiver gives where an order's goods go, if the shopper has said so.
+func (s *State) Receiver(ref OrderRef) (Receiver, bool) {
+	if d := s.detailsOf(ref); d.receiver != nil {
+		return *d.receiver, true
 	}
-	if forNone {
-		return s.payForNoOrder(c)
+	return Receiver{}, false
+}
+
+func (s *State) detailsOf(ref OrderRef) details {
+	if s.has(ref) && s.at(ref).details != 0 {
+		o := s.at(ref)
+		return *s.sessions[ref.Session-1].details.at(int(o.details) - 1)
 	}
-	if x.State == Settled { // the order is in the ledgers alone; whoever asked has looked it up there
-		s.notePayment(c.PaymentID, c.Order)
-		s.oweRefund(Refund{Order: c.Order, PaymentID: c.PaymentID, Amount: c.Amount, Currency: c.Currency,
-			Why: ReasonSettled, PaidAt: s.paidAt(c)})
-		return Event{Kind: RefundBecameDue, Session: x.Handle, Order: c.Order, Amount: c.Amount, Reason: ReasonSettled}
+	return details{}
+}
+
+func (s *State) mutDetails(ref OrderRef) *details {
+	o, x := s.mutOrder(ref), s.sessions[ref.Session-1]
+	if o.details == 0 {
+		x.details.add(details{})
+		o.details = uint32(x.details.len())
 	}
-	o := s.Order(c.Order)
-	l := s.listings[o.Listing-1]
-	switch {
-	case !o.State.Granted():
-		return refused(ReasonUnknown)
-	case !c.Transaction.May(o.Transaction):
-		return s.oweForNoOrder(c)
-	case c.Amount != o.Amount || c.Currency != l.Currency:
-		return s.refusedOrder(c.Order, ReasonAmount)
-	case o.Amount == 0: // it was paid when it was granted
-		return s.refusedOrder(c.Order, ReasonNotHeld)
-	case l.Frozen:
-		return s.refusedOrder(c.Order, ReasonFrozen)
+	return x.details.mut(int(o.details) - 1)
+}
+
+// OrdersOf walks a shopper's orders, the newest first, until yield says stop.
+func (s *State) OrdersOf(no ShopperNo, yield func(OrderRef, *Order) bool) {
+	if int(no) > s.shoppers.rows.len() {
+		return
 	}
-	s.releaseOverdue(o.Shopper, l) // they count against no limit
-	s.notePayment(c.PaymentID, c.Order)
-	o = s.Order(c.Order)
-	why := ReasonNone
-	if o.State != Held || c.PaidAt > o.PayBy && c.PaidAt <= maxTime { // a time that can't be says nothing
-		why = ReasonPaidLate
-	}
-	switch {
-	case o.State == Held:
-		l.Held -= int64(o.Quantity)
-	case o.State == Expired && s.mayPayLate(l, o):
-		if !s.holdsAny(o.Shopper, l) {
-			l.Shoppers++
+	for ref := s.lastOrder(no); !ref.IsZero(); {
+		o := s.at(ref)
+		if !s.sessions[ref.Session-1].Left() && !yield(ref, o) {
+			return
 		}
-		l.Available -= int64(o.Quantity)
-		l.Lowest = min(l.Lowest, l.Available)
-	case o.State == Cancelled:
-		return s.moneyBack(c, o, ReasonCancelled)
-	case o.State == Voided:
-		return s.moneyBack(c, o, ReasonVoided)
-	case o.State == Expired && c.PaidAt > 0 && c.PaidAt <= o.PayBy: // in time, and told too late
-		return s.moneyBack(c, o, ReasonExpired)
-	case o.State == Expired:
-		return s.moneyBack(c, o, why)
-	default: // paid already, or its money is on its way back
-		return s.moneyBack(c, o, ReasonPaidTwice)
+		ref = o.previous
 	}
-	d := s.mutDetails(c.Order)
-	d.payment, d.paid, d.paidAt = c.PaymentID, true, s.paidAt(c)
-	o = s.mutOrder(c.Order)
-	o.State, o.Changed = Paid, s.now
-	l.Paid += int64(o.Quantity)
-	s.touch(l.Handle)
-	s.schedule(x)
-	return s.orderEvent(OrderPaid, c.Order, why)
 }
 
-// payForNoOrder takes money for no order of ours, to go back: for a number that this
-// group has never given out, or in another life, or to somebody's place on the waitlist; or
-// of another transaction than the order's, which has left the state. Whoever asked
-// knows that the number leads to no order, or to one that the money is not for.
-func (s *State) payForNoOrder(c *Command) Event {
-	if ref, ours := s.FindOrder(c.OrderNo); ours {
-		if o := s.Order(ref); o != nil && !s.settled(ref.Session) && o.State.Granted() &&
-			c.Transaction.May(o.Transaction) {
-			return s.refusedOrder(ref, ReasonConflict)
+// OrderByKey finds what a shopper's key led to.
+func (s *State) OrderByKey(no ShopperNo, key Key) (found OrderRef) {
+	s.OrdersOf(no, func(ref OrderRef, o *Order) bool {
+		if o.Key == key {
+			found = ref
+			return false
+		}
+		return true
+	})
+	return found
+}
+
+// OrderOf gives the order that a shopper's key led to, else the shopper's order that
+// has the key for its number: whoever waits is told of their place whatever key they
+// ask with, and may have no other name for it.
+func (s *State) OrderOf(shopper, key string) OrderRef {
+	no := s.ShopperNo(shopper)
+	if ref := s.OrderByKey(no, s.KeyOf([]byte(key))); !ref.IsZero() {
+		return ref
+	}
+	if ref, ok := s.FindOrder(key); ok && no != 0 {
+		if o := s.Order(ref); o != nil && o.Shopper == no {
+			return ref
 		}
 	}
-	return s.oweForNoOrder(c)
+	return OrderRef{}
 }
 
-// oweForNoOrder makes c's money due to go back.
-func (s *State) oweForNoOrder(c *Command) Event {
-	ref := strayRef(RefundNo(s.refunds.len() + 1))
-	s.notePayment(c.PaymentID, ref)
-	s.oweRefund(Refund{Order: ref, PaymentID: c.PaymentID, Amount: c.Amount, Currency: c.Currency, Why: ReasonNoOrder,
-		PaidAt: s.paidAt(c), PaidFor: s.paidFor(c), PaidIn: c.Transaction})
-	return Event{Kind: RefundBecameDue, Amount: c.Amount, Reason: ReasonNoOrder, Transaction: c.Transaction}
-}
-
-// paidFor is the order number that c's money came with.
-func (s *State) paidFor(c *Command) string { return cmp.Or(c.OrderNo, s.OrderNo(c.Order)) }
-
-// paidAt is when the money of c came: the cashier says so, or it is now.
-func (s *State) paidAt(c *Command) Time {
-	if c.PaidAt > 0 && c.PaidAt <= maxTime {
-		return c.PaidAt
+func (s *State) lastOrder(no ShopperNo) OrderRef {
+	if no == 0 {
+		return OrderRef{}
 	}
-	return s.now
+	return s.shoppers.rows.at(int(no) - 1).kept
 }
 
-// paidBefore answers a payment that is known: it says what was said, or refuses
-// it where it came for something else.
-func (s *State) paidBefore(c *Command, ref OrderRef) Event {
-	o := s.Order(ref)
-	switch {
-	case isStray(ref) && s.Refund(RefundNo(ref.Ordinal)).PaidFor == s.paidFor(c):
-		return Event{Kind: OrderUnchanged, Amount: c.Amount, Reason: ReasonNoOrder, Transaction: c.Transaction}
-	case ref != c.Order:
-		return s.refusedOrderOrNone(c.Order, ReasonConflict)
-	case s.settled(ref.Session):
-		return Event{Kind: OrderUnchanged, Session: ref.Session, Order: ref, Amount: c.Amount, Reason: ReasonSettled}
-	case c.Amount != o.Amount || c.Currency != s.listings[o.Listing-1].Currency:
-		return s.refusedOrder(ref, ReasonAmount)
+// newOrder makes an order of what c asks for, that holds nothing yet.
+func (s *State) newOrder(c *Command, l *Listing, no ShopperNo) OrderRef {
+	if no == 0 {
+		no = s.shoppers.add(c.Shopper, OrderRef{})
 	}
-	return s.orderEvent(OrderUnchanged, ref, ReasonNone)
-}
-
-func (s *State) refusedOrderOrNone(ref OrderRef, why Reason) Event {
-	if s.Order(ref) == nil || s.settled(ref.Session) {
-		return refused(why)
-	}
-	return s.refusedOrder(ref, why)
-}
-
-// moneyBack owes a refund of what c pays for o. An order that was never paid for
-// is RefundDue until it is made; others stay what they are.
-func (s *State) moneyBack(c *Command, o *Order, why Reason) Event {
-	switch o.State {
-	case Expired, Cancelled, Voided, Refunded:
-		m := s.mutOrder(c.Order)
-		s.orderTo(m, c.Order, RefundDue)
-		if d := s.mutDetails(c.Order); !d.paid {
-			d.payment, d.paid, d.paidAt = c.PaymentID, true, s.paidAt(c)
-		}
-	}
-	s.oweRefund(Refund{Order: c.Order, PaymentID: c.PaymentID, Amount: c.Amount, Currency: c.Currency, Why: why,
-		PaidAt: s.paidAt(c)})
-	e := s.orderEvent(RefundBecameDue, c.Order, why)
-	e.Amount = c.Amount
-	return e
-}
-
-// closeHold releases a hold whose time to pay is over before its grace is: the
-// cashier takes no money for it any more.
-func (s *State) closeHold(c *Command) Event {
-	o, l := s.commanded(c)
-	switch {
-	case o == nil:
-		return refused(ReasonUnknown)
-	case o.State == Expired:
-		return s.orderEvent(OrderUnchanged, c.Order, ReasonNone)
-	case l.Frozen:
-		return s.refusedOrder(c.Order, ReasonFrozen)
-	case o.State != Held || s.now < o.PayBy:
-		return s.refusedOrder(c.Order, ReasonNotHeld)
-	}
-	return s.release(c.Order, Expired, ReasonExpired)
-}
-
-// mayPayLate tells whether an expired hold's units can be had again.
-func (s *State) mayPayLate(l *Listing, o *Order) bool {
-	if l.waitlist.count > 0 || s.Drawing(l) {
-		return false // what is free is another's
-	}
-	var st Standing
-	s.unitsOf(o.Shopper, l, Key{}, &st)
 	session := s.sessions[l.Session-1]
-	within := func(units, limit uint32) bool { return limit == 0 || uint64(units)+uint64(o.Quantity) <= uint64(limit) }
-	return l.Available >= int64(o.Quantity) && within(st.ListingUnits, l.LimitPerShopper) &&
-		within(st.SessionUnits, session.LimitPerShopper) &&
-		within(st.MonthUnits, l.LimitPerMonth)
+	o := Order{Key: c.Key, Amount: l.Price * int64(c.Quantity), Granted: s.now, PayBy: s.now, Changed: s.now,
+		Transaction: c.Transaction, previous: s.lastOrder(no), Shopper: no, Listing: l.Handle, Quantity: c.Quantity}
+	if c.Waitlist {
+		o.traits = traitWaitlist
+	}
+	session.orders.add(o)
+	session.grantedIn(s.life)
+	ref := OrderRef{session.Handle, uint32(session.orders.len())}
+	s.shoppers.rows.mut(int(no) - 1).kept = ref
+	if c.Ticket != 0 {
+		s.mutDetails(ref).ticket = c.Ticket
+	}
+	return ref
+}
+
+// orderEvent tells of an order as it is now.
+func (s *State) orderEvent(kind EventKind, ref OrderRef, why Reason) Event {
+	o := s.at(ref)
+	return Event{Kind: kind, Reason: why, State: o.State, Session: ref.Session, Listing: o.Listing, Order: ref,
+		Shopper: o.Shopper, Quantity: o.Quantity, Amount: o.Amount, PayBy: o.PayBy, Transaction: o.Transaction}
+}
+
+// commanded gives the order that c is about and its listing, once it is expired if it
+// is due; nil if there is no such order.
+func (s *State) commanded(c *Command) (*Order, *Listing) {
+	o := s.Order(c.Order)
+	if o == nil {
+		return nil, nil
+	}
+	s.expireIfDue(c.Order)
+	return s.Order(c.Order), s.listings[o.Listing-1]
+}
+
+// owns tells whether there is such an order and it is the shopper's. To others
+// an order is as unknown as one that is not there.
+func (s *State) owns(id []byte, ref OrderRef) bool {
+	o := s.Order(ref)
+	return o != nil && s.ShopperID(o.Shopper) == string(id)
+}
+
+// refusedOrder refuses a command on an order.
+func (s *State) refusedOrder(ref OrderRef, why Reason) Event {
+	return s.orderEvent(CommandRefused, ref, why)
+}
+
+// orderTo changes an order's state, from now on.
+func (s *State) orderTo(o *Order, ref OrderRef, to OrderState) {
+	x := s.sessions[ref.Session-1]
+	if o.State == RefundDue {
+		x.refundsDue--
+	}
+	if to == RefundDue {
+		x.refundsDue++
+	}
+	o.State, o.Changed = to, s.now
 }
 
 // voidOrder takes an order back on behalf of operators: a hold is released, a
@@ -212,18 +251,6 @@ func (s *State) voidOrder(c *Command) Event {
 	return s.orderEvent(RefundBecameDue, c.Order, ReasonVoided)
 }
 
-// orderTo changes an order's state, from now on.
-func (s *State) orderTo(o *Order, ref OrderRef, to OrderState) {
-	x := s.sessions[ref.Session-1]
-	if o.State == RefundDue {
-		x.refundsDue--
-	}
-	if to == RefundDue {
-		x.refundsDue++
-	}
-	o.State, o.Changed = to, s.now
-}
-
 // setReceiver says where the goods go, as long as they have not gone.
 func (s *State) setReceiver(c *Command) Event {
 	if !s.owns(c.Shopper, c.Order) {
@@ -241,4 +268,71 @@ func (s *State) setReceiver(c *Command) Event {
 	to := c.Receiver
 	s.mutDetails(c.Order).receiver = &to
 	return s.orderEvent(ReceiverSet, c.Order, ReasonNone)
+}
+
+// OrderView is an order as readers see it: a copy, theirs to keep.
+type OrderView struct {
+	Ref         OrderRef
+	OrderNo     string
+	Shopper     string
+	Session     string
+	SKU         string
+	Quantity    uint32
+	Amount      int64
+	Currency    string
+	State       OrderState
+	GrantedAt   Time
+	PayBy       Time
+	ChangedAt   Time
+	Why         Reason // of one left or passed
+	Position    uint32 // of one waiting
+	PaymentID   string
+	PaidAt      Time // by the cashier's clock; 0 where nobody paid
+	Transaction Transaction
+	Receiver    Receiver
+	HasReceiver bool
+}
+
+// OrderFilter says which orders an operator looks for. Zero fields don't filter.
+type OrderFilter struct {
+	OrderNo  string
+	Shopper  string
+	Session  string
+	SKU      string
+	State    OrderState
+	From, To Time   // granted in [From, To)
+	Cursor   string // where the page before ended
+	Limit    int    // 1 to 1000
+}
+
+// View copies the order at ref, or gives false.
+func (s *State) View(ref OrderRef) (OrderView, bool) {
+	r, known := s.Record(ref)
+	if !known {
+		return OrderView{}, false
+	}
+	v := s.ViewRecord(&r)
+	v.Position = s.Position(ref)
+	return v, true
+}
+
+// ViewRecord gives an order as readers see it, also one that has left the state.
+func (s *State) ViewRecord(r *OrderRecord) OrderView {
+	l := s.listings[r.Listing-1]
+	v := OrderView{Ref: r.Ref, OrderNo: s.Numberer().Number(r.Ref, r.Life).String(), Shopper: r.Shopper,
+		Session: s.sessions[r.Ref.Session-1].ID, SKU: l.SKU, Quantity: r.Quantity, Amount: r.Amount,
+		Currency: l.Currency, State: r.State, GrantedAt: r.Granted, PayBy: r.PayBy, ChangedAt: r.Changed, Why: r.Why,
+		PaymentID: r.PaymentID, PaidAt: r.PaidAt, Transaction: r.Transaction}
+	if r.Receiver != nil {
+		v.Receiver, v.HasReceiver = *r.Receiver, true
+	}
+	if s.settled(r.Ref.Session) && len(s.refundsOf[r.Ref]) > 0 {
+		switch r.State {
+		case Expired, Cancelled, Voided, Refunded: // money came since, and the order does not change any more
+			if v.State = Refunded; !s.allMade(r.Ref) {
+				v.State = RefundDue
+			}
+		}
+	}
+	return v
 }

@@ -1,5 +1,12 @@
 package engine
 
+import (
+	"cmp"
+	"maps"
+
+	"github.com/dchest/siphash"
+)
+
 // Payment is money that the cashier says he took.
 type Payment struct {
 	OrderNo  string
@@ -36,54 +43,238 @@ type Receipt struct {
 	Order   OrderView // zero with no_order: the money is for none
 }
 
-// RefundView is a refund as those see it who make it: a copy, theirs to keep.
-type RefundView struct {
-	Refund
-	OrderNo     string
-	Transaction Transaction
+// payOrder takes money for an order, once for each payment. Money in time makes
+// it Paid. Money for a hold that has gone gets a unit if one is free and the
+// limits allow it, else it is to go back: never both, never neither. The cashier's
+// own time of payment says what was late.
+func (s *State) payOrder(c *Command) Event {
+	x, forNone := s.SessionOf(c.Order.Session), c.Order.IsZero() && ValidOrderNo(c.OrderNo)
+	if !forNone && (x == nil || c.Order.Ordinal == 0 || int(c.Order.Ordinal) > x.Orders()) {
+		return refused(ReasonUnknown)
+	}
+	if known := s.PaymentOf(c.PaymentID); known != (OrderRef{}) {
+		return s.paidBefore(c, known)
+	}
+	if forNone {
+		return s.payForNoOrder(c)
+	}
+	if x.State == Settled { // the order is in the ledgers alone; whoever asked has looked it up there
+		s.notePayment(c.PaymentID, c.Order)
+		s.oweRefund(Refund{Order: c.Order, PaymentID: c.PaymentID, Amount: c.Amount, Currency: c.Currency,
+			Why: ReasonSettled, PaidAt: s.paidAt(c)})
+		return Event{Kind: RefundBecameDue, Session: x.Handle, Order: c.Order, Amount: c.Amount, Reason: ReasonSettled}
+	}
+	o := s.Order(c.Order)
+	l := s.listings[o.Listing-1]
+	switch {
+	case !o.State.Granted():
+		return refused(ReasonUnknown)
+	case !c.Transaction.May(o.Transaction):
+		return s.oweForNoOrder(c)
+	case c.Amount != o.Amount || c.Currency != l.Currency:
+		return s.refusedOrder(c.Order, ReasonAmount)
+	case o.Amount == 0: // it was paid when it was granted
+		return s.refusedOrder(c.Order, ReasonNotHeld)
+	case l.Frozen:
+		return s.refusedOrder(c.Order, ReasonFrozen)
+	}
+	s.releaseOverdue(o.Shopper, l) // they count against no limit
+	s.notePayment(c.PaymentID, c.Order)
+	o = s.Order(c.Order)
+	why := ReasonNone
+	if o.State != Held || c.PaidAt > o.PayBy && c.PaidAt <= maxTime { // a time that can't be says nothing
+		why = ReasonPaidLate
+	}
+	switch {
+	case o.State == Held:
+		l.Held -= int64(o.Quantity)
+	case o.State == Expired && s.mayPayLate(l, o):
+		if !s.holdsAny(o.Shopper, l) {
+			l.Shoppers++
+		}
+		l.Available -= int64(o.Quantity)
+		l.Lowest = min(l.Lowest, l.Available)
+	case o.State == Cancelled:
+		return s.moneyBack(c, o, ReasonCancelled)
+	case o.State == Voided:
+		return s.moneyBack(c, o, ReasonVoided)
+	case o.State == Expired && c.PaidAt > 0 && c.PaidAt <= o.PayBy: // in time, and told too late
+		return s.moneyBack(c, o, ReasonExpired)
+	case o.State == Expired:
+		return s.moneyBack(c, o, why)
+	default: // paid already, or its money is on its way back
+		return s.moneyBack(c, o, ReasonPaidTwice)
+	}
+	d := s.mutDetails(c.Order)
+	d.payment, d.paid, d.paidAt = c.PaymentID, true, s.paidAt(c)
+	o = s.mutOrder(c.Order)
+	o.State, o.Changed = Paid, s.now
+	l.Paid += int64(o.Quantity)
+	s.touch(l.Handle)
+	s.schedule(x)
+	return s.orderEvent(OrderPaid, c.Order, why)
 }
 
-// ViewRefunds gives up to most refunds that are due, by number, with one over after.
-func (s *State) ViewRefunds(after RefundNo, most int) (due []RefundView) {
-	for no := max(after, s.madeUpTo) + 1; int(no) <= s.refunds.len() && len(due) < most; no++ {
-		if r := s.refunds.at(int(no) - 1); r.Made == 0 {
-			due = append(due, s.viewOf(r))
+// payForNoOrder takes money for no order of ours, to go back: for a number that this
+// group has never given out, or in another life, or to somebody's place on the waitlist; or
+// of another transaction than the order's, which has left the state. Whoever asked
+// knows that the number leads to no order, or to one that the money is not for.
+func (s *State) payForNoOrder(c *Command) Event {
+	if ref, ours := s.FindOrder(c.OrderNo); ours {
+		if o := s.Order(ref); o != nil && !s.settled(ref.Session) && o.State.Granted() &&
+			c.Transaction.May(o.Transaction) {
+			return s.refusedOrder(ref, ReasonConflict)
 		}
 	}
-	return due
+	return s.oweForNoOrder(c)
 }
 
-// InGrace gives up to most holds that at now are past their PayBy and not released
-// yet, session by session in the order of the orders, of those behind after; and the
-// last order it looked at, for the next look: the zero value once there is nothing
-// behind. It may give few, or none, and still have more. Holds that stand behind one
-// with time left to pay may be missed: their grace runs.
-func (s *State) InGrace(after OrderRef, now Time, most int) (refs []OrderRef, last OrderRef) {
-	looked := 0
-	for _, x := range s.sessions[min(max(int(after.Session)-1, 0), len(s.sessions)):] {
-		if x.State == Settled || x.PayGrace == 0 {
-			continue
-		}
-		i := x.expired
-		if x.Handle == after.Session {
-			i = max(i, after.Ordinal)
-		}
-		for ; int(i) < x.orders.len(); i++ {
-			if len(refs) == most || looked == most*lookedAt {
-				return refs, OrderRef{x.Handle, i}
-			}
-			looked++
-			o := x.orders.at(int(i))
-			if o.State != Held || s.listings[o.Listing-1].Frozen {
-				continue
-			}
-			if o.PayBy > now && o.inSequence {
-				break
-			}
-			if o.PayBy <= now && o.graceMS > 0 {
-				refs = append(refs, OrderRef{x.Handle, i + 1})
-			}
+// oweForNoOrder makes c's money due to go back.
+func (s *State) oweForNoOrder(c *Command) Event {
+	ref := strayRef(RefundNo(s.refunds.len() + 1))
+	s.notePayment(c.PaymentID, ref)
+	s.oweRefund(Refund{Order: ref, PaymentID: c.PaymentID, Amount: c.Amount, Currency: c.Currency, Why: ReasonNoOrder,
+		PaidAt: s.paidAt(c), PaidFor: s.paidFor(c), PaidIn: c.Transaction})
+	return Event{Kind: RefundBecameDue, Amount: c.Amount, Reason: ReasonNoOrder, Transaction: c.Transaction}
+}
+
+// paidFor is the order number that c's money came with.
+func (s *State) paidFor(c *Command) string { return cmp.Or(c.OrderNo, s.OrderNo(c.Order)) }
+
+// paidAt is when the money of c came: the cashier says so, or it is now.
+func (s *State) paidAt(c *Command) Time {
+	if c.PaidAt > 0 && c.PaidAt <= maxTime {
+		return c.PaidAt
+	}
+	return s.now
+}
+
+// paidBefore answers a payment that is known: it says what was said, or refuses
+// it where it came for something else.
+func (s *State) paidBefore(c *Command, ref OrderRef) Event {
+	o := s.Order(ref)
+	switch {
+	case isStray(ref) && s.Refund(RefundNo(ref.Ordinal)).PaidFor == s.paidFor(c):
+		return Event{Kind: OrderUnchanged, Amount: c.Amount, Reason: ReasonNoOrder, Transaction: c.Transaction}
+	case ref != c.Order:
+		return s.refusedOrderOrNone(c.Order, ReasonConflict)
+	case s.settled(ref.Session):
+		return Event{Kind: OrderUnchanged, Session: ref.Session, Order: ref, Amount: c.Amount, Reason: ReasonSettled}
+	case c.Amount != o.Amount || c.Currency != s.listings[o.Listing-1].Currency:
+		return s.refusedOrder(ref, ReasonAmount)
+	}
+	return s.orderEvent(OrderUnchanged, ref, ReasonNone)
+}
+
+func (s *State) refusedOrderOrNone(ref OrderRef, why Reason) Event {
+	if s.Order(ref) == nil || s.settled(ref.Session) {
+		return refused(why)
+	}
+	return s.refusedOrder(ref, why)
+}
+
+// moneyBack owes a refund of what c pays for o. An order that was never paid for
+// is RefundDue until it is made; others stay what they are.
+func (s *State) moneyBack(c *Command, o *Order, why Reason) Event {
+	switch o.State {
+	case Expired, Cancelled, Voided, Refunded:
+		m := s.mutOrder(c.Order)
+		s.orderTo(m, c.Order, RefundDue)
+		if d := s.mutDetails(c.Order); !d.paid {
+			d.payment, d.paid, d.paidAt = c.PaymentID, true, s.paidAt(c)
 		}
 	}
-	return refs, OrderRef{}
+	s.oweRefund(Refund{Order: c.Order, PaymentID: c.PaymentID, Amount: c.Amount, Currency: c.Currency, Why: why,
+		PaidAt: s.paidAt(c)})
+	e := s.orderEvent(RefundBecameDue, c.Order, why)
+	e.Amount = c.Amount
+	return e
+}
+
+// mayPayLate tells whether an expired hold's units can be had again.
+func (s *State) mayPayLate(l *Listing, o *Order) bool {
+	if l.waitlist.count > 0 || s.Drawing(l) {
+		return false // what is free is another's
+	}
+	var st Standing
+	s.unitsOf(o.Shopper, l, Key{}, &st)
+	session := s.sessions[l.Session-1]
+	within := func(units, limit uint32) bool { return limit == 0 || uint64(units)+uint64(o.Quantity) <= uint64(limit) }
+	return l.Available >= int64(o.Quantity) && within(st.ListingUnits, l.LimitPerShopper) &&
+		within(st.SessionUnits, session.LimitPerShopper) &&
+		within(st.MonthUnits, l.LimitPerMonth)
+}
+
+// paymentKey finds a payment by its id without keeping the id again.
+func (s *State) paymentKey(id string) (k Key) {
+	a, b := siphash.Hash128(s.k1, s.k0, []byte(id)) // the secret's halves the other way round than for KeyOf
+	return keyOf(a, b)
+}
+
+// PaymentOf gives the order that a payment came for; zero if it never came, and one
+// of session 0 if it came for none.
+//
+// What came for an order of a settled session is not known any more, wherever its
+// orders are by now, unless a refund tells of it.
+func (s *State) PaymentOf(id string) OrderRef {
+	ref := s.payments.of(s.paymentKey(id))
+	if s.settled(ref.Session) && !s.refundTells(ref, id) {
+		return OrderRef{}
+	}
+	return ref
+}
+
+// SealedPaymentOf gives the order of a settled session that a payment paid for, while
+// the state has its orders.
+func (s *State) SealedPaymentOf(id string) OrderRef {
+	if ref := s.payments.of(s.paymentKey(id)); s.settled(ref.Session) && s.Order(ref) != nil &&
+		s.detailsOf(ref).payment == id {
+		return ref
+	}
+	return OrderRef{}
+}
+
+func (s *State) notePayment(id string, ref OrderRef) {
+	s.payments.set(s.paymentKey(id), ref)
+}
+
+// forgetPayment forgets what came for an order that leaves the state. As on a node
+// that comes from a snapshot, what refunds tell is still known.
+func (s *State) forgetPayment(ref OrderRef) {
+	d := s.detailsOf(ref)
+	if !d.paid || s.refundTells(ref, d.payment) {
+		return
+	}
+	if k := s.paymentKey(d.payment); s.payments.of(k) == ref {
+		s.payments.drop(k)
+	}
+}
+
+// payments finds what payments came for. It is in parts, so that a part that has
+// shrunk can give its memory back within one Apply.
+type payments [256]paymentPart
+
+type paymentPart struct {
+	refs map[Key]OrderRef
+	most int // there have been since the map was made
+}
+
+func (p *payments) of(k Key) OrderRef { return p[k[0]].refs[k] }
+
+func (p *payments) set(k Key, ref OrderRef) {
+	part := &p[k[0]]
+	if part.refs == nil {
+		part.refs = map[Key]OrderRef{}
+	}
+	part.refs[k] = ref
+	part.most = max(part.most, len(part.refs))
+}
+
+func (p *payments) drop(k Key) {
+	part := &p[k[0]]
+	delete(part.refs, k)
+	if len(part.refs) < part.most/2 { // a map keeps what it has grown to
+		part.refs = maps.Collect(maps.All(part.refs))
+		part.most = len(part.refs)
+	}
 }

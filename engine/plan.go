@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strconv"
@@ -587,4 +588,88 @@ func (l *ListingSpec) told() string {
 func (d *planDiff) known(product string) bool {
 	_, there := d.state.products[product]
 	return there || d.products[product]
+}
+
+// applyPlan makes the plan true, or refuses it whole.
+func (s *State) applyPlan(c *Command) Event {
+	o := s.ComparePlan(c.Plan)
+	o.Command = int32(len(s.eff.Primary))
+	s.eff.Plans = append(s.eff.Plans, o)
+	if len(o.Problems) > 0 {
+		return Event{Kind: PlanRefused, Reason: ReasonConflict}
+	}
+	if len(o.Changes) == 0 {
+		for i := range c.Plan.Sales {
+			s.learnMonths(&c.Plan.Sales[i].Sale)
+		}
+		return Event{Kind: PlanApplied}
+	}
+	for _, p := range c.Plan.Products {
+		s.products[p.ID] = &p
+	}
+	for i := range c.Plan.Sales {
+		sale := &c.Plan.Sales[i]
+		s.learnMonths(&sale.Sale)
+		kept := sale.Sale // a pointer to it would keep the whole plan
+		kept.Messages, kept.Planned = s.messagesAfter(&sale.Sale, c.Plan.ByHand)
+		s.sales[kept.ID] = &kept
+		for j := range sale.Sessions {
+			s.planSession(sale.ID, &sale.Sessions[j], c.Entropy)
+		}
+	}
+	s.eff.Catalogue = true
+	s.runTimers()
+	return Event{Kind: PlanApplied}
+}
+
+func (s *State) planSession(sale string, p *SessionPlan, entropy [32]byte) {
+	x := s.sessionByID[p.ID]
+	if x == nil {
+		x = &Session{Handle: SessionHandle(len(s.sessions) + 1), SessionSpec: p.SessionSpec, Sale: sale}
+		s.sessions = append(s.sessions, x)
+		s.sessionByID[x.ID] = x
+	} else {
+		start := p.Start
+		if x.StartSpec == p.StartSpec {
+			start = x.Start
+		}
+		length, profile := p.Length(), x.Profile
+		x.SessionSpec = p.SessionSpec
+		x.Start, x.End = start, start.Add(length)
+		if x.State == Open && x.Profile != profile {
+			s.profileFor(x, false, "another profile is planned")
+			s.profileFor(x, true, "planned while it is open")
+		}
+	}
+	if x.Publish && x.State == Draft {
+		x.State = Published
+	}
+	for _, spec := range p.Listings {
+		s.planListing(x, spec, entropy)
+	}
+	for _, h := range x.Listings {
+		s.touch(h)
+	}
+	s.schedule(x)
+}
+
+func (s *State) planListing(x *Session, spec ListingSpec, entropy [32]byte) {
+	l := s.listingIn(x, spec.SKU)
+	if l == nil {
+		l = &Listing{Handle: ListingHandle(len(s.listings) + 1), Session: x.Handle, Stock: spec.Stock,
+			Available: spec.Stock, Lowest: spec.Stock}
+		l.SKU = spec.SKU
+		s.addListing(l)
+		x.Listings = append(x.Listings, l.Handle)
+	} else if spec.Stock != l.ListingSpec.Stock { // else what operators added stays
+		l.adjust(spec.Stock - l.Stock)
+	}
+	l.ListingSpec = spec
+	l.Currency = s.products[spec.SKU].Currency
+	if l.Draw > 0 && l.Seed == [32]byte{} {
+		l.Seed = sha256.Sum256(append(entropy[:], x.ID+"/skus/"+l.SKU...))
+		if x.State == Open { // listed late: its draw begins, or is over, with the session's opening
+			x.draws = s.drawsOf(x)
+		}
+	}
 }

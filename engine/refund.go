@@ -1,10 +1,8 @@
 package engine
 
 import (
-	"maps"
+	"cmp"
 	"slices"
-
-	"github.com/dchest/siphash"
 )
 
 // RefundNo numbers refunds in the order in which they became due, from 1. It is
@@ -95,53 +93,8 @@ func (s *State) RefundsOf(ref OrderRef) (of []Refund) {
 	return of
 }
 
-// paymentKey finds a payment by its id without keeping the id again.
-func (s *State) paymentKey(id string) (k Key) {
-	a, b := siphash.Hash128(s.k1, s.k0, []byte(id)) // the secret's halves the other way round than for KeyOf
-	return keyOf(a, b)
-}
-
-// PaymentOf gives the order that a payment came for; zero if it never came, and one
-// of session 0 if it came for none.
-//
-// What came for an order of a settled session is not known any more, wherever its
-// orders are by now, unless a refund tells of it.
-func (s *State) PaymentOf(id string) OrderRef {
-	ref := s.payments.of(s.paymentKey(id))
-	if s.settled(ref.Session) && !s.refundTells(ref, id) {
-		return OrderRef{}
-	}
-	return ref
-}
-
-// SealedPaymentOf gives the order of a settled session that a payment paid for, while
-// the state has its orders.
-func (s *State) SealedPaymentOf(id string) OrderRef {
-	if ref := s.payments.of(s.paymentKey(id)); s.settled(ref.Session) && s.Order(ref) != nil &&
-		s.detailsOf(ref).payment == id {
-		return ref
-	}
-	return OrderRef{}
-}
-
 func (s *State) refundTells(ref OrderRef, paymentID string) bool {
 	return slices.ContainsFunc(s.refundsOf[ref], func(no RefundNo) bool { return s.Refund(no).PaymentID == paymentID })
-}
-
-func (s *State) notePayment(id string, ref OrderRef) {
-	s.payments.set(s.paymentKey(id), ref)
-}
-
-// forgetPayment forgets what came for an order that leaves the state. As on a node
-// that comes from a snapshot, what refunds tell is still known.
-func (s *State) forgetPayment(ref OrderRef) {
-	d := s.detailsOf(ref)
-	if !d.paid || s.refundTells(ref, d.payment) {
-		return
-	}
-	if k := s.paymentKey(d.payment); s.payments.of(k) == ref {
-		s.payments.drop(k)
-	}
 }
 
 // oweRefund makes money that came due to go back, once for each payment. It gives
@@ -242,31 +195,36 @@ func (s *State) restoreMoney() {
 	}
 }
 
-// payments finds what payments came for. It is in parts, so that a part that has
-// shrunk can give its memory back within one Apply.
-type payments [256]paymentPart
-
-type paymentPart struct {
-	refs map[Key]OrderRef
-	most int // there have been since the map was made
+// RefundView is a refund as those see it who make it: a copy, theirs to keep.
+type RefundView struct {
+	Refund
+	OrderNo     string
+	Transaction Transaction
 }
 
-func (p *payments) of(k Key) OrderRef { return p[k[0]].refs[k] }
-
-func (p *payments) set(k Key, ref OrderRef) {
-	part := &p[k[0]]
-	if part.refs == nil {
-		part.refs = map[Key]OrderRef{}
+// ViewRefunds gives up to most refunds that are due, by number, with one over after.
+func (s *State) ViewRefunds(after RefundNo, most int) (due []RefundView) {
+	for no := max(after, s.madeUpTo) + 1; int(no) <= s.refunds.len() && len(due) < most; no++ {
+		if r := s.refunds.at(int(no) - 1); r.Made == 0 {
+			due = append(due, s.viewOf(r))
+		}
 	}
-	part.refs[k] = ref
-	part.most = max(part.most, len(part.refs))
+	return due
 }
 
-func (p *payments) drop(k Key) {
-	part := &p[k[0]]
-	delete(part.refs, k)
-	if len(part.refs) < part.most/2 { // a map keeps what it has grown to
-		part.refs = maps.Collect(maps.All(part.refs))
-		part.most = len(part.refs)
+func (s *State) viewOf(r *Refund) RefundView {
+	v := RefundView{Refund: *r, OrderNo: cmp.Or(r.PaidFor, s.OrderNo(r.Order)), Transaction: r.PaidIn}
+	if o := s.Order(r.Order); o != nil {
+		v.Transaction = o.Transaction
 	}
+	return v
+}
+
+// ViewRefund gives a refund, made or due, as those see it who make it.
+func (s *State) ViewRefund(no RefundNo) (v RefundView) {
+	r := s.Refund(no)
+	if r == nil {
+		return v
+	}
+	return s.viewOf(r)
 }

@@ -204,60 +204,6 @@ func (s *State) offered(product string) bool {
 	return false
 }
 
-// Order gives an order, or nil, also if it has left the state. It is the state's
-// own: read it under the same lock as the state, and don't keep it.
-func (s *State) Order(ref OrderRef) *Order {
-	if !s.has(ref) || s.sessions[ref.Session-1].Left() {
-		return nil
-	}
-	return s.at(ref)
-}
-
-// has tells whether at has an order.
-func (s *State) has(ref OrderRef) bool {
-	x := s.SessionOf(ref.Session)
-	return x != nil && ref.Ordinal > 0 && int(ref.Ordinal) <= x.orders.len()
-}
-
-// at gives an order that there is, also while it leaves the state: shoppers' orders
-// lead to each other until they have.
-func (s *State) at(ref OrderRef) *Order {
-	return s.sessions[ref.Session-1].orders.at(int(ref.Ordinal) - 1)
-}
-
-func (s *State) mutOrder(ref OrderRef) *Order {
-	return s.sessions[ref.Session-1].orders.mut(int(ref.Ordinal) - 1)
-}
-
-// Orders tells how many orders a session has, or had when it was settled; their
-// ordinals go from 1 to it.
-func (x *Session) Orders() int { return max(x.orders.len(), int(x.settledOrders)) }
-
-// Receiver gives where an order's goods go, if the shopper has said so.
-func (s *State) Receiver(ref OrderRef) (Receiver, bool) {
-	if d := s.detailsOf(ref); d.receiver != nil {
-		return *d.receiver, true
-	}
-	return Receiver{}, false
-}
-
-func (s *State) detailsOf(ref OrderRef) details {
-	if s.has(ref) && s.at(ref).details != 0 {
-		o := s.at(ref)
-		return *s.sessions[ref.Session-1].details.at(int(o.details) - 1)
-	}
-	return details{}
-}
-
-func (s *State) mutDetails(ref OrderRef) *details {
-	o, x := s.mutOrder(ref), s.sessions[ref.Session-1]
-	if o.details == 0 {
-		x.details.add(details{})
-		o.details = uint32(x.details.len())
-	}
-	return x.details.mut(int(o.details) - 1)
-}
-
 // ShopperID gives a shopper's id.
 func (s *State) ShopperID(no ShopperNo) string {
 	if no == 0 || int(no) > s.shoppers.rows.len() {
@@ -268,45 +214,3 @@ func (s *State) ShopperID(no ShopperNo) string {
 
 // ShopperNo gives a shopper's number, or 0 for one who never changed anything.
 func (s *State) ShopperNo(id string) ShopperNo { return s.shoppers.find([]byte(id)) }
-
-// OrdersOf walks a shopper's orders, the newest first, until yield says stop.
-func (s *State) OrdersOf(no ShopperNo, yield func(OrderRef, *Order) bool) {
-	if int(no) > s.shoppers.rows.len() {
-		return
-	}
-	for ref := s.lastOrder(no); !ref.IsZero(); {
-		o := s.at(ref)
-		if !s.sessions[ref.Session-1].Left() && !yield(ref, o) {
-			return
-		}
-		ref = o.previous
-	}
-}
-
-// OrderByKey finds what a shopper's key led to.
-func (s *State) OrderByKey(no ShopperNo, key Key) (found OrderRef) {
-	s.OrdersOf(no, func(ref OrderRef, o *Order) bool {
-		if o.Key == key {
-			found = ref
-			return false
-		}
-		return true
-	})
-	return found
-}
-
-// OrderOf gives the order that a shopper's key led to, else the shopper's order that
-// has the key for its number: whoever waits is told of their place whatever key they
-// ask with, and may have no other name for it.
-func (s *State) OrderOf(shopper, key string) OrderRef {
-	no := s.ShopperNo(shopper)
-	if ref := s.OrderByKey(no, s.KeyOf([]byte(key))); !ref.IsZero() {
-		return ref
-	}
-	if ref, ok := s.FindOrder(key); ok && no != 0 {
-		if o := s.Order(ref); o != nil && o.Shopper == no {
-			return ref
-		}
-	}
-	return OrderRef{}
-}
