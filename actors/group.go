@@ -292,7 +292,7 @@ func (g *Group) Restored(s *engine.State) {
 	}
 	g.frozen.Store(max(frozen, g.frozen.Load()))
 	g.learnSwitches(s)
-	for _, id := range s.Rosters() {
+	for _, id := range s.Rosters().IDs() {
 		g.learnRoster(s, id)
 	}
 }

@@ -104,7 +104,7 @@ func TestPaidExpiredCancelledAtOnce(t *testing.T) {
 		t.Errorf("%d paid, %d to go back of %d; the listing says %+v", paid.Load(), back.Load(), *instants, c)
 	}
 	s.log.View(func(state *engine.State) {
-		if n := len(state.ViewRefunds(0, *instants+1)); int64(n) != back.Load() {
+		if n := len(state.Money().ViewRefunds(0, *instants+1)); int64(n) != back.Load() {
 			t.Errorf("%d refunds are due; %d were told", n, back.Load())
 		}
 		for i, other := range s.log.more {

@@ -9,10 +9,10 @@ func (g *Group) riskOf(v *engine.Visitor) (worst engine.Level) {
 	}
 	g.view.View(func(s *engine.State) {
 		look := func(kind engine.RosterKind, id []byte) {
-			worst = max(worst, s.LevelOf(engine.RosterID{Kind: kind}, id))
+			worst = max(worst, s.Rosters().Level(engine.RosterID{Kind: kind}, id))
 		}
 		look(engine.RosterRiskShopper, v.Shopper)
-		listed, _ := s.PrefixLevel(v.Addr)
+		listed, _ := s.Rosters().PrefixLevel(v.Addr)
 		worst = max(worst, listed)
 		if v.Phone != "" {
 			look(engine.RosterRiskPhone, []byte(v.Phone))
@@ -32,7 +32,7 @@ func (g *Group) learnRoster(s *engine.State, id engine.RosterID) {
 	}
 	risky := false
 	for kind := engine.RosterRiskShopper; kind <= engine.RosterRiskIP; kind++ {
-		risky = risky || s.RosterCount(engine.RosterID{Kind: kind}) > 0
+		risky = risky || s.Rosters().Count(engine.RosterID{Kind: kind}) > 0
 	}
 	g.risky.Store(risky)
 }

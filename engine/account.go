@@ -1,5 +1,11 @@
 package engine
 
+// Money is what a state says of money: payments, refunds and accounts.
+type Money struct{ s *State }
+
+// Money gives what the state says of money, under the same lock.
+func (s *State) Money() Money { return Money{s} }
+
 // Account is what money an order has seen: a copy, whoever has it keeps it.
 type Account struct {
 	Order    OrderView
@@ -35,11 +41,11 @@ func (a *Account) PaidBy(paymentID string) (amount int64, known bool, back *Refu
 // Account gives the account of an order; false where it is not in the state. What
 // the state still knows of an order that has left it, refunds and time zone, is
 // there all the same.
-func (s *State) Account(ref OrderRef) (a Account, known bool) {
-	a.Order, known = s.View(ref)
-	a.Refunds = s.RefundsOf(ref)
-	if x := s.SessionOf(ref.Session); x != nil {
-		if sale := s.Sale(x.Sale); sale != nil {
+func (m Money) Account(ref OrderRef) (a Account, known bool) {
+	a.Order, known = m.s.View(ref)
+	a.Refunds = m.refundsOf(ref)
+	if x := m.s.SessionOf(ref.Session); x != nil {
+		if sale := m.s.Sale(x.Sale); sale != nil {
 			a.Timezone = sale.Timezone
 		}
 	}
@@ -48,12 +54,12 @@ func (s *State) Account(ref OrderRef) (a Account, known bool) {
 
 // AccountBy gives the account that a key asks for, and which order it is; known as of
 // Account. Money that came by the payment for no order of ours is in it, too.
-func (s *State) AccountBy(key AccountKey) (a Account, ref OrderRef, known bool) {
-	ref, _ = s.FindOrder(key.OrderNo)
-	if a, known = s.Account(ref); !known {
-		a.GaveOut = s.GaveOut(key.OrderNo)
+func (m Money) AccountBy(key AccountKey) (a Account, ref OrderRef, known bool) {
+	ref, _ = m.s.FindOrder(key.OrderNo)
+	if a, known = m.Account(ref); !known {
+		a.GaveOut = m.s.GaveOut(key.OrderNo)
 	}
-	if stray := s.StrayOf(key.PaymentID); stray != nil {
+	if stray := m.strayOf(key.PaymentID); stray != nil {
 		a.Refunds = append(a.Refunds, *stray)
 	}
 	return a, ref, known
@@ -69,17 +75,17 @@ type TakingsPlace struct {
 // Takings visits the orders of a session, from the one after the given ordinal on,
 // whose money came in [from, to), and reads at most so many rows for that. It gives
 // the last ordinal that it has read; at the end of the session, done.
-func (s *State) Takings(
+func (m Money) Takings(
 	h SessionHandle, after uint32, from, to Time, rows int, visit func(OrderRef),
 ) (last uint32, done bool) {
-	x := s.SessionOf(h)
+	x := m.s.SessionOf(h)
 	if x == nil {
 		return after, true
 	}
 	for last = after; rows > 0 && int(last) < x.orders.len(); rows-- {
 		last++
 		ref := OrderRef{h, last}
-		if d := s.detailsOf(ref); d.paid && d.paidAt >= from && d.paidAt < to {
+		if d := m.s.detailsOf(ref); d.paid && d.paidAt >= from && d.paidAt < to {
 			visit(ref)
 		}
 	}

@@ -77,8 +77,8 @@ func (b *accounts) leave(tb rapid.TB, eff *Effects, session SessionHandle) {
 func (b *accounts) check(tb rapid.TB, s *State) {
 	var paid, back int64
 	homes, refunded := map[string]int{}, map[string]bool{}
-	for i := range s.Refunds() {
-		r := s.Refund(RefundNo(i + 1))
+	for i := range s.Money().Refunds() {
+		r := s.Money().Refund(RefundNo(i + 1))
 		back += r.Amount
 		homes[r.PaymentID]++
 		refunded[r.PaymentID] = true
@@ -105,7 +105,7 @@ func (b *accounts) check(tb rapid.TB, s *State) {
 			case !refunded[d.payment]:
 				tb.Fatalf("order %v is %v, and no refund tells of its payment %q", ref, o.State, d.payment)
 			case (o.State == Refunded) != s.allMade(ref):
-				tb.Fatalf("order %v is %v; its refunds %+v", ref, o.State, s.RefundsOf(ref))
+				tb.Fatalf("order %v is %v; its refunds %+v", ref, o.State, s.Money().refundsOf(ref))
 			}
 		}
 	}
@@ -119,9 +119,9 @@ func (b *accounts) check(tb rapid.TB, s *State) {
 		}
 	}
 	for id, ref := range b.verdict {
-		if homes[id] != 1 || s.PaymentOf(id) != ref {
+		if homes[id] != 1 || s.Money().PaymentOf(id) != ref {
 			tb.Fatalf("payment %q came for order %v: counted %d times, the state says for %v", id, ref, homes[id],
-				s.PaymentOf(id))
+				s.Money().PaymentOf(id))
 		}
 	}
 }

@@ -89,9 +89,9 @@ func (s *State) describeEdit(e *RosterEdit) string {
 	case RosterStage:
 		fmt.Fprintf(&b, "%d rows", len(e.Rows))
 	case RosterCommit:
-		fmt.Fprintf(&b, "%d rows in place of %d", e.Count, s.RosterCount(e.Roster))
+		fmt.Fprintf(&b, "%d rows in place of %d", e.Count, s.Rosters().Count(e.Roster))
 	default:
-		fmt.Fprintf(&b, "%d rows", s.RosterCount(e.Roster))
+		fmt.Fprintf(&b, "%d rows", s.Rosters().Count(e.Roster))
 	}
 	if e.Source != "" {
 		b.WriteString(", " + e.Source)

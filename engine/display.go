@@ -61,6 +61,6 @@ func (s *State) CountsOf(l *Listing) Counts {
 	x := s.sessions[l.Session-1]
 	return Counts{Session: x.ID, SKU: l.SKU, Stock: l.Stock, Available: l.Available, Held: l.Held, Paid: l.Paid,
 		Released: l.Released, Shoppers: l.Shoppers, Waiting: l.Waiting, Entrants: l.Entrants,
-		Reserved: s.RosterCount(RosterID{Kind: RosterReserved, Listing: l.Handle}), State: x.StateOf(l),
+		Reserved: s.Rosters().Count(RosterID{Kind: RosterReserved, Listing: l.Handle}), State: x.StateOf(l),
 		LogIndex: s.index}
 }

@@ -108,8 +108,8 @@ func (s *State) DrawAt(l *Listing) Time {
 	return min(x.OpenedAt.Add(l.Draw), x.End)
 }
 
-// Drawing tells whether a grab of l enters a draw now.
-func (s *State) Drawing(l *Listing) bool { return l.Draw > 0 && l.DrawState != DrawDone }
+// drawing tells whether a grab of l enters a draw now.
+func (s *State) drawing(l *Listing) bool { return l.Draw > 0 && l.DrawState != DrawDone }
 
 // SeedOf tells what may be told of a listing's draw: the commitment always, the
 // seed once the draw has closed.

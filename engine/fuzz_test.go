@@ -278,12 +278,12 @@ func use(t *testing.T, s *State) {
 			Quantity: 1, Deadline: Never, Waitlist: true})
 		commands = append(commands, Command{Kind: CmdReserve, Listing: l.Handle, Shopper: []byte("zoe")})
 	}
-	for _, id := range s.Rosters()[:min(len(s.rosters), 4)] {
+	for _, id := range s.Rosters().IDs()[:min(len(s.rosters), 4)] {
 		for _, action := range []RosterAction{RosterStage, RosterCommit, RosterPut} {
 			commands = append(commands, Command{Kind: CmdEditRoster,
 				Edit: RosterEdit{Roster: id, Action: action, Stage: max(1, s.rosters[id].stage)}})
 		}
-		s.RosterRows(id, 0, 10)
+		s.Rosters().Rows(id, 0, 10)
 	}
 	for _, action := range []SwitchAction{SwitchBack, SwitchNormal} {
 		commands = append(commands, Command{Kind: CmdSetSwitches, Switches: SwitchChange{Action: action}})
@@ -303,7 +303,7 @@ func use(t *testing.T, s *State) {
 		commands = append(commands, Command{Kind: CmdSteerSession, Session: x.Handle, Action: SessionEnd})
 		commands = append(commands, Command{Kind: CmdSettleSession, Session: x.Handle})
 	}
-	for no := range RefundNo(min(s.Refunds(), 4) + 1) {
+	for no := range RefundNo(min(s.Money().Refunds(), 4) + 1) {
 		commands = append(commands, Command{Kind: CmdConfirmRefund, Refund: no})
 	}
 	for i := range s.shoppers.rows.len() {

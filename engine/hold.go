@@ -21,13 +21,13 @@ type Standing struct {
 func (s *State) StandingOf(no ShopperNo, id []byte, l *Listing, key Key) (st Standing) {
 	s.unitsOf(no, l, key, &st)
 	if l.Reservation && s.board.now.On(SwitchReservations) {
-		st.NotReserved = s.LevelOf(RosterID{Kind: RosterReserved, Listing: l.Handle}, id) == LevelNone
+		st.NotReserved = s.Rosters().Level(RosterID{Kind: RosterReserved, Listing: l.Handle}, id) == LevelNone
 	}
 	if l.AllowList != "" && s.board.now.On(SwitchAllowLists) {
-		st.NotAllowed = s.LevelOf(RosterID{Kind: RosterAllowed, Name: l.AllowList}, id) == LevelNone
+		st.NotAllowed = s.Rosters().Level(RosterID{Kind: RosterAllowed, Name: l.AllowList}, id) == LevelNone
 	}
 	if len(s.rosters) > 0 && s.board.now.On(SwitchRiskLists) {
-		st.Risk = s.LevelOf(RosterID{Kind: RosterRiskShopper}, id)
+		st.Risk = s.Rosters().Level(RosterID{Kind: RosterRiskShopper}, id)
 	}
 	return st
 }
@@ -197,7 +197,7 @@ func (s *State) placeHold(c *Command) Event {
 	if s.ticketUsed(no, c.Ticket) {
 		return refuse(ReasonTicketUsed)
 	}
-	drawing := s.Drawing(l)
+	drawing := s.drawing(l)
 	free := l.Available >= int64(c.Quantity) && l.waitlist.count == 0
 	switch {
 	case drawing && l.Entrants >= MaxEntrants:
@@ -206,7 +206,7 @@ func (s *State) placeHold(c *Command) Event {
 		return refuse(ReasonLeft)
 	case drawing || free:
 	case !c.Waitlist || !s.mayJoin(l, c.Quantity):
-		return refuse(s.SoldOutReason(l))
+		return refuse(s.soldOutReason(l))
 	case st.Leaves >= MaxLeaves:
 		return refuse(ReasonLeft)
 	}
@@ -253,8 +253,8 @@ func (s *State) hold(l *Listing, ref OrderRef, st Standing) {
 	s.schedule(session)
 }
 
-// SoldOutReason tells for now from for good, where nothing is to be had.
-func (s *State) SoldOutReason(l *Listing) Reason {
+// soldOutReason tells for now from for good, where nothing is to be had.
+func (s *State) soldOutReason(l *Listing) Reason {
 	if l.Held > 0 || l.waitlist.count > 0 {
 		return ReasonSoldOut
 	}

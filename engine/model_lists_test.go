@@ -198,18 +198,18 @@ func (m *model) listsDiffer(s *State) string {
 	if len(s.board.profiles) != len(m.board.profiles) {
 		return fmt.Sprintf("%d profiles, the model has %d", len(s.board.profiles), len(m.board.profiles))
 	}
-	for _, id := range s.Rosters() {
+	for _, id := range s.Rosters().IDs() {
 		if m.rosters[id] == nil {
 			return fmt.Sprintf("roster %v is there, the model has none", id)
 		}
 	}
 	for id, r := range m.rosters {
-		rows, _, done := s.RosterRows(id, 0, MaxRosterRows)
-		if int64(len(rows)) != r.listed() || s.RosterCount(id) != r.listed() || !done {
+		rows, _, done := s.Rosters().Rows(id, 0, MaxRosterRows)
+		if int64(len(rows)) != r.listed() || s.Rosters().Count(id) != r.listed() || !done {
 			return fmt.Sprintf("roster %v names %v, the model says %v", id, rows, r.rows)
 		}
 		for who, level := range r.rows {
-			if got := s.LevelOf(id, []byte(who)); got != level {
+			if got := s.Rosters().Level(id, []byte(who)); got != level {
 				return fmt.Sprintf("roster %v says %d of %s, the model %d", id, got, who, level)
 			}
 		}

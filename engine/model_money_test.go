@@ -252,36 +252,37 @@ func (m *model) countedByMonth(sku string) bool {
 
 // moneyDiffers says how a state's payments and refunds are not what the model says.
 func (m *model) moneyDiffers(s *State) string {
-	if s.Refunds() != len(m.refunds) {
-		return fmt.Sprintf("%d refunds, the model has %d", s.Refunds(), len(m.refunds))
+	if s.Money().Refunds() != len(m.refunds) {
+		return fmt.Sprintf("%d refunds, the model has %d", s.Money().Refunds(), len(m.refunds))
 	}
 	var due []Refund
 	for i, want := range m.refunds {
-		if got := s.Refund(RefundNo(i + 1)); *got != want {
+		if got := s.Money().Refund(RefundNo(i + 1)); *got != want {
 			return fmt.Sprintf("refund %+v, the model says %+v", *got, want)
 		}
 		if want.Made == 0 {
 			due = append(due, want)
 		}
-		if got := s.RefundsOf(want.Order); m.order(want.Order) == nil && !slices.Equal(got, m.refundsOf(want.Order)) {
+		if got := s.Money().refundsOf(want.Order); m.order(want.Order) == nil &&
+			!slices.Equal(got, m.refundsOf(want.Order)) {
 			return fmt.Sprintf("refunds of order %v: %+v, the model says %+v", want.Order, got, m.refundsOf(want.Order))
 		}
 	}
 	for after := range RefundNo(len(m.refunds) + 2) {
 		want := slices.DeleteFunc(slices.Clone(due), func(r Refund) bool { return r.No <= after })
 		want = want[:min(3, len(want))]
-		if got := s.ViewRefunds(after, 3); !slices.EqualFunc(got, want, func(v RefundView, r Refund) bool {
+		if got := s.Money().ViewRefunds(after, 3); !slices.EqualFunc(got, want, func(v RefundView, r Refund) bool {
 			return v.Refund == r
 		}) {
 			return fmt.Sprintf("due after %d: %+v, the model says %+v", after, got, want)
 		}
 	}
-	if n, since := s.Owed(); n != len(due) || n > 0 && since != due[0].Due {
+	if n, since := s.Money().Owed(); n != len(due) || n > 0 && since != due[0].Due {
 		return fmt.Sprintf("%d refunds are owed since %d, the model has %v", n, since, due)
 	}
 	for looked, after, done := 0, RefundNo(0), false; !done; done = after == 0 {
 		var nos []RefundNo
-		nos, after = s.LookForRefunds(after, 2)
+		nos, after = s.Money().LookForRefunds(after, 2)
 		for _, no := range nos {
 			if looked == len(due) || due[looked].No != no {
 				return fmt.Sprintf("refund %d is looked at as due at place %d, the model has %v", no, looked, due)
@@ -294,7 +295,7 @@ func (m *model) moneyDiffers(s *State) string {
 	}
 	came := m.payments()
 	for id := range m.asked {
-		if got := s.PaymentOf(id); got != came[id] {
+		if got := s.Money().PaymentOf(id); got != came[id] {
 			return fmt.Sprintf("payment %q came for %v, the model says %v", id, got, came[id])
 		}
 	}
@@ -336,7 +337,7 @@ func (m *model) booksDiffer(s *State, x *modelSession) string {
 		}
 	}
 	for last, done := uint32(0), false; !done; {
-		last, done = s.Takings(x.handle, last, 0, m.now+1, 3, func(ref OrderRef) { got = append(got, ref) })
+		last, done = s.Money().Takings(x.handle, last, 0, m.now+1, 3, func(ref OrderRef) { got = append(got, ref) })
 	}
 	if !slices.Equal(got, paid) {
 		return fmt.Sprintf("takings of %q: %v, the model says %v", x.ID, got, paid)
@@ -358,7 +359,7 @@ func (m *model) booksDiffer(s *State, x *modelSession) string {
 
 // accountDiffers looks at what those are told of an order who go through the accounts.
 func (m *model) accountDiffers(s *State, o *modelOrder) string {
-	account, _ := s.Account(o.ref)
+	account, _ := s.Money().Account(o.ref)
 	if !slices.Equal(account.Refunds, m.refundsOf(o.ref)) {
 		return fmt.Sprintf("account %+v, the model has refunds %+v", account, m.refundsOf(o.ref))
 	}

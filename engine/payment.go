@@ -52,7 +52,7 @@ func (s *State) payOrder(c *Command) Event {
 	if !forNone && (x == nil || c.Order.Ordinal == 0 || int(c.Order.Ordinal) > x.Orders()) {
 		return refused(ReasonUnknown)
 	}
-	if known := s.PaymentOf(c.PaymentID); known != (OrderRef{}) {
+	if known := s.Money().PaymentOf(c.PaymentID); known != (OrderRef{}) {
 		return s.paidBefore(c, known)
 	}
 	if forNone {
@@ -154,7 +154,7 @@ func (s *State) paidAt(c *Command) Time {
 func (s *State) paidBefore(c *Command, ref OrderRef) Event {
 	o := s.Order(ref)
 	switch {
-	case isStray(ref) && s.Refund(RefundNo(ref.Ordinal)).PaidFor == s.paidFor(c):
+	case isStray(ref) && s.Money().Refund(RefundNo(ref.Ordinal)).PaidFor == s.paidFor(c):
 		return Event{Kind: OrderUnchanged, Amount: c.Amount, Reason: ReasonNoOrder, Transaction: c.Transaction}
 	case ref != c.Order:
 		return s.refusedOrderOrNone(c.Order, ReasonConflict)
@@ -193,7 +193,7 @@ func (s *State) moneyBack(c *Command, o *Order, why Reason) Event {
 
 // mayPayLate tells whether an expired hold's units can be had again.
 func (s *State) mayPayLate(l *Listing, o *Order) bool {
-	if l.waitlist.count > 0 || s.Drawing(l) {
+	if l.waitlist.count > 0 || s.drawing(l) {
 		return false // what is free is another's
 	}
 	var st Standing
@@ -216,9 +216,9 @@ func (s *State) paymentKey(id string) (k Key) {
 //
 // What came for an order of a settled session is not known any more, wherever its
 // orders are by now, unless a refund tells of it.
-func (s *State) PaymentOf(id string) OrderRef {
-	ref := s.payments.of(s.paymentKey(id))
-	if s.settled(ref.Session) && !s.refundTells(ref, id) {
+func (m Money) PaymentOf(id string) OrderRef {
+	ref := m.s.payments.of(m.s.paymentKey(id))
+	if m.s.settled(ref.Session) && !m.s.refundTells(ref, id) {
 		return OrderRef{}
 	}
 	return ref
@@ -226,9 +226,9 @@ func (s *State) PaymentOf(id string) OrderRef {
 
 // SealedPaymentOf gives the order of a settled session that a payment paid for, while
 // the state has its orders.
-func (s *State) SealedPaymentOf(id string) OrderRef {
-	if ref := s.payments.of(s.paymentKey(id)); s.settled(ref.Session) && s.Order(ref) != nil &&
-		s.detailsOf(ref).payment == id {
+func (m Money) SealedPaymentOf(id string) OrderRef {
+	if ref := m.s.payments.of(m.s.paymentKey(id)); m.s.settled(ref.Session) && m.s.Order(ref) != nil &&
+		m.s.detailsOf(ref).payment == id {
 		return ref
 	}
 	return OrderRef{}

@@ -124,7 +124,7 @@ func (s *State) missingProfile(name string) string {
 
 // missingList says what it comes to that an allow list has nobody; "" if it has.
 func (s *State) missingList(name string) string {
-	if name == "" || s.RosterCount(RosterID{Kind: RosterAllowed, Name: name}) > 0 {
+	if name == "" || s.Rosters().Count(RosterID{Kind: RosterAllowed, Name: name}) > 0 {
 		return ""
 	}
 	return fmt.Sprintf("nobody is on an allow list %q: until somebody is, nobody may buy", clip(name))

@@ -27,8 +27,8 @@ func (p *prefixLengths) has(bits int) bool { return p[bits/64]&(1<<(bits%64)) !=
 
 // PrefixLevel gives the worst that the risk list of addresses says of addr, and the
 // narrowest prefix by which it says that.
-func (s *State) PrefixLevel(addr netip.Addr) (worst Level, by netip.Prefix) {
-	r := s.rosters[RosterID{Kind: RosterRiskIP}]
+func (v Rosters) PrefixLevel(addr netip.Addr) (worst Level, by netip.Prefix) {
+	r := v.s.rosters[RosterID{Kind: RosterRiskIP}]
 	if r == nil || r.listed == 0 || !addr.IsValid() {
 		return LevelNone, by
 	}

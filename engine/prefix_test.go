@@ -18,15 +18,15 @@ func TestPrefixLengthsSurviveASnapshot(t *testing.T) {
 	r.put([]byte("not a prefix/99999"), LevelBlock, 2)
 	back := mustRead(t, encoded(t, s.Snapshot()))
 	for _, each := range []*State{s, back} {
-		if level, by := each.PrefixLevel(netip.MustParseAddr("203.0.113.9")); level != LevelBlock ||
+		if level, by := each.Rosters().PrefixLevel(netip.MustParseAddr("203.0.113.9")); level != LevelBlock ||
 			by.String() != "203.0.113.0/24" {
 			t.Errorf("%s by %s", level, by)
 		}
-		if level, _ := each.PrefixLevel(netip.MustParseAddr("198.51.100.9")); level != LevelNone {
+		if level, _ := each.Rosters().PrefixLevel(netip.MustParseAddr("198.51.100.9")); level != LevelNone {
 			t.Errorf("taken off, and %s", level)
 		}
 		each.rosters[RosterID{Kind: RosterRiskIP}].put([]byte("198.51.100.0/25"), LevelListed, 3)
-		if level, _ := each.PrefixLevel(netip.MustParseAddr("198.51.100.9")); level != LevelListed {
+		if level, _ := each.Rosters().PrefixLevel(netip.MustParseAddr("198.51.100.9")); level != LevelListed {
 			t.Errorf("back on, and %s", level)
 		}
 	}

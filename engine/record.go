@@ -28,7 +28,7 @@ func (s *State) Record(ref OrderRef) (OrderRecord, bool) {
 		return OrderRecord{}, false
 	}
 	r := recordOf(ref, s.Life(ref), o, s.detailsOf(ref), s.ShopperID(o.Shopper))
-	r.Refunds = s.RefundsOf(ref)
+	r.Refunds = s.Money().refundsOf(ref)
 	return r, true
 }
 

@@ -38,31 +38,31 @@ func strayRef(no RefundNo) OrderRef { return OrderRef{0, uint32(no)} }
 
 func isStray(ref OrderRef) bool { return ref.Session == 0 && ref.Ordinal != 0 }
 
-// StrayOf gives the refund of a payment that came for no order of ours, or nil.
-func (s *State) StrayOf(paymentID string) *Refund {
-	if ref := s.PaymentOf(paymentID); isStray(ref) {
-		return s.Refund(RefundNo(ref.Ordinal))
+// strayOf gives the refund of a payment that came for no order of ours, or nil.
+func (m Money) strayOf(paymentID string) *Refund {
+	if ref := m.PaymentOf(paymentID); isStray(ref) {
+		return m.Refund(RefundNo(ref.Ordinal))
 	}
 	return nil
 }
 
 // Refunds tells how many refunds there have been; their numbers go from 1 to it.
-func (s *State) Refunds() int { return s.refunds.len() }
+func (m Money) Refunds() int { return m.s.refunds.len() }
 
 // Refund gives a refund, or nil. It is the state's own: read only, and not kept.
-func (s *State) Refund(no RefundNo) *Refund {
-	if no == 0 || int(no) > s.refunds.len() {
+func (m Money) Refund(no RefundNo) *Refund {
+	if no == 0 || int(no) > m.s.refunds.len() {
 		return nil
 	}
-	return s.refunds.at(int(no) - 1)
+	return m.s.refunds.at(int(no) - 1)
 }
 
 // Owed tells how many refunds are due, and since when the oldest is; 0 without.
-func (s *State) Owed() (refunds int, since Time) {
-	if s.owed == 0 {
+func (m Money) Owed() (refunds int, since Time) {
+	if m.s.owed == 0 {
 		return 0, 0
 	}
-	return s.owed, s.refunds.at(int(s.madeUpTo)).Due
+	return m.s.owed, m.s.refunds.at(int(m.s.madeUpTo)).Due
 }
 
 // lookedAt is how many rows, at most, are looked at for each that is asked for:
@@ -72,29 +72,31 @@ const lookedAt = 16
 // LookForRefunds gives the numbers of up to most refunds that are due, of those
 // over after, and the last number it looked at, for the next look; 0 once there
 // is nothing behind. It may give few, or none, and still have more.
-func (s *State) LookForRefunds(after RefundNo, most int) (due []RefundNo, last RefundNo) {
-	from := max(after, s.madeUpTo)
-	for no := from + 1; int(no) <= s.refunds.len(); no++ {
+func (m Money) LookForRefunds(after RefundNo, most int) (due []RefundNo, last RefundNo) {
+	from := max(after, m.s.madeUpTo)
+	for no := from + 1; int(no) <= m.s.refunds.len(); no++ {
 		if len(due) == most || int(no-from) > most*lookedAt {
 			return due, no - 1
 		}
-		if s.refunds.at(int(no)-1).Made == 0 {
+		if m.s.refunds.at(int(no)-1).Made == 0 {
 			due = append(due, no)
 		}
 	}
 	return due, 0
 }
 
-// RefundsOf gives the refunds of an order, the oldest first.
-func (s *State) RefundsOf(ref OrderRef) (of []Refund) {
-	for _, no := range s.refundsOf[ref] {
-		of = append(of, *s.Refund(no))
+// refundsOf gives the refunds of an order, the oldest first.
+func (m Money) refundsOf(ref OrderRef) (of []Refund) {
+	for _, no := range m.s.refundsOf[ref] {
+		of = append(of, *m.Refund(no))
 	}
 	return of
 }
 
 func (s *State) refundTells(ref OrderRef, paymentID string) bool {
-	return slices.ContainsFunc(s.refundsOf[ref], func(no RefundNo) bool { return s.Refund(no).PaymentID == paymentID })
+	return slices.ContainsFunc(s.refundsOf[ref], func(no RefundNo) bool {
+		return s.Money().Refund(no).PaymentID == paymentID
+	})
 }
 
 // oweRefund makes money that came due to go back, once for each payment. It gives
@@ -108,7 +110,7 @@ func (s *State) oweRefund(r Refund) {
 
 // confirmRefund notes that the cashier has paid back.
 func (s *State) confirmRefund(c *Command) Event {
-	r := s.Refund(c.Refund)
+	r := s.Money().Refund(c.Refund)
 	if r == nil {
 		return refused(ReasonUnknown)
 	}
@@ -142,7 +144,7 @@ func (s *State) confirmRefund(c *Command) Event {
 
 func (s *State) allMade(ref OrderRef) bool {
 	for _, no := range s.refundsOf[ref] {
-		if s.Refund(no).Made == 0 {
+		if s.Money().Refund(no).Made == 0 {
 			return false
 		}
 	}
@@ -203,10 +205,10 @@ type RefundView struct {
 }
 
 // ViewRefunds gives up to most refunds that are due, by number, with one over after.
-func (s *State) ViewRefunds(after RefundNo, most int) (due []RefundView) {
-	for no := max(after, s.madeUpTo) + 1; int(no) <= s.refunds.len() && len(due) < most; no++ {
-		if r := s.refunds.at(int(no) - 1); r.Made == 0 {
-			due = append(due, s.viewOf(r))
+func (m Money) ViewRefunds(after RefundNo, most int) (due []RefundView) {
+	for no := max(after, m.s.madeUpTo) + 1; int(no) <= m.s.refunds.len() && len(due) < most; no++ {
+		if r := m.s.refunds.at(int(no) - 1); r.Made == 0 {
+			due = append(due, m.s.viewOf(r))
 		}
 	}
 	return due
@@ -221,10 +223,10 @@ func (s *State) viewOf(r *Refund) RefundView {
 }
 
 // ViewRefund gives a refund, made or due, as those see it who make it.
-func (s *State) ViewRefund(no RefundNo) (v RefundView) {
-	r := s.Refund(no)
+func (m Money) ViewRefund(no RefundNo) (v RefundView) {
+	r := m.Refund(no)
 	if r == nil {
 		return v
 	}
-	return s.viewOf(r)
+	return m.s.viewOf(r)
 }

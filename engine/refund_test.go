@@ -32,7 +32,7 @@ func TestLateMoneyHasOneVerdict(t *testing.T) {
 	if e := g.payAt(bob, "p2", 100, paidAt); e.Kind != RefundBecameDue || e.State != RefundDue {
 		t.Errorf("none is free: %v", e)
 	}
-	before := g.state.Refunds()
+	before := g.state.Money().Refunds()
 	for _, again := range []struct {
 		ref OrderRef
 		id  string
@@ -44,8 +44,8 @@ func TestLateMoneyHasOneVerdict(t *testing.T) {
 	if e := g.payAt(bob, "p1", 100, paidAt); e.Kind != CommandRefused || e.Reason != ReasonConflict {
 		t.Errorf("a payment for another order: %v", e)
 	}
-	if g.state.Refunds() != before || before != 1 {
-		t.Errorf("%d refunds, then %d", before, g.state.Refunds())
+	if g.state.Money().Refunds() != before || before != 1 {
+		t.Errorf("%d refunds, then %d", before, g.state.Money().Refunds())
 	}
 	if e := g.payAt(ann, "p3", 100, paidAt); e.Kind != RefundBecameDue || e.State != Paid ||
 		e.Reason != ReasonPaidTwice {
@@ -54,7 +54,7 @@ func TestLateMoneyHasOneVerdict(t *testing.T) {
 	if v, _ := g.state.View(ann); v.PaidAt != paidAt {
 		t.Errorf("paid at %d, the cashier said %d", v.PaidAt, paidAt)
 	}
-	due := g.state.ViewRefunds(0, 10)
+	due := g.state.Money().ViewRefunds(0, 10)
 	if len(due) == 2 && (due[0].PaidAt != paidAt || due[1].PaidAt != paidAt) {
 		t.Errorf("money to go back came at %d and %d, not %d", due[0].PaidAt, due[1].PaidAt, paidAt)
 	}
@@ -66,7 +66,7 @@ func TestLateMoneyHasOneVerdict(t *testing.T) {
 			g.one(Command{Kind: CmdConfirmRefund, Refund: r.No, Note: "ref"})
 		}
 	}
-	if len(g.state.ViewRefunds(0, 10)) != 0 || g.state.Order(bob).State != Refunded ||
+	if len(g.state.Money().ViewRefunds(0, 10)) != 0 || g.state.Order(bob).State != Refunded ||
 		g.state.Order(ann).State != Paid {
 		t.Errorf("after the refunds: %v, %v", g.state.Order(ann).State, g.state.Order(bob).State)
 	}
@@ -97,18 +97,18 @@ func TestLooksAreBounded(t *testing.T) {
 		}
 	}
 	g.pay(refs[1], "thrice")
-	last := RefundNo(g.state.Refunds())
+	last := RefundNo(g.state.Money().Refunds())
 	var due []RefundNo
 	looks := 0
 	for after, done := RefundNo(0), false; !done; looks++ {
 		var found []RefundNo
-		found, after = g.state.LookForRefunds(after, 1)
+		found, after = g.state.Money().LookForRefunds(after, 1)
 		due, done = append(due, found...), after == 0
 	}
 	if len(due) != 2 || due[0] != 1 || due[1] != last || looks < 4 {
 		t.Errorf("%v found in %d looks; want 1 and %d in at least 4", due, looks, last)
 	}
-	if n, since := g.state.Owed(); n != 2 || since != g.state.Refund(1).Due {
+	if n, since := g.state.Money().Owed(); n != 2 || since != g.state.Money().Refund(1).Due {
 		t.Errorf("%d owed since %d", n, since)
 	}
 	g.after(2 * time.Minute)
@@ -212,10 +212,10 @@ func TestSettledSessionsLeave(t *testing.T) {
 			t.Errorf("late money: %v", e)
 		}
 	}
-	if due := g.state.ViewRefunds(0, 10); len(due) != 1 || due[0].Why != ReasonSettled {
+	if due := g.state.Money().ViewRefunds(0, 10); len(due) != 1 || due[0].Why != ReasonSettled {
 		t.Errorf("due: %+v", due)
 	}
-	if g.state.PaymentOf("limited0").IsZero() == false || paid.IsZero() {
+	if g.state.Money().PaymentOf("limited0").IsZero() == false || paid.IsZero() {
 		t.Error("a payment of a settled order is still looked for")
 	}
 	// The month's limit still counts what was bought there.
@@ -293,7 +293,7 @@ func TestClearingInShares(t *testing.T) {
 				Currency: "CNY", PaymentID: fmt.Sprint("late", i)})
 			v, _ := g.state.View(OrderRef{all[0].Handle, 1})
 			return fmt.Sprintln(e.Kind, e.Reason, e.Quantity, e.Limit, late.Kind, late.Reason, v.Shopper,
-				len(g.state.ViewRefunds(0, 1000)))
+				len(g.state.Money().ViewRefunds(0, 1000)))
 		}
 	}
 	slow, asksSlow := at(1)
@@ -369,8 +369,8 @@ func TestSettledPaymentsAreForgottenAlike(t *testing.T) {
 	}
 	twin := copied(t, g.state)
 	for _, s := range []*State{g.state, twin} {
-		if got := s.SealedPaymentOf("p1"); got != ref || s.PaymentOf("p1") != (OrderRef{}) {
-			t.Errorf("what paid for a sealed order: %v, and to the rules %v", got, s.PaymentOf("p1"))
+		if got := s.Money().SealedPaymentOf("p1"); got != ref || s.Money().PaymentOf("p1") != (OrderRef{}) {
+			t.Errorf("what paid for a sealed order: %v, and to the rules %v", got, s.Money().PaymentOf("p1"))
 		}
 	}
 	g.clear(x)
@@ -455,11 +455,12 @@ func TestMoneyForNoOrderGoesBack(t *testing.T) {
 			uint32(i + 1)}, 100, "CNY", ReasonNoOrder, g.clock, g.clock
 	}
 	for _, s := range []*State{g.state, copied(t, g.state)} {
-		if got := s.ViewRefunds(0, 10); !slices.Equal(got, want) {
+		if got := s.Money().ViewRefunds(0, 10); !slices.Equal(got, want) {
 			t.Errorf("due %+v\nwant %+v", got, want)
 		}
-		if of := s.RefundsOf(ann); of != nil || s.StrayOf("p4").No != 4 || s.StrayOf("p6") != nil ||
-			s.PaymentOf("p6") != ann {
+		if of := s.Money().refundsOf(ann); of != nil || s.Money().strayOf("p4").No != 4 ||
+			s.Money().strayOf("p6") != nil ||
+			s.Money().PaymentOf("p6") != ann {
 			t.Errorf("of ann's order: %+v", of)
 		}
 	}
@@ -493,7 +494,7 @@ func TestRefundsSayWhyTheyAre(t *testing.T) {
 	}{{paidAt, ReasonCancelled}, {paidAt, ReasonVoided}, {paidAt, ReasonExpired},
 		{paidAt.Add(2 * time.Second), ReasonPaidLate}} {
 		e := g.payAt(orders[i], fmt.Sprint("p", i), 100, c.at)
-		due := g.state.ViewRefunds(0, 10)
+		due := g.state.Money().ViewRefunds(0, 10)
 		if e.Kind != RefundBecameDue || e.Reason != c.want || len(due) != i+1 || due[i].Why != c.want {
 			t.Errorf("order %d: %v, refunds %+v; want %s", i, e, due, c.want)
 		}

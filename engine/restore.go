@@ -273,7 +273,7 @@ func (s *State) restore() error {
 		}
 		l.looks = s.sessions[l.Session-1].StateOf(l)
 	}
-	for _, id := range s.Rosters() {
+	for _, id := range s.Rosters().IDs() {
 		if r := s.rosters[id]; (r.stage != 0) != (r.staged != nil) {
 			return fmt.Errorf("%w: of roster %s a staging is named and not there", ErrMalformed, id)
 		}

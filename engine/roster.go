@@ -253,27 +253,33 @@ func btoi(b bool) int {
 	return 0
 }
 
-// LevelOf tells what a roster says of id.
-func (s *State) LevelOf(roster RosterID, id []byte) Level { return s.rosters[roster].level(id) }
+// Rosters is what a state says of rosters.
+type Rosters struct{ s *State }
 
-// RosterCount tells how many a roster names.
-func (s *State) RosterCount(id RosterID) int64 {
-	if r := s.rosters[id]; r != nil {
+// Rosters gives what the state says of rosters, under the same lock.
+func (s *State) Rosters() Rosters { return Rosters{s} }
+
+// Level tells what a roster says of id.
+func (v Rosters) Level(roster RosterID, id []byte) Level { return v.s.rosters[roster].level(id) }
+
+// Count tells how many a roster names.
+func (v Rosters) Count(id RosterID) int64 {
+	if r := v.s.rosters[id]; r != nil {
 		return r.listed
 	}
 	return 0
 }
 
-// Rosters gives the ids of all rosters, sorted.
-func (s *State) Rosters() []RosterID {
-	return slices.SortedFunc(maps.Keys(s.rosters), RosterID.compare)
+// IDs gives the ids of all rosters, sorted.
+func (v Rosters) IDs() []RosterID {
+	return slices.SortedFunc(maps.Keys(v.s.rosters), RosterID.compare)
 }
 
-// RosterRows reads up to most rows of a roster from a position on (0 first), and
+// Rows reads up to most rows of a roster from a position on (0 first), and
 // gives the position after them; done at the end of all. Rows that were taken
 // off are passed over, so fewer may come back than were read.
-func (s *State) RosterRows(id RosterID, from, most int) (rows []RosterRow, next int, done bool) {
-	r := s.rosters[id]
+func (v Rosters) Rows(id RosterID, from, most int) (rows []RosterRow, next int, done bool) {
+	r := v.s.rosters[id]
 	if r == nil || from < 0 {
 		return nil, from, true
 	}
@@ -286,18 +292,18 @@ func (s *State) RosterRows(id RosterID, from, most int) (rows []RosterRow, next 
 	return rows, max(from, end), end == r.rows.rows.len()
 }
 
-// RosterMark tells two rosters of one id apart: positions in RosterRows hold only
+// Mark tells two rosters of one id apart: positions in Rows hold only
 // as long as the mark is the same. nil is no roster.
-func (s *State) RosterMark(id RosterID) any {
-	if r := s.rosters[id]; r != nil {
+func (v Rosters) Mark(id RosterID) any {
+	if r := v.s.rosters[id]; r != nil {
 		return r
 	}
 	return nil
 }
 
-// RowOf gives what a roster says of id, and since when.
-func (s *State) RowOf(roster RosterID, id []byte) (row RosterRow, found bool) {
-	r := s.rosters[roster]
+// Row gives what a roster says of id, and since when.
+func (v Rosters) Row(roster RosterID, id []byte) (row RosterRow, found bool) {
+	r := v.s.rosters[roster]
 	if r == nil {
 		return row, false
 	}

@@ -25,7 +25,7 @@ func rows(level Level, ids ...string) (rows []RosterEntry) {
 func TestRosterIsStagedAndThenThere(t *testing.T) {
 	g := newGroup(t)
 	id := RosterID{Kind: RosterRiskShopper}
-	level := func(who string) Level { return g.state.LevelOf(id, []byte(who)) }
+	level := func(who string) Level { return g.state.Rosters().Level(id, []byte(who)) }
 	g.edit(RosterEdit{Roster: id, Action: RosterPut, Rows: rows(LevelBlock, "old", "both")})
 	stage := func(stage uint64, entries ...RosterEntry) Event {
 		return g.edit(RosterEdit{Roster: id, Action: RosterStage, Stage: stage, Rows: entries})
@@ -37,7 +37,7 @@ func TestRosterIsStagedAndThenThere(t *testing.T) {
 	stage(2, rows(LevelListed, "both", "new")...) // takes the place of the first
 	twin := copied(t, g.state)
 	stage(2, rows(LevelChallenge, "new", "newer")...)
-	if level("new") != LevelNone || level("old") != LevelBlock || g.state.RosterCount(id) != 2 {
+	if level("new") != LevelNone || level("old") != LevelBlock || g.state.Rosters().Count(id) != 2 {
 		t.Error("what is staged counts before its commit")
 	}
 	for what, e := range map[string]Event{"of an older staging": commit(1, 1), "of too few rows": commit(2, 2),
@@ -59,7 +59,7 @@ func TestRosterIsStagedAndThenThere(t *testing.T) {
 	g.follow(twin)
 	if eff := g.do(Command{Kind: CmdEditRoster, Edit: RosterEdit{Roster: id,
 		Action: RosterDrop}}); !slices.Contains(eff.Rosters, id) || level("new") != LevelNone ||
-		len(g.state.Rosters()) != 0 {
+		len(g.state.Rosters().IDs()) != 0 {
 		t.Error("dropped, and still there")
 	}
 }
@@ -99,8 +99,8 @@ func TestRosterEditIsWholeOrNotAtAll(t *testing.T) {
 		if got := g.edit(e); got.Kind != CommandRefused {
 			t.Errorf("%s: %v", what, got)
 		}
-		if len(g.state.Rosters()) != 0 {
-			t.Fatalf("%s has left %v behind", what, g.state.Rosters())
+		if len(g.state.Rosters().IDs()) != 0 {
+			t.Fatalf("%s has left %v behind", what, g.state.Rosters().IDs())
 		}
 	}
 }
@@ -179,10 +179,10 @@ func TestFrozenRosterStays(t *testing.T) {
 	var read []RosterRow
 	for from, done := 0, false; !done; {
 		var page []RosterRow
-		page, from, done = g.state.RosterRows(id, from, 7)
+		page, from, done = g.state.Rosters().Rows(id, from, 7)
 		read = append(read, page...)
 	}
-	if len(read) != 20 || read[0].ID != "s0" || g.state.RosterCount(id) != 20 {
-		t.Errorf("%d rows read, of %d", len(read), g.state.RosterCount(id))
+	if len(read) != 20 || read[0].ID != "s0" || g.state.Rosters().Count(id) != 20 {
+		t.Errorf("%d rows read, of %d", len(read), g.state.Rosters().Count(id))
 	}
 }

@@ -114,7 +114,7 @@ func TestSampleSnapshotIsRead(t *testing.T) {
 	if !ok || v != want {
 		t.Errorf("order %+v, want %+v", v, want)
 	}
-	if due := s.ViewRefunds(0, 9); len(due) != 1 || due[0].PaymentID != "p2" || due[0].Why != ReasonPaidTwice ||
+	if due := s.Money().ViewRefunds(0, 9); len(due) != 1 || due[0].PaymentID != "p2" || due[0].Why != ReasonPaidTwice ||
 		due[0].PaidAt != clockStart-1000 {
 		t.Errorf("refunds %+v", due)
 	}
@@ -162,7 +162,7 @@ func TestSampleSnapshotIsRead(t *testing.T) {
 		if e.Action == RosterStage {
 			want = LevelNone
 		}
-		if got := s.LevelOf(e.Roster, row.ID); got != want {
+		if got := s.Rosters().Level(e.Roster, row.ID); got != want {
 			t.Errorf("%v of %s: level %d", e.Roster, row.ID, got)
 		}
 	}

@@ -150,8 +150,8 @@ func (s *simulation) payment() Command {
 
 // confirmation says that a refund was made: mostly one that is due.
 func (s *simulation) confirmation() Command {
-	no := RefundNo(rapid.IntRange(0, s.group.state.Refunds()+1).Draw(s.t, "refund"))
-	if due := s.group.state.ViewRefunds(0, 4); len(due) > 0 && rapid.IntRange(0, 3).Draw(s.t, "due") > 0 {
+	no := RefundNo(rapid.IntRange(0, s.group.state.Money().Refunds()+1).Draw(s.t, "refund"))
+	if due := s.group.state.Money().ViewRefunds(0, 4); len(due) > 0 && rapid.IntRange(0, 3).Draw(s.t, "due") > 0 {
 		no = due[rapid.IntRange(0, len(due)-1).Draw(s.t, "which due")].No
 	}
 	return Command{Kind: CmdConfirmRefund, Refund: no, Note: rapid.SampledFrom([]string{"ref", "", "other"}).Draw(s.t,
@@ -197,7 +197,7 @@ func (s *simulation) restart() {
 func (s *simulation) settleAll() {
 	g := s.group
 	var commands []Command
-	for _, r := range g.state.ViewRefunds(0, g.state.Refunds()) {
+	for _, r := range g.state.Money().ViewRefunds(0, g.state.Money().Refunds()) {
 		commands = append(commands, Command{Kind: CmdConfirmRefund, Refund: r.No, Note: "at last"})
 	}
 	for _, x := range g.state.Sessions() {
@@ -217,8 +217,8 @@ func (s *simulation) settleAll() {
 		}
 	}
 	ids := map[string]bool{}
-	for i := range g.state.Refunds() {
-		ids[g.state.Refund(RefundNo(i+1)).PaymentID] = true
+	for i := range g.state.Money().Refunds() {
+		ids[g.state.Money().Refund(RefundNo(i+1)).PaymentID] = true
 	}
 	if known := g.state.payments.len(); known != len(ids) {
 		s.t.Fatalf("%d payments are known, there are refunds of %d", known, len(ids))

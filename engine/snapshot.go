@@ -84,7 +84,7 @@ func (s *State) Snapshot() *Snapshot {
 		board:    s.board,
 		done:     slices.Clone(s.intents.done),
 	}
-	for _, id := range s.Rosters() {
+	for _, id := range s.Rosters().IDs() {
 		r := s.rosters[id]
 		snap.rosters = append(snap.rosters, frozenRoster{rosterHead{id, r.stage, false}, r.rows.rows.freeze()})
 		if r.staged != nil {

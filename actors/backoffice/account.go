@@ -34,7 +34,7 @@ func (bo *Office) Accounts(ctx context.Context, keys []engine.AccountKey) ([]eng
 		var elsewhere []int // of settled sessions
 		bo.View(func(s *engine.State) {
 			for i := from; i < to; i++ {
-				a, ref, known := s.AccountBy(engine.AccountKey{OrderNo: strings.ToUpper(keys[i].OrderNo),
+				a, ref, known := s.Money().AccountBy(engine.AccountKey{OrderNo: strings.ToUpper(keys[i].OrderNo),
 					PaymentID: keys[i].PaymentID})
 				if accounts[i] = a; !known && hasLeft(s, ref) {
 					elsewhere = append(elsewhere, i)
@@ -77,10 +77,11 @@ func (bo *Office) Takings(
 		case x == nil:
 			return
 		case !x.Left():
-			at.Ordinal, over = s.Takings(at.Session, at.Ordinal, from, to, accountRows, func(ref engine.OrderRef) {
-				a, _ := s.Account(ref)
-				page = append(page, a)
-			})
+			at.Ordinal, over = s.Money().Takings(at.Session, at.Ordinal, from, to, accountRows,
+				func(ref engine.OrderRef) {
+					a, _ := s.Money().Account(ref)
+					page = append(page, a)
+				})
 		default:
 			settled = x.EndedAt+longOver >= from
 		}
@@ -90,7 +91,7 @@ func (bo *Office) Takings(
 		ref := engine.OrderRef{Session: at.Session, Ordinal: at.Ordinal + 1}
 		looked, err := bo.walk(&ref, func(s *engine.State, o *engine.OrderRecord) bool {
 			if o.PaymentID != "" && o.PaidAt >= from && o.PaidAt < to {
-				kept, _ := s.Account(o.Ref)
+				kept, _ := s.Money().Account(o.Ref)
 				page = append(page, engine.Account{Order: s.ViewRecord(o), Refunds: kept.Refunds,
 					Timezone: kept.Timezone})
 			}
@@ -114,8 +115,8 @@ func (bo *Office) RefundsAfter(ctx context.Context, after engine.RefundNo) (page
 		return nil, err
 	}
 	bo.View(func(s *engine.State) {
-		for no := after + 1; int(no) <= s.Refunds() && len(page) < accountRows/8; no++ {
-			page = append(page, s.ViewRefund(no))
+		for no := after + 1; int(no) <= s.Money().Refunds() && len(page) < accountRows/8; no++ {
+			page = append(page, s.Money().ViewRefund(no))
 		}
 	})
 	return page, nil

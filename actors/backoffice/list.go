@@ -23,7 +23,7 @@ const (
 // stepPatience is how long one step may look for a leader.
 const stepPatience = time.Minute
 
-// Rosters gives the risk lists, and the allow lists that there are, with how many
+// IDs gives the risk lists, and the allow lists that there are, with how many
 // each names.
 func (bo *Office) Rosters() (infos []engine.RosterInfo, err error) {
 	if err := bo.Current(); err != nil {
@@ -32,12 +32,12 @@ func (bo *Office) Rosters() (infos []engine.RosterInfo, err error) {
 	bo.View(func(s *engine.State) {
 		for kind := engine.RosterRiskShopper; kind <= engine.RosterRiskIP; kind++ {
 			infos = append(infos, engine.RosterInfo{RosterName: engine.RosterName{Kind: kind},
-				Count: s.RosterCount(engine.RosterID{Kind: kind})})
+				Count: s.Rosters().Count(engine.RosterID{Kind: kind})})
 		}
-		for _, id := range s.Rosters() {
+		for _, id := range s.Rosters().IDs() {
 			if id.Kind == engine.RosterAllowed {
 				infos = append(infos, engine.RosterInfo{RosterName: engine.RosterName{Kind: id.Kind, Name: id.Name},
-					Count: s.RosterCount(id)})
+					Count: s.Rosters().Count(id)})
 			}
 		}
 	})
@@ -61,7 +61,7 @@ func (bo *Office) rosterOf(name engine.RosterName) (id engine.RosterID, err erro
 // known refuses an allow list that nobody has made, which may be a slip of the pen.
 // The lists of other kinds are always there.
 func known(s *engine.State, id engine.RosterID) error {
-	if id.Kind == engine.RosterAllowed && s.RosterMark(id) == nil {
+	if id.Kind == engine.RosterAllowed && s.Rosters().Mark(id) == nil {
 		return &engine.Refusal{Reason: engine.ReasonUnknown,
 			Detail: "No allow list has this name. The lists are at /admin/v1/allowlists."}
 	}
@@ -82,8 +82,8 @@ func (bo *Office) RosterPage(
 		if err = known(s, id); err != nil {
 			return
 		}
-		rows, next, done = s.RosterRows(id, from, min(most, scanRows))
-		count = s.RosterCount(id)
+		rows, next, done = s.Rosters().Rows(id, from, min(most, scanRows))
+		count = s.Rosters().Count(id)
 	})
 	return rows, next, count, done, err
 }
@@ -102,13 +102,13 @@ func (bo *Office) ExportRoster(name engine.RosterName, each func([]engine.Roster
 		first := at == 0
 		bo.View(func(s *engine.State) {
 			if first {
-				mark, err = s.RosterMark(id), known(s, id)
-			} else if mark != s.RosterMark(id) {
+				mark, err = s.Rosters().Mark(id), known(s, id)
+			} else if mark != s.Rosters().Mark(id) {
 				err = refusal(engine.ReasonConflict)
 				return
 			}
 			if err == nil {
-				rows, at, done = s.RosterRows(id, at, scanRows)
+				rows, at, done = s.Rosters().Rows(id, at, scanRows)
 			}
 		})
 		if err == nil && len(rows) > 0 {
@@ -129,12 +129,12 @@ func (bo *Office) RosterRow(name engine.RosterName, id string) (row engine.Roste
 		return row, false, err
 	}
 	bo.View(func(s *engine.State) {
-		if row, found = s.RowOf(roster, []byte(id)); found || name.Kind != engine.RosterRiskIP {
+		if row, found = s.Rosters().Row(roster, []byte(id)); found || name.Kind != engine.RosterRiskIP {
 			return
 		}
 		if prefix, err := netip.ParsePrefix(id); err == nil && prefix.IsSingleIP() {
-			if _, by := s.PrefixLevel(prefix.Addr()); by.IsValid() {
-				row, found = s.RowOf(roster, []byte(by.String()))
+			if _, by := s.Rosters().PrefixLevel(prefix.Addr()); by.IsValid() {
+				row, found = s.Rosters().Row(roster, []byte(by.String()))
 			}
 		}
 	})
@@ -156,7 +156,7 @@ func (bo *Office) DropRoster(ctx context.Context, by engine.By, name engine.Rost
 		return err
 	}
 	known := false
-	bo.View(func(s *engine.State) { known = s.RosterMark(id) != nil })
+	bo.View(func(s *engine.State) { known = s.Rosters().Mark(id) != nil })
 	if !known {
 		return refusal(engine.ReasonUnknown)
 	}
@@ -196,7 +196,7 @@ func (bo *Office) ImportRoster(
 			return out, err
 		}
 	}
-	bo.View(func(s *engine.State) { out.Count = s.RosterCount(id) })
+	bo.View(func(s *engine.State) { out.Count = s.Rosters().Count(id) })
 	return out, nil
 }
 
@@ -215,7 +215,7 @@ func (bo *Office) bring(
 		if !in.Replace { // what changes nothing is not committed
 			bo.View(func(s *engine.State) {
 				c.Edit.Rows = slices.DeleteFunc(c.Edit.Rows, func(row engine.RosterEntry) bool {
-					return s.LevelOf(id, row.ID) == row.Level
+					return s.Rosters().Level(id, row.ID) == row.Level
 				})
 			})
 		}
@@ -295,9 +295,9 @@ func (bo *Office) names(id engine.RosterID, in *engine.RosterImport) bool {
 	rows, same := make([]engine.RosterEntry, 0, importRows), true
 	compare := func() {
 		bo.View(func(s *engine.State) {
-			same = same && s.RosterMark(id) != nil && s.RosterCount(id) == int64(in.Count)
+			same = same && s.Rosters().Mark(id) != nil && s.Rosters().Count(id) == int64(in.Count)
 			for _, row := range rows {
-				same = same && s.LevelOf(id, row.ID) == row.Level
+				same = same && s.Rosters().Level(id, row.ID) == row.Level
 			}
 		})
 		rows = rows[:0]

@@ -39,7 +39,7 @@ func (bo *Office) viewOf(o *engine.OrderRecord) (v engine.OrderView) {
 // Error: engine.ErrNoRecords.
 func (bo *Office) paidOther(paymentID string, ref engine.OrderRef) (bool, error) {
 	var sealed engine.OrderRef
-	bo.View(func(s *engine.State) { sealed = s.SealedPaymentOf(paymentID) })
+	bo.View(func(s *engine.State) { sealed = s.Money().SealedPaymentOf(paymentID) })
 	if !sealed.IsZero() {
 		return sealed != ref, nil
 	}

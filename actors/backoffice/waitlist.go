@@ -17,7 +17,7 @@ func (bo *Office) Reserve(ctx context.Context, shopper, session, sku string, wit
 	takes := false
 	bo.View(func(s *engine.State) {
 		takes = s.Listing(h).Reservation
-		level := s.LevelOf(engine.RosterID{Kind: engine.RosterReserved, Listing: h}, []byte(shopper))
+		level := s.Rosters().Level(engine.RosterID{Kind: engine.RosterReserved, Listing: h}, []byte(shopper))
 		changed = (level != engine.LevelNone) == withdraw
 	})
 	if takes && !changed {

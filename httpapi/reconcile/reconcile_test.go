@@ -146,7 +146,7 @@ func TestRefundsOnBothSides(t *testing.T) {
 	}
 	refund := func(name string) engine.RefundNo {
 		for no := engine.RefundNo(1); ; no++ {
-			if s.state.Refund(no).PaymentID == name {
+			if s.state.Money().Refund(no).PaymentID == name {
 				return no
 			}
 		}
@@ -237,8 +237,8 @@ func TestRandomBooks(t *testing.T) {
 		dice.Shuffle(len(b.rows), func(i, j int) { b.rows[i], b.rows[j] = b.rows[j], b.rows[i] })
 		for _, r := range b.rows { // the cashier pays some back that we don't know of yet
 			if dice.IntN(10) == 0 && strings.HasPrefix(r.PaymentID, "p") {
-				for no := engine.RefundNo(1); int(no) <= s.state.Refunds(); no++ {
-					if s.state.Refund(no).PaymentID == r.PaymentID {
+				for no := engine.RefundNo(1); int(no) <= s.state.Money().Refunds(); no++ {
+					if s.state.Money().Refund(no).PaymentID == r.PaymentID {
 						b.gaveBack(r.OrderNo, r.PaymentID, r.Amount, s.now)
 					}
 				}
@@ -255,7 +255,7 @@ func TestRandomBooks(t *testing.T) {
 		}
 		for _, r := range b.rows {
 			if ref, _ := s.state.FindOrder(r.OrderNo); strings.HasPrefix(r.PaymentID, "p") &&
-				s.state.PaymentOf(r.PaymentID) != ref {
+				s.state.Money().PaymentOf(r.PaymentID) != ref {
 				t.Fatalf("seed %d: payment %s is not known", seed, r.PaymentID)
 			}
 		}
@@ -380,7 +380,7 @@ func TestMoneyOfLostOrdersGoesBack(t *testing.T) {
 		len(found[reconcile.UnknownOrder]) != 1 || report.Booked != 3 || report.Open != 1 {
 		t.Errorf("settled %q, %d open: %+v", settled, report.Open, found)
 	}
-	due := s.state.ViewRefunds(0, 10)
+	due := s.state.Money().ViewRefunds(0, 10)
 	slices.SortFunc(due, func(a, b engine.RefundView) int { return strings.Compare(a.PaymentID, b.PaymentID) })
 	if len(due) != 2 || due[0].OrderNo != lost || due[1].OrderNo != anns || !due[0].Stray() || !due[1].Stray() {
 		t.Errorf("due %+v", due)

@@ -105,7 +105,7 @@ func (s *shop) Accounts(_ context.Context, keys []engine.AccountKey) ([]engine.A
 	defer s.mu.Unlock()
 	accounts := make([]engine.Account, len(keys))
 	for i, key := range keys {
-		accounts[i], _, _ = s.state.AccountBy(key)
+		accounts[i], _, _ = s.state.Money().AccountBy(key)
 	}
 	return accounts, nil
 }
@@ -114,8 +114,8 @@ func (s *shop) Takings(_ context.Context, from, to engine.Time, at engine.Taking
 	next engine.TakingsPlace, more bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	last, done := s.state.Takings(1, at.Ordinal, from, to, 3, func(ref engine.OrderRef) {
-		a, _ := s.state.Account(ref)
+	last, done := s.state.Money().Takings(1, at.Ordinal, from, to, 3, func(ref engine.OrderRef) {
+		a, _ := s.state.Money().Account(ref)
 		page = append(page, a)
 	})
 	return page, engine.TakingsPlace{Ordinal: last}, !done, nil
@@ -124,8 +124,8 @@ func (s *shop) Takings(_ context.Context, from, to engine.Time, at engine.Taking
 func (s *shop) RefundsAfter(_ context.Context, after engine.RefundNo) (page []engine.RefundView, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for no := after + 1; int(no) <= s.state.Refunds() && len(page) < 2; no++ {
-		page = append(page, s.state.ViewRefund(no))
+	for no := after + 1; int(no) <= s.state.Money().Refunds() && len(page) < 2; no++ {
+		page = append(page, s.state.Money().ViewRefund(no))
 	}
 	return page, nil
 }
@@ -221,7 +221,7 @@ func reconciled(t testing.TB, s *shop, text string, change func(*reconcile.Optio
 func (s *shop) books() string {
 	var b strings.Builder
 	for ordinal := 1; ordinal <= s.state.SessionOf(1).Orders(); ordinal++ {
-		a, _ := s.state.Account(engine.OrderRef{Session: 1, Ordinal: uint32(ordinal)})
+		a, _ := s.state.Money().Account(engine.OrderRef{Session: 1, Ordinal: uint32(ordinal)})
 		fmt.Fprintf(&b, "%+v\n", a)
 	}
 	for _, l := range s.state.Listings() {
