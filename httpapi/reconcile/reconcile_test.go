@@ -55,9 +55,9 @@ func everyDifference(t *testing.T, format statement.Format) {
 	b.took(tooLate, "p-too-late", 100, at(18))
 
 	dry, foundDry := reconciled(t, s, b.text(format), func(o *reconcile.Options) { o.DryRun = true })
-	before := s.books()
+	before := s.snapshot()
 	if dry, _ := reconciled(t, s, b.text(format), func(o *reconcile.Options) { o.DryRun = true }); dry.Booked != 0 ||
-		before != s.books() {
+		before != s.snapshot() {
 		t.Errorf("a dry run settled %d", dry.Booked)
 	}
 	// only the log can tell a conflict
@@ -117,10 +117,10 @@ func everyDifference(t *testing.T, format statement.Format) {
 		}
 	}
 
-	settled := s.books()
+	settled := s.snapshot()
 	again, foundAgain := reconciled(t, s, b.text(format), nil)
 	if again.Booked != 0 || again.Open != report.Open || again.Matched != report.Matched+report.Booked ||
-		settled != s.books() {
+		settled != s.snapshot() {
 		t.Errorf("a second time: settled %d, open %d, matched %d", again.Booked, again.Open, again.Matched)
 	}
 	if len(again.Totals) != 1 || again.Totals[0] != want {
@@ -200,9 +200,9 @@ func TestRefundsOnBothSides(t *testing.T) {
 	}
 }
 
-// TestRandomBooks: whatever was lost on the way, afterwards both books agree to the
+// TestRandomStatements: whatever was lost on the way, afterwards both sides agree to the
 // cent, but for what no callback could have said; a second time changes nothing.
-func TestRandomBooks(t *testing.T) {
+func TestRandomStatements(t *testing.T) {
 	for seed := range uint64(20) {
 		dice := rand.New(rand.NewPCG(seed, 1))
 		s := openShop(t, listing("mask", 40, 4900), listing("gel", 30, 100))
@@ -259,9 +259,9 @@ func TestRandomBooks(t *testing.T) {
 				t.Fatalf("seed %d: payment %s is not known", seed, r.PaymentID)
 			}
 		}
-		books := s.books()
+		before := s.snapshot()
 		if again, _ := reconciled(t, s, b.text(statement.NDJSON), nil); again.Booked != 0 ||
-			again.Open != report.Open || books != s.books() {
+			again.Open != report.Open || before != s.snapshot() {
 			t.Fatalf("seed %d: a second time settled %d", seed, again.Booked)
 		}
 	}
@@ -272,7 +272,7 @@ func TestMalformedChangesNothing(t *testing.T) {
 	s := openShop(t, listing("mask", 8, 4900))
 	var b book
 	b.took(s.grab("mask", "ann"), "p1", 4900, s.now)
-	before := s.books()
+	before := s.snapshot()
 	o := reconcile.DefaultOptions()
 	text := b.text(statement.CSV) + "p2,0123"
 	o.Open = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil }
@@ -280,7 +280,7 @@ func TestMalformedChangesNothing(t *testing.T) {
 	if _, err := reconcile.Run(context.Background(), s, o); !errors.As(err, &bad) || bad.Problems[0].Line != 3 {
 		t.Errorf("%v", err)
 	}
-	if before != s.books() || s.asked != 0 {
+	if before != s.snapshot() || s.asked != 0 {
 		t.Error("something was changed")
 	}
 }
@@ -388,9 +388,9 @@ func TestMoneyOfLostOrdersGoesBack(t *testing.T) {
 	if v := s.order(anns); v.State != engine.Paid || v.PaymentID != "p-ann" {
 		t.Errorf("%+v", v)
 	}
-	settledBooks := s.books()
+	bookedState := s.snapshot()
 	again, foundAgain := reconciled(t, s, text, nil)
-	if again.Booked != 0 || again.Open != 1 || again.Matched != 3 || settledBooks != s.books() ||
+	if again.Booked != 0 || again.Open != 1 || again.Matched != 3 || bookedState != s.snapshot() ||
 		len(again.Totals) != 1 || again.Totals[0] != report.Totals[0] {
 		t.Errorf("a second time: settled %d, open %d, matched %d: %+v; totals %+v, %+v", again.Booked, again.Open,
 			again.Matched, foundAgain, again.Totals, report.Totals)

@@ -32,7 +32,7 @@ type Report struct {
 	Verdict string `json:"verdict"` // a sentence or two for people
 	Open    int64  `json:"open"`    // findings that somebody must see to
 	Booked  int64  `json:"settled"` // payments and refunds that were news to us, and were noted
-	Matched int64  `json:"matched"` // rows on which both books agree
+	Matched int64  `json:"matched"` // rows on which both sides agree
 	Pending Tally  `json:"refunds_pending"`
 	// Closes are the differences of earlier reports that this one closes, by id.
 	Closes []string `json:"closes,omitempty"`
@@ -92,7 +92,7 @@ type Count struct {
 	Open  int64 `json:"open"` // of them
 }
 
-// Total holds both books against each other for one currency, and for one day, one
+// Total holds both sides against each other for one currency, and for one day, one
 // session or one listing.
 type Total struct {
 	Day      string `json:"day,omitempty"` // 2026-09-20
@@ -118,7 +118,7 @@ type Kind string
 const (
 	LostPayment     Kind = "payment_settled"     // they took it, nobody had told us; booked now
 	LostRefund      Kind = "refund_confirmed"    // they made it, nobody had told us; noted now
-	RefundPending   Kind = "refund_pending"      // due, and both books say that it was not made yet
+	RefundPending   Kind = "refund_pending"      // due, and both sides say that it was not made yet
 	Repeated        Kind = "repeated_line"       // the statement says it twice
 	UnknownOrder    Kind = "order_unknown"       // they took money for no order of ours
 	AmountDiffers   Kind = "amount_differs"      // the sums or the currencies differ
@@ -138,7 +138,7 @@ var kinds = [...]Kind{LostPayment, LostRefund, RefundPending, Repeated, UnknownO
 // Open tells whether somebody must see to findings of this kind.
 func (k Kind) Open() bool { return k != LostPayment && k != LostRefund && k != RefundPending }
 
-// Finding is one difference between the books.
+// Finding is one difference between the two sides.
 type Finding struct {
 	ID        string    `json:"id"`             // the same for the same difference in every report
 	Line      int64     `json:"line,omitempty"` // of the statement; 0 for what it lacks

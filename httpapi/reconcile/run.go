@@ -51,7 +51,7 @@ type Options struct {
 	// Progress, if not nil, hears how far the run is, after every 4,096 rows of the
 	// check and every few hundred of what follows, from the goroutine that called Run.
 	Progress func(Progress)
-	// Agreed, if not nil, hears of each payment, and each refund, that both books have
+	// Agreed, if not nil, hears of each payment, and each refund, that both sides have
 	// alike.
 	Agreed func(kind statement.Kind, paymentID string)
 	// SetAside, if not nil, tells which differences are not open any more, because
@@ -190,7 +190,7 @@ func (r *run) progress(phase string, rows, of int64) {
 	}
 }
 
-// period is what our books are walked for.
+// period is what our accounts are walked for.
 func (r *run) period() (from, to engine.Time) {
 	from, to = r.o.From, r.o.To
 	if first := r.summary.First; first != 0 {
@@ -466,13 +466,13 @@ func (r *run) tell(m *matched) error {
 	return nil
 }
 
-// matches counts a row on which both books agree.
+// matches counts a row on which both sides agree.
 func (r *run) matches(row *statement.Row) {
 	r.report.Matched++
 	r.agree(row)
 }
 
-// agree tells whoever wants to know it that both books have a row alike.
+// agree tells whoever wants to know it that both sides have a row alike.
 func (r *run) agree(row *statement.Row) {
 	if r.o.Agreed != nil {
 		r.o.Agreed(row.Kind, row.PaymentID)

@@ -10,7 +10,7 @@ import (
 	"slices"
 )
 
-// seek walks our books for what the statement should have had and has not.
+// seek walks our accounts for what the statement should have had and has not.
 func (r *run) seek(ctx context.Context, from, to engine.Time) error {
 	looked := int64(0)
 	var at engine.TakingsPlace
@@ -131,7 +131,7 @@ func (r *run) seekRefunds(ctx context.Context, page []engine.RefundView, from, t
 	return nil
 }
 
-// verdict says in a sentence or two how the books stand.
+// verdict says in a sentence or two how the two sides stand.
 func (r *run) verdict() string {
 	s, rep := &strings.Builder{}, r.report
 	switch {

@@ -14,7 +14,7 @@ func (b *bits) set(n uint32) {
 
 func (b bits) has(n uint32) bool { return int(n/64) < len(b) && b[n/64]&(1<<(n%64)) != 0 }
 
-// seen is what of our books the statement has had: the payments that orders were
+// seen is what of our accounts the statement has had: the payments that orders were
 // paid by, those that refunds give back, and the refunds themselves.
 type seen struct {
 	orders  map[engine.SessionHandle]*bits

@@ -18,7 +18,7 @@ import (
 // opened is when the tests' sessions open: 10:15 in Shanghai.
 const opened engine.Time = 1_789_870_500_000
 
-// shop is the real state machine without the log, as books to reconcile with.
+// shop is the real state machine without the log, as accounts to reconcile with.
 type shop struct {
 	t testing.TB
 
@@ -217,8 +217,8 @@ func reconciled(t testing.TB, s *shop, text string, change func(*reconcile.Optio
 	return report, found
 }
 
-// books are all orders, refunds and counts, as text to compare.
-func (s *shop) books() string {
+// snapshot is all orders, refunds and counts, as text to compare.
+func (s *shop) snapshot() string {
 	var b strings.Builder
 	for ordinal := 1; ordinal <= s.state.SessionOf(1).Orders(); ordinal++ {
 		a, _ := s.state.Money().Account(engine.OrderRef{Session: 1, Ordinal: uint32(ordinal)})

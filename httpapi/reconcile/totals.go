@@ -20,11 +20,11 @@ func (b *Book) add(kind statement.Kind, amount int64) {
 	b.Paid = statement.Plus(b.Paid, amount)
 }
 
-// totals gathers both books by currency, day, session and listing. Sessions and
+// totals gathers both sides by currency, day, session and listing. Sessions and
 // listings are those of our orders; of currencies and days a statement has at most
 // statement.MaxCurrencies and statement.MaxDays.
 type totals struct {
-	all   map[Total]*Total // a Total without its books to the one with them
+	all   map[Total]*Total // a Total without its two sides to the one with them
 	zone  *time.Location
 	zones map[string]*time.Location
 	day   struct { // the last one, and until when it is that

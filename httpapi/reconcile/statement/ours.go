@@ -48,7 +48,7 @@ func (f Filter) Validate() error {
 }
 
 // foreignKinds are what statements tell of besides payments of orders and refunds:
-// nothing that the shop has in its books.
+// nothing that the shop has in its accounts.
 var foreignKinds = []string{"payout", "fee", "dispute", "chargeback", "adjustment", "transfer", "interest", "tax",
 	"reserve", "withdrawal", "total"}
 

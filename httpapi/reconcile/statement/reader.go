@@ -84,12 +84,6 @@ func Open(from io.Reader, filter *Filter) (*Reader, error) {
 	}
 }
 
-// Format is how the statement is written.
-func (r *Reader) Format() Format { return r.format }
-
-// Lines tells how many were read so far.
-func (r *Reader) Lines() int64 { return r.line }
-
 // again has the line that told the format read once more.
 func (r *Reader) again(first []byte) *Reader {
 	line := append(bytes.Clone(first), '\n')

@@ -67,7 +67,7 @@ var columnNames = [columns]string{"payment_id", "order_no", "amount", "currency"
 // maxAmount is what one order can come to at most.
 const maxAmount = engine.MaxPrice * engine.MaxQuantity
 
-// Times that a row may tell: no cashier has books from before, and a time far
+// Times that a row may tell: no cashier has statements from before, and a time far
 // ahead is garbled.
 var (
 	earliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
