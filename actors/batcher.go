@@ -64,7 +64,7 @@ func (g *gathering) headed(h engine.BatchHeader) []byte {
 	return entry
 }
 
-// fits tells whether a command of size bytes may join.
+// fits reports whether a command of size bytes may join.
 func (g *gathering) fits(size int) bool {
 	return len(g.pending) == 0 || len(g.pending) < batchCommands && len(g.entry)+size <= batchBytes
 }

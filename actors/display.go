@@ -8,8 +8,8 @@ import (
 	"doorbuster/engine"
 )
 
-// displayPatience is how long whoever looks waits for what is certain. Then he
-// is told to look again: an old figure could be higher than one he has seen.
+// displayPatience is how long whoever looks waits for what is certain. Then
+// they are told to look again: an old figure could be higher than one they have seen.
 const displayPatience = 500 * time.Millisecond
 
 // AwaitShown waits until what this node shows has all that any node has shown
@@ -39,8 +39,8 @@ func (g *Group) AwaitKnown() {
 }
 
 // rounds let all who come while something is asked share the next asking: what
-// was asked before somebody came says nothing about what was told just before he
-// came. So a storm of looks costs one question a round trip, and not one a look.
+// was asked before somebody came says nothing about what was told just before
+// they came. So a storm of looks costs one question a round trip, and not one a look.
 type rounds struct {
 	mu      sync.Mutex
 	next    *round // not begun; nil if nobody waits for it

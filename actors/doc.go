@@ -17,7 +17,7 @@
 //   - Gates close on committed events only. With nothing free but units in
 //     flight, grabs park until those are decided: no false "sold out".
 //   - A shopper who holds, held or may yet hold a unit is never answered by the
-//     gate: the set of those seen sends him the long way, where his key is looked at
+//     gate: the set of those seen sends them the long way, where their key is looked at
 //     before every rule.
 //   - A node that has not caught up yet denies nothing: its state is older than
 //     what was told. Grabs, commands and displays wait for the first epoch,

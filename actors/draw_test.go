@@ -20,7 +20,7 @@ import (
 
 // falseAlarm is how often the checks of TestDrawFavoursNobody together accuse a
 // draw that is fair: once in a million runs. A draw by order of arrival is found
-// out with certainty, and one that gives who came first 8 points more than his
+// out with certainty, and one that gives who came first 8 points more than their
 // share in 99 runs of a hundred.
 const falseAlarm = 1e-6
 

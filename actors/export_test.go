@@ -66,7 +66,7 @@ func (g *Group) Since() time.Duration { return g.slots.now() }
 func (g *Group) Enter(shopper string) { g.slots.undecided.enter(g.Fingerprint(shopper)) }
 func (g *Group) Leave(shopper string) { g.slots.undecided.leave(g.Fingerprint(shopper)) }
 
-// EverybodyKnows tells whether a listing's grants are not held up.
+// EverybodyKnows reports whether a listing's grants are not held up.
 func (g *Group) EverybodyKnows(listing string) bool { return g.everybodyKnows(g.Gate(listing)) }
 
 // HandToActor has the actor of a listing decide a grab; false if it was decided before.

@@ -94,7 +94,7 @@ type facts struct {
 	draws        bool
 }
 
-// drawing tells whether a grab enters a draw now.
+// drawing reports whether a grab enters a draw now.
 func (g *gate) drawing() bool {
 	return g.facts.Load().draws && engine.DrawState(g.drawState.Load()) != engine.DrawDone
 }
@@ -221,7 +221,7 @@ func (g *gate) admit(fingerprint uint64) bool {
 	}
 	most := multiple*(g.stock.Load()+g.released.Load()) - g.elsewhere.Load()
 	if g.admitted.len() >= most {
-		return g.admitted.has(fingerprint) // his other click may have been the last
+		return g.admitted.has(fingerprint) // their other click may have been the last
 	}
 	return g.admitted.addUpTo(most, fingerprint)
 }

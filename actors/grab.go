@@ -202,7 +202,7 @@ func (g *Group) putOff(gate *gate, x *passing, why engine.Reason) engine.Answer 
 	return gate.refuse(why)
 }
 
-// has tells whether a shopper holds units of a listing, or has a place.
+// has reports whether a shopper holds units of a listing, or has a place.
 func (g *Group) has(gate *gate, shopper []byte) (has bool) {
 	g.view.View(func(s *engine.State) {
 		st := s.StandingOf(s.ShopperNo(string(shopper)), shopper, s.Listing(gate.handle), engine.Key{})
@@ -224,7 +224,7 @@ func (g *Group) seesGrants(gate *gate) bool {
 }
 
 // busy puts off a shopper for whom there is no room, but who may hold a unit
-// or have an undecided grab: all that he sent before is certain by the deadline.
+// or have an undecided grab: all that they sent before is certain by the deadline.
 func (g *Group) busy(gate *gate) engine.Answer {
 	return engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonDepth, Session: gate.session,
 		Deadline: g.clock.read().Add(g.cfg.GrabTimeout)}
@@ -367,8 +367,8 @@ func (g *Group) byKey(gate *gate, shopper []byte, key engine.Key, quantity uint3
 	return a, found
 }
 
-// known answers from committed state all that it can tell of a shopper: what his
-// key led to, or which rule forbids him another hold.
+// known answers from committed state all that it can tell of a shopper: what their
+// key led to, or which rule forbids them another hold.
 func (g *Group) known(gate *gate, shopper []byte, key engine.Key, quantity uint32) (a engine.Answer, final bool) {
 	g.view.View(func(s *engine.State) {
 		l := s.Listing(gate.handle)
@@ -426,7 +426,7 @@ func answer(gate *gate, e *engine.Event) engine.Answer {
 		Listing: e.Listing, Quantity: e.Quantity, Amount: e.Amount, PayBy: e.PayBy, Transaction: e.Transaction}
 }
 
-// answerOrder tells a shopper of what a key of his led to.
+// answerOrder tells a shopper of what a key of theirs led to.
 func answerOrder(s *engine.State, ref engine.OrderRef) engine.Answer {
 	o := s.Order(ref)
 	a := engine.Answer{Code: engine.CodeGranted, Life: s.Life(ref), Session: ref.Session}
@@ -448,9 +448,9 @@ func naming(a *engine.Answer, ref engine.OrderRef, o *engine.Order) {
 	a.Amount, a.PayBy, a.Transaction = o.Amount, o.PayBy, o.Transaction
 }
 
-// answerPassed tells a shopper why his place at ref came to nothing. Where that was
-// a limit, he hears at least how many units must have counted against it then: by
-// now he may have let them go.
+// answerPassed tells a shopper why their place at ref came to nothing. Where that was
+// a limit, they hear at least how many units must have counted against it then: by
+// now they may have let them go.
 func answerPassed(s *engine.State, ref engine.OrderRef) engine.Answer {
 	o := s.Order(ref)
 	l := s.Listing(o.Listing)

@@ -260,7 +260,7 @@ func TestPanicWithGrabsInFlight(t *testing.T) {
 	}
 }
 
-// TestSoldOutForAHolder: whoever holds hears of his order, whoever looks.
+// TestSoldOutForAHolder: whoever holds hears of their order, whoever looks.
 func TestSoldOutForAHolder(t *testing.T) {
 	s := openShop(t, nil)
 	s.plan("day", nil, units("mask", 1))
@@ -454,7 +454,7 @@ func TestPlansInOneBatch(t *testing.T) {
 }
 
 // TestMissedOnlyOnceNothingIsUnderWay: a grab that is turned away because many
-// wait names a deadline at which his earlier one with the same key is certain.
+// wait names a deadline at which their earlier one with the same key is certain.
 func TestMissedOnlyOnceNothingIsUnderWay(t *testing.T) {
 	s := openShop(t, func(c *actors.Config) { c.WaitingDepth = 1 })
 	s.plan("day", nil, units("mask", 3))
@@ -488,7 +488,7 @@ func TestMissedOnlyOnceNothingIsUnderWay(t *testing.T) {
 }
 
 // TestNobodyUndecidedIsMissed: whoever has an undecided grab that may yet be granted is
-// not told that he missed it because many wait.
+// not told that they missed it because many wait.
 func TestNobodyUndecidedIsMissed(t *testing.T) {
 	s := openShop(t, func(c *actors.Config) { c.WaitingDepth = 2 })
 	s.plan("day", nil, units("mask", 1))

@@ -98,7 +98,7 @@ type Group struct {
 
 	catalogue atomic.Pointer[catalogue]
 	// figures counts the changes of what is on display: odd while one is being
-	// made, so that nobody keeps what he saw half of.
+	// made, so that nobody keeps what they saw half of.
 	figures  atomic.Uint64
 	clock    *stateClock
 	slots    *slotPool
@@ -323,7 +323,7 @@ func (g *Group) Keyed() func(key []byte) engine.Key {
 // to.
 func (g *Group) View(read func(*engine.State)) { g.view.View(read) }
 
-// hasState tells whether this node has a state of the group's. Whatever needs the
+// hasState reports whether this node has a state of the group's. Whatever needs the
 // group's secret is asked for only then.
 func (g *Group) hasState() bool { return g.keyed.Load() != nil }
 

@@ -23,7 +23,7 @@ import (
 //	+-----------+------------+-----------------------+
 //
 // A tally of 0 is an entry never used. A count of 0 says that somebody writes
-// the rest of the entry; he alone may until he has put in a count. Each such
+// the rest of the entry; nobody else may until they have put in a count. Each such
 // writing is another use, so who finds the use unchanged after reading the rest
 // has read what belongs together: for anything else, an entry would have to be
 // written 65,536 times while one other goroutine reads three words.
@@ -56,7 +56,7 @@ type journalSet [journalWays]journalEntry
 
 // journalEntry has 32 bytes.
 type journalEntry struct {
-	shopper atomic.Uint64 // his fingerprint
+	shopper atomic.Uint64 // their fingerprint
 	what    atomic.Uint64 // see whatOf
 	first   atomic.Uint32 // Unix seconds
 	tally   atomic.Uint64

@@ -125,7 +125,7 @@ func TestJournalCountsSoFar(t *testing.T) {
 }
 
 // TestJournalWrittenMeanwhile: an entry in somebody's hands is neither read nor
-// taken, and who finds all four so loses his note and says so.
+// taken, and who finds all four so loses their note and says so.
 func TestJournalWrittenMeanwhile(t *testing.T) {
 	j := stillJournal(t, 4)
 	for i := range journalWays {
@@ -151,7 +151,7 @@ func TestJournalWrittenMeanwhile(t *testing.T) {
 }
 
 // TestJournalUnderStorm: with everybody writing into a few entries, what is read
-// of a shopper is his, no entry is left half written, and those in use add up.
+// of a shopper is theirs, no entry is left half written, and those in use add up.
 func TestJournalUnderStorm(t *testing.T) {
 	const writers, rounds, shoppers = 4, 20_000, 64
 	j := stillJournal(t, 16)

@@ -11,10 +11,10 @@ import (
 // Others is the way to the rest of the Raft group, for a node that is not alone.
 // Met by the cluster's node. Safe for concurrent use.
 type Others interface {
-	// Fresh tells whether this node's state may be told as the group's: it has
+	// Fresh reports whether this node's state may be told as the group's: it has
 	// all that anybody was told until half a second ago. It must be cheap.
 	Fresh() bool
-	// Current tells whether this node leads, with an open epoch or without, and its
+	// Current reports whether this node leads, with an open epoch or without, and its
 	// state has all that any node has told anybody so far. It must be cheap.
 	Current() bool
 	// Ahead tells how far the leader's clock is ahead of this node's; 0 if that is
@@ -45,7 +45,7 @@ func (g *Group) Join(others Others) {
 	g.clock.ahead.Store(&ahead)
 }
 
-// Fresh tells whether what this node does not know is not there. A node that has
+// Fresh reports whether what this node does not know is not there. A node that has
 // applied nothing since it started or joined does not know the group's secret: whatever
 // the cluster says of freshness, it tells nobody anything.
 func (g *Group) Fresh() bool {
@@ -61,14 +61,14 @@ func (g *Group) Alone() bool { return g.others == nil }
 // Leads reports whether this node leads.
 func (g *Group) Leads() bool { return g.leads.Load() }
 
-// certain tells whether this node leads or presides, and knows all that anybody was told.
+// certain reports whether this node leads or presides, and knows all that anybody was told.
 func (g *Group) certain() bool { return g.others != nil && g.hasState() && g.others.Current() }
 
-// presides tells whether this node leads and can't sell: no epoch is open, since none
+// presides reports whether this node leads and can't sell: no epoch is open, since none
 // would get across. It says what it knows for the whole group, and proposes nothing.
 func (g *Group) presides() bool { return !g.leads.Load() && g.certain() }
 
-// speaks tells whether this node leads, and may tell the others what it knows.
+// speaks reports whether this node leads, and may tell the others what it knows.
 func (g *Group) speaks() bool { return g.leads.Load() && g.Fresh() || g.presides() }
 
 // sync waits until this node knows all that was ever told before the call.
@@ -105,7 +105,7 @@ func (g *Group) catchUp(ctx context.Context, patience time.Duration) error {
 	return g.sync(ctx)
 }
 
-// everybodyKnows tells whether all nodes know that a listing takes grabs again.
+// everybodyKnows reports whether all nodes know that a listing takes grabs again.
 //
 // A follower says "sold out" by itself, from state that may be half a second old.
 // If units came back meanwhile and were granted at once, a shopper could be told
@@ -174,7 +174,7 @@ func (g *Group) GrabFor(q *engine.Grab, deadline engine.Time, to engine.Reply) {
 	}
 }
 
-// answers tells whether other nodes are answered as by the leader.
+// answers reports whether other nodes are answered as by the leader.
 func (g *Group) answers() bool {
 	select {
 	case <-g.connected:
@@ -184,7 +184,7 @@ func (g *Group) answers() bool {
 	}
 }
 
-// forwarded tells whether a command may come from another node's front.
+// forwarded reports whether a command may come from another node's front.
 func forwarded(kind engine.CommandKind) bool {
 	return kind != engine.CmdOpenEpoch && kind != engine.CmdPlaceHold
 }

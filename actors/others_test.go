@@ -767,7 +767,9 @@ func TestLateAnswersFindNobodyElse(t *testing.T) {
 		})
 	}
 	for i := range 3 { // in the middle of it
-		await(t, "some of the crowd to be answered", func() bool { return heard.Load() > int64((i+1)*shoppers*rounds/5) })
+		await(t, "some of the crowd to be answered", func() bool {
+			return heard.Load() > int64((i+1)*shoppers*rounds/5)
+		})
 		leader.log.openEpoch(t, leader.Now())
 	}
 	crowd.Wait()

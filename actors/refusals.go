@@ -7,7 +7,7 @@ import (
 	"doorbuster/engine"
 )
 
-// refused tells whether an answer to a grab is a no that a shopper may ask about
+// refused reports whether an answer to a grab is a no that a shopper may ask about
 // later: neither a yes, nor a place on a waitlist, nor "not known yet".
 func refused(code engine.Code) bool {
 	switch code {

@@ -20,7 +20,7 @@ type fingerprintTable struct {
 	slots []atomic.Uint64 // 0 is empty
 }
 
-// has tells whether fp, never 0, is in the set.
+// has reports whether fp, never 0, is in the set.
 func (f *fingerprints) has(fp uint64) bool {
 	t := f.table.Load()
 	return t != nil && t.has(fp)
@@ -48,7 +48,7 @@ func (f *fingerprints) add(fp uint64) bool {
 	return true
 }
 
-// addUpTo tells whether fp is in the set, and puts it there while that holds
+// addUpTo reports whether fp is in the set, and puts it there while that holds
 // fewer than most.
 func (f *fingerprints) addUpTo(most int64, fp uint64) bool {
 	f.mu.Lock()

@@ -76,7 +76,7 @@ func (a *skuActor) decide(s *slot) {
 	case !a.group.leads.Load() || a.gate.retired.Load():
 		a.answer(s, unknown)
 	case d.shoppers[s.fingerprint] > 0 && a.group.blocked.Load():
-		a.answer(s, a.group.busy(a.gate)) // what he has in flight may take as long as a zone is away
+		a.answer(s, a.group.busy(a.gate)) // what they have in flight may take as long as a zone is away
 	case d.shoppers[s.fingerprint] > 0:
 		d.current = nil
 		d.twins = append(d.twins, s)

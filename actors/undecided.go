@@ -3,8 +3,8 @@ package actors
 import "sync/atomic"
 
 // undecided counts the grabs under way of the shoppers who share a place here, so
-// that nobody who may yet be granted a unit is told that he missed it. Who
-// shares his place with somebody undecided is told to ask again instead: with a
+// that nobody who may yet be granted a unit is told that they missed it. Who
+// shares their place with somebody undecided is told to ask again instead: with a
 // full waiting room (16,384) that is one in sixteen.
 type undecided [1 << 18]atomic.Int32
 

@@ -246,8 +246,8 @@ func TestGuardIsAskedAfterWhatIsKnown(t *testing.T) {
 	}
 }
 
-// A shopper who holds a unit is never told that he missed it, whatever the door
-// thinks of him.
+// A shopper who holds a unit is never told that they missed it, whatever the door
+// thinks of them.
 func TestBarredHolderIsNotToldHeMissed(t *testing.T) {
 	s := openShop(t, nil)
 	mask := units("mask", 2)
@@ -312,7 +312,7 @@ func TestBarredHearTheSameWhateverTheyHad(t *testing.T) {
 }
 
 // Nor is one who is on the waitlist sent to ask for what would turn out as missed, nor one
-// who has all that he may have.
+// who has all that they may have.
 func TestBarredIsToldOfWhatHeHas(t *testing.T) {
 	s := openShop(t, nil)
 	mask := units("mask", 1)
@@ -370,7 +370,7 @@ func TestPassedByALimit(t *testing.T) {
 }
 
 // A place for more units than a limit has come to allow was asked for rightly:
-// nothing of that sort is left, and nobody hears that his request was wrong.
+// nothing of that sort is left, and nobody hears that their request was wrong.
 func TestPassedByALoweredLimit(t *testing.T) {
 	s := openShop(t, nil)
 	mask := units("mask", 2)

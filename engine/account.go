@@ -21,7 +21,7 @@ type AccountKey struct {
 	PaymentID string
 }
 
-// Known tells whether there is such an order.
+// Known reports whether there is such an order.
 func (a *Account) Known() bool { return a.Order.State.Granted() }
 
 // PaidBy tells what came with a payment: its amount, whether it is known at all,

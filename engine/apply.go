@@ -224,7 +224,7 @@ func (s *State) calm(l *Listing) {
 	}
 }
 
-// conserved tells whether stock = available + held + paid, none negative.
+// conserved reports whether stock = available + held + paid, none negative.
 func (s *State) conserved(l *Listing) bool {
 	ok := l.Stock == l.Available+l.Held+l.Paid && l.Available >= 0 && l.Held >= 0 && l.Paid >= 0
 	if !ok && invariantsPanic {

@@ -12,7 +12,7 @@ type AuditNote struct {
 	Command  int32  // which command of the batch
 	Operator string // who of the operators asked
 	Note     string // why
-	// Shopper is whose a command was that made him no number: a refused grab, a
+	// Shopper is whose a command was that made them no number: a refused grab, a
 	// reservation.
 	Shopper string
 	// Detail is what else there is to say: the payment, the switches, the changes.

@@ -99,7 +99,7 @@ func (s *State) keepMonth(o *Order, x *Session) {
 	b.add(o.Shopper, sku, o.Quantity)
 }
 
-// monthIsOver tells whether there are counts that no limit looks at any more.
+// monthIsOver reports whether there are counts that no limit looks at any more.
 func (s *State) monthIsOver() bool { return len(s.bought) > 0 && s.bought[0].month+monthKept < s.now }
 
 // forgetBought lets go of a row of the oldest month, the last one.

@@ -174,8 +174,8 @@ type Challenge uint8
 // Challenges.
 const (
 	ChallengeNone  Challenge = iota
-	ChallengeWork            // proof of work, by his device
-	ChallengeImage           // digits in an image, by himself
+	ChallengeWork            // proof of work, by their device
+	ChallengeImage           // digits in an image, by themselves
 )
 
 var challenges = [...]string{"none", "work", "image"}

@@ -189,7 +189,7 @@ func (c *coder) time(t *Time) {
 	c.check(sane(*t) || !c.state, "a time beyond all use")
 }
 
-// sane tells whether t is a time that a state can hold: sums of a plan's times
+// sane reports whether t is a time that a state can hold: sums of a plan's times
 // and durations may be over maxTime, but not twice that.
 func sane(t Time) bool { return t >= 0 && t <= 2*maxTime }
 

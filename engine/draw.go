@@ -34,7 +34,7 @@ type drawn struct {
 
 // pool is the entrants of a listing's draw that it has not decided about: a heap
 // by rank. It is derived from the orders that are Entered. Who leaves stays in
-// it until his turn would come.
+// it until their turn would come.
 type pool struct {
 	drawnHeap
 	count int // of those who are still Entered
@@ -68,7 +68,7 @@ func (h *drawnHeap) Pop() any {
 	return x
 }
 
-// add takes in the entrant at ref.
+// addEntrant takes in the entrant at ref.
 func (s *State) addEntrant(l *Listing, ref OrderRef, late bool) {
 	p := &l.pool
 	p.session, p.state = ref.Session, s
@@ -108,7 +108,7 @@ func (s *State) DrawAt(l *Listing) Time {
 	return min(x.OpenedAt.Add(l.Draw), x.End)
 }
 
-// drawing tells whether a grab of l enters a draw now.
+// drawing reports whether a grab of l enters a draw now.
 func (s *State) drawing(l *Listing) bool { return l.Draw > 0 && l.DrawState != DrawDone }
 
 // SeedOf tells what may be told of a listing's draw: the commitment always, the
@@ -176,7 +176,7 @@ type DrawView struct {
 	Next    string // cursor of the next page; "" at the end
 }
 
-// DrawEntry is one entrant and what became of him.
+// DrawEntry is one entrant and what became of them.
 type DrawEntry struct {
 	OrderNo string
 	Late    bool // came when the draw had closed: taken after all who were drawn, by arrival

@@ -17,7 +17,7 @@ type Standing struct {
 }
 
 // StandingOf looks at what is known of a shopper for a grab of l with key. id is
-// his, also where he has no number yet.
+// theirs, also where they have no number yet.
 func (s *State) StandingOf(no ShopperNo, id []byte, l *Listing, key Key) (st Standing) {
 	s.unitsOf(no, l, key, &st)
 	if l.Reservation && s.board.now.On(SwitchReservations) {
@@ -112,7 +112,7 @@ func (s *State) MayHold(l *Listing, st Standing, quantity uint32) (why Reason, l
 		return ReasonReleases, MaxReleases
 	case st.Risk >= LevelBlock:
 		return ReasonRisk, 0
-	case l.Frozen: // last, so that who holds a unit hears of it and not that he missed it
+	case l.Frozen: // last, so that who holds a unit hears of it and not that they missed it
 		return ReasonFrozen, 0
 	}
 	return ReasonNone, 0
@@ -155,11 +155,11 @@ func (s *State) RefusedFor(l *Listing, st Standing, why Reason, limit uint32) Ev
 }
 
 // Taken answers a grab of a shopper who is on the waitlist or in the draw already, with
-// another key: that is his place, whatever key he asks with.
+// another key: that is their place, whatever key they ask with.
 func (s *State) Taken(ref OrderRef) Event { return s.orderEvent(HoldConfirmed, ref, ReasonNone) }
 
-// ticketUsed tells whether the shopper has got something for a ticket before.
-// Tickets are bound to who shows them, so that his own orders are all to look at.
+// ticketUsed reports whether the shopper has got something for a ticket before.
+// Tickets are bound to who shows them, so that their own orders are all to look at.
 func (s *State) ticketUsed(no ShopperNo, ticket uint64) bool {
 	for ref := s.lastOrder(no); ticket != 0 && !ref.IsZero(); {
 		o := s.at(ref)
@@ -172,7 +172,7 @@ func (s *State) ticketUsed(no ShopperNo, ticket uint64) bool {
 }
 
 // placeHold is the rule of a grab. Its order matters: a known key is answered
-// before any rule, so that a holder who asks again always hears of his hold.
+// before any rule, so that a holder who asks again always hears of their hold.
 func (s *State) placeHold(c *Command) Event {
 	l := s.Listing(c.Listing)
 	if l == nil {
@@ -304,7 +304,7 @@ func (s *State) giveBack(l *Listing, o *Order) {
 	s.touch(l.Handle)
 }
 
-// holdsAny tells whether a shopper has live units of l.
+// holdsAny reports whether a shopper has live units of l.
 func (s *State) holdsAny(no ShopperNo, l *Listing) bool {
 	var st Standing
 	s.unitsOf(no, l, Key{}, &st)

@@ -49,7 +49,7 @@ type intents struct {
 	byKey map[Key]*deed
 }
 
-// Done tells whether what the intent means has been done, and which changes of a
+// Done reports whether what the intent means has been done, and which changes of a
 // plan that was. Error: a refusal for a key that was used for another request.
 func (s *State) Done(i Intent) (done bool, changes []Change, err error) {
 	d := s.deedOf(i)

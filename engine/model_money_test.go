@@ -13,10 +13,10 @@ type modelPayment struct {
 	at     Time // by the cashier's clock
 }
 
-// left tells whether the state has let go of an order with its session.
+// left reports whether the state has let go of an order with its session.
 func (o *modelOrder) left() bool { return o.listing.session.cleared }
 
-// settled tells whether nothing about an order changes any more.
+// settled reports whether nothing about an order changes any more.
 func (o *modelOrder) settled() bool { return o.listing.session.state == Settled }
 
 // inState gives the orders about which something may change, by session and ordinal.
@@ -143,7 +143,7 @@ func (m *model) pay(c *Command) Event {
 	return m.told(RefundBecameDue, late, o)
 }
 
-// spare tells whether the units of a hold that has gone may be had again: they
+// spare reports whether the units of a hold that has gone may be had again: they
 // are free, nobody waits for them, and no limit forbids it.
 func (m *model) spare(o *modelOrder) bool {
 	return m.counts(o.listing).Available >= int64(o.quantity) && len(m.line(o.listing)) == 0 && !o.listing.drawing() &&

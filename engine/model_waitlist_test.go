@@ -42,7 +42,7 @@ func (m *model) entrants(l *modelListing) (entrants []*modelOrder) {
 	return entrants
 }
 
-// drawing tells whether who comes now comes by the draw.
+// drawing reports whether who comes now comes by the draw.
 func (l *modelListing) drawing() bool { return l.spec.Draw > 0 && l.draw != DrawDone }
 
 func (l *modelListing) drawAt() Time { return min(l.session.opened.Add(l.spec.Draw), l.session.End) }
@@ -67,7 +67,7 @@ func (m *model) left(shopper string, l *modelListing) (n int) {
 	return n
 }
 
-// room tells whether so many units more may be waited for.
+// room reports whether so many units more may be waited for.
 func (m *model) capacity(l *modelListing, quantity uint32) bool {
 	c := m.counts(l)
 	comes := c.Held                                  // each held unit may come back once now,

@@ -32,7 +32,7 @@ const (
 	traitsEnd
 )
 
-// Entrant tells whether the order came by a draw, and whether too late to be
+// Entrant reports whether the order came by a draw, and whether too late to be
 // drawn: then it was taken in the order of arrival, after all who were drawn.
 func (o *Order) Entrant() (entered, late bool) {
 	return o.traits&traitDrawn != 0, o.traits&traitLate != 0
@@ -63,7 +63,7 @@ func (s *State) Order(ref OrderRef) *Order {
 	return s.at(ref)
 }
 
-// has tells whether at has an order.
+// has reports whether at has an order.
 func (s *State) has(ref OrderRef) bool {
 	x := s.SessionOf(ref.Session)
 	return x != nil && ref.Ordinal > 0 && int(ref.Ordinal) <= x.orders.len()
@@ -196,7 +196,7 @@ func (s *State) commanded(c *Command) (*Order, *Listing) {
 	return s.Order(c.Order), s.listings[o.Listing-1]
 }
 
-// owns tells whether there is such an order and it is the shopper's. To others
+// owns reports whether there is such an order and it is the shopper's. To others
 // an order is as unknown as one that is not there.
 func (s *State) owns(id []byte, ref OrderRef) bool {
 	o := s.Order(ref)

@@ -116,7 +116,7 @@ func (n Numberer) Parse(no string) (ref OrderRef, life Life, ok bool) {
 	return ref, life, ok
 }
 
-// ValidOrderNo tells whether no has the form of an order number: OrderNoBytes digits
+// ValidOrderNo reports whether no has the form of an order number: OrderNoBytes digits
 // and upper-case letters other than I, L, O and U.
 func ValidOrderNo[T string | []byte](no T) bool {
 	if len(no) != OrderNoBytes {
@@ -176,7 +176,7 @@ func (s *State) OrderNo(ref OrderRef) string {
 	return s.Numberer().Number(ref, life).String()
 }
 
-// GaveOut tells whether this group has given a number out, if not in this life then
+// GaveOut reports whether this group has given a number out, if not in this life then
 // in another one.
 func (s *State) GaveOut(no string) bool {
 	_, _, ok := s.Numberer().Parse(no)

@@ -7,13 +7,13 @@ import (
 	"github.com/dchest/siphash"
 )
 
-// Payment is money that the cashier says he took.
+// Payment is money that the cashier says it took.
 type Payment struct {
 	OrderNo  string
 	ID       string // the cashier's, ValidKey: the same one pays once
 	Amount   int64  // minor units
 	Currency string
-	PaidAt   Time // by the cashier's clock; 0 if he does not say
+	PaidAt   Time // by the cashier's clock; 0 if it does not say
 	// Transaction that the money came in; zero if the cashier does not say. Money of
 	// another one than the order's is not the order's.
 	Transaction Transaction
@@ -191,7 +191,7 @@ func (s *State) moneyBack(c *Command, o *Order, why Reason) Event {
 	return e
 }
 
-// mayPayLate tells whether an expired hold's units can be had again.
+// mayPayLate reports whether an expired hold's units can be had again.
 func (s *State) mayPayLate(l *Listing, o *Order) bool {
 	if l.waitlist.count > 0 || s.drawing(l) {
 		return false // what is free is another's

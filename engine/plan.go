@@ -343,7 +343,7 @@ func wordings(of ...[]Message) (all []wording) {
 	return slices.Compact(all)
 }
 
-// wordsOf gives the text of a wording, "" where there is none.
+// messageText gives the text of a wording, "" where there is none.
 func messageText(messages []Message, at wording) string {
 	for _, m := range messages {
 		for _, w := range m.Text {

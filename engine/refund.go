@@ -29,7 +29,7 @@ type Refund struct {
 	PaidIn  Transaction
 }
 
-// Stray tells whether the money came for no order of ours.
+// Stray reports whether the money came for no order of ours.
 func (r *Refund) Stray() bool { return isStray(r.Order) }
 
 // strayRef stands for the order of a refund that has none: session 0, and the

@@ -1,10 +1,10 @@
 package engine
 
 // Refused is one reason for which a shopper was refused a listing, as the node
-// that told him noted it.
+// that told them noted it.
 type Refused struct {
 	Session, SKU string
-	Code         Code   // what he was told
+	Code         Code   // what they were told
 	Reason       Reason // the true one
 	First, Last  Time   // to the second
 	Count        uint32 // how often; MaxRefusedCount stands for more, too

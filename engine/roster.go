@@ -379,7 +379,7 @@ func (s *State) wrongEdit(e *RosterEdit) Reason {
 	return ReasonNone
 }
 
-// mayBe tells whether there may be such a roster: of a listing, of a name, or by its
+// mayBe reports whether there may be such a roster: of a listing, of a name, or by its
 // kind alone.
 func (s *State) mayBe(id RosterID) bool {
 	return id.Kind > 0 && id.Kind < rosterKindEnd &&
@@ -403,7 +403,7 @@ func (s *State) rosterChanged(id RosterID) {
 	}
 }
 
-// takesReservations tells whether a listing may still be reserved: before the
+// takesReservations reports whether a listing may still be reserved: before the
 // start, and where it asks for it.
 func (s *State) takesReservations(l *Listing) bool {
 	x := s.sessions[l.Session-1]

@@ -25,7 +25,7 @@ func (s *State) sessionChanged(x *Session, kind EventKind) Event {
 	return Event{Kind: kind, Session: x.Handle}
 }
 
-// allSold tells whether every listing of a session is paid for to the last unit.
+// allSold reports whether every listing of a session is paid for to the last unit.
 func (s *State) allSold(x *Session) bool {
 	for _, h := range x.Listings {
 		if l := s.listings[h-1]; l.Available > 0 || l.Held > 0 || l.Paid == 0 {

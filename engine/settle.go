@@ -87,14 +87,14 @@ func (s *State) clears(x *Session) {
 	s.clearing = slices.Insert(s.clearing, at, x.Handle)
 }
 
-// Left tells whether the orders of x have left the state, or are about to: then the
+// Left reports whether the orders of x have left the state, or are about to: then the
 // files of all voters have them.
 func (x *Session) Left() bool { return x.cleared }
 
-// Leaving tells whether a session is settled and its orders are still here.
+// Leaving reports whether a session is settled and its orders are still here.
 func (x *Session) Leaving() bool { return x.State == Settled && x.orders.len() > 0 }
 
-// settled tells whether nothing about a session's orders changes any more.
+// settled reports whether nothing about a session's orders changes any more.
 func (s *State) settled(h SessionHandle) bool {
 	x := s.SessionOf(h)
 	return x != nil && x.State == Settled

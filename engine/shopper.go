@@ -7,7 +7,7 @@ import (
 	"github.com/dchest/siphash"
 )
 
-// shopper is one who changed something; what is kept of him is his newest order.
+// shopper is one who changed something; what is kept of them is their newest order.
 type shopper = named[OrderRef]
 
 // named is a row of a directory.
@@ -132,7 +132,7 @@ func (d *directory[T]) remove(no ShopperNo) {
 	heap.Push(&d.free, uint32(no))
 }
 
-// trimmable tells whether nobody has the last number.
+// trimmable reports whether nobody has the last number.
 func (d *directory[T]) trimmable() bool {
 	n := d.rows.len()
 	return n > 0 && d.rows.at(n-1).id == ""

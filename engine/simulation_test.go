@@ -25,7 +25,7 @@ type simulation struct {
 	places   map[OrderRef]uint32 // on the waitlist, as last seen
 	paid     []Command           // payments so far, so that they can come again
 	accounts accounts
-	brisk    bool      // nearly everybody gets what he asks for, so that there is money to hear of
+	brisk    bool      // nearly everybody gets what they ask for, so that there is money to hear of
 	effects  []Effects // by log index - 1
 	failed   []error
 	twin     *State

@@ -194,7 +194,7 @@ func (s *State) Sale(id string) *Sale { return s.sales[id] }
 // Sales gives all sales in the order of their ids.
 func (s *State) Sales() []*Sale { return sorted(s.sales) }
 
-// offered tells whether a product is listed anywhere.
+// offered reports whether a product is listed anywhere.
 func (s *State) offered(product string) bool {
 	for _, l := range s.listings {
 		if l.SKU == product {

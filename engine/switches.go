@@ -110,7 +110,7 @@ func (w Switch) ParseValue(text string) (int64, error) {
 	return v, nil
 }
 
-// Valid tells whether the switch may have the value.
+// Valid reports whether the switch may have the value.
 func (w Switch) Valid(v int64) bool { return int(w) < SwitchCount && v >= 0 && v <= switchSpecs[w].top }
 
 // Switches are the values of all switches.
@@ -124,7 +124,7 @@ func NormalSwitches() (v Switches) {
 	return v
 }
 
-// On tells whether a switch is not off.
+// On reports whether a switch is not off.
 func (v *Switches) On(w Switch) bool { return v[w] != 0 }
 
 // Setting is a switch with a value.

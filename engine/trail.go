@@ -17,7 +17,7 @@ func (p TrailPosition) Next() TrailPosition {
 	return TrailPosition{p.Index, p.N + 1}
 }
 
-// Before tells whether p stands before q.
+// Before reports whether p stands before q.
 func (p TrailPosition) Before(q TrailPosition) bool {
 	return p.Index < q.Index || p.Index == q.Index && p.N < q.N
 }

@@ -24,7 +24,7 @@ var update = flag.Bool("update", false,
 //	at TIME              the same, at a time as RFC 3339 writes it
 //	grab SHOPPER SKU [key=K] [quantity=N] [session=ID] [ticket=N]
 //	queue                like grab, by one who would rather wait
-//	leave S/N            his place on the waitlist, or in the draw
+//	leave S/N            their place on the waitlist, or in the draw
 //	reserve | withdraw SHOPPER SKU
 //	list NAME SHOPPER ...  puts shoppers on an allow list
 //	pay | cancel | void | extend | receiver  S/N [...]    an order by session handle and ordinal

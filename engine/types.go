@@ -57,7 +57,7 @@ type OrderRef struct {
 	Ordinal uint32 // from 1
 }
 
-// IsZero tells whether r names no order.
+// IsZero reports whether r names no order.
 func (r OrderRef) IsZero() bool { return r.Session == 0 }
 
 // Key is the keyed 128-bit hash of a shopper's idempotency key (see KeyOf).
@@ -167,7 +167,7 @@ func (s OrderState) String() string { return nameOf(orderStates[:], int(s)) }
 // ParseOrderState reads the name of an order's state.
 func ParseOrderState(name string) (OrderState, bool) { return parse[OrderState](orderStates[:], name) }
 
-// Live tells whether units are the shopper's: held or bought.
+// Live reports whether units are the shopper's: held or bought.
 func (s OrderState) Live() bool {
 	switch s {
 	case Held, Paid, Shipped, Received, Completed:
@@ -176,7 +176,7 @@ func (s OrderState) Live() bool {
 	return false
 }
 
-// Granted tells whether there was a grant: only then is it an order to its shopper.
+// Granted reports whether there was a grant: only then is it an order to its shopper.
 func (s OrderState) Granted() bool { return s > 0 && s < Waiting }
 
 // Reason is the true reason of a decision: exact, for the audit trail and
@@ -261,7 +261,7 @@ func parse[T ~uint8](names []string, name string) (T, bool) {
 	return T(max(i, 0)), i >= 0 && name != ""
 }
 
-// ValidID tells whether id may name a product, sale, session or SKU: 1 to
+// ValidID reports whether id may name a product, sale, session or SKU: 1 to
 // MaxIDBytes of ASCII letters, digits, dot, dash and underscore, the first of
 // them a letter or digit. So an id needs no escaping in a path, a log or a page.
 func ValidID(id string) bool {
@@ -283,7 +283,7 @@ func ValidID(id string) bool {
 // ShopperForm says what a shopper's id may be.
 const ShopperForm = "1 to 128 printable ASCII characters and no space, comma, semicolon or double quote"
 
-// ValidShopper tells whether id may name a shopper: 1 to MaxShopperBytes of
+// ValidShopper reports whether id may name a shopper: 1 to MaxShopperBytes of
 // printable ASCII without spaces, commas, semicolons and double quotes. Those stand
 // between ids in lists: an id with one could not be told from a list gone wrong.
 func ValidShopper[T string | []byte](id T) bool {
@@ -298,7 +298,7 @@ func ValidShopper[T string | []byte](id T) bool {
 	return true
 }
 
-// ValidKey tells whether key may be an idempotency key: 1 to MaxKeyBytes of
+// ValidKey reports whether key may be an idempotency key: 1 to MaxKeyBytes of
 // printable ASCII without spaces.
 func ValidKey[T string | []byte](key T) bool { return printable(key, MaxKeyBytes) }
 
@@ -314,11 +314,11 @@ func printable[T string | []byte](s T, most int) bool {
 	return true
 }
 
-// Transaction is an id that goes from a shopper's first look to his payment: a
+// Transaction is an id that goes from a shopper's first look to their payment: a
 // UUID. Zero is none.
 type Transaction [16]byte
 
-// May tells whether money that came in t may be for an order of transaction o: the
+// May reports whether money that came in t may be for an order of transaction o: the
 // cashier need not say which it was, and old orders have none.
 func (t Transaction) May(o Transaction) bool {
 	return t == o || t == (Transaction{}) || o == (Transaction{})

@@ -75,9 +75,9 @@ func (s *State) mayComeBack(l *Listing) int64 {
 	return back
 }
 
-// mayJoin tells whether the waitlist of l takes so many units more: no more
+// mayJoin reports whether the waitlist of l takes so many units more: no more
 // may be waited for than may still come back, nor by one shopper than may be free
-// at once. He would pass at once, and could leave traces without end.
+// at once. They would pass at once, and could leave traces without end.
 func (s *State) mayJoin(l *Listing, quantity uint32) bool {
 	return l.Waitlist && s.board.now.On(SwitchWaitlist) && s.mayComeBack(l)-l.Waiting >= int64(quantity) &&
 		l.Available+l.Held >= int64(quantity)
@@ -169,12 +169,12 @@ func (s *State) workWaitlist(l *Listing) (done bool) {
 	return true
 }
 
-// drawDone tells whether a closed draw has decided about everybody.
+// drawDone reports whether a closed draw has decided about everybody.
 func (s *State) drawDone(l *Listing) bool {
 	return l.DrawState == DrawClosed && l.pool.count == 0 && s.movable(l)
 }
 
-// movable tells whether the waitlist and the draw of l go on now, or are to end.
+// movable reports whether the waitlist and the draw of l go on now, or are to end.
 func (s *State) movable(l *Listing) bool {
 	x := s.sessions[l.Session-1]
 	return !l.Frozen && (x.State >= Ended || x.State == Open && !x.Paused)

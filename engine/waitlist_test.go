@@ -113,7 +113,7 @@ func (g *group) follow(twin *State) {
 }
 
 // One on the waitlist who has the session's newest order is not in the order of the
-// grants either: time has looked past his place.
+// grants either: time has looked past their place.
 func TestHoldOfTheLastOnTheWaitlistExpires(t *testing.T) {
 	g := newGroup(t)
 	x := g.session("s", nil, ListingSpec{Stock: 1, LimitPerShopper: 1, Waitlist: true})
@@ -190,7 +190,7 @@ func TestLeftTooOftenIsSaidSo(t *testing.T) {
 }
 
 // Who is next is looked at as if nothing were overdue: a hold that this batch's
-// share has not reached yet must not cost him his place.
+// share has not reached yet must not cost them their place.
 func TestOverdueHoldCostsNoPlaceOnTheWaitlist(t *testing.T) {
 	g := newGroup(t)
 	g.state.timerShare = 2
@@ -288,8 +288,8 @@ func TestLongWaitlist(t *testing.T) {
 	}
 }
 
-// One who asks for more than can ever be had at once gets no place: he would pass
-// in the same step, and leave a trace each time he asks.
+// One who asks for more than can ever be had at once gets no place: they would pass
+// in the same step, and leave a trace each time they ask.
 func TestNoPlaceForMoreThanCanBeHad(t *testing.T) {
 	g := newGroup(t)
 	x := g.session("s", nil, ListingSpec{Stock: 2, LimitPerShopper: 3, Waitlist: true})

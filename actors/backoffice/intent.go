@@ -24,7 +24,7 @@ func (bo *Office) sign(ctx context.Context, c *engine.Command, by engine.By) err
 	return nil
 }
 
-// done tells whether what an intent means has been done, as State.Done, as far as
+// done reports whether what an intent means has been done, as State.Done, as far as
 // this node knows.
 func (bo *Office) done(i engine.Intent) (done bool, changes []engine.Change, err error) {
 	if i == (engine.Intent{}) {
@@ -34,7 +34,7 @@ func (bo *Office) done(i engine.Intent) (done bool, changes []engine.Change, err
 	return done, changes, err
 }
 
-// Done tells whether by has had this request done, as far as that is remembered.
+// Done reports whether by has had this request done, as far as that is remembered.
 // Error: a refusal for a key that was used for another request.
 func (bo *Office) Done(ctx context.Context, by engine.By) (done bool, err error) {
 	var c engine.Command

@@ -287,7 +287,7 @@ func (bo *Office) persist(ctx context.Context, c engine.Command) error {
 	}
 }
 
-// names tells whether a roster names exactly what was to be imported.
+// names reports whether a roster names exactly what was to be imported.
 func (bo *Office) names(id engine.RosterID, in *engine.RosterImport) bool {
 	if bo.Current() != nil {
 		return false

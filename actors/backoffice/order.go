@@ -107,7 +107,7 @@ func (bo *Office) askOrder(ctx context.Context, orderNo string, c engine.Command
 	return v, nil
 }
 
-// needed tells whether a shopper's command would change their order: what is so already,
+// needed reports whether a shopper's command would change their order: what is so already,
 // and what the order's state forbids for good, needs no entry. The node must have
 // caught up.
 func (bo *Office) needed(ref engine.OrderRef, c *engine.Command) (needed bool, err error) {

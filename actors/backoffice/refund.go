@@ -49,7 +49,7 @@ func (bo *Office) RefundDue(no engine.RefundNo) (v engine.RefundView, due bool) 
 	return v, due
 }
 
-// ConfirmRefund notes that the cashier has paid back; reference is his.
+// ConfirmRefund notes that the cashier has paid back; reference is its own.
 func (bo *Office) ConfirmRefund(ctx context.Context, no engine.RefundNo, reference string) error {
 	_, err := bo.Ask(ctx, engine.Command{Kind: engine.CmdConfirmRefund, Refund: no, Note: reference})
 	return err

@@ -7,7 +7,7 @@ import (
 	"doorbuster/engine"
 )
 
-// hasLeft tells whether there was such an order, and it is in the ledger alone.
+// hasLeft reports whether there was such an order, and it is in the ledger alone.
 func hasLeft(s *engine.State, ref engine.OrderRef) bool {
 	x := s.SessionOf(ref.Session)
 	return x != nil && x.Left() && ref.Ordinal > 0 && int(ref.Ordinal) <= x.Orders()
@@ -35,7 +35,7 @@ func (bo *Office) viewOf(o *engine.OrderRecord) (v engine.OrderView) {
 	return v
 }
 
-// paidOther tells whether a payment paid for another order of a settled session.
+// paidOther reports whether a payment paid for another order of a settled session.
 // Error: engine.ErrNoRecords.
 func (bo *Office) paidOther(paymentID string, ref engine.OrderRef) (bool, error) {
 	var sealed engine.OrderRef
