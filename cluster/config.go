@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"doorbuster/cluster/ledger"
@@ -143,13 +144,13 @@ func (c Config) validateCluster() error {
 	ids, peers, voters := map[string]bool{}, map[string]bool{}, 0
 	for i, m := range c.Members {
 		if err := m.Validate(); err != nil {
-			bad("cluster.nodes: node %d: %w", i+1, err)
+			bad("cluster.nodes[%d]: %s", i, strings.ReplaceAll(err.Error(), "\n", "; "))
 		}
 		if ids[m.ID] {
-			bad("cluster.nodes: node %d: the id %q is there twice", i+1, m.ID)
+			bad("cluster.nodes[%d]: the id %q is there twice", i, m.ID)
 		}
 		if peers[m.Peer] {
-			bad("cluster.nodes: node %d: the peer address %q is there twice", i+1, m.Peer)
+			bad("cluster.nodes[%d]: the peer address %q is there twice", i, m.Peer)
 		}
 		ids[m.ID], peers[m.Peer] = true, true
 		if m.Kind == KindVoter {

@@ -21,7 +21,8 @@ func newBenchCommand() *cobra.Command {
 		Use:   "bench",
 		Short: "Send a crowd, and check what it was told; measure",
 	}, newRushCommand(), newBenchHTTPCommand(), newBenchDecideCommand(), newCrashCommand(),
-		newFailoverCommand(), newTwoTabsCommand(), newCrowdCommand(), newReconcileBenchCommand(), newHelloCommand(), newPortsCommand())
+		newFailoverCommand(), newTwoTabsCommand(), newCrowdCommand(), newReconcileBenchCommand(), newHelloCommand(),
+		newPortsCommand())
 }
 
 // benchReport is what a workload came to: a bench.Report, or what prints as a table.

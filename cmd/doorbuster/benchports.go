@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"doorbuster/bench/port"
+	"doorbuster/cmd/doorbuster/cli"
 )
 
 // newPortsCommand gives scripts what processes that know each other need beforehand.
@@ -18,14 +19,14 @@ func newPortsCommand() *cobra.Command {
 		Hidden: true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usageError{fmt.Errorf("how many?")}
+				return cli.Usage(fmt.Errorf("how many?"))
 			}
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			n, err := strconv.Atoi(args[0])
 			if err != nil || n < 1 {
-				return usageError{fmt.Errorf("%q is no number of addresses", args[0])}
+				return cli.Usage(fmt.Errorf("%q is no number of addresses", args[0]))
 			}
 			addrs, _, err := port.Hold(n)
 			if err != nil {

@@ -23,7 +23,8 @@ Only snapshot, backup and promote are about the very node that is asked.`,
 		Example: `  doorbuster cluster status --admin 127.0.0.1:8081 --watch
   doorbuster cluster transfer --to b1 --admin 127.0.0.1:8081`,
 	}, append(others, newClusterStatusCommand(), newClusterJoinCommand(), newClusterRemoveCommand(),
-		newClusterTransferCommand(), newClusterSnapshotCommand(), newClusterPromoteCommand(), newClusterZoneAckCommand(),
+		newClusterTransferCommand(), newClusterSnapshotCommand(), newClusterPromoteCommand(),
+		newClusterZoneAckCommand(),
 		newClusterPreferCommand(), newClusterDrainCommand("drain", true), newClusterDrainCommand("undrain", false),
 		newBackupCommand())...)
 }

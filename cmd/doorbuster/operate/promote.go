@@ -120,7 +120,8 @@ func promoteText(p *wire.PromotePlan) string {
 	}
 	fmt.Fprintf(&b, "Node %s of zone %s, generation %d, term %d, zone ack %s.\nIts log ends at index %d, of which %d "+
 		"is applied. The leader was %s.\n",
-		cli.Shown(p.Node), cli.Shown(p.Zone), p.Generation, p.Term, cli.Shown(p.ZoneAck), p.LastIndex, p.AppliedIndex, cli.Shown(heard))
+		cli.Shown(p.Node), cli.Shown(p.Zone), p.Generation, p.Term, cli.Shown(p.ZoneAck), p.LastIndex, p.AppliedIndex,
+		cli.Shown(heard))
 	if len(p.Unreachable) > 0 {
 		fmt.Fprintf(&b, "Out of reach: %s.\n", cli.Shown(strings.Join(p.Unreachable, ", ")))
 	}

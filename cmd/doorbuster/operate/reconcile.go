@@ -99,7 +99,8 @@ func newSetAsideCommand() *cobra.Command {
 		Long: `Note that somebody has seen to differences that a report left open, by their ids, or
 to "all" of them. They count as open no more, also when they are found again; who did
 it, when and why is kept with the reports.`,
-		Example: `  doorbuster reconcile set-aside 20260921T043000.112Z-41c7d02be95f 3f9a0c11d2e45b67 --note "paid back by hand" --admin 127.0.0.1:8081`,
+		Example: `  doorbuster reconcile set-aside 20260921T043000.112Z-41c7d02be95f 3f9a0c11d2e45b67 \
+    --note "paid back by hand" --admin 127.0.0.1:8081`,
 	}, func() error {
 		if strings.TrimSpace(o.note) == "" {
 			return errors.New("--note: say why")
@@ -369,7 +370,8 @@ func reportText(r *reconcile.Report, admin string) string {
 	if !strings.Contains(admin, "://") {
 		admin = "http://" + admin
 	}
-	fmt.Fprintf(&b, "\n%s\nReport %s: %s%s/%s (or ?format=csv)\n", cli.Shown(r.Verdict), cli.Shown(r.ID), cli.Shown(admin),
+	fmt.Fprintf(&b, "\n%s\nReport %s: %s%s/%s (or ?format=csv)\n", cli.Shown(r.Verdict), cli.Shown(r.ID),
+		cli.Shown(admin),
 		reconciliationsPath, cli.Shown(r.ID))
 	return b.String()
 }

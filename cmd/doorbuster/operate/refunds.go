@@ -36,7 +36,8 @@ func printRefunds(w io.Writer, page *wire.Refunds) error {
 	if len(page.Refunds) == 0 {
 		b.WriteString("No refund is due.\n")
 	} else {
-		t := cli.NewTable(&b, "NUMBER", "DUE SINCE", "ORDER", "PAYMENT", "AMOUNT", "WHY", "TRIES", "NEXT TRY", "LAST ERROR")
+		t := cli.NewTable(&b, "NUMBER", "DUE SINCE", "ORDER", "PAYMENT", "AMOUNT", "WHY", "TRIES", "NEXT TRY",
+			"LAST ERROR")
 		for _, r := range page.Refunds {
 			t.Row(r.RefundNo, r.DueAt, r.OrderNo, r.PaymentID, fmt.Sprintf("%d %s", r.Amount, r.Currency), r.Reason,
 				r.Tries,
