@@ -38,10 +38,7 @@ func BenchmarkVolley(b *testing.B) {
 		"conns": func(v *volley, d time.Duration) (shot, error) { return v.fireByConns(b.Context(), 0, d) },
 	} {
 		b.Run(name, func(b *testing.B) {
-			v, err := newVolley(HTTPServer{Addr: addr, Grab: Listing{Session: "s", SKU: "a"}}, 256, "b-", codeSoldOut)
-			if err != nil {
-				b.Fatal(err)
-			}
+			v := newVolley(HTTPServer{Addr: addr, Grab: Listing{Session: "s", SKU: "a"}}, 256, "b-", codeSoldOut)
 			got, err := fire(v, time.Duration(b.N)*8*time.Microsecond)
 			if err != nil {
 				b.Fatal(err)

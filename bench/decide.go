@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -27,20 +26,11 @@ type DecideConfig struct {
 	// stock than all rounds ask for.
 	Listings []Listing `json:"listings"`
 	// More Submitters let more decisions share a sync.
-	Submitters int           `json:"submitters"`
-	Rounds     int           `json:"rounds"`
-	RoundTime  time.Duration `json:"round_time_ns"`
-	WarmUp     time.Duration `json:"warm_up_ns"`
-	Want       string        `json:"want"` // the code that counts; another one is unexpected
+	Submitters int    `json:"submitters"`
+	Want       string `json:"want"` // the code that counts; another one is unexpected
 	// Nodes is how many nodes share the machine, for the report only.
 	Nodes int `json:"nodes"`
-	// DataDir is on the disk that holds the log; its fsync is timed before each
-	// round. Empty: not timed.
-	DataDir       string `json:"data_dir"`
-	ResultsDir    string `json:"-"`
-	ShopperPrefix string `json:"shopper_prefix"` // begins every shopper's name
-	// Progress is where a line a round goes; nil for none.
-	Progress io.Writer `json:"-"`
+	Measuring
 }
 
 // DefaultDecideConfig returns the defaults; Submit and Listings are missing.
@@ -48,16 +38,9 @@ func DefaultDecideConfig() DecideConfig { return defaults[DecideConfig]() }
 
 // Settings are all that can be set from outside.
 func (c *DecideConfig) Settings() []Setting {
-	return []Setting{
+	return append(c.settings(1, 3*time.Second, "decide-"),
 		bounded(&c.Submitters, "submitters", 4096, 1, 1_000_000, "callers, each waiting for one decision at a time"),
-		bounded(&c.Rounds, "rounds", 3, 1, 1000, "rounds; medians are taken over them"),
-		span(&c.RoundTime, "round-time", 3*time.Second, time.Millisecond, "how long a round is"),
-		span(&c.WarmUp, "warm-up", time.Second, 0, "load before the first"),
-		free(&c.Want, "want", codeGranted, ""),
-		free(&c.Nodes, "nodes", 1, ""),
-		free(&c.ShopperPrefix, "shopper-prefix", "decide-", ""),
-		resultsDir(&c.ResultsDir),
-	}
+		free(&c.Want, "want", codeGranted, ""), free(&c.Nodes, "nodes", 1, ""))
 }
 
 // Validate reports every problem at once, joined.

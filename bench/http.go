@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -80,18 +79,7 @@ type HTTPConfig struct {
 	StartServer func(ctx context.Context, kind string) (HTTPServer, error) `json:"-"`
 	Kinds       []string                                                   `json:"kinds"`
 	Connections int                                                        `json:"connections"`
-	// Rounds, each of which measures every kind once. With less than 3 there is no
-	// median worth the name.
-	Rounds    int           `json:"rounds"`
-	RoundTime time.Duration `json:"round_time_ns"`
-	WarmUp    time.Duration `json:"warm_up_ns"`
-	// DataDir is on the disk that holds the log; its fsync is timed before each
-	// round. Empty: not timed.
-	DataDir       string `json:"data_dir"`
-	ResultsDir    string `json:"-"`
-	ShopperPrefix string `json:"shopper_prefix"` // begins every shopper's name
-	// Progress is where a line a measurement goes; nil for none.
-	Progress io.Writer `json:"-"`
+	Measuring
 }
 
 // DefaultHTTPConfig returns the defaults; StartServer is missing.
@@ -99,17 +87,12 @@ func DefaultHTTPConfig() HTTPConfig { return defaults[HTTPConfig]() }
 
 // Settings are all that can be set from outside.
 func (c *HTTPConfig) Settings() []Setting {
-	return []Setting{
+	all := []Setting{
 		free(&c.Kinds, "kinds", []string{KindHello, KindRefused, KindGranted}, "what to measure; the first is what "+
 			"the others are compared with"),
 		bounded(&c.Connections, "connections", 256, 1, maxConnections, "connections, each with one request under way"),
-		bounded(&c.Rounds, "rounds", 3, 3, 1000, "rounds; medians are taken over them"),
-		span(&c.RoundTime, "round-time", 4*time.Second, time.Millisecond, "how long each server is measured "+
-			"in a round"),
-		span(&c.WarmUp, "warm-up", time.Second, 0, "load before that"),
-		free(&c.ShopperPrefix, "shopper-prefix", "bench-", ""),
-		resultsDir(&c.ResultsDir),
 	}
+	return append(all, c.settings(3, 4*time.Second, "bench-")...)
 }
 
 // Validate reports every problem at once, joined.
@@ -173,10 +156,11 @@ func HTTPRatios(ctx context.Context, cfg HTTPConfig) (report *HTTPReport, err er
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	servers := make(map[string]HTTPServer)
+	report = &HTTPReport{Config: cfg, Environment: environment()}
+	volleys := make(map[string]*volley)
 	defer func() {
-		for kind, s := range servers {
-			if cerr := s.Close(); cerr != nil && err == nil {
+		for kind, v := range volleys {
+			if cerr := v.server.Close(); cerr != nil && err == nil {
 				err = fmt.Errorf("stop %s: %w", kind, cerr)
 			}
 		}
@@ -186,23 +170,17 @@ func HTTPRatios(ctx context.Context, cfg HTTPConfig) (report *HTTPReport, err er
 		if err != nil {
 			return nil, fmt.Errorf("start %s: %w", kind, err)
 		}
-		servers[kind] = s
-	}
-	report = &HTTPReport{Config: cfg, Environment: environment()}
-	crowds := make(map[string]*volley)
-	for _, kind := range cfg.Kinds {
-		s := servers[kind]
-		v, err := newVolley(s, cfg.Connections, cfg.ShopperPrefix, expected(kind))
+		v := newVolley(s, cfg.Connections, cfg.ShopperPrefix, expected(kind))
+		volleys[kind] = v
+		if err = s.Grab.check(); err == nil {
+			err = v.equip(ctx, max(primeTries, s.Pool))
+		}
+		if err == nil {
+			err = v.prime(ctx)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", kind, err)
 		}
-		if err := v.equip(ctx, max(primeTries, s.Pool)); err != nil {
-			return nil, fmt.Errorf("%s: %w", kind, err)
-		}
-		if err := v.prime(ctx); err != nil {
-			return nil, fmt.Errorf("%s: %w", kind, err)
-		}
-		crowds[kind] = v
 	}
 	for round := range cfg.Rounds {
 		fsync, err := MeasureFsync(cfg.DataDir, fsyncsARound)
@@ -211,9 +189,9 @@ func HTTPRatios(ctx context.Context, cfg HTTPConfig) (report *HTTPReport, err er
 		}
 		for i := range cfg.Kinds {
 			kind := cfg.Kinds[(i+round)%len(cfg.Kinds)]
-			v := crowds[kind]
+			v := volleys[kind]
 			warmUp := cfg.WarmUp
-			if servers[kind].TokenFor != nil && v.pool == 0 {
+			if v.server.TokenFor != nil && v.pool == 0 {
 				if err := v.equip(ctx, Equipped(cfg.RoundTime)); err != nil {
 					return nil, fmt.Errorf("%s: %w", kind, err)
 				}

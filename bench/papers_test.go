@@ -21,10 +21,7 @@ func TestPapers(t *testing.T) {
 	for _, pool := range []int{0, 100} {
 		s := HTTPServer{Addr: addr, Grab: Listing{Session: "s", SKU: "a"}, Pool: pool,
 			TokenFor: func(shopper string) (string, error) { return "token-of-" + shopper, nil }}
-		v, err := newVolley(s, 1, "x-", codeSoldOut)
-		if err != nil {
-			t.Fatal(err)
-		}
+		v := newVolley(s, 1, "x-", codeSoldOut)
 		v.shopper.Store(0x12340) // as after other volleys
 		if err := v.equip(t.Context(), 100); err != nil {
 			t.Fatal(err)

@@ -42,16 +42,13 @@ const numberDigits = 10
 // gives up on the server.
 const volleyTimeout = 10 * time.Second
 
-func newVolley(s HTTPServer, connections int, prefix, code string) (*volley, error) {
-	if err := s.Grab.check(); err != nil {
-		return nil, err
-	}
+func newVolley(s HTTPServer, connections int, prefix, code string) *volley {
 	head := string(appendHead(nil, "POST", s.Grab.path()+"/grab", s.Addr)) + "Content-Length: 0\r\nX-Shopper-Id: " +
 		prefix
 	return &volley{addr: s.Addr, connections: connections, server: s, prefix: prefix, pool: s.Pool,
 		want: []byte(`{"code":"` + code + `"`),
 		// Of shoppers with tokens equip makes another one, once their papers' lengths are known.
-		template: append([]byte(head), "0000000000\r\n\r\n"...), numberAt: len(head)}, nil
+		template: append([]byte(head), "0000000000\r\n\r\n"...), numberAt: len(head)}
 }
 
 // primeTries bounds how many grabs it may take until the server answers as it
