@@ -69,7 +69,8 @@ func (s *Shop) Solve(shopper, listing string) string {
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	text, err := json.Marshal(altcha.Payload{Algorithm: work.Algorithm, Challenge: work.Challenge, Number: int64(found.Number), Salt: work.Salt, Signature: work.Signature})
+	text, err := json.Marshal(altcha.Payload{Algorithm: work.Algorithm, Challenge: work.Challenge,
+		Number: int64(found.Number), Salt: work.Salt, Signature: work.Signature})
 	if err != nil {
 		s.T.Fatal(err)
 	}

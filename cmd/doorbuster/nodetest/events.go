@@ -71,7 +71,8 @@ func (m *Member) MustHaveTold(want []string) {
 	got := m.Told("0")
 	for i, line := range want {
 		if i >= len(got) || got[i] != line {
-			m.T.Errorf("%s tells %d events, and as the %dth\n%s\ninstead of\n%s", m.ID, len(got), i+1, append(got, "nothing")[min(i, len(got))], line)
+			m.T.Errorf("%s tells %d events, and as the %dth\n%s\ninstead of\n%s", m.ID, len(got), i+1,
+				append(got, "nothing")[min(i, len(got))], line)
 			return
 		}
 	}
@@ -81,7 +82,8 @@ func (m *Member) Settle(session string) {
 	m.T.Helper()
 	var a Reply
 	m.Fleet.Eventually(func() bool {
-		a = m.Do("POST", "http://"+m.Admin+"/admin/v1/sessions/"+session+"/settle", `{"note":"books"}`, "Content-Type", "application/json")
+		a = m.Do("POST", "http://"+m.Admin+"/admin/v1/sessions/"+session+"/settle", `{"note":"books"}`, "Content-Type",
+			"application/json")
 		return a.Status == 200
 	}, "the session is not settled")
 	m.Fleet.Eventually(func() bool {

@@ -76,7 +76,8 @@ var Rooms3 = []string{"a1:a", "a2:a", "b1:b"}
 func (f *Fleet) Add(name string) *Member {
 	f.T.Helper()
 	parts := append(strings.Split(name, ":"), "voter")
-	m := &Member{Fleet: f, ID: parts[0], Zone: parts[1], Kind: parts[2], Ports: [3]string{Address(f.T), Address(f.T), Address(f.T)}}
+	m := &Member{Fleet: f, ID: parts[0], Zone: parts[1], Kind: parts[2],
+		Ports: [3]string{Address(f.T), Address(f.T), Address(f.T)}}
 	m.Shop = &Shop{T: f.T, Dir: filepath.Join(f.Dir, m.ID), Admin: m.Ports[1], HTTP: "http://" + m.Ports[0]}
 	f.Nodes = append(f.Nodes, m)
 	return m
@@ -96,7 +97,8 @@ func Address(t *testing.T) string {
 // Config writes the node's configuration and gives its path.
 func (m *Member) Config() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "node: %s\ndata: %s\nhttp: %s\nadmin: %s\nlog_format: json\nstop_delay: 100ms\nstall_timeout: %s\n%s", m.ID, m.Dir, m.Ports[0], m.Ports[1], m.Fleet.Stall, m.Fleet.Extra)
+	fmt.Fprintf(&b, "node: %s\ndata: %s\nhttp: %s\nadmin: %s\n", m.ID, m.Dir, m.Ports[0], m.Ports[1])
+	fmt.Fprintf(&b, "log_format: json\nstop_delay: 100ms\nstall_timeout: %s\n%s", m.Fleet.Stall, m.Fleet.Extra)
 	if !m.Fleet.Alone {
 		b.WriteString(m.clusterSection())
 	}
@@ -114,10 +116,12 @@ func (m *Member) clusterSection() string {
 		id = m.Cluster
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "zone: %s\npeer: %s\ncluster:\n  id: %s\n  zone_ack: %s\n%s%s  nodes:\n", m.Zone, m.Ports[2], id, m.Fleet.ZoneAck, m.Fleet.more, m.Section)
+	fmt.Fprintf(&b, "zone: %s\npeer: %s\ncluster:\n  id: %s\n  zone_ack: %s\n%s%s  nodes:\n", m.Zone, m.Ports[2], id,
+		m.Fleet.ZoneAck, m.Fleet.more, m.Section)
 	for _, other := range m.Fleet.Nodes {
 		if other.Initial {
-			fmt.Fprintf(&b, "    - {id: %s, zone: %s, kind: %s, peer: %q}\n", other.ID, other.Zone, other.Kind, other.Ports[2])
+			fmt.Fprintf(&b, "    - {id: %s, zone: %s, kind: %s, peer: %q}\n", other.ID, other.Zone, other.Kind,
+				other.Ports[2])
 		}
 	}
 	return b.String()
@@ -377,7 +381,8 @@ func DayPlan(more string, stock ...int) string {
 	for i := range stock {
 		fmt.Fprintf(&b, "  - {id: sku-%d, list_price: 100, currency: CNY}\n", i+1)
 	}
-	b.WriteString("sales:\n  - id: sale\n    sessions:\n      - id: day\n        start: now\n        duration: 2h\n" + more + "        listings:\n")
+	b.WriteString("sales:\n  - id: sale\n    sessions:\n      - id: day\n        start: now\n        duration: 2h\n" +
+		more + "        listings:\n")
 	for i, n := range stock {
 		fmt.Fprintf(&b, "          - {sku: sku-%d, price: 100, stock: %d}\n", i+1, n)
 	}

@@ -13,7 +13,8 @@ import (
 // RushRate is how many shoppers come in a second: what two cores can bear beside
 // three nodes.
 func RushRate() int {
-	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+	race := debug.BuildSetting{Key: "-race", Value: "true"}
+	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, race) {
 		return 1000
 	}
 	return 5000
@@ -24,7 +25,8 @@ func DaysPlan(units ...int) string {
 	var b strings.Builder
 	b.WriteString("products: [{id: mask, list_price: 100, currency: CNY}]\nsales:\n  - id: sale\n    sessions:\n")
 	for i, n := range units {
-		fmt.Fprintf(&b, "      - {id: day%d, start: now, duration: 24h, listings: [{sku: mask, price: 100, stock: %d}]}\n", i, n)
+		fmt.Fprintf(&b, "      - {id: day%d, start: now, duration: 24h, "+
+			"listings: [{sku: mask, price: 100, stock: %d}]}\n", i, n)
 	}
 	return b.String()
 }

@@ -94,7 +94,8 @@ type Shop struct {
 
 // ServeArgs is how a test serves dir: on ports that the system chooses.
 func ServeArgs(dir string, more ...string) []string {
-	return append([]string{"serve", "--dev", "--data", dir, "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--stall-timeout", Patience.String(), "--log-format", "json"}, more...)
+	return append([]string{"serve", "--dev", "--data", dir, "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0",
+		"--stall-timeout", Patience.String(), "--log-format", "json"}, more...)
 }
 
 // Open serves dir in a process of its own until the test ends.
@@ -233,11 +234,13 @@ func (s *Shop) Request(method, url, body string, header ...string) (Reply, error
 	if err != nil {
 		return Reply{}, err
 	}
-	if err := document.Check(method, r.URL.EscapedPath(), response.StatusCode, response.Header.Get("Content-Type"), text); err != nil {
+	if err := document.Check(method, r.URL.EscapedPath(), response.StatusCode, response.Header.Get("Content-Type"),
+		text); err != nil {
 		return Reply{}, err
 	}
 	a := Reply{Status: response.StatusCode, Header: response.Header, Body: string(text)}
-	if kind := response.Header.Get("Content-Type"); strings.Contains(kind, "json") && !strings.Contains(kind, "ndjson") {
+	if kind := response.Header.Get("Content-Type"); strings.Contains(kind, "json") &&
+		!strings.Contains(kind, "ndjson") {
 		if err = json.Unmarshal(text, &a); err == nil && a.Order.OrderNo == "" {
 			err = json.Unmarshal(text, &a.Order) // an order by itself
 		}
@@ -335,8 +338,9 @@ func (s *Shop) Order(shopper, orderNo string) Reply {
 // Pay is the cashier's word that an order was paid.
 func (s *Shop) Pay(o Order, paymentID string) Reply {
 	s.T.Helper()
-	return s.Do("POST", s.HTTP+"/v1/payments/callback", fmt.Sprintf(`{"order_no":%q,"payment_id":%q,"amount":%d,"currency":%q}`,
-		o.OrderNo, paymentID, o.Amount, o.Currency))
+	return s.Do("POST", s.HTTP+"/v1/payments/callback",
+		fmt.Sprintf(`{"order_no":%q,"payment_id":%q,"amount":%d,"currency":%q}`,
+			o.OrderNo, paymentID, o.Amount, o.Currency))
 }
 
 // Ops asks the operations API; body is JSON, "" for none.
@@ -469,6 +473,16 @@ func Tool(t *testing.T, stdin string, args ...string) (status int, stdout, stder
 	return Program(nil).Tool(t, stdin, args...)
 }
 
+// MustRun runs a command on the node, which must go well, and gives what it prints.
+func (s *Shop) MustRun(args ...string) string {
+	s.T.Helper()
+	status, out, errs := s.Program.Tool(s.T, "", append(args, "--admin", s.Admin)...)
+	if status != 0 {
+		s.T.Fatalf("%s: status %d: %s%s", strings.Join(args, " "), status, out, errs)
+	}
+	return out
+}
+
 // Apply makes a plan true.
 func (s *Shop) Apply(plan string) string {
 	s.T.Helper()
@@ -535,7 +549,8 @@ func (s *Shop) StillThere(told map[string]Order) {
 	s.T.Helper()
 	orders := s.Orders()
 	for shopper, o := range told {
-		if found := orders[o.OrderNo]; found.Shopper != shopper || found.Amount != o.Amount || !found.PayBy.Equal(o.PayBy) {
+		if found := orders[o.OrderNo]; found.Shopper != shopper || found.Amount != o.Amount ||
+			!found.PayBy.Equal(o.PayBy) {
 			s.T.Errorf("%s was told of %+v; there is %+v", shopper, o, found)
 		}
 	}

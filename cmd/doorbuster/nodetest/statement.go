@@ -17,9 +17,11 @@ func StatementRow(id, orderNo string, amount int64, kind string, at time.Time) s
 }
 
 // ReconcileHere runs the command, and gives its report.
-func ReconcileHere(t *testing.T, s *Shop, text string, more ...string) (status int, report *reconcile.Report, errs string) {
+func ReconcileHere(t *testing.T, s *Shop, text string, more ...string) (status int, report *reconcile.Report,
+	errs string) {
 	t.Helper()
-	status, out, errs := s.Program.Tool(t, text, append([]string{"reconcile", "-", "--json", "--admin", s.Admin}, more...)...)
+	status, out, errs := s.Program.Tool(t, text, append([]string{"reconcile", "-", "--json", "--admin", s.Admin},
+		more...)...)
 	if out != "" {
 		report = new(reconcile.Report)
 		if err := json.Unmarshal([]byte(out), report); err != nil {

@@ -53,7 +53,8 @@ func TestStrangeCertificates(t *testing.T) {
 	if v := a1.Metric(`doorbuster_alarms{name="node_unreachable"}`); v != "1" {
 		t.Errorf("alarms of nodes that are away: %q", v)
 	}
-	if _, out, errs := nodetest.Tool(t, "", "alarms", "--admin", a1.Admin); !strings.Contains(out, "can't be reached: nothing listens at "+b1.Ports[2]+".") {
+	if _, out, errs := nodetest.Tool(t, "", "alarms", "--admin", a1.Admin); !strings.Contains(out,
+		"can't be reached: nothing listens at "+b1.Ports[2]+".") {
 		t.Errorf("not in plain words: %s%s", out, errs)
 	}
 
@@ -63,16 +64,24 @@ func TestStrangeCertificates(t *testing.T) {
 		says   string // the node itself, which ends if the others need not say anything
 		others string
 	}{
-		{"wrong cluster", func(m *nodetest.Member) { m.Cluster = "other" }, "is for doorbuster://cluster/shop/node/b1, and this is doorbuster://cluster/other/node/b1", ""},
-		{"expired", func(m *nodetest.Member) { certificates(m, expired(t, certs, "b1")) }, "b1.crt: x509: certificate has expired", ""},
+		{"wrong cluster", func(m *nodetest.Member) {
+			m.Cluster = "other"
+		}, "is for doorbuster://cluster/shop/node/b1, and this is doorbuster://cluster/other/node/b1", ""},
+		{"expired", func(m *nodetest.Member) {
+			certificates(m, expired(t, certs, "b1"))
+		}, "b1.crt: x509: certificate has expired", ""},
 		{"of another", func(m *nodetest.Member) {
 			mixed := t.TempDir()
 			copyFiles(t, certs, mixed, "ca.crt")
 			copyAs(t, certs, mixed, "a1", "b1")
 			certificates(m, mixed)
 		}, "is for doorbuster://cluster/shop/node/a1, and this is doorbuster://cluster/shop/node/b1", ""},
-		{"another authority", func(m *nodetest.Member) { certificates(m, others) }, "certificate signed by unknown authority", "a peer was turned away"},
-		{"none", func(m *nodetest.Member) { m.Section = "" }, "the caller speaks without TLS and the one who is called with it", "the caller speaks without TLS"},
+		{"another authority", func(m *nodetest.Member) {
+			certificates(m, others)
+		}, "certificate signed by unknown authority", "a peer was turned away"},
+		{"none", func(m *nodetest.Member) {
+			m.Section = ""
+		}, "the caller speaks without TLS and the one who is called with it", "the caller speaks without TLS"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := membership(a1)
@@ -95,7 +104,8 @@ func TestStrangeCertificates(t *testing.T) {
 		})
 	}
 	for _, m := range []*nodetest.Member{a1, a2} {
-		if n := strings.Count(m.Logs.String(), "was turned away"); n > 2*2 { // each kind once, and again after a good handshake
+		// Each kind once, and again after a good handshake.
+		if n := strings.Count(m.Logs.String(), "was turned away"); n > 2*2 {
 			t.Errorf("%s tells %d times whom it has turned away:\n%s", m.ID, n, m.Logs)
 		}
 	}
@@ -119,7 +129,8 @@ func TestStrangersWithoutCertificates(t *testing.T) {
 			stranger.Launch()
 			stranger.Logs.Await(t, stranger.Exit, c.says)
 			a1.Logs.Await(t, a1.Exit, c.says)
-			if a, err := stranger.Request("GET", "http://"+stranger.Admin+"/readyz", ""); err != nil || a.Status != 503 {
+			if a, err := stranger.Request("GET", "http://"+stranger.Admin+"/readyz", ""); err != nil ||
+				a.Status != 503 {
 				t.Errorf("it is ready: %v %d %s", err, a.Status, a.Body)
 			}
 			b1.MustGrant(strings.ReplaceAll(c.name, " ", "-"), "k", "day/sku-1")
@@ -142,7 +153,10 @@ func TestStrangersWithoutCertificates(t *testing.T) {
 	b1.Launch()
 	b1.Logs.Await(t, b1.Exit, "comes with another data directory than before")
 	a1.Kill()
-	f.Eventually(func() bool { s, ok := a2.Status(); return ok && s.Leader == "" }, "a2 does not notice that it is alone")
+	f.Eventually(func() bool {
+		s, ok := a2.Status()
+		return ok && s.Leader == ""
+	}, "a2 does not notice that it is alone")
 	if a := a2.Grab("late", "k", "day/sku-1"); a.Code != "processing" {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
@@ -205,7 +219,9 @@ func TestGarbageOnThePort(t *testing.T) {
 		{"2^30 entries for Raft", raft, "\x00\x81\xa7Entries\xdd\x40\x00\x00\x00", "\x80", ""},
 		{"a snapshot of 1 GB", raft, "\x03\x81\xa4Size\xd3\x00\x00\x00\x00\x40\x00\x00\x00", "x", ""},
 		{"no HTTP/2", rpc, "GET / HTTP/1.1\r\n\r\n", "", ""},
-		{"a frame of 16 MB", rpc, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00\xff\xff\xff\x00\x00\x00\x00\x00\x01", "x", ""},
+		{"a frame of 16 MB", rpc,
+			"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" +
+				"\x00\x00\x00\x04\x00\x00\x00\x00\x00\xff\xff\xff\x00\x00\x00\x00\x00\x01", "x", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := memory(target)
@@ -218,7 +234,8 @@ func TestGarbageOnThePort(t *testing.T) {
 				t.Fatal(err)
 			}
 			if c.kind != 0 {
-				welcome(t, conn, c.kind, peer.Hello{Cluster: "shop", Node: b1.ID, Generation: 1, Past: peer.Past{Incarnation: version.Incarnation, Life: version.Life, Starts: version.Starts}})
+				welcome(t, conn, c.kind, peer.Hello{Cluster: "shop", Node: b1.ID, Generation: 1,
+					Past: peer.Past{Incarnation: version.Incarnation, Life: version.Life, Starts: version.Starts}})
 			}
 			if _, err := io.WriteString(conn, c.sent); err != nil {
 				t.Fatal(err)
@@ -292,15 +309,18 @@ func memory(m *nodetest.Member) int64 {
 
 // certificates has the node show a folder's.
 func certificates(m *nodetest.Member, dir string) {
-	m.Section = "  ca: " + filepath.Join(dir, "ca.crt") + "\n  cert: " + filepath.Join(dir, m.ID+".crt") + "\n  key: " + filepath.Join(dir, m.ID+".key") + "\n"
+	m.Section = "  ca: " + filepath.Join(dir, "ca.crt") + "\n  cert: " + filepath.Join(dir, m.ID+".crt") + "\n  key: " +
+		filepath.Join(dir, m.ID+".key") + "\n"
 }
 
 // stranger is another node that says that it is m, with ports and a directory of
 // its own.
 func stranger(f *nodetest.Fleet, t *testing.T, m *nodetest.Member) *nodetest.Member {
 	t.Helper()
-	s := &nodetest.Member{Fleet: f, ID: m.ID, Zone: m.Zone, Kind: m.Kind, Section: m.Section, Ports: [3]string{nodetest.Address(t), nodetest.Address(t), nodetest.Address(t)}}
-	s.Shop = &nodetest.Shop{T: t, Dir: filepath.Join(t.TempDir(), m.ID), Admin: s.Ports[1], HTTP: "http://" + s.Ports[0]}
+	s := &nodetest.Member{Fleet: f, ID: m.ID, Zone: m.Zone, Kind: m.Kind, Section: m.Section,
+		Ports: [3]string{nodetest.Address(t), nodetest.Address(t), nodetest.Address(t)}}
+	s.Shop = &nodetest.Shop{T: t, Dir: filepath.Join(t.TempDir(), m.ID), Admin: s.Ports[1], HTTP: "http://" +
+		s.Ports[0]}
 	return s
 }
 
@@ -355,7 +375,8 @@ func expired(t *testing.T, certs, node string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, node+".crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, node+".crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE",
+		Bytes: der}), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return dir

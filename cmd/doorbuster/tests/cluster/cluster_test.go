@@ -26,7 +26,8 @@ func TestAnyNodeServes(t *testing.T) {
 		if a := m.Order("ann", first.OrderNo); a.Status != 200 || a.Order.State != "held" {
 			t.Errorf("%s: %d %s", m.ID, a.Status, a.Body)
 		}
-		if a := m.Do("GET", m.HTTP+"/v1/grabs/k", "", "X-Shopper-Id", "ann"); a.Code != "granted" || a.Order.OrderNo != first.OrderNo {
+		if a := m.Do("GET", m.HTTP+"/v1/grabs/k", "", "X-Shopper-Id", "ann"); a.Code != "granted" ||
+			a.Order.OrderNo != first.OrderNo {
 			t.Errorf("%s by key: %s", m.ID, a.Body)
 		}
 		if a := m.MustRefuse("limit_reached", "ann", "other", "day/sku-1"); a.Order.OrderNo != first.OrderNo {
@@ -78,7 +79,10 @@ func TestLeaderKilled(t *testing.T) {
 		for i, a := range answers {
 			who := fmt.Sprintf("s%d-%d", round, i)
 			if a.Code == "processing" {
-				f.Eventually(func() bool { a = front.Grab(who, "k", "day/sku-1"); return a.Code == "granted" }, who+" is told nothing")
+				f.Eventually(func() bool {
+					a = front.Grab(who, "k", "day/sku-1")
+					return a.Code == "granted"
+				}, who+" is told nothing")
 			}
 			if a.Code != "granted" {
 				t.Fatalf("%s: %d %s", who, a.Status, a.Body)
@@ -108,7 +112,9 @@ func TestNoSoldOutFromThePast(t *testing.T) {
 	leader := f.Leader()
 	stale := f.Others(leader)[0]
 	o := leader.MustGrant("ann", "k", "day/sku-1")
-	f.Eventually(func() bool { return stale.Grab("eve", "", "day/sku-1").Code == "sold_out" }, "no sold_out to begin with")
+	f.Eventually(func() bool {
+		return stale.Grab("eve", "", "day/sku-1").Code == "sold_out"
+	}, "no sold_out to begin with")
 	// A process that was stopped and goes on is the sharpest case: everything in
 	// it is as it was, but for the clock.
 	stale.Signal(syscall.SIGSTOP)
@@ -174,9 +180,7 @@ func TestJoinAndRemove(t *testing.T) {
 	f.Plan(nodetest.DayPlan("", 100))
 	f.Leader().MustGrant("ann", "k", "day/sku-1")
 	leader := f.Leader()
-	if status, out, errs := nodetest.Tool(t, "", "cluster", "snapshot", "--admin", leader.Admin); status != 0 {
-		t.Fatal(out, errs)
-	}
+	leader.MustRun("cluster", "snapshot")
 	through := f.Follower()
 	c1 := f.Add("c1:c")
 	c1.Launch()
@@ -187,13 +191,12 @@ func TestJoinAndRemove(t *testing.T) {
 		{[]string{"--id", "c1", "--zone", "c", "--peer", f.Nodes[0].Ports[2]}, "is at"},
 		{[]string{"--id", "a1", "--zone", "c", "--peer", c1.Ports[2]}, "already"},
 	} {
-		if status, out, errs := nodetest.Tool(t, "", append([]string{"cluster", "join", "--admin", leader.Admin}, m.args...)...); status != 1 || !strings.Contains(out+errs, m.want) {
+		if status, out, errs := nodetest.Tool(t, "", append([]string{"cluster", "join", "--admin", leader.Admin},
+			m.args...)...); status != 1 || !strings.Contains(out+errs, m.want) {
 			t.Errorf("%v: %d %s%s", m.args, status, out, errs)
 		}
 	}
-	if status, out, errs := nodetest.Tool(t, "", "cluster", "join", "--id", "c1", "--zone", "c", "--peer", c1.Ports[2], "--admin", through.Admin); status != 0 {
-		t.Fatal(out, errs)
-	}
+	through.MustRun("cluster", "join", "--id", "c1", "--zone", "c", "--peer", c1.Ports[2])
 	c1.AwaitUp()
 	f.Eventually(func() bool {
 		s, ok := c1.Status()
@@ -212,9 +215,7 @@ func TestJoinAndRemove(t *testing.T) {
 	if gone == c1 {
 		gone = f.Others(leader)[1]
 	}
-	if status, out, errs := nodetest.Tool(t, "", "cluster", "remove", "--node", gone.ID, "--admin", leader.Admin); status != 0 {
-		t.Fatal(out, errs)
-	}
+	leader.MustRun("cluster", "remove", "--node", gone.ID)
 	gone.Kill()
 	c1.MustGrant("bob", "k", "day/sku-1")
 	s, _ := c1.Status()
@@ -258,7 +259,8 @@ func TestPromote(t *testing.T) {
 		told[who] = f.Nodes[i%3].MustGrant(who, "k", "day/sku-1").OrderNo
 	}
 	b1 := f.Node("b1")
-	if status, out, errs := nodetest.Tool(t, "", "cluster", "promote", "--zone", "b", "--yes", "--admin", b1.Admin); status != 1 || !strings.Contains(out+errs, "quorum") {
+	if status, out, errs := nodetest.Tool(t, "", "cluster", "promote", "--zone", "b", "--yes", "--admin",
+		b1.Admin); status != 1 || !strings.Contains(out+errs, "quorum") {
 		t.Errorf("promoted while a quorum lives: %d %s%s", status, out, errs)
 	}
 	f.Node("a1").Kill()
@@ -268,7 +270,8 @@ func TestPromote(t *testing.T) {
 		return status == 0
 	}, "b1 can't be promoted")
 	b1.EventuallyGrants("late", "day/sku-1")
-	b1.Logs.Await(t, b1.Exit, "this room has taken over; What was granted after log index", fmt.Sprintf("of session day from order %d on", len(told)+1))
+	b1.Logs.Await(t, b1.Exit, "this room has taken over; What was granted after log index",
+		fmt.Sprintf("of session day from order %d on", len(told)+1))
 	for who, orderNo := range told {
 		if o := b1.MustGrant(who, "k", "day/sku-1"); o.OrderNo != orderNo {
 			t.Errorf("%s was told %s, is told %s", who, orderNo, o.OrderNo)
@@ -281,10 +284,12 @@ func TestPromote(t *testing.T) {
 	for _, id := range []string{"a1", "a2"} {
 		old := f.Node(id)
 		old.Launch()
-		if status := old.Wait(); status != 1 || !strings.Contains(old.Logs.String(), "generation 2") || !strings.Contains(old.Logs.String(), "cluster join") {
+		if status := old.Wait(); status != 1 || !strings.Contains(old.Logs.String(), "generation 2") ||
+			!strings.Contains(old.Logs.String(), "cluster join") {
 			t.Errorf("%s of the old generation: %d\n%s", id, status, old.Logs)
 		}
-		if said := old.Logs.String(); !strings.Contains(said, "their units may have been sold again") || strings.Contains(said, "is lost") {
+		if said := old.Logs.String(); !strings.Contains(said, "their units may have been sold again") ||
+			strings.Contains(said, "is lost") {
 			t.Errorf("%s does not know whether something is lost, and says:\n%s", id, said)
 		}
 		old.Launch() // and never again
@@ -304,15 +309,19 @@ func TestRequireGrantsNothingAlone(t *testing.T) {
 	f := nodetest.OpenFleet(t, "require", nodetest.Rooms3...)
 	f.Plan(nodetest.DayPlan("", 100))
 	if leader := f.Leader(); leader.ID == "b1" {
-		if status, out, errs := nodetest.Tool(t, "", "cluster", "transfer", "--to", "a1", "--admin", leader.Admin); status != 0 {
-			t.Fatal(out, errs)
-		}
+		leader.MustRun("cluster", "transfer", "--to", "a1")
 	}
 	f.Node("b1").Kill()
 	leader := f.Leader()
-	f.Eventually(func() bool { s, ok := leader.Status(); return ok && s.ZoneAck.State == "blocked" }, "the zone rule does not notice")
+	f.Eventually(func() bool {
+		s, ok := leader.Status()
+		return ok && s.ZoneAck.State == "blocked"
+	}, "the zone rule does not notice")
 	for _, m := range f.Others(nil) {
-		f.Eventually(func() bool { a := m.Grab("ann", "", "day/sku-1"); return a.Code == "missed" }, m.ID+" does not say that nothing is granted")
+		f.Eventually(func() bool {
+			a := m.Grab("ann", "", "day/sku-1")
+			return a.Code == "missed"
+		}, m.ID+" does not say that nothing is granted")
 	}
 	if c := leader.Counts("day/sku-1"); c.Available != 100 {
 		t.Errorf("%+v", c)
@@ -320,9 +329,7 @@ func TestRequireGrantsNothingAlone(t *testing.T) {
 	if v := leader.Metric("doorbuster_zone_ack_blocked"); v != "1" {
 		t.Errorf("metric: %q", v)
 	}
-	if status, out, errs := nodetest.Tool(t, "", "cluster", "zone-ack", "--mode", "prefer", "--admin", leader.Admin); status != 0 {
-		t.Fatal(out, errs)
-	}
+	leader.MustRun("cluster", "zone-ack", "--mode", "prefer")
 	leader.EventuallyGrants("bob", "day/sku-1")
 	f.Eventually(func() bool { return leader.Metric("doorbuster_zone_ack_degraded") == "1" }, "no alarm")
 }
@@ -361,7 +368,8 @@ func TestBackupIntoNewCluster(t *testing.T) {
 			t.Fatal(out, errs)
 		}
 		hashes[out[strings.Index(out, "hash "):]] = true
-		if status, out, errs := nodetest.Tool(t, "", "cluster", "restore", "--from", file, "--dev", "--config", m.Config()); status != 1 || !strings.Contains(errs, "new directory") {
+		if status, out, errs := nodetest.Tool(t, "", "cluster", "restore", "--from", file, "--dev", "--config",
+			m.Config()); status != 1 || !strings.Contains(errs, "new directory") {
 			t.Errorf("restored twice: %d %s%s", status, out, errs)
 		}
 	}
@@ -387,15 +395,16 @@ func TestBlockedLeaderStops(t *testing.T) {
 	f := nodetest.OpenFleet(t, "require", nodetest.Rooms3...)
 	f.Plan(nodetest.DayPlan("", 100))
 	if leader := f.Leader(); leader.ID == "b1" {
-		if status, out, errs := nodetest.Tool(t, "", "cluster", "transfer", "--to", "a1", "--admin", leader.Admin); status != 0 {
-			t.Fatal(out, errs)
-		}
+		leader.MustRun("cluster", "transfer", "--to", "a1")
 	}
 	leader := f.Leader()
 	f.Node("b1").Kill()
 	asked := make(chan nodetest.Reply, 1)
 	go func() { a, _ := leader.TryGrab("ann", "k", "day/sku-1"); asked <- a }()
-	f.Eventually(func() bool { s, ok := leader.Status(); return ok && s.ZoneAck.State == "blocked" }, "the zone rule does not notice")
+	f.Eventually(func() bool {
+		s, ok := leader.Status()
+		return ok && s.ZoneAck.State == "blocked"
+	}, "the zone rule does not notice")
 	leader.Halt()
 	if a := <-asked; a.Code == "granted" {
 		t.Errorf("told yes in one room: %s", a.Body)

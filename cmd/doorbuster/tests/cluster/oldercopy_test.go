@@ -63,29 +63,27 @@ func TestOlderCopy(t *testing.T) {
 	rollBack(b1, older)
 	for range 2 { // it remembers that it was told so
 		b1.Launch()
-		if status, said := b1.Wait(), b1.Logs.String(); status != 1 || !strings.Contains(said, "older copy") || !strings.Contains(said, "cluster remove --node b1") {
+		if status, said := b1.Wait(), b1.Logs.String(); status != 1 || !strings.Contains(said, "older copy") ||
+			!strings.Contains(said, "cluster remove --node b1") {
 			t.Fatalf("it ends with %d:\n%s", status, said)
 		}
 	}
 	for _, id := range []string{"a1", "a2"} {
 		f.Eventually(func() bool {
 			status, out, _ := nodetest.Tool(t, "", "cluster", "status", "--admin", f.Node(id).Admin)
-			return status == 0 && strings.Contains(out, "older copy") && strings.Contains(out, "cluster remove --node b1")
+			return status == 0 && strings.Contains(out, "older copy") &&
+				strings.Contains(out, "cluster remove --node b1")
 		}, id+" shows no alarm")
 	}
 	leader := f.LeaderAmong(func(m *nodetest.Member) bool { return m != b1 })
 	for _, args := range [][]string{{"zone-ack", "--mode", "prefer"}, {"remove", "--node", "b1"}} {
-		if status, out, errs := nodetest.Tool(t, "", append(append([]string{"cluster"}, args...), "--admin", leader.Admin)...); status != 0 {
-			t.Fatal(args, out, errs)
-		}
+		leader.MustRun(append([]string{"cluster"}, args...)...)
 	}
 	b1.Up = false
 	f.Nodes = f.Nodes[:2]
 	b2 := f.Add("b2:b")
 	b2.Launch()
-	if status, out, errs := nodetest.Tool(t, "", "cluster", "join", "--id", "b2", "--zone", "b", "--peer", b2.Ports[2], "--admin", leader.Admin); status != 0 {
-		t.Fatal(out, errs)
-	}
+	leader.MustRun("cluster", "join", "--id", "b2", "--zone", "b", "--peer", b2.Ports[2])
 	b2.AwaitUp()
 	for who, orderNo := range told {
 		if o := b2.MustGrant(who, "k", "day/sku-1"); o.OrderNo != orderNo {

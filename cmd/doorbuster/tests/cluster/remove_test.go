@@ -17,7 +17,8 @@ func TestRemoveThroughAnyNode(t *testing.T) {
 			f.Plan(nodetest.DayPlan("", 100))
 			leader := f.Leader()
 			rest := f.Others(leader)
-			gone, through := rest[0], map[string]*nodetest.Member{"the leader": leader, "another follower": rest[1], "the node itself": rest[0]}[asked]
+			gone, through := rest[0], map[string]*nodetest.Member{"the leader": leader, "another follower": rest[1],
+				"the node itself": rest[0]}[asked]
 			gone.MustGrant("ann", "k", "day/sku-1")
 			status, out, errs := nodetest.Tool(t, "", "cluster", "remove", "--node", gone.ID, "--admin", through.Admin)
 			if status != 0 || !strings.Contains(out, gone.ID+" is out of the cluster") {
@@ -28,7 +29,8 @@ func TestRemoveThroughAnyNode(t *testing.T) {
 				return err == nil && a.Status == 503 && strings.Contains(a.Body, "removed")
 			}, "the node that was removed does not say so")
 			for _, path := range []string{"/v1/sessions/day/listings/sku-1", "/v1/grabs/k", "/v1/orders"} {
-				if a := gone.Do("GET", gone.HTTP+path, "", "X-Shopper-Id", "ann"); a.Status != 503 || !strings.Contains(a.Body, "removed") {
+				if a := gone.Do("GET", gone.HTTP+path, "", "X-Shopper-Id", "ann"); a.Status != 503 ||
+					!strings.Contains(a.Body, "removed") {
 					t.Errorf("%s: %d %s", path, a.Status, a.Body)
 				}
 			}

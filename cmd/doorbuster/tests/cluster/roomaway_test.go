@@ -23,9 +23,7 @@ func patientFleet(t *testing.T) *nodetest.Fleet {
 // prefers has leadership go to a zone.
 func prefers(f *nodetest.Fleet, zone string) {
 	f.T.Helper()
-	if status, out, errs := nodetest.Tool(f.T, "", "cluster", "prefer", "--zone", zone, "--admin", f.Leader().Admin); status != 0 {
-		f.T.Fatal(out, errs)
-	}
+	f.Leader().MustRun("cluster", "prefer", "--zone", zone)
 	f.Eventually(func() bool { return f.Leader().Zone == zone }, "nobody of zone "+zone+" comes to lead")
 }
 
@@ -42,7 +40,9 @@ func goesOnTelling(f *nodetest.Fleet, held nodetest.Order) {
 		return true
 	}, "the nodes that are left do not notice")
 	for _, m := range f.Others(nil) {
-		f.Eventually(func() bool { return m.Grab("eve", "", "day/sku-1").Code == "sold_out" }, m.ID+" does not say that it is sold out")
+		f.Eventually(func() bool {
+			return m.Grab("eve", "", "day/sku-1").Code == "sold_out"
+		}, m.ID+" does not say that it is sold out")
 	}
 	for i := range 20 {
 		for _, m := range f.Others(nil) {
@@ -51,7 +51,8 @@ func goesOnTelling(f *nodetest.Fleet, held nodetest.Order) {
 			if o := m.MustGrant("ann", "k", "day/sku-1"); o.OrderNo != held.OrderNo {
 				f.T.Errorf("%s tells ann of order %s, not %s", m.ID, o.OrderNo, held.OrderNo)
 			}
-			if a := m.MustRefuse("limit_reached", "ann", nodetest.NewKey(), "day/sku-1"); a.Order.OrderNo != held.OrderNo {
+			if a := m.MustRefuse("limit_reached", "ann", nodetest.NewKey(),
+				"day/sku-1"); a.Order.OrderNo != held.OrderNo {
 				f.T.Errorf("%s names order %q", m.ID, a.Order.OrderNo)
 			}
 			if a := m.Order("ann", held.OrderNo); a.Status != 200 {
@@ -69,7 +70,8 @@ func goesOnTelling(f *nodetest.Fleet, held nodetest.Order) {
 		}
 	}
 	for _, m := range f.Others(nil) {
-		if status, out, errs := nodetest.Tool(f.T, "", "cluster", "status", "--admin", m.Admin); status != 0 || strings.Count(out, "'doorbuster cluster zone-ack --mode prefer'") != 2 {
+		if status, out, errs := nodetest.Tool(f.T, "", "cluster", "status", "--admin", m.Admin); status != 0 ||
+			strings.Count(out, "'doorbuster cluster zone-ack --mode prefer'") != 2 {
 			f.T.Errorf("%s names no way out, as its state and as an alarm: %d %s%s", m.ID, status, out, errs)
 		}
 	}
@@ -87,9 +89,7 @@ func TestLeadersRoomLost(t *testing.T) {
 	for round, recover := range []func(){
 		func() { b1.Relaunch() },
 		func() {
-			if status, out, errs := nodetest.Tool(t, "", "cluster", "zone-ack", "--mode", "prefer", "--admin", f.Node("a2").Admin); status != 0 {
-				t.Fatal(out, errs)
-			}
+			f.Node("a2").MustRun("cluster", "zone-ack", "--mode", "prefer")
 		},
 	} {
 		f.Eventually(func() bool { return f.Leader() == b1 }, "b1 does not come to lead")
@@ -100,8 +100,10 @@ func TestLeadersRoomLost(t *testing.T) {
 		f.Eventually(func() bool { return told.count("missed") > 100 }, "nobody is told that nothing is granted")
 		told.end()
 		goesOnTelling(f, held)
-		status, _, errs := nodetest.Tool(t, "", "cluster", "zone-ack", "--mode", "require", "--admin", f.Node("a2").Admin)
-		if round == 1 && (status != 1 || !strings.Contains(errs, "nothing is granted") || !strings.Contains(errs, "--yes")) {
+		status, _, errs := nodetest.Tool(t, "", "cluster", "zone-ack", "--mode", "require", "--admin",
+			f.Node("a2").Admin)
+		if round == 1 && (status != 1 || !strings.Contains(errs, "nothing is granted") ||
+			!strings.Contains(errs, "--yes")) {
 			t.Errorf("require while the other zone is away: status %d: %s", status, errs)
 		}
 		recover()
@@ -110,7 +112,10 @@ func TestLeadersRoomLost(t *testing.T) {
 			switch a.Code {
 			case "granted":
 			case "missed", "processing":
-				f.Eventually(func() bool { a = m.Grab(who, "k", "day/sku-2"); return a.Code == "granted" }, who+" is granted nothing when grants go on")
+				f.Eventually(func() bool {
+					a = m.Grab(who, "k", "day/sku-2")
+					return a.Code == "granted"
+				}, who+" is granted nothing when grants go on")
 			default:
 				t.Errorf("%s: %d %s", who, a.Status, a.Body)
 				continue
@@ -119,7 +124,8 @@ func TestLeadersRoomLost(t *testing.T) {
 				t.Errorf("%s was told of %s, and then of %s", who, a.Order.OrderNo, o.OrderNo)
 			}
 		}
-		t.Logf("while the room is lost: %d granted, %d missed, %d undecided", told.count("granted"), told.count("missed"), told.count("processing"))
+		t.Logf("while the room is lost: %d granted, %d missed, %d undecided", told.count("granted"),
+			told.count("missed"), told.count("processing"))
 		all += len(told.by)
 	}
 	if c := f.Settled()["day/sku-2"]; c.Held != int64(all) {
@@ -183,7 +189,10 @@ func TestOtherRoomLost(t *testing.T) {
 	held := f.Node("a1").EventuallyGrants("ann", "day/sku-1")
 	f.Node("b1").Kill()
 	undecided := make(chan nodetest.Reply, 1)
-	go func() { a, _ := f.Nodes[0].TryGrab("bob", "k", "day/sku-2"); undecided <- a }() // missed, or waits for the other room
+	go func() {
+		a, _ := f.Nodes[0].TryGrab("bob", "k", "day/sku-2")
+		undecided <- a
+	}() // missed, or waits for the other room
 	goesOnTelling(f, held)
 	for _, m := range f.Others(nil) {
 		if a := m.Grab("bob", "k", "day/sku-2"); a.Code != "processing" && a.Code != "missed" {

@@ -44,7 +44,8 @@ func TestStockNeverRisesForAHopper(t *testing.T) {
 							continue
 						}
 						if granted.Add(1); i%3 == 0 {
-							if a, err := m.Request("POST", m.HTTP+"/v1/orders/"+a.Order.OrderNo+"/cancel", "", "X-Shopper-Id", who); err == nil && a.Status == 200 {
+							if a, err := m.Request("POST", m.HTTP+"/v1/orders/"+a.Order.OrderNo+"/cancel", "",
+								"X-Shopper-Id", who); err == nil && a.Status == 200 {
 								cancelled.Add(1)
 							}
 						}
@@ -89,10 +90,13 @@ func TestStockNeverRisesForAHopper(t *testing.T) {
 			}
 			enough := func() bool { return granted.Load() >= 100 && cancelled.Load() >= 20 && shown.Load() >= 100 }
 			began := time.Now()
-			f.Eventually(func() bool { return done.Load() || time.Since(began) > 2*time.Second && enough() }, "too little happens to show anything")
+			f.Eventually(func() bool {
+				return done.Load() || time.Since(began) > 2*time.Second && enough()
+			}, "too little happens to show anything")
 			done.Store(true)
 			busy.Wait()
-			t.Logf("%d granted, %d cancelled; %d looks, %d more could not be answered", granted.Load(), cancelled.Load(), shown.Load(), unsure.Load())
+			t.Logf("%d granted, %d cancelled; %d looks, %d more could not be answered", granted.Load(),
+				cancelled.Load(), shown.Load(), unsure.Load())
 		})
 	}
 }
@@ -106,7 +110,9 @@ func TestNobodyIsShownWhatMayBeOld(t *testing.T) {
 	for _, m := range f.Others(left) {
 		m.Kill()
 	}
-	f.Eventually(func() bool { return left.Do("GET", left.HTTP+"/v1/sessions", "").Status == 503 }, "it goes on showing stock")
+	f.Eventually(func() bool {
+		return left.Do("GET", left.HTTP+"/v1/sessions", "").Status == 503
+	}, "it goes on showing stock")
 	a := left.Do("GET", left.HTTP+"/v1/sessions/day/skus/sku-1", "")
 	if a.Status != 503 || a.Header.Get("Retry-After") == "" {
 		t.Errorf("%d %s", a.Status, a.Body)

@@ -16,8 +16,11 @@ func TestChallengesAtTheDoor(t *testing.T) {
 	f.Extra = "challenge_max_number: 1000\n"
 	f.Open()
 	leader, other := f.Leader(), f.Follower()
-	leader.Apply(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 9, limit_per_shopper: 2, challenge: work}"}, "limit_per_shopper: 2"))
-	other.Eventually(func() bool { return other.Grab("x", "", nodetest.Mask).Code == "ticket_required" }, func() string { return "the listing does not open" })
+	leader.Apply(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 9, limit_per_shopper: 2, challenge: work}"},
+		"limit_per_shopper: 2"))
+	other.Eventually(func() bool {
+		return other.Grab("x", "", nodetest.Mask).Code == "ticket_required"
+	}, func() string { return "the listing does not open" })
 
 	a := other.ExpectWith("ticket_required", "ann", "", nodetest.Mask, "")
 	if !strings.Contains(a.Body, `"challenge":"work","challenge_url":"/v1/sessions/day/skus/mask/challenge"`) {
@@ -27,7 +30,8 @@ func TestChallengesAtTheDoor(t *testing.T) {
 		t.Errorf("a ticket for nothing: %s", a.Body)
 	}
 	solved := other.Solve("ann", nodetest.Mask)
-	if a := leader.Ask("POST", "bob", nodetest.Mask, "ticket", solved); a.Status != 422 || a.Type != "urn:doorbuster:problem:solution" {
+	if a := leader.Ask("POST", "bob", nodetest.Mask, "ticket", solved); a.Status != 422 ||
+		a.Type != "urn:doorbuster:problem:solution" {
 		t.Errorf("another's solution: %d %s", a.Status, a.Body)
 	}
 	for _, bad := range []string{`{"solution":"x"}`, `{"token":"x","answer":"1"}`} {
@@ -38,7 +42,8 @@ func TestChallengesAtTheDoor(t *testing.T) {
 	first, second := leader.Ticket("ann", nodetest.Mask, solved), other.Ticket("ann", nodetest.Mask, solved)
 	leader.ExpectWith("granted", "ann", "k1", nodetest.Mask, nodetest.With(first))
 	other.ExpectWith("ticket_required", "ann", "k2", nodetest.Mask, nodetest.With(second))
-	other.ExpectWith("granted", "ann", "k3", nodetest.Mask, nodetest.With(leader.Ticket("ann", nodetest.Mask, other.Solve("ann", nodetest.Mask))))
+	other.ExpectWith("granted", "ann", "k3", nodetest.Mask, nodetest.With(leader.Ticket("ann", nodetest.Mask,
+		other.Solve("ann", nodetest.Mask))))
 }
 
 // A stream on a node that does not lead tells the same, and so does the next one
@@ -48,7 +53,9 @@ func TestEventsOnAnyNode(t *testing.T) {
 	f := nodetest.OpenFleet(t, "off", nodetest.Rooms3...)
 	leader, other := f.Leader(), f.Follower()
 	leader.Apply(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 1, waitlist: true}"}))
-	other.Eventually(func() bool { return other.Grab("ann", "a", nodetest.Mask).Code == "granted" }, func() string { return "the listing does not open" })
+	other.Eventually(func() bool {
+		return other.Grab("ann", "a", nodetest.Mask).Code == "granted"
+	}, func() string { return "the listing does not open" })
 	next := other.Events("bob")
 	if event, data := next(); event != "snapshot" || data != `{"orders":[]}` {
 		t.Fatalf("%s %s", event, data)

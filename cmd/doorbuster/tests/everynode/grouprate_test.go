@@ -14,7 +14,8 @@ func TestAddressRateIsTheGroups(t *testing.T) {
 	t.Parallel()
 	const burst = 30
 	f := nodetest.NewFleet(t, "prefer", nodetest.Rooms3...)
-	f.Extra = fmt.Sprintf("trusted_proxies: [127.0.0.1]\nrate_limit: {address: {per_second: 0.001, burst: %d}}\n", burst)
+	f.Extra = fmt.Sprintf("trusted_proxies: [127.0.0.1]\nrate_limit: {address: {per_second: 0.001, burst: %d}}\n",
+		burst)
 	f.Open()
 	f.Plan(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 9, ticket: true}"}))
 	for _, m := range f.Nodes {
@@ -32,7 +33,8 @@ func TestAddressRateIsTheGroups(t *testing.T) {
 		from := fmt.Sprint("203.0.113.", addresses)
 		for _, status := range nodetest.Crowd(3*3*burst, func(i int) int {
 			m := f.Nodes[i%3]
-			return m.Do("POST", m.ListingURL(nodetest.Mask)+"/ticket", "", "X-Shopper-Id", fmt.Sprint("shopper", i), "X-Forwarded-For", from).Status
+			return m.Do("POST", m.ListingURL(nodetest.Mask)+"/ticket", "", "X-Shopper-Id", fmt.Sprint("shopper", i),
+				"X-Forwarded-For", from).Status
 		}) {
 			switch status {
 			case 200:

@@ -29,7 +29,8 @@ func TestListIsWholeThroughALeadersDeath(t *testing.T) {
 	done := make(chan outcome, 1)
 	go func() {
 		var o outcome
-		o.status, o.out, o.errs = nodetest.Tool(t, "", "lists", "import", "risk/shoppers", file, "--replace", "--admin", through.Admin)
+		o.status, o.out, o.errs = nodetest.Tool(t, "", "lists", "import", "risk/shoppers", file, "--replace", "--admin",
+			through.Admin)
 		done <- o
 	}()
 	f.Eventually(func() bool { // some of it is staged
@@ -43,7 +44,8 @@ func TestListIsWholeThroughALeadersDeath(t *testing.T) {
 	}, "the import does not begin")
 	leader.Kill()
 	o := <-done
-	if want := fmt.Sprintf("replaced, %d rows; it names %d now", rows, rows); o.status != 0 || !strings.Contains(o.out, want) {
+	if want := fmt.Sprintf("replaced, %d rows; it names %d now", rows, rows); o.status != 0 ||
+		!strings.Contains(o.out, want) {
 		t.Fatalf("status %d: %s%s", o.status, o.out, o.errs)
 	}
 	began := time.Now()

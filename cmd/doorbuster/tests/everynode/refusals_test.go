@@ -32,14 +32,16 @@ func TestRefusalsAcrossNodes(t *testing.T) {
 			}
 		}
 		for _, n := range told.Nodes {
-			if since, err := time.Parse(time.RFC3339, n.Since); !n.Answered || err != nil || time.Since(since) > 10*time.Minute {
+			if since, err := time.Parse(time.RFC3339, n.Since); !n.Answered || err != nil ||
+				time.Since(since) > 10*time.Minute {
 				t.Errorf("%s says of %+v: %v", m.ID, n, err)
 			}
 		}
 	}
 	there.Kill()
 	told := here.Refusals("ann")
-	if got := nodetest.Reasons(told); len(got) != 1 || got[0] != here.ID+" day/sku-2 limit_session" || told.Complete || !strings.Contains(told.Note, there.ID+" did not answer") {
+	if got := nodetest.Reasons(told); len(got) != 1 || got[0] != here.ID+" day/sku-2 limit_session" || told.Complete ||
+		!strings.Contains(told.Note, there.ID+" did not answer") {
 		t.Errorf("%+v", told)
 	}
 	for _, n := range told.Nodes {

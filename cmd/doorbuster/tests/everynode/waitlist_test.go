@@ -26,7 +26,8 @@ type lineWatch struct {
 func (w *lineWatch) join(name string) {
 	w.f.T.Helper()
 	m := w.f.Nodes[len(w.names)%len(w.f.Nodes)]
-	a := m.Do("POST", m.ListingURL(w.listing)+"/grab", `{"waitlist":true}`, "X-Shopper-Id", name, "Idempotency-Key", "k-"+name)
+	a := m.Do("POST", m.ListingURL(w.listing)+"/grab", `{"waitlist":true}`, "X-Shopper-Id", name, "Idempotency-Key",
+		"k-"+name)
 	w.names = append(w.names, name)
 	if at := positionIn(a); a.Code != "waitlisted" || at != len(w.names) {
 		w.f.T.Fatalf("%s is to be number %d in line: %d %s", name, len(w.names), a.Status, a.Body)
@@ -69,7 +70,8 @@ func (w *lineWatch) look(got func(m *nodetest.Member, name string, o nodetest.Or
 		case a.Code != "waitlisted":
 			w.f.T.Fatalf("%s heard %d %s", name, a.Status, a.Body)
 		case behind != "":
-			w.f.T.Errorf("%s got a unit, and %s, who is ahead of them, was asked later and waits: %s", behind, name, a.Body)
+			w.f.T.Errorf("%s got a unit, and %s, who is ahead of them, was asked later and waits: %s", behind, name,
+				a.Body)
 		default:
 			at := positionIn(a)
 			if at < 1 || at > w.place[name] {
@@ -108,17 +110,21 @@ func TestLineOfThreeNodes(t *testing.T) {
 		}
 		// The next wave's holds end a second later.
 		held := last.PayBy.Add(-payWithin)
-		m.Eventually(func() bool { return time.Since(held) > time.Second }, func() string { return "time stands still" })
+		m.Eventually(func() bool {
+			return time.Since(held) > time.Second
+		}, func() string { return "time stands still" })
 	}
-	w := &lineWatch{f: f, listing: nodetest.Mask, place: map[string]int{}, order: map[string]nodetest.Order{}, over: map[string]nodetest.Reply{}}
+	w := &lineWatch{f: f, listing: nodetest.Mask, place: map[string]int{}, order: map[string]nodetest.Order{},
+		over: map[string]nodetest.Reply{}}
 	for i := range waiting {
 		w.join(fmt.Sprint("waiter", i))
 	}
 
 	pay := func(m *nodetest.Member, name string, o nodetest.Order) {
 		for {
-			a, err := m.Request("POST", m.HTTP+"/v1/payments/callback", fmt.Sprintf(`{"order_no":%q,"payment_id":%q,"amount":%d,"currency":%q}`,
-				o.OrderNo, "p-"+name, o.Amount, o.Currency))
+			a, err := m.Request("POST", m.HTTP+"/v1/payments/callback",
+				fmt.Sprintf(`{"order_no":%q,"payment_id":%q,"amount":%d,"currency":%q}`,
+					o.OrderNo, "p-"+name, o.Amount, o.Currency))
 			if err == nil && a.Status == 200 {
 				return
 			}
@@ -144,7 +150,8 @@ func TestLineOfThreeNodes(t *testing.T) {
 		}
 	}
 	for name, c := range f.Settled() {
-		if name != nodetest.Mask || c.Paid != int64(stock) || c.Held != 0 || c.Available != 0 || c.Shoppers != int64(stock) {
+		if name != nodetest.Mask || c.Paid != int64(stock) || c.Held != 0 || c.Available != 0 ||
+			c.Shoppers != int64(stock) {
 			t.Errorf("%s in the end: %+v", name, c)
 		}
 	}

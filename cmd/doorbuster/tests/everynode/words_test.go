@@ -13,7 +13,8 @@ import (
 func TestOwnWordsOnEveryNode(t *testing.T) {
 	t.Parallel()
 	f := nodetest.OpenFleet(t, "prefer", nodetest.Rooms3...)
-	f.Plan(strings.Replace(nodetest.Masks(1), "    sessions:\n", "    messages: {sold_out: {en: \"None left for now, sorry.\"}}\n    sessions:\n", 1))
+	f.Plan(strings.Replace(nodetest.Masks(1), "    sessions:\n",
+		"    messages: {sold_out: {en: \"None left for now, sorry.\"}}\n    sessions:\n", 1))
 	leader := f.Leader()
 	leader.MustGrant("alice", "a", nodetest.Mask)
 	speaks := func(m *nodetest.Member, want string) {
@@ -27,14 +28,17 @@ func TestOwnWordsOnEveryNode(t *testing.T) {
 		speaks(m, "None left for now, sorry.")
 	}
 	follower := f.Follower()
-	if a := follower.Ops("PUT", "/admin/v1/messages/sale/sold_out", `{"text":{"en":"Try \"again\" later."}}`); a.Status != 200 ||
-		!strings.Contains(a.Body, `{"path":"sales[sale].messages.sold_out.en","before":"None left for now, sorry.","after":"Try \"again\" later."}`) {
+	const change = `{"path":"sales[sale].messages.sold_out.en","before":"None left for now, sorry.",` +
+		`"after":"Try \"again\" later."}`
+	a := follower.Ops("PUT", "/admin/v1/messages/sale/sold_out", `{"text":{"en":"Try \"again\" later."}}`)
+	if a.Status != 200 || !strings.Contains(a.Body, change) {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
 	for _, m := range f.Nodes {
 		speaks(m, `Try \"again\" later.`)
 	}
-	if a := follower.Ops("PUT", "/admin/v1/messages/sale/sold_out", `{"text":{"en":"At {start}."}}`); a.Status != 422 || !strings.Contains(a.Body, "{start} is no placeholder of sold_out") {
+	if a := follower.Ops("PUT", "/admin/v1/messages/sale/sold_out", `{"text":{"en":"At {start}."}}`); a.Status != 422 ||
+		!strings.Contains(a.Body, "{start} is no placeholder of sold_out") {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
 	if c := leader.Counts(nodetest.Mask); c.Held != 1 {

@@ -53,7 +53,8 @@ func TestVictimDiesWithItsParent(t *testing.T) {
 		return err != nil || strings.HasPrefix(state, "Z")
 	}
 	child := 0
-	for until := time.Now().Add(nodetest.Patience); child == 0 && time.Now().Before(until); time.Sleep(time.Millisecond) {
+	for until := time.Now().Add(nodetest.Patience); child == 0 &&
+		time.Now().Before(until); time.Sleep(time.Millisecond) {
 		b, _ := os.ReadFile(filepath.Join(data, "LOCK"))
 		child, _ = strconv.Atoi(strings.TrimSpace(string(b)))
 	}

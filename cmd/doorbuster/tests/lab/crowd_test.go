@@ -14,8 +14,10 @@ func TestCrowd(t *testing.T) {
 	if !testing.Short() {
 		defences = append(defences, "quota", "draw", "rates+ticket+reservation+waitlist")
 	}
-	r, out, _ := measured[bench.ContestReport](t, "crowd", "--defences", strings.Join(defences, ","), "--networks", "rented",
-		"--bots", "200", "--people", "80", "--units", "20", "--requests", "20000", "--people-within", "500ms", "--tries", "2",
+	r, out, _ := measured[bench.ContestReport](t, "crowd", "--defences", strings.Join(defences, ","), "--networks",
+		"rented",
+		"--bots", "200", "--people", "80", "--units", "20", "--requests", "20000", "--people-within", "500ms",
+		"--tries", "2",
 		"--draw-rounds", "1", "--results", "")
 	for _, row := range r.Rows {
 		x := row.Rounds[0]

@@ -17,7 +17,8 @@ func TestFailover(t *testing.T) {
 		kills, ofFollowers = 2, 0
 	}
 	r, out, progress := measured[bench.FailoverReport](t, "failover", "--kills", strconv.Itoa(kills), "--rate", "150",
-		"--connections", "64", "--seed", "12", "--calm-most", "600ms", "--grant-within", "30s", "--snapshot-bytes", "1048576",
+		"--connections", "64", "--seed", "12", "--calm-most", "600ms", "--grant-within", "30s", "--snapshot-bytes",
+		"1048576",
 		"--dir", filepath.Join(t.TempDir(), "nodes"))
 	if len(r.Kills) != kills || r.NextGrant.Count != int64(kills)-ofFollowers || r.AfterFollower.Count != ofFollowers ||
 		r.Orders == 0 || r.Paid == 0 || r.Cancelled == 0 || r.LooksAnswered == 0 ||

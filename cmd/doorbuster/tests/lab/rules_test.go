@@ -10,7 +10,8 @@ import (
 // TestBenchRules measures grabs with every rule on: they are what they are meant to
 // be. How fast is not for a test to say.
 func TestBenchRules(t *testing.T) {
-	args := []string{"bench", "http", "--kinds", "refused,refused-ruled,granted-ruled", "--rounds", "3", "--round-time", "20ms", "--warm-up", "10ms",
+	args := []string{"bench", "http", "--kinds", "refused,refused-ruled,granted-ruled", "--rounds", "3", "--round-time",
+		"20ms", "--warm-up", "10ms",
 		"--connections", "16", "--results", t.TempDir()}
 	status, out, progress := nodetest.Tool(t, "", args...)
 	if status != 0 {

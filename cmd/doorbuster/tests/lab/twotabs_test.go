@@ -10,14 +10,16 @@ import (
 // TestTwoTabs has everybody ask for two listings at once through two of three
 // nodes: all units sell, to a shopper each.
 func TestTwoTabs(t *testing.T) {
-	r, out, progress := measured[bench.TwoTabsReport](t, "twotabs", "--rounds", "2", "--shoppers", "600", "--stock", "250",
+	r, out, progress := measured[bench.TwoTabsReport](t, "twotabs", "--rounds", "2", "--shoppers", "600", "--stock",
+		"250",
 		"--connections", "100", "--seed", "7")
 	for i, x := range r.Rounds {
 		codes := map[string]int64{}
 		for _, o := range x.Outcomes {
 			codes[o.Code] = o.Count
 		}
-		if x.Granted != 500 || codes["granted"] != 500 || codes["granted"]+codes["limit_reached"]+codes["sold_out"] != 1200 {
+		if x.Granted != 500 || codes["granted"] != 500 ||
+			codes["granted"]+codes["limit_reached"]+codes["sold_out"] != 1200 {
 			t.Errorf("round %d: %d units told, %v", i+1, x.Granted, codes)
 		}
 	}

@@ -60,18 +60,23 @@ func mustHaveKept(m *nodetest.Member, sold []nodetest.FoundOrder) {
 	m.T.Helper()
 	for _, want := range sold {
 		var a nodetest.Reply
-		m.Fleet.Eventually(func() bool { a = m.Order(want.Shopper, want.OrderNo); return a.Status == 200 }, m.ID+" does not find order "+want.OrderNo)
+		m.Fleet.Eventually(func() bool {
+			a = m.Order(want.Shopper, want.OrderNo)
+			return a.Status == 200
+		}, m.ID+" does not find order "+want.OrderNo)
 		if a.Order.OrderNo != want.OrderNo || a.Order.State != want.State {
 			m.T.Errorf("%s: %s", m.ID, a.Body)
 		}
 		var own struct{ Orders []nodetest.Order }
 		a = m.Do("GET", m.HTTP+"/v1/orders", "", "X-Shopper-Id", want.Shopper)
-		if err := json.Unmarshal([]byte(a.Body), &own); err != nil || !slices.ContainsFunc(own.Orders, func(o nodetest.Order) bool { return o.OrderNo == want.OrderNo }) {
+		if err := json.Unmarshal([]byte(a.Body), &own); err != nil || !slices.ContainsFunc(own.Orders,
+			func(o nodetest.Order) bool { return o.OrderNo == want.OrderNo }) {
 			m.T.Errorf("%s lists of %s: %s", m.ID, want.Shopper, a.Body)
 		}
 		var found nodetest.FoundOrder
 		a = m.Ops("GET", "/admin/v1/orders/"+want.OrderNo, "")
-		if err := json.Unmarshal([]byte(a.Body), &found); err != nil || found.Shopper != want.Shopper || found.State != want.State {
+		if err := json.Unmarshal([]byte(a.Body), &found); err != nil || found.Shopper != want.Shopper ||
+			found.State != want.State {
 			m.T.Errorf("%s: %d %s", m.ID, a.Status, a.Body)
 		}
 	}
@@ -101,7 +106,8 @@ type savedBackup struct {
 
 func saveBackup(t *testing.T, m *nodetest.Member, file string, more ...string) (s savedBackup) {
 	t.Helper()
-	status, out, errs := nodetest.Tool(t, "", append([]string{"backup", "--out", file, "--admin", m.Admin, "--output", "json"}, more...)...)
+	status, out, errs := nodetest.Tool(t, "", append([]string{"backup", "--out", file, "--admin", m.Admin, "--output",
+		"json"}, more...)...)
 	if err := json.Unmarshal([]byte(out), &s); status != 0 || err != nil {
 		t.Fatalf("status %d: %s%s", status, out, errs)
 	}
@@ -146,7 +152,8 @@ func TestBackupHasSettledOrders(t *testing.T) {
 	g := nodetest.NewFleet(t, "require", "x1:x", "y1:y", "z1:z:witness")
 	for _, m := range g.Nodes {
 		status, out, errs := nodetest.Tool(t, "", "restore", "--from", file, "--dev", "--config", m.Config())
-		if want := fmt.Sprintf("with settled orders (%d) and the trail", len(sold)); status != 0 || !strings.Contains(out, want) {
+		if want := fmt.Sprintf("with settled orders (%d) and the trail", len(sold)); status != 0 ||
+			!strings.Contains(out, want) {
 			t.Fatalf("status %d: %s%s; not %q", status, out, errs, want)
 		}
 	}
@@ -194,13 +201,15 @@ func TestBackupHasSettledOrders(t *testing.T) {
 	if err := os.WriteFile(spoilt, whole, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if status, out, errs := nodetest.Tool(t, "", "restore", "--from", spoilt, "--dev", "--data", nowhere); status != 1 || out != "" || !strings.Contains(errs, "the ledger's part is damaged") {
+	if status, out, errs := nodetest.Tool(t, "", "restore", "--from", spoilt, "--dev", "--data",
+		nowhere); status != 1 || out != "" || !strings.Contains(errs, "the ledger's part is damaged") {
 		t.Errorf("status %d: %s%s", status, out, errs)
 	}
 	if _, err := os.Stat(nowhere); !os.IsNotExist(err) {
 		t.Errorf("a refused backup has left something: %v", err)
 	}
-	if status, out, errs := nodetest.Tool(t, "", "restore", "--from", older, "--dev", "--data", nowhere); status != 0 || !strings.Contains(out, "without settled orders") {
+	if status, out, errs := nodetest.Tool(t, "", "restore", "--from", older, "--dev", "--data", nowhere); status != 0 ||
+		!strings.Contains(out, "without settled orders") {
 		t.Errorf("status %d: %s%s", status, out, errs)
 	}
 }
@@ -233,13 +242,15 @@ func TestBackupOfHalfALedger(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "shop.backup")
 	status, out, errs := nodetest.Tool(t, "", "backup", "--out", file, "--admin", m.Admin)
-	if status != 1 || out != "" || !strings.Contains(errs, "would lack settled orders") || !strings.Contains(errs, "ask another node") {
+	if status != 1 || out != "" || !strings.Contains(errs, "would lack settled orders") ||
+		!strings.Contains(errs, "ask another node") {
 		t.Errorf("status %d: %s%s", status, out, errs)
 	}
 	if left, err := os.ReadDir(filepath.Dir(file)); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
-	if status, out, errs := nodetest.Tool(t, "", "backup", "--state-only", "--out", file, "--admin", m.Admin); status != 0 || !strings.Contains(out, "without settled orders") {
+	if status, out, errs := nodetest.Tool(t, "", "backup", "--state-only", "--out", file, "--admin",
+		m.Admin); status != 0 || !strings.Contains(out, "without settled orders") {
 		t.Errorf("status %d: %s%s", status, out, errs)
 	}
 

@@ -31,10 +31,12 @@ func TestSettledOrdersAreFound(t *testing.T) {
 		}
 		paid = append(paid, o)
 	}
-	if a := leader.Do("POST", "http://"+leader.Admin+"/admin/v1/sessions/day/settle", `{}`, "Content-Type", "application/json"); a.Status != 409 {
+	if a := leader.Do("POST", "http://"+leader.Admin+"/admin/v1/sessions/day/settle", `{}`, "Content-Type",
+		"application/json"); a.Status != 409 {
 		t.Errorf("while it is open: %d %s", a.Status, a.Body)
 	}
-	if a := leader.Do("POST", "http://"+leader.Admin+"/admin/v1/sessions/day/end", `{}`, "Content-Type", "application/json"); a.Status != 200 {
+	if a := leader.Do("POST", "http://"+leader.Admin+"/admin/v1/sessions/day/end", `{}`, "Content-Type",
+		"application/json"); a.Status != 200 {
 		t.Fatal(a.Body)
 	}
 	front.Settle("day")
@@ -43,8 +45,12 @@ func TestSettledOrdersAreFound(t *testing.T) {
 		for i, o := range paid {
 			who := fmt.Sprint("s", i%10)
 			want := []string{"paid", "cancelled"}[i%2]
-			m.Fleet.Eventually(func() bool { a := m.Order(who, o.OrderNo); return a.Status == 200 && a.Order.State == want }, m.ID+" "+when+" does not find order "+o.OrderNo)
-			if a := m.Do("GET", m.HTTP+"/v1/grabs/"+fmt.Sprint("k", i), "", "X-Shopper-Id", who); a.Code != "granted" || a.Order.OrderNo != o.OrderNo {
+			m.Fleet.Eventually(func() bool {
+				a := m.Order(who, o.OrderNo)
+				return a.Status == 200 && a.Order.State == want
+			}, m.ID+" "+when+" does not find order "+o.OrderNo)
+			if a := m.Do("GET", m.HTTP+"/v1/grabs/"+fmt.Sprint("k", i), "", "X-Shopper-Id", who); a.Code != "granted" ||
+				a.Order.OrderNo != o.OrderNo {
 				t.Errorf("%s %s by key: %s", m.ID, when, a.Body)
 			}
 		}
@@ -97,11 +103,13 @@ func TestSettledOrdersAreFound(t *testing.T) {
 		t.Errorf("the payment that was taken, again: %d %s", a.Status, a.Body)
 	}
 	var late nodetest.Order
-	if err := json.Unmarshal([]byte(front.Order("s1", paid[1].OrderNo).Body), &late); err != nil || late.TransactionID == "" {
+	if err := json.Unmarshal([]byte(front.Order("s1", paid[1].OrderNo).Body), &late); err != nil ||
+		late.TransactionID == "" {
 		t.Errorf("%+v: %v", late, err)
 	}
 	for _, m := range f.Nodes {
-		if a := m.Ops("GET", "/admin/v1/refunds", ""); !strings.Contains(a.Body, `"transaction_id":"`+late.TransactionID+`"`) {
+		if a := m.Ops("GET", "/admin/v1/refunds", ""); !strings.Contains(a.Body,
+			`"transaction_id":"`+late.TransactionID+`"`) {
 			t.Errorf("%s tells of a refund for transaction %s: %s", m.ID, late.TransactionID, a.Body)
 		}
 	}
@@ -109,7 +117,8 @@ func TestSettledOrdersAreFound(t *testing.T) {
 	f.Plan(strings.Replace(nodetest.DayPlan("", 10), "id: day", "id: next", 1))
 	next := front.MustGrant("s3", "k-next", "next/sku-1")
 	for _, m := range f.Nodes {
-		if a := m.Pay(next, "p0"); a.Status != 409 || !strings.Contains(a.Body, "The payment p0 came for another order before") {
+		if a := m.Pay(next, "p0"); a.Status != 409 || !strings.Contains(a.Body,
+			"The payment p0 came for another order before") {
 			t.Errorf("%s: a settled order's payment for another: %d %s", m.ID, a.Status, a.Body)
 		}
 	}
@@ -126,7 +135,8 @@ func TestSettledOrdersAreFound(t *testing.T) {
 	if due != 1 {
 		t.Errorf("%d refunds", due)
 	}
-	if a := front.Ops("POST", "/admin/v1/orders/"+paid[0].OrderNo+"/void", `{"note":"too late"}`); a.Status != 409 || !strings.Contains(a.Body, "its session is settled") {
+	if a := front.Ops("POST", "/admin/v1/orders/"+paid[0].OrderNo+"/void", `{"note":"too late"}`); a.Status != 409 ||
+		!strings.Contains(a.Body, "its session is settled") {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
 	if a := front.Order("s1", paid[1].OrderNo); a.Order.State != "refund_due" {
@@ -186,15 +196,19 @@ func TestEventsTail(t *testing.T) {
 	o := m.MustGrant("ann", "k", "day/sku-1")
 	f.AwaitLedgers()
 	status, out, diagnostics := nodetest.Tool(t, "", "events", "tail", "--admin", m.Admin, "--last", "1")
-	if status != 0 || !strings.Contains(out, " hold_placed session=day sku=sku-1 order="+o.OrderNo+" state=held shopper=ann") {
+	if status != 0 || !strings.Contains(out,
+		" hold_placed session=day sku=sku-1 order="+o.OrderNo+" state=held shopper=ann") {
 		t.Errorf("status %d: %s%s", status, out, diagnostics)
 	}
-	status, out, diagnostics = nodetest.Tool(t, "", "events", "tail", "--admin", m.Admin, "--from", "0", "--session", "day", "--json")
-	if lines := strings.Split(strings.TrimSpace(out), "\n"); status != 0 || len(lines) < 2 || !strings.HasPrefix(lines[0], `{"index":`) {
+	status, out, diagnostics = nodetest.Tool(t, "", "events", "tail", "--admin", m.Admin, "--from", "0", "--session",
+		"day", "--json")
+	if lines := strings.Split(strings.TrimSpace(out), "\n"); status != 0 || len(lines) < 2 ||
+		!strings.HasPrefix(lines[0], `{"index":`) {
 		t.Errorf("status %d: %s%s", status, out, diagnostics)
 	}
 	for _, wrong := range [][]string{{"--from", "x"}, {"--last", "0"}, {"--session", "a/b"}} {
-		if status, _, _ := nodetest.Tool(t, "", append([]string{"events", "tail", "--admin", m.Admin}, wrong...)...); status != 2 {
+		args := append([]string{"events", "tail", "--admin", m.Admin}, wrong...)
+		if status, _, _ := nodetest.Tool(t, "", args...); status != 2 {
 			t.Errorf("%v: status %d", wrong, status)
 		}
 	}
@@ -229,7 +243,8 @@ func TestSettledOrdersReachNewcomers(t *testing.T) {
 	}
 	late := f.Add("a2:a")
 	late.Launch()
-	if a := front.Ops("POST", "/admin/v1/cluster/join", fmt.Sprintf(`{"id":"a2","zone":"a","kind":"voter","peer":%q}`, late.Ports[2])); a.Status != 200 {
+	if a := front.Ops("POST", "/admin/v1/cluster/join", fmt.Sprintf(`{"id":"a2","zone":"a","kind":"voter","peer":%q}`,
+		late.Ports[2])); a.Status != 200 {
 		t.Fatal(a.Body)
 	}
 	late.AwaitUp()

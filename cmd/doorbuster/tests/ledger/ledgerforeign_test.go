@@ -82,9 +82,7 @@ func TestLedgerOverAPromotion(t *testing.T) {
 	f.Plan(nodetest.DayPlan("", 1000))
 	a1, a2, b1 := f.Node("a1"), f.Node("a2"), f.Node("b1")
 	if f.Leader() == b1 {
-		if status, out, errs := nodetest.Tool(t, "", "cluster", "transfer", "--to", "a1", "--admin", b1.Admin); status != 0 {
-			t.Fatal(out, errs)
-		}
+		b1.MustRun("cluster", "transfer", "--to", "a1")
 		f.Leader()
 	}
 	tail := nodetest.StartTail(t, "--admin", b1.Admin, "--from", "0", "--follow", "--json")
@@ -103,7 +101,9 @@ func TestLedgerOverAPromotion(t *testing.T) {
 	for i := range 20 {
 		alone.MustGrant(fmt.Sprint("lost", i), "k", "day/sku-1")
 	}
-	f.Eventually(func() bool { return strings.Contains(strings.Join(alone.Told("0"), ""), "lost19") }, "the ledger stays behind")
+	f.Eventually(func() bool {
+		return strings.Contains(strings.Join(alone.Told("0"), ""), "lost19")
+	}, "the ledger stays behind")
 	a1.Kill()
 	a2.Kill()
 	b1.Signal(syscall.SIGCONT)
@@ -122,10 +122,13 @@ func TestLedgerOverAPromotion(t *testing.T) {
 	whole := b1.Told("0")
 	text := strings.Join(whole, "")
 	granted := len(orders) + 1 + strings.Count(text, `"shopper":"sent"`)
-	if holds := strings.Count(text, `"kind":"hold_placed"`); holds != granted || strings.Contains(text, `"lost`) || strings.Contains(text, `"missing"`) {
+	if holds := strings.Count(text, `"kind":"hold_placed"`); holds != granted || strings.Contains(text, `"lost`) ||
+		strings.Contains(text, `"missing"`) {
 		t.Errorf("it tells of %d holds, %d were granted:\n%s", holds, granted, text)
 	}
-	f.Eventually(func() bool { return len(tail.Out.String()) >= len(strings.Join(whole, "")) }, "who follows hears nothing more")
+	f.Eventually(func() bool {
+		return len(tail.Out.String()) >= len(strings.Join(whole, ""))
+	}, "who follows hears nothing more")
 	if tail.Out.String() != strings.Join(whole, "") {
 		t.Errorf("who follows was told\n%s", tail.Out)
 	}

@@ -46,7 +46,8 @@ func TestLedgersDiskFull(t *testing.T) {
 	}
 	for _, m := range f.Nodes {
 		f.Eventually(func() bool {
-			full.MustGrant(nodetest.NewKey(), nodetest.NewKey(), "day/sku-1") // what the ledger has to write; and it goes on
+			full.MustGrant(nodetest.NewKey(), nodetest.NewKey(),
+				"day/sku-1") // what the ledger has to write; and it goes on
 			return ails(m)
 		}, m.ID+" does not say that the ledger of "+full.ID+" can't be written")
 	}

@@ -64,7 +64,8 @@ func mustAgree(f *nodetest.Fleet, m *nodetest.Member, file string, orders int64)
 	var report *reconcile.Report
 	f.Eventually(func() bool {
 		status, told, errs := nodetest.ReconcileHere(f.T, m.Shop, string(text))
-		if told == nil && !strings.Contains(errs, "Another statement is being taken in or reconciled") && !strings.Contains(errs, "(503)") {
+		if told == nil && !strings.Contains(errs, "Another statement is being taken in or reconciled") &&
+			!strings.Contains(errs, "(503)") {
 			f.T.Fatalf("again: status %d, %s", status, errs)
 		}
 		report = told
@@ -73,7 +74,8 @@ func mustAgree(f *nodetest.Fleet, m *nodetest.Member, file string, orders int64)
 	if report.Booked+report.Matched != orders || report.Open != 0 {
 		f.T.Errorf("again: %+v", report)
 	}
-	if status, report, errs := nodetest.ReconcileHere(f.T, m.Shop, string(text)); status != 0 || report.Booked != 0 || report.Matched != orders || report.Totals[0].Theirs != report.Totals[0].Ours {
+	if status, report, errs := nodetest.ReconcileHere(f.T, m.Shop, string(text)); status != 0 || report.Booked != 0 ||
+		report.Matched != orders || report.Totals[0].Theirs != report.Totals[0].Ours {
 		f.T.Errorf("a third time: status %d, %+v %s", status, report, errs)
 	}
 	if c := f.Settled()["day/sku-1"]; c.Paid != orders || c.Held != 0 {
@@ -102,7 +104,8 @@ func TestLeaderKilledWhileReconciling(t *testing.T) {
 			err := w.Command.Wait()
 			said := w.Errs.String()
 			switch {
-			case asked == "follower" && (err == nil || strings.Contains(said, "findings are open")): // a report, after the next leader was there
+			case asked == "follower" && (err == nil || strings.Contains(said,
+				"findings are open")): // a report, after the next leader was there
 			case err == nil:
 				t.Errorf("it says that all is well: %s", w.Out)
 			case !strings.Contains(said, "settled for good") || !strings.Contains(said, "again"):
@@ -126,7 +129,8 @@ func TestInterruptedReconcile(t *testing.T) {
 	}
 	if err := w.Command.Wait(); err == nil && w.Out.String() == "" {
 		t.Error("a run that was left says that all is well")
-	} else if said := w.Errs.String(); err != nil && (!strings.Contains(said, "interrupted") || !strings.Contains(said, "settled for good") || !strings.Contains(said, "again")) {
+	} else if said := w.Errs.String(); err != nil && (!strings.Contains(said, "interrupted") ||
+		!strings.Contains(said, "settled for good") || !strings.Contains(said, "again")) {
 		t.Errorf("it does not say what that means: %s", said)
 	}
 	mustAgree(f, m, file, orders)

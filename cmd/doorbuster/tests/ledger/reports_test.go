@@ -18,7 +18,8 @@ import (
 )
 
 // reportForms are all that can be downloaded of a report.
-var reportForms = []string{"", "?open=true", "?format=csv", "?format=csv&part=totals", "?format=csv&part=days", "?format=csv&part=sessions", "?format=csv&part=listings"}
+var reportForms = []string{"", "?open=true", "?format=csv", "?format=csv&part=totals", "?format=csv&part=days",
+	"?format=csv&part=sessions", "?format=csv&part=listings"}
 
 // reportsPath is where reports are asked for.
 const reportsPath = "/admin/v1/reconciliations"
@@ -68,7 +69,8 @@ func TestReportsOnEveryNode(t *testing.T) {
 	f.Leader()
 	numbers := []string{nodetest.OrderOfShopper(t, ran.Shop, "ann"), nodetest.OrderOfShopper(t, ran.Shop, "bob")}
 	now := time.Now()
-	text := nodetest.StatementHeader + nodetest.StatementRow("p-lost", numbers[0], 100, "payment", now) + nodetest.StatementRow("p-differs", numbers[1], 99, "payment", now)
+	text := nodetest.StatementHeader + nodetest.StatementRow("p-lost", numbers[0], 100, "payment", now) +
+		nodetest.StatementRow("p-differs", numbers[1], 99, "payment", now)
 	for i := range 9_000 { // findings of several pieces
 		text += nodetest.StatementRow(fmt.Sprint("p-unknown-", i), "000000000000000000000000", 5, "payment", now)
 	}
@@ -77,7 +79,8 @@ func TestReportsOnEveryNode(t *testing.T) {
 		t.Fatalf("%+v %s", report, errs)
 	}
 	want := reportBodies(ran, report.ID)
-	if info, err := os.Stat(filepath.Join(ran.Dir, archive.Folder, report.ID+".findings.ndjson")); err != nil || info.Size() <= 2*engine.MaxReportPieceBytes {
+	if info, err := os.Stat(filepath.Join(ran.Dir, archive.Folder, report.ID+".findings.ndjson")); err != nil ||
+		info.Size() <= 2*engine.MaxReportPieceBytes {
 		t.Fatalf("the findings are no more than two pieces: %v, %v", info, err)
 	}
 	same := func(m *nodetest.Member, when string) {
@@ -105,7 +108,8 @@ func TestReportsOnEveryNode(t *testing.T) {
 	}
 	same(other, "at once")
 	listed(other, "at once", away.ID)
-	if a := other.Ops("GET", reportsPath+"/20000101T000000.000Z-0123456789ab", ""); a.Status != 404 || !strings.Contains(a.Body, "not all nodes could be asked: b1 (") {
+	if a := other.Ops("GET", reportsPath+"/20000101T000000.000Z-0123456789ab", ""); a.Status != 404 ||
+		!strings.Contains(a.Body, "not all nodes could be asked: b1 (") {
 		t.Errorf("a report that nobody has: %d %s", a.Status, a.Body)
 	}
 	f.Eventually(func() bool { return hasCopy(other, report.ID) }, "the report is not copied to the other node")

@@ -102,7 +102,8 @@ func TestKilledWhileOrdersLeave(t *testing.T) {
 			func() string { return "the orders of " + session + " do not leave memory" })
 		for j, after := range had() {
 			if after != before[j] {
-				t.Errorf("%s, after %s:\n%s\nbefore the kill\n%s", fmt.Sprint("s", j*units/samples), session, after, before[j])
+				t.Errorf("%s, after %s:\n%s\nbefore the kill\n%s", fmt.Sprint("s", j*units/samples), session, after,
+					before[j])
 			}
 		}
 		if n := strings.Count(before[0], `"order_no"`); n != i+1 {
@@ -130,7 +131,8 @@ func TestRushBesideTheLedger(t *testing.T) {
 	for i := range n {
 		s.SellAndSettle(fmt.Sprint("day", i+1), *settledUnits)
 	}
-	t.Logf("%d orders are settled after %s, the ledger is %s bytes", n**settledUnits, time.Since(began).Round(time.Second), s.Metric("doorbuster_ledger_bytes"))
+	t.Logf("%d orders are settled after %s, the ledger is %s bytes", n**settledUnits,
+		time.Since(began).Round(time.Second), s.Metric("doorbuster_ledger_bytes"))
 
 	stop, looked, lag := make(chan struct{}), make(chan [2][]time.Duration), make(chan float64)
 	go func() {
@@ -187,14 +189,20 @@ func TestRushBesideTheLedger(t *testing.T) {
 		if len(took[i]) == 0 {
 			t.Fatal("nothing was looked up")
 		}
-		t.Logf("%s: %d look-ups, p50 %s, p99 %s", what, len(took[i]), took[i][len(took[i])/2], took[i][len(took[i])*99/100])
+		t.Logf("%s: %d look-ups, p50 %s, p99 %s", what, len(took[i]), took[i][len(took[i])/2],
+			took[i][len(took[i])*99/100])
 	}
-	t.Logf("granted at %d a second: p50 %.2f ms, p99 %.2f ms before, p50 %.2f ms, p99 %.2f ms beside the look-ups", rate,
+	t.Logf("granted at %d a second: p50 %.2f ms, p99 %.2f ms before, p50 %.2f ms, p99 %.2f ms beside the look-ups",
+		rate,
 		alone.Latency.Granted.P50, alone.Latency.Granted.P99, beside.Latency.Granted.P50, beside.Latency.Granted.P99)
 	at := time.Now()
-	s.Eventually(func() bool { return s.Metric("doorbuster_ledger_lag_events") == "0" }, func() string { return "the ledger does not catch up" })
-	t.Logf("the ledger was at most %.2f s behind, and had all %s after the end", behind, time.Since(at).Round(time.Millisecond))
-	for metric, want := range map[string]string{"doorbuster_ledger_gaps": "0", "doorbuster_ledger_rebuilds_total": "0", "doorbuster_ledger_whole": "1"} {
+	s.Eventually(func() bool {
+		return s.Metric("doorbuster_ledger_lag_events") == "0"
+	}, func() string { return "the ledger does not catch up" })
+	t.Logf("the ledger was at most %.2f s behind, and had all %s after the end", behind,
+		time.Since(at).Round(time.Millisecond))
+	for metric, want := range map[string]string{"doorbuster_ledger_gaps": "0", "doorbuster_ledger_rebuilds_total": "0",
+		"doorbuster_ledger_whole": "1"} {
 		if got := s.Metric(metric); got != want {
 			t.Errorf("%s is %s", metric, got)
 		}

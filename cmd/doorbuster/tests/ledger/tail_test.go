@@ -65,7 +65,8 @@ func TestTailOverARestart(t *testing.T) {
 	_, at, _ := strings.Cut(said, "stopped; go on with --from ")
 	grant(other, 90, 93)
 	f.AwaitLedgers()
-	status, out, errs := nodetest.Tool(t, "", "events", "tail", "--admin", other.Admin, "--from", strings.TrimSpace(at), "--json")
+	status, out, errs := nodetest.Tool(t, "", "events", "tail", "--admin", other.Admin, "--from", strings.TrimSpace(at),
+		"--json")
 	if whole := strings.Join(other.Told("0"), ""); status != 0 || told+out != whole {
 		t.Errorf("status %d, from %s at another node: %s%s", status, at, out, errs)
 	}
@@ -88,7 +89,8 @@ func TestTailEndsWithItsKey(t *testing.T) {
 	}
 	stays, goes := write("stays.key", strings.Repeat("a", 40)), write("goes.key", strings.Repeat("b", 40))
 	both := strings.Repeat("a", 40) + "\n" + strings.Repeat("b", 40) + "\n"
-	s := nodetest.Start(t, []string{"serve", "--data", filepath.Join(dir, "data"), "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json",
+	s := nodetest.Start(t, []string{"serve", "--data", filepath.Join(dir, "data"), "--http", "127.0.0.1:0", "--admin",
+		"127.0.0.1:0", "--log-format", "json",
 		"--shopper-key-file", write("shopper.key", strings.Repeat("s", 40)), "--ops-key-file", write("ops.key", both)})
 	s.AwaitServing()
 	token := func(key string) string {
@@ -101,7 +103,8 @@ func TestTailEndsWithItsKey(t *testing.T) {
 	plan := write("plan.yaml", nodetest.DayPlan("", 5))
 	apply := func() {
 		t.Helper()
-		if status, _, errs := nodetest.Tool(t, "", "apply", "-f", plan, "--admin", s.Admin, "--token-file", token(stays)); status != 0 {
+		if status, _, errs := nodetest.Tool(t, "", "apply", "-f", plan, "--admin", s.Admin, "--token-file",
+			token(stays)); status != 0 {
 			t.Fatal(errs)
 		}
 	}
@@ -125,5 +128,7 @@ func TestTailEndsWithItsKey(t *testing.T) {
 	}
 	write("plan.yaml", nodetest.DayPlan("", 6))
 	apply()
-	s.Eventually(func() bool { return strings.Count(reads.Out.String(), "plan_applied") == 2 }, func() string { return "the other one does not read on: " + reads.Errs.String() })
+	s.Eventually(func() bool {
+		return strings.Count(reads.Out.String(), "plan_applied") == 2
+	}, func() string { return "the other one does not read on: " + reads.Errs.String() })
 }

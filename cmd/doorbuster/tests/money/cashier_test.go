@@ -106,19 +106,22 @@ func cashierFiles(t *testing.T) (flags []string, keys *payment.Keys, secrets *pa
 	old, secret := []byte(strings.Repeat("o", 40)), []byte(strings.Repeat("c", 40))
 	for name, text := range map[string][]byte{
 		"pay.pem": private, "old.key": old,
-		"keys.yaml": []byte("- {id: new, file: pay.pem, signs: true}\n- {id: old, file: old.key}\n"), "cashier.key": secret,
+		"keys.yaml":   []byte("- {id: new, file: pay.pem, signs: true}\n- {id: old, file: old.key}\n"),
+		"cashier.key": secret,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if keys, err = payment.NewKeys([]payment.Key{{ID: "new", Text: private, Signs: true}, {ID: "old", Text: old}}); err != nil {
+	ring := []payment.Key{{ID: "new", Text: private, Signs: true}, {ID: "old", Text: old}}
+	if keys, err = payment.NewKeys(ring); err != nil {
 		t.Fatal(err)
 	}
 	if secrets, err = payment.NewSecrets([][]byte{secret}); err != nil {
 		t.Fatal(err)
 	}
-	return []string{"--pay-keys", filepath.Join(dir, "keys.yaml"), "--cashier-key-file", filepath.Join(dir, "cashier.key")}, keys, secrets
+	return []string{"--pay-keys", filepath.Join(dir, "keys.yaml"), "--cashier-key-file", filepath.Join(dir,
+		"cashier.key")}, keys, secrets
 }
 
 // TestPaidThroughTheCashier: a grab's token is money's way to the order, signed on
@@ -151,7 +154,8 @@ func TestPaidThroughTheCashier(t *testing.T) {
 	}
 	l.proc.Eventually(func() bool { return l.books().Calls == 0 }, func() string { return "callbacks wait" })
 	rows, err := csv.NewReader(strings.NewReader(l.proc.Do("GET", l.url()+"/statement?format=csv", "").Body)).ReadAll()
-	if err != nil || len(rows) != 2 || strings.Join(rows[0], ",") != "payment_id,order_no,amount,currency,kind,at,transaction_id" ||
+	if err != nil || len(rows) != 2 || strings.Join(rows[0],
+		",") != "payment_id,order_no,amount,currency,kind,at,transaction_id" ||
 		rows[1][1] != granted.Order.OrderNo || rows[1][2] != "100" || rows[1][4] != "payment" || rows[1][6] != id {
 		t.Errorf("statement %v, %v", rows, err)
 	}
@@ -195,7 +199,9 @@ func TestTokenKeysRotate(t *testing.T) {
 		}
 	}
 	rewrite("- {id: new, file: pay.pem}\n- {id: old, file: old.key, signs: true}\n")
-	s.Eventually(func() bool { return payTokenOf(t, s.Order("ada", order.OrderNo)) != first }, func() string { return "the new key does not sign" })
+	s.Eventually(func() bool {
+		return payTokenOf(t, s.Order("ada", order.OrderNo)) != first
+	}, func() string { return "the new key does not sign" })
 	if said := verify(first); !strings.HasPrefix(said, `{"valid":true`) {
 		t.Errorf("by the key before: %s", said)
 	}
@@ -205,7 +211,9 @@ func TestTokenKeysRotate(t *testing.T) {
 		t.Errorf("after a change that can't be: %s", said)
 	}
 	rewrite("- {id: old, file: old.key, signs: true}\n")
-	s.Eventually(func() bool { return strings.Contains(verify(first), `"why":"key"`) }, func() string { return "a retired key still does: " + verify(first) })
+	s.Eventually(func() bool {
+		return strings.Contains(verify(first), `"why":"key"`)
+	}, func() string { return "a retired key still does: " + verify(first) })
 	if said := verify(payTokenOf(t, s.Order("ada", order.OrderNo))); !strings.HasPrefix(said, `{"valid":true`) {
 		t.Errorf("by the key that signs: %s", said)
 	}
@@ -243,7 +251,8 @@ func TestClosedBeforeTheGrace(t *testing.T) {
 func TestRefundsGetThrough(t *testing.T) {
 	t.Parallel()
 	flags, _, _ := cashierFiles(t)
-	l := newTill(t, "http://127.0.0.1:1", append(flags, "--late", "1", "--fail", "0.3", "--seed", "3", "--repeat", "1", "--delay", "200ms")...)
+	l := newTill(t, "http://127.0.0.1:1", append(flags, "--late", "1", "--fail", "0.3", "--seed", "3", "--repeat", "1",
+		"--delay", "200ms")...)
 	s := nodetest.Open(t, t.TempDir(), append(flags, "--cashier-url", "http://127.0.0.1:1")...)
 	l.args[6] = s.HTTP
 	l.start()
@@ -284,7 +293,10 @@ func TestRefundsGetThrough(t *testing.T) {
 		}
 		return paid, back, made
 	}
-	s.Eventually(func() bool { paid, back, made := verdicts(); return paid+back+made == n }, func() string { return "not every payment has a verdict" })
+	s.Eventually(func() bool {
+		paid, back, made := verdicts()
+		return paid+back+made == n
+	}, func() string { return "not every payment has a verdict" })
 	paid, back, _ := verdicts()
 	if paid != n/2 || back != n/2 {
 		t.Fatalf("%d paid, %d to go back, before the cashier could be asked", paid, back)
@@ -294,7 +306,8 @@ func TestRefundsGetThrough(t *testing.T) {
 	s.Eventually(func() bool { _, _, made := verdicts(); return made == back }, func() string {
 		return fmt.Sprintf("not all is paid back; the cashier has %+v; the shop says %s", l.books(), s.Logs)
 	})
-	if sum := l.books(); sum.Payments != n || sum.Refunds != int64(back) || sum.PaidBack["CNY"] != int64(100*back) || sum.Late != n {
+	if sum := l.books(); sum.Payments != n || sum.Refunds != int64(back) || sum.PaidBack["CNY"] != int64(100*back) ||
+		sum.Late != n {
 		t.Errorf("%d went back by the shop's books; the cashier's: %+v", back, sum)
 	}
 }
@@ -308,13 +321,16 @@ func TestBadCallbacksOnThreeNodes(t *testing.T) {
 	f.Open()
 	f.Plan(nodetest.Masks(4, "limit_per_shopper: 0"))
 	node := f.Follower()
-	ann, bob, cai := node.MustGrant("ann", "", nodetest.Mask), node.MustGrant("bob", "", nodetest.Mask), node.MustGrant("cai", "", nodetest.Mask)
+	ann, bob, cai := node.MustGrant("ann", "", nodetest.Mask), node.MustGrant("bob", "", nodetest.Mask),
+		node.MustGrant("cai", "", nodetest.Mask)
 	if a := node.CancelOrder("cai", cai.OrderNo); a.Status != 200 {
 		t.Fatal(a.Body)
 	}
-	callback := func(m *nodetest.Member, by *payment.Secrets, at time.Time, o nodetest.Order, id string, more string) nodetest.Reply {
+	callback := func(m *nodetest.Member, by *payment.Secrets, at time.Time, o nodetest.Order, id string,
+		more string) nodetest.Reply {
 		t.Helper()
-		body := fmt.Sprintf(`{"payment_id":%q,"order_no":%q,"amount":%d,"currency":%q%s}`, id, o.OrderNo, o.Amount, o.Currency, more)
+		body := fmt.Sprintf(`{"payment_id":%q,"order_no":%q,"amount":%d,"currency":%q%s}`, id, o.OrderNo, o.Amount,
+			o.Currency, more)
 		r, err := http.NewRequest("POST", m.HTTP+"/v1/payments/callback", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -351,16 +367,26 @@ func TestBadCallbacksOnThreeNodes(t *testing.T) {
 		status int
 		slug   string
 	}{
-		"unsigned":                 {callback(node, nil, now, ann, "p", ""), 401, "unsigned"},
-		"by another":               {callback(node, other, now, ann, "p", ""), 401, "signature"},
-		"old":                      {callback(node, secrets, now.Add(-time.Hour), ann, "p", ""), 401, "stale"},
-		"too little":               {callback(node, secrets, now, with(func(o *nodetest.Order) { o.Amount-- }), "p", ""), 422, "amount"},
-		"another currency":         {callback(node, secrets, now, with(func(o *nodetest.Order) { o.Currency = "EUR" }), "p", ""), 422, "currency"},
-		"no such order":            {callback(node, secrets, now, with(func(o *nodetest.Order) { o.OrderNo = "nobody" }), "p", ""), 404, "not-found"},
-		"a token of another":       {callback(node, secrets, now, ann, "p", fmt.Sprintf(`,"token":%q`, bobs)), 422, "pay-token"},
-		"paid at no time at all":   {callback(node, secrets, now, ann, "p", `,"paid_at":"soon"`), 400, "malformed"},
-		"paid in the far future":   {callback(node, secrets, now, ann, "p", `,"paid_at":"2999-01-01T00:00:00Z"`), 400, "malformed"},
-		"paid with negative money": {callback(node, secrets, now, with(func(o *nodetest.Order) { o.Amount = -100 }), "p", ""), 400, "malformed"},
+		"unsigned":   {callback(node, nil, now, ann, "p", ""), 401, "unsigned"},
+		"by another": {callback(node, other, now, ann, "p", ""), 401, "signature"},
+		"old":        {callback(node, secrets, now.Add(-time.Hour), ann, "p", ""), 401, "stale"},
+		"too little": {callback(node, secrets, now, with(func(o *nodetest.Order) {
+			o.Amount--
+		}), "p", ""), 422, "amount"},
+		"another currency": {callback(node, secrets, now, with(func(o *nodetest.Order) {
+			o.Currency = "EUR"
+		}), "p", ""), 422, "currency"},
+		"no such order": {callback(node, secrets, now, with(func(o *nodetest.Order) {
+			o.OrderNo = "nobody"
+		}), "p", ""), 404, "not-found"},
+		"a token of another": {callback(node, secrets, now, ann, "p", fmt.Sprintf(`,"token":%q`, bobs)), 422,
+			"pay-token"},
+		"paid at no time at all": {callback(node, secrets, now, ann, "p", `,"paid_at":"soon"`), 400, "malformed"},
+		"paid in the far future": {callback(node, secrets, now, ann, "p", `,"paid_at":"2999-01-01T00:00:00Z"`), 400,
+			"malformed"},
+		"paid with negative money": {callback(node, secrets, now, with(func(o *nodetest.Order) {
+			o.Amount = -100
+		}), "p", ""), 400, "malformed"},
 	} {
 		if c.a.Status != c.status || !strings.HasSuffix(c.a.Type, ":"+c.slug) {
 			t.Errorf("%s: %d %s; want %d %s", name, c.a.Status, c.a.Body, c.status, c.slug)
@@ -371,7 +397,10 @@ func TestBadCallbacksOnThreeNodes(t *testing.T) {
 	}
 	// The same one on all nodes, many times at once: one of them counts.
 	paid := 0
-	for _, a := range nodetest.Crowd(12, func(i int) nodetest.Reply { return callback(f.Nodes[i%3], secrets, now, ann, "p", "") }) {
+	for _, a := range nodetest.Crowd(12, func(i int) nodetest.Reply {
+		return callback(f.Nodes[i%3], secrets, now, ann,
+			"p", "")
+	}) {
 		switch {
 		case a.Status != 200 || a.Order.State != "paid":
 			t.Errorf("%d %s", a.Status, a.Body)
@@ -392,7 +421,8 @@ func TestBadCallbacksOnThreeNodes(t *testing.T) {
 		if m == f.Nodes[0] {
 			want = "refund_due"
 		}
-		if a := callback(m, secrets, now, cai, "p-cai", ""); a.Status != 200 || !strings.HasPrefix(a.Body, `{"outcome":"`+want+`"`) || a.Order.State != "refund_due" {
+		if a := callback(m, secrets, now, cai, "p-cai", ""); a.Status != 200 ||
+			!strings.HasPrefix(a.Body, `{"outcome":"`+want+`"`) || a.Order.State != "refund_due" {
 			t.Errorf("a cancelled order: %d %s; not %s", a.Status, a.Body, want)
 		}
 	}

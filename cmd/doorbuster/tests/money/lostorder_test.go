@@ -17,7 +17,8 @@ import (
 // signedCallback is the cashier's word of a payment.
 func signedCallback(s *nodetest.Shop, by *payment.Secrets, o nodetest.Order, id, more string) nodetest.Reply {
 	s.T.Helper()
-	body := fmt.Sprintf(`{"payment_id":%q,"order_no":%q,"amount":%d,"currency":%q%s}`, id, o.OrderNo, o.Amount, o.Currency, more)
+	body := fmt.Sprintf(`{"payment_id":%q,"order_no":%q,"amount":%d,"currency":%q%s}`, id, o.OrderNo, o.Amount,
+		o.Currency, more)
 	r, err := http.NewRequest("POST", s.HTTP+"/v1/payments/callback", nil)
 	if err != nil {
 		s.T.Fatal(err)
@@ -55,9 +56,7 @@ func TestMoneyOfALostOrderGoesBack(t *testing.T) {
 	s.Apply(nodetest.Masks(9, "limit_per_shopper: 1"))
 	s.MustGrant("before", "k", nodetest.Mask)
 	file := filepath.Join(t.TempDir(), "backup")
-	if status, out, errs := nodetest.Tool(t, "", "backup", "--out", file, "--admin", s.Admin); status != 0 {
-		t.Fatal(out, errs)
-	}
+	s.MustRun("backup", "--out", file)
 	lost := s.MustGrant("ann", "k", nodetest.Mask)
 	token := payTokenOf(t, s.Order("ann", lost.OrderNo))
 	if err := s.Child.Process.Kill(); err != nil {
@@ -78,12 +77,16 @@ func TestMoneyOfALostOrderGoesBack(t *testing.T) {
 
 	// Service people can tell a lost number from one that never was.
 	made := next.OrderNo[:23] + string("01"[strings.IndexByte("10", next.OrderNo[23])&1])
-	for no, want := range map[string]string{lost.OrderNo: `"lost":{"session":"day","place":2,"life":"` + lost.OrderNo[16:] + `"`, strings.ToLower(lost.OrderNo): `"place":2`, next.OrderNo: `"orders":[{`, made: `{"orders":[]}`} {
-		if a := s.Ops("GET", "/admin/v1/orders?order_no="+no, ""); a.Status != 200 || !strings.Contains(a.Body, want) || strings.Contains(a.Body, "lost") != strings.Contains(want, "place") {
+	for no, want := range map[string]string{lost.OrderNo: `"lost":{"session":"day","place":2,"life":"` +
+		lost.OrderNo[16:] + `"`, strings.ToLower(lost.OrderNo): `"place":2`, next.OrderNo: `"orders":[{`,
+		made: `{"orders":[]}`} {
+		if a := s.Ops("GET", "/admin/v1/orders?order_no="+no, ""); a.Status != 200 || !strings.Contains(a.Body, want) ||
+			strings.Contains(a.Body, "lost") != strings.Contains(want, "place") {
 			t.Errorf("%s: %d %s, want %s", no, a.Status, a.Body, want)
 		}
 	}
-	if a := s.Ops("GET", "/admin/v1/orders/"+lost.OrderNo, ""); a.Status != 404 || !strings.Contains(a.Body, "order 2 of session day, and lost the order in a recovery") {
+	if a := s.Ops("GET", "/admin/v1/orders/"+lost.OrderNo, ""); a.Status != 404 ||
+		!strings.Contains(a.Body, "order 2 of session day, and lost the order in a recovery") {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
 	if a := s.Order("ann", lost.OrderNo); a.Status != 404 || strings.Contains(a.Body, "recovery") {
@@ -91,14 +94,18 @@ func TestMoneyOfALostOrderGoesBack(t *testing.T) {
 	}
 
 	withToken := fmt.Sprintf(`,"token":%q`, token)
-	want := []dueRefund{{lost.OrderNo, "p-ann", 100, "no_order"}, {lost.OrderNo, "p-again", 100, "no_order"}, {next.OrderNo, "p-other", 100, "no_order"}}
-	for _, c := range []struct{ id, outcome, more string }{{"p-ann", "refund_due", withToken}, {"p-ann", "unchanged", withToken}, {"p-again", "refund_due", ""}} {
-		if a := signedCallback(s, secrets, lost, c.id, c.more); a.Status != 200 || !strings.HasPrefix(a.Body, `{"outcome":"`+c.outcome+`"`) || a.Order.OrderNo != "" {
+	want := []dueRefund{{lost.OrderNo, "p-ann", 100, "no_order"}, {lost.OrderNo, "p-again", 100, "no_order"},
+		{next.OrderNo, "p-other", 100, "no_order"}}
+	for _, c := range []struct{ id, outcome, more string }{{"p-ann", "refund_due", withToken}, {"p-ann", "unchanged",
+		withToken}, {"p-again", "refund_due", ""}} {
+		if a := signedCallback(s, secrets, lost, c.id, c.more); a.Status != 200 ||
+			!strings.HasPrefix(a.Body, `{"outcome":"`+c.outcome+`"`) || a.Order.OrderNo != "" {
 			t.Errorf("%s for the lost order: %d %s; want %s and no order", c.id, a.Status, a.Body, c.outcome)
 		}
 	}
 	// Money of another transaction is not bob's, though it names bob's order.
-	if a := signedCallback(s, secrets, next, "p-other", `,"transaction_id":"018f3f2e-6c1a-4b62-9d4e-010203040506"`); a.Status != 200 || !strings.HasPrefix(a.Body, `{"outcome":"refund_due"`) || a.Order.OrderNo != "" {
+	a := signedCallback(s, secrets, next, "p-other", `,"transaction_id":"018f3f2e-6c1a-4b62-9d4e-010203040506"`)
+	if a.Status != 200 || !strings.HasPrefix(a.Body, `{"outcome":"refund_due"`) || a.Order.OrderNo != "" {
 		t.Errorf("another transaction: %d %s", a.Status, a.Body)
 	}
 	if a := s.Order("bob", next.OrderNo); a.Order.State != "held" {
@@ -113,7 +120,8 @@ func TestMoneyOfALostOrderGoesBack(t *testing.T) {
 	if line, _ := s.Logs.Find("ALARM: money came for no order"); line == "" {
 		t.Error("no alarm")
 	}
-	if a := signedCallback(s, secrets, next, "p-bob", fmt.Sprintf(`,"transaction_id":%q`, next.TransactionID)); a.Status != 200 || a.Order.State != "paid" {
+	a = signedCallback(s, secrets, next, "p-bob", fmt.Sprintf(`,"transaction_id":%q`, next.TransactionID))
+	if a.Status != 200 || a.Order.State != "paid" {
 		t.Errorf("bob pays: %d %s", a.Status, a.Body)
 	}
 }

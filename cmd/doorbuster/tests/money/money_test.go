@@ -42,7 +42,8 @@ func (m *moneyTest) ask(d *rand.Rand, method, path, body string, header ...strin
 	defer func() { <-m.busy }()
 	for {
 		n := m.f.Nodes[d.IntN(len(m.f.Nodes))]
-		if a, err := m.wire.Request(method, n.HTTP+path, body, header...); err == nil && a.Status < 500 && a.Status != 202 {
+		if a, err := m.wire.Request(method, n.HTTP+path, body, header...); err == nil && a.Status < 500 &&
+			a.Status != 202 {
 			return a
 		}
 		if m.t.Failed() || m.t.Context().Err() != nil {
@@ -80,7 +81,8 @@ func (m *moneyTest) buy(b *payer, until time.Time) {
 	m.busy <- struct{}{}
 	defer func() { <-m.busy }()
 	for {
-		a, err := m.wire.Request("POST", m.l.url()+"/pay", fmt.Sprintf(`{"token":%q,"payment_id":"pay-%s"}`, token, b.id))
+		a, err := m.wire.Request("POST", m.l.url()+"/pay", fmt.Sprintf(`{"token":%q,"payment_id":"pay-%s"}`, token,
+			b.id))
 		switch {
 		case err == nil && (a.Status == 200 || a.Status == 409):
 			return
@@ -126,7 +128,8 @@ func (m *moneyTest) statement() (rows []cashier.Row) {
 		if err := errors.Join(err1, err2); err != nil {
 			m.t.Fatal(err)
 		}
-		rows = append(rows, cashier.Row{PaymentID: line[0], OrderNo: line[1], Amount: amount, Currency: line[3], Kind: line[4], At: at, Transaction: line[6]})
+		rows = append(rows, cashier.Row{PaymentID: line[0], OrderNo: line[1], Amount: amount, Currency: line[3],
+			Kind: line[4], At: at, Transaction: line[6]})
 	}
 	return rows
 }
@@ -171,7 +174,8 @@ func (m *moneyTest) orders(node *nodetest.Member) (all map[string]paidOrder) {
 func TestMoneyAgrees(t *testing.T) {
 	flags, _, _ := cashierFiles(t)
 	f := nodetest.NewFleet(t, "prefer", nodetest.Rooms3...)
-	l := newTill(t, "-", append(flags, "--delay", "2s", "--repeat", "0.3", "--drop", "0.15", "--reorder", "0.3", "--late", "0.8", "--fail", "0.2", "--seed", "5")...)
+	l := newTill(t, "-", append(flags, "--delay", "2s", "--repeat", "0.3", "--drop", "0.15", "--reorder", "0.3",
+		"--late", "0.8", "--fail", "0.2", "--seed", "5")...)
 	f.Extra = fmt.Sprintf("cashier: {url: %q, key_file: %q}\npay_keys: %q\n", l.url(), flags[3], flags[1])
 	var doors []string
 	for _, m := range f.Nodes {
@@ -250,13 +254,16 @@ func TestMoneyAgrees(t *testing.T) {
 	if c := f.Leader().Counts(nodetest.Mask); c.Paid != int64(paid) || paid > stock {
 		t.Errorf("%d orders are paid; the listing says %+v", paid, c)
 	}
-	if sum.Payments != int64(paid+refunded) || sum.Taken["CNY"] != int64(100*(paid+refunded)) || sum.Refunds != int64(refunded) || sum.PaidBack["CNY"] != int64(100*refunded) {
+	if sum.Payments != int64(paid+refunded) || sum.Taken["CNY"] != int64(100*(paid+refunded)) ||
+		sum.Refunds != int64(refunded) || sum.PaidBack["CNY"] != int64(100*refunded) {
 		t.Errorf("%d paid, %d paid back; the cashier's books say %+v", paid, refunded, sum)
 	}
 	if kills == 0 || lost == 0 || refunded == 0 || sum.Asked == sum.Refunds {
-		t.Errorf("nothing went wrong: %d kills, %d callbacks lost, %d refunds asked for %d times", kills, lost, refunded, sum.Asked)
+		t.Errorf("nothing went wrong: %d kills, %d callbacks lost, %d refunds asked for %d times", kills, lost,
+			refunded, sum.Asked)
 	}
-	t.Logf("%d paid, %d of the cashier's %d payments late, %d paid back, asked for %d times; %d leaders killed, %d payments found in the statement alone, %d late tokens refused",
+	t.Logf("%d paid, %d of the cashier's %d payments late, %d paid back, asked for %d times; "+
+		"%d leaders killed, %d payments found in the statement alone, %d late tokens refused",
 		paid, sum.Late, sum.Payments, sum.Refunds, sum.Asked, kills, lost, m.refused.Load())
 }
 
@@ -274,7 +281,8 @@ func (m *moneyTest) agree(node *nodetest.Member, rows []cashier.Row) (paid, refu
 			m.t.Errorf("order %s has two rows of %s", r.OrderNo, r.Kind)
 		}
 		of[r.OrderNo] = r
-		if o := orders[r.OrderNo]; o.PaymentID != r.PaymentID || o.Amount != r.Amount || o.Currency != r.Currency || r.Kind == "payment" && o.Transaction != r.Transaction {
+		if o := orders[r.OrderNo]; o.PaymentID != r.PaymentID || o.Amount != r.Amount || o.Currency != r.Currency ||
+			r.Kind == "payment" && o.Transaction != r.Transaction {
 			m.t.Errorf("node %s: the cashier has %+v; the shop %+v", node.ID, r, o)
 		}
 	}
@@ -285,12 +293,14 @@ func (m *moneyTest) agree(node *nodetest.Member, rows []cashier.Row) (paid, refu
 		case "paid":
 			paid++
 			if !taken || back {
-				m.t.Errorf("node %s: %+v is paid; the cashier took money: %v, paid it back: %v", node.ID, o, taken, back)
+				m.t.Errorf("node %s: %+v is paid; the cashier took money: %v, paid it back: %v", node.ID, o, taken,
+					back)
 			}
 		case "refunded":
 			refunded++
 			if !taken || !back {
-				m.t.Errorf("node %s: %+v is refunded; the cashier took money: %v, paid it back: %v", node.ID, o, taken, back)
+				m.t.Errorf("node %s: %+v is refunded; the cashier took money: %v, paid it back: %v", node.ID, o, taken,
+					back)
 			}
 		default:
 			if taken || back {

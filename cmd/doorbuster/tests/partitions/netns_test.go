@@ -134,8 +134,10 @@ func newLand(t *testing.T, names ...string) *land {
 		l.hosts[name], l.addrs[name] = host, addr
 		l.router.ip(t,
 			fmt.Sprintf("link add %s type veth peer name eth0 netns /proc/%d/fd/%d", name, os.Getpid(), host.file.Fd()),
-			"addr add 10.77.0.1/32 dev "+name, "link set "+name+" up", fmt.Sprintf("route add %s/32 dev %s", addr, name))
-		host.ip(t, "link set lo up", "addr add "+addr+"/32 dev eth0", "link set eth0 up", "route add default via 10.77.0.1 dev eth0 onlink")
+			"addr add 10.77.0.1/32 dev "+name, "link set "+name+" up", fmt.Sprintf("route add %s/32 dev %s", addr,
+				name))
+		host.ip(t, "link set lo up", "addr add "+addr+"/32 dev eth0", "link set eth0 up",
+			"route add default via 10.77.0.1 dev eth0 onlink")
 	}
 	return l
 }
@@ -144,7 +146,8 @@ func newLand(t *testing.T, names ...string) *land {
 // "b", say. The other way stays as it is.
 func (l *land) lose(from, to string) {
 	l.t.Helper()
-	l.router.ip(l.t, fmt.Sprintf("rule add from %s to %s prio %d blackhole", l.prefix(from), l.prefix(to), firstCut+l.cuts))
+	l.router.ip(l.t, fmt.Sprintf("rule add from %s to %s prio %d blackhole", l.prefix(from), l.prefix(to),
+		firstCut+l.cuts))
 	l.cuts++
 }
 
@@ -176,7 +179,8 @@ func (l *land) heal() {
 
 // client is a way to make requests from a host, as whoever X-Shopper-Id says.
 func (l *land) client(from string, patience time.Duration) *http.Client {
-	return &http.Client{Timeout: patience, Transport: &badge{&http.Transport{DialContext: l.hosts[from].dial, MaxIdleConnsPerHost: 4}}}
+	return &http.Client{Timeout: patience, Transport: &badge{&http.Transport{DialContext: l.hosts[from].dial,
+		MaxIdleConnsPerHost: 4}}}
 }
 
 // badge adds the tokens that --dev would do without: of the shopper that is named,
@@ -208,7 +212,8 @@ func mint(kind auth.Audience, id string, role auth.Role) (string, error) {
 
 // testKeys are the secrets of the cluster's tokens.
 func testKeys() map[string][]byte {
-	return map[string][]byte{"shopper": []byte(strings.Repeat("shopper ", 6)), "ops": []byte(strings.Repeat("operator", 6))}
+	return map[string][]byte{"shopper": []byte(strings.Repeat("shopper ", 6)), "ops": []byte(strings.Repeat("operator",
+		6))}
 }
 
 // country is a cluster on hosts of its own, as in production: with certificates
@@ -223,14 +228,16 @@ type country struct {
 // openCountry starts nodes such as "a1" in room a, and waits until they serve.
 func openCountry(t *testing.T, l *land, zoneAck string, ids ...string) *country {
 	t.Helper()
-	c := &country{Fleet: &nodetest.Fleet{T: t, Dir: t.TempDir(), ZoneAck: zoneAck, Stall: nodetest.Patience}, land: l, t: t}
+	c := &country{Fleet: &nodetest.Fleet{T: t, Dir: t.TempDir(), ZoneAck: zoneAck, Stall: nodetest.Patience}, land: l,
+		t: t}
 	var hosts []string // of nodes that join later, too
 	for name := range l.hosts {
 		if name[1] != '0' {
 			hosts = append(hosts, name)
 		}
 	}
-	if status, out, errs := nodetest.Tool(t, "", append([]string{"cluster", "certs", "--dir", c.Dir, "--cluster", "shop"}, hosts...)...); status != 0 {
+	if status, out, errs := nodetest.Tool(t, "", append([]string{"cluster", "certs", "--dir", c.Dir, "--cluster",
+		"shop"}, hosts...)...); status != 0 {
 		t.Fatal(out, errs)
 	}
 	for name, secret := range testKeys() {
@@ -248,7 +255,8 @@ func openCountry(t *testing.T, l *land, zoneAck string, ids ...string) *country 
 	t.Cleanup(func() {
 		for _, m := range c.Nodes {
 			if t.Failed() && m.Logs != nil {
-				t.Logf("%s, at %s, said:\n%s", m.ID, time.Now().UTC().Format(time.RFC3339Nano), nodetest.TailOf(m.Logs.String(), 8000))
+				t.Logf("%s, at %s, said:\n%s", m.ID, time.Now().UTC().Format(time.RFC3339Nano),
+					nodetest.TailOf(m.Logs.String(), 8000))
 			}
 		}
 	})
@@ -264,8 +272,10 @@ func openCountry(t *testing.T, l *land, zoneAck string, ids ...string) *country 
 // place configures a node on the host of its name.
 func (c *country) place(id string) *nodetest.Member {
 	addr := c.addrs[id]
-	m := &nodetest.Member{Fleet: c.Fleet, ID: id, Zone: id[:1], Kind: "voter", Ports: [3]string{addr + ":8080", addr + ":8081", addr + ":8082"}}
-	m.Shop = &nodetest.Shop{T: c.t, Dir: filepath.Join(c.Dir, id), Admin: m.Ports[1], HTTP: "http://" + m.Ports[0], Through: c.client(id, nodetest.Patience)}
+	m := &nodetest.Member{Fleet: c.Fleet, ID: id, Zone: id[:1], Kind: "voter", Ports: [3]string{addr + ":8080",
+		addr + ":8081", addr + ":8082"}}
+	m.Shop = &nodetest.Shop{T: c.t, Dir: filepath.Join(c.Dir, id), Admin: m.Ports[1], HTTP: "http://" + m.Ports[0],
+		Through: c.client(id, nodetest.Patience)}
 	c.Nodes = append(c.Nodes, m)
 	return m
 }
@@ -280,7 +290,8 @@ func (c *country) launch(m *nodetest.Member) {
 	}
 	file := func(name string) string { return filepath.Join(c.Dir, name) }
 	text = append([]byte(fmt.Sprintf("shopper_key_file: %s\nops_key_file: %s\n", file("shopper.key"), file("ops.key"))),
-		strings.Replace(string(text), "cluster:\n", fmt.Sprintf("cluster:\n  ca: %s\n  cert: %s\n  key: %s\n", file("ca.crt"), file(m.ID+".crt"), file(m.ID+".key")), 1)...)
+		strings.Replace(string(text), "cluster:\n", fmt.Sprintf("cluster:\n  ca: %s\n  cert: %s\n  key: %s\n",
+			file("ca.crt"), file(m.ID+".crt"), file(m.ID+".key")), 1)...)
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		c.t.Fatal(err)
 	}

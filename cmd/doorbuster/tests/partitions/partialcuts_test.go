@@ -35,7 +35,8 @@ func partialCutsOf(all bool) (cuts []partialCut) {
 	for _, pair := range [][2]string{{"a1", "b1"}, {"a2", "b1"}, {"a1", "a2"}} {
 		for _, leader := range []string{"a1", "a2", "b1"} {
 			for _, ways := range []string{"both", "to", "from"} {
-				if all || ways == "both" && pair != [2]string{"a2", "b1"} || leader == "a1" && pair == [2]string{"a1", "b1"} {
+				if all || ways == "both" && pair != [2]string{"a2", "b1"} || leader == "a1" &&
+					pair == [2]string{"a1", "b1"} {
 					cuts = append(cuts, partialCut{pair[0], pair[1], leader, ways})
 				}
 			}
@@ -132,7 +133,8 @@ func TestAllNodesReplaced(t *testing.T) {
 	for round := range partitionTimes(1) {
 		t.Run(fmt.Sprint(round+1), func(t *testing.T) {
 			t.Parallel()
-			allNodesReplaced(t, newLand(t, "a1", "a2", "a3", "a4", "b1", "b2", "a0", "b0"), []string{"require", "prefer"}[round%2])
+			allNodesReplaced(t, newLand(t, "a1", "a2", "a3", "a4", "b1", "b2", "a0", "b0"), []string{"require",
+				"prefer"}[round%2])
 		})
 	}
 }
@@ -151,7 +153,8 @@ func allNodesReplaced(t *testing.T, l *land, zoneAck string) {
 		old, next := c.Node(pair[0]), c.place(pair[1])
 		c.launch(next)
 		through := doors[len(doors)-1] // whoever that is, it tells what came of it
-		c.mustTool(through, next.ID+" of zone", "cluster", "join", "--id", next.ID, "--zone", next.Zone, "--peer", next.Ports[2])
+		c.mustTool(through, next.ID+" of zone", "cluster", "join", "--id", next.ID, "--zone", next.Zone, "--peer",
+			next.Ports[2])
 		next.AwaitUp()
 		c.Eventually(func() bool {
 			s, ok := next.Status()
@@ -170,7 +173,8 @@ func allNodesReplaced(t *testing.T, l *land, zoneAck string) {
 				c.lead(next.ID)
 			}
 			status, said := c.tool(old, "cluster", "remove", "--node", old.ID)
-			if status != 0 && !strings.Contains(said, "leads") || status == 0 && !strings.Contains(said, "is out of the cluster") {
+			if status != 0 && !strings.Contains(said, "leads") || status == 0 &&
+				!strings.Contains(said, "is out of the cluster") {
 				c.t.Fatalf("%s is not removed: status %d: %s", old.ID, status, said)
 			}
 			return status == 0

@@ -102,7 +102,8 @@ func (x *traffic) recount(stock int64) {
 		found := m.Orders()
 		for no, f := range found {
 			if orders[no] == nil && !unsure[f.Shopper] {
-				t.Errorf("node %s has order %s (%s) for %s of %s, who was told of none: %v", m.ID, no, f.State, f.Shopper,
+				t.Errorf("node %s has order %s (%s) for %s of %s, who was told of none: %v", m.ID, no, f.State,
+					f.Shopper,
 					f.SKU, x.history.of(f.Shopper))
 			}
 		}
@@ -173,7 +174,9 @@ func partitions(t *testing.T, l *land, zoneAck string) {
 		{"room b is not heard by room a", true, func(string) { c.lose("b", "a") }, zoneAck == "prefer"},
 		{"room a is not heard by room b", true, func(string) { c.lose("a", "b") }, zoneAck == "prefer"},
 		{"the leader and a follower are cut from each other", true, func(leader string) { c.cut(leader, "b1") }, true},
-		{"the followers are cut from each other", true, func(leader string) { c.cut(map[string]string{"a1": "a2", "a2": "a1"}[leader], "b1") }, true},
+		{"the followers are cut from each other", true, func(leader string) {
+			c.cut(map[string]string{"a1": "a2", "a2": "a1"}[leader], "b1")
+		}, true},
 	} {
 		leader := c.Leader()
 		if p.roomA && leader.ID == "b1" {
@@ -191,7 +194,8 @@ func partitions(t *testing.T, l *land, zoneAck string) {
 		c.heal()
 		c.Leader()
 		x.goOn(3, "after "+p.name)
-		t.Logf("%s (%s): %s; healed %s", p.name, leader.ID, x.history.between(at, healed), (x.history.now() - healed).Round(time.Millisecond))
+		t.Logf("%s (%s): %s; healed %s", p.name, leader.ID, x.history.between(at, healed),
+			(x.history.now() - healed).Round(time.Millisecond))
 	}
 	x.stop()
 	x.judge(stock)
@@ -245,7 +249,8 @@ func (c *country) takeOver() {
 // turnedAway expects a node to end by itself, because the others went on without it.
 func (c *country) turnedAway(m *nodetest.Member) {
 	c.t.Helper()
-	if status := m.Wait(); status != 1 || !strings.Contains(m.Logs.String(), "generation 2") || !strings.Contains(m.Logs.String(), "cluster join") {
+	if status := m.Wait(); status != 1 || !strings.Contains(m.Logs.String(), "generation 2") ||
+		!strings.Contains(m.Logs.String(), "cluster join") {
 		c.t.Errorf("%s of the old generation: %d\n%s", m.ID, status, nodetest.TailOf(m.Logs.String(), 2000))
 	}
 	m.Up = false
@@ -347,7 +352,8 @@ func roomLost(t *testing.T, l *land, round int) {
 	c.takeOver()
 	x.goOn(10, "in the other room")
 	x.stop()
-	t.Logf("round %d: room a was lost after %s and %d grants (cut first: %t); %d in the end", round, after, lost, cut, x.granted.Load())
+	t.Logf("round %d: room a was lost after %s and %d grants (cut first: %t); %d in the end", round, after, lost, cut,
+		x.granted.Load())
 	x.resolve()
 	x.recount(stock)
 	keepsWhatWasHeard(c.Node("b1"), a1, a2)
@@ -393,7 +399,8 @@ func roomCutOff(t *testing.T, l *land, round int) {
 	x.stop()
 	late := 0
 	for _, e := range x.history.all() {
-		if e.node != "b1" && e.call > at && (e.what == askGrab && e.outcome == "granted" || e.what == askCancel && e.outcome == "cancelled") {
+		if e.node != "b1" && e.call > at && (e.what == askGrab && e.outcome == "granted" || e.what == askCancel &&
+			e.outcome == "cancelled") {
 			late++
 		}
 	}
@@ -401,7 +408,8 @@ func roomCutOff(t *testing.T, l *land, round int) {
 	for _, id := range []string{"a1", "a2"} {
 		c.turnedAway(c.Node(id))
 	}
-	t.Logf("round %d: cut off at %s; %d answers of grabs and cancels in room a came to what asked after that", round, at.Round(time.Millisecond), late)
+	t.Logf("round %d: cut off at %s; %d answers of grabs and cancels in room a came to what asked after that", round,
+		at.Round(time.Millisecond), late)
 	x.resolve()
 	x.recount(stock)
 	keepsWhatWasHeard(b1, a1, a2)

@@ -38,7 +38,8 @@ type event struct {
 }
 
 func (e event) String() string {
-	return fmt.Sprintf("%9.3f to %9.3f ms  %-6s %s %s (%s) of %s: %s %s", ms(e.call), ms(e.end), e.what, e.shopper, e.key, e.node, e.listing, e.outcome, e.orderNo)
+	return fmt.Sprintf("%9.3f to %9.3f ms  %-6s %s %s (%s) of %s: %s %s", ms(e.call), ms(e.end), e.what, e.shopper,
+		e.key, e.node, e.listing, e.outcome, e.orderNo)
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
@@ -181,7 +182,8 @@ func checkListings(t *testing.T, h *history, stock int, trail func(listing strin
 		for _, e := range events {
 			fmt.Fprintln(&lines, e)
 		}
-		t.Errorf("%s: no order was found that explains what shoppers were told (stock %d; %s, an Unknown ran out of time; it began at %s):\n%s%s",
+		t.Errorf("%s: no order was found that explains what shoppers were told "+
+			"(stock %d; %s, an Unknown ran out of time; it began at %s):\n%s%s",
 			name, stock, result, h.began.UTC().Format(time.RFC3339Nano), lines.String(), trail(name))
 	}
 	t.Logf("%d listings, %d operations, at most %d of one listing", len(byListing), checked, longest)
@@ -286,9 +288,11 @@ func operationsOf(events []event, stock int) (operations []porcupine.Operation, 
 	add := func(s span, outcome string, order, all uint64) {
 		s.event.outcome = outcome
 		if s.from > s.to {
-			wrong = append(wrong, fmt.Sprintf("%s after %.3f ms and before %.3f ms: %s", outcome, ms(s.from), ms(s.to), s.event))
+			wrong = append(wrong, fmt.Sprintf("%s after %.3f ms and before %.3f ms: %s", outcome, ms(s.from), ms(s.to),
+				s.event))
 		}
-		operations = append(operations, porcupine.Operation{ClientId: len(operations), Input: step{s.event, stock, order, all}, Call: int64(s.from), Return: int64(s.to)})
+		operations = append(operations, porcupine.Operation{ClientId: len(operations), Input: step{s.event, stock,
+			order, all}, Call: int64(s.from), Return: int64(s.to)})
 	}
 	for _, l := range byNo {
 		add(l.granted, "granted", l.bit, of[l.shopper])
@@ -325,21 +329,36 @@ func TestListingModel(t *testing.T) {
 		events []event
 		want   bool
 	}{
-		{"one unit, one yes", []event{at(1, 2, grab("ann", "k", "granted", "A")), at(3, 4, grab("bob", "k", "sold_out", ""))}, true},
-		{"oversold", []event{at(1, 2, grab("ann", "k", "granted", "A")), at(1, 2, grab("bob", "k", "granted", "B"))}, false},
-		{"sold again after a cancel", []event{at(1, 2, grab("ann", "k", "granted", "A")), at(3, 4, cancel("ann", "k", "cancelled", "A")), at(5, 6, grab("bob", "k", "granted", "B"))}, true},
-		{"sold again before the cancel", []event{at(1, 2, grab("ann", "k", "granted", "A")), at(3, 4, grab("bob", "k", "granted", "B")), at(5, 6, cancel("ann", "k", "cancelled", "A"))}, false},
-		{"sold again, the cancel's answer lost", []event{at(1, 2, grab("ann", "k", "granted", "A")), at(3, 4, cancel("ann", "k", outUnknown, "A")), at(5, 6, grab("bob", "k", "granted", "B")),
+		{"one unit, one yes", []event{at(1, 2, grab("ann", "k", "granted", "A")), at(3, 4, grab("bob", "k", "sold_out",
+			""))}, true},
+		{"oversold", []event{at(1, 2, grab("ann", "k", "granted", "A")), at(1, 2, grab("bob", "k", "granted", "B"))},
+			false},
+		{"sold again after a cancel", []event{at(1, 2, grab("ann", "k", "granted", "A")),
+			at(3, 4, cancel("ann", "k", "cancelled", "A")), at(5, 6, grab("bob", "k", "granted", "B"))}, true},
+		{"sold again before the cancel", []event{at(1, 2, grab("ann", "k", "granted", "A")),
+			at(3, 4, grab("bob", "k", "granted", "B")), at(5, 6, cancel("ann", "k", "cancelled", "A"))}, false},
+		{"sold again, the cancel's answer lost", []event{at(1, 2, grab("ann", "k", "granted", "A")),
+			at(3, 4, cancel("ann", "k", outUnknown, "A")), at(5, 6, grab("bob", "k", "granted", "B")),
 			at(8, 9, event{what: askOrder, shopper: "ann", key: "k", outcome: "cancelled", orderNo: "A"})}, true},
-		{"an answer lost, then the yes", []event{at(1, 2, grab("ann", "k", outUnknown, "")), at(3, 4, grab("bob", "k", "sold_out", "")), at(5, 6, grab("ann", "k", "granted", "A"))}, true},
-		{"a no from the past", []event{at(1, 2, grab("ann", "k", "granted", "A")), at(3, 4, cancel("ann", "k", "cancelled", "A")), at(5, 6, grab("bob", "k", "sold_out", ""))}, false},
-		{"a no after a yes", []event{at(1, 2, grab("ann", "k", "granted", "A")), at(3, 4, grab("ann", "k", "missed", ""))}, false},
-		{"a yes forgotten", []event{at(1, 2, grab("ann", "k", "granted", "A")), at(3, 4, event{what: askByKey, shopper: "ann", key: "k", outcome: "unknown_key"})}, false},
-		{"an order forgotten", []event{at(1, 2, grab("ann", "k", "granted", "A")), at(3, 4, event{what: askOrder, shopper: "ann", key: "k", outcome: "unknown_order", orderNo: "A"})}, false},
-		{"a second one", []event{at(1, 2, grab("ann", "k", "granted", "A")), at(3, 4, grab("ann", "k2", "limit_reached", "A"))}, true},
-		{"one key, two orders", []event{at(1, 2, grab("ann", "k", "granted", "A")), at(3, 4, grab("ann", "k", "granted", "B"))}, false},
-		{"held after the cancel", []event{at(1, 2, grab("ann", "k", "granted", "A")), at(3, 4, cancel("ann", "k", "cancelled", "A")), at(5, 6, event{what: askOrder, shopper: "ann", key: "k", outcome: "held", orderNo: "A"})}, false},
-		{"a limit without an order", []event{at(1, 2, grab("ann", "k", "granted", "A")), at(3, 4, cancel("ann", "k", "cancelled", "A")), at(5, 6, grab("ann", "k2", "limit_reached", "A"))}, false},
+		{"an answer lost, then the yes", []event{at(1, 2, grab("ann", "k", outUnknown, "")),
+			at(3, 4, grab("bob", "k", "sold_out", "")), at(5, 6, grab("ann", "k", "granted", "A"))}, true},
+		{"a no from the past", []event{at(1, 2, grab("ann", "k", "granted", "A")),
+			at(3, 4, cancel("ann", "k", "cancelled", "A")), at(5, 6, grab("bob", "k", "sold_out", ""))}, false},
+		{"a no after a yes", []event{at(1, 2, grab("ann", "k", "granted", "A")),
+			at(3, 4, grab("ann", "k", "missed", ""))}, false},
+		{"a yes forgotten", []event{at(1, 2, grab("ann", "k", "granted", "A")),
+			at(3, 4, event{what: askByKey, shopper: "ann", key: "k", outcome: "unknown_key"})}, false},
+		{"an order forgotten", []event{at(1, 2, grab("ann", "k", "granted", "A")),
+			at(3, 4, event{what: askOrder, shopper: "ann", key: "k", outcome: "unknown_order", orderNo: "A"})}, false},
+		{"a second one", []event{at(1, 2, grab("ann", "k", "granted", "A")), at(3, 4, grab("ann", "k2", "limit_reached",
+			"A"))}, true},
+		{"one key, two orders", []event{at(1, 2, grab("ann", "k", "granted", "A")), at(3, 4, grab("ann", "k", "granted",
+			"B"))}, false},
+		{"held after the cancel", []event{at(1, 2, grab("ann", "k", "granted", "A")),
+			at(3, 4, cancel("ann", "k", "cancelled", "A")), at(5, 6, event{what: askOrder, shopper: "ann", key: "k",
+				outcome: "held", orderNo: "A"})}, false},
+		{"a limit without an order", []event{at(1, 2, grab("ann", "k", "granted", "A")),
+			at(3, 4, cancel("ann", "k", "cancelled", "A")), at(5, 6, grab("ann", "k2", "limit_reached", "A"))}, false},
 	} {
 		operations, wrong := operationsOf(c.events, 1)
 		if got := len(wrong) == 0 && porcupine.CheckOperations(listingModel, operations); got != c.want {

@@ -31,7 +31,9 @@ func refuses(t *testing.T, dir, why string, more ...string) {
 func TestDirectoryOfANewerBuild(t *testing.T) {
 	t.Parallel()
 	dir, _ := soldShop(t, 1)
-	nodetest.Edit(t, filepath.Join(dir, "VERSION"), func([]byte) []byte { return []byte(`{"magic":"DBNODE01","format":99,"node":"n1","new":true}`) })
+	nodetest.Edit(t, filepath.Join(dir, "VERSION"), func([]byte) []byte {
+		return []byte(`{"magic":"DBNODE01","format":99,"node":"n1","new":true}`)
+	})
 	refuses(t, dir, "newer build (format 99, this build knows 1)")
 }
 
@@ -40,7 +42,8 @@ func TestDirectoryOfANewerBuild(t *testing.T) {
 func TestDirectoryOfAnOlderBuild(t *testing.T) {
 	t.Parallel()
 	dir, _ := soldShop(t, 1)
-	const why = "written by a build before version 1 of the formats, which this build can't read: begin with an empty directory"
+	const why = "written by a build before version 1 of the formats, which this build can't read: " +
+		"begin with an empty directory"
 	segment := segmentOf(t, dir)
 	nodetest.Edit(t, segment, func(b []byte) []byte { return append([]byte("DBWALSEG"), b[8:]...) })
 	refuses(t, dir, filepath.Base(segment)+": wal: "+why)
@@ -61,7 +64,8 @@ func TestSegmentOfANewerBuild(t *testing.T) {
 	before := contentsOf(t, dir)
 	for _, args := range [][]string{nodetest.ServeArgs(dir), {"wal", "verify", dir}} {
 		status, _, errs := nodetest.Tool(t, "", args...)
-		if status != 1 || !strings.Contains(errs, filepath.Base(segment)+" was written by format 7; this build reads up to 1") {
+		if status != 1 || !strings.Contains(errs,
+			filepath.Base(segment)+" was written by format 7; this build reads up to 1") {
 			t.Errorf("%v: status %d: %s", args, status, errs)
 		}
 	}
@@ -101,12 +105,15 @@ func TestDirectoryInUse(t *testing.T) {
 	// The node that runs writes on, so only that of the other is looked at which it
 	// would write first.
 	before := contentsOf(t, filepath.Join(s.Dir, "wal"))
-	if status, _, errs := nodetest.Tool(t, "", nodetest.ServeArgs(s.Dir)...); status != 1 || !strings.Contains(errs, "another process uses it (pid ") {
+	if status, _, errs := nodetest.Tool(t, "", nodetest.ServeArgs(s.Dir)...); status != 1 ||
+		!strings.Contains(errs, "another process uses it (pid ") {
 		t.Errorf("status %d: %s", status, errs)
 	}
 	// Started once more as it was, it hears of the directory, not of the port.
-	status, _, errs := nodetest.Tool(t, "", nodetest.ServeArgs(s.Dir, "--http", strings.TrimPrefix(s.HTTP, "http://"), "--admin", s.Admin)...)
-	if want := fmt.Sprintf("another process uses it (pid %d)", s.Child.Process.Pid); status != 1 || !strings.Contains(errs, want) || strings.Contains(errs, "address already in use") {
+	status, _, errs := nodetest.Tool(t, "", nodetest.ServeArgs(s.Dir, "--http", strings.TrimPrefix(s.HTTP, "http://"),
+		"--admin", s.Admin)...)
+	if want := fmt.Sprintf("another process uses it (pid %d)", s.Child.Process.Pid); status != 1 ||
+		!strings.Contains(errs, want) || strings.Contains(errs, "address already in use") {
 		t.Errorf("status %d, not %q: %s", status, want, errs)
 	}
 	unchanged(t, filepath.Join(s.Dir, "wal"), before)
@@ -163,7 +170,8 @@ func TestDirectoryWithoutRights(t *testing.T) {
 			p.Path, p.Dir = program, "/"
 			p.SysProcAttr.Credential = &syscall.Credential{Uid: 65534, Gid: 65534, NoSetGroups: true}
 			s.Start(p)
-			if status := s.Wait(); status != 1 || !strings.Contains(s.Logs.String(), "the data directory can't be used: "+c.dir) || !strings.Contains(s.Logs.String(), "permission denied") {
+			if status := s.Wait(); status != 1 || !strings.Contains(s.Logs.String(),
+				"the data directory can't be used: "+c.dir) || !strings.Contains(s.Logs.String(), "permission denied") {
 				t.Errorf("status %d: %s", status, s.Logs)
 			}
 			unchanged(t, base, before)
@@ -213,7 +221,8 @@ func TestFullDisk(t *testing.T) {
 			mine[shopper] = a.Order
 			// Long addresses fill the disk sooner.
 			a, err = s.Request("PUT", s.HTTP+"/v1/orders/"+a.Order.OrderNo+"/receiver",
-				fmt.Sprintf(`{"name":%[1]q,"phone":%[1]q,"address":%[1]q}`, strings.Repeat("x", engine.MaxTextBytes)), "X-Shopper-Id", shopper)
+				fmt.Sprintf(`{"name":%[1]q,"phone":%[1]q,"address":%[1]q}`, strings.Repeat("x", engine.MaxTextBytes)),
+				"X-Shopper-Id", shopper)
 			if err != nil || a.Status != 200 {
 				return mine
 			}
@@ -223,7 +232,8 @@ func TestFullDisk(t *testing.T) {
 			told[shopper] = o
 		}
 	}
-	if status := s.Wait(); status != 1 || !strings.Contains(s.Logs.String(), "disk full; free some space and start again") {
+	if status := s.Wait(); status != 1 || !strings.Contains(s.Logs.String(),
+		"disk full; free some space and start again") {
 		t.Errorf("status %d: %s", status, s.Logs)
 	}
 	if len(told) == 0 {
@@ -273,7 +283,8 @@ func TestNothingIsMadeBeforeTheDoors(t *testing.T) {
 	s := nodetest.Open(t, t.TempDir())
 	dir := filepath.Join(t.TempDir(), "data")
 	for name, args := range map[string][]string{
-		"--http":  {"serve", "--dev", "--data", dir, "--http", strings.TrimPrefix(s.HTTP, "http://"), "--admin", "127.0.0.1:0"},
+		"--http": {"serve", "--dev", "--data", dir, "--http", strings.TrimPrefix(s.HTTP, "http://"), "--admin",
+			"127.0.0.1:0"},
 		"--admin": {"serve", "--dev", "--data", dir, "--http", "127.0.0.1:0", "--admin", s.Admin},
 	} {
 		status, _, errs := nodetest.Tool(t, "", args...)
@@ -281,13 +292,16 @@ func TestNothingIsMadeBeforeTheDoors(t *testing.T) {
 			t.Errorf("%s: status %d: %s", name, status, errs)
 		}
 	}
-	short, long, missing := nodetest.TempFile(t, "tiny"), nodetest.TempFile(t, strings.Repeat("k", 48)+"\n"), filepath.Join(t.TempDir(), "none")
+	short, long, missing := nodetest.TempFile(t, "tiny"), nodetest.TempFile(t, strings.Repeat("k", 48)+"\n"),
+		filepath.Join(t.TempDir(), "none")
 	for _, c := range []struct{ shopper, ops, want string }{
 		{short, long, "4 bytes; it must have at least 32"}, {long, short, "4 bytes; it must have at least 32"},
 		{long, long, "must not share a secret"}, {missing, long, "no such file"},
 	} {
-		status, _, errs := nodetest.Tool(t, "", "serve", "--data", dir, "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--shopper-key-file", c.shopper, "--ops-key-file", c.ops)
-		if status != 1 || !strings.Contains(errs, c.want) || strings.Contains(errs, "tiny") || strings.Contains(errs, "kkkk") {
+		status, _, errs := nodetest.Tool(t, "", "serve", "--data", dir, "--http", "127.0.0.1:0", "--admin",
+			"127.0.0.1:0", "--shopper-key-file", c.shopper, "--ops-key-file", c.ops)
+		if status != 1 || !strings.Contains(errs, c.want) || strings.Contains(errs, "tiny") ||
+			strings.Contains(errs, "kkkk") {
 			t.Errorf("status %d, not %q: %s", status, c.want, errs)
 		}
 	}

@@ -25,7 +25,9 @@ func TestHoldRunsOutWhileKilled(t *testing.T) {
 	if a := s.Order("alice", held.OrderNo); a.Order.State != "expired" {
 		t.Errorf("alice's order: %s", a.Body)
 	}
-	granted := nodetest.Crowd(20, func(i int) nodetest.Reply { return s.Grab(fmt.Sprintf("shopper%d", i), "k", nodetest.Mask) })
+	granted := nodetest.Crowd(20, func(i int) nodetest.Reply {
+		return s.Grab(fmt.Sprintf("shopper%d", i), "k", nodetest.Mask)
+	})
 	yes := 0
 	for _, a := range granted {
 		if a.Code == "granted" {

@@ -105,7 +105,8 @@ func TestGoodLogIsCounted(t *testing.T) {
 	before := contentsOf(t, dir)
 	_, report := entriesOf(t, dir)
 	status, out, errs := nodetest.Tool(t, "", "wal", "verify", dir)
-	want := fmt.Sprintf("the log is good: 1 segments, %d batches, %d records (log index 1 to %d), %d bytes\n", report.Batches, report.Records, report.LastIndex, report.Bytes)
+	want := fmt.Sprintf("the log is good: 1 segments, %d batches, %d records (log index 1 to %d), %d bytes\n",
+		report.Batches, report.Records, report.LastIndex, report.Bytes)
 	if status != 0 || out != want || errs != "" {
 		t.Errorf("status %d, %s%s, not %s", status, out, errs, want)
 	}
@@ -114,7 +115,8 @@ func TestGoodLogIsCounted(t *testing.T) {
 		OK      bool
 		Records uint64
 	}
-	if err := json.Unmarshal([]byte(out), &told); err != nil || status != 0 || !told.OK || told.Records != report.Records {
+	if err := json.Unmarshal([]byte(out), &told); err != nil || status != 0 || !told.OK ||
+		told.Records != report.Records {
 		t.Errorf("status %d: %s", status, out)
 	}
 	status, out, _ = nodetest.Tool(t, "", "wal", "dump", dir)
@@ -150,7 +152,8 @@ func TestRotIsRefused(t *testing.T) {
 		Segment string
 		Offset  int64
 	}
-	if err := json.Unmarshal([]byte(out), &told); err != nil || status != 1 || told.OK || told.Segment != filepath.Base(segment) || told.Offset != middle.Offset {
+	if err := json.Unmarshal([]byte(out), &told); err != nil || status != 1 || told.OK ||
+		told.Segment != filepath.Base(segment) || told.Offset != middle.Offset {
 		t.Errorf("verify --json: status %d: %s", status, out)
 	}
 	status, _, errs = nodetest.Tool(t, "", nodetest.ServeArgs(dir)...)
@@ -198,12 +201,14 @@ func TestRotAtTheEndIsRefused(t *testing.T) {
 				nodetest.Edit(t, segment, damage)
 				before := contentsOf(t, cluster.WALDir(s.Dir))
 				status, _, errs := nodetest.Tool(t, "", nodetest.ServeArgs(s.Dir)...)
-				for _, part := range []string{filepath.Base(segment) + " is damaged at byte ", fmt.Sprintf("(record %d)", last.Index), "'doorbuster restore'", "new id"} {
+				for _, part := range []string{filepath.Base(segment) + " is damaged at byte ",
+					fmt.Sprintf("(record %d)", last.Index), "'doorbuster restore'", "new id"} {
 					if status != 1 || !strings.Contains(errs, part) {
 						t.Fatalf("%s: status %d, not %q: %s", how, status, part, errs)
 					}
 				}
-				if status, out, errs := nodetest.Tool(t, "", "wal", "verify", s.Dir); status != 1 || !strings.Contains(errs, filepath.Base(segment)+" is damaged at byte ") {
+				if status, out, errs := nodetest.Tool(t, "", "wal", "verify", s.Dir); status != 1 ||
+					!strings.Contains(errs, filepath.Base(segment)+" is damaged at byte ") {
 					t.Errorf("%s: verify: status %d, %s%s", how, status, out, errs)
 				}
 				unchanged(t, cluster.WALDir(s.Dir), before)
@@ -259,7 +264,8 @@ func TestTornTailIsDropped(t *testing.T) {
 		t.Errorf("verify: status %d, %s%s", status, out, errs)
 	}
 	s = nodetest.Open(t, dir)
-	if line, _ := s.Logs.Find("cut off a torn tail"); !strings.Contains(line, strconv.FormatInt(last.Offset, 10)) || !strings.Contains(line, `"level":"WARN"`) {
+	if line, _ := s.Logs.Find("cut off a torn tail"); !strings.Contains(line, strconv.FormatInt(last.Offset, 10)) ||
+		!strings.Contains(line, `"level":"WARN"`) {
 		t.Errorf("serve said %q, not what it drops: %s", line, drops)
 	}
 	s.StillThere(told)
@@ -326,7 +332,8 @@ func TestKilledInTheMiddle(t *testing.T) {
 func TestVerifyOfWhatIsNoLog(t *testing.T) {
 	t.Parallel()
 	for _, dir := range []string{filepath.Join(t.TempDir(), "none"), t.TempDir()} {
-		if status, _, errs := nodetest.Tool(t, "", "wal", "verify", dir); status != 1 || !strings.Contains(errs, "is it a data directory?") {
+		if status, _, errs := nodetest.Tool(t, "", "wal", "verify", dir); status != 1 ||
+			!strings.Contains(errs, "is it a data directory?") {
 			t.Errorf("status %d: %s", status, errs)
 		}
 		if _, err := os.Stat(cluster.WALDir(dir)); !errors.Is(err, fs.ErrNotExist) {

@@ -32,7 +32,9 @@ type damage struct {
 func recoveryDamages() []damage {
 	return []damage{
 		refused("log: last byte but one flipped", inLog(func(b []byte, end int) []byte { return flipped(b, end-2) })),
-		refused("log: a byte in the middle flipped", inLog(func(b []byte, end int) []byte { return flipped(b, end/2) })),
+		refused("log: a byte in the middle flipped", inLog(func(b []byte, end int) []byte {
+			return flipped(b, end/2)
+		})),
 		refused("log: segment gone", removed("wal/*.wal")),
 		refused("log: last batch torn", inLog(func(b []byte, end int) []byte { return b[:end-7] })),
 		refused("log: last batches cut off", (*scene).cutBatches),
@@ -92,7 +94,9 @@ func (d damage) withBackup() damage {
 func inLog(how func(b []byte, end int) []byte) func(*scene) {
 	return func(s *scene) {
 		segments := s.files("wal/*.wal")
-		nodetest.Edit(s.t, segments[len(segments)-1], func(b []byte) []byte { return how(b, len(bytes.TrimRight(b, "\x00"))) })
+		nodetest.Edit(s.t, segments[len(segments)-1], func(b []byte) []byte {
+			return how(b, len(bytes.TrimRight(b, "\x00")))
+		})
 	}
 }
 

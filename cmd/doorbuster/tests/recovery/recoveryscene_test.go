@@ -264,7 +264,8 @@ func (s *scene) writeUntilItEnds() {
 	s.t.Helper()
 	texts := [2]string{} // in turn: what changes nothing is not written
 	for i := range texts {
-		texts[i] = fmt.Sprintf(`{"name":%[1]q,"phone":%[1]q,"address":%[1]q}`, strings.Repeat(string("xy"[i]), engine.MaxTextBytes))
+		texts[i] = fmt.Sprintf(`{"name":%[1]q,"phone":%[1]q,"address":%[1]q}`, strings.Repeat(string("xy"[i]),
+			engine.MaxTextBytes))
 	}
 	var held nodetest.FoundOrder
 	for _, o := range s.told {
@@ -279,7 +280,8 @@ func (s *scene) writeUntilItEnds() {
 				if len(exit) > 0 {
 					return true
 				}
-				m.Request("PUT", m.HTTP+"/v1/orders/"+held.OrderNo+"/receiver", texts[n%2], "X-Shopper-Id", held.Shopper)
+				m.Request("PUT", m.HTTP+"/v1/orders/"+held.OrderNo+"/receiver", texts[n%2], "X-Shopper-Id",
+					held.Shopper)
 			}
 		}
 		return false

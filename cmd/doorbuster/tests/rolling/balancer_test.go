@@ -22,7 +22,9 @@ var balancers = []struct {
 	args       func(config, scratch string) []string
 	few        [2]string // what bounds the connections of one address, and a small bound
 }{
-	{"haproxy", "haproxy.cfg", func(config, _ string) []string { return []string{"-db", "-f", config} }, [2]string{"gt 1000", "gt 3"}},
+	{"haproxy", "haproxy.cfg", func(config, _ string) []string {
+		return []string{"-db", "-f", config}
+	}, [2]string{"gt 1000", "gt 3"}},
 	{"nginx", "nginx.conf", func(config, scratch string) []string {
 		return []string{"-e", "stderr", "-p", scratch, "-c", config, "-g", "daemon off; pid " + scratch + "/nginx.pid;"}
 	}, [2]string{"addresses 1000;", "addresses 3;"}},
@@ -63,7 +65,8 @@ func exampleNodes(t *testing.T) map[string]string {
 // openBalancer runs a balancer with an example's configuration, but for addresses,
 // what tests need to change, and how many files a test's process may open. at gives
 // where a node takes shoppers, and operators. It gives the front's address.
-func openBalancer(t *testing.T, which int, at func(node string) (shoppers, operators string), changes ...string) string {
+func openBalancer(t *testing.T, which int, at func(node string) (shoppers, operators string),
+	changes ...string) string {
 	t.Helper()
 	b := balancers[which]
 	binary, scratch := installed(t, b.name), t.TempDir()
@@ -72,11 +75,13 @@ func openBalancer(t *testing.T, which int, at func(node string) (shoppers, opera
 		t.Fatal(err)
 	}
 	front := nodetest.Address(t)
-	config := strings.NewReplacer(append([]string{"bind :8000", "bind " + front, "listen 8000 reuseport", "listen " + front, "maxconn 100000", "maxconn 1000",
+	config := strings.NewReplacer(append([]string{"bind :8000", "bind " + front, "listen 8000 reuseport", "listen " +
+		front, "maxconn 100000", "maxconn 1000",
 		"worker_rlimit_nofile 200000;", "", "worker_connections 50000", "worker_connections 1000",
 		// With --dev, operators are answered only under a loopback name; and a machine
 		// that runs tests may be busy for long.
-		"uri /readyz", "uri /readyz ver HTTP/1.1 hdr Host localhost", "timeout check 1s", "timeout check 10s", "timeout connect 500ms", "timeout connect 5s",
+		"uri /readyz", "uri /readyz ver HTTP/1.1 hdr Host localhost", "timeout check 1s", "timeout check 10s",
+		"timeout connect 500ms", "timeout connect 5s",
 		"proxy_connect_timeout 500ms", "proxy_connect_timeout 5s"}, changes...)...).Replace(string(text))
 	nodes := exampleNodes(t)
 	config = exampleServer.ReplaceAllStringFunc(config, func(line string) string {
@@ -134,11 +139,14 @@ func TestBalancersOfTheExamples(t *testing.T) {
 			s := nodetest.Open(t, t.TempDir(), "--trusted-proxies", "127.0.0.1", "--connections-per-ip", "2",
 				"--rate-limit-address-per-second", "0.01", "--rate-limit-address-burst", "1")
 			s.Apply(nodetest.DayPlan("", 1000))
-			front := openBalancer(t, which, func(string) (string, string) { return strings.TrimPrefix(s.HTTP, "http://"), s.Admin }, b.few[0], b.few[1])
+			front := openBalancer(t, which, func(string) (string, string) {
+				return strings.TrimPrefix(s.HTTP, "http://"), s.Admin
+			}, b.few[0], b.few[1])
 			// Each shopper has an address, and keeps an event stream open.
 			from := func(last int) *http.Client {
 				dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(last))}}
-				return &http.Client{Timeout: nodetest.Patience, Transport: &http.Transport{DialContext: dialer.DialContext}}
+				return &http.Client{Timeout: nodetest.Patience,
+					Transport: &http.Transport{DialContext: dialer.DialContext}}
 			}
 			ask := func(by *http.Client, method, path, who string) (status int, leave func()) {
 				t.Helper()

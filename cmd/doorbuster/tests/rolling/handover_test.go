@@ -34,9 +34,7 @@ func TestHandOver(t *testing.T) {
 		do   func(leader *nodetest.Member)
 	}{
 		{"transfer", func(leader *nodetest.Member) {
-			if status, out, errs := nodetest.Tool(t, "", "cluster", "transfer", "--from", leader.ID, "--admin", leader.Admin); status != 0 {
-				t.Fatal(out, errs)
-			}
+			leader.MustRun("cluster", "transfer", "--from", leader.ID)
 		}},
 		{"graceful stop", (*nodetest.Member).Halt},
 	} {
@@ -46,7 +44,8 @@ func TestHandOver(t *testing.T) {
 		took := time.Since(began)
 		r.sell(rate)
 		gap := r.gap(began)
-		t.Logf("%s of %s at %d requests a second: %s without a grant, done after %s", change.name, leader.ID, rate, gap.Round(time.Millisecond), took.Round(time.Millisecond))
+		t.Logf("%s of %s at %d requests a second: %s without a grant, done after %s", change.name, leader.ID, rate,
+			gap.Round(time.Millisecond), took.Round(time.Millisecond))
 		if gap > gapAtMost {
 			t.Errorf("%s: %s without a grant", change.name, gap)
 		}
@@ -65,7 +64,9 @@ func TestHandOverToTheSlow(t *testing.T) {
 	leader := f.Leader()
 	slow := f.Others(leader)[0]
 	slow.Signal(syscall.SIGSTOP)
-	f.Eventually(func() bool { return leader.Metric("doorbuster_nodes_unreachable") == "1" }, "nobody notices that a voter stands still")
+	f.Eventually(func() bool {
+		return leader.Metric("doorbuster_nodes_unreachable") == "1"
+	}, "nobody notices that a voter stands still")
 	leader.Signal(syscall.SIGTERM)
 	leader.Logs.Await(t, leader.Exit, `"msg":"stopping`)
 	slow.Signal(syscall.SIGCONT)

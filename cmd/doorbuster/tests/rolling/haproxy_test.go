@@ -46,7 +46,8 @@ func TestDrainBehindHAProxy(t *testing.T) {
 	}
 	cluster := func(args ...string) {
 		t.Helper()
-		if status, out, errs := nodetest.Tool(t, "", append([]string{"cluster"}, append(args, "--admin", f.Node("b1").Admin)...)...); status != 0 {
+		if status, out, errs := nodetest.Tool(t, "", append([]string{"cluster"}, append(args, "--admin",
+			f.Node("b1").Admin)...)...); status != 0 {
 			t.Fatal(out, errs)
 		}
 	}

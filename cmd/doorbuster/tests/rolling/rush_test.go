@@ -53,7 +53,8 @@ func doorOf(m *nodetest.Member) *door {
 // startRush lets shoppers in until close.
 func startRush(t *testing.T, name, listing string, rate int, doors ...*door) *rush {
 	t.Helper()
-	r := &rush{t: t, name: name, listing: listing, doors: doors, stop: make(chan struct{}), granted: map[string]string{}}
+	r := &rush{t: t, name: name, listing: listing, doors: doors, stop: make(chan struct{}),
+		granted: map[string]string{}}
 	for _, d := range doors {
 		d.ready.Store(true)
 		if d.check != "" {
@@ -113,7 +114,8 @@ func (r *rush) buy(line *connection, home int, who string) {
 			time.Sleep(5 * time.Millisecond)
 			continue
 		case answer.Code != "granted":
-			r.failures = append(r.failures, fmt.Sprintf("%s at %s: %d %s %s", who, d.addr, status, answer.Code, answer.Title))
+			r.failures = append(r.failures, fmt.Sprintf("%s at %s: %d %s %s", who, d.addr, status, answer.Code,
+				answer.Title))
 		default:
 			r.granted[who] = answer.Order.OrderNo
 			r.grants = append(r.grants, time.Now())
@@ -242,7 +244,9 @@ func (c *connection) grab(addr, listing, who string) (status int, a nodetest.Rep
 		return 0, a, err
 	}
 	session, sku, _ := strings.Cut(listing, "/")
-	if _, err = fmt.Fprintf(c.conn, "POST /v1/sessions/%s/skus/%s/grab HTTP/1.1\r\nHost: shop\r\nX-Shopper-Id: %s\r\nIdempotency-Key: k\r\nContent-Length: 0\r\n\r\n", session, sku, who); err != nil {
+	_, err = fmt.Fprintf(c.conn, "POST /v1/sessions/%s/skus/%s/grab HTTP/1.1\r\nHost: shop\r\nX-Shopper-Id: %s\r\n"+
+		"Idempotency-Key: k\r\nContent-Length: 0\r\n\r\n", session, sku, who)
+	if err != nil {
 		return 0, a, err
 	}
 	response, err := http.ReadResponse(c.in, nil)

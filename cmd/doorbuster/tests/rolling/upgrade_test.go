@@ -52,9 +52,7 @@ func TestRollingUpgrade(t *testing.T) {
 	first := f.Follower()
 	during("first", func() { replace(first) })
 	during("lead", func() {
-		if status, out, errs := nodetest.Tool(t, "", "cluster", "transfer", "--to", first.ID, "--admin", first.Admin); status != 0 {
-			t.Fatal(out, errs)
-		}
+		first.MustRun("cluster", "transfer", "--to", first.ID)
 	})
 	if leader := f.Leader(); leader != first {
 		t.Fatalf("%s leads", leader.ID)
@@ -63,7 +61,8 @@ func TestRollingUpgrade(t *testing.T) {
 	during("second", func() { replace(rest[0]) })
 	for _, m := range f.Nodes {
 		if s, _ := m.Status(); s.Rules != engine.RulesVersion {
-			t.Errorf("%s goes by rules %d while %s knows no others than %d", m.ID, s.Rules, rest[1].ID, engine.RulesVersion)
+			t.Errorf("%s goes by rules %d while %s knows no others than %d", m.ID, s.Rules, rest[1].ID,
+				engine.RulesVersion)
 		}
 	}
 	during("third", func() {
@@ -83,14 +82,14 @@ func TestRollingUpgrade(t *testing.T) {
 	old := f.Follower()
 	for _, snapshot := range []bool{false, true} {
 		if snapshot {
-			if status, out, errs := nodetest.Tool(t, "", "cluster", "snapshot", "--admin", old.Admin); status != 0 {
-				t.Fatal(out, errs)
-			}
+			old.MustRun("cluster", "snapshot")
 		}
 		old.Halt()
 		old.Executable = ""
 		old.Launch(unhurried...)
-		if status := old.Wait(); status != 1 || !strings.Contains(old.Logs.String(), fmt.Sprintf("rules version %d, this build knows %d", engine.RulesVersion+1, engine.RulesVersion)) || !strings.Contains(old.Logs.String(), "upgrade doorbuster") {
+		if status := old.Wait(); status != 1 || !strings.Contains(old.Logs.String(),
+			fmt.Sprintf("rules version %d, this build knows %d", engine.RulesVersion+1, engine.RulesVersion)) ||
+			!strings.Contains(old.Logs.String(), "upgrade doorbuster") {
 			t.Errorf("an older build, snapshot %t: %d\n%s", snapshot, status, old.Logs)
 		}
 		old.Executable = next
@@ -107,7 +106,8 @@ var unhurried = []string{"--stop-delay", "1s"}
 func nextBuild(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "doorbuster-next")
-	if out, err := exec.Command("go", "build", "-tags", "nextrules", "-buildvcs=false", "-o", path, "doorbuster/cmd/doorbuster").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-tags", "nextrules", "-buildvcs=false", "-o", path,
+		"doorbuster/cmd/doorbuster").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	return path
