@@ -70,10 +70,11 @@ func NewReport() *Report {
 
 // StatementFile says which statement it was.
 type StatementFile struct {
-	Name     string           `json:"name,omitempty"`
-	SHA256   string           `json:"sha256"`
-	Bytes    int64            `json:"bytes"`
-	Format   statement.Format `json:"format"`
+	Name   string `json:"name,omitempty"`
+	SHA256 string `json:"sha256"`
+	Bytes  int64  `json:"bytes"`
+	// Empty where no statement was read: of differences that were set aside.
+	Format   statement.Format `json:"format" jsonschema:"enum="`
 	Payments int64            `json:"payments"` // rows; those that repeat others don't count
 	Refunds  int64            `json:"refunds"`
 	Repeated int64            `json:"repeated"`
