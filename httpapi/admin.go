@@ -149,7 +149,8 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 		errs = append(errs, errors.New("no ParsePlan"))
 	}
 	fill(&cfg.RequestTimeout, 10*time.Second)
-	if most := adminWriteTimeout / planPatience / 2; cfg.RequestTimeout < time.Millisecond || cfg.RequestTimeout > most {
+	if most := adminWriteTimeout / planPatience / 2; cfg.RequestTimeout < time.Millisecond ||
+		cfg.RequestTimeout > most {
 		errs = append(errs, fmt.Errorf("a RequestTimeout of %s; it must be 1ms to %s", cfg.RequestTimeout, most))
 	}
 	fill(&cfg.Patience, adminWriteTimeout)
@@ -161,7 +162,8 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 	fill(&cfg.EventHeartbeat, 10*time.Second)
 	fill(&cfg.EventPatience, 10*time.Second)
 	if cfg.EventHeartbeat < time.Millisecond || cfg.EventPatience < time.Millisecond {
-		errs = append(errs, fmt.Errorf("an EventHeartbeat of %s and an EventPatience of %s; they must be 1ms or more", cfg.EventHeartbeat, cfg.EventPatience))
+		errs = append(errs, fmt.Errorf("an EventHeartbeat of %s and an EventPatience of %s; they must be 1ms or more",
+			cfg.EventHeartbeat, cfg.EventPatience))
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -170,14 +172,18 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 		cfg.RefundTries = func(engine.RefundNo) (t payment.Tries, known bool) { return t, false }
 	}
 	s := &AdminServer{
-		operator: cfg.Operator, cluster: cfg.Cluster, trail: cfg.Trail, operations: cfg.Operations, reconciler: cfg.Reconciler, refundTries: cfg.RefundTries, parsePlan: cfg.ParsePlan, canon: cfg.Canon, visitors: cfg.Visitors, dev: cfg.Dev,
-		timeout: cfg.RequestTimeout, eventHeartbeat: cfg.EventHeartbeat, eventPatience: cfg.EventPatience, log: cfg.Logger, origins: http.NewCrossOriginProtection(), readers: newShares(eventReaders),
+		operator: cfg.Operator, cluster: cfg.Cluster, trail: cfg.Trail, operations: cfg.Operations,
+		reconciler: cfg.Reconciler, refundTries: cfg.RefundTries, parsePlan: cfg.ParsePlan, canon: cfg.Canon,
+		visitors: cfg.Visitors, dev: cfg.Dev,
+		timeout: cfg.RequestTimeout, eventHeartbeat: cfg.EventHeartbeat, eventPatience: cfg.EventPatience,
+		log: cfg.Logger, origins: http.NewCrossOriginProtection(), readers: newShares(eventReaders),
 		openMetrics: cfg.OpenMetrics, patience: cfg.Patience,
 	}
 	s.metrics = newAdminMetrics(s.readers)
 	if cfg.Gatherer != nil {
 		s.exposed = promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{
-			ErrorLog: slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelError), MaxRequestsInFlight: 4, Timeout: cfg.RequestTimeout,
+			ErrorLog: slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelError), MaxRequestsInFlight: 4,
+			Timeout: cfg.RequestTimeout,
 		})
 	}
 	if !cfg.Dev {
@@ -261,7 +267,8 @@ func (s *AdminServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(p)
 		}
 		s.metrics.panicked.Add(1)
-		s.log.Error("admin handler panicked", "path", r.URL.Path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		s.log.Error("admin handler panicked", "path", r.URL.Path, "panic", fmt.Sprint(p),
+			"stack", string(debug.Stack()))
 		s.problem(w, r, internalFault, "It was noted. Asking again may help.")
 	}()
 	h := w.Header()

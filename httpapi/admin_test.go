@@ -23,14 +23,16 @@ import (
 // fakeParsePlan finds problems in texts that say so.
 func fakeParsePlan(text []byte) (*engine.Plan, []wire.PlanProblem) {
 	if strings.Contains(string(text), "bad") {
-		return nil, []wire.PlanProblem{{Path: "sales[x].colour", Message: "unknown key", Line: 3, Column: 5}, {Path: "", Message: "no sales"}}
+		return nil, []wire.PlanProblem{{Path: "sales[x].colour", Message: "unknown key", Line: 3, Column: 5},
+			{Path: "", Message: "no sales"}}
 	}
 	return &engine.Plan{Products: []engine.Product{{ID: "mask-50"}}}, nil
 }
 
 func newTestAdmin(t testing.TB, f *fakeOperator, change ...func(*AdminConfig)) *AdminServer {
 	t.Helper()
-	cfg := AdminConfig{Operator: Operator{f, f, f, f}, Cluster: &fakeCluster{}, Trail: &fakeTrail{}, ParsePlan: fakeParsePlan, Dev: true}
+	cfg := AdminConfig{Operator: Operator{f, f, f, f}, Cluster: &fakeCluster{}, Trail: &fakeTrail{},
+		ParsePlan: fakeParsePlan, Dev: true}
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -70,7 +72,8 @@ func wantAdminProblem(t *testing.T, w *httptest.ResponseRecorder, status int, sl
 	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
 		t.Fatalf("status %d: %v: %s", w.Code, err, w.Body)
 	}
-	if w.Code != status || p.Status != status || p.Type != problemURN+slug || p.Title == "" || p.Detail == "" || p.Instance == "" {
+	if w.Code != status || p.Status != status || p.Type != problemURN+slug || p.Title == "" || p.Detail == "" ||
+		p.Instance == "" {
 		t.Errorf("status %d, problem %+v; want %d %s", w.Code, p, status, slug)
 	}
 	if got := w.Header().Get("Content-Type"); got != problemType {
@@ -82,31 +85,40 @@ func TestAdminRoutes(t *testing.T) {
 	const counts = `{"session":"fans-day-10","sku":"mask-50","stock":1000,"available":0,"held":990,"paid":10,"waitlisted":4,"entrants":5,"reserved":6,"shoppers":1000,"state":"open","log_index":4711}`
 	const order = `{"order_no":"0123456789ABCDEFGHJKMNPQ","shopper":"ada","session":"fans-day-10","sku":"mask-50","quantity":1,"amount":100,"currency":"CNY",` +
 		`"state":"%s","granted_at":"2026-09-20T02:00:00Z","pay_by":"%s","changed_at":"2026-09-20T02:00:00Z"}`
-	held, voided := fmt.Sprintf(order, "held", "2026-09-20T02:15:00Z"), fmt.Sprintf(order, "voided", "2026-09-20T02:15:00Z")
+	held, voided := fmt.Sprintf(order, "held", "2026-09-20T02:15:00Z"),
+		fmt.Sprintf(order, "voided", "2026-09-20T02:15:00Z")
 	extended := fmt.Sprintf(order, "held", "2026-09-20T03:00:00Z")
 	for name, c := range map[string]struct {
 		method, path, body, want string
 	}{
-		"livez":         {"GET", "/livez", "", `{"live":true}`},
-		"readyz":        {"GET", "/readyz", "", `{"ready":true}`},
-		"counts":        {"GET", "/admin/v1/sessions/fans-day-10/skus/mask-50", "", counts},
-		"stock":         {"POST", "/admin/v1/sessions/fans-day-10/skus/mask-50/stock", `{"units":5,"note":"more came"}`, counts},
-		"stock taken":   {"POST", "/admin/v1/sessions/fans-day-10/skus/mask-50/stock", `{"units":-5}`, counts},
-		"products":      {"GET", "/admin/v1/products", "", `{"products":[{"id":"mask-50","name":{"en":"Masks"},"list_price":4900,"currency":"CNY","place":{"latitude":31.2,"longitude":121.5}}]}`},
-		"sales":         {"GET", "/admin/v1/sales", "", `{"sales":[{"id":"fans-day","name":{"en":"Fans' Day"},"timezone":"Asia/Shanghai"}]}`},
+		"livez":  {"GET", "/livez", "", `{"live":true}`},
+		"readyz": {"GET", "/readyz", "", `{"ready":true}`},
+		"counts": {"GET", "/admin/v1/sessions/fans-day-10/skus/mask-50", "", counts},
+		"stock": {"POST", "/admin/v1/sessions/fans-day-10/skus/mask-50/stock", `{"units":5,"note":"more came"}`,
+			counts},
+		"stock taken": {"POST", "/admin/v1/sessions/fans-day-10/skus/mask-50/stock", `{"units":-5}`, counts},
+		"products": {"GET", "/admin/v1/products",
+			"", `{"products":[{"id":"mask-50","name":{"en":"Masks"},"list_price":4900,"currency":"CNY","place":{"latitude":31.2,"longitude":121.5}}]}`},
+		"sales": {"GET", "/admin/v1/sales",
+			"", `{"sales":[{"id":"fans-day","name":{"en":"Fans' Day"},"timezone":"Asia/Shanghai"}]}`},
 		"orders":        {"GET", "/admin/v1/orders", "", `{"orders":[` + held + `],"cursor":"more"}`},
 		"order":         {"GET", "/admin/v1/orders/" + fakeOrderNo, "", held},
 		"void":          {"POST", "/admin/v1/orders/" + fakeOrderNo + "/void", `{"note":"a mistake"}`, voided},
 		"void, no note": {"POST", "/admin/v1/orders/" + fakeOrderNo + "/void", "", voided},
-		"extend":        {"POST", "/admin/v1/orders/" + fakeOrderNo + "/extend", `{"pay_by":"2026-09-20T11:00:00+08:00"}`, extended},
-		"cluster": {"GET", "/admin/v1/cluster", "", `{"generation":0,"leader":"a1","term":2,"epoch":7,"rules_version":0,"zone_ack":{"mode":"","state":"","zone_index":0},"alarms":[],` +
-			`"nodes":[{"id":"a1","zone":"a","role":"leader","reachable":true,"applied_index":9,"last_index":9,"first_index":0,"durable_index":0,"ledger_index":0,"lag":0,` +
-			`"rules_version":0,"generation":0,"drained":false,"joining":false,"preferred":false,"clock_offset_ms":0,"wal_bytes":0}]}`},
-		"plan":      {"POST", "/admin/v1/plan", "{}", `{"applied":true,"dry_run":false,"changes":[{"path":"sales[a]","before":"","after":"new"}]}`},
-		"plan, dry": {"POST", "/admin/v1/plan?dry_run=true", "{}", `{"applied":false,"dry_run":true,"changes":[{"path":"sales[a]","before":"","after":"new"}]}`},
+		"extend": {"POST", "/admin/v1/orders/" + fakeOrderNo +
+			"/extend", `{"pay_by":"2026-09-20T11:00:00+08:00"}`, extended},
+		"cluster": {"GET", "/admin/v1/cluster",
+			"", `{"generation":0,"leader":"a1","term":2,"epoch":7,"rules_version":0,"zone_ack":{"mode":"","state":"","zone_index":0},"alarms":[],` +
+				`"nodes":[{"id":"a1","zone":"a","role":"leader","reachable":true,"applied_index":9,"last_index":9,"first_index":0,"durable_index":0,"ledger_index":0,"lag":0,` +
+				`"rules_version":0,"generation":0,"drained":false,"joining":false,"preferred":false,"clock_offset_ms":0,"wal_bytes":0}]}`},
+		"plan": {"POST", "/admin/v1/plan",
+			"{}", `{"applied":true,"dry_run":false,"changes":[{"path":"sales[a]","before":"","after":"new"}]}`},
+		"plan, dry": {"POST", "/admin/v1/plan?dry_run=true",
+			"{}", `{"applied":false,"dry_run":true,"changes":[{"path":"sales[a]","before":"","after":"new"}]}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := &fakeOperator{found: []engine.OrderView{heldOrder()}, changes: []engine.Change{{Path: "sales[a]", After: "new"}}}
+			f := &fakeOperator{found: []engine.OrderView{heldOrder()},
+				changes: []engine.Change{{Path: "sales[a]", After: "new"}}}
 			w := askAdmin(newTestAdmin(t, f), c.method, c.path, c.body)
 			if got := strings.TrimSuffix(w.Body.String(), "\n"); w.Code != 200 || got != c.want {
 				t.Errorf("status %d\n got %s\nwant %s", w.Code, got, c.want)
@@ -133,7 +145,8 @@ func TestAdminSessions(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &one); err != nil {
 		t.Fatalf("%v: %s", err, w.Body)
 	}
-	if one.ID != "fans-day-10" || one.State != "open" || one.PayWithinSeconds != 900 || one.PayGraceSeconds != 120 || len(one.Listings) != 3 ||
+	if one.ID != "fans-day-10" || one.State != "open" || one.PayWithinSeconds != 900 || one.PayGraceSeconds != 120 ||
+		len(one.Listings) != 3 ||
 		one.Listings[2].Counts == nil || one.Listings[2].Counts.Held != 990 || one.SaleName["zh"] != "粉丝节" {
 		t.Errorf("%s", w.Body)
 	}
@@ -141,18 +154,21 @@ func TestAdminSessions(t *testing.T) {
 
 // TestSteer: each action reaches the operator under its own name, with who asked.
 func TestSteer(t *testing.T) {
-	for _, action := range []engine.SessionAction{engine.SessionPublish, engine.SessionPause, engine.SessionResume, engine.SessionEnd} {
+	for _, action := range []engine.SessionAction{engine.SessionPublish, engine.SessionPause, engine.SessionResume,
+		engine.SessionEnd} {
 		f := &fakeOperator{}
 		w := askAdmin(newTestAdmin(t, f), "POST", "/admin/v1/sessions/fans-day-10/"+action.String(), `{"note":"why"}`)
 		if w.Code != 200 || f.action != action || f.session != "fans-day-10" || f.note != "why" || f.operator != "dev" {
-			t.Errorf("%s: status %d, asked for %s of %q by %q because %q", action, w.Code, f.action, f.session, f.operator, f.note)
+			t.Errorf("%s: status %d, asked for %s of %q by %q because %q", action, w.Code, f.action, f.session,
+				f.operator, f.note)
 		}
 	}
 }
 
 func TestAdminProblems(t *testing.T) {
 	long := strings.Repeat("x", engine.MaxTextBytes+1)
-	const stock, void, extend = "/admin/v1/sessions/s/skus/x/stock", "/admin/v1/orders/" + fakeOrderNo + "/void", "/admin/v1/orders/" + fakeOrderNo + "/extend"
+	const stock, void, extend = "/admin/v1/sessions/s/skus/x/stock", "/admin/v1/orders/" + fakeOrderNo + "/void",
+		"/admin/v1/orders/" + fakeOrderNo + "/extend"
 	for name, c := range map[string]struct {
 		method, path, body string
 		headers            []string
@@ -187,15 +203,19 @@ func TestAdminProblems(t *testing.T) {
 		"orders: cursor":     {"GET", "/admin/v1/orders?cursor=" + strings.Repeat("x", 513), "", nil, 400, "malformed"},
 		"plan: dry_run":      {"POST", "/admin/v1/plan?dry_run=maybe", "{}", nil, 400, "malformed"},
 		"plan: problems":     {"POST", "/admin/v1/plan", `{"bad":1}`, nil, 422, "plan"},
-		"plan: too large":    {"POST", "/admin/v1/plan", strings.Repeat(" ", maxPlanTextBytes+1), nil, 413, "too-large"},
-		"note too large":     {"POST", void, strings.Repeat(" ", adminBodyBytes+1), nil, 413, "too-large"},
-		"form":               {"POST", void, "note=x", []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, "media-type"},
-		"text":               {"POST", void, "{}", []string{"Content-Type", "text/plain"}, 415, "media-type"},
-		"plan as a form":     {"POST", "/admin/v1/plan", "a: b", []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, "media-type"},
-		"another site":       {"POST", void, "{}", []string{"Sec-Fetch-Site", "cross-site"}, 403, "cross-site"},
-		"another origin":     {"POST", void, "{}", []string{"Origin", "http://evil.test"}, 403, "cross-site"},
-		"rebound name":       {"GET", "/admin/v1/orders", "", []string{"Host", "evil.test:8081"}, 403, "cross-site"},
-		"rebound address":    {"GET", "/admin/v1/orders", "", []string{"Host", "127.0.0.1.evil.test"}, 403, "cross-site"},
+		"plan: too large": {"POST", "/admin/v1/plan", strings.Repeat(" ", maxPlanTextBytes+1), nil, 413,
+			"too-large"},
+		"note too large": {"POST", void, strings.Repeat(" ", adminBodyBytes+1), nil, 413, "too-large"},
+		"form": {"POST", void, "note=x", []string{"Content-Type", "application/x-www-form-urlencoded"},
+			415, "media-type"},
+		"text": {"POST", void, "{}", []string{"Content-Type", "text/plain"}, 415, "media-type"},
+		"plan as a form": {"POST", "/admin/v1/plan", "a: b", []string{"Content-Type",
+			"application/x-www-form-urlencoded"}, 415, "media-type"},
+		"another site":   {"POST", void, "{}", []string{"Sec-Fetch-Site", "cross-site"}, 403, "cross-site"},
+		"another origin": {"POST", void, "{}", []string{"Origin", "http://evil.test"}, 403, "cross-site"},
+		"rebound name":   {"GET", "/admin/v1/orders", "", []string{"Host", "evil.test:8081"}, 403, "cross-site"},
+		"rebound address": {"GET", "/admin/v1/orders", "", []string{"Host", "127.0.0.1.evil.test"}, 403,
+			"cross-site"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := askAdmin(newTestAdmin(t, &fakeOperator{}), c.method, c.path, c.body, c.headers...)
@@ -206,7 +226,8 @@ func TestAdminProblems(t *testing.T) {
 		})
 	}
 	for _, host := range []string{"localhost", "LOCALHOST:8081", "127.0.0.1", "127.1.2.3:80", "[::1]:8081", "[::1]"} {
-		if w := askAdmin(newTestAdmin(t, &fakeOperator{}), "POST", void, "{}", "Host", host, "Origin", "http://"+host); w.Code != 200 {
+		if w := askAdmin(newTestAdmin(t, &fakeOperator{}), "POST", void, "{}", "Host", host, "Origin",
+			"http://"+host); w.Code != 200 {
 			t.Errorf("host %s: status %d: %s", host, w.Code, w.Body)
 		}
 	}
@@ -222,11 +243,13 @@ func TestPlanProblems(t *testing.T) {
 	}
 	f.problems = []engine.Problem{{Path: "sales[a]", Message: "it ends before it starts"}}
 	w = askAdmin(s, "POST", "/admin/v1/plan", "good: 1", "Content-Type", "application/yaml")
-	if wantAdminProblem(t, w, 422, "plan"); !strings.Contains(w.Body.String(), `"problems":[{"path":"sales[a]","message":"it ends before it starts"}]`) || f.plan == nil {
+	if wantAdminProblem(t, w, 422, "plan"); !strings.Contains(w.Body.String(),
+		`"problems":[{"path":"sales[a]","message":"it ends before it starts"}]`) || f.plan == nil {
 		t.Errorf("%s", w.Body)
 	}
 	f.problems = nil
-	if w = askAdmin(s, "POST", "/admin/v1/plan", "good: 1", "Content-Type", "text/yaml"); !strings.Contains(w.Body.String(), `"changes":[]`) {
+	if w = askAdmin(s, "POST", "/admin/v1/plan", "good: 1", "Content-Type",
+		"text/yaml"); !strings.Contains(w.Body.String(), `"changes":[]`) {
 		t.Errorf("nothing to change: %s", w.Body)
 	}
 }
@@ -234,13 +257,16 @@ func TestPlanProblems(t *testing.T) {
 // TestUnknownOutcomeOfWhatAdds: where doing it twice counts twice, nobody is told
 // that it changes nothing.
 func TestUnknownOutcomeOfWhatAdds(t *testing.T) {
-	for path, body := range map[string]string{"/admin/v1/sessions/a/skus/b/stock": `{"units":1}`, "/admin/v1/switches/back": ""} {
+	for path, body := range map[string]string{"/admin/v1/sessions/a/skus/b/stock": `{"units":1}`,
+		"/admin/v1/switches/back": ""} {
 		w := askAdmin(newTestAdmin(t, &fakeOperator{err: engine.ErrOutcomeUnknown}), "POST", path, body)
 		wantAdminProblem(t, w, 503, "unavailable")
-		if said := w.Body.String(); !strings.Contains(said, "count twice") || strings.Contains(said, "changes nothing") {
+		if said := w.Body.String(); !strings.Contains(said, "count twice") ||
+			strings.Contains(said, "changes nothing") {
 			t.Errorf("%s: %s", path, said)
 		}
-		w = askAdmin(newTestAdmin(t, &fakeOperator{err: engine.ErrOutcomeUnknown}), "POST", path, body, "Idempotency-Key", "k")
+		w = askAdmin(newTestAdmin(t, &fakeOperator{err: engine.ErrOutcomeUnknown}), "POST", path, body,
+			"Idempotency-Key", "k")
 		if said := w.Body.String(); !strings.Contains(said, "with the same Idempotency-Key: it counts once") {
 			t.Errorf("%s with a key: %s", path, said)
 		}
@@ -263,15 +289,19 @@ func TestAdminErrors(t *testing.T) {
 		"our fault": {errors.New("secret innards"), 500, "internal"},
 	} {
 		for _, request := range [][3]string{
-			{"POST", "/admin/v1/plan", "{}"}, {"POST", "/admin/v1/sessions/a/end", ""}, {"POST", "/admin/v1/sessions/a/skus/b/stock", `{"units":1}`},
-			{"GET", "/admin/v1/sessions/a/skus/b", ""}, {"GET", "/admin/v1/orders", ""}, {"GET", "/admin/v1/orders/x", ""},
-			{"POST", "/admin/v1/orders/x/void", ""}, {"POST", "/admin/v1/orders/x/extend", `{"pay_by":"2026-09-20T02:15:00Z"}`},
+			{"POST", "/admin/v1/plan", "{}"}, {"POST", "/admin/v1/sessions/a/end", ""},
+			{"POST", "/admin/v1/sessions/a/skus/b/stock", `{"units":1}`},
+			{"GET", "/admin/v1/sessions/a/skus/b", ""}, {"GET", "/admin/v1/orders", ""},
+			{"GET", "/admin/v1/orders/x", ""},
+			{"POST", "/admin/v1/orders/x/void", ""},
+			{"POST", "/admin/v1/orders/x/extend", `{"pay_by":"2026-09-20T02:15:00Z"}`},
 			{"GET", "/admin/v1/sessions/fans-day-10", ""},
 		} {
 			t.Run(request[1]+": "+name, func(t *testing.T) {
 				w := askAdmin(newTestAdmin(t, &fakeOperator{err: c.err}), request[0], request[1], request[2])
 				wantAdminProblem(t, w, c.status, c.slug)
-				if strings.Contains(w.Body.String(), "secret") || (c.status == 503) != (w.Header().Get("Retry-After") != "") {
+				if strings.Contains(w.Body.String(), "secret") ||
+					(c.status == 503) != (w.Header().Get("Retry-After") != "") {
 					t.Errorf("Retry-After %q: %s", w.Header().Get("Retry-After"), w.Body)
 				}
 			})
@@ -282,14 +312,16 @@ func TestAdminErrors(t *testing.T) {
 func TestOrderFilter(t *testing.T) {
 	f := &fakeOperator{}
 	askAdmin(newTestAdmin(t, f), "GET", "/admin/v1/orders?order_no=ABC&shopper=ada&session=s&sku=k&state=paid&from=2026-09-20T02:00:00Z&to=2026-09-20T10:00:00%2B08:00&cursor=1.2&limit=1000", "")
-	want := engine.OrderFilter{OrderNo: "ABC", Shopper: "ada", Session: "s", SKU: "k", State: engine.Paid, From: fakeNow, To: fakeNow, Cursor: "1.2", Limit: 1000}
+	want := engine.OrderFilter{OrderNo: "ABC", Shopper: "ada", Session: "s", SKU: "k", State: engine.Paid,
+		From: fakeNow, To: fakeNow, Cursor: "1.2", Limit: 1000}
 	if !reflect.DeepEqual(f.filter, want) {
 		t.Errorf("%+v; want %+v", f.filter, want)
 	}
 }
 
 func TestReadiness(t *testing.T) {
-	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) { c.Cluster = &fakeCluster{notReady: errors.New("no leader yet")} })
+	s := newTestAdmin(t, &fakeOperator{},
+		func(c *AdminConfig) { c.Cluster = &fakeCluster{notReady: errors.New("no leader yet")} })
 	w := askAdmin(s, "GET", "/readyz", "")
 	if wantAdminProblem(t, w, 503, "unavailable"); !strings.Contains(w.Body.String(), "no leader yet") {
 		t.Errorf("%s", w.Body)
@@ -301,10 +333,12 @@ func TestReadiness(t *testing.T) {
 
 // TestRoles walks every route with every kind of token.
 func TestRoles(t *testing.T) {
-	s := newTestAdmin(t, &fakeOperator{found: []engine.OrderView{heldOrder()}}, func(c *AdminConfig) { c.Dev, c.Tokens = false, auth.Keys{Secret: testSecret} })
+	s := newTestAdmin(t, &fakeOperator{found: []engine.OrderView{heldOrder()}},
+		func(c *AdminConfig) { c.Dev, c.Tokens = false, auth.Keys{Secret: testSecret} })
 	tokens := map[auth.Role]string{}
 	for _, role := range []auth.Role{auth.Viewer, auth.Operator, auth.Admin} {
-		token, err := auth.Claims{Audience: auth.Operators, Subject: "olga", Role: role, TTL: time.Hour}.Sign(testSecret, time.Now())
+		token, err := auth.Claims{Audience: auth.Operators, Subject: "olga", Role: role,
+			TTL: time.Hour}.Sign(testSecret, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -358,7 +392,8 @@ func TestOpsTokens(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f.operator = ""
-			w := askAdmin(s, "POST", "/admin/v1/orders/"+fakeOrderNo+"/void", "", "Authorization", "Bearer "+c.token, "Host", "ops.shop.test")
+			w := askAdmin(s, "POST", "/admin/v1/orders/"+fakeOrderNo+"/void", "", "Authorization", "Bearer "+c.token,
+				"Host", "ops.shop.test")
 			if w.Code != c.status || (c.status == 200) != (f.operator == "olga") {
 				t.Errorf("status %d by %q: %s", w.Code, f.operator, w.Body)
 			}
@@ -376,17 +411,23 @@ func TestOpenMetrics(t *testing.T) {
 			}
 		})
 		w := askAdmin(s, "GET", "/metrics", "")
-		if open != (w.Code == 200) || open && !strings.Contains(w.Body.String(), `doorbuster_http_panics_total{api="admin"} 0`) {
+		if open != (w.Code == 200) || open && !strings.Contains(w.Body.String(),
+			`doorbuster_http_panics_total{api="admin"} 0`) {
 			t.Errorf("open %t: status %d: %s", open, w.Code, w.Body)
 		}
 	}
 }
 
 func TestConsole(t *testing.T) {
-	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) { c.Dev, c.Tokens = false, auth.Keys{Secret: testSecret} })
-	for path, kind := range map[string]string{"/": "text/html", "/console/console.js": "text/javascript", "/console/console.css": "text/css"} {
+	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) {
+		c.Dev, c.Tokens = false,
+			auth.Keys{Secret: testSecret}
+	})
+	for path, kind := range map[string]string{"/": "text/html", "/console/console.js": "text/javascript",
+		"/console/console.css": "text/css"} {
 		w := askAdmin(s, "GET", path, "")
-		if w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Type"), kind) || !strings.Contains(w.Header().Get("Content-Security-Policy"), "default-src 'none'") {
+		if w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Type"), kind) ||
+			!strings.Contains(w.Header().Get("Content-Security-Policy"), "default-src 'none'") {
 			t.Errorf("%s: status %d, %v", path, w.Code, w.Header())
 		}
 	}

@@ -15,7 +15,8 @@ const drawPath = "/admin/v1/sessions/day/skus/mask/draw"
 
 func aDraw(revealed bool) *engine.DrawView {
 	seed := [32]byte{1, 2, 3}
-	v := &engine.DrawView{State: engine.DrawDone, DrawAt: fakeNow, Stock: 5, Commitment: engine.Commitment(seed), Revealed: revealed}
+	v := &engine.DrawView{State: engine.DrawDone, DrawAt: fakeNow, Stock: 5, Commitment: engine.Commitment(seed),
+		Revealed: revealed}
 	if revealed {
 		v.Seed = seed
 		for _, no := range []string{"A", "B", "C", "D", "E"} {
@@ -30,7 +31,8 @@ func TestDrawIsShownAndExported(t *testing.T) {
 	s := newTestAdmin(t, &fakeOperator{drawn: aDraw(true)})
 	w := askAdmin(s, "GET", drawPath+"?limit=2", "")
 	var page wire.OpsDraw
-	if err := json.Unmarshal(w.Body.Bytes(), &page); err != nil || len(page.Entries) != 2 || page.Cursor != "2" || page.Entries[1].Why != "risk" || page.Seed == "" || page.State != "done" {
+	if err := json.Unmarshal(w.Body.Bytes(), &page); err != nil || len(page.Entries) != 2 || page.Cursor != "2" ||
+		page.Entries[1].Why != "risk" || page.Seed == "" || page.State != "done" {
 		t.Errorf("%v: %s", err, w.Body)
 	}
 	w = askAdmin(s, "GET", drawPath+"?format=ndjson", "")
@@ -45,14 +47,18 @@ func TestDrawIsShownAndExported(t *testing.T) {
 
 func TestDrawThatIsNotToBeTold(t *testing.T) {
 	w := askAdmin(newTestAdmin(t, &fakeOperator{drawn: aDraw(false)}), "GET", drawPath, "")
-	if w.Code != 200 || strings.Contains(w.Body.String(), `"seed"`) || !strings.Contains(w.Body.String(), `"commitment":"`) {
+	if w.Code != 200 || strings.Contains(w.Body.String(), `"seed"`) || !strings.Contains(w.Body.String(),
+		`"commitment":"`) {
 		t.Errorf("status %d: %s", w.Code, w.Body)
 	}
-	wantAdminProblem(t, askAdmin(newTestAdmin(t, &fakeOperator{drawn: aDraw(false)}), "GET", drawPath+"?format=ndjson", ""), 409, "conflict")
+	wantAdminProblem(t, askAdmin(newTestAdmin(t, &fakeOperator{drawn: aDraw(false)}), "GET", drawPath+"?format=ndjson",
+		""), 409, "conflict")
 	wantAdminProblem(t, askAdmin(newTestAdmin(t, &fakeOperator{}), "GET", drawPath, ""), 404, "not-found")
-	wantAdminProblem(t, askAdmin(newTestAdmin(t, &fakeOperator{err: errors.New("a fault")}), "GET", drawPath, ""), 500, "internal")
+	wantAdminProblem(t, askAdmin(newTestAdmin(t, &fakeOperator{err: errors.New("a fault")}), "GET", drawPath, ""), 500,
+		"internal")
 	for _, query := range []string{"?cursor=x", "?limit=0", "?format=csv"} {
-		wantAdminProblem(t, askAdmin(newTestAdmin(t, &fakeOperator{drawn: aDraw(true)}), "GET", drawPath+query, ""), 400, "malformed")
+		wantAdminProblem(t, askAdmin(newTestAdmin(t, &fakeOperator{drawn: aDraw(true)}), "GET", drawPath+query, ""),
+			400, "malformed")
 	}
 }
 
@@ -61,12 +67,16 @@ func TestWaitlistIsShown(t *testing.T) {
 	o.State, o.Position, o.PayBy = engine.Waiting, 3, 0
 	f := &fakeOperator{found: []engine.OrderView{o}}
 	w := askAdmin(newTestAdmin(t, f), "GET", "/admin/v1/sessions/day/skus/mask/waitlist", "")
-	if body := w.Body.String(); w.Code != 200 || !strings.Contains(body, `"state":"waiting"`) || !strings.Contains(body, `"position":3`) || strings.Contains(body, "pay_by") || !strings.Contains(body, `"cursor":"9"`) {
+	if body := w.Body.String(); w.Code != 200 || !strings.Contains(body, `"state":"waiting"`) ||
+		!strings.Contains(body, `"position":3`) || strings.Contains(body, "pay_by") ||
+		!strings.Contains(body, `"cursor":"9"`) {
 		t.Errorf("status %d: %s", w.Code, body)
 	}
-	wantAdminProblem(t, askAdmin(newTestAdmin(t, f), "GET", "/admin/v1/sessions/day/skus/mask/waitlist?cursor=x", ""), 400, "malformed")
+	wantAdminProblem(t, askAdmin(newTestAdmin(t, f), "GET", "/admin/v1/sessions/day/skus/mask/waitlist?cursor=x", ""),
+		400, "malformed")
 	for _, state := range []engine.OrderState{engine.Waiting, engine.Entered, engine.Left, engine.Passed} {
-		if w := askAdmin(newTestAdmin(t, f), "GET", "/admin/v1/orders?state="+state.String(), ""); w.Code != 200 || f.filter.State != state {
+		if w := askAdmin(newTestAdmin(t, f), "GET", "/admin/v1/orders?state="+state.String(), ""); w.Code != 200 ||
+			f.filter.State != state {
 			t.Errorf("%s: status %d, %+v", state, w.Code, f.filter)
 		}
 	}

@@ -150,7 +150,8 @@ func wrongID(id, member, of, such string) error {
 	if engine.ValidID(id) {
 		return nil
 	}
-	return refuse(malformed, fmt.Sprintf("The %s must be there: the id of %s, such as %q; up to %d letters, digits, dots, "+
+	return refuse(malformed, fmt.Sprintf("The %s must be there: the id of %s, such as %q; up to %d letters, digits, "+
+		"dots, "+
 		"dashes and underscores.", member, of, such, engine.MaxIDBytes))
 }
 

@@ -58,12 +58,14 @@ func listName(r *http.Request) (l listNamed, err error) {
 	}
 	if name := r.PathValue("name"); name != "" {
 		if !engine.ValidID(name) {
-			return l, refuse(notFound, fmt.Sprintf("An allow list's name has 1 to %d letters, digits, dots, dashes and "+
-				"underscores, and begins with a letter or digit.", engine.MaxIDBytes))
+			return l, refuse(notFound, fmt.Sprintf(
+				"An allow list's name has 1 to %d letters, digits, dots, dashes and "+
+					"underscores, and begins with a letter or digit.", engine.MaxIDBytes))
 		}
 		return listNamed{engine.RosterName{Kind: engine.RosterAllowed, Name: name}, "allowlists/" + name}, nil
 	}
-	l.RosterName = engine.RosterName{Kind: engine.RosterReserved, Session: r.PathValue("session"), SKU: r.PathValue("sku")}
+	l.RosterName = engine.RosterName{Kind: engine.RosterReserved, Session: r.PathValue("session"),
+		SKU: r.PathValue("sku")}
 	l.title = "reservations of " + l.Session + "/" + l.SKU
 	return l, nil
 }
@@ -126,7 +128,8 @@ func (s *AdminServer) list(w http.ResponseWriter, r *http.Request, q *listQuery)
 	from, page := q.Cursor, wire.ListPage{List: name.title, Rows: []wire.ListRow{}}
 	for done := false; !done && len(page.Rows) < q.Limit; {
 		var rows []engine.RosterRow
-		if rows, from, page.Count, done, err = s.operator.RosterPage(name.RosterName, from, q.Limit-len(page.Rows)); err != nil {
+		if rows, from, page.Count, done, err = s.operator.RosterPage(name.RosterName, from,
+			q.Limit-len(page.Rows)); err != nil {
 			return err
 		}
 		for i := range rows {
@@ -252,7 +255,8 @@ func (s *AdminServer) dropRow(r *http.Request, q *noteQuery) (j wire.ListImport,
 	if done, err := s.operator.Done(r.Context(), byOf(r)); err != nil || !done && (!found || row.ID != id) {
 		return j, cmp.Or(err, name.lacks(id))
 	}
-	out, err := s.operator.ImportRoster(r.Context(), name.RosterName, engine.RosterImport{Count: 1, By: byOf(r), Note: q.Note,
+	out, err := s.operator.ImportRoster(r.Context(), name.RosterName, engine.RosterImport{Count: 1, By: byOf(r),
+		Note: q.Note,
 		Rows: slices.Values([]engine.RosterEntry{{ID: []byte(id)}})})
 	if err != nil {
 		return j, err
@@ -318,7 +322,8 @@ func imports[Q any](replace bool, as func(*Q) emptyRiskQuery) adminHandler {
 	return asking(func(s *AdminServer, w http.ResponseWriter, r *http.Request, q *Q) error {
 		all := as(q)
 		return s.importList(w, r, &all, replace)
-	}).giving(wire.Bodies{wire.JSON: {wire.ListImport{}}, wire.NDJSON: {wire.ImportProgress{}, wire.ListImport{}, wire.Problem{}}})
+	}).giving(wire.Bodies{wire.JSON: {wire.ListImport{}}, wire.NDJSON: {wire.ImportProgress{}, wire.ListImport{},
+		wire.Problem{}}})
 }
 
 // What takes lists in, by whether rows have levels, and take the place of what there is.
@@ -351,7 +356,8 @@ func (s *AdminServer) importList(w http.ResponseWriter, r *http.Request, q *empt
 	release := func() {}
 	if r.ContentLength < 0 || r.ContentLength > smallListBytes {
 		if !s.importing.TryLock() {
-			return refuse(conflict, "Another large list is being imported through this node. Wait for it, or ask another node.")
+			return refuse(conflict, "Another large list is being imported through this node. Wait for it, or ask "+
+				"another node.")
 		}
 		release = sync.OnceFunc(s.importing.Unlock)
 		defer release()
@@ -362,7 +368,8 @@ func (s *AdminServer) importList(w http.ResponseWriter, r *http.Request, q *empt
 	case err != nil:
 		return badListOf(err)
 	case replace && list.Len() == 0 && !q.Empty:
-		return refuse(badList, "The list is empty, and nothing was changed. To take everybody off, say so with ?empty=true.")
+		return refuse(badList, "The list is empty, and nothing was changed. To take everybody off, say so with "+
+			"?empty=true.")
 	case !q.Sure:
 		if err := s.unsure(r, s.bars(name.RosterName, list, replace)); err != nil {
 			return err
@@ -445,14 +452,17 @@ func (s *AdminServer) unsure(r *http.Request, danger string) error {
 	if done, err := s.operator.Done(r.Context(), byOf(r)); err == nil && done {
 		return nil
 	}
-	return refuse(unsure, danger+" It could end a sale, and nothing was changed. If it is meant, say so with ?sure=true (--yes).")
+	return refuse(unsure, danger+" It could end a sale, and nothing was changed. If it is meant, say so with "+
+		"?sure=true (--yes).")
 }
 
 // listConfig says how a list is to be read.
-func (s *AdminServer) listConfig(r *http.Request, kind engine.RosterKind, q *emptyRiskQuery) (cfg roster.Config, err error) {
+func (s *AdminServer) listConfig(r *http.Request, kind engine.RosterKind, q *emptyRiskQuery) (cfg roster.Config,
+	err error) {
 	cfg = roster.Config{Kind: kind, Level: engine.LevelListed, Canon: s.canon}
 	known := false
-	if cfg.Format, known = roster.FormatOf(r.Header.Get("Content-Type")); !known { // of a body that is empty; others were looked at
+	// of a body that is empty; others were looked at
+	if cfg.Format, known = roster.FormatOf(r.Header.Get("Content-Type")); !known {
 		return cfg, refuse(wrongMediaType, "Send Content-Type: "+bodies[listBody].asked+".")
 	}
 	switch level := q.Level.Level; {
@@ -472,7 +482,8 @@ func badListOf(err error) error {
 	case errors.As(err, &problems):
 		reasons := make([]wire.PlanProblem, 0, len(problems.Told))
 		for _, p := range problems.Told {
-			reasons = append(reasons, wire.PlanProblem{Path: fmt.Sprintf("line %d", p.Line), Line: p.Line, Message: p.Message})
+			reasons = append(reasons, wire.PlanProblem{Path: fmt.Sprintf("line %d", p.Line), Line: p.Line,
+				Message: p.Message})
 		}
 		said := "One line is wrong, and nothing was changed."
 		if problems.Count > 1 {
@@ -497,11 +508,13 @@ func (s *AdminServer) listFailed(r *http.Request, told *listProgress, replace bo
 	var refusal *engine.Refusal
 	switch {
 	case replace && errors.As(err, &refusal) && refusal.Reason == engine.ReasonConflict:
-		detail = "Another import of this list came in between. The list is as that one has it, or as it was; nothing of this one was taken."
+		detail = "Another import of this list came in between. The list is as that one has it, or as it was; nothing " +
+			"of this one was taken."
 	case kind == unavailable && replace:
 		detail = "It is not known whether the list was replaced; it was whole, or not at all. " + notKnown(r)
 	case kind == unavailable:
-		detail = fmt.Sprintf("%d of %d rows are known to be taken in; send all of them again. %s", told.rows, told.of, notKnown(r))
+		detail = fmt.Sprintf("%d of %d rows are known to be taken in; send all of them again. %s", told.rows, told.of,
+			notKnown(r))
 	}
 	if !told.streams || told.written == 0 {
 		return refuse(kind, detail)
@@ -523,7 +536,8 @@ type listProgress struct {
 }
 
 func newListProgress(w http.ResponseWriter, r *http.Request, of int) *listProgress {
-	return &listProgress{streams: strings.Contains(r.Header.Get("Accept"), "application/x-ndjson"), of: of, header: w.Header(),
+	return &listProgress{streams: strings.Contains(r.Header.Get("Accept"), "application/x-ndjson"), of: of,
+		header:  w.Header(),
 		counted: counted{to: w}, control: http.NewResponseController(w)}
 }
 

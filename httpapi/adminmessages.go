@@ -42,8 +42,9 @@ func (s *AdminServer) setMessage(r *http.Request, b *wire.MessageRequest) (wire.
 	case !known:
 		return wire.PlanChanges{}, noSuchMessage
 	case len(b.Text) == 0:
-		return wire.PlanChanges{}, refuse(malformed, `The text must be there, for one language at least: {"text":{"en":"…"}}. `+
-			`DELETE goes back to the shop's own messages.`)
+		return wire.PlanChanges{}, refuse(malformed,
+			`The text must be there, for one language at least: {"text":{"en":"…"}}. `+
+				`DELETE goes back to the shop's own messages.`)
 	}
 	sale := r.PathValue("sale")
 	own := engine.Message{Name: m.String()}
@@ -51,7 +52,8 @@ func (s *AdminServer) setMessage(r *http.Request, b *wire.MessageRequest) (wire.
 	for tag, text := range b.Text {
 		at := fmt.Sprintf("sales[%s].messages.%s.%s", sale, m, tag)
 		if _, spoken := messages.LanguageNamed(tag); !spoken {
-			problems = append(problems, wire.PlanProblem{Path: at, Message: "nobody is spoken to in this language; it is en or zh"})
+			problems = append(problems, wire.PlanProblem{Path: at, Message: "nobody is spoken to in this language; " +
+				"it is en or zh"})
 		} else if _, err := messages.Parse(m, text); err != nil {
 			problems = append(problems, wire.PlanProblem{Path: at, Message: err.Error()})
 		}

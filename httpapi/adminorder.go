@@ -13,7 +13,8 @@ import (
 
 func orderOf(o *engine.OrderView) wire.OpsOrder {
 	j := wire.OpsOrder{OrderNo: o.OrderNo, Shopper: o.Shopper, Session: o.Session, SKU: o.SKU, Quantity: o.Quantity,
-		Amount: o.Amount, Currency: o.Currency, State: o.State.String(), GrantedAt: rfc3339(o.GrantedAt), Position: o.Position,
+		Amount: o.Amount, Currency: o.Currency, State: o.State.String(), GrantedAt: rfc3339(o.GrantedAt),
+		Position:  o.Position,
 		ChangedAt: rfc3339(o.ChangedAt), PaymentID: o.PaymentID, Transaction: o.Transaction.String()}
 	if o.PayBy != 0 {
 		j.PayBy = rfc3339(o.PayBy)
@@ -44,7 +45,8 @@ func (s *AdminServer) orders(_ *http.Request, q *orderQuery) (page wire.OpsOrder
 	found, next, err := s.operator.FindOrders(engine.OrderFilter(*q))
 	var refusal *engine.Refusal
 	switch {
-	case errors.As(err, &refusal) && refusal.Reason == engine.ReasonConflict: // nothing else of a filter can contradict what is there
+	// nothing else of a filter can contradict what is there
+	case errors.As(err, &refusal) && refusal.Reason == engine.ReasonConflict:
 		return page, refuse(malformed, foreignCursor)
 	case err != nil:
 		return page, err
@@ -66,9 +68,12 @@ func (s *AdminServer) lost(orderNo string) *wire.LostOrder {
 	if o.Session != "" {
 		where = "session " + o.Session
 	}
-	return &wire.LostOrder{Session: o.Session, Place: o.Place, Life: o.Life.String(), Says: fmt.Sprintf("This shop has given "+
-		"the number out, for order %d of %s, and lost the order in a recovery. Nobody else has the number, and money for it "+
-		"goes back.", o.Place, where)}
+	return &wire.LostOrder{Session: o.Session, Place: o.Place, Life: o.Life.String(),
+		Says: fmt.Sprintf("This shop has given "+
+			"the number out, for order %d of %s, and lost the order in a recovery. Nobody else has the number, and "+
+			"money "+
+			"for it "+
+			"goes back.", o.Place, where)}
 }
 
 func (s *AdminServer) order(r *http.Request) (j wire.OpsOrder, err error) {
@@ -94,7 +99,8 @@ func (s *AdminServer) void(r *http.Request, b *wire.Note) (wire.OpsOrder, error)
 func (s *AdminServer) extend(r *http.Request, b *wire.ExtendRequest) (wire.OpsOrder, error) {
 	payBy, err := input.Time(b.PayBy)
 	if err != nil || payBy.UnixMilli() <= 0 {
-		return wire.OpsOrder{}, refuse(malformed, "pay_by must be there: a time such as 2026-09-20T02:15:00Z (RFC 3339).")
+		return wire.OpsOrder{}, refuse(malformed,
+			"pay_by must be there: a time such as 2026-09-20T02:15:00Z (RFC 3339).")
 	}
 	o, err := s.operator.Extend(r.Context(), byOf(r), r.PathValue("order_no"), engine.TimeOf(payBy), b.Note.Note)
 	return orderOf(&o), err

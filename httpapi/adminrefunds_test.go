@@ -8,9 +8,12 @@ import (
 
 func TestRefundsDueByPages(t *testing.T) {
 	due := []engine.RefundView{
-		{Refund: engine.Refund{No: 3, PaymentID: "p-3", Amount: 100, Currency: "CNY", Why: engine.ReasonPaidLate, PaidAt: fakeNow, Due: fakeNow}, OrderNo: "0123456789ABCDEFGHJKMNPQ"},
-		{Refund: engine.Refund{No: 7, PaymentID: "p-7", Amount: 200, Currency: "CNY", Why: engine.ReasonVoided, Due: fakeNow}, OrderNo: "0123456789ABD"},
-		{Refund: engine.Refund{No: 8, PaymentID: "p-8", Amount: 300, Currency: "CNY", Why: engine.ReasonVoided, Due: fakeNow}, OrderNo: "0123456789ABE"},
+		{Refund: engine.Refund{No: 3, PaymentID: "p-3", Amount: 100, Currency: "CNY", Why: engine.ReasonPaidLate,
+			PaidAt: fakeNow, Due: fakeNow}, OrderNo: "0123456789ABCDEFGHJKMNPQ"},
+		{Refund: engine.Refund{No: 7, PaymentID: "p-7", Amount: 200, Currency: "CNY", Why: engine.ReasonVoided,
+			Due: fakeNow}, OrderNo: "0123456789ABD"},
+		{Refund: engine.Refund{No: 8, PaymentID: "p-8", Amount: 300, Currency: "CNY", Why: engine.ReasonVoided,
+			Due: fakeNow}, OrderNo: "0123456789ABE"},
 	}
 	at := rfc3339(fakeNow)
 	first := `{"refund_no":3,"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p-3","amount":100,"currency":"CNY","reason":"paid_late","paid_at":"` + at + `","due_at":"` + at + `"}`

@@ -51,12 +51,18 @@ var bodies = [...]struct {
 }{
 	noBody:   {},
 	jsonBody: {types: []string{"application/json"}, most: adminBodyBytes, asked: "application/json"},
-	planBody: {types: []string{"application/json", "application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"}, most: maxPlanTextBytes,
-		asked: "application/yaml or application/json with a plan"},
-	listBody: {types: []string{"text/csv", "text/plain", "application/x-ndjson", "application/ndjson", "application/jsonl"}, most: MaxListBytes,
-		asked: "text/csv, application/x-ndjson, or text/plain for an id a line", tells: true},
-	statementBody: {types: []string{"text/csv", "application/x-ndjson", "application/octet-stream"}, most: statement.MaxBytes,
-		asked: "text/csv or application/x-ndjson with a statement"},
+	planBody: {
+		types: []string{"application/json", "application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"},
+		most:  maxPlanTextBytes, asked: "application/yaml or application/json with a plan",
+	},
+	listBody: {
+		types: []string{"text/csv", "text/plain", "application/x-ndjson", "application/ndjson", "application/jsonl"},
+		most:  MaxListBytes, asked: "text/csv, application/x-ndjson, or text/plain for an id a line", tells: true,
+	},
+	statementBody: {
+		types: []string{"text/csv", "application/x-ndjson", "application/octet-stream"},
+		most:  statement.MaxBytes, asked: "text/csv or application/x-ndjson with a statement",
+	},
 }
 
 // deadlineClass says what bounds a request in time. Whatever the class, an answer
@@ -92,9 +98,9 @@ const (
 // that callers must be ready for, besides those that follow from the rest of the row.
 type about struct{ id, summary, says, problems string }
 
-const listSays = "All lines are checked first; a bad one is told by its number and nothing is changed. At most 268435456 " +
-	"bytes and 5000000 rows. With Accept: application/x-ndjson the answer is lines of {\"committed\",\"of\"} while rows " +
-	"are taken in, and last the result, or a problem."
+const listSays = "All lines are checked first; a bad one is told by its number and nothing is changed. At most " +
+	"268435456 bytes and 5000000 rows. With Accept: application/x-ndjson the answer is lines of " +
+	"{\"committed\",\"of\"} while rows are taken in, and last the result, or a problem."
 
 // adminRoutes is every route of the operations API.
 var adminRoutes = []adminRoute{
@@ -127,9 +133,9 @@ var adminRoutes = []adminRoute{
 	{"PUT", "/admin/v1/messages/{sale}/{name}", auth.Operator, jsonBody, command, keyed,
 		makes((*AdminServer).setMessage),
 		about{"setMessage", "Give a sale its own words for a message",
-			"As a plan with the sale's messages and without its sessions: at most 1024 bytes on one line for " +
-				"each language, braces only of the message's placeholders. A language left out is in the shop's " +
-				"words. What is applied later from a plan file replaces all of a sale's own words.", "404 422"}},
+			"As a plan with the sale's messages and without its sessions: at most 1024 bytes on one line for each " +
+				"language, braces only of the message's placeholders. A language left out is in the shop's words. " +
+				"What is applied later from a plan file replaces all of a sale's own words.", "404 422"}},
 	{"DELETE", "/admin/v1/messages/{sale}/{name}", auth.Operator, noBody, command, keyed,
 		gets((*AdminServer).resetMessage),
 		about{"resetMessage", "Take a sale's own words for a message away", "", "404 422"}},
@@ -160,9 +166,9 @@ var adminRoutes = []adminRoute{
 	{"POST", "/admin/v1/sessions/{session}/settle", auth.Operator, jsonBody, command, keyed,
 		makes((*AdminServer).settle),
 		about{"settleSession", "Settle an ended session: its orders change no more, and leave memory for the ledger",
-			"Once nothing of it is undecided. The leader does so by itself settle_after its end. The orders " +
-				"leave memory when the ledger of every voter has them on disk (event session_cleared), and are found " +
-				"as before all along.", "404 409"}},
+			"Once nothing of it is undecided. The leader does so by itself settle_after its end. The orders leave " +
+				"memory when the ledger of every voter has them on disk (event session_cleared), and are found as " +
+				"before all along.", "404 409"}},
 	{"GET", "/admin/v1/sessions/{session}/skus/{sku}", auth.Viewer, noBody, command, reads,
 		gets((*AdminServer).counts),
 		about{"getCounts", "A listing's exact counts at a log index", "", "404"}},
@@ -184,11 +190,12 @@ var adminRoutes = []adminRoute{
 	{"GET", "/admin/v1/refunds", auth.Viewer, noBody, command, reads,
 		finds((*AdminServer).refunds),
 		about{"listRefundsDue", "Refunds that are due, the oldest first",
-			"Money that came in and has to go back, and that the cashier has not confirmed as paid back; one " +
-				"that it confirms leaves the list. As the node that answers has applied it.", ""}},
+			"Money that came in and has to go back, and that the cashier has not confirmed as paid back; one that it " +
+				"confirms leaves the list. As the node that answers has applied it.", ""}},
 	// Each payment is settled once, whoever tells of it how often.
 	{"POST", "/admin/v1/reconciliations", auth.Operator, statementBody, upload, same,
-		asking((*AdminServer).reconcile).giving(wire.Bodies{wire.JSON: {reconcile.Report{}}, wire.NDJSON: {reconcileLine{}}}),
+		asking((*AdminServer).reconcile).giving(wire.Bodies{wire.JSON: {reconcile.Report{}},
+			wire.NDJSON: {reconcileLine{}}}),
 		about{"reconcile", "Hold a statement of the cashier against the orders, and settle what got lost",
 			"The body is the statement: CSV with the header payment_id,order_no,amount,currency,kind,at (and " +
 				"transaction_id and refund_id), or NDJSON with these members, in UTF-8, at most 4 GiB and 20,000,000 " +
@@ -203,8 +210,8 @@ var adminRoutes = []adminRoute{
 	{"GET", "/admin/v1/reconciliations", auth.Viewer, noBody, command, reads,
 		gets((*AdminServer).reports),
 		about{"listReconciliations", "Reports of statements that the nodes have reconciled",
-			"The newest first, without their findings, days and listings; each node keeps 400, and copies those " +
-				"of the others.", ""}},
+			"The newest first, without their findings, days and listings; each node keeps 400, and copies those of " +
+				"the others.", ""}},
 	{"POST", "/admin/v1/reconciliations/{id}/set-aside", auth.Operator, jsonBody, command, same,
 		makes((*AdminServer).setAside),
 		about{"setAside", "Note that somebody has seen to differences of a report",
@@ -216,8 +223,8 @@ var adminRoutes = []adminRoute{
 	{"GET", "/admin/v1/alarms", auth.Viewer, noBody, command, reads,
 		gets((*AdminServer).alarms),
 		about{"listAlarms", "What needs seeing to, in all rooms of all nodes",
-			"The alarms of the node that answers and of those that it hears: nodes, ledgers, listings, the " +
-				"cashier and refunds, statements, doors, keys, logs and disks. As of half a second ago at most.", ""}},
+			"The alarms of the node that answers and of those that it hears: nodes, ledgers, listings, the cashier " +
+				"and refunds, statements, doors, keys, logs and disks. As of half a second ago at most.", ""}},
 	{"GET", "/admin/v1/refusals", auth.Viewer, noBody, command, reads,
 		finds((*AdminServer).refusals),
 		about{"findRefusals", "Why a shopper was refused",
@@ -226,10 +233,10 @@ var adminRoutes = []adminRoute{
 	{"GET", "/admin/v1/events", auth.Viewer, noBody, stream, reads,
 		asking((*AdminServer).events).giving(wire.Bodies{wire.NDJSON: {wire.TrailEvent{}, wire.TrailHeartbeat{}}}),
 		about{"streamTrail", "The committed events, as they come",
-			"One JSON object a line: the same events, in the same order, on every node. Goes on as they come, " +
-				"with a heartbeat every 10 s without one: all up to its index has been told. To go on after a break, " +
-				"ask from the position behind the last event: INDEX.N+1, or from the heartbeat's index + 1. Who does " +
-				"not take what is sent for 10 s is cut off. A node has 64 places for readers; once all are taken, an " +
+			"One JSON object a line: the same events, in the same order, on every node. Goes on as they come, with a " +
+				"heartbeat every 10 s without one: all up to its index has been told. To go on after a break, ask " +
+				"from the position behind the last event: INDEX.N+1, or from the heartbeat's index + 1. Who does not " +
+				"take what is sent for 10 s is cut off. A node has 64 places for readers; once all are taken, an " +
 				"operator with many gives way to one with fewer, and their newest stream ends.", "410 503"}},
 	{"GET", "/admin/v1/audit", auth.Viewer, noBody, command, reads,
 		finds((*AdminServer).audit),
@@ -266,7 +273,8 @@ var adminRoutes = []adminRoute{
 		about{"applyProfile", "Turn a profile's switches on, on all nodes within a second", "", "404 409"}},
 
 	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/draw", auth.Viewer, noBody, download, reads,
-		asking((*AdminServer).draw).giving(wire.Bodies{wire.JSON: {wire.OpsDraw{}}, wire.NDJSON: {draw.Header{}, wire.DrawEntry{}, draw.Trailer{}}}),
+		asking((*AdminServer).draw).giving(wire.Bodies{wire.JSON: {wire.OpsDraw{}},
+			wire.NDJSON: {draw.Header{}, wire.DrawEntry{}, draw.Trailer{}}}),
 		about{"getOpsDraw", "A listing's draw: a page, or the file that doorbuster draw verify checks",
 			"", "404 409 503"}},
 	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/waitlist", auth.Viewer, noBody, command, reads,
@@ -288,7 +296,8 @@ var adminRoutes = []adminRoute{
 			listSays + " Rows are taken in step by step: after a 503 send all of them again.", "404 409 422"}},
 	{"GET", "/admin/v1/risk/{kind}/{id}", auth.Viewer, noBody, command, reads,
 		gets((*AdminServer).listRow),
-		about{"findRisk", "What a risk list says of one; of an IP address that is not on it, the prefix that says the worst of it",
+		about{"findRisk", "What a risk list says of one; of an IP address that is not on it, the prefix that says " +
+			"the worst of it",
 			"", "404 503"}},
 	{"DELETE", "/admin/v1/risk/{kind}/{id}", auth.Operator, noBody, command, keyed,
 		finds((*AdminServer).dropRow),
@@ -325,7 +334,8 @@ var adminRoutes = []adminRoute{
 			listSays, "404 409 422"}},
 	{"PATCH", "/admin/v1/sessions/{session}/skus/{sku}/reservations", auth.Operator, listBody, upload, keyed,
 		changesNames,
-		about{"changeReservations", "Add to the reservations of a listing (before its start), change rows, or take them off (level none)",
+		about{"changeReservations", "Add to the reservations of a listing (before its start), change rows, or take " +
+			"them off (level none)",
 			listSays + " Rows are taken in step by step: after a 503 send all of them again.", "404 409 422"}},
 	{"GET", "/admin/v1/sessions/{session}/skus/{sku}/reservations/{id}", auth.Viewer, noBody, command, reads,
 		gets((*AdminServer).listRow),
@@ -358,8 +368,8 @@ var adminRoutes = []adminRoute{
 	{"POST", "/admin/v1/cluster/zone-ack", auth.Admin, jsonBody, change, same,
 		setsZoneAck,
 		about{"setZoneAck", "Change when another zone must have what shoppers are told",
-			"With require nothing is granted while no voter of another zone answers; prefer goes on then, with " +
-				"an alarm; off is the plain quorum.", "409 422 503"}},
+			"With require nothing is granted while no voter of another zone answers; prefer goes on then, with an " +
+				"alarm; off is the plain quorum.", "409 422 503"}},
 	{"POST", "/admin/v1/cluster/prefer", auth.Admin, jsonBody, change, same,
 		prefers,
 		about{"preferZone", "Name the zone that leadership is to be in",
@@ -375,15 +385,16 @@ var adminRoutes = []adminRoute{
 	{"POST", "/admin/v1/cluster/promote", auth.Admin, jsonBody, change, same,
 		promotes,
 		about{"promoteZone", "Make the surviving zone take over, on the node that answers",
-			"For when a quorum is lost with the other zone. Say one of dry_run, token and confirm. Refused while " +
-				"a quorum lives. The generation is raised, and nodes of older ones are refused from then on.", "409 422 503"}},
+			"For when a quorum is lost with the other zone. Say one of dry_run, token and confirm. Refused while a " +
+				"quorum lives. The generation is raised, and nodes of older ones are refused from then on.",
+			"409 422 503"}},
 	{"GET", "/admin/v1/cluster/backup", auth.Admin, noBody, stream, reads,
 		asking((*AdminServer).backup).giving(wire.Bodies{"application/octet-stream": nil}),
 		about{"takeBackup", "The whole shop at one log index, while selling",
-			"One at a time from each node. It is the state and what the node's ledger has kept of before: the " +
-				"orders of settled sessions, and the trail of events; each part with checksums. While the ledger is " +
-				"behind or lacks orders, 409: try again, or ask another node. An answer that breaks off is worth " +
-				"nothing.", "409 422 503"}},
+			"One at a time from each node. It is the state and what the node's ledger has kept of before: the orders " +
+				"of settled sessions, and the trail of events; each part with checksums. While the ledger is behind " +
+				"or lacks orders, 409: try again, or ask another node. An answer that breaks off is worth nothing.",
+			"409 422 503"}},
 }
 
 // route builds the mux: one handler a path, which tells its methods apart, so
@@ -485,7 +496,8 @@ func wrongBody(takes bodyKind, r *http.Request) (problemKind, string) {
 	}
 	body := &bodies[takes]
 	given := r.Header.Get("Content-Type")
-	if kind, _, err := mime.ParseMediaType(given); takes != noBody && !(given == "" && body.tells) && (err != nil || !slices.Contains(body.types, kind)) {
+	if kind, _, err := mime.ParseMediaType(given); takes != noBody && !(given == "" && body.tells) &&
+		(err != nil || !slices.Contains(body.types, kind)) {
 		return wrongMediaType, "Send Content-Type: " + body.asked + "."
 	}
 	if r.ContentLength > body.most && takes != noBody {

@@ -16,10 +16,12 @@ import (
 func valueOf(w engine.Switch, v int64) wire.SwitchValue { return wire.SwitchValue(w.Word(v)) }
 
 func switchboardOf(v *engine.SwitchboardView) wire.Switchboard {
-	j := wire.Switchboard{LogIndex: uint64(v.LogIndex), ActiveProfile: v.Profile, Profiles: profilesOf(v.Profiles), History: []wire.SwitchRecord{}}
+	j := wire.Switchboard{LogIndex: uint64(v.LogIndex), ActiveProfile: v.Profile, Profiles: profilesOf(v.Profiles),
+		History: []wire.SwitchRecord{}}
 	for i, now := range v.Now {
 		w := engine.Switch(i)
-		each := wire.Switch{Name: w.String(), Value: valueOf(w, now), Normal: valueOf(w, w.Normal()), Allowed: w.Words(), Help: w.Help()}
+		each := wire.Switch{Name: w.String(), Value: valueOf(w, now), Normal: valueOf(w, w.Normal()),
+			Allowed: w.Words(), Help: w.Help()}
 		if w.Words() == nil {
 			most := w.Top()
 			each.Most = &most
@@ -27,7 +29,8 @@ func switchboardOf(v *engine.SwitchboardView) wire.Switchboard {
 		j.Switches = append(j.Switches, each)
 	}
 	for _, r := range slices.Backward(v.History) {
-		record := wire.SwitchRecord{At: rfc3339(r.At), LogIndex: uint64(r.Index), Operator: r.Operator, Note: r.Note, Action: r.Action.String(),
+		record := wire.SwitchRecord{At: rfc3339(r.At), LogIndex: uint64(r.Index), Operator: r.Operator, Note: r.Note,
+			Action:  r.Action.String(),
 			Profile: r.Profile, Changed: []wire.SwitchChange{}}
 		for i := range r.After {
 			if w := engine.Switch(i); r.Before[i] != r.After[i] {
@@ -110,7 +113,8 @@ func turnAll(action engine.SwitchAction) adminHandler {
 func (s *AdminServer) defineProfile(r *http.Request, b *wire.Settings) (wire.Switchboard, error) {
 	name := r.PathValue("profile")
 	if !engine.ValidID(name) {
-		return wire.Switchboard{}, refuse(malformed, fmt.Sprintf("A profile's name has 1 to %d letters, digits, dots, dashes "+
+		return wire.Switchboard{}, refuse(malformed, fmt.Sprintf("A profile's name has 1 to %d letters, digits, "+
+			"dots, dashes "+
 			"and underscores, and begins with a letter or digit.", engine.MaxIDBytes))
 	}
 	settings, err := settingsOf(b)
@@ -135,7 +139,8 @@ func (s *AdminServer) turn(r *http.Request, change engine.SwitchChange, note str
 		log.Info("switches not changed", "error", err)
 		var refusal *engine.Refusal
 		if errors.As(err, &refusal) && refusal.Reason == engine.ReasonUnknown {
-			err = refuse(notFound, fmt.Sprintf("No profile has the name %q. The profiles are listed at /admin/v1/profiles.",
+			err = refuse(notFound, fmt.Sprintf("No profile has the name %q. The profiles are listed at "+
+				"/admin/v1/profiles.",
 				clipped(change.Profile)))
 		}
 		return wire.Switchboard{}, err

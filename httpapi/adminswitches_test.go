@@ -17,7 +17,8 @@ func TestSwitchesAreListed(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 200 {
 		t.Fatalf("status %d, %v: %s", w.Code, err, w.Body)
 	}
-	if len(got.Switches) != engine.SwitchCount || got.ActiveProfile != "rush" || len(got.Profiles) != 1 || len(got.History) != 2 {
+	if len(got.Switches) != engine.SwitchCount || got.ActiveProfile != "rush" || len(got.Profiles) != 1 ||
+		len(got.History) != 2 {
 		t.Fatalf("%+v", got)
 	}
 	for _, v := range got.Switches {
@@ -36,7 +37,8 @@ func TestSwitchesAreListed(t *testing.T) {
 		}
 	}
 	newest := got.History[0]
-	if newest.LogIndex != 4711 || newest.Operator != "ada" || newest.Note != "bots" || newest.Action != "profile" || newest.Profile != "rush" ||
+	if newest.LogIndex != 4711 || newest.Operator != "ada" || newest.Note != "bots" || newest.Action != "profile" ||
+		newest.Profile != "rush" ||
 		!reflect.DeepEqual(newest.Changed, []wire.SwitchChange{
 			{Name: "rate_limits", Before: "100", After: "50"}, {Name: "tickets", Before: "planned", After: "always"}}) {
 		t.Errorf("%+v", newest)
@@ -50,14 +52,22 @@ func TestSwitchesAreTurned(t *testing.T) {
 		want               engine.SwitchChange
 		note               string
 	}{
-		"number":  {"PATCH", "/admin/v1/switches", `{"switches":{"rate_limits":50},"note":"bots"}`, engine.SwitchChange{Action: engine.SwitchSet, Settings: set(engine.SwitchRates, 50)}, "bots"},
-		"word":    {"PATCH", "/admin/v1/switches", `{"switches":{"tickets":"always"}}`, engine.SwitchChange{Action: engine.SwitchSet, Settings: set(engine.SwitchTickets, 2)}, ""},
-		"boolean": {"PATCH", "/admin/v1/switches", `{"switches":{"risk_lists":false}}`, engine.SwitchChange{Action: engine.SwitchSet, Settings: set(engine.SwitchRiskLists, 0)}, ""},
-		"back":    {"POST", "/admin/v1/switches/back", `{"note":"over"}`, engine.SwitchChange{Action: engine.SwitchBack}, "over"},
-		"normal":  {"POST", "/admin/v1/switches/normal", "", engine.SwitchChange{Action: engine.SwitchNormal}, ""},
-		"profile": {"POST", "/admin/v1/profiles/rush/apply", "", engine.SwitchChange{Action: engine.SwitchProfile, Profile: "rush"}, ""},
-		"define":  {"PUT", "/admin/v1/profiles/calm", `{"switches":{"precheck":"off"}}`, engine.SwitchChange{Action: engine.ProfileDefine, Profile: "calm", Settings: set(engine.SwitchPrecheck, 0)}, ""},
-		"forget":  {"DELETE", "/admin/v1/profiles/rush", "", engine.SwitchChange{Action: engine.ProfileForget, Profile: "rush"}, ""},
+		"number": {"PATCH", "/admin/v1/switches", `{"switches":{"rate_limits":50},"note":"bots"}`,
+			engine.SwitchChange{Action: engine.SwitchSet, Settings: set(engine.SwitchRates, 50)}, "bots"},
+		"word": {"PATCH", "/admin/v1/switches", `{"switches":{"tickets":"always"}}`,
+			engine.SwitchChange{Action: engine.SwitchSet, Settings: set(engine.SwitchTickets, 2)}, ""},
+		"boolean": {"PATCH", "/admin/v1/switches", `{"switches":{"risk_lists":false}}`,
+			engine.SwitchChange{Action: engine.SwitchSet, Settings: set(engine.SwitchRiskLists, 0)}, ""},
+		"back": {"POST", "/admin/v1/switches/back", `{"note":"over"}`,
+			engine.SwitchChange{Action: engine.SwitchBack}, "over"},
+		"normal": {"POST", "/admin/v1/switches/normal", "", engine.SwitchChange{Action: engine.SwitchNormal}, ""},
+		"profile": {"POST", "/admin/v1/profiles/rush/apply", "", engine.SwitchChange{Action: engine.SwitchProfile,
+			Profile: "rush"}, ""},
+		"define": {"PUT", "/admin/v1/profiles/calm", `{"switches":{"precheck":"off"}}`,
+			engine.SwitchChange{Action: engine.ProfileDefine, Profile: "calm", Settings: set(engine.SwitchPrecheck, 0)},
+			""},
+		"forget": {"DELETE", "/admin/v1/profiles/rush", "", engine.SwitchChange{Action: engine.ProfileForget,
+			Profile: "rush"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &fakeOperator{}
@@ -70,7 +80,8 @@ func TestSwitchesAreTurned(t *testing.T) {
 			if !reflect.DeepEqual(f.switched, c.want) || f.note != c.note || f.operator != "dev" {
 				t.Errorf("asked %+v, note %q, as %q; want %+v", f.switched, f.note, f.operator, c.want)
 			}
-			if !strings.Contains(said.String(), `"switches changed"`) || !strings.Contains(said.String(), `"operator":"dev"`) {
+			if !strings.Contains(said.String(), `"switches changed"`) || !strings.Contains(said.String(),
+				`"operator":"dev"`) {
 				t.Errorf("the log says %s", said.String())
 			}
 		})
@@ -84,16 +95,23 @@ func TestBadSwitches(t *testing.T) {
 		slug               string
 		says               []string
 	}{
-		"unknown":        {"PATCH", "/admin/v1/switches", `{"switches":{"turbo":"on","tickets":"maybe","rate_limits":1001}}`, 400, "malformed", []string{`no switch \"turbo\"`, "off, planned, always", "0 to 1000"}},
-		"none":           {"PATCH", "/admin/v1/switches", `{"switches":{}}`, 400, "malformed", []string{"Name switches"}},
-		"no body":        {"PATCH", "/admin/v1/switches", "", 400, "malformed", []string{"Name switches"}},
-		"a fraction":     {"PATCH", "/admin/v1/switches", `{"switches":{"rate_limits":1.5}}`, 400, "malformed", []string{"whole number"}},
-		"a list":         {"PATCH", "/admin/v1/switches", `{"switches":{"tickets":["on"]}}`, 400, "malformed", []string{"off, planned, always"}},
+		"unknown": {"PATCH", "/admin/v1/switches",
+			`{"switches":{"turbo":"on","tickets":"maybe","rate_limits":1001}}`, 400, "malformed",
+			[]string{`no switch \"turbo\"`, "off, planned, always", "0 to 1000"}},
+		"none": {"PATCH", "/admin/v1/switches", `{"switches":{}}`, 400, "malformed",
+			[]string{"Name switches"}},
+		"no body": {"PATCH", "/admin/v1/switches", "", 400, "malformed", []string{"Name switches"}},
+		"a fraction": {"PATCH", "/admin/v1/switches", `{"switches":{"rate_limits":1.5}}`, 400, "malformed",
+			[]string{"whole number"}},
+		"a list": {"PATCH", "/admin/v1/switches", `{"switches":{"tickets":["on"]}}`, 400, "malformed",
+			[]string{"off, planned, always"}},
 		"unknown member": {"PATCH", "/admin/v1/switches", `{"switch":{"tickets":"off"}}`, 400, "malformed", nil},
-		"bad note":       {"PATCH", "/admin/v1/switches", `{"switches":{"tickets":"off"},"note":"\u0007"}`, 400, "malformed", nil},
-		"bad name":       {"PUT", "/admin/v1/profiles/-", `{"switches":{"tickets":"off"}}`, 400, "malformed", []string{"A profile's name"}},
-		"not there":      {"GET", "/admin/v1/profiles/calm", "", 404, "not-found", nil},
-		"wrong method":   {"POST", "/admin/v1/switches", `{}`, 405, "method", nil},
+		"bad note": {"PATCH", "/admin/v1/switches", `{"switches":{"tickets":"off"},"note":"\u0007"}`, 400,
+			"malformed", nil},
+		"bad name": {"PUT", "/admin/v1/profiles/-", `{"switches":{"tickets":"off"}}`, 400, "malformed",
+			[]string{"A profile's name"}},
+		"not there":    {"GET", "/admin/v1/profiles/calm", "", 404, "not-found", nil},
+		"wrong method": {"POST", "/admin/v1/switches", `{}`, 405, "method", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &fakeOperator{}
@@ -109,11 +127,13 @@ func TestBadSwitches(t *testing.T) {
 			}
 		})
 	}
-	w := askAdmin(newTestAdmin(t, &fakeOperator{err: &engine.Refusal{Reason: engine.ReasonUnknown}}), "POST", "/admin/v1/profiles/calm/apply", "")
+	w := askAdmin(newTestAdmin(t, &fakeOperator{err: &engine.Refusal{Reason: engine.ReasonUnknown}}), "POST",
+		"/admin/v1/profiles/calm/apply", "")
 	wantAdminProblem(t, w, 404, "not-found")
 	if !strings.Contains(w.Body.String(), "/admin/v1/profiles") {
 		t.Errorf("%s", w.Body)
 	}
-	w = askAdmin(newTestAdmin(t, &fakeOperator{}), "PATCH", "/admin/v1/switches", `switches=off`, "Content-Type", "application/x-www-form-urlencoded")
+	w = askAdmin(newTestAdmin(t, &fakeOperator{}), "PATCH", "/admin/v1/switches", `switches=off`, "Content-Type",
+		"application/x-www-form-urlencoded")
 	wantAdminProblem(t, w, 415, "media-type")
 }

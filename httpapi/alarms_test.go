@@ -17,7 +17,8 @@ import (
 func TestDoorThatFailsIsAnAlarm(t *testing.T) {
 	s := newTestShopper(t, &fakeSeller{})
 	s.front.acceptFailed(errors.New("too many open files"))
-	if all := s.Alarms(); len(all) != 1 || all[0].Name != engine.AlarmAcceptFails || all[0].About != "shopper" || !strings.Contains(all[0].Detail, "too many open files") {
+	if all := s.Alarms(); len(all) != 1 || all[0].Name != engine.AlarmAcceptFails || all[0].About != "shopper" ||
+		!strings.Contains(all[0].Detail, "too many open files") {
 		t.Errorf("%+v", all)
 	}
 	s.front.accepted()

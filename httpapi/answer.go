@@ -49,7 +49,8 @@ func (s *ShopperServer) answer(ctx *fasthttp.RequestCtx, call *grabCall, key []b
 func (s *ShopperServer) refused(ctx *fasthttp.RequestCtx, a *engine.Answer) {
 	switch a.Reason {
 	case engine.ReasonQuantity:
-		s.problem(ctx, badQuantity, "The limit here is "+strconv.FormatUint(uint64(a.Limit), 10)+" for each shopper; ask for no more than that.")
+		s.problem(ctx, badQuantity, "The limit here is "+strconv.FormatUint(uint64(a.Limit),
+			10)+" for each shopper; ask for no more than that.")
 	case engine.ReasonKeyReused:
 		s.problem(ctx, keyReused, refusalTable[engine.ReasonKeyReused].detail)
 	default:
@@ -93,7 +94,8 @@ func (s *ShopperServer) appendAnswerOrder(b []byte, a *engine.Answer) []byte {
 }
 
 // appendOrderTerms appends what every order object has after its number.
-func appendOrderTerms(b []byte, session, sku string, quantity uint32, amount int64, currency string, state engine.OrderState, payBy engine.Time) []byte {
+func appendOrderTerms(b []byte, session, sku string, quantity uint32, amount int64, currency string,
+	state engine.OrderState, payBy engine.Time) []byte {
 	b = append(b, `,"session":`...)
 	b = appendString(b, session)
 	b = append(b, `,"sku":`...)

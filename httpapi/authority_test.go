@@ -165,7 +165,8 @@ func outlive(t *testing.T, to *adminRoute, path string, withdrawn bool) {
 	if !withdrawn {
 		ttl = 5 * time.Second
 	}
-	token, err := auth.Claims{Audience: auth.Operators, Subject: "olga", Role: auth.Admin, TTL: ttl}.Sign(otherSecret, time.Now())
+	token, err := auth.Claims{Audience: auth.Operators, Subject: "olga", Role: auth.Admin, TTL: ttl}.Sign(otherSecret,
+		time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,10 +230,12 @@ func (d *readDesk) Reconcile(ctx context.Context, from io.Reader, q intake.Reque
 func longLists() *fakeOperator {
 	f := &fakeOperator{drawn: &engine.DrawView{State: engine.DrawDone, Revealed: true}}
 	for i := range 12_000 {
-		f.rows = append(f.rows, engine.RosterRow{ID: fmt.Sprintf("shopper-%d-%s", i, strings.Repeat("x", 40)), Level: engine.LevelBlock, Since: fakeNow})
+		f.rows = append(f.rows, engine.RosterRow{ID: fmt.Sprintf("shopper-%d-%s", i, strings.Repeat("x", 40)),
+			Level: engine.LevelBlock, Since: fakeNow})
 	}
 	for range 12_000 {
-		f.drawn.Entries = append(f.drawn.Entries, engine.DrawEntry{OrderNo: fakeOrderNo, Quantity: 1, State: engine.Passed})
+		f.drawn.Entries = append(f.drawn.Entries, engine.DrawEntry{OrderNo: fakeOrderNo, Quantity: 1,
+			State: engine.Passed})
 	}
 	return f
 }
@@ -249,7 +252,8 @@ func TestLateUploaderHearsAtOnce(t *testing.T) {
 	}
 	web := httptest.NewServer(s)
 	defer web.Close()
-	token, err := auth.Claims{Audience: auth.Operators, Subject: "olga", Role: auth.Admin, TTL: time.Hour}.Sign(otherSecret, time.Now())
+	token, err := auth.Claims{Audience: auth.Operators, Subject: "olga", Role: auth.Admin,
+		TTL: time.Hour}.Sign(otherSecret, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +268,8 @@ func TestLateUploaderHearsAtOnce(t *testing.T) {
 		}
 	}
 	const line = "4\r\nann\n\r\n"
-	send("PUT /admin/v1/allowlists/vips HTTP/1.1\r\nHost: shop\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\nAuthorization: Bearer " + token + "\r\n\r\n" + line)
+	send("PUT /admin/v1/allowlists/vips HTTP/1.1\r\nHost: shop\r\nContent-Type: text/plain\r\nTransfer-Encoding: " +
+		"chunked\r\nAuthorization: Bearer " + token + "\r\n\r\n" + line)
 	<-checked
 	if err := s.SetTokens(auth.Keys{Secret: testSecret}); err != nil {
 		t.Fatal(err)

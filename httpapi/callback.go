@@ -17,13 +17,15 @@ import (
 func (s *ShopperServer) fromCashier(ctx *fasthttp.RequestCtx) bool {
 	if s.pay.cashier == nil {
 		if !s.dev {
-			s.problem(ctx, unsignedCallback, "Without --dev it must be signed by the cashier, and no cashier's key is configured (cashier_key_file).")
+			s.problem(ctx, unsignedCallback, "Without --dev it must be signed by the cashier, and no cashier's key "+
+				"is configured (cashier_key_file).")
 		}
 		return s.dev
 	}
 	path, _ := pathOf(ctx)
 	said, complete := payment.Signed{Method: string(ctx.Method()), Path: string(path), Body: ctx.Request.Body()}, true
-	for name, into := range map[string]*string{payment.HeaderTimestamp: &said.Timestamp, payment.HeaderNonce: &said.Nonce, payment.HeaderSignature: &said.Signature} {
+	for name, into := range map[string]*string{payment.HeaderTimestamp: &said.Timestamp,
+		payment.HeaderNonce: &said.Nonce, payment.HeaderSignature: &said.Signature} {
 		value, headers := oneOf(ctx, name)
 		if *into = string(value); headers > 1 {
 			*into = "" // each program on the way may have meant another
@@ -34,15 +36,19 @@ func (s *ShopperServer) fromCashier(ctx *fasthttp.RequestCtx) bool {
 	if err == nil {
 		return true
 	}
-	kind, detail := unsigned, "Send one each of "+payment.HeaderTimestamp+", "+payment.HeaderNonce+" and "+payment.HeaderSignature+", as docs/cashier.md says."
+	kind, detail := unsigned, "Send one each of "+payment.HeaderTimestamp+", "+payment.HeaderNonce+" and "+
+		payment.HeaderSignature+", as docs/cashier.md says."
 	switch {
 	case complete && errors.Is(err, payment.ErrUnsigned):
-		detail = payment.HeaderTimestamp + " must be Unix seconds, " + payment.HeaderNonce + " must be 16 to 64 letters, digits, dashes or underscores, and " +
+		detail = payment.HeaderTimestamp + " must be Unix seconds, " + payment.HeaderNonce +
+			" must be 16 to 64 letters, digits, dashes or underscores, and " +
 			payment.HeaderSignature + ` must be "v1=" and 64 hex digits.`
 	case errors.Is(err, payment.ErrSignature):
-		kind, detail = wrongSignature, "It is not what a secret known here gives for method, path, timestamp, nonce and body. Is it the right secret, and the body unchanged?"
+		kind, detail = wrongSignature, "It is not what a secret known here gives for method, path, timestamp, nonce "+
+			"and body. Is it the right secret, and the body unchanged?"
 	case errors.Is(err, payment.ErrStale):
-		kind, detail = staleRequest, "The timestamp is over "+payment.Tolerance.String()+" off this clock, which says "+strconv.FormatInt(time.Now().Unix(), 10)+"."
+		kind, detail = staleRequest, "The timestamp is over "+payment.Tolerance.String()+
+			" off this clock, which says "+strconv.FormatInt(time.Now().Unix(), 10)+"."
 	case errors.Is(err, payment.ErrNonce):
 		kind, detail = nonceReused, "The nonce came with another request before. Take a new one for each."
 	}
@@ -82,7 +88,8 @@ func (s *ShopperServer) callback(ctx *fasthttp.RequestCtx) {
 	s.pay.counts.outcomes[r.Outcome].Add(1)
 	if r.Outcome == engine.PaymentToRefund || r.Reason == engine.ReasonPaidLate {
 		s.faults.Do(func() {
-			s.log.Info("a payment came late, or for nothing", "order_no", p.OrderNo, "payment_id", p.ID, "outcome", r.Outcome.String(), "reason", r.Reason.String(),
+			s.log.Info("a payment came late, or for nothing", "order_no", p.OrderNo, "payment_id", p.ID,
+				"outcome", r.Outcome.String(), "reason", r.Reason.String(),
 				"transaction_id", r.Order.Transaction.String())
 		})
 	}

@@ -23,7 +23,8 @@ func newSignedShopper(t *testing.T, f *fakeSeller) (*ShopperServer, *payment.Sec
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := payment.NewKeys([]payment.Key{{ID: "k1", Text: bytes.Repeat([]byte("k"), payment.MinSecretBytes), Signs: true}})
+	keys, err := payment.NewKeys([]payment.Key{{ID: "k1", Text: bytes.Repeat([]byte("k"), payment.MinSecretBytes),
+		Signs: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,14 +92,18 @@ func TestBadCallbacks(t *testing.T) {
 		"paid in the future": {func(*payment.Keys) string {
 			return strings.Replace(goodCallback, "2026-09-20T02:03:04.5Z", now.Add(time.Hour).Format(time.RFC3339), 1)
 		}, nil, 400, "malformed"},
-		"paid before money was": {func(*payment.Keys) string { return strings.Replace(goodCallback, "2026-09-20T02", "1969-01-01T00", 1) }, nil, 400, "malformed"},
-		"no JSON":               {func(*payment.Keys) string { return goodCallback[:20] }, nil, 400, "malformed"},
+		"paid before money was": {func(*payment.Keys) string {
+			return strings.Replace(goodCallback, "2026-09-20T02",
+				"1969-01-01T00", 1)
+		}, nil, 400, "malformed"},
+		"no JSON": {func(*payment.Keys) string { return goodCallback[:20] }, nil, 400, "malformed"},
 		"a token of another order": {func(keys *payment.Keys) string { return with(token(keys, "OTHER", 100)) },
 			nil, 422, "pay-token"},
 		"a token for another sum": {func(keys *payment.Keys) string { return with(token(keys, fakeOrderNo, 99)) },
 			nil, 422, "pay-token"},
 		"a token of a retired key": {func(*payment.Keys) string {
-			retired, err := payment.NewKeys([]payment.Key{{ID: "k0", Text: bytes.Repeat([]byte("r"), payment.MinSecretBytes), Signs: true}})
+			retired, err := payment.NewKeys([]payment.Key{{ID: "k0", Text: bytes.Repeat([]byte("r"),
+				payment.MinSecretBytes), Signs: true}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -137,7 +142,8 @@ func TestSignedCallback(t *testing.T) {
 	f.order.State, f.order.HasReceiver, f.order.Receiver = engine.Paid, true, engine.Receiver{Name: "Ada"}
 	f.order.Transaction[0] = 1
 	s, ours, keys := newSignedShopper(t, f)
-	token, _ := keys.Append(nil, []byte(fakeOrderNo), &payment.Claims{Amount: 100, Currency: "CNY", PayBy: engine.TimeOf(time.Now().Add(-time.Hour))})
+	token, _ := keys.Append(nil, []byte(fakeOrderNo), &payment.Claims{Amount: 100, Currency: "CNY",
+		PayBy: engine.TimeOf(time.Now().Add(-time.Hour))})
 	body := strings.TrimSuffix(goodCallback, "}") + `,"token":"` + string(token) + `"}`
 	headers := signedHeaders(t, ours, path, body, time.Now())
 	for range 2 { // whoever got no answer sends it again
@@ -146,17 +152,20 @@ func TestSignedCallback(t *testing.T) {
 			Outcome string
 			Order   map[string]any
 		}
-		if err := json.Unmarshal(r.Body(), &told); err != nil || r.StatusCode() != 200 || told.Outcome != "paid" || told.Order["state"] != "paid" {
+		if err := json.Unmarshal(r.Body(), &told); err != nil || r.StatusCode() != 200 || told.Outcome != "paid" ||
+			told.Order["state"] != "paid" {
 			t.Fatalf("status %d: %s (%v)", r.StatusCode(), r.Body(), err)
 		}
 		if told.Order["receiver"] != nil || told.Order["pay_token"] != nil {
 			t.Errorf("the cashier is told too much: %s", r.Body())
 		}
-		if id := told.Order["transaction_id"]; id != "01000000-0000-0000-0000-000000000000" || string(r.Header.Peek("X-Transaction-Id")) != id {
+		if id := told.Order["transaction_id"]; id != "01000000-0000-0000-0000-000000000000" ||
+			string(r.Header.Peek("X-Transaction-Id")) != id {
 			t.Errorf("transaction %v, header %s", id, r.Header.Peek("X-Transaction-Id"))
 		}
 	}
-	want := engine.Payment{OrderNo: fakeOrderNo, ID: "p1", Amount: 100, Currency: "CNY", PaidAt: fakeNow.Add(3*time.Minute + 4500*time.Millisecond)}
+	want := engine.Payment{OrderNo: fakeOrderNo, ID: "p1", Amount: 100, Currency: "CNY",
+		PaidAt: fakeNow.Add(3*time.Minute + 4500*time.Millisecond)}
 	if f.payment != want {
 		t.Errorf("the seller was told %+v", f.payment)
 	}
@@ -175,11 +184,13 @@ func TestRefusedCallbacks(t *testing.T) {
 		status int
 		slug   string
 	}{
-		engine.ReasonUnknown: {404, "not-found"}, engine.ReasonAmount: {422, "amount"}, engine.ReasonCurrency: {422, "currency"},
+		engine.ReasonUnknown: {404, "not-found"}, engine.ReasonAmount: {422, "amount"},
+		engine.ReasonCurrency: {422, "currency"},
 		engine.ReasonConflict: {409, "conflict"}, engine.ReasonFrozen: {409, "conflict"},
 	} {
 		s, ours, _ := newSignedShopper(t, &fakeSeller{err: &engine.Refusal{Reason: why}})
-		wantProblem(t, ask(s, "POST", "/v1/payments/callback", signedHeaders(t, ours, "/v1/payments/callback", goodCallback, time.Now()), goodCallback), want.status, want.slug)
+		wantProblem(t, ask(s, "POST", "/v1/payments/callback", signedHeaders(t, ours, "/v1/payments/callback",
+			goodCallback, time.Now()), goodCallback), want.status, want.slug)
 	}
 }
 
@@ -187,7 +198,8 @@ func TestRefusedCallbacks(t *testing.T) {
 func TestGarbledSignature(t *testing.T) {
 	const path = "/v1/payments/callback"
 	s, ours, _ := newSignedShopper(t, &fakeSeller{order: heldOrder()})
-	for header, bad := range map[string]string{"X-Cashier-Timestamp": "noon", "X-Cashier-Nonce": "short", "X-Cashier-Signature": "v1=abc"} {
+	for header, bad := range map[string]string{"X-Cashier-Timestamp": "noon", "X-Cashier-Nonce": "short",
+		"X-Cashier-Signature": "v1=abc"} {
 		headers := signedHeaders(t, ours, path, goodCallback, time.Now())
 		headers[header] = bad
 		r := ask(s, "POST", path, headers, goodCallback)
@@ -228,7 +240,8 @@ func TestVerifyPayToken(t *testing.T) {
 	if v := verify(good); !v.Valid || v.Order.OrderNo != fakeOrderNo || v.Order.PayToken != good {
 		t.Errorf("a good one: %+v", v)
 	}
-	for why, bad := range map[string]string{"malformed": "x", "signature": good[:len(good)-3] + "AAA", "expired": token(100, fakeNow-1), "differs": token(99, f.order.PayBy)} {
+	for why, bad := range map[string]string{"malformed": "x", "signature": good[:len(good)-3] + "AAA",
+		"expired": token(100, fakeNow-1), "differs": token(99, f.order.PayBy)} {
 		if why == "expired" {
 			bad = token(100, engine.TimeOf(time.Now().Add(-time.Minute)))
 		}
@@ -258,7 +271,8 @@ func TestTransactions(t *testing.T) {
 	f.onGrab = func(g *engine.Grab) { got = g.Transaction; f.answer.Transaction = g.Transaction }
 	s := newTestShopper(t, f)
 	r := ask(s, "POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "X-Transaction-Id": id}, "")
-	if got.String() != id || string(r.Header.Peek("X-Transaction-Id")) != id || !strings.Contains(string(r.Body()), `"transaction_id":"`+id+`"`) {
+	if got.String() != id || string(r.Header.Peek("X-Transaction-Id")) != id || !strings.Contains(string(r.Body()),
+		`"transaction_id":"`+id+`"`) {
 		t.Errorf("asked with %s: %s", got.String(), r.String())
 	}
 	first := got
@@ -266,14 +280,17 @@ func TestTransactions(t *testing.T) {
 	if got == first || got == (engine.Transaction{}) || string(r.Header.Peek("X-Transaction-Id")) != got.String() {
 		t.Errorf("minted %s: %s", got.String(), r.String())
 	}
-	if parsed, err := payment.ParseTransaction(got.String()); err != nil || parsed != got || got[6]>>4 != 4 || got[8]>>6 != 2 {
+	if parsed, err := payment.ParseTransaction(got.String()); err != nil || parsed != got || got[6]>>4 != 4 ||
+		got[8]>>6 != 2 {
 		t.Errorf("%s is no UUID of version 4", got.String())
 	}
 	for _, bad := range []string{"x", strings.Repeat("0", 36), "00000000-0000-0000-0000-000000000000", "{" + id + "}"} {
-		wantProblem(t, ask(s, "POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "X-Transaction-Id": bad}, ""), 400, "malformed")
+		wantProblem(t, ask(s, "POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "X-Transaction-Id": bad}, ""),
+			400, "malformed")
 	}
 	f.onGrab, f.answer = nil, engine.Answer{Code: engine.CodeMissed}
-	if r = ask(s, "POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "X-Transaction-Id": id}, ""); r.Header.Peek("X-Transaction-Id") != nil {
+	if r = ask(s, "POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "X-Transaction-Id": id},
+		""); r.Header.Peek("X-Transaction-Id") != nil {
 		t.Error("a refusal begins nothing, and has a transaction")
 	}
 	f.sessions = fakeSessions()

@@ -30,8 +30,10 @@ func TestCallbacksOfLaterCashiers(t *testing.T) {
 func TestNobodyHearsGosOwnWords(t *testing.T) {
 	const callback = "/v1/payments/callback"
 	for _, c := range []struct{ body, says string }{
-		{strings.Replace(goodCallback, "2026-09-20T02:03:04.5Z", "yesterday", 1), `\"yesterday\" is not a time such as 2026-09-20T02:15:00Z (RFC 3339)`},
-		{strings.Replace(goodCallback, `"2026-09-20T02:03:04.5Z"`, "1789869784", 1), `\"1789869784\" is not a time such as`},
+		{strings.Replace(goodCallback, "2026-09-20T02:03:04.5Z", "yesterday", 1),
+			`\"yesterday\" is not a time such as 2026-09-20T02:15:00Z (RFC 3339)`},
+		{strings.Replace(goodCallback, `"2026-09-20T02:03:04.5Z"`, "1789869784", 1),
+			`\"1789869784\" is not a time such as`},
 		{strings.Replace(goodCallback, "100", `"100"`, 1), `The member \"amount\" can't be a string, at byte`},
 		{strings.Replace(goodCallback, "100", "100.5", 1), `The member \"amount\" can't be a number 100.5, at byte`},
 		{`{"order_no":}`, "The body is not JSON, at byte 13."},
@@ -45,7 +47,8 @@ func TestNobodyHearsGosOwnWords(t *testing.T) {
 		if r.StatusCode() != 400 || !strings.Contains(string(r.Body()), c.says) {
 			t.Errorf("%s: %d %s\nwant %s", c.body, r.StatusCode(), r.Body(), c.says)
 		}
-		for _, own := range []string{"parsing time", "2006-01-02", "Go ", "json:", "looking for", "unmarshal", "struct"} {
+		for _, own := range []string{"parsing time", "2006-01-02", "Go ", "json:", "looking for", "unmarshal",
+			"struct"} {
 			if strings.Contains(string(r.Body()), own) {
 				t.Errorf("%s: it says %q: %s", c.body, own, r.Body())
 			}

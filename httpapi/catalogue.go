@@ -17,8 +17,10 @@ func textJSON(t engine.Text) wire.Text {
 }
 
 func countsOf(c *engine.Counts) *wire.Counts {
-	return &wire.Counts{Session: c.Session, SKU: c.SKU, Stock: c.Stock, Available: c.Available, Held: c.Held, Paid: c.Paid,
-		Waitlisted: c.Waiting, Entrants: c.Entrants, Reserved: c.Reserved, Shoppers: c.Shoppers, State: c.State.String(),
+	return &wire.Counts{Session: c.Session, SKU: c.SKU, Stock: c.Stock, Available: c.Available, Held: c.Held,
+		Paid:       c.Paid,
+		Waitlisted: c.Waiting, Entrants: c.Entrants, Reserved: c.Reserved, Shoppers: c.Shoppers,
+		State:    c.State.String(),
 		LogIndex: uint64(c.LogIndex)}
 }
 
@@ -39,8 +41,9 @@ func sessionOf(x *engine.SessionView) wire.OpsSession {
 
 func (s *AdminServer) products(*http.Request) (wire.Products, error) {
 	return wire.Products{Products: listOf(s.operator.Products(), func(p *engine.Product) wire.Product {
-		j := wire.Product{ID: p.ID, Name: textJSON(p.Name), Image: p.Image, Supplier: p.Supplier, ListPrice: p.ListPrice,
-			Currency: p.Currency}
+		j := wire.Product{ID: p.ID, Name: textJSON(p.Name), Image: p.Image, Supplier: p.Supplier,
+			ListPrice: p.ListPrice,
+			Currency:  p.Currency}
 		if p.Place != nil {
 			j.Place = &wire.Place{Latitude: p.Place.Latitude, Longitude: p.Place.Longitude}
 		}
@@ -102,10 +105,12 @@ func (s *AdminServer) counts(r *http.Request) (*wire.Counts, error) {
 // addStock puts more units up, or with a negative number takes free ones away.
 func (s *AdminServer) addStock(r *http.Request, b *wire.StockRequest) (*wire.Counts, error) {
 	if n := b.Units; n == nil || *n == 0 || *n > engine.MaxStock || *n < -engine.MaxStock {
-		return nil, refuse(malformed, fmt.Sprintf("The units must be there: up to %d to add, or below 0 to take away free ones.",
+		return nil, refuse(malformed, fmt.Sprintf("The units must be there: up to %d to add, or below 0 to take away "+
+			"free ones.",
 			engine.MaxStock))
 	}
-	c, err := s.operator.AddStock(r.Context(), byOf(r), r.PathValue("session"), r.PathValue("sku"), *b.Units, b.Note.Note)
+	c, err := s.operator.AddStock(r.Context(), byOf(r), r.PathValue("session"), r.PathValue("sku"), *b.Units,
+		b.Note.Note)
 	return countsOf(&c), err
 }
 

@@ -50,7 +50,8 @@ const clockAlarmMS = 200
 func alarmsOf(c *wire.Cluster) []engine.Alarm {
 	alarms := []engine.Alarm{}
 	alarm := func(name engine.AlarmName, about, advice, format string, args ...any) {
-		alarms = append(alarms, engine.Alarm{Name: name, About: about, Detail: fmt.Sprintf(format, args...), Advice: advice})
+		alarms = append(alarms, engine.Alarm{Name: name, About: about, Detail: fmt.Sprintf(format, args...),
+			Advice: advice})
 	}
 	if c.Leader == "" {
 		alarm(engine.AlarmNoLeader, "", "", "No leader is known: nothing is granted until there is one.")
@@ -62,11 +63,13 @@ func alarmsOf(c *wire.Cluster) []engine.Alarm {
 	case wire.ZoneAckBlocked:
 		alarm(engine.AlarmZoneAck, "", "Bring one back, or go on without: 'doorbuster cluster zone-ack --mode prefer' "+
 			"sells at once, and what is told from then on is lost if this zone is.",
-			"Zone ack is blocked: no voter of another zone answers, so nothing is granted; what is known is shown and refused "+
+			"Zone ack is blocked: no voter of another zone answers, so nothing is granted; what is known is shown "+
+				"and refused "+
 				"as before.")
 	case wire.ZoneAckSingleZone:
 		if c.ZoneAck.Mode == wire.ZoneAckRequire {
-			alarm(engine.AlarmZoneAck, "", "", "Zone ack is require, but all voters are of one zone: there is no other zone "+
+			alarm(engine.AlarmZoneAck, "", "", "Zone ack is require, but all voters are of one zone: there is no "+
+				"other zone "+
 				"to have anything.")
 		}
 	}
@@ -97,7 +100,8 @@ func alarmsOf(c *wire.Cluster) []engine.Alarm {
 				"Node %s is of generation %d, the cluster of %d.", n.ID, n.Generation, c.Generation)
 		}
 		if off := n.ClockOffsetMS; n.Reachable && (off > clockAlarmMS || off < -clockAlarmMS) {
-			alarm(engine.AlarmClockOff, n.ID, "", "The clock of node %s is %+.0f ms off: it can't lead until it is within %d "+
+			alarm(engine.AlarmClockOff, n.ID, "", "The clock of node %s is %+.0f ms off: it can't lead until it is "+
+				"within %d "+
 				"ms.", n.ID, off, clockAlarmMS)
 		}
 	}
@@ -106,7 +110,8 @@ func alarmsOf(c *wire.Cluster) []engine.Alarm {
 			reached, voters, quorum)
 	}
 	if len(c.Nodes) > 0 && serving == 0 {
-		alarm(engine.AlarmNobodyServes, "", "", "No node takes new shoppers: all are drained, witnesses, or out of reach.")
+		alarm(engine.AlarmNobodyServes, "", "", "No node takes new shoppers: all are drained, witnesses, or out of "+
+			"reach.")
 	}
 	return alarms
 }
@@ -142,13 +147,15 @@ func operates[Q, B, A any](name string, said func(s *AdminServer, r *http.Reques
 	})
 }
 
-var aloneHere = refuse(conflict, "This node is alone: it has no cluster to change. Name one under cluster in its config.")
+var aloneHere = refuse(conflict,
+	"This node is alone: it has no cluster to change. Name one under cluster in its config.")
 
 // unknownCluster says where to look after an operation of which nobody knows whether it
 // was done; other errors stay as they are.
 func unknownCluster(err error) error {
 	if unknownOutcome(err) {
-		return refuse(unavailable, "It is not known yet whether this was done. Look at /admin/v1/cluster before asking again.")
+		return refuse(unavailable, "It is not known yet whether this was done. Look at /admin/v1/cluster before "+
+			"asking again.")
 	}
 	return err
 }
@@ -196,7 +203,8 @@ func wrongPeer(peer string) string {
 		return wanted + "; " + host + " leads to no one node."
 	}
 	if err != nil && strings.ContainsFunc(host, func(c rune) bool {
-		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '-' || c == '_')
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '-' ||
+			c == '_')
 	}) {
 		return wanted + "; a host is an address or a name of letters, digits, dots and dashes."
 	}
@@ -213,7 +221,8 @@ var transfers = operates("transfer", saying(func(b *wire.TransferRequest) ([]any
 	said := []any{"from", b.From, "to", b.To}
 	switch {
 	case b.To == "" && b.From == "":
-		return said, refuse(malformed, "There must be to, the node that is to lead, or from, the node that is to lead no longer: "+
+		return said, refuse(malformed, "There must be to, the node that is to lead, or from, the node that is to "+
+			"lead no longer: "+
 			"the best of the others follows it.")
 	case b.To != "" && !engine.ValidID(b.To):
 		return said, wrongID(b.To, "to", "the node that is to lead", "a2")
@@ -253,13 +262,15 @@ func (s *AdminServer) alone() string {
 			away, answers = away || !n.Reachable, answers || n.Reachable
 		}
 	}
-	if state := status.ZoneAck.State; state != wire.ZoneAckBlocked && state != wire.ZoneAckDegraded && (answers || !away) {
+	if state := status.ZoneAck.State; state != wire.ZoneAckBlocked && state != wire.ZoneAckDegraded &&
+		(answers || !away) {
 		return ""
 	}
 	return "No voter of another zone answers: with require nothing is granted until one does."
 }
 
-var setsZoneAck = operates("zone-ack", func(s *AdminServer, r *http.Request, q *sureOnly, b *wire.ZoneAckRequest) ([]any, error) {
+var setsZoneAck = operates("zone-ack", func(s *AdminServer, r *http.Request, q *sureOnly,
+	b *wire.ZoneAckRequest) ([]any, error) {
 	said := []any{"mode", b.Mode}
 	switch b.Mode {
 	case wire.ZoneAckOff, wire.ZoneAckPrefer:
@@ -277,7 +288,8 @@ var setsZoneAck = operates("zone-ack", func(s *AdminServer, r *http.Request, q *
 
 var prefers = operates("prefer", saying(func(b *wire.PreferRequest) ([]any, error) {
 	if b.Zone == nil || *b.Zone != "" && !engine.ValidID(*b.Zone) {
-		return nil, refuse(malformed, wrongID("", "zone", "the zone that leadership is to be in", "a").Error()+` "" is for none.`)
+		return nil, refuse(malformed, wrongID("", "zone", "the zone that leadership is to be in",
+			"a").Error()+` "" is for none.`)
 	}
 	return []any{"zone", *b.Zone}, nil
 }), func(ctx context.Context, o ClusterOperator, who string, b *wire.PreferRequest) (wire.Preferred, error) {
@@ -324,7 +336,8 @@ var promotes = operates("promote", saying(func(b *wire.PromoteRequest) ([]any, e
 	said := []any{"zone", b.Zone, "confirmed_unread", b.Confirm}
 	switch {
 	case ways != 1 && engine.ValidID(b.Zone):
-		return said, refuse(malformed, `Say one of "dry_run":true for the plan, "token" of a plan to do what it says, or `+
+		return said, refuse(malformed, `Say one of "dry_run":true for the plan, "token" of a plan to do what `+
+			`it says, or `+
 			`"confirm":true to do it unread.`)
 	case len(b.Token) > maxTokenBytes:
 		return said, refuse(malformed, "The token is none that a plan gave.")

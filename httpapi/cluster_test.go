@@ -31,26 +31,33 @@ func TestClusterOperations(t *testing.T) {
 	for name, c := range map[string]struct {
 		path, body, asked, want string
 	}{
-		"join":           {"join", `{"id":"a3","zone":"a","peer":"10.0.1.3:8082"}`, "join {ID:a3 Zone:a Kind:voter Peer:10.0.1.3:8082}", `{"id":"a3","zone":"a","kind":"voter","peer":"10.0.1.3:8082"}`},
+		"join": {"join", `{"id":"a3","zone":"a","peer":"10.0.1.3:8082"}`,
+			"join {ID:a3 Zone:a Kind:voter Peer:10.0.1.3:8082}",
+			`{"id":"a3","zone":"a","kind":"voter","peer":"10.0.1.3:8082"}`},
 		"join a witness": {"join", `{"id":"c1","zone":"c","kind":"witness","peer":"[2001:db8::1]:8082","note":"third site"}`, "join {ID:c1 Zone:c Kind:witness Peer:[2001:db8::1]:8082}", `{"id":"c1","zone":"c","kind":"witness","peer":"[2001:db8::1]:8082"}`},
-		"join by name":   {"join", `{"id":"e1","zone":"a","kind":"edge","peer":"e1.shop.test:1"}`, "join {ID:e1 Zone:a Kind:edge Peer:e1.shop.test:1}", `{"id":"e1","zone":"a","kind":"edge","peer":"e1.shop.test:1"}`},
-		"remove":         {"remove", `{"node":"a3"}`, "remove a3", `{"removed":"a3"}`},
-		"transfer":       {"transfer", `{"to":"b1"}`, `transfer "" "b1"`, `{"leader":"b1"}`},
-		"to the best":    {"transfer", `{"from":"a1"}`, `transfer "a1" ""`, `{"leader":"b1"}`},
-		"snapshot":       {"snapshot", ``, "snapshot", `{"log_index":4711}`},
-		"zone ack":       {"zone-ack", `{"mode":"require","note":"b is back"}`, `zone-ack require because "b is back"`, `{"mode":"require"}`},
+		"join by name": {"join", `{"id":"e1","zone":"a","kind":"edge","peer":"e1.shop.test:1"}`,
+			"join {ID:e1 Zone:a Kind:edge Peer:e1.shop.test:1}",
+			`{"id":"e1","zone":"a","kind":"edge","peer":"e1.shop.test:1"}`},
+		"remove":      {"remove", `{"node":"a3"}`, "remove a3", `{"removed":"a3"}`},
+		"transfer":    {"transfer", `{"to":"b1"}`, `transfer "" "b1"`, `{"leader":"b1"}`},
+		"to the best": {"transfer", `{"from":"a1"}`, `transfer "a1" ""`, `{"leader":"b1"}`},
+		"snapshot":    {"snapshot", ``, "snapshot", `{"log_index":4711}`},
+		"zone ack": {"zone-ack", `{"mode":"require","note":"b is back"}`, `zone-ack require because "b is back"`,
+			`{"mode":"require"}`},
 		"prefer":         {"prefer", `{"zone":"a"}`, `prefer "a"`, `{"zone":"a"}`},
 		"prefer none":    {"prefer", `{"zone":""}`, `prefer ""`, `{"zone":""}`},
 		"drain":          {"drain", `{"node":"a1"}`, "drain {Node:a1 Zone: On:true}", `{"node":"a1","drained":true}`},
 		"undrain a zone": {"undrain", `{"zone":"a"}`, "drain {Node: Zone:a On:false}", `{"zone":"a","drained":false}`},
 		"promote, plan":  {"promote", `{"zone":"b","dry_run":true}`, "", `{"promoted":false,` + plan},
 		"promote, read":  {"promote", `{"zone":"b","token":"t-8"}`, "promote b as t-8", `{"promoted":true,` + plan},
-		"promote unread": {"promote", `{"zone":"b","confirm":true,"note":"a burns"}`, "promote b as t-9", `{"promoted":true,` + plan},
+		"promote unread": {"promote", `{"zone":"b","confirm":true,"note":"a burns"}`, "promote b as t-9",
+			`{"promoted":true,` + plan},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &fakeOperations{}
 			var log bytes.Buffer
-			s := newTestAdmin(t, &fakeOperator{}, withOperations(f), func(c *AdminConfig) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+			s := newTestAdmin(t, &fakeOperator{}, withOperations(f),
+				func(c *AdminConfig) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 			w := askAdmin(s, "POST", operationsPath+c.path, c.body)
 			if got := strings.TrimSuffix(w.Body.String(), "\n"); w.Code != 200 || got != c.want || f.asked != c.asked {
 				t.Errorf("status %d, asked %q\n got %s\nwant %s", w.Code, f.asked, got, c.want)
@@ -65,7 +72,8 @@ func TestClusterOperations(t *testing.T) {
 				t.Errorf("asked by %q", f.operator)
 			}
 			for _, message := range []string{"cluster operation asked", "cluster operation done"} {
-				if want := fmt.Sprintf("msg=%q operation=%s operator=dev", message, c.path); !strings.Contains(log.String(), want) {
+				if want := fmt.Sprintf("msg=%q operation=%s operator=dev", message,
+					c.path); !strings.Contains(log.String(), want) {
 					t.Errorf("the log lacks %s:\n%s", want, &log)
 				}
 			}
@@ -77,7 +85,8 @@ func TestClusterOperations(t *testing.T) {
 // stops all grants, so that it is done only where that is meant.
 func TestZoneAckAsksBeforeItEndsASale(t *testing.T) {
 	f := &fakeOperations{}
-	nodes := []wire.Node{{ID: "a1", Zone: "a", Kind: wire.KindVoter, Reachable: true}, {ID: "b1", Zone: "b", Kind: wire.KindVoter},
+	nodes := []wire.Node{{ID: "a1", Zone: "a", Kind: wire.KindVoter, Reachable: true},
+		{ID: "b1", Zone: "b", Kind: wire.KindVoter},
 		{ID: "b2", Zone: "b", Kind: wire.KindEdge, Reachable: true}}
 	s := newTestAdmin(t, &fakeOperator{}, withOperations(f), func(c *AdminConfig) {
 		c.Cluster = &fakeCluster{status: &wire.Cluster{Leader: "a1", Nodes: nodes}}
@@ -97,26 +106,30 @@ func TestZoneAckAsksBeforeItEndsASale(t *testing.T) {
 func TestClusterOperationsRefuseBadBodies(t *testing.T) {
 	peer := func(peer string) string { return `{"id":"a3","zone":"a","peer":"` + peer + `"}` }
 	for name, c := range map[string]struct{ path, body, want string }{
-		"join: nothing":          {"join", ``, "The id must be there"},
-		"join: bad id":           {"join", `{"id":"a 3","zone":"a","peer":"h:1"}`, "The id must be there"},
-		"join: long id":          {"join", `{"id":"` + strings.Repeat("a", engine.MaxIDBytes+1) + `","zone":"a","peer":"h:1"}`, "The id must be there"},
-		"join: no zone":          {"join", `{"id":"a3","peer":"h:1"}`, "The zone must be there"},
-		"join: kind":             {"join", `{"id":"a3","zone":"a","kind":"king","peer":"h:1"}`, "voter, witness or edge"},
-		"join: no peer":          {"join", `{"id":"a3","zone":"a"}`, "The peer must be there"},
-		"join: no port":          {"join", peer("10.0.1.3"), "The peer must be there"},
-		"join: no host":          {"join", peer(":8082"), "The peer must be there"},
-		"join: port 0":           {"join", peer("h:0"), "1 to 65535"},
-		"join: large port":       {"join", peer("h:65536"), "1 to 65535"},
-		"join: named port":       {"join", peer("h:http"), "1 to 65535"},
-		"join: anywhere":         {"join", peer("0.0.0.0:1"), "leads to no one node"},
-		"join: anywhere, 6":      {"join", peer("[::]:1"), "leads to no one node"},
-		"join: to many":          {"join", peer("224.0.0.1:1"), "leads to no one node"},
-		"join: bad host":         {"join", peer("a b:1"), "letters, digits"},
-		"join: URL":              {"join", peer("http://h:1"), "The peer must be there"},
-		"join: long host":        {"join", peer(strings.Repeat("h", 254) + ":1"), "The peer must be there"},
-		"join: unknown member":   {"join", `{"id":"a3","zone":"a","peer":"h:1","voter":true}`, `unknown field \"voter\"`},
-		"join: wrong type":       {"join", `{"id":3}`, `The member \"id\" can't be a number`},
-		"join: long note":        {"join", `{"id":"a3","zone":"a","peer":"h:1","note":"` + strings.Repeat("x", engine.MaxTextBytes+1) + `"}`, "The note"},
+		"join: nothing": {"join", ``, "The id must be there"},
+		"join: bad id":  {"join", `{"id":"a 3","zone":"a","peer":"h:1"}`, "The id must be there"},
+		"join: long id": {"join", `{"id":"` + strings.Repeat("a", engine.MaxIDBytes+1) +
+			`","zone":"a","peer":"h:1"}`, "The id must be there"},
+		"join: no zone": {"join", `{"id":"a3","peer":"h:1"}`, "The zone must be there"},
+		"join: kind": {"join", `{"id":"a3","zone":"a","kind":"king","peer":"h:1"}`,
+			"voter, witness or edge"},
+		"join: no peer":     {"join", `{"id":"a3","zone":"a"}`, "The peer must be there"},
+		"join: no port":     {"join", peer("10.0.1.3"), "The peer must be there"},
+		"join: no host":     {"join", peer(":8082"), "The peer must be there"},
+		"join: port 0":      {"join", peer("h:0"), "1 to 65535"},
+		"join: large port":  {"join", peer("h:65536"), "1 to 65535"},
+		"join: named port":  {"join", peer("h:http"), "1 to 65535"},
+		"join: anywhere":    {"join", peer("0.0.0.0:1"), "leads to no one node"},
+		"join: anywhere, 6": {"join", peer("[::]:1"), "leads to no one node"},
+		"join: to many":     {"join", peer("224.0.0.1:1"), "leads to no one node"},
+		"join: bad host":    {"join", peer("a b:1"), "letters, digits"},
+		"join: URL":         {"join", peer("http://h:1"), "The peer must be there"},
+		"join: long host":   {"join", peer(strings.Repeat("h", 254) + ":1"), "The peer must be there"},
+		"join: unknown member": {"join", `{"id":"a3","zone":"a","peer":"h:1","voter":true}`,
+			`unknown field \"voter\"`},
+		"join: wrong type": {"join", `{"id":3}`, `The member \"id\" can't be a number`},
+		"join: long note": {"join", `{"id":"a3","zone":"a","peer":"h:1","note":"` +
+			strings.Repeat("x", engine.MaxTextBytes+1) + `"}`, "The note"},
 		"join: a list":           {"join", `[]`, "must be a JSON object"},
 		"join: cut off":          {"join", `{"id":`, "ends too early"},
 		"remove: nothing":        {"remove", ``, "The node must be there"},
@@ -137,7 +150,8 @@ func TestClusterOperationsRefuseBadBodies(t *testing.T) {
 		"promote: unconfirmed":   {"promote", `{"zone":"b"}`, "Say one of"},
 		"promote: not confirmed": {"promote", `{"zone":"b","confirm":false}`, "Say one of"},
 		"promote: two ways":      {"promote", `{"zone":"b","dry_run":true,"confirm":true}`, "Say one of"},
-		"promote: long token":    {"promote", `{"zone":"b","token":"` + strings.Repeat("t", 513) + `"}`, "The token is none"},
+		"promote: long token": {"promote", `{"zone":"b","token":"` + strings.Repeat("t", 513) + `"}`,
+			"The token is none"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &fakeOperations{}
@@ -151,9 +165,12 @@ func TestClusterOperationsRefuseBadBodies(t *testing.T) {
 
 // goodOperations is a request of every operation that fits.
 var goodOperations = [][3]string{
-	{"POST", "join", `{"id":"a3","zone":"a","peer":"10.0.1.3:8082"}`}, {"POST", "remove", `{"node":"a3"}`}, {"POST", "transfer", `{"to":"b1"}`},
-	{"POST", "snapshot", ``}, {"POST", "zone-ack", `{"mode":"off"}`}, {"POST", "prefer", `{"zone":"a"}`}, {"POST", "drain", `{"zone":"a"}`},
-	{"POST", "undrain", `{"zone":"a"}`}, {"POST", "promote", `{"zone":"b","dry_run":true}`}, {"POST", "promote", `{"zone":"b","token":"t"}`},
+	{"POST", "join", `{"id":"a3","zone":"a","peer":"10.0.1.3:8082"}`}, {"POST", "remove", `{"node":"a3"}`},
+	{"POST", "transfer", `{"to":"b1"}`},
+	{"POST", "snapshot", ``}, {"POST", "zone-ack", `{"mode":"off"}`}, {"POST", "prefer", `{"zone":"a"}`},
+	{"POST", "drain", `{"zone":"a"}`},
+	{"POST", "undrain", `{"zone":"a"}`}, {"POST", "promote", `{"zone":"b","dry_run":true}`},
+	{"POST", "promote", `{"zone":"b","token":"t"}`},
 	{"POST", "promote", `{"zone":"b","confirm":true}`}, {"GET", "backup", ``},
 }
 
@@ -164,18 +181,22 @@ func TestClusterOperationsFail(t *testing.T) {
 		slug   string
 		want   string
 	}{
-		"by its state": {&ClusterRefusal{Message: "Two voters are left. Let another join first."}, 409, "conflict", "Two voters are left. Let another join first."},
-		"as asked":     {fmt.Errorf("join: %w", &ClusterRefusal{Invalid: true, Message: "a3 was here before. Take a new id."}), 422, "operation", "a3 was here before. Take a new id."},
-		"no leader":    {engine.ErrNotLeader, 503, "unavailable", "No leader"},
-		"not known":    {fmt.Errorf("ask: %w", engine.ErrOutcomeUnknown), 503, "unavailable", "Look at /admin/v1/cluster"},
-		"our fault":    {errors.New("secret innards"), 500, "internal", "It was noted"},
+		"by its state": {&ClusterRefusal{Message: "Two voters are left. Let another join first."}, 409, "conflict",
+			"Two voters are left. Let another join first."},
+		"as asked": {fmt.Errorf("join: %w", &ClusterRefusal{Invalid: true,
+			Message: "a3 was here before. Take a new id."}), 422, "operation", "a3 was here before. Take a new id."},
+		"no leader": {engine.ErrNotLeader, 503, "unavailable", "No leader"},
+		"not known": {fmt.Errorf("ask: %w", engine.ErrOutcomeUnknown), 503, "unavailable",
+			"Look at /admin/v1/cluster"},
+		"our fault": {errors.New("secret innards"), 500, "internal", "It was noted"},
 	} {
 		for _, request := range goodOperations {
 			t.Run(request[1]+": "+name, func(t *testing.T) {
 				s := newTestAdmin(t, &fakeOperator{}, withOperations(&fakeOperations{err: c.err}))
 				w := askAdmin(s, request[0], operationsPath+request[1], request[2])
 				wantAdminProblem(t, w, c.status, c.slug)
-				if !strings.Contains(w.Body.String(), c.want) || strings.Contains(w.Body.String(), "secret") || w.Header().Get("Content-Disposition") != "" {
+				if !strings.Contains(w.Body.String(), c.want) || strings.Contains(w.Body.String(), "secret") ||
+					w.Header().Get("Content-Disposition") != "" {
 					t.Errorf("%s; want %s", w.Body, c.want)
 				}
 			})
@@ -202,7 +223,8 @@ func TestPromoteRefused(t *testing.T) {
 		t.Errorf("status %d: %s", w.Code, w.Body)
 	}
 	w = askAdmin(s, "POST", operationsPath+"promote", `{"zone":"b","confirm":true}`)
-	if wantAdminProblem(t, w, 409, "conflict"); !strings.Contains(w.Body.String(), "A quorum lives: a1 leads.") || f.asked != "" {
+	if wantAdminProblem(t, w, 409, "conflict"); !strings.Contains(w.Body.String(), "A quorum lives: a1 leads.") ||
+		f.asked != "" {
 		t.Errorf("asked %q: %s", f.asked, w.Body)
 	}
 }
@@ -221,7 +243,8 @@ func TestBackup(t *testing.T) {
 		return r, body, err
 	}
 	r, body, err := get()
-	if err != nil || r.StatusCode != 200 || r.Header.Get("Content-Type") != "application/octet-stream" || string(body) != f.text {
+	if err != nil || r.StatusCode != 200 || r.Header.Get("Content-Type") != "application/octet-stream" ||
+		string(body) != f.text {
 		t.Errorf("status %d, %d bytes, %v, %v", r.StatusCode, len(body), r.Header, err)
 	}
 	f.err = errors.New("the disk is gone")
@@ -234,7 +257,8 @@ func TestBackup(t *testing.T) {
 		asked  string
 	}{"?state_only=true": {200, "state only"}, "?state_only=false": {200, "backup"}, "?state_only=perhaps": {400, ""}} {
 		f.asked = ""
-		if w := askAdmin(newTestAdmin(t, &fakeOperator{}, withOperations(f)), "GET", operationsPath+"backup"+query, ""); w.Code != want.status || !strings.Contains(f.asked, want.asked) || want.asked == "" && f.asked != "" {
+		if w := askAdmin(newTestAdmin(t, &fakeOperator{}, withOperations(f)), "GET", operationsPath+"backup"+query,
+			""); w.Code != want.status || !strings.Contains(f.asked, want.asked) || want.asked == "" && f.asked != "" {
 			t.Errorf("%s: status %d, asked %q", query, w.Code, f.asked)
 		}
 	}
@@ -248,7 +272,8 @@ func TestBackup(t *testing.T) {
 func TestBackupOutlivesTimeouts(t *testing.T) {
 	const short = 500 * time.Millisecond
 	f := &fakeOperations{text: strings.Repeat("state", 100_000), hold: func() { time.Sleep(2 * short) }}
-	server := httptest.NewUnstartedServer(newTestAdmin(t, &fakeOperator{}, withOperations(f), func(c *AdminConfig) { c.RequestTimeout = short }))
+	server := httptest.NewUnstartedServer(newTestAdmin(t, &fakeOperator{}, withOperations(f),
+		func(c *AdminConfig) { c.RequestTimeout = short }))
 	server.Config.ReadTimeout, server.Config.WriteTimeout = short, short
 	server.Start()
 	defer server.Close()
@@ -292,8 +317,10 @@ func wellCluster() wire.Cluster {
 	node := func(id, zone, role string) wire.Node {
 		return wire.Node{ID: id, Zone: zone, Kind: wire.KindVoter, Role: role, Reachable: true, Generation: 1}
 	}
-	return wire.Cluster{Cluster: "shop", Generation: 1, Leader: "a1", ZoneAck: wire.ZoneAck{Mode: wire.ZoneAckRequire, State: wire.ZoneAckHolding, ZoneIndex: 9},
-		Nodes: []wire.Node{node("a1", "a", wire.NodeLeader), node("a2", "a", wire.NodeFollower), node("b1", "b", wire.NodeFollower)}, Answered: "a1"}
+	return wire.Cluster{Cluster: "shop", Generation: 1, Leader: "a1", ZoneAck: wire.ZoneAck{Mode: wire.ZoneAckRequire,
+		State: wire.ZoneAckHolding, ZoneIndex: 9},
+		Nodes: []wire.Node{node("a1", "a", wire.NodeLeader), node("a2", "a", wire.NodeFollower),
+			node("b1", "b", wire.NodeFollower)}, Answered: "a1"}
 }
 
 func TestAlarms(t *testing.T) {
@@ -304,19 +331,30 @@ func TestAlarms(t *testing.T) {
 	}{
 		"all well":  {func(*wire.Cluster) {}, nil},
 		"no leader": {func(c *wire.Cluster) { c.Leader = "" }, []string{"No leader"}},
-		"degraded":  {func(c *wire.Cluster) { c.ZoneAck.State = wire.ZoneAckDegraded }, []string{"Zone ack is degraded"}},
+		"degraded": {func(c *wire.Cluster) { c.ZoneAck.State = wire.ZoneAckDegraded },
+			[]string{"Zone ack is degraded"}},
 		"blocked":   {func(c *wire.Cluster) { c.ZoneAck.State = wire.ZoneAckBlocked }, []string{"Zone ack is blocked"}},
 		"not known": {func(c *wire.Cluster) { c.ZoneAck.State = wire.ZoneAckUnknown }, nil},
-		"one zone":  {func(c *wire.Cluster) { c.ZoneAck.State = wire.ZoneAckSingleZone }, []string{"all voters are of one zone"}},
+		"one zone": {func(c *wire.Cluster) { c.ZoneAck.State = wire.ZoneAckSingleZone },
+			[]string{"all voters are of one zone"}},
 		"by choice": {func(c *wire.Cluster) {
 			c.ZoneAck = wire.ZoneAck{Mode: wire.ZoneAckPrefer, State: wire.ZoneAckSingleZone}
 		}, nil},
-		"one lost":    {func(c *wire.Cluster) { lost(&c.Nodes[2]); c.Nodes[2].Error = "connection refused" }, []string{"Node b1 of zone b can't be reached: connection refused."}},
-		"two lost":    {func(c *wire.Cluster) { lost(&c.Nodes[1]); lost(&c.Nodes[2]) }, []string{"Node a2", "Node b1", "Only 1 of 3 voters"}},
-		"joining":     {func(c *wire.Cluster) { c.Nodes[2].Joining = true; lost(&c.Nodes[2]); c.Nodes[1].Kind = wire.KindEdge }, []string{"Node b1"}},
-		"ails":        {func(c *wire.Cluster) { c.Nodes[1].Error = "its disk is nearly full." }, []string{"Node a2: its disk is nearly full."}},
-		"old one":     {func(c *wire.Cluster) { c.Generation = 2; c.Nodes[0].Generation = 2; c.Nodes[1].Generation = 2 }, []string{"Node b1 is of generation 1, the cluster of 2"}},
-		"clock":       {func(c *wire.Cluster) { c.Nodes[1].ClockOffsetMS = 200; c.Nodes[2].ClockOffsetMS = -201 }, []string{"The clock of node b1 is -201 ms off"}},
+		"one lost": {func(c *wire.Cluster) { lost(&c.Nodes[2]); c.Nodes[2].Error = "connection refused" },
+			[]string{"Node b1 of zone b can't be reached: connection refused."}},
+		"two lost": {func(c *wire.Cluster) { lost(&c.Nodes[1]); lost(&c.Nodes[2]) }, []string{"Node a2", "Node b1",
+			"Only 1 of 3 voters"}},
+		"joining": {func(c *wire.Cluster) {
+			c.Nodes[2].Joining = true
+			lost(
+				&c.Nodes[2])
+			c.Nodes[1].Kind = wire.KindEdge
+		}, []string{"Node b1"}},
+		"ails": {func(c *wire.Cluster) { c.Nodes[1].Error = "its disk is nearly full." },
+			[]string{"Node a2: its disk is nearly full."}},
+		"old one": {func(c *wire.Cluster) { c.Generation = 2; c.Nodes[0].Generation = 2; c.Nodes[1].Generation = 2 }, []string{"Node b1 is of generation 1, the cluster of 2"}},
+		"clock": {func(c *wire.Cluster) { c.Nodes[1].ClockOffsetMS = 200; c.Nodes[2].ClockOffsetMS = -201 },
+			[]string{"The clock of node b1 is -201 ms off"}},
 		"one drained": {func(c *wire.Cluster) { c.Nodes[0].Drained = true }, nil},
 		"nobody sells": {func(c *wire.Cluster) {
 			c.Nodes[0].Drained, c.Nodes[1].Drained, c.Nodes[2].Kind = true, true, wire.KindWitness
@@ -328,13 +366,15 @@ func TestAlarms(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			status := wellCluster()
 			c.change(&status)
-			s := newTestAdmin(t, &fakeOperator{}, func(cfg *AdminConfig) { cfg.Cluster = &fakeCluster{status: &status} })
+			s := newTestAdmin(t, &fakeOperator{},
+				func(cfg *AdminConfig) { cfg.Cluster = &fakeCluster{status: &status} })
 			w := askAdmin(s, "GET", "/admin/v1/cluster", "")
 			var shown wire.Cluster
 			if err := json.Unmarshal(w.Body.Bytes(), &shown); err != nil {
 				t.Fatal(err)
 			}
-			if shown.Alarms == nil || !slices.EqualFunc(shown.Alarms, c.want, func(a engine.Alarm, part string) bool { return a.Name != "" && strings.Contains(a.String(), part) }) {
+			if shown.Alarms == nil || !slices.EqualFunc(shown.Alarms, c.want,
+				func(a engine.Alarm, part string) bool { return a.Name != "" && strings.Contains(a.String(), part) }) {
 				t.Errorf("%+v; want %q", shown.Alarms, c.want)
 			}
 		})

@@ -74,13 +74,15 @@ func networkOf(from netip.Addr) netip.Addr {
 // turnAway answers a connection that is one too many, of all or of its address, whatever
 // it was to ask, and closes it.
 func (d *door) turnAway(c net.Conn, full bool) {
-	kind, detail := tooManyConnections, "This address has as many connections open as it may. Close some, or use them for more requests."
+	kind, detail := tooManyConnections, "This address has as many connections open as it may. Close some, or use "+
+		"them for more requests."
 	if full {
 		kind, detail = unavailable, "As many connections are open as there may be. Try again in a moment."
 	}
 	d.metrics.problem(kind)
 	body := append(appendProblem(nil, kind, detail, ""), '}')
-	answer := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nConnection: close\r\nCache-Control: no-store\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+	answer := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nConnection: close\r\nCache-Control: no-store\r\nContent-Type: "+
+		"%s\r\nContent-Length: %d\r\n\r\n%s",
 		problemTable[kind].status, http.StatusText(problemTable[kind].status), problemType, len(body), body)
 	// It fits into the connection's buffer: nobody is waited for, and nobody is
 	// left to be told of an error.

@@ -62,10 +62,13 @@ func TestDisplayIsCached(t *testing.T) {
 	for _, path := range []string{"/v1/sessions", "/v1/sessions/fans-day-10/skus/mask-50"} {
 		r := ask(s, "GET", path, nil, "")
 		tag := string(r.Header.Peek("ETag"))
-		if tag == "" || string(r.Header.Peek("Cache-Control")) != "public, max-age=1" || !strings.HasPrefix(string(r.Header.Peek("Vary")), "Accept-Language") {
-			t.Errorf("%s: ETag %q, Cache-Control %q, Vary %q", path, tag, r.Header.Peek("Cache-Control"), r.Header.Peek("Vary"))
+		if tag == "" || string(r.Header.Peek("Cache-Control")) != "public, max-age=1" ||
+			!strings.HasPrefix(string(r.Header.Peek("Vary")), "Accept-Language") {
+			t.Errorf("%s: ETag %q, Cache-Control %q, Vary %q", path, tag, r.Header.Peek("Cache-Control"),
+				r.Header.Peek("Vary"))
 		}
-		if r = ask(s, "GET", path, map[string]string{"If-None-Match": `"x", ` + tag}, ""); r.StatusCode() != 304 || len(r.Body()) != 0 {
+		if r = ask(s, "GET", path, map[string]string{"If-None-Match": `"x", ` + tag}, ""); r.StatusCode() != 304 ||
+			len(r.Body()) != 0 {
 			t.Errorf("%s again: status %d, %d bytes", path, r.StatusCode(), len(r.Body()))
 		}
 	}
@@ -74,7 +77,8 @@ func TestDisplayIsCached(t *testing.T) {
 	if r := ask(s, "GET", "/v1/sessions", map[string]string{"If-None-Match": tag}, ""); r.StatusCode() != 200 {
 		t.Errorf("changed stock: status %d", r.StatusCode())
 	}
-	for _, request := range [][2]string{{"GET", "/v1/orders"}, {"GET", "/v1/orders/" + fakeOrderNo}, {"POST", grabPath}, {"GET", "/v1/time"}, {"GET", "/v1/nothing"}} {
+	for _, request := range [][2]string{{"GET", "/v1/orders"}, {"GET", "/v1/orders/" + fakeOrderNo}, {"POST", grabPath},
+		{"GET", "/v1/time"}, {"GET", "/v1/nothing"}} {
 		if r := ask(s, request[0], request[1], ada, ""); string(r.Header.Peek("Cache-Control")) != "no-store" {
 			t.Errorf("%s: Cache-Control %q", request[1], r.Header.Peek("Cache-Control"))
 		}
@@ -117,15 +121,19 @@ func TestIfNoneMatch(t *testing.T) {
 	tag := string(ask(s, "GET", "/v1/sessions", nil, "").Header.Peek("ETag"))
 	opaque := strings.TrimPrefix(tag, "W/")
 	for given, status := range map[string]int{
-		tag: 304, opaque: 304, "*": 304, " * ": 304, `"x",` + tag: 304, `"x" ,  W/"y" , ` + opaque + `, "z"`: 304, `,,` + tag: 304,
+		tag: 304, opaque: 304, "*": 304, " * ": 304, `"x",` + tag: 304, `"x" ,  W/"y" , ` + opaque + `, "z"`: 304,
+		`,,` + tag:      304,
 		`"a,b", ` + tag: 304,
-		"":              200, `"x"`: 200, `"x", *`: 200, `"*"`: 200, strings.Trim(opaque, `"`): 200, opaque[:len(opaque)-2] + `"`: 200,
-		`"x` + opaque[1:]: 200, `"unclosed`: 200, `x, ` + tag: 200, "W/": 200,
+		"":              200, `"x"`: 200, `"x", *`: 200, `"*"`: 200, strings.Trim(opaque, `"`): 200,
+		opaque[:len(opaque)-2] + `"`: 200,
+		`"x` + opaque[1:]:            200, `"unclosed`: 200, `x, ` + tag: 200, "W/": 200,
 	} {
 		for _, method := range []string{"GET", "HEAD"} {
 			r := ask(s, method, "/v1/sessions", map[string]string{"If-None-Match": given}, "")
-			if r.StatusCode() != status || string(r.Header.Peek("ETag")) != tag || string(r.Header.Peek("Vary")) == "" || string(r.Header.Peek("Cache-Control")) == "" {
-				t.Errorf("%s with %q: status %d, want %d, with the same headers: %s", method, given, r.StatusCode(), status, &r.Header)
+			if r.StatusCode() != status || string(r.Header.Peek("ETag")) != tag ||
+				string(r.Header.Peek("Vary")) == "" || string(r.Header.Peek("Cache-Control")) == "" {
+				t.Errorf("%s with %q: status %d, want %d, with the same headers: %s", method, given, r.StatusCode(),
+					status, &r.Header)
 			}
 		}
 	}
@@ -140,13 +148,15 @@ func TestIfNoneMatch(t *testing.T) {
 // TestDisplayAge: how long a page may be kept is said in whole seconds, within bounds.
 func TestDisplayAge(t *testing.T) {
 	var age time.Duration
-	s, err := NewShopper(ShopperConfig{Seller: selling(&fakeSeller{sessions: fakeSessions()}), Dev: true, DisplayAge: func() time.Duration { return age }})
+	s, err := NewShopper(ShopperConfig{Seller: selling(&fakeSeller{sessions: fakeSessions()}), Dev: true,
+		DisplayAge: func() time.Duration { return age }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for given, want := range map[time.Duration]string{
-		-1: "no-store", 0: "no-store", 999 * time.Millisecond: "no-store", time.Second: "public, max-age=1", 2500 * time.Millisecond: "public, max-age=2",
-		time.Minute: "public, max-age=60", time.Hour: "public, max-age=60",
+		-1: "no-store", 0: "no-store", 999 * time.Millisecond: "no-store", time.Second: "public, max-age=1",
+		2500 * time.Millisecond: "public, max-age=2",
+		time.Minute:             "public, max-age=60", time.Hour: "public, max-age=60",
 	} {
 		age = given
 		if got := string(ask(s, "GET", "/v1/sessions", nil, "").Header.Peek("Cache-Control")); got != want {
@@ -161,7 +171,8 @@ func TestPagesAreKept(t *testing.T) {
 	f := &fakeSeller{sessions: fakeSessions(), version: 7}
 	s, other := newTestShopper(t, f), newTestShopper(t, &fakeSeller{sessions: fakeSessions(), version: 4711})
 	zh := map[string]string{"Accept-Language": "zh"}
-	english, chinese := string(ask(s, "GET", "/v1/sessions", nil, "").Body()), string(ask(s, "GET", "/v1/sessions", zh, "").Body())
+	english, chinese := string(ask(s, "GET", "/v1/sessions", nil, "").Body()),
+		string(ask(s, "GET", "/v1/sessions", zh, "").Body())
 	if english == chinese {
 		t.Error("one page for two languages")
 	}
@@ -171,11 +182,13 @@ func TestPagesAreKept(t *testing.T) {
 		t.Errorf("the same version gives another page:\n%s\n%s", got, english)
 	}
 	elsewhere := ask(other, "GET", "/v1/sessions", nil, "")
-	if string(elsewhere.Header.Peek("ETag")) != string(again.Header.Peek("ETag")) || string(elsewhere.Body()) != english {
+	if string(elsewhere.Header.Peek("ETag")) != string(again.Header.Peek("ETag")) ||
+		string(elsewhere.Body()) != english {
 		t.Error("another node gives another page, or tag")
 	}
 	f.version = 8
-	if got := string(ask(s, "GET", "/v1/sessions", nil, "").Body()); got == english || !strings.Contains(got, `"stock":999`) {
+	if got := string(ask(s, "GET", "/v1/sessions", nil, "").Body()); got == english ||
+		!strings.Contains(got, `"stock":999`) {
 		t.Errorf("the next version gives %s", got)
 	}
 	f.version = 0 // being changed
@@ -196,10 +209,12 @@ func TestUncertainStockIsNotShown(t *testing.T) {
 	s := newTestShopper(t, f)
 	ask(s, "GET", "/v1/sessions", nil, "") // a page is kept
 	f.err = engine.ErrNotLeader
-	for _, path := range []string{"/v1/sessions", "/v1/sessions?near=1,2", "/v1/sessions/fans-day-10/skus/mask-50", "/v1/sessions/fans-day-10/skus/none"} {
+	for _, path := range []string{"/v1/sessions", "/v1/sessions?near=1,2", "/v1/sessions/fans-day-10/skus/mask-50",
+		"/v1/sessions/fans-day-10/skus/none"} {
 		r := ask(s, "GET", path, map[string]string{"If-None-Match": "*"}, "")
 		wantProblem(t, r, 503, "unavailable")
-		if string(r.Header.Peek("Retry-After")) != retrySeconds || string(r.Header.Peek("Cache-Control")) != "no-store" {
+		if string(r.Header.Peek("Retry-After")) != retrySeconds ||
+			string(r.Header.Peek("Cache-Control")) != "no-store" {
 			t.Errorf("%s: %s", path, &r.Header)
 		}
 	}
@@ -270,7 +285,8 @@ func TestLanguageOfTheDisplay(t *testing.T) {
 		"/v1/sessions/fans-day-10/skus/mask-50?land=zh":         {"", 400, "no parameter", false},
 	} {
 		r := ask(s, "GET", path, map[string]string{"Accept-Language": c.header}, "")
-		if vary := string(r.Header.Peek("Vary")); r.StatusCode() != c.status || !strings.Contains(string(r.Body()), c.part) || strings.Contains(vary, "Accept-Language") != c.varying {
+		if vary := string(r.Header.Peek("Vary")); r.StatusCode() != c.status || !strings.Contains(string(r.Body()),
+			c.part) || strings.Contains(vary, "Accept-Language") != c.varying {
 			t.Errorf("%s: %d, Vary %q, %s", path, r.StatusCode(), vary, r.Body())
 		}
 	}

@@ -153,7 +153,8 @@ func (s *ShopperServer) servedElsewhere(d *door, r route) bool {
 // elsewhere answers a request that came in at the wrong door.
 func (s *ShopperServer) elsewhere(ctx *fasthttp.RequestCtx, r route) {
 	if r == routeSessions || r == routeListing || r == routeDraw {
-		s.problem(ctx, wrongDoor, "The display is served at another address. This one takes grabs, orders and payments.")
+		s.problem(ctx, wrongDoor,
+			"The display is served at another address. This one takes grabs, orders and payments.")
 		return
 	}
 	s.problem(ctx, wrongDoor, "Grabs, orders and payments are taken at another address. This one is for the display.")

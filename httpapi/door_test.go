@@ -24,7 +24,8 @@ func askDisplay(s *ShopperServer, method, path string, headers map[string]string
 func TestTwoDoors(t *testing.T) {
 	var shared atomic.Bool
 	registry := prometheus.NewPedanticRegistry()
-	s, err := NewShopper(ShopperConfig{Seller: selling(&fakeSeller{sessions: fakeSessions(), order: heldOrder(), answer: granted()}), Dev: true,
+	s, err := NewShopper(ShopperConfig{Seller: selling(&fakeSeller{sessions: fakeSessions(), order: heldOrder(),
+		answer: granted()}), Dev: true,
 		Display: &Limits{}, DisplayShared: shared.Load, Registerer: registry})
 	if err != nil {
 		t.Fatal(err)
@@ -35,11 +36,14 @@ func TestTwoDoors(t *testing.T) {
 		at           int
 	}{
 		{"GET", "/v1/time", everywhere}, {"HEAD", "/v1/time", everywhere},
-		{"GET", "/v1/sessions", display}, {"GET", "/v1/sessions?near=1,2", display}, {"HEAD", "/v1/sessions/fans-day-10/skus/mask-50", display},
-		{"POST", grabPath, front}, {"GET", "/v1/orders", front}, {"GET", "/v1/orders/" + fakeOrderNo, front}, {"GET", "/v1/grabs/k", front},
+		{"GET", "/v1/sessions", display}, {"GET", "/v1/sessions?near=1,2", display},
+		{"HEAD", "/v1/sessions/fans-day-10/skus/mask-50", display},
+		{"POST", grabPath, front}, {"GET", "/v1/orders", front}, {"GET", "/v1/orders/" + fakeOrderNo, front},
+		{"GET", "/v1/grabs/k", front},
 	}
 	for _, r := range requests {
-		for door, response := range map[int]*fasthttp.Response{front: ask(s, r.method, r.path, ada, ""), display: askDisplay(s, r.method, r.path, ada)} {
+		for door, response := range map[int]*fasthttp.Response{front: ask(s, r.method, r.path, ada, ""),
+			display: askDisplay(s, r.method, r.path, ada)} {
 			if r.at == everywhere || r.at == door {
 				if response.StatusCode() == 404 && r.path != "/v1/grabs/k" {
 					t.Errorf("%s %s at door %d: %s", r.method, r.path, door, response.Body())
@@ -54,14 +58,17 @@ func TestTwoDoors(t *testing.T) {
 		counted[`doorbuster_http_problems_total{api="display",kind="elsewhere",status="404"}`]; a != 3 || b != 4 {
 		t.Errorf("%v counted at the front, %v at the display", a, b)
 	}
-	if r := askDisplay(s, "GET", "/v1/nothing", nil); r.StatusCode() != 404 || gathered(t, registry)[`doorbuster_http_problems_total{api="display",kind="not-found",status="404"}`] != 1 {
+	if r := askDisplay(s, "GET", "/v1/nothing", nil); r.StatusCode() != 404 ||
+		gathered(t, registry)[`doorbuster_http_problems_total{api="display",kind="not-found",status="404"}`] != 1 {
 		t.Errorf("no such path: %s", r.Body())
 	}
 	shared.Store(true)
 	for _, r := range requests {
 		one, other := ask(s, r.method, r.path, ada, ""), askDisplay(s, r.method, r.path, ada)
-		if one.StatusCode() != other.StatusCode() || string(one.Body()) != string(other.Body()) || one.StatusCode() == 404 && r.path != "/v1/grabs/k" {
-			t.Errorf("%s %s, shared: %d and %d: %s", r.method, r.path, one.StatusCode(), other.StatusCode(), other.Body())
+		if one.StatusCode() != other.StatusCode() || string(one.Body()) != string(other.Body()) ||
+			one.StatusCode() == 404 && r.path != "/v1/grabs/k" {
+			t.Errorf("%s %s, shared: %d and %d: %s", r.method, r.path, one.StatusCode(), other.StatusCode(),
+				other.Body())
 		}
 	}
 }
@@ -76,7 +83,8 @@ func TestDisplayHasItsOwnListener(t *testing.T) {
 		}
 		return ln
 	}
-	s, _ := serveShopper(t, ShopperConfig{Seller: selling(&fakeSeller{sessions: fakeSessions()}), Dev: true, Display: &Limits{ConnectionsPerIP: 1}})
+	s, _ := serveShopper(t, ShopperConfig{Seller: selling(&fakeSeller{sessions: fakeSessions()}), Dev: true,
+		Display: &Limits{ConnectionsPerIP: 1}})
 	ln := listen()
 	served := make(chan error, 1)
 	go func() { served <- s.ServeDisplay(ln) }()
@@ -87,7 +95,8 @@ func TestDisplayHasItsOwnListener(t *testing.T) {
 	}
 	second := dial(t, ln.Addr().String())
 	second.send(t, "GET /v1/sessions HTTP/1.1\r\nHost: s\r\n\r\n")
-	if status, header, body := second.receive(t); status != 429 || header.Get("Content-Type") != problemType || !strings.Contains(body, "connections") {
+	if status, header, body := second.receive(t); status != 429 || header.Get("Content-Type") != problemType ||
+		!strings.Contains(body, "connections") {
 		t.Errorf("a second connection from one address: %d %s", status, body)
 	}
 	line.Close() // then there is room for another
@@ -115,7 +124,8 @@ func TestDisplayHasItsOwnListener(t *testing.T) {
 	if err := whole.ServeDisplay(listen()); err == nil {
 		t.Error("a display that is not apart was served apart")
 	}
-	if _, err := NewShopper(ShopperConfig{Seller: selling(&fakeSeller{}), Dev: true, Display: &Limits{Connections: -1}}); err == nil {
+	if _, err := NewShopper(ShopperConfig{Seller: selling(&fakeSeller{}), Dev: true,
+		Display: &Limits{Connections: -1}}); err == nil {
 		t.Error("bad limits of the display were taken")
 	}
 }

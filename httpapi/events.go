@@ -51,7 +51,8 @@ func newStreams(most int, leaves func() bool) *streams {
 	return &streams{shares: newShares(most), leaves: leaves, by: map[string]int{}, ended: make(chan struct{}),
 		openDesc:   prometheus.NewDesc("doorbuster_event_streams", "Streams of events that are open.", nil, nil),
 		openedDesc: prometheus.NewDesc("doorbuster_event_streams_opened_total", "Streams of events opened.", nil, nil),
-		awayDesc:   prometheus.NewDesc("doorbuster_event_streams_refused_total", "Streams of events that were one too many.", nil, nil)}
+		awayDesc: prometheus.NewDesc("doorbuster_event_streams_refused_total",
+			"Streams of events that were one too many.", nil, nil)}
 }
 
 // enter takes a place for a stream; ended tells it to end, and leave gives the
@@ -139,17 +140,20 @@ func (s *ShopperServer) events(ctx *fasthttp.RequestCtx, shopper string, who *au
 	}
 	switch {
 	case own:
-		s.problem(ctx, tooManyStreams, "You have "+strconv.Itoa(streamsPerShopper)+" streams open, as many as one may. Close one.")
+		s.problem(ctx, tooManyStreams, "You have "+strconv.Itoa(streamsPerShopper)+" streams open, as many as one "+
+			"may. Close one.")
 		return
 	case leave == nil:
-		s.problem(ctx, unavailable, "There is no room for another stream here. Ask again in a moment, or ask for the orders themselves.")
+		s.problem(ctx, unavailable, "There is no room for another stream here. Ask again in a moment, or ask for the "+
+			"orders themselves.")
 		return
 	}
 	changed, stop := s.seller.Watch(shopper) // first: what changes from now on is not missed
 	if stop == nil {
 		end()
 		leave()
-		s.problem(ctx, unavailable, "There is no room for another stream here. Ask again in a moment, or ask for the orders themselves.")
+		s.problem(ctx, unavailable, "There is no room for another stream here. Ask again in a moment, or ask for the "+
+			"orders themselves.")
 		return
 	}
 	wait, done := s.commandContext()
@@ -172,7 +176,8 @@ func (s *ShopperServer) events(ctx *fasthttp.RequestCtx, shopper string, who *au
 	}
 	ctx.Response.SetConnectionClose()
 	conn, _ := ctx.Conn().(*lingeringConn)
-	x := &eventStream{server: s, shopper: shopper, changed: changed, ended: ended, conn: conn, timeout: s.limits.WriteTimeout}
+	x := &eventStream{server: s, shopper: shopper, changed: changed, ended: ended, conn: conn,
+		timeout: s.limits.WriteTimeout}
 	ctx.SetBodyStreamWriter(func(w *bufio.Writer) {
 		defer leave()
 		defer stop()

@@ -81,7 +81,8 @@ func (f *fakeSeller) Cancel(_ context.Context, shopper, orderNo string) (engine.
 	return f.order, f.err
 }
 
-func (f *fakeSeller) SetReceiver(_ context.Context, shopper, orderNo string, to engine.Receiver) (engine.OrderView, error) {
+func (f *fakeSeller) SetReceiver(_ context.Context, shopper, orderNo string, to engine.Receiver) (engine.OrderView,
+	error) {
 	f.shopper, f.orderNo, f.receiver = shopper, orderNo, to
 	o := f.order
 	o.Receiver, o.HasReceiver = to, true
@@ -164,26 +165,32 @@ func (f *fakeSeller) TicketSecret() ([32]byte, bool) { return [32]byte{1}, true 
 
 // heldOrder is an order as the fakes give it.
 func heldOrder() engine.OrderView {
-	return engine.OrderView{Ref: fakeRef, OrderNo: fakeOrderNo, Shopper: "ada", Session: "fans-day-10", SKU: "mask-50", Quantity: 1,
-		Amount: 100, Currency: "CNY", State: engine.Held, GrantedAt: fakeNow, PayBy: fakeNow.Add(15 * time.Minute), ChangedAt: fakeNow}
+	return engine.OrderView{Ref: fakeRef, OrderNo: fakeOrderNo, Shopper: "ada", Session: "fans-day-10", SKU: "mask-50",
+		Quantity: 1,
+		Amount:   100, Currency: "CNY", State: engine.Held, GrantedAt: fakeNow, PayBy: fakeNow.Add(15 * time.Minute),
+		ChangedAt: fakeNow}
 }
 
 // granted is the answer that goes with heldOrder.
 func granted() engine.Answer {
-	return engine.Answer{Code: engine.CodeGranted, State: engine.Held, Order: fakeRef, No: fakeNo, Session: 1, Listing: 1, Quantity: 1, Amount: 100,
+	return engine.Answer{Code: engine.CodeGranted, State: engine.Held, Order: fakeRef, No: fakeNo, Session: 1,
+		Listing: 1, Quantity: 1, Amount: 100,
 		PayBy: fakeNow.Add(15 * time.Minute)}
 }
 
 func fakeSessions() []engine.SessionView {
 	listing := func(sku string, at *engine.Place) engine.ListingView {
-		return engine.ListingView{Session: "fans-day-10", SKU: sku, Name: engine.Text{{Lang: "en", Text: `Masks "50"`}, {Lang: "zh", Text: "医用口罩"}},
+		return engine.ListingView{Session: "fans-day-10", SKU: sku, Name: engine.Text{{Lang: "en", Text: `Masks "50"`},
+			{Lang: "zh", Text: "医用口罩"}},
 			Price: 100, ListPrice: 4900, Currency: "CNY", Stock: 1000, State: engine.ListingOpen, Start: fakeNow,
 			End: fakeNow.Add(time.Hour), LimitPerShopper: 1, Place: at}
 	}
 	return []engine.SessionView{
 		{ID: "nowhere", Sale: "fans-day", State: engine.Published, Start: fakeNow, End: fakeNow.Add(time.Hour)},
-		{ID: "fans-day-10", Sale: "fans-day", SaleName: engine.Text{{Lang: "en", Text: "Fans' Day"}, {Lang: "zh", Text: "粉丝节"}},
-			State: engine.Open, Start: fakeNow, End: fakeNow.Add(time.Hour), PayWithinMS: 900_000, PayGraceMS: 120_000, LimitPerShopper: 1,
+		{ID: "fans-day-10", Sale: "fans-day", SaleName: engine.Text{{Lang: "en", Text: "Fans' Day"},
+			{Lang: "zh", Text: "粉丝节"}},
+			State: engine.Open, Start: fakeNow, End: fakeNow.Add(time.Hour), PayWithinMS: 900_000, PayGraceMS: 120_000,
+			LimitPerShopper:   1,
 			AdmissionMultiple: 20, Listings: []engine.ListingView{
 				listing("no-place", nil), listing("beijing", &engine.Place{Latitude: 39.9, Longitude: 116.4}),
 				listing("mask-50", &engine.Place{Latitude: 31.2, Longitude: 121.5})}},
@@ -239,12 +246,14 @@ type fakeOperator struct {
 	drawn                                 *engine.DrawView
 }
 
-func (f *fakeOperator) ApplyPlan(_ context.Context, by engine.By, plan *engine.Plan, dryRun bool) (engine.PlanOutcome, error) {
+func (f *fakeOperator) ApplyPlan(_ context.Context, by engine.By, plan *engine.Plan, dryRun bool) (engine.PlanOutcome,
+	error) {
 	f.operator, f.plan, f.dryRun = by.Operator, plan, dryRun
 	return engine.PlanOutcome{Changes: f.changes, Problems: f.problems}, f.err
 }
 
-func (f *fakeOperator) SetMessage(ctx context.Context, by engine.By, sale string, own engine.Message) (engine.PlanOutcome, error) {
+func (f *fakeOperator) SetMessage(ctx context.Context, by engine.By, sale string,
+	own engine.Message) (engine.PlanOutcome, error) {
 	if _, bounded := ctx.Deadline(); !bounded {
 		panic("a command without a deadline")
 	}
@@ -255,7 +264,8 @@ func (f *fakeOperator) SetMessage(ctx context.Context, by engine.By, sale string
 	return engine.PlanOutcome{Changes: f.changes, Problems: f.problems}, f.err
 }
 
-func (f *fakeOperator) Steer(ctx context.Context, by engine.By, session string, action engine.SessionAction, note string) (engine.SessionView, error) {
+func (f *fakeOperator) Steer(ctx context.Context, by engine.By, session string, action engine.SessionAction,
+	note string) (engine.SessionView, error) {
 	if _, bounded := ctx.Deadline(); !bounded {
 		panic("a command without a deadline")
 	}
@@ -268,7 +278,8 @@ func (f *fakeOperator) Settle(_ context.Context, by engine.By, session, note str
 	return engine.SessionView{ID: session, Sale: "fans-day", State: engine.Settled}, f.err
 }
 
-func (f *fakeOperator) AddStock(_ context.Context, by engine.By, session, sku string, units int64, note string) (engine.Counts, error) {
+func (f *fakeOperator) AddStock(_ context.Context, by engine.By, session, sku string, units int64,
+	note string) (engine.Counts, error) {
 	f.operator, f.session, f.sku, f.units, f.note = by.Operator, session, sku, units, note
 	return f.counts(session, sku), f.err
 }
@@ -280,7 +291,8 @@ func (f *fakeOperator) Void(_ context.Context, by engine.By, orderNo, note strin
 	return o, f.err
 }
 
-func (f *fakeOperator) Extend(_ context.Context, by engine.By, orderNo string, payBy engine.Time, note string) (engine.OrderView, error) {
+func (f *fakeOperator) Extend(_ context.Context, by engine.By, orderNo string, payBy engine.Time,
+	note string) (engine.OrderView, error) {
 	f.operator, f.orderNo, f.payBy, f.note = by.Operator, orderNo, payBy, note
 	o := heldOrder()
 	o.PayBy = payBy
@@ -288,7 +300,8 @@ func (f *fakeOperator) Extend(_ context.Context, by engine.By, orderNo string, p
 }
 
 func (f *fakeOperator) counts(session, sku string) engine.Counts {
-	return engine.Counts{Session: session, SKU: sku, Stock: 1000, Held: 990, Paid: 10, Waiting: 4, Entrants: 5, Reserved: 6, Shoppers: 1000, State: engine.ListingOpen, LogIndex: 4711}
+	return engine.Counts{Session: session, SKU: sku, Stock: 1000, Held: 990, Paid: 10, Waiting: 4, Entrants: 5,
+		Reserved: 6, Shoppers: 1000, State: engine.ListingOpen, LogIndex: 4711}
 }
 
 func (f *fakeOperator) Counts(session, sku string) (engine.Counts, error) {
@@ -315,17 +328,20 @@ func (f *fakeOperator) RefundsDue(after engine.RefundNo, most int) []engine.Refu
 
 func (f *fakeOperator) Switchboard() (engine.SwitchboardView, error) {
 	v := engine.SwitchboardView{LogIndex: 4711, Now: engine.NormalSwitches(), Profile: "rush",
-		Profiles: []engine.Profile{{Name: "rush", Settings: []engine.Setting{{Switch: engine.SwitchTickets, Value: 2}, {Switch: engine.SwitchRates, Value: 50}}}}}
+		Profiles: []engine.Profile{{Name: "rush", Settings: []engine.Setting{{Switch: engine.SwitchTickets, Value: 2},
+			{Switch: engine.SwitchRates, Value: 50}}}}}
 	before := v.Now
 	v.Now[engine.SwitchTickets], v.Now[engine.SwitchRates] = 2, 50
 	v.History = []engine.SwitchRecord{
 		{At: fakeNow, Index: 9, Operator: "grace", Action: engine.SwitchNormal, Before: before, After: before},
-		{At: fakeNow, Index: 4711, Operator: "ada", Note: "bots", Action: engine.SwitchProfile, Profile: "rush", Before: before, After: v.Now},
+		{At: fakeNow, Index: 4711, Operator: "ada", Note: "bots", Action: engine.SwitchProfile, Profile: "rush",
+			Before: before, After: v.Now},
 	}
 	return v, f.err
 }
 
-func (f *fakeOperator) ChangeSwitches(ctx context.Context, by engine.By, change engine.SwitchChange, note string) (engine.SwitchboardView, error) {
+func (f *fakeOperator) ChangeSwitches(ctx context.Context, by engine.By, change engine.SwitchChange,
+	note string) (engine.SwitchboardView, error) {
 	if _, bounded := ctx.Deadline(); !bounded {
 		panic("a command without a deadline")
 	}
@@ -359,10 +375,12 @@ func (f *fakeOperator) Rosters() ([]engine.RosterInfo, error) {
 	for _, k := range riskKinds {
 		infos = append(infos, engine.RosterInfo{RosterName: engine.RosterName{Kind: k.kind}, Count: int64(len(f.rows))})
 	}
-	return append(infos, engine.RosterInfo{RosterName: engine.RosterName{Kind: engine.RosterAllowed, Name: "vips"}, Count: 3}), f.err
+	return append(infos, engine.RosterInfo{RosterName: engine.RosterName{Kind: engine.RosterAllowed, Name: "vips"},
+		Count: 3}), f.err
 }
 
-func (f *fakeOperator) RosterPage(name engine.RosterName, from, most int) ([]engine.RosterRow, int, int64, bool, error) {
+func (f *fakeOperator) RosterPage(name engine.RosterName, from, most int) ([]engine.RosterRow, int, int64, bool,
+	error) {
 	f.roster = name
 	end := min(from+most, len(f.rows))
 	return f.rows[min(from, end):end], end, int64(len(f.rows)), end == len(f.rows), f.err
@@ -388,7 +406,8 @@ func (f *fakeOperator) RosterRow(name engine.RosterName, id string) (engine.Rost
 	return engine.RosterRow{}, false, f.err
 }
 
-func (f *fakeOperator) ImportRoster(ctx context.Context, name engine.RosterName, rows engine.RosterImport) (engine.RosterImported, error) {
+func (f *fakeOperator) ImportRoster(ctx context.Context, name engine.RosterName,
+	rows engine.RosterImport) (engine.RosterImported, error) {
 	if _, bounded := ctx.Deadline(); !bounded {
 		panic("a command without a deadline")
 	}
@@ -413,13 +432,15 @@ func (f *fakeOperator) Products() []engine.Product {
 	if f.panics {
 		panic("a bug")
 	}
-	return []engine.Product{{ID: "mask-50", Name: engine.Text{{Lang: "en", Text: "Masks"}}, ListPrice: 4900, Currency: "CNY",
-		Place: &engine.Place{Latitude: 31.2, Longitude: 121.5}}}
+	return []engine.Product{{ID: "mask-50", Name: engine.Text{{Lang: "en", Text: "Masks"}}, ListPrice: 4900,
+		Currency: "CNY",
+		Place:    &engine.Place{Latitude: 31.2, Longitude: 121.5}}}
 }
 
 func (f *fakeOperator) Sales() []engine.Sale {
 	return []engine.Sale{{ID: "fans-day", Name: engine.Text{{Lang: "en", Text: "Fans' Day"}}, Timezone: "Asia/Shanghai",
-		Messages: []engine.Message{{Name: "missed", Text: engine.Text{{Lang: "en", Text: "Not today."}}}, {Name: "of_another_build"}}}}
+		Messages: []engine.Message{{Name: "missed", Text: engine.Text{{Lang: "en", Text: "Not today."}}},
+			{Name: "of_another_build"}}}}
 }
 
 func (f *fakeOperator) AllSessions() []engine.SessionView { return fakeSessions() }
@@ -449,7 +470,8 @@ func (f *fakeCluster) Status() wire.Cluster {
 	if f.status != nil {
 		return *f.status
 	}
-	return wire.Cluster{Leader: "a1", Term: 2, Epoch: 7, Nodes: []wire.Node{{ID: "a1", Zone: "a", Role: "leader", Reachable: true, AppliedIndex: 9, LastIndex: 9}}}
+	return wire.Cluster{Leader: "a1", Term: 2, Epoch: 7,
+		Nodes: []wire.Node{{ID: "a1", Zone: "a", Role: "leader", Reachable: true, AppliedIndex: 9, LastIndex: 9}}}
 }
 
 // fakeOperations answers what a test tells it to, and keeps what it was asked.
@@ -505,8 +527,10 @@ func (f *fakeOperations) Drain(_ context.Context, operator string, d wire.Drain)
 }
 
 func (f *fakeOperations) PromotePlan(_ context.Context, zone string) (wire.PromotePlan, error) {
-	return wire.PromotePlan{Zone: zone, Node: "b1", Generation: 1, NextGeneration: 2, LastIndex: 9, AppliedIndex: 9, Term: 2, ZoneAck: wire.ZoneAckPrefer,
-		LeaderHeardAgo: "12s", Unreachable: []string{"a1", "a2"}, Will: []string{"Raise the generation."}, Refusal: f.refusal, Token: "t-9"}, f.err
+	return wire.PromotePlan{Zone: zone, Node: "b1", Generation: 1, NextGeneration: 2, LastIndex: 9, AppliedIndex: 9,
+		Term: 2, ZoneAck: wire.ZoneAckPrefer,
+		LeaderHeardAgo: "12s", Unreachable: []string{"a1", "a2"}, Will: []string{"Raise the generation."},
+		Refusal: f.refusal, Token: "t-9"}, f.err
 }
 
 func (f *fakeOperations) Promote(ctx context.Context, operator, zone, token string) (wire.PromotePlan, error) {

@@ -89,7 +89,8 @@ func (s *ShopperServer) grab(ctx *fasthttp.RequestCtx, listing []byte) {
 func (s *ShopperServer) callFor(ctx *fasthttp.RequestCtx, who *auth.Bearer, listing []byte) *grabCall {
 	call := s.calls.Get().(*grabCall)
 	call.grab.Listing, call.grab.Shopper, call.grab.Door = listing, who.Subject, call
-	call.ctx, call.visitor = ctx, engine.Visitor{Shopper: who.Subject, Phone: who.ListedPhone, Address: who.ListedAddress}
+	call.ctx, call.visitor = ctx, engine.Visitor{Shopper: who.Subject, Phone: who.ListedPhone,
+		Address: who.ListedAddress}
 	call.phone = who.Phone
 	return call
 }
@@ -97,7 +98,8 @@ func (s *ShopperServer) callFor(ctx *fasthttp.RequestCtx, who *auth.Bearer, list
 // done gives call back; nothing may look at it any more. What it points to in
 // the request must not outlive the handler.
 func (s *ShopperServer) done(call *grabCall) {
-	call.grab, call.ctx, call.visitor, call.phone, call.ticket, call.asks = engine.Grab{}, nil, engine.Visitor{}, "", nil, engine.ChallengeNone
+	call.grab, call.ctx, call.visitor, call.phone, call.ticket, call.asks = engine.Grab{}, nil, engine.Visitor{},
+		"", nil, engine.ChallengeNone
 	s.calls.Put(call)
 }
 
@@ -162,7 +164,8 @@ func (s *ShopperServer) grabByKey(ctx *fasthttp.RequestCtx, escaped []byte) {
 		s.failed(ctx, err)
 		return
 	case !found && answer.Code == engine.CodeRefused:
-		s.problem(ctx, unknownKey, "No grab of yours with this key is remembered. What was refused is not; ask again with a grab.")
+		s.problem(ctx, unknownKey, "No grab of yours with this key is remembered. What was refused is not; ask again "+
+			"with a grab.")
 		return
 	}
 	call := s.calls.Get().(*grabCall)

@@ -32,17 +32,19 @@ func TestRefusedGrabAllocatesNothing(t *testing.T) {
 		t.Skip("with the race detector pools forget")
 	}
 	answers := map[string]engine.Answer{
-		"sold out":      {Code: engine.CodeSoldOut, Reason: engine.ReasonSoldOut},
-		"gone":          {Code: engine.CodeSoldOut, Reason: engine.ReasonGone},
-		"missed":        {Code: engine.CodeMissed, Reason: engine.ReasonQuota},
-		"ended":         {Code: engine.CodeEnded, Reason: engine.ReasonEnded},
-		"not open":      {Code: engine.CodeNotOpen, Reason: engine.ReasonNotOpen, Start: fakeNow},
-		"limit reached": {Code: engine.CodeLimitReached, Reason: engine.ReasonLimitSession, Count: 1, Order: fakeRef, No: fakeNo, Listing: 1},
-		"granted":       granted(),
+		"sold out": {Code: engine.CodeSoldOut, Reason: engine.ReasonSoldOut},
+		"gone":     {Code: engine.CodeSoldOut, Reason: engine.ReasonGone},
+		"missed":   {Code: engine.CodeMissed, Reason: engine.ReasonQuota},
+		"ended":    {Code: engine.CodeEnded, Reason: engine.ReasonEnded},
+		"not open": {Code: engine.CodeNotOpen, Reason: engine.ReasonNotOpen, Start: fakeNow},
+		"limit reached": {Code: engine.CodeLimitReached, Reason: engine.ReasonLimitSession, Count: 1, Order: fakeRef,
+			No: fakeNo, Listing: 1},
+		"granted": granted(),
 	}
 	requests := map[string]func() *fasthttp.RequestCtx{
 		"with a key": func() *fasthttp.RequestCtx {
-			return newGrab("POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "Idempotency-Key": "k1", "Accept-Language": "zh-CN"}, "")
+			return newGrab("POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "Idempotency-Key": "k1",
+				"Accept-Language": "zh-CN"}, "")
 		},
 		"without a key": func() *fasthttp.RequestCtx {
 			return newGrab("POST", grabPath, map[string]string{"X-Shopper-Id": "ada"}, "")

@@ -31,10 +31,12 @@ func (c *grabCall) read(body []byte) (kind problemKind, wrong string) {
 		plain.waitlist = request.Waitlist != nil && *request.Waitlist
 	}
 	if len(plain.ticket) > maxTicketText {
-		return malformed, "The ticket has " + strconv.Itoa(len(plain.ticket)) + " bytes; none that was given out has more than " + strconv.Itoa(maxTicketText) + "."
+		return malformed, "The ticket has " + strconv.Itoa(len(plain.ticket)) +
+			" bytes; none that was given out has more than " + strconv.Itoa(maxTicketText) + "."
 	}
 	if q := plain.quantity; q < 1 || q > engine.MaxQuantity {
-		return badQuantity, "The quantity is " + strconv.FormatInt(q, 10) + "; it must be 1 to " + strconv.Itoa(engine.MaxQuantity) + ", and within the listing's limit."
+		return badQuantity, "The quantity is " + strconv.FormatInt(q, 10) + "; it must be 1 to " +
+			strconv.Itoa(engine.MaxQuantity) + ", and within the listing's limit."
 	}
 	c.grab.Quantity, c.grab.Waitlist, c.ticket = uint32(plain.quantity), plain.waitlist, plain.ticket
 	return 0, ""

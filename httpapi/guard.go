@@ -96,15 +96,18 @@ func newGuard(cfg GuardConfig, seller Seller) (*Guard, error) {
 		errs = append(errs, fmt.Errorf("ListShare is %d; it must be 1 to 100", cfg.ListShare))
 	}
 	if cfg.TicketTTL < minTicketTTL || cfg.TicketTTL > maxTicketTTL {
-		errs = append(errs, fmt.Errorf("TicketTTL is %s; it must be %s to %s", cfg.TicketTTL, minTicketTTL, maxTicketTTL))
+		errs = append(errs, fmt.Errorf("TicketTTL is %s; it must be %s to %s", cfg.TicketTTL, minTicketTTL,
+			maxTicketTTL))
 	}
-	g := &Guard{seller: seller, proxies: cfg.Proxies, canon: cfg.Canon, ttl: cfg.TicketTTL, risk: cfg.Risk, images: newImageDesk(), counts: newGuardMetrics(cfg.Risk),
+	g := &Guard{seller: seller, proxies: cfg.Proxies, canon: cfg.Canon, ttl: cfg.TicketTTL, risk: cfg.Risk,
+		images: newImageDesk(), counts: newGuardMetrics(cfg.Risk),
 		visitors: newVisitors(cfg.ListShare, func(v *engine.Visitor) engine.Level { return seller.Risk(v) })}
 	for _, rate := range [...]struct {
 		of   string
 		is   *limiter
 		from ratelimit.Config
-	}{{"address", &g.address, cfg.AddressRate}, {"shopper", &g.shopper, cfg.ShopperRate}, {"look", &g.looks, cfg.LookRate}, {"write", &g.writes, cfg.WriteRate},
+	}{{"address", &g.address, cfg.AddressRate}, {"shopper", &g.shopper, cfg.ShopperRate},
+		{"look", &g.looks, cfg.LookRate}, {"write", &g.writes, cfg.WriteRate},
 		{"write", &g.turns, turnRate(cfg.WriteRate)}} {
 		if err := rate.is.init(rate.from); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", rate.of, err))
@@ -154,7 +157,8 @@ func (l *limiter) set(percent int64) {
 	defer l.setting.Unlock()
 	perSecond, burst := l.cfg.PerSecond*float64(percent)/100, int(int64(l.cfg.Burst)*percent/100)
 	if percent > 0 {
-		perSecond, burst = min(max(perSecond, ratelimit.MinPerSecond), ratelimit.MaxPerSecond), min(max(burst, 1), ratelimit.MaxBurst)
+		perSecond, burst = min(max(perSecond, ratelimit.MinPerSecond), ratelimit.MaxPerSecond),
+			min(max(burst, 1), ratelimit.MaxBurst)
 	}
 	// Within its bounds, so nothing can be wrong with it.
 	if err := l.SetLimit(perSecond, burst); err == nil {
@@ -231,7 +235,8 @@ func (g *Guard) know(b *auth.Bearer) {
 		}
 		return known
 	}
-	b.ListedPhone, b.ListedAddress = claim(claimedPhone, b.Phone, g.canon.Phone), claim(claimedAddress, b.Address, g.canon.Address)
+	b.ListedPhone, b.ListedAddress = claim(claimedPhone, b.Phone, g.canon.Phone), claim(claimedAddress, b.Address,
+		g.canon.Address)
 }
 
 // overRate counts what is asked against the limits of the address and the
@@ -241,7 +246,8 @@ func (g *Guard) overRate(call *grabCall, now time.Time) bool {
 	switch {
 	case percent == 0:
 		return false
-	case call.visitor.Addr.IsValid() && g.address.cfg.PerSecond > 0 && !g.address.at(percent).AllowAddress(call.visitor.Addr, now):
+	case call.visitor.Addr.IsValid() && g.address.cfg.PerSecond > 0 &&
+		!g.address.at(percent).AllowAddress(call.visitor.Addr, now):
 		g.counts.limited[limitedAddress].Add(1)
 		return true
 	case g.shopper.cfg.PerSecond > 0 && !g.shopper.at(percent).Allow(g.shopper.ShopperKey(call.visitor.Shopper), now):
@@ -306,7 +312,8 @@ func (g *Guard) judge(call *grabCall, rules engine.DoorRules) engine.Level {
 		addr = netip.IPv4Unspecified()
 	}
 	session, sku, _ := g.seller.ListingOf(rules.Listing)
-	verdict := g.risk.Judge(context.Background(), risk.Question{Shopper: string(call.visitor.Shopper), Address: addr, Session: session, SKU: sku, Phone: cmp.Or(string(call.visitor.Phone), call.phone)})
+	verdict := g.risk.Judge(context.Background(), risk.Question{Shopper: string(call.visitor.Shopper), Address: addr,
+		Session: session, SKU: sku, Phone: cmp.Or(string(call.visitor.Phone), call.phone)})
 	level := engine.Level(verdict.Level) // both rise in the same steps
 	if level != engine.LevelNone {
 		g.counts.risk(byService, level)
@@ -393,7 +400,8 @@ func (s *ShopperServer) writesTooOften(ctx *fasthttp.RequestCtx, shopper, thing 
 	}
 	return s.tooOften(ctx, t, bits.RotateLeft64(t.ShopperKey(shopper), 1)^t.ShopperKey(thing), limitedWrite,
 		"You change this to and fro too often. Nothing was changed.") ||
-		s.tooOften(ctx, w, w.ShopperKey(shopper), limitedWrite, "You change orders, reservations or places too often. Nothing was changed.")
+		s.tooOften(ctx, w, w.ShopperKey(shopper), limitedWrite, "You change orders, reservations or places too "+
+			"often. Nothing was changed.")
 }
 
 // tooOften answers whose rate is used up.

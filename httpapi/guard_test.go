@@ -30,7 +30,8 @@ type guarded struct {
 
 func newGuarded(t testing.TB, cfg GuardConfig) (*guarded, *ShopperServer) {
 	t.Helper()
-	g := &guarded{rules: engine.DoorRules{Session: 1, Listing: 1, State: engine.ListingOpen}, switches: engine.NormalSwitches(), secret: [32]byte{1}}
+	g := &guarded{rules: engine.DoorRules{Session: 1, Listing: 1, State: engine.ListingOpen},
+		switches: engine.NormalSwitches(), secret: [32]byte{1}}
 	s, err := NewShopper(ShopperConfig{Seller: selling(g), Dev: true, Guard: cfg})
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +113,8 @@ func TestGuardGoesByRiskLists(t *testing.T) {
 				body = `{"ticket":"` + ticketFor(t, s, "ada") + `"}`
 			}
 			g.level, g.switches[c.turn] = c.level, c.to
-			ctx := come("ada", "198.51.100.7", body, "X-Shopper-Phone", "+8613800138000", "X-Forwarded-For", "203.0.113.9")
+			ctx := come("ada", "198.51.100.7", body, "X-Shopper-Phone", "+8613800138000", "X-Forwarded-For",
+				"203.0.113.9")
 			s.handle(ctx)
 			if got := codeIn(ctx); got != c.want {
 				t.Errorf("%s; want %s", ctx.Response.Body(), c.want)
@@ -138,7 +140,8 @@ func TestGuardAllocatesNothing(t *testing.T) {
 	ticket := ticketFor(t, s, "ada")
 	g.rules.Ticket = true
 	for name, body := range map[string]string{
-		"good ticket": `{"quantity": 1, "ticket": "` + ticket + `", "waitlist": true}`, "bad ticket": `{"ticket": "` + strings.Repeat("x", len(ticket)) + `"}`, "no ticket": "",
+		"good ticket": `{"quantity": 1, "ticket": "` + ticket + `", "waitlist": true}`, "bad ticket": `{"ticket": "` +
+			strings.Repeat("x", len(ticket)) + `"}`, "no ticket": "",
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx := come("ada", "10.0.0.1", body, "X-Forwarded-For", "198.51.100.7, 10.0.0.2")
@@ -199,7 +202,8 @@ func TestGuardForgetsACrowd(t *testing.T) {
 		crowd = 100_000
 	}
 	const keys = 1 << 14
-	_, s := newGuarded(t, GuardConfig{ShopperRate: ratelimit.Config{PerSecond: 1, Burst: 1, Keys: keys}, AddressRate: ratelimit.Config{PerSecond: 0.001, Burst: 100_000_0, Keys: keys}})
+	_, s := newGuarded(t, GuardConfig{ShopperRate: ratelimit.Config{PerSecond: 1, Burst: 1, Keys: keys},
+		AddressRate: ratelimit.Config{PerSecond: 0.001, Burst: 100_000_0, Keys: keys}})
 	ctx := come("ada", "198.51.100.7", "")
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -233,8 +237,10 @@ func TestRiskLevelsAreTheSame(t *testing.T) {
 
 func TestGuardConfigIsChecked(t *testing.T) {
 	_, err := NewShopper(ShopperConfig{Seller: selling(&fakeSeller{}), Dev: true, Streams: -1, Guard: GuardConfig{
-		TicketTTL: time.Millisecond, ShopperRate: ratelimit.Config{PerSecond: 1}, AddressRate: ratelimit.Config{PerSecond: -1, Burst: 1}}})
-	for _, want := range []string{"TicketTTL is 1ms", "shopper: rate limit: Burst is 0", "address: rate limit: PerSecond is -1", "-1 event streams"} {
+		TicketTTL: time.Millisecond, ShopperRate: ratelimit.Config{PerSecond: 1},
+		AddressRate: ratelimit.Config{PerSecond: -1, Burst: 1}}})
+	for _, want := range []string{"TicketTTL is 1ms", "shopper: rate limit: Burst is 0",
+		"address: rate limit: PerSecond is -1", "-1 event streams"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v; want %s", err, want)
 		}
@@ -247,7 +253,8 @@ func TestGuardConfigIsChecked(t *testing.T) {
 // though they keep to the rate, and may change another meanwhile.
 func TestShoppersWritesOfOneThingAreBounded(t *testing.T) {
 	seller := &fakeSeller{order: heldOrder()}
-	s, err := NewShopper(ShopperConfig{Seller: selling(seller), Dev: true, Guard: GuardConfig{WriteRate: ratelimit.Config{PerSecond: 1e6, Burst: 20}}})
+	s, err := NewShopper(ShopperConfig{Seller: selling(seller), Dev: true,
+		Guard: GuardConfig{WriteRate: ratelimit.Config{PerSecond: 1e6, Burst: 20}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -272,12 +279,14 @@ func TestShoppersWritesOfOneThingAreBounded(t *testing.T) {
 
 func TestShoppersWritesHaveARate(t *testing.T) {
 	for r, to := range shopperRoutes {
-		path := strings.NewReplacer("{session}", "a", "{sku}", "b", "{order_no}", fakeOrderNo, "{key}", "k").Replace(to.template)
+		path := strings.NewReplacer("{session}", "a", "{sku}", "b", "{order_no}", fakeOrderNo, "{key}",
+			"k").Replace(to.template)
 		if !to.writes {
 			continue
 		}
 		seller := &fakeSeller{order: heldOrder()}
-		s, err := NewShopper(ShopperConfig{Seller: selling(seller), Dev: true, Guard: GuardConfig{WriteRate: ratelimit.Config{PerSecond: 0.001, Burst: 3}}})
+		s, err := NewShopper(ShopperConfig{Seller: selling(seller), Dev: true,
+			Guard: GuardConfig{WriteRate: ratelimit.Config{PerSecond: 0.001, Burst: 3}}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -58,7 +58,8 @@ const (
 
 var (
 	solutionNames  = [solutionKinds]string{"malformed", "forged", "borrowed", "expired", "wrong", "spent"}
-	solutionErrors = [solutionKinds]error{challenge.ErrMalformed, challenge.ErrForged, challenge.ErrBorrowed, challenge.ErrExpired, challenge.ErrWrong, challenge.ErrSpent}
+	solutionErrors = [solutionKinds]error{challenge.ErrMalformed, challenge.ErrForged, challenge.ErrBorrowed,
+		challenge.ErrExpired, challenge.ErrWrong, challenge.ErrSpent}
 )
 
 func solutionKindOf(err error) int {
@@ -106,7 +107,8 @@ type guardMetrics struct {
 	unreadable [claimKinds]atomic.Uint64
 	service    *risk.Client // nil: none
 
-	limitedDesc, issuedDesc, refusedDesc, madeDesc, solutionDesc, riskDesc, claimDesc, serviceDesc, aloneDesc *prometheus.Desc
+	limitedDesc, issuedDesc, refusedDesc, madeDesc, solutionDesc, riskDesc, claimDesc, serviceDesc,
+	aloneDesc *prometheus.Desc
 }
 
 func newGuardMetrics(service *risk.Client) *guardMetrics {
@@ -114,15 +116,21 @@ func newGuardMetrics(service *risk.Client) *guardMetrics {
 		return prometheus.NewDesc("doorbuster_"+name, help, labels, nil)
 	}
 	return &guardMetrics{
-		service:      service,
-		limitedDesc:  desc("rate_limited_total", "Requests beyond a rate limit, by what is limited.", "by"),
-		issuedDesc:   desc("tickets_issued_total", "Grab tickets given out, by the challenge that was solved for them.", "challenge"),
-		refusedDesc:  desc("tickets_refused_total", "Grabs without a ticket that does, by what is wrong with it.", "why"),
-		madeDesc:     desc("challenges_made_total", "Challenges given out, by kind.", "challenge"),
-		solutionDesc: desc("solutions_refused_total", "Solutions of challenges that do not do, by what is wrong with them.", "why"),
-		riskDesc:     desc("risk_verdicts_total", "Grabs of shoppers at a risk level, by who says so.", "source", "level"),
-		claimDesc:    desc("risk_claims_unreadable_total", "Tokens with a claim that no risk list can be compared with, by claim; in dev mode, requests.", "claim"),
-		serviceDesc:  desc("risk_service_total", "Verdicts of the outside risk service, by how they were come by.", "by"),
+		service:     service,
+		limitedDesc: desc("rate_limited_total", "Requests beyond a rate limit, by what is limited.", "by"),
+		issuedDesc: desc("tickets_issued_total", "Grab tickets given out, by the challenge that was solved for them.",
+			"challenge"),
+		refusedDesc: desc("tickets_refused_total", "Grabs without a ticket that does, by what is wrong with it.",
+			"why"),
+		madeDesc: desc("challenges_made_total", "Challenges given out, by kind.", "challenge"),
+		solutionDesc: desc("solutions_refused_total", "Solutions of challenges that do not do, by what is wrong with "+
+			"them.", "why"),
+		riskDesc: desc("risk_verdicts_total", "Grabs of shoppers at a risk level, by who says so.", "source",
+			"level"),
+		claimDesc: desc("risk_claims_unreadable_total", "Tokens with a claim that no risk list can be compared "+
+			"with, by claim; in dev mode, requests.", "claim"),
+		serviceDesc: desc("risk_service_total", "Verdicts of the outside risk service, by how they were come by.",
+			"by"),
 		aloneDesc: desc("risk_service_left_alone",
 			"ALARM (risk_service_fails) if it stays 1: the outside risk service fails, and is not asked.", nil...),
 	}
@@ -132,7 +140,8 @@ func (m *guardMetrics) risk(source int, level engine.Level) { m.levels[source][l
 
 // Describe implements prometheus.Collector.
 func (m *guardMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range [...]*prometheus.Desc{m.limitedDesc, m.issuedDesc, m.refusedDesc, m.madeDesc, m.solutionDesc, m.riskDesc, m.claimDesc, m.serviceDesc, m.aloneDesc} {
+	for _, d := range [...]*prometheus.Desc{m.limitedDesc, m.issuedDesc, m.refusedDesc, m.madeDesc, m.solutionDesc,
+		m.riskDesc, m.claimDesc, m.serviceDesc, m.aloneDesc} {
 		ch <- d
 	}
 }

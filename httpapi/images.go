@@ -24,7 +24,8 @@ type imageDesk struct {
 }
 
 func newImageDesk() *imageDesk {
-	return &imageDesk{drawing: make(chan struct{}, imagesAtOnce), shares: newShares(imagesWaiting), asking: map[string]struct{}{}}
+	return &imageDesk{drawing: make(chan struct{}, imagesAtOnce), shares: newShares(imagesWaiting),
+		asking: map[string]struct{}{}}
 }
 
 // enter waits until an image may be drawn, which leave is to follow. Else it says why

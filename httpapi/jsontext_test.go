@@ -18,8 +18,10 @@ func TestAppendTimeIsTheLayout(t *testing.T) {
 		}
 		return ""
 	}
-	for _, at := range []engine.Time{0, -1, 1, 10, 100, 999, 1000, engine.TimeOf(time.Date(9999, 12, 31, 23, 59, 59, 999e6, time.UTC)),
-		engine.TimeOf(time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)), engine.TimeOf(time.Date(2028, 2, 29, 0, 0, 0, 50e6, time.UTC))} {
+	for _, at := range []engine.Time{0, -1, 1, 10, 100, 999, 1000,
+		engine.TimeOf(time.Date(9999, 12, 31, 23, 59, 59, 999e6, time.UTC)),
+		engine.TimeOf(time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)),
+		engine.TimeOf(time.Date(2028, 2, 29, 0, 0, 0, 50e6, time.UTC))} {
 		if wrong := check(at); wrong != "" {
 			t.Error(wrong)
 		}

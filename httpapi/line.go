@@ -180,7 +180,8 @@ func appendRules(b []byte, v *engine.ListingView) []byte {
 		is   bool
 		says string
 	}{
-		{v.Reservation, `,"reservation":true`}, {v.AllowList, `,"allow_list":true`}, {v.Waitlist, `,"waitlist":true`}, {v.Ticket, `,"ticket":true`},
+		{v.Reservation, `,"reservation":true`}, {v.AllowList, `,"allow_list":true`}, {v.Waitlist, `,"waitlist":true`},
+		{v.Ticket, `,"ticket":true`},
 	} {
 		if rule.is {
 			b = append(b, rule.says...)

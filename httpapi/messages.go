@@ -19,8 +19,10 @@ const (
 
 // grantedMessages says what became of an order since it was granted.
 var grantedMessages = map[engine.OrderState]messages.Message{
-	engine.Held: messages.Granted, engine.Paid: messages.Paid, engine.Expired: messages.Expired, engine.Cancelled: messages.Cancelled,
-	engine.Voided: messages.Voided, engine.RefundDue: messages.RefundDue, engine.Refunded: messages.Refunded, engine.Shipped: messages.Shipped,
+	engine.Held: messages.Granted, engine.Paid: messages.Paid, engine.Expired: messages.Expired,
+	engine.Cancelled: messages.Cancelled,
+	engine.Voided:    messages.Voided, engine.RefundDue: messages.RefundDue, engine.Refunded: messages.Refunded,
+	engine.Shipped:  messages.Shipped,
 	engine.Received: messages.Received, engine.Completed: messages.Completed,
 }
 

@@ -40,7 +40,8 @@ func (m *apiMetrics) Describe(ch chan<- *prometheus.Desc) {
 func (m *apiMetrics) Collect(ch chan<- prometheus.Metric) {
 	for kind := range m.problems {
 		p := &problemTable[kind]
-		ch <- prometheus.MustNewConstMetric(m.problemDesc, prometheus.CounterValue, float64(m.problems[kind].Load()), p.slug, strconv.Itoa(p.status))
+		ch <- prometheus.MustNewConstMetric(m.problemDesc, prometheus.CounterValue, float64(m.problems[kind].Load()),
+			p.slug, strconv.Itoa(p.status))
 	}
 	ch <- prometheus.MustNewConstMetric(m.panicDesc, prometheus.CounterValue, float64(m.panicked.Load()))
 }
@@ -56,11 +57,13 @@ type adminMetrics struct {
 
 func newAdminMetrics(readers *shares) *adminMetrics {
 	return &adminMetrics{
-		readers:     readers,
-		apiMetrics:  newAPIMetrics("admin"),
-		readersDesc: prometheus.NewDesc("doorbuster_event_readers", "Who follows this node's events just now.", nil, nil),
+		readers:    readers,
+		apiMetrics: newAPIMetrics("admin"),
+		readersDesc: prometheus.NewDesc("doorbuster_event_readers", "Who follows this node's events just now.", nil,
+			nil),
 		cutOffDesc: prometheus.NewDesc("doorbuster_event_readers_cut_off_total",
-			"Readers of events that were cut off: they took nothing for too long, or were slower than old events are dropped.", nil, nil),
+			"Readers of events that were cut off: they took nothing for too long, or were slower than old events are "+
+				"dropped.", nil, nil),
 	}
 }
 
@@ -107,7 +110,8 @@ func classOf(code engine.Code) grabClass {
 // grabBuckets are the upper bounds of the durations' histogram: refusals take
 // microseconds, grants a disk's sync or two.
 var grabBuckets = [...]time.Duration{
-	20 * time.Microsecond, 50 * time.Microsecond, 100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond,
+	20 * time.Microsecond, 50 * time.Microsecond, 100 * time.Microsecond, 250 * time.Microsecond,
+	500 * time.Microsecond,
 	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond,
 	50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, time.Second,
 	2500 * time.Millisecond,

@@ -28,7 +28,8 @@ func gathered(t *testing.T, from prometheus.Gatherer) map[string]float64 {
 			if len(labels) > 0 {
 				name += "{" + strings.Join(labels, ",") + "}"
 			}
-			values[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			values[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue() +
+				float64(m.GetHistogram().GetSampleCount())
 		}
 	}
 	return values
@@ -53,8 +54,10 @@ func TestMetrics(t *testing.T) {
 	}
 	line := dial(t, addr)
 	for _, a := range []engine.Answer{
-		granted(), {Code: engine.CodeSoldOut, Reason: engine.ReasonGone}, {Code: engine.CodeMissed, Reason: engine.ReasonQuota},
-		{Code: engine.CodeMissed, Reason: engine.ReasonDepth}, {Code: engine.CodeProcessing}, {Reason: engine.ReasonUnknown},
+		granted(), {Code: engine.CodeSoldOut, Reason: engine.ReasonGone},
+		{Code: engine.CodeMissed, Reason: engine.ReasonQuota},
+		{Code: engine.CodeMissed, Reason: engine.ReasonDepth}, {Code: engine.CodeProcessing},
+		{Reason: engine.ReasonUnknown},
 	} {
 		f.answer = a // the connection's requests come one by one
 		line.send(t, rawGrab+"\r\n")

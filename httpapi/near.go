@@ -21,7 +21,8 @@ type askedPlace struct {
 
 func (p *askedPlace) ask(_, given string) string {
 	p.Place, p.given = parsePlace(given)
-	return unless(p.given, "near must be a latitude (-90 to 90), a comma and a longitude (-180 to 180), both in degrees: near=31.2,121.5.")
+	return unless(p.given, "near must be a latitude (-90 to 90), a comma and a longitude (-180 to 180), both in "+
+		"degrees: near=31.2,121.5.")
 }
 
 // parsePlace reads "latitude,longitude" in degrees.
@@ -63,7 +64,8 @@ func byDistance(all []far) {
 // last; what is equally far stays in its sequence. The views themselves are not
 // touched.
 func nearFirst(sessions []engine.SessionView, near engine.Place) ([]engine.SessionView, [][]float64) {
-	copies, nearest, metres := make([]engine.SessionView, len(sessions)), make([]far, len(sessions)), make([][]float64, len(sessions))
+	copies, nearest, metres := make([]engine.SessionView, len(sessions)), make([]far, len(sessions)),
+		make([][]float64, len(sessions))
 	var listings []far
 	for i, x := range sessions {
 		listings = listings[:0]
@@ -99,6 +101,7 @@ func distance(from engine.Place, to *engine.Place) float64 {
 	const earthRadius, degree = 6_371_000, math.Pi / 180
 	dLat := (to.Latitude - from.Latitude) * degree / 2
 	dLng := (to.Longitude - from.Longitude) * degree / 2
-	h := math.Pow(math.Sin(dLat), 2) + math.Cos(from.Latitude*degree)*math.Cos(to.Latitude*degree)*math.Pow(math.Sin(dLng), 2)
+	h := math.Pow(math.Sin(dLat), 2) + math.Cos(from.Latitude*degree)*math.Cos(to.Latitude*degree)*math.Pow(math.Sin(
+		dLng), 2)
 	return 2 * earthRadius * math.Asin(math.Min(1, math.Sqrt(h)))
 }

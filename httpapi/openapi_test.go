@@ -32,7 +32,8 @@ func operations() (all []wire.Operation) {
 
 // operation describes a route of operators, as its row of the table has it.
 func (to *adminRoute) operation() wire.Operation {
-	op := wire.Operation{Method: to.method, Path: strings.TrimSuffix(to.pattern, "{$}"), Tag: "operations", ID: to.about.id,
+	op := wire.Operation{Method: to.method, Path: strings.TrimSuffix(to.pattern, "{$}"), Tag: "operations",
+		ID:      to.about.id,
 		Summary: to.about.summary, Description: to.about.says, Query: to.does.asked, Problems: to.about.problems,
 		Answers: []wire.Answer{{Status: http.StatusOK, Bodies: to.does.gives}}}
 	if to.needs != auth.Anybody {
@@ -73,8 +74,10 @@ func TestOpenAPIIsCurrent(t *testing.T) {
 	}
 	made, err := openapi.Document(operations(), map[string]string{
 		"doorbuster/engine": "../engine", "doorbuster/httpapi": ".", "doorbuster/httpapi/wire": "wire",
-		"doorbuster/httpapi/draw": "draw", "doorbuster/httpapi/payment": "payment", "doorbuster/httpapi/reconcile": "reconcile",
-		"doorbuster/httpapi/reconcile/statement": "reconcile/statement", "doorbuster/httpapi/reconcile/archive": "reconcile/archive",
+		"doorbuster/httpapi/draw": "draw", "doorbuster/httpapi/payment": "payment",
+		"doorbuster/httpapi/reconcile":           "reconcile",
+		"doorbuster/httpapi/reconcile/statement": "reconcile/statement",
+		"doorbuster/httpapi/reconcile/archive":   "reconcile/archive",
 	}, map[string][]string{
 		"order":   names(1, func(i int) string { return engine.OrderState(i).String() }),
 		"listing": names(0, func(i int) string { return engine.ListingState(i).String() }),

@@ -120,7 +120,8 @@ func (s *ShopperServer) orders(ctx *fasthttp.RequestCtx, shopper string) {
 	orders, next, err := s.seller.Orders(shopper, q.Session, q.Cursor, q.Limit)
 	var refusal *engine.Refusal
 	switch {
-	case q.Cursor != "" && errors.As(err, &refusal) && refusal.Reason == engine.ReasonConflict: // nothing else of it can contradict what is there
+	// nothing else of it can contradict what is there
+	case q.Cursor != "" && errors.As(err, &refusal) && refusal.Reason == engine.ReasonConflict:
 		s.problem(ctx, malformed, foreignCursor)
 		return
 	case err != nil:
@@ -152,15 +153,18 @@ func (s *ShopperServer) receiver(ctx *fasthttp.RequestCtx, shopper, orderNo stri
 		s.problem(ctx, malformed, wrong)
 		return
 	}
-	for _, field := range [...]struct{ name, value string }{{"name", to.Name}, {"phone", to.Phone}, {"address", to.Address}} {
+	for _, field := range [...]struct{ name, value string }{{"name", to.Name}, {"phone", to.Phone},
+		{"address", to.Address}} {
 		if !validText(field.value) {
-			s.problem(ctx, malformed, fmt.Sprintf("The %s must have 1 to %d bytes of text without control characters.", field.name, engine.MaxTextBytes))
+			s.problem(ctx, malformed, fmt.Sprintf("The %s must have 1 to %d bytes of text without control characters.",
+				field.name, engine.MaxTextBytes))
 			return
 		}
 	}
 	wait, stop := s.commandContext()
 	defer stop()
-	o, err := s.seller.SetReceiver(wait, shopper, orderNo, engine.Receiver{Name: to.Name, Phone: to.Phone, Address: to.Address})
+	o, err := s.seller.SetReceiver(wait, shopper, orderNo, engine.Receiver{Name: to.Name, Phone: to.Phone,
+		Address: to.Address})
 	s.orderOrError(ctx, &o, err)
 }
 

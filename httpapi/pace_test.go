@@ -110,7 +110,8 @@ func dialNarrow(t *testing.T, address string) net.Conn {
 // however long that takes; whoever stops taking it is cut off.
 func TestDownloadsLiveByProgress(t *testing.T) {
 	for _, path := range []string{
-		"/admin/v1/risk/shoppers?format=csv", "/admin/v1/risk/shoppers?format=ndjson", "/admin/v1/allowlists/vips?format=csv",
+		"/admin/v1/risk/shoppers?format=csv", "/admin/v1/risk/shoppers?format=ndjson",
+		"/admin/v1/allowlists/vips?format=csv",
 		"/admin/v1/sessions/a/skus/b/reservations?format=csv", "/admin/v1/sessions/a/skus/b/draw?format=ndjson",
 		"/admin/v1/reconciliations/r", "/admin/v1/reconciliations/r?format=csv", "/admin/v1/cluster/backup",
 	} {
@@ -133,7 +134,8 @@ func TestDownloadsLiveByProgress(t *testing.T) {
 			if _, err := io.Copy(&got, slow); err != nil {
 				t.Fatalf("after %d bytes: %v", got.Len(), err)
 			}
-			if !bytes.HasPrefix(got.Bytes(), []byte("HTTP/1.1 200")) || !bytes.HasSuffix(got.Bytes(), []byte("0\r\n\r\n")) {
+			if !bytes.HasPrefix(got.Bytes(), []byte("HTTP/1.1 200")) ||
+				!bytes.HasSuffix(got.Bytes(), []byte("0\r\n\r\n")) {
 				t.Errorf("%.80q … %q, %d bytes", got.Bytes(), got.Bytes()[got.Len()-20:], got.Len())
 			}
 			<-ended
@@ -152,14 +154,16 @@ func TestDownloadsLiveByProgress(t *testing.T) {
 func TestUploadsLiveByProgress(t *testing.T) {
 	for _, c := range []struct{ method, path, kind string }{
 		{"PUT", "/admin/v1/risk/shoppers", "text/plain"}, {"PATCH", "/admin/v1/allowlists/vips", "text/plain"},
-		{"PUT", "/admin/v1/sessions/a/skus/b/reservations", "text/plain"}, {"POST", "/admin/v1/reconciliations", "text/csv"},
+		{"PUT", "/admin/v1/sessions/a/skus/b/reservations", "text/plain"}, {"POST", "/admin/v1/reconciliations",
+			"text/csv"},
 	} {
 		t.Run(c.method+c.path, func(t *testing.T) {
 			t.Parallel()
 			address, ended := pacedAdmin(t)
 			begin := func() net.Conn {
 				conn := dialNarrow(t, address)
-				fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", c.method, c.path, address, c.kind, 8*paceSteps)
+				fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nContent-Type: "+
+					"%s\r\nContent-Length: %d\r\n\r\n", c.method, c.path, address, c.kind, 8*paceSteps)
 				return conn
 			}
 			slow := begin()

@@ -71,29 +71,30 @@ type problemRow struct {
 
 // problemTable turns each kind into a status and the words that never change.
 var problemTable = [problemKinds]problemRow{
-	malformed:          {http.StatusBadRequest, "malformed", "The request is malformed"},
-	badQuantity:        {http.StatusBadRequest, "quantity", "The quantity can't be sold"},
-	unauthorized:       {http.StatusUnauthorized, "unauthorized", "Say who you are"},
-	unsigned:           {http.StatusUnauthorized, "unsigned", "The cashier's signature is missing, or not in its form"},
-	wrongSignature:     {http.StatusUnauthorized, "signature", "The cashier's signature is wrong"},
-	staleRequest:       {http.StatusUnauthorized, "stale", "The request is too old, or from the future"},
-	nonceReused:        {http.StatusUnauthorized, "nonce", "The nonce belongs to another request"},
-	forbidden:          {http.StatusForbidden, "forbidden", "This needs another role"},
-	unsignedCallback:   {http.StatusForbidden, "callback-not-configured", "Payment callbacks are not configured"},
-	crossSite:          {http.StatusForbidden, "cross-site", "The request comes from another site"},
-	notFound:           {http.StatusNotFound, "not-found", "There is nothing here"},
-	wrongDoor:          {http.StatusNotFound, "elsewhere", "It is served at another address"},
-	unknownListing:     {http.StatusNotFound, "unknown-listing", "There is no such listing"},
-	unknownKey:         {http.StatusNotFound, "unknown-key", "There is no such grab"},
-	wrongMethod:        {http.StatusMethodNotAllowed, "method", "The method is not allowed here"},
-	gone:               {http.StatusGone, "gone", "It has been dropped"},
-	tooSlow:            {http.StatusRequestTimeout, "timeout", "The request took too long to arrive"},
-	conflict:           {http.StatusConflict, "conflict", "The state of things forbids it"},
-	unsure:             {http.StatusConflict, "unsure", "It could end a sale"},
-	notHeld:            {http.StatusConflict, "order-state", "The order's state forbids it"},
-	tooLarge:           {http.StatusRequestEntityTooLarge, "too-large", "The request body is too large"},
-	wrongMediaType:     {http.StatusUnsupportedMediaType, "media-type", "The body's type is not understood"},
-	keyReused:          {http.StatusUnprocessableEntity, "key-reused", "The idempotency key belongs to another request"},
+	malformed:        {http.StatusBadRequest, "malformed", "The request is malformed"},
+	badQuantity:      {http.StatusBadRequest, "quantity", "The quantity can't be sold"},
+	unauthorized:     {http.StatusUnauthorized, "unauthorized", "Say who you are"},
+	unsigned:         {http.StatusUnauthorized, "unsigned", "The cashier's signature is missing, or not in its form"},
+	wrongSignature:   {http.StatusUnauthorized, "signature", "The cashier's signature is wrong"},
+	staleRequest:     {http.StatusUnauthorized, "stale", "The request is too old, or from the future"},
+	nonceReused:      {http.StatusUnauthorized, "nonce", "The nonce belongs to another request"},
+	forbidden:        {http.StatusForbidden, "forbidden", "This needs another role"},
+	unsignedCallback: {http.StatusForbidden, "callback-not-configured", "Payment callbacks are not configured"},
+	crossSite:        {http.StatusForbidden, "cross-site", "The request comes from another site"},
+	notFound:         {http.StatusNotFound, "not-found", "There is nothing here"},
+	wrongDoor:        {http.StatusNotFound, "elsewhere", "It is served at another address"},
+	unknownListing:   {http.StatusNotFound, "unknown-listing", "There is no such listing"},
+	unknownKey:       {http.StatusNotFound, "unknown-key", "There is no such grab"},
+	wrongMethod:      {http.StatusMethodNotAllowed, "method", "The method is not allowed here"},
+	gone:             {http.StatusGone, "gone", "It has been dropped"},
+	tooSlow:          {http.StatusRequestTimeout, "timeout", "The request took too long to arrive"},
+	conflict:         {http.StatusConflict, "conflict", "The state of things forbids it"},
+	unsure:           {http.StatusConflict, "unsure", "It could end a sale"},
+	notHeld:          {http.StatusConflict, "order-state", "The order's state forbids it"},
+	tooLarge:         {http.StatusRequestEntityTooLarge, "too-large", "The request body is too large"},
+	wrongMediaType:   {http.StatusUnsupportedMediaType, "media-type", "The body's type is not understood"},
+	keyReused: {http.StatusUnprocessableEntity, "key-reused",
+		"The idempotency key belongs to another request"},
 	wrongAmount:        {http.StatusUnprocessableEntity, "amount", "The money differs from the order's"},
 	wrongCurrency:      {http.StatusUnprocessableEntity, "currency", "The currency differs from the order's"},
 	badPayToken:        {http.StatusUnprocessableEntity, "pay-token", "The payment token does not do"},
@@ -105,9 +106,10 @@ var problemTable = [problemKinds]problemRow{
 	badStatement:       {http.StatusUnprocessableEntity, "statement", "The statement can't be taken"},
 	badList:            {http.StatusUnprocessableEntity, "list", "The list can't be taken"},
 	tooManyConnections: {http.StatusTooManyRequests, "connections", "Too many connections from one address"},
-	headersTooLarge:    {http.StatusRequestHeaderFieldsTooLarge, "headers-too-large", "The request's headers are too large"},
-	internalFault:      {http.StatusInternalServerError, "internal", "Something went wrong here"},
-	unavailable:        {http.StatusServiceUnavailable, "unavailable", "Not to be had right now"},
+	headersTooLarge: {http.StatusRequestHeaderFieldsTooLarge, "headers-too-large",
+		"The request's headers are too large"},
+	internalFault: {http.StatusInternalServerError, "internal", "Something went wrong here"},
+	unavailable:   {http.StatusServiceUnavailable, "unavailable", "Not to be had right now"},
 }
 
 // refusalTable turns the state machine's reasons, where they end a request
@@ -121,8 +123,10 @@ var refusalTable = map[engine.Reason]struct {
 	engine.ReasonNotHeld:  {notHeld, "The order's state does not allow it. Look at the order to see what became of it."},
 	engine.ReasonAmount:   {wrongAmount, "Amount and currency must be the order's own."},
 	engine.ReasonCurrency: {wrongCurrency, "The currency must be the order's own."},
-	engine.ReasonConflict: {conflict, "It contradicts what is there already. Look at it again, then ask for what is still possible."},
-	engine.ReasonFrozen:   {conflict, "The listing is frozen after a broken invariant; nothing in it changes until that is looked into."},
+	engine.ReasonConflict: {conflict, "It contradicts what is there already. Look at it again, then ask for what is " +
+		"still possible."},
+	engine.ReasonFrozen: {conflict, "The listing is frozen after a broken invariant; nothing in it changes until " +
+		"that is looked into."},
 	engine.ReasonEnded:    {conflict, "The session has ended."},
 	engine.ReasonNotOpen:  {conflict, "The session is not open."},
 	engine.ReasonPaused:   {conflict, "The session is paused already."},
@@ -130,14 +134,16 @@ var refusalTable = map[engine.Reason]struct {
 	engine.ReasonQuantity: {badQuantity, "The number of units is outside what is allowed."},
 	engine.ReasonKeyReused: {keyReused, "This Idempotency-Key was used with another request. " +
 		"Repeat that request as it was, or take a new key."},
-	engine.ReasonTooLate: {conflict, "It is too late for that: the session has started, or the listing takes no reservations."},
+	engine.ReasonTooLate: {conflict, "It is too late for that: the session has started, or the listing takes no " +
+		"reservations."},
 	engine.ReasonTooMany: {conflict, "That would be more than can be remembered. Take something away first."},
 	engine.ReasonRefused: {conflict, "The present state does not allow it. Look at it again before asking once more."},
 }
 
 // unknownOutcome tells whether err leaves open what became of a request.
 func unknownOutcome(err error) bool {
-	return errors.Is(err, engine.ErrOutcomeUnknown) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+	return errors.Is(err, engine.ErrOutcomeUnknown) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, context.Canceled)
 }
 
 // problemOf is the one place that turns an error of the rooms behind into a
@@ -166,9 +172,11 @@ func problemOf(err error) (kind problemKind, detail string, known bool) {
 		}
 		return entry.kind, entry.detail, true
 	case errors.Is(err, engine.ErrNoRecords):
-		return unavailable, "The records of settled sessions can't be read here just now. Nothing has changed; ask again in a moment.", true
+		return unavailable, "The records of settled sessions can't be read here just now. Nothing has changed; ask " +
+			"again in a moment.", true
 	case errors.Is(err, engine.ErrNotLeader):
-		return unavailable, "No leader could take this just now. Nothing is known to have changed; ask again in a moment.", true
+		return unavailable, "No leader could take this just now. Nothing is known to have changed; ask again in a " +
+			"moment.", true
 	case unknownOutcome(err):
 		return unavailable, "It is not known yet whether this was done. Look, or ask again.", true
 	}
@@ -218,7 +226,10 @@ func setProblem(r *fasthttp.Response, kind problemKind, body []byte) {
 func (s *ShopperServer) failed(ctx *fasthttp.RequestCtx, err error) {
 	kind, detail, known := problemOf(err)
 	if !known {
-		s.faults.Do(func() { s.log.Error("shopper request failed", "path", string(ctx.URI().PathOriginal()), "error", err) })
+		s.faults.Do(func() {
+			s.log.Error("shopper request failed", "path", string(ctx.URI().PathOriginal()),
+				"error", err)
+		})
 	}
 	s.problem(ctx, kind, detail)
 }
@@ -231,9 +242,11 @@ func problemFor(kind problemKind, detail, instance string, reasons ...wire.PlanP
 }
 
 // problem answers an operator's request with a problem document.
-func (s *AdminServer) problem(w http.ResponseWriter, r *http.Request, kind problemKind, detail string, reasons ...wire.PlanProblem) {
+func (s *AdminServer) problem(w http.ResponseWriter, r *http.Request, kind problemKind, detail string,
+	reasons ...wire.PlanProblem) {
 	if a, ok := w.(*answer); ok && a.refused { // whatever became of the part that was read
-		kind, detail, reasons = unauthorized, "The token expired while this was being sent, or its key was withdrawn. Nothing was changed.", nil
+		kind, detail, reasons = unauthorized, "The token expired while this was being sent, or its key was "+
+			"withdrawn. Nothing was changed.", nil
 	}
 	s.metrics.problem(kind)
 	h := w.Header()
@@ -252,7 +265,8 @@ func (s *AdminServer) problem(w http.ResponseWriter, r *http.Request, kind probl
 // notKnown says what to do about a change of which nobody knows whether it was made.
 func notKnown(r *http.Request) string {
 	if byOf(r).Key == "" {
-		return "It is not known yet whether this was done. Look before you ask again: done twice, it may count twice. With an Idempotency-Key it counts once."
+		return "It is not known yet whether this was done. Look before you ask again: done twice, it may count " +
+			"twice. With an Idempotency-Key it counts once."
 	}
 	return "It is not known yet whether this was done. Ask again with the same Idempotency-Key: it counts once."
 }

@@ -19,7 +19,8 @@ func TestTrustedProxiesAreNotOneAddress(t *testing.T) {
 			t.Fatal(err)
 		}
 		few := Limits{ConnectionsPerIP: 1}
-		s, front := serveShopper(t, ShopperConfig{Seller: selling(&fakeSeller{}), Dev: true, Limits: few, Display: &few, Guard: GuardConfig{Proxies: proxies}})
+		s, front := serveShopper(t, ShopperConfig{Seller: selling(&fakeSeller{}), Dev: true, Limits: few, Display: &few,
+			Guard: GuardConfig{Proxies: proxies}})
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)

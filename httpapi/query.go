@@ -66,7 +66,8 @@ func setterOf(name string, field reflect.StructField) func(reflect.Value, string
 		return func(v reflect.Value, given string) string {
 			state, ok := engine.ParseOrderState(given)
 			if !ok {
-				return "There is no such state. Take one of held, paid, expired, cancelled, voided, refund_due, refunded, shipped, received, completed, waiting, entered, left, passed."
+				return "There is no such state. Take one of held, paid, expired, cancelled, voided, refund_due, " +
+					"refunded, shipped, received, completed, waiting, entered, left, passed."
 			}
 			v.SetUint(uint64(state))
 			return ""
@@ -156,7 +157,8 @@ var textKinds = map[string]func(name, given string) string{
 	},
 	"note": func(_, given string) string { return wrongNote(given) },
 	"name": func(_, given string) string {
-		return unless(validText(given) && len(given) <= maxNameBytes, fmt.Sprintf("The name may have %d bytes of text without control characters.", maxNameBytes))
+		return unless(validText(given) && len(given) <= maxNameBytes, fmt.Sprintf("The name may have %d bytes of "+
+			"text without control characters.", maxNameBytes))
 	},
 }
 
@@ -181,7 +183,8 @@ func (known query) read(raw string, into reflect.Value) (wrong string) {
 	given, err := url.ParseQuery(raw)
 	if err != nil {
 		if errors.As(err, new(url.EscapeError)) {
-			return "What follows the path is no query: it has a % without two hexadecimal digits behind it. Write %25 for a %."
+			return "What follows the path is no query: it has a % without two hexadecimal digits behind it. Write " +
+				"%25 for a %."
 		}
 		return "What follows the path is no query: parameters are set apart by &, not by ; (write %3B for one)."
 	}
@@ -190,7 +193,8 @@ func (known query) read(raw string, into reflect.Value) (wrong string) {
 		case !isKnown && len(known) == 0:
 			return "Nothing can be asked for here: " + strconv.Quote(clipped(name)) + " is not known."
 		case !isKnown:
-			return "There is no parameter " + strconv.Quote(clipped(name)) + " here. Take some of " + strings.Join(known.names(), ", ") + "."
+			return "There is no parameter " + strconv.Quote(clipped(name)) + " here. Take some of " +
+				strings.Join(known.names(), ", ") + "."
 		case len(given[name]) > 1:
 			return "The parameter " + name + " is there more than once."
 		case given[name][0] == "" && name == "cursor":

@@ -11,16 +11,17 @@ import (
 // is settled by who misspelt dry_run.
 func TestWhatIsAskedIsKnown(t *testing.T) {
 	for path, says := range map[string]string{
-		"/admin/v1/orders?payment=p-1":               `There is no parameter \"payment\" here. Take some of order_no, shopper,`,
-		"/admin/v1/orders?shopper=ann&shopper=bob":   "shopper is there more than once",
-		"/admin/v1/orders?shopper=%zz":               "no query: it has a % without two hexadecimal digits",
-		"/admin/v1/orders?shopper=a;state=held":      "no query: parameters are set apart by &",
-		"/admin/v1/refunds?session=day":              "Take some of cursor, limit.",
-		"/admin/v1/refusals?shoper=ann":              "Take some of shopper, session.",
-		"/admin/v1/audit?cursor=1":                   "Take some of order, session, operator, from, limit.",
-		"/admin/v1/events?from=1&from=2":             "from is there more than once",
-		"/admin/v1/reconciliations?limit=1":          "Nothing can be asked for here",
-		"POST /admin/v1/reconciliations?dryrun=true": "Take some of name, note, dry_run, from, to, ignore_kind, order_prefix.",
+		"/admin/v1/orders?payment=p-1":             `There is no parameter \"payment\" here. Take some of order_no, shopper,`,
+		"/admin/v1/orders?shopper=ann&shopper=bob": "shopper is there more than once",
+		"/admin/v1/orders?shopper=%zz":             "no query: it has a % without two hexadecimal digits",
+		"/admin/v1/orders?shopper=a;state=held":    "no query: parameters are set apart by &",
+		"/admin/v1/refunds?session=day":            "Take some of cursor, limit.",
+		"/admin/v1/refusals?shoper=ann":            "Take some of shopper, session.",
+		"/admin/v1/audit?cursor=1":                 "Take some of order, session, operator, from, limit.",
+		"/admin/v1/events?from=1&from=2":           "from is there more than once",
+		"/admin/v1/reconciliations?limit=1":        "Nothing can be asked for here",
+		"POST /admin/v1/reconciliations?dryrun=true": "Take some of name, note, dry_run, from, to, ignore_kind, " +
+			"order_prefix.",
 	} {
 		method, headers := "GET", []string(nil)
 		if at, post := strings.CutPrefix(path, "POST "); post {
@@ -39,7 +40,8 @@ func TestWhatIsAskedIsKnown(t *testing.T) {
 // matter of the state.
 func TestForeignCursor(t *testing.T) {
 	f := &fakeOperator{err: &engine.Refusal{Reason: engine.ReasonConflict}}
-	if w := askAdmin(newTestAdmin(t, &fakeOperator{}), "GET", "/admin/v1/orders?session=day&cursor=", ""); w.Code == 400 {
+	if w := askAdmin(newTestAdmin(t, &fakeOperator{}), "GET", "/admin/v1/orders?session=day&cursor=",
+		""); w.Code == 400 {
 		t.Errorf("the first page of a loop: %d %s", w.Code, w.Body)
 	}
 	w := askAdmin(newTestAdmin(t, f), "GET", "/admin/v1/orders?cursor=zzz", "")

@@ -35,24 +35,28 @@ func (s *AdminServer) refusals(r *http.Request, q *refusalQuery) (*wire.Refusals
 
 // refusalsOf puts together what the nodes told.
 func refusalsOf(shopper, session string, told []NodeRefusals) *wire.Refusals {
-	all := &wire.Refusals{Shopper: shopper, Session: session, Refusals: []wire.Refused{}, Nodes: []wire.NodeJournal{}, Complete: true}
+	all := &wire.Refusals{Shopper: shopper, Session: session, Refusals: []wire.Refused{}, Nodes: []wire.NodeJournal{},
+		Complete: true}
 	for i := range told {
 		n, report := &told[i], &told[i].Report
-		j := wire.NodeJournal{Node: n.Node, Answered: n.Error == "", Noting: report.On, Entries: report.Entries, Capacity: report.Capacity,
-			Lost: report.Lost, LeftOut: report.LeftOut, Error: n.Error}
+		j := wire.NodeJournal{Node: n.Node, Answered: n.Error == "", Noting: report.On, Entries: report.Entries,
+			Capacity: report.Capacity,
+			Lost:     report.Lost, LeftOut: report.LeftOut, Error: n.Error}
 		if report.Since != 0 {
 			j.Since = rfc3339(report.Since)
 		}
 		all.Nodes = append(all.Nodes, j)
 		for _, x := range report.Refused {
-			all.Refusals = append(all.Refusals, wire.Refused{Node: n.Node, Session: x.Session, SKU: x.SKU, Code: x.Code.String(),
+			all.Refusals = append(all.Refusals, wire.Refused{Node: n.Node, Session: x.Session, SKU: x.SKU,
+				Code:   x.Code.String(),
 				Reason: x.Reason.String(), First: rfc3339(x.First), Last: rfc3339(x.Last), Count: x.Count})
 		}
 	}
 	slices.SortStableFunc(all.Refusals, func(a, b wire.Refused) int { return cmp.Compare(b.Last, a.Last) })
 	caveats := caveatsOf(all.Nodes)
 	all.Complete = len(caveats) == 0
-	all.Note = strings.Join(append([]string{"Each node remembers what it refused itself, in memory, since the time given for it."}, caveats...), " ")
+	all.Note = strings.Join(append([]string{"Each node remembers what it refused itself, in memory, since the time " +
+		"given for it."}, caveats...), " ")
 	return all
 }
 

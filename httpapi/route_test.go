@@ -11,7 +11,8 @@ import (
 
 // TestMatchKnowsEveryRoute: the hand-written matcher and the table agree.
 func TestMatchKnowsEveryRoute(t *testing.T) {
-	fill := strings.NewReplacer("{session}", "fans-day-10", "{sku}", "mask-50", "{order_no}", fakeOrderNo, "{key}", "k%2F1")
+	fill := strings.NewReplacer("{session}", "fans-day-10", "{sku}", "mask-50", "{order_no}", fakeOrderNo, "{key}",
+		"k%2F1")
 	for r := routeNone + 1; r < routes; r++ {
 		path := fill.Replace(shopperRoutes[r].template)
 		got, m := match([]byte(path))
@@ -21,7 +22,8 @@ func TestMatchKnowsEveryRoute(t *testing.T) {
 		if got != r {
 			t.Errorf("%s is route %d; want %d", path, got, r)
 		}
-		if r == routeGrab && (string(m.listing) != "fans-day-10/skus/mask-50" || string(m.session) != "fans-day-10" || string(m.sku) != "mask-50") {
+		if r == routeGrab && (string(m.listing) != "fans-day-10/skus/mask-50" || string(m.session) != "fans-day-10" ||
+			string(m.sku) != "mask-50") {
 			t.Errorf("a grab of %s, session %s, SKU %s", m.listing, m.session, m.sku)
 		}
 		for _, other := range []string{path + "/", "/" + path, path + "x/y", strings.ToUpper(path), path[1:]} {

@@ -113,7 +113,8 @@ type Catalogue interface {
 	// shop's, and leaves all else of the sale as it is. The outcome is as of
 	// ApplyPlan; a sale that is not there is refused as unknown.
 	SetMessage(ctx context.Context, by engine.By, sale string, own engine.Message) (engine.PlanOutcome, error)
-	Steer(ctx context.Context, by engine.By, session string, action engine.SessionAction, note string) (engine.SessionView, error)
+	Steer(ctx context.Context, by engine.By, session string, action engine.SessionAction,
+		note string) (engine.SessionView, error)
 	// Settle has a session's orders leave memory for the ledgers, whether or not it is
 	// time for that. The refusal says in sentences what is in the way.
 	Settle(ctx context.Context, by engine.By, session, note string) (engine.SessionView, error)
@@ -145,7 +146,8 @@ type OrderOffice interface {
 type Switcher interface {
 	Switchboard() (engine.SwitchboardView, error)
 	// ChangeSwitches gives how all is afterwards.
-	ChangeSwitches(ctx context.Context, by engine.By, change engine.SwitchChange, note string) (engine.SwitchboardView, error)
+	ChangeSwitches(ctx context.Context, by engine.By, change engine.SwitchChange, note string) (engine.SwitchboardView,
+		error)
 }
 
 // Lists are reservations, allow lists and risk lists.
@@ -153,7 +155,8 @@ type Lists interface {
 	Rosters() ([]engine.RosterInfo, error)
 	// RosterPage reads up to most rows from a position on, and gives the position
 	// after them. Fewer may come although done is false.
-	RosterPage(name engine.RosterName, from, most int) (rows []engine.RosterRow, next int, count int64, done bool, err error)
+	RosterPage(name engine.RosterName, from, most int) (rows []engine.RosterRow, next int, count int64, done bool,
+		err error)
 	ExportRoster(name engine.RosterName, each func([]engine.RosterRow) error) error
 	RosterRow(name engine.RosterName, id string) (row engine.RosterRow, found bool, err error)
 	// ImportRoster takes rows in, which were checked. Rows that change nothing are

@@ -28,9 +28,10 @@ type sessionsQuery struct {
 	Near askedPlace `query:"near"`
 	// The latest start to tell of (RFC 3339). Without it, sessions that start within 7 days;
 	// those that are open are always told.
-	Until  engine.Time `query:"until"`
-	Cursor string      `query:"cursor" as:"id"`                // Where the next page begins, as the last one told. Not with near.
-	Limit  int         `query:"limit" usual:"100" most:"1000"` // How many at most.
+	Until engine.Time `query:"until"`
+	// Where the next page begins, as the last one told. Not with near.
+	Cursor string `query:"cursor" as:"id"`
+	Limit  int    `query:"limit" usual:"100" most:"1000"` // How many at most.
 }
 
 // shownSessions are those of a page.

@@ -20,7 +20,8 @@ func aYear() *fakeSeller {
 	f := &fakeSeller{}
 	for day := range 365 {
 		at := fakeNow.Add(time.Duration(day) * 24 * time.Hour)
-		f.sessions = append(f.sessions, engine.SessionView{ID: fmt.Sprintf("day-%03d", day), Sale: "daily", State: engine.Published, Start: at, End: at.Add(time.Hour)})
+		f.sessions = append(f.sessions, engine.SessionView{ID: fmt.Sprintf("day-%03d", day), Sale: "daily",
+			State: engine.Published, Start: at, End: at.Add(time.Hour)})
 	}
 	return f
 }
@@ -83,7 +84,8 @@ func TestTheDisplayIsCompressed(t *testing.T) {
 	for _, path := range []string{"/v1/sessions", "/v1/sessions", "/v1/sessions?limit=8"} {
 		plain := ask(s, "GET", path, map[string]string{"Accept-Encoding": "br, gzip;q=0"}, "")
 		zipped := ask(s, "GET", path, map[string]string{"Accept-Encoding": "br;q=1, GZIP;q=0.5"}, "")
-		if got := string(zipped.Header.Peek("Content-Encoding")); got != "gzip" || len(plain.Header.Peek("Content-Encoding")) > 0 {
+		if got := string(zipped.Header.Peek("Content-Encoding")); got != "gzip" ||
+			len(plain.Header.Peek("Content-Encoding")) > 0 {
 			t.Fatalf("%s: codings %q and %q", path, got, plain.Header.Peek("Content-Encoding"))
 		}
 		r, err := gzip.NewReader(bytes.NewReader(zipped.Body()))
@@ -92,7 +94,8 @@ func TestTheDisplayIsCompressed(t *testing.T) {
 		}
 		text, err := io.ReadAll(r)
 		if err != nil || !bytes.Equal(text, plain.Body()) || len(zipped.Body()) > len(text)/2 {
-			t.Errorf("%s: %v, %d bytes for %d\n%s\n%s", path, err, len(zipped.Body()), len(plain.Body()), text, plain.Body())
+			t.Errorf("%s: %v, %d bytes for %d\n%s\n%s", path, err, len(zipped.Body()), len(plain.Body()), text,
+				plain.Body())
 		}
 	}
 }
@@ -100,11 +103,13 @@ func TestTheDisplayIsCompressed(t *testing.T) {
 // TestLooksOfOnesOwnHaveARate: what is made for one address alone is bounded, what
 // all share is not.
 func TestLooksOfOnesOwnHaveARate(t *testing.T) {
-	s, err := NewShopper(ShopperConfig{Seller: selling(aYear()), Dev: true, Guard: GuardConfig{LookRate: ratelimit.Config{PerSecond: 0.001, Burst: 3}}})
+	s, err := NewShopper(ShopperConfig{Seller: selling(aYear()), Dev: true,
+		Guard: GuardConfig{LookRate: ratelimit.Config{PerSecond: 0.001, Burst: 3}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, path := range []string{"/v1/sessions?near=1,2", "/v1/sessions?limit=5", "/v1/sessions/a/skus/b/draw", "/v1/sessions?near=1,2", "/v1/sessions/a/skus/b/draw?limit=5000"} {
+	for i, path := range []string{"/v1/sessions?near=1,2", "/v1/sessions?limit=5", "/v1/sessions/a/skus/b/draw",
+		"/v1/sessions?near=1,2", "/v1/sessions/a/skus/b/draw?limit=5000"} {
 		r := ask(s, "GET", path, nil, "")
 		if i < 3 && r.StatusCode() != 200 {
 			t.Errorf("%s: %d", path, r.StatusCode())
@@ -136,23 +141,29 @@ func TestCodedBodies(t *testing.T) {
 		if to.takes == noBody {
 			continue
 		}
-		w := askAdmin(newTestAdmin(t, &fakeOperator{}), to.method, pathOfPattern(to.pattern), "\x1f\x8b", "Content-Encoding", "gzip", "Content-Type", bodies[to.takes].types[0])
+		w := askAdmin(newTestAdmin(t, &fakeOperator{}), to.method, pathOfPattern(to.pattern), "\x1f\x8b",
+			"Content-Encoding", "gzip", "Content-Type", bodies[to.takes].types[0])
 		wantAdminProblem(t, w, 415, "media-type")
 	}
 	for _, to := range shopperRoutes[routeNone+1:] {
 		if to.method == "POST" || to.method == "PUT" {
 			headers := map[string]string{"X-Shopper-Id": "ada", "Content-Encoding": "gzip"}
-			wantProblem(t, ask(newTestShopper(t, &fakeSeller{}), to.method, pathOfPattern(to.template), headers, "\x1f\x8b"), 415, "media-type")
+			wantProblem(t, ask(newTestShopper(t, &fakeSeller{}), to.method, pathOfPattern(to.template), headers,
+				"\x1f\x8b"), 415, "media-type")
 		}
 	}
 }
 
 // TestWhoAsksComesFirst: who may not ask hears that, whatever their body is.
 func TestWhoAsksComesFirst(t *testing.T) {
-	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) { c.Dev, c.Tokens = false, auth.Keys{Secret: testSecret} })
+	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) {
+		c.Dev, c.Tokens = false,
+			auth.Keys{Secret: testSecret}
+	})
 	for _, to := range adminRoutes {
 		if to.takes != noBody {
-			wantAdminProblem(t, askAdmin(s, to.method, pathOfPattern(to.pattern), "x", "Content-Type", "image/png"), 401, "unauthorized")
+			wantAdminProblem(t, askAdmin(s, to.method, pathOfPattern(to.pattern), "x", "Content-Type", "image/png"),
+				401, "unauthorized")
 		}
 	}
 }

@@ -54,8 +54,10 @@ func TestShares(t *testing.T) {
 		if h.leave = s.enter(who, func() { h.gone = true }); h.leave != nil {
 			all = append(all, h)
 		}
-		if got, want := h.leave != nil, !full || had+1 < largest; got != want || count("") > most || s.taken != count("") {
-			t.Fatalf("%s had %d, the largest %d of %d: let in: %t; %d are taken", who, had, largest, count(""), got, s.taken)
+		if got, want := h.leave != nil, !full || had+1 < largest; got != want || count("") > most ||
+			s.taken != count("") {
+			t.Fatalf("%s had %d, the largest %d of %d: let in: %t; %d are taken", who, had, largest, count(""), got,
+				s.taken)
 		}
 		var left []*held
 		for _, h := range all {
@@ -83,7 +85,8 @@ func TestViewersStreamsLeaveRoom(t *testing.T) {
 	t.Cleanup(web.Close)
 	follow := func(who string, role auth.Role) (status int, lines *bufio.Reader) {
 		t.Helper()
-		token, err := auth.Claims{Audience: auth.Operators, Subject: who, Role: role, TTL: time.Hour}.Sign(testSecret, time.Now())
+		token, err := auth.Claims{Audience: auth.Operators, Subject: who, Role: role, TTL: time.Hour}.Sign(testSecret,
+			time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +134,8 @@ func TestImagesAreSharedFairly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, addr := serveShopper(t, ShopperConfig{Seller: selling(f), Dev: true, Guard: GuardConfig{Proxies: proxies}, Limits: Limits{CommandTimeout: time.Minute}})
+	s, addr := serveShopper(t, ShopperConfig{Seller: selling(f), Dev: true, Guard: GuardConfig{Proxies: proxies},
+		Limits: Limits{CommandTimeout: time.Minute}})
 	ask := func(c *caller, shopper, from string) int {
 		c.send(t, "POST /v1/sessions/fans-day-10/skus/mask-50/challenge HTTP/1.1\r\nHost: shop.test\r\nX-Shopper-Id: "+shopper+"\r\nX-Forwarded-For: "+from+"\r\n\r\n")
 		status, _, body := c.receive(t)
@@ -189,7 +193,8 @@ func TestStreamsOfOneAddressLeaveRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	const most = 6
-	_, addr := serveShopper(t, ShopperConfig{Seller: selling(&fakeSeller{order: heldOrder()}), Dev: true, Streams: most, Guard: GuardConfig{Proxies: proxies}})
+	_, addr := serveShopper(t, ShopperConfig{Seller: selling(&fakeSeller{order: heldOrder()}), Dev: true, Streams: most,
+		Guard: GuardConfig{Proxies: proxies}})
 	follow := func(shopper, from string) (*caller, string) {
 		c := dial(t, addr)
 		c.send(t, "GET /v1/events HTTP/1.1\r\nHost: shop.test\r\nX-Shopper-Id: "+shopper+"\r\nX-Forwarded-For: "+from+"\r\n\r\n")

@@ -147,7 +147,8 @@ func (l Limits) Validate() error {
 	for _, d := range []struct {
 		name  string
 		value time.Duration
-	}{{"ReadTimeout", l.ReadTimeout}, {"WriteTimeout", l.WriteTimeout}, {"IdleTimeout", l.IdleTimeout}, {"CommandTimeout", l.CommandTimeout}} {
+	}{{"ReadTimeout", l.ReadTimeout}, {"WriteTimeout", l.WriteTimeout}, {"IdleTimeout", l.IdleTimeout},
+		{"CommandTimeout", l.CommandTimeout}} {
 		if d.value < time.Millisecond || d.value > time.Hour {
 			errs = append(errs, fmt.Errorf("%s is %s; it must be 1ms to 1h", d.name, d.value))
 		}
@@ -240,10 +241,12 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 	s := &ShopperServer{own: few[uint64, *wording]{most: maxOwnWordings}, zones: few[string,
 		*time.Location]{most: maxZones}, spoken: few[string, language]{most: maxLanguages},
 		displayAge: cfg.DisplayAge,
-		seller:     cfg.Seller, leaves: cfg.Leaving, removed: cfg.Removed, dev: cfg.Dev, limits: cfg.Limits.withDefaults(), log: cfg.Logger,
+		seller:     cfg.Seller, leaves: cfg.Leaving, removed: cfg.Removed, dev: cfg.Dev,
+		limits: cfg.Limits.withDefaults(), log: cfg.Logger,
 		faults: rate.Sometimes{First: 10, Interval: time.Second},
 		grabs:  newGrabMetrics(), shared: cfg.DisplayShared,
-		calls: sync.Pool{New: func() any { return new(grabCall) }}, guard: guard, streams: newStreams(cfg.Streams, cfg.Leaving),
+		calls: sync.Pool{New: func() any { return new(grabCall) }}, guard: guard, streams: newStreams(cfg.Streams,
+			cfg.Leaving),
 	}
 	if !cfg.Dev {
 		checks := auth.Config{Audience: auth.Shoppers, Keys: cfg.Tokens, MaxBytes: cfg.TokenBytes,
@@ -446,13 +449,15 @@ func lengthAndChunks(headers []byte) bool {
 
 // named tells whether a header line has this name, given in lower case.
 func named(line []byte, name string) bool {
-	return len(line) > len(name) && line[0]|0x20 == name[0] && line[len(name)] == ':' && strings.EqualFold(string(line[:len(name)]), name)
+	return len(line) > len(name) && line[0]|0x20 == name[0] && line[len(name)] == ':' &&
+		strings.EqualFold(string(line[:len(name)]), name)
 }
 
 func (s *ShopperServer) panicked(ctx *fasthttp.RequestCtx, p any) {
 	s.metricsOf(ctx).panicked.Add(1)
 	s.faults.Do(func() {
-		s.log.Error("shopper handler panicked", "path", string(ctx.URI().PathOriginal()), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		s.log.Error("shopper handler panicked", "path", string(ctx.URI().PathOriginal()), "panic", fmt.Sprint(p),
+			"stack", string(debug.Stack()))
 	})
 	ctx.Response.Reset()
 	s.problem(ctx, internalFault, "It was noted. Asking again may help.")

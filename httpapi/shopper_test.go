@@ -38,7 +38,8 @@ func wantProblem(t *testing.T, r *fasthttp.Response, status int, slug string) {
 	if err := json.Unmarshal(r.Body(), &p); err != nil {
 		t.Fatalf("status %d with a body that is no JSON: %v: %s", r.StatusCode(), err, r.Body())
 	}
-	if r.StatusCode() != status || p.Status != status || p.Type != problemURN+slug || p.Title == "" || p.Detail == "" || p.Instance == "" {
+	if r.StatusCode() != status || p.Status != status || p.Type != problemURN+slug || p.Title == "" || p.Detail == "" ||
+		p.Instance == "" {
 		t.Errorf("status %d, problem %+v; want %d %s", r.StatusCode(), p, status, slug)
 	}
 	if got := string(r.Header.ContentType()); got != problemType {
@@ -59,13 +60,17 @@ func TestShopperRoutes(t *testing.T) {
 		method, path, body string
 		want               string
 	}{
-		"time":         {"GET", "/v1/time", "", `{"unix_ms":1789869600000}`},
-		"listing":      {"GET", "/v1/sessions/fans-day-10/skus/mask-50", "", listing},
-		"orders":       {"GET", "/v1/orders", "", `{"orders":[` + order + `}],"cursor":"next page"}`},
-		"order":        {"GET", "/v1/orders/" + fakeOrderNo, "", order + "}"},
-		"cancel":       {"POST", "/v1/orders/" + fakeOrderNo + "/cancel", "", order + "}"},
-		"receiver":     {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", `{"name":"Ada","phone":"1","address":"北京 1"}`, order + `,"receiver":{"name":"Ada","phone":"1","address":"北京 1"}}`},
-		"callback":     {"POST", "/v1/payments/callback", `{"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p1","amount":100,"currency":"CNY"}`, `{"outcome":"paid","order":` + order + "}}"},
+		"time":    {"GET", "/v1/time", "", `{"unix_ms":1789869600000}`},
+		"listing": {"GET", "/v1/sessions/fans-day-10/skus/mask-50", "", listing},
+		"orders":  {"GET", "/v1/orders", "", `{"orders":[` + order + `}],"cursor":"next page"}`},
+		"order":   {"GET", "/v1/orders/" + fakeOrderNo, "", order + "}"},
+		"cancel":  {"POST", "/v1/orders/" + fakeOrderNo + "/cancel", "", order + "}"},
+		"receiver": {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver",
+			`{"name":"Ada","phone":"1","address":"北京 1"}`, order +
+				`,"receiver":{"name":"Ada","phone":"1","address":"北京 1"}}`},
+		"callback": {"POST", "/v1/payments/callback",
+			`{"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p1","amount":100,"currency":"CNY"}`,
+			`{"outcome":"paid","order":` + order + "}}"},
 		"grab by key":  {"GET", "/v1/grabs/k%201", "", ""},
 		"absolute URI": {"GET", "http://shop.test/v1/time", "", `{"unix_ms":1789869600000}`},
 	} {
@@ -94,13 +99,15 @@ func TestShopperProblems(t *testing.T) {
 		status       int
 		slug         string
 	}{
-		"no such path":               {"GET", "/v1/nothing", ada, "", 404, "not-found"},
-		"root":                       {"GET", "/", ada, "", 404, "not-found"},
-		"trailing slash":             {"GET", "/v1/time/", ada, "", 404, "not-found"},
-		"dots":                       {"GET", "/v1/orders/../time", ada, "", 404, "not-found"},
-		"escaped id":                 {"POST", "/v1/sessions/fans%2Dday-10/skus/mask-50/grab", ada, "", 404, "not-found"},
-		"escaped slash in an id":     {"POST", "/v1/sessions/a%2Fskus/skus/mask-50/grab", ada, "", 404, "not-found"},
-		"id too long":                {"POST", "/v1/sessions/" + long + "/skus/mask-50/grab", ada, "", 404, "not-found"},
+		"no such path":   {"GET", "/v1/nothing", ada, "", 404, "not-found"},
+		"root":           {"GET", "/", ada, "", 404, "not-found"},
+		"trailing slash": {"GET", "/v1/time/", ada, "", 404, "not-found"},
+		"dots":           {"GET", "/v1/orders/../time", ada, "", 404, "not-found"},
+		"escaped id": {"POST", "/v1/sessions/fans%2Dday-10/skus/mask-50/grab", ada, "", 404,
+			"not-found"},
+		"escaped slash in an id": {"POST", "/v1/sessions/a%2Fskus/skus/mask-50/grab", ada, "", 404, "not-found"},
+		"id too long": {"POST", "/v1/sessions/" + long + "/skus/mask-50/grab", ada, "", 404,
+			"not-found"},
 		"empty id":                   {"POST", "/v1/sessions//skus/mask-50/grab", ada, "", 404, "not-found"},
 		"deeper than a grab":         {"POST", grabPath + "/x", ada, "", 404, "not-found"},
 		"bad order number":           {"GET", "/v1/orders/a%00b", ada, "", 404, "not-found"},
@@ -135,47 +142,61 @@ func TestShopperProblems(t *testing.T) {
 		"two objects":             {"POST", grabPath, ada, `{"quantity":1}{}`, 400, "malformed"},
 		"blank body":              {"POST", grabPath, ada, " ", 400, "malformed"},
 
-		"key of 256 bytes": {"POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "Idempotency-Key": long}, "", 400, "malformed"},
-		"key with a space": {"POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "Idempotency-Key": "a b"}, "", 400, "malformed"},
-		"key not ASCII":    {"POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "Idempotency-Key": "é"}, "", 400, "malformed"},
+		"key of 256 bytes": {"POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "Idempotency-Key": long},
+			"", 400, "malformed"},
+		"key with a space": {"POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "Idempotency-Key": "a b"},
+			"", 400, "malformed"},
+		"key not ASCII": {"POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "Idempotency-Key": "é"},
+			"", 400, "malformed"},
 
-		"asked key broken":          {"GET", "/v1/grabs/%zz", ada, "", 400, "malformed"},
-		"asked key cut":             {"GET", "/v1/grabs/a%2", ada, "", 400, "malformed"},
-		"asked key of 256 bytes":    {"GET", "/v1/grabs/" + long, ada, "", 400, "malformed"},
-		"asked key with a NUL":      {"GET", "/v1/grabs/%00", ada, "", 400, "malformed"},
-		"asked key unknown":         {"GET", "/v1/grabs/k1", ada, "", 404, "unknown-key"},
-		"deadline no number":        {"GET", "/v1/grabs/k1?deadline=soon", ada, "", 400, "malformed"},
-		"deadline below 0":          {"GET", "/v1/grabs/k1?deadline=-5", ada, "", 400, "malformed"},
-		"near nowhere":              {"GET", "/v1/sessions?near=here", ada, "", 400, "malformed"},
-		"near beyond the pole":      {"GET", "/v1/sessions?near=91,0", ada, "", 400, "malformed"},
-		"near NaN":                  {"GET", "/v1/sessions?near=NaN,0", ada, "", 400, "malformed"},
-		"near without end":          {"GET", "/v1/sessions?near=0,-Inf", ada, "", 400, "malformed"},
-		"near latitude 400":         {"GET", "/v1/sessions?near=400,0", ada, "", 400, "malformed"},
-		"near longitude 181":        {"GET", "/v1/sessions?near=0,181", ada, "", 400, "malformed"},
-		"near in hexadecimal":       {"GET", "/v1/sessions?near=0x1p3,0", ada, "", 400, "malformed"},
-		"near nothing":              {"GET", "/v1/sessions?near=", ada, "", 400, "malformed"},
-		"near without a value":      {"GET", "/v1/sessions?near", ada, "", 400, "malformed"},
-		"near half a place":         {"GET", "/v1/sessions?near=31.2,", ada, "", 400, "malformed"},
-		"near one number":           {"GET", "/v1/sessions?near=31.2", ada, "", 400, "malformed"},
-		"near three numbers":        {"GET", "/v1/sessions?near=1,2,3", ada, "", 400, "malformed"},
-		"near two places":           {"GET", "/v1/sessions?near=1,2&near=3,4", ada, "", 400, "malformed"},
-		"orders: limit 0":           {"GET", "/v1/orders?limit=0", ada, "", 400, "malformed"},
-		"orders: limit 101":         {"GET", "/v1/orders?limit=101", ada, "", 400, "malformed"},
-		"orders: session no id":     {"GET", "/v1/orders?session=a%20b", ada, "", 400, "malformed"},
-		"orders: cursor too long":   {"GET", "/v1/orders?cursor=" + strings.Repeat("x", 513), ada, "", 400, "malformed"},
-		"receiver: empty":           {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", ada, "", 400, "malformed"},
-		"receiver: no phone":        {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", ada, `{"name":"Ada","address":"x"}`, 400, "malformed"},
-		"receiver: control":         {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", ada, `{"name":"A\u0000","phone":"1","address":"x"}`, 400, "malformed"},
-		"receiver: override":        {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", ada, `{"name":"A\u202e","phone":"1","address":"x"}`, 400, "malformed"},
-		"receiver: too long":        {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", ada, `{"name":"` + strings.Repeat("x", 1025) + `","phone":"1","address":"x"}`, 400, "malformed"},
-		"callback: no amount":       {"POST", "/v1/payments/callback", nil, `{"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p1","currency":"CNY"}`, 400, "malformed"},
-		"callback: bad currency":    {"POST", "/v1/payments/callback", nil, `{"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p1","amount":1,"currency":"RMBS"}`, 400, "malformed"},
-		"callback: no payment id":   {"POST", "/v1/payments/callback", nil, `{"order_no":"0123456789ABCDEFGHJKMNPQ","amount":1,"currency":"CNY"}`, 400, "malformed"},
-		"callback: below 0":         {"POST", "/v1/payments/callback", nil, `{"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p","amount":-1,"currency":"CNY"}`, 400, "malformed"},
-		"callback: no order number": {"POST", "/v1/payments/callback", nil, `{"order_no":"","payment_id":"p","amount":1,"currency":"CNY"}`, 400, "malformed"},
+		"asked key broken":       {"GET", "/v1/grabs/%zz", ada, "", 400, "malformed"},
+		"asked key cut":          {"GET", "/v1/grabs/a%2", ada, "", 400, "malformed"},
+		"asked key of 256 bytes": {"GET", "/v1/grabs/" + long, ada, "", 400, "malformed"},
+		"asked key with a NUL":   {"GET", "/v1/grabs/%00", ada, "", 400, "malformed"},
+		"asked key unknown":      {"GET", "/v1/grabs/k1", ada, "", 404, "unknown-key"},
+		"deadline no number":     {"GET", "/v1/grabs/k1?deadline=soon", ada, "", 400, "malformed"},
+		"deadline below 0":       {"GET", "/v1/grabs/k1?deadline=-5", ada, "", 400, "malformed"},
+		"near nowhere":           {"GET", "/v1/sessions?near=here", ada, "", 400, "malformed"},
+		"near beyond the pole":   {"GET", "/v1/sessions?near=91,0", ada, "", 400, "malformed"},
+		"near NaN":               {"GET", "/v1/sessions?near=NaN,0", ada, "", 400, "malformed"},
+		"near without end":       {"GET", "/v1/sessions?near=0,-Inf", ada, "", 400, "malformed"},
+		"near latitude 400":      {"GET", "/v1/sessions?near=400,0", ada, "", 400, "malformed"},
+		"near longitude 181":     {"GET", "/v1/sessions?near=0,181", ada, "", 400, "malformed"},
+		"near in hexadecimal":    {"GET", "/v1/sessions?near=0x1p3,0", ada, "", 400, "malformed"},
+		"near nothing":           {"GET", "/v1/sessions?near=", ada, "", 400, "malformed"},
+		"near without a value":   {"GET", "/v1/sessions?near", ada, "", 400, "malformed"},
+		"near half a place":      {"GET", "/v1/sessions?near=31.2,", ada, "", 400, "malformed"},
+		"near one number":        {"GET", "/v1/sessions?near=31.2", ada, "", 400, "malformed"},
+		"near three numbers":     {"GET", "/v1/sessions?near=1,2,3", ada, "", 400, "malformed"},
+		"near two places":        {"GET", "/v1/sessions?near=1,2&near=3,4", ada, "", 400, "malformed"},
+		"orders: limit 0":        {"GET", "/v1/orders?limit=0", ada, "", 400, "malformed"},
+		"orders: limit 101":      {"GET", "/v1/orders?limit=101", ada, "", 400, "malformed"},
+		"orders: session no id":  {"GET", "/v1/orders?session=a%20b", ada, "", 400, "malformed"},
+		"orders: cursor too long": {"GET", "/v1/orders?cursor=" + strings.Repeat("x", 513), ada, "", 400,
+			"malformed"},
+		"receiver: empty": {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", ada, "", 400, "malformed"},
+		"receiver: no phone": {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", ada,
+			`{"name":"Ada","address":"x"}`, 400, "malformed"},
+		"receiver: control": {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", ada,
+			`{"name":"A\u0000","phone":"1","address":"x"}`, 400, "malformed"},
+		"receiver: override": {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", ada,
+			`{"name":"A\u202e","phone":"1","address":"x"}`, 400, "malformed"},
+		"receiver: too long": {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", ada, `{"name":"` +
+			strings.Repeat("x", 1025) + `","phone":"1","address":"x"}`, 400, "malformed"},
+		"callback: no amount": {"POST", "/v1/payments/callback", nil,
+			`{"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p1","currency":"CNY"}`, 400, "malformed"},
+		"callback: bad currency": {"POST", "/v1/payments/callback", nil,
+			`{"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p1","amount":1,"currency":"RMBS"}`, 400, "malformed"},
+		"callback: no payment id": {"POST", "/v1/payments/callback", nil,
+			`{"order_no":"0123456789ABCDEFGHJKMNPQ","amount":1,"currency":"CNY"}`, 400, "malformed"},
+		"callback: below 0": {"POST", "/v1/payments/callback", nil,
+			`{"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p","amount":-1,"currency":"CNY"}`, 400, "malformed"},
+		"callback: no order number": {"POST", "/v1/payments/callback", nil,
+			`{"order_no":"","payment_id":"p","amount":1,"currency":"CNY"}`, 400, "malformed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := &fakeSeller{sessions: fakeSessions(), order: heldOrder(), onGrab: func(*engine.Grab) { t.Error("it got to the seller") }}
+			f := &fakeSeller{sessions: fakeSessions(), order: heldOrder(),
+				onGrab: func(*engine.Grab) { t.Error("it got to the seller") }}
 			r := ask(newTestShopper(t, f), c.method, c.path, c.headers, c.body)
 			wantProblem(t, r, c.status, c.slug)
 			if allow := r.Header.Peek("Allow"); (c.status == 405) != (len(allow) > 0) {
@@ -220,12 +241,14 @@ func TestGrabReachesSeller(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := (&fakeSeller{answer: granted()}).keepGrabs()
-			r := ask(newTestShopper(t, f), "POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "Idempotency-Key": c.key}, c.body)
+			r := ask(newTestShopper(t, f), "POST", grabPath, map[string]string{"X-Shopper-Id": "ada",
+				"Idempotency-Key": c.key}, c.body)
 			if r.StatusCode() != 200 {
 				t.Fatalf("status %d: %s", r.StatusCode(), r.Body())
 			}
 			g := f.grabbed
-			if string(g.Listing) != "fans-day-10/skus/mask-50" || string(g.Shopper) != "ada" || g.Quantity != c.quantity {
+			if string(g.Listing) != "fans-day-10/skus/mask-50" || string(g.Shopper) != "ada" ||
+				g.Quantity != c.quantity {
 				t.Errorf("the seller was asked for %s by %s, %d units", g.Listing, g.Shopper, g.Quantity)
 			}
 			told := string(r.Header.Peek("Idempotency-Key"))
@@ -259,7 +282,8 @@ func TestSellerRefusals(t *testing.T) {
 		slug   string
 		says   string
 	}{
-		"over the limit":  {engine.Answer{Reason: engine.ReasonQuantity, Limit: 2}, 400, "quantity", "The limit here is 2 for each shopper"},
+		"over the limit": {engine.Answer{Reason: engine.ReasonQuantity, Limit: 2}, 400, "quantity",
+			"The limit here is 2 for each shopper"},
 		"unknown listing": {engine.Answer{Reason: engine.ReasonUnknown}, 404, "unknown-listing", "/v1/sessions"},
 		"key reused":      {engine.Answer{Reason: engine.ReasonKeyReused}, 422, "key-reused", "new key"},
 	} {
@@ -288,9 +312,11 @@ func TestSellerRefusals(t *testing.T) {
 		"fault of ours": {errors.New("secret innards"), 500, "internal"},
 	} {
 		for _, request := range [][3]string{
-			{"GET", "/v1/orders/" + fakeOrderNo, ""}, {"GET", "/v1/orders", ""}, {"POST", "/v1/orders/" + fakeOrderNo + "/cancel", ""},
+			{"GET", "/v1/orders/" + fakeOrderNo, ""}, {"GET", "/v1/orders", ""}, {"POST", "/v1/orders/" + fakeOrderNo +
+				"/cancel", ""},
 			{"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", `{"name":"a","phone":"1","address":"x"}`},
-			{"POST", "/v1/payments/callback", `{"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p1","amount":100,"currency":"CNY"}`},
+			{"POST", "/v1/payments/callback",
+				`{"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p1","amount":100,"currency":"CNY"}`},
 			{"GET", "/v1/grabs/k1", ""},
 		} {
 			t.Run(request[0]+" "+request[1]+": "+name, func(t *testing.T) {
@@ -316,9 +342,11 @@ func TestGrabByKey(t *testing.T) {
 		status int
 		code   string
 	}{
-		"granted":            {fakeSeller{answer: granted(), found: true}, "", 200, "granted"},
-		"missed for good":    {fakeSeller{answer: engine.Answer{Code: engine.CodeMissed}, found: true}, "?deadline=5", 200, "missed"},
-		"still open":         {fakeSeller{answer: engine.Answer{Code: engine.CodeProcessing, Deadline: 5}, found: true}, "?deadline=5", 202, "processing"},
+		"granted": {fakeSeller{answer: granted(), found: true}, "", 200, "granted"},
+		"missed for good": {fakeSeller{answer: engine.Answer{Code: engine.CodeMissed}, found: true}, "?deadline=5",
+			200, "missed"},
+		"still open": {fakeSeller{answer: engine.Answer{Code: engine.CodeProcessing, Deadline: 5}, found: true},
+			"?deadline=5", 202, "processing"},
 		"nothing to be said": {fakeSeller{}, "?deadline=5", 202, "processing"},
 		"nobody leads":       {fakeSeller{err: engine.ErrNotLeader}, "?deadline=5", 202, "processing"},
 		"not known":          {fakeSeller{err: engine.ErrOutcomeUnknown}, "?deadline=5", 202, "processing"},
@@ -335,9 +363,11 @@ func TestGrabByKey(t *testing.T) {
 			if c.seller.key != "a/b%" || c.seller.shopper != "ada" {
 				t.Errorf("asked for key %q of %q", c.seller.key, c.seller.shopper)
 			}
-			if c.status == 202 && (a.ResultURL != "/v1/grabs/a%2Fb%25?deadline=5" || string(r.Header.Peek("Location")) != a.ResultURL ||
+			if c.status == 202 && (a.ResultURL != "/v1/grabs/a%2Fb%25?deadline=5" ||
+				string(r.Header.Peek("Location")) != a.ResultURL ||
 				string(r.Header.Peek("Retry-After")) != "1") {
-				t.Errorf("ask again at %q, Location %q, Retry-After %q", a.ResultURL, r.Header.Peek("Location"), r.Header.Peek("Retry-After"))
+				t.Errorf("ask again at %q, Location %q, Retry-After %q", a.ResultURL, r.Header.Peek("Location"),
+					r.Header.Peek("Retry-After"))
 			}
 		})
 	}
@@ -382,7 +412,8 @@ func TestCallbackNeedsDev(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := ask(s, "POST", "/v1/payments/callback", ada, `{"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p1","amount":100,"currency":"CNY"}`)
+	r := ask(s, "POST", "/v1/payments/callback", ada,
+		`{"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p1","amount":100,"currency":"CNY"}`)
 	wantProblem(t, r, 403, "callback-not-configured")
 	if f.orderNo != "" {
 		t.Error("it got to the seller")
@@ -390,7 +421,8 @@ func TestCallbackNeedsDev(t *testing.T) {
 }
 
 func TestNewShopperReportsEverything(t *testing.T) {
-	_, err := NewShopper(ShopperConfig{Limits: Limits{BodyBytes: 1, ReadTimeout: -1, ConnectionsPerIP: -1}, Tokens: auth.Keys{Secret: []byte("short")}})
+	_, err := NewShopper(ShopperConfig{Limits: Limits{BodyBytes: 1, ReadTimeout: -1, ConnectionsPerIP: -1},
+		Tokens: auth.Keys{Secret: []byte("short")}})
 	if err == nil {
 		t.Fatal("no error")
 	}

@@ -19,21 +19,24 @@ var shopperOperations = [routes]wire.Operation{
 		},
 	},
 	routeSessions: {ID: "listSessions", Summary: "Sessions open or to come, with their listings",
-		Description: "Compressed with gzip where Accept-Encoding asks for it. A question with parameters other than lang " +
-			"is made for the asker alone and counts against the rate of their address (rate_limit.look). Where " +
+		Description: "Compressed with gzip where Accept-Encoding asks for it. A question with parameters other than " +
+			"lang is made for the asker alone and counts against the rate of their address (rate_limit.look). Where " +
 			"the display has an address of its own, this is 404 (type …:elsewhere) at the shoppers' address.",
 		Headers: []string{"IfNoneMatch"},
 		Answers: []wire.Answer{
-			{Status: 200, Says: "Near first where the shopper says where they are.", Bodies: wire.Bodies{wire.JSON: {wire.Sessions{}}}, Headers: []string{"ETag", "Cache-Control"}},
+			{Status: 200, Says: "Near first where the shopper says where they are.",
+				Bodies: wire.Bodies{wire.JSON: {wire.Sessions{}}}, Headers: []string{"ETag", "Cache-Control"}},
 			{Status: 304, Says: "What If-None-Match names is still right."},
 		},
 		Problems: "404 429 503",
 	},
 	routeListing: {ID: "getListing", Summary: "One listing",
-		Description: "Where the display has an address of its own, this is 404 (type …:elsewhere) at the shoppers' address.",
-		Headers:     []string{"IfNoneMatch"},
+		Description: "Where the display has an address of its own, this is 404 (type …:elsewhere) at the shoppers' " +
+			"address.",
+		Headers: []string{"IfNoneMatch"},
 		Answers: []wire.Answer{
-			{Status: 200, Says: "The listing.", Bodies: wire.Bodies{wire.JSON: {wire.Listing{}}}, Headers: []string{"ETag", "Cache-Control"}},
+			{Status: 200, Says: "The listing.", Bodies: wire.Bodies{wire.JSON: {wire.Listing{}}},
+				Headers: []string{"ETag", "Cache-Control"}},
 			{Status: 304, Says: "What If-None-Match names is still right."},
 		},
 		Problems: "404 503",
@@ -43,8 +46,11 @@ var shopperOperations = [routes]wire.Operation{
 		Headers:  []string{"GrabKey", "Transaction"},
 		Body:     wire.Bodies{wire.JSON: {wire.GrabRequest{}}}, Optional: true,
 		Answers: []wire.Answer{
-			{Status: 200, Says: "Every business outcome.", Bodies: wire.Bodies{wire.JSON: {wire.GrabAnswer{}}}, Headers: []string{"Idempotency-Key"}},
-			{Status: 202, Says: "The outcome is not known yet; ask at Location.", Bodies: wire.Bodies{wire.JSON: {wire.GrabAnswer{}}}, Headers: []string{"Location", "Retry-After", "Idempotency-Key"}},
+			{Status: 200, Says: "Every business outcome.", Bodies: wire.Bodies{wire.JSON: {wire.GrabAnswer{}}},
+				Headers: []string{"Idempotency-Key"}},
+			{Status: 202, Says: "The outcome is not known yet; ask at Location.",
+				Bodies: wire.Bodies{wire.JSON: {wire.GrabAnswer{}}}, Headers: []string{"Location", "Retry-After",
+					"Idempotency-Key"}},
 		},
 		Problems: "404 413 422",
 	},
@@ -64,24 +70,26 @@ var shopperOperations = [routes]wire.Operation{
 		Problems: "404 503",
 	},
 	routeChallenge: {ID: "getChallenge", Summary: "Something to solve for a ticket, once the listing is open",
-		Description: "For this shopper and this listing only, for two minutes unless configured otherwise. Counts against " +
-			"the rate limits. An image is drawn for a shopper one at a time (429).",
+		Description: "For this shopper and this listing only, for two minutes unless configured otherwise. Counts " +
+			"against the rate limits. An image is drawn for a shopper one at a time (429).",
 		Security: byShopper,
 		Answers: []wire.Answer{
-			{Status: 200, Says: "What is asked for; or, where there is nothing to grab, or a challenge is to be solved first, a " +
-				"grab's answer that says so.", Bodies: wire.Bodies{wire.JSON: {wire.Challenge{}, wire.GrabAnswer{}}}},
+			{Status: 200, Says: "What is asked for; or, where there is nothing to grab, or a challenge is to be " +
+				"solved first, a grab's answer that says so.", Bodies: wire.Bodies{wire.JSON: {wire.Challenge{},
+				wire.GrabAnswer{}}}},
 		},
 		Problems: "404 429 503",
 	},
 	routeTicket: {ID: "getTicket", Summary: "A ticket to grab with, once the listing is open",
-		Description: "For this shopper and this listing only, and for one use: once it has brought a hold or a place, it " +
-			"brings nothing more. The same challenge solved again is the same use. Counts against the rate " +
+		Description: "For this shopper and this listing only, and for one use: once it has brought a hold or a " +
+			"place, it brings nothing more. The same challenge solved again is the same use. Counts against the rate " +
 			"limits.",
 		Security: byShopper,
 		Body:     wire.Bodies{wire.JSON: {wire.Solution{}}}, Optional: true,
 		Answers: []wire.Answer{
-			{Status: 200, Says: "What is asked for; or, where there is nothing to grab, or a challenge is to be solved first, a " +
-				"grab's answer that says so.", Bodies: wire.Bodies{wire.JSON: {wire.Ticket{}, wire.GrabAnswer{}}}},
+			{Status: 200, Says: "What is asked for; or, where there is nothing to grab, or a challenge is to be " +
+				"solved first, a grab's answer that says so.",
+				Bodies: wire.Bodies{wire.JSON: {wire.Ticket{}, wire.GrabAnswer{}}}},
 		},
 		Problems: "404 422 429 503",
 	},
@@ -100,19 +108,21 @@ var shopperOperations = [routes]wire.Operation{
 		},
 		Problems: "404 409 429 503",
 	},
-	routeDraw: {ID: "getDraw", Summary: "A listing's draw: the commitment, and once it has closed the seed and who entered",
-		Description: "rank = first 8 bytes, big endian, of SHA-256(seed, order number); lower ranks come first, equal " +
-			"ones by order number. commitment = SHA-256(seed).",
+	routeDraw: {ID: "getDraw", Summary: "A listing's draw: the commitment, and once it has closed the seed and who " +
+		"entered",
+		Description: "rank = first 8 bytes, big endian, of SHA-256(seed, order number); lower ranks come first, " +
+			"equal ones by order number. commitment = SHA-256(seed).",
 		Answers: []wire.Answer{
-			{Status: 200, Says: "The draw; with entries once the seed is told.", Bodies: wire.Bodies{wire.JSON: {wire.DrawPage{}}}},
+			{Status: 200, Says: "The draw; with entries once the seed is told.",
+				Bodies: wire.Bodies{wire.JSON: {wire.DrawPage{}}}},
 		},
 		Problems: "404 429 503",
 	},
 	routeEvents: {ID: "streamEvents", Summary: "What becomes of the shopper's orders and places, as it changes",
-		Description: "Server-sent events. First `snapshot` with {\"orders\":[…]}, the newest 50; then `order` with an " +
-			"order object each time one changes. A stream ends after 30 minutes, with its token, when its place " +
-			"is needed for another address, and when the node stops, with a `retry`; the next one begins with a " +
-			"new snapshot. Four streams a shopper.",
+		Description: "Server-sent events. First `snapshot` with {\"orders\":[…]}, the newest 50; then `order` with " +
+			"an order object each time one changes. A stream ends after 30 minutes, with its token, when its place " +
+			"is needed for another address, and when the node stops, with a `retry`; the next one begins with a new " +
+			"snapshot. Four streams a shopper.",
 		Security: byShopper,
 		Headers:  []string{"LastEventID"},
 		Answers: []wire.Answer{
@@ -123,7 +133,8 @@ var shopperOperations = [routes]wire.Operation{
 	routeOrders: {ID: "listOrders", Summary: "The shopper's own orders, the newest first",
 		Security: byShopper,
 		Answers: []wire.Answer{
-			{Status: 200, Says: "A page; cursor leads to the next one.", Bodies: wire.Bodies{wire.JSON: {wire.Orders{}}}},
+			{Status: 200, Says: "A page; cursor leads to the next one.",
+				Bodies: wire.Bodies{wire.JSON: {wire.Orders{}}}},
 		},
 		Problems: "503",
 	},
@@ -150,23 +161,25 @@ var shopperOperations = [routes]wire.Operation{
 		Problems: "404 409 413 429 503",
 	},
 	routeCallback: {ID: "paymentCallback", Summary: "The cashier says that money was taken for an order",
-		Description: "Answered once it is committed. The same payment again changes nothing, on whichever node. Headers " +
-			"X-Cashier-Timestamp, X-Cashier-Nonce and X-Cashier-Signature sign it, as docs/cashier.md says; with " +
-			"--dev and no cashier_key_file it is taken unsigned.",
+		Description: "Answered once it is committed. The same payment again changes nothing, on whichever node. " +
+			"Headers X-Cashier-Timestamp, X-Cashier-Nonce and X-Cashier-Signature sign it, as docs/cashier.md says; " +
+			"with --dev and no cashier_key_file it is taken unsigned.",
 		Security: byCashier,
 		Body:     wire.Bodies{wire.JSON: {payment.Taken{}}},
 		Answers: []wire.Answer{
-			{Status: 200, Says: "What became of the money, and the order as it is now, if it is for one.", Bodies: wire.Bodies{wire.JSON: {wire.Receipt{}}}},
+			{Status: 200, Says: "What became of the money, and the order as it is now, if it is for one.",
+				Bodies: wire.Bodies{wire.JSON: {wire.Receipt{}}}},
 		},
 		Problems: "404 409 413 422 503",
 	},
 	routeVerify: {ID: "verifyPayToken", Summary: "Is a payment token good?",
-		Description: "For cashiers that check no signatures: whether the token is good, and its order still to be paid. " +
-			"Signed like a callback.",
+		Description: "For cashiers that check no signatures: whether the token is good, and its order still to be " +
+			"paid. Signed like a callback.",
 		Security: byCashier,
 		Body:     wire.Bodies{wire.JSON: {wire.PayToken{}}},
 		Answers: []wire.Answer{
-			{Status: 200, Says: "Whether it is good; if so with its order, else with why not.", Bodies: wire.Bodies{wire.JSON: {wire.PayTokenVerdict{}}}},
+			{Status: 200, Says: "Whether it is good; if so with its order, else with why not.",
+				Bodies: wire.Bodies{wire.JSON: {wire.PayTokenVerdict{}}}},
 		},
 		Problems: "413 503",
 	},

@@ -11,7 +11,8 @@ var pathValues = regexp.MustCompile(`\{[^}]*\}`)
 // pathOfPattern gives a path that a route's pattern or template matches.
 func pathOfPattern(pattern string) string {
 	path := strings.TrimSuffix(pattern, "{$}")
-	path = strings.NewReplacer("{file}", "console.js", "{kind}", "shoppers", "{order_no}", fakeOrderNo, "{name}", "sold_out").Replace(path)
+	path = strings.NewReplacer("{file}", "console.js", "{kind}", "shoppers", "{order_no}", fakeOrderNo, "{name}",
+		"sold_out").Replace(path)
 	return pathValues.ReplaceAllString(path, "any")
 }
 
@@ -39,7 +40,8 @@ func TestEveryRouteRefusesWhatItDoesNotKnow(t *testing.T) {
 	}
 	for _, to := range shopperRoutes[routeNone+1:] {
 		for _, query := range doubt(to.query) {
-			if got := ask(newTestShopper(t, &fakeSeller{}), to.method, pathOfPattern(to.template)+query, ada, "").StatusCode(); got != 400 {
+			if got := ask(newTestShopper(t, &fakeSeller{}), to.method, pathOfPattern(to.template)+query, ada,
+				"").StatusCode(); got != 400 {
 				t.Errorf("%s %s%s: %d", to.method, to.template, query, got)
 			}
 		}

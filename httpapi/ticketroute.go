@@ -81,7 +81,8 @@ func (s *ShopperServer) giveTicket(ctx *fasthttp.RequestCtx, listing []byte) {
 		}
 	}
 	if sent.Solution != "" && sent.Token != "" {
-		s.problem(ctx, malformed, "Both a solution and a token: a solution is of work, a token and an answer are of an image.")
+		s.problem(ctx, malformed, "Both a solution and a token: a solution is of work, a token and an answer are of "+
+			"an image.")
 		return
 	}
 	call, rules, ok := s.beforeTickets(ctx, listing)
@@ -142,7 +143,8 @@ func solutionWords(err error) string {
 // beforeTickets does what comes before challenges and tickets; ok is false if
 // that was the answer. They are given out only where a grab has something to hope
 // for: the answer is the grab's otherwise.
-func (s *ShopperServer) beforeTickets(ctx *fasthttp.RequestCtx, listing []byte) (call *grabCall, rules engine.DoorRules, ok bool) {
+func (s *ShopperServer) beforeTickets(ctx *fasthttp.RequestCtx, listing []byte) (call *grabCall, rules engine.DoorRules,
+	ok bool) {
 	who, ok := s.whoAsks(ctx)
 	if !ok {
 		return nil, rules, false

@@ -231,7 +231,8 @@ func TestTokensAreReadToTheLetter(t *testing.T) {
 		t.Errorf("two Authorization headers: %d", got)
 	}
 
-	shopper := signedText(t, plainHeader, fmt.Sprintf(`{"Sub":"eve","sub":"ada","SUB":"eve","aud":"doorbuster-shopper","exp":%d}`, later), testSecret)
+	shopper := signedText(t, plainHeader,
+		fmt.Sprintf(`{"Sub":"eve","sub":"ada","SUB":"eve","aud":"doorbuster-shopper","exp":%d}`, later), testSecret)
 	f := (&fakeSeller{answer: granted()}).keepGrabs()
 	_, addr := serveShopper(t, ShopperConfig{Seller: selling(f), Tokens: auth.Keys{Secret: testSecret}})
 	c := dial(t, addr)
@@ -336,7 +337,8 @@ func TestTokensOfOtherIssuers(t *testing.T) {
 		}
 	}
 	for reason, times := range reasons {
-		if said := strings.Count(log.String(), `msg="token refused" audience=doorbuster-shopper reason=`+reason+"\n"); said != int(times) {
+		if said := strings.Count(log.String(),
+			`msg="token refused" audience=doorbuster-shopper reason=`+reason+"\n"); said != int(times) {
 			t.Errorf("%s was said %d times", reason, said)
 		}
 	}

@@ -38,8 +38,10 @@ type Trail interface {
 }
 
 func trailOf(e *engine.TrailEvent) wire.TrailEvent {
-	j := wire.TrailEvent{Index: uint64(e.Index), N: e.N, Time: milliseconds(e.Time), Kind: snake(e.Kind.String()), Session: e.Session, SKU: e.SKU, OrderNo: e.OrderNo,
-		Shopper: e.Shopper, Quantity: e.Quantity, Limit: e.Limit, Operator: e.Operator, Note: e.Note, Detail: e.Detail, MissingFrom: uint64(e.Missing),
+	j := wire.TrailEvent{Index: uint64(e.Index), N: e.N, Time: milliseconds(e.Time), Kind: snake(e.Kind.String()),
+		Session: e.Session, SKU: e.SKU, OrderNo: e.OrderNo,
+		Shopper: e.Shopper, Quantity: e.Quantity, Limit: e.Limit, Operator: e.Operator, Note: e.Note, Detail: e.Detail,
+		MissingFrom: uint64(e.Missing),
 		Transaction: e.Transaction.String()}
 	if e.Reason != engine.ReasonNone {
 		j.Reason = e.Reason.String()
@@ -108,10 +110,11 @@ const (
 type eventQuery struct {
 	// Position to begin with: INDEX or INDEX.N; 0 is the first that is kept. Without it, and
 	// without last, what comes next.
-	From    askedPosition `query:"from"`
-	Last    int           `query:"last" most:"10000"`   // Begin so many events before the end; with session, so many of its events.
-	Session string        `query:"session" as:"id"`     // Only events of this session.
-	Follow  bool          `query:"follow" usual:"true"` // false: end with what there is.
+	From askedPosition `query:"from"`
+	// Begin so many events before the end; with session, so many of its events.
+	Last    int    `query:"last" most:"10000"`
+	Session string `query:"session" as:"id"`     // Only events of this session.
+	Follow  bool   `query:"follow" usual:"true"` // false: end with what there is.
 }
 
 // events streams the trail, one JSON object a line, and goes on as it grows.
@@ -124,7 +127,8 @@ func (s *AdminServer) events(w http.ResponseWriter, r *http.Request, q *eventQue
 	defer end()
 	leave := s.readers.enter(operatorOf(r), end)
 	if leave == nil {
-		return refuse(unavailable, fmt.Sprintf("%d readers follow this node's events already. Ask another node.", eventReaders))
+		return refuse(unavailable, fmt.Sprintf("%d readers follow this node's events already. Ask another node.",
+			eventReaders))
 	}
 	defer leave()
 	r = r.WithContext(ctx)
@@ -175,7 +179,8 @@ func (s *AdminServer) events(w http.ResponseWriter, r *http.Request, q *eventQue
 			s.log.Warn("a reader of events was cut off: it took nothing", "for", s.eventPatience, "at", at.String(),
 				"operator", operatorOf(r), "address", r.RemoteAddr)
 		case out.err == nil:
-			s.log.Warn("a reader of events was cut off", "at", at.String(), "operator", operatorOf(r), "address", r.RemoteAddr,
+			s.log.Warn("a reader of events was cut off", "at", at.String(), "operator", operatorOf(r),
+				"address", r.RemoteAddr,
 				"error", err)
 		} // else it left by itself
 		panic(http.ErrAbortHandler) // an end in good order would say that this is all
@@ -197,7 +202,8 @@ func (s *AdminServer) fromTheEnd(ctx context.Context, events int, session string
 // follow writes pages until the reader goes, the server stops, or (without
 // q.Follow) there is no more. It gives the position behind what it has read for
 // the reader, who may have taken less.
-func (s *AdminServer) follow(ctx context.Context, out *trailStream, q *eventQuery, page []engine.TrailEvent, next engine.TrailPosition) (_ engine.TrailPosition, err error) {
+func (s *AdminServer) follow(ctx context.Context, out *trailStream, q *eventQuery, page []engine.TrailEvent,
+	next engine.TrailPosition) (_ engine.TrailPosition, err error) {
 	out.flush() // the head
 	for told := time.Now(); ; {
 		if q.Follow && ctx.Err() != nil {

@@ -30,7 +30,8 @@ type fakeTrail struct {
 	filter  engine.TrailFilter
 }
 
-func (f *fakeTrail) Events(from engine.TrailPosition, most int) (events []engine.TrailEvent, next engine.TrailPosition, err error) {
+func (f *fakeTrail) Events(from engine.TrailPosition, most int) (events []engine.TrailEvent, next engine.TrailPosition,
+	err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if from.Index < f.first {
@@ -38,8 +39,10 @@ func (f *fakeTrail) Events(from engine.TrailPosition, most int) (events []engine
 	}
 	next = from
 	for ; next.Index <= f.reached && len(events) < most; next.Index++ {
-		events = append(events, engine.TrailEvent{TrailPosition: engine.TrailPosition{Index: next.Index}, Time: fakeNow, Kind: engine.HoldPlaced, State: engine.Held,
-			Session: []string{"day", "night"}[next.Index%2], SKU: "mask-50", OrderNo: fakeOrderNo, Shopper: "ann", Amount: 100, Currency: "CNY", Quantity: 1})
+		events = append(events, engine.TrailEvent{TrailPosition: engine.TrailPosition{Index: next.Index}, Time: fakeNow,
+			Kind: engine.HoldPlaced, State: engine.Held,
+			Session: []string{"day", "night"}[next.Index%2], SKU: "mask-50", OrderNo: fakeOrderNo, Shopper: "ann",
+			Amount: 100, Currency: "CNY", Quantity: 1})
 	}
 	return events, next, nil
 }
@@ -109,13 +112,16 @@ func TestEventsOfThePast(t *testing.T) {
 	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) { c.Trail = trail })
 	w := askAdmin(s, "GET", "/admin/v1/events?follow=false&from=0", "")
 	all := lines(t, w.Body.String())
-	if w.Code != 200 || w.Header().Get("Content-Type") != "application/x-ndjson" || len(all) != 1198 || all[0]["index"] != 3.0 || all[1197]["index"] != 1200.0 {
+	if w.Code != 200 || w.Header().Get("Content-Type") != "application/x-ndjson" || len(all) != 1198 ||
+		all[0]["index"] != 3.0 || all[1197]["index"] != 1200.0 {
 		t.Fatalf("status %d, %d lines", w.Code, len(all))
 	}
-	if e := all[0]; e["kind"] != "hold_placed" || e["state"] != "held" || e["amount"] != 100.0 || e["time"] != "2026-09-20T02:00:00.000Z" || e["reason"] != nil {
+	if e := all[0]; e["kind"] != "hold_placed" || e["state"] != "held" || e["amount"] != 100.0 ||
+		e["time"] != "2026-09-20T02:00:00.000Z" || e["reason"] != nil {
 		t.Errorf("%v", e)
 	}
-	if all := lines(t, askAdmin(s, "GET", "/admin/v1/events?follow=false&last=4&session=day", "").Body.String()); len(all) != 2 {
+	if all := lines(t, askAdmin(s, "GET", "/admin/v1/events?follow=false&last=4&session=day",
+		"").Body.String()); len(all) != 2 {
 		t.Errorf("of the last four, half are the day's, not %d", len(all))
 	}
 	w = askAdmin(s, "GET", "/admin/v1/events?from=2", "")
@@ -123,7 +129,8 @@ func TestEventsOfThePast(t *testing.T) {
 	if first := w.Header().Get("Doorbuster-First-Event"); first != "3.0" {
 		t.Errorf("first %q", first)
 	}
-	for _, bad := range []string{"from=x", "from=1.", "from=-1", "from=1&last=2", "last=0", "last=100000", "follow=maybe", "session=a/b", "from=99999999999999999999"} {
+	for _, bad := range []string{"from=x", "from=1.", "from=-1", "from=1&last=2", "last=0", "last=100000",
+		"follow=maybe", "session=a/b", "from=99999999999999999999"} {
 		wantAdminProblem(t, askAdmin(s, "GET", "/admin/v1/events?"+bad, ""), 400, "malformed")
 	}
 }
@@ -136,10 +143,12 @@ func TestAuditByPages(t *testing.T) {
 		Events []wire.TrailEvent
 		Next   string
 	}
-	if err := json.Unmarshal(w.Body.Bytes(), &page); err != nil || len(page.Events) != 3 || page.Next != "7.1" || trail.filter.OrderNo != fakeOrderNo {
+	if err := json.Unmarshal(w.Body.Bytes(), &page); err != nil || len(page.Events) != 3 || page.Next != "7.1" ||
+		trail.filter.OrderNo != fakeOrderNo {
 		t.Errorf("%v %+v, asked %+v", err, page, trail.filter)
 	}
-	for _, bad := range []string{"order=1&session=day", "order=a/b", "from=x", "limit=0", "session=a/b", "operator=" + strings.Repeat("o", 200)} {
+	for _, bad := range []string{"order=1&session=day", "order=a/b", "from=x", "limit=0", "session=a/b", "operator=" +
+		strings.Repeat("o", 200)} {
 		wantAdminProblem(t, askAdmin(s, "GET", "/admin/v1/audit?"+bad, ""), 400, "malformed")
 	}
 }
@@ -148,14 +157,19 @@ func TestAuditByPages(t *testing.T) {
 // and is not told the past.
 func TestEventsFromNow(t *testing.T) {
 	trail := &fakeTrail{}
-	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) { c.Trail, c.RequestTimeout = trail, 50*time.Millisecond })
+	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) {
+		c.Trail, c.RequestTimeout = trail,
+			50*time.Millisecond
+	})
 	wantAdminProblem(t, askAdmin(s, "GET", "/admin/v1/events", ""), 503, "unavailable")
 	wantAdminProblem(t, askAdmin(s, "GET", "/admin/v1/events?last=3&follow=false", ""), 503, "unavailable")
 	trail.grow(40)
-	if w := askAdmin(s, "GET", "/admin/v1/events?follow=false", ""); w.Code != 200 || w.Body.Len() > 0 || w.Header().Get(wire.HeaderFromEvent) != "41.0" {
+	if w := askAdmin(s, "GET", "/admin/v1/events?follow=false", ""); w.Code != 200 || w.Body.Len() > 0 ||
+		w.Header().Get(wire.HeaderFromEvent) != "41.0" {
 		t.Errorf("%d from %q: %s", w.Code, w.Header().Get(wire.HeaderFromEvent), w.Body)
 	}
-	if w := askAdmin(s, "GET", "/admin/v1/events?last=2&follow=false&session=nobody", ""); w.Header().Get(wire.HeaderFromEvent) != "39.0" {
+	if w := askAdmin(s, "GET", "/admin/v1/events?last=2&follow=false&session=nobody",
+		""); w.Header().Get(wire.HeaderFromEvent) != "39.0" {
 		t.Errorf("the last two are from %q", w.Header().Get(wire.HeaderFromEvent))
 	}
 }
@@ -194,7 +208,8 @@ func TestHeartbeats(t *testing.T) {
 			}
 		}
 	})
-	if text := string(openAPIDocument); !strings.Contains(text, "with a heartbeat every 10 s without one") || !strings.Contains(text, "from the heartbeat's index + 1") {
+	if text := string(openAPIDocument); !strings.Contains(text, "with a heartbeat every 10 s without one") ||
+		!strings.Contains(text, "from the heartbeat's index + 1") {
 		t.Error("the description of the API says something else")
 	}
 }
@@ -235,7 +250,8 @@ func TestReaderThatStops(t *testing.T) {
 	// Another one reads for as long as it takes.
 	other := readEvents(t, at, "5000000000")
 	for next := uint64(5_000_000_000); s.metrics.readersCutOff.Load() == 0; next++ {
-		if line, err := other.ReadString('\n'); err != nil || !strings.HasPrefix(line, fmt.Sprintf(`{"index":%d,`, next)) {
+		if line, err := other.ReadString('\n'); err != nil ||
+			!strings.HasPrefix(line, fmt.Sprintf(`{"index":%d,`, next)) {
 			t.Fatalf("the other reader is told %q instead of %d, %v", line, next, err)
 		}
 	}
@@ -256,7 +272,8 @@ func TestReaderThatStops(t *testing.T) {
 		t.Errorf("%d events were read for it beyond those that it was sent; %d have room", kept, most)
 	}
 	again := readEvents(t, at, fmt.Sprint(told+1))
-	if line, err := again.ReadString('\n'); err != nil || !strings.HasPrefix(line, fmt.Sprintf(`{"index":%d,`, told+1)) {
+	if line, err := again.ReadString('\n'); err != nil ||
+		!strings.HasPrefix(line, fmt.Sprintf(`{"index":%d,`, told+1)) {
 		t.Errorf("after %d it goes on with %q, %v", told, line, err)
 	}
 	if said := log.String(); strings.Count(said, "was cut off") != 1 || s.metrics.readersCutOff.Load() != 1 {
@@ -365,14 +382,17 @@ func TestEventsAsTheyCome(t *testing.T) {
 // know of it, of operators' deeds apart.
 func TestTheTrailNamesItsHorizon(t *testing.T) {
 	s := newTestAdmin(t, &fakeOperator{}, func(c *AdminConfig) { c.Trail = &fakeTrail{reached: 10} })
-	for path, first := range map[string]string{"/admin/v1/audit?operator=olga": `"first_event":"1.0"`, "/admin/v1/audit": `"first_event":"3.0"`} {
+	for path, first := range map[string]string{"/admin/v1/audit?operator=olga": `"first_event":"1.0"`,
+		"/admin/v1/audit": `"first_event":"3.0"`} {
 		w := askAdmin(s, "GET", path, "")
-		if !strings.Contains(w.Body.String(), first) || !strings.Contains(w.Body.String(), `"kept_since":"2026-09-20T02:00:00.000Z"`) {
+		if !strings.Contains(w.Body.String(), first) || !strings.Contains(w.Body.String(),
+			`"kept_since":"2026-09-20T02:00:00.000Z"`) {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 	}
 	w := askAdmin(s, "GET", "/admin/v1/events?follow=false", "")
-	if w.Header().Get(wire.HeaderFirstEvent) != "3.0" || w.Header().Get(wire.HeaderKeptSince) != "2026-09-20T02:00:00.000Z" {
+	if w.Header().Get(wire.HeaderFirstEvent) != "3.0" ||
+		w.Header().Get(wire.HeaderKeptSince) != "2026-09-20T02:00:00.000Z" {
 		t.Errorf("the stream: %v", w.Header())
 	}
 }

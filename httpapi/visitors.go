@@ -98,7 +98,8 @@ func (n share) String() string {
 	if n.of < fewVisitors {
 		return fmt.Sprintf("an unknown share of shoppers (this node saw fewer than %d %s)", fewVisitors, within)
 	}
-	return fmt.Sprintf("%d%% of the shoppers whom this node saw %s (%d of a sample of %d)", (n.met*100+n.of-1)/n.of, within,
+	return fmt.Sprintf("%d%% of the shoppers whom this node saw %s (%d of a sample of %d)", (n.met*100+n.of-1)/n.of,
+		within,
 		n.met, n.of)
 }
 
@@ -135,8 +136,9 @@ func (g *Guard) alarms() (all []engine.Alarm) {
 		if seen.met = met[i]; seen.large() {
 			all = append(all, engine.Alarm{Name: engine.AlarmListMeetsMany, About: "risk/" + k.name,
 				Detail: fmt.Sprintf("The list risk/%s challenges or blocks %s.", k.name, seen),
-				Advice: "If that is not meant, see in the audit trail what was put on it, and take it off ('doorbuster lists " +
-					"remove'), or turn all risk lists off ('doorbuster switches set risk_lists=off')."})
+				Advice: "If that is not meant, see in the audit trail what was put on it, and take it off " +
+					"('doorbuster lists remove'), or turn all risk lists off ('doorbuster switches set " +
+					"risk_lists=off')."})
 		}
 	}
 	return all

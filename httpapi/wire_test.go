@@ -94,7 +94,8 @@ const rawGrab = "POST " + grabPath + " HTTP/1.1\r\nHost: shop.test\r\nX-Shopper-
 
 // TestRawRequests puts bytes on the wire that no client library would send.
 func TestRawRequests(t *testing.T) {
-	_, addr := serveShopper(t, ShopperConfig{Seller: selling(&fakeSeller{answer: engine.Answer{Code: engine.CodeSoldOut}}), Dev: true})
+	_, addr := serveShopper(t, ShopperConfig{Seller: selling(
+		&fakeSeller{answer: engine.Answer{Code: engine.CodeSoldOut}}), Dev: true})
 	withBody := func(body string) string {
 		return fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", rawGrab, len(body), body)
 	}
@@ -103,26 +104,33 @@ func TestRawRequests(t *testing.T) {
 		status int
 		says   string
 	}{
-		"a good one":               {rawGrab + "\r\n", 200, "sold_out"},
-		"broken JSON":              {withBody(`{"quantity":1,}`), 400, "at byte"},
-		"quantity 0":               {withBody(`{"quantity":0}`), 400, "1 to 1000000"},
-		"quantity -1":              {withBody(`{"quantity":-1}`), 400, "1 to 1000000"},
-		"quantity 1e9":             {withBody(`{"quantity":1e9}`), 400, "quantity"},
-		"key of 256 bytes":         {rawGrab + "Idempotency-Key: " + strings.Repeat("k", 256) + "\r\n\r\n", 400, "255"},
-		"control in the path":      {"POST /v1/sessions/a\x01b/skus/x/grab HTTP/1.1\r\nHost: s\r\nX-Shopper-Id: ada\r\n\r\n", 400, "malformed"},
-		"NUL in a header":          {rawGrab + "Idempotency-Key: a\x00b\r\n\r\n", 400, "malformed"},
-		"escaped NUL":              {"POST /v1/sessions/a%00b/skus/x/grab HTTP/1.1\r\nHost: s\r\nX-Shopper-Id: ada\r\n\r\n", 404, "not-found"},
-		"escaped dots":             {"GET /v1/%2e%2e/time HTTP/1.1\r\nHost: s\r\n\r\n", 404, "not-found"},
-		"broken escape":            {"GET /v1/sessions/%/skus/%zz HTTP/1.1\r\nHost: s\r\n\r\n", 404, "not-found"},
-		"wrong method":             {"PATCH " + grabPath + " HTTP/1.1\r\nHost: s\r\n\r\n", 405, "method"},
-		"no HTTP":                  {"hello there\r\n\r\n", 400, "malformed"},
-		"two lengths":              {rawGrab + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 400, "malformed"},
-		"a length and chunks":      {rawGrab + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "Transfer-Encoding"},
-		"chunks and a length":      {rawGrab + "Transfer-Encoding: chunked\r\ncontent-length: 3\r\n\r\n0\r\n\r\n", 400, "Transfer-Encoding"},
-		"length below 0":           {rawGrab + "Content-Length: -1\r\n\r\n", 400, "malformed"},
-		"chunks too large":         {rawGrab + "Transfer-Encoding: chunked\r\n\r\nffffffff\r\n" + strings.Repeat("x", 1000), 413, "too-large"},
-		"headers too large":        {rawGrab + "X: " + strings.Repeat("x", 20_000) + "\r\n\r\n", 431, "headers-too-large"},
-		"path too long":            {"GET /v1/" + strings.Repeat("x", 20_000) + " HTTP/1.1\r\nHost: s\r\n\r\n", 431, "headers-too-large"},
+		"a good one":       {rawGrab + "\r\n", 200, "sold_out"},
+		"broken JSON":      {withBody(`{"quantity":1,}`), 400, "at byte"},
+		"quantity 0":       {withBody(`{"quantity":0}`), 400, "1 to 1000000"},
+		"quantity -1":      {withBody(`{"quantity":-1}`), 400, "1 to 1000000"},
+		"quantity 1e9":     {withBody(`{"quantity":1e9}`), 400, "quantity"},
+		"key of 256 bytes": {rawGrab + "Idempotency-Key: " + strings.Repeat("k", 256) + "\r\n\r\n", 400, "255"},
+		"control in the path": {"POST /v1/sessions/a\x01b/skus/x/grab HTTP/1.1\r\nHost: s\r\nX-Shopper-Id: " +
+			"ada\r\n\r\n", 400, "malformed"},
+		"NUL in a header": {rawGrab + "Idempotency-Key: a\x00b\r\n\r\n", 400, "malformed"},
+		"escaped NUL": {"POST /v1/sessions/a%00b/skus/x/grab HTTP/1.1\r\nHost: s\r\nX-Shopper-Id: " +
+			"ada\r\n\r\n", 404, "not-found"},
+		"escaped dots":  {"GET /v1/%2e%2e/time HTTP/1.1\r\nHost: s\r\n\r\n", 404, "not-found"},
+		"broken escape": {"GET /v1/sessions/%/skus/%zz HTTP/1.1\r\nHost: s\r\n\r\n", 404, "not-found"},
+		"wrong method":  {"PATCH " + grabPath + " HTTP/1.1\r\nHost: s\r\n\r\n", 405, "method"},
+		"no HTTP":       {"hello there\r\n\r\n", 400, "malformed"},
+		"two lengths":   {rawGrab + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 400, "malformed"},
+		"a length and chunks": {rawGrab + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400,
+			"Transfer-Encoding"},
+		"chunks and a length": {rawGrab + "Transfer-Encoding: chunked\r\ncontent-length: 3\r\n\r\n0\r\n\r\n", 400,
+			"Transfer-Encoding"},
+		"length below 0": {rawGrab + "Content-Length: -1\r\n\r\n", 400, "malformed"},
+		"chunks too large": {rawGrab + "Transfer-Encoding: chunked\r\n\r\nffffffff\r\n" +
+			strings.Repeat("x", 1000), 413, "too-large"},
+		"headers too large": {rawGrab + "X: " + strings.Repeat("x", 20_000) + "\r\n\r\n", 431,
+			"headers-too-large"},
+		"path too long": {"GET /v1/" + strings.Repeat("x", 20_000) + " HTTP/1.1\r\nHost: s\r\n\r\n", 431,
+			"headers-too-large"},
 		"10 MB said, nothing sent": {rawGrab + "Content-Length: 10485760\r\n\r\n", 413, "16384 bytes"},
 		"10 MB, asking first":      {rawGrab + "Content-Length: 10485760\r\nExpect: 100-continue\r\n\r\n", 100, ""},
 	} {
@@ -209,7 +217,8 @@ func TestBuffersDieWithTheHandler(t *testing.T) {
 					return
 				}
 				body, _ := io.ReadAll(r.Body)
-				if want := "/v1/grabs/" + key + "?deadline=5"; r.Header.Get("Location") != want || !bytes.Contains(body, []byte(`"`+want+`"`)) {
+				if want := "/v1/grabs/" + key + "?deadline=5"; r.Header.Get("Location") != want ||
+					!bytes.Contains(body, []byte(`"`+want+`"`)) {
 					t.Errorf("grab %s was told %s: %s", key, r.Header.Get("Location"), body)
 					return
 				}
@@ -229,17 +238,20 @@ func TestPanicIsOneRequests(t *testing.T) {
 		}
 	}}
 	registry := prometheus.NewPedanticRegistry()
-	_, addr := serveShopper(t, ShopperConfig{Seller: selling(f), Dev: true, Registerer: registry, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+	_, addr := serveShopper(t, ShopperConfig{Seller: selling(f), Dev: true, Registerer: registry,
+		Logger: slog.New(slog.NewTextHandler(&logged, nil))})
 	line := dial(t, addr)
 	line.send(t, rawGrab+"Idempotency-Key: bad\r\n\r\n")
-	if status, header, body := line.receive(t); status != 500 || header.Get("Content-Type") != problemType || strings.Contains(body, "a bug") {
+	if status, header, body := line.receive(t); status != 500 || header.Get("Content-Type") != problemType ||
+		strings.Contains(body, "a bug") {
 		t.Errorf("status %d: %s", status, body)
 	}
 	line.send(t, rawGrab+"Idempotency-Key: good\r\n\r\n")
 	if status, _, body := line.receive(t); status != 200 {
 		t.Errorf("afterwards: status %d: %s", status, body)
 	}
-	if got := logged.String(); strings.Count(got, "a bug") != 1 || !strings.Contains(got, "grab_test.go") && !strings.Contains(got, "wire_test.go") {
+	if got := logged.String(); strings.Count(got, "a bug") != 1 || !strings.Contains(got, "grab_test.go") &&
+		!strings.Contains(got, "wire_test.go") {
 		t.Errorf("logged: %s", got)
 	}
 	if got := gathered(t, registry)[`doorbuster_http_panics_total{api="shopper"}`]; got != 1 {
@@ -311,7 +323,8 @@ func TestShutdownFinishesWhatIsInFlight(t *testing.T) {
 
 // TestSlowSenderIsCutOff: half a request does not hold a connection for ever.
 func TestSlowSenderIsCutOff(t *testing.T) {
-	_, addr := serveShopper(t, ShopperConfig{Seller: selling(&fakeSeller{}), Dev: true, Limits: Limits{ReadTimeout: 50 * time.Millisecond}})
+	_, addr := serveShopper(t, ShopperConfig{Seller: selling(&fakeSeller{}), Dev: true,
+		Limits: Limits{ReadTimeout: 50 * time.Millisecond}})
 	for name, raw := range map[string]string{"headers": rawGrab, "body": rawGrab + "Content-Length: 10\r\n\r\n{"} {
 		t.Run(name, func(t *testing.T) {
 			line := dial(t, addr)

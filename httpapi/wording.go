@@ -29,8 +29,9 @@ type wording struct {
 
 // wholeAnswers are the messages that say all there is to say, with their codes.
 var wholeAnswers = map[messages.Message]engine.Code{
-	messages.SoldOut: engine.CodeSoldOut, messages.Gone: engine.CodeSoldOut, messages.Left: engine.CodeSoldOut, messages.NotDrawn: engine.CodeSoldOut,
-	messages.Paused: engine.CodeNotOpen, messages.Ended: engine.CodeEnded, messages.Missed: engine.CodeMissed,
+	messages.SoldOut: engine.CodeSoldOut, messages.Gone: engine.CodeSoldOut, messages.Left: engine.CodeSoldOut,
+	messages.NotDrawn: engine.CodeSoldOut,
+	messages.Paused:   engine.CodeNotOpen, messages.Ended: engine.CodeEnded, messages.Missed: engine.CodeMissed,
 }
 
 // shopWording is the shop's own. An error is a mistake in its table.

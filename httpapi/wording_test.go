@@ -35,13 +35,15 @@ func TestASaleHasItsOwnWords(t *testing.T) {
 		answer engine.Answer
 		en, zh string
 	}{
-		"filled in":                {granted(), `\"Yours\" for 15 minutes.`, "15 分钟内付款"},
-		"with a scope of its own":  {limit, "No more for masks: 2.", "口罩：2"},
-		"whole":                    {engine.Answer{Code: engine.CodeMissed}, "Not today.", "下次吧"},
-		"in one language":          {engine.Answer{Code: engine.CodeSoldOut, Reason: engine.ReasonGone}, "All gone.", "已售罄。"},
-		"a placeholder it has not": {engine.Answer{Code: engine.CodeNotOpen, Start: fakeNow}, "Starts at 10:00.", "10:00 开始。"},
-		"empty":                    {engine.Answer{Code: engine.CodeEnded}, "This session has ended.", "本场活动已结束。"},
-		"none":                     {engine.Answer{Code: engine.CodeSoldOut}, "All taken for now.", "暂时抢完了。"},
+		"filled in":               {granted(), `\"Yours\" for 15 minutes.`, "15 分钟内付款"},
+		"with a scope of its own": {limit, "No more for masks: 2.", "口罩：2"},
+		"whole":                   {engine.Answer{Code: engine.CodeMissed}, "Not today.", "下次吧"},
+		"in one language": {engine.Answer{Code: engine.CodeSoldOut, Reason: engine.ReasonGone}, "All gone.",
+			"已售罄。"},
+		"a placeholder it has not": {engine.Answer{Code: engine.CodeNotOpen, Start: fakeNow}, "Starts at 10:00.",
+			"10:00 开始。"},
+		"empty": {engine.Answer{Code: engine.CodeEnded}, "This session has ended.", "本场活动已结束。"},
+		"none":  {engine.Answer{Code: engine.CodeSoldOut}, "All taken for now.", "暂时抢完了。"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newTestShopper(t, &fakeSeller{answer: c.answer, wording: 7, messages: ownWords()})
@@ -65,7 +67,8 @@ func TestOwnWordsByKeyAndListing(t *testing.T) {
 		t.Errorf("%s", r.Body())
 	}
 	f.answer = engine.Answer{Code: engine.CodeMissed}
-	if r := ask(s, "POST", "/v1/sessions/other-10/skus/mask-50/grab", who, ""); !strings.Contains(string(r.Body()), messages.Missed.Shop(english)) {
+	if r := ask(s, "POST", "/v1/sessions/other-10/skus/mask-50/grab", who, ""); !strings.Contains(string(r.Body()),
+		messages.Missed.Shop(english)) {
 		t.Errorf("%s", r.Body())
 	}
 }
@@ -81,7 +84,8 @@ func TestOwnWordsChange(t *testing.T) {
 		}
 		f.messages = []engine.Message{{Name: "missed", Text: engine.Text{{Lang: "en", Text: want}}}}
 		for range 2 {
-			if r := ask(s, "POST", grabPath, map[string]string{"X-Shopper-Id": "ada"}, ""); !strings.Contains(string(r.Body()), `"`+want+`"`) {
+			if r := ask(s, "POST", grabPath, map[string]string{"X-Shopper-Id": "ada"},
+				""); !strings.Contains(string(r.Body()), `"`+want+`"`) {
 				t.Fatalf("%s; want %s", r.Body(), want)
 			}
 		}
@@ -100,7 +104,8 @@ func TestMissedInOwnWordsIsOneAnswer(t *testing.T) {
 	for _, language := range []string{"en", "zh-CN"} {
 		var want string
 		for _, why := range engine.Reasons() {
-			for _, carries := range []engine.Answer{{}, granted(), {Session: 1, Count: 5, Limit: 6, Start: 7, Deadline: 8}} {
+			for _, carries := range []engine.Answer{{}, granted(), {Session: 1, Count: 5, Limit: 6, Start: 7,
+				Deadline: 8}} {
 				a := carries
 				a.Code = engine.CodeMissed
 				for reason := range engine.Reasons() {
@@ -109,7 +114,8 @@ func TestMissedInOwnWordsIsOneAnswer(t *testing.T) {
 					}
 				}
 				s := newTestShopper(t, &fakeSeller{answer: a, wording: 7, messages: ownWords()})
-				r := ask(s, "POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "Idempotency-Key": "k1", "Accept-Language": language}, "")
+				r := ask(s, "POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "Idempotency-Key": "k1",
+					"Accept-Language": language}, "")
 				r.Header.SetNoDefaultContentType(true)
 				if got := dateLine.ReplaceAllString(r.String(), ""); want == "" {
 					want = got

@@ -23,7 +23,8 @@ import (
 var base []byte
 
 // problems are the statuses of problems that have a component, by its name.
-var problems = map[string]string{"404": "NotFound", "408": "TooSlow", "409": "Conflict", "410": "Gone", "413": "TooLarge",
+var problems = map[string]string{"404": "NotFound", "408": "TooSlow", "409": "Conflict", "410": "Gone",
+	"413": "TooLarge",
 	"422": "Unprocessable", "429": "TooOften", "503": "Unavailable"}
 
 type object = map[string]any
@@ -66,10 +67,12 @@ type maker struct {
 // operation adds one.
 func (m *maker) operation(op *wire.Operation) {
 	if slices.Contains(m.ids, op.ID) || op.ID == "" || op.Summary == "" {
-		m.wrong = append(m.wrong, fmt.Sprintf("%s %s: the id %q stands twice, or it lacks a summary", op.Method, op.Path, op.ID))
+		m.wrong = append(m.wrong, fmt.Sprintf("%s %s: the id %q stands twice, or it lacks a summary", op.Method,
+			op.Path, op.ID))
 	}
 	m.ids = append(m.ids, op.ID)
-	o := object{"operationId": op.ID, "tags": []string{op.Tag}, "summary": op.Summary, "security": security(op.Security)}
+	o := object{"operationId": op.ID, "tags": []string{op.Tag}, "summary": op.Summary,
+		"security": security(op.Security)}
 	if op.Description != "" {
 		o["description"] = op.Description
 	}
@@ -282,7 +285,8 @@ func (m *maker) mapped(t reflect.Type) *jsonschema.Schema {
 
 // renamed are types that the document has by other names than Go.
 var renamed = map[string]string{"reconcile.Report": "Reconciliation", "reconcile.Finding": "ReconciliationFinding",
-	"reconcile.Total": "ReconciliationTotal", "reconcile.Progress": "ReconciliationProgress", "reconcile.Count": "FindingCount",
+	"reconcile.Total": "ReconciliationTotal", "reconcile.Progress": "ReconciliationProgress",
+	"reconcile.Count":    "FindingCount",
 	"httpapi.reportList": "Reconciliations", "httpapi.reconcileLine": "ReconciliationLine",
 	"draw.Header": "DrawHeader", "draw.Trailer": "DrawTrailer", "payment.Taken": "Payment"}
 

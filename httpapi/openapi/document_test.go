@@ -21,15 +21,17 @@ type titled struct {
 func TestAMemberOfTheType(t *testing.T) {
 	make := func(v any) string {
 		text, err := Document([]wire.Operation{{Method: "GET", Path: "/things/{id}", Tag: "operations", ID: "getThing",
-			Summary: "A thing", Answers: []wire.Answer{{Status: 200, Bodies: wire.Bodies{wire.JSON: {v}}}}, Problems: "404"}},
+			Summary: "A thing", Answers: []wire.Answer{{Status: 200, Bodies: wire.Bodies{wire.JSON: {v}}}},
+			Problems: "404"}},
 			nil, map[string][]string{"states": {"new", "old"}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return strings.Join(strings.Fields(string(text)), "")
 	}
-	if got := make(thing{}); !strings.Contains(got, `"thing":{"properties":{"name":{"type":"string"},"state":{"enum":["new",`+
-		`"old"],"type":"string"}},"required":["name"],"type":"object"}`) {
+	if got := make(thing{}); !strings.Contains(got,
+		`"thing":{"properties":{"name":{"type":"string"},"state":{"enum":["new",`+
+			`"old"],"type":"string"}},"required":["name"],"type":"object"}`) {
 		t.Error(got)
 	}
 	if got := make(titled{}); !strings.Contains(got, `"required":["title"]`) {
@@ -42,7 +44,8 @@ func TestWhatIsWrong(t *testing.T) {
 	op := wire.Operation{Method: "GET", Path: "/things/{thing}", ID: "getThing", Summary: "A thing", Problems: "499",
 		Answers: []wire.Answer{{Status: 200, Bodies: wire.Bodies{wire.JSON: {thing{}}}}}}
 	_, err := Document([]wire.Operation{op, op}, nil, nil)
-	for _, want := range []string{`the id "getThing" stands twice`, "nothing describes {thing}", "no list of words states",
+	for _, want := range []string{`the id "getThing" stands twice`, "nothing describes {thing}",
+		"no list of words states",
 		"no problem of status 499"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)

@@ -55,7 +55,8 @@ func (m *maker) asked(field reflect.StructField) object {
 		if field.Type.Kind() == reflect.Int64 {
 			schema["format"] = "int64"
 		}
-		for keyword, given := range map[string]string{"minimum": tag("least"), "maximum": tag("most"), "default": usual} {
+		for keyword, given := range map[string]string{"minimum": tag("least"), "maximum": tag("most"),
+			"default": usual} {
 			// A bound that is as far as numbers go is none.
 			if n, err := strconv.ParseInt(given, 10, 64); err == nil && n < 1<<62 {
 				schema[keyword] = n

@@ -53,7 +53,8 @@ func Parse(text []byte) (*Document, error) {
 				continue
 			}
 			d.operations = append(d.operations, operation{strings.ToUpper(method), strings.Split(path, "/"),
-				"/paths/" + escape(path) + "/" + method + "/responses", what.(map[string]any)["responses"].(map[string]any)})
+				"/paths/" + escape(path) + "/" + method + "/responses",
+				what.(map[string]any)["responses"].(map[string]any)})
 		}
 	}
 	// Where two paths fit, the one whose names come first is meant.

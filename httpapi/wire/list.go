@@ -53,5 +53,6 @@ type ImportProgress struct {
 type SetAsideRequest struct {
 	Note        string   `json:"note" jsonschema:"minLength=1,maxLength=1024"`     // Why.
 	Differences []string `json:"differences,omitempty" jsonschema:"maxItems=1000"` // By id, each of them open.
-	All         bool     `json:"all,omitempty"`                                    // All that the report left open, instead of differences.
+	// All that the report left open, instead of differences.
+	All bool `json:"all,omitempty"`
 }
