@@ -115,7 +115,8 @@ func TestApplyTellsWhatChanged(t *testing.T) {
 		t.Errorf("got:\n%s\nwant:\n%s", out, want)
 	}
 	r := node.request
-	if r.Method != "POST" || r.URL.String() != "/admin/v1/plan" || r.Header.Get("Content-Type") != "application/yaml" || r.Header.Get("Authorization") != "" || node.body != goodPlan {
+	if r.Method != "POST" || r.URL.String() != "/admin/v1/plan" || r.Header.Get("Content-Type") != "application/yaml" ||
+		r.Header.Get("Authorization") != "" || node.body != goodPlan {
 		t.Errorf("sent %s %s %v %q", r.Method, r.URL, r.Header, node.body)
 	}
 }
@@ -127,11 +128,13 @@ func TestApplyDryRunFromStandardInputWithToken(t *testing.T) {
 	if err != nil || out != "nothing to change; dry run: nothing was changed\n" {
 		t.Errorf("%v, %q", err, out)
 	}
-	if r := node.request; r.URL.RawQuery != "dry_run=true" || r.Header.Get("Authorization") != "Bearer s3cret" || node.body != goodPlan {
+	if r := node.request; r.URL.RawQuery != "dry_run=true" || r.Header.Get("Authorization") != "Bearer s3cret" ||
+		node.body != goodPlan {
 		t.Errorf("sent %s %v", r.URL, r.Header)
 	}
 	t.Setenv("DOORBUSTER_TOKEN", "from-env\n")
-	if _, _, err = runApply(t, goodPlan, "-f", "-", "--admin", node.addr()); err != nil || node.request.Header.Get("Authorization") != "Bearer from-env" {
+	if _, _, err = runApply(t, goodPlan, "-f", "-", "--admin", node.addr()); err != nil ||
+		node.request.Header.Get("Authorization") != "Bearer from-env" {
 		t.Errorf("%v, sent %v", err, node.request.Header)
 	}
 }
@@ -199,11 +202,13 @@ func TestApplySaysWhatToDo(t *testing.T) {
 	}))
 	t.Cleanup(slow.Close)
 	for name, c := range map[string]struct{ admin, want string }{
-		"nobody listens":  {free, "is the node running, and is --admin the address"},
-		"no token":        {answering(401, `{"title":"Unauthorized","detail":"No token."}`), "(401): No token; name an ops token with --token-file"},
-		"another role":    {answering(403, `{"title":"Forbidden"}`), "(403): Forbidden; the token's role"},
-		"shoppers' port":  {answering(404, `not found`), "(404): 404 Not Found; is --admin the admin address"},
-		"no leader":       {answering(503, `{"title":"no leader"}`), "(503): no leader; the same command with --idempotency-key"},
+		"nobody listens": {free, "is the node running, and is --admin the address"},
+		"no token": {answering(401, `{"title":"Unauthorized","detail":"No token."}`),
+			"(401): No token; name an ops token with --token-file"},
+		"another role":   {answering(403, `{"title":"Forbidden"}`), "(403): Forbidden; the token's role"},
+		"shoppers' port": {answering(404, `not found`), "(404): 404 Not Found; is --admin the admin address"},
+		"no leader": {answering(503, `{"title":"no leader"}`),
+			"(503): no leader; the same command with --idempotency-key"},
 		"another service": {answering(200, `<html>`), "is --admin right?"},
 		"redirect":        {answering(302, ``), "(302)"},
 		"no answer":       {slow.Listener.Addr().String(), "the same command with --idempotency-key"},

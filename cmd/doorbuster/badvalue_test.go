@@ -25,10 +25,12 @@ func TestBadSettingsInPlainWords(t *testing.T) {
 		`--connections: "many" is not a whole number`:              {"serve", "--connections", "many"},
 		`--cashier-timeout: "soon" is not a duration such as 1.5s`: {"serve", "--cashier-timeout", "soon"},
 		file + `:1: connections: "many" is not a whole number`:     {"serve", "--config", file, "--data", t.TempDir()},
-		`--timeout: "x" is not a duration`:                         {"reconcile", "-", "--admin", "127.0.0.1:1", "--timeout", "x"},
+		`--timeout: "x" is not a duration`: {"reconcile", "-", "--admin", "127.0.0.1:1",
+			"--timeout", "x"},
 	} {
 		status, _, errs := runTool(t, "", args...)
-		if status != 2 || !strings.Contains(errs, want) || strings.Contains(errs, "strconv") || strings.Contains(errs, "parsing") {
+		if status != 2 || !strings.Contains(errs, want) || strings.Contains(errs, "strconv") ||
+			strings.Contains(errs, "parsing") {
 			t.Errorf("%v: status %d, %s; want %s", args, status, errs, want)
 		}
 	}
@@ -39,10 +41,12 @@ func TestBadSettingsInPlainWords(t *testing.T) {
 func TestSettingsAreNeverCut(t *testing.T) {
 	noEnvironment(t)
 	settingsOf(t, func(set *settings.Setting, f *pflag.Flag) {
-		bad := map[string]string{"7.9": "is not a whole number", "1.5e3": "is not a whole number", "true": "is not a whole number"}
+		bad := map[string]string{"7.9": "is not a whole number", "1.5e3": "is not a whole number",
+			"true": "is not a whole number"}
 		switch f.Value.Type() {
 		case "duration":
-			bad = map[string]string{"75": "has no unit; give one, such as 75s", "7.5": "has no unit; give one, such as 7.5s"}
+			bad = map[string]string{"75": "has no unit; give one, such as 75s",
+				"7.5": "has no unit; give one, such as 7.5s"}
 		case "bool":
 			bad = map[string]string{"2": "is not true or false"}
 		case "int", "int64":
@@ -51,11 +55,13 @@ func TestSettingsAreNeverCut(t *testing.T) {
 		}
 		for value, says := range bad {
 			says = fmt.Sprintf("%q %s", value, says)
-			if status, _, errs := runTool(t, "", "serve", "--"+f.Name+"="+value); status != 2 || !strings.Contains(errs, "--"+f.Name+": "+says) {
+			if status, _, errs := runTool(t, "", "serve", "--"+f.Name+"="+value); status != 2 ||
+				!strings.Contains(errs, "--"+f.Name+": "+says) {
 				t.Errorf("flag %s: status %d, %s", f.Name, status, errs)
 			}
 			file, line := nodetest.TempFile(t, nested(set.Key, value)+"\n"), 1+strings.Count(set.Key, ".")
-			if _, err := load(t, "--config", file); !saysLine(err, fmt.Sprintf("%s:%d: %s: %s", file, line, set.Key, says)) {
+			if _, err := load(t, "--config", file); !saysLine(err,
+				fmt.Sprintf("%s:%d: %s: %s", file, line, set.Key, says)) {
 				t.Errorf("file: %v", err)
 			}
 			t.Setenv(set.Variable(envPrefix), value)
@@ -65,7 +71,9 @@ func TestSettingsAreNeverCut(t *testing.T) {
 			t.Setenv(set.Variable(envPrefix), "")
 		}
 	})
-	if cfg, err := load(t, "--data", "/x", "--dev", "--config", nodetest.TempFile(t, "node: 007\nzone: 1.10\nrisk: {list_share: 7}\n")); err != nil || cfg.Node != "007" || cfg.Zone != "1.10" || cfg.Risk.ListShare != 7 {
+	if cfg, err := load(t, "--data", "/x", "--dev", "--config",
+		nodetest.TempFile(t, "node: 007\nzone: 1.10\nrisk: {list_share: 7}\n")); err != nil || cfg.Node != "007" ||
+		cfg.Zone != "1.10" || cfg.Risk.ListShare != 7 {
 		t.Errorf("%v %+v", err, cfg)
 	}
 }

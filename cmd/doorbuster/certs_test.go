@@ -67,8 +67,9 @@ func nodeOpens(dir, cluster, node string) error {
 	p, err := peer.Listen(peer.Config{
 		Listen:   "127.0.0.1:0",
 		Identity: func() peer.Hello { return peer.Hello{Cluster: cluster, Node: node} },
-		TLS:      &peer.Files{CA: filepath.Join(dir, "ca.crt"), Cert: filepath.Join(dir, node+".crt"), Key: filepath.Join(dir, node+".key")},
-		Logger:   slog.New(slog.DiscardHandler),
+		TLS: &peer.Files{CA: filepath.Join(dir, "ca.crt"), Cert: filepath.Join(dir, node+".crt"),
+			Key: filepath.Join(dir, node+".key")},
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return err
@@ -132,7 +133,8 @@ func TestCerts(t *testing.T) {
 	// With a CA that lies elsewhere; over whatever is there.
 	elsewhere := t.TempDir()
 	os.WriteFile(filepath.Join(elsewhere, "a1.crt"), []byte("whatever"), 0o644)
-	if _, err := runCerts(t, elsewhere, "a1", "--force", "--ca", filepath.Join(dir, "ca.crt"), "--ca-key", filepath.Join(dir, "ca.key")); err != nil {
+	if _, err := runCerts(t, elsewhere, "a1", "--force", "--ca", filepath.Join(dir, "ca.crt"), "--ca-key",
+		filepath.Join(dir, "ca.key")); err != nil {
 		t.Fatal(err)
 	}
 	os.WriteFile(filepath.Join(elsewhere, "ca.crt"), []byte(first["ca.crt"]), 0o644)
@@ -165,14 +167,17 @@ func TestCertsRefuse(t *testing.T) {
 		"half a CA named":      {[]string{"b1", "--ca", "x"}, true, "--ca and --ca-key go together"},
 		"hosts of nobody":      {[]string{"b1", "--hosts", "c1=10.0.0.1"}, true, `"c1" is not among`},
 		"hosts without a node": {[]string{"b1", "--hosts", "10.0.0.1"}, true, "is not NODE=HOST"},
-		"hosts twice":          {[]string{"b1", "--hosts", "b1=10.0.0.1", "--hosts", "b1=10.0.0.2"}, true, "given twice"},
-		"renew and force":      {[]string{"a1", "--renew", "--force"}, true, "either --renew or --force"},
-		"bad host":             {[]string{"b1", "--hosts", "b1=x y"}, false, `"x y" is neither`},
-		"exists":               {[]string{"b1", "a1"}, false, "a1.crt is there already: --renew"},
-		"renew what is not":    {[]string{"a1", "b1", "--renew"}, false, "--renew of node b1"},
-		"another cluster":      {[]string{"b1", "--cluster", "fair"}, false, "not for cluster fair"},
-		"CA that is not there": {[]string{"b1", "--ca", dir + "/x.crt", "--ca-key", dir + "/x.key"}, false, "no such file"},
-		"CA that is none":      {[]string{"b1", "--ca", dir + "/a1.crt", "--ca-key", dir + "/a1.key"}, false, "is no CA's"},
+		"hosts twice": {[]string{"b1", "--hosts", "b1=10.0.0.1", "--hosts", "b1=10.0.0.2"}, true,
+			"given twice"},
+		"renew and force":   {[]string{"a1", "--renew", "--force"}, true, "either --renew or --force"},
+		"bad host":          {[]string{"b1", "--hosts", "b1=x y"}, false, `"x y" is neither`},
+		"exists":            {[]string{"b1", "a1"}, false, "a1.crt is there already: --renew"},
+		"renew what is not": {[]string{"a1", "b1", "--renew"}, false, "--renew of node b1"},
+		"another cluster":   {[]string{"b1", "--cluster", "fair"}, false, "not for cluster fair"},
+		"CA that is not there": {[]string{"b1", "--ca", dir + "/x.crt", "--ca-key", dir + "/x.key"}, false,
+			"no such file"},
+		"CA that is none": {[]string{"b1", "--ca", dir + "/a1.crt", "--ca-key", dir + "/a1.key"}, false,
+			"is no CA's"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := runCerts(t, dir, c.args...)
@@ -196,7 +201,8 @@ func TestCertsRefuse(t *testing.T) {
 	if _, err := runCerts(t, broken, "b1", "--force"); err == nil || !strings.Contains(err.Error(), "ca.key is not") {
 		t.Errorf("%v", err)
 	}
-	if _, err := runCerts(t, t.TempDir(), "b1", "--renew"); err == nil || !strings.Contains(err.Error(), "--renew needs the CA") {
+	if _, err := runCerts(t, t.TempDir(), "b1", "--renew"); err == nil ||
+		!strings.Contains(err.Error(), "--renew needs the CA") {
 		t.Errorf("%v", err)
 	}
 }

@@ -97,14 +97,20 @@ func clusterSays(t *testing.T, stdin string, args ...string) (stdout string, err
 
 // twoRoomStatus is three nodes in two zones, with something to see to.
 func twoRoomStatus() *wire.Cluster {
-	return &wire.Cluster{Cluster: "shop", Generation: 2, Leader: "a1", Term: 7, Epoch: 41, Hash: "c0ffee", RulesVersion: 1,
-		ZoneAck: wire.ZoneAck{Mode: wire.ZoneAckPrefer, State: wire.ZoneAckDegraded, ZoneIndex: 4700},
-		Alarms:  []engine.Alarm{{Name: engine.AlarmZoneAck, Detail: "Zone ack is degraded."}, {Name: engine.AlarmNodeUnreachable, About: "b1", Detail: "Node b1 can't be reached: \x1b[2J."}},
+	return &wire.Cluster{Cluster: "shop", Generation: 2, Leader: "a1", Term: 7, Epoch: 41, Hash: "c0ffee",
+		RulesVersion: 1,
+		ZoneAck:      wire.ZoneAck{Mode: wire.ZoneAckPrefer, State: wire.ZoneAckDegraded, ZoneIndex: 4700},
+		Alarms: []engine.Alarm{{Name: engine.AlarmZoneAck, Detail: "Zone ack is degraded."},
+			{Name: engine.AlarmNodeUnreachable, About: "b1", Detail: "Node b1 can't be reached: \x1b[2J."}},
 		Nodes: []wire.Node{
-			{ID: "b1", Zone: "b", Kind: wire.KindVoter, Role: wire.NodeUnknown, LastIndex: 4700, Error: "connection refused"},
-			{ID: "a2", Zone: "a", Kind: wire.KindEdge, Role: wire.NodeNonVoter, Reachable: true, AppliedIndex: 4702, LastIndex: 4711, Lag: 9,
-				DurableIndex: 4710, WALBytes: 900, Generation: 2, ClockOffsetMS: -12.34, Drained: true, Joining: true, Version: "1.1"},
-			{ID: "a1", Zone: "a", Kind: wire.KindVoter, Role: wire.NodeLeader, Reachable: true, AppliedIndex: 4711, LastIndex: 4711,
+			{ID: "b1", Zone: "b", Kind: wire.KindVoter, Role: wire.NodeUnknown, LastIndex: 4700,
+				Error: "connection refused"},
+			{ID: "a2", Zone: "a", Kind: wire.KindEdge, Role: wire.NodeNonVoter, Reachable: true, AppliedIndex: 4702,
+				LastIndex: 4711, Lag: 9,
+				DurableIndex: 4710, WALBytes: 900, Generation: 2, ClockOffsetMS: -12.34, Drained: true, Joining: true,
+				Version: "1.1"},
+			{ID: "a1", Zone: "a", Kind: wire.KindVoter, Role: wire.NodeLeader, Reachable: true, AppliedIndex: 4711,
+				LastIndex:    4711,
 				DurableIndex: 4711, WALBytes: 3 << 20, Generation: 2, Preferred: true, Version: "1.0"},
 		}, Answered: "a1"}
 }
@@ -141,7 +147,8 @@ ALARM     "node_unreachable: Node b1 can't be reached: \x1b[2J."
 	}
 	out, err = clusterSays(t, "", "status", "--admin", node.URL, "--output", "json")
 	var status wire.Cluster
-	if err != nil || json.Unmarshal([]byte(out), &status) != nil || len(status.Nodes) != 3 || status.ZoneAck.ZoneIndex != 4700 {
+	if err != nil || json.Unmarshal([]byte(out), &status) != nil || len(status.Nodes) != 3 ||
+		status.ZoneAck.ZoneIndex != 4700 {
 		t.Errorf("%v: %s", err, out)
 	}
 }
@@ -186,7 +193,8 @@ func TestClusterStatusWatches(t *testing.T) {
 	out := &signalling{pieces: make(chan struct{}, 100)}
 	done := make(chan error, 1)
 	go func() {
-		_, err := runCluster(ctx, strings.NewReader(""), out, "status", "--watch", "--output", "json", "--admin", node.URL)
+		_, err := runCluster(ctx, strings.NewReader(""), out, "status", "--watch", "--output", "json", "--admin",
+			node.URL)
 		done <- err
 	}()
 	out.await(t, done)
@@ -194,7 +202,8 @@ func TestClusterStatusWatches(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Errorf("interrupted: %v", err)
 	}
-	if lines := strings.Split(strings.TrimSpace(out.kept.String()), "\n"); len(lines) < 2 || !json.Valid([]byte(lines[1])) {
+	if lines := strings.Split(strings.TrimSpace(out.kept.String()), "\n"); len(lines) < 2 ||
+		!json.Valid([]byte(lines[1])) {
 		t.Errorf("%q", lines)
 	}
 	// A first look that fails ends it.
@@ -212,9 +221,12 @@ func TestClusterChanges(t *testing.T) {
 		sent   string
 		want   string
 	}{
-		"join": {[]string{"join", "--id", "a3", "--zone", "a", "--peer", "h:1"}, `{"id":"a3","zone":"a","kind":"voter","peer":"h:1"}`,
-			`join {"id":"a3","zone":"a","kind":"voter","peer":"h:1"}`, "a3 of zone a is let in as a voter. It votes once it has caught up."},
-		"join, advice": {[]string{"join", "--id", "e1", "--zone", "a", "--peer", "h:1", "--kind", "edge"}, `{"id":"e1","zone":"a","kind":"edge","peer":"h:1"}`,
+		"join": {[]string{"join", "--id", "a3", "--zone", "a", "--peer", "h:1"},
+			`{"id":"a3","zone":"a","kind":"voter","peer":"h:1"}`,
+			`join {"id":"a3","zone":"a","kind":"voter","peer":"h:1"}`,
+			"a3 of zone a is let in as a voter. It votes once it has caught up."},
+		"join, advice": {[]string{"join", "--id", "e1", "--zone", "a", "--peer", "h:1", "--kind", "edge"},
+			`{"id":"e1","zone":"a","kind":"edge","peer":"h:1"}`,
 			`join {"id":"e1","zone":"a","kind":"edge","peer":"h:1"}`, `         id: shop
          ca: ca.crt
          cert: e1.crt
@@ -223,22 +235,34 @@ func TestClusterChanges(t *testing.T) {
            - {id: a1, zone: a, peer: "h:2"}
            - {id: c1, zone: c, kind: witness, peer: "h:3"}
   3. Start it`},
-		"remove":         {[]string{"remove", "--node", "a3", "--note", "old iron"}, `{"removed":"a3"}`, `remove {"note":"old iron","node":"a3"}`, "a3 is out of the cluster."},
-		"transfer":       {[]string{"transfer", "--to", "b1"}, `{"leader":"b1"}`, `transfer {"to":"b1"}`, "b1 leads.\n"},
-		"to the best":    {[]string{"transfer", "--from", "a1"}, `{"leader":"a2"}`, `transfer {"from":"a1"}`, "a2 leads.\n"},
-		"snapshot":       {[]string{"snapshot"}, `{"log_index":4711}`, `snapshot {}`, "at log index 4711."},
-		"zone ack":       {[]string{"zone-ack", "--mode", "require"}, `{"mode":"require"}`, `zone-ack {"mode":"require"}`, "Zone ack is require.\n"},
-		"prefer":         {[]string{"prefer", "--zone", "a"}, `{"zone":"a"}`, `prefer {"zone":"a"}`, "Leadership is to be in zone a.\n"},
-		"prefer none":    {[]string{"prefer", "--none"}, `{"zone":""}`, `prefer {"zone":""}`, "Leadership may be in any zone.\n"},
-		"drain":          {[]string{"drain", "--node", "a1"}, `{"node":"a1","drained":true}`, `drain {"node":"a1"}`, "Node a1 takes no new shoppers."},
-		"drain a zone":   {[]string{"drain", "--zone", "a"}, `{"zone":"a","drained":true}`, `drain {"zone":"a"}`, "Zone a takes no new shoppers."},
-		"undrain":        {[]string{"undrain", "--zone", "a"}, `{"zone":"a","drained":false}`, `undrain {"zone":"a"}`, "Zone a takes shoppers again.\n"},
-		"JSON":           {[]string{"transfer", "--to", "a2", "--output", "json"}, `{"leader":"a2"}`, `transfer {"to":"a2"}`, "{\n  \"leader\": \"a2\"\n}\n"},
-		"steering codes": {[]string{"transfer", "--to", "a2"}, `{"leader":"\u001b[2J"}`, `transfer {"to":"a2"}`, `"\x1b[2J" leads.`},
+		"remove": {[]string{"remove", "--node", "a3", "--note", "old iron"}, `{"removed":"a3"}`,
+			`remove {"note":"old iron","node":"a3"}`, "a3 is out of the cluster."},
+		"transfer": {[]string{"transfer", "--to", "b1"}, `{"leader":"b1"}`, `transfer {"to":"b1"}`,
+			"b1 leads.\n"},
+		"to the best": {[]string{"transfer", "--from", "a1"}, `{"leader":"a2"}`, `transfer {"from":"a1"}`,
+			"a2 leads.\n"},
+		"snapshot": {[]string{"snapshot"}, `{"log_index":4711}`, `snapshot {}`, "at log index 4711."},
+		"zone ack": {[]string{"zone-ack", "--mode", "require"}, `{"mode":"require"}`,
+			`zone-ack {"mode":"require"}`, "Zone ack is require.\n"},
+		"prefer": {[]string{"prefer", "--zone", "a"}, `{"zone":"a"}`, `prefer {"zone":"a"}`,
+			"Leadership is to be in zone a.\n"},
+		"prefer none": {[]string{"prefer", "--none"}, `{"zone":""}`, `prefer {"zone":""}`,
+			"Leadership may be in any zone.\n"},
+		"drain": {[]string{"drain", "--node", "a1"}, `{"node":"a1","drained":true}`, `drain {"node":"a1"}`,
+			"Node a1 takes no new shoppers."},
+		"drain a zone": {[]string{"drain", "--zone", "a"}, `{"zone":"a","drained":true}`, `drain {"zone":"a"}`,
+			"Zone a takes no new shoppers."},
+		"undrain": {[]string{"undrain", "--zone", "a"}, `{"zone":"a","drained":false}`, `undrain {"zone":"a"}`,
+			"Zone a takes shoppers again.\n"},
+		"JSON": {[]string{"transfer", "--to", "a2", "--output", "json"}, `{"leader":"a2"}`,
+			`transfer {"to":"a2"}`, "{\n  \"leader\": \"a2\"\n}\n"},
+		"steering codes": {[]string{"transfer", "--to", "a2"}, `{"leader":"\u001b[2J"}`, `transfer {"to":"a2"}`,
+			`"\x1b[2J" leads.`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			node := newClusterNode(t, map[string]string{at + c.args[0]: c.answer, "GET /admin/v1/cluster": `{"cluster":"shop","nodes":[` +
-				`{"id":"a1","zone":"a","kind":"voter","peer":"h:2"},{"id":"c1","zone":"c","kind":"witness","peer":"h:3"},{"id":"e1","zone":"a","kind":"edge","peer":"h:1"}]}`})
+			node := newClusterNode(t,
+				map[string]string{at + c.args[0]: c.answer, "GET /admin/v1/cluster": `{"cluster":"shop","nodes":[` +
+					`{"id":"a1","zone":"a","kind":"voter","peer":"h:2"},{"id":"c1","zone":"c","kind":"witness","peer":"h:3"},{"id":"e1","zone":"a","kind":"edge","peer":"h:1"}]}`})
 			t.Setenv("DOORBUSTER_TOKEN", "s3cret")
 			out, err := clusterSays(t, "", append(c.args, "--admin", node.URL)...)
 			if err != nil || !strings.Contains(out, c.want) {
@@ -264,8 +288,10 @@ func TestClusterUsage(t *testing.T) {
 		"unknown flag":    {[]string{"status", admin, "--wach"}, "unknown flag"},
 		"unknown command": {[]string{"stats", admin}, "unknown"},
 		"argument":        {[]string{"transfer", "b1", admin}, "unknown command or argument"},
-		"join: nothing":   {[]string{"join", admin}, "no --id: the id of the node, such as a3\nno --zone: its failure domain, such as a\nno --peer"},
-		"join: kind":      {[]string{"join", admin, "--id=a", "--zone=a", "--peer=h:1", "--kind", "king"}, "none of voter, witness, edge"},
+		"join: nothing": {[]string{"join", admin},
+			"no --id: the id of the node, such as a3\nno --zone: its failure domain, such as a\nno --peer"},
+		"join: kind": {[]string{"join", admin, "--id=a", "--zone=a", "--peer=h:1", "--kind", "king"},
+			"none of voter, witness, edge"},
 		"transfer: none":  {[]string{"transfer", admin}, "say --to ID"},
 		"remove: nothing": {[]string{"remove", admin}, "name the one to take out"},
 		"zone ack: none":  {[]string{"zone-ack", admin}, "say --mode"},
@@ -306,11 +332,14 @@ func TestClusterSaysWhatToDo(t *testing.T) {
 	}))
 	t.Cleanup(slow.Close)
 	for name, c := range map[string]struct{ admin, want string }{
-		"nobody listens":  {free, "is the node running"},
-		"no token":        {answering(401, `{"title":"Unauthorized","detail":"No token."}`), "(401): No token; name an ops token with --token-file"},
-		"another role":    {answering(403, `{"detail":"This needs the role admin; the token has viewer."}`), "(403): This needs the role admin; the token has viewer"},
-		"shoppers' port":  {answering(404, `not found`), "is --admin the admin address"},
-		"alone":           {answering(409, `{"detail":"This node is alone: it has no cluster to change."}`), "(409): This node is alone: it has no cluster to change"},
+		"nobody listens": {free, "is the node running"},
+		"no token": {answering(401, `{"title":"Unauthorized","detail":"No token."}`),
+			"(401): No token; name an ops token with --token-file"},
+		"another role": {answering(403, `{"detail":"This needs the role admin; the token has viewer."}`),
+			"(403): This needs the role admin; the token has viewer"},
+		"shoppers' port": {answering(404, `not found`), "is --admin the admin address"},
+		"alone": {answering(409, `{"detail":"This node is alone: it has no cluster to change."}`),
+			"(409): This node is alone: it has no cluster to change"},
 		"no leader":       {answering(503, `{"title":"no leader"}`), "(503): no leader"},
 		"another service": {answering(200, `<html>`), "is --admin right?"},
 		"redirect":        {answering(302, ``), "(302)"},
@@ -344,7 +373,8 @@ Promote will:
 It can't know:
   - Whether room a still sells.
 `
-	const question, done = "\nType the zone's name to go on, anything else to leave it: ", "\nb1 of zone b takes over, in generation 2. Follow it with 'doorbuster cluster status'.\n"
+	const question, done = "\nType the zone's name to go on, anything else to leave it: ",
+		"\nb1 of zone b takes over, in generation 2. Follow it with 'doorbuster cluster status'.\n"
 	for name, c := range map[string]struct {
 		stdin   string
 		args    []string
@@ -353,18 +383,22 @@ It can't know:
 		err     string
 		sent    []string
 	}{
-		"asked, yes":     {"b\n", nil, "", asked + question + done, "", []string{promoteDry, promoteDo}},
-		"no newline":     {"b", nil, "", asked + question + done, "", []string{promoteDry, promoteDo}},
-		"asked, no":      {"yes\n", nil, "", asked + question, `"yes" is not b; nothing was changed`, []string{promoteDry}},
+		"asked, yes": {"b\n", nil, "", asked + question + done, "", []string{promoteDry, promoteDo}},
+		"no newline": {"b", nil, "", asked + question + done, "", []string{promoteDry, promoteDo}},
+		"asked, no": {"yes\n", nil, "", asked + question, `"yes" is not b; nothing was changed`,
+			[]string{promoteDry}},
 		"nobody to ask":  {"", nil, "", asked + question, `"" is not b; nothing was changed`, []string{promoteDry}},
 		"without asking": {"", []string{"--yes"}, "", asked + done, "", []string{promoteDry, promoteDo}},
 		"only the plan":  {"", []string{"--dry-run"}, "", asked, "", []string{promoteDry}},
 		"refused":        {"b\n", []string{"--yes"}, "A quorum lives.", asked, "A quorum lives.", []string{promoteDry}},
-		"refused, dry":   {"", []string{"--dry-run"}, "A quorum lives.", asked, "A quorum lives.", []string{promoteDry}},
+		"refused, dry": {"", []string{"--dry-run"}, "A quorum lives.", asked, "A quorum lives.",
+			[]string{promoteDry}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			node := newClusterNode(t, map[string]string{promoteAt: `{"promoted":true,` + fmt.Sprintf(planText, c.refusal)})
-			out, err := clusterSays(t, c.stdin, append([]string{"promote", "--zone", "b", "--admin", node.URL}, c.args...)...)
+			node := newClusterNode(t,
+				map[string]string{promoteAt: `{"promoted":true,` + fmt.Sprintf(planText, c.refusal)})
+			out, err := clusterSays(t, c.stdin,
+				append([]string{"promote", "--zone", "b", "--admin", node.URL}, c.args...)...)
 			if out != c.out || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
 				t.Errorf("%v, got:\n%s\nwant %q:\n%s", err, out, c.err, c.out)
 			}
@@ -405,7 +439,8 @@ func TestClusterPromoteInterrupted(t *testing.T) {
 // does not.
 func TestPromoteWaits(t *testing.T) {
 	plan := func(refusal, wait string) string {
-		return fmt.Sprintf(`{"promoted":true,"zone":"b","node":"b1","refusal":%q,"wait":%q,"token":"t-9"}`, refusal, wait)
+		return fmt.Sprintf(`{"promoted":true,"zone":"b","node":"b1","refusal":%q,"wait":%q,"token":"t-9"}`, refusal,
+			wait)
 	}
 	heard := plan("a leader was heard 1.8s ago; in 1.2s it is certain", "30ms")
 	for name, c := range map[string]struct {
@@ -436,7 +471,8 @@ func TestClusterBackup(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "shop.backup")
 	out, err := clusterSays(t, "", "backup", "--out", file, "--admin", node.URL)
-	if err != nil || !strings.HasPrefix(out, file+": ") || !strings.HasSuffix(out, " B, log index 0, without settled orders\n") {
+	if err != nil || !strings.HasPrefix(out, file+": ") || !strings.HasSuffix(out,
+		" B, log index 0, without settled orders\n") {
 		t.Fatalf("%v: %s", err, out)
 	}
 	text, err := os.ReadFile(file)
@@ -444,7 +480,8 @@ func TestClusterBackup(t *testing.T) {
 	if err != nil || statErr != nil || string(text) != node.answers[at] || info.Mode().Perm() != 0o600 {
 		t.Errorf("%d bytes, %v, %v, %v", len(text), info.Mode(), err, statErr)
 	}
-	if _, err := clusterSays(t, "", "backup", "--out", file, "--admin", node.URL); err == nil || !strings.Contains(err.Error(), "there already") {
+	if _, err := clusterSays(t, "", "backup", "--out", file, "--admin", node.URL); err == nil ||
+		!strings.Contains(err.Error(), "there already") {
 		t.Errorf("over an older one: %v", err)
 	}
 	if len(node.requests()) != 1 {
@@ -454,7 +491,8 @@ func TestClusterBackup(t *testing.T) {
 	if err := os.WriteFile(other+".part", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := clusterSays(t, "", "backup", "--out", other, "--admin", node.URL); err == nil || !strings.Contains(err.Error(), "another backup is being written") {
+	if _, err := clusterSays(t, "", "backup", "--out", other, "--admin", node.URL); err == nil ||
+		!strings.Contains(err.Error(), "another backup is being written") {
 		t.Errorf("beside another: %v", err)
 	}
 }
@@ -497,9 +535,12 @@ func TestClusterBackupLeavesNothingBehind(t *testing.T) {
 			w.WriteHeader(409)
 			io.WriteString(w, `{"detail":"Another backup is being taken."}`)
 		}, "(409): Another backup is being taken"},
-		"broken off":  {func(w http.ResponseWriter, _ *http.Request) { begin(w); panic(http.ErrAbortHandler) }, "broke off"},
-		"falls still": {func(w http.ResponseWriter, r *http.Request) { begin(w); <-r.Context().Done() }, "--timeout waits longer"},
-		"never comes": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "--timeout waits longer"},
+		"broken off": {func(w http.ResponseWriter, _ *http.Request) { begin(w); panic(http.ErrAbortHandler) },
+			"broke off"},
+		"falls still": {func(w http.ResponseWriter, r *http.Request) { begin(w); <-r.Context().Done() },
+			"--timeout waits longer"},
+		"never comes": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+			"--timeout waits longer"},
 		"spoilt": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/octet-stream")
 			io.WriteString(w, strings.Replace(stateBackup(t), "shop", "show", 1))
@@ -508,14 +549,16 @@ func TestClusterBackupLeavesNothingBehind(t *testing.T) {
 			w.WriteHeader(409)
 			io.WriteString(w, `{"detail":"the backup would lack settled orders: try again"}`)
 		}, "would lack settled orders"},
-		"a page": {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") }, "not with application/octet-stream"},
+		"a page": {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") },
+			"not with application/octet-stream"},
 		"nothing": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/octet-stream")
 		}, "sent nothing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			_, err := clusterSays(t, "", "backup", "--out", filepath.Join(dir, "f"), "--admin", serve(c.node), "--timeout", "500ms")
+			_, err := clusterSays(t, "", "backup", "--out", filepath.Join(dir, "f"), "--admin", serve(c.node),
+				"--timeout", "500ms")
 			if err == nil || !strings.Contains(err.Error(), c.want) || errors.As(err, new(cli.UsageError)) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
@@ -524,7 +567,8 @@ func TestClusterBackupLeavesNothingBehind(t *testing.T) {
 			}
 		})
 	}
-	if _, err := clusterSays(t, "", "backup", "--out", filepath.Join(t.TempDir(), "no", "f"), "--admin", "127.0.0.1:1"); !errors.Is(err, os.ErrNotExist) {
+	if _, err := clusterSays(t, "", "backup", "--out", filepath.Join(t.TempDir(), "no", "f"), "--admin",
+		"127.0.0.1:1"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no such folder: %v", err)
 	}
 }

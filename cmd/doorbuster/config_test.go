@@ -61,7 +61,8 @@ func saysLine(err error, line string) bool {
 
 func TestFlagsBeforeEnvironmentBeforeFile(t *testing.T) {
 	noEnvironment(t)
-	file := nodetest.TempFile(t, "data: /from/file\nzone: file\nnode: file\nwaiting_depth: 5\ndev: true\ngrab_timeout: 3s\n")
+	file := nodetest.TempFile(t,
+		"data: /from/file\nzone: file\nnode: file\nwaiting_depth: 5\ndev: true\ngrab_timeout: 3s\n")
 	t.Setenv("DOORBUSTER_ZONE", "environment")
 	t.Setenv("DOORBUSTER_NODE", "environment")
 	t.Setenv("DOORBUSTER_WAITING_DEPTH", "6")
@@ -70,7 +71,8 @@ func TestFlagsBeforeEnvironmentBeforeFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.Node != "flag" || cfg.Zone != "environment" || cfg.Grabs.WaitingDepth != 6 || cfg.Data != "/from/file" || !cfg.Dev ||
+	if cfg.Node != "flag" || cfg.Zone != "environment" || cfg.Grabs.WaitingDepth != 6 || cfg.Data != "/from/file" ||
+		!cfg.Dev ||
 		cfg.Grabs.Timeout.String() != "3s" || cfg.HTTP != "127.0.0.1:8080" {
 		t.Errorf("%+v", cfg)
 	}
@@ -88,16 +90,24 @@ func TestFlagsBeforeEnvironmentBeforeFile(t *testing.T) {
 var samples = map[string]string{
 	"node": "n9", "zone": "z9", "data": "/d", "http": "127.0.0.1:9", "admin": "127.0.0.1:8", "dev": "true",
 	"shopper-key-file": "/s", "shopper-public-key-file": "/p", "ops-key-file": "/o", "open-metrics": "true",
-	"waiting-depth": "9", "grab-timeout": "9s", "stop-delay": "9s", "stall-timeout": "9s", "snapshot-bytes": "9999999", "journal-entries": "9", "connections": "9", "connections-per-ip": "9",
-	"display": "127.0.0.1:7", "display-connections": "9", "display-connections-per-ip": "9", "log-level": "warn", "log-format": "json",
-	"event-streams": "9", "trusted-proxies": "10.0.0.9,10.0.0.8", "rate-limit-shopper-per-second": "9", "rate-limit-shopper-burst": "9",
-	"rate-limit-address-per-second": "9", "rate-limit-address-burst": "9", "ticket-ttl": "9s", "challenge-max-number": "9999", "challenge-lifetime": "99s",
+	"waiting-depth": "9", "grab-timeout": "9s", "stop-delay": "9s", "stall-timeout": "9s", "snapshot-bytes": "9999999",
+	"journal-entries": "9", "connections": "9", "connections-per-ip": "9",
+	"display": "127.0.0.1:7", "display-connections": "9", "display-connections-per-ip": "9", "log-level": "warn",
+	"log-format":    "json",
+	"event-streams": "9", "trusted-proxies": "10.0.0.9,10.0.0.8", "rate-limit-shopper-per-second": "9",
+	"rate-limit-shopper-burst":      "9",
+	"rate-limit-address-per-second": "9", "rate-limit-address-burst": "9", "ticket-ttl": "9s",
+	"challenge-max-number": "9999", "challenge-lifetime": "99s",
 	"pay-keys": "/k", "cashier-url": "http://127.0.0.1:9/", "cashier-key-file": "/c", "cashier-timeout": "999ms",
 	"settle-after": "9h", "keep-events": "9h", "keep-event-bytes": "9999999",
-	"reconcile-folder": "/r", "reconcile-url": "http://127.0.0.1:9/", "reconcile-at": "05:15", "reconcile-timezone": "Asia/Shanghai", "reconcile-key-file": "/r",
-	"reconcile-ignore-kinds": "fee,gift", "reconcile-order-prefixes": "R/,S/", "rate-limit-look-per-second": "9", "rate-limit-look-burst": "9", "rate-limit-write-per-second": "9", "rate-limit-write-burst": "9",
-	"risk-url": "http://127.0.0.1:9/", "risk-timeout": "99ms", "risk-cache-ttl": "9s", "risk-when-down": "block", "home-country": "CN",
-	"idle-timeout": "9s", "header-bytes": "9999", "read-timeout": "9s", "write-timeout": "9s", "token-bytes": "999", "shopper-issuer": "s", "ops-issuer": "o",
+	"reconcile-folder": "/r", "reconcile-url": "http://127.0.0.1:9/", "reconcile-at": "05:15",
+	"reconcile-timezone": "Asia/Shanghai", "reconcile-key-file": "/r",
+	"reconcile-ignore-kinds": "fee,gift", "reconcile-order-prefixes": "R/,S/", "rate-limit-look-per-second": "9",
+	"rate-limit-look-burst": "9", "rate-limit-write-per-second": "9", "rate-limit-write-burst": "9",
+	"risk-url": "http://127.0.0.1:9/", "risk-timeout": "99ms", "risk-cache-ttl": "9s", "risk-when-down": "block",
+	"home-country": "CN",
+	"idle-timeout": "9s", "header-bytes": "9999", "read-timeout": "9s", "write-timeout": "9s", "token-bytes": "999",
+	"shopper-issuer": "s", "ops-issuer": "o",
 	"risk-list-share": "9",
 }
 
@@ -161,12 +171,15 @@ func nested(key, value string) string {
 // What holds the crowd back may stand in sections.
 func TestSections(t *testing.T) {
 	noEnvironment(t)
-	cfg, err := load(t, "--dev", "--data", "/x", "--config", nodetest.TempFile(t, "rate_limit:\n  shopper: {per_second: 2.5, burst: 7}\n  address:\n    per_second: 20\n"+
-		"trusted_proxies: [10.1.0.0/16, 192.0.2.1]\nrisk: {url: \"http://127.0.0.1:1/judge\", timeout: 50ms, when_down: challenge}\n"))
+	cfg, err := load(t, "--dev", "--data", "/x", "--config",
+		nodetest.TempFile(t, "rate_limit:\n  shopper: {per_second: 2.5, burst: 7}\n  address:\n    per_second: 20\n"+
+			"trusted_proxies: [10.1.0.0/16, 192.0.2.1]\nrisk: {url: \"http://127.0.0.1:1/judge\", timeout: 50ms, "+
+			"when_down: challenge}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.RateLimit.Shopper.PerSecond != 2.5 || cfg.RateLimit.Shopper.Burst != 7 || cfg.RateLimit.Address.PerSecond != 20 || cfg.RateLimit.Address.Burst != 20 ||
+	if cfg.RateLimit.Shopper.PerSecond != 2.5 || cfg.RateLimit.Shopper.Burst != 7 ||
+		cfg.RateLimit.Address.PerSecond != 20 || cfg.RateLimit.Address.Burst != 20 ||
 		len(cfg.TrustedProxies) != 2 || cfg.Risk.Timeout.String() != "50ms" || cfg.Risk.WhenDown != "challenge" {
 		t.Errorf("%+v", cfg)
 	}
@@ -180,34 +193,60 @@ func TestBadConfig(t *testing.T) {
 		status int
 		want   []string
 	}{
-		"unknown key":        {"dev: true\n\nhtpp: x\nlog_levle: y\n", nil, 2, []string{`:3: htpp: unknown key`, `:4: log_levle: unknown key`, "known are admin,"}},
+		"unknown key": {"dev: true\n\nhtpp: x\nlog_levle: y\n", nil, 2,
+			[]string{`:3: htpp: unknown key`, `:4: log_levle: unknown key`, "known are admin,"}},
 		"key twice":          {"dev: true\ndev: false\n", nil, 2, []string{":2: dev: set in line 1 already"}},
 		"a list for a value": {"node: [a, b]\n", nil, 2, []string{":1: node: it takes a single value"}},
-		"lists in a list":    {"reconcile: {ignore_kinds: [[a]]}\n", nil, 2, []string{`:1: reconcile.ignore_kinds: it takes a list of single values`}},
-		"no settings":        {"- a\n", nil, 2, []string{":1:"}},
-		"no YAML":            {"a: [\n", nil, 2, []string{"plan.yaml:1:1: not YAML"}},
+		"lists in a list": {"reconcile: {ignore_kinds: [[a]]}\n", nil, 2,
+			[]string{`:1: reconcile.ignore_kinds: it takes a list of single values`}},
+		"no settings": {"- a\n", nil, 2, []string{":1:"}},
+		"no YAML":     {"a: [\n", nil, 2, []string{"plan.yaml:1:1: not YAML"}},
 		"a word for a number": {"dev: true\nwaiting_depth: many\n", []string{"--data", "/x"}, 2,
 			[]string{"waiting_depth"}},
-		"everything at once": {"", []string{"--http", "8080", "--node", "a b", "--waiting-depth", "0", "--grab-timeout", "1ns", "--journal-entries", "-1", "--display", "8083", "--connections", "0", "--connections-per-ip", "-1", "--display-connections", "10000001", "--display-connections-per-ip", "-1", "--snapshot-bytes", "1", "--log-level", "loud", "--log-format", "xml"}, 2,
-			[]string{"no data directory", "--http:", "--node:", "--waiting-depth:", "--grab-timeout:", "--journal-entries:", "--display:", "--connections: 0", "--connections-per-ip: -1", "--display-connections: 10000001", "--display-connections-per-ip: -1", "--snapshot-bytes:", "--log-level:", "--log-format:", "--shopper-key-file", "--ops-key-file"}},
-		"bounds in a file": {"rate_limit:\n  address:\n    burst: 0\nhtpp: x\nticket_ttl: 75\n", []string{"--dev", "--data", "/x"}, 2,
-			[]string{"plan.yaml:3: rate_limit.address.burst: 0 is not between 1 and 1000000\n", "plan.yaml:4: htpp: unknown key", `plan.yaml:5: ticket_ttl: "75" has no unit`}},
-		"the guard at once": {"", []string{"--trusted-proxies", "0.0.0.0/0", "--rate-limit-shopper-per-second", "-1", "--rate-limit-address-per-second", "1", "--rate-limit-address-burst", "0",
-			"--ticket-ttl", "1ns", "--challenge-max-number", "1", "--risk-url", "ftp://x", "--risk-timeout", "1ns", "--event-streams", "0", "--home-country", "China"}, 2,
-			[]string{"--trusted-proxies: trusted proxy", "--rate-limit-shopper-per-second: -1 is not between 0.001 and", "--rate-limit-address-burst: 0 is not between 1 and", "--ticket-ttl: 1ns", "--challenge-max-number: 1 is not", "--risk-url: ", "--risk-timeout: 1ns is not", "--event-streams: 0", `--home-country: "China" is no country`}},
-		"a cashier that is none": {"", []string{"--cashier-url", "x", "--cashier-timeout", "1ns"}, 2, []string{"--cashier-url: URL must be like", "--cashier-timeout: 1ns is not between 10ms and 1m"}},
-		"a level that is none":   {"", []string{"--risk-url", "http://x/", "--risk-when-down", "perhaps"}, 2, []string{`--risk-when-down: "perhaps" is none of allow, challenge, block`}},
-		"a token for nobody":     {"", []string{"--risk-token-file", "x"}, 2, []string{"--risk-token-file: there is no risk.url"}},
-		"unknown in a section":   {"rate_limit:\n  shopper: {per_minute: 1}\nrisk:\n  uri: x\n", nil, 2, []string{`:2: rate_limit.shopper.per_minute: unknown key; known are burst, per_second`, `:4: risk.uri: unknown key; known are cache_ttl,`}},
-		"no section":             {"rate_limit: 5\n", nil, 2, []string{":1: rate_limit: it must be a section"}},
-		"a section for a value":  {"risk:\n  url: {a: b}\n", nil, 2, []string{":2: risk.url: it takes a single value"}},
-		"dev for everybody":      {"", []string{"--dev", "--data", "/x", "--http", "0.0.0.0:8080"}, 2, []string{"loopback only", `"0.0.0.0:8080"`}},
-		"dev for everybody ":     {"", []string{"--dev", "--data", "/x", "--admin", ":8081"}, 2, []string{"loopback only", `":8081"`}},
-		"dev for all eyes":       {"", []string{"--dev", "--data", "/x", "--display", "0.0.0.0:8083"}, 2, []string{"--display: --dev", "loopback only", `"0.0.0.0:8083"`}},
-		"dev by name":            {"", []string{"--dev", "--data", "/x", "--http", "example.com:8080"}, 2, []string{"loopback only"}},
-		"no keys":                {"", []string{"--data", "/x"}, 2, []string{"shoppers need tokens", "operators need tokens"}},
-		"an argument":            {"", []string{"--dev", "--data", "/x", "now"}, 2, []string{`"now"`}},
-		"unknown flag":           {"", []string{"--dve"}, 2, []string{"unknown flag: --dve", "doorbuster serve --help"}},
+		"everything at once": {"", []string{"--http", "8080", "--node", "a b", "--waiting-depth", "0", "--grab-timeout",
+			"1ns", "--journal-entries", "-1", "--display", "8083", "--connections", "0", "--connections-per-ip", "-1",
+			"--display-connections", "10000001", "--display-connections-per-ip", "-1", "--snapshot-bytes", "1",
+			"--log-level", "loud", "--log-format", "xml"}, 2,
+			[]string{"no data directory", "--http:", "--node:", "--waiting-depth:", "--grab-timeout:",
+				"--journal-entries:", "--display:", "--connections: 0", "--connections-per-ip: -1",
+				"--display-connections: 10000001", "--display-connections-per-ip: -1", "--snapshot-bytes:",
+				"--log-level:", "--log-format:", "--shopper-key-file", "--ops-key-file"}},
+		"bounds in a file": {"rate_limit:\n  address:\n    burst: 0\nhtpp: x\nticket_ttl: 75\n",
+			[]string{"--dev", "--data", "/x"}, 2,
+			[]string{"plan.yaml:3: rate_limit.address.burst: 0 is not between 1 and 1000000\n",
+				"plan.yaml:4: htpp: unknown key", `plan.yaml:5: ticket_ttl: "75" has no unit`}},
+		"the guard at once": {"", []string{"--trusted-proxies", "0.0.0.0/0", "--rate-limit-shopper-per-second", "-1",
+			"--rate-limit-address-per-second", "1", "--rate-limit-address-burst", "0",
+			"--ticket-ttl", "1ns", "--challenge-max-number", "1", "--risk-url", "ftp://x", "--risk-timeout", "1ns",
+			"--event-streams", "0", "--home-country", "China"}, 2,
+			[]string{"--trusted-proxies: trusted proxy", "--rate-limit-shopper-per-second: -1 is not between 0.001 and",
+				"--rate-limit-address-burst: 0 is not between 1 and", "--ticket-ttl: 1ns",
+				"--challenge-max-number: 1 is not", "--risk-url: ", "--risk-timeout: 1ns is not", "--event-streams: 0",
+				`--home-country: "China" is no country`}},
+		"a cashier that is none": {"", []string{"--cashier-url", "x", "--cashier-timeout", "1ns"}, 2,
+			[]string{"--cashier-url: URL must be like", "--cashier-timeout: 1ns is not between 10ms and 1m"}},
+		"a level that is none": {"", []string{"--risk-url", "http://x/", "--risk-when-down", "perhaps"}, 2,
+			[]string{`--risk-when-down: "perhaps" is none of allow, challenge, block`}},
+		"a token for nobody": {"", []string{"--risk-token-file", "x"}, 2,
+			[]string{"--risk-token-file: there is no risk.url"}},
+		"unknown in a section": {"rate_limit:\n  shopper: {per_minute: 1}\nrisk:\n  uri: x\n", nil, 2,
+			[]string{`:2: rate_limit.shopper.per_minute: unknown key; known are burst, per_second`,
+				`:4: risk.uri: unknown key; known are cache_ttl,`}},
+		"no section":            {"rate_limit: 5\n", nil, 2, []string{":1: rate_limit: it must be a section"}},
+		"a section for a value": {"risk:\n  url: {a: b}\n", nil, 2, []string{":2: risk.url: it takes a single value"}},
+		"dev for everybody": {"", []string{"--dev", "--data", "/x", "--http", "0.0.0.0:8080"}, 2,
+			[]string{"loopback only", `"0.0.0.0:8080"`}},
+		"dev for everybody ": {"", []string{"--dev", "--data", "/x", "--admin", ":8081"}, 2,
+			[]string{"loopback only", `":8081"`}},
+		"dev for all eyes": {"", []string{"--dev", "--data", "/x", "--display", "0.0.0.0:8083"}, 2,
+			[]string{"--display: --dev", "loopback only", `"0.0.0.0:8083"`}},
+		"dev by name": {"", []string{"--dev", "--data", "/x", "--http", "example.com:8080"}, 2,
+			[]string{"loopback only"}},
+		"no keys": {"", []string{"--data", "/x"}, 2,
+			[]string{"shoppers need tokens", "operators need tokens"}},
+		"an argument": {"", []string{"--dev", "--data", "/x", "now"}, 2, []string{`"now"`}},
+		"unknown flag": {"", []string{"--dve"}, 2,
+			[]string{"unknown flag: --dve", "doorbuster serve --help"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			args := append([]string{"serve"}, c.args...)
@@ -225,7 +264,8 @@ func TestBadConfig(t *testing.T) {
 			}
 		})
 	}
-	if status, _, errs := runTool(t, "", "serve", "--config", filepath.Join(t.TempDir(), "none")); status != 1 || !strings.Contains(errs, "no such file") {
+	if status, _, errs := runTool(t, "", "serve", "--config", filepath.Join(t.TempDir(), "none")); status != 1 ||
+		!strings.Contains(errs, "no such file") {
 		t.Errorf("status %d: %s", status, errs)
 	}
 }
@@ -236,7 +276,8 @@ func TestBadConfig(t *testing.T) {
 func TestUnknownVariable(t *testing.T) {
 	noEnvironment(t)
 	t.Setenv("DOORBUSTER_TOKEN", "none of a node's settings")
-	for name, value := range map[string]string{"_SERVICE_HOST": "10.0.0.1", "_ADMIN_SERVICE_PORT_HTTP": "1", "_PORT": "tcp://10.0.0.1:1", "_PORT_1_TCP": "tcp://10.0.0.1:1", "_PORT_1_TCP_ADDR": "10.0.0.1"} {
+	for name, value := range map[string]string{"_SERVICE_HOST": "10.0.0.1", "_ADMIN_SERVICE_PORT_HTTP": "1",
+		"_PORT": "tcp://10.0.0.1:1", "_PORT_1_TCP": "tcp://10.0.0.1:1", "_PORT_1_TCP_ADDR": "10.0.0.1"} {
 		t.Setenv("DOORBUSTER"+name, value)
 	}
 	if _, err := load(t, "--data", "/x", "--dev"); err != nil {
@@ -247,7 +288,8 @@ func TestUnknownVariable(t *testing.T) {
 	t.Setenv("DOORBUSTER_PORT", "8080")
 	status, _, errs := runTool(t, "", "serve", "--data", "/x", "--dev")
 	for _, want := range []string{"DOORBUSTER_RISK_LISTSHARE is no setting; did you mean DOORBUSTER_RISK_LIST_SHARE?",
-		"DOORBUSTER_CLUSTER_NODES is no setting; the cluster's stand in the --config file only", "DOORBUSTER_PORT is no setting"} {
+		"DOORBUSTER_CLUSTER_NODES is no setting; the cluster's stand in the --config file only",
+		"DOORBUSTER_PORT is no setting"} {
 		if status != 2 || !strings.Contains(errs, want) {
 			t.Errorf("status %d, no %q in:\n%s", status, want, errs)
 		}
@@ -260,7 +302,8 @@ func TestEmptyVariable(t *testing.T) {
 	t.Setenv("DOORBUSTER_WAITING_DEPTH", "")
 	t.Setenv("DOORBUSTER_ZONE", "")
 	t.Setenv("DOORBUSTER_DEV", "")
-	if cfg, err := load(t, "--data", "/x", "--dev"); err != nil || cfg.Grabs.WaitingDepth != 16_384 || cfg.Zone != "z1" {
+	if cfg, err := load(t, "--data", "/x", "--dev"); err != nil || cfg.Grabs.WaitingDepth != 16_384 ||
+		cfg.Zone != "z1" {
 		t.Errorf("%v %+v", err, cfg)
 	}
 }
@@ -268,13 +311,16 @@ func TestEmptyVariable(t *testing.T) {
 // Help is for whoever asks: on standard output, with status 0, also by default.
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{nil, {"--help"}, {"serve", "--help"}, {"apply", "-h"}, {"wal"}, {"wal", "verify", "--help"}, {"bench", "rush", "--help"}, {"token", "--help"}, {"help", "wal", "dump"}, {"version"}} {
+	for _, args := range [][]string{nil, {"--help"}, {"serve", "--help"}, {"apply", "-h"}, {"wal"},
+		{"wal", "verify", "--help"}, {"bench", "rush", "--help"}, {"token", "--help"}, {"help", "wal", "dump"},
+		{"version"}} {
 		status, out, errs := runTool(t, "", args...)
 		if status != 0 || out == "" || errs != "" {
 			t.Errorf("%v: status %d, %q", args, status, errs)
 		}
 	}
-	for _, args := range [][]string{{"sreve"}, {"wal", "fix"}, {"wal", "verify"}, {"wal", "verify", "a", "b"}, {"token"}, {"apply"}, {"version", "x"}, {"help", "nothing"}, {"serve", "--data"}} {
+	for _, args := range [][]string{{"sreve"}, {"wal", "fix"}, {"wal", "verify"}, {"wal", "verify", "a", "b"},
+		{"token"}, {"apply"}, {"version", "x"}, {"help", "nothing"}, {"serve", "--data"}} {
 		status, out, errs := runTool(t, "", args...)
 		if status != 2 || out != "" || !strings.Contains(errs, "--help") {
 			t.Errorf("%v: status %d, %q, %q", args, status, out, errs)
@@ -296,7 +342,8 @@ func TestTokensEndToEnd(t *testing.T) {
 		}
 		return strings.TrimSpace(out)
 	}
-	s := runShop(t, []string{"serve", "--data", t.TempDir(), "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json", "--log-level", "debug",
+	s := runShop(t, []string{"serve", "--data", t.TempDir(), "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0",
+		"--log-format", "json", "--log-level", "debug",
 		"--shopper-key-file", shopperKey, "--ops-key-file", opsKey})
 	s.AwaitServing()
 	alice := mint("--sub", "alice", "--key-file", shopperKey)
@@ -312,17 +359,21 @@ func TestTokensEndToEnd(t *testing.T) {
 	if status != 1 || !strings.Contains(errs, "401") || !strings.Contains(errs, "--token-file") {
 		t.Errorf("without a token: status %d, %s%s", status, out, errs)
 	}
-	if status, out, errs = runTool(t, nodetest.Masks(5), "apply", "-f", "-", "--admin", s.Admin, "--token-file", tokenFile); status != 0 {
+	if status, out, errs = runTool(t, nodetest.Masks(5), "apply", "-f", "-", "--admin", s.Admin, "--token-file",
+		tokenFile); status != 0 {
 		t.Fatalf("status %d, %s%s", status, out, errs)
 	}
 	for _, c := range []struct {
 		who, method, path string
 		status            int
 	}{
-		{"", "GET", "/admin/v1/sessions", 401}, {"alice's", "GET", "/admin/v1/sessions", 401}, {"forged", "GET", "/admin/v1/sessions", 401},
+		{"", "GET", "/admin/v1/sessions", 401}, {"alice's", "GET", "/admin/v1/sessions", 401},
+		{"forged", "GET", "/admin/v1/sessions", 401},
 		{"viewer", "GET", "/admin/v1/sessions", 200}, {"viewer", "POST", "/admin/v1/sessions/day/pause", 403},
-		{"operator", "POST", "/admin/v1/sessions/day/pause", 200}, {"admin", "POST", "/admin/v1/sessions/day/resume", 200},
-		{"", "GET", "/metrics", 401}, {"viewer", "GET", "/metrics", 200}, {"", "GET", "/livez", 200}, {"", "GET", "/readyz", 200},
+		{"operator", "POST", "/admin/v1/sessions/day/pause", 200},
+		{"admin", "POST", "/admin/v1/sessions/day/resume", 200},
+		{"", "GET", "/metrics", 401}, {"viewer", "GET", "/metrics", 200}, {"", "GET", "/livez", 200},
+		{"", "GET", "/readyz", 200},
 	} {
 		if s.Token = tokens[c.who]; s.Ops(c.method, c.path, "").Status != c.status {
 			t.Errorf("%s %s by %q is not %d", c.method, c.path, c.who, c.status)
@@ -344,7 +395,8 @@ func TestTokensEndToEnd(t *testing.T) {
 		"one that is no JWT": {[]string{"Authorization", "Bearer x"}, 401},
 	} {
 		a := s.Do("POST", s.ListingURL(nodetest.Mask)+"/grab", "", c.header...)
-		if a.Status != c.status || c.status == 401 && (a.Header.Get("WWW-Authenticate") == "" || a.Header.Get("Content-Type") != "application/problem+json") {
+		if a.Status != c.status || c.status == 401 && (a.Header.Get("WWW-Authenticate") == "" ||
+			a.Header.Get("Content-Type") != "application/problem+json") {
 			t.Errorf("%s: %d %s", who, a.Status, a.Body)
 		}
 		if c.status == 200 && a.Code != "granted" {
@@ -352,11 +404,13 @@ func TestTokensEndToEnd(t *testing.T) {
 		}
 	}
 	s.Expect(nodetest.Mask, 4, 1, 0)
-	if a := s.Do("POST", s.HTTP+"/v1/payments/callback", `{"order_no":"X","payment_id":"p","amount":100,"currency":"CNY"}`); a.Status != 403 {
+	if a := s.Do("POST", s.HTTP+"/v1/payments/callback",
+		`{"order_no":"X","payment_id":"p","amount":100,"currency":"CNY"}`); a.Status != 403 {
 		t.Errorf("anybody may say that an order is paid: %d %s", a.Status, a.Body)
 	}
 	s.Stop()
-	for name, secret := range map[string]string{"shoppers' secret": shopperSecret, "operators' secret": opsSecret, "a token": alice, "an operator's token": tokens["operator"], "the sub": "alice"} {
+	for name, secret := range map[string]string{"shoppers' secret": shopperSecret, "operators' secret": opsSecret,
+		"a token": alice, "an operator's token": tokens["operator"], "the sub": "alice"} {
 		if strings.Contains(s.Logs.String(), secret) {
 			t.Errorf("%s is in the log:\n%s", name, s.Logs)
 		}

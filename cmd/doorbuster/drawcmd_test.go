@@ -31,12 +31,14 @@ func TestDrawIsVerified(t *testing.T) {
 	if before.Seed != "" || len(before.Commitment) != 64 {
 		t.Fatalf("before the draw: %+v", before)
 	}
-	if status, _, errs := runTool(t, "", "draw", "verify", nodetest.Mask, "--addr", s.HTTP); status != 1 || !strings.Contains(errs, before.Commitment) {
+	if status, _, errs := runTool(t, "", "draw", "verify", nodetest.Mask, "--addr", s.HTTP); status != 1 ||
+		!strings.Contains(errs, before.Commitment) {
 		t.Errorf("before the draw: status %d: %s", status, errs)
 	}
 	entries := []string{}
 	for i := range 20 {
-		a := s.Do("POST", s.ListingURL(nodetest.Mask)+"/grab", `{"waitlist":true}`, "X-Shopper-Id", fmt.Sprintf("shopper-%d", i), "Content-Type", "application/json")
+		a := s.Do("POST", s.ListingURL(nodetest.Mask)+"/grab", `{"waitlist":true}`, "X-Shopper-Id",
+			fmt.Sprintf("shopper-%d", i), "Content-Type", "application/json")
 		if a.Code != "entered" {
 			t.Fatalf("%s", a.Body)
 		}
@@ -46,7 +48,8 @@ func TestDrawIsVerified(t *testing.T) {
 		}
 		entries = append(entries, told.Entry)
 	}
-	s.Eventually(func() bool { v := listing(); return v.State == "done" && v.Undecided == 0 }, func() string { return "the draw does not end" })
+	s.Eventually(func() bool { v := listing(); return v.State == "done" && v.Undecided == 0 },
+		func() string { return "the draw does not end" })
 
 	verify := func(want int, says string, args ...string) {
 		t.Helper()
@@ -66,7 +69,8 @@ func TestDrawIsVerified(t *testing.T) {
 	verify(1, "no such file", filepath.Join(t.TempDir(), "none"))
 
 	file := filepath.Join(t.TempDir(), "draw.ndjson")
-	if status, _, errs := runTool(t, "", "draw", "show", nodetest.Mask, "--admin", s.Admin, "--out", file); status != 0 {
+	if status, _, errs := runTool(t, "", "draw", "show", nodetest.Mask, "--admin", s.Admin, "--out",
+		file); status != 0 {
 		t.Fatalf("status %d: %s", status, errs)
 	}
 	verify(0, "The draw holds", file, "--commitment", before.Commitment)
@@ -84,7 +88,8 @@ func TestDrawIsVerified(t *testing.T) {
 	}
 	lines := strings.SplitAfter(string(text), "\n")
 	tampered := filepath.Join(t.TempDir(), "tampered.ndjson")
-	if err := os.WriteFile(tampered, []byte(strings.Join(append(append([]string{}, lines[:4]...), lines[5:]...), "")), 0o600); err != nil {
+	if err := os.WriteFile(tampered, []byte(strings.Join(append(append([]string{}, lines[:4]...), lines[5:]...), "")),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	verify(1, "damaged", tampered)
@@ -97,7 +102,8 @@ func TestDrawIsVerified(t *testing.T) {
 			Position int
 		}
 	}
-	if a := s.Ops("GET", "/admin/v1/sessions/day/skus/mask/waitlist", ""); json.Unmarshal([]byte(a.Body), &line) != nil {
+	if a := s.Ops("GET", "/admin/v1/sessions/day/skus/mask/waitlist", ""); json.Unmarshal([]byte(a.Body),
+		&line) != nil {
 		t.Fatalf("%s", a.Body)
 	}
 	if len(line.Waiting) == 0 {

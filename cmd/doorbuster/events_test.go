@@ -86,13 +86,16 @@ func TestReaderThatStopsReading(t *testing.T) {
 	if err := n.cluster.AwaitReady(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s := &nodetest.Shop{T: t, Admin: n.adminListener.Addr().String(), HTTP: "http://" + n.shopperListener.Addr().String()}
+	s := &nodetest.Shop{T: t, Admin: n.adminListener.Addr().String(), HTTP: "http://" +
+		n.shopperListener.Addr().String()}
 	s.Apply(nodetest.DayPlan("", orders+200))
 	var crowd sync.WaitGroup
 	for worker := range 100 {
 		crowd.Go(func() {
 			for i := worker; i < orders; i += 100 {
-				if a := n.office.Grab(&engine.Grab{Listing: []byte("day/skus/sku-1"), Shopper: []byte("s" + strconv.Itoa(i)), IdempotencyKey: []byte("k"), Quantity: 1}); a.Code != engine.CodeGranted {
+				if a := n.office.Grab(&engine.Grab{Listing: []byte("day/skus/sku-1"),
+					Shopper: []byte("s" + strconv.Itoa(i)), IdempotencyKey: []byte("k"),
+					Quantity: 1}); a.Code != engine.CodeGranted {
 					t.Error(a.Code)
 					return
 				}
@@ -104,7 +107,8 @@ func TestReaderThatStopsReading(t *testing.T) {
 		return
 	}
 	// What is sent and not read stays with the node, and not in this process.
-	small := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+	small := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network,
+		address string) (net.Conn, error) {
 		c, err := new(net.Dialer).DialContext(ctx, network, address)
 		if err == nil {
 			err = c.(*net.TCPConn).SetReadBuffer(64 << 10)
@@ -165,8 +169,10 @@ func TestReaderThatStopsReading(t *testing.T) {
 	if whole.err != nil {
 		t.Fatal(whole.err)
 	}
-	if got := append(told, rest...); !bytes.Equal(got, whole.events) || bytes.Count(got, []byte("hold_placed")) != orders+bought+1 {
-		t.Errorf("%d bytes, another reader was told %d; %d holds of %d", len(got), len(whole.events), bytes.Count(got, []byte("hold_placed")), orders+bought+1)
+	if got := append(told, rest...); !bytes.Equal(got, whole.events) ||
+		bytes.Count(got, []byte("hold_placed")) != orders+bought+1 {
+		t.Errorf("%d bytes, another reader was told %d; %d holds of %d", len(got), len(whole.events),
+			bytes.Count(got, []byte("hold_placed")), orders+bought+1)
 	}
 	if said := strings.Count(log.String(), "a reader of events was cut off"); said != 1 {
 		t.Errorf("said %d times", said)
@@ -223,16 +229,20 @@ func TestTailOfOneSession(t *testing.T) {
 		return strings.Count(out, "hold_placed session=day ") == 2 && strings.Count(out, "\n") == 2
 	}, func() string { return told })
 	for _, begin := range [][]string{{"--last", "1"}, {"--from", "0"}, nil} {
-		status, out, errs := runTool(t, "", append([]string{"events", "tail", "--admin", s.Admin, "--session", "none"}, begin...)...)
-		if status != 1 || out != "" || !strings.HasPrefix(errs, "doorbuster: events are kept since 20") || !strings.Contains(errs, `no event of a session "none" is kept`) {
+		status, out, errs := runTool(t, "",
+			append([]string{"events", "tail", "--admin", s.Admin, "--session", "none"}, begin...)...)
+		if status != 1 || out != "" || !strings.HasPrefix(errs, "doorbuster: events are kept since 20") ||
+			!strings.Contains(errs, `no event of a session "none" is kept`) {
 			t.Errorf("of a session that is not there: %d %s%s", status, out, errs)
 		}
 	}
 	// Who comes again where it was hears of nothing new, and that is no fault.
-	if status, out, errs := runTool(t, "", "events", "tail", "--admin", s.Admin, "--from", "99999", "--session", "day"); status != 0 || out != "" {
+	if status, out, errs := runTool(t, "", "events", "tail", "--admin", s.Admin, "--from", "99999", "--session",
+		"day"); status != 0 || out != "" {
 		t.Errorf("nothing new: %d %s%s", status, out, errs)
 	}
-	if status, _, errs := runTool(t, "", "events", "tail", "--admin", s.Admin, "--from", "0", "--last", "3"); status != 2 || !strings.Contains(errs, "--from and --last: take one") {
+	if status, _, errs := runTool(t, "", "events", "tail", "--admin", s.Admin, "--from", "0", "--last",
+		"3"); status != 2 || !strings.Contains(errs, "--from and --last: take one") {
 		t.Errorf("--from with --last: %d %s", status, errs)
 	}
 }

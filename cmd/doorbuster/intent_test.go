@@ -41,7 +41,8 @@ func TestEveryChangeIsMadeOnce(t *testing.T) {
 	const plan, text = "application/yaml", "text/plain"
 	s := openShop(t, t.TempDir())
 	start := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
-	s.Apply(nodetest.Masks(100) + "      - id: later\n        start: " + start + "\n        listings:\n          - {sku: mask, price: 100, stock: 3, reservation: true}\n")
+	s.Apply(nodetest.Masks(100) + "      - id: later\n        start: " + start +
+		"\n        listings:\n          - {sku: mask, price: 100, stock: 3, reservation: true}\n")
 	voided, extended := s.MustGrant("ann", "", nodetest.Mask).OrderNo, s.MustGrant("bob", "", nodetest.Mask).OrderNo
 	at := func(minutes int) string {
 		return `{"pay_by":"` + time.Now().Add(time.Duration(minutes)*time.Minute).UTC().Format(time.RFC3339) + `"}`
@@ -58,32 +59,50 @@ func TestEveryChangeIsMadeOnce(t *testing.T) {
 		undo   opsCall // by somebody else; none if its method is ""
 		look   string
 	}{
-		{"plan", opsCall{"POST", "/admin/v1/plan", products("One"), plan}, opsCall{"POST", "/admin/v1/plan", products("Two"), plan}, "/admin/v1/products"},
-		{"message", opsCall{"PUT", message, `{"text":{"en":"One."}}`, ""}, opsCall{"PUT", message, `{"text":{"en":"Two."}}`, ""}, "/admin/v1/messages"},
-		{"no-message", opsCall{"DELETE", message, "", ""}, opsCall{"PUT", message, `{"text":{"en":"Three."}}`, ""}, "/admin/v1/messages"},
+		{"plan", opsCall{"POST", "/admin/v1/plan", products("One"), plan},
+			opsCall{"POST", "/admin/v1/plan", products("Two"), plan}, "/admin/v1/products"},
+		{"message", opsCall{"PUT", message, `{"text":{"en":"One."}}`, ""},
+			opsCall{"PUT", message, `{"text":{"en":"Two."}}`, ""}, "/admin/v1/messages"},
+		{"no-message", opsCall{"DELETE", message, "", ""}, opsCall{"PUT", message, `{"text":{"en":"Three."}}`, ""},
+			"/admin/v1/messages"},
 		{"publish", opsCall{"POST", day + "publish", "", ""}, opsCall{}, "/admin/v1/sessions"},
-		{"pause", opsCall{"POST", day + "pause", "", ""}, opsCall{"POST", day + "resume", "", ""}, "/admin/v1/sessions"},
-		{"resume", opsCall{"POST", day + "resume", "", ""}, opsCall{"POST", day + "pause", "", ""}, "/admin/v1/sessions"},
-		{"stock", opsCall{"POST", day + "skus/mask/stock", `{"units":5}`, ""}, opsCall{}, "/admin/v1/sessions/day/skus/mask"},
-		{"void", opsCall{"POST", "/admin/v1/orders/" + voided + "/void", "", ""}, opsCall{}, "/admin/v1/orders/" + voided},
-		{"extend", opsCall{"POST", "/admin/v1/orders/" + extended + "/extend", at(30), ""}, opsCall{"POST", "/admin/v1/orders/" + extended + "/extend", at(40), ""}, "/admin/v1/orders/" + extended},
-		{"switches", opsCall{"PATCH", "/admin/v1/switches", setting("50"), ""}, opsCall{"PATCH", "/admin/v1/switches", setting("60"), ""}, "/admin/v1/switches"},
+		{"pause", opsCall{"POST", day + "pause", "", ""}, opsCall{"POST", day + "resume", "", ""},
+			"/admin/v1/sessions"},
+		{"resume", opsCall{"POST", day + "resume", "", ""}, opsCall{"POST", day + "pause", "", ""},
+			"/admin/v1/sessions"},
+		{"stock", opsCall{"POST", day + "skus/mask/stock", `{"units":5}`, ""}, opsCall{},
+			"/admin/v1/sessions/day/skus/mask"},
+		{"void", opsCall{"POST", "/admin/v1/orders/" + voided + "/void", "", ""}, opsCall{}, "/admin/v1/orders/" +
+			voided},
+		{"extend", opsCall{"POST", "/admin/v1/orders/" + extended + "/extend", at(30), ""},
+			opsCall{"POST", "/admin/v1/orders/" + extended + "/extend", at(40), ""}, "/admin/v1/orders/" + extended},
+		{"switches", opsCall{"PATCH", "/admin/v1/switches", setting("50"), ""},
+			opsCall{"PATCH", "/admin/v1/switches", setting("60"), ""}, "/admin/v1/switches"},
 		{"back", opsCall{"POST", "/admin/v1/switches/back", "", ""}, opsCall{}, "/admin/v1/switches"},
-		{"normal", opsCall{"POST", "/admin/v1/switches/normal", "", ""}, opsCall{"PATCH", "/admin/v1/switches", setting("70"), ""}, "/admin/v1/switches"},
-		{"profile", opsCall{"PUT", profile, setting("50"), ""}, opsCall{"PUT", profile, setting("60"), ""}, "/admin/v1/switches"},
-		{"apply", opsCall{"POST", profile + "/apply", "", ""}, opsCall{"PATCH", "/admin/v1/switches", setting("80"), ""}, "/admin/v1/switches"},
-		{"forget", opsCall{"DELETE", profile, "", ""}, opsCall{"PUT", profile, setting("90"), ""}, "/admin/v1/switches"},
-		{"risk", opsCall{"PUT", "/admin/v1/risk/shoppers", "x\ny\n", text}, opsCall{"PATCH", "/admin/v1/risk/shoppers", "z\n", text}, "/admin/v1/risk/shoppers"},
-		{"more-risk", opsCall{"PATCH", "/admin/v1/risk/shoppers", "v\n", text}, opsCall{"DELETE", "/admin/v1/risk/shoppers/v", "", ""}, "/admin/v1/risk/shoppers"},
-		{"less-risk", opsCall{"DELETE", "/admin/v1/risk/shoppers/x", "", ""}, opsCall{"PATCH", "/admin/v1/risk/shoppers", "x\n", text}, "/admin/v1/risk/shoppers"},
+		{"normal", opsCall{"POST", "/admin/v1/switches/normal", "", ""},
+			opsCall{"PATCH", "/admin/v1/switches", setting("70"), ""}, "/admin/v1/switches"},
+		{"profile", opsCall{"PUT", profile, setting("50"), ""}, opsCall{"PUT", profile, setting("60"), ""},
+			"/admin/v1/switches"},
+		{"apply", opsCall{"POST", profile + "/apply", "", ""},
+			opsCall{"PATCH", "/admin/v1/switches", setting("80"), ""}, "/admin/v1/switches"},
+		{"forget", opsCall{"DELETE", profile, "", ""}, opsCall{"PUT", profile, setting("90"), ""},
+			"/admin/v1/switches"},
+		{"risk", opsCall{"PUT", "/admin/v1/risk/shoppers", "x\ny\n", text},
+			opsCall{"PATCH", "/admin/v1/risk/shoppers", "z\n", text}, "/admin/v1/risk/shoppers"},
+		{"more-risk", opsCall{"PATCH", "/admin/v1/risk/shoppers", "v\n", text},
+			opsCall{"DELETE", "/admin/v1/risk/shoppers/v", "", ""}, "/admin/v1/risk/shoppers"},
+		{"less-risk", opsCall{"DELETE", "/admin/v1/risk/shoppers/x", "", ""},
+			opsCall{"PATCH", "/admin/v1/risk/shoppers", "x\n", text}, "/admin/v1/risk/shoppers"},
 		{"no-risk", opsCall{"DELETE", "/admin/v1/risk/shoppers/y", "", ""}, opsCall{}, "/admin/v1/risk/shoppers"},
 		{"vips", opsCall{"PUT", vips, "x\ny\n", text}, opsCall{"PATCH", vips, "z\n", text}, vips},
 		{"more-vips", opsCall{"PATCH", vips, "v\n", text}, opsCall{"DELETE", vips + "/v", "", ""}, vips},
 		{"less-vips", opsCall{"DELETE", vips + "/x", "", ""}, opsCall{"PATCH", vips, "x\n", text}, vips},
 		{"no-vips", opsCall{"DELETE", vips, "", ""}, opsCall{"PATCH", vips, "w\n", text}, vips},
 		{"reserved", opsCall{"PUT", reserved, "x\ny\n", text}, opsCall{"PATCH", reserved, "z\n", text}, reserved},
-		{"more-reserved", opsCall{"PATCH", reserved, "v\n", text}, opsCall{"DELETE", reserved + "/v", "", ""}, reserved},
-		{"less-reserved", opsCall{"DELETE", reserved + "/x", "", ""}, opsCall{"PATCH", reserved, "x\n", text}, reserved},
+		{"more-reserved", opsCall{"PATCH", reserved, "v\n", text}, opsCall{"DELETE", reserved + "/v", "", ""},
+			reserved},
+		{"less-reserved", opsCall{"DELETE", reserved + "/x", "", ""}, opsCall{"PATCH", reserved, "x\n", text},
+			reserved},
 		{"end", opsCall{"POST", "/admin/v1/sessions/later/end", "", ""}, opsCall{}, "/admin/v1/sessions"},
 		{"settle", opsCall{"POST", "/admin/v1/sessions/later/settle", "", ""}, opsCall{}, "/admin/v1/sessions"},
 	}
@@ -135,9 +154,11 @@ func everyChangeIsTried(s *nodetest.Shop, tried map[string]bool) {
 	}
 	keyed := 0
 	for path, item := range document.Paths {
-		pattern := regexp.MustCompile("^" + regexp.MustCompile(`\\\{[^}]*\\\}`).ReplaceAllString(regexp.QuoteMeta(path), "[^/]+") + "$")
+		pattern := regexp.MustCompile("^" + regexp.MustCompile(`\\\{[^}]*\\\}`).ReplaceAllString(regexp.QuoteMeta(path),
+			"[^/]+") + "$")
 		for method, operation := range item {
-			if !strings.HasPrefix(path, "/admin/") || !strings.Contains(string(operation), "#/components/parameters/OperatorKey") {
+			if !strings.HasPrefix(path, "/admin/") || !strings.Contains(string(operation),
+				"#/components/parameters/OperatorKey") {
 				continue
 			}
 			keyed++
@@ -210,7 +231,8 @@ func TestRefusedExtendSaysWhy(t *testing.T) {
 	s.Apply(nodetest.Masks(3))
 	o := s.MustGrant("ann", "", nodetest.Mask)
 	a := s.Ops("POST", "/admin/v1/orders/"+o.OrderNo+"/extend", `{"pay_by":"2020-01-01T00:00:00Z"}`)
-	if a.Status != 409 || !strings.Contains(a.Body, "The order is to be paid by "+o.PayBy.UTC().Format("2006-01-02T15:04")) {
+	if a.Status != 409 || !strings.Contains(a.Body,
+		"The order is to be paid by "+o.PayBy.UTC().Format("2006-01-02T15:04")) {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
 }
@@ -219,7 +241,8 @@ func TestRefusedExtendSaysWhy(t *testing.T) {
 // that names nobody.
 func TestUnknownAllowListIsNotFound(t *testing.T) {
 	s := openShop(t, t.TempDir())
-	for _, path := range []string{"/admin/v1/allowlists/vipps", "/admin/v1/allowlists/vipps?limit=5", "/admin/v1/allowlists/vipps?format=csv"} {
+	for _, path := range []string{"/admin/v1/allowlists/vipps", "/admin/v1/allowlists/vipps?limit=5",
+		"/admin/v1/allowlists/vipps?format=csv"} {
 		if a := s.Ops("GET", path, ""); a.Status != 404 {
 			t.Errorf("%s: %d %s", path, a.Status, a.Body)
 		}

@@ -22,17 +22,21 @@ func TestServeSaysWhatAShopLacks(t *testing.T) {
 		return path
 	}
 	secret := func(name string) string { return write(name, strings.Repeat(name, 40)+"\n") }
-	tokens := []string{"serve", "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json", "--shopper-key-file", secret("a"), "--ops-key-file", secret("b")}
-	all := append(append([]string{}, tokens...), "--cashier-key-file", secret("c"), "--cashier-url", "http://127.0.0.1:1", "--reconcile-folder", dir,
+	tokens := []string{"serve", "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json",
+		"--shopper-key-file", secret("a"), "--ops-key-file", secret("b")}
+	all := append(append([]string{}, tokens...), "--cashier-key-file", secret("c"), "--cashier-url",
+		"http://127.0.0.1:1", "--reconcile-folder", dir,
 		"--pay-keys", write("pay.yaml", "- {id: k, file: "+secret("d")+", signs: true}\n"))
 	for name, c := range map[string]struct {
 		args []string
 		says []string
 	}{
-		"tokens alone": {tokens, []string{`"setting":"pay_keys"`, `"setting":"cashier_key_file"`, `"setting":"cashier_url"`, "reconcile.folder"}},
+		"tokens alone": {tokens, []string{`"setting":"pay_keys"`, `"setting":"cashier_key_file"`,
+			`"setting":"cashier_url"`, "reconcile.folder"}},
 		"all there is": {all, nil},
 		"open doors":   {append(append([]string{}, all...), "--http", "0.0.0.0:0"), []string{`"setting":"http"`}},
-		"dev":          {nodetest.ServeArgs("", "--cashier-url", "http://127.0.0.1:1", "--reconcile-folder", dir), []string{`"setting":"dev"`}},
+		"dev": {nodetest.ServeArgs("", "--cashier-url", "http://127.0.0.1:1", "--reconcile-folder", dir),
+			[]string{`"setting":"dev"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := runShop(t, append(c.args, "--data", t.TempDir()))

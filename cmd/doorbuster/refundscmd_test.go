@@ -19,8 +19,9 @@ func TestRefundsSayWhyAndWhatCameOfThem(t *testing.T) {
 	s.Apply(nodetest.DayPlan("", 10))
 	o := s.MustGrant("ann", "", "day/sku-1")
 	s.CancelOrder("ann", o.OrderNo)
-	if a := s.Do("POST", s.HTTP+"/v1/payments/callback", fmt.Sprintf(`{"order_no":%q,"payment_id":"p-1","amount":100,"currency":"CNY","paid_at":%q}`, o.OrderNo,
-		time.Now().Format(time.RFC3339Nano)), "Content-Type", "application/json"); a.Status != 200 {
+	if a := s.Do("POST", s.HTTP+"/v1/payments/callback",
+		fmt.Sprintf(`{"order_no":%q,"payment_id":"p-1","amount":100,"currency":"CNY","paid_at":%q}`, o.OrderNo,
+			time.Now().Format(time.RFC3339Nano)), "Content-Type", "application/json"); a.Status != 200 {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
 	var page wire.Refunds
@@ -40,7 +41,8 @@ func TestRefundsSayWhyAndWhatCameOfThem(t *testing.T) {
 		}
 	}
 	s.Stop()
-	if told := fmt.Sprint(s.Logs, out, r.LastError); strings.Contains(told, "pass-word") || strings.Contains(told, "shop:") {
+	if told := fmt.Sprint(s.Logs, out, r.LastError); strings.Contains(told, "pass-word") ||
+		strings.Contains(told, "shop:") {
 		t.Errorf("it tells who asks the cashier: %s", told)
 	}
 }

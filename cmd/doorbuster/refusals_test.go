@@ -81,7 +81,8 @@ func TestRefusalsOfALoneNode(t *testing.T) {
 		told.Nodes[0].Entries != 4 || !strings.Contains(told.Note, "there may have been more") {
 		t.Errorf("%+v", told)
 	}
-	if entries, lost := s.Metric("doorbuster_journal_entries"), s.Metric("doorbuster_journal_lost_total"); entries != "4" || lost != "1" {
+	if entries, lost := s.Metric("doorbuster_journal_entries"),
+		s.Metric("doorbuster_journal_lost_total"); entries != "4" || lost != "1" {
 		t.Errorf("metrics say %s entries, %s lost", entries, lost)
 	}
 	out, errs, status := refusalsSay(t, "--shopper", "eve", "--admin", s.Admin)

@@ -92,7 +92,8 @@ func replay(t *testing.T, dir string, to engine.LogIndex) (sum [sha256.Size]byte
 func TestRestartIsTheSameState(t *testing.T) {
 	t.Parallel()
 	s, n, closing := openBare(t, t.TempDir(), nil)
-	s.Apply(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 50}", "{sku: mug, price: 200, stock: 5, limit_per_shopper: 2}"}, "limit_per_shopper: 0"))
+	s.Apply(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 50}",
+		"{sku: mug, price: 200, stock: 5, limit_per_shopper: 2}"}, "limit_per_shopper: 0"))
 	told := map[string]nodetest.Order{}
 	sell := func(round string) {
 		for i := range 8 {
@@ -104,7 +105,8 @@ func TestRestartIsTheSameState(t *testing.T) {
 			case 2:
 				s.CancelOrder(shopper, o.OrderNo)
 			case 3:
-				s.Do("PUT", s.HTTP+"/v1/orders/"+o.OrderNo+"/receiver", `{"name":"王小明","phone":"1","address":"Road 1"}`, "X-Shopper-Id", shopper)
+				s.Do("PUT", s.HTTP+"/v1/orders/"+o.OrderNo+"/receiver", `{"name":"王小明","phone":"1","address":"Road 1"}`,
+					"X-Shopper-Id", shopper)
 			}
 			told[shopper] = o
 		}
@@ -262,7 +264,8 @@ func TestStopWithASlowSender(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer slow.Close()
-	fmt.Fprint(slow, "POST /v1/sessions/day/skus/mask/grab HTTP/1.1\r\nHost: x\r\nX-Shopper-Id: s\r\nContent-Length: 14\r\n\r\n{\"quan")
+	fmt.Fprint(slow, "POST /v1/sessions/day/skus/mask/grab HTTP/1.1\r\nHost: x\r\nX-Shopper-Id: s\r\nContent-Length: "+
+		"14\r\n\r\n{\"quan")
 	s.Stop()
 }
 
@@ -278,19 +281,22 @@ func TestReadiness(t *testing.T) {
 	s.Apply(nodetest.Masks(1))
 	s.MustGrant("alice", "", nodetest.Mask)
 	metrics := s.Ops("GET", "/metrics", "").Body
-	for _, want := range []string{"doorbuster_leader 1", `doorbuster_grabs_total{code="granted"} 1`, "doorbuster_wal_fsync_seconds_count", "doorbuster_listings_frozen_total 0",
+	for _, want := range []string{"doorbuster_leader 1", `doorbuster_grabs_total{code="granted"} 1`,
+		"doorbuster_wal_fsync_seconds_count", "doorbuster_listings_frozen_total 0",
 		"doorbuster_applied_index ", "doorbuster_http_connections{", "go_goroutines", "process_open_fds"} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("no %q in the metrics", want)
 		}
 	}
 	for _, line := range strings.Split(metrics, "\n") {
-		if name, found := strings.CutPrefix(line, "# HELP "); found && !strings.HasPrefix(name, "doorbuster_") && !strings.HasPrefix(name, "go_") && !strings.HasPrefix(name, "process_") {
+		if name, found := strings.CutPrefix(line, "# HELP "); found && !strings.HasPrefix(name, "doorbuster_") &&
+			!strings.HasPrefix(name, "go_") && !strings.HasPrefix(name, "process_") {
 			t.Errorf("a metric without our prefix: %s", name)
 		}
 	}
 	a := s.Ops("GET", "/admin/v1/cluster", "")
-	for _, want := range []string{`"leader":"n1"`, `"id":"n1"`, `"zone":"z1"`, `"role":"leader"`, `"reachable":true`, `"applied_index":`} {
+	for _, want := range []string{`"leader":"n1"`, `"id":"n1"`, `"zone":"z1"`, `"role":"leader"`, `"reachable":true`,
+		`"applied_index":`} {
 		if !strings.Contains(a.Body, want) {
 			t.Errorf("no %s in %s", want, a.Body)
 		}
@@ -310,7 +316,8 @@ func TestManyListings(t *testing.T) {
 	plan.WriteString("sales:\n  - id: sale\n    sessions:\n")
 	for i := range listings {
 		if i%500 == 0 {
-			fmt.Fprintf(&plan, "      - id: day%d\n        start: now\n        limit_per_shopper: 0\n        listings:\n", i/500)
+			fmt.Fprintf(&plan,
+				"      - id: day%d\n        start: now\n        limit_per_shopper: 0\n        listings:\n", i/500)
 		}
 		fmt.Fprintf(&plan, "          - {sku: p%d, price: 1, stock: 10}\n", i)
 	}
@@ -368,7 +375,8 @@ sales:
 		"night-20381101":   {"2038-11-01T01:30:00Z", "2038-11-01T02:00:00Z"},
 	} {
 		a := s.Ops("GET", "/admin/v1/sessions/"+id, "")
-		if a.Status != 200 || !strings.Contains(a.Body, `"start":"`+want[0]) || !strings.Contains(a.Body, `"end":"`+want[1]) {
+		if a.Status != 200 || !strings.Contains(a.Body, `"start":"`+want[0]) ||
+			!strings.Contains(a.Body, `"end":"`+want[1]) {
 			t.Errorf("%s: %d %s; not %v", id, a.Status, a.Body, want)
 		}
 		if c := s.Counts(id + "/mask"); c.Stock != 7 || c.State != "published" {

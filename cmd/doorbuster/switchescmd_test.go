@@ -19,11 +19,13 @@ func TestSwitchesThroughTheProgram(t *testing.T) {
 		}
 		return out
 	}
-	does("Done. Not as it normally is: rate_limits=50 tickets=always", "set", "rate_limits=50", "tickets=always", "--note", "bots")
+	does("Done. Not as it normally is: rate_limits=50 tickets=always", "set", "rate_limits=50", "tickets=always",
+		"--note", "bots")
 	does("Done.", "define", "rush", "challenge=work", "waiting_depth=1000000")
 	does("waiting_depth=1000000 rate_limits=50 tickets=always challenge=work (profile rush)", "profile", "rush")
 	listed := does("rush: challenge=work waiting_depth=1000000", "list")
-	for _, part := range []string{"* tickets", "off, planned, always", "0 to 1048576", "Active profile: rush", "dev: profile rush; waiting_depth 0 → 1000000, challenge planned → work",
+	for _, part := range []string{"* tickets", "off, planned, always", "0 to 1048576", "Active profile: rush",
+		"dev: profile rush; waiting_depth 0 → 1000000, challenge planned → work",
 		"dev: set; rate_limits 100 → 50, tickets planned → always (bots)"} {
 		if !strings.Contains(listed, part) {
 			t.Errorf("the list lacks %q:\n%s", part, listed)
@@ -33,7 +35,8 @@ func TestSwitchesThroughTheProgram(t *testing.T) {
 	does("Everything is as it normally is.", "normal")
 	does("Done.", "forget", "rush")
 	var board wire.Switchboard
-	if err := json.Unmarshal([]byte(does("", "--json")), &board); err != nil || len(board.Profiles) != 0 || len(board.History) != 4 {
+	if err := json.Unmarshal([]byte(does("", "--json")), &board); err != nil || len(board.Profiles) != 0 ||
+		len(board.History) != 4 {
 		t.Errorf("%+v, %v", board, err)
 	}
 	if !strings.Contains(s.Logs.String(), `"msg":"switches changed"`) {

@@ -41,14 +41,16 @@ func twoRoomsConfigs(t *testing.T) []Config {
 func TestTwoRoomsConfigs(t *testing.T) {
 	all := twoRoomsConfigs(t)
 	for _, cfg := range all {
-		if !slices.Equal(cfg.Cluster.Nodes, all[0].Cluster.Nodes) || cfg.Cluster.ID != all[0].Cluster.ID || cfg.Cluster.ZoneAck != all[0].Cluster.ZoneAck {
+		if !slices.Equal(cfg.Cluster.Nodes, all[0].Cluster.Nodes) || cfg.Cluster.ID != all[0].Cluster.ID ||
+			cfg.Cluster.ZoneAck != all[0].Cluster.ZoneAck {
 			t.Errorf("%s begins another cluster than %s", cfg.Node, all[0].Node)
 		}
 		i := slices.IndexFunc(cfg.Cluster.Nodes, func(n NodeConfig) bool { return n.ID == cfg.Node })
 		if i < 0 || cfg.Cluster.Nodes[i].Peer != cfg.Peer || cfg.Cluster.Nodes[i].Zone != cfg.Zone {
 			t.Errorf("%s is not in its own list as it is: %+v", cfg.Node, cfg.Cluster.Nodes)
 		}
-		if !strings.HasSuffix(cfg.Cluster.Cert, "/"+cfg.Node+".crt") || !strings.HasSuffix(cfg.Cluster.Key, "/"+cfg.Node+".key") {
+		if !strings.HasSuffix(cfg.Cluster.Cert, "/"+cfg.Node+".crt") ||
+			!strings.HasSuffix(cfg.Cluster.Key, "/"+cfg.Node+".key") {
 			t.Errorf("%s proves itself with %s and %s", cfg.Node, cfg.Cluster.Cert, cfg.Cluster.Key)
 		}
 	}
@@ -124,7 +126,8 @@ func TestTwoRoomsCompose(t *testing.T) {
 		if host, _, _ := strings.Cut(cfg.Peer, ":"); networks["rooms"].Address != host || s.Image != "doorbuster" {
 			t.Errorf("%s: address %q, image %q; its config says %s", cfg.Node, networks["rooms"].Address, s.Image, host)
 		}
-		for _, want := range []string{"./" + cfg.Node + ".yaml:/etc/doorbuster/doorbuster.yaml:ro", cfg.Node + ":" + cfg.Data} {
+		for _, want := range []string{"./" + cfg.Node + ".yaml:/etc/doorbuster/doorbuster.yaml:ro", cfg.Node + ":" +
+			cfg.Data} {
 			if !slices.Contains(s.Volumes, want) {
 				t.Errorf("%s: no %s in %v", cfg.Node, want, s.Volumes)
 			}
@@ -155,8 +158,10 @@ func TestTwoRoomsFilesByTheirOwnPrograms(t *testing.T) {
 		known string // what it may complain of here
 	}{
 		{[]string{"haproxy", "-c", "-f", filepath.Join(dir, "haproxy.cfg")}, ""},
-		{[]string{"nginx", "-t", "-e", "stderr", "-p", scratch, "-c", filepath.Join(dir, "nginx.conf"), "-g", "pid " + scratch + "/nginx.pid;"}, ""},
-		{[]string{"systemd-analyze", "verify", filepath.Join(dir, "doorbuster.service")}, "Command /usr/local/bin/doorbuster is not executable"},
+		{[]string{"nginx", "-t", "-e", "stderr", "-p", scratch, "-c", filepath.Join(dir, "nginx.conf"), "-g", "pid " +
+			scratch + "/nginx.pid;"}, ""},
+		{[]string{"systemd-analyze", "verify", filepath.Join(dir, "doorbuster.service")},
+			"Command /usr/local/bin/doorbuster is not executable"},
 	} {
 		t.Run(c.args[0], func(t *testing.T) {
 			program, err := exec.LookPath(c.args[0])
@@ -164,9 +169,10 @@ func TestTwoRoomsFilesByTheirOwnPrograms(t *testing.T) {
 				t.Skipf("%s is not installed", c.args[0])
 			}
 			said, err := exec.Command(program, c.args[1:]...).CombinedOutput()
-			complaints := slices.DeleteFunc(strings.Split(strings.TrimSpace(string(said)), "\n"), func(line string) bool {
-				return c.known != "" && strings.Contains(line, c.known)
-			})
+			complaints := slices.DeleteFunc(strings.Split(strings.TrimSpace(string(said)), "\n"),
+				func(line string) bool {
+					return c.known != "" && strings.Contains(line, c.known)
+				})
 			if err != nil && strings.Join(complaints, "") != "" {
 				t.Errorf("%v\n%s", err, said)
 			}

@@ -26,7 +26,8 @@ func TestWaitWaitsUntilItIsReady(t *testing.T) {
 	if code, out, errs := runTool(t, "", "wait", addr, busy.URL+"/readyz"); code != 0 || asked.Load() < 4 {
 		t.Errorf("%d after %d: %s%s", code, asked.Load(), out, errs)
 	}
-	if code, _, errs := runTool(t, "", "wait", "--timeout", "300ms", busy.URL+"/never"); code != 1 || !strings.Contains(errs, "503") {
+	if code, _, errs := runTool(t, "", "wait", "--timeout", "300ms", busy.URL+"/never"); code != 1 ||
+		!strings.Contains(errs, "503") {
 		t.Errorf("%d %s", code, errs)
 	}
 	for _, args := range [][]string{{}, {"ftp://x"}} {
@@ -45,13 +46,16 @@ func TestTLSToAPlainPortIsSaid(t *testing.T) {
 	strange := httptest.NewTLSServer(http.NotFoundHandler())
 	defer strange.Close()
 	plan := nodetest.TempFile(t, nodetest.Masks(1))
-	for _, args := range [][]string{{"apply", "-f", plan}, {"cluster", "status"}, {"cluster", "snapshot"}, {"switches", "normal"}, {"alarms"}, {"events", "tail"}} {
+	for _, args := range [][]string{{"apply", "-f", plan}, {"cluster", "status"}, {"cluster", "snapshot"},
+		{"switches", "normal"}, {"alarms"}, {"events", "tail"}} {
 		code, _, errs := runTool(t, "", append(args, "--admin", strings.Replace(plain.URL, "http:", "https:", 1))...)
-		if code != 1 || !strings.Contains(errs, "speaks plain HTTP") || !strings.Contains(errs, "nothing was sent") || strings.Contains(errs, "may be") {
+		if code != 1 || !strings.Contains(errs, "speaks plain HTTP") || !strings.Contains(errs, "nothing was sent") ||
+			strings.Contains(errs, "may be") {
 			t.Errorf("%v: %d %s", args, code, errs)
 		}
 		code, _, errs = runTool(t, "", append(args, "--admin", strange.URL)...)
-		if code != 1 || !strings.Contains(errs, "certificate") || !strings.Contains(errs, "nothing was sent") || strings.Contains(errs, "may be") {
+		if code != 1 || !strings.Contains(errs, "certificate") || !strings.Contains(errs, "nothing was sent") ||
+			strings.Contains(errs, "may be") {
 			t.Errorf("%v: %d %s", args, code, errs)
 		}
 	}
@@ -60,7 +64,8 @@ func TestTLSToAPlainPortIsSaid(t *testing.T) {
 // TestJSONEverywhere: apply and version take --json like the others.
 func TestJSONEverywhere(t *testing.T) {
 	s := openShop(t, t.TempDir())
-	for _, args := range [][]string{{"version", "--json"}, {"apply", "-f", nodetest.TempFile(t, nodetest.Masks(1)), "--admin", s.Admin, "--json"}} {
+	for _, args := range [][]string{{"version", "--json"},
+		{"apply", "-f", nodetest.TempFile(t, nodetest.Masks(1)), "--admin", s.Admin, "--json"}} {
 		code, out, errs := runTool(t, "", args...)
 		var told map[string]any
 		if err := json.Unmarshal([]byte(out), &told); code != 0 || err != nil || len(told) == 0 {
