@@ -15,7 +15,7 @@ func (held) Close() error { select {} }
 // disk hangs, instead of waiting for it.
 func TestStopWithAHangingDisk(t *testing.T) {
 	hangs := errors.New("the disk hangs")
-	n := &node{shopperListener: held{}, fatal: make(chan error, 1)}
+	n := &node{shopperListener: held{}, fatal: make(chan error, 1), endWork: func() {}}
 	n.fatal <- hangs
 	if err := n.stop(); !errors.Is(err, hangs) {
 		t.Errorf("got %v", err)
