@@ -133,7 +133,8 @@ type Taken struct {
 	// When the money was taken, by the cashier's clock: it decides what was late. Without it,
 	// the time of arrival does.
 	PaidAt input.Moment `json:"paid_at,omitzero"`
-	Token  string       `json:"token,omitempty"` // The pay_token that the shopper brought; checked against the rest, where given.
+	// The pay_token that the shopper brought; checked against the rest, where given.
+	Token string `json:"token,omitempty"`
 	// The txn of the token that was paid by. Money in another transaction than the order's goes
 	// back.
 	Transaction string `json:"transaction_id,omitempty" jsonschema:"format=uuid"`
