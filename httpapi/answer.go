@@ -81,49 +81,52 @@ func appendGrabURL(b, key []byte) []byte {
 
 const upperHex = "0123456789ABCDEF"
 
+// terms are what every order object has.
+type terms struct {
+	no           []byte
+	session, sku string
+	quantity     uint32
+	state        engine.OrderState
+	payment.Claims
+}
+
 // appendAnswerOrder appends the order that an answer carries.
 func (s *ShopperServer) appendAnswerOrder(b []byte, a *engine.Answer) []byte {
 	session, sku, currency := s.seller.ListingOf(a.Listing)
-	b = append(b, `{"order_no":"`...)
-	b = append(b, a.No[:]...)
-	b = append(b, '"')
-	b = appendOrderTerms(b, session, sku, a.Quantity, a.Amount, currency, a.State, a.PayBy)
-	b = s.appendPayment(b, a.No[:], a.State,
-		payment.Claims{Amount: a.Amount, Currency: currency, PayBy: a.PayBy, Transaction: a.Transaction})
+	b = s.appendTerms(b, terms{a.No[:], session, sku, a.Quantity, a.State,
+		payment.Claims{Amount: a.Amount, Currency: currency, PayBy: a.PayBy, Transaction: a.Transaction}})
 	return append(b, '}')
 }
 
-// appendOrderTerms appends what every order object has after its number.
-func appendOrderTerms(b []byte, session, sku string, quantity uint32, amount int64, currency string,
-	state engine.OrderState, payBy engine.Time) []byte {
-	b = append(b, `,"session":`...)
-	b = appendString(b, session)
+// appendTerms begins an order object, up to what it takes to pay.
+func (s *ShopperServer) appendTerms(b []byte, t terms) []byte {
+	b = append(b, `{"order_no":"`...)
+	b = append(b, t.no...)
+	b = append(b, `","session":`...)
+	b = appendString(b, t.session)
 	b = append(b, `,"sku":`...)
-	b = appendString(b, sku)
+	b = appendString(b, t.sku)
 	b = append(b, `,"quantity":`...)
-	b = strconv.AppendUint(b, uint64(quantity), 10)
+	b = strconv.AppendUint(b, uint64(t.quantity), 10)
 	b = append(b, `,"amount":`...)
-	b = strconv.AppendInt(b, amount, 10)
+	b = strconv.AppendInt(b, t.Amount, 10)
 	b = append(b, `,"currency":`...)
-	b = appendString(b, currency)
+	b = appendString(b, t.Currency)
 	b = append(b, `,"state":"`...)
-	b = append(b, state.String()...)
+	b = append(b, t.state.String()...)
 	b = append(b, '"')
-	if !state.Granted() { // nothing to pay yet, or ever
-		return b
+	if t.state.Granted() { // else there is nothing to pay yet, or ever
+		b = append(b, `,"pay_by":`...)
+		b = appendTime(b, t.PayBy)
 	}
-	b = append(b, `,"pay_by":`...)
-	return appendTime(b, payBy)
+	return s.appendPayment(b, t.no, t.state, t.Claims)
 }
 
 // appendOrder appends an order, or a place in line or in a draw, as its shopper
 // sees it.
 func (s *ShopperServer) appendOrder(b []byte, o *engine.OrderView) []byte {
-	b = append(b, `{"order_no":`...)
-	b = appendString(b, o.OrderNo)
-	b = appendOrderTerms(b, o.Session, o.SKU, o.Quantity, o.Amount, o.Currency, o.State, o.PayBy)
-	b = s.appendPayment(b, []byte(o.OrderNo), o.State,
-		payment.Claims{Amount: o.Amount, Currency: o.Currency, PayBy: o.PayBy, Transaction: o.Transaction})
+	b = s.appendTerms(b, terms{[]byte(o.OrderNo), o.Session, o.SKU, o.Quantity, o.State,
+		payment.Claims{Amount: o.Amount, Currency: o.Currency, PayBy: o.PayBy, Transaction: o.Transaction}})
 	switch {
 	case o.State.Granted():
 		b = append(b, `,"granted_at":`...)
