@@ -39,7 +39,7 @@ func (shop) Messages([]byte, engine.ListingHandle) (string, uint64, []engine.Mes
 }
 
 func ExampleNewShopper() {
-	server, err := httpapi.NewShopper(httpapi.ShopperConfig{Seller: httpapi.Seller{Grabber: shop{}, OrderDesk: shop{}, Display: shop{}, Rules: shop{}}, Dev: true})
+	server, err := httpapi.NewShopper(httpapi.ShopperConfig{Seller: httpapi.Seller{Grabber: shop{}, ShopperOrders: shop{}, Display: shop{}, Rules: shop{}}, Dev: true})
 	if err != nil {
 		fmt.Println(err)
 		return

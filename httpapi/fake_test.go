@@ -200,7 +200,7 @@ func fakeSessions() []engine.SessionView {
 // selling gives what a server needs of a fake.
 func selling[F interface {
 	Grabber
-	OrderDesk
+	ShopperOrders
 	Display
 	Rules
 }](f F) Seller {

@@ -13,12 +13,13 @@ import (
 // engine.ErrNotLeader and engine.ErrOutcomeUnknown where the outcome can't be had in time.
 type Seller struct {
 	Grabber
-	OrderDesk
+	ShopperOrders
 	Display
 	Rules
 }
 
-// Grabber decides who gets a unit, or a place on the waitlist or in a draw.
+// Grabber decides who gets a unit, or a place on the waitlist or in a draw. It is apart
+// from the rest so that nothing stands before it on the way of a grab.
 type Grabber interface {
 	// Grab decides a grab, or gives CodeProcessing when its deadline passed. It
 	// allocates nothing where the answer is no without asking anybody.
@@ -29,19 +30,10 @@ type Grabber interface {
 	// and CodeProcessing until then; found is false only where neither can be
 	// said, as without a deadline.
 	GrabByKey(shopper, key []byte, deadline engine.Time) (answer engine.Answer, found bool, err error)
-	// LeaveWaitlist gives up the place on the waitlist or in a draw that the key led
-	// to. The error for a key that led to none is a refusal as unknown.
-	LeaveWaitlist(ctx context.Context, shopper, key []byte) (engine.OrderView, error)
-	// Reserve registers a shopper for a listing before its start, or takes the
-	// registration back. Doing it twice changes nothing; changed says so.
-	Reserve(ctx context.Context, shopper, session, sku string, withdraw bool) (changed bool, err error)
-	// Estimate tells in about how many seconds the waitlist will have come to position;
-	// false while nothing is known of its pace.
-	Estimate(session, sku string, position uint32) (seconds int64, known bool)
 }
 
-// OrderDesk has shoppers' orders.
-type OrderDesk interface {
+// ShopperOrders has shoppers' orders, and their places.
+type ShopperOrders interface {
 	// Order, Orders: the shopper's own. cursor is "" for the newest.
 	Order(shopper, orderNo string) (engine.OrderView, error)
 	Orders(shopper, session, cursor string, limit int) (orders []engine.OrderView, next string, err error)
@@ -57,6 +49,12 @@ type OrderDesk interface {
 	// Pay takes the cashier's word of a payment, once for each payment id, and comes
 	// back once that is committed.
 	Pay(ctx context.Context, p engine.Payment) (engine.Receipt, error)
+	// LeaveWaitlist gives up the place on the waitlist or in a draw that the key led
+	// to. The error for a key that led to none is a refusal as unknown.
+	LeaveWaitlist(ctx context.Context, shopper, key []byte) (engine.OrderView, error)
+	// Reserve registers a shopper for a listing before its start, or takes the
+	// registration back. Doing it twice changes nothing; changed says so.
+	Reserve(ctx context.Context, shopper, session, sku string, withdraw bool) (changed bool, err error)
 	// AnyOrder gives an order, whosever it is.
 	AnyOrder(orderNo string) (engine.OrderView, error)
 }
@@ -71,6 +69,9 @@ type Display interface {
 	// Sessions gives a version of what it gives, and nothing but that if it is the one in
 	// known. Version 0 is not to be kept.
 	Sessions(known uint64) (sessions []engine.SessionView, version uint64, err error)
+	// Estimate tells in about how many seconds the waitlist will have come to position;
+	// false while nothing is known of its pace.
+	Estimate(session, sku string, position uint32) (seconds int64, known bool)
 	// Draw gives a page of a listing's draw.
 	Draw(session, sku, cursor string, most int) (engine.DrawView, error)
 	// Messages gives the zone of the sale of a listing, "" if it is not known, and what
