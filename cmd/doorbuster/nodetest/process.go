@@ -77,18 +77,24 @@ var build = sync.OnceValues(func() (path string, err error) {
 		return "", err
 	}
 	path = filepath.Join(buildDir, "doorbuster")
-	flags := []string{"-buildvcs=false"}
+	var flags []string
 	info, _ := debug.ReadBuildInfo()
 	for _, s := range info.Settings {
 		if s.Key == "-race" || s.Key == "-tags" {
 			flags = append(flags, s.Key+"="+s.Value)
 		}
 	}
-	if _, err := goTool(append(append([]string{"build", "-o", path}, flags...), programPackage)...); err != nil {
-		return "", err
-	}
-	return path, dependOnSources(flags)
+	return path, Build(path, flags...)
 })
+
+// Build makes the program at path, with further flags of "go build".
+func Build(path string, flags ...string) error {
+	args := append([]string{"build", "-buildvcs=false", "-o", path}, flags...)
+	if _, err := goTool(append(args, programPackage)...); err != nil {
+		return err
+	}
+	return dependOnSources(flags)
+}
 
 const programPackage = "doorbuster/cmd/doorbuster"
 
@@ -103,7 +109,7 @@ func dependOnSources(flags []string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range strings.Fields(list) {
+	for _, name := range strings.FieldsFunc(list, func(r rune) bool { return r == '\n' }) {
 		if _, err := os.Stat(name); err != nil {
 			return err
 		}

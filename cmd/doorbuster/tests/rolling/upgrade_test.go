@@ -2,7 +2,6 @@ package rolling
 
 import (
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -106,9 +105,8 @@ var unhurried = []string{"--stop-delay", "1s"}
 func nextBuild(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "doorbuster-next")
-	if out, err := exec.Command("go", "build", "-tags", "nextrules", "-buildvcs=false", "-o", path,
-		"doorbuster/cmd/doorbuster").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	if err := nodetest.Build(path, "-tags=nextrules"); err != nil {
+		t.Fatal(err)
 	}
 	return path
 }
