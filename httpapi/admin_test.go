@@ -334,7 +334,9 @@ func TestReadiness(t *testing.T) {
 // TestRoles walks every route with every kind of token.
 func TestRoles(t *testing.T) {
 	s := newTestAdmin(t, &fakeOperator{found: []engine.OrderView{heldOrder()}},
-		func(c *AdminConfig) { c.Dev, c.Tokens = false, auth.Keys{Secret: testSecret} })
+		func(c *AdminConfig) {
+			c.Dev, c.Tokens, c.Trail = false, auth.Keys{Secret: testSecret}, &fakeTrail{reached: 7}
+		})
 	tokens := map[auth.Role]string{}
 	for _, role := range []auth.Role{auth.Viewer, auth.Operator, auth.Admin} {
 		token, err := auth.Claims{Audience: auth.Operators, Subject: "olga", Role: role,
