@@ -69,7 +69,7 @@ func NewFleet(t *testing.T, zoneAck string, names ...string) *Fleet {
 	return f
 }
 
-// rooms is the usual fleet: two nodes in one room, one in another.
+// Rooms3 is the usual fleet: two nodes in one room, one in another.
 var Rooms3 = []string{"a1:a", "a2:a", "b1:b"}
 
 // Add configures one more node.

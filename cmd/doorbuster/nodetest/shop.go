@@ -25,7 +25,7 @@ import (
 const Patience = 30 * time.Second
 
 // Program is the whole program but for the process: it gives the exit status. nil is
-// the one that is built from the sources that this is.
+// the one that is built from the sources.
 type Program func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int
 
 // Open serves dir until the test ends, in this process unless p is nil.
@@ -82,7 +82,7 @@ type Shop struct {
 	Shown string // URL of the display's door; the shoppers' where it has none
 	Admin string // host and port of the operators' door
 	Token string // of an operator, if one is needed
-	// through is how requests get there; nil is by loopback.
+	// Through is how requests get there; nil is by loopback.
 	Through *http.Client
 
 	Program Program // that serves, and whose commands are used
@@ -398,7 +398,7 @@ func (s *Shop) Eventually(holds func() bool, else_ func() string) {
 	}
 }
 
-// listings counts every listing there is; whoever leaves one out does not see
+// EveryListing counts every listing there is; whoever leaves one out does not see
 // what a mistake did to it.
 func (s *Shop) EveryListing() map[string]Counts {
 	s.T.Helper()
