@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,23 +57,23 @@ func TestAChangeIsInsistedOn(t *testing.T) {
 
 // TestWhatIsNotAskedAgain: reading, and what was refused for good.
 func TestWhatIsNotAskedAgain(t *testing.T) {
-	asked := 0
+	var asked atomic.Int32 // handlers run beside the test
 	c := asking(t, func(w http.ResponseWriter, r *http.Request) {
-		if asked++; r.Method == http.MethodGet {
+		if asked.Add(1); r.Method == http.MethodGet {
 			panic(http.ErrAbortHandler)
 		}
 		w.WriteHeader(http.StatusUnprocessableEntity)
 		_, _ = io.WriteString(w, `{"title":"t","status":422,"detail":"d.",
 			"problems":[{"path":"sales[x]","message":"bad\u001b"}]}`)
 	})
-	if _, err := c.Switches(t.Context()); err == nil || errors.Is(err, ErrUnheard) || asked != 1 {
-		t.Errorf("%v, asked %d times", err, asked)
+	if _, err := c.Switches(t.Context()); err == nil || errors.Is(err, ErrUnheard) || asked.Load() != 1 {
+		t.Errorf("%v, asked %d times", err, asked.Load())
 	}
 	_, err := c.ApplyPlan(t.Context(), []byte("x"), false)
 	var refused *Refused
-	if !errors.As(err, &refused) || refused.Status != 422 || len(refused.Problem.Problems) != 1 || asked != 2 ||
+	if !errors.As(err, &refused) || refused.Status != 422 || len(refused.Problem.Problems) != 1 || asked.Load() != 2 ||
 		!strings.HasSuffix(err.Error(), ` refused this (422): d`+"\n"+`  "sales[x]: bad\x1b"`) {
-		t.Errorf("%v, asked %d times", err, asked)
+		t.Errorf("%v, asked %d times", err, asked.Load())
 	}
 }
 
@@ -96,14 +97,14 @@ func TestNobodyElseGetsTheToken(t *testing.T) {
 // TestAListIsSent: its progress is told, and it is sent again from its beginning where
 // nothing was heard.
 func TestAListIsSent(t *testing.T) {
-	asked := 0
+	var asked atomic.Int32 // handlers run beside the test
 	c := asking(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		if asked++; string(body) != "ann\nbob\n" || r.URL.String() != "/admin/v1/risk/shoppers?level=watch&note=why" {
+		if asked.Add(1); string(body) != "ann\nbob\n" || r.URL.String() != "/admin/v1/risk/shoppers?level=watch&note=why" {
 			t.Errorf("sent %s %q", r.URL, body)
 		}
 		_, _ = io.WriteString(w, "{\"committed\":1,\"of\":2}\n")
-		if asked == 1 {
+		if asked.Load() == 1 {
 			http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
 		}
@@ -113,9 +114,9 @@ func TestAListIsSent(t *testing.T) {
 	done, err := c.SendList(t.Context(), "risk/shoppers", SendList{Body: strings.NewReader("ann\nbob\n"), Size: 8,
 		Type: "text/plain", Level: "watch", Note: "why",
 		Progress: func(p wire.ImportProgress) { progress = append(progress, p) }})
-	if err != nil || done.Rows != 2 || asked != 2 || len(progress) != 2 ||
+	if err != nil || done.Rows != 2 || asked.Load() != 2 || len(progress) != 2 ||
 		progress[0] != (wire.ImportProgress{Committed: 1, Of: 2}) {
-		t.Errorf("%+v, %v, %v, asked %d times", done, err, progress, asked)
+		t.Errorf("%+v, %v, %v, asked %d times", done, err, progress, asked.Load())
 	}
 }
 

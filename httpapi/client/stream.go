@@ -10,6 +10,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -37,8 +39,8 @@ func (c *Client) Download(ctx context.Context, path, kind string, to io.Writer) 
 	}
 	from := &heard{from: response.Body, part: moves}
 	size, err = io.Copy(to, from)
-	if from.failed != nil {
-		return size, c.silent(ctx, c.Broken(from.failed, false), false)
+	if failed := from.failed.Load(); failed != nil {
+		return size, c.silent(ctx, c.Broken(*failed, false), false)
 	}
 	return size, err
 }
@@ -61,7 +63,8 @@ type Upload struct {
 // Config.Timeout.
 func (c *Client) Upload(ctx context.Context, u Upload) error {
 	key := c.key(u.Method)
-	try := func() error { return c.upload(ctx, u, key) }
+	let := make(chan struct{}, 1) // go of the body, by the transport: it may read on after an answer
+	try := func() error { return c.upload(ctx, u, key, let) }
 	if !u.Keyed {
 		return try()
 	}
@@ -70,28 +73,32 @@ func (c *Client) Upload(ctx context.Context, u Upload) error {
 		if !ok {
 			return false
 		}
+		<-let
 		_, err := seeker.Seek(0, io.SeekStart)
 		return err == nil
 	})
 }
 
-func (c *Client) upload(ctx context.Context, u Upload, key string) error {
+func (c *Client) upload(ctx context.Context, u Upload, key string, let chan<- struct{}) error {
 	ctx, moves, end := c.silence(ctx)
 	defer end()
 	body := &heard{from: u.Body, part: moves}
 	sent := cmp.Or[io.Writer](u.Sent, io.Discard)
 	request, err := c.Request(ctx, u.Method, u.Path, u.Type, io.TeeReader(body, sent))
 	if err != nil {
+		let <- struct{}{}
 		return err
 	}
+	request.Body = letting{request.Body, sync.OnceFunc(func() { let <- struct{}{} })}
 	request.ContentLength = u.Size
 	request.Header.Set("Expect", "100-continue") // one that is refused need not be sent
 	request.Header.Set("Accept", "application/x-ndjson, application/problem+json")
 	request.Header.Set(keyHeader, key)
 	response, err := c.Open(request)
+	failed := body.failed.Load()
 	switch {
-	case body.failed != nil:
-		return fmt.Errorf("read what is to be sent: %w", body.failed)
+	case failed != nil:
+		return fmt.Errorf("read what is to be sent: %w", *failed)
 	case err != nil:
 		return c.silent(ctx, err, true)
 	}
@@ -105,6 +112,17 @@ func (c *Client) upload(ctx context.Context, u Upload, key string) error {
 		}
 	}
 	return c.silent(ctx, c.Broken(cmp.Or(lines.Err(), io.ErrUnexpectedEOF), true), true)
+}
+
+// letting tells once that it was closed: nobody reads from it any more.
+type letting struct {
+	io.Reader
+	closed func()
+}
+
+func (l letting) Close() error {
+	l.closed()
+	return nil
 }
 
 // silence gives a context that ends when moves was not called for Config.Timeout.
@@ -129,7 +147,7 @@ func (c *Client) silent(ctx context.Context, err error, changing bool) error {
 type heard struct {
 	from   io.Reader
 	part   func()
-	failed error // nil at the end of a whole body
+	failed atomic.Pointer[error] // nil at the end of a whole body; the transport reads beside an answer
 }
 
 func (h *heard) Read(p []byte) (int, error) {
@@ -138,7 +156,7 @@ func (h *heard) Read(p []byte) (int, error) {
 		h.part()
 	}
 	if err != nil && err != io.EOF {
-		h.failed = err
+		h.failed.Store(&err)
 	}
 	return n, err
 }
