@@ -14,7 +14,6 @@ func TestHoldRunsOutWhileKilled(t *testing.T) {
 	s := nodetest.Open(t, t.TempDir())
 	s.Apply(nodetest.Soon(1))
 	held := s.MustGrant("alice", "k", nodetest.Mask)
-	s.MustRefuse("sold_out", "bob", "k", nodetest.Mask)
 	s.Child.Process.Kill()
 	s.Wait()
 	time.Sleep(time.Until(held.PayBy.Add(10 * time.Millisecond)))
@@ -25,6 +24,7 @@ func TestHoldRunsOutWhileKilled(t *testing.T) {
 	if a := s.Order("alice", held.OrderNo); a.Order.State != "expired" {
 		t.Errorf("alice's order: %s", a.Body)
 	}
+	s.Apply(nodetest.Masks(1, "pay_within: 30m", "pay_grace: 0s")) // what sells now stays sold
 	granted := nodetest.Crowd(20, func(i int) nodetest.Reply {
 		return s.Grab(fmt.Sprintf("shopper%d", i), "k", nodetest.Mask)
 	})
