@@ -49,8 +49,8 @@ func TestWhatTheShopperIsTold(t *testing.T) {
 			"已售罄。", ""},
 		"limit, item": {limit(engine.ReasonLimitListing), 200,
 			"You have already bought 2, the limit for this item.", "您已购买 2 件，达到本商品的限购数量。", order},
-		"limit, session": {limit(engine.ReasonLimitSession), 200, "You have already bought 2, the limit for this " +
-			"session.", "您已购买 2 件，达到本场的限购数量。", order},
+		"limit, session": {limit(engine.ReasonLimitSession), 200,
+			"You have already bought 2, the limit for this session.", "您已购买 2 件，达到本场的限购数量。", order},
 		"limit, month": {limit(engine.ReasonLimitMonth), 200, "You have already bought 2, the limit for this month.",
 			"您已购买 2 件，达到本月的限购数量。", order},
 		"left": {engine.Answer{Code: engine.CodeSoldOut, Reason: engine.ReasonLeft}, 200,

@@ -127,7 +127,8 @@ func TestBadCallbacks(t *testing.T) {
 			if f.orderNo != "" {
 				t.Error("it got to the seller")
 			}
-			if challenge := string(r.Header.Peek("WWW-Authenticate")); (c.status == 401) != (challenge == "Doorbuster-Cashier") {
+			challenge := string(r.Header.Peek("WWW-Authenticate"))
+			if (c.status == 401) != (challenge == "Doorbuster-Cashier") {
 				t.Errorf("status %d with WWW-Authenticate %q", c.status, challenge)
 			}
 		})

@@ -39,7 +39,8 @@ func (shop) Messages([]byte, engine.ListingHandle) (string, uint64, []engine.Mes
 }
 
 func ExampleNewShopper() {
-	server, err := httpapi.NewShopper(httpapi.ShopperConfig{Seller: httpapi.Seller{Grabber: shop{}, ShopperOrders: shop{}, Display: shop{}, Rules: shop{}}, Dev: true})
+	server, err := httpapi.NewShopper(httpapi.ShopperConfig{Seller: httpapi.Seller{Grabber: shop{},
+		ShopperOrders: shop{}, Display: shop{}, Rules: shop{}}, Dev: true})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -52,7 +53,8 @@ func ExampleNewShopper() {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
 
-	request, _ := http.NewRequest("POST", "http://"+ln.Addr().String()+"/v1/sessions/fans-day-10/skus/mask-50/grab", nil)
+	request, _ := http.NewRequest("POST", "http://"+ln.Addr().String()+"/v1/sessions/fans-day-10/skus/mask-50/grab",
+		nil)
 	request.Header.Set("X-Shopper-Id", "ada")
 	request.Header.Set("Idempotency-Key", "first-try")
 	answer, err := http.DefaultClient.Do(request)
@@ -81,7 +83,8 @@ func (node) Status() wire.Cluster { return wire.Cluster{Leader: "a1"} }
 type desk struct{ httpapi.Catalogue }
 
 func (desk) Counts(session, sku string) (engine.Counts, error) {
-	return engine.Counts{Session: session, SKU: sku, Stock: 1000, Held: 990, Paid: 10, Shoppers: 1000, State: engine.ListingSoldOut, LogIndex: 4711}, nil
+	return engine.Counts{Session: session, SKU: sku, Stock: 1000, Held: 990, Paid: 10, Shoppers: 1000,
+		State: engine.ListingSoldOut, LogIndex: 4711}, nil
 }
 
 // trail is what has happened. The example does not ask.
@@ -90,7 +93,8 @@ type trail struct{ httpapi.Trail }
 func ExampleNewAdmin() {
 	secret := []byte(strings.Repeat("s", auth.MinSecretBytes))
 	server, err := httpapi.NewAdmin(httpapi.AdminConfig{
-		Operator: httpapi.Operator{Catalogue: desk{}}, Cluster: node{}, Trail: trail{}, Tokens: auth.Keys{Secret: secret},
+		Operator: httpapi.Operator{Catalogue: desk{}}, Cluster: node{}, Trail: trail{},
+		Tokens:    auth.Keys{Secret: secret},
 		ParsePlan: func([]byte) (*engine.Plan, []wire.PlanProblem) { return &engine.Plan{}, nil },
 	})
 	if err != nil {
@@ -105,12 +109,14 @@ func ExampleNewAdmin() {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
 
-	token, err := auth.Claims{Audience: auth.Operators, Subject: "olga", Role: auth.Viewer, TTL: time.Hour}.Sign(secret, time.Now())
+	token, err := auth.Claims{Audience: auth.Operators, Subject: "olga", Role: auth.Viewer, TTL: time.Hour}.Sign(secret,
+		time.Now())
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	request, _ := http.NewRequest("GET", "http://"+ln.Addr().String()+"/admin/v1/sessions/fans-day-10/skus/mask-50", nil)
+	request, _ := http.NewRequest("GET", "http://"+ln.Addr().String()+"/admin/v1/sessions/fans-day-10/skus/mask-50",
+		nil)
 	request.Header.Set("Authorization", "Bearer "+token)
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {

@@ -36,8 +36,9 @@ func FuzzShopper(f *testing.F) {
 		ctx.Init(&request, nil, nil)
 		s := newTestShopper(t, &fakeSeller{sessions: fakeSessions(), order: heldOrder(), found: true,
 			answer: engine.Answer{
-				Code: engine.Code(code), Reason: engine.Reason(reason), State: engine.OrderState(reason), Order: fakeRef,
-				No: fakeNo, Listing: 1, Start: fakeNow, PayBy: fakeNow, Deadline: 1}})
+				Code: engine.Code(code), Reason: engine.Reason(reason), State: engine.OrderState(reason),
+				Order: fakeRef,
+				No:    fakeNo, Listing: 1, Start: fakeNow, PayBy: fakeNow, Deadline: 1}})
 		s.handle(&ctx)
 		if s.front.metrics.panicked.Load() != 0 {
 			t.Fatalf("%s %q panicked", method, path)

@@ -106,7 +106,8 @@ func TestOpenAPIIsCurrent(t *testing.T) {
 		return
 	}
 	if !bytes.Equal(made, openAPIDocument) {
-		t.Error("openapi.json is not what the routes and their types make: run go generate ./httpapi, and read the diff")
+		t.Error("openapi.json is not what the routes and their types make: run go generate ./httpapi, and read the " +
+			"diff")
 	}
 }
 

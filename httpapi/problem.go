@@ -120,22 +120,23 @@ var refusalTable = map[engine.Reason]struct {
 }{
 	engine.ReasonUnknown:  {notFound, "Nothing by this name is known. Check the id or the order number."},
 	engine.ReasonNotYours: {notFound, "Nothing by this name is known. Check the id or the order number."},
-	engine.ReasonNotHeld:  {notHeld, "The order's state does not allow it. Look at the order to see what became of it."},
+	engine.ReasonNotHeld: {notHeld,
+		"The order's state does not allow it. Look at the order to see what became of it."},
 	engine.ReasonAmount:   {wrongAmount, "Amount and currency must be the order's own."},
 	engine.ReasonCurrency: {wrongCurrency, "The currency must be the order's own."},
-	engine.ReasonConflict: {conflict, "It contradicts what is there already. Look at it again, then ask for what is " +
-		"still possible."},
-	engine.ReasonFrozen: {conflict, "The listing is frozen after a broken invariant; nothing in it changes until " +
-		"that is looked into."},
+	engine.ReasonConflict: {conflict,
+		"It contradicts what is there already. Look at it again, then ask for what is still possible."},
+	engine.ReasonFrozen: {conflict,
+		"The listing is frozen after a broken invariant; nothing in it changes until that is looked into."},
 	engine.ReasonEnded:    {conflict, "The session has ended."},
 	engine.ReasonNotOpen:  {conflict, "The session is not open."},
 	engine.ReasonPaused:   {conflict, "The session is paused already."},
 	engine.ReasonSoldOut:  {conflict, "Fewer units are free than were to be taken away: the rest are held or paid."},
 	engine.ReasonQuantity: {badQuantity, "The number of units is outside what is allowed."},
-	engine.ReasonKeyReused: {keyReused, "This Idempotency-Key was used with another request. " +
-		"Repeat that request as it was, or take a new key."},
-	engine.ReasonTooLate: {conflict, "It is too late for that: the session has started, or the listing takes no " +
-		"reservations."},
+	engine.ReasonKeyReused: {keyReused,
+		"This Idempotency-Key was used with another request. Repeat that request as it was, or take a new key."},
+	engine.ReasonTooLate: {conflict,
+		"It is too late for that: the session has started, or the listing takes no reservations."},
 	engine.ReasonTooMany: {conflict, "That would be more than can be remembered. Take something away first."},
 	engine.ReasonRefused: {conflict, "The present state does not allow it. Look at it again before asking once more."},
 }
@@ -175,8 +176,8 @@ func problemOf(err error) (kind problemKind, detail string, known bool) {
 		return unavailable, "The records of settled sessions can't be read here just now. Nothing has changed; ask " +
 			"again in a moment.", true
 	case errors.Is(err, engine.ErrNotLeader):
-		return unavailable, "No leader could take this just now. Nothing is known to have changed; ask again in a " +
-			"moment.", true
+		return unavailable,
+			"No leader could take this just now. Nothing is known to have changed; ask again in a moment.", true
 	case unknownOutcome(err):
 		return unavailable, "It is not known yet whether this was done. Look, or ask again.", true
 	}

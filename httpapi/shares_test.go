@@ -137,7 +137,8 @@ func TestImagesAreSharedFairly(t *testing.T) {
 	s, addr := serveShopper(t, ShopperConfig{Seller: selling(f), Dev: true, Guard: GuardConfig{Proxies: proxies},
 		Limits: Limits{CommandTimeout: time.Minute}})
 	ask := func(c *caller, shopper, from string) int {
-		c.send(t, "POST /v1/sessions/fans-day-10/skus/mask-50/challenge HTTP/1.1\r\nHost: shop.test\r\nX-Shopper-Id: "+shopper+"\r\nX-Forwarded-For: "+from+"\r\n\r\n")
+		c.send(t, "POST /v1/sessions/fans-day-10/skus/mask-50/challenge HTTP/1.1\r\nHost: shop.test\r\nX-Shopper-Id: "+
+			""+shopper+"\r\nX-Forwarded-For: "+from+"\r\n\r\n")
 		status, _, body := c.receive(t)
 		if status == 200 && !strings.Contains(body, "data:image/png") {
 			t.Errorf("no image: %.200s", body)
@@ -197,7 +198,8 @@ func TestStreamsOfOneAddressLeaveRoom(t *testing.T) {
 		Guard: GuardConfig{Proxies: proxies}})
 	follow := func(shopper, from string) (*caller, string) {
 		c := dial(t, addr)
-		c.send(t, "GET /v1/events HTTP/1.1\r\nHost: shop.test\r\nX-Shopper-Id: "+shopper+"\r\nX-Forwarded-For: "+from+"\r\n\r\n")
+		c.send(t, "GET /v1/events HTTP/1.1\r\nHost: shop.test\r\nX-Shopper-Id: "+shopper+"\r\nX-Forwarded-For: "+
+			""+from+"\r\n\r\n")
 		line, err := c.in.ReadString('\n')
 		if err != nil {
 			t.Fatal(err)

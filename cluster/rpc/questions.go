@@ -226,7 +226,8 @@ var reports = question[engine.ReportsRequest, reportsTold]{
 	answer: func(_ context.Context, h Handler, q engine.ReportsRequest, _ []byte) (reportsTold, []byte, error) {
 		p, err := h.Reports(q)
 		if err == nil && len(p.Piece) > engine.MaxReportPieceBytes {
-			p, err = engine.ReportsPage{}, fmt.Errorf("a piece of %d bytes, not up to %d", len(p.Piece), engine.MaxReportPieceBytes)
+			p, err = engine.ReportsPage{},
+				fmt.Errorf("a piece of %d bytes, not up to %d", len(p.Piece), engine.MaxReportPieceBytes)
 		}
 		return reportsTold{p.Kept[:min(len(p.Kept), MaxReports)], sha256.Sum256(p.Piece)}, p.Piece, err
 	},

@@ -18,7 +18,8 @@ func TestReports(t *testing.T) {
 	f.reports = func(q engine.ReportsRequest) (engine.ReportsPage, error) {
 		switch {
 		case q.ID == "":
-			return engine.ReportsPage{Kept: []engine.KeptReport{{ID: "r2", Whole: 7}, {ID: "r1", Whole: 1, Findings: 1 << 30}}}, nil
+			return engine.ReportsPage{Kept: []engine.KeptReport{{ID: "r2", Whole: 7},
+				{ID: "r1", Whole: 1, Findings: 1 << 30}}}, nil
 		case q.ID == "long":
 			return engine.ReportsPage{Piece: make([]byte, engine.MaxReportPieceBytes+1)}, nil
 		case q.ID == "r1" && q.Findings && q.From == 9:
@@ -29,7 +30,8 @@ func TestReports(t *testing.T) {
 	_, r := pair(t, f)
 	ctx := t.Context()
 	if p, err := r.Reports(ctx, engine.ReportsRequest{}); err != nil ||
-		!reflect.DeepEqual(p.Kept, []engine.KeptReport{{ID: "r2", Whole: 7}, {ID: "r1", Whole: 1, Findings: 1 << 30}}) || p.Piece != nil {
+		!reflect.DeepEqual(p.Kept,
+			[]engine.KeptReport{{ID: "r2", Whole: 7}, {ID: "r1", Whole: 1, Findings: 1 << 30}}) || p.Piece != nil {
 		t.Errorf("the list: %+v, %v", p, err)
 	}
 	if p, err := r.Reports(ctx, engine.ReportsRequest{ID: "r1", Findings: true, From: 9}); err != nil ||
@@ -45,11 +47,14 @@ func TestReports(t *testing.T) {
 	one := engine.ReportsRequest{ID: "r1"}
 	for name, err := range map[string]error{
 		"no checksum": reports.judge(one, reportsTold{}, []byte("x")),
-		"too many":    reports.judge(engine.ReportsRequest{}, reportsTold{Kept: make([]engine.KeptReport, MaxReports+1)}, nil),
-		"no id":       reports.judge(engine.ReportsRequest{}, reportsTold{Kept: []engine.KeptReport{{ID: "../x"}}}, nil),
+		"too many": reports.judge(engine.ReportsRequest{},
+			reportsTold{Kept: make([]engine.KeptReport, MaxReports+1)}, nil),
+		"no id": reports.judge(engine.ReportsRequest{}, reportsTold{Kept: []engine.KeptReport{{ID: "../x"}}},
+			nil),
 		"beyond size": reports.judge(engine.ReportsRequest{},
 			reportsTold{Kept: []engine.KeptReport{{ID: "r1", Findings: 1 << 40}}}, nil),
-		"below": reports.judge(engine.ReportsRequest{}, reportsTold{Kept: []engine.KeptReport{{ID: "r1", Whole: -1}}}, nil),
+		"below": reports.judge(engine.ReportsRequest{}, reportsTold{Kept: []engine.KeptReport{{ID: "r1", Whole: -1}}},
+			nil),
 	} {
 		if err == nil {
 			t.Errorf("%s: taken", name)

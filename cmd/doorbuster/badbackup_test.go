@@ -28,7 +28,8 @@ func TestBadBackups(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status, out, errs := runTool(t, "", "backup", "--out", good, "--admin", s.Admin); status != 1 || !strings.Contains(errs, "is there already") {
+	if status, out, errs := runTool(t, "", "backup", "--out", good, "--admin", s.Admin); status != 1 ||
+		!strings.Contains(errs, "is there already") {
 		t.Errorf("over another one: %d %s%s", status, out, errs)
 	}
 	if now, err := os.ReadFile(good); err != nil || !bytes.Equal(now, whole) {
@@ -51,7 +52,8 @@ func TestBadBackups(t *testing.T) {
 	part := check + sha256.Size
 	resigned := func(b []byte) []byte { return append(signed(b[:part:part]), b[part:]...) }
 	older := filepath.Join(t.TempDir(), "state.backup")
-	if status, out, errs := runTool(t, "", "backup", "--state-only", "--out", older, "--admin", s.Admin); status != 0 || !strings.Contains(out, "without settled orders") {
+	if status, out, errs := runTool(t, "", "backup", "--state-only", "--out", older, "--admin", s.Admin); status != 0 ||
+		!strings.Contains(out, "without settled orders") {
 		t.Fatal(status, out, errs)
 	}
 	alone, err := os.ReadFile(older)
@@ -63,13 +65,19 @@ func TestBadBackups(t *testing.T) {
 		text []byte
 		want string
 	}{
-		"empty":                           {nil, "it has 0 bytes, too few"},
-		"not a backup":                    {bytes.Repeat([]byte("all work and no play\n"), 50), `it does not begin with "DBSAVED1"`},
-		"an older build's":                {spoilt(0, []byte("DBBACKUP\x02")...), "it was written by a build before version 1 of the formats, which this build can't read; nothing is restored"},
-		"newer format":                    {spoilt(8, 3), "it was written by a newer build (format 3, this build reads 1)"},
-		"cut short":                       {whole[:check/2], "damaged or cut short"},
-		"a huge head":                     {spoilt(12, binary.LittleEndian.AppendUint32(nil, 1<<30)...), "damaged or cut short"},
-		"a huge state":                    {spoilt(16, binary.LittleEndian.AppendUint64(nil, 1<<63)...), "damaged or cut short"},
+		"empty": {nil, "it has 0 bytes, too few"},
+		"not a backup": {bytes.Repeat([]byte("all work and no play\n"), 50),
+			`it does not begin with "DBSAVED1"`},
+		"an older build's": {spoilt(0, []byte("DBBACKUP\x02")...),
+			"it was written by a build before version 1 of the formats, which this build can't read; nothing is " +
+				"restored"},
+		"newer format": {spoilt(8, 3),
+			"it was written by a newer build (format 3, this build reads 1)"},
+		"cut short": {whole[:check/2], "damaged or cut short"},
+		"a huge head": {spoilt(12, binary.LittleEndian.AppendUint32(nil, 1<<30)...),
+			"damaged or cut short"},
+		"a huge state": {spoilt(16, binary.LittleEndian.AppendUint64(nil, 1<<63)...),
+			"damaged or cut short"},
 		"a head that is no JSON":          {resigned(spoilt(24, 'x')), "its head: invalid character 'x'"},
 		"a state that is damaged":         {resigned(spoilt(check-20, whole[check-20]^1)), "snapshot"},
 		"a state of newer format":         {resigned(spoilt(state+8, 9)), "snapshot"},
@@ -85,7 +93,8 @@ func TestBadBackups(t *testing.T) {
 		"the state only, and more":        {append(bytes.Clone(alone), 0), "damaged or cut short"},
 	}
 	for _, eighth := range []int{1, 2, 3, 4, 5, 6, 7} { // a byte here and there
-		for where, at := range map[string]int{"state": check * eighth / 8, "ledger": part + (len(whole)-part)*eighth/8} {
+		for where, at := range map[string]int{"state": check * eighth / 8, "ledger": part +
+			(len(whole)-part)*eighth/8} {
 			want := "its checksum does not fit: it is damaged or cut short"
 			if where == "ledger" {
 				want = damagedPart

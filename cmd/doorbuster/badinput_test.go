@@ -29,12 +29,13 @@ func TestBadPlans(t *testing.T) {
 		from, to string
 		want     []string // in the message
 	}{
-		"unknown key":      {"stock: 3}", "stock: 3, stok: 4}", []string{":10:", "listings[mask].stok", "unknown key"}},
-		"negative stock":   {"stock: 3}", "stock: -3}", []string{":10:", "listings[mask].stock"}},
-		"end before start": {"start: now", "start: 2030-01-02T00:00:00Z\n        end: 2030-01-01T00:00:00Z", []string{":9:", "sessions[day].end", "not after the start"}},
-		"duplicate id":     {"sales:\n", "  - {id: mask, currency: CNY}\nsales:\n", []string{":4:", "products[mask]"}},
-		"huge stock":       {"stock: 3}", "stock: 99999999999999999999}", []string{":10:", "listings[mask].stock"}},
-		"no YAML":          {"sales:\n", "sales: [\n", []string{"nothing was changed"}},
+		"unknown key":    {"stock: 3}", "stock: 3, stok: 4}", []string{":10:", "listings[mask].stok", "unknown key"}},
+		"negative stock": {"stock: 3}", "stock: -3}", []string{":10:", "listings[mask].stock"}},
+		"end before start": {"start: now", "start: 2030-01-02T00:00:00Z\n        end: 2030-01-01T00:00:00Z",
+			[]string{":9:", "sessions[day].end", "not after the start"}},
+		"duplicate id": {"sales:\n", "  - {id: mask, currency: CNY}\nsales:\n", []string{":4:", "products[mask]"}},
+		"huge stock":   {"stock: 3}", "stock: 99999999999999999999}", []string{":10:", "listings[mask].stock"}},
+		"no YAML":      {"sales:\n", "sales: [\n", []string{"nothing was changed"}},
 		"two mistakes": {"price: 100, stock: 3}", "price: -1, stock: x}",
 			[]string{"listings[mask].price", "listings[mask].stock", "2 problems"}},
 	} {
@@ -60,7 +61,8 @@ func TestBadPlans(t *testing.T) {
 			}
 			body, _ := io.ReadAll(r.Body)
 			r.Body.Close()
-			if r.StatusCode != 422 || r.Header.Get("Content-Type") != "application/problem+json" || !strings.Contains(string(body), `"line":`) {
+			if r.StatusCode != 422 || r.Header.Get("Content-Type") != "application/problem+json" ||
+				!strings.Contains(string(body), `"line":`) {
 				t.Errorf("%d %s", r.StatusCode, body)
 			}
 		})
@@ -68,7 +70,8 @@ func TestBadPlans(t *testing.T) {
 	if after := s.Counts(nodetest.Mask); after != before {
 		t.Errorf("from %+v to %+v", before, after)
 	}
-	if after := s.Ops("GET", "/admin/v1/sessions", "").Body + s.Ops("GET", "/admin/v1/products", "").Body; after != catalogue {
+	if after := s.Ops("GET", "/admin/v1/sessions", "").Body +
+		s.Ops("GET", "/admin/v1/products", "").Body; after != catalogue {
 		t.Errorf("the catalogue changed from\n%s\nto\n%s", catalogue, after)
 	}
 }
@@ -77,7 +80,8 @@ func TestBadPlans(t *testing.T) {
 func TestBadGrabs(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
-	s.Apply(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 3}", "{sku: mug, price: 100, stock: 9, limit_per_shopper: 4}"}, "limit_per_shopper: 0"))
+	s.Apply(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 3}",
+		"{sku: mug, price: 100, stock: 9, limit_per_shopper: 4}"}, "limit_per_shopper: 0"))
 	s.MustGrant("holder", "", nodetest.Mask)
 	before := s.EveryListing()
 
@@ -87,21 +91,22 @@ func TestBadGrabs(t *testing.T) {
 		header            []string // pairs, instead of the shopper's id
 		status            int
 	}{
-		"128 KB":               {body: `{"quantity":1,"ticket":"` + strings.Repeat("x", 128<<10) + `"}`, status: 413},
-		"10 MB":                {body: `{"quantity":1,"ticket":"` + strings.Repeat("x", 10<<20) + `"}`, status: 413},
-		"broken JSON":          {body: `{"quantity":1`, status: 400},
-		"no object":            {body: `[1]`, status: 400},
-		"two objects":          {body: `{"quantity":1}{"quantity":1}`, status: 400},
-		"unknown member":       {body: `{"quantities":1}`, status: 400},
-		"quantity 0":           {body: `{"quantity":0}`, status: 400},
-		"quantity -1":          {body: `{"quantity":-1}`, status: 400},
-		"quantity 10⁹":         {body: `{"quantity":1000000000}`, status: 400},
-		"quantity 10¹⁹":        {body: `{"quantity":10000000000000000000}`, status: 400},
-		"quantity 1.5":         {body: `{"quantity":1.5}`, status: 400},
-		"quantity as text":     {body: `{"quantity":"1"}`, status: 400},
-		"above the limit":      {body: `{"quantity":2}`, status: 400},
-		"above another limit":  {url: s.ListingURL("day/mug") + "/grab", body: `{"quantity":5}`, status: 400},
-		"key over 255 bytes":   {header: []string{"X-Shopper-Id", "eve", "Idempotency-Key", strings.Repeat("k", 256)}, status: 400},
+		"128 KB":              {body: `{"quantity":1,"ticket":"` + strings.Repeat("x", 128<<10) + `"}`, status: 413},
+		"10 MB":               {body: `{"quantity":1,"ticket":"` + strings.Repeat("x", 10<<20) + `"}`, status: 413},
+		"broken JSON":         {body: `{"quantity":1`, status: 400},
+		"no object":           {body: `[1]`, status: 400},
+		"two objects":         {body: `{"quantity":1}{"quantity":1}`, status: 400},
+		"unknown member":      {body: `{"quantities":1}`, status: 400},
+		"quantity 0":          {body: `{"quantity":0}`, status: 400},
+		"quantity -1":         {body: `{"quantity":-1}`, status: 400},
+		"quantity 10⁹":        {body: `{"quantity":1000000000}`, status: 400},
+		"quantity 10¹⁹":       {body: `{"quantity":10000000000000000000}`, status: 400},
+		"quantity 1.5":        {body: `{"quantity":1.5}`, status: 400},
+		"quantity as text":    {body: `{"quantity":"1"}`, status: 400},
+		"above the limit":     {body: `{"quantity":2}`, status: 400},
+		"above another limit": {url: s.ListingURL("day/mug") + "/grab", body: `{"quantity":5}`, status: 400},
+		"key over 255 bytes": {header: []string{"X-Shopper-Id", "eve", "Idempotency-Key", strings.Repeat("k", 256)},
+			status: 400},
 		"key with a space":     {header: []string{"X-Shopper-Id", "eve", "Idempotency-Key", "a b"}, status: 400},
 		"key with a tab":       {header: []string{"X-Shopper-Id", "eve", "Idempotency-Key", "a\tb"}, status: 400},
 		"key beyond ASCII":     {header: []string{"X-Shopper-Id", "eve", "Idempotency-Key", "钥匙"}, status: 400},
@@ -114,9 +119,11 @@ func TestBadGrabs(t *testing.T) {
 		"control character":    {url: s.HTTP + "/v1/sessions/day/skus/mas%00k/grab", status: 404},
 		"newline in an id":     {url: s.HTTP + "/v1/sessions/day%0Ax/skus/mask/grab", status: 404},
 		"slash in an id":       {url: s.HTTP + "/v1/sessions/day%2Fskus/skus/mask/grab", status: 404},
-		"long id":              {url: s.HTTP + "/v1/sessions/" + strings.Repeat("d", 4000) + "/skus/mask/grab", status: 404},
-		"wrong method":         {method: "GET", status: 405},
-		"huge headers":         {header: []string{"X-Shopper-Id", "eve", "X-Padding", strings.Repeat("x", 20_000)}, status: 431},
+		"long id": {url: s.HTTP + "/v1/sessions/" + strings.Repeat("d", 4000) + "/skus/mask/grab",
+			status: 404},
+		"wrong method": {method: "GET", status: 405},
+		"huge headers": {header: []string{"X-Shopper-Id", "eve", "X-Padding", strings.Repeat("x", 20_000)},
+			status: 431},
 	} {
 		t.Run(name, func(t *testing.T) {
 			method, to := "POST", url
@@ -137,7 +144,8 @@ func TestBadGrabs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if a.Status != c.status || a.Header.Get("Content-Type") != "application/problem+json" || a.Title == "" || a.Detail == "" || a.Type == "" {
+			if a.Status != c.status || a.Header.Get("Content-Type") != "application/problem+json" || a.Title == "" ||
+				a.Detail == "" || a.Type == "" {
 				t.Errorf("%d %s %s", a.Status, a.Header.Get("Content-Type"), a.Body)
 			}
 		})
@@ -164,15 +172,18 @@ func TestBadBytes(t *testing.T) {
 		send   string
 		status int
 	}{
-		"no HTTP":               {"hello\r\n\r\n", 400},
-		"TLS":                   {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400},
-		"length too big":        {grab + "Content-Length: 99999999999999999999\r\n\r\n", 400},
-		"negative length":       {grab + "Content-Length: -5\r\n\r\n", 400},
-		"two lengths":           {grab + "Content-Length: 3\r\nContent-Length: 5\r\n\r\nabcde", 400},
-		"broken chunks":         {grab + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400},
-		"NUL in the shopper":    {"POST /v1/sessions/day/skus/mask/grab HTTP/1.1\r\nHost: x\r\nX-Shopper-Id: e\x00ve\r\n\r\n", 0},
-		"control in the path":   {"POST /v1/sessions/day/skus/ma\x01sk/grab HTTP/1.1\r\nHost: x\r\nX-Shopper-Id: eve\r\n\r\n", 0},
-		"escape in the shopper": {"POST /v1/sessions/day/skus/mask/grab HTTP/1.1\r\nHost: x\r\nX-Shopper-Id: e\x1b[2Jve\r\n\r\n", 0},
+		"no HTTP":         {"hello\r\n\r\n", 400},
+		"TLS":             {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400},
+		"length too big":  {grab + "Content-Length: 99999999999999999999\r\n\r\n", 400},
+		"negative length": {grab + "Content-Length: -5\r\n\r\n", 400},
+		"two lengths":     {grab + "Content-Length: 3\r\nContent-Length: 5\r\n\r\nabcde", 400},
+		"broken chunks":   {grab + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400},
+		"NUL in the shopper": {"POST /v1/sessions/day/skus/mask/grab HTTP/1.1\r\nHost: x\r\nX-Shopper-Id: " +
+			"e\x00ve\r\n\r\n", 0},
+		"control in the path": {"POST /v1/sessions/day/skus/ma\x01sk/grab HTTP/1.1\r\nHost: x\r\nX-Shopper-Id: " +
+			"eve\r\n\r\n", 0},
+		"escape in the shopper": {"POST /v1/sessions/day/skus/mask/grab HTTP/1.1\r\nHost: x\r\nX-Shopper-Id: " +
+			"e\x1b[2Jve\r\n\r\n", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn, err := net.Dial("tcp", strings.TrimPrefix(s.HTTP, "http://"))
@@ -188,7 +199,8 @@ func TestBadBytes(t *testing.T) {
 			}
 			body, _ := io.ReadAll(r.Body)
 			r.Body.Close()
-			if c.status != 0 && r.StatusCode != c.status || r.StatusCode < 400 || r.StatusCode > 499 || r.Header.Get("Content-Type") != "application/problem+json" {
+			if c.status != 0 && r.StatusCode != c.status || r.StatusCode < 400 || r.StatusCode > 499 ||
+				r.Header.Get("Content-Type") != "application/problem+json" {
 				t.Errorf("%d %s", r.StatusCode, body)
 			}
 		})
@@ -239,7 +251,8 @@ func TestLanguages(t *testing.T) {
 	s := openShop(t, t.TempDir())
 	s.Apply(nodetest.Masks(0))
 	for accept, want := range map[string]string{
-		"": "Sold out.", "zh-CN,zh;q=0.9": "已售罄。", "de": "Sold out.", "ZH": "已售罄。", strings.Repeat("zh,", 1000): "已售罄。", ";;;,,,*": "Sold out.", "\xff\xfe": "Sold out.",
+		"": "Sold out.", "zh-CN,zh;q=0.9": "已售罄。", "de": "Sold out.", "ZH": "已售罄。", strings.Repeat("zh,", 1000): "已售罄。",
+		";;;,,,*": "Sold out.", "\xff\xfe": "Sold out.",
 	} {
 		a := s.Do("POST", s.ListingURL(nodetest.Mask)+"/grab", "", "X-Shopper-Id", "alice", "Accept-Language", accept)
 		if a.Code != "sold_out" || a.Message != want {

@@ -17,15 +17,18 @@ func TestCashierIsUsedRightly(t *testing.T) {
 		status int
 		says   []string
 	}{
-		"nothing":   {nil, 2, []string{"--data and --shop"}},
-		"shares":    {[]string{"--data", "x", "--shop", "nowhere", "--drop", "2", "--repeat", "-1", "--delay", "9h"}, 2, []string{"nowhere", "drop", "repeat", "delay"}},
-		"no file":   {[]string{"--data", t.TempDir(), "--shop", "http://127.0.0.1:1", "--cashier-key-file", "/nonexistent"}, 1, []string{"shared secret"}},
+		"nothing": {nil, 2, []string{"--data and --shop"}},
+		"shares": {[]string{"--data", "x", "--shop", "nowhere", "--drop", "2", "--repeat", "-1", "--delay", "9h"}, 2,
+			[]string{"nowhere", "drop", "repeat", "delay"}},
+		"no file": {[]string{"--data", t.TempDir(), "--shop", "http://127.0.0.1:1", "--cashier-key-file",
+			"/nonexistent"}, 1, []string{"shared secret"}},
 		"an extra":  {[]string{"pay"}, 2, []string{"pay"}},
 		"bad serve": {[]string{"serve"}, 2, []string{"cashier"}},
 	} {
 		args := append([]string{"cashier"}, c.args...)
 		if name == "bad serve" {
-			args = []string{"serve", "--data", t.TempDir(), "--cashier-url", "ftp://x", "--shopper-key-file", "x", "--ops-key-file", "y"}
+			args = []string{"serve", "--data", t.TempDir(), "--cashier-url", "ftp://x", "--shopper-key-file", "x",
+				"--ops-key-file", "y"}
 		}
 		status, _, errs := runTool(t, "", args...)
 		if status != c.status {
@@ -37,7 +40,8 @@ func TestCashierIsUsedRightly(t *testing.T) {
 			}
 		}
 	}
-	for name, list := range map[string]string{"no list": "id: x", "an unknown key": "- {id: x, fil: y}", "no file": "- {id: x, file: none.key, signs: true}", "no signer": "- {id: x, file: x.key}"} {
+	for name, list := range map[string]string{"no list": "id: x", "an unknown key": "- {id: x, fil: y}",
+		"no file": "- {id: x, file: none.key, signs: true}", "no signer": "- {id: x, file: x.key}"} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "keys.yaml")
 		for file, text := range map[string]string{path: list, filepath.Join(dir, "x.key"): strings.Repeat("x", 40)} {

@@ -125,7 +125,8 @@ func TestPayByAfterFailover(t *testing.T) {
 			leader := leaderOf(f, nodes)
 			f.Plan(nodetest.DayPlan("        pay_within: 6s\n        pay_grace: 1s\n", 100))
 			if leader != nodes[0] {
-				if status, out, errs := runTool(t, "", "cluster", "transfer", "--to", nodes[0].ID, "--admin", leader.Admin); status != 0 {
+				if status, out, errs := runTool(t, "", "cluster", "transfer", "--to", nodes[0].ID, "--admin",
+					leader.Admin); status != 0 {
 					t.Fatal(out, errs)
 				}
 				leader = nodes[0]
@@ -147,7 +148,8 @@ func TestPayByAfterFailover(t *testing.T) {
 				if now.Order.State != "expired" || !now.Order.PayBy.Equal(o.PayBy) {
 					t.Errorf("told %+v, then %s", o, now.Body)
 				}
-				if early := before[i].Due().Wall().Sub(seen); early > 200*time.Millisecond { // which clocks may differ by
+				// 200 ms is what clocks may differ by.
+				if early := before[i].Due().Wall().Sub(seen); early > 200*time.Millisecond {
 					t.Errorf("hold %d ended %s early", i, early)
 				}
 			}
@@ -176,7 +178,8 @@ func TestClockOff(t *testing.T) {
 			off.noticesClock()
 			leader.MustGrant("ann", "k", "day/sku-1")
 			off.MustGrant("abe", "k", "day/sku-1") // whatever its clock says of deadlines
-			if status, out, errs := runTool(t, "", "cluster", "transfer", "--to", off.ID, "--admin", leader.Admin); status != 1 || !strings.Contains(out+errs, "clock") {
+			if status, out, errs := runTool(t, "", "cluster", "transfer", "--to", off.ID, "--admin",
+				leader.Admin); status != 1 || !strings.Contains(out+errs, "clock") {
 				t.Errorf("leadership may be handed to it: %d %s%s", status, out, errs)
 			}
 			leader.shut()
@@ -189,7 +192,8 @@ func TestClockOff(t *testing.T) {
 			}
 			leader.open()
 			off.jumped.Store(-seconds)
-			f.Eventually(func() bool { return off.Metric("doorbuster_clock_off") == "0" }, "a clock that was mended stays off")
+			f.Eventually(func() bool { return off.Metric("doorbuster_clock_off") == "0" },
+				"a clock that was mended stays off")
 			off.Logs.Await(t, nil, "agrees with the others again")
 
 			jumps := leaderOf(f, nodes)
@@ -212,6 +216,7 @@ func TestClockOff(t *testing.T) {
 // noticesClock waits until the node says that its clock is off.
 func (c *clocked) noticesClock() {
 	c.T.Helper()
-	c.Fleet.Eventually(func() bool { return c.Metric("doorbuster_clock_off") == "1" }, c.ID+" does not notice its clock")
+	c.Fleet.Eventually(func() bool { return c.Metric("doorbuster_clock_off") == "1" },
+		c.ID+" does not notice its clock")
 	c.Logs.Await(c.T, nil, "clock is off")
 }

@@ -34,7 +34,8 @@ func TestDisplayApart(t *testing.T) {
 			t.Errorf("%s at the shoppers': %d %s", path, a.Status, a.Body)
 		}
 	}
-	if a := s.Do("POST", s.Shown+look+"/grab", "", "X-Shopper-Id", "ann"); a.Status != 404 || !strings.Contains(a.Body, "another address") {
+	if a := s.Do("POST", s.Shown+look+"/grab", "", "X-Shopper-Id", "ann"); a.Status != 404 ||
+		!strings.Contains(a.Body, "another address") {
 		t.Errorf("a grab at the display: %d %s", a.Status, a.Body)
 	}
 	// A storm of looks that takes all connections of the display takes none of the

@@ -38,6 +38,7 @@ var (
 	metric   = regexp.MustCompile("`doorbuster_([a-z_]+)[`{]")
 	target   = regexp.MustCompile(`(?m)^([a-z-]+):`)
 	word     = regexp.MustCompile(`^[a-z][a-z-]*$`)
+	goFile   = regexp.MustCompile("`([a-z]+(?:/[a-z]+)*/[A-Za-z_]+\\.(?:go|md))`")
 	makes    = regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+)")
 	toAnchor = strings.NewReplacer(" ", "-", "`", "", ",", "", "(", "", ")", "", "?", "", ".", "", ":", "")
 )
@@ -126,7 +127,8 @@ func commandIn(t *testing.T, document, line string) bool {
 		return false
 	}
 	c, rest, err := newRootCommand().Find(words[1:])
-	if err != nil || !c.HasParent() || c.HasSubCommands() && (c.RunE == nil || len(rest) > 0 && word.MatchString(rest[0])) {
+	if err != nil || !c.HasParent() || c.HasSubCommands() &&
+		(c.RunE == nil || len(rest) > 0 && word.MatchString(rest[0])) {
 		t.Errorf("%s: no command: %s (%v)", document, line, err)
 		return true
 	}
@@ -201,7 +203,7 @@ func TestArchitectureNamesWhatIsThere(t *testing.T) {
 				t.Errorf("%s: there is no %s", name, found[1])
 			}
 		}
-		for _, found := range regexp.MustCompile("`([a-z]+(?:/[a-z]+)*/[A-Za-z_]+\\.(?:go|md))`").FindAllStringSubmatch(text, -1) {
+		for _, found := range goFile.FindAllStringSubmatch(text, -1) {
 			named++
 			if _, err := os.Stat(filepath.Join("../..", found[1])); err != nil {
 				t.Errorf("%s: there is no %s", name, found[1])

@@ -17,7 +17,8 @@ import (
 func TestTicketsAtTheDoor(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir(), "--ticket-ttl", "2s")
-	s.Apply(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 5, ticket: true}", "{sku: mug, price: 100, stock: 5, ticket: true}"}, "limit_per_shopper: 0"))
+	s.Apply(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 5, ticket: true}",
+		"{sku: mug, price: 100, stock: 5, ticket: true}"}, "limit_per_shopper: 0"))
 	a := s.ExpectWith("ticket_required", "ann", "", nodetest.Mask, "")
 	if !strings.Contains(a.Body, `"challenge":"none","ticket_url":"/v1/sessions/day/skus/mask/ticket"`) {
 		t.Errorf("where to get a ticket: %s", a.Body)
@@ -28,7 +29,8 @@ func TestTicketsAtTheDoor(t *testing.T) {
 		forged[20] = 'A'
 	}
 	for what, try := range map[string]struct{ shopper, listing, ticket string }{
-		"forged": {"ann", nodetest.Mask, string(forged)}, "borrowed": {"bob", nodetest.Mask, good}, "for another listing": {"ann", "day/mug", good}, "no ticket": {"ann", nodetest.Mask, "x"},
+		"forged": {"ann", nodetest.Mask, string(forged)}, "borrowed": {"bob", nodetest.Mask, good},
+		"for another listing": {"ann", "day/mug", good}, "no ticket": {"ann", nodetest.Mask, "x"},
 	} {
 		a := s.ExpectWith("missed", try.shopper, "", try.listing, nodetest.With(try.ticket))
 		if a.Status != 200 {
@@ -39,7 +41,8 @@ func TestTicketsAtTheDoor(t *testing.T) {
 	if again := s.ExpectWith("granted", "ann", "k1", nodetest.Mask, "").Order; again != held {
 		t.Errorf("their hold, asked for by key without a ticket: %+v", again)
 	}
-	if again := s.ExpectWith("granted", "ann", "k1", nodetest.Mask, nodetest.With(string(forged))).Order; again != held {
+	if again := s.ExpectWith("granted", "ann", "k1", nodetest.Mask,
+		nodetest.With(string(forged))).Order; again != held {
 		t.Errorf("their hold, asked for by key with a bad ticket: %+v", again)
 	}
 	// Replayed: the ticket has brought something, though it was let go since.
@@ -63,7 +66,8 @@ func TestTicketsAtTheDoor(t *testing.T) {
 	s.Eventually(func() bool { return time.Now().After(given.Expires) }, func() string { return "time stands still" })
 	s.ExpectWith("missed", "cai", "", nodetest.Mask, nodetest.With(late))
 	s.ExpectWith("granted", "cai", "", nodetest.Mask, nodetest.With(s.Ticket("cai", nodetest.Mask, "")))
-	for name, want := range map[string]string{"forged": "5", "expired": "1"} { // their own of mask for mug, bob's, three with a wrong end
+	for name, want := range map[string]string{"forged": "5",
+		"expired": "1"} { // their own of mask for mug, bob's, three with a wrong end
 		if got := s.Metric(fmt.Sprintf("doorbuster_tickets_refused_total{why=%q}", name)); got != want {
 			t.Errorf("%s %s tickets counted, want %s", got, name, want)
 		}
@@ -83,11 +87,13 @@ func TestRatesAtTheDoor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := openShop(t, t.TempDir(), append(c.flags, "--rate-limit-address-per-second", "0.001", "--rate-limit-address-burst", "2")...)
+			s := openShop(t, t.TempDir(),
+				append(c.flags, "--rate-limit-address-per-second", "0.001", "--rate-limit-address-burst", "2")...)
 			s.Apply(nodetest.Masks(50))
 			granted := 0
 			for i := range 5 {
-				a, err := s.TryWith(fmt.Sprint("s", i), "", nodetest.Mask, "", "X-Forwarded-For", fmt.Sprintf("1.1.1.1, 198.51.100.%d", i))
+				a, err := s.TryWith(fmt.Sprint("s", i), "", nodetest.Mask, "", "X-Forwarded-For",
+					fmt.Sprintf("1.1.1.1, 198.51.100.%d", i))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -125,11 +131,16 @@ func TestRiskServiceAtTheDoor(t *testing.T) {
 		down    string
 		code    string
 	}{
-		"blocks":         {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"level":"block"}`) }, "allow", "missed"},
-		"watches":        {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"level":"watch"}`) }, "block", "granted"},
-		"asks for work":  {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"level":"challenge"}`) }, "allow", "ticket_required"},
-		"garbage":        {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"level":7}`) }, "allow", "granted"},
-		"garbage, block": {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `<html>`) }, "block", "missed"},
+		"blocks": {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"level":"block"}`) },
+			"allow", "missed"},
+		"watches": {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"level":"watch"}`) },
+			"block", "granted"},
+		"asks for work": {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"level":"challenge"}`) },
+			"allow", "ticket_required"},
+		"garbage": {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"level":7}`) }, "allow",
+			"granted"},
+		"garbage, block": {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `<html>`) }, "block",
+			"missed"},
 		"lies": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(500)
 			io.WriteString(w, `{"level":"block"}`)
@@ -145,7 +156,8 @@ func TestRiskServiceAtTheDoor(t *testing.T) {
 			t.Parallel()
 			service := httptest.NewServer(c.service)
 			t.Cleanup(service.CloseClientConnections)
-			s := openShop(t, t.TempDir(), nodetest.Easy, "--risk-url", service.URL, "--risk-timeout", "200ms", "--risk-when-down", c.down)
+			s := openShop(t, t.TempDir(), nodetest.Easy, "--risk-url", service.URL, "--risk-timeout", "200ms",
+				"--risk-when-down", c.down)
 			s.Apply(nodetest.Masks(5))
 			a := s.ExpectWith(c.code, "ann", "k", nodetest.Mask, "")
 			if c.code != "ticket_required" {
@@ -154,8 +166,10 @@ func TestRiskServiceAtTheDoor(t *testing.T) {
 			if !strings.Contains(a.Body, `"challenge":"work"`) {
 				t.Errorf("what to solve: %s", a.Body)
 			}
-			s.ExpectWith("ticket_required", "ann", "k", nodetest.Mask, nodetest.With(s.Ticket("ann", nodetest.Mask, "")))
-			s.ExpectWith("granted", "ann", "k", nodetest.Mask, nodetest.With(s.Ticket("ann", nodetest.Mask, s.Solve("ann", nodetest.Mask))))
+			s.ExpectWith("ticket_required", "ann", "k", nodetest.Mask,
+				nodetest.With(s.Ticket("ann", nodetest.Mask, "")))
+			s.ExpectWith("granted", "ann", "k", nodetest.Mask,
+				nodetest.With(s.Ticket("ann", nodetest.Mask, s.Solve("ann", nodetest.Mask))))
 		})
 	}
 }
@@ -165,11 +179,13 @@ func TestReservationAtTheDoor(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
 	plan := func(start string) string {
-		return strings.Replace(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 5, reservation: true}", "{sku: mug, price: 100, stock: 5}"}), "start: now", "start: "+start, 1)
+		return strings.Replace(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 5, reservation: true}",
+			"{sku: mug, price: 100, stock: 5}"}), "start: now", "start: "+start, 1)
 	}
 	s.Apply(plan(`"+3s"`))
 	for i, want := range []int{201, 200} {
-		if a := s.Ask("POST", "ann", nodetest.Mask, "reservation", ""); a.Status != want || !strings.Contains(a.Body, `"reserved":true`) {
+		if a := s.Ask("POST", "ann", nodetest.Mask, "reservation", ""); a.Status != want ||
+			!strings.Contains(a.Body, `"reserved":true`) {
 			t.Errorf("the %d. time: %d %s", i+1, a.Status, a.Body)
 		}
 	}
@@ -179,7 +195,8 @@ func TestReservationAtTheDoor(t *testing.T) {
 			t.Errorf("taken back: %d %s", a.Status, a.Body)
 		}
 	}
-	if a := s.Grab("ann", "", nodetest.Mask); a.Code != "not_open" || !strings.Contains(a.Body, `"reservation":{"open":true,`) {
+	if a := s.Grab("ann", "", nodetest.Mask); a.Code != "not_open" ||
+		!strings.Contains(a.Body, `"reservation":{"open":true,`) {
 		t.Errorf("before the start: %s", a.Body)
 	}
 	for listing, want := range map[string]int{"day/mug": 409, "day/none": 404} {
@@ -187,13 +204,16 @@ func TestReservationAtTheDoor(t *testing.T) {
 			t.Errorf("%s: %d %s", listing, a.Status, a.Body)
 		}
 	}
-	s.Eventually(func() bool { return s.Grab("eve", "", nodetest.Mask).Code != "not_open" }, func() string { return "it does not open" })
+	s.Eventually(func() bool { return s.Grab("eve", "", nodetest.Mask).Code != "not_open" },
+		func() string { return "it does not open" })
 	for _, method := range []string{"POST", "DELETE"} {
-		if a := s.Ask(method, "cai", nodetest.Mask, "reservation", ""); method == "POST" && (a.Status != 409 || !strings.Contains(a.Detail, "has started")) {
+		if a := s.Ask(method, "cai", nodetest.Mask, "reservation", ""); method == "POST" &&
+			(a.Status != 409 || !strings.Contains(a.Detail, "has started")) {
 			t.Errorf("%s after the start: %d %s", method, a.Status, a.Body)
 		}
 	}
-	if a := s.MustRefuse("not_reserved", "bob", "", nodetest.Mask); !strings.Contains(a.Body, `"reservation":{"open":false,"until":`) {
+	if a := s.MustRefuse("not_reserved", "bob", "", nodetest.Mask); !strings.Contains(a.Body,
+		`"reservation":{"open":false,"until":`) {
 		t.Errorf("who did not reserve: %s", a.Body)
 	}
 	s.MustGrant("ann", "", nodetest.Mask)
@@ -228,7 +248,8 @@ func TestEventsTellOfTheLine(t *testing.T) {
 			Position       int
 		}
 		o.OrderNo = place.Entry
-		if err := json.Unmarshal([]byte(data), &o); err != nil || event != "order" || o.State != state || o.Position != position {
+		if err := json.Unmarshal([]byte(data), &o); err != nil || event != "order" || o.State != state ||
+			o.Position != position {
 			t.Fatalf("%s %s: %v; want %s at %d", event, data, err, state, position)
 		}
 	}
@@ -237,10 +258,12 @@ func TestEventsTellOfTheLine(t *testing.T) {
 	want("waiting", 1)
 	s.CancelOrder("bob", second.OrderNo)
 	want("held", 0)
-	if a := s.Do("GET", s.HTTP+place.ResultURL, "", "X-Shopper-Id", "dan"); a.Code != "granted" || a.Order.OrderNo != place.Entry {
+	if a := s.Do("GET", s.HTTP+place.ResultURL, "", "X-Shopper-Id", "dan"); a.Code != "granted" ||
+		a.Order.OrderNo != place.Entry {
 		t.Errorf("asked by key: %s", a.Body)
 	}
-	if a := s.Do("DELETE", s.HTTP+"/v1/grabs/d", "", "X-Shopper-Id", "dan"); a.Status != 409 || !strings.Contains(a.Detail, "Cancel the order") {
+	if a := s.Do("DELETE", s.HTTP+"/v1/grabs/d", "", "X-Shopper-Id", "dan"); a.Status != 409 ||
+		!strings.Contains(a.Detail, "Cancel the order") {
 		t.Errorf("giving up what is held: %d %s", a.Status, a.Body)
 	}
 	if a := s.Do("DELETE", s.HTTP+"/v1/grabs/none", "", "X-Shopper-Id", "dan"); a.Status != 404 {
@@ -290,7 +313,8 @@ func TestDrawIsTold(t *testing.T) {
 		t.Errorf("before: %s", before.Body)
 	}
 	for i := range 3 {
-		if a := s.ExpectWith("entered", fmt.Sprint("s", i), "k", nodetest.Mask, ""); !strings.Contains(a.Body, `"draw_at":"`) || !strings.Contains(a.Body, `"entry":"`) {
+		if a := s.ExpectWith("entered", fmt.Sprint("s", i), "k", nodetest.Mask, ""); !strings.Contains(a.Body,
+			`"draw_at":"`) || !strings.Contains(a.Body, `"entry":"`) {
 			t.Errorf("%s", a.Body)
 		}
 	}
@@ -320,7 +344,8 @@ func TestDrawIsTold(t *testing.T) {
 	if held != 1 || passed != 2 {
 		t.Errorf("%+v", after.Entries)
 	}
-	if a := s.Do("GET", s.ListingURL(nodetest.Mask), ""); !strings.Contains(a.Body, `"draw":{"state":"done","commitment":"`+after.Commitment) {
+	if a := s.Do("GET", s.ListingURL(nodetest.Mask), ""); !strings.Contains(a.Body,
+		`"draw":{"state":"done","commitment":"`+after.Commitment) {
 		t.Errorf("on display: %s", a.Body)
 	}
 }

@@ -73,7 +73,8 @@ func TestUnpaidUnitsSellAgainOnceEach(t *testing.T) {
 		}
 	}
 	granted := 0
-	for _, a := range nodetest.Crowd(30, func(i int) nodetest.Reply { return s.Grab(fmt.Sprintf("second%d", i), "", nodetest.Mask) }) {
+	for _, a := range nodetest.Crowd(30,
+		func(i int) nodetest.Reply { return s.Grab(fmt.Sprintf("second%d", i), "", nodetest.Mask) }) {
 		if a.Code == "granted" {
 			granted++
 		} else if a.Code != "sold_out" {
@@ -109,7 +110,8 @@ func TestSessionPassesWhileDown(t *testing.T) {
 	s := openTimed(t, strings.Replace(nodetest.Masks(2, "duration: 1h"), "start: now", "start: +1h", 1))
 	s.MustRefuse("not_open", "alice", "", nodetest.Mask)
 	s.pass(3 * time.Hour)
-	s.Eventually(func() bool { return s.Counts(nodetest.Mask).State == "ended" }, func() string { return fmt.Sprint(s.Counts(nodetest.Mask)) })
+	s.Eventually(func() bool { return s.Counts(nodetest.Mask).State == "ended" },
+		func() string { return fmt.Sprint(s.Counts(nodetest.Mask)) })
 	s.MustRefuse("ended", "alice", "", nodetest.Mask)
 }
 
@@ -210,7 +212,8 @@ func TestExtendedHold(t *testing.T) {
 	s := openTimed(t, halfHour(2, "0s"))
 	kept, lost := s.MustGrant("alice", "", nodetest.Mask), s.MustGrant("bob", "", nodetest.Mask)
 	until := time.Now().Add(3 * time.Hour).UTC().Format(time.RFC3339)
-	if a := s.Ops("POST", "/admin/v1/orders/"+kept.OrderNo+"/extend", `{"pay_by":"`+until+`","note":"phoned"}`); a.Status != 200 {
+	if a := s.Ops("POST", "/admin/v1/orders/"+kept.OrderNo+"/extend",
+		`{"pay_by":"`+until+`","note":"phoned"}`); a.Status != 200 {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
 	s.pass(40 * time.Minute)

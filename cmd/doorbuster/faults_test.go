@@ -14,7 +14,8 @@ import (
 func TestBrokenListingIsFrozen(t *testing.T) {
 	t.Parallel()
 	s, n, closing := openBare(t, t.TempDir(), nil)
-	s.Apply(nodetest.PlanOf([]string{"{sku: nodetest.Mask, price: 100, stock: 9}", "{sku: mug, price: 100, stock: 9}"}, "limit_per_shopper: 0"))
+	s.Apply(nodetest.PlanOf([]string{"{sku: nodetest.Mask, price: 100, stock: 9}", "{sku: mug, price: 100, stock: 9}"},
+		"limit_per_shopper: 0"))
 	const mug = "day/mug"
 	held, paid := s.MustGrant("holder", "k", nodetest.Mask), s.MustGrant("payer", "k", nodetest.Mask)
 	s.Pay(paid, "p1")
@@ -43,7 +44,8 @@ func TestBrokenListingIsFrozen(t *testing.T) {
 func frozenButFor(s *nodetest.Shop, other string, held nodetest.Order, when string) {
 	t := s.T
 	t.Helper()
-	if line, _ := s.Logs.Find("ALARM: listing frozen"); !strings.Contains(line, `"sku":"mask"`) || !strings.Contains(line, `"level":"ERROR"`) {
+	if line, _ := s.Logs.Find("ALARM: listing frozen"); !strings.Contains(line, `"sku":"mask"`) ||
+		!strings.Contains(line, `"level":"ERROR"`) {
 		t.Errorf("%s: no alarm in the log: %q", when, line)
 	}
 	if v := s.Metric("doorbuster_listings_frozen_total"); v != "1" {

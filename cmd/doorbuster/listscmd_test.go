@@ -139,8 +139,8 @@ func TestBadListsThroughTheProgram(t *testing.T) {
 			`line 1: "level,id" looks like the names of columns`},
 		"added level": {[]string{"add", "risk/shoppers", "bot-2;block"}, 1, `"bot-2;block"`},
 		"everybody": {[]string{"add", "risk/ips", "0.0.0.0/0"}, 1,
-			"0.0.0.0/0 bars a good part of all addresses; the list would meet an unknown share of shoppers (this node " +
-				"saw fewer than 20"},
+			"0.0.0.0/0 bars a good part of all addresses; the list would meet an unknown share of shoppers (this " +
+				"node saw fewer than 20"},
 		"all of IPv6": {[]string{"import", "risk/ips",
 			nodetest.ListFile(t, "b.txt", "203.0.113.0/24", "2000::/3")}, 1, "(--yes)"},
 		"no such list": {[]string{"import", "risk/cars", bad}, 2,

@@ -19,7 +19,8 @@ func TestListsAskBeforeTheyEndASale(t *testing.T) {
 		return s.Do("POST", s.ListingURL(nodetest.Mask)+"/grab", "", "X-Shopper-Id", fmt.Sprint("ann-", i),
 			"X-Shopper-Phone", fmt.Sprintf("+86138001380%02d", i), "X-Forwarded-For", fmt.Sprintf("10.%d.0.1", i)).Code
 	}
-	s.Lists("it names 50 now", "import", "allowlists/vips", nodetest.ListFile(t, "vips.txt", each(shoppers, "ann-%d")...))
+	s.Lists("it names 50 now", "import", "allowlists/vips",
+		nodetest.ListFile(t, "vips.txt", each(shoppers, "ann-%d")...))
 	s.Lists("it names 1 now", "add", "risk/ips", "10.1.0.0/16") // nobody came yet: who knows
 	s.Lists("0 rows added or changed, 1 removed", "remove", "risk/ips", "10.1.0.0/16")
 	for i := range shoppers {
@@ -40,7 +41,8 @@ func TestListsAskBeforeTheyEndASale(t *testing.T) {
 	asks("100%", "add", "risk/ips", "10.0.0.0/8")
 	asks("100%", "add", "risk/ips", "0.0.0.0/0") // which asks anyway
 	asks("100%", append([]string{"add", "risk/ips"}, each(shoppers, "10.%d.0.0/16")...)...)
-	asks("100%", "import", "risk/phones", nodetest.ListFile(t, "phones.txt", each(shoppers, "+86 138 0013 80%02d")...), "--level", "challenge")
+	asks("100%", "import", "risk/phones", nodetest.ListFile(t, "phones.txt", each(shoppers, "+86 138 0013 80%02d")...),
+		"--level", "challenge")
 	asks("100%", "import", "risk/shoppers", nodetest.ListFile(t, "bots.txt", each(shoppers, "ann-%d")...), "--replace")
 	asks("100%", "import", "allowlists/vips", nodetest.ListFile(t, "one.txt", "bob"), "--replace")
 	asks("100%", append([]string{"remove", "allowlists/vips"}, each(shoppers, "ann-%d")...)...)

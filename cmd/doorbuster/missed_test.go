@@ -16,9 +16,11 @@ import (
 	"doorbuster/engine"
 )
 
+type asker struct{ shopper, key, from, language string }
+
 // raw sends a request as bytes and gives the answer as bytes, but for the Date,
 // which is the clock's.
-func raw(s *nodetest.Shop, method, path, shopper, key, from, language, body string) string {
+func raw(s *nodetest.Shop, method, path string, by asker, body string) string {
 	s.T.Helper()
 	c, err := net.Dial("tcp", strings.TrimPrefix(s.HTTP, "http://"))
 	if err != nil {
@@ -28,8 +30,9 @@ func raw(s *nodetest.Shop, method, path, shopper, key, from, language, body stri
 	if err := c.SetDeadline(time.Now().Add(nodetest.Patience)); err != nil {
 		s.T.Fatal(err)
 	}
-	fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\nX-Shopper-Id: %s\r\nIdempotency-Key: %s\r\nX-Forwarded-For: %s\r\nAccept-Language: %s\r\nContent-Length: %d\r\n\r\n%s",
-		method, path, shopper, key, from, language, len(body), body)
+	fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\nX-Shopper-Id: %s\r\nIdempotency-Key: "+
+		"%s\r\nX-Forwarded-For: %s\r\nAccept-Language: %s\r\nContent-Length: %d\r\n\r\n%s",
+		method, path, by.shopper, by.key, by.from, by.language, len(body), body)
 	answer, err := io.ReadAll(c)
 	if err != nil {
 		s.T.Fatal(err)
@@ -69,11 +72,14 @@ func missedForAll(t *testing.T, freeze func(*node)) {
 		c.RateLimit.Address.PerSecond, c.RateLimit.Address.Burst = 0.001, 2
 	})
 	defer closing()
-	s.Apply(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 100000}", "{sku: few, price: 100, stock: 1, reservation: true}",
-		"{sku: ticket, price: 100, stock: 9, ticket: true}", "{sku: frozen, price: 100, stock: 9}"}, "admission_multiple: 1"))
+	s.Apply(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 100000}",
+		"{sku: few, price: 100, stock: 1, reservation: true}",
+		"{sku: ticket, price: 100, stock: 9, ticket: true}", "{sku: frozen, price: 100, stock: 9}"},
+		"admission_multiple: 1"))
 	list := func(shopper string) {
 		edit := engine.Command{Kind: engine.CmdEditRoster, Operator: "test", Edit: engine.RosterEdit{
-			Roster: engine.RosterID{Kind: engine.RosterRiskShopper}, Action: engine.RosterPut, Rows: []engine.RosterEntry{{ID: []byte(shopper), Level: engine.LevelBlock}}}}
+			Roster: engine.RosterID{Kind: engine.RosterRiskShopper}, Action: engine.RosterPut,
+			Rows: []engine.RosterEntry{{ID: []byte(shopper), Level: engine.LevelBlock}}}}
 		if _, err := n.office.AskFor(t.Context(), engine.EncodeBatch(engine.BatchHeader{}, edit)); err != nil {
 			t.Fatal(err)
 		}
@@ -83,10 +89,12 @@ func missedForAll(t *testing.T, freeze func(*node)) {
 	addresses := 0
 	elsewhere := func() string { addresses++; return fmt.Sprintf("198.51.%d.%d", 100+addresses/250, 1+addresses%250) }
 	grab := func(shopper, sku, language, body string) string {
-		return raw(s, "POST", "/v1/sessions/day/skus/"+sku+"/grab", shopper, nodetest.NewKey(), elsewhere(), language, body)
+		return raw(s, "POST", "/v1/sessions/day/skus/"+sku+"/grab",
+			asker{shopper, nodetest.NewKey(), elsewhere(), language}, body)
 	}
 	ticket := func(shopper, sku string) string {
-		_, after, _ := strings.Cut(raw(s, "POST", "/v1/sessions/day/skus/"+sku+"/ticket", shopper, nodetest.NewKey(), elsewhere(), "en", ""), `{"ticket":"`)
+		_, after, _ := strings.Cut(raw(s, "POST", "/v1/sessions/day/skus/"+sku+"/ticket",
+			asker{shopper, nodetest.NewKey(), elsewhere(), "en"}, ""), `{"ticket":"`)
 		ticket, _, _ := strings.Cut(after, `"`)
 		return ticket
 	}
@@ -118,9 +126,11 @@ func missedForAll(t *testing.T, freeze func(*node)) {
 		{"rate of the address", engine.ReasonRate, func(in string) string {
 			from := elsewhere()
 			for i := range 2 {
-				raw(s, "POST", "/v1/sessions/day/skus/mask/grab", fmt.Sprint("office", i, in), nodetest.NewKey(), from, in, "")
+				raw(s, "POST", "/v1/sessions/day/skus/mask/grab",
+					asker{fmt.Sprint("office", i, in), nodetest.NewKey(), from, in}, "")
 			}
-			return raw(s, "POST", "/v1/sessions/day/skus/mask/grab", "office"+in, nodetest.NewKey(), from, in, "")
+			return raw(s, "POST", "/v1/sessions/day/skus/mask/grab", asker{"office" + in, nodetest.NewKey(), from, in},
+				"")
 		}},
 		{"admission quota", engine.ReasonQuota, func(in string) string {
 			grab("first", "few", in, "") // is let in, and has not reserved
@@ -144,13 +154,15 @@ func missedForAll(t *testing.T, freeze func(*node)) {
 			return grab("crowd-"+in, "mask", in, "")
 		}},
 		{"waiting room", engine.ReasonDepth, func(in string) (missed string) {
-			if a := s.Ops("PATCH", "/admin/v1/switches", `{"switches":{"waiting_depth":1,"rate_limits":0,"risk_service":false}}`); a.Status != 200 {
+			if a := s.Ops("PATCH", "/admin/v1/switches",
+				`{"switches":{"waiting_depth":1,"rate_limits":0,"risk_service":false}}`); a.Status != 200 {
 				t.Fatalf("%d %s", a.Status, a.Body)
 			}
 			defer s.Ops("POST", "/admin/v1/switches/normal", "")
 			s.Eventually(func() bool {
 				for _, answer := range nodetest.Crowd(32, func(i int) string {
-					return raw(s, "POST", "/v1/sessions/day/skus/mask/grab", nodetest.NewKey(), nodetest.NewKey(), "198.51.99.1", in, "")
+					return raw(s, "POST", "/v1/sessions/day/skus/mask/grab",
+						asker{nodetest.NewKey(), nodetest.NewKey(), "198.51.99.1", in}, "")
 				}) {
 					if strings.Contains(answer, `"missed"`) {
 						missed = answer
@@ -161,7 +173,8 @@ func missedForAll(t *testing.T, freeze func(*node)) {
 			return missed
 		}},
 		{"deadline", engine.ReasonNone, func(in string) string {
-			return raw(s, "GET", "/v1/grabs/"+nodetest.NewKey()+"?deadline=1", "patient", "k", elsewhere(), in, "")
+			return raw(s, "GET", "/v1/grabs/"+nodetest.NewKey()+"?deadline=1", asker{"patient", "k", elsewhere(), in},
+				"")
 		}},
 	}
 	if freeze != nil {

@@ -135,8 +135,9 @@ func (n *node) makeDoors(keys keys) (err error) {
 	n.risk = guard.Risk
 	n.canon = guard.Canon
 	if n.shoppers, err = httpapi.NewShopper(httpapi.ShopperConfig{
-		Seller: httpapi.Seller{Grabber: n.office.Group, ShopperOrders: n.office, Display: n.office, Rules: n.office.Group},
-		Guard:  guard, Streams: n.cfg.Doors.EventStreams, Leaving: n.turnsAway, Removed: n.removed,
+		Seller: httpapi.Seller{Grabber: n.office.Group, ShopperOrders: n.office, Display: n.office,
+			Rules: n.office.Group},
+		Guard: guard, Streams: n.cfg.Doors.EventStreams, Leaving: n.turnsAway, Removed: n.removed,
 		DisplayAge: n.displayAge, DisplayShared: n.displayShared, Dev: n.cfg.Dev, Tokens: keys.shopper,
 		TokenBytes: n.cfg.Tokens.Bytes, PayKeys: n.pay, Cashier: n.cashier, Limits: n.cfg.Doors.Limits,
 		Display: n.cfg.displayLimits(), Logger: n.logger, Registerer: n.metrics,

@@ -29,14 +29,16 @@ func TestStockInAPlanIsTheTotal(t *testing.T) {
 		t.Fatal(a.Body)
 	}
 	out, notes := dryRun(s, nodetest.Masks(3))
-	if !strings.Contains(out, "nothing to change") || !strings.Contains(notes, "8 stays: operators have changed it since the plan said 3") {
+	if !strings.Contains(out, "nothing to change") || !strings.Contains(notes,
+		"8 stays: operators have changed it since the plan said 3") {
 		t.Errorf("the plan as it was: %s%s", out, notes)
 	}
 	s.Apply(nodetest.Masks(3))
 	if c := s.Counts(nodetest.Mask); c.Stock != 8 {
 		t.Errorf("the plan as it was made it %d", c.Stock)
 	}
-	if out, _ := dryRun(s, nodetest.Masks(8)); !strings.Contains(out, "listings[mask].stock: 8 (3 in the last plan) → 8\n") {
+	if out, _ := dryRun(s, nodetest.Masks(8)); !strings.Contains(out,
+		"listings[mask].stock: 8 (3 in the last plan) → 8\n") {
 		t.Errorf("the real figure: %s", out)
 	}
 	s.Apply(nodetest.Masks(8))
@@ -61,7 +63,8 @@ func TestPlanLeavesWhatOperatorsMade(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
 	plan := func(words, publish string) string {
-		return strings.Replace(nodetest.Masks(0, "publish: "+publish), "    sessions:\n", "    messages: {gone: {en: \""+words+"\", zh: \"没了\"}}\n    sessions:\n", 1)
+		return strings.Replace(nodetest.Masks(0, "publish: "+publish), "    sessions:\n",
+			"    messages: {gone: {en: \""+words+"\", zh: \"没了\"}}\n    sessions:\n", 1)
 	}
 	says := func() string {
 		for _, m := range strings.Split(s.Ops("GET", "/admin/v1/messages", "").Body, "{\"name\":") {
@@ -72,14 +75,16 @@ func TestPlanLeavesWhatOperatorsMade(t *testing.T) {
 		return ""
 	}
 	s.Apply(plan("All gone.", "false"))
-	if a := s.Ops("PUT", "/admin/v1/messages/sale/gone", `{"text":{"en":"Back on Friday.","zh":"没了"}}`); a.Status != 200 {
+	if a := s.Ops("PUT", "/admin/v1/messages/sale/gone",
+		`{"text":{"en":"Back on Friday.","zh":"没了"}}`); a.Status != 200 {
 		t.Fatal(a.Body)
 	}
 	if a := s.Ops("POST", "/admin/v1/sessions/day/publish", `{}`); a.Status != 200 {
 		t.Fatal(a.Body)
 	}
 	if out, notes := dryRun(s, plan("All gone.", "false")); !strings.Contains(out, "nothing to change") ||
-		!strings.Contains(notes, "messages.gone.en: note: \"Back on Friday.\" stays") || !strings.Contains(notes, "publish: note: true stays") {
+		!strings.Contains(notes, "messages.gone.en: note: \"Back on Friday.\" stays") ||
+		!strings.Contains(notes, "publish: note: true stays") {
 		t.Errorf("%s%s", out, notes)
 	}
 	s.Apply(plan("All gone.", "false"))
@@ -90,7 +95,8 @@ func TestPlanLeavesWhatOperatorsMade(t *testing.T) {
 	if own := says(); !strings.Contains(own, "No more.") {
 		t.Error("another plan is not heard: " + own)
 	}
-	if status, _, errs := runTool(t, plan("No more.", "false"), "apply", "-f", "-", "--admin", s.Admin); status == 0 || !strings.Contains(errs, "can't be a draft again") {
+	if status, _, errs := runTool(t, plan("No more.", "false"), "apply", "-f", "-", "--admin", s.Admin); status == 0 ||
+		!strings.Contains(errs, "can't be a draft again") {
 		t.Errorf("status %d, %s", status, errs)
 	}
 }
@@ -102,7 +108,8 @@ func TestPriceZeroIsPaidWhenGranted(t *testing.T) {
 	s.Apply(nodetest.PlanOf([]string{"{sku: sample, price: 0, stock: 2}"}, "pay_within: 1s", "pay_grace: 0s"))
 	const sample = "day/sample"
 	a := s.Grab("ann", "k", sample)
-	if a.Code != "granted" || a.Order.State != "paid" || strings.Contains(a.Body, "pay_token") || strings.Contains(a.Body, "Pay within") {
+	if a.Code != "granted" || a.Order.State != "paid" || strings.Contains(a.Body, "pay_token") ||
+		strings.Contains(a.Body, "Pay within") {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
 	if again := s.Grab("ann", "k", sample); again.Order.State != "paid" {
@@ -125,12 +132,14 @@ func TestHeadOfTheLineForTwoIsNotOvertaken(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
 	const row = "{sku: %s, price: 100, stock: 2, limit_per_shopper: 2, waitlist: true%s}"
-	s.Apply(nodetest.PlanOf([]string{fmt.Sprintf(row, "mask", ""), fmt.Sprintf(row, "tea", ", set_aside: 1s")}, "limit_per_shopper: 0"))
+	s.Apply(nodetest.PlanOf([]string{fmt.Sprintf(row, "mask", ""), fmt.Sprintf(row, "tea", ", set_aside: 1s")},
+		"limit_per_shopper: 0"))
 	for _, sku := range []string{"mask", "tea"} {
 		listing := "day/" + sku
 		wait := func(shopper string, quantity int) {
 			t.Helper()
-			a := s.Do("POST", s.ListingURL(listing)+"/grab", fmt.Sprintf(`{"waitlist":true,"quantity":%d}`, quantity), "X-Shopper-Id", shopper, "Idempotency-Key", "k-"+shopper+sku)
+			a := s.Do("POST", s.ListingURL(listing)+"/grab", fmt.Sprintf(`{"waitlist":true,"quantity":%d}`, quantity),
+				"X-Shopper-Id", shopper, "Idempotency-Key", "k-"+shopper+sku)
 			if a.Code != "waitlisted" {
 				t.Fatal(a.Body)
 			}
@@ -153,7 +162,8 @@ func TestHeadOfTheLineForTwoIsNotOvertaken(t *testing.T) {
 			}
 			continue
 		}
-		s.Eventually(func() bool { return now("cai").Code == "sold_out" }, func() string { return "cai waits on: " + now("cai").Body })
+		s.Eventually(func() bool { return now("cai").Code == "sold_out" },
+			func() string { return "cai waits on: " + now("cai").Body })
 		if a := now("dov"); a.Code != "granted" {
 			t.Error("the unit is nobody's: " + a.Body)
 		}
@@ -192,7 +202,8 @@ func TestNamesOfNothingAreTold(t *testing.T) {
 		t.Errorf("the open session's profile is defined now, and not on: %s", now)
 	}
 	_, notes := dryRun(s, plan)
-	if now := s.Ops("GET", "/admin/v1/sessions/day", "").Body; strings.Contains(now+notes, "rsuh\\\" is") || strings.Contains(now+notes, "nobody is on") {
+	if now := s.Ops("GET", "/admin/v1/sessions/day", "").Body; strings.Contains(now+notes, "rsuh\\\" is") ||
+		strings.Contains(now+notes, "nobody is on") {
 		t.Errorf("defined since: %s%s", now, notes)
 	}
 }
@@ -205,7 +216,8 @@ func TestDryRunShowsTheTimes(t *testing.T) {
 	plan := strings.NewReplacer("start: now", `daily: {from: 2040-09-20, until: 2040-09-20, at: "10:00"}`,
 		"  - id: sale\n", "  - id: sale\n    timezone: Asia/Shanghai\n").Replace(nodetest.Masks(1))
 	out, _ := dryRun(s, plan)
-	if want := "opens 2040-09-20 10:00:00 +08:00 (02:00:00 UTC), ends 2040-09-20 11:00:00 +08:00 (03:00:00 UTC)"; !strings.Contains(out, want) {
+	if want := "opens 2040-09-20 10:00:00 +08:00 (02:00:00 UTC), ends 2040-09-20 11:00:00 +08:00 (03:00:00 " +
+		"UTC)"; !strings.Contains(out, want) {
 		t.Errorf("%q is not in %s", want, out)
 	}
 }

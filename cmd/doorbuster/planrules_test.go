@@ -17,7 +17,8 @@ func TestEveryRuleIsApplied(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, define := range [][]string{{"switches", "define", "rush", "rate_limits=50"}, {"lists", "add", "allowlists/vips", "ann"}} {
+	for _, define := range [][]string{{"switches", "define", "rush", "rate_limits=50"},
+		{"lists", "add", "allowlists/vips", "ann"}} {
 		if status, _, errs := runTool(t, "", append(define, "--admin", s.Admin)...); status != 0 {
 			t.Fatal(errs)
 		}
@@ -33,8 +34,10 @@ func TestEveryRuleIsApplied(t *testing.T) {
 	for _, want := range []string{
 		"+ sales[spirits].messages.missed.zh: 这次没抢到，周五再来！\n",
 		session + ": new, opens TIME, ends TIME, profile rush\n",
-		session + ".listings[rice-spirit-500]: 500 units at 149900, limit_per_month 2, reservation, waitlist, set_aside 2m0s, ticket, challenge work, draw 3s\n",
-		session + ".listings[rice-spirit-zodiac]: 50 units at 249900, limit_per_month 2, reservation, allow_list vips, waitlist, set_aside 5m0s, ticket, challenge image, draw 1m0s\n",
+		session + ".listings[rice-spirit-500]: 500 units at 149900, limit_per_month 2, reservation, waitlist, " +
+			"set_aside 2m0s, ticket, challenge work, draw 3s\n",
+		session + ".listings[rice-spirit-zodiac]: 50 units at 249900, limit_per_month 2, reservation, allow_list " +
+			"vips, waitlist, set_aside 5m0s, ticket, challenge image, draw 1m0s\n",
 		session + ".listings[glasses-6]: 1000 units at 4900, ticket\n",
 		"dry run: nothing was changed\n",
 	} {
@@ -48,7 +51,8 @@ func TestEveryRuleIsApplied(t *testing.T) {
 	if again := s.Apply(string(text)); again != "nothing to change\n" {
 		t.Error(again)
 	}
-	changed := strings.NewReplacer("limit_per_month: 2 ", "limit_per_month: 3 ", "profile: rush", "profile: calm", "allow_list: vips ", `allow_list: "" `,
+	changed := strings.NewReplacer("limit_per_month: 2 ", "limit_per_month: 3 ", "profile: rush", "profile: calm",
+		"allow_list: vips ", `allow_list: "" `,
 		"draw: 3s", "draw: 5s", `, zh: "这次没抢到，周五再来！"`, "").Replace(string(text))
 	out := s.Apply(changed)
 	for _, want := range []string{

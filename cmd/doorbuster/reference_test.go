@@ -94,7 +94,8 @@ func cliReference() string {
 			b.WriteString("\n")
 			for _, sub := range c.Commands() {
 				if !sub.Hidden && sub.Name() != "help" {
-					fmt.Fprintf(&b, "- [%s](#%s): %s\n", sub.CommandPath(), strings.ReplaceAll(sub.CommandPath(), " ", "-"),
+					at := strings.ReplaceAll(sub.CommandPath(), " ", "-")
+					fmt.Fprintf(&b, "- [%s](#%s): %s\n", sub.CommandPath(), at,
 						sub.Short)
 				}
 			}

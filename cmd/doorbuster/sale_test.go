@@ -17,8 +17,10 @@ func TestSaleByHand(t *testing.T) {
 	s.Apply(nodetest.Masks(1))
 
 	first := s.Grab("alice", "k1", nodetest.Mask)
-	if first.Code != "granted" || first.Order.State != "held" || first.Order.Amount != 100 || first.Order.Currency != "CNY" ||
-		first.Order.Session != "day" || first.Order.SKU != "mask" || first.Order.Quantity != 1 || time.Until(first.Order.PayBy) < 14*time.Minute {
+	if first.Code != "granted" || first.Order.State != "held" || first.Order.Amount != 100 ||
+		first.Order.Currency != "CNY" ||
+		first.Order.Session != "day" || first.Order.SKU != "mask" || first.Order.Quantity != 1 ||
+		time.Until(first.Order.PayBy) < 14*time.Minute {
 		t.Fatalf("%d %s", first.Status, first.Body)
 	}
 	if again := s.Grab("alice", "k1", nodetest.Mask); again.Code != "granted" || again.Order != first.Order {
@@ -27,7 +29,8 @@ func TestSaleByHand(t *testing.T) {
 	if other := s.MustRefuse("limit_reached", "alice", "k2", nodetest.Mask); other.Order != first.Order {
 		t.Errorf("limit_reached without the order that counts: %s", other.Body)
 	}
-	if late := s.MustRefuse("sold_out", "bob", "", nodetest.Mask); late.Order.OrderNo != "" || strings.Contains(late.Body, "order") {
+	if late := s.MustRefuse("sold_out", "bob", "", nodetest.Mask); late.Order.OrderNo != "" ||
+		strings.Contains(late.Body, "order") {
 		t.Errorf("bob was told of an order: %s", late.Body)
 	}
 	if key := s.Do("GET", s.HTTP+"/v1/grabs/k1", "", "X-Shopper-Id", "alice"); key.Order != first.Order {
@@ -85,7 +88,8 @@ func TestCrowdTakesExactlyTheStock(t *testing.T) {
 	t.Parallel()
 	const stock, shoppers, clicks = 40, 120, 3
 	s := openShop(t, t.TempDir())
-	s.Apply(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 40}", "{sku: mug, price: 100, stock: 40}"}, "limit_per_shopper: 1"))
+	s.Apply(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 40}", "{sku: mug, price: 100, stock: 40}"},
+		"limit_per_shopper: 1"))
 	listings := []string{nodetest.Mask, "day/mug"}
 	told := nodetest.Crowd(shoppers*clicks, func(i int) nodetest.Reply {
 		a, err := s.TryGrab(fmt.Sprintf("s%d", i%shoppers), "", listings[i/shoppers%2])
@@ -159,7 +163,8 @@ func TestTimeoutThenTruthByKey(t *testing.T) {
 		}
 	}
 	// What the server still reads of the connections that were left comes first.
-	s.Eventually(func() bool { return s.Metric("doorbuster_grabs_waiting") == "0" }, func() string { return "grabs wait for ever" })
+	s.Eventually(func() bool { return s.Metric("doorbuster_grabs_waiting") == "0" },
+		func() string { return "grabs wait for ever" })
 	for i := range shoppers {
 		shopper, key := fmt.Sprintf("s%d", i), fmt.Sprintf("k%d", i)
 		asked := s.Do("GET", s.HTTP+"/v1/grabs/"+key, "", "X-Shopper-Id", shopper)
@@ -177,7 +182,8 @@ func TestTimeoutThenTruthByKey(t *testing.T) {
 func TestKeysAreTheShoppersOwn(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, t.TempDir())
-	s.Apply(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 5}", "{sku: mug, price: 100, stock: 5}"}, "limit_per_shopper: 0"))
+	s.Apply(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 5}", "{sku: mug, price: 100, stock: 5}"},
+		"limit_per_shopper: 0"))
 	alice := s.MustGrant("alice", "same", nodetest.Mask)
 	if bob := s.MustGrant("bob", "same", nodetest.Mask); bob.OrderNo == alice.OrderNo {
 		t.Error("bob got alice's order")
@@ -265,7 +271,8 @@ func TestOperatorsChangeARunningSale(t *testing.T) {
 	if a := s.Ops("POST", "/admin/v1/sessions/day/skus/mask/stock", `{"units":-2}`); a.Status != 409 {
 		t.Errorf("took away what is not free: %d %s", a.Status, a.Body)
 	}
-	if a := s.Ops("POST", "/admin/v1/orders/"+alice.OrderNo+"/void", `{"note":"fraud"}`); a.Status != 200 || !strings.Contains(a.Body, "refund_due") {
+	if a := s.Ops("POST", "/admin/v1/orders/"+alice.OrderNo+"/void", `{"note":"fraud"}`); a.Status != 200 ||
+		!strings.Contains(a.Body, "refund_due") {
 		t.Errorf("void a paid order: %d %s", a.Status, a.Body)
 	}
 	s.Expect(nodetest.Mask, 2, 2, 1)
@@ -303,6 +310,7 @@ func TestSessionOpensByItself(t *testing.T) {
 	if a := s.MustRefuse("not_open", "alice", "", nodetest.Mask); !strings.Contains(a.Body, `"start":"`) {
 		t.Errorf("not told when: %s", a.Body)
 	}
-	s.Eventually(func() bool { return s.Counts(nodetest.Mask).State == "open" }, func() string { return "it never opened" })
+	s.Eventually(func() bool { return s.Counts(nodetest.Mask).State == "open" },
+		func() string { return "it never opened" })
 	s.MustGrant("alice", "", nodetest.Mask)
 }

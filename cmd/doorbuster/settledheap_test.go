@@ -57,7 +57,8 @@ func TestHeapComesBack(t *testing.T) {
 	for deadline := time.Now().Add(nodetest.Patience); after > most && time.Now().Before(deadline); after = heap() {
 		time.Sleep(10 * time.Millisecond) // what writes may still have the last entries in hand
 	}
-	t.Logf("sessions of %d: %d KiB before, %d KiB after ten of them, %+.1f%%", *settledUnits, before>>10, after>>10, 100*float64(after-before)/float64(before))
+	t.Logf("sessions of %d: %d KiB before, %d KiB after ten of them, %+.1f%%", *settledUnits, before>>10, after>>10,
+		100*float64(after-before)/float64(before))
 	if after > most {
 		t.Errorf("%d bytes of heap before, %d after ten sessions of %d were settled", before, after, *settledUnits)
 	}

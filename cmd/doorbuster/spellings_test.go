@@ -24,17 +24,20 @@ func TestRiskListsMeetEverySpelling(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := runShop(t, []string{"serve", "--data", filepath.Join(dir, "data"), "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0",
+	s := runShop(t, []string{"serve", "--data", filepath.Join(dir, "data"), "--http", "127.0.0.1:0", "--admin",
+		"127.0.0.1:0",
 		"--log-format", "json", "--home-country", "CN",
 		"--shopper-key-file", filepath.Join(dir, "shopper.key"), "--ops-key-file", filepath.Join(dir, "ops.key")})
 	s.AwaitServing()
-	operator, err := auth.Claims{Audience: auth.Operators, Subject: "olga", Role: auth.Operator, TTL: time.Hour}.Sign(keys["ops.key"], time.Now())
+	operator, err := auth.Claims{Audience: auth.Operators, Subject: "olga", Role: auth.Operator,
+		TTL: time.Hour}.Sign(keys["ops.key"], time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	ops := func(method, path, kind, body string) {
 		t.Helper()
-		if a := s.Do(method, "http://"+s.Admin+path, body, "Authorization", "Bearer "+operator, "Content-Type", kind); a.Status != 200 {
+		if a := s.Do(method, "http://"+s.Admin+path, body, "Authorization", "Bearer "+operator, "Content-Type",
+			kind); a.Status != 200 {
 			t.Fatalf("%s %s: %d %s", method, path, a.Status, a.Body)
 		}
 	}
@@ -50,17 +53,21 @@ func TestRiskListsMeetEverySpelling(t *testing.T) {
 		}
 		return s.Do("POST", s.ListingURL(nodetest.Mask)+"/grab", "", "Authorization", "Bearer "+token).Code
 	}
-	if got := grab("good", jwt.MapClaims{"phone_number": "+8613800138009", "address": map[string]any{"formatted": "13 Long Strasse"}}); got != "granted" {
+	if got := grab("good", jwt.MapClaims{"phone_number": "+8613800138009",
+		"address": map[string]any{"formatted": "13 Long Strasse"}}); got != "granted" {
 		t.Fatalf("who is on no list: %s", got)
 	}
-	for i, phone := range []string{"13800138000", "+86 138 0013 8000", "tel:+86-138-0013-8000", "0086 138-0013-8000", "+86１３８００１３８０００",
+	for i, phone := range []string{"13800138000", "+86 138 0013 8000", "tel:+86-138-0013-8000", "0086 138-0013-8000",
+		"+86１３８００１３８０００",
 		"+1 (425) 555-1212", "+14255551212", "001 425 555 1212", "+44 (0)20 7946 0018",
-		"+86 13800138000;ext=5", "13800138000,", "13800138000#", "+٨٦١٣٨٠٠١٣٨٠٠٠", "१३८००१३८०००", "sms:+8613800138000"} {
+		"+86 13800138000;ext=5", "13800138000,", "13800138000#", "+٨٦١٣٨٠٠١٣٨٠٠٠", "१३८००१३८०००",
+		"sms:+8613800138000"} {
 		if got := grab(fmt.Sprint("phone-", i), jwt.MapClaims{"phone_number": phone}); got != "missed" {
 			t.Errorf("phone %q: %s", phone, got)
 		}
 	}
-	for i, address := range []string{"12 Long Strasse, Springfield", "12 LONG STRASSE,\nSPRINGFIELD\n", " 12\u00a0long\tstraße,\r\n\u200bspringfield"} {
+	for i, address := range []string{"12 Long Strasse, Springfield", "12 LONG STRASSE,\nSPRINGFIELD\n",
+		" 12\u00a0long\tstraße,\r\n\u200bspringfield"} {
 		claims := jwt.MapClaims{"address": map[string]any{"formatted": address}}
 		if got := grab(fmt.Sprint("address-", i), claims); got != "missed" {
 			t.Errorf("address %q: %s", address, got)

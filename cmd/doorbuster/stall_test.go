@@ -121,13 +121,16 @@ func TestLeadersDiskHangs(t *testing.T) {
 				t.Fatal(err)
 			}
 			since := time.Now()
-			if status := leader.Wait(); status != 1 || !strings.Contains(leader.Logs.String(), "disk stalled") || !strings.Contains(leader.Logs.String(), "the disk has confirmed everything up to index ") {
+			if status := leader.Wait(); status != 1 || !strings.Contains(leader.Logs.String(), "disk stalled") ||
+				!strings.Contains(leader.Logs.String(), "the disk has confirmed everything up to index ") {
 				t.Errorf("status %d: %s", status, leader.Logs)
 			}
 			leader.Up = false
 			ended, before := time.Since(since), p.Count()
-			f.Eventually(func() bool { return p.Count() > before+20 }, "nobody sells in the place of the node whose disk hangs")
-			t.Logf("the node ended after %s; twenty more were granted something after %s", ended.Round(time.Millisecond), time.Since(since).Round(time.Millisecond))
+			f.Eventually(func() bool { return p.Count() > before+20 },
+				"nobody sells in the place of the node whose disk hangs")
+			t.Logf("the node ended after %s; twenty more were granted something after %s",
+				ended.Round(time.Millisecond), time.Since(since).Round(time.Millisecond))
 			if err := os.Remove(hangs(leader)); err != nil {
 				t.Fatal(err)
 			}

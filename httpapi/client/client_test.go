@@ -100,7 +100,8 @@ func TestAListIsSent(t *testing.T) {
 	var asked atomic.Int32 // handlers run beside the test
 	c := asking(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		if asked.Add(1); string(body) != "ann\nbob\n" || r.URL.String() != "/admin/v1/risk/shoppers?level=watch&note=why" {
+		asked.Add(1)
+		if string(body) != "ann\nbob\n" || r.URL.String() != "/admin/v1/risk/shoppers?level=watch&note=why" {
 			t.Errorf("sent %s %q", r.URL, body)
 		}
 		_, _ = io.WriteString(w, "{\"committed\":1,\"of\":2}\n")

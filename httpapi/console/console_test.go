@@ -125,7 +125,8 @@ func TestPolicyIsKept(t *testing.T) {
 	}
 	for _, name := range scripts {
 		script, _, _ := File(name)
-		for _, forbidden := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "localStorage", ".style", "http://", "https://"} {
+		for _, forbidden := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(",
+			"localStorage", ".style", "http://", "https://"} {
 			if bytes.Contains(script, []byte(forbidden)) {
 				t.Errorf("%s uses %s", name, forbidden)
 			}

@@ -134,7 +134,8 @@ func TestClientAddrAllocates(t *testing.T) {
 // FuzzClientAddr: a client can say what it likes, in front of what the proxy
 // says of it and in lines of its own: its address stays what the proxy said.
 func FuzzClientAddr(f *testing.F) {
-	proxies, remote, client := parseTrusted(f, "10.0.0.0/8"), netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("203.0.113.5")
+	proxies, remote, client := parseTrusted(f, "10.0.0.0/8"), netip.MustParseAddr("10.0.0.1"),
+		netip.MustParseAddr("203.0.113.5")
 	f.Add([]byte("1.1.1.1"))
 	f.Add([]byte("10.0.0.2, 10.0.0.3"))
 	f.Add([]byte("[::ffff:10.0.0.2]:1,\x00,"))

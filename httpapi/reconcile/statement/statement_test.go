@@ -198,11 +198,12 @@ func TestWhatIsRead(t *testing.T) {
 		Amount: 4900, Currency: "CNY", At: 1789870500000, Transaction: "t-1"}
 	object := `{"at":"2026-09-20T02:15:00Z","kind":"refund","payment_id":"p-1","order_no":"0123456789ABCDEFGHJKMNPQ","amount":4900,"currency":"CNY","transaction_id":"t-1","note":{"a":[1]}}`
 	for name, text := range map[string]string{
-		"plain":           "payment_id,order_no,amount,currency,kind,at,transaction_id\np-1,0123456789ABCDEFGHJKMNPQ,4900,CNY,refund,2026-09-20T02:15:00Z,t-1\n",
-		"with a mark":     "\xef\xbb\xbfpayment_id,order_no,amount,currency,kind,at,transaction_id\np-1,0123456789ABCDEFGHJKMNPQ,4900,CNY,refund,2026-09-20T02:15:00Z,t-1\n",
-		"from Windows":    "payment_id,order_no,amount,currency,kind,at,transaction_id\r\np-1,0123456789ABCDEFGHJKMNPQ,4900,CNY,refund,2026-09-20T02:15:00Z,t-1\r\n",
-		"quoted":          "\"payment_id\",order_no,amount,currency,kind,at,transaction_id\n\"p-1\",\"0123456789ABCDEFGHJKMNPQ\",\"4900\",CNY,refund,2026-09-20T02:15:00Z,\"t-1\"\n",
-		"others between":  "at,note,kind,transaction_id,payment_id,order_no,amount,currency\n2026-09-20T02:15:00Z,\"a \"\"b\"\", 王\",refund,t-1,p-1,0123456789ABCDEFGHJKMNPQ,4900,CNY\n",
+		"plain":        "payment_id,order_no,amount,currency,kind,at,transaction_id\np-1,0123456789ABCDEFGHJKMNPQ,4900,CNY,refund,2026-09-20T02:15:00Z,t-1\n",
+		"with a mark":  "\xef\xbb\xbfpayment_id,order_no,amount,currency,kind,at,transaction_id\np-1,0123456789ABCDEFGHJKMNPQ,4900,CNY,refund,2026-09-20T02:15:00Z,t-1\n",
+		"from Windows": "payment_id,order_no,amount,currency,kind,at,transaction_id\r\np-1,0123456789ABCDEFGHJKMNPQ,4900,CNY,refund,2026-09-20T02:15:00Z,t-1\r\n",
+		"quoted":       "\"payment_id\",order_no,amount,currency,kind,at,transaction_id\n\"p-1\",\"0123456789ABCDEFGHJKMNPQ\",\"4900\",CNY,refund,2026-09-20T02:15:00Z,\"t-1\"\n",
+		"others between": "at,note,kind,transaction_id,payment_id,order_no,amount,currency\n2026-09-20T02:15:00Z,\"a " +
+			"\"\"b\"\", 王\",refund,t-1,p-1,0123456789ABCDEFGHJKMNPQ,4900,CNY\n",
 		"another zone":    "payment_id,order_no,amount,currency,kind,at,transaction_id\np-1,0123456789ABCDEFGHJKMNPQ,4900,CNY,refund,2026-09-20T10:15:00+08:00,t-1\n",
 		"NDJSON":          "\n" + object + "\n",
 		"NDJSON with BOM": "\xef\xbb\xbf\r\n" + object + "\r\n",
