@@ -116,8 +116,7 @@ func TestSolvers(t *testing.T) {
 	}
 	s := newSolvers(1, 2)
 	solutions := make(chan string, 2)
-	work := workText{Algorithm: made.Algorithm, Challenge: made.Challenge, MaxNumber: made.MaxNumber, Salt: made.Salt,
-		Signature: made.Signature}
+	work := workText(made)
 	s.jobs <- solverJob{work, func(solution string) { solutions <- solution }}
 	if ok, err := altcha.VerifySolutionSafe(<-solutions, "key", false); err != nil || !ok {
 		t.Errorf("the library does not take it: %v", err)
