@@ -82,14 +82,14 @@ func TestOpenAPIIsCurrent(t *testing.T) {
 		"order":   names(1, func(i int) string { return engine.OrderState(i).String() }),
 		"listing": names(0, func(i int) string { return engine.ListingState(i).String() }),
 		"session": {"draft", "published", "open", "ended", "settled"},
-		"code":    names(0, func(i int) string { return engine.Code(i).String() }),
+		"code":    names(1, func(i int) string { return engine.Code(i).String() }),
 		"level":   {"watch", "challenge", "block"},
 		"role": {wire.NodeLeader, wire.NodeFollower, wire.NodeCandidate, wire.NodeNonVoter, wire.NodeStopped,
 			wire.NodeUnknown},
 		"zone_ack": {"", wire.ZoneAckOff, wire.ZoneAckHolding, wire.ZoneAckDegraded, wire.ZoneAckBlocked,
 			wire.ZoneAckUnknown, wire.ZoneAckSingleZone},
 		"pay_token":     {"malformed", "key", "signature", "expired", "order", "used", "differs"},
-		"switch_action": names(0, func(i int) string { return engine.SwitchAction(i).String() }),
+		"switch_action": names(1, func(i int) string { return engine.SwitchAction(i).String() }),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -241,7 +241,7 @@ func (s *AdminServer) reports(r *http.Request) (list reportList, err error) {
 
 // reportQuery says which part of a report is asked for.
 type reportQuery struct {
-	Format string `query:"format" oneof:"json csv"` // json or csv; json without it.
+	Format string `query:"format" oneof:"json csv"` // How it is written; json without it.
 	// Which part, as CSV; findings without it.
 	Part string `query:"part" oneof:"findings totals days sessions listings"`
 	// At most so many findings, as JSON; all without it.

@@ -52,3 +52,18 @@ func TestWhatIsWrong(t *testing.T) {
 		}
 	}
 }
+
+func TestSentence(t *testing.T) {
+	for comment, want := range map[string]string{
+		"Order is what a shopper sees": "What a shopper sees.",
+		"minor units":                  "Minor units.",
+		"not_open: when it starts.":    "not_open: when it starts.",
+		"waitlisted, entered: where":   "waitlisted, entered: where.",
+		"hold_placed, or missing":      "hold_placed, or missing.",
+		"":                             "",
+	} {
+		if got := sentence("Order", comment); got != want {
+			t.Errorf("%q makes %q, want %q", comment, got, want)
+		}
+	}
+}

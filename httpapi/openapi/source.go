@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -76,6 +77,9 @@ func (s *sources) declaration(path string, d *ast.GenDecl) {
 	}
 }
 
+// codeWords are words of the API that a comment begins with: what it says holds for them.
+var codeWords = regexp.MustCompile(`^([a-z_]+, )*[a-z_]+:|^[a-z]+_`)
+
 // sentence makes a description of a comment: without the name that Go's begin with.
 func sentence(name, comment string) string {
 	text := strings.Join(strings.Fields(comment), " ")
@@ -89,7 +93,9 @@ func sentence(name, comment string) string {
 	if first == utf8.RuneError {
 		return ""
 	}
-	text = string(unicode.ToUpper(first)) + text[size:]
+	if !codeWords.MatchString(text) {
+		text = string(unicode.ToUpper(first)) + text[size:]
+	}
 	if !strings.HasSuffix(text, ".") {
 		text += "."
 	}
