@@ -170,7 +170,7 @@ func openShop(t testing.TB, change func(*actors.Config)) *testShop {
 // plan lists products in one session, open from now on.
 func (s *testShop) plan(session string, change func(*engine.SessionPlan), listings ...engine.ListingSpec) {
 	s.t.Helper()
-	now := s.Now()
+	now := s.Now().Add(-time.Second) // the leader's clock may be a little behind a follower's
 	p := &engine.Plan{Sales: []engine.SalePlan{{Sale: engine.Sale{ID: "sale", Timezone: "UTC"}}}}
 	x := engine.SessionPlan{SessionSpec: engine.SessionSpec{ID: session, StartSpec: "now", Start: now,
 		End: now.Add(time.Hour), PayWithin: time.Minute, LimitPerShopper: 1, Publish: true}, Listings: listings}
