@@ -15,7 +15,7 @@ import (
 // TestDisplayApart: with an address of its own the display answers there, within
 // limits of its own, and shoppers' address sends whoever looks there.
 func TestDisplayApart(t *testing.T) {
-	s := openShop(t, t.TempDir(), "--display", "127.0.0.1:0", "--display-connections", "2")
+	s := openShop(t, t.TempDir(), "--display", "127.0.0.1:0", "--display-connections", "20")
 	s.Apply(nodetest.DayPlan("", 3))
 	if s.Shown == s.HTTP {
 		t.Fatal("no address of its own")
@@ -41,7 +41,7 @@ func TestDisplayApart(t *testing.T) {
 	// A storm of looks that takes all connections of the display takes none of the
 	// shoppers'.
 	addr := strings.TrimPrefix(s.Shown, "http://")
-	for range 2 {
+	for range 20 {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
@@ -62,7 +62,7 @@ func TestDisplayApart(t *testing.T) {
 		}
 		r, err := http.ReadResponse(bufio.NewReader(c), nil)
 		return err == nil && r.StatusCode == 503 && r.Header.Get("Content-Type") == "application/problem+json"
-	}, func() string { return "a third connection is served at the display" })
+	}, func() string { return "one more connection is served at the display" })
 	s.MustGrant("ann", "k", "day/sku-1")
 	if n := s.Metric(`doorbuster_http_problems_total{api="display",kind="elsewhere",status="404"}`); n != "1" {
 		t.Errorf("%s problems counted at the display", n)
