@@ -66,7 +66,7 @@ func TestRefusalsAreNoted(t *testing.T) {
 	}
 }
 
-// barAll is a guard that lets nobody in.
+// checkAll is a guard that lets nobody in.
 type checkAll struct{}
 
 func (checkAll) Check(*engine.Grab, engine.DoorRules) engine.Reason {

@@ -27,7 +27,7 @@ type slot struct {
 	reply   engine.Reply    // nil: a front waits
 
 	gate         *gate  // nil: it is decided elsewhere
-	shopper      []byte // in shopperRoom
+	shopper      []byte // in shopperBytes
 	key          engine.Key
 	quantity     uint32
 	waitlist     bool   // would rather join the waitlist

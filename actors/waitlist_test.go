@@ -256,14 +256,14 @@ func TestBarredHolderIsNotToldHeMissed(t *testing.T) {
 	held := s.grab("day/skus/mask", "bot", "k1")
 	s.SetGuard(&strict{})
 	if a := s.grab("day/skus/mask", "bot", "k1"); a.Code != engine.CodeGranted || a.Order != held.Order {
-		t.Errorf("his own key: %+v", a)
+		t.Errorf("their own key: %+v", a)
 	}
 	if a := s.grab("day/skus/mask", "bot", "k2"); a.Code != engine.CodeProcessing {
 		t.Errorf("another key: %+v", a)
 	}
 }
 
-// barBots bars whoever says that they are one.
+// checkBots bars whoever says that they are one.
 type checkBots struct{}
 
 func (checkBots) Check(q *engine.Grab, _ engine.DoorRules) engine.Reason {
@@ -328,7 +328,7 @@ func TestBarredIsToldOfWhatHeHas(t *testing.T) {
 		t.Errorf("in line, with another key: %+v, want %+v", a, place)
 	}
 	if a := s.grab("day/skus/lamp", "bot", "k3"); a.Code != engine.CodeLimitReached || a.Order != held.Order {
-		t.Errorf("with all that he may have, and another key: %+v", a)
+		t.Errorf("with all that they may have, and another key: %+v", a)
 	}
 }
 

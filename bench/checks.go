@@ -22,11 +22,11 @@ var (
 	checkRecount      = check{"recount", "the orders add up to the counts"}
 	checkStoodStill   = check{"stood_still", "the shop stood still while it was counted"}
 
-	checkStockStays = check{"stock_stays", "every unit put up is still there, and none besides"}
-	checkStateStays = check{"state_stays", "paid stays paid; nothing that was over comes back"}
-	checkOldKeys    = check{"old_keys", "an old key tells its old order, whatever became of it"}
-	checkLostSettle = check{"lost_answers_settle", "an answer lost in a kill turns out one way and stays that way"}
-	checkNoWrongNo  = check{"no_wrong_no", "nobody hears, while nodes die, that their order, their grab or the sale " +
+	checkStockStays   = check{"stock_stays", "every unit put up is still there, and none besides"}
+	checkStateStays   = check{"state_stays", "paid stays paid; nothing that was over comes back"}
+	checkOldKeys      = check{"old_keys", "an old key tells its old order, whatever became of it"}
+	checkLostResolved = check{"lost_answers_settle", "an answer lost in a kill turns out one way and stays that way"}
+	checkNoWrongNo    = check{"no_wrong_no", "nobody hears, while nodes die, that their order, their grab or the sale " +
 		"is not there"}
 	checkLogWhole = check{"log_whole", "after each kill the log is whole, or torn at its very end"}
 	checkReady    = check{"ready_again", "ready again after each start"}
@@ -46,9 +46,9 @@ var (
 var (
 	rushChecks = []check{checkConservation, checkToldIsTaken, checkNeverOver, checkNobodyTwice, checkOneAnswer,
 		checkOrdersKnown, checkStatesAgree, checkNobodyUntold, checkRecount, checkStoodStill}
-	crashChecks = []check{checkStockStays, checkStateStays, checkOldKeys, checkLostSettle, checkNoWrongNo,
+	crashChecks = []check{checkStockStays, checkStateStays, checkOldKeys, checkLostResolved, checkNoWrongNo,
 		checkLogWhole, checkReady, checkStaysUp}
-	failoverChecks = []check{checkEveryNode, checkNodesAgree, checkStockStays, checkLostSettle, checkNoWrongNo,
+	failoverChecks = []check{checkEveryNode, checkNodesAgree, checkStockStays, checkLostResolved, checkNoWrongNo,
 		checkLogWhole, checkGrants, checkBack, checkStaysUp}
 	contestChecks = []check{checkHonestWords, checkLineMoves}
 )

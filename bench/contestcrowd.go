@@ -67,7 +67,7 @@ func (c *contest) appendNext(b []byte, x *account) []byte {
 		}
 	case x.phase == phaseHold:
 		x.phase = phaseCancel
-		c.witness.sending(x.order, &x.order.cancel, c.now())
+		c.testimony.sending(x.order, &x.order.cancel, c.now())
 	}
 	switch x.phase {
 	case phaseGrab:
@@ -103,7 +103,7 @@ func (c *contest) answered(x *account, q ask, got reply, err error) {
 			}
 		}
 		if got.status == 200 {
-			c.witness.confirmed(x.order, &x.order.cancel, q.heardAt)
+			c.testimony.confirmed(x.order, &x.order.cancel, q.heardAt)
 		}
 	case phaseChallenge, phaseTicket:
 		var s shopping
@@ -226,7 +226,7 @@ func (c *contest) weigh(x *account, q ask, got reply) {
 	who, p := c.crowd.cfg.shopper(x.number), x.person
 	c.judge.weigh(verdictOn{
 		who: who, status: got.status, body: got.body, said: s, ticket: x.ticket != "",
-		holds: x.order != nil, mayHold: c.witness.owed(x.number), sentAt: q.sentAt, heardAt: q.heardAt,
+		holds: x.order != nil, mayHold: c.testimony.owed(x.number), sentAt: q.sentAt, heardAt: q.heardAt,
 	})
 	if s.Position > 0 {
 		if p.position > 0 && s.Position > p.position {

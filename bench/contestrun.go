@@ -64,16 +64,16 @@ func holdContest(ctx context.Context, cfg *ContestConfig, d Defence, network str
 	}
 	c.judge = wordJudge{d: d, findings: c.findings}
 	c.left.Store(cfg.Requests)
-	desk := newAdmin(shop.AdminAddr, "", cfg.Timeout)
+	ops := newAdmin(shop.AdminAddr, "", cfg.Timeout)
 	c.serverAhead = c.clockOffset()
 	opens, err := c.opens()
 	if err != nil {
 		return nil, err
 	}
-	if err := c.prepare(ctx, desk); err != nil {
+	if err := c.prepare(ctx, ops); err != nil {
 		return nil, err
 	}
-	before, err := desk.survey(ctx, rush.Listings)
+	before, err := ops.survey(ctx, rush.Listings)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func holdContest(ctx context.Context, cfg *ContestConfig, d Defence, network str
 		PeopleTold: c.people, BotsTold: c.botsTold,
 		Missed: c.missed, PeopleWork: c.peopleWork.report(), BotWork: c.botWork.report(), Wait: percentilesOf(c.wait),
 	}
-	v := &inquest{crowd: c.crowd, desk: desk, before: before}
+	v := &inquest{crowd: c.crowd, ops: ops, before: before}
 	v.hold(context.WithoutCancel(ctx))
 	c.findings.figure(checkHonestWords, "%d answers", c.judge.judged.Load())
 	round.Verdict = v.verdict(contestChecks)
@@ -150,7 +150,7 @@ func (c *contest) contestant(n int) contestant {
 }
 
 // prepare brings in reservations and risk lists, where the defence has them.
-func (c *contest) prepare(ctx context.Context, desk *admin) error {
+func (c *contest) prepare(ctx context.Context, ops *admin) error {
 	var reserved []int
 	var known bytes.Buffer
 	for n := range c.cfg.People + c.cfg.Bots {
@@ -164,7 +164,7 @@ func (c *contest) prepare(ctx context.Context, desk *admin) error {
 		}
 	}
 	if c.d.Risk && known.Len() > 0 {
-		if err := desk.insist(ctx, call{method: "PUT", path: "/admin/v1/risk/shoppers", contentType: "text/csv",
+		if err := ops.insist(ctx, call{method: "PUT", path: "/admin/v1/risk/shoppers", contentType: "text/csv",
 			body: known.Bytes()}, nil); err != nil {
 			return err
 		}

@@ -88,7 +88,7 @@ func (j *wordJudge) fault(v *verdictOn) string {
 	return "these are not its words"
 }
 
-// allows tells whether the rules of the contest can lead to what was said.
+// allows reports whether the rules of the contest can lead to what was said.
 func (j *wordJudge) allows(v *verdictOn) bool {
 	switch v.said.Code {
 	case codeGranted, codeProcessing:

@@ -84,7 +84,7 @@ func (t *crashTest) open(ctx context.Context) error {
 	if err := t.awaitReady(ctx); err != nil {
 		return err
 	}
-	return t.drill.open(ctx, t.cfg.ApplyPlan, "crash", t.node.desk)
+	return t.drill.open(ctx, t.cfg.ApplyPlan, "crash", t.node.ops)
 }
 
 func (t *crashTest) start(ctx context.Context, snapshotBytes int64) error {
@@ -101,7 +101,7 @@ func (t *crashTest) start(ctx context.Context, snapshotBytes int64) error {
 // took.
 func (t *crashTest) awaitReady(ctx context.Context) error {
 	for {
-		err := t.node.desk.ready()
+		err := t.node.ops.ready()
 		took := time.Since(t.startedAt)
 		if err == nil {
 			t.ready.record(0, took)
@@ -134,7 +134,7 @@ func (t *crashTest) round(ctx context.Context, round int) error {
 	t.line = &t.report.Rounds[round]
 	defer func() { t.line = nil }()
 	kills := t.cfg.killsOf(round)
-	if err := t.fillUp(ctx, t.node.desk); err != nil {
+	if err := t.fillUp(ctx, t.node.ops); err != nil {
 		return t.fault(checkStockStays, err)
 	}
 	longest := t.cfg.LoadTime + t.rush.Timeout + 10*time.Second
@@ -143,7 +143,7 @@ func (t *crashTest) round(ctx context.Context, round int) error {
 	}
 	loading, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
-	t.fillAgenda(round)
+	t.fillSchedule(round)
 	stopLooking := t.lookOn(t.diceOf(round, "look"))
 	loaded := make(chan struct{})
 	began := time.Now()
@@ -157,7 +157,7 @@ func (t *crashTest) round(ctx context.Context, round int) error {
 	if err != nil {
 		return err
 	}
-	lost, yes := t.settleLost()
+	lost, yes := t.resolveLost()
 	t.line.Lost, t.line.LostYes = int(lost), int(yes)
 	t.askAgain(round)
 	t.check(ctx)
@@ -174,7 +174,7 @@ func (t *crashTest) fault(c check, err error) error {
 func (t *crashTest) killAll(ctx context.Context, kills []kill, since time.Time) error {
 	for i, k := range kills {
 		t.awaitInstant(ctx, k, since)
-		if i > 0 && t.node.desk.ready() != nil {
+		if i > 0 && t.node.ops.ready() != nil {
 			t.report.KillsRecovering++
 		}
 		t.line.KilledMS = append(t.line.KilledMS, millis(time.Since(since)))
@@ -235,28 +235,28 @@ func (t *crashTest) awaitInstant(ctx context.Context, k kill, since time.Time) {
 	<-ctx.Done()
 }
 
-// fillAgenda invites a round's shoppers: new ones, those who come back for an
+// fillSchedule invites a round's shoppers: new ones, those who come back for an
 // order they were told of, and those who come back whatever they were told.
-func (t *crashTest) fillAgenda(round int) {
+func (t *crashTest) fillSchedule(round int) {
 	r := t.crowd
-	r.agenda = newAgenda(r.now, pace{}, 0)
+	r.schedule = newSchedule(r.now, pace{}, 0)
 	d := t.diceOf(round, "load")
 	start := r.now()
 	for i := range t.cfg.Shoppers {
-		r.agenda.add(task{due: start + d.upTo(t.cfg.LoadTime), deed: deedGrab,
+		r.schedule.add(task{due: start + d.upTo(t.cfg.LoadTime), deed: deedGrab,
 			shopper: round*t.cfg.Shoppers + i, first: true})
 	}
 	if round == 0 {
 		return
 	}
-	for i, o := range r.witness.someTold(&d, t.cfg.Returning) {
+	for i, o := range r.testimony.someTold(&d, t.cfg.Returning) {
 		back := task{due: start + d.upTo(t.cfg.LoadTime), deed: deedGrab, shopper: o.shopper,
 			listing: o.listing, click: o.click}
 		if i%4 == 0 {
 			n := int(d.next() % uint64(round*t.cfg.Shoppers))
 			back.shopper, back.listing, back.click = n, t.rush.intentOf(n).listing, clickFirst
 		}
-		r.agenda.add(back)
+		r.schedule.add(back)
 	}
 }
 
@@ -271,7 +271,7 @@ func (t *crashTest) diceOf(round int, what string) dice {
 // askAgain sends grabs of earlier rounds again with their old keys.
 func (t *crashTest) askAgain(round int) {
 	r, d := t.crowd, t.diceOf(round, "again")
-	some := r.witness.someTold(&d, t.cfg.KeysAgain)
+	some := r.testimony.someTold(&d, t.cfg.KeysAgain)
 	each(t.rush.Addrs, t.rush.Timeout, some, func(c *conn, o *told) {
 		told := "no answer"
 		got, err := t.inq.insist(c, r.requests.appendGrab(nil, o.shopper, o.listing, o.click))
@@ -291,14 +291,14 @@ func (t *crashTest) askAgain(round int) {
 
 // check reads every order ever told anew, and holds it against the round before.
 func (t *crashTest) check(ctx context.Context) {
-	orders := t.crowd.witness.orders()
+	orders := t.crowd.testimony.orders()
 	for _, o := range orders {
 		o.state = ""
 	}
 	if !t.drill.check(ctx) {
 		return
 	}
-	orders = t.crowd.witness.orders()
+	orders = t.crowd.testimony.orders()
 	for _, o := range orders {
 		if was := t.states[o]; o.state != "" && !mayFollow(was, o.state) {
 			t.crowd.findings.add(checkStateStays, "order %s of %s was %s and is %s", o.orderNo,

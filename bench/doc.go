@@ -34,7 +34,7 @@
 //     run can be repeated. The interleaving on the wire can't be.
 //   - A report carries all the settings of its run.
 //
-// Start reading at [RushConfig] and [Rush]; witness.go keeps what shoppers were
+// Start reading at [RushConfig] and [Rush]; testimony.go keeps what shoppers were
 // told, judge.go judges it; [Crash] kills the node in between, [Failover] the
 // leader. The package uses the shop through its outside contract only and imports
 // no other room.

@@ -116,45 +116,45 @@ func newDrill(report *DrillReport, prefix string, seed uint64, offers []offer) d
 // seeded is a name that another seed does not have.
 func seeded(name string, seed uint64) string { return name + "-" + strconv.FormatUint(seed, 36) }
 
-// open puts the offers up with apply, waits until every desk says that they are open,
+// open puts the offers up with apply, waits until every node says that they are open,
 // and readies the crowd.
 func (t *drill) open(ctx context.Context, apply func(context.Context, string, []byte) error, sale string,
-	desks ...*admin) error {
-	if err := apply(ctx, desks[0].addr(), planFor(sale, t.offers)); err != nil {
+	ops ...*admin) error {
+	if err := apply(ctx, ops[0].addr(), planFor(sale, t.offers)); err != nil {
 		return fmt.Errorf("apply the plan: %w", err)
 	}
 	var before []Counts
-	for _, desk := range desks {
+	for _, node := range ops {
 		for until := time.Now().Add(t.rush.Settle); ; time.Sleep(time.Millisecond) {
 			var err error
-			before, err = desk.survey(ctx, t.rush.Listings)
+			before, err = node.survey(ctx, t.rush.Listings)
 			if err == nil && !slices.ContainsFunc(before, func(c Counts) bool { return c.State != "open" }) {
 				break
 			}
 			if time.Now().After(until) {
-				return fmt.Errorf("the listings did not open at %s: %+v, %v", desk.addr(), before, err)
+				return fmt.Errorf("the listings did not open at %s: %+v, %v", node.addr(), before, err)
 			}
 		}
 	}
 	t.crowd = newCrowd(&t.rush)
 	t.crowd.serverAhead = t.crowd.clockOffset()
-	t.inq = &inquest{crowd: t.crowd, desk: newAdmin(t.rush.Admin, "", t.rush.Timeout), before: before}
+	t.inq = &inquest{crowd: t.crowd, ops: newAdmin(t.rush.Admin, "", t.rush.Timeout), before: before}
 	for _, o := range t.offers {
 		t.stock = append(t.stock, o.stock)
 	}
 	return nil
 }
 
-// fillUp makes the listings that sell out sell again, by way of one desk.
-func (t *drill) fillUp(ctx context.Context, desk *admin) error {
-	counts, err := desk.survey(ctx, t.rush.Listings)
+// fillUp makes the listings that sell out sell again, by way of one node.
+func (t *drill) fillUp(ctx context.Context, node *admin) error {
+	counts, err := node.survey(ctx, t.rush.Listings)
 	if err != nil {
 		return err
 	}
 	for i, o := range t.offers {
 		if more := o.keep - counts[i].Available; more > 0 {
-			if err := desk.addStock(ctx, o.Listing, more); err != nil {
-				return fmt.Errorf("more units by way of %s: %w", desk.addr(), err)
+			if err := node.addStock(ctx, o.Listing, more); err != nil {
+				return fmt.Errorf("more units by way of %s: %w", node.addr(), err)
 			}
 			t.stock[i] += more
 		}
@@ -183,7 +183,7 @@ func (t *drill) sumUp(besides []check) {
 	p.Seconds = time.Since(p.Started).Seconds()
 	p.Totals, p.Listings = t.crowd.tally.Totals, t.inq.listings()
 	f.figure(checkStockStays, "%v units", t.stock)
-	f.figure(checkLostSettle, "%d answers lost, %d of them a yes", p.Lost, p.LostYes)
+	f.figure(checkLostResolved, "%d answers lost, %d of them a yes", p.Lost, p.LostYes)
 	f.figure(checkNoWrongNo, "%d questions while nodes were killed, %d answered", p.Looks, p.LooksAnswered)
 	p.Verdict = t.inq.verdict(besides)
 }
@@ -207,13 +207,13 @@ type mortalNode struct {
 	up     bool
 	paused bool
 	away   atomic.Bool // put down on purpose
-	desk   *admin      // its own operators' address
+	ops    *admin      // its own operators' address
 }
 
 // started takes on a new life of the node.
 func (n *mortalNode) started(c CrashNode) error {
-	if n.desk == nil {
-		n.desk = newAdmin(c.AdminAddr, "", time.Second)
+	if n.ops == nil {
+		n.ops = newAdmin(c.AdminAddr, "", time.Second)
 	} else if c.HTTPAddr != n.HTTPAddr || c.AdminAddr != n.AdminAddr {
 		return errors.Join(errors.New("it listens elsewhere than before"), c.Kill())
 	}
@@ -246,7 +246,7 @@ const onlookerConnections = 2
 // recoveries, until stop. No answer is fine then, and "later"; "there is no such order"
 // is not.
 func (t *drill) lookOn(d dice) (stop func()) {
-	orders := t.crowd.witness.someTold(&d, 1000)
+	orders := t.crowd.testimony.someTold(&d, 1000)
 	done := make(chan struct{})
 	var all sync.WaitGroup
 	for i := range onlookerConnections {
@@ -295,16 +295,16 @@ func (t *drill) look(c *conn, o *told, byKey bool) {
 	}
 }
 
-// noTrace is what settleLost calls no answer, and a no that may yet be a yes when it is
+// noTrace is what resolveLost calls no answer, and a no that may yet be a yes when it is
 // asked again.
 const noTrace = "no trace"
 
-// settleLost asks after each grab whose answer a kill has swallowed, sends it
+// resolveLost asks after each grab whose answer a kill has swallowed, sends it
 // again with its key, as its shopper would, and asks once more.
 // It gives how many there were, and how many of them had got an order.
-func (t *drill) settleLost() (lost, yes int64) {
+func (t *drill) resolveLost() (lost, yes int64) {
 	r := t.crowd
-	open := r.witness.takeOpen()
+	open := r.testimony.takeOpen()
 	each(r.cfg.Addrs, r.cfg.Timeout, open, func(c *conn, q openAsk) {
 		hear := func(request []byte, polled bool) (said string, a answer) {
 			sent := r.now()
@@ -341,7 +341,7 @@ func (t *drill) settleLost() (lost, yes int64) {
 			a.code == codeGranted && last != again,
 			a.code != codeGranted && last != noTrace,
 			knownCode([]byte(a.code)) == "":
-			r.findings.add(checkLostSettle, "%s, whose answer was lost, is told %s, on asking again %s, and then %s",
+			r.findings.add(checkLostResolved, "%s, whose answer was lost, is told %s, on asking again %s, and then %s",
 				r.cfg.shopper(q.shopper), first, again, last)
 		}
 	})

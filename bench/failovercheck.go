@@ -12,12 +12,12 @@ import (
 // check holds what was told against what all nodes know once the crowd has gone.
 func (t *failoverTest) check(ctx context.Context) {
 	t.tell("the crowd has gone; checking %d orders on %d nodes", atomic.LoadInt64(&t.crowd.tally.Orders), len(t.nodes))
-	t.settleLost()
+	t.resolveLost()
 	t.awaitReleases(ctx)
 	if !t.drill.check(ctx) {
 		return
 	}
-	orders := t.crowd.witness.orders()
+	orders := t.crowd.testimony.orders()
 	for n := range t.nodes {
 		// A node that does not answer would have all orders waited for, one by one.
 		if _, err := t.view(n); err != nil {
@@ -35,7 +35,7 @@ func (t *failoverTest) awaitReleases(ctx context.Context) {
 	brief := slices.IndexFunc(t.offers, func(o offer) bool { return o.payWithin == t.cfg.PayWithin })
 	for until := time.Now().Add(t.cfg.PayWithin +
 		t.cfg.Settle); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
-		if counts, err := t.inq.desk.survey(ctx, t.rush.Listings); err == nil && counts[brief].Held == 0 {
+		if counts, err := t.inq.ops.survey(ctx, t.rush.Listings); err == nil && counts[brief].Held == 0 {
 			return
 		}
 	}
@@ -87,7 +87,7 @@ func (t *failoverTest) agreement(ctx context.Context) (index uint64, err error) 
 	var first []Counts
 	var hashes []string
 	for n := range t.nodes {
-		counts, err := t.nodes[n].desk.survey(ctx, t.rush.Listings)
+		counts, err := t.nodes[n].ops.survey(ctx, t.rush.Listings)
 		if err != nil {
 			return 0, fmt.Errorf("%s: %w", t.cfg.Nodes[n], err)
 		}

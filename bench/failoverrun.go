@@ -79,26 +79,26 @@ type failoverTest struct {
 // open starts all nodes and puts the listings up.
 func (t *failoverTest) open(ctx context.Context) error {
 	var admins []string
-	var desks []*admin
+	var ops []*admin
 	for n, node := range t.nodes {
 		if err := t.start(ctx, n); err != nil {
 			return err
 		}
 		t.rush.Addrs = append(t.rush.Addrs, node.HTTPAddr)
-		admins, desks = append(admins, node.AdminAddr), append(desks, node.desk)
+		admins, ops = append(admins, node.AdminAddr), append(ops, node.ops)
 	}
 	t.rush.Admin = strings.Join(admins, ",")
 	if err := t.awaitWell(ctx); err != nil {
 		return err
 	}
-	if err := t.drill.open(ctx, t.cfg.ApplyPlan, "failover", desks...); err != nil {
+	if err := t.drill.open(ctx, t.cfg.ApplyPlan, "failover", ops...); err != nil {
 		return err
 	}
 	for n, node := range t.nodes {
 		t.tell("%s in zone %s serves shoppers at %s, operators at %s", t.cfg.Nodes[n], t.cfg.Zones[n],
 			node.HTTPAddr, node.AdminAddr)
 	}
-	t.crowd.agenda = newAgenda(t.crowd.now, pace{rate: t.rush.Rate}, probesFrom)
+	t.crowd.schedule = newSchedule(t.crowd.now, pace{rate: t.rush.Rate}, probesFrom)
 	t.crowd.onGrant, t.crowd.resend = t.granted, true
 	return nil
 }
@@ -139,7 +139,7 @@ func (t *failoverTest) underLoad(ctx context.Context, f func()) {
 		probes.Go(func() { t.probe(n, probing) })
 	}
 	f()
-	// The probes first: what they leave open goes onto the crowd's agenda.
+	// The probes first: what they leave open goes onto the crowd's schedule.
 	close(probing)
 	probes.Wait()
 	stopLoad()
@@ -152,7 +152,7 @@ func (t *failoverTest) underLoad(ctx context.Context, f func()) {
 func (t *failoverTest) granted(addr string, q ask, fresh bool) {
 	t.watch.heard(addr, q, fresh)
 	if d := dice(uint64(q.shopper)); d.next()%echoEvery == 0 {
-		t.crowd.agenda.add(task{due: q.heardAt, deed: deedGrab, shopper: q.shopper, listing: q.listing, click: q.click})
+		t.crowd.schedule.add(task{due: q.heardAt, deed: deedGrab, shopper: q.shopper, listing: q.listing, click: q.click})
 	}
 }
 
@@ -170,7 +170,7 @@ func (t *failoverTest) kill(ctx context.Context, i int) error {
 	}()
 	s := t.cfg.strikeOf(i)
 	if s.calm > 0 {
-		if err := t.fillUp(ctx, t.nodes[i%len(t.nodes)].desk); err != nil {
+		if err := t.fillUp(ctx, t.nodes[i%len(t.nodes)].ops); err != nil {
 			return t.fault(checkStockStays, err)
 		}
 		time.Sleep(s.calm)

@@ -23,7 +23,7 @@ type clusterView struct {
 }
 
 func (t *failoverTest) view(n int) (v clusterView, err error) {
-	return v, t.nodes[n].desk.once("/admin/v1/cluster", &v)
+	return v, t.nodes[n].ops.once("/admin/v1/cluster", &v)
 }
 
 // leader gives the node that says of itself that it leads, in the highest term if there
@@ -104,7 +104,7 @@ func (t *failoverTest) unwell() string {
 		return fmt.Sprintf("%s knows %d nodes of %d", v.Leader, known, len(t.nodes))
 	}
 	for n := range t.nodes {
-		if err := t.nodes[n].desk.ready(); err != nil {
+		if err := t.nodes[n].ops.ready(); err != nil {
 			return fmt.Sprintf("%s is not ready: %v", t.cfg.Nodes[n], err)
 		}
 	}

@@ -123,7 +123,7 @@ type HTTPRound struct {
 	// Unexpected is how many answers were not what the kind answers.
 	Unexpected int64       `json:"unexpected"`
 	Latency    Percentiles `json:"latency"`
-	// ClientCPU is the generator's own CPU time a request, in microseconds: on
+	// ClientCPUMicros is the generator's own CPU time a request, in microseconds: on
 	// shared cores it is taken from the server.
 	ClientCPUMicros float64 `json:"client_cpu_us"`
 	FsyncP50MS      float64 `json:"fsync_p50_ms"`

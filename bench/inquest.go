@@ -15,7 +15,7 @@ import (
 // inquest holds what shoppers were told against what the shop has.
 type inquest struct {
 	crowd  *crowd
-	desk   *admin
+	ops    *admin
 	before []Counts
 
 	after  []Counts
@@ -76,7 +76,7 @@ func (v *inquest) verdict(besides []check) Verdict {
 // counts were the same at both ends.
 func (v *inquest) pass(ctx context.Context) (still bool, err error) {
 	cfg := v.crowd.cfg
-	first, err := v.desk.survey(ctx, cfg.Listings)
+	first, err := v.ops.survey(ctx, cfg.Listings)
 	if err != nil {
 		return false, err
 	}
@@ -89,7 +89,7 @@ func (v *inquest) pass(ctx context.Context) (still bool, err error) {
 			continue
 		}
 		sessions[l.Session] = true
-		err = v.desk.orders(ctx, l.Session, func(o order) {
+		err = v.ops.orders(ctx, l.Session, func(o order) {
 			if !noUnits(o.State) {
 				v.listed[o.OrderNo] = o
 			}
@@ -98,7 +98,7 @@ func (v *inquest) pass(ctx context.Context) (still bool, err error) {
 			return false, err
 		}
 	}
-	if v.after, err = v.desk.survey(ctx, cfg.Listings); err != nil {
+	if v.after, err = v.ops.survey(ctx, cfg.Listings); err != nil {
 		return false, err
 	}
 	return slices.EqualFunc(first, v.after, Counts.still), nil
@@ -143,7 +143,7 @@ func (v *inquest) insist(c *conn, request []byte) (a reply, err error) {
 // askOpen asks once more after every grab whose outcome may have changed.
 func (v *inquest) askOpen() {
 	r := v.crowd
-	each(r.cfg.Addrs, r.cfg.Timeout, r.witness.takeOpen(), func(c *conn, q openAsk) {
+	each(r.cfg.Addrs, r.cfg.Timeout, r.testimony.takeOpen(), func(c *conn, q openAsk) {
 		sent := r.now()
 		got, err := v.insist(c, r.requests.appendOutcome(nil, q.shopper, q.click))
 		a := answer{code: q.code}
@@ -165,7 +165,7 @@ func (v *inquest) askOpen() {
 // it was last read.
 func (v *inquest) lookUp() {
 	r := v.crowd
-	open := slices.DeleteFunc(r.witness.orders(), func(o *told) bool { return o.state != "" && !unpaid(o.state) })
+	open := slices.DeleteFunc(r.testimony.orders(), func(o *told) bool { return o.state != "" && !unpaid(o.state) })
 	done := make(chan struct{})
 	defer close(done)
 	began := r.tally.lookedUp.Load()

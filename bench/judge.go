@@ -19,7 +19,7 @@ type sums struct {
 
 // judge runs the checks on what pass has read.
 func (v *inquest) judge() {
-	orders := v.crowd.witness.orders()
+	orders := v.crowd.testimony.orders()
 	slices.SortFunc(orders, func(a, b *told) int { return a.shopper - b.shopper })
 	all := make([]sums, len(v.after))
 	for i := range all {
@@ -105,7 +105,7 @@ func (v *inquest) judgeList(orders []*told, all []sums) {
 		has := v.listed[no]
 		ours := strings.HasPrefix(has.Shopper, cfg.ShopperPrefix)
 		n, numbered := cfg.numberOf(has.Shopper)
-		owed := numbered && v.crowd.witness.owed(n)
+		owed := numbered && v.crowd.testimony.owed(n)
 		if !released(has.State) {
 			if ours {
 				live[buyer{has.Shopper, has.Session}] += has.Quantity

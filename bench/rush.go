@@ -40,8 +40,8 @@ func Rush(ctx context.Context, cfg RushConfig) (report *RushReport, err error) {
 			}
 		}()
 	}
-	desk := newAdmin(cfg.Admin, cfg.AdminToken, cfg.Timeout)
-	before, err := desk.survey(lasting, cfg.Listings)
+	ops := newAdmin(cfg.Admin, cfg.AdminToken, cfg.Timeout)
+	before, err := ops.survey(lasting, cfg.Listings)
 	if err != nil {
 		return nil, fmt.Errorf("before the rush: %w", err)
 	}
@@ -55,7 +55,7 @@ func Rush(ctx context.Context, cfg RushConfig) (report *RushReport, err error) {
 	report.Interrupted = ctx.Err() != nil
 
 	r.fill(report)
-	v := &inquest{crowd: r, desk: desk, before: before}
+	v := &inquest{crowd: r, ops: ops, before: before}
 	v.hold(lasting)
 	report.Verdict = v.verdict(nil)
 	report.Listings = v.listings()
@@ -72,12 +72,12 @@ func seed(given *uint64) {
 
 // crowd is one rush under way.
 type crowd struct {
-	cfg      *RushConfig
-	requests *requests
-	agenda   *agenda
-	witness  *witness
-	findings *findings
-	tally    *tally
+	cfg       *RushConfig
+	requests  *requests
+	schedule  *schedule
+	testimony *testimony
+	findings  *findings
+	tally     *tally
 
 	started     time.Time
 	ended       time.Duration
@@ -100,24 +100,24 @@ func newCrowd(cfg *RushConfig) *crowd {
 		started:  time.Now(),
 		soldOut:  make([]atomic.Int64, len(cfg.Listings)),
 	}
-	r.witness = newWitness(cfg, r.findings)
-	r.agenda = newAgenda(r.now, pace{rate: cfg.Rate}, cfg.Shoppers)
+	r.testimony = newTestimony(cfg, r.findings)
+	r.schedule = newSchedule(r.now, pace{rate: cfg.Rate}, cfg.Shoppers)
 	return r
 }
 
 // now is the time of the run.
 func (r *crowd) now() time.Duration { return time.Since(r.started) }
 
-// send runs the workers until the agenda is empty.
+// send runs the workers until the schedule is empty.
 func (r *crowd) send(ctx context.Context) {
 	done := make(chan struct{})
 	var beside sync.WaitGroup
-	beside.Go(func() { r.agenda.keepTime(done) })
+	beside.Go(func() { r.schedule.keepTime(done) })
 	beside.Go(func() { r.showProgress(done) })
 	beside.Go(func() {
 		select {
 		case <-ctx.Done():
-			r.agenda.stop()
+			r.schedule.stop()
 		case <-done:
 		}
 	})
@@ -133,7 +133,7 @@ func (r *crowd) send(ctx context.Context) {
 				defer w.till.close()
 			}
 			for held := false; ; held = true {
-				t, ok := r.agenda.take(held)
+				t, ok := r.schedule.take(held)
 				if !ok {
 					return
 				}
@@ -191,7 +191,7 @@ func (r *crowd) hear(q ask, a answer) *told {
 	if a.order != nil {
 		payBy = r.runTime(a.order.PayBy)
 	}
-	news := r.witness.hear(q, a, payBy)
+	news := r.testimony.hear(q, a, payBy)
 	if news != nil {
 		atomic.AddInt64(&r.tally.Orders, 1)
 	}
@@ -238,7 +238,7 @@ func (w *worker) grab(t task) {
 		t.listing = it.listing
 		now := w.now()
 		follow := func(listing int, k click, after time.Duration) {
-			w.agenda.add(task{due: now + after, deed: deedGrab, shopper: t.shopper, listing: listing, click: k})
+			w.schedule.add(task{due: now + after, deed: deedGrab, shopper: t.shopper, listing: listing, click: k})
 		}
 		if it.again {
 			follow(it.listing, clickFirst, it.againAfter)
@@ -314,7 +314,7 @@ func (w *worker) conclude(t task, q ask, a answer) {
 		}
 		t.deed = deedPoll
 		t.due = q.heardAt + w.cfg.PollEvery
-		if t.due <= t.giveUp && w.agenda.add(t) {
+		if t.due <= t.giveUp && w.schedule.add(t) {
 			return
 		}
 		a.code = outcomeUnknown
@@ -330,9 +330,9 @@ func (w *worker) conclude(t task, q ask, a answer) {
 		it := w.cfg.intentOf(t.shopper)
 		switch {
 		case it.pays:
-			w.agenda.add(task{due: q.heardAt + it.decideAfter, deed: deedPay, shopper: t.shopper, order: news})
+			w.schedule.add(task{due: q.heardAt + it.decideAfter, deed: deedPay, shopper: t.shopper, order: news})
 		case it.cancels:
-			w.agenda.add(task{due: q.heardAt + it.decideAfter, deed: deedCancel, shopper: t.shopper, order: news})
+			w.schedule.add(task{due: q.heardAt + it.decideAfter, deed: deedCancel, shopper: t.shopper, order: news})
 		}
 	}
 	if a.code == codeSoldOut {
@@ -342,7 +342,7 @@ func (w *worker) conclude(t task, q ask, a answer) {
 			return
 		}
 		if it := w.cfg.intentOf(t.shopper); t.tries < it.returns {
-			w.agenda.add(task{
+			w.schedule.add(task{
 				due: q.heardAt + it.returnAfter, deed: deedGrab, shopper: t.shopper,
 				listing: t.listing, click: clickReturn + click(t.tries), tries: t.tries + 1,
 			})
@@ -363,7 +363,7 @@ func (w *worker) poll(t task) {
 	if w.resend && err == nil && got.status == 404 {
 		again := task{due: w.now() + w.cfg.PollEvery, deed: deedGrab, shopper: t.shopper, listing: t.listing,
 			click: t.click, tries: t.tries}
-		if w.agenda.add(again) {
+		if w.schedule.add(again) {
 			return
 		}
 	}
@@ -383,19 +383,19 @@ func (w *worker) pay(t task) {
 	w.buf = w.requests.appendCallback(w.buf[:0], t.order)
 	status, news := w.try(t, &t.order.pay)
 	if news {
-		w.witness.change(t.order, func(o *told) { o.payTaken = true })
+		w.testimony.change(t.order, func(o *told) { o.payTaken = true })
 	}
 	w.tally.carriedOut(&w.tally.Paid, &w.tally.PayRefused, status, news)
 	w.payAgain(t, status == 200)
 }
 
-// payAgain puts a payment that was taken back on the agenda, once, where the shopper is
+// payAgain puts a payment that was taken back on the schedule, once, where the shopper is
 // of those who pay twice.
 func (w *worker) payAgain(t task, taken bool) {
 	if taken && t.tries < triesFor && w.cfg.intentOf(t.shopper).paysTwice {
 		t.tries = triesFor
 		t.due = w.now()
-		w.agenda.add(t)
+		w.schedule.add(t)
 	}
 }
 
@@ -408,13 +408,13 @@ func (w *worker) cancel(t task) {
 // try sends what is in the worker's buffer, an attempt at the task's order. news says
 // that it was answered 200 for the first time.
 func (w *worker) try(t task, a *attempt) (status int, news bool) {
-	w.witness.sending(t.order, a, w.now())
+	w.testimony.sending(t.order, a, w.now())
 	status = w.once(w.conn, t).status
-	return status, status == 200 && w.witness.confirmed(t.order, a, w.now())
+	return status, status == 200 && w.testimony.confirmed(t.order, a, w.now())
 }
 
 // once sends what is in the worker's buffer and returns the answer, with status 0
-// for none. Without a clear answer the task goes back on the agenda.
+// for none. Without a clear answer the task goes back on the schedule.
 func (w *worker) once(c *conn, t task) reply {
 	got, err := w.reach(c, w.buf)
 	if err != nil {
@@ -423,7 +423,7 @@ func (w *worker) once(c *conn, t task) reply {
 	if (got.status == 0 || got.status == 202 || got.status >= 500) && t.tries < triesFor-1 {
 		t.tries++
 		t.due = w.now() + w.cfg.PollEvery<<t.tries
-		w.agenda.add(t)
+		w.schedule.add(t)
 	}
 	return got
 }

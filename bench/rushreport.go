@@ -105,7 +105,7 @@ func (r *crowd) fill(p *RushReport) {
 	p.Latency.All = percentilesOf(t.all.sum())
 	p.Latency.Granted = percentilesOf(t.yes.sum())
 	p.Latency.Refused = percentilesOf(t.no.sum())
-	for _, o := range r.witness.orders() {
+	for _, o := range r.testimony.orders() {
 		if o.pay.sentAt > 0 && !o.payTaken {
 			p.PayUnanswered++
 		}
@@ -120,7 +120,7 @@ func (r *crowd) fill(p *RushReport) {
 func (v *inquest) listings() []ListingReport {
 	r := v.crowd
 	all := make([]ListingReport, len(r.cfg.Listings))
-	orders := r.witness.orders()
+	orders := r.testimony.orders()
 	slices.SortFunc(orders, func(a, b *told) int { return cmp.Compare(a.heardAt, b.heardAt) })
 	for i, l := range r.cfg.Listings {
 		p := &all[i]

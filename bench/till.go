@@ -47,7 +47,7 @@ func (w *worker) payCashier(t task) {
 	if t.order.payToken == "" {
 		return // every_order_known has it, if it should have had one
 	}
-	w.witness.sending(t.order, &t.order.pay, w.now())
+	w.testimony.sending(t.order, &t.order.pay, w.now())
 	w.buf = w.requests.appendPay(w.buf[:0], t.order)
 	got := w.once(w.till, t)
 	status, news := got.status, false
@@ -55,7 +55,7 @@ func (w *worker) payCashier(t task) {
 		status = http.StatusOK // the money was taken before
 	}
 	if status == http.StatusOK {
-		w.witness.change(t.order, func(o *told) { news, o.payTaken = !o.payTaken, true })
+		w.testimony.change(t.order, func(o *told) { news, o.payTaken = !o.payTaken, true })
 	}
 	w.tally.carriedOut(&w.tally.Paid, &w.tally.PayRefused, status, news)
 	w.payAgain(t, news)
@@ -105,7 +105,7 @@ func (v *inquest) awaitCallbacks(ctx context.Context, until time.Time) (waiting 
 func (v *inquest) hearCashier(ctx context.Context) error {
 	r := v.crowd
 	orders := make(map[string]*told)
-	for _, o := range r.witness.orders() {
+	for _, o := range r.testimony.orders() {
 		orders[o.orderNo] = o
 	}
 	v.till = new(CashierReport)
@@ -143,7 +143,7 @@ func (v *inquest) hearPayment(o *told, p *cashier.Payment) {
 	default:
 		c.Heard++
 	}
-	v.crowd.witness.change(o, func(o *told) {
+	v.crowd.testimony.change(o, func(o *told) {
 		o.payOutcome, o.pay.heard = p.Told, true
 		// On the late side: what was in time for certain is held to it.
 		o.pay.heardAt = p.ToldAt.Sub(v.crowd.started) + clockError

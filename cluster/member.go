@@ -155,7 +155,7 @@ func (r *Membership) clone() *Membership {
 }
 
 // A membership's entry in the log begins with a byte that no batch of the engine
-// begins with, followed by JSON. maxRosterBytes bounds it.
+// begins with, followed by JSON. maxMembershipBytes bounds it.
 const (
 	membershipEntry    = 0xC1
 	maxMembershipBytes = 256 << 10

@@ -232,7 +232,7 @@ func BenchmarkLongWaitlist(b *testing.B) {
 		start = time.Now()
 		for i := range long {
 			if g.state.Position(OrderRef{x.Handle, uint32(long + i + 1)}) != uint32(i+1) {
-				b.Fatal("not where he joined")
+				b.Fatal("not where they joined")
 			}
 		}
 		b.ReportMetric(float64(time.Since(start).Nanoseconds())/long, "position-ns")

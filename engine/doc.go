@@ -25,7 +25,7 @@
 // alarm; the others go on selling. Under the build tag "invariants" it panics
 // instead, and costlier checks run.
 //
-// Start reading at State and Apply, then PlaceHold in hold.go, where the rules
+// Start reading at State and Apply, then placeHold in hold.go, where the rules
 // of a grab stand once, and waitlist.go for what becomes of those who wait. Plan (plan.go)
 // is what operators ask for; batch.go and snapshot.go draw the formats, whose values
 // codec.go writes and reads: types as they are declared, where none of it is hot.

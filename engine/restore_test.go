@@ -104,7 +104,7 @@ func TestCraftedWaitlistsAndListsAreRefused(t *testing.T) {
 			s.listings[1].DrawState = DrawDone
 		}, "a draw that there is not"},
 		{"an unknown state of a draw", func(s *State) { s.listings[1].DrawState = 9 }, "draw"},
-		{"one who waits in the line of dues", func(s *State) {
+		{"one who waits among the timers", func(s *State) {
 			s.mutOrder(waiting).inSequence = true
 		}, "can't have come"},
 		{"a grant with a reason to pass", func(s *State) {

@@ -121,7 +121,7 @@ func TestHoldOfTheLastOnTheWaitlistExpires(t *testing.T) {
 	waiting := g.queue(x.Listings[0], "bob").Order
 	g.cancel(first)
 	if o := g.state.Order(waiting); o.State != Held {
-		t.Fatalf("he got none: %v", o.State)
+		t.Fatalf("they got none: %v", o.State)
 	}
 	if next, want := g.state.NextDue(), g.clock.Add(17*time.Minute); next != want {
 		t.Errorf("next due %d, want %d, when the hold expires", next, want)
@@ -149,7 +149,7 @@ func TestHeadThatAsksForTooMuchStallsNothing(t *testing.T) {
 	}
 	g.pay(ann, "p")
 	if o := g.state.Order(cai.Order); o.State != Passed || o.Why != ReasonGone {
-		t.Errorf("three can't come back any more, and he is %v (%v)", o.State, o.Why)
+		t.Errorf("three can't come back any more, and they are %v (%v)", o.State, o.Why)
 	}
 	g.cancel(bob)
 	if e := g.grab(l.Handle, "dov", "k", 1); e.Kind != HoldPlaced {

@@ -110,7 +110,7 @@ func (s *AdminServer) sameSite(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// loopbackHost tells whether a Host header names this machine itself.
+// loopbackHost reports whether a Host header names this machine itself.
 func loopbackHost(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

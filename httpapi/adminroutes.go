@@ -192,17 +192,17 @@ var adminRoutes = []adminRoute{
 		about{"listRefundsDue", "Refunds that are due, the oldest first",
 			"Money that came in and has to go back, and that the cashier has not confirmed as paid back; one that it " +
 				"confirms leaves the list. As the node that answers has applied it.", ""}},
-	// Each payment is settled once, whoever tells of it how often.
+	// Each payment is booked once, whoever tells of it how often.
 	{"POST", "/admin/v1/reconciliations", auth.Operator, statementBody, upload, same,
 		asking((*AdminServer).reconcile).giving(wire.Bodies{wire.JSON: {reconcile.Report{}},
 			wire.NDJSON: {reconcileLine{}}}),
-		about{"reconcile", "Hold a statement of the cashier against the orders, and settle what got lost",
+		about{"reconcile", "Hold a statement of the cashier against the orders, and book what got lost",
 			"The body is the statement: CSV with the header payment_id,order_no,amount,currency,kind,at (and " +
 				"transaction_id and refund_id), or NDJSON with these members, in UTF-8, at most 4 GiB and 20,000,000 " +
 				"lines, of at most 64 currencies and 1,000 days (UTC). Rows that can't be about orders of ours, such " +
 				"as other order numbers, payouts, fees, disputes, totals and empty rows, are counted under not_ours. " +
 				"If what could be ours is malformed, nothing of the file is taken. Each refund row stands for " +
-				"itself, by its refund_id where there is one. Payments that nobody had told of are settled, as late " +
+				"itself, by its refund_id where there is one. Payments that nobody had told of are booked, as late " +
 				"as the statement says they were; the same statement again changes nothing. One run at a time on a " +
 				"node, from the first byte that comes in; the last must come within an hour. With Accept: " +
 				"application/x-ndjson the answer is a line {\"progress\": {phase, rows, of}} now and then, and " +

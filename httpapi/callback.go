@@ -12,7 +12,7 @@ import (
 	"doorbuster/httpapi/payment"
 )
 
-// fromCashier tells whether a request comes from the cashier, or answers that it
+// fromCashier reports whether a request comes from the cashier, or answers that it
 // does not and gives false.
 func (s *ShopperServer) fromCashier(ctx *fasthttp.RequestCtx) bool {
 	if s.pay.cashier == nil {

@@ -139,7 +139,7 @@ func (s *ShopperServer) metricsOf(ctx *fasthttp.RequestCtx) *apiMetrics {
 	return s.front.metrics
 }
 
-// servedElsewhere tells whether, with two doors, a route is the other one's.
+// servedElsewhere reports whether, with two doors, a route is the other one's.
 func (s *ShopperServer) servedElsewhere(d *door, r route) bool {
 	switch r {
 	case routeTime:

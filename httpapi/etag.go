@@ -6,7 +6,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// hasTag tells whether whoever asks has what tag is the tag of: If-None-Match
+// hasTag reports whether whoever asks has what tag is the tag of: If-None-Match
 // lists it, in one header or several, or is "*". Compared weakly (RFC 9110,
 // 13.1.2): W/ makes no difference.
 func hasTag(h *fasthttp.RequestHeader, tag []byte) bool {

@@ -261,7 +261,7 @@ func (x *eventStream) run(held context.Context, w *bufio.Writer, orders []engine
 	}
 }
 
-// waits tells whether the shopper is in line, where things move without them.
+// waits reports whether the shopper is in line, where things move without them.
 func (x *eventStream) waits() bool {
 	for i := range x.told {
 		if x.told[i].state == engine.Waiting {

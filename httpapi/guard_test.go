@@ -70,7 +70,7 @@ func come(shopper, from, body string, headers ...string) *fasthttp.RequestCtx {
 	return ctx
 }
 
-// codeOf gives the code of an answer.
+// codeIn gives the code of an answer.
 func codeIn(ctx *fasthttp.RequestCtx) string {
 	_, rest, _ := strings.Cut(string(ctx.Response.Body()), `{"code":"`)
 	code, _, _ := strings.Cut(rest, `"`)

@@ -168,7 +168,7 @@ func (s *ShopperServer) receiver(ctx *fasthttp.RequestCtx, shopper, orderNo stri
 	s.orderOrError(ctx, &o, err)
 }
 
-// validText tells whether text is there, short enough, and for people to read.
+// validText reports whether text is there, short enough, and for people to read.
 func validText(text string) bool {
 	return text != "" && len(text) <= engine.MaxTextBytes && utf8.ValidString(text) && input.OneLine(text) == ""
 }

@@ -22,7 +22,7 @@ type answer struct {
 	written  int64
 	stalled  *time.Timer // ends the request of a download that does not move; may be nil
 
-	over    func() bool // tells whether the authority of who asked has ended
+	over    func() bool // reports whether the authority of who asked has ended
 	sends   bool        // what is sent ends with it
 	cut     bool        // and did
 	refused bool        // what is brought came too late for it
@@ -86,7 +86,7 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// paced gives what a route is to answer to, and bounds its body. over tells whether
+// paced gives what a route is to answer to, and bounds its body. over reports whether
 // the authority of who asks has ended.
 func (s *AdminServer) paced(w http.ResponseWriter, r *http.Request, to *adminRoute, over func() bool) *answer {
 	a := &answer{ResponseWriter: w, control: http.NewResponseController(w), patience: s.patience, over: over}

@@ -141,7 +141,7 @@ var refusalTable = map[engine.Reason]struct {
 	engine.ReasonRefused: {conflict, "The present state does not allow it. Look at it again before asking once more."},
 }
 
-// unknownOutcome tells whether err leaves open what became of a request.
+// unknownOutcome reports whether err leaves open what became of a request.
 func unknownOutcome(err error) bool {
 	return errors.Is(err, engine.ErrOutcomeUnknown) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, context.Canceled)

@@ -39,7 +39,7 @@ const maxNameBytes = 255
 type statementQuery struct {
 	Name   string `query:"name" as:"name"` // What the statement is called.
 	Note   string `query:"note" as:"note"` // Why, for the report.
-	DryRun bool   `query:"dry_run"`        // Only tell what would be settled.
+	DryRun bool   `query:"dry_run"`        // Only tell what would be booked.
 	// Begin of the statement's period: all payments from then on should be in it. Without it,
 	// the statement's first line.
 	From engine.Time `query:"from"`
@@ -134,11 +134,11 @@ func (s *AdminServer) notReconciled(r *http.Request, told *reconcileProgress, er
 		kind, detail = conflict, "Another statement is being taken in or reconciled on this node. "+
 			"Wait for its report, or ask another node."
 	case kind == unavailable:
-		detail = "The run did not come to its end. What it has settled is settled for good; " +
+		detail = "The run did not come to its end. What it has booked is booked for good; " +
 			"send the statement again for the rest: doing it twice changes nothing more."
 	case !known:
 		s.log.Error("admin request failed", "path", r.URL.Path, "error", err)
-		detail = "The run did not come to its end; it was noted why. What it has settled is settled for good. " +
+		detail = "The run did not come to its end; it was noted why. What it has booked is booked for good. " +
 			"Send the statement again: doing it twice changes nothing more."
 	}
 	if !told.streams || told.written == 0 {

@@ -164,7 +164,7 @@ type Lists interface {
 	// left out.
 	ImportRoster(ctx context.Context, name engine.RosterName, rows engine.RosterImport) (engine.RosterImported, error)
 	DropRoster(ctx context.Context, by engine.By, name engine.RosterName, note string) error
-	// Done tells whether by has had this request done, as far as that is remembered.
+	// Done reports whether by has had this request done, as far as that is remembered.
 	// Error: a refusal for a key that was used for another request.
 	Done(ctx context.Context, by engine.By) (bool, error)
 }

@@ -114,7 +114,7 @@ func (p *page) appendGzip(dst, tail []byte) []byte {
 	return binary.LittleEndian.AppendUint32(dst, uint32(len(p.body)+len(tail)))
 }
 
-// takesGzip tells whether who asks takes gzip (RFC 9110, 12.5.3).
+// takesGzip reports whether who asks takes gzip (RFC 9110, 12.5.3).
 func takesGzip(ctx *fasthttp.RequestCtx) bool {
 	for coding := range strings.SplitSeq(string(ctx.Request.Header.Peek(fasthttp.HeaderAcceptEncoding)), ",") {
 		name, weight, _ := strings.Cut(coding, ";")

@@ -45,11 +45,11 @@ type ShopperConfig struct {
 	// Limits bound what a connection may cost. Zero fields take DefaultLimits.
 	Limits Limits
 
-	// Leaving tells whether shoppers had better go to another node: then their
+	// Leaving reports whether shoppers had better go to another node: then their
 	// connections are closed after each answer, so that a load balancer may move
 	// them. It must be cheap. Default: never.
 	Leaving func() bool
-	// Removed tells whether this node is not of its cluster any more: then it knows
+	// Removed reports whether this node is not of its cluster any more: then it knows
 	// nothing that it may tell, answers everything with a 503 that says so, and
 	// closes the connection. It must be cheap. Default: never.
 	Removed func() bool
@@ -59,7 +59,7 @@ type ShopperConfig struct {
 	// listener then answers only what it is there for. nil (the default): one
 	// listener serves all. Zero fields take DefaultLimits.
 	Display *Limits
-	// DisplayShared tells whether for now both listeners serve everything. It must
+	// DisplayShared reports whether for now both listeners serve everything. It must
 	// be cheap. Default: never.
 	DisplayShared func() bool
 	// DisplayAge is how long caches may keep what is on display: whole seconds up
@@ -419,13 +419,13 @@ func askedFor[Q any](s *ShopperServer, ctx *fasthttp.RequestCtx, r route, q *Q) 
 	return true
 }
 
-// coded tells whether a body was sent in a coding, as gzip.
+// coded reports whether a body was sent in a coding, as gzip.
 func coded(ctx *fasthttp.RequestCtx) bool {
 	coding := ctx.Request.Header.PeekCanonical(headerEncoding)
 	return len(ctx.Request.Body()) > 0 && !bytes.EqualFold(coding, []byte("identity"))
 }
 
-// lengthAndChunks tells whether raw headers have both a Content-Length and a
+// lengthAndChunks reports whether raw headers have both a Content-Length and a
 // Transfer-Encoding. That is how requests are smuggled past a proxy (RFC 9112,
 // 6.1); fasthttp would take the chunks and go on.
 func lengthAndChunks(headers []byte) bool {
@@ -447,7 +447,7 @@ func lengthAndChunks(headers []byte) bool {
 	return length && chunks
 }
 
-// named tells whether a header line has this name, given in lower case.
+// named reports whether a header line has this name, given in lower case.
 func named(line []byte, name string) bool {
 	return len(line) > len(name) && line[0]|0x20 == name[0] && line[len(name)] == ':' &&
 		strings.EqualFold(string(line[:len(name)]), name)

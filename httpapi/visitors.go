@@ -89,7 +89,7 @@ func (v *Visitors) count(met func(*engine.Visitor) bool) (n share) {
 // share is how many visitors are met of how many there are.
 type share struct{ met, of, most int }
 
-// large tells whether that is more than it may be unasked.
+// large reports whether that is more than it may be unasked.
 func (n share) large() bool { return n.of >= fewVisitors && n.met*100 > n.most*n.of }
 
 // String says the share as a person reads it, after "meets".

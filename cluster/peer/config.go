@@ -15,12 +15,12 @@ import (
 type Hello struct {
 	Cluster string `json:"cluster,omitempty"`
 	Node    string `json:"node,omitempty"`
-	// Generation of the cluster that the node belongs to: how often a surviving room was
+	// Generation of the cluster that the node belongs to: how often a surviving zone was
 	// promoted, and 1. 0: it is fresh and has none yet, and so is neither older nor newer
 	// than anybody.
 	Generation uint64 `json:"generation,omitempty"`
 	Past
-	// To is whom the one who calls wants to reach, if he knows.
+	// To is whom the caller wants to reach, if it knows.
 	To string `json:"to,omitempty"`
 }
 

@@ -21,7 +21,7 @@ func TestCertificates(t *testing.T) {
 	ca, other := newAuthority(t), newAuthority(t)
 	good := ca.files("b1")
 	mixed := func(f *Files) *Files { return &Files{CA: good.CA, Cert: f.Cert, Key: f.Key} }
-	// opens is for a caller that has to believe in his own files.
+	// opens is for a caller that has to believe its own files.
 	past := func(tuned *tuning) { tuned.now = func() time.Time { return time.Now().Add(-10 * time.Hour) } }
 	for name, c := range map[string]struct {
 		files  *Files // of the caller

@@ -12,7 +12,7 @@ const (
 	maxListingBytes = 256
 	maxNameBytes    = 256
 	maxMessageBytes = 4 << 20
-	maxReportBytes  = 3 << 20 // of changes and problems in an AskReply
+	maxReportBytes  = 3 << 20 // of changes and problems in an answer
 	maxFaultBytes   = 4 << 10
 )
 

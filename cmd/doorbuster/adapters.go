@@ -133,7 +133,7 @@ func registerGroup(to prometheus.Registerer, o *backoffice.Office, n *cluster.No
 	})
 	gauge("zone_index", "Log index up to which a voter of another zone has everything, as this node knows.",
 		func() float64 { return float64(n.ClusterStatus().ZoneIndex) })
-	gauge("generation", "How often a surviving room was promoted, and 1.",
+	gauge("generation", "How often a surviving zone was promoted, and 1.",
 		func() float64 { return float64(n.ClusterStatus().Generation) })
 	gauge("nodes_unreachable", "ALARM (node_unreachable) if it stays over 0: nodes of the cluster that don't answer "+
 		"this one.", func() float64 {

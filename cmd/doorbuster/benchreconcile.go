@@ -56,7 +56,7 @@ func newReconcileBenchCommand() *cobra.Command {
 		Short: "Reconcile a statement of a million lines, twice",
 		Long: `Run a node in this process, sell and pay as many orders as are asked for, and
 reconcile a statement of them twice with 'doorbuster reconcile': some of the lines
-are payments that nobody has told of. Exit status 1 if not each of those is settled
+are payments that nobody has told of. Exit status 1 if not each of those is booked
 once, or anything is left open.`,
 	}, nil, func(c *cobra.Command, tell teller) error {
 		if b.orders < 1 || b.orders > 10_000_000 || b.lost < 0 || b.lost > b.orders {
@@ -121,8 +121,8 @@ func (b *reconcileBench) run(c *cobra.Command, dir string) (figures *reconcileFi
 
 func (f *reconcileFigures) String() string {
 	return fmt.Sprintf(`statement      %d lines, %s
-first          %.1f s, %d lost payments settled, %d open
-a second time  %.1f s, %d settled, %d open
+first          %.1f s, %d lost payments booked, %d open
+a second time  %.1f s, %d booked, %d open
 memory         %s at most, node and command together; %s of the ledger's files mapped
 `, f.Lines, cli.BinaryBytes(f.StatementBytes), f.FirstSeconds, f.Settled, f.OpenFirst,
 		f.AgainSeconds, f.SettledAgain, f.OpenAgain, cli.BinaryBytes(f.PeakBytes), cli.BinaryBytes(f.MappedBytes))

@@ -62,7 +62,7 @@ func filesIn(t *testing.T, dir string) map[string]string {
 	return found
 }
 
-// nodeOpens tells whether a node takes the files as its own.
+// nodeOpens reports whether a node takes the files as its own.
 func nodeOpens(dir, cluster, node string) error {
 	p, err := peer.Listen(peer.Config{
 		Listen:   "127.0.0.1:0",

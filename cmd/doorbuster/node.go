@@ -155,13 +155,13 @@ func (n *node) makeDoors(keys keys) (err error) {
 	return nil
 }
 
-// turnsAway tells whether shoppers had better come to another node: this one is
+// turnsAway reports whether shoppers had better come to another node: this one is
 // about to stop, drained, or removed.
 func (n *node) turnsAway() bool {
 	return n.leaving.Load() || n.connected.Load() && (n.cluster.Drained() || n.cluster.Removed())
 }
 
-// removed tells whether this node was taken out of its cluster.
+// removed reports whether this node was taken out of its cluster.
 func (n *node) removed() bool { return n.connected.Load() && n.cluster.Removed() }
 
 // displayAge is how long caches may keep what is on display, as operators have it.
@@ -169,7 +169,7 @@ func (n *node) displayAge() time.Duration {
 	return time.Duration(n.office.Switches()[engine.SwitchDisplayAge]) * time.Millisecond
 }
 
-// displayShared tells whether operators have both listeners serve everything.
+// displayShared reports whether operators have both listeners serve everything.
 func (n *node) displayShared() bool { return n.office.Switches().On(engine.SwitchDisplayShared) }
 
 // openDoors begins to answer.

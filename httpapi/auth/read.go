@@ -178,7 +178,7 @@ func (s *scratch) members(wanted []member) bool {
 	return once
 }
 
-// given tells whether a member is there and says something.
+// given reports whether a member is there and says something.
 func given(v *fastjson.Value) bool { return v != nil && v.Type() != fastjson.TypeNull }
 
 // halfPair is an escape that fastjson leaves as it is: half a character.
@@ -225,7 +225,7 @@ func secondsOf(v *fastjson.Value) (at int64, ok bool) {
 	return int64(f), err == nil && f >= 0 && f < 1<<40
 }
 
-// names tells whether v is a name, or a list with it.
+// names reports whether v is a name, or a list with it.
 func names(v *fastjson.Value, name string) bool {
 	if v == nil || v.Type() != fastjson.TypeArray {
 		text, ok := textOf(v)

@@ -178,7 +178,7 @@ $("statement-form").addEventListener("submit", async (event) => {
   for (const [name, field] of [["from", $("s-from")], ["to", $("s-to")]]) if (field.value) query.set(name, instant(field.value));
   if (compare) query.set("dry_run", "true");
   else {
-    const answered = await confirmChange({ title: `Reconcile ${file.name}?`, text: "Payments that nobody had told us of are settled, each for good, and refunds that were made are noted. Nothing is done twice.", yes: "Reconcile" });
+    const answered = await confirmChange({ title: `Reconcile ${file.name}?`, text: "Payments that nobody had told us of are booked, each for good, and refunds that were made are noted. Nothing is done twice.", yes: "Reconcile" });
     if (answered === null) return;
     if (answered.note) query.set("note", answered.note);
   }

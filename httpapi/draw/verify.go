@@ -20,7 +20,7 @@ type Report struct {
 	Problems                    []string // empty if all holds
 }
 
-// Holds tells whether nothing is wrong.
+// Holds reports whether nothing is wrong.
 func (r *Report) Holds() bool { return len(r.Problems) == 0 }
 
 const maxProblems = 20

@@ -5,7 +5,7 @@ import (
 	"unicode"
 )
 
-// Steers tells whether a character is none to be read, but steers whoever shows it: a
+// Steers reports whether a character is none to be read, but steers whoever shows it: a
 // control character, one that ends a line or a paragraph, or one that turns the
 // direction of what follows, on the page of another, too.
 func Steers(c rune) bool {

@@ -82,7 +82,7 @@ func (c *Client) logBreaker(_ string, _, to gobreaker.State) {
 	}
 }
 
-// works tells whether the cashier does, by what came of asking.
+// works reports whether the cashier does, by what came of asking.
 func works(err error) bool { return err == nil || errors.As(err, new(refusedError)) }
 
 // deadAfter is how long the cashier may fail before that is an alarm.

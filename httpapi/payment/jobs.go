@@ -16,7 +16,7 @@ import (
 // Shop is what Jobs need to know and to tell. All methods are safe for
 // concurrent use.
 type Shop interface {
-	// Leads tells whether this node leads: only then does it run jobs.
+	// Leads reports whether this node leads: only then does it run jobs.
 	Leads() bool
 	// RefundsOwed tells how many refunds are due, and since when the oldest is.
 	RefundsOwed() (refunds int, since engine.Time)

@@ -34,7 +34,7 @@ func newRetries[K comparable](cfg Config) *retries[K] {
 	return &retries[K]{first: cfg.RetryFirst, most: cfg.RetryMost, of: map[K]*attempt{}}
 }
 
-// begin tells whether k may be tried now, and takes it to be under way if so.
+// begin reports whether k may be tried now, and takes it to be under way if so.
 func (r *retries[K]) begin(k K, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

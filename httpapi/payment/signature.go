@@ -93,7 +93,7 @@ type Signed struct {
 	Body                        []byte
 }
 
-// Checker tells whether requests come from who knows a secret. Safe for concurrent
+// Checker reports whether requests come from who knows a secret. Safe for concurrent
 // use.
 type Checker struct {
 	secrets *Secrets

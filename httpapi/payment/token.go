@@ -44,7 +44,7 @@ type Claims struct {
 	Transaction engine.Transaction
 }
 
-// Append appends the token of an order to dst, and tells whether it could: it
+// Append appends the token of an order to dst, and reports whether it could: it
 // can't where the key does not sign after all. orderNo and c's currency are
 // engine.ValidID; c.OrderNo does not count. With HS256 it allocates only to grow
 // dst.

@@ -283,7 +283,7 @@ func typeName(t string) string {
 	return t
 }
 
-// fits tells whether a text would be right by the rule, had it been written as one.
+// fits reports whether a text would be right by the rule, had it been written as one.
 func fits(text string, rule map[string]any) bool {
 	if words, bound := rule["enum"].([]any); bound {
 		return slices.Contains(words, any(text))

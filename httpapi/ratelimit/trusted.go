@@ -71,7 +71,7 @@ func parsePrefix(text string) (netip.Prefix, error) {
 	return prefix, nil
 }
 
-// Contains tells whether addr is a trusted proxy's.
+// Contains reports whether addr is a trusted proxy's.
 func (t Trusted) Contains(addr netip.Addr) bool {
 	for _, prefix := range t.prefixes {
 		if prefix.Contains(addr) {
@@ -115,7 +115,7 @@ func (t Trusted) ClientAddr(remote netip.Addr, forwardedFor ...[]byte) netip.Add
 	return client
 }
 
-// lastHop cuts off what stands behind the last comma, and tells whether there
+// lastHop cuts off what stands behind the last comma, and reports whether there
 // was one. What is too long for a hop comes out whole, however long.
 func lastHop(line []byte) (before, hop []byte, more bool) {
 	tail := line[max(0, len(line)-maxHopBytes-1):]
@@ -164,7 +164,7 @@ func parseHop(hop []byte) (netip.Addr, bool) {
 	return addr.Unmap(), true
 }
 
-// portOrNothing tells whether text is ":" with one to five digits, or empty.
+// portOrNothing reports whether text is ":" with one to five digits, or empty.
 func portOrNothing(text []byte) bool {
 	if len(text) == 0 {
 		return true

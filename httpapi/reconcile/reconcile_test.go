@@ -58,7 +58,7 @@ func everyDifference(t *testing.T, format statement.Format) {
 	before := s.snapshot()
 	if dry, _ := reconciled(t, s, b.text(format), func(o *reconcile.Options) { o.DryRun = true }); dry.Booked != 0 ||
 		before != s.snapshot() {
-		t.Errorf("a dry run settled %d", dry.Booked)
+		t.Errorf("a dry run booked %d", dry.Booked)
 	}
 	// only the log can tell a conflict
 	if n := len(foundDry[reconcile.Unbooked]); n != 5 || !strings.Contains(dry.Verdict, "dry run") {
@@ -95,7 +95,7 @@ func everyDifference(t *testing.T, format statement.Format) {
 	}
 	if report.Open != 7 || report.Booked != 5 || report.Matched != 2 || report.Found != 13 ||
 		!strings.HasPrefix(report.Verdict, "7 differences are open.") {
-		t.Errorf("open %d, settled %d, matched %d, found %d: %s", report.Open, report.Booked, report.Matched,
+		t.Errorf("open %d, booked %d, matched %d, found %d: %s", report.Open, report.Booked, report.Matched,
 			report.Found, report.Verdict)
 	}
 	want := reconcile.Total{Currency: "CNY",
@@ -121,7 +121,7 @@ func everyDifference(t *testing.T, format statement.Format) {
 	again, foundAgain := reconciled(t, s, b.text(format), nil)
 	if again.Booked != 0 || again.Open != report.Open || again.Matched != report.Matched+report.Booked ||
 		settled != s.snapshot() {
-		t.Errorf("a second time: settled %d, open %d, matched %d", again.Booked, again.Open, again.Matched)
+		t.Errorf("a second time: booked %d, open %d, matched %d", again.Booked, again.Open, again.Matched)
 	}
 	if len(again.Totals) != 1 || again.Totals[0] != want {
 		t.Errorf("a second time the totals are %+v", again.Totals)
@@ -262,7 +262,7 @@ func TestRandomStatements(t *testing.T) {
 		before := s.snapshot()
 		if again, _ := reconciled(t, s, b.text(statement.NDJSON), nil); again.Booked != 0 ||
 			again.Open != report.Open || before != s.snapshot() {
-			t.Fatalf("seed %d: a second time settled %d", seed, again.Booked)
+			t.Fatalf("seed %d: a second time booked %d", seed, again.Booked)
 		}
 	}
 }
@@ -294,7 +294,7 @@ func TestNobodyLeads(t *testing.T) {
 	}
 	s.failing = 3
 	if report, _ := reconciled(t, s, b.text(statement.CSV), nil); report.Booked != 3 || report.Open != 0 {
-		t.Errorf("settled %d, open %d", report.Booked, report.Open)
+		t.Errorf("booked %d, open %d", report.Booked, report.Open)
 	}
 	b.took(s.grab("mask", "bob"), "p-bob", 4900, s.now)
 	s.failing = 1
@@ -304,7 +304,7 @@ func TestNobodyLeads(t *testing.T) {
 		t.Errorf("%+v", report.Findings)
 	}
 	if report, _ := reconciled(t, s, b.text(statement.CSV), nil); report.Booked != 1 || report.Open != 0 {
-		t.Errorf("run again: settled %d, open %d", report.Booked, report.Open)
+		t.Errorf("run again: booked %d, open %d", report.Booked, report.Open)
 	}
 }
 
@@ -372,13 +372,13 @@ func TestMoneyOfLostOrdersGoesBack(t *testing.T) {
 		text += strings.Replace(row, ",4900,", ",4900,CNY,payment,2026-09-20T02:00:01Z,", 1) + "\n"
 	}
 	report, found := reconciled(t, s, text, nil)
-	var settled []string
+	var booked []string
 	for _, f := range found[reconcile.LostPayment] {
-		settled = append(settled, f.PaymentID+" "+f.Outcome+" "+f.Session)
+		booked = append(booked, f.PaymentID+" "+f.Outcome+" "+f.Session)
 	}
-	if fmt.Sprint(settled) != "[p-lost refund_due  p-other refund_due  p-ann paid ten]" ||
+	if fmt.Sprint(booked) != "[p-lost refund_due  p-other refund_due  p-ann paid ten]" ||
 		len(found[reconcile.UnknownOrder]) != 1 || report.Booked != 3 || report.Open != 1 {
-		t.Errorf("settled %q, %d open: %+v", settled, report.Open, found)
+		t.Errorf("booked %q, %d open: %+v", booked, report.Open, found)
 	}
 	due := s.state.Money().ViewRefunds(0, 10)
 	slices.SortFunc(due, func(a, b engine.RefundView) int { return strings.Compare(a.PaymentID, b.PaymentID) })
@@ -392,7 +392,7 @@ func TestMoneyOfLostOrdersGoesBack(t *testing.T) {
 	again, foundAgain := reconciled(t, s, text, nil)
 	if again.Booked != 0 || again.Open != 1 || again.Matched != 3 || bookedState != s.snapshot() ||
 		len(again.Totals) != 1 || again.Totals[0] != report.Totals[0] {
-		t.Errorf("a second time: settled %d, open %d, matched %d: %+v; totals %+v, %+v", again.Booked, again.Open,
+		t.Errorf("a second time: booked %d, open %d, matched %d: %+v; totals %+v, %+v", again.Booked, again.Open,
 			again.Matched, foundAgain, again.Totals, report.Totals)
 	}
 	// The cashier has made them.
@@ -401,6 +401,6 @@ func TestMoneyOfLostOrdersGoesBack(t *testing.T) {
 	}
 	if made, foundMade := reconciled(t, s, text, nil); made.Booked != 2 || made.Open != 1 ||
 		len(foundMade[reconcile.LostRefund]) != 2 {
-		t.Errorf("made: settled %d, open %d: %+v", made.Booked, made.Open, foundMade)
+		t.Errorf("made: booked %d, open %d: %+v", made.Booked, made.Open, foundMade)
 	}
 }

@@ -136,7 +136,7 @@ const (
 var kinds = [...]Kind{LostPayment, LostRefund, RefundPending, Repeated, UnknownOrder, AmountDiffers, PaymentConflict,
 	Unbooked, MissingPayment, UnknownRefund, Unconfirmed, MissingRefund, CoversNothing}
 
-// Open tells whether somebody must see to findings of this kind.
+// Open reports whether somebody must see to findings of this kind.
 func (k Kind) Open() bool { return k != LostPayment && k != LostRefund && k != RefundPending }
 
 // Finding is one difference between the two sides.

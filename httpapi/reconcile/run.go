@@ -295,7 +295,7 @@ func (r *run) book(ctx context.Context, piece []matched) error {
 	return nil
 }
 
-// isLost tells whether a row is news to us that we can take.
+// isLost reports whether a row is news to us that we can take.
 func (r *run) isLost(m *matched) bool {
 	a := &m.account
 	if m.again {
@@ -311,7 +311,7 @@ func (r *run) isLost(m *matched) bool {
 	return m.forNone() || a.Known() && a.Order.Amount == m.row.Amount && a.Order.Currency == m.row.Currency
 }
 
-// forNone tells whether a payment is for no order of ours and ours to give back: for
+// forNone reports whether a payment is for no order of ours and ours to give back: for
 // an order that a recovery lost, or of another transaction than the order's. What has
 // a number that we never gave out may be another shop's: that is for people.
 func (m *matched) forNone() bool {
@@ -375,7 +375,7 @@ func referenceOf(at engine.Time) string {
 }
 
 // madeAt is when the cashier has made a refund, as well as we know: exactly true
-// tells whether that is its own word.
+// reports whether that is its own word.
 func madeAt(r *engine.Refund) (at engine.Time, exactly bool) {
 	if text, ok := strings.CutPrefix(r.Reference, statementReference); ok {
 		if t, err := time.Parse(time.RFC3339, text); err == nil {
@@ -479,7 +479,7 @@ func (r *run) agree(row *statement.Row) {
 	}
 }
 
-// paidBackMore notes what was paid back of a refund, and tells whether it comes to
+// paidBackMore notes what was paid back of a refund, and reports whether it comes to
 // more than we owe with a row that is not its first.
 func (r *run) paidBackMore(back *engine.Refund, amount int64) bool {
 	before := r.seen.parts[back.No]
@@ -519,13 +519,13 @@ func (r *run) tellLost(m *matched, f *Finding, agreed func(int64)) error {
 	var no *engine.Refusal
 	switch {
 	case r.o.DryRun && row.Kind == statement.Payment:
-		f.Kind, f.Says = open, "They took it and we don't have it. Without a dry run it is settled."
+		f.Kind, f.Says = open, "They took it and we don't have it. Without a dry run it is booked."
 	case r.o.DryRun:
 		f.Kind, f.Says = open, "They paid it back and we have it as due. Without a dry run it is noted."
 	case errors.As(m.err, &no) && no.Reason == engine.ReasonConflict:
 		f.Kind, f.Says = PaymentConflict, "We have this payment for another order."
 	case m.err != nil:
-		f.Kind, f.Says = open, "It could not be settled: "+m.err.Error()+"."
+		f.Kind, f.Says = open, "It could not be booked: "+m.err.Error()+"."
 		if no == nil {
 			r.hasty = true
 			f.Says += " Run the statement again."

@@ -199,7 +199,7 @@ func (c *Client) recall(of subject) (Level, bool) {
 	return known.level, ok && c.now().Before(known.expires)
 }
 
-// LeftAlone tells whether the service has failed so often that it is not asked
+// LeftAlone reports whether the service has failed so often that it is not asked
 // for the moment.
 func (c *Client) LeftAlone() bool { return c.breaker.State() == gobreaker.StateOpen }
 

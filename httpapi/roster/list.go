@@ -107,7 +107,7 @@ func (l *List) grow() {
 }
 
 // Says gives what the list, taken alone, says of a visitor: the worst; of one that
-// takes somebody off, LevelNone. there tells whether a row is about them at all.
+// takes somebody off, LevelNone. there reports whether a row is about them at all.
 func (l *List) Says(v *engine.Visitor) (worst engine.Level, there bool) {
 	look := func(id string) {
 		if at := l.slots[l.find(id)]; at != 0 {

@@ -297,7 +297,7 @@ func (r *reading) mistaken(id string) string {
 	return ""
 }
 
-// inQuotes tells whether quotation marks around an id were not meant as part of it. An
+// inQuotes reports whether quotation marks around an id were not meant as part of it. An
 // address may begin or end with a name in them.
 func (r *reading) inQuotes(id string) bool {
 	for _, mark := range []string{`"`, "'"} {
@@ -309,7 +309,7 @@ func (r *reading) inQuotes(id string) bool {
 	return false
 }
 
-// namesColumns tells whether a line has nothing but names of columns, as a file has in
+// namesColumns reports whether a line has nothing but names of columns, as a file has in
 // front, and in its middle where files were joined; it is refused then.
 func (r *reading) namesColumns(no int, line ...string) bool {
 	names := 0

@@ -29,7 +29,7 @@ type nodeOptions struct {
 	timeout                  time.Duration
 	note                     string
 	key                      string // of what is to be done once; minted where none is given
-	look                     string // the command that tells whether a change was made; "" is cluster status
+	look                     string // the command that reports whether a change was made; "" is cluster status
 	breaks                   string // what it means that no whole answer came; "" is that look tells
 }
 

@@ -46,9 +46,9 @@ func newReconcileCommand() *cobra.Command {
 	o := reconcileOptions{}
 	c := o.change(&cobra.Command{
 		Use:   "reconcile FILE --admin ADDR",
-		Short: "Hold the cashier's statement against the orders, and settle what got lost",
+		Short: "Hold the cashier's statement against the orders, and book what got lost",
 		Long: `Hold the cashier's statement against the orders. What it took and nobody told us
-of is settled as a payment, as late as the cashier says it was; a refund that it made is
+of is booked as a payment, as late as the cashier says it was; a refund that it made is
 noted; every other difference is told, with its line. The report is kept on the
 node that is asked, see GET /admin/v1/reconciliations.
 
@@ -71,7 +71,7 @@ nothing, and is what to do when a run broke off: each line counts once. The exit
 		return wrong
 	}, func(c *cobra.Command) error { return o.run(c) })
 	flags := c.Flags()
-	flags.BoolVar(&o.dryRun, "dry-run", false, "only tell what would be settled")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "only tell what would be booked")
 	flags.StringVar(&o.from, "from", "", "begin of the statement's period (RFC 3339): all payments from then on "+
 		"should be in it (default: its first line's)")
 	flags.StringVar(&o.to, "to", "", "end of the period, not in it (default: just after the last line's)")
@@ -169,10 +169,10 @@ func (o *reconcileOptions) query() (url.Values, error) {
 }
 
 func (o *reconcileOptions) run(c *cobra.Command) error {
-	o.breaks = "what was settled is settled for good, and a node that has the whole statement goes on with it by " +
+	o.breaks = "what was booked is booked for good, and a node that has the whole statement goes on with it by " +
 		"itself: run it again, at any node, for the report; doing it twice changes nothing more"
 	if o.dryRun {
-		o.breaks = "it was a dry run, so nothing is settled: run it again"
+		o.breaks = "it was a dry run, so nothing is booked: run it again"
 	}
 	report, err := o.send(c)
 	if err != nil {

@@ -82,13 +82,13 @@ func (f *Filter) notOurs(v *[columns]string) (why string) {
 	return "order number of another shop or channel"
 }
 
-// couldBeOrder tells whether text is an order number of ours, as far as its form
+// couldBeOrder reports whether text is an order number of ours, as far as its form
 // goes, or was one before a spreadsheet touched it.
 func couldBeOrder(text string) bool {
 	return engine.ValidOrderNo(strings.ToUpper(strings.Trim(text, " \t\u00a0\u3000'`\"=")))
 }
 
-// isBlankOrTotal tells whether cells are all empty, or those of a line of sums.
+// isBlankOrTotal reports whether cells are all empty, or those of a line of sums.
 func isBlankOrTotal(cells []string) bool {
 	for _, cell := range cells {
 		if cell = strings.ToLower(strings.TrimSpace(cell)); cell == "" {

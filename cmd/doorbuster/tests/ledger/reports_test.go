@@ -52,7 +52,7 @@ func reportsThere(m *nodetest.Member) (ids []string, silent []archive.SilentNode
 	return ids, list.Unanswered
 }
 
-// hasCopy tells whether a report's files are in the node's directory, whole.
+// hasCopy reports whether a report's files are in the node's directory, whole.
 func hasCopy(m *nodetest.Member, id string) bool {
 	_, err := os.Stat(filepath.Join(m.Dir, archive.Folder, id+".json"))
 	return err == nil

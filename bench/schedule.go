@@ -32,14 +32,14 @@ type task struct {
 	giveUp time.Duration
 }
 
-// agenda hands out tasks as they fall due: the arrivals, which are not stored,
+// schedule hands out tasks as they fall due: the arrivals, which are not stored,
 // and what follows from them. A follow-up that is due goes before an arrival.
 // It is finished when nothing is left and no worker has a task in hand that
 // could still add one.
 //
 // Safe for concurrent use. Invariant: inHand is the number of takes whose task
 // has not been handed back by the same worker's next take.
-type agenda struct {
+type schedule struct {
 	now  func() time.Duration // time since the start of the run
 	pace pace
 
@@ -53,15 +53,15 @@ type agenda struct {
 	stopped  bool
 }
 
-func newAgenda(now func() time.Duration, p pace, arrivals int) *agenda {
-	a := &agenda{now: now, pace: p, arrivals: arrivals}
+func newSchedule(now func() time.Duration, p pace, arrivals int) *schedule {
+	a := &schedule{now: now, pace: p, arrivals: arrivals}
 	a.wake = sync.NewCond(&a.mu)
 	return a
 }
 
 // take waits for the next task. finished says that the caller hands back the
 // one it took before. It returns false once all is done.
-func (a *agenda) take(finished bool) (task, bool) {
+func (a *schedule) take(finished bool) (task, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if finished {
@@ -92,9 +92,9 @@ func (a *agenda) take(finished bool) (task, bool) {
 	}
 }
 
-// add puts a follow-up on the agenda. After stop only questions about grabs
+// add puts a follow-up on the schedule. After stop only questions about grabs
 // already sent are taken on; it reports whether t was.
-func (a *agenda) add(t task) bool {
+func (a *schedule) add(t task) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.stopped && t.deed != deedPoll {
@@ -106,7 +106,7 @@ func (a *agenda) add(t task) bool {
 
 // stop drops all arrivals and follow-ups that were not begun, except questions
 // about grabs already sent: their outcome is still owed to somebody.
-func (a *agenda) stop() {
+func (a *schedule) stop() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.stopped = true
@@ -124,7 +124,7 @@ func (a *agenda) stop() {
 
 // passOn wakes another worker if there is a follow-up for it, too: a crowd
 // coming back at once would otherwise wait for the next rouse, or wake all.
-func (a *agenda) passOn(now time.Duration) {
+func (a *schedule) passOn(now time.Duration) {
 	if a.idle > 0 && len(a.later) > 0 && a.later[0].due <= now {
 		a.wake.Signal()
 	}
@@ -132,7 +132,7 @@ func (a *agenda) passOn(now time.Duration) {
 
 // rouse wakes waiting workers for the tasks that are due, and says how long
 // until the next one is (at most longest).
-func (a *agenda) rouse(longest time.Duration) time.Duration {
+func (a *schedule) rouse(longest time.Duration) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now, until, due := a.now(), longest, 0
@@ -158,7 +158,7 @@ func (a *agenda) rouse(longest time.Duration) time.Duration {
 
 // keepTime rouses workers until done is closed. A timer a worker would cost
 // more than the work.
-func (a *agenda) keepTime(done <-chan struct{}) {
+func (a *schedule) keepTime(done <-chan struct{}) {
 	const (
 		shortest = 200 * time.Microsecond // waking more often takes the shop's time
 		longest  = 2 * time.Millisecond   // a follow-up added meanwhile is no later than this

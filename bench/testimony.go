@@ -8,7 +8,7 @@ import (
 )
 
 // told is an order as its shopper was told of it, and what they did about it.
-// Guarded by the witness's shard of that shopper.
+// Guarded by the testimony's shard of that shopper.
 //
 // Times count from the start of the run. A unit was surely the shopper's from
 // heardAt on, and surely until freeFrom: the earliest moment at which the shop
@@ -86,21 +86,21 @@ type story struct {
 	open   []openAsk
 }
 
-const witnessShards = 32
+const testimonyShards = 32
 
-// witness remembers what shoppers were told and speaks up at once where two
+// testimony remembers what shoppers were told and speaks up at once where two
 // answers can't both be right. Safe for concurrent use.
-type witness struct {
+type testimony struct {
 	cfg      *RushConfig
 	findings *findings
-	shards   [witnessShards]struct {
+	shards   [testimonyShards]struct {
 		mu      sync.Mutex
 		stories map[int]*story
 	}
 }
 
-func newWitness(cfg *RushConfig, f *findings) *witness {
-	w := &witness{cfg: cfg, findings: f}
+func newTestimony(cfg *RushConfig, f *findings) *testimony {
+	w := &testimony{cfg: cfg, findings: f}
 	for i := range w.shards {
 		w.shards[i].stories = make(map[int]*story)
 	}
@@ -109,8 +109,8 @@ func newWitness(cfg *RushConfig, f *findings) *witness {
 
 // hear takes down the final answer to an ask. It returns the order if this is
 // the first that was heard of it. payBy is the order's, in time of the run.
-func (w *witness) hear(q ask, a answer, payBy time.Duration) (news *told) {
-	s := &w.shards[q.shopper%witnessShards]
+func (w *testimony) hear(q ask, a answer, payBy time.Duration) (news *told) {
+	s := &w.shards[q.shopper%testimonyShards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.stories[q.shopper]
@@ -166,7 +166,7 @@ func mayChange(code string) bool {
 const clickUntold click = 255
 
 // checkRetold compares two tellings of one order.
-func (w *witness) checkRetold(q ask, o *told, again *order) {
+func (w *testimony) checkRetold(q ask, o *told, again *order) {
 	if o.quantity != again.Quantity || o.amount != again.Amount || o.currency != again.Currency {
 		w.findings.add(checkOneAnswer, "%s was told of order %s as %d units for %d %s, then as %d for %d %s",
 			w.cfg.shopper(q.shopper), o.orderNo, o.quantity, o.amount, o.currency,
@@ -175,7 +175,7 @@ func (w *witness) checkRetold(q ask, o *told, again *order) {
 }
 
 // checkOffer compares a granted order with what was asked for.
-func (w *witness) checkOffer(q ask, a answer) {
+func (w *testimony) checkOffer(q ask, a answer) {
 	if a.code != codeGranted {
 		return
 	}
@@ -196,7 +196,7 @@ func (w *witness) checkOffer(q ask, a answer) {
 // that was sent after a yes was heard, and answered before the unit may have
 // been released, can contradict it: asks that cross on the wire are decided in
 // an order nobody outside knows.
-func (w *witness) compare(st *story, q ask, a answer) {
+func (w *testimony) compare(st *story, q ask, a answer) {
 	for _, o := range st.orders {
 		sameKey := o.click == q.click
 		if sameKey && a.code == codeGranted && a.order.OrderNo != o.orderNo {
@@ -235,7 +235,7 @@ func circumstances(q ask, o *told) string {
 }
 
 // checkLimit looks for more live units than a session allows its shopper.
-func (w *witness) checkLimit(st *story, q ask, news *told) {
+func (w *testimony) checkLimit(st *story, q ask, news *told) {
 	if w.cfg.LimitPerSession == 0 {
 		return
 	}
@@ -254,15 +254,15 @@ func (w *witness) checkLimit(st *story, q ask, news *told) {
 }
 
 // change lets f alter an order under its lock.
-func (w *witness) change(o *told, f func(*told)) {
-	s := &w.shards[o.shopper%witnessShards]
+func (w *testimony) change(o *told, f func(*told)) {
+	s := &w.shards[o.shopper%testimonyShards]
 	s.mu.Lock()
 	f(o)
 	s.mu.Unlock()
 }
 
 // sending notes that an attempt at an order is about to be sent.
-func (w *witness) sending(o *told, a *attempt, now time.Duration) {
+func (w *testimony) sending(o *told, a *attempt, now time.Duration) {
 	w.change(o, func(*told) {
 		if a.sentAt == 0 {
 			a.sentAt = now
@@ -272,7 +272,7 @@ func (w *witness) sending(o *told, a *attempt, now time.Duration) {
 
 // confirmed notes that an attempt at an order was answered 200; it reports whether
 // that is news.
-func (w *witness) confirmed(o *told, a *attempt, now time.Duration) (news bool) {
+func (w *testimony) confirmed(o *told, a *attempt, now time.Duration) (news bool) {
 	w.change(o, func(*told) {
 		if news = !a.heard; news {
 			a.heard, a.heardAt = true, now
@@ -282,7 +282,7 @@ func (w *witness) confirmed(o *told, a *attempt, now time.Duration) (news bool) 
 }
 
 // each shows f every story, in no set sequence, under its lock.
-func (w *witness) each(f func(*story)) {
+func (w *testimony) each(f func(*story)) {
 	for i := range w.shards {
 		s := &w.shards[i]
 		s.mu.Lock()
@@ -294,22 +294,22 @@ func (w *witness) each(f func(*story)) {
 }
 
 // takeOpen takes the open asks off the record, to be asked after once more.
-func (w *witness) takeOpen() (open []openAsk) {
+func (w *testimony) takeOpen() (open []openAsk) {
 	w.each(func(st *story) { open, st.open = append(open, st.open...), nil })
 	return open
 }
 
 // orders lists all orders that anyone was told of, in no set sequence. The
-// orders themselves stay the witness's.
-func (w *witness) orders() (all []*told) {
+// orders themselves stay the testimony's.
+func (w *testimony) orders() (all []*told) {
 	w.each(func(st *story) { all = append(all, st.orders...) })
 	return all
 }
 
 // owed reports whether a shopper has an ask whose outcome is open, so that an
 // order they were not told of is no surprise.
-func (w *witness) owed(shopper int) bool {
-	s := &w.shards[shopper%witnessShards]
+func (w *testimony) owed(shopper int) bool {
+	s := &w.shards[shopper%testimonyShards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.stories[shopper]
@@ -317,7 +317,7 @@ func (w *witness) owed(shopper int) bool {
 }
 
 // someTold draws orders whose keys are known, with repetition.
-func (w *witness) someTold(d *dice, n int) []*told {
+func (w *testimony) someTold(d *dice, n int) []*told {
 	all := slices.DeleteFunc(w.orders(), func(o *told) bool { return o.click == clickUntold })
 	if len(all) == 0 {
 		return nil

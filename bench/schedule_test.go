@@ -33,7 +33,7 @@ func (c *handClock) set(d time.Duration) { c.t.Store(int64(d)) }
 
 func TestOpenLoopHandsOutWhatIsDueAndNoMore(t *testing.T) {
 	var clock handClock
-	a := newAgenda(clock.now, pace{rate: 1000}, 5000)
+	a := newSchedule(clock.now, pace{rate: 1000}, 5000)
 	var taken atomic.Int64
 	var late atomic.Bool
 	var workers sync.WaitGroup
@@ -71,9 +71,9 @@ func TestOpenLoopHandsOutWhatIsDueAndNoMore(t *testing.T) {
 	}
 }
 
-func TestAgendaFollowUps(t *testing.T) {
+func TestScheduleFollowUps(t *testing.T) {
 	var clock handClock
-	a := newAgenda(clock.now, pace{}, 2)
+	a := newSchedule(clock.now, pace{}, 2)
 	first, _ := a.take(false)
 	if !first.first || first.shopper != 0 {
 		t.Fatalf("first task %+v", first)
