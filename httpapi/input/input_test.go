@@ -93,3 +93,28 @@ func TestMembersToTheLetter(t *testing.T) {
 		t.Errorf("strictly: %q", got)
 	}
 }
+
+// What a struct embeds has no name of its own in JSON, also where the embedded type is
+// called as its member is.
+func TestMembersOfWhatIsEmbedded(t *testing.T) {
+	type Note struct {
+		Note string `json:"note"`
+	}
+	type asked struct {
+		Note
+		Units int `json:"units"`
+		Of    []struct{ Note }
+	}
+	for text, want := range map[string]string{
+		`{"note":"a","units":1}`:         "",
+		`{"note":"a","note":"b"}`:        `the member "note" is there twice`,
+		`{"Note":"a"}`:                   `the member "Note" must be written "note"`,
+		`{"note":5}`:                     `the member "note" can't be a number, at byte 9`,
+		`{"Of":[{"note":5}]}`:            `the member "Of.note" can't be a number, at byte 16`,
+		`{"Of":[{"note":"","note":""}]}`: `the member "note" is there twice`,
+	} {
+		if got := input.Object([]byte(text), &asked{}, true); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}

@@ -24,6 +24,9 @@ func Object(text []byte, v any, strict bool) (wrong string) {
 		d.DisallowUnknownFields()
 	}
 	if err := d.Decode(v); err != nil {
+		if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			kind.Field = inJSON(kind.Field, reflect.TypeOf(v))
+		}
 		return wrongIn(err, len(text), d.InputOffset())
 	}
 	end := d.InputOffset()

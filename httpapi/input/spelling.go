@@ -1,6 +1,7 @@
 package input
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -28,9 +29,7 @@ func misspelt(text []byte, t reflect.Type) (wrong string) {
 }
 
 func misspeltIn(v *fastjson.Value, t reflect.Type) (wrong string) {
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
+	t = pointee(t)
 	if reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) {
 		return ""
 	}
@@ -84,16 +83,45 @@ func membersOf(t reflect.Type) map[string]reflect.Type {
 		return known.(map[string]reflect.Type)
 	}
 	members := map[string]reflect.Type{}
-	for _, f := range reflect.VisibleFields(t) {
+	for i := range t.NumField() {
+		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if !f.IsExported() || name == "-" || name == "" && f.Anonymous {
-			continue
+		switch {
+		case name == "" && f.Anonymous:
+			for name, of := range membersOf(pointee(f.Type)) {
+				if _, nearer := members[name]; !nearer {
+					members[name] = of
+				}
+			}
+		case f.IsExported() && name != "-":
+			members[cmp.Or(name, f.Name)] = f.Type
 		}
-		if name == "" {
-			name = f.Name
-		}
-		members[name] = f.Type
 	}
 	structs.Store(t, members)
 	return members
+}
+
+func pointee(t reflect.Type) reflect.Type {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t
+}
+
+// inJSON is the path of a member as encoding/json tells it, without the names of
+// embedded structs: they stand in no text.
+func inJSON(path string, t reflect.Type) string {
+	var names []string
+	for name := range strings.SplitSeq(path, ".") {
+		for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+			t = t.Elem()
+		}
+		if of, is := membersOf(t)[name]; is {
+			t = of
+		} else if t.Kind() == reflect.Struct {
+			continue
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ".")
 }
