@@ -15,8 +15,8 @@
 //   - Each problem document and each status comes from one table (problem.go).
 //
 // Start reading at shopper.go (the shoppers' server), then grab.go and answer.go
-// for the way of a grab, guard.go for what stands in it, events.go for streams; admin.go for
-// the operators' server. The words that
-// shoppers read are in messages.go. openapi.json describes both APIs; a test
-// keeps it and the routers together.
+// for the way of a grab, guard.go for what stands in it, events.go for streams;
+// admin.go for the operators' server. The messages that shoppers read are in
+// messages.go. openapi.json describes both APIs; a test keeps it and the routes
+// together.
 package httpapi

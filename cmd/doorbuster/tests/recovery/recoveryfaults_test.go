@@ -39,7 +39,7 @@ func recoveryDamages() []damage {
 		refused("log: last batch torn", inLog(func(b []byte, end int) []byte { return b[:end-7] })),
 		refused("log: last batches cut off", (*scene).cutBatches),
 		{
-			name: "log: last batches cut off, with every witness", while: (*scene).keepsUpToNow,
+			name: "log: last batches cut off, with all that proves them", while: (*scene).keepsUpToNow,
 			after: all((*scene).cutBatches, removed("wal/MARK"), removed("ledger/*")), alone: saysAsOf, among: rejoins,
 		},
 		refused("stable store (`raft.db`): gone", removed("raft.db")),
