@@ -27,7 +27,7 @@ type FailoverConfig struct {
 	// An error is damage that a crash can't explain. nil: the logs are not read.
 	VerifyLog func(n int) (LogReport, error) `json:"-"`
 
-	// Nodes are the ids of the cluster's nodes and Zones the rooms they stand in,
+	// Nodes are the ids of the cluster's nodes and Zones those they stand in,
 	// all of them voters. Default a1, a2, b1 in a, a, b.
 	Nodes []string `json:"nodes"`
 	Zones []string `json:"zones"`

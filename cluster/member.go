@@ -125,7 +125,7 @@ func (r *Membership) zoneOf(id string) string {
 }
 
 // home gives the zone that is to lead: the preferred one or, if there is none, the one
-// that has more votes than any other, so that the loss of another room does not take
+// that has more votes than any other, so that the loss of another zone does not take
 // the leader. "" is no zone in particular.
 func (r *Membership) home() string {
 	if r.Preferred != "" {

@@ -284,7 +284,7 @@ func (n *Node) remove(o Operation) error {
 		return refuse("%q is the last voter", id)
 	case alive < voters/2+1:
 		return refuse("of the %d voters that would be left only %d answer: there would be no quorum. Bring the "+
-			"others back first, or promote the room that survives", voters, alive)
+			"others back first, or promote the zone that survives", voters, alive)
 	case membership.ZoneAck == ZoneAckRequire && len(zones) < 2 && n.voters.Load().zones > 1:
 		return refuse("%q is the last voter of another zone, and zone ack is require; join another node of that "+
 			"zone first, or 'doorbuster cluster zone-ack --mode prefer'", id)

@@ -34,7 +34,7 @@ type PromotePlan struct {
 // longer than any election of those who are left.
 const quietFor = 3 * time.Second
 
-// PlanPromotion tells what Promote would do now. zone is whose room takes over:
+// PlanPromotion tells what Promote would do now. zone is the one that takes over:
 // this node's.
 func (n *Node) PlanPromotion(zone string) PromotePlan {
 	v := n.dir.version()
@@ -47,7 +47,7 @@ func (n *Node) PlanPromotion(zone string) PromotePlan {
 	p.Term = s.Term
 	self := membership.member(n.cfg.NodeID)
 	voters, reachable, further, joining := 0, 0, "", false
-	var mayHaveMore []string // voters that can't be asked, outside of the one room that is lost
+	var mayHaveMore []string // voters that can't be asked, outside of the one zone that is lost
 	lost := map[string]bool{}
 	for _, x := range s.Nodes {
 		if x.ID != n.cfg.NodeID && !x.Reachable {
@@ -85,7 +85,7 @@ func (n *Node) PlanPromotion(zone string) PromotePlan {
 		p.Refusal = fmt.Sprintf("node %s is still joining: it may lack what shoppers were told", n.cfg.NodeID)
 	case reachable >= voters/2+1:
 		p.Refusal = fmt.Sprintf("%d of %d voters answer: there is a quorum, and the cluster elects a leader by "+
-			"itself. To move leadership use 'doorbuster cluster transfer', to take a room out of service 'drain'",
+			"itself. To move leadership use 'doorbuster cluster transfer', to take a zone out of service 'drain'",
 			reachable, voters)
 	case now.Sub(n.began) < quietFor:
 		p.Wait = quietFor - now.Sub(n.began)
@@ -95,7 +95,7 @@ func (n *Node) PlanPromotion(zone string) PromotePlan {
 		p.Wait = quietFor - now.Sub(contact)
 		p.Refusal = fmt.Sprintf("a leader was heard %s ago; in %s, if none is heard again, it is certain that the "+
 			"other "+
-			"room is gone", seconds(now.Sub(contact)), seconds(p.Wait))
+			"zone is gone", seconds(now.Sub(contact)), seconds(p.Wait))
 	case further != "":
 		p.Refusal = fmt.Sprintf("node %s has more of the log (this one ends at %d); promote there", further,
 			s.LastIndex)
@@ -114,9 +114,9 @@ func (n *Node) PlanPromotion(zone string) PromotePlan {
 		voters-len(mayHaveMore) == 1):
 		p.CannotKnow = []string{
 			"Zone ack is require: everything that anybody was told under it is here. Nothing of that is lost, and " +
-				"the other room, should it live, can grant nothing.",
+				"the other zone, should it live, can grant nothing.",
 			"If zone ack was switched while this node could not hear of it, what was granted since is not here. " +
-				"Nobody may switch it in the other room now.",
+				"Nobody may switch it in the other zone now.",
 		}
 		if !n.fresh.ever() { // nobody has seen what the directory had before
 			p.CannotKnow[0] = "Zone ack is require, but this node has not caught up with a leader since it started. " +
@@ -127,7 +127,7 @@ func (n *Node) PlanPromotion(zone string) PromotePlan {
 		}
 	case membership.ZoneAck == ZoneAckRequire:
 		p.CannotKnow = []string{
-			fmt.Sprintf("Zone ack is require, but voters are away that are not all of one other room (%s): what one "+
+			fmt.Sprintf("Zone ack is require, but voters are away that are not all of one other zone (%s): what one "+
 				"of them and the lost leader had together may not be here. Bring them back first if you can.",
 				strings.Join(mayHaveMore, ", ")),
 			"If the others live and are only cut off, they may go on selling. Make sure that they are off before " +
@@ -135,9 +135,9 @@ func (n *Node) PlanPromotion(zone string) PromotePlan {
 		}
 	default:
 		p.CannotKnow = []string{
-			fmt.Sprintf("Zone ack is %s: what the other room acknowledged while this node did not follow is not "+
+			fmt.Sprintf("Zone ack is %s: what the other zone acknowledged while this node did not follow is not "+
 				"here. Those orders are lost, and their units will be sold again.", membership.ZoneAck),
-			"If the other room lives and is only cut off, it goes on selling the same units. Make sure that it is " +
+			"If the other zone lives and is only cut off, it goes on selling the same units. Make sure that it is " +
 				"off before you go on.",
 		}
 	}
@@ -194,7 +194,7 @@ func (n *Node) Promote(_ context.Context, operator, zone, token string) (Promote
 		return p, err
 	}
 	n.net.port.DropConnections()
-	n.logger.Warn("ALARM: this room takes over", "operator", operator, "zone", zone, "generation", p.NextGeneration,
+	n.logger.Warn("ALARM: this zone takes over", "operator", operator, "zone", zone, "generation", p.NextGeneration,
 		"last_index", uint64(p.LastIndex), "zone_ack", string(p.ZoneAck))
 	n.fatal.fail(CauseRestart, fmt.Errorf("%w: promoted to generation %d", ErrRestart, p.NextGeneration))
 	return p, nil
@@ -223,7 +223,7 @@ func (n *Node) finishPromotion(config *raft.Config, stable raft.StableStore, sna
 	if err := n.dir.update(func(v *dirVersion) { v.Promoting = false }); err != nil {
 		return err
 	}
-	n.logger.Warn("this room has taken over; " + horizon(scratch.state))
+	n.logger.Warn("this zone has taken over; " + horizon(scratch.state))
 	return nil
 }
 

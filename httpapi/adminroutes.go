@@ -222,7 +222,7 @@ var adminRoutes = []adminRoute{
 		about{"getReconciliation", "A report with all of its findings", "On any node, whichever ran it.", "404"}},
 	{"GET", "/admin/v1/alarms", auth.Viewer, noBody, command, reads,
 		gets((*AdminServer).alarms),
-		about{"listAlarms", "What needs seeing to, in all rooms of all nodes",
+		about{"listAlarms", "What needs seeing to, on all nodes",
 			"The alarms of the node that answers and of those that it hears: nodes, ledgers, listings, the cashier " +
 				"and refunds, statements, doors, keys, logs and disks. As of half a second ago at most.", ""}},
 	{"GET", "/admin/v1/refusals", auth.Viewer, noBody, command, reads,

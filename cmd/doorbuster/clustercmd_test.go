@@ -359,7 +359,7 @@ const (
 	promoteDry = promoteAt + ` {"zone":"b","dry_run":true}`
 	promoteDo  = promoteAt + ` {"zone":"b","token":"t-9"}`
 	planText   = `"zone":"b","node":"b1","generation":1,"next_generation":2,"last_index":9,"applied_index":8,"term":2,"zone_ack":"prefer",` +
-		`"leader_heard_ago":"12s","unreachable":["a1","a2"],"will":["Raise the generation to 2."],"cannot_know":["Whether room a still sells."],"refusal":"%s","token":"t-9"}`
+		`"leader_heard_ago":"12s","unreachable":["a1","a2"],"will":["Raise the generation to 2."],"cannot_know":["Whether zone a still sells."],"refusal":"%s","token":"t-9"}`
 )
 
 func TestClusterPromote(t *testing.T) {
@@ -371,7 +371,7 @@ Promote will:
   - Raise the generation to 2.
 
 It can't know:
-  - Whether room a still sells.
+  - Whether zone a still sells.
 `
 	const question, done = "\nType the zone's name to go on, anything else to leave it: ",
 		"\nb1 of zone b takes over, in generation 2. Follow it with 'doorbuster cluster status'.\n"

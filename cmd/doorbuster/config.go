@@ -255,7 +255,7 @@ func (c *Config) addCrowd(t *settings.Table) {
 	t.Topic("Grabs")
 	g := &c.Grabs
 	settings.Add(t, &g.WaitingDepth, "waiting_depth", 16_384,
-		"grabs of one listing that may wait inside; more are told that they missed it", settings.Between(1, 1<<20))
+		"grabs of one listing that may wait undecided; more are told that they missed it", settings.Between(1, 1<<20))
 	settings.Add(t, &g.Timeout, "grab_timeout", 2*time.Second, "after this a grab that is not decided is answered "+
 		"\"processing\"", settings.Between(10*time.Millisecond, time.Minute))
 	settings.Add(t, &g.JournalEntries, "journal_entries", 262_144, "reasons why shoppers were refused that this node "+

@@ -19,7 +19,7 @@ type Cluster struct {
 	// How far the answering node's directory reached when the node was started; not there
 	// if the directory was new.
 	AsOf *AsOf `json:"as_of,omitempty"`
-	// What somebody must see to, in all rooms of all nodes that the one that answers hears;
+	// What somebody must see to, on all nodes that the one that answers hears;
 	// as /admin/v1/alarms gives them.
 	Alarms   []engine.Alarm `json:"alarms"`
 	Nodes    []Node         `json:"nodes"`

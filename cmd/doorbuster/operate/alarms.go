@@ -19,7 +19,7 @@ func newAlarmsCommand() *cobra.Command {
 	var o nodeOptions
 	return o.command(&cobra.Command{
 		Use:   "alarms --admin ADDR",
-		Short: "Show what needs seeing to, in all rooms of all nodes",
+		Short: "Show what needs seeing to, on all nodes",
 		Long: `Show what needs seeing to, since when, and what to do: nodes, ledgers, listings, the
 cashier and refunds, statements, doors, keys, logs and disks, of the node that is asked
 and of all that it hears.`,

@@ -260,7 +260,7 @@ func newClusterDrainCommand(name string, on bool) *cobra.Command {
 	if on {
 		short = "Keep new shoppers away from a node or a zone, for maintenance"
 		long = `Keep new shoppers away from a node or a zone: /readyz says so to the load
-balancer, and leadership moves elsewhere. Who is inside is served to the end.`
+balancer, and leadership moves elsewhere. Whom it is serving, it serves to the end.`
 		told = "%s takes no new shoppers. Wait until the load balancer has seen it, then go on; 'doorbuster cluster " +
 			"undrain' ends it."
 	}

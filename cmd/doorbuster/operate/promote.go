@@ -36,7 +36,7 @@ when they come back: they join from scratch, under new ids. While a quorum
 lives, there is nothing to promote, and it is refused; see 'cluster transfer'. It is
 also refused for some seconds after a leader was heard: --wait waits for that.`,
 		Example: `  doorbuster cluster promote --zone b --admin 127.0.0.1:8081 --dry-run
-  doorbuster cluster promote --zone b --admin 127.0.0.1:8081 --note "room a burns"
+  doorbuster cluster promote --zone b --admin 127.0.0.1:8081 --note "zone a burns"
   doorbuster cluster promote --zone b --admin 127.0.0.1:8081 --yes   # asks nothing`,
 	}, func() error {
 		switch {

@@ -270,7 +270,7 @@ func TestPromote(t *testing.T) {
 		return status == 0
 	}, "b1 can't be promoted")
 	b1.EventuallyGrants("late", "day/sku-1")
-	b1.Logs.Await(t, b1.Exit, "this room has taken over; What was granted after log index",
+	b1.Logs.Await(t, b1.Exit, "this zone has taken over; What was granted after log index",
 		fmt.Sprintf("of session day from order %d on", len(told)+1))
 	for who, orderNo := range told {
 		if o := b1.MustGrant(who, "k", "day/sku-1"); o.OrderNo != orderNo {
