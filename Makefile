@@ -75,7 +75,7 @@ failover: build ## KILLS (100) times kill -9 of a leader of three nodes under lo
 	$(BIN) bench failover --kills $(KILLS)
 
 partitions: ## PARTITIONS (20) rounds each: cut the network every way and in part, lose a room, cut it off, replace all nodes under load (takes root, for network namespaces)
-	$(GO) test -count=1 -timeout 60m -v ./cmd/doorbuster/tests/partitions -run 'TestPartitions|TestPartialCuts|TestRoomLost|TestRoomCutOff|TestAllNodesReplaced' -partition.rounds=$(PARTITIONS)
+	$(GO) test -count=1 -timeout 60m -v ./cmd/doorbuster/tests/partitions -run 'TestPartitions|TestPartialCuts|TestZoneLost|TestZoneCutOff|TestAllNodesReplaced' -partition.rounds=$(PARTITIONS)
 
 money: build ## ORDERS (10000) through a cashier who behaves badly while leaders are killed, a race of 100,000 to the cent, and a statement of a million lines twice
 	$(GO) test -count=1 -timeout 60m -v ./actors -run TestPaidExpiredCancelledAtOnce -money.instants=100000

@@ -9,9 +9,9 @@ import (
 	"doorbuster/engine"
 )
 
-// TestBooks: what came between two moments is found once, in pages, and refunds by
+// TestAccounts: what came between two moments is found once, in pages, and refunds by
 // their numbers; orders of nobody are told apart.
-func TestBooks(t *testing.T) {
+func TestAccounts(t *testing.T) {
 	s := openShop(t, nil)
 	s.plan("ten", nil, units("mask", 50))
 	s.plan("eleven", nil, units("mask", 50))

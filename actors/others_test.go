@@ -397,9 +397,9 @@ func noIsNotSure(t *testing.T, s *testShop) {
 	}
 }
 
-// TestNoFinalNoWhileInside: a key that led to nothing is not called missed while
+// TestNoFinalNoWhileUndecided: a key that led to nothing is not called missed while
 // a grab of the same shopper is on its way from this node.
-func TestNoFinalNoWhileInside(t *testing.T) {
+func TestNoFinalNoWhileUndecided(t *testing.T) {
 	leader, follower, _ := openPair(t, 20*time.Second)
 	follower.plan("day", nil, units("mask", 5))
 	past := leader.Now() - 1

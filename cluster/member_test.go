@@ -13,7 +13,7 @@ import (
 	"doorbuster/engine"
 )
 
-func TestRosterThereAndBack(t *testing.T) {
+func TestMembershipThereAndBack(t *testing.T) {
 	r := &Membership{Version: 7, ZoneAck: ZoneAckRequire, Preferred: "a", Operator: "ann", Note: "why",
 		Members: []Member{{ID: "a1", Zone: "a", Kind: KindVoter, Peer: "10.0.0.1:1", Drained: true},
 			{ID: "c1", Zone: "c", Kind: KindWitness, Peer: "h:2"}}}

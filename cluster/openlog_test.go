@@ -30,7 +30,7 @@ func TestLedgerProvesTheLog(t *testing.T) {
 	}
 	openRefused(t, dir, last.Segment, "the node's ledger proves that it held record")
 	if damaged, _ := filepath.Glob(filepath.Join(LedgerDir(dir), "*", "*.damaged*")); len(damaged) > 0 {
-		t.Error("the ledger was put aside")
+		t.Error("the ledger was quarantined")
 	}
 	// Another node's, which reaches further, proves nothing.
 	other := t.TempDir()

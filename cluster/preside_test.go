@@ -178,7 +178,7 @@ func TestHome(t *testing.T) {
 		membership Membership
 		want       string
 	}{
-		"the larger room":   {Membership{Members: two}, "a"},
+		"the larger zone":   {Membership{Members: two}, "a"},
 		"an operator's":     {Membership{Members: two, Preferred: "b"}, "b"},
 		"rooms of one size": {Membership{Members: append([]Member{at("b", KindVoter)}, two...)}, ""},
 		"edge nodes do not count": {Membership{Members: append([]Member{at("b", KindEdge), at("b", KindEdge)}, two...)},
@@ -193,9 +193,9 @@ func TestHome(t *testing.T) {
 	}
 }
 
-// TestPresiding: the room that is left presides. It has applied all that the leader
+// TestPresiding: the zone that is left presides. It has applied all that the leader
 // which is lost wrote and it has, shows and refuses for the group, and sells nothing;
-// when the other room is back it opens its epoch.
+// when the other zone is back it opens its epoch.
 func TestPresiding(t *testing.T) {
 	c := openTrio(t, ZoneAckRequire)
 	if _, err := c.leader().Operate(t.Context(), Operation{Name: OpPrefer, Zone: "b"}); err != nil {
@@ -227,7 +227,7 @@ func TestPresiding(t *testing.T) {
 	if term, _ := presiding.fsm.holding(); term != presiding.raft.CurrentTerm() {
 		t.Errorf("it holds entries of term %d", term)
 	}
-	c.eventually("the other node of the room does not follow", func() bool {
+	c.eventually("the other node of the zone does not follow", func() bool {
 		return other.Fresh() && other.Ready() == nil && other.Sync(t.Context()) == nil && other.applied.load() >= told
 	})
 	if other.Current() || other.presides() {

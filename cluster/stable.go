@@ -28,7 +28,7 @@ import (
 // block, and the values in JSON. A change replaces the file and then goes to raft.db:
 // a crash leaves the old file or the new one, and whatever a bad byte does to one copy,
 // the other has what was confirmed. What was in raft.db before a start is not read: it is
-// made anew from raft.sum. A change that can't be written ends the node in an orderly
+// rebuilt from raft.sum. A change that can't be written ends the node in an orderly
 // way, where Raft would panic, and nothing is answered on the strength of a vote that
 // is not on disk. Safe for concurrent use.
 type stableStore struct {

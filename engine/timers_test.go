@@ -93,7 +93,7 @@ func TestOverdueHoldTakesNoReceiver(t *testing.T) {
 
 // Shoppers who grab and let go leave nothing behind in the timers but for a
 // constant.
-func TestAgendaDoesNotGrowWithStaleEntries(t *testing.T) {
+func TestTimersDoNotGrowWithStaleEntries(t *testing.T) {
 	g := newGroup(t)
 	x := g.session("s", func(x *SessionPlan) { x.End = x.End.Add(24 * time.Hour) }, ListingSpec{Stock: 10})
 	for i := range 2000 {

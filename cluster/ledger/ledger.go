@@ -413,7 +413,7 @@ func (l *Ledger) Alarms() (alarms []engine.Alarm) {
 	}
 	if s.Damaged > 0 {
 		alarm(engine.AlarmLedgerRebuilt, "Check its disk; this is said until the node is started again.",
-			"Files of the ledger were damaged and put aside, %d since the start.", s.Damaged)
+			"Files of the ledger were damaged and quarantined, %d since the start.", s.Damaged)
 	}
 	return alarms
 }

@@ -223,7 +223,7 @@ func TestStatementDaysBeginWhenClocksSay(t *testing.T) {
 }
 
 // TestDailyFolder: only the leader looks, only at its hour, and takes what is not
-// being written any more; what is no statement is put aside with the reason.
+// being written any more; what is no statement is moved aside with the reason.
 func TestDailyFolder(t *testing.T) {
 	cfg := config(t)
 	cfg.Folder, cfg.Zone = t.TempDir(), zone(t, "Asia/Shanghai")

@@ -248,7 +248,7 @@ func TestRemoveKeepsTheQuorum(t *testing.T) {
 	}, "the last healthy voter may go")
 }
 
-// TestPromote: with the room that has the quorum gone, the other takes over when
+// TestPromote: with the zone that has the quorum gone, the other takes over when
 // it is told to; what comes back of the old generation is turned away for good.
 func TestPromote(t *testing.T) {
 	f := nodetest.OpenFleet(t, "require", nodetest.Rooms3...)
@@ -303,7 +303,7 @@ func TestPromote(t *testing.T) {
 	b1.MustGrant("late", "k", "day/sku-1")
 }
 
-// TestRequireGrantsNothingAlone: with the other room away, nothing is promised;
+// TestRequireGrantsNothingAlone: with the other zone away, nothing is promised;
 // an operator may say that it is to go on.
 func TestRequireGrantsNothingAlone(t *testing.T) {
 	f := nodetest.OpenFleet(t, "require", nodetest.Rooms3...)
@@ -390,7 +390,7 @@ func TestBackupIntoNewCluster(t *testing.T) {
 }
 
 // TestBlockedLeaderStops: a leader that may acknowledge nothing can be stopped,
-// with a grab waiting for the other room.
+// with a grab waiting for the other zone.
 func TestBlockedLeaderStops(t *testing.T) {
 	f := nodetest.OpenFleet(t, "require", nodetest.Rooms3...)
 	f.Plan(nodetest.DayPlan("", 100))
@@ -407,6 +407,6 @@ func TestBlockedLeaderStops(t *testing.T) {
 	}, "the zone rule does not notice")
 	leader.Halt()
 	if a := <-asked; a.Code == "granted" {
-		t.Errorf("told yes in one room: %s", a.Body)
+		t.Errorf("told yes in one zone: %s", a.Body)
 	}
 }

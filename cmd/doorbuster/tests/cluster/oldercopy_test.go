@@ -28,7 +28,7 @@ func rollBack(m *nodetest.Member, to string) {
 	}
 }
 
-// sells waits until a unit of the first listing is granted: while the other room is
+// sells waits until a unit of the first listing is granted: while the other zone is
 // away, and for a moment after, none is.
 func sells(f *nodetest.Fleet) {
 	n := 0

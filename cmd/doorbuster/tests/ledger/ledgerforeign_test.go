@@ -22,7 +22,7 @@ func takeLedger(m *nodetest.Member, from *nodetest.Shop) {
 	}
 }
 
-// awaitTold waits until a node whose ledger is made anew tells this from the
+// awaitTold waits until a node whose ledger is rebuilt tells this from the
 // beginning, and nothing else on the way there.
 func awaitTold(m *nodetest.Member, want []string) {
 	m.T.Helper()
@@ -40,7 +40,7 @@ func awaitTold(m *nodetest.Member, want []string) {
 }
 
 // TestLedgerOfAnotherCluster: put in place of a node's, it is noticed by name and
-// made anew; nothing of it is told by any door.
+// rebuilt; nothing of it is told by any door.
 func TestLedgerOfAnotherCluster(t *testing.T) {
 	elsewhere := nodetest.Open(t, t.TempDir())
 	elsewhere.Apply(nodetest.DayPlan("", 100))
@@ -70,7 +70,7 @@ func TestLedgerOfAnotherCluster(t *testing.T) {
 		t.Errorf("it does not say why:\n%s", said)
 	}
 	if v := m.Metric("doorbuster_ledger_rebuilds_total"); v == "0" {
-		t.Error("nothing was put aside")
+		t.Error("nothing was quarantined")
 	}
 }
 

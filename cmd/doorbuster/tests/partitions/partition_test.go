@@ -163,7 +163,7 @@ func partitions(t *testing.T, l *land, zoneAck string) {
 	x.start(1, workers, "a", "b")
 	for _, p := range []struct {
 		name  string
-		roomA bool // the leader must be in room a
+		roomA bool // the leader must be in zone a
 		cut   func(leader string)
 		sells bool // whether somebody goes on selling
 	}{
@@ -171,8 +171,8 @@ func partitions(t *testing.T, l *land, zoneAck string) {
 		{"the leader is heard, and hears nobody", false, func(leader string) { c.cutOff(leader, false, true) }, true},
 		{"the leader hears, and is not heard", false, func(leader string) { c.cutOff(leader, true, false) }, true},
 		{"the rooms are cut from each other", true, func(string) { c.cut("a", "b") }, zoneAck == "prefer"},
-		{"room b is not heard by room a", true, func(string) { c.lose("b", "a") }, zoneAck == "prefer"},
-		{"room a is not heard by room b", true, func(string) { c.lose("a", "b") }, zoneAck == "prefer"},
+		{"zone b is not heard by zone a", true, func(string) { c.lose("b", "a") }, zoneAck == "prefer"},
+		{"zone a is not heard by zone b", true, func(string) { c.lose("a", "b") }, zoneAck == "prefer"},
 		{"the leader and a follower are cut from each other", true, func(leader string) { c.cut(leader, "b1") }, true},
 		{"the followers are cut from each other", true, func(leader string) {
 			c.cut(map[string]string{"a1": "a2", "a2": "a1"}[leader], "b1")
@@ -291,7 +291,7 @@ func listen(m *nodetest.Member) (heard func() []string) {
 	}
 }
 
-// keepsWhatWasHeard: every order that events of the room that was lost have told of
+// keepsWhatWasHeard: every order that events of the zone that was lost have told of
 // is in the other one.
 func keepsWhatWasHeard(m *nodetest.Member, heard ...func() []string) {
 	m.T.Helper()
@@ -304,15 +304,15 @@ func keepsWhatWasHeard(m *nodetest.Member, heard ...func() []string) {
 			told++
 		}
 	}
-	if m.T.Logf("%d orders were told by events of the room that was lost", told); told == 0 {
+	if m.T.Logf("%d orders were told by events of the zone that was lost", told); told == 0 {
 		m.T.Error("no event told of an order")
 	}
 }
 
-// TestRoomLost loses the room with the quorum and the leader, for good, at some
+// TestZoneLost loses the zone with the quorum and the leader, for good, at some
 // moment under load: with zone ack require, all that anybody was told by any door
-// of any node is in the other room.
-func TestRoomLost(t *testing.T) {
+// of any node is in the other zone.
+func TestZoneLost(t *testing.T) {
 	t.Parallel()
 	for round := range partitionTimes(2) {
 		t.Run(fmt.Sprint(round+1), func(t *testing.T) {
@@ -350,9 +350,9 @@ func roomLost(t *testing.T, l *land, round int) {
 	c.Node("a1").Exit, c.Node("a2").Exit = nil, nil
 	c.heal()
 	c.takeOver()
-	x.goOn(10, "in the other room")
+	x.goOn(10, "in the other zone")
 	x.stop()
-	t.Logf("round %d: room a was lost after %s and %d grants (cut first: %t); %d in the end", round, after, lost, cut,
+	t.Logf("round %d: zone a was lost after %s and %d grants (cut first: %t); %d in the end", round, after, lost, cut,
 		x.granted.Load())
 	x.resolve()
 	x.recount(stock)
@@ -365,10 +365,10 @@ func roomLost(t *testing.T, l *land, round int) {
 	}
 }
 
-// TestRoomCutOff is TestRoomLost with the room alive, and shoppers in it: it
-// promises nothing more that the other room does not have, and never do both sell
+// TestZoneCutOff is TestZoneLost with the zone alive, and shoppers in it: it
+// promises nothing more that the other zone does not have, and never do both sell
 // the same units.
-func TestRoomCutOff(t *testing.T) {
+func TestZoneCutOff(t *testing.T) {
 	t.Parallel()
 	for round := range partitionTimes(1) {
 		t.Run(fmt.Sprint(round+1), func(t *testing.T) {
@@ -380,7 +380,7 @@ func TestRoomCutOff(t *testing.T) {
 
 func roomCutOff(t *testing.T, l *land, round int) {
 	rng := chance(t)
-	const stock = 800 // more than room a sells before it is cut off, also on a fast machine
+	const stock = 800 // more than zone a sells before it is cut off, also on a fast machine
 	c := openCountry(t, l, "require", "a1", "a2", "b1")
 	c.plan(c.Nodes[0], smallListings(1, stock))
 	c.lead([]string{"a1", "a2"}[round%2])
@@ -392,10 +392,10 @@ func roomCutOff(t *testing.T, l *land, round int) {
 	c.cut("a", "b")
 	at := x.history.now()
 	c.takeOver()
-	x.goOn(10, "in the other room")
+	x.goOn(10, "in the other zone")
 	x.apart.Store(true)
 	b1 := c.Node("b1")
-	c.Eventually(func() bool { return b1.Counts("day/sku-1").Available == 0 }, "the other room does not sell out")
+	c.Eventually(func() bool { return b1.Counts("day/sku-1").Available == 0 }, "the other zone does not sell out")
 	x.stop()
 	late := 0
 	for _, e := range x.history.all() {
@@ -408,7 +408,7 @@ func roomCutOff(t *testing.T, l *land, round int) {
 	for _, id := range []string{"a1", "a2"} {
 		c.turnedAway(c.Node(id))
 	}
-	t.Logf("round %d: cut off at %s; %d answers of grabs and cancels in room a came to what asked after that", round,
+	t.Logf("round %d: cut off at %s; %d answers of grabs and cancels in zone a came to what asked after that", round,
 		at.Round(time.Millisecond), late)
 	x.resolve()
 	x.recount(stock)

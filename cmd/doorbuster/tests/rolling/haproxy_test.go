@@ -8,7 +8,7 @@ import (
 )
 
 // TestDrainBehindHAProxy: a real HAProxy with the example's configuration shares
-// the shoppers among the rooms, moves all of them when a room is drained and when
+// the shoppers among the zones, moves all of them when a zone is drained and when
 // a node stops, and back, and no request fails.
 func TestDrainBehindHAProxy(t *testing.T) {
 	installed(t, "haproxy")
@@ -40,9 +40,9 @@ func TestDrainBehindHAProxy(t *testing.T) {
 		return a, b
 	}
 	a, b := shares()
-	t.Logf("all up: room a answered %d, room b %d", a, b)
+	t.Logf("all up: zone a answered %d, zone b %d", a, b)
 	if b == 0 || a < b {
-		t.Errorf("not 70 to 30: room a answered %d, room b %d", a, b)
+		t.Errorf("not 70 to 30: zone a answered %d, zone b %d", a, b)
 	}
 	cluster := func(args ...string) {
 		t.Helper()
@@ -52,12 +52,12 @@ func TestDrainBehindHAProxy(t *testing.T) {
 		}
 	}
 	cluster("drain", "--zone", "a")
-	f.Eventually(func() bool { a, b = shares(); return a == 0 }, "shoppers still come to the drained room")
-	t.Logf("room a drained: room a answered %d, room b %d", a, b)
+	f.Eventually(func() bool { a, b = shares(); return a == 0 }, "shoppers still come to the drained zone")
+	t.Logf("zone a drained: zone a answered %d, zone b %d", a, b)
 	f.Eventually(func() bool { return f.Leader().Zone == "b" }, "a drained node leads on")
 	cluster("undrain", "--zone", "a")
 	f.Eventually(func() bool { a, b = shares(); return a > b }, "the shoppers do not come back")
-	t.Logf("undrained: room a answered %d, room b %d", a, b)
+	t.Logf("undrained: zone a answered %d, zone b %d", a, b)
 	leader := f.Leader()
 	leader.Halt()
 	r.sell(rate)

@@ -77,11 +77,11 @@ func goesOnTelling(f *nodetest.Fleet, held nodetest.Order) {
 	}
 }
 
-// TestLeadersRoomLost: with zone ack require the room of the leader is lost, and with
-// it the only voter of another zone. The room that is left can grant nothing; it goes
+// TestLeadersZoneLost: with zone ack require the zone of the leader is lost, and with
+// it the only voter of another zone. The zone that is left can grant nothing; it goes
 // on showing and refusing, knows all that was told, and sells again by itself once
-// the other room is back, or once an operator says so.
-func TestLeadersRoomLost(t *testing.T) {
+// the other zone is back, or once an operator says so.
+func TestLeadersZoneLost(t *testing.T) {
 	f := patientFleet(t)
 	prefers(f, "b")
 	held := f.Node("a1").EventuallyGrants("ann", "day/sku-1")
@@ -124,7 +124,7 @@ func TestLeadersRoomLost(t *testing.T) {
 				t.Errorf("%s was told of %s, and then of %s", who, a.Order.OrderNo, o.OrderNo)
 			}
 		}
-		t.Logf("while the room is lost: %d granted, %d missed, %d undecided", told.count("granted"),
+		t.Logf("while the zone is lost: %d granted, %d missed, %d undecided", told.count("granted"),
 			told.count("missed"), told.count("processing"))
 		all += len(told.by)
 	}
@@ -182,17 +182,17 @@ func (x *answers) count(code string) (n int) {
 	return n
 }
 
-// TestOtherRoomLost: the same, where the leader is in the room that is left.
-func TestOtherRoomLost(t *testing.T) {
+// TestOtherZoneLost: the same, where the leader is in the zone that is left.
+func TestOtherZoneLost(t *testing.T) {
 	f := patientFleet(t)
-	f.Eventually(func() bool { return f.Leader().Zone == "a" }, "leadership does not come to the room with more voters")
+	f.Eventually(func() bool { return f.Leader().Zone == "a" }, "leadership does not come to the zone with more voters")
 	held := f.Node("a1").EventuallyGrants("ann", "day/sku-1")
 	f.Node("b1").Kill()
 	undecided := make(chan nodetest.Reply, 1)
 	go func() {
 		a, _ := f.Nodes[0].TryGrab("bob", "k", "day/sku-2")
 		undecided <- a
-	}() // missed, or waits for the other room
+	}() // missed, or waits for the other zone
 	goesOnTelling(f, held)
 	for _, m := range f.Others(nil) {
 		if a := m.Grab("bob", "k", "day/sku-2"); a.Code != "processing" && a.Code != "missed" {
