@@ -26,8 +26,8 @@ var (
 	checkStateStays   = check{"state_stays", "paid stays paid; nothing that was over comes back"}
 	checkOldKeys      = check{"old_keys", "an old key tells its old order, whatever became of it"}
 	checkLostResolved = check{"lost_answers_settle", "an answer lost in a kill turns out one way and stays that way"}
-	checkNoWrongNo    = check{"no_wrong_no", "nobody hears, while nodes die, that their order, their grab or the sale " +
-		"is not there"}
+	checkNoWrongNo    = check{"no_wrong_no",
+		"nobody hears, while nodes die, that their order, their grab or the sale is not there"}
 	checkLogWhole = check{"log_whole", "after each kill the log is whole, or torn at its very end"}
 	checkReady    = check{"ready_again", "ready again after each start"}
 	checkStaysUp  = check{"stays_up", "nodes end only when they are told to"}

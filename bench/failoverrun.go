@@ -152,7 +152,8 @@ func (t *failoverTest) underLoad(ctx context.Context, f func()) {
 func (t *failoverTest) granted(addr string, q ask, fresh bool) {
 	t.watch.heard(addr, q, fresh)
 	if d := dice(uint64(q.shopper)); d.next()%echoEvery == 0 {
-		t.crowd.schedule.add(task{due: q.heardAt, deed: deedGrab, shopper: q.shopper, listing: q.listing, click: q.click})
+		t.crowd.schedule.add(task{due: q.heardAt, deed: deedGrab, shopper: q.shopper, listing: q.listing,
+			click: q.click})
 	}
 }
 

@@ -108,7 +108,7 @@ func TestLeaderKilledWhileReconciling(t *testing.T) {
 				"findings are open")): // a report, after the next leader was there
 			case err == nil:
 				t.Errorf("it says that all is well: %s", w.Out)
-			case !strings.Contains(said, "settled for good") || !strings.Contains(said, "again"):
+			case !strings.Contains(said, "booked for good") || !strings.Contains(said, "again"):
 				t.Errorf("it does not say what that means: %s", said)
 			}
 			mustAgree(f, rest[1], file, orders)
@@ -130,7 +130,7 @@ func TestInterruptedReconcile(t *testing.T) {
 	if err := w.Command.Wait(); err == nil && w.Out.String() == "" {
 		t.Error("a run that was left says that all is well")
 	} else if said := w.Errs.String(); err != nil && (!strings.Contains(said, "interrupted") ||
-		!strings.Contains(said, "settled for good") || !strings.Contains(said, "again")) {
+		!strings.Contains(said, "booked for good") || !strings.Contains(said, "again")) {
 		t.Errorf("it does not say what that means: %s", said)
 	}
 	mustAgree(f, m, file, orders)
