@@ -1,11 +1,13 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 
 	"doorbuster/cmd/doorbuster/nodetest"
+	"doorbuster/httpapi/wire"
 )
 
 // dryRun says what a plan would change, and what is noted beside it.
@@ -86,6 +88,13 @@ func TestPlanLeavesWhatOperatorsMade(t *testing.T) {
 		!strings.Contains(notes, "messages.gone.en: note: \"Back on Friday.\" stays") ||
 		!strings.Contains(notes, "publish: note: true stays") {
 		t.Errorf("%s%s", out, notes)
+	}
+	_, out, _ := runTool(t, plan("All gone.", "false"), "apply", "-f", "-", "--admin", s.Admin, "--dry-run", "--json")
+	var told wire.PlanChanges
+	if err := json.Unmarshal([]byte(out), &told); err != nil || len(told.Notes) != 2 || told.Notes[0].Line == 0 ||
+		told.Notes[0].Column == 0 || told.Notes[1].Line <= told.Notes[0].Line ||
+		!strings.HasPrefix(told.Notes[1].Message, "true stays") {
+		t.Errorf("notes without their places, or out of order: %v %s", err, out)
 	}
 	s.Apply(plan("All gone.", "false"))
 	if own := says(); !strings.Contains(own, "Back on Friday.") {
