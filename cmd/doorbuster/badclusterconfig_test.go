@@ -84,6 +84,11 @@ func TestBadClusterConfig(t *testing.T) {
 					t.Errorf("no %q in:\n%s", part, errs)
 				}
 			}
+			for line := range strings.Lines(errs) {
+				if strings.Count(errs, line) > 1 || strings.HasPrefix(name, "a timeout") && strings.Contains(line, "0s is not") {
+					t.Errorf("told twice, or of a value that nobody gave: %s", line)
+				}
+			}
 			if n := strings.Count(errs, "\n"); n > 6 {
 				t.Errorf("%d lines for a mistake:\n%s", n, errs)
 			}

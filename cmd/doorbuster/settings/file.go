@@ -136,6 +136,7 @@ func (d document) items(s *Setting, shown string, list *yaml.Node) {
 		d.from[name] = d.at(item)
 		if item.Kind != yaml.MappingNode {
 			d.bad(item, name, "it must be like %s", s.like)
+			d.wrong[name] = true
 			continue
 		}
 		d.section(t, name+".", "", item)

@@ -25,7 +25,7 @@ type Sources struct {
 // what a source has and the table has not, values that are out of bounds, and what agree
 // finds in the whole. agree begins each line of its error with a key.
 func (t *Table) Load(from Sources, agree func() error) error {
-	r := &reading{from: map[string]origin{}, values: map[*Setting]value{}}
+	r := &reading{from: map[string]origin{}, values: map[*Setting]value{}, wrong: map[string]bool{}}
 	for _, s := range t.Settings {
 		s.reset()
 	}
@@ -45,16 +45,24 @@ func (t *Table) Load(from Sources, agree func() error) error {
 		if err := s.value.Set(v.text); err != nil {
 			r.problem(v.key + ": " + BadValue(s.value.Type(), v.text, err).Error())
 			s.check = func() error { return nil }
+			r.wrong[v.key] = true
 		}
 	}
 	for _, err := range []error{t.Check(), agree()} {
 		if err != nil {
 			for problem := range strings.SplitSeq(err.Error(), "\n") {
-				r.problem(problem)
+				if key, _, _ := strings.Cut(problem, ": "); !r.wrong[key] {
+					r.problem(problem)
+				}
 			}
 		}
 	}
-	return errors.Join(r.problems...)
+	said := map[string]bool{}
+	return errors.Join(slices.DeleteFunc(r.problems, func(problem error) bool {
+		again := said[problem.Error()]
+		said[problem.Error()] = true
+		return again
+	})...)
 }
 
 // reading is one call of Load.
@@ -62,6 +70,7 @@ type reading struct {
 	given    []*Setting
 	values   map[*Setting]value
 	from     map[string]origin // by key; of sections, too
+	wrong    map[string]bool   // keys whose values can't be read: what else is said of them is of the default
 	problems []error
 }
 
