@@ -27,6 +27,8 @@ func TestBadClusterConfig(t *testing.T) {
 			[]string{`:11: cluster.nodes[1].room: unknown key; known are id, kind, peer, zone`}},
 		"a key twice": {"  zone_ack: require", "  id: shop",
 			[]string{`:8: cluster.id: set in line 7 already`}},
+		"a second document": {"dev: true\n", "dev: true\n---\n",
+			[]string{":6: config: a second document begins here"}},
 		"no section": {good[strings.Index(good, "cluster:"):], "cluster: shop\n",
 			[]string{":6: cluster: it must be a section"}},
 		"nodes that are no list": {good[strings.Index(good, "  nodes:"):], "  nodes: {a1: 127.0.0.1:7001}\n",

@@ -1,7 +1,10 @@
 package settings
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -18,8 +21,13 @@ func (r *reading) file(t *Table, path string) error {
 	if err != nil {
 		return fmt.Errorf("config: %w", err)
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
+	var doc, second yaml.Node
+	documents := yaml.NewDecoder(bytes.NewReader(data))
+	err = documents.Decode(&doc)
+	if err == nil {
+		err = documents.Decode(&second)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
 		line, column, said := plan.NotYAML(data, err)
 		return fmt.Errorf("%s:%d:%d: %s", path, line, column, said)
 	}
@@ -27,6 +35,9 @@ func (r *reading) file(t *Table, path string) error {
 		return nil
 	}
 	d := document{r, path, map[string]int{}}
+	if second.Line > 0 {
+		d.bad(&second, "config", "a second document begins here; a file has one, so take out the ---")
+	}
 	if root := doc.Content[0]; root.Kind != yaml.MappingNode {
 		d.bad(root, "config", "it must be a list of settings, \"key: value\"")
 	} else {
