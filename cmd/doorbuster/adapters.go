@@ -157,7 +157,8 @@ func registerGroup(to prometheus.Registerer, o *backoffice.Office, n *cluster.No
 		func() float64 { return float64(n.Status().LastIndex) })
 	gauge("wal_bytes", "Bytes of log on disk.", func() float64 { return float64(n.Status().WALBytes) })
 	gauge("wal_segments", "Segments of log on disk.", func() float64 { return float64(n.Status().WALSegments) })
-	gauge("grabs_waiting", "Grabs undecided: parked or in flight.", func() float64 { return float64(o.Stats().Waiting) })
+	gauge("grabs_waiting", "Grabs undecided: parked or in flight.",
+		func() float64 { return float64(o.Stats().Waiting) })
 	gauge("actors", "Listings whose actor has been needed since the start.",
 		func() float64 { return float64(o.Stats().Actors) })
 	gauge("listings_quarantined", "ALARM (listing_quarantined) if over 0: listings whose actor panicked too often.",

@@ -87,7 +87,8 @@ func TestBadClusterConfig(t *testing.T) {
 				}
 			}
 			for line := range strings.Lines(errs) {
-				if strings.Count(errs, line) > 1 || strings.HasPrefix(name, "a timeout") && strings.Contains(line, "0s is not") {
+				if strings.Count(errs, line) > 1 ||
+					strings.HasPrefix(name, "a timeout") && strings.Contains(line, "0s is not") {
 					t.Errorf("told twice, or of a value that nobody gave: %s", line)
 				}
 			}

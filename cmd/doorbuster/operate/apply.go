@@ -83,7 +83,8 @@ func (o *applyOptions) run(cmd *cobra.Command) error {
 			return nil, err
 		}
 		for i, note := range located(answer.Notes, name, result) {
-			answer.Notes[i] = wire.PlanProblem{Path: note.Path, Message: note.Message, Line: note.Line, Column: note.Column}
+			answer.Notes[i] = wire.PlanProblem{Path: note.Path, Message: note.Message,
+				Line: note.Line, Column: note.Column}
 			note.Message = "note: " + note.Message
 			fmt.Fprintln(cmd.ErrOrStderr(), note)
 		}
