@@ -165,7 +165,10 @@ func (v *inquest) askOpen() {
 // it was last read.
 func (v *inquest) lookUp() {
 	r := v.crowd
-	open := slices.DeleteFunc(r.testimony.orders(), func(o *told) bool { return o.state != "" && !unpaid(o.state) })
+	open := slices.DeleteFunc(r.testimony.orders(), func(o *told) bool {
+		paysLate := r.cfg.Cashier != "" && released(o.state) // and gets a unit back, if one is free
+		return o.state != "" && !unpaid(o.state) && !paysLate
+	})
 	done := make(chan struct{})
 	defer close(done)
 	began := r.tally.lookedUp.Load()

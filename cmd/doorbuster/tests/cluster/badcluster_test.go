@@ -168,7 +168,7 @@ func TestStrangersWithoutCertificates(t *testing.T) {
 	a2.EventuallyGrants("late", "day/sku-1")
 }
 
-// membership says who is in the cluster, and who leads, in a word to compare.
+// membership says who is in the cluster, in a word to compare.
 func membership(m *nodetest.Member) string {
 	m.T.Helper()
 	s, ok := m.Status()
