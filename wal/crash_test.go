@@ -41,7 +41,9 @@ func crashConfig(disk *waltest.Disk) wal.Config {
 }
 
 func newStory(seed uint64) *story {
-	return &story{rng: rand.New(rand.NewPCG(seed, 1)), disk: waltest.NewDisk(seed), term: 1, next: 1}
+	s := &story{rng: rand.New(rand.NewPCG(seed, 1)), disk: waltest.NewDisk(seed), term: 1, next: 1}
+	s.disk.SetDirect(seed%2 == 0)
+	return s
 }
 
 const storySteps = 40

@@ -54,14 +54,14 @@ func makeSmallLog(t testing.TB, lastBatch []wal.Record) smallLog {
 	s.records = append(s.records, lastBatch...)
 	_, end := l.Size()
 	s.at = int(at)
-	size := int(end - at)
+	room := int(end - at)
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
 	files := s.disk.Files()
 	s.tail = files[len(files)-3] // FLOOR and MARK sort behind digits
-	s.end = len(s.disk.Bytes(s.tail))
-	s.at = s.end - size
+	s.at = len(s.disk.Bytes(s.tail)) - room
+	s.end = s.at + len(wal.AppendBatch(nil, lastBatch)) // the rest of its block is zeros
 	return s
 }
 
@@ -253,7 +253,7 @@ func TestTornOrRotten(t *testing.T) {
 		{"older segment cut short", func(d *waltest.Disk) {
 			b := d.Bytes(older)
 			d.SetBytes(older,
-				b[:len(b)-1])
+				b[:len(b)-512])
 		}, "refused"},
 		{"older segment grown", func(d *waltest.Disk) { d.SetBytes(older, append(d.Bytes(older), 1)) }, "refused"},
 		{"older segment gone", func(d *waltest.Disk) { d.Remove(older) }, "refused"},
@@ -489,4 +489,29 @@ func FuzzOpen(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestFilesThatEndWithinABlock: only zeros are missing, so nothing is; and the log goes
+// on behind them.
+func TestFilesThatEndWithinABlock(t *testing.T) {
+	s := makeSmallLog(t, nil)
+	first := s.disk.Files()[0]
+	s.disk.SetBytes(s.tail, s.disk.Bytes(s.tail)[:s.end])
+	older := bytes.TrimRight(s.disk.Bytes(first), "\x00")
+	s.disk.SetBytes(first, older)
+	for range 2 {
+		l, err := wal.Open(crashConfig(s.disk))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := holdsExactly(l, s.records); err != nil {
+			t.Fatal(err)
+		}
+		batch := makeBatch(s.records[len(s.records)-1].Index+1, 3, 9)
+		mustAppend(t, l, batch)
+		s.records = append(s.records, batch...)
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -67,7 +67,7 @@ func ExampleLog_Recovery() {
 			fmt.Println(err)
 		}
 		if i == 1 { // of this append, 30 bytes got to the disk
-			before.SetBytes(name, disk.Bytes(name)[:140])
+			before.SetBytes(name, disk.Bytes(name)[:1024+30])
 			cfg.FS = before
 		}
 	}
@@ -82,7 +82,7 @@ func ExampleLog_Recovery() {
 	fmt.Println(l.Recovery().Torn)
 	fmt.Println("holds", l.FirstIndex(), "to", l.LastIndex())
 	// Output:
-	// 00000000000000000001.wal at byte 110: 17 bytes, 0 intact records from index 2: no intact frame
+	// 00000000000000000001.wal at byte 1024: 17 bytes, 0 intact records from index 2: no intact frame
 	// holds 1 to 1
 }
 
@@ -108,7 +108,7 @@ func ExampleVerify() {
 
 	name := "wal/00000000000000000001.wal"
 	b := disk.Bytes(name)
-	b[70] ^= 1
+	b[550] ^= 1
 	disk.SetBytes(name, b)
 	_, err = wal.Verify(disk, "wal", wal.Known{})
 	var damage *wal.DamageError
@@ -118,7 +118,7 @@ func ExampleVerify() {
 	}
 	// Output:
 	// 2 batches, 2 records, <nil>
-	// 00000000000000000001.wal 32 1
+	// 00000000000000000001.wal 512 1
 	// no intact frame, and every sector that it lies in was written
 }
 
@@ -131,7 +131,7 @@ func ExampleDump() {
 	})
 	fmt.Println(err)
 	// Output:
-	// 125 4 00000000000000000100.wal 2948 87
-	// 150 6 00000000000000000150.wal 32 112
+	// 125 4 00000000000000000124.wal 632 87
+	// 150 6 00000000000000000150.wal 512 112
 	// <nil>
 }

@@ -16,7 +16,7 @@ import (
 // terms that do not decrease.
 func TestFramesInAnyOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		b := appendHeader(nil, segmentMagic, 5, 0)
+		b := filled(appendHeader(nil, segmentMagic, 5, 0))
 		index, term, position := uint64(5), uint64(1), uint32(0)
 		var sum uint32
 		for range rapid.IntRange(0, 12).Draw(t, "frames") {
@@ -33,6 +33,7 @@ func TestFramesInAnyOrder(t *testing.T) {
 				b = frame{kind: kindCommit, position: position, index: index - 1, term: term}.appendHeader(b, 4, 0)
 				b = binary.LittleEndian.AppendUint32(b, sum)
 				sealFrame(b[at:], 0)
+				b = filled(b)
 				position, sum = 0, 0
 			default:
 				data := rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "data")
@@ -129,6 +130,9 @@ func TestTailCache(t *testing.T) {
 	}
 }
 
+// filled fills the last block up with zeros.
+func filled(b []byte) []byte { return append(b, make([]byte, blocks(int64(len(b)))-int64(len(b)))...) }
+
 // Frames that are intact one by one and wrong together were not left by a crash:
 // nothing explains them, so the log is refused.
 func TestIntactFramesThatContradict(t *testing.T) {
@@ -140,10 +144,10 @@ func TestIntactFramesThatContradict(t *testing.T) {
 		sealFrame(b[at:], 0)
 		return b
 	}
-	batch := func(b []byte, recs ...Record) []byte { return AppendBatch(b, recs) }
+	batch := func(b []byte, recs ...Record) []byte { return filled(AppendBatch(b, recs)) }
 	a, other, c := Record{Index: 5, Term: 2, Data: []byte("a")}, Record{Index: 5, Term: 2, Data: []byte("A")},
 		Record{Index: 6, Term: 2}
-	zeros := func(b []byte) []byte { return append(b, make([]byte, 2*sectorBytes)...) }
+	zeros := func(b []byte) []byte { return append(b, make([]byte, 2*blockBytes)...) }
 	for _, tc := range []struct {
 		name    string
 		make    func(b []byte) []byte
@@ -171,7 +175,7 @@ func TestIntactFramesThatContradict(t *testing.T) {
 		{"a batch begun", func(b []byte) []byte { return record(batch(b, a), 0, 6, 2, "c") }, false},
 		{"a batch with a sector lost in between", func(b []byte) []byte {
 			b = record(record(record(b, 0, 5, 2, "a"), 1, 6, 2, strings.Repeat("b", 1000)), 2, 7, 2, "c")
-			clear(b[512:1024])
+			clear(b[1024:1536])
 			return b
 		}, false},
 		{"a sector lost in between, zeros in front of it in one that is there", func(b []byte) []byte {
@@ -181,7 +185,8 @@ func TestIntactFramesThatContradict(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			disk := waltest.NewDisk(1)
 			disk.SetBytes(filepath.Join("wal", floorName), appendHeader(nil, floorMagic, base, 0))
-			disk.SetBytes(filepath.Join("wal", segmentName(base)), tc.make(appendHeader(nil, segmentMagic, base, 0)))
+			disk.SetBytes(filepath.Join("wal", segmentName(base)),
+				tc.make(filled(appendHeader(nil, segmentMagic, base, 0))))
 			_, err := Verify(disk, "wal", Known{})
 			if (err != nil) != tc.refused {
 				t.Fatalf("%v; want it refused: %v", err, tc.refused)

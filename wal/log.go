@@ -3,12 +3,15 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"sort"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"doorbuster/wal/vfs"
 )
 
 // Log is an open log. All methods may be called concurrently; appends queue up
@@ -23,7 +26,8 @@ type Log struct {
 	appendMu sync.Mutex   // the tail, its file, batch
 	mu       sync.RWMutex // the fields in its group
 
-	batch []byte // encoded frames, reused
+	batch []byte // encoded frames in whole blocks, reused
+	wrote bool   // a batch, since the start
 
 	tail       *segment // the last of segments; nil when there is none
 	generation uint32   // of the tail
@@ -133,6 +137,11 @@ func (l *Log) repairTail(c *contents) error {
 			return fmt.Errorf("wal: cut torn tail off %s: %w", tail.name, err)
 		}
 		tail.allocated = c.torn.Offset
+	} else if whole := blocks(tail.allocated); whole != tail.allocated {
+		if err := file.Truncate(whole); err != nil {
+			return fmt.Errorf("wal: fill up the last block of %s: %w", tail.name, err)
+		}
+		tail.allocated = whole
 	}
 	if err := file.Sync(); err != nil {
 		return fmt.Errorf("wal: sync %s: %w", tail.name, err)
@@ -243,7 +252,7 @@ func (l *Log) appendLocked(recs []Record) error {
 		return fmt.Errorf("%w: record %d has term %d after term %d", ErrOutOfOrder, recs[0].Index,
 			recs[0].Term, tail.lastTerm)
 	}
-	l.batch = AppendBatch(l.batch[:0], recs)
+	l.encode(recs)
 	last := recs[len(recs)-1].Index
 	tail, err := l.makeRoom(tail, int64(len(l.batch)))
 	if err == nil {
@@ -259,23 +268,37 @@ func (l *Log) appendLocked(recs []Record) error {
 	return nil
 }
 
-func (l *Log) writeTail(tail *segment) error {
-	l.appendWatch.begin(taskWrite)
-	_, err := tail.file.WriteAt(l.batch, tail.end)
-	l.appendWatch.end()
-	if err != nil {
-		return fmt.Errorf("%s: write: %w", tail.name, err)
+// encode makes the batch that is written next.
+func (l *Log) encode(recs []Record) {
+	size := int64(commitFrameBytes)
+	for i := range recs {
+		size += recs[i].FrameBytes()
 	}
+	size = blocks(size)
+	if int64(cap(l.batch)) < size {
+		l.batch = vfs.Blocks(int(size + size/2))
+	}
+	frames := AppendBatch(l.batch[:0], recs)
+	l.batch = frames[:size]
+	clear(l.batch[len(frames):])
+}
+
+func (l *Log) writeTail(tail *segment) error {
 	var start time.Time
 	if l.cfg.ObserveSync != nil {
 		start = time.Now()
 	}
-	l.appendWatch.begin(taskSync)
-	err = tail.file.Sync()
+	l.appendWatch.begin(taskWrite)
+	err := tail.file.WriteSync(l.batch, tail.end)
 	l.appendWatch.end()
 	if err != nil {
-		return fmt.Errorf("%s: sync: %w", tail.name, err)
+		return fmt.Errorf("%s: write and sync: %w", tail.name, err)
 	}
+	if !l.wrote && !tail.file.Direct() {
+		l.cfg.Logger.Warn("the file system takes no direct writes: each append copies its bytes into the page cache "+
+			"and waits for an fdatasync", "dir", l.cfg.Dir)
+	}
+	l.wrote = true
 	if l.cfg.ObserveSync != nil {
 		l.cfg.ObserveSync(time.Since(start))
 	}
@@ -305,7 +328,7 @@ func (l *Log) makeRoom(tail *segment, size int64) (*segment, error) {
 	if tail.end+size <= tail.allocated {
 		return tail, nil
 	}
-	if tail.end+size > l.cfg.SegmentBytes && tail.end > segmentHeaderBytes {
+	if tail.end+size > l.cfg.SegmentBytes && tail.end > batchesAt {
 		// Gives back what was allocated ahead. Not synced: it does not matter
 		// which size a crash leaves. Once it has a successor TruncatePrefix may
 		// close it at any time.
@@ -317,7 +340,7 @@ func (l *Log) makeRoom(tail *segment, size int64) (*segment, error) {
 	want := l.allocation(tail.end, size)
 	l.appendWatch.begin(taskAllocate)
 	defer l.appendWatch.end()
-	if err := tail.file.Preallocate(want); err != nil {
+	if err := errors.Join(tail.file.Preallocate(want), tail.file.Sync()); err != nil {
 		return nil, fmt.Errorf("%s: allocate up to byte %d: %w", tail.name, want, err)
 	}
 	l.setAllocated(tail, want)
@@ -335,7 +358,7 @@ func (l *Log) allocation(end, size int64) int64 {
 func (l *Log) addSegment(base uint64, room int64) (*segment, error) {
 	l.appendWatch.begin(taskSegment)
 	defer l.appendWatch.end()
-	s, err := createSegment(l.cfg.FS, l.cfg.Dir, base, l.generation, l.allocation(segmentHeaderBytes, room))
+	s, err := createSegment(l.cfg.FS, l.cfg.Dir, base, l.generation, l.allocation(batchesAt, room))
 	if err != nil {
 		return nil, fmt.Errorf("begin %s: %w", segmentName(base), err)
 	}
@@ -459,10 +482,11 @@ func (l *Log) locate(index uint64) (_ *segment, from, to int64, _ error) {
 
 func readRecord(s *segment, index uint64, from, to int64) (Record, error) {
 	b := make([]byte, to-from)
-	if n, err := s.file.ReadAt(b, from); n < len(b) {
+	n, err := s.file.ReadAt(b, from)
+	if n < len(b) && err != io.EOF { // a file may end within the zeros of its last block
 		return Record{}, fmt.Errorf("wal: read record %d from %s at byte %d: %w", index, s.name, from, err)
 	}
-	f, ok := decodeFrame(b)
+	f, ok := decodeFrame(b[:n])
 	if !ok || f.kind != kindRecord || f.index != index {
 		return Record{}, &DamageError{Segment: s.name, Offset: from, Index: index,
 			Reason: "the record was whole when it was written or last checked"}

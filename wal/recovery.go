@@ -192,7 +192,7 @@ func (c *contents) openSegment(fsys vfs.FS, dir string, base uint64) error {
 	if err != nil {
 		return fmt.Errorf("wal: open %s: %w", name, err)
 	}
-	s := &segment{base: base, name: name, file: file, end: segmentHeaderBytes}
+	s := &segment{base: base, name: name, file: file, end: batchesAt}
 	c.segments = append(c.segments, s)
 	size, err := file.Size()
 	if err != nil {
@@ -236,6 +236,7 @@ type damage struct {
 	at      int // first byte that does not make sense
 	records int // intact records of the batch before at
 	reason  string
+	never   bool // no crash leaves that
 }
 
 // read stops at a clean end or at damage, which it leaves for judge. Its error
@@ -243,7 +244,12 @@ type damage struct {
 func (r *segmentReader) read() error {
 	s := r.segment
 	s.lastTerm = r.term
-	at, first, term := segmentHeaderBytes, s.base, r.term
+	if len(r.b) < batchesAt || !isZero(r.b[segmentHeaderBytes:batchesAt]) {
+		r.damage = &damage{at: segmentHeaderBytes, never: true,
+			reason: "there is more or less than zeros behind the header"}
+		return nil
+	}
+	at, first, term := batchesAt, s.base, r.term
 	for {
 		offsets, end, batchTerm, d := r.batch(at, first, term)
 		if d != nil {
@@ -302,7 +308,12 @@ func (r *segmentReader) batch(at int, first, term uint64) (offsets []uint32, end
 				d.reason = "the commit frame does not match its batch"
 				return nil, 0, 0, d
 			}
-			return offsets, off + len(f.bytes), f.term, nil
+			end, whole := off+len(f.bytes), int(blocks(int64(off+len(f.bytes))))
+			if !isZero(r.b[end:whole]) {
+				return nil, 0, 0, &damage{batchAt: at, at: end, records: len(offsets), never: true,
+					reason: "there is something behind the commit frame in its block"}
+			}
+			return offsets, whole, f.term, nil
 		case int64(f.position) != int64(len(offsets)):
 			d.reason = fmt.Sprintf("%s where record %d belongs", &f, first+uint64(len(offsets)))
 			return nil, 0, 0, d
@@ -336,6 +347,9 @@ func (r *segmentReader) judge(successor *segment) (*TornTail, error) {
 	if successor != nil {
 		return nil, rotten("segment %s follows", successor.name)
 	}
+	if d.never {
+		return nil, rotten("no crash leaves that")
+	}
 	if !r.unwritten(d) {
 		return nil, rotten("every sector that it lies in was written")
 	}
@@ -356,8 +370,8 @@ func (r *segmentReader) judge(successor *segment) (*TornTail, error) {
 		if f.batchFirst() != index {
 			return nil, rotten("%s, of a later batch, is intact at byte %d", &f, off)
 		}
-		adjoins := off == gap && off > d.at                               // the frame before it is intact too
-		if !adjoins && !r.sectorLost(d.batchAt, gap, off-sectorBytes+1) { // one that ends before it
+		adjoins := off == gap && off > d.at                              // the frame before it is intact too
+		if !adjoins && !r.sectorLost(d.batchAt, gap, off-blockBytes+1) { // one that ends before it
 			return nil, rotten("%s, of the same batch, is intact at byte %d while no sector in between is missing",
 				&f, off)
 		}
@@ -407,16 +421,13 @@ func (r *segmentReader) plausible(index uint64) bool {
 	return index >= r.segment.base && index-r.segment.base <= uint64(len(r.b)/FrameHeaderBytes)
 }
 
-// sectorBytes is the smallest unit that a disk writes whole.
-const sectorBytes = 512
-
 // sectorLost reports whether bytes from up to to, in the batch which begins at
 // byte batchAt, touch a sector that reads as if the batch had not been written
-// to it. The batch may share its first sector with the one before. A sector that
+// to it. A sector that
 // holds from may begin earlier, when an intact frame ends in zeros there.
 func (r *segmentReader) sectorLost(batchAt, from, to int) bool {
-	for sector := from / sectorBytes * sectorBytes; sector < to; sector += sectorBytes {
-		if isZero(r.b[max(sector, batchAt):min(sector+sectorBytes, len(r.b))]) {
+	for sector := from / blockBytes * blockBytes; sector < to; sector += blockBytes {
+		if isZero(r.b[max(sector, batchAt):min(sector+blockBytes, len(r.b))]) {
 			return true
 		}
 	}

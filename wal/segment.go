@@ -16,14 +16,15 @@ import (
 const FormatVersion = 1
 
 // A segment is a file of batches. Its name is the index of its first record,
-// in 20 digits, and ".wal". It begins with a header; then come batches (see
-// frame.go), then zeros. Integers are little-endian.
+// in 20 digits, and ".wal". It begins with a block that has a header; then come
+// batches (see frame.go), each in blocks of its own that are filled up with zeros,
+// then zeros. Integers are little-endian.
 //
-//	byte 0          8         10     16            24           28      32
-//	     +----------+---------+------+-------------+------------+-------+---------
-//	     | DBLOGSEG | version | zero | first index | generation | crc   | batches
-//	     |          | u16     |      | u64         | u32        | u32   |
-//	     +----------+---------+------+-------------+------------+-------+---------
+//	byte 0          8         10     16            24           28      32      512
+//	     +----------+---------+------+-------------+------------+-------+-------+---------
+//	     | DBLOGSEG | version | zero | first index | generation | crc   | zeros | batches
+//	     |          | u16     |      | u64         | u32        | u32   |       |
+//	     +----------+---------+------+-------------+------------+-------+-------+---------
 //
 // generation is raised by each TruncateSuffix: the segment that it begins voids
 // whatever older generations hold at or above its first index. crc is a CRC-32C
@@ -31,6 +32,8 @@ const FormatVersion = 1
 // so that an old build can name a newer one.
 const (
 	segmentHeaderBytes = 32
+	blockBytes         = vfs.BlockBytes
+	batchesAt          = blockBytes
 	segmentMagic       = "DBLOGSEG"
 	oldMagic           = "DBWAL" // what all files began with before version 1 of the formats
 	segmentSuffix      = ".wal"
@@ -63,10 +66,13 @@ type segment struct {
 	// on: four bytes a record, and no search on a read.
 	offsets []uint32
 
-	end       int64  // byte after the last batch, or where what a successor voids begins
+	end       int64  // byte after the last batch's blocks, or where what a successor voids begins
 	lastTerm  uint64 // of the last record up to here, in this segment or before
 	allocated int64  // file size
 }
+
+// blocks rounds up to whole blocks.
+func blocks(n int64) int64 { return (n + blockBytes - 1) &^ (blockBytes - 1) }
 
 func segmentName(base uint64) string {
 	return fmt.Sprintf("%0*d%s", segmentDigits, base, segmentSuffix)
@@ -141,11 +147,12 @@ func createSegment(fsys vfs.FS, dir string, base uint64, generation uint32, allo
 	if err != nil {
 		return nil, err
 	}
-	return &segment{base: base, generation: generation, name: name, file: file, end: segmentHeaderBytes,
+	return &segment{base: base, generation: generation, name: name, file: file, end: batchesAt,
 		allocated: allocate}, nil
 }
 
-// readWhole reads the file into buf, growing it as needed.
+// readWhole reads the file into buf, growing it as needed, and fills its last block up
+// with zeros.
 func readWhole(file vfs.File, name string, buf []byte) ([]byte, error) {
 	size, err := file.Size()
 	if err != nil {
@@ -155,12 +162,14 @@ func readWhole(file vfs.File, name string, buf []byte) ([]byte, error) {
 		return buf[:0], &DamageError{Segment: name, Offset: largestSegment,
 			Reason: fmt.Sprintf("its %d bytes are more than any segment has", size)}
 	}
-	if int64(cap(buf)) < size {
-		buf = make([]byte, size)
+	if int64(cap(buf)) < blocks(size) {
+		buf = make([]byte, blocks(size))
 	}
 	buf = buf[:size]
 	if n, err := file.ReadAt(buf, 0); err != nil && !(err == io.EOF && n == len(buf)) {
 		return buf[:0], fmt.Errorf("wal: read %s: %w", name, err)
 	}
+	buf = buf[:blocks(size)]
+	clear(buf[size:])
 	return buf, nil
 }

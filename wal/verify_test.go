@@ -29,7 +29,7 @@ func TestVerify(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	b := s.disk.Bytes(s.tail)
-	s.disk.SetBytes(s.tail, b[:len(b)-1])
+	s.disk.SetBytes(s.tail, b[:s.end-1])
 	r, err = wal.Verify(s.disk, "data/wal", wal.Known{})
 	if err != nil || r.Torn == nil || r.LastIndex != 30 || r.Torn.Records != 4 {
 		t.Fatalf("%+v, %v", r, err)

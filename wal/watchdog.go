@@ -32,7 +32,6 @@ type task int32
 const (
 	taskNone task = iota
 	taskWrite
-	taskSync
 	taskAllocate
 	taskSegment
 	taskFloor
@@ -42,8 +41,7 @@ const (
 )
 
 var taskNames = [...]string{
-	taskWrite:    "write a batch",
-	taskSync:     "sync a batch",
+	taskWrite:    "write and sync a batch",
 	taskAllocate: "allocate space",
 	taskSegment:  "begin a segment",
 	taskFloor:    "write the floor",

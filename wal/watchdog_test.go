@@ -13,7 +13,7 @@ func TestWatchdogLooksTwice(t *testing.T) {
 	w := newWatchdog(time.Hour, func(err error) { told = append(told, err) })
 	defer w.end()
 	overdue := func() { w.since.Add(-int64(2 * time.Hour)) }
-	w.begin(taskSync)
+	w.begin(taskAllocate)
 	w.look()
 	overdue()
 	w.look()

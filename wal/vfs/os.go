@@ -101,6 +101,41 @@ type osFile struct {
 	mu       sync.Mutex // guards syncErr
 	syncErr  error
 	syncFunc func(fd uintptr) // made once: a closure for each call would allocate
+
+	direct  *os.File // of WriteSync; nil before the first, and where it is refused
+	refused bool
+}
+
+// WriteSync goes around the page cache where the file system lets it: then neither is a
+// page copied and written back, nor does the journal commit. Elsewhere it is a write and
+// a sync.
+func (f *osFile) WriteSync(p []byte, at int64) error {
+	if f.direct == nil && !f.refused {
+		var err error
+		f.direct, err = openDirect(f.Fd())
+		f.refused = err != nil
+	}
+	if !f.refused {
+		n, err := f.direct.WriteAt(p, at)
+		if n > 0 || !errors.Is(err, syscall.EINVAL) {
+			return err
+		}
+		f.refused = true // only the first write tells what some file systems want
+	}
+	if _, err := f.WriteAt(p, at); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+func (f *osFile) Direct() bool { return f.direct != nil && !f.refused }
+
+func (f *osFile) Close() error {
+	err := f.File.Close()
+	if f.direct != nil {
+		err = errors.Join(err, f.direct.Close())
+	}
+	return err
 }
 
 func (f *osFile) Sync() error {

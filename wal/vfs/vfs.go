@@ -9,7 +9,26 @@
 // about a file that was closed satisfies errors.Is(err, fs.ErrClosed).
 package vfs
 
-import "io"
+import (
+	"io"
+	"unsafe"
+)
+
+// BlockBytes is the unit of File.WriteSync: what a disk writes whole or not at all.
+const BlockBytes = 512
+
+// alignment is what direct writes want of memory, on any disk.
+const alignment = 4096
+
+// Blocks gives memory for n bytes of blocks, with room to the next multiple of 4 KiB.
+func Blocks(n int) []byte {
+	n = (n + alignment - 1) &^ (alignment - 1)
+	b := make([]byte, n+alignment)
+	skip := -address(b) & (alignment - 1)
+	return b[skip : skip+n : skip+n]
+}
+
+func address(b []byte) int { return int(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) }
 
 // FS opens and arranges files. All methods may be called concurrently.
 //
@@ -50,6 +69,15 @@ type File interface {
 	io.ReaderAt
 	io.WriterAt
 	io.Closer
+
+	// WriteSync writes whole blocks, in memory that Blocks gave, at a multiple of
+	// BlockBytes, and returns once they are durable. The space must have been
+	// preallocated and synced.
+	WriteSync(p []byte, at int64) error
+
+	// Direct reports whether WriteSync, which was called before, went around the
+	// system's cache.
+	Direct() bool
 
 	// Sync makes what was written, and the size, durable. It need not make
 	// times or other attributes durable.

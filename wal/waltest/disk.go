@@ -24,7 +24,7 @@ import (
 var ErrPowerLost = errors.New("waltest: power lost")
 
 // sectorBytes is what the disk writes whole or not at all.
-const sectorBytes = 512
+const sectorBytes = vfs.BlockBytes
 
 // Kind is a kind of operation that changes a disk.
 type Kind string
@@ -72,6 +72,7 @@ type Disk struct {
 	crashed  bool
 	capacity int64
 	inject   func(Op) error
+	direct   bool
 }
 
 type inode struct {
@@ -168,6 +169,15 @@ func (d *Disk) SetCapacity(bytes int64) {
 	d.capacity = bytes
 }
 
+// SetDirect says how WriteSync goes: as one operation around the page cache, of which a
+// crash leaves any sectors, and which makes nothing else durable; or as a write and a
+// sync. Restart keeps it.
+func (d *Disk) SetDirect(direct bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.direct = direct
+}
+
 // Restart returns the disk that the machine finds after losing power now.
 // Nothing is injected into it, and its operations count from 1.
 func (d *Disk) Restart(seed uint64) *Disk {
@@ -175,6 +185,7 @@ func (d *Disk) Restart(seed uint64) *Disk {
 	defer d.mu.Unlock()
 	d.crashed = true
 	after := NewDisk(seed)
+	after.direct = d.direct
 	// Crashes that lose all or nothing are worth more than chance would give.
 	keep := []float64{0, 0.1, 0.5, 0.9, 1}[after.rng.IntN(5)]
 	kept := func() bool { return after.rng.Float64() < keep }
@@ -445,6 +456,17 @@ func (n *inode) write(b []byte, at int) {
 	}
 }
 
+// written makes some sectors durable, and no others.
+func (n *inode) written(from, to int) {
+	if to > len(n.durable) {
+		n.durable = append(n.durable, make([]byte, to-len(n.durable))...)
+	}
+	for at := from; at < to; at += sectorBytes {
+		copy(n.durable[at:at+sectorBytes], n.seen[at:])
+		delete(n.dirty, at/sectorBytes)
+	}
+}
+
 func (n *inode) sync() {
 	if len(n.durable) > len(n.seen) {
 		n.durable = n.durable[:len(n.seen)]
@@ -540,6 +562,23 @@ func (f *file) WriteAt(b []byte, at int64) (int, error) {
 	return 0, err
 }
 
+func (f *file) WriteSync(b []byte, at int64) error {
+	if at%vfs.BlockBytes != 0 || len(b)%vfs.BlockBytes != 0 {
+		return f.pathError("write", syscall.EINVAL)
+	}
+	_, err := f.WriteAt(b, at)
+	switch {
+	case err != nil:
+		return err
+	case !f.Direct():
+		return f.Sync()
+	}
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	f.node.written(int(at), int(at)+len(b))
+	return nil
+}
+
 func (f *file) Sync() error {
 	err := f.step(Sync, func() error {
 		f.node.sync()
@@ -594,4 +633,10 @@ func (f *file) Close() error {
 	}
 	f.closed = true
 	return nil
+}
+
+func (f *file) Direct() bool {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	return f.disk.direct
 }

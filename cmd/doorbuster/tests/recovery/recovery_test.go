@@ -189,7 +189,7 @@ func TestRotAtTheEndIsRefused(t *testing.T) {
 			}
 			end(s)
 			segment := segmentOf(t, s.Dir)
-			entries, report := entriesOf(t, s.Dir)
+			entries, _ := entriesOf(t, s.Dir)
 			last := entries[len(entries)-1]
 			whole := contentsOf(t, cluster.WALDir(s.Dir))
 			refused := func(how string, damage func([]byte) []byte) {
@@ -215,11 +215,12 @@ func TestRotAtTheEndIsRefused(t *testing.T) {
 				nodetest.Edit(t, segment, func([]byte) []byte { return intact })
 			}
 			// Of a log that was trimmed, or not, the last record ends at the same byte.
-			commit := report.Bytes - 36
-			refused("a bit of the commit frame", func(b []byte) []byte { b[report.Bytes-2] ^= 1; return b })
+			end := last.Offset + last.FrameBytes() + 36 // and zeros to the end of the block
+			commit := end - 36
+			refused("a bit of the commit frame", func(b []byte) []byte { b[end-2] ^= 1; return b })
 			refused("a bit of the last record", func(b []byte) []byte { b[commit-2] ^= 1; return b })
 			refused("a sector like a torn one", func(b []byte) []byte { clear(b[last.Offset:]); return b })
-			refused("cut short", func(b []byte) []byte { return b[:report.Bytes-7] })
+			refused("cut short", func(b []byte) []byte { return b[:end-7] })
 			refused("the last batch cut off", func(b []byte) []byte { return b[:last.Offset] })
 			unchanged(t, cluster.WALDir(s.Dir), whole)
 			s.Reopen().StillThere(told)
@@ -242,7 +243,7 @@ func TestTornTailIsDropped(t *testing.T) {
 	const lost = "lost"
 	s.MustGrant(lost, "k", nodetest.Mask)
 	s.Stop()
-	entries, report := entriesOf(t, elsewhere)
+	entries, _ := entriesOf(t, elsewhere)
 	last := entries[len(entries)-1]
 	if !bytes.Contains(last.Data, []byte(lost)) {
 		t.Fatalf("the last entry is not %s's grab: %q", lost, last.Data)
@@ -251,7 +252,7 @@ func TestTornTailIsDropped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nodetest.Edit(t, segment, func([]byte) []byte { return more[:report.Bytes-7] })
+	nodetest.Edit(t, segment, func([]byte) []byte { return more[:last.Offset+last.FrameBytes()+36-7] })
 	for _, file := range []string{"raft.db", "raft.sum"} { // its term came first
 		if err := copyFile(filepath.Join(elsewhere, file), filepath.Join(dir, file)); err != nil {
 			t.Fatal(err)
