@@ -14,7 +14,7 @@ import (
 func TestBrokenListingIsFrozen(t *testing.T) {
 	t.Parallel()
 	s, n, closing := openBare(t, t.TempDir(), nil)
-	s.Apply(nodetest.PlanOf([]string{"{sku: nodetest.Mask, price: 100, stock: 9}", "{sku: mug, price: 100, stock: 9}"},
+	s.Apply(nodetest.PlanOf([]string{"{sku: mask, price: 100, stock: 9}", "{sku: mug, price: 100, stock: 9}"},
 		"limit_per_shopper: 0"))
 	const mug = "day/mug"
 	held, paid := s.MustGrant("holder", "k", nodetest.Mask), s.MustGrant("payer", "k", nodetest.Mask)
