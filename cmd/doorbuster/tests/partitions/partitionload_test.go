@@ -2,11 +2,10 @@ package partitions
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"sync"
 	"sync/atomic"
@@ -41,6 +40,7 @@ func (x *traffic) start(seed uint64, workers int, rooms ...string) {
 		b := &buyer{traffic: x, room: rooms[w%len(rooms)], rng: rand.New(rand.NewPCG(seed, uint64(w)))}
 		// Some go away before a node says "processing".
 		b.client = x.c.client(b.room+"0", 300*time.Millisecond+time.Duration(b.rng.Int64N(int64(shopperPatience))))
+		b.client.Transport = &noting{RoundTripper: b.client.Transport, connected: &b.connected}
 		x.done.Go(func() {
 			for !x.stopped.Load() {
 				shopper, listing, ok := x.next(w)
@@ -65,6 +65,21 @@ type buyer struct {
 	room   string
 	rng    *rand.Rand
 	client *http.Client
+	// connected: the last request had a connection, and may have arrived.
+	connected atomic.Bool
+}
+
+// noting tells whether a request had a connection at all. Its error does not: where one
+// that was kept breaks, the transport tries the request once more by itself, and may then
+// find nobody.
+type noting struct {
+	http.RoundTripper
+	connected *atomic.Bool
+}
+
+func (n *noting) RoundTrip(r *http.Request) (*http.Response, error) {
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { n.connected.Store(true) }}
+	return n.RoundTripper.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
 }
 
 // visit is a shopper who tries for a unit, looks whether they have it, perhaps gives
@@ -145,12 +160,11 @@ func (b *buyer) ask(e *event, method, path string) (a nodetest.Reply, sent bool)
 	e.node = m.ID
 	through := nodetest.Shop{HTTP: m.HTTP, Through: b.client}
 	e.call = b.history.now()
+	b.connected.Store(false)
 	a, err := through.Request(method, m.HTTP+path, "", "X-Shopper-Id", e.shopper, "Idempotency-Key", e.key)
 	e.end = b.history.now()
-	var broke *net.OpError
 	if err != nil {
-		a = nodetest.Reply{}
-		return a, !(errors.As(err, &broke) && broke.Op == "dial")
+		return nodetest.Reply{}, b.connected.Load()
 	}
 	return a, true
 }
