@@ -455,7 +455,7 @@ func (s *AdminServer) serve(w http.ResponseWriter, r *http.Request, to *adminRou
 	}
 	held, let := who.Within(r.Context())
 	defer let()
-	answer := s.paced(w, r, to, func() bool { return context.Cause(held) == auth.ErrAuthorityOver })
+	answer := s.paced(w, r, to, who.Over)
 	if wrong := who.intends(r, to); wrong != "" {
 		s.problem(w, r, malformed, wrong)
 		return

@@ -55,6 +55,11 @@ type Bearer struct {
 // ErrAuthorityOver is why something long that was begun with a token has ended.
 var ErrAuthorityOver = errors.New("the token has expired meanwhile, or its key was withdrawn")
 
+// Over reports whether the token has expired or its key was withdrawn.
+func (b *Bearer) Over() bool {
+	return b.key != nil && (b.key.gone.Load() || time.Now().Unix() >= b.expires)
+}
+
 // Within gives a context that ends with ctx, and before it, with ErrAuthorityOver for
 // a cause, when the token expires or its key is withdrawn. All that is not done in a
 // moment goes by it. The function ends it at once, and is to be called.
