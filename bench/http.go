@@ -25,8 +25,10 @@ const (
 	// (JWT) and a ticket with each grab.
 	KindRefusedRuled = "refused-ruled"
 	KindGrantedRuled = "granted-ruled"
-	// KindRedis is what a shop would use instead: see bench/redislab.
-	KindRedis = "redis-replica"
+	// KindRedis is what a shop would use instead of one node, and KindRedisReplica
+	// instead of three: see bench/redislab.
+	KindRedis        = "redis"
+	KindRedisReplica = "redis-replica"
 )
 
 // RuledKinds is what to measure of one node's rules: each path with all of them,
@@ -43,13 +45,19 @@ func Plain(kind string) string {
 	return ""
 }
 
+// OneNodeKinds is what to measure of one node.
+func OneNodeKinds() []string { return []string{KindHello, KindRefused, KindGranted} }
+
 // ClusterKinds is what to measure of three nodes.
 func ClusterKinds() []string {
 	return []string{KindHello, KindRefused, KindRefusedFollower, KindGranted, KindGrantedFollower}
 }
 
 // Grants reports whether a kind answers yes.
-func Grants(kind string) bool { return strings.HasPrefix(kind, KindGranted) || kind == KindRedis }
+func Grants(kind string) bool { return strings.HasPrefix(kind, KindGranted) || OnRedis(kind) }
+
+// OnRedis reports whether a kind is served out of a Redis.
+func OnRedis(kind string) bool { return strings.HasPrefix(kind, KindRedis) }
 
 // ThroughFollower reports whether a kind asks a follower.
 func ThroughFollower(kind string) bool { return strings.HasSuffix(kind, "-follower") }
@@ -88,7 +96,7 @@ func DefaultHTTPConfig() HTTPConfig { return defaults[HTTPConfig]() }
 // Settings are all that can be set from outside.
 func (c *HTTPConfig) Settings() []Setting {
 	all := []Setting{
-		free(&c.Kinds, "kinds", []string{KindHello, KindRefused, KindGranted}, "what to measure; the first is what "+
+		free(&c.Kinds, "kinds", OneNodeKinds(), "what to measure; the first is what "+
 			"the others are compared with"),
 		bounded(&c.Connections, "connections", 256, 1, maxConnections, "connections, each with one request under way"),
 	}
@@ -144,6 +152,11 @@ type HTTPKind struct {
 	OfPlain      float64 `json:"of_plain,omitempty"`
 	OfPlainLeast float64 `json:"of_plain_least,omitempty"`
 	OfPlainMost  float64 `json:"of_plain_most,omitempty"`
+	// OfRedis is a granted kind's ratio to what was served out of a Redis in the same
+	// round; 0 where none was.
+	OfRedis      float64 `json:"of_redis,omitempty"`
+	OfRedisLeast float64 `json:"of_redis_least,omitempty"`
+	OfRedisMost  float64 `json:"of_redis_most,omitempty"`
 	P50          float64 `json:"p50_ms"`
 	P99          float64 `json:"p99_ms"`
 	Unexpected   int64   `json:"unexpected"`
@@ -240,7 +253,7 @@ func (r *HTTPReport) OK() bool {
 
 func (r *HTTPReport) sumUp() {
 	rate := make(map[string]map[int]float64) // by kind and round
-	for _, kind := range append([]string{""}, r.Config.Kinds...) {
+	for _, kind := range r.Config.Kinds {
 		rate[kind] = make(map[int]float64)
 	}
 	var f50, f99 []float64
@@ -251,25 +264,36 @@ func (r *HTTPReport) sumUp() {
 		}
 	}
 	r.FsyncP50MS, r.FsyncP99MS = median(f50), median(f99)
+	// of sums up the rounds' ratios of one kind to another; nothing without the other.
+	of := func(kind, other string) (middle, least, most float64) {
+		var ratios []float64
+		for round, per := range rate[other] {
+			ratios = append(ratios, rate[kind][round]/per)
+		}
+		if len(ratios) == 0 {
+			return 0, 0, 0
+		}
+		return median(ratios), slices.Min(ratios), slices.Max(ratios)
+	}
+	redis := ""
+	if i := slices.IndexFunc(r.Config.Kinds, OnRedis); i >= 0 {
+		redis = r.Config.Kinds[i]
+	}
 	for _, kind := range r.Config.Kinds {
-		var rates, ratios, ofPlain, p50, p99 []float64
+		var rates, p50, p99 []float64
 		k := HTTPKind{Kind: kind}
 		for _, m := range r.Rounds {
-			if m.Kind != kind {
-				continue
+			if m.Kind == kind {
+				rates = append(rates, m.RequestsPerSecond)
+				p50, p99 = append(p50, m.Latency.P50), append(p99, m.Latency.P99)
+				k.Unexpected += m.Unexpected
 			}
-			rates = append(rates, m.RequestsPerSecond)
-			ratios = append(ratios, m.RequestsPerSecond/rate[r.Config.Kinds[0]][m.Round])
-			if plain := rate[Plain(kind)][m.Round]; plain > 0 {
-				ofPlain = append(ofPlain, m.RequestsPerSecond/plain)
-			}
-			p50, p99 = append(p50, m.Latency.P50), append(p99, m.Latency.P99)
-			k.Unexpected += m.Unexpected
 		}
 		k.RequestsPerSecond, k.P50, k.P99 = median(rates), median(p50), median(p99)
-		k.Ratio, k.RatioLeast, k.RatioMost = median(ratios), slices.Min(ratios), slices.Max(ratios)
-		if len(ofPlain) > 0 {
-			k.OfPlain, k.OfPlainLeast, k.OfPlainMost = median(ofPlain), slices.Min(ofPlain), slices.Max(ofPlain)
+		k.Ratio, k.RatioLeast, k.RatioMost = of(kind, r.Config.Kinds[0])
+		k.OfPlain, k.OfPlainLeast, k.OfPlainMost = of(kind, Plain(kind))
+		if Grants(kind) && !OnRedis(kind) {
+			k.OfRedis, k.OfRedisLeast, k.OfRedisMost = of(kind, redis)
 		}
 		r.Kinds = append(r.Kinds, k)
 	}
@@ -287,14 +311,18 @@ func median(v []float64) float64 {
 func (r *HTTPReport) write(s *sheet) {
 	s.put("HTTP\t%d connections, medians of %d rounds of %v, fsync p50 %.3f ms p99 %.3f ms\n\n",
 		r.Config.Connections, r.Config.Rounds, r.Config.RoundTime, r.FsyncP50MS, r.FsyncP99MS)
-	s.put("KIND\tREQUESTS/S\tRATIO\t(LEAST, MOST)\tOF PLAIN\t(LEAST, MOST)\tP50\tP99\tUNEXPECTED\n")
-	for _, k := range r.Kinds {
-		plain := "\t"
-		if k.OfPlain > 0 {
-			plain = fmt.Sprintf("%.3f\t(%.3f, %.3f)", k.OfPlain, k.OfPlainLeast, k.OfPlainMost)
+	s.put("KIND\tREQUESTS/S\tRATIO\t(LEAST, MOST)\tOF PLAIN\t(LEAST, MOST)\tOF REDIS\t(LEAST, MOST)\tP50\tP99\t" +
+		"UNEXPECTED\n")
+	spread := func(middle, least, most float64) string {
+		if middle == 0 {
+			return "\t"
 		}
-		s.put("%s\t%.0f\t%.3f\t(%.3f, %.3f)\t%s\t%s\t%s\t%d\n", k.Kind, k.RequestsPerSecond, k.Ratio, k.RatioLeast,
-			k.RatioMost, plain, ms(k.P50), ms(k.P99), k.Unexpected)
+		return fmt.Sprintf("%.3f\t(%.3f, %.3f)", middle, least, most)
+	}
+	for _, k := range r.Kinds {
+		s.put("%s\t%.0f\t%s\t%s\t%s\t%s\t%s\t%d\n", k.Kind, k.RequestsPerSecond,
+			spread(k.Ratio, k.RatioLeast, k.RatioMost), spread(k.OfPlain, k.OfPlainLeast, k.OfPlainMost),
+			spread(k.OfRedis, k.OfRedisLeast, k.OfRedisMost), ms(k.P50), ms(k.P99), k.Unexpected)
 	}
 }
 

@@ -1,10 +1,10 @@
 // Command redislab is what a shop would use instead of Doorbuster, for 'doorbuster bench
-// http --cluster' to measure: fasthttp, one Lua script, and a Redis with a replica, both
-// syncing every write, the answer after WAIT 1.
+// http' to measure: fasthttp, one Lua script, and a Redis that syncs every write before
+// it answers; with REPLICAS 1 also a replica that does, the answer after WAIT 1.
 //
-//	redislab DIR UNITS CONNECTIONS
+//	redislab DIR UNITS CONNECTIONS REPLICAS
 //
-// starts both Redis below DIR on loopback, sells UNITS, says on its first line where it
+// starts each Redis below DIR on loopback, sells UNITS, says on its first line where it
 // listens, and ends when its standard input does. It is a program of its own so that
 // what serves is built without a Redis client.
 package main
@@ -42,14 +42,18 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) (err error) {
-	if len(args) != 3 {
-		return errors.New("usage: redislab DIR UNITS CONNECTIONS")
+	if len(args) != 4 {
+		return errors.New("usage: redislab DIR UNITS CONNECTIONS REPLICAS")
 	}
 	connections, err := strconv.Atoi(args[2])
 	if err != nil {
 		return err
 	}
-	first, stop, err := startPair(args[0])
+	replicas, err := strconv.Atoi(args[3])
+	if err != nil || replicas < 0 || replicas > 1 {
+		return fmt.Errorf("REPLICAS %q: want 0 or 1", args[3])
+	}
+	first, stop, err := start(args[0], 1+replicas)
 	defer func() { err = errors.Join(err, stop()) }()
 	if err != nil {
 		return err
@@ -57,7 +61,7 @@ func run(ctx context.Context, args []string) (err error) {
 	client := redis.NewClient(&redis.Options{Addr: first, PoolSize: connections, MinIdleConns: connections,
 		ReadTimeout: 10 * time.Second})
 	defer client.Close()
-	if err := awaitReplica(ctx, client); err != nil {
+	if err := awaitAll(ctx, client, replicas); err != nil {
 		return err
 	}
 	if err := errors.Join(client.Set(ctx, "stock", args[1], 0).Err(), grab.Load(ctx, client).Err()); err != nil {
@@ -72,12 +76,12 @@ func run(ctx context.Context, args []string) (err error) {
 		_, _ = io.Copy(io.Discard, os.Stdin) // whoever started this ends it so, also by dying
 		_ = ln.Close()
 	}()
-	return serve(ctx, ln, client)
+	return serve(ctx, ln, client, replicas)
 }
 
-// startPair starts a Redis and its replica, each a process of its own with appendfsync
-// always, below dir. stop ends both, after an error, too.
-func startPair(dir string) (first string, stop func() error, err error) {
+// start starts n Redis, each a process of its own with appendfsync always, below dir: all
+// but the first are replicas. stop ends them, after an error, too.
+func start(dir string, n int) (first string, stop func() error, err error) {
 	var started []*exec.Cmd
 	stop = func() (err error) {
 		for _, c := range started {
@@ -88,7 +92,7 @@ func startPair(dir string) (first string, stop func() error, err error) {
 		}
 		return err
 	}
-	for i := range 2 {
+	for i := range n {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return "", stop, err
@@ -115,41 +119,35 @@ func startPair(dir string) (first string, stop func() error, err error) {
 	return first, stop, nil
 }
 
-// awaitReplica waits until the replica follows.
-func awaitReplica(ctx context.Context, client *redis.Client) error {
+// awaitAll waits until the Redis answers, with its replicas if it has any.
+func awaitAll(ctx context.Context, client *redis.Client, replicas int) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	for {
 		info, err := client.Info(ctx, "replication").Result()
-		if err == nil && strings.Contains(info, "state=online") {
+		if err == nil && strings.Count(info, "state=online") >= replicas {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the replica does not follow: %w: %s", ctx.Err(), info)
+			return fmt.Errorf("not all %d replicas follow: %w: %s", replicas, errors.Join(ctx.Err(), err), info)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
-// serve answers grabs on ln as a shop would: one script and one WAIT a grab, in one round
-// trip, over as many connections as there are requests. It returns when ln is closed.
-func serve(ctx context.Context, ln net.Listener, client *redis.Client) error {
+// serve answers grabs on ln as a shop would: one script a grab, and with replicas one WAIT
+// in the same round trip, over as many connections as there are requests. It returns when
+// ln is closed.
+func serve(ctx context.Context, ln net.Listener, client *redis.Client, replicas int) error {
 	answers := map[int][]byte{1: []byte(`{"code":"granted"}`), 2: []byte(`{"code":"limit_reached"}`),
 		0: []byte(`{"code":"sold_out","message":"Sold out."}`)}
 	keys := []string{"stock", "shoppers"}
 	s := &fasthttp.Server{
 		Handler: func(rc *fasthttp.RequestCtx) {
-			pipe := client.Pipeline()
-			taken := grab.EvalSha(ctx, pipe, keys, string(rc.Request.Header.Peek("X-Shopper-Id")))
-			wait := pipe.Do(ctx, "WAIT", 1, 5000)
-			if _, err := pipe.Exec(ctx); err != nil {
+			n, err := take(ctx, client, keys, string(rc.Request.Header.Peek("X-Shopper-Id")), replicas)
+			if err != nil {
 				rc.Error(err.Error(), fasthttp.StatusInternalServerError)
-				return
-			}
-			n, err := taken.Int()
-			if replicas, waited := wait.Int(); err != nil || waited != nil || replicas < 1 {
-				rc.Error("not replicated", fasthttp.StatusInternalServerError)
 				return
 			}
 			rc.Response.Header.SetContentType("application/json")
@@ -158,4 +156,21 @@ func serve(ctx context.Context, ln net.Listener, client *redis.Client) error {
 		Name: "redis", ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: time.Minute,
 	}
 	return s.Serve(ln)
+}
+
+// take takes a unit for a shopper, and waits for the replicas if there are any.
+func take(ctx context.Context, client *redis.Client, keys []string, shopper string, replicas int) (int, error) {
+	if replicas == 0 {
+		return grab.EvalSha(ctx, client, keys, shopper).Int()
+	}
+	pipe := client.Pipeline()
+	taken := grab.EvalSha(ctx, pipe, keys, shopper)
+	wait := pipe.Do(ctx, "WAIT", replicas, 5000)
+	if _, err := pipe.Exec(ctx); err != nil {
+		return 0, err
+	}
+	if n, err := wait.Int(); err != nil || n < replicas {
+		return 0, errors.Join(errors.New("not replicated"), err)
+	}
+	return taken.Int()
 }

@@ -34,23 +34,25 @@ under the same load: a bare fasthttp handler ("hello"), a sold-out listing
 ("refused"), and one with stock ("granted", on disk before the answer). What
 counts are the ratios; the figures are the machine's.
 
+Where a redis-server is installed, and redislab (bench/redislab) lies beside this
+program, a fourth is measured: a Lua script on a Redis that syncs every write
+before it answers ("redis").
+
 With --rules, both paths once more with every rule that leaves the answer the same,
 signed tokens, a ticket with each grab, rate limits and lists, beside the same
 path with none ("refused-ruled", "granted-ruled"). Each grab of granted-ruled is
 another shopper's, who got their ticket some seconds before.
 
 With --cluster, the last two are measured on three nodes that share the machine,
-through the leader and through a follower; where a redis-server is installed, and
-redislab (bench/redislab) lies beside this program, beside a Lua script on one with a
-replica ("redis-replica").`,
+through the leader and through a follower, and the Redis has a replica that
+syncs, too, and is waited for ("redis-replica").`,
 	}, cfg.Settings(), func(c *cobra.Command, tell teller) error {
 		return inScratch(dataDir, "bench", func(dir string) error {
 			cfg.DataDir, cfg.Progress = dir, c.ErrOrStderr()
 			trio := &benchTrio{dir: dir, profile: profile}
 			cfg.StartServer = func(ctx context.Context, kind string) (bench.HTTPServer, error) {
-				if kind == bench.KindRedis {
-					return startProgram(redislab(), trioGranted, filepath.Join(dir, "redis"),
-						strconv.Itoa(engine.MaxStock), strconv.Itoa(cfg.Connections))
+				if bench.OnRedis(kind) {
+					return startRedis(filepath.Join(dir, kind), kind, cfg.Connections)
 				}
 				if cluster && kind != bench.KindHello {
 					return trio.server(ctx, kind)
@@ -64,14 +66,8 @@ replica ("redis-replica").`,
 			if cluster && rules {
 				return cli.Usage(errors.New("--rules and --cluster: one of them at a time"))
 			}
-			if rules && !c.Flags().Changed("kinds") {
-				cfg.Kinds = bench.RuledKinds()
-			}
-			if cluster && !c.Flags().Changed("kinds") {
-				cfg.Kinds = bench.ClusterKinds()
-				if redislab() != "" {
-					cfg.Kinds = append(cfg.Kinds, bench.KindRedis)
-				}
+			if !c.Flags().Changed("kinds") {
+				cfg.Kinds = usualKinds(cluster, rules)
 			}
 			if err := cfg.Validate(); err != nil {
 				return cli.Usage(err)
@@ -114,6 +110,34 @@ func startKind(dir, kind, profile string) (bench.HTTPServer, error) {
 		args = append(args, "--cpu-profile", profile+"."+kind)
 	}
 	return startChild(listing, args...)
+}
+
+// usualKinds is what is measured where nobody says what: with a Redis where one is there,
+// but not beside the rules, which are held against the same paths without.
+func usualKinds(cluster, rules bool) []string {
+	kinds, redis := bench.OneNodeKinds(), bench.KindRedis
+	switch {
+	case rules:
+		return bench.RuledKinds()
+	case cluster:
+		kinds, redis = bench.ClusterKinds(), bench.KindRedisReplica
+	}
+	if redislab() != "" {
+		kinds = append(kinds, redis)
+	}
+	return kinds
+}
+
+// startRedis serves grabs out of a Redis.
+func startRedis(dir, kind string, connections int) (s bench.HTTPServer, err error) {
+	program, replicas := redislab(), "0"
+	if program == "" {
+		return s, errors.New("it takes a redis-server, and redislab (bench/redislab) beside this program")
+	}
+	if kind == bench.KindRedisReplica {
+		replicas = "1"
+	}
+	return startProgram(program, trioGranted, dir, strconv.Itoa(engine.MaxStock), strconv.Itoa(connections), replicas)
 }
 
 // redislab finds the program that serves grabs out of a Redis; "" where that, or a
