@@ -1,9 +1,9 @@
 package bench
 
 import (
-	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -22,14 +22,16 @@ type Submitter interface {
 type DecideConfig struct {
 	// Submit is what decides.
 	Submit Submitter `json:"-"`
+	// Bare, if not nil, is what Submit stands on, and measured beside it: it takes the
+	// same grabs, and only counts them.
+	Bare Submitter `json:"-"`
 	// Listings is what is grabbed, in turn. For durable yeses they need more
 	// stock than all rounds ask for.
 	Listings []Listing `json:"listings"`
 	// More Submitters let more decisions share a sync.
 	Submitters int    `json:"submitters"`
 	Want       string `json:"want"` // the code that counts; another one is unexpected
-	// Nodes is how many nodes share the machine, for the report only.
-	Nodes int `json:"nodes"`
+	Nodes      int    `json:"nodes"`
 	Measuring
 }
 
@@ -40,7 +42,8 @@ func DefaultDecideConfig() DecideConfig { return defaults[DecideConfig]() }
 func (c *DecideConfig) Settings() []Setting {
 	return append(c.settings(1, 3*time.Second, "decide-"),
 		bounded(&c.Submitters, "submitters", 4096, 1, 1_000_000, "callers, each waiting for one decision at a time"),
-		free(&c.Want, "want", codeGranted, ""), free(&c.Nodes, "nodes", 1, ""))
+		free(&c.Want, "want", codeGranted, ""), bounded(&c.Nodes, "nodes", 1, 1, 7, "nodes, each a process; the "+
+			"callers are in the leader's"))
 }
 
 // Validate reports every problem at once, joined.
@@ -60,6 +63,11 @@ type DecideReport struct {
 	Rounds      []DecideRound `json:"rounds"`
 	// PerSecond is the median of the rounds.
 	PerSecond float64 `json:"decisions_per_second"`
+	// OfBare is the median of the rounds' own ratios to the bare, with the least and the
+	// most; 0 without one.
+	OfBare      float64 `json:"of_bare,omitempty"`
+	OfBareLeast float64 `json:"of_bare_least,omitempty"`
+	OfBareMost  float64 `json:"of_bare_most,omitempty"`
 	// Granted is how many yeses were heard in all, warm-up included: what the
 	// shop must have taken from stock, if nothing else sold and Unknown is 0.
 	Granted int64 `json:"granted"`
@@ -76,6 +84,8 @@ type DecideRound struct {
 	Latency    Percentiles      `json:"latency"`
 	FsyncP50MS float64          `json:"fsync_p50_ms"`
 	FsyncP99MS float64          `json:"fsync_p99_ms"`
+	// BarePerSecond is the bare's in the same round.
+	BarePerSecond float64 `json:"bare_decisions_per_second,omitempty"`
 }
 
 // Decide measures decisions a second: each submitter grabs for one new shopper
@@ -86,35 +96,59 @@ func Decide(ctx context.Context, cfg DecideConfig) (*DecideReport, error) {
 		return nil, err
 	}
 	report := &DecideReport{Config: cfg, Environment: environment()}
-	d := &decisions{cfg: &cfg}
-	if cfg.WarmUp > 0 {
-		d.round(ctx, cfg.WarmUp)
+	shop := &decisions{cfg: &cfg, submit: cfg.Submit}
+	all := []*decisions{shop}
+	if cfg.Bare != nil {
+		all = append(all, &decisions{cfg: &cfg, submit: cfg.Bare})
 	}
-	var rates []float64
+	if cfg.WarmUp > 0 {
+		for _, d := range all {
+			d.round(ctx, cfg.WarmUp, 0)
+		}
+	}
+	var rates, ratios []float64
 	for i := range cfg.Rounds {
 		fsync, err := MeasureFsync(cfg.DataDir, fsyncsARound)
 		if err != nil {
 			return nil, err
 		}
-		r := d.round(ctx, cfg.RoundTime)
+		measured := make([]DecideRound, len(all))
+		for k := range all { // by turns, and turned about
+			at := (i + k) % len(all)
+			measured[at] = all[at].round(ctx, cfg.RoundTime, 0)
+		}
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		r, said := measured[0], ""
 		r.FsyncP50MS, r.FsyncP99MS = fsync.P50, fsync.P99
+		if cfg.Bare != nil {
+			r.BarePerSecond = measured[1].PerSecond
+			ratios = append(ratios, r.PerSecond/r.BarePerSecond)
+			said = fmt.Sprintf("; bare %.0f/s", r.BarePerSecond)
+		}
 		report.Rounds = append(report.Rounds, r)
 		rates = append(rates, r.PerSecond)
 		if cfg.Progress != nil {
-			fmt.Fprintf(cfg.Progress, "round %d %9.0f decisions/s, p99 %.2f ms\n", i+1, r.PerSecond, r.Latency.P99)
+			fmt.Fprintf(cfg.Progress, "round %d %9.0f decisions/s, p99 %.2f ms%s\n", i+1, r.PerSecond, r.Latency.P99,
+				said)
 		}
 	}
 	report.PerSecond = median(rates)
-	report.Granted, report.Unknown = d.granted.Load(), d.unknown.Load()
+	if len(ratios) > 0 {
+		report.OfBare, report.OfBareLeast, report.OfBareMost = median(ratios), slices.Min(ratios), slices.Max(ratios)
+	}
+	for _, d := range all {
+		report.Unknown += d.unknown.Load()
+	}
+	report.Granted = shop.granted.Load()
 	return report, nil
 }
 
 // decisions is the state that lasts over the rounds.
 type decisions struct {
 	cfg     *DecideConfig
+	submit  Submitter
 	shopper atomic.Int64 // the last block of numbers given out; see blockOfShoppers
 	granted atomic.Int64
 	unknown atomic.Int64
@@ -129,23 +163,30 @@ const blockOfShoppers = 64
 // decision.
 const latencyEvery = 8
 
-func (d *decisions) round(ctx context.Context, length time.Duration) DecideRound {
+// round grabs for so long, or for so many shoppers; 0 is no bound of these.
+func (d *decisions) round(ctx context.Context, length time.Duration, atMost int64) DecideRound {
 	r := DecideRound{Outcomes: make(map[string]int64)}
 	lat := newLatency()
 	var stop atomic.Bool
-	var mu sync.Mutex // guards r
+	var begun atomic.Int64 // shoppers that blocks were given out for
+	var mu sync.Mutex      // guards r
 	var all sync.WaitGroup
 	began := time.Now()
 	for i := range d.cfg.Submitters {
 		all.Go(func() {
 			outcomes := make(map[string]int64, 2)
 			name := []byte(d.cfg.ShopperPrefix)
-			l := d.cfg.Listings[i%len(d.cfg.Listings)]
 			next, end := int64(0), int64(0)
 			for n := i; !stop.Load(); n++ {
 				if next == end {
-					end = d.shopper.Add(1) * blockOfShoppers
-					next = end - blockOfShoppers
+					room := int64(blockOfShoppers)
+					if atMost > 0 {
+						if room = min(room, atMost-begun.Add(blockOfShoppers)+blockOfShoppers); room <= 0 {
+							break
+						}
+					}
+					next = d.shopper.Add(1)*blockOfShoppers - blockOfShoppers
+					end = next + room
 				}
 				name = strconv.AppendInt(name[:len(d.cfg.ShopperPrefix)], next, 10)
 				next++
@@ -155,7 +196,8 @@ func (d *decisions) round(ctx context.Context, length time.Duration) DecideRound
 				if measured {
 					sent = time.Now()
 				}
-				code, err := d.cfg.Submit.Grab(ctx, l.Session, l.SKU, shopper, shopper, 1)
+				l := &d.cfg.Listings[n%len(d.cfg.Listings)]
+				code, err := d.submit.Grab(ctx, l.Session, l.SKU, shopper, shopper, 1)
 				if err != nil {
 					code = outcomeUnknown
 				}
@@ -171,14 +213,20 @@ func (d *decisions) round(ctx context.Context, length time.Duration) DecideRound
 			mu.Unlock()
 		})
 	}
+	done := make(chan struct{})
+	go func() {
+		all.Wait()
+		close(done)
+	}()
 	timer := time.NewTimer(length)
+	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
-		timer.Stop()
+	case <-done:
 	}
 	stop.Store(true)
-	all.Wait()
+	<-done
 	// Until the last decision came back, or a round would count decisions
 	// that were made after it.
 	took := time.Since(began)
@@ -213,9 +261,16 @@ func (r *DecideReport) OK() bool {
 func (r *DecideReport) write(s *sheet) {
 	s.put("DECIDE\t%d submitters, %d nodes, median %.0f decisions/s\n\n", r.Config.Submitters, r.Config.Nodes,
 		r.PerSecond)
-	s.put("ROUND\tDECISIONS/S\tP50\tP99\tFSYNC P50\tFSYNC P99\tOUTCOMES\n")
+	if r.OfBare > 0 {
+		s.put("OF BARE\t%.3f (%.3f, %.3f)\n\n", r.OfBare, r.OfBareLeast, r.OfBareMost)
+	}
+	s.put("ROUND\tDECISIONS/S\tBARE\tP50\tP99\tFSYNC P50\tFSYNC P99\tOUTCOMES\n")
 	for i, m := range r.Rounds {
-		s.put("%d\t%.0f\t%s\t%s\t%s\t%s\t%s\n", i+1, m.PerSecond, ms(m.Latency.P50), ms(m.Latency.P99),
+		bare := "-"
+		if m.BarePerSecond > 0 {
+			bare = fmt.Sprintf("%.0f", m.BarePerSecond)
+		}
+		s.put("%d\t%.0f\t%s\t%s\t%s\t%s\t%s\t%s\n", i+1, m.PerSecond, bare, ms(m.Latency.P50), ms(m.Latency.P99),
 			ms(m.FsyncP50MS), ms(m.FsyncP99MS), sortedCounts(m.Outcomes))
 	}
 }
@@ -223,9 +278,9 @@ func (r *DecideReport) write(s *sheet) {
 func (r *DecideReport) kept() kept {
 	k := kept{dir: r.Config.ResultsDir, name: "decide", from: &r.Environment}
 	for _, m := range r.Rounds {
-		k.line(fmt.Sprintf("Decide/%s/nodes=%d/submitters=%d", r.Config.Want, cmp.Or(r.Config.Nodes, 1),
-			r.Config.Submitters), m.Decisions, "%.1f ns/op\t%.0f decisions/s\t%.3f p50-ms\t%.3f p99-ms",
-			1e9/max(1e-9, m.PerSecond), m.PerSecond, m.Latency.P50, m.Latency.P99)
+		k.line(fmt.Sprintf("Decide/%s/nodes=%d/submitters=%d", r.Config.Want, r.Config.Nodes, r.Config.Submitters),
+			m.Decisions, "%.1f ns/op\t%.0f decisions/s\t%.0f bare/s\t%.3f p50-ms\t%.3f p99-ms",
+			1e9/max(1e-9, m.PerSecond), m.PerSecond, m.BarePerSecond, m.Latency.P50, m.Latency.P99)
 	}
 	return k
 }

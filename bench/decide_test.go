@@ -55,6 +55,13 @@ func TestDecide(t *testing.T) {
 		t.Errorf("%v, %v", paths, err)
 	}
 
+	bare := &countingSubmitter{seen: make(map[string]bool)}
+	c.Submit, c.Bare = &countingSubmitter{seen: make(map[string]bool)}, bare
+	if r, err = Decide(t.Context(), c); err != nil || !r.OK() || bare.granted == 0 || r.OfBare <= 0 {
+		t.Errorf("%v: bare %d, %+v", err, bare.granted, r)
+	}
+	c.Submit, c.Bare = s, nil
+
 	s.failEvery = 10
 	if r, err = Decide(t.Context(), c); err != nil || r.OK() || r.Unknown == 0 {
 		t.Errorf("lost decisions passed: %+v, %v", r, err)

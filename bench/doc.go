@@ -16,7 +16,8 @@
 //     have one unit.
 //   - [Contest]: bots from the first millisecond against people, for a few units,
 //     with each defence alone and with all: who gets how many.
-//   - [Decide]: durable decisions a second in process, without HTTP.
+//   - [Decide]: durable decisions a second in process, without HTTP, and what they
+//     stand on beside them (package bare).
 //   - [HTTPRatios]: the refused and the granted path against a bare handler,
 //     interleaved in one run. Absolute figures move with the machine; the ratios
 //     of one run can be compared.

@@ -90,6 +90,7 @@ var rooms = map[string]room{
 		rooms: []string{"engine", "actors", "wal", "cluster", "httpapi"},
 		others: []string{
 			"github.com/valyala/fasthttp", "github.com/HdrHistogram", "github.com/schollz/progressbar", "golang.org/x/",
+			"github.com/hashicorp/raft", "github.com/hashicorp/go-hclog",
 			"github.com/google/uuid", "github.com/mattn/go-isatty", "github.com/redis/go-redis", "go.etcd.io/bbolt",
 			"github.com/cespare/xxhash", "github.com/altcha-org/altcha-lib-go",
 		},

@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"runtime/pprof"
 	"strconv"
 	"strings"
@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"doorbuster/bench"
+	"doorbuster/bench/bare"
 	"doorbuster/cmd/doorbuster/cli"
 	"doorbuster/engine"
 )
@@ -190,6 +191,8 @@ func startProgram(program string, listing bench.Listing, args ...string) (s benc
 func newHelloCommand() *cobra.Command {
 	var asNode, guarded bool
 	var data, planFile, profile, file, http, admin string
+	var peers []string
+	at := 0
 	c := &cobra.Command{
 		Use:    "hello",
 		Short:  "A server to be measured, until its standard input ends",
@@ -199,12 +202,12 @@ func newHelloCommand() *cobra.Command {
 			ended := make(chan struct{})
 			go func() {
 				defer close(ended)
-				for b := make([]byte, 64); ; {
-					if _, err := c.InOrStdin().Read(b); err != nil {
-						return
-					}
-				}
+				_, _ = io.Copy(io.Discard, c.InOrStdin())
 			}()
+			if len(peers) > 0 {
+				useProcessors()
+				return serveBare(c.OutOrStdout(), bare.Config{Dir: data, Peers: peers, At: at}, ended)
+			}
 			if !asNode {
 				ln, err := net.Listen("tcp", "127.0.0.1:0")
 				if err != nil {
@@ -255,50 +258,14 @@ func newHelloCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&asNode, "node", false, "a node instead of a bare handler")
 	c.Flags().BoolVar(&guarded, "guarded", false, "without --dev: the node asks for tokens")
+	c.Flags().StringSliceVar(&peers, "bare", nil, "a bare node of these `addresses` instead (package bare)")
+	c.Flags().IntVar(&at, "at", 0, "its place among them")
 	c.Flags().StringVar(&data, "data", "", "data directory of the node")
 	c.Flags().StringVar(&file, "config", "", "configuration `file` of the node")
 	c.Flags().StringVar(&http, "http", "", "its address for shoppers")
 	c.Flags().StringVar(&admin, "admin", "", "its address for operators")
 	c.Flags().StringVar(&planFile, "plan", "", "plan of the node")
 	c.Flags().StringVar(&profile, "cpu-profile", "", "write a CPU profile to `FILE`")
-	return c
-}
-
-func newBenchDecideCommand() *cobra.Command {
-	cfg := bench.DefaultDecideConfig()
-	var dataDir, profile string
-	c := workload(&cobra.Command{
-		Use:   "decide",
-		Short: "Measure durable decisions a second, without HTTP",
-	}, cfg.Settings(), func(c *cobra.Command, tell teller) error {
-		return inScratch(dataDir, "bench", func(dir string) error {
-			cfg.Listings = []bench.Listing{{Session: "bench", SKU: "unit", Weight: 1}}
-			n, err := openTemporary(c.Context(), filepath.Join(dir, "data"), c.ErrOrStderr(),
-				[]byte(rushPlan(cfg.Listings, engine.MaxStock, time.Hour, 1)))
-			if err != nil {
-				return err
-			}
-			defer n.close(context.Background())
-			cfg.DataDir, cfg.Progress, cfg.Nodes, cfg.Submit = dir, c.ErrOrStderr(), 1, submitter{n}
-			if err := cfg.Validate(); err != nil {
-				return cli.Usage(err)
-			}
-			stop, err := startProfile(profile)
-			if err != nil {
-				return err
-			}
-			defer stop()
-			report, err := bench.Decide(c.Context(), cfg)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintln(c.OutOrStdout(), "heap per order, bytes:", heapPerOrder(n))
-			return tell(report, notMeasured)
-		}, neverKept)
-	})
-	c.Flags().StringVar(&profile, "cpu-profile", "", "write a CPU profile to `FILE`")
-	c.Flags().StringVar(&dataDir, "data-dir", "",
-		"`folder` on the disk to measure (default: the system's temporary one)")
 	return c
 }
 
@@ -318,30 +285,4 @@ func startProfile(path string) (stop func(), err error) {
 		pprof.StopCPUProfile()
 		f.Close()
 	}, nil
-}
-
-// heapPerOrder is the live heap of the process by the orders in it.
-func heapPerOrder(n *node) int64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	orders := 0
-	n.cluster.View(func(s *engine.State) {
-		for _, x := range s.Sessions() {
-			orders += x.Orders()
-		}
-	})
-	return int64(m.HeapAlloc) / int64(max(orders, 1))
-}
-
-// submitter lets bench decide without HTTP.
-type submitter struct{ node *node }
-
-func (s submitter) Grab(_ context.Context, session, sku, shopper, key string, quantity int) (string, error) {
-	a := s.node.office.Grab(&engine.Grab{Listing: []byte(session + "/skus/" + sku), Shopper: []byte(shopper),
-		IdempotencyKey: []byte(key), Quantity: uint32(quantity)})
-	if a.Code == engine.CodeProcessing {
-		return "", errors.New("processing until " + strconv.FormatInt(int64(a.Deadline), 10))
-	}
-	return a.Code.String(), nil
 }

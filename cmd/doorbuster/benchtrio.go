@@ -21,7 +21,7 @@ import (
 // machine, each node a process of this program. All kinds that measure it share it.
 type benchTrio struct {
 	dir, profile string
-	fleet        fleet
+	fleet        *fleet
 	nodes        []bench.HTTPServer // by place in the fleet
 	leader       int
 	users        int
@@ -71,39 +71,58 @@ func (b *benchTrio) stop() error {
 	return errors.Join(errs...)
 }
 
-func (b *benchTrio) start(ctx context.Context) error {
-	b.fleet = fleet{zoneAck: "prefer", snapshotBytes: 256 << 20}
-	b.fleet.ids, b.fleet.zones = twoRooms(3)
-	if err := b.fleet.prepare(filepath.Join(b.dir, "trio")); err != nil {
-		return err
-	}
+// newTrioFleet is a cluster to be measured, of three nodes or more.
+func newTrioFleet(nodes int) *fleet {
+	f := &fleet{zoneAck: "prefer", snapshotBytes: 256 << 20}
+	f.ids, f.zones = twoRooms(nodes)
+	return f
+}
+
+// serve starts the nodes from a place on, each a process of this program that ends with
+// this one, and waits until they are ready.
+func (f *fleet) serve(from int, profile string) ([]bench.HTTPServer, error) {
 	type started struct {
 		at     int
 		server bench.HTTPServer
 		err    error
 	}
 	all := make(chan started)
-	for i, v := range b.fleet.victims {
+	for i, v := range f.victims[from:] {
 		args := []string{"bench", "hello", "--node", "--config", v.config, "--data", v.data, "--http", v.http,
 			"--admin", v.admin}
-		if b.profile != "" {
-			args = append(args, "--cpu-profile", b.profile+"."+b.fleet.ids[i])
+		if profile != "" {
+			args = append(args, "--cpu-profile", profile+"."+f.ids[from+i])
 		}
 		go func() { // none is ready before another is
 			s, err := startChild(trioGranted, args...)
 			all <- started{i, s, err}
 		}()
 	}
-	b.nodes = make([]bench.HTTPServer, len(b.fleet.victims))
+	nodes := make([]bench.HTTPServer, len(f.victims)-from)
 	var errs []error
-	for range b.nodes {
+	for range nodes {
 		s := <-all
-		if s.err == nil {
-			b.nodes[s.at] = s.server
-		}
+		nodes[s.at] = s.server
 		errs = append(errs, s.err)
 	}
-	if err := errors.Join(errs...); err != nil {
+	err := errors.Join(errs...)
+	if err != nil {
+		for _, s := range nodes {
+			if s.Close != nil {
+				err = errors.Join(err, s.Close())
+			}
+		}
+		return nil, err
+	}
+	return nodes, nil
+}
+
+func (b *benchTrio) start(ctx context.Context) (err error) {
+	b.fleet = newTrioFleet(3)
+	if err := b.fleet.prepare(filepath.Join(b.dir, "trio")); err != nil {
+		return err
+	}
+	if b.nodes, err = b.fleet.serve(0, b.profile); err != nil {
 		return err
 	}
 	admin := b.fleet.victims[0].admin
