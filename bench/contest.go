@@ -193,7 +193,7 @@ func Contest(ctx context.Context, cfg ContestConfig) (*ContestReport, error) {
 		return nil, err
 	}
 	seed(&cfg.Seed)
-	report := &ContestReport{Config: cfg, Environment: environment()}
+	report := &ContestReport{Config: cfg, Environment: environment(workloadCrowd)}
 	roundSeed := cfg.Seed
 	for _, network := range cfg.Networks {
 		for _, d := range cfg.Defences {

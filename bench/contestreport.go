@@ -169,7 +169,7 @@ func (r *ContestReport) write(s *sheet) {
 func (x *ContestRound) perSecond() float64 { return float64(x.Requests) / max(1e-3, x.BotSeconds) }
 
 func (r *ContestReport) kept() kept {
-	k := kept{dir: r.Config.ResultsDir, name: "crowd", from: &r.Environment}
+	k := kept{dir: r.Config.ResultsDir, from: &r.Environment}
 	for _, row := range r.Rows {
 		for _, x := range row.Rounds {
 			k.line("Crowd/defence="+row.Defence.Name+"/addresses="+row.Network, x.Requests,

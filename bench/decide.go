@@ -95,7 +95,7 @@ func Decide(ctx context.Context, cfg DecideConfig) (*DecideReport, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	report := &DecideReport{Config: cfg, Environment: environment()}
+	report := &DecideReport{Config: cfg, Environment: environment(workloadDecide)}
 	shop := &decisions{cfg: &cfg, submit: cfg.Submit}
 	all := []*decisions{shop}
 	if cfg.Bare != nil {
@@ -275,8 +275,25 @@ func (r *DecideReport) write(s *sheet) {
 	}
 }
 
+func (r *DecideReport) series() []Series {
+	under := fmt.Sprintf("nodes=%d, submitters=%d", r.Config.Nodes, r.Config.Submitters)
+	shop := Series{Kind: r.Config.Want, Unit: "decisions", Under: under}
+	bare := Series{Kind: "bare", Unit: shop.Unit, Under: under}
+	for _, m := range r.Rounds {
+		shop.PerSecond, shop.Latency = append(shop.PerSecond, m.PerSecond), append(shop.Latency, m.Latency)
+		if m.BarePerSecond > 0 {
+			bare.PerSecond = append(bare.PerSecond, m.BarePerSecond)
+		}
+	}
+	if len(bare.PerSecond) == 0 {
+		return []Series{shop}
+	}
+	shop.Of = bare.Kind
+	return []Series{bare, shop}
+}
+
 func (r *DecideReport) kept() kept {
-	k := kept{dir: r.Config.ResultsDir, name: "decide", from: &r.Environment}
+	k := kept{dir: r.Config.ResultsDir, from: &r.Environment}
 	for _, m := range r.Rounds {
 		k.line(fmt.Sprintf("Decide/%s/nodes=%d/submitters=%d", r.Config.Want, r.Config.Nodes, r.Config.Submitters),
 			m.Decisions, "%.1f ns/op\t%.0f decisions/s\t%.0f bare/s\t%.3f p50-ms\t%.3f p99-ms",

@@ -22,6 +22,8 @@
 //     interleaved in one run. Absolute figures move with the machine; the ratios
 //     of one run can be compared.
 //
+// What was measured is kept ([Save]); [Compare] decides whether two of these differ.
+//
 // What keeps the figures honest:
 //
 //   - With an arrival rate (open loop) a latency counts from the moment the

@@ -100,10 +100,10 @@ type DrillReport struct {
 func (p *DrillReport) OK() bool { return p.Verdict.OK }
 
 // newDrill prepares a crowd of a seed for offers.
-func newDrill(report *DrillReport, prefix string, seed uint64, offers []offer) drill {
-	*report = DrillReport{Environment: environment(), Started: time.Now()}
+func newDrill(report *DrillReport, workload string, seed uint64, offers []offer) drill {
+	*report = DrillReport{Environment: environment(workload), Started: time.Now()}
 	r := DefaultRushConfig()
-	r.Seed, r.ShopperPrefix = seed, seeded(prefix, seed)+"-"
+	r.Seed, r.ShopperPrefix = seed, seeded(workload, seed)+"-"
 	for _, o := range offers {
 		r.Listings = append(r.Listings, o.Listing)
 	}

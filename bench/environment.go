@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +15,7 @@ import (
 // Environment is where a report's figures come from; without it they mean
 // little.
 type Environment struct {
+	Workload   string    `json:"workload"` // what was run
 	Time       time.Time `json:"time"`
 	GoVersion  string    `json:"go_version"`
 	OS         string    `json:"os"`
@@ -28,8 +30,9 @@ type Environment struct {
 	Modified bool   `json:"modified,omitempty"`
 }
 
-func environment() Environment {
+func environment(workload string) Environment {
 	e := Environment{
+		Workload:   workload,
 		Time:       time.Now().UTC().Truncate(time.Second),
 		GoVersion:  runtime.Version(),
 		OS:         runtime.GOOS,
@@ -50,6 +53,22 @@ func environment() Environment {
 		}
 	}
 	return e
+}
+
+// sameMachine reports whether figures of both can be compared as they are, as far as can
+// be told.
+func (e Environment) sameMachine(other Environment) bool {
+	return e.CPU == other.CPU && e.Cores == other.Cores && e.GOMAXPROCS == other.GOMAXPROCS && e.OS == other.OS &&
+		e.GoVersion == other.GoVersion
+}
+
+func (e Environment) String() string {
+	commit := fmt.Sprintf("%.10s", cmp.Or(e.Commit, "unknown"))
+	if e.Modified {
+		commit += " with changes"
+	}
+	return fmt.Sprintf("%s, commit %s, %s, %s, %d cores", e.Time.Format(time.DateTime+" MST"), commit,
+		e.GoVersion, cmp.Or(e.CPU, e.OS+"/"+e.Arch), e.Cores)
 }
 
 // firstLine reads the first line of a file that starts with name and returns

@@ -87,6 +87,8 @@ type HTTPConfig struct {
 	StartServer func(ctx context.Context, kind string) (HTTPServer, error) `json:"-"`
 	Kinds       []string                                                   `json:"kinds"`
 	Connections int                                                        `json:"connections"`
+	// Nodes is how many nodes share the machine, for the report only.
+	Nodes int `json:"nodes"`
 	Measuring
 }
 
@@ -99,6 +101,7 @@ func (c *HTTPConfig) Settings() []Setting {
 		free(&c.Kinds, "kinds", OneNodeKinds(), "what to measure; the first is what "+
 			"the others are compared with"),
 		bounded(&c.Connections, "connections", 256, 1, maxConnections, "connections, each with one request under way"),
+		free(&c.Nodes, "nodes", 1, ""),
 	}
 	return append(all, c.settings(3, 4*time.Second, "bench-")...)
 }
@@ -169,7 +172,7 @@ func HTTPRatios(ctx context.Context, cfg HTTPConfig) (report *HTTPReport, err er
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	report = &HTTPReport{Config: cfg, Environment: environment()}
+	report = &HTTPReport{Config: cfg, Environment: environment(workloadHTTP)}
 	volleys := make(map[string]*volley)
 	defer func() {
 		for kind, v := range volleys {
@@ -326,12 +329,30 @@ func (r *HTTPReport) write(s *sheet) {
 	}
 }
 
+func (r *HTTPReport) series() []Series {
+	var all []Series
+	for _, kind := range r.Config.Kinds {
+		s := Series{Kind: kind, Unit: "requests", Under: fmt.Sprintf("nodes=%d, connections=%d", r.Config.Nodes,
+			r.Config.Connections)}
+		if base := r.Config.Kinds[0]; kind != base {
+			s.Of = base
+		}
+		for _, m := range r.Rounds { // a kind's are in their order
+			if m.Kind == kind {
+				s.PerSecond, s.Latency = append(s.PerSecond, m.RequestsPerSecond), append(s.Latency, m.Latency)
+			}
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
 func (r *HTTPReport) kept() kept {
-	k := kept{dir: r.Config.ResultsDir, name: "http", from: &r.Environment}
+	k := kept{dir: r.Config.ResultsDir, from: &r.Environment}
 	for _, m := range slices.SortedStableFunc(slices.Values(r.Rounds), func(a, b HTTPRound) int {
 		return cmp.Compare(slices.Index(r.Config.Kinds, a.Kind), slices.Index(r.Config.Kinds, b.Kind))
 	}) {
-		k.line(fmt.Sprintf("HTTP/%s/connections=%d", m.Kind, r.Config.Connections), m.Requests,
+		k.line(fmt.Sprintf("HTTP/%s/nodes=%d/connections=%d", m.Kind, r.Config.Nodes, r.Config.Connections), m.Requests,
 			"%.1f ns/op\t%.0f req/s\t%.3f p50-ms\t%.3f p99-ms", 1e9/max(1e-9, m.RequestsPerSecond),
 			m.RequestsPerSecond, m.Latency.P50, m.Latency.P99)
 	}

@@ -42,9 +42,9 @@ type Measurement interface {
 
 // kept are a measurement's figures for benchstat: a line each.
 type kept struct {
-	dir, name string
-	from      *Environment
-	lines     []string
+	dir   string
+	from  *Environment
+	lines []string
 }
 
 // line adds one; what is measured follows the number of operations, as unit and value
@@ -72,7 +72,8 @@ func Save(r Measurement) (paths []string, err error) {
 	var text bytes.Buffer
 	k.from.writeBenchfmt(&text)
 	text.WriteString(strings.Join(k.lines, ""))
-	stem := fmt.Sprintf("%s-%s-%.10s", k.name, k.from.Time.Format("20060102T150405Z"), cmp.Or(k.from.Commit, "unknown"))
+	stem := fmt.Sprintf("%s-%s-%.10s", k.from.Workload, k.from.Time.Format("20060102T150405Z"),
+		cmp.Or(k.from.Commit, "unknown"))
 	for suffix, data := range map[string][]byte{".json": asJSON, ".txt": text.Bytes()} {
 		path := filepath.Join(k.dir, stem+suffix)
 		if err := os.WriteFile(path, data, 0o644); err != nil {

@@ -48,7 +48,7 @@ func Rush(ctx context.Context, cfg RushConfig) (report *RushReport, err error) {
 	r := newCrowd(&cfg)
 	r.serverAhead = r.clockOffset()
 	r.started = time.Now()
-	report = &RushReport{Config: cfg, InProcess: inProcess, Environment: environment(), Started: r.started}
+	report = &RushReport{Config: cfg, InProcess: inProcess, Environment: environment("rush"), Started: r.started}
 	struck := r.strikeInTime(ctx)
 	r.send(ctx)
 	report.Strike = struck()

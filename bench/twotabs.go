@@ -91,7 +91,7 @@ func TwoTabs(ctx context.Context, cfg TwoTabsConfig) (*TwoTabsReport, error) {
 		return nil, err
 	}
 	seed(&cfg.Seed)
-	report := &TwoTabsReport{Config: cfg, Environment: environment()}
+	report := &TwoTabsReport{Config: cfg, Environment: environment("twotabs")}
 	for round := 1; round <= cfg.Rounds && ctx.Err() == nil; round++ {
 		session := "tabs-" + strconv.Itoa(round)
 		listings := []Listing{{Session: session, SKU: "left"}, {Session: session, SKU: "right"}}

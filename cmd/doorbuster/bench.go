@@ -22,7 +22,7 @@ func newBenchCommand() *cobra.Command {
 		Short: "Send a crowd, and check what it was told; measure",
 	}, newRushCommand(), newBenchHTTPCommand(), newBenchDecideCommand(), newCrashCommand(),
 		newFailoverCommand(), newTwoTabsCommand(), newCrowdCommand(), newReconcileBenchCommand(), newHelloCommand(),
-		newPortsCommand())
+		newPortsCommand(), newBenchCompareCommand())
 }
 
 // benchReport is what a workload came to: a bench.Report, or what prints as a table.

@@ -64,6 +64,9 @@ syncs, too, and is waited for ("redis-replica").`,
 				}
 				return startKind(dir, kind, profile)
 			}
+			if cluster {
+				cfg.Nodes = trioNodes
+			}
 			if cluster && rules {
 				return cli.Usage(errors.New("--rules and --cluster: one of them at a time"))
 			}

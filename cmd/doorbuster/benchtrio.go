@@ -27,6 +27,8 @@ type benchTrio struct {
 	users        int
 }
 
+const trioNodes = 3
+
 // The listings of a trio: two with more stock than anybody asks for, since the
 // same shoppers come through the leader and through a follower, and one that is
 // sold out at once.
@@ -118,7 +120,7 @@ func (f *fleet) serve(from int, profile string) ([]bench.HTTPServer, error) {
 }
 
 func (b *benchTrio) start(ctx context.Context) (err error) {
-	b.fleet = newTrioFleet(3)
+	b.fleet = newTrioFleet(trioNodes)
 	if err := b.fleet.prepare(filepath.Join(b.dir, "trio")); err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func main() {
 }
 
 // run is the whole program but for the process: 0 only on success, 2 for wrong
-// usage, 1 for everything else. Diagnostics go to stderr.
+// usage, 1 for everything else that has no status of its own. Diagnostics go to stderr.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRootCommand()
 	root.SetArgs(args)
@@ -35,6 +35,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	var usage cli.UsageError
+	status, exit := 1, cli.ExitError{}
+	if errors.As(err, &exit) {
+		status = exit.Status
+	}
 	switch {
 	case err == nil:
 		return 0
@@ -45,7 +49,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return 1
 	}
 	fmt.Fprintf(stderr, "doorbuster: %v\n", err)
-	return 1
+	return status
 }
 
 func commandPath(root *cobra.Command, args []string) string {

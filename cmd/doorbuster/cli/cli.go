@@ -20,6 +20,17 @@ func (u UsageError) Error() string { return u.err.Error() }
 // ErrQuiet ends the program with status 1 after everything has been said.
 var ErrQuiet = errors.New("failed")
 
+// ExitError is an error that has an exit status of its own.
+type ExitError struct {
+	Status int
+	err    error
+}
+
+// Exit makes err an ExitError.
+func Exit(status int, err error) error { return ExitError{status, err} }
+
+func (e ExitError) Error() string { return e.err.Error() }
+
 // Group makes a command that is only there for those below it.
 func Group(c *cobra.Command, below ...*cobra.Command) *cobra.Command {
 	c.Args = NoArguments
