@@ -77,7 +77,7 @@ var rooms = map[string]room{
 		},
 		others: []string{
 			"github.com/valyala/fasthttp", "github.com/cespare/xxhash", "github.com/golang-jwt/jwt",
-			"github.com/valyala/fastjson",
+			"github.com/dchest/siphash", "github.com/valyala/fastjson",
 			"github.com/prometheus/client_golang", "github.com/google/uuid", "golang.org/x/time",
 			"github.com/hashicorp/golang-lru/v2", "go.yaml.in/yaml", "github.com/santhosh-tekuri/jsonschema",
 			"github.com/invopop/jsonschema",

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,10 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/recall"
 )
 
 // Audience is whom a token is for: it says which API the token opens.
@@ -134,9 +133,7 @@ type Checker struct {
 	log      *slog.Logger
 
 	replacing sync.Mutex
-	// passed are the tokens that did, by their SHA-256, in parts so that few requests
-	// wait for the same one.
-	passed [64]*lru.Cache[[sha256.Size]byte, *Bearer]
+	passed    *recall.Table[Bearer] // by their tokens, of which it keeps but a keyed hash
 
 	refused     [faultKinds]atomic.Uint64
 	refusedDesc *prometheus.Desc
@@ -167,15 +164,12 @@ func NewChecker(cfg Config) (*Checker, error) {
 	if cfg.Remember < 1 || cfg.Remember > 10_000_000 {
 		return nil, fmt.Errorf("the token cache has %d places; it must have 1 to 10000000", cfg.Remember)
 	}
-	c := &Checker{audience: cfg.Audience, now: time.Now, know: cfg.Know, most: most, log: cfg.Log}
+	c := &Checker{audience: cfg.Audience, now: time.Now, know: cfg.Know, most: most, log: cfg.Log,
+		passed: recall.New[Bearer](cfg.Remember)}
 	api := map[Audience]string{Shoppers: "shopper", Operators: "admin"}[c.audience]
 	c.refusedDesc = prometheus.NewDesc("doorbuster_tokens_refused_total",
 		"Requests refused for their token, by what was wrong with it.", []string{"reason"},
 		prometheus.Labels{"api": api})
-	each := (cfg.Remember + len(c.passed) - 1) / len(c.passed)
-	for i := range c.passed {
-		c.passed[i], _ = lru.New[[sha256.Size]byte, *Bearer](each) // which is over 0
-	}
 	return c, c.Replace(cfg.Keys)
 }
 
@@ -231,9 +225,8 @@ func (c *Checker) check(token []byte) (*Bearer, error) {
 	if len(token) > c.most {
 		return nil, faultLong
 	}
-	hash := sha256.Sum256(token)
-	passed, now := c.passed[hash[0]%uint8(len(c.passed))], c.now().Unix()
-	if b, known := passed.Get(hash); known && !b.key.gone.Load() {
+	key, now := c.passed.Key(token), c.now().Unix()
+	if b := c.passed.Get(key); b != nil && !b.key.gone.Load() {
 		if now < b.expires {
 			return b, nil
 		}
@@ -246,8 +239,7 @@ func (c *Checker) check(token []byte) (*Bearer, error) {
 	if c.know != nil {
 		c.know(b)
 	}
-	passed.Add(hash, b)
-	return b, nil
+	return c.passed.Put(key, *b), nil
 }
 
 // Describe implements prometheus.Collector.
