@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"hash/maphash"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
 // Config says how often a key may ask.
@@ -22,7 +21,7 @@ type Config struct {
 	// Burst is how many a key that has been quiet may ask at once. Required with
 	// PerSecond. Higher forgives impatient fingers, and bots.
 	Burst int
-	// Keys are remembered at most. Default 262,144, up to 256 bytes each. Fewer:
+	// Keys are remembered at most. Default 262,144, some 43 bytes each. Fewer:
 	// who has many addresses is sooner forgotten, and begins anew.
 	Keys int
 }
@@ -83,6 +82,8 @@ type Limiter struct {
 	limit    atomic.Pointer[limit]
 	shares   atomic.Pointer[shares] // nil: no other node counts
 	seed     maphash.Seed
+	began    time.Time // that times are counted from
+	sets     int       // of a shard
 	shards   [shardCount]shard
 	exchange exchange
 }
@@ -101,19 +102,14 @@ type limit struct {
 type bucket struct {
 	limit
 	tokens float64
-	at     time.Time // of the last request
-
-	from   network // of an address
-	demand float64 // as it was told last
-	asked  uint32  // since then
-	busy   bool    // is in its shard's list
+	at     time.Duration // of the last request, since the limiter began
 }
 
 // take takes a token, if there is one.
-func (b *bucket) take(to limit, now time.Time) bool {
-	if elapsed := now.Sub(b.at); elapsed > 0 {
+func (b *bucket) take(to limit, at time.Duration) bool {
+	if elapsed := at - b.at; elapsed > 0 {
 		b.tokens += elapsed.Seconds() * min(b.perSecond, to.perSecond)
-		b.at = now
+		b.at = at
 	}
 	b.tokens = min(b.tokens, b.burst, to.burst)
 	b.limit = to
@@ -127,11 +123,31 @@ func (b *bucket) take(to limit, now time.Time) bool {
 // rounding is how much of a token the sums of what was earned may be off by.
 const rounding = 1e-9
 
+// set has the buckets of keys that share it, without a pointer, so that the garbage
+// collector passes it over. With it full, the key that has not asked for the longest
+// time is forgotten. It is four cache lines long, of which a request needs two.
+type set struct {
+	keys    [ways]uint64 // 0 is none
+	busy    [ways]uint8  // the place in the shard's list, from 1 on; 0 is none
+	_       [64 - 54]byte
+	buckets [ways]bucket
+}
+
+const ways = 6
+
 type shard struct {
-	mu      sync.Mutex
-	buckets *simplelru.LRU[uint64, *bucket]
-	busy    []*bucket     // of addresses that came near their rate
-	_       [64 - 40]byte // no two locks in one cache line
+	mu   sync.Mutex
+	sets []set         // nil until one is asked for
+	busy []busyAddress // that came near their rate
+	_    [64 - 56]byte // no two locks in one cache line
+}
+
+// busyAddress is what is told of an address.
+type busyAddress struct {
+	from   network
+	place  *uint8  // in the list, as its set has it, as long as that has it
+	demand float64 // as it was told last
+	asked  uint32  // since then
 }
 
 // New makes a Limiter, or says all that is wrong with cfg.
@@ -142,16 +158,8 @@ func New(cfg Config) (*Limiter, error) {
 	if cfg.Keys == 0 {
 		cfg.Keys = DefaultConfig().Keys
 	}
-	l := &Limiter{seed: maphash.MakeSeed()}
+	l := &Limiter{seed: maphash.MakeSeed(), began: time.Now(), sets: cfg.Keys / shardCount / ways}
 	l.limit.Store(&limit{cfg.PerSecond, float64(cfg.Burst)})
-	for i := range l.shards {
-		buckets, err := simplelru.NewLRU[uint64, *bucket](cfg.Keys/shardCount, nil)
-		if err != nil {
-			return nil, fmt.Errorf("rate limit: %w", err)
-		}
-		l.shards[i].buckets = buckets
-		l.shards[i].busy = make([]*bucket, 0, maxBusy)
-	}
 	return l, nil
 }
 
@@ -174,10 +182,10 @@ func (l *Limiter) Allow(key uint64, now time.Time) bool {
 	if to.perSecond == 0 {
 		return true
 	}
-	s := &l.shards[key>>58]
-	s.mu.Lock()
+	s := l.lock(key)
 	defer s.mu.Unlock()
-	return s.bucketOf(key, *to, now).take(*to, now)
+	in, i := s.find(key, *to, l.at(now))
+	return in.buckets[i].take(*to, l.at(now))
 }
 
 // AllowAddress takes a token that an address has on this node, or tells that there is
@@ -191,31 +199,52 @@ func (l *Limiter) AllowAddress(addr netip.Addr, now time.Time) bool {
 	if share := among.share(from); share < 1 {
 		to.perSecond, to.burst = to.perSecond*share, max(1, to.burst*share)
 	}
-	s := &l.shards[key>>58]
-	s.mu.Lock()
+	s := l.lock(key)
 	defer s.mu.Unlock()
-	b := s.bucketOf(key, to, now)
-	ok := b.take(to, now)
+	in, i := s.find(key, to, l.at(now))
+	b, place := &in.buckets[i], &in.busy[i]
+	ok := b.take(to, l.at(now))
 	if among == nil {
 		return ok
 	}
-	if !b.busy && b.tokens < b.burst/2 && len(s.busy) < cap(s.busy) {
-		b.from, b.busy, b.demand, b.asked = from, true, 0, 0
-		s.busy = append(s.busy, b)
+	if *place == 0 && b.tokens < b.burst/2 && len(s.busy) < maxBusy {
+		s.busy = append(s.busy, busyAddress{from: from, place: place})
+		*place = uint8(len(s.busy))
 	}
-	if b.busy {
-		b.asked++
+	if *place > 0 {
+		s.busy[*place-1].asked++
 	}
 	return ok
 }
 
-func (s *shard) bucketOf(key uint64, to limit, now time.Time) *bucket {
-	b, known := s.buckets.Get(key)
-	if !known {
-		b = &bucket{limit: to, tokens: to.burst, at: now}
-		s.buckets.Add(key, b)
+func (l *Limiter) at(now time.Time) time.Duration { return now.Sub(l.began) }
+
+// lock gives the shard of a key, locked, and with room.
+func (l *Limiter) lock(key uint64) *shard {
+	s := &l.shards[key>>58]
+	s.mu.Lock()
+	if s.sets == nil {
+		s.sets, s.busy = make([]set, l.sets), make([]busyAddress, 0, maxBusy)
 	}
-	return b
+	return s
+}
+
+// find gives where a key's bucket is, which is a full one if the key is new.
+func (s *shard) find(key uint64, to limit, at time.Duration) (in *set, i int) {
+	key = max(key, 1)
+	in = &s.sets[key%uint64(len(s.sets))]
+	if i = slices.Index(in.keys[:], key); i >= 0 {
+		return in, i
+	}
+	i = 0
+	for j, known := range in.keys {
+		if known == 0 || in.keys[i] != 0 && in.buckets[j].at < in.buckets[i].at {
+			i = j
+		}
+	}
+	in.keys[i], in.busy[i] = key, 0
+	in.buckets[i] = bucket{limit: to, tokens: to.burst, at: at}
+	return in, i
 }
 
 // Len counts the keys that are remembered.
@@ -224,7 +253,13 @@ func (l *Limiter) Len() int {
 	for i := range l.shards {
 		s := &l.shards[i]
 		s.mu.Lock()
-		n += s.buckets.Len()
+		for j := range s.sets {
+			for _, key := range s.sets[j].keys {
+				if key != 0 {
+					n++
+				}
+			}
+		}
 		s.mu.Unlock()
 	}
 	return n

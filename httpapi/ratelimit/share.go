@@ -91,15 +91,21 @@ func (l *Limiter) demand() table {
 	for i := range l.shards {
 		s := &l.shards[i]
 		s.mu.Lock()
-		s.busy = slices.DeleteFunc(s.busy, func(b *bucket) bool {
+		stay := s.busy[:0]
+		for at, b := range s.busy {
 			b.demand = b.demand*fades + float64(b.asked)
 			b.asked = 0
-			b.busy = b.demand >= leastTold
-			if b.busy {
+			place := uint8(0)
+			if b.demand >= leastTold {
 				all[b.from] += b.demand
+				stay = append(stay, b)
+				place = uint8(len(stay))
 			}
-			return !b.busy
-		})
+			if *b.place == uint8(at+1) { // else another key has its place in the set
+				*b.place = place
+			}
+		}
+		s.busy = stay
 		s.mu.Unlock()
 	}
 	if len(all) <= maxTold {
