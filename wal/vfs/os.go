@@ -102,7 +102,7 @@ type osFile struct {
 	syncErr  error
 	syncFunc func(fd uintptr) // made once: a closure for each call would allocate
 
-	direct  *os.File // of WriteSync; nil before the first, and where it is refused
+	direct  *os.File // of writeDirect; nil before the first, and where it is refused
 	refused bool
 }
 
@@ -110,22 +110,32 @@ type osFile struct {
 // page copied and written back, nor does the journal commit. Elsewhere it is a write and
 // a sync.
 func (f *osFile) WriteSync(p []byte, at int64) error {
-	if f.direct == nil && !f.refused {
-		var err error
-		f.direct, err = openDirect(f.Fd())
-		f.refused = err != nil
-	}
-	if !f.refused {
-		n, err := f.direct.WriteAt(p, at)
-		if n > 0 || !errors.Is(err, syscall.EINVAL) {
-			return err
-		}
-		f.refused = true // only the first write tells what some file systems want
+	if done, err := f.writeDirect(p, at); done {
+		return err
 	}
 	if _, err := f.WriteAt(p, at); err != nil {
 		return err
 	}
 	return f.Sync()
+}
+
+// writeDirect writes whole blocks around the page cache, durably. It reports false, and
+// has done nothing, where they are not whole or the file system refuses.
+func (f *osFile) writeDirect(p []byte, at int64) (bool, error) {
+	if f.direct == nil && !f.refused {
+		var err error
+		f.direct, err = openDirect(f.Fd())
+		f.refused = err != nil
+	}
+	if f.refused || (at|int64(len(p)))%BlockBytes != 0 {
+		return false, nil
+	}
+	n, err := f.direct.WriteAt(p, at)
+	if n == 0 && errors.Is(err, syscall.EINVAL) {
+		f.refused = true // only the first write tells what some file systems want
+		return false, nil
+	}
+	return true, err
 }
 
 func (f *osFile) Direct() bool { return f.direct != nil && !f.refused }
@@ -168,19 +178,25 @@ func (f *osFile) Preallocate(size int64) error {
 	return f.fill(have, size)
 }
 
-// zeros are what space is filled with: never written to.
-var zeros [256 << 10]byte
+// zeros are what space is filled with: never written to, so they take no memory.
+var zeros [4<<20 + alignment]byte
 
 // fill writes zeros over reserved space. Blocks that were reserved but never
 // written are marked so in the file system, and the first write to each has to
-// change the mark: a journal commit within the sync that follows.
+// change the mark: a journal commit within the sync that follows. In the page cache
+// the zeros would have to be copied, and dropped again by each direct write.
 func (f *osFile) fill(from, to int64) error {
+	aligned := zeros[-address(zeros[:])&(alignment-1):]
 	for at := from; at < to; {
-		n, err := f.WriteAt(zeros[:min(int64(len(zeros)), to-at)], at)
-		if err != nil {
+		p := aligned[:min(int64(len(zeros)-alignment), to-at)]
+		if done, err := f.writeDirect(p, at); err != nil {
 			return err
+		} else if !done {
+			if _, err := f.WriteAt(p, at); err != nil {
+				return err
+			}
 		}
-		at += int64(n)
+		at += int64(len(p))
 	}
 	return nil
 }

@@ -17,8 +17,10 @@ func TestWriteSync(t *testing.T) {
 		}
 		defer f.Close()
 		f.(*osFile).refused = refused
-		if err := f.Preallocate(4 * BlockBytes); err != nil {
-			t.Fatal(err)
+		for _, size := range []int64{2*BlockBytes + 7, 4 * BlockBytes} {
+			if err := f.Preallocate(size); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if err := OS().Rename(filepath.Join(dir, "a"), filepath.Join(dir, "b")); err != nil {
 			t.Fatal(err)
