@@ -12,7 +12,7 @@ PARTITIONS ?= 20
 ORDERS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check tools race invariants lint docs fuzz sim crash recovery failover partitions money ledger bench crowd demo cluster-demo clean FORCE
+.PHONY: help build test check tools race invariants lint docs fuzz sim crash recovery failover partitions money ledger bench walbench crowd demo cluster-demo clean FORCE
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -50,6 +50,7 @@ lint: ## gofmt, go vet and staticcheck
 	$(GO) vet -tags 'faults invariants' ./engine ./cmd/doorbuster
 	$(GO) vet -tags nextrules ./engine ./actors ./cmd/doorbuster/...
 	$(GO) tool staticcheck ./...
+	$(GO) -C bench/walbench vet . # a module of its own: when go.mod has changed, 'go mod tidy' there
 
 docs: ## docs/reference, written from the settings, commands, routes and errors that there are
 	$(GO) test -count=1 ./cmd/doorbuster ./httpapi -run TestReferenceIsCurrent -reference.write
@@ -97,6 +98,19 @@ bench: build ## the figures: HTTP against a bare handler, and decisions without 
 	$(BIN) bench http --rules --rounds 5
 	$(BIN) bench http --cluster --rounds 5
 	$(BIN) bench decide
+
+WAL_ROUNDS ?= 20
+# Few batches at a time: more bytes in a row would meet the limits that virtual disks have.
+walbench: ## the log alone beside raft-boltdb and hashicorp/raft-wal, on TMPDIR's disk, compared by benchstat; kept in bench/results
+	$(GO) -C bench/walbench test -c -o $(CURDIR)/bin/walbench.test .
+	@kept=$(CURDIR)/bench/results/wal-$$(date -u +%Y%m%dT%H%M%SZ)-$$(git rev-parse --short=10 HEAD).txt; \
+	printf 'go: %s\ncores: %s\ncommit: %s\n' $$($(GO) env GOVERSION) $$(nproc) $$(git rev-parse HEAD) >$$kept; \
+	for round in $$(seq $(WAL_ROUNDS)); do \
+		bin/walbench.test -test.run '^$$' -test.bench StoreLogs -test.benchtime 200x >>$$kept || { cat $$kept; exit 1; }; \
+	done; \
+	sed -i '/^PASS$$/d' $$kept; \
+	$(GO) -C bench/walbench tool benchstat -filter '.unit:(sec/op OR allocs/op)' -row /entries,/bytes \
+		-col '/store@(doorbuster raft-wal raft-boltdb bare)' $$kept
 
 crowd: build ## bots against people with each defence alone and with all, some ten minutes; kept in bench/results; and two tabs through two nodes
 	$(BIN) bench crowd

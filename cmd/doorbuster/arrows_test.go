@@ -93,6 +93,7 @@ var rooms = map[string]room{
 			"github.com/hashicorp/raft", "github.com/hashicorp/go-hclog",
 			"github.com/google/uuid", "github.com/mattn/go-isatty", "github.com/redis/go-redis", "go.etcd.io/bbolt",
 			"github.com/cespare/xxhash", "github.com/altcha-org/altcha-lib-go",
+			"github.com/hashicorp/raft-boltdb", "github.com/hashicorp/raft-wal", // bench/walbench, a module of its own
 		},
 	},
 }
