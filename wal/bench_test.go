@@ -81,3 +81,18 @@ func BenchmarkOpen(b *testing.B) {
 		l.Close()
 	}
 }
+
+// TestAppendAllocatesNothing: what an append needs is kept for the next, but for what
+// grows with the log.
+func TestAppendAllocatesNothing(t *testing.T) {
+	l := open(t, wal.DefaultConfig(t.TempDir()))
+	recs := []wal.Record{{Term: 1, Meta: make([]byte, 10), Data: make([]byte, 64<<10)}}
+	if n := testing.AllocsPerRun(300, func() {
+		recs[0].Index++
+		if err := l.Append(recs); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("an append allocates %v times", n)
+	}
+}
