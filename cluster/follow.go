@@ -82,13 +82,10 @@ func (net *network) keepFollowing() {
 func (net *network) heard(f *followed, p rpc.Pulse, sent time.Time) {
 	n, now := net.node, time.Now()
 	net.mu.Lock()
-	f.pulse, f.err = p, nil
-	if !sent.IsZero() {
-		f.heard = sent
-		// The other's clock, read half way between the ping and its answer.
-		local := n.cfg.Wall().Add(-now.Sub(sent) / 2)
-		f.offset, f.timed = p.Wall.Sub(local), true
-	}
+	f.pulse, f.err, f.heard = p, nil, sent
+	// The other's clock, read half way between the ping and its answer.
+	local := n.cfg.Wall().Add(-now.Sub(sent) / 2)
+	f.offset, f.timed = p.Wall.Sub(local), true
 	net.reckonSeen()
 	id := f.member.ID
 	switch _, leader := n.raft.LeaderWithID(); string(leader) {
@@ -113,8 +110,18 @@ func (net *network) heard(f *followed, p rpc.Pulse, sent time.Time) {
 		n.members.toldOut.Store(nil) // who turned this node away knew an old membership
 	}
 	// A leader that does not know yet that there is another has its lease alone.
-	if p.Leads && !sent.IsZero() && p.Term >= engine.Term(n.raft.CurrentTerm()) && n.raft.State() != raft.Leader {
+	if p.Leads && p.Term >= engine.Term(n.raft.CurrentTerm()) && n.raft.State() != raft.Leader {
 		n.fresh.heard(p.Applied, sent, n.applied.load())
+	}
+}
+
+// hasApplied takes in how far a node has applied, as it told this leader.
+func (net *network) hasApplied(id string, index engine.LogIndex) {
+	net.mu.Lock()
+	defer net.mu.Unlock()
+	if f := net.follows[id]; f != nil && index > f.pulse.Applied {
+		f.pulse.Applied = index
+		net.reckonSeen()
 	}
 }
 

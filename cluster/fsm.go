@@ -46,9 +46,10 @@ type fsm struct {
 	mu    sync.RWMutex
 	state *engine.State
 
-	hold sync.Mutex // taken before mu
-	held []*heldEntry
-	wake chan struct{}
+	hold  sync.Mutex // taken before mu
+	held  []*heldEntry
+	holds atomic.Bool // some are held: there is something to look at
+	wake  chan struct{}
 	// passed is told, in order, how far the node has applied.
 	passed func(engine.LogIndex)
 	// recorded waits until what has been applied up to an index is kept outside of
@@ -117,6 +118,7 @@ func (f *fsm) Apply(entry *raft.Log) any {
 	}
 	h := &heldEntry{index: index, term: entry.Term, since: time.Now(), data: entry.Data, done: make(chan struct{})}
 	f.held = append(f.held, h)
+	f.holds.Store(true)
 	f.look() // what bounds it may have moved meanwhile
 	return h
 }
@@ -187,7 +189,11 @@ func tooOld(err error) bool {
 func upgrade(err error) error { return fmt.Errorf("%w; upgrade doorbuster on this node", err) }
 
 // look asks for held entries to be looked at: the bound may have moved.
-func (f *fsm) look() { wake(f.wake) }
+func (f *fsm) look() {
+	if f.holds.Load() {
+		wake(f.wake)
+	}
+}
 
 // release applies held entries as far as they are zone-acked, until stop.
 func (f *fsm) release(stop <-chan struct{}) {
@@ -223,6 +229,7 @@ func (f *fsm) drop(n int) {
 	clear(f.held[:n])
 	if f.held = f.held[n:]; len(f.held) == 0 {
 		f.held = nil
+		f.holds.Store(false)
 	}
 }
 

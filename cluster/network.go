@@ -143,8 +143,6 @@ func (h handler) Barrier(ctx context.Context) (engine.LogIndex, error) {
 	return h.n.applied.load(), nil
 }
 
-func (h handler) Advanced(after engine.LogIndex) <-chan struct{} { return h.n.applied.beyond(after) }
-
 // Pulse is asked for often: what changes slowly is looked up by keepLeadership.
 func (h handler) Pulse() rpc.Pulse {
 	n, p := h.n, *h.n.net.slow.Load()

@@ -202,7 +202,8 @@ func (n *Node) startRaft(snapshots raft.SnapshotStore) error {
 	stable := n.stable
 	var hop raft.Transport = loneTransport()
 	if n.net != nil {
-		hop = newTransport(n.net.port.Raft(), config.Logger, n.tracker, n.maySolicit)
+		hop = newTransport(n.net.port.Raft(), config.Logger, n.tracker, n.maySolicit,
+			extent{n.applied.load, n.learnAcross, n.net.hasApplied})
 	}
 	if err := n.boundLedger(snapshots); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"encoding/binary"
 	"io"
 	"slices"
 	"sync"
@@ -12,7 +13,7 @@ import (
 	"doorbuster/engine"
 )
 
-// transport is Raft's network transport with three things of ours.
+// transport is Raft's network transport with four things of ours.
 //
 // It has no fast path for heartbeats: handled on the transport's goroutine they
 // can overtake the log and break its matching (hashicorp/raft #695). So
@@ -23,10 +24,47 @@ import (
 //
 // It asks for no votes while this node is not to lead (mayLead): a node whose
 // clock is off, that is drained, or a witness while others can.
+//
+// Its messages and answers say how far their sender has applied (extent): they come
+// with every entry anyway, and at least every 10 ms, so that nothing else has to be
+// sent for it.
 type transport struct {
 	*raft.NetworkTransport
 	tracker *tracker
 	mayLead func() error
+	extent  extent
+}
+
+// extent is how far nodes have applied.
+type extent struct {
+	own      func() engine.LogIndex
+	heard    func(engine.LogIndex)              // some node's, by a message of its own
+	answered func(id string, _ engine.LogIndex) // another node's
+}
+
+// appliedBytes are a zero, which no address has, and a log index.
+const appliedBytes = 1 + 8
+
+// EncodePeer is Raft's: each message, and each answer, begins with its sender's address.
+// How far the sender has applied stands behind that.
+func (t transport) EncodePeer(_ raft.ServerID, own raft.ServerAddress) []byte {
+	b := append(make([]byte, 0, len(own)+appliedBytes), own...)
+	return binary.BigEndian.AppendUint64(append(b, 0), uint64(t.extent.own()))
+}
+
+// DecodePeer is Raft's, of whoever sent a message.
+func (t transport) DecodePeer(b []byte) raft.ServerAddress {
+	addr, applied := cutApplied(b)
+	t.extent.heard(applied)
+	return raft.ServerAddress(addr)
+}
+
+// cutApplied takes apart what EncodePeer made.
+func cutApplied(b []byte) (addr []byte, applied engine.LogIndex) {
+	if at := len(b) - appliedBytes; at >= 0 && b[at] == 0 {
+		return b[:at], engine.LogIndex(binary.BigEndian.Uint64(b[at+1:]))
+	}
+	return b, 0
 }
 
 // SetHeartbeatHandler does nothing: heartbeats go to the consumer channel.
@@ -47,6 +85,8 @@ func (t transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, ar
 			}
 		}
 		t.tracker.answered(string(id), args.Term, durable, sent)
+		_, applied := cutApplied(resp.Addr)
+		t.extent.answered(string(id), applied)
 	}
 	return err
 }
@@ -77,7 +117,10 @@ func (t transport) RequestVote(id raft.ServerID, target raft.ServerAddress, args
 	if err := t.mayLead(); err != nil {
 		return err
 	}
-	return t.NetworkTransport.RequestVote(id, target, args, resp)
+	// Whom it votes for, a node keeps by these bytes.
+	candidate := *args
+	candidate.Addr, _ = cutApplied(args.Addr)
+	return t.NetworkTransport.RequestVote(id, target, &candidate, resp)
 }
 
 var (
@@ -86,7 +129,8 @@ var (
 	_ raft.WithClose   = transport{}
 )
 
-func newTransport(stream raft.StreamLayer, logger hclog.Logger, tracker *tracker, mayLead func() error) transport {
+func newTransport(stream raft.StreamLayer, logger hclog.Logger, tracker *tracker, mayLead func() error,
+	extent extent) transport {
 	return transport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:  stream,
 		MaxPool: 3,
@@ -94,7 +138,7 @@ func newTransport(stream raft.StreamLayer, logger hclog.Logger, tracker *tracker
 		// Pipelining can wedge a follower (hashicorp/raft #612).
 		MaxRPCsInFlight: 1,
 		Logger:          logger,
-	}), tracker, mayLead}
+	}), tracker, mayLead, extent}
 }
 
 // lease is how long after it was sent an answered heartbeat still says that this

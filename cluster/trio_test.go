@@ -536,7 +536,9 @@ func TestHeartbeatsQueue(t *testing.T) {
 		network.stop()
 		_ = network.port.Close()
 	}()
-	hop := newTransport(network.port.Raft(), n.raftLogger(), newTracker(func(bool) {}), func() error { return nil })
+	var heard, answered engine.LogIndex
+	hop := newTransport(network.port.Raft(), n.raftLogger(), newTracker(func(bool) {}), func() error { return nil },
+		extent{own: func() engine.LogIndex { return 7 }, heard: func(index engine.LogIndex) { heard = index }})
 	defer hop.Close()
 	hop.SetHeartbeatHandler(func(raft.RPC) { t.Error("a heartbeat overtakes") })
 
@@ -556,7 +558,9 @@ func TestHeartbeatsQueue(t *testing.T) {
 		other.stop()
 		_ = other.port.Close()
 	}()
-	from := newTransport(other.port.Raft(), m.raftLogger(), newTracker(func(bool) {}), func() error { return nil })
+	from := newTransport(other.port.Raft(), m.raftLogger(), newTracker(func(bool) {}), func() error { return nil },
+		extent{own: func() engine.LogIndex { return 9 },
+			answered: func(_ string, index engine.LogIndex) { answered = index }})
 	defer from.Close()
 	if _, err := from.AppendEntriesPipeline("a1", raft.ServerAddress(configs[0].Listen)); !errors.Is(err,
 		raft.ErrPipelineReplicationNotSupported) {
@@ -565,16 +569,23 @@ func TestHeartbeatsQueue(t *testing.T) {
 	done := make(chan error, 1)
 	go func() {
 		args := &raft.AppendEntriesRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax,
-			Addr: []byte("a2"), ID: []byte("a2")}, Term: 1}
+			Addr: from.EncodePeer("", "a2"), ID: []byte("a2")}, Term: 1}
 		done <- from.AppendEntries("a1", raft.ServerAddress(configs[0].Listen), args, new(raft.AppendEntriesResponse))
 	}()
 	select {
 	case rpc := <-hop.Consumer():
-		rpc.Respond(&raft.AppendEntriesResponse{}, nil)
+		if addr := hop.DecodePeer(rpc.Command.(*raft.AppendEntriesRequest).Addr); addr != "a2" || heard != 9 {
+			t.Errorf("it comes from %q, which has applied %d", addr, heard)
+		}
+		header := raft.RPCHeader{Addr: hop.EncodePeer("", "a1")}
+		rpc.Respond(&raft.AppendEntriesResponse{Term: 1, RPCHeader: header}, nil)
 	case <-time.After(patience):
 		t.Fatal("the heartbeat does not come by the queue")
 	}
-	if err := <-done; err != nil {
-		t.Error(err)
+	if err := <-done; err != nil || answered != 7 {
+		t.Errorf("the answer: %v, of a node that has applied %d", err, answered)
+	}
+	if addr := hop.DecodePeer([]byte("127.0.0.1:7000")); addr != "127.0.0.1:7000" || heard != 0 {
+		t.Errorf("a bare address is read as %q, of a node that has applied %d", addr, heard)
 	}
 }

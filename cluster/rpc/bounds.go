@@ -26,7 +26,6 @@ const (
 	connectPatience = 2 * time.Second
 	backoffLeast    = 20 * time.Millisecond
 	backoffMost     = 500 * time.Millisecond
-	pulseSpacing    = 5 * time.Millisecond // of pulses that nobody asked for
 )
 
 // What gRPC is to keep to.

@@ -28,12 +28,11 @@ type fake struct {
 	refused func(shopper, session string) engine.RefusalReport
 	reports func(q engine.ReportsRequest) (engine.ReportsPage, error)
 
-	mu       sync.Mutex
-	pulse    Pulse
-	advanced chan struct{}
+	mu    sync.Mutex
+	pulse Pulse
 }
 
-func newFake() *fake { return &fake{advanced: make(chan struct{})} }
+func newFake() *fake { return new(fake) }
 
 func (f *fake) onGrab(do func(q *engine.Grab, deadline engine.Time) (engine.Answer, error)) {
 	f.grab.Store(&do)
@@ -90,25 +89,6 @@ func (f *fake) Pulse() Pulse {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.pulse
-}
-
-func (f *fake) Advanced(after engine.LogIndex) <-chan struct{} {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.pulse.Applied > after {
-		now := make(chan struct{})
-		close(now)
-		return now
-	}
-	return f.advanced
-}
-
-func (f *fake) apply(index engine.LogIndex) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.pulse.Applied = index
-	close(f.advanced)
-	f.advanced = make(chan struct{})
 }
 
 // derived is an answer that only this grab can have: any mix-up shows.

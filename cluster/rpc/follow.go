@@ -18,8 +18,7 @@ import (
 // Peer is forgotten. It pings every interval (more than 0) and calls heard with
 // each pulse and the local time, with its monotonic reading, at which the ping
 // that it answers was sent: so a pulse that the network delayed never counts as
-// fresh. It is the zero time for a pulse that answers no ping; such come when
-// the applied index advanced, at most one in 5 ms.
+// fresh.
 //
 // gone is called when the stream breaks, or can't be opened; then not again
 // before a pulse has been heard. heard and gone are called one at a time.
@@ -89,19 +88,16 @@ func (r *Peer) followOnce(ctx context.Context, interval time.Duration, heard fun
 		if err != nil {
 			return err
 		}
-		sent := time.Time{}
-		switch answers := m.GetAnswers(); {
-		case answers > last.Load():
+		answers := m.GetAnswers()
+		if answers == 0 || answers > last.Load() {
 			r.peers.logger.Warn("another node answered what makes no sense: a ping which was not sent", "peer", r.addr)
 			return errors.New("a pulse for a ping which was not sent")
-		case answers > 0:
-			sent = began.Add(time.Duration(answers))
 		}
 		var p Pulse
 		if err := json.Unmarshal(m.GetJson(), &p); err != nil {
 			return fmt.Errorf("a pulse: %w", err)
 		}
-		heard(p, sent)
+		heard(p, began.Add(time.Duration(answers)))
 	}
 }
 
@@ -124,8 +120,7 @@ func ping(ctx context.Context, stream grpc.BidiStreamingClient[peerpb.Ping, peer
 	}
 }
 
-// Follow answers a peer's pings with this node's pulse, and tells it of its own
-// accord when the applied index has advanced.
+// Follow answers a peer's pings with this node's pulse.
 func (s *Server) Follow(stream grpc.BidiStreamingServer[peerpb.Ping, peerpb.Pulse]) error {
 	if err := accept(stream); err != nil {
 		return err
@@ -146,12 +141,7 @@ func (s *Server) Follow(stream grpc.BidiStreamingServer[peerpb.Ping, peerpb.Puls
 			pings <- ping.GetSequence()
 		}
 	}()
-	p := s.handler.Pulse()
-	advanced := s.handler.Advanced(p.Applied)
-	spaced := time.NewTimer(pulseSpacing)
-	defer spaced.Stop()
-	var memory, demand []byte   // told last
-	var rested <-chan time.Time // while it is too soon for another unasked one
+	var memory, demand []byte // told last
 	for {
 		answers := uint64(0)
 		select {
@@ -160,19 +150,9 @@ func (s *Server) Follow(stream grpc.BidiStreamingServer[peerpb.Ping, peerpb.Puls
 		case <-s.closing:
 			return nil
 		case answers = <-pings:
-		case <-rested:
-			rested, advanced = nil, s.handler.Advanced(p.Applied)
-			continue
-		case <-advanced:
 		}
-		p = s.handler.Pulse()
+		p := s.handler.Pulse()
 		p.Memory, p.Demand = news(&memory, p.Memory), news(&demand, p.Demand)
-		if answers == 0 {
-			spaced.Reset(pulseSpacing)
-			rested, advanced = spaced.C, nil
-		} else if advanced != nil {
-			advanced = s.handler.Advanced(p.Applied)
-		}
 		told, _ := json.Marshal(&p) // of plain values: it never fails
 		if err := stream.Send(&peerpb.Pulse{Answers: answers, Json: told}); err != nil {
 			return err

@@ -38,9 +38,6 @@ type Handler interface {
 	// Pulse tells what this node knows of itself, cheaply: it is asked with every
 	// batch of answers.
 	Pulse() Pulse
-	// Advanced returns a channel that is closed when this node's applied index
-	// passes beyond after; at once if it has.
-	Advanced(after engine.LogIndex) <-chan struct{}
 	// Operate carries an operator's request: a name and JSON in, JSON out, each
 	// at most MaxBodyBytes.
 	Operate(ctx context.Context, name string, body []byte) ([]byte, error)

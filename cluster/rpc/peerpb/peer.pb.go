@@ -443,7 +443,7 @@ func (x *Ping) GetSequence() uint64 {
 
 type Pulse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Answers       uint64                 `protobuf:"varint,1,opt,name=answers,proto3" json:"answers,omitempty"` // the newest ping heard; 0: nobody asked
+	Answers       uint64                 `protobuf:"varint,1,opt,name=answers,proto3" json:"answers,omitempty"` // the newest ping heard
 	Json          []byte                 `protobuf:"bytes,2,opt,name=json,proto3" json:"json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -36,8 +36,7 @@ type PeerClient interface {
 	Grabs(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[GrabBatch, AnswerBatch], error)
 	// Call asks one question, by name.
 	Call(ctx context.Context, in *Question, opts ...grpc.CallOption) (*Reply, error)
-	// Follow answers each ping with a pulse, and sends one without a ping when
-	// the applied index has advanced.
+	// Follow answers each ping with a pulse.
 	Follow(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Ping, Pulse], error)
 }
 
@@ -94,8 +93,7 @@ type PeerServer interface {
 	Grabs(grpc.BidiStreamingServer[GrabBatch, AnswerBatch]) error
 	// Call asks one question, by name.
 	Call(context.Context, *Question) (*Reply, error)
-	// Follow answers each ping with a pulse, and sends one without a ping when
-	// the applied index has advanced.
+	// Follow answers each ping with a pulse.
 	Follow(grpc.BidiStreamingServer[Ping, Pulse]) error
 	mustEmbedUnimplementedPeerServer()
 }
