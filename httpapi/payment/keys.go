@@ -57,6 +57,7 @@ type key struct {
 	signing any
 	check   any
 	header  string     // of tokens: its base64url, and a dot
+	begin   string     // of tokens: the header, and firstClaims in base64url
 	macs    *sync.Pool // of *mac; nil but for HS256
 }
 
@@ -151,6 +152,7 @@ func parseKey(given Key) (*key, error) {
 	}
 	header := `{"alg":"` + k.method.Alg() + `","kid":"` + k.id + `","typ":"JWT"}`
 	k.header = base64.RawURLEncoding.EncodeToString([]byte(header)) + "."
+	k.begin = k.header + base64.RawURLEncoding.EncodeToString([]byte(firstClaims))
 	return k, nil
 }
 

@@ -26,6 +26,12 @@ const (
 	maxTokenBytes = 4096
 )
 
+// firstClaims is how the claims of every token begin: whole groups of three bytes, so
+// that the rest can be encoded behind their base64url.
+const firstClaims = `{"iss":"` + Issuer + `","aud":"` + audience + `","jti":"`
+
+var _ = [1]struct{}{}[len(firstClaims)%3]
+
 // Why a token does not do. A token of which nothing else is wrong but that its
 // time is over gives its claims with ErrTokenExpired.
 var (
@@ -52,8 +58,7 @@ func (k *Keys) Append(dst, orderNo []byte, c *Claims) ([]byte, bool) {
 	s := k.ring.Load().signer
 	from := len(dst)
 	var room [320]byte
-	said := append(append(room[:0], `{"iss":"`+Issuer+`","aud":"`+audience+`","jti":"`...), orderNo...)
-	said = append(append(said, `","order_no":"`...), orderNo...)
+	said := append(append(append(room[:0], orderNo...), `","order_no":"`...), orderNo...)
 	said = strconv.AppendInt(append(said, `","amount":`...), c.Amount, 10)
 	said = append(append(said, `,"currency":"`...), c.Currency...)
 	said = strconv.AppendInt(append(said, `","exp":`...), int64(c.PayBy)/1000, 10)
@@ -61,7 +66,7 @@ func (k *Keys) Append(dst, orderNo []byte, c *Claims) ([]byte, bool) {
 		said = append(AppendTransaction(append(said, `,"txn":"`...), c.Transaction), '"')
 	}
 	said = append(said, '}')
-	dst = base64.RawURLEncoding.AppendEncode(append(dst, s.header...), said)
+	dst = base64.RawURLEncoding.AppendEncode(append(dst, s.begin...), said)
 	if s.macs != nil {
 		m := s.macs.Get().(*mac)
 		m.hash.Reset()
