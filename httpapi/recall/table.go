@@ -10,8 +10,9 @@
 package recall
 
 import (
-	"crypto/rand"
+	crand "crypto/rand"
 	"encoding/binary"
+	"math/rand/v2"
 	"sync/atomic"
 
 	"github.com/dchest/siphash"
@@ -27,8 +28,7 @@ type Table[V any] struct {
 	ways   uint32 // places of a set that are used: fewer only of a tiny table
 }
 
-// ways is how many places a set has: it then is two cache lines long, and a table
-// that is half full forgets hardly anybody.
+// ways is how many places a set has: it then is two cache lines long.
 const ways = 10
 
 // set is what keys that share it are remembered in. Its hand goes round, and takes
@@ -48,7 +48,7 @@ type entry[V any] struct {
 // New makes a table that remembers so many at most, which are 1 or more.
 func New[V any](most int) *Table[V] {
 	var secret [16]byte
-	rand.Read(secret[:]) // never fails
+	crand.Read(secret[:]) // never fails
 	return &Table[V]{secret: Key{binary.NativeEndian.Uint64(secret[:8]), binary.NativeEndian.Uint64(secret[8:])},
 		sets: make([]set[V], max(1, most/ways)), ways: uint32(min(most, ways))}
 }
@@ -61,23 +61,22 @@ func (t *Table[V]) Key(text []byte) (k Key) {
 
 // Get gives what is remembered by a key, which is shared, or nil.
 func (t *Table[V]) Get(k Key) *V {
-	s := t.setOf(k)
-	if e, at := s.find(k); e != nil {
-		if bit := uint32(1) << at; s.asked.Load()&bit == 0 {
-			s.asked.Or(bit)
-		}
-		return &e.value
+	e, s, at := t.find(k)
+	if e == nil {
+		return nil
 	}
-	return nil
+	if bit := uint32(1) << at; s.asked.Load()&bit == 0 {
+		s.asked.Or(bit)
+	}
+	return &e.value
 }
 
 // Put remembers v by a key, instead of what was remembered by it, and gives where it
 // is. Of two at once one is found, or none.
 func (t *Table[V]) Put(k Key, v V) *V {
-	s := t.setOf(k)
-	e, at := s.find(k)
+	e, s, at := t.find(k)
 	if e == nil {
-		at = s.next(t.ways)
+		s, at = t.room(k)
 	}
 	e = &entry[V]{k, v}
 	s.kept[at].Store(e)
@@ -85,17 +84,49 @@ func (t *Table[V]) Put(k Key, v V) *V {
 	return &e.value
 }
 
-// next gives the place of who is forgotten for another.
-func (s *set[V]) next(ways uint32) (at uint32) {
-	for range ways + 1 { // in one round all bits are cleared, if nobody asks meanwhile
-		at = s.hand.Add(1) % ways
+// setsOf gives the two sets that a key may be in: few keys find both of them full
+// before most of the table is.
+func (t *Table[V]) setsOf(k Key) [2]*set[V] {
+	n := uint64(len(t.sets))
+	return [2]*set[V]{&t.sets[k[0]%n], &t.sets[k[1]>>32%n]}
+}
+
+// find gives what is kept by a key, and its place. Keys are compared in constant time,
+// as far as their tags are the same.
+func (t *Table[V]) find(k Key) (e *entry[V], s *set[V], at uint32) {
+	for _, s := range t.setsOf(k) {
+		for at := range s.tags {
+			if s.tags[at].Load() != uint32(k[1]) {
+				continue
+			}
+			if e := s.kept[at].Load(); e != nil && (e.key[0]^k[0])|(e.key[1]^k[1]) == 0 {
+				return e, s, uint32(at)
+			}
+		}
+	}
+	return nil, nil, 0
+}
+
+// room gives a place for a key: an empty one, or that of who is forgotten for it.
+func (t *Table[V]) room(k Key) (s *set[V], at uint32) {
+	sets := t.setsOf(k)
+	for _, s := range sets {
+		for at := range t.ways {
+			if s.kept[at].Load() == nil {
+				return s, at
+			}
+		}
+	}
+	s = sets[rand.N(len(sets))]
+	for range t.ways + 1 { // in one round all bits are cleared, if nobody asks meanwhile
+		at = s.hand.Add(1) % t.ways
 		bit := uint32(1) << at
 		if s.asked.Load()&bit == 0 {
 			break
 		}
 		s.asked.And(^bit)
 	}
-	return at
+	return s, at
 }
 
 // Len counts what is remembered.
@@ -108,20 +139,4 @@ func (t *Table[V]) Len() (n int) {
 		}
 	}
 	return n
-}
-
-func (t *Table[V]) setOf(k Key) *set[V] { return &t.sets[k[0]%uint64(len(t.sets))] }
-
-// find gives what is kept by a key, and its place. Keys are compared in constant time,
-// as far as their tags are the same.
-func (s *set[V]) find(k Key) (e *entry[V], at uint32) {
-	for at := range s.tags {
-		if s.tags[at].Load() != uint32(k[1]) {
-			continue
-		}
-		if e := s.kept[at].Load(); e != nil && (e.key[0]^k[0])|(e.key[1]^k[1]) == 0 {
-			return e, uint32(at)
-		}
-	}
-	return nil, 0
 }

@@ -19,7 +19,7 @@ func keys(t *Table[int], of string, n int) []Key {
 // takes its place.
 func TestTable(t *testing.T) {
 	table := New[int](1000)
-	all := keys(table, "a", 300)
+	all := keys(table, "a", 600)
 	for i, k := range all {
 		if table.Get(k) != nil {
 			t.Fatalf("%d is there before it came", i)
@@ -36,7 +36,7 @@ func TestTable(t *testing.T) {
 			}
 		}
 	}
-	if found != len(all) || table.Len() != found {
+	if found < len(all)*99/100 || table.Len() != found { // few find both of their sets full
 		t.Errorf("%d of %d are found, and %d are there", found, len(all), table.Len())
 	}
 	if k := all[0]; New[int](1000).Key([]byte("a0")) == k || table.Key([]byte("a0")) != k {
@@ -53,7 +53,7 @@ func TestTableForgets(t *testing.T) {
 		others := keys(table, "b", 10*most)
 		for i, k := range others {
 			table.Put(k, i)
-			if most >= ways && i%(most/ways) == 0 && table.Get(regular) == nil {
+			if most > ways && i%(most/ways) == 0 && table.Get(regular) == nil {
 				t.Fatalf("of %d, one who was asked about is forgotten after %d others", most, i)
 			}
 		}
