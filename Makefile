@@ -97,7 +97,9 @@ bench: build ## the figures: HTTP against a bare handler, and decisions without 
 	$(BIN) bench http --rounds 5
 	$(BIN) bench http --rules --rounds 5
 	$(BIN) bench http --cluster --rounds 5
-	$(BIN) bench decide
+	$(BIN) bench decide --bare --rounds 5
+	$(BIN) bench decide --bare --nodes 3 --rounds 5
+	$(BIN) bench growth
 
 WAL_ROUNDS ?= 20
 # Few batches at a time: more bytes in a row would meet the limits that virtual disks have.

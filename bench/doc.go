@@ -18,6 +18,7 @@
 //     with each defence alone and with all: who gets how many.
 //   - [Decide]: durable decisions a second in process, without HTTP, and what they
 //     stand on beside them (package bare).
+//   - [Growth]: what becomes of speed and memory with many listings and live holds.
 //   - [HTTPRatios]: the refused and the granted path against a bare handler,
 //     interleaved in one run. Absolute figures move with the machine; the ratios
 //     of one run can be compared.

@@ -20,7 +20,8 @@ func newBenchCommand() *cobra.Command {
 	return cli.Group(&cobra.Command{
 		Use:   "bench",
 		Short: "Send a crowd, and check what it was told; measure",
-	}, newRushCommand(), newBenchHTTPCommand(), newBenchDecideCommand(), newCrashCommand(),
+	}, newRushCommand(), newBenchHTTPCommand(), newBenchDecideCommand(), newBenchGrowthCommand(),
+		newCrashCommand(),
 		newFailoverCommand(), newTwoTabsCommand(), newCrowdCommand(), newReconcileBenchCommand(), newHelloCommand(),
 		newPortsCommand(), newBenchCompareCommand())
 }
