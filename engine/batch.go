@@ -54,7 +54,15 @@ func AppendCommand(dst []byte, x *Command) []byte {
 	if x.Kind == CmdPlaceHold {
 		return appendPlaceHold(dst, x)
 	}
-	c, other := coder{buf: dst}, *x // apart from the grab's: these go to the heap
+	return appendOther(dst, x)
+}
+
+// appendOther is apart, also from its caller's frame: what it needs goes to the heap,
+// and a grab's goroutine would have to grow its stack for room that it does not use.
+//
+//go:noinline
+func appendOther(dst []byte, x *Command) []byte {
+	c, other := coder{buf: dst}, *x
 	other.fields(&c)
 	return c.buf
 }
