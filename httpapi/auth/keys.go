@@ -6,12 +6,16 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/hmac"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"hash"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -65,11 +69,29 @@ type keyring struct {
 type key struct {
 	method jwt.SigningMethod
 	check  any
-	same   string // of two that are one key
+	macs   sync.Pool // of hash.Hash, for HS256: the library makes one for each token
+	same   string    // of two that are one key
 	// gone is set, and lasts ends, when the key is withdrawn.
 	gone     atomic.Bool
 	lasts    context.Context
 	withdraw context.CancelFunc
+}
+
+// signed reports whether the signature in the scratch is the key's, of text.
+func (k *key) signed(text []byte, s *scratch) bool {
+	secret, symmetric := k.check.([]byte)
+	if !symmetric {
+		return k.method.Verify(string(text), s.sig, k.check) == nil
+	}
+	mac, ok := k.macs.Get().(hash.Hash)
+	if !ok {
+		mac = hmac.New(sha256.New, secret)
+	}
+	defer k.macs.Put(mac)
+	mac.Reset()
+	mac.Write(text)
+	s.plain = mac.Sum(s.plain[:0])
+	return hmac.Equal(s.sig, s.plain)
 }
 
 // Replace checks tokens with other keys from now on. Tokens of keys that stay are
