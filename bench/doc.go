@@ -23,7 +23,8 @@
 //     interleaved in one run. Absolute figures move with the machine; the ratios
 //     of one run can be compared.
 //
-// What was measured is kept ([Save]); [Compare] decides whether two of these differ.
+// What was measured is kept ([Save]); [Compare] decides whether two of these differ, and
+// [WritePage] draws them.
 //
 // What keeps the figures honest:
 //

@@ -134,6 +134,7 @@ type HTTPRound struct {
 	// Unexpected is how many answers were not what the kind answers.
 	Unexpected int64       `json:"unexpected"`
 	Latency    Percentiles `json:"latency"`
+	OverTime   OverTime    `json:"over_time,omitzero"`
 	// ClientCPUMicros is the generator's own CPU time a request, in microseconds: on
 	// shared cores it is taken from the server.
 	ClientCPUMicros float64 `json:"client_cpu_us"`
@@ -220,7 +221,7 @@ func HTTPRatios(ctx context.Context, cfg HTTPConfig) (report *HTTPReport, err er
 			r := HTTPRound{
 				Round: round + 1, Kind: kind,
 				Requests: shot.requests, RequestsPerSecond: float64(shot.requests) / shot.took.Seconds(),
-				Unexpected: shot.unexpected, Latency: shot.latency,
+				Unexpected: shot.unexpected, Latency: shot.latency, OverTime: shot.overTime,
 				ClientCPUMicros: float64(shot.cpu.Nanoseconds()) / 1e3 / float64(max(1, shot.requests)),
 				FsyncP50MS:      fsync.P50, FsyncP99MS: fsync.P99,
 			}
@@ -340,6 +341,7 @@ func (r *HTTPReport) series() []Series {
 		for _, m := range r.Rounds { // a kind's are in their order
 			if m.Kind == kind {
 				s.PerSecond, s.Latency = append(s.PerSecond, m.RequestsPerSecond), append(s.Latency, m.Latency)
+				s.OverTime = append(s.OverTime, m.OverTime)
 			}
 		}
 		all = append(all, s)

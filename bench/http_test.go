@@ -57,7 +57,7 @@ func TestHTTPRatios(t *testing.T) {
 		t.Errorf("hello: %+v", k)
 	}
 	for _, m := range r.Rounds {
-		if m.Unexpected != 0 || m.FsyncP50MS <= 0 {
+		if m.Unexpected != 0 || m.FsyncP50MS <= 0 || len(m.OverTime.P99) != 6 || m.OverTime.EverySeconds != 0.05 {
 			t.Errorf("%+v", m)
 		}
 	}

@@ -27,6 +27,7 @@ type Series struct {
 	Under     string
 	PerSecond []float64
 	Latency   []Percentiles
+	OverTime  []OverTime // empty where it was not kept
 	// Of is the kind that this one is held against, of the same rounds; "" for none.
 	Of string
 }
@@ -84,6 +85,38 @@ func LoadKept(file string) (*Kept, error) {
 	}
 	return k, nil
 }
+
+// LoadAllKept reads the measurements that are named, and all in the folders that are, in
+// the order of their times.
+func LoadAllKept(paths ...string) (all []*Kept, err error) {
+	for _, path := range paths {
+		files := []string{path}
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, err
+		}
+		if info.IsDir() {
+			if files, err = filepath.Glob(filepath.Join(path, "*.json")); err != nil {
+				return nil, err
+			}
+			if len(files) == 0 {
+				return nil, fmt.Errorf("%s: no kept results", path)
+			}
+		}
+		for _, file := range files {
+			k, err := LoadKept(file)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, k)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b *Kept) int { return a.Environment.Time.Compare(b.Environment.Time) })
+	return all, nil
+}
+
+// Name is the file's without its folder and ending.
+func (k *Kept) Name() string { return strings.TrimSuffix(filepath.Base(k.File), ".json") }
 
 // find gives the series of a kind.
 func (k *Kept) find(kind string) (Series, bool) {

@@ -103,6 +103,7 @@ type shot struct {
 	took       time.Duration
 	cpu        time.Duration // the generator's own; 0 where it can't be told
 	latency    Percentiles
+	overTime   OverTime
 }
 
 // gauge measures one sender's answers between two moments. Not for concurrent
@@ -110,11 +111,17 @@ type shot struct {
 type gauge struct {
 	from, until time.Time
 	shot
-	latencies *hdrhistogram.Histogram
+	slices []*hdrhistogram.Histogram // of latencies
+	each   time.Duration             // how long a slice is
 }
 
 func newGauge(from, until time.Time) *gauge {
-	return &gauge{from: from, until: until, latencies: newHistogram()}
+	n, each := slicesOf(until.Sub(from))
+	g := &gauge{from: from, until: until, each: each}
+	for range n {
+		g.slices = append(g.slices, newHistogram())
+	}
+	return g
 }
 
 // answered notes an answer with this body.
@@ -126,20 +133,29 @@ func (g *gauge) answered(v *volley, status int, body []byte, sent, now time.Time
 	if status != 200 || !bytes.HasPrefix(body, v.want) {
 		g.unexpected++
 	}
-	record(g.latencies, now.Sub(sent))
+	record(g.slices[min(int(now.Sub(g.from)/g.each), len(g.slices)-1)], now.Sub(sent))
 }
 
 // sumShots adds up what several senders measured over the same time.
 func sumShots(gauges []*gauge) shot {
 	sum := shot{took: gauges[0].until.Sub(gauges[0].from)}
-	all := newHistogram()
+	slices := gauges[0].slices
 	for _, g := range gauges {
 		sum.requests += g.requests
 		sum.unexpected += g.unexpected
 		sum.cpu += g.cpu
-		all.Merge(g.latencies)
+	}
+	for _, g := range gauges[1:] {
+		for i, h := range g.slices {
+			slices[i].Merge(h)
+		}
+	}
+	all := newHistogram()
+	for _, h := range slices {
+		all.Merge(h)
 	}
 	sum.latency = percentilesOf(all)
+	sum.overTime = overTimeOf(slices, gauges[0].each, sum.took)
 	return sum
 }
 

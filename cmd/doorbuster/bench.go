@@ -23,7 +23,7 @@ func newBenchCommand() *cobra.Command {
 	}, newRushCommand(), newBenchHTTPCommand(), newBenchDecideCommand(), newBenchGrowthCommand(),
 		newCrashCommand(),
 		newFailoverCommand(), newTwoTabsCommand(), newCrowdCommand(), newReconcileBenchCommand(), newHelloCommand(),
-		newPortsCommand(), newBenchCompareCommand())
+		newPortsCommand(), newBenchCompareCommand(), newBenchReportCommand())
 }
 
 // benchReport is what a workload came to: a bench.Report, or what prints as a table.
