@@ -12,7 +12,7 @@ PARTITIONS ?= 20
 ORDERS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check tools race invariants lint docs fuzz sim crash recovery failover partitions money ledger bench walbench crowd demo cluster-demo clean FORCE
+.PHONY: help build test check tools race invariants lint docs figures fuzz sim crash recovery failover partitions money ledger bench walbench crowd demo cluster-demo clean FORCE
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -54,6 +54,9 @@ lint: ## gofmt, go vet and staticcheck
 
 docs: ## docs/reference, written from the settings, commands, routes and errors that there are
 	$(GO) test -count=1 ./cmd/doorbuster ./httpapi -run TestReferenceIsCurrent -reference.write
+
+figures: ## the figures of README and docs/benchmarks, written from the newest of bench/results
+	$(GO) test -count=1 ./cmd/doorbuster -run TestFiguresAreCurrent -figures.write
 
 fuzz: ## every fuzz target for FUZZ_TIME (30s)
 	@for package in $$($(GO) list ./...); do \
