@@ -121,7 +121,7 @@ func Growth(ctx context.Context, cfg GrowthConfig) (*GrowthReport, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	g := &growth{cfg: &cfg, ctx: ctx, report: &GrowthReport{Config: cfg, Environment: environment("growth")}}
+	g := &growth{cfg: &cfg, ctx: ctx, report: &GrowthReport{Config: cfg, Environment: environment(workloadGrowth)}}
 	fsync, err := MeasureFsync(cfg.DataDir, fsyncsARound)
 	if err != nil {
 		return nil, err

@@ -43,6 +43,7 @@ var measurements = map[string]func() Measurement{
 	workloadHTTP:   func() Measurement { return new(HTTPReport) },
 	workloadDecide: func() Measurement { return new(DecideReport) },
 	workloadCrowd:  func() Measurement { return new(ContestReport) },
+	workloadGrowth: func() Measurement { return new(GrowthReport) },
 }
 
 // Workloads whose measurements are kept, as their files are called.
@@ -50,6 +51,7 @@ const (
 	workloadHTTP   = "http"
 	workloadDecide = "decide"
 	workloadCrowd  = "crowd"
+	workloadGrowth = "growth"
 )
 
 // LoadKept reads a measurement that [Save] wrote as JSON. The error names the file.

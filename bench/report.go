@@ -59,6 +59,9 @@ func (k *kept) line(name string, operations int64, measured string, args ...any)
 // results pile up and nothing is overwritten.
 func Save(r Measurement) (paths []string, err error) {
 	k := r.kept()
+	if measurements[k.from.Workload] == nil {
+		return nil, fmt.Errorf("save results: nothing reads those of %q", k.from.Workload)
+	}
 	if k.dir == "" {
 		return nil, nil
 	}
