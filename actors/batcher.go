@@ -94,6 +94,9 @@ type batcher struct {
 	due      engine.Time
 	tick     bool // propose even with no command, for time's sake
 
+	began time.Time // when the last entry was proposed; of the goroutine that proposes
+	last  int       // its commands
+
 	wake    chan struct{}
 	flights chan flight
 	tokens  chan struct{}
@@ -226,6 +229,14 @@ func (b *batcher) run() {
 			return
 		case b.tokens <- struct{}{}: // a place in flight first, so that the batch gathers until then
 		}
+		if wait := b.pace(); wait > 0 {
+			timer.Reset(wait)
+			select {
+			case <-b.stop:
+				return
+			case <-timer.C:
+			}
+		}
 		for !b.propose() {
 			timer.Reset(b.untilDue())
 			select {
@@ -236,6 +247,21 @@ func (b *batcher) run() {
 			}
 		}
 	}
+}
+
+// In a rush a commit begins so long after the one before at the soonest: each costs a
+// sync and its wake-ups, whatever it takes along. The entry before tells what is a rush.
+const (
+	paced    = time.Millisecond
+	rushFrom = 16 // commands
+)
+
+// pace is how long to wait with the next entry. A lone grab waits for nobody.
+func (b *batcher) pace() time.Duration {
+	if b.last < rushFrom {
+		return 0
+	}
+	return paced - time.Since(b.began)
 }
 
 // untilDue is how long nothing will be due; at most a minute.
@@ -276,6 +302,7 @@ func (b *batcher) propose() bool {
 	b.mu.Unlock()
 
 	header.Commands = len(taken.pending)
+	b.began, b.last = time.Now(), header.Commands
 	b.flights <- flight{header.Epoch, b.log.Propose(taken.headed(header)), taken.pending}
 	return true
 }

@@ -74,8 +74,8 @@ func (g *Group) HandToActor(listing, shopper, key string, to engine.Reply) bool 
 	x := passing{Grab: &engine.Grab{Listing: []byte(listing), Shopper: []byte(shopper), IdempotencyKey: []byte(key),
 		Quantity: 1}, fingerprint: g.Fingerprint(shopper), deadline: g.Now().Add(time.Minute), expires: math.MaxInt64,
 		reply: to}
-	_, handed := g.lead(&x, nil)
-	return handed != nil
+	_, handed, _ := g.lead(&x, nil)
+	return handed
 }
 
 // AtGate is what the gate says of a shopper's grab, if it decides it.

@@ -55,6 +55,7 @@ type gate struct {
 	waking     atomic.Bool // see wakeWhenKnown
 
 	pid    atomic.Pointer[actor.PID] // nil until first needed
+	inbox  inbox                     // of the actor
 	panics atomic.Int32              // of the actor, in this epoch
 	// retired: the gate is out of the catalogue, or its session settled. Grabs that
 	// are undecided are given back to their fronts, nobody else is let in, and the actor

@@ -2,6 +2,8 @@ package actors
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 
 	"doorbuster/engine"
@@ -19,26 +21,71 @@ type passing struct {
 	key      engine.Key
 	deadline engine.Time
 	expires  time.Duration // by the slots' clock
-	reply    engine.Reply  // nil: a front waits
+	reply    engine.Reply
 }
 
-// Grab decides a grab: at the gate where that is possible, else by the actor and
-// the log, on whichever node leads. It answers CodeProcessing when the outcome is
-// not known by the deadline; nothing of q is kept. A no at the gate allocates
-// nothing. A no of any kind is noted in this node's journal.
-func (g *Group) Grab(q *engine.Grab) engine.Answer {
+// Decide decides a grab: at the gate where that is possible, and else by the actor and the
+// log, on whichever node leads; then decided is false and to is told, once, maybe before
+// Decide returns, and q must stay as it is until then. It is CodeProcessing when the
+// outcome is not known by the deadline. A no at the gate allocates nothing. A no of any
+// kind is noted in this node's journal.
+func (g *Group) Decide(q *engine.Grab, to engine.Reply) (a engine.Answer, decided bool) {
 	x := passing{Grab: q, fingerprint: g.fingerprint(q.Shopper), front: true}
-	a, gate := g.decide(&x)
-	if a.Reason == engine.ReasonEnded {
-		if settled := g.named(q.Listing); settled != nil && settled.retired.Load() {
-			a = g.afterSettling(settled, &x, a)
+	a, gate, decided := g.decide(&x)
+	if !decided {
+		if a, decided = g.begin(&x, gate, to); !decided {
+			return a, false
 		}
 	}
-	g.number(&a)
-	if refused(a.Code) {
-		g.noteRefusal(gate, q.Listing, x.fingerprint, a.Code, a.Reason)
+	g.finish(gate, &x, &a)
+	return a, true
+}
+
+// Grab is Decide for who waits. Nothing of q is kept.
+func (g *Group) Grab(q *engine.Grab) engine.Answer {
+	w := g.waiters.Get().(waiter)
+	defer g.waiters.Put(w)
+	a, decided := g.Decide(q, w)
+	if !decided {
+		a = (<-w).answer
 	}
 	return a
+}
+
+// waiter is told what became of one grab at a time.
+type waiter chan outcome
+
+type outcome struct {
+	answer engine.Answer
+	index  engine.LogIndex
+	err    error
+}
+
+// Decided is engine.Reply's.
+func (w waiter) Decided(a engine.Answer, index engine.LogIndex, err error) {
+	w <- outcome{a, index, err}
+}
+
+// finish makes an answer whole, and notes a no. It may read what is settled.
+func (g *Group) finish(gate *gate, x *passing, a *engine.Answer) {
+	if settled := g.settledFor(x, a); settled != nil {
+		*a = g.afterSettling(settled, x, *a)
+	}
+	g.number(a)
+	if refused(a.Code) {
+		g.noteRefusal(gate, x.Listing, x.fingerprint, a.Code, a.Reason)
+	}
+}
+
+// settledFor gives the gate of a listing whose session is settled, for one who was told
+// that it has ended; nil otherwise.
+func (g *Group) settledFor(x *passing, a *engine.Answer) *gate {
+	if a.Reason == engine.ReasonEnded {
+		if gate := g.named(x.Listing); gate != nil && gate.retired.Load() {
+			return gate
+		}
+	}
+	return nil
 }
 
 // number names the order of an answer, wherever it was decided. Orders have lives only
@@ -49,11 +96,11 @@ func (g *Group) number(a *engine.Answer) {
 	}
 }
 
-// decide is Grab without the journal. gate is the listing's, if it was known here.
-func (g *Group) decide(x *passing) (a engine.Answer, gate *gate) {
+// decide is Decide's look at the gate. gate is the listing's, if it was known here.
+func (g *Group) decide(x *passing) (a engine.Answer, gate *gate, decided bool) {
 	if g.others == nil && !g.Fresh() && !g.leadsWithin(g.cfg.GrabTimeout) {
 		// What came before this grab had the same patience, and the time of a grab after it.
-		return g.processing(nil, g.clock.read().Add(2*g.cfg.GrabTimeout)), nil
+		return g.processing(nil, g.clock.read().Add(2*g.cfg.GrabTimeout)), nil, true
 	}
 	fresh := g.Fresh() // else what the gates say is from the past
 	if fresh {
@@ -61,18 +108,17 @@ func (g *Group) decide(x *passing) (a engine.Answer, gate *gate) {
 	}
 	switch {
 	case gate != nil:
-		if a, decided := g.atGate(gate, x); decided {
-			return a, gate
-		}
+		a, decided = g.atGate(gate, x)
+		return a, gate, decided
 	case fresh && (g.others == nil || g.leads.Load()):
-		return engine.Answer{Reason: engine.ReasonUnknown}, nil
+		return engine.Answer{Reason: engine.ReasonUnknown}, nil, true
 	case g.checked(nil, x.Grab) == engine.ReasonNone: // it may have been published just now
+		return a, nil, false
 	case fresh:
-		return engine.Answer{Reason: engine.ReasonUnknown}, nil // as everybody hears for a listing that is not there
-	default: // so is who holds a unit: nobody is told that they missed it
-		return g.processing(nil, g.clock.read().Add(g.cfg.GrabTimeout)), nil
+		return engine.Answer{Reason: engine.ReasonUnknown}, nil, true // as everybody hears for a listing not there
 	}
-	return g.insist(x, gate), gate
+	// So is who holds a unit: nobody is told that they missed it.
+	return g.processing(nil, g.clock.read().Add(g.cfg.GrabTimeout)), nil, true
 }
 
 // named finds a listing's gate by how a Grab names it; nil if there is none.
@@ -233,86 +279,159 @@ func (g *Group) busy(gate *gate) engine.Answer {
 // retryPause is how long a front waits before it asks again whoever leads then.
 const retryPause = 5 * time.Millisecond
 
-// insist has whoever leads decide a grab, again with the same key where the outcome is
-// unknown, until its time is over. gate is the one that let it in here, or nil.
+// errExpired is told when the time of a grab is over.
+var errExpired = errors.New("the grab's time is over")
+
+// front is a grab that came to this node and that somebody has to decide. It is told what
+// came of the first try, and asks again whoever leads then where that is not known.
+type front struct {
+	passing
+	group *Group
+	gate  *gate // that let it in here, or nil
+	to    engine.Reply
+
+	// Of the last try.
+	elsewhere, leads bool
+	epoch            uint64
+}
+
+var fronts = sync.Pool{New: func() any { return new(front) }}
+
+// begin has whoever leads decide a grab; to is told later, unless it is decided at once.
+func (g *Group) begin(x *passing, gate *gate, to engine.Reply) (a engine.Answer, decided bool) {
+	x.deadline, x.expires = g.clock.read().Add(g.cfg.GrabTimeout), g.slots.now()+g.cfg.GrabTimeout
+	x.front, x.undecided = false, 1
+	g.slots.undecided.enter(x.fingerprint) // between tries, too
+	f := fronts.Get().(*front)
+	f.passing, f.group, f.gate, f.to = *x, g, gate, to
+	if g.others != nil && !g.leads.Load() {
+		gate = nil // passed, but not the leader's
+	}
+	a, handed, err := f.try(gate, f)
+	switch {
+	case handed: // f may be told, and another's, by now
+		return a, false
+	case err != nil:
+		go f.insist(err, false)
+		return a, false
+	}
+	g.slots.undecided.leave(x.fingerprint)
+	f.put()
+	return a, true
+}
+
+// put gives f back.
+func (f *front) put() {
+	*f = front{}
+	fronts.Put(f)
+}
+
+// try asks whoever leads; handed: to is told. passed is the leader's gate, where the grab
+// has passed that.
+func (f *front) try(passed *gate, to engine.Reply) (a engine.Answer, handed bool, err error) {
+	g := f.group
+	f.epoch, f.leads, f.reply = g.epoch.Load(), g.leads.Load(), to
+	f.elsewhere = g.others != nil && !f.leads && !g.presides()
+	switch {
+	case !f.elsewhere:
+		return g.lead(&f.passing, passed)
+	case g.hasState(): // else it could not be told what came of it
+		g.others.Grab(f.Grab, f.deadline, g.slots.lend(&f.passing, nil))
+		return a, true, nil
+	}
+	return a, false, engine.ErrNotLeader
+}
+
+// Decided takes in what came of the first try. It is engine.Reply's, and does not wait.
+func (f *front) Decided(a engine.Answer, index engine.LogIndex, err error) {
+	g := f.group
+	switch {
+	case err == nil && (f.elsewhere && !g.knows(a.Listing) || g.settledFor(&f.passing, &a) != nil):
+		go f.tell(a, index)
+	case err == nil:
+		f.tell(a, index)
+	case err == errExpired:
+		f.tell(g.processing(f.gate, f.deadline), 0)
+	default:
+		go f.insist(err, true)
+	}
+}
+
+// tell tells what became of the grab. index is what another node had applied that decided
+// it; 0 for none.
+func (f *front) tell(a engine.Answer, index engine.LogIndex) {
+	g, to := f.group, f.to
+	if index != 0 {
+		g.learn(&f.passing, &a, index)
+	}
+	g.slots.undecided.leave(f.fingerprint)
+	g.finish(f.gate, &f.passing, &a)
+	f.put()
+	to.Decided(a, 0, nil)
+}
+
+// insist asks again, with the same key, where the outcome of the first try is unknown,
+// until the grab's time is over. handed: somebody had taken that.
 //
 // A try whose outcome is unknown may yet have its effect: on the way to another node
 // until its deadline, here until another epoch opens. Before that no later try's no is
 // sure, since a unit may come back meanwhile.
-func (g *Group) insist(x *passing, gate *gate) engine.Answer {
-	x.deadline, x.expires = g.clock.read().Add(g.cfg.GrabTimeout), g.slots.now()+g.cfg.GrabTimeout
-	x.front, x.undecided = false, 1
-	g.slots.undecided.enter(x.fingerprint) // between tries, too
-	defer g.slots.undecided.leave(x.fingerprint)
-	passed, epoch, tries := gate, g.epoch.Load(), 0
-	if g.others != nil && !g.leads.Load() {
-		passed = nil // by another gate than the leader's
-	}
+func (f *front) insist(err error, handed bool) {
+	g, w, epoch, tries := f.group, make(waiter, 1), f.epoch, 0
 	lost, left := false, false // a try elsewhere, or any, of unknown outcome
 	for {
-		a, s := unasked, (*slot)(nil)
-		leads := g.leads.Load()
-		elsewhere := g.others != nil && !leads && !g.presides()
-		switch {
-		case !elsewhere:
-			a, s = g.lead(x, passed)
-		case g.hasState(): // else it could not be told what came of it
-			s = g.slots.lend(x, nil)
-			g.others.Grab(x.Grab, x.deadline, s)
-		}
-		if s != nil {
-			told, index, answered := g.slots.wait(s)
-			if !answered {
-				return g.processing(gate, x.deadline)
-			}
-			if a = told; elsewhere && a != unknown && a != unasked {
-				g.learn(x, &a, index)
-			}
-		}
-		switch {
-		case a == unknown && s != nil:
-			lost, left = lost || elsewhere, true
-		case a == unknown || a == unasked:
-		case refused(a.Code) && (lost || left && !leads):
-			return g.processing(gate, x.deadline)
-		default:
-			return a
+		if handed && !errors.Is(err, engine.ErrNotLeader) {
+			lost, left = lost || f.elsewhere, true
 		}
 		// Within an epoch only an actor's panic makes an outcome unknown; a listing that
 		// panics on this grab is asked once more and no further.
-		passed = nil
 		if e := g.epoch.Load(); e != epoch {
 			epoch, tries = e, 0
 		}
-		handed := s != nil && !elsewhere
-		if handed {
+		here := handed && !f.elsewhere
+		if here {
 			tries++
 		}
-		switch patience := x.expires - g.slots.now(); {
-		case handed && g.leads.Load() && tries <= 1:
-		case handed && g.leads.Load(), patience <= retryPause:
-			return g.processing(gate, x.deadline)
+		switch patience := f.expires - g.slots.now(); {
+		case here && g.leads.Load() && tries <= 1:
+		case here && g.leads.Load(), patience <= retryPause:
+			f.tell(g.processing(f.gate, f.deadline), 0)
+			return
 		case g.others == nil && !g.leads.Load():
 			g.leadsWithin(patience - retryPause)
 		default:
 			time.Sleep(retryPause)
 		}
+		var a engine.Answer
+		var index engine.LogIndex
+		if a, handed, err = f.try(nil, w); handed {
+			came := <-w
+			a, index, err = came.answer, came.index, came.err
+		}
+		switch {
+		case err == errExpired, err == nil && refused(a.Code) && (lost || left && !f.leads):
+			f.tell(g.processing(f.gate, f.deadline), 0)
+			return
+		case err == nil:
+			f.tell(a, index)
+			return
+		}
 	}
 }
 
 // lead decides a grab as the leader, at the gate, unless it has passed that, or has the
-// listing's actor complete s; neither if it can't be decided here and now.
-func (g *Group) lead(x *passing, passed *gate) (a engine.Answer, s *slot) {
+// listing's actor tell x.reply (handed); it is an error if it can't be decided here and now.
+func (g *Group) lead(x *passing, passed *gate) (a engine.Answer, handed bool, err error) {
 	gate := passed
 	if gate == nil {
 		if !g.Fresh() {
-			return unknown, nil
+			return a, false, engine.ErrNotLeader
 		}
 		if gate = g.named(x.Listing); gate == nil {
-			return engine.Answer{Reason: engine.ReasonUnknown}, nil
+			return engine.Answer{Reason: engine.ReasonUnknown}, false, nil
 		}
 		if a, decided := g.atGate(gate, x); decided {
-			return a, nil
+			return a, false, nil
 		}
 	}
 	switch {
@@ -320,16 +439,15 @@ func (g *Group) lead(x *passing, passed *gate) (a engine.Answer, s *slot) {
 		gate.waiting.Add(1)
 		if gate.retired.Load() { // looked at after waiting says that somebody comes: its actor may be gone
 			gate.waiting.Add(-1)
-			return unknown, nil
+			return a, false, engine.ErrNotLeader
 		}
 		x.key = g.hashed(x.IdempotencyKey)
-		s = g.slots.lend(x, gate)
-		g.send(gate, s)
-		return unknown, s
+		g.hand(gate, g.slots.lend(x, gate))
+		return a, true, nil
 	case g.others != nil && g.blocked.Load(): // they were seen, or the gate would have told them that they missed it
-		return g.putOff(gate, x, engine.ReasonOverload), nil
+		return g.putOff(gate, x, engine.ReasonOverload), false, nil
 	}
-	return unknown, nil
+	return a, false, engine.ErrNotLeader
 }
 
 // learn takes in what another node told of a grab, having applied index.
@@ -346,6 +464,11 @@ func (g *Group) learn(x *passing, a *engine.Answer, index engine.LogIndex) {
 	case a.Reason == engine.ReasonQuota:
 		gate.spentUntil.Store(int64(g.slots.now() + quotaWord))
 	}
+}
+
+// knows reports whether this node knows a listing that another told of.
+func (g *Group) knows(h engine.ListingHandle) bool {
+	return h == 0 || g.catalogue.Load().gate(h) != nil
 }
 
 // leadsWithin waits for an epoch, at most so long.

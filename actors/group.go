@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -124,8 +125,9 @@ type Group struct {
 	spawning   sync.Mutex
 	byActor    sync.Map // actor id → *gate
 	decidedMsg sync.Pool
-	touched    []*gate // of the flight being completed
-	versions   uint64  // versions of sales' words given out; of the goroutine that applies
+	waiters    sync.Pool // of waiter
+	touched    []*gate   // of the flight being completed
+	versions   uint64    // versions of sales' words given out; of the goroutine that applies
 
 	panics  atomic.Int64
 	frozen  atomic.Int64
@@ -167,6 +169,7 @@ func New(cfg Config) (*Group, error) {
 	g.opened.Store(&nothing)
 	g.supervisor = &supervisor{g}
 	g.decidedMsg.New = func() any { return &decided{} }
+	g.waiters.New = func() any { return make(waiter, 1) }
 	g.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 		return slog.New(warnings{cfg.Logger.Handler()})
 	}))
@@ -368,9 +371,7 @@ func (g *Group) closeEpoch(epoch engine.Epoch) {
 	g.failed(left, engine.ErrNotLeader)
 	for _, gate := range g.catalogue.Load().byHandle {
 		gate.quarantined.Store(false) // another leads, and sells
-		if pid := gate.pid.Load(); pid != nil {
-			g.system.Root.Send(pid, &closed{})
-		}
+		g.letGo(gate)
 	}
 }
 
@@ -418,9 +419,32 @@ func (g *Group) landed(f flight, effects *engine.Effects, err error) {
 			continue
 		}
 		g.noteDecided(p)
-		g.slots.complete(p.slot, g.answerOf(p.gate, e))
 	}
 	g.tellDecided()
+	g.answerAll(f.pending, effects.Primary)
+}
+
+// answersAWriter is how many answers are worth a goroutine that writes them beside others.
+const answersAWriter = 8
+
+// answerAll answers the grabs of a flight, with as many writers as processors where there
+// are many: one alone would leave the others nothing to do.
+func (g *Group) answerAll(flight []pending, came []engine.Event) {
+	var beside sync.WaitGroup
+	writers := max(1, min(runtime.GOMAXPROCS(0), len(flight)/answersAWriter))
+	part := (len(flight) + writers - 1) / writers
+	answer := func(from, to int) {
+		for i := from; i < to; i++ {
+			if p := &flight[i]; p.ask == nil {
+				p.slot.Decided(g.answerOf(p.gate, &came[i]), 0, nil)
+			}
+		}
+	}
+	for from := part; from < len(flight); from += part {
+		beside.Go(func() { answer(from, min(from+part, len(flight))) })
+	}
+	answer(0, min(part, len(flight)))
+	beside.Wait()
 }
 
 // failed completes commands of which nobody knows what became, or which were
@@ -431,7 +455,7 @@ func (g *Group) failed(commands []pending, err error) {
 			p.ask.err = err
 			close(p.ask.done)
 		} else {
-			g.slots.complete(p.slot, unknown)
+			p.slot.Decided(engine.Answer{}, 0, engine.ErrOutcomeUnknown)
 		}
 	}
 }
@@ -440,7 +464,7 @@ func (g *Group) failed(commands []pending, err error) {
 func (g *Group) noteDecided(p *pending) {
 	gate := p.gate
 	if m := gate.decided; m != nil && m.speculative != p.speculative {
-		g.send(gate, m)
+		gate.inbox.tell(m)
 		gate.decided = nil
 	}
 	if gate.decided == nil {
@@ -455,7 +479,9 @@ func (g *Group) tellDecided() {
 	for i, gate := range g.touched {
 		if m := gate.decided; m != nil {
 			gate.decided = nil
-			g.send(gate, m)
+			if gate.inbox.tell(m) || gate.retired.Load() {
+				g.wake(gate)
+			}
 		}
 		g.touched[i] = nil
 	}

@@ -138,13 +138,14 @@ func (g *Group) wakeWhenKnown(gate *gate) {
 			time.Sleep(time.Millisecond)
 		}
 		gate.waking.Store(false)
-		g.send(gate, g.decidedMsg.Get())
+		gate.inbox.tell(g.decidedMsg.Get().(*decided))
+		g.wake(gate)
 	}()
 }
 
 // learnOf waits until this node knows of a listing that the leader told of.
 func (g *Group) learnOf(h engine.ListingHandle, index engine.LogIndex) {
-	if h == 0 || g.catalogue.Load().gate(h) != nil {
+	if g.knows(h) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.GrabTimeout)
@@ -165,12 +166,8 @@ func (g *Group) GrabFor(q *engine.Grab, deadline engine.Time, to engine.Reply) {
 	}
 	x := passing{Grab: q, fingerprint: g.fingerprint(q.Shopper), deadline: min(deadline, g.clock.read().Add(longest)),
 		expires: math.MaxInt64, reply: to}
-	switch a, s := g.lead(&x, nil); {
-	case s != nil:
-	case a == unknown: // it was handed to nobody
-		to.Decided(engine.Answer{}, 0, engine.ErrNotLeader)
-	default:
-		to.Decided(a, 0, nil)
+	if a, handed, err := g.lead(&x, nil); !handed {
+		to.Decided(a, 0, err)
 	}
 }
 

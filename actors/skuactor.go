@@ -1,6 +1,9 @@
 package actors
 
 import (
+	"runtime"
+	"sync"
+
 	"github.com/asynkron/protoactor-go/actor"
 
 	"doorbuster/engine"
@@ -23,6 +26,9 @@ type speculative struct {
 	parked   []*slot          // waiting for units in flight to be decided, first come first
 	twins    []*slot          // waiting for what the same shopper has in flight
 	current  *slot            // being decided: lost if the actor panics now
+
+	grabs   []*slot // taken from the inbox; those that are nil have been taken up
+	decided []*decided
 }
 
 func newSpeculative() *speculative { return &speculative{shoppers: map[uint64]int32{}} }
@@ -39,17 +45,63 @@ type decidedItem struct {
 	joining     bool   // in speculative.joining, else in speculative.inFlight
 }
 
-// closed tells an actor that its epoch has.
-type closed struct{}
+// inbox is what has gathered for an actor: one message has it look, however much that is.
+// What was decided is told with the next message, or at once where somebody waits for it.
+type inbox struct {
+	mu      sync.Mutex
+	grabs   []*slot
+	decided []*decided
+	sent    bool // a message is on its way
+	waits   bool // somebody is parked, or a twin
+}
+
+// add takes a grab in; it reports whether the actor is to be told.
+func (b *inbox) add(s *slot) (tell bool) {
+	b.mu.Lock()
+	b.grabs = append(b.grabs, s)
+	tell, b.sent = !b.sent, true
+	b.mu.Unlock()
+	return tell
+}
+
+// tell takes in what was decided; it reports whether somebody waits for that.
+func (b *inbox) tell(m *decided) (waits bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.decided = append(b.decided, m)
+	return b.waits
+}
+
+// take empties the inbox, which gets the memory of two slices for what comes next.
+func (b *inbox) take(grabs []*slot, decided []*decided) ([]*slot, []*decided) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.grabs, grabs = grabs[:0], b.grabs
+	b.decided, decided = decided[:0], b.decided
+	b.sent = false
+	return grabs, decided
+}
+
+// rest notes whether somebody waits; false where something was decided meanwhile.
+func (b *inbox) rest(waits bool) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waits = waits
+	return !waits || len(b.decided) == 0
+}
+
+// look has an actor look into its inbox; closed tells it besides that its epoch is over.
+type (
+	look   struct{}
+	closed struct{}
+)
 
 // Receive is proto.actor's.
 func (a *skuActor) Receive(ctx actor.Context) {
-	switch m := ctx.Message().(type) {
-	case *slot:
-		a.decide(m)
-	case *decided:
-		a.takeDecided(m)
-	case *closed:
+	switch ctx.Message().(type) {
+	case look:
+		a.look()
+	case closed:
 		a.letGo()
 	case *actor.Restarting: // it panicked; its successor begins with what is committed
 		a.letGo()
@@ -63,6 +115,28 @@ func (a *skuActor) Receive(ctx actor.Context) {
 	}
 }
 
+// look takes up what has gathered.
+func (a *skuActor) look() {
+	runtime.Gosched() // who is about to hand something in goes first
+	for d := a.speculative; ; {
+		d.grabs, d.decided = a.gate.inbox.take(d.grabs, d.decided)
+		for i, m := range d.decided {
+			d.decided[i] = nil
+			a.takeDecided(m)
+		}
+		if len(d.decided) > 0 {
+			a.goOn()
+		}
+		for i, s := range d.grabs {
+			d.grabs[i] = nil
+			a.decide(s)
+		}
+		if a.gate.inbox.rest(len(d.parked)+len(d.twins) > 0) {
+			return
+		}
+	}
+}
+
 // decide answers a grab, parks it, or sends it on.
 func (a *skuActor) decide(s *slot) {
 	d := a.speculative
@@ -71,10 +145,8 @@ func (a *skuActor) decide(s *slot) {
 		a.group.onGrab(s)
 	}
 	switch {
-	case s.abandoned():
-		a.answer(s, unknown)
-	case !a.group.leads.Load() || a.gate.retired.Load():
-		a.answer(s, unknown)
+	case s.abandoned(), !a.group.leads.Load(), a.gate.retired.Load():
+		a.unknown(s)
 	case d.shoppers[s.fingerprint] > 0 && a.group.blocked.Load():
 		a.answer(s, a.group.busy(a.gate)) // what they have in flight may take as long as a zone is away
 	case d.shoppers[s.fingerprint] > 0:
@@ -87,7 +159,13 @@ func (a *skuActor) decide(s *slot) {
 
 func (a *skuActor) answer(s *slot, with engine.Answer) {
 	a.speculative.current = nil
-	a.group.slots.complete(s, with)
+	s.Decided(with, 0, nil)
+}
+
+// unknown has whoever asked ask again.
+func (a *skuActor) unknown(s *slot) {
+	a.speculative.current = nil
+	s.Decided(engine.Answer{}, 0, engine.ErrOutcomeUnknown)
 }
 
 // answerKnown answers a shopper who has or had something here, from committed
@@ -163,7 +241,7 @@ func (a *skuActor) propose(s *slot, units uint32, joining bool) {
 	d.current = nil
 	if !a.group.batcher.addGrab(s, d, item) {
 		d.over(item)
-		a.answer(s, unknown)
+		a.unknown(s)
 	}
 }
 
@@ -184,21 +262,25 @@ func (d *speculative) over(item decidedItem) {
 	}
 }
 
-// takeDecided takes in what the log decided, and lets those who waited for it go on.
+// takeDecided takes in what the log decided.
 func (a *skuActor) takeDecided(m *decided) {
-	d := a.speculative
-	if m.speculative == d {
+	if d := a.speculative; m.speculative == d {
 		for _, item := range m.items {
 			d.over(item)
 		}
 	}
 	a.group.putDecided(m)
-	for n := len(d.twins); n > 0; n-- { // those that must wait on are appended behind
+}
+
+// goOn lets those who wait for what is in flight go on where they can. Those that must
+// wait on are appended behind.
+func (a *skuActor) goOn() {
+	d := a.speculative
+	for n := len(d.twins); n > 0; n-- {
 		s := d.twins[0]
 		d.twins = d.twins[1:]
 		a.decide(s)
 	}
-	// Those that must wait on are parked again, behind.
 	goesOn := func() bool {
 		return d.inFlight == 0 || a.gate.available.Load()-d.inFlight >= int64(d.parked[0].quantity)
 	}
@@ -213,23 +295,21 @@ func (a *skuActor) takeDecided(m *decided) {
 }
 
 // letGo completes what waits here as unknown, so that the fronts ask again: the
-// epoch is over, or this incarnation.
+// epoch is over, or this incarnation. What that had not taken up is its successor's.
 func (a *skuActor) letGo() {
 	d := a.speculative
 	a.speculative = newSpeculative()
 	for _, s := range append(append(d.parked, d.twins...), d.current) {
 		if s != nil {
-			a.group.slots.complete(s, unknown)
+			s.Decided(engine.Answer{}, 0, engine.ErrOutcomeUnknown)
+		}
+	}
+	for _, s := range d.grabs {
+		if s != nil {
+			a.group.hand(a.gate, s)
 		}
 	}
 }
-
-// unknown is the answer that makes a front ask again, and unasked is that of a node that
-// surely decided nothing.
-var (
-	unknown = engine.Answer{Code: engine.CodeProcessing, Reason: engine.ReasonOverload}
-	unasked = engine.Answer{Code: engine.CodeProcessing}
-)
 
 // supervisor restarts an actor that panicked from committed state; what it held
 // is unknown and asked again once. At the third panic of an epoch the listing is
@@ -261,13 +341,27 @@ func (v *supervisor) HandleFailure(
 	by.RestartChildren(child)
 }
 
-// send gives a message to the listing's actor, which is started when first needed.
-func (g *Group) send(gate *gate, message any) {
+// hand gives a grab to the listing's actor.
+func (g *Group) hand(gate *gate, s *slot) {
+	if gate.inbox.add(s) {
+		g.wake(gate)
+	}
+}
+
+// wake has the listing's actor look, which is started when first needed.
+func (g *Group) wake(gate *gate) {
 	pid := gate.pid.Load()
 	if pid == nil {
 		pid = g.spawn(gate)
 	}
-	g.system.Root.Send(pid, message)
+	g.system.Root.Send(pid, look{})
+}
+
+// letGo has the listing's actor give back what it holds.
+func (g *Group) letGo(gate *gate) {
+	if pid := gate.pid.Load(); pid != nil {
+		g.system.Root.Send(pid, closed{})
+	}
 }
 
 func (g *Group) spawn(gate *gate) *actor.PID {
@@ -298,7 +392,5 @@ func (g *Group) retire(c *catalogue, gone *engine.Leaving) {
 // retireActor has a gate's actor give back what it holds and stop, for good.
 func (g *Group) retireActor(gate *gate) {
 	gate.retired.Store(true)
-	if pid := gate.pid.Load(); pid != nil {
-		g.system.Root.Send(pid, &closed{})
-	}
+	g.letGo(gate)
 }

@@ -1,7 +1,7 @@
 package actors
 
 import (
-	"errors"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -9,22 +9,16 @@ import (
 	"doorbuster/engine"
 )
 
-// slot carries one grab to its actor, or to the node that leads, and the answer back.
-// The front that took it from the pool waits on it; whoever completes it writes the
-// answer first. If the front gives up (its deadline), the slot is abandoned, and only
-// its completer returns it to the pool: otherwise answers would cross shoppers. Where a
-// reply is to be told instead, nobody waits and nobody gives up.
+// slot carries one grab to its actor, or to the node that leads, and tells its reply what
+// came of it. Whoever holds it completes it, once. Where its time is over before, the
+// reply is told that, the slot is abandoned, and its holder only gives it back: otherwise
+// answers would cross shoppers.
 type slot struct {
-	pool  *slotPool
-	state atomic.Uint32
-	// wake says "look at the state", nothing more: a spurious one, even one
-	// meant for the slot's use before, does no harm.
-	wake    chan struct{} // one place; nobody blocks on sending
-	expires atomic.Int64  // when to wake the front if nobody has, in ns of the pool's clock
+	pool    *slotPool
+	state   atomic.Uint32
+	expires time.Duration // by the pool's clock; guarded by state
 	place   int           // among those that are lent; the pool's
-	answer  engine.Answer
-	index   engine.LogIndex // what the node had applied that decided elsewhere
-	reply   engine.Reply    // nil: a front waits
+	reply   engine.Reply
 
 	gate         *gate  // nil: it is decided elsewhere
 	shopper      []byte // in shopperBytes
@@ -41,12 +35,10 @@ type slot struct {
 const (
 	slotFree uint32 = iota
 	slotPending
-	slotCompleting // its answer is being written
-	slotDone
 	slotAbandoned
 )
 
-// expiryTick is how exactly a front's patience is kept. One goroutine looks
+// expiryTick is how exactly the patience of a grab is kept. One goroutine looks
 // after all slots: a timer for each would cost more than the grab itself.
 const expiryTick = 10 * time.Millisecond
 
@@ -54,15 +46,16 @@ const expiryTick = 10 * time.Millisecond
 type slotPool struct {
 	began     time.Time
 	stop      chan struct{}
-	undecided undecided // also those whose fronts have left
+	undecided undecided // also those whose time is over
 
 	mu   sync.Mutex
 	free []*slot
-	lent []*slot // in no order
+	lent []*slot       // in no order
+	next time.Duration // none that is lent expires sooner
 }
 
 func newSlotPool() *slotPool {
-	p := &slotPool{began: time.Now(), stop: make(chan struct{})}
+	p := &slotPool{began: time.Now(), stop: make(chan struct{}), next: math.MaxInt64}
 	go p.watch()
 	return p
 }
@@ -72,61 +65,67 @@ func (p *slotPool) close() { close(p.stop) }
 // now is monotonic.
 func (p *slotPool) now() time.Duration { return time.Since(p.began) }
 
-// watch wakes fronts whose patience has run out.
+// watch tells those whose time is over.
 func (p *slotPool) watch() {
 	tick := time.NewTicker(expiryTick)
 	defer tick.Stop()
-	var look []*slot // a copy, so that nobody waits for the look; who has gone meanwhile is not pending
 	for {
 		select {
 		case <-p.stop:
 			return
 		case <-tick.C:
 		}
-		p.mu.Lock()
-		look = append(look[:0], p.lent...)
-		p.mu.Unlock()
-		now := int64(p.now())
-		for _, s := range look {
-			if s.state.Load() == slotPending && s.expires.Load() <= now {
-				s.signal()
-			}
+		for _, late := range p.expired(p.now()) {
+			late.Decided(engine.Answer{}, 0, errExpired)
 		}
 	}
 }
 
-func (s *slot) signal() {
-	select {
-	case s.wake <- struct{}{}:
-	default: // a token that is still there makes the front look as well
+// expired abandons the slots whose time is over, and gives who is to be told.
+func (p *slotPool) expired(now time.Duration) (late []engine.Reply) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.next > now {
+		return nil
 	}
+	p.next = math.MaxInt64
+	for _, s := range p.lent {
+		switch {
+		case s.state.Load() != slotPending: // it is just being given back, or lent
+		case s.expires > now:
+			p.next = min(p.next, s.expires)
+		case s.state.CompareAndSwap(slotPending, slotAbandoned):
+			late = append(late, s.reply)
+		}
+	}
+	return late
 }
 
-// lend gives a pending slot for x, for a front that waits as long as x may, or a reply.
+// lend gives a pending slot for x, whose reply is told in any case.
 func (p *slotPool) lend(x *passing, gate *gate) *slot {
 	p.mu.Lock()
 	var s *slot
 	if n := len(p.free); n > 0 {
 		s, p.free = p.free[n-1], p.free[:n-1]
 	} else {
-		s = &slot{pool: p, wake: make(chan struct{}, 1)}
+		s = &slot{pool: p}
 	}
-	s.place = len(p.lent)
+	s.place, s.expires, s.reply = len(p.lent), x.expires, x.reply
 	p.lent = append(p.lent, s)
+	p.next = min(p.next, x.expires)
 	p.mu.Unlock()
-	s.gate, s.fingerprint, s.key, s.deadline, s.reply = gate, x.fingerprint, x.key, x.deadline, x.reply
+	s.gate, s.fingerprint, s.key, s.deadline = gate, x.fingerprint, x.key, x.deadline
 	s.quantity, s.waitlist, s.ticket, s.transaction = x.Quantity, x.Waitlist, x.Ticket, x.Transaction
 	s.shopper = append(s.shopperBytes[:0], x.Shopper...)
-	s.expires.Store(int64(x.expires))
 	p.undecided.enter(x.fingerprint)
 	s.state.Store(slotPending)
 	return s
 }
 
 func (p *slotPool) put(s *slot) {
-	s.gate, s.reply = nil, nil
 	s.state.Store(slotFree)
 	p.mu.Lock()
+	s.gate, s.reply = nil, nil
 	last := len(p.lent) - 1
 	p.lent[s.place], p.lent[last].place = p.lent[last], s.place
 	p.lent = p.lent[:last] // what lies behind is free, and kept
@@ -134,68 +133,19 @@ func (p *slotPool) put(s *slot) {
 	p.mu.Unlock()
 }
 
-// complete hands the answer to who waits. The caller must not touch s afterwards:
-// a slot has one holder at a time, and only that one completes it. Completing it
-// again does nothing.
-func (p *slotPool) complete(s *slot, a engine.Answer) { s.complete(a, 0) }
-
-func (s *slot) complete(a engine.Answer, index engine.LogIndex) {
-	waits := s.state.CompareAndSwap(slotPending, slotCompleting)
-	if !waits && !s.state.CompareAndSwap(slotAbandoned, slotCompleting) {
-		return
-	}
+// Decided completes s: it is engine.Reply's, of the node or the actor that was asked. The
+// caller must not touch s afterwards.
+func (s *slot) Decided(a engine.Answer, index engine.LogIndex, err error) {
+	waits, reply := s.state.CompareAndSwap(slotPending, slotFree), s.reply
 	if s.gate != nil {
 		s.gate.waiting.Add(-1)
 	}
 	s.pool.undecided.leave(s.fingerprint)
-	switch reply := s.reply; {
-	case reply != nil:
-		s.pool.put(s)
-		tell(reply, a)
-	case waits:
-		s.answer, s.index = a, index
-		s.state.Store(slotDone)
-		s.signal()
-	default:
-		s.pool.put(s)
+	s.pool.put(s)
+	if waits {
+		reply.Decided(a, index, err)
 	}
-}
-
-// tell gives a reply what came of a grab here.
-func tell(reply engine.Reply, a engine.Answer) {
-	err := error(nil)
-	if a == unknown {
-		err = engine.ErrOutcomeUnknown
-	}
-	reply.Decided(a, 0, err)
-}
-
-// Decided is engine.Reply's, of the node that was asked.
-func (s *slot) Decided(a engine.Answer, index engine.LogIndex, err error) {
-	switch {
-	case errors.Is(err, engine.ErrNotLeader):
-		a = unasked
-	case err != nil:
-		a = unknown
-	}
-	s.complete(a, index)
 }
 
 // abandoned tells a holder of s, who has not completed it, that nobody waits.
 func (s *slot) abandoned() bool { return s.state.Load() == slotAbandoned }
-
-// wait gives the answer, or false when patience ran out; then s is no longer the
-// caller's.
-func (p *slotPool) wait(s *slot) (a engine.Answer, index engine.LogIndex, answered bool) {
-	for range s.wake {
-		if s.state.Load() == slotDone {
-			a, index = s.answer, s.index
-			p.put(s)
-			return a, index, true
-		}
-		if int64(p.now()) >= s.expires.Load() && s.state.CompareAndSwap(slotPending, slotAbandoned) {
-			break
-		}
-	}
-	return a, 0, false
-}

@@ -16,18 +16,18 @@ func appendCode(dst []byte, code engine.Code) []byte {
 	return append(dst, `","message":"`...)
 }
 
-// answer writes call.answer to the response. Answers without anything to fill
-// in are whole already; the others are put together in call's own buffer. key
-// is the grab's, for where to ask again.
-func (s *ShopperServer) answer(ctx *fasthttp.RequestCtx, call *grabCall, key []byte) {
+// answer writes call.answer to a response. Answers without anything to fill
+// in are whole already; the others are put together in call's own buffer. key is the
+// grab's, for where to ask again.
+func (s *ShopperServer) answer(r *fasthttp.Response, call *grabCall, key []byte) {
 	a := &call.answer
 	if a.Code == engine.CodeRefused {
-		s.refused(ctx, a)
+		s.refused(r, call)
 		return
 	}
-	ctx.Response.Header.SetContentTypeBytes(jsonType)
-	ctx.Response.Header.SetCanonical(headerCacheControl, noStore)
-	in := s.languageOf(ctx)
+	r.Header.SetContentTypeBytes(jsonType)
+	r.Header.SetCanonical(headerCacheControl, noStore)
+	in := call.in
 	now := engine.Time(0)
 	if a.Code == engine.CodeGranted || a.Start != 0 {
 		now = s.seller.Now()
@@ -35,27 +35,35 @@ func (s *ShopperServer) answer(ctx *fasthttp.RequestCtx, call *grabCall, key []b
 	m := messageFor(a, now)
 	said, zone := s.wordingOf(call.grab.Listing, a.Listing)
 	if body := said.whole[m][in]; body != nil {
-		ctx.Response.SetBodyRaw(body)
+		r.SetBodyRaw(body)
 		return
 	}
-	b := said.append(appendCode(call.body[:0], a.Code), m, in, telling{a, now, zone, key})
+	if call.sheet == nil {
+		call.sheet = sheets.Get().(*sheet)
+	}
+	b := said.append(appendCode(call.sheet.body[:0], a.Code), m, in, telling{a, now, zone, key})
 	b = append(b, '"')
-	b = s.appendOutcome(b, ctx, call, key)
-	call.body = append(b, '}')
-	ctx.Response.SetBody(call.body) // copies: call is used again before this is sent
+	b = s.appendOutcome(b, r, call, key)
+	call.sheet.body = append(b, '}')
+	r.SetBody(call.sheet.body) // copies: the sheet may be used again before this is sent
 }
 
 // refused answers a grab that no state of things would allow.
-func (s *ShopperServer) refused(ctx *fasthttp.RequestCtx, a *engine.Answer) {
-	switch a.Reason {
+func (s *ShopperServer) refused(r *fasthttp.Response, call *grabCall) {
+	kind, detail := unknownListing, "No session offers this SKU. The sessions are listed at /v1/sessions."
+	switch a := &call.answer; a.Reason {
 	case engine.ReasonQuantity:
-		s.problem(ctx, badQuantity, "The limit here is "+strconv.FormatUint(uint64(a.Limit),
-			10)+" for each shopper; ask for no more than that.")
+		kind, detail = badQuantity, "The limit here is "+strconv.FormatUint(uint64(a.Limit), 10)+
+			" for each shopper; ask for no more than that."
 	case engine.ReasonKeyReused:
-		s.problem(ctx, keyReused, refusalTable[engine.ReasonKeyReused].detail)
-	default:
-		s.problem(ctx, unknownListing, "No session offers this SKU. The sessions are listed at /v1/sessions.")
+		kind, detail = keyReused, refusalTable[engine.ReasonKeyReused].detail
 	}
+	if call.conn != nil {
+		call.conn.door.metrics.problem(kind)
+	} else {
+		s.metricsOf(call.ctx).problem(kind)
+	}
+	setProblem(r, kind, append(appendProblem(nil, kind, detail, call.path), '}'))
 }
 
 // appendResultURL appends where to ask what became of a grab. Nothing in it

@@ -94,7 +94,7 @@ func (s *ShopperServer) callback(ctx *fasthttp.RequestCtx) {
 		})
 	}
 	r.Order.HasReceiver = false // where the goods go is not the cashier's business
-	tellTransaction(ctx, r.Order.Transaction)
+	tellTransaction(&ctx.Response, r.Order.Transaction)
 	b := append([]byte(`{"outcome":"`), r.Outcome.String()...)
 	b = append(b, '"')
 	if r.Order.State != 0 { // else the money is for no order

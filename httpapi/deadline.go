@@ -71,7 +71,7 @@ func (c *lingeringConn) Read(b []byte) (int, error) {
 	}
 }
 
-func (c *lingeringConn) Write(b []byte) (written int, err error) {
+func (c *lingeringConn) write(b []byte) (written int, err error) {
 	for {
 		n, err := c.Conn.Write(b[written:])
 		written += n

@@ -12,7 +12,7 @@ import (
 func TestLazyDeadline(t *testing.T) {
 	near, far := net.Pipe()
 	defer far.Close()
-	c := &lingeringConn{Conn: near, left: func() {}}
+	c := newLingeringConn(near, new(door), func() {})
 	defer c.Close()
 	sets := 0
 	count := func(at time.Time) error {

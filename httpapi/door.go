@@ -24,6 +24,8 @@ type door struct {
 	from    perAddress
 	log     *slog.Logger
 	failing atomic.Pointer[acceptFailure] // nil while connections can be accepted
+	owed    atomic.Int64                  // detached answers that were not written yet
+	leaving atomic.Bool                   // shutdown has begun
 
 	acceptFailures prometheus.Counter
 
@@ -87,6 +89,7 @@ func (d *door) serve(ln net.Listener) error {
 
 // shutdown is ShopperServer.Shutdown for one door.
 func (d *door) shutdown(ctx context.Context) error {
+	d.leaving.Store(true)
 	d.mu.Lock()
 	d.stopped = true
 	for _, ln := range d.listeners {
@@ -97,6 +100,9 @@ func (d *door) shutdown(ctx context.Context) error {
 	d.mu.Unlock()
 	if err := d.http.ShutdownWithContext(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("shut down the %s API: %w", d.name, err)
+	}
+	if !d.awaitOwed(ctx.Done()) {
+		return fmt.Errorf("shut down the %s API: %w", d.name, ctx.Err())
 	}
 	return nil
 }

@@ -45,11 +45,11 @@ type fakeSeller struct {
 	messages                               []engine.Message
 }
 
-func (f *fakeSeller) Grab(g *engine.Grab) engine.Answer {
+func (f *fakeSeller) Decide(g *engine.Grab, _ engine.Reply) (engine.Answer, bool) {
 	if f.onGrab != nil {
 		f.onGrab(g)
 	}
-	return f.answer
+	return f.answer, true
 }
 
 // keepGrabs makes f copy what it is asked.

@@ -7,6 +7,9 @@ import (
 	"errors"
 	"math/rand/v2"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -34,16 +37,44 @@ const mintedKeyBytes = 32
 // grabCall is what one grab needs beyond its request, pooled: a grab passes
 // through an interface, which would put it on the heap each time.
 type grabCall struct {
+	server  *ShopperServer
 	grab    engine.Grab
 	answer  engine.Answer
-	ctx     *fasthttp.RequestCtx
+	ctx     *fasthttp.RequestCtx // nil once the handler has returned
+	path    []byte
+	in      language
+	minted  bool           // the key was made here
+	closes  bool           // the answer is the connection's last
+	began   time.Time      // when the request was there
+	own     []byte         // what a grab that is undecided needs of its request
+	conn    *lingeringConn // that the answer is detached from; nil: the handler waits
+	state   atomic.Uint32  // callAsked, …
+	told    chan struct{}  // one place: the handler may go on
 	visitor engine.Visitor // who asks, for the guard, which fills in the address; lies in the request
 	phone   string         // as the token says it
 	ticket  []byte         // as it was sent; lies in the request
 	asks    engine.Challenge
 	key     [mintedKeyBytes]byte
-	body    []byte // scratch for the answer
+	sheet   *sheet
 }
+
+// sheet is what an answer is written on. The same few go from call to call, so that they
+// are near.
+type sheet struct {
+	body     []byte
+	response fasthttp.Response // of an answer that is detached
+	sent     []byte            // that, as it is sent
+}
+
+var sheets = sync.Pool{New: func() any { return new(sheet) }}
+
+// Of a grabCall that is undecided.
+const (
+	callAsked    uint32 = iota // the handler has not looked
+	callTold                   // before it did
+	callAwaited                // it waits
+	callDetached               // it does not
+)
 
 // grab is the hot path. The listing lies in the request, and so do the shopper
 // and the key: nobody keeps them beyond the call without copying.
@@ -55,10 +86,9 @@ func (s *ShopperServer) grab(ctx *fasthttp.RequestCtx, listing []byte) {
 	call := s.callFor(ctx, &who, listing)
 	g := &call.grab
 	g.Quantity = 1
-	minted := false
 	keys := 0
 	if g.IdempotencyKey, keys = oneOf(ctx, "Idempotency-Key"); len(g.IdempotencyKey) == 0 && keys < 2 {
-		g.IdempotencyKey, minted = call.mint(), true
+		g.IdempotencyKey, call.minted = call.mint(), true
 	} else if keys > 1 || !engine.ValidKey(g.IdempotencyKey) {
 		s.problem(ctx, malformed, badKey)
 		s.done(call)
@@ -76,20 +106,116 @@ func (s *ShopperServer) grab(ctx *fasthttp.RequestCtx, listing []byte) {
 		s.done(call)
 		return
 	}
-	call.answer = s.seller.Grab(g)
-	if minted {
-		ctx.Response.Header.SetCanonical(headerIdempotencyKey, g.IdempotencyKey)
+	call.keep()
+	if a, decided := s.seller.Decide(g, call); decided {
+		call.answer = a
+	} else if call.detaches() {
+		ctx.Response.Header.SetStatusMessage(placeholderMessage)
+		return
 	}
-	s.answer(ctx, call, g.IdempotencyKey)
-	s.grabs.answered(&call.answer, ctx.Time())
+	call.write(&ctx.Response)
 	s.done(call)
+}
+
+// keep makes the grab call's own: it may be undecided for longer than the request is there.
+func (c *grabCall) keep() {
+	g, at := &c.grab, 0
+	own := c.own[:0]
+	for _, lies := range [...]*[]byte{&g.Listing, &g.Shopper, &g.IdempotencyKey, &c.path} {
+		own = append(own, *lies...)
+	}
+	for _, lies := range [...]*[]byte{&g.Listing, &g.Shopper, &g.IdempotencyKey, &c.path} {
+		*lies = own[at : at+len(*lies) : at+len(*lies)]
+		at += len(*lies)
+	}
+	c.own = own
+}
+
+// detaches reports whether the answer comes after the handler has returned. If not, it is
+// there: the handler has waited, since one before it is still to be written.
+func (c *grabCall) detaches() bool {
+	conn, ok := c.ctx.Conn().(*lingeringConn)
+	if ok && c.ctx.Request.Header.IsHTTP11() && conn.detach() {
+		c.conn = conn
+		c.closes = c.ctx.Request.Header.ConnectionClose() || c.ctx.Response.ConnectionClose()
+		if c.state.CompareAndSwap(callAsked, callDetached) {
+			return true
+		}
+		conn.attach()
+	} else if c.state.CompareAndSwap(callAsked, callAwaited) {
+		<-c.told
+	}
+	return false
+}
+
+// Decided takes in what became of the grab. It is engine.Reply's.
+func (c *grabCall) Decided(a engine.Answer, _ engine.LogIndex, _ error) {
+	c.answer = a
+	switch {
+	case c.state.CompareAndSwap(callAsked, callTold):
+	case c.state.Load() == callAwaited:
+		c.told <- struct{}{}
+	default:
+		c.ctx = nil
+		c.render()
+		c.conn.answerLater(c)
+	}
+}
+
+// render makes of a detached answer what is sent.
+func (c *grabCall) render() {
+	c.sheet = sheets.Get().(*sheet)
+	r := &c.sheet.response
+	defer func() {
+		if p := recover(); p != nil {
+			c.conn.door.metrics.panicked.Add(1)
+			c.server.fault(c.path, p)
+			r.Reset()
+			setProblem(r, internalFault, append(appendProblem(nil, internalFault, panicWords, c.path), '}'))
+			c.sheet.send()
+		}
+	}()
+	r.Reset()
+	r.Header.SetNoDefaultContentType(true)
+	c.write(r)
+	if c.closes || c.conn.door.leaving.Load() {
+		r.SetConnectionClose()
+	}
+	c.sheet.send()
+}
+
+// send makes the response what is sent.
+func (t *sheet) send() {
+	body := t.response.Body()
+	t.response.Header.SetContentLength(len(body))
+	t.sent = append(t.response.Header.AppendBytes(t.sent[:0]), body...)
+}
+
+// write writes the answer to a grab.
+func (c *grabCall) write(r *fasthttp.Response) {
+	if c.minted {
+		r.Header.SetCanonical(headerIdempotencyKey, c.grab.IdempotencyKey)
+	}
+	c.server.answer(r, c, c.grab.IdempotencyKey)
+	c.server.grabs.answered(&c.answer, c.began)
+}
+
+// call takes a call for a request.
+func (s *ShopperServer) call(ctx *fasthttp.RequestCtx) *grabCall {
+	c := s.calls.Get().(*grabCall)
+	c.server, c.ctx, c.began = s, ctx, ctx.Time()
+	c.path, _ = pathOf(ctx)
+	c.in = s.languageOf(ctx)
+	c.minted = false
+	c.state.Store(callAsked)
+	return c
 }
 
 // callFor takes a call for what who asks of a listing.
 func (s *ShopperServer) callFor(ctx *fasthttp.RequestCtx, who *auth.Bearer, listing []byte) *grabCall {
-	call := s.calls.Get().(*grabCall)
+	call := s.call(ctx)
 	call.grab.Listing, call.grab.Shopper, call.grab.Door = listing, who.Subject, call
-	call.ctx, call.visitor = ctx, engine.Visitor{Shopper: who.Subject, Phone: who.ListedPhone,
+	call.visitor = engine.Visitor{Shopper: who.Subject, Phone: who.ListedPhone,
 		Address: who.ListedAddress}
 	call.phone = who.Phone
 	return call
@@ -100,6 +226,11 @@ func (s *ShopperServer) callFor(ctx *fasthttp.RequestCtx, who *auth.Bearer, list
 func (s *ShopperServer) done(call *grabCall) {
 	call.grab, call.ctx, call.visitor, call.phone, call.ticket, call.asks = engine.Grab{}, nil, engine.Visitor{},
 		"", nil, engine.ChallengeNone
+	call.path, call.conn = nil, nil
+	if call.sheet != nil {
+		sheets.Put(call.sheet)
+		call.sheet = nil
+	}
 	s.calls.Put(call)
 }
 
@@ -168,9 +299,9 @@ func (s *ShopperServer) grabByKey(ctx *fasthttp.RequestCtx, escaped []byte) {
 			"with a grab.")
 		return
 	}
-	call := s.calls.Get().(*grabCall)
+	call := s.call(ctx)
 	call.answer = answer
-	s.answer(ctx, call, key)
+	s.answer(&ctx.Response, call, key)
 	s.done(call)
 }
 

@@ -47,12 +47,12 @@ func newGuardedServer(t testing.TB, cfg ShopperConfig) (*guarded, *ShopperServer
 	return g, s
 }
 
-func (g *guarded) Grab(q *engine.Grab) engine.Answer {
+func (g *guarded) Decide(q *engine.Grab, _ engine.Reply) (engine.Answer, bool) {
 	if why := g.guard.Check(q, g.rules); why != engine.ReasonNone {
-		return engine.Answer{Code: engine.CodeOf(why), Reason: why}
+		return engine.Answer{Code: engine.CodeOf(why), Reason: why}, true
 	}
 	g.ticket = q.Ticket
-	return engine.Answer{Code: engine.CodeSoldOut, Reason: engine.ReasonSoldOut} // let in
+	return engine.Answer{Code: engine.CodeSoldOut, Reason: engine.ReasonSoldOut}, true // let in
 }
 
 func (g *guarded) DoorRules([]byte) engine.DoorRules        { return g.rules }

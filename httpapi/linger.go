@@ -43,7 +43,7 @@ func (l lingeringListener) Accept() (net.Conn, error) {
 		l.door.accepted()
 		leave, full := l.door.from.enter(c)
 		if leave != nil {
-			return &lingeringConn{Conn: c, left: leave}, nil
+			return newLingeringConn(c, l.door, leave), nil
 		}
 		l.door.turnAway(c, full)
 	}
@@ -90,9 +90,17 @@ func (d *door) accepted() {
 
 type lingeringConn struct {
 	net.Conn
+	door             *door
+	detached         detached
 	left             func() // told, once or more, when it is closed
 	lingers          atomic.Bool
 	reading, writing lazyDeadline
+}
+
+func newLingeringConn(c net.Conn, at *door, left func()) *lingeringConn {
+	l := &lingeringConn{Conn: c, door: at, left: left}
+	l.detached.turned.L = &l.detached.mu
+	return l
 }
 
 // linger makes c, if it can, read on for a moment when it is closed.
@@ -102,9 +110,9 @@ func linger(c net.Conn) {
 	}
 }
 
-// Close closes the connection. One that lingers first says that nothing more
+// close closes the connection. One that lingers first says that nothing more
 // will come, then drops what still comes in, within bounds.
-func (c *lingeringConn) Close() error {
+func (c *lingeringConn) close() error {
 	defer c.left()
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.lingers.Swap(false) {
 		if half.CloseWrite() == nil && c.SetReadDeadline(time.Now().Add(lingerTime)) == nil {

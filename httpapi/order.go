@@ -101,7 +101,7 @@ func (s *ShopperServer) orderOrError(ctx *fasthttp.RequestCtx, o *engine.OrderVi
 		s.failed(ctx, err)
 		return
 	}
-	tellTransaction(ctx, o.Transaction)
+	tellTransaction(&ctx.Response, o.Transaction)
 	uncached(ctx, s.appendOrder(nil, o))
 }
 

@@ -10,16 +10,16 @@ import (
 
 // appendOutcome appends the members that an answer has besides code and message,
 // and sets the headers that go with them.
-func (s *ShopperServer) appendOutcome(b []byte, ctx *fasthttp.RequestCtx, call *grabCall, key []byte) []byte {
+func (s *ShopperServer) appendOutcome(b []byte, r *fasthttp.Response, call *grabCall, key []byte) []byte {
 	a := &call.answer
 	switch a.Code {
 	case engine.CodeProcessing:
 		b = append(b, `,"result_url":"`...)
 		from := len(b)
 		b = appendResultURL(b, key, a.Deadline)
-		ctx.Response.SetStatusCode(fasthttp.StatusAccepted)
-		ctx.Response.Header.SetBytesV("Location", b[from:])
-		ctx.Response.Header.Set("Retry-After", retrySeconds)
+		r.SetStatusCode(fasthttp.StatusAccepted)
+		r.Header.SetBytesV("Location", b[from:])
+		r.Header.Set("Retry-After", retrySeconds)
 		b = append(b, '"')
 	case engine.CodeNotOpen:
 		b = append(b, `,"start":`...)
@@ -40,7 +40,7 @@ func (s *ShopperServer) appendOutcome(b []byte, ctx *fasthttp.RequestCtx, call *
 		b = appendTime(b, a.Start)
 		b = s.appendPlace(b, a)
 	case engine.CodeGranted, engine.CodeLimitReached:
-		tellTransaction(ctx, a.Transaction)
+		tellTransaction(r, a.Transaction)
 		if !a.Order.IsZero() {
 			b = append(b, `,"order":`...)
 			b = s.appendAnswerOrder(b, a)

@@ -245,8 +245,8 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 		limits: cfg.Limits.withDefaults(), log: cfg.Logger,
 		faults: rate.Sometimes{First: 10, Interval: time.Second},
 		grabs:  newGrabMetrics(), shared: cfg.DisplayShared,
-		calls: sync.Pool{New: func() any { return new(grabCall) }}, guard: guard, streams: newStreams(cfg.Streams,
-			cfg.Leaving),
+		calls: sync.Pool{New: func() any { return &grabCall{told: make(chan struct{}, 1)} }},
+		guard: guard, streams: newStreams(cfg.Streams, cfg.Leaving),
 	}
 	if !cfg.Dev {
 		checks := auth.Config{Audience: auth.Shoppers, Keys: cfg.Tokens, MaxBytes: cfg.TokenBytes,
@@ -357,6 +357,9 @@ func (s *ShopperServer) answerAt(d *door, ctx *fasthttp.RequestCtx) {
 			s.panicked(ctx, p)
 		}
 	}()
+	if conn, ok := ctx.Conn().(*lingeringConn); ok {
+		conn.awaitAnswer()
+	}
 	if s.leaves() {
 		ctx.Response.SetConnectionClose()
 	}
@@ -455,12 +458,19 @@ func named(line []byte, name string) bool {
 
 func (s *ShopperServer) panicked(ctx *fasthttp.RequestCtx, p any) {
 	s.metricsOf(ctx).panicked.Add(1)
+	s.fault(ctx.URI().PathOriginal(), p)
+	ctx.Response.Reset()
+	s.problem(ctx, internalFault, panicWords)
+}
+
+const panicWords = "It was noted. Asking again may help."
+
+// fault notes a panic.
+func (s *ShopperServer) fault(path []byte, p any) {
 	s.faults.Do(func() {
-		s.log.Error("shopper handler panicked", "path", string(ctx.URI().PathOriginal()), "panic", fmt.Sprint(p),
+		s.log.Error("shopper handler panicked", "path", string(path), "panic", fmt.Sprint(p),
 			"stack", string(debug.Stack()))
 	})
-	ctx.Response.Reset()
-	s.problem(ctx, internalFault, "It was noted. Asking again may help.")
 }
 
 // transportLog takes what fasthttp has to say of single connections: whoever

@@ -103,7 +103,7 @@ func (s *ShopperServer) giveTicket(ctx *fasthttp.RequestCtx, listing []byte) {
 	case asks != engine.ChallengeNone:
 		call.asks = asks
 		call.answer = engine.Answer{Code: engine.CodeTicketRequired, Reason: engine.ReasonTicketMissing}
-		s.answer(ctx, call, nil)
+		s.answer(&ctx.Response, call, nil)
 		return
 	}
 	if err != nil {
@@ -156,7 +156,7 @@ func (s *ShopperServer) beforeTickets(ctx *fasthttp.RequestCtx, listing []byte) 
 		if why == engine.ReasonNotOpen {
 			call.answer.Start = rules.Start
 		}
-		s.answer(ctx, call, nil)
+		s.answer(&ctx.Response, call, nil)
 	} else if now := time.Now(); s.guard.overRate(call, now) {
 		s.problem(ctx, tooOften, "Ask for a challenge or a ticket again in a moment.")
 	} else if !s.guard.knowsSecret() {

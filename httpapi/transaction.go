@@ -41,16 +41,16 @@ func mintTransaction() (t engine.Transaction) {
 // what the shopper asks next.
 func beginTransaction(ctx *fasthttp.RequestCtx) {
 	if t, ok := transactionOf(ctx); ok {
-		tellTransaction(ctx, t)
+		tellTransaction(&ctx.Response, t)
 	}
 }
 
 // tellTransaction sends the transaction of what is answered along with it. Answers
 // that caches may keep have none: it would be shared by many. Nor have refusals of
 // grabs, which begin nothing, and are to look alike.
-func tellTransaction(ctx *fasthttp.RequestCtx, t engine.Transaction) {
+func tellTransaction(r *fasthttp.Response, t engine.Transaction) {
 	if t != (engine.Transaction{}) {
 		var room [36]byte
-		ctx.Response.Header.SetCanonical(headerTransaction, payment.AppendTransaction(room[:0], t))
+		r.Header.SetCanonical(headerTransaction, payment.AppendTransaction(room[:0], t))
 	}
 }

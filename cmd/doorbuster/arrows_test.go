@@ -74,6 +74,7 @@ var rooms = map[string]room{
 			"httpapi/reconcile/archive: os": "reports are kept beside the log, not in it",
 			"httpapi/reconcile/daily: os":   "statements come in a folder, too",
 			"httpapi/client: syscall":       "a connection that was refused is told from others by its number",
+			"httpapi/nowait: syscall":       "net has no write that does not wait for the reader",
 		},
 		others: []string{
 			"github.com/valyala/fasthttp", "github.com/cespare/xxhash", "github.com/golang-jwt/jwt",
