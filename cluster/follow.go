@@ -88,12 +88,11 @@ func (net *network) heard(f *followed, p rpc.Pulse, sent time.Time) {
 	f.offset, f.timed = p.Wall.Sub(local), true
 	net.reckonSeen()
 	id := f.member.ID
-	switch _, leader := n.raft.LeaderWithID(); string(leader) {
-	case id:
-		net.ahead.Store(int64(f.offset))
-	case n.cfg.NodeID:
-		net.ahead.Store(0)
+	ahead := map[raft.ServerID]time.Duration{}
+	for id, other := range net.follows {
+		ahead[raft.ServerID(id)] = other.offset
 	}
+	net.ahead.Store(&ahead)
 	net.mu.Unlock()
 	n.memory.hears(n.cfg.NodeID, p.Memory, n.stranger)
 	if n.cfg.Demand != nil {
@@ -232,7 +231,14 @@ func (n *Node) clockOffset(id string) (offset time.Duration, known bool) {
 
 // Ahead tells how far the leader's clock, as it was heard last, is ahead of this
 // node's; 0 if that is not known. Cheap.
-func (n *Node) Ahead() time.Duration { return time.Duration(n.net.ahead.Load()) }
+func (n *Node) Ahead() time.Duration {
+	ahead := n.net.ahead.Load()
+	if ahead == nil {
+		return 0
+	}
+	_, leader := n.raft.LeaderWithID()
+	return (*ahead)[leader]
+}
 
 func (n *Node) pulseOf(id string) (p rpc.Pulse, heard bool) {
 	f := n.follow(id)

@@ -25,11 +25,11 @@ type network struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	learn    chan struct{}
-	seen     atomic.Uint64             // see Seen
-	ahead    atomic.Int64              // see Ahead, in nanoseconds
-	slow     atomic.Pointer[rpc.Pulse] // what changes slowly of this node's own
-	leader   raft.ServerAddress        // at the last look; keepLeadership's
-	recalled time.Time                 // when Memory was looked up for pulses; keepLeadership's
+	seen     atomic.Uint64                                   // see Seen
+	slow     atomic.Pointer[rpc.Pulse]                       // what changes slowly of this node's own
+	ahead    atomic.Pointer[map[raft.ServerID]time.Duration] // see Ahead, by node
+	leader   raft.ServerAddress                              // at the last look; keepLeadership's
+	recalled time.Time                                       // when Memory was looked up for pulses; keepLeadership's
 
 	mu      sync.Mutex
 	beyond  int       // see watchLog
