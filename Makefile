@@ -103,6 +103,7 @@ bench: build ## the figures: HTTP against a bare handler, and decisions without 
 	$(BIN) bench decide --bare --rounds 5
 	$(BIN) bench decide --bare --nodes 3 --rounds 5
 	$(BIN) bench growth
+	$(BIN) bench overload
 
 WAL_ROUNDS ?= 20
 # Few batches at a time: more bytes in a row would meet the limits that virtual disks have.

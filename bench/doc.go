@@ -19,6 +19,8 @@
 //   - [Decide]: durable decisions a second in process, without HTTP, and what they
 //     stand on beside them (package bare).
 //   - [Growth]: what becomes of speed and memory with many listings and live holds.
+//   - [Overload]: many times what a node can take, in the open loop, and how it comes
+//     back.
 //   - [HTTPRatios]: the refused and the granted path against a bare handler,
 //     interleaved in one run. Absolute figures move with the machine; the ratios
 //     of one run can be compared.

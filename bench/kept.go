@@ -40,18 +40,20 @@ type inRounds interface {
 
 // measurements are what is kept, by workload.
 var measurements = map[string]func() Measurement{
-	workloadHTTP:   func() Measurement { return new(HTTPReport) },
-	workloadDecide: func() Measurement { return new(DecideReport) },
-	workloadCrowd:  func() Measurement { return new(ContestReport) },
-	workloadGrowth: func() Measurement { return new(GrowthReport) },
+	workloadHTTP:     func() Measurement { return new(HTTPReport) },
+	workloadDecide:   func() Measurement { return new(DecideReport) },
+	workloadCrowd:    func() Measurement { return new(ContestReport) },
+	workloadGrowth:   func() Measurement { return new(GrowthReport) },
+	workloadOverload: func() Measurement { return new(OverloadReport) },
 }
 
 // Workloads whose measurements are kept, as their files are called.
 const (
-	workloadHTTP   = "http"
-	workloadDecide = "decide"
-	workloadCrowd  = "crowd"
-	workloadGrowth = "growth"
+	workloadHTTP     = "http"
+	workloadDecide   = "decide"
+	workloadCrowd    = "crowd"
+	workloadGrowth   = "growth"
+	workloadOverload = "overload"
 )
 
 // LoadKept reads a measurement that [Save] wrote as JSON. The error names the file.

@@ -16,6 +16,7 @@ import (
 // socket is one connection of the loop. Invariant: once sent, exactly one
 // request is under way until the loop drains.
 type socket struct {
+	number  int
 	file    *os.File
 	fd      int // the file's
 	request []byte
@@ -61,24 +62,35 @@ func (l *loop) open() (err error) {
 		return fmt.Errorf("epoll: %w", err)
 	}
 	for i := range l.connections {
-		c, err := net.DialTimeout("tcp", l.addr, volleyTimeout)
-		if err != nil {
+		s := &socket{number: i, request: bytes.Clone(l.template), in: make([]byte, socketReadBytes)}
+		if err := l.dial(s); err != nil {
 			return err
 		}
-		file, err := c.(*net.TCPConn).File() // a descriptor that the runtime's poller does not watch
-		if err = errors.Join(err, c.Close()); err != nil {
-			return err
-		}
-		fd := int(file.Fd())
-		s := &socket{file: file, fd: fd, request: bytes.Clone(l.template), in: make([]byte, socketReadBytes)}
 		l.sockets = append(l.sockets, s)
-		if err := unix.SetNonblock(fd, true); err != nil {
-			return fmt.Errorf("non-blocking: %w", err)
-		}
-		event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(i)}
-		if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
-			return fmt.Errorf("epoll: %w", err)
-		}
+	}
+	return nil
+}
+
+// dial opens a socket's connection, instead of the one that it has.
+func (l *loop) dial(s *socket) error {
+	if s.file != nil {
+		_ = s.file.Close()
+	}
+	c, err := net.DialTimeout("tcp", l.addr, volleyTimeout)
+	if err != nil {
+		return err
+	}
+	file, err := c.(*net.TCPConn).File() // a descriptor that the runtime's poller does not watch
+	if err = errors.Join(err, c.Close()); err != nil {
+		return err
+	}
+	s.file, s.fd = file, int(file.Fd())
+	if err := unix.SetNonblock(s.fd, true); err != nil {
+		return fmt.Errorf("non-blocking: %w", err)
+	}
+	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(s.number)}
+	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, s.fd, &event); err != nil {
+		return fmt.Errorf("epoll: %w", err)
 	}
 	return nil
 }
@@ -157,41 +169,53 @@ func (l *loop) send(s *socket, now time.Time) (more bool, err error) {
 		return false, nil
 	}
 	s.have, s.sent, s.waiting = 0, now, true
+	return true, l.write(s)
+}
+
+// write sends the socket's request.
+func (l *loop) write(s *socket) error {
 	n, err := unix.Write(s.fd, s.request)
 	if err != nil {
-		return false, fmt.Errorf("send: %w", err)
+		return fmt.Errorf("send: %w", err)
 	}
 	if n < len(s.request) {
 		// A few hundred bytes into an empty socket buffer.
-		return false, fmt.Errorf("send: %d of %d bytes taken", n, len(s.request))
+		return fmt.Errorf("send: %d of %d bytes taken", n, len(s.request))
 	}
-	return true, nil
+	return nil
 }
 
 // receive reads what is there and reports whether the answer is whole.
 func (l *loop) receive(s *socket) (bool, error) {
-	n, err := unix.Read(s.fd, s.in[s.have:])
-	switch {
-	case err == unix.EAGAIN || err == unix.EINTR:
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("receive: %w", err)
-	case n == 0 && s.have == len(s.in):
-		return false, fmt.Errorf("%w: over %d bytes", errBadAnswer, len(s.in))
-	case n == 0 || !s.waiting:
-		return false, fmt.Errorf("receive: the server closed the connection")
-	}
-	s.have += n
-	total, head, err := answerBounds(s.in[:s.have])
-	if err != nil {
+	head, total, err := l.read(s)
+	if err != nil || total == 0 {
 		return false, err
-	}
-	if total == 0 || s.have < total {
-		return false, nil
 	}
 	s.waiting = false
 	l.gauge.answered(l.volley, statusOf(s.in[:head]), s.in[head:total], s.sent, time.Now())
 	return true, nil
+}
+
+// read reads what is there, and gives the length of the answer and of its head once it is
+// whole; else 0.
+func (l *loop) read(s *socket) (head, total int, err error) {
+	n, err := unix.Read(s.fd, s.in[s.have:])
+	switch {
+	case err == unix.EAGAIN || err == unix.EINTR:
+		return 0, 0, nil
+	case err != nil:
+		return 0, 0, fmt.Errorf("receive: %w", err)
+	case n == 0 && s.have == len(s.in):
+		return 0, 0, fmt.Errorf("%w: over %d bytes", errBadAnswer, len(s.in))
+	case n == 0 || !s.waiting:
+		return 0, 0, fmt.Errorf("receive: the server closed the connection")
+	}
+	s.have += n
+	total, head, err = answerBounds(s.in[:s.have])
+	if err != nil || s.have < total {
+		return 0, 0, err
+	}
+	return head, total, nil
 }
 
 // threadCPU is the processor time that the calling thread has used.
