@@ -12,7 +12,7 @@ PARTITIONS ?= 20
 ORDERS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check tools race invariants lint docs figures fuzz sim crash recovery failover partitions money ledger bench walbench crowd demo cluster-demo clean FORCE
+.PHONY: help build test check tools race invariants lint docs figures fuzz sim crash recovery failover partitions money ledger bench walbench pgo crowd demo cluster-demo clean FORCE
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -117,6 +117,12 @@ walbench: ## the log alone beside raft-boltdb and hashicorp/raft-wal, on TMPDIR'
 	sed -i '/^PASS$$/d' $$kept; \
 	$(GO) -C bench/walbench tool benchstat -filter '.unit:(sec/op OR allocs/op)' -row /entries,/bytes \
 		-col '/store@(doorbuster raft-wal raft-boltdb bare)' $$kept
+
+pgo: build ## cmd/doorbuster/default.pgo, by which 'go build' optimises, from profiles of the refused, granted and ruled paths
+	rm -rf bin/pgo && mkdir -p bin/pgo
+	$(BIN) bench http --rules --rounds 3 --results '' --cpu-profile bin/pgo/cpu
+	$(GO) tool pprof -proto -output bin/pgo/merged bin/pgo/cpu.*
+	mv bin/pgo/merged cmd/doorbuster/default.pgo
 
 crowd: build ## bots against people with each defence alone and with all, some ten minutes; kept in bench/results; and two tabs through two nodes
 	$(BIN) bench crowd

@@ -28,6 +28,8 @@ type Environment struct {
 	// Modified says that the tree had changes beyond it.
 	Commit   string `json:"commit,omitempty"`
 	Modified bool   `json:"modified,omitempty"`
+	// PGO says that the build used a profile.
+	PGO bool `json:"pgo,omitempty"`
 }
 
 func environment(workload string) Environment {
@@ -49,6 +51,8 @@ func environment(workload string) Environment {
 				e.Commit = s.Value
 			case "vcs.modified":
 				e.Modified = s.Value == "true"
+			case "-pgo":
+				e.PGO = true
 			}
 		}
 	}
@@ -66,6 +70,9 @@ func (e Environment) String() string {
 	commit := fmt.Sprintf("%.10s", cmp.Or(e.Commit, "unknown"))
 	if e.Modified {
 		commit += " with changes"
+	}
+	if e.PGO {
+		commit += " by a profile"
 	}
 	return fmt.Sprintf("%s, commit %s, %s, %s, %d cores", e.Time.Format(time.DateTime+" MST"), commit,
 		e.GoVersion, cmp.Or(e.CPU, e.OS+"/"+e.Arch), e.Cores)

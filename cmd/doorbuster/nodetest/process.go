@@ -83,6 +83,9 @@ var build = sync.OnceValues(func() (path string, err error) {
 		if s.Key == "-race" || s.Key == "-tags" {
 			flags = append(flags, s.Key+"="+s.Value)
 		}
+		if s.Key == "-race" { // slow in any case, and by the profile all it imports would be built once more
+			flags = append(flags, "-pgo=off")
+		}
 	}
 	return path, Build(path, flags...)
 })
