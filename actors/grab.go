@@ -26,10 +26,10 @@ type passing struct {
 
 // Decide decides a grab: at the gate where that is possible, and else by the actor and the
 // log, on whichever node leads; then decided is false and to is told, once, maybe before
-// Decide returns, and q must stay as it is until then. It is CodeProcessing when the
+// Decide returns. It is CodeProcessing when the
 // outcome is not known by the deadline. A no at the gate allocates nothing. A no of any
 // kind is noted in this node's journal.
-func (g *Group) Decide(q *engine.Grab, to engine.Reply) (a engine.Answer, decided bool) {
+func (g *Group) Decide(q *engine.Grab, to engine.Asker) (a engine.Answer, decided bool) {
 	x := passing{Grab: q, fingerprint: g.fingerprint(q.Shopper), front: true}
 	a, gate, decided := g.decide(&x)
 	if !decided {
@@ -60,6 +60,9 @@ type outcome struct {
 	index  engine.LogIndex
 	err    error
 }
+
+// Keep is engine.Asker's: who waits keeps all.
+func (w waiter) Keep() {}
 
 // Decided is engine.Reply's.
 func (w waiter) Decided(a engine.Answer, index engine.LogIndex, err error) {
@@ -298,7 +301,8 @@ type front struct {
 var fronts = sync.Pool{New: func() any { return new(front) }}
 
 // begin has whoever leads decide a grab; to is told later, unless it is decided at once.
-func (g *Group) begin(x *passing, gate *gate, to engine.Reply) (a engine.Answer, decided bool) {
+func (g *Group) begin(x *passing, gate *gate, to engine.Asker) (a engine.Answer, decided bool) {
+	to.Keep()
 	x.deadline, x.expires = g.clock.read().Add(g.cfg.GrabTimeout), g.slots.now()+g.cfg.GrabTimeout
 	x.front, x.undecided = false, 1
 	g.slots.undecided.enter(x.fingerprint) // between tries, too

@@ -100,6 +100,14 @@ type Answer struct {
 	Transaction Transaction
 }
 
+// Asker is the Reply of a grab at a door.
+type Asker interface {
+	Reply
+	// Keep tells, before Decided, that the grab is not decided at once: what it points to
+	// must last until it is.
+	Keep()
+}
+
 // Reply is told what became of a grab, once.
 type Reply interface {
 	// Decided may be called by any goroutine, and does not block. index is what the node

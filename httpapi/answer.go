@@ -58,11 +58,11 @@ func (s *ShopperServer) refused(r *fasthttp.Response, call *grabCall) {
 	case engine.ReasonKeyReused:
 		kind, detail = keyReused, refusalTable[engine.ReasonKeyReused].detail
 	}
-	if call.conn != nil {
-		call.conn.door.metrics.problem(kind)
-	} else {
-		s.metricsOf(call.ctx).problem(kind)
+	if call.conn == nil { // at once
+		s.problem(call.ctx, kind, detail)
+		return
 	}
+	call.conn.door.metrics.problem(kind)
 	setProblem(r, kind, append(appendProblem(nil, kind, detail, call.path), '}'))
 }
 

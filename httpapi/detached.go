@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"doorbuster/httpapi/nowait"
@@ -15,6 +16,7 @@ import (
 // without ever waiting for a reader. There is one at a time: what is read meanwhile on the
 // same connection waits for it before it is handled, so that answers keep their order.
 type detached struct {
+	owed   atomic.Bool // state is not attached; set by who serves the connection alone
 	mu     sync.Mutex
 	turned sync.Cond // of mu: the state is another
 	state  detachedState
@@ -53,6 +55,7 @@ func (c *lingeringConn) detach() bool {
 		return false
 	}
 	d.state = unflushed
+	d.owed.Store(true)
 	c.door.owed.Add(1)
 	return true
 }
@@ -71,6 +74,7 @@ func (c *lingeringConn) settle() {
 		d.call.server.done(d.call)
 	}
 	d.state, d.call = attached, nil
+	d.owed.Store(false)
 	c.door.owed.Add(-1)
 	d.turned.Broadcast()
 }
@@ -79,6 +83,9 @@ func (c *lingeringConn) settle() {
 // answered before.
 func (c *lingeringConn) awaitAnswer() {
 	d := &c.detached
+	if !d.owed.Load() {
+		return
+	}
 	d.mu.Lock()
 	for d.state != attached && d.state != ready {
 		d.turned.Wait()
@@ -131,6 +138,9 @@ func (c *lingeringConn) answered() {
 // Write writes what fasthttp has to say, with a detached answer in its place.
 func (c *lingeringConn) Write(b []byte) (int, error) {
 	d := &c.detached
+	if !d.owed.Load() {
+		return c.write(b)
+	}
 	d.mu.Lock()
 	switch {
 	case d.state == attached:

@@ -29,12 +29,13 @@ type lateSeller struct {
 	at      func(g *engine.Grab) bool // decided at once; nil: never
 }
 
-func (f *lateSeller) Decide(g *engine.Grab, to engine.Reply) (engine.Answer, bool) {
+func (f *lateSeller) Decide(g *engine.Grab, to engine.Asker) (engine.Answer, bool) {
 	a := granted()
 	a.Amount = int64(len(g.IdempotencyKey))
 	if f.at != nil && f.at(g) {
 		return a, true
 	}
+	to.Keep()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.waiting = append(f.waiting, func() { to.Decided(a, 0, nil) })

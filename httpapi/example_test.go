@@ -18,7 +18,7 @@ import (
 // shop sells one thing to whoever asks. Only what the examples use is there.
 type shop struct{ httpapi.Seller }
 
-func (shop) Decide(*engine.Grab, engine.Reply) (engine.Answer, bool) {
+func (shop) Decide(*engine.Grab, engine.Asker) (engine.Answer, bool) {
 	return engine.Answer{Code: engine.CodeGranted, State: engine.Held, Order: engine.OrderRef{Session: 1, Ordinal: 1},
 		No: engine.OrderNo([]byte("0123456789ABCDEFGHJKMNPQ")), Listing: 1, Quantity: 1,
 		Amount: 100, PayBy: engine.TimeOf(time.Date(2026, 9, 20, 2, 15, 0, 0, time.UTC))}, true

@@ -45,7 +45,7 @@ type fakeSeller struct {
 	messages                               []engine.Message
 }
 
-func (f *fakeSeller) Decide(g *engine.Grab, _ engine.Reply) (engine.Answer, bool) {
+func (f *fakeSeller) Decide(g *engine.Grab, _ engine.Asker) (engine.Answer, bool) {
 	if f.onGrab != nil {
 		f.onGrab(g)
 	}

@@ -41,7 +41,7 @@ type grabCall struct {
 	grab    engine.Grab
 	answer  engine.Answer
 	ctx     *fasthttp.RequestCtx // nil once the handler has returned
-	path    []byte
+	path    []byte               // once kept
 	in      language
 	minted  bool           // the key was made here
 	closes  bool           // the answer is the connection's last
@@ -106,7 +106,6 @@ func (s *ShopperServer) grab(ctx *fasthttp.RequestCtx, listing []byte) {
 		s.done(call)
 		return
 	}
-	call.keep()
 	if a, decided := s.seller.Decide(g, call); decided {
 		call.answer = a
 	} else if call.detaches() {
@@ -117,9 +116,11 @@ func (s *ShopperServer) grab(ctx *fasthttp.RequestCtx, listing []byte) {
 	s.done(call)
 }
 
-// keep makes the grab call's own: it may be undecided for longer than the request is there.
-func (c *grabCall) keep() {
+// Keep makes the grab the call's own: it may be undecided for longer than the request is
+// there. It is engine.Asker's.
+func (c *grabCall) Keep() {
 	g, at := &c.grab, 0
+	c.path, _ = pathOf(c.ctx)
 	own := c.own[:0]
 	for _, lies := range [...]*[]byte{&g.Listing, &g.Shopper, &g.IdempotencyKey, &c.path} {
 		own = append(own, *lies...)
@@ -204,7 +205,6 @@ func (c *grabCall) write(r *fasthttp.Response) {
 func (s *ShopperServer) call(ctx *fasthttp.RequestCtx) *grabCall {
 	c := s.calls.Get().(*grabCall)
 	c.server, c.ctx, c.began = s, ctx, ctx.Time()
-	c.path, _ = pathOf(ctx)
 	c.in = s.languageOf(ctx)
 	c.minted = false
 	c.state.Store(callAsked)

@@ -47,7 +47,7 @@ func newGuardedServer(t testing.TB, cfg ShopperConfig) (*guarded, *ShopperServer
 	return g, s
 }
 
-func (g *guarded) Decide(q *engine.Grab, _ engine.Reply) (engine.Answer, bool) {
+func (g *guarded) Decide(q *engine.Grab, _ engine.Asker) (engine.Answer, bool) {
 	if why := g.guard.Check(q, g.rules); why != engine.ReasonNone {
 		return engine.Answer{Code: engine.CodeOf(why), Reason: why}, true
 	}

@@ -22,9 +22,9 @@ type Seller struct {
 // from the rest so that nothing stands before it on the way of a grab.
 type Grabber interface {
 	// Decide decides a grab, or gives CodeProcessing when its deadline passed. Where
-	// that takes the log, decided is false and to is told, maybe before Decide returns;
-	// g must stay as it is until then. A no without asking anybody allocates nothing.
-	Decide(g *engine.Grab, to engine.Reply) (a engine.Answer, decided bool)
+	// that takes the log, decided is false and to is told, maybe before Decide returns. A
+	// no without asking anybody allocates nothing.
+	Decide(g *engine.Grab, to engine.Asker) (a engine.Answer, decided bool)
 	// GrabByKey tells what became of a grab. deadline is the one of a processing
 	// answer, or 0 if the shopper names none. Where the key led to nothing, the
 	// answer is CodeMissed once no grab with that deadline can come true any more,
