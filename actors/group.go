@@ -122,6 +122,7 @@ type Group struct {
 	connected  chan struct{} // closed by Connect
 	system     *actor.ActorSystem
 	supervisor *supervisor
+	dispatcher dispatcher
 	spawning   sync.Mutex
 	byActor    sync.Map // actor id → *gate
 	decidedMsg sync.Pool

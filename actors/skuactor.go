@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"runtime"
 	"sync"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -117,7 +116,6 @@ func (a *skuActor) Receive(ctx actor.Context) {
 
 // look takes up what has gathered.
 func (a *skuActor) look() {
-	runtime.Gosched() // who is about to hand something in goes first
 	for d := a.speculative; ; {
 		d.grabs, d.decided = a.gate.inbox.take(d.grabs, d.decided)
 		for i, m := range d.decided {
@@ -372,7 +370,7 @@ func (g *Group) spawn(gate *gate) *actor.PID {
 	}
 	props := actor.PropsFromProducer(func() actor.Actor {
 		return &skuActor{g, gate, newSpeculative()}
-	}, actor.WithGuardian(g.supervisor))
+	}, actor.WithGuardian(g.supervisor), actor.WithDispatcher(&g.dispatcher))
 	pid := g.system.Root.SpawnPrefix(props, "sku")
 	g.byActor.Store(pid.Id, gate)
 	gate.pid.Store(pid)
