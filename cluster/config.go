@@ -50,8 +50,8 @@ type Config struct {
 	// Version of the build, for people.
 	Version string
 
-	// SnapshotBytes of applied entries after which a snapshot is taken. Default
-	// 256 MiB. Less makes restarts quicker and the disk busier.
+	// SnapshotBytes of applied entries after which a snapshot is taken, or as many as the
+	// last one has, if that is more. Default 256 MiB. Less makes restarts quicker and the disk busier.
 	SnapshotBytes int64
 	// TrailingBytes of entries that stay behind a snapshot for followers that
 	// are a little late. Default 32 MiB.

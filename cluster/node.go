@@ -51,6 +51,8 @@ type Node struct {
 	ledger *ledger.Ledger
 	opened []func() error // closes what was opened, in that order
 
+	snapshots raft.SnapshotStore
+
 	gains   atomic.Int64 // how often leadership was gained
 	epoch   atomic.Uint64
 	epochAt atomic.Pointer[time.Time] // when it was opened, with a monotonic reading; nil before the first
@@ -198,6 +200,7 @@ func (n *Node) raftConfig() *raft.Config {
 func (n *Node) raftLogger() hclog.Logger { return newRaftLogger(n.logger, n.alone()) }
 
 func (n *Node) startRaft(snapshots raft.SnapshotStore) error {
+	n.snapshots = snapshots
 	config := n.raftConfig()
 	stable := n.stable
 	var hop raft.Transport = loneTransport()
@@ -464,13 +467,24 @@ func (n *Node) View(read func(*engine.State)) { n.fsm.view(read) }
 // keepSnapshots takes a snapshot whenever enough bytes were applied.
 func (n *Node) keepSnapshots() {
 	n.every(time.Second, func() {
-		if n.fsm.written.Load() < n.cfg.SnapshotBytes {
+		if written := n.fsm.written.Load(); written < n.cfg.SnapshotBytes || written < n.SnapshotAfter() {
 			return
 		}
 		if err := n.Snapshot(); err != nil {
 			n.logger.Error("a snapshot failed; the log stays longer than it should", "error", err)
 		}
 	})
+}
+
+// SnapshotAfter is after how many bytes of entries the next snapshot is taken: no fewer
+// than the last one has, so that however large the state grows, what is written of it
+// stays in proportion to the log.
+func (n *Node) SnapshotAfter() int64 {
+	found, err := n.snapshots.List()
+	if err != nil || len(found) == 0 {
+		return n.cfg.SnapshotBytes
+	}
+	return max(n.cfg.SnapshotBytes, found[0].Size)
 }
 
 // Snapshot takes a snapshot now and cuts the log behind it.

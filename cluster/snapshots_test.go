@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/hashicorp/raft"
 )
 
 // TestHalfSnapshotsGo: what a node leaves that is killed while it writes a
@@ -32,5 +34,25 @@ func TestHalfSnapshotsGo(t *testing.T) {
 	}
 	if _, err := os.Stat(whole); err != nil {
 		t.Errorf("a whole snapshot: %v", err)
+	}
+}
+
+// sized is a store with one snapshot of some size.
+type sized struct {
+	raft.SnapshotStore
+	bytes int64
+}
+
+func (s sized) List() ([]*raft.SnapshotMeta, error) {
+	return []*raft.SnapshotMeta{{Size: s.bytes}}, nil
+}
+
+// TestSnapshotsInProportion: the larger the last one, the more log comes before the next.
+func TestSnapshotsInProportion(t *testing.T) {
+	for last, after := range map[int64]int64{10: 1000, 1000: 1000, 5000: 5000} {
+		n := &Node{cfg: Config{SnapshotBytes: 1000}, snapshots: sized{bytes: last}}
+		if got := n.SnapshotAfter(); got != after {
+			t.Errorf("after one of %d bytes the next comes after %d of log, want %d", last, got, after)
+		}
 	}
 }

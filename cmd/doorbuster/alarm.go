@@ -97,7 +97,8 @@ func newBoard(n *node) *board {
 	}
 	b := &board{logger: n.logger, rooms: []func() []engine.Alarm{
 		n.office.Alarms, n.intake.Alarms, n.jobs.Alarms,
-		own(n.cluster.Ledger().Alarms), own(n.shoppers.Alarms), own(n.diskAlarms), own(n.keys.Alarms),
+		own(n.cluster.Ledger().Alarms), own(n.shoppers.Alarms), own(n.keys.Alarms),
+		own(func() []engine.Alarm { return diskAlarms(n.cfg.Data, n.cluster.SnapshotAfter()) }),
 	}}
 	if n.daily != nil {
 		b.rooms = append(b.rooms, n.daily.Alarms)
@@ -119,13 +120,13 @@ func newBoard(n *node) *board {
 
 // diskAlarms is whether the data directory's disk has room for what comes next: a
 // snapshot, the log up to the one after it, and as much of a ledger.
-func (n *node) diskAlarms() []engine.Alarm {
-	free, known := diskFree(n.cfg.Data)
-	if reserve := uint64(4 * n.cfg.Disk.SnapshotBytes); !known || free >= reserve {
+func diskAlarms(data string, snapshotAfter int64) []engine.Alarm {
+	free, known := diskFree(data)
+	if reserve := uint64(4 * snapshotAfter); !known || free >= reserve {
 		return nil
 	}
 	return []engine.Alarm{{Name: engine.AlarmDisk, Detail: fmt.Sprintf("The disk of %s is nearly full: %s are free.",
-		n.cfg.Data, cli.BinaryBytes(int64(free))),
+		data, cli.BinaryBytes(int64(free))),
 		Advice: "Give it room: a node that can't write its log stops. Smaller keep_events or snapshot_bytes need " +
 			"less."}}
 }

@@ -142,16 +142,15 @@ func TestLostLogLinesAndAFullDiskAreAlarms(t *testing.T) {
 		!strings.Contains(all[0].Detail, ": 1.") {
 		t.Errorf("%+v", all)
 	}
-	n := &node{cfg: Config{Data: t.TempDir(), Disk: DiskConfig{SnapshotBytes: 1}}}
-	if all := n.diskAlarms(); len(all) != 0 {
+	data := t.TempDir()
+	if all := diskAlarms(data, 1); len(all) != 0 {
 		t.Errorf("with room: %+v", all)
 	}
-	if _, known := diskFree(n.cfg.Data); !known {
+	if _, known := diskFree(data); !known {
 		t.Skip("it is not known here")
 	}
-	n.cfg.Disk.SnapshotBytes = 1 << 60
-	if all := n.diskAlarms(); len(all) != 1 || all[0].Name != engine.AlarmDisk || !strings.Contains(all[0].Detail,
-		n.cfg.Data) {
+	if all := diskAlarms(data, 1<<60); len(all) != 1 || all[0].Name != engine.AlarmDisk ||
+		!strings.Contains(all[0].Detail, data) {
 		t.Errorf("without: %+v", all)
 	}
 }

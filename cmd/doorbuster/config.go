@@ -216,7 +216,8 @@ func (c *Config) addNode(t *settings.Table) {
 
 	t.Topic("Disk and ledger")
 	d := &c.Disk
-	settings.Add(t, &d.SnapshotBytes, "snapshot_bytes", 256<<20, "bytes of log after which a snapshot is taken",
+	settings.Add(t, &d.SnapshotBytes, "snapshot_bytes", 256<<20, "bytes of log after which a snapshot is taken, "+
+		"or as many as the last one has",
 		settings.AtLeast[int64](1<<20))
 	settings.Add(t, &d.SettleAfter, "settle_after", day, "how long after its end a session's orders leave memory for "+
 		"the ledger, once nothing of it is undecided", settings.Between(0, 10*year))
