@@ -2,6 +2,7 @@ package actors_test
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -513,4 +514,46 @@ func TestNobodyUndecidedIsMissed(t *testing.T) {
 
 func (s *testShop) seen(listing, shopper string) bool {
 	return s.Gate(listing).HasSeen(s.Fingerprint(shopper))
+}
+
+// TestGrantAllocatesOnce at most is the budget of the granted path, from the gate to the answer,
+// with the state machine: what lives on in the state is counted, too, and what a batch
+// needs is shared by all in it.
+func TestGrantAllocatesOnce(t *testing.T) {
+	if raceDetector {
+		t.Skip("with the race detector pools forget")
+	}
+	s := openShop(t, nil)
+	s.plan("day", nil, units("mask", engine.MaxStock))
+	const callers, grabs = 256, 100
+	grant := func(round int) (mallocs uint64) {
+		var all [callers][grabs]engine.Grab
+		for i := range all {
+			for n := range all[i] {
+				all[i][n] = engine.Grab{Listing: []byte("day/skus/mask"), IdempotencyKey: []byte("k"), Quantity: 1,
+					Shopper: fmt.Appendf(nil, "shopper-%d-%d-%d", round, i, n)}
+			}
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		var running sync.WaitGroup
+		for i := range all {
+			running.Go(func() {
+				for n := range all[i] {
+					if a := s.Grab(&all[i][n]); a.Code != engine.CodeGranted {
+						t.Errorf("%+v", a)
+					}
+				}
+			})
+		}
+		running.Wait()
+		runtime.ReadMemStats(&after)
+		return after.Mallocs - before.Mallocs
+	}
+	grant(0)                                      // pools fill, tables grow
+	each := float64(grant(1)) / (callers * grabs) // with the callers' own
+	t.Logf("%.2f allocations a grant", each)
+	if each > 1 { // 0.2 are the callers' own, and the batches'
+		t.Errorf("%.2f allocations a grant", each)
+	}
 }
