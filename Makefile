@@ -104,6 +104,8 @@ bench: build ## the figures: HTTP against a bare handler, and decisions without 
 	$(BIN) bench decide --bare --nodes 3 --rounds 5
 	$(BIN) bench growth
 	$(BIN) bench overload
+	$(BIN) bench fanday
+	$(BIN) bench mask
 
 WAL_ROUNDS ?= 20
 # Few batches at a time: more bytes in a row would meet the limits that virtual disks have.

@@ -21,6 +21,8 @@
 //   - [Growth]: what becomes of speed and memory with many listings and live holds.
 //   - [Overload]: many times what a node can take, in the open loop, and how it comes
 //     back.
+//   - [Sale]: a fan day on three nodes in the open loop, and three million shoppers for
+//     one listing, each beside a bare handler under the same crowd, with a verdict.
 //   - [HTTPRatios]: the refused and the granted path against a bare handler,
 //     interleaved in one run. Absolute figures move with the machine; the ratios
 //     of one run can be compared.

@@ -45,6 +45,8 @@ var measurements = map[string]func() Measurement{
 	workloadCrowd:    func() Measurement { return new(ContestReport) },
 	workloadGrowth:   func() Measurement { return new(GrowthReport) },
 	workloadOverload: func() Measurement { return new(OverloadReport) },
+	workloadFanDay:   func() Measurement { return new(SaleReport) },
+	workloadMask:     func() Measurement { return new(SaleReport) },
 }
 
 // Workloads whose measurements are kept, as their files are called.
@@ -54,6 +56,8 @@ const (
 	workloadCrowd    = "crowd"
 	workloadGrowth   = "growth"
 	workloadOverload = "overload"
+	workloadFanDay   = "fanday"
+	workloadMask     = "mask"
 )
 
 // LoadKept reads a measurement that [Save] wrote as JSON. The error names the file.

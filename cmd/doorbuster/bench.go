@@ -21,7 +21,7 @@ func newBenchCommand() *cobra.Command {
 		Use:   "bench",
 		Short: "Send a crowd, and check what it was told; measure",
 	}, newRushCommand(), newBenchHTTPCommand(), newBenchDecideCommand(), newBenchGrowthCommand(),
-		newBenchOverloadCommand(),
+		newBenchOverloadCommand(), newBenchFanDayCommand(), newBenchMaskCommand(),
 		newCrashCommand(),
 		newFailoverCommand(), newTwoTabsCommand(), newCrowdCommand(), newReconcileBenchCommand(), newHelloCommand(),
 		newPortsCommand(), newBenchCompareCommand(), newBenchReportCommand())

@@ -17,7 +17,7 @@ import (
 	"doorbuster/httpapi/client"
 )
 
-// benchTrio is a cluster of three under measurement: zones a, a, b on this
+// benchTrio is a cluster under measurement, of three unless said: zones a, a, b on this
 // machine, each node a process of this program. All kinds that measure it share it.
 type benchTrio struct {
 	dir, profile string
@@ -41,7 +41,11 @@ var (
 // server gives the leader, or a follower, as the server of a kind.
 func (b *benchTrio) server(ctx context.Context, kind string) (s bench.HTTPServer, err error) {
 	if b.users == 0 {
-		if err := b.start(ctx); err != nil {
+		plan := func(l bench.Listing, stock int64) string {
+			return rushPlan([]bench.Listing{l}, stock, time.Hour, 1)
+		}
+		if err := b.start(ctx, trioNodes, plan(trioGranted, engine.MaxStock), plan(trioFollower, engine.MaxStock),
+			plan(trioRefused, 100)); err != nil {
 			return s, errors.Join(err, b.stop())
 		}
 	}
@@ -73,7 +77,7 @@ func (b *benchTrio) stop() error {
 	return errors.Join(errs...)
 }
 
-// newTrioFleet is a cluster to be measured, of three nodes or more.
+// newTrioFleet is a cluster to be measured.
 func newTrioFleet(nodes int) *fleet {
 	f := &fleet{zoneAck: "prefer", snapshotBytes: 256 << 20}
 	f.ids, f.zones = twoRooms(nodes)
@@ -119,8 +123,9 @@ func (f *fleet) serve(from int, profile string) ([]bench.HTTPServer, error) {
 	return nodes, nil
 }
 
-func (b *benchTrio) start(ctx context.Context) (err error) {
-	b.fleet = newTrioFleet(trioNodes)
+// start starts so many nodes and applies plans to them.
+func (b *benchTrio) start(ctx context.Context, nodes int, plans ...string) (err error) {
+	b.fleet = newTrioFleet(nodes)
 	if err := b.fleet.prepare(filepath.Join(b.dir, "trio")); err != nil {
 		return err
 	}
@@ -128,12 +133,8 @@ func (b *benchTrio) start(ctx context.Context) (err error) {
 		return err
 	}
 	admin := b.fleet.victims[0].admin
-	for _, p := range []struct {
-		listing bench.Listing
-		stock   int64
-	}{{trioGranted, engine.MaxStock}, {trioFollower, engine.MaxStock}, {trioRefused, 100}} {
-		text := []byte(rushPlan([]bench.Listing{p.listing}, p.stock, time.Hour, 1))
-		if err := operate.ApplyPlan(ctx, admin, text); err != nil {
+	for _, text := range plans {
+		if err := operate.ApplyPlan(ctx, admin, []byte(text)); err != nil {
 			return err
 		}
 	}
