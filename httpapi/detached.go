@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bytes"
 	"crypto/rand"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,8 +100,10 @@ func (c *lingeringConn) answerLater(call *grabCall) {
 	d := &c.detached
 	d.mu.Lock()
 	d.call = call
-	if d.state == unflushed && !d.closed {
-		d.state = ready
+	if d.state == unflushed {
+		if d.state = ready; d.closed { // its placeholder can't come any more
+			c.settle()
+		}
 		d.turned.Broadcast()
 		d.mu.Unlock()
 		return
@@ -119,7 +122,14 @@ func (c *lingeringConn) answerLater(call *grabCall) {
 	d.state = writing
 	d.mu.Unlock()
 	go func() { // the reader is slow, or not known
-		_, _ = c.write(rest) // nobody is left to be told of an error
+		// What fasthttp set is older than the answer.
+		err := c.SetWriteDeadline(time.Now().Add(c.door.limits.WriteTimeout))
+		if err == nil {
+			_, err = c.write(rest)
+		}
+		if err != nil {
+			_ = c.close() // before anything else is written, which would be taken for the rest
+		}
 		d.mu.Lock()
 		c.answered()
 	}()
@@ -167,8 +177,12 @@ func (c *lingeringConn) Write(b []byte) (int, error) {
 		d.mu.Unlock()
 		return len(b), nil
 	}
-	for d.state != ready {
+	for d.state == unflushed {
 		d.turned.Wait()
+	}
+	if d.state == attached { // closed meanwhile
+		d.mu.Unlock()
+		return 0, net.ErrClosed
 	}
 	rest := d.held[at+end+len(endOfHeaders):]
 	all := append(append(append([]byte(nil), d.held[:at]...), d.call.sheet.sent...), rest...)
@@ -186,22 +200,25 @@ func isPlaceholder(b []byte) bool {
 	return bytes.HasPrefix(b, placeholder) && bytes.Index(b, endOfHeaders) == len(b)-len(endOfHeaders)
 }
 
-// Close closes the connection, once a detached answer is written.
+// Close closes the connection, once a detached answer is written whose placeholder came.
+// Otherwise what fasthttp had to say before it did not come either, and the answer would be
+// taken for that.
 func (c *lingeringConn) Close() error {
 	d := &c.detached
 	d.mu.Lock()
-	switch d.state {
-	case attached:
+	if d.state == awaited || d.state == writing {
+		d.closed = true
 		d.mu.Unlock()
-		return c.close()
-	case ready: // its placeholder never came
-		c.settle()
-		d.mu.Unlock()
-		return c.close()
+		return nil
 	}
-	d.closed = true
 	d.mu.Unlock()
-	return nil
+	err := c.close() // first: once the answer is settled, a late placeholder would be written
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed = true; d.state == ready {
+		c.settle()
+	}
+	return err
 }
 
 // awaitOwed waits until every detached answer is written, or until done is closed.

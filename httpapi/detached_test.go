@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -349,6 +350,141 @@ func (f *panicking) ListingOf(h engine.ListingHandle) (string, string, string) {
 		panic("made to")
 	}
 	return f.lateSeller.ListingOf(h)
+}
+
+// TestBehindAGrab: whatever comes behind a look and a grab, and be it broken off, these are
+// answered in their order, or not at all; and what comes is answered as it would be alone.
+func TestBehindAGrab(t *testing.T) {
+	look := "GET /v1/time HTTP/1.1\r\nHost: shop\r\n\r\n"
+	with := func(more string) string { return rawGrabWith("kk", more) }
+	old := func(grab string) string { return strings.Replace(grab, "HTTP/1.1", "HTTP/1.0", 1) }
+	for _, c := range []struct {
+		name, behind string
+		heard        []int // the statuses, and for grabs whose answer it is
+	}{
+		{"broken off in a header", "GET /v1/time HTTP/1.1\r\nHo", []int{200, 1, 400}},
+		{"broken off in a body", with("Content-Length: 10\r\n") + "{", []int{200, 1, 400}},
+		{"broken off before a chunk", with("Transfer-Encoding: chunked\r\n"), nil}, // fasthttp says nothing
+		{"broken off in a chunk", with("Transfer-Encoding: chunked\r\n") + "5\r\n{", []int{200, 1, 400}},
+		{"expected and broken off", with("Expect: 100-continue\r\nContent-Length: 2\r\n"), []int{200, 1, 100, 400}},
+		{"expected", with("Expect: 100-continue\r\nContent-Length: 2\r\n") + "{}", []int{200, 1, 100, 2}},
+		{"of HTTP/1.0", old(with("")) + look, []int{200, 1, 2}},
+		{"of HTTP/1.0, kept alive", old(with("Connection: keep-alive\r\n")) + look, []int{200, 1, 2, 200}},
+		{"the last", with("Connection: close\r\n") + look, []int{200, 1, 2}},
+		{"of no route", "CONNECT a:80 HTTP/1.1\r\nHost: shop\r\n\r\n" + with(""), []int{200, 1, 404, 2}},
+		{"a length and chunks", with("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n") + "0\r\n\r\n" + look,
+			[]int{200, 1, 400}},
+		{"too large", with("Content-Length: 10000000\r\n"), []int{200, 1, 413}},
+		{"nothing readable", "\x00\x00", []int{200, 1, 400}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			late := &lateSeller{}
+			late.always(t)
+			s, addr := serveShopper(t, ShopperConfig{Seller: selling(late), Dev: true})
+			caller := dial(t, addr)
+			caller.send(t, look+rawGrabWith("k", "")+c.behind)
+			if err := caller.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			var heard []int
+			for {
+				r, err := http.ReadResponse(caller.in, nil)
+				if err != nil {
+					break
+				}
+				body, err := io.ReadAll(r.Body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				what := r.StatusCode
+				if bytes.Contains(body, []byte("amount")) {
+					what = amountOf(t, string(body))
+				}
+				heard = append(heard, what)
+			}
+			if !slices.Equal(heard, c.heard) {
+				t.Errorf("heard %v, want %v", heard, c.heard)
+			}
+			within(t, func() bool { return s.front.owed.Load() == 0 && opened(s) == 0 })
+		})
+	}
+}
+
+// awaiting gives a connection with a placeholder kept back, its call, and the other end.
+func awaiting(t *testing.T, as func(net.Conn) net.Conn) (c *lingeringConn, call *grabCall, other net.Conn) {
+	t.Helper()
+	s, err := NewShopper(ShopperConfig{Seller: selling(&lateSeller{}), Dev: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	if other, err = net.Dial("tcp", ln.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	near, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = other.Close(), near.Close() })
+	if err := other.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	c = newLingeringConn(as(near), s.front, func() {})
+	if !c.detach() {
+		t.Fatal("not detached")
+	}
+	if _, err := c.Write(append(bytes.Clone(placeholder), "\r\n"...)); err != nil {
+		t.Fatal(err)
+	}
+	call = s.calls.Get().(*grabCall)
+	call.server, call.sheet = s, &sheet{sent: []byte("granted")}
+	return c, call, other
+}
+
+// TestDetachedAnswerHasItsOwnTime: the time that an answer has to leave begins when it is
+// there, however long that took.
+func TestDetachedAnswerHasItsOwnTime(t *testing.T) {
+	c, call, other := awaiting(t, func(near net.Conn) net.Conn { return near })
+	if err := c.SetWriteDeadline(time.Now().Add(-time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	c.answerLater(call)
+	heard := make([]byte, len("granted"))
+	if _, err := io.ReadFull(other, heard); err != nil || string(heard) != "granted" {
+		t.Errorf("%v: %q", err, heard)
+	}
+}
+
+// TestNothingFollowsABrokenAnswer: it would be taken for the answer, or for its rest.
+func TestNothingFollowsABrokenAnswer(t *testing.T) {
+	c, call, other := awaiting(t, func(near net.Conn) net.Conn { return &stumbling{Conn: near} })
+	c.answerLater(call)
+	c.awaitAnswer()
+	if _, err := io.WriteString(c, "the next answer"); err == nil {
+		t.Error("the next answer was written")
+	}
+	if heard, err := io.ReadAll(other); err != nil || string(heard) != "gr" {
+		t.Errorf("%v: %q", err, heard)
+	}
+}
+
+// stumbling writes two bytes the first time, and fails.
+type stumbling struct {
+	net.Conn
+	stumbled bool
+}
+
+func (c *stumbling) Write(b []byte) (int, error) {
+	if c.stumbled {
+		return c.Conn.Write(b)
+	}
+	c.stumbled = true
+	n, _ := c.Conn.Write(b[:2])
+	return n, io.ErrClosedPipe
 }
 
 // FuzzConnection: whatever is sent after and between grabs, in whatever pieces, each whole
