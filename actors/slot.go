@@ -91,11 +91,11 @@ func (p *slotPool) expired(now time.Duration) (late []engine.Reply) {
 	p.next = math.MaxInt64
 	for _, s := range p.lent {
 		switch {
-		case s.state.Load() != slotPending: // it is just being given back, or lent
-		case s.expires > now:
-			p.next = min(p.next, s.expires)
-		case s.state.CompareAndSwap(slotPending, slotAbandoned):
+		case s.state.Load() == slotAbandoned:
+		case s.expires <= now && s.state.CompareAndSwap(slotPending, slotAbandoned):
 			late = append(late, s.reply)
+		default: // also if it is just being lent, or given back
+			p.next = min(p.next, s.expires)
 		}
 	}
 	return late
