@@ -102,6 +102,8 @@ type RushConfig struct {
 	// generator costlier.
 	Connections int    `json:"connections"`
 	Seed        uint64 `json:"seed"`
+	// throng sends first grabs on one thread, in the closed loop.
+	throng bool
 
 	AgainShare         float64       `json:"again_share"`
 	AnewShare          float64       `json:"anew_share"`

@@ -50,8 +50,11 @@ func Rush(ctx context.Context, cfg RushConfig) (report *RushReport, err error) {
 	r.started = time.Now()
 	report = &RushReport{Config: cfg, InProcess: inProcess, Environment: environment("rush"), Started: r.started}
 	struck := r.strikeInTime(ctx)
-	r.send(ctx)
+	err = r.come(ctx)
 	report.Strike = struck()
+	if err != nil {
+		return nil, err
+	}
 	report.Interrupted = ctx.Err() != nil
 
 	r.fill(report)
@@ -107,6 +110,17 @@ func newCrowd(cfg *RushConfig) *crowd {
 
 // now is the time of the run.
 func (r *crowd) now() time.Duration { return time.Since(r.started) }
+
+// come sends everybody, and what follows.
+func (r *crowd) come(ctx context.Context) error {
+	if r.cfg.throng {
+		if err := r.throng(ctx); err != nil {
+			return fmt.Errorf("throng: %w", err)
+		}
+	}
+	r.send(ctx)
+	return nil
+}
 
 // send runs the workers until the schedule is empty.
 func (r *crowd) send(ctx context.Context) {

@@ -63,8 +63,11 @@ func checked(v *Verdict, c check) *Check {
 
 func TestVerdictOnTheGoodShop(t *testing.T) {
 	cases := map[string]func(*fakeShop, *RushConfig){
-		"closed loop":        func(*fakeShop, *RushConfig) {},
-		"open loop":          func(_ *fakeShop, c *RushConfig) { c.Rate = 2000 },
+		"closed loop": func(*fakeShop, *RushConfig) {},
+		"open loop":   func(_ *fakeShop, c *RushConfig) { c.Rate = 2000 },
+		"throng": func(f *fakeShop, c *RushConfig) {
+			f.slow, f.breaks, c.throng = true, true, true
+		},
 		"processing answers": func(f *fakeShop, _ *RushConfig) { f.slow = true },
 		"holds that expire": func(f *fakeShop, c *RushConfig) {
 			f.payWithin = 250 * time.Millisecond

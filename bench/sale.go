@@ -59,6 +59,8 @@ func DefaultSaleConfig(kind string) SaleConfig {
 	skus := []string{"mask-50"}
 	if kind == KindFanDay {
 		skus = append(skus, "earbuds-2", "lamp-desk", "mug-fans")
+	} else { // each asks once
+		c.Rush.AgainShare, c.Rush.AnewShare, c.Rush.ReturnShare = 0, 0, 0
 	}
 	for _, sku := range skus {
 		c.Rush.Listings = append(c.Rush.Listings, Listing{Session: kind, SKU: sku})
@@ -119,14 +121,17 @@ type HelloReport struct {
 }
 
 // meet sends a crowd like the rush's to the bare handler.
-func (h *HelloReport) meet(ctx context.Context, cfg RushConfig) {
+func (h *HelloReport) meet(ctx context.Context, cfg RushConfig) error {
 	r := newCrowd(&cfg)
-	r.send(ctx)
+	if err := r.come(ctx); err != nil {
+		return err
+	}
 	h.Shoppers += r.tally.Shoppers
 	h.Unexpected += r.tally.Grabs - r.tally.outcomes[codeSoldOut]
 	h.seconds += time.Duration(r.tally.lastArrival.Load()).Seconds()
 	h.heard.Merge(r.tally.all.sum())
 	h.ArrivalsPerSecond, h.Latency = float64(h.Shoppers)/max(1e-9, h.seconds), percentilesOf(h.heard)
+	return nil
 }
 
 // Sale sends a crowd at a shop, and the like of it at a bare handler before and after.
@@ -149,16 +154,18 @@ func Sale(ctx context.Context, cfg SaleConfig) (r *SaleReport, err error) {
 	}
 	defer func() { err = errors.Join(err, shop.Close()) }()
 	rush := cfg.Rush
+	rush.throng = rush.Rate == 0
 	seed(&rush.Seed)
 	rush.Addrs, rush.Admin = shop.Addrs, shop.Admin
 	bare := rush
 	bare.Addrs, bare.Shoppers = []string{hello.Addr}, cfg.HelloShoppers/2
-	r.Hello.meet(ctx, bare)
+	if err := r.Hello.meet(ctx, bare); err != nil {
+		return nil, err
+	}
 	if r.Rush, err = Rush(ctx, rush); err != nil {
 		return nil, err
 	}
-	r.Hello.meet(ctx, bare)
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(r.Hello.meet(ctx, bare), ctx.Err()); err != nil {
 		return nil, err
 	}
 	r.ask()

@@ -76,11 +76,9 @@ func (a *schedule) take(finished bool) (task, bool) {
 			return t, true
 		}
 		if a.next < a.arrivals {
-			if due := a.pace.due(a.next); due <= now {
-				t := task{due: due, deed: deedGrab, shopper: a.next, first: true}
-				a.next++
+			if a.pace.due(a.next) <= now {
 				a.inHand++
-				return t, true
+				return a.arrival(), true
 			}
 		} else if len(a.later) == 0 && a.inHand == 0 {
 			a.wake.Broadcast()
@@ -90,6 +88,24 @@ func (a *schedule) take(finished bool) (task, bool) {
 		a.wake.Wait()
 		a.idle--
 	}
+}
+
+// arrival is the next. The caller holds the lock and has seen that there is one.
+func (a *schedule) arrival() task {
+	t := task{due: a.pace.due(a.next), deed: deedGrab, shopper: a.next, first: true}
+	a.next++
+	return t
+}
+
+// arrive gives the next arrival whenever it is due, for who has no use for anything else
+// and hands nothing back; false if all have come.
+func (a *schedule) arrive() (task, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.next >= a.arrivals {
+		return task{}, false
+	}
+	return a.arrival(), true
 }
 
 // add puts a follow-up on the schedule. After stop only questions about grabs

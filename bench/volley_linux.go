@@ -53,11 +53,15 @@ func (v *volley) fire(ctx context.Context, warmUp, measured time.Duration) (shot
 type loop struct {
 	*volley
 	gauge   *gauge
+	addrs   []string // connections spread over these; none: the volley's own
 	epoll   int
 	sockets []*socket
 }
 
 func (l *loop) open() (err error) {
+	if l.addrs == nil {
+		l.addrs = []string{l.addr}
+	}
 	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return fmt.Errorf("epoll: %w", err)
 	}
@@ -76,7 +80,7 @@ func (l *loop) dial(s *socket) error {
 	if s.file != nil {
 		_ = s.file.Close()
 	}
-	c, err := net.DialTimeout("tcp", l.addr, volleyTimeout)
+	c, err := net.DialTimeout("tcp", l.addrs[s.number%len(l.addrs)], volleyTimeout)
 	if err != nil {
 		return err
 	}

@@ -20,3 +20,6 @@ func onCores(_ bool, do func() error) error { return do() }
 func (v *volley) storm(context.Context, time.Duration, []stretch) ([][]window, error) {
 	return nil, errors.ErrUnsupported
 }
+
+// throng leaves everybody to the crowd's own workers.
+func (r *crowd) throng(context.Context) error { return nil }
