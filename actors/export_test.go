@@ -90,6 +90,24 @@ func (g *Group) Lent() int {
 	return len(g.slots.lent)
 }
 
+// AllTold reports whether the gate's actor has taken up all that was decided.
+func (g *gate) AllTold() bool {
+	g.inbox.mu.Lock()
+	defer g.inbox.mu.Unlock()
+	return len(g.inbox.decided) == 0
+}
+
+// Retired counts the actors of gates that are retired, and which are to stop.
+func (g *Group) Retired() (n int) {
+	g.byActor.Range(func(_, of any) bool {
+		if of.(*gate).retired.Load() {
+			n++
+		}
+		return true
+	})
+	return n
+}
+
 // LeavesNothing tells what is left of grabs once all are over.
 func (g *Group) LeavesNothing() error {
 	var left []error

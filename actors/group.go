@@ -423,6 +423,19 @@ func (g *Group) landed(f flight, effects *engine.Effects, err error) {
 	}
 	g.tellDecided()
 	g.answerAll(f.pending, effects.Primary)
+	for i, gate := range g.touched {
+		g.wakeRetired(gate)
+		g.touched[i] = nil
+	}
+	g.touched = g.touched[:0]
+}
+
+// wakeRetired has the actor of a gate that is retired look whether it may stop, once
+// somebody who waited there was answered.
+func (g *Group) wakeRetired(gate *gate) {
+	if gate.retired.Load() && gate.waiting.Load() == 0 {
+		g.wake(gate)
+	}
 }
 
 // answersAWriter is how many answers are worth a goroutine that writes them beside others.
@@ -457,6 +470,7 @@ func (g *Group) failed(commands []pending, err error) {
 			close(p.ask.done)
 		} else {
 			p.slot.Decided(engine.Answer{}, 0, engine.ErrOutcomeUnknown)
+			g.wakeRetired(p.gate)
 		}
 	}
 }
@@ -477,16 +491,14 @@ func (g *Group) noteDecided(p *pending) {
 }
 
 func (g *Group) tellDecided() {
-	for i, gate := range g.touched {
+	for _, gate := range g.touched {
 		if m := gate.decided; m != nil {
 			gate.decided = nil
 			if gate.inbox.tell(m) || gate.retired.Load() {
 				g.wake(gate)
 			}
 		}
-		g.touched[i] = nil
 	}
-	g.touched = g.touched[:0]
 }
 
 func (g *Group) putDecided(m *decided) {

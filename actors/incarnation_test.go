@@ -88,6 +88,36 @@ func TestSlotsAmongIncarnations(t *testing.T) {
 	}
 }
 
+// TestRetiredActorStops however late those in flight at it are answered, or given up.
+func TestRetiredActorStops(t *testing.T) {
+	for name, fails := range map[string]bool{"answered": false, "given up": true} {
+		t.Run(name, func(t *testing.T) {
+			s := openShop(t, nil)
+			s.plan("day", nil, units("mask", 2))
+			gate := s.Gate("day/skus/mask")
+			release := s.log.holdEntries()
+			s.log.setFail(fails)
+			s.Nudge() // so that both grabs gather for the entry after
+			await(t, "the entry", func() bool { return s.log.held.Load() == 1 })
+			var answered sync.WaitGroup
+			for i := range 2 {
+				answered.Add(1)
+				s.HandToActor("day/skus/mask", fmt.Sprint("shopper-", i), "k", replyFunc(func() {
+					defer answered.Done()
+					await(t, "the actor to look", gate.AllTold)
+				}))
+			}
+			await(t, "both to be gathered", func() bool { return s.Gathered() == 2 })
+			s.log.mu.Lock()
+			s.Restored(s.log.state)
+			s.log.mu.Unlock()
+			release()
+			answered.Wait()
+			await(t, "the actor to stop", func() bool { return s.Retired() == 0 })
+		})
+	}
+}
+
 // settleNow pays for nothing and settles the sessions of a round: what is held in
 // them is voided first.
 func (s *testShop) settleNow(t *testing.T, n int64, sessions int) {
