@@ -73,9 +73,9 @@ func DefaultSaleConfig(kind string) SaleConfig {
 
 // Settings are all that can be set from outside.
 func (c *SaleConfig) Settings() []Setting {
-	shoppers, hello, rate, units, nodes := 3_000_000, 1_000_000, 0.0, int64(50_000), 1
-	if c.Kind == KindFanDay {
-		shoppers, hello, rate, units, nodes = 600_000, 200_000, 10_000, 15_000, 3
+	shoppers, hello, rate, units, nodes, decide := 3_000_000, 1_000_000, 0.0, int64(50_000), 1, time.Second
+	if c.Kind == KindFanDay { // two of a hundred get a unit, as of examples/fans-day.yaml
+		shoppers, hello, rate, units, nodes, decide = 600_000, 200_000, 10_000, 3000, 3, 30*time.Second
 	}
 	return []Setting{
 		bounded(&c.Rush.Shoppers, "shoppers", shoppers, 1, maxShoppers, "how many distinct shoppers come"),
@@ -85,6 +85,8 @@ func (c *SaleConfig) Settings() []Setting {
 		bounded(&c.HelloShoppers, "hello-shoppers", hello, 2, maxShoppers, "how many come to the bare handler, half "+
 			"of them before the sale and half after it"),
 		bounded(&c.Units, "units", units, 1, 1_000_000_000, "units of each listing"),
+		span(&c.Rush.DecideWithin, "decide-within", decide, 0, "longest that a shopper holds before paying or "+
+			"cancelling"),
 		bounded(&c.Nodes, "nodes", nodes, 1, 7, "how many nodes share the machine"),
 		bounded(&c.Fsyncs, "fsyncs", 5000, 1, 1_000_000, "syncs of the disk that are timed before"),
 		resultsDir(&c.ResultsDir),

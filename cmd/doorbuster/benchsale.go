@@ -15,8 +15,8 @@ func newBenchFanDayCommand() *cobra.Command {
 	return newSaleCommand(bench.KindFanDay, &cobra.Command{
 		Short: "A minute of 10,000 shoppers a second on three nodes: how long they wait",
 		Long: `Send shoppers at three nodes that share this machine, 10,000 a second in the open
-loop for a minute: for four listings, with second clicks, payments, cancellations and
-shoppers who come back. The like of that crowd meets a bare fasthttp handler before and
+loop for a minute: for four listings, whose units two of a hundred get, with second
+clicks, payments, cancellations and shoppers who come back. The like of that crowd meets a bare fasthttp handler before and
 after it. What counts is how long 99 and 999 of 1,000 grabs waited, from when they were
 due, and that everybody was answered, and exactly; see 'bench rush' for the verdict.
 Exit status 1 if that is bad, not if a figure falls short.`,

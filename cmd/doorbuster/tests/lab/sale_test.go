@@ -10,7 +10,7 @@ import (
 // every question too. What the other figures are is not for a test to say.
 func TestBenchSales(t *testing.T) {
 	for kind, flags := range map[string][]string{
-		bench.KindFanDay: {"--rate", "1000"},
+		bench.KindFanDay: {"--rate", "1000", "--decide-within", "100ms"},
 		bench.KindMask:   nil,
 	} {
 		t.Run(kind, func(t *testing.T) {
