@@ -340,7 +340,10 @@ func (f *front) try(passed *gate, to engine.Reply) (a engine.Answer, handed bool
 	case !f.elsewhere:
 		return g.lead(&f.passing, passed)
 	case g.hasState(): // else it could not be told what came of it
-		g.others.Grab(f.Grab, f.deadline, g.slots.lend(&f.passing, nil))
+		q, deadline, s := f.Grab, f.deadline, g.slots.lend(&f.passing, nil)
+		lent := s.state.Load()
+		g.others.Grab(q, deadline, s) // it may be decided by now
+		s.handed(lent)
 		return a, true, nil
 	}
 	return a, false, engine.ErrNotLeader

@@ -15,7 +15,7 @@ import (
 // answers would cross shoppers.
 type slot struct {
 	pool    *slotPool
-	state   atomic.Uint32
+	state   atomic.Uint32 // how it stands, below, and above that how often it was lent
 	expires time.Duration // by the pool's clock; guarded by state
 	place   int           // among those that are lent; the pool's
 	reply   engine.Reply
@@ -33,9 +33,13 @@ type slot struct {
 }
 
 const (
-	slotFree uint32 = iota
+	slotFree    uint32 = iota
+	slotHanding        // to another node: what its grab points to is still read, so it does not expire
 	slotPending
 	slotAbandoned
+
+	slotStates = 3 // mask
+	slotUse    = 4 // one more
 )
 
 // expiryTick is how exactly the patience of a grab is kept. One goroutine looks
@@ -90,9 +94,10 @@ func (p *slotPool) expired(now time.Duration) (late []engine.Reply) {
 	}
 	p.next = math.MaxInt64
 	for _, s := range p.lent {
-		switch {
-		case s.state.Load() == slotAbandoned:
-		case s.expires <= now && s.state.CompareAndSwap(slotPending, slotAbandoned):
+		switch state := s.state.Load(); {
+		case state&slotStates == slotAbandoned:
+		case s.expires <= now && state&slotStates == slotPending &&
+			s.state.CompareAndSwap(state, state+slotAbandoned-slotPending):
 			late = append(late, s.reply)
 		default: // also if it is just being lent, or given back
 			p.next = min(p.next, s.expires)
@@ -101,7 +106,8 @@ func (p *slotPool) expired(now time.Duration) (late []engine.Reply) {
 	return late
 }
 
-// lend gives a pending slot for x, whose reply is told in any case.
+// lend gives a slot for x, whose reply is told in any case: a pending one, or (no gate) one
+// that is to be handed.
 func (p *slotPool) lend(x *passing, gate *gate) *slot {
 	p.mu.Lock()
 	var s *slot
@@ -118,12 +124,20 @@ func (p *slotPool) lend(x *passing, gate *gate) *slot {
 	s.quantity, s.waitlist, s.ticket, s.transaction = x.Quantity, x.Waitlist, x.Ticket, x.Transaction
 	s.shopper = append(s.shopperBytes[:0], x.Shopper...)
 	p.undecided.enter(x.fingerprint)
-	s.state.Store(slotPending)
+	stands := slotPending
+	if gate == nil {
+		stands = slotHanding
+	}
+	s.state.Add(stands)
 	return s
 }
 
+// handed has a slot expire from now on that state was lent in. It may have been completed
+// meanwhile, and lent to another.
+func (s *slot) handed(state uint32) { s.state.CompareAndSwap(state, state+slotPending-slotHanding) }
+
 func (p *slotPool) put(s *slot) {
-	s.state.Store(slotFree)
+	s.state.Add(slotUse)
 	p.mu.Lock()
 	s.gate, s.reply = nil, nil
 	last := len(p.lent) - 1
@@ -136,16 +150,19 @@ func (p *slotPool) put(s *slot) {
 // Decided completes s: it is engine.Reply's, of the node or the actor that was asked. The
 // caller must not touch s afterwards.
 func (s *slot) Decided(a engine.Answer, index engine.LogIndex, err error) {
-	waits, reply := s.state.CompareAndSwap(slotPending, slotFree), s.reply
+	state, reply := s.state.Load(), s.reply
+	for !s.state.CompareAndSwap(state, state&^slotStates) { // it is just handed, or expires
+		state = s.state.Load()
+	}
 	if s.gate != nil {
 		s.gate.waiting.Add(-1)
 	}
 	s.pool.undecided.leave(s.fingerprint)
 	s.pool.put(s)
-	if waits {
+	if state&slotStates != slotAbandoned {
 		reply.Decided(a, index, err)
 	}
 }
 
 // abandoned tells a holder of s, who has not completed it, that nobody waits.
-func (s *slot) abandoned() bool { return s.state.Load() == slotAbandoned }
+func (s *slot) abandoned() bool { return s.state.Load()&slotStates == slotAbandoned }
