@@ -430,11 +430,13 @@ func (g *Group) landed(f flight, effects *engine.Effects, err error) {
 	g.touched = g.touched[:0]
 }
 
-// wakeRetired has the actor of a gate that is retired look whether it may stop, once
-// somebody who waited there was answered.
+// wakeRetired has the actor of a gate that is retired, if it is there, look whether it
+// may stop, once somebody who waited there does so no more.
 func (g *Group) wakeRetired(gate *gate) {
 	if gate.retired.Load() && gate.waiting.Load() == 0 {
-		g.wake(gate)
+		if pid := gate.pid.Load(); pid != nil {
+			g.system.Root.Send(pid, look{})
+		}
 	}
 }
 

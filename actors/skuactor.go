@@ -89,7 +89,7 @@ func (b *inbox) rest(waits bool) bool {
 	return !waits || len(b.decided) == 0
 }
 
-// look has an actor look into its inbox; closed tells it besides that its epoch is over.
+// look has an actor look into its inbox; closed tells it that its epoch is over.
 type (
 	look   struct{}
 	closed struct{}

@@ -27,6 +27,7 @@ type lateSeller struct {
 	fakeSeller
 	mu      sync.Mutex
 	waiting []func()
+	came    chan struct{}             // one place; nil unless always
 	at      func(g *engine.Grab) bool // decided at once; nil: never
 }
 
@@ -40,6 +41,10 @@ func (f *lateSeller) Decide(g *engine.Grab, to engine.Asker) (engine.Answer, boo
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.waiting = append(f.waiting, func() { to.Decided(a, 0, nil) })
+	select {
+	case f.came <- struct{}{}:
+	default:
+	}
 	return engine.Answer{}, false
 }
 
@@ -63,13 +68,14 @@ func (f *lateSeller) decide() {
 // always decides as soon as something comes, until the test ends.
 func (f *lateSeller) always(t *testing.T) {
 	stop, stopped := make(chan struct{}), make(chan struct{})
+	f.came = make(chan struct{}, 1)
 	go func() {
 		defer close(stopped)
 		for {
 			select {
 			case <-stop:
 				return
-			default:
+			case <-f.came:
 				f.decide()
 			}
 		}
@@ -219,9 +225,9 @@ func opened(s *ShopperServer) int {
 // TestWhoNeverReads: neither others nor who decides wait for them.
 func TestWhoNeverReads(t *testing.T) {
 	late := &lateSeller{}
+	late.always(t)
 	_, addr := serveShopper(t, ShopperConfig{Seller: selling(late), Dev: true,
 		Limits: Limits{WriteTimeout: 200 * time.Millisecond}})
-	late.always(t)
 	deaf := dial(t, addr)
 	if err := deaf.Conn.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
 		t.Fatal(err)
@@ -246,17 +252,8 @@ func TestWhoNeverReads(t *testing.T) {
 // TestShutdownOwesNothing: it waits for answers that are still to come.
 func TestShutdownOwesNothing(t *testing.T) {
 	late := &lateSeller{}
-	s, err := NewShopper(ShopperConfig{Seller: selling(late), Dev: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(ln) }()
-	c := dial(t, ln.Addr().String())
+	s, addr := serveShopper(t, ShopperConfig{Seller: selling(late), Dev: true})
+	c := dial(t, addr)
 	c.send(t, rawGrabWith("k", ""))
 	within(t, func() bool { return late.undecided() == 1 })
 	over, expired := context.WithCancel(t.Context())
@@ -275,27 +272,19 @@ func TestShutdownOwesNothing(t *testing.T) {
 	if err := <-stopped; err != nil {
 		t.Error(err)
 	}
-	if err := <-served; err != nil {
-		t.Error(err)
-	}
 }
 
 // TestDetachedUnderTLS: a connection that can't be written to without waiting.
 func TestDetachedUnderTLS(t *testing.T) {
 	late := &lateSeller{}
 	late.always(t)
-	s, err := NewShopper(ShopperConfig{Seller: selling(late), Dev: true})
-	if err != nil {
-		t.Fatal(err)
-	}
 	some := httptest.NewTLSServer(nil) // for its certificate
 	defer some.Close()
 	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: some.TLS.Certificates})
 	if err != nil {
 		t.Fatal(err)
 	}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(ln) }()
+	serveShopperAt(t, ShopperConfig{Seller: selling(late), Dev: true}, ln)
 	c, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{InsecureSkipVerify: true})
 	if err != nil {
 		t.Fatal(err)
@@ -308,12 +297,6 @@ func TestDetachedUnderTLS(t *testing.T) {
 		}
 	}
 	if err := c.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := s.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if err := <-served; err != nil {
 		t.Error(err)
 	}
 }

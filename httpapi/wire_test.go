@@ -27,11 +27,17 @@ const patience = 10 * time.Second
 // shuts down.
 func serveShopper(t *testing.T, cfg ShopperConfig) (s *ShopperServer, addr string) {
 	t.Helper()
-	s, err := NewShopper(cfg)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	return serveShopperAt(t, cfg, ln), ln.Addr().String()
+}
+
+// serveShopperAt is serveShopper for another listener.
+func serveShopperAt(t *testing.T, cfg ShopperConfig, ln net.Listener) *ShopperServer {
+	t.Helper()
+	s, err := NewShopper(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +53,7 @@ func serveShopper(t *testing.T, cfg ShopperConfig) (s *ShopperServer, addr strin
 			t.Errorf("serve: %v", err)
 		}
 	})
-	return s, ln.Addr().String()
+	return s
 }
 
 // caller is a client that sends bytes as they are.
