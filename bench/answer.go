@@ -83,8 +83,9 @@ func noUnits(state string) bool  { return place(state) == "none" }
 
 // answer is what a shopper was told about a grab.
 type answer struct {
-	code  string // one of the shop's codes, or an outcome of our own
-	order *order // where the answer carries one
+	code     string // one of the shop's codes, or an outcome of our own
+	order    *order // where the answer carries one
+	deadline string // of one that is processing: without it nobody can say that it came to nothing
 }
 
 // final reports whether there is nothing more to ask about.
@@ -102,7 +103,7 @@ func readAnswer(r reply) answer {
 	}
 	if !bytes.Contains(r.body, []byte(`"order"`)) {
 		if code := knownCode(codeIn(r.body)); code != "" && code != codeGranted {
-			return answer{code: code}
+			return answer{code: code, deadline: deadlineIn(r.body)}
 		}
 	}
 	var full struct {
@@ -117,6 +118,16 @@ func readAnswer(r reply) answer {
 		return answer{code: outcomeUnreadable}
 	}
 	return a
+}
+
+// deadlineIn finds the deadline in where to ask again; "" without.
+func deadlineIn(body []byte) string {
+	_, rest, _ := bytes.Cut(body, []byte("?deadline="))
+	n := 0
+	for n < len(rest) && rest[n] >= '0' && rest[n] <= '9' {
+		n++
+	}
+	return string(rest[:n])
 }
 
 // codeIn finds the value of "code" in a JSON object without reading the rest.

@@ -271,7 +271,7 @@ func (t *drill) look(c *conn, o *told, byKey bool) {
 	r, asked := t.crowd, "for their order "+o.orderNo
 	request := r.requests.appendOrder(nil, o.shopper, o.orderNo)
 	if byKey {
-		request = r.requests.appendOutcome(nil, o.shopper, o.click)
+		request = r.requests.appendOutcome(nil, o.shopper, o.click, "")
 		asked = "after the grab that had got them order " + o.orderNo
 	}
 	atomic.AddInt64(&t.report.Looks, 1)
@@ -327,12 +327,12 @@ func (t *drill) resolveLost() (lost, yes int64) {
 			}
 			return a.code, a
 		}
-		first, _ := hear(r.requests.appendOutcome(nil, q.shopper, q.click), true)
+		first, _ := hear(r.requests.appendOutcome(nil, q.shopper, q.click, ""), true)
 		again, a := hear(r.requests.appendGrab(nil, q.shopper, q.listing, q.click), false)
 		if a.code == outcomeUnknown {
 			return // a slow machine; it stays open, and is asked after while the shop is counted
 		}
-		last, _ := hear(r.requests.appendOutcome(nil, q.shopper, q.click), true)
+		last, _ := hear(r.requests.appendOutcome(nil, q.shopper, q.click, ""), true)
 		if first != noTrace {
 			atomic.AddInt64(&yes, 1)
 		}

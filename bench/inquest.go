@@ -145,7 +145,7 @@ func (v *inquest) askOpen() {
 	r := v.crowd
 	each(r.cfg.Addrs, r.cfg.Timeout, r.testimony.takeOpen(), func(c *conn, q openAsk) {
 		sent := r.now()
-		got, err := v.insist(c, r.requests.appendOutcome(nil, q.shopper, q.click))
+		got, err := v.insist(c, r.requests.appendOutcome(nil, q.shopper, q.click, ""))
 		a := answer{code: q.code}
 		switch {
 		case err != nil:

@@ -74,9 +74,13 @@ func (r *requests) appendGet(b []byte, path string, shopper int) []byte {
 	return appendBody(r.appendIdentity(appendHead(b, "GET", path, r.host), shopper), "GET", nil)
 }
 
-// appendOutcome asks what became of a grab.
-func (r *requests) appendOutcome(b []byte, shopper int, k click) []byte {
-	return r.appendGet(b, "/v1/grabs/"+url.PathEscape(string(r.cfg.appendKey(nil, shopper, k))), shopper)
+// appendOutcome asks what became of a grab, by the deadline that it was told; "" without.
+func (r *requests) appendOutcome(b []byte, shopper int, k click, deadline string) []byte {
+	path := "/v1/grabs/" + url.PathEscape(string(r.cfg.appendKey(nil, shopper, k)))
+	if deadline != "" {
+		path += "?deadline=" + deadline
+	}
+	return r.appendGet(b, path, shopper)
 }
 
 func (r *requests) appendOrder(b []byte, shopper int, orderNo string) []byte {

@@ -326,6 +326,9 @@ func (w *worker) conclude(t task, q ask, a answer) {
 			t.giveUp = q.heardAt + w.cfg.PollFor
 			t.sentAt = q.sentAt
 		}
+		if a.deadline != "" {
+			t.deadline = a.deadline
+		}
 		t.deed = deedPoll
 		t.due = q.heardAt + w.cfg.PollEvery
 		if t.due <= t.giveUp && w.schedule.add(t) {
@@ -366,7 +369,7 @@ func (w *worker) conclude(t task, q ask, a answer) {
 
 // poll asks what became of a grab.
 func (w *worker) poll(t task) {
-	w.buf = w.requests.appendOutcome(w.buf[:0], t.shopper, t.click)
+	w.buf = w.requests.appendOutcome(w.buf[:0], t.shopper, t.click, t.deadline)
 	got, err := w.reach(w.conn, w.buf)
 	a := answer{code: outcomeUnknown}
 	if err == nil && got.status != 404 {

@@ -28,8 +28,9 @@ type task struct {
 	tries   int   // grabs: how often they came back; pay, cancel: how often tried
 	order   *told // pay and cancel only
 	// polls only: the grab asked after
-	sentAt time.Duration
-	giveUp time.Duration
+	sentAt   time.Duration
+	giveUp   time.Duration
+	deadline string // that it was told; "" before
 }
 
 // schedule hands out tasks as they fall due: the arrivals, which are not stored,

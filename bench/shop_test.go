@@ -55,6 +55,7 @@ type fakeShop struct {
 	listings map[string]*fakeListing
 	orders   map[string]*fakeOrder
 	byKey    map[string]*fakeOrder // shopper and key
+	putOff   map[string]bool       // likewise: told "processing"
 	sinned   int
 	granted  int
 	asks     atomic.Int64
@@ -88,6 +89,7 @@ func newFakeShop(t *testing.T, s sin, stock map[string]int) *fakeShop {
 		sin: s, payWithin: time.Hour,
 		listings: make(map[string]*fakeListing),
 		orders:   make(map[string]*fakeOrder), byKey: make(map[string]*fakeOrder),
+		putOff: make(map[string]bool),
 	}
 	for name, n := range stock {
 		session, sku, _ := strings.Cut(name, "/")
@@ -150,7 +152,9 @@ func (f *fakeShop) serveShop(ctx *fasthttp.RequestCtx) {
 			return
 		}
 		if f.slow && f.asks.Add(1)%5 == 0 {
-			tell(ctx, 202, map[string]any{"code": "processing", "message": "Hold on."})
+			f.putOff[shopper+" "+key] = true
+			tell(ctx, 202, map[string]any{"code": "processing", "message": "Hold on.",
+				"result_url": "/v1/grabs/" + key + "?deadline=1795990818000"})
 			return
 		}
 		tellGrab(ctx, code, o)
@@ -165,6 +169,10 @@ func (f *fakeShop) serveShop(ctx *fasthttp.RequestCtx) {
 		}
 		if o := f.byKey[shopper+" "+path[2]]; o != nil {
 			tellGrab(ctx, "granted", o)
+			return
+		}
+		if f.putOff[shopper+" "+path[2]] && string(ctx.QueryArgs().Peek("deadline")) != "1795990818000" {
+			problem(ctx, 404) // nobody can say that it came to nothing
 			return
 		}
 		tellGrab(ctx, "missed", nil)
