@@ -161,7 +161,7 @@ func TestRestartIsTheSameState(t *testing.T) {
 func TestSnapshotsByThemselves(t *testing.T) {
 	t.Parallel()
 	s, n, closing := openBare(t, t.TempDir(), func(c *Config) { c.Disk.SnapshotBytes = 1 << 10 })
-	s.Apply(nodetest.Masks(5000))
+	s.Apply(nodetest.Masks(1_000_000))
 	told := map[string]nodetest.Order{}
 	snapshots := func() []string {
 		names, err := filepath.Glob(filepath.Join(s.Dir, "snapshots", "*"))
@@ -178,12 +178,12 @@ func TestSnapshotsByThemselves(t *testing.T) {
 		}
 		return news
 	}
-	for range 3 {
-		for range 40 {
+	for range 3 { // each comes after as much log as the one before it has
+		s.Eventually(func() bool {
 			shopper := fmt.Sprintf("s%d", len(told))
 			told[shopper] = s.MustGrant(shopper, "k", nodetest.Mask)
-		}
-		s.Eventually(look, func() string { return fmt.Sprintf("no snapshot but %v:\n%s", seen, s.Logs) })
+			return look()
+		}, func() string { return fmt.Sprintf("no snapshot but %v:\n%s", seen, s.Logs) })
 	}
 	live, at := hashOf(n)
 	if replayed := replay(t, s.Dir, at); replayed != live {
