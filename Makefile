@@ -12,7 +12,7 @@ PARTITIONS ?= 20
 ORDERS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check tools race invariants lint docs figures fuzz sim crash recovery failover partitions money ledger bench walbench pgo crowd demo cluster-demo clean FORCE
+.PHONY: help build test check tools race invariants lint docs figures fuzz sim crash recovery failover bargains partitions money sinks ledger bench walbench pgo crowd demo cluster-demo clean FORCE
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -28,13 +28,14 @@ test: tools ## a short test of every promise (some 5 minutes)
 # Tests say themselves, by testing.Short, what they leave to this.
 check: lint build test race invariants ## what CI runs: 'make test', all at full length with the race detector, documents, lint, invariants (some 20 minutes)
 
-# Tests that need a load balancer or a network of their own are skipped, and say
-# so, where these can't be had.
+# Tests that need a load balancer, a database, a browser or a network of their own are skipped, and
+# say so, where these can't be had. Run level 1 keeps what is installed from being started.
 tools:
-	@for tool in haproxy:haproxy nginx:nginx-light ip:iproute2; do \
+	@for tool in haproxy:haproxy nginx:nginx-light ip:iproute2 nats-server:nats-server \
+		pg_lsclusters:postgresql mariadbd:mariadb-server chromium:chromium promtool:prometheus; do \
 		PATH=$$PATH:/usr/sbin:/sbin command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool#*:}"; \
 	done; \
-	[ -z "$$missing" ] || { apt-get update -qq && apt-get install -y -qq $$missing; } >/dev/null 2>&1 || echo "not installed:$$missing; the tests that need it are skipped"
+	[ -z "$$missing" ] || { apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; } >/dev/null 2>&1 || echo "not installed:$$missing; the tests that need it are skipped"
 
 race: tools ## all tests at full length, with the race detector
 	$(GO) test -race -timeout $(RACE_TIMEOUT) ./...
@@ -52,7 +53,8 @@ lint: ## gofmt, go vet and staticcheck
 	$(GO) tool staticcheck ./...
 	$(GO) -C bench/walbench vet . # a module of its own: when go.mod has changed, 'go mod tidy' there
 
-docs: ## docs/reference, written from the settings, commands, routes and errors that there are
+docs: ## docs/reference and examples/monitoring, written from the settings, commands, routes, errors and alarms that there are
+	$(GO) generate ./httpapi # openapi.json, which the reference is written from
 	$(GO) test -count=1 ./cmd/doorbuster ./httpapi -run TestReferenceIsCurrent -reference.write
 
 figures: ## the figures of README and docs/benchmarks, written from the newest of bench/results
@@ -78,6 +80,10 @@ recovery: ## every kind of damage to a node's disk, alone and in a cluster, and 
 failover: build ## KILLS (100) times kill -9 of a leader of three nodes under load, and a look at what was told
 	$(BIN) bench failover --kills $(KILLS)
 
+bargains: build ## 10,000 bargains and 200,000 helps while leaders are killed, with every cut drawn again; then cuts among a million idle ones, and a restart with them; kept in bench/results
+	$(BIN) bench bargain
+	$(BIN) bench bargain --bargains 100 --helps 2000 --kills 0 --nodes 1 --idle 1000000
+
 partitions: ## PARTITIONS (20) rounds each: cut the network every way and in part, lose a room, cut it off, replace all nodes under load (takes root, for network namespaces)
 	$(GO) test -count=1 -timeout 60m -v ./cmd/doorbuster/tests/partitions -run 'TestPartitions|TestPartialCuts|TestZoneLost|TestZoneCutOff|TestAllNodesReplaced' -partition.rounds=$(PARTITIONS)
 
@@ -85,6 +91,13 @@ money: build ## ORDERS (10000) through a cashier who behaves badly while leaders
 	$(GO) test -count=1 -timeout 60m -v ./actors -run TestPaidExpiredCancelledAtOnce -money.instants=100000
 	$(GO) test -count=1 -timeout 60m -v ./cmd/doorbuster/tests/money -run TestMoneyAgrees -money.orders=$(ORDERS)
 	$(BIN) bench reconcile
+
+SINK_ORDERS ?= 200000
+SINK_KILLS ?= 20
+
+sinks: tools ## SINK_ORDERS (200,000) orders through rush, payment, refund and shipping into PostgreSQL and MariaDB, while leaders and databases are killed and connections cut SINK_KILLS (20) times: then row for row; and the same kills beside NATS and Kafka
+	$(GO) test -count=1 -timeout 90m -v ./cmd/doorbuster/tests/sinks -run TestTablesAreTheLedger -sinks.orders=$(SINK_ORDERS) -sinks.kills=$(SINK_KILLS)
+	$(GO) test -count=1 -timeout 90m -v ./cmd/doorbuster/tests/sinks -run TestStreamsAreTheTrail -streams.kills=$(SINK_KILLS)
 
 LEDGER_ORDERS ?= 5000000
 LEDGER_SESSIONS ?= 20

@@ -161,14 +161,24 @@ func (b *batcher) addGrab(s *slot, d *speculative, item decidedItem) bool {
 	c.Kind, c.Listing, c.Shopper, c.Key = engine.CmdPlaceHold, s.gate.handle, append(c.Shopper[:0], s.shopper...), s.key
 	c.Quantity, c.Deadline, c.Ticket, c.Transaction = s.quantity, s.deadline, s.ticket, s.transaction
 	c.Waitlist = s.waitlist && s.gate.facts.Load().waitlist
+	c.Price, c.Priced, c.Bargain = s.price, s.priced, engine.BargainRef{}
+	if s.bargain != 0 {
+		c.Bargain = engine.BargainRef{Session: s.gate.session, Ordinal: s.bargain}
+	}
 	b.next.entry = engine.AppendCommand(b.next.entry, c)
 	b.queue(pending{slot: s, gate: s.gate, speculative: d, item: item})
 	return true
 }
 
+// commands are buffers that commands are written to before there is room for them.
+var commands = sync.Pool{New: func() any { return new([]byte) }}
+
 // addAsk queues another command; false if no epoch is open.
 func (b *batcher) addAsk(a *ask) bool {
-	command := engine.AppendCommand(nil, &a.command)
+	scratch := commands.Get().(*[]byte)
+	defer commands.Put(scratch)
+	*scratch = engine.AppendCommand((*scratch)[:0], &a.command)
+	command := *scratch
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.ready(len(command)) {
@@ -180,7 +190,7 @@ func (b *batcher) addAsk(a *ask) bool {
 }
 
 // grabBytes bounds the command of a grab.
-const grabBytes = engine.MaxShopperBytes + 80
+const grabBytes = engine.MaxShopperBytes + 100
 
 // ready waits for room in the gathering, and makes it; b.mu is held.
 func (b *batcher) ready(size int) bool {

@@ -8,6 +8,7 @@ type catalogue struct {
 	byHandle []*gate // by handle - 1
 	sessions []shownSession
 	messages messages
+	moving   []*gate // whose price changes with time
 }
 
 func (c *catalogue) gate(h engine.ListingHandle) *gate {
@@ -32,16 +33,27 @@ func (g *Group) rebuilt(s *engine.State, old *catalogue) *catalogue {
 		if gate == nil {
 			gate = g.newGate(l.Handle, session, l)
 		}
+		c.byHandle = append(c.byHandle, gate)
+		if session.State == engine.Deleted {
+			g.deleted(gate, session, l)
+			continue
+		}
 		f := factsOf(s, session, l)
+		f.own = g.playMessages(s, gate, l)
+		if f.play.Moves() {
+			c.moving = append(c.moving, gate)
+		}
 		if gate.changes(f, session.StateOf(l), l.DrawState) {
 			gate.opens(s.LogIndex(), g.slots.now()) // noted before anybody is let in by it
 		}
 		gate.facts.Store(f)
 		gate.update(s, session, l)
 		c.byName[gate.name] = gate
-		c.byHandle = append(c.byHandle, gate)
 	}
 	for _, x := range s.Sessions() {
+		if x.State == engine.Deleted {
+			continue
+		}
 		shown := shownSession{view: sessionView(s, x), gates: make([]*gate, 0, len(x.Listings))}
 		for _, h := range x.Listings {
 			shown.gates = append(shown.gates, c.gate(h))
@@ -50,6 +62,20 @@ func (g *Group) rebuilt(s *engine.State, old *catalogue) *catalogue {
 	}
 	c.messages = g.messagesOf(s, old.messages)
 	return c
+}
+
+// deleted closes the gate of a listing whose session was deleted: only its handle leads here.
+func (g *Group) deleted(gate *gate, x *engine.Session, l *engine.Listing) {
+	if gate.facts.Load() == nil {
+		gate.facts.Store(&facts{session: x.ID, sku: l.SKU,
+			view: engine.ListingView{Session: x.ID, SKU: l.SKU, Currency: l.Currency}})
+	}
+	gate.looks.Store(uint32(engine.ListingEnded))
+	gate.available.Store(0)
+	if !gate.retired.Load() {
+		gate.forget()
+		g.retireActor(gate)
+	}
 }
 
 func (g *Group) newGate(h engine.ListingHandle, x *engine.Session, l *engine.Listing) *gate {
@@ -62,7 +88,7 @@ func (g *Group) newGate(h engine.ListingHandle, x *engine.Session, l *engine.Lis
 func factsOf(s *engine.State, x *engine.Session, l *engine.Listing) *facts {
 	product := s.Product(l.SKU)
 	var commitment, seed [32]byte
-	if l.Draw > 0 {
+	if l.Draw > 0 || l.Play.Cuts() {
 		commitment, seed, _ = s.SeedOf(l)
 	}
 	return &facts{
@@ -76,15 +102,19 @@ func factsOf(s *engine.State, x *engine.Session, l *engine.Listing) *facts {
 			LimitPerMonth: l.LimitPerMonth, Reservation: l.Reservation, AllowList: l.AllowList != "",
 			Waitlist: l.Waitlist, Ticket: l.Ticket || l.Challenge != engine.ChallengeNone, Challenge: l.Challenge,
 			Draw: l.Draw, DrawAt: s.DrawAt(l), DrawState: l.DrawState, Commitment: commitment, Seed: seed,
+			Play: l.Play, Delivery: l.Delivery,
 		},
-		waitlist: l.Waitlist, ticket: l.Ticket, challenge: l.Challenge, draws: l.Draw > 0,
+		waitlist: l.Waitlist, ticket: l.Ticket, challenge: l.Challenge, draws: l.Draw > 0, play: l.Play,
+		opened: x.OpenedAt,
 	}
 }
 
 func sessionView(s *engine.State, x *engine.Session) engine.SessionView {
 	v := engine.SessionView{ID: x.ID, Sale: x.Sale, State: x.State, Paused: x.Paused, Start: x.Start, End: x.End,
 		PayWithinMS: x.PayWithin.Milliseconds(), PayGraceMS: x.PayGrace.Milliseconds(),
-		LimitPerShopper: x.LimitPerShopper, AdmissionMultiple: x.AdmissionMultiple, Profile: x.Profile}
+		LimitPerShopper: x.LimitPerShopper, AdmissionMultiple: x.AdmissionMultiple, Profile: x.Profile,
+		Archived: x.Archived, CouponsUpTo: x.CouponsUpTo, ReceiveWithin: x.ReceiveWithin,
+		CompleteWithin: x.CompleteWithin}
 	if sale := s.Sale(x.Sale); sale != nil {
 		v.SaleName = sale.Name
 	}
@@ -92,12 +122,16 @@ func sessionView(s *engine.State, x *engine.Session) engine.SessionView {
 }
 
 // look gives the listing as it is shown now.
-func (g *gate) look() engine.ListingView {
-	v := g.facts.Load().view
-	v.State = engine.ListingState(g.looks.Load())
-	left := max(0, g.lowest.Load())
+func (g *Group) look(gate *gate) engine.ListingView {
+	f := gate.facts.Load()
+	v := f.view
+	v.State = engine.ListingState(gate.looks.Load())
+	left := max(0, gate.lowest.Load())
 	if v.Stock < 0 || left < v.Stock {
 		v.Stock = left
+	}
+	if f.play != nil {
+		v.Price = g.price(gate, f)
 	}
 	return v
 }
@@ -121,10 +155,14 @@ func (g *Group) Handle(session, sku string) engine.ListingHandle {
 
 // Figures is the version of what is on display; 0 while it changes.
 func (g *Group) Figures() uint64 {
-	if at := g.figures.Load(); at%2 == 0 {
-		return at + 2
+	at := g.figures.Load()
+	if at%2 != 0 {
+		return 0
 	}
-	return 0
+	for _, gate := range g.catalogue.Load().moving { // nothing is applied when a price falls with time
+		at += g.falls(gate.facts.Load()) << 40
+	}
+	return at + 2
 }
 
 // Look gives a listing as it is on display now, drafts too. See AwaitShown.
@@ -133,7 +171,7 @@ func (g *Group) Look(session, sku string) (v engine.ListingView, known bool) {
 	if gate == nil {
 		return v, false
 	}
-	return gate.look(), true
+	return g.look(gate), true
 }
 
 // Looks gives the sessions that are wanted, with their listings as Look gives them.
@@ -148,7 +186,7 @@ func (g *Group) Looks(want func(*engine.SessionView) bool) []engine.SessionView 
 		v := x.view
 		v.Listings = make([]engine.ListingView, len(x.gates))
 		for j, gate := range x.gates {
-			v.Listings[j] = gate.look()
+			v.Listings[j] = g.look(gate)
 		}
 		views = append(views, v)
 	}

@@ -21,6 +21,7 @@ type gate struct {
 	stock            atomic.Int64
 	released         atomic.Int64
 	lowest           atomic.Int64 // what is shown of it; see engine.Listing
+	sold             atomic.Int64 // the most ever; where there is a play
 	waitedFor        atomic.Int64 // units waited for
 	waitlistCapacity atomic.Int64 // units that may be waited for besides
 	drawState        atomic.Uint32
@@ -93,6 +94,9 @@ type facts struct {
 	ticket       bool
 	challenge    engine.Challenge
 	draws        bool
+	play         *engine.Play  // nil: a flash sale
+	opened       engine.Time   // the session; 0 while it has not
+	own          *saleMessages // of a play with words of its own; nil: the sale's
 }
 
 // drawing reports whether a grab enters a draw now.
@@ -130,6 +134,7 @@ func (g *gate) update(s *engine.State, session *engine.Session, l *engine.Listin
 	g.available.Store(l.Available)
 	g.released.Store(l.Released)
 	g.lowest.Store(l.Lowest)
+	g.sold.Store(l.Sold)
 	g.waitedFor.Store(l.Waiting)
 	g.waitlistCapacity.Store(s.WaitlistCapacity(l))
 	g.drawState.Store(uint32(l.DrawState))
@@ -185,6 +190,12 @@ func (g *gate) refusal(quantity uint32, waitlist bool) engine.Reason {
 		return engine.ReasonFrozen
 	}
 	return engine.ReasonUnknown // drafts are nobody's business
+}
+
+// setsAside reports whether bargains have units set aside for them.
+func (g *gate) setsAside() bool {
+	p := g.facts.Load().play
+	return p.Cuts() && p.Cut.TakeStock
 }
 
 // refuse makes the answer of a reason.

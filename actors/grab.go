@@ -118,6 +118,9 @@ func (g *Group) depth() int32 {
 // atGate answers what can be answered without the actor.
 func (g *Group) atGate(gate *gate, x *passing) (a engine.Answer, decided bool) {
 	closed := gate.refusal(x.Quantity, x.Waitlist) // first: their own grant may be what closes it
+	if x.Bargain != 0 && closed == engine.ReasonSoldOut && gate.setsAside() {
+		closed = engine.ReasonNone
+	}
 	if gate.seen.has(x.fingerprint) {
 		return g.atGateSeen(gate, x)
 	}
@@ -150,7 +153,7 @@ func (g *Group) atGate(gate *gate, x *passing) (a engine.Answer, decided bool) {
 // ask with a known key comes before every rule, and they are not told that they
 // missed anything.
 func (g *Group) atGateSeen(gate *gate, x *passing) (a engine.Answer, decided bool) {
-	if a, found := g.byKey(gate, x.Shopper, g.hashed(x.IdempotencyKey), x.Quantity); found {
+	if a, found := g.byKey(gate, x.Grab, g.hashed(x.IdempotencyKey)); found {
 		return a, true
 	}
 	if gate.waiting.Load() >= 2*g.depth() {
@@ -179,7 +182,7 @@ func (g *Group) hashed(key []byte) engine.Key { return (*g.keyed.Load())(key) }
 func (g *Group) putOff(gate *gate, x *passing, why engine.Reason) engine.Answer {
 	// the gate first: their own grant may close it
 	closed, caughtUp := gate.refusal(x.Quantity, x.Waitlist), g.seesGrants(gate)
-	a, final := g.known(gate, x.Shopper, g.hashed(x.IdempotencyKey), x.Quantity)
+	a, final := g.known(gate, x.Grab, g.hashed(x.IdempotencyKey))
 	switch {
 	case final && a.Code != engine.CodeMissed:
 		return a
@@ -282,11 +285,11 @@ func (g *Group) leadsWithin(patience time.Duration) bool {
 }
 
 // byKey answers from committed state a shopper whose key is known there.
-func (g *Group) byKey(gate *gate, shopper []byte, key engine.Key, quantity uint32) (a engine.Answer, found bool) {
+func (g *Group) byKey(gate *gate, x *engine.Grab, key engine.Key) (a engine.Answer, found bool) {
 	g.view.View(func(s *engine.State) {
-		ref := s.OrderByKey(s.ShopperNo(string(shopper)), key)
+		ref := s.OrderByKey(s.ShopperNo(string(x.Shopper)), key)
 		if found = !ref.IsZero(); found {
-			e := s.Known(ref, gate.handle, quantity)
+			e := s.Known(ref, gate.handle, x.Quantity, x.Bargain != 0)
 			a = answerIn(s, gate, &e)
 		}
 	})
@@ -295,18 +298,18 @@ func (g *Group) byKey(gate *gate, shopper []byte, key engine.Key, quantity uint3
 
 // known answers from committed state all that it can tell of a shopper: what their
 // key led to, or which rule forbids them another hold.
-func (g *Group) known(gate *gate, shopper []byte, key engine.Key, quantity uint32) (a engine.Answer, final bool) {
+func (g *Group) known(gate *gate, x *engine.Grab, key engine.Key) (a engine.Answer, final bool) {
 	g.view.View(func(s *engine.State) {
 		l := s.Listing(gate.handle)
-		st := s.StandingOf(s.ShopperNo(string(shopper)), shopper, l, key)
+		st := s.StandingOf(s.ShopperNo(string(x.Shopper)), x.Shopper, l, key)
 		var e engine.Event
 		if !st.Known.IsZero() {
-			e = s.Known(st.Known, l.Handle, quantity)
+			e = s.Known(st.Known, l.Handle, x.Quantity, x.Bargain != 0)
 		} else if !st.Place.IsZero() {
 			e = s.Taken(st.Place)
 		} else if !s.Switches().On(engine.SwitchPrecheck) {
 			return
-		} else if why, limit := s.MayHold(l, st, quantity); why != engine.ReasonNone {
+		} else if why, limit := s.MayHold(l, st, x.Quantity); why != engine.ReasonNone {
 			e = s.RefusedFor(l, st, why, limit)
 		} else {
 			return
@@ -481,7 +484,7 @@ func answerRecord(o *engine.OrderRecord) engine.Answer {
 // there, else with no. Gates know nobody any more.
 func (g *Group) afterSettling(gate *gate, x *passing, no engine.Answer) engine.Answer {
 	key := g.hashed(x.IdempotencyKey)
-	if a, found := g.byKey(gate, x.Shopper, key, x.Quantity); found {
+	if a, found := g.byKey(gate, x.Grab, key); found {
 		return a
 	}
 	switch o, found, err := g.records.ByKey(string(x.Shopper), key); {

@@ -90,6 +90,8 @@ type Group struct {
 	others Others // nil alone
 	rounds rounds // of Sync, for the display
 	guard  Guard  // nil without
+	// formulas evaluates plays' expressions; nil without.
+	formulas engine.Formulas
 	// tickets is the secret of grab tickets.
 	tickets atomic.Pointer[[32]byte]
 

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"slices"
+	"strings"
 
 	"doorbuster/engine"
 )
@@ -49,6 +50,26 @@ func (g *Group) messagesOf(s *engine.State, old messages) messages {
 	return found
 }
 
+// playMessages gives what shoppers of a listing are told whose play has words of its own;
+// nil where that is what its sale tells. Those that are as before keep their version.
+func (g *Group) playMessages(s *engine.State, gate *gate, l *engine.Listing) *saleMessages {
+	if l.Play == nil || len(l.Play.Words) == 0 {
+		return nil
+	}
+	all := slices.Clone(l.Play.Words)
+	for _, m := range s.Sale(s.SessionOf(l.Session).Sale).Messages {
+		if !slices.ContainsFunc(all, func(own engine.Message) bool { return own.Name == m.Name }) {
+			all = append(all, m)
+		}
+	}
+	slices.SortFunc(all, func(a, b engine.Message) int { return strings.Compare(a.Name, b.Name) })
+	if f := gate.facts.Load(); f != nil && f.own != nil && sameMessages(f.own.own, all) {
+		return f.own
+	}
+	g.versions++
+	return &saleMessages{g.versions, all}
+}
+
 func sameMessages(a, b []engine.Message) bool {
 	return slices.EqualFunc(a, b, func(a, b engine.Message) bool {
 		return a.Name == b.Name && slices.Equal(a.Text, b.Text)
@@ -67,7 +88,11 @@ func (g *Group) Messages(listing []byte, h engine.ListingHandle) (zone string, v
 	if gate == nil {
 		return "", 0, nil
 	}
-	zone = gate.facts.Load().rules.timezone
+	f := gate.facts.Load()
+	zone = f.rules.timezone
+	if f.own != nil {
+		return zone, f.own.version, f.own.own
+	}
 	if w := c.messages.of(gate.session); w != nil {
 		return zone, w.version, w.own
 	}

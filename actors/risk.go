@@ -14,11 +14,11 @@ func (g *Group) riskOf(v *engine.Visitor) (worst engine.Level) {
 		look(engine.RosterRiskShopper, v.Shopper)
 		listed, _ := s.Rosters().PrefixLevel(v.Addr)
 		worst = max(worst, listed)
-		if v.Phone != "" {
-			look(engine.RosterRiskPhone, []byte(v.Phone))
+		if v.PhoneHash != (engine.Blind{}) {
+			look(engine.RosterRiskPhone, v.PhoneHash[:])
 		}
-		if v.Address != "" {
-			look(engine.RosterRiskAddress, []byte(v.Address))
+		if v.AddressHash != (engine.Blind{}) {
+			look(engine.RosterRiskAddress, v.AddressHash[:])
 		}
 	})
 	return worst

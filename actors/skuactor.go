@@ -169,7 +169,8 @@ func (a *skuActor) unknown(s *slot) {
 // answerKnown answers a shopper who has or had something here, from committed
 // state, if that says all there is to say.
 func (a *skuActor) answerKnown(s *slot) bool {
-	answer, final := a.group.known(a.gate, s.shopper, s.key, s.quantity)
+	x := engine.Grab{Shopper: s.shopper, Quantity: s.quantity, Bargain: s.bargain}
+	answer, final := a.group.known(a.gate, &x, s.key)
 	if final {
 		a.answer(s, answer)
 	}
@@ -193,10 +194,10 @@ func (a *skuActor) sell(s *slot) {
 	}
 	// Where a unit is free, the look into the set of those seen and the entry there are
 	// one.
-	seen := false
+	seen, setAside := false, s.bargain != 0 && a.gate.setsAside() // for them, and not free
 	joins := !drawing && free < quantity && s.waitlist && a.gate.facts.Load().waitlist &&
 		a.gate.waitlistCapacity.Load()-d.joining >= quantity
-	if closed == engine.ReasonNone && (drawing || joins || free >= quantity) {
+	if closed == engine.ReasonNone && (drawing || joins || setAside || free >= quantity) {
 		seen = !a.gate.seen.add(s.fingerprint)
 	} else {
 		seen = a.gate.seen.has(s.fingerprint)
@@ -207,7 +208,8 @@ func (a *skuActor) sell(s *slot) {
 		a.answer(s, a.group.busy(a.gate)) // no final no to somebody who may have a grab in flight
 	case closed != engine.ReasonNone:
 		a.answer(s, a.gate.refuse(closed))
-	case drawing:
+	case a.barred(s):
+	case drawing, setAside:
 		a.propose(s, 0, false)
 	case free >= quantity && a.group.everybodyKnows(a.gate):
 		a.propose(s, s.quantity, false)
@@ -227,6 +229,15 @@ func (a *skuActor) sell(s *slot) {
 		}
 		a.answer(s, a.gate.refuse(why))
 	}
+}
+
+// barred refuses a grab that the play's expressions forbid.
+func (a *skuActor) barred(s *slot) bool {
+	why := a.group.byPlay(a.gate, s)
+	if why != engine.ReasonNone {
+		a.answer(s, a.gate.refuse(why))
+	}
+	return why != engine.ReasonNone
 }
 
 // propose hands a grab, whose shopper was seen, to the batcher. units of it are

@@ -26,6 +26,9 @@ type slot struct {
 	quantity     uint32
 	waitlist     bool   // would rather join the waitlist
 	ticket       uint64 // 0 without
+	bargain      uint32 // to buy by; 0 without
+	priced       bool   // price is what the play's expression says
+	price        int64
 	transaction  engine.Transaction
 	deadline     engine.Time
 	fingerprint  uint64
@@ -122,6 +125,7 @@ func (p *slotPool) lend(x *passing, gate *gate) *slot {
 	p.mu.Unlock()
 	s.gate, s.fingerprint, s.key, s.deadline = gate, x.fingerprint, x.key, x.deadline
 	s.quantity, s.waitlist, s.ticket, s.transaction = x.Quantity, x.Waitlist, x.Ticket, x.Transaction
+	s.bargain, s.priced = x.Bargain, false
 	s.shopper = append(s.shopperBytes[:0], x.Shopper...)
 	p.undecided.enter(x.fingerprint)
 	stands := slotPending

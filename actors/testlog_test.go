@@ -21,7 +21,8 @@ type memoryLog struct {
 
 	mu    sync.RWMutex // the state's
 	state *engine.State
-	more  []*engine.State // of other nodes
+	seen  func(*engine.State, *engine.Effects) // told of each entry; nil without
+	more  []*engine.State                      // of other nodes
 	index engine.LogIndex
 
 	proposing sync.Mutex
@@ -76,6 +77,9 @@ func (l *memoryLog) apply(entry []byte) (*engine.Effects, error) {
 		if also := other.Apply(l.index, entry, new(engine.Effects)); (also == nil) != (err == nil) {
 			err = errors.Join(err, also)
 		}
+	}
+	if l.seen != nil && err == nil {
+		l.seen(l.state, effects)
 	}
 	l.group.Applied(l.state, effects)
 	for _, follower := range l.followers {

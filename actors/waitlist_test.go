@@ -412,8 +412,18 @@ func TestRiskLists(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	hash := engine.Blind([]byte("hash of a phone."))
+	if _, err := s.Ask(t.Context(), engine.Command{Kind: engine.CmdEditRoster,
+		Edit: engine.RosterEdit{Roster: engine.RosterID{Kind: engine.RosterRiskPhone}, Action: engine.RosterPut,
+			Rows: []engine.RosterEntry{{ID: hash[:], Level: engine.LevelChallenge, Sealed: []byte("a phone")}}},
+	}); err != nil {
+		t.Fatal(err)
+	}
 	at := func(shopper, addr, phone string) engine.Level {
-		v := engine.Visitor{Shopper: []byte(shopper), Phone: engine.Canonical(phone)}
+		v := engine.Visitor{Shopper: []byte(shopper)}
+		if phone != "" {
+			v.PhoneHash = hash
+		}
 		if addr != "" {
 			v.Addr = netip.MustParseAddr(addr)
 		}
@@ -423,7 +433,6 @@ func TestRiskLists(t *testing.T) {
 	put(engine.RosterRiskIP, "203.0.113.0/24", engine.LevelChallenge)
 	put(engine.RosterRiskIP, "203.0.113.7/32", engine.LevelBlock)
 	put(engine.RosterRiskIP, "2001:db8::/32", engine.LevelListed)
-	put(engine.RosterRiskPhone, "+8613800138000", engine.LevelChallenge)
 	for _, c := range []struct {
 		shopper, addr, phone string
 		want                 engine.Level
@@ -474,9 +483,10 @@ func TestWhatChangesNothingIsNotCommitted(t *testing.T) {
 		s.View(func(s *engine.State) { at = s.LogIndex() })
 		return at
 	}
+	key := engine.PersonalKey{KEK: 1, Wrapped: "a key"}
 	receiver := func(name string) {
-		if o, err := s.SetReceiver(t.Context(), "ann", no, engine.Receiver{Name: name, Phone: "1",
-			Address: "Here"}); err != nil || o.Receiver.Name != name {
+		to := engine.Receiver{Sealed: name, Same: engine.Blind([]byte(name + "             "))}
+		if o, err := s.SetReceiver(t.Context(), "ann", no, to, key); err != nil || o.Receiver != to {
 			t.Fatal(o, err)
 		}
 	}
@@ -504,7 +514,7 @@ func TestWhatChangesNothingIsNotCommitted(t *testing.T) {
 	cancel()
 	before := index()
 	cancel()
-	_, err := s.SetReceiver(t.Context(), "ann", no, engine.Receiver{Name: "Cai"})
+	_, err := s.SetReceiver(t.Context(), "ann", no, engine.Receiver{Sealed: "Cai", Same: engine.Blind{1}}, key)
 	if isRefusal(err, engine.ReasonNotHeld) != nil || index() != before {
 		t.Errorf("cancelled again, and a receiver of what is cancelled: %v, from %d to %d", err, before, index())
 	}

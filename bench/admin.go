@@ -2,9 +2,13 @@ package bench
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -46,7 +50,7 @@ type admin struct {
 func newAdmin(addrs, token string, timeout time.Duration) *admin {
 	return &admin{
 		client: &fasthttp.Client{
-			MaxConnsPerHost: 16,
+			MaxConnsPerHost: lookupConnections,
 			ReadTimeout:     timeout, WriteTimeout: timeout,
 			MaxResponseBodySize: maxAnswerBytes,
 		},
@@ -134,6 +138,59 @@ func (a *admin) survey(ctx context.Context, listings []Listing) ([]Counts, error
 		}
 	}
 	return all, nil
+}
+
+// awaitOpen waits until listings are open, and gives their counts.
+func (a *admin) awaitOpen(ctx context.Context, listings []Listing, within time.Duration) ([]Counts, error) {
+	for until := time.Now().Add(within); ; time.Sleep(time.Millisecond) {
+		counts, err := a.survey(ctx, listings)
+		if err == nil && !slices.ContainsFunc(counts, func(c Counts) bool { return c.State != "open" }) {
+			return counts, nil
+		}
+		if time.Now().After(until) {
+			return nil, fmt.Errorf("the listings did not open at %s: %+v, %v", a.addr(), counts, err)
+		}
+	}
+}
+
+// stateInfo is what a backup says of the state that it holds.
+type stateInfo struct {
+	LogIndex uint64 `json:"log_index"`
+	Hash     string `json:"hash"`
+}
+
+// stateTimeout bounds how long a node takes to hash a large state.
+const stateTimeout = time.Minute
+
+// state asks for a backup, and reads no more of it than its head.
+func (a *admin) state(ctx context.Context) (s stateInfo, err error) {
+	ctx, cancel := context.WithTimeout(ctx, stateTimeout)
+	defer cancel()
+	const path = "/admin/v1/cluster/backup?state_only=true"
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.addr()+path, nil)
+	if err != nil {
+		return s, err
+	}
+	if a.token != "" {
+		q.Header.Set("Authorization", "Bearer "+a.token)
+	}
+	answer, err := http.DefaultClient.Do(q)
+	if err != nil {
+		return s, err
+	}
+	defer answer.Body.Close()
+	head := make([]byte, 24) // magic, version, the info's length, the state's
+	if answer.StatusCode != http.StatusOK {
+		return s, fmt.Errorf("GET %s: status %d", path, answer.StatusCode)
+	}
+	if _, err := io.ReadFull(answer.Body, head); err != nil {
+		return s, fmt.Errorf("GET %s: %w", path, err)
+	}
+	info := io.LimitReader(answer.Body, int64(binary.LittleEndian.Uint32(head[12:])))
+	if err := json.NewDecoder(info).Decode(&s); err != nil {
+		return s, fmt.Errorf("GET %s: %w", path, err)
+	}
+	return s, nil
 }
 
 // addStock puts up more units, more than 0, once however often it has to ask.

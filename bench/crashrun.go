@@ -84,7 +84,7 @@ func (t *crashTest) open(ctx context.Context) error {
 	if err := t.awaitReady(ctx); err != nil {
 		return err
 	}
-	return t.drill.open(ctx, t.cfg.ApplyPlan, "crash", t.node.ops)
+	return t.drill.open(ctx, t.cfg.ApplyPlan, planFor("crash", t.offers), t.node.ops)
 }
 
 func (t *crashTest) start(ctx context.Context, snapshotBytes int64) error {
@@ -298,6 +298,7 @@ func (t *crashTest) check(ctx context.Context) {
 	if !t.drill.check(ctx) {
 		return
 	}
+	t.crowd.checkOutcomes()
 	orders = t.crowd.testimony.orders()
 	for _, o := range orders {
 		if was := t.states[o]; o.state != "" && !mayFollow(was, o.state) {

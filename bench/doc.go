@@ -12,6 +12,9 @@
 //   - [Failover]: the same load on all nodes of a cluster, whose leader is killed
 //     over and over; how long nothing is granted, and whether all nodes know what
 //     any of them ever told.
+//   - [Bargain]: bargains on a cluster whose leader is killed; every price, cut and order
+//     is held against what shoppers and their friends were told, and every cut is drawn
+//     again.
 //   - [TwoTabs]: everybody asks for two listings at once through two nodes, and may
 //     have one unit.
 //   - [Contest]: bots from the first millisecond against people, for a few units,
@@ -45,6 +48,6 @@
 //
 // Start reading at [RushConfig] and [Rush]; testimony.go keeps what shoppers were
 // told, judge.go judges it; [Crash] kills the node in between, [Failover] the
-// leader. The package uses the shop through its outside contract only and imports
-// no other room.
+// leader. The package uses the shop through its outside contract only, but for the
+// rule of cuts, which anybody may do again.
 package bench

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -116,24 +116,34 @@ func newDrill(report *DrillReport, workload string, seed uint64, offers []offer)
 // seeded is a name that another seed does not have.
 func seeded(name string, seed uint64) string { return name + "-" + strconv.FormatUint(seed, 36) }
 
-// open puts the offers up with apply, waits until every node says that they are open,
-// and readies the crowd.
-func (t *drill) open(ctx context.Context, apply func(context.Context, string, []byte) error, sale string,
+// openAt starts a cluster, and opens there.
+func (t *drill) openAt(ctx context.Context, c *mortalCluster, apply func(context.Context, string, []byte) error,
+	plan []byte) error {
+	if err := c.open(ctx); err != nil {
+		return err
+	}
+	var admins []string
+	var ops []*admin
+	for _, node := range c.nodes {
+		t.rush.Addrs = append(t.rush.Addrs, node.HTTPAddr)
+		admins, ops = append(admins, node.AdminAddr), append(ops, node.ops)
+	}
+	t.rush.Admin = strings.Join(admins, ",")
+	return t.open(ctx, apply, plan, ops...)
+}
+
+// open applies the plan that puts the offers up, waits until every node says that they
+// are open, and readies the crowd.
+func (t *drill) open(ctx context.Context, apply func(context.Context, string, []byte) error, plan []byte,
 	ops ...*admin) error {
-	if err := apply(ctx, ops[0].addr(), planFor(sale, t.offers)); err != nil {
+	if err := apply(ctx, ops[0].addr(), plan); err != nil {
 		return fmt.Errorf("apply the plan: %w", err)
 	}
 	var before []Counts
 	for _, node := range ops {
-		for until := time.Now().Add(t.rush.Settle); ; time.Sleep(time.Millisecond) {
-			var err error
-			before, err = node.survey(ctx, t.rush.Listings)
-			if err == nil && !slices.ContainsFunc(before, func(c Counts) bool { return c.State != "open" }) {
-				break
-			}
-			if time.Now().After(until) {
-				return fmt.Errorf("the listings did not open at %s: %+v, %v", node.addr(), before, err)
-			}
+		var err error
+		if before, err = node.awaitOpen(ctx, t.rush.Listings, t.rush.Settle); err != nil {
+			return err
 		}
 	}
 	t.crowd = newCrowd(&t.rush)
@@ -173,7 +183,6 @@ func (t *drill) check(ctx context.Context) bool {
 			t.crowd.findings.add(checkStockStays, "%s has a stock of %d, %d were put up", l, has, t.stock[i])
 		}
 	}
-	t.crowd.checkOutcomes()
 	return true
 }
 

@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 const (
 	flawDeafNode    flaw = "has a node that does not know orders"
 	flawOtherCounts flaw = "has a node that counts otherwise"
+	flawOtherState  flaw = "has a node with another state"
 	flawMuteNode    flaw = "has a node that grants nothing after a kill"
 	flawNeverBack   flaw = "never takes a node back"
 	flawForgetYes   flaw = "has a node that forgets a yes at once"
@@ -102,6 +104,13 @@ func (f *fakeCluster) operatorAt(n int, ctx *fasthttp.RequestCtx) {
 		}
 		tell(ctx, 200, map[string]any{"leader": f.ids[f.leader], "answered_by": f.ids[n],
 			"term": f.term, "nodes": nodes})
+	case path == "/admin/v1/cluster/backup":
+		info := `{"log_index":7,"hash":"one"}`
+		if f.flaw == flawOtherState && n == 2 {
+			info = `{"log_index":7,"hash":"another"}`
+		}
+		head := binary.LittleEndian.AppendUint32(make([]byte, 12), uint32(len(info)))
+		ctx.SetBody(append(append(head, make([]byte, 8)...), info+"the state"...))
 	default:
 		f.serveOperators(ctx)
 		if f.flaw == flawOtherCounts && n == 2 && strings.Contains(path, "/skus/plenty") {
@@ -206,6 +215,7 @@ func TestFailoverCatchesEachFlaw(t *testing.T) {
 		flawLogDamaged:  checkLogWhole,
 		flawDeafNode:    checkEveryNode,
 		flawOtherCounts: checkNodesAgree,
+		flawOtherState:  checkNodesAgree,
 		flawMuteNode:    checkGrants,
 		flawForgetYes:   checkOneAnswer,
 		flawNeverBack:   checkBack,

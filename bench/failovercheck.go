@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -17,6 +16,7 @@ func (t *failoverTest) check(ctx context.Context) {
 	if !t.drill.check(ctx) {
 		return
 	}
+	t.crowd.checkOutcomes()
 	orders := t.crowd.testimony.orders()
 	for n := range t.nodes {
 		// A node that does not answer would have all orders waited for, one by one.
@@ -26,7 +26,11 @@ func (t *failoverTest) check(ctx context.Context) {
 		}
 		t.checkNode(n, orders)
 	}
-	t.checkAgreement(ctx)
+	p := t.report
+	var err error
+	if p.AgreedAt, p.Hash, err = t.awaitAgreement(ctx, t.rush.Listings, t.cfg.Settle); err != nil {
+		t.crowd.findings.add(checkNodesAgree, "%v", err)
+	}
 }
 
 // awaitReleases waits until the brief holds have run out, or their states would
@@ -62,56 +66,6 @@ func (t *failoverTest) checkNode(n int, orders []*told) {
 	t.report.LookedUpEverywhere += int64(len(orders))
 }
 
-// checkAgreement waits until all nodes stand at one log index, and compares what
-// they count there.
-func (t *failoverTest) checkAgreement(ctx context.Context) {
-	for until := time.Now().Add(t.cfg.Settle); ; time.Sleep(20 * time.Millisecond) {
-		same, err := t.agreement(ctx)
-		if err == nil {
-			t.report.AgreedAt = same
-			return
-		}
-		if time.Now().After(until) || !t.allUp() {
-			t.crowd.findings.add(checkNodesAgree, "%v", err)
-			return
-		}
-	}
-}
-
-func (t *failoverTest) allUp() bool {
-	return !slices.ContainsFunc(t.nodes, func(n *mortalNode) bool { return !n.up })
-}
-
-// agreement gives the log index at which all nodes stand and agree.
-func (t *failoverTest) agreement(ctx context.Context) (index uint64, err error) {
-	var first []Counts
-	var hashes []string
-	for n := range t.nodes {
-		counts, err := t.nodes[n].ops.survey(ctx, t.rush.Listings)
-		if err != nil {
-			return 0, fmt.Errorf("%s: %w", t.cfg.Nodes[n], err)
-		}
-		v, err := t.view(n)
-		if err != nil {
-			return 0, fmt.Errorf("%s: %w", t.cfg.Nodes[n], err)
-		}
-		hashes = append(hashes, v.Hash)
-		if first == nil {
-			first = counts
-			continue
-		}
-		if !slices.Equal(first, counts) {
-			return 0, fmt.Errorf("%s counts %+v, %s %+v", t.cfg.Nodes[0], first, t.cfg.Nodes[n], counts)
-		}
-	}
-	slices.Sort(hashes)
-	if hashes = slices.Compact(hashes); len(hashes) > 1 {
-		return 0, fmt.Errorf("the nodes' states differ: hashes %s", strings.Join(hashes, ", "))
-	}
-	t.report.Hash = hashes[0]
-	return first[len(first)-1].LogIndex, nil
-}
-
 // sumUp takes over what was counted, and the verdict.
 func (t *failoverTest) sumUp() {
 	p, c, f := t.report, t.crowd.tally, t.crowd.findings
@@ -120,13 +74,10 @@ func (t *failoverTest) sumUp() {
 		percentilesOf(t.back.sum())
 	p.LongestGapMS = millis(t.watch.longest)
 	p.Outcomes = c.outcomes
-	hash := ""
-	if p.Hash != "" {
-		hash = ", hash " + p.Hash
-	}
 	kills := fmt.Sprintf("%d kills", len(p.Kills))
 	f.figure(checkEveryNode, "%d orders × %d nodes", c.Orders, len(t.nodes))
-	f.figure(checkNodesAgree, "%d listings at log index %d%s", len(t.rush.Listings), p.AgreedAt, hash)
+	f.figure(checkNodesAgree, "%d listings at log index %d, hash %s", len(t.rush.Listings), p.AgreedAt,
+		p.Hash)
 	f.figure(checkLogWhole, "%s, %d torn ends", kills, p.TornTails)
 	f.figure(checkGrants, "%s, the slowest %s, within %v", kills, ms(p.Everywhere.Max), t.cfg.GrantWithin)
 	f.figure(checkBack, "%s, the slowest %s, within %v", kills, ms(p.Back.Max), t.cfg.BackWithin)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,11 +25,9 @@ func Failover(ctx context.Context, cfg FailoverConfig) (*FailoverReport, error) 
 	seed(&cfg.Seed)
 	p := &FailoverReport{Config: cfg}
 	t := &failoverTest{drill: cfg.drill(&p.DrillReport), cfg: &cfg, report: p, watch: newGrantWatch(),
-		gaps: newLatency(), leaderKills: newLatency(), followerKills: newLatency(),
+		mortalCluster: newMortalCluster(cfg.Nodes, cfg.StartNode, cfg.GrantWithin, cfg.BackWithin),
+		gaps:          newLatency(), leaderKills: newLatency(), followerKills: newLatency(),
 		everywhere: newLatency(), back: newLatency()}
-	for range cfg.Nodes {
-		t.nodes = append(t.nodes, new(mortalNode))
-	}
 	// The kill under way is finished, and the verdict owed, all the same.
 	lasting := context.WithoutCancel(ctx)
 	if err := t.open(lasting); err != nil {
@@ -49,7 +46,9 @@ func Failover(ctx context.Context, cfg FailoverConfig) (*FailoverReport, error) 
 			}
 		}
 	})
-	t.allBack(lasting)
+	if err := t.allBack(lasting); err != nil {
+		t.crowd.findings.add(checkBack, "before the verdict: %v", err)
+	}
 	t.check(lasting)
 	if err := t.close(); err != nil {
 		t.crowd.findings.add(checkStaysUp, "the last, orderly stop: %v", err)
@@ -57,6 +56,7 @@ func Failover(ctx context.Context, cfg FailoverConfig) (*FailoverReport, error) 
 	for n := range cfg.Nodes {
 		t.verifyLog(n)
 	}
+	p.Starts = t.starts
 	t.sumUp()
 	return p, nil
 }
@@ -64,8 +64,8 @@ func Failover(ctx context.Context, cfg FailoverConfig) (*FailoverReport, error) 
 // failoverTest is one run under way.
 type failoverTest struct {
 	drill
+	mortalCluster
 	cfg    *FailoverConfig
-	nodes  []*mortalNode
 	watch  *grantWatch
 	report *FailoverReport
 	line   *FailoverKill // of the kill under way
@@ -78,20 +78,7 @@ type failoverTest struct {
 
 // open starts all nodes and puts the listings up.
 func (t *failoverTest) open(ctx context.Context) error {
-	var admins []string
-	var ops []*admin
-	for n, node := range t.nodes {
-		if err := t.start(ctx, n); err != nil {
-			return err
-		}
-		t.rush.Addrs = append(t.rush.Addrs, node.HTTPAddr)
-		admins, ops = append(admins, node.AdminAddr), append(ops, node.ops)
-	}
-	t.rush.Admin = strings.Join(admins, ",")
-	if err := t.awaitWell(ctx); err != nil {
-		return err
-	}
-	if err := t.drill.open(ctx, t.cfg.ApplyPlan, "failover", ops...); err != nil {
+	if err := t.drill.openAt(ctx, &t.mortalCluster, t.cfg.ApplyPlan, planFor("failover", t.offers)); err != nil {
 		return err
 	}
 	for n, node := range t.nodes {
@@ -101,29 +88,6 @@ func (t *failoverTest) open(ctx context.Context) error {
 	t.crowd.schedule = newSchedule(t.crowd.now, pace{rate: t.rush.Rate}, probesFrom)
 	t.crowd.onGrant, t.crowd.resend = t.granted, true
 	return nil
-}
-
-func (t *failoverTest) start(ctx context.Context, n int) error {
-	c, err := t.cfg.StartNode(ctx, n)
-	if err == nil {
-		t.report.Starts++
-		err = t.nodes[n].started(c)
-	}
-	if err != nil {
-		return fmt.Errorf("start %s: %w", t.cfg.Nodes[n], err)
-	}
-	return nil
-}
-
-// close stops the nodes that are up, one after the other.
-func (t *failoverTest) close() error {
-	var all []error
-	for n, node := range t.nodes {
-		if err := node.close(); err != nil {
-			all = append(all, fmt.Errorf("%s: %w", t.cfg.Nodes[n], err))
-		}
-	}
-	return errors.Join(all...)
 }
 
 // underLoad does f while the crowd comes and the probes ask, and waits until all
@@ -303,24 +267,6 @@ func (t *failoverTest) bringBack(ctx context.Context, victim int) error {
 	t.line.BackMS = millis(time.Since(began))
 	t.back.record(0, time.Since(began))
 	return nil
-}
-
-// allBack brings back what a kill that went wrong has left away, for the verdict.
-func (t *failoverTest) allBack(ctx context.Context) {
-	for n, node := range t.nodes {
-		switch {
-		case node.paused:
-			node.paused = false
-			_ = node.Resume() // if it can't go on, it won't be well below
-		case !node.up:
-			if err := t.start(ctx, n); err != nil {
-				t.crowd.findings.add(checkBack, "%v", err)
-			}
-		}
-	}
-	if err := t.awaitWell(ctx); err != nil {
-		t.crowd.findings.add(checkBack, "before the verdict: %v", err)
-	}
 }
 
 func (t *failoverTest) verifyLog(n int) {

@@ -102,7 +102,7 @@ func TestHTTPRatiosSayWhenStockRanOut(t *testing.T) {
 
 func TestVolleyShoppersAreDistinct(t *testing.T) {
 	f := newFakeShop(t, sinNone, map[string]int{"s/a": 10_000_000})
-	const round = 500 * time.Millisecond // on a busy machine nobody may come through in less
+	const round = 2 * time.Second // on a busy machine nobody may come through in less
 	for name, fire := range map[string]func(*volley) (shot, error){
 		"loop":  func(v *volley) (shot, error) { return v.fire(t.Context(), 0, round) },
 		"conns": func(v *volley) (shot, error) { return v.fireByConns(t.Context(), 0, round) },

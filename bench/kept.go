@@ -47,6 +47,7 @@ var measurements = map[string]func() Measurement{
 	workloadOverload: func() Measurement { return new(OverloadReport) },
 	workloadFanDay:   func() Measurement { return new(SaleReport) },
 	workloadMask:     func() Measurement { return new(SaleReport) },
+	workloadBargain:  func() Measurement { return new(BargainReport) },
 }
 
 // Workloads whose measurements are kept, as their files are called.
@@ -58,6 +59,7 @@ const (
 	workloadOverload = "overload"
 	workloadFanDay   = "fanday"
 	workloadMask     = "mask"
+	workloadBargain  = "bargain"
 )
 
 // LoadKept reads a measurement that [Save] wrote as JSON. The error names the file.

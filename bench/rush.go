@@ -92,6 +92,8 @@ type crowd struct {
 	// resend: a shopper whose grab left no trace sends it again with its key,
 	// instead of asking on.
 	resend bool
+	// visit does what a shopper comes for: a grab, unless others are sent.
+	visit func(w *worker, t task)
 }
 
 func newCrowd(cfg *RushConfig) *crowd {
@@ -102,6 +104,7 @@ func newCrowd(cfg *RushConfig) *crowd {
 		tally:    newTally(),
 		started:  time.Now(),
 		soldOut:  make([]atomic.Int64, len(cfg.Listings)),
+		visit:    (*worker).grab,
 	}
 	r.testimony = newTestimony(cfg, r.findings)
 	r.schedule = newSchedule(r.now, pace{rate: cfg.Rate}, cfg.Shoppers)
@@ -225,7 +228,7 @@ type worker struct {
 func (w *worker) do(t task) {
 	switch t.deed {
 	case deedGrab:
-		w.grab(t)
+		w.visit(w, t)
 	case deedPoll:
 		w.poll(t)
 	case deedPay:

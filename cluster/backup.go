@@ -44,7 +44,7 @@ type BackupInfo struct {
 	Generation uint64          `json:"generation"`
 	Term       engine.Term     `json:"term"`
 	LogIndex   engine.LogIndex `json:"log_index"`
-	Hash       string          `json:"hash"` // of the state, as 'cluster status' tells it
+	Hash       string          `json:"hash"` // of the state
 	Taken      time.Time       `json:"taken"`
 	Version    string          `json:"version"` // of the build
 	Roster     *Membership     `json:"roster,omitempty"`

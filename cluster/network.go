@@ -166,7 +166,8 @@ func (n *Node) slowPulse() rpc.Pulse {
 // lookAtSelf renews what pulses tell and that changes slowly.
 func (n *Node) lookAtSelf() {
 	p := n.slowPulse()
-	p.Detail = map[string]string{detailHears: n.whomItHears(time.Now())}
+	p.Detail = map[string]string{detailHears: n.whomItHears(time.Now()),
+		detailOldest: strconv.FormatUint(uint64(n.oldestCopy()), 10)}
 	if p.Role == "leader" { // who asks another node for the state of things sees it, too
 		state, index := n.zoneState()
 		p.Detail[detailZone], p.Detail[detailZoneIndex] = string(state), strconv.FormatUint(uint64(index), 10)
@@ -194,4 +195,5 @@ const (
 	detailAlarm     = "alarm " // and its number
 	detailZone      = "zone_state"
 	detailZoneIndex = "zone_index"
+	detailOldest    = "oldest"
 )

@@ -52,6 +52,7 @@ type Node struct {
 	opened []func() error // closes what was opened, in that order
 
 	snapshots raft.SnapshotStore
+	oldest    atomic.Pointer[copySeen]
 
 	gains   atomic.Int64 // how often leadership was gained
 	epoch   atomic.Uint64

@@ -73,6 +73,9 @@ type NodeStatus struct {
 	Reachable   bool
 	Applied     engine.LogIndex
 	First, Last engine.LogIndex
+	// Oldest is the lowest index of which its disk may still have anything: an entry of the
+	// log, dropped or not, or what a snapshot before it has. 0 if it is not known.
+	Oldest      engine.LogIndex
 	Ledger      engine.LogIndex // up to which its ledger is on its disk
 	Durable     engine.LogIndex // on its disk, as the leader knows; 0 unless this node leads
 	Version     string
@@ -114,6 +117,7 @@ func (n *Node) ClusterStatus() ClusterStatus {
 		if m.ID == n.cfg.NodeID {
 			x.Reachable, x.LastHeard, x.Durable = true, time.Now(), s.LastIndex
 			x.says(n.slowPulse(), s.Role)
+			x.Oldest = n.oldestCopy()
 		} else {
 			for _, a := range alarmsTold(n.tellOf(&x)) {
 				if a.In(s.Alarms) < 0 {
@@ -125,6 +129,35 @@ func (n *Node) ClusterStatus() ClusterStatus {
 	}
 	slices.SortFunc(s.Nodes, func(a, b NodeStatus) int { return strings.Compare(a.ID, b.ID) })
 	return s
+}
+
+// oldestEvery is how often a node looks which copies its disk has.
+const oldestEvery = time.Second
+
+// oldestCopy gives the lowest index of which this node's disk may still have anything, as
+// of a moment ago; 0 if that can't be said.
+func (n *Node) oldestCopy() engine.LogIndex {
+	if seen := n.oldest.Load(); seen != nil && time.Since(seen.at) < oldestEvery {
+		return seen.index
+	}
+	index := engine.LogIndex(n.log.OldestIndex())
+	found, err := n.snapshots.List()
+	if err != nil {
+		index = 0
+	}
+	for _, s := range found {
+		if after := engine.LogIndex(s.Index) + 1; index == 0 && err == nil || after < index {
+			index = after
+		}
+	}
+	n.oldest.Store(&copySeen{index, time.Now()})
+	return index
+}
+
+// copySeen is the oldest copy that was seen, and when.
+type copySeen struct {
+	index engine.LogIndex
+	at    time.Time
 }
 
 // says fills in what a node says of itself.
@@ -149,6 +182,9 @@ func (n *Node) tellOf(x *NodeStatus) (detail map[string]string) {
 	}
 	x.LastHeard, x.ClockOffset = f.heard, f.offset
 	x.says(f.pulse, x.Role)
+	if index, err := strconv.ParseUint(f.pulse.Detail[detailOldest], 10, 64); err == nil {
+		x.Oldest = engine.LogIndex(index)
+	}
 	if time.Since(f.heard) >= reachableFor {
 		return nil
 	}

@@ -24,7 +24,7 @@ type AccountKey struct {
 // Known reports whether there is such an order.
 func (a *Account) Known() bool { return a.Order.State.Granted() }
 
-// PaidBy tells what came with a payment: its amount, whether it is known at all,
+// PaidBy tells what came with a payment: what the shopper paid, whether it is known at all,
 // and the refund that gives it back, or nil.
 func (a *Account) PaidBy(paymentID string) (amount int64, known bool, back *Refund) {
 	for i := range a.Refunds {
@@ -33,7 +33,7 @@ func (a *Account) PaidBy(paymentID string) (amount int64, known bool, back *Refu
 		}
 	}
 	if a.Order.PaymentID == paymentID {
-		amount, known = a.Order.Amount, true
+		amount, known = a.Order.Amount-a.Order.Coupon, true
 	}
 	return amount, known, back
 }

@@ -34,10 +34,14 @@ func (b *accounts) pay(tb rapid.TB, c *Command, e Event) {
 		if known {
 			tb.Fatalf("payment %q has a second verdict, after that for order %v: %v", c.PaymentID, before, e)
 		}
-		if e.Amount != c.Amount || e.Order != c.Order {
+		told := c.Amount
+		if e.Kind == RefundBecameDue {
+			told -= c.Coupon
+		}
+		if e.Amount != told || e.Order != c.Order {
 			tb.Fatalf("%d came for order %v: %v of %d", c.Amount, c.Order, e, e.Amount)
 		}
-		b.in += c.Amount
+		b.in += c.Amount - c.Coupon
 		b.verdict[c.PaymentID] = c.Order
 	case OrderUnchanged:
 		if !known || before != c.Order {
@@ -60,12 +64,13 @@ func (b *accounts) leave(tb rapid.TB, eff *Effects, session SessionHandle) {
 			r, _ := l.Record(uint32(i) + 1)
 			switch {
 			case l.Session != session:
-			case r.State == Paid:
-				b.settled += r.Amount
+			case r.State == Paid || r.State == Completed:
+				b.settled += r.Amount - r.Coupon
 				if b.verdict[r.PaymentID] == r.Ref {
 					delete(b.verdict, r.PaymentID)
 				}
-			case r.State == RefundDue || r.State == Held || r.State == Waiting || r.State == Entered:
+			case r.State == RefundDue || r.State == Held || r.State == Waiting || r.State == Entered ||
+				r.State == Shipped || r.State == Received:
 				tb.Fatalf("order %v has left while it was %v", r.Ref, r.State)
 			}
 		}
@@ -90,7 +95,8 @@ func (b *accounts) check(tb rapid.TB, s *State) {
 			}
 			ref := OrderRef{x.Handle, uint32(i) + 1}
 			o, d := s.Order(ref), s.detailsOf(ref)
-			mustHavePaid := o.State == Paid || o.State == RefundDue || o.State == Refunded
+			bought := o.State == Paid || o.State == Shipped || o.State == Received || o.State == Completed
+			mustHavePaid := bought || o.State == RefundDue || o.State == Refunded
 			if o.Amount == 0 {
 				mustHavePaid = false // it was paid with its grant
 			}
@@ -98,8 +104,8 @@ func (b *accounts) check(tb rapid.TB, s *State) {
 				tb.Fatalf("order %v is %v, a payment settled it: %v", ref, o.State, d.paid)
 			}
 			switch {
-			case o.State == Paid && mustHavePaid:
-				paid += o.Amount
+			case bought && mustHavePaid:
+				paid += o.Amount - d.coupon
 				homes[d.payment]++
 			case !mustHavePaid:
 			case !refunded[d.payment]:

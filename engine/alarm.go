@@ -8,12 +8,14 @@ import (
 // Alarm is something that an operator has to see to. Every room's alarms are of this
 // type, and come together in one list.
 type Alarm struct {
-	Name   AlarmName `json:"name"`
-	About  string    `json:"about,omitempty"` // which of its kind: a node, a day, a door
-	Node   string    `json:"node,omitempty"`  // whose it is; "" for the group's
-	Since  time.Time `json:"since,omitzero"`  // zero where that is not known
-	Detail string    `json:"detail"`          // what is wrong, in a sentence
-	Advice string    `json:"advice,omitempty"`
+	Name AlarmName `json:"name"`
+	// How much of a hurry it is, by its name: tell, or wake. Whoever lists alarms says it.
+	Severity Severity  `json:"severity"`
+	About    string    `json:"about,omitempty"` // which of its kind: a node, a day, a door
+	Node     string    `json:"node,omitempty"`  // whose it is; "" for the group's
+	Since    time.Time `json:"since,omitzero"`  // zero where that is not known
+	Detail   string    `json:"detail"`          // what is wrong, in a sentence
+	Advice   string    `json:"advice,omitempty"`
 }
 
 // AlarmName is what kind of alarm one is. A name, a node and what it is about make
@@ -36,6 +38,8 @@ const (
 	AlarmLogMalformed    AlarmName = "log_malformed"
 	AlarmSnapshotDamaged AlarmName = "snapshot_damaged"
 	AlarmDisk            AlarmName = "disk_nearly_full"
+	AlarmDiskSlow        AlarmName = "disk_slow"
+	AlarmFaultsFelt      AlarmName = "faults_felt"
 
 	AlarmLedgerBlocked AlarmName = "ledger_blocked"
 	AlarmLedgerMissing AlarmName = "ledger_missing"
@@ -47,10 +51,13 @@ const (
 	AlarmListingQuarantined AlarmName = "listing_quarantined"
 	AlarmStrayPayments      AlarmName = "stray_payments"
 	AlarmCashierFails       AlarmName = "cashier_fails"
+	AlarmCallbacksSilent    AlarmName = "callbacks_silent"
 	AlarmRefundsFail        AlarmName = "refunds_fail"
 	AlarmRefundsOverdue     AlarmName = "refunds_overdue"
 	AlarmRiskServiceFails   AlarmName = "risk_service_fails"
 	AlarmListMeetsMany      AlarmName = "list_meets_many"
+	AlarmHotUnplanned       AlarmName = "hot_unplanned"
+	AlarmHotSmallStock      AlarmName = "hot_small_stock"
 
 	AlarmReconciliationOpen   AlarmName = "reconciliation_open"
 	AlarmReconciliationFailed AlarmName = "reconciliation_failed"
@@ -58,9 +65,19 @@ const (
 	AlarmStatementLacking     AlarmName = "statement_lacking"
 	AlarmStatementFolder      AlarmName = "statement_folder"
 
+	AlarmSinkFails   AlarmName = "sink_fails"
+	AlarmSinkGone    AlarmName = "sink_gone"
+	AlarmSinkLetters AlarmName = "sink_letters"
+
+	AlarmCatalogueLacking AlarmName = "catalogue_lacking"
+	AlarmCatalogueShrinks AlarmName = "catalogue_shrinks"
+	AlarmSupplierOver     AlarmName = "supplier_over"
+
 	AlarmAcceptFails  AlarmName = "accept_fails"
 	AlarmKeysUnusable AlarmName = "keys_unusable"
+	AlarmPersonalKeys AlarmName = "personal_keys"
 	AlarmLogLinesLost AlarmName = "log_lines_lost"
+	AlarmWarningsFail AlarmName = "warnings_fail"
 )
 
 // In tells where list has the same alarm, perhaps in other words; -1: nowhere.

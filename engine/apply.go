@@ -49,7 +49,7 @@ func (s *State) Apply(index LogIndex, entry []byte, eff *Effects) error {
 	s.now = max(s.now, header.Time)
 	eff.Time = s.now
 	s.eff = eff
-	s.timersLeft = s.timerShare
+	s.timersLeft, s.products.share = s.timerShare, s.clearShare*takeShare
 	s.runTimers()
 	eff.Primary = slices.Grow(eff.Primary, len(commands))
 	for i := range commands {
@@ -62,6 +62,7 @@ func (s *State) Apply(index LogIndex, entry []byte, eff *Effects) error {
 		}
 		eff.Primary = append(eff.Primary, e)
 	}
+	s.takeIn(before)
 	s.finishTouched()
 	s.letGo(before)
 	eff.NextDue = s.NextDue()
@@ -243,7 +244,12 @@ func (s *State) recount(l *Listing) {
 	var held, paid, waiting, entrants int64
 	live := map[ShopperNo]int64{}
 	session := s.sessions[l.Session-1]
-	if session.State == Settled {
+	if l.use != 0 {
+		if wrong := s.recountUse(l.use); wrong != "" {
+			panic(fmt.Sprintf("engine: product %s at log index %d: %s", l.SKU, s.index, wrong))
+		}
+	}
+	if session.State >= Settled {
 		return // its orders are in the ledgers
 	}
 	for i := range session.orders.len() {
@@ -262,6 +268,11 @@ func (s *State) recount(l *Listing) {
 			held += int64(o.Quantity)
 		} else {
 			paid += int64(o.Quantity)
+		}
+	}
+	for i := range session.bargains.rows.len() {
+		if b := session.bargains.rows.at(i); b.Listing == l.Handle && b.taken {
+			held++
 		}
 	}
 	if held != l.Held || paid != l.Paid || int64(len(live)) != l.Shoppers || waiting != l.Waiting ||

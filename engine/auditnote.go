@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
@@ -46,6 +47,8 @@ func (s *State) describe(c *Command) string {
 		if l := s.Listing(c.Listing); l != nil {
 			return fmt.Sprintf("stock %d to %d", l.Stock, l.Stock+c.Amount)
 		}
+	case CmdReviewOrders, CmdExportOrders, CmdShipOrders, CmdReceiveOrders:
+		return s.describeRows(c)
 	case CmdVoidOrder, CmdExtendHold:
 		o := s.Order(c.Order)
 		switch {
@@ -58,17 +61,31 @@ func (s *State) describe(c *Command) string {
 		}
 	case CmdEditRoster:
 		return s.describeEdit(&c.Edit)
+	case CmdEditProducts:
+		return s.describeProducts(c.Products)
+	case CmdChangeProduct:
+		before := "unknown"
+		if p := s.Product(c.Product); p != nil {
+			before = []string{"on offer", "retired"}[btoi(p.Retired)]
+		}
+		return fmt.Sprintf("%s product %s; before: %s", c.ProductAction, clip(c.Product), before)
+	case CmdDiscard:
+		return s.describeDiscard(&c.Discard)
 	case CmdSetSwitches:
 		after, _, _ := s.turned(&c.Switches)
 		return s.describeSettings(c.Switches, settingsThatDiffer(s.board.now, after), &s.board.now)
 	case CmdSetProfile:
 		return s.describeProfile(c.Switches)
+	case CmdSetSink:
+		return s.describeSink(c.Sink)
+	case CmdNoteAlarm:
+		return s.describeAlarm(c.Alarm)
 	}
 	return ""
 }
 
 // describeEdit names who is put on a roster or taken off, as far as there is room,
-// with the level before and after.
+// with the level before and after; of phone numbers and addresses it has the hash alone.
 func (s *State) describeEdit(e *RosterEdit) string {
 	var b strings.Builder
 	action := rosterActions[min(int(e.Action), len(rosterActions)-1)]
@@ -84,7 +101,11 @@ func (s *State) describeEdit(e *RosterEdit) string {
 			if i > 0 {
 				b.WriteString(", ")
 			}
-			fmt.Fprintf(&b, "%s %s to %s", row.ID, e.Roster.Kind.Word(r.level(row.ID)), e.Roster.Kind.Word(row.Level))
+			id := string(row.ID)
+			if e.Roster.Kind.Hashed() && len(row.ID) > 0 {
+				id = "#" + hex.EncodeToString(row.ID)
+			}
+			fmt.Fprintf(&b, "%s %s to %s", id, e.Roster.Kind.Word(r.level(row.ID)), e.Roster.Kind.Word(row.Level))
 		}
 	case RosterStage:
 		fmt.Fprintf(&b, "%d rows", len(e.Rows))
@@ -133,6 +154,13 @@ func (s *State) noteForAudit(c *Command, e *Event, said string) {
 		r.Shopper, r.Transaction = string(c.Shopper), c.Transaction
 	case CmdReserve:
 		r.Shopper = string(c.Shopper)
+	case CmdErase:
+		if len(c.Shoppers) == 1 {
+			r.Shopper = c.Shoppers[0]
+		}
+	case CmdStartBargain, CmdCutBargain, CmdEndBargain:
+		r.Shopper = string(c.Shopper)
+		r.Detail = s.describeBargain(c, e)
 	case CmdOpenEpoch:
 		r.Detail += fmt.Sprintf(", order numbers end in %s", s.life)
 	case CmdPayOrder:

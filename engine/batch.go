@@ -75,21 +75,39 @@ func appendPlaceHold(b []byte, x *Command) []byte {
 	b = append(append(b, x.Shopper...), x.Key[:]...)
 	b = binary.AppendUvarint(b, uint64(x.Quantity))
 	b = binary.AppendVarint(b, int64(x.Deadline))
-	b = append(b, byte(btoi(x.Waitlist)))
+	b = append(b, byte(btoi(x.Waitlist)|btoi(!x.Bargain.IsZero())<<1|btoi(x.Priced)<<2))
 	b = binary.AppendUvarint(b, x.Ticket)
-	return append(b, x.Transaction[:]...)
+	b = append(b, x.Transaction[:]...)
+	if !x.Bargain.IsZero() {
+		b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(x.Bargain.Session)), uint64(x.Bargain.Ordinal))
+	}
+	if x.Priced {
+		b = binary.AppendVarint(b, x.Price)
+	}
+	return b
 }
 
 // placeHold reads the fields of the hot command: nothing else of x is touched.
 func (c *coder) placeHold(x *Command) {
 	unsigned(c, &x.Listing)
 	c.span(&x.Shopper, MaxShopperBytes)
+	c.check(len(x.Shopper) > 0, "nobody")
 	c.fixed(x.Key[:])
 	unsigned(c, &x.Quantity)
 	signed(c, &x.Deadline)
-	c.bool(&x.Waitlist)
+	var has byte // 1 to be put on the waitlist, 2 a bargain, 4 a price
+	oneOf(c, &has, 8, "more than a grab has")
+	x.Waitlist, x.Priced, x.Bargain, x.Price = has&1 != 0, has&4 != 0, BargainRef{}, 0
 	unsigned(c, &x.Ticket)
 	c.fixed(x.Transaction[:])
+	if has&2 != 0 {
+		unsigned(c, &x.Bargain.Session)
+		unsigned(c, &x.Bargain.Ordinal)
+		c.check(!x.Bargain.IsZero(), "no bargain")
+	}
+	if x.Priced {
+		signed(c, &x.Price)
+	}
 }
 
 // command reads the next command into x, whose old contents are lost.
@@ -122,7 +140,14 @@ func (x *Command) fields(c *coder) {
 	}
 	c.all(commandSpecs[x.Kind].carries(x)...)
 	c.check(x.Kind != CmdApplyPlan || x.Plan != nil, "no plan")
+	c.check(x.Kind != CmdEditProducts || x.Products != nil && len(x.Products.Rows) <= MaxImportProducts,
+		"no edit of products, or too many rows in one")
+	c.check(x.Kind != CmdStartBargain && x.Kind != CmdCutBargain ||
+		len(x.Shopper) > 0 && len(x.Shopper) <= MaxShopperBytes, "nobody, or one with too long a name")
 	c.check(len(x.Edit.Rows) <= MaxRosterEntries, "too many rows in one edit")
+	c.check(max(len(x.Reviews), len(x.Orders), len(x.Parcels)) <= MaxParcels, "too many orders at once")
+	c.check(x.Coupon == 0 || x.Coupon > 0 && x.Coupon < x.Amount, "a coupon that leaves nothing to pay")
+	c.check(x.PayType == "" || ValidPayType(x.PayType), "a payment type that can't be")
 }
 
 // batch reads a header and the commands that follow, into the room for some.

@@ -180,8 +180,8 @@ func BenchmarkMillionRows(b *testing.B) {
 		for first := 0; first < million; first += MaxRosterEntries {
 			e := RosterEdit{Roster: id, Action: RosterStage, Stage: 1}
 			for i := first; i < min(first+MaxRosterEntries, million); i++ {
-				e.Rows = append(e.Rows, RosterEntry{strconv.AppendInt([]byte("u-"), int64(1_000_000_000+i), 10),
-					LevelListed})
+				e.Rows = append(e.Rows, RosterEntry{ID: strconv.AppendInt([]byte("u-"), int64(1_000_000_000+i), 10),
+					Level: LevelListed})
 			}
 			g.sequence++
 			entries = append(entries, EncodeBatch(BatchHeader{Epoch: g.epoch, Sequence: g.sequence, Time: g.clock},
@@ -237,4 +237,110 @@ func BenchmarkLongWaitlist(b *testing.B) {
 		}
 		b.ReportMetric(float64(time.Since(start).Nanoseconds())/long, "position-ns")
 	}
+}
+
+// BenchmarkShipping takes 100,000 paid orders through the second look, one export, their
+// parcels and the time after which they count as received and are completed, beside
+// batches of grabs of another session and a snapshot now and then; of some orders more,
+// far from each other, one command rejects as many as it may. It reports the longest
+// Apply, by the clock, garbage collection included (on a quiet machine not over 5 ms), and
+// how long all of it takes.
+func BenchmarkShipping(b *testing.B) {
+	for b.Loop() {
+		shipAll(b)
+	}
+}
+
+func shipAll(b *testing.B) {
+	const orders, batch, rows = 100_000, 64, 1024
+	const total, apart = orders + MaxParcels, (orders + MaxParcels) / MaxParcels
+	rejected := func(n int) bool { return n%apart == 0 && n/apart < MaxParcels }
+	g := newGroup(b)
+	x := g.session("own", func(x *SessionPlan) { x.ReceiveWithin, x.CompleteWithin = time.Hour, time.Hour },
+		ListingSpec{Stock: total, Delivery: DeliveryShip})
+	for i := 0; i < total; i += 1000 {
+		var holds, pays, receivers []Command
+		for n := i; n < min(i+1000, total); n++ {
+			who, ref := fmt.Sprint("s", n), OrderRef{x.Handle, uint32(n + 1)}
+			holds = append(holds, g.placeHold(x.Listings[0], who, "own"+strconv.Itoa(n), 1))
+			pays = append(pays, Command{Kind: CmdPayOrder, Order: ref, Amount: 100, Currency: "CNY",
+				PaymentID: fmt.Sprint("own-", n), PayType: "wechat"})
+			receivers = append(receivers, Command{Kind: CmdSetReceiver, Order: ref, Shopper: []byte(who),
+				Receiver: sealed(who), PersonalKey: testKey})
+		}
+		g.do(holds...)
+		g.do(pays...)
+		g.do(receivers...)
+	}
+	g.steer(x.Handle, SessionEnd)
+	rush := g.session("rush", nil, ListingSpec{Stock: 1_000_000_000})
+	runtime.GC()
+	var longest, all time.Duration
+	var longestOf CommandKind // 0: of time
+	next, index := 0, g.state.LogIndex()
+	do := func(more ...Command) {
+		for range batch {
+			next++
+			more = append(more, g.placeHold(rush.Listings[0], fmt.Sprint("r", next), "k", 1))
+		}
+		g.sequence++
+		entry := EncodeBatch(BatchHeader{Epoch: g.epoch, Sequence: g.sequence, Time: g.clock}, more...)
+		index++
+		var effects Effects
+		start := time.Now()
+		if err := g.state.Apply(index, entry, &effects); err != nil {
+			b.Fatal(err)
+		}
+		took := time.Since(start)
+		if all += took; took > longest {
+			longest, longestOf = took, 0
+			if len(more) > batch {
+				longestOf = more[0].Kind
+			}
+		}
+		if len(more) > batch && effects.Primary[0].Kind != OrdersHandled {
+			b.Fatal(effects.Primary[0])
+		}
+		if index%50 == 0 {
+			g.state.Snapshot()
+		}
+	}
+	no := Command{Kind: CmdReviewOrders, Session: x.Handle, Operator: "op"}
+	for n := range total {
+		if rejected(n) {
+			no.Reviews = append(no.Reviews, Review{OrderRef{x.Handle, uint32(n + 1)}, ReviewRejected, "odd"})
+		}
+	}
+	snap := g.state.Snapshot()
+	do(no)
+	runtime.KeepAlive(snap)
+	for _, kind := range []CommandKind{CmdReviewOrders, CmdExportOrders, CmdShipOrders} {
+		for from := 0; from < total; from += rows {
+			c := Command{Kind: kind, Session: x.Handle, Operator: "op"}
+			for n := from; n < min(from+rows, total); n++ {
+				ref := OrderRef{x.Handle, uint32(n + 1)}
+				switch {
+				case rejected(n):
+				case kind == CmdReviewOrders:
+					c.Reviews = append(c.Reviews, Review{ref, ReviewPassed, ""})
+				case kind == CmdExportOrders:
+					c.Orders = append(c.Orders, ref)
+					c.Export = x.exports
+				default:
+					c.Parcels = append(c.Parcels, Parcel{ref, "SF", "SF" + strconv.Itoa(1_000_000_000+n)})
+				}
+			}
+			do(c)
+		}
+	}
+	for state := g.state; state.undelivered(x) > 0; {
+		g.clock = max(g.clock, state.NextDue())
+		do()
+	}
+	if l := g.state.Listing(x.Listings[0]); l.Completed != orders || x.exports != 1 {
+		b.Fatalf("%d completed, %d exports", l.Completed, x.exports)
+	}
+	b.ReportMetric(float64(longest.Microseconds())/1000, "longest-apply-ms")
+	b.ReportMetric(float64(all.Milliseconds()), "all-ms")
+	b.ReportMetric(float64(longestOf), "command-of-longest")
 }

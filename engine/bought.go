@@ -46,6 +46,9 @@ func (p *byShopper) set(no ShopperNo, to uint32) {
 	(*p)[at][no&1023] = to
 }
 
+// change adds to a shopper's number.
+func (p *byShopper) change(no ShopperNo, by int) { p.set(no, uint32(int(p.of(no))+by)) }
+
 // row gives the place of a shopper's row of a product, from 1, or 0.
 func (b *bought) row(no ShopperNo, sku string) uint32 {
 	at := b.last.of(no)
@@ -129,7 +132,7 @@ func (x *monthRow) fields(c *coder) { c.all(&x.shopper, &x.sku, &x.month, &x.uni
 func (s *State) readBought(c *coder) {
 	var x monthRow
 	x.fields(c)
-	c.check(s.ShopperID(x.shopper) != "" && s.products[x.sku] != nil && x.units != 0,
+	c.check(s.ShopperID(x.shopper) != "" && s.productNo(x.sku) != 0 && x.units != 0,
 		"units bought by nobody, or of nothing")
 	if n := len(s.bought); n > 0 {
 		c.check(s.bought[n-1].month <= x.month, "months out of order")
@@ -160,20 +163,29 @@ func (s *State) month(l *Listing) Time {
 	return sale.monthOf(s.now)
 }
 
-// learnMonths adds what the state knows of a sale's months to what a plan brings
-// of them, and the other way round. A later plan brings later months and may bring
-// no more the early ones, by which holds still count; and it may change nothing else.
+// learnMonths adds what the state knows of a sale's months, and of its clocks, to what a
+// plan brings of them, and the other way round. A later plan brings later months and may
+// bring no more the early ones, by which holds still count; and it may change nothing else.
 func (s *State) learnMonths(sale *Sale) {
 	old := s.sales[sale.ID]
 	if old == nil || old.Timezone != sale.Timezone {
 		return
 	}
-	sale.Months = mergeMonths(old.Months, sale.Months)
-	if !slices.Equal(sale.Months, old.Months) {
+	sale.Months, sale.Offsets = mergeMonths(old.Months, sale.Months), mergeOffsets(old.Offsets, sale.Offsets)
+	if !slices.Equal(sale.Months, old.Months) || !slices.Equal(sale.Offsets, old.Offsets) {
 		learnt := *old // a snapshot may hold the old one
-		learnt.Months = sale.Months
+		learnt.Months, learnt.Offsets = sale.Months, sale.Offsets
 		s.sales[sale.ID] = &learnt
 	}
+}
+
+// mergeOffsets gives the changes of the clocks in two tables, the second's where both have
+// one, and of more than there is room for the latest.
+func mergeOffsets(a, b []Offset) []Offset {
+	merged := slices.Concat(b, a)
+	slices.SortStableFunc(merged, func(x, y Offset) int { return cmp.Compare(x.From, y.From) })
+	merged = slices.CompactFunc(merged, func(x, y Offset) bool { return x.From == y.From })
+	return merged[max(0, len(merged)-MaxOffsets):]
 }
 
 // mergeMonths gives the months of two tables, each once, ascending, and of more

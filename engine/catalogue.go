@@ -1,6 +1,9 @@
 package engine
 
-import "time"
+import (
+	"sort"
+	"time"
+)
 
 // Text is words in several languages, sorted by language (BCP 47: "en", "zh").
 type Text []Words
@@ -31,6 +34,10 @@ type Product struct {
 	ListPrice int64  // minor units
 	Currency  string // ISO 4217
 	Place     *Place
+	Retired   bool // the supplier has given it up: no session may list it any more
+	// Stock is what the supplier says it has. In a plan or an import, one that is not Known
+	// leaves what is known.
+	Stock SupplierStock
 }
 
 // Place is where a product is to be had.
@@ -44,11 +51,45 @@ type Sale struct {
 	// Months are the first moments of calendar months in Timezone, ascending: the
 	// engine has no table of time zones, so the plan brings what it needs.
 	Months []Time
+	// Offsets are Timezone's from UTC, ascending: what says when a day begins.
+	Offsets []Offset
 	// Messages are words that shoppers are told in place of the shop's own, by the
 	// name of the message, sorted.
 	Messages []Message
 	// Planned are those that the last plan said: operators change Messages besides.
 	Planned []Message
+	// Archived: it is hidden unless it is asked for.
+	Archived bool
+}
+
+// Offset is a time zone's distance from UTC from a moment on, until the next one's.
+type Offset struct {
+	From    Time
+	Seconds int32 // east
+}
+
+// midnight is when the day that at lies in began in the sale's time zone.
+func (x *Sale) midnight(at Time) Time {
+	const day = 24 * 60 * 60 * 1000
+	offset := x.offset(at)
+	local := at + offset
+	began := local - local%day - offset
+	if there := x.offset(began); there != offset { // the clocks were changed since
+		began += offset - there
+	}
+	return began
+}
+
+// midnight is when the day began at the sale of a session.
+func (s *State) midnight(x *Session) Time { return s.sales[x.Sale].midnight(s.now) }
+
+// offset is what is added to UTC at a moment; before the first one known, the first.
+func (x *Sale) offset(at Time) Time {
+	if len(x.Offsets) == 0 {
+		return 0
+	}
+	i := sort.Search(len(x.Offsets), func(i int) bool { return x.Offsets[i].From > at })
+	return Time(x.Offsets[max(i-1, 0)].Seconds) * 1000
 }
 
 // Message is one message of a sale in its own words.
@@ -65,6 +106,7 @@ type Session struct {
 	Sale     string
 	State    SessionState
 	Paused   bool
+	Archived bool // hidden unless it is asked for
 	OpenedAt Time // 0 while it has not
 	EndedAt  Time
 	// Of a settled one: the entry that sealed it, and when that was.
@@ -94,9 +136,12 @@ type Session struct {
 	draws []ListingHandle
 	// asides are the listings that have something set aside, by until when. An entry
 	// whose time is not Listing.Aside any more says nothing.
-	asides timerHeap
+	asides   timerHeap
+	bargains bargains
 	// restless are the listings whose waitlist or draw goes on with the next batch.
 	restless []ListingHandle
+	exports  uint32    // of its orders for the warehouse, so far
+	parcels  timerHeap // orders that time takes on; an entry that does not fit its order any more says nothing
 }
 
 // SessionSpec is what a plan says of a session.
@@ -111,6 +156,12 @@ type SessionSpec struct {
 	AdmissionMultiple uint32 // 0 = no quota
 	Publish           bool
 	Profile           string // of switches, while the session is open; "" = none
+	// CouponsUpTo is by how many minor units what a shopper pays may be under the amount due,
+	// since a coupon at the cashier pays the rest. 0: not at all.
+	CouponsUpTo int64
+	// ReceiveWithin is after how long an order that was shipped counts as received, and
+	// CompleteWithin after how long one that was received is completed.
+	ReceiveWithin, CompleteWithin time.Duration
 }
 
 // Listing is a product offered in a session.
@@ -145,8 +196,20 @@ type Listing struct {
 	// Draw is how far it has come.
 	DrawState DrawState
 
+	// Sold is the most that were ever held and paid; kept where there is a play.
+	Sold int64
+	// Shipped, Received and Completed are the units among Paid whose delivery has come to
+	// that.
+	Shipped, Received, Completed int64
+	// Bargains are those that were started, until they leave with their session.
+	Bargains int64
+
 	waitlist waitlist
 	pool     pool // of the draw
+	// use is what all sessions make of the product; counted what this listing counts
+	// against its supplier's figure.
+	use     useNo
+	counted int64
 	// What the batches so far have seen: the last that touched it, and how it looked.
 	touched LogIndex
 	looks   ListingState
@@ -206,6 +269,8 @@ type ListingSpec struct {
 	Challenge     Challenge     // to be solved for a ticket; implies Ticket
 	Draw          time.Duration // who comes in this time after the opening is drawn; 0 = no draw
 	SetAside      time.Duration // at most, what comes back is set aside for a head of the waitlist that asks for more
+	Play          *Play         // nil: a flash sale at Price
+	Delivery      Delivery
 }
 
 // StateOf tells what the listing l looks like from outside.

@@ -159,12 +159,15 @@ func (c *coder) span(b *[]byte, most int) {
 	}
 }
 
-// maxString is as long as any text in an entry or a snapshot may be: what the doors
-// let in is shorter.
+// maxString is as long as any text in an entry or a snapshot may be that says no other
+// bound: what the doors let in is shorter.
 const maxString = 4096
 
-func (c *coder) string(s *string) {
-	n := c.length(len(*s), maxString)
+func (c *coder) string(s *string) { c.text(s, maxString) }
+
+// text is a string of at most most bytes.
+func (c *coder) text(s *string, most int) {
+	n := c.length(len(*s), most)
 	if !c.reads {
 		c.buf = append(c.buf, *s...)
 	} else {

@@ -35,8 +35,10 @@ type ListingView struct {
 	Draw          time.Duration // 0 = none
 	DrawAt        Time          // when it closes; 0 before the opening
 	DrawState     DrawState
-	Commitment    [32]byte // SHA-256 of Seed; of a listing with a draw
+	Commitment    [32]byte // SHA-256 of Seed; of a listing with a draw, or whose price friends cut
 	Seed          [32]byte // once the draw has closed
+	Play          *Play    // nil: a flash sale. Price is what a unit costs now
+	Delivery      Delivery
 }
 
 // SessionView is a session with its listings.
@@ -51,6 +53,10 @@ type SessionView struct {
 	LimitPerShopper   uint32
 	AdmissionMultiple uint32
 	Profile           string
+	Archived          bool // hidden unless it is asked for
+	CouponsUpTo       int64
+	ReceiveWithin     time.Duration
+	CompleteWithin    time.Duration
 	Listings          []ListingView
 	// Findings are what operators should look into: only where they are asked for.
 	Findings []Problem

@@ -24,9 +24,11 @@ type Visitor struct {
 	Addr    netip.Addr // zero if not known
 	Phone   Canonical  // "" if not known
 	Address Canonical  // postal; "" if not known
+	// PhoneHash and AddressHash are by what rosters find the two; zero if they are not known.
+	PhoneHash, AddressHash Blind
 }
 
 // Canonical is a phone number or a postal address in the one form in which rosters
-// have it, so that it can be compared with them. Whoever reads what people write
+// have it (hashed, where they are), so that it can be compared with them. Whoever reads what people write
 // brings it into that form first.
 type Canonical string

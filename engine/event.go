@@ -1,6 +1,8 @@
 package engine
 
-import "fmt"
+import (
+	"fmt"
+)
 
 // EventKind says what happened.
 type EventKind uint8
@@ -48,6 +50,36 @@ const (
 	SessionSettled       // nothing about its orders changes any more
 	IntentRepeated       // an operator had it done before; nothing changed
 	SessionCleared       // the orders of a settled session leave the state
+
+	BargainStarted   // Amount is the price
+	BargainConfirmed // it was so before; nothing changed
+	BargainWasCut    // Amount is what the cut takes off, Quantity its number; Shopper the friend
+	BargainWasOver   // Reason is expired (a unit came back), or voided by operators
+
+	ProductsStaged     // Quantity rows; they do not count yet
+	ProductsImported   // Quantity rows count from now on
+	ProductDeleted     //
+	ProductRetired     // no session may list it any more
+	ProductRevived     //
+	StockWithdrawn     // Amount units were taken back: the supplier has lowered its figure
+	SessionDeleted     //
+	SessionArchived    //
+	SessionRecalled    // from the archive
+	SaleDeleted        //
+	SaleArchived       //
+	SaleRecalled       // from the archive
+	ProductUnchanged   // it was so before; nothing changed
+	OrderReviewed      // Reason says if it is held or rejected
+	OrderExported      // its goods are to leave the warehouse
+	OrderShipped       //
+	OrderReceived      //
+	OrderCompleted     //
+	OrdersHandled      // Quantity orders, each with an event of its own; of an export, Amount is its number
+	SinkMoved          // what a sink has: told of no more than here
+	SinkSteered        // an operator, or a letter put aside, changed what a sink does
+	PersonalDataErased // Quantity shoppers' keys were destroyed
+	KeysRewrapped      // Quantity keys are wrapped by another key of the key file
+	AlarmNoted         // an operator acknowledged or silenced alarms
 )
 
 var eventKinds = [...]string{
@@ -57,10 +89,29 @@ var eventKinds = [...]string{
 	"StockAdded", "StockTaken", "StockGone", "ListingFroze", "RulesRaised", "CommandRefused", "BatchRefused",
 	"PlaceTaken", "DrawEntered", "PlacePassed", "DrawWasClosed", "DrawWasDone", "ShopperReserved",
 	"ReservationWithdrawn", "RosterEdited", "SwitchesSet", "ProfileSet", "RefundMade", "SessionSettled",
-	"IntentRepeated", "SessionCleared",
+	"IntentRepeated", "SessionCleared", "BargainStarted", "BargainConfirmed", "BargainWasCut", "BargainWasOver",
+	"ProductsStaged", "ProductsImported", "ProductDeleted", "ProductRetired", "ProductRevived", "StockWithdrawn",
+	"SessionDeleted", "SessionArchived", "SessionRecalled", "SaleDeleted", "SaleArchived", "SaleRecalled",
+	"ProductUnchanged",
+	"OrderReviewed", "OrderExported", "OrderShipped", "OrderReceived", "OrderCompleted", "OrdersHandled",
+	"SinkMoved", "SinkSteered",
+	"PersonalDataErased", "KeysRewrapped", "AlarmNoted",
 }
 
 func (k EventKind) String() string { return nameOf(eventKinds[:], int(k)) }
+
+// EventKinds is how many kinds there are, EventNone among them.
+const EventKinds = len(eventKinds)
+
+// ParseEventKind reads a Word.
+func ParseEventKind(word string) (EventKind, bool) {
+	for k := range EventKind(EventKinds) {
+		if k.Word() == word {
+			return k, true
+		}
+	}
+	return 0, false
+}
 
 // Event is what a command did, or what time did. Which fields count depends on Kind.
 type Event struct {
@@ -73,6 +124,7 @@ type Event struct {
 	Order   OrderRef
 	Life    Life // that the order was granted in
 	Shopper ShopperNo
+	Bargain uint32 // the ordinal of one in the session; 0 = none
 	// Quantity is units: of the order, added, or (a refusal for a limit) live.
 	Quantity uint32
 	Limit    uint32 // a refusal for a limit: the limit

@@ -45,7 +45,7 @@ func TestBrokenListingFreezes(t *testing.T) {
 	check("extend", g.one(Command{Kind: CmdExtendHold, Order: held, Deadline: g.clock.Add(time.Hour)}), CommandRefused,
 		ReasonFrozen)
 	check("receiver", g.one(Command{Kind: CmdSetReceiver, Order: held, Shopper: []byte("ann"),
-		Receiver: Receiver{Name: "A"}}), CommandRefused, ReasonFrozen)
+		Receiver: sealed("A"), PersonalKey: testKey}), CommandRefused, ReasonFrozen)
 	check("stock", g.one(Command{Kind: CmdAddStock, Listing: bad, Amount: 1}), CommandRefused, ReasonFrozen)
 	spec := g.state.Listing(bad).ListingSpec
 	spec.Stock++

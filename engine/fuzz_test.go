@@ -22,7 +22,8 @@ func seedBatches(tb testing.TB) [][]byte {
 	ref := g.grab(x.Listings[0], "ann", "k1", 1).Order
 	other := g.grab(x.Listings[1], "bob", "k1", 2).Order
 	g.one(Command{Kind: CmdExtendHold, Order: other, Deadline: g.clock.Add(time.Hour), Operator: "op", Note: "why"})
-	g.one(Command{Kind: CmdSetReceiver, Order: ref, Shopper: []byte("ann"), Receiver: Receiver{"Ann", "1", "Here"}})
+	g.one(Command{Kind: CmdSetReceiver, Order: ref, Shopper: []byte("ann"), Receiver: sealed("Ann"),
+		PersonalKey: testKey})
 	g.pay(ref, "p1")
 	g.one(Command{Kind: CmdVoidOrder, Order: ref, Operator: "op", Note: "why"})
 	g.cancel(other)
@@ -88,9 +89,87 @@ func moneyBatches(tb testing.TB) (entries [][]byte, made int) {
 	return g.entries, made
 }
 
+// playBatches are entries with every kind of command about plays, and how many of them
+// make a group with bargains that are open, one with a unit set aside.
+func playBatches(tb testing.TB) (entries [][]byte, made int) {
+	g := newGroup(tb)
+	l := g.plays("s", bargainPlay(func(p *Play) { p.Cut.TakeStock, p.Cut.PerDay = true, 3 }), 2, nil)
+	formula := g.plays("t", &Play{Name: "formula", Price: PriceRule{Kind: PriceFormula, Floor: 5, Amount: "x"}}, 2, nil)
+	for _, p := range []*Play{{Name: "group", Price: PriceRule{Kind: PriceSteps, Steps: []PriceStep{{1, 900}}}},
+		{Name: "falling", Price: PriceRule{Kind: PriceClock, Every: time.Minute, By: 100}},
+		{Name: "first", Who: WhoRule{FirstOfDay: true, MaxRisk: LevelListed},
+			Words: []Message{{"granted", Text{{"en", "Yours."}}}}}} {
+		g.grab(g.plays(p.Name, p, 3, nil).Handle, "ann", p.Name, 1)
+	}
+	ref := BargainRef{l.Session, g.start(l, "ann").Bargain}
+	g.start(l, "bob")
+	g.help(ref, "cai", "k")
+	made = len(g.entries)
+	g.help(ref, "dov", "k")
+	c := g.placeHold(formula.Handle, "bob", "k", 1)
+	c.Priced, c.Price = true, 7
+	g.one(c)
+	g.cancel(g.buy(ref, "ann", "k").Order)
+	g.one(Command{Kind: CmdEndBargain, Bargain: BargainRef{l.Session, 2}, Operator: "op", Note: "why"})
+	g.steer(l.Session, SessionEnd)
+	g.one(Command{Kind: CmdSettleSession, Session: l.Session})
+	g.one(Command{Kind: CmdClearSession, Session: l.Session})
+	return g.entries, made
+}
+
+// shipBatches are entries with every kind of command about deliveries, and how many of
+// them make a group of orders at every stage of one.
+func shipBatches(tb testing.TB) (entries [][]byte, made int) {
+	d := newDelivered(tb).over()
+	d.export(0, d.ann, d.annHas)
+	d.ship("1", d.ann)
+	d.one(Command{Kind: CmdReceiveOrders, Session: d.x.Handle, Orders: []OrderRef{d.annHas}, Operator: "op"})
+	d.review(ReviewHeld, d.bob, d.bobHas)
+	made = len(d.entries)
+	d.one(Command{Kind: CmdReceiveOrder, Order: d.ann, Shopper: []byte("ann")})
+	d.review(ReviewRejected, d.bob)
+	d.review(ReviewPassed, d.bobHas)
+	d.export(1, d.bobHas)
+	d.after(24 * time.Hour)
+	d.one(Command{Kind: CmdSettleSession, Session: d.x.Handle})
+	return d.entries, made
+}
+
+// supplyBatches are entries with every kind of command about the catalogue, and how many of
+// them make a group with an import that is staged and one that is being taken in.
+func supplyBatches(tb testing.TB) (entries [][]byte, made int) {
+	g := newGroup(tb)
+	g.supplies(false, 1, Product{ID: "p", Stock: inAll(9)}, Product{ID: "q"})
+	l := g.offers("a", "p", 5, nil)
+	g.offers("b", "p", 4, func(x *SessionPlan) { x.Start, x.End = x.Start+60_000, x.End+60_000 })
+	g.pay(g.grab(l.Handle, "ann", "k", 2).Order, "p1")
+	held := g.grab(l.Handle, "bob", "k", 1).Order
+	g.after(time.Second)
+	g.stages("bolt", 1, Product{ID: "r", Place: &Place{1, 2}}, Product{ID: "s", Retired: true})
+	g.state.clearShare = 0
+	g.supplies(true, 2, Product{ID: "p", Stock: remaining(4, g.clock)}, Product{ID: "t"})
+	made = len(g.entries)
+	g.state.clearShare = clearShare
+	g.commits("bolt", 1, 2, false)
+	g.cancel(held)
+	g.supplies(false, 3, Product{ID: "p", Stock: inAll(1)})
+	for _, a := range []ProductAction{ProductRetire, ProductRevive, ProductDelete} {
+		g.one(Command{Kind: CmdChangeProduct, Product: "t", ProductAction: a, Operator: "op", Note: "why"})
+	}
+	g.one(Command{Kind: CmdEditProducts, Products: &ProductEdit{Supplier: "bolt", Action: ProductsDrop, Stage: 1}})
+	for _, d := range []Discarding{{Session: "b", Action: DiscardDelete}, {Sale: "sale", Action: DiscardArchive},
+		{Session: "a", Action: DiscardArchive}, {Session: "a", Action: DiscardRecall}} {
+		g.one(Command{Kind: CmdDiscard, Discard: d, Operator: "op", Note: "why"})
+	}
+	return g.entries, made
+}
+
 func FuzzDecodeBatch(f *testing.F) {
 	money, _ := moneyBatches(f)
-	for _, entry := range slices.Concat(seedBatches(f), richBatches(f), money) {
+	plays, _ := playBatches(f)
+	ships, _ := shipBatches(f)
+	supply, _ := supplyBatches(f)
+	for _, entry := range slices.Concat(seedBatches(f), richBatches(f), money, plays, ships, supply) {
 		f.Add(entry)
 	}
 	f.Fuzz(func(t *testing.T, entry []byte) {
@@ -142,10 +221,14 @@ func totalAlloc() uint64 {
 func FuzzApply(f *testing.F) {
 	entries, rich := seedBatches(f), richBatches(f)
 	money, made := moneyBatches(f)
-	for _, entry := range slices.Concat(entries, rich, money) {
+	plays, played := playBatches(f)
+	ships, shipped := shipBatches(f)
+	supply, supplied := supplyBatches(f)
+	for _, entry := range slices.Concat(entries, rich, money, plays, ships, supply) {
 		f.Add(entry)
 	}
-	logs := [][][]byte{entries[:4], rich[:len(sampleGroup(f).entries)], money[:made]}
+	logs := [][][]byte{entries[:4], rich[:len(sampleGroup(f).entries)], money[:made], plays[:played], ships[:shipped],
+		supply[:supplied]}
 	f.Fuzz(func(t *testing.T, entry []byte) {
 		for _, log := range logs {
 			fuzzApply(t, log, entry)
@@ -225,7 +308,29 @@ func FuzzReadState(f *testing.F) {
 			f.Fatal(err)
 		}
 	}
-	for _, s := range []*State{s, sampleGroup(f).state, settled} {
+	played := NewState()
+	plays, made := playBatches(f)
+	for i, e := range plays[:made] {
+		if err := played.Apply(LogIndex(i+1), e, &eff); err != nil {
+			f.Fatal(err)
+		}
+	}
+	shipped := NewState()
+	ships, made := shipBatches(f)
+	for i, e := range ships[:made] {
+		if err := shipped.Apply(LogIndex(i+1), e, &eff); err != nil {
+			f.Fatal(err)
+		}
+	}
+	supplied := NewState()
+	supplied.clearShare = 0 // an import is on its way
+	supply, made := supplyBatches(f)
+	for i, e := range supply[:made] {
+		if err := supplied.Apply(LogIndex(i+1), e, &eff); err != nil {
+			f.Fatal(err)
+		}
+	}
+	for _, s := range []*State{s, sampleGroup(f).state, settled, played, shipped, supplied} {
 		data := encoded(f, s.Snapshot())
 		head, blocks := blocksOf(data)
 		f.Add(data)
@@ -277,6 +382,8 @@ func use(t *testing.T, s *State) {
 		commands = append(commands, Command{Kind: CmdPlaceHold, Listing: l.Handle, Shopper: []byte("zoe"), Key: Key{1},
 			Quantity: 1, Deadline: Never, Waitlist: true})
 		commands = append(commands, Command{Kind: CmdReserve, Listing: l.Handle, Shopper: []byte("zoe")})
+		commands = append(commands, Command{Kind: CmdStartBargain, Listing: l.Handle, Shopper: []byte("zoe")})
+		s.PriceNow(l)
 	}
 	for _, id := range s.Rosters().IDs()[:min(len(s.rosters), 4)] {
 		for _, action := range []RosterAction{RosterStage, RosterCommit, RosterPut} {
@@ -300,11 +407,37 @@ func use(t *testing.T, s *State) {
 			}
 			s.View(ref)
 		}
+		for i := range min(x.Bargains(), 4) {
+			ref := BargainRef{x.Handle, uint32(i) + 1}
+			if b := s.Bargain(ref); b != nil {
+				s.ViewBargain(ref, 0, 9, "zoe")
+				commands = append(commands,
+					Command{Kind: CmdCutBargain, Bargain: ref, Shopper: []byte("zoe"), Weight: 150},
+					Command{Kind: CmdPlaceHold, Listing: b.Listing, Bargain: ref, Quantity: 1, Key: Key{byte(i), 2},
+						Shopper: []byte(s.ShopperID(b.Shopper)), Deadline: Never},
+					Command{Kind: CmdEndBargain, Bargain: ref})
+			}
+		}
 		commands = append(commands, Command{Kind: CmdSteerSession, Session: x.Handle, Action: SessionEnd})
-		commands = append(commands, Command{Kind: CmdSettleSession, Session: x.Handle})
+		commands = append(commands, Command{Kind: CmdSettleSession, Session: x.Handle},
+			Command{Kind: CmdClearSession, Session: x.Handle})
 	}
 	for no := range RefundNo(min(s.Money().Refunds(), 4) + 1) {
 		commands = append(commands, Command{Kind: CmdConfirmRefund, Refund: no})
+	}
+	for _, id := range []string{"p", "q", "t"} {
+		s.ProductOf(id)
+		for _, action := range []ProductAction{ProductRetire, ProductDelete} {
+			commands = append(commands, Command{Kind: CmdChangeProduct, Product: id, ProductAction: action})
+		}
+	}
+	s.ProductPage(ProductFilter{}, 0, 10)
+	for _, x := range s.products.suppliers[:min(len(s.products.suppliers), 4)] {
+		for _, action := range []ProductEditAction{ProductsStage, ProductsCommit} {
+			commands = append(commands, Command{Kind: CmdEditProducts, Products: &ProductEdit{Supplier: x.id,
+				Action: action, Stage: 9, Count: 1, Replace: true, Shrinks: true,
+				Rows: []ProductRow{RowOf(&Product{ID: "p", Currency: "CNY", Stock: inAll(1)})}}})
+		}
 	}
 	for i := range s.shoppers.rows.len() {
 		s.OrdersOf(ShopperNo(i+1), func(OrderRef, *Order) bool { return true })
@@ -352,7 +485,8 @@ func mustRead(tb testing.TB, data []byte) *State {
 // FuzzComparePlan decodes plans from arbitrary bytes and asks for them twice:
 // what ComparePlan lets pass must apply, and then be there.
 func FuzzComparePlan(f *testing.F) {
-	for _, entry := range append(seedBatches(f), richBatches(f)...) {
+	plays, _ := playBatches(f)
+	for _, entry := range slices.Concat(seedBatches(f), richBatches(f), plays) {
 		if _, commands, err := DecodeBatch(entry); err == nil && len(commands) > 0 && commands[0].Kind == CmdApplyPlan {
 			f.Add(written(commands[0].Plan), int64(3600_000), false)
 			f.Add(written(commands[0].Plan), int64(math.MaxInt64), true)

@@ -11,6 +11,8 @@ type Grab struct {
 	Quantity       uint32
 	// Waitlist: would rather join the waitlist than be told that all is taken.
 	Waitlist bool
+	// Bargain is the one to buy by, of the listing; 0 = without.
+	Bargain uint32
 	// Ticket is the id of a ticket that the door has checked; 0 without.
 	Ticket uint64
 	// Transaction is what the shopper's looks and questions were about; zero for none.
@@ -52,7 +54,7 @@ func CodeOf(why Reason) Code {
 	switch why {
 	case ReasonSoldOut, ReasonGone, ReasonLeft, ReasonDrawn, ReasonTooFew:
 		return CodeSoldOut
-	case ReasonLimitListing, ReasonLimitSession, ReasonLimitMonth, ReasonReleases:
+	case ReasonLimitListing, ReasonLimitSession, ReasonLimitMonth, ReasonReleases, ReasonNotFirst, ReasonBought:
 		return CodeLimitReached
 	case ReasonNotReserved, ReasonNotAllowed:
 		return CodeNotReserved
@@ -60,9 +62,9 @@ func CodeOf(why Reason) Code {
 		return CodeTicketRequired
 	case ReasonNotOpen, ReasonPaused:
 		return CodeNotOpen
-	case ReasonEnded:
+	case ReasonEnded, ReasonBargainOver:
 		return CodeEnded
-	case ReasonUnknown, ReasonQuantity, ReasonKeyReused:
+	case ReasonUnknown, ReasonQuantity, ReasonKeyReused, ReasonNotAtFloor:
 		return CodeRefused
 	}
 	return CodeMissed

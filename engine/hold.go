@@ -8,6 +8,7 @@ type Standing struct {
 	SessionUnits uint32   // live
 	MonthUnits   uint32   // live, of the product in this month; counted only where that is limited
 	MonthLive    OrderRef // the newest order that MonthUnits counts
+	Today        OrderRef // the newest live order of the sale since midnight; only where there is a play
 	Releases     uint32   // of the listing
 	Leaves       uint32   // of the listing's waitlist or draw
 	Place        OrderRef // on the waitlist or in the draw of the listing
@@ -35,7 +36,10 @@ func (s *State) StandingOf(no ShopperNo, id []byte, l *Listing, key Key) (st Sta
 // unitsOf looks at a shopper's orders.
 func (s *State) unitsOf(no ShopperNo, l *Listing, key Key, st *Standing) {
 	var other OrderRef
-	month := Never
+	month, midnight := Never, Never
+	if l.Play != nil {
+		midnight = s.midnight(s.sessions[l.Session-1])
+	}
 	if l.LimitPerMonth > 0 {
 		month = s.month(l)
 	}
@@ -49,6 +53,10 @@ func (s *State) unitsOf(no ShopperNo, l *Listing, key Key, st *Standing) {
 			if st.MonthLive.IsZero() {
 				st.MonthLive = ref
 			}
+		}
+		if o.Granted >= midnight && o.State.Live() && st.Today.IsZero() &&
+			s.sessions[ref.Session-1].Sale == s.sessions[l.Session-1].Sale {
+			st.Today = ref
 		}
 		if ref.Session == l.Session {
 			switch live := o.State.Live(); {
@@ -110,7 +118,9 @@ func (s *State) MayHold(l *Listing, st Standing, quantity uint32) (why Reason, l
 		return ReasonLimitMonth, l.LimitPerMonth
 	case st.Releases >= MaxReleases:
 		return ReasonReleases, MaxReleases
-	case st.Risk >= LevelBlock:
+	case l.Play != nil && l.Play.Who.FirstOfDay && !st.Today.IsZero():
+		return ReasonNotFirst, 1
+	case st.Risk >= LevelBlock, l.Play != nil && l.Play.Who.MaxRisk > 0 && st.Risk > l.Play.Who.MaxRisk:
 		return ReasonRisk, 0
 	case l.Frozen: // last, so that who holds a unit hears of it and not that they missed it
 		return ReasonFrozen, 0
@@ -131,8 +141,8 @@ func (s *State) MostAtOnce(l *Listing) uint32 {
 
 // Known answers a grab whose key led to an order before: that order, whatever
 // has become of it, or a refusal if the request was another one.
-func (s *State) Known(ref OrderRef, listing ListingHandle, quantity uint32) Event {
-	if o := s.at(ref); o.Listing != listing || o.Quantity != quantity {
+func (s *State) Known(ref OrderRef, listing ListingHandle, quantity uint32, byBargain bool) Event {
+	if o := s.at(ref); o.Listing != listing || o.Quantity != quantity || o.traits&traitBargain != 0 != byBargain {
 		return s.orderEvent(HoldRefused, ref, ReasonKeyReused)
 	}
 	return s.orderEvent(HoldConfirmed, ref, ReasonNone)
@@ -150,6 +160,8 @@ func (s *State) RefusedFor(l *Listing, st Standing, why Reason, limit uint32) Ev
 		e.Order, e.Quantity = st.MonthLive, st.MonthUnits
 	case ReasonReleases:
 		e.Quantity = st.Releases
+	case ReasonNotFirst:
+		e.Order, e.Quantity = st.Today, 1
 	}
 	return e
 }
@@ -182,7 +194,7 @@ func (s *State) placeHold(c *Command) Event {
 	s.releaseOverdue(no, l)
 	st := s.StandingOf(no, c.Shopper, l, c.Key)
 	if !st.Known.IsZero() {
-		return s.Known(st.Known, l.Handle, c.Quantity)
+		return s.Known(st.Known, l.Handle, c.Quantity, !c.Bargain.IsZero())
 	}
 	refuse := func(why Reason) Event { return s.RefusedFor(l, st, why, 0) }
 	if s.now > c.Deadline {
@@ -197,8 +209,13 @@ func (s *State) placeHold(c *Command) Event {
 	if s.ticketUsed(no, c.Ticket) {
 		return refuse(ReasonTicketUsed)
 	}
+	if l.Play != nil || !c.Bargain.IsZero() {
+		if why := s.mayPlay(c, l, no); why != ReasonNone {
+			return refuse(why)
+		}
+	}
 	drawing := s.drawing(l)
-	free := l.Available >= int64(c.Quantity) && l.waitlist.count == 0
+	free := l.Available >= int64(c.Quantity) && l.waitlist.count == 0 || s.hasTaken(c.Bargain)
 	switch {
 	case drawing && l.Entrants >= MaxEntrants:
 		return refuse(ReasonTooMany)
@@ -210,7 +227,13 @@ func (s *State) placeHold(c *Command) Event {
 	case st.Leaves >= MaxLeaves:
 		return refuse(ReasonLeft)
 	}
+	if !c.Bargain.IsZero() {
+		s.freeUnit(c.Bargain) // for the order, which holds it in the same step
+	}
 	ref := s.newOrder(c, l, no)
+	if !c.Bargain.IsZero() {
+		s.buyBy(c.Bargain, ref)
+	}
 	switch {
 	case drawing:
 		s.enter(l, ref)
@@ -220,7 +243,9 @@ func (s *State) placeHold(c *Command) Event {
 		return s.orderEvent(PlaceTaken, ref, ReasonNone)
 	}
 	s.hold(l, ref, st)
-	return s.orderEvent(HoldPlaced, ref, ReasonNone)
+	e := s.orderEvent(HoldPlaced, ref, ReasonNone)
+	e.Bargain = c.Bargain.Ordinal
+	return e
 }
 
 // hold makes a hold of the order at ref, whose shopper's standing is st: units
@@ -230,13 +255,16 @@ func (s *State) hold(l *Listing, ref OrderRef, st Standing) {
 	o := s.mutOrder(ref)
 	// Time may have looked past one that waited, even if it is the newest.
 	waited := o.State != 0
+	if l.Play != nil {
+		s.playHold(l, o)
+	}
 	o.State, o.Granted, o.Changed, o.PayBy = Held, s.now, s.now, s.payBy(session)
 	o.graceMS = uint32(session.PayGrace.Milliseconds())
 	l.Available -= int64(o.Quantity)
 	l.Lowest = min(l.Lowest, l.Available)
 	if o.Amount == 0 {
 		o.State, o.PayBy, o.graceMS = Paid, s.now, 0
-		l.Paid += int64(o.Quantity)
+		s.sold(l, o.Quantity)
 	} else {
 		l.Held += int64(o.Quantity)
 		if at := o.Due(); at >= session.lastDue && !waited {
@@ -267,7 +295,7 @@ func (s *State) soldOutReason(l *Listing) Reason {
 func (s *State) releaseOverdue(no ShopperNo, l *Listing) {
 	for ref := s.lastOrder(no); !ref.IsZero(); {
 		next := s.at(ref).previous
-		if ref.Session == l.Session || l.LimitPerMonth > 0 {
+		if ref.Session == l.Session || l.LimitPerMonth > 0 || l.Play != nil && l.Play.Who.FirstOfDay {
 			s.expireIfDue(ref)
 		}
 		ref = next
@@ -301,6 +329,7 @@ func (s *State) giveBack(l *Listing, o *Order) {
 	if !s.holdsAny(o.Shopper, l) {
 		l.Shoppers--
 	}
+	s.cameBack(l)
 	s.touch(l.Handle)
 }
 

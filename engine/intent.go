@@ -32,7 +32,8 @@ func (b By) Intent(keyed func([]byte) Key) Intent {
 	if b.Key == "" {
 		return Intent{}
 	}
-	return Intent{keyed([]byte(b.Operator + "\x00" + b.Key)), b.Request}
+	// Keyed, so that nobody finds a request by its hash who guesses what it was about.
+	return Intent{keyed([]byte(b.Operator + "\x00" + b.Key)), keyed(b.Request[:])}
 }
 
 // deed is what came of an intent. Immutable.
@@ -60,6 +61,15 @@ func (s *State) Done(i Intent) (done bool, changes []Change, err error) {
 		return false, nil, &Refusal{Reason: ReasonKeyReused}
 	}
 	return true, d.changes, nil
+}
+
+// DoneWith gives the order, or the first of the orders, that what the intent means was
+// about; none if that has not been done, or was about none.
+func (s *State) DoneWith(i Intent) OrderRef {
+	if d := s.deedOf(i); d != nil && d.Request == i.Request {
+		return d.event.Order
+	}
+	return OrderRef{}
 }
 
 // deedOf gives what is remembered of the intent's key, or nil.

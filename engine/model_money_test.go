@@ -10,7 +10,8 @@ import (
 type modelPayment struct {
 	id     string
 	amount int64
-	at     Time // by the cashier's clock
+	coupon int64 // what of it a coupon paid
+	at     Time  // by the cashier's clock
 }
 
 // left reports whether the state has let go of an order with its session.
@@ -52,7 +53,7 @@ func (m *model) payments() map[string]OrderRef {
 func (m *model) shown(o *modelOrder) OrderState {
 	refunds := m.refundsOf(o.ref)
 	switch {
-	case !o.settled() || o.state == Paid || !o.state.Granted() || len(refunds) == 0:
+	case !o.settled() || o.live() || !o.state.Granted() || len(refunds) == 0:
 		return o.state
 	case slices.ContainsFunc(refunds, func(r Refund) bool { return r.Made == 0 }):
 		return RefundDue
@@ -88,12 +89,12 @@ func (m *model) pay(c *Command) Event {
 		case o == nil:
 			return Event{Kind: OrderUnchanged, Reason: ReasonSettled, Session: ref.Session, Order: ref,
 				Amount: c.Amount}
-		case !matches:
+		case !matches, o.payment != nil && o.payment.id == c.PaymentID && o.payment.coupon != c.Coupon:
 			return m.told(CommandRefused, ReasonAmount, o)
 		}
 		return m.told(OrderUnchanged, ReasonNone, o)
 	}
-	p, said := modelPayment{c.PaymentID, c.Amount, m.now}, c.PaidAt > 0 && c.PaidAt <= maxTime
+	p, said := modelPayment{c.PaymentID, c.Amount, c.Coupon, m.now}, c.PaidAt > 0 && c.PaidAt <= maxTime
 	if said {
 		p.at = c.PaidAt
 	}
@@ -102,10 +103,10 @@ func (m *model) pay(c *Command) Event {
 		m.payBack(c.Order, p, ReasonSettled)
 		m.refunds[len(m.refunds)-1].Currency = c.Currency // of the order's own the state knows nothing any more
 		return Event{Kind: RefundBecameDue, Reason: ReasonSettled, Session: c.Order.Session, Order: c.Order,
-			Amount: c.Amount}
+			Amount: c.Amount - c.Coupon}
 	case !o.state.Granted():
 		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
-	case !matches:
+	case !matches || c.Coupon > x.CouponsUpTo:
 		return m.told(CommandRefused, ReasonAmount, o)
 	case o.amount == 0:
 		return m.told(CommandRefused, ReasonNotHeld, o)
@@ -116,11 +117,12 @@ func (m *model) pay(c *Command) Event {
 	}
 	switch o.state {
 	case Held:
-		o.state, o.changed, o.payment = Paid, m.now, &p
+		o.state, o.changed, o.boughtAt, o.payment, o.payType = Paid, m.now, m.now, &p, c.PayType
 		return m.told(OrderPaid, late, o)
 	case Expired:
 		if m.spare(o) {
-			o.state, o.changed, o.payment = Paid, m.now, &p
+			o.state, o.changed, o.boughtAt, o.payment, o.payType = Paid, m.now, m.now, &p, c.PayType
+			m.sell(o.listing)
 			return m.told(OrderPaid, late, o)
 		}
 		if said && p.at <= o.payBy {
@@ -130,29 +132,41 @@ func (m *model) pay(c *Command) Event {
 		late = ReasonCancelled
 	case Voided:
 		late = ReasonVoided
-	case Paid, RefundDue, Refunded:
+	case Paid, Shipped, Received, Completed, RefundDue, Refunded:
 		late = ReasonPaidTwice
 	}
 	if o.payment == nil {
-		o.payment = &p
+		o.payment, o.payType = &p, c.PayType
 	}
-	if o.state != Paid && o.state != RefundDue {
+	if !o.live() && o.state != RefundDue {
 		o.state, o.changed = RefundDue, m.now
 	}
 	m.payBack(o.ref, p, late)
-	return m.told(RefundBecameDue, late, o)
+	return m.toldOfMoney(late, o, p)
 }
 
 // spare reports whether the units of a hold that has gone may be had again: they
-// are free, nobody waits for them, and no limit forbids it.
+// are free, nobody waits for them, no limit forbids it, and the bargain that they were
+// bought by has brought no others.
 func (m *model) spare(o *modelOrder) bool {
+	sku := o.listing.spec.SKU
+	if o.listing.session.state >= Ended && !m.fitsSupply(sku, m.supply[sku], int64(o.quantity)) {
+		return false
+	}
 	return m.counts(o.listing).Available >= int64(o.quantity) && len(m.line(o.listing)) == 0 && !o.listing.drawing() &&
-		m.limited(o.shopper, o.listing, o.quantity) == ReasonNone
+		m.limited(o.shopper, o.listing, o.quantity) == ReasonNone && !(o.bargain != nil && m.bought(o.bargain))
 }
 
 func (m *model) payBack(ref OrderRef, p modelPayment, why Reason) {
 	m.refunds = append(m.refunds, Refund{No: RefundNo(len(m.refunds) + 1), Order: ref, PaymentID: p.id,
-		Amount: p.amount, Currency: "CNY", Why: why, PaidAt: p.at, Due: m.now})
+		Amount: p.amount - p.coupon, Currency: "CNY", Why: why, PaidAt: p.at, Due: m.now})
+}
+
+// toldOfMoney is told for money that goes back: what was paid, whatever was due.
+func (m *model) toldOfMoney(why Reason, o *modelOrder, p modelPayment) Event {
+	e := m.told(RefundBecameDue, why, o)
+	e.Amount = p.amount - p.coupon
+	return e
 }
 
 func (m *model) confirmRefund(c *Command) Event {
@@ -195,6 +209,12 @@ func (m *model) settle(c *Command) Event {
 			return Event{Kind: CommandRefused, Reason: ReasonNotHeld, Session: x.handle}
 		}
 	}
+	if slices.ContainsFunc(m.bargains, func(b *modelBargain) bool { return b.listing.session == x && b.aside }) {
+		return Event{Kind: CommandRefused, Reason: ReasonNotHeld, Session: x.handle}
+	}
+	if slices.ContainsFunc(m.orders, func(o *modelOrder) bool { return o.listing.session == x && o.undelivered() }) {
+		return Event{Kind: CommandRefused, Reason: ReasonUndelivered, Session: x.handle}
+	}
 	x.state = Settled
 	for _, l := range m.listings {
 		if l.session == x {
@@ -227,7 +247,7 @@ func (m *model) letGo() {
 	for _, o := range m.orders {
 		if o.left() && !o.gone {
 			o.gone, o.month = true, Never
-			if month := m.began(o.granted); o.state == Paid && m.countedByMonth(o.listing.spec.SKU) {
+			if month := m.began(o.granted); o.live() && m.countedByMonth(o.listing.spec.SKU) {
 				o.month = month
 			}
 		}
@@ -238,6 +258,8 @@ func (m *model) letGo() {
 	for i, who := range m.shoppers {
 		if !slices.ContainsFunc(m.orders, func(o *modelOrder) bool {
 			return o.shopper == who && (!o.left() || o.month != Never)
+		}) && !slices.ContainsFunc(m.bargains, func(b *modelBargain) bool {
+			return (b.owner == who || b.cutBy(who) > 0) && !b.listing.session.cleared
 		}) {
 			m.shoppers[i] = ""
 		}
@@ -377,7 +399,13 @@ func (m *model) accountDiffers(s *State, o *modelOrder) string {
 	for i, id := range told {
 		back := slices.ContainsFunc(account.Refunds, func(r Refund) bool { return r.PaymentID == id })
 		amount, known, refund := account.PaidBy(id)
-		if known != (i > 0) || (refund != nil) != back || known && amount != o.amount {
+		paid := o.amount
+		if o.payment != nil && o.payment.id == id {
+			paid -= o.payment.coupon
+		} else if refund != nil {
+			paid = refund.Amount
+		}
+		if known != (i > 0) || (refund != nil) != back || known && amount != paid {
 			return fmt.Sprintf("payment %q of order %+v: %d, known %v, refund %+v", id, *o, amount, known, refund)
 		}
 	}

@@ -11,9 +11,12 @@ type model struct {
 	now      Time
 	rules    uint32
 	products map[string]bool
+	supply   map[string]SupplierStock
 	months   []Time // of the one sale
 	rosters  map[RosterID]*modelRoster
 	board    modelBoard
+	sinks    map[string]*modelSink
+	alarms   map[AlarmName]AlarmNote
 	rank     func(*modelOrder) (uint64, string) // by the state's seed and order numbers
 	touched  []ListingHandle                    // in which order lines are worked, where that decides
 	sessions []*modelSession
@@ -22,7 +25,15 @@ type model struct {
 	orders   []*modelOrder
 	refunds  []Refund
 	asked    map[string]bool // ids of the payments that anybody ever told of
-	derived  []Event
+
+	templates map[string]modelTemplate
+	bargains  []*modelBargain
+	luck      func(b *modelBargain, number uint32) uint64 // by the listing's seed and the bargain's code
+	keys      []*modelKey
+	lists     modelKey   // of risk lists
+	erased    []modelKey // used is when it was
+	clocks    bool       // of the sale are known
+	derived   []Event
 }
 
 type modelSession struct {
@@ -31,8 +42,12 @@ type modelSession struct {
 	state   SessionState
 	paused  bool
 	opened  Time
+	endedAt Time
 	orders  uint32
 	cleared bool
+	exports uint32
+
+	bargains uint32
 }
 
 type modelListing struct {
@@ -43,6 +58,9 @@ type modelListing struct {
 	looked  ListingState
 	places  int // on the waitlist, given out so far
 	draw    DrawState
+
+	sold     int64 // the most that was held and paid at once
+	released int64 // units that were set aside for bargains
 }
 
 type modelOrder struct {
@@ -57,6 +75,7 @@ type modelOrder struct {
 	state    OrderState
 	payment  *modelPayment // what paid for it, or would have if a unit had been free
 	receiver Receiver
+	toKnown  bool // where it goes has been said
 	released int64
 	granted  Time
 	changed  Time
@@ -71,6 +90,10 @@ type modelOrder struct {
 	trace      Transaction
 	month      Time // of one that has left: the month in which it counts, or Never
 	gone       bool // month has been set
+	bargain    *modelBargain
+	payType    string
+	boughtAt   Time
+	shipment   Shipment
 }
 
 func (m *model) session(id string) *modelSession {
@@ -111,7 +134,9 @@ func (m *model) shopper(id string) ShopperNo {
 
 // counts adds up a listing from its orders.
 func (m *model) counts(l *modelListing) Counts {
-	c := Counts{Session: l.session.ID, SKU: l.spec.SKU, Stock: l.stock, Available: l.stock}
+	c := Counts{Session: l.session.ID, SKU: l.spec.SKU, Stock: l.stock, Available: l.stock, Released: l.released,
+		Held: m.asideOf(l)}
+	c.Available -= c.Held
 	shoppers := map[string]bool{}
 	for _, o := range m.orders {
 		if o.listing != l {
@@ -121,7 +146,7 @@ func (m *model) counts(l *modelListing) Counts {
 		switch o.state {
 		case Held:
 			c.Held += int64(o.quantity)
-		case Paid:
+		case Paid, Shipped, Received, Completed:
 			c.Paid += int64(o.quantity)
 		case Waiting:
 			c.Waiting += int64(o.quantity)
@@ -167,8 +192,7 @@ func (m *model) looks(l *modelListing, c Counts) ListingState {
 // and finds the newest order among them.
 func (m *model) units(shopper string, x *modelSession, l *modelListing) (units uint32, newest OrderRef) {
 	for _, o := range m.orders {
-		if o.shopper == shopper && o.listing.session == x && (l == nil || o.listing == l) &&
-			(o.state == Held || o.state == Paid) {
+		if o.shopper == shopper && o.listing.session == x && (l == nil || o.listing == l) && o.live() {
 			units += o.quantity
 			newest = o.ref
 		}
@@ -178,39 +202,72 @@ func (m *model) units(shopper string, x *modelSession, l *modelListing) (units u
 
 func (m *model) releases(shopper string, l *modelListing) (n uint32) {
 	for _, o := range m.orders {
-		if o.shopper == shopper && o.listing == l && o.state != Held && o.state.Granted() && o.state != Paid {
+		if o.shopper == shopper && o.listing == l && !o.live() && o.state.Granted() {
 			n++
 		}
 	}
 	return n
 }
 
-// pass lets time do what it must. Sessions open and end in the order of their
-// times: the later one's profile lies over the earlier one's.
+// pass lets time do what it must, one thing after the other: the later session's profile lies
+// over the earlier one's, and what comes back goes to a supplier who has lowered its figure as
+// long as it has too little.
 func (m *model) pass() {
 	for {
+		m.closeDraws()
 		var next *modelSession
+		at := Never
 		for _, x := range m.sessions {
-			if at := x.turns(); at <= m.now && (next == nil || at < next.turns()) {
-				next = x
+			if t := m.due(x); t <= m.now && t < at {
+				next, at = x, t
 			}
 		}
-		m.closeDraws()
 		if next == nil {
-			break
+			m.passParcels()
+			return
 		}
-		if next.state == Published {
-			m.openSession(next)
-		} else {
-			m.derived = append(m.derived, m.endSession(next))
+		m.passOne(next)
+	}
+}
+
+// due is when time has something to do in a session next.
+func (m *model) due(x *modelSession) Time {
+	at := x.turns()
+	if o := m.firstHeld(x); o != nil {
+		at = min(at, o.due)
+	}
+	if b := m.firstAside(x); b != nil {
+		at = min(at, b.back())
+	}
+	return at
+}
+
+func (m *model) firstHeld(x *modelSession) (first *modelOrder) {
+	for _, o := range m.orders {
+		if o.state == Held && o.listing.session == x && (first == nil || o.due < first.due) {
+			first = o
 		}
 	}
-	for _, o := range m.orders {
-		if o.state == Held && o.due <= m.now {
-			e := m.release(o, Expired, ReasonExpired)
-			e.Command = -1
-			m.derived = append(m.derived, e)
-		}
+	return first
+}
+
+// passOne does what is due first in a session.
+func (m *model) passOne(x *modelSession) {
+	o, b, held := m.firstHeld(x), m.firstAside(x), Never
+	if o != nil {
+		held = o.due
+	}
+	switch {
+	case b != nil && b.back() <= min(held, m.now):
+		m.expireBargain(b)
+	case x.turns() <= min(held, m.now) && x.state == Published:
+		m.openSession(x)
+	case x.turns() <= min(held, m.now):
+		m.derived = append(m.derived, m.endSession(x))
+	default:
+		e := m.release(o, Expired, ReasonExpired)
+		e.Command = -1
+		m.derived = append(m.derived, e)
 	}
 }
 
@@ -232,7 +289,7 @@ func (m *model) openSession(x *modelSession) {
 }
 
 func (m *model) endSession(x *modelSession) Event {
-	x.state = Ended
+	x.state, x.endedAt = Ended, m.now
 	m.profile(x, false)
 	return Event{Kind: SessionEnded, Command: -1, Session: x.handle}
 }
@@ -240,6 +297,7 @@ func (m *model) endSession(x *modelSession) Event {
 func (m *model) release(o *modelOrder, to OrderState, why Reason) Event {
 	o.state, o.changed = to, m.now
 	o.released += int64(o.quantity)
+	m.cameBack(o.listing)
 	return m.told(HoldReleased, why, o)
 }
 
@@ -326,8 +384,18 @@ func (m *model) command(c *Command) Event {
 		return m.setSwitches(&c.Switches)
 	case CmdSetProfile:
 		return m.setProfile(&c.Switches)
+	case CmdSetSink:
+		return m.setSink(c.Sink)
+	case CmdNoteAlarm:
+		return m.noteAlarm(c)
 	case CmdPlaceHold:
 		return m.placeHold(c)
+	case CmdStartBargain:
+		return m.startBargain(c)
+	case CmdCutBargain:
+		return m.cutBargain(c)
+	case CmdEndBargain:
+		return m.endBargain(c)
 	case CmdApplyPlan:
 		return m.applyPlan(c.Plan)
 	case CmdSteerSession:
@@ -340,12 +408,19 @@ func (m *model) command(c *Command) Event {
 		return m.settle(c)
 	case CmdClearSession:
 		return m.clear(c)
+	case CmdReviewOrders, CmdExportOrders, CmdShipOrders, CmdReceiveOrders:
+		return m.handleOrders(c)
+	case CmdErase:
+		return m.erase(c)
+	case CmdRewrap:
+		return m.rewrap(c)
 	case CmdPayOrder:
 		m.asked[c.PaymentID] = true
 		return m.pay(c)
 	}
 	o := m.order(c.Order)
-	if o == nil || (c.Kind == CmdCancelHold || c.Kind == CmdSetReceiver || c.Kind == CmdLeaveLine) &&
+	if o == nil || (c.Kind == CmdCancelHold || c.Kind == CmdSetReceiver || c.Kind == CmdLeaveLine ||
+		c.Kind == CmdReceiveOrder) &&
 		string(c.Shopper) != o.shopper {
 		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
 	}
@@ -369,13 +444,7 @@ func (m *model) command(c *Command) Event {
 		case Held:
 			return m.release(o, Voided, ReasonVoided)
 		case Paid:
-			if o.amount == 0 {
-				return m.release(o, Voided, ReasonVoided)
-			}
-			o.released += int64(o.quantity)
-			o.state, o.changed = RefundDue, m.now
-			m.payBack(o.ref, *o.payment, ReasonVoided)
-			return m.told(RefundBecameDue, ReasonVoided, o)
+			return m.takeBack(o, ReasonVoided)
 		case Voided:
 			return m.told(OrderUnchanged, ReasonNone, o)
 		}
@@ -396,11 +465,14 @@ func (m *model) command(c *Command) Event {
 		if o.state != Held && o.state != Paid {
 			break
 		}
-		if o.receiver == c.Receiver {
+		return m.setReceiver(c, o)
+	case CmdReceiveOrder:
+		switch o.state {
+		case Shipped:
+			return m.receive(o)
+		case Received, Completed:
 			return m.told(OrderUnchanged, ReasonNone, o)
 		}
-		o.receiver = c.Receiver
-		return m.told(ReceiverSet, ReasonNone, o)
 	case CmdCloseHold:
 		switch {
 		case o.state == Expired:
@@ -441,7 +513,7 @@ func (m *model) began(at Time) (month Time) {
 func (m *model) month(shopper string, l *modelListing) (units uint32, newest OrderRef) {
 	began := m.began(m.now)
 	for _, o := range m.orders {
-		if o.shopper != shopper || o.listing.spec.SKU != l.spec.SKU || o.state != Held && o.state != Paid {
+		if o.shopper != shopper || o.listing.spec.SKU != l.spec.SKU || !o.live() {
 			continue
 		}
 		switch {
@@ -463,7 +535,7 @@ func (m *model) placeHold(c *Command) Event {
 	shopper := string(c.Shopper)
 	for _, o := range m.orders {
 		if o.shopper == shopper && o.key == c.Key && !o.settled() {
-			if o.listing != l || o.quantity != c.Quantity {
+			if o.listing != l || o.quantity != c.Quantity || o.bargain == nil != c.Bargain.IsZero() {
 				return m.told(HoldRefused, ReasonKeyReused, o)
 			}
 			return m.told(HoldConfirmed, ReasonNone, o)
@@ -488,14 +560,20 @@ func (m *model) placeHold(c *Command) Event {
 			return no
 		}
 	}
+	bargain, why := m.mayPlay(c, l)
+	if why != ReasonNone {
+		no.Reason = why
+		return no
+	}
 	counts, left := m.counts(l), m.left(shopper, l)
-	if !l.drawing() && (counts.Available < int64(c.Quantity) || len(m.line(l)) > 0) {
+	own := bargain != nil && bargain.aside
+	if !l.drawing() && !own && (counts.Available < int64(c.Quantity) || len(m.line(l)) > 0) {
 		switch {
 		case c.Waitlist && m.capacity(l, c.Quantity) && left >= MaxLeaves:
 			no.Reason = ReasonLeft
 			return no
 		case c.Waitlist && m.capacity(l, c.Quantity):
-			return m.told(PlaceTaken, ReasonNone, m.join(m.newOrder(c, l)))
+			return m.told(PlaceTaken, ReasonNone, m.join(m.newOrder(c, l, bargain)))
 		case counts.Held > 0 || len(m.line(l)) > 0:
 			no.Reason = ReasonSoldOut
 		default:
@@ -507,13 +585,15 @@ func (m *model) placeHold(c *Command) Event {
 		no.Reason = ReasonLeft
 		return no
 	}
-	o := m.newOrder(c, l)
+	o := m.newOrder(c, l, bargain)
 	if l.drawing() {
 		o.state, o.drawn, o.late = Entered, true, l.draw == DrawClosed
 		return m.told(DrawEntered, ReasonNone, o)
 	}
 	m.grant(o)
-	return m.told(HoldPlaced, ReasonNone, o)
+	e := m.told(HoldPlaced, ReasonNone, o)
+	e.Bargain = c.Bargain.Ordinal
+	return e
 }
 
 // forbids says in no which rule of who may buy forbids it, if one does.
@@ -574,32 +654,52 @@ func (m *model) forbids(shopper string, l *modelListing, quantity uint32, no *Ev
 		no.Reason, no.Limit, no.Quantity = ReasonReleases, 3, n
 		return
 	}
-	if m.board.now.On(SwitchRiskLists) && m.level(RosterID{Kind: RosterRiskShopper}, shopper) == LevelBlock {
+	play := l.spec.Play
+	if today := m.today(shopper); play != nil && play.Who.FirstOfDay && !today.IsZero() {
+		no.Reason, no.Limit, no.Quantity, no.Order = ReasonNotFirst, 1, 1, today
+		return
+	}
+	level := m.level(RosterID{Kind: RosterRiskShopper}, shopper)
+	if m.board.now.On(SwitchRiskLists) && (level == LevelBlock ||
+		play != nil && play.Who.MaxRisk != LevelNone && level > play.Who.MaxRisk) {
 		no.Reason = ReasonRisk
 	}
 }
 
-// newOrder notes what c asks for; it holds nothing yet.
-func (m *model) newOrder(c *Command, l *modelListing) *modelOrder {
-	if who := string(c.Shopper); m.shopper(who) == 0 {
-		if free := slices.Index(m.shoppers, ""); free >= 0 {
-			m.shoppers[free] = who
-		} else {
-			m.shoppers = append(m.shoppers, who)
-		}
+// number gives a shopper a number who has none.
+func (m *model) number(who string) {
+	if m.shopper(who) != 0 {
+		return
 	}
+	if free := slices.Index(m.shoppers, ""); free >= 0 {
+		m.shoppers[free] = who
+	} else {
+		m.shoppers = append(m.shoppers, who)
+	}
+}
+
+// newOrder notes what c asks for, by a bargain or without; it holds nothing yet.
+func (m *model) newOrder(c *Command, l *modelListing, by *modelBargain) *modelOrder {
+	m.number(string(c.Shopper))
 	l.session.orders++
 	o := &modelOrder{ref: OrderRef{l.session.handle, l.session.orders}, shopper: string(c.Shopper), key: c.Key,
-		listing: l, quantity: c.Quantity, amount: l.spec.Price * int64(c.Quantity), granted: m.now, changed: m.now,
-		payBy: m.now, waitlist: c.Waitlist, ticket: c.Ticket, trace: c.Transaction}
+		listing: l, quantity: c.Quantity, amount: m.amount(c, l, by), granted: m.now,
+		changed: m.now, payBy: m.now, waitlist: c.Waitlist, ticket: c.Ticket, trace: c.Transaction, bargain: by}
+	if by != nil {
+		by.aside = false // it is the order's
+	}
 	m.orders = append(m.orders, o)
 	return o
 }
 
 func (m *model) grant(o *modelOrder) {
+	if p := o.listing.spec.Play; p != nil && (p.Price.Kind == PriceSteps || p.Price.Kind == PriceClock) {
+		o.amount = min(o.amount, m.priceNow(o.listing)*int64(o.quantity)) // it falls while one waits
+	}
 	o.state, o.granted, o.changed, o.asideUntil = Held, m.now, m.now, 0
+	defer m.sell(o.listing)
 	if o.amount == 0 {
-		o.state, o.payBy = Paid, m.now
+		o.state, o.payBy, o.boughtAt = Paid, m.now, m.now
 		return
 	}
 	o.payBy = m.now.Add(o.listing.session.PayWithin)
@@ -632,6 +732,7 @@ func (m *model) steer(c *Command) Event {
 			return same
 		}
 		x.paused, e.Kind = true, SessionPaused
+		m.pass()
 	case SessionResume:
 		if x.state >= Ended {
 			return late
@@ -640,12 +741,14 @@ func (m *model) steer(c *Command) Event {
 			return same
 		}
 		x.paused, e.Kind = false, SessionResumed
+		m.pass()
 	case SessionEnd:
 		if x.state >= Ended {
 			return same
 		}
 		e = m.endSession(x)
 		e.Command = 0
+		m.pass()
 	default:
 		return Event{Kind: CommandRefused, Reason: ReasonUnknown}
 	}
@@ -666,6 +769,9 @@ func (m *model) addStock(c *Command) Event {
 	if m.counts(l).Available+c.Amount < 0 {
 		return Event{Kind: CommandRefused, Reason: ReasonSoldOut}
 	}
+	if !m.fitsSupply(l.spec.SKU, m.supply[l.spec.SKU], c.Amount) {
+		return Event{Kind: CommandRefused, Reason: ReasonSupplier}
+	}
 	l.stock += c.Amount
 	return Event{Kind: StockAdded, Session: l.session.handle, Listing: l.handle, Amount: c.Amount}
 }
@@ -674,15 +780,20 @@ func (m *model) addStock(c *Command) Event {
 func (m *model) applyPlan(p *Plan) Event {
 	for _, s := range p.Sales {
 		for _, x := range s.Sessions {
-			if !m.mayPlan(&x) {
+			if !m.mayPlan(p, &x) {
 				return Event{Kind: PlanRefused, Reason: ReasonConflict}
 			}
 		}
 	}
+	if !m.maySupply(p) {
+		return Event{Kind: PlanRefused, Reason: ReasonConflict}
+	}
 	for _, product := range p.Products {
 		m.products[product.ID] = true
 	}
+	m.planTemplates(p)
 	for _, s := range p.Sales {
+		m.clocks = m.clocks || len(s.Offsets) > 0
 		for _, at := range s.Months {
 			if !slices.Contains(m.months, at) {
 				m.months = append(m.months, at)
@@ -693,14 +804,24 @@ func (m *model) applyPlan(p *Plan) Event {
 			m.planSession(&x)
 		}
 	}
+	for _, product := range p.Products {
+		if product.Stock.Known && product.Stock != m.supply[product.ID] {
+			m.states(product.ID, product.Stock)
+		}
+	}
 	m.pass()
 	return Event{Kind: PlanApplied}
 }
 
 // mayPlan knows the plans that planned draws: well-formed, of products that are
 // there, and a known session keeps its start.
-func (m *model) mayPlan(p *SessionPlan) bool {
+func (m *model) mayPlan(plan *Plan, p *SessionPlan) bool {
 	x := m.session(p.ID)
+	for _, l := range p.Listings {
+		if !m.mayPlanPlay(plan, x, &l) {
+			return false
+		}
+	}
 	if x == nil {
 		return p.End > m.now
 	}
@@ -713,11 +834,15 @@ func (m *model) mayPlan(p *SessionPlan) bool {
 	}
 	ended := x.state >= Ended
 	if ended && (end != x.End || p.PayWithin != x.PayWithin || p.PayGrace != x.PayGrace ||
-		p.LimitPerShopper != x.LimitPerShopper || p.Profile != x.Profile) {
+		p.LimitPerShopper != x.LimitPerShopper || p.Profile != x.Profile ||
+		p.ReceiveWithin != x.ReceiveWithin || p.CompleteWithin != x.CompleteWithin) {
 		return false
 	}
 	for _, spec := range p.Listings {
 		l := m.listingIn(x, spec.SKU)
+		if l != nil && ended {
+			spec.Play = l.spec.Play // it is the same
+		}
 		if ended && (l == nil || l.spec != spec) {
 			return false
 		}
@@ -757,9 +882,11 @@ func (m *model) planSession(p *SessionPlan) {
 			m.profile(x, true)
 		}
 	}
-	if p.Publish && x.state == Draft {
-		x.state = Published
-	}
+	defer func() {
+		if p.Publish && x.state == Draft {
+			x.state = Published
+		}
+	}()
 	for _, spec := range p.Listings {
 		l := m.listingIn(x, spec.SKU)
 		if l == nil {
@@ -769,6 +896,7 @@ func (m *model) planSession(p *SessionPlan) {
 		if spec.Stock != l.spec.Stock {
 			l.stock = spec.Stock
 		}
+		spec.Play = m.planPlay(x, l.spec.Play, spec.Play)
 		l.spec = spec
 	}
 }
@@ -817,7 +945,8 @@ func (m *model) differs(s *State) string {
 		}
 		if !ok || v.State != m.shown(o) || v.Shopper != o.shopper || v.PayBy != o.payBy || v.Amount != o.amount ||
 			v.Quantity != o.quantity ||
-			v.PaymentID != by.id || v.PaidAt != by.at || v.Transaction != o.trace || v.Receiver != o.receiver ||
+			v.PaymentID != by.id || v.Coupon != by.coupon || v.PaidAt != by.at || v.Transaction != o.trace ||
+			v.Receiver != o.receiver ||
 			v.SKU != o.listing.spec.SKU || v.Why != o.why || v.Position != m.position(o) ||
 			v.GrantedAt != o.granted || v.ChangedAt != o.changed {
 			return fmt.Sprintf("order %+v, the model says %+v", v, *o)
@@ -825,6 +954,10 @@ func (m *model) differs(s *State) string {
 		if o.state == Held {
 			due = min(due, o.due)
 		}
+		if v.PayType != o.payType || v.Shipment != o.shipment {
+			return fmt.Sprintf("the delivery of order %+v, the model says %+v", v, *o)
+		}
+		due = min(due, o.parcelDue())
 		if o.settled() { // its key may lead elsewhere by now
 			continue
 		}
@@ -834,6 +967,11 @@ func (m *model) differs(s *State) string {
 	}
 	for _, x := range m.sessions {
 		due = min(due, x.turns())
+	}
+	for _, b := range m.bargains {
+		if b.aside {
+			due = min(due, b.expires)
+		}
 	}
 	for i, l := range m.listings {
 		if l.drawing() && l.draw == DrawOpen && l.session.state == Open {
@@ -849,7 +987,25 @@ func (m *model) differs(s *State) string {
 	if why := m.listsDiffer(s); why != "" {
 		return why
 	}
+	if why := m.supplyDiffers(s); why != "" {
+		return why
+	}
+	if why := m.alarmsDiffer(s); why != "" {
+		return why
+	}
+	if why := m.sinksDiffer(s); why != "" {
+		return why
+	}
 	if why := m.moneyDiffers(s); why != "" {
+		return why
+	}
+	if why := m.shippingDiffers(s); why != "" {
+		return why
+	}
+	if why := m.personalDiffers(s); why != "" {
+		return why
+	}
+	if why := m.playsDiffer(s); why != "" {
 		return why
 	}
 	if s.NextDue() != due {

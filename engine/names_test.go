@@ -147,7 +147,8 @@ func TestCodeOfReasons(t *testing.T) {
 		ReasonLimitMonth: CodeLimitReached, ReasonNotReserved: CodeNotReserved, ReasonNotAllowed: CodeNotReserved,
 		ReasonTicketMissing: CodeTicketRequired, ReasonTicketUsed: CodeTicketRequired, ReasonLeft: CodeSoldOut,
 		ReasonDrawn:  CodeSoldOut,
-		ReasonTooFew: CodeSoldOut,
+		ReasonTooFew: CodeSoldOut, ReasonNotFirst: CodeLimitReached, ReasonBought: CodeLimitReached,
+		ReasonNotAtFloor: CodeRefused, ReasonBargainOver: CodeEnded,
 	}
 	for r := ReasonNone; r < reasonEnd; r++ {
 		code, found := want[r]

@@ -29,6 +29,7 @@ const (
 	traitWaitlist traits = 1 << iota // would rather wait than be told that all is taken
 	traitDrawn                       // entered a draw
 	traitLate                        // entered it after it had closed, before it was done
+	traitBargain                     // bought by a bargain
 	traitsEnd
 )
 
@@ -41,17 +42,17 @@ func (o *Order) Entrant() (entered, late bool) {
 // Due is when an unpaid hold is released: PayBy and the grace.
 func (o *Order) Due() Time { return o.PayBy + Time(o.graceMS) }
 
-// Receiver is where an order's goods go.
-type Receiver struct{ Name, Phone, Address string }
-
 // details is what only some orders have.
 type details struct {
 	payment  string    // the id of the payment that it was paid by
+	payType  string    // how; "" if the cashier did not say
+	coupon   int64     // what of the order's amount a coupon at the cashier paid
 	paid     bool      // payment counts, even an empty one
 	paidAt   Time      // when it was made, by the cashier's clock
 	receiver *Receiver // never changed in place
 	place    uint32    // on the waitlist, of one Waiting
 	ticket   uint64    // the id of the ticket that it took
+	shipment *Shipment // never changed in place; nil: nothing is to be said of it
 }
 
 // Order gives an order, or nil, also if it has left the state. It is the state's
@@ -83,7 +84,7 @@ func (s *State) mutOrder(ref OrderRef) *Order {
 // ordinals go from 1 to it.
 func (x *Session) Orders() int { return max(x.orders.len(), int(x.settledOrders)) }
 
-// Receiver gives where an order's goods go, if the shopper has said so.
+// Receiver gives where an order's goods go, sealed, if the shopper has said so.
 func (s *State) Receiver(ref OrderRef) (Receiver, bool) {
 	if d := s.detailsOf(ref); d.receiver != nil {
 		return *d.receiver, true
@@ -163,10 +164,17 @@ func (s *State) newOrder(c *Command, l *Listing, no ShopperNo) OrderRef {
 		no = s.shoppers.add(c.Shopper, OrderRef{})
 	}
 	session := s.sessions[l.Session-1]
-	o := Order{Key: c.Key, Amount: l.Price * int64(c.Quantity), Granted: s.now, PayBy: s.now, Changed: s.now,
+	price := l.Price
+	if l.Play != nil { // else it is a flash sale, and hot
+		price = s.unitPrice(c, l)
+	}
+	o := Order{Key: c.Key, Amount: price * int64(c.Quantity), Granted: s.now, PayBy: s.now, Changed: s.now,
 		Transaction: c.Transaction, previous: s.lastOrder(no), Shopper: no, Listing: l.Handle, Quantity: c.Quantity}
 	if c.Waitlist {
 		o.traits = traitWaitlist
+	}
+	if !c.Bargain.IsZero() {
+		o.traits |= traitBargain
 	}
 	session.orders.add(o)
 	session.grantedIn(s.life)
@@ -236,38 +244,28 @@ func (s *State) voidOrder(c *Command) Event {
 		return s.release(c.Order, Voided, ReasonVoided)
 	case o.State != Paid:
 		return s.refusedOrder(c.Order, ReasonNotHeld)
-	case o.Amount == 0:
-		l.Paid -= int64(o.Quantity)
-		l.Held += int64(o.Quantity)
-		return s.release(c.Order, Voided, ReasonVoided)
 	}
-	o = s.mutOrder(c.Order)
-	s.orderTo(o, c.Order, RefundDue)
-	l.Paid -= int64(o.Quantity)
-	s.giveBack(l, o)
-	d := s.detailsOf(c.Order)
-	s.oweRefund(Refund{Order: c.Order, PaymentID: d.payment, Amount: o.Amount, Currency: l.Currency, Why: ReasonVoided,
-		PaidAt: d.paidAt})
-	return s.orderEvent(RefundBecameDue, c.Order, ReasonVoided)
+	return s.takeBack(c.Order, ReasonVoided)
 }
 
-// setReceiver says where the goods go, as long as they have not gone.
-func (s *State) setReceiver(c *Command) Event {
-	if !s.owns(c.Shopper, c.Order) {
-		return refused(ReasonUnknown)
+// takeBack makes a refund due of a paid order, and its units free. Of one that cost
+// nothing there is nothing to pay back: it is Voided.
+func (s *State) takeBack(ref OrderRef, why Reason) Event {
+	o := s.mutOrder(ref)
+	l := s.listings[o.Listing-1]
+	s.unsold(l, o.Quantity, o.Changed)
+	if o.Amount == 0 {
+		l.Held += int64(o.Quantity)
+		return s.release(ref, Voided, why)
 	}
-	known, _ := s.Receiver(c.Order)
-	switch o, l := s.commanded(c); {
-	case o.State != Held && o.State != Paid:
-		return s.refusedOrder(c.Order, ReasonNotHeld)
-	case known == c.Receiver:
-		return s.orderEvent(OrderUnchanged, c.Order, ReasonNone)
-	case l.Frozen:
-		return s.refusedOrder(c.Order, ReasonFrozen)
-	}
-	to := c.Receiver
-	s.mutDetails(c.Order).receiver = &to
-	return s.orderEvent(ReceiverSet, c.Order, ReasonNone)
+	s.orderTo(o, ref, RefundDue)
+	s.giveBack(l, o)
+	d := s.detailsOf(ref)
+	s.oweRefund(Refund{Order: ref, PaymentID: d.payment, Amount: o.Amount - d.coupon, Currency: l.Currency, Why: why,
+		PaidAt: d.paidAt})
+	e := s.orderEvent(RefundBecameDue, ref, why)
+	e.Amount = o.Amount - d.coupon
+	return e
 }
 
 // OrderView is an order as readers see it: a copy, theirs to keep.
@@ -287,9 +285,13 @@ type OrderView struct {
 	Why         Reason // of one left or passed
 	Position    uint32 // of one waiting
 	PaymentID   string
-	PaidAt      Time // by the cashier's clock; 0 where nobody paid
+	PayType     string // how it was paid; "" if the cashier did not say
+	Coupon      int64  // what of Amount a coupon at the cashier paid; the shopper paid the rest
+	PaidAt      Time   // by the cashier's clock; 0 where nobody paid
 	Transaction Transaction
-	Receiver    Receiver
+	Delivery    Delivery
+	Shipment
+	Receiver    Receiver // sealed, where HasReceiver
 	HasReceiver bool
 }
 
@@ -322,7 +324,8 @@ func (s *State) ViewRecord(r *OrderRecord) OrderView {
 	v := OrderView{Ref: r.Ref, OrderNo: s.Numberer().Number(r.Ref, r.Life).String(), Shopper: r.Shopper,
 		Session: s.sessions[r.Ref.Session-1].ID, SKU: l.SKU, Quantity: r.Quantity, Amount: r.Amount,
 		Currency: l.Currency, State: r.State, GrantedAt: r.Granted, PayBy: r.PayBy, ChangedAt: r.Changed, Why: r.Why,
-		PaymentID: r.PaymentID, PaidAt: r.PaidAt, Transaction: r.Transaction}
+		PaymentID: r.PaymentID, PayType: r.PayType, Coupon: r.Coupon, PaidAt: r.PaidAt, Transaction: r.Transaction,
+		Delivery: l.Delivery, Shipment: r.Shipment}
 	if r.Receiver != nil {
 		v.Receiver, v.HasReceiver = *r.Receiver, true
 	}

@@ -81,13 +81,27 @@ func (n Numberer) check(place uint64, life Life) uint16 {
 	return uint16(siphash.Hash(n.k0, n.k1, b[:]))
 }
 
-// Number gives the number of the order at ref, granted in a life.
-func (n Numberer) Number(ref OrderRef, life Life) (no OrderNo) {
+// hide encrypts a place.
+func (n Numberer) hide(ref OrderRef) uint64 {
 	left, right := uint32(ref.Session), ref.Ordinal
 	for i := range feistelRounds {
 		left, right = right, left^n.round(i, right)
 	}
-	place := uint64(left)<<32 | uint64(right)
+	return uint64(left)<<32 | uint64(right)
+}
+
+// seek is the inverse of hide.
+func (n Numberer) seek(place uint64) OrderRef {
+	left, right := uint32(place>>32), uint32(place)
+	for i := feistelRounds - 1; i >= 0; i-- {
+		left, right = right^n.round(i, left), left
+	}
+	return OrderRef{SessionHandle(left), right}
+}
+
+// Number gives the number of the order at ref, granted in a life.
+func (n Numberer) Number(ref OrderRef, life Life) (no OrderNo) {
+	place := n.hide(ref)
 	var b [18]byte // the life's upper three bytes are nothing
 	binary.BigEndian.PutUint64(b[10:], uint64(life))
 	copy(b[10:], b[13:])
@@ -107,11 +121,7 @@ func (n Numberer) Parse(no string) (ref OrderRef, life Life, ok bool) {
 	orderNoEncoding.Decode(b[:], []byte(no)) // every such text is some fifteen bytes
 	place := binary.BigEndian.Uint64(b[:])
 	life = Life(b[10])<<32 | Life(binary.BigEndian.Uint32(b[11:]))
-	left, right := uint32(place>>32), uint32(place)
-	for i := feistelRounds - 1; i >= 0; i-- {
-		left, right = right^n.round(i, left), left
-	}
-	ref = OrderRef{SessionHandle(left), right}
+	ref = n.seek(place)
 	ok = binary.BigEndian.Uint16(b[8:]) == n.check(place, life) && life != 0 && ref.Session != 0 && ref.Ordinal != 0
 	return ref, life, ok
 }

@@ -9,11 +9,15 @@ import (
 
 // Payment is money that the cashier says it took.
 type Payment struct {
-	OrderNo  string
-	ID       string // the cashier's, ValidKey: the same one pays once
-	Amount   int64  // minor units
+	OrderNo string
+	ID      string // the cashier's, ValidKey: the same one pays once
+	Amount  int64  // minor units: what was due for the order
+	// Coupon is what of Amount the shopper did not pay: a coupon at the cashier saw to it. 0
+	// to under Amount; the rest is what the cashier took.
+	Coupon   int64
 	Currency string
-	PaidAt   Time // by the cashier's clock; 0 if it does not say
+	PaidAt   Time   // by the cashier's clock; 0 if it does not say
+	PayType  string // how it was paid, ValidPayType; "" if the cashier does not say
 	// Transaction that the money came in; zero if the cashier does not say. Money of
 	// another one than the order's is not the order's.
 	Transaction Transaction
@@ -60,9 +64,9 @@ func (s *State) payOrder(c *Command) Event {
 	}
 	if x.State == Settled { // the order is in the ledgers alone; whoever asked has looked it up there
 		s.notePayment(c.PaymentID, c.Order)
-		s.oweRefund(Refund{Order: c.Order, PaymentID: c.PaymentID, Amount: c.Amount, Currency: c.Currency,
+		s.oweRefund(Refund{Order: c.Order, PaymentID: c.PaymentID, Amount: c.taken(), Currency: c.Currency,
 			Why: ReasonSettled, PaidAt: s.paidAt(c)})
-		return Event{Kind: RefundBecameDue, Session: x.Handle, Order: c.Order, Amount: c.Amount, Reason: ReasonSettled}
+		return Event{Kind: RefundBecameDue, Session: x.Handle, Order: c.Order, Amount: c.taken(), Reason: ReasonSettled}
 	}
 	o := s.Order(c.Order)
 	l := s.listings[o.Listing-1]
@@ -71,7 +75,7 @@ func (s *State) payOrder(c *Command) Event {
 		return refused(ReasonUnknown)
 	case !c.Transaction.May(o.Transaction):
 		return s.oweForNoOrder(c)
-	case c.Amount != o.Amount || c.Currency != l.Currency:
+	case c.Amount != o.Amount || c.Currency != l.Currency || c.Coupon > x.CouponsUpTo:
 		return s.refusedOrder(c.Order, ReasonAmount)
 	case o.Amount == 0: // it was paid when it was granted
 		return s.refusedOrder(c.Order, ReasonNotHeld)
@@ -94,6 +98,10 @@ func (s *State) payOrder(c *Command) Event {
 		}
 		l.Available -= int64(o.Quantity)
 		l.Lowest = min(l.Lowest, l.Available)
+		l.sell(o.Quantity)
+		if ref := s.bargainOf(l, o); !ref.IsZero() {
+			s.buyBy(ref, c.Order)
+		}
 	case o.State == Cancelled:
 		return s.moneyBack(c, o, ReasonCancelled)
 	case o.State == Voided:
@@ -106,10 +114,11 @@ func (s *State) payOrder(c *Command) Event {
 		return s.moneyBack(c, o, ReasonPaidTwice)
 	}
 	d := s.mutDetails(c.Order)
-	d.payment, d.paid, d.paidAt = c.PaymentID, true, s.paidAt(c)
+	d.payment, d.payType, d.coupon, d.paid, d.paidAt = c.PaymentID, c.PayType, c.Coupon, true, s.paidAt(c)
 	o = s.mutOrder(c.Order)
 	o.State, o.Changed = Paid, s.now
-	l.Paid += int64(o.Quantity)
+	s.sold(l, o.Quantity)
+	s.countUp(l)
 	s.touch(l.Handle)
 	s.schedule(x)
 	return s.orderEvent(OrderPaid, c.Order, why)
@@ -133,10 +142,13 @@ func (s *State) payForNoOrder(c *Command) Event {
 func (s *State) oweForNoOrder(c *Command) Event {
 	ref := strayRef(RefundNo(s.refunds.len() + 1))
 	s.notePayment(c.PaymentID, ref)
-	s.oweRefund(Refund{Order: ref, PaymentID: c.PaymentID, Amount: c.Amount, Currency: c.Currency, Why: ReasonNoOrder,
+	s.oweRefund(Refund{Order: ref, PaymentID: c.PaymentID, Amount: c.taken(), Currency: c.Currency, Why: ReasonNoOrder,
 		PaidAt: s.paidAt(c), PaidFor: s.paidFor(c), PaidIn: c.Transaction})
-	return Event{Kind: RefundBecameDue, Amount: c.Amount, Reason: ReasonNoOrder, Transaction: c.Transaction}
+	return Event{Kind: RefundBecameDue, Amount: c.taken(), Reason: ReasonNoOrder, Transaction: c.Transaction}
 }
+
+// taken is the money that c brings: what was due, without what a coupon paid.
+func (c *Command) taken() int64 { return c.Amount - c.Coupon }
 
 // paidFor is the order number that c's money came with.
 func (s *State) paidFor(c *Command) string { return cmp.Or(c.OrderNo, s.OrderNo(c.Order)) }
@@ -163,6 +175,9 @@ func (s *State) paidBefore(c *Command, ref OrderRef) Event {
 	case c.Amount != o.Amount || c.Currency != s.listings[o.Listing-1].Currency:
 		return s.refusedOrder(ref, ReasonAmount)
 	}
+	if d := s.detailsOf(ref); d.payment == c.PaymentID && d.coupon != c.Coupon {
+		return s.refusedOrder(ref, ReasonAmount)
+	}
 	return s.orderEvent(OrderUnchanged, ref, ReasonNone)
 }
 
@@ -181,13 +196,13 @@ func (s *State) moneyBack(c *Command, o *Order, why Reason) Event {
 		m := s.mutOrder(c.Order)
 		s.orderTo(m, c.Order, RefundDue)
 		if d := s.mutDetails(c.Order); !d.paid {
-			d.payment, d.paid, d.paidAt = c.PaymentID, true, s.paidAt(c)
+			d.payment, d.payType, d.coupon, d.paid, d.paidAt = c.PaymentID, c.PayType, c.Coupon, true, s.paidAt(c)
 		}
 	}
-	s.oweRefund(Refund{Order: c.Order, PaymentID: c.PaymentID, Amount: c.Amount, Currency: c.Currency, Why: why,
+	s.oweRefund(Refund{Order: c.Order, PaymentID: c.PaymentID, Amount: c.taken(), Currency: c.Currency, Why: why,
 		PaidAt: s.paidAt(c)})
 	e := s.orderEvent(RefundBecameDue, c.Order, why)
-	e.Amount = c.Amount
+	e.Amount = c.taken()
 	return e
 }
 
@@ -196,9 +211,15 @@ func (s *State) mayPayLate(l *Listing, o *Order) bool {
 	if l.waitlist.count > 0 || s.drawing(l) {
 		return false // what is free is another's
 	}
+	if ref := s.bargainOf(l, o); !ref.IsZero() && s.BargainState(ref) == BargainBought {
+		return false // it is the price of one unit
+	}
+	session := s.sessions[l.Session-1]
+	if s.settleProduct(l.SKU); session.State >= Ended && s.roomFor(l) < int64(o.Quantity) {
+		return false // what the session had left does not count against the supplier's figure any more
+	}
 	var st Standing
 	s.unitsOf(o.Shopper, l, Key{}, &st)
-	session := s.sessions[l.Session-1]
 	within := func(units, limit uint32) bool { return limit == 0 || uint64(units)+uint64(o.Quantity) <= uint64(limit) }
 	return l.Available >= int64(o.Quantity) && within(st.ListingUnits, l.LimitPerShopper) &&
 		within(st.SessionUnits, session.LimitPerShopper) &&
@@ -206,9 +227,11 @@ func (s *State) mayPayLate(l *Listing, o *Order) bool {
 }
 
 // paymentKey finds a payment by its id without keeping the id again.
-func (s *State) paymentKey(id string) (k Key) {
+type paymentKey [2]uint64
+
+func (s *State) paymentKey(id string) paymentKey {
 	a, b := siphash.Hash128(s.k1, s.k0, []byte(id)) // the secret's halves the other way round than for KeyOf
-	return keyOf(a, b)
+	return paymentKey{a, b}
 }
 
 // PaymentOf gives the order that a payment came for; zero if it never came, and one
@@ -255,23 +278,23 @@ func (s *State) forgetPayment(ref OrderRef) {
 type payments [256]paymentPart
 
 type paymentPart struct {
-	refs map[Key]OrderRef
+	refs map[paymentKey]OrderRef
 	most int // there have been since the map was made
 }
 
-func (p *payments) of(k Key) OrderRef { return p[k[0]].refs[k] }
+func (p *payments) of(k paymentKey) OrderRef { return p[byte(k[0])].refs[k] }
 
-func (p *payments) set(k Key, ref OrderRef) {
-	part := &p[k[0]]
+func (p *payments) set(k paymentKey, ref OrderRef) {
+	part := &p[byte(k[0])]
 	if part.refs == nil {
-		part.refs = map[Key]OrderRef{}
+		part.refs = map[paymentKey]OrderRef{}
 	}
 	part.refs[k] = ref
 	part.most = max(part.most, len(part.refs))
 }
 
-func (p *payments) drop(k Key) {
-	part := &p[k[0]]
+func (p *payments) drop(k paymentKey) {
+	part := &p[byte(k[0])]
 	delete(part.refs, k)
 	if len(part.refs) < part.most/2 { // a map keeps what it has grown to
 		part.refs = maps.Collect(maps.All(part.refs))

@@ -1,10 +1,8 @@
 package engine
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +14,11 @@ import (
 // unique and times resolved before a plan gets here; Apply checks it all the same.
 type Plan struct {
 	Products []Product
+	Plays    []PlayTemplate
 	Sales    []SalePlan
+	// Now is the time that its relative starts ("now", "+30s") were counted from, by the
+	// clock of a node that may be off: Apply counts them from state time. 0 for none.
+	Now Time
 	// ByHand: operators change words of a sale, and no plan is told. What the last
 	// plan said stays what the next one is held against.
 	ByHand bool
@@ -54,7 +56,7 @@ func (p Problem) String() string { return p.Path + ": " + p.Message }
 // itself decides by.
 func (s *State) ComparePlan(p *Plan) PlanOutcome {
 	d := planDiff{state: s, byHand: p.ByHand, products: make(map[string]bool, len(p.Products)),
-		noted: map[string]bool{}}
+		noted: map[string]bool{}, versions: map[string]uint32{}, put: map[string]int64{}}
 	d.plan(p)
 	if len(d.Problems) > 0 {
 		return PlanOutcome{Problems: d.Problems}
@@ -65,8 +67,11 @@ func (s *State) ComparePlan(p *Plan) PlanOutcome {
 type planDiff struct {
 	state    *State
 	byHand   bool
-	products map[string]bool // those in the plan
-	noted    map[string]bool // what is said once, whatever it is said of
+	products map[string]bool   // those in the plan
+	noted    map[string]bool   // what is said once, whatever it is said of
+	versions map[string]uint32 // of the plan's templates of plays
+	put      map[string]int64  // by product, the units that the plan puts up in all
+	raises   []raise
 	PlanOutcome
 }
 
@@ -192,35 +197,6 @@ func (d *planDiff) valid(seen map[string]bool, path, id, twice string) {
 	seen[id] = true
 }
 
-// words checks a text, and compares it with what was there before.
-func (d *planDiff) words(path string, before, after Text) {
-	if !d.spoken(path, after) {
-		return
-	}
-	was, is := []Message{{Text: before}}, []Message{{Text: after}}
-	for _, w := range wordings(is, was) {
-		compare(d, path+"."+w.lang, messageText(was, w), messageText(is, w))
-	}
-}
-
-// spoken checks a text; false if it is too long to be compared.
-func (d *planDiff) spoken(path string, after Text) bool {
-	if len(after) > MaxLanguages {
-		d.problem(path, "%d languages are over %d", len(after), MaxLanguages)
-		return false
-	}
-	seen := map[string]bool{}
-	for _, w := range after {
-		if seen[w.Lang] {
-			d.problem(path, "the language %q is there twice", w.Lang)
-		}
-		seen[w.Lang] = true
-		d.fits(path, w.Lang, MaxIDBytes)
-		d.fits(path+"."+w.Lang, w.Text, MaxTextBytes)
-	}
-	return true
-}
-
 // fits sees to it that a text gets through the binary form.
 func (d *planDiff) fits(path, text string, most int) {
 	if len(text) > most {
@@ -239,6 +215,7 @@ func (d *planDiff) plan(p *Plan) {
 		d.valid(products, path, product.ID, "the id is there twice")
 		d.product(path, product)
 	}
+	d.templates(p)
 	for i := range p.Sales {
 		sale := &p.Sales[i]
 		path := "sales[" + sale.ID + "]"
@@ -252,6 +229,7 @@ func (d *planDiff) plan(p *Plan) {
 			d.session(path, sale.ID, session)
 		}
 	}
+	d.supplied(p)
 }
 
 func (d *planDiff) product(path string, p *Product) {
@@ -260,15 +238,19 @@ func (d *planDiff) product(path string, p *Product) {
 		d.problem(path+".currency", "%q is not an ISO 4217 code of three capital letters", p.Currency)
 	}
 	d.fits(path+".image", p.Image, MaxURLBytes)
-	d.fits(path+".supplier", p.Supplier, MaxTextBytes)
-	if at := p.Place; at != nil &&
-		!(at.Latitude >= -90 && at.Latitude <= 90 && at.Longitude >= -180 && at.Longitude <= 180) {
+	d.names(path+".supplier", p.Supplier)
+	if at := p.Place; at != nil && !at.valid() {
 		d.problem(path+".place", "%s is not between -90,-180 and 90,180", at)
 	}
-	old, found := d.state.products[p.ID]
-	if !found {
+	old := d.state.Product(p.ID)
+	if old == nil {
 		compare(d, path, "", "new")
-		old = p
+		fresh := *p
+		fresh.Stock = SupplierStock{}
+		old = &fresh
+	}
+	if p.Stock.Known {
+		d.stated(path+".stock", old.Stock, p.Stock)
 	}
 	d.words(path+".name", old.Name, p.Name)
 	compare(d, path+".image", old.Image, p.Image)
@@ -294,6 +276,7 @@ func (p *Place) String() string {
 func (d *planDiff) sale(path string, s *Sale) {
 	d.fits(path+".timezone", s.Timezone, MaxIDBytes)
 	d.months(path, s)
+	d.offsets(path, s)
 	old, found := d.state.sales[s.ID]
 	if !found {
 		compare(d, path, "", "new")
@@ -304,84 +287,6 @@ func (d *planDiff) sale(path string, s *Sale) {
 	d.messages(path+".messages", old, s.Messages)
 }
 
-// messages compares what a sale's shoppers are told in its own words.
-func (d *planDiff) messages(path string, old *Sale, after []Message) {
-	for i, m := range after {
-		at := path + "." + m.Name
-		if !ValidID(m.Name) || i > 0 && after[i-1].Name >= m.Name {
-			d.problem(at, "is no name of a message, or there twice")
-		}
-		if !d.spoken(at, m.Text) {
-			return
-		}
-	}
-	planned := old.Planned
-	if d.byHand {
-		planned = old.Messages
-	}
-	for _, w := range wordings(old.Messages, planned, after) {
-		d.merge(path+"."+w.name+"."+w.lang, messageText(planned, w), messageText(old.Messages, w),
-			messageText(after, w))
-	}
-}
-
-// wording names one message in one language.
-type wording struct{ name, lang string }
-
-// wordings gives each wording that any of the messages has, sorted.
-func wordings(of ...[]Message) (all []wording) {
-	for _, messages := range of {
-		for _, m := range messages {
-			for _, w := range m.Text {
-				all = append(all, wording{m.Name, w.Lang})
-			}
-		}
-	}
-	slices.SortFunc(all, func(a, b wording) int {
-		return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.lang, b.lang))
-	})
-	return slices.Compact(all)
-}
-
-// messageText gives the text of a wording, "" where there is none.
-func messageText(messages []Message, at wording) string {
-	for _, m := range messages {
-		for _, w := range m.Text {
-			if m.Name == at.name && w.Lang == at.lang {
-				return w.Text
-			}
-		}
-	}
-	return ""
-}
-
-// messagesAfter gives what a sale's shoppers are told once a plan says sale, and what
-// the next plan is held against: see planDiff.merge.
-func (s *State) messagesAfter(sale *Sale, byHand bool) (live, planned []Message) {
-	old := s.sales[sale.ID]
-	switch {
-	case old == nil:
-		return sale.Messages, sale.Messages
-	case byHand:
-		return sale.Messages, old.Planned
-	}
-	for _, w := range wordings(old.Messages, sale.Messages) {
-		text := messageText(sale.Messages, w)
-		if text == messageText(old.Planned, w) {
-			text = messageText(old.Messages, w)
-		}
-		if text == "" {
-			continue
-		}
-		if len(live) == 0 || live[len(live)-1].Name != w.name {
-			live = append(live, Message{Name: w.name})
-		}
-		m := &live[len(live)-1]
-		m.Text = append(m.Text, Words{w.lang, text})
-	}
-	return live, sale.Messages
-}
-
 // months checks the table of a sale's months.
 func (d *planDiff) months(path string, s *Sale) {
 	if len(s.Months) > MaxMonths {
@@ -390,6 +295,21 @@ func (d *planDiff) months(path string, s *Sale) {
 	for i, at := range s.Months {
 		if at < 0 || at > maxTime || i > 0 && at <= s.Months[i-1] {
 			d.problem(path, "its months are not in order")
+			return
+		}
+	}
+}
+
+// offsets checks the table of a time zone's distances from UTC.
+func (d *planDiff) offsets(path string, s *Sale) {
+	const day = 24 * 60 * 60
+	if len(s.Offsets) > MaxOffsets {
+		d.problem(path, "%d changes of its clocks are over %d", len(s.Offsets), MaxOffsets)
+	}
+	for i, x := range s.Offsets {
+		if x.From < 0 || x.From > maxTime || i > 0 && x.From <= s.Offsets[i-1].From || x.Seconds < -day ||
+			x.Seconds > day {
+			d.problem(path, "its time zone's distances from UTC are not in order, or over a day")
 			return
 		}
 	}
@@ -415,6 +335,11 @@ func (d *planDiff) session(path, sale string, p *SessionPlan) {
 	d.lasts(path+".pay_grace", p.PayGrace, 0, MaxPayGrace)
 	d.atMost(path+".limit_per_shopper", p.LimitPerShopper, MaxQuantity)
 	d.atMost(path+".admission_multiple", p.AdmissionMultiple, MaxAdmission)
+	if p.CouponsUpTo < 0 || p.CouponsUpTo > MaxPrice {
+		d.problem(path+".coupons_up_to", "%d is not between 0 and %d", p.CouponsUpTo, int64(MaxPrice))
+	}
+	d.lasts(path+".receive_within", p.ReceiveWithin, 0, MaxReceiveWithin)
+	d.lasts(path+".complete_within", p.CompleteWithin, 0, MaxCompleteWithin)
 	d.names(path+".profile", p.Profile)
 	d.missing(path+".profile", d.state.missingProfile(p.Profile))
 	if n := d.listings(old, p); n > MaxSessionListings {
@@ -485,6 +410,9 @@ func (d *planDiff) oldSession(path, sale string, old *Session, p *SessionPlan, s
 	compare(d, path+".pay_grace", old.PayGrace, p.PayGrace)
 	compare(d, path+".limit_per_shopper", old.LimitPerShopper, p.LimitPerShopper)
 	compare(d, path+".admission_multiple", old.AdmissionMultiple, p.AdmissionMultiple)
+	compare(d, path+".coupons_up_to", old.CouponsUpTo, p.CouponsUpTo)
+	compare(d, path+".receive_within", old.ReceiveWithin, p.ReceiveWithin)
+	compare(d, path+".complete_within", old.CompleteWithin, p.CompleteWithin)
 	compare(d, path+".profile", old.Profile, p.Profile)
 	if p.Publish && old.State == Draft && end <= d.state.now && end == old.End {
 		d.problem(path, "it ended at %s; a session that is over can't be published", end.Wall().Format(time.RFC3339))
@@ -518,20 +446,35 @@ func (d *planDiff) listing(path string, session *Session, l *ListingSpec) {
 	d.names(path+".allow_list", l.AllowList)
 	d.lasts(path+".draw", l.Draw, 0, MaxDraw)
 	d.lasts(path+".set_aside", l.SetAside, 0, MaxSetAside)
+	if l.Delivery >= deliveryEnd {
+		d.problem(path+".delivery", "is no way of delivery")
+	}
 	d.missing(path+".allow_list", d.state.missingList(l.AllowList))
 	var old *Listing
 	if session != nil {
 		old = d.state.listingIn(session, l.SKU)
 	}
+	play := l.Play
+	if old != nil && session.keeps(old.Play, play) {
+		play = old.Play
+	}
+	d.play(path+".play", l, play)
 	if old == nil {
 		if session != nil && session.State >= Ended {
 			d.problem(path, "the session has ended; nothing can be listed any more")
 		}
-		compare(d, path, "", fmt.Sprintf("%d units at %d%s", l.Stock, l.Price, l.told()))
+		compare(d, path, "", fmt.Sprintf("%d units at %d%s", l.Stock, l.Price, l.told(d.named(l.Play))))
+		if p := d.state.Product(l.SKU); p != nil && p.Retired {
+			d.problem(path+".sku", "product %q is retired: nothing lists it any more", l.SKU)
+		}
+		d.puts(path+".stock", l.SKU, l.Stock)
 		return
 	}
 	before := len(d.Changes)
 	compare(d, path+".price", old.Price, l.Price)
+	if l.Stock != old.ListingSpec.Stock && session.State < Ended {
+		d.puts(path+".stock", l.SKU, l.Stock-old.Stock)
+	}
 	if l.Stock != old.ListingSpec.Stock && l.Stock < old.Held+old.Paid {
 		d.problem(path+".stock", "%d is less than the %d held and %d paid: it can be %d at least",
 			l.Stock, old.Held, old.Paid, old.Held+old.Paid)
@@ -552,6 +495,8 @@ func (d *planDiff) listing(path string, session *Session, l *ListingSpec) {
 	compare(d, path+".challenge", old.Challenge, l.Challenge)
 	compare(d, path+".draw", old.Draw, l.Draw)
 	compare(d, path+".set_aside", old.SetAside, l.SetAside)
+	compare(d, path+".delivery", old.Delivery, l.Delivery)
+	d.otherPlay(path+".play", session, old, l.Play)
 	if old.Draw != l.Draw && session.State >= Open {
 		d.problem(path+".draw", "the session has opened; its draw can't change")
 	}
@@ -566,7 +511,7 @@ func (d *planDiff) listing(path string, session *Session, l *ListingSpec) {
 }
 
 // told gives the rules that the listing asks for beyond its limits, each after a comma.
-func (l *ListingSpec) told() string {
+func (l *ListingSpec) told(play *Play) string {
 	var b strings.Builder
 	for _, rule := range [...]struct {
 		asked bool
@@ -577,6 +522,8 @@ func (l *ListingSpec) told() string {
 		{l.SetAside > 0, "set_aside " + l.SetAside.String()},
 		{l.Ticket, "ticket"},
 		{l.Challenge != ChallengeNone, "challenge " + l.Challenge.String()}, {l.Draw > 0, "draw " + l.Draw.String()},
+		{play != nil, "play " + play.String()},
+		{l.Delivery != DeliveryNone, "delivery " + l.Delivery.String()},
 	} {
 		if rule.asked {
 			b.WriteString(", " + rule.said)
@@ -586,12 +533,13 @@ func (l *ListingSpec) told() string {
 }
 
 func (d *planDiff) known(product string) bool {
-	_, there := d.state.products[product]
-	return there || d.products[product]
+	return d.products[product] || d.state.productNo(product) != 0
 }
 
 // applyPlan makes the plan true, or refuses it whole.
 func (s *State) applyPlan(c *Command) Event {
+	s.startFromNow(c.Plan)
+	s.settlePlanned(c.Plan)
 	o := s.ComparePlan(c.Plan)
 	o.Command = int32(len(s.eff.Primary))
 	s.eff.Plans = append(s.eff.Plans, o)
@@ -604,22 +552,43 @@ func (s *State) applyPlan(c *Command) Event {
 		}
 		return Event{Kind: PlanApplied}
 	}
-	for _, p := range c.Plan.Products {
-		s.products[p.ID] = &p
+	for i := range c.Plan.Products {
+		s.planProduct(&c.Plan.Products[i])
 	}
+	s.keepTemplates(c.Plan)
 	for i := range c.Plan.Sales {
 		sale := &c.Plan.Sales[i]
 		s.learnMonths(&sale.Sale)
 		kept := sale.Sale // a pointer to it would keep the whole plan
 		kept.Messages, kept.Planned = s.messagesAfter(&sale.Sale, c.Plan.ByHand)
+		kept.Archived = s.staysArchived(sale)
 		s.sales[kept.ID] = &kept
 		for j := range sale.Sessions {
 			s.planSession(sale.ID, &sale.Sessions[j], c.Entropy)
 		}
 	}
+	for i := range c.Plan.Products { // last, so that what they lower is counted once
+		s.planStock(&c.Plan.Products[i])
+	}
 	s.eff.Catalogue = true
 	s.runTimers()
 	return Event{Kind: PlanApplied}
+}
+
+// startFromNow counts the relative starts of p from state time.
+func (s *State) startFromNow(p *Plan) {
+	if p.Now <= 0 || p.Now > maxTime {
+		return
+	}
+	late := s.now - p.Now
+	for i := range p.Sales {
+		for j := range p.Sales[i].Sessions {
+			x := &p.Sales[i].Sessions[j].SessionSpec
+			if sane(x.Start) && sane(x.End) && (x.StartSpec == "now" || strings.HasPrefix(x.StartSpec, "+")) {
+				x.Start, x.End = x.Start+late, x.End+late
+			}
+		}
+	}
 }
 
 func (s *State) planSession(sale string, p *SessionPlan, entropy [32]byte) {
@@ -641,11 +610,11 @@ func (s *State) planSession(sale string, p *SessionPlan, entropy [32]byte) {
 			s.profileFor(x, true, "planned while it is open")
 		}
 	}
-	if x.Publish && x.State == Draft {
-		x.State = Published
-	}
 	for _, spec := range p.Listings {
 		s.planListing(x, spec, entropy)
+	}
+	if x.Publish && x.State == Draft { // till then its plays may change
+		x.State = Published
 	}
 	for _, h := range x.Listings {
 		s.touch(h)
@@ -656,6 +625,7 @@ func (s *State) planSession(sale string, p *SessionPlan, entropy [32]byte) {
 func (s *State) planListing(x *Session, spec ListingSpec, entropy [32]byte) {
 	l := s.listingIn(x, spec.SKU)
 	if l == nil {
+		s.overruleCurrency(spec.SKU)
 		l = &Listing{Handle: ListingHandle(len(s.listings) + 1), Session: x.Handle, Stock: spec.Stock,
 			Available: spec.Stock, Lowest: spec.Stock}
 		l.SKU = spec.SKU
@@ -663,10 +633,12 @@ func (s *State) planListing(x *Session, spec ListingSpec, entropy [32]byte) {
 		x.Listings = append(x.Listings, l.Handle)
 	} else if spec.Stock != l.ListingSpec.Stock { // else what operators added stays
 		l.adjust(spec.Stock - l.Stock)
+		s.countUp(l)
 	}
+	spec.Play = s.playOf(x, l.Play, spec.Play)
 	l.ListingSpec = spec
-	l.Currency = s.products[spec.SKU].Currency
-	if l.Draw > 0 && l.Seed == [32]byte{} {
+	l.Currency = s.currencyOf(s.products.row(s.productNo(spec.SKU)))
+	if (l.Draw > 0 || l.Play.Cuts()) && l.Seed == [32]byte{} {
 		l.Seed = sha256.Sum256(append(entropy[:], x.ID+"/skus/"+l.SKU...))
 		if x.State == Open { // listed late: its draw begins, or is over, with the session's opening
 			x.draws = s.drawsOf(x)

@@ -142,3 +142,31 @@ func TestMalformedPlanCostsLittleMemory(t *testing.T) {
 		t.Errorf("%d bytes allocated", got)
 	}
 }
+
+// TestNowIsWhenThePlanIsApplied: relative starts count from state time, whatever the
+// clock of the node that read the plan said.
+func TestNowIsWhenThePlanIsApplied(t *testing.T) {
+	for _, ahead := range []time.Duration{2 * time.Second, -time.Hour} {
+		g := newGroup(t)
+		there := g.clock.Add(ahead)
+		p := &Plan{Now: there, Products: []Product{{ID: "mask", Currency: "CNY"}}, Sales: []SalePlan{{
+			Sale: Sale{ID: "sale", Timezone: "UTC"}}}}
+		at := g.clock.Add(time.Minute)
+		for id, x := range map[string]SessionSpec{
+			"now":   {StartSpec: "now", Start: there},
+			"later": {StartSpec: "+30s", Start: there.Add(30 * time.Second)},
+			"date":  {StartSpec: at.Wall().Format(time.RFC3339), Start: at},
+		} {
+			x.ID, x.End, x.PayWithin, x.Publish = id, x.Start.Add(2*time.Hour), time.Minute, true
+			p.Sales[0].Sessions = append(p.Sales[0].Sessions,
+				SessionPlan{x, []ListingSpec{{SKU: "mask", Stock: 1, Price: 1}}})
+		}
+		g.plan(p)
+		for id, want := range map[string]Time{"now": g.clock, "later": g.clock.Add(30 * time.Second), "date": at} {
+			if x := g.state.Session(id); x.Start != want || x.Length() != 2*time.Hour {
+				t.Errorf("a clock %s ahead: %s starts at %s for %s, want %s", ahead, id, x.Start.Wall(), x.Length(),
+					want.Wall())
+			}
+		}
+	}
+}

@@ -14,11 +14,13 @@ type OrderRecord struct {
 	Why                     Reason // of one Left or Passed
 	Granted, PayBy, Changed Time
 	Transaction             Transaction
-	PaymentID               string
+	PaymentID, PayType      string
+	Coupon                  int64     // what of Amount a coupon at the cashier paid
 	PaidAt                  Time      // by the cashier's clock; 0 if it did not say
-	Receiver                *Receiver // nil: the shopper has not said
-	Drawn, Late             bool      // as of Order.Entrant
-	Refunds                 []Refund  // the oldest first
+	Receiver                *Receiver // sealed; nil: the shopper has not said
+	Shipment                Shipment
+	Drawn, Late             bool     // as of Order.Entrant
+	Refunds                 []Refund // the oldest first
 }
 
 // Record copies the order at ref, or gives false.
@@ -35,7 +37,10 @@ func (s *State) Record(ref OrderRef) (OrderRecord, bool) {
 func recordOf(ref OrderRef, life Life, o *Order, d details, shopper string) OrderRecord {
 	r := OrderRecord{Ref: ref, Life: life, Listing: o.Listing, Shopper: shopper, Key: o.Key, Quantity: o.Quantity,
 		Amount: o.Amount, State: o.State, Why: o.Why, Granted: o.Granted, PayBy: o.PayBy, Changed: o.Changed,
-		Transaction: o.Transaction, PaymentID: d.payment, PaidAt: d.paidAt}
+		Transaction: o.Transaction, PaymentID: d.payment, PayType: d.payType, Coupon: d.coupon, PaidAt: d.paidAt}
+	if d.shipment != nil {
+		r.Shipment = *d.shipment
+	}
 	if d.receiver != nil {
 		to := *d.receiver
 		r.Receiver = &to
@@ -88,6 +93,9 @@ func (l *Leaving) Record(ordinal uint32) (OrderRecord, bool) {
 	var d details
 	if o.details != 0 {
 		d = *l.details.at(int(o.details) - 1)
+	}
+	if d.receiver != nil { // nobody looks for it by its hashes any more: the file needs none
+		d.receiver = &Receiver{Sealed: d.receiver.Sealed}
 	}
 	return recordOf(OrderRef{l.Session, ordinal}, lifeIn(l.lives, ordinal), o, d,
 		l.shoppers.at(int(o.Shopper)-1).id), true

@@ -40,7 +40,8 @@ func TestOrdersLeave(t *testing.T) {
 	day := g.session("day", nil, ListingSpec{Stock: 2})
 	ref := g.grab(day.Listings[0], "ann", "k", 1).Order
 	g.pay(ref, "p")
-	g.one(Command{Kind: CmdSetReceiver, Order: ref, Shopper: []byte("ann"), Receiver: Receiver{"Ann", "1", "Here"}})
+	g.one(Command{Kind: CmdSetReceiver, Order: ref, Shopper: []byte("ann"), Receiver: sealed("Ann"),
+		PersonalKey: testKey})
 	g.after(48 * time.Hour)
 	before, ok := g.state.Record(ref)
 	if !ok || before.Shopper != "ann" || before.PaymentID != "p" || before.Receiver == nil || before.State != Paid {
@@ -56,7 +57,8 @@ func TestOrdersLeave(t *testing.T) {
 		t.Fatalf("%+v", eff)
 	}
 	after, ok := eff.Leaving[0].Record(ref.Ordinal)
-	if !ok || after.Shopper != "ann" || after.Key != before.Key || *after.Receiver != *before.Receiver ||
+	if !ok || after.Shopper != "ann" || after.Key != before.Key ||
+		*after.Receiver != (Receiver{Sealed: before.Receiver.Sealed}) ||
 		after.State != Paid || after.PaymentID != "p" {
 		t.Errorf("%+v, before %+v", after, before)
 	}

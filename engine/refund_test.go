@@ -500,3 +500,58 @@ func TestRefundsSayWhyTheyAre(t *testing.T) {
 		}
 	}
 }
+
+// TestCouponsAtTheCashier: what a coupon paid is within the session's rule, stays with the
+// order, and does not go back to whom it was not taken from.
+func TestCouponsAtTheCashier(t *testing.T) {
+	g := newGroup(t)
+	x := g.session("s", func(x *SessionPlan) { x.CouponsUpTo = 30 }, ListingSpec{Stock: 9, LimitPerShopper: 9})
+	strict := g.session("strict", nil, ListingSpec{Stock: 9, LimitPerShopper: 9})
+	pay := func(ref OrderRef, id string, amount, coupon int64) Event {
+		t.Helper()
+		return g.one(Command{Kind: CmdPayOrder, Order: ref, Amount: amount, Coupon: coupon, Currency: "CNY",
+			PaymentID: id})
+	}
+	ann := g.grab(x.Listings[0], "ann", "k", 1).Order
+	bob := g.grab(strict.Listings[0], "bob", "k", 1).Order
+	for _, c := range []struct {
+		ref            OrderRef
+		amount, coupon int64
+	}{{ann, 100, 31}, {ann, 99, 29}, {ann, 70, 0}, {bob, 100, 1}} {
+		if e := pay(c.ref, "p", c.amount, c.coupon); e.Kind != CommandRefused || e.Reason != ReasonAmount ||
+			e.State != Held {
+			t.Errorf("%+v: %v", c, e)
+		}
+	}
+	if e := pay(ann, "p", 100, 30); e.Kind != OrderPaid || e.Amount != 100 {
+		t.Fatal(e)
+	}
+	if e := pay(ann, "p", 100, 30); e.Kind != OrderUnchanged {
+		t.Errorf("again: %v", e)
+	}
+	if e := pay(ann, "p", 100, 29); e.Kind != CommandRefused || e.Reason != ReasonAmount {
+		t.Errorf("the same payment with another coupon: %v", e)
+	}
+	if v, _ := g.state.View(ann); v.Amount != 100 || v.Coupon != 30 {
+		t.Errorf("%+v", v)
+	}
+	if e := pay(ann, "twice", 100, 10); e.Kind != RefundBecameDue || e.Amount != 90 {
+		t.Errorf("paid twice: %v", e)
+	}
+	if e := g.one(Command{Kind: CmdVoidOrder, Order: ann, Operator: "op"}); e.Kind != RefundBecameDue ||
+		e.Amount != 70 {
+		t.Errorf("voided: %v", e)
+	}
+	lost := g.state.Numberer().Number(OrderRef{1, 1}, g.state.life+1).String()
+	if e := g.one(Command{Kind: CmdPayOrder, OrderNo: lost, PaymentID: "stray", Amount: 50, Coupon: 5,
+		Currency: "CNY"}); e.Kind != RefundBecameDue || e.Amount != 45 {
+		t.Errorf("for no order: %v", e)
+	}
+	var back []int64
+	for _, r := range g.state.Money().ViewRefunds(0, 10) {
+		back = append(back, r.Amount)
+	}
+	if !slices.Equal(back, []int64{90, 70, 45}) {
+		t.Errorf("%v go back", back)
+	}
+}

@@ -33,7 +33,7 @@ func ReadState(from io.Reader) (*State, error) {
 	var body bytes.Buffer
 	for {
 		kind, n, err := readBlock(from, &body)
-		if err == nil && (kind < last || kind == last && (kind == blockHead || kind == blockSwitches) ||
+		if err == nil && (kind < last || kind == last && only(kind) ||
 			kind != blockHead && last == 0) {
 			err = fmt.Errorf("%w: block %d after block %d", ErrMalformed, kind, last)
 		}
@@ -59,6 +59,9 @@ func ReadState(from io.Reader) (*State, error) {
 		offset, last = offset+n, kind
 	}
 }
+
+// only reports whether there is one row of a kind at most.
+func only(kind byte) bool { return kind == blockHead || kind == blockSwitches || kind == blockPersonal }
 
 func cutOff(err error) error {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
@@ -93,12 +96,17 @@ type snapshotReader struct {
 	shopper shopperRow
 	order   Order
 	listed  rosterRow
+	product namedProduct
+	bargain Bargain
+	cut     Cut
+	key     keyPageRow
+	erased  erasureRow
 }
 
 func (s *snapshotReader) readRows(kind byte, body []byte) error {
 	c := &coder{buf: body, reads: true, state: true}
 	rows := c.length(0, anyNumber)
-	c.check(rows == 1 || kind != blockHead && kind != blockSwitches, "not one head, or not one row of switches")
+	c.check(rows == 1 || !only(kind), "not one row of what there is one")
 	for i := 0; i < rows && c.err == nil; i++ {
 		s.readRow(c, kind)
 	}
@@ -110,11 +118,16 @@ func (s *snapshotReader) readRow(c *coder, kind byte) {
 	case blockHead:
 		s.head.fields(c)
 		s.setSecret(s.secret)
+	case blockSuppliers:
+		s.readSupplier(c)
 	case blockProducts:
-		p := new(Product)
-		c.all(p)
-		c.check(s.products[p.ID] == nil, "a product is there twice")
-		s.products[p.ID] = p
+		s.readProduct(c)
+	case blockUses:
+		s.readUse(c)
+	case blockStagings:
+		s.readStaging(c)
+	case blockStaged:
+		s.readStaged(c)
 	case blockSales:
 		x := new(Sale)
 		c.all(x)
@@ -126,17 +139,31 @@ func (s *snapshotReader) readRow(c *coder, kind byte) {
 		c.check((x.State == Settled || x.settledOrders == 0 && !x.cleared && x.Sealed == 0) &&
 			x.dropped <= x.settledOrders && (x.dropped == 0 || x.cleared),
 			"a session without its orders that is not settled")
+		s.sessions = append(s.sessions, x)
+		if x.State == Deleted {
+			break
+		}
 		c.check(s.sessionByID[x.ID] == nil, "a session is there twice")
 		c.check(s.sales[x.Sale] != nil, "a session of no sale")
-		s.sessions = append(s.sessions, x)
 		s.sessionByID[x.ID] = x
 	case blockListings:
 		l := &Listing{Handle: ListingHandle(len(s.listings) + 1)}
 		l.fields(c)
 		c.check(s.SessionOf(l.Session) != nil, "a listing of no session")
 		c.check(s.byName[listingName{l.Session, l.SKU}] == nil, "a listing is there twice")
-		c.check(s.products[l.SKU] != nil, "a listing of no product")
-		s.addListing(l)
+		x := s.SessionOf(l.Session)
+		switch p := &s.State.products; {
+		case c.err != nil:
+		case x.State != Deleted:
+			no := p.find([]byte(l.SKU))
+			c.check(no != 0 && p.row(no).use != 0 && int(p.row(no).use) <= p.uses.len(), "a listing of no product")
+		default:
+			c.check(bytes.Equal(written(l), written(&Listing{Session: l.Session, Currency: l.Currency,
+				ListingSpec: ListingSpec{SKU: l.SKU}})), "something of a listing that was deleted")
+		}
+		if c.err == nil {
+			s.addListing(l)
+		}
 	case blockShoppers:
 		x := &s.shopper
 		switch x.fields(c); {
@@ -165,8 +192,53 @@ func (s *snapshotReader) readRow(c *coder, kind byte) {
 		s.readBought(c)
 	case blockIntents:
 		s.readDeed(c)
+	case blockPlays:
+		p := new(PlayVersion)
+		c.all(p)
+		c.check(s.plays[p.ID] == nil && p.Version > 0, "a template is there twice, or without a version")
+		s.plays[p.ID] = p
+	case blockBargains:
+		s.readBargain(c)
+	case blockCuts:
+		s.readCut(c)
+	case blockSinks:
+		s.readSink(c)
+	case blockPersonal, blockPersonalKeys, blockErasures:
+		s.readPersonal(c, kind)
+	case blockAlarms:
+		s.readAlarm(c)
 	default:
 		c.fail(fmt.Sprintf("unknown block kind %d", kind))
+	}
+}
+
+func (s *snapshotReader) readPersonal(c *coder, kind byte) {
+	p := &s.personal
+	switch kind {
+	case blockPersonal:
+		var h personalHead
+		h.fields(c)
+		p.lists, p.uses, p.sweeps = h.lists, h.uses, h.sweeps
+	case blockPersonalKeys:
+		x := &s.key
+		switch x.fields(c); {
+		case c.err != nil:
+		case len(x.id) == 0:
+			p.keys.addFree()
+		case p.keys.find(x.id) != 0:
+			c.fail("a shopper's key is there twice")
+		default:
+			p.keys.append(x.id, x.keyRow)
+		}
+	case blockErasures:
+		x := &s.erased
+		switch x.fields(c); {
+		case c.err != nil:
+		case p.erasures.find(x.id) != 0 || p.erasures.rows.len() >= MaxErasures:
+			c.fail("an erasure is there twice, or there are too many")
+		default:
+			p.erasures.add(x.id, x.Erasure)
+		}
 	}
 }
 
@@ -205,9 +277,9 @@ func (s *snapshotReader) readRosterRow(c *coder) {
 	case s.rosters[x.roster].rows.rows.len() >= MaxRosterRows:
 		c.fail("more rows than a roster may have")
 	case x.level == LevelNone: // taken off, and remembered so that nothing grows
-		s.rosters[x.roster].rows.add(x.id, x.rostered)
+		s.rosters[x.roster].rows.add(x.id, rostered{level: x.level, since: x.since})
 	default:
-		s.rosters[x.roster].put(x.id, x.level, x.since)
+		s.rosters[x.roster].put(&RosterEntry{x.id, x.level, x.text}, x.since)
 	}
 }
 
@@ -216,7 +288,7 @@ func (s *snapshotReader) readOrder(c *coder) {
 	row := orderRow{Order: &s.order}
 	row.fields(c)
 	x, l := s.SessionOf(row.session), s.Listing(row.Listing)
-	c.check(x != nil && l != nil && l.Session == x.Handle, "an order of no listing")
+	c.check(x != nil && l != nil && l.Session == x.Handle && x.State != Deleted, "an order of no listing")
 	c.check(row.Shopper != 0 && int(row.Shopper) <= s.shoppers.rows.len(), "an order of no shopper")
 	if c.err != nil {
 		return
@@ -257,7 +329,7 @@ func (s *State) restore() error {
 		switch n := x.orders.len(); {
 		case x.State == Settled && n != int(x.settledOrders) && (n != 0 || x.dropped != x.settledOrders):
 			return fmt.Errorf("%w: settled session %q has %d of its %d orders", ErrMalformed, x.ID, n, x.settledOrders)
-		case x.cleared && n > 0:
+		case x.cleared && x.has():
 			s.clears(x)
 			leaving += n
 		default:
@@ -265,6 +337,9 @@ func (s *State) restore() error {
 		}
 		if err := x.checkLives(); err != nil {
 			return err
+		}
+		if wrong := s.restoreBargains(x); wrong != "" {
+			return fmt.Errorf("%w: in session %q %s", ErrMalformed, x.ID, wrong)
 		}
 	}
 	for i, l := range s.listings {
@@ -278,7 +353,18 @@ func (s *State) restore() error {
 			return fmt.Errorf("%w: of roster %s a staging is named and not there", ErrMalformed, id)
 		}
 	}
+	if err := s.restoreProducts(); err != nil {
+		return err
+	}
 	if err := s.restoreLines(); err != nil {
+		return err
+	}
+	for _, x := range s.sessions {
+		if wrong := s.restoreParcels(x); wrong != "" {
+			return fmt.Errorf("%w: in session %q %s", ErrMalformed, x.ID, wrong)
+		}
+	}
+	if err := s.restorePersonal(); err != nil {
 		return err
 	}
 	s.restoreMoney()

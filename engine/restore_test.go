@@ -18,7 +18,8 @@ func crafted(t testing.TB, change func(s *State)) []byte {
 	g.grab(x.Listings[0], "bob", "k1", 1)
 	g.grab(x.Listings[1], "ann", "k2", 2)
 	g.grab(y.Listings[0], "ann", "k3", 1)
-	g.one(Command{Kind: CmdSetReceiver, Order: OrderRef{1, 1}, Shopper: []byte("ann"), Receiver: Receiver{Name: "Ann"}})
+	g.one(Command{Kind: CmdSetReceiver, Order: OrderRef{1, 1}, Shopper: []byte("ann"), Receiver: sealed("Ann"),
+		PersonalKey: testKey})
 	g.pay(OrderRef{1, 1}, "p1")
 	change(g.state)
 	return encoded(t, g.state.Snapshot())

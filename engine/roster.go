@@ -78,14 +78,19 @@ func (k RosterKind) Word(l Level) string {
 	return "listed"
 }
 
+// Hashed reports whether rosters of a kind keep no ids in plain: a row's id is a Blind, and
+// what it was made of is sealed beside it.
+func (k RosterKind) Hashed() bool { return k == RosterRiskPhone || k == RosterRiskAddress }
+
 // ParseLevel reads the name of a risk level.
 func ParseLevel(name string) (Level, bool) { return parse[Level](levels[:], name) }
 
 // RosterRow is one that a roster names.
 type RosterRow struct {
-	ID    string
-	Level Level
-	Since Time // when it got this level
+	ID     string // the bytes of a Blind, where the roster is Hashed
+	Level  Level
+	Since  Time   // when it got this level
+	Sealed string // what the id was made of, where the roster is Hashed
 }
 
 // RosterEdit changes a roster: rows are put, one by one over what was there
@@ -100,10 +105,20 @@ type RosterEdit struct {
 	Source string // what they came from, for the audit trail: up to MaxIDBytes*2
 }
 
-// RosterEntry is a row in an edit. ID lies in the entry that it came from.
+// RosterEntry is a row in an edit. ID and Sealed lie in the entry that they came from.
 type RosterEntry struct {
-	ID    []byte
-	Level Level
+	ID     []byte // the bytes of a Blind, where the roster is Hashed
+	Level  Level
+	Sealed []byte // of a row that a Hashed roster is to name: what the id was made of
+}
+
+// valid reports whether a roster of a kind may have the row.
+func (e *RosterEntry) valid(kind RosterKind) bool {
+	if !kind.Hashed() {
+		return len(e.Sealed) == 0 && ValidRosterRow(kind, string(e.ID), e.Level) == ""
+	}
+	return len(e.ID) == len(Blind{}) && e.Level < levelEnd && len(e.Sealed) <= MaxSealedRowBytes &&
+		(len(e.Sealed) > 0) == (e.Level != LevelNone)
 }
 
 // RosterAction is what an edit does.
@@ -118,10 +133,14 @@ const (
 	rosterActionEnd
 )
 
-// MaxRosterEntries bounds the rows of one edit; its bytes are bounded by the entry.
-const MaxRosterEntries = 8192
+const (
+	// MaxRosterEntries bounds the rows of one edit; its bytes are bounded by the entry.
+	MaxRosterEntries = 8192
+	// MaxSealedRowBytes bounds what is sealed of a row.
+	MaxSealedRowBytes = 2*MaxShopperBytes + 64
+)
 
-// ValidRosterRow tells what is wrong with a row of a roster, or "". Phones are in
+// ValidRosterRow tells what is wrong with a row of a roster, in plain, or "". Phones are in
 // the form of E.164, addresses and prefixes in their shortest form, postal
 // addresses in one line.
 func ValidRosterRow(kind RosterKind, id string, level Level) string {
@@ -188,14 +207,16 @@ func CanonicalPrefix(s string) string {
 
 // rostered is what a roster keeps of one it names.
 type rostered struct {
-	level Level
-	since Time
+	level  Level
+	sealed uint32 // where roster.sealed has what it is of, from 1; 0 if nowhere
+	since  Time
 }
 
 // roster names people, addresses and the like. Who is taken off stays as a row
 // of LevelNone, so that nobody can make it grow by coming and going.
 type roster struct {
 	rows    directory[rostered]
+	sealed  table[string] // "" of those who were taken off
 	listed  int64         // rows of another level than LevelNone
 	lengths prefixLengths // of the rows that are prefixes
 
@@ -220,9 +241,10 @@ func (r *roster) level(id []byte) Level {
 }
 
 // put sets the level of id; false if the roster is full.
-func (r *roster) put(id []byte, level Level, now Time) bool {
+func (r *roster) put(e *RosterEntry, now Time) bool {
+	id, level := e.ID, e.Level
 	no := r.rows.find(id)
-	if level != LevelNone {
+	if level != LevelNone && len(e.Sealed) == 0 {
 		r.lengths.note(id)
 	}
 	if no == 0 {
@@ -232,7 +254,7 @@ func (r *roster) put(id []byte, level Level, now Time) bool {
 		if r.rows.rows.len() >= MaxRosterRows {
 			return false
 		}
-		r.rows.add(id, rostered{level, now})
+		r.rows.add(id, rostered{level, r.seal(0, e.Sealed), now})
 		r.listed++
 		return true
 	}
@@ -241,9 +263,31 @@ func (r *roster) put(id []byte, level Level, now Time) bool {
 		r.listed += int64(1 - 2*btoi(level == LevelNone))
 	}
 	if row.kept.level != level {
-		row.kept = rostered{level, now}
+		row.kept = rostered{level, r.seal(row.kept.sealed, e.Sealed), now}
 	}
 	return true
+}
+
+// seal keeps what a row is of, in the place that it had before, and gives the place.
+func (r *roster) seal(at uint32, sealed []byte) uint32 {
+	switch {
+	case at != 0:
+		*r.sealed.mut(int(at) - 1) = string(sealed)
+	case len(sealed) > 0:
+		r.sealed.add(string(sealed))
+		at = uint32(r.sealed.len())
+	}
+	return at
+}
+
+// row gives what is said of the one with a number.
+func (r *roster) row(no ShopperNo) RosterRow {
+	at := r.rows.rows.at(int(no) - 1)
+	row := RosterRow{ID: at.id, Level: at.kept.level, Since: at.kept.since}
+	if at.kept.sealed != 0 {
+		row.Sealed = *r.sealed.at(int(at.kept.sealed) - 1)
+	}
+	return row
 }
 
 func btoi(b bool) int {
@@ -286,7 +330,7 @@ func (v Rosters) Rows(id RosterID, from, most int) (rows []RosterRow, next int, 
 	end := min(r.rows.rows.len(), from+most)
 	for i := from; i < end; i++ {
 		if row := r.rows.rows.at(i); row.kept.level != LevelNone {
-			rows = append(rows, RosterRow{row.id, row.kept.level, row.kept.since})
+			rows = append(rows, r.row(ShopperNo(i+1)))
 		}
 	}
 	return rows, max(from, end), end == r.rows.rows.len()
@@ -311,8 +355,8 @@ func (v Rosters) Row(roster RosterID, id []byte) (row RosterRow, found bool) {
 	if no == 0 {
 		return row, false
 	}
-	kept := r.rows.rows.at(int(no) - 1)
-	return RosterRow{kept.id, kept.kept.level, kept.kept.since}, kept.kept.level != LevelNone
+	row = r.row(no)
+	return row, row.Level != LevelNone
 }
 
 // editRoster is an operator's edit, whole or not at all.
@@ -372,7 +416,7 @@ func (s *State) wrongEdit(e *RosterEdit) Reason {
 		return ReasonTooLate
 	}
 	for i := range e.Rows {
-		if ValidRosterRow(id.Kind, string(e.Rows[i].ID), e.Rows[i].Level) != "" {
+		if !e.Rows[i].valid(id.Kind) {
 			return ReasonRefused
 		}
 	}
@@ -392,7 +436,7 @@ func (s *State) putRows(r *roster, rows []RosterEntry, done Event) Event {
 		return refused(ReasonTooMany)
 	}
 	for i := range rows {
-		r.put(rows[i].ID, rows[i].Level, s.now)
+		r.put(&rows[i], s.now)
 	}
 	return done
 }
@@ -433,7 +477,7 @@ func (s *State) reserve(c *Command) Event {
 	case r == nil:
 		r = s.addRoster(id)
 	}
-	if r == nil || !r.put(c.Shopper, level, s.now) {
+	if r == nil || !r.put(&RosterEntry{ID: c.Shopper, Level: level}, s.now) {
 		return refused(ReasonTooMany)
 	}
 	s.rosterChanged(id)

@@ -16,7 +16,7 @@ func (g *group) edit(e RosterEdit) Event {
 
 func rows(level Level, ids ...string) (rows []RosterEntry) {
 	for _, id := range ids {
-		rows = append(rows, RosterEntry{[]byte(id), level})
+		rows = append(rows, RosterEntry{ID: []byte(id), Level: level})
 	}
 	return rows
 }
@@ -78,7 +78,15 @@ func TestRosterEditIsWholeOrNotAtAll(t *testing.T) {
 			Rows: append(rows(LevelListed, "ann"), rows(LevelBlock, "bob")...)},
 		"no level at all": {Roster: RosterID{Kind: RosterRiskShopper}, Rows: rows(levelEnd, "ann")},
 		"no phone": {Roster: RosterID{Kind: RosterRiskPhone},
-			Rows: rows(LevelBlock, "+8613800138000", "13800138000")},
+			Rows: rows(LevelBlock, "+8613800138000")},
+		"a phone in the place of its hash": {Roster: RosterID{Kind: RosterRiskPhone},
+			Rows: []RosterEntry{{[]byte("+861380013800013"), LevelBlock, nil}}},
+		"a row off with something sealed": {Roster: RosterID{Kind: RosterRiskPhone},
+			Rows: []RosterEntry{{make([]byte, 16), LevelNone, []byte("sealed")}}},
+		"too much sealed": {Roster: RosterID{Kind: RosterRiskPhone},
+			Rows: []RosterEntry{{make([]byte, 16), LevelBlock, make([]byte, MaxSealedRowBytes+1)}}},
+		"something sealed of a shopper": {Roster: RosterID{Kind: RosterRiskShopper},
+			Rows: []RosterEntry{{[]byte("ann"), LevelBlock, []byte("sealed")}}},
 		"no prefix": {Roster: RosterID{Kind: RosterRiskIP},
 			Rows: rows(LevelBlock, "203.0.113.0/24", "203.0.113.0/33")},
 		"a prefix with its host": {Roster: RosterID{Kind: RosterRiskIP}, Rows: rows(LevelBlock, "203.0.113.7/24")},

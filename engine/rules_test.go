@@ -125,14 +125,14 @@ func TestPlanIsMeasuredAsWritten(t *testing.T) {
 		p.Products = append(p.Products, Product{ID: id, Currency: "CNY"})
 		p.Sales[0].Sessions[0].Listings = append(p.Sales[0].Sessions[0].Listings, ListingSpec{SKU: id})
 		if i%100 != 0 {
-			p.Products[i].Supplier = strings.Repeat("x", 500)
+			p.Products[i].Image = strings.Repeat("x", 500)
 		}
 	}
-	p.Products[0].Supplier = strings.Repeat("x", MaxPlanBytes-size()-1) // its length takes another byte
+	p.Products[0].Image = strings.Repeat("x", MaxPlanBytes-size()-1) // its length takes another byte
 	if e := g.do(Command{Kind: CmdApplyPlan, Plan: p}); e.Primary[0].Kind != PlanApplied {
 		t.Errorf("%d bytes of %d: %v", size(), MaxPlanBytes, e.LastPlan().Problems)
 	}
-	p.Products[0].Supplier += "x"
+	p.Products[0].Image += "x"
 	if e := g.do(Command{Kind: CmdApplyPlan, Plan: p}); e.Primary[0].Kind != PlanRefused {
 		t.Errorf("%d bytes of %d: %v", size(), MaxPlanBytes, e.Primary[0])
 	}

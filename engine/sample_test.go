@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -31,29 +32,43 @@ func sample(t *testing.T, file string, write func() []byte) []byte {
 }
 
 // sampleGroup has a paid order with a receiver, an extended hold, a refund, a waitlist, an
-// open draw, rosters of every kind, one of them staged, and a profile that a session has
-// turned on.
+// open draw, rosters of every kind, one of them staged, a profile that a session has
+// turned on, and a play with two bargains, one of them with cuts and bought by.
 func sampleGroup(t testing.TB) *group {
 	g := newGroup(t)
 	g.turn(ProfileDefine, "rush", Setting{SwitchRates, 50}, Setting{SwitchTickets, 2})
 	g.plan(&Plan{Products: []Product{{ID: "mask", Currency: "CNY", Name: Text{{"en", "Masks"}, {"zh", "口罩"}},
 		Image:    "https://example.com/p.png",
 		Supplier: "s", ListPrice: 4900, Place: &Place{31.2304, 121.4737}}, {ID: "tea", Currency: "CNY"},
-		{ID: "fan", Currency: "CNY"}}, Sales: []SalePlan{{Sale: Sale{ID: "sale", Name: Text{{"en", "Fans' Day"}},
-		Timezone: "Asia/Shanghai", Months: []Time{clockStart - 1000, clockStart + 1_000_000},
-		Messages: []Message{{"sold_out", Text{{"en", "Gone."}, {"zh", "没了"}}}}},
-		Sessions: []SessionPlan{
-			{SessionSpec: SessionSpec{ID: "ten", StartSpec: "now", Start: clockStart, End: clockStart + 3_600_000,
-				PayWithin: 15 * time.Minute,
-				PayGrace:  2 * time.Minute, Publish: true, Profile: "rush"},
-				Listings: []ListingSpec{
-					{SKU: "mask", Price: 100, Stock: 2, LimitPerShopper: 1, Waitlist: true, LimitPerMonth: 2,
-						Ticket: true, Challenge: ChallengeImage},
-					{SKU: "fan", Price: 300, Stock: 1, Draw: 30 * time.Second, Waitlist: true}}},
-			{SessionSpec: SessionSpec{ID: "eleven", StartSpec: "later", Start: clockStart + 3_600_000,
-				End: clockStart + 7_200_000, PayWithin: time.Minute, Publish: true},
-				Listings: []ListingSpec{{SKU: "tea", Price: 200, Stock: 5, Reservation: true, AllowList: "vip"}}},
-		}}}})
+		{ID: "fan", Currency: "CNY"}},
+		Plays: []PlayTemplate{{"bargain", "id: bargain"}}, Sales: []SalePlan{{Sale: Sale{ID: "sale",
+			Name:     Text{{"en", "Fans' Day"}},
+			Timezone: "Asia/Shanghai", Months: []Time{clockStart - 1000, clockStart + 1_000_000},
+			Offsets:  []Offset{{0, 8 * 3600}},
+			Messages: []Message{{"sold_out", Text{{"en", "Gone."}, {"zh", "没了"}}}}},
+			Sessions: []SessionPlan{
+				{SessionSpec: SessionSpec{ID: "ten", StartSpec: "now", Start: clockStart, End: clockStart + 3_600_000,
+					PayWithin: 15 * time.Minute,
+					PayGrace:  2 * time.Minute, Publish: true, Profile: "rush"},
+					Listings: []ListingSpec{
+						{SKU: "mask", Price: 100, Stock: 2, LimitPerShopper: 1, Waitlist: true, LimitPerMonth: 2,
+							Ticket: true, Challenge: ChallengeImage},
+						{SKU: "fan", Price: 300, Stock: 1, Draw: 30 * time.Second, Waitlist: true}}},
+				{SessionSpec: SessionSpec{ID: "eleven", StartSpec: "later", Start: clockStart + 3_600_000,
+					End: clockStart + 7_200_000, PayWithin: time.Minute, Publish: true},
+					Listings: []ListingSpec{{SKU: "tea", Price: 200, Stock: 5, Reservation: true, AllowList: "vip"}}},
+				{SessionSpec: SessionSpec{ID: "cut", StartSpec: "now", Start: clockStart, End: clockStart + 3_600_000,
+					PayWithin: time.Minute, Publish: true},
+					Listings: []ListingSpec{{SKU: "mask", Price: 1000, Stock: 3, Play: bargainPlay(func(p *Play) {
+						p.Cut.TakeStock, p.Cut.PerDay, p.Cut.Weight = true, 3, "new_friend ? 150 : 100"
+						p.Words = []Message{{"granted", Text{{"en", "Cut and yours."}}}}
+					})}}},
+				{SessionSpec: SessionSpec{ID: "out", StartSpec: "now", Start: clockStart, End: clockStart + 3_600_000,
+					PayWithin: time.Minute, Publish: true, CouponsUpTo: 30, ReceiveWithin: 48 * time.Hour,
+					CompleteWithin: time.Hour},
+					Listings: []ListingSpec{{SKU: "tea", Price: 100, Stock: 9, Delivery: DeliveryShip},
+						{SKU: "fan", Price: 100, Stock: 9, Delivery: DeliveryCollect}}},
+			}}}})
 	mask, fan, tea := ListingHandle(1), ListingHandle(2), ListingHandle(3)
 	grab := func(l ListingHandle, shopper string, ticket uint64) OrderRef {
 		c := g.placeHold(l, shopper, "k", 1)
@@ -63,7 +78,8 @@ func sampleGroup(t testing.TB) *group {
 	ann, bob := grab(mask, "ann", 7), grab(mask, "bob", 8)
 	g.pay(ann, "p1")
 	g.payAt(ann, "p2", 100, clockStart-1000)
-	g.one(Command{Kind: CmdSetReceiver, Order: ann, Shopper: []byte("ann"), Receiver: Receiver{"Ann", "123", "Here"}})
+	g.one(Command{Kind: CmdSetReceiver, Order: ann, Shopper: []byte("ann"), Receiver: sealed("Ann"),
+		PersonalKey: testKey})
 	g.one(Command{Kind: CmdExtendHold, Order: bob, Deadline: clockStart + 1_200_000})
 	left := grab(mask, "cai", 0)
 	g.one(Command{Kind: CmdLeaveLine, Order: left, Shopper: []byte("cai")})
@@ -81,22 +97,49 @@ func sampleGroup(t testing.TB) *group {
 			t.Fatal(e, done)
 		}
 	}
+	cut := g.state.ListingOf("cut", "mask")
+	ref := BargainRef{cut.Session, g.start(cut, "ann").Bargain}
+	g.start(cut, "bob")
+	g.help(ref, "bob", "k")
+	g.help(ref, "cai", "k")
+	g.buy(ref, "ann", "cut")
+	sent, held := grab(cut.Handle+1, "gil", 0), grab(cut.Handle+1, "hal", 0)
+	fetched := grab(cut.Handle+2, "ida", 0)
+	for i, o := range []OrderRef{sent, held, fetched} {
+		g.one(Command{Kind: CmdPayOrder, Order: o, PaymentID: fmt.Sprint("o", i), Amount: 100, Currency: "CNY",
+			PayType: "wechat", Coupon: int64(10 * i)})
+	}
+	g.one(Command{Kind: CmdSetReceiver, Order: sent, Shopper: []byte("gil"), Receiver: sealed("Gil"),
+		PersonalKey: testKey})
+	g.steer(sent.Session, SessionEnd)
+	for _, c := range []Command{
+		{Kind: CmdReviewOrders, Reviews: []Review{{sent, ReviewPassed, ""}, {held, ReviewHeld, "shared address"},
+			{fetched, ReviewPassed, ""}}},
+		{Kind: CmdExportOrders, Orders: []OrderRef{sent, fetched}},
+		{Kind: CmdShipOrders, Parcels: []Parcel{{sent, "SF", "SF1001"}}},
+		{Kind: CmdReceiveOrders, Orders: []OrderRef{fetched}},
+	} {
+		c.Session, c.Operator = sent.Session, "op"
+		if e := g.one(c); e.Kind != OrdersHandled {
+			t.Fatal(e)
+		}
+	}
 	return g
 }
 
 var sampleEdits = []RosterEdit{
 	{Roster: RosterID{Kind: RosterAllowed, Name: "vip"}, Action: RosterPut,
-		Rows: []RosterEntry{{[]byte("ann"), LevelListed}}},
+		Rows: []RosterEntry{{[]byte("ann"), LevelListed, nil}}},
 	{Roster: RosterID{Kind: RosterAllowed, Name: "vip"}, Action: RosterStage, Stage: 9,
-		Rows: []RosterEntry{{[]byte("bob"), LevelListed}, {[]byte("cai"), LevelListed}}},
+		Rows: []RosterEntry{{[]byte("bob"), LevelListed, nil}, {[]byte("cai"), LevelListed, nil}}},
 	{Roster: RosterID{Kind: RosterRiskShopper}, Action: RosterPut,
-		Rows: []RosterEntry{{[]byte("zed"), LevelBlock}, {[]byte("yan"), LevelChallenge}}},
+		Rows: []RosterEntry{{[]byte("zed"), LevelBlock, nil}, {[]byte("yan"), LevelChallenge, nil}}},
 	{Roster: RosterID{Kind: RosterRiskPhone}, Action: RosterPut,
-		Rows: []RosterEntry{{[]byte("+8613800138000"), LevelBlock}}},
+		Rows: []RosterEntry{{[]byte("a phone's hash :"), LevelBlock, []byte("a phone, sealed")}}},
 	{Roster: RosterID{Kind: RosterRiskAddress}, Action: RosterPut,
-		Rows: []RosterEntry{{[]byte("南京路 1"), LevelListed}}},
+		Rows: []RosterEntry{{[]byte("an address' hash"), LevelListed, []byte("an address, sealed")}}},
 	{Roster: RosterID{Kind: RosterRiskIP}, Action: RosterPut,
-		Rows: []RosterEntry{{[]byte("203.0.113.0/24"), LevelBlock}}},
+		Rows: []RosterEntry{{[]byte("203.0.113.0/24"), LevelBlock, nil}}},
 }
 
 func TestSampleSnapshotIsRead(t *testing.T) {
@@ -110,7 +153,7 @@ func TestSampleSnapshotIsRead(t *testing.T) {
 	want := OrderView{Ref: ann, OrderNo: s.OrderNo(ann), Shopper: "ann", Session: "ten", SKU: "mask", Quantity: 1,
 		Amount: 100, Currency: "CNY", State: Paid, GrantedAt: clockStart, PayBy: clockStart + 900_000,
 		ChangedAt: clockStart, PaymentID: "p1", PaidAt: clockStart, Transaction: Transaction{7},
-		Receiver: Receiver{"Ann", "123", "Here"}, HasReceiver: true}
+		Receiver: sealed("Ann"), HasReceiver: true}
 	if !ok || v != want {
 		t.Errorf("order %+v, want %+v", v, want)
 	}
@@ -169,6 +212,15 @@ func TestSampleSnapshotIsRead(t *testing.T) {
 	if vip := s.rosters[sampleEdits[0].Roster]; vip.stage != 9 || vip.staged.rows.rows.len() != 2 {
 		t.Errorf("staged: %d", vip.stage)
 	}
+	bargain := s.ViewBargain(BargainRef{3, 1}, 0, 9, "cai")
+	if l := s.Listing(4); bargain.Owner != "ann" || bargain.State != BargainBought || len(bargain.Recent) != 2 ||
+		bargain.Helped.Number != 2 || !bargain.Helped.New && bargain.Helped.Friend != "cai" || bargain.Price >= 1000 ||
+		l.Play.Version != 1 || l.Play.Words[0].Text.In("en") != "Cut and yours." || l.Held != 2 {
+		t.Errorf("bargain %+v of %+v", bargain, l.Play)
+	}
+	if p := s.Play("bargain"); p.Text != "id: bargain" || p.Since != clockStart {
+		t.Errorf("template %+v", p)
+	}
 	for version, want := range map[string]error{snapshotMagic + "\x02": ErrNewerFormat,
 		"DOORSNAP\x03": ErrOlderFormat} {
 		_, err := ReadState(strings.NewReader(version + string(data[len(version):])))
@@ -180,13 +232,20 @@ func TestSampleBatchIsRead(t *testing.T) {
 	commands := []Command{
 		{Kind: CmdPlaceHold, Listing: 1, Shopper: []byte("ann"), Key: Key{1, 2, 3}, Quantity: 2,
 			Deadline: clockStart + 1000, Waitlist: true, Ticket: 1 << 40, Transaction: Transaction{4}},
-		{Kind: CmdApplyPlan, Operator: "op", Entropy: [32]byte{7}, Plan: &Plan{Sales: []SalePlan{{
-			Sale: Sale{ID: "s", Timezone: "UTC", Months: []Time{1, 2},
+		{Kind: CmdPlaceHold, Listing: 1, Shopper: []byte("ann"), Key: Key{5}, Quantity: 1, Bargain: BargainRef{1, 2},
+			Price: 500, Priced: true},
+		{Kind: CmdStartBargain, Listing: 1, Shopper: []byte("ann")},
+		{Kind: CmdCutBargain, Bargain: BargainRef{1, 2}, Shopper: []byte("bob"), Key: Key{6}, Weight: 150, Weighed: 2},
+		{Kind: CmdEndBargain, Bargain: BargainRef{1, 2}, Operator: "op", Note: "why"},
+		{Kind: CmdApplyPlan, Operator: "op", Entropy: [32]byte{7}, Plan: &Plan{Now: clockStart,
+			Plays: []PlayTemplate{{"bargain", "text"}}, Sales: []SalePlan{{Sale: Sale{ID: "s",
+				Timezone: "UTC", Months: []Time{1, 2}, Offsets: []Offset{{1, 3600}},
 				Messages: []Message{{"sold_out", Text{{"en", "Gone."}}}}},
-			Sessions: []SessionPlan{{SessionSpec: SessionSpec{ID: "x", Profile: "rush", PayWithin: time.Minute},
-				Listings: []ListingSpec{
-					{SKU: "p", LimitPerMonth: 2, Reservation: true, AllowList: "vip", Waitlist: true, Ticket: true,
-						Challenge: ChallengeWork, Draw: 3 * time.Second}}}}}}}},
+				Sessions: []SessionPlan{{SessionSpec: SessionSpec{ID: "x", Profile: "rush", PayWithin: time.Minute},
+					Listings: []ListingSpec{
+						{SKU: "p", LimitPerMonth: 2, Reservation: true, AllowList: "vip", Waitlist: true, Ticket: true,
+							Challenge: ChallengeWork, Draw: 3 * time.Second},
+						{SKU: "q", Play: bargainPlay(nil)}}}}}}}},
 		{Kind: CmdLeaveLine, Order: OrderRef{1, 2}, Shopper: []byte("bob")},
 		{Kind: CmdReserve, Listing: 3, Shopper: []byte("cai"), Withdraw: true},
 		{Kind: CmdEditRoster, Edit: sampleEdits[2], Operator: "op", Note: "why"},
@@ -198,10 +257,14 @@ func TestSampleBatchIsRead(t *testing.T) {
 			Settings: []Setting{{SwitchTickets, 2}}}, Operator: "op"},
 		{Kind: CmdCancelHold, Order: OrderRef{1, 2}, Shopper: []byte("bob")},
 		{Kind: CmdPayOrder, Order: OrderRef{1, 3}, Amount: 4900, Currency: "CNY", PaymentID: "p1", PaidAt: clockStart,
-			OrderNo: "no", Transaction: Transaction{5}},
+			OrderNo: "no", Transaction: Transaction{5}, PayType: "wechat", Coupon: 900},
 		{Kind: CmdVoidOrder, Order: OrderRef{1, 4}, Operator: "op", Note: "why"},
 		{Kind: CmdExtendHold, Order: OrderRef{1, 5}, Deadline: clockStart, Operator: "op", Note: "why"},
-		{Kind: CmdSetReceiver, Order: OrderRef{1, 6}, Shopper: []byte("cai"), Receiver: Receiver{"Cai", "1", "Here"}},
+		{Kind: CmdSetReceiver, Order: OrderRef{1, 6}, Shopper: []byte("cai"), Receiver: sealed("Cai"),
+			PersonalKey: testKey},
+		{Kind: CmdErase, Shoppers: []string{"cai", "dee"}, Deadline: clockStart, Operator: "op", Note: "why"},
+		{Kind: CmdRewrap, Rewraps: []Rewrap{{"cai", testKey, PersonalKey{8, "another"}},
+			{Key: PersonalKey{8, "lists"}}}},
 		{Kind: CmdSteerSession, Session: 1, Action: SessionPause, Operator: "op", Note: "why"},
 		{Kind: CmdAddStock, Listing: 1, Amount: -5, Operator: "op", Note: "why"},
 		{Kind: CmdRaiseRules, RulesVersion: 1},
@@ -209,6 +272,11 @@ func TestSampleBatchIsRead(t *testing.T) {
 		{Kind: CmdCloseHold, Order: OrderRef{1, 7}},
 		{Kind: CmdSettleSession, Session: 1, Operator: "op", Note: "why", Intent: Intent{Key: Key{1}, Request: Key{2}}},
 		{Kind: CmdClearSession, Session: 1, Operator: "op"},
+		{Kind: CmdReviewOrders, Session: 1, Reviews: []Review{{OrderRef{1, 8}, ReviewHeld, "why"}}, Operator: "op"},
+		{Kind: CmdExportOrders, Session: 1, Export: 3, Orders: []OrderRef{{1, 8}, {1, 9}}, Operator: "op"},
+		{Kind: CmdShipOrders, Session: 1, Parcels: []Parcel{{OrderRef{1, 8}, "SF", "SF1001"}}, Operator: "op"},
+		{Kind: CmdReceiveOrder, Order: OrderRef{1, 8}, Shopper: []byte("ann")},
+		{Kind: CmdReceiveOrders, Session: 1, Orders: []OrderRef{{1, 9}}, Operator: "op", Note: "why"},
 		{Kind: CmdOpenEpoch, Node: "a1", Nonce: 7, Secret: [16]byte{9}},
 	}
 	header := BatchHeader{Epoch: 3, Sequence: 5, Time: clockStart, Commands: len(commands)}

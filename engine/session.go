@@ -10,6 +10,9 @@ func (s *State) openSession(x *Session) Event {
 func (s *State) endSession(x *Session) Event {
 	x.State, x.EndedAt = Ended, s.now
 	x.draws = nil
+	for _, h := range x.Listings {
+		s.countUp(s.listings[h-1])
+	}
 	s.profileFor(x, false, "ended")
 	return s.sessionChanged(x, SessionEnded)
 }
@@ -68,7 +71,9 @@ func (s *State) steerSession(c *Command) Event {
 		if x.State >= Ended {
 			return unchanged
 		}
-		return s.endSession(x)
+		e := s.endSession(x)
+		s.runTimers() // what is set aside for bargains comes back
+		return e
 	default:
 		return refused(ReasonUnknown)
 	}
@@ -91,14 +96,22 @@ func (s *State) addStock(c *Command) Event {
 	case c.Amount < 0 && l.Available < -c.Amount:
 		return refused(ReasonSoldOut)
 	}
+	s.settleProduct(l.SKU)
+	if c.Amount > s.roomFor(l) {
+		return refused(ReasonSupplier)
+	}
 	l.adjust(c.Amount)
+	s.countUp(l)
 	s.touch(l.Handle)
 	return Event{Kind: StockAdded, Session: l.Session, Listing: l.Handle, Amount: c.Amount}
 }
 
 func (s *State) addListing(l *Listing) {
 	s.listings = append(s.listings, l)
-	s.byName[listingName{l.Session, l.SKU}] = l
+	if s.sessions[l.Session-1].State != Deleted {
+		s.byName[listingName{l.Session, l.SKU}] = l
+		s.use(l)
+	}
 }
 
 // adjust puts more units up, or takes free ones away.

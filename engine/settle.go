@@ -18,8 +18,9 @@ const (
 )
 
 // MaySettle tells why a session can't be settled, or ReasonNone: it is over, nobody
-// holds or waits, and no money of its orders is on its way back. Reasons:
-// ReasonSettled, ReasonNotOpen before its end, ReasonNotHeld.
+// holds or waits, no money of its orders is on its way back, and what is to be delivered
+// has been. Reasons: ReasonSettled, ReasonNotOpen before its end, ReasonNotHeld,
+// ReasonUndelivered.
 func (s *State) MaySettle(x *Session) Reason {
 	switch x.State {
 	case Ended:
@@ -35,6 +36,9 @@ func (s *State) MaySettle(x *Session) Reason {
 	}
 	if x.refundsDue > 0 {
 		return ReasonNotHeld
+	}
+	if s.undelivered(x) > 0 {
+		return ReasonUndelivered
 	}
 	return ReasonNone
 }
@@ -53,7 +57,8 @@ func (s *State) settleSession(c *Command) Event {
 	}
 	x.State, x.SettledAt, x.Sealed = Settled, s.now, s.index
 	x.settledOrders, x.expired = uint32(x.orders.len()), uint32(x.orders.len())
-	x.exceptional, x.asides = nil, nil
+	x.exceptional, x.asides, x.parcels = nil, nil, nil
+	x.bargains.forget()
 	for _, h := range x.Listings {
 		delete(s.rosters, RosterID{Kind: RosterReserved, Listing: h})
 		s.listings[h-1].waitlist, s.listings[h-1].pool = waitlist{}, pool{}
@@ -75,10 +80,15 @@ func (s *State) clearSession(c *Command) Event {
 		return Event{Kind: SessionUnchanged, Session: x.Handle}
 	}
 	x.cleared = true
-	s.clears(x)
+	if x.has() {
+		s.clears(x)
+	}
 	s.eff.Catalogue = true
 	return Event{Kind: SessionCleared, Session: x.Handle, Quantity: x.settledOrders}
 }
+
+// has reports whether the state has anything of a session that leaves with it.
+func (x *Session) has() bool { return x.orders.len() > 0 || x.bargains.rows.len() > 0 }
 
 // clears has a session's orders let go of by the batches to come, after those of
 // sessions before it: a node that comes from a snapshot goes on in the same order.
@@ -119,14 +129,23 @@ func (s *State) letGo(before Time) {
 		switch {
 		case len(s.clearing) > 0:
 			x := s.sessions[s.clearing[0]-1]
-			if int(x.dropped) < x.orders.len() {
+			if x.bargains.rows.len() > 0 {
+				s.dropBargain(x)
+				work--
+			} else if int(x.dropped) < x.orders.len() {
 				work -= s.dropOrder(x, limited)
+			}
+			if x.bargains.rows.len() > 0 || int(x.dropped) < x.orders.len() {
 				continue
 			}
 			x.orders, x.details, x.lastDue = table[Order]{gen: x.orders.gen}, table[details]{gen: x.details.gen}, 0
 			s.clearing = s.clearing[1:]
+		case len(s.personal.sweeps) > 0:
+			work -= s.goOnSweeping()
 		case s.monthIsOver():
 			work -= s.forgetBought()
+		case s.personal.keys.trimmable():
+			work -= s.personal.keys.trim()
 		default:
 			work -= s.shoppers.trim()
 		}
@@ -134,7 +153,8 @@ func (s *State) letGo(before Time) {
 }
 
 func (s *State) mustLetGo() bool {
-	return len(s.clearing) > 0 || s.monthIsOver() || s.shoppers.trimmable()
+	return len(s.clearing) > 0 || s.monthIsOver() || s.shoppers.trimmable() || len(s.personal.sweeps) > 0 ||
+		s.personal.keys.trimmable()
 }
 
 // dropOrder lets go of the next order of x, and of all of its shopper's in x.
@@ -172,7 +192,7 @@ func (s *State) dropOrder(x *Session, limited map[string]bool) (work int) {
 
 // forgetShopper gives a shopper's number back if nothing is known of them any more.
 func (s *State) forgetShopper(no ShopperNo) {
-	if s.lastOrder(no).IsZero() && !s.hasBought(no) {
+	if s.lastOrder(no).IsZero() && !s.hasBought(no) && s.playing.of(no) == 0 {
 		s.shoppers.remove(no)
 	}
 }

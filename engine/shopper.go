@@ -48,7 +48,7 @@ func (h *freeNos) Pop() any {
 // shard is an open hash table of the rows whose hashes share a byte. Each
 // grows by itself, so that no single Apply moves them all.
 type shard struct {
-	slots []slot // a power of two of them; a search goes on to the next one
+	slots []slot // a search begins where the tag says, and goes on to the next one
 	used  int
 }
 
@@ -75,8 +75,7 @@ func (d *directory[T]) find(id []byte) ShopperNo {
 	if at.used == 0 {
 		return 0
 	}
-	mask := uint32(len(at.slots) - 1)
-	for i := tag & mask; at.slots[i] != 0; i = (i + 1) & mask {
+	for i := at.first(tag); at.slots[i] != 0; i = at.next(i) {
 		if s := at.slots[i]; s.tag() == tag && d.rows.at(int(s.no())-1).id == string(id) {
 			return s.no()
 		}
@@ -100,6 +99,36 @@ func (d *directory[T]) add(id []byte, kept T) ShopperNo {
 	return no
 }
 
+// addKept is add of an id that the caller has kept.
+func (d *directory[T]) addKept(id string, kept T) ShopperNo {
+	no := ShopperNo(d.rows.len() + 1)
+	if len(d.free) > 0 && int(d.free[0]) > d.rows.len() {
+		d.free = nil
+	}
+	if len(d.free) > 0 {
+		no = ShopperNo(heap.Pop(&d.free).(uint32))
+		*d.rows.mut(int(no) - 1) = named[T]{id, kept}
+	} else {
+		d.rows.add(named[T]{id, kept})
+	}
+	d.index([]byte(id), no)
+	return no
+}
+
+// appendKept is append of an id that the caller has kept.
+func (d *directory[T]) appendKept(id string, kept T) {
+	d.rows.add(named[T]{id, kept})
+	d.index([]byte(id), ShopperNo(d.rows.len()))
+}
+
+// count is how many ids there are.
+func (d *directory[T]) count() (n int) {
+	for i := range d.shards {
+		n += d.shards[i].used
+	}
+	return n
+}
+
 // append is add at the end, whatever numbers are free: for reading a snapshot.
 func (d *directory[T]) append(id []byte, kept T) {
 	d.rows.add(named[T]{d.keep(id), kept})
@@ -115,8 +144,8 @@ func (d *directory[T]) addFree() {
 // index has id found from now on.
 func (d *directory[T]) index(id []byte, no ShopperNo) {
 	at, tag := d.hash(id)
-	if len(at.slots) == 0 || at.used+1 > len(at.slots)/8*7 {
-		at.resize(max(firstSlots, 2*len(at.slots)))
+	if len(at.slots) == 0 || 8*(at.used+1) > 7*len(at.slots) {
+		at.resize(max(firstSlots, len(at.slots)+len(at.slots)/2))
 	}
 	at.put(slot(tag)<<32 | slot(no))
 	at.used++
@@ -154,14 +183,13 @@ func (d *directory[T]) trim() (rows int) {
 // take removes a slot that is there, and puts those behind it anew: they might not be
 // found any more.
 func (t *shard) take(s slot) {
-	mask := uint32(len(t.slots) - 1)
-	i := s.tag() & mask
+	i := t.first(s.tag())
 	for t.slots[i] != s {
-		i = (i + 1) & mask
+		i = t.next(i)
 	}
 	t.slots[i] = 0
 	t.used--
-	for i = (i + 1) & mask; t.slots[i] != 0; i = (i + 1) & mask {
+	for i = t.next(i); t.slots[i] != 0; i = t.next(i) {
 		moved := t.slots[i]
 		t.slots[i] = 0
 		t.put(moved)
@@ -183,12 +211,22 @@ func (t *shard) shrink() {
 
 // put needs a free slot.
 func (t *shard) put(s slot) {
-	mask := uint32(len(t.slots) - 1)
-	i := s.tag() & mask
+	i := t.first(s.tag())
 	for t.slots[i] != 0 {
-		i = (i + 1) & mask
+		i = t.next(i)
 	}
 	t.slots[i] = s
+}
+
+// first is where a search for a tag begins: a multiplication instead of a remainder, so that
+// there may be any number of slots (Lemire, Fast Random Integer Generation in an Interval).
+func (t *shard) first(tag uint32) int { return int(uint64(tag) * uint64(len(t.slots)) >> 32) }
+
+func (t *shard) next(i int) int {
+	if i++; i == len(t.slots) {
+		return 0
+	}
+	return i
 }
 
 func (t *shard) resize(size int) {

@@ -31,6 +31,9 @@ func (s *simulation) shop() {
 	}
 	if len(open) == 0 {
 		s.play(Command{Kind: CmdApplyPlan, Plan: s.briskPlan()})
+		if len(s.group.state.Sessions()) == 0 { // with a play that it can't have
+			return
+		}
 		open = s.group.state.Sessions()[len(s.group.state.Sessions())-1].Listings
 	}
 	var commands []Command
@@ -61,9 +64,13 @@ func (s *simulation) briskPlan() *Plan {
 			LimitPerShopper: uint32(rapid.SampledFrom([]int{0, 0, 2}).Draw(s.t, "limit"))}
 		l.Waitlist = rapid.IntRange(0, 2).Draw(s.t, "has a line") == 0
 		l.LimitPerMonth = uint32(rapid.SampledFrom([]int{0, 0, 0, 4}).Draw(s.t, "month limit"))
+		if s.playful {
+			s.enrichPlay(p, id, &l)
+		}
 		p.Products = append(p.Products, Product{ID: l.SKU, Currency: "CNY"})
 		x.Listings = append(x.Listings, l)
 	}
+	s.enrichDelivery(&x)
 	p.Sales = []SalePlan{{Sale: Sale{ID: "sale"}, Sessions: []SessionPlan{x}}}
 	p.Sales[0].Months = s.months(rapid.IntRange(-2, 0).Draw(s.t, "months from"))
 	return p
@@ -124,11 +131,13 @@ func (s *simulation) payment() Command {
 			c.Order = s.order()
 		case 2:
 			c.Amount++
+		case 3:
+			c.Coupon = min(c.Coupon+1, max(0, c.Amount-1))
 		}
 		return c
 	}
 	c := Command{Kind: CmdPayOrder, Order: s.order(), Amount: 100, Currency: "CNY",
-		PaymentID: fmt.Sprint("f", len(s.paid))}
+		PaymentID: fmt.Sprint("f", len(s.paid)), PayType: rapid.SampledFrom([]string{"", "wechat"}).Draw(s.t, "how")}
 	if rapid.IntRange(0, 2).Draw(s.t, "shared id") == 0 {
 		c.PaymentID = rapid.SampledFrom([]string{"p1", "p2", "p3", ""}).Draw(s.t, "payment")
 	}
@@ -141,6 +150,9 @@ func (s *simulation) payment() Command {
 		c.Amount += int64(rapid.SampledFrom([]int{1, -1, -200}).Draw(s.t, "by"))
 	case 1:
 		c.Currency = "EUR"
+	}
+	if coupon := int64(rapid.SampledFrom([]int{0, 0, 0, 10, 20, 21, 99}).Draw(s.t, "coupon")); coupon < c.Amount {
+		c.Coupon = coupon
 	}
 	c.PaidAt = rapid.SampledFrom([]Time{0, at - 1, at, at + 1, at.Add(-modelTick), s.group.clock, 1, -1, maxTime,
 		maxTime + 1}).Draw(s.t, "paid at")

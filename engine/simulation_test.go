@@ -26,6 +26,8 @@ type simulation struct {
 	paid     []Command           // payments so far, so that they can come again
 	accounts accounts
 	brisk    bool      // nearly everybody gets what they ask for, so that there is money to hear of
+	ships    bool      // most listings deliver, and warehouses are busy
+	playful  bool      // most listings have a play, and there are bargains
 	effects  []Effects // by log index - 1
 	failed   []error
 	twin     *State
@@ -55,12 +57,16 @@ func TestStateAgainstModel(t *testing.T) {
 // newModelled gives a simulation that is held against the model.
 func newModelled(t *rapid.T) *simulation {
 	sim := newSimulation(t, MaxTimersPerBatch)
-	sim.model = &model{now: sim.group.clock, rules: 1, products: map[string]bool{},
-		rosters: map[RosterID]*modelRoster{}, asked: map[string]bool{},
+	sim.model = &model{now: sim.group.clock, rules: 1, products: map[string]bool{}, supply: map[string]SupplierStock{},
+		rosters: map[RosterID]*modelRoster{}, asked: map[string]bool{}, templates: map[string]modelTemplate{},
+		sinks: map[string]*modelSink{}, alarms: map[AlarmName]AlarmNote{},
 		board: modelBoard{now: NormalSwitches(), before: NormalSwitches(), profiles: map[string][]Setting{}}}
 	sim.model.rank = func(o *modelOrder) (uint64, string) {
 		no := sim.group.state.OrderNo(o.ref)
 		return Rank(sim.group.state.Listing(o.listing.handle).Seed, no), no
+	}
+	sim.model.luck = func(b *modelBargain, number uint32) uint64 {
+		return Luck(sim.group.state.Listing(b.listing.handle).Seed, sim.group.state.BargainCode(b.ref), number)
 	}
 	return sim
 }
@@ -71,6 +77,8 @@ func TestSmallSharesOfDues(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		sim := newSimulation(t, rapid.IntRange(2, 5).Draw(t, "share"))
 		sim.brisk = rapid.Bool().Draw(t, "brisk")
+		sim.playful = rapid.Bool().Draw(t, "playful")
+		sim.ships = rapid.Bool().Draw(t, "ships")
 		sim.run()
 	})
 }
@@ -87,7 +95,7 @@ func newSimulation(t *rapid.T, share int) *simulation {
 // limited gives a state whose batches have the simulation's share.
 func (s *simulation) limited(state *State) *State {
 	// the model clears at once; see TestClearingInShares
-	state.timerShare, state.clearShare, state.clearEvery = s.share, 1<<30, 0
+	state.timerShare, state.clearShare, state.clearEvery, state.products.markEvery = s.share, 1<<30, 0, 0
 	return state
 }
 
@@ -114,6 +122,16 @@ func (s *simulation) run() {
 		delete(actions, "queue")
 		delete(actions, "unfenced")
 	}
+	if s.ships {
+		for _, again := range []string{"warehouse", "warehouse 2", "warehouse 3", "warehouse 4"} {
+			actions[again] = func(t *rapid.T) { s.t = t; s.warehouse() }
+		}
+	}
+	if s.playful {
+		for _, again := range []string{"haggle", "haggle 2", "haggle 3"} {
+			actions[again] = func(t *rapid.T) { s.t = t; s.haggle() }
+		}
+	}
 	s.t.Repeat(actions)
 	s.finish()
 	s.replay()
@@ -133,13 +151,8 @@ func (s *simulation) finish() {
 	for _, x := range g.state.Sessions() {
 		s.play(Command{Kind: CmdSteerSession, Session: x.Handle, Action: SessionResume})
 	}
-	g.clock = g.clock.Add(MaxPayWithin + 48*time.Hour)
-	for n := 0; g.state.NextDue() <= g.clock; n++ {
-		if n > 2000 {
-			s.t.Fatal("time has always something left to do")
-		}
-		s.play()
-	}
+	s.passAll()
+	s.deliverAll()
 	for _, x := range g.state.Sessions() {
 		if x.State != Draft && x.State < Ended {
 			s.t.Fatalf("session %q is %v for ever", x.ID, x.State)
@@ -152,6 +165,18 @@ func (s *simulation) finish() {
 		}
 	}
 	s.settleAll()
+}
+
+// passAll lets as much time pass as anything waits for.
+func (s *simulation) passAll() {
+	g := s.group
+	g.clock = g.clock.Add(MaxPayWithin + 48*time.Hour)
+	for n := 0; g.state.NextDue() <= g.clock; n++ {
+		if n > 2000 {
+			s.t.Fatal("time has always something left to do")
+		}
+		s.play()
+	}
 }
 
 // batch plays up to six commands at once, perhaps after some time.
@@ -219,7 +244,15 @@ func (s *simulation) jump() {
 }
 
 func (s *simulation) command() Command {
-	switch n := rapid.IntRange(0, 31).Draw(s.t, "command"); {
+	switch n := rapid.IntRange(0, 38).Draw(s.t, "command"); {
+	case n >= 38:
+		return s.alarm()
+	case n >= 36:
+		return s.sink()
+	case n >= 35:
+		return s.delivering()
+	case n >= 32:
+		return s.bargaining(s.listing())
 	case n >= 31:
 		return s.confirmation()
 	case n >= 30:
@@ -253,8 +286,7 @@ func (s *simulation) command() Command {
 		}
 		return Command{Kind: CmdExtendHold, Order: s.order(), Deadline: by}
 	case n < 15:
-		return Command{Kind: CmdSetReceiver, Order: s.order(), Shopper: s.shopper(),
-			Receiver: Receiver{Name: rapid.SampledFrom([]string{"", "A", "B"}).Draw(s.t, "name")}}
+		return s.personal()
 	case n < 17:
 		action := SessionAction(rapid.SampledFrom([]int{1, 1, 2, 2, 3, 3, 3, 4, 0, 9}).Draw(s.t, "action"))
 		return Command{Kind: CmdSteerSession, Session: SessionHandle(rapid.IntRange(0,
@@ -281,7 +313,7 @@ func (s *simulation) edit() Command {
 	if e.Action != RosterCommit {
 		for range rapid.IntRange(0, 3).Draw(s.t, "rows") {
 			e.Rows = append(e.Rows, RosterEntry{ID: s.shopper(),
-				Level: Level(rapid.SampledFrom([]int{0, 1, 1, 1, 3}).Draw(s.t, "level"))})
+				Level: Level(rapid.SampledFrom([]int{0, 1, 1, 1, 2, 3}).Draw(s.t, "level"))})
 		}
 	}
 	if e.Action == RosterStage || e.Action == RosterCommit {
@@ -320,7 +352,9 @@ func (s *simulation) grab() Command {
 	deadline := g.clock.Add(time.Duration(rapid.SampledFrom([]int{0, 1000, 1000, -1}).Draw(s.t,
 		"deadline")) * time.Millisecond)
 	trace := Transaction{byte(rapid.IntRange(0, 3).Draw(s.t, "transaction"))}
+	price := int64(rapid.SampledFrom([]int{50, 70, 100, 100, 49, 201}).Draw(s.t, "price by a formula"))
 	return Command{Kind: CmdPlaceHold, Listing: s.listing(), Shopper: s.shopper(), Deadline: deadline,
+		Price: price, Priced: price != 49 || rapid.Bool().Draw(s.t, "priced"),
 		Transaction: trace, Key: g.state.KeyOf([]byte(rapid.SampledFrom(simKeys).Draw(s.t, "key"))),
 		Quantity: rapid.SampledFrom([]uint32{1, 1, 1, 1, 2, 3, 0, 1 << 31}).Draw(s.t, "quantity"),
 		Waitlist: rapid.Bool().Draw(s.t, "waitlist"), Ticket: rapid.SampledFrom([]uint64{0, 0, 0, 7}).Draw(s.t,
@@ -358,6 +392,7 @@ func (s *simulation) plan(id string) *Plan {
 		PayWithin:       time.Duration(rapid.IntRange(1, 4).Draw(s.t, "pay_within")) * modelTick,
 		PayGrace:        time.Duration(rapid.IntRange(0, 2).Draw(s.t, "pay_grace")) * modelTick,
 		LimitPerShopper: uint32(rapid.SampledFrom([]int{0, 0, 2, 3}).Draw(s.t, "session limit")),
+		CouponsUpTo:     int64(rapid.SampledFrom([]int{0, 20}).Draw(s.t, "coupons")),
 		Publish:         rapid.IntRange(0, 4).Draw(s.t, "publish") > 0,
 	}}
 	rich := rapid.IntRange(0, 5).Draw(s.t, "rich") > 0
@@ -367,10 +402,13 @@ func (s *simulation) plan(id string) *Plan {
 	p := &Plan{}
 	for i := range rapid.IntRange(1, 3).Draw(s.t, "listings") {
 		sku := fmt.Sprint("sku-", i)
-		p.Products = append(p.Products, Product{ID: sku, Currency: "CNY"})
+		p.Products = append(p.Products, Product{ID: sku, Currency: "CNY", Stock: s.stock(sku)})
 		x.Listings = append(x.Listings, ListingSpec{SKU: sku, Price: int64(100 * (2 - i)), // the last costs nothing
 			Stock:           int64(rapid.IntRange(0, 4).Draw(s.t, "stock")),
 			LimitPerShopper: uint32(rapid.SampledFrom([]int{0, 1, 2}).Draw(s.t, "limit"))})
+		if rich || s.playful {
+			s.enrichPlay(p, id, &x.Listings[i])
+		}
 		if rich {
 			s.enrich(&x.Listings[i])
 			if l := s.group.state.ListingOf(id, sku); l != nil && rapid.IntRange(0, 9).Draw(s.t, "same draw") > 0 {
@@ -378,11 +416,31 @@ func (s *simulation) plan(id string) *Plan {
 			}
 		}
 	}
+	s.enrichDelivery(&x)
 	p.Sales = []SalePlan{{Sale: Sale{ID: "sale"}, Sessions: []SessionPlan{x}}}
+	if s.playful {
+		p.Sales[0].Offsets = simOffsets
+	}
 	if rich {
 		p.Sales[0].Months = s.months(rapid.IntRange(-2, 2).Draw(s.t, "months from"))
 	}
 	return p
+}
+
+// stock draws what a supplier says it has of a product.
+func (s *simulation) stock(sku string) (x SupplierStock) {
+	if rapid.IntRange(0, 3).Draw(s.t, "supplied") > 0 {
+		return x
+	}
+	x.Known, x.Figure = true, int64(rapid.IntRange(0, 12).Draw(s.t, "figure"))
+	if x.Remaining = rapid.Bool().Draw(s.t, "remaining"); x.Remaining {
+		x.AsOf = s.group.clock.Add(-time.Duration(rapid.IntRange(0, 3).Draw(s.t, "as of")) * modelTick)
+		if p := s.group.state.Product(sku); p != nil && rapid.IntRange(0, 9).Draw(s.t, "late") > 0 {
+			x.AsOf = max(x.AsOf, p.Stock.AsOf)
+		}
+		x.AsOf = min(x.AsOf, s.group.state.Now())
+	}
+	return x
 }
 
 // months are of six ticks, so that they turn now and then.
@@ -572,6 +630,11 @@ func checkInside(tb rapid.TB, s *State) {
 	for _, x := range s.sessions {
 		if at := s.nextTimer(x); int(x.Handle) <= len(s.timers.current) && at != s.timers.current[x.Handle-1] {
 			tb.Fatalf("session %q is due at %d, the timers say %d", x.ID, at, s.timers.current[x.Handle-1])
+		}
+	}
+	for i := range s.products.uses.len() {
+		if wrong := s.recountUse(useNo(i + 1)); wrong != "" {
+			tb.Fatalf("product %d: %s", s.products.uses.at(i).product, wrong)
 		}
 	}
 	for _, l := range s.listings {

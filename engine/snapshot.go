@@ -31,7 +31,11 @@ const (
 
 const (
 	blockHead = iota + 1
+	blockSuppliers
 	blockProducts
+	blockUses
+	blockStagings
+	blockStaged
 	blockSales
 	blockSessions
 	blockListings
@@ -43,6 +47,14 @@ const (
 	blockRefunds
 	blockBought
 	blockIntents
+	blockPlays
+	blockBargains
+	blockCuts
+	blockSinks
+	blockPersonal
+	blockPersonalKeys
+	blockErasures
+	blockAlarms
 	blockEnd = 255
 )
 
@@ -52,7 +64,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // it came from goes on, by one goroutine at a time.
 type Snapshot struct {
 	head     head
-	products []*Product // never changed in place
+	products frozenProducts
+	plays    []*PlayVersion // never changed in place
 	sales    []*Sale
 	sessions []Session
 	listings []Listing
@@ -62,12 +75,19 @@ type Snapshot struct {
 	rosters  []frozenRoster
 	board    switchboard // its slices are never changed in place
 	done     []*deed
+	sinks    []*SinkNote  // never changed in place
+	alarms   []*AlarmNote // never changed in place
+
+	personal personalHead
+	keys     table[named[keyRow]]
+	erasures table[named[Erasure]]
 }
 
 // frozenRoster is a roster and, right behind it, what is staged of it, if that is.
 type frozenRoster struct {
 	rosterHead
-	rows table[named[rostered]]
+	rows   table[named[rostered]]
+	sealed table[string]
 }
 
 // Snapshot freezes the state. It costs a few words for every 128 orders or
@@ -75,21 +95,28 @@ type frozenRoster struct {
 func (s *State) Snapshot() *Snapshot {
 	snap := &Snapshot{
 		head:     s.head,
-		products: s.Products(),
+		products: s.products.freeze(),
+		plays:    s.Plays(),
 		sales:    s.Sales(),
 		sessions: make([]Session, len(s.sessions)),
 		listings: make([]Listing, len(s.listings)),
 		shoppers: s.shoppers.rows.freeze(),
 		refunds:  s.refunds.freeze(),
 		board:    s.board,
+		sinks:    s.sinks,
+		alarms:   s.alarms,
 		done:     slices.Clone(s.intents.done),
+		personal: s.personal.head(),
+		keys:     s.personal.keys.rows.freeze(),
+		erasures: s.personal.erasures.rows.freeze(),
 	}
 	for _, id := range s.Rosters().IDs() {
 		r := s.rosters[id]
-		snap.rosters = append(snap.rosters, frozenRoster{rosterHead{id, r.stage, false}, r.rows.rows.freeze()})
+		snap.rosters = append(snap.rosters, frozenRoster{rosterHead{id, r.stage, false}, r.rows.rows.freeze(),
+			r.sealed.freeze()})
 		if r.staged != nil {
 			snap.rosters = append(snap.rosters, frozenRoster{rosterHead{id, r.stage, true},
-				r.staged.rows.rows.freeze()})
+				r.staged.rows.rows.freeze(), r.staged.sealed.freeze()})
 		}
 	}
 	for _, b := range s.bought {
@@ -99,9 +126,10 @@ func (s *State) Snapshot() *Snapshot {
 		snap.sessions[i] = *x
 		snap.sessions[i].orders = x.orders.freeze()
 		snap.sessions[i].details = x.details.freeze()
+		snap.sessions[i].bargains = x.bargains.freeze()
 		snap.sessions[i].Listings = slices.Clone(x.Listings)
 		snap.sessions[i].exceptional, snap.sessions[i].asides = nil, nil
-		snap.sessions[i].draws, snap.sessions[i].restless = nil, nil
+		snap.sessions[i].draws, snap.sessions[i].restless, snap.sessions[i].parcels = nil, nil, nil
 	}
 	for i, l := range s.listings {
 		snap.listings[i] = *l
@@ -184,9 +212,7 @@ func (s *Snapshot) WriteTo(to io.Writer) (int64, error) {
 	b := &blockWriter{to: to}
 	b.write(binary.LittleEndian.AppendUint32([]byte(snapshotMagic), snapshotVersion))
 	b.row(blockHead, &s.head)
-	for _, p := range s.products {
-		b.row(blockProducts, p)
-	}
+	s.products.writeTo(b)
 	for _, x := range s.sales {
 		b.row(blockSales, x)
 	}
@@ -222,6 +248,10 @@ func (s *Snapshot) WriteTo(to io.Writer) (int64, error) {
 		for j := range rows.len() {
 			at := rows.at(j)
 			listed.roster, listed.id, listed.rostered = i, append(listed.id[:0], at.id...), at.kept
+			listed.text = listed.text[:0]
+			if at.kept.sealed != 0 {
+				listed.text = append(listed.text, *s.rosters[i].sealed.at(int(at.kept.sealed) - 1)...)
+			}
 			b.row(blockRosterRows, &listed)
 		}
 	}
@@ -239,13 +269,54 @@ func (s *Snapshot) WriteTo(to io.Writer) (int64, error) {
 	for _, d := range s.done {
 		b.row(blockIntents, d)
 	}
+	for _, p := range s.plays {
+		b.row(blockPlays, p)
+	}
+	for i := range s.sessions {
+		x := &s.sessions[i]
+		for j := range x.bargains.rows.len() {
+			b.row(blockBargains, &bargainRow{x.Handle, x.bargains.rows.at(j)})
+		}
+	}
+	for i := range s.sessions {
+		x := &s.sessions[i]
+		for j := range x.bargains.cuts.len() {
+			b.row(blockCuts, &cutRow{x.Handle, x.bargains.cuts.at(j)})
+		}
+	}
+	for _, n := range s.sinks {
+		b.row(blockSinks, n)
+	}
+	s.writePersonal(b)
+	for _, n := range s.alarms {
+		b.row(blockAlarms, n)
+	}
 	b.flush()
 	b.block(blockEnd, nil)
 	return b.written, b.err
 }
 
+func (s *Snapshot) writePersonal(b *blockWriter) {
+	if !s.personal.empty() {
+		b.row(blockPersonal, &s.personal)
+	}
+	var key keyPageRow
+	for i := range s.keys.len() {
+		at := s.keys.at(i)
+		key.id, key.keyRow = append(key.id[:0], at.id...), at.kept
+		b.row(blockPersonalKeys, &key)
+	}
+	var erased erasureRow
+	for i := range s.erasures.len() {
+		at := s.erasures.at(i)
+		erased.id, erased.Erasure = append(erased.id[:0], at.id...), at.kept
+		b.row(blockErasures, &erased)
+	}
+}
+
 func (h *head) fields(c *coder) {
-	c.all(&h.index, &h.now, &h.rules, &h.epoch, &h.sequence, &h.epochNode, &h.life, &h.secret)
+	c.all(&h.index, &h.now, &h.rules, &h.epoch, &h.sequence, &h.epochNode, &h.life, &h.secret,
+		&h.imports)
 	c.check(h.rules != 0, "no version of rules")
 }
 
@@ -255,17 +326,19 @@ func (l *Life) fields(c *coder) {
 }
 
 func (x *Session) fields(c *coder) {
-	c.all(&x.SessionSpec, &x.Sale, &x.State, &x.Paused, &x.OpenedAt, &x.EndedAt, &x.Sealed, &x.SettledAt, &x.Listings,
-		&x.settledOrders, &x.dropped, &x.cleared, &x.lives, &x.lastDue)
-	c.check(x.State <= Settled, "an unknown session state")
+	c.all(&x.SessionSpec, &x.Sale, &x.State, &x.Paused, &x.Archived, &x.OpenedAt, &x.EndedAt, &x.Sealed, &x.SettledAt,
+		&x.Listings, &x.settledOrders, &x.dropped, &x.cleared, &x.lives, &x.lastDue, &x.exports)
+	c.check(x.State <= Deleted, "an unknown session state")
 }
 
 func (g *granting) fields(c *coder) { c.all(&g.first, &g.life) }
 
 func (l *Listing) fields(c *coder) {
 	c.all(&l.Session, &l.ListingSpec, &l.Currency, &l.Stock, &l.Available, &l.Held, &l.Paid, &l.Released, &l.Lowest,
-		&l.Shoppers, &l.Frozen, &l.Waiting, &l.Entrants, &l.lastPlace, &l.Aside, &l.Seed, &l.DrawState)
+		&l.Shoppers, &l.Frozen, &l.Waiting, &l.Entrants, &l.lastPlace, &l.Aside, &l.Seed, &l.DrawState, &l.Sold,
+		&l.Shipped, &l.Received, &l.Completed)
 	c.check(l.DrawState <= DrawDone, "an unknown state of a draw")
+	c.check(!l.Play.Cuts() || l.Play.Cut.Friends > 0 && l.Play.Cut.Spread <= MaxSpread, "a price that nobody cuts")
 }
 
 // shopperRow is a shopper; without an id and an order, a number to be given out again.
@@ -319,12 +392,17 @@ func (x *orderRow) fields(c *coder) {
 
 func (d *details) fields(c *coder) {
 	c.string(&d.payment)
+	c.text(&d.payType, MaxPayTypeBytes)
+	signed(c, &d.coupon)
 	c.bool(&d.paid)
 	c.time(&d.paidAt)
 	c.all(&d.receiver)
 	unsigned(c, &d.place)
 	unsigned(c, &d.ticket)
-	c.check(d.paid == (d.paidAt != 0) && (d.paid || d.payment == ""), "a payment of no time, or the time of none")
+	c.all(&d.shipment)
+	c.check(d.paid == (d.paidAt != 0) && (d.paid || d.payment == "" && d.payType == "" && d.coupon == 0),
+		"a payment of no time, or the time of none")
+	c.check(d.coupon >= 0, "a coupon of less than nothing")
 	c.check(*d != (details{}), "details without anything")
 }
 
@@ -341,6 +419,7 @@ func (h *rosterHead) fields(c *coder) { c.all(&h.id, &h.stage, &h.staged) }
 type rosterRow struct {
 	roster int
 	id     []byte
+	text   []byte // sealed
 	rostered
 }
 
@@ -349,4 +428,6 @@ func (x *rosterRow) fields(c *coder) {
 	c.span(&x.id, 2*MaxShopperBytes)
 	oneOf(c, &x.level, levelEnd, "a row of no level")
 	c.time(&x.since)
+	c.span(&x.text, MaxSealedRowBytes)
+	c.check(len(x.text) == 0 || x.level != LevelNone, "something of one who was taken off")
 }

@@ -27,7 +27,7 @@ func TestSnapshotStaysWhileTheStateGoesOn(t *testing.T) {
 				g.cancel(ref)
 			case 2:
 				g.one(Command{Kind: CmdSetReceiver, Order: OrderRef{1, 3}, Shopper: []byte("s0-2"),
-					Receiver: Receiver{Name: shopper}})
+					Receiver: sealed(shopper), PersonalKey: testKey})
 			}
 		}
 		// Two snapshots of the same state: one encoded at once, one meanwhile.

@@ -13,7 +13,8 @@ type State struct {
 	head
 	k0, k1 uint64 // the secret, as siphash wants it
 
-	products    map[string]*Product
+	products    products
+	plays       map[string]*PlayVersion
 	sales       map[string]*Sale
 	sessions    []*Session // by handle - 1
 	sessionByID map[string]*Session
@@ -23,6 +24,8 @@ type State struct {
 	shoppers directory[OrderRef]
 	rosters  map[RosterID]*roster
 	board    switchboard
+	sinks    []*SinkNote  // by name; neither it nor they are changed in place
+	alarms   []*AlarmNote // like sinks
 
 	refunds   table[Refund] // by number - 1
 	madeUpTo  RefundNo      // every refund up to it has been made
@@ -31,8 +34,10 @@ type State struct {
 	payments  payments        // by paymentKey
 	bought    []*bought       // by month
 	clearing  []SessionHandle // whose orders are being let go of, ascending
+	playing   byShopper       // how many bargains and cuts are a shopper's
 
-	intents intents
+	intents  intents
+	personal personal
 
 	timers timers
 	// tooNew is the version of rules that the log has asked for and this build
@@ -59,6 +64,7 @@ type head struct {
 	epochNode string
 	life      Life // of the orders granted in the epoch
 	secret    [16]byte
+	imports   stagingNo // the last staging of an import that there was
 }
 
 type listingName struct {
@@ -73,7 +79,8 @@ func NewState() *State {
 		timerShare:  MaxTimersPerBatch,
 		clearShare:  clearShare,
 		clearEvery:  clearEvery,
-		products:    map[string]*Product{},
+		products:    products{byName: map[string]supplierNo{}, markEvery: markEvery},
+		plays:       map[string]*PlayVersion{},
 		sales:       map[string]*Sale{},
 		sessionByID: map[string]*Session{},
 		byName:      map[listingName]*Listing{},
@@ -102,7 +109,7 @@ func (s *State) Rules() uint32 { return s.rules }
 // NextDue is when time has something to do next; Never if nothing.
 func (s *State) NextDue() Time {
 	_, at := s.timers.next()
-	if s.mustLetGo() {
+	if s.mustLetGo() || s.mustTake() {
 		at = min(at, s.nextShare(s.now))
 	}
 	return at
@@ -117,15 +124,9 @@ func (s *State) KeyOf(key []byte) (k Key) { return s.Keyed()(key) }
 func (s *State) Keyed() func(key []byte) Key {
 	k0, k1 := s.k0, s.k1
 	return func(key []byte) (k Key) {
-		a, b := siphash.Hash128(k0, k1, key)
-		return keyOf(a, b)
+		binary.LittleEndian.PutUint64(k[:], siphash.Hash(k0, k1, key))
+		return k
 	}
-}
-
-func keyOf(a, b uint64) (k Key) {
-	binary.LittleEndian.PutUint64(k[:8], a)
-	binary.LittleEndian.PutUint64(k[8:], b)
-	return k
 }
 
 // Derive gives a secret for one purpose that every node of the group can make and
@@ -142,6 +143,9 @@ func (s *State) setSecret(secret [16]byte) {
 	s.k0 = binary.LittleEndian.Uint64(secret[:8])
 	s.k1 = binary.LittleEndian.Uint64(secret[8:])
 	s.shoppers.k0, s.shoppers.k1 = s.k0, s.k1
+	s.products.k0, s.products.k1 = s.k0, s.k1
+	s.personal.keys.k0, s.personal.keys.k1 = s.k0, s.k1
+	s.personal.erasures.k0, s.personal.erasures.k1 = s.k0, s.k1
 }
 
 // Session gives a session by id, or nil. It is the state's own: read it under
@@ -156,7 +160,7 @@ func (s *State) SessionOf(h SessionHandle) *Session {
 	return s.sessions[h-1]
 }
 
-// Sessions gives all sessions in the order of their creation.
+// Sessions gives all sessions in the order of their creation, deleted ones too.
 func (s *State) Sessions() []*Session { return s.sessions }
 
 // Listing gives a listing by handle, or nil.
@@ -179,30 +183,20 @@ func (s *State) listingIn(session *Session, sku string) *Listing {
 	return s.byName[listingName{session.Handle, sku}]
 }
 
-// Listings gives all listings in the order of their creation.
+// Listings gives all listings in the order of their creation, those of deleted sessions too.
 func (s *State) Listings() []*Listing { return s.listings }
 
-// Product gives a product by id, or nil.
-func (s *State) Product(id string) *Product { return s.products[id] }
+// Play gives a template of plays by id, or nil.
+func (s *State) Play(id string) *PlayVersion { return s.plays[id] }
 
-// Products gives all products in the order of their ids.
-func (s *State) Products() []*Product { return sorted(s.products) }
+// Plays gives all templates of plays in the order of their ids.
+func (s *State) Plays() []*PlayVersion { return sorted(s.plays) }
 
 // Sale gives a sale by id, or nil.
 func (s *State) Sale(id string) *Sale { return s.sales[id] }
 
 // Sales gives all sales in the order of their ids.
 func (s *State) Sales() []*Sale { return sorted(s.sales) }
-
-// offered reports whether a product is listed anywhere.
-func (s *State) offered(product string) bool {
-	for _, l := range s.listings {
-		if l.SKU == product {
-			return true
-		}
-	}
-	return false
-}
 
 // ShopperID gives a shopper's id.
 func (s *State) ShopperID(no ShopperNo) string {

@@ -96,6 +96,10 @@ func (s *State) nextTimer(x *Session) Time {
 			at = min(at, s.nextAside(x))
 		}
 	}
+	at = min(at, s.nextBargain(x))
+	if _, due := s.nextParcel(x); due < at {
+		at = due
+	}
 	if len(x.restless) > 0 {
 		at = 0 // at once, and before all else that is due
 	}
@@ -171,6 +175,14 @@ func (s *State) runSession(x *Session) {
 		if l := s.listings[x.restless[0]-1]; s.workWaitlist(l) {
 			s.calm(l)
 		}
+		return
+	}
+	if s.nextBargain(x) <= min(at, s.now) {
+		s.expireBargain(x)
+		return
+	}
+	if ref, due := s.nextParcel(x); due <= min(at, s.now) {
+		s.derive(s.passParcel(x, ref))
 		return
 	}
 	if x.State == Open && !x.Paused && s.nextAside(x) <= min(at, s.now) {

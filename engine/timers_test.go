@@ -85,7 +85,7 @@ func TestOverdueHoldTakesNoReceiver(t *testing.T) {
 	last := g.do(grabs...).Primary[MaxTimersPerBatch].Order
 	g.clock = g.clock.Add(time.Hour)
 	e := g.one(Command{Kind: CmdSetReceiver, Order: last, Shopper: fmt.Append(nil, "s", MaxTimersPerBatch),
-		Receiver: Receiver{Name: "Ann"}})
+		Receiver: sealed("Ann"), PersonalKey: testKey})
 	if e.Kind != CommandRefused || e.Reason != ReasonNotHeld || e.State != Expired {
 		t.Errorf("got %v", e)
 	}

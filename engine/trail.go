@@ -1,6 +1,10 @@
 package engine
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+	"unicode"
+)
 
 // TrailPosition is where an event stands in the trail: the log index of its entry,
 // and its place in it from 0.
@@ -45,6 +49,18 @@ type TrailEvent struct {
 	// Missing: the events from this index up to the event's own could not be had
 	// from anybody. 0 of a real event.
 	Missing LogIndex
+}
+
+// Word is the kind as it is told outside: hold_placed for HoldPlaced.
+func (k EventKind) Word() string {
+	var b strings.Builder
+	for i, r := range k.String() {
+		if unicode.IsUpper(r) && i > 0 {
+			b.WriteByte('_')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
 }
 
 // TrailFilter says which part of the trail is wanted. Zero fields don't filter; of

@@ -140,7 +140,7 @@ func (x *transcript) line(line string) string {
 		c = Command{Kind: CmdEditRoster, Edit: RosterEdit{Roster: RosterID{Kind: RosterAllowed, Name: args[0]},
 			Action: RosterPut}}
 		for _, shopper := range args[1:] {
-			c.Edit.Rows = append(c.Edit.Rows, RosterEntry{[]byte(shopper), LevelListed})
+			c.Edit.Rows = append(c.Edit.Rows, RosterEntry{ID: []byte(shopper), Level: LevelListed})
 		}
 	case "grab", "queue":
 		key := options["key"]
@@ -175,7 +175,7 @@ func (x *transcript) line(line string) string {
 	case "receiver":
 		ref := x.order(args[0])
 		c = Command{Kind: CmdSetReceiver, Order: ref, Shopper: []byte(g.state.ShopperID(g.state.Order(ref).Shopper)),
-			Receiver: Receiver{Name: args[1]}}
+			Receiver: sealed(args[1]), PersonalKey: testKey}
 	case "publish", "pause", "resume", "end":
 		action, _ := parse[SessionAction](sessionActions[:], verb)
 		c = Command{Kind: CmdSteerSession, Session: g.state.Session(args[0]).Handle, Action: action}
@@ -406,7 +406,7 @@ func (x *transcript) orders() string {
 				fmt.Fprintf(&b, " at %d", v.Position)
 			}
 			if v.HasReceiver {
-				fmt.Fprintf(&b, " to %s", v.Receiver.Name)
+				fmt.Fprintf(&b, " to %s", strings.TrimPrefix(v.Receiver.Sealed, "sealed: "))
 			}
 			b.WriteByte('\n')
 		}

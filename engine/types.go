@@ -60,8 +60,9 @@ type OrderRef struct {
 // IsZero reports whether r names no order.
 func (r OrderRef) IsZero() bool { return r.Session == 0 }
 
-// Key is the keyed 128-bit hash of a shopper's idempotency key (see KeyOf).
-type Key [16]byte
+// Key is the keyed 64-bit hash of an idempotency key (see KeyOf). It is only held against
+// keys of the same shopper or operator.
+type Key [8]byte
 
 // Bounds of what comes in from outside. They keep entries small and memory
 // bounded; the doors (HTTP, plan files) refuse what is beyond them with words.
@@ -86,6 +87,7 @@ const (
 	MaxRosterRows      = 5_000_000 // of a reservation, an allow list or a risk list
 	MaxRosters         = 20_000
 	MaxMonths          = 1200 // boundaries of months that a sale knows
+	MaxOffsets         = 1200 // changes of its clocks that a sale knows
 )
 
 // Bounds of durations in a plan.
@@ -107,9 +109,10 @@ const (
 	Open
 	Ended
 	Settled
+	Deleted // of one that nothing was sold of: nobody is shown it, and only the audit trail knows its name
 )
 
-var sessionStates = [...]string{"draft", "published", "open", "ended", "settled"}
+var sessionStates = [...]string{"draft", "published", "open", "ended", "settled", "deleted"}
 
 func (s SessionState) String() string { return nameOf(sessionStates[:], int(s)) }
 
@@ -232,6 +235,27 @@ const (
 	ReasonCurrency      // money of another currency than the order's
 	ReasonNoOrder       // money for no order of ours, or of another transaction than the order's
 	ReasonTooFew        // not as many came back in time as the head of the waitlist asked for
+	ReasonNotFirst      // the shopper has bought something of the sale today
+	ReasonPlay          // the play's own condition, or a price that it can't have
+	ReasonOwnBargain    // one's own bargain can't be cut
+	ReasonHelped        // a friend has cut this bargain before
+	ReasonHelpsToday    // a friend has made as many cuts today as the play allows
+	ReasonFloor         // the price is as low as it can be
+	ReasonNotAtFloor    // bought only once the price is at the floor
+	ReasonBargainOver   // expired, or ended by operators
+	ReasonBought        // an order was bought by the bargain
+	ReasonOffered       // sessions offer, or something was sold
+	ReasonShrinks       // fewer than half of a supplier's products would be left
+
+	ReasonReviewHeld     // the second look has somebody look into it
+	ReasonReviewRejected // the second look has the order paid back
+	ReasonNotReviewed    // the second look has not passed it
+	ReasonNoDelivery     // the listing's goods are not delivered here
+	ReasonNoReceiver     // nobody has said where the goods go
+	ReasonNoTracking     // no carrier, or no tracking number
+	ReasonUndelivered    // the delivery of something is not over
+
+	ReasonSupplier // more than the supplier of the product has
 	reasonEnd
 )
 
@@ -240,7 +264,10 @@ var reasons = [...]string{
 	"deadline", "key_reused", "quantity", "frozen", "unknown", "quota", "depth", "overload", "not_yours", "not_held",
 	"amount", "conflict", "refused", "expired", "cancelled", "voided", "paid_late", "limit_month", "not_reserved",
 	"not_allowed", "risk", "rate", "ticket_missing", "ticket", "ticket_used", "left", "drawn", "too_late", "too_many",
-	"paid_twice", "settled", "currency", "no_order", "too_few",
+	"paid_twice", "settled", "currency", "no_order", "too_few", "not_first", "play", "own_bargain", "helped",
+	"helps_today", "floor", "not_at_floor", "bargain_over", "bought",
+	"offered", "shrinks", "review_held", "review_rejected", "not_reviewed",
+	"no_delivery", "no_receiver", "no_tracking", "undelivered", "supplier",
 }
 
 func (r Reason) String() string { return nameOf(reasons[:], int(r)) }

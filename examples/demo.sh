@@ -70,6 +70,9 @@ node=$!
 serving=$(await_line "$node" "$work/node.log" '"msg":"serving"')
 http=$(sed -E 's#.*"shoppers":"http://([^"]+)".*#\1#' <<<"$serving")
 admin=$(sed -E 's#.*"operators":"http://([^"]+)".*#\1#' <<<"$serving")
+echo "watch it happen:  http://$admin/      the console, for operators"
+echo "                  http://$http/shop  the shop, to buy in by any name"
+echo
 start "$work/cashier.log" "$doorbuster" cashier --data "$work/cashier" --listen "$till" --shop "http://$http" "${keys[@]}" \
   --delay 1s --repeat 0.2 --drop 0.1 --fail 0.3
 cashier=$!

@@ -35,6 +35,15 @@ func operatorOf(r *http.Request) string {
 	return who.name
 }
 
+// roleOf gives the role of who asks; auth.Anybody where nobody has been asked.
+func roleOf(r *http.Request) auth.Role {
+	who, _ := r.Context().Value(operatorKey{}).(operator)
+	if who.Bearer == nil {
+		return auth.Anybody
+	}
+	return who.Role
+}
+
 // byOf says who asks, and what they mean to have done once. The body must have been
 // read.
 func byOf(r *http.Request) engine.By {
@@ -73,18 +82,40 @@ func (who *operator) intends(r *http.Request, to *adminRoute) (wrong string) {
 	return ""
 }
 
-// authorize tells who asks if they have the role that is needed, or answers 401 or
-// 403 itself and gives false.
-func (s *AdminServer) authorize(w http.ResponseWriter, r *http.Request, needs auth.Role) (operator, bool) {
-	b, err := auth.Authorize(s.tokens, r.Header.Get("Authorization"), len(r.Header.Values("Authorization")))
+// authorize tells who asks, by their token or by the cookie that it has become, if they may
+// call the route, or answers 401 or 403 itself and
+// gives false.
+func (s *AdminServer) authorize(w http.ResponseWriter, r *http.Request, to *adminRoute) (operator, bool) {
+	header, headers := r.Header.Get("Authorization"), len(r.Header.Values("Authorization"))
+	token, none := cookieToken(r)
+	cookie := none == nil && headers == 0
+	if cookie {
+		header, headers = "Bearer "+token, 1
+	}
+	b, err := auth.Authorize(s.tokens, header, headers)
+	if err == nil && cookie {
+		if wrong := byCookie(r, token); wrong != "" {
+			s.problem(w, r, crossSite, wrong)
+			return operator{}, false
+		}
+	}
 	if err != nil {
 		w.Header().Set("WWW-Authenticate", auth.Challenge("doorbuster-ops", err))
 		s.problem(w, r, unauthorized, err.Error())
 		return operator{}, false
 	}
-	if !b.Role.Covers(needs) {
+	refused := ""
+	switch {
+	case b.Role == auth.Supplier && !to.suppliersOwn():
+		refused = "A supplier's token is for its own products alone: /admin/v1/suppliers/" + b.Supplier + "/products."
+	case b.Role == auth.Supplier && r.PathValue("supplier") != b.Supplier:
+		refused = "The token is of the supplier " + b.Supplier + ", and these are another's products."
+	case b.Role != auth.Supplier && !b.Role.Covers(to.needs):
+		refused = "This needs the role " + string(to.needs) + "; the token has " + string(b.Role) + "."
+	}
+	if refused != "" {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="doorbuster-ops", error="insufficient_scope"`)
-		s.problem(w, r, forbidden, "This needs the role "+string(needs)+"; the token has "+string(b.Role)+".")
+		s.problem(w, r, forbidden, refused)
 		return operator{}, false
 	}
 	return operator{Bearer: b, name: string(b.Subject)}, true

@@ -13,11 +13,16 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/time/rate"
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/auth"
+	"doorbuster/httpapi/curve"
 	"doorbuster/httpapi/payment"
+	"doorbuster/httpapi/personal"
+	"doorbuster/httpapi/risk"
 	"doorbuster/httpapi/roster"
+	"doorbuster/httpapi/shipping"
 	"doorbuster/httpapi/wire"
 )
 
@@ -42,6 +47,19 @@ type AdminConfig struct {
 	Operations ClusterOperator
 	// Reconciler takes statements; nil for a node that takes none.
 	Reconciler Reconciler
+	// Sinks are where committed changes flow to; nil for a node without any.
+	Sinks Sinks
+	// AlarmBook has what operators have said to alarms; nil for a node that keeps none.
+	AlarmBook AlarmBook
+	// Lacks are what the shop as it is configured can't do, for checklists.
+	Lacks []Lack
+	// Hot gives the products that this node is asked for at least so often a second, the most
+	// first; nil for a node that does not look.
+	Hot func(least float64) []wire.HotProduct
+	// Curves are how listings sell. Default: nothing is known of any.
+	Curves *curve.Recorder
+	// Puller fetches suppliers' catalogues; nil for a node that fetches none.
+	Puller Puller
 	// RefundTries tells what came of asking for a refund; known is false on a node
 	// that does not ask. Default: none does.
 	RefundTries func(engine.RefundNo) (tries payment.Tries, known bool)
@@ -51,9 +69,18 @@ type AdminConfig struct {
 
 	// Canon is how ids of lists are compared; the shoppers' door must have the same.
 	Canon roster.Canon
+	// Personal opens what is sealed of receivers. Default: nothing is opened.
+	Personal *personal.Vault
 	// Visitors of the shoppers' door are who changes of lists are tried on first.
 	// Default: nobody.
 	Visitors *Visitors
+
+	// Risk gives what risk lists say of a visitor, for the second look at paid orders.
+	// Default: nothing of anybody.
+	Risk func(*engine.Visitor) engine.Level
+	// RiskService is asked about paid orders; nil is none. What it has set for when there is
+	// no answer counts.
+	RiskService *risk.Client
 
 	// Dev asks for no token, and answers only to loopback host names, so that a
 	// page elsewhere can't reach it by a name of its own that leads here. For
@@ -107,11 +134,22 @@ type AdminServer struct {
 	trail      Trail
 	operations ClusterOperator // nil for a lone node
 	reconciler Reconciler      // nil where no statements are taken
+	puller     Puller          // nil where no catalogues are fetched
+	curves     *curve.Recorder
+	lacks      []Lack
 
 	refundTries func(engine.RefundNo) (tries payment.Tries, known bool)
+	sinks       Sinks
+	book        AlarmBook
+	hot         func(least float64) []wire.HotProduct
 	parsePlan   func([]byte) (*engine.Plan, []wire.PlanProblem)
+	risk        func(*engine.Visitor) engine.Level
+	riskService *risk.Client // nil without one
+	desk        *shipping.Desk
 	canon       roster.Canon
 	visitors    *Visitors
+	vault       *personal.Vault
+	faults      rate.Sometimes // the log of faults that may come by the thousand
 	dev         bool
 	timeout     time.Duration
 	log         *slog.Logger
@@ -129,7 +167,8 @@ type AdminServer struct {
 	http        *http.Server
 	backingUp   sync.Mutex      // held while a backup is taken: one at a time
 	ending      context.Context // ends when a shutdown begins
-	importing   sync.Mutex      // held while a large list is imported: one at a time
+	importing   sync.Mutex      // held while a large list of operators is imported: one at a time
+	supplying   oneEach         // suppliers whose large catalogues are imported
 }
 
 // NewAdmin makes a server of the operations API, or reports everything that is
@@ -144,6 +183,9 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 	}
 	if cfg.Trail == nil {
 		errs = append(errs, errors.New("no Trail"))
+	}
+	if cfg.Personal == nil {
+		cfg.Personal = personal.Closed()
 	}
 	if cfg.ParsePlan == nil {
 		errs = append(errs, errors.New("no ParsePlan"))
@@ -171,14 +213,36 @@ func NewAdmin(cfg AdminConfig) (*AdminServer, error) {
 	if cfg.RefundTries == nil {
 		cfg.RefundTries = func(engine.RefundNo) (t payment.Tries, known bool) { return t, false }
 	}
+	if cfg.Risk == nil {
+		cfg.Risk = func(*engine.Visitor) engine.Level { return engine.LevelNone }
+	}
+	if cfg.Sinks == nil {
+		cfg.Sinks = noSinks{}
+	}
+	if cfg.AlarmBook == nil {
+		cfg.AlarmBook = noBook{}
+	}
+	if cfg.Curves == nil {
+		cfg.Curves = curve.New(curve.Config{Look: func() []engine.Counts { return nil }})
+	}
 	s := &AdminServer{
+		curves: cfg.Curves,
+		lacks:  cfg.Lacks,
+		risk:   cfg.Risk, riskService: cfg.RiskService,
+		sinks:    cfg.Sinks,
+		book:     cfg.AlarmBook,
+		hot:      cfg.Hot,
 		operator: cfg.Operator, cluster: cfg.Cluster, trail: cfg.Trail, operations: cfg.Operations,
-		reconciler: cfg.Reconciler, refundTries: cfg.RefundTries, parsePlan: cfg.ParsePlan, canon: cfg.Canon,
+		reconciler: cfg.Reconciler, puller: cfg.Puller, refundTries: cfg.RefundTries, parsePlan: cfg.ParsePlan,
+		canon:    cfg.Canon,
 		visitors: cfg.Visitors, dev: cfg.Dev,
+		vault:   cfg.Personal,
+		faults:  rate.Sometimes{First: 10, Interval: time.Second},
 		timeout: cfg.RequestTimeout, eventHeartbeat: cfg.EventHeartbeat, eventPatience: cfg.EventPatience,
 		log: cfg.Logger, origins: http.NewCrossOriginProtection(), readers: newShares(eventReaders),
-		openMetrics: cfg.OpenMetrics, patience: cfg.Patience,
+		openMetrics: cfg.OpenMetrics, patience: cfg.Patience, supplying: oneEach{most: suppliersAtOnce},
 	}
+	s.desk = s.newDesk()
 	s.metrics = newAdminMetrics(s.readers)
 	if cfg.Gatherer != nil {
 		s.exposed = promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{
@@ -267,7 +331,7 @@ func (s *AdminServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(p)
 		}
 		s.metrics.panicked.Add(1)
-		s.log.Error("admin handler panicked", "path", r.URL.Path, "panic", fmt.Sprint(p),
+		s.log.Error("admin handler panicked", "route", r.Pattern, "panic", fmt.Sprint(p),
 			"stack", string(debug.Stack()))
 		s.problem(w, r, internalFault, "It was noted. Asking again may help.")
 	}()

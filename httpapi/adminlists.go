@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"slices"
 	"strconv"
@@ -17,6 +18,8 @@ import (
 	"time"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/auth"
+	"doorbuster/httpapi/personal"
 	"doorbuster/httpapi/roster"
 	"doorbuster/httpapi/wire"
 )
@@ -68,6 +71,58 @@ func listName(r *http.Request) (l listNamed, err error) {
 		SKU: r.PathValue("sku")}
 	l.title = "reservations of " + l.Session + "/" + l.SKU
 	return l, nil
+}
+
+// rowsSeen gives the rows of a list as whoever asks may see them.
+func (s *AdminServer) rowsSeen(r *http.Request, kind engine.RosterKind) func(*engine.RosterRow) wire.ListRow {
+	if !kind.Hashed() {
+		return func(row *engine.RosterRow) wire.ListRow { return rowOf(kind, row) }
+	}
+	opens, err := s.vault.Rows()
+	if err != nil && !errors.Is(err, personal.ErrNoListKey) {
+		s.faults.Do(func() { s.log.Error("risk lists can't be opened", "error", err) })
+	}
+	plain := roleOf(r).Covers(auth.Operator)
+	return func(row *engine.RosterRow) wire.ListRow {
+		j := rowOf(kind, row)
+		j.Hash = personal.HashText(row.ID)
+		j.ID = j.Hash // nobody here can say more
+		if opens != nil {
+			if id, err := opens.Open(kind, row); err == nil {
+				j.ID = id
+				if !plain {
+					j.ID = personal.MaskRow(kind, id)
+				}
+			}
+		}
+		return j
+	}
+}
+
+// sealing makes rows of a list, in plain, into what is kept of them.
+type sealing func(engine.RosterEntry) engine.RosterEntry
+
+// sealer gives what makes rows of a list, in plain, into what is kept of them.
+func (s *AdminServer) sealer(ctx context.Context, kind engine.RosterKind) (seal sealing, err error) {
+	if !kind.Hashed() {
+		return func(row engine.RosterEntry) engine.RosterEntry { return row }, nil
+	}
+	seals, err := s.vault.Rows()
+	if errors.Is(err, personal.ErrNoListKey) {
+		var key engine.PersonalKey
+		if key, err = s.vault.NewListKey(); err == nil {
+			if err := s.operator.KeepListKey(ctx, key); err != nil {
+				return nil, err
+			}
+			seals, err = s.vault.Rows()
+		}
+	}
+	if err != nil {
+		s.log.Error("risk lists can't be sealed", "error", err)
+		return nil, refuse(unavailable, "Phone numbers and addresses can't be kept safely here just now: "+err.Error()+
+			". Nothing was changed.")
+	}
+	return func(row engine.RosterEntry) engine.RosterEntry { return seals.Seal(kind, row) }, nil
 }
 
 func rowOf(kind engine.RosterKind, row *engine.RosterRow) wire.ListRow {
@@ -125,6 +180,7 @@ func (s *AdminServer) list(w http.ResponseWriter, r *http.Request, q *listQuery)
 	if q.Format != "" {
 		return s.exportList(w, r, name, q.Format)
 	}
+	seen := s.rowsSeen(r, name.Kind)
 	from, page := q.Cursor, wire.ListPage{List: name.title, Rows: []wire.ListRow{}}
 	for done := false; !done && len(page.Rows) < q.Limit; {
 		var rows []engine.RosterRow
@@ -133,7 +189,7 @@ func (s *AdminServer) list(w http.ResponseWriter, r *http.Request, q *listQuery)
 			return err
 		}
 		for i := range rows {
-			page.Rows = append(page.Rows, rowOf(name.Kind, &rows[i]))
+			page.Rows = append(page.Rows, seen(&rows[i]))
 		}
 		if page.Cursor = ""; !done {
 			page.Cursor = strconv.Itoa(from)
@@ -163,6 +219,7 @@ func (s *AdminServer) exportList(w http.ResponseWriter, r *http.Request, name li
 		_, err := io.WriteString(out, head)
 		return err
 	}
+	seen := s.rowsSeen(r, name.Kind)
 	err := s.operator.ExportRoster(name.RosterName, func(rows []engine.RosterRow) error {
 		if r.Context().Err() != nil {
 			return r.Context().Err()
@@ -170,7 +227,7 @@ func (s *AdminServer) exportList(w http.ResponseWriter, r *http.Request, name li
 		if err := begin(); err != nil {
 			return err
 		}
-		return writeRows(out, format, name.Kind, rows)
+		return writeRows(out, format, name.Kind, listOf(rows, seen))
 	})
 	if err == nil {
 		err = begin() // of an empty list
@@ -185,20 +242,20 @@ func (s *AdminServer) exportList(w http.ResponseWriter, r *http.Request, name li
 	return err
 }
 
-func writeRows(to io.Writer, format string, kind engine.RosterKind, rows []engine.RosterRow) error {
+func writeRows(to io.Writer, format string, kind engine.RosterKind, rows []wire.ListRow) error {
 	var b strings.Builder
 	if format == "ndjson" {
 		e := json.NewEncoder(&b)
 		e.SetEscapeHTML(false)
 		for i := range rows {
-			if err := e.Encode(rowOf(kind, &rows[i])); err != nil {
+			if err := e.Encode(&rows[i]); err != nil {
 				return err
 			}
 		}
 	} else {
 		c := csv.NewWriter(&b)
 		for i := range rows {
-			j := rowOf(kind, &rows[i])
+			j := &rows[i]
 			record := []string{j.ID, j.Level, j.Since}
 			if kind < engine.RosterRiskShopper {
 				record = []string{j.ID, j.Since}
@@ -219,15 +276,31 @@ func (s *AdminServer) listRow(r *http.Request) (j wire.ListRow, err error) {
 	if err != nil {
 		return j, err
 	}
-	row, found, err := s.operator.RosterRow(name.RosterName, id)
+	key, err := s.keyOf(name.Kind, id)
+	if err != nil {
+		return j, err
+	}
+	row, found, err := s.operator.RosterRow(name.RosterName, key)
 	if err == nil && !found {
 		err = name.lacks(id)
 	}
-	return rowOf(name.Kind, &row), err
+	return s.rowsSeen(r, name.Kind)(&row), err
 }
 
 func (l *listNamed) lacks(id string) error {
 	return refuse(notFound, fmt.Sprintf("There is no %s in %s.", clipped(id), l.title))
+}
+
+// keyOf gives what a list has an id by.
+func (s *AdminServer) keyOf(kind engine.RosterKind, id string) (string, error) {
+	if !kind.Hashed() {
+		return id, nil
+	}
+	hash, err := s.vault.RowHash(kind, id)
+	if err != nil {
+		return "", refuse(unavailable, "This node can't look that up yet: "+err.Error()+". Ask again in a moment.")
+	}
+	return string(hash[:]), nil
 }
 
 // listID reads which row of which list a path is about.
@@ -248,16 +321,20 @@ func (s *AdminServer) dropRow(r *http.Request, q *noteQuery) (j wire.ListImport,
 	if err != nil {
 		return j, err
 	}
-	row, found, err := s.operator.RosterRow(name.RosterName, id)
+	key, err := s.keyOf(name.Kind, id)
 	if err != nil {
 		return j, err
 	}
-	if done, err := s.operator.Done(r.Context(), byOf(r)); err != nil || !done && (!found || row.ID != id) {
+	row, found, err := s.operator.RosterRow(name.RosterName, key)
+	if err != nil {
+		return j, err
+	}
+	if done, err := s.operator.Done(r.Context(), byOf(r)); err != nil || !done && (!found || row.ID != key) {
 		return j, cmp.Or(err, name.lacks(id))
 	}
 	out, err := s.operator.ImportRoster(r.Context(), name.RosterName, engine.RosterImport{Count: 1, By: byOf(r),
 		Note: q.Note,
-		Rows: slices.Values([]engine.RosterEntry{{ID: []byte(id)}})})
+		Rows: slices.Values([]engine.RosterEntry{{ID: []byte(key)}})})
 	if err != nil {
 		return j, err
 	}
@@ -356,8 +433,7 @@ func (s *AdminServer) importList(w http.ResponseWriter, r *http.Request, q *empt
 	release := func() {}
 	if r.ContentLength < 0 || r.ContentLength > smallListBytes {
 		if !s.importing.TryLock() {
-			return refuse(conflict, "Another large list is being imported through this node. Wait for it, or ask "+
-				"another node.")
+			return refuse(conflict, mostAtOnceRefusal)
 		}
 		release = sync.OnceFunc(s.importing.Unlock)
 		defer release()
@@ -379,14 +455,25 @@ func (s *AdminServer) importList(w http.ResponseWriter, r *http.Request, q *empt
 	if replace {
 		done.Action = "replace"
 	}
+	seal, err := s.sealer(r.Context(), name.Kind)
+	if err != nil {
+		return err
+	}
 	source := fmt.Sprintf("sha256 %x", hash.Sum(nil))
+	if name.Kind.Hashed() { // of a file of one number, anybody could try them all
+		digest, err := s.vault.Digest(hash.Sum(nil))
+		if err != nil {
+			return err
+		}
+		source = "keyed hash " + digest
+	}
 	log := s.log.With("list", name.title, "source", source, "action", done.Action, "operator", operatorOf(r),
 		"rows", list.Len(), "note", q.Note)
 	told := newListProgress(w, r, list.Len())
 	ctx, stop := context.WithTimeout(r.Context(), listPatience)
 	defer stop()
 	out, err := s.operator.ImportRoster(ctx, name.RosterName, engine.RosterImport{Replace: replace, Count: list.Len(),
-		Rows: list.Rows(), Source: source, By: byOf(r), Note: q.Note, Committed: told.committed})
+		Rows: each(list.Rows(), seal), Source: source, By: byOf(r), Note: q.Note, Committed: told.committed})
 	release() // whoever hears of the end may send the next
 	if err != nil {
 		log.Info("list not imported", "committed", told.rows, "error", err)
@@ -399,6 +486,17 @@ func (s *AdminServer) importList(w http.ResponseWriter, r *http.Request, q *empt
 		return nil
 	}
 	return s.reply(w, done)
+}
+
+// each gives rows as they are made into others.
+func each(rows iter.Seq[engine.RosterEntry], to sealing) iter.Seq[engine.RosterEntry] {
+	return func(yield func(engine.RosterEntry) bool) {
+		for row := range rows {
+			if !yield(to(row)) {
+				return
+			}
+		}
+	}
 }
 
 // bars says whom a change of a list would bar, if that could end a sale; "" if it could
@@ -503,7 +601,7 @@ func badListOf(err error) error {
 func (s *AdminServer) listFailed(r *http.Request, told *listProgress, replace bool, err error) error {
 	kind, detail, known := problemOf(err)
 	if !known {
-		s.log.Error("admin request failed", "path", r.URL.Path, "error", err)
+		s.log.Error("admin request failed", "route", r.Pattern, "error", err)
 	}
 	var refusal *engine.Refusal
 	switch {

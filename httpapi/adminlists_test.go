@@ -33,9 +33,9 @@ func TestListsAreShown(t *testing.T) {
 			engine.RosterName{}},
 		"page": {"/admin/v1/risk/shoppers?limit=1", `{"list":"risk/shoppers","count":3,"rows":[` + ann +
 			`],"cursor":"1"}`, "application/json", engine.RosterName{Kind: engine.RosterRiskShopper}},
-		"last page": {"/admin/v1/risk/phones?cursor=2",
-			`{"list":"risk/phones","count":3,"rows":[{"id":"cai","level":"challenge","since":"2026-09-20T02:00:00Z"}]}`,
-			"application/json", engine.RosterName{Kind: engine.RosterRiskPhone}},
+		"last page": {"/admin/v1/risk/ips?cursor=2",
+			`{"list":"risk/ips","count":3,"rows":[{"id":"cai","level":"challenge","since":"2026-09-20T02:00:00Z"}]}`,
+			"application/json", engine.RosterName{Kind: engine.RosterRiskIP}},
 		"no levels": {"/admin/v1/allowlists/vips?limit=1",
 			`{"list":"allowlists/vips","count":3,"rows":[{"id":"ann","since":"2026-09-20T02:00:00Z"}],"cursor":"1"}`,
 			"application/json", engine.RosterName{Kind: engine.RosterAllowed, Name: "vips"}},

@@ -11,21 +11,51 @@ import (
 	"doorbuster/httpapi/wire"
 )
 
+// orderOf gives an order as operators see it, but for its receiver.
 func orderOf(o *engine.OrderView) wire.OpsOrder {
 	j := wire.OpsOrder{OrderNo: o.OrderNo, Shopper: o.Shopper, Session: o.Session, SKU: o.SKU, Quantity: o.Quantity,
 		Amount: o.Amount, Currency: o.Currency, State: o.State.String(), GrantedAt: rfc3339(o.GrantedAt),
 		Position:  o.Position,
-		ChangedAt: rfc3339(o.ChangedAt), PaymentID: o.PaymentID, Transaction: o.Transaction.String()}
+		ChangedAt: rfc3339(o.ChangedAt), PaymentID: o.PaymentID, PaymentType: o.PayType,
+		Transaction: o.Transaction.String()}
+	if o.Coupon != 0 {
+		paid := o.Amount - o.Coupon
+		j.AmountPaid = &paid
+	}
 	if o.PayBy != 0 {
 		j.PayBy = rfc3339(o.PayBy)
 	}
 	if o.State == engine.Left || o.State == engine.Passed {
 		j.Why = o.Why.String()
 	}
-	if to := &o.Receiver; o.HasReceiver {
-		j.Receiver = &wire.Receiver{Name: to.Name, Phone: to.Phone, Address: to.Address}
+	if o.Delivery != engine.DeliveryNone {
+		j.Delivery = o.Delivery.String()
+	}
+	if o.Review != engine.NotReviewed {
+		j.Review, j.ReviewWhy = o.Review.String(), o.ReviewNote
+	}
+	j.Export, j.Carrier, j.Tracking = o.Export, o.Carrier, o.Tracking
+	for _, at := range [...]struct {
+		is   engine.Time
+		said *string
+	}{{o.ShippedAt, &j.ShippedAt}, {o.ReceivedAt, &j.ReceivedAt}, {o.CompletedAt, &j.CompletedAt}} {
+		if at.is != 0 {
+			*at.said = rfc3339(at.is)
+		}
 	}
 	return j
+}
+
+// orderSeen gives an order as whoever asks may see it.
+func (s *AdminServer) orderSeen(r *http.Request, o *engine.OrderView) wire.OpsOrder {
+	j := orderOf(o)
+	j.Receiver, j.ReceiverState = s.receiverOf(o, roleOf(r))
+	return j
+}
+
+// ordersOf is orderSeen for many.
+func (s *AdminServer) ordersOf(r *http.Request, orders []engine.OrderView) []wire.OpsOrder {
+	return listOf(orders, func(o *engine.OrderView) wire.OpsOrder { return s.orderSeen(r, o) })
 }
 
 // orderQuery is what an operator looks for among orders.
@@ -41,7 +71,7 @@ type orderQuery struct {
 	Limit   int               `query:"limit" usual:"100" most:"1000"` // Orders a page.
 }
 
-func (s *AdminServer) orders(_ *http.Request, q *orderQuery) (page wire.OpsOrders, err error) {
+func (s *AdminServer) orders(r *http.Request, q *orderQuery) (page wire.OpsOrders, err error) {
 	found, next, err := s.operator.FindOrders(engine.OrderFilter(*q))
 	var refusal *engine.Refusal
 	switch {
@@ -51,7 +81,7 @@ func (s *AdminServer) orders(_ *http.Request, q *orderQuery) (page wire.OpsOrder
 	case err != nil:
 		return page, err
 	}
-	page = wire.OpsOrders{Orders: listOf(found, orderOf), Cursor: next}
+	page = wire.OpsOrders{Orders: s.ordersOf(r, found), Cursor: next}
 	if len(found) == 0 && q.OrderNo != "" {
 		page.Lost = s.lost(q.OrderNo)
 	}
@@ -82,7 +112,7 @@ func (s *AdminServer) order(r *http.Request) (j wire.OpsOrder, err error) {
 		return j, err
 	}
 	if len(found) > 0 {
-		return orderOf(&found[0]), nil
+		return s.orderSeen(r, &found[0]), nil
 	}
 	refusal := &engine.Refusal{Reason: engine.ReasonUnknown}
 	if lost := s.lost(r.PathValue("order_no")); lost != nil {
@@ -93,7 +123,7 @@ func (s *AdminServer) order(r *http.Request) (j wire.OpsOrder, err error) {
 
 func (s *AdminServer) void(r *http.Request, b *wire.Note) (wire.OpsOrder, error) {
 	o, err := s.operator.Void(r.Context(), byOf(r), r.PathValue("order_no"), b.Note)
-	return orderOf(&o), err
+	return s.orderSeen(r, &o), err
 }
 
 func (s *AdminServer) extend(r *http.Request, b *wire.ExtendRequest) (wire.OpsOrder, error) {
@@ -103,7 +133,7 @@ func (s *AdminServer) extend(r *http.Request, b *wire.ExtendRequest) (wire.OpsOr
 			"pay_by must be there: a time such as 2026-09-20T02:15:00Z (RFC 3339).")
 	}
 	o, err := s.operator.Extend(r.Context(), byOf(r), r.PathValue("order_no"), engine.TimeOf(payBy), b.Note.Note)
-	return orderOf(&o), err
+	return s.orderSeen(r, &o), err
 }
 
 // pageQuery is which places in line an operator looks for.
@@ -115,7 +145,7 @@ type pageQuery struct {
 // waitlist shows who waits for a listing, the first in line first.
 func (s *AdminServer) waitlist(r *http.Request, q *pageQuery) (wire.Waitlist, error) {
 	found, next, err := s.operator.Waitlist(r.PathValue("session"), r.PathValue("sku"), q.Cursor, q.Limit)
-	return wire.Waitlist{Waiting: listOf(found, orderOf), Cursor: next}, err
+	return wire.Waitlist{Waiting: s.ordersOf(r, found), Cursor: next}, err
 }
 
 // refundQuery is which refunds an operator looks for.

@@ -11,9 +11,11 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/auth"
+	"doorbuster/httpapi/catalogue"
 	"doorbuster/httpapi/draw"
 	"doorbuster/httpapi/reconcile"
 	"doorbuster/httpapi/reconcile/statement"
+	"doorbuster/httpapi/shipping"
 	"doorbuster/httpapi/wire"
 )
 
@@ -31,6 +33,15 @@ type adminRoute struct {
 	about   about
 }
 
+// suppliersOwn reports whether a supplier may call the route for itself: those about its own
+// products, and no other.
+func (to *adminRoute) suppliersOwn() bool {
+	return to.pattern == suppliersProducts || strings.HasPrefix(to.pattern, suppliersProducts+"/")
+}
+
+// suppliersProducts is the path of a supplier's own products.
+const suppliersProducts = "/admin/v1/suppliers/{supplier}/products"
+
 // bodyKind is what the body of a request may be.
 type bodyKind uint8
 
@@ -40,6 +51,8 @@ const (
 	planBody
 	listBody
 	statementBody
+	parcelsBody
+	catalogueBody
 )
 
 // bodies says of each kind which media types it may have and how long it may be.
@@ -62,6 +75,16 @@ var bodies = [...]struct {
 	statementBody: {
 		types: []string{"text/csv", "application/x-ndjson", "application/octet-stream"},
 		most:  statement.MaxBytes, asked: "text/csv or application/x-ndjson with a statement",
+	},
+	parcelsBody: {
+		types: []string{"text/csv", "text/plain", "application/x-ndjson", "application/ndjson", "application/jsonl"},
+		most:  shipping.MaxBytes, asked: "text/csv or application/x-ndjson with a row for each order",
+	},
+	catalogueBody: {
+		types: []string{"text/csv", "text/plain", "text/tab-separated-values", "application/x-ndjson",
+			"application/ndjson", "application/jsonl", "application/json", "application/octet-stream"},
+		most: catalogue.MaxBytes, asked: "text/csv, application/x-ndjson or application/json with products",
+		tells: true,
 	},
 }
 
@@ -116,9 +139,25 @@ var adminRoutes = []adminRoute{
 	{"GET", "/openapi.json", auth.Anybody, noBody, command, reads,
 		plain((*AdminServer).openAPI).giving(wire.Bodies{wire.JSON: {map[string]any{}}}),
 		about{"openapi", "This document", "", ""}},
+	{"GET", "/runbook", auth.Anybody, noBody, command, reads,
+		plain((*AdminServer).runbook).giving(wire.Bodies{"text/html": nil}),
+		about{"runbook", "What each alarm means, and what to do about it", "", ""}},
 	{"GET", "/{$}", auth.Anybody, noBody, command, reads,
 		plain((*AdminServer).consolePage).giving(wire.Bodies{"text/html": nil}),
 		about{"console", "The console", "", ""}},
+	{"POST", "/console/login", auth.Anybody, jsonBody, command, same,
+		taking[wire.Login](asking((*AdminServer).login).giving(wire.Bodies{wire.JSON: {wire.ConsoleSession{}}})),
+		about{"login", "Have a browser keep an operator's token",
+			"In a cookie that scripts can't read (HttpOnly, Secure, SameSite=Strict) and that ends with the token. " +
+				"Requests by it that change something need the header Doorbuster-Csrf with the csrf of the answer, " +
+				"and come from a page of this address. Programs go on with their bearer token.", ""}},
+	{"POST", "/console/logout", auth.Anybody, noBody, command, same,
+		asking((*AdminServer).logout).giving(wire.Bodies{wire.JSON: {wire.ConsoleSession{}}}),
+		about{"logout", "Have a browser forget the token", "The token stays good until it expires.", ""}},
+	{"GET", "/console/session", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).consoleSession),
+		about{"getConsoleSession", "Who asks, and what a browser that has logged in needs",
+			"For a page that was loaded anew.", ""}},
 	{"GET", "/console/{file}", auth.Anybody, noBody, command, reads,
 		plain((*AdminServer).consoleAsset).giving(wire.Bodies{"text/javascript": nil, "text/css": nil}),
 		about{"consoleFile", "A file of the console", "", "404"}},
@@ -127,6 +166,13 @@ var adminRoutes = []adminRoute{
 		finds((*AdminServer).applyPlan),
 		about{"applyPlan", "Make products, sales, sessions and listings match a plan",
 			"Applied whole or not at all. 422 lists every problem with its path and, where known, its line.", "422"}},
+	{"GET", "/admin/v1/plan", auth.Viewer, noBody, change, reads,
+		asking((*AdminServer).exportPlan).giving(wire.Bodies{"application/yaml": nil}),
+		about{"exportPlan", "The plan as it is, as a file that changes nothing when it is applied",
+			"What has its default is left out. Comments say where operators have made something otherwise than it " +
+				"was planned. Should applying it not be possible, or change something, the first lines say why. The " +
+				"days of a daily session are a session each. Products are those that its sessions offer.",
+			"404 409 503"}},
 	{"GET", "/admin/v1/messages", auth.Viewer, noBody, command, reads,
 		gets((*AdminServer).messages),
 		about{"listMessages", "What shoppers are told: the shop's words and those of sales", "", ""}},
@@ -140,17 +186,97 @@ var adminRoutes = []adminRoute{
 		gets((*AdminServer).resetMessage),
 		about{"resetMessage", "Take a sale's own words for a message away", "", "404 422"}},
 	{"GET", "/admin/v1/products", auth.Viewer, noBody, command, reads,
-		gets((*AdminServer).products),
-		about{"listProducts", "The catalogue", "", ""}},
+		finds((*AdminServer).products),
+		about{"listProducts", "The catalogue, by pages", "", "503"}},
+	{"GET", "/admin/v1/products/{product}", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).product),
+		about{"getProduct", "One product, and what sessions make of it", "", "404 503"}},
+	{"DELETE", "/admin/v1/products/{product}", auth.Operator, noBody, command, keyed,
+		deletes("product", deleteProduct),
+		about{"deleteProduct", "Delete a product that no session offers", "", "404 409"}},
+	{"POST", "/admin/v1/products/{product}/retire", auth.Operator, jsonBody, command, keyed,
+		discards("product", "retire", retireProduct),
+		about{"retireProduct", "Have no session list a product any more",
+			"What lists it already goes on. Its supplier can't take that back.", "404 409"}},
+	{"POST", "/admin/v1/products/{product}/revive", auth.Operator, jsonBody, command, keyed,
+		discards("product", "revive", reviveProduct),
+		about{"reviveProduct", "Let sessions list a product again that was retired", "", "404 409"}},
+	{"GET", "/admin/v1/suppliers", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).suppliers),
+		about{"listSuppliers", "Suppliers that have products, and how many", "", "503"}},
+	{"GET", suppliersProducts, auth.Viewer, noBody, command, reads,
+		finds((*AdminServer).supplierProducts),
+		about{"listSupplierProducts", "A supplier's products, by pages",
+			"Or the role supplier, for the supplier of its token.", "404 503"}},
+	{"PUT", suppliersProducts, auth.Operator, catalogueBody, upload, keyed,
+		asking((*AdminServer).importProducts).giving(wire.Bodies{wire.JSON: {wire.ProductsImport{}},
+			wire.NDJSON: {wire.ImportProgress{}, wire.ProductsImport{}, wire.Problem{}}}),
+		about{"importProducts", "Take a supplier's products in, one or millions",
+			"Or the role supplier, for the supplier of its token. CSV with columns of ours, NDJSON, JSON, or the CSV " +
+				"that Shopify, WooCommerce or Magento exports, recognised by its header. A row says all of its " +
+				"product, " +
+				"or only how much there is of one that is there. All rows are checked first; a bad one is told by " +
+				"its " +
+				"line and nothing is changed. At most 1073741824 bytes and 2000000 products. With Accept: " +
+				"application/x-ndjson the answer is lines of {\"committed\",\"of\"} while rows are taken in, and " +
+				"last " +
+				"the result, or a problem.", "404 409 422"}},
+	{"GET", suppliersProducts + "/{product}", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).product),
+		about{"getSupplierProduct", "One of a supplier's products",
+			"Or the role supplier, for the supplier of its token.", "404 503"}},
+	{"POST", "/admin/v1/suppliers/{supplier}/pull", auth.Operator, jsonBody, upload, keyed,
+		asking((*AdminServer).pullCatalogue).giving(wire.Bodies{wire.JSON: {wire.ProductsImport{}}}),
+		about{"pullCatalogue", "Fetch a supplier's catalogue now, from the URL that is set for it",
+			"By the node that answers, as its setting catalogue.pulls says. It takes the place of what the supplier " +
+				"had.", "404 409 422"}},
+	{"POST", "/admin/v1/suppliers/{supplier}/reconciliations", auth.Operator, catalogueBody, upload, same,
+		asking((*AdminServer).reconcileStock).giving(wire.Bodies{wire.JSON: {wire.StockReport{}}}),
+		about{"reconcileStock", "Hold a supplier's figures against ours, product by product",
+			"The body is a catalogue of which only the stock is looked at. Nothing is changed.", "404 409 422 503"}},
 	{"GET", "/admin/v1/sales", auth.Viewer, noBody, command, reads,
-		gets((*AdminServer).sales),
+		finds((*AdminServer).sales),
 		about{"listSales", "Sales", "", ""}},
+	{"DELETE", "/admin/v1/sales/{sale}", auth.Operator, noBody, command, keyed,
+		deletes("sale", deleteSale),
+		about{"deleteSale", "Delete a sale with its sessions, if nobody has ordered from any",
+			"Not while one of them is open, nor once one is settled.", "404 409"}},
+	{"POST", "/admin/v1/sales/{sale}/archive", auth.Operator, jsonBody, command, keyed,
+		discards("sale", "archive", archiveSale),
+		about{"archiveSale", "Hide a sale whose sessions are over, and them, unless they are asked for", "",
+			"404 409"}},
+	{"POST", "/admin/v1/sales/{sale}/recall", auth.Operator, jsonBody, command, keyed,
+		discards("sale", "recall", recallSale),
+		about{"recallSale", "Take a sale and its sessions from the archive", "", "404 409"}},
 	{"GET", "/admin/v1/sessions", auth.Viewer, noBody, command, reads,
-		gets((*AdminServer).sessions),
+		finds((*AdminServer).sessions),
 		about{"listAllSessions", "All sessions, drafts and ended ones too", "", ""}},
 	{"GET", "/admin/v1/sessions/{session}", auth.Viewer, noBody, command, reads,
 		gets((*AdminServer).session),
 		about{"getSession", "One session, its listings with exact counts", "", "404"}},
+	{"GET", "/admin/v1/sessions/{session}/checklist", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).checklist),
+		about{"getChecklist", "What to look at before a session opens",
+			"Stock, suppliers' figures, words in both languages, lists and profiles, keys, the cashier, clocks, the " +
+				"quorum, zones and alarms, each ok, warn or bad, with what to do. Keys and settings are those of the " +
+				"node that answers.", "404 503"}},
+	{"GET", "/admin/v1/sessions/{session}/curve", auth.Viewer, noBody, stream, reads,
+		asking((*AdminServer).sessionCurve).giving(wire.Bodies{wire.JSON: {wire.Curve{}}, eventStreamType: nil}),
+		about{"getCurve", "How a session sells, second by second, for the last hour",
+			"Of all its listings at once. As a stream, server-sent events named curve, one a second, each as the " +
+				"JSON answer with what came since the one before; Last-Event-ID goes on where another stream ended. " +
+				"Each node keeps it in memory from its start on, for the busiest 100 listings of sessions that are " +
+				"open or have ended in the last hour.", "404 503"}},
+	{"DELETE", "/admin/v1/sessions/{session}", auth.Operator, noBody, command, keyed,
+		deletes("session", deleteSession),
+		about{"deleteSession", "Delete a session that nobody has ordered from",
+			"Not while it is open, nor once it is settled.", "404 409"}},
+	{"POST", "/admin/v1/sessions/{session}/archive", auth.Operator, jsonBody, command, keyed,
+		discards("session", "archive", archiveSession),
+		about{"archiveSession", "Hide a session that is over, unless it is asked for", "", "404 409"}},
+	{"POST", "/admin/v1/sessions/{session}/recall", auth.Operator, jsonBody, command, keyed,
+		discards("session", "recall", recallSession),
+		about{"recallSession", "Take a session from the archive", "", "404 409"}},
 	{"POST", "/admin/v1/sessions/{session}/publish", auth.Operator, jsonBody, command, keyed,
 		steer(engine.SessionPublish),
 		about{"publishSession", "Let a draft open at its start", "", "404 409"}},
@@ -175,6 +301,43 @@ var adminRoutes = []adminRoute{
 	{"POST", "/admin/v1/sessions/{session}/skus/{sku}/stock", auth.Operator, jsonBody, command, keyed,
 		makes((*AdminServer).addStock),
 		about{"addStock", "Put more units up, or take free ones away", "", "404 409"}},
+	{"GET", "/admin/v1/sessions/{session}/shipping", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).shipping),
+		about{"getShipping", "Where a session's paid orders are on their way",
+			"Of listings with a delivery. As the node that answers has applied it.", "404 503"}},
+	// What is done of it already, the orders say themselves.
+	{"POST", "/admin/v1/sessions/{session}/review", auth.Operator, jsonBody, upload, same,
+		makes((*AdminServer).review),
+		about{"reviewOrders", "Take the second look at an ended session's paid orders, or decide about some by hand",
+			"Without orders: at each that nobody has looked at. Risk lists as they are now by shopper, and by the " +
+				"receiver's phone and address: block rejects, and the money goes back; challenge holds. Orders that " +
+				"go to one phone or address and are of several shoppers are held, and so is what the outside risk " +
+				"service has doubts about. What passes may be exported. A verdict by hand stands until another; it " +
+				"may change until the order is exported.", "404 409 422 503"}},
+	{"POST", "/admin/v1/sessions/{session}/exports", auth.Operator, jsonBody, upload, keyed,
+		makes((*AdminServer).export),
+		about{"exportOrders", "Have what has passed go out to the warehouse, under a number",
+			"Orders that are out already stay in their export. Paid orders that need an address and have none are " +
+				"told, and stay. One that broke off goes on with the same Idempotency-Key; else what was left goes " +
+				"out with the next. With the number of an export nothing goes out, and that one is told of.",
+			"404 409 503"}},
+	{"GET", "/admin/v1/sessions/{session}/exports/{export}", auth.Operator, noBody, download, reads,
+		asking((*AdminServer).writeExport).giving(wire.Bodies{"text/csv": nil, wire.NDJSON: {wire.ExportRow{}}}),
+		about{"getExport", "An export for the warehouse, with receivers in plain",
+			"The same orders each time, but for those that were taken back since. In CSV, what a spreadsheet would " +
+				"take for a formula is led in by an apostrophe.", "404 503"}},
+	{"POST", "/admin/v1/sessions/{session}/parcels", auth.Operator, parcelsBody, upload, keyed,
+		takesParcels,
+		about{"shipOrders", "Take in which carrier has which order, with its tracking number",
+			"CSV whose first line names the columns order_no, carrier and tracking, in any order and with others " +
+				"beside them, or NDJSON with these members. Taken whole or not at all: every bad row is told by its " +
+				"line (the first 10000). Rows that say what is known already change nothing. At most 67108864 bytes " +
+				"and 500000 rows.", "404 409 422"}},
+	{"POST", "/admin/v1/sessions/{session}/received", auth.Operator, parcelsBody, upload, keyed,
+		takesReceived,
+		about{"receiveOrders", "Take in which orders have arrived",
+			"CSV or NDJSON with order_no, or a number a line; as for parcels. What nobody carries (delivery collect " +
+				"or virtual) may be handed over once it has passed the second look.", "404 409 422"}},
 	{"GET", "/admin/v1/orders", auth.Viewer, noBody, command, reads,
 		finds((*AdminServer).orders),
 		about{"findOrders", "Find orders", "", ""}},
@@ -187,6 +350,20 @@ var adminRoutes = []adminRoute{
 	{"POST", "/admin/v1/orders/{order_no}/extend", auth.Operator, jsonBody, command, keyed,
 		makes((*AdminServer).extend),
 		about{"extendOrder", "Give a hold longer to be paid", "", "404 409"}},
+	{"GET", "/admin/v1/plays", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).plays),
+		about{"listPlays", "Templates of plays, with their versions", "", "503"}},
+	{"GET", "/admin/v1/bargains", auth.Viewer, noBody, command, reads,
+		finds((*AdminServer).bargains),
+		about{"findBargains", "Find bargains", "Those of settled sessions are gone: their orders and the trail stay.",
+			"503"}},
+	{"GET", "/admin/v1/bargains/{code}", auth.Viewer, noBody, command, reads,
+		finds((*AdminServer).bargain),
+		about{"getAnyBargain", "One bargain, with every cut and who made it", "", "404 503"}},
+	{"POST", "/admin/v1/bargains/{code}/end", auth.Operator, jsonBody, command, keyed,
+		makes((*AdminServer).endBargain),
+		about{"endBargain", "End an open bargain: nobody cuts it or buys by it any more",
+			"A unit that is set aside for it goes back on sale.", "404 409"}},
 	{"GET", "/admin/v1/refunds", auth.Viewer, noBody, command, reads,
 		finds((*AdminServer).refunds),
 		about{"listRefundsDue", "Refunds that are due, the oldest first",
@@ -225,6 +402,18 @@ var adminRoutes = []adminRoute{
 		about{"listAlarms", "What needs seeing to, on all nodes",
 			"The alarms of the node that answers and of those that it hears: nodes, ledgers, listings, the cashier " +
 				"and refunds, statements, doors, keys, logs and disks. As of half a second ago at most.", ""}},
+	{"GET", "/admin/v1/hot", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).hotProducts),
+		about{"listHot", "The products that this node is asked for most, planned or not",
+			"Looks and grabs of the last five seconds, from samples. Other nodes have their own.", ""}},
+	{"POST", "/admin/v1/alarms/{alarm}/acknowledge", auth.Operator, jsonBody, command, keyed,
+		makes((*AdminServer).acknowledgeAlarm),
+		about{"acknowledgeAlarm", "Acknowledge the alarms of a name that are on",
+			"Nobody is woken for them any more. One that begins later, or is about something else, is not " +
+				"acknowledged.", "404 409"}},
+	{"POST", "/admin/v1/alarms/{alarm}/silence", auth.Operator, jsonBody, command, keyed,
+		makes((*AdminServer).silenceAlarm),
+		about{"silenceAlarm", "Have nobody told of alarms of a name for a while", "They stay in the list.", "404"}},
 	{"GET", "/admin/v1/refusals", auth.Viewer, noBody, command, reads,
 		finds((*AdminServer).refusals),
 		about{"findRefusals", "Why a shopper was refused",
@@ -243,6 +432,40 @@ var adminRoutes = []adminRoute{
 		about{"readAudit", "The audit trail, by pages",
 			"The same events as the stream's, of one order, one session or one operator, or all. A page may hold " +
 				"fewer events than asked for while more follow: next is missing only at the end.", "503"}},
+
+	{"GET", "/admin/v1/sinks", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).listSinks),
+		about{"listSinks", "Where committed changes flow to, and how far they have come",
+			"How it goes is known on the node that leads; the others know what is noted.", ""}},
+	{"GET", "/admin/v1/sinks/{sink}", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).sinkNamed),
+		about{"getSink", "One sink", "", "404"}},
+	{"POST", "/admin/v1/sinks/{sink}/pause", auth.Operator, jsonBody, command, keyed,
+		steerSink(engine.SinkPause),
+		about{"pauseSink", "Hand a sink nothing more for now",
+			"What is under way is finished within seconds, or broken off.", "404"}},
+	{"POST", "/admin/v1/sinks/{sink}/resume", auth.Operator, jsonBody, command, keyed,
+		steerSink(engine.SinkResume),
+		about{"resumeSink", "Feed a sink again, from where it is", "", "404"}},
+	{"POST", "/admin/v1/sinks/{sink}/replay", auth.Operator, jsonBody, command, keyed,
+		makes((*AdminServer).replaySink),
+		about{"replaySink", "Have a sink go on from another event: what comes behind it is handed over again",
+			"Under the same ids as before, with orders as they are now. Also the way on for a sink whose events are " +
+				"gone. 410 if the trail does not reach back so far.", "404 410 503"}},
+	{"POST", "/admin/v1/sinks/{sink}/forget", auth.Operator, jsonBody, command, keyed,
+		steerSink(engine.SinkForget),
+		about{"forgetSink", "Forget a sink that is configured no more, and its dead letters", "It is given as it was.",
+			"404 409"}},
+	{"GET", "/admin/v1/sinks/{sink}/letters", auth.Viewer, noBody, command, reads,
+		finds((*AdminServer).letters),
+		about{"listDeadLetters", "Changes that a sink's other side refused for good", "", "404"}},
+	{"POST", "/admin/v1/sinks/{sink}/letters/send", auth.Operator, jsonBody, command, keyed,
+		changeLetters(engine.SinkAgain),
+		about{"sendDeadLetters", "Send dead letters again, with their orders as they are now",
+			"Those that arrive leave the list; those that are refused again stay.", "404"}},
+	{"POST", "/admin/v1/sinks/{sink}/letters/drop", auth.Operator, jsonBody, command, keyed,
+		changeLetters(engine.SinkDrop),
+		about{"dropDeadLetters", "Drop dead letters: they are not sent any more", "", "404"}},
 
 	{"GET", "/admin/v1/switches", auth.Viewer, noBody, command, reads,
 		gets((*AdminServer).switches),
@@ -302,6 +525,19 @@ var adminRoutes = []adminRoute{
 	{"DELETE", "/admin/v1/risk/{kind}/{id}", auth.Operator, noBody, command, keyed,
 		finds((*AdminServer).dropRow),
 		about{"removeRisk", "Take one off a risk list", "", "404 409"}},
+	{"GET", "/admin/v1/shoppers/{shopper}/personal-data", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).personalData),
+		about{"getPersonalData", "Whether personal data of a shopper is held, and what became of it",
+			"It never has the data itself.", "503"}},
+	{"DELETE", "/admin/v1/shoppers/{shopper}/personal-data", auth.Admin, noBody, command, keyed,
+		finds((*AdminServer).erasePersonalData),
+		about{"erasePersonalData", "Erase a shopper's personal data on all nodes",
+			"The key that it was sealed with is destroyed. The answer says where copies of it are left, and when the " +
+				"last is gone.", "409 503"}},
+	{"GET", "/admin/v1/personal-keys", auth.Viewer, noBody, command, reads,
+		gets((*AdminServer).personalKeys),
+		about{"listPersonalKeys", "Keys of the key file for personal data: what they wrap, and which may be removed",
+			"", ""}},
 	{"GET", "/admin/v1/allowlists", auth.Viewer, noBody, command, reads,
 		gets((*AdminServer).allowLists),
 		about{"listAllowLists", "Allow lists, and how many each names", "", "503"}},
@@ -445,7 +681,7 @@ func (s *AdminServer) serve(w http.ResponseWriter, r *http.Request, to *adminRou
 	who := operator{Bearer: &auth.Bearer{Role: auth.Admin}, name: "dev"}
 	if !s.dev && to.needs != auth.Anybody && !(s.openMetrics && to.pattern == "/metrics") {
 		var ok bool
-		if who, ok = s.authorize(w, r, to.needs); !ok {
+		if who, ok = s.authorize(w, r, to); !ok {
 			return
 		}
 	}

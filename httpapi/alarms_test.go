@@ -52,3 +52,16 @@ func TestAlarmNamesAreDescribed(t *testing.T) {
 		t.Errorf("described are %q, and there are %q", described, names)
 	}
 }
+
+// TestRunbookHasEveryAlarm: the console's list of alarms leads to a heading of the runbook.
+func TestRunbookHasEveryAlarm(t *testing.T) {
+	w := askAdmin(newTestAdmin(t, &fakeOperator{}), "GET", "/runbook", "")
+	for _, k := range engine.AlarmKinds() {
+		if !strings.Contains(w.Body.String(), `<section id="`+string(k.Name)+`">`) {
+			t.Errorf("no page of %s", k.Name)
+		}
+	}
+	if w.Code != 200 || w.Header().Get("Content-Security-Policy") == "" {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+}

@@ -41,7 +41,7 @@ func (s *ShopperServer) answer(r *fasthttp.Response, call *grabCall, key []byte)
 	if call.sheet == nil {
 		call.sheet = sheets.Get().(*sheet)
 	}
-	b := said.append(appendCode(call.sheet.body[:0], a.Code), m, in, telling{a, now, zone, key})
+	b := said.append(appendCode(call.sheet.body[:0], a.Code), m, in, telling{answer: a, now: now, zone: zone, key: key})
 	b = append(b, '"')
 	b = s.appendOutcome(b, r, call, key)
 	call.sheet.body = append(b, '}')
@@ -50,13 +50,18 @@ func (s *ShopperServer) answer(r *fasthttp.Response, call *grabCall, key []byte)
 
 // refused answers a grab that no state of things would allow.
 func (s *ShopperServer) refused(r *fasthttp.Response, call *grabCall) {
-	kind, detail := unknownListing, "No session offers this SKU. The sessions are listed at /v1/sessions."
+	kind, detail := unknownListing, noSuchListing
+	if call.grab.Bargain != 0 {
+		kind, detail = unknownBargain, noSuchBargain
+	}
 	switch a := &call.answer; a.Reason {
 	case engine.ReasonQuantity:
 		kind, detail = badQuantity, "The limit here is "+strconv.FormatUint(uint64(a.Limit), 10)+
 			" for each shopper; ask for no more than that."
 	case engine.ReasonKeyReused:
 		kind, detail = keyReused, refusalTable[engine.ReasonKeyReused].detail
+	case engine.ReasonNotAtFloor:
+		kind, detail = notAtFloor, refusalTable[engine.ReasonNotAtFloor].detail
 	}
 	if call.conn == nil { // at once
 		s.problem(call.ctx, kind, detail)
@@ -150,14 +155,31 @@ func (s *ShopperServer) appendOrder(b []byte, o *engine.OrderView) []byte {
 	}
 	b = append(b, `,"changed_at":`...)
 	b = appendTime(b, o.ChangedAt)
-	if o.HasReceiver {
-		b = append(b, `,"receiver":{"name":`...)
-		b = appendString(b, o.Receiver.Name)
-		b = append(b, `,"phone":`...)
-		b = appendString(b, o.Receiver.Phone)
-		b = append(b, `,"address":`...)
-		b = appendString(b, o.Receiver.Address)
-		b = append(b, '}')
+	b = s.appendReceiver(b, o)
+	return append(appendShipment(b, o), '}')
+}
+
+// appendShipment appends how an order comes to its shopper, and how far it is. What a
+// second look came to, and what is out at a warehouse, is not for shoppers.
+func appendShipment(b []byte, o *engine.OrderView) []byte {
+	if o.Delivery == engine.DeliveryNone {
+		return b
 	}
-	return append(b, '}')
+	b = append(b, `,"delivery":"`...)
+	b = append(b, o.Delivery.String()...)
+	b = append(b, '"')
+	for _, text := range [...]struct{ member, is string }{{`,"carrier":`, o.Carrier}, {`,"tracking":`, o.Tracking}} {
+		if text.is != "" {
+			b = appendString(append(b, text.member...), text.is)
+		}
+	}
+	for _, at := range [...]struct {
+		member string
+		is     engine.Time
+	}{{`,"shipped_at":`, o.ShippedAt}, {`,"received_at":`, o.ReceivedAt}, {`,"completed_at":`, o.CompletedAt}} {
+		if at.is != 0 {
+			b = appendTime(append(b, at.member...), at.is)
+		}
+	}
+	return b
 }

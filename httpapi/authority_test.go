@@ -107,6 +107,7 @@ func (b *slowBody) Close() error { return nil }
 // longRequests are those that may take long, for each route of the table that may.
 var longRequests = map[string]string{
 	"GET /admin/v1/events":                                       "/admin/v1/events?from=1",
+	"GET /admin/v1/sessions/{session}/curve":                     "/admin/v1/sessions/fans-day-10/curve?stream=true",
 	"GET /admin/v1/cluster/backup":                               "/admin/v1/cluster/backup",
 	"GET /admin/v1/reconciliations/{id}":                         "/admin/v1/reconciliations/r",
 	"GET /admin/v1/sessions/{session}/skus/{sku}/draw":           "/admin/v1/sessions/a/skus/b/draw?format=ndjson",
@@ -120,8 +121,17 @@ var longRequests = map[string]string{
 	"PATCH /admin/v1/allowlists/{name}":                          "/admin/v1/allowlists/vips",
 	"PUT /admin/v1/sessions/{session}/skus/{sku}/reservations":   "/admin/v1/sessions/a/skus/b/reservations",
 	"PATCH /admin/v1/sessions/{session}/skus/{sku}/reservations": "/admin/v1/sessions/a/skus/b/reservations",
-	"POST /admin/v1/plan":                                        "/admin/v1/plan",
-	"POST /admin/v1/sessions/{session}/skus/{sku}/stock":         "/admin/v1/sessions/a/skus/b/stock",
+	"GET /admin/v1/sessions/{session}/exports/{export}":          "/admin/v1/sessions/a/exports/1",
+	"POST /admin/v1/sessions/{session}/exports":                  "/admin/v1/sessions/a/exports",
+	"POST /admin/v1/sessions/{session}/review":                   "/admin/v1/sessions/a/review",
+	"POST /admin/v1/sessions/{session}/parcels":                  "/admin/v1/sessions/a/parcels",
+	"POST /admin/v1/sessions/{session}/received":                 "/admin/v1/sessions/a/received",
+	"PUT " + suppliersProducts:                                   "/admin/v1/suppliers/acme/products?format=ndjson",
+	"POST /admin/v1/suppliers/{supplier}/pull":                   "/admin/v1/suppliers/acme/pull",
+	"POST /admin/v1/suppliers/{supplier}/reconciliations": "/admin/v1/suppliers/acme/reconciliations" +
+		"?format=ndjson",
+	"POST /admin/v1/plan":                                "/admin/v1/plan",
+	"POST /admin/v1/sessions/{session}/skus/{sku}/stock": "/admin/v1/sessions/a/skus/b/stock",
 }
 
 // TestNothingOutlivesItsToken: whatever takes long at the operators' door ends when
@@ -159,6 +169,7 @@ func outlive(t *testing.T, to *adminRoute, path string, withdrawn bool) {
 	s := newTestAdmin(t, f, func(c *AdminConfig) {
 		c.Dev, c.Tokens, c.Reconciler, c.RequestTimeout = false, keys, desk, 10*time.Second
 		c.Trail = &farTrail{fakeTrail: fakeTrail{reached: 1 << 40}}
+		c.Operator.Shipping = farParcels{}
 		c.Operations = &fakeOperations{text: strings.Repeat("x", 4<<20)}
 	})
 	ttl := time.Hour
@@ -212,6 +223,19 @@ func outlive(t *testing.T, to *adminRoute, path string, withdrawn bool) {
 	if f.operator != "" || desk.whole {
 		t.Errorf("something was done by %q", f.operator)
 	}
+}
+
+// farParcels is an export that takes long to send.
+type farParcels struct{ Shipping }
+
+func (farParcels) ParcelPage(_ string, f engine.ParcelFilter, after engine.OrderRef,
+	most int) (page []engine.OrderView, next engine.OrderRef, done bool, err error) {
+	for range most {
+		after.Ordinal++
+		page = append(page, engine.OrderView{OrderNo: fakeOrderNo, Ref: after, State: engine.Paid,
+			Delivery: engine.DeliveryShip, Shipment: engine.Shipment{Export: f.Export}})
+	}
+	return page, after, after.Ordinal > 100_000, nil
 }
 
 // readDesk notes whether it got all of a statement.

@@ -140,7 +140,7 @@ func TestBadCallbacks(t *testing.T) {
 func TestSignedCallback(t *testing.T) {
 	const path = "/v1/payments/callback"
 	f := &fakeSeller{order: heldOrder()}
-	f.order.State, f.order.HasReceiver, f.order.Receiver = engine.Paid, true, engine.Receiver{Name: "Ada"}
+	f.order.State, f.order.HasReceiver, f.order.Receiver = engine.Paid, true, engine.Receiver{Sealed: "sealed: Ada"}
 	f.order.Transaction[0] = 1
 	s, ours, keys := newSignedShopper(t, f)
 	token, _ := keys.Append(nil, []byte(fakeOrderNo), &payment.Claims{Amount: 100, Currency: "CNY",

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"fmt"
 	"net/http"
+	"slices"
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/wire"
@@ -27,7 +28,8 @@ func countsOf(c *engine.Counts) *wire.Counts {
 func sessionOf(x *engine.SessionView) wire.OpsSession {
 	return wire.OpsSession{
 		ID: x.ID, Sale: x.Sale, SaleName: textJSON(x.SaleName), State: x.State.String(), Paused: x.Paused,
-		Start: rfc3339(x.Start), End: rfc3339(x.End),
+		Archived: x.Archived,
+		Start:    rfc3339(x.Start), End: rfc3339(x.End),
 		PayWithinSeconds: float64(x.PayWithinMS) / 1000, PayGraceSeconds: float64(x.PayGraceMS) / 1000,
 		LimitPerShopper: x.LimitPerShopper, AdmissionMultiple: x.AdmissionMultiple,
 		Listings: listOf(x.Listings, func(l *engine.ListingView) wire.OpsListing {
@@ -39,26 +41,26 @@ func sessionOf(x *engine.SessionView) wire.OpsSession {
 	}
 }
 
-func (s *AdminServer) products(*http.Request) (wire.Products, error) {
-	return wire.Products{Products: listOf(s.operator.Products(), func(p *engine.Product) wire.Product {
-		j := wire.Product{ID: p.ID, Name: textJSON(p.Name), Image: p.Image, Supplier: p.Supplier,
-			ListPrice: p.ListPrice,
-			Currency:  p.Currency}
-		if p.Place != nil {
-			j.Place = &wire.Place{Latitude: p.Place.Latitude, Longitude: p.Place.Longitude}
+// archiveQuery is what may be asked of what can be archived.
+type archiveQuery struct {
+	Archived bool `query:"archived"` // true: those in the archive, too.
+}
+
+func (s *AdminServer) sales(_ *http.Request, q *archiveQuery) (wire.Sales, error) {
+	sales := slices.DeleteFunc(s.operator.Sales(), func(x engine.Sale) bool { return x.Archived && !q.Archived })
+	return wire.Sales{Sales: listOf(sales, func(x *engine.Sale) wire.Sale {
+		return wire.Sale{ID: x.ID, Name: textJSON(x.Name), Timezone: x.Timezone, Archived: x.Archived}
+	})}, nil
+}
+
+func (s *AdminServer) sessions(_ *http.Request, q *archiveQuery) (wire.OpsSessions, error) {
+	all := []wire.OpsSession{}
+	for _, x := range s.operator.AllSessions() {
+		if !x.Archived || q.Archived {
+			all = append(all, sessionOf(&x))
 		}
-		return j
-	})}, nil
-}
-
-func (s *AdminServer) sales(*http.Request) (wire.Sales, error) {
-	return wire.Sales{Sales: listOf(s.operator.Sales(), func(x *engine.Sale) wire.Sale {
-		return wire.Sale{ID: x.ID, Name: textJSON(x.Name), Timezone: x.Timezone}
-	})}, nil
-}
-
-func (s *AdminServer) sessions(*http.Request) (wire.OpsSessions, error) {
-	return wire.OpsSessions{Sessions: listOf(s.operator.AllSessions(), sessionOf)}, nil
+	}
+	return wire.OpsSessions{Sessions: all}, nil
 }
 
 // session shows one session, its listings with their exact counts. The counts

@@ -26,18 +26,17 @@ func (s *AdminServer) clusterStatus(*http.Request) (wire.Cluster, error) {
 	return status, nil
 }
 
-func (s *AdminServer) alarms(r *http.Request) (wire.Alarms, error) {
-	status, err := s.clusterStatus(r)
-	return wire.Alarms{Alarms: status.Alarms}, err
-}
-
-// AllAlarms gives those that a status tells itself, and behind them its Alarms.
+// AllAlarms gives those that a status tells itself, and behind them its Alarms, each with
+// its severity.
 func AllAlarms(c *wire.Cluster) []engine.Alarm {
 	all := alarmsOf(c)
 	for i := range c.Alarms {
 		if c.Alarms[i].In(all) < 0 {
 			all = append(all, c.Alarms[i])
 		}
+	}
+	for i := range all {
+		all[i].Severity = engine.KindOf(all[i].Name).Severity
 	}
 	return all
 }

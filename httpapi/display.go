@@ -120,7 +120,7 @@ func (s *ShopperServer) listing(ctx *fasthttp.RequestCtx, session, sku string) {
 	case err != nil:
 		s.unsure(ctx)
 	case !ok:
-		s.problem(ctx, unknownListing, "No session offers this SKU. The sessions are listed at /v1/sessions.")
+		s.problem(ctx, unknownListing, noSuchListing)
 	default:
 		in, negotiated := s.languageAsked(ctx, &q)
 		s.display(ctx, newPage(0, appendListing(nil, v, in, nowhere)), false, negotiated)
@@ -250,6 +250,7 @@ func appendListing(b []byte, v *engine.ListingView, in language, metres float64)
 	b = append(b, `,"limit_per_shopper":`...)
 	b = strconv.AppendUint(b, uint64(v.LimitPerShopper), 10)
 	b = appendRules(b, v)
+	b = appendPlay(b, v.Play)
 	if v.Place != nil {
 		b = append(b, `,"place":{"latitude":`...)
 		b = strconv.AppendFloat(b, v.Place.Latitude, 'f', -1, 64)

@@ -148,7 +148,8 @@ func (s *ShopperServer) metricsOf(ctx *fasthttp.RequestCtx) *apiMetrics {
 // servedElsewhere reports whether, with two doors, a route is the other one's.
 func (s *ShopperServer) servedElsewhere(d *door, r route) bool {
 	switch r {
-	case routeTime:
+	case routeTime, routeBargain, // a bargain is shown to all, and more of it to some
+		routeStorefront, routeStorefrontFile:
 		return false
 	case routeSessions, routeListing, routeDraw:
 		return d != s.show && !s.shared()

@@ -25,7 +25,7 @@ func TestTwoDoors(t *testing.T) {
 	var shared atomic.Bool
 	registry := prometheus.NewPedanticRegistry()
 	s, err := NewShopper(ShopperConfig{Seller: selling(&fakeSeller{sessions: fakeSessions(), order: heldOrder(),
-		answer: granted()}), Dev: true,
+		answer: granted(), bargain: openBargain()}), Dev: true,
 		Display: &Limits{}, DisplayShared: shared.Load, Registerer: registry})
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +39,8 @@ func TestTwoDoors(t *testing.T) {
 		{"GET", "/v1/sessions", display}, {"GET", "/v1/sessions?near=1,2", display},
 		{"HEAD", "/v1/sessions/fans-day-10/skus/mask-50", display},
 		{"POST", grabPath, front}, {"GET", "/v1/orders", front}, {"GET", "/v1/orders/" + fakeOrderNo, front},
-		{"GET", "/v1/grabs/k", front},
+		{"GET", "/v1/grabs/k", front}, {"GET", bargainPath, everywhere}, {"POST", startPath, front},
+		{"POST", cutPath, front}, {"POST", buyPath, front},
 	}
 	for _, r := range requests {
 		for door, response := range map[int]*fasthttp.Response{front: ask(s, r.method, r.path, ada, ""),
@@ -55,7 +56,7 @@ func TestTwoDoors(t *testing.T) {
 	}
 	counted := gathered(t, registry)
 	if a, b := counted[`doorbuster_http_problems_total{api="shopper",kind="elsewhere",status="404"}`],
-		counted[`doorbuster_http_problems_total{api="display",kind="elsewhere",status="404"}`]; a != 3 || b != 4 {
+		counted[`doorbuster_http_problems_total{api="display",kind="elsewhere",status="404"}`]; a != 3 || b != 7 {
 		t.Errorf("%v counted at the front, %v at the display", a, b)
 	}
 	if r := askDisplay(s, "GET", "/v1/nothing", nil); r.StatusCode() != 404 ||

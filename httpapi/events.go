@@ -55,13 +55,13 @@ func newStreams(most int, leaves func() bool) *streams {
 			"Streams of events that were one too many.", nil, nil)}
 }
 
-// enter takes a place for a stream; ended tells it to end, and leave gives the
-// place back. end is called when the place goes to somebody of another address. own:
-// the shopper has too many already; neither: there is no room.
+// enter takes a place for a stream of a shopper, "" if nobody says who they are; ended tells
+// it to end, and leave gives the place back. end is called when the place goes to somebody
+// of another address. own: the shopper has too many already; neither: there is no room.
 func (x *streams) enter(shopper, address string, end func()) (ended <-chan struct{}, leave func(), own bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	own = x.by[shopper] >= streamsPerShopper
+	own = shopper != "" && x.by[shopper] >= streamsPerShopper
 	var out func()
 	if !own && !x.closed && !x.leaves() {
 		out = x.shares.enter(address, end)
@@ -129,12 +129,32 @@ func (x *streams) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(x.awayDesc, prometheus.CounterValue, float64(x.turnedAway.Load()))
 }
 
+// eventStreamType is the media type of streams of events.
+const eventStreamType = "text/event-stream"
+
+// source is what a stream tells of.
+type source interface {
+	// look begins the events of x that are to be told now: at first of all there is, then
+	// of what has changed. over: there will be no more.
+	look(ctx context.Context, x *eventStream) (over bool, err error)
+	// moves reports whether there may be something to tell although nobody said so.
+	moves(now engine.Time) bool
+}
+
 // events streams what becomes of a shopper's orders and places: first all of
 // them, then each as it changes. A Last-Event-ID is of no need: what comes first
-// is always the present. It ends with the authority of who asks.
+// is always the present.
 func (s *ShopperServer) events(ctx *fasthttp.RequestCtx, shopper string, who *auth.Bearer) {
+	s.stream(ctx, who, func() (<-chan struct{}, func()) { return s.seller.Watch(shopper) },
+		&orderEvents{shopper: shopper})
+}
+
+// stream answers with a stream of what from tells, and looks again whenever watch's
+// channel says so. It ends with the authority of who asks.
+func (s *ShopperServer) stream(ctx *fasthttp.RequestCtx, who *auth.Bearer, watch func() (<-chan struct{}, func()),
+	from source) {
 	held, end := who.Within(context.Background())
-	ended, leave, own := s.streams.enter(shopper, networkOf(s.guard.addressOf(ctx)).String(), end)
+	ended, leave, own := s.streams.enter(string(who.Subject), networkOf(s.guard.addressOf(ctx)).String(), end)
 	if leave == nil {
 		end()
 	}
@@ -144,20 +164,21 @@ func (s *ShopperServer) events(ctx *fasthttp.RequestCtx, shopper string, who *au
 			"may. Close one.")
 		return
 	case leave == nil:
-		s.problem(ctx, unavailable, "There is no room for another stream here. Ask again in a moment, or ask for the "+
-			"orders themselves.")
+		s.problem(ctx, unavailable, noStream)
 		return
 	}
-	changed, stop := s.seller.Watch(shopper) // first: what changes from now on is not missed
+	changed, stop := watch() // first: what changes from now on is not missed
 	if stop == nil {
 		end()
 		leave()
-		s.problem(ctx, unavailable, "There is no room for another stream here. Ask again in a moment, or ask for the "+
-			"orders themselves.")
+		s.problem(ctx, unavailable, noStream)
 		return
 	}
+	conn, _ := ctx.Conn().(*lingeringConn)
+	x := &eventStream{server: s, from: from, changed: changed, ended: ended, conn: conn,
+		timeout: s.limits.WriteTimeout}
 	wait, done := s.commandContext()
-	orders, err := s.seller.Own(wait, shopper, streamOrders)
+	over, err := from.look(wait, x)
 	done()
 	if err != nil || ctx.IsHead() {
 		stop()
@@ -168,36 +189,42 @@ func (s *ShopperServer) events(ctx *fasthttp.RequestCtx, shopper string, who *au
 		s.failed(ctx, err)
 		return
 	}
-	ctx.Response.Header.SetContentType("text/event-stream")
+	ctx.Response.Header.SetContentType(eventStreamType)
 	ctx.Response.Header.SetCanonical(headerCacheControl, noStore)
 	ctx.Response.Header.Set("X-Accel-Buffering", "no") // proxies that gather what they pass on
 	if ctx.IsHead() {
 		return
 	}
 	ctx.Response.SetConnectionClose()
-	conn, _ := ctx.Conn().(*lingeringConn)
-	x := &eventStream{server: s, shopper: shopper, changed: changed, ended: ended, conn: conn,
-		timeout: s.limits.WriteTimeout}
 	ctx.SetBodyStreamWriter(func(w *bufio.Writer) {
 		defer leave()
 		defer stop()
 		defer end()
-		x.run(held, w, orders)
+		if x.flush(w) && !over {
+			x.run(held, w)
+		}
 	})
 }
+
+const noStream = "There is no room for another stream here. Ask again in a moment, or without a stream."
 
 // eventStream is one open stream of events.
 type eventStream struct {
 	server  *ShopperServer
-	shopper string
+	from    source
 	changed <-chan struct{}
 	ended   <-chan struct{}
 	conn    *lingeringConn // nil: it came in by no door of ours
 	timeout time.Duration
 
 	count int
-	told  []toldOrder
 	b     []byte
+}
+
+// orderEvents tells a stream of a shopper's orders and places.
+type orderEvents struct {
+	shopper string
+	told    []toldOrder // nil before the first look
 }
 
 // toldOrder is what a stream has told of an order.
@@ -215,20 +242,17 @@ func toldOf(o *engine.OrderView) toldOrder {
 }
 
 // run writes until the stream shall end, held does, or its reader has gone.
-func (x *eventStream) run(held context.Context, w *bufio.Writer, orders []engine.OrderView) {
+func (x *eventStream) run(held context.Context, w *bufio.Writer) {
 	life, beat, poll := time.NewTimer(streamLife), time.NewTicker(heartbeat), time.NewTicker(linePoll)
 	defer life.Stop()
 	defer beat.Stop()
 	defer poll.Stop()
-	if x.snapshot(orders); !x.flush(w) {
-		return
-	}
 	for {
 		select {
 		case <-held.Done():
 		case <-x.changed:
 		case <-poll.C:
-			if !x.waits() {
+			if !x.from.moves(x.server.seller.Now()) {
 				continue
 			}
 		case <-beat.C:
@@ -246,7 +270,8 @@ func (x *eventStream) run(held context.Context, w *bufio.Writer, orders []engine
 		}
 		// Where nobody can say just now, the next look will tell.
 		ctx, done := context.WithTimeout(held, linePoll)
-		orders, err := x.server.seller.Own(ctx, x.shopper, streamOrders)
+		x.b = x.b[:0]
+		over, err := x.from.look(ctx, x)
 		done()
 		if held.Err() != nil {
 			x.goodbye(w)
@@ -255,24 +280,37 @@ func (x *eventStream) run(held context.Context, w *bufio.Writer, orders []engine
 		if err != nil {
 			continue
 		}
-		if x.changes(orders); !x.flush(w) {
+		if !x.flush(w) || over {
 			return
 		}
 	}
 }
 
-// waits reports whether the shopper is in line, where things move without them.
-func (x *eventStream) waits() bool {
-	for i := range x.told {
-		if x.told[i].state == engine.Waiting {
+// moves reports whether the shopper is in line, where things move without them.
+func (e *orderEvents) moves(engine.Time) bool {
+	for i := range e.told {
+		if e.told[i].state == engine.Waiting {
 			return true
 		}
 	}
 	return false
 }
 
+func (e *orderEvents) look(ctx context.Context, x *eventStream) (over bool, err error) {
+	orders, err := x.server.seller.Own(ctx, e.shopper, streamOrders)
+	switch {
+	case err != nil:
+	case e.told == nil:
+		e.snapshot(x, orders)
+	default:
+		e.changes(x, orders)
+	}
+	return false, err
+}
+
 // snapshot says all there is.
-func (x *eventStream) snapshot(orders []engine.OrderView) {
+func (e *orderEvents) snapshot(x *eventStream, orders []engine.OrderView) {
+	e.told = []toldOrder{}
 	x.begin("snapshot")
 	x.b = append(x.b, `{"orders":[`...)
 	for i := range orders {
@@ -280,22 +318,21 @@ func (x *eventStream) snapshot(orders []engine.OrderView) {
 			x.b = append(x.b, ',')
 		}
 		x.b = x.server.appendOrder(x.b, &orders[i])
-		x.told = append(x.told, toldOf(&orders[i]))
+		e.told = append(e.told, toldOf(&orders[i]))
 	}
 	x.b = append(x.b, "]}\n\n"...)
 }
 
 // changes says what differs from what was told, the oldest first. A position that
 // was told never goes up.
-func (x *eventStream) changes(orders []engine.OrderView) {
-	x.b = x.b[:0]
+func (e *orderEvents) changes(x *eventStream, orders []engine.OrderView) {
 	now := make([]toldOrder, 0, len(orders))
 	for i := len(orders) - 1; i >= 0; i-- {
 		o := &orders[i]
 		var before toldOrder
-		for j := range x.told {
-			if x.told[j].ref == o.Ref {
-				before = x.told[j]
+		for j := range e.told {
+			if e.told[j].ref == o.Ref {
+				before = e.told[j]
 			}
 		}
 		if before.state == engine.Waiting && o.State == engine.Waiting {
@@ -309,7 +346,7 @@ func (x *eventStream) changes(orders []engine.OrderView) {
 			x.b = append(x.b, "\n\n"...)
 		}
 	}
-	x.told = now
+	e.told = now
 }
 
 // begin begins an event, up to its data, which is one line of JSON.

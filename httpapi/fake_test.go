@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/personal"
+	"doorbuster/httpapi/roster"
 	"doorbuster/httpapi/wire"
 )
 
@@ -38,11 +40,20 @@ type fakeSeller struct {
 	limit                                  int
 	payment                                engine.Payment
 	receiver                               engine.Receiver
+	personal                               engine.PersonalKey // of whoever set a receiver last
 	sessions                               []engine.SessionView
 	version                                uint64   // of sessions; 0: not to be kept
 	called                                 []string // what else it was asked
 	wording                                uint64   // version of messages
 	messages                               []engine.Message
+
+	rules   engine.DoorRules
+	bargain engine.BargainView
+	cut     engine.CutView
+	cutErr  error         // of starting and cutting
+	changed chan struct{} // the bargain has
+	asker   string        // whose own part of a bargain was asked for
+	code    string
 }
 
 func (f *fakeSeller) Decide(g *engine.Grab, _ engine.Asker) (engine.Answer, bool) {
@@ -56,7 +67,7 @@ func (f *fakeSeller) Decide(g *engine.Grab, _ engine.Asker) (engine.Answer, bool
 func (f *fakeSeller) keepGrabs() *fakeSeller {
 	f.onGrab = func(g *engine.Grab) {
 		f.grabbed = engine.Grab{Listing: []byte(string(g.Listing)), Shopper: []byte(string(g.Shopper)),
-			IdempotencyKey: []byte(string(g.IdempotencyKey)), Quantity: g.Quantity}
+			IdempotencyKey: []byte(string(g.IdempotencyKey)), Quantity: g.Quantity, Bargain: g.Bargain}
 	}
 	return f
 }
@@ -81,12 +92,18 @@ func (f *fakeSeller) Cancel(_ context.Context, shopper, orderNo string) (engine.
 	return f.order, f.err
 }
 
-func (f *fakeSeller) SetReceiver(_ context.Context, shopper, orderNo string, to engine.Receiver) (engine.OrderView,
-	error) {
-	f.shopper, f.orderNo, f.receiver = shopper, orderNo, to
+func (f *fakeSeller) SetReceiver(_ context.Context, shopper, orderNo string, to engine.Receiver,
+	key engine.PersonalKey) (engine.OrderView, error) {
+	f.shopper, f.orderNo, f.receiver, f.personal = shopper, orderNo, to, key
 	o := f.order
+	o.Shopper = shopper
 	o.Receiver, o.HasReceiver = to, true
 	return o, f.err
+}
+
+func (f *fakeSeller) Received(_ context.Context, shopper, orderNo string) (engine.OrderView, error) {
+	f.shopper, f.orderNo = shopper, orderNo
+	return f.order, f.err
 }
 
 func (f *fakeSeller) Pay(_ context.Context, p engine.Payment) (engine.Receipt, error) {
@@ -154,9 +171,39 @@ func (f *fakeSeller) Draw(session, sku, _ string, _ int) (engine.DrawView, error
 	return engine.DrawView{Session: session, SKU: sku}, f.err
 }
 func (f *fakeSeller) DoorRules([]byte) engine.DoorRules {
-	return engine.DoorRules{Session: 1, Listing: 1}
+	if f.rules.Session == 0 {
+		return engine.DoorRules{Session: 1, Listing: 1}
+	}
+	return f.rules
 }
-func (f *fakeSeller) Risk(*engine.Visitor) engine.Level { return engine.LevelNone }
+
+func (f *fakeSeller) StartBargain(ctx context.Context, shopper, session, sku string) (engine.BargainView, error) {
+	if _, bounded := ctx.Deadline(); !bounded {
+		panic("a command without a deadline")
+	}
+	f.called = append(f.called, fmt.Sprint("start ", shopper, " ", session, " ", sku))
+	return f.bargain, f.cutErr
+}
+
+func (f *fakeSeller) Bargain(_ context.Context, code, asker string) (engine.BargainView, error) {
+	f.code, f.asker = code, asker
+	if code != f.bargain.Code {
+		return engine.BargainView{}, &engine.Refusal{Reason: engine.ReasonUnknown}
+	}
+	return f.bargain, f.err
+}
+
+func (f *fakeSeller) CutBargain(ctx context.Context, friend, code string, key []byte) (engine.CutView,
+	engine.BargainView, error) {
+	if _, bounded := ctx.Deadline(); !bounded {
+		panic("a command without a deadline")
+	}
+	f.called = append(f.called, fmt.Sprintf("cut %s %s %s", friend, code, key))
+	return f.cut, f.bargain, f.cutErr
+}
+
+func (f *fakeSeller) WatchBargain(string) (<-chan struct{}, func()) { return f.changed, func() {} }
+func (f *fakeSeller) Risk(*engine.Visitor) engine.Level             { return engine.LevelNone }
 func (f *fakeSeller) Switches() *engine.Switches {
 	normal := engine.NormalSwitches()
 	return &normal
@@ -203,9 +250,45 @@ func selling[F interface {
 	ShopperOrders
 	Display
 	Rules
+	Bargains
+	Receiving
 }](f F) Seller {
-	return Seller{f, f, f, f}
+	return Seller{Grabber: f, ShopperOrders: f, Receiving: f, Display: f, Rules: f, Bargains: f}
 }
+
+const fakeCode = "0123456789ABCDEFGHJKMNPQRS"
+
+// openBargain is a bargain of ada's as the fakes give it, that bob has cut.
+func openBargain() engine.BargainView {
+	return engine.BargainView{Ref: engine.BargainRef{Session: 1, Ordinal: 7}, Code: fakeCode, Session: "fans-day-10",
+		SKU: "mask-50", Listing: 1, Owner: "ada", State: engine.BargainOpen, From: 4900, Floor: 100, Price: 4660,
+		Currency: "CNY", Cuts: 1, Friends: 20, Started: fakeNow, Expires: fakeNow.Add(time.Hour),
+		Recent:     []engine.CutView{{Friend: "bob", Number: 1, At: fakeNow, Amount: 240, Weight: 100, New: true}},
+		Commitment: [32]byte{1}}
+}
+
+// helpedBy gives a bargain as a friend sees it who has cut it.
+func helpedBy(friend string, amount int64) engine.BargainView {
+	v := openBargain()
+	v.Helped = engine.CutView{Friend: friend, Number: 1, At: fakeNow, Amount: amount, Weight: 100}
+	return v
+}
+
+// testVault goes by the key that f keeps.
+func testVault(f personal.Table) *personal.Vault {
+	return personal.New(f, roster.Canon{}, []personal.Key{{Number: 3, Secret: [personal.KeyBytes]byte{1}}})
+}
+
+func (f *fakeSeller) PersonalKey(shopper string) (engine.PersonalKey, bool) {
+	if f.shopper != shopper {
+		return engine.PersonalKey{}, false
+	}
+	return f.personal, f.personal.KEK != 0
+}
+
+func (f *fakeSeller) ListKey() (key engine.PersonalKey, there bool) { return key, false }
+
+func (f *fakeSeller) PersonalSecret() (secret [32]byte, known bool) { return [32]byte{2}, true }
 
 // newTestShopper makes a server in dev mode around f.
 func newTestShopper(t testing.TB, f *fakeSeller) *ShopperServer {
@@ -213,7 +296,7 @@ func newTestShopper(t testing.TB, f *fakeSeller) *ShopperServer {
 	if f.order.OrderNo == "" {
 		f.order = heldOrder()
 	}
-	s, err := NewShopper(ShopperConfig{Seller: selling(f), Dev: true})
+	s, err := NewShopper(ShopperConfig{Seller: selling(f), Personal: testVault(f), Dev: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,12 +327,30 @@ type fakeOperator struct {
 	imported                              string
 	replaced                              bool
 	drawn                                 *engine.DrawView
+	bargains                              engine.BargainFilter
+	code                                  string
+	behind                                uint32
+	most                                  int
+
+	products map[string]engine.ProductView // by id; the fake's own without
+	put      *engine.ProductImport         // the last, whose rows were
+	putRows  []engine.Product
+	putOut   engine.ProductImported
+	putErr   error
+	gone     []string // what was deleted, retired or archived, and how
 }
 
 func (f *fakeOperator) ApplyPlan(_ context.Context, by engine.By, plan *engine.Plan, dryRun bool) (engine.PlanOutcome,
 	error) {
 	f.operator, f.plan, f.dryRun = by.Operator, plan, dryRun
 	return engine.PlanOutcome{Changes: f.changes, Problems: f.problems}, f.err
+}
+
+func (f *fakeOperator) Planned(w engine.Wanted) (*engine.Planned, bool, error) {
+	p := &engine.Planned{At: fakeNow, More: w.Products}
+	p.Plan.Products = []engine.Product{{ID: "mask-50", Currency: "CNY"}}
+	p.Plan.Sales = []engine.SalePlan{{Sale: engine.Sale{ID: "fans-day", Timezone: "UTC"}}}
+	return p, w.Sale == "" || w.Sale == "fans-day", f.err
 }
 
 func (f *fakeOperator) SetMessage(ctx context.Context, by engine.By, sale string,
@@ -428,13 +529,31 @@ func (f *fakeOperator) DropRoster(_ context.Context, by engine.By, name engine.R
 	return f.err
 }
 
-func (f *fakeOperator) Products() []engine.Product {
-	if f.panics {
-		panic("a bug")
+func (f *fakeOperator) Plays() ([]engine.PlayVersion, error) {
+	return []engine.PlayVersion{{PlayTemplate: engine.PlayTemplate{ID: "bargain", Text: "id: bargain"}, Version: 2,
+		Since: fakeNow}}, f.err
+}
+
+func (f *fakeOperator) FindBargains(filter engine.BargainFilter) ([]engine.BargainView, string, error) {
+	f.bargains = filter
+	return []engine.BargainView{openBargain()}, "more", f.err
+}
+
+func (f *fakeOperator) BargainCuts(code string, behind uint32, most int) (engine.BargainView, error) {
+	f.code, f.behind, f.most = code, behind, most
+	v := openBargain()
+	v.Recent = v.Recent[:min(most, 1)]
+	return v, f.err
+}
+
+func (f *fakeOperator) EndBargain(ctx context.Context, by engine.By, code, note string) (engine.BargainView, error) {
+	if _, bounded := ctx.Deadline(); !bounded {
+		panic("a command without a deadline")
 	}
-	return []engine.Product{{ID: "mask-50", Name: engine.Text{{Lang: "en", Text: "Masks"}}, ListPrice: 4900,
-		Currency: "CNY",
-		Place:    &engine.Place{Latitude: 31.2, Longitude: 121.5}}}
+	f.operator, f.code, f.note = by.Operator, code, note
+	v := openBargain()
+	v.State = engine.BargainEnded
+	return v, f.err
 }
 
 func (f *fakeOperator) Sales() []engine.Sale {

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/valyala/fasthttp"
@@ -18,12 +19,16 @@ func FuzzShopper(f *testing.F) {
 		uint8(engine.CodeMissed), uint8(9))
 	f.Add("GET", "/v1/grabs/%41%zz?deadline=1", "ada", "k", "", []byte(nil), uint8(engine.CodeProcessing), uint8(0))
 	f.Add("GET", "/v1/sessions?near=1,2", "", "", "en", []byte(nil), uint8(0), uint8(0))
-	f.Add("PUT", "/v1/orders/ABC/receiver", "ada", "", "", []byte(`{"name":"a","phone":"1","address":"x"}`), uint8(0),
+	f.Add("PUT", "/v1/orders/ABC/receiver", "ada", "", "", []byte(`{"name":"a","phone":"1","street":"x"}`), uint8(0),
 		uint8(0))
 	f.Add("POST", "/v1/payments/callback", "", "",
 		"", []byte(`{"order_no":"A","payment_id":"p","amount":1,"currency":"CNY"}`), uint8(0), uint8(0))
 	f.Add("GET", "//v1/../v1/time#x", "\x00", "\xff", "\n", []byte("{"), uint8(200), uint8(200))
-	statuses := []int{200, 201, 202, 204, 400, 401, 404, 405, 422}
+	f.Add("POST", startPath, "ada", "k", "zh", []byte(`{"ticket":"x"}`), uint8(0), uint8(engine.ReasonSoldOut))
+	f.Add("POST", cutPath, "bob", "k", "", []byte(`{"ticket":"\u0041","x":1}`), uint8(0), uint8(engine.ReasonHelped))
+	f.Add("POST", buyPath, "ada", "", "", []byte(nil), uint8(engine.CodeRefused), uint8(engine.ReasonNotAtFloor))
+	f.Add("GET", strings.ToLower(bargainPath), "", "", "", []byte(nil), uint8(0), uint8(0))
+	statuses := []int{200, 201, 202, 204, 400, 401, 404, 405, 409, 422}
 	f.Fuzz(func(t *testing.T, method, path, shopper, key, language string, body []byte, code, reason uint8) {
 		var request fasthttp.Request
 		request.Header.SetMethod(method)
@@ -35,7 +40,7 @@ func FuzzShopper(f *testing.F) {
 		var ctx fasthttp.RequestCtx
 		ctx.Init(&request, nil, nil)
 		s := newTestShopper(t, &fakeSeller{sessions: fakeSessions(), order: heldOrder(), found: true,
-			answer: engine.Answer{
+			bargain: openBargain(), cutErr: refusing(engine.Reason(reason)), answer: engine.Answer{
 				Code: engine.Code(code), Reason: engine.Reason(reason), State: engine.OrderState(reason),
 				Order: fakeRef,
 				No:    fakeNo, Listing: 1, Start: fakeNow, PayBy: fakeNow, Deadline: 1}})

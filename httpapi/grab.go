@@ -84,35 +84,46 @@ func (s *ShopperServer) grab(ctx *fasthttp.RequestCtx, listing []byte) {
 		return
 	}
 	call := s.callFor(ctx, &who, listing)
-	g := &call.grab
+	if kind, wrong := call.take((*grabCall).read); wrong != "" {
+		s.problem(ctx, kind, wrong)
+		s.done(call)
+		return
+	}
+	s.decide(call)
+}
+
+// take takes in what a request says: its key, its body by read, and its transaction. wrong
+// says what is wrong with it, "" if nothing.
+func (c *grabCall) take(read func(*grabCall, []byte) (problemKind, string)) (kind problemKind, wrong string) {
+	g := &c.grab
 	g.Quantity = 1
 	keys := 0
-	if g.IdempotencyKey, keys = oneOf(ctx, "Idempotency-Key"); len(g.IdempotencyKey) == 0 && keys < 2 {
-		g.IdempotencyKey, call.minted = call.mint(), true
+	if g.IdempotencyKey, keys = oneOf(c.ctx, "Idempotency-Key"); len(g.IdempotencyKey) == 0 && keys < 2 {
+		g.IdempotencyKey, c.minted = c.mint(), true
 	} else if keys > 1 || !engine.ValidKey(g.IdempotencyKey) {
-		s.problem(ctx, malformed, badKey)
-		s.done(call)
-		return
+		return malformed, badKey
 	}
-	if body := ctx.Request.Body(); len(body) > 0 {
-		if kind, wrong := call.read(body); wrong != "" {
-			s.problem(ctx, kind, wrong)
-			s.done(call)
-			return
+	if body := c.ctx.Request.Body(); len(body) > 0 {
+		if kind, wrong = read(c, body); wrong != "" {
+			return kind, wrong
 		}
 	}
-	if g.Transaction, ok = transactionOf(ctx); !ok {
-		s.problem(ctx, malformed, badTransaction)
-		s.done(call)
-		return
+	var ok bool
+	if g.Transaction, ok = transactionOf(c.ctx); !ok {
+		return malformed, badTransaction
 	}
-	if a, decided := s.seller.Decide(g, call); decided {
+	return 0, ""
+}
+
+// decide has call's grab decided, and answers it at once or once it is.
+func (s *ShopperServer) decide(call *grabCall) {
+	if a, decided := s.seller.Decide(&call.grab, call); decided {
 		call.answer = a
-	} else if call.detaches() {
+	} else if ctx := call.ctx; call.detaches() {
 		ctx.Response.Header.SetStatusMessage(placeholderMessage)
 		return
 	}
-	call.write(&ctx.Response)
+	call.write(&call.ctx.Response)
 	s.done(call)
 }
 
@@ -216,7 +227,7 @@ func (s *ShopperServer) callFor(ctx *fasthttp.RequestCtx, who *auth.Bearer, list
 	call := s.call(ctx)
 	call.grab.Listing, call.grab.Shopper, call.grab.Door = listing, who.Subject, call
 	call.visitor = engine.Visitor{Shopper: who.Subject, Phone: who.ListedPhone,
-		Address: who.ListedAddress}
+		Address: who.ListedAddress, PhoneHash: who.PhoneHash, AddressHash: who.AddressHash}
 	call.phone = who.Phone
 	return call
 }

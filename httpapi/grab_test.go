@@ -2,10 +2,12 @@ package httpapi
 
 import (
 	"testing"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/hot"
 )
 
 const grabPath = "/v1/sessions/fans-day-10/skus/mask-50/grab"
@@ -76,6 +78,49 @@ func TestRefusedGrabAllocatesNothing(t *testing.T) {
 // BenchmarkRefusedGrab is what a no costs in this package.
 func BenchmarkRefusedGrab(b *testing.B) {
 	s := newTestShopper(b, &fakeSeller{answer: engine.Answer{Code: engine.CodeSoldOut, Reason: engine.ReasonSoldOut}})
+	ctx := newGrab("POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "Idempotency-Key": "k1"}, "")
+	b.ReportAllocs()
+	for b.Loop() {
+		ctx.Response.Reset()
+		s.handle(ctx)
+	}
+}
+
+// watchedShopper is a door that sees what is asked for.
+func watchedShopper(t testing.TB) *ShopperServer {
+	w := hot.New()
+	go w.Run(t.Context())
+	s := newTestShopper(t, &fakeSeller{answer: engine.Answer{Code: engine.CodeSoldOut, Reason: engine.ReasonSoldOut}})
+	s.hot = w
+	return s
+}
+
+// TestWatchedRefusalAllocatesNothing: seeing what is asked for costs a no nothing to collect.
+func TestWatchedRefusalAllocatesNothing(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates")
+	}
+	s := watchedShopper(t)
+	ctx := newGrab("POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "Idempotency-Key": "k1"}, "")
+	if n := testing.AllocsPerRun(2000, func() {
+		ctx.Response.Reset()
+		s.handle(ctx)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	for deadline := time.Now().Add(10 * time.Second); len(s.hot.Top(1, 1)) == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody has seen them")
+		}
+	}
+	if top := s.hot.Top(1, 1); top[0].ID != "mask-50" {
+		t.Errorf("%+v", top)
+	}
+}
+
+// BenchmarkWatchedRefusedGrab is BenchmarkRefusedGrab where what is asked for is seen.
+func BenchmarkWatchedRefusedGrab(b *testing.B) {
+	s := watchedShopper(b)
 	ctx := newGrab("POST", grabPath, map[string]string{"X-Shopper-Id": "ada", "Idempotency-Key": "k1"}, "")
 	b.ReportAllocs()
 	for b.Loop() {

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"doorbuster/engine"
+	"doorbuster/httpapi/wire"
 )
 
 // maxTicketText bounds a ticket as it is sent; a good one is far shorter.
@@ -30,9 +31,8 @@ func (c *grabCall) read(body []byte) (kind problemKind, wrong string) {
 		}
 		plain.waitlist = request.Waitlist != nil && *request.Waitlist
 	}
-	if len(plain.ticket) > maxTicketText {
-		return malformed, "The ticket has " + strconv.Itoa(len(plain.ticket)) +
-			" bytes; none that was given out has more than " + strconv.Itoa(maxTicketText) + "."
+	if wrong = wrongTicket(plain.ticket); wrong != "" {
+		return malformed, wrong
 	}
 	if q := plain.quantity; q < 1 || q > engine.MaxQuantity {
 		return badQuantity, "The quantity is " + strconv.FormatInt(q, 10) + "; it must be 1 to " +
@@ -40,6 +40,24 @@ func (c *grabCall) read(body []byte) (kind problemKind, wrong string) {
 	}
 	c.grab.Quantity, c.grab.Waitlist, c.ticket = uint32(plain.quantity), plain.waitlist, plain.ticket
 	return 0, ""
+}
+
+// readTicket takes in the body of what is asked of a bargain.
+func (c *grabCall) readTicket(body []byte) (kind problemKind, wrong string) {
+	var request wire.BargainRequest
+	if wrong = decodeStrictly(body, &request); wrong != "" {
+		return malformed, wrong
+	}
+	c.ticket = []byte(request.Ticket)
+	return malformed, wrongTicket(c.ticket)
+}
+
+func wrongTicket(ticket []byte) string {
+	if len(ticket) <= maxTicketText {
+		return ""
+	}
+	return "The ticket has " + strconv.Itoa(len(ticket)) + " bytes; none that was given out has more than " +
+		strconv.Itoa(maxTicketText) + "."
 }
 
 // grabBody is what the body of a grab says.

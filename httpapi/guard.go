@@ -19,6 +19,7 @@ import (
 	"doorbuster/engine"
 	"doorbuster/httpapi/auth"
 	"doorbuster/httpapi/challenge"
+	"doorbuster/httpapi/personal"
 	"doorbuster/httpapi/ratelimit"
 	"doorbuster/httpapi/risk"
 	"doorbuster/httpapi/roster"
@@ -83,12 +84,13 @@ type Guard struct {
 	images     *imageDesk
 	counts     *guardMetrics
 	visitors   *Visitors
+	vault      *personal.Vault
 
 	secret   atomic.Pointer[[32]byte] // that tickets and challenges are made with
 	learning sync.Mutex
 }
 
-func newGuard(cfg GuardConfig, seller Seller) (*Guard, error) {
+func newGuard(cfg GuardConfig, seller Seller, vault *personal.Vault) (*Guard, error) {
 	fill(&cfg.TicketTTL, defaultTicketTTL)
 	fill(&cfg.ListShare, DefaultListShare)
 	var errs []error
@@ -99,7 +101,8 @@ func newGuard(cfg GuardConfig, seller Seller) (*Guard, error) {
 		errs = append(errs, fmt.Errorf("TicketTTL is %s; it must be %s to %s", cfg.TicketTTL, minTicketTTL,
 			maxTicketTTL))
 	}
-	g := &Guard{seller: seller, proxies: cfg.Proxies, canon: cfg.Canon, ttl: cfg.TicketTTL, risk: cfg.Risk,
+	g := &Guard{seller: seller, vault: vault, proxies: cfg.Proxies, canon: cfg.Canon, ttl: cfg.TicketTTL,
+		risk:   cfg.Risk,
 		images: newImageDesk(), counts: newGuardMetrics(cfg.Risk),
 		visitors: newVisitors(cfg.ListShare, func(v *engine.Visitor) engine.Level { return seller.Risk(v) })}
 	for _, rate := range [...]struct {
@@ -182,6 +185,15 @@ func (g *Guard) Check(q *engine.Grab, rules engine.DoorRules) engine.Reason {
 	if g.overRate(call, now) {
 		return engine.ReasonRate
 	}
+	return g.vet(q, call, rules, now)
+}
+
+// vet is Check but for rates.
+func (g *Guard) vet(q *engine.Grab, call *grabCall, rules engine.DoorRules, now time.Time) engine.Reason {
+	if v := &call.visitor; v.Phone != "" && v.PhoneHash == (engine.Blind{}) ||
+		v.Address != "" && v.AddressHash == (engine.Blind{}) { // the token was read before the secret was known
+		v.PhoneHash, v.AddressHash = g.hashes(v.Phone, v.Address)
+	}
 	g.visitors.note(&call.visitor, now)
 	switches := g.seller.Switches()
 	level := g.listed(call)
@@ -237,6 +249,19 @@ func (g *Guard) know(b *auth.Bearer) {
 	}
 	b.ListedPhone, b.ListedAddress = claim(claimedPhone, b.Phone, g.canon.Phone), claim(claimedAddress, b.Address,
 		g.canon.Address)
+	b.PhoneHash, b.AddressHash = g.hashes(b.ListedPhone, b.ListedAddress)
+}
+
+// hashes gives by what lists find a phone number and an address; zero where they are not
+// known, and as long as this node does not know the group's secret.
+func (g *Guard) hashes(phone, address engine.Canonical) (p, a engine.Blind) {
+	if phone != "" {
+		p, _ = g.vault.RowHash(engine.RosterRiskPhone, string(phone))
+	}
+	if address != "" {
+		a, _ = g.vault.RowHash(engine.RosterRiskAddress, string(address))
+	}
+	return p, a
 }
 
 // overRate counts what is asked against the limits of the address and the

@@ -339,14 +339,14 @@ func TestShoppersWritesHaveARate(t *testing.T) {
 			continue
 		}
 		seller := &fakeSeller{order: heldOrder()}
-		s, err := NewShopper(ShopperConfig{Seller: selling(seller), Dev: true,
+		s, err := NewShopper(ShopperConfig{Seller: selling(seller), Personal: testVault(seller), Dev: true,
 			Guard: GuardConfig{WriteRate: ratelimit.Config{PerSecond: 0.001, Burst: 3}}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		body := ""
 		if route(r) == routeReceiver {
-			body = `{"name":"A","phone":"1","address":"B"}`
+			body = `{"name":"A","phone":"1","street":"B"}`
 		}
 		for i := range 6 {
 			a := ask(s, to.method, path, ada, body)

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/text/currency"
+
 	"doorbuster/engine"
 	"doorbuster/httpapi/messages"
 )
@@ -52,8 +54,13 @@ func messageFor(a *engine.Answer, now engine.Time) messages.Message {
 		}
 		return messages.SoldOut
 	case engine.CodeLimitReached:
-		if a.Reason == engine.ReasonReleases {
+		switch a.Reason {
+		case engine.ReasonReleases:
 			return messages.Releases
+		case engine.ReasonNotFirst:
+			return messages.NotFirst
+		case engine.ReasonBought:
+			return messages.Bought
 		}
 		return messages.LimitReached
 	case engine.CodeNotOpen:
@@ -62,6 +69,9 @@ func messageFor(a *engine.Answer, now engine.Time) messages.Message {
 		}
 		return messages.NotOpen
 	case engine.CodeEnded:
+		if a.Reason == engine.ReasonBargainOver {
+			return messages.BargainOver
+		}
 		return messages.Ended
 	case engine.CodeNotReserved:
 		return messages.NotReserved
@@ -102,6 +112,27 @@ func appendDuration(dst []byte, d time.Duration, in language) []byte {
 		}
 	}
 	return dst
+}
+
+// appendMoney appends an amount of minor units as a person reads it, such as 12.30 CNY.
+func appendMoney(dst []byte, amount int64, code string) []byte {
+	digits := 2
+	if unit, err := currency.ParseISO(code); err == nil {
+		digits, _ = currency.Standard.Rounding(unit)
+	}
+	scale := int64(1)
+	for range digits {
+		scale *= 10
+	}
+	dst = strconv.AppendInt(dst, amount/scale, 10)
+	if digits > 0 {
+		dst = append(dst, '.')
+		for rest := amount % scale; scale > 1; rest %= scale {
+			scale /= 10
+			dst = append(dst, byte('0'+rest/scale))
+		}
+	}
+	return append(append(dst, ' '), code...)
 }
 
 // months are as English has them.

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,16 @@ func newAPIMetrics(api string) *apiMetrics {
 		panicDesc: prometheus.NewDesc("doorbuster_http_panics_total",
 			"Requests whose handler panicked: each is a bug.", nil, which),
 	}
+}
+
+// faults gives how many problems were ours.
+func (m *apiMetrics) faults() (n uint64) {
+	for kind := range m.problems {
+		if problemTable[kind].status >= 500 {
+			n += m.problems[kind].Load()
+		}
+	}
+	return n
 }
 
 func (m *apiMetrics) problem(kind problemKind) { m.problems[kind].Add(1) }
@@ -169,6 +180,15 @@ func (m *grabMetrics) answered(a *engine.Answer, began time.Time) {
 	d.sum.Add(int64(took))
 }
 
+// felt gives how many grabs there were, and how many of them nobody knew the outcome of in
+// time.
+func (m *grabMetrics) felt() (undecided, all uint64) {
+	for i := range m.codes {
+		all += m.codes[i].Load()
+	}
+	return m.codes[engine.CodeProcessing].Load(), all
+}
+
 // Describe implements prometheus.Collector.
 func (m *grabMetrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.codeDesc
@@ -194,5 +214,42 @@ func (m *grabMetrics) Collect(ch chan<- prometheus.Metric) {
 		total += d.buckets[len(grabBuckets)].Load()
 		sum := time.Duration(d.sum.Load()).Seconds()
 		ch <- prometheus.MustNewConstHistogram(m.tookDesc, total, sum, below, grabClassNames[class])
+	}
+}
+
+// bargainCodes are what is told of starting or cutting a bargain.
+var bargainCodes = append([]string{"started", "cut", "already_helped", "own_bargain", "bargain_over", "floor_reached",
+	"helps_used_up"}, engine.Codes()[1:]...)
+
+// bargainCounts counts answers by code, as bargainCodes has them. Safe for concurrent use.
+type bargainCounts []atomic.Uint64
+
+func (c bargainCounts) add(code string) {
+	if i := slices.Index(bargainCodes, code); i >= 0 {
+		c[i].Add(1)
+	}
+}
+
+// bargainMetrics counts what is asked of bargains; buying is counted as a grab.
+type bargainMetrics struct {
+	starts, cuts bargainCounts
+	desc         *prometheus.Desc
+}
+
+func newBargainMetrics() *bargainMetrics {
+	return &bargainMetrics{make(bargainCounts, len(bargainCodes)), make(bargainCounts, len(bargainCodes)),
+		prometheus.NewDesc("doorbuster_bargain_answers_total",
+			"Bargains asked to be started or cut, by the code that the shopper was told.", []string{"what", "code"},
+			nil)}
+}
+
+// Describe implements prometheus.Collector.
+func (m *bargainMetrics) Describe(ch chan<- *prometheus.Desc) { ch <- m.desc }
+
+// Collect implements prometheus.Collector.
+func (m *bargainMetrics) Collect(ch chan<- prometheus.Metric) {
+	for i, code := range bargainCodes {
+		ch <- prometheus.MustNewConstMetric(m.desc, prometheus.CounterValue, float64(m.starts[i].Load()), "start", code)
+		ch <- prometheus.MustNewConstMetric(m.desc, prometheus.CounterValue, float64(m.cuts[i].Load()), "cut", code)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"doorbuster/engine"
 	"doorbuster/httpapi/auth"
 	"doorbuster/httpapi/openapi"
+	"doorbuster/httpapi/sinks"
 	"doorbuster/httpapi/wire"
 )
 
@@ -79,16 +80,21 @@ func TestOpenAPIIsCurrent(t *testing.T) {
 		"doorbuster/httpapi/reconcile/statement": "reconcile/statement",
 		"doorbuster/httpapi/reconcile/archive":   "reconcile/archive",
 	}, map[string][]string{
-		"order":   names(1, func(i int) string { return engine.OrderState(i).String() }),
-		"listing": names(0, func(i int) string { return engine.ListingState(i).String() }),
-		"session": {"draft", "published", "open", "ended", "settled"},
-		"code":    names(1, func(i int) string { return engine.Code(i).String() }),
-		"level":   {"watch", "challenge", "block"},
+		"order":        names(1, func(i int) string { return engine.OrderState(i).String() }),
+		"listing":      names(0, func(i int) string { return engine.ListingState(i).String() }),
+		"session":      {"draft", "published", "open", "ended", "settled"},
+		"code":         names(1, func(i int) string { return engine.Code(i).String() }),
+		"bargain":      names(1, func(i int) string { return engine.BargainState(i).String() }),
+		"bargain_code": bargainCodes,
+		"price_kind":   names(0, func(i int) string { return engine.PriceKind(i).String() }),
+		"level":        {"watch", "challenge", "block"},
+		"delivery":     names(1, func(i int) string { return engine.Delivery(i).String() }),
 		"role": {wire.NodeLeader, wire.NodeFollower, wire.NodeCandidate, wire.NodeNonVoter, wire.NodeStopped,
 			wire.NodeUnknown},
 		"zone_ack": {"", wire.ZoneAckOff, wire.ZoneAckHolding, wire.ZoneAckDegraded, wire.ZoneAckBlocked,
 			wire.ZoneAckUnknown, wire.ZoneAckSingleZone},
 		"pay_token":     {"malformed", "key", "signature", "expired", "order", "used", "differs"},
+		"sink":          sinkStates,
 		"switch_action": names(1, func(i int) string { return engine.SwitchAction(i).String() }),
 	})
 	if err != nil {
@@ -117,3 +123,11 @@ func TestOpenAPIIsServed(t *testing.T) {
 		t.Error("status ", w.Code)
 	}
 }
+
+// sinkStates are the states of sinks, as texts.
+var sinkStates = func() (names []string) {
+	for _, state := range sinks.States() {
+		names = append(names, string(state))
+	}
+	return names
+}()

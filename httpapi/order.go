@@ -3,13 +3,10 @@ package httpapi
 import (
 	"context"
 	"errors"
-	"fmt"
-	"unicode/utf8"
 
 	"github.com/valyala/fasthttp"
 
 	"doorbuster/engine"
-	"doorbuster/httpapi/input"
 )
 
 // maxCursorBytes bounds where a page goes on.
@@ -21,10 +18,16 @@ func (s *ShopperServer) serve(ctx *fasthttp.RequestCtx, r route, m matched) {
 	case routeTime:
 		s.time(ctx)
 		return
+	case routeStorefront, routeStorefrontFile:
+		s.storefrontFile(ctx, m.name)
+		return
 	case routeSessions:
 		s.sessions(ctx)
 		return
 	case routeListing:
+		if s.hot != nil {
+			s.hot.Saw(m.sku)
+		}
 		s.listing(ctx, string(m.session), string(m.sku))
 		return
 	case routeGrabByKey:
@@ -47,6 +50,18 @@ func (s *ShopperServer) serve(ctx *fasthttp.RequestCtx, r route, m matched) {
 		return
 	case routePayKeys:
 		s.payKeys(ctx)
+		return
+	case routeStartBargain:
+		s.startBargain(ctx, m)
+		return
+	case routeBargain:
+		s.bargain(ctx, m.name)
+		return
+	case routeCutBargain:
+		s.cutBargain(ctx, m.name)
+		return
+	case routeBuy:
+		s.buy(ctx, m.name)
 		return
 	}
 	who, ok := s.whoAsks(ctx)
@@ -74,6 +89,11 @@ func (s *ShopperServer) serve(ctx *fasthttp.RequestCtx, r route, m matched) {
 		s.orderOrError(ctx, &o, err)
 	case routeReceiver:
 		s.receiver(ctx, shopper, orderNo)
+	case routeReceived:
+		wait, stop := s.commandContext()
+		defer stop()
+		o, err := s.seller.Received(wait, shopper, orderNo)
+		s.orderOrError(ctx, &o, err)
 	case routeReserve, routeWithdraw:
 		s.reserve(ctx, shopper, string(m.session), string(m.sku), r == routeWithdraw)
 	case routeLeave:
@@ -141,34 +161,4 @@ func (s *ShopperServer) orders(ctx *fasthttp.RequestCtx, shopper string) {
 		b = appendString(b, next)
 	}
 	uncached(ctx, append(b, '}'))
-}
-
-func (s *ShopperServer) receiver(ctx *fasthttp.RequestCtx, shopper, orderNo string) {
-	var to struct {
-		Name    string `json:"name"`
-		Phone   string `json:"phone"`
-		Address string `json:"address"`
-	}
-	if wrong := decodeStrictly(ctx.Request.Body(), &to); wrong != "" {
-		s.problem(ctx, malformed, wrong)
-		return
-	}
-	for _, field := range [...]struct{ name, value string }{{"name", to.Name}, {"phone", to.Phone},
-		{"address", to.Address}} {
-		if !validText(field.value) {
-			s.problem(ctx, malformed, fmt.Sprintf("The %s must have 1 to %d bytes of text without control characters.",
-				field.name, engine.MaxTextBytes))
-			return
-		}
-	}
-	wait, stop := s.commandContext()
-	defer stop()
-	o, err := s.seller.SetReceiver(wait, shopper, orderNo, engine.Receiver{Name: to.Name, Phone: to.Phone,
-		Address: to.Address})
-	s.orderOrError(ctx, &o, err)
-}
-
-// validText reports whether text is there, short enough, and for people to read.
-func validText(text string) bool {
-	return text != "" && len(text) <= engine.MaxTextBytes && utf8.ValidString(text) && input.OneLine(text) == ""
 }

@@ -37,12 +37,14 @@ const (
 	wrongDoor
 	unknownListing
 	unknownKey
+	unknownBargain
 	wrongMethod
 	gone
 	tooSlow
 	conflict
 	unsure
 	notHeld
+	notAtFloor
 	tooLarge
 	wrongMediaType
 	keyReused
@@ -53,6 +55,7 @@ const (
 	badOperation
 	badSolution
 	badList
+	badCatalogue
 	badStatement
 	tooManyConnections
 	tooOften
@@ -85,12 +88,14 @@ var problemTable = [problemKinds]problemRow{
 	wrongDoor:        {http.StatusNotFound, "elsewhere", "It is served at another address"},
 	unknownListing:   {http.StatusNotFound, "unknown-listing", "There is no such listing"},
 	unknownKey:       {http.StatusNotFound, "unknown-key", "There is no such grab"},
+	unknownBargain:   {http.StatusNotFound, "unknown-bargain", "There is no such bargain"},
 	wrongMethod:      {http.StatusMethodNotAllowed, "method", "The method is not allowed here"},
 	gone:             {http.StatusGone, "gone", "It has been dropped"},
 	tooSlow:          {http.StatusRequestTimeout, "timeout", "The request took too long to arrive"},
 	conflict:         {http.StatusConflict, "conflict", "The state of things forbids it"},
 	unsure:           {http.StatusConflict, "unsure", "It could end a sale"},
 	notHeld:          {http.StatusConflict, "order-state", "The order's state forbids it"},
+	notAtFloor:       {http.StatusConflict, "not-at-floor", "The price is not at its floor yet"},
 	tooLarge:         {http.StatusRequestEntityTooLarge, "too-large", "The request body is too large"},
 	wrongMediaType:   {http.StatusUnsupportedMediaType, "media-type", "The body's type is not understood"},
 	keyReused: {http.StatusUnprocessableEntity, "key-reused",
@@ -105,6 +110,7 @@ var problemTable = [problemKinds]problemRow{
 	tooManyStreams:     {http.StatusTooManyRequests, "streams", "Too many streams of events"},
 	badStatement:       {http.StatusUnprocessableEntity, "statement", "The statement can't be taken"},
 	badList:            {http.StatusUnprocessableEntity, "list", "The list can't be taken"},
+	badCatalogue:       {http.StatusUnprocessableEntity, "catalogue", "The catalogue can't be taken"},
 	tooManyConnections: {http.StatusTooManyRequests, "connections", "Too many connections from one address"},
 	headersTooLarge: {http.StatusRequestHeaderFieldsTooLarge, "headers-too-large",
 		"The request's headers are too large"},
@@ -138,6 +144,18 @@ var refusalTable = map[engine.Reason]struct {
 	engine.ReasonTooLate: {conflict,
 		"It is too late for that: the session has started, or the listing takes no reservations."},
 	engine.ReasonTooMany: {conflict, "That would be more than can be remembered. Take something away first."},
+	engine.ReasonNotAtFloor: {notAtFloor,
+		"By this bargain one buys at the floor price only. Ask more friends to help."},
+	engine.ReasonBargainOver: {conflict,
+		"The bargain is over: something was bought by it, it was ended, or its time has passed."},
+	engine.ReasonOffered: {conflict,
+		"A session offers the product. Retire it, so that no further session can, or delete those sessions first."},
+	engine.ReasonSupplier: {conflict, "The product's supplier has not so many units: look at what the product says " +
+		"of its stock, and of what all sessions put up."},
+	engine.ReasonSettled: {conflict, "The session is settled; nothing in it changes any more."},
+	engine.ReasonShrinks: {unsure,
+		"Fewer than half of the supplier's products would be left, and nothing was changed. If that is meant, say so " +
+			"with ?sure=true (--yes)."},
 	engine.ReasonRefused: {conflict, "The present state does not allow it. Look at it again before asking once more."},
 }
 
@@ -153,6 +171,7 @@ func problemOf(err error) (kind problemKind, detail string, known bool) {
 	var refusal *engine.Refusal
 	var refused *problemError
 	var operation *ClusterRefusal
+	var rows engine.RowProblems
 	switch {
 	case errors.As(err, &refused):
 		return refused.kind, refused.detail, true
@@ -162,16 +181,18 @@ func problemOf(err error) (kind problemKind, detail string, known bool) {
 		return conflict, operation.Message, true
 	case errors.As(err, &refusal):
 		entry, ok := refusalTable[refusal.Reason]
-		if ok && refusal.Detail != "" {
-			return entry.kind, refusal.Detail, true
-		}
 		if !ok {
 			entry = refusalTable[engine.ReasonRefused]
+		}
+		if refusal.Detail != "" {
+			return entry.kind, refusal.Detail, true
 		}
 		if refusal.State != 0 && entry.kind == notHeld {
 			return entry.kind, "The order is " + refusal.State.String() + "; that does not allow it.", true
 		}
 		return entry.kind, entry.detail, true
+	case errors.As(err, &rows):
+		return conflict, rows.Error(), true
 	case errors.Is(err, engine.ErrNoRecords):
 		return unavailable, "The records of settled sessions can't be read here just now. Nothing has changed; ask " +
 			"again in a moment.", true
@@ -276,7 +297,7 @@ func notKnown(r *http.Request) string {
 func (s *AdminServer) failed(w http.ResponseWriter, r *http.Request, err error) {
 	kind, detail, known := problemOf(err)
 	if !known && !errors.As(err, new(*engine.TrailGone)) {
-		s.log.Error("admin request failed", "path", r.URL.Path, "error", err)
+		s.log.Error("admin request failed", "route", r.Pattern, "error", err) // a path may name a phone number
 	}
 	if unknownOutcome(err) && r.Method != http.MethodGet {
 		detail = notKnown(r)

@@ -72,6 +72,12 @@ func setterOf(name string, field reflect.StructField) func(reflect.Value, string
 			v.SetUint(uint64(state))
 			return ""
 		}
+	case reflect.TypeFor[engine.BargainState]():
+		return func(v reflect.Value, given string) string {
+			state, ok := engine.ParseBargainState(given)
+			v.SetUint(uint64(state))
+			return unless(ok && state != 0, "There is no such state. Take one of open, bought, expired, ended.")
+		}
 	}
 	switch field.Type.Kind() {
 	case reflect.Bool:

@@ -20,8 +20,8 @@ func TestWhatIsAskedIsKnown(t *testing.T) {
 		"/admin/v1/audit?cursor=1":                 "Take some of order, session, operator, from, limit.",
 		"/admin/v1/events?from=1&from=2":           "from is there more than once",
 		"/admin/v1/reconciliations?limit=1":        "Nothing can be asked for here",
-		"POST /admin/v1/reconciliations?dryrun=true": "Take some of name, note, dry_run, from, to, ignore_kind, " +
-			"order_prefix.",
+		"POST /admin/v1/reconciliations?dryrun=true": "Take some of name, note, dry_run, from, to, format, map, " +
+			"ignore_kind, order_prefix.",
 	} {
 		method, headers := "GET", []string(nil)
 		if at, post := strings.CutPrefix(path, "POST "); post {

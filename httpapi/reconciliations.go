@@ -45,11 +45,26 @@ type statementQuery struct {
 	From engine.Time `query:"from"`
 	// End of the period, not in it. Without it, just after the last line.
 	To engine.Time `query:"to"`
+	// How the statement is written: csv is our own, as CSV or NDJSON, and auto has its header say it.
+	Format string `query:"format" oneof:"auto csv wechat alipay paypal stripe adyen map"`
+	Map    string `query:"map"` // With format map: the map of its columns, in YAML, of at most 4 KiB.
 	// Kinds of rows to leave out, separated by commas: at most 32 of 64 bytes.
 	IgnoreKind string `query:"ignore_kind"`
 	// Leave out rows whose order number begins with one of these, separated by commas: at most
 	// 32 of 64 bytes.
 	OrderPrefix string `query:"order_prefix"`
+}
+
+// format notes how the statement is written.
+func (q *statementQuery) format(how *statement.Reading) error {
+	format := cmp.Or(q.Format, statement.Auto)
+	if (format == string(statement.Mapped)) != (q.Map != "") {
+		return errors.New("the format map and a map go together")
+	}
+	if q.Map != "" {
+		format += ":map"
+	}
+	return how.ParseFormat(format, func(string) ([]byte, error) { return []byte(q.Map), nil })
 }
 
 // splitList reads a list with commas; "" is none.
@@ -66,13 +81,17 @@ func splitList(given string) []string {
 func (s *AdminServer) reconcile(w http.ResponseWriter, r *http.Request, asked *statementQuery) error {
 	q := intake.Request{Name: asked.Name, Operator: operatorOf(r), Note: asked.Note, From: asked.From, To: asked.To,
 		DryRun: asked.DryRun}
-	q.Filter.Kinds, q.Filter.OrderPrefixes = splitList(asked.IgnoreKind), splitList(asked.OrderPrefix)
-	badFilter := q.Filter.Validate()
+	q.Reading.Kinds, q.Reading.OrderPrefixes = splitList(asked.IgnoreKind), splitList(asked.OrderPrefix)
+	badReading := asked.format(&q.Reading)
+	badFilter := q.Reading.Validate()
 	switch {
 	case s.reconciler == nil:
 		return refuse(conflict, "This node reconciles no statements.")
 	case q.From != 0 && q.To != 0 && q.From >= q.To:
 		return refuse(malformed, "The period must begin before it ends: from is not before to.")
+	case badReading != nil:
+		return refuse(malformed, "The statement can't be read so: "+
+			strings.ReplaceAll(badReading.Error(), "\n", "; ")+".")
 	case badFilter != nil:
 		return refuse(malformed, "What to leave out can't be: "+strings.ReplaceAll(badFilter.Error(), "\n", "; ")+".")
 	}

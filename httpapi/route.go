@@ -31,6 +31,13 @@ const (
 	routeEvents
 	routeVerify
 	routePayKeys
+	routeStartBargain
+	routeBargain
+	routeCutBargain
+	routeBuy
+	routeReceived
+	routeStorefront
+	routeStorefrontFile
 	routes
 )
 
@@ -56,10 +63,20 @@ var shopperRoutes = [routes]shopperRoute{
 	routeEvents:    {"GET", "GET, HEAD", "/v1/events", question{}, !writes},
 	routeVerify:    {"POST", "POST", "/v1/payments/verify", question{}, !writes},
 	routePayKeys:   {"GET", "GET, HEAD", "/v1/payments/keys", question{}, !writes},
+
+	routeStartBargain: {"POST", "POST", "/v1/sessions/{session}/skus/{sku}/bargains", question{}, !writes},
+	routeBargain:      {"GET", "GET, HEAD", "/v1/bargains/{code}", question{}, !writes},
+	routeCutBargain:   {"POST", "POST", "/v1/bargains/{code}/cuts", question{}, !writes},
+	routeBuy:          {"POST", "POST", "/v1/bargains/{code}/buy", question{}, !writes},
+
+	routeReceived: {"POST", "POST", "/v1/orders/{order_no}/received", question{}, writes},
+
+	routeStorefront:     {"GET", "GET, HEAD", "/shop", question{}, !writes},
+	routeStorefrontFile: {"GET", "GET, HEAD", "/shop/{file}", question{}, !writes},
 }
 
 // writes is said of routes whose requests may go into the log, at the rate of
-// GuardConfig.WriteRate. Grabs have rates of their own.
+// GuardConfig.WriteRate. Grabs, and what is asked of bargains, have rates of their own.
 const writes = true
 
 // deletes gives the route that has the same path and takes DELETE, or r.
@@ -97,7 +114,7 @@ func (r *shopperRoute) allows(method []byte) bool {
 type matched struct {
 	listing      []byte // "{session}/skus/{sku}", as engine.Grab has it
 	session, sku []byte // of a listing
-	name         []byte // the order number, or the key, still percent-encoded
+	name         []byte // the order number, a bargain's code, or the key, still percent-encoded
 }
 
 // match finds the route of a path as it was sent, undecoded: ids need no
@@ -105,7 +122,7 @@ type matched struct {
 func match(path []byte) (route, matched) {
 	rest, ok := bytes.CutPrefix(path, prefixV1)
 	if !ok {
-		return routeNone, matched{}
+		return matchStorefront(path)
 	}
 	if after, ok := bytes.CutPrefix(rest, prefixSessions); ok {
 		return matchListing(after)
@@ -132,20 +149,50 @@ func match(path []byte) (route, matched) {
 		}
 		return routeGrabByKey, matched{name: key}
 	}
-	if rest, ok = bytes.CutPrefix(rest, prefixOrders); !ok {
-		return routeNone, matched{}
+	if after, ok := bytes.CutPrefix(rest, prefixBargains); ok {
+		return matchNamed(after, routeBargain, doings{{"cuts", routeCutBargain}, {"buy", routeBuy}})
 	}
-	no, action, deeper := bytes.Cut(rest, slash)
-	if !validID(no) {
-		return routeNone, matched{}
+	if after, ok := bytes.CutPrefix(rest, prefixOrders); ok {
+		return matchNamed(after, routeOrder, doings{{"cancel", routeCancel}, {"receiver", routeReceiver},
+			{"received", routeReceived}})
 	}
+	return routeNone, matched{}
+}
+
+// matchStorefront finds the page, at its address with and without a slash, and its files.
+func matchStorefront(path []byte) (route, matched) {
+	name, ok := bytes.CutPrefix(path, pathShop)
 	switch {
-	case !deeper:
-		return routeOrder, matched{name: no}
-	case string(action) == "cancel":
-		return routeCancel, matched{name: no}
-	case string(action) == "receiver":
-		return routeReceiver, matched{name: no}
+	case !ok || len(name) > 0 && name[0] != '/':
+		return routeNone, matched{}
+	case len(name) <= 1:
+		return routeStorefront, matched{}
+	}
+	if name = name[1:]; !validID(name) {
+		return routeNone, matched{}
+	}
+	return routeStorefrontFile, matched{name: name}
+}
+
+// doings are what can be done with a thing that has a name, and by which route.
+type doings [3]struct {
+	what string
+	by   route
+}
+
+// matchNamed reads a name, which alone is a look, and what may follow it.
+func matchNamed(path []byte, look route, doings doings) (route, matched) {
+	name, action, deeper := bytes.Cut(path, slash)
+	if !validID(name) {
+		return routeNone, matched{}
+	}
+	if !deeper {
+		return look, matched{name: name}
+	}
+	for _, do := range doings {
+		if do.what != "" && string(action) == do.what {
+			return do.by, matched{name: name}
+		}
 	}
 	return routeNone, matched{}
 }
@@ -179,6 +226,8 @@ func matchListing(path []byte) (route, matched) {
 		return routeReserve, m
 	case string(action) == "draw":
 		return routeDraw, m
+	case string(action) == "bargains":
+		return routeStartBargain, m
 	}
 	return routeNone, matched{}
 }
@@ -189,6 +238,8 @@ var (
 	prefixSKUs     = []byte("skus/")
 	prefixGrabs    = []byte("grabs/")
 	prefixOrders   = []byte("orders/")
+	prefixBargains = []byte("bargains/")
+	pathShop       = []byte("/shop")
 	slash          = []byte("/")
 )
 

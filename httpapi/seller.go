@@ -14,8 +14,10 @@ import (
 type Seller struct {
 	Grabber
 	ShopperOrders
+	Receiving
 	Display
 	Rules
+	Bargains
 }
 
 // Grabber decides who gets a unit, or a place on the waitlist or in a draw. It is apart
@@ -46,7 +48,10 @@ type ShopperOrders interface {
 	// without a change. nil, nil if too many watch already.
 	Watch(shopper string) (changed <-chan struct{}, stop func())
 	Cancel(ctx context.Context, shopper, orderNo string) (engine.OrderView, error)
-	SetReceiver(ctx context.Context, shopper, orderNo string, to engine.Receiver) (engine.OrderView, error)
+	// SetReceiver says where the goods go. A refusal as in conflict asks for to to be sealed
+	// once more: key is not the shopper's.
+	SetReceiver(ctx context.Context, shopper, orderNo string, to engine.Receiver,
+		key engine.PersonalKey) (engine.OrderView, error)
 	// Pay takes the cashier's word of a payment, once for each payment id, and comes
 	// back once that is committed.
 	Pay(ctx context.Context, p engine.Payment) (engine.Receipt, error)
@@ -58,6 +63,13 @@ type ShopperOrders interface {
 	Reserve(ctx context.Context, shopper, session, sku string, withdraw bool) (changed bool, err error)
 	// AnyOrder gives an order, whosever it is.
 	AnyOrder(orderNo string) (engine.OrderView, error)
+}
+
+// Receiving has shoppers say that their goods have come.
+type Receiving interface {
+	// Received takes a shopper's word that their order has come; doing it twice changes
+	// nothing. A refusal as not_held says that it was never shipped.
+	Received(ctx context.Context, shopper, orderNo string) (engine.OrderView, error)
 }
 
 // Display is what everybody may see. Stock never goes up from one look to the next, on
@@ -97,6 +109,22 @@ type Rules interface {
 	TicketSecret() (secret [32]byte, known bool)
 }
 
+// Bargains are prices that shoppers' friends cut down.
+type Bargains interface {
+	// StartBargain begins a shopper's bargain on a listing; one that they have started
+	// already is given again.
+	StartBargain(ctx context.Context, shopper, session, sku string) (engine.BargainView, error)
+	// Bargain gives the bargain of a code, with its newest cuts, as many as it is
+	// shown with, and asker's own cut.
+	Bargain(ctx context.Context, code, asker string) (engine.BargainView, error)
+	// CutBargain has a friend cut a bargain; the same key again gets the same answer. A
+	// refusal comes with the bargain as it is.
+	CutBargain(ctx context.Context, friend, code string, key []byte) (cut engine.CutView, b engine.BargainView,
+		err error)
+	// WatchBargain signals when a bargain changes, as Watch does for a shopper's orders.
+	WatchBargain(code string) (changed <-chan struct{}, stop func())
+}
+
 // Operator is what the admin API needs of the room behind it. Errors as for Seller. Each
 // change that carries a key is made once, and asked for again gives what is there then.
 type Operator struct {
@@ -104,6 +132,11 @@ type Operator struct {
 	OrderOffice
 	Switcher
 	Lists
+	PlayOffice
+	ProductOffice
+	Archive
+	Shipping
+	PersonalOffice
 }
 
 // Catalogue is what is for sale, and what operators change about it.
@@ -111,6 +144,8 @@ type Catalogue interface {
 	// ApplyPlan makes the plan true, whole or not at all; with dryRun it only
 	// tells what would change.
 	ApplyPlan(ctx context.Context, by engine.By, plan *engine.Plan, dryRun bool) (engine.PlanOutcome, error)
+	// Planned gives the plan as it is: read only. known is false if there is no such sale.
+	Planned(w engine.Wanted) (p *engine.Planned, known bool, err error)
 	// SetMessage gives a sale its own words for one message, or with none the
 	// shop's, and leaves all else of the sale as it is. The outcome is as of
 	// ApplyPlan; a sale that is not there is refused as unknown.
@@ -122,7 +157,6 @@ type Catalogue interface {
 	Settle(ctx context.Context, by engine.By, session, note string) (engine.SessionView, error)
 	AddStock(ctx context.Context, by engine.By, session, sku string, units int64, note string) (engine.Counts, error)
 	Counts(session, sku string) (engine.Counts, error)
-	Products() []engine.Product
 	Sales() []engine.Sale
 	AllSessions() []engine.SessionView // drafts and ended ones too
 }
@@ -168,6 +202,91 @@ type Lists interface {
 	// Done reports whether by has had this request done, as far as that is remembered.
 	// Error: a refusal for a key that was used for another request.
 	Done(ctx context.Context, by engine.By) (bool, error)
+}
+
+// PersonalOffice has the keys that personal data is sealed with, and destroys them.
+type PersonalOffice interface {
+	// KeepListKey has the group keep a key for risk lists, unless it has one.
+	KeepListKey(ctx context.Context, key engine.PersonalKey) error
+	// EraseShopper destroys a shopper's key, and drops what was sealed with it. Without a key
+	// nothing is done.
+	EraseShopper(ctx context.Context, by engine.By, shopper, note string) error
+	PersonalStatus(shopper string) (engine.PersonalStatus, error)
+	// KeyUses tells how many keys each key of the key file wraps. Read only.
+	KeyUses() []engine.KeyUse
+}
+
+// PlayOffice has the rules that listings sell by, and looks into the bargains of those.
+type PlayOffice interface {
+	// Plays gives the templates, by id.
+	Plays() ([]engine.PlayVersion, error)
+	FindBargains(f engine.BargainFilter) (page []engine.BargainView, next string, err error)
+	// BargainCuts gives a bargain with its cuts behind the one with a number, the newest
+	// first; 0: from the newest on.
+	BargainCuts(code string, behind uint32, most int) (engine.BargainView, error)
+	// EndBargain ends a bargain, and gives it as it is then.
+	EndBargain(ctx context.Context, by engine.By, code, note string) (engine.BargainView, error)
+}
+
+// ProductOffice has the products, and what their suppliers say of them.
+type ProductOffice interface {
+	Product(id string) (p engine.ProductView, known bool, err error)
+	// ProductPage reads up to most products from a position on (0 first), and gives the
+	// position after them. Fewer may come although done is false.
+	ProductPage(f engine.ProductFilter, from, most int) (rows []engine.ProductView, next int, done bool, err error)
+	// Suppliers gives those that have products, by id.
+	Suppliers() ([]engine.SupplierInfo, error)
+	// ImportProducts takes a supplier's rows into the catalogue, whole or not at all. With
+	// Problems nothing was changed. Refusals: ReasonConflict if another import of the
+	// supplier came in between, ReasonShrinks, ReasonTooMany.
+	ImportProducts(ctx context.Context, supplier string, in engine.ProductImport) (engine.ProductImported, error)
+	// DeleteProduct deletes a product that no session offers; ReasonOffered of another.
+	DeleteProduct(ctx context.Context, by engine.By, id, note string) error
+	// RetireProduct has no session list a product any more; ReviveProduct takes that back.
+	RetireProduct(ctx context.Context, by engine.By, id, note string) error
+	ReviveProduct(ctx context.Context, by engine.By, id, note string) error
+	// StockOf gives, some at a time, the products of which a supplier has said what it has,
+	// or that sessions offer. Error: each's, which ends it.
+	StockOf(supplier string, each func([]engine.SupplierStockView) error) error
+}
+
+// Archive takes sales and sessions out of sight. A session is deleted that nobody has ordered
+// from, and a sale with all its sessions where that is so of each. Refusals: ReasonOffered
+// where there are orders or bargains, ReasonNotOpen while a session is open, ReasonSettled
+// once one is settled. Those that are over are archived; ReasonNotOpen before.
+type Archive interface {
+	DeleteSale(ctx context.Context, by engine.By, id, note string) error
+	DeleteSession(ctx context.Context, by engine.By, id, note string) error
+	ArchiveSale(ctx context.Context, by engine.By, id, note string) error
+	ArchiveSession(ctx context.Context, by engine.By, id, note string) error
+	// RecallSale and RecallSession take them from the archive.
+	RecallSale(ctx context.Context, by engine.By, id, note string) error
+	RecallSession(ctx context.Context, by engine.By, id, note string) error
+}
+
+// Shipping is what becomes of paid orders once their session has ended. Rows that can't be
+// taken are engine.RowProblems: nothing has changed then. All changes may be asked for
+// again: what is so already is left as it is.
+type Shipping interface {
+	// ParcelPage gives up to most orders of a session that f wants, of those behind after,
+	// by their grants, and the last one that it looked at. Fewer may come although done is
+	// false.
+	ParcelPage(session string, f engine.ParcelFilter, after engine.OrderRef, most int) (rows []engine.OrderView,
+		next engine.OrderRef, done bool, err error)
+	// OrderViews finds orders by their numbers, in the same order, whichever sessions they
+	// are of. Of a number that leads nowhere Ref is zero; of an order that has left the
+	// state only Ref, OrderNo and Session are given.
+	OrderViews(orderNos []string) ([]engine.OrderView, error)
+	// Review takes verdicts of the second look, and tells how many were news.
+	Review(ctx context.Context, by engine.By, session string, reviews []engine.Review) (done int, err error)
+	// Export notes that orders go out to the warehouse, each with one export: with the one
+	// of a number, or (0) with a new one. It gives the number.
+	Export(ctx context.Context, by engine.By, session string, export uint32,
+		orders []engine.OrderRef) (number uint32, err error)
+	// Ship takes in parcels, and tells how many orders were shipped by that.
+	Ship(ctx context.Context, by engine.By, session string, parcels []engine.Parcel) (shipped int, err error)
+	// ReceivedBy takes operators' word that orders have come.
+	ReceivedBy(ctx context.Context, by engine.By, session string, orders []engine.OrderRef) (received int, err error)
 }
 
 // ClusterView is what the admin API shows of the nodes.

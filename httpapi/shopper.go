@@ -20,11 +20,17 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/auth"
+	"doorbuster/httpapi/hot"
 	"doorbuster/httpapi/payment"
+	"doorbuster/httpapi/personal"
+	"doorbuster/httpapi/storefront"
 )
 
 // ShopperConfig says how the shopper API is served.
 type ShopperConfig struct {
+	// Hot sees what shoppers look at and grab; nil: nobody does.
+	Hot *hot.Watch
+
 	// Seller answers; required.
 	Seller Seller
 
@@ -68,8 +74,13 @@ type ShopperConfig struct {
 	// Default: a second.
 	DisplayAge func() time.Duration
 
+	// Personal seals and opens receivers. Default: none is taken, and none opened.
+	Personal *personal.Vault
+
 	// Guard says how the crowd is held back.
 	Guard GuardConfig
+	// Storefront is the page that is served at /shop. nil (the default): none.
+	Storefront *storefront.Site
 	// Streams bounds the streams of events. Default 10,000, 1 to 1,000,000; some
 	// 60 KB each.
 	Streams int
@@ -186,11 +197,16 @@ type ShopperServer struct {
 	displayAge func() time.Duration
 	pages      [languages]atomic.Pointer[page] // of all sessions, as last built
 
-	grabs   *grabMetrics
-	calls   sync.Pool // of *grabCall
-	guard   *Guard
-	streams *streams
-	pay     *payDesk
+	grabs    *grabMetrics
+	bargains *bargainMetrics
+	calls    sync.Pool // of *grabCall
+	guard    *Guard
+	hot      *hot.Watch // nil: nobody looks
+	streams  *streams
+	pay      *payDesk
+	vault    *personal.Vault
+
+	storefront *storefront.Site // nil where it is not served
 
 	front, show *door // show is nil where the display is not apart
 	shared      func() bool
@@ -206,6 +222,9 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 	if cfg.Seller == (Seller{}) {
 		errs = append(errs, errors.New("no Seller"))
 	}
+	if cfg.Personal == nil {
+		cfg.Personal = personal.Closed()
+	}
 	if err := cfg.Limits.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("limits: %w", err))
 	}
@@ -214,7 +233,7 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 	if cfg.Streams < 1 || cfg.Streams > maxStreams {
 		errs = append(errs, fmt.Errorf("%d event streams are not between 1 and %d", cfg.Streams, maxStreams))
 	}
-	guard, err := newGuard(cfg.Guard, cfg.Seller)
+	guard, err := newGuard(cfg.Guard, cfg.Seller, cfg.Personal)
 	if err != nil {
 		errs = append(errs, err)
 	}
@@ -244,9 +263,10 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 		seller:     cfg.Seller, leaves: cfg.Leaving, removed: cfg.Removed, dev: cfg.Dev,
 		limits: cfg.Limits.withDefaults(), log: cfg.Logger,
 		faults: rate.Sometimes{First: 10, Interval: time.Second},
-		grabs:  newGrabMetrics(), shared: cfg.DisplayShared,
+		grabs:  newGrabMetrics(), bargains: newBargainMetrics(), shared: cfg.DisplayShared,
 		calls: sync.Pool{New: func() any { return &grabCall{told: make(chan struct{}, 1)} }},
-		guard: guard, streams: newStreams(cfg.Streams, cfg.Leaving),
+		guard: guard, hot: cfg.Hot, vault: cfg.Personal, storefront: cfg.Storefront,
+		streams: newStreams(cfg.Streams, cfg.Leaving),
 	}
 	if !cfg.Dev {
 		checks := auth.Config{Audience: auth.Shoppers, Keys: cfg.Tokens, MaxBytes: cfg.TokenBytes,
@@ -278,7 +298,7 @@ func NewShopper(cfg ShopperConfig) (*ShopperServer, error) {
 		s.show = s.newDoor("display", cfg.Display.withDefaults(), s.handleAtDisplay)
 	}
 	if cfg.Registerer != nil {
-		collectors := append(s.front.collectors(), s.grabs, s.guard.counts, s.streams, &s.pay.counts)
+		collectors := append(s.front.collectors(), s.grabs, s.bargains, s.guard.counts, s.streams, &s.pay.counts)
 		if s.show != nil {
 			collectors = append(collectors, s.show.collectors()...)
 		}
@@ -306,6 +326,23 @@ func (s *ShopperServer) SetTokens(keys auth.Keys) error {
 // Guard is to be asked about every grab that the gate would let in; the grabs'
 // Door is the server's own.
 func (s *ShopperServer) Guard() *Guard { return s.guard }
+
+// Refused counts the grabs answered so far by engine.Reason; granted ones are under none.
+func (s *ShopperServer) Refused() []uint64 {
+	counts := make([]uint64, len(s.grabs.reasons))
+	for i := range counts {
+		counts[i] = s.grabs.reasons[i].Load()
+	}
+	return counts
+}
+
+// Felt gives how many grabs ended in a fault that the shopper felt, of how many, since the
+// start: those whose outcome was not known in time, and whatever else was answered with 5xx.
+func (s *ShopperServer) Felt() (faults, grabs uint64) {
+	undecided, grabs := s.grabs.felt()
+	failed := s.front.metrics.faults()
+	return undecided + failed, grabs + failed
+}
 
 // Alarms is what somebody must see to at the doors and what is asked for them.
 func (s *ShopperServer) Alarms() []engine.Alarm {
@@ -377,18 +414,21 @@ func (s *ShopperServer) answerAt(d *door, ctx *fasthttp.RequestCtx) {
 	case lengthAndChunks(ctx.Request.Header.RawHeaders()):
 		ctx.Response.SetConnectionClose()
 		s.problem(ctx, malformed, "Both Content-Length and Transfer-Encoding: give one of them.")
-	case r == routeNone:
+	case r == routeNone, r.ofStorefront() && s.storefront == nil:
 		s.problem(ctx, notFound, "No route has this path.")
 	case s.show != nil && s.servedElsewhere(d, r):
 		s.elsewhere(ctx, r)
 	case !shopperRoutes[r].allows(ctx.Method()):
 		ctx.Response.Header.Set("Allow", shopperRoutes[r].allow)
 		s.problem(ctx, wrongMethod, "Use "+shopperRoutes[r].allow+".")
-	case len(asked) > 0 && shopperRoutes[r].query == nil:
+	case len(asked) > 0 && shopperRoutes[r].query == nil && !r.ofStorefront():
 		s.problem(ctx, malformed, shopperRoutes[r].query.read(string(asked), reflect.Value{}))
 	case len(ctx.Request.Header.PeekCanonical(headerEncoding)) > 0 && coded(ctx):
 		s.problem(ctx, wrongMediaType, uncoded)
 	case r == routeGrab:
+		if s.hot != nil {
+			s.hot.Saw(m.listing)
+		}
 		s.grab(ctx, m.listing)
 	default:
 		s.serve(ctx, r, m)

@@ -66,8 +66,8 @@ func TestShopperRoutes(t *testing.T) {
 		"order":   {"GET", "/v1/orders/" + fakeOrderNo, "", order + "}"},
 		"cancel":  {"POST", "/v1/orders/" + fakeOrderNo + "/cancel", "", order + "}"},
 		"receiver": {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver",
-			`{"name":"Ada","phone":"1","address":"北京 1"}`, order +
-				`,"receiver":{"name":"Ada","phone":"1","address":"北京 1"}}`},
+			`{"name":"Ada","phone":"1","street":"北京 1"}`, order +
+				`,"receiver":{"name":"Ada","phone":"1","street":"北京 1"}}`},
 		"callback": {"POST", "/v1/payments/callback",
 			`{"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p1","amount":100,"currency":"CNY"}`,
 			`{"outcome":"paid","order":` + order + "}}"},
@@ -176,13 +176,13 @@ func TestShopperProblems(t *testing.T) {
 			"malformed"},
 		"receiver: empty": {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", ada, "", 400, "malformed"},
 		"receiver: no phone": {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", ada,
-			`{"name":"Ada","address":"x"}`, 400, "malformed"},
+			`{"name":"Ada","street":"x"}`, 400, "malformed"},
 		"receiver: control": {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", ada,
-			`{"name":"A\u0000","phone":"1","address":"x"}`, 400, "malformed"},
+			`{"name":"A\u0000","phone":"1","street":"x"}`, 400, "malformed"},
 		"receiver: override": {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", ada,
-			`{"name":"A\u202e","phone":"1","address":"x"}`, 400, "malformed"},
+			`{"name":"A\u202e","phone":"1","street":"x"}`, 400, "malformed"},
 		"receiver: too long": {"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", ada, `{"name":"` +
-			strings.Repeat("x", 1025) + `","phone":"1","address":"x"}`, 400, "malformed"},
+			strings.Repeat("x", 129) + `","phone":"1","street":"x"}`, 400, "malformed"},
 		"callback: no amount": {"POST", "/v1/payments/callback", nil,
 			`{"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p1","currency":"CNY"}`, 400, "malformed"},
 		"callback: bad currency": {"POST", "/v1/payments/callback", nil,
@@ -314,7 +314,7 @@ func TestSellerRefusals(t *testing.T) {
 		for _, request := range [][3]string{
 			{"GET", "/v1/orders/" + fakeOrderNo, ""}, {"GET", "/v1/orders", ""}, {"POST", "/v1/orders/" + fakeOrderNo +
 				"/cancel", ""},
-			{"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", `{"name":"a","phone":"1","address":"x"}`},
+			{"PUT", "/v1/orders/" + fakeOrderNo + "/receiver", `{"name":"a","phone":"1","street":"x"}`},
 			{"POST", "/v1/payments/callback",
 				`{"order_no":"0123456789ABCDEFGHJKMNPQ","payment_id":"p1","amount":100,"currency":"CNY"}`},
 			{"GET", "/v1/grabs/k1", ""},

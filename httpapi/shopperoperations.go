@@ -10,6 +10,14 @@ var (
 	byCashier = []string{"cashierSignature", ""} // with --dev unsigned, too
 )
 
+var grabAnswers = []wire.Answer{
+	{Status: 200, Says: "Every business outcome.", Bodies: wire.Bodies{wire.JSON: {wire.GrabAnswer{}}},
+		Headers: []string{"Idempotency-Key"}},
+	{Status: 202, Says: "The outcome is not known yet; ask at Location.",
+		Bodies: wire.Bodies{wire.JSON: {wire.GrabAnswer{}}}, Headers: []string{"Location", "Retry-After",
+			"Idempotency-Key"}},
+}
+
 // shopperOperations is what the description says of each of shopperRoutes. Their answers
 // are put together by hand; tests hold them against these types.
 var shopperOperations = [routes]wire.Operation{
@@ -45,13 +53,7 @@ var shopperOperations = [routes]wire.Operation{
 		Security: byShopper,
 		Headers:  []string{"GrabKey", "Transaction"},
 		Body:     wire.Bodies{wire.JSON: {wire.GrabRequest{}}}, Optional: true,
-		Answers: []wire.Answer{
-			{Status: 200, Says: "Every business outcome.", Bodies: wire.Bodies{wire.JSON: {wire.GrabAnswer{}}},
-				Headers: []string{"Idempotency-Key"}},
-			{Status: 202, Says: "The outcome is not known yet; ask at Location.",
-				Bodies: wire.Bodies{wire.JSON: {wire.GrabAnswer{}}}, Headers: []string{"Location", "Retry-After",
-					"Idempotency-Key"}},
-		},
+		Answers:  grabAnswers,
 		Problems: "404 413 422",
 	},
 	routeLeave: {ID: "leaveLine", Summary: "Give up a place in line or in a draw",
@@ -126,7 +128,7 @@ var shopperOperations = [routes]wire.Operation{
 		Security: byShopper,
 		Headers:  []string{"LastEventID"},
 		Answers: []wire.Answer{
-			{Status: 200, Says: "A stream.", Bodies: wire.Bodies{"text/event-stream": nil}},
+			{Status: 200, Says: "A stream.", Bodies: wire.Bodies{eventStreamType: nil}},
 		},
 		Problems: "429 503",
 	},
@@ -160,6 +162,14 @@ var shopperOperations = [routes]wire.Operation{
 		},
 		Problems: "404 409 413 429 503",
 	},
+	routeReceived: {ID: "receiveOrder", Summary: "Say that a shipped order has come",
+		Description: "Without it, it counts as received receive_within after it was shipped.",
+		Security:    byShopper,
+		Answers: []wire.Answer{
+			{Status: 200, Says: "The order as it is now.", Bodies: wire.Bodies{wire.JSON: {wire.Order{}}}},
+		},
+		Problems: "404 409 429 503",
+	},
 	routeCallback: {ID: "paymentCallback", Summary: "The cashier says that money was taken for an order",
 		Description: "Answered once it is committed. The same payment again changes nothing, on whichever node. " +
 			"Headers X-Cashier-Timestamp, X-Cashier-Nonce and X-Cashier-Signature sign it, as docs/cashier.md says; " +
@@ -189,4 +199,78 @@ var shopperOperations = [routes]wire.Operation{
 			{Status: 200, Says: "The keys.", Bodies: wire.Bodies{"application/jwk-set+json": {map[string]any{}}}},
 		},
 	},
+	routeStartBargain: {ID: "startBargain", Summary: "Start a bargain on a listing, whose price friends then cut down",
+		Description: "One a shopper and listing: who has started theirs before gets it again. The code is to be " +
+			"shared; nobody can guess one. Counts against the rate limits of grabs.",
+		Security: byShopper,
+		Headers:  []string{"BargainKey"},
+		Body:     wire.Bodies{wire.JSON: {wire.BargainRequest{}}}, Optional: true,
+		Answers: []wire.Answer{
+			{Status: 200, Says: "Every business outcome.", Bodies: wire.Bodies{wire.JSON: {wire.BargainAnswer{}}}},
+			{Status: 202, Says: "The outcome is not known yet: ask again, it counts once.",
+				Bodies: wire.Bodies{wire.JSON: {wire.BargainAnswer{}}}, Headers: []string{"Retry-After"}},
+		},
+		Problems: "404 413 503",
+	},
+	routeBargain: {ID: "getBargain", Summary: "A bargain, for whoever has its code",
+		Description: "Who started it, and who helped, see their own part if they say who they are. Counts against " +
+			"the rate of the address (rate_limit.look). With Accept: text/event-stream a stream of server-sent " +
+			"events: `bargain` with this object, at first and whenever it changes. A stream ends once the bargain is " +
+			"over, and otherwise as that of /v1/events; who comes back to one that is over, with a Last-Event-ID, " +
+			"gets a 204. Served at the display's address, too.",
+		Security: append([]string{""}, byShopper...),
+		Headers:  []string{"LastEventID"},
+		Answers: []wire.Answer{
+			{Status: 200, Says: "The bargain, or a stream.", Bodies: wire.Bodies{wire.JSON: {wire.Bargain{}},
+				eventStreamType: nil}},
+			{Status: 204, Says: "A stream would tell nothing more."},
+		},
+		Problems: "404 429 503",
+	},
+	routeCutBargain: {ID: "cutBargain", Summary: "Help: cut the price of somebody else's bargain",
+		Description: "Once a friend and bargain; how much is drawn. Counts against the rate limits of grabs.",
+		Security:    byShopper,
+		Headers:     []string{"BargainKey"},
+		Body:        wire.Bodies{wire.JSON: {wire.BargainRequest{}}}, Optional: true,
+		Answers: []wire.Answer{
+			{Status: 200, Says: "Every business outcome.", Bodies: wire.Bodies{wire.JSON: {wire.BargainAnswer{}}},
+				Headers: []string{"Idempotency-Key"}},
+			{Status: 202, Says: "The outcome is not known yet: ask again with the same key, or look at Location.",
+				Bodies: wire.Bodies{wire.JSON: {wire.BargainAnswer{}}}, Headers: []string{"Location", "Retry-After",
+					"Idempotency-Key"}},
+		},
+		Problems: "404 413 503",
+	},
+	routeBuy: {ID: "buyByBargain", Summary: "Buy by one's own bargain, at the price reached",
+		Description: "A grab of one unit, answered as every grab. Where the play sells at the floor only, 409 (type " +
+			"…:not-at-floor) before.",
+		Security: byShopper,
+		Headers:  []string{"GrabKey", "Transaction"},
+		Body:     wire.Bodies{wire.JSON: {wire.BargainRequest{}}}, Optional: true,
+		Answers:  grabAnswers,
+		Problems: "404 409 413 422 503",
+	},
+	routeStorefront: {ID: "getStorefront", Summary: "The storefront",
+		Description: "A page for shoppers, also at /shop/. " + storefrontSays,
+		Answers: []wire.Answer{
+			{Status: 200, Says: "The page.", Bodies: wire.Bodies{"text/html": nil},
+				Headers: []string{"ETag", "Cache-Control"}},
+			{Status: 304, Says: "What If-None-Match names is still right."},
+		},
+		Headers:  []string{"IfNoneMatch"},
+		Problems: "404",
+	},
+	routeStorefrontFile: {ID: "getStorefrontFile", Summary: "A script or style sheet of the storefront",
+		Description: "theme.css is the shop's own (storefront_theme). " + storefrontSays,
+		Answers: []wire.Answer{
+			{Status: 200, Says: "The file.", Bodies: wire.Bodies{"text/css": nil, "text/javascript": nil,
+				"text/html": nil}, Headers: []string{"ETag", "Cache-Control"}},
+			{Status: 304, Says: "What If-None-Match names is still right."},
+		},
+		Headers:  []string{"IfNoneMatch"},
+		Problems: "404",
+	},
 }
+
+const storefrontSays = "Only where the setting storefront, or dev, is on. Parameters in the query are passed over. " +
+	"Served at the display's address, too."

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/wire"
@@ -38,7 +37,7 @@ type Trail interface {
 }
 
 func trailOf(e *engine.TrailEvent) wire.TrailEvent {
-	j := wire.TrailEvent{Index: uint64(e.Index), N: e.N, Time: milliseconds(e.Time), Kind: snake(e.Kind.String()),
+	j := wire.TrailEvent{Index: uint64(e.Index), N: e.N, Time: milliseconds(e.Time), Kind: e.Kind.Word(),
 		Session: e.Session, SKU: e.SKU, OrderNo: e.OrderNo,
 		Shopper: e.Shopper, Quantity: e.Quantity, Limit: e.Limit, Operator: e.Operator, Note: e.Note, Detail: e.Detail,
 		MissingFrom: uint64(e.Missing),
@@ -66,18 +65,6 @@ func trailOf(e *engine.TrailEvent) wire.TrailEvent {
 
 // milliseconds is rfc3339 to the millisecond.
 func milliseconds(t engine.Time) string { return t.Wall().Format("2006-01-02T15:04:05.000Z07:00") }
-
-// snake turns HoldPlaced into hold_placed.
-func snake(name string) string {
-	var b strings.Builder
-	for i, r := range name {
-		if unicode.IsUpper(r) && i > 0 {
-			b.WriteByte('_')
-		}
-		b.WriteRune(unicode.ToLower(r))
-	}
-	return b.String()
-}
 
 // parsePosition reads "INDEX" or "INDEX.N".
 func parsePosition(given string) (p engine.TrailPosition, ok bool) {
@@ -249,16 +236,26 @@ type trailStream struct {
 	err      error
 }
 
-func (o *trailStream) write(v any) {
+func (o *trailStream) write(v any) { o.put("", v, "\n") }
+
+// event writes a server-sent event.
+func (o *trailStream) event(name, id string, v any) {
+	o.put("event: "+name+"\nid: "+id+"\ndata: ", v, "\n\n")
+}
+
+func (o *trailStream) put(before string, v any, after string) {
 	if o.err != nil {
 		return
 	}
 	line, err := json.Marshal(v)
 	if err == nil {
-		if o.buffer.Available() <= len(line) {
+		if o.buffer.Available() < len(before)+len(line)+len(after) {
 			o.flush()
 		}
-		_, err = o.buffer.Write(append(line, '\n'))
+		_, err = o.buffer.WriteString(before)
+		_, second := o.buffer.Write(line)
+		_, third := o.buffer.WriteString(after)
+		err = errors.Join(err, second, third)
 	}
 	o.err = errors.Join(o.err, err)
 }

@@ -12,7 +12,7 @@ import (
 
 // Bounds of what is remembered of visitors.
 const (
-	visitorPlaces  = 1024            // some 250 bytes each
+	visitorPlaces  = 1024            // some 300 bytes each
 	visitorsWithin = 5 * time.Minute // how long one counts
 	fewVisitors    = 20              // of fewer, a share says nothing
 )
@@ -40,6 +40,7 @@ type visitorPlace struct {
 	addr    netip.Addr
 	phone   engine.Canonical
 	address engine.Canonical
+	hashes  [2]engine.Blind // of the two
 }
 
 // newVisitors remembers nobody yet; risk is what the risk lists say of one.
@@ -55,6 +56,7 @@ func (v *Visitors) note(who *engine.Visitor, now time.Time) {
 	}
 	p.length = copy(p.shopper[:], who.Shopper)
 	p.at, p.addr, p.phone, p.address = now, who.Addr, who.Phone, who.Address
+	p.hashes = [2]engine.Blind{who.PhoneHash, who.AddressHash}
 	p.busy.Store(false)
 }
 
@@ -74,7 +76,7 @@ func (v *Visitors) count(met func(*engine.Visitor) bool) (n share) {
 		}
 		since := p.at
 		who := engine.Visitor{Shopper: shopper[:copy(shopper[:], p.shopper[:p.length])], Addr: p.addr, Phone: p.phone,
-			Address: p.address}
+			Address: p.address, PhoneHash: p.hashes[0], AddressHash: p.hashes[1]}
 		p.busy.Store(false)
 		if since.IsZero() || now.Sub(since) > visitorsWithin {
 			continue
@@ -109,9 +111,9 @@ func by(kind engine.RosterKind, v *engine.Visitor) (only engine.Visitor) {
 	case engine.RosterRiskShopper:
 		only.Shopper = v.Shopper
 	case engine.RosterRiskPhone:
-		only.Phone = v.Phone
+		only.Phone, only.PhoneHash = v.Phone, v.PhoneHash
 	case engine.RosterRiskAddress:
-		only.Address = v.Address
+		only.Address, only.AddressHash = v.Address, v.AddressHash
 	case engine.RosterRiskIP:
 		only.Addr = v.Addr
 	}

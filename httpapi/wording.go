@@ -32,6 +32,7 @@ var wholeAnswers = map[messages.Message]engine.Code{
 	messages.SoldOut: engine.CodeSoldOut, messages.Gone: engine.CodeSoldOut, messages.Left: engine.CodeSoldOut,
 	messages.NotDrawn: engine.CodeSoldOut,
 	messages.Paused:   engine.CodeNotOpen, messages.Ended: engine.CodeEnded, messages.Missed: engine.CodeMissed,
+	messages.BargainOver: engine.CodeEnded,
 }
 
 // shopWording is the shop's own. An error is a mistake in its table.
@@ -88,6 +89,8 @@ type telling struct {
 	now    engine.Time
 	zone   *time.Location
 	key    []byte // the grab's
+	// currency of answer.Amount, where a message has that.
+	currency string
 }
 
 // append appends message m with its placeholders filled in, inside a JSON string.
@@ -107,6 +110,8 @@ func (w *wording) append(b []byte, m messages.Message, in language, t telling) [
 			b = appendMoment(b, a.Start, t.now, t.zone, in)
 		case messages.ResultURL:
 			b = appendResultURL(b, t.key, a.Deadline)
+		case messages.Amount:
+			b = appendMoney(b, a.Amount, t.currency)
 		}
 	}
 	return b

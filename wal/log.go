@@ -166,6 +166,17 @@ func (l *Log) FirstIndex() uint64 {
 	return first
 }
 
+// OldestIndex is the lowest index of which the files may still have a record, dropped or
+// not; 0 without files.
+func (l *Log) OldestIndex() uint64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if len(l.segments) == 0 {
+		return 0
+	}
+	return l.segments[0].base
+}
+
 // LastIndex returns the index of the last record, or 0 when there is none.
 func (l *Log) LastIndex() uint64 {
 	_, last := l.bounds()

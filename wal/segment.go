@@ -46,11 +46,12 @@ const (
 	// be a segment, and keeps offsets within 32 bits.
 	largestSegment = MaxSegmentBytes + MaxBatchBytes
 
-	// firstAllocation is how far a new segment is allocated ahead; it
-	// doubles from there to SegmentBytes, so that a small log stays small.
+	// firstAllocation is how far a new segment is allocated ahead; from there on it goes
+	// by steps, so that a small log stays small.
 	firstAllocation = 1 << 20
-	// mostAhead bounds a step: an append that needs one writes that many zeros.
-	mostAhead = 4 << 20
+	// mostAhead bounds a step: an append that needs one writes that many zeros, and whoever
+	// waits for it half a millisecond longer.
+	mostAhead = 512 << 10
 )
 
 // segment is an open segment. base, generation, name and file do not change once

@@ -2,6 +2,8 @@ package backoffice
 
 import (
 	"fmt"
+	"strings"
+	"sync"
 	"time"
 
 	"doorbuster/engine"
@@ -28,5 +30,61 @@ func (bo *Office) Alarms() []engine.Alarm {
 			Detail: fmt.Sprintf("Refunds have been due for more than a day, %d in all.", n),
 			Advice: "See 'doorbuster refunds --admin ADDR' for why; without a cashier_url nobody is asked for them."})
 	}
+	if alarm, over := bo.short.alarm(bo); over && bo.Leads() {
+		all = append(all, alarm)
+	}
 	return all
+}
+
+// Bounds of the look at suppliers' figures.
+const (
+	shortAtOnce = 4096 // products that are looked at under one lock, each time that alarms are asked for
+	shortNamed  = 5    // products that the alarm names
+)
+
+// short looks, some at a time, for products of which more is held and paid than their
+// supplier has, and knows what the last look at all of them found.
+type short struct {
+	mu          sync.Mutex
+	at          int
+	going, last shortfall
+}
+
+// shortfall is what a look at all products has found.
+type shortfall struct {
+	products int
+	units    int64
+	named    []string
+}
+
+// alarm goes on with the look, and says what the last whole one has found.
+func (x *short) alarm(bo *Office) (a engine.Alarm, over bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var found []engine.ProductView
+	done := false
+	bo.View(func(s *engine.State) { found, x.at, done = s.ProductsOver(x.at, shortAtOnce) })
+	for i := range found {
+		p := &found[i]
+		x.going.products++
+		x.going.units += p.Use.Over()
+		if len(x.going.named) < shortNamed {
+			x.going.named = append(x.going.named, fmt.Sprintf("%s of %s (by %d)", p.ID, p.Supplier, p.Use.Over()))
+		}
+	}
+	if done {
+		x.last, x.going, x.at = x.going, shortfall{}, 0
+	}
+	if x.last.products == 0 {
+		return a, false
+	}
+	named := strings.Join(x.last.named, ", ")
+	if more := x.last.products - len(x.last.named); more > 0 {
+		named += fmt.Sprintf(" and %d more", more)
+	}
+	return engine.Alarm{Name: engine.AlarmSupplierOver,
+		Detail: fmt.Sprintf("More is held and paid than suppliers say they have, by %s: %s.",
+			engine.Counted(x.last.units, "unit"), named),
+		Advice: "Have the supplier raise its figure, or void orders that it can't deliver; holds that nobody pays " +
+			"end by themselves. 'doorbuster products show ID --admin ADDR' has the figures."}, true
 }

@@ -274,15 +274,21 @@ func newStage() uint64 {
 // persist asks for a step of an import until its outcome is known: doing it twice
 // is as good as once.
 func (bo *Office) persist(ctx context.Context, c engine.Command) error {
+	_, err := bo.insist(ctx, c)
+	return err
+}
+
+// insist is persist, and gives the outcome: of the last time that it was asked.
+func (bo *Office) insist(ctx context.Context, c engine.Command) (o engine.Outcome, err error) {
 	ctx, cancel := context.WithTimeout(ctx, stepPatience)
 	defer cancel()
 	for {
-		_, err := bo.Ask(ctx, c)
+		o, err = bo.Ask(ctx, c)
 		if err == nil || !errors.Is(err, engine.ErrNotLeader) && !errors.Is(err, engine.ErrOutcomeUnknown) {
-			return err
+			return o, err
 		}
 		if !actors.Pause(ctx) {
-			return err
+			return o, err
 		}
 	}
 }

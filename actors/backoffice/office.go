@@ -24,6 +24,8 @@ type Office struct {
 	closing  context.Context // ends with Close
 	close    context.CancelFunc
 
+	short short // which suppliers have less than is held and paid
+
 	strays  atomic.Int64 // payments for no order that this node took
 	strayAt atomic.Int64 // when it took the last, in milliseconds since 1970
 }

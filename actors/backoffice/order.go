@@ -124,9 +124,13 @@ func (bo *Office) needed(ref engine.OrderRef, c *engine.Command) (needed bool, e
 		case engine.CmdLeaveLine:
 			needed, forbidden = o.State != engine.Left, o.State != engine.Waiting && o.State != engine.Entered
 		case engine.CmdSetReceiver:
-			known, _ := s.Receiver(ref)
+			known, there := s.Receiver(ref)
+			_, sealed := s.Personal().Key(string(c.Shopper))
 			forbidden = o.State != engine.Held && o.State != engine.Paid
-			needed = forbidden || known != c.Receiver
+			needed = forbidden || !there || !sealed || known.Same != c.Receiver.Same
+		case engine.CmdReceiveOrder:
+			needed = o.State != engine.Received && o.State != engine.Completed
+			forbidden = o.State != engine.Shipped
 		}
 		if needed && forbidden {
 			err = &engine.Refusal{Reason: engine.ReasonNotHeld, State: o.State}
@@ -140,11 +144,13 @@ func (bo *Office) Cancel(ctx context.Context, shopper, orderNo string) (engine.O
 	return bo.askOwn(ctx, shopper, orderNo, engine.Command{Kind: engine.CmdCancelHold})
 }
 
-// SetReceiver says where an order's goods go.
+// SetReceiver says where an order's goods go, sealed with the shopper's key: key, if there
+// is none yet. A refusal as in conflict says that there is another: seal again with it.
 func (bo *Office) SetReceiver(
-	ctx context.Context, shopper, orderNo string, to engine.Receiver,
+	ctx context.Context, shopper, orderNo string, to engine.Receiver, key engine.PersonalKey,
 ) (engine.OrderView, error) {
-	return bo.askOwn(ctx, shopper, orderNo, engine.Command{Kind: engine.CmdSetReceiver, Receiver: to})
+	return bo.askOwn(ctx, shopper, orderNo, engine.Command{Kind: engine.CmdSetReceiver, Receiver: to,
+		PersonalKey: key})
 }
 
 // askOwn is askOrder for a shopper, about an order of theirs.
@@ -156,7 +162,12 @@ func (bo *Office) askOwn(ctx context.Context, shopper, orderNo string, c engine.
 		return engine.OrderView{}, err
 	}
 	c.Shopper = []byte(shopper)
-	return bo.askOrder(ctx, orderNo, c)
+	v, err := bo.askOrder(ctx, orderNo, c)
+	var refused *engine.Refusal
+	if c.Kind == engine.CmdSetReceiver && errors.As(err, &refused) && refused.Reason == engine.ReasonTooLate {
+		refused.Detail = "The order is at the warehouse already: where it goes can't change any more."
+	}
+	return v, err
 }
 
 // Void takes an order back.

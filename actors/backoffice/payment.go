@@ -29,11 +29,11 @@ func (bo *Office) Pay(ctx context.Context, p engine.Payment) (r engine.Receipt, 
 		return r, differs(engine.ReasonCurrency, &known, &p)
 	}
 	r.Order = known
-	if known.PaymentID == p.ID && known.Amount == p.Amount {
+	if known.PaymentID == p.ID && known.Amount == p.Amount && known.Coupon == p.Coupon {
 		return r, nil // also where the state has forgotten it with a settled session
 	}
 	c := engine.Command{Kind: engine.CmdPayOrder, Order: known.Ref, PaymentID: p.ID, Amount: p.Amount,
-		Currency: p.Currency, PaidAt: p.PaidAt, Transaction: p.Transaction}
+		Coupon: p.Coupon, Currency: p.Currency, PaidAt: p.PaidAt, Transaction: p.Transaction, PayType: p.PayType}
 	if _, err := bo.settledUnlessPaid(known.Ref, &c); err != nil {
 		return r, sayingWhat(err, &known, &p)
 	}
@@ -84,7 +84,8 @@ func (bo *Office) payForNoOrder(ctx context.Context, p engine.Payment) (r engine
 		return r, cmp.Or(err, conflict)
 	}
 	o, err := bo.Ask(ctx, engine.Command{Kind: engine.CmdPayOrder, OrderNo: p.OrderNo, PaymentID: p.ID,
-		Amount: p.Amount, Currency: p.Currency, PaidAt: p.PaidAt, Transaction: p.Transaction})
+		Amount: p.Amount, Coupon: p.Coupon, Currency: p.Currency, PaidAt: p.PaidAt, Transaction: p.Transaction,
+		PayType: p.PayType})
 	if err != nil {
 		return r, sayingWhat(err, &engine.OrderView{}, &p)
 	}
@@ -104,6 +105,11 @@ func (bo *Office) payForNoOrder(ctx context.Context, p engine.Payment) (r engine
 
 // differs refuses money that is not the order's, and says what would be.
 func differs(why engine.Reason, o *engine.OrderView, p *engine.Payment) error {
+	if p.Coupon != 0 && p.Amount == o.Amount && p.Currency == o.Currency {
+		return &engine.Refusal{Reason: why, State: o.State,
+			Detail: fmt.Sprintf("Of %d %s, %d were paid, and the rest by a coupon: that is not what was told before, "+
+				"or more than the session's coupons_up_to.", o.Amount, o.Currency, p.Amount-p.Coupon)}
+	}
 	return &engine.Refusal{Reason: why, State: o.State,
 		Detail: fmt.Sprintf("The order comes to %d %s, and %d %s were paid.",
 			o.Amount, o.Currency, p.Amount, p.Currency)}

@@ -38,6 +38,15 @@ func (bo *Office) ApplyPlan(
 	return o, err
 }
 
+// Planned gives the plan as it is: read only. known is false if there is no such sale.
+func (bo *Office) Planned(w engine.Wanted) (p *engine.Planned, known bool, err error) {
+	if err := bo.Current(); err != nil {
+		return nil, false, err
+	}
+	bo.View(func(s *engine.State) { p, known = s.Planned(w) })
+	return p, known, nil
+}
+
 // Steer publishes, pauses, resumes or ends a session.
 func (bo *Office) Steer(
 	ctx context.Context, by engine.By, session string, action engine.SessionAction, note string,
@@ -71,7 +80,7 @@ func (bo *Office) AddStock(
 	}
 	c := engine.Command{Kind: engine.CmdAddStock, Listing: h, Amount: units, Note: note}
 	if err := bo.askBy(ctx, by, c); err != nil {
-		return engine.Counts{}, err
+		return engine.Counts{}, bo.whatSuppliers(err, sku)
 	}
 	return bo.Counts(session, sku)
 }
@@ -90,14 +99,39 @@ func (bo *Office) Counts(session, sku string) (c engine.Counts, err error) {
 	return c, err
 }
 
-// Products gives the catalogue.
-func (bo *Office) Products() (products []engine.Product) {
-	bo.AwaitKnown()
+// soldLately is for how long after its end a session's listings are among LiveCounts.
+const soldLately = time.Hour
+
+// LiveCounts gives the counts of the listings of sessions that are open, or have ended in the
+// last hour, as this node has applied them.
+func (bo *Office) LiveCounts() (all []engine.Counts) {
 	bo.View(func(s *engine.State) {
-		for _, p := range s.Products() {
-			products = append(products, *p)
+		since := s.Now().Add(-soldLately)
+		for _, x := range s.Sessions() {
+			if x.State < engine.Open || x.State >= engine.Ended && x.EndedAt < since || s.Session(x.ID) != x {
+				continue
+			}
+			for _, h := range x.Listings {
+				all = append(all, s.CountsOf(s.Listing(h)))
+			}
 		}
 	})
+	return all
+}
+
+// Products gives the catalogue, in the order of their ids.
+func (bo *Office) Products() (products []engine.Product) {
+	bo.AwaitKnown()
+	for at, done := 0, false; !done; {
+		var page []engine.ProductView
+		bo.View(func(s *engine.State) {
+			page, at, done = s.ProductPage(engine.ProductFilter{Retired: true}, at, scanRows)
+		})
+		for i := range page {
+			products = append(products, page[i].Product)
+		}
+	}
+	slices.SortFunc(products, func(a, b engine.Product) int { return strings.Compare(a.ID, b.ID) })
 	return products
 }
 

@@ -118,6 +118,8 @@ func (bo *Office) settle(ctx context.Context, by engine.By, session, note string
 		return nil
 	case engine.ReasonNotOpen:
 		return inTheWay("It has not ended yet; end it first.")
+	case engine.ReasonUndelivered:
+		return inTheWay("Paid orders of it are not delivered yet: each is to be completed, or paid back.")
 	default:
 		return inTheWay("Somebody still holds a unit or waits for one, money is on its way back, or a listing is " +
 			"frozen.")

@@ -1,6 +1,7 @@
 package backoffice
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -15,14 +16,33 @@ const maxWatchers = 100_000
 type watchers struct {
 	count atomic.Int64
 	mu    sync.Mutex
-	by    map[string]map[chan struct{}]struct{} // by shopper
+	by    map[string]map[chan struct{}]struct{} // by shopper or bargain
 }
 
 // Watch signals on changed when something of the shopper's has changed on this
 // node, until stop is called; nil, nil if too many watch already. A signal that
 // nobody has taken yet stands for all that came after it.
 func (bo *Office) Watch(shopper string) (changed <-chan struct{}, stop func()) {
-	w := &bo.watchers
+	return bo.watchers.add(shopper)
+}
+
+// WatchBargain is Watch for a bargain, by its code; nil, nil also if there is none.
+func (bo *Office) WatchBargain(code string) (changed <-chan struct{}, stop func()) {
+	var ref engine.BargainRef
+	known := false
+	if bo.View(func(s *engine.State) { ref, known = s.FindBargain(code) }); !known {
+		return nil, nil
+	}
+	return bo.watchers.add(bargainKey(ref.Session, ref.Ordinal))
+}
+
+// bargainKey is what watchers of a bargain are kept under; it is no shopper's id.
+func bargainKey(x engine.SessionHandle, ordinal uint32) string {
+	return fmt.Sprintf("bargain %d %d", x, ordinal)
+}
+
+// add has somebody watch a shopper, by id, or a bargain, by bargainKey.
+func (w *watchers) add(what string) (changed <-chan struct{}, stop func()) {
 	if w.count.Add(1) > maxWatchers {
 		w.count.Add(-1)
 		return nil, nil
@@ -33,21 +53,21 @@ func (bo *Office) Watch(shopper string) (changed <-chan struct{}, stop func()) {
 	if w.by == nil {
 		w.by = map[string]map[chan struct{}]struct{}{}
 	}
-	if w.by[shopper] == nil {
-		w.by[shopper] = map[chan struct{}]struct{}{}
+	if w.by[what] == nil {
+		w.by[what] = map[chan struct{}]struct{}{}
 	}
-	w.by[shopper][c] = struct{}{}
+	w.by[what][c] = struct{}{}
 	return c, sync.OnceFunc(func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if delete(w.by[shopper], c); len(w.by[shopper]) == 0 {
-			delete(w.by, shopper)
+		if delete(w.by[what], c); len(w.by[what]) == 0 {
+			delete(w.by, what)
 		}
 		w.count.Add(-1)
 	})
 }
 
-// tell wakes those whose shoppers the effects are about. It costs a look where
+// tell wakes those whose shoppers or bargains the effects are about. It costs a look where
 // nobody watches.
 func (w *watchers) tell(s *engine.State, effects *engine.Effects) {
 	if w.count.Load() == 0 {
@@ -57,6 +77,9 @@ func (w *watchers) tell(s *engine.State, effects *engine.Effects) {
 	defer w.mu.Unlock()
 	for _, events := range [...][]engine.Event{effects.Primary, effects.Derived} {
 		for i := range events {
+			if events[i].Bargain != 0 && events[i].Kind != engine.CommandRefused {
+				wake(w.by[bargainKey(events[i].Session, events[i].Bargain)])
+			}
 			if e := &events[i]; e.Shopper != 0 && e.Kind != engine.HoldRefused && e.Kind != engine.HoldConfirmed {
 				wake(w.by[s.ShopperID(e.Shopper)])
 			}

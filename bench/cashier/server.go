@@ -19,12 +19,15 @@ import (
 // maxBodyBytes bounds a request.
 const maxBodyBytes = 16 << 10
 
-// Handler serves shoppers (POST /pay), the shop (POST /refunds, POST
+// Handler serves shoppers (GET /pay, a page, and POST /pay), the shop (POST /refunds, POST
 // /orders/{order_no}/close), and whoever looks into the books (GET /statement, GET
 // /payments, GET /books).
 func (c *Cashier) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /pay", c.pay)
+	mux.HandleFunc("GET /pay", pageFile("index.html", "text/html"))
+	mux.HandleFunc("GET /pay.js", pageFile("pay.js", "text/javascript"))
+	mux.HandleFunc("GET /pay.css", pageFile("pay.css", "text/css"))
 	mux.HandleFunc("POST /refunds", c.fromShop(c.refund))
 	mux.HandleFunc("POST /orders/{order_no}/close", c.fromShop(c.closeOrder))
 	mux.HandleFunc("GET /statement", c.statement)

@@ -21,12 +21,14 @@ const (
 	hasOrder
 	hasMore
 	hasBits = iota
+
+	hasBargain = hasFault // of a grab, which has none
 )
 
 // appendGrab appends a grab that checkGrab has passed: numbers as varints, texts behind
 // their lengths.
 //
-//	id | deadline | quantity << 6, and what it has | [ticket] | [transaction] | listing | shopper | key
+//	id | deadline | quantity << 6, and what it has | [ticket] | [bargain] | [transaction] | listing | shopper | key
 func appendGrab(b []byte, id uint64, q *engine.Grab, deadline engine.Time) []byte {
 	has := uint64(q.Quantity) << hasBits
 	if q.Waitlist {
@@ -34,6 +36,9 @@ func appendGrab(b []byte, id uint64, q *engine.Grab, deadline engine.Time) []byt
 	}
 	if q.Ticket != 0 {
 		has |= hasTicket
+	}
+	if q.Bargain != 0 {
+		has |= hasBargain
 	}
 	if q.Transaction != (engine.Transaction{}) {
 		has |= hasTransaction
@@ -43,6 +48,9 @@ func appendGrab(b []byte, id uint64, q *engine.Grab, deadline engine.Time) []byt
 	b = binary.AppendUvarint(b, has)
 	if q.Ticket != 0 {
 		b = binary.AppendUvarint(b, q.Ticket)
+	}
+	if q.Bargain != 0 {
+		b = binary.AppendUvarint(b, uint64(q.Bargain))
 	}
 	if has&hasTransaction != 0 {
 		b = append(b, q.Transaction[:]...)
@@ -87,6 +95,12 @@ func readGrabs(m *peerpb.GrabBatch) ([]forwarded, error) {
 		g.Waitlist, g.Quantity = has&hasWaitlist != 0, uint32(has>>hasBits)
 		if has&hasTicket != 0 {
 			g.Ticket = r.Uint()
+		}
+		if has&hasBargain != 0 {
+			ordinal := r.Uint()
+			if g.Bargain = uint32(ordinal); uint64(g.Bargain) != ordinal || ordinal == 0 {
+				r.Fail()
+			}
 		}
 		if has&hasTransaction != 0 {
 			copy(g.Transaction[:], r.Bytes(uint64(len(g.Transaction))))

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -183,4 +184,19 @@ func FuzzReadAnswers(f *testing.F) {
 			t.Fatalf("%d of %d", len(got), m.Answers)
 		}
 	})
+}
+
+func TestGrabsComeAsTheyWent(t *testing.T) {
+	full := grabOf("l", "s", "k")
+	full.Quantity, full.Waitlist, full.Ticket, full.Bargain, full.Transaction = 1<<19, true, 7, 3, engine.Transaction{1}
+	bargain := grabOf("l", "s", "k")
+	bargain.Bargain = math.MaxUint32
+	for i, q := range []*engine.Grab{grabOf("l", "s", "k"), full, bargain} {
+		got, err := readGrabs(batchOf(q))
+		if err == nil && !reflect.DeepEqual(got[0].Grab, *q) {
+			t.Errorf("grab %d: %+v, want %+v", i, got[0].Grab, *q)
+		} else if err != nil {
+			t.Errorf("grab %d: %v", i, err)
+		}
+	}
 }

@@ -56,6 +56,7 @@ func (v clusterView) Status() wire.Cluster {
 		told.Nodes = append(told.Nodes, wire.Node{
 			ID: x.ID, Zone: x.Zone, Kind: string(x.Kind), Role: x.Role, Reachable: x.Reachable,
 			AppliedIndex: uint64(x.Applied), LastIndex: uint64(x.Last), FirstIndex: uint64(x.First),
+			OldestIndex:  uint64(x.Oldest),
 			DurableIndex: uint64(x.Durable), LedgerIndex: uint64(x.Ledger),
 			Lag: uint64(leading - x.Last), Peer: x.Peer, Version: x.Version, RulesVersion: x.Rules,
 			Generation: x.Generation,
@@ -68,20 +69,33 @@ func (v clusterView) Status() wire.Cluster {
 }
 
 func newAdmin(n *node, k keys) (*httpapi.AdminServer, error) {
+	var puller httpapi.Puller
+	if n.puller != nil {
+		puller = n.puller
+	}
 	return httpapi.NewAdmin(httpapi.AdminConfig{
-		Operator: httpapi.Operator{Catalogue: n.office, OrderOffice: n.office, Switcher: n.office, Lists: n.office},
-		Cluster:  clusterView{n}, Trail: trail{n}, Operations: operations{n}, Reconciler: n.intake,
-		RefundTries: n.jobs.RefundTries, ParsePlan: parsePlan, Canon: n.canon,
-		Visitors: n.shoppers.Guard().Visitors(),
-		Dev:      n.cfg.Dev, Tokens: k.ops, TokenBytes: n.cfg.Tokens.Bytes, IdleTimeout: n.cfg.Doors.IdleTimeout,
+		Operator: httpapi.Operator{Catalogue: n.office, OrderOffice: n.office, Switcher: n.office, Lists: n.office,
+			PlayOffice: n.office, ProductOffice: n.office, Archive: n.office, Shipping: n.office,
+			PersonalOffice: n.office},
+		Cluster: clusterView{n}, Trail: trail{n}, Operations: operations{n}, Reconciler: n.intake,
+		Sinks:       sinkRoom{n.office, n.sinks},
+		AlarmBook:   n.office,
+		Hot:         n.hotProducts,
+		Puller:      puller,
+		Curves:      n.curves,
+		Lacks:       n.cfg.checks(),
+		RefundTries: n.jobs.RefundTries, ParsePlan: n.parsePlan, Canon: n.canon,
+		Personal: n.vault,
+		Visitors: n.shoppers.Guard().Visitors(), Risk: n.office.Listed, RiskService: n.lookRisk,
+		Dev: n.cfg.Dev, Tokens: k.ops, TokenBytes: n.cfg.Tokens.Bytes, IdleTimeout: n.cfg.Doors.IdleTimeout,
 		HeaderBytes: n.cfg.Doors.HeaderBytes, OpenMetrics: n.cfg.Tokens.OpenMetrics,
 		EventHeartbeat: n.cfg.eventHeartbeat, EventPatience: n.cfg.eventPatience, Logger: n.logger,
 		Registerer: n.metrics, Gatherer: n.metrics,
 	})
 }
 
-func parsePlan(text []byte) (*engine.Plan, []wire.PlanProblem) {
-	parsed, problems := plan.Parse(text, plan.Options{Now: time.Now()})
+func (n *node) parsePlan(text []byte) (*engine.Plan, []wire.PlanProblem) {
+	parsed, problems := plan.Parse(text, plan.Options{Now: n.office.Now().Wall(), Play: n.play})
 	if len(problems) > 0 {
 		told := make([]wire.PlanProblem, len(problems))
 		for i, p := range problems {
@@ -92,14 +106,27 @@ func parsePlan(text []byte) (*engine.Plan, []wire.PlanProblem) {
 	return parsed.Plan, nil
 }
 
+// play gives a template of plays that has been applied.
+func (n *node) play(id string) (text string, known bool) {
+	n.office.View(func(s *engine.State) {
+		if p := s.Play(id); p != nil {
+			text, known = p.Text, true
+		}
+	})
+	return text, known
+}
+
 // newFsyncHistogram gives what the log reports its fsyncs to.
-func newFsyncHistogram(to prometheus.Registerer) func(time.Duration) {
+func newFsyncHistogram(to prometheus.Registerer, count *fsyncs) func(time.Duration) {
 	h := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "doorbuster_wal_fsync_seconds", Help: "Duration of the log's fsyncs.",
 		Buckets: prometheus.ExponentialBuckets(50e-6, 2, 15),
 	})
 	to.MustRegister(h)
-	return func(d time.Duration) { h.Observe(d.Seconds()) }
+	return func(d time.Duration) {
+		h.Observe(d.Seconds())
+		count.observe(d)
+	}
 }
 
 // registerGroup exposes what the rooms count by themselves.

@@ -95,17 +95,24 @@ func newBoard(n *node) *board {
 			return all
 		}
 	}
+	much := newThresholds(n)
 	b := &board{logger: n.logger, rooms: []func() []engine.Alarm{
-		n.office.Alarms, n.intake.Alarms, n.jobs.Alarms,
+		n.office.Alarms, n.intake.Alarms, n.jobs.Alarms, n.sinks.Alarms,
 		own(n.cluster.Ledger().Alarms), own(n.shoppers.Alarms), own(n.keys.Alarms),
+		own(n.personalAlarms), own(n.warnings.Alarms),
+		own(func() []engine.Alarm { return much.alarms(time.Now()) }),
 		own(func() []engine.Alarm { return diskAlarms(n.cfg.Data, n.cluster.SnapshotAfter()) }),
 	}}
 	if n.daily != nil {
 		b.rooms = append(b.rooms, n.daily.Alarms)
 	}
+	if n.puller != nil {
+		b.rooms = append(b.rooms, n.puller.Alarms)
+	}
 	if n.cfg.logSink != nil {
 		b.rooms = append(b.rooms, own(n.cfg.logSink.alarms))
 	}
+	n.watchHot(b)
 	gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "doorbuster_alarms",
 		Help: "ALARM if over 0: alarms of this node and of all that it hears, by name."}, []string{"name"})
 	n.metrics.MustRegister(collectOnce{gauge, func() {

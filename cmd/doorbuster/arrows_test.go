@@ -4,6 +4,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -65,8 +66,11 @@ var rooms = map[string]room{
 			"golang.org/x/sync", "golang.org/x/time", "github.com/cespare/xxhash", "github.com/FastFilter/xorfilter",
 		},
 	},
+	"examples": {
+		never: map[string]string{"os": "it is files, and embeds them", "net": noNetwork},
+	},
 	"httpapi": {
-		rooms: []string{"engine"},
+		rooms: []string{"engine", "examples"},
 		never: map[string]string{"os": "doors keep nothing: whatever they take is committed or gone",
 			"syscall": portable},
 		but: map[string]string{
@@ -84,7 +88,10 @@ var rooms = map[string]room{
 			"github.com/invopop/jsonschema",
 			"golang.org/x/text", "golang.org/x/sync", "github.com/sony/gobreaker",
 			"github.com/altcha-org/altcha-lib-go",
-			"github.com/dchest/captcha", "github.com/nyaruka/phonenumbers",
+			"github.com/standard-webhooks/standard-webhooks/libraries",
+			"github.com/dchest/captcha", "github.com/nyaruka/phonenumbers", "cel.dev/cel-go",
+			"github.com/nats-io/nats.go", "github.com/twmb/franz-go",
+			"github.com/jackc/pgx", "github.com/go-sql-driver/mysql", "github.com/pressly/goose",
 		},
 	},
 	"bench": {
@@ -174,6 +181,19 @@ func belowAny(path string, paths []string) bool {
 	return false
 }
 
+// TestProgramIsWithoutTestsLibraries: what drives a browser is for tests alone.
+func TestProgramIsWithoutTestsLibraries(t *testing.T) {
+	list, err := exec.Command("go", "list", "-deps", ".").Output()
+	if err != nil || !strings.Contains(string(list), "github.com/valyala/fasthttp\n") {
+		t.Fatal(err, len(list))
+	}
+	for _, only := range []string{"github.com/chromedp/", "doorbuster/cmd/doorbuster/tests/"} {
+		if strings.Contains(string(list), only) {
+			t.Errorf("the program is linked with %s", only)
+		}
+	}
+}
+
 // TestArrowsCatch makes sure that the test above can fail.
 func TestArrowsCatch(t *testing.T) {
 	for _, c := range []struct{ by, imported string }{
@@ -182,6 +202,9 @@ func TestArrowsCatch(t *testing.T) {
 		{"cluster", "doorbuster/httpapi/plan"}, {"actors", "net"}, {"engine", "github.com/valyala/fasthttp"},
 		{"httpapi", "doorbuster/bench"}, {"httpapi", "os"}, {"httpapi/plan", "os"},
 		{"httpapi/risk", "doorbuster/httpapi"},
+		// What comes of an expression is in the log: nothing that replays it may evaluate one.
+		{"engine", "cel.dev/cel-go/cel"}, {"actors", "cel.dev/cel-go/cel"}, {"cluster", "cel.dev/cel-go/cel"},
+		{"engine", "doorbuster/httpapi/play"}, {"actors", "doorbuster/httpapi/play"},
 	} {
 		name, _, _ := strings.Cut(c.by, "/")
 		if rooms[name].forbids(c.by, c.imported, false) == "" {

@@ -21,10 +21,10 @@ func newBenchCommand() *cobra.Command {
 		Use:   "bench",
 		Short: "Send a crowd, and check what it was told; measure",
 	}, newRushCommand(), newBenchHTTPCommand(), newBenchDecideCommand(), newBenchGrowthCommand(),
-		newBenchOverloadCommand(), newBenchFanDayCommand(), newBenchMaskCommand(),
-		newCrashCommand(),
-		newFailoverCommand(), newTwoTabsCommand(), newCrowdCommand(), newReconcileBenchCommand(), newHelloCommand(),
-		newPortsCommand(), newBenchCompareCommand(), newBenchReportCommand())
+		newBenchOverloadCommand(), newBenchFanDayCommand(), newBenchMaskCommand(), newBenchBargainCommand(),
+		newCrashCommand(), newFailoverCommand(), newTwoTabsCommand(), newCrowdCommand(), newReconcileBenchCommand(),
+		newShippingBenchCommand(), newCatalogueBenchCommand(),
+		newHelloCommand(), newPortsCommand(), newBenchCompareCommand(), newBenchReportCommand())
 }
 
 // benchReport is what a workload came to: a bench.Report, or what prints as a table.

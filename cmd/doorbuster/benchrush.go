@@ -218,7 +218,7 @@ func (n *node) takePlan(ctx context.Context, text []byte) error {
 	if err := n.cluster.AwaitReady(ctx); err != nil || text == nil {
 		return err
 	}
-	parsed, problems := plan.Parse(text, plan.Options{Now: time.Now()})
+	parsed, problems := plan.Parse(text, plan.Options{Now: n.office.Now().Wall(), Play: n.play})
 	if len(problems) > 0 {
 		return problems
 	}

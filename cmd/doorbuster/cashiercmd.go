@@ -30,6 +30,7 @@ func newCashierCommand() *cobra.Command {
 		Long: `Run a cashier outside of the shop, with books of its own under --data. It is no
 payment system: whoever brings a token has paid.
 
+  GET  /pay                       a page to pay at, with the token behind #token=
   POST /pay                       {"token": "…"}, the pay_token of a held order
   POST /refunds                   the shop's: pay a payment back, once
   POST /orders/{order_no}/close   the shop's: take no more money for an order

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"cmp"
+	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -47,10 +50,36 @@ func sameFolder(a, b string) bool {
 	return errA == nil && errB == nil && a == b
 }
 
+// when says when statements of a format are had daily, and by which days. Who sets a zone and
+// no hour has the format's hour as it is in that zone now.
+func (c *ReconcileConfig) when(format statement.Format) (at string, zone *time.Location, err error) {
+	hour, published := format.Published()
+	if zone, err = calendar.Zone(cmp.Or(c.Timezone, published)); err != nil {
+		return "", nil, err
+	}
+	if c.At != "" {
+		return c.At, zone, nil
+	}
+	there, err := calendar.Zone(published)
+	if err != nil {
+		return "", nil, err
+	}
+	clock, err := time.Parse("15:04", hour)
+	if err != nil {
+		return "", nil, err
+	}
+	y, m, d := time.Now().In(there).Date()
+	return time.Date(y, m, d, clock.Hour(), clock.Minute(), 0, 0, there).In(zone).Format("15:04"), zone, nil
+}
+
 // makeReconciler makes what takes statements in, and what has them taken in daily.
 func (n *node) makeReconciler() error {
 	c := &n.cfg.Reconcile
-	zone, err := calendar.Zone(c.Timezone)
+	reading := statement.Reading{Kinds: c.IgnoreKinds, OrderPrefixes: c.OrderPrefixes}
+	if err := reading.ParseFormat(c.Format, os.ReadFile); err != nil {
+		return fmt.Errorf("reconcile.format: %w", err)
+	}
+	at, zone, err := c.when(reading.As)
 	if err != nil {
 		return err
 	}
@@ -59,9 +88,8 @@ func (n *node) makeReconciler() error {
 	if c.Folder == "" && c.URL == "" {
 		return nil
 	}
-	d := daily.Config{Folder: c.Folder, URL: c.URL, At: c.At, Zone: zone, Archive: n.cfg.archive(),
-		Filter: statement.Filter{Kinds: c.IgnoreKinds, OrderPrefixes: c.OrderPrefixes},
-		Intake: n.intake, Leads: n.office.Leads, Now: time.Now, Log: n.logger, Registerer: n.metrics}
+	d := daily.Config{Folder: c.Folder, URL: c.URL, At: at, Zone: zone, Archive: n.cfg.archive(),
+		Reading: reading, Intake: n.intake, Leads: n.office.Leads, Now: time.Now, Log: n.logger, Registerer: n.metrics}
 	if c.KeyFile != "" {
 		d.Secrets = func() (*payment.Secrets, error) {
 			text, err := auth.ReadFile(c.KeyFile)

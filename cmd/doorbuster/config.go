@@ -31,6 +31,7 @@ import (
 	"doorbuster/httpapi/reconcile/statement"
 	"doorbuster/httpapi/risk"
 	"doorbuster/httpapi/roster"
+	"doorbuster/httpapi/storefront"
 	"doorbuster/wal/vfs"
 )
 
@@ -53,9 +54,17 @@ type Config struct {
 	Challenge      challenge.Config
 	HomeCountry    string
 	Risk           RiskConfig
+	Personal       PersonalConfig
+
+	Storefront StorefrontConfig
 
 	Cashier   CashierConfig
 	Reconcile ReconcileConfig
+	Sinks     []SinkConfig
+	Pulls     []PullConfig
+	Warnings  WarningsConfig
+
+	Thresholds ThresholdsConfig
 
 	StopDelay           time.Duration
 	LogLevel, LogFormat string
@@ -119,7 +128,20 @@ type RiskConfig struct {
 	URL, TokenFile    string
 	Timeout, CacheTTL time.Duration
 	WhenDown          string
+	LookWhenDown      string
 	ListShare         int
+}
+
+// PersonalConfig is of what protects personal data.
+type PersonalConfig struct {
+	Keys       string
+	EraseAfter time.Duration
+}
+
+// StorefrontConfig is of the shoppers' page.
+type StorefrontConfig struct {
+	On             bool // as with Dev
+	Theme, Cashier string
 }
 
 // CashierConfig is of the shop's dealings with the cashier.
@@ -131,8 +153,8 @@ type CashierConfig struct {
 
 // ReconcileConfig is of the daily reconciliation.
 type ReconcileConfig struct {
-	Folder, URL, At, Timezone, KeyFile string
-	IgnoreKinds, OrderPrefixes         []string
+	Folder, URL, Format, At, Timezone, KeyFile string
+	IgnoreKinds, OrderPrefixes                 []string
 }
 
 const (
@@ -185,7 +207,12 @@ func (c *Config) table() *settings.Table {
 	t := &settings.Table{}
 	c.addNode(t)
 	c.addCrowd(t)
+	c.addPersonal(t)
+	c.addStorefront(t)
 	c.addMoney(t)
+	c.addPulls(t)
+	c.addSinks(t)
+	c.addWarnings(t)
 	c.addCluster(t)
 	return t
 }
@@ -335,11 +362,39 @@ func (c *Config) addCrowd(t *settings.Table) {
 	settings.Add(t, &r.WhenDown, "risk.when_down", "allow",
 		"what to do while the risk service does not answer: allow, challenge or block",
 		settings.OneOf("allow", "challenge", "block"))
+	settings.Add(t, &r.LookWhenDown, "risk.look_when_down", "hold",
+		"what the second look does with a paid order while the risk service does not answer: hold it for a person, "+
+			"or pass it", settings.OneOf("hold", "pass"))
 	settings.Add(t, &r.ListShare, "risk.list_share", httpapi.DefaultListShare,
 		"`percent` of the shoppers of the last minutes that a risk list may meet before it is an alarm, and that a "+
 			"change of a list may bar without --yes; 100 = all", settings.Between(1, 100))
 	settings.Add(t, &r.TokenFile, "risk.token_file", "",
 		"`file` with the bearer token that the risk service is asked with; read again when it changes")
+}
+
+func (c *Config) addPersonal(t *settings.Table) {
+	t.Topic("Personal data")
+	p := &c.Personal
+	settings.Add(t, &p.Keys, "personal_keys", "", "`file` with the keys that shoppers' own keys are wrapped with, the "+
+		"same on all nodes; the newest one seals; read again when it changes. A node that is alone makes "+
+		"personal.keys in its data directory; in a cluster no receiver is taken without it")
+	settings.Add(t, &p.EraseAfter, "personal_erase_after", 0, "how long after a shopper has last named a receiver "+
+		"their personal data is erased, once no goods are to be sent to them; 0 = never",
+		settings.Between(time.Minute, 20*year).Or(0))
+}
+
+func (c *Config) addStorefront(t *settings.Table) {
+	t.Topic("The storefront")
+	s := &c.Storefront
+	settings.Add(t, &s.On, "storefront", false, "serve shoppers a page at /shop of their address; with --dev it is "+
+		"served in any case")
+	settings.Add(t, &s.Theme, "storefront_theme", "",
+		fmt.Sprintf("CSS `file` with the storefront's colours and fonts, %d bytes at most; read when the node starts",
+			storefront.MaxThemeBytes))
+	settings.Add(t, &s.Cashier, "storefront_cashier", "",
+		"`URL` of the page at which shoppers pay, which is given the payment token behind #token=; with --dev, unless "+
+			"said, /pay of cashier.url",
+		ifSet("http or https", func(s string) error { return payment.Config{URL: s}.Validate() }))
 }
 
 func (c *Config) addMoney(t *settings.Table) {
@@ -362,27 +417,37 @@ func (c *Config) addMoney(t *settings.Table) {
 	settings.Add(t, &r.URL, "reconcile.url", "",
 		"`URL` that the leader fetches yesterday's statement from once a day; "+
 			"{date}, {from} and {to} in it are filled in", ifSet("http or https", daily.CheckURL))
-	settings.Add(t, &r.At, "reconcile.at", "04:30", "`hour` at which that is done",
-		checkedBy("HH:MM", func(s string) error {
-			if _, err := time.Parse("15:04", s); err != nil {
-				return fmt.Errorf("%q is no hour such as 04:30", s)
-			}
+	settings.Add(t, &r.Format, "reconcile.format", statement.Auto, "`format` of those statements: "+
+		strings.Join(statement.Formats(), ", ")+", or map:FILE",
+		checkedBy("", func(s string) error { return new(statement.Reading).ParseFormat(s, os.ReadFile) }))
+	settings.Add(t, &r.At, "reconcile.at", "", "`hour` at which that is done; without it, once a statement of the "+
+		"format is published: 10:30 in China for wechat and alipay, 12:30 UTC for paypal and stripe, 06:30 in "+
+		"Amsterdam for adyen, 04:30 UTC for others", checkedBy("HH:MM", func(s string) error {
+		if s == "" {
 			return nil
-		}))
-	settings.Add(t, &r.Timezone, "reconcile.timezone", "UTC",
-		"time `zone` of that hour, of yesterday, and of the days of "+
-			"what belongs to no order", checkedBy("IANA name", func(s string) error {
+		}
+		if _, err := time.Parse("15:04", s); err != nil {
+			return fmt.Errorf("%q is no hour such as 04:30", s)
+		}
+		return nil
+	}))
+	settings.Add(t, &r.Timezone, "reconcile.timezone", "",
+		"time `zone` of that hour, of yesterday, and of the days of what belongs to no order; without it, that which "+
+			"statements of the format are published by", checkedBy("IANA name", func(s string) error {
+			if s == "" {
+				return nil
+			}
 			if _, err := calendar.Zone(s); err != nil {
 				return fmt.Errorf("%q %w", s, err)
 			}
 			return nil
 		}))
 	settings.Add(t, &r.IgnoreKinds, "reconcile.ignore_kinds", nil, "`kinds` of rows to leave out of those statements",
-		checkedBy("", func(s []string) error { return statement.Filter{Kinds: s}.Validate() }))
+		checkedBy("", func(s []string) error { return statement.Reading{Kinds: s}.Validate() }))
 	settings.Add(t, &r.OrderPrefixes, "reconcile.order_prefixes", nil,
 		"leave out rows of those statements whose order "+
 			"number begins with one of these `texts`",
-		checkedBy("", func(s []string) error { return statement.Filter{OrderPrefixes: s}.Validate() }))
+		checkedBy("", func(s []string) error { return statement.Reading{OrderPrefixes: s}.Validate() }))
 	settings.Add(t, &r.KeyFile, "reconcile.key_file", "", "`file` with the secret that fetching is signed with, as "+
 		"requests to the cashier are; read each time")
 }
@@ -405,10 +470,15 @@ func (c *Config) addCluster(t *settings.Table) {
 
 func (n *NodeConfig) table() *settings.Table {
 	t := &settings.Table{}
-	settings.Add(t, &n.ID, "id", "", "")
-	settings.Add(t, &n.Zone, "zone", "", "")
-	settings.Add(t, &n.Kind, "kind", string(cluster.KindVoter), "")
-	settings.Add(t, &n.Peer, "peer", "", "")
+	settings.Add(t, &n.ID, "id", "", "the node's `id`, its setting 'node' (required)",
+		settings.Elsewhere[string](id.Says))
+	settings.Add(t, &n.Zone, "zone", "", "the machine room that it stands in, its setting 'zone' (required)",
+		settings.Elsewhere[string](id.Says))
+	settings.Add(t, &n.Kind, "kind", string(cluster.KindVoter), "a voter serves shoppers and votes, a "+
+		"witness only votes, an edge node only serves shoppers",
+		settings.Elsewhere[string](fmt.Sprintf("%s, %s, %s", cluster.KindVoter, cluster.KindWitness, cluster.KindEdge)))
+	settings.Add(t, &n.Peer, "peer", "", "its `address` for the other nodes, as they reach it (required)",
+		settings.Elsewhere[string](hostPort.Says))
 	return t
 }
 
@@ -464,7 +534,7 @@ func (c *Config) agree() error {
 	bad(c.Reconcile.URL == "" && c.Reconcile.KeyFile != "", "reconcile.key_file: there is no reconcile.url to sign for")
 	bad(c.Reconcile.Folder != "" && c.Data != "" && sameFolder(c.Reconcile.Folder, c.archive()),
 		"reconcile.folder: %s is where reports are kept; take another", c.Reconcile.Folder)
-	return errors.Join(append(errs, c.agreeOnCluster())...)
+	return errors.Join(append(errs, c.agreeOnPulls(), c.agreeOnSinks(), c.agreeOnWarnings(), c.agreeOnCluster())...)
 }
 
 // agreeOnCluster is agree for the cluster section.
@@ -554,10 +624,27 @@ func (c Config) guard(k keys, logger *slog.Logger) (g httpapi.GuardConfig, err e
 	if err != nil {
 		return g, err
 	}
-	g.Risk, err = risk.New(risk.Config{URL: c.Risk.URL, Timeout: c.Risk.Timeout, CacheTTL: c.Risk.CacheTTL,
-		WhenDown: down,
-		Logger:   logger, Token: k.risk})
+	g.Risk, err = c.riskClient(k, logger, down)
 	return g, err
+}
+
+// riskClient makes what asks the outside risk service; nil without one.
+func (c Config) riskClient(k keys, logger *slog.Logger, whenDown risk.Level) (*risk.Client, error) {
+	if c.Risk.URL == "" {
+		return nil, nil
+	}
+	return risk.New(risk.Config{URL: c.Risk.URL, Timeout: c.Risk.Timeout, CacheTTL: c.Risk.CacheTTL,
+		WhenDown: whenDown, Logger: logger, Token: k.risk})
+}
+
+// lookRisk makes what the second look asks about paid orders: a client of its own, so that
+// a service that fails under its questions is not left alone by grabs.
+func (c Config) lookRisk(k keys, logger *slog.Logger) (*risk.Client, error) {
+	whenDown := risk.Challenge
+	if c.Risk.LookWhenDown == "pass" {
+		whenDown = risk.Allow
+	}
+	return c.riskClient(k, logger, whenDown)
 }
 
 func (c Config) newLogger(to io.Writer) *slog.Logger {

@@ -101,14 +101,17 @@ var samples = map[string]string{
 	"pay-keys": "/k", "cashier-url": "http://127.0.0.1:9/", "cashier-key-file": "/c", "cashier-timeout": "999ms",
 	"settle-after": "9h", "keep-events": "9h", "keep-event-bytes": "9999999",
 	"reconcile-folder": "/r", "reconcile-url": "http://127.0.0.1:9/", "reconcile-at": "05:15",
-	"reconcile-timezone": "Asia/Shanghai", "reconcile-key-file": "/r",
+	"reconcile-timezone": "Asia/Shanghai", "reconcile-key-file": "/r", "reconcile-format": "wechat",
 	"reconcile-ignore-kinds": "fee,gift", "reconcile-order-prefixes": "R/,S/", "rate-limit-look-per-second": "9",
 	"rate-limit-look-burst": "9", "rate-limit-write-per-second": "9", "rate-limit-write-burst": "9",
 	"risk-url": "http://127.0.0.1:9/", "risk-timeout": "99ms", "risk-cache-ttl": "9s", "risk-when-down": "block",
 	"home-country": "CN",
 	"idle-timeout": "9s", "header-bytes": "9999", "read-timeout": "9s", "write-timeout": "9s", "token-bytes": "999",
 	"shopper-issuer": "s", "ops-issuer": "o",
-	"risk-list-share": "9",
+	"risk-list-share": "9", "risk-look-when-down": "pass", "personal-keys": "/q", "personal-erase-after": "9h",
+	"storefront": "true", "storefront-theme": "/t", "storefront-cashier": "http://127.0.0.1:9/pay",
+	"warnings-repeat": "9m", "warnings-pass-on": "9m", "warnings-fault-percent": "9", "warnings-hot-per-second": "999",
+	"warnings-fsync": "9ms", "warnings-callbacks-silent": "9m",
 }
 
 func TestEverySettingInThreePlaces(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 
 	"doorbuster/httpapi/auth"
 	"doorbuster/httpapi/payment"
+	"doorbuster/httpapi/personal"
 )
 
 // keys are what others are believed by, and what this node is: all that is read again
@@ -14,6 +15,7 @@ import (
 type keys struct {
 	shopper, ops auth.Keys
 	risk         string // the token that the risk service is asked with; "" without
+	personal     []personal.Key
 	cashierKeys
 }
 
@@ -24,6 +26,9 @@ func (c Config) readKeys() (k keys, err error) {
 			return k, fmt.Errorf("the risk service's token: %w", err)
 		}
 		k.risk = string(bytes.TrimSpace(token))
+	}
+	if k.personal, err = c.readPersonalKeys(); err != nil {
+		return k, err
 	}
 	if k.cashierKeys, err = c.readCashierKeys(); err != nil || c.Dev {
 		return k, err
@@ -88,9 +93,12 @@ func (n *node) newKeyWatcher() *auth.Watcher[keys] {
 	w := &auth.Watcher[keys]{Read: n.cfg.readKeys, Log: n.logger, Take: []func(keys) error{
 		func(k keys) error { return n.shoppers.SetTokens(k.shopper) },
 		func(k keys) error { return n.admin.SetTokens(k.ops) },
+		n.takePersonalKeys,
 	}}
 	if n.risk != nil {
-		w.Take = append(w.Take, func(k keys) error { return n.risk.SetToken(k.risk) })
+		w.Take = append(w.Take, func(k keys) error {
+			return errors.Join(n.risk.SetToken(k.risk), n.lookRisk.SetToken(k.risk))
+		})
 	}
 	if n.pay != nil {
 		w.Take = append(w.Take, func(k keys) error { return n.pay.Replace(k.pay) })

@@ -4,6 +4,7 @@ import (
 	"net"
 
 	"doorbuster/cluster"
+	"doorbuster/httpapi"
 )
 
 // lack is something that a shop as it is configured can't do: what it does instead,
@@ -38,6 +39,15 @@ func (c Config) lacks() (all []lack) {
 		missing(door.addr != "" && !loopback(host), door.setting,
 			"speaks plain HTTP at this address, and tokens can be read on the way: put TLS in front of it, and let "+
 				"nobody else reach it")
+	}
+	return all
+}
+
+// checks are the lacks that checklists name. Where nobody pays, they are of no use.
+func (c Config) checks() (all []httpapi.Lack) {
+	for _, l := range c.lacks() {
+		bad := l.setting == "pay_keys" || l.setting == "cashier_key_file"
+		all = append(all, httpapi.Lack{Setting: l.setting, Means: l.means, Bad: bad})
 	}
 	return all
 }

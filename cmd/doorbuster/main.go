@@ -75,7 +75,8 @@ Try it:
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}, append(operate.Commands(newCertsCommand(), newRestoreCommand()), newServeCommand(), newBenchCommand(),
-		newWALCommand(), newTokenCommand(), newCashierCommand(), newRestoreCommand(), newVersionCommand())...)
+		newWALCommand(), newTokenCommand(), newCashierCommand(), newRestoreCommand(), newVersionCommand(),
+		newPersonalKeysCommand())...)
 	root.SetFlagErrorFunc(cli.BadFlag)
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return cli.NoTimeBelowZero(c.Flags()) }
 	root.CompletionOptions.HiddenDefaultCmd = true

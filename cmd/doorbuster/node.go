@@ -19,11 +19,18 @@ import (
 	"doorbuster/engine"
 	"doorbuster/httpapi"
 	"doorbuster/httpapi/auth"
+	"doorbuster/httpapi/catalogue/pull"
+	"doorbuster/httpapi/curve"
+	"doorbuster/httpapi/hot"
 	"doorbuster/httpapi/payment"
+	"doorbuster/httpapi/personal"
+	"doorbuster/httpapi/play"
 	"doorbuster/httpapi/reconcile/daily"
 	"doorbuster/httpapi/reconcile/intake"
 	"doorbuster/httpapi/risk"
 	"doorbuster/httpapi/roster"
+	"doorbuster/httpapi/sinks"
+	"doorbuster/httpapi/warn"
 )
 
 // node is all rooms of one process, connected.
@@ -36,14 +43,22 @@ type node struct {
 	admin    *httpapi.AdminServer
 	metrics  *prometheus.Registry
 	risk     *risk.Client     // nil without a service to ask
+	lookRisk *risk.Client     // of second looks; nil like it
 	pay      *payment.Keys    // of payment tokens; nil without
 	cashier  *payment.Secrets // shared with the cashier; nil without
 	jobs     *payment.Jobs    // nil without a cashier to ask
 	intake   *intake.Service
 	daily    *daily.Daily // nil without statements to fetch
+	sinks    *sinks.Runner
+	puller   *pull.Puller // nil without catalogues to fetch
+	warnings *warn.Sender // nil without anybody to warn
+	curves   *curve.Recorder
+	fsyncs   fsyncs
+	hot      *hot.Watch
 	board    atomic.Pointer[board]
 	keys     *auth.Watcher[keys]
 	canon    roster.Canon // of both doors
+	vault    *personal.Vault
 
 	shopperListener, adminListener net.Listener
 	displayListener                net.Listener // nil where shoppers' own serves who looks
@@ -60,7 +75,7 @@ type node struct {
 // nothing to give back, then the log and the state; only then are the doors opened.
 // Whether the node is ready is for the caller to await.
 func openNode(cfg Config, logger *slog.Logger) (_ *node, err error) {
-	n := &node{cfg: cfg, logger: logger, metrics: prometheus.NewRegistry(), served: make(chan error, 3),
+	n := &node{cfg: cfg, hot: hot.New(), logger: logger, metrics: prometheus.NewRegistry(), served: make(chan error, 3),
 		fatal: make(chan error, 1)}
 	n.working, n.endWork = context.WithCancel(context.Background())
 	defer func() {
@@ -94,6 +109,9 @@ func openNode(cfg Config, logger *slog.Logger) (_ *node, err error) {
 	if err := n.openRooms(); err != nil {
 		return nil, err
 	}
+	if err := n.makePersonalKeys(&keys); err != nil {
+		return nil, err
+	}
 	n.openDoors()
 	if n.jobs != nil {
 		n.inBackground(n.jobs.Run)
@@ -101,8 +119,18 @@ func openNode(cfg Config, logger *slog.Logger) (_ *node, err error) {
 	if n.daily != nil {
 		n.inBackground(n.daily.Run)
 	}
+	n.inBackground(n.sinks.Run)
+	n.inBackground(n.curves.Run)
+	if n.puller != nil {
+		n.inBackground(n.puller.Run)
+	}
 	n.inBackground(func(ctx context.Context) { n.keys.Run(ctx, keys) })
+	n.inBackground(n.keepPersonalKeys)
 	n.inBackground(n.watchAlarms)
+	n.inBackground(n.hot.Run)
+	if n.warnings != nil {
+		n.inBackground(n.warnings.Run)
+	}
 	return n, nil
 }
 
@@ -125,6 +153,7 @@ func (n *node) makeDoors(keys keys) (err error) {
 	if n.office, err = backoffice.New(ac); err != nil {
 		return err
 	}
+	n.office.SetFormulas(play.NewFormulas())
 	if err := n.meetCashier(keys.cashierKeys); err != nil {
 		return err
 	}
@@ -133,14 +162,23 @@ func (n *node) makeDoors(keys keys) (err error) {
 		return err
 	}
 	n.risk = guard.Risk
+	if n.lookRisk, err = n.cfg.lookRisk(keys, n.logger); err != nil {
+		return err
+	}
 	n.canon = guard.Canon
+	n.vault = personal.New(n.office, n.canon, keys.personal)
+	page, err := n.cfg.storefront()
+	if err != nil {
+		return err
+	}
 	if n.shoppers, err = httpapi.NewShopper(httpapi.ShopperConfig{
-		Seller: httpapi.Seller{Grabber: n.office.Group, ShopperOrders: n.office, Display: n.office,
-			Rules: n.office.Group},
-		Guard: guard, Streams: n.cfg.Doors.EventStreams, Leaving: n.turnsAway, Removed: n.removed,
+		Seller: httpapi.Seller{Grabber: n.office.Group, ShopperOrders: n.office, Receiving: n.office,
+			Display: n.office, Rules: n.office.Group, Bargains: n.office},
+		Hot: n.hot, Guard: guard, Personal: n.vault, Streams: n.cfg.Doors.EventStreams, Leaving: n.turnsAway,
+		Removed:    n.removed,
 		DisplayAge: n.displayAge, DisplayShared: n.displayShared, Dev: n.cfg.Dev, Tokens: keys.shopper,
 		TokenBytes: n.cfg.Tokens.Bytes, PayKeys: n.pay, Cashier: n.cashier, Limits: n.cfg.Doors.Limits,
-		Display: n.cfg.displayLimits(), Logger: n.logger, Registerer: n.metrics,
+		Display: n.cfg.displayLimits(), Logger: n.logger, Registerer: n.metrics, Storefront: page,
 	}); err != nil {
 		return err
 	}
@@ -148,6 +186,16 @@ func (n *node) makeDoors(keys keys) (err error) {
 	if err := n.makeReconciler(); err != nil {
 		return err
 	}
+	if err := n.makeSinks(); err != nil {
+		return err
+	}
+	if err := n.makePuller(); err != nil {
+		return err
+	}
+	if err := n.makeWarnings(); err != nil {
+		return err
+	}
+	n.curves = curve.New(curve.Config{Look: n.office.LiveCounts, Refused: n.shoppers.Refused})
 	if n.admin, err = newAdmin(n, keys); err != nil {
 		return err
 	}
@@ -191,7 +239,8 @@ func (n *node) openRooms() (err error) {
 			Name: "doorbuster_log_lines_lost_total", Help: "Lines of the log that its reader did not take.",
 		}, func() float64 { return float64(sink.lost.Load()) }))
 	}
-	fsync := newFsyncHistogram(n.metrics)
+	n.fsyncs.slow = n.cfg.Thresholds.Fsync
+	fsync := newFsyncHistogram(n.metrics, &n.fsyncs)
 	cc := cluster.DefaultConfig(n.cfg.Data)
 	n.cfg.clusterInto(&cc)
 	cc.SnapshotBytes, cc.StallTimeout = n.cfg.Disk.SnapshotBytes, n.cfg.Disk.StallTimeout

@@ -35,10 +35,10 @@ func TestEveryRuleIsApplied(t *testing.T) {
 		"+ sales[spirits].messages.missed.zh: 这次没抢到，周五再来！\n",
 		session + ": new, opens TIME, ends TIME, profile rush\n",
 		session + ".listings[rice-spirit-500]: 500 units at 149900, limit_per_month 2, reservation, waitlist, " +
-			"set_aside 2m0s, ticket, challenge work, draw 3s\n",
+			"set_aside 2m0s, ticket, challenge work, draw 3s, delivery ship\n",
 		session + ".listings[rice-spirit-zodiac]: 50 units at 249900, limit_per_month 2, reservation, allow_list " +
-			"vips, waitlist, set_aside 5m0s, ticket, challenge image, draw 1m0s\n",
-		session + ".listings[glasses-6]: 1000 units at 4900, ticket\n",
+			"vips, waitlist, set_aside 5m0s, ticket, challenge image, draw 1m0s, delivery ship\n",
+		session + ".listings[glasses-6]: 1000 units at 4900, ticket, delivery collect\n",
 		"dry run: nothing was changed\n",
 	} {
 		if !strings.Contains(dry, want) {

@@ -18,6 +18,7 @@ import (
 	"doorbuster/engine"
 	"doorbuster/httpapi/reconcile"
 	"doorbuster/httpapi/reconcile/archive"
+	"doorbuster/httpapi/reconcile/statement"
 )
 
 const reconciliationsPath = "/admin/v1/reconciliations"
@@ -168,7 +169,7 @@ func TestBadStatementsThroughTheProgram(t *testing.T) {
 		"negative": {nodetest.StatementHeader + good + nodetest.StatementRow("p2", "0123456789ABCDEFGHJKMNPQ",
 			-1, "payment", time.Now()), "line 3: the amount -1 is negative"},
 		"garbled":          {nodetest.StatementHeader + "\"\"\"\n", "line 2"},
-		"wrong header":     {"id;sum\n" + good, "lacks payment_id"},
+		"wrong header":     {"id;sum\n2026;49\n", "is the header of a format that is known"},
 		"another encoding": {"\xff\xfep\x00a\x00", "UTF-16"},
 		"cut off":          {nodetest.StatementHeader + good[:len(good)-9], "may have been cut off"},
 		"empty":            {"", "the file is empty"},
@@ -341,6 +342,27 @@ func TestBadReconcileSettings(t *testing.T) {
 	for _, want := range []string{"reconcile.at", "reconcile.timezone", "reconcile.url", "reconcile.folder"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: lacks %s", err, want)
+		}
+	}
+}
+
+// TestWhenStatementsAreHad: by when the format is published, unless somebody says otherwise.
+func TestWhenStatementsAreHad(t *testing.T) {
+	for _, c := range []struct{ format, at, zone, want, in string }{
+		{"auto", "", "", "04:30", "UTC"},
+		{"wechat", "", "", "10:30", "Asia/Shanghai"},
+		{"alipay", "", "", "10:30", "Asia/Shanghai"},
+		{"stripe", "", "", "12:30", "UTC"},
+		{"adyen", "", "", "06:30", "Europe/Amsterdam"},
+		{"wechat", "", "UTC", "02:30", "UTC"},
+		{"wechat", "11:00", "", "11:00", "Asia/Shanghai"},
+		{"csv", "", "Asia/Shanghai", "12:30", "Asia/Shanghai"},
+		{"csv", "05:00", "Asia/Tokyo", "05:00", "Asia/Tokyo"},
+	} {
+		r := ReconcileConfig{Format: c.format, At: c.at, Timezone: c.zone}
+		at, zone, err := r.when(statement.Format(c.format))
+		if err != nil || at != c.want || zone.String() != c.in {
+			t.Errorf("%+v: %s in %v, %v", c, at, zone, err)
 		}
 	}
 }

@@ -5,21 +5,24 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"doorbuster/cmd/doorbuster/settings"
 )
 
 var writeReference = flag.Bool("reference.write", false, "write docs/reference instead of comparing with it")
 
-// TestReferenceIsCurrent holds docs/reference to the settings and commands that there
-// are; 'make docs' writes it anew.
+// TestReferenceIsCurrent holds docs/reference and examples/monitoring to the settings,
+// commands and alarms that there are; 'make docs' writes them anew.
 func TestReferenceIsCurrent(t *testing.T) {
-	for name, text := range map[string]string{"config.md": configReference(t), "cli.md": cliReference()} {
-		path := filepath.Join("../../docs/reference", name)
+	const docs = "../../docs/reference"
+	for path, text := range map[string]string{docs + "/config.md": configReference(t), docs + "/cli.md": cliReference(),
+		docs + "/alarms.md": alarmReference(), monitoringFolder + "/prometheus-rules.yaml": prometheusRules(t),
+		monitoringFolder + "/grafana-dashboard.json": grafanaDashboard(t)} {
 		if *writeReference {
 			if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 				t.Error(err)
@@ -48,36 +51,57 @@ unit: ` + "`300ms`, `1.5s`, `2h45m`" + `.
 A node does not start with a key or a variable that it does not know, or with a value that is out of bounds: it tells
 all of them at once, each with the line of the file, the variable or the flag.
 `)
+	var items strings.Builder
 	topic, flags := "", pflag.NewFlagSet("", pflag.ContinueOnError)
 	addConfigFlags(flags)
-	cell := strings.NewReplacer("|", `\|`, "\n", " ")
 	for _, s := range new(Config).table().Settings {
 		if s.Topic != topic {
 			topic = s.Topic
 			fmt.Fprintf(&b, "\n## %s\n\n| key | default | takes | what it is | flag | variable |\n"+
 				"| --- | --- | --- | --- | --- | --- |\n", topic)
 		}
-		kind, help := "", s.Help
-		if parts := strings.Split(s.Help, "`"); len(parts) == 3 {
-			kind, help = parts[1], strings.Join(parts, "")
-		}
-		as, flag, variable := s.Preset, "only in a file", ""
+		flag, variable := "only in a file", ""
 		if !s.FileOnly {
-			f := flags.Lookup(s.Flag())
-			if f == nil {
+			if flags.Lookup(s.Flag()) == nil {
 				t.Fatalf("%s has no flag", s.Key)
 			}
-			kind, _ = pflag.UnquoteUsage(f)
-			kind = cmp.Or(kind, "true or false")
-			flag, variable = "`--"+f.Name+"`", "`"+s.Variable(envPrefix)+"`"
+			flag, variable = "`--"+s.Flag()+"`", "`"+s.Variable(envPrefix)+"`"
 		}
-		if as != "" {
-			as = "`" + as + "`"
+		fmt.Fprintf(&b, "%s %s | %s |\n", settingReference(s), flag, variable)
+		kinds, tables := s.Items()
+		for i, kind := range kinds {
+			items.WriteString(itemReference(s.Key, kind, tables[i]))
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", s.Key, as, cell.Replace(cmp.Or(s.Bounds, kind)),
-			cell.Replace(help), flag, variable)
+	}
+	b.WriteString(items.String())
+	return b.String()
+}
+
+// itemReference is what stands of one kind of a list's items; of the kind "" for all of them.
+func itemReference(list, kind string, t *settings.Table) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n## An item of `%s`", list)
+	if kind != "" {
+		fmt.Fprintf(&b, " of kind `%s`", kind)
+	}
+	b.WriteString("\n\n| key | default | takes | what it is |\n| --- | --- | --- | --- |\n")
+	for _, s := range t.Settings {
+		b.WriteString(settingReference(s) + "\n")
 	}
 	return b.String()
+}
+
+// settingReference is a row of a table: key, default, what it takes and what it is.
+func settingReference(s *settings.Setting) string {
+	cell := strings.NewReplacer("|", `\|`, "\n", " ")
+	as, help := s.Preset, s.Help
+	if as != "" {
+		as = "`" + as + "`"
+	}
+	if strings.Count(help, "`") == 2 { // the kind of value
+		help = strings.ReplaceAll(help, "`", "")
+	}
+	return fmt.Sprintf("| `%s` | %s | %s | %s |", s.Key, as, cell.Replace(s.Takes()), cell.Replace(help))
 }
 
 func cliReference() string {

@@ -105,7 +105,7 @@ func TestRestartIsTheSameState(t *testing.T) {
 			case 2:
 				s.CancelOrder(shopper, o.OrderNo)
 			case 3:
-				s.Do("PUT", s.HTTP+"/v1/orders/"+o.OrderNo+"/receiver", `{"name":"王小明","phone":"1","address":"Road 1"}`,
+				s.Do("PUT", s.HTTP+"/v1/orders/"+o.OrderNo+"/receiver", `{"name":"王小明","phone":"1","street":"Road 1"}`,
 					"X-Shopper-Id", shopper)
 			}
 			told[shopper] = o

@@ -12,17 +12,18 @@ import (
 )
 
 func newTokenCommand() *cobra.Command {
-	var sub, role, issuer, keyFile string
+	var sub, role, supplier, issuer, keyFile string
 	var ttl time.Duration
 	c := &cobra.Command{
 		Use:   "token --sub ID --key-file FILE",
 		Short: "Make a shopper's or an operator's token, for trying out",
 		Long: `Make a token (JWT, HS256) signed with the secret in --key-file. Without --role
 it is a shopper's, to be checked with --shopper-key-file; with a role it is an
-operator's, to be checked with --ops-key-file. In production your identity
-provider makes them.`,
+operator's, to be checked with --ops-key-file. The role supplier is for --supplier's own
+products, and for nothing else. In production your identity provider makes them.`,
 		Example: `  doorbuster token --sub alice --key-file shopper.key
-  doorbuster token --sub olga --role operator --ttl 8h --key-file ops.key`,
+  doorbuster token --sub olga --role operator --ttl 8h --key-file ops.key
+  doorbuster token --sub acme-feed --role supplier --supplier acme --ttl 720h --key-file ops.key`,
 		Args: cli.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if sub == "" || keyFile == "" {
@@ -38,17 +39,25 @@ provider makes them.`,
 			kind := auth.Shoppers
 			switch role {
 			case "":
-			case "viewer", "operator", "admin":
+			case "viewer", "operator", "admin", "supplier":
 				kind = auth.Operators
 			default:
-				return cli.Usage(fmt.Errorf("--role: there is no %q; take viewer, operator or admin", role))
+				return cli.Usage(fmt.Errorf("--role: there is no %q; take viewer, operator, admin or supplier", role))
+			}
+			if role == "supplier" && !engine.ValidID(supplier) {
+				return cli.Usage(fmt.Errorf("--supplier: %q is no id of a supplier, which --role supplier needs: 1 "+
+					"to %d "+
+					"letters, digits, dots, dashes and underscores", supplier, engine.MaxIDBytes))
+			}
+			if role != "supplier" && supplier != "" {
+				return cli.Usage(fmt.Errorf("--supplier: it is for --role supplier only"))
 			}
 			secret, err := readSigningKey(keyFile)
 			if err != nil {
 				return err
 			}
-			token, err := auth.Claims{Audience: kind, Subject: sub, Role: auth.Role(role), Issuer: issuer,
-				TTL: ttl}.Sign(secret, time.Now())
+			token, err := auth.Claims{Audience: kind, Subject: sub, Role: auth.Role(role), Supplier: supplier,
+				Issuer: issuer, TTL: ttl}.Sign(secret, time.Now())
 			if err != nil {
 				return err
 			}
@@ -57,7 +66,9 @@ provider makes them.`,
 		},
 	}
 	c.Flags().StringVar(&sub, "sub", "", "who it is for: a shopper's or an operator's `id`")
-	c.Flags().StringVar(&role, "role", "", "viewer, operator or admin; empty makes a shopper's token")
+	c.Flags().StringVar(&role, "role", "", "viewer, operator, admin or supplier; empty makes a shopper's token")
+	c.Flags().StringVar(&supplier, "supplier", "", "with --role supplier: the supplier whose products it is for, by "+
+		"`id`")
 	c.Flags().StringVar(&issuer, "issuer", "", "its issuer, where the node asks for one (--shopper-issuer, "+
 		"--ops-issuer)")
 	c.Flags().StringVar(&keyFile, "key-file", "", "`file` with the secret")

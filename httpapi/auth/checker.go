@@ -39,13 +39,17 @@ const leeway = 60 // seconds
 // Bearer is who a checked token says it is. It is shared: read only.
 type Bearer struct {
 	Subject []byte
-	Role    Role   // of an operator
-	Phone   string // "" where the token does not say
-	Address string
+	Role    Role // of an operator
+	// Supplier is whose products the role Supplier is for; "" with other roles.
+	Supplier string
+	Phone    string // "" where the token does not say
+	Address  string
 
 	// ListedPhone and ListedAddress are the two as lists have them; "" also where they
 	// can't be made out. Config.Know fills them in.
 	ListedPhone, ListedAddress engine.Canonical
+	// PhoneHash and AddressHash are by what lists find the two; zero where there are none.
+	PhoneHash, AddressHash engine.Blind
 
 	expires int64 // Unix seconds
 	key     *key  // nil where nobody had to prove anything
@@ -57,6 +61,14 @@ var ErrAuthorityOver = errors.New("the token has expired meanwhile, or its key w
 // Over reports whether the token has expired or its key was withdrawn.
 func (b *Bearer) Over() bool {
 	return b.key != nil && (b.key.gone.Load() || time.Now().Unix() >= b.expires)
+}
+
+// Expires is when the token does; zero where nobody had to prove anything.
+func (b *Bearer) Expires() time.Time {
+	if b.key == nil {
+		return time.Time{}
+	}
+	return time.Unix(b.expires, 0)
 }
 
 // Within gives a context that ends with ctx, and before it, with ErrAuthorityOver for
@@ -94,6 +106,7 @@ const (
 	faultIssuer
 	faultSubject
 	faultRole
+	faultSupplier
 	faultKinds
 )
 
@@ -114,7 +127,9 @@ var faults = [faultKinds]struct{ slug, says string }{
 	faultIssuer:    {"iss", "The token is of another issuer than is asked for here."},
 	faultSubject: {"sub", fmt.Sprintf("The token's subject must be 1 to %d printable ASCII characters without spaces, "+
 		"or a whole number.", engine.MaxShopperBytes)},
-	faultRole: {"role", "The token's role must be viewer, operator or admin."},
+	faultRole: {"role", "The token's role must be viewer, operator, admin or supplier."},
+	faultSupplier: {"supplier", "A token with the role supplier must name its supplier in the claim supplier, an id; " +
+		"and no other may."},
 }
 
 const badToken = "The token is not valid, or not any more. Get a new one."

@@ -15,6 +15,7 @@ type Claims struct {
 	Audience Audience
 	Subject  string        // engine.ValidShopper
 	Role     Role          // of an operator only
+	Supplier string        // whose products it is for, with the role Supplier only
 	Issuer   string        // "" is none
 	TTL      time.Duration // from when it is signed; 1 s to 366 days
 }
@@ -28,8 +29,14 @@ func (c Claims) Sign(secret []byte, now time.Time) (string, error) {
 	if !engine.ValidShopper(c.Subject) {
 		errs = append(errs, errors.New("the subject must have "+engine.ShopperForm))
 	}
-	if c.Audience == Operators && c.Role.rank() == 0 {
-		errs = append(errs, fmt.Errorf("there is no role %q; take viewer, operator or admin", string(c.Role)))
+	if c.Audience == Operators && !c.Role.valid() {
+		errs = append(errs, fmt.Errorf("there is no role %q; take viewer, operator, admin or supplier", string(c.Role)))
+	}
+	if c.Role == Supplier && !engine.ValidID(c.Supplier) {
+		errs = append(errs, fmt.Errorf("the role supplier needs the id of a supplier; %q is none", c.Supplier))
+	}
+	if c.Role != Supplier && c.Supplier != "" {
+		errs = append(errs, errors.New("only the role supplier has a supplier"))
 	}
 	if c.Audience == Shoppers && c.Role != "" {
 		errs = append(errs, errors.New("a shopper has no role"))
@@ -49,6 +56,9 @@ func (c Claims) Sign(secret []byte, now time.Time) (string, error) {
 	}
 	if c.Role != "" {
 		said["role"] = string(c.Role)
+	}
+	if c.Supplier != "" {
+		said["supplier"] = c.Supplier
 	}
 	if c.Issuer != "" {
 		said["iss"] = c.Issuer

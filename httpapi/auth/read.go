@@ -102,8 +102,9 @@ func (r *keyring) methodOf(header []byte, s *scratch) (jwt.SigningMethod, error)
 // they must be. A claim that is not needed, or of another name, also one that differs
 // in case alone, may be anything.
 func (s *scratch) bearerOf(audience Audience, issuer string, now int64) (*Bearer, error) {
-	var sub, aud, exp, nbf, iss, role, phone, address *fastjson.Value
+	var sub, aud, exp, nbf, iss, role, supplier, phone, address *fastjson.Value
 	if !s.members([]member{{"sub", &sub}, {"aud", &aud}, {"exp", &exp}, {"nbf", &nbf}, {"iss", &iss}, {"role", &role},
+		{"supplier", &supplier},
 		// As OpenID Connect calls them; risk lists know shoppers by them.
 		{"phone_number", &phone}, {"address", &address}}) {
 		return nil, faultMalformed
@@ -131,8 +132,15 @@ func (s *scratch) bearerOf(audience Audience, issuer string, now int64) (*Bearer
 	b.Subject = []byte(id)
 	if audience == Operators {
 		of, _ := textOf(role)
-		if b.Role = Role(of); b.Role.rank() == 0 {
+		if b.Role = Role(of); !b.Role.valid() {
 			return nil, faultRole
+		}
+		if b.Role == Supplier {
+			if b.Supplier, _ = textOf(supplier); !engine.ValidID(b.Supplier) {
+				return nil, faultSupplier
+			}
+		} else if given(supplier) {
+			return nil, faultSupplier
 		}
 		return b, nil
 	}

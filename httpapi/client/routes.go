@@ -1,11 +1,13 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"doorbuster/httpapi/wire"
 )
@@ -77,9 +79,42 @@ func (c *Client) ApplyPlan(ctx context.Context, plan []byte, dryRun bool) (*wire
 	return done, nil
 }
 
+// PlanWanted says what ExportPlan gives.
+type PlanWanted struct {
+	Sale        string // of this sale alone; "" of all
+	Over        bool   // sessions that have ended, and what is in the archive, too
+	AllProducts bool   // also products that no session of it offers
+}
+
+// ExportPlan gives the plan as it is: YAML that changes nothing when it is applied.
+func (c *Client) ExportPlan(ctx context.Context, w PlanWanted) ([]byte, error) {
+	var text bytes.Buffer
+	_, err := c.Download(ctx, asked(v1+"/plan", "sale", w.Sale, "over", when(w.Over), "all_products",
+		when(w.AllProducts)), "application/yaml", &text)
+	return text.Bytes(), err
+}
+
 // Sessions gives all of them.
 func (c *Client) Sessions(ctx context.Context) (*wire.OpsSessions, error) {
 	return get[wire.OpsSessions](ctx, c, v1+"/sessions")
+}
+
+// Checklist gives what to look at before a session opens.
+func (c *Client) Checklist(ctx context.Context, session string) (*wire.Checklist, error) {
+	return get[wire.Checklist](ctx, c, v1+"/sessions/"+url.PathEscape(session)+"/checklist")
+}
+
+// Curve gives how a session has sold after a second, in Unix seconds; 0 for the last hour.
+func (c *Client) Curve(ctx context.Context, session string, after int64) (*wire.Curve, error) {
+	return get[wire.Curve](ctx, c, curvePath(session, after))
+}
+
+func curvePath(session string, after int64) string {
+	text := ""
+	if after > 0 {
+		text = strconv.FormatInt(after, 10)
+	}
+	return asked(v1+"/sessions/"+url.PathEscape(session)+"/curve", "after", text)
 }
 
 // Steer publishes, pauses, resumes, ends or settles a session, as action says.
@@ -113,6 +148,21 @@ func (c *Client) Void(ctx context.Context, orderNo, note string) (*wire.OpsOrder
 	return post[wire.OpsOrder](ctx, c, v1+"/orders/"+url.PathEscape(orderNo)+"/void", why(note))
 }
 
+// Bargains finds a page of bargains; query is as the API has it.
+func (c *Client) Bargains(ctx context.Context, query url.Values) (*wire.OpsBargains, error) {
+	return get[wire.OpsBargains](ctx, c, v1+"/bargains?"+query.Encode())
+}
+
+// Bargain gives one with a page of its cuts, the newest first; cursor is "" for the first.
+func (c *Client) Bargain(ctx context.Context, code, cursor string) (*wire.OpsBargain, error) {
+	return get[wire.OpsBargain](ctx, c, asked(v1+"/bargains/"+url.PathEscape(code), "cursor", cursor))
+}
+
+// EndBargain ends an open bargain.
+func (c *Client) EndBargain(ctx context.Context, code, note string) (*wire.OpsBargain, error) {
+	return post[wire.OpsBargain](ctx, c, v1+"/bargains/"+url.PathEscape(code)+"/end", why(note))
+}
+
 // Refunds gives a page of the refunds that are due; cursor is "" for the first.
 func (c *Client) Refunds(ctx context.Context, cursor string) (*wire.Refunds, error) {
 	return get[wire.Refunds](ctx, c, asked(v1+"/refunds", "cursor", cursor))
@@ -121,6 +171,21 @@ func (c *Client) Refunds(ctx context.Context, cursor string) (*wire.Refunds, err
 // Alarms gives all that somebody must see to.
 func (c *Client) Alarms(ctx context.Context) (*wire.Alarms, error) {
 	return get[wire.Alarms](ctx, c, v1+"/alarms")
+}
+
+// Hot gives the products that the node is asked for most.
+func (c *Client) Hot(ctx context.Context) (*wire.Hot, error) { return get[wire.Hot](ctx, c, v1+"/hot") }
+
+// AcknowledgeAlarm acknowledges the alarms of a name that are on.
+func (c *Client) AcknowledgeAlarm(ctx context.Context, name, note string) (*wire.AlarmNote, error) {
+	return post[wire.AlarmNote](ctx, c, v1+"/alarms/"+url.PathEscape(name)+"/acknowledge", why(note))
+}
+
+// SilenceAlarm has nobody told of alarms of a name for a while; 0 ends that.
+func (c *Client) SilenceAlarm(ctx context.Context, name string, d time.Duration,
+	note string) (*wire.AlarmNote, error) {
+	return post[wire.AlarmNote](ctx, c, v1+"/alarms/"+url.PathEscape(name)+"/silence",
+		wire.AlarmSilence{Note: why(note), For: d.String()})
 }
 
 // Refusals tells why a shopper was refused, in one session or ("") in all.
@@ -146,6 +211,11 @@ func (c *Client) ShownDraw(ctx context.Context, session, sku, cursor string, mos
 	bare.cfg.Token = ""
 	path := "/v1/sessions/" + url.PathEscape(session) + "/skus/" + url.PathEscape(sku) + "/draw"
 	return get[wire.DrawPage](ctx, &bare, asked(path, "cursor", cursor, "limit", strconv.Itoa(most)))
+}
+
+// Plays gives the templates of plays that have been applied.
+func (c *Client) Plays(ctx context.Context) (*wire.Plays, error) {
+	return get[wire.Plays](ctx, c, v1+"/plays")
 }
 
 // Switches gives how all switches are, the profiles and the last changes.
@@ -212,6 +282,27 @@ func (c *Client) ListRow(ctx context.Context, l List, id string) (*wire.ListRow,
 // ForgetList forgets an allow list. sure: it is meant, although it takes many off.
 func (c *Client) ForgetList(ctx context.Context, l List, note string, sure bool) (*wire.ListCount, error) {
 	return do[wire.ListCount](ctx, c, http.MethodDelete, asked(l.path(), "note", note, "sure", when(sure)), nil)
+}
+
+func personalData(shopper string) string {
+	return v1 + "/shoppers/" + url.PathEscape(shopper) + "/personal-data"
+}
+
+// PersonalData tells what is kept of a shopper's personal data, and what became of it.
+func (c *Client) PersonalData(ctx context.Context, shopper string) (*wire.PersonalData, error) {
+	return get[wire.PersonalData](ctx, c, personalData(shopper))
+}
+
+// ErasePersonalData destroys the key that a shopper's personal data was sealed with. sure: it
+// is meant, although goods may still have to be sent to them.
+func (c *Client) ErasePersonalData(ctx context.Context, shopper, note string, sure bool) (*wire.PersonalData, error) {
+	return do[wire.PersonalData](ctx, c, http.MethodDelete, asked(personalData(shopper), "note", note, "sure",
+		when(sure)), nil)
+}
+
+// PersonalKeys tells which keys of the key file for personal data are in use.
+func (c *Client) PersonalKeys(ctx context.Context) (*wire.PersonalKeys, error) {
+	return get[wire.PersonalKeys](ctx, c, v1+"/personal-keys")
 }
 
 // Cluster gives the group as the node sees it.
@@ -301,23 +392,41 @@ func (c *Client) SendList(ctx context.Context, l List, s SendList) (*wire.ListIm
 	path := asked(l.path(), "level", s.Level, "note", s.Note, "empty", when(s.Empty), "sure", when(s.Sure))
 	done := new(wire.ListImport)
 	return done, c.Upload(ctx, Upload{Method: method, Path: path, Type: s.Type, Body: s.Body, Size: s.Size,
-		Sent: s.Sent, Keyed: true, Line: func(text []byte) (last bool, err error) {
-			var line struct {
-				Committed *int
-				Of        int
-				Status    int
-			}
-			if err := c.Decode(text, &line); err != nil {
-				return false, err
-			}
-			switch {
-			case line.Committed == nil && line.Status != 0:
-				return false, c.Refusal(line.Status, text)
-			case line.Committed == nil:
-				return true, c.Decode(text, done)
-			case s.Progress != nil:
-				s.Progress(wire.ImportProgress{Committed: *line.Committed, Of: line.Of})
-			}
-			return false, nil
-		}})
+		Sent: s.Sent, Keyed: true, Line: c.importLine(s.Progress, done)})
+}
+
+// Sinks gives where committed changes flow to, and how that goes.
+func (c *Client) Sinks(ctx context.Context) (*wire.Sinks, error) {
+	return get[wire.Sinks](ctx, c, v1+"/sinks")
+}
+
+func sink(name string, rest ...string) string {
+	path := v1 + "/sinks/" + url.PathEscape(name)
+	for _, part := range rest {
+		path += "/" + part
+	}
+	return path
+}
+
+// SteerSink pauses a sink, resumes it, or forgets it: action is pause, resume or forget.
+func (c *Client) SteerSink(ctx context.Context, name, action, note string) (*wire.Sink, error) {
+	return post[wire.Sink](ctx, c, sink(name, action), why(note))
+}
+
+// ReplaySink has a sink go on from a position of the trail, or else from a day or a moment.
+func (c *Client) ReplaySink(ctx context.Context, name, from, since, note string) (*wire.Sink, error) {
+	return post[wire.Sink](ctx, c, sink(name, "replay"), wire.SinkReplay{Note: why(note), From: from, Since: since})
+}
+
+// DeadLetters gives a page of a sink's dead letters; from is "" for the first.
+func (c *Client) DeadLetters(ctx context.Context, name, from string) (*wire.DeadLetters, error) {
+	return get[wire.DeadLetters](ctx, c, asked(sink(name, "letters"), "from", from))
+}
+
+// ChangeLetters sends dead letters again, or drops them: action is send or drop. Without
+// letters, all are meant.
+func (c *Client) ChangeLetters(ctx context.Context, name, action string, letters []string,
+	note string) (*wire.Sink, error) {
+	return post[wire.Sink](ctx, c, sink(name, "letters", action),
+		wire.LettersNamed{Note: why(note), Letters: letters, All: len(letters) == 0})
 }

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"doorbuster/httpapi/wire"
 )
 
 // maxLineBytes bounds a line of an answer: a report's, with its first findings.
@@ -193,6 +195,53 @@ func (c *Client) Events(ctx context.Context, query url.Values, patience time.Dur
 	for lines.Scan() {
 		silence.Reset(patience)
 		if err := line(lines.Bytes()); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return silent(fmt.Errorf("%s broke off: %w", c.cfg.Addr, err))
+	}
+	return nil
+}
+
+// FollowCurve reads how a session sells, after a second as Curve does, and then each second. It
+// ends with the stream, with ErrSilent where nothing came for Config.Timeout, or with an error
+// of each, as it is.
+func (c *Client) FollowCurve(ctx context.Context, session string, after int64, each func(*wire.Curve) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silence := time.AfterFunc(c.cfg.Timeout, func() { cancel(ErrSilent) })
+	defer silence.Stop()
+	request, err := c.Request(ctx, http.MethodGet, curvePath(session, after), "", nil)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Accept", "text/event-stream, application/problem+json")
+	silent := func(err error) error {
+		if context.Cause(ctx) == ErrSilent {
+			return fmt.Errorf("%s %w for %s", c.cfg.Addr, ErrSilent, c.cfg.Timeout)
+		}
+		return err
+	}
+	response, err := c.Open(request)
+	if err != nil {
+		return silent(err)
+	}
+	defer response.Body.Close()
+	lines := bufio.NewScanner(response.Body)
+	lines.Buffer(make([]byte, 64<<10), maxLineBytes)
+	lines.Split(wholeLines)
+	for lines.Scan() {
+		silence.Reset(c.cfg.Timeout)
+		data, found := bytes.CutPrefix(lines.Bytes(), []byte("data: "))
+		if !found {
+			continue
+		}
+		told := new(wire.Curve)
+		if err := c.Decode(data, told); err != nil {
+			return err
+		}
+		if err := each(told); err != nil {
 			return err
 		}
 	}

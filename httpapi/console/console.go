@@ -14,7 +14,10 @@ var types = map[string]string{
 	"console.css":   "text/css; charset=utf-8",
 	"console.js":    "text/javascript; charset=utf-8",
 	"orders.js":     "text/javascript; charset=utf-8",
+	"parcels.js":    "text/javascript; charset=utf-8",
+	"products.js":   "text/javascript; charset=utf-8",
 	"rules.js":      "text/javascript; charset=utf-8",
+	"sinks.js":      "text/javascript; charset=utf-8",
 	"statements.js": "text/javascript; charset=utf-8",
 }
 

@@ -380,7 +380,8 @@ function showAlarms(alarms) {
   const list = $("alarms");
   if (list.dataset.shown === JSON.stringify(alarms)) return; // said once, and not again each time
   list.dataset.shown = JSON.stringify(alarms);
-  list.replaceChildren(...alarms.map((a) => make("li", { title: a.since ? `since ${a.since}` : "" },
+  list.replaceChildren(...alarms.map((a) => make("li", { className: a.severity, title: a.since ? `since ${a.since}` : "" },
+    make("a", { href: `/runbook#${a.name}`, title: "What it means, and what to do" }, a.name.replaceAll("_", " ")), ": ",
     `${a.node ? `Node ${a.node}: ` : ""}${a.detail}${a.advice ? ` ${a.advice}` : ""}`)));
   list.hidden = alarms.length === 0;
 }

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-var scripts = []string{"console.js", "rules.js", "orders.js", "statements.js"}
+var scripts = []string{"console.js", "rules.js", "orders.js", "sinks.js", "statements.js", "parcels.js",
+	"products.js"}
 
 var (
 	exports = regexp.MustCompile(`(?m)^export \{ (.*) \};$`)

@@ -75,7 +75,10 @@ async function toggleDetails(order, row, button) {
     const [now, { events }] = await Promise.all([ask(at("orders", order.order_no)), ask(`${at("audit")}?${new URLSearchParams({ order: order.order_no })}`)]);
     setState(row.state, now.state);
     place.append(facts(["Payment", now.payment_id], ["Transaction", now.transaction_id], ["Changed", moment(now.changed_at)], ["Why", words(now.why)],
-      ["Position", now.position && number(now.position)], ["Receiver", now.receiver && [now.receiver.name, now.receiver.phone, now.receiver.address].filter(Boolean).join(", ")]),
+      ["Position", now.position && number(now.position)], ["Second look", now.review && [now.review, now.review_why].filter(Boolean).join(": ")],
+      ["Export", now.export && number(now.export)], ["Parcel", now.tracking && `${now.carrier} ${now.tracking}`], ["Shipped", now.shipped_at && moment(now.shipped_at)],
+      ["Received", now.received_at && moment(now.received_at)], ["Completed", now.completed_at && moment(now.completed_at)], ["Receiver", now.receiver ? [now.receiver.name, now.receiver.phone, now.receiver.street, now.receiver.district,
+        now.receiver.city, now.receiver.province, now.receiver.post_code, now.receiver.country].filter(Boolean).join(", ") : now.receiver_state]),
     events.length > 0 ? make("ol", {}, ...events.map((e) => make("li", {}, `${moment(e.time)}: ${eventWords(e)}`))) : make("p", { className: "hint" }, "No event of it is kept."));
   } catch (error) {
     failed(error);

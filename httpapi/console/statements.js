@@ -193,3 +193,5 @@ $("statement-form").addEventListener("submit", async (event) => {
     progress(null);
   }
 });
+
+export { download };

@@ -1,6 +1,6 @@
 package messages
 
-// Message names one thing that a shopper may be told of a grab.
+// Message names one thing that a shopper may be told of a grab or a bargain.
 type Message uint8
 
 // The messages. The scopes at the end are not told by themselves: they stand for
@@ -33,6 +33,17 @@ const (
 	TicketRequired
 	Missed
 	Processing
+	NotFirst
+	Bought
+	Started
+	Cut
+	AlreadyHelped
+	OwnBargain
+	BargainOver
+	FloorReached
+	HelpsUsedUp
+	AtLimit
+	Checking
 	ScopeListing
 	ScopeSession
 	ScopeMonth
@@ -42,7 +53,7 @@ const (
 // says is what a message says, by language.
 type says [Languages]string
 
-// table is every word that a shopper is told of a grab.
+// table is every word that a shopper is told of a grab or a bargain.
 var table = [Messages]struct {
 	name   string // for good: plans and states have it
 	blanks []Blank
@@ -91,6 +102,22 @@ var table = [Messages]struct {
 		"很遗憾，这次没抢到，下次好运！"}},
 	Processing: {"processing", []Blank{ResultURL}, says{"Hold on, we are checking. Ask at {result_url}.",
 		"正在确认，请稍候到 {result_url} 查询。"}},
+	NotFirst: {"not_first", nil, says{"You have bought something here today already. This offer is for the day's " +
+		"first purchase.", "您今天已购买过，本优惠仅限当日首单。"}},
+	Bought:  {"bought", nil, says{"You have bought by this bargain already.", "您已用该砍价下单。"}},
+	Started: {"started", nil, says{"Your bargain has begun. Send your friends its code.", "砍价已开始，快请好友来帮砍！"}},
+	Cut:     {"cut", []Blank{Amount}, says{"Thank you! You took {amount} off.", "感谢帮忙！您砍掉了 {amount}。"}},
+	AlreadyHelped: {"already_helped", []Blank{Amount}, says{"You have helped already: you took {amount} off.",
+		"您已帮砍过，砍掉了 {amount}。"}},
+	OwnBargain: {"own_bargain", nil, says{"This is your own bargain. Ask your friends to help.",
+		"这是您自己的砍价，请邀请好友帮忙。"}},
+	BargainOver:  {"bargain_over", nil, says{"This bargain is over.", "本次砍价已结束。"}},
+	FloorReached: {"floor_reached", nil, says{"The price is as low as it goes.", "已砍到最低价。"}},
+	HelpsUsedUp: {"helps_used_up", nil, says{"You have helped as often as you may today.",
+		"您今天的帮砍次数已用完。"}},
+	AtLimit: {"at_limit", []Blank{Scope}, says{"You have reached the limit for {scope}.", "您已达到{scope}的限购数量。"}},
+	Checking: {"checking", nil, says{"Hold on, we are checking. Ask again in a moment: it counts once.",
+		"正在确认，请稍后再试，不会重复计算。"}},
 	ScopeListing: {"scope_listing", nil, says{"this item", "本商品"}},
 	ScopeSession: {"scope_session", nil, says{"this session", "本场"}},
 	ScopeMonth:   {"scope_month", nil, says{"this month", "本月"}},

@@ -24,10 +24,11 @@ const (
 	Start
 	DrawAt
 	ResultURL
+	Amount
 )
 
 var blanks = [...]string{PayWithin: "pay_within", Position: "position", Count: "count", Scope: "scope", Start: "start",
-	DrawAt: "draw_at", ResultURL: "result_url"}
+	DrawAt: "draw_at", ResultURL: "result_url", Amount: "amount"}
 
 // String is the placeholder without its braces; "" for None.
 func (b Blank) String() string { return blanks[b] }

@@ -40,6 +40,8 @@ func (m *maker) asked(field reflect.StructField) object {
 		return object{"type": "string", "format": "date-time"}
 	case "OrderState":
 		return object{"type": "string", "enum": m.lists["order"]}
+	case "BargainState":
+		return object{"type": "string", "enum": m.lists["bargain"]}
 	case "askedLevel":
 		return object{"type": "string", "enum": m.lists["level"], "default": "block"}
 	case "askedPosition":

@@ -128,8 +128,11 @@ type Closed struct {
 type Taken struct {
 	PaymentID string `json:"payment_id" jsonschema:"maxLength=255"`
 	OrderNo   string `json:"order_no"`
-	Amount    *int64 `json:"amount" jsonschema:"minimum=0"` // Minor units.
+	Amount    *int64 `json:"amount" jsonschema:"minimum=0"` // Minor units: what was due.
 	Currency  string `json:"currency" jsonschema:"minLength=3,maxLength=3"`
+	// What of it the shopper paid, where a coupon at the cashier paid the rest; as much as the
+	// amount, without it. By how much it may be less is the session's coupons_up_to.
+	AmountPaid *int64 `json:"amount_paid,omitempty" jsonschema:"minimum=0"`
 	// When the money was taken, by the cashier's clock: it decides what was late. Without it,
 	// the time of arrival does.
 	PaidAt input.Moment `json:"paid_at,omitzero"`
@@ -138,6 +141,8 @@ type Taken struct {
 	// The txn of the token that was paid by. Money in another transaction than the order's goes
 	// back.
 	Transaction string `json:"transaction_id,omitempty" jsonschema:"format=uuid"`
+	// How it was paid, as the shop is to know it: wechat, alipay, card, …
+	PayType string `json:"payment_type,omitempty" jsonschema:"maxLength=32"`
 }
 
 // Payment turns t into what the shop understands, or says what is wrong with it.
@@ -150,11 +155,17 @@ func (t *Taken) Payment(now time.Time) (p engine.Payment, wrong string) {
 			engine.MaxKeyBytes)
 	case t.Amount == nil || *t.Amount < 0:
 		return p, "The amount must be there, in minor units, and not below 0."
+	case t.AmountPaid != nil && *t.AmountPaid != *t.Amount && (*t.AmountPaid < 1 || *t.AmountPaid > *t.Amount):
+		return p, "The amount_paid must be 1 to the amount, in minor units: what of it the shopper paid, where a " +
+			"coupon paid the rest. Without one, leave it out."
 	case len(t.Currency) != 3:
 		return p, "The currency must be an ISO 4217 code of three letters."
 	case !t.PaidAt.IsZero() && (t.PaidAt.UnixMilli() <= 0 || t.PaidAt.After(now.Add(Tolerance))):
 		return p, "The paid_at must be the time at which the money was taken, in RFC 3339: after 1970, and not ahead " +
 			"of this clock."
+	case t.PayType != "" && !engine.ValidPayType(t.PayType):
+		return p, fmt.Sprintf("The payment_type must have 1 to %d printable ASCII characters and no space, or be left "+
+			"out.", engine.MaxPayTypeBytes)
 	}
 	var transaction engine.Transaction
 	if t.Transaction != "" {
@@ -164,7 +175,10 @@ func (t *Taken) Payment(now time.Time) (p engine.Payment, wrong string) {
 		}
 	}
 	p = engine.Payment{Transaction: transaction, OrderNo: t.OrderNo, ID: t.PaymentID, Amount: *t.Amount,
-		Currency: t.Currency}
+		Currency: t.Currency, PayType: t.PayType}
+	if t.AmountPaid != nil {
+		p.Coupon = *t.Amount - *t.AmountPaid
+	}
 	if !t.PaidAt.IsZero() {
 		p.PaidAt = engine.TimeOf(t.PaidAt.Time)
 	}

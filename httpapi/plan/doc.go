@@ -7,10 +7,7 @@
 // lowered) is for engine.State.ComparePlan, whose problems Result.Locate leads
 // back to the line.
 //
-// It goes through a file in three passes: tree.go turns text into nodes with
-// paths and refuses what YAML allows and a plan has no use for (aliases, tags,
-// several documents), lookalike.go names characters that only look like YAML's own;
-// schema.go checks the shape against plan.schema.json, which editors can use too;
+// Package tree gives the file's nodes and holds them against plan.schema.json;
 // catalogue.go, session.go, rules.go, month.go and when.go read the meaning.
 //
 // Two promises hold. The same file applied again changes nothing: times from now

@@ -10,16 +10,29 @@ import (
 
 	"doorbuster/engine"
 	"doorbuster/httpapi/calendar"
+	"doorbuster/httpapi/plan/tree"
+	"doorbuster/httpapi/play"
 )
 
 // MaxFileBytes is the longest plan file that is read.
-const MaxFileBytes = 4 << 20
+const MaxFileBytes = tree.MaxFileBytes
+
+// What is wrong with a plan file.
+type (
+	Problem  = tree.Problem
+	Problems = tree.Problems
+)
 
 // Options of Parse.
 type Options struct {
 	// Now is what "now" and "+30s" start from, and what days of a daily session
 	// are past by. It is the clock of whoever applies the plan.
 	Now time.Time
+	// Play gives a template of plays that the state has, by id; nil if it has none.
+	Play func(id string) (text string, known bool)
+	// Stateless: the state is not at hand, so that plays of templates that are not in the
+	// file are for the node to fill in.
+	Stateless bool
 	// File is the name that problems carry; it is not opened.
 	File string
 }
@@ -39,18 +52,19 @@ type position struct{ line, column int }
 // Parse reads a plan file. It gives either a result or problems: the plan is
 // taken whole or not at all, and every problem is reported at once.
 func Parse(data []byte, opts Options) (*Result, Problems) {
-	r := reader{opts: opts, sessions: map[string]*node{}, result: &Result{written: map[string]string{}}}
-	root := r.parse(data)
+	r := reader{Reader: tree.Reader{File: opts.File}, opts: opts, sessions: map[string]*tree.Node{},
+		plays: map[string]*play.Template{}, result: &Result{written: map[string]string{}}}
+	root := r.Parse(data)
 	if root != nil {
-		checkShape(&r, root)
+		r.CheckShape(root)
 		r.plan(root)
 	}
 	r.checkSize()
-	if len(r.problems) > 0 {
-		return nil, r.problems.inOrder()
+	if len(r.Problems) > 0 {
+		return nil, r.Problems.InOrder()
 	}
 	r.result.positions = map[string]position{}
-	root.eachNode(func(n *node) { r.result.positions[n.path] = position{n.Line, n.Column} })
+	root.EachNode(func(n *tree.Node) { r.result.positions[n.Path] = position{n.Line, n.Column} })
 	return r.result, nil
 }
 
@@ -109,30 +123,19 @@ func (r *Result) Problems(file string, of []engine.Problem) Problems {
 		problems[i] = Problem{File: file, Path: p.Path, Message: p.Message}
 		problems[i].Line, problems[i].Column = r.Locate(p.Path)
 	}
-	return problems.inOrder()
+	return problems.InOrder()
 }
 
 // reader holds one Parse.
 type reader struct {
+	tree.Reader
 	opts     Options
-	problems Problems
 	result   *Result
-	sessions map[string]*node // those so far, by id; days each by their own
+	sessions map[string]*tree.Node     // those so far, by id; days each by their own
+	plays    map[string]*play.Template // by id; nil for what is wrong
 	// bytes is what the sessions take in the log. Past engine.MaxPlanBytes no
 	// more of them are made, so that a short file can't ask for much memory.
 	bytes int
-}
-
-func (r *reader) problem(n *node, format string, args ...any) {
-	r.problemAt(n.path, n.Line, n.Column, "%s%s", fmt.Sprintf(format, args...), unquoted(n.Node))
-}
-
-func (r *reader) problemAt(path string, line, column int, format string, args ...any) {
-	if len(r.problems) >= enoughProblems {
-		return
-	}
-	r.problems = append(r.problems, Problem{File: r.opts.File, Path: path, Line: line, Column: column,
-		Message: fmt.Sprintf(format, args...)})
 }
 
 func (r *reader) note(format string, args ...any) {
@@ -141,15 +144,16 @@ func (r *reader) note(format string, args ...any) {
 
 // plan reads the meaning of a file. What its shape makes unreadable is left out:
 // the problem is known already.
-func (r *reader) plan(root *node) {
-	p := &engine.Plan{}
+func (r *reader) plan(root *tree.Node) {
+	p := &engine.Plan{Now: engine.TimeOf(r.opts.Now)}
 	r.result.Plan = p
-	products := map[string]*node{}
-	for _, n := range root.list("products") {
+	products := map[string]*tree.Node{}
+	for _, n := range root.List("products") {
 		p.Products = append(p.Products, r.product(n, products))
 	}
-	sales := map[string]*node{}
-	for _, n := range root.list("sales") {
+	r.templates(root)
+	sales := map[string]*tree.Node{}
+	for _, n := range root.List("sales") {
 		p.Sales = append(p.Sales, r.sale(n, sales))
 	}
 }
@@ -157,11 +161,11 @@ func (r *reader) plan(root *node) {
 // checkSize holds the plan against what fits an entry of the log.
 func (r *reader) checkSize() {
 	size := r.bytes
-	if len(r.problems) == 0 && size <= engine.MaxPlanBytes {
+	if len(r.Problems) == 0 && size <= engine.MaxPlanBytes {
 		size = bytesOf(r.result.Plan)
 	}
 	if size > engine.MaxPlanBytes {
-		r.problemAt("", 1, 1, "the plan takes %d bytes in the log, which are over %d; split it into several files, "+
+		r.ProblemAt("", 1, 1, "the plan takes %d bytes in the log, which are over %d; split it into several files, "+
 			"by sale or by days", size, engine.MaxPlanBytes)
 	}
 }
@@ -171,14 +175,14 @@ func bytesOf(p *engine.Plan) int {
 }
 
 // id reads n's id under key and sees that seen has it not yet.
-func (r *reader) id(n *node, key, what string, seen map[string]*node) string {
-	at := n.get(key)
-	id := at.text()
+func (r *reader) id(n *tree.Node, key, what string, seen map[string]*tree.Node) string {
+	at := n.Get(key)
+	id := at.Text()
 	if id == "" {
 		return ""
 	}
 	if first := seen[id]; first != nil {
-		r.problem(at, "%q is the %s of line %d already; it is there twice", id, what, first.Line)
+		r.Problem(at, "%q is the %s of line %d already; it is there twice", id, what, first.Line)
 	} else {
 		seen[id] = at
 	}

@@ -51,6 +51,7 @@ sales:
 func TestParseGivesThePlan(t *testing.T) {
 	got := mustParse(t, contractPlan).Plan
 	want := &engine.Plan{
+		Now: engine.TimeOf(noon()),
 		Products: []engine.Product{{
 			ID: "mask-50", Name: engine.Text{{Lang: "en", Text: "Surgical masks, box of 50"},
 				{Lang: "zh", Text: "医用口罩 50只装"}},

@@ -7,6 +7,7 @@ import (
 	"doorbuster/engine"
 	"doorbuster/httpapi/calendar"
 	"doorbuster/httpapi/input"
+	"doorbuster/httpapi/plan/tree"
 )
 
 // MaxDays bounds the days of a daily session: a year, leap day and all.
@@ -20,13 +21,13 @@ type opening struct {
 }
 
 // openings reads when a session, or each day of a daily one, is open.
-func (r *reader) openings(n *node, zone *time.Location, length time.Duration) []opening {
-	start, daily := n.get("start"), n.get("daily")
+func (r *reader) openings(n *tree.Node, zone *time.Location, length time.Duration) []opening {
+	start, daily := n.Get("start"), n.Get("daily")
 	switch {
 	case start != nil && daily != nil: // the schema said so
 	case daily != nil:
 		return r.days(n, daily, zone, length)
-	case start.usable():
+	case start.Usable():
 		if o, ok := r.start(n, start, length); ok {
 			return []opening{o}
 		}
@@ -34,21 +35,21 @@ func (r *reader) openings(n *node, zone *time.Location, length time.Duration) []
 	return nil
 }
 
-func (r *reader) start(n, start *node, length time.Duration) (opening, bool) {
+func (r *reader) start(n, start *tree.Node, length time.Duration) (opening, bool) {
 	var at time.Time
-	spec, end := start.Value, n.get("end")
+	spec, end := start.Value, n.Get("end")
 	if after, fromNow := strings.CutPrefix(spec, "+"); spec == "now" || fromNow {
 		var wait time.Duration
 		if fromNow {
 			var ok bool
-			if wait, ok = r.parseDuration(start, after, 0, maxWait); !ok {
+			if wait, ok = r.ParseDuration(start, after, 0, maxWait); !ok {
 				return opening{}, false
 			}
 		}
 		if end != nil {
 			// The end would stay and the start move with each time the file is
 			// applied, and so would the length.
-			r.problem(end, "an end goes with a start that is a date and time; with %q, say a duration", spec)
+			r.Problem(end, "an end goes with a start that is a date and time; with %q, say a duration", spec)
 			return opening{}, false
 		}
 		at = r.opts.Now.Add(wait)
@@ -61,7 +62,7 @@ func (r *reader) start(n, start *node, length time.Duration) (opening, bool) {
 	}
 	o := opening{spec: spec, start: engine.TimeOf(at)}
 	o.end = o.start.Add(length)
-	if end.usable() {
+	if end.Usable() {
 		t, ok := r.instant(end)
 		if !ok {
 			return opening{}, false
@@ -69,10 +70,10 @@ func (r *reader) start(n, start *node, length time.Duration) (opening, bool) {
 		o.end = engine.TimeOf(t)
 		switch length := o.end.Sub(o.start); {
 		case length <= 0:
-			r.problem(end, "%s is not after the start, %s", end.Value, start.Value)
+			r.Problem(end, "%s is not after the start, %s", end.Value, start.Value)
 		case length > engine.MaxSessionLength:
-			r.problem(end, "%s is %s after the start, which is over %s", end.Value, length,
-				short(engine.MaxSessionLength))
+			r.Problem(end, "%s is %s after the start, which is over %s", end.Value, length,
+				tree.Short(engine.MaxSessionLength))
 		}
 	}
 	return o, true
@@ -82,40 +83,40 @@ func (r *reader) start(n, start *node, length time.Duration) (opening, bool) {
 const maxWait = 366 * 24 * time.Hour
 
 // instant reads an RFC 3339 date and time, in UTC and whole milliseconds.
-func (r *reader) instant(n *node) (time.Time, bool) {
+func (r *reader) instant(n *tree.Node) (time.Time, bool) {
 	text := strings.Replace(n.Value, " ", "T", 1)
 	t, err := input.Time(text)
 	if err == nil {
 		return t.UTC().Truncate(time.Millisecond), true
 	}
 	if _, err := input.Time(text + "Z"); err == nil {
-		r.problem(n, "%q has no offset from UTC; add Z or one such as +08:00", clip(n.Value))
+		r.Problem(n, "%q has no offset from UTC; add Z or one such as +08:00", tree.Clip(n.Value))
 	} else {
-		r.problem(n, "%q is not a date and time of RFC 3339, such as 2026-09-20T10:00:00+08:00", clip(n.Value))
+		r.Problem(n, "%q is not a date and time of RFC 3339, such as 2026-09-20T10:00:00+08:00", tree.Clip(n.Value))
 	}
 	return time.Time{}, false
 }
 
 // days gives one opening a day, without those that are past.
-func (r *reader) days(n, daily *node, zone *time.Location, length time.Duration) []opening {
-	from, ok1 := r.date(daily.get("from"))
-	until, ok2 := r.date(daily.get("until"))
-	at, ok3 := r.timeOfDay(daily.get("at"))
+func (r *reader) days(n, daily *tree.Node, zone *time.Location, length time.Duration) []opening {
+	from, ok1 := r.date(daily.Get("from"))
+	until, ok2 := r.date(daily.Get("until"))
+	at, ok3 := r.timeOfDay(daily.Get("at"))
 	if !ok1 || !ok2 || !ok3 {
 		return nil
 	}
 	count := int(until.Sub(from)/(24*time.Hour)) + 1
 	if count < 1 {
-		r.problem(daily.get("until"), "%s is before from, %s", daily.get("until").Value, daily.get("from").Value)
+		r.Problem(daily.Get("until"), "%s is before from, %s", daily.Get("until").Value, daily.Get("from").Value)
 		return nil
 	}
 	if count > MaxDays {
-		r.problem(daily.get("until"), "%d days are over %d", count, MaxDays)
+		r.Problem(daily.Get("until"), "%d days are over %d", count, MaxDays)
 		return nil
 	}
 	const suffix = "-20060102"
-	if id := n.get("id"); id.usable() && len(id.Value)+len(suffix) > engine.MaxIDBytes {
-		r.problem(id, "%d characters are over %d: each day adds %d, as in %q", len(id.Value),
+	if id := n.Get("id"); id.Usable() && len(id.Value)+len(suffix) > engine.MaxIDBytes {
+		r.Problem(id, "%d characters are over %d: each day adds %d, as in %q", len(id.Value),
 			engine.MaxIDBytes-len(suffix), len(suffix), from.Format(suffix))
 		return nil
 	}
@@ -143,28 +144,28 @@ func (r *reader) days(n, daily *node, zone *time.Location, length time.Duration)
 	}
 	switch {
 	case past == count:
-		r.note("%s: its last day, %s, is past; nothing of it is applied", n.path, daily.get("until").Value)
+		r.note("%s: its last day, %s, is past; nothing of it is applied", n.Path, daily.Get("until").Value)
 	case past > 0:
-		r.note("%s: %d of %d days are past and left out; what was applied of them stays as it is", n.path, past, count)
+		r.note("%s: %d of %d days are past and left out; what was applied of them stays as it is", n.Path, past, count)
 	}
 	return openings
 }
 
 // date gives midnight UTC of a day.
-func (r *reader) date(n *node) (time.Time, bool) {
-	if !n.usable() {
+func (r *reader) date(n *tree.Node) (time.Time, bool) {
+	if !n.Usable() {
 		return time.Time{}, false
 	}
 	t, err := time.Parse(time.DateOnly, n.Value)
 	if err != nil {
-		r.problem(n, "%q is not a day of the calendar", clip(n.Value))
+		r.Problem(n, "%q is not a day of the calendar", tree.Clip(n.Value))
 		return time.Time{}, false
 	}
 	return t, true
 }
 
-func (r *reader) timeOfDay(n *node) (time.Duration, bool) {
-	if !n.usable() {
+func (r *reader) timeOfDay(n *tree.Node) (time.Duration, bool) {
+	if !n.Usable() {
 		return 0, false
 	}
 	text := n.Value
@@ -173,60 +174,21 @@ func (r *reader) timeOfDay(n *node) (time.Duration, bool) {
 	}
 	t, err := time.Parse(time.TimeOnly, text)
 	if err != nil {
-		r.problem(n, "%q is not a time of day", clip(n.Value))
+		r.Problem(n, "%q is not a time of day", tree.Clip(n.Value))
 		return 0, false
 	}
 	return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute +
 		time.Duration(t.Second())*time.Second, true
 }
 
-// duration reads a duration in whole milliseconds from least to most.
-func (r *reader) duration(n *node, unless, least, most time.Duration) time.Duration {
-	if !n.usable() {
-		return unless
-	}
-	d, ok := r.parseDuration(n, n.Value, least, most)
-	if !ok {
-		return unless
-	}
-	return d
-}
-
-func (r *reader) parseDuration(n *node, text string, least, most time.Duration) (time.Duration, bool) {
-	d, err := time.ParseDuration(text)
-	switch {
-	case err != nil:
-		r.problem(n, "%q is not a duration with its unit, such as \"1h\", \"15m\" or \"90s\"", clip(text))
-	case d%time.Millisecond != 0:
-		r.problem(n, "%s is finer than a millisecond", text)
-	case d < least || d > most:
-		r.problem(n, "%s is not between %s and %s", text, short(least), short(most))
-	default:
-		return d, true
-	}
-	return 0, false
-}
-
-// short gives a duration without the zeros that nobody writes: 744h.
-func short(d time.Duration) string {
-	text := d.String()
-	if whole, found := strings.CutSuffix(text, "m0s"); found {
-		text = whole + "m"
-	}
-	if whole, found := strings.CutSuffix(text, "h0m"); found {
-		text = whole + "h"
-	}
-	return text
-}
-
 // zone reads a time zone.
-func (r *reader) zone(n *node) (*time.Location, string) {
-	if !n.usable() {
+func (r *reader) zone(n *tree.Node) (*time.Location, string) {
+	if !n.Usable() {
 		return time.UTC, "UTC"
 	}
 	zone, err := calendar.Zone(n.Value)
 	if err != nil {
-		r.problem(n, "%q %v", clip(n.Value), err)
+		r.Problem(n, "%q %v", tree.Clip(n.Value), err)
 		return time.UTC, "UTC"
 	}
 	return zone, n.Value

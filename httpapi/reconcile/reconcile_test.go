@@ -404,3 +404,73 @@ func TestMoneyOfLostOrdersGoesBack(t *testing.T) {
 		t.Errorf("made: booked %d, open %d: %+v", made.Booked, made.Open, foundMade)
 	}
 }
+
+// TestCouponsOnBothSides: a statement may say what was due, what was paid, or both; what both
+// sides have is told, and what is against the session's rule is not booked.
+func TestCouponsOnBothSides(t *testing.T) {
+	s := openShop(t, listing("mask", 9, 4900))
+	s.do(engine.Command{Kind: engine.CmdApplyPlan, Plan: &engine.Plan{Sales: []engine.SalePlan{{
+		Sale: *s.state.Sale("sale"), Sessions: []engine.SessionPlan{{SessionSpec: func() engine.SessionSpec {
+			spec := s.state.Session("ten").SessionSpec
+			spec.CouponsUpTo = 500
+			return spec
+		}()}}}}}})
+	known, dueOnly, paidOnly := s.grab("mask", "ann"), s.grab("mask", "bob"), s.grab("mask", "cai")
+	lost, over, wrong := s.grab("mask", "dan"), s.grab("mask", "eve"), s.grab("mask", "fay")
+	for i, no := range []string{known, dueOnly, paidOnly, wrong} {
+		if _, err := s.Pay(t.Context(), engine.Payment{OrderNo: no, ID: fmt.Sprint("p", i), Amount: 4900, Coupon: 300,
+			Currency: "CNY", PaidAt: opened}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := "payment_id,order_no,amount,currency,kind,at,amount_paid\n"
+	for _, row := range []string{
+		"p0," + known + ",4900,CNY,payment,2026-09-20T02:15:00Z,4600",
+		"p1," + dueOnly + ",4900,CNY,payment,2026-09-20T02:15:00Z,",
+		"p2," + paidOnly + ",4600,CNY,payment,2026-09-20T02:15:00Z,",
+		"p3," + wrong + ",4900,CNY,payment,2026-09-20T02:15:00Z,4500",
+		"p4," + lost + ",4900,CNY,payment,2026-09-20T02:15:00Z,4400",
+		"p5," + over + ",4900,CNY,payment,2026-09-20T02:15:00Z,4399",
+	} {
+		text += row + "\n"
+	}
+	report, found := reconciled(t, s, text, nil)
+	if report.Matched != 3 || report.Booked != 1 || report.Open != 2 {
+		t.Errorf("%d matched, %d booked, %d open: %v", report.Matched, report.Booked, report.Open, found)
+	}
+	if f := found[reconcile.LostPayment]; len(f) != 1 || *f[0].Theirs != 4400 ||
+		!strings.Contains(f[0].Says, "A coupon paid 500 of the 4900 that was due.") {
+		t.Errorf("%+v", f)
+	}
+	if f := found[reconcile.AmountDiffers]; len(f) != 1 || f[0].OrderNo != wrong || *f[0].Theirs != 4500 ||
+		*f[0].Ours != 4600 {
+		t.Errorf("%+v", f)
+	}
+	if f := found[reconcile.Unbooked]; len(f) != 1 || f[0].OrderNo != over {
+		t.Errorf("%+v", f)
+	}
+	if v := s.order(lost); v.State != engine.Paid || v.Coupon != 500 {
+		t.Errorf("%+v", v)
+	}
+	if v := s.order(over); v.State != engine.Held {
+		t.Errorf("%+v", v)
+	}
+	if c := report.Coupons; c.Count != 4 || len(c.Money) != 1 || c.Money[0].Amount != 3*300+500 {
+		t.Errorf("%+v", c)
+	}
+	theirs, ours := report.Totals[0].Theirs.Paid, report.Totals[0].Ours.Paid
+	if theirs != 3*4600+4500+4400+4399 || ours != 4*4600+4400 {
+		t.Errorf("they have %d, we have %d", theirs, ours)
+	}
+	for _, paid := range []string{"4901", "0", "-1", "46.00"} {
+		o := reconcile.DefaultOptions()
+		o.Open = func() (io.ReadCloser, error) {
+			return io.NopCloser(strings.NewReader(strings.Replace(text, ",4600\n", ","+paid+"\n", 1))), nil
+		}
+		var bad *statement.Malformed
+		if _, err := reconcile.Run(t.Context(), s, o); !errors.As(err, &bad) ||
+			!strings.Contains(bad.Problems[0].Message, "amount_paid ") {
+			t.Errorf("%s: %v", paid, err)
+		}
+	}
+}

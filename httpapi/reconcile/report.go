@@ -34,6 +34,9 @@ type Report struct {
 	Booked  int64  `json:"settled"` // payments and refunds that were news to us, and were noted
 	Matched int64  `json:"matched"` // rows on which both sides agree
 	Pending Tally  `json:"refunds_pending"`
+	// Coupons are the payments on which both sides agree and of which a coupon at the cashier
+	// paid a part, and what those parts come to. Totals have what the shoppers paid.
+	Coupons Tally `json:"coupons"`
 	// Closes are the differences of earlier reports that this one closes, by id.
 	Closes []string `json:"closes,omitempty"`
 	// SetAside are differences that an operator has set aside, by id, in a report of
@@ -63,7 +66,8 @@ type Report struct {
 
 // NewReport gives a report that says nothing yet.
 func NewReport() *Report {
-	return &Report{Version: ReportVersion, Pending: Tally{Money: []Sum{}}, Counts: []Count{}, Findings: []Finding{},
+	return &Report{Version: ReportVersion, Pending: Tally{Money: []Sum{}}, Coupons: Tally{Money: []Sum{}},
+		Counts: []Count{}, Findings: []Finding{},
 		NotOurs: statement.NotOurs{Tally: Tally{Money: []Sum{}}, By: []statement.NotOursBy{}},
 		Totals:  []Total{}, Days: []Total{}, Sessions: []Total{}, Listings: []Total{}}
 }

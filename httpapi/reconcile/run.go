@@ -35,8 +35,9 @@ type Options struct {
 	// of ours from From on and before To should be in it. The period is widened by
 	// what is in the statement, and is only that where they are 0.
 	From, To engine.Time
-	// Filter says which rows of the statement to leave out. Default: none.
-	Filter statement.Filter
+	// Reading says how the statement is written, and which rows to leave out. Default: our
+	// own format, and none.
+	Reading statement.Reading
 	// Zone is where the days begin for rows of no known order. Default UTC.
 	Zone *time.Location
 	// DryRun only tells what would be booked.
@@ -69,7 +70,7 @@ func DefaultOptions() Options {
 
 // Validate reports everything that is out of bounds.
 func (o *Options) Validate() error {
-	errs := []error{o.Filter.Validate()}
+	errs := []error{o.Reading.Validate()}
 	if o.Open == nil {
 		errs = append(errs, errors.New("no Open"))
 	}
@@ -180,7 +181,7 @@ func (r *run) check(ctx context.Context) error {
 		return fmt.Errorf("open the statement: %w", err)
 	}
 	defer from.Close()
-	r.summary, err = statement.Check(ctx, from, &r.o.Filter, func(rows int64) { r.progress(Checking, rows, 0) })
+	r.summary, err = statement.Check(ctx, from, &r.o.Reading, func(rows int64) { r.progress(Checking, rows, 0) })
 	return err
 }
 
@@ -221,7 +222,7 @@ func (r *run) match(ctx context.Context, kind statement.Kind, done, of int64) er
 		return fmt.Errorf("open the statement: %w", err)
 	}
 	defer from.Close()
-	reader, err := statement.Open(from, &r.o.Filter)
+	reader, err := statement.Open(from, &r.o.Reading)
 	if err != nil {
 		return err
 	}
@@ -349,7 +350,8 @@ func (r *run) pay(ctx context.Context, m *matched, patience time.Duration) {
 	for pause := firstPause; ; pause = min(2*pause, mostPause) {
 		if m.row.Kind == statement.Payment {
 			m.receipt, m.err = r.accounts.Pay(ctx, engine.Payment{OrderNo: m.row.OrderNo, ID: m.row.PaymentID,
-				Amount: m.row.Amount, Currency: m.row.Currency, PaidAt: m.row.At, Transaction: transactionOf(&m.row)})
+				Amount: m.row.Amount, Coupon: m.row.Amount - m.row.Taken(), Currency: m.row.Currency, PaidAt: m.row.At,
+				Transaction: transactionOf(&m.row), PayType: m.row.PayType})
 		} else {
 			_, _, back := m.account.PaidBy(m.row.PaymentID)
 			m.err = r.accounts.ConfirmRefund(ctx, back.No, referenceOf(m.row.At))
@@ -388,8 +390,9 @@ func madeAt(r *engine.Refund) (at engine.Time, exactly bool) {
 // tell counts a row, and tells what there is to tell of it.
 func (r *run) tell(m *matched) error {
 	a, row := &m.account, &m.row
+	taken := m.taken()
 	f := Finding{Line: row.Line, PaymentID: row.PaymentID, OrderNo: row.OrderNo, Currency: row.Currency,
-		Theirs: &row.Amount, At: wall(row.At)}
+		Theirs: &taken, At: wall(row.At)}
 	if m.again {
 		f.Kind, f.Says = Repeated, fmt.Sprintf("Line %d says the same. It was counted once.", m.earlier)
 		return r.found(&f)
@@ -408,7 +411,7 @@ func (r *run) tell(m *matched) error {
 		a.Order = engine.OrderView{} // a place in line is no order
 	}
 	at := place{row.At, a, row.Currency}
-	r.totals.add(at, row.Kind, row.Amount, theirs)
+	r.totals.add(at, row.Kind, taken, theirs)
 	agreed := func(amount int64) {
 		if row.Kind == statement.Refund {
 			_, _, back := a.PaidBy(row.PaymentID)
@@ -441,18 +444,23 @@ func (r *run) tell(m *matched) error {
 	case row.Kind == statement.Refund:
 		amount = back.Amount
 	case !known:
-		amount = a.Order.Amount
+		amount, taken = a.Order.Amount, row.Amount // it is the amount due that is not the order's
 	}
 	currency := a.Order.Currency
 	if row.Kind == statement.Refund || stray {
 		currency = back.Currency
 	}
-	if amount != row.Amount || currency != row.Currency {
+	// What a second payment of an order was for is not kept: it goes back, and what came counts.
+	otherDue := row.Paid != 0 && a.Order.PaymentID == row.PaymentID && row.Amount != a.Order.Amount
+	if amount != taken || currency != row.Currency || otherDue {
 		f.Kind, f.Ours = AmountDiffers, &amount
 		f.Says = fmt.Sprintf("They took %d %s for an order of %d %s. It was not taken as a payment.", row.Amount,
 			row.Currency, amount, currency)
 		if known {
-			f.Says = fmt.Sprintf("They have %d %s, we have %d %s.", row.Amount, row.Currency, amount, currency)
+			f.Says = fmt.Sprintf("They have %d %s, we have %d %s.", taken, row.Currency, amount, currency)
+			if otherDue {
+				f.Says += fmt.Sprintf(" They say that %d was due, and it was %d.", row.Amount, a.Order.Amount)
+			}
 			if row.Kind == statement.Refund && currency == row.Currency {
 				f.Says += fmt.Sprintf(" With it they paid back %d of it.", r.seen.parts[back.No])
 			}
@@ -462,8 +470,27 @@ func (r *run) tell(m *matched) error {
 		return r.found(&f)
 	}
 	agreed(amount)
+	r.coupon(m)
 	r.matches(row)
 	return nil
+}
+
+// taken is the money of a row: of a payment that a coupon paid a part of, without that. Where
+// the statement has only what was due, what we know of the coupon counts.
+func (m *matched) taken() int64 {
+	o := &m.account.Order
+	if m.row.Kind == statement.Payment && m.row.Paid == 0 && o.PaymentID == m.row.PaymentID &&
+		m.row.Amount == o.Amount {
+		return o.Amount - o.Coupon
+	}
+	return m.row.Taken()
+}
+
+// coupon counts what a coupon paid of a payment on which both sides agree.
+func (r *run) coupon(m *matched) {
+	if o := &m.account.Order; m.row.Kind == statement.Payment && o.PaymentID == m.row.PaymentID && o.Coupon > 0 {
+		r.report.Coupons.Add(o.Currency, o.Coupon)
+	}
 }
 
 // matches counts a row on which both sides agree.
@@ -536,13 +563,15 @@ func (r *run) tellLost(m *matched, f *Finding, agreed func(int64)) error {
 		r.report.Booked++
 		f.Kind, f.Says, f.Ours = LostRefund, "They paid it back and nobody had told us. It is noted now.", &row.Amount
 	case m.receipt.Outcome == engine.PaymentUnchanged: // its callback has come meanwhile
-		agreed(row.Amount)
+		agreed(m.taken())
+		r.coupon(m)
 		r.matches(row)
 		return nil
 	default:
 		r.agree(row)
 		r.report.Booked++
-		f.Kind, f.Ours = LostPayment, &row.Amount
+		f.Kind, f.Ours = LostPayment, f.Theirs
+		r.coupon(m)
 		switch {
 		case m.receipt.Reason == engine.ReasonNoOrder:
 			f.Outcome, f.Says = "refund_due", "They took it for an order that we don't have any more, or in another "+
@@ -556,7 +585,10 @@ func (r *run) tellLost(m *matched, f *Finding, agreed func(int64)) error {
 		default:
 			f.Outcome, f.Says = "paid", "They took it and nobody had told us. The order is paid."
 		}
-		agreed(row.Amount)
+		if c := row.Amount - row.Taken(); c > 0 {
+			f.Says += fmt.Sprintf(" A coupon paid %d of the %d that was due.", c, row.Amount)
+		}
+		agreed(*f.Theirs)
 	}
 	return r.found(f)
 }

@@ -24,7 +24,7 @@ func (r *run) seek(ctx context.Context, from, to engine.Time) error {
 		for i := range page {
 			if a := &page[i]; !r.seen.hasOrder(a.Order.Ref) {
 				o := &a.Order
-				if err := r.missing(a, o.PaymentID, o.Amount, o.Currency, o.PaidAt); err != nil {
+				if err := r.missing(a, o.PaymentID, o.Amount-o.Coupon, o.Currency, o.PaidAt); err != nil {
 					return err
 				}
 			}

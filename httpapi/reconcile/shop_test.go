@@ -139,8 +139,9 @@ func (s *shop) Pay(_ context.Context, p engine.Payment) (r engine.Receipt, err e
 		return r, engine.ErrOutcomeUnknown
 	}
 	ref, _ := s.state.FindOrder(p.OrderNo)
-	e := s.do(engine.Command{Kind: engine.CmdPayOrder, Order: ref, Amount: p.Amount, Currency: p.Currency,
-		PaymentID: p.ID, PaidAt: p.PaidAt, OrderNo: p.OrderNo, Transaction: p.Transaction})
+	e := s.do(engine.Command{Kind: engine.CmdPayOrder, Order: ref, Amount: p.Amount, Coupon: p.Coupon,
+		Currency: p.Currency, PaymentID: p.ID, PaidAt: p.PaidAt, OrderNo: p.OrderNo,
+		Transaction: p.Transaction, PayType: p.PayType})
 	switch e.Kind {
 	case engine.CommandRefused:
 		return r, &engine.Refusal{Reason: e.Reason, State: e.State}

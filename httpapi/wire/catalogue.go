@@ -1,8 +1,9 @@
 package wire
 
-// Products is the catalogue.
+// Products is a page of the catalogue.
 type Products struct {
 	Products []Product `json:"products"`
+	Cursor   string    `json:"cursor,omitempty"` // Of the next page; not there at the end.
 }
 
 // Product is a thing that sessions offer.
@@ -14,6 +15,85 @@ type Product struct {
 	ListPrice int64  `json:"list_price"`
 	Currency  string `json:"currency"`
 	Place     *Place `json:"place,omitempty"`
+	// No session may list it any more: its supplier has given it up, or operators have.
+	Retired       bool           `json:"retired,omitempty"`
+	RetiredByShop bool           `json:"retired_by_shop,omitempty"` // Operators have.
+	Stock         *SupplierStock `json:"stock,omitempty"`           // What its supplier says it has.
+	Use           *ProductUse    `json:"use,omitempty"`             // Where a session lists it, or has.
+}
+
+// SupplierStock is what a supplier says it has: all that there ever was, or what was left at a
+// time, so that what was paid before is not counted again.
+type SupplierStock struct {
+	Total     *int64 `json:"total,omitempty"`
+	Remaining *int64 `json:"remaining,omitempty"`
+	AsOf      string `json:"as_of,omitempty" jsonschema:"format=date-time"` // Of what is remaining.
+}
+
+// ProductUse is what all sessions make of a product, in units.
+type ProductUse struct {
+	// What counts against the supplier's stock: all that is put up in sessions that are not
+	// over, and what is held or paid in those that are.
+	PutUp      int64  `json:"put_up"`
+	Held       int64  `json:"held"`
+	Paid       int64  `json:"paid"`
+	PaidBefore int64  `json:"paid_before"`         // Of those paid, the ones that remaining does not count again.
+	Allowance  *int64 `json:"allowance,omitempty"` // The most that may be put up; not there without a stock.
+	Over       int64  `json:"over,omitempty"`      // Units that are put up, held or paid beyond it.
+}
+
+// Suppliers are those that have products.
+type Suppliers struct {
+	Suppliers []Supplier `json:"suppliers"`
+}
+
+// Supplier is one, and how many products it has.
+type Supplier struct {
+	ID       string `json:"id"`
+	Products int64  `json:"products"` // Retired ones not counted.
+	Retired  int64  `json:"retired"`
+}
+
+// ProductsImport is what came of a catalogue that was taken in.
+type ProductsImport struct {
+	Supplier string `json:"supplier"`
+	Action   string `json:"action" jsonschema:"enum=replace,enum=change"`
+	Rows     int    `json:"rows"`
+	New      int    `json:"new"`
+	Changed  int    `json:"changed"` // Of those that were there.
+	Gone     int    `json:"gone"`    // Deleted or retired, for the rows replace all there were and lack them.
+	Count    int64  `json:"count"`   // Products that the supplier has now, retired ones not counted.
+}
+
+// Discarded is what was deleted, retired or archived, or taken back.
+type Discarded struct {
+	ID     string `json:"id"`
+	Action string `json:"action" jsonschema:"enum=delete,enum=retire,enum=revive,enum=archive,enum=recall"`
+}
+
+// StockReport is a supplier's figures held against ours.
+type StockReport struct {
+	Supplier string `json:"supplier"`
+	Rows     int    `json:"rows"`  // Products in what the supplier said.
+	Agree    int    `json:"agree"` // Of which both say the same.
+	// How many differences there are of each kind: unknown_to_us, unknown_to_supplier,
+	// no_figure_here, no_figure_there, stock (both say something else), time (what was paid
+	// since the supplier counted may be all the difference), and over (more is held or paid
+	// than the supplier has).
+	Counts      map[string]int    `json:"counts"`
+	Differences []StockDifference `json:"differences"` // The first 10000.
+	Verdict     string            `json:"verdict"`
+}
+
+// StockDifference is one product of which a supplier and we say something else.
+type StockDifference struct {
+	Product  string         `json:"product"`
+	Kind     string         `json:"kind"`
+	Line     int            `json:"line,omitempty"`     // Where the supplier says so.
+	Theirs   *SupplierStock `json:"theirs,omitempty"`   // As they say now.
+	Ours     *SupplierStock `json:"ours,omitempty"`     // As they said last.
+	Use      *ProductUse    `json:"use,omitempty"`      // What sessions make of it.
+	Expected *int64         `json:"expected,omitempty"` // What we would have expected them to say.
 }
 
 // Text by language (BCP 47).
@@ -35,6 +115,7 @@ type Sale struct {
 	ID       string `json:"id"`
 	Name     Text   `json:"name"`
 	Timezone string `json:"timezone"`
+	Archived bool   `json:"archived,omitempty"`
 }
 
 // OpsSessions are all sessions, drafts and ended ones too.
@@ -49,6 +130,7 @@ type OpsSession struct {
 	SaleName          Text         `json:"sale_name"`
 	State             string       `json:"state" jsonschema:"enum=session"`
 	Paused            bool         `json:"paused"`
+	Archived          bool         `json:"archived,omitempty"`
 	Start             string       `json:"start" jsonschema:"format=date-time"`
 	End               string       `json:"end" jsonschema:"format=date-time"`
 	PayWithinSeconds  float64      `json:"pay_within_seconds"`

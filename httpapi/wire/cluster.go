@@ -13,8 +13,7 @@ type Cluster struct {
 	Leader       string  `json:"leader"`            // Node id; empty while none is known.
 	Term         uint64  `json:"term"`
 	Epoch        uint64  `json:"epoch"`
-	Hash         string  `json:"hash,omitempty"` // Of the state at the answering node's applied index.
-	RulesVersion uint32  `json:"rules_version"`  // The version of the rules that the state is under.
+	RulesVersion uint32  `json:"rules_version"` // The version of the rules that the state is under.
 	ZoneAck      ZoneAck `json:"zone_ack"`
 	// How far the answering node's directory reached when the node was started; not there
 	// if the directory was new.
@@ -24,11 +23,6 @@ type Cluster struct {
 	Alarms   []engine.Alarm `json:"alarms"`
 	Nodes    []Node         `json:"nodes"`
 	Answered string         `json:"answered_by,omitempty"` // The node that answers, as which this is seen.
-}
-
-// Alarms is all that somebody must see to; none is good news.
-type Alarms struct {
-	Alarms []engine.Alarm `json:"alarms"`
 }
 
 // AsOf is the last entry that a data directory had.
@@ -91,6 +85,9 @@ type Node struct {
 	AppliedIndex uint64 `json:"applied_index"`
 	LastIndex    uint64 `json:"last_index"`
 	FirstIndex   uint64 `json:"first_index"`
+	// From which its disk may still have something: entries, dropped or not, or what a snapshot
+	// before them has.
+	OldestIndex  uint64 `json:"oldest_index"`
 	DurableIndex uint64 `json:"durable_index"` // The last that is known to be on its disk.
 	// Up to which its ledger is on its disk; 0 until it is known whose it is.
 	LedgerIndex   uint64  `json:"ledger_index"`

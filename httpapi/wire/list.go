@@ -26,7 +26,10 @@ type ListPage struct {
 
 // ListRow is what a list says of one.
 type ListRow struct {
-	ID    string `json:"id"`
+	ID string `json:"id"` // Viewers see phone numbers and addresses masked.
+	// Of phone numbers and addresses, which are kept by this keyed hash: so the audit trail
+	// names them.
+	Hash  string `json:"hash,omitempty"`
 	Level string `json:"level,omitempty" jsonschema:"enum=watch,enum=challenge,enum=block"` // Of risk lists.
 	Since string `json:"since" jsonschema:"format=date-time"`
 }

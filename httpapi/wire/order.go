@@ -2,30 +2,53 @@ package wire
 
 // OpsOrder is an order as operators see it.
 type OpsOrder struct {
-	OrderNo   string `json:"order_no"`
-	Shopper   string `json:"shopper"`
-	Session   string `json:"session"`
-	SKU       string `json:"sku"`
-	Quantity  uint32 `json:"quantity" jsonschema:"minimum=1"`
-	Amount    int64  `json:"amount"` // Minor units.
-	Currency  string `json:"currency"`
-	State     string `json:"state" jsonschema:"enum=order"`
-	GrantedAt string `json:"granted_at" jsonschema:"format=date-time"`
-	PayBy     string `json:"pay_by,omitempty" jsonschema:"format=date-time"` // Once it is granted.
-	Position  uint32 `json:"position,omitempty"`                             // In line, of one waiting.
+	OrderNo  string `json:"order_no"`
+	Shopper  string `json:"shopper"`
+	Session  string `json:"session"`
+	SKU      string `json:"sku"`
+	Quantity uint32 `json:"quantity" jsonschema:"minimum=1"`
+	Amount   int64  `json:"amount"` // Minor units.
+	Currency string `json:"currency"`
+	// What of it the shopper paid, where a coupon at the cashier paid the rest.
+	AmountPaid *int64 `json:"amount_paid,omitempty"`
+	State      string `json:"state" jsonschema:"enum=order"`
+	GrantedAt  string `json:"granted_at" jsonschema:"format=date-time"`
+	PayBy      string `json:"pay_by,omitempty" jsonschema:"format=date-time"` // Once it is granted.
+	Position   uint32 `json:"position,omitempty"`                             // In line, of one waiting.
 	// Of one left or passed: the true reason.
 	Why         string    `json:"why,omitempty"`
 	ChangedAt   string    `json:"changed_at" jsonschema:"format=date-time"`
 	PaymentID   string    `json:"payment_id,omitempty"`
 	Transaction string    `json:"transaction_id,omitempty" jsonschema:"format=uuid"`
-	Receiver    *Receiver `json:"receiver,omitempty"`
+	PaymentType string    `json:"payment_type,omitempty"` // As the cashier calls it.
+	Receiver    *Receiver `json:"receiver,omitempty"`     // Viewers see it masked.
+	// Of one that is not told: erased, or unreadable, where this node's key file lacks the key.
+	ReceiverState string `json:"receiver_state,omitempty" jsonschema:"enum=erased,enum=unreadable"`
+	// How it comes to the shopper; missing where the shop sees to that elsewhere.
+	Delivery string `json:"delivery,omitempty" jsonschema:"enum=delivery"`
+	// What the second look came to, and why; missing before it.
+	Review    string `json:"review,omitempty" jsonschema:"enum=passed,enum=held,enum=rejected"`
+	ReviewWhy string `json:"review_why,omitempty"`
+	// The number of the session's export that it went out with.
+	Export      uint32 `json:"export,omitempty"`
+	Carrier     string `json:"carrier,omitempty"`
+	Tracking    string `json:"tracking,omitempty"`
+	ShippedAt   string `json:"shipped_at,omitempty" jsonschema:"format=date-time"`
+	ReceivedAt  string `json:"received_at,omitempty" jsonschema:"format=date-time"`
+	CompletedAt string `json:"completed_at,omitempty" jsonschema:"format=date-time"`
 }
 
-// Receiver is where the goods go.
+// Receiver is where the goods go. Bounds are bytes.
 type Receiver struct {
-	Name    string `json:"name" jsonschema:"minLength=1,maxLength=1024"`
-	Phone   string `json:"phone" jsonschema:"minLength=1,maxLength=1024"`
-	Address string `json:"address" jsonschema:"minLength=1,maxLength=1024"`
+	Name  string `json:"name" jsonschema:"minLength=1,maxLength=128"`
+	Phone string `json:"phone" jsonschema:"minLength=1,maxLength=64"`
+	// ISO 3166, two capital letters, such as CN.
+	Country  string `json:"country,omitempty" jsonschema:"pattern=^[A-Z][A-Z]$"`
+	Province string `json:"province,omitempty" jsonschema:"maxLength=128"`
+	City     string `json:"city,omitempty" jsonschema:"maxLength=128"`
+	District string `json:"district,omitempty" jsonschema:"maxLength=128"`
+	Street   string `json:"street" jsonschema:"minLength=1,maxLength=512"`
+	PostCode string `json:"post_code,omitempty" jsonschema:"maxLength=32"`
 }
 
 // OpsOrders is a page of orders.

@@ -32,7 +32,7 @@ type Listing struct {
 	SKU       string `json:"sku"`
 	Name      string `json:"name"`
 	Image     string `json:"image,omitempty"`
-	Price     int64  `json:"price"`
+	Price     int64  `json:"price"` // What a unit costs now, that no friend has cut.
 	ListPrice int64  `json:"list_price"`
 	Currency  string `json:"currency"`
 	// Stock shown; may differ from the real one. It never rises from one look to the next,
@@ -51,6 +51,7 @@ type Listing struct {
 	Ticket        bool   `json:"ticket,omitempty"`                                      // No grab without a ticket.
 	Challenge     string `json:"challenge,omitempty" jsonschema:"enum=work,enum=image"` // To be solved for a ticket.
 	Draw          *Draw  `json:"draw,omitempty"`
+	Play          *Play  `json:"play,omitempty"` // Missing for a flash sale.
 	Place         *Place `json:"place,omitempty"`
 	Distance      *int64 `json:"distance_m,omitempty"` // From ?near, in metres.
 	ServerTime    string `json:"server_time,omitempty" jsonschema:"format=date-time"`
@@ -156,6 +157,14 @@ type Order struct {
 	// Of one left or passed: the code that says how it ended.
 	Outcome  string    `json:"outcome,omitempty"`
 	Receiver *Receiver `json:"receiver,omitempty"`
+	// How it comes to the shopper; missing where the shop sees to that elsewhere.
+	Delivery string `json:"delivery,omitempty" jsonschema:"enum=delivery"`
+	Carrier  string `json:"carrier,omitempty"`  // Once it is shipped.
+	Tracking string `json:"tracking,omitempty"` // The carrier's number.
+	// When it was shipped, received and completed.
+	ShippedAt   string `json:"shipped_at,omitempty" jsonschema:"format=date-time"`
+	ReceivedAt  string `json:"received_at,omitempty" jsonschema:"format=date-time"`
+	CompletedAt string `json:"completed_at,omitempty" jsonschema:"format=date-time"`
 	// Of a held order: what the shopper carries to the cashier. A JWS with order_no, amount,
 	// currency, exp and txn.
 	PayToken string `json:"pay_token,omitempty"`

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,8 +20,7 @@ func made(h engine.SessionHandle) func(uint32) (engine.OrderRecord, bool) {
 			Shopper: madeShopper(h, ordinal), Quantity: 1, Amount: 9900,
 			State: engine.Paid, Granted: engine.Time(h)*1_000_000 + engine.Time(ordinal/100),
 			PaymentID: fmt.Sprintf("payment-%08d-%08d", h, ordinal),
-			Receiver: &engine.Receiver{Name: "Ann Example", Phone: "+8613800000000",
-				Address: "1 Example Road, Exampletown"}}
+			Receiver:  &engine.Receiver{Sealed: strings.Repeat("sealed: Ann Example ", 6)}}
 		o.PayBy, o.Changed = o.Granted+900_000, o.Granted+5000
 		return o, true
 	}

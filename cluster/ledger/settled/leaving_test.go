@@ -43,7 +43,8 @@ func TestWriteWhatTheEngineFroze(t *testing.T) {
 	do(engine.Command{Kind: engine.CmdPayOrder, Order: paid, Amount: 100, Currency: "CNY",
 		PaymentID: "p", PaidAt: clock},
 		engine.Command{Kind: engine.CmdSetReceiver, Order: paid, Shopper: []byte("bob"),
-			Receiver: engine.Receiver{Name: "Bob", Phone: "1", Address: "Here"}})
+			Receiver:    engine.Receiver{Sealed: "sealed: Bob"},
+			PersonalKey: engine.PersonalKey{KEK: 1, Wrapped: "a key"}})
 	for clock += 3_600_000; state.NextDue() <= clock; {
 		do()
 	}

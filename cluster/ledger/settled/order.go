@@ -27,13 +27,14 @@ const (
 	orderReceiver = 1 << iota
 	orderDrawn
 	orderLate
+	orderShipment
 )
 
 func ordinalKey(ordinal uint32) []byte { return binary.BigEndian.AppendUint32(nil, ordinal) }
 
 func orderRow(key []byte, o *engine.OrderRecord) []byte {
 	flags := byte(0)
-	for bit, set := range [...]bool{o.Receiver != nil, o.Drawn, o.Late} {
+	for bit, set := range [...]bool{o.Receiver != nil, o.Drawn, o.Late, o.Shipment != (engine.Shipment{})} {
 		if set {
 			flags |= 1 << bit
 		}
@@ -41,10 +42,15 @@ func orderRow(key []byte, o *engine.OrderRecord) []byte {
 	w := codec.Writer{Buf: append(make([]byte, 0, 160), orderVersion, flags, byte(o.State), byte(o.Why))}
 	w.Buf = append(append(w.Buf, o.Key[:]...), o.Transaction[:]...)
 	w.Uint(uint64(o.Life), uint64(o.Listing), uint64(o.Quantity))
-	w.Int(o.Amount, int64(o.Granted), int64(o.PayBy-o.Granted), int64(o.Changed-o.Granted), int64(o.PaidAt))
-	w.String(o.Shopper, o.PaymentID)
+	w.Int(o.Amount, o.Coupon, int64(o.Granted), int64(o.PayBy-o.Granted), int64(o.Changed-o.Granted), int64(o.PaidAt))
+	w.String(o.Shopper, o.PaymentID, o.PayType)
 	if o.Receiver != nil {
-		w.String(o.Receiver.Name, o.Receiver.Phone, o.Receiver.Address)
+		w.String(o.Receiver.Sealed)
+	}
+	if x := &o.Shipment; *x != (engine.Shipment{}) {
+		w.Uint(uint64(x.Review), uint64(x.Export))
+		w.Int(int64(x.ShippedAt), int64(x.ReceivedAt), int64(x.CompletedAt))
+		w.String(x.ReviewNote, x.Carrier, x.Tracking)
 	}
 	return binary.LittleEndian.AppendUint32(w.Buf, crcOf(key, w.Buf))
 }
@@ -63,11 +69,17 @@ func orderOf(h engine.SessionHandle, key, row []byte) (o engine.OrderRecord, err
 	copy(o.Key[:], r.Bytes(uint64(len(o.Key))))
 	copy(o.Transaction[:], r.Bytes(uint64(len(o.Transaction))))
 	o.Life, o.Listing, o.Quantity = engine.Life(r.Uint()), engine.ListingHandle(r.Uint32()), r.Uint32()
-	o.Amount, o.Granted = r.Int(), engine.Time(r.Int())
+	o.Amount, o.Coupon, o.Granted = r.Int(), r.Int(), engine.Time(r.Int())
 	o.PayBy, o.Changed = o.Granted+engine.Time(r.Int()), o.Granted+engine.Time(r.Int())
-	o.PaidAt, o.Shopper, o.PaymentID = engine.Time(r.Int()), r.String(), r.String()
+	o.PaidAt, o.Shopper, o.PaymentID, o.PayType = engine.Time(r.Int()), r.String(), r.String(), r.String()
 	if flags&orderReceiver != 0 {
-		o.Receiver = &engine.Receiver{Name: r.String(), Phone: r.String(), Address: r.String()}
+		o.Receiver = &engine.Receiver{Sealed: r.String()}
+	}
+	if flags&orderShipment != 0 {
+		x := &o.Shipment
+		x.Review, x.Export = engine.ReviewState(r.Uint()), r.Uint32()
+		x.ShippedAt, x.ReceivedAt, x.CompletedAt = engine.Time(r.Int()), engine.Time(r.Int()), engine.Time(r.Int())
+		x.ReviewNote, x.Carrier, x.Tracking = r.String(), r.String(), r.String()
 	}
 	return o, r.Done()
 }

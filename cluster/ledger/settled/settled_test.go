@@ -51,7 +51,7 @@ func newWorld(sessions, orders, shoppers int) *world {
 			o.PayBy, o.Changed = o.Granted+60_000, o.Granted+10
 			if rng.IntN(2) == 0 {
 				o.State, o.PaymentID, o.PaidAt = engine.Paid, fmt.Sprintf("pay-%d-%d", h, i), o.Granted+5
-				o.Receiver = &engine.Receiver{Name: "Ann", Phone: "1", Address: "Here 5"}
+				o.Receiver = &engine.Receiver{Sealed: "sealed: Ann, Here 5"}
 			}
 			o.Key[0], o.Transaction[3], o.Drawn = byte(i), byte(i), i%3 == 0
 			of[i] = o

@@ -96,11 +96,12 @@ func takeEvent(r *codec.Reader, e *Event) {
 }
 
 // appendEvents appends all that an entry did, or operators' deeds alone. AuditNotes
-// complete and override events.
+// complete and override events. That a sink has come further is no event to tell of: it
+// would have each sink follow itself.
 func appendEvents(b []byte, effects *engine.Effects, kind int) []byte {
 	skipped := uint32(0)
 	for ev, note := range effects.InOrder {
-		if kind == deeds && (note == nil || note.Operator == "") {
+		if ev.Kind == engine.SinkMoved || kind == deeds && (note == nil || note.Operator == "") {
 			skipped++
 			continue
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"doorbuster/bench/port"
+	"doorbuster/httpapi/personal"
 )
 
 // Fleet is a cluster whose nodes are processes of this binary, on loopback.
@@ -100,11 +101,31 @@ func (m *Member) Config() string {
 	fmt.Fprintf(&b, "node: %s\ndata: %s\nhttp: %s\nadmin: %s\n", m.ID, m.Dir, m.Ports[0], m.Ports[1])
 	fmt.Fprintf(&b, "log_format: json\nstop_delay: 100ms\nstall_timeout: %s\n%s", m.Fleet.Stall, m.Fleet.Extra)
 	if !m.Fleet.Alone {
+		if !strings.Contains(m.Fleet.Extra, "personal_keys:") {
+			fmt.Fprintf(&b, "personal_keys: %s\n", m.Fleet.PersonalKeys())
+		}
 		b.WriteString(m.clusterSection())
 	}
 	path := filepath.Join(m.Fleet.Dir, m.ID+".yaml")
 	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
 		m.T.Fatal(err)
+	}
+	return path
+}
+
+// PersonalKeys gives the path of the key file that all nodes of the fleet have, which is
+// written if it is not there.
+func (f *Fleet) PersonalKeys() string {
+	path := filepath.Join(f.Dir, "personal.keys")
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
+	key, err := personal.NewKey(nil, time.Now())
+	if err == nil {
+		err = os.WriteFile(path, personal.FormatKeys([]personal.Key{key}), 0o600)
+	}
+	if err != nil {
+		f.T.Fatal(err)
 	}
 	return path
 }

@@ -70,7 +70,7 @@ func (o *applyOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	result, problems := plan.Parse(text, plan.Options{Now: time.Now(), File: name})
+	result, problems := plan.Parse(text, plan.Options{Now: time.Now(), File: name, Stateless: true})
 	if len(problems) > 0 {
 		return planRefused(cmd.ErrOrStderr(), problems)
 	}
@@ -225,7 +225,7 @@ func groupOf(path string) string {
 
 // ApplyPlan is 'apply' without a command line.
 func ApplyPlan(ctx context.Context, admin string, text []byte) error {
-	result, problems := plan.Parse(text, plan.Options{Now: time.Now()})
+	result, problems := plan.Parse(text, plan.Options{Now: time.Now(), Stateless: true})
 	if len(problems) > 0 {
 		return problems
 	}

@@ -386,29 +386,17 @@ func newListExportCommand(what string, pathOf listPath) *cobra.Command {
 
 // exportList writes a list to file, or standard output; a file is there only once it is
 // whole.
-func (o *nodeOptions) exportList(c *cobra.Command, list client.List, format, file string) (err error) {
+func (o *nodeOptions) exportList(c *cobra.Command, list client.List, format, file string) error {
 	node, err := o.asks()
 	if err != nil {
 		return err
 	}
-	if file == "" {
-		return node.ExportList(c.Context(), list, format, c.OutOrStdout())
-	}
-	if _, err := os.Lstat(file); err == nil {
+	if _, err := os.Lstat(file); err == nil && file != "" {
 		return fmt.Errorf("%s is there already; name another, or move it away", file)
 	}
-	part := file + ".part"
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	if err = errors.Join(node.ExportList(c.Context(), list, format, f), f.Close()); err == nil {
-		err = os.Rename(part, file)
-	}
-	if err != nil {
-		os.Remove(part)
-	}
-	return err
+	return intoNewFile(file, c.OutOrStdout(), func(to io.Writer) error {
+		return node.ExportList(c.Context(), list, format, to)
+	})
 }
 
 func newListChangeCommand(verb, what string, pathOf listPath) *cobra.Command {

@@ -7,8 +7,11 @@ import "github.com/spf13/cobra"
 // Commands gives them; those below cluster that ask no node are given to it.
 func Commands(cluster ...*cobra.Command) []*cobra.Command {
 	return []*cobra.Command{
-		newApplyCommand(), newClusterCommand(cluster), newBackupCommand(), newRefusalsCommand(), newRefundsCommand(),
-		newAlarmsCommand(), newWaitCommand(), newSwitchesCommand(), newListsCommand(), newReservationsCommand(),
-		newReconcileCommand(), newDrawCommand(), newEventsCommand(),
+		newApplyCommand(), newPlanCommand(), newClusterCommand(cluster), newBackupCommand(),
+		newRefusalsCommand(), newRefundsCommand(), newAlarmsCommand(), newHotCommand(),
+		newWaitCommand(), newSwitchesCommand(),
+		newListsCommand(), newReservationsCommand(), newReconcileCommand(), newDrawCommand(),
+		newEventsCommand(), newBargainsCommand(), newPlaysCommand(), newShippingCommand(), newSinksCommand(),
+		newEraseCommand(), newProductsCommand(), newSalesCommand(), newSessionsCommand(),
 	}
 }

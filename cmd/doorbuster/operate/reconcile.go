@@ -39,7 +39,11 @@ type reconcileOptions struct {
 	statement string
 	from, to  string
 	dryRun    bool
-	filter    statement.Filter
+	format    string
+	reading   statement.Reading
+	kind      string // payments, or stock
+	supplier  string
+	stock     readingFlags
 }
 
 func newReconcileCommand() *cobra.Command {
@@ -58,25 +62,52 @@ FILE is CSV with a header, or NDJSON, in UTF-8; - is standard input:
   p-1001,0123456789ABCDEFGHJKMNPQ,4900,CNY,payment,2026-09-20T02:14:59Z,
   p-1001,0123456789ABCDEFGHJKMNPQ,4900,CNY,refund,2026-09-20T02:20:00Z,
 
+Or it is as the provider writes it (--format), also in a zip archive. auto finds out by
+the header, and the report says which it took. With map:FILE, a YAML file says what the
+columns are: see docs/reconciliation.md.
+
 Other columns are ignored; refund_id, the cashier's own name of a refund, tells the
 parts apart in which a payment goes back. Rows that can't be about orders of ours
 (other order numbers, payouts, fees, disputes, totals, empty rows) are counted as not
 ours. If what could be ours is malformed, nothing of the file is taken. The same statement again changes
-nothing, and is what to do when a run broke off: each line counts once. The exit status is 0 only if the books agree.`,
+nothing, and is what to do when a run broke off: each line counts once. The exit status is 0 only if the books agree.
+
+With --kind stock, FILE is a supplier's catalogue, as 'doorbuster products import' takes
+it: its figures are held against ours, product by product, and nothing is changed.`,
 		Example: `  doorbuster reconcile statement.csv --dry-run --admin 127.0.0.1:8081
   doorbuster reconcile statement.csv --admin 127.0.0.1:8081
+  doorbuster reconcile stock.csv --kind stock --supplier acme --admin 127.0.0.1:8081
   doorbuster reconcile day.csv --from 2026-09-20T00:00:00+08:00 --to 2026-09-21T00:00:00+08:00 --admin 127.0.0.1:8081`,
 	}, func() error {
+		if o.kind == kindStock {
+			return o.checkStock()
+		}
 		_, wrong := o.query()
+		if o.kind != kindPayments {
+			wrong = errors.Join(fmt.Errorf("--kind %q is neither payments nor stock", o.kind), wrong)
+		}
+		if o.supplier != "" || o.stock != (readingFlags{}) {
+			wrong = errors.Join(errors.New("--supplier, --stock and --as-of are for --kind stock"), wrong)
+		}
 		return wrong
-	}, func(c *cobra.Command) error { return o.run(c) })
+	}, func(c *cobra.Command) error {
+		if o.kind == kindStock {
+			return o.runStock(c)
+		}
+		return o.run(c)
+	})
 	flags := c.Flags()
+	flags.StringVar(&o.format, "format", statement.Auto, "`format` of the statement: "+
+		strings.Join(statement.Formats(), ", ")+", or map:FILE")
+	flags.StringVar(&o.kind, "kind", kindPayments, "what FILE is about: payments, or stock")
+	flags.StringVar(&o.supplier, "supplier", "", "with --kind stock: whose figures they are, by `id`")
+	o.stock.addStock(c)
 	flags.BoolVar(&o.dryRun, "dry-run", false, "only tell what would be booked")
 	flags.StringVar(&o.from, "from", "", "begin of the statement's period (RFC 3339): all payments from then on "+
 		"should be in it (default: its first line's)")
 	flags.StringVar(&o.to, "to", "", "end of the period, not in it (default: just after the last line's)")
-	flags.StringSliceVar(&o.filter.Kinds, "ignore-kind", nil, "`kinds` of rows to leave out, separated by commas")
-	flags.StringSliceVar(&o.filter.OrderPrefixes, "order-prefix", nil,
+	flags.StringSliceVar(&o.reading.Kinds, "ignore-kind", nil, "`kinds` of rows to leave out, separated by commas")
+	flags.StringSliceVar(&o.reading.OrderPrefixes, "order-prefix", nil,
 		"leave out rows whose order number begins with one of these `texts`, separated by commas: those of another "+
 			"channel of the shop")
 	c.AddCommand(newSetAsideCommand())
@@ -156,8 +187,19 @@ func (o *reconcileOptions) query() (url.Values, error) {
 	if o.note != "" {
 		q.Set("note", o.note)
 	}
-	errs = append(errs, o.filter.Validate())
-	for name, list := range map[string][]string{"ignore_kind": o.filter.Kinds, "order_prefix": o.filter.OrderPrefixes} {
+	var how statement.Reading
+	if err := how.ParseFormat(o.format, func(file string) ([]byte, error) {
+		text, err := os.ReadFile(file)
+		q.Set("map", string(text))
+		return text, err
+	}); err != nil {
+		errs = append(errs, fmt.Errorf("--format: %w", err))
+	} else if how.As != statement.Auto {
+		q.Set("format", string(how.As))
+	}
+	errs = append(errs, o.reading.Validate())
+	for name, list := range map[string][]string{"ignore_kind": o.reading.Kinds,
+		"order_prefix": o.reading.OrderPrefixes} {
 		if len(list) > 0 {
 			q.Set(name, strings.Join(list, ","))
 		}
@@ -319,6 +361,10 @@ func reportText(r *reconcile.Report, admin string) string {
 		printTotals(table, r.Listings, func(t *reconcile.Total) string { return t.Session + "/" + t.SKU })
 		_ = table.Flush() // into memory
 		b.WriteString("Amounts are in minor units; - is what belongs to no order of ours.\n")
+	}
+	if r.Coupons.Count > 0 {
+		fmt.Fprintf(&b, "\nCoupons paid a part of %s%s\n", engine.Counted(r.Coupons.Count, "payment"),
+			sums(r.Coupons.Money))
 	}
 	if r.NotOurs.Count > 0 {
 		fmt.Fprintf(&b, "\nNot ours: %s%s\n", engine.Counted(r.NotOurs.Count, "row"), sums(r.NotOurs.Money))

@@ -106,11 +106,7 @@ func printStatus(w io.Writer, s *wire.Cluster) error {
 	}
 	head("cluster", name)
 	head("leader", fmt.Sprintf("%s, term %d, epoch %d", cmp.Or(s.Leader, "none"), s.Term, s.Epoch))
-	state := fmt.Sprintf("rules %d", s.RulesVersion)
-	if s.Hash != "" {
-		state += ", hash " + s.Hash
-	}
-	head("state", state)
+	head("state", fmt.Sprintf("rules %d", s.RulesVersion))
 	if s.AsOf != nil {
 		head("began", fmt.Sprintf("with the state as of log index %d, %s", s.AsOf.LogIndex,
 			s.AsOf.Time.Format(time.RFC3339)))

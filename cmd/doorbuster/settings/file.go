@@ -11,7 +11,7 @@ import (
 
 	yaml "go.yaml.in/yaml/v3"
 
-	"doorbuster/httpapi/plan"
+	"doorbuster/httpapi/plan/tree"
 )
 
 // file takes the values of a file. They are read as text, so that each has to be written
@@ -28,7 +28,7 @@ func (r *reading) file(t *Table, path string) error {
 		err = documents.Decode(&second)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		line, column, said := plan.NotYAML(data, err)
+		line, column, said := tree.NotYAML(data, err)
 		return fmt.Errorf("%s:%d:%d: %s", path, line, column, said)
 	}
 	if len(doc.Content) == 0 {
@@ -139,17 +139,41 @@ func (d document) items(s *Setting, shown string, list *yaml.Node) {
 		return
 	}
 	d.from[s.Key] = d.at(list)
-	for i, t := range s.items(len(list.Content)) {
+	kinds := make([]string, len(list.Content))
+	for i, item := range list.Content {
+		kinds[i] = kindOf(item)
+	}
+	for i, t := range s.items(kinds) {
 		for _, s := range t.Settings {
 			s.reset()
 		}
 		item, name := list.Content[i], fmt.Sprintf("%s[%d]", shown, i)
 		d.from[name] = d.at(item)
-		if item.Kind != yaml.MappingNode {
-			d.bad(item, name, "it must be like %s", s.like)
+		wrong := ""
+		switch {
+		case item.Kind != yaml.MappingNode:
+			wrong = "it must be like " + s.like
+		case s.kinds != nil && !slices.Contains(s.kinds, kinds[i]):
+			wrong = fmt.Sprintf("its kind is %q, which is none of %s", kinds[i], strings.Join(s.kinds, ", "))
+		}
+		if wrong != "" {
+			d.bad(item, name, "%s", wrong)
 			d.wrong[name] = true
+			for _, s := range t.Settings { // nothing can be said of the rest
+				s.check = func() error { return nil }
+			}
 			continue
 		}
 		d.section(t, name+".", "", item)
 	}
+}
+
+// kindOf gives the value of an item's key "kind", "" without.
+func kindOf(item *yaml.Node) string {
+	for i := 0; item.Kind == yaml.MappingNode && i+1 < len(item.Content); i += 2 {
+		if item.Content[i].Value == "kind" && item.Content[i+1].Kind == yaml.ScalarNode {
+			return item.Content[i+1].Value
+		}
+	}
+	return ""
 }

@@ -30,8 +30,9 @@ type Setting struct {
 	value pflag.Value
 	reset func()       // to the default
 	check func() error // of the value as it is
-	items func(n int) []*Table
-	like  string // an item of the list, for people
+	items func(kinds []string) []*Table
+	kinds []string // that items of the list can be of; nil if all have the same settings
+	like  string   // an item of the list, for people
 }
 
 // Flag is the setting's flag, without dashes before it.
@@ -94,9 +95,18 @@ func OneOf(words ...string) Check[string] {
 	}}
 }
 
+// Elsewhere says which values a setting takes that are checked when the whole is put together.
+func Elsewhere[T any](says string) Check[T] {
+	return Check[T]{says, func(T) error { return nil }}
+}
+
 // Or also takes one value that is out of bounds.
 func (c Check[T]) Or(other T) Check[T] {
-	return Check[T]{text(other) + " or " + c.Says, func(v T) error {
+	or := text(other) + " or "
+	if or == " or " {
+		or = "nothing, or "
+	}
+	return Check[T]{or + c.Says, func(v T) error {
 		if any(v) == any(other) {
 			return nil
 		}
@@ -145,20 +155,71 @@ func Add[T any](t *Table, p *T, key string, preset T, help string, checks ...Che
 }
 
 // AddList puts a list into the table whose items have settings of their own; it stands
-// in a file only. like is an item of it, for people.
+// in a file only. like is an item of it, for people. The settings' own checks are made,
+// behind keys such as sinks[0].url.
 func AddList[T any](t *Table, p *[]T, key, like string, item func(*T) *Table, help string) {
-	t.Settings = append(t.Settings, &Setting{
-		Key: key, Topic: t.topic, Help: help, FileOnly: true, like: like,
-		reset: func() {},
-		check: func() error { return nil },
-		items: func(n int) (tables []*Table) {
-			*p = make([]T, n)
-			for i := range *p {
-				tables = append(tables, item(&(*p)[i]))
+	s := addItems(t, p, key, func(_ string, x *T) *Table { return item(x) }, help)
+	s.like, s.Bounds = like, "a list, as below"
+}
+
+// Kinds are the kinds that items of a list can be of, each with settings of its own.
+type Kinds[T any] struct {
+	Names []string
+	Item  func(kind string, x *T) *Table
+}
+
+// AddKinds is AddList for items of several kinds. Which one an item is of stands at its key
+// "kind", which Item adds, too.
+func AddKinds[T any](t *Table, p *[]T, key, like string, kinds Kinds[T], help string) {
+	s := addItems(t, p, key, kinds.Item, help)
+	s.like, s.Bounds = like, "a list, of each kind as below"
+	s.kinds = append([]string{}, kinds.Names...)
+}
+
+func addItems[T any](t *Table, p *[]T, key string, item func(kind string, x *T) *Table, help string) *Setting {
+	var tables []*Table
+	s := &Setting{Key: key, Topic: t.topic, Help: help, FileOnly: true,
+		reset: func() { *p, tables = nil, nil },
+		check: func() error {
+			var errs []error
+			for i, of := range tables {
+				if err := of.Check(); err != nil {
+					errs = append(errs, Under(fmt.Sprintf("%s[%d].", key, i), err))
+				}
+			}
+			return errors.Join(errs...)
+		},
+		items: func(given []string) []*Table {
+			*p, tables = make([]T, len(given)), nil
+			for i, kind := range given {
+				tables = append(tables, item(kind, &(*p)[i]))
 			}
 			return tables
 		},
-	})
+	}
+	t.Settings = append(t.Settings, s)
+	return s
+}
+
+// Items gives the settings of an item of a list, of each kind that there is; of the kind ""
+// where all items have the same. None of any other setting.
+func (s *Setting) Items() (kinds []string, tables []*Table) {
+	if s.items == nil {
+		return nil, nil
+	}
+	if kinds = s.kinds; kinds == nil {
+		kinds = []string{""}
+	}
+	return kinds, s.items(kinds)
+}
+
+// Takes says which values the setting takes, for people: its bounds, or its kind of value.
+func (s *Setting) Takes() string {
+	if s.Bounds != "" || s.value == nil {
+		return s.Bounds
+	}
+	kind, _ := pflag.UnquoteUsage(&pflag.Flag{Usage: s.Help, Value: s.value})
+	return cmp.Or(kind, "true or false")
 }
 
 // bound reads and writes *p as text.
@@ -238,7 +299,9 @@ func (t *Table) AddFlags(f *pflag.FlagSet) {
 func (t *Table) Check() error {
 	var errs []error
 	for _, s := range t.Settings {
-		if err := s.check(); err != nil {
+		if err := s.check(); err != nil && s.items != nil {
+			errs = append(errs, err) // it has the items' keys
+		} else if err != nil {
 			errs = append(errs, behind(s.Key, err))
 		}
 	}
@@ -248,4 +311,9 @@ func (t *Table) Check() error {
 // behind puts a key before each line of an error.
 func behind(key string, err error) error {
 	return errors.New(key + ": " + strings.ReplaceAll(err.Error(), "\n", "\n"+key+": "))
+}
+
+// Under puts the key of a section before each line of an error.
+func Under(section string, err error) error {
+	return errors.New(section + strings.ReplaceAll(err.Error(), "\n", "\n"+section))
 }

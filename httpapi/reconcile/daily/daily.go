@@ -48,11 +48,11 @@ const (
 
 // Config says where statements come from, and when.
 type Config struct {
-	Folder string         // "" is none
-	URL    string         // of a day's statement; {date}, {from} and {to} are filled in; "" is none
-	At     string         // the hour, such as 04:30
-	Zone   *time.Location // of that hour and of the days
-	Filter statement.Filter
+	Folder  string         // "" is none
+	URL     string         // of a day's statement; {date}, {from} and {to} are filled in; "" is none
+	At      string         // the hour, such as 04:30
+	Zone    *time.Location // of that hour and of the days
+	Reading statement.Reading
 	// Secrets are what fetching is signed with, as requests to the cashier are; they are
 	// asked for each time. nil: it is not signed.
 	Secrets func() (*payment.Secrets, error)
@@ -329,7 +329,7 @@ var errCoversNothing = errors.New("the statement has no row of an order of ours,
 
 // reconcile runs a statement and logs what came of it.
 func (d *Daily) reconcile(ctx context.Context, from io.Reader, q intake.Request) error {
-	q.Operator, q.Filter = operator, d.cfg.Filter
+	q.Operator, q.Reading = operator, d.cfg.Reading
 	from = http.MaxBytesReader(nil, io.NopCloser(from), statement.MaxBytes)
 	report, err := d.cfg.Intake.Reconcile(ctx, from, q)
 	if err != nil {

@@ -131,7 +131,7 @@ type Request struct {
 	Operator string
 	Note     string
 	From, To engine.Time // the period, where it is known
-	Filter   statement.Filter
+	Reading  statement.Reading
 	DryRun   bool
 	Progress func(reconcile.Progress) // may be nil
 }
@@ -226,8 +226,8 @@ func (s *Service) run(f io.ReaderAt, q Request, file reconcile.StatementFile) (*
 		return nil, err
 	}
 	o := reconcile.DefaultOptions()
-	o.Open = func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(f, 0, file.Bytes)), nil }
-	o.File, o.From, o.To, o.Zone, o.Filter, o.DryRun = file, q.From, q.To, s.cfg.Zone, q.Filter, q.DryRun
+	o.Open = func() (io.ReadCloser, error) { return statement.Unpacked(f, file.Bytes) }
+	o.File, o.From, o.To, o.Zone, o.Reading, o.DryRun = file, q.From, q.To, s.cfg.Zone, q.Reading, q.DryRun
 	o.Progress, o.Finding, o.SetAside = q.Progress, w.Finding, s.IsAside
 	var closes []string
 	if !q.DryRun {

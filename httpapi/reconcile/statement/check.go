@@ -60,8 +60,8 @@ func (s *Summary) Repeated() int { return len(s.repeated) }
 // that more in passing. The error is a *Malformed with all that is wrong, that of
 // from, or that of ctx. heard, if not nil, is told now and then how many rows were
 // read.
-func Check(ctx context.Context, from io.Reader, filter *Filter, heard func(rows int64)) (*Summary, error) {
-	r, err := Open(from, filter)
+func Check(ctx context.Context, from io.Reader, how *Reading, heard func(rows int64)) (*Summary, error) {
+	r, err := Open(from, how)
 	if err != nil {
 		return nil, err
 	}
@@ -151,6 +151,7 @@ func (s *sightings) add(row *Row) {
 	id := len(s.text)
 	s.text = append(append(append(s.text, ' '), row.OrderNo...), row.Currency...)
 	s.text = strconv.AppendInt(append(s.text, ' '), row.Amount, 10)
+	s.text = strconv.AppendInt(append(s.text, ' '), row.Paid, 10)
 	s.text = strconv.AppendInt(append(s.text, ' '), int64(row.At), 10)
 	if row.Kind == Refund && row.RefundID == "" {
 		id = len(s.text)

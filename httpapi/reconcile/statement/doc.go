@@ -1,6 +1,10 @@
 // Package statement reads the cashier's statements: what it took and paid back, a
-// line each, as CSV or NDJSON. They may be long, cut off or not be statements at
-// all, so they are read as streams in bounded memory.
+// line each, as CSV or NDJSON of our own, or as a provider writes it. They may be long,
+// cut off or not be statements at all, so they are read as streams in bounded memory.
+//
+// A provider's format is a Layout, a declaration that one reader follows; formats.go has
+// those that are known, and a user may write another. A statement whose totals are not
+// those of its rows is rejected.
 //
 // Check reads a statement whole and tells everything that is wrong with it, each
 // with its line; only then is it worth to Open it again and take row after row. Rows

@@ -11,22 +11,28 @@ import (
 	"doorbuster/engine"
 )
 
-// Filter says which rows to leave out, whatever else they say. The zero value leaves
-// out none.
-type Filter struct {
+// Reading says how to read a statement. The zero value reads our own format, and all
+// rows.
+type Reading struct {
+	As  Format  // Auto, CSV (or NDJSON), one of a provider, or Mapped
+	Map *Layout // of Mapped
+	// Rows to leave out, whatever else they say.
 	Kinds         []string // as they stand in the statement
 	OrderPrefixes []string // of order numbers
 }
 
-// Bounds of a Filter.
+// Bounds of what is left out.
 const (
 	maxFilters     = 32 // of each
 	maxFilterBytes = 64
 )
 
 // Validate reports everything that is out of bounds.
-func (f Filter) Validate() error {
+func (f Reading) Validate() error {
 	var errs []error
+	if f.As == Mapped && f.Map == nil {
+		errs = append(errs, errors.New("the format map has no map of columns"))
+	}
 	for _, list := range [...]struct {
 		what   string
 		values []string
@@ -55,20 +61,28 @@ var foreignKinds = []string{"payout", "fee", "dispute", "chargeback", "adjustmen
 // totals are what the first cell of a line of sums begins with.
 var totals = []string{"total", "subtotal", "sum", "grand total", "合计", "总", "小计"}
 
-// notOurs tells why a row can't be about an order of ours, or that f leaves it out;
-// "" for what could be ours.
-func (f *Filter) notOurs(v *[columns]string) (why string) {
-	order, kind := v[colOrder], v[colKind]
+// leftOut tells why a row is left out as asked, "" if it is not.
+func (f *Reading) leftOut(v *[columns]string) (why string) {
 	for _, ignored := range f.Kinds {
-		if kind == ignored {
+		if v[colKind] == ignored {
 			return "kind " + ignored + " (left out as asked)"
 		}
 	}
 	for _, prefix := range f.OrderPrefixes {
-		if strings.HasPrefix(order, prefix) {
+		if strings.HasPrefix(v[colOrder], prefix) {
 			return "order number with " + prefix + " (left out as asked)"
 		}
 	}
+	return ""
+}
+
+// notOurs tells why a row can't be about an order of ours, or that f leaves it out;
+// "" for what could be ours.
+func (f *Reading) notOurs(v *[columns]string) (why string) {
+	if why := f.leftOut(v); why != "" {
+		return why
+	}
+	order, kind := v[colOrder], v[colKind]
 	trimmed := strings.TrimSpace(kind)
 	known := strings.EqualFold(trimmed, Payment.String()) || strings.EqualFold(trimmed, Refund.String())
 	switch {

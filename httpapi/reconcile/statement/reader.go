@@ -11,6 +11,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/simplifiedchinese"
+
 	"doorbuster/httpapi/input"
 )
 
@@ -26,30 +29,40 @@ const (
 	maxColumns    = 64
 )
 
-// Format is how a statement is written.
-type Format string
-
-// Formats.
-const (
-	CSV    Format = "csv"
-	NDJSON Format = "ndjson"
-)
-
 // Reader gives the rows of a statement one by one. It is for one goroutine.
 type Reader struct {
 	from   *bufio.Reader
 	format Format
-	line   int64        // of the last one read
-	at     [columns]int // where a column stands in a line; -1: nowhere
-	width  int          // columns of the header
-	filter *Filter
+	line   int64 // of the last one read
+	how    *Reading
 	cells  []string
+
+	at    [columns]int // of our own CSV: where a column stands in a line; -1: nowhere
+	width int          // columns of the header
+
+	table   *table // nil for our own formats
+	looking bool   // for the header
+	unended bool   // the last line read had no line feed
+	text    encodings
+	wasGBK  bool // the last line read was
+	gbk     *encoding.Decoder
+	decoded []byte
 }
 
-// Open begins to read a statement: it finds the format out, and reads the header
-// where there is one. Rows that filter leaves out are Foreign. The error is a *Malformed, or that of from.
-func Open(from io.Reader, filter *Filter) (*Reader, error) {
-	r := &Reader{filter: filter, from: bufio.NewReaderSize(from, max(MaxLineBytes+2, 256<<10))}
+// encodings are how the text of a statement may be encoded.
+type encodings uint8
+
+const (
+	onlyUTF8 encodings = iota
+	onlyGBK
+	asSeen // UTF-8 where a line may be that, or else GBK
+)
+
+// Open begins to read a statement: it finds the format out, as far as how leaves it open,
+// and reads the header where there is one. Rows that how leaves out are Foreign. The error
+// is a *Malformed, or that of from.
+func Open(from io.Reader, how *Reading) (*Reader, error) {
+	r := &Reader{how: how, from: bufio.NewReaderSize(from, max(MaxLineBytes+2, 256<<10))}
 	head, err := r.from.Peek(8)
 	if err != nil && err != io.EOF {
 		return nil, err
@@ -57,30 +70,133 @@ func Open(from io.Reader, filter *Filter) (*Reader, error) {
 	if wrong := foreign(head); wrong != "" {
 		return nil, &Malformed{Problems: []Problem{{0, wrong}}}
 	}
-	if bytes.HasPrefix(head, bomUTF8) {
+	marked := bytes.HasPrefix(head, bomUTF8)
+	if marked {
 		_, _ = r.from.Discard(len(bomUTF8)) // it was peeked at
 	}
+	if how.As == "" || how.As == CSV {
+		return r.openOurs()
+	}
+	return r.openTable(marked)
+}
+
+// openOurs begins to read a statement in one of our own formats.
+func (r *Reader) openOurs() (*Reader, error) {
 	for { // the first line that says anything
 		first, err := r.nextLine()
-		var problem *lineProblem
 		switch {
-		case err == io.EOF:
-			return nil, &Malformed{Problems: []Problem{{0, "the file is empty"}}}
-		case errors.As(err, &problem):
-			return nil, &Malformed{Problems: []Problem{problem.Problem}}
 		case err != nil:
-			return nil, err
+			return nil, atHeader(err)
 		case len(first) == 0:
 			continue
-		case first[0] == '{':
-			r.format = NDJSON
-			return r.again(first), nil
 		}
-		r.format = CSV
-		if wrong := r.readHeader(string(first)); wrong != "" {
-			return nil, &Malformed{Problems: []Problem{{r.line, wrong}}}
+		return r.ours(first)
+	}
+}
+
+// ours begins with a first line of our own formats.
+func (r *Reader) ours(first []byte) (*Reader, error) {
+	if first[0] == '{' {
+		r.format = NDJSON
+		return r.again(first), nil
+	}
+	r.format = CSV
+	if wrong := r.readHeader(string(first)); wrong != "" {
+		return nil, &Malformed{Problems: []Problem{{r.line, wrong}}}
+	}
+	return r, nil
+}
+
+// atHeader is what an error before the first row comes to.
+func atHeader(err error) error {
+	var problem *lineProblem
+	switch {
+	case err == io.EOF:
+		return &Malformed{Problems: []Problem{{0, "the file is empty"}}}
+	case errors.As(err, &problem):
+		return &Malformed{Problems: []Problem{problem.Problem}}
+	}
+	return err
+}
+
+// mostBefore is how many lines there may be before the header of a table.
+const mostBefore = 64
+
+// openTable looks for the header of a table.
+func (r *Reader) openTable(marked bool) (*Reader, error) {
+	layouts := r.how.layouts()
+	var least []string // that the line most like a header lacks, where one format is asked for
+	if r.looking = true; !marked {
+		r.text = asSeen
+	}
+	for range mostBefore {
+		line, err := r.nextLine()
+		if err == io.EOF && r.line > 0 {
+			break
 		}
-		return r, nil
+		if err != nil {
+			return nil, atHeader(err)
+		}
+		text := string(line)
+		if r.how.As == Auto && r.maybeOurs(text) {
+			r.looking, r.text = false, onlyUTF8
+			if r.unended {
+				return nil, atHeader(r.noEnd())
+			}
+			return r.ours([]byte(text))
+		}
+		var found []string
+		for i := range layouts {
+			p := &layouts[i]
+			cells, wrong := p.split(nil, text)
+			if wrong != "" || len(cells) > maxColumns {
+				continue
+			}
+			t, lacks := p.match(cells)
+			if t != nil {
+				r.table, r.format = t, p.Format
+				found = append(found, string(p.Format))
+			} else if least == nil || len(lacks) < len(least) {
+				least = lacks
+			}
+		}
+		switch len(found) {
+		case 0:
+			continue
+		case 1:
+			r.looking = false
+			r.settleEncoding(line, marked)
+			return r, nil
+		}
+		return nil, &Malformed{Problems: []Problem{{r.line, "its header is that of " + strings.Join(found, " and ") +
+			"; say which it is (--format)"}}}
+	}
+	says := "none of its first lines is the header of a format that is known: " +
+		strings.Join(Formats()[1:], ", ") + "; map the columns of another (--format map:FILE)"
+	if r.how.As != Auto {
+		says = fmt.Sprintf("none of its first lines is the header of %s: the one most like it lacks %s", r.how.As,
+			strings.Join(least, ", "))
+	}
+	return nil, &Malformed{Problems: []Problem{{0, says}}}
+}
+
+// maybeOurs reports whether a first line is of one of our own formats.
+func (r *Reader) maybeOurs(line string) bool {
+	if strings.HasPrefix(line, "{") {
+		return true
+	}
+	cells, _ := splitCSV(nil, line, ",")
+	return slices.Contains(cells, columnNames[colPayment])
+}
+
+// settleEncoding decides by the header how the rows are encoded.
+func (r *Reader) settleEncoding(header []byte, marked bool) {
+	ascii := !bytes.ContainsFunc(header, func(c rune) bool { return c >= utf8.RuneSelf })
+	switch {
+	case marked || !ascii && !r.wasGBK, ascii && r.table.Encoding != "gbk":
+		r.text = onlyUTF8
+	default:
+		r.text = onlyGBK
 	}
 }
 
@@ -105,12 +221,12 @@ func foreign(head []byte) string {
 		{"\xd0\xcf\x11\xe0", "it is a workbook"},
 	} {
 		if bytes.HasPrefix(head, []byte(known.begins)) {
-			return known.what + "; a statement is CSV or NDJSON, plain text in UTF-8"
+			return known.what + "; a statement is plain text, or a zip archive of one"
 		}
 	}
 	if bytes.IndexByte(head, 0) >= 0 {
-		return "it has zero bytes: it is written in UTF-16, or is no text; a statement is CSV or NDJSON, plain text " +
-			"in UTF-8"
+		return "it has zero bytes: it is written in UTF-16, or is no text; a statement is plain text, or a zip " +
+			"archive of one"
 	}
 	return ""
 }
@@ -144,15 +260,22 @@ func (r *Reader) nextLine() ([]byte, error) {
 			return nil, err
 		}
 		return nil, r.wrong("it has over %d bytes", MaxLineBytes)
-	case err == io.EOF:
-		return nil, r.wrong("it has no end: the file may have been cut off here; if it is whole, end this line too")
-	case err != nil:
+	case err != nil && err != io.EOF:
 		return nil, err
 	case len(line) > MaxLineBytes:
 		return nil, r.wrong("it has over %d bytes", MaxLineBytes)
+	case err == io.EOF && r.table == nil && !r.looking:
+		return nil, r.noEnd()
 	}
-	line = bytes.TrimSuffix(line[:len(line)-1], []byte{'\r'})
-	if !utf8.Valid(line) {
+	r.unended = err == io.EOF
+	line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte{'\n'}), []byte{'\r'})
+	valid := utf8.Valid(line)
+	r.wasGBK = r.text == onlyGBK || r.text == asSeen && !valid
+	if r.wasGBK {
+		if line, err = r.fromGBK(line); err != nil {
+			return nil, err
+		}
+	} else if !valid {
 		at := 0
 		for rest := line; ; {
 			c, n := utf8.DecodeRune(rest)
@@ -164,10 +287,30 @@ func (r *Reader) nextLine() ([]byte, error) {
 		return nil, r.wrong("byte %d (0x%02x) is not UTF-8; if the file is in GB 18030 or another encoding, convert "+
 			"it: iconv -f GB18030 -t UTF-8", at+1, line[at])
 	}
-	if i := bytes.IndexFunc(line, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }); i >= 0 {
-		return nil, r.wrong("byte %d is a control character (0x%02x)", i+1, line[i])
+	for i, c := range line {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return nil, r.wrong("byte %d is a control character (0x%02x)", i+1, c)
+		}
 	}
 	return line, nil
+}
+
+func (r *Reader) noEnd() error {
+	return r.wrong("it has no end: the file may have been cut off here; if it is whole, end this line too")
+}
+
+// fromGBK decodes a line in GB 18030, of which GBK is a part.
+func (r *Reader) fromGBK(line []byte) ([]byte, error) {
+	if r.gbk == nil {
+		r.gbk = simplifiedchinese.GB18030.NewDecoder()
+		r.decoded = make([]byte, 3*MaxLineBytes) // no byte comes to more
+	}
+	r.gbk.Reset()
+	n, _, err := r.gbk.Transform(r.decoded, line, true)
+	if at := bytes.IndexRune(r.decoded[:n], utf8.RuneError); err != nil || at >= 0 {
+		return nil, r.wrong("it is neither UTF-8 nor GBK (GB 18030)")
+	}
+	return r.decoded[:n], nil
 }
 
 // readHeader finds the columns, or says what is wrong with the header.
@@ -175,7 +318,7 @@ func (r *Reader) readHeader(line string) string {
 	const wanted = "a statement begins with the header payment_id,order_no,amount,currency,kind,at (and " +
 		"transaction_id and refund_id, if they are known), in any order, or is NDJSON"
 	var wrong string
-	if r.cells, wrong = splitCSV(r.cells[:0], line); wrong != "" {
+	if r.cells, wrong = splitCSV(r.cells[:0], line, ","); wrong != "" {
 		return "the header can't be read: " + wrong + "; " + wanted
 	}
 	if len(r.cells) > maxColumns {
@@ -201,12 +344,12 @@ func (r *Reader) readHeader(line string) string {
 	return ""
 }
 
-// splitCSV appends the cells of a line to cells, as RFC 4180 has them; a cell has
-// no line ends within.
-func splitCSV(cells []string, line string) (_ []string, wrong string) {
+// splitCSV appends the cells of a line to cells, as RFC 4180 has them, between
+// separators of one character; a cell has no line ends within.
+func splitCSV(cells []string, line, separator string) (_ []string, wrong string) {
 	for {
 		if !strings.HasPrefix(line, `"`) {
-			cell, rest, more := strings.Cut(line, ",")
+			cell, rest, more := strings.Cut(line, separator)
 			if strings.Contains(cell, `"`) {
 				return cells, fmt.Sprintf("there is a quote within %s", quoted(cell))
 			}
@@ -235,7 +378,7 @@ func splitCSV(cells []string, line string) (_ []string, wrong string) {
 		if line == "" {
 			return cells, ""
 		}
-		if line[0] != ',' {
+		if line[0] != separator[0] {
 			return cells, "there is text behind a closing quote"
 		}
 		line = line[1:]
@@ -248,11 +391,32 @@ func splitCSV(cells []string, line string) (_ []string, wrong string) {
 func (r *Reader) Next(row *Row) error {
 	for {
 		line, err := r.nextLine()
+		if err == io.EOF && r.table != nil && !r.table.over {
+			r.table.over = true
+			if wrong := r.table.end(); wrong != "" {
+				return r.wrong("%s", wrong)
+			}
+		}
 		if err != nil {
+			if r.table != nil {
+				r.table.bad = true
+			}
 			return err
 		}
 		if len(line) == 0 {
 			continue
+		}
+		*row = Row{Line: r.line}
+		if r.table != nil {
+			wrong, err := r.row(string(line), row)
+			if wrong != "" {
+				r.table.bad = true
+				return r.wrong("%s", wrong)
+			}
+			if err == errNoRow {
+				continue
+			}
+			return nil
 		}
 		var v [columns]string
 		var wrong, notOurs string
@@ -261,9 +425,8 @@ func (r *Reader) Next(row *Row) error {
 		} else {
 			wrong = members(line, &v)
 		}
-		*row = Row{Line: r.line}
 		if wrong == "" && notOurs == "" {
-			notOurs = r.filter.notOurs(&v)
+			notOurs = r.how.notOurs(&v)
 		}
 		switch {
 		case notOurs != "":
@@ -281,7 +444,7 @@ func (r *Reader) Next(row *Row) error {
 // cut gives the columns of a CSV line, or says what is wrong with it, or why it can't
 // be ours: lines of sums need not have the columns of the others.
 func (r *Reader) cut(line string, v *[columns]string) (wrong, notOurs string) {
-	if r.cells, wrong = splitCSV(r.cells[:0], line); wrong != "" {
+	if r.cells, wrong = splitCSV(r.cells[:0], line, ","); wrong != "" {
 		return wrong, ""
 	}
 	if len(r.cells) != r.width {
@@ -309,12 +472,14 @@ func members(line []byte, v *[columns]string) (wrong string) {
 		At          json.RawMessage `json:"at"`
 		Transaction json.RawMessage `json:"transaction_id"`
 		Refund      json.RawMessage `json:"refund_id"`
+		Paid        json.RawMessage `json:"amount_paid"`
+		PayType     json.RawMessage `json:"payment_type"`
 	}
 	if wrong := input.Object(line, &object, false); wrong != "" {
 		return wrong
 	}
 	for i, raw := range [columns]json.RawMessage{object.PaymentID, object.OrderNo, object.Amount, object.Currency,
-		object.Kind, object.At, object.Transaction, object.Refund} {
+		object.Kind, object.At, object.Transaction, object.Refund, object.Paid, object.PayType} {
 		switch {
 		case len(raw) == 0 || string(raw) == "null":
 		case raw[0] == '"':

@@ -24,7 +24,7 @@ const (
 
 func ExampleCheck() {
 	text := header + good + good + "p-1,0123456789ABCDEFGHJKMNPQ,4900,CNY,refund,2026-09-20T10:20:00+08:00\n"
-	summary, err := statement.Check(context.Background(), strings.NewReader(text), new(statement.Filter), nil)
+	summary, err := statement.Check(context.Background(), strings.NewReader(text), new(statement.Reading), nil)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -39,7 +39,7 @@ func ExampleCheck() {
 }
 
 func ExampleReader() {
-	r, err := statement.Open(strings.NewReader(`{"payment_id":"p-1","order_no":"0123456789ABCDEFGHJKMNPQ","amount":4900,"currency":"CNY","kind":"payment","at":"2026-09-20T02:15:00Z"}`+"\n"), new(statement.Filter))
+	r, err := statement.Open(strings.NewReader(`{"payment_id":"p-1","order_no":"0123456789ABCDEFGHJKMNPQ","amount":4900,"currency":"CNY","kind":"payment","at":"2026-09-20T02:15:00Z"}`+"\n"), new(statement.Reading))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -58,7 +58,7 @@ func ExampleReader() {
 }
 
 func check(text string) (*statement.Summary, error) {
-	return statement.Check(context.Background(), strings.NewReader(text), new(statement.Filter), nil)
+	return statement.Check(context.Background(), strings.NewReader(text), new(statement.Reading), nil)
 }
 
 // What can't be taken is told with its line and with what would be right.
@@ -145,7 +145,7 @@ func TestAllProblemsAreTold(t *testing.T) {
 // The same bad value of a filter is told once, however often it was given.
 func TestBadFiltersAreToldOnce(t *testing.T) {
 	long := strings.Repeat("x", 65)
-	err := statement.Filter{Kinds: []string{"", "fee", "", long, ""}, OrderPrefixes: []string{"", "", long,
+	err := statement.Reading{Kinds: []string{"", "fee", "", long, ""}, OrderPrefixes: []string{"", "", long,
 		long}}.Validate()
 	const each = `among the %s, %q has not 1 to 64 bytes`
 	if err == nil || strings.Count(err.Error(), "\n") != 3 {
@@ -209,7 +209,7 @@ func TestWhatIsRead(t *testing.T) {
 		"NDJSON with BOM": "\xef\xbb\xbf\r\n" + object + "\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := statement.Open(strings.NewReader(text), new(statement.Filter))
+			r, err := statement.Open(strings.NewReader(text), new(statement.Reading))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -227,11 +227,11 @@ func TestWhatIsRead(t *testing.T) {
 // A long statement takes memory by its rows alone, and of what is no line none.
 func TestMemoryIsBounded(t *testing.T) {
 	const rows = 300_000
-	peak := func(text io.Reader) (grown int64, err error) {
+	peak := func(text io.Reader, how *statement.Reading) (grown int64, err error) {
 		var before, now runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		_, err = statement.Check(context.Background(), text, new(statement.Filter), func(n int64) {
+		_, err = statement.Check(context.Background(), text, how, func(n int64) {
 			if (n+1)%(64<<10) != 0 {
 				return
 			}
@@ -243,14 +243,19 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	grown, err := peak(io.MultiReader(strings.NewReader(header), &endless{row: func(i int) string {
 		return fmt.Sprintf("p-%d,0123456789ABCDEFGHJKMNPQ,4900,CNY,payment,2026-09-20T02:15:00Z\n", i)
-	}, left: rows}))
-	if most := int64(rows*36 + 4<<20); err != nil || grown > most || grown == 0 {
+	}, left: rows}), new(statement.Reading))
+	const most = rows*36 + 4<<20
+	if err != nil || grown > most || grown == 0 {
 		t.Errorf("%d rows took %d bytes, over %d; %v", rows, grown, most, err)
+	}
+	grown, err = peak(wechatOf(rows), asked(t, statement.Auto))
+	if err != nil || grown > most || grown == 0 {
+		t.Errorf("%d rows of WeChat's took %d bytes, over %d; %v", rows, grown, most, err)
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	_, err = statement.Check(context.Background(), &endless{row: func(int) string { return strings.Repeat("a", 1<<16) },
-		left: 1 << 11}, new(statement.Filter), nil)
+		left: 1 << 11}, new(statement.Reading), nil)
 	runtime.ReadMemStats(&after)
 	if grown := int64(after.TotalAlloc) - int64(before.TotalAlloc); err == nil || grown > 256<<20 {
 		t.Errorf("128 MiB without a line took %d bytes; %v", grown, err)
@@ -286,7 +291,7 @@ func TestTooManyLines(t *testing.T) {
 	_, err := statement.Check(context.Background(), &endless{row: func(int) string {
 		return strings.Repeat("\n",
 			1<<16)
-	}, left: statement.MaxLines>>16 + 1}, new(statement.Filter), nil)
+	}, left: statement.MaxLines>>16 + 1}, new(statement.Reading), nil)
 	if err == nil || !strings.Contains(err.Error(), "at most 20000000 lines") && !strings.Contains(err.Error(),
 		"empty") {
 		t.Error(err)
@@ -299,7 +304,7 @@ func TestStopsWhenTold(t *testing.T) {
 		return fmt.Sprintf("p-%d%s", i,
 			good[3:])
 	}, left: 1 << 20})
-	if _, err := statement.Check(ctx, text, new(statement.Filter),
+	if _, err := statement.Check(ctx, text, new(statement.Reading),
 		func(int64) { stop() }); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
@@ -313,7 +318,7 @@ func FuzzCheck(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		summary, err := statement.Check(context.Background(), bytes.NewReader(text), new(statement.Filter), nil)
+		summary, err := statement.Check(context.Background(), bytes.NewReader(text), new(statement.Reading), nil)
 		if err != nil {
 			var bad *statement.Malformed
 			if !errors.As(err, &bad) {
@@ -321,7 +326,7 @@ func FuzzCheck(f *testing.F) {
 			}
 			return
 		}
-		r, err := statement.Open(bytes.NewReader(text), new(statement.Filter))
+		r, err := statement.Open(bytes.NewReader(text), new(statement.Reading))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -365,7 +370,7 @@ func BenchmarkCheck(b *testing.B) {
 		_, err := statement.Check(context.Background(), io.MultiReader(strings.NewReader(header),
 			&endless{row: func(i int) string {
 				return fmt.Sprintf("p-%d,0123456789ABCDEFGHJKMNPQ,4900,CNY,payment,2026-09-20T02:15:00Z\n", i)
-			}, left: rows}), new(statement.Filter), nil)
+			}, left: rows}), new(statement.Reading), nil)
 		if err != nil {
 			b.Fatal(err)
 		}

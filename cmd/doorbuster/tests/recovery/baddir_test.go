@@ -13,7 +13,6 @@ import (
 
 	"doorbuster/cluster"
 	"doorbuster/cmd/doorbuster/nodetest"
-	"doorbuster/engine"
 )
 
 // refuses expects that dir is not served, with words that say why, and that
@@ -221,7 +220,7 @@ func TestFullDisk(t *testing.T) {
 			mine[shopper] = a.Order
 			// Long addresses fill the disk sooner.
 			a, err = s.Request("PUT", s.HTTP+"/v1/orders/"+a.Order.OrderNo+"/receiver",
-				fmt.Sprintf(`{"name":%[1]q,"phone":%[1]q,"address":%[1]q}`, strings.Repeat("x", engine.MaxTextBytes)),
+				fmt.Sprintf(`{"name":"x","phone":"1","street":%q}`, strings.Repeat("x", 512)),
 				"X-Shopper-Id", shopper)
 			if err != nil || a.Status != 200 {
 				return mine

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"doorbuster/cmd/doorbuster/nodetest"
-	"doorbuster/engine"
 )
 
 // scene is a cell while it is tried.
@@ -264,8 +263,7 @@ func (s *scene) writeUntilItEnds() {
 	s.t.Helper()
 	texts := [2]string{} // in turn: what changes nothing is not written
 	for i := range texts {
-		texts[i] = fmt.Sprintf(`{"name":%[1]q,"phone":%[1]q,"address":%[1]q}`, strings.Repeat(string("xy"[i]),
-			engine.MaxTextBytes))
+		texts[i] = fmt.Sprintf(`{"name":"x","phone":"1","street":%q}`, strings.Repeat(string("xy"[i]), 512))
 	}
 	var held nodetest.FoundOrder
 	for _, o := range s.told {

@@ -1,0 +1,281 @@
+package pages
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"doorbuster/cmd/doorbuster/nodetest"
+	"doorbuster/cmd/doorbuster/tests/browser"
+)
+
+// products have their names in both languages.
+const products = `
+products:
+  - {id: mask, name: {en: "Surgical masks, box of 50", zh: "医用口罩 50只装"}, list_price: 4900, currency: CNY}
+  - {id: lamp, name: {en: "Desk lamp", zh: "护眼台灯"}, list_price: 15900, currency: CNY}
+  - {id: cup, name: {en: "Glass cup", zh: "玻璃杯"}, list_price: 5000, currency: CNY}
+  - {id: wine, name: {en: "Rice spirit, 500 ml", zh: "白酒 500ml"}, list_price: 149900, currency: CNY}
+`
+
+// enter opens the shop as somebody.
+func enter(tab *browser.Tab, url, name string) {
+	tab.Go(url + "/shop")
+	tab.Type("#name", name)
+	tab.Click("#enter")
+	tab.AwaitText("#me", name)
+}
+
+// inEveryView keeps what a page looks like in every view, all of which must be
+// accessible; in a short test only in two.
+func inEveryView(t *testing.T, tab *browser.Tab, name string) {
+	t.Helper()
+	views := browser.EveryView()
+	if testing.Short() {
+		views = []browser.View{views[0], views[7]}
+	}
+	for _, v := range views {
+		tab.View(v)
+		zh := v.Language == "zh-CN"
+		if browser.Value[bool](tab, "document.documentElement.lang === 'zh-CN'") != zh {
+			tab.Click("#language")
+			tab.Await(fmt.Sprintf("(document.documentElement.lang === 'zh-CN') === %t", zh))
+			// What is on sale comes again with its names.
+			tab.Await(fmt.Sprintf(`!document.querySelector("h3") ||
+				/[\u4e00-\u9fff]/.test(document.querySelector("h3").innerText) === %t`, zh))
+		}
+		tab.Accessible()
+		tab.Screenshot(name + "-" + v.Name())
+	}
+	tab.View(views[0])
+	if browser.Value[string](tab, "document.documentElement.lang") != "en" {
+		tab.Click("#language")
+	}
+}
+
+// cashierFor starts the cashier of a shop that is told of it beforehand.
+func cashierFor(t *testing.T, addr, shop string) {
+	t.Helper()
+	c := &nodetest.Shop{T: t, Logs: nodetest.NewLogBook()}
+	c.Start(nodetest.Command(t, "cashier", "--data", t.TempDir(), "--listen", addr, "--shop", shop))
+	c.Logs.Await(t, c.Exit, "msg=cashier")
+}
+
+// TestBuyingThroughTheStorefront: two shoppers, one on a desk and one on a phone in
+// Chinese, reserve, solve a challenge and grab; one gets the unit, the other stands in
+// line and moves up when it is let go, pays at the cashier's page, says where it goes,
+// and follows it until it has come.
+func TestBuyingThroughTheStorefront(t *testing.T) {
+	b := browser.Open(t)
+	till := nodetest.Address(t)
+	s := nodetest.Open(t, t.TempDir(), "--cashier-url", "http://"+till)
+	cashierFor(t, till, s.HTTP)
+
+	alice, desk := b.Profile(), browser.View{}
+	tab := alice.Tab(desk)
+	tab.Go(s.HTTP + "/shop/?from=friends")
+	tab.AwaitText("h1", "Who are you?")
+	tab.Accessible()
+	phone := b.Profile().Tab(browser.View{Width: 390, Dark: true, Language: "zh-CN"})
+	s.Apply(products + `
+sales:
+  - id: fans-day
+    name: {en: "Fans' Day", zh: "粉丝节"}
+    messages: {granted: {en: "It is yours!", zh: "抢到了！"}}
+    sessions:
+      - id: day
+        start: "+15s"
+        pay_within: 10m
+        delivery: ship
+        limit_per_shopper: 0
+        listings:
+          - {sku: mask, price: 100, stock: 1, reservation: true, waitlist: true, challenge: work}
+          - {sku: lamp, price: 4900, stock: 500}
+          - {sku: wine, price: 149900, stock: 2, ticket: true}
+`)
+	enter(tab, s.HTTP, "alice")
+	enter(phone, s.HTTP, "bob")
+	tab.AwaitText("#l-day-mask", "Surgical masks")
+	phone.AwaitText("#l-day-mask", "医用口罩")
+	tab.AwaitText(".session", "Starts in")
+	tab.Click("#do-day-mask")
+	tab.AwaitText("#l-day-mask", "Reserved")
+	phone.Click("#do-day-mask")
+	phone.AwaitText("#l-day-mask", "已预约")
+
+	// The page itself sees the session open, by the shop's time.
+	tab.AwaitText("#do-day-mask", "Grab it")
+	tab.AwaitText(".session", "Ends in")
+	inEveryView(t, tab, "sale")
+	tab.Click("#do-day-mask")
+	tab.AwaitText("#l-day-mask", "It is yours!") // in the sale's own words
+	tab.AwaitText("#l-day-mask", "Pay within")
+
+	phone.AwaitText("#do-day-mask", "立即抢购")
+	phone.Click("#do-day-mask")
+	phone.AwaitText("#do-day-mask", "排队候补")
+	phone.Click("#do-day-mask")
+	phone.AwaitText("#l-day-mask .place", "#1")
+	phone.Accessible()
+	phone.Screenshot("line-390-dark-zh")
+
+	// A second tab of hers knows who she is and what she has.
+	second := alice.Tab(desk)
+	second.Go(s.HTTP + "/shop")
+	second.AwaitText("#me", "alice")
+	second.AwaitText("#l-day-mask", "Pay within")
+	second.Click("#letgo-day-mask")
+	tab.Await(`!document.querySelector("#letgo-day-mask")`)
+	second.AwaitText("#l-day-mask .note, #do-day-mask", "Join the line")
+
+	// The line moves without being asked.
+	phone.Await(`document.querySelector("#pay-day-mask")`)
+	inEveryView(t, phone, "held")
+	phone.View(browser.View{Width: 390, Dark: true, Language: "zh-CN"})
+	phone.Click("#language")
+	phone.Click("#pay-day-mask")
+	phone.Await(`!document.querySelector("#pay").disabled && location.hash === ""`)
+	phone.AwaitText("#amount", "1.00")
+	phone.Accessible()
+	phone.Screenshot("cashier-390-dark-zh")
+	phone.Click("#pay")
+	phone.AwaitText("#said", "付款成功")
+	phone.Click("#back")
+	phone.AwaitText("#l-day-mask", "已抢到")
+
+	phone.Click("#to-orders")
+	phone.AwaitText(".order", "已付款")
+	phone.Click(".order h2 a")
+	phone.AwaitText(".badge", "已付款")
+	for name, text := range map[string]string{"name": "王小明", "phone": "+8613800138000", "city": "上海",
+		"street": "南京东路 1 号"} {
+		phone.Type(".fields [name="+name+"]", text)
+	}
+	phone.Click("#save")
+	phone.AwaitText("#to-said", "已保存")
+	inEveryView(t, phone, "order")
+
+	ship(t, s)
+	phone.AwaitText(".badge", "On its way")
+	phone.AwaitText("dl", "SF123")
+	phone.Click("#arrived")
+	phone.AwaitText(".badge", "Delivered")
+	phone.Accessible()
+	s.Expect("day/mask", 0, 0, 1)
+}
+
+// ship has the session's only paid order reviewed, exported and shipped.
+func ship(t *testing.T, s *nodetest.Shop) {
+	t.Helper()
+	s.Ops("POST", "/admin/v1/sessions/day/end", `{"note":"all is sold"}`)
+	s.MustRun("shipping", "review", "day")
+	dir := t.TempDir()
+	rows := filepath.Join(dir, "orders.csv")
+	s.MustRun("shipping", "export", "day", "--out", rows)
+	text, err := os.ReadFile(rows)
+	if err != nil || !strings.Contains(string(text), "南京东路") {
+		t.Fatalf("%v: %s", err, text)
+	}
+	lines := strings.Split(string(text), "\n")
+	parcels := filepath.Join(dir, "parcels.csv")
+	no, _, _ := strings.Cut(lines[1], ",")
+	if err := os.WriteFile(parcels, []byte("order_no,carrier,tracking\n"+no+",SF,SF123\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.MustRun("shipping", "import", "day", parcels)
+}
+
+// TestPlaysInTheStorefront: a bargain whose price falls while its link goes round, and a
+// draw whose proof the page works out.
+func TestPlaysInTheStorefront(t *testing.T) {
+	b := browser.Open(t)
+	s := nodetest.Open(t, t.TempDir())
+	s.Apply(products + `
+sales:
+  - id: fans-day
+    name: {en: "Fans' Day", zh: "粉丝节"}
+    sessions:
+      - id: day
+        start: now
+        limit_per_shopper: 0
+        listings:
+          - {sku: cup, price: 4900, stock: 10, play: {kind: bargain, floor: 900, helpers: 3}}
+          - {sku: wine, price: 149900, stock: 1, draw: 15s}
+`)
+	alice := b.Profile().Tab(browser.View{})
+	enter(alice, s.HTTP, "alice")
+	bob := b.Profile().Tab(browser.View{Width: 390, Dark: true, Language: "zh-CN"})
+	enter(bob, s.HTTP, "bob")
+
+	for _, x := range []*browser.Tab{alice, bob} {
+		x.Click("#do-day-wine")
+		x.Await(`document.querySelector("#l-day-wine .place")`)
+	}
+	alice.Click("#do-day-cup")
+	alice.AwaitText("h1", "Glass cup")
+	link := browser.Value[string](alice, `document.querySelector("#link").value`)
+	alice.AwaitText("#bargain-price", "49.00")
+	bob.Go(link)
+	bob.AwaitText("#bargain-price", "49.00")
+	bob.Accessible()
+	bob.Click("#cut")
+	bob.AwaitText(".bargain", "你已砍掉")
+	alice.Await(`!document.querySelector("#bargain-price").innerText.includes("49.00")`)
+	inEveryView(t, alice, "bargain")
+	alice.Click("#buy")
+	alice.AwaitText(".bargain", "See the order")
+
+	// Whoever got it: the proof holds, on each device.
+	for n, x := range []*browser.Tab{alice, bob} {
+		x.Go(s.HTTP + "/shop#/draw/day/wine")
+		x.Await(`document.querySelectorAll(".checks .yes").length === 3 && document.querySelectorAll("tbody tr").length === 2`)
+		x.Await(`!document.querySelector(".no") && document.querySelectorAll("tr.mine").length === 1`)
+		x.Accessible()
+		x.Screenshot([]string{"draw-1400-light-en", "draw-390-dark-zh"}[n])
+	}
+	s.Eventually(func() bool { c := s.Counts("day/wine"); return c.Held == 1 },
+		func() string { return "nobody was drawn" })
+}
+
+// TestStorefrontByToken: without --dev a shopper comes with a token behind the #, which
+// leaves the address at once.
+func TestStorefrontByToken(t *testing.T) {
+	b := browser.Open(t)
+	dir := t.TempDir()
+	shoppers, ops := filepath.Join(dir, "shoppers.key"), filepath.Join(dir, "ops.key")
+	for n, file := range []string{shoppers, ops} {
+		secret := strings.Repeat(string(rune('a'+n)), 48)
+		if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	theme := filepath.Join(dir, "theme.css")
+	if err := os.WriteFile(theme, []byte(":root { --brand: #00529b; --radius: 4px; }"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, token, errs := nodetest.Tool(t, "", "token", "--sub", "carol", "--key-file", shoppers)
+	if status != 0 {
+		t.Fatal(errs)
+	}
+	s := nodetest.Start(t, []string{"serve", "--data", filepath.Join(dir, "data"), "--http", "127.0.0.1:0", "--admin",
+		"127.0.0.1:0", "--log-format", "json", "--stall-timeout", nodetest.Patience.String(), "--storefront",
+		"--storefront-theme", theme, "--shopper-key-file", shoppers, "--ops-key-file", ops})
+	s.AwaitServing()
+	tab := b.Profile().Tab(browser.View{})
+	tab.Go(s.HTTP + "/shop#token=" + strings.TrimSpace(token))
+	tab.AwaitText("#me", "carol")
+	tab.Await(`location.hash === "#/"`)
+	tab.AwaitText("h1", "Nothing is on sale")
+	tab.Await(`getComputedStyle(document.documentElement).getPropertyValue("--brand").trim() === "#00529b"`)
+	tab.Click("#to-orders")
+	tab.AwaitText("h2", "No orders yet")
+	tab.Reload()
+	tab.AwaitText("#me", "carol") // the tab remembers
+	tab.Accessible()
+
+	tab.Forgive("401")
+	tab.Go(s.HTTP + "/shop#token=x.y.z")
+	tab.AwaitText("h1", "Please come through")
+}

@@ -1,0 +1,85 @@
+package warnings
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"doorbuster/cmd/doorbuster/nodetest"
+)
+
+// looks asks for a product so often a second, until stop is called.
+func looks(t *testing.T, s *nodetest.Shop, listing string, perSecond int) (stop func()) {
+	t.Helper()
+	const hands = 8
+	end := make(chan struct{})
+	var all sync.WaitGroup
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: hands}}
+	for range hands {
+		all.Go(func() {
+			tick := time.NewTicker(time.Second * hands / time.Duration(perSecond))
+			defer tick.Stop()
+			for {
+				select {
+				case <-end:
+					return
+				case <-tick.C:
+				}
+				if resp, err := client.Get(s.ListingURL(listing)); err == nil {
+					_ = resp.Body.Close()
+				}
+			}
+		})
+	}
+	return func() { close(end); all.Wait(); client.CloseIdleConnections() }
+}
+
+// TestUnplannedProductTurnsHot: a product that is on no plan is looked at a thousand times a
+// second: whoever is on duty hears of it within ten seconds, and the list has it; and it is
+// over when the crowd has gone.
+func TestUnplannedProductTurnsHot(t *testing.T) {
+	phone := nodetest.NewEar(t)
+	s := nodetest.Open(t, t.TempDir(), "--config", nodetest.TempFile(t,
+		"warnings:\n  receivers:\n"+phone.Receiver("phone", "wake")))
+	s.Apply(nodetest.DayPlan("", 10))
+	began := time.Now()
+	stop := looks(t, s, "day/surprise", 1000)
+	s.Eventually(func() bool { return phone.Of("hot_unplanned") == "begins" },
+		func() string { return s.Ops("GET", "/admin/v1/hot", "").Body })
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("told after %s", took)
+	}
+	if m := phone.Last("hot_unplanned"); m.About != "surprise" || !strings.Contains(m.Text, "is on no plan") {
+		t.Errorf("%+v", m)
+	}
+	if said := s.MustRun("alarms"); !strings.Contains(said, "wake hot_unplanned") {
+		t.Error(said)
+	}
+	if said := s.MustRun("hot"); !strings.Contains(said, "surprise") {
+		t.Error(said)
+	}
+	if has := s.Ops("GET", "/metrics", "").Body; !strings.Contains(has, `doorbuster_hot_per_second{sku="surprise"}`) {
+		t.Error("no metric of it")
+	}
+	stop()
+	s.Eventually(func() bool { return phone.Of("hot_unplanned") == "begins; over" },
+		func() string { return "it is never over: " + phone.Of("hot_unplanned") })
+}
+
+// TestSmallStockForACrowd: few units put up for whoever comes first, and a crowd that looks.
+func TestSmallStockForACrowd(t *testing.T) {
+	s := nodetest.Open(t, t.TempDir())
+	s.Apply(nodetest.DayPlan("", 10))
+	stop := looks(t, s, "day/sku-1", 1000)
+	defer stop()
+	has := ""
+	s.Eventually(func() bool {
+		has = s.Ops("GET", "/admin/v1/alarms", "").Body
+		return strings.Contains(has, `"name":"hot_small_stock"`)
+	}, func() string { return has })
+	if strings.Contains(has, "hot_unplanned") {
+		t.Error(has)
+	}
+}
